@@ -1,0 +1,218 @@
+//! The object border: what a level object (`level.zig`, compiled once for each CPU level) offers to `model/`.
+//!
+//! A level exports one `Level`: a struct of function pointers over plain memory. Everything here is `extern` or a pure
+//! function of sizes, so both sides, compiled for different processors, agree on every layout. No allocation and no
+//! error union crosses it: `model/` owns memory and has checked every size before it calls.
+//!
+//! Layouts that both sides must know:
+//! - A packed matrix is `ceil(rows / 16)` groups; lane i of a group is row 16 g + i, rows past the end are zeros.
+//!   What lies inside a group is the format's own business.
+//! - Activations of a batch are cut into tiles of 8, then 4, 2, 1 tokens (`tileWidth`). The tile that begins at token t
+//!   has its bytes at `q + t * cols` as [span][token in tile][32], scales at `t * spans` as [span][token],
+//!   sums of 16 at `t * spans * 2` as [span][token][2].
+//! - A KV page holds, for each layer, K as [head][position / 16][d][16 positions], then V as [head][position][d]; for
+//!   q8_0 the i8 values in that order and after them their f16 scales: K [head][position / 16][d / 32][16],
+//!   V [head][position][d / 32].
+
+const std = @import("std");
+
+/// Rows of a group: the lanes of one vector (DESIGN 4).
+pub const lanes = 16;
+/// Columns of a span: one block of quantized activations.
+pub const span = 32;
+/// Tokens of the widest tile.
+pub const tile_max = 8;
+/// Positions of an attention block, a constant of the accumulation contract.
+pub const attention_block = 64;
+
+pub fn tileWidth(tokens_left: u32) u32 {
+    return if (tokens_left >= 8) 8 else if (tokens_left >= 4) 4 else if (tokens_left >= 2) 2 else 1;
+}
+
+/// The token with which the tile that holds `token` begins, in a batch of `tokens`.
+pub fn tileStart(tokens: u32, token: u32) u32 {
+    const full = tokens & ~@as(u32, 7);
+    if (token < full) return token & ~@as(u32, 7);
+    var start = full;
+    while (true) {
+        const width = tileWidth(tokens - start);
+        if (token < start + width) return start;
+        start += width;
+    }
+}
+
+pub const ActivationBits = enum(u32) { int8 = 8, int16 = 16 };
+
+/// The input of matrix products for a batch of tokens: plain rows, and, for quantized weights, tiles of integers.
+pub const Activations = extern struct {
+    tokens: u32,
+    cols: u32,
+    bits: ActivationBits,
+    /// Floats between the rows of two tokens in `rows`.
+    row_stride: u32,
+    rows: [*]f32,
+    /// 8-bit values; with 16 bits the high half (x = 256 hi + lo).
+    q: [*]i8,
+    /// The low half; only with 16 bits.
+    q_low: [*]i8,
+    scales: [*]f32,
+    sums: [*]i32,
+    sums_low: [*]i32,
+};
+
+pub const Matmul = extern struct {
+    /// Packed groups, 64-byte aligned.
+    weights: [*]const u8,
+    group_bytes: usize,
+    activations: *const Activations,
+    /// out[token * out_stride + row]; the stride covers the rows rounded up to 16, all of which are written.
+    out: [*]f32,
+    out_stride: u32,
+};
+
+pub const FormatKind = enum(u32) {
+    /// f32, f16, bf16: the product reads `Activations.rows`.
+    float = 0,
+    /// Blocks: the product reads the integer tiles.
+    block = 1,
+};
+
+pub const Format = extern struct {
+    /// ggml's tensor type id.
+    id: u32,
+    kind: FormatKind,
+    /// Elements of one block, and its bytes in the file.
+    block_elements: u32,
+    block_bytes: u32,
+    name: [*:0]const u8,
+    /// Bytes of one packed group of 16 rows of `cols` columns; a multiple of 64.
+    groupBytes: *const fn (cols: u32) callconv(.c) usize,
+    /// Packs `rows` (1 to 16) rows of the file into one group. 0, or 1 + the row whose scale is not finite.
+    pack: *const fn (src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32,
+    /// One row of a packed group as floats, equal to the scalar decode of the file's bytes.
+    unpackRow: *const fn (group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void,
+    /// All tokens times the groups [begin, end).
+    matmul: *const fn (args: *const Matmul, begin: u32, end: u32) callconv(.c) void,
+    /// File blocks to floats.
+    decode: *const fn (src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void,
+    /// Floats to file blocks; null where the format can be read only.
+    encode: ?*const fn (src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void,
+};
+
+pub const KvType = enum(u32) { f16 = 0, f32 = 1, q8_0 = 2 };
+
+/// Where the keys and values of one layer of one sequence lie.
+pub const KvLayer = extern struct {
+    base: [*]u8,
+    page_bytes: usize,
+    /// Offset of this layer inside a page.
+    layer_offset: usize,
+    /// pages[position / page_size] is a page number.
+    pages: [*]const u32,
+    page_size: u32,
+    type: KvType,
+    heads: u32,
+    k_dim: u32,
+    v_dim: u32,
+
+    pub fn layerBytes(kind: KvType, page_size: u32, heads: u32, k_dim: u32, v_dim: u32) usize {
+        const values: usize = @as(usize, heads) * page_size * (@as(usize, k_dim) + v_dim);
+        return switch (kind) {
+            .f16 => values * 2,
+            .f32 => values * 4,
+            .q8_0 => values + values / 32 * 2,
+        };
+    }
+};
+
+/// Attention of the new tokens of one sequence in one layer. K and V of these tokens are in the pages already.
+pub const Attention = extern struct {
+    kv: KvLayer,
+    /// q[token * q_stride + head * k_dim + d], after rope.
+    q: [*]const f32,
+    q_stride: u32,
+    /// out[token * out_stride + head * v_dim + d].
+    out: [*]f32,
+    out_stride: u32,
+    heads: u32,
+    /// Position of token 0.
+    position: u32,
+    tokens: u32,
+    /// A key is visible when query position - key position < window; 0: no window.
+    window: u32,
+    scale: f32,
+    /// 0: none, else cap * tanh(s / cap).
+    softcap: f32,
+};
+
+/// One block's share of one head's attention: maximum, sum and (not yet divided) vector, at `v_dim + 2` floats.
+pub fn partialFloats(v_dim: u32) u32 {
+    return (v_dim + 2 + 15) & ~@as(u32, 15);
+}
+
+pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
+pub const ActivationKind = enum(u32) { silu = 0, gelu_tanh = 1 };
+
+pub const Sampling = extern struct {
+    /// 0: greedy.
+    temperature: f32,
+    /// 0: off.
+    top_k: u32,
+    /// 1: off.
+    top_p: f32,
+    /// Which choice of its request this is, and the position of the token to be chosen.
+    choice: u32,
+    seed: u64,
+    position: u32,
+    reserved: u32 = 0,
+};
+
+pub const Level = extern struct {
+    /// "v4", "dotprod", ...
+    name: [*:0]const u8,
+    formats: [*]const Format,
+    formats_len: u32,
+
+    /// Root mean square norm: out = (x / sqrt(mean(x^2) + eps)) * weight. `out` may be `x`.
+    rmsNorm: *const fn (x: [*]const f32, weight: [*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// out = x + y.
+    add: *const fn (x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// out = x * factor.
+    scale: *const fn (x: [*]const f32, factor: f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// out = cap * tanh(x / cap).
+    softcap: *const fn (x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// out = act(gate) * up.
+    gated: *const fn (kind: ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// Row `token` of `activations.rows` into its tile. 0, or 1 when a value is not finite.
+    quantizeRow: *const fn (activations: *const Activations, token: u32) callconv(.c) u32,
+    /// freqs[k] = scale * base^(-2k/n_rot) / factors[k] for k < n_rot / 2; `factors` may be null.
+    ropeFrequencies: *const fn (base: f64, scale: f64, factors: ?[*]const f32, n_rot: u32, freqs: [*]f64) callconv(.c) void,
+    /// cos and sin of position * freqs[k], times `magnitude`.
+    ropeAngles: *const fn (freqs: [*]const f64, n: u32, position: u32, magnitude: f32, cos: [*]f32, sin: [*]f32) callconv(.c) void,
+    /// Rotates the first n_rot values of each head in place.
+    rope: *const fn (x: [*]f32, heads: u32, head_dim: u32, n_rot: u32, style: RopeStyle, cos: [*]const f32, sin: [*]const f32) callconv(.c) void,
+    /// Writes one position's keys k[head * k_dim + d] and values v[head * v_dim + d] into its page.
+    kvWrite: *const fn (kv: *const KvLayer, position: u32, k: [*]const f32, v: [*]const f32) callconv(.c) void,
+    /// The queries of the tokens [begin, end) that share KV head `kv_head`, over all blocks, merged and divided, to `out`.
+    attention: *const fn (args: *const Attention, kv_head: u32, begin: u32, end: u32) callconv(.c) void,
+    /// One token's queries of `kv_head` over the blocks [block_begin, block_end): partials[(block * heads + head) * partialFloats].
+    attentionBlocks: *const fn (args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void,
+    /// Merges what attentionBlocks left for `head`, blocks [block_begin, block_end) in order, and divides, to `out`.
+    attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
+    /// The chosen token, or -1 when a logit is NaN or none is above -infinity. `scratch` has `vocabulary` u64.
+    sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, scratch: [*]u64) callconv(.c) i32,
+};
+
+test "tiles cover a batch without gap or overlap" {
+    var tokens: u32 = 1;
+    while (tokens < 70) : (tokens += 1) {
+        var start: u32 = 0;
+        while (start < tokens) {
+            const width = tileWidth(tokens - start);
+            var t = start;
+            while (t < start + width) : (t += 1) try std.testing.expectEqual(start, tileStart(tokens, t));
+            start += width;
+        }
+        try std.testing.expectEqual(tokens, start);
+    }
+}

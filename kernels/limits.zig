@@ -1,0 +1,18 @@
+//! Upper limits of everything that arrives from outside. Whoever sizes an array or multiplies two numbers relies on
+//! them; `src/gguf.ts` enforces the same ones before native code is asked (the native check is the second line).
+
+pub const layers_max = 512;
+pub const heads_max = 1024;
+pub const head_dim_max = 1024;
+pub const embedding_max = 65_536;
+pub const feed_forward_max = 1 << 20;
+pub const vocabulary_max = 1 << 22;
+pub const context_max = 1 << 20;
+pub const tensors_max = 65_536;
+pub const files_max = 1024;
+pub const path_bytes_max = 4096;
+/// Tokens of one step, over all its sequences.
+pub const batch_tokens_max = 8192;
+pub const sequences_max = 1024;
+pub const pages_max = 1 << 24;
+pub const threads_max = 256;
