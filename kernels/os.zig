@@ -1,0 +1,255 @@
+//! What the library needs of the operating system: a file mapped for reading, large memory, a futex, a clock, and a
+//! way to stay loaded. Called directly, because std.Io's threaded implementation would bring 200 KB and signal handlers.
+//! Windows' and macOS' branches are cross-compiled by the tests but have not run on such a machine yet.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+const is_windows = builtin.os.tag == .windows;
+const is_darwin = builtin.os.tag.isDarwin();
+const is_linux = builtin.os.tag == .linux;
+
+/// Small bookkeeping objects; everything large comes from `allocate`.
+pub const allocator = std.heap.c_allocator;
+
+/// Memory that huge pages may back starts at this boundary.
+const huge_bytes = 2 << 20;
+/// A page of any system we run on (16 KiB on Apple's processors, 64 KiB on some arm64 Linux kernels).
+const page_bytes_max = 64 << 10;
+
+pub const Error = error{ Open, Map, Empty, PathTooLong };
+
+/// A file mapped for reading as a whole.
+pub const FileMap = struct {
+    bytes: []align(std.heap.page_size_min) const u8,
+
+    /// `path` is UTF-8.
+    pub fn open(path: []const u8) Error!FileMap {
+        if (is_windows) return windows.openMap(path);
+        var buffer: [4096 + 1]u8 = undefined;
+        if (path.len >= buffer.len) return error.PathTooLong;
+        @memcpy(buffer[0..path.len], path);
+        buffer[path.len] = 0;
+        const fd = std.c.open(buffer[0..path.len :0], .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
+        if (fd < 0) return error.Open;
+        // The mapping keeps the file; the descriptor is not needed longer.
+        defer _ = std.c.close(fd);
+        const size = std.c.lseek(fd, 0, std.c.SEEK.END);
+        if (size < 0) return error.Open;
+        if (size == 0) return error.Empty;
+        const bytes = std.posix.mmap(null, @intCast(size), .{ .READ = true }, .{ .TYPE = .PRIVATE }, fd, 0) catch return error.Map;
+        return .{ .bytes = bytes };
+    }
+
+    pub fn close(map: *FileMap) void {
+        if (is_windows) windows.closeMap(map.bytes) else std.posix.munmap(map.bytes);
+        map.* = undefined;
+    }
+
+    /// Says that [offset, offset + len) is about to be read from front to back.
+    pub fn willNeed(map: FileMap, offset: usize, len: usize) void {
+        if (!is_windows) map.advise(offset, len, std.c.MADV.WILLNEED);
+    }
+
+    /// Gives the pages inside [offset, offset + len) back: they no longer count as resident.
+    pub fn release(map: FileMap, offset: usize, len: usize) void {
+        if (!is_windows) map.advise(offset, len, std.c.MADV.DONTNEED);
+    }
+
+    fn advise(map: FileMap, offset: usize, len: usize, advice: u32) void {
+        const begin = std.mem.alignBackward(usize, offset, page_bytes_max);
+        const end = @min(offset + len, map.bytes.len);
+        const address: *align(std.heap.page_size_min) anyopaque = @ptrCast(@alignCast(@constCast(map.bytes.ptr + begin)));
+        // A hint: a kernel that does not know it costs nothing but the hint.
+        _ = std.c.madvise(address, end - begin, @intCast(advice));
+    }
+};
+
+/// Zeroed memory at a multiple of 2 MiB that the system commits page by page as it is touched, with huge pages where
+/// it can. Null when there is none.
+pub fn allocate(len: usize) ?[]align(64) u8 {
+    std.debug.assert(len > 0);
+    if (is_windows) return windows.allocate(len);
+    const padded = std.math.add(usize, std.mem.alignForward(usize, len, page_bytes_max), huge_bytes) catch return null;
+    const raw = std.posix.mmap(null, padded, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0) catch return null;
+    // Cut the mapping down to the aligned part, so that `release` can free it knowing only address and length.
+    const begin = std.mem.alignForward(usize, @intFromPtr(raw.ptr), huge_bytes) - @intFromPtr(raw.ptr);
+    const used = std.mem.alignForward(usize, len, page_bytes_max);
+    if (begin > 0) std.posix.munmap(@alignCast(raw[0..begin]));
+    const tail = begin + used;
+    if (tail < raw.len) std.posix.munmap(@alignCast(raw[tail..]));
+    const aligned: []align(64) u8 = @alignCast(raw[begin..][0..len]);
+    if (is_linux and len >= huge_bytes) {
+        const address: *align(std.heap.page_size_min) anyopaque = @ptrCast(@alignCast(aligned.ptr));
+        _ = std.c.madvise(address, used, std.c.MADV.HUGEPAGE);
+    }
+    return aligned;
+}
+
+pub fn release(memory: []align(64) u8) void {
+    if (is_windows) return windows.release(memory);
+    const used = std.mem.alignForward(usize, memory.len, page_bytes_max);
+    std.posix.munmap(@alignCast(memory.ptr[0..used]));
+}
+
+/// Sleeps while `word` holds `expected`, at most `timeout_ns` (null: without end). Wakes without a reason are allowed.
+pub fn futexWait(word: *const std.atomic.Value(u32), expected: u32, timeout_ns: ?u64) void {
+    if (is_linux) {
+        var limit: std.os.linux.timespec = undefined;
+        if (timeout_ns) |ns| limit = .{ .sec = @intCast(ns / std.time.ns_per_s), .nsec = @intCast(ns % std.time.ns_per_s) };
+        _ = std.os.linux.futex_4arg(word, .{ .cmd = .WAIT, .private = true }, expected, if (timeout_ns != null) &limit else null);
+    } else if (is_darwin) {
+        // 0 microseconds means no limit there.
+        const us: u32 = if (timeout_ns) |ns| @intCast(@min(@max(ns / std.time.ns_per_us, 1), std.math.maxInt(u32))) else 0;
+        _ = std.c.__ulock_wait(.{ .op = .COMPARE_AND_WAIT, .NO_ERRNO = true }, word, expected, us);
+    } else if (is_windows) {
+        // Negative: relative, in units of 100 ns.
+        var limit: i64 = if (timeout_ns) |ns| -@as(i64, @intCast(@max(ns / 100, 1))) else 0;
+        _ = windows.RtlWaitOnAddress(word, &expected, 4, if (timeout_ns != null) &limit else null);
+    } else @compileError("no futex for this system");
+}
+
+pub fn futexWakeAll(word: *const std.atomic.Value(u32)) void {
+    if (is_linux) {
+        _ = std.os.linux.futex_3arg(word, .{ .cmd = .WAKE, .private = true }, std.math.maxInt(i32));
+    } else if (is_darwin) {
+        _ = std.c.__ulock_wake(.{ .op = .COMPARE_AND_WAIT, .WAKE_ALL = true, .NO_ERRNO = true }, word, 0);
+    } else if (is_windows) {
+        windows.RtlWakeAddressAll(word);
+    } else @compileError("no futex for this system");
+}
+
+/// Monotonic time.
+pub fn nowNs() u64 {
+    if (is_windows) {
+        var ticks: i64 = undefined;
+        var frequency: i64 = undefined;
+        _ = windows.QueryPerformanceCounter(&ticks);
+        _ = windows.QueryPerformanceFrequency(&frequency);
+        return @intCast(@divTrunc(@as(i128, ticks) * std.time.ns_per_s, frequency));
+    }
+    var time: std.c.timespec = undefined;
+    _ = std.c.clock_gettime(.MONOTONIC, &time);
+    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+/// Keeps this library mapped until the process ends. Deno unmaps it at exit while our threads still run (SIGSEGV).
+pub fn pinLibrary() void {
+    if (is_windows) {
+        var module: ?*anyopaque = null;
+        _ = windows.GetModuleHandleExW(windows.pin_flags, @ptrCast(&pinLibrary), &module);
+        return;
+    }
+    // Weak: glibc 2.28 keeps dlopen in libdl, and this library is to import nothing but libc. The host process, which
+    // opened us with it, has it.
+    const dladdr = @extern(?*const fn (*const anyopaque, *DlInfo) callconv(.c) c_int, .{ .name = "dladdr", .linkage = .weak }) orelse return;
+    const dlopen = @extern(?*const fn (?[*:0]const u8, c_int) callconv(.c) ?*anyopaque, .{ .name = "dlopen", .linkage = .weak }) orelse return;
+    var info: DlInfo = undefined;
+    if (dladdr(@ptrCast(&pinLibrary), &info) == 0) return;
+    const now = 2;
+    const no_delete: c_int = if (is_darwin) 0x80 else 0x1000;
+    const no_load: c_int = if (is_darwin) 0x10 else 0x4;
+    _ = dlopen(info.file_name, now | no_delete | no_load);
+}
+
+const DlInfo = extern struct {
+    file_name: ?[*:0]const u8,
+    base: ?*anyopaque,
+    symbol_name: ?[*:0]const u8,
+    symbol: ?*anyopaque,
+};
+
+const windows = struct {
+    const w = std.os.windows;
+    const pin_flags = 1 | 4; // GET_MODULE_HANDLE_EX_FLAG_PIN | _FROM_ADDRESS
+    extern "kernel32" fn CreateFileW([*:0]const u16, u32, u32, ?*anyopaque, u32, u32, ?*anyopaque) callconv(.winapi) w.HANDLE;
+    extern "kernel32" fn GetFileSizeEx(w.HANDLE, *i64) callconv(.winapi) i32;
+    extern "kernel32" fn CreateFileMappingW(w.HANDLE, ?*anyopaque, u32, u32, u32, ?[*:0]const u16) callconv(.winapi) ?w.HANDLE;
+    extern "kernel32" fn MapViewOfFile(w.HANDLE, u32, u32, u32, usize) callconv(.winapi) ?[*]align(std.heap.page_size_min) const u8;
+    extern "kernel32" fn UnmapViewOfFile(*const anyopaque) callconv(.winapi) i32;
+    extern "kernel32" fn CloseHandle(w.HANDLE) callconv(.winapi) i32;
+    extern "kernel32" fn VirtualAlloc(?*anyopaque, usize, u32, u32) callconv(.winapi) ?[*]align(64) u8;
+    extern "kernel32" fn VirtualFree(*anyopaque, usize, u32) callconv(.winapi) i32;
+    extern "kernel32" fn GetModuleHandleExW(u32, *const anyopaque, *?*anyopaque) callconv(.winapi) i32;
+    extern "kernel32" fn QueryPerformanceCounter(*i64) callconv(.winapi) i32;
+    extern "kernel32" fn QueryPerformanceFrequency(*i64) callconv(.winapi) i32;
+    extern "ntdll" fn RtlWaitOnAddress(*const anyopaque, *const anyopaque, usize, ?*const i64) callconv(.winapi) i32;
+    extern "ntdll" fn RtlWakeAddressAll(*const anyopaque) callconv(.winapi) void;
+
+    fn openMap(path: []const u8) Error!FileMap {
+        var wide: [4096 + 1]u16 = undefined;
+        const count = std.unicode.wtf8ToWtf16Le(wide[0..4096], path) catch return error.PathTooLong;
+        wide[count] = 0;
+        const generic_read = 0x8000_0000;
+        const share_all = 7;
+        const open_existing = 3;
+        const file = CreateFileW(wide[0..count :0], generic_read, share_all, null, open_existing, 0, null);
+        if (file == w.INVALID_HANDLE_VALUE) return error.Open;
+        defer _ = CloseHandle(file);
+        var size: i64 = 0;
+        if (GetFileSizeEx(file, &size) == 0) return error.Open;
+        if (size == 0) return error.Empty;
+        const page_readonly = 2;
+        const map_read = 4;
+        const mapping = CreateFileMappingW(file, null, page_readonly, 0, 0, null) orelse return error.Map;
+        defer _ = CloseHandle(mapping);
+        const view = MapViewOfFile(mapping, map_read, 0, 0, 0) orelse return error.Map;
+        return .{ .bytes = view[0..@intCast(size)] };
+    }
+
+    fn closeMap(bytes: []align(std.heap.page_size_min) const u8) void {
+        _ = UnmapViewOfFile(bytes.ptr);
+    }
+
+    fn allocate(len: usize) ?[]align(64) u8 {
+        const reserve_commit = 0x3000;
+        const read_write = 4;
+        const memory = VirtualAlloc(null, len, reserve_commit, read_write) orelse return null;
+        return memory[0..len];
+    }
+
+    fn release(memory: []align(64) u8) void {
+        const mem_release = 0x8000;
+        _ = VirtualFree(memory.ptr, 0, mem_release);
+    }
+};
+
+/// A lock for short sections: spins a little, then sleeps.
+pub const Lock = struct {
+    /// 0 free, 1 held, 2 held and somebody sleeps.
+    state: std.atomic.Value(u32) = .init(0),
+
+    pub fn tryAcquire(lock: *Lock) bool {
+        return lock.state.cmpxchgStrong(0, 1, .acquire, .monotonic) == null;
+    }
+
+    pub fn acquire(lock: *Lock) void {
+        var spins: u32 = 0;
+        while (spins < 100) : (spins += 1) {
+            if (lock.tryAcquire()) return;
+            std.atomic.spinLoopHint();
+        }
+        while (lock.state.swap(2, .acquire) != 0) futexWait(&lock.state, 2, null);
+    }
+
+    pub fn unlock(lock: *Lock) void {
+        if (lock.state.swap(0, .release) == 2) futexWakeAll(&lock.state);
+    }
+};
+
+test "a mapped file shows its bytes; memory is zeroed and aligned" {
+    const memory = allocate(3 << 20).?;
+    defer release(memory);
+    try std.testing.expectEqual(0, @intFromPtr(memory.ptr) % 64);
+    for (memory[0..4096]) |byte| try std.testing.expectEqual(0, byte);
+    memory[memory.len - 1] = 1;
+    try std.testing.expectError(error.Open, FileMap.open("no such file"));
+}
+
+test "a futex wait ends when its time is over" {
+    const word = std.atomic.Value(u32).init(7);
+    const begin = nowNs();
+    futexWait(&word, 7, 2 * std.time.ns_per_ms);
+    try std.testing.expect(nowNs() - begin >= std.time.ns_per_ms);
+    futexWait(&word, 8, null);
+}
