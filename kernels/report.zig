@@ -7,6 +7,8 @@ const Status = @import("status.zig").Status;
 pub const Report = struct {
     buffer: []u8 = &.{},
     len: usize = 0,
+    /// Of the last failure.
+    status: Status = .ok,
 
     /// `where`, `expected` and `got` are formatted; what does not fit is cut off.
     pub fn fail(
@@ -21,6 +23,7 @@ pub const Report = struct {
         got_args: anytype,
     ) Status {
         report.len = 0;
+        report.status = status;
         report.print("{s}\n", .{what});
         report.print(where ++ "\n", where_args);
         report.print(expected ++ "\n", expected_args);

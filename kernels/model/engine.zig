@@ -1,0 +1,237 @@
+//! An engine: KV pages, scratch memory and one step in flight over a model. `submit` copies a batch and queues the
+//! step (or runs it at once), `wait` sleeps until it has ended, `take` hands out tokens and logits, `cancel` is heard
+//! between two layers. Which page belongs to whom is TypeScript's business; the engine only checks that pages exist.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const handle = @import("../handle.zig");
+const limits = @import("../limits.zig");
+const os = @import("../os.zig");
+const Report = @import("../report.zig").Report;
+const Status = @import("../status.zig").Status;
+const Words = @import("../words.zig").Words;
+const Batch = @import("batch.zig").Batch;
+const graph = @import("graph.zig");
+const memory = @import("memory.zig");
+const Model = @import("model.zig").Model;
+const Scratch = @import("scratch.zig").Scratch;
+const task_zig = @import("task.zig");
+const Task = task_zig.Task;
+
+const options_version = 1;
+
+/// `ENGINE` in `ffi/abi.ts`.
+pub const Options = struct {
+    kv_type: abi.KvType,
+    page_size: u32,
+    pages: u32,
+    batch_tokens: u32,
+    sequences: u32,
+    threads: u32,
+    activation_bits: abi.ActivationBits,
+    logit_rows: u32,
+
+    fn read(bytes: []const u8, model: *const Model, report: *Report) (Words.Error || error{Refused})!Options {
+        var words: Words = .{ .bytes = bytes };
+        _ = try ranged(&words, report, "version of engine options", options_version, options_version);
+        const options: Options = .{
+            .kv_type = @enumFromInt(try ranged(&words, report, "KV type", 0, 2)),
+            .page_size = try ranged(&words, report, "page size", 16, 64),
+            .pages = try ranged(&words, report, "pages", 1, limits.pages_max),
+            .batch_tokens = try ranged(&words, report, "tokens of a batch", 1, limits.batch_tokens_max),
+            .sequences = try ranged(&words, report, "sequences of a batch", 1, limits.sequences_max),
+            .threads = try ranged(&words, report, "threads", 1, limits.threads_max),
+            .activation_bits = @enumFromInt(try ranged(&words, report, "activation bits", 8, 16)),
+            .logit_rows = try ranged(&words, report, "rows of logits", 1, limits.batch_tokens_max),
+        };
+        const bits = @intFromEnum(options.activation_bits);
+        if (!std.math.isPowerOfTwo(options.page_size) or !std.math.isPowerOfTwo(bits) or !words.atEnd()) {
+            _ = report.fail(.invalid_argument, "engine options", "", .{}, "pages of 16, 32 or 64 positions, activations of 8 or 16 bits, 9 words", .{}, "{d}, {d}, {d} bytes", .{ options.page_size, bits, bytes.len });
+            return error.Refused;
+        }
+        if (options.kv_type == .q8_0 and (model.traits.k_dim % 32 != 0 or model.traits.v_dim % 32 != 0)) {
+            _ = report.fail(.unsupported, "KV type q8_0", "", .{}, "key and value lengths that are multiples of 32", .{}, "{d} and {d}", .{ model.traits.k_dim, model.traits.v_dim });
+            return error.Refused;
+        }
+        return options;
+    }
+
+    fn ranged(words: *Words, report: *Report, name: []const u8, least: u32, most: u32) (Words.Error || error{Refused})!u32 {
+        const value = try words.u();
+        if (value >= least and value <= most) return value;
+        _ = report.fail(.invalid_argument, name, "engine options", .{}, "{d} to {d}", .{ least, most }, "{d}", .{value});
+        return error.Refused;
+    }
+};
+
+/// A step is queued or runs (`busy`), or its results wait to be taken.
+const State = enum(u32) { idle, busy, done };
+
+pub const Engine = struct {
+    /// What `state` holds while a step is queued or runs, for whoever waits.
+    pub const busy_state = @intFromEnum(State.busy);
+
+    object: handle.Object,
+    task: Task,
+    model: *Model,
+    options: Options,
+    kv: []align(64) u8,
+    page_bytes: usize,
+    /// Offset of each layer inside a page.
+    layer_offsets: []usize,
+    scratch_memory: []align(64) u8,
+    scratch: Scratch,
+
+    lock: os.Lock = .{},
+    state: std.atomic.Value(u32) = .init(@intFromEnum(State.idle)),
+    batch: Batch = .{},
+    freed: std.atomic.Value(bool) = .init(false),
+
+    pub const Error = Words.Error || error{ Refused, OutOfMemory };
+
+    /// Takes a reference to the model.
+    pub fn open(model: *Model, option_bytes: []const u8, report: *Report) Error!*Engine {
+        const options = try Options.read(option_bytes, model, report);
+        const engine = try os.allocator.create(Engine);
+        errdefer os.allocator.destroy(engine);
+        const layer_offsets = try os.allocator.alloc(usize, model.layers.len);
+        errdefer os.allocator.free(layer_offsets);
+        var page_bytes: usize = 0;
+        for (model.layers, layer_offsets) |layer, *offset| {
+            offset.* = page_bytes;
+            const bytes = abi.KvLayer.layerBytes(options.kv_type, options.page_size, layer.traits.kv_heads, model.traits.k_dim, model.traits.v_dim);
+            page_bytes += std.mem.alignForward(usize, bytes, 64);
+        }
+        const kv_bytes = std.math.mul(usize, page_bytes, options.pages) catch return refuseMemory(report, "KV pages", std.math.maxInt(usize));
+        const kv = memory.allocate(.kv, kv_bytes) orelse return refuseMemory(report, "KV pages", kv_bytes);
+        errdefer memory.release(.kv, kv);
+
+        var layout: memory.Layout = .{};
+        _ = Scratch.init(&layout, model, options) catch return refuseMemory(report, "scratch memory", std.math.maxInt(usize));
+        const scratch_memory = memory.allocate(.scratch, layout.at) orelse return refuseMemory(report, "scratch memory", layout.at);
+        errdefer memory.release(.scratch, scratch_memory);
+        layout = .{ .base = scratch_memory.ptr };
+        const scratch = Scratch.init(&layout, model, options) catch unreachable;
+        std.debug.assert(layout.at == scratch_memory.len);
+
+        model.object.retain();
+        engine.* = .{
+            .object = .{ .kind = .engine, .destroy = destroy },
+            .task = .{ .run = run },
+            .model = model,
+            .options = options,
+            .kv = kv,
+            .page_bytes = page_bytes,
+            .layer_offsets = layer_offsets,
+            .scratch_memory = scratch_memory,
+            .scratch = scratch,
+        };
+        return engine;
+    }
+
+    fn refuseMemory(report: *Report, what: []const u8, bytes: usize) error{OutOfMemory} {
+        _ = report.fail(.out_of_memory, what, "", .{}, "{d} bytes of memory", .{bytes}, "", .{});
+        return error.OutOfMemory;
+    }
+
+    pub const SubmitError = error{ Refused, OutOfMemory, Busy, NoThread };
+
+    pub fn submit(engine: *Engine, bytes: []const u8, report: *Report) SubmitError!void {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.state.load(.acquire) != @intFromEnum(State.idle)) return error.Busy;
+        try engine.batch.parse(bytes, .{
+            .vocabulary = engine.model.traits.vocabulary,
+            .page_size = engine.options.page_size,
+            .pages = engine.options.pages,
+            .batch_tokens = engine.options.batch_tokens,
+            .sequences = engine.options.sequences,
+            .logit_rows = engine.options.logit_rows,
+        }, report);
+        engine.state.store(@intFromEnum(State.busy), .release);
+        engine.object.retain(); // the step's
+        // Another engine may be driving the pool: then the step waits for its turn like any other.
+        if (engine.batch.run_inline and task_zig.tryRunHere(&engine.task)) return;
+        task_zig.enqueue(&engine.task) catch |err| {
+            engine.state.store(@intFromEnum(State.idle), .release);
+            engine.object.release();
+            return err;
+        };
+    }
+
+    fn run(task: *Task) bool {
+        const engine: *Engine = @fieldParentPtr("task", task);
+        graph.step(engine);
+        engine.state.store(@intFromEnum(State.done), .release);
+        os.futexWakeAll(&engine.state);
+        engine.object.release();
+        return false;
+    }
+
+    /// Whether a step is queued or runs.
+    pub fn busy(engine: *const Engine) bool {
+        return engine.state.load(.acquire) == @intFromEnum(State.busy);
+    }
+
+    pub const TakeError = error{ Busy, Short };
+    const result_words = 4;
+
+    /// Writes id, status, token and rows of each sequence, and the asked-for logits one row after the other.
+    pub fn take(engine: *Engine, results: []u8, logits: []u8) TakeError!u32 {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        if (engine.state.load(.acquire) == @intFromEnum(State.idle)) return 0;
+        const sequences = engine.batch.active();
+        if (results.len < sequences.len * result_words * 4) return error.Short;
+        const row_bytes = @as(usize, engine.model.traits.vocabulary) * @sizeOf(f32);
+        var rows_total: usize = 0;
+        for (sequences) |*sequence| rows_total += rowsToTake(sequence);
+        if (logits.len < rows_total * row_bytes) return error.Short;
+        var at: usize = 0;
+        for (sequences, 0..) |*sequence, index| {
+            const rows = rowsToTake(sequence);
+            const words = [result_words]u32{ sequence.id, @bitCast(sequence.status.code()), sequence.chosen orelse std.math.maxInt(u32), rows };
+            @memcpy(results[index * 16 ..][0..16], std.mem.asBytes(&words));
+            for (0..rows) |row| {
+                const source = engine.scratch.logitRow(sequence.logit_row + row);
+                @memcpy(logits[at..][0..row_bytes], std.mem.sliceAsBytes(source[0..engine.model.traits.vocabulary]));
+                at += row_bytes;
+            }
+        }
+        engine.state.store(@intFromEnum(State.idle), .release);
+        return @intCast(sequences.len);
+    }
+
+    fn rowsToTake(sequence: anytype) u32 {
+        return if (sequence.logits == .none or sequence.status != .ok) 0 else sequence.logit_rows;
+    }
+
+    /// Marks a sequence of the step in flight; true if there is one.
+    pub fn cancel(engine: *Engine, id: u32) bool {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (!engine.busy()) return false;
+        for (engine.batch.active()) |*sequence| {
+            if (sequence.id != id) continue;
+            sequence.cancelled.store(true, .release);
+            return true;
+        }
+        return false;
+    }
+
+    /// The step in flight, if any, ends at the next layer; memory goes when it has.
+    pub fn abandon(engine: *Engine) void {
+        engine.freed.store(true, .release);
+    }
+
+    fn destroy(object: *handle.Object) void {
+        const engine: *Engine = @fieldParentPtr("object", object);
+        engine.batch.deinit();
+        memory.release(.scratch, engine.scratch_memory);
+        memory.release(.kv, engine.kv);
+        os.allocator.free(engine.layer_offsets);
+        engine.model.object.release();
+        os.allocator.destroy(engine);
+    }
+};

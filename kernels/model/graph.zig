@@ -1,0 +1,471 @@
+//! One step: the llama-family graph over every token of a batch. A layer is a row of phases; inside a phase threads
+//! claim items (groups of rows, tokens, heads) that write disjoint memory, so the order of claims changes nothing.
+//!
+//!   norm | q k v | rope, KV write | attention | output | add, norm | gate, up | activation | down | add
+//!
+//! The arithmetic is the level's; which traits a model has, the model says. Sequences do not see one another: one that
+//! fails or is cancelled goes through the motions to the end of the step and its results are dropped.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const Batch = @import("batch.zig").Batch;
+const Sequence = @import("batch.zig").Sequence;
+const Engine = @import("engine.zig").Engine;
+const Layer = @import("model.zig").Layer;
+const Model = @import("model.zig").Model;
+const pool = @import("pool.zig");
+const Scratch = @import("scratch.zig").Scratch;
+const Status = @import("../status.zig").Status;
+const weights = @import("weights.zig");
+
+/// Claims of a matrix product for each thread: small enough that who is late costs little, large enough to stream.
+const claims_a_thread = 12;
+/// Tokens whose queries one attention item handles together.
+const attention_tile = 8;
+/// A single sequence's attention is shared out by blocks from this many blocks on.
+const split_blocks_min = 4;
+
+pub fn step(engine: *Engine) void {
+    var run: Run = .init(engine);
+    run.forward();
+}
+
+const Run = struct {
+    engine: *Engine,
+    model: *const Model,
+    scratch: *Scratch,
+    level: *const abi.Level,
+    threads: u32,
+    tokens: u32,
+    /// The layer at work.
+    index: u32 = 0,
+    layer: *const Layer,
+    /// Input of the next product, and whether any of its matrices reads integers.
+    activations: abi.Activations = undefined,
+    quantize: bool = false,
+    product: Product = .{},
+    attention_split: Split = undefined,
+
+    fn init(engine: *Engine) Run {
+        return .{
+            .engine = engine,
+            .model = engine.model,
+            .scratch = &engine.scratch,
+            .level = dispatch.level(),
+            .threads = pool.ensure(engine.options.threads),
+            .tokens = engine.batch.tokens,
+            .layer = &engine.model.layers[0],
+        };
+    }
+
+    fn forward(run: *Run) void {
+        run.prepare();
+        run.setInput(run.tokens, run.model.traits.embedding, &.{ run.layer.matrix(.attn_q), run.layer.matrix(.attn_k), run.layer.matrix(.attn_v) });
+        run.forTokens(embed);
+        for (run.model.layers, 0..) |*layer, index| {
+            if (!run.heedCancels()) return;
+            run.layer = layer;
+            run.index = @intCast(index);
+            run.attend();
+            run.feedForward();
+        }
+        if (!run.heedCancels()) return;
+        run.finish();
+    }
+
+    /// Whose token is whose, and where attention items begin.
+    fn prepare(run: *Run) void {
+        const scratch = run.scratch;
+        for (run.engine.batch.active(), 0..) |*sequence, number| {
+            for (sequence.first..sequence.first + sequence.tokens.len) |token| scratch.token_sequence[token] = @intCast(number);
+            const rows = sequence.logit_rows;
+            for (0..rows) |row| scratch.logit_token[sequence.logit_row + row] = @intCast(sequence.first + sequence.tokens.len - rows + row);
+        }
+    }
+
+    /// Marks sequences that were given up; false when none is left.
+    fn heedCancels(run: *Run) bool {
+        const all = run.engine.freed.load(.acquire);
+        var left = false;
+        for (run.engine.batch.active()) |*sequence| {
+            if (all or sequence.cancelled.load(.acquire)) sequence.status = .cancelled;
+            left = left or sequence.status == .ok;
+        }
+        return left;
+    }
+
+    // --- one token's part of each phase -----------------------------------------------------------------------------
+
+    fn embed(run: *Run, token: u32) void {
+        const sequence = run.sequenceOf(token);
+        const offset = token - sequence.first;
+        const x = run.row(run.scratch.x, run.scratch.embedding_stride, token);
+        const traits = &run.model.traits;
+        run.model.token_embd.unpackRow(sequence.tokens[offset], x);
+        if (traits.embedding_scale != 1) run.level.scale(x, traits.embedding_scale, traits.embedding, x);
+        if (traits.rope_style != .none) {
+            const scratch = run.scratch;
+            const half = traits.rope_dim / 2;
+            const position = sequence.position + offset;
+            run.level.ropeAngles(run.model.rope_freqs.ptr, half, position, traits.rope_magnitude, run.row(scratch.cos, scratch.rope_stride, token), run.row(scratch.sin, scratch.rope_stride, token));
+            run.level.ropeAngles(run.model.rope_local_freqs.ptr, half, position, 1, run.row(scratch.cos_local, scratch.rope_stride, token), run.row(scratch.sin_local, scratch.rope_stride, token));
+        }
+        run.normToInput(token, x, run.layer.vector(.attn_norm).?);
+    }
+
+    /// Biases, head norms, rope; then keys and values go to their page.
+    fn rotateAndStore(run: *Run, token: u32) void {
+        const scratch = run.scratch;
+        const traits = &run.model.traits;
+        const layer = run.layer;
+        const sequence = run.sequenceOf(token);
+        const q = run.row(scratch.q, scratch.q_stride, token);
+        const k = run.row(scratch.k, scratch.k_stride, token);
+        const v = run.row(scratch.v, scratch.v_stride, token);
+        run.addBias(q, .attn_q_bias);
+        run.addBias(k, .attn_k_bias);
+        run.addBias(v, .attn_v_bias);
+        run.normHeads(q, layer.traits.heads, .attn_q_norm);
+        run.normHeads(k, layer.traits.kv_heads, .attn_k_norm);
+        if (traits.rope_style != .none) {
+            const local = layer.traits.rope_local;
+            const cos = run.row(if (local) scratch.cos_local else scratch.cos, scratch.rope_stride, token);
+            const sin = run.row(if (local) scratch.sin_local else scratch.sin, scratch.rope_stride, token);
+            run.level.rope(q, layer.traits.heads, traits.k_dim, traits.rope_dim, traits.rope_style, cos, sin);
+            run.level.rope(k, layer.traits.kv_heads, traits.k_dim, traits.rope_dim, traits.rope_style, cos, sin);
+        }
+        const kv = run.kvLayer(sequence);
+        run.level.kvWrite(&kv, sequence.position + token - sequence.first, k, v);
+    }
+
+    fn quantizeInput(run: *Run, token: u32) void {
+        if (run.quantize and run.level.quantizeRow(&run.activations, token) != 0) run.fail(token);
+    }
+
+    fn addAttention(run: *Run, token: u32) void {
+        run.addToStream(token, .attn_output_bias, .post_attention_norm);
+        run.normToInput(token, run.row(run.scratch.x, run.scratch.embedding_stride, token), run.layer.vector(.ffn_norm).?);
+    }
+
+    fn activate(run: *Run, token: u32) void {
+        const scratch = run.scratch;
+        const gate = run.row(scratch.gate, scratch.feed_forward_stride, token);
+        const up = run.row(scratch.up, scratch.feed_forward_stride, token);
+        run.addBias(gate, .ffn_gate_bias);
+        run.addBias(up, .ffn_up_bias);
+        const input = run.row(scratch.rows, scratch.input_stride, token);
+        run.level.gated(run.model.traits.activation, gate, up, run.layer.traits.feed_forward, input);
+        run.quantizeInput(token);
+    }
+
+    /// Ends a layer and begins the next.
+    fn addFeedForward(run: *Run, token: u32) void {
+        run.addToStream(token, .ffn_down_bias, .post_ffw_norm);
+        if (run.index + 1 == run.model.layers.len) return;
+        const next = &run.model.layers[run.index + 1];
+        run.normToInput(token, run.row(run.scratch.x, run.scratch.embedding_stride, token), next.vector(.attn_norm).?);
+    }
+
+    fn normForLogits(run: *Run, row_index: u32) void {
+        const token = run.scratch.logit_token[row_index];
+        const x = run.row(run.scratch.x, run.scratch.embedding_stride, token);
+        const input = run.row(run.scratch.rows, run.scratch.input_stride, row_index);
+        run.level.rmsNorm(x, run.model.output_norm.ptr, run.model.traits.epsilon, run.model.traits.embedding, input);
+        if (run.quantize and run.level.quantizeRow(&run.activations, row_index) != 0) run.fail(token);
+    }
+
+    // --- phases -----------------------------------------------------------------------------------------------------
+
+    fn attend(run: *Run) void {
+        const scratch = run.scratch;
+        const layer = run.layer;
+        run.multiply(&.{
+            .{ .matrix = layer.matrix(.attn_q), .out = scratch.q, .stride = scratch.q_stride },
+            .{ .matrix = layer.matrix(.attn_k), .out = scratch.k, .stride = scratch.k_stride },
+            .{ .matrix = layer.matrix(.attn_v), .out = scratch.v, .stride = scratch.v_stride },
+        });
+        run.forTokens(rotateAndStore);
+        run.attention();
+        const output = layer.matrix(.attn_output);
+        run.setInput(run.tokens, output.cols, &.{output});
+        if (run.quantize) run.forTokens(quantizeInput);
+        run.multiply(&.{.{ .matrix = output, .out = scratch.y, .stride = scratch.embedding_stride }});
+        run.setInput(run.tokens, run.model.traits.embedding, &.{ layer.matrix(.ffn_gate), layer.matrix(.ffn_up) });
+        run.forTokens(addAttention);
+    }
+
+    fn feedForward(run: *Run) void {
+        const scratch = run.scratch;
+        const layer = run.layer;
+        run.multiply(&.{
+            .{ .matrix = layer.matrix(.ffn_gate), .out = scratch.gate, .stride = scratch.feed_forward_stride },
+            .{ .matrix = layer.matrix(.ffn_up), .out = scratch.up, .stride = scratch.feed_forward_stride },
+        });
+        const down = layer.matrix(.ffn_down);
+        run.setInput(run.tokens, down.cols, &.{down});
+        run.forTokens(activate);
+        run.multiply(&.{.{ .matrix = down, .out = scratch.y, .stride = scratch.embedding_stride }});
+        if (run.index + 1 < run.model.layers.len) {
+            const next = &run.model.layers[run.index + 1];
+            run.setInput(run.tokens, run.model.traits.embedding, &.{ next.matrix(.attn_q), next.matrix(.attn_k), next.matrix(.attn_v) });
+        }
+        run.forTokens(addFeedForward);
+    }
+
+    /// The last norm and the output rows that are needed, then the choices.
+    fn finish(run: *Run) void {
+        const rows = run.engine.batch.logit_rows;
+        if (rows == 0) return;
+        run.setInput(rows, run.model.traits.embedding, &.{run.model.output});
+        pool.parallel(run.threads, rows, run, perItem(normForLogits));
+        run.multiply(&.{.{ .matrix = run.model.output, .out = run.scratch.logits, .stride = run.scratch.vocabulary_stride }});
+        pool.parallel(run.threads, run.engine.batch.count, run, choose);
+    }
+
+    fn choose(context: *anyopaque, item: u32, thread: u32) void {
+        const run: *Run = @ptrCast(@alignCast(context));
+        const sequence = &run.engine.batch.sequences[item];
+        const traits = &run.model.traits;
+        for (0..sequence.logit_rows) |index| {
+            const logits = run.scratch.logitRow(sequence.logit_row + index);
+            if (traits.logit_softcap != 0) run.level.softcap(logits.ptr, traits.logit_softcap, traits.vocabulary, logits.ptr);
+            if (!allFinite(logits[0..traits.vocabulary])) sequence.status = .non_finite;
+        }
+        if (!sequence.sample or sequence.status != .ok) return;
+        const logits = run.scratch.logitRow(sequence.logit_row + sequence.logit_rows - 1);
+        const scratch = run.scratch.sample[@as(usize, thread) * traits.vocabulary ..];
+        const token = run.level.sample(&sequence.sampling, logits.ptr, traits.vocabulary, scratch.ptr);
+        if (token < 0) sequence.status = .non_finite else sequence.chosen = @intCast(token);
+    }
+
+    fn attention(run: *Run) void {
+        const sequences = run.engine.batch.active();
+        const kv_heads = run.layer.traits.kv_heads;
+        if (sequences.len == 1 and run.tokens == 1 and run.splitAttention(&sequences[0])) return;
+        var items: u32 = 0;
+        for (sequences, 0..) |*sequence, number| {
+            run.scratch.attention_items[number] = items;
+            items += kv_heads * tiles(sequence);
+        }
+        run.scratch.attention_items[sequences.len] = items;
+        pool.parallel(run.threads, items, run, attentionItem);
+    }
+
+    fn attentionItem(context: *anyopaque, item: u32, thread: u32) void {
+        _ = thread;
+        const run: *Run = @ptrCast(@alignCast(context));
+        const starts = run.scratch.attention_items[0 .. run.engine.batch.count + 1];
+        var number: usize = 0;
+        while (item >= starts[number + 1]) number += 1;
+        const sequence = &run.engine.batch.sequences[number];
+        const inside = item - starts[number];
+        const tile = inside % tiles(sequence);
+        const args = run.attentionOf(sequence);
+        run.level.attention(&args, inside / tiles(sequence), tile * attention_tile, @min((tile + 1) * attention_tile, args.tokens));
+    }
+
+    fn tiles(sequence: *const Sequence) u32 {
+        return std.math.divCeil(u32, @intCast(sequence.tokens.len), attention_tile) catch unreachable;
+    }
+
+    /// How one token's attention over a long context is shared out.
+    const Split = struct { args: abi.Attention, first_block: u32, end_block: u32, blocks_an_item: u32, chunks: u32 };
+
+    /// Shares one token's attention by blocks when there are fewer KV heads than threads could use; else false.
+    fn splitAttention(run: *Run, sequence: *const Sequence) bool {
+        const window = run.layer.traits.window;
+        const end = sequence.position / abi.attention_block + 1;
+        const first = if (window == 0 or sequence.position < window) 0 else (sequence.position - window + 1) / abi.attention_block;
+        const kv_heads = run.layer.traits.kv_heads;
+        const wanted = run.threads * 4;
+        if (run.threads == 1 or end - first < split_blocks_min or kv_heads >= wanted) return false;
+        const chunks_wanted = @min(end - first, std.math.divCeil(u32, wanted, kv_heads) catch unreachable);
+        const blocks_an_item = std.math.divCeil(u32, end - first, chunks_wanted) catch unreachable;
+        run.attention_split = .{
+            .args = run.attentionOf(sequence),
+            .first_block = first,
+            .end_block = end,
+            .blocks_an_item = blocks_an_item,
+            .chunks = std.math.divCeil(u32, end - first, blocks_an_item) catch unreachable,
+        };
+        pool.parallel(run.threads, kv_heads * run.attention_split.chunks, run, splitItem);
+        for (0..run.layer.traits.heads) |head|
+            run.level.attentionMerge(&run.attention_split.args, @intCast(head), 0, first, end, run.scratch.partials.ptr);
+        return true;
+    }
+
+    fn splitItem(context: *anyopaque, item: u32, thread: u32) void {
+        _ = thread;
+        const run: *Run = @ptrCast(@alignCast(context));
+        const split = &run.attention_split;
+        const begin = split.first_block + item % split.chunks * split.blocks_an_item;
+        run.level.attentionBlocks(&split.args, item / split.chunks, 0, begin, @min(begin + split.blocks_an_item, split.end_block), run.scratch.partials.ptr);
+    }
+
+    // --- products ---------------------------------------------------------------------------------------------------
+
+    const Part = struct { matrix: weights.Matrix, out: []f32, stride: u32 };
+
+    /// Up to three matrices over the same input, as one row of groups that threads claim.
+    const Product = struct {
+        parts: [3]abi.Matmul = undefined,
+        formats: [3]*const abi.Format = undefined,
+        /// Where each part's groups begin; the last is their number.
+        starts: [4]u32 = @splat(0),
+        count: u32 = 0,
+        groups_a_claim: u32 = 1,
+    };
+
+    fn multiply(run: *Run, parts: []const Part) void {
+        const product = &run.product;
+        var groups: u32 = 0;
+        for (parts, 0..) |part, index| {
+            std.debug.assert(part.matrix.cols == run.activations.cols);
+            product.starts[index] = groups;
+            product.formats[index] = part.matrix.format;
+            product.parts[index] = .{
+                .weights = part.matrix.packed_bytes,
+                .group_bytes = part.matrix.group_bytes,
+                .activations = &run.activations,
+                .out = part.out.ptr,
+                .out_stride = part.stride,
+            };
+            groups += part.matrix.groups();
+        }
+        product.starts[parts.len] = groups;
+        product.count = @intCast(parts.len);
+        product.groups_a_claim = @max(1, groups / (run.threads * claims_a_thread));
+        const claims = std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
+        pool.parallel(run.threads, claims, run, multiplyClaim);
+    }
+
+    fn multiplyClaim(context: *anyopaque, item: u32, thread: u32) void {
+        _ = thread;
+        const run: *Run = @ptrCast(@alignCast(context));
+        const product = &run.product;
+        const begin = item * product.groups_a_claim;
+        const end = @min(begin + product.groups_a_claim, product.starts[product.count]);
+        for (0..product.count) |index| {
+            const from = @max(begin, product.starts[index]);
+            const to = @min(end, product.starts[index + 1]);
+            if (from < to) product.formats[index].matmul(&product.parts[index], from - product.starts[index], to - product.starts[index]);
+        }
+    }
+
+    // --- small helpers ----------------------------------------------------------------------------------------------
+
+    fn perItem(comptime phase: fn (*Run, u32) void) pool.Run {
+        return struct {
+            fn call(context: *anyopaque, item: u32, thread: u32) void {
+                _ = thread;
+                phase(@ptrCast(@alignCast(context)), item);
+            }
+        }.call;
+    }
+
+    fn forTokens(run: *Run, comptime phase: fn (*Run, u32) void) void {
+        pool.parallel(run.threads, run.tokens, run, perItem(phase));
+    }
+
+    fn setInput(run: *Run, tokens: u32, cols: u32, matrices: []const weights.Matrix) void {
+        run.activations = run.scratch.activations(tokens, cols, run.engine.options.activation_bits);
+        run.quantize = for (matrices) |matrix| {
+            if (matrix.format.kind == .block) break true;
+        } else false;
+    }
+
+    fn normToInput(run: *Run, token: u32, x: [*]const f32, weight: []const f32) void {
+        const input = run.row(run.scratch.rows, run.scratch.input_stride, token);
+        run.level.rmsNorm(x, weight.ptr, run.model.traits.epsilon, run.model.traits.embedding, input);
+        run.quantizeInput(token);
+    }
+
+    fn addToStream(run: *Run, token: u32, bias: weights.Role, norm: weights.Role) void {
+        const embedding = run.model.traits.embedding;
+        const x = run.row(run.scratch.x, run.scratch.embedding_stride, token);
+        const y = run.row(run.scratch.y, run.scratch.embedding_stride, token);
+        run.addBias(y, bias);
+        if (run.layer.vector(norm)) |weight| run.level.rmsNorm(y, weight.ptr, run.model.traits.epsilon, embedding, y);
+        run.level.add(x, y, embedding, x);
+    }
+
+    fn addBias(run: *Run, values: [*]f32, role: weights.Role) void {
+        const bias = run.layer.vector(role) orelse return;
+        run.level.add(values, bias.ptr, @intCast(bias.len), values);
+    }
+
+    fn normHeads(run: *Run, values: [*]f32, heads: u32, role: weights.Role) void {
+        const weight = run.layer.vector(role) orelse return;
+        const dim: u32 = @intCast(weight.len);
+        for (0..heads) |head| run.level.rmsNorm(values + head * dim, weight.ptr, run.model.traits.epsilon, dim, values + head * dim);
+    }
+
+    fn row(run: *const Run, values: []f32, stride: u32, token: u32) [*]f32 {
+        _ = run;
+        return values[@as(usize, token) * stride ..].ptr;
+    }
+
+    fn sequenceOf(run: *const Run, token: u32) *Sequence {
+        return &run.engine.batch.sequences[run.scratch.token_sequence[token]];
+    }
+
+    /// Several threads may say so of one sequence: they all store the same.
+    fn fail(run: *const Run, token: u32) void {
+        @atomicStore(Status, &run.sequenceOf(token).status, .non_finite, .monotonic);
+    }
+
+    fn kvLayer(run: *const Run, sequence: *const Sequence) abi.KvLayer {
+        return .{
+            .base = run.engine.kv.ptr,
+            .page_bytes = run.engine.page_bytes,
+            .layer_offset = run.engine.layer_offsets[run.index],
+            .pages = sequence.pages.ptr,
+            .page_size = run.engine.options.page_size,
+            .type = run.engine.options.kv_type,
+            .heads = run.layer.traits.kv_heads,
+            .k_dim = run.model.traits.k_dim,
+            .v_dim = run.model.traits.v_dim,
+        };
+    }
+
+    fn attentionOf(run: *const Run, sequence: *const Sequence) abi.Attention {
+        const scratch = run.scratch;
+        return .{
+            .kv = run.kvLayer(sequence),
+            .q = run.row(scratch.q, scratch.q_stride, sequence.first),
+            .q_stride = scratch.q_stride,
+            .out = run.row(scratch.rows, scratch.input_stride, sequence.first),
+            .out_stride = scratch.input_stride,
+            .heads = run.layer.traits.heads,
+            .position = sequence.position,
+            .tokens = @intCast(sequence.tokens.len),
+            .window = run.layer.traits.window,
+            .scale = run.model.traits.attention_scale,
+            .softcap = run.model.traits.attention_softcap,
+        };
+    }
+};
+
+fn allFinite(values: []const f32) bool {
+    // x - x is 0 for every finite x and NaN otherwise; adding zeros keeps the loop free of branches.
+    const Lanes = @Vector(abi.lanes, f32);
+    var sum: Lanes = @splat(0);
+    var at: usize = 0;
+    while (at + abi.lanes <= values.len) : (at += abi.lanes) {
+        const lane: Lanes = values[at..][0..abi.lanes].*;
+        sum += lane - lane;
+    }
+    for (values[at..]) |value| sum[0] += value - value;
+    return @reduce(.Add, sum) == 0;
+}
+
+test allFinite {
+    var values: [37]f32 = @splat(1.5);
+    try std.testing.expect(allFinite(&values));
+    values[36] = std.math.nan(f32);
+    try std.testing.expect(!allFinite(&values));
+    values[36] = 0;
+    values[3] = -std.math.inf(f32);
+    try std.testing.expect(!allFinite(&values));
+}

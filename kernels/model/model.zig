@@ -1,0 +1,262 @@
+//! A model: traits, packed weights and rope frequencies. It is described in one buffer (`MODEL` in `ffi/abi.ts`),
+//! checked as a whole before anything is allocated, and then loaded by the conductor, one tensor a turn, so that
+//! engines at work go on meanwhile.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const handle = @import("../handle.zig");
+const limits = @import("../limits.zig");
+const os = @import("../os.zig");
+const Report = @import("../report.zig").Report;
+const Status = @import("../status.zig").Status;
+const Words = @import("../words.zig").Words;
+const memory = @import("memory.zig");
+const pool = @import("pool.zig");
+const Task = @import("task.zig").Task;
+const task_zig = @import("task.zig");
+const traits_zig = @import("traits.zig");
+const weights = @import("weights.zig");
+const Tensor = weights.Tensor;
+
+pub const Layer = struct {
+    traits: traits_zig.LayerTraits,
+    tensors: [weights.Role.count]Tensor = @splat(.absent),
+
+    pub fn matrix(layer: *const Layer, role: weights.Role) weights.Matrix {
+        return layer.tensors[@intFromEnum(role)].matrix;
+    }
+
+    /// A norm's weight or a bias, or null where the model has none.
+    pub fn vector(layer: *const Layer, role: weights.Role) ?[]const f32 {
+        return switch (layer.tensors[@intFromEnum(role)]) {
+            .vector => |values| values,
+            .absent => null,
+            .matrix => unreachable,
+        };
+    }
+};
+
+pub const State = enum(u32) { loading, ready, failed };
+
+/// Threads that pack; more do not help once memory is the limit.
+const load_threads_max = 8;
+
+pub const Model = struct {
+    object: handle.Object,
+    task: Task,
+    traits: traits_zig.Traits,
+    layers: []Layer,
+    token_embd: weights.Matrix,
+    /// The embedding again where the model ties them.
+    output: weights.Matrix,
+    output_norm: []const f32,
+    /// rope_dim / 2 frequencies each.
+    rope_freqs: []f64,
+    rope_local_freqs: []f64,
+
+    entries: []weights.Entry,
+    files: []os.FileMap,
+    arena: []align(64) u8,
+    threads: u32,
+
+    /// What loading has come to. `state` is written last, and waited for.
+    state: std.atomic.Value(u32) = .init(@intFromEnum(State.loading)),
+    cancelled: std.atomic.Value(bool) = .init(false),
+    bytes_done: std.atomic.Value(u64) = .init(0),
+    bytes_total: u64,
+    next_entry: usize = 0,
+    failure: Status = .ok,
+    failed_row: u32 = 0,
+
+    pub const Error = traits_zig.Failure || Words.Error || error{OutOfMemory};
+
+    /// Checks the description and begins to load. On `Refused` the report and the returned status say why.
+    pub fn begin(description: []const u8, report: *Report) Error!*Model {
+        var words: Words = .{ .bytes = description };
+        const traits = try traits_zig.Traits.read(&words, report);
+
+        const model = try os.allocator.create(Model);
+        errdefer os.allocator.destroy(model);
+        const layers = try os.allocator.alloc(Layer, traits.layers);
+        errdefer os.allocator.free(layers);
+        const layer_traits = try os.allocator.alloc(traits_zig.LayerTraits, traits.layers);
+        defer os.allocator.free(layer_traits);
+        for (layers, layer_traits) |*layer, *t| {
+            t.* = try traits_zig.LayerTraits.read(&words, report);
+            layer.* = .{ .traits = t.* };
+        }
+
+        const entries = try os.allocator.alloc(weights.Entry, traits.tensors);
+        errdefer os.allocator.free(entries);
+        var arena_bytes: usize = 0;
+        var bytes_total: u64 = 0;
+        for (entries) |*entry| {
+            entry.* = try weights.Entry.read(&words, report, traits, layer_traits);
+            entry.arena_offset = arena_bytes;
+            arena_bytes = std.mem.alignForward(usize, std.math.add(usize, arena_bytes, entry.arena_bytes) catch return error.OutOfMemory, 64);
+            bytes_total += entry.bytes;
+        }
+
+        const freqs = try os.allocator.alloc(f64, traits.rope_dim);
+        errdefer os.allocator.free(freqs);
+        const files = try openFiles(&words, report, traits, entries);
+        errdefer closeFiles(files);
+        if (!words.atEnd()) {
+            _ = report.fail(.model_format, "model description", "", .{}, "{d} bytes", .{words.at * 4}, "{d}", .{description.len});
+            return error.Refused;
+        }
+        const arena = memory.allocate(.weights, arena_bytes) orelse {
+            _ = report.fail(.out_of_memory, "weights", "", .{}, "{d} bytes", .{arena_bytes}, "", .{});
+            return error.OutOfMemory;
+        };
+        errdefer memory.release(.weights, arena);
+
+        model.* = .{
+            .object = .{ .kind = .model, .destroy = destroy },
+            .task = .{ .run = loadOne },
+            .traits = traits,
+            .layers = layers,
+            .token_embd = undefined,
+            .output = undefined,
+            .output_norm = undefined,
+            .rope_freqs = freqs[0 .. traits.rope_dim / 2],
+            .rope_local_freqs = freqs[traits.rope_dim / 2 ..],
+            .entries = entries,
+            .files = files,
+            .arena = arena,
+            .threads = @intCast(@min(std.Thread.getCpuCount() catch 1, load_threads_max)),
+            .bytes_total = bytes_total,
+        };
+        try model.place(report);
+
+        model.object.retain(); // the task's
+        task_zig.enqueue(&model.task) catch {
+            _ = report.fail(.out_of_memory, "native thread", "", .{}, "one more thread", .{}, "the system refused it", .{});
+            return error.OutOfMemory;
+        };
+        return model;
+    }
+
+    /// Gives every tensor its place; refuses two for the same role and a required one that is absent.
+    fn place(model: *Model, report: *Report) traits_zig.Failure!void {
+        var globals: [weights.Role.count]Tensor = @splat(.absent);
+        for (model.entries) |entry| {
+            const slot = if (entry.role.isGlobal()) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
+            if (slot.* != .absent) return refuse(report, "two tensors for one role", entry.role, entry.layer);
+            slot.* = entry.tensor(model.arena);
+        }
+        for (0..weights.Role.count) |number| {
+            const role: weights.Role = @enumFromInt(number);
+            if (!role.isRequired()) continue;
+            if (role.isGlobal()) {
+                if (globals[number] == .absent) return refuse(report, "missing tensor", role, 0);
+            } else for (model.layers, 0..) |layer, index| {
+                if (layer.tensors[number] == .absent) return refuse(report, "missing tensor", role, @intCast(index));
+            }
+        }
+        model.token_embd = globals[@intFromEnum(weights.Role.token_embd)].matrix;
+        model.output = switch (globals[@intFromEnum(weights.Role.output)]) {
+            .matrix => |output| output,
+            else => model.token_embd,
+        };
+        model.output_norm = globals[@intFromEnum(weights.Role.output_norm)].vector;
+    }
+
+    fn refuse(report: *Report, what: []const u8, role: weights.Role, layer: u32) traits_zig.Failure {
+        _ = report.fail(.model_format, what, "{s}, layer {d}", .{ @tagName(role), layer }, "", .{}, "", .{});
+        return error.Refused;
+    }
+
+    /// One turn of loading: a tensor.
+    fn loadOne(task: *Task) bool {
+        const model: *Model = @fieldParentPtr("task", task);
+        if (model.cancelled.load(.acquire)) return model.finish(.cancelled);
+        if (model.next_entry < model.entries.len) {
+            const entry = model.entries[model.next_entry];
+            if (weights.pack(entry, model.files[entry.file], model.arena, pool.ensure(model.threads))) |row| {
+                model.failed_row = row;
+                return model.finish(.non_finite);
+            }
+            model.next_entry += 1;
+            _ = model.bytes_done.fetchAdd(entry.bytes, .release);
+            return true;
+        }
+        model.computeRope();
+        return model.finish(.ok);
+    }
+
+    fn computeRope(model: *Model) void {
+        const traits = model.traits;
+        const factors: ?[*]const f32 = for (model.entries) |entry| {
+            if (entry.role == .rope_freqs) break entry.tensor(model.arena).vector.ptr;
+        } else null;
+        const level = dispatch.level();
+        level.ropeFrequencies(traits.rope_base, traits.rope_scale, factors, traits.rope_dim, model.rope_freqs.ptr);
+        level.ropeFrequencies(traits.rope_local_base, 1, null, traits.rope_dim, model.rope_local_freqs.ptr);
+    }
+
+    /// Ends loading; the task has no further turn.
+    fn finish(model: *Model, status: Status) bool {
+        closeFiles(model.files);
+        model.files = &.{};
+        model.failure = status;
+        model.state.store(@intFromEnum(if (status == .ok) State.ready else State.failed), .release);
+        os.futexWakeAll(&model.state);
+        model.object.release();
+        return false;
+    }
+
+    pub fn ready(model: *const Model) bool {
+        return model.state.load(.acquire) == @intFromEnum(State.ready);
+    }
+
+    /// The tensor at which loading failed, for the report.
+    pub fn failedEntry(model: *const Model) weights.Entry {
+        return model.entries[@min(model.next_entry, model.entries.len - 1)];
+    }
+
+    fn destroy(object: *handle.Object) void {
+        const model: *Model = @fieldParentPtr("object", object);
+        std.debug.assert(model.files.len == 0);
+        memory.release(.weights, model.arena);
+        os.allocator.free(model.rope_freqs.ptr[0..model.traits.rope_dim]);
+        os.allocator.free(model.entries);
+        os.allocator.free(model.layers);
+        os.allocator.destroy(model);
+    }
+};
+
+/// Maps the files whose paths end the description, and checks that every tensor lies inside its own.
+fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries: []const weights.Entry) Model.Error![]os.FileMap {
+    const files = try os.allocator.alloc(os.FileMap, traits.files);
+    var opened: usize = 0;
+    errdefer {
+        for (files[0..opened]) |*file| file.close();
+        os.allocator.free(files);
+    }
+    while (opened < files.len) : (opened += 1) {
+        const len = try words.u();
+        if (len == 0 or len > limits.path_bytes_max) {
+            _ = report.fail(.invalid_argument, "path of file", "{d}", .{opened}, "1 to {d} bytes", .{limits.path_bytes_max}, "{d}", .{len});
+            return error.Refused;
+        }
+        const path = (try words.take((len + 3) / 4))[0..len];
+        files[opened] = os.FileMap.open(path) catch |err| {
+            _ = report.fail(.io, "model file", "{s}", .{path}, "a file that can be read and mapped", .{}, "{s}", .{@errorName(err)});
+            return error.Refused;
+        };
+    }
+    for (entries) |entry| {
+        const size = files[entry.file].bytes.len;
+        if (entry.offset <= size and entry.bytes <= size - entry.offset) continue;
+        _ = report.fail(.model_format, "tensor", "{s}, layer {d}", .{ @tagName(entry.role), entry.layer }, "bytes inside the file of {d}", .{size}, "{d} at {d}", .{ entry.bytes, entry.offset });
+        return error.Refused;
+    }
+    return files;
+}
+
+fn closeFiles(files: []os.FileMap) void {
+    for (files) |*file| file.close();
+    os.allocator.free(files);
+}

@@ -1,0 +1,134 @@
+//! The memory a step works in, laid out once for the largest step an engine accepts; a step allocates nothing. The
+//! system commits pages as they are touched, so generous bounds (logits of every row) cost address space only.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const Layout = @import("memory.zig").Layout;
+const Model = @import("model.zig").Model;
+const Options = @import("engine.zig").Options;
+
+pub const Scratch = struct {
+    /// Floats between the rows of two tokens in the arrays below, all multiples of 16.
+    embedding_stride: u32,
+    input_stride: u32,
+    q_stride: u32,
+    k_stride: u32,
+    v_stride: u32,
+    feed_forward_stride: u32,
+    vocabulary_stride: u32,
+    rope_stride: u32,
+
+    /// The residual stream, and what a block adds to it.
+    x: []f32,
+    y: []f32,
+    /// Input rows of the next matrix product, then the same as integers (tiles, see `abi.zig`).
+    rows: []f32,
+    quantized: []i8,
+    quantized_low: []i8,
+    scales: []f32,
+    sums: []i32,
+    sums_low: []i32,
+    q: []f32,
+    k: []f32,
+    v: []f32,
+    gate: []f32,
+    up: []f32,
+    /// Rope angles of each token, for global and local layers.
+    cos: []f32,
+    sin: []f32,
+    cos_local: []f32,
+    sin_local: []f32,
+    /// Which sequence of the batch each token belongs to.
+    token_sequence: []u32,
+    /// First attention item of each sequence, then their number.
+    attention_items: []u32,
+    /// Which token each row of logits comes from.
+    logit_token: []u32,
+    logits: []f32,
+    partials: []f32,
+    /// A vocabulary for each thread that samples.
+    sample: []u64,
+
+    pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
+        const traits = model.traits;
+        var heads: u32 = 0;
+        var kv_heads: u32 = 0;
+        var feed_forward: u32 = 0;
+        for (model.layers) |layer| {
+            heads = @max(heads, layer.traits.heads);
+            kv_heads = @max(kv_heads, layer.traits.kv_heads);
+            feed_forward = @max(feed_forward, layer.traits.feed_forward);
+        }
+        const tokens: usize = options.batch_tokens;
+        const input = @max(traits.embedding, heads * traits.v_dim, feed_forward);
+        const input_stride = alignTo(input, abi.span);
+        const spans: usize = input_stride / abi.span;
+        const low_tokens = if (options.activation_bits == .int16) tokens else 0;
+        const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, abi.attention_block) catch unreachable;
+        const embedding_stride = alignTo(traits.embedding, abi.lanes);
+        const q_stride = alignTo(heads * traits.k_dim, abi.lanes);
+        const k_stride = alignTo(kv_heads * traits.k_dim, abi.lanes);
+        const v_stride = alignTo(kv_heads * traits.v_dim, abi.lanes);
+        const feed_forward_stride = alignTo(feed_forward, abi.lanes);
+        const vocabulary_stride = alignTo(traits.vocabulary, abi.lanes);
+        const rope_stride = alignTo(traits.rope_dim / 2, abi.lanes);
+        return .{
+            .embedding_stride = embedding_stride,
+            .input_stride = input_stride,
+            .q_stride = q_stride,
+            .k_stride = k_stride,
+            .v_stride = v_stride,
+            .feed_forward_stride = feed_forward_stride,
+            .vocabulary_stride = vocabulary_stride,
+            .rope_stride = rope_stride,
+            .x = try layout.array(f32, tokens * embedding_stride),
+            .y = try layout.array(f32, tokens * embedding_stride),
+            .rows = try layout.array(f32, tokens * input_stride),
+            .quantized = try layout.array(i8, tokens * input_stride),
+            .quantized_low = try layout.array(i8, low_tokens * input_stride),
+            .scales = try layout.array(f32, tokens * spans),
+            .sums = try layout.array(i32, tokens * spans * 2),
+            .sums_low = try layout.array(i32, low_tokens * spans * 2),
+            .q = try layout.array(f32, tokens * q_stride),
+            .k = try layout.array(f32, tokens * k_stride),
+            .v = try layout.array(f32, tokens * v_stride),
+            .gate = try layout.array(f32, tokens * feed_forward_stride),
+            .up = try layout.array(f32, tokens * feed_forward_stride),
+            .cos = try layout.array(f32, tokens * rope_stride),
+            .sin = try layout.array(f32, tokens * rope_stride),
+            .cos_local = try layout.array(f32, tokens * rope_stride),
+            .sin_local = try layout.array(f32, tokens * rope_stride),
+            .token_sequence = try layout.array(u32, tokens),
+            .attention_items = try layout.array(u32, options.sequences + 1),
+            .logit_token = try layout.array(u32, options.logit_rows),
+            .logits = try layout.array(f32, @as(usize, options.logit_rows) * vocabulary_stride),
+            .partials = try layout.array(f32, blocks * heads * abi.partialFloats(traits.v_dim)),
+            .sample = try layout.array(u64, @as(usize, options.threads) * traits.vocabulary),
+        };
+    }
+
+    fn alignTo(value: u32, multiple: u32) u32 {
+        return std.mem.alignForward(u32, value, multiple);
+    }
+
+    pub fn logitRow(scratch: *const Scratch, row: usize) []f32 {
+        return scratch.logits[row * scratch.vocabulary_stride ..][0..scratch.vocabulary_stride];
+    }
+
+    /// The input of a matrix product of `cols` columns for the first `tokens` rows.
+    pub fn activations(scratch: *const Scratch, tokens: u32, cols: u32, bits: abi.ActivationBits) abi.Activations {
+        std.debug.assert(cols <= scratch.input_stride);
+        return .{
+            .tokens = tokens,
+            .cols = cols,
+            .bits = bits,
+            .row_stride = scratch.input_stride,
+            .rows = scratch.rows.ptr,
+            .q = scratch.quantized.ptr,
+            .q_low = scratch.quantized_low.ptr,
+            .scales = scratch.scales.ptr,
+            .sums = scratch.sums.ptr,
+            .sums_low = scratch.sums_low.ptr,
+        };
+    }
+};

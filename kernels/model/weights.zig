@@ -1,0 +1,247 @@
+//! The tensors of a model: what each is for, its shape checked against the traits, and its rows packed into groups of
+//! 16 from the mapped file. Packing is the only time when weights are touched outside a step.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const limits = @import("../limits.zig");
+const os = @import("../os.zig");
+const Report = @import("../report.zig").Report;
+const Words = @import("../words.zig").Words;
+const pool = @import("pool.zig");
+const traits_zig = @import("traits.zig");
+const Traits = traits_zig.Traits;
+const LayerTraits = traits_zig.LayerTraits;
+const Failure = traits_zig.Failure;
+
+/// In the order of `ROLES` in `ffi/abi.ts`.
+pub const Role = enum(u32) {
+    token_embd,
+    output_norm,
+    output,
+    rope_freqs,
+    attn_norm,
+    attn_q,
+    attn_k,
+    attn_v,
+    attn_output,
+    ffn_norm,
+    ffn_gate,
+    ffn_up,
+    ffn_down,
+    attn_q_bias,
+    attn_k_bias,
+    attn_v_bias,
+    attn_output_bias,
+    attn_q_norm,
+    attn_k_norm,
+    post_attention_norm,
+    post_ffw_norm,
+    ffn_gate_bias,
+    ffn_up_bias,
+    ffn_down_bias,
+
+    pub const count = @typeInfo(Role).@"enum".fields.len;
+
+    pub fn isMatrix(role: Role) bool {
+        return switch (role) {
+            .token_embd, .output, .attn_q, .attn_k, .attn_v, .attn_output, .ffn_gate, .ffn_up, .ffn_down => true,
+            else => false,
+        };
+    }
+
+    /// Whether there is one for the whole model, not one for each layer.
+    pub fn isGlobal(role: Role) bool {
+        return @intFromEnum(role) <= @intFromEnum(Role.rope_freqs);
+    }
+
+    pub fn isRequired(role: Role) bool {
+        return switch (role) {
+            .token_embd, .output_norm, .attn_norm, .ffn_norm => true,
+            .output => false,
+            else => role.isMatrix(),
+        };
+    }
+};
+
+/// A packed matrix.
+pub const Matrix = struct {
+    format: *const abi.Format,
+    packed_bytes: [*]align(64) u8,
+    group_bytes: usize,
+    rows: u32,
+    cols: u32,
+
+    pub fn groups(matrix: Matrix) u32 {
+        return std.math.divCeil(u32, matrix.rows, abi.lanes) catch unreachable;
+    }
+
+    /// Row `row` as floats.
+    pub fn unpackRow(matrix: Matrix, row: u32, out: [*]f32) void {
+        std.debug.assert(row < matrix.rows);
+        matrix.format.unpackRow(matrix.packed_bytes + row / abi.lanes * matrix.group_bytes, row % abi.lanes, matrix.cols, out);
+    }
+};
+
+pub const Tensor = union(enum) { absent, matrix: Matrix, vector: []const f32 };
+
+/// One tensor of the description, checked.
+pub const Entry = struct {
+    role: Role,
+    layer: u32,
+    format: *const abi.Format,
+    file: u32,
+    cols: u32,
+    rows: u32,
+    offset: u64,
+    bytes: u64,
+    /// Where it lies in the model's memory.
+    arena_offset: usize,
+    arena_bytes: usize,
+
+    const Shape = struct { cols: u32, rows: u32 };
+
+    pub fn read(words: *Words, report: *Report, traits: Traits, layers: []const LayerTraits) (Words.Error || Failure)!Entry {
+        const role_number = try words.u();
+        const layer = try words.u();
+        const format_id = try words.u();
+        const file = try words.u();
+        const cols = try words.u();
+        const rows = try words.u();
+        const offset = try words.long();
+        const bytes = try words.long();
+        if (role_number >= Role.count) {
+            _ = report.fail(.model_format, "tensor role", "", .{}, "below {d}", .{Role.count}, "{d}", .{role_number});
+            return error.Refused;
+        }
+        const role: Role = @enumFromInt(role_number);
+        if (layer >= traits.layers or file >= traits.files) {
+            _ = report.fail(.model_format, "layer or file", "{s}", .{@tagName(role)}, "below {d} and {d}", .{ traits.layers, traits.files }, "{d} and {d}", .{ layer, file });
+            return error.Refused;
+        }
+        const format = dispatch.format(format_id) orelse {
+            _ = report.fail(.unsupported, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "a type that lg_describe lists", .{}, "{d}", .{format_id});
+            return error.Refused;
+        };
+        const shape = expectedShape(role, traits, layers[layer]);
+        if (cols != shape.cols or rows != shape.rows) {
+            _ = report.fail(.model_format, "tensor shape", "{s}, layer {d}", .{ @tagName(role), layer }, "{d} x {d}", .{ shape.cols, shape.rows }, "{d} x {d}", .{ cols, rows });
+            return error.Refused;
+        }
+        if (cols % format.block_elements != 0 or (!role.isMatrix() and format.id != 0)) {
+            _ = report.fail(.model_format, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "F32, or a row length that is a multiple of the block", .{}, "{s} with {d} columns", .{ format.name, cols });
+            return error.Refused;
+        }
+        if (bytes != @as(u64, rows) * rowBytes(format, cols)) {
+            _ = report.fail(.model_format, "tensor bytes", "{s}, layer {d}", .{ @tagName(role), layer }, "{d}", .{@as(u64, rows) * rowBytes(format, cols)}, "{d}", .{bytes});
+            return error.Refused;
+        }
+        const group_count = std.math.divCeil(u32, rows, abi.lanes) catch unreachable;
+        return .{
+            .role = role,
+            .layer = layer,
+            .format = format,
+            .file = file,
+            .cols = cols,
+            .rows = rows,
+            .offset = offset,
+            .bytes = bytes,
+            .arena_offset = 0,
+            .arena_bytes = if (role.isMatrix()) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
+        };
+    }
+
+    fn expectedShape(role: Role, traits: Traits, layer: LayerTraits) Shape {
+        const embedding = traits.embedding;
+        const q = layer.heads * traits.k_dim;
+        const k = layer.kv_heads * traits.k_dim;
+        const v = layer.kv_heads * traits.v_dim;
+        return switch (role) {
+            .token_embd, .output => .{ .cols = embedding, .rows = traits.vocabulary },
+            .rope_freqs => .{ .cols = traits.rope_dim / 2, .rows = 1 },
+            .attn_q => .{ .cols = embedding, .rows = q },
+            .attn_k => .{ .cols = embedding, .rows = k },
+            .attn_v => .{ .cols = embedding, .rows = v },
+            .attn_output => .{ .cols = layer.heads * traits.v_dim, .rows = embedding },
+            .ffn_gate, .ffn_up => .{ .cols = embedding, .rows = layer.feed_forward },
+            .ffn_down => .{ .cols = layer.feed_forward, .rows = embedding },
+            .attn_q_bias => .{ .cols = q, .rows = 1 },
+            .attn_k_bias => .{ .cols = k, .rows = 1 },
+            .attn_v_bias => .{ .cols = v, .rows = 1 },
+            .ffn_gate_bias, .ffn_up_bias => .{ .cols = layer.feed_forward, .rows = 1 },
+            .attn_q_norm, .attn_k_norm => .{ .cols = traits.k_dim, .rows = 1 },
+            .output_norm, .attn_norm, .ffn_norm, .attn_output_bias, .post_attention_norm, .post_ffw_norm, .ffn_down_bias => .{ .cols = embedding, .rows = 1 },
+        };
+    }
+
+    /// The tensor in the model's memory; before packing its contents are zeros.
+    pub fn tensor(entry: Entry, arena: []align(64) u8) Tensor {
+        const memory: [*]align(64) u8 = @alignCast(arena.ptr + entry.arena_offset);
+        if (!entry.role.isMatrix()) return .{ .vector = @as([*]const f32, @ptrCast(memory))[0..entry.cols] };
+        return .{ .matrix = .{
+            .format = entry.format,
+            .packed_bytes = memory,
+            .group_bytes = entry.format.groupBytes(entry.cols),
+            .rows = entry.rows,
+            .cols = entry.cols,
+        } };
+    }
+};
+
+pub fn rowBytes(format: *const abi.Format, cols: u32) u64 {
+    return @as(u64, cols) / format.block_elements * format.block_bytes;
+}
+
+/// Groups that one claim packs: enough work to pay for the claim.
+const pack_claim_bytes = 256 << 10;
+
+const Packing = struct {
+    source: [*]const u8,
+    matrix: Matrix,
+    groups_a_claim: u32,
+    /// 1 + the first row that is not finite, as far as threads met it; 0: none.
+    bad_row: std.atomic.Value(u32) = .init(0),
+
+    fn run(context: *anyopaque, item: u32, thread: u32) void {
+        _ = thread;
+        const packing: *Packing = @ptrCast(@alignCast(context));
+        const matrix = packing.matrix;
+        const row_bytes: usize = @intCast(rowBytes(matrix.format, matrix.cols));
+        var group = item * packing.groups_a_claim;
+        const end = @min(group + packing.groups_a_claim, matrix.groups());
+        while (group < end) : (group += 1) {
+            const row = group * abi.lanes;
+            const bad = matrix.format.pack(
+                packing.source + row * row_bytes,
+                @min(abi.lanes, matrix.rows - row),
+                matrix.cols,
+                matrix.packed_bytes + group * matrix.group_bytes,
+            );
+            if (bad != 0) _ = packing.bad_row.fetchMax(std.math.maxInt(u32) - (row + bad - 1), .monotonic);
+        }
+    }
+};
+
+/// Copies one tensor from its file into the arena. Returns the first row with a value or scale that is not finite.
+pub fn pack(entry: Entry, file: os.FileMap, arena: []align(64) u8, threads: u32) ?u32 {
+    const source = file.bytes[@intCast(entry.offset)..][0..@intCast(entry.bytes)];
+    file.willNeed(@intCast(entry.offset), source.len);
+    defer file.release(@intCast(entry.offset), source.len);
+    switch (entry.tensor(arena)) {
+        .absent => unreachable,
+        .vector => |vector| {
+            const target: [*]u8 = @ptrCast(@constCast(vector.ptr));
+            @memcpy(target[0..source.len], source);
+            for (vector) |value| if (!std.math.isFinite(value)) return 0;
+            return null;
+        },
+        .matrix => |matrix| {
+            const groups_a_claim: u32 = @intCast(@max(1, pack_claim_bytes / matrix.group_bytes));
+            var packing: Packing = .{ .source = source.ptr, .matrix = matrix, .groups_a_claim = groups_a_claim };
+            const claims = std.math.divCeil(u32, matrix.groups(), groups_a_claim) catch unreachable;
+            pool.parallel(threads, claims, &packing, Packing.run);
+            const bad = packing.bad_row.load(.monotonic);
+            return if (bad == 0) null else std.math.maxInt(u32) - bad;
+        },
+    }
+}

@@ -1,0 +1,241 @@
+//! The library's exported functions, each a few lines: check, call, map the error to a status. `ffi/abi.ts` says what
+//! each is for and how its buffers are laid out; `lg_abi` reports the table that the compiler sees here.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("abi.zig");
+const describe = @import("describe.zig");
+const dispatch = @import("dispatch.zig");
+const fpu = @import("fpu.zig");
+const handle = @import("handle.zig");
+const os = @import("os.zig");
+const Report = @import("report.zig").Report;
+const Status = @import("status.zig").Status;
+const Engine = @import("model/engine.zig").Engine;
+const memory = @import("model/memory.zig");
+const Model = @import("model/model.zig").Model;
+const ModelState = @import("model/model.zig").State;
+const pool = @import("model/pool.zig");
+
+/// A panic is a bug of ours: it names the library, so that a crash report reaches us and not the runtime.
+pub const panic = std.debug.FullPanic(panicked);
+
+fn panicked(message: []const u8, address: ?usize) noreturn {
+    @branchHint(.cold);
+    var buffer: [512]u8 = undefined;
+    const text = std.fmt.bufPrint(&buffer, "lightgpt {s}: panic: {s} (at 0x{x}); please report this\n", .{ describe.version, message, address orelse @returnAddress() }) catch "lightgpt: panic\n";
+    _ = std.c.write(2, text.ptr, text.len);
+    std.process.abort();
+}
+
+pub export fn lg_abi(out: ?[*]u8, len: u32) i32 {
+    return give(describe.functions(@This()), out, len);
+}
+
+pub export fn lg_describe(topic: u32, out: ?[*]u8, len: u32) i32 {
+    // Large enough for the longest topic; a test reads all of them.
+    var buffer: [8192]u8 = undefined;
+    const text = describe.topic(topic, &buffer) orelse return Status.invalid_argument.code();
+    return give(text, out, len);
+}
+
+pub export fn lg_init(name: ?[*]const u8, name_len: u32, err: ?[*]u8, err_len: u32) i32 {
+    var report = reportTo(err, err_len);
+    const wanted = bytesOf(name, name_len);
+    dispatch.init(wanted) catch |why| {
+        var names: [256]u8 = undefined;
+        const list = describe.levelNames(&names);
+        return report.fail(.unsupported, "CPU level", "", .{}, "one of {s}", .{list}, "{s} ({s})", .{ wanted, @errorName(why) }).code();
+    };
+    os.pinLibrary();
+    return 0;
+}
+
+pub export fn lg_model_load(description: ?[*]const u8, len: u32, err: ?[*]u8, err_len: u32) i32 {
+    var report = reportTo(err, err_len);
+    const model = Model.begin(bytesOf(description, len), &report) catch |why| return failure(&report, why);
+    return handle.insert(&model.object) catch |why| {
+        model.cancelled.store(true, .release);
+        model.object.release();
+        return failure(&report, why);
+    };
+}
+
+pub export fn lg_model_status(model_handle: u32, words: ?[*]u8, words_len: u32, err: ?[*]u8, err_len: u32) i32 {
+    var report = reportTo(err, err_len);
+    const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
+    defer object.release();
+    const model: *Model = @fieldParentPtr("object", object);
+    const figures = [_]f64{ @floatFromInt(model.bytes_done.load(.acquire)), @floatFromInt(model.bytes_total), @floatFromInt(model.arena.len) };
+    if (!giveDoubles(&figures, words, words_len)) return Status.invalid_argument.code();
+    switch (@as(ModelState, @enumFromInt(model.state.load(.acquire)))) {
+        .loading => return 0,
+        .ready => return 1,
+        .failed => {
+            const entry = model.failedEntry();
+            return report.fail(model.failure, "weights", "{s}, layer {d}, row {d}", .{ @tagName(entry.role), entry.layer, model.failed_row }, "finite values and scales", .{}, "", .{}).code();
+        },
+    }
+}
+
+pub export fn lg_model_free(model_handle: u32) i32 {
+    const object = handle.remove(model_handle, .model) orelse return Status.closed.code();
+    const model: *Model = @fieldParentPtr("object", object);
+    model.cancelled.store(true, .release);
+    object.release();
+    return 0;
+}
+
+pub export fn lg_engine_open(model_handle: u32, options: ?[*]const u8, len: u32, err: ?[*]u8, err_len: u32) i32 {
+    var report = reportTo(err, err_len);
+    const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
+    defer object.release();
+    const model: *Model = @fieldParentPtr("object", object);
+    if (!model.ready()) return report.fail(.busy, "model", "", .{}, "a model that has been loaded", .{}, "", .{}).code();
+    const engine = Engine.open(model, bytesOf(options, len), &report) catch |why| return failure(&report, why);
+    return handle.insert(&engine.object) catch |why| {
+        engine.object.release();
+        return failure(&report, why);
+    };
+}
+
+pub export fn lg_engine_free(engine_handle: u32) i32 {
+    const object = handle.remove(engine_handle, .engine) orelse return Status.closed.code();
+    engineOf(object).abandon();
+    object.release();
+    return 0;
+}
+
+pub export fn lg_submit(engine_handle: u32, batch: ?[*]const u8, len: u32, err: ?[*]u8, err_len: u32) i32 {
+    var report = reportTo(err, err_len);
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    engineOf(object).submit(bytesOf(batch, len), &report) catch |why| return failure(&report, why);
+    return 0;
+}
+
+pub export fn lg_wait(any_handle: u32, timeout_ms: u32) i32 {
+    const begin = os.nowNs();
+    const limit = @as(u64, timeout_ms) * std.time.ns_per_ms;
+    if (handle.acquire(any_handle, .engine)) |object| {
+        defer object.release();
+        return waitWhile(&engineOf(object).state, Engine.busy_state, begin, limit);
+    }
+    if (handle.acquire(any_handle, .model)) |object| {
+        defer object.release();
+        const model: *Model = @fieldParentPtr("object", object);
+        return waitWhile(&model.state, @intFromEnum(ModelState.loading), begin, limit);
+    }
+    return Status.closed.code();
+}
+
+fn waitWhile(word: *const std.atomic.Value(u32), value: u32, begin: u64, limit: u64) i32 {
+    while (word.load(.acquire) == value) {
+        const spent = os.nowNs() - begin;
+        if (spent >= limit) return 0;
+        os.futexWait(word, value, limit - spent);
+    }
+    return 1;
+}
+
+pub export fn lg_take(engine_handle: u32, results: ?[*]u8, results_len: u32, logits: ?[*]u8, logits_len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    const count = engineOf(object).take(mutableBytesOf(results, results_len), mutableBytesOf(logits, logits_len)) catch |why| return switch (why) {
+        error.Busy => Status.busy.code(),
+        error.Short => Status.invalid_argument.code(),
+    };
+    return @intCast(count);
+}
+
+pub export fn lg_cancel(engine_handle: u32, sequence: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    return @intFromBool(engineOf(object).cancel(sequence));
+}
+
+pub export fn lg_quantize(format_id: u32, values: ?[*]const u8, count: u32, blocks: ?[*]u8, blocks_len: u32) i32 {
+    const format = dispatch.format(format_id) orelse return Status.unsupported.code();
+    const encode = format.encode orelse return Status.unsupported.code();
+    const block_count = blocksOf(format, count, blocks_len, values) orelse return Status.invalid_argument.code();
+    if (count == 0) return 0;
+    const source: [*]const f32 = @ptrCast(@alignCast(values.?));
+    const saved = fpu.enter();
+    defer saved.restore();
+    encode(source, block_count, blocks.?);
+    return @intCast(block_count * format.block_bytes);
+}
+
+pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u32, values: ?[*]u8, count: u32) i32 {
+    const format = dispatch.format(format_id) orelse return Status.unsupported.code();
+    const block_count = blocksOf(format, count, blocks_len, values) orelse return Status.invalid_argument.code();
+    if (count == 0) return 0;
+    const target: [*]f32 = @ptrCast(@alignCast(values.?));
+    const saved = fpu.enter();
+    defer saved.restore();
+    format.decode(blocks.?, block_count, target);
+    return @intCast(count);
+}
+
+/// Blocks that hold `count` values, if the sizes fit, the floats are aligned and the answer fits an i32.
+fn blocksOf(format: *const abi.Format, count: u32, blocks_len: u32, values: ?[*]const u8) ?usize {
+    const blocks = count / format.block_elements;
+    if (count % format.block_elements != 0 or @as(u64, blocks) * format.block_bytes > blocks_len) return null;
+    if (count > std.math.maxInt(i32) or blocks_len > std.math.maxInt(i32)) return null;
+    if (@intFromPtr(values) % @alignOf(f32) != 0) return null;
+    return blocks;
+}
+
+pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {
+    const figures = [_]f64{
+        @floatFromInt(memory.bytes(.weights)),
+        @floatFromInt(memory.bytes(.kv)),
+        @floatFromInt(memory.bytes(.scratch)),
+        @floatFromInt(handle.live()),
+        @floatFromInt(pool.threadCount()),
+    };
+    return if (giveDoubles(&figures, out, len)) figures.len else Status.invalid_argument.code();
+}
+
+fn engineOf(object: *handle.Object) *Engine {
+    return @fieldParentPtr("object", object);
+}
+
+/// An empty buffer may come as null and is never dereferenced.
+fn bytesOf(pointer: ?[*]const u8, len: u32) []const u8 {
+    return if (len == 0) &.{} else pointer.?[0..len];
+}
+
+fn mutableBytesOf(pointer: ?[*]u8, len: u32) []u8 {
+    return if (len == 0) &.{} else pointer.?[0..len];
+}
+
+fn reportTo(pointer: ?[*]u8, len: u32) Report {
+    return .{ .buffer = mutableBytesOf(pointer, len) };
+}
+
+/// Writes as much of a text as fits; returns its whole length.
+fn give(text: []const u8, out: ?[*]u8, len: u32) i32 {
+    const count = @min(text.len, len);
+    if (count > 0) @memcpy(out.?[0..count], text[0..count]);
+    return @intCast(text.len);
+}
+
+fn giveDoubles(figures: []const f64, out: ?[*]u8, len: u32) bool {
+    const bytes = std.mem.sliceAsBytes(figures);
+    if (len < bytes.len) return false;
+    @memcpy(out.?[0..bytes.len], bytes);
+    return true;
+}
+
+fn failure(report: *const Report, why: anyerror) i32 {
+    const status: Status = switch (why) {
+        error.Refused => report.status,
+        error.OutOfMemory, error.NoThread => .out_of_memory,
+        error.Short => .invalid_argument,
+        error.Busy => .busy,
+        error.Limit => .limit,
+        else => .library,
+    };
+    return status.code();
+}
