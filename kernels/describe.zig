@@ -11,7 +11,7 @@ pub const version = "0.1.0";
 
 /// One `name(type,type)` a line for every `lg_` function of `root`.
 pub fn functions(comptime root: type) []const u8 {
-    comptime {
+    return comptime blk: {
         @setEvalBranchQuota(10_000);
         var text: []const u8 = "";
         for (@typeInfo(root).@"struct".decls) |decl| {
@@ -22,9 +22,8 @@ pub fn functions(comptime root: type) []const u8 {
             for (info.params, 0..) |param, index| text = text ++ (if (index > 0) "," else "") ++ typeName(param.type.?);
             text = text ++ ")\n";
         }
-        const final = text;
-        return final;
-    }
+        break :blk text;
+    };
 }
 
 fn typeName(comptime T: type) []const u8 {

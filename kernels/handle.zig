@@ -40,10 +40,10 @@ const Table = struct {
     slots: std.ArrayList(Slot) = .empty,
     live: u32 = 0,
 
-    fn find(table: *Table, handle: u32, kind: Kind) ?*Slot {
+    fn find(self: *Table, handle: u32, kind: Kind) ?*Slot {
         const index = handle & 0xffff;
-        if (index >= table.slots.items.len) return null;
-        const slot = &table.slots.items[index];
+        if (index >= self.slots.items.len) return null;
+        const slot = &self.slots.items[index];
         if (slot.generation != handle >> 16) return null;
         const object = slot.object orelse return null;
         return if (object.kind == kind) slot else null;

@@ -80,7 +80,8 @@ const Run = struct {
         for (run.engine.batch.active(), 0..) |*sequence, number| {
             for (sequence.first..sequence.first + sequence.tokens.len) |token| scratch.token_sequence[token] = @intCast(number);
             const rows = sequence.logit_rows;
-            for (0..rows) |row| scratch.logit_token[sequence.logit_row + row] = @intCast(sequence.first + sequence.tokens.len - rows + row);
+            const first = sequence.first + sequence.tokens.len - rows;
+            for (0..rows) |index| scratch.logit_token[sequence.logit_row + index] = @intCast(first + index);
         }
     }
 
