@@ -133,6 +133,11 @@ pub fn nowNs() u64 {
     return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
 }
 
+pub fn writeToStandardError(text: []const u8) void {
+    // Nobody is left to hear that this failed.
+    if (is_windows) _ = windows._write(2, text.ptr, @intCast(text.len)) else _ = std.c.write(2, text.ptr, text.len);
+}
+
 /// Keeps this library mapped until the process ends. Deno unmaps it at exit while our threads still run (SIGSEGV).
 pub fn pinLibrary() void {
     if (is_windows) {
@@ -171,6 +176,7 @@ const windows = struct {
     extern "kernel32" fn VirtualAlloc(?*anyopaque, usize, u32, u32) callconv(.winapi) ?[*]align(64) u8;
     extern "kernel32" fn VirtualFree(*anyopaque, usize, u32) callconv(.winapi) i32;
     extern "kernel32" fn GetModuleHandleExW(u32, *const anyopaque, *?*anyopaque) callconv(.winapi) i32;
+    extern "c" fn _write(c_int, [*]const u8, c_uint) c_int;
     extern "kernel32" fn QueryPerformanceCounter(*i64) callconv(.winapi) i32;
     extern "kernel32" fn QueryPerformanceFrequency(*i64) callconv(.winapi) i32;
     extern "ntdll" fn RtlWaitOnAddress(*const anyopaque, *const anyopaque, usize, ?*const i64) callconv(.winapi) i32;

@@ -24,7 +24,7 @@ fn panicked(message: []const u8, address: ?usize) noreturn {
     @branchHint(.cold);
     var buffer: [512]u8 = undefined;
     const text = std.fmt.bufPrint(&buffer, "lightgpt {s}: panic: {s} (at 0x{x}); please report this\n", .{ describe.version, message, address orelse @returnAddress() }) catch "lightgpt: panic\n";
-    _ = std.c.write(2, text.ptr, text.len);
+    os.writeToStandardError(text);
     std.process.abort();
 }
 
