@@ -57,7 +57,8 @@ fn write(number: u32, writer: *std.Io.Writer) !void {
         },
         2 => {
             try writer.writeByte('[');
-            for (dispatch.formats(), 0..) |*format, index| {
+            const level = dispatch.level();
+            for (level.formats[0..level.formats_len], 0..) |*format, index| {
                 if (index > 0) try writer.writeByte(',');
                 try writer.print("{{\"id\":{d},\"name\":\"{s}\",\"blockElements\":{d},\"blockBytes\":{d},\"encodes\":{}}}", .{
                     format.id, format.name, format.block_elements, format.block_bytes, format.encode != null,
@@ -67,9 +68,10 @@ fn write(number: u32, writer: *std.Io.Writer) !void {
         },
         3 => {
             try writer.print("{{\"arch\":\"{s}\",\"os\":\"{s}\",\"level\":\"{s}\",\"levels\":[", .{ @tagName(builtin.cpu.arch), @tagName(builtin.os.tag), dispatch.level().name });
-            for (dispatch.available(), 0..) |level, index| {
+            var names: [dispatch.names.len][]const u8 = undefined;
+            for (dispatch.available(&names), 0..) |name, index| {
                 if (index > 0) try writer.writeByte(',');
-                try writer.print("\"{s}\"", .{level.name});
+                try writer.print("\"{s}\"", .{name});
             }
             try writer.writeAll("]}");
         },
@@ -80,7 +82,8 @@ fn write(number: u32, writer: *std.Io.Writer) !void {
 /// Names of the levels that this processor can run, with commas.
 pub fn levelNames(buffer: []u8) []const u8 {
     var writer: std.Io.Writer = .fixed(buffer);
-    for (dispatch.available(), 0..) |level, index|
-        writer.print("{s}{s}", .{ if (index > 0) ", " else "", level.name }) catch break;
+    var names: [dispatch.names.len][]const u8 = undefined;
+    for (dispatch.available(&names), 0..) |name, index|
+        writer.print("{s}{s}", .{ if (index > 0) ", " else "", name }) catch break;
     return writer.buffered();
 }
