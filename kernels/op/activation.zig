@@ -1,0 +1,46 @@
+//! The functions between matrix products: the gated activation of the feed-forward layer, and the soft cap of logits.
+
+const abi = @import("../abi.zig");
+const simd = @import("../simd.zig");
+const math = @import("math.zig");
+
+const F = simd.F;
+const splat = simd.splat;
+
+/// cap * tanh(x / cap): about x while it is small, never beyond the cap. Attention caps its scores with it too.
+pub inline fn capped(x: F, cap: f32) F {
+    return splat(cap) * math.tanh(x / splat(cap));
+}
+
+pub fn softcap(x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void {
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) simd.store(out + i, capped(simd.load(x + i), cap));
+    if (i < n) simd.storePart(out + i, n - i, capped(simd.loadPart(x + i, n - i, 0), cap));
+}
+
+pub fn gated(kind: abi.ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void {
+    switch (kind) {
+        .silu => gatedBy(silu, gate, up, n, out),
+        .gelu_tanh => gatedBy(geluTanh, gate, up, n, out),
+    }
+}
+
+fn gatedBy(comptime act: fn (F) F, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) void {
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) simd.store(out + i, act(simd.load(gate + i)) * simd.load(up + i));
+    if (i < n) {
+        const v = act(simd.loadPart(gate + i, n - i, 0)) * simd.loadPart(up + i, n - i, 0);
+        simd.storePart(out + i, n - i, v);
+    }
+}
+
+/// x / (1 + e^-x)
+pub fn silu(x: F) F {
+    return x / (splat(1.0) + math.exp(-x));
+}
+
+/// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+pub fn geluTanh(x: F) F {
+    const cubic = simd.fma(x * x * x, splat(0.044715), x);
+    return x * splat(0.5) * (splat(1.0) + math.tanh(cubic * splat(0.7978845608028654)));
+}

@@ -1,0 +1,44 @@
+//! What happens to whole vectors: root mean square norm, sum of two, product with a number.
+//!
+//! The norm adds in the order of DESIGN 4: lane k mod 16 takes element k, a short end is filled with zeros, then the
+//! tree. Everything else works on each element alone.
+
+const std = @import("std");
+const simd = @import("../simd.zig");
+
+const F = simd.F;
+
+pub fn rmsNorm(x: [*]const f32, weight: [*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
+    var squares = simd.splat(0);
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) {
+        const v = simd.load(x + i);
+        squares = simd.fma(v, v, squares);
+    }
+    if (i < n) {
+        const v = simd.loadPart(x + i, n - i, 0);
+        squares = simd.fma(v, v, squares);
+    }
+    const mean = simd.tree(squares) / @as(f32, @floatFromInt(n));
+    const inverse = simd.splat(1.0 / @sqrt(mean + eps));
+    i = 0;
+    while (i + 16 <= n) : (i += 16) {
+        simd.store(out + i, simd.load(x + i) * inverse * simd.load(weight + i));
+    }
+    if (i < n) {
+        const v = simd.loadPart(x + i, n - i, 0) * inverse * simd.loadPart(weight + i, n - i, 0);
+        simd.storePart(out + i, n - i, v);
+    }
+}
+
+pub fn add(x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void {
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) simd.store(out + i, simd.load(x + i) + simd.load(y + i));
+    while (i < n) : (i += 1) out[i] = x[i] + y[i];
+}
+
+pub fn scale(x: [*]const f32, factor: f32, n: u32, out: [*]f32) callconv(.c) void {
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) simd.store(out + i, simd.load(x + i) * simd.splat(factor));
+    while (i < n) : (i += 1) out[i] = x[i] * factor;
+}

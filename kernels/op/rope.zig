@@ -1,0 +1,114 @@
+//! Rotary position embedding: pairs of values of a head are turned by position * frequency.
+//!
+//! Frequencies and angles are f64, computed by `math` alone, so that position 1 Mi is as good as position 1. A pair turns as
+//! fma(x0, c, -(x1 * s)), fma(x0, s, x1 * c): that form is part of the order of additions.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const simd = @import("../simd.zig");
+const math = @import("math.zig");
+
+const F = simd.F;
+
+pub fn ropeFrequencies(base: f64, scale: f64, factors: ?[*]const f32, n_rot: u32, freqs: [*]f64) callconv(.c) void {
+    for (0..n_rot / 2) |k| {
+        const exponent = -@as(f64, @floatFromInt(2 * k)) / @as(f64, @floatFromInt(n_rot));
+        const frequency = scale * math.pow(base, exponent);
+        freqs[k] = if (factors) |f| frequency / f[k] else frequency;
+    }
+}
+
+/// Rounded to f32 once, after the magnitude.
+pub fn ropeAngles(freqs: [*]const f64, n: u32, position: u32, magnitude: f32, cos: [*]f32, sin: [*]f32) callconv(.c) void {
+    for (0..n) |k| {
+        const turned = math.sinCos(@as(f64, @floatFromInt(position)) * freqs[k]);
+        cos[k] = @floatCast(turned.cos * magnitude);
+        sin[k] = @floatCast(turned.sin * magnitude);
+    }
+}
+
+pub fn rope(x: [*]f32, heads: u32, head_dim: u32, n_rot: u32, style: abi.RopeStyle, cos: [*]const f32, sin: [*]const f32) callconv(.c) void {
+    for (0..heads) |head| {
+        const values = x + head * head_dim;
+        switch (style) {
+            .none => {},
+            .norm => turnNeighbours(values, n_rot / 2, cos, sin),
+            .neox => turnHalves(values, n_rot / 2, cos, sin),
+        }
+    }
+}
+
+const Pair = struct {
+    a: F,
+    b: F,
+
+    inline fn turned(pair: Pair, c: F, s: F) Pair {
+        return .{ .a = simd.fma(pair.a, c, -(pair.b * s)), .b = simd.fma(pair.a, s, pair.b * c) };
+    }
+};
+
+/// Pairs (2k, 2k + 1).
+fn turnNeighbours(x: [*]f32, pairs: usize, cos: [*]const f32, sin: [*]const f32) void {
+    const even = std.simd.iota(i32, 16) * @as(simd.I, @splat(2));
+    const split_even = comptime lanesOfTwo(even);
+    const split_odd = comptime lanesOfTwo(even + @as(simd.I, @splat(1)));
+    const join_low = comptime interleaved(0);
+    const join_high = comptime interleaved(8);
+    var k: usize = 0;
+    while (k + 16 <= pairs) : (k += 16) {
+        const low = simd.load(x + 2 * k);
+        const high = simd.load(x + 2 * k + 16);
+        const pair: Pair = .{ .a = @shuffle(f32, low, high, split_even), .b = @shuffle(f32, low, high, split_odd) };
+        const turned = pair.turned(simd.load(cos + k), simd.load(sin + k));
+        simd.store(x + 2 * k, @shuffle(f32, turned.a, turned.b, join_low));
+        simd.store(x + 2 * k + 16, @shuffle(f32, turned.a, turned.b, join_high));
+    }
+    if (k == pairs) return;
+    var a: [16]f32 = @splat(0);
+    var b: [16]f32 = @splat(0);
+    for (k..pairs) |i| {
+        a[i - k] = x[2 * i];
+        b[i - k] = x[2 * i + 1];
+    }
+    const turned = (Pair{ .a = a, .b = b }).turned(simd.loadPart(cos + k, pairs - k, 0), simd.loadPart(sin + k, pairs - k, 0));
+    a = turned.a;
+    b = turned.b;
+    for (k..pairs) |i| {
+        x[2 * i] = a[i - k];
+        x[2 * i + 1] = b[i - k];
+    }
+}
+
+/// Pairs (k, k + pairs).
+fn turnHalves(x: [*]f32, pairs: usize, cos: [*]const f32, sin: [*]const f32) void {
+    const y = x + pairs;
+    var k: usize = 0;
+    while (k + 16 <= pairs) : (k += 16) {
+        const pair: Pair = .{ .a = simd.load(x + k), .b = simd.load(y + k) };
+        const turned = pair.turned(simd.load(cos + k), simd.load(sin + k));
+        simd.store(x + k, turned.a);
+        simd.store(y + k, turned.b);
+    }
+    if (k == pairs) return;
+    const n = pairs - k;
+    const pair: Pair = .{ .a = simd.loadPart(x + k, n, 0), .b = simd.loadPart(y + k, n, 0) };
+    const turned = pair.turned(simd.loadPart(cos + k, n, 0), simd.loadPart(sin + k, n, 0));
+    simd.storePart(x + k, n, turned.a);
+    simd.storePart(y + k, n, turned.b);
+}
+
+/// Lanes 0 to 31 of two vectors in the form of @shuffle: those of the second are ~lane.
+fn lanesOfTwo(lanes: simd.I) simd.I {
+    const second = lanes >= @as(simd.I, @splat(16));
+    return @select(i32, second, ~(lanes - @as(simd.I, @splat(16))), lanes);
+}
+
+/// a[from], b[from], a[from + 1], ...
+fn interleaved(from: i32) simd.I {
+    var lanes: [16]i32 = undefined;
+    for (&lanes, 0..) |*lane, i| {
+        const index = from + @as(i32, @intCast(i / 2));
+        lane.* = if (i % 2 == 0) index else ~index;
+    }
+    return lanes;
+}
