@@ -1,0 +1,189 @@
+//! Builds LightGPT's one shared library: a root module for the plainest processor of its kind, and one object for each
+//! CPU level, chosen among at load (`kernels/dispatch.zig`).
+//!
+//!     zig build                       the library of this machine, into lib/
+//!     zig build -Dtarget=aarch64-macos    another's, into lib/<arch>-<os>/
+//!     zig build test                  the Zig tests; those of arm64 too where qemu-aarch64 is installed
+//!     zig build order                 the bench of the kernels against what the machine can do
+
+const std = @import("std");
+
+/// The oldest C library that the Linux build runs with.
+const glibc: std.SemanticVersion = .{ .major = 2, .minor = 28, .patch = 0 };
+
+const Level = struct { name: [:0]const u8, features: []const u8 };
+
+/// What each level adds to the baseline. The names are those of `kernels/dispatch.zig` and `kernels/cpu.zig`.
+fn levels(arch: std.Target.Cpu.Arch) []const Level {
+    return switch (arch) {
+        .x86_64 => &.{
+            .{ .name = "baseline", .features = "baseline" },
+            .{ .name = "v3", .features = "x86_64_v3" },
+            // As its compilers tune for it: whole 512-bit registers.
+            .{ .name = "v4", .features = "x86_64_v4+avx512vnni-prefer_256_bit" },
+        },
+        .aarch64 => &.{
+            .{ .name = "baseline", .features = "baseline" },
+            .{ .name = "dotprod", .features = "baseline+dotprod" },
+            .{ .name = "i8mm", .features = "baseline+dotprod+i8mm" },
+        },
+        else => std.process.fatal("LightGPT has kernels for x86_64 and aarch64, not for {t}", .{arch}),
+    };
+}
+
+pub fn build(b: *std.Build) void {
+    const triple = b.option([]const u8, "target", "<arch>-<os> to build for, such as aarch64-macos (this machine)");
+    const query: std.Target.Query = if (triple) |t|
+        std.Target.Query.parse(.{ .arch_os_abi = t }) catch |err| std.process.fatal("-Dtarget={s}: {t}", .{ t, err })
+    else
+        .{};
+    const optimize = b.option(std.builtin.OptimizeMode, "optimize", "How to compile the root module (ReleaseSafe)") orelse .ReleaseSafe;
+    const target = b.resolveTargetQuery(baseline(query));
+
+    const install = b.addUpdateSourceFiles(); // writes a new file and renames it: a loaded library stays as it is
+    install.addCopyFileToSource(library(b, target, optimize).getEmittedBin(), libraryPath(b, query, target.result));
+    b.getInstallStep().dependOn(&install.step);
+
+    const test_step = b.step("test", "Run the Zig tests");
+    const filters = b.option([]const []const u8, "test-filter", "Only the tests whose names hold this") orelse &.{};
+    addTestRun(b, test_step, testProgram(b, b.resolveTargetQuery(baseline(.{})), filters), &.{});
+    addArmTest(b, test_step, filters);
+
+    const order = b.step("order", "Measure the kernels against what the machine can do");
+    const bench = program(b, target, "bench/order/main.zig", "order");
+    const run = b.addRunArtifact(bench);
+    if (b.args) |args| run.addArgs(args);
+    order.dependOn(&run.step);
+}
+
+/// The plainest processor of the asked kind, so that the code before dispatch runs everywhere.
+fn baseline(query: std.Target.Query) std.Target.Query {
+    var plain = query;
+    plain.cpu_model = .baseline;
+    const os = query.os_tag orelse @import("builtin").os.tag;
+    const gnu = query.abi == null or query.abi.?.isGnu();
+    if (os == .linux and gnu) {
+        plain.abi = .gnu;
+        plain.glibc_version = glibc;
+    }
+    return plain;
+}
+
+fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) *std.Build.Step.Compile {
+    const root = b.createModule(.{
+        .root_source_file = b.path("kernels/root.zig"),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+        .strip = true,
+        .pic = true,
+        .unwind_tables = .none,
+        .error_tracing = false,
+    });
+    addLevels(b, root, target, .ReleaseFast);
+    const lib = b.addLibrary(.{ .name = "lightgpt", .linkage = .dynamic, .root_module = root, .use_llvm = true });
+    lib.link_gc_sections = true;
+    lib.out_filename = b.dupe(libraryName(target.result));
+    return lib;
+}
+
+fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
+    for (levels(target.result.cpu.arch)) |level| root.addObject(levelObject(b, target, level, optimize));
+}
+
+fn levelObject(b: *std.Build, target: std.Build.ResolvedTarget, level: Level, optimize: std.builtin.OptimizeMode) *std.Build.Step.Compile {
+    var query = target.query;
+    const parsed = std.Target.Query.parse(.{
+        .arch_os_abi = b.fmt("{t}-{t}", .{ target.result.cpu.arch, target.result.os.tag }),
+        .cpu_features = level.features,
+    }) catch unreachable; // the table above is well formed
+    query.cpu_arch = parsed.cpu_arch;
+    query.cpu_model = parsed.cpu_model;
+    query.cpu_features_add = parsed.cpu_features_add;
+    query.cpu_features_sub = parsed.cpu_features_sub;
+    const options = b.addOptions();
+    options.addOption([:0]const u8, "name", level.name);
+    const module = b.createModule(.{
+        .root_source_file = b.path("kernels/level.zig"),
+        .target = b.resolveTargetQuery(query),
+        .optimize = optimize,
+        .strip = true,
+        .pic = true,
+        .single_threaded = true,
+        .unwind_tables = .none,
+        .error_tracing = false,
+        .stack_check = false,
+        .stack_protector = false,
+        .omit_frame_pointer = true,
+    });
+    module.addOptions("level_options", options);
+    return b.addObject(.{ .name = b.fmt("level_{s}", .{level.name}), .root_module = module, .use_llvm = true });
+}
+
+fn libraryName(target: std.Target) []const u8 {
+    return switch (target.os.tag) {
+        .windows => "lightgpt.dll",
+        .macos => "liblightgpt.dylib",
+        else => "liblightgpt.so",
+    };
+}
+
+/// Where the runtimes look: lib/ for this machine's library, a folder of its own for another's.
+fn libraryPath(b: *std.Build, query: std.Target.Query, target: std.Target) []const u8 {
+    if (query.cpu_arch == null and query.os_tag == null) return b.fmt("lib/{s}", .{libraryName(target)});
+    return b.fmt("lib/{t}-{t}/{s}", .{ target.cpu.arch, target.os.tag, libraryName(target) });
+}
+
+/// A program of the baseline processor with every level linked in, as in the library.
+fn program(b: *std.Build, target: std.Build.ResolvedTarget, source: []const u8, name: []const u8) *std.Build.Step.Compile {
+    const kernels = b.createModule(.{ .root_source_file = b.path("kernels/bench.zig"), .target = target, .optimize = .ReleaseFast, .link_libc = true });
+    const module = b.createModule(.{
+        .root_source_file = b.path(source),
+        .target = target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+        .imports = &.{.{ .name = "kernels", .module = kernels }},
+    });
+    addLevels(b, module, target, .ReleaseFast);
+    return b.addExecutable(.{ .name = name, .root_module = module, .use_llvm = true });
+}
+
+/// The Zig tests: every file's own, and each level's kernels through their tables.
+fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const []const u8) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .root_source_file = b.path("kernels/test.zig"),
+        .target = target,
+        .optimize = .ReleaseSafe,
+        .link_libc = true,
+    });
+    addLevels(b, module, target, .ReleaseFast);
+    return b.addTest(.{
+        .name = b.fmt("test-{t}", .{target.result.cpu.arch}),
+        .root_module = module,
+        .use_llvm = true,
+        .filters = filters,
+        .test_runner = .{ .path = b.path("kernels/test_runner.zig"), .mode = .simple },
+    });
+}
+
+fn addTestRun(b: *std.Build, step: *std.Build.Step, tests: *std.Build.Step.Compile, prefix: []const []const u8) void {
+    const run = std.Build.Step.Run.create(b, b.fmt("run {s}", .{tests.name}));
+    run.addArgs(prefix);
+    run.addArtifactArg(tests);
+    run.stdio = .inherit; // the summary line is for the eyes and for the test script
+    run.has_side_effects = true;
+    step.dependOn(&run.step);
+}
+
+/// The same tests as arm64 code, emulated.
+fn addArmTest(b: *std.Build, step: *std.Build.Step, filters: []const []const u8) void {
+    if (b.graph.host.result.cpu.arch == .aarch64 or b.graph.host.result.os.tag != .linux) return;
+    const qemu = b.findProgram(&.{ "qemu-aarch64", "qemu-aarch64-static" }, &.{}) catch {
+        const note = b.addSystemCommand(&.{ "echo", "zig aarch64-linux: SKIPPED, qemu-aarch64 is not installed (Debian, Ubuntu: apt-get install qemu-user)" });
+        note.stdio = .inherit;
+        step.dependOn(&note.step);
+        return;
+    };
+    const target = b.resolveTargetQuery(.{ .cpu_arch = .aarch64, .os_tag = .linux, .abi = .musl });
+    addTestRun(b, step, testProgram(b, target, filters), &.{qemu});
+}

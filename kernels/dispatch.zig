@@ -1,0 +1,106 @@
+//! Picks one level's table of function pointers, once. The level objects are linked in by `build.zig`; this file knows
+//! their names and what each demands of the processor, and nothing of what they compute.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("abi.zig");
+const cpu = @import("cpu.zig");
+
+/// The levels of this build, from the lowest to the best; each runs wherever a later one does.
+pub const names: []const []const u8 = switch (builtin.cpu.arch) {
+    .x86_64 => &.{ "baseline", "v3", "v4" },
+    .aarch64 => &.{ "baseline", "dotprod", "i8mm" },
+    else => @compileError("no levels for this processor"),
+};
+
+const tables: [names.len]*const abi.Level = blk: {
+    var list: [names.len]*const abi.Level = undefined;
+    for (&list, names) |*table, name| {
+        table.* = @extern(*const abi.Level, .{ .name = "lightgpt_level_" ++ name, .visibility = .hidden });
+    }
+    break :blk list;
+};
+
+/// Set once, before anything computes.
+var chosen: std.atomic.Value(?*const abi.Level) = .init(null);
+
+/// Chooses the level of this name; empty: the best this processor can run. Choosing the same again is fine; another is
+/// `Unsupported`, because packed weights belong to the level that packed them.
+pub fn init(name: []const u8) error{ Unknown, Unsupported }!void {
+    const wanted = try find(name);
+    if (chosen.cmpxchgStrong(null, wanted, .acq_rel, .acquire)) |already| {
+        if (name.len > 0 and already != wanted) return error.Unsupported;
+    }
+}
+
+fn find(name: []const u8) error{ Unknown, Unsupported }!*const abi.Level {
+    const runnable = levels();
+    if (name.len == 0) return runnable[runnable.len - 1];
+    for (names, tables, 0..) |candidate, table, index| {
+        if (std.mem.eql(u8, candidate, name)) return if (index < runnable.len) table else error.Unsupported;
+    }
+    return error.Unknown;
+}
+
+/// The level that computes: the one that `init` chose, else the best.
+pub fn level() *const abi.Level {
+    return chosen.load(.acquire) orelse {
+        init("") catch unreachable; // the baseline always runs
+        return chosen.load(.acquire).?;
+    };
+}
+
+/// The names of the levels that this processor can run, the lowest first.
+pub fn available(buffer: *[names.len][]const u8) []const []const u8 {
+    const count = levels().len;
+    for (names[0..count], buffer[0..count]) |name, *slot| slot.* = name;
+    return buffer[0..count];
+}
+
+/// The levels that this processor can run, the lowest first; all of them, for tests and benches that compare them.
+pub fn levels() []const *const abi.Level {
+    const features = cpu.detect();
+    var count: usize = 1;
+    inline for (names[1..]) |name| {
+        if (!@field(features, name)) break;
+        count += 1;
+    }
+    return tables[0..count];
+}
+
+/// The chosen level's block formats.
+pub fn formats() []const abi.Format {
+    const table = level();
+    return table.formats[0..table.formats_len];
+}
+
+/// The chosen level's kernels for a tensor type, or null when there are none.
+pub fn format(id: u32) ?*const abi.Format {
+    for (formats()) |*candidate| if (candidate.id == id) return candidate;
+    return null;
+}
+
+const testing = std.testing;
+
+test "the best level is the default; unknown and impossible names are errors" {
+    try testing.expectError(error.Unknown, find("v5"));
+    const runnable = levels();
+    try testing.expectEqual(runnable[runnable.len - 1], try find(""));
+    for (names[runnable.len..]) |name| try testing.expectError(error.Unsupported, find(name));
+    for (names[0..runnable.len], runnable) |name, table| {
+        try testing.expectEqual(table, try find(name));
+        try testing.expectEqualStrings(name, std.mem.span(table.name));
+    }
+}
+
+test "every level lists the same formats, each once" {
+    const first = levels()[0];
+    for (levels()) |table| {
+        try testing.expectEqual(first.formats_len, table.formats_len);
+        for (first.formats[0..first.formats_len], table.formats[0..first.formats_len], 0..) |a, b, index| {
+            try testing.expectEqual(a.id, b.id);
+            try testing.expectEqual(a.block_bytes, b.block_bytes);
+            for (first.formats[0..index]) |earlier| try testing.expect(earlier.id != a.id);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The root of a level object: `build.zig` compiles this file once for each CPU level and the object exports one table,
+//! hidden inside the library. Nothing here allocates, fails or calls out: whatever it is given has been checked.
+
+const std = @import("std");
+const options = @import("level_options");
+const abi = @import("abi.zig");
+const formats = @import("formats.zig");
+const activation = @import("op/activation.zig");
+const activations = @import("op/activations.zig");
+const attention = @import("op/attention.zig");
+const kv = @import("op/kv.zig");
+const norm = @import("op/norm.zig");
+const rope = @import("op/rope.zig");
+const sample = @import("op/sample.zig");
+
+/// A level is for one thread of pure arithmetic; what would panic is undefined in it, and tested for at the levels
+/// compiled with safety (`zig build test`).
+pub const panic = std.debug.no_panic;
+
+const table: abi.Level = .{
+    .name = options.name,
+    .formats = &formats.tables,
+    .formats_len = formats.tables.len,
+    .rmsNorm = norm.rmsNorm,
+    .add = norm.add,
+    .scale = norm.scale,
+    .softcap = activation.softcap,
+    .gated = activation.gated,
+    .quantizeRow = activations.quantizeRow,
+    .ropeFrequencies = rope.ropeFrequencies,
+    .ropeAngles = rope.ropeAngles,
+    .rope = rope.rope,
+    .kvWrite = kv.kvWrite,
+    .attention = attention.attention,
+    .attentionBlocks = attention.attentionBlocks,
+    .attentionMerge = attention.attentionMerge,
+    .sample = sample.sample,
+};
+
+comptime {
+    @export(&table, .{ .name = "lightgpt_level_" ++ options.name, .visibility = .hidden });
+}
