@@ -19,6 +19,9 @@ fn feature(comptime name: std.Target.x86.Feature) bool {
 pub const has_fma = arm or feature(.fma);
 const has_f16c = arm or feature(.f16c);
 
+/// How many vectors `F` the registers hold: what the accumulators of a tile share.
+pub const registers = if (feature(.avx512f)) 32 else if (arm or feature(.avx)) 8 else 4;
+
 /// Sixteen lanes: floats, integers, and bits of floats.
 pub const F = @Vector(16, f32);
 pub const I = @Vector(16, i32);
