@@ -146,8 +146,8 @@ fn Tile(comptime kind: abi.KvType, comptime width: usize) type {
     return struct {
         const Self = @This();
         /// Accumulators of one query: of the four of q·k, and of the vectors that make up a row of V.
-        const k_share = @max(1, @min(4, accumulators / width));
-        const v_share = @max(1, @min(8, accumulators / width));
+        const k_share: usize = @max(1, @min(4, accumulators / width));
+        const v_share: usize = @max(1, @min(8, accumulators / width));
 
         tokens: [width]usize,
         heads: [width]usize,
@@ -326,8 +326,9 @@ fn Tile(comptime kind: abi.KvType, comptime width: usize) type {
             if (from >= to) return;
             const v_dim: usize = tile.args.kv.v_dim;
             var d: usize = 0;
-            while (d + 16 * v_share <= v_dim) : (d += 16 * v_share) tile.addColumns(count, v_share, query, from, to, d);
-            while (d + 16 <= v_dim) : (d += 16) tile.addColumns(count, 1, query, from, to, d);
+            inline for (.{ 8, 4, 2, 1 }) |share| if (share <= v_share) {
+                while (d + 16 * share <= v_dim) : (d += 16 * share) tile.addColumns(count, share, query, from, to, d);
+            };
             if (d < v_dim) tile.addColumns(count, 0, query, from, to, d);
         }
 
