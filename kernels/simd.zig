@@ -18,9 +18,17 @@ fn feature(comptime name: std.Target.x86.Feature) bool {
 /// True where `fma` is one instruction. Exact integers may then also be multiplied and added with it.
 pub const has_fma = arm or feature(.fma);
 const has_f16c = arm or feature(.f16c);
+const has_vnni = feature(.avx512vnni) and feature(.avx512bw);
+const has_avx2 = feature(.avx2);
+const has_dotprod = arm and std.Target.aarch64.featureSetHas(cpu.features, .dotprod);
 
-/// How many vectors `F` the registers hold: what the accumulators of a tile share.
-pub const registers = if (feature(.avx512f)) 32 else if (arm or feature(.avx)) 8 else 4;
+/// Lanes of one register: tile kernels work on so many rows at a time.
+pub const register_lanes = if (has_vnni) 16 else if (has_avx2) 8 else 4;
+/// Registers: how many sums a tile kernel may hold.
+pub const registers = if (has_vnni or arm) 32 else 16;
+
+/// How many whole vectors `F` the registers hold.
+pub const vectors_held = if (feature(.avx512f)) 32 else if (arm or feature(.avx)) 8 else 4;
 
 /// Sixteen lanes: floats, integers, and bits of floats.
 pub const F = @Vector(16, f32);
@@ -174,6 +182,173 @@ pub inline fn fromBf16(comptime n: u32, h: @Vector(n, u16)) @Vector(n, f32) {
 /// Brings the cache line of `p` nearer; never faults.
 pub inline fn prefetch(p: [*]const u8) void {
     @prefetch(p, .{ .rw = .read, .locality = 3, .cache = .data });
+}
+
+/// Four neighbouring columns of `lanes` rows, a byte each: lane i's bytes are 4 i to 4 i + 3.
+pub fn Bytes(comptime lanes: u32) type {
+    return @Vector(4 * lanes, u8);
+}
+
+/// Where weights that may be negative are kept as w + 128 in an unsigned byte, because the instruction wants it so.
+pub const signed_biased = has_vnni;
+
+/// What weights a format hands to `Dot`.
+pub const Weights = union(enum) {
+    /// Unsigned, up to this many (at most 127).
+    unsigned: u8,
+    /// i8, all 256 values; where `signed_biased`, plus 128.
+    signed,
+};
+
+/// Sums of products of a span's weights and 8-bit activations, a lane for each row. `low` says that activations may be
+/// -128, as the low halves of 16-bit ones; others are at least -127.
+pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool) type {
+    return struct {
+        const Self = @This();
+        const Sum = @Vector(lanes, i32);
+        const Short = @Vector(2 * lanes, i16);
+        /// AVX2 adds products of two columns in 16 bits; so many such sums still fit.
+        const batch: u32 = switch (weights) {
+            .unsigned => |max| @min(8, std.math.floorPowerOfTwo(u32, 32767 / (2 * 128 * @as(u32, max)))),
+            .signed => 1,
+        };
+
+        sum: Sum,
+        short: Short = undefined,
+
+        /// Begins with a correction for weights that are kept with something added.
+        pub inline fn init(sum: Sum) Self {
+            return .{ .sum = sum };
+        }
+
+        /// The `step`th (0 to 3, or 0 to 7) four columns; `x` points to their activations.
+        pub inline fn add(dot: *Self, comptime step: u32, w: Bytes(lanes), x: [*]align(4) const i8) void {
+            const four: @Vector(lanes, i32) = @splat(@as(*align(4) const i32, @ptrCast(x)).*);
+            if (has_vnni) {
+                dot.sum = dpbusd(lanes, dot.sum, w, four);
+            } else if (has_avx2 and weights == .unsigned) {
+                const pairs = maddubs(lanes, w, @bitCast(four));
+                dot.short = if (step % batch == 0) pairs else dot.short +% pairs;
+                if (step % batch == batch - 1) dot.sum +%= madd(lanes, dot.short, @splat(1));
+            } else if (has_avx2 and !low) {
+                const pairs = maddubs(lanes, @abs(@as(@Vector(4 * lanes, i8), @bitCast(w))), sign(lanes, @bitCast(four), w));
+                dot.sum +%= madd(lanes, pairs, @splat(1));
+            } else if (x86) {
+                dot.sum +%= maddWide(lanes, w, four, weights == .signed);
+            } else if (has_dotprod) {
+                dot.sum = sdot(lanes, dot.sum, w, four);
+            } else {
+                dot.sum +%= neonDot(lanes, w, four);
+            }
+        }
+    };
+}
+
+/// -bias times the sum of a span's activations: both halves, the first 16 or the last 16. `sums` is a pair of i16 sums
+/// of 16 in one word, then the sum of 32 (`op/activations.zig`).
+pub inline fn biasSum(comptime lanes: u32, comptime bias: i16, comptime half: ?u1, sums: [*]const i32) @Vector(lanes, i32) {
+    if (bias == 0) return @splat(0);
+    if (!x86) {
+        const sum = if (half) |h| @as(i32, @as(i16, @truncate(sums[0] >> (16 * @as(u5, h))))) else sums[1];
+        return @splat(-@as(i32, bias) *% sum);
+    }
+    const first: i16 = if (half == 1) 0 else -bias;
+    const second: i16 = if (half == 0) 0 else -bias;
+    const factors: @Vector(lanes, i32) = @splat(@bitCast([2]i16{ first, second }));
+    return pairDot(lanes, factors, @splat(sums[0]));
+}
+
+/// m0 * (sum of the first 16 activations) + m1 * (sum of the last 16); 0 <= m < 2^15.
+pub inline fn minimumSum(comptime lanes: u32, m0: @Vector(lanes, i32), m1: @Vector(lanes, i32), sums: [*]const i32) @Vector(lanes, i32) {
+    if (x86) return pairDot(lanes, m0 | m1 << @splat(16), @splat(sums[0]));
+    const first: i16 = @truncate(sums[0]);
+    const second: i16 = @truncate(sums[0] >> 16);
+    return m0 * @as(@Vector(lanes, i32), @splat(first)) + m1 * @as(@Vector(lanes, i32), @splat(second));
+}
+
+/// Each lane a pair of i16: the sum of both products.
+inline fn pairDot(comptime lanes: u32, a: @Vector(lanes, i32), b: @Vector(lanes, i32)) @Vector(lanes, i32) {
+    if (has_vnni and lanes == 16) return vpdpwssd512(@splat(0), a, b);
+    return madd(lanes, @bitCast(a), @bitCast(b));
+}
+
+inline fn low_half(v: anytype) @Vector(@typeInfo(@TypeOf(v)).vector.len / 2, @typeInfo(@TypeOf(v)).vector.child) {
+    const half = @typeInfo(@TypeOf(v)).vector.len / 2;
+    return @shuffle(@typeInfo(@TypeOf(v)).vector.child, v, undefined, std.simd.iota(i32, half));
+}
+
+inline fn high_half(v: anytype) @Vector(@typeInfo(@TypeOf(v)).vector.len / 2, @typeInfo(@TypeOf(v)).vector.child) {
+    const half = @typeInfo(@TypeOf(v)).vector.len / 2;
+    return @shuffle(@typeInfo(@TypeOf(v)).vector.child, v, undefined, std.simd.iota(i32, half) + @as(@Vector(half, i32), @splat(half)));
+}
+
+extern fn @"llvm.x86.avx512.vpdpbusd.512"(I, I, I) I;
+extern fn @"llvm.x86.avx512.vpdpwssd.512"(I, I, I) I;
+extern fn @"llvm.x86.avx2.pmadd.ub.sw"(@Vector(32, u8), @Vector(32, i8)) @Vector(16, i16);
+extern fn @"llvm.x86.avx2.pmadd.wd"(@Vector(16, i16), @Vector(16, i16)) @Vector(8, i32);
+extern fn @"llvm.x86.sse2.pmadd.wd"(@Vector(8, i16), @Vector(8, i16)) @Vector(4, i32);
+extern fn @"llvm.x86.avx2.psign.b"(@Vector(32, i8), @Vector(32, i8)) @Vector(32, i8);
+extern fn @"llvm.aarch64.neon.sdot.v4i32.v16i8"(@Vector(4, i32), @Vector(16, i8), @Vector(16, i8)) @Vector(4, i32);
+extern fn @"llvm.aarch64.neon.saddlp.v4i32.v8i16"(@Vector(8, i16)) @Vector(4, i32);
+extern fn @"llvm.aarch64.neon.addp.v4i32"(@Vector(4, i32), @Vector(4, i32)) @Vector(4, i32);
+
+const vpdpwssd512 = @"llvm.x86.avx512.vpdpwssd.512";
+
+inline fn dpbusd(comptime lanes: u32, sum: @Vector(lanes, i32), w: Bytes(lanes), x: @Vector(lanes, i32)) @Vector(lanes, i32) {
+    comptime std.debug.assert(lanes == 16);
+    return @"llvm.x86.avx512.vpdpbusd.512"(sum, @bitCast(w), x);
+}
+
+inline fn maddubs(comptime lanes: u32, w: @Vector(4 * lanes, u8), x: @Vector(4 * lanes, i8)) @Vector(2 * lanes, i16) {
+    if (lanes == 8) return @"llvm.x86.avx2.pmadd.ub.sw"(w, x);
+    return std.simd.join(maddubs(lanes / 2, low_half(w), low_half(x)), maddubs(lanes / 2, high_half(w), high_half(x)));
+}
+
+inline fn sign(comptime lanes: u32, x: @Vector(4 * lanes, i8), w: @Vector(4 * lanes, u8)) @Vector(4 * lanes, i8) {
+    if (lanes == 8) return @"llvm.x86.avx2.psign.b"(x, @bitCast(w));
+    return std.simd.join(sign(lanes / 2, low_half(x), low_half(w)), sign(lanes / 2, high_half(x), high_half(w)));
+}
+
+inline fn madd(comptime lanes: u32, a: @Vector(2 * lanes, i16), b: @Vector(2 * lanes, i16)) @Vector(lanes, i32) {
+    if (lanes == 8 and has_avx2) return @"llvm.x86.avx2.pmadd.wd"(a, b);
+    if (lanes == 4) return @"llvm.x86.sse2.pmadd.wd"(a, b);
+    return std.simd.join(madd(lanes / 2, low_half(a), low_half(b)), madd(lanes / 2, high_half(a), high_half(b)));
+}
+
+/// Bytes 0 and 2, then 1 and 3, of each lane as pairs of i16: no product or sum can overflow.
+inline fn maddWide(comptime lanes: u32, w: Bytes(lanes), x: @Vector(lanes, i32), comptime signed: bool) @Vector(lanes, i32) {
+    const S = @Vector(2 * lanes, i16);
+    const U16 = @Vector(2 * lanes, u16);
+    const xs: S = @bitCast(x);
+    const eight: @Vector(2 * lanes, u4) = @splat(8);
+    const ws: S = @bitCast(w);
+    const even: S = if (signed) (ws << eight) >> eight else @bitCast(@as(U16, @bitCast(ws)) & @as(U16, @splat(0xff)));
+    const odd: S = if (signed) ws >> eight else @bitCast(@as(U16, @bitCast(ws)) >> eight);
+    return madd(lanes, even, (xs << eight) >> eight) +% madd(lanes, odd, xs >> eight);
+}
+
+inline fn sdot(comptime lanes: u32, sum: @Vector(lanes, i32), w: Bytes(lanes), x: @Vector(lanes, i32)) @Vector(lanes, i32) {
+    if (lanes == 4) return @"llvm.aarch64.neon.sdot.v4i32.v16i8"(sum, @bitCast(w), @bitCast(x));
+    return std.simd.join(
+        sdot(lanes / 2, low_half(sum), low_half(w), low_half(x)),
+        sdot(lanes / 2, high_half(sum), high_half(w), high_half(x)),
+    );
+}
+
+inline fn neonDot(comptime lanes: u32, w: Bytes(lanes), x: @Vector(lanes, i32)) @Vector(lanes, i32) {
+    if (lanes > 4) return std.simd.join(
+        neonDot(lanes / 2, low_half(w), low_half(x)),
+        neonDot(lanes / 2, high_half(w), high_half(x)),
+    );
+    const S = @Vector(8, i16);
+    const ws: @Vector(16, i8) = @bitCast(w);
+    const xs: @Vector(16, i8) = @bitCast(x);
+    const first = @as(S, low_half(ws)) * @as(S, low_half(xs));
+    const last = @as(S, high_half(ws)) * @as(S, high_half(xs));
+    return @"llvm.aarch64.neon.addp.v4i32"(
+        @"llvm.aarch64.neon.saddlp.v4i32.v8i16"(first),
+        @"llvm.aarch64.neon.saddlp.v4i32.v8i16"(last),
+    );
 }
 
 const testing = std.testing;
