@@ -27,9 +27,6 @@ pub const register_lanes = if (has_vnni) 16 else if (has_avx2) 8 else 4;
 /// Registers: how many sums a tile kernel may hold.
 pub const registers = if (has_vnni or arm) 32 else 16;
 
-/// How many whole vectors `F` the registers hold.
-pub const vectors_held = if (feature(.avx512f)) 32 else if (arm or feature(.avx)) 8 else 4;
-
 /// Sixteen lanes: floats, integers, and bits of floats.
 pub const F = @Vector(16, f32);
 pub const I = @Vector(16, i32);
