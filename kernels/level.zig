@@ -4,7 +4,7 @@
 const std = @import("std");
 const options = @import("level_options");
 const abi = @import("abi.zig");
-const formats = @import("formats.zig");
+const matmul = @import("op/matmul.zig");
 const activation = @import("op/activation.zig");
 const activations = @import("op/activations.zig");
 const attention = @import("op/attention.zig");
@@ -19,8 +19,8 @@ pub const panic = std.debug.no_panic;
 
 const table: abi.Level = .{
     .name = options.name,
-    .formats = &formats.tables,
-    .formats_len = formats.tables.len,
+    .formats = &matmul.tables,
+    .formats_len = matmul.tables.len,
     .rmsNorm = norm.rmsNorm,
     .add = norm.add,
     .scale = norm.scale,

@@ -24,7 +24,8 @@ const has_dotprod = arm and std.Target.aarch64.featureSetHas(cpu.features, .dotp
 
 /// Lanes of one register: tile kernels work on so many rows at a time.
 pub const register_lanes = if (has_vnni) 16 else if (has_avx2) 8 else 4;
-/// Registers: how many sums a tile kernel may hold.
+
+/// Vector registers of `register_lanes`: how many sums a tile kernel may hold.
 pub const registers = if (has_vnni or arm) 32 else 16;
 
 /// Sixteen lanes: floats, integers, and bits of floats.
@@ -79,14 +80,11 @@ pub inline fn treeMax(v: F) f32 {
     return foldTree(v, .max);
 }
 
-inline fn foldTree(v: F, comptime op: enum { add, max }) f32 {
-    const halves: [2]@Vector(8, f32) = @bitCast(v);
-    const eight = if (op == .add) halves[0] + halves[1] else @max(halves[0], halves[1]);
-    const quarters: [2]@Vector(4, f32) = @bitCast(eight);
-    const four = if (op == .add) quarters[0] + quarters[1] else @max(quarters[0], quarters[1]);
-    const pairs: [2]@Vector(2, f32) = @bitCast(four);
-    const two = if (op == .add) pairs[0] + pairs[1] else @max(pairs[0], pairs[1]);
-    return if (op == .add) two[0] + two[1] else @max(two[0], two[1]);
+inline fn foldTree(v: anytype, comptime op: enum { add, max }) f32 {
+    if (@typeInfo(@TypeOf(v)).vector.len == 1) return v[0];
+    const low = lowHalf(v);
+    const high = highHalf(v);
+    return foldTree(if (op == .add) low + high else @max(low, high), op);
 }
 
 /// a * b + c with one rounding, for a vector of floats of any length or one float.
@@ -133,7 +131,7 @@ fn fromF16Software(comptime n: u32, h: @Vector(n, u16)) @Vector(n, f32) {
     const W = @Vector(n, u32);
     const V = @Vector(n, f32);
     const wide: W = h;
-    const sign = (wide & @as(W, @splat(0x8000))) << @splat(16);
+    const negative = (wide & @as(W, @splat(0x8000))) << @splat(16);
     const magnitude = (wide & @as(W, @splat(0x7fff))) << @splat(13);
     // Moves the exponent's bias; exact for subnormals too.
     const scaled: W = @bitCast(@as(V, @bitCast(magnitude)) * @as(V, @splat(0x1p112)));
@@ -143,7 +141,7 @@ fn fromF16Software(comptime n: u32, h: @Vector(n, u16)) @Vector(n, f32) {
     const special = magnitude >= @as(W, @splat(0x7c00 << 13));
     const nan = magnitude > @as(W, @splat(0x7c00 << 13));
     const finite = @select(u32, special, magnitude | infinity, scaled);
-    return @bitCast(finite | sign | @select(u32, nan, quiet, none));
+    return @bitCast(finite | negative | @select(u32, nan, quiet, none));
 }
 
 /// Floats to half floats, as bits; to nearest even, subnormals kept.
@@ -156,7 +154,7 @@ fn toF16Software(comptime n: u32, v: @Vector(n, f32)) @Vector(n, u16) {
     const W = @Vector(n, u32);
     const V = @Vector(n, f32);
     const bits: W = @bitCast(v);
-    const sign = (bits >> @splat(16)) & @as(W, @splat(0x8000));
+    const negative = (bits >> @splat(16)) & @as(W, @splat(0x8000));
     const magnitude = bits & @as(W, @splat(0x7fff_ffff));
     const odd = (magnitude >> @splat(13)) & @as(W, @splat(1));
     const normal = (magnitude -% @as(W, @splat(112 << 23)) +% @as(W, @splat(0xfff)) +% odd) >> @splat(13);
@@ -168,7 +166,7 @@ fn toF16Software(comptime n: u32, v: @Vector(n, f32)) @Vector(n, u16) {
     var result = @select(u32, magnitude < @as(W, @splat(113 << 23)), small, @min(normal, infinity));
     result = @select(u32, magnitude >= @as(W, @splat(0x4780_0000)), infinity, result);
     result = @select(u32, magnitude > @as(W, @splat(0x7f80_0000)), nan, result);
-    return @truncate(result | sign);
+    return @truncate(result | negative);
 }
 
 /// `n` bfloat16, as bits, to floats; exact.
@@ -197,6 +195,11 @@ pub const Weights = union(enum) {
     signed,
 };
 
+/// Four weights as `weightsAt` must give them.
+pub inline fn signedColumns(columns: [4]u8) [4]u8 {
+    return if (signed_biased) @bitCast(@as(u32, @bitCast(columns)) ^ 0x8080_8080) else columns;
+}
+
 /// Sums of products of a span's weights and 8-bit activations, a lane for each row. `low` says that activations may be
 /// -128, as the low halves of 16-bit ones; others are at least -127.
 pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool) type {
@@ -218,9 +221,9 @@ pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool) t
             return .{ .sum = sum };
         }
 
-        /// The `step`th (0 to 3, or 0 to 7) four columns; `x` points to their activations.
-        pub inline fn add(dot: *Self, comptime step: u32, w: Bytes(lanes), x: [*]align(4) const i8) void {
-            const four: @Vector(lanes, i32) = @splat(@as(*align(4) const i32, @ptrCast(x)).*);
+        /// The `step`th (0 to 3, or 0 to 7) four columns and their activations.
+        pub inline fn add(dot: *Self, comptime step: u32, w: Bytes(lanes), x: [4]i8) void {
+            const four: @Vector(lanes, i32) = @splat(@bitCast(x));
             if (has_vnni) {
                 dot.sum = dpbusd(lanes, dot.sum, w, four);
             } else if (has_avx2 and weights == .unsigned) {
@@ -269,14 +272,43 @@ inline fn pairDot(comptime lanes: u32, a: @Vector(lanes, i32), b: @Vector(lanes,
     return madd(lanes, @bitCast(a), @bitCast(b));
 }
 
-inline fn low_half(v: anytype) @Vector(@typeInfo(@TypeOf(v)).vector.len / 2, @typeInfo(@TypeOf(v)).vector.child) {
-    const half = @typeInfo(@TypeOf(v)).vector.len / 2;
-    return @shuffle(@typeInfo(@TypeOf(v)).vector.child, v, undefined, std.simd.iota(i32, half));
+/// Shuffles that halve and join vectors, made once for each length.
+fn Masks(comptime half: u32) type {
+    return struct {
+        const low: [half]i32 = indices(0);
+        const high: [half]i32 = indices(half);
+        const both: [2 * half]i32 = blk: {
+            var mask: [2 * half]i32 = undefined;
+            for (&mask, 0..) |*index, i| index.* = if (i < half) i else ~@as(i32, i - half);
+            break :blk mask;
+        };
+
+        fn indices(first: i32) [half]i32 {
+            var mask: [half]i32 = undefined;
+            for (&mask, 0..) |*index, i| index.* = first + i;
+            return mask;
+        }
+    };
 }
 
-inline fn high_half(v: anytype) @Vector(@typeInfo(@TypeOf(v)).vector.len / 2, @typeInfo(@TypeOf(v)).vector.child) {
-    const half = @typeInfo(@TypeOf(v)).vector.len / 2;
-    return @shuffle(@typeInfo(@TypeOf(v)).vector.child, v, undefined, std.simd.iota(i32, half) + @as(@Vector(half, i32), @splat(half)));
+fn Half(comptime V: type) type {
+    const vector = @typeInfo(V).vector;
+    return @Vector(vector.len / 2, vector.child);
+}
+
+inline fn lowHalf(v: anytype) Half(@TypeOf(v)) {
+    const vector = @typeInfo(@TypeOf(v)).vector;
+    return @shuffle(vector.child, v, undefined, Masks(vector.len / 2).low);
+}
+
+inline fn highHalf(v: anytype) Half(@TypeOf(v)) {
+    const vector = @typeInfo(@TypeOf(v)).vector;
+    return @shuffle(vector.child, v, undefined, Masks(vector.len / 2).high);
+}
+
+inline fn join(a: anytype, b: @TypeOf(a)) @Vector(2 * @typeInfo(@TypeOf(a)).vector.len, @typeInfo(@TypeOf(a)).vector.child) {
+    const vector = @typeInfo(@TypeOf(a)).vector;
+    return @shuffle(vector.child, a, b, Masks(vector.len).both);
 }
 
 extern fn @"llvm.x86.avx512.vpdpbusd.512"(I, I, I) I;
@@ -298,18 +330,18 @@ inline fn dpbusd(comptime lanes: u32, sum: @Vector(lanes, i32), w: Bytes(lanes),
 
 inline fn maddubs(comptime lanes: u32, w: @Vector(4 * lanes, u8), x: @Vector(4 * lanes, i8)) @Vector(2 * lanes, i16) {
     if (lanes == 8) return @"llvm.x86.avx2.pmadd.ub.sw"(w, x);
-    return std.simd.join(maddubs(lanes / 2, low_half(w), low_half(x)), maddubs(lanes / 2, high_half(w), high_half(x)));
+    return join(maddubs(lanes / 2, lowHalf(w), lowHalf(x)), maddubs(lanes / 2, highHalf(w), highHalf(x)));
 }
 
 inline fn sign(comptime lanes: u32, x: @Vector(4 * lanes, i8), w: @Vector(4 * lanes, u8)) @Vector(4 * lanes, i8) {
     if (lanes == 8) return @"llvm.x86.avx2.psign.b"(x, @bitCast(w));
-    return std.simd.join(sign(lanes / 2, low_half(x), low_half(w)), sign(lanes / 2, high_half(x), high_half(w)));
+    return join(sign(lanes / 2, lowHalf(x), lowHalf(w)), sign(lanes / 2, highHalf(x), highHalf(w)));
 }
 
 inline fn madd(comptime lanes: u32, a: @Vector(2 * lanes, i16), b: @Vector(2 * lanes, i16)) @Vector(lanes, i32) {
     if (lanes == 8 and has_avx2) return @"llvm.x86.avx2.pmadd.wd"(a, b);
     if (lanes == 4) return @"llvm.x86.sse2.pmadd.wd"(a, b);
-    return std.simd.join(madd(lanes / 2, low_half(a), low_half(b)), madd(lanes / 2, high_half(a), high_half(b)));
+    return join(madd(lanes / 2, lowHalf(a), lowHalf(b)), madd(lanes / 2, highHalf(a), highHalf(b)));
 }
 
 /// Bytes 0 and 2, then 1 and 3, of each lane as pairs of i16: no product or sum can overflow.
@@ -326,22 +358,22 @@ inline fn maddWide(comptime lanes: u32, w: Bytes(lanes), x: @Vector(lanes, i32),
 
 inline fn sdot(comptime lanes: u32, sum: @Vector(lanes, i32), w: Bytes(lanes), x: @Vector(lanes, i32)) @Vector(lanes, i32) {
     if (lanes == 4) return @"llvm.aarch64.neon.sdot.v4i32.v16i8"(sum, @bitCast(w), @bitCast(x));
-    return std.simd.join(
-        sdot(lanes / 2, low_half(sum), low_half(w), low_half(x)),
-        sdot(lanes / 2, high_half(sum), high_half(w), high_half(x)),
+    return join(
+        sdot(lanes / 2, lowHalf(sum), lowHalf(w), lowHalf(x)),
+        sdot(lanes / 2, highHalf(sum), highHalf(w), highHalf(x)),
     );
 }
 
 inline fn neonDot(comptime lanes: u32, w: Bytes(lanes), x: @Vector(lanes, i32)) @Vector(lanes, i32) {
-    if (lanes > 4) return std.simd.join(
-        neonDot(lanes / 2, low_half(w), low_half(x)),
-        neonDot(lanes / 2, high_half(w), high_half(x)),
+    if (lanes > 4) return join(
+        neonDot(lanes / 2, lowHalf(w), lowHalf(x)),
+        neonDot(lanes / 2, highHalf(w), highHalf(x)),
     );
     const S = @Vector(8, i16);
     const ws: @Vector(16, i8) = @bitCast(w);
     const xs: @Vector(16, i8) = @bitCast(x);
-    const first = @as(S, low_half(ws)) * @as(S, low_half(xs));
-    const last = @as(S, high_half(ws)) * @as(S, high_half(xs));
+    const first = @as(S, lowHalf(ws)) * @as(S, lowHalf(xs));
+    const last = @as(S, highHalf(ws)) * @as(S, highHalf(xs));
     return @"llvm.aarch64.neon.addp.v4i32"(
         @"llvm.aarch64.neon.saddlp.v4i32.v8i16"(first),
         @"llvm.aarch64.neon.saddlp.v4i32.v8i16"(last),

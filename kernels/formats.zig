@@ -1,0 +1,17 @@
+//! The list of block formats. Adding one is a file in `formats/` and a line here; tables, sizes, tests and what
+//! TypeScript knows of formats follow from the list.
+//!
+//! Every format declares `id`, `name`, `kind`, `block_elements`, `Block` (its bytes in a file) and, on a scalar path that
+//! no kernel uses, `decode` and `encode` (null: read only). A float format adds `Element` and how to widen it. A block
+//! format adds
+//! - scalar: `finite`, `scale`, `spanSum` and, where it has a minimum, `minimumScale` and `minimumSum` (DESIGN 4);
+//! - the repacked layout: chunks of `chunk_spans` spans (a shorter row ends in chunks of one), `chunkBytes`, `pack`;
+//! - what a kernel reads there, for a vector of rows at an `At`: `weightsAt`, `scaleAt` and, where it has them,
+//!   `integerAt` (integer scales, `parts` of a span) and `minimumAt`, `minimumIntegerAt`.
+
+pub const list = .{
+    @import("formats/f32.zig"),
+    @import("formats/f16.zig"),
+    @import("formats/q4_0.zig"),
+    @import("formats/q8_0.zig"),
+};

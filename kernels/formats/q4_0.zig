@@ -1,0 +1,76 @@
+//! Q4_0: blocks of 32 weights, a half-float scale and 4 bits each; (q - 8) * d.
+//!
+//! Packed, two spans are nine whole cache lines: 256 bytes of nibbles each, in the file's order (low nibbles are columns 0
+//! to 15), then both spans' scales. The 8 is taken off the sum, not off the weights.
+
+const packed_zig = @import("packed.zig");
+const scalar = @import("scalar.zig");
+const simd = @import("../simd.zig");
+const At = packed_zig.At;
+
+pub const id = 2;
+pub const name = "Q4_0";
+pub const kind = .block;
+pub const block_elements = 32;
+
+pub const Block = extern struct {
+    d: u16 align(1),
+    q: [16]u8,
+};
+
+pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
+    const d = scale(block);
+    for (0..32) |i| out[i] = @as(f32, @floatFromInt(weight(block, i))) * d;
+}
+
+/// As the reference quantizer does: the greatest magnitude becomes -8.
+pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
+    const d = scalar.extreme(values) / -8;
+    const inverse = if (d != 0) 1 / d else 0;
+    block.d = scalar.toHalf(d);
+    for (0..16) |i| {
+        const low = scalar.integer(values[i] * inverse + 8.5, 0, 15);
+        const high = scalar.integer(values[i + 16] * inverse + 8.5, 0, 15);
+        block.q[i] = @intCast(low | high << 4);
+    }
+}
+
+pub fn finite(block: *align(1) const Block) bool {
+    return scalar.halfIsFinite(block.d);
+}
+
+pub fn scale(block: *align(1) const Block) f32 {
+    return scalar.half(block.d);
+}
+
+pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
+    var sum: i32 = 0;
+    for (x, 0..) |value, i| sum += weight(block, i) * value;
+    return sum;
+}
+
+fn weight(block: *align(1) const Block, i: usize) i32 {
+    const byte = block.q[i % 16];
+    return @as(i32, if (i < 16) byte & 15 else byte >> 4) - 8;
+}
+
+pub const chunk_spans = 2;
+pub const weights: simd.Weights = .{ .unsigned = 15 };
+pub const bias = 8;
+
+pub fn chunkBytes(spans: u32) usize {
+    return spans * (256 + 32);
+}
+
+pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, lane: u32) void {
+    inline for (0..4) |i| packed_zig.putColumns(chunk + span * 256 + i * 64, lane, block.q[4 * i ..][0..4]);
+    packed_zig.putHalf(chunk + spans * 256 + span * 32, lane, block.d);
+}
+
+pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+    return packed_zig.nibbles(lanes, at.bytes(lanes, at.span * 256 + @as(u32, four & 3) * 64), four >> 2);
+}
+
+pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+    return at.halves(lanes, at.spans * 256 + at.span * 32);
+}

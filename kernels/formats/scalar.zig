@@ -1,0 +1,47 @@
+//! Scalar helpers of the formats' decoders and encoders.
+
+const std = @import("std");
+const simd = @import("../simd.zig");
+
+/// A half float's value, from its bits.
+pub inline fn half(bits: u16) f32 {
+    return simd.fromF16(1, .{bits})[0];
+}
+
+/// A value's nearest half float, as bits.
+pub inline fn toHalf(value: f32) u16 {
+    return simd.toF16(1, .{value})[0];
+}
+
+pub inline fn halfIsFinite(bits: u16) bool {
+    return bits & 0x7c00 != 0x7c00;
+}
+
+/// trunc(value), kept between `low` and `high`; NaN becomes `low`. Values outside are those of blocks too large for
+/// their scale, whose bytes mean nothing but must still be bytes.
+pub inline fn integer(value: f32, comptime low: comptime_int, comptime high: comptime_int) i32 {
+    if (!(value > low)) return low;
+    return if (value >= high) high else @intFromFloat(value);
+}
+
+/// To nearest, halves away from zero, kept between `low` and `high`.
+pub inline fn nearestAway(value: f32, comptime low: comptime_int, comptime high: comptime_int) i32 {
+    // Not 0.5 itself, which would carry the value just below 0.5 up to 1.
+    return integer(value + std.math.copysign(@as(f32, 0x1.fffffep-2), value), low, high);
+}
+
+/// The element of greatest magnitude, with its sign; the first of equals.
+pub fn extreme(values: []const f32) f32 {
+    var greatest: f32 = 0;
+    for (values) |value| {
+        if (@abs(value) > @abs(greatest)) greatest = value;
+    }
+    return greatest;
+}
+
+test "rounding away from zero at the borders" {
+    const cases = [_]struct { f32, i32 }{ .{ 0.5, 1 }, .{ -0.5, -1 }, .{ 0x1.fffffep-2, 0 }, .{ 2.5, 3 }, .{ -126.5, -127 }, .{ 1.4999999, 1 }, .{ 0, 0 } };
+    for (cases) |case| try std.testing.expectEqual(case[1], nearestAway(case[0], -127, 127));
+    try std.testing.expectEqual(-127, nearestAway(std.math.nan(f32), -127, 127));
+    try std.testing.expectEqual(127, nearestAway(std.math.inf(f32), -127, 127));
+}

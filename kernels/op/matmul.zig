@@ -1,0 +1,380 @@
+//! Matrix products over packed weights, written once for every format and every level (DESIGN 4): rows in lanes, one
+//! integer and one fused multiply-add a span, spans in order. A tile of tokens shares the unpacked weights; the sums of
+//! one token are the same in every tile. Also the rest of a format's table: packing, and reading a row back.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const formats = @import("../formats.zig");
+const packed_zig = @import("../formats/packed.zig");
+const simd = @import("../simd.zig");
+const At = packed_zig.At;
+
+/// A table for each format of the list, in its order.
+pub const tables: [formats.list.len]abi.Format = blk: {
+    var list: [formats.list.len]abi.Format = undefined;
+    for (&list, formats.list) |*table, F| table.* = tableOf(F);
+    break :blk list;
+};
+
+fn tableOf(comptime F: type) abi.Format {
+    const functions = if (F.kind == .float) Floats(F) else Blocks(F);
+    return .{
+        .id = F.id,
+        .kind = F.kind,
+        .block_elements = F.block_elements,
+        .block_bytes = @sizeOf(F.Block),
+        .name = F.name,
+        .groupBytes = functions.groupBytes,
+        .pack = functions.pack,
+        .unpackRow = functions.unpackRow,
+        .matmul = functions.matmul,
+        .decode = functions.decode,
+        .encode = functions.encode,
+    };
+}
+
+/// How far ahead of a single token's kernel weights are fetched.
+const prefetch_bytes = 2048;
+
+/// What a kernel sees of a tile: `width` tokens of `stride`, from token `first` of the batch.
+const Tile = struct { first: u32, stride: u32, offset: u32 };
+
+/// Calls `kernel(width, tile)` for every tile of a batch. `widest` is what the registers allow; wider tiles, whose
+/// memory layout is fixed (`abi.zig`), are taken in parts of it.
+inline fn eachTile(tokens: u32, comptime widest: u32, context: anytype, comptime kernel: anytype) void {
+    var first: u32 = 0;
+    while (first < tokens) {
+        const stride = abi.tileWidth(tokens - first);
+        var offset: u32 = 0;
+        while (offset < stride) {
+            const tile: Tile = .{ .first = first, .stride = stride, .offset = offset };
+            offset += switch (@as(u32, @min(stride, widest))) {
+                inline 1, 2, 4, 8 => |width| step: {
+                    if (width <= widest) kernel(width, context, tile);
+                    break :step width;
+                },
+                else => unreachable,
+            };
+        }
+        first += stride;
+    }
+}
+
+fn Blocks(comptime F: type) type {
+    return struct {
+        const chunk_bytes = F.chunkBytes(F.chunk_spans);
+        const block_spans = F.block_elements / abi.span;
+        const bias = F.bias + if (F.weights == .signed and simd.signed_biased) 128 else 0;
+        /// Integer scales of a span: none, one, or one for each 16 columns.
+        const parts = if (@hasDecl(F, "integerAt")) F.parts else 0;
+        const has_minimum = @hasDecl(F, "minimumAt");
+        /// Tokens whose sums the registers hold.
+        const widest = if (simd.register_lanes == 8) 4 else 8;
+
+        fn groupBytes(cols: u32) callconv(.c) usize {
+            const spans = cols / abi.span;
+            const bytes = spans / F.chunk_spans * chunk_bytes + spans % F.chunk_spans * F.chunkBytes(1);
+            return std.mem.alignForward(usize, bytes, 64);
+        }
+
+        fn pack(src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32 {
+            @memset(dst[0..groupBytes(cols)], 0);
+            const blocks = cols / F.block_elements;
+            const source: [*]align(1) const F.Block = @ptrCast(src);
+            for (0..blocks) |b| {
+                const at = place(dst, cols / abi.span, @intCast(b * block_spans));
+                for (0..rows) |row| {
+                    const block = &source[row * blocks + b];
+                    if (!F.finite(block)) return 1 + @as(u32, @intCast(row));
+                    F.pack(block, at.chunk, at.spans, at.span, @intCast(row));
+                }
+            }
+            return 0;
+        }
+
+        const Place = struct { chunk: [*]u8, spans: u32, span: u32 };
+
+        fn place(group: [*]u8, spans: u32, span: u32) Place {
+            const full = spans / F.chunk_spans;
+            const chunk = span / F.chunk_spans;
+            if (chunk < full) return .{ .chunk = group + chunk * chunk_bytes, .spans = F.chunk_spans, .span = span % F.chunk_spans };
+            const tail = span - full * F.chunk_spans;
+            return .{ .chunk = group + full * chunk_bytes + tail * F.chunkBytes(1), .spans = 1, .span = 0 };
+        }
+
+        fn unpackRow(group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void {
+            const spans = cols / abi.span;
+            for (0..spans) |s| {
+                const where = place(@constCast(group), spans, @intCast(s));
+                unpackSpan(.{ .chunk = where.chunk, .spans = where.spans, .span = where.span, .lane = 0 }, lane, out[s * abi.span ..][0..abi.span]);
+            }
+        }
+
+        fn unpackSpan(at: At, lane: u32, out: *[abi.span]f32) void {
+            @setEvalBranchQuota(10_000);
+            const d: [16]f32 = F.scaleAt(16, at);
+            inline for (0..8) |four| {
+                const columns: [64]u8 = F.weightsAt(16, at, four);
+                // The order of the file's decoder, so that the sign of a zero agrees too.
+                const scale = if (parts == 0) d[lane] else d[lane] * @as([16]f32, F.integerAt(16, at, if (parts == 2) four / 4 else 0))[lane];
+                inline for (0..4) |i| {
+                    const byte = columns[4 * lane + i];
+                    const kept: i32 = if (F.weights == .signed and !simd.signed_biased) @as(i8, @bitCast(byte)) else byte;
+                    var value = @as(f32, @floatFromInt(kept - bias)) * scale;
+                    if (has_minimum) value += minimumOf(at, lane, four / 4);
+                    out[4 * four + i] = value;
+                }
+            }
+        }
+
+        fn minimumOf(at: At, lane: u32, comptime half: u32) f32 {
+            const m: [16]f32 = F.minimumAt(16, at);
+            if (!@hasDecl(F, "minimumIntegerAt")) return m[lane];
+            const integers: [16]i32 = F.minimumIntegerAt(16, at, if (parts == 2) half else 0);
+            return m[lane] * @as(f32, @floatFromInt(integers[lane]));
+        }
+
+        fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
+            const tokens = args.activations.tokens;
+            switch (args.activations.bits) {
+                inline else => |bits| for (begin..end) |g| {
+                    const context: Context = .{ .args = args, .group = @intCast(g) };
+                    eachTile(tokens, widest, context, struct {
+                        fn kernel(comptime width: u32, c: Context, tile: Tile) void {
+                            Kernel(width, bits).run(c, tile);
+                        }
+                    }.kernel);
+                },
+            }
+        }
+
+        const Context = struct { args: *const abi.Matmul, group: u32 };
+
+        fn Kernel(comptime width: u32, comptime bits: abi.ActivationBits) type {
+            return struct {
+                /// One or two tokens wait for memory: all rows at once. More wait for the arithmetic: a register of rows.
+                const lanes = if (width <= 2) 16 else simd.register_lanes;
+                const V = @Vector(lanes, f32);
+                const Sums = [width]V;
+
+                noinline fn run(context: Context, tile: Tile) void {
+                    @setEvalBranchQuota(100_000);
+                    const args = context.args;
+                    const group = args.weights + context.group * args.group_bytes;
+                    const token = tile.first + tile.offset;
+                    const out = args.out + token * @as(usize, args.out_stride) + context.group * abi.lanes;
+                    var lane: u32 = 0;
+                    while (lane < abi.lanes) : (lane += lanes) {
+                        const sums = rows(group, args.activations, tile, if (lanes == abi.lanes) 0 else lane);
+                        inline for (0..width) |t| {
+                            const to = out + t * @as(usize, args.out_stride) + lane;
+                            @as(*align(4) V, @ptrCast(to)).* = sums[t];
+                        }
+                    }
+                }
+
+                inline fn rows(group: [*]const u8, x: *const abi.Activations, tile: Tile, lane: u32) Sums {
+                    const spans = x.cols / abi.span;
+                    const begin = @as(usize, tile.first) * x.cols + tile.offset * abi.span;
+                    const begin_span = @as(usize, tile.first) * spans + tile.offset;
+                    const factor: f32 = if (bits == .int16) 256 else 1;
+                    var high: Operand = .{ .q = @ptrCast(x.q + begin), .scales = x.scales + begin_span, .sums = x.sums + 2 * begin_span, .factor = factor };
+                    var low: Operand = undefined;
+                    if (bits == .int16) low = .{ .q = @ptrCast(x.q_low + begin), .scales = high.scales, .sums = x.sums_low + 2 * begin_span, .factor = 1 };
+
+                    var acc: Sums = @splat(@splat(0));
+                    var chunk = group;
+                    for (0..spans / F.chunk_spans) |_| {
+                        if (width == 1) inline for (0..(chunk_bytes + 63) / 64) |line| simd.prefetch(chunk + prefetch_bytes + line * 64);
+                        if (F.chunk_spans <= 2) {
+                            inline for (0..F.chunk_spans) |s| {
+                                const at: At = .{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane };
+                                span(at, &high, &low, tile.stride, &acc);
+                            }
+                        } else {
+                            for (0..F.chunk_spans) |s| {
+                                const at: At = .{ .chunk = chunk, .spans = F.chunk_spans, .span = @intCast(s), .lane = lane };
+                                span(at, &high, &low, tile.stride, &acc);
+                            }
+                        }
+                        chunk += chunk_bytes;
+                    }
+                    if (block_spans < F.chunk_spans) for (0..spans % F.chunk_spans) |_| {
+                        span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, &high, &low, tile.stride, &acc);
+                        chunk += F.chunkBytes(1);
+                    };
+                    return acc;
+                }
+
+                /// The activations of a tile from some span on; `factor` is 256 for high halves.
+                const Operand = struct {
+                    /// Of quantized spans; each four are read as a word.
+                    q: [*]const [4]i8,
+                    scales: [*]const f32,
+                    sums: [*]const i32,
+                    factor: f32,
+
+                    inline fn advance(x: *Operand, stride: u32) void {
+                        x.q += stride * (abi.span / 4);
+                        x.scales += stride;
+                        x.sums += 2 * stride;
+                    }
+                };
+
+                inline fn span(at: At, high: *Operand, low: *Operand, stride: u32, acc: *Sums) void {
+                    half(at, high, false, acc);
+                    high.advance(stride);
+                    if (bits == .int16) {
+                        half(at, low, true, acc);
+                        low.advance(stride);
+                    }
+                }
+
+                inline fn half(at: At, x: *const Operand, comptime is_low: bool, acc: *Sums) void {
+                    const Dot = simd.Dot(lanes, F.weights, is_low);
+                    const dots = if (parts == 2) 2 else 1;
+                    var sums: [width][dots]Dot = undefined;
+                    inline for (0..width) |t| inline for (0..dots) |part| {
+                        sums[t][part] = .init(simd.biasSum(lanes, bias, if (dots == 1) null else part, x.sums + 2 * t));
+                    };
+                    const steps = 8 / dots;
+                    inline for (0..8) |four| {
+                        const w = F.weightsAt(lanes, at, four);
+                        inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (abi.span / 4) + four]);
+                    }
+                    const d = F.scaleAt(lanes, at);
+                    inline for (0..width) |t| {
+                        const d_x: V = @splat(if (bits == .int16) x.scales[t] * x.factor else x.scales[t]);
+                        var integer: V = @floatFromInt(sums[t][0].sum);
+                        // All of this is below 2^24 and so exact.
+                        if (parts > 0) integer *= F.integerAt(lanes, at, 0);
+                        if (parts == 2) {
+                            const second: V = @floatFromInt(sums[t][1].sum);
+                            const scale = F.integerAt(lanes, at, 1);
+                            integer = if (simd.has_fma) @mulAdd(V, second, scale, integer) else integer + second * scale;
+                        }
+                        acc[t] = simd.fma(integer, d * d_x, acc[t]);
+                        if (has_minimum) acc[t] = simd.fma(minimum(at, x.sums + 2 * t), F.minimumAt(lanes, at) * d_x, acc[t]);
+                    }
+                }
+
+                /// The sum of activations, each 16 or 32 times its integer minimum where the format has such.
+                inline fn minimum(at: At, sums: [*]const i32) V {
+                    if (!@hasDecl(F, "minimumIntegerAt")) return @splat(@floatFromInt(sums[1]));
+                    if (parts == 2) {
+                        return @floatFromInt(simd.minimumSum(lanes, F.minimumIntegerAt(lanes, at, 0), F.minimumIntegerAt(lanes, at, 1), sums));
+                    }
+                    const m = F.minimumIntegerAt(lanes, at, 0);
+                    return @as(V, @floatFromInt(m)) * @as(V, @splat(@floatFromInt(sums[1])));
+                }
+            };
+        }
+
+        fn decode(src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void {
+            const source: [*]align(1) const F.Block = @ptrCast(src);
+            for (0..blocks) |b| F.decode(&source[b], out[b * F.block_elements ..][0..F.block_elements]);
+        }
+
+        const encode: @FieldType(abi.Format, "encode") = if (@TypeOf(F.encode) == @TypeOf(null)) null else struct {
+            fn encode(src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void {
+                const target: [*]align(1) F.Block = @ptrCast(dst);
+                for (0..blocks) |b| F.encode(src[b * F.block_elements ..][0..F.block_elements], &target[b]);
+            }
+        }.encode;
+    };
+}
+
+/// Plain floats: column after column, 16 rows each; four sums a row by k mod 4.
+fn Floats(comptime F: type) type {
+    return struct {
+        const Block = F.Block;
+        const widest = if (simd.register_lanes == 8) 2 else 4;
+
+        fn groupBytes(cols: u32) callconv(.c) usize {
+            return std.mem.alignForward(usize, @as(usize, cols) * abi.lanes * @sizeOf(Block), 64);
+        }
+
+        fn pack(src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32 {
+            @memset(dst[0..groupBytes(cols)], 0);
+            const source: [*]align(1) const Block = @ptrCast(src);
+            const target: [*]align(1) Block = @ptrCast(dst);
+            for (0..rows) |row| for (0..cols) |k| {
+                const bits = source[row * cols + k];
+                if (!F.finite(bits)) return 1 + @as(u32, @intCast(row));
+                target[k * abi.lanes + row] = bits;
+            };
+            return 0;
+        }
+
+        fn unpackRow(group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void {
+            const source: [*]align(1) const Block = @ptrCast(group);
+            for (0..cols) |k| out[k] = F.widen(1, .{source[k * abi.lanes + lane]})[0];
+        }
+
+        fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
+            for (begin..end) |g| {
+                const context: Context = .{ .args = args, .group = @intCast(g) };
+                eachTile(args.activations.tokens, widest, context, kernel);
+            }
+        }
+
+        const Context = struct { args: *const abi.Matmul, group: u32 };
+
+        noinline fn kernel(comptime width: u32, context: Context, tile: Tile) void {
+            const lanes = if (width == 1) abi.lanes else simd.register_lanes;
+            const V = @Vector(lanes, f32);
+            const args = context.args;
+            const x = args.activations;
+            const group = args.weights + context.group * args.group_bytes;
+            const token = tile.first + tile.offset;
+            const rows = x.rows + token * @as(usize, x.row_stride);
+            const out = args.out + token * @as(usize, args.out_stride) + context.group * abi.lanes;
+            var lane: u32 = 0;
+            while (lane < abi.lanes) : (lane += lanes) {
+                const weights: [*]align(1) const Block = @as([*]align(1) const Block, @ptrCast(group)) + lane;
+                var acc: [width][4]V = @splat(@splat(@splat(0)));
+                var k: u32 = 0;
+                while (k + 4 <= x.cols) : (k += 4) {
+                    if (width == 1) inline for (0..(4 * abi.lanes * @sizeOf(Block) + 63) / 64) |line| {
+                        simd.prefetch(@as([*]const u8, @ptrCast(weights + k * abi.lanes)) + prefetch_bytes + line * 64);
+                    };
+                    inline for (0..4) |i| column(width, V, weights, rows, x.row_stride, k, i, &acc);
+                }
+                inline for (0..3) |i| {
+                    if (k + i < x.cols) column(width, V, weights, rows, x.row_stride, k, i, &acc);
+                }
+                inline for (0..width) |t| {
+                    const to = out + t * @as(usize, args.out_stride) + lane;
+                    @as(*align(4) V, @ptrCast(to)).* = (acc[t][0] + acc[t][1]) + (acc[t][2] + acc[t][3]);
+                }
+            }
+        }
+
+        inline fn column(comptime width: u32, comptime V: type, weights: [*]align(1) const Block, rows: [*]const f32, stride: u32, first: u32, comptime i: u32, acc: *[width][4]V) void {
+            const lanes = @typeInfo(V).vector.len;
+            const k = first + i;
+            const w = F.widen(lanes, @as(*align(1) const @Vector(lanes, Block), @ptrCast(weights + k * abi.lanes)).*);
+            inline for (0..width) |t| acc[t][i] = simd.fma(w, @as(V, @splat(rows[t * @as(usize, stride) + k])), acc[t][i]);
+        }
+
+        fn decode(src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void {
+            const source: [*]align(1) const Block = @ptrCast(src);
+            var i: usize = 0;
+            while (i + 16 <= blocks) : (i += 16) {
+                const bits = @as(*align(1) const @Vector(16, Block), @ptrCast(source + i)).*;
+                @as(*align(4) @Vector(16, f32), @ptrCast(out + i)).* = F.widen(16, bits);
+            }
+            while (i < blocks) : (i += 1) out[i] = F.widen(1, .{source[i]})[0];
+        }
+
+        fn encode(src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void {
+            const target: [*]align(1) Block = @ptrCast(dst);
+            var i: usize = 0;
+            while (i + 16 <= blocks) : (i += 16) {
+                const values = @as(*align(4) const @Vector(16, f32), @ptrCast(src + i)).*;
+                @as(*align(1) @Vector(16, Block), @ptrCast(target + i)).* = F.narrow(16, values);
+            }
+            while (i < blocks) : (i += 1) target[i] = F.narrow(1, .{src[i]})[0];
+        }
+    };
+}
