@@ -21,19 +21,38 @@ const Attention = abi.Attention;
 const block_positions = abi.attention_block;
 const groups_max = block_positions / 16;
 
-/// Accumulators that stay in registers beside what feeds them, and the widest tile that they allow.
-const accumulators = if (simd.registers >= 32) 16 else if (simd.registers >= 8) 4 else 1;
-const width_max = if (simd.registers >= 32) 8 else if (simd.registers >= 8) 4 else 1;
+/// Whole vectors that the registers hold; of these the accumulators, and the widest tile that keeps them there.
+const held = simd.registers * simd.register_lanes / 16;
+const accumulators = if (held >= 32) 16 else if (held >= 8) 4 else 1;
+const width_max = if (held >= 32) 8 else if (held >= 8) 4 else 1;
+const widths = switch (width_max) {
+    8 => [_]usize{ 8, 4, 2, 1 },
+    4 => [_]usize{ 4, 2, 1 },
+    else => [_]usize{1},
+};
+
+/// One query's scores of a block.
+const Scores = [block_positions]f32;
 
 pub fn attention(args: *const Attention, kv_head: u32, begin: u32, end: u32) callconv(.c) void {
-    switch (args.kv.type) {
-        inline else => |kind| attend(kind, args, kv_head, begin, end),
+    const group = args.heads / args.kv.heads;
+    var query: usize = @as(usize, begin) * group;
+    const query_end = @as(usize, end) * group;
+    while (query < query_end) {
+        var tile: Tile = undefined;
+        query += tile.take(args, kv_head, query, query_end);
+        tile.run();
     }
 }
 
 pub fn attentionBlocks(args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void {
-    switch (args.kv.type) {
-        inline else => |kind| attendBlocks(kind, args, kv_head, token, block_begin, block_end, partials),
+    const group = args.heads / args.kv.heads;
+    var query: usize = @as(usize, token) * group;
+    const query_end = query + group;
+    while (query < query_end) {
+        var tile: Tile = undefined;
+        query += tile.take(args, kv_head, query, query_end);
+        tile.runBlocks(block_begin, block_end, partials);
     }
 }
 
@@ -91,277 +110,259 @@ const State = struct {
     }
 };
 
-fn attend(comptime kind: abi.KvType, args: *const Attention, kv_head: usize, begin: usize, end: usize) void {
-    const group = args.heads / args.kv.heads;
-    const count = (end - begin) * group;
-    var query: usize = 0;
-    while (query < count) {
-        const left = count - query;
-        inline for (.{ 8, 4, 2, 1 }) |width| {
-            if (width <= width_max and width <= left) {
-                var tile: Tile(kind, width) = undefined;
-                for (0..width) |i| {
-                    tile.tokens[i] = begin + (query + i) / group;
-                    tile.heads[i] = kv_head * group + (query + i) % group;
-                }
-                tile.run(args, kv_head);
-                query += width;
-                break;
-            }
-        }
-    }
-}
-
-fn attendBlocks(
-    comptime kind: abi.KvType,
+/// Up to `width_max` queries of one KV head.
+const Tile = struct {
     args: *const Attention,
     kv_head: usize,
-    token: usize,
-    block_begin: usize,
-    block_end: usize,
-    partials: [*]f32,
-) void {
-    const group = args.heads / args.kv.heads;
-    var head: usize = kv_head * group;
-    const head_end = head + group;
-    while (head < head_end) {
-        const left = head_end - head;
-        inline for (.{ 8, 4, 2, 1 }) |width| {
-            if (width <= width_max and width <= left) {
-                var tile: Tile(kind, width) = undefined;
-                for (0..width) |i| {
-                    tile.tokens[i] = token;
-                    tile.heads[i] = head + i;
-                }
-                tile.partials(args, kv_head, block_begin, block_end, partials);
-                head += width;
-                break;
+    width: usize,
+    tokens: [width_max]usize,
+    heads: [width_max]usize,
+    /// The positions that each query sees.
+    seen_begin: [width_max]usize,
+    seen_end: [width_max]usize,
+    /// [d][query]: what an fma broadcasts lies side by side.
+    queries: [limits.head_dim_max * width_max]f32 align(64),
+
+    // The current block: its pages, scores (then p), and what comes of it; query i's vector is at vectors[i * stride].
+    keys: [groups_max]kv.Part,
+    rows: [groups_max]kv.Part,
+    from: [width_max]usize,
+    to: [width_max]usize,
+    scores: [width_max]Scores align(64),
+    max: [width_max]f32,
+    sum: [width_max]f32,
+    vectors: [*]f32,
+    stride: usize,
+
+    /// Takes as many queries as a tile can have, from `query` (token * group + head in the group) on; returns how many.
+    fn take(tile: *Tile, args: *const Attention, kv_head: usize, query: usize, query_end: usize) usize {
+        const group = args.heads / args.kv.heads;
+        const k_dim: usize = args.kv.k_dim;
+        var width: usize = width_max;
+        while (width > query_end - query) width /= 2;
+        tile.args = args;
+        tile.kv_head = kv_head;
+        tile.width = width;
+        for (0..width) |i| {
+            const token = (query + i) / group;
+            const head = kv_head * group + (query + i) % group;
+            tile.tokens[i] = token;
+            tile.heads[i] = head;
+            tile.seen_end[i] = args.position + token + 1;
+            tile.seen_begin[i] = if (args.window == 0) 0 else tile.seen_end[i] -| args.window;
+            const q = args.q + token * args.q_stride + head * k_dim;
+            for (0..k_dim) |d| tile.queries[d * width + i] = q[d];
+        }
+        return width;
+    }
+
+    /// All blocks, merged and divided, to `out`.
+    fn run(tile: *Tile) void {
+        var total: [limits.head_dim_max * width_max]f32 align(64) = undefined;
+        var block: [limits.head_dim_max * width_max]f32 align(64) = undefined;
+        const width = tile.width;
+        const v_dim = tile.args.kv.v_dim;
+        var states: [width_max]State = undefined;
+        for (states[0..width], 0..) |*state, i| state.* = .{ .vector = total[i * v_dim ..].ptr };
+        tile.vectors = &block;
+        tile.stride = v_dim;
+        const first = std.mem.min(usize, tile.seen_begin[0..width]) / block_positions;
+        const last = (std.mem.max(usize, tile.seen_end[0..width]) - 1) / block_positions;
+        for (first..last + 1) |index| {
+            tile.attend(index);
+            for (states[0..width], 0..) |*state, i| {
+                state.merge(tile.max[i], tile.sum[i], tile.vectors + i * tile.stride, v_dim);
+            }
+        }
+        for (states[0..width], 0..) |*state, i| state.finish(tile.args, tile.tokens[i], tile.heads[i]);
+    }
+
+    /// The blocks [begin, end), each left where `attentionMerge` finds it. The heads of a tile follow one another.
+    fn runBlocks(tile: *Tile, begin: usize, end: usize, partials: [*]f32) void {
+        tile.stride = abi.partialFloats(tile.args.kv.v_dim);
+        for (begin..end) |index| {
+            const partial = partials + (index * tile.args.heads + tile.heads[0]) * tile.stride;
+            tile.vectors = partial + 2;
+            tile.attend(index);
+            for (0..tile.width) |i| {
+                partial[i * tile.stride] = tile.max[i];
+                partial[i * tile.stride + 1] = tile.sum[i];
             }
         }
     }
+
+    /// One block for every query; sum 0 where a query sees nothing of it.
+    fn attend(tile: *Tile, index: usize) void {
+        const start = index * block_positions;
+        var low: usize = block_positions;
+        var high: usize = 0;
+        for (0..tile.width) |i| {
+            tile.max[i] = 0;
+            tile.sum[i] = 0;
+            const from = @min(tile.seen_begin[i] -| start, block_positions);
+            const to = @max(@min(tile.seen_end[i] -| start, block_positions), from);
+            tile.from[i] = from;
+            tile.to[i] = to;
+            if (from == to) continue;
+            low = @min(low, from);
+            high = @max(high, to);
+        }
+        if (low >= high) return;
+        const groups = .{ low / 16, (high + 15) / 16 };
+        for (groups[0]..groups[1]) |g| {
+            tile.keys[g] = kv.keys(&tile.args.kv, tile.kv_head, start + g * 16);
+            tile.rows[g] = kv.rows(&tile.args.kv, tile.kv_head, start + g * 16);
+            tile.multiply(g);
+        }
+        for (0..tile.width) |i| if (tile.from[i] < tile.to[i]) tile.weigh(i, groups[0], groups[1]);
+        tile.gather();
+    }
+
+    /// q·k of every query with the 16 keys of group `g`, to `scores`.
+    fn multiply(tile: *Tile, g: usize) void {
+        switch (tile.args.kv.type) {
+            inline else => |kind| inline for (widths) |width| {
+                if (width == tile.width) return products(kind, width, tile.keys[g], &tile.queries, tile.args.kv.k_dim, &tile.scores, g);
+            },
+        }
+        unreachable;
+    }
+
+    /// From the products of query `i` in groups [begin, end): maximum, p in place of the product, sum.
+    fn weigh(tile: *Tile, i: usize, begin: usize, end: usize) void {
+        const hidden = simd.splat(-std.math.inf(f32));
+        const from: simd.U = @splat(@intCast(tile.from[i]));
+        const to: simd.U = @splat(@intCast(tile.to[i]));
+        const scores = &tile.scores[i];
+        var most = hidden;
+        for (begin..end) |g| {
+            var score = simd.load(scores[g * 16 ..].ptr) * simd.splat(tile.args.scale);
+            if (tile.args.softcap != 0) score = activation.capped(score, tile.args.softcap);
+            const position = std.simd.iota(u32, 16) + @as(simd.U, @splat(@intCast(g * 16)));
+            score = @select(f32, (position >= from) & (position < to), score, hidden);
+            most = @max(most, score);
+            simd.store(scores[g * 16 ..].ptr, score);
+        }
+        const max = simd.treeMax(most);
+        var sum = simd.splat(0);
+        for (begin..end) |g| {
+            // Where the query sees nothing, exp(-inf) adds 0.
+            const p = math.exp(simd.load(scores[g * 16 ..].ptr) - simd.splat(max));
+            simd.store(scores[g * 16 ..].ptr, p);
+            sum += p;
+        }
+        tile.max[i] = max;
+        tile.sum[i] = simd.tree(sum);
+    }
+
+    /// p·v. What all queries see goes through the tile; the ends, where they differ, one query at a time.
+    fn gather(tile: *Tile) void {
+        const width = tile.width;
+        for (0..width) |i| @memset(tile.vectors[i * tile.stride ..][0..tile.args.kv.v_dim], 0);
+        const begin = std.mem.max(usize, tile.from[0..width]);
+        const end = @max(begin, std.mem.min(usize, tile.to[0..width]));
+        for (0..width) |i| tile.add(1, i, tile.from[i], @min(begin, tile.to[i]));
+        inline for (widths) |w| if (w == width) tile.add(w, 0, begin, end);
+        for (0..width) |i| tile.add(1, i, @max(end, tile.from[i]), tile.to[i]);
+    }
+
+    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`.
+    fn add(tile: *Tile, comptime count: usize, query: usize, from: usize, to: usize) void {
+        if (from >= to) return;
+        switch (tile.args.kv.type) {
+            inline else => |kind| {
+                const n: usize = tile.args.kv.v_dim;
+                const p = tile.scores[query..].ptr;
+                const out = tile.vectors + query * tile.stride;
+                var d: usize = 0;
+                inline for (.{ 8, 4, 2, 1 }) |share| if (share <= @max(1, accumulators / count)) {
+                    while (d + 16 * share <= n) : (d += 16 * share) {
+                        columns(kind, count, share, &tile.rows, p, out, tile.stride, n, from, to, d);
+                    }
+                };
+                if (d < n) columns(kind, count, 0, &tile.rows, p, out, tile.stride, n, from, to, d);
+            },
+        }
+    }
+};
+
+/// q·k of `width` queries with 16 keys. Where the registers cannot hold four accumulators of each, these take turns.
+fn products(
+    comptime kind: abi.KvType,
+    comptime width: usize,
+    key: kv.Part,
+    queries: [*]const f32,
+    k_dim: usize,
+    scores: [*]Scores,
+    group: usize,
+) void {
+    const share: usize = @max(1, @min(4, accumulators / width));
+    const lines = key.values(kind);
+    var sums: [4][width]F = undefined;
+    var first: usize = 0;
+    while (first < 4) : (first += share) {
+        var acc: [share][width]F = @splat(@splat(simd.splat(0)));
+        var d = first;
+        while (d < k_dim) : (d += 4) {
+            inline for (0..share) |r| {
+                // The last step may be cut short.
+                if (share == 1 or d + r < k_dim) {
+                    var line = kv.load(kind, lines + (d + r) * 16);
+                    if (kind == .q8_0) line *= simd.loadF16(key.scales + (d + r) / kv.block * 16);
+                    const q = queries + (d + r) * width;
+                    inline for (0..width) |i| acc[r][i] = simd.fma(line, simd.splat(q[i]), acc[r][i]);
+                }
+            }
+        }
+        for (0..share) |r| sums[first + r] = acc[r];
+    }
+    inline for (0..width) |i| {
+        simd.store(scores[i][group * 16 ..].ptr, (sums[0][i] + sums[1][i]) + (sums[2][i] + sums[3][i]));
+    }
 }
 
-/// `width` queries of one KV head. The caller fills `tokens` and `heads`.
-fn Tile(comptime kind: abi.KvType, comptime width: usize) type {
-    return struct {
-        const Self = @This();
-        /// Accumulators of one query: of the four of q·k, and of the vectors that make up a row of V.
-        const k_share: usize = @max(1, @min(4, accumulators / width));
-        const v_share: usize = @max(1, @min(8, accumulators / width));
-
-        tokens: [width]usize,
-        heads: [width]usize,
-        args: *const Attention,
-        kv_head: usize,
-        /// The positions that each query sees.
-        seen_begin: [width]usize,
-        seen_end: [width]usize,
-        /// [d][query]: an fma's broadcast operands lie side by side.
-        queries: [limits.head_dim_max * width]f32 align(64),
-        /// Scores, then p, of one block.
-        scores: [width][block_positions]f32 align(64),
-        /// The result of one block: maxima, sums, and vectors at `vectors[query * stride]`.
-        max: [width]f32,
-        sum: [width]f32,
-        vectors: [*]f32,
-        stride: usize,
-        /// Inside the current block.
-        keys: [groups_max]kv.Part(kind),
-        rows: [groups_max]kv.Part(kind),
-
-        fn prepare(tile: *Self, args: *const Attention, kv_head: usize) void {
-            tile.args = args;
-            tile.kv_head = kv_head;
-            const k_dim: usize = args.kv.k_dim;
-            for (0..width) |i| {
-                const q = args.q + tile.tokens[i] * args.q_stride + tile.heads[i] * k_dim;
-                for (0..k_dim) |d| tile.queries[d * width + i] = q[d];
-                const end = args.position + tile.tokens[i] + 1;
-                tile.seen_end[i] = end;
-                tile.seen_begin[i] = if (args.window == 0) 0 else end -| args.window;
-            }
-        }
-
-        fn run(tile: *Self, args: *const Attention, kv_head: usize) void {
-            tile.prepare(args, kv_head);
-            var total: [limits.head_dim_max * width]f32 align(64) = undefined;
-            var block: [limits.head_dim_max * width]f32 align(64) = undefined;
-            const v_dim = args.kv.v_dim;
-            var states: [width]State = undefined;
-            for (&states, 0..) |*state, i| state.* = .{ .vector = total[i * v_dim ..].ptr };
-            tile.vectors = &block;
-            tile.stride = v_dim;
-            const first = std.mem.min(usize, &tile.seen_begin) / block_positions;
-            const last = (std.mem.max(usize, &tile.seen_end) - 1) / block_positions;
-            for (first..last + 1) |index| {
-                tile.attendBlock(index);
-                for (&states, 0..) |*state, i| {
-                    state.merge(tile.max[i], tile.sum[i], tile.vectors + i * tile.stride, v_dim);
+/// p·v of the positions [from, to) for `count` queries and `share` vectors of columns from `d` on; share 0: the last few
+/// columns, less than a vector.
+fn columns(
+    comptime kind: abi.KvType,
+    comptime count: usize,
+    comptime share: usize,
+    parts: *const [groups_max]kv.Part,
+    p: [*]const Scores,
+    out: [*]f32,
+    stride: usize,
+    v_dim: usize,
+    from: usize,
+    to: usize,
+    d: usize,
+) void {
+    const vectors = @max(share, 1);
+    var acc: [count][vectors]F = undefined;
+    inline for (0..count) |i| inline for (0..vectors) |c| {
+        const own = out + i * stride + d + c * 16;
+        acc[i][c] = if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
+    };
+    for (from / 16..(to + 15) / 16) |g| {
+        const part = parts[g];
+        for (@max(from, g * 16)..@min(to, g * 16 + 16)) |position| {
+            const element = position % 16 * v_dim + d;
+            var values: [vectors]F = undefined;
+            inline for (0..vectors) |c| {
+                const row = part.values(kind) + element + c * 16;
+                values[c] = if (share == 0) kv.loadPart(kind, row, v_dim - d) else kv.load(kind, row);
+                if (kind == .q8_0) {
+                    const scale = part.scales[(element + c * 16) / kv.block];
+                    values[c] *= simd.splat(simd.fromF16(1, .{scale})[0]);
                 }
             }
-            for (&states, 0..) |*state, i| state.finish(args, tile.tokens[i], tile.heads[i]);
-        }
-
-        fn partials(tile: *Self, args: *const Attention, kv_head: usize, begin: usize, end: usize, out: [*]f32) void {
-            tile.prepare(args, kv_head);
-            tile.stride = abi.partialFloats(args.kv.v_dim);
-            for (begin..end) |index| {
-                const partial = out + (index * args.heads + tile.heads[0]) * tile.stride;
-                tile.vectors = partial + 2;
-                tile.attendBlock(index);
-                for (0..width) |i| {
-                    partial[i * tile.stride] = tile.max[i];
-                    partial[i * tile.stride + 1] = tile.sum[i];
-                }
+            inline for (0..count) |i| {
+                const weight = simd.splat(p[i][position]);
+                inline for (0..vectors) |c| acc[i][c] = simd.fma(weight, values[c], acc[i][c]);
             }
         }
-
-        /// Block `index` for every query; sum 0 where it sees nothing of it.
-        fn attendBlock(tile: *Self, index: usize) void {
-            const start = index * block_positions;
-            var from: [width]usize = undefined;
-            var to: [width]usize = undefined;
-            var low: usize = block_positions;
-            var high: usize = 0;
-            for (0..width) |i| {
-                from[i] = @max(tile.seen_begin[i], start) - start;
-                to[i] = @min(tile.seen_end[i] -| start, block_positions);
-                if (from[i] >= to[i]) {
-                    to[i] = from[i];
-                    continue;
-                }
-                low = @min(low, from[i]);
-                high = @max(high, to[i]);
-            }
-            if (low >= high) {
-                tile.max = @splat(0);
-                tile.sum = @splat(0);
-                return;
-            }
-            for (low / 16..(high + 15) / 16) |g| {
-                tile.keys[g] = kv.keys(kind, &tile.args.kv, tile.kv_head, start + g * 16);
-                tile.rows[g] = kv.rows(kind, &tile.args.kv, tile.kv_head, start + g * 16);
-            }
-            tile.weigh(&from, &to, low, high);
-            tile.gather(&from, &to);
-        }
-
-        /// Scores of the positions [low, high), and from them each query's maximum, p and sum.
-        fn weigh(tile: *Self, from: *const [width]usize, to: *const [width]usize, low: usize, high: usize) void {
-            const hidden = simd.splat(-std.math.inf(f32));
-            var most: [width]F = @splat(hidden);
-            for (low / 16..(high + 15) / 16) |g| {
-                var products: [width]F = undefined;
-                tile.multiply(tile.keys[g], &products);
-                const position = std.simd.iota(u32, 16) + @as(simd.U, @splat(@intCast(g * 16)));
-                for (&products, 0..) |product, i| {
-                    var score = product * simd.splat(tile.args.scale);
-                    if (tile.args.softcap != 0) score = activation.capped(score, tile.args.softcap);
-                    const visible = (position >= @as(simd.U, @splat(@intCast(from[i])))) &
-                        (position < @as(simd.U, @splat(@intCast(to[i]))));
-                    score = @select(f32, visible, score, hidden);
-                    most[i] = @max(most[i], score);
-                    simd.store(tile.scores[i][g * 16 ..].ptr, score);
-                }
-            }
-            for (0..width) |i| {
-                tile.max[i] = 0;
-                tile.sum[i] = 0;
-                if (from[i] == to[i]) continue;
-                const max = simd.treeMax(most[i]);
-                var sum = simd.splat(0);
-                // Where the query sees nothing, exp(-inf) adds 0.
-                for (low / 16..(high + 15) / 16) |g| {
-                    const p = math.exp(simd.load(tile.scores[i][g * 16 ..].ptr) - simd.splat(max));
-                    simd.store(tile.scores[i][g * 16 ..].ptr, p);
-                    sum += p;
-                }
-                tile.max[i] = max;
-                tile.sum[i] = simd.tree(sum);
-            }
-        }
-
-        /// q·k of every query with 16 keys. The accumulators (d mod 4) take turns if the registers cannot hold all.
-        fn multiply(tile: *const Self, key: kv.Part(kind), products: *[width]F) void {
-            const k_dim: usize = tile.args.kv.k_dim;
-            var parts: [4][width]F = undefined;
-            var r: usize = 0;
-            while (r < 4) : (r += k_share) {
-                var acc: [k_share][width]F = @splat(@splat(simd.splat(0)));
-                var d = r;
-                while (d + k_share <= k_dim) : (d += 4) {
-                    inline for (0..k_share) |share| tile.multiplyOne(key, d + share, &acc[share]);
-                }
-                // At most one of the lines d, d + 4, ... is cut by the end.
-                inline for (0..k_share) |share| {
-                    if (d + share < k_dim) tile.multiplyOne(key, d + share, &acc[share]);
-                }
-                for (0..k_share) |share| parts[r + share] = acc[share];
-            }
-            for (products, 0..) |*product, i| product.* = (parts[0][i] + parts[1][i]) + (parts[2][i] + parts[3][i]);
-        }
-
-        inline fn multiplyOne(tile: *const Self, key: kv.Part(kind), d: usize, acc: *[width]F) void {
-            var line = kv.load(kind, key.values + d * 16);
-            if (kind == .q8_0) line *= simd.loadF16(key.scales + d / kv.block * 16);
-            inline for (0..width) |i| acc[i] = simd.fma(line, simd.splat(tile.queries[d * width + i]), acc[i]);
-        }
-
-        /// p·v. What all queries see goes through the tile; the ends, where they differ, one query at a time.
-        fn gather(tile: *Self, from: *const [width]usize, to: *const [width]usize) void {
-            for (0..width) |i| @memset(tile.vectors[i * tile.stride ..][0..tile.args.kv.v_dim], 0);
-            const begin = std.mem.max(usize, from);
-            const end = std.mem.min(usize, to);
-            if (begin >= end) {
-                for (0..width) |i| tile.addRows(1, i, from[i], to[i]);
-                return;
-            }
-            for (0..width) |i| tile.addRows(1, i, from[i], begin);
-            tile.addRows(width, 0, begin, end);
-            for (0..width) |i| tile.addRows(1, i, end, to[i]);
-        }
-
-        /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`.
-        fn addRows(tile: *Self, comptime count: usize, query: usize, from: usize, to: usize) void {
-            if (from >= to) return;
-            const v_dim: usize = tile.args.kv.v_dim;
-            var d: usize = 0;
-            inline for (.{ 8, 4, 2, 1 }) |share| if (share <= v_share) {
-                while (d + 16 * share <= v_dim) : (d += 16 * share) tile.addColumns(count, share, query, from, to, d);
-            };
-            if (d < v_dim) tile.addColumns(count, 0, query, from, to, d);
-        }
-
-        /// `share` vectors of columns from `d` on; 0: the last few columns, less than a vector.
-        fn addColumns(tile: *Self, comptime count: usize, comptime share: usize, query: usize, from: usize, to: usize, d: usize) void {
-            const v_dim: usize = tile.args.kv.v_dim;
-            const vectors = @max(share, 1);
-            const out = tile.vectors + query * tile.stride + d;
-            var acc: [count][vectors]F = undefined;
-            inline for (0..count) |i| inline for (0..vectors) |c| {
-                const p = out + i * tile.stride + c * 16;
-                acc[i][c] = if (share == 0) simd.loadPart(p, v_dim - d, 0) else simd.load(p);
-            };
-            for (from / 16..(to + 15) / 16) |g| {
-                const rows = tile.rows[g];
-                for (@max(from, g * 16)..@min(to, g * 16 + 16)) |position| {
-                    const row = position % 16 * v_dim + d;
-                    var values: [vectors]F = undefined;
-                    inline for (0..vectors) |c| {
-                        const p = rows.values + row + c * 16;
-                        values[c] = if (share == 0) kv.loadPart(kind, p, v_dim - d) else kv.load(kind, p);
-                        if (kind == .q8_0) values[c] *= simd.splat(simd.fromF16(1, .{rows.scales[(row + c * 16) / kv.block]})[0]);
-                    }
-                    inline for (0..count) |i| {
-                        const p = simd.splat(tile.scores[query + i][position]);
-                        inline for (0..vectors) |c| acc[i][c] = simd.fma(p, values[c], acc[i][c]);
-                    }
-                }
-            }
-            inline for (0..count) |i| inline for (0..vectors) |c| {
-                const p = out + i * tile.stride + c * 16;
-                if (share == 0) simd.storePart(p, v_dim - d, acc[i][c]) else simd.store(p, acc[i][c]);
-            };
-        }
+    }
+    inline for (0..count) |i| inline for (0..vectors) |c| {
+        const own = out + i * stride + d + c * 16;
+        if (share == 0) simd.storePart(own, v_dim - d, acc[i][c]) else simd.store(own, acc[i][c]);
     };
 }

@@ -23,35 +23,39 @@ pub fn Element(comptime kind: abi.KvType) type {
     };
 }
 
-/// The part of a page that holds 16 positions of one head (q8_0: `scales` belongs to `values`; otherwise it is not used).
-pub fn Part(comptime kind: abi.KvType) type {
-    return struct {
-        values: [*]Element(kind),
-        scales: [*]u16,
-    };
-}
+/// 16 positions of one head in a page: the stored numbers, and the scales that q8_0 has beside them.
+pub const Part = struct {
+    bytes: [*]u8,
+    scales: [*]u16,
+
+    pub inline fn values(p: Part, comptime kind: abi.KvType) [*]Element(kind) {
+        return @ptrCast(@alignCast(p.bytes));
+    }
+};
 
 /// Keys of the 16 positions that begin with `position` (a multiple of 16): values [d][16], scales [d / 32][16].
-pub inline fn keys(comptime kind: abi.KvType, kv: *const KvLayer, head: usize, position: usize) Part(kind) {
+pub fn keys(kv: *const KvLayer, head: usize, position: usize) Part {
     const group = head * (kv.page_size / 16) + position % kv.page_size / 16;
-    return part(kind, kv, position, group * kv.k_dim * 16);
+    return part(kv, position, group * kv.k_dim * 16);
 }
 
 /// Values of the 16 positions that begin with `position` (a multiple of 16): values [16][d], scales [16][d / 32].
-pub inline fn rows(comptime kind: abi.KvType, kv: *const KvLayer, head: usize, position: usize) Part(kind) {
+pub fn rows(kv: *const KvLayer, head: usize, position: usize) Part {
     const keys_before = @as(usize, kv.heads) * kv.page_size * kv.k_dim;
     const row = head * kv.page_size + position % kv.page_size;
-    return part(kind, kv, position, keys_before + row * kv.v_dim);
+    return part(kv, position, keys_before + row * kv.v_dim);
 }
 
-inline fn part(comptime kind: abi.KvType, kv: *const KvLayer, position: usize, element: usize) Part(kind) {
+fn part(kv: *const KvLayer, position: usize, element: usize) Part {
     const page: usize = kv.pages[position / kv.page_size];
     const bytes = kv.base + page * kv.page_bytes + kv.layer_offset;
-    const values: [*]Element(kind) = @ptrCast(@alignCast(bytes));
-    // The scales of a layer follow its values, one for 32 of them, in the same order.
-    const all: usize = @as(usize, kv.heads) * kv.page_size * (@as(usize, kv.k_dim) + kv.v_dim);
-    const scales: [*]u16 = if (kind == .q8_0) @ptrCast(@alignCast(bytes + all)) else undefined;
-    return .{ .values = values + element, .scales = if (kind == .q8_0) scales + element / block else undefined };
+    // The scales of a layer follow all its values, one for 32 of them, in the same order.
+    const end: usize = @as(usize, kv.heads) * kv.page_size * (@as(usize, kv.k_dim) + kv.v_dim);
+    return switch (kv.type) {
+        .f16 => .{ .bytes = bytes + element * 2, .scales = undefined },
+        .f32 => .{ .bytes = bytes + element * 4, .scales = undefined },
+        .q8_0 => .{ .bytes = bytes + element, .scales = @ptrCast(@alignCast(bytes + end + element / block * 2)) },
+    };
 }
 
 /// 16 stored numbers from `p` as floats; q8_0 without its scale.
@@ -80,21 +84,22 @@ fn write(comptime kind: abi.KvType, kv: *const KvLayer, position: usize, k: [*]c
     const first = position & ~@as(usize, 15);
     const lane = position & 15;
     for (0..kv.heads) |head| {
-        const key = keys(kind, kv, head, first);
-        const row = rows(kind, kv, head, first);
+        const key = keys(kv, head, first);
+        const row = rows(kv, head, first);
+        const key_lane = key.values(kind) + lane;
+        const row_start = row.values(kind) + lane * kv.v_dim;
         const k_head = k + head * kv.k_dim;
         const v_head = v + head * kv.v_dim;
-        const v_start = lane * kv.v_dim;
         if (kind == .q8_0) {
             for (0..kv.k_dim / block) |b| {
-                key.scales[b * 16 + lane] = quantize(k_head + b * block, key.values + b * block * 16 + lane, 16);
+                key.scales[b * 16 + lane] = quantize(k_head + b * block, key_lane + b * block * 16, 16);
             }
             for (0..kv.v_dim / block) |b| {
-                row.scales[v_start / block + b] = quantize(v_head + b * block, row.values + v_start + b * block, 1);
+                row.scales[lane * kv.v_dim / block + b] = quantize(v_head + b * block, row_start + b * block, 1);
             }
         } else {
-            scatter(kind, k_head, kv.k_dim, key.values + lane, 16);
-            scatter(kind, v_head, kv.v_dim, row.values + v_start, 1);
+            scatter(kind, k_head, kv.k_dim, key_lane, 16);
+            scatter(kind, v_head, kv.v_dim, row_start, 1);
         }
     }
 }
