@@ -1,0 +1,172 @@
+//! Every level's norm, activation and rope kernels against plain loops, bit for bit, at every length around the vectors'.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const dispatch = @import("dispatch.zig");
+const math = @import("op/math.zig");
+const reference = @import("op/reference_attention.zig");
+
+const testing = std.testing;
+const n_max = 300;
+
+/// Values as models have them, with a few extreme ones.
+fn fill(r: std.Random, x: []f32) void {
+    for (x) |*value| value.* = r.floatNorm(f32) * 3;
+    const odd = [_]f32{ 0, -0.0, 1e-30, -1e-40, 30, -90, 1e4, -1e4 };
+    for (odd) |value| x[r.uintLessThan(usize, x.len)] = value;
+}
+
+fn expectSame(expected: []const f32, got: []const f32) !void {
+    try testing.expectEqualSlices(u32, @ptrCast(expected), @ptrCast(got));
+}
+
+fn exp(x: f32) f32 {
+    return math.exp(@splat(x))[0];
+}
+
+fn tanh(x: f32) f32 {
+    return math.tanh(@splat(x))[0];
+}
+
+test "norm, sum and product at every level equal plain loops" {
+    var random = std.Random.DefaultPrng.init(1);
+    var x: [n_max]f32 = undefined;
+    var y: [n_max]f32 = undefined;
+    for (1..n_max) |n| {
+        fill(random.random(), &x);
+        fill(random.random(), &y);
+        var lanes: [16]f32 = @splat(0);
+        for (x[0..n], 0..) |value, i| lanes[i % 16] = @mulAdd(f32, value, value, lanes[i % 16]);
+        const inverse = 1 / @sqrt(reference.tree(lanes) / @as(f32, @floatFromInt(n)) + 1e-5);
+        var norm: [n_max]f32 = undefined;
+        var sum: [n_max]f32 = undefined;
+        var product: [n_max]f32 = undefined;
+        for (0..n) |i| {
+            norm[i] = x[i] * inverse * y[i];
+            sum[i] = x[i] + y[i];
+            product[i] = x[i] * 0.3;
+        }
+        for (dispatch.levels()) |level| {
+            var out: [n_max]f32 = @splat(7);
+            const length: u32 = @intCast(n);
+            level.rmsNorm(&x, &y, 1e-5, length, &out);
+            try expectSame(norm[0..n], out[0..n]);
+            level.add(&x, &y, length, &out);
+            try expectSame(sum[0..n], out[0..n]);
+            level.scale(&x, 0.3, length, &out);
+            try expectSame(product[0..n], out[0..n]);
+            for (out[n..]) |after| try testing.expectEqual(7, after);
+            out = x;
+            level.rmsNorm(&out, &y, 1e-5, length, &out);
+            try expectSame(norm[0..n], out[0..n]);
+        }
+    }
+}
+
+test "activations and the soft cap at every level equal plain loops" {
+    var random = std.Random.DefaultPrng.init(2);
+    var x: [n_max]f32 = undefined;
+    var y: [n_max]f32 = undefined;
+    for (1..n_max) |n| {
+        fill(random.random(), &x);
+        fill(random.random(), &y);
+        var silu: [n_max]f32 = undefined;
+        var gelu: [n_max]f32 = undefined;
+        var capped: [n_max]f32 = undefined;
+        for (x[0..n], y[0..n], 0..) |g, up, i| {
+            silu[i] = g / (1 + exp(-g)) * up;
+            const cubic = @mulAdd(f32, g * g * g, 0.044715, g);
+            gelu[i] = g * 0.5 * (1 + tanh(cubic * 0.7978845608028654)) * up;
+            capped[i] = 30 * tanh(g / 30);
+        }
+        for (dispatch.levels()) |level| {
+            var out: [n_max]f32 = @splat(7);
+            const length: u32 = @intCast(n);
+            level.gated(.silu, &x, &y, length, &out);
+            try expectSame(silu[0..n], out[0..n]);
+            level.gated(.gelu_tanh, &x, &y, length, &out);
+            try expectSame(gelu[0..n], out[0..n]);
+            level.softcap(&x, 30, length, &out);
+            try expectSame(capped[0..n], out[0..n]);
+            for (out[n..]) |after| try testing.expectEqual(7, after);
+        }
+    }
+}
+
+test "activations mean what their names say" {
+    const level = dispatch.levels()[0];
+    for ([_]f32{ -20, -3, -0.5, 0, 0.01, 1, 6, 40 }) |g| {
+        const x: f64 = g;
+        var out: [1]f32 = undefined;
+        level.gated(.silu, &.{g}, &.{2}, 1, &out);
+        try testing.expectApproxEqAbs(2 * x / (1 + @exp(-x)), out[0], 1e-6 * @max(1, @abs(x)));
+        level.gated(.gelu_tanh, &.{g}, &.{2}, 1, &out);
+        const inner = @sqrt(2.0 / std.math.pi) * (x + 0.044715 * x * x * x);
+        try testing.expectApproxEqAbs(x * (1 + std.math.tanh(inner)), out[0], 1e-6 * @max(1, @abs(x)));
+    }
+}
+
+test "rope at every level turns the pairs of its style" {
+    var random = std.Random.DefaultPrng.init(3);
+    const heads = 3;
+    for ([_]u32{ 2, 8, 20, 32, 34, 64, 80, 96, 128 }) |n_rot| for ([_]u32{ 0, 6 }) |rest| for ([_]abi.RopeStyle{ .none, .norm, .neox }) |style| {
+        const head_dim = n_rot + rest;
+        const n = heads * head_dim;
+        var x: [heads * 134]f32 = undefined;
+        fill(random.random(), &x);
+        var cos: [64]f32 = undefined;
+        var sin: [64]f32 = undefined;
+        for (&cos, &sin) |*c, *s| {
+            c.* = random.random().floatNorm(f32);
+            s.* = random.random().floatNorm(f32);
+        }
+        var expected = x;
+        if (style != .none) for (0..heads) |head| for (0..n_rot / 2) |k| {
+            const first = head * head_dim + if (style == .norm) 2 * k else k;
+            const second = first + if (style == .norm) 1 else n_rot / 2;
+            expected[first] = @mulAdd(f32, x[first], cos[k], -(x[second] * sin[k]));
+            expected[second] = @mulAdd(f32, x[first], sin[k], x[second] * cos[k]);
+        };
+        for (dispatch.levels()) |level| {
+            var out = x;
+            level.rope(&out, heads, head_dim, n_rot, style, &cos, &sin);
+            try expectSame(expected[0..n], out[0..n]);
+            try expectSame(x[n..], out[n..]);
+        }
+    };
+}
+
+test "frequencies and angles are the same at every level, and right up to position 1 Mi" {
+    const n_rot = 128;
+    var factors: [64]f32 = undefined;
+    for (&factors, 0..) |*factor, k| factor.* = 1 + @as(f32, @floatFromInt(k)) / 8;
+    for ([_]f64{ 10_000, 500_000, 1e6 }) |base| for ([_]f64{ 1, 0.125 }) |scale| for ([_]?[*]const f32{ null, &factors }) |table| {
+        var first: [64]f64 = undefined;
+        for (dispatch.levels(), 0..) |level, index| {
+            var freqs: [64]f64 = undefined;
+            level.ropeFrequencies(base, scale, table, n_rot, &freqs);
+            if (index == 0) first = freqs;
+            try testing.expectEqualSlices(u64, @ptrCast(&first), @ptrCast(&freqs));
+            for (freqs, 0..) |freq, k| {
+                const plain = scale * std.math.pow(f64, base, -2 * @as(f64, @floatFromInt(k)) / n_rot);
+                try testing.expectApproxEqRel(if (table != null) plain / factors[k] else plain, freq, 1e-14);
+            }
+            for ([_]u32{ 0, 1, 77, 4095, 131_071, (1 << 20) - 1 }) |position| {
+                var cos: [64]f32 = undefined;
+                var sin: [64]f32 = undefined;
+                level.ropeAngles(&freqs, 64, position, 1.25, &cos, &sin);
+                for (freqs, cos, sin) |freq, c, s| {
+                    // The nearest f32 to the exact value but for ties within 1e-12.
+                    const angle = @as(f64, @floatFromInt(position)) * freq;
+                    try testing.expectApproxEqAbs(1.25 * @cos(angle), c, 6.1e-8);
+                    try testing.expectApproxEqAbs(1.25 * @sin(angle), s, 6.1e-8);
+                }
+                var again_cos: [64]f32 = undefined;
+                var again_sin: [64]f32 = undefined;
+                dispatch.levels()[0].ropeAngles(&freqs, 64, position, 1.25, &again_cos, &again_sin);
+                try expectSame(&again_cos, &cos);
+                try expectSame(&again_sin, &sin);
+            }
+        }
+    };
+}
