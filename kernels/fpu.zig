@@ -27,9 +27,10 @@ fn read() u64 {
     switch (builtin.cpu.arch) {
         .x86_64 => {
             var word: u32 = undefined;
-            asm volatile ("stmxcsr %[word]"
-                : [word] "=m" (word),
-            );
+            asm volatile ("stmxcsr (%[to])"
+                :
+                : [to] "r" (&word),
+                : .{ .memory = true });
             return word;
         },
         .aarch64 => return asm volatile ("mrs %[word], fpcr"
@@ -43,10 +44,10 @@ fn write(word: u64) void {
     switch (builtin.cpu.arch) {
         .x86_64 => {
             const low: u32 = @truncate(word);
-            asm volatile ("ldmxcsr %[low]"
+            asm volatile ("ldmxcsr (%[from])"
                 :
-                : [low] "m" (low),
-            );
+                : [from] "r" (&low),
+                : .{ .memory = true });
         },
         .aarch64 => asm volatile ("msr fpcr, %[word]"
             :

@@ -1,0 +1,274 @@
+//! Tests of the whole native path on a tiny random model: what a description must say, and that threads, chunks, page
+//! sizes and neighbours change no bit of the logits (DESIGN 4). Linux and macOS only: the model is a temporary file.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const os = @import("../os.zig");
+const Report = @import("../report.zig").Report;
+const Engine = @import("engine.zig").Engine;
+const memory = @import("memory.zig");
+const Model = @import("model.zig").Model;
+const Role = @import("weights.zig").Role;
+const testing = std.testing;
+
+const embedding = 64;
+const vocabulary = 50;
+const heads = 4;
+const kv_heads = 2;
+const head_dim = 16;
+const feed_forward = 96;
+const layers = 2;
+
+/// Words of a description, and the file it names.
+const Fixture = struct {
+    words: std.ArrayList(u32) = .empty,
+    data: std.ArrayList(u8) = .empty,
+    tensors: std.ArrayList(u32) = .empty,
+    random: std.Random.DefaultPrng,
+    path: [64]u8 = undefined,
+    path_len: usize = 0,
+
+    const gpa = testing.allocator;
+
+    /// `format` is the id of the matrices' type.
+    fn make(format: u32, seed: u64) !Fixture {
+        var fixture: Fixture = .{ .random = .init(seed) };
+        try fixture.matrix(.token_embd, 0, format, embedding, vocabulary);
+        try fixture.vector(.output_norm, 0, embedding);
+        for (0..layers) |index| {
+            const layer: u32 = @intCast(index);
+            try fixture.vector(.attn_norm, layer, embedding);
+            try fixture.matrix(.attn_q, layer, format, embedding, heads * head_dim);
+            try fixture.matrix(.attn_k, layer, format, embedding, kv_heads * head_dim);
+            try fixture.matrix(.attn_v, layer, format, embedding, kv_heads * head_dim);
+            try fixture.matrix(.attn_output, layer, format, heads * head_dim, embedding);
+            try fixture.vector(.ffn_norm, layer, embedding);
+            try fixture.matrix(.ffn_gate, layer, format, embedding, feed_forward);
+            try fixture.matrix(.ffn_up, layer, format, embedding, feed_forward);
+            try fixture.matrix(.ffn_down, layer, format, feed_forward, embedding);
+        }
+        const float = struct {
+            fn bits(x: f32) u32 {
+                return @bitCast(x);
+            }
+        }.bits;
+        const tensor_count: u32 = @intCast(fixture.tensors.items.len / 10);
+        try fixture.words.appendSlice(gpa, &.{ 1, 1, tensor_count, layers, embedding, vocabulary, head_dim, head_dim, head_dim, 1, 0, float(1e-5), float(1), float(0.25), 0, 0, float(1), 0 });
+        for ([_]f64{ 10000, 1, 10000 }) |x| {
+            const bits: u64 = @bitCast(x);
+            try fixture.words.appendSlice(gpa, &.{ @truncate(bits), @intCast(bits >> 32) });
+        }
+        for (0..layers) |_| try fixture.words.appendSlice(gpa, &.{ heads, kv_heads, feed_forward, 0, 0, 0 });
+        try fixture.words.appendSlice(gpa, fixture.tensors.items);
+        const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), seed });
+        fixture.path_len = path.len;
+        try fixture.writeFile();
+        try fixture.words.append(gpa, @intCast(path.len));
+        var padded: [64]u8 = @splat(0);
+        @memcpy(padded[0..path.len], path);
+        const count = (path.len + 3) / 4;
+        for (0..count) |index| try fixture.words.append(gpa, std.mem.readInt(u32, padded[index * 4 ..][0..4], .little));
+        return fixture;
+    }
+
+    fn deinit(fixture: *Fixture) void {
+        var path: [65]u8 = @splat(0);
+        @memcpy(path[0..fixture.path_len], fixture.path[0..fixture.path_len]);
+        _ = std.c.unlink(path[0..fixture.path_len :0]);
+        fixture.words.deinit(gpa);
+        fixture.data.deinit(gpa);
+        fixture.tensors.deinit(gpa);
+    }
+
+    fn writeFile(fixture: *Fixture) !void {
+        var path: [65]u8 = @splat(0);
+        @memcpy(path[0..fixture.path_len], fixture.path[0..fixture.path_len]);
+        const fd = std.c.open(path[0..fixture.path_len :0], .{ .ACCMODE = .WRONLY, .CREAT = true, .TRUNC = true }, @as(c_uint, 0o600));
+        try testing.expect(fd >= 0);
+        defer _ = std.c.close(fd);
+        try testing.expectEqual(@as(isize, @intCast(fixture.data.items.len)), std.c.write(fd, fixture.data.items.ptr, fixture.data.items.len));
+    }
+
+    fn vector(fixture: *Fixture, role: Role, layer: u32, n: u32) !void {
+        try fixture.add(role, layer, 0, n, 1, 1);
+    }
+
+    fn matrix(fixture: *Fixture, role: Role, layer: u32, format: u32, cols: u32, rows: u32) !void {
+        try fixture.add(role, layer, format, cols, rows, 0.15);
+    }
+
+    fn add(fixture: *Fixture, role: Role, layer: u32, format_id: u32, cols: u32, rows: u32, spread: f32) !void {
+        const format = dispatch.format(format_id).?;
+        while (fixture.data.items.len % 32 != 0) try fixture.data.append(gpa, 0);
+        const offset = fixture.data.items.len;
+        const values = try gpa.alloc(f32, cols * rows);
+        defer gpa.free(values);
+        for (values) |*value| value.* = spread * fixture.random.random().floatNorm(f32);
+        const blocks = values.len / format.block_elements;
+        try fixture.data.resize(gpa, offset + blocks * format.block_bytes);
+        format.encode.?(values.ptr, blocks, fixture.data.items[offset..].ptr);
+        const bytes: u32 = @intCast(fixture.data.items.len - offset);
+        try fixture.tensors.appendSlice(gpa, &.{ @intFromEnum(role), layer, format_id, 0, cols, rows, @intCast(offset), 0, bytes, 0 });
+    }
+
+    fn load(fixture: *const Fixture) !*Model {
+        var buffer: [256]u8 = undefined;
+        var report: Report = .{ .buffer = &buffer };
+        const model = try Model.begin(std.mem.sliceAsBytes(fixture.words.items), &report);
+        while (model.state.load(.acquire) == 0) os.futexWait(&model.state, 0, std.time.ns_per_ms);
+        try testing.expect(model.ready());
+        return model;
+    }
+};
+
+const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: u32 = 0, bits: u32 = 8, neighbour: bool = false };
+
+fn openEngine(model: *Model, settings: Settings) !*Engine {
+    const options = [_]u32{ 1, settings.kv_type, settings.page_size, 512 / settings.page_size, 512, 4, settings.threads, settings.bits, 256 };
+    var buffer: [256]u8 = undefined;
+    var report: Report = .{ .buffer = &buffer };
+    return Engine.open(model, std.mem.sliceAsBytes(&options), &report);
+}
+
+/// Words of one sequence that asks for the logits of all its tokens.
+fn sequence(words: *std.ArrayList(u32), id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32) !void {
+    const one: u32 = @bitCast(@as(f32, 1));
+    try words.appendSlice(testing.allocator, &.{ id, position, @intCast(tokens.len), pages, 2, 1, one, 40, one, 1, 0, 0 });
+    try words.appendSlice(testing.allocator, tokens);
+    for (0..pages) |page| try words.append(testing.allocator, first_page + @as(u32, @intCast(page)));
+}
+
+/// The logits of every position of `tokens`, and the token chosen after the last.
+fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) !u32 {
+    const engine = try openEngine(model, settings);
+    defer engine.object.release();
+    const pages = 256 / settings.page_size;
+    var words: std.ArrayList(u32) = .empty;
+    defer words.deinit(testing.allocator);
+    var at: u32 = 0;
+    var chosen: u32 = 0;
+    while (at < tokens.len) {
+        const count = @min(settings.chunk, @as(u32, @intCast(tokens.len)) - at);
+        const others: u32 = if (settings.neighbour) 3 else 0;
+        words.clearRetainingCapacity();
+        try words.appendSlice(testing.allocator, &.{ 1, 0, if (others > 0) 2 else 1, count + others });
+        if (others > 0) try sequence(&words, 9, at, &.{ 1, 2, 3 }, pages, pages);
+        try sequence(&words, 5, at, tokens[at..][0..count], 0, pages);
+        var buffer: [256]u8 = undefined;
+        var report: Report = .{ .buffer = &buffer };
+        try engine.submit(std.mem.sliceAsBytes(words.items), &report);
+        while (engine.busy()) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
+        var results: [8]u32 = undefined;
+        const rows = try testing.allocator.alloc(f32, (count + others) * vocabulary);
+        defer testing.allocator.free(rows);
+        const sequences = try engine.take(std.mem.sliceAsBytes(&results), std.mem.sliceAsBytes(rows));
+        const mine = results[(sequences - 1) * 4 ..][0..4];
+        try testing.expectEqual(5, mine[0]);
+        try testing.expectEqual(0, mine[1]);
+        try testing.expectEqual(count, mine[3]);
+        @memcpy(out[at * vocabulary ..][0 .. count * vocabulary], rows[others * vocabulary ..]);
+        chosen = mine[2];
+        at += count;
+    }
+    return chosen;
+}
+
+test "threads, chunks, pages and neighbours change no bit of the logits" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    const bytes_before = largeBytes();
+    for ([_]u32{ 0, 1, 2, 8 }) |format| {
+        var fixture: Fixture = try .make(format, 3);
+        defer fixture.deinit();
+        const model = try fixture.load();
+        defer model.object.release();
+        var tokens: [150]u32 = undefined;
+        for (&tokens, 0..) |*token, i| token.* = @intCast((i * 7 + i / 11) % vocabulary);
+        for ([_]u32{ 0, 1 }) |kv_type| for ([_]u32{ 8, 16 }) |bits| {
+            var expected: [150 * vocabulary]f32 = undefined;
+            const chosen = try logitsOf(model, &tokens, .{ .kv_type = kv_type, .bits = bits }, &expected);
+            for ([_]Settings{
+                .{ .threads = 2 },
+                .{ .threads = 3, .chunk = 64, .page_size = 32 },
+                .{ .chunk = 1, .page_size = 64 },
+                .{ .threads = 2, .chunk = 1, .page_size = 32 },
+                .{ .threads = 2, .chunk = 7, .neighbour = true },
+            }) |variant| {
+                var settings = variant;
+                settings.kv_type = kv_type;
+                settings.bits = bits;
+                var got: [150 * vocabulary]f32 = undefined;
+                try testing.expectEqual(chosen, try logitsOf(model, &tokens, settings, &got));
+                try testing.expectEqualSlices(u32, @ptrCast(&expected), @ptrCast(&got));
+            }
+        };
+    }
+    // The conductor may still hold its reference for the moment after it has said that loading or a step has ended.
+    const deadline = os.nowNs() + std.time.ns_per_s;
+    while (largeBytes() != bytes_before and os.nowNs() < deadline) std.atomic.spinLoopHint();
+    try testing.expectEqual(bytes_before, largeBytes());
+}
+
+fn largeBytes() u64 {
+    return memory.bytes(.weights) + memory.bytes(.kv) + memory.bytes(.scratch);
+}
+
+test "a description that ends early, says too much or names what is not there is refused" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var fixture: Fixture = try .make(8, 4);
+    defer fixture.deinit();
+    const good = fixture.words.items;
+    var buffer: [256]u8 = undefined;
+    var report: Report = .{ .buffer = &buffer };
+    for (0..good.len) |len| {
+        if (Model.begin(std.mem.sliceAsBytes(good[0..len]), &report)) |_| return error.TestUnexpectedResult else |err| {
+            try testing.expect(err == error.Short or err == error.Refused);
+        }
+    }
+    const Wrong = struct { at: usize, value: u32 };
+    const tensors_at = 24 + layers * 6;
+    for ([_]Wrong{
+        .{ .at = 0, .value = 2 }, // version
+        .{ .at = 3, .value = 0 }, // layers
+        .{ .at = 4, .value = 65 }, // embedding: shapes no longer fit
+        .{ .at = 6, .value = 0xffff_ffff }, // key length
+        .{ .at = 8, .value = 15 }, // odd rope
+        .{ .at = 9, .value = 3 }, // rope style
+        .{ .at = 11, .value = 0 }, // epsilon 0
+        .{ .at = 11, .value = 0x7fc0_0000 }, // epsilon NaN
+        .{ .at = 24, .value = 0 }, // heads
+        .{ .at = 25, .value = 3 }, // KV heads that do not divide
+        .{ .at = tensors_at, .value = 99 }, // role
+        .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
+        .{ .at = tensors_at + 1, .value = layers }, // layer
+        .{ .at = tensors_at + 2, .value = 77 }, // format
+        .{ .at = tensors_at + 3, .value = 1 }, // file
+        .{ .at = tensors_at + 5, .value = 49 }, // rows
+        .{ .at = tensors_at + 6, .value = 0x7fff_ffff }, // offset past the file
+        .{ .at = tensors_at + 7, .value = 0xffff_ffff },
+        .{ .at = tensors_at + 8, .value = 1 }, // bytes
+    }) |wrong| {
+        const words = try testing.allocator.dupe(u32, good);
+        defer testing.allocator.free(words);
+        words[wrong.at] = wrong.value;
+        try testing.expectError(error.Refused, Model.begin(std.mem.sliceAsBytes(words), &report));
+        try testing.expect(report.len > 0);
+    }
+}
+
+test "a weight that is not finite ends loading with its place" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var fixture: Fixture = try .make(0, 5);
+    defer fixture.deinit();
+    std.mem.writeInt(u32, fixture.data.items[(17 * embedding + 3) * 4 ..][0..4], 0x7f80_0000, .little);
+    try fixture.writeFile();
+    var buffer: [256]u8 = undefined;
+    var report: Report = .{ .buffer = &buffer };
+    const model = try Model.begin(std.mem.sliceAsBytes(fixture.words.items), &report);
+    defer model.object.release();
+    while (model.state.load(.acquire) == 0) os.futexWait(&model.state, 0, std.time.ns_per_ms);
+    try testing.expect(!model.ready());
+    try testing.expectEqual(.non_finite, model.failure);
+    try testing.expectEqual(17, model.failed_row);
+}

@@ -1,0 +1,27 @@
+//! Names every file with tests, for `zig build test`.
+
+test {
+    _ = @import("abi.zig");
+    _ = @import("cpu.zig");
+    _ = @import("describe.zig");
+    _ = @import("dispatch.zig");
+    _ = @import("formats/scalar.zig");
+    _ = @import("fpu.zig");
+    _ = @import("handle.zig");
+    _ = @import("model/batch.zig");
+    _ = @import("model/pool.zig");
+    _ = @import("model/task.zig");
+    _ = @import("model/test_model.zig");
+    _ = @import("op/activations_test.zig");
+    _ = @import("op/math.zig");
+    _ = @import("op/matmul_test.zig");
+    _ = @import("op/sample.zig");
+    _ = @import("os.zig");
+    _ = @import("report.zig");
+    _ = @import("root.zig");
+    _ = @import("simd.zig");
+    _ = @import("test_attention.zig");
+    _ = @import("test_ops.zig");
+    _ = @import("test_sample.zig");
+    _ = @import("words.zig");
+}
