@@ -98,7 +98,7 @@ pub inline fn fma(a: anytype, b: @TypeOf(a), c: @TypeOf(a)) @TypeOf(a) {
 
 /// Exact without hardware: the product of two f32 is exact in f64; the sum is rounded to odd, which keeps what the last
 /// rounding, to f32, needs to know about the bits that fell off.
-fn fmaSoftware(comptime n: u32, a: @Vector(n, f32), b: @Vector(n, f32), c: @Vector(n, f32)) @Vector(n, f32) {
+noinline fn fmaSoftware(comptime n: u32, a: @Vector(n, f32), b: @Vector(n, f32), c: @Vector(n, f32)) @Vector(n, f32) {
     const D = @Vector(n, f64);
     const B = @Vector(n, u64);
     const product = @as(D, @floatCast(a)) * @as(D, @floatCast(b));

@@ -1,0 +1,69 @@
+//! The scalar reference of matrix products: plain loops over the file's own layout, in the order of DESIGN 4. Every fast
+//! path is compared with it bit for bit, and no fast path uses it.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+
+/// A row of activations as one span after another holds it.
+pub const Quantized = struct {
+    q: []const i8,
+    /// Empty with 8 bits.
+    q_low: []const i8,
+    scales: []const f32,
+};
+
+/// One output: the row of blocks `weights` times a row of integers.
+pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantized) f32 {
+    var acc: f32 = 0;
+    for (x.scales, 0..) |d_x, s| {
+        const block = &weights[s * abi.span / F.block_elements];
+        const span = s % (F.block_elements / abi.span);
+        const columns = x.q[s * abi.span ..][0..abi.span];
+        if (x.q_low.len == 0) {
+            acc = addSpan(F, acc, block, span, columns, d_x);
+        } else {
+            acc = addSpan(F, acc, block, span, columns, 256 * d_x);
+            acc = addSpan(F, acc, block, span, x.q_low[s * abi.span ..][0..abi.span], d_x);
+        }
+    }
+    return acc;
+}
+
+fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
+    const sum: f32 = @floatFromInt(F.spanSum(block, span, x));
+    var acc = @mulAdd(f32, sum, F.scale(block) * d_x, before);
+    if (@hasDecl(F, "minimumSum")) {
+        const minimum: f32 = @floatFromInt(F.minimumSum(block, span, x));
+        acc = @mulAdd(f32, minimum, F.minimumScale(block) * d_x, acc);
+    }
+    return acc;
+}
+
+/// One output of plain floats: four sums by k mod 4.
+pub fn floatDot(weights: []const f32, x: []const f32) f32 {
+    var acc: [4]f32 = @splat(0);
+    for (weights, x, 0..) |w, value, k| acc[k % 4] = @mulAdd(f32, w, value, acc[k % 4]);
+    return (acc[0] + acc[1]) + (acc[2] + acc[3]);
+}
+
+/// One span of activations: x = d * q, or d * (256 hi + lo) with 16 bits. False when a value is not finite.
+pub fn quantizeSpan(values: *const [32]f32, levels: f32, d: *f32, q: *[32]i32) bool {
+    var max: f32 = 0;
+    for (values) |value| {
+        if (!std.math.isFinite(value)) return false;
+        max = @max(max, @abs(value));
+    }
+    const none = max < 0x1p-100;
+    d.* = if (none) 0 else max / levels;
+    const factor = levels / max;
+    for (values, q) |value, *integer| integer.* = if (none) 0 else nearestEven(value * factor);
+    return true;
+}
+
+fn nearestEven(value: f32) i32 {
+    const down = @floor(value);
+    const rest = value - down;
+    const integer: i32 = @intFromFloat(down);
+    if (rest != 0.5) return if (rest > 0.5) integer + 1 else integer;
+    return if (@mod(integer, 2) == 0) integer else integer + 1;
+}
