@@ -1,0 +1,138 @@
+/**
+ * A forward pass in float64 by plain loops over a model's plan: no batching, no packing, no shared code with the library.
+ * It shows that the table of architectures means what it should, and how the library's graph ought to come out.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { planModel, type PlannedTensor } from "../src/architectures.ts";
+import { readGguf } from "../src/gguf.ts";
+
+/** The logits after every token, as float64. Weights have to be F32 or F16. */
+export function referenceLogits(path: string, tokens: readonly number[]): Float64Array[] {
+  const gguf = readGguf(path);
+  const { hyperparameters: h, tensors } = planModel(gguf);
+  const data = gguf.files.map((file) => readFileSync(file));
+  const weights = new Map(tensors.map((tensor) => [`${tensor.role} ${tensor.layer}`, tensor]));
+  const find = (role: string, layer = 0) => {
+    const tensor = weights.get(`${role} ${layer}`);
+    return tensor === undefined ? undefined : widen(data[tensor.tensor.file], tensor);
+  };
+  const need = (role: string, layer = 0) => {
+    const found = find(role, layer);
+    if (found === undefined) throw new Error(`The plan has no ${role} for layer ${layer}`);
+    return found;
+  };
+  const embedding = need("token_embd");
+  const x: Float64Array[] = tokens.map((token) =>
+    Float64Array.from(embedding.subarray(token * h.embedding, (token + 1) * h.embedding), (e) => e * h.embeddingScale)
+  );
+
+  for (const [layer, { heads, kvHeads, window, ropeLocal }] of h.perLayer.entries()) {
+    const project = (role: string, input: Float64Array) =>
+      add(multiply(need(role, layer), input), find(`${role}_bias`, layer));
+    const normalise = (role: string, input: Float64Array) => norm(input, need(role, layer), h.epsilon);
+    const maybeNormalise = (role: string, input: Float64Array) =>
+      find(role, layer) === undefined ? input : normalise(role, input);
+    const rotated = (role: string, input: Float64Array, position: number) => {
+      const vector = project(role, input);
+      for (let at = 0; at < vector.length; at += h.kDim) {
+        const head = vector.subarray(at, at + h.kDim);
+        head.set(maybeNormalise(`${role}_norm`, head.slice()));
+        rotate(head, position, ropeLocal);
+      }
+      return vector;
+    };
+    const inputs = x.map((vector) => normalise("attn_norm", vector));
+    const queries = inputs.map((vector, position) => rotated("attn_q", vector, position));
+    const keys = inputs.map((vector, position) => rotated("attn_k", vector, position));
+    const values = inputs.map((vector) => project("attn_v", vector));
+    for (const [position, query] of queries.entries()) {
+      const out = new Float64Array(heads * h.vDim);
+      const first = window === 0 ? 0 : Math.max(0, position - window + 1);
+      for (let head = 0; head < heads; head++) {
+        const group = Math.floor(head * kvHeads / heads);
+        const scores: number[] = [];
+        for (let past = first; past <= position; past++) {
+          let score = 0;
+          for (let i = 0; i < h.kDim; i++) score += query[head * h.kDim + i] * keys[past][group * h.kDim + i];
+          scores.push(softcap(score * h.attentionScale, h.attentionSoftcap));
+        }
+        const most = Math.max(...scores);
+        const shares = scores.map((score) => Math.exp(score - most));
+        const sum = shares.reduce((total, share) => total + share, 0);
+        shares.forEach((share, index) => {
+          const value = values[first + index];
+          for (let i = 0; i < h.vDim; i++) out[head * h.vDim + i] += share / sum * value[group * h.vDim + i];
+        });
+      }
+      x[position] = add(x[position], maybeNormalise("post_attention_norm", project("attn_output", out)));
+    }
+    x.forEach((vector, position) => {
+      const input = normalise("ffn_norm", vector);
+      const up = project("ffn_up", input);
+      const inner = project("ffn_gate", input).map((gate, i) => activate(gate) * up[i]);
+      x[position] = add(vector, maybeNormalise("post_ffw_norm", project("ffn_down", inner)));
+    });
+  }
+  const output = find("output") ?? embedding;
+  return x.map((vector) =>
+    multiply(output, norm(vector, need("output_norm"), h.epsilon)).map((logit) => softcap(logit, h.logitSoftcap))
+  );
+
+  function rotate(head: Float64Array, position: number, local: boolean): void {
+    const factors = local ? undefined : find("rope_freqs");
+    const half = h.ropeDim / 2;
+    for (let k = 0; k < half; k++) {
+      const frequency = (local ? h.ropeLocalBase : h.ropeBase) ** (-2 * k / h.ropeDim) / (factors?.[k] ?? 1);
+      const angle = position * (local ? 1 : h.ropeScale) * frequency;
+      const [i, j] = h.ropeStyle === 1 ? [2 * k, 2 * k + 1] : [k, k + half];
+      const [a, b] = [head[i], head[j]];
+      head[i] = (a * Math.cos(angle) - b * Math.sin(angle)) * h.ropeMagnitude;
+      head[j] = (a * Math.sin(angle) + b * Math.cos(angle)) * h.ropeMagnitude;
+    }
+  }
+
+  function activate(value: number): number {
+    if (h.activation === 0) return value / (1 + Math.exp(-value));
+    return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+  }
+}
+
+function widen(data: Uint8Array, { tensor, offset, columns, rows }: PlannedTensor): Float64Array {
+  const view = new DataView(data.buffer, data.byteOffset + offset);
+  const read = tensor.typeName === "F32"
+    ? (index: number) => view.getFloat32(4 * index, true)
+    : (index: number) => half(view.getUint16(2 * index, true));
+  return Float64Array.from({ length: columns * rows }, (_, index) => read(index));
+}
+
+function half(bits: number): number {
+  const [exponent, fraction] = [bits >> 10 & 31, bits & 1023];
+  const size = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
+  return bits & 0x8000 ? -size : size;
+}
+
+function multiply(matrix: Float64Array, input: Float64Array): Float64Array {
+  const out = new Float64Array(matrix.length / input.length);
+  for (let row = 0, at = 0; row < out.length; row++) {
+    let sum = 0;
+    for (let column = 0; column < input.length; column++) sum += matrix[at++] * input[column];
+    out[row] = sum;
+  }
+  return out;
+}
+
+function add(left: Float64Array, right: Float64Array | undefined): Float64Array {
+  return right === undefined ? left : left.map((value, index) => value + right[index]);
+}
+
+function norm(input: Float64Array, weight: Float64Array, epsilon: number): Float64Array {
+  const mean = input.reduce((sum, value) => sum + value * value, 0) / input.length;
+  const scale = 1 / Math.sqrt(mean + epsilon);
+  return input.map((value, index) => value * scale * weight[index]);
+}
+
+function softcap(value: number, cap: number): number {
+  return cap === 0 ? value : cap * Math.tanh(value / cap);
+}
