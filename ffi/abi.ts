@@ -84,6 +84,10 @@ export const ABI = {
     parameters: ["buffer", "u32"],
     about: "f64 words: [bytes of weights, of KV, of scratch, live handles, pool threads].",
   },
+  lg_bandwidth: {
+    parameters: ["u32", "u32"],
+    about: "(threads, MiB): reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.",
+  },
 } as const satisfies Record<string, AbiFunction>;
 
 /** The name of a native function. */

@@ -11,6 +11,7 @@ const handle = @import("handle.zig");
 const os = @import("os.zig");
 const Report = @import("report.zig").Report;
 const Status = @import("status.zig").Status;
+const bandwidth = @import("model/bandwidth.zig");
 const Engine = @import("model/engine.zig").Engine;
 const memory = @import("model/memory.zig");
 const Model = @import("model/model.zig").Model;
@@ -195,6 +196,11 @@ pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {
         @floatFromInt(pool.threadCount()),
     };
     return if (giveDoubles(&figures, out, len)) figures.len else Status.invalid_argument.code();
+}
+
+pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {
+    const rate = bandwidth.measure(threads, mebibytes) catch return Status.out_of_memory.code();
+    return @intFromFloat(@min(rate / 1e6, std.math.maxInt(i32)));
 }
 
 fn engineOf(object: *handle.Object) *Engine {

@@ -8,6 +8,7 @@ test {
     _ = @import("formats/scalar.zig");
     _ = @import("fpu.zig");
     _ = @import("handle.zig");
+    _ = @import("model/bandwidth.zig");
     _ = @import("model/batch.zig");
     _ = @import("model/pool.zig");
     _ = @import("model/task.zig");
