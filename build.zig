@@ -50,8 +50,7 @@ pub fn build(b: *std.Build) void {
     addArmTest(b, test_step, filters);
 
     const order = b.step("order", "Measure the kernels against what the machine can do");
-    const bench = program(b, target, "bench/order/main.zig", "order");
-    const run = b.addRunArtifact(bench);
+    const run = b.addRunArtifact(orderProgram(b, target));
     if (b.args) |args| run.addArgs(args);
     order.dependOn(&run.step);
 }
@@ -88,10 +87,20 @@ fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builti
 }
 
 fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
-    for (levels(target.result.cpu.arch)) |level| root.addObject(levelObject(b, target, level, optimize));
+    for (levels(target.result.cpu.arch)) |level| {
+        root.addObject(levelObject(b, target, level, optimize, "kernels/level.zig", "level"));
+    }
 }
 
-fn levelObject(b: *std.Build, target: std.Build.ResolvedTarget, level: Level, optimize: std.builtin.OptimizeMode) *std.Build.Step.Compile {
+/// An object for the processors of one level; the source exports something under the level's name.
+fn levelObject(
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    level: Level,
+    optimize: std.builtin.OptimizeMode,
+    source: []const u8,
+    name: []const u8,
+) *std.Build.Step.Compile {
     var query = target.query;
     const parsed = std.Target.Query.parse(.{
         .arch_os_abi = b.fmt("{t}-{t}", .{ target.result.cpu.arch, target.result.os.tag }),
@@ -104,7 +113,7 @@ fn levelObject(b: *std.Build, target: std.Build.ResolvedTarget, level: Level, op
     const options = b.addOptions();
     options.addOption([:0]const u8, "name", level.name);
     const module = b.createModule(.{
-        .root_source_file = b.path("kernels/level.zig"),
+        .root_source_file = b.path(source),
         .target = b.resolveTargetQuery(query),
         .optimize = optimize,
         .strip = true,
@@ -117,7 +126,7 @@ fn levelObject(b: *std.Build, target: std.Build.ResolvedTarget, level: Level, op
         .omit_frame_pointer = true,
     });
     module.addOptions("level_options", options);
-    return b.addObject(.{ .name = b.fmt("level_{s}", .{level.name}), .root_module = module, .use_llvm = true });
+    return b.addObject(.{ .name = b.fmt("{s}_{s}", .{ name, level.name }), .root_module = module, .use_llvm = true });
 }
 
 fn libraryName(target: std.Target) []const u8 {
@@ -134,18 +143,23 @@ fn libraryPath(b: *std.Build, query: std.Target.Query, target: std.Target) []con
     return b.fmt("lib/{t}-{t}/{s}", .{ target.cpu.arch, target.os.tag, libraryName(target) });
 }
 
-/// A program of the baseline processor with every level linked in, as in the library.
-fn program(b: *std.Build, target: std.Build.ResolvedTarget, source: []const u8, name: []const u8) *std.Build.Step.Compile {
-    const kernels = b.createModule(.{ .root_source_file = b.path("kernels/bench.zig"), .target = target, .optimize = .ReleaseFast, .link_libc = true });
+/// The bench of the kernels, with the machine's limits measured by an object of each level too.
+fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+    const kernels = b.createModule(.{ .root_source_file = b.path("kernels/bench.zig"), .link_libc = true });
     const module = b.createModule(.{
-        .root_source_file = b.path(source),
+        .root_source_file = b.path("bench/order/main.zig"),
         .target = target,
         .optimize = .ReleaseFast,
         .link_libc = true,
         .imports = &.{.{ .name = "kernels", .module = kernels }},
     });
     addLevels(b, module, target, .ReleaseFast);
-    return b.addExecutable(.{ .name = name, .root_module = module, .use_llvm = true });
+    for (levels(target.result.cpu.arch)) |level| {
+        const limits = levelObject(b, target, level, .ReleaseFast, "bench/order/limits.zig", "limits");
+        limits.root_module.addAnonymousImport("simd", .{ .root_source_file = b.path("kernels/simd.zig") });
+        module.addObject(limits);
+    }
+    return b.addExecutable(.{ .name = "order", .root_module = module, .use_llvm = true });
 }
 
 /// The Zig tests: every file's own, and each level's kernels through their tables.

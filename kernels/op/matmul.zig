@@ -156,6 +156,8 @@ fn Blocks(comptime F: type) type {
                 const lanes = if (width <= 2) 16 else simd.register_lanes;
                 const V = @Vector(lanes, f32);
                 const Sums = [width]V;
+                /// A pair of spans at once, where the registers hold what both need.
+                const unrolled = F.chunk_spans <= 2 and width <= 2;
 
                 noinline fn run(context: Context, tile: Tile) void {
                     @setEvalBranchQuota(100_000);
@@ -182,25 +184,21 @@ fn Blocks(comptime F: type) type {
                     var low: Operand = undefined;
                     if (bits == .int16) low = .{ .q = @ptrCast(x.q_low + begin), .scales = high.scales, .sums = x.sums_low + 2 * begin_span, .factor = 1 };
 
+                    // Where every tile fits the registers, its stride is its width.
+                    const stride = if (widest == abi.tile_max) width else tile.stride;
                     var acc: Sums = @splat(@splat(0));
                     var chunk = group;
                     for (0..spans / F.chunk_spans) |_| {
                         if (width == 1) inline for (0..(chunk_bytes + 63) / 64) |line| simd.prefetch(chunk + prefetch_bytes + line * 64);
-                        if (F.chunk_spans <= 2) {
-                            inline for (0..F.chunk_spans) |s| {
-                                const at: At = .{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane };
-                                span(at, &high, &low, tile.stride, &acc);
-                            }
+                        if (unrolled) {
+                            inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, &high, &low, stride, &acc);
                         } else {
-                            for (0..F.chunk_spans) |s| {
-                                const at: At = .{ .chunk = chunk, .spans = F.chunk_spans, .span = @intCast(s), .lane = lane };
-                                span(at, &high, &low, tile.stride, &acc);
-                            }
+                            for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = @intCast(s), .lane = lane }, &high, &low, stride, &acc);
                         }
                         chunk += chunk_bytes;
                     }
                     if (block_spans < F.chunk_spans) for (0..spans % F.chunk_spans) |_| {
-                        span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, &high, &low, tile.stride, &acc);
+                        span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, &high, &low, stride, &acc);
                         chunk += F.chunkBytes(1);
                     };
                     return acc;

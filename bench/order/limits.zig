@@ -1,0 +1,50 @@
+//! What the machine can do at most, per CPU level: reading memory, and the bare product instruction on registers.
+//! Compiled once for each level, like the kernels, and linked into `main.zig`.
+
+const options = @import("level_options");
+const simd = @import("simd");
+const Limits = @import("table.zig").Limits;
+
+const Line = @Vector(8, u64);
+const lanes = simd.register_lanes;
+/// Independent sums, enough to hide the instruction's latency.
+const chains = 12;
+
+fn read(memory: [*]const u8, len: usize, ahead: usize) callconv(.c) u64 {
+    var sums: [4]Line = @splat(@splat(0));
+    var at: usize = 0;
+    while (at + 256 <= len) : (at += 256) {
+        inline for (0..4) |i| {
+            simd.prefetch(memory + at + ahead + 64 * i);
+            sums[i] +%= @as(*align(64) const Line, @ptrCast(@alignCast(memory + at + 64 * i))).*;
+        }
+    }
+    return @reduce(.Add, (sums[0] +% sums[1]) +% (sums[2] +% sums[3]));
+}
+
+fn dot(rounds: usize) callconv(.c) i32 {
+    @setEvalBranchQuota(10_000);
+    const Dot = simd.Dot(lanes, .{ .unsigned = 15 }, false);
+    var sums: [chains]Dot = @splat(.init(@splat(0)));
+    var x: [4]i8 = .{ 1, -2, 3, -4 };
+    var w: simd.Bytes(lanes) = @splat(7);
+    for (0..rounds) |_| {
+        // Opaque, so that the compiler can neither fold nor hoist the products.
+        asm volatile (""
+            :
+            : [x] "r" (&x),
+              [w] "r" (&w),
+            : .{ .memory = true });
+        const columns = w;
+        inline for (0..8) |step| inline for (&sums) |*sum| sum.add(step, columns, x);
+    }
+    var total: i32 = 0;
+    for (sums) |sum| total +%= @reduce(.Add, sum.sum);
+    return total;
+}
+
+const limits: Limits = .{ .read = read, .dot = dot, .dot_macs = 8 * chains * lanes * 4 };
+
+comptime {
+    @export(&limits, .{ .name = "order_limits_" ++ options.name, .visibility = .hidden });
+}

@@ -1,0 +1,195 @@
+//! `zig build order`: the order of additions against what the machine can do, on one core. Does DESIGN 4 cost anything?
+//!
+//! - one token times Q4_0 weights far larger than any cache, as a share of the rate at which memory can be read;
+//! - a tile of 8 tokens times weights that lie in the cache, against the bare product instruction;
+//! - attention of one token over a long context.
+//!
+//! The machine is seldom quiet: everything is measured in turns, several rounds, and the best pass counts, because
+//! noise only ever slows. A table goes to the terminal, one JSON object to standard output.
+
+const std = @import("std");
+const kernels = @import("kernels");
+const Limits = @import("table.zig").Limits;
+const abi = kernels.abi;
+const dispatch = kernels.dispatch;
+
+const memory_bytes = 1 << 30;
+const huge_page = 2 << 20;
+const cols = 4096;
+const rounds = 9;
+
+const Result = struct {
+    level: []const u8,
+    /// Bytes a second, in units of 10^9.
+    read: f64 = 0,
+    token: f64 = 0,
+    /// Multiply-adds a second, in units of 10^9.
+    bare: f64 = 0,
+    tile: f64 = 0,
+    attention: f64 = 0,
+};
+
+pub fn main() !void {
+    const mapped = std.c.mmap(null, memory_bytes + huge_page, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0);
+    if (mapped == std.c.MAP_FAILED) return error.OutOfMemory;
+    const begin = std.mem.alignForward(usize, @intFromPtr(mapped), huge_page);
+    const memory: []align(64) u8 = @alignCast(@as([*]u8, @ptrFromInt(begin))[0..memory_bytes]);
+    const madv_hugepage = 14;
+    _ = std.c.madvise(@ptrCast(@alignCast(memory.ptr)), memory.len, madv_hugepage);
+
+    var results: [dispatch.names.len]Result = undefined;
+    var count: usize = 0;
+    inline for (dispatch.names, 0..) |name, index| if (index > 0 and index < dispatch.levels().len) {
+        const limits = @extern(*const Limits, .{ .name = "order_limits_" ++ name, .visibility = .hidden });
+        results[count] = try measure(name, dispatch.levels()[index], limits, memory);
+        count += 1;
+    };
+    print(results[0..count]);
+}
+
+fn measure(name: []const u8, level: *const abi.Level, limits: *const Limits, memory: []align(64) u8) !Result {
+    var result: Result = .{ .level = name };
+    const format = for (level.formats[0..level.formats_len]) |*f| {
+        if (std.mem.eql(u8, std.mem.span(f.name), "Q4_0")) break f;
+    } else unreachable;
+    const group_bytes = format.groupBytes(cols);
+    const groups: u32 = @intCast(memory.len / group_bytes);
+    fill(format, memory, groups);
+
+    var one: Activations = try .init(level, 1);
+    var eight: Activations = try .init(level, 8);
+    const out = try std.heap.c_allocator.alloc(f32, 8 * 16 * @as(usize, groups));
+    const token: abi.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &one.x, .out = out.ptr, .out_stride = 16 * groups };
+    const tile: abi.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &eight.x, .out = out.ptr, .out_stride = 16 * groups };
+    const tile_groups = 8; // 300 KB: in the second-level cache
+    const repeats = 40;
+    const dot_rounds = 200_000;
+    for (0..rounds) |_| {
+        for ([_]usize{ 512, 1024, 2048, 4096 }) |ahead| {
+            const start = now();
+            std.mem.doNotOptimizeAway(limits.read(memory.ptr, groups * group_bytes, ahead));
+            result.read = @max(result.read, rate(groups * group_bytes, start));
+        }
+        var start = now();
+        format.matmul(&token, 0, groups);
+        result.token = @max(result.token, rate(groups * group_bytes, start));
+
+        start = now();
+        std.mem.doNotOptimizeAway(limits.dot(dot_rounds));
+        result.bare = @max(result.bare, rate(@as(usize, dot_rounds) * limits.dot_macs, start));
+        start = now();
+        for (0..repeats) |_| format.matmul(&tile, 0, tile_groups);
+        result.tile = @max(result.tile, rate(repeats * tile_groups * 16 * 8 * cols, start));
+        result.attention = @max(result.attention, attend(level, memory, out));
+    }
+    fillAgain(memory);
+    return result;
+}
+
+/// Four query heads on one key head of 128, f16, 2048 positions, one token: multiply-adds a second.
+fn attend(level: *const abi.Level, memory: []align(64) u8, out: []f32) f64 {
+    const dim = 128;
+    const heads = 4;
+    const positions = 2048;
+    const page_size = 64;
+    var pages: [positions / page_size]u32 = undefined;
+    for (&pages, 0..) |*page, i| page.* = @intCast(i);
+    const page_bytes = abi.KvLayer.layerBytes(.f16, page_size, 1, dim, dim);
+    // Weights lie there, whose halves are no sensible keys: a far corner of the memory serves as pages.
+    const base = memory[memory.len - pages.len * page_bytes ..];
+    @memset(base, 0x2c);
+    const q: [heads * dim]f32 = @splat(0.01);
+    const args: abi.Attention = .{
+        .kv = .{ .base = base.ptr, .page_bytes = page_bytes, .layer_offset = 0, .pages = &pages, .page_size = page_size, .type = .f16, .heads = 1, .k_dim = dim, .v_dim = dim },
+        .q = &q,
+        .q_stride = q.len,
+        .out = out.ptr,
+        .out_stride = q.len,
+        .heads = heads,
+        .position = positions - 1,
+        .tokens = 1,
+        .window = 0,
+        .scale = 0.088,
+        .softcap = 0,
+    };
+    const repeats = 40;
+    const start = now();
+    for (0..repeats) |_| level.attention(&args, 0, 0, 1);
+    return rate(repeats * heads * positions * 2 * dim, start);
+}
+
+const Activations = struct {
+    x: abi.Activations,
+
+    fn init(level: *const abi.Level, tokens: u32) !Activations {
+        const a = std.heap.c_allocator;
+        const spans = tokens * cols / abi.span;
+        const rows = try a.alloc(f32, tokens * cols);
+        for (rows, 0..) |*value, i| value.* = @floatFromInt(@as(i32, @intCast(i * 7919 % 255)) - 127);
+        const result: Activations = .{
+            .x = .{
+                .tokens = tokens,
+                .cols = cols,
+                .bits = .int8,
+                .row_stride = cols,
+                .rows = rows.ptr,
+                .q = (try a.alignedAlloc(i8, .@"64", tokens * cols)).ptr,
+                .q_low = undefined, // 8 bits only
+                .scales = (try a.alloc(f32, spans)).ptr,
+                .sums = (try a.alloc(i32, 2 * spans)).ptr,
+                .sums_low = undefined,
+            },
+        };
+        for (0..tokens) |t| if (level.quantizeRow(&result.x, @intCast(t)) != 0) unreachable;
+        return result;
+    }
+};
+
+/// One random group, copied all over the memory.
+fn fill(format: *const abi.Format, memory: []align(64) u8, groups: u32) void {
+    const row_bytes = cols / 32 * 18;
+    var random = std.Random.DefaultPrng.init(1);
+    var file: [16 * row_bytes]u8 = undefined;
+    random.random().bytes(&file);
+    var block: usize = 0;
+    while (block < file.len) : (block += 18) file[block + 1] = 0x1c; // scales near 0.004
+    const group_bytes = format.groupBytes(cols);
+    if (format.pack(&file, 16, cols, memory.ptr) != 0) unreachable;
+    for (1..groups) |g| @memcpy(memory[g * group_bytes ..][0..group_bytes], memory[0..group_bytes]);
+}
+
+/// Leaves nothing of one level's layout to the next.
+fn fillAgain(memory: []u8) void {
+    @memset(memory, 0);
+}
+
+fn now() u64 {
+    var time: std.c.timespec = undefined;
+    _ = std.c.clock_gettime(.MONOTONIC, &time);
+    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+/// So many things since `start`, in 10^9 a second.
+fn rate(things: usize, start: u64) f64 {
+    return @as(f64, @floatFromInt(things)) / @as(f64, @floatFromInt(now() - start));
+}
+
+fn print(results: []const Result) void {
+    std.debug.print("one core       read     1 token   share     bare dot    8 tokens   share   attention\n", .{});
+    for (results) |r| std.debug.print("{s: <10} {d: >6.1} GB/s {d: >6.1} GB/s {d: >4.0} %  {d: >6.1} GMAC/s {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s\n", .{
+        r.level, r.read, r.token, 100 * r.token / r.read, r.bare, r.tile, 100 * r.tile / r.bare, r.attention,
+    });
+    var buffer: [4096]u8 = undefined;
+    var writer: std.Io.Writer = .fixed(&buffer);
+    json(&writer, results) catch unreachable; // a few hundred bytes
+    _ = std.c.write(1, writer.buffered().ptr, writer.buffered().len);
+}
+
+fn json(writer: *std.Io.Writer, results: []const Result) !void {
+    try writer.writeByte('{');
+    for (results, 0..) |r, index| {
+        if (index > 0) try writer.writeByte(',');
+        try writer.print("\"{s}\":{{\"readGBs\":{d:.2},\"tokenGBs\":{d:.2},\"bareGMACs\":{d:.1},\"tileGMACs\":{d:.1},\"attentionGMACs\":{d:.1}}}", .{ r.level, r.read, r.token, r.bare, r.tile, r.attention });
+    }
+    try writer.writeAll("}\n");
+}
