@@ -1,0 +1,32 @@
+/**
+ * LightGPT runs GGUF language models on the CPU inside a Deno or Bun program.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load(); // the small model that comes with it, or a path: "model.gguf"
+ * for await (const piece of lm.generate("Once upon a time", { maxTokens: 100 })) {
+ *   console.log(piece.text);
+ * }
+ * ```
+ *
+ * @module
+ */
+export {
+  CancelledError,
+  ClosedError,
+  type ErrorCode,
+  type ErrorDetail,
+  InvalidArgumentError,
+  LightGPTError,
+  type ModelFormatDetail,
+  ModelFormatError,
+  OutOfMemoryError,
+  UnsupportedError,
+} from "./ffi/errors.ts";
+export { type Completion, type GenerateOptions, Piece } from "./src/generation.ts";
+export { LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
+export { type LoadOptions, type LoadProgress, Model } from "./src/model.ts";
+export type { Perplexity, PerplexityOptions } from "./src/perplexity.ts";
+export type { SamplingOptions } from "./src/sampler.ts";
