@@ -126,6 +126,8 @@ const Tile = struct {
     // The current block: its pages, scores (then p), and what comes of it; query i's vector is at vectors[i * stride].
     keys: [groups_max]kv.Part,
     rows: [groups_max]kv.Part,
+    /// What comes after the rows: the next block's keys.
+    ahead: [groups_max][*]const u8,
     from: [width_max]usize,
     to: [width_max]usize,
     scores: [width_max]Scores align(64),
@@ -212,6 +214,8 @@ const Tile = struct {
         for (groups[0]..groups[1]) |g| {
             tile.keys[g] = kv.keys(&tile.args.kv, tile.kv_head, start + g * 16);
             tile.rows[g] = kv.rows(&tile.args.kv, tile.kv_head, start + g * 16);
+            const next = start + block_positions + g * 16;
+            tile.ahead[g] = if (next < tile.seen_end[0]) kv.keys(&tile.args.kv, tile.kv_head, next).bytes else tile.rows[g].bytes;
             tile.multiply(g);
         }
         for (0..tile.width) |i| if (tile.from[i] < tile.to[i]) tile.weigh(i, groups[0], groups[1]);
@@ -222,7 +226,7 @@ const Tile = struct {
     fn multiply(tile: *Tile, g: usize) void {
         switch (tile.args.kv.type) {
             inline else => |kind| inline for (widths) |width| {
-                if (width == tile.width) return products(kind, width, tile.keys[g], &tile.queries, tile.args.kv.k_dim, &tile.scores, g);
+                if (width == tile.width) return products(kind, width, tile.keys[g], tile.rows[g].bytes, &tile.queries, tile.args.kv.k_dim, &tile.scores, g);
             },
         }
         unreachable;
@@ -277,10 +281,10 @@ const Tile = struct {
                 var d: usize = 0;
                 inline for (.{ 8, 4, 2, 1 }) |share| if (share <= @max(1, accumulators / count)) {
                     while (d + 16 * share <= n) : (d += 16 * share) {
-                        columns(kind, count, share, &tile.rows, p, out, tile.stride, n, from, to, d);
+                        columns(kind, count, share, &tile.rows, &tile.ahead, p, out, tile.stride, n, from, to, d);
                     }
                 };
-                if (d < n) columns(kind, count, 0, &tile.rows, p, out, tile.stride, n, from, to, d);
+                if (d < n) columns(kind, count, 0, &tile.rows, &tile.ahead, p, out, tile.stride, n, from, to, d);
             },
         }
     }
@@ -291,33 +295,44 @@ fn products(
     comptime kind: abi.KvType,
     comptime width: usize,
     key: kv.Part,
+    ahead: [*]const u8,
     queries: [*]const f32,
     k_dim: usize,
     scores: [*]Scores,
     group: usize,
 ) void {
     const share: usize = @max(1, @min(4, accumulators / width));
-    const lines = key.values(kind);
     var sums: [4][width]F = undefined;
     var first: usize = 0;
     while (first < 4) : (first += share) {
         var acc: [share][width]F = @splat(@splat(simd.splat(0)));
         var d = first;
-        while (d < k_dim) : (d += 4) {
-            inline for (0..share) |r| {
-                // The last step may be cut short.
-                if (share == 1 or d + r < k_dim) {
-                    var line = kv.load(kind, lines + (d + r) * 16);
-                    if (kind == .q8_0) line *= simd.loadF16(key.scales + (d + r) / kv.block * 16);
-                    const q = queries + (d + r) * width;
-                    inline for (0..width) |i| acc[r][i] = simd.fma(line, simd.splat(q[i]), acc[r][i]);
-                }
-            }
+        while (d + share <= k_dim) : (d += 4) {
+            fetch(kind, share, ahead, d * 16);
+            inline for (0..share) |r| multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+        }
+        inline for (0..share) |r| {
+            if (d + r < k_dim) multiplyLine(kind, width, key, queries, d + r, &acc[r]);
         }
         for (0..share) |r| sums[first + r] = acc[r];
     }
     inline for (0..width) |i| {
         simd.store(scores[i][group * 16 ..].ptr, (sums[0][i] + sums[1][i]) + (sums[2][i] + sums[3][i]));
+    }
+}
+
+inline fn multiplyLine(comptime kind: abi.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
+    var line = kv.load(kind, key.values(kind) + d * 16);
+    if (kind == .q8_0) line *= simd.loadF16(key.scales + d / kv.block * 16);
+    inline for (0..width) |i| acc[i] = simd.fma(line, simd.splat(queries[d * width + i]), acc[i]);
+}
+
+/// Asks for the cache lines of `vectors` stored vectors from `element` on. Memory is read in short runs, a page of one
+/// head at a time, which the processor foresees too late. Into the second cache: there more can be under way at once.
+inline fn fetch(comptime kind: abi.KvType, comptime vectors: usize, ahead: [*]const u8, element: usize) void {
+    const size = @sizeOf(kv.Element(kind));
+    inline for (0..vectors) |i| {
+        if (i * 16 * size % 64 == 0) @prefetch(ahead + (element + i * 16) * size, .{ .locality = 2 });
     }
 }
 
@@ -328,6 +343,7 @@ fn columns(
     comptime count: usize,
     comptime share: usize,
     parts: *const [groups_max]kv.Part,
+    ahead: *const [groups_max][*]const u8,
     p: [*]const Scores,
     out: [*]f32,
     stride: usize,
@@ -346,6 +362,7 @@ fn columns(
         const part = parts[g];
         for (@max(from, g * 16)..@min(to, g * 16 + 16)) |position| {
             const element = position % 16 * v_dim + d;
+            fetch(kind, share, ahead[g], element);
             var values: [vectors]F = undefined;
             inline for (0..vectors) |c| {
                 const row = part.values(kind) + element + c * 16;
