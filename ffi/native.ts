@@ -117,6 +117,13 @@ export class Native {
     return { weights, kv, scratch, handles, threads };
   }
 
+  /** Bytes a second that `threads` threads read together from `mebibytes` of memory. Blocks for about a second. */
+  bandwidth(threads: number, mebibytes: number): number {
+    checkU32(threads, "threads");
+    checkU32(mebibytes, "mebibytes");
+    return this.#checked("lg_bandwidth", "library", threads, mebibytes) * 1e6;
+  }
+
   /** Begins to load the model that `description` (`MODEL` in `abi.ts`) describes; returns its handle. */
   modelLoad(description: Uint8Array): number {
     checkBuffer("Uint8Array", description, "model description");
