@@ -14,15 +14,15 @@ test {
     _ = @import("model/task.zig");
     _ = @import("model/test_model.zig");
     _ = @import("op/activations_test.zig");
+    _ = @import("op/attention_test.zig");
     _ = @import("op/math.zig");
     _ = @import("op/matmul_test.zig");
     _ = @import("op/sample.zig");
+    _ = @import("op/sample_test.zig");
+    _ = @import("op/vector_test.zig");
     _ = @import("os.zig");
     _ = @import("report.zig");
     _ = @import("root.zig");
     _ = @import("simd.zig");
-    _ = @import("test_attention.zig");
-    _ = @import("test_ops.zig");
-    _ = @import("test_sample.zig");
     _ = @import("words.zig");
 }

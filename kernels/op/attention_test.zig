@@ -2,9 +2,9 @@
 //! numbers of tokens, windows and soft caps; and the same attention split into blocks and merged.
 
 const std = @import("std");
-const abi = @import("abi.zig");
-const dispatch = @import("dispatch.zig");
-const reference = @import("op/reference_attention.zig");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const reference = @import("reference_attention.zig");
 
 const testing = std.testing;
 

@@ -1,9 +1,9 @@
 //! Every level's sampling against a plain reference that sorts the whole vocabulary and walks it.
 
 const std = @import("std");
-const abi = @import("abi.zig");
-const dispatch = @import("dispatch.zig");
-const math = @import("op/math.zig");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const math = @import("math.zig");
 
 const testing = std.testing;
 const inf = std.math.inf(f32);

@@ -1,10 +1,10 @@
 //! Every level's norm, activation and rope kernels against plain loops, bit for bit, at every length around the vectors'.
 
 const std = @import("std");
-const abi = @import("abi.zig");
-const dispatch = @import("dispatch.zig");
-const math = @import("op/math.zig");
-const reference = @import("op/reference_attention.zig");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const math = @import("math.zig");
+const reference = @import("reference_attention.zig");
 
 const testing = std.testing;
 const n_max = 300;
