@@ -1,0 +1,167 @@
+/**
+ * The one table of native functions against the library's own, and what loading says about a library that does not fit.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, describe, it } from "node:test";
+import { ABI, TOPIC } from "../ffi/abi.ts";
+import { LightGPTError } from "../ffi/errors.ts";
+import { abiText, library, libraryPath, openLibrary, VERSION } from "../ffi/library.ts";
+import { native } from "../ffi/native.ts";
+import { currentRuntime, type NativeFunction, type OpenLibrary, type Runtime } from "../ffi/runtime.ts";
+import { FORMATS } from "../src/formats.ts";
+import { repositoryUrl, runChild } from "./child.ts";
+import { repository } from "./kit.ts";
+
+/** A runtime whose library is made of JavaScript functions, some of them replaced. */
+function pretend(replaced: Record<string, NativeFunction>, variables: Record<string, string> = {}): Runtime {
+  const real = library();
+  return {
+    name: "Deno",
+    open: <Name extends string>() => ({ call: { ...real.call, ...replaced } }) as unknown as OpenLibrary<Name>,
+    doorbell: () => real.doorbell,
+    variable: (name) => variables[name],
+    memory: () => undefined,
+  };
+}
+
+function writes(text: string): NativeFunction {
+  return (...parameters) => {
+    const buffer = parameters.find((parameter) => parameter instanceof Uint8Array) as Uint8Array;
+    const bytes = new TextEncoder().encode(text);
+    buffer.set(bytes.subarray(0, buffer.length));
+    return bytes.length;
+  };
+}
+
+function failure(runtime: Runtime, path = "lib.so"): LightGPTError {
+  return assertThrows(() => openLibrary(runtime, path), LightGPTError);
+}
+
+describe("the library", () => {
+  it("reports the table of ffi/abi.ts", () => {
+    const buffer = new Uint8Array(4096);
+    const length = library().call.lg_abi(buffer, buffer.length);
+    const lines = new TextDecoder().decode(buffer.subarray(0, length)).trim().split("\n").sort();
+    assertEquals(lines.join("\n"), abiText());
+    assertEquals(lines.length, Object.keys(ABI).length);
+  });
+
+  it("has the version of the package", () => {
+    const versions = ["deno.json", "package.json"].map((name) =>
+      (JSON.parse(readFileSync(join(repository, name), "utf8")) as { version: string }).version
+    );
+    assertEquals([native().version, ...versions], [VERSION, VERSION, VERSION]);
+  });
+
+  it("computes with the tensor types that src/formats.ts marks", () => {
+    const marked = [...FORMATS.values()].filter(({ supported }) => supported);
+    const theirs = native().formats;
+    assertEquals(
+      theirs.map(({ id, name, blockElements, blockBytes }) => ({ id, name, blockElements, blockBytes }))
+        .sort((a, b) => a.id - b.id),
+      marked.map(({ id, name, blockElements, blockBytes }) => ({ id, name, blockElements, blockBytes })),
+    );
+  });
+
+  it("is asked again with room when a text is long", () => {
+    const long = new Uint8Array(3);
+    const whole = library().call.lg_describe(TOPIC.processor, long, long.length);
+    assert(whole > 3, "the length of the whole text comes back");
+    assertEquals(new TextDecoder().decode(long), '{"a');
+    assert(native().processor.levels.includes(native().processor.level));
+  });
+});
+
+describe("a library that does not fit", () => {
+  const directory = mkdtempSync(join(tmpdir(), "lightgpt-abi-"));
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  it("is refused when a function differs, before any other is called", () => {
+    const other = abiText().replace("lg_wait(u32,u32)", "lg_wait(u32,f64)");
+    const never = () => {
+      throw new Error("called");
+    };
+    const error = failure(pretend({ lg_abi: writes(other), lg_describe: never, lg_init: never }));
+    assertEquals(error.code, "library");
+    assertStringIncludes(
+      error.message,
+      "lib.so is of another version of LightGPT: its functions differ (lg_wait(u32,f64)).",
+    );
+  });
+
+  it("is refused when it lacks a function", () => {
+    const fewer = abiText().split("\n").slice(1).join("\n");
+    assertStringIncludes(failure(pretend({ lg_abi: writes(fewer) })).message, "fewer functions");
+  });
+
+  it("is refused when its version or its statuses are others", () => {
+    const describes = (version: string, statuses: string): Record<string, NativeFunction> => ({
+      lg_describe: (topic, ...rest) => writes(topic === TOPIC.version ? version : statuses)(...rest),
+    });
+    const good = `{"version":"${VERSION}"}`;
+    assertStringIncludes(
+      failure(pretend(describes('{"version":"9.9"}', "{}"))).message,
+      `version 9.9, and this is LightGPT`,
+    );
+    assertStringIncludes(failure(pretend(describes(good, '{"ok":0,"on_fire":-99}'))).message, "(on_fire)");
+    assertStringIncludes(failure(pretend(describes(good, '{"ok":0}'))).message, "lacks a status");
+  });
+
+  it("says what to do when the file is missing, no library, or another's", () => {
+    const runtime = currentRuntime();
+    const missing = join(directory, "none.so");
+    assertEquals(
+      failure(runtime, missing).message,
+      `The native library ${missing} is missing: build it with \`npm run build\`.`,
+    );
+    const text = join(directory, "text.so");
+    writeFileSync(text, "not a library");
+    assertMatch(failure(runtime, text).message, /^The native library .*text\.so cannot be opened by (Deno|Bun) \(/);
+  });
+
+  it("says so when the file is for a 32-bit processor", { skip: process.platform !== "linux" }, () => {
+    const bytes = readFileSync(libraryPath(currentRuntime()));
+    bytes[4] = 1; // ELFCLASS32
+    const path = join(directory, "narrow.so");
+    writeFileSync(path, bytes);
+    assertStringIncludes(failure(currentRuntime(), path).message, `is for another processor than ${process.arch}`);
+  });
+
+  it("says so when the file is a library of something else", { skip: process.platform !== "linux" }, () => {
+    const error = failure(currentRuntime(), "libc.so.6");
+    assertEquals(error.message, "The native library libc.so.6 is not LightGPT's: it has no function lg_abi.");
+  });
+
+  it("is looked for where LIGHTGPT_LIBRARY says", () => {
+    assertEquals(libraryPath(pretend({}, { LIGHTGPT_LIBRARY: "/elsewhere/x.so" })), "/elsewhere/x.so");
+  });
+});
+
+describe("the CPU level", () => {
+  const report = `
+    import { native } from "${repositoryUrl}ffi/native.ts";
+    try {
+      console.log(native().processor.level);
+    } catch (error) {
+      console.log(error.code, error.message);
+    }`;
+
+  it("is the one that LIGHTGPT_CPU names", async () => {
+    for (const level of native().processor.levels) {
+      assertEquals((await runChild(report, { env: { LIGHTGPT_CPU: level } })).stdout.trim(), level);
+    }
+  });
+
+  it("cannot be one that the processor lacks; the error lists those it has", async () => {
+    const { stdout } = await runChild(report, { env: { LIGHTGPT_CPU: "v9" } });
+    assertMatch(stdout, /^unsupported .*v9/);
+    for (const level of native().processor.levels) assertStringIncludes(stdout, level);
+  });
+});
