@@ -82,11 +82,13 @@ export function run(program, args, { show = false, ...options } = {}) {
 export class Failure extends Error {}
 
 /** Runs a script's main function when the file is the one that was started. */
-export function main(url, action) {
+export async function main(url, action) {
   if (process.argv[1] === undefined || resolve(process.argv[1]) !== fileURLToPath(url)) return;
-  action().catch((error) => {
+  try {
+    await action();
+  } catch (error) {
     if (!(error instanceof Failure) || process.env.LIGHTGPT_DEBUG === "1") throw error;
     console.error(`lightgpt: ${error.message}`);
     process.exitCode = 1;
-  });
+  }
 }

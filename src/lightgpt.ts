@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
 import { ClosedError, LightGPTError, OutOfMemoryError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
 import { Batcher } from "./batcher.ts";
+import { embeddedModel } from "./embedded.ts";
 import { Engine, type EngineSettings, pageBytes } from "./engine.ts";
 import {
   checkIds,
@@ -100,7 +100,6 @@ const sequencesMost = 16;
 const pageBudget = 2 ** 30;
 /** Logits of a step get so much memory. */
 const logitBudget = 2 ** 24;
-const embeddedModel = new URL("../models/tinytales-q4_0.gguf", import.meta.url);
 
 /**
  * A language model, ready to run.
@@ -140,7 +139,7 @@ export class LightGPT {
       ? undefined
       : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
     const { context, signal, onProgress } = options;
-    const model = await Model.load(path ?? fileURLToPath(embeddedModel), {
+    const model = await Model.load(path ?? embeddedModel(), {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),

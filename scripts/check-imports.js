@@ -1,0 +1,118 @@
+/**
+ * Who may import whom (DESIGN 2). Every file belongs to a layer; a file may import its own layer and those below it.
+ * The layers are one list, lowest first, for TypeScript and one for Zig. A file that no layer claims is an error too, so
+ * that a new one is placed on purpose.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { main, root } from "./tools.js";
+
+/** Each layer's files; `*` at the end of a pattern reaches into folders. */
+export const typescript = [
+  { name: "errors", files: ["ffi/errors.ts"] },
+  { name: "runtime", files: ["ffi/abi.ts", "ffi/runtime.ts", "ffi/deno.ts", "ffi/bun.ts", "ffi/doorbell.ts"] },
+  { name: "library", files: ["ffi/library.ts"] },
+  { name: "native", files: ["ffi/native.ts"] },
+  { name: "data", files: ["src/formats.ts", "src/unicode*.ts", "src/embedded.ts", "src/options.ts"] },
+  { name: "gguf", files: ["src/gguf.ts", "src/gguf/*"] },
+  {
+    name: "tokenizer",
+    files: ["src/tokenizer/*", "src/architectures.ts", "src/architectures/*", "src/description.ts"],
+  },
+  { name: "parts", files: ["src/cache.ts", "src/sampler.ts", "src/model.ts", "src/quantizer.ts", "src/chat.ts"] },
+  { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
+  { name: "batcher", files: ["src/batcher.ts"] },
+  { name: "optimizer", files: ["src/optimizer.ts"] },
+  { name: "lightgpt", files: ["src/lightgpt.ts", "src/generation.ts", "src/perplexity.ts"] },
+  { name: "face", files: ["mod.ts"] },
+  { name: "command", files: ["cli/*", "cli.ts"] },
+];
+
+function testFiles(folder) {
+  return [`${folder}/test*.zig`, `${folder}/*_test.zig`];
+}
+
+/** Zig's `abi`, `status` and `limits` lie below both sides of the object border. */
+export const zig = [
+  { name: "shared", files: ["kernels/abi.zig", "kernels/status.zig", "kernels/limits.zig"] },
+  { name: "simd", files: ["kernels/simd.zig"], object: true },
+  { name: "formats", files: ["kernels/formats.zig", "kernels/formats/*"], object: true },
+  { name: "op", files: ["kernels/op/*"], object: true },
+  { name: "level", files: ["kernels/level.zig"], object: true },
+  { name: "dispatch", files: ["kernels/os.zig", "kernels/cpu.zig", "kernels/report.zig", "kernels/dispatch.zig"] },
+  { name: "model", files: ["kernels/model/*", "kernels/handle.zig", "kernels/fpu.zig", "kernels/words.zig"] },
+  { name: "root", files: ["kernels/root.zig", "kernels/describe.zig"] },
+  { name: "tests", files: ["kernels/bench.zig", ...testFiles("kernels"), ...testFiles("kernels/*")], object: "both" },
+];
+
+/** Everything wrong in a set of files, as one sentence each. */
+export function violations(files, layers) {
+  const found = [];
+  for (const [path, text] of files) {
+    const from = layerOf(path, layers);
+    if (from === undefined) {
+      found.push(`${path}: no layer of scripts/check-imports.js has this file`);
+      continue;
+    }
+    for (const target of imports(path, text)) {
+      const to = layerOf(target, layers);
+      if (to === undefined) {
+        found.push(`${path}: imports ${target}, which is in no layer`);
+      } else if (to > from) {
+        found.push(`${path} (${layers[from].name}) imports ${target} (${layers[to].name}), a layer above it`);
+      } else if (crossesBorder(layers[from], layers[to])) {
+        found.push(`${path} imports ${target} across the object border; only abi, status and limits are on both sides`);
+      }
+    }
+  }
+  return found;
+}
+
+/** Code of a level object and code of the root module meet through abi.zig alone. */
+function crossesBorder(from, to) {
+  if (from.object === "both" || to.name === "shared") return false;
+  return Boolean(from.object) !== Boolean(to.object);
+}
+
+function layerOf(path, layers) {
+  // From the top, so that a test is one whatever folder it lies in.
+  const index = layers.findLastIndex(({ files }) => files.some((pattern) => matches(path, pattern)));
+  return index < 0 ? undefined : index;
+}
+
+function matches(path, pattern) {
+  const source = pattern.replace(/[.\\/]/g, "\\$&").replace(/\*/g, pattern.endsWith("/*") ? ".*" : "[^/]*");
+  return new RegExp(`^${source}$`).test(path);
+}
+
+/** The files of ours that a file imports, as paths from the root; tests in a Zig file may import what they like. */
+function imports(path, text) {
+  const pattern = path.endsWith(".zig")
+    ? /@import\("([^"]+\.zig)"\)/g
+    : /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+\.ts)"/g;
+  const source = path.endsWith(".zig") ? text.replace(/^\s*\/\/.*$/gm, "").replace(/^test [\s\S]*?^}/gm, "") : text;
+  return [...source.matchAll(pattern)].map(([, target]) => posix.join(posix.dirname(path), target));
+}
+
+/** The sources of the product with their text: [path, text] pairs. */
+export function sources(extension, folders, singles) {
+  const nested = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((name) => posix.join(folder, name.replaceAll("\\", "/")))
+  );
+  return [...singles, ...nested].filter((path) => path.endsWith(extension)).sort()
+    .map((path) => [path, readFileSync(join(root, path), "utf8")]);
+}
+
+/** Both languages. */
+export function checkImports() {
+  return [
+    ...violations(sources(".ts", ["ffi", "src", "cli"], ["mod.ts", "cli.ts"]), typescript),
+    ...violations(sources(".zig", ["kernels"], []), zig),
+  ];
+}
+
+main(import.meta.url, () => {
+  const found = checkImports();
+  for (const line of found) console.error(line);
+  process.exitCode = found.length > 0 ? 1 : 0;
+});
