@@ -13,6 +13,7 @@
  *
  * @module
  */
+export { ROLES } from "./ffi/abi.ts";
 export {
   CancelledError,
   ClosedError,
@@ -25,8 +26,35 @@ export {
   OutOfMemoryError,
   UnsupportedError,
 } from "./ffi/errors.ts";
+export {
+  type Hyperparameters,
+  type LayerParameters,
+  type ModelPlan,
+  planModel,
+  type PlannedTensor,
+  type PlanOptions,
+} from "./src/architectures.ts";
+export type { Role } from "./src/architectures/tensors.ts";
 export { type Completion, type GenerateOptions, Piece } from "./src/generation.ts";
+export {
+  type Gguf,
+  Metadata,
+  MetadataArray,
+  type MetadataValue,
+  type NumberRules,
+  readGguf,
+  type StringTable,
+  type Tensor,
+} from "./src/gguf.ts";
 export { LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
 export { type LoadOptions, type LoadProgress, Model } from "./src/model.ts";
 export type { Perplexity, PerplexityOptions } from "./src/perplexity.ts";
 export type { SamplingOptions } from "./src/sampler.ts";
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  loadTokenizer,
+  type StreamDecoder,
+  type Tokenizer,
+  type TokenizerOptions,
+} from "./src/tokenizer/mod.ts";

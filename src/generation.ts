@@ -163,7 +163,9 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     const { maxTokens, sampling, stops, signal } = resolveOptions(options);
     const ids = resolvePrompt(host, prompt);
     const most = Math.min(maxTokens, context - ids.length);
-    const text = new TextStream(tokenizer.stream(), new StopFilter(stops));
+    // A space at the beginning belongs to the text, unless the text begins here.
+    const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
+    const text = new TextStream(tokenizer.stream({ continued }), new StopFilter(stops));
     const tokens: number[] = [];
     let stopReason: Completion["stopReason"] = most === maxTokens ? "maxTokens" : "context";
     let first = begin;
