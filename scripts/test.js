@@ -1,0 +1,122 @@
+/**
+ * `npm test`: sets up, builds, and runs everything: Zig tests, the TypeScript tests on Deno and the same on Bun, and
+ * the checks. Each part prints its counts; the last line is `N passed, M failed` over all of them, the line before it
+ * names what was skipped. A part that cannot start has failed. `npm test -- deno bun` runs only those parts.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build, environment } from "./build.js";
+import { checkImports } from "./check-imports.js";
+import { checkLibrary } from "./check-library.js";
+import { checkLock } from "./check-lock.js";
+import { checkStyle } from "./check-style.js";
+import { countBun, countDeno, countZig } from "./report.js";
+import { setup } from "./setup.js";
+import { Failure, main, root, run, toolPath } from "./tools.js";
+
+/** A test that takes longer has hung; the longest, seeded mutations of model files, take a minute. */
+const testMs = 300_000;
+const env = { ...environment(), NO_COLOR: "1" };
+const scratch = mkdtempSync(join(tmpdir(), "lightgpt-test-"));
+
+const suites = {
+  checks,
+  zig: async () => {
+    const { code, output } = await run(toolPath("zig"), ["build", "test", "--summary", "failures"], { env });
+    return { ...countZig(output, code), output };
+  },
+  deno: async () => {
+    const xml = join(scratch, "deno.xml");
+    const args = ["test", "--allow-all", "--quiet", "--no-check", `--junit-path=${xml}`, "test/"];
+    const { code, output } = await run(toolPath("deno"), args, { env });
+    return { ...countDeno(readIfThere(xml), code), output };
+  },
+  bun: async () => {
+    const xml = join(scratch, "bun.xml");
+    const args = ["test", `--timeout=${testMs}`, "--reporter=junit", `--reporter-outfile=${xml}`];
+    const { code, output } = await run(toolPath("bun"), args, { env });
+    return { ...countBun(readIfThere(xml), output, code), output };
+  },
+};
+
+/** Formatters, linters, types, documentation, and our own rules: each is one that passes or fails. */
+async function checks() {
+  const typescript = ["mod.ts", "cli.ts", ...filesOf("test"), ...filesOf("bench"), ...filesOf("scripts")];
+  const deno = (...args) => tool("deno", args);
+  const list = {
+    "deno fmt": () => deno("fmt", "--check"),
+    "deno lint": () => deno("lint"),
+    "deno check": () => deno("check", "--quiet", ...typescript),
+    "deno doc --lint": () => deno("doc", "--lint", "mod.ts", "cli.ts"),
+    "zig fmt": () => tool("zig", ["fmt", "--check", "build.zig", "build.zig.zon", "kernels", "bench"]),
+    "imports": checkImports,
+    "style": checkStyle,
+    "library": checkLibrary,
+    "lock file": checkLock,
+  };
+  const counts = { passed: 0, failed: 0, skipped: [], output: "" };
+  for (const [name, check] of Object.entries(list)) {
+    const problems = await attempt(check);
+    if (problems.length === 0) {
+      counts.passed++;
+    } else {
+      counts.failed++;
+      counts.output += `${name}:\n${problems.map((line) => `  ${line}\n`).join("")}`;
+    }
+  }
+  return counts;
+}
+
+async function tool(name, args) {
+  const { code, output } = await run(toolPath(name), args, { env });
+  return code === 0 ? [] : [output.trim().replaceAll("\n", "\n  ") || `exit code ${code}`];
+}
+
+/** A check that throws has found something, too. */
+async function attempt(check) {
+  try {
+    return await check();
+  } catch (error) {
+    return [error instanceof Error ? error.stack ?? error.message : String(error)];
+  }
+}
+
+function filesOf(folder) {
+  return readdirSync(join(root, folder), { recursive: true })
+    .filter((path) => path.endsWith(".ts") && !path.includes("node_modules"))
+    .map((path) => join(folder, path));
+}
+
+function readIfThere(path) {
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
+}
+
+async function test() {
+  const wanted = process.argv.slice(2);
+  const unknown = wanted.filter((name) => !Object.hasOwn(suites, name));
+  if (unknown.length > 0) throw new Failure(`no part "${unknown[0]}"; there are ${Object.keys(suites).join(", ")}`);
+  await setup();
+  const total = { passed: 0, failed: 0, skipped: [] };
+  const problem = await attempt(build);
+  if (problem) {
+    console.log(`build: ${problem[0]}`);
+    total.failed++;
+  }
+  for (const [name, suite] of Object.entries(suites)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const begin = performance.now();
+    const { passed, failed, skipped, output } = await suite();
+    if (failed > 0) console.log(output.trimEnd());
+    const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+    console.log(`${name}: ${passed} passed, ${failed} failed, ${skipped.length} skipped (${seconds} s)`);
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped.push(...skipped.map((what) => `${name}: ${what}`));
+  }
+  console.log(total.skipped.length > 0 ? `skipped: ${total.skipped.join("; ")}` : "skipped: nothing");
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  process.exitCode = total.failed > 0 ? 1 : 0;
+}
+
+main(import.meta.url, () => test().finally(() => rmSync(scratch, { recursive: true, force: true })));
