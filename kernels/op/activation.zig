@@ -35,12 +35,12 @@ fn gatedBy(comptime act: fn (F) F, gate: [*]const f32, up: [*]const f32, n: u32,
 }
 
 /// x / (1 + e^-x)
-pub fn silu(x: F) F {
+fn silu(x: F) F {
     return x / (splat(1.0) + math.exp(-x));
 }
 
 /// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-pub fn geluTanh(x: F) F {
+fn geluTanh(x: F) F {
     const cubic = simd.fma(x * x * x, splat(0.044715), x);
     return x * splat(0.5) * (splat(1.0) + math.tanh(cubic * splat(0.7978845608028654)));
 }

@@ -85,7 +85,7 @@ pub fn log(x: F) F {
     return @select(f32, x == splat(0.0), splat(-std.math.inf(f32)), positive);
 }
 
-pub fn abs(x: F) F {
+fn abs(x: F) F {
     return @bitCast(@as(I, @bitCast(x)) & @as(I, @splat(std.math.maxInt(i32))));
 }
 
