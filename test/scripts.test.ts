@@ -1,0 +1,139 @@
+/**
+ * The set-up and check scripts: each check must find what it is there for, and the counting must not lose a failure.
+ *
+ * @module
+ */
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { describe, it } from "node:test";
+import { COMMANDS } from "../cli/options.ts";
+import { libraryViolations } from "../scripts/check-library.js";
+import { lockViolations } from "../scripts/check-lock.js";
+import { typescript, violations, zig } from "../scripts/check-imports.js";
+import { styleViolations } from "../scripts/check-style.js";
+import { countBun, countDeno, countZig } from "../scripts/report.js";
+import { checkMachine, offline } from "../scripts/setup.js";
+import { flags, withPrompt } from "../scripts/start.js";
+
+describe("set-up", () => {
+  it("refuses machines it has nothing for, by name", () => {
+    checkMachine("v20.0.0", "linux", "x64");
+    checkMachine("v24.1.0", "darwin", "arm64");
+    checkMachine("v22.1.0", "win32", "x64");
+    assertThrows(() => checkMachine("v18.19.0", "linux", "x64"), Error, "Node 20");
+    assertThrows(() => checkMachine("v20.0.0", "linux", "riscv64"), Error, '"riscv64"');
+    assertThrows(() => checkMachine("v20.0.0", "aix", "x64"), Error, '"aix"');
+  });
+
+  it("knows a missing network from other trouble", () => {
+    assertEquals(offline("npm error code EAI_AGAIN\nnpm error errno EAI_AGAIN"), "EAI_AGAIN");
+    assertEquals(offline("npm error code EUSAGE"), undefined);
+  });
+});
+
+describe("npm start", () => {
+  it("tells the default story unless a prompt is given", () => {
+    const story = "Once upon a time";
+    assertEquals(withPrompt([]), [story]);
+    assertEquals(withPrompt(["--max-tokens", "50"]), [story, "--max-tokens", "50"]);
+    assertEquals(withPrompt(["--json", "--seed=1"]), [story, "--json", "--seed=1"]);
+    assertEquals(withPrompt(["The dog", "--json"]), ["The dog", "--json"]);
+    assertEquals(withPrompt(["--json", "--top-k", "5", "The dog"]), ["--json", "--top-k", "5", "The dog"]);
+    assertEquals(withPrompt(["--", "--dashes"]), ["--", "--dashes"]);
+  });
+
+  it("knows which options of the command take no value", () => {
+    const known = Object.entries(COMMANDS.run.options).filter(([, { kind }]) => kind === "flag").map(([name]) =>
+      `--${name}`
+    );
+    assertEquals(flags.filter((flag: string) => !["--help", "-h"].includes(flag)), known);
+  });
+});
+
+describe("counting", () => {
+  it("adds up Zig's targets", () => {
+    const output = "skipped fpu.test.x\nzig x86_64-linux: 40 passed, 1 failed, 1 skipped\n" +
+      "zig aarch64-linux: SKIPPED, qemu is not installed\n";
+    assertEquals(countZig(output, 1), {
+      passed: 40,
+      failed: 1,
+      skipped: ["fpu.test.x", "aarch64-linux: qemu is not installed"],
+    });
+  });
+
+  it("counts a suite that can't start or runs nothing as a failure", () => {
+    assertEquals(countZig("error: no such step", 1).failed, 1);
+    assertEquals(countZig("", 0).failed, 1);
+    assertEquals(countDeno("", 1).failed, 1);
+    assertEquals(countBun("", "", 1).failed, 1);
+    assertEquals(countBun('<testcase name="a" />', " 1 pass\n", 132).failed, 1);
+  });
+
+  it("counts Deno's leaves, and a group only when it fails itself", () => {
+    const xml =
+      `<testcase name="group" classname="x"><failure message="1 test step failed">1 test step failed.</failure></testcase>
+      <testcase name="group &gt; good" classname="x"></testcase>
+      <testcase name="group &gt; bad" classname="x"><failure message="Uncaught Error: x &amp; y">...</failure></testcase>
+      <testcase name="group &gt; left out" classname="x"><skipped/></testcase>
+      <testcase name="hook" classname="x"><failure message="Uncaught Error: before">...</failure></testcase>
+      <testcase name="hook &gt; good" classname="x"></testcase>`;
+    assertEquals(countDeno(xml, 1), { passed: 2, failed: 2, skipped: ["group > left out"] });
+  });
+
+  it("counts Bun's leaves, and the files it could not load", () => {
+    const xml = '<testcase name="good" /><testcase name="late"><skipped /></testcase>' +
+      '<testcase name="bad"><failure type="Error" message="x">x</failure></testcase>';
+    assertEquals(countBun(xml, " 1 pass\n 1 skip\n 1 fail\n", 1), { passed: 1, failed: 1, skipped: ["late"] });
+    assertEquals(countBun(xml, " 1 pass\n 1 skip\n 2 fail\n 1 error\n", 1).failed, 2);
+  });
+});
+
+describe("checks", () => {
+  const one = (found: string[], pattern: RegExp) => {
+    assertEquals(found.length, 1, found.join("; "));
+    assertMatch(found[0], pattern);
+  };
+
+  it("find an upward import in TypeScript", () => {
+    one(violations([["ffi/native.ts", 'import { x } from "../src/model.ts";']], typescript), /layer above/);
+    one(violations([["src/gguf.ts", 'const x = await import("./lightgpt.ts");']], typescript), /layer above/);
+    one(violations([["src/stray.ts", ""]], typescript), /no layer/);
+    assertEquals(violations([["src/model.ts", 'import { x } from "../ffi/native.ts";']], typescript), []);
+  });
+
+  it("find an upward import and a crossed border in Zig", () => {
+    one(violations([["kernels/simd.zig", 'const x = @import("formats.zig");']], zig), /layer above/);
+    one(violations([["kernels/model/graph.zig", 'const x = @import("../op/rope.zig");']], zig), /object border/);
+    assertEquals(violations([["kernels/op/rope.zig", 'const abi = @import("../abi.zig");']], zig), []);
+  });
+
+  it("find long files, files without a beginning, and a runtime's name", () => {
+    const begin = "/**\n * A file.\n */\n";
+    one(styleViolations([["src/a.ts", begin + "x;\n".repeat(400)]]), /403 lines, 400/);
+    one(styleViolations([["src/a.ts", "const x = 1;\n"]]), /open with a comment/);
+    one(styleViolations([["src/a.ts", `${begin}Deno.exit();\n`]]), /names a runtime/);
+    one(styleViolations([["src/a.ts", `${begin}import "bun:ffi";\n`]]), /names a runtime/);
+    one(styleViolations([["kernels/a.zig", "const x = 1;\n"]]), /open with a comment/);
+    assertEquals(styleViolations([["src/a.ts", `${begin}// as Deno.exit does\nconst x = "Bun.version";\n`]]), []);
+  });
+
+  it("find a library that is too large", () => {
+    one(libraryViolations(new Uint8Array(1_200_001), "darwin"), /1200001 bytes/);
+    assertEquals(libraryViolations(new Uint8Array(10), "darwin"), []);
+  });
+
+  it("find a lock file that only fits the machine that wrote it", () => {
+    const manifest = { dependencies: {}, devDependencies: {}, optionalDependencies: { tool: "1.0.0" } };
+    const entry = { version: "1.0.0", optional: true, os: ["linux"] };
+    const lock = (packages: Record<string, unknown>) => ({
+      packages: {
+        "": { optionalDependencies: { tool: "1.0.0" } },
+        "node_modules/tool": { version: "1.0.0", optionalDependencies: { "tool-mac": "1.0.0" } },
+        ...packages,
+      },
+    });
+    assertEquals(lockViolations(lock({ "node_modules/tool-mac": entry }), manifest), []);
+    one(lockViolations(lock({}), manifest), /tool-mac is missing/);
+    const resolved = "https://mirror.example/tool-mac.tgz";
+    one(lockViolations(lock({ "node_modules/tool-mac": { ...entry, resolved } }), manifest), /mirror\.example/);
+  });
+});
