@@ -8,14 +8,14 @@ const Limits = @import("table.zig").Limits;
 const Line = @Vector(8, u64);
 const lanes = simd.register_lanes;
 /// Independent sums, enough to hide the instruction's latency.
-const chains = 12;
+const chains = if (lanes == 16) 12 else 6;
 
 fn read(memory: [*]const u8, len: usize, ahead: usize) callconv(.c) u64 {
     var sums: [4]Line = @splat(@splat(0));
     var at: usize = 0;
     while (at + 256 <= len) : (at += 256) {
         inline for (0..4) |i| {
-            simd.prefetch(memory + at + ahead + 64 * i);
+            if (ahead > 0) @prefetch(memory + at + ahead + 64 * i, .{ .locality = 2 });
             sums[i] +%= @as(*align(64) const Line, @ptrCast(@alignCast(memory + at + 64 * i))).*;
         }
     }
@@ -26,8 +26,8 @@ fn dot(rounds: usize) callconv(.c) i32 {
     @setEvalBranchQuota(10_000);
     const Dot = simd.Dot(lanes, .{ .unsigned = 15 }, false);
     var sums: [chains]Dot = @splat(.init(@splat(0)));
-    var x: [4]i8 = .{ 1, -2, 3, -4 };
-    var w: simd.Bytes(lanes) = @splat(7);
+    var x: [chains][8][4]i8 = @splat(@splat(.{ 1, -2, 3, -4 }));
+    var w: [8]simd.Bytes(lanes) = @splat(@splat(7));
     for (0..rounds) |_| {
         // Opaque, so that the compiler can neither fold nor hoist the products.
         asm volatile (""
@@ -35,8 +35,10 @@ fn dot(rounds: usize) callconv(.c) i32 {
             : [x] "r" (&x),
               [w] "r" (&w),
             : .{ .memory = true });
-        const columns = w;
-        inline for (0..8) |step| inline for (&sums) |*sum| sum.add(step, columns, x);
+        inline for (0..8) |step| {
+            const columns = w[step];
+            inline for (&sums, x) |*sum, values| sum.add(step, columns, values[step]);
+        }
     }
     var total: i32 = 0;
     for (sums) |sum| total +%= @reduce(.Add, sum.sum);

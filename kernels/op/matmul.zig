@@ -33,9 +33,6 @@ fn tableOf(comptime F: type) abi.Format {
     };
 }
 
-/// How far ahead of a single token's kernel weights are fetched.
-const prefetch_bytes = 2048;
-
 /// What a kernel sees of a tile: `width` tokens of `stride`, from token `first` of the batch.
 const Tile = struct { first: u32, stride: u32, offset: u32 };
 
@@ -63,6 +60,7 @@ inline fn eachTile(tokens: u32, comptime widest: u32, context: anytype, comptime
 fn Blocks(comptime F: type) type {
     return struct {
         const chunk_bytes = F.chunkBytes(F.chunk_spans);
+        const span_bytes = chunk_bytes / F.chunk_spans;
         const block_spans = F.block_elements / abi.span;
         const bias = F.bias + if (F.weights == .signed and simd.signed_biased) 128 else 0;
         /// Integer scales of a span: none, one, or one for each 16 columns.
@@ -189,7 +187,6 @@ fn Blocks(comptime F: type) type {
                     var acc: Sums = @splat(@splat(0));
                     var chunk = group;
                     for (0..spans / F.chunk_spans) |_| {
-                        if (width == 1) inline for (0..(chunk_bytes + 63) / 64) |line| simd.prefetch(chunk + prefetch_bytes + line * 64);
                         if (unrolled) {
                             inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, &high, &low, stride, &acc);
                         } else {
@@ -237,6 +234,7 @@ fn Blocks(comptime F: type) type {
                     };
                     const steps = 8 / dots;
                     inline for (0..8) |four| {
+                        if (width == 1 and !is_low and four < (span_bytes + 63) / 64) simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * four);
                         const w = F.weightsAt(lanes, at, four);
                         inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (abi.span / 4) + four]);
                     }
@@ -334,7 +332,7 @@ fn Floats(comptime F: type) type {
                 var k: u32 = 0;
                 while (k + 4 <= x.cols) : (k += 4) {
                     if (width == 1) inline for (0..(4 * abi.lanes * @sizeOf(Block) + 63) / 64) |line| {
-                        simd.prefetch(@as([*]const u8, @ptrCast(weights + k * abi.lanes)) + prefetch_bytes + line * 64);
+                        simd.prefetchStream(@as([*]const u8, @ptrCast(weights + k * abi.lanes)) + line * 64);
                     };
                     inline for (0..4) |i| column(width, V, weights, rows, x.row_stride, k, i, &acc);
                 }
