@@ -24,8 +24,8 @@ interface Outcome {
 interface Options {
   input?: string | Uint8Array;
   env?: Record<string, string>;
-  /** Called when the first text arrives. */
-  onText?: (kill: () => void) => void;
+  /** Press Ctrl-C after so long. */
+  interruptMs?: number;
   /** Stop reading standard output after the first text. */
   closeEarly?: boolean;
 }
@@ -34,7 +34,7 @@ const directory = mkdtempSync(join(tmpdir(), "lightgpt-cli-"));
 const embedded = join(repository, "models", "tinytales-q4_0.gguf");
 
 /** Runs `lightgpt` with these words. */
-function lightgpt(words: string[], { input = "", env = {}, onText, closeEarly }: Options = {}): Promise<Outcome> {
+function lightgpt(words: string[], { input = "", env = {}, interruptMs, closeEarly }: Options = {}): Promise<Outcome> {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
   const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
     cwd: repository,
@@ -43,18 +43,20 @@ function lightgpt(words: string[], { input = "", env = {}, onText, closeEarly }:
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    if (stdout === "") {
-      onText?.(() => child.kill("SIGINT"));
-      if (closeEarly) child.stdout.destroy();
-    }
+    if (closeEarly) child.stdout.destroy();
     stdout += text;
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
   child.stdin.on("error", () => {}); // a command that fails at once need not read its input
   child.stdin.end(input);
+  const timer = interruptMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptMs);
   return new Promise((done, fail) => {
     child.on("error", fail);
-    child.on("close", (code) => done({ code, stdout, stderr }));
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      // Deno tells an exit code above 128 as the signal that it stands for.
+      done({ code: code ?? (signal === "SIGINT" ? 130 : null), stdout, stderr });
+    });
   });
 }
 
@@ -180,14 +182,20 @@ describe("lightgpt", () => {
     assertEquals([JSON.parse(stdout).text, JSON.parse(stdout).tokens], ["", []]);
   });
 
-  it("ends with 130 on Ctrl-C, and quietly when nobody reads on", async () => {
-    const wild = ["--temperature", "1e9", "--top-k", "0", "--top-p", "1", "--seed", "1", "--threads", "1"];
-    const long = ["run", "Once upon a time", "--max-tokens", "480", ...wild]; // this seed meets no end of text
-    const stopped = await lightgpt(long, { onText: (kill) => kill() });
-    assertEquals(stopped.code, 130, stopped.stderr);
-    assertEquals(stopped.stderr.includes("at "), false);
-    const unread = await lightgpt(long, { closeEarly: true });
-    assertEquals([unread.code, unread.stderr.includes("rror")], [0, false], unread.stderr);
+  it("ends with 130 on Ctrl-C", async () => {
+    const file = join(directory, "long.txt");
+    writeFileSync(file, "There was a little girl named Lily. She had a red ball.\n".repeat(20_000)); // half a minute
+    const begin = performance.now();
+    const stopped = await lightgpt(["perplexity", "--file", file], { interruptMs: 1500 });
+    assertEquals([stopped.code, stopped.stdout, stopped.stderr], [130, "", "\n"]);
+    assert(performance.now() - begin < 5000);
+  });
+
+  it("ends quietly when nobody reads on", async () => {
+    const wild = ["--temperature", "1e9", "--top-k", "0", "--top-p", "1", "--seed", "1"]; // meets no end of text
+    const words = ["run", "Once upon a time", "--max-tokens", "480", ...wild];
+    const { code, stderr } = await lightgpt(words, { closeEarly: true });
+    assertEquals([code, stderr.includes("rror")], [0, false], stderr);
   });
 
   it("inspects a file", async () => {
