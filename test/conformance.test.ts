@@ -1,0 +1,121 @@
+/**
+ * The conformance kit: logits of small models of every architecture and every format, within the tolerances that the kit
+ * states, and greedy continuations as far as their margins carry.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { it } from "node:test";
+import { LightGPT, type LightGPTOptions } from "../mod.ts";
+import { native } from "../ffi/native.ts";
+import { readGguf } from "../src/gguf.ts";
+import { describeKit, readJson } from "./kit.ts";
+
+interface KitSequence {
+  name: string;
+  ids: number[];
+  positions: number[];
+  logits_exact: string;
+  logits_std: number;
+  greedy_exact: number[];
+  greedy_exact_margins: number[];
+}
+
+interface KitModel {
+  name: string;
+  file: string;
+  n_vocab: number;
+  sequences: KitSequence[];
+}
+
+interface QuantModel extends KitModel {
+  tolerance: { must_be_below_rms: number; must_be_below_max: number };
+}
+
+/** Deviations from the exact logits over the stored positions, in units of their standard deviation. */
+async function deviations(lm: LightGPT, directory: string, model: KitModel): Promise<{ rms: number; max: number }> {
+  let max = 0;
+  let rms = 0;
+  for (const { ids, positions, logits_exact, logits_std } of model.sequences) {
+    const bytes = readFileSync(join(directory, logits_exact));
+    const exact = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    const logits = await lm.logits(ids, { all: true });
+    let squares = 0;
+    positions.forEach((position, row) => {
+      for (let token = 0; token < model.n_vocab; token++) {
+        const off = logits[position * model.n_vocab + token] - exact[row * model.n_vocab + token];
+        max = Math.max(max, Math.abs(off) / logits_std);
+        squares += (off / logits_std) ** 2;
+      }
+    });
+    rms = Math.max(rms, Math.sqrt(squares / exact.length));
+  }
+  return { rms, max };
+}
+
+/** Greedy continuations equal the exact ones up to the first margin that `slack` could overcome. */
+async function checkGreedy(lm: LightGPT, model: KitModel, slack: number): Promise<void> {
+  for (const { name, ids, greedy_exact, greedy_exact_margins, logits_std } of model.sequences) {
+    const tokens: number[] = [];
+    // Token by token: the continuations go on after the end of a text.
+    while (tokens.length < greedy_exact.length && (greedy_exact_margins[tokens.length] ?? 0) > 2 * slack * logits_std) {
+      const logits = await lm.logits([...ids, ...tokens]);
+      tokens.push(logits.indexOf(logits.reduce((most, logit) => Math.max(most, logit), -Infinity)));
+    }
+    assertEquals(tokens, greedy_exact.slice(0, tokens.length), `${model.name} ${name}`);
+  }
+}
+
+async function withModel(path: string, options: LightGPTOptions, body: (lm: LightGPT) => Promise<void>): Promise<void> {
+  const lm = await LightGPT.load(path, { context: 256, ...options });
+  try {
+    await body(lm);
+  } finally {
+    await lm.dispose();
+  }
+}
+
+describeKit("architectures", (kit) => {
+  const directory = join(kit, "archs");
+  for (const model of readJson<{ models: KitModel[] }>(directory, "manifest.json").models) {
+    const path = join(directory, model.file);
+
+    it(`${model.name}: exact logits and continuations with f32 keys and values`, () =>
+      withModel(path, { kv: "f32" }, async (lm) => {
+        assertLessOrEqual((await deviations(lm, directory, model)).max, 2e-5);
+        await checkGreedy(lm, model, 2e-5);
+      }));
+
+    it(`${model.name}: near with f16 keys and values`, () =>
+      withModel(path, {}, async (lm) => assertLessOrEqual((await deviations(lm, directory, model)).max, 2e-2)));
+  }
+});
+
+describeKit("formats", (kit) => {
+  const directory = join(kit, "quants");
+  const known = new Set(native().formats.map(({ id }) => id));
+  for (const model of readJson<{ models: QuantModel[] }>(directory, "manifest.json").models) {
+    const path = join(directory, model.file);
+    const types = new Set([...readGguf(path).tensors.values()].map(({ type }) => type));
+    const isQuantized = [...types].some((type) => type !== 0 && type !== 1 && type !== 30);
+    const { must_be_below_rms, must_be_below_max } = model.tolerance;
+
+    it(`${model.name}: within tolerance`, async () => {
+      assert([...types].every((type) => known.has(type)), `types ${[...types]}`);
+      await withModel(path, { kv: "f32" }, async (lm) => {
+        const { rms, max } = await deviations(lm, directory, model);
+        assertLessOrEqual(rms, isQuantized ? 1.1 * must_be_below_rms : 2e-5);
+        assertLessOrEqual(max, isQuantized ? 1.3 * must_be_below_max : 2e-5);
+        await checkGreedy(lm, model, max);
+      });
+    });
+
+    if (!isQuantized) continue;
+    it(`${model.name}: a fiftieth of that with 16-bit activations`, () =>
+      withModel(path, { kv: "f32", activations: "int16" }, async (lm) => {
+        assertLessOrEqual((await deviations(lm, directory, model)).rms, must_be_below_rms / 50);
+      }));
+  }
+});
