@@ -36,7 +36,8 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   await print("\n");
   const { generatedTokens, decodeMs, stopReason, seed } = next.value;
   const rate = decodeMs > 0 ? `, ${Math.round(generatedTokens / decodeMs * 1000)} a second` : "";
-  note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}; seed ${seed}`);
+  const chosen = args.number("temperature") === 0 ? "" : `; seed ${seed}`; // greedy needs none
+  note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}${chosen}`);
 }
 
 function jsonShape(completion: Omit<Completion, "seed">): Record<string, unknown> {
