@@ -1,5 +1,7 @@
-// Writes src/unicode.ts: the character classes that pre-tokenizers ask for, from the Unicode data of the Node that runs
-// this. Run it with the Node whose version is to be pinned; the tokens of every model with such text depend on it.
+/**
+ * Writes src/unicode.ts: the character classes that pre-tokenizers ask for, from the Unicode data of the Node that runs
+ * this. Run it with the Node whose version is to be pinned; the tokens of every model with such text depend on it.
+ */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 

@@ -26,10 +26,13 @@ const SUPPORTED: readonly Row[] = [
   [0, "F32", 1, 4],
   [1, "F16", 1, 2],
   [2, "Q4_0", 32, 18],
+  [8, "Q8_0", 32, 34],
+];
+
+const KNOWN: readonly Row[] = [
   [3, "Q4_1", 32, 20],
   [6, "Q5_0", 32, 22],
   [7, "Q5_1", 32, 24],
-  [8, "Q8_0", 32, 34],
   [10, "Q2_K", 256, 84],
   [11, "Q3_K", 256, 110],
   [12, "Q4_K", 256, 144],
@@ -39,9 +42,6 @@ const SUPPORTED: readonly Row[] = [
   [23, "IQ4_XS", 256, 136],
   [30, "BF16", 1, 2],
   [39, "MXFP4", 32, 17],
-];
-
-const KNOWN: readonly Row[] = [
   [9, "Q8_1", 32, 36],
   [15, "Q8_K", 256, 292],
   [16, "IQ2_XXS", 256, 66],
@@ -110,6 +110,6 @@ export function formatName(id: number): string {
 export function formatInstead(id: number): string {
   const name = formatName(id);
   const instead = INSTEAD.find(([prefix]) => name.startsWith(prefix))?.[1];
-  if (instead !== undefined) return `a file made as ${instead}`;
+  if (SUPPORTED.some(([, name]) => name === instead)) return `a file made as ${instead}`;
   return `one of ${SUPPORTED.map(([, name]) => name).join(", ")}`;
 }

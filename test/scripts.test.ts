@@ -110,10 +110,10 @@ describe("checks", () => {
     const begin = "/**\n * A file.\n */\n";
     one(styleViolations([["src/a.ts", begin + "x;\n".repeat(400)]]), /403 lines, 400/);
     one(styleViolations([["src/a.ts", "const x = 1;\n"]]), /open with a comment/);
-    one(styleViolations([["src/a.ts", `${begin}Deno.exit();\n`]]), /names a runtime/);
-    one(styleViolations([["src/a.ts", `${begin}import "bun:ffi";\n`]]), /names a runtime/);
+    one(styleViolations([["src/a.ts", begin + "Deno.exit();\n"]]), /names a runtime/);
+    one(styleViolations([["src/a.ts", begin + 'import "bun:ffi";\n']]), /names a runtime/);
     one(styleViolations([["kernels/a.zig", "const x = 1;\n"]]), /open with a comment/);
-    assertEquals(styleViolations([["src/a.ts", `${begin}// as Deno.exit does\nconst x = "Bun.version";\n`]]), []);
+    assertEquals(styleViolations([["src/a.ts", begin + '// as Deno.exit does\nconst x = "Bun.version";\n']]), []);
   });
 
   it("find a library that is too large", () => {

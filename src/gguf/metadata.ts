@@ -77,6 +77,7 @@ export class MetadataArray implements Iterable<MetadataValue> {
     return readScalar(this.#view, this.elementType, this.#offset + index * (VALUE_BYTES[this.elementType] ?? 0));
   }
 
+  /** The elements in order. */
   *[Symbol.iterator](): IterableIterator<MetadataValue> {
     for (let index = 0; index < this.length; index++) yield this.at(index);
   }
