@@ -14,28 +14,32 @@ class Words {
 
   u32(...values: number[]): void {
     for (const value of values) {
-      this.#view.setUint32(this.#room(4), value, true);
+      this.#grow(4);
+      this.#view.setUint32(this.#at, value, true);
       this.#at += 4;
     }
   }
 
   f32(...values: number[]): void {
     for (const value of values) {
-      this.#view.setFloat32(this.#room(4), value, true);
+      this.#grow(4);
+      this.#view.setFloat32(this.#at, value, true);
       this.#at += 4;
     }
   }
 
   f64(...values: number[]): void {
     for (const value of values) {
-      this.#view.setFloat64(this.#room(8), value, true);
+      this.#grow(8);
+      this.#view.setFloat64(this.#at, value, true);
       this.#at += 8;
     }
   }
 
   /** A file offset or size, which an f64 holds exactly, as 64 bits. */
   u64(value: number): void {
-    this.#view.setBigUint64(this.#room(8), BigInt(value), true);
+    this.#grow(8);
+    this.#view.setBigUint64(this.#at, BigInt(value), true);
     this.#at += 8;
   }
 
@@ -44,7 +48,8 @@ class Words {
     const bytes = new TextEncoder().encode(value);
     this.u32(bytes.length);
     const padded = Math.ceil(bytes.length / 4) * 4;
-    new Uint8Array(this.#view.buffer, this.#room(padded), padded).set(bytes);
+    this.#grow(padded);
+    new Uint8Array(this.#view.buffer, this.#at, padded).set(bytes);
     this.#at += padded;
   }
 
@@ -52,14 +57,12 @@ class Words {
     return new Uint8Array(this.#view.buffer, 0, this.#at);
   }
 
-  /** Makes room for `bytes` more; returns where they go. */
-  #room(bytes: number): number {
-    if (this.#at + bytes > this.#view.byteLength) {
-      const larger = new Uint8Array(2 * (this.#at + bytes));
-      larger.set(new Uint8Array(this.#view.buffer, 0, this.#at));
-      this.#view = new DataView(larger.buffer);
-    }
-    return this.#at;
+  /** Makes room for `bytes` more. A statement of its own: an argument is evaluated after the view it goes to. */
+  #grow(bytes: number): void {
+    if (this.#at + bytes <= this.#view.byteLength) return;
+    const larger = new Uint8Array(2 * (this.#at + bytes));
+    larger.set(new Uint8Array(this.#view.buffer, 0, this.#at));
+    this.#view = new DataView(larger.buffer);
   }
 }
 
