@@ -66,11 +66,24 @@ export const ABI = {
   },
   lg_take: {
     parameters: ["u32", "buffer", "u32", "buffer", "u32"],
-    about: "(engine, results, bytes, logits, bytes): the results of the last step; returns how many sequences.",
+    about:
+      "(engine, results, bytes, floats, bytes): of each sequence the words, then logits and hidden state; returns how many.",
   },
   lg_cancel: {
     parameters: ["u32", "u32"],
     about: "(engine, sequence): the step in flight gives this sequence up between two layers.",
+  },
+  lg_page_copy: {
+    parameters: ["u32", "u32", "u32"],
+    about: "(engine, from, to): copies a KV page; refused while a step is in flight, as are the next two.",
+  },
+  lg_page_export: {
+    parameters: ["u32", "u32", "buffer", "u32"],
+    about: "(engine, page, out, bytes): writes a KV page and a checksum of 8 bytes; returns the bytes.",
+  },
+  lg_page_import: {
+    parameters: ["u32", "u32", "buffer", "u32"],
+    about: "(engine, page, bytes, count): takes over what lg_page_export wrote; a wrong checksum is `modelFormat`.",
   },
   lg_quantize: {
     parameters: ["u32", "buffer", "u32", "buffer", "u32"],
@@ -174,7 +187,7 @@ export const ENGINE = [
   "logitRows", // most rows of logits that one step may ask for
 ] as const;
 
-/** A batch: `header`, then for each sequence `sequence`, its tokens, its page numbers. */
+/** A batch: `header`, then for each sequence `sequence`, its tokens, its page numbers, its hidden state. */
 export const BATCH = {
   version: 1,
   header: ["version", "flags", "sequences", "tokens"],
@@ -183,7 +196,7 @@ export const BATCH = {
   sequence: [
     "id",
     "position", // of the first token
-    "tokens",
+    "tokens", // none where a hidden state is given
     "pages", // page numbers that cover the positions 0 .. position + tokens
     "logits", // 0 none, 1 of the last token, 2 of all
     "sample", // 1: choose a token after the last
@@ -193,6 +206,8 @@ export const BATCH = {
     "seed",
     "seedHigh",
     "choice",
+    "keep", // 1: hand out the hidden state after the last token, behind its logits
+    "hidden", // floats of a hidden state that was handed out after the token before `position`, or 0
   ],
   /** Of `lg_take`: token is 0xffffffff where none was chosen; rows counts the logit rows that follow one another. */
   result: ["id", "status", "token", "rows"],

@@ -192,6 +192,33 @@ export class Native {
     return this.#checked("lg_cancel", "engine", engine, sequence) === 1;
   }
 
+  /** Copies a KV page of an engine that has no step in flight. */
+  pageCopy(engine: number, from: number, to: number): void {
+    checkU32(engine, "engine handle");
+    checkU32(from, "page");
+    checkU32(to, "page");
+    this.#checked("lg_page_copy", "page", engine, from, to);
+  }
+
+  /** Writes a KV page and its checksum to `out`; returns the bytes. */
+  pageExport(engine: number, page: number, out: Uint8Array): number {
+    checkU32(engine, "engine handle");
+    checkU32(page, "page");
+    checkBuffer("Uint8Array", out, "page bytes");
+    return this.#checked("lg_page_export", "page", engine, page, out, out.length);
+  }
+
+  /** Takes over a KV page that {@link Native.pageExport} wrote; false where its checksum is wrong. */
+  pageImport(engine: number, page: number, bytes: Uint8Array): boolean {
+    checkU32(engine, "engine handle");
+    checkU32(page, "page");
+    checkBuffer("Uint8Array", bytes, "page bytes");
+    const status = this.#library.call.lg_page_import(engine, page, bytes, bytes.length);
+    if (status >= 0) return true;
+    if (this.#library.statuses.get(status) === "modelFormat") return false;
+    throw errorFrom(this.#library.statuses, status, new Uint8Array(0), "page");
+  }
+
   /** Turns floats into blocks of a format; returns the bytes written. */
   quantize(format: number, values: Float32Array, blocks: Uint8Array): number {
     checkU32(format, "format");

@@ -155,6 +155,35 @@ pub export fn lg_cancel(engine_handle: u32, sequence: u32) i32 {
     return @intFromBool(engineOf(object).cancel(sequence));
 }
 
+pub export fn lg_page_copy(engine_handle: u32, from: u32, to: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    engineOf(object).copyPage(from, to) catch |why| return pageFailure(why);
+    return 0;
+}
+
+pub export fn lg_page_export(engine_handle: u32, page: u32, out: ?[*]u8, len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    const count = engineOf(object).exportPage(page, mutableBytesOf(out, len)) catch |why| return pageFailure(why);
+    return std.math.cast(i32, count) orelse Status.limit.code();
+}
+
+pub export fn lg_page_import(engine_handle: u32, page: u32, bytes: ?[*]const u8, len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    engineOf(object).importPage(page, bytesOf(bytes, len)) catch |why| return pageFailure(why);
+    return 0;
+}
+
+fn pageFailure(why: Engine.PageError) i32 {
+    return switch (why) {
+        error.Busy => Status.busy,
+        error.NoPage, error.Short => Status.invalid_argument,
+        error.Damaged => Status.model_format,
+    }.code();
+}
+
 pub export fn lg_quantize(format_id: u32, values: ?[*]const u8, count: u32, blocks: ?[*]u8, blocks_len: u32) i32 {
     const format = dispatch.format(format_id) orelse return Status.unsupported.code();
     const encode = format.encode orelse return Status.unsupported.code();

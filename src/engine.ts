@@ -21,7 +21,7 @@ export interface StepSequence {
   readonly id: number;
   /** Position of the first token. */
   readonly position: number;
-  /** The tokens to read; at least one. */
+  /** The tokens to read; at least one, unless `hidden` is given. */
   readonly tokens: ArrayLike<number>;
   /** Page numbers that cover all positions so far, these tokens' included. */
   readonly pages: ArrayLike<number>;
@@ -29,6 +29,10 @@ export interface StepSequence {
   readonly logits: LogitRows;
   /** How to choose a token after the last one; absent: none is chosen. */
   readonly sample?: { readonly sampling: Sampling; readonly choice: number } | undefined;
+  /** Whether to hand out the hidden state after the last token, from which the rest of a step can be done again. */
+  readonly keep?: boolean;
+  /** A hidden state handed out after the token before `position`, in place of tokens. */
+  readonly hidden?: Float32Array | undefined;
 }
 
 /** What came of one sequence in a step. */
@@ -39,6 +43,8 @@ export interface StepResult {
   readonly token?: number;
   /** Rows of logits, one after the other. Valid until the next step: copy what must stay. */
   readonly logits: Float32Array;
+  /** The hidden state; as short-lived as the logits. */
+  readonly hidden?: Float32Array;
 }
 
 /** Settings of an engine; all have been checked. */
@@ -92,6 +98,7 @@ export class Engine {
   readonly settings: EngineSettings;
   readonly #native: Native = native();
   readonly #vocabulary: number;
+  readonly #embedding: number;
   #handle: number;
   #words = new Uint32Array(1024);
   #floats = new Float32Array(this.#words.buffer);
@@ -103,6 +110,7 @@ export class Engine {
   constructor(model: Model, settings: EngineSettings) {
     this.settings = settings;
     this.#vocabulary = model.vocabulary;
+    this.#embedding = model.plan.hyperparameters.embedding;
     this.#results = new Uint32Array(settings.sequences * BATCH.result.length);
     this.#handle = this.#native.engineOpen(
       model.handle,
@@ -144,6 +152,21 @@ export class Engine {
     if (this.#step !== undefined) this.#native.cancel(this.#handle, id);
   }
 
+  /** Copies page `from` to page `to`; no step may be in flight. */
+  copyPage(from: number, to: number): void {
+    this.#native.pageCopy(this.#handle, from, to);
+  }
+
+  /** Writes a page and a checksum to `out`; returns the bytes. No step may be in flight. */
+  exportPage(page: number, out: Uint8Array): number {
+    return this.#native.pageExport(this.#handle, page, out);
+  }
+
+  /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */
+  importPage(page: number, bytes: Uint8Array): boolean {
+    return this.#native.pageImport(this.#handle, page, bytes);
+  }
+
   /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */
   async dispose(): Promise<void> {
     const handle = this.#handle;
@@ -163,7 +186,7 @@ export class Engine {
     let size: number = BATCH.header.length;
     for (const sequence of sequences) {
       tokens += sequence.tokens.length;
-      size += BATCH.sequence.length + sequence.tokens.length + sequence.pages.length;
+      size += BATCH.sequence.length + sequence.tokens.length + sequence.pages.length + (sequence.hidden?.length ?? 0);
     }
     if (size > this.#words.length) {
       this.#words = new Uint32Array(2 * size);
@@ -172,7 +195,7 @@ export class Engine {
     const words = this.#words;
     words.set([BATCH.version, isInline ? BATCH.flagInline : 0, sequences.length, tokens]);
     let at: number = BATCH.header.length;
-    for (const { id, position, tokens, pages, logits, sample } of sequences) {
+    for (const { id, position, tokens, pages, logits, sample, keep, hidden } of sequences) {
       words[at] = id;
       words[at + 1] = position;
       words[at + 2] = tokens.length;
@@ -185,22 +208,31 @@ export class Engine {
       words[at + 9] = Number((sample?.sampling.seed ?? 0n) & 0xffff_ffffn);
       words[at + 10] = Number((sample?.sampling.seed ?? 0n) >> 32n);
       words[at + 11] = sample?.choice ?? 0;
+      words[at + 12] = keep ? 1 : 0;
+      words[at + 13] = hidden?.length ?? 0;
       at += BATCH.sequence.length;
       words.set(tokens, at);
       at += tokens.length;
       words.set(pages, at);
       at += pages.length;
+      if (hidden) {
+        this.#floats.set(hidden, at);
+        at += hidden.length;
+      }
     }
     return at;
   }
 
   #take(handle: number, sequences: readonly StepSequence[]): StepResult[] {
-    let rows = 0;
-    for (const { logits, tokens } of sequences) rows += logits === "all" ? tokens.length : logits === "last" ? 1 : 0;
-    if (rows * this.#vocabulary > this.#logits.length) this.#logits = new Float32Array(rows * this.#vocabulary);
-    this.#native.take(handle, this.#results, rows === 0 ? noLogits : this.#logits);
+    let floats = 0;
+    for (const { logits, tokens, keep } of sequences) {
+      floats += (logits === "all" ? tokens.length : logits === "last" ? 1 : 0) * this.#vocabulary;
+      if (keep) floats += this.#embedding;
+    }
+    if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
+    this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
-    return sequences.map((_, index) => {
+    return sequences.map(({ keep }, index) => {
       const word = index * BATCH.result.length;
       const status = (this.#results[word + 1] as number) | 0;
       const token = this.#results[word + 2] as number;
@@ -208,7 +240,13 @@ export class Engine {
       const logits = count === 0 ? noLogits : this.#logits.subarray(at, at + count);
       at += count;
       if (status < 0) return { error: this.#native.statusError(status, "sequence"), logits };
-      return token === noToken ? { logits } : { token, logits };
+      const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
+      if (token !== noToken) result.token = token;
+      if (keep) {
+        result.hidden = this.#logits.subarray(at, at + this.#embedding);
+        at += this.#embedding;
+      }
+      return result;
     });
   }
 }

@@ -11,7 +11,6 @@ const Words = @import("../words.zig").Words;
 
 pub const version = 1;
 pub const flag_inline = 1;
-const sequence_words = 12;
 
 pub const LogitRows = enum(u32) { none = 0, last = 1, all = 2 };
 
@@ -22,8 +21,12 @@ pub const Sequence = struct {
     logits: LogitRows,
     sample: bool,
     sampling: abi.Sampling,
+    /// Whether the hidden state after its last token is handed out.
+    keep: bool,
     tokens: []const u32,
     pages: []const u32,
+    /// A hidden state that was handed out before, in place of tokens: only the last norm and the output are left to do.
+    hidden: []const f32,
     /// Index of its first token in the batch.
     first: u32,
     /// Row of its first logits among those the step computes, and how many it has.
@@ -38,6 +41,7 @@ pub const Sequence = struct {
 /// What the engine can take.
 pub const Bounds = struct {
     vocabulary: u32,
+    embedding: u32,
     page_size: u32,
     pages: u32,
     batch_tokens: u32,
@@ -51,6 +55,8 @@ pub const Batch = struct {
     sequences: []Sequence = &.{},
     count: u32 = 0,
     tokens: u32 = 0,
+    /// Sequences that bring a hidden state.
+    hidden: u32 = 0,
     logit_rows: u32 = 0,
     run_inline: bool = false,
 
@@ -91,13 +97,18 @@ pub const Batch = struct {
         const count = try words.u();
         if (count == 0 or count > bounds.sequences) try refuse(report, "sequences of a batch", 0, 1, bounds.sequences, count);
         const tokens_total = try words.u();
-        if (tokens_total == 0 or tokens_total > bounds.batch_tokens) try refuse(report, "tokens of a batch", 0, 1, bounds.batch_tokens, tokens_total);
+        if (tokens_total > bounds.batch_tokens) try refuse(report, "tokens of a batch", 0, 0, bounds.batch_tokens, tokens_total);
 
         var first: u32 = 0;
         var logit_row: u32 = 0;
+        var hidden: u32 = 0;
         for (batch.sequences[0..count], 0..) |*sequence, index| {
             sequence.* = try readSequence(words, bounds, report, index, tokens_total - first);
-            sequence.first = first;
+            // A hidden state takes the place of a token, after all tokens.
+            if (sequence.hidden.len > 0) {
+                sequence.first = tokens_total + hidden;
+                hidden += 1;
+            } else sequence.first = first;
             sequence.logit_row = logit_row;
             first += @intCast(sequence.tokens.len);
             logit_row += sequence.logit_rows;
@@ -106,6 +117,7 @@ pub const Batch = struct {
         if (first != tokens_total) try refuse(report, "tokens of a batch", 0, first, first, tokens_total);
         batch.count = count;
         batch.tokens = tokens_total;
+        batch.hidden = hidden;
         batch.logit_rows = logit_row;
     }
 
@@ -121,12 +133,19 @@ pub const Batch = struct {
         const top_p = try words.f();
         const seed = try words.long();
         const choice = try words.u();
-        if (tokens == 0 or tokens > tokens_left) try refuse(report, "tokens of a sequence", index, 1, tokens_left, tokens);
+        const keep = try words.u();
+        const hidden = try words.u();
+        if (hidden != 0 and hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, hidden);
+        const least = @intFromBool(hidden == 0);
+        if (tokens < least or tokens > if (hidden == 0) tokens_left else 0) try refuse(report, "tokens of a sequence", index, least, tokens_left, tokens);
         const capacity = @as(u64, pages) * bounds.page_size;
-        if (@as(u64, position) + tokens > @min(capacity, limits.context_max))
+        if (hidden == 0 and @as(u64, position) + tokens > @min(capacity, limits.context_max))
             try refuse(report, "positions of a sequence", index, 1, @min(capacity, limits.context_max), @as(u64, position) + tokens);
         if (logits > 2) try refuse(report, "logits of a sequence", index, 0, 2, logits);
         if (sample > 1) try refuse(report, "sample of a sequence", index, 0, 1, sample);
+        if (keep > 1) try refuse(report, "keep of a sequence", index, 0, 1, keep);
+        if (hidden != 0 and (logits == 2 or keep == 1)) try refuse(report, "logits of a hidden state", index, 0, 1, logits);
+        if (position > limits.context_max) try refuse(report, "position of a sequence", index, 0, limits.context_max, position);
         if (!(temperature >= 0) or temperature == std.math.inf(f32) or !(top_p > 0 and top_p <= 1)) {
             _ = report.fail(.invalid_argument, "sampling", "sequence {d} of the batch", .{index}, "temperature from 0, finite; 0 < top-p <= 1", .{}, "{d} and {d}", .{ temperature, top_p });
             return error.Refused;
@@ -135,12 +154,15 @@ pub const Batch = struct {
         for (token_words) |token| if (token >= bounds.vocabulary) try refuse(report, "token id", index, 0, bounds.vocabulary - 1, token);
         const page_words: []const u32 = @ptrCast(@alignCast(try words.take(pages)));
         for (page_words) |page| if (page >= bounds.pages) try refuse(report, "page number", index, 0, bounds.pages - 1, page);
+        const hidden_words: []const f32 = @ptrCast(@alignCast(try words.take(hidden)));
         const rows: LogitRows = @enumFromInt(logits);
         return .{
             .id = id,
             .position = position,
             .logits = rows,
             .sample = sample == 1,
+            .keep = keep == 1,
+            .hidden = hidden_words,
             .sampling = .{
                 .temperature = temperature,
                 .top_k = top_k,
@@ -168,7 +190,7 @@ comptime {
     std.debug.assert(@import("builtin").cpu.arch.endian() == .little);
 }
 
-const test_bounds: Bounds = .{ .vocabulary = 10, .page_size = 16, .pages = 4, .batch_tokens = 8, .sequences = 2, .logit_rows = 3 };
+const test_bounds: Bounds = .{ .vocabulary = 10, .embedding = 2, .page_size = 16, .pages = 4, .batch_tokens = 8, .sequences = 2, .logit_rows = 3 };
 
 fn testParse(words: []const u32) ![2]u32 {
     var batch: Batch = .{};
@@ -182,8 +204,8 @@ fn testParse(words: []const u32) ![2]u32 {
 test "a batch is read, and each wrong word is refused" {
     const p: u32 = @bitCast(@as(f32, 0.9));
     const good = [_]u32{ 1, 0, 2, 3 } ++
-        [_]u32{ 7, 0, 2, 1, 2, 0, 0, 0, p, 1, 0, 0 } ++ [_]u32{ 1, 9 } ++ [_]u32{3} ++
-        [_]u32{ 8, 16, 1, 2, 0, 1, p, 40, p, 1, 0, 0 } ++ [_]u32{4} ++ [_]u32{ 0, 1 };
+        [_]u32{ 7, 0, 2, 1, 2, 0, 0, 0, p, 1, 0, 0, 0, 0 } ++ [_]u32{ 1, 9 } ++ [_]u32{3} ++
+        [_]u32{ 8, 16, 1, 2, 0, 1, p, 40, p, 1, 0, 0, 1, 0 } ++ [_]u32{4} ++ [_]u32{ 0, 1 };
     try std.testing.expectEqual([2]u32{ 2, 3 }, try testParse(&good));
     const Wrong = struct { at: usize, value: u32 };
     const wrong = [_]Wrong{
@@ -199,8 +221,11 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 9, .value = 2 },
         .{ .at = 10, .value = @bitCast(std.math.nan(f32)) },
         .{ .at = 12, .value = 0 }, // top-p 0
-        .{ .at = 17, .value = 10 }, // token
-        .{ .at = 18, .value = 4 }, // page
+        .{ .at = 16, .value = 2 }, // keep
+        .{ .at = 17, .value = 2 }, // hidden beside tokens
+        .{ .at = 17, .value = 3 },
+        .{ .at = 19, .value = 10 }, // token
+        .{ .at = 20, .value = 4 }, // page
     };
     for (wrong) |w| {
         var words = good;
@@ -209,4 +234,17 @@ test "a batch is read, and each wrong word is refused" {
     }
     for (0..good.len) |len| try std.testing.expectError(error.Refused, testParse(good[0..len]));
     try std.testing.expectError(error.Refused, testParse(&(good ++ [_]u32{0})));
+}
+
+test "a hidden state comes in place of tokens" {
+    const p: u32 = @bitCast(@as(f32, 0.9));
+    const half: u32 = @bitCast(@as(f32, 0.5));
+    const good = [_]u32{ 1, 0, 1, 0 } ++ [_]u32{ 7, 40, 0, 0, 1, 1, p, 0, p, 1, 0, 0, 0, 2 } ++ [_]u32{ half, half };
+    try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(&good));
+    for (0..good.len) |len| try std.testing.expectError(error.Refused, testParse(good[0..len]));
+    for ([_][2]u32{ .{ 5, 1 << 21 }, .{ 6, 1 }, .{ 8, 2 }, .{ 16, 1 }, .{ 17, 1 }, .{ 17, 0 } }) |wrong| {
+        var words = good;
+        words[wrong[0]] = wrong[1];
+        try std.testing.expectError(error.Refused, testParse(&words));
+    }
 }

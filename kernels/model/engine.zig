@@ -142,6 +142,7 @@ pub const Engine = struct {
         if (engine.state.load(.acquire) != @intFromEnum(State.idle)) return error.Busy;
         try engine.batch.parse(bytes, .{
             .vocabulary = engine.model.traits.vocabulary,
+            .embedding = engine.model.traits.embedding,
             .page_size = engine.options.page_size,
             .pages = engine.options.pages,
             .batch_tokens = engine.options.batch_tokens,
@@ -176,7 +177,7 @@ pub const Engine = struct {
     pub const TakeError = error{ Busy, Short };
     const result_words = 4;
 
-    /// Writes id, status, token and rows of each sequence, and the asked-for logits one row after the other.
+    /// Writes id, status, token and rows of each sequence, and its logits one row after the other, then its hidden state, as asked for.
     pub fn take(engine: *Engine, results: []u8, logits: []u8) TakeError!u32 {
         engine.lock.acquire();
         defer engine.lock.unlock();
@@ -186,8 +187,13 @@ pub const Engine = struct {
         if (results.len < sequences.len * result_words * 4) return error.Short;
         const row_bytes = @as(usize, engine.model.traits.vocabulary) * @sizeOf(f32);
         var rows_total: usize = 0;
-        for (sequences) |*sequence| rows_total += rowsToTake(sequence);
-        if (logits.len < rows_total * row_bytes) return error.Short;
+        const hidden_bytes = @as(usize, engine.model.traits.embedding) * @sizeOf(f32);
+        var states: usize = 0;
+        for (sequences) |*sequence| {
+            rows_total += rowsToTake(sequence);
+            states += @intFromBool(keepsHidden(sequence));
+        }
+        if (logits.len < rows_total * row_bytes + states * hidden_bytes) return error.Short;
         var at: usize = 0;
         for (sequences, 0..) |*sequence, index| {
             const rows = rowsToTake(sequence);
@@ -198,6 +204,10 @@ pub const Engine = struct {
                 @memcpy(logits[at..][0..row_bytes], std.mem.sliceAsBytes(source[0..engine.model.traits.vocabulary]));
                 at += row_bytes;
             }
+            if (!keepsHidden(sequence)) continue;
+            const state = engine.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1);
+            @memcpy(logits[at..][0..hidden_bytes], std.mem.sliceAsBytes(state[0..engine.model.traits.embedding]));
+            at += hidden_bytes;
         }
         engine.state.store(@intFromEnum(State.idle), .release);
         return @intCast(sequences.len);
@@ -205,6 +215,51 @@ pub const Engine = struct {
 
     fn rowsToTake(sequence: anytype) u32 {
         return if (sequence.logits == .none or sequence.status != .ok) 0 else sequence.logit_rows;
+    }
+
+    fn keepsHidden(sequence: anytype) bool {
+        return sequence.keep and sequence.status == .ok;
+    }
+
+    pub const PageError = error{ Busy, NoPage, Short, Damaged };
+    /// Behind the bytes of a page outside the engine.
+    const checksum_bytes = @sizeOf(u64);
+
+    pub fn copyPage(engine: *Engine, from: u32, to: u32) PageError!void {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        const source = try engine.pageAt(from);
+        const target = try engine.pageAt(to);
+        if (from != to) @memcpy(target, source);
+    }
+
+    /// The bytes of a page and their checksum; returns how many.
+    pub fn exportPage(engine: *Engine, page: u32, out: []u8) PageError!usize {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        const source = try engine.pageAt(page);
+        if (out.len < source.len + checksum_bytes) return error.Short;
+        @memcpy(out[0..source.len], source);
+        std.mem.writeInt(u64, out[source.len..][0..checksum_bytes], std.hash.XxHash3.hash(0, source), .little);
+        return source.len + checksum_bytes;
+    }
+
+    /// Takes over what `exportPage` gave; the page is left alone where the bytes are not those.
+    pub fn importPage(engine: *Engine, page: u32, bytes: []const u8) PageError!void {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        const target = try engine.pageAt(page);
+        if (bytes.len != target.len + checksum_bytes) return error.Short;
+        const sum = std.mem.readInt(u64, bytes[target.len..][0..checksum_bytes], .little);
+        if (sum != std.hash.XxHash3.hash(0, bytes[0..target.len])) return error.Damaged;
+        @memcpy(target, bytes[0..target.len]);
+    }
+
+    /// A page of an engine that is not at work.
+    fn pageAt(engine: *Engine, page: u32) error{ Busy, NoPage }![]u8 {
+        if (engine.busy()) return error.Busy;
+        if (page >= engine.options.pages) return error.NoPage;
+        return engine.kv[page * engine.page_bytes ..][0..engine.page_bytes];
     }
 
     /// Marks a sequence of the step in flight; true if there is one.

@@ -61,17 +61,22 @@ const Run = struct {
 
     fn forward(run: *Run) void {
         run.prepare();
+        if (run.tokens > 0 and !run.layers()) return;
+        if (run.heedCancels()) run.finish();
+    }
+
+    /// From tokens to hidden states; false when every sequence was given up.
+    fn layers(run: *Run) bool {
         run.setInput(run.tokens, run.model.traits.embedding, &.{ run.layer.matrix(.attn_q), run.layer.matrix(.attn_k), run.layer.matrix(.attn_v) });
         run.forTokens(embed);
         for (run.model.layers, 0..) |*layer, index| {
-            if (!run.heedCancels()) return;
+            if (!run.heedCancels()) return false;
             run.layer = layer;
             run.index = @intCast(index);
             run.attend();
             run.feedForward();
         }
-        if (!run.heedCancels()) return;
-        run.finish();
+        return true;
     }
 
     /// Whose token is whose, and where attention items begin.
@@ -80,6 +85,12 @@ const Run = struct {
         for (run.engine.batch.active(), 0..) |*sequence, number| {
             for (sequence.first..sequence.first + sequence.tokens.len) |token| scratch.token_sequence[token] = @intCast(number);
             const rows = sequence.logit_rows;
+            if (sequence.hidden.len > 0) {
+                scratch.token_sequence[sequence.first] = @intCast(number);
+                @memcpy(scratch.hiddenRow(sequence.first)[0..sequence.hidden.len], sequence.hidden);
+                if (rows > 0) scratch.logit_token[sequence.logit_row] = sequence.first;
+                continue;
+            }
             const first = sequence.first + sequence.tokens.len - rows;
             for (0..rows) |index| scratch.logit_token[sequence.logit_row + index] = @intCast(first + index);
         }

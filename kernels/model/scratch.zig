@@ -81,7 +81,8 @@ pub const Scratch = struct {
             .feed_forward_stride = feed_forward_stride,
             .vocabulary_stride = vocabulary_stride,
             .rope_stride = rope_stride,
-            .x = try layout.array(f32, tokens * embedding_stride),
+            // Hidden states that sequences bring come after the tokens.
+            .x = try layout.array(f32, (tokens + options.sequences) * embedding_stride),
             .y = try layout.array(f32, tokens * embedding_stride),
             .rows = try layout.array(f32, tokens * input_stride),
             .quantized = try layout.array(i8, tokens * input_stride),
@@ -98,7 +99,7 @@ pub const Scratch = struct {
             .sin = try layout.array(f32, tokens * rope_stride),
             .cos_local = try layout.array(f32, tokens * rope_stride),
             .sin_local = try layout.array(f32, tokens * rope_stride),
-            .token_sequence = try layout.array(u32, tokens),
+            .token_sequence = try layout.array(u32, tokens + options.sequences),
             .attention_items = try layout.array(u32, options.sequences + 1),
             .logit_token = try layout.array(u32, options.logit_rows),
             .logits = try layout.array(f32, @as(usize, options.logit_rows) * vocabulary_stride),
@@ -109,6 +110,11 @@ pub const Scratch = struct {
 
     fn alignTo(value: u32, multiple: u32) u32 {
         return std.mem.alignForward(u32, value, multiple);
+    }
+
+    /// The residual stream of one token.
+    pub fn hiddenRow(scratch: *const Scratch, token: usize) []f32 {
+        return scratch.x[token * scratch.embedding_stride ..][0..scratch.embedding_stride];
     }
 
     pub fn logitRow(scratch: *const Scratch, row: usize) []f32 {

@@ -135,7 +135,7 @@ fn openEngine(model: *Model, settings: Settings) !*Engine {
 /// Words of one sequence that asks for the logits of all its tokens.
 fn sequence(words: *std.ArrayList(u32), id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32) !void {
     const one: u32 = @bitCast(@as(f32, 1));
-    try words.appendSlice(testing.allocator, &.{ id, position, @intCast(tokens.len), pages, 2, 1, one, 40, one, 1, 0, 0 });
+    try words.appendSlice(testing.allocator, &.{ id, position, @intCast(tokens.len), pages, 2, 1, one, 40, one, 1, 0, 0, 0, 0 });
     try words.appendSlice(testing.allocator, tokens);
     for (0..pages) |page| try words.append(testing.allocator, first_page + @as(u32, @intCast(page)));
 }
@@ -208,6 +208,54 @@ test "threads, chunks, pages and neighbours change no bit of the logits" {
     const deadline = os.nowNs() + std.time.ns_per_s;
     while (largeBytes() != bytes_before and os.nowNs() < deadline) std.atomic.spinLoopHint();
     try testing.expectEqual(bytes_before, largeBytes());
+}
+
+fn runStep(engine: *Engine, words: []const u32, results: []u32, floats: []f32) !void {
+    var buffer: [256]u8 = undefined;
+    var report: Report = .{ .buffer = &buffer };
+    try engine.submit(std.mem.sliceAsBytes(words), &report);
+    while (engine.busy()) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
+    _ = try engine.take(std.mem.sliceAsBytes(results), std.mem.sliceAsBytes(floats));
+}
+
+test "a hidden state and a copied page stand in for the tokens that made them" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var fixture: Fixture = try .make(2, 3);
+    defer fixture.deinit();
+    const model = try fixture.load();
+    defer model.object.release();
+    const engine = try openEngine(model, .{});
+    defer engine.object.release();
+    const one: u32 = @bitCast(@as(f32, 1));
+    const tokens = [_]u32{ 3, 1, 4, 1, 5, 9, 2, 6, 5, 3 };
+    const last = vocabulary + embedding;
+    var results: [8]u32 = undefined;
+    var first: [last]f32 = undefined;
+    try runStep(engine, &([_]u32{ 1, 0, 1, 10 } ++ [_]u32{ 5, 0, 10, 1, 1, 1, one, 40, one, 7, 0, 0, 1, 0 } ++ tokens ++ [_]u32{2}), &results, &first);
+    const chosen = results[2];
+    // The state alone, and beside a sequence that reads tokens, whose page is a copy of the first eight positions' page.
+    var again: [last + vocabulary]f32 = undefined;
+    const state: [embedding]u32 = @bitCast(first[vocabulary..].*);
+    const resumed = [_]u32{ 6, 10, 0, 0, 1, 1, one, 40, one, 7, 0, 0, 0, embedding } ++ state;
+    try runStep(engine, &([_]u32{ 1, 0, 1, 0 } ++ resumed), &results, &again);
+    try testing.expectEqual(chosen, results[2]);
+    try testing.expectEqualSlices(u32, @ptrCast(first[0..vocabulary]), @ptrCast(again[0..vocabulary]));
+    try engine.copyPage(2, 9);
+    try runStep(engine, &([_]u32{ 1, 0, 2, 2 } ++ resumed ++ [_]u32{ 7, 8, 2, 1, 1, 1, one, 40, one, 7, 0, 0, 1, 0 } ++ tokens[8..].* ++ [_]u32{9}), &results, &again);
+    try testing.expectEqual([2]u32{ chosen, chosen }, .{ results[2], results[6] });
+    try testing.expectEqualSlices(u32, @ptrCast(&first), @ptrCast(again[vocabulary..]));
+
+    const bytes = try testing.allocator.alloc(u8, engine.page_bytes + 8);
+    defer testing.allocator.free(bytes);
+    try testing.expectEqual(bytes.len, try engine.exportPage(2, bytes));
+    try testing.expectError(error.Short, engine.exportPage(2, bytes[1..]));
+    try testing.expectError(error.NoPage, engine.exportPage(32, bytes));
+    try engine.importPage(11, bytes);
+    try testing.expectEqualSlices(u8, engine.kv[2 * engine.page_bytes ..][0..engine.page_bytes], engine.kv[11 * engine.page_bytes ..][0..engine.page_bytes]);
+    try testing.expectError(error.Short, engine.importPage(11, bytes[1..]));
+    bytes[3] ^= 1;
+    try testing.expectError(error.Damaged, engine.importPage(11, bytes));
+    try testing.expectError(error.NoPage, engine.copyPage(2, 32));
 }
 
 fn largeBytes() u64 {
