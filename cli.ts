@@ -12,6 +12,7 @@
  */
 import process from "node:process";
 import manifest from "./deno.json" with { type: "json" };
+import { chat } from "./cli/chat.ts";
 import { inspect } from "./cli/inspect.ts";
 import { logits } from "./cli/logits.ts";
 import { type Arguments, COMMANDS, helpText, parseCommand, UsageError } from "./cli/options.ts";
@@ -20,8 +21,11 @@ import { perplexity } from "./cli/perplexity.ts";
 import { run } from "./cli/run.ts";
 import { tokenize } from "./cli/tokenize.ts";
 
-const RUNNERS: Readonly<Record<string, (args: Arguments, signal: AbortSignal) => Promise<void>>> = {
+const RUNNERS: Readonly<
+  Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>
+> = {
   run,
+  chat,
   inspect,
   tokenize,
   logits,
@@ -32,7 +36,7 @@ const RUNNERS: Readonly<Record<string, (args: Arguments, signal: AbortSignal) =>
 export async function main(words: readonly string[]): Promise<number> {
   const interrupt = new Interrupt();
   try {
-    await dispatch(words, interrupt.signal);
+    await dispatch(words, interrupt);
     return interrupt.reason === "signal" ? 130 : 0;
   } catch (error) {
     if (interrupt.reason === "pipe") return 0; // who read our output has seen enough
@@ -45,7 +49,7 @@ export async function main(words: readonly string[]): Promise<number> {
   }
 }
 
-async function dispatch([name, ...words]: readonly string[], signal: AbortSignal): Promise<void> {
+async function dispatch([name, ...words]: readonly string[], interrupt: Interrupt): Promise<void> {
   if (name === "--version" || name === "-V") return print(`lightgpt ${manifest.version}\n`);
   if (name === "--help" || name === "-h" || name === "help") return print(helpText());
   if (name === undefined) throw new UsageError("no command; lightgpt --help lists them");
@@ -55,7 +59,7 @@ async function dispatch([name, ...words]: readonly string[], signal: AbortSignal
   const end = words.indexOf("--");
   const options = end < 0 ? words : words.slice(0, end);
   if (options.includes("--help") || options.includes("-h")) return print(helpText(name));
-  await RUNNERS[name](parseCommand(name, words), signal);
+  await RUNNERS[name](parseCommand(name, words), interrupt.signal, interrupt);
 }
 
 if (import.meta.main) {

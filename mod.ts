@@ -35,6 +35,8 @@ export {
   type PlanOptions,
 } from "./src/architectures.ts";
 export type { Role } from "./src/architectures/tensors.ts";
+export { type ChatMessage, ChatTemplate, type JsonValue, type RenderOptions } from "./src/chat.ts";
+export type { ConversationOptions } from "./src/conversation.ts";
 export { type Completion, type GenerateOptions, Piece } from "./src/generation.ts";
 export {
   type Gguf,
@@ -46,7 +48,7 @@ export {
   type StringTable,
   type Tensor,
 } from "./src/gguf.ts";
-export { LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
+export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
 export { type LoadOptions, type LoadProgress, Model } from "./src/model.ts";
 export type { Perplexity, PerplexityOptions } from "./src/perplexity.ts";
 export type { SamplingOptions } from "./src/sampler.ts";

@@ -61,6 +61,27 @@ const COMMON: Readonly<Record<string, OptionSpec>> = {
   },
 };
 
+/** The options of subcommands that generate. */
+const GENERATION: Readonly<Record<string, OptionSpec>> = {
+  "max-tokens": { kind: "integer", value: "N", least: 0, most: 1 << 20, about: "stop after N tokens" },
+  temperature: { kind: "number", value: "T", least: 0, most: 1e9, about: "0 is greedy (default: 0.8)" },
+  "top-k": {
+    kind: "integer",
+    value: "K",
+    least: 0,
+    most: 2 ** 32 - 1,
+    about: "the K likeliest; 0 is all (default: 40)",
+  },
+  "top-p": {
+    kind: "number",
+    value: "P",
+    above: 0,
+    most: 1,
+    about: "the likeliest of sum P; 1 is all (default: 0.95)",
+  },
+  seed: { kind: "seed", value: "S", about: "an integer from 0 to 2^64 - 1 (default: a random one, reported)" },
+};
+
 /** The subcommands by name. */
 export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   run: {
@@ -68,24 +89,17 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     argument: { name: "PROMPT", required: false },
     options: {
       ...COMMON,
-      "max-tokens": { kind: "integer", value: "N", least: 0, most: 1 << 20, about: "stop after N tokens" },
-      temperature: { kind: "number", value: "T", least: 0, most: 1e9, about: "0 is greedy (default: 0.8)" },
-      "top-k": {
-        kind: "integer",
-        value: "K",
-        least: 0,
-        most: 2 ** 32 - 1,
-        about: "the K likeliest; 0 is all (default: 40)",
-      },
-      "top-p": {
-        kind: "number",
-        value: "P",
-        above: 0,
-        most: 1,
-        about: "the likeliest of sum P; 1 is all (default: 0.95)",
-      },
-      seed: { kind: "seed", value: "S", about: "an integer from 0 to 2^64 - 1 (default: a random one, reported)" },
+      ...GENERATION,
       json: JSON_FLAG,
+    },
+  },
+  chat: {
+    about: "talk with a model that has a chat template; /help shows what can be typed",
+    options: {
+      ...COMMON,
+      ...GENERATION,
+      system: { kind: "text", value: "TEXT", about: "what the model is told before the conversation" },
+      template: { kind: "text", value: "FILE", about: "a Jinja template in place of the model's own" },
     },
   },
   inspect: {

@@ -14,9 +14,12 @@ export class Interrupt {
   /** `signal` by Ctrl-C, `pipe` when nobody reads standard output any more. */
   reason: "signal" | "pipe" | undefined;
 
+  /** What Ctrl-C ends instead of the subcommand, while there is such a thing. */
+  inner: (() => void) | undefined;
+
   /** Listens for Ctrl-C, and for the end of who reads our output. */
   constructor() {
-    process.on("SIGINT", () => this.#end("signal"));
+    process.on("SIGINT", () => this.press());
     process.stdout.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") throw error;
       this.#end("pipe");
@@ -26,6 +29,12 @@ export class Interrupt {
   /** Aborted when the work should end. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** What Ctrl-C does; a terminal in raw mode gives no signal, so who reads its keys calls this. */
+  press(): void {
+    if (this.inner === undefined) this.#end("signal");
+    else this.inner();
   }
 
   #end(reason: "signal" | "pipe"): void {

@@ -50,7 +50,8 @@ function withoutLastNewline(text: string | undefined): string | undefined {
   return text?.replace(/\r?\n$/, "");
 }
 
-function generateOptions(args: Arguments, signal: AbortSignal): GenerateOptions {
+/** What the options of a subcommand that generates ask for. */
+export function generateOptions(args: Arguments, signal: AbortSignal): GenerateOptions {
   const maxTokens = args.number("max-tokens");
   const temperature = args.number("temperature");
   const topK = args.number("top-k");

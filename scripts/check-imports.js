@@ -19,11 +19,14 @@ export const typescript = [
     name: "tokenizer",
     files: ["src/tokenizer/*", "src/architectures.ts", "src/architectures/*", "src/description.ts"],
   },
-  { name: "parts", files: ["src/cache.ts", "src/sampler.ts", "src/model.ts", "src/quantizer.ts", "src/chat.ts"] },
+  {
+    name: "parts",
+    files: ["src/cache.ts", "src/sampler.ts", "src/model.ts", "src/quantizer.ts", "src/chat.ts", "src/chat/*"],
+  },
   { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
   { name: "batcher", files: ["src/batcher.ts"] },
   { name: "optimizer", files: ["src/optimizer.ts"] },
-  { name: "lightgpt", files: ["src/lightgpt.ts", "src/generation.ts", "src/perplexity.ts"] },
+  { name: "lightgpt", files: ["src/lightgpt.ts", "src/generation.ts", "src/perplexity.ts", "src/conversation.ts"] },
   { name: "face", files: ["mod.ts"] },
   { name: "command", files: ["cli/*", "cli.ts"] },
 ];

@@ -7,6 +7,8 @@
 import { ClosedError, LightGPTError, OutOfMemoryError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
 import { Batcher } from "./batcher.ts";
+import type { ChatMessage } from "./chat.ts";
+import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
 import { embeddedModel } from "./embedded.ts";
 import { Engine, type EngineSettings, pageBytes } from "./engine.ts";
 import {
@@ -82,6 +84,20 @@ export interface LogitsOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * What may be said about one answer in a conversation.
+ *
+ * @example
+ * ```ts
+ * import { type ChatOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const options: ChatOptions = { maxTokens: 200, variables: { enable_thinking: false } };
+ * await using lm = await LightGPT.load("model.gguf");
+ * for await (const piece of lm.chat([{ role: "user", content: "Hello!" }], options)) console.log(piece.text);
+ * ```
+ */
+export interface ChatOptions extends GenerateOptions, ConversationOptions {}
+
 const optionNames = [
   "threads",
   "context",
@@ -118,6 +134,7 @@ export class LightGPT {
   /** The model: metadata, sizes, vocabulary. */
   readonly model: Model;
   readonly #batcher: Batcher;
+  #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
   private constructor(model: Model, batcher: Batcher) {
@@ -173,6 +190,28 @@ export class LightGPT {
       const { done, value } = await pieces.next();
       if (done) return value;
     }
+  }
+
+  /**
+   * Answers a conversation, piece by piece, by the chat template in the model's file; the generator's last value is what
+   * {@link LightGPT.complete} gives. Throws an {@link UnsupportedError} where the file has no template and none is given.
+   */
+  async *chat(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): AsyncGenerator<Piece, Completion, void> {
+    const entries = Object.entries(options);
+    const isConversation = ([name]: [string, unknown]) => (conversationOptions as readonly string[]).includes(name);
+    const prompt = await this.chatTokens(messages, Object.fromEntries(entries.filter(isConversation)));
+    return yield* this.generate(prompt, Object.fromEntries(entries.filter((entry) => !isConversation(entry))));
+  }
+
+  /** The prompt that {@link LightGPT.chat} continues, as tokens. */
+  async chatTokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
+    const { tokenizer } = this.#host();
+    checkKeys("options", options, conversationOptions);
+    this.#conversations ??= new Conversations(this.model.gguf.metadata, tokenizer);
+    return await this.#conversations.tokens(messages, options);
   }
 
   /** The tokens of a text: with those that the model wants at its ends, and none parsed from the text itself, unless asked. */

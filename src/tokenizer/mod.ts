@@ -9,7 +9,7 @@ import type { Gguf } from "../gguf.ts";
 import { ByteLevel } from "./bpe.ts";
 import type { TextModel } from "./model.ts";
 import { SentencePiece } from "./spm.ts";
-import { SpecialTokens } from "./special.ts";
+import { SpecialTokens, withoutMarks } from "./special.ts";
 import { type StreamDecoder, Utf8Stream } from "./stream.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
@@ -21,6 +21,8 @@ export interface EncodeOptions {
   readonly addSpecial?: boolean;
   /** Turn the texts of control tokens, such as `<|im_end|>`, into these tokens. Never for what a user typed. Default: false. */
   readonly parseSpecial?: boolean;
+  /** The text was joined from parts of which some went through {@link Tokenizer.protect}. Default: false. */
+  readonly isProtected?: boolean;
 }
 
 /** How tokens become text. */
@@ -47,6 +49,8 @@ export interface Tokenizer {
   readonly endOfGeneration: ReadonlySet<number>;
   /** The tokens of a text. A lone surrogate counts as U+FFFD. */
   encode(text: string, options?: EncodeOptions): Uint32Array;
+  /** What a user typed, marked so that no part becomes a control token in an `encode` with `parseSpecial` and `isProtected`. */
+  protect(text: string): string;
   /** The text of tokens. Bytes that are not UTF-8 become U+FFFD. */
   decode(tokens: ArrayLike<number>, options?: DecodeOptions): string;
   /** The bytes of one token; of a control token, its name's. */
@@ -149,7 +153,10 @@ class FileTokenizer implements Tokenizer {
     this.#special = new SpecialTokens(vocabulary);
   }
 
-  encode(text: string, { addSpecial = true, parseSpecial = false }: EncodeOptions = {}): Uint32Array {
+  encode(
+    text: string,
+    { addSpecial = true, parseSpecial = false, isProtected = false }: EncodeOptions = {},
+  ): Uint32Array {
     if (typeof text !== "string") {
       throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
     }
@@ -158,11 +165,18 @@ class FileTokenizer implements Tokenizer {
     let afterSpecial = true;
     for (const fragment of this.#special.split(text.toWellFormed(), parseSpecial)) {
       if (typeof fragment === "number") tokens.push(fragment);
-      else this.#model.encode(afterSpecial && this.#model.spacePrefix ? ` ${fragment}` : fragment, tokens);
+      else {
+        const plain = isProtected ? withoutMarks(fragment) : fragment;
+        this.#model.encode(afterSpecial && this.#model.spacePrefix ? ` ${plain}` : plain, tokens);
+      }
       afterSpecial = typeof fragment === "number";
     }
     if (addSpecial && this.addEos && this.eos !== undefined) tokens.push(this.eos);
     return Uint32Array.from(tokens);
+  }
+
+  protect(text: string): string {
+    return this.#special.protect(text.toWellFormed());
   }
 
   decode(tokens: ArrayLike<number>, options: DecodeOptions = {}): string {

@@ -17,10 +17,14 @@ interface Special {
   text: string;
 }
 
+/** Stands inside a text that must not be taken for a special token: a code point that no text in use has. */
+const MARK = "\u{fdd0}";
+
 /** The special tokens of a vocabulary. */
 export class SpecialTokens {
   readonly #always: SpecialFinder;
   readonly #parsed: SpecialFinder;
+  readonly #texts = new Map<number, { text: string; always: boolean }>();
 
   constructor(vocabulary: Vocabulary) {
     const always: Special[] = [];
@@ -33,6 +37,7 @@ export class SpecialTokens {
       if (text === "" || seen.has(text)) continue;
       seen.add(text);
       parsed.push({ token, text });
+      this.#texts.set(token, { text, always: kind === KIND.userDefined });
       if (kind === KIND.userDefined) always.push({ token, text });
     }
     this.#always = new SpecialFinder(always);
@@ -43,6 +48,22 @@ export class SpecialTokens {
   split(text: string, parse: boolean): Fragment[] {
     return (parse ? this.#parsed : this.#always).split(text);
   }
+
+  /** The text with a mark inside whatever only `parse` would cut out, so that it stays text; {@link withoutMarks} undoes it. */
+  protect(text: string): string {
+    const plain = text.replaceAll(MARK, "\ufffd");
+    return this.#parsed.split(plain).map((fragment) => {
+      if (typeof fragment === "string") return fragment;
+      const { text, always } = this.#texts.get(fragment) as { text: string; always: boolean };
+      const [first] = text;
+      return always ? text : first + MARK + text.slice(first.length);
+    }).join("");
+  }
+}
+
+/** A text without the marks of {@link SpecialTokens.protect}. */
+export function withoutMarks(text: string): string {
+  return text.replaceAll(MARK, "");
 }
 
 /** Children of the trie's nodes by node * 2^16 + UTF-16 unit. */
