@@ -51,6 +51,17 @@ export {
 export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
 export { type LoadOptions, type LoadProgress, Model } from "./src/model.ts";
 export type { Perplexity, PerplexityOptions } from "./src/perplexity.ts";
+export {
+  type OutlierOptions,
+  type ProductOptions,
+  type QuantizationError,
+  type QuantizedFormat,
+  QuantizedTensor,
+  type QuantizeOptions,
+  Quantizer,
+  type QuantizerOptions,
+  type SplitOutliers,
+} from "./src/quantizer.ts";
 export type { SamplingOptions } from "./src/sampler.ts";
 export {
   type DecodeOptions,

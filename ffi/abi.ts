@@ -86,12 +86,17 @@ export const ABI = {
     about: "(engine, page, bytes, count): takes over what lg_page_export wrote; a wrong checksum is `modelFormat`.",
   },
   lg_quantize: {
-    parameters: ["u32", "buffer", "u32", "buffer", "u32"],
-    about: "(format, f32 values, count, blocks, bytes): returns the bytes written.",
+    parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"],
+    about: "(options, bytes, values, importance, outlier mask, blocks): the bytes written before a refused block.",
   },
   lg_dequantize: {
-    parameters: ["u32", "buffer", "u32", "buffer", "u32"],
-    about: "(format, blocks, bytes, f32 values, count): returns the values written.",
+    parameters: ["u32", "buffer", "u32", "buffer", "u32", "u32"],
+    about: "(format, blocks, bytes, f32 values, count, threads): returns the values written.",
+  },
+  lg_matmul: {
+    parameters: ["buffer", "u32", "buffer", "buffer", "buffer"],
+    about:
+      "(options, bytes, blocks, f32 vectors, f32 results): rows of blocks times vectors, as a model computes them.",
   },
   lg_memory: {
     parameters: ["buffer", "u32"],
@@ -185,6 +190,36 @@ export const ENGINE = [
   "threads",
   "activationBits", // 8 or 16
   "logitRows", // most rows of logits that one step may ask for
+] as const;
+
+/** Words of `lg_quantize`'s options. Sizes are of the buffers beside them, in bytes; 0: not there. */
+export const QUANTIZE = [
+  "version", // 1
+  "format", // the number of the tensor type
+  "source", // of the values: 0 f32, 1 f16, 30 bf16
+  "rounding", // 0 nearest, 1 search
+  "outliers", // 0 keep, 1 clip, 2 split
+  "threshold", // f32, in standard deviations of a block
+  "columns", // values of a row
+  "threads",
+  "valuesBytes",
+  "importanceBytes",
+  "maskBytes",
+  "blocksBytes",
+] as const;
+
+/** Words of `lg_matmul`'s options. Results are `rows` floats for each vector. */
+export const PRODUCT = [
+  "version", // 1
+  "format", // the number of the tensor type
+  "rows",
+  "columns",
+  "vectors",
+  "activationBits", // 8 or 16
+  "threads",
+  "blocksBytes",
+  "vectorsBytes",
+  "resultsBytes",
 ] as const;
 
 /** A batch: `header`, then for each sequence `sequence`, its tokens, its page numbers, its hidden state. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type AbiName, TOPIC } from "./abi.ts";
+import { type AbiName, PRODUCT, QUANTIZE, TOPIC } from "./abi.ts";
 import { InvalidArgumentError } from "./errors.ts";
 import { errorFrom, type Library, library } from "./library.ts";
 import type { NativeArgument } from "./runtime.ts";
@@ -61,23 +61,63 @@ export interface NativeProcessor {
   readonly levels: readonly string[];
 }
 
+/** How {@link Native.quantize} rounds; the numbers are those of `QUANTIZE` in `abi.ts`. */
+export interface QuantizeSettings {
+  /** As what the values are stored: 0 f32, 1 f16, 30 bf16. */
+  readonly source?: number;
+  /** 0 nearest, 1 search. */
+  readonly rounding?: number;
+  /** 0 keep, 1 clip, 2 split. */
+  readonly outliers?: number;
+  /** In standard deviations of a block. */
+  readonly threshold?: number;
+  /** Values of a row. */
+  readonly columns?: number;
+  /** Threads that compute. */
+  readonly threads?: number;
+  /** What an error in each column counts; empty: all the same. */
+  readonly importance?: Float32Array;
+  /** One bit a value, set for outliers that were split off. */
+  readonly mask?: Uint32Array;
+}
+
+/** The sizes of {@link Native.matmul}. */
+export interface ProductSettings {
+  /** Rows of the matrix. */
+  readonly rows: number;
+  /** Values of a row, and of a vector. */
+  readonly columns: number;
+  /** How many vectors. */
+  readonly vectors: number;
+  /** How activations are rounded: 8 or 16 bits. */
+  readonly activationBits: 8 | 16;
+  /** Threads that compute. */
+  readonly threads: number;
+}
+
 /** The typed arrays that may be passed down, by name. */
 export interface Buffers {
   /** Bytes. */
   Uint8Array: Uint8Array;
+  /** Half floats of either kind, as bits. */
+  Uint16Array: Uint16Array;
   /** Words. */
   Uint32Array: Uint32Array;
   /** Floats. */
   Float32Array: Float32Array;
 }
 
-const elementBytes = { Uint8Array: 1, Uint32Array: 4, Float32Array: 4 } as const;
+const noFloats = new Float32Array(0);
+const noWords = new Uint32Array(0);
+const elementBytes = { Uint8Array: 1, Uint16Array: 2, Uint32Array: 4, Float32Array: 4 } as const;
 
 /** The native functions, with their arguments checked and their failures thrown. */
 export class Native {
   readonly #library: Library;
   readonly #detail = new Uint8Array(1024);
   readonly #figures = new Float64Array(5);
+  readonly #threshold = new Float32Array(1);
+  readonly #thresholdBits = new Uint32Array(this.#threshold.buffer);
 
   /** Wraps an opened library. */
   constructor(library: Library) {
@@ -219,20 +259,67 @@ export class Native {
     throw errorFrom(this.#library.statuses, status, new Uint8Array(0), "page");
   }
 
-  /** Turns floats into blocks of a format; returns the bytes written. */
-  quantize(format: number, values: Float32Array, blocks: Uint8Array): number {
+  /**
+   * Turns floats into blocks of a format; returns the bytes written before the first block that cannot be made (values
+   * that are not finite, or that need a scale which the format cannot hold).
+   */
+  quantize(
+    format: number,
+    values: Float32Array | Uint16Array,
+    blocks: Uint8Array,
+    {
+      source = 0,
+      rounding = 0,
+      outliers = 0,
+      threshold = 0,
+      columns = values.length,
+      threads = 1,
+      importance = noFloats,
+      mask = noWords,
+    }: QuantizeSettings = {},
+  ): number {
     checkU32(format, "format");
-    checkBuffer("Float32Array", values, "values");
+    if (source === 0) checkBuffer("Float32Array", values as Float32Array, "values");
+    else checkBuffer("Uint16Array", values as Uint16Array, "values");
     checkBuffer("Uint8Array", blocks, "blocks");
-    return this.#checked("lg_quantize", `format ${format}`, format, values, values.length, blocks, blocks.length);
+    checkBuffer("Float32Array", importance, "importance");
+    checkBuffer("Uint32Array", mask, "outlier mask");
+    this.#threshold[0] = threshold;
+    const sizes = [values.byteLength, importance.byteLength, mask.byteLength, blocks.byteLength];
+    const bits = this.#thresholdBits[0] as number;
+    const words = [1, format, source, rounding, outliers, bits, columns, threads, ...sizes];
+    words.forEach((word, index) => checkU32(word, QUANTIZE[index] as string));
+    const options = Uint32Array.from(words);
+    const where = `format ${format}`;
+    return this.#checked("lg_quantize", where, options, options.byteLength, values, importance, mask, blocks);
   }
 
   /** Turns blocks of a format into floats; returns how many. */
-  dequantize(format: number, blocks: Uint8Array, values: Float32Array): number {
+  dequantize(format: number, blocks: Uint8Array, values: Float32Array, threads: number = 1): number {
     checkU32(format, "format");
+    checkU32(threads, "threads");
     checkBuffer("Uint8Array", blocks, "blocks");
     checkBuffer("Float32Array", values, "values");
-    return this.#checked("lg_dequantize", `format ${format}`, format, blocks, blocks.length, values, values.length);
+    const where = `format ${format}`;
+    return this.#checked("lg_dequantize", where, format, blocks, blocks.length, values, values.length, threads);
+  }
+
+  /** Rows of blocks times vectors: `out[vector * rows + row]`; `x` has the vectors one after the other. */
+  matmul(
+    format: number,
+    blocks: Uint8Array,
+    x: Float32Array,
+    out: Float32Array,
+    { rows, columns, vectors, activationBits, threads }: ProductSettings,
+  ): void {
+    checkBuffer("Uint8Array", blocks, "blocks");
+    checkBuffer("Float32Array", x, "vectors");
+    checkBuffer("Float32Array", out, "results");
+    const sizes = [blocks.byteLength, x.byteLength, out.byteLength];
+    const words = [1, format, rows, columns, vectors, activationBits, threads, ...sizes];
+    words.forEach((word, index) => checkU32(word, PRODUCT[index] as string));
+    const options = Uint32Array.from(words);
+    this.#checked("lg_matmul", "vectors", options, options.byteLength, blocks, x, out);
   }
 
   /** The error for a status that came in a result and not from a call. */

@@ -10,7 +10,7 @@ import { deno } from "./deno.ts";
 import type { Doorbell } from "./doorbell.ts";
 
 /** What may be passed to a native function: a number, or a view of memory that the call may read or write. */
-export type NativeArgument = number | Uint8Array | Uint32Array | Float32Array | Float64Array;
+export type NativeArgument = number | Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
 
 /** A native function as JavaScript sees it. Arguments have been checked by `native.ts`. */
 export type NativeFunction = (...parameters: NativeArgument[]) => number;

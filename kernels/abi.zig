@@ -95,8 +95,42 @@ pub const Format = extern struct {
     matmul: *const fn (args: *const Matmul, begin: u32, end: u32) callconv(.c) void,
     /// File blocks to floats.
     decode: *const fn (src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void,
-    /// Floats to file blocks; null where the format can be read only.
+    /// Floats to file blocks, by the scalar reference of plain rounding; null where there is none.
     encode: ?*const fn (src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void,
+    /// Floats to the file blocks [begin, end): returns `end`, or the first block whose values are not finite or need a
+    /// scale that the format cannot hold; the blocks before it are written. Null where the format can be read only.
+    quantize: ?*const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
+};
+
+/// How floats become levels: the plain way, or by a search for the scales that leave the least error.
+pub const Rounding = enum(u32) { nearest = 0, search = 1 };
+
+/// What becomes of values that lie further from a block's mean than some of its standard deviations.
+pub const Outliers = enum(u32) {
+    keep = 0,
+    /// Moved to the border.
+    clip = 1,
+    /// Marked in `mask` for the caller to store apart; the block is made as if they lay within the others' range.
+    split = 2,
+};
+
+/// As what the values to be quantized are stored; ggml's numbers.
+pub const Source = enum(u32) { f32 = 0, f16 = 1, bf16 = 30 };
+
+pub const Quantize = extern struct {
+    values: [*]const u8,
+    source: Source,
+    rounding: Rounding,
+    outliers: Outliers,
+    /// In standard deviations.
+    threshold: f32,
+    /// What an error in each column counts; null: all the same. Finite and not negative.
+    importance: ?[*]const f32,
+    /// Values of a row: the importance of value i is that of i % columns.
+    columns: u32,
+    /// One bit a value, in words; only with `split`.
+    mask: ?[*]u32,
+    blocks: [*]u8,
 };
 
 pub const KvType = enum(u32) { f16 = 0, f32 = 1, q8_0 = 2 };

@@ -6,7 +6,6 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const describe = @import("describe.zig");
 const dispatch = @import("dispatch.zig");
-const fpu = @import("fpu.zig");
 const handle = @import("handle.zig");
 const os = @import("os.zig");
 const Report = @import("report.zig").Report;
@@ -17,6 +16,8 @@ const memory = @import("model/memory.zig");
 const Model = @import("model/model.zig").Model;
 const ModelState = @import("model/model.zig").State;
 const pool = @import("model/pool.zig");
+const product = @import("model/product.zig");
+const quantizer = @import("model/quantize.zig");
 
 /// A panic is a bug of ours: it names the library, so that a crash report reaches us and not the runtime.
 pub const panic = std.debug.FullPanic(panicked);
@@ -184,36 +185,43 @@ fn pageFailure(why: Engine.PageError) i32 {
     }.code();
 }
 
-pub export fn lg_quantize(format_id: u32, values: ?[*]const u8, count: u32, blocks: ?[*]u8, blocks_len: u32) i32 {
-    const format = dispatch.format(format_id) orelse return Status.unsupported.code();
-    const encode = format.encode orelse return Status.unsupported.code();
-    const block_count = blocksOf(format, count, blocks_len, values) orelse return Status.invalid_argument.code();
-    if (count == 0) return 0;
-    const source: [*]const f32 = @ptrCast(@alignCast(values.?));
-    const saved = fpu.enter();
-    defer saved.restore();
-    encode(source, block_count, blocks.?);
-    return @intCast(block_count * format.block_bytes);
+pub export fn lg_quantize(options: ?[*]const u8, len: u32, values: ?[*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: ?[*]u8) i32 {
+    const read = quantizer.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
+    if (read.blocks() == 0) return 0;
+    if (!aligned(values, if (read.source == .f32) 4 else 2) or !aligned(importance, 4) or !aligned(mask, 4)) return Status.invalid_argument.code();
+    const done = quantizer.quantize(read, values.?, importance, mask, blocks.?) catch |why| return refusal(why);
+    return @intCast(done * read.format.block_bytes);
 }
 
-pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u32, values: ?[*]u8, count: u32) i32 {
+pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u32, values: ?[*]u8, count: u32, threads: u32) i32 {
     const format = dispatch.format(format_id) orelse return Status.unsupported.code();
-    const block_count = blocksOf(format, count, blocks_len, values) orelse return Status.invalid_argument.code();
+    const block_count = count / format.block_elements;
+    if (count % format.block_elements != 0 or @as(u64, block_count) * format.block_bytes > blocks_len) return Status.invalid_argument.code();
+    if (count > std.math.maxInt(i32) or !aligned(values, 4) or threads == 0) return Status.invalid_argument.code();
     if (count == 0) return 0;
-    const target: [*]f32 = @ptrCast(@alignCast(values.?));
-    const saved = fpu.enter();
-    defer saved.restore();
-    format.decode(blocks.?, block_count, target);
+    quantizer.dequantize(format, threads, blocks.?, block_count, @ptrCast(@alignCast(values.?)));
     return @intCast(count);
 }
 
-/// Blocks that hold `count` values, if the sizes fit, the floats are aligned and the answer fits an i32.
-fn blocksOf(format: *const abi.Format, count: u32, blocks_len: u32, values: ?[*]const u8) ?usize {
-    const blocks = count / format.block_elements;
-    if (count % format.block_elements != 0 or @as(u64, blocks) * format.block_bytes > blocks_len) return null;
-    if (count > std.math.maxInt(i32) or blocks_len > std.math.maxInt(i32)) return null;
-    if (@intFromPtr(values) % @alignOf(f32) != 0) return null;
-    return blocks;
+pub export fn lg_matmul(options: ?[*]const u8, len: u32, blocks: ?[*]const u8, x: ?[*]const u8, out: ?[*]u8) i32 {
+    const read = product.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
+    if (!aligned(x, 4) or !aligned(out, 4)) return Status.invalid_argument.code();
+    if (read.rows == 0) return 0;
+    product.multiply(read, blocks.?, @ptrCast(@alignCast(x.?)), @ptrCast(@alignCast(out.?))) catch |why| return refusal(why);
+    return 0;
+}
+
+fn aligned(pointer: ?[*]const u8, bytes: usize) bool {
+    return @intFromPtr(pointer) % bytes == 0;
+}
+
+fn refusal(why: (quantizer.Error || product.Error)) i32 {
+    return switch (why) {
+        error.Unsupported => Status.unsupported,
+        error.OutOfMemory => Status.out_of_memory,
+        error.NonFinite => Status.non_finite,
+        error.Refused, error.Short => Status.invalid_argument,
+    }.code();
 }
 
 pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {

@@ -17,6 +17,8 @@ test {
     _ = @import("op/attention_test.zig");
     _ = @import("op/math.zig");
     _ = @import("op/matmul_test.zig");
+    _ = @import("op/quantize_search.zig");
+    _ = @import("op/quantize_test.zig");
     _ = @import("op/sample.zig");
     _ = @import("op/sample_test.zig");
     _ = @import("op/vector_test.zig");

@@ -21,7 +21,15 @@ export const typescript = [
   },
   {
     name: "parts",
-    files: ["src/cache.ts", "src/sampler.ts", "src/model.ts", "src/quantizer.ts", "src/chat.ts", "src/chat/*"],
+    files: [
+      "src/cache.ts",
+      "src/sampler.ts",
+      "src/model.ts",
+      "src/quantizer.ts",
+      "src/quantizer/*",
+      "src/chat.ts",
+      "src/chat/*",
+    ],
   },
   { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
   { name: "batcher", files: ["src/batcher.ts"] },

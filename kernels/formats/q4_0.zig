@@ -3,6 +3,7 @@
 //! Packed, two spans are nine whole cache lines: 256 bytes of nibbles each, in the file's order (low nibbles are columns 0
 //! to 15), then both spans' scales. The 8 is taken off the sum, not off the weights.
 
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../simd.zig");
@@ -33,6 +34,12 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
         const high = scalar.integer(values[i + 16] * inverse + 8.5, 0, 15);
         block.q[i] = @intCast(low | high << 4);
     }
+}
+
+pub const levels: levels_zig.Levels = .{ .low = -8, .high = 7, .kind = .extreme };
+
+pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
+    block.* = .{ .d = d, .q = levels_zig.nibbles(codes) };
 }
 
 pub fn finite(block: *align(1) const Block) bool {

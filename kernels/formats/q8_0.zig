@@ -3,6 +3,7 @@
 //! Packed, two spans are seventeen whole cache lines: 512 bytes of weights each, then both spans' scales. Where the
 //! product instruction wants unsigned weights they are kept plus 128 (`simd.signed_biased`).
 
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../simd.zig");
@@ -29,6 +30,12 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     const inverse = if (d != 0) 1 / d else 0;
     block.d = scalar.toHalf(d);
     for (values, &block.q) |value, *q| q.* = @intCast(scalar.nearestAway(value * inverse, -127, 127));
+}
+
+pub const levels: levels_zig.Levels = .{ .low = -127, .high = 127, .kind = .magnitude };
+
+pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
+    block.* = .{ .d = d, .q = @bitCast(codes -% @as(@Vector(32, u8), @splat(127))) };
 }
 
 pub fn finite(block: *align(1) const Block) bool {

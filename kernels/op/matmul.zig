@@ -6,6 +6,7 @@ const std = @import("std");
 const abi = @import("../abi.zig");
 const formats = @import("../formats.zig");
 const packed_zig = @import("../formats/packed.zig");
+const quantize = @import("quantize.zig");
 const simd = @import("../simd.zig");
 const At = packed_zig.At;
 
@@ -30,6 +31,7 @@ fn tableOf(comptime F: type) abi.Format {
         .matmul = functions.matmul,
         .decode = functions.decode,
         .encode = functions.encode,
+        .quantize = quantize.of(F),
     };
 }
 

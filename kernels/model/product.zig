@@ -1,0 +1,136 @@
+//! A matrix of file blocks times vectors, for `Quantizer.matmul`: sixteen rows at a time are packed and multiplied by the
+//! same kernels that a model uses, so the result is what a model would have. The caller waits, as in `quantize.zig`.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const fpu = @import("../fpu.zig");
+const limits = @import("../limits.zig");
+const Words = @import("../words.zig").Words;
+const memory = @import("memory.zig");
+const pool = @import("pool.zig");
+const share = @import("quantize.zig").share;
+
+const version = 1;
+
+pub const Error = Words.Error || error{ Refused, Unsupported, OutOfMemory, NonFinite };
+
+/// `PRODUCT` in `ffi/abi.ts`.
+pub const Options = struct {
+    format: *const abi.Format,
+    rows: u32,
+    columns: u32,
+    tokens: u32,
+    bits: abi.ActivationBits,
+    threads: u32,
+
+    pub fn read(bytes: []const u8) Error!Options {
+        var words: Words = .{ .bytes = bytes };
+        if (try words.u() != version) return error.Refused;
+        const format = dispatch.format(try words.u()) orelse return error.Unsupported;
+        const options: Options = .{
+            .format = format,
+            .rows = try words.u(),
+            .columns = try words.u(),
+            .tokens = try words.u(),
+            .bits = std.enums.fromInt(abi.ActivationBits, try words.u()) orelse return error.Refused,
+            .threads = try words.u(),
+        };
+        const blocks_bytes = try words.u();
+        const x_bytes = try words.u();
+        const out_bytes = try words.u();
+        if (!words.atEnd() or options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
+        if (options.columns == 0 or options.columns % format.block_elements != 0) return error.Refused;
+        if (options.tokens == 0 or options.tokens > limits.batch_tokens_max) return error.Refused;
+        if (@as(u64, options.rows) * options.rowBytes() > blocks_bytes) return error.Refused;
+        if (@as(u64, options.columns) * options.tokens * 4 > x_bytes) return error.Refused;
+        if (@as(u64, options.rows) * options.tokens * 4 > out_bytes) return error.Refused;
+        return options;
+    }
+
+    fn rowBytes(options: Options) u64 {
+        return @as(u64, options.columns) / options.format.block_elements * options.format.block_bytes;
+    }
+};
+
+const Job = struct {
+    options: Options,
+    threads: u32,
+    blocks: [*]const u8,
+    x: abi.Activations,
+    out: [*]f32,
+    group_bytes: usize,
+    /// A packed group and its results for each thread.
+    groups: []u8,
+    results: []f32,
+    failed: std.atomic.Value(bool) = .init(false),
+
+    fn claim(context: *anyopaque, item: u32, thread: u32) void {
+        const job: *Job = @ptrCast(@alignCast(context));
+        const o = job.options;
+        const first = item * abi.lanes;
+        const rows = @min(abi.lanes, o.rows - first);
+        const group = job.groups[thread * job.group_bytes ..];
+        if (o.format.pack(job.blocks + first * @as(usize, o.rowBytes()), rows, o.columns, group.ptr) != 0) {
+            job.failed.store(true, .monotonic);
+            return;
+        }
+        const results = job.results[thread * o.tokens * abi.lanes ..];
+        o.format.matmul(&.{
+            .weights = group.ptr,
+            .group_bytes = job.group_bytes,
+            .activations = &job.x,
+            .out = results.ptr,
+            .out_stride = abi.lanes,
+        }, 0, 1);
+        for (0..o.tokens) |t| @memcpy(job.out[t * o.rows + first ..][0..rows], results[t * abi.lanes ..][0..rows]);
+    }
+};
+
+/// out[token * rows + row] = row of the matrix times x[token * columns ..]. Buffers have the sizes that `options` says.
+pub fn multiply(options: Options, blocks: [*]const u8, x: [*]const f32, out: [*]f32) Error!void {
+    if (options.rows == 0) return;
+    const groups = std.math.divCeil(u32, options.rows, abi.lanes) catch unreachable;
+    const threads = @min(options.threads, groups);
+    const group_bytes = options.format.groupBytes(options.columns);
+    const spans = std.math.divCeil(usize, options.columns, abi.span) catch unreachable;
+
+    var layout: memory.Layout = .{};
+    var job: Job = undefined;
+    const arena = for ([_]bool{ true, false }) |measuring| {
+        job = .{
+            .options = options,
+            .threads = threads,
+            .blocks = blocks,
+            .out = out,
+            .group_bytes = group_bytes,
+            .groups = layout.array(u8, threads * group_bytes) catch return error.OutOfMemory,
+            .results = layout.array(f32, threads * options.tokens * abi.lanes) catch return error.OutOfMemory,
+            .x = .{
+                .tokens = options.tokens,
+                .cols = options.columns,
+                .bits = options.bits,
+                .row_stride = options.columns,
+                .rows = @constCast(x),
+                .q = (layout.array(i8, options.tokens * spans * abi.span) catch return error.OutOfMemory).ptr,
+                .q_low = (layout.array(i8, options.tokens * spans * abi.span) catch return error.OutOfMemory).ptr,
+                .scales = (layout.array(f32, options.tokens * spans) catch return error.OutOfMemory).ptr,
+                .sums = (layout.array(i32, options.tokens * spans * 2) catch return error.OutOfMemory).ptr,
+                .sums_low = (layout.array(i32, options.tokens * spans * 2) catch return error.OutOfMemory).ptr,
+            },
+        };
+        if (measuring) {
+            const bytes = memory.allocate(.scratch, layout.at) orelse return error.OutOfMemory;
+            layout = .{ .base = bytes.ptr };
+        } else break layout.base.?[0..layout.at];
+    } else unreachable;
+    defer memory.release(.scratch, arena);
+
+    const saved = fpu.enter();
+    defer saved.restore();
+    if (options.format.kind == .block) for (0..options.tokens) |t| {
+        if (dispatch.level().quantizeRow(&job.x, @intCast(t)) != 0) return error.NonFinite;
+    };
+    share(threads, groups, 1, &job, Job.claim);
+    if (job.failed.load(.monotonic)) return error.NonFinite;
+}

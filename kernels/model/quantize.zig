@@ -1,0 +1,153 @@
+//! Blocks from floats, floats from blocks, on the pool. The caller waits (TypeScript gives large tensors in slices and its
+//! event loop a turn between them), so the call never waits for the pool: where an engine has it, the caller computes
+//! alone. What a thread does depends on nothing but its blocks: any number of threads gives the same bytes.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const fpu = @import("../fpu.zig");
+const limits = @import("../limits.zig");
+const Words = @import("../words.zig").Words;
+const pool = @import("pool.zig");
+
+const version = 1;
+/// Values of one claim: some 0.1 ms of plain rounding.
+const claim_values = 1 << 16;
+
+pub const Error = Words.Error || error{ Refused, Unsupported };
+
+/// `QUANTIZE` in `ffi/abi.ts`.
+pub const Options = struct {
+    format: *const abi.Format,
+    source: abi.Source,
+    rounding: abi.Rounding,
+    outliers: abi.Outliers,
+    threshold: f32,
+    columns: u32,
+    threads: u32,
+    values_bytes: u32,
+    importance_bytes: u32,
+    mask_bytes: u32,
+    blocks_bytes: u32,
+
+    pub fn read(bytes: []const u8) Error!Options {
+        var words: Words = .{ .bytes = bytes };
+        if (try words.u() != version) return error.Refused;
+        const format = dispatch.format(try words.u()) orelse return error.Unsupported;
+        const options: Options = .{
+            .format = format,
+            .source = std.enums.fromInt(abi.Source, try words.u()) orelse return error.Refused,
+            .rounding = std.enums.fromInt(abi.Rounding, try words.u()) orelse return error.Refused,
+            .outliers = std.enums.fromInt(abi.Outliers, try words.u()) orelse return error.Refused,
+            .threshold = try words.f(),
+            .columns = try words.u(),
+            .threads = try words.u(),
+            .values_bytes = try words.u(),
+            .importance_bytes = try words.u(),
+            .mask_bytes = try words.u(),
+            .blocks_bytes = try words.u(),
+        };
+        if (!words.atEnd()) return error.Refused;
+        try options.check();
+        return options;
+    }
+
+    fn check(options: Options) error{Refused}!void {
+        if (options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
+        if (options.values_bytes == 0) return;
+        const row = options.columns;
+        if (row == 0 or row % options.format.block_elements != 0) return error.Refused;
+        if (options.values_bytes % (options.valueBytes() * options.format.block_elements) != 0) return error.Refused;
+        if (options.importance_bytes != 0 and options.importance_bytes != @as(u64, row) * 4) return error.Refused;
+        if (@as(u64, options.blocks()) * options.format.block_bytes > @min(options.blocks_bytes, std.math.maxInt(i32))) return error.Refused;
+        if (options.outliers == .keep) return;
+        if (!(options.threshold > 0) or options.format.block_elements % 32 != 0) return error.Refused;
+        const words = @as(u64, options.blocks()) * options.format.block_elements / 32;
+        if (options.outliers == .split and words * 4 > options.mask_bytes) return error.Refused;
+    }
+
+    fn valueBytes(options: Options) u32 {
+        return if (options.source == .f32) 4 else 2;
+    }
+
+    pub fn blocks(options: Options) u32 {
+        return options.values_bytes / (options.valueBytes() * options.format.block_elements);
+    }
+};
+
+const Job = struct {
+    args: abi.Quantize,
+    quantize: *const fn (args: *const abi.Quantize, begin: usize, end: usize) callconv(.c) usize,
+    blocks: u32,
+    a_claim: u32,
+    /// The first block that was refused.
+    refused: std.atomic.Value(u32),
+
+    fn claim(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Job = @ptrCast(@alignCast(context));
+        const begin = item * job.a_claim;
+        const end = @min(begin + job.a_claim, job.blocks);
+        const done = job.quantize(&job.args, begin, end);
+        if (done < end) _ = job.refused.fetchMin(@intCast(done), .monotonic);
+    }
+};
+
+/// Writes blocks; returns how many come before the first that was refused. Buffers have the sizes that `options` says.
+pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: [*]u8) error{Unsupported}!u32 {
+    const count = options.blocks();
+    var job: Job = .{
+        .args = .{
+            .values = values,
+            .source = options.source,
+            .rounding = options.rounding,
+            .outliers = options.outliers,
+            .threshold = options.threshold,
+            .importance = if (options.importance_bytes == 0) null else @ptrCast(@alignCast(importance.?)),
+            .columns = options.columns,
+            .mask = if (options.outliers == .split) @ptrCast(@alignCast(mask.?)) else null,
+            .blocks = blocks,
+        },
+        .quantize = options.format.quantize orelse return error.Unsupported,
+        .blocks = count,
+        .a_claim = claimBlocks(options.format),
+        .refused = .init(count),
+    };
+    share(options.threads, count, job.a_claim, &job, Job.claim);
+    return job.refused.load(.monotonic);
+}
+
+const Decoding = struct {
+    format: *const abi.Format,
+    source: [*]const u8,
+    target: [*]f32,
+    blocks: u32,
+    a_claim: u32,
+
+    fn claim(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Decoding = @ptrCast(@alignCast(context));
+        const begin: usize = item * job.a_claim;
+        const count = @min(job.a_claim, job.blocks - begin);
+        job.format.decode(job.source + begin * job.format.block_bytes, count, job.target + begin * job.format.block_elements);
+    }
+};
+
+pub fn dequantize(format: *const abi.Format, threads: u32, source: [*]const u8, blocks: u32, target: [*]f32) void {
+    var job: Decoding = .{ .format = format, .source = source, .target = target, .blocks = blocks, .a_claim = claimBlocks(format) };
+    share(threads, blocks, job.a_claim, &job, Decoding.claim);
+}
+
+fn claimBlocks(format: *const abi.Format) u32 {
+    return @max(16, claim_values / format.block_elements);
+}
+
+/// Runs `run` over `count` blocks in claims; alone where the pool is taken or not worth waking.
+pub fn share(threads: u32, count: u32, a_claim: u32, context: *anyopaque, run: pool.Run) void {
+    const saved = fpu.enter();
+    defer saved.restore();
+    const claims = std.math.divCeil(u32, count, a_claim) catch unreachable;
+    if (threads > 1 and claims > 1 and pool.driver.tryAcquire()) {
+        defer pool.driver.unlock();
+        return pool.parallel(pool.ensure(threads), claims, context, run);
+    }
+    for (0..claims) |item| run(context, @intCast(item), 0);
+}

@@ -1,0 +1,147 @@
+//! Encoders at every level that this processor runs: plain rounding against each format's scalar encode, the search
+//! against the lowest level, and both against what a caller may get wrong.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const formats = @import("../formats.zig");
+const testing = std.testing;
+
+const blocks = 37;
+
+fn args(values: []const f32, out: []u8, rounding: abi.Rounding) abi.Quantize {
+    return .{
+        .values = @ptrCast(values.ptr),
+        .source = .f32,
+        .rounding = rounding,
+        .outliers = .keep,
+        .threshold = 0,
+        .importance = null,
+        .columns = @intCast(values.len),
+        .mask = null,
+        .blocks = out.ptr,
+    };
+}
+
+/// Blocks of every kind: ordinary, with a spike, constant, zero, tiny, huge, of one sign, with ties.
+fn fill(values: []f32, elements: usize, random: std.Random) void {
+    for (values, 0..) |*value, i| {
+        const x = random.floatNorm(f32);
+        value.* = switch (i / elements % 9) {
+            0, 1 => x,
+            2 => if (i % elements == 7) 40 * x else x,
+            3 => 0.7,
+            4 => if (i % 2 == 0) 0.0 else -0.0,
+            5 => x * 1e-7,
+            6 => x * 1e-41,
+            7 => @abs(x) + 3,
+            else => @as(f32, @floatFromInt(random.intRangeAtMost(i32, -16, 16))) / 2,
+        };
+    }
+}
+
+fn tableOf(level: *const abi.Level, id: u32) *const abi.Format {
+    for (level.formats[0..level.formats_len]) |*table| if (table.id == id) return table;
+    unreachable; // a test of dispatch.zig compares the lists
+}
+
+test "plain rounding equals the scalar encode" {
+    var random = std.Random.DefaultPrng.init(11);
+    inline for (formats.list) |F| {
+        const first = tableOf(dispatch.levels()[0], F.id);
+        if (first.encode) |encode| {
+            var values: [blocks * F.block_elements]f32 = undefined;
+            fill(&values, F.block_elements, random.random());
+            var expected: [blocks * @sizeOf(F.Block)]u8 = undefined;
+            encode(&values, blocks, &expected);
+            for (dispatch.levels()) |level| {
+                var bytes: [blocks * @sizeOf(F.Block)]u8 = undefined;
+                try testing.expectEqual(blocks, tableOf(level, F.id).quantize.?(&args(&values, &bytes, .nearest), 0, blocks));
+                if (F.kind == .float or @hasDecl(F, "levels")) try testing.expectEqualSlices(u8, &expected, &bytes);
+            }
+        }
+    }
+}
+
+test "every level finds the same, whatever the blocks beside it, and nothing worse than plain rounding" {
+    var random = std.Random.DefaultPrng.init(12);
+    inline for (formats.list) |F| if (tableOf(dispatch.levels()[0], F.id).quantize != null) {
+        var values: [blocks * F.block_elements]f32 = undefined;
+        fill(&values, F.block_elements, random.random());
+        var importance: [values.len]f32 = undefined;
+        for (&importance) |*weight| weight.* = random.random().float(f32);
+        @memset(importance[0..F.block_elements], 0);
+        for ([_]abi.Rounding{ .nearest, .search }) |rounding| for ([_]?[*]const f32{ null, &importance }) |weights| {
+            var expected: [blocks * @sizeOf(F.Block)]u8 = undefined;
+            var request = args(&values, &expected, rounding);
+            request.importance = weights;
+            try testing.expectEqual(blocks, tableOf(dispatch.levels()[0], F.id).quantize.?(&request, 0, blocks));
+            for (dispatch.levels()) |level| {
+                var bytes: [blocks * @sizeOf(F.Block)]u8 = undefined;
+                request.blocks = &bytes;
+                const table = tableOf(level, F.id);
+                try testing.expectEqual(blocks, table.quantize.?(&request, 20, blocks));
+                try testing.expectEqual(20, table.quantize.?(&request, 5, 20));
+                try testing.expectEqual(5, table.quantize.?(&request, 0, 5));
+                try testing.expectEqualSlices(u8, &expected, &bytes);
+            }
+        };
+        try neverWorse(F, &values);
+    };
+}
+
+fn neverWorse(comptime F: type, values: []const f32) !void {
+    const table = tableOf(dispatch.levels()[0], F.id);
+    var bytes: [2][blocks * @sizeOf(F.Block)]u8 = undefined;
+    for ([_]abi.Rounding{ .nearest, .search }, &bytes) |rounding, *out| {
+        _ = table.quantize.?(&args(values, out, rounding), 0, blocks);
+    }
+    for (0..blocks) |b| {
+        var errors: [2]f64 = @splat(0);
+        for (&bytes, &errors) |*out, *sum| {
+            var back: [F.block_elements]f32 = undefined;
+            table.decode(out[b * @sizeOf(F.Block) ..].ptr, 1, &back);
+            for (back, values[b * F.block_elements ..][0..F.block_elements]) |y, x| sum.* += (@as(f64, x) - y) * (@as(f64, x) - y);
+        }
+        try testing.expect(errors[1] <= errors[0] * (1 + 1e-6) + 1e-60);
+    }
+}
+
+test "a value that is not finite, and one beyond what a scale can hold, end at their block" {
+    inline for (formats.list) |F| if (tableOf(dispatch.levels()[0], F.id).quantize != null) {
+        var values: [blocks * F.block_elements]f32 = @splat(0.5);
+        var bytes: [blocks * @sizeOf(F.Block)]u8 = undefined;
+        for (dispatch.levels()) |level| for ([_]abi.Rounding{ .nearest, .search }) |rounding| {
+            for ([_]f32{ std.math.nan(f32), std.math.inf(f32), -std.math.inf(f32), 3e38 }) |bad| for ([_]usize{ 0, 17, blocks - 1 }) |place| {
+                if (bad == 3e38 and (F.id == 0 or F.id == 30 or F.id == 39)) continue; // their scales reach as far as f32
+                const at = place * F.block_elements + F.block_elements / 2;
+                values[at] = bad;
+                defer values[at] = 0.5;
+                try testing.expectEqual(place, tableOf(level, F.id).quantize.?(&args(&values, &bytes, rounding), 0, blocks));
+            };
+        };
+    };
+}
+
+test "outliers are clipped, or marked and kept out of their block's scale" {
+    inline for (formats.list) |F| if (comptime F.kind == .block) if (tableOf(dispatch.levels()[0], F.id).quantize != null) {
+        var random = std.Random.DefaultPrng.init(13);
+        var values: [4 * F.block_elements]f32 = undefined;
+        for (&values) |*value| value.* = random.random().float(f32) - 0.5;
+        values[2 * F.block_elements + 5] = 30;
+        var mask: [values.len / 32]u32 = @splat(0xffff_ffff);
+        for (dispatch.levels()) |level| {
+            var bytes: [4 * @sizeOf(F.Block)]u8 = undefined;
+            var request = args(&values, &bytes, .nearest);
+            request.outliers = .split;
+            request.threshold = 4;
+            request.mask = &mask;
+            const table = tableOf(level, F.id);
+            try testing.expectEqual(4, table.quantize.?(&request, 0, 4));
+            for (mask, 0..) |word, i| try testing.expectEqual(if (i == 2 * F.block_elements / 32) @as(u32, 1 << 5) else 0, word);
+            var back: [values.len]f32 = undefined;
+            table.decode(&bytes, 4, &back);
+            for (back, values, 0..) |y, x, i| if (i != 2 * F.block_elements + 5) try testing.expectApproxEqAbs(x, y, 0.5);
+        }
+    };
+}

@@ -1,0 +1,462 @@
+/**
+ * Turns floats into blocks, blocks into floats, and multiplies with them. The arithmetic is native; here are the checks,
+ * the slices that keep the event loop alive, and the values that are stored apart.
+ *
+ * @module
+ */
+import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
+import { checkBuffer, native } from "../ffi/native.ts";
+import { FORMATS, type TensorFormat } from "./formats.ts";
+import { checkKeys, checkSignal, choiceOption, integerOption, refuseOption } from "./options.ts";
+import { inSlices } from "./quantizer/slices.ts";
+import { QuantizedTensor, type SplitOutliers } from "./quantizer/tensor.ts";
+import { fitting, formatOf, nameOf, type QuantizedFormat } from "./quantizer/types.ts";
+
+export { QuantizedTensor, type SplitOutliers } from "./quantizer/tensor.ts";
+export type { QuantizedFormat } from "./quantizer/types.ts";
+
+/**
+ * How a {@link Quantizer} works.
+ *
+ * @example
+ * ```ts
+ * import { Quantizer, type QuantizerOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: QuantizerOptions = { threads: 2 };
+ * const quantizer = new Quantizer(options);
+ * console.log(quantizer.threads); // 2
+ * ```
+ */
+export interface QuantizerOptions {
+  /** Threads that compute; results do not depend on it. Default: one for each processor. */
+  readonly threads?: number;
+}
+
+/**
+ * What becomes of a block's outliers.
+ *
+ * @example
+ * ```ts
+ * import { type OutlierOptions, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const outliers: OutlierOptions = { policy: "clip", threshold: 3 };
+ * await new Quantizer().quantize(new Float32Array(32), { format: "q4_0", outliers });
+ * ```
+ */
+export interface OutlierOptions {
+  /**
+   * `keep` rounds them like any other value; `clip` moves them to the threshold; `split` stores them apart, exactly (8
+   * bytes each), so that they no longer stretch their block's scale.
+   */
+  readonly policy: "keep" | "clip" | "split";
+  /** How far from its block's mean an outlier lies, in standard deviations of the block. Default 3. */
+  readonly threshold?: number;
+}
+
+/**
+ * How {@link Quantizer.quantize} rounds.
+ *
+ * @example
+ * ```ts
+ * import { type QuantizeOptions, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const options: QuantizeOptions = { format: "q4_0", shape: [2, 64], rounding: "nearest" };
+ * console.log((await new Quantizer().quantize(new Float32Array(128), options)).bytes); // 72
+ * ```
+ */
+export interface QuantizeOptions {
+  /** What to make. K-formats of rows that are a multiple of 32 only fall back to a format of blocks of 32. */
+  readonly format: QuantizedFormat;
+  /** Sizes, the slowest first; the last is the length of a row. Default: one row. */
+  readonly shape?: readonly number[];
+  /** What a Uint16Array holds. Default `f16`. */
+  readonly source?: "f16" | "bf16";
+  /** `search` looks for the scales that leave the least error, `nearest` takes them from the extremes. Default `search`. */
+  readonly rounding?: "nearest" | "search";
+  /** What an error in each column counts; finite, not negative. Default: all the same. */
+  readonly importance?: Float32Array;
+  /** Default: kept. */
+  readonly outliers?: OutlierOptions;
+  /** Ends the work. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What multiplication and turning back may be told.
+ *
+ * @example
+ * ```ts
+ * import { type ProductOptions, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const quantizer = new Quantizer();
+ * const tensor = await quantizer.quantize(new Float32Array(64).fill(1), { format: "q8_0", shape: [2, 32] });
+ * const options: ProductOptions = { activations: "int8" };
+ * console.log(await quantizer.matvec(tensor, new Float32Array(32).fill(1), options)); // about [32, 32]
+ * ```
+ */
+export interface ProductOptions {
+  /** How vectors are rounded before they meet blocks. Default `int16`; a model's default is `int8`. */
+  readonly activations?: "int8" | "int16";
+  /** Ends the work. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * How far a tensor is from what it was made of.
+ *
+ * @example
+ * ```ts
+ * import { type QuantizationError, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const quantizer = new Quantizer();
+ * const values = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
+ * const error: QuantizationError = await quantizer.error(await quantizer.quantize(values, { format: "q4_0" }), values);
+ * console.log(error.rmse, error.maximum, error.cosine);
+ * ```
+ */
+export interface QuantizationError {
+  /** Root of the mean squared difference. */
+  readonly rmse: number;
+  /** The greatest difference. */
+  readonly maximum: number;
+  /** Cosine of the angle between both; 1 where both are zeros. */
+  readonly cosine: number;
+}
+
+const sources = { f32: 0, f16: 1, bf16: 30 } as const;
+const roundings = { nearest: 0, search: 1 } as const;
+const policies = { keep: 0, clip: 1, split: 2 } as const;
+const defaultThreshold = 3;
+
+/**
+ * Makes quantized tensors of floats, and works with them. Large tensors are done by several threads in slices of a few
+ * milliseconds, between which the event loop gets its turn; nothing is copied.
+ *
+ * @example
+ * ```ts
+ * import { Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const quantizer = new Quantizer();
+ * const weights = Float32Array.from({ length: 64 * 256 }, (_, i) => Math.sin(i));
+ * const tensor = await quantizer.quantize(weights, { format: "q4_0", shape: [64, 256] });
+ * const product = await quantizer.matvec(tensor, new Float32Array(256).fill(1));
+ * console.log(tensor.compression.f32, (await quantizer.error(tensor, weights)).rmse, product.length);
+ * ```
+ */
+export class Quantizer {
+  /** Threads that compute. */
+  readonly threads: number;
+
+  /** A quantizer; it holds nothing and needs no disposal. */
+  constructor(options: QuantizerOptions = {}) {
+    checkKeys("options", options, ["threads"]);
+    const cores = Math.min(256, Math.max(1, navigator.hardwareConcurrency));
+    this.threads = integerOption("threads", options.threads, 1, 256, cores);
+  }
+
+  /** Turns floats into blocks. Throws where a value is not finite, or a block's scale is beyond what the format holds. */
+  async quantize(values: Float32Array | Uint16Array, options: QuantizeOptions): Promise<QuantizedTensor> {
+    checkKeys("options", options, [
+      "format",
+      "shape",
+      "source",
+      "rounding",
+      "importance",
+      "outliers",
+      "signal",
+    ]);
+    const source = sourceOf(values, options.source);
+    const requested = formatOf(options.format);
+    const shape = shapeOf(options.shape, values.length);
+    const columns = shape.at(-1) as number;
+    const format = fitting(requested, columns) ?? refuseRow(requested, columns);
+    const rounding = choiceOption("rounding", options.rounding, ["nearest", "search"], "search");
+    const { policy, threshold } = outlierOptions(options.outliers, format);
+    const importance = importanceOf(options.importance, columns);
+    checkSignal(options.signal);
+
+    const blocks = new Uint8Array(values.length / format.blockElements * format.blockBytes);
+    const mask = new Uint32Array(policy === "split" ? values.length / 32 : 0);
+    const count = values.length / format.blockElements;
+    // With importances a slice begins with a row; else anywhere.
+    const step = importance === undefined ? 1 : columns / format.blockElements;
+    await inSlices(count, format.blockElements, step, options.signal, (begin, end) => {
+      const [from, to] = [begin * format.blockElements, end * format.blockElements];
+      const written = native().quantize(
+        format.id,
+        values.subarray(from, to),
+        blocks.subarray(begin * format.blockBytes, end * format.blockBytes),
+        {
+          source: sources[source],
+          rounding: roundings[rounding],
+          outliers: policies[policy],
+          threshold,
+          columns: importance === undefined ? format.blockElements : columns,
+          threads: this.threads,
+          ...(importance === undefined ? {} : { importance }),
+          ...(policy === "split" ? { mask: mask.subarray(from / 32, to / 32) } : {}),
+        },
+      );
+      if (written < (end - begin) * format.blockBytes) {
+        refuseBlock(values, source, begin + written / format.blockBytes, format, columns);
+      }
+    });
+    const outliers = policy === "split" ? splitValues(values, source, mask) : undefined;
+    return new QuantizedTensor(format, shape, blocks, { outliers, requested });
+  }
+
+  /** Turns blocks back into floats, into `out` where it is given; outliers that were split off are put back. */
+  async dequantize(
+    tensor: QuantizedTensor,
+    out: Float32Array = new Float32Array(tensor.length),
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Float32Array> {
+    const format = checkTensor(tensor);
+    checkBuffer("Float32Array", out, "out", tensor.length);
+    checkSignal(signal);
+    await inSlices(tensor.length / format.blockElements, format.blockElements, 1, signal, (begin, end) => {
+      this.#decode(tensor, format, begin, end, out.subarray(begin * format.blockElements, end * format.blockElements));
+    });
+    tensor.outliers?.indices.forEach((place, i) => out[place] = tensor.outliers?.values[i] as number);
+    return out;
+  }
+
+  /** The matrix times one vector: a float for each row. */
+  async matvec(tensor: QuantizedTensor, vector: Float32Array, options: ProductOptions = {}): Promise<Float32Array> {
+    checkTensor(tensor);
+    checkBuffer("Float32Array", vector, "vector");
+    if (vector.length !== tensor.columns) refuseOption("vector", `${tensor.columns} floats`, `${vector.length}`);
+    return await this.matmul(tensor, vector, options);
+  }
+
+  /**
+   * The matrix times vectors that lie one after the other: a row of results for each vector. The tensor's first sizes
+   * together are the rows of the matrix, `result[vector * rows + row]`. Computed as a model computes it.
+   */
+  async matmul(tensor: QuantizedTensor, vectors: Float32Array, options: ProductOptions = {}): Promise<Float32Array> {
+    const format = checkTensor(tensor);
+    checkKeys("options", options, ["activations", "signal"]);
+    const bits = choiceOption("activations", options.activations, ["int8", "int16"], "int16") === "int8" ? 8 : 16;
+    checkSignal(options.signal);
+    checkBuffer("Float32Array", vectors, "vectors");
+    const { columns } = tensor;
+    const count = vectors.length / columns;
+    if (!Number.isInteger(count) || count < 1 || count > vectorsMost) {
+      refuseOption("vectors", `1 to ${vectorsMost} vectors of ${columns} floats`, `${vectors.length} floats`);
+    }
+    const rows = tensor.length / columns;
+    const rowBytes = columns / format.blockElements * format.blockBytes;
+    const results = new Float32Array(rows * count);
+    await inSlices(rows, columns * Math.max(1, count / 4), 16, options.signal, (begin, end) => {
+      const part = count === 1 ? results.subarray(begin, end) : new Float32Array((end - begin) * count);
+      native().matmul(format.id, tensor.blocks.subarray(begin * rowBytes, end * rowBytes), vectors, part, {
+        rows: end - begin,
+        columns,
+        vectors: count,
+        activationBits: bits,
+        threads: this.threads,
+      });
+      if (count === 1) return;
+      for (let v = 0; v < count; v++) {
+        results.set(part.subarray(v * (end - begin), (v + 1) * (end - begin)), v * rows + begin);
+      }
+    });
+    if (tensor.outliers !== undefined) this.#addOutliers(tensor, format, tensor.outliers, vectors, results);
+    return results;
+  }
+
+  /** How far a tensor is from `reference`, the floats that it was made of. */
+  async error(
+    tensor: QuantizedTensor,
+    reference: Float32Array | Uint16Array,
+    { source, signal }: { readonly source?: "f16" | "bf16"; readonly signal?: AbortSignal } = {},
+  ): Promise<QuantizationError> {
+    const format = checkTensor(tensor);
+    const kind = sourceOf(reference, source);
+    if (reference.length !== tensor.length) refuseOption("reference", `${tensor.length} values`, reference.length);
+    checkSignal(signal);
+    const exact = new Map<number, number>();
+    tensor.outliers?.indices.forEach((place, i) => exact.set(place, tensor.outliers?.values[i] as number));
+    let [squares, most, dot, left, right] = [0, 0, 0, 0, 0];
+    let buffer = new Float32Array(0);
+    await inSlices(tensor.length / format.blockElements, format.blockElements * 4, 1, signal, (begin, end) => {
+      const [from, to] = [begin * format.blockElements, end * format.blockElements];
+      if (buffer.length < 2 * (to - from)) buffer = new Float32Array(2 * (to - from));
+      const made = buffer.subarray(0, to - from);
+      this.#decode(tensor, format, begin, end, made);
+      for (const [place, value] of exact) if (place >= from && place < to) made[place - from] = value;
+      const truth = this.#floats(reference, kind, from, to, buffer.subarray(to - from, 2 * (to - from)));
+      for (let i = 0; i < made.length; i++) {
+        const [x, y] = [truth[i] as number, made[i] as number];
+        const difference = Math.abs(x - y);
+        squares += difference * difference;
+        if (!(difference <= most)) most = difference;
+        dot += x * y;
+        left += x * x;
+        right += y * y;
+      }
+    });
+    const cosine = left === 0 && right === 0 ? 1 : left === 0 || right === 0 ? 0 : dot / Math.sqrt(left * right);
+    return { rmse: Math.sqrt(squares / tensor.length), maximum: most, cosine };
+  }
+
+  #decode(tensor: QuantizedTensor, format: TensorFormat, begin: number, end: number, out: Float32Array): void {
+    const part = tensor.blocks.subarray(begin * format.blockBytes, end * format.blockBytes);
+    native().dequantize(format.id, part, out, this.threads);
+  }
+
+  /** Values `from` to `to` as floats: where they lie, or widened into `room`. */
+  #floats(
+    values: Float32Array | Uint16Array,
+    kind: keyof typeof sources,
+    from: number,
+    to: number,
+    room: Float32Array,
+  ): Float32Array {
+    if (values instanceof Float32Array) return values.subarray(from, to);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset + from * 2, (to - from) * 2);
+    native().dequantize(sources[kind], bytes, room, this.threads);
+    return room;
+  }
+
+  /** A value split off counts by what its block lacks of it. */
+  #addOutliers(
+    tensor: QuantizedTensor,
+    format: TensorFormat,
+    { indices, values }: SplitOutliers,
+    vectors: Float32Array,
+    results: Float32Array,
+  ): void {
+    const { columns } = tensor;
+    const rows = tensor.length / columns;
+    const block = new Float32Array(format.blockElements);
+    let decoded = -1;
+    indices.forEach((place, i) => {
+      const index = Math.floor(place / format.blockElements);
+      if (index !== decoded) this.#decode(tensor, format, index, index + 1, block);
+      decoded = index;
+      const lacks = (values[i] as number) - (block[place % format.blockElements] as number);
+      const [row, column] = [Math.floor(place / columns), place % columns];
+      for (let v = 0; v * columns < vectors.length; v++) {
+        results[v * rows + row] += lacks * (vectors[v * columns + column] as number);
+      }
+    });
+  }
+}
+
+/** Most vectors of one product. */
+const vectorsMost = 8192;
+
+function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): keyof typeof sources {
+  if (values instanceof Uint16Array) {
+    checkBuffer("Uint16Array", values, "values");
+    return choiceOption("source", source, ["f16", "bf16"], "f16");
+  }
+  checkBuffer("Float32Array", values, "values");
+  if (source !== undefined) refuseOption("source", "nothing beside a Float32Array", source);
+  return "f32";
+}
+
+function shapeOf(shape: readonly number[] | undefined, length: number): readonly number[] {
+  const sizes = shape ?? [length];
+  if (!Array.isArray(sizes) || sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && size >= 1)) {
+    refuseOption("shape", "sizes from 1, the last of them the length of a row", shape ?? `${length} values`);
+  }
+  const product = sizes.reduce((all, size) => all * size, 1);
+  if (product !== length) {
+    refuseOption("shape", `sizes whose product is ${length}, the values there are`, sizes.join(" x "));
+  }
+  return [...sizes];
+}
+
+function refuseRow(format: TensorFormat, columns: number): never {
+  return refuseOption(
+    "shape",
+    `rows that are a multiple of ${nameOf(format)}'s block of ${format.blockElements}`,
+    columns,
+  );
+}
+
+function outlierOptions(options: OutlierOptions | undefined, format: TensorFormat) {
+  if (options === undefined) return { policy: "keep", threshold: 0 } as const;
+  checkKeys("outliers", options, ["policy", "threshold"]);
+  const policy = choiceOption("outliers.policy", options.policy, ["keep", "clip", "split"], "keep");
+  const threshold = options.threshold ?? defaultThreshold;
+  if (typeof threshold !== "number" || !(threshold > 0) || !Number.isFinite(threshold)) {
+    refuseOption("outliers.threshold", "a finite number above 0", threshold);
+  }
+  if (policy !== "keep" && format.blockElements === 1) {
+    refuseOption("outliers.policy", `"keep" where the format has no blocks, as ${nameOf(format)}`, policy);
+  }
+  return { policy, threshold };
+}
+
+function importanceOf(importance: Float32Array | undefined, columns: number): Float32Array | undefined {
+  if (importance === undefined) return undefined;
+  checkBuffer("Float32Array", importance, "importance");
+  if (importance.length !== columns) refuseOption("importance", `${columns} floats, one a column`, importance.length);
+  const wrong = importance.findIndex((weight) => !(weight >= 0 && weight < Infinity));
+  if (wrong >= 0) refuseOption("importance", "finite numbers that are not negative", importance[wrong]);
+  return importance;
+}
+
+function checkTensor(tensor: QuantizedTensor): TensorFormat {
+  if (!(tensor instanceof QuantizedTensor)) refuseOption("tensor", "a QuantizedTensor", tensor);
+  const format = FORMATS.get(tensor.type) as TensorFormat;
+  const expected = tensor.length / format.blockElements * format.blockBytes;
+  if (tensor.blocks.byteLength !== expected || tensor.columns % format.blockElements !== 0) {
+    refuseOption("tensor", `${expected} bytes of blocks`, `${tensor.blocks.byteLength}`);
+  }
+  return format;
+}
+
+function splitValues(
+  values: Float32Array | Uint16Array,
+  source: keyof typeof sources,
+  mask: Uint32Array,
+): SplitOutliers {
+  const places: number[] = [];
+  mask.forEach((word, index) => {
+    for (let rest = word; rest !== 0; rest &= rest - 1) {
+      places.push(index * 32 + 31 - Math.clz32(rest & -rest));
+    }
+  });
+  const one = new Float32Array(1);
+  const exact = places.map((place) => {
+    if (values instanceof Float32Array) return values[place] as number;
+    native().dequantize(sources[source], new Uint8Array(values.slice(place, place + 1).buffer), one);
+    return one[0] as number;
+  });
+  return { indices: Uint32Array.from(places), values: Float32Array.from(exact) };
+}
+
+/** Says what is wrong with the values of a block that native code refused. */
+function refuseBlock(
+  values: Float32Array | Uint16Array,
+  source: keyof typeof sources,
+  index: number,
+  format: TensorFormat,
+  columns: number,
+): never {
+  const begin = index * format.blockElements;
+  const block = values.slice(begin, begin + format.blockElements);
+  const floats = new Float32Array(format.blockElements);
+  if (block instanceof Float32Array) floats.set(block);
+  else native().dequantize(sources[source], new Uint8Array(block.buffer), floats);
+  const place = floats.findIndex((value) => !Number.isFinite(value));
+  const at = place < 0 ? begin : begin + place;
+  const where = `values: row ${Math.floor(at / columns)}, column ${at % columns}`;
+  if (place >= 0) {
+    throw new LightGPTError("nonFinite", `${where}: expected finite values, got ${floats[place]}.`, {
+      what: "a value that is not finite",
+      where,
+      expected: "finite values",
+      got: String(floats[place]),
+    });
+  }
+  const most = floats.reduce((greatest, value) => Math.max(greatest, Math.abs(value)), 0);
+  throw new InvalidArgumentError(
+    `${where}: the block that begins here has values up to ${most}, which need a scale that ${format.name} cannot store.`,
+    { what: "values too large for the format", where, expected: `a scale within ${format.name}'s`, got: String(most) },
+  );
+}
