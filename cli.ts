@@ -18,6 +18,7 @@ import { logits } from "./cli/logits.ts";
 import { type Arguments, COMMANDS, helpText, parseCommand, UsageError } from "./cli/options.ts";
 import { errorText, Interrupt, note, print } from "./cli/output.ts";
 import { perplexity } from "./cli/perplexity.ts";
+import { quantize } from "./cli/quantize.ts";
 import { run } from "./cli/run.ts";
 import { tokenize } from "./cli/tokenize.ts";
 
@@ -30,6 +31,7 @@ const RUNNERS: Readonly<
   tokenize,
   logits,
   perplexity,
+  quantize,
 };
 
 /** Runs the command with the words after its name; returns the exit code. */

@@ -50,7 +50,7 @@ export {
 } from "./src/gguf.ts";
 export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
 export { type LoadOptions, type LoadProgress, Model } from "./src/model.ts";
-export type { Perplexity, PerplexityOptions } from "./src/perplexity.ts";
+export type { Comparison, Perplexity, PerplexityOptions } from "./src/perplexity.ts";
 export {
   type OutlierOptions,
   type ProductOptions,
@@ -62,6 +62,13 @@ export {
   type QuantizerOptions,
   type SplitOutliers,
 } from "./src/quantizer.ts";
+export {
+  quantizeFile,
+  type QuantizeFileOptions,
+  type QuantizeFileReport,
+  type TensorReport,
+} from "./src/quantizer/file.ts";
+export type { TensorRule } from "./src/quantizer/mixes.ts";
 export type { SamplingOptions } from "./src/sampler.ts";
 export {
   type DecodeOptions,

@@ -8,13 +8,17 @@ import type { Arguments } from "./options.ts";
 import { ProgressBar } from "./output.ts";
 
 /** Loads the model that `--model` names, or the embedded one; the caller disposes it. */
-export async function openModel(args: Arguments, signal: AbortSignal): Promise<LightGPT> {
+export async function openModel(
+  args: Arguments,
+  signal: AbortSignal,
+  path: string | undefined = args.text("model"),
+): Promise<LightGPT> {
   const bar = new ProgressBar("loading");
   const threads = args.number("threads");
   const context = args.number("context");
   const kv = args.text("kv") as LightGPTOptions["kv"]; // the table of options allows no other value
   try {
-    return await LightGPT.load(args.text("model"), {
+    return await LightGPT.load(path, {
       signal,
       onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
       ...(threads === undefined ? {} : { threads }),

@@ -12,8 +12,8 @@ export class UsageError extends Error {}
 
 /** One option of a subcommand. */
 export interface OptionSpec {
-  /** `flag` takes no value; the others say what their value must be. */
-  readonly kind: "flag" | "text" | "integer" | "number" | "seed" | "choice" | "ids";
+  /** `flag` takes no value; the others say what their value must be; a `list` may be given more than once. */
+  readonly kind: "flag" | "text" | "integer" | "number" | "seed" | "choice" | "ids" | "list";
   /** The value's name in the help text. */
   readonly value?: string;
   /** What it does, for the help text. */
@@ -35,6 +35,8 @@ export interface CommandSpec {
   readonly about: string;
   /** The name of its argument in the help text, if it takes one, and whether it must be there. */
   readonly argument?: { readonly name: string; readonly required: boolean };
+  /** A second argument, which must be there. */
+  readonly second?: string;
   /** Its options by name, without the dashes. */
   readonly options: Readonly<Record<string, OptionSpec>>;
 }
@@ -42,10 +44,18 @@ export interface CommandSpec {
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
 const MODEL: OptionSpec = { kind: "text", value: "FILE", about: "a GGUF file (default: the embedded model)" };
 
+const THREADS: OptionSpec = {
+  kind: "integer",
+  value: "N",
+  least: 1,
+  most: 256,
+  about: "threads to compute with (default: the cores)",
+};
+
 /** The options of every subcommand that computes with a model. */
 const COMMON: Readonly<Record<string, OptionSpec>> = {
   model: MODEL,
-  threads: { kind: "integer", value: "N", least: 1, most: 256, about: "threads to compute with (default: the cores)" },
+  threads: THREADS,
   context: {
     kind: "integer",
     value: "N",
@@ -125,6 +135,27 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       all: { kind: "flag", about: "of every position instead of the last" },
     },
   },
+  quantize: {
+    about: "make a smaller model file",
+    argument: { name: "IN", required: true },
+    second: "OUT.gguf",
+    options: {
+      type: { kind: "text", value: "TYPE", required: true, about: "a format or a mix, such as q8_0, q4_0 or q4_k_m" },
+      rounding: {
+        kind: "choice",
+        value: "HOW",
+        choices: ["search", "nearest"],
+        about: "how scales are found (default: search)",
+      },
+      "tensor-type": {
+        kind: "list",
+        value: "NAME=TYPE",
+        about: "the format of tensors whose names hold NAME; may be given again",
+      },
+      threads: THREADS,
+      json: JSON_FLAG,
+    },
+  },
   perplexity: {
     about: "measure how well a model predicts a text",
     options: {
@@ -137,24 +168,28 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
         most: 1 << 20,
         about: "tokens of a window, BOS among them (default: 256)",
       },
+      compare: { kind: "text", value: "OTHER", about: "a GGUF file, the reference: how far the model is from it" },
       json: JSON_FLAG,
     },
   },
 };
 
+/** The value of an option, by its kind. */
+type Value = string | number | bigint | true | Uint32Array | string[];
+
 /** The options that were given, read by the kind that the table says. */
 export class Arguments {
   /** The argument that is no option. */
   readonly argument: string | undefined;
-  readonly #values: ReadonlyMap<string, string | number | bigint | true | Uint32Array>;
+  /** The second such argument. */
+  readonly second: string | undefined;
+  readonly #values: ReadonlyMap<string, Value>;
 
   /** Wraps what {@link parseCommand} has checked. */
-  constructor(
-    values: ReadonlyMap<string, string | number | bigint | true | Uint32Array>,
-    argument: string | undefined,
-  ) {
+  constructor(values: ReadonlyMap<string, Value>, argument: string | undefined, second?: string) {
     this.#values = values;
     this.argument = argument;
+    this.second = second;
   }
 
   /** Whether a flag was given. */
@@ -180,6 +215,12 @@ export class Arguments {
     return typeof value === "bigint" ? value : undefined;
   }
 
+  /** The values of a `list` option, in the order they were given. */
+  list(name: string): string[] {
+    const value = this.#values.get(name);
+    return Array.isArray(value) ? value : [];
+  }
+
   /** The value of an `ids` option. */
   ids(name: string): Uint32Array | undefined {
     const value = this.#values.get(name);
@@ -197,17 +238,24 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
   );
   // Not strict: a negative number is then a value like any other, and the messages are ours.
   const { tokens } = parseArgs({ args: [...words], options, strict: false, allowPositionals: true, tokens: true });
-  const values = new Map<string, string | number | bigint | true | Uint32Array>();
+  const values = new Map<string, Value>();
   let argument: string | undefined;
+  let second: string | undefined;
   for (const token of tokens) {
     if (token.kind === "option") {
       const option = Object.hasOwn(spec.options, token.name) ? spec.options[token.name] : undefined;
       if (option === undefined) throw new UsageError(`unknown option ${token.rawName}${suggest(name, spec)}`);
-      if (values.has(token.name)) throw new UsageError(`${token.rawName} is given twice`);
-      values.set(token.name, read(token.rawName, option, token.value));
+      const before = values.get(token.name);
+      if (before !== undefined && !Array.isArray(before)) throw new UsageError(`${token.rawName} is given twice`);
+      const value = read(token.rawName, option, token.value);
+      values.set(token.name, Array.isArray(before) && Array.isArray(value) ? [...before, ...value] : value);
     } else if (token.kind === "positional") {
       if (spec.argument === undefined) {
         throw new UsageError(`unexpected argument "${token.value}"${suggest(name, spec)}`);
+      }
+      if (argument !== undefined && second === undefined && spec.second !== undefined) {
+        second = token.value;
+        continue;
       }
       if (argument !== undefined) {
         throw new UsageError(
@@ -221,14 +269,15 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
     if (option.required && !values.has(key)) throw new UsageError(`${name} needs --${key} ${option.value}`);
   }
   if (spec.argument?.required && argument === undefined) throw new UsageError(`${name} needs ${spec.argument.name}`);
-  return new Arguments(values, argument);
+  if (spec.second !== undefined && second === undefined) throw new UsageError(`${name} needs ${spec.second} too`);
+  return new Arguments(values, argument, second);
 }
 
 function suggest(name: string, spec: CommandSpec): string {
   return `; ${name} takes ${Object.keys(spec.options).map((key) => `--${key}`).join(", ")}`;
 }
 
-function read(name: string, spec: OptionSpec, value: string | undefined) {
+function read(name: string, spec: OptionSpec, value: string | undefined): Value {
   if (spec.kind === "flag") {
     if (value !== undefined) throw new UsageError(`${name} takes no value, got "${value}"`);
     return true;
@@ -259,6 +308,8 @@ function read(name: string, spec: OptionSpec, value: string | undefined) {
       if (!ids.every((id) => id < 2 ** 32)) throw refuse("token ids with commas between them");
       return Uint32Array.from(ids);
     }
+    case "list":
+      return [value];
     case "text":
       return value;
   }
@@ -292,7 +343,8 @@ export function helpText(name?: string): string {
     option.about,
   ]);
   const width = Math.max(...words.map(([word]) => word.length));
-  const shown = argument === undefined ? "" : argument.required ? ` ${argument.name}` : ` [${argument.name}]`;
+  const first = argument === undefined ? "" : argument.required ? ` ${argument.name}` : ` [${argument.name}]`;
+  const shown = first + (COMMANDS[name].second === undefined ? "" : ` ${COMMANDS[name].second}`);
   return [
     `Usage: lightgpt ${name}${shown} [OPTIONS]`,
     "",

@@ -102,9 +102,12 @@ export class ProgressBar {
   #opening = false;
   #ended = false;
 
-  /** A bar with this text before it. */
-  constructor(what: string) {
+  readonly #counts: boolean;
+
+  /** A bar with this text before it; with `bytes`, it tells how many are done and how long the rest will take. */
+  constructor(what: string, unit?: "bytes") {
     this.#what = what;
+    this.#counts = unit === "bytes";
   }
 
   /** Shows `done` of `total`. */
@@ -124,9 +127,10 @@ export class ProgressBar {
   async #open(done: number, total: number): Promise<void> {
     const { default: { SingleBar } } = await import("cli-progress"); // only where a bar is shown
     if (this.#ended) return;
+    const bytes = this.#counts ? ", {value} of {total} bytes, {eta_formatted} left" : "";
     const bar = new SingleBar({
       stream: process.stderr,
-      format: `${this.#what} [{bar}] {percentage} %`,
+      format: `${this.#what} [{bar}] {percentage} %${bytes}`,
       clearOnComplete: true,
       gracefulExit: false, // Ctrl-C is ours
     });

@@ -1,9 +1,11 @@
 /**
- * `lightgpt perplexity`: how well a model predicts a text, in consecutive windows that each begin with BOS.
+ * `lightgpt perplexity`: how well a model predicts a text, in consecutive windows that each begin with BOS, and how far
+ * it is from another one.
  *
  * @module
  */
 import { readFileSync } from "node:fs";
+import type { Comparison, PerplexityOptions } from "../src/perplexity.ts";
 import { openModel } from "./model.ts";
 import { type Arguments, UsageError } from "./options.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
@@ -14,15 +16,33 @@ export async function perplexity(args: Arguments, signal: AbortSignal): Promise<
   if (file === undefined) throw new UsageError("perplexity needs --file");
   const window = args.number("window");
   const text = readFileSync(file, "utf8");
+  const compare = args.text("compare");
   await using lm = await openModel(args, signal);
+  await using other = compare === undefined ? undefined : await openModel(args, signal, compare);
   const bar = new ProgressBar("reading");
-  const result = await lm.perplexity(text, {
+  const options: PerplexityOptions = {
     signal,
     ...(window === undefined ? {} : { window }),
     onProgress: (done, total) => bar.update(done, total),
-  }).finally(() => bar.end());
-  const { perplexity, tokens, nll } = result;
-  await print(
-    args.flag("json") ? toJson({ perplexity, tokens, nll }) : `${perplexity.toFixed(5)} over ${tokens} tokens\n`,
-  );
+  };
+  const json = args.flag("json");
+  if (other === undefined) {
+    const { perplexity, tokens, nll } = await lm.perplexity(text, options).finally(() => bar.end());
+    await print(json ? toJson({ perplexity, tokens, nll }) : `${perplexity.toFixed(5)} over ${tokens} tokens\n`);
+  } else {
+    const comparison = await lm.compare(other, text, options).finally(() => bar.end());
+    await print(json ? toJson(comparison) : plain(comparison));
+  }
+}
+
+function plain({ perplexity, reference, ratio, divergence, same, sure, sameWhereSure, tokens }: Comparison): string {
+  const percent = (share: number) => `${(100 * share).toFixed(3)} %`;
+  return [
+    `perplexity     ${perplexity.toFixed(5)} over ${tokens} tokens`,
+    `of the other   ${reference.toFixed(5)}, ratio ${ratio.toFixed(5)}`,
+    `mean KL        ${divergence.toFixed(6)}`,
+    `same choice    ${percent(same)}`,
+    `where sure     ${percent(sameWhereSure)} of ${sure}`,
+    "",
+  ].join("\n");
 }

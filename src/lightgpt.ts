@@ -32,7 +32,13 @@ import {
 } from "./options.ts";
 import { chunkMost } from "./pace.ts";
 import { pagesFor } from "./pages.ts";
-import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
+import {
+  comparePerplexity,
+  type Comparison,
+  measurePerplexity,
+  type Perplexity,
+  type PerplexityOptions,
+} from "./perplexity.ts";
 import type { EncodeOptions } from "./tokenizer/mod.ts";
 
 /**
@@ -255,6 +261,28 @@ export class LightGPT {
       (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
       tokenizer,
       context,
+      text,
+      options,
+    );
+  }
+
+  /** How far this model is from another one, the reference, on a text; both must have the same vocabulary. */
+  async compare(reference: LightGPT, text: string, options: PerplexityOptions = {}): Promise<Comparison> {
+    const { tokenizer, context } = this.#host();
+    if (!(reference instanceof LightGPT)) refuseOption("reference", "a LightGPT", reference);
+    const other = reference.#host().tokenizer;
+    if (other.vocabularySize !== tokenizer.vocabularySize || other.bos !== tokenizer.bos) {
+      refuseOption(
+        "reference",
+        `a model with the same vocabulary of ${tokenizer.vocabularySize}`,
+        other.vocabularySize,
+      );
+    }
+    return await comparePerplexity(
+      (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
+      (tokens, receive, signal) => reference.#read(tokens, "all", receive, signal),
+      tokenizer,
+      Math.min(context, reference.context),
       text,
       options,
     );

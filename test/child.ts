@@ -27,7 +27,7 @@ export interface ChildOptions {
   /** Permissions, for Deno; default all. */
   allow?: string[];
   /** Called with a way to send it signals, as soon as it has written to standard output. */
-  onOutput?: (kill: (signal: "SIGINT" | "SIGTERM") => void) => void;
+  onOutput?: (kill: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => void) => void;
   timeoutMs?: number;
 }
 

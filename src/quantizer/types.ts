@@ -7,8 +7,37 @@
 import { FORMATS, type TensorFormat } from "../formats.ts";
 import { refuseOption } from "../options.ts";
 
-/** The formats that floats can be turned into. */
-export const QUANTIZED_FORMATS = [
+/**
+ * The name of a format that floats can be turned into.
+ *
+ * @example
+ * ```ts
+ * import { type QuantizedFormat, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const format: QuantizedFormat = "q8_0";
+ * const tensor = await new Quantizer().quantize(new Float32Array(64).fill(0.5), { format });
+ * console.log(tensor.bytes); // 68
+ * ```
+ */
+export type QuantizedFormat =
+  | "f32"
+  | "f16"
+  | "bf16"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k"
+  | "iq4_nl"
+  | "mxfp4";
+
+/** The formats that floats can be turned into, in the order that users are told. */
+const QUANTIZED_FORMATS: readonly QuantizedFormat[] = [
   "f32",
   "f16",
   "bf16",
@@ -24,21 +53,7 @@ export const QUANTIZED_FORMATS = [
   "q6_k",
   "iq4_nl",
   "mxfp4",
-] as const;
-
-/**
- * The name of a format that floats can be turned into.
- *
- * @example
- * ```ts
- * import { type QuantizedFormat, Quantizer } from "@lightgpt/lightgpt";
- *
- * const format: QuantizedFormat = "q8_0";
- * const tensor = await new Quantizer().quantize(new Float32Array(64).fill(0.5), { format });
- * console.log(tensor.bytes); // 68
- * ```
- */
-export type QuantizedFormat = (typeof QUANTIZED_FORMATS)[number];
+];
 
 /** What stands in for a format of blocks of 256 where a row is a multiple of 32 only: as llama.cpp does it. */
 export const FALLBACK: Readonly<Partial<Record<QuantizedFormat, QuantizedFormat>>> = {
@@ -57,7 +72,7 @@ export function formatOf(name: string, option = "format"): TensorFormat {
   return found;
 }
 
-/** The formats that the library can make, in the order of {@link QUANTIZED_FORMATS}. */
+/** The formats that the library can make. */
 export function makeable(): TensorFormat[] {
   return QUANTIZED_FORMATS.flatMap((name) =>
     [...FORMATS.values()].filter((format) => format.supported && format.name.toLowerCase() === name)
