@@ -10,7 +10,10 @@ import { main, root } from "./tools.js";
 /** Each layer's files; `*` at the end of a pattern reaches into folders. */
 export const typescript = [
   { name: "errors", files: ["ffi/errors.ts"] },
-  { name: "runtime", files: ["ffi/abi.ts", "ffi/runtime.ts", "ffi/deno.ts", "ffi/bun.ts", "ffi/doorbell.ts"] },
+  {
+    name: "runtime",
+    files: ["ffi/abi.ts", "ffi/buffers.ts", "ffi/runtime.ts", "ffi/deno.ts", "ffi/bun.ts", "ffi/doorbell.ts"],
+  },
   { name: "library", files: ["ffi/library.ts"] },
   { name: "native", files: ["ffi/native.ts"] },
   { name: "data", files: ["src/formats.ts", "src/unicode*.ts", "src/embedded.ts", "src/options.ts"] },
