@@ -1,11 +1,11 @@
 /**
- * Writes a GGUF file: metadata copied from one that was read, some of it replaced, and tensors in any order. Enough to
- * make the embedded model; reading and checking is `src/gguf.ts`.
+ * Writes GGUF files: metadata copied from one that was read, some of it replaced, or made up, and tensors in any order.
+ * For the embedded model, for tests and benches; reading and checking is `src/gguf.ts`.
  *
  * @module
  */
 import { writeFileSync } from "node:fs";
-import { type Metadata, MetadataArray, type MetadataValue } from "../src/gguf.ts";
+import type { Metadata, MetadataValue } from "../src/gguf.ts";
 import { VALUE_TYPE } from "../src/gguf/metadata.ts";
 
 /** A tensor to be written: `dims` as the format counts them, columns first. */
@@ -16,14 +16,24 @@ export interface NewTensor {
   readonly data: Uint8Array;
 }
 
+/** Elements of one type; a `MetadataArray` is such a thing. */
+export interface NewArray extends Iterable<MetadataValue> {
+  readonly elementType: number;
+  readonly length: number;
+}
+
 /** A metadata value with its type, a `VALUE_TYPE`. */
 export interface NewValue {
   readonly type: number;
-  readonly value: MetadataValue;
+  readonly value: MetadataValue | NewArray;
 }
 
-const alignment = 32;
 const versionOfFormat = 3;
+
+/** All values of a file that was read. */
+export function valuesOf(metadata: Metadata): Map<string, NewValue> {
+  return new Map(Array.from(metadata.entries(), ([key, value]) => [key, { type: metadata.typeOf(key) ?? -1, value }]));
+}
 
 /** Writes the file: the keys of `metadata` in its order, then those of `changes` that it doesn't have. */
 export function writeGguf(
@@ -32,10 +42,16 @@ export function writeGguf(
   changes: ReadonlyMap<string, NewValue>,
   tensors: readonly NewTensor[],
 ): void {
-  const values = new Map<string, NewValue>();
-  for (const [key, value] of metadata.entries()) values.set(key, { type: metadata.typeOf(key) ?? -1, value });
-  for (const [key, value] of changes) values.set(key, value);
-  const out = new Bytes();
+  writeFileSync(path, encodeGguf(new Map([...valuesOf(metadata), ...changes]), tensors));
+}
+
+/** The bytes of a file. */
+export function encodeGguf(
+  values: ReadonlyMap<string, NewValue>,
+  tensors: readonly NewTensor[],
+  alignment: number = 32,
+): Uint8Array {
+  const out = new Bytes(alignment);
   out.raw(new TextEncoder().encode("GGUF"));
   out.scalar(VALUE_TYPE.uint32, versionOfFormat);
   out.scalar(VALUE_TYPE.uint64, tensors.length);
@@ -59,21 +75,28 @@ export function writeGguf(
     out.raw(data);
   }
   out.pad(); // some readers want the last tensor padded too
-  writeFileSync(path, out.done());
+  return out.done();
 }
 
 /** A growing run of bytes. */
 class Bytes {
-  readonly #parts: Uint8Array[] = [];
+  readonly #alignment: number;
+  #bytes = new Uint8Array(1 << 16);
+  #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
+  constructor(alignment: number) {
+    this.#alignment = alignment;
+  }
+
   raw(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
   }
 
   pad(): void {
-    this.raw(new Uint8Array((alignment - this.#length % alignment) % alignment));
+    this.raw(new Uint8Array((this.#alignment - this.#length % this.#alignment) % this.#alignment));
   }
 
   text(text: string): void {
@@ -82,8 +105,8 @@ class Bytes {
     this.raw(bytes);
   }
 
-  value(type: number, value: MetadataValue): void {
-    if (value instanceof MetadataArray) {
+  value(type: number, value: MetadataValue | NewArray): void {
+    if (typeof value === "object") {
       this.scalar(VALUE_TYPE.uint32, value.elementType);
       this.scalar(VALUE_TYPE.uint64, value.length);
       for (const element of value) this.value(value.elementType, element);
@@ -95,46 +118,47 @@ class Bytes {
   }
 
   scalar(type: number, value: number | bigint): void {
-    const view = new DataView(new ArrayBuffer(8));
-    const size = put(view, type, value);
-    this.raw(new Uint8Array(view.buffer, 0, size));
+    this.#reserve(8);
+    this.#length += put(this.#view, this.#length, type, value);
   }
 
   done(): Uint8Array {
-    const all = new Uint8Array(this.#length);
-    let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return;
+    const larger = new Uint8Array(2 * (this.#length + count));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+    this.#view = new DataView(larger.buffer);
   }
 }
 
-function put(view: DataView, type: number, value: number | bigint): number {
+function put(view: DataView, at: number, type: number, value: number | bigint): number {
   switch (type) {
     case VALUE_TYPE.uint8:
     case VALUE_TYPE.int8:
     case VALUE_TYPE.bool:
-      view.setInt8(0, Number(value));
+      view.setInt8(at, Number(value));
       return 1;
     case VALUE_TYPE.uint16:
     case VALUE_TYPE.int16:
-      view.setInt16(0, Number(value), true);
+      view.setInt16(at, Number(value), true);
       return 2;
     case VALUE_TYPE.uint32:
     case VALUE_TYPE.int32:
-      view.setInt32(0, Number(value), true);
+      view.setInt32(at, Number(value), true);
       return 4;
     case VALUE_TYPE.float32:
-      view.setFloat32(0, Number(value), true);
+      view.setFloat32(at, Number(value), true);
       return 4;
     case VALUE_TYPE.uint64:
     case VALUE_TYPE.int64:
-      view.setBigInt64(0, BigInt(value), true);
+      view.setBigInt64(at, BigInt(value), true);
       return 8;
     case VALUE_TYPE.float64:
-      view.setFloat64(0, Number(value), true);
+      view.setFloat64(at, Number(value), true);
       return 8;
     default:
       throw new Error(`no scalar type ${type}`);

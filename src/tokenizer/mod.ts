@@ -7,6 +7,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import type { Gguf } from "../gguf.ts";
 import { ByteLevel } from "./bpe.ts";
+import { claimEndTokens } from "./ends.ts";
 import type { TextModel } from "./model.ts";
 import { SentencePiece } from "./spm.ts";
 import { SpecialTokens, withoutMarks } from "./special.ts";
@@ -65,21 +66,6 @@ export interface TokenizerOptions {
   readonly allowUnknownPreTokenizer?: boolean;
 }
 
-/** Tokens that end a text by what they are called, since the ids in files are often wrong. */
-const END_TEXTS: ReadonlySet<string> = new Set([
-  "<|eot_id|>",
-  "<|im_end|>",
-  "<|end|>",
-  "<end_of_turn>",
-  "<|endoftext|>",
-  "<|end_of_text|>",
-  "<|eom_id|>",
-  "</s>",
-  "<EOT>",
-  "[EOS]",
-  "<|return|>",
-  "<|call|>",
-]);
 /** Special ids that are checked though nothing here uses them: whoever does may rely on it. */
 const OTHER_IDS = [
   "padding",
@@ -140,6 +126,7 @@ class FileTokenizer implements Tokenizer {
     if (bos !== undefined) this.bos = bos;
     if (eos !== undefined) this.eos = eos;
     for (const name of OTHER_IDS) id(name);
+    this.endOfGeneration = claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
     const model = sentencePiece
       ? new SentencePiece(gguf, vocabulary, unknown)
       : new ByteLevel(gguf, vocabulary, unknown, options.allowUnknownPreTokenizer ?? false);
@@ -147,10 +134,9 @@ class FileTokenizer implements Tokenizer {
     this.addBos = metadata.flag("tokenizer.ggml.add_bos_token", addBos) && bos !== undefined;
     this.addEos = metadata.flag("tokenizer.ggml.add_eos_token", false) && eos !== undefined;
     this.vocabularySize = vocabulary.size;
-    this.endOfGeneration = endTokens(vocabulary, [eos, id("eot"), id("eom")]);
     this.#vocabulary = vocabulary;
     this.#model = model;
-    this.#special = new SpecialTokens(vocabulary);
+    this.#special = new SpecialTokens(vocabulary, metadata);
   }
 
   encode(
@@ -215,21 +201,4 @@ class FileTokenizer implements Tokenizer {
       end: () => utf8.end(),
     };
   }
-}
-
-function endTokens(vocabulary: Vocabulary, ids: readonly (number | undefined)[]): ReadonlySet<number> {
-  const tokens = new Set(ids.filter((id) => id !== undefined));
-  const { starts, ends } = vocabulary.texts;
-  for (let token = 0; token < vocabulary.size; token++) {
-    const length = ends[token] - starts[token];
-    // The lengths of the names: most tokens need no string to be told apart.
-    if (length >= 4 && length <= 15 && END_TEXTS.has(asEndText(vocabulary, token))) tokens.add(token);
-  }
-  return tokens;
-}
-
-/** The text of a token that begins like one of the names, else nothing. */
-function asEndText(vocabulary: Vocabulary, token: number): string {
-  const first = vocabulary.texts.bytes[vocabulary.texts.starts[token]];
-  return first === 60 || first === 91 ? vocabulary.text(token) : "";
 }

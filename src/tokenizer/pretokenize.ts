@@ -27,20 +27,33 @@ const QWEN2: PreTokenizer = { passes: [scan.wordsOf({ digits: 1 })] };
 const STARCODER: PreTokenizer = { passes: [scan.number, scan.gpt2] };
 const GPT4O: PreTokenizer = { passes: [scan.casedWordsOf({ digits: 3, suffixes: true })] };
 const DEFAULT: PreTokenizer = {
-  passes: [scan.punctuationOrSign, scan.gpt2ButLoneSpace, scan.numbers, scan.threeDigits],
+  passes: [scan.punctuationAnd("$+<=>^~|"), scan.gpt2, scan.numbers, scan.threeDigits],
 };
 const DEEPSEEK3: PreTokenizer = { passes: [scan.upToThreeNumbers, scan.kanaOrHan, scan.deepseekWord] };
 
 /** Pre-tokenizers by the name in `tokenizer.ggml.pre`. */
 const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ["default", DEFAULT],
-  ...named(GPT2, "gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe trillion"),
+  ...named(
+    GPT2,
+    "gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe trillion a.x-4.0 mellum " +
+      "exaone4 granite-docling",
+  ),
   ...named(LLAMA_BPE, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2"),
   ...named(GPT4, "dbrx smaug-bpe chatglm-bpe glm4"),
-  ...named(QWEN2, "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan"),
+  ...named(
+    QWEN2,
+    "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan kormo f2llmv2 grok-2 solar-open bailingmoe " +
+      "bailingmoe2 llada-moe",
+  ),
+  ["seed-coder", { passes: [scan.wordsOf({ digits: 1, loneBreaks: true })] }],
+  ["qwen35", { passes: [scan.wordsOf({ digits: 1, marks: true })] }],
   ...named(STARCODER, "smollm starcoder refact command-r codeshell exaone minerva-7b"),
-  ...named(GPT4O, "gpt-4o llama4"),
+  ...named(GPT4O, "gpt-4o llama4 minimax-m2"),
   ["tekken", { passes: [scan.casedWordsOf({ digits: 1, suffixes: false })], wholeWords: true, addBos: true }],
+  ["falcon", { passes: [scan.punctuationAnd("$+<=>^~|`"), scan.gpt2, scan.threeDigits] }],
+  ...named({ passes: [scan.untilPunctuation] }, "poro-chat bloom gpt3-finnish"),
+  ["viking", { passes: [scan.untilPunctuation, scan.number] }],
   ...named(DEEPSEEK3, "deepseek-v3 hunyuan-dense"),
   ["deepseek-llm", {
     passes: [

@@ -37,6 +37,10 @@ function isBreak(code: number): boolean {
   return code === LF || code === CR;
 }
 
+function isBreakOrSlash(code: number): boolean {
+  return isBreak(code) || code === SLASH;
+}
+
 function isLower(code: number): boolean {
   return code >= 97 && code <= 122;
 }
@@ -82,26 +86,19 @@ export const gpt2: Scanner = (text, at, end) => {
   return spaces(text, at, end);
 };
 
-/** As `gpt2`, but without `\s+`: a single white space before a word is no match. */
-export const gpt2ButLoneSpace: Scanner = (text, at, end) => {
-  const stop = gpt2(text, at, end);
-  const lone = stop === at + 1 && stop < end && (text.classes[at] & W) !== 0 && (text.classes[stop] & W) === 0;
-  return lone ? at : stop;
-};
-
-/** ` ?[^\s\p{L}\p{N}]+` and what may follow: `[\r\n]*`, or `[\r\n/]*`. */
-function signs(text: Text, at: number, end: number, slash: boolean): number {
+/** ` ?[^\s\p{L}\p{N}]+`, or without characters of more classes, and what may follow of `after`. */
+function signs(text: Text, at: number, end: number, after: (code: number) => boolean, without: number): number {
   const start = text.codes[at] === SPACE ? at + 1 : at;
-  let stop = runWithout(text, start, end, W | L | N);
+  let stop = runWithout(text, start, end, without);
   if (stop === start) return at;
-  while (stop < end && (isBreak(text.codes[stop]) || slash && text.codes[stop] === SLASH)) stop++;
+  while (stop < end && after(text.codes[stop])) stop++;
   return stop;
 }
 
-/** Where the letters of a word begin: `[^\r\n\p{L}\p{N}]?` before a letter. */
-function wordStart({ codes, classes }: Text, at: number, end: number): number {
-  if ((classes[at] & L) !== 0) return at;
-  const prefix = (classes[at] & N) === 0 && !isBreak(codes[at]) && at + 1 < end && (classes[at + 1] & L) !== 0;
+/** Where the letters of a word begin: `[^\r\n\p{L}\p{N}]?` before a letter, or before another of these classes. */
+function wordStart({ codes, classes }: Text, at: number, end: number, letters: number): number {
+  if ((classes[at] & letters) !== 0) return at;
+  const prefix = (classes[at] & N) === 0 && !isBreak(codes[at]) && at + 1 < end && (classes[at + 1] & letters) !== 0;
   return prefix ? at + 1 : -1;
 }
 
@@ -112,22 +109,34 @@ function digits(text: Text, at: number, end: number, most: number): number {
 
 /**
  * `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
- * \s+(?!\S)|\s+`
+ * \s+(?!\S)|\s+`; with `marks`, `\p{M}` stands beside each `\p{L}` but the first; with `loneBreaks`, no line break
+ * belongs to the signs before it.
  */
-export function wordsOf({ digits: most }: { digits: number }): Scanner {
+export function wordsOf(
+  { digits: most, marks = false, loneBreaks = false }: { digits: number; marks?: boolean; loneBreaks?: boolean },
+): Scanner {
+  const letters = marks ? L | M : L;
+  const afterSigns = loneBreaks ? () => false : isBreak;
   return (text, at, end) => {
     const short = contraction(text, at, end, true);
     if (short > at) return short;
-    const start = wordStart(text, at, end);
-    if (start >= 0) return run(text, start, end, L);
-    return numbersSignsSpaces(text, at, end, most, false);
+    const start = wordStart(text, at, end, letters);
+    if (start >= 0) return run(text, start, end, letters);
+    return numbersSignsSpaces(text, at, end, most, afterSigns, W | N | letters);
   };
 }
 
-function numbersSignsSpaces(text: Text, at: number, end: number, most: number, slash: boolean): number {
+function numbersSignsSpaces(
+  text: Text,
+  at: number,
+  end: number,
+  most: number,
+  afterSigns: (code: number) => boolean,
+  noSigns: number,
+): number {
   const numbers = digits(text, at, end, most);
   if (numbers > at) return numbers;
-  const marks = signs(text, at, end, slash);
+  const marks = signs(text, at, end, afterSigns, noSigns);
   if (marks > at) return marks;
   const broken = spacesWithBreak(text, at, end);
   return broken > at ? broken : spaces(text, at, end);
@@ -140,8 +149,8 @@ function numbersSignsSpaces(text: Text, at: number, end: number, most: number, s
  */
 export function casedWordsOf({ digits: most, suffixes }: { digits: number; suffixes: boolean }): Scanner {
   return (text, at, end) => {
-    const start = wordStart(text, at, end);
-    if (start < 0) return numbersSignsSpaces(text, at, end, most, true);
+    const start = wordStart(text, at, end, L);
+    if (start < 0) return numbersSignsSpaces(text, at, end, most, isBreakOrSlash, W | L | N);
     const stop = casedWord(text, start, end);
     return suffixes && stop < end ? contraction(text, stop, end, true) : stop;
   };
@@ -177,14 +186,27 @@ export const threeDigits: Scanner = ({ codes }, at, end) => {
   return at + 3;
 };
 
-/** `[\p{P}$+<=>^~|]+` */
-export const punctuationOrSign: Scanner = ({ codes, classes }, at, end) => {
-  while (
-    at < end && ((classes[at] & P) !== 0 || codes[at] < 128 && "$+<=>^~|".includes(String.fromCharCode(codes[at])))
-  ) {
-    at++;
-  }
-  return at;
+/** `[\p{P}...]+` with some more signs of ASCII. */
+export function punctuationAnd(more: string): Scanner {
+  return ({ codes, classes }, at, end) => {
+    while (
+      at < end && ((classes[at] & P) !== 0 || codes[at] < 128 && more.includes(String.fromCharCode(codes[at])))
+    ) {
+      at++;
+    }
+    return at;
+  };
+}
+
+/** ` ?[^(\s|.,!?…。，、।۔،)]+` */
+export const untilPunctuation: Scanner = ({ codes, classes }, at, end) => {
+  const isEnd = (index: number) =>
+    (classes[index] & W) !== 0 ||
+    "(|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)".includes(String.fromCodePoint(codes[index]));
+  const start = codes[at] === SPACE ? at + 1 : at;
+  let stop = start;
+  while (stop < end && !isEnd(stop)) stop++;
+  return stop > start ? stop : at;
 };
 
 /** `[\r\n]` */
@@ -229,7 +251,8 @@ export const kanaOrHan: Scanner = inRanges("\u4e00\u9fa5\u3040\u309f\u30a0\u30ff
 /** `[一-龥ࠀ-一가-퟿]+` */
 export const deepseekHan: Scanner = inRanges("\u4e00\u9fa5\u0800\u4e00\uac00\ud7ff");
 
-const deepseekSigns = inRanges("!/:~\uff01\uff0f\uff1a\uff5e\u2018\u201f\u3000\u3002");
+// The ideographic space U+3000 counts as white space only, although the expression lists it.
+const deepseekSigns = inRanges("!/:~\uff01\uff0f\uff1a\uff5e\u2018\u201f\u3001\u3002");
 
 /** `\s?[!-/:-~！-／：-～‘-‟\u3000-。]+` */
 export const deepseekPunctuation: Scanner = (text, at, end) => afterSpace(text, at, end, deepseekSigns);

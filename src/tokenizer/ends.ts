@@ -1,0 +1,55 @@
+/**
+ * The tokens that end a generated text: those under the metadata keys, and those whose text is known for it, since files
+ * often name the wrong ids or none. Files also often forget to mark such tokens as control tokens; that is made good here,
+ * or a chat template could not write them and a user's text could.
+ *
+ * @module
+ */
+import { KIND, type Vocabulary } from "./vocabulary.ts";
+
+const TEXTS: ReadonlySet<string> = new Set([
+  "<|eot_id|>",
+  "<|im_end|>",
+  "<|end|>",
+  "<end_of_turn>",
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "<|eom_id|>",
+  "</s>",
+  "<EOT>",
+  "_<EOT>",
+  "[EOT]",
+  "[EOS]",
+  "<eos>",
+  "<end_of_utterance>",
+  "<|return|>",
+  "<|call|>",
+  "<|calls|>",
+  "<|flush|>",
+]);
+const LENGTHS = Array.from(TEXTS, (text) => text.length);
+const [SHORTEST, LONGEST] = [Math.min(...LENGTHS), Math.max(...LENGTHS)];
+
+/** The end tokens of a vocabulary, `ids` among them; those known by their text become control tokens. */
+export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | undefined)[]): ReadonlySet<number> {
+  const tokens = new Set(ids.filter((id) => id !== undefined));
+  const known = new Map<string, number>();
+  const { bytes, starts, ends } = vocabulary.texts;
+  for (let token = 0; token < vocabulary.size; token++) {
+    const length = ends[token] - starts[token];
+    // Most tokens need no string to be told apart: all the texts end in a bracket.
+    const last = bytes[ends[token] - 1];
+    if (length < SHORTEST || length > LONGEST || last !== 62 && last !== 93) continue;
+    const text = vocabulary.text(token);
+    if (!TEXTS.has(text) || vocabulary.kinds[token] === KIND.unknown) continue;
+    tokens.add(token);
+    known.set(text, token);
+    vocabulary.kinds[token] = KIND.control;
+  }
+  // In vocabularies of gpt-oss and Solar, `<|end|>` ends a message, and these the turn.
+  const end = known.get("<|end|>");
+  const endsTurns = known.has("<|call|>") && known.has("<|return|>") ||
+    known.has("<|calls|>") && known.has("<|flush|>");
+  if (end !== undefined && endsTurns && !ids.includes(end)) tokens.delete(end);
+  return tokens;
+}
