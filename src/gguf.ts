@@ -11,7 +11,7 @@ import type { Metadata } from "./gguf/metadata.ts";
 import { type GgufPart, parsePart, type Tensor } from "./gguf/parse.ts";
 import type { ByteSource } from "./gguf/reader.ts";
 
-export { Metadata, MetadataArray, type MetadataValue } from "./gguf/metadata.ts";
+export { LENGTH_BYTES, Metadata, MetadataArray, type MetadataValue } from "./gguf/metadata.ts";
 export type { NumberRules, StringTable } from "./gguf/metadata.ts";
 export type { Tensor } from "./gguf/parse.ts";
 

@@ -91,6 +91,36 @@ function vocabulary(model: string, tokens: readonly Token[], changes: Values): V
   };
 }
 
+/** Words that merge: `▁the`, `▁a`, `ab`, `abc` and their parts. */
+export const pieces: readonly string[] = [
+  "▁the",
+  "▁th",
+  "he",
+  "▁t",
+  "abc",
+  "ab",
+  "bc",
+  "▁a",
+  "▁",
+  "t",
+  "h",
+  "e",
+  "a",
+  "b",
+  "c",
+  "é",
+];
+const merges = ["h e", "Ġ t", "Ġt he", "a b", "ab c"];
+const specials = [
+  { text: "<|im_end|>", kind: KIND.control },
+  { text: "<tool>", kind: KIND.userDefined },
+  { text: "<tool>s", kind: KIND.userDefined },
+];
+/** A SentencePiece vocabulary of these pieces, a control token and two user-defined ones. */
+export const spm = (changes: Values = {}): Values => sentencePiece([...pieces, ...specials], changes);
+/** A byte-level vocabulary with such words, a control token and two user-defined ones. */
+export const bpe = (changes: Values = {}): Values => byteLevel(merges, specials, changes);
+
 /** GPT-2's character for each byte. */
 export const byteCharacters: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
   if (isPrintable(byte)) return String.fromCharCode(byte);

@@ -1,30 +1,26 @@
 /**
- * Tokenizers by small vocabularies made up here: what the metadata keys mean and what is wrong with them, special tokens,
- * round trips of any text, and work in proportion to the text.
+ * Tokenizers by small vocabularies made up here: what the metadata keys mean and what is wrong with them, and special
+ * tokens.
  *
  * @module
  */
-import { assert, assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { gunzipSync } from "node:zlib";
 import { InvalidArgumentError, ModelFormatError, UnsupportedError } from "../ffi/errors.ts";
-import { parseGguf } from "../src/gguf.ts";
-import { Merger, PairTable } from "../src/tokenizer/merge.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../src/tokenizer/mod.ts";
-import { kitDirectory } from "./kit.ts";
 import {
   arrayOf,
+  bpe,
   byteCharacters,
   byteLevel,
   f32,
   flag,
   KIND,
-  memorySource,
   metadataOnly,
+  pieces,
   randomNumbers,
   sentencePiece,
+  spm,
   text,
   u32,
   type Values,
@@ -35,16 +31,6 @@ const ids = (tokenizer: Tokenizer, sample: string, parseSpecial = false) => [
   ...tokenizer.encode(sample, { addSpecial: false, parseSpecial }),
 ];
 
-/** Words that merge: `▁the`, `▁a`, `ab`, `abc` and their parts. */
-const pieces = ["▁the", "▁th", "he", "▁t", "abc", "ab", "bc", "▁a", "▁", "t", "h", "e", "a", "b", "c", "é"];
-const merges = ["h e", "Ġ t", "Ġt he", "a b", "ab c"];
-const specials = [
-  { text: "<|im_end|>", kind: KIND.control },
-  { text: "<tool>", kind: KIND.userDefined },
-  { text: "<tool>s", kind: KIND.userDefined },
-];
-const spm = (changes: Values = {}) => sentencePiece([...pieces, ...specials], changes);
-const bpe = (changes: Values = {}) => byteLevel(merges, specials, changes);
 const firstPiece = 259;
 const pieceId = (piece: string) => firstPiece + pieces.indexOf(piece);
 
@@ -307,110 +293,5 @@ it("a text that a vocabulary has no tokens for is refused, and no text at all to
   assertThrows(() => load(values).encode(undefined), InvalidArgumentError, "expected a string");
   for (const token of [-1, letters.length, 0.5, NaN]) {
     assertThrows(() => load(values).decode([token]), InvalidArgumentError, "no token");
-  }
-});
-
-/** The vocabularies of the kit where it is at hand, and the small ones. */
-function vocabularies(): [string, Tokenizer][] {
-  const found: [string, Tokenizer][] = [["small SentencePiece", load(spm())], ["small byte-level", load(bpe())]];
-  if (kitDirectory === undefined) return found;
-  for (const name of ["llama-spm", "gpt-2", "llama-bpe", "qwen2", "baichuan"]) {
-    const file = gunzipSync(readFileSync(join(kitDirectory, "tokenizers", `${name}.gguf.gz`)));
-    found.push([name, loadTokenizer(parseGguf(memorySource(name, file)))]);
-  }
-  return found;
-}
-
-/** Characters of all lengths, of all classes, and what tokenizers treat in their own ways; a few words among them. */
-const telling = [
-  ..."aZ09 '\n\t\r.,!_/é½٣ж你の가กा\u0301\u200d\u00a0\u2003\ufeff\ufffd😀🏽\u{10ffff}\0\x7f",
-  " the",
-  "<s>",
-  "</s>",
-  "<|endoftext|>",
-  "<0x0A>",
-  "'ll",
-  "   ",
-  "\r\n",
-];
-
-describe("any text", () => {
-  const all = vocabularies();
-
-  for (const [name, tokenizer] of all) {
-    it(`${name}: comes back from its tokens, whole and in a stream`, () => {
-      const random = randomNumbers(11);
-      for (let round = 0; round < 2500; round++) {
-        const few = Array.from({ length: 1 + random(8) }, () => telling[random(telling.length)]);
-        const sample = Array.from({ length: random(20) }, () => few[random(few.length)]).join("");
-        const tokens = tokenizer.encode(sample);
-        assertEquals(tokenizer.decode(tokens), sample);
-        const stream = tokenizer.stream();
-        const parts = Array.from(tokens, (token) => stream.push(token));
-        assert(parts.every((part) => part.isWellFormed()));
-        assertEquals(parts.join("") + stream.end(), sample);
-      }
-    });
-
-    it(`${name}: has no control token but BOS`, () => {
-      const hidden = Array.from({ length: tokenizer.vocabularySize }, (_, token) => token)
-        .filter((token) => tokenizer.decode([token], { continued: true }) === "" && tokenizer.piece(token).length > 0);
-      const begin = tokenizer.addBos ? 1 : 0;
-      for (const token of hidden.slice(0, 300)) {
-        const named = new TextDecoder().decode(tokenizer.piece(token));
-        for (const sample of [named, `x${named}${named} `]) {
-          const tokens = tokenizer.encode(sample).subarray(begin);
-          assert(!tokens.some((token) => hidden.includes(token)), `${sample} gives ${tokens}`);
-        }
-      }
-      // Some name is always found, or nothing was tested.
-      assert(hidden.length > 0);
-    });
-
-    it(`${name}: any tokens give text, and the same in a stream`, () => {
-      const random = randomNumbers(5);
-      for (let round = 0; round < 200; round++) {
-        const tokens = Array.from({ length: random(30) }, () => random(Math.min(700, tokenizer.vocabularySize)));
-        const bytes = tokens.flatMap((token) => [...tokenizer.piece(token)]);
-        const whole = tokenizer.decode(tokens, { special: true, continued: true });
-        assert(whole.isWellFormed());
-        assertEquals(whole, new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes)));
-      }
-    });
-
-    it(`${name}: half a surrogate pair counts as U+FFFD`, () => {
-      for (const half of ["\ud83d", "\ude00"]) {
-        assertEquals([...tokenizer.encode(`a${half}b`)], [...tokenizer.encode("a\ufffdb")]);
-      }
-    });
-  }
-});
-
-describe("the work grows with the text, also in one long word", () => {
-  it("merging looks at each pair a few times", () => {
-    const table = new PairTable(64);
-    // a + a = b, b + b = c, and so on: as many merges as there can be.
-    for (let symbol = 0; symbol < 30; symbol++) table.add(symbol, symbol, symbol, symbol + 1);
-    for (const count of [1000, 100_000]) {
-      let looks = 0;
-      const pairs = {
-        slot(left: number, right: number) {
-          looks++;
-          return Math.max(-1, table.find(left, right));
-        },
-        ranks: table.ranks,
-        merged: table.merged,
-      };
-      new Merger().merge(new Int32Array(count), count, pairs);
-      assertLessOrEqual(looks, 3 * count);
-    }
-  });
-
-  for (const [name, tokenizer] of vocabularies().slice(0, 2)) {
-    it(`${name}: a million letters in one word`, () => {
-      const word = "abc".repeat(333_333);
-      const tokens = tokenizer.encode(word);
-      assertEquals(tokenizer.decode(tokens), word);
-    });
   }
 });

@@ -39,14 +39,22 @@ export function valueTypeName(type: number): string {
     `number ${type}`;
 }
 
-/** The strings of an array where they lie: string `i` is `bytes[starts[i] .. ends[i]]`. */
-export interface StringTable {
-  /** The bytes that hold all strings. */
-  readonly bytes: Uint8Array;
-  /** First byte of each. */
+/** A string's length, which lies before its bytes. */
+export const LENGTH_BYTES = 8;
+
+/** Where the strings of an array lie. */
+export interface StringPlaces {
+  /**
+   * The first byte of each, and one more: string `i` goes from `starts[i]` to `starts[i + 1] - LENGTH_BYTES`, since the
+   * next one's length comes between.
+   */
   readonly starts: Uint32Array;
-  /** Byte after the last of each. */
-  readonly ends: Uint32Array;
+}
+
+/** The strings of an array. */
+export interface StringTable extends StringPlaces {
+  /** The bytes that hold all of them. */
+  readonly bytes: Uint8Array;
 }
 
 /** An array of the metadata, decoded as it is read. */
@@ -57,11 +65,12 @@ export class MetadataArray implements Iterable<MetadataValue> {
   readonly length: number;
   readonly #view: DataView;
   readonly #offset: number;
-  #table: StringTable | undefined;
+  readonly #places: StringPlaces | undefined;
 
-  /** The array whose elements begin at `offset` of `view`; the parser has checked that they are there. */
-  constructor(view: DataView, elementType: number, length: number, offset: number) {
+  /** The array whose elements begin at `offset` of `view`, strings at `places`; the parser has checked them. */
+  constructor(view: DataView, elementType: number, length: number, offset: number, places?: StringPlaces) {
     this.#view = view;
+    this.#places = places;
     this.elementType = elementType;
     this.length = length;
     this.#offset = offset;
@@ -71,8 +80,8 @@ export class MetadataArray implements Iterable<MetadataValue> {
   at(index: number): MetadataValue {
     if (!(index >= 0 && index < this.length)) throw new RangeError(`No element ${index} of ${this.length}`);
     if (this.elementType === VALUE_TYPE.string) {
-      const { bytes, starts, ends } = this.strings();
-      return decoder.decode(bytes.subarray(starts[index], ends[index]));
+      const { bytes, starts } = this.strings();
+      return decoder.decode(bytes.subarray(starts[index], starts[index + 1] - LENGTH_BYTES));
     }
     return readScalar(this.#view, this.elementType, this.#offset + index * (VALUE_BYTES[this.elementType] ?? 0));
   }
@@ -84,29 +93,25 @@ export class MetadataArray implements Iterable<MetadataValue> {
 
   /** Where the strings of a string array lie. */
   strings(): StringTable {
-    if (this.#table !== undefined) return this.#table;
-    if (this.elementType !== VALUE_TYPE.string) throw new TypeError("Not an array of strings");
-    const view = this.#view;
-    const starts = new Uint32Array(this.length);
-    const ends = new Uint32Array(this.length);
-    let at = this.#offset;
-    for (let index = 0; index < this.length; index++) {
-      starts[index] = at + 8;
-      at += 8 + view.getUint32(at, true);
-      ends[index] = at;
-    }
-    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    return this.#table = { bytes, starts, ends };
+    if (this.#places === undefined) throw new TypeError("Not an array of strings");
+    const { buffer, byteOffset, byteLength } = this.#view;
+    return { bytes: new Uint8Array(buffer, byteOffset, byteLength), ...this.#places };
   }
 
   /** The elements of an array of f32, as a copy. */
   floats(): Float32Array {
-    return Float32Array.from({ length: this.length }, (_, i) => this.#view.getFloat32(this.#offset + 4 * i, true));
+    return new Float32Array(this.#copy());
   }
 
   /** The elements of an array of i32, as a copy. */
   integers(): Int32Array {
-    return Int32Array.from({ length: this.length }, (_, i) => this.#view.getInt32(this.#offset + 4 * i, true));
+    return new Int32Array(this.#copy());
+  }
+
+  /** The bytes of elements of four bytes each. The machines that we run on are little-endian, as the file is. */
+  #copy(): ArrayBuffer {
+    const start = this.#view.byteOffset + this.#offset;
+    return new Uint8Array(this.#view.buffer, start, 4 * this.length).slice().buffer;
   }
 }
 
@@ -126,6 +131,7 @@ export class Metadata {
   readonly #index = new Map<string, number>();
   readonly #types: number[] = [];
   readonly #offsets: number[] = [];
+  readonly #places: (StringPlaces | undefined)[] = [];
   #view: DataView = new DataView(new ArrayBuffer(0));
 
   /** The metadata of the file called `name`. */
@@ -138,11 +144,12 @@ export class Metadata {
     return this.#index.size;
   }
 
-  /** Notes a value; the parser has checked the key, the type and the extent. */
-  add(key: string, type: number, offset: number): void {
+  /** Notes a value, and where its strings are if it is an array of them; the parser has checked everything. */
+  add(key: string, type: number, offset: number, places: StringPlaces | undefined): void {
     this.#index.set(key, this.#types.length);
     this.#types.push(type);
     this.#offsets.push(offset);
+    this.#places.push(places);
   }
 
   /** Gives the header's bytes, to which all offsets refer. */
@@ -275,7 +282,8 @@ export class Metadata {
       return decoder.decode(bytes);
     }
     if (type === VALUE_TYPE.array) {
-      return new MetadataArray(view, view.getUint32(offset, true), view.getUint32(offset + 4, true), offset + 12);
+      const [elementType, length] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)];
+      return new MetadataArray(view, elementType, length, offset + 12, this.#places[index]);
     }
     return readScalar(view, type, offset);
   }

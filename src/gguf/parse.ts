@@ -5,7 +5,7 @@
  * @module
  */
 import { formatInstead, formatName, FORMATS } from "../formats.ts";
-import { Metadata, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
+import { Metadata, type StringPlaces, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
 import { type ByteSource, HeaderReader } from "./reader.ts";
 
 /** A tensor as the file describes it. */
@@ -128,16 +128,18 @@ function readEntry(reader: HeaderReader, metadata: Metadata): void {
   if (metadata.has(key)) reader.fail(`the metadata key ${key} is there twice`, { at: start });
   const type = reader.u32();
   const offset = reader.position;
-  metadata.add(key, type, offset);
-  if (type === VALUE_TYPE.array) skipArray(reader);
-  else skipValue(reader, type);
+  metadata.add(key, type, offset, type === VALUE_TYPE.array ? skipArray(reader) : skipValue(reader, type));
 }
 
 /** Walks over one value that is not an array. */
-function skipValue(reader: HeaderReader, type: number): void {
+function skipValue(reader: HeaderReader, type: number): undefined {
   const bytes = VALUE_BYTES[type];
-  if (bytes !== undefined) return reader.skip(bytes);
-  if (type === VALUE_TYPE.string) return skipString(reader);
+  if (bytes !== undefined) reader.skip(bytes);
+  else if (type === VALUE_TYPE.string) reader.strings(1, LIMITS.stringBytes);
+  else failOfType(reader, type);
+}
+
+function failOfType(reader: HeaderReader, type: number): never {
   reader.fail(`the type of ${reader.field} is unknown`, {
     at: reader.position - 4,
     expected: "a value type from 0 to 12",
@@ -145,19 +147,8 @@ function skipValue(reader: HeaderReader, type: number): void {
   });
 }
 
-function skipString(reader: HeaderReader): void {
-  const length = reader.u64();
-  if (length > LIMITS.stringBytes || length > reader.remaining) {
-    reader.fail(`a string of ${reader.field} is longer than the file allows`, {
-      at: reader.position - 8,
-      expected: `at most ${Math.min(LIMITS.stringBytes, reader.remaining)} bytes`,
-      got: `${length}`,
-    });
-  }
-  reader.skip(length);
-}
-
-function skipArray(reader: HeaderReader): void {
+/** Passes over an array; returns where its strings are, if it has strings. */
+function skipArray(reader: HeaderReader): StringPlaces | undefined {
   const elementType = reader.u32();
   const elementBytes = elementType === VALUE_TYPE.string ? 8 : VALUE_BYTES[elementType];
   if (elementBytes === undefined) {
@@ -175,8 +166,8 @@ function skipArray(reader: HeaderReader): void {
       got: `${length}`,
     });
   }
-  if (elementType !== VALUE_TYPE.string) return reader.skip(length * elementBytes);
-  for (let index = 0; index < length; index++) skipString(reader);
+  if (elementType === VALUE_TYPE.string) return reader.strings(length, LIMITS.stringBytes);
+  reader.skip(length * elementBytes);
 }
 
 function readAlignment(metadata: Metadata): number {

@@ -6,6 +6,7 @@
  * @module
  */
 import { ModelFormatError } from "../../ffi/errors.ts";
+import { LENGTH_BYTES, type StringPlaces } from "./metadata.ts";
 
 /** Bytes at rest: a file, or in tests a piece of memory. */
 export interface ByteSource {
@@ -18,6 +19,8 @@ export interface ByteSource {
 }
 
 const FIRST_READ = 1 << 16;
+/** Memory that was never touched is dear, so no more is read than may be needed. */
+const READ_AHEAD = 1 << 18;
 const ALLOWANCE = 1 << 20;
 const ALLOWANCE_FACTOR = 4;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -104,6 +107,46 @@ export class HeaderReader {
     return high * 2 ** 32 + low;
   }
 
+  /**
+   * Passes over an array of strings, each of at most `most` bytes, of which the file can hold `count`; returns where they
+   * are. In one loop, for a vocabulary has hundreds of thousands of them.
+   */
+  strings(count: number, most: number): StringPlaces {
+    const size = this.source.size;
+    let at = this.position;
+    this.#reach = Math.max(this.#reach, at + LENGTH_BYTES * count);
+    // Texts are short: with this much, the buffer need not grow step by step.
+    if (count > 1) this.#grow(Math.min(size, at + 20 * count));
+    this.allocate(4 * (count + 1));
+    const starts = new Uint32Array(count + 1);
+    let filled = this.#filled;
+    let view = this.#view;
+    for (let index = 0; index < count; index++) {
+      if (at + LENGTH_BYTES > filled) {
+        this.position = at;
+        this.need(LENGTH_BYTES);
+        filled = this.#filled;
+        view = this.#view;
+      }
+      const length = view.getUint32(at, true);
+      const end = at + LENGTH_BYTES + length;
+      if (length > most || end > size || view.getUint32(at + 4, true) !== 0) {
+        this.position = at;
+        const got = this.u64();
+        this.fail(`a string of ${this.field} is longer than the file allows`, {
+          at,
+          expected: `at most ${Math.min(most, this.remaining)} bytes`,
+          got: `${got}`,
+        });
+      }
+      starts[index] = at + LENGTH_BYTES;
+      at = end;
+    }
+    starts[count] = at + LENGTH_BYTES;
+    this.skip(at - this.position);
+    return { starts };
+  }
+
   skip(count: number): void {
     this.need(count);
     this.position += count;
@@ -126,18 +169,22 @@ export class HeaderReader {
 
   /** Reads on until `end` is in the buffer, which at least doubles when it has to grow. */
   #fill(end: number): void {
-    if (end > this.bytes.length) {
-      const grown = new Uint8Array(Math.min(this.source.size, Math.max(end, 2 * this.bytes.length)));
-      grown.set(this.bytes.subarray(0, this.#filled));
-      this.bytes = grown;
-      this.#view = new DataView(grown.buffer);
-      this.allocate(0);
-    }
+    if (end > this.bytes.length) this.#grow(Math.min(this.source.size, Math.max(end, 2 * this.bytes.length)));
+    const wanted = Math.min(this.bytes.length, Math.max(end, this.#filled + READ_AHEAD));
     while (this.#filled < end) {
-      const count = this.source.read(this.bytes.subarray(this.#filled), this.#filled);
+      const count = this.source.read(this.bytes.subarray(this.#filled, wanted), this.#filled);
       if (count === 0) this.fail("the file became shorter while it was read", { at: this.#filled });
       this.#filled += count;
     }
+  }
+
+  #grow(length: number): void {
+    if (length <= this.bytes.length) return;
+    const grown = new Uint8Array(length);
+    grown.set(this.bytes.subarray(0, this.#filled));
+    this.bytes = grown;
+    this.#view = new DataView(grown.buffer);
+    this.allocate(0);
   }
 }
 

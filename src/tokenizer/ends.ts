@@ -34,11 +34,12 @@ const [SHORTEST, LONGEST] = [Math.min(...LENGTHS), Math.max(...LENGTHS)];
 export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | undefined)[]): ReadonlySet<number> {
   const tokens = new Set(ids.filter((id) => id !== undefined));
   const known = new Map<string, number>();
-  const { bytes, starts, ends } = vocabulary.texts;
+  const { bytes, starts } = vocabulary.texts;
   for (let token = 0; token < vocabulary.size; token++) {
-    const length = ends[token] - starts[token];
+    const end = vocabulary.endOf(token);
+    const length = end - starts[token];
     // Most tokens need no string to be told apart: all the texts end in a bracket.
-    const last = bytes[ends[token] - 1];
+    const last = bytes[end - 1];
     if (length < SHORTEST || length > LONGEST || last !== 62 && last !== 93) continue;
     const text = vocabulary.text(token);
     if (!TEXTS.has(text) || vocabulary.kinds[token] === KIND.unknown) continue;

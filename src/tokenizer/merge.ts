@@ -8,72 +8,89 @@
 
 /** What two neighbouring symbols become, and how early. */
 export interface Pairs {
-  /** The slot of the pair in the two arrays, or -1 if it does not merge. The arrays may be other ones afterwards. */
-  slot(left: number, right: number): number;
-  /** The rank of each slot; lower merges earlier. */
-  readonly ranks: Int32Array;
-  /** The symbol that the pair of each slot becomes. */
-  readonly merged: Int32Array;
+  /**
+   * Where in `entries` the pair is described, or -1 if it does not merge: its rank (lower merges earlier) is at
+   * `PAIR_RANK` behind that, the symbol that it becomes at `PAIR_MERGED`.
+   */
+  find(left: number, right: number): number;
+  /** Another array after a call of `find` that had to make room. */
+  readonly entries: Int32Array;
 }
 
+/** Where an entry has its rank, */
+export const PAIR_RANK = 2;
+/** and where the symbol that the pair becomes. */
+export const PAIR_MERGED = 3;
+
+const ENTRY = 4;
 const EMPTY = -1;
 
-/** A hash table from pairs of symbols to a rank and the merged symbol. */
-export class PairTable {
-  ranks: Int32Array;
-  merged: Int32Array;
-  #left: Int32Array;
-  #right: Int32Array;
-  #mask: number;
-  #used = 0;
+/** What a pair becomes, for `LearnedPairs` to keep. */
+export interface Found {
+  /** The rank; -1 where the pair does not merge. */
+  rank: number;
+  /** The symbol that it becomes. */
+  merged: number;
+}
 
-  /** A table that has room for `expected` pairs; it grows beyond. */
-  constructor(expected: number) {
-    const capacity = 2 << Math.ceil(Math.log2(expected + 8));
-    this.#mask = capacity - 1;
-    this.#left = new Int32Array(capacity).fill(EMPTY);
-    this.#right = new Int32Array(capacity);
-    this.ranks = new Int32Array(capacity);
-    this.merged = new Int32Array(capacity);
+/** No more pairs than that are kept. */
+const KEPT_MOST = 1 << 20;
+
+/**
+ * Pairs that are looked up when a text first has them, and kept: a vocabulary has hundreds of thousands, most texts need
+ * few. A hash table of entries of four (left, right, rank, merged), so that what belongs together lies in one line of the
+ * processor's cache.
+ */
+export class LearnedPairs implements Pairs {
+  entries: Int32Array = new Int32Array(ENTRY * 1024).fill(EMPTY);
+  #mask = 1023;
+  #used = 0;
+  readonly #look: (left: number, right: number, found: Found) => void;
+  readonly #found: Found = { rank: -1, merged: -1 };
+
+  /** Pairs of which `look` says what they become. */
+  constructor(look: (left: number, right: number, found: Found) => void) {
+    this.#look = look;
   }
 
-  /** The slot of a pair, or `~slot` where it is absent. */
   find(left: number, right: number): number {
+    let at = this.#place(left, right);
+    if (this.entries[at] === EMPTY) {
+      // At most half is used.
+      if (2 * ++this.#used > this.#mask) at = this.#grow(left, right);
+      this.#found.rank = -1;
+      this.#look(left, right, this.#found);
+      const { entries } = this;
+      entries[at] = left;
+      entries[at + 1] = right;
+      entries[at + PAIR_RANK] = this.#found.rank;
+      entries[at + PAIR_MERGED] = this.#found.merged;
+    }
+    return this.entries[at + PAIR_RANK] < 0 ? -1 : at;
+  }
+
+  /** Where the pair is or would be. */
+  #place(left: number, right: number): number {
+    const { entries } = this;
     let slot = Math.imul(Math.imul(left, 0x9e3779b1 | 0) ^ right, 0x85ebca6b | 0);
     slot = (slot ^ slot >>> 15) & this.#mask;
     for (;; slot = slot + 1 & this.#mask) {
-      if (this.#left[slot] === EMPTY) return ~slot;
-      if (this.#left[slot] === left && this.#right[slot] === right) return slot;
+      const at = ENTRY * slot;
+      if (entries[at] === EMPTY || entries[at] === left && entries[at + 1] === right) return at;
     }
   }
 
-  /** Adds a pair that is absent; returns its slot. */
-  add(left: number, right: number, rank: number, merged: number): number {
-    if (2 * ++this.#used > this.#mask) this.#grow();
-    const slot = ~this.find(left, right);
-    this.#left[slot] = left;
-    this.#right[slot] = right;
-    this.ranks[slot] = rank;
-    this.merged[slot] = merged;
-    return slot;
-  }
-
-  #grow(): void {
-    const old = { left: this.#left, right: this.#right, ranks: this.ranks, merged: this.merged };
-    const capacity = 4 * old.left.length;
-    this.#mask = capacity - 1;
-    this.#left = new Int32Array(capacity).fill(EMPTY);
-    this.#right = new Int32Array(capacity);
-    this.ranks = new Int32Array(capacity);
-    this.merged = new Int32Array(capacity);
-    for (let from = 0; from < old.left.length; from++) {
-      if (old.left[from] === EMPTY) continue;
-      const slot = ~this.find(old.left[from], old.right[from]);
-      this.#left[slot] = old.left[from];
-      this.#right[slot] = old.right[from];
-      this.ranks[slot] = old.ranks[from];
-      this.merged[slot] = old.merged[from];
+  /** Makes room, or forgets everything where that is too much; returns the place of a pair that is absent. */
+  #grow(left: number, right: number): number {
+    const old = this.entries;
+    const forget = this.#used > KEPT_MOST;
+    if (forget) this.#used = 1;
+    else this.#mask = 4 * (this.#mask + 1) - 1;
+    this.entries = new Int32Array(ENTRY * (this.#mask + 1)).fill(EMPTY);
+    for (let at = 0; at < old.length && !forget; at += ENTRY) {
+      if (old[at] !== EMPTY) this.entries.set(old.subarray(at, at + ENTRY), this.#place(old[at], old[at + 1]));
     }
+    return this.#place(left, right);
   }
 }
 
@@ -81,6 +98,11 @@ export class PairTable {
 const POSITIONS = 2 ** 31;
 /** Ranks have to be below this. */
 export const RANKS_MOST = 1 << 22;
+/** Children of a node of the heap: four lie in one line of the processor's cache. */
+const ARITY = 4;
+
+/** So few symbols need no heap. */
+const SHORT_MOST = 24;
 
 /** Merges symbols until no neighbours merge. Its memory is kept from one text to the next. */
 export class Merger {
@@ -89,23 +111,25 @@ export class Merger {
   #ranks = new Int32Array(0);
   #merged = new Int32Array(0);
   #heap = new Float64Array(0);
+  readonly #shortRanks = new Int32Array(SHORT_MOST);
+  readonly #shortMerged = new Int32Array(SHORT_MOST);
   #size = 0;
 
   /** Merges the first `count` symbols in place; returns how many are left. */
   merge(symbols: Int32Array, count: number, pairs: Pairs): number {
-    if (count < 2) return count;
+    if (count <= SHORT_MOST) return this.#mergeShort(symbols, count, pairs);
     this.#reserve(count);
     const next = this.#next, previous = this.#previous, ranks = this.#ranks, merged = this.#merged;
+    const heap = this.#heap;
+    let size = 0;
     for (let at = 0; at < count; at++) {
       next[at] = at + 1 < count ? at + 1 : -1;
       previous[at] = at - 1;
-    }
-    this.#size = 0;
-    for (let at = 0; at < count; at++) {
       this.#look(symbols, pairs, at);
-      if (ranks[at] >= 0) this.#heap[this.#size++] = ranks[at] * POSITIONS + at;
+      if (ranks[at] >= 0) heap[size++] = ranks[at] * POSITIONS + at;
     }
-    for (let at = (this.#size >> 1) - 1; at >= 0; at--) this.#sink(at, this.#heap[at]);
+    this.#size = size;
+    for (let at = (size - 2) / ARITY | 0; at >= 0 && size > 1; at--) this.#sink(at, heap[at]);
 
     while (this.#size > 0) {
       const key = this.#pop();
@@ -127,12 +151,37 @@ export class Merger {
     return left;
   }
 
+  /** The same for a few symbols, by looking through all of them for each merge. */
+  #mergeShort(symbols: Int32Array, count: number, pairs: Pairs): number {
+    const ranks = this.#shortRanks, merged = this.#shortMerged;
+    const look = (at: number) => {
+      const entry = at + 1 < count ? pairs.find(symbols[at], symbols[at + 1]) : -1;
+      ranks[at] = entry < 0 ? RANKS_MOST : pairs.entries[entry + PAIR_RANK];
+      if (entry >= 0) merged[at] = pairs.entries[entry + PAIR_MERGED];
+    };
+    for (let at = 0; at < count; at++) look(at);
+    for (;;) {
+      let best = 0;
+      for (let at = 1; at + 1 < count; at++) if (ranks[at] < ranks[best]) best = at;
+      if (count < 2 || ranks[best] === RANKS_MOST) return count;
+      symbols[best] = merged[best];
+      count--;
+      for (let at = best + 1; at < count; at++) {
+        symbols[at] = symbols[at + 1];
+        ranks[at] = ranks[at + 1];
+        merged[at] = merged[at + 1];
+      }
+      look(best);
+      if (best > 0) look(best - 1);
+    }
+  }
+
   /** Notes what the pair that begins at `at` would become. */
   #look(symbols: Int32Array, pairs: Pairs, at: number): void {
     const right = this.#next[at];
-    const slot = right < 0 ? -1 : pairs.slot(symbols[at], symbols[right]);
-    this.#ranks[at] = slot < 0 ? -1 : pairs.ranks[slot];
-    this.#merged[at] = slot < 0 ? -1 : pairs.merged[slot];
+    const entry = right < 0 ? -1 : pairs.find(symbols[at], symbols[right]);
+    this.#ranks[at] = entry < 0 ? -1 : pairs.entries[entry + PAIR_RANK];
+    this.#merged[at] = entry < 0 ? -1 : pairs.entries[entry + PAIR_MERGED];
   }
 
   #update(symbols: Int32Array, pairs: Pairs, at: number): void {
@@ -155,7 +204,7 @@ export class Merger {
     const heap = this.#heap;
     let at = this.#size++;
     while (at > 0) {
-      const parent = at - 1 >> 1;
+      const parent = (at - 1) / ARITY | 0;
       if (heap[parent] <= key) break;
       heap[at] = heap[parent];
       at = parent;
@@ -173,11 +222,19 @@ export class Merger {
   #sink(at: number, key: number): void {
     const heap = this.#heap, size = this.#size;
     for (;;) {
-      let child = 2 * at + 1;
-      if (child >= size) break;
-      if (child + 1 < size && heap[child + 1] < heap[child]) child++;
-      if (heap[child] >= key) break;
-      heap[at] = heap[child];
+      const first = ARITY * at + 1;
+      if (first >= size) break;
+      const end = first + ARITY < size ? first + ARITY : size;
+      let child = first;
+      let least = heap[first];
+      for (let other = first + 1; other < end; other++) {
+        if (heap[other] < least) {
+          least = heap[other];
+          child = other;
+        }
+      }
+      if (least >= key) break;
+      heap[at] = least;
       at = child;
     }
     heap[at] = key;

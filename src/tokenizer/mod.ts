@@ -11,7 +11,7 @@ import { claimEndTokens } from "./ends.ts";
 import type { TextModel } from "./model.ts";
 import { SentencePiece } from "./spm.ts";
 import { SpecialTokens, withoutMarks } from "./special.ts";
-import { type StreamDecoder, Utf8Stream } from "./stream.ts";
+import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
 export type { StreamDecoder } from "./stream.ts";
@@ -66,6 +66,7 @@ export interface TokenizerOptions {
   readonly allowUnknownPreTokenizer?: boolean;
 }
 
+const NOTHING = new Uint8Array(0);
 /** Special ids that are checked though nothing here uses them: whoever does may rely on it. */
 const OTHER_IDS = [
   "padding",
@@ -166,10 +167,20 @@ class FileTokenizer implements Tokenizer {
   }
 
   decode(tokens: ArrayLike<number>, options: DecodeOptions = {}): string {
-    const stream = this.stream(options);
-    const parts: string[] = [];
-    for (let index = 0; index < tokens.length; index++) parts.push(stream.push(tokens[index]));
-    return parts.join("") + stream.end();
+    const visible = this.#visible(options);
+    let bytes = new Uint8Array(4 * tokens.length + 64);
+    let length = 0;
+    for (let index = 0; index < tokens.length; index++) {
+      const piece = visible(tokens[index]);
+      if (length + piece.length > bytes.length) {
+        const larger = new Uint8Array(2 * (length + piece.length));
+        larger.set(bytes);
+        bytes = larger;
+      }
+      bytes.set(piece, length);
+      length += piece.length;
+    }
+    return decodeUtf8(bytes.subarray(0, length));
   }
 
   piece(token: number): Uint8Array {
@@ -184,21 +195,24 @@ class FileTokenizer implements Tokenizer {
     return this.#model.piece(token);
   }
 
-  stream({ special = false, continued = false }: DecodeOptions = {}): StreamDecoder {
+  stream(options: DecodeOptions = {}): StreamDecoder {
     const utf8 = new Utf8Stream();
+    const visible = this.#visible(options);
+    return { push: (token) => utf8.push(visible(token)), end: () => utf8.end() };
+  }
+
+  /** What each of a sequence of tokens adds to the text. */
+  #visible({ special = false, continued = false }: DecodeOptions): (token: number) => Uint8Array {
     const { kinds } = this.#vocabulary;
     // The space that `encode` puts before a text.
     let prefixed = this.#model.spacePrefix && !continued;
-    return {
-      push: (token) => {
-        const piece = this.piece(token);
-        const kind = kinds[token];
-        if ((kind === KIND.control || kind === KIND.unknown) && !special) return "";
-        const skip = prefixed && kind === KIND.normal && piece[0] === 32 ? 1 : 0;
-        if (piece.length > 0) prefixed = false;
-        return utf8.push(piece.subarray(skip));
-      },
-      end: () => utf8.end(),
+    return (token) => {
+      const piece = this.piece(token);
+      const kind = kinds[token];
+      if ((kind === KIND.control || kind === KIND.unknown) && !special) return NOTHING;
+      const skip = prefixed && kind === KIND.normal && piece[0] === 32 ? 1 : 0;
+      if (piece.length > 0) prefixed = false;
+      return piece.subarray(skip);
     };
   }
 }

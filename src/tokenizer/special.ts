@@ -50,7 +50,7 @@ export class SpecialTokens {
       if (kind === KIND.userDefined) always.push(special);
       this.#texts.set(token, { text, always: kind === KIND.userDefined });
     }
-    const bytes = ({ token }: Special) => vocabulary.texts.ends[token] - vocabulary.texts.starts[token];
+    const bytes = ({ token }: Special) => vocabulary.endOf(token) - vocabulary.texts.starts[token];
     const longestFirst = (left: Special, right: Special) => bytes(right) - bytes(left);
     this.#always = new SpecialFinder(always.sort(longestFirst));
     this.#parsed = new SpecialFinder(parsed.sort(longestFirst));

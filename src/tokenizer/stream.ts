@@ -7,6 +7,11 @@
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** The text of bytes; those that are not UTF-8 become U+FFFD. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
 /** Receives the tokens of a text one by one. */
 export interface StreamDecoder {
   /** The text that this token completes; empty while a character is unfinished. */

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Gguf, StringTable } from "../gguf.ts";
-import { MetadataArray } from "../gguf.ts";
+import { LENGTH_BYTES, MetadataArray } from "../gguf.ts";
 
 /** Kinds of tokens, as in `tokenizer.ggml.token_type`. */
 export const KIND = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -41,10 +41,12 @@ export class Vocabulary {
       throw metadata.wrong(KINDS, `${this.size} entries, one for each token`, `an array of ${kinds.length}`);
     }
     this.kinds = kinds?.integers() ?? new Int32Array(this.size).fill(KIND.normal);
-    const bad = this.kinds.findIndex((kind) => kind < KIND.undefined || kind > KIND.byte);
-    if (bad >= 0) throw metadata.wrong(KINDS, "kinds from 0 to 6", `${this.kinds[bad]} for token ${bad}`);
     for (let token = 0; token < this.size; token++) {
-      if (this.kinds[token] === KIND.byte && this.byteOf(token) < 0) {
+      const kind = this.kinds[token];
+      if (kind < KIND.undefined || kind > KIND.byte) {
+        throw metadata.wrong(KINDS, "kinds from 0 to 6", `an array with ${kind} for token ${token}`);
+      }
+      if (kind === KIND.byte && this.byteOf(token) < 0) {
         const text = JSON.stringify(this.text(token));
         throw metadata.wrong(TOKENS, "<0x00> to <0xFF> for a byte token", `an array whose token ${token} is ${text}`);
       }
@@ -56,17 +58,22 @@ export class Vocabulary {
     return decoder.decode(this.bytes(token));
   }
 
+  /** Where a token's text ends. */
+  endOf(token: number): number {
+    return this.texts.starts[token + 1] - LENGTH_BYTES;
+  }
+
   /** The bytes of a token's text, as a view. */
   bytes(token: number): Uint8Array {
-    return this.texts.bytes.subarray(this.texts.starts[token], this.texts.ends[token]);
+    return this.texts.bytes.subarray(this.texts.starts[token], this.endOf(token));
   }
 
   /** The byte that a byte token `<0xNN>` stands for, or -1. */
   byteOf(token: number): number {
-    const { bytes, starts, ends } = this.texts;
+    const { bytes, starts } = this.texts;
     const start = starts[token];
     // "<0x" and ">" around two hexadecimal digits.
-    if (ends[token] - start !== 6 || bytes[start] !== 60 || bytes[start + 1] !== 48) return -1;
+    if (this.endOf(token) - start !== 6 || bytes[start] !== 60 || bytes[start + 1] !== 48) return -1;
     if (bytes[start + 2] !== 120 || bytes[start + 5] !== 62) return -1;
     const [high, low] = [hexadecimal(bytes[start + 3]), hexadecimal(bytes[start + 4])];
     return high < 0 || low < 0 ? -1 : 16 * high + low;
@@ -91,8 +98,9 @@ export function readScores({ metadata }: Gguf, size: number): Float32Array | und
     throw metadata.wrong(key, `${size} entries, one for each token`, `an array of ${scores?.length}`);
   }
   const floats = scores.floats();
-  const bad = floats.findIndex(Number.isNaN);
-  if (bad >= 0) throw metadata.wrong(key, "numbers", `an array with NaN for token ${bad}`);
+  for (let token = 0; token < size; token++) {
+    if (floats[token] !== floats[token]) throw metadata.wrong(key, "numbers", `an array with NaN for token ${token}`);
+  }
   return floats;
 }
 
@@ -105,73 +113,92 @@ function hexadecimal(character: number): number {
 /** Finds tokens by their bytes. Of two with the same bytes the first counts. */
 export class TokenIndex {
   readonly #table: StringTable;
-  readonly #slots: Int32Array;
-  readonly #mask: number;
-  readonly #key = crypto.getRandomValues(new Int32Array(1))[0];
+  readonly #index: HashIndex;
 
-  /** An index over the tokens of `table` for which `include` says so; empty ones are left out. */
-  constructor(table: StringTable, include: (token: number) => boolean) {
-    const size = table.starts.length;
-    const capacity = 2 << Math.ceil(Math.log2(size + 1));
-    this.#table = table;
-    this.#mask = capacity - 1;
-    this.#slots = new Int32Array(capacity).fill(-1);
-    const { bytes, starts, ends } = table;
+  /** An index over the tokens that text may become: none with a meaning of its own, no empty one. */
+  constructor({ texts, kinds, size }: Vocabulary) {
+    this.#table = texts;
+    this.#index = new HashIndex(size);
+    const { bytes, starts } = texts;
     for (let token = 0; token < size; token++) {
-      if (starts[token] === ends[token] || !include(token)) continue;
-      const hash = this.#hash(this.#key, bytes, starts[token], ends[token]);
-      const slot = this.#probe(hash, bytes, starts[token], ends[token], bytes, 0, 0);
-      if (this.#slots[slot] < 0) this.#slots[slot] = token;
+      const kind = kinds[token];
+      const start = starts[token], end = starts[token + 1] - LENGTH_BYTES;
+      if (start === end || kind === KIND.control || kind === KIND.unknown || kind === KIND.byte) continue;
+      this.#index.add(hashOf(this.#index.seed, bytes, start, end), token);
     }
   }
 
   /** The token whose bytes are `bytes[start .. end]`, or -1. */
   find(bytes: Uint8Array, start: number, end: number): number {
-    return this.#slots[this.#probe(this.#hash(this.#key, bytes, start, end), bytes, start, end, bytes, 0, 0)];
-  }
-
-  /** The token whose bytes are two pieces after one another, or -1. */
-  findPair(
-    left: Uint8Array,
-    leftStart: number,
-    leftEnd: number,
-    right: Uint8Array,
-    rightStart: number,
-    rightEnd: number,
-  ): number {
-    const hash = this.#hash(this.#hash(this.#key, left, leftStart, leftEnd), right, rightStart, rightEnd);
-    return this.#slots[this.#probe(hash, left, leftStart, leftEnd, right, rightStart, rightEnd)];
-  }
-
-  #hash(state: number, bytes: Uint8Array, start: number, end: number): number {
-    for (let at = start; at < end; at++) state = Math.imul(state ^ bytes[at], 0x01000193);
-    return state;
-  }
-
-  /** The slot of the token with these bytes, or the empty slot where it would be. */
-  #probe(
-    hash: number,
-    left: Uint8Array,
-    leftStart: number,
-    leftEnd: number,
-    right: Uint8Array,
-    rightStart: number,
-    rightEnd: number,
-  ): number {
-    const { bytes, starts, ends } = this.#table;
-    const leftLength = leftEnd - leftStart;
-    const length = leftLength + rightEnd - rightStart;
-    let slot = Math.imul(hash ^ hash >>> 15, 0x2c1b3c6d) >>> 8 & this.#mask;
-    for (;; slot = slot + 1 & this.#mask) {
-      const token = this.#slots[slot];
-      if (token < 0) return slot;
-      const start = starts[token];
-      if (ends[token] - start !== length) continue;
-      let at = 0;
-      while (at < leftLength && bytes[start + at] === left[leftStart + at]) at++;
-      if (at < leftLength) continue;
-      while (at < length && bytes[start + at] === right[rightStart + at - leftLength]) at++;
-      if (at === length) return slot;
+    const table = this.#table;
+    const hash = hashOf(this.#index.seed, bytes, start, end);
+    for (let slot = this.#index.first(hash);; slot = this.#index.next(slot)) {
+      const token = this.#index.at(slot);
+      if (token < 0) return -1;
+      const from = table.starts[token];
+      const length = table.starts[token + 1] - LENGTH_BYTES - from;
+      if (length === end - start && isEqual(table.bytes, from, bytes, start, end)) return token;
     }
   }
+}
+
+/**
+ * The numbers of strings by their hashes; whoever looks one up compares the strings. Of those with the same hash the one
+ * that was added first comes first. Nothing is compared while it is filled, so that hundreds of thousands take little time.
+ */
+export class HashIndex {
+  /** The hash of no bytes: a secret, or the author of a file could choose strings that all collide. */
+  readonly seed: number = crypto.getRandomValues(new Int32Array(1))[0];
+  readonly #slots: Int32Array;
+  readonly #mask: number;
+
+  /** An index with room for `count` numbers. */
+  constructor(count: number) {
+    // At most three quarters are used.
+    const capacity = 1 << Math.ceil(Math.log2(4 / 3 * count + 2));
+    this.#slots = new Int32Array(capacity);
+    this.#mask = capacity - 1;
+  }
+
+  /** Adds a number. */
+  add(hash: number, number: number): void {
+    let slot = this.first(hash);
+    while (this.#slots[slot] !== 0) slot = slot + 1 & this.#mask;
+    this.#slots[slot] = number + 1;
+  }
+
+  /** The first slot that a string of this hash can be in. */
+  first(hash: number): number {
+    return Math.imul(hash ^ hash >>> 15, 0x2c1b3c6d) >>> 8 & this.#mask;
+  }
+
+  /** The slot after that. */
+  next(slot: number): number {
+    return slot + 1 & this.#mask;
+  }
+
+  /** The number in a slot, or -1 if there are no more. */
+  at(slot: number): number {
+    return this.#slots[slot] - 1;
+  }
+}
+
+/** The hash of bytes, going on from that of the bytes before them. */
+export function hashOf(state: number, bytes: Uint8Array, start: number, end: number): number {
+  for (let at = start; at < end; at++) state = Math.imul(state ^ bytes[at], 0x01000193);
+  return state;
+}
+
+/** Whether `left` has from `from` on what `right` has from `start` to `end`. */
+export function isEqual(left: Uint8Array, from: number, right: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (left[from + at - start] !== right[at]) return false;
+  return true;
+}
+
+/** Two pieces as one. */
+export function joined(left: Uint8Array, right: Uint8Array): Uint8Array {
+  const both = new Uint8Array(left.length + right.length);
+  both.set(left);
+  both.set(right, left.length);
+  return both;
 }
