@@ -96,8 +96,10 @@ export class ModelFormatError extends LightGPTError {
 
   /** Makes an error about one field of a file. */
   constructor(message: string, { field, offset, expected, got }: ModelFormatDetail, options?: ErrorOptions) {
-    super("modelFormat", message, {
-      what: message,
+    // Names from a file are untrusted, and messages end up in terminals.
+    const shown = message.replace(/\p{Cc}/gu, (code) => `\\x${code.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    super("modelFormat", shown, {
+      what: shown,
       where: field,
       ...(expected === undefined ? {} : { expected }),
       ...(got === undefined ? {} : { got }),

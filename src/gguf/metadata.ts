@@ -42,19 +42,15 @@ export function valueTypeName(type: number): string {
 /** A string's length, which lies before its bytes. */
 export const LENGTH_BYTES = 8;
 
-/** Where the strings of an array lie. */
-export interface StringPlaces {
+/** The strings of an array where they lie. */
+export interface StringTable {
+  /** The bytes that hold all of them. */
+  readonly bytes: Uint8Array;
   /**
    * The first byte of each, and one more: string `i` goes from `starts[i]` to `starts[i + 1] - LENGTH_BYTES`, since the
    * next one's length comes between.
    */
   readonly starts: Uint32Array;
-}
-
-/** The strings of an array. */
-export interface StringTable extends StringPlaces {
-  /** The bytes that hold all of them. */
-  readonly bytes: Uint8Array;
 }
 
 /** An array of the metadata, decoded as it is read. */
@@ -65,12 +61,12 @@ export class MetadataArray implements Iterable<MetadataValue> {
   readonly length: number;
   readonly #view: DataView;
   readonly #offset: number;
-  readonly #places: StringPlaces | undefined;
+  readonly #starts: Uint32Array | undefined;
 
-  /** The array whose elements begin at `offset` of `view`, strings at `places`; the parser has checked them. */
-  constructor(view: DataView, elementType: number, length: number, offset: number, places?: StringPlaces) {
+  /** The array whose elements begin at `offset` of `view`, strings at `starts`; the parser has checked them. */
+  constructor(view: DataView, elementType: number, length: number, offset: number, starts?: Uint32Array) {
     this.#view = view;
-    this.#places = places;
+    this.#starts = starts;
     this.elementType = elementType;
     this.length = length;
     this.#offset = offset;
@@ -93,9 +89,9 @@ export class MetadataArray implements Iterable<MetadataValue> {
 
   /** Where the strings of a string array lie. */
   strings(): StringTable {
-    if (this.#places === undefined) throw new TypeError("Not an array of strings");
+    if (this.#starts === undefined) throw new TypeError("Not an array of strings");
     const { buffer, byteOffset, byteLength } = this.#view;
-    return { bytes: new Uint8Array(buffer, byteOffset, byteLength), ...this.#places };
+    return { bytes: new Uint8Array(buffer, byteOffset, byteLength), starts: this.#starts };
   }
 
   /** The elements of an array of f32, as a copy. */
@@ -131,7 +127,7 @@ export class Metadata {
   readonly #index = new Map<string, number>();
   readonly #types: number[] = [];
   readonly #offsets: number[] = [];
-  readonly #places: (StringPlaces | undefined)[] = [];
+  readonly #starts: (Uint32Array | undefined)[] = [];
   #view: DataView = new DataView(new ArrayBuffer(0));
 
   /** The metadata of the file called `name`. */
@@ -145,11 +141,11 @@ export class Metadata {
   }
 
   /** Notes a value, and where its strings are if it is an array of them; the parser has checked everything. */
-  add(key: string, type: number, offset: number, places: StringPlaces | undefined): void {
+  add(key: string, type: number, offset: number, starts: Uint32Array | undefined): void {
     this.#index.set(key, this.#types.length);
     this.#types.push(type);
     this.#offsets.push(offset);
-    this.#places.push(places);
+    this.#starts.push(starts);
   }
 
   /** Gives the header's bytes, to which all offsets refer. */
@@ -283,7 +279,7 @@ export class Metadata {
     }
     if (type === VALUE_TYPE.array) {
       const [elementType, length] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)];
-      return new MetadataArray(view, elementType, length, offset + 12, this.#places[index]);
+      return new MetadataArray(view, elementType, length, offset + 12, this.#starts[index]);
     }
     return readScalar(view, type, offset);
   }

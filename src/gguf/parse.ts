@@ -5,7 +5,7 @@
  * @module
  */
 import { formatInstead, formatName, FORMATS } from "../formats.ts";
-import { Metadata, type StringPlaces, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
+import { Metadata, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
 import { type ByteSource, HeaderReader } from "./reader.ts";
 
 /** A tensor as the file describes it. */
@@ -67,17 +67,20 @@ export function parsePart(source: ByteSource, file: number): GgufPart {
   const reader = new HeaderReader(source);
   reader.field = "magic";
   if (reader.u32() !== MAGIC) {
-    reader.fail("this is not a GGUF file", { at: 0, expected: "the first four bytes to be GGUF" });
+    reader.fail("the magic of a GGUF file is not there", { at: 0, expected: "the first four bytes to be GGUF" });
   }
   reader.field = "version";
   const version = reader.u32();
   if (version !== 2 && version !== 3) {
     const swapped = (version & 0xffff) === 0 && version !== 0;
-    reader.fail(swapped ? "the file is big-endian" : `version ${version} of GGUF cannot be read`, {
-      at: 4,
-      expected: swapped ? "a little-endian file" : "version 2 or 3",
-      got: `${version}`,
-    });
+    reader.fail(
+      swapped ? "the version shows that the file is big-endian" : `version ${version} of GGUF cannot be read`,
+      {
+        at: 4,
+        expected: swapped ? "a little-endian file" : "version 2 or 3",
+        got: `${version}`,
+      },
+    );
   }
   const tensorCount = readCount(reader, "tensor_count", LIMITS.tensors, LEAST.tensor);
   const metadataCount = readCount(reader, "metadata_kv_count", LIMITS.metadata, LEAST.metadata);
@@ -148,7 +151,7 @@ function failOfType(reader: HeaderReader, type: number): never {
 }
 
 /** Passes over an array; returns where its strings are, if it has strings. */
-function skipArray(reader: HeaderReader): StringPlaces | undefined {
+function skipArray(reader: HeaderReader): Uint32Array | undefined {
   const elementType = reader.u32();
   const elementBytes = elementType === VALUE_TYPE.string ? 8 : VALUE_BYTES[elementType];
   if (elementBytes === undefined) {
@@ -199,7 +202,7 @@ function readTensorInfo(reader: HeaderReader, index: number): TensorInfo {
   reader.field = `tensor ${index}`;
   const length = reader.u64();
   if (length === 0 || length > LIMITS.nameBytes) {
-    reader.fail("the length of a tensor's name is wrong", {
+    reader.fail(`the length of the name of ${reader.field} is wrong`, {
       at: infoOffset,
       expected: `1 to ${LIMITS.nameBytes} bytes`,
       got: `${length}`,

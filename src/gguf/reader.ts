@@ -6,7 +6,7 @@
  * @module
  */
 import { ModelFormatError } from "../../ffi/errors.ts";
-import { LENGTH_BYTES, type StringPlaces } from "./metadata.ts";
+import { LENGTH_BYTES } from "./metadata.ts";
 
 /** Bytes at rest: a file, or in tests a piece of memory. */
 export interface ByteSource {
@@ -108,10 +108,10 @@ export class HeaderReader {
   }
 
   /**
-   * Passes over an array of strings, each of at most `most` bytes, of which the file can hold `count`; returns where they
-   * are. In one loop, for a vocabulary has hundreds of thousands of them.
+   * Passes over an array of strings, each of at most `most` bytes, of which the file can hold `count`; returns the
+   * `starts` of a `StringTable`. In one loop, for a vocabulary has hundreds of thousands of them.
    */
-  strings(count: number, most: number): StringPlaces {
+  strings(count: number, most: number): Uint32Array {
     const size = this.source.size;
     let at = this.position;
     this.#reach = Math.max(this.#reach, at + LENGTH_BYTES * count);
@@ -144,7 +144,7 @@ export class HeaderReader {
     }
     starts[count] = at + LENGTH_BYTES;
     this.skip(at - this.position);
-    return { starts };
+    return starts;
   }
 
   skip(count: number): void {

@@ -1,0 +1,82 @@
+/**
+ * The kit's defective files: those to be refused are, with an error that names the field and the byte, at once and before
+ * anything native is called; those to be loaded load; the rest does either. All in processes of their own, so that a
+ * crash or a hang is a failure of the test and not its end.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { join } from "node:path";
+import { it } from "node:test";
+import { repositoryUrl, runChild } from "./child.ts";
+import { describeKit, readJson } from "./kit.ts";
+
+interface Defect {
+  name: string;
+  file: string;
+  expect: "reject" | "either" | "load";
+}
+
+interface Outcome {
+  name: string;
+  error: { name: string; message: string; field?: string; offset?: number } | null;
+  milliseconds: number;
+}
+
+/** Errors about what is not there have no place in the file. */
+const absent = /^(missing_|merges_missing|notensor_|nt_zero)/;
+
+/** Loads files one after the other, each used for a little; on Deno without the right to call native code, if asked. */
+async function loadAll(directory: string, files: readonly Defect[], permitted: boolean): Promise<Outcome[]> {
+  const { code, signal, stdout, stderr } = await runChild(
+    `import { LightGPT } from "${repositoryUrl}mod.ts";
+    for (const { name, file } of ${JSON.stringify(files)}) {
+      const begin = performance.now();
+      let error = null;
+      try {
+        await using lm = await LightGPT.load(${JSON.stringify(directory + "/")} + file, { context: 64, threads: 1 });
+        lm.detokenize(lm.tokenize("Hello world"));
+        if (name.startsWith("weights_")) await lm.complete("Hello", { maxTokens: 2 }).catch(() => {});
+        else await lm.complete("Hello", { maxTokens: 2 });
+      } catch (caught) {
+        const { name, message, field, offset } = caught;
+        error = { name, message, field, offset };
+      }
+      console.log(JSON.stringify({ name, error, milliseconds: performance.now() - begin }));
+    }`,
+    { timeoutMs: 120_000, ...(permitted ? {} : { allow: ["--allow-read", "--allow-env", "--allow-sys"] }) },
+  );
+  assertEquals({ code, signal }, { code: 0, signal: null }, stderr);
+  const outcomes = stdout.trim().split("\n").map((line) => JSON.parse(line) as Outcome);
+  assertEquals(outcomes.map(({ name }) => name), files.map(({ name }) => name));
+  return outcomes;
+}
+
+describeKit("defective files", (kit) => {
+  const directory = join(kit, "malformed");
+  const { files } = readJson<{ files: Defect[] }>(directory, "manifest.json");
+  const expecting = (wanted: Defect["expect"]) => files.filter(({ expect }) => expect === wanted);
+
+  it(`${expecting("reject").length} that are to be refused`, async () => {
+    for (const { name, error, milliseconds } of await loadAll(directory, expecting("reject"), false)) {
+      assertEquals(error?.name, "ModelFormatError", `${name}: ${error?.message}`);
+      assert(error?.field, `${name} names no field`);
+      assert(error.message.includes(error.field), `${name}: ${error.message} does not name ${error.field}`);
+      assertEquals(error.offset === undefined, absent.test(name), `${name}: offset ${error.offset}`);
+      assertLess(milliseconds, 1000, name);
+    }
+  });
+
+  it(`${expecting("load").length} that are to be loaded`, async () => {
+    for (const { name, error } of await loadAll(directory, expecting("load"), true)) assertEquals(error, null, name);
+  });
+
+  it(`${expecting("either").length} that may be refused or loaded`, async () => {
+    for (const { name, error, milliseconds } of await loadAll(directory, expecting("either"), true)) {
+      if (error !== null) {
+        assert(/^(LightGPT|ModelFormat|Unsupported)Error$/.test(error.name), `${name}: ${error.message}`);
+      }
+      assertLess(milliseconds, 1000, name);
+    }
+  });
+});

@@ -1,0 +1,66 @@
+/**
+ * 200 000 damaged model files, half of them on each runtime: every one is refused with an error about the file, or is as good
+ * as whole; none crashes, hangs or takes memory. Batches run in processes of their own. Some of those that nothing is
+ * wrong with go through the native loader too.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { join } from "node:path";
+import { it } from "node:test";
+import { repositoryUrl, runChild } from "./child.ts";
+import { describeKit } from "./kit.ts";
+import type { Report } from "./mutations.ts";
+
+/** Small files that load, and some that use what the others don't. */
+const names = [
+  "valid",
+  "valid_bpe",
+  "valid_align64",
+  "valid_align8",
+  "template_broken",
+  "ndims_4_ones",
+  "merges_cyclic",
+];
+const batches = 4;
+const batchSize = 25_000;
+/** Half of all seeds for each runtime. */
+const firstSeed = "Deno" in globalThis ? 0 : batches * batchSize;
+
+async function inChild<T>(body: string): Promise<T> {
+  const { code, signal, stdout, stderr } = await runChild(
+    `import { runMutations } from "${repositoryUrl}test/mutations.ts";
+    import { loadMutations } from "${repositoryUrl}test/native-mutations.ts";
+    const collect = () => globalThis["Bun"] ? globalThis["Bun"].gc(true) : globalThis.gc();
+    console.log(JSON.stringify(await (async () => { ${body} })()));`,
+    { timeoutMs: 240_000, env: { DENO_V8_FLAGS: "--expose-gc" } },
+  );
+  assertEquals({ code, signal }, { code: 0, signal: null }, stderr);
+  return JSON.parse(stdout);
+}
+
+describeKit("damaged files", (kit) => {
+  const paths = names.map((name) => join(kit, "malformed", `${name}.gguf`));
+
+  for (let batch = 0; batch < batches; batch++) {
+    const seed = firstSeed + batch * batchSize;
+    it(`${batchSize} of them, from seed ${seed} on`, async () => {
+      const report = await inChild<Report>(
+        `return runMutations(${JSON.stringify(paths)}, ${seed}, ${batchSize}, collect);`,
+      );
+      assertEquals(report.read, batchSize);
+      // Some are as good as whole and most are not, or the damages are none.
+      assert(report.accepted > batchSize / 100 && report.accepted < batchSize / 2, `${report.accepted} accepted`);
+      assertLess(report.slowestMs, 1000);
+      assertLessOrEqual(report.grownBytes, 32 * 2 ** 20);
+    });
+  }
+
+  it("those that are as good as whole load, or the library refuses them", async () => {
+    const { loaded, refused } = await inChild<{ loaded: number; refused: number }>(
+      `return await loadMutations(${JSON.stringify(paths)}, ${firstSeed}, 150);`,
+    );
+    assertEquals(loaded + refused, 150);
+    assert(loaded > 0);
+  });
+});
