@@ -88,6 +88,7 @@ async function install(withTools) {
   const names = withTools ? tools.map((tool) => `${tool.name} ${tool.version}`).join(", ") : "packages";
   console.error(`lightgpt: installing ${names} from npm${withTools ? " (about 600 MB, half a minute)" : ""} ...`);
   const common = ["--no-audit", "--no-fund", "--include=dev", "--fetch-retries=2", "--fetch-retry-mintimeout=1000"];
+  common.push("--loglevel=error"); // `npm start --silent` would silence the reason, too
   common.push(withTools ? "--include=optional" : "--omit=optional");
   let result = await npm(["ci", ...common]);
   if (result.code !== 0 && !offline(result.output)) result = await npm(["install", "--no-save", ...common]);
