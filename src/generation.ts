@@ -298,16 +298,14 @@ export function checkLength(what: string, tokens: number, context: number): void
 
 /** Token ids that a caller gave, checked. */
 export function checkIds(ids: ArrayLike<number>, vocabulary: number): Uint32Array {
-  if (ids === null || typeof ids !== "object" || !Number.isInteger(ids.length)) {
+  if (ids === null || typeof ids !== "object" || !Number.isInteger(ids.length) || ids.length < 0) {
     refuseOption("tokens", "an array of token ids", ids);
   }
-  const checked = new Uint32Array(ids.length);
   for (let index = 0; index < ids.length; index++) {
     const id = ids[index];
     if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
       refuseOption(`tokens[${index}]`, `an id from 0 to ${vocabulary - 1}`, id);
     }
-    checked[index] = id;
   }
-  return checked;
+  return Uint32Array.from(ids);
 }

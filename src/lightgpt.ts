@@ -162,7 +162,7 @@ export class LightGPT {
       ? undefined
       : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
     const { context, signal, onProgress } = options;
-    const model = await Model.load(path ?? embeddedModel(), {
+    const model = await Model.load(path === undefined ? embeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
@@ -181,7 +181,10 @@ export class LightGPT {
     return this.model.context;
   }
 
-  /** Continues a prompt, piece by piece; the generator's last value is what {@link LightGPT.complete} gives. */
+  /**
+   * Continues a prompt, piece by piece; the generator's last value is what {@link LightGPT.complete} gives. Read it to its end, or
+   * end it (`break`, `return()`, a signal): until then it keeps room for its whole length, which others may wait for.
+   */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<Piece, Completion, void> {
     if (typeof prompt !== "string" && (prompt === null || typeof prompt !== "object")) {
       refuseOption("prompt", "a string or an array of token ids", prompt);

@@ -26,6 +26,8 @@ export interface ChildOptions {
   env?: Record<string, string>;
   /** Permissions, for Deno; default all. */
   allow?: string[];
+  /** More flags of the runtime. */
+  flags?: string[];
   /** Called with a way to send it signals, as soon as it has written to standard output. */
   onOutput?: (kill: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => void) => void;
   timeoutMs?: number;
@@ -42,7 +44,7 @@ export async function runChild(source: string, options: ChildOptions = {}): Prom
     writeFileSync(file, source);
     const isDeno = "Deno" in globalThis;
     const flags = isDeno ? ["run", "--no-check", "--no-prompt", ...(options.allow ?? ["-A"])] : ["run"];
-    return await run([...flags, file], options);
+    return await run([...flags, ...(options.flags ?? []), file], options);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -1,0 +1,157 @@
+/**
+ * Handles that are stale, forged, of another kind or freed twice: always an error, never a crash, and never another's model.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { describe, it } from "node:test";
+import { ClosedError, LightGPTError } from "../ffi/errors.ts";
+import { native } from "../ffi/native.ts";
+import { LightGPT } from "../mod.ts";
+import { embeddedModel } from "../src/embedded.ts";
+import { Engine, type EngineSettings } from "../src/engine.ts";
+import { Model } from "../src/model.ts";
+
+const settings: EngineSettings = {
+  kv: "f16",
+  pageSize: 32,
+  pages: 2,
+  batchTokens: 64,
+  sequences: 2,
+  threads: 1,
+  activationBits: 8,
+  logitRows: 2,
+};
+
+describe("a handle", () => {
+  it("is worth nothing once it was freed, whatever it was for", async () => {
+    const model = await Model.load(embeddedModel());
+    const { handle } = model;
+    const options = Uint32Array.of(1, 0, 32, 2, 64, 2, 1, 8, 2);
+    const engine = native().engineOpen(handle, options);
+    assertEquals(native().engineFree(engine), true);
+    assertEquals(native().engineFree(engine), false, "freeing twice is no error, and frees nothing");
+    assertEquals(native().modelFree(handle), true);
+    assertEquals(native().modelFree(handle), false);
+    assertThrows(() => native().engineOpen(handle, options), ClosedError);
+    assertThrows(() => native().modelStatus(handle), ClosedError);
+    assertThrows(() => native().idle(engine), ClosedError);
+    assertThrows(() => native().cancel(engine, 0), ClosedError);
+    assertThrows(() => native().submit(engine, new Uint32Array(16)), ClosedError);
+    assertThrows(() => native().take(engine, new Uint32Array(8), new Float32Array(0)), ClosedError);
+    await assertRejects(() => native().wait(engine, 1), ClosedError);
+    model.dispose();
+  });
+
+  it("keeps the model alive that an engine uses", async () => {
+    const model = await Model.load(embeddedModel());
+    const engine = new Engine(model, settings);
+    model.dispose();
+    model.dispose();
+    assertThrows(() => model.handle, ClosedError);
+    const step = { id: 1, position: 0, tokens: [1, 5], pages: [0], logits: "last" as const };
+    const [{ logits, error }] = await engine.run([step], false);
+    assertEquals([error, logits.length], [undefined, 2048]);
+    await engine.dispose();
+    await engine.dispose();
+    await assertRejects(() => engine.run([step], false), ClosedError);
+    engine.cancel(1);
+  });
+
+  it("that is made up or mixed up is refused in 5000 random calls, and others go on", async () => {
+    await using lm = await LightGPT.load();
+    const expected = await lm.complete("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } });
+    const before = native().memory();
+    const stale = await Model.load(embeddedModel());
+    const freed = stale.handle;
+    stale.dispose();
+    let state = 99;
+    const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
+    // Not those that live: a guess that is right is a right handle.
+    const live = new Set([lm.model.handle]);
+    const forged = () => {
+      const guesses = [
+        0,
+        1,
+        2 ** 31,
+        2 ** 32 - 1,
+        freed,
+        freed ^ 1,
+        freed + 65_536,
+        random(2 ** 31),
+        random(64) + (1 << 31 >>> 0),
+      ];
+      return guesses[random(guesses.length)] >>> 0;
+    };
+    const words = new Uint32Array(64);
+    const calls: ((handle: number) => unknown)[] = [
+      (handle) => native().modelStatus(handle),
+      (handle) => native().engineOpen(handle, words),
+      (handle) => native().submit(handle, words, random(64)),
+      (handle) => native().take(handle, words, new Float32Array(2)),
+      (handle) => native().cancel(handle, random(9)),
+      (handle) => native().idle(handle),
+    ];
+    let refused = 0;
+    for (let round = 0; round < 5000; round++) {
+      const handle = forged();
+      if (live.has(handle)) continue;
+      for (let index = 0; index < words.length; index++) words[index] = random(3) === 0 ? random(2 ** 31) : random(4);
+      try {
+        calls[random(calls.length)](handle);
+      } catch (error) {
+        assertInstanceOf(error, LightGPTError);
+        refused++;
+      }
+    }
+    assert(refused > 4500, `${refused} of 5000`);
+    assertEquals(native().modelFree(0), false);
+    assertEquals(native().engineFree(2 ** 32 - 1), false);
+    assertEquals(native().engineFree(lm.model.handle), false, "a model is no engine");
+    assertEquals(native().memory().handles, before.handles);
+    const again = await lm.complete("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } });
+    assertEquals(again.tokens, expected.tokens);
+  });
+
+  it("takes batches of random words without harm: an error, or a step", async () => {
+    const model = await Model.load(embeddedModel());
+    const engine = native().engineOpen(model.handle, Uint32Array.of(1, 0, 32, 2, 64, 2, 1, 8, 2));
+    let state = 7;
+    const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
+    const good = [1, 0, 1, 2, 5, 0, 2, 1, 1, 1, 0, 40, 0x3f800000, 1, 2, 0, 17, 18, 0];
+    const results = new Uint32Array(8);
+    const logits = new Float32Array(2 * 2048);
+    let steps = 0;
+    for (let round = 0; round < 3000; round++) {
+      const words = Uint32Array.from(good);
+      for (let changes = random(3); changes > 0; changes--) {
+        words[random(words.length)] = [0, 1, 2, 31, 33, 64, 2 ** 31, 2 ** 32 - 1, random(2 ** 31)][random(9)];
+      }
+      try {
+        native().submit(engine, words, random(10) === 0 ? random(words.length) : words.length);
+      } catch (error) {
+        assertInstanceOf(error, LightGPTError);
+        continue;
+      }
+      while (!native().idle(engine)) await native().wait(engine, 5);
+      assertEquals(native().take(engine, results, logits), 1);
+      steps++;
+    }
+    assert(steps > 300, `${steps} steps`);
+    assertEquals(native().engineFree(engine), true);
+    model.dispose();
+  });
+
+  it("for a second step while one is in flight is an error that says so", async () => {
+    const model = await Model.load(embeddedModel());
+    const engine = new Engine(model, { ...settings, pages: 16, batchTokens: 512 });
+    const tokens = new Uint32Array(400).fill(9);
+    const pages = Array.from({ length: 13 }, (_, index) => index);
+    const step = { id: 1, position: 0, tokens, pages, logits: "none" as const };
+    const first = engine.run([step], false);
+    await assertRejects(() => engine.run([step], false), LightGPTError, "a step is in flight");
+    assertEquals((await first)[0].error, undefined);
+    await engine.dispose();
+    model.dispose();
+  });
+});

@@ -1,0 +1,18 @@
+/**
+ * What the library holds, before and after. A thread of the pool may drop the last reference a moment after JavaScript has
+ * heard of the end, so the comparison waits a little.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { native, type NativeMemory } from "../ffi/native.ts";
+
+/** Fails unless the library holds what it held `before`, now or within two seconds; threads stay for the next job. */
+export async function assertHeld(before: NativeMemory): Promise<void> {
+  const held = ({ weights, kv, scratch, handles }: NativeMemory) => ({ weights, kv, scratch, handles });
+  for (let waited = 0; waited < 2000; waited += 5) {
+    if (JSON.stringify(held(native().memory())) === JSON.stringify(held(before))) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assertEquals(held(native().memory()), held(before));
+}

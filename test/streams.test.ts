@@ -1,0 +1,291 @@
+/**
+ * Requests that run at the same time, and the ways to end one: by `break`, `return()`, `throw()`, a signal. Whatever
+ * happens to one, the others give what they give alone, and what it held is free at once.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { after, before, describe, it } from "node:test";
+import { CancelledError, type Completion, LightGPT } from "../mod.ts";
+import { native } from "../ffi/native.ts";
+import { Batcher } from "../src/batcher.ts";
+import { embeddedModel } from "../src/embedded.ts";
+import { Engine } from "../src/engine.ts";
+import { type GenerateOptions, Generation } from "../src/generation.ts";
+import { Model } from "../src/model.ts";
+import { repositoryUrl, runChild } from "./child.ts";
+import { assertHeld } from "./memory.ts";
+
+const story = "Once upon a time";
+const greedy = { temperature: 0 } as const;
+/** Never meets the end of a text, so that a request lasts as long as it should. */
+const wild = (seed: number) => ({ temperature: 1e9, topK: 0, topP: 1, seed });
+const contextTokens = 512;
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** Repeatable random integers. */
+function randomFrom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => (state = (state * 48_271) % 2_147_483_647) % below;
+}
+
+/** The embedded model with pages for one and a half contexts, so that pages which were not given back are missed. */
+async function openNarrow() {
+  const model = await Model.load(embeddedModel());
+  const engine = new Engine(model, {
+    kv: "f16",
+    pageSize: 32,
+    pages: 24,
+    batchTokens: 528,
+    sequences: 16,
+    threads: 2,
+    activationBits: 8,
+    logitRows: 64,
+  });
+  const batcher = new Batcher(engine, model.residentBytes, 16);
+  const { tokenizer, loadMs } = model;
+  const host = { batcher, tokenizer, context: contextTokens, loadMs };
+  return {
+    batcher,
+    generate: (prompt: string | ArrayLike<number>, options: GenerateOptions) =>
+      new Generation(() => host, prompt, options),
+    async [Symbol.asyncDispose]() {
+      await batcher.dispose();
+      model.dispose();
+    },
+  };
+}
+
+/** Reads to the end. */
+async function finish(pieces: AsyncGenerator<unknown, Completion, void>): Promise<Completion> {
+  for (;;) {
+    const { done, value } = await pieces.next();
+    if (done) return value;
+  }
+}
+
+describe("ending a request", () => {
+  it("frees what it held, however and whenever it is ended", async () => {
+    await using narrow = await openNarrow();
+    const random = randomFrom(17);
+    const prompt = new Uint32Array(300).fill(9);
+    for (let round = 0; round < 60; round++) {
+      const controller = new AbortController();
+      const pieces = narrow.generate(prompt, { sampling: wild(round + 1), signal: controller.signal });
+      const tokens = random(6);
+      for (let count = 0; count < tokens; count++) await pieces.next();
+      const pending = round % 2 === 0 ? pieces.next() : undefined;
+      if (pending) { for (let turns = random(30); turns > 0; turns--) await turn(); // perhaps amid the prompt
+       }
+      const failed = pending?.then(() => undefined, (error: unknown) => error);
+      const thrown = new RangeError("by the reader");
+      let expected: unknown;
+      switch (random(4)) {
+        case 0:
+          controller.abort();
+          expected = CancelledError;
+          // The piece may have come before the end did; then the next one fails.
+          if (await failed === undefined) await assertRejects(() => pieces.next(), CancelledError);
+          break;
+        case 1:
+          assertEquals((await pieces.return({} as Completion)).done, true);
+          expected = CancelledError;
+          break;
+        case 2:
+          await assertRejects(() => pieces.throw(thrown), RangeError, "by the reader");
+          expected = RangeError;
+          break;
+        default:
+          await pieces[Symbol.asyncDispose]();
+          expected = CancelledError;
+      }
+      const error = await failed;
+      if (error !== undefined) assertInstanceOf(error, expected as typeof Error);
+      assertEquals([narrow.batcher.sequences, narrow.batcher.pagesHeld], [0, 0], `round ${round}`);
+      assertEquals((await pieces.next()).done, true);
+    }
+    const whole = await finish(narrow.generate(prompt, { sampling: wild(1) }));
+    assertEquals(whole.stopReason, "context", "a request that needs two thirds of all pages still gets them");
+  });
+
+  it("by break ends the loop's request only", async () => {
+    await using narrow = await openNarrow();
+    const other = narrow.generate(story, { sampling: greedy, maxTokens: 20 });
+    const first = await other.next();
+    for await (const piece of narrow.generate(story, { sampling: greedy })) {
+      assertEquals(piece, first.value);
+      break;
+    }
+    assertEquals(narrow.batcher.sequences, 1);
+    assertEquals((await finish(other)).tokens.length, 20);
+    assertEquals(narrow.batcher.sequences, 0);
+  });
+
+  it("by a signal happens before the event loop turns, and tells the reason", async () => {
+    await using narrow = await openNarrow();
+    const controller = new AbortController();
+    const pieces = narrow.generate(new Uint32Array(400).fill(9), { signal: controller.signal });
+    const pending = pieces.next();
+    await turn();
+    let settled = false;
+    const rejected = assertRejects(() => pending, CancelledError).finally(() => settled = true);
+    const reason = new Error("the user left");
+    controller.abort(reason);
+    for (let microtask = 0; microtask < 20; microtask++) await Promise.resolve();
+    assert(settled, "the reader hears at once, not at the end of the step");
+    assertEquals((await rejected).cause, reason);
+    assertEquals(narrow.batcher.sequences, 0);
+    controller.abort(); // again is nothing
+  });
+
+  it("before it began, twice, or after its end is fine", async () => {
+    await using narrow = await openNarrow();
+    const unborn = narrow.generate(story, {});
+    await unborn.return({} as Completion);
+    await unborn.return({} as Completion);
+    assertEquals((await unborn.next()).done, true);
+    const aborted = narrow.generate(story, { signal: AbortSignal.abort("early") });
+    assertEquals((await assertRejects(() => aborted.next(), CancelledError)).cause, "early");
+    const controller = new AbortController();
+    const over = narrow.generate(story, { maxTokens: 2, signal: controller.signal });
+    await finish(over);
+    controller.abort();
+    assertEquals((await over.next()).done, true);
+    await assertRejects(() => over.throw(new RangeError("late")), RangeError, "late");
+    assertEquals(narrow.batcher.sequences, 0);
+  });
+});
+
+describe("requests at the same time", () => {
+  let lm: LightGPT;
+  before(async () => {
+    lm = await LightGPT.load(undefined, { chunkTokens: 32 });
+  });
+  after(() => lm.dispose());
+
+  it("give what they give alone, whoever comes and goes beside them", async () => {
+    const random = randomFrom(4711);
+    const prompts = ["The red fox", story, "One day, a girl named Lily", "", "A very small dog sat. ".repeat(12)];
+    const options = (index: number) => ({ maxTokens: 24, sampling: index % 3 === 0 ? greedy : { seed: index } });
+    const alone: number[][] = [];
+    for (let index = 0; index < 15; index++) {
+      alone.push((await lm.complete(prompts[index % prompts.length], options(index))).tokens);
+    }
+    for (let round = 0; round < 6; round++) {
+      await Promise.all(alone.map(async (expected, index) => {
+        for (let turns = random(40); turns > 0; turns--) await turn(); // arrives at some time
+        const pieces = lm.generate(prompts[index % prompts.length], options(index));
+        const tokens: number[] = [];
+        const leave = random(3) === 0 ? random(24) : Infinity;
+        for await (const { token } of pieces) {
+          if (tokens.length < expected.length) tokens.push(token); // the last piece may be of the token that ends the text
+          if (tokens.length >= leave) break;
+        }
+        assertEquals(tokens, expected.slice(0, tokens.length), `request ${index} of round ${round}`);
+        if (leave === Infinity) assertEquals(tokens.length, expected.length);
+      }));
+    }
+  });
+
+  it("are more than a step holds, and all end", async () => {
+    const all = await Promise.all(
+      Array.from({ length: 50 }, (_, seed) => lm.complete(story, { maxTokens: 8, sampling: { seed } })),
+    );
+    for (const [seed, { tokens }] of all.entries()) {
+      if (seed % 10 === 0) {
+        assertEquals(tokens, (await lm.complete(story, { maxTokens: 8, sampling: { seed } })).tokens);
+      }
+    }
+  });
+
+  it("do not wait for a slow reader, who loses nothing", async () => {
+    const options = { maxTokens: 16, sampling: greedy };
+    const expected = await lm.complete(story, options);
+    const slow = lm.generate(story, options);
+    const tokens = [(await slow.next()).value];
+    await Promise.all([lm.complete("The dog", options), lm.complete("The cat", options)]);
+    for (let next = await slow.next(); !next.done; next = await slow.next()) {
+      tokens.push(next.value);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    assertEquals(tokens.map((piece) => (piece as { token: number }).token), expected.tokens);
+  });
+
+  it("answer several next() of one generator in order", async () => {
+    const expected = await lm.complete(story, { maxTokens: 4, sampling: greedy });
+    const pieces = lm.generate(story, { maxTokens: 4, sampling: greedy });
+    const results = await Promise.all(Array.from({ length: 6 }, () => pieces.next()));
+    assertEquals(results.map(({ done }) => done), [false, false, false, false, true, true]);
+    assertEquals(results.slice(0, 4).map(({ value }) => (value as { token: number }).token), expected.tokens);
+    assertEquals((results[4].value as Completion).text, expected.text);
+  });
+
+  it("let the event loop turn between any two pieces", async () => {
+    let turns = 0;
+    let going = true;
+    const count = () => {
+      turns++;
+      if (going) setImmediate(count);
+    };
+    setImmediate(count);
+    let timers = 0;
+    const timer = setInterval(() => timers++, 1);
+    let last = -1;
+    let pieces = 0;
+    for (let round = 0; round < 4; round++) {
+      for await (const _ of lm.generate(story, { maxTokens: 100, sampling: wild(round + 1) })) {
+        assertGreater(turns, last, `piece ${pieces} came before the loop had turned`);
+        last = turns;
+        pieces++;
+      }
+    }
+    going = false;
+    clearInterval(timer);
+    assertEquals(pieces, 400);
+    assertGreater(timers, 0);
+  });
+});
+
+describe("what nobody ended", () => {
+  it("is ended by the collector: generators, engines, models; and jobs survive its work", async () => {
+    const { code, stdout, stderr } = await runChild(
+      `
+      import { LightGPT } from "${repositoryUrl}mod.ts";
+      import { native } from "${repositoryUrl}ffi/native.ts";
+      const gc = globalThis.gc ?? (() => Bun.gc(true));
+      async function drop() {
+        const lm = await LightGPT.load();
+        const expected = await lm.complete("Once upon a time", { maxTokens: 40, sampling: { temperature: 0 } });
+        const tokens = [];
+        for await (const { token } of lm.generate("Once upon a time", { maxTokens: 40, sampling: { temperature: 0 } })) {
+          tokens.push(token);
+          gc();
+          new Uint8Array(1 << 16).fill(255);
+        }
+        if (String(tokens) !== String(expected.tokens)) throw new Error("the collector changed the text");
+        for (let i = 0; i < 9; i++) await lm.generate("The dog", { maxTokens: 400 }).next();
+      }
+      await drop();
+      const before = native().memory().handles;
+      for (let round = 0; round < 200 && native().memory().handles > 0; round++) {
+        gc();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      const { handles, kv, weights } = native().memory();
+      console.log(JSON.stringify({ before, handles, kv, weights }));`,
+      { flags: "Deno" in globalThis ? ["--v8-flags=--expose-gc"] : [] },
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals(JSON.parse(stdout), { before: 2, handles: 0, kv: 0, weights: 0 });
+  });
+
+  it("comes back fifty times without a trace", async () => {
+    const before = native().memory();
+    for (let round = 0; round < 50; round++) {
+      await using lm = await LightGPT.load(undefined, { context: 64 });
+      if (round % 10 === 0) await lm.complete(story, { maxTokens: 2 });
+    }
+    await assertHeld(before);
+  });
+});
