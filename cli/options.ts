@@ -273,6 +273,8 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
   return new Arguments(values, argument, second);
 }
 
+const idsForm = "token ids with commas between them";
+
 function suggest(name: string, spec: CommandSpec): string {
   return `; ${name} takes ${Object.keys(spec.options).map((key) => `--${key}`).join(", ")}`;
 }
@@ -285,7 +287,7 @@ function read(name: string, spec: OptionSpec, value: string | undefined): Value 
   const refuse = (expected: string) => {
     return new UsageError(`${name} needs ${expected}, got ${value === undefined ? "nothing" : `"${value}"`}`);
   };
-  if (value === undefined || value === "") throw refuse(spec.value ?? "a value");
+  if (value === undefined || value === "") throw refuse(spec.kind === "ids" ? idsForm : spec.value ?? "a value");
   switch (spec.kind) {
     case "integer":
     case "number": {
@@ -305,7 +307,7 @@ function read(name: string, spec: OptionSpec, value: string | undefined): Value 
       return value;
     case "ids": {
       const ids = value.split(",").map((word) => /^\s*\d{1,10}\s*$/.test(word) ? Number(word) : NaN);
-      if (!ids.every((id) => id < 2 ** 32)) throw refuse("token ids with commas between them");
+      if (!ids.every((id) => id < 2 ** 32)) throw refuse(idsForm);
       return Uint32Array.from(ids);
     }
     case "list":

@@ -253,7 +253,7 @@ describe("what nobody ended", () => {
       `
       import { LightGPT } from "${repositoryUrl}mod.ts";
       import { native } from "${repositoryUrl}ffi/native.ts";
-      const gc = globalThis.gc ?? (() => Bun.gc(true));
+      const { gc } = globalThis;
       async function drop() {
         const lm = await LightGPT.load();
         const expected = await lm.complete("Once upon a time", { maxTokens: 40, sampling: { temperature: 0 } });
@@ -274,7 +274,7 @@ describe("what nobody ended", () => {
       }
       const { handles, kv, weights } = native().memory();
       console.log(JSON.stringify({ before, handles, kv, weights }));`,
-      { flags: "Deno" in globalThis ? ["--v8-flags=--expose-gc"] : [] },
+      { flags: ["Deno" in globalThis ? "--v8-flags=--expose-gc" : "--expose-gc"] },
     );
     assertEquals(code, 0, stderr);
     assertEquals(JSON.parse(stdout), { before: 2, handles: 0, kv: 0, weights: 0 });
