@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeFileSync } from "node:fs";
+import { ResultFile } from "./files.ts";
 import { openModel } from "./model.ts";
 import { type Arguments, UsageError } from "./options.ts";
 import { note } from "./output.ts";
@@ -13,9 +13,10 @@ export async function logits(args: Arguments, signal: AbortSignal): Promise<void
   const tokens = args.ids("tokens");
   const out = args.text("out");
   if (tokens === undefined || out === undefined) throw new UsageError("logits needs --tokens and --out");
+  using file = new ResultFile("--out", out);
   await using lm = await openModel(args, signal);
   const values = await lm.logits(tokens, { all: args.flag("all"), signal });
-  writeFileSync(out, littleEndian(values));
+  file.write(littleEndian(values));
   note(`${values.length} values of ${args.flag("all") ? tokens.length : 1} positions in ${out}`);
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readText } from "./files.ts";
 import type { Comparison, PerplexityOptions } from "../src/perplexity.ts";
 import { openModel } from "./model.ts";
 import { type Arguments, UsageError } from "./options.ts";
@@ -15,7 +15,7 @@ export async function perplexity(args: Arguments, signal: AbortSignal): Promise<
   const file = args.text("file");
   if (file === undefined) throw new UsageError("perplexity needs --file");
   const window = args.number("window");
-  const text = readFileSync(file, "utf8");
+  const text = readText("--file", file);
   const compare = args.text("compare");
   await using lm = await openModel(args, signal);
   await using other = compare === undefined ? undefined : await openModel(args, signal, compare);

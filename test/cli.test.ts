@@ -5,67 +5,17 @@
  * @module
  */
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { copyFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { after, describe, it } from "node:test";
 import { COMMANDS } from "../cli/options.ts";
+import { assertRefused, lightgpt } from "./command.ts";
 import { dataDirectory, describeTales, readJson, repository } from "./kit.ts";
-
-interface Outcome {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-interface Options {
-  input?: string | Uint8Array;
-  env?: Record<string, string>;
-  /** Press Ctrl-C after so long. */
-  interruptMs?: number;
-  /** Stop reading standard output after the first text. */
-  closeEarly?: boolean;
-}
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-cli-"));
 const embedded = join(repository, "models", "tinytales-q4_0.gguf");
-
-/** Runs `lightgpt` with these words. */
-function lightgpt(words: string[], { input = "", env = {}, interruptMs, closeEarly }: Options = {}): Promise<Outcome> {
-  const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
-  const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
-    cwd: repository,
-    env: { ...process.env, NO_COLOR: "1", LIGHTGPT_DEBUG: "", ...env },
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    if (closeEarly) child.stdout.destroy();
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-  child.stdin.on("error", () => {}); // a command that fails at once need not read its input
-  child.stdin.end(input);
-  const timer = interruptMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptMs);
-  return new Promise((done, fail) => {
-    child.on("error", fail);
-    child.on("close", (code, signal) => {
-      clearTimeout(timer);
-      // Deno tells an exit code above 128 as the signal that it stands for.
-      done({ code: code ?? (signal === "SIGINT" ? 130 : null), stdout, stderr });
-    });
-  });
-}
-
-/** Fails unless the command said one line and left with `code`. */
-function assertRefused({ code, stdout, stderr }: Outcome, expected: number, includes: string): void {
-  assertEquals([code, stdout], [expected, ""], stderr);
-  assertMatch(stderr, /^lightgpt: [^\n]+\n$/);
-  assertStringIncludes(stderr, includes);
-}
 
 describe("lightgpt", () => {
   after(() => rmSync(directory, { recursive: true, force: true }));

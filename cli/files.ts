@@ -1,0 +1,73 @@
+/**
+ * The files that options name, besides models: a text that is read, and results that appear whole or not at all. What goes
+ * wrong is told with the option's name.
+ *
+ * @module
+ */
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import process from "node:process";
+import { LightGPTError } from "../ffi/errors.ts";
+
+/** The text of the file that an option names. */
+export function readText(option: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw refusal(`${option}: ${path} cannot be read`, "the path of a text file", error);
+  }
+}
+
+/**
+ * A file for results. It is opened before the work begins, so that a path which cannot be written is heard of at once; the
+ * bytes come under its name when all are there. What is no regular file (a pipe, a device) is written as it is.
+ */
+export class ResultFile {
+  readonly #option: string;
+  readonly #path: string;
+  readonly #part: string | undefined;
+  readonly #file: number;
+  #open = true;
+
+  /** Opens the file that an option names. */
+  constructor(option: string, path: string) {
+    this.#option = option;
+    this.#path = path;
+    const found = statSync(path, { throwIfNoEntry: false });
+    this.#part = found === undefined || found.isFile() ? `${path}.${process.pid}.part` : undefined;
+    this.#file = this.#try(() => openSync(this.#part ?? path, "w"));
+  }
+
+  /** Writes all bytes and closes the file. */
+  write(bytes: Uint8Array): void {
+    this.#try(() => {
+      for (let done = 0; done < bytes.length;) done += writeSync(this.#file, bytes, done);
+      this.#close();
+      if (this.#part !== undefined) renameSync(this.#part, this.#path);
+    });
+  }
+
+  /** Takes away what was begun and not written. */
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#close();
+    if (this.#part !== undefined) rmSync(this.#part, { force: true });
+  }
+
+  #close(): void {
+    this.#open = false;
+    closeSync(this.#file);
+  }
+
+  #try<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw refusal(`${this.#option}: ${this.#path} cannot be written`, "the path of a file", error);
+    }
+  }
+}
+
+function refusal(what: string, expected: string, cause: unknown): LightGPTError {
+  const reason = cause instanceof Error ? (cause as NodeJS.ErrnoException).code ?? cause.message : String(cause);
+  return new LightGPTError("io", `${what} (${reason}); expected ${expected}.`, { what, expected }, { cause });
+}
