@@ -164,7 +164,16 @@ const NEUTRAL: readonly (readonly [key: string, neutral: number])[] = [
   ["logit_scale", 1],
   ["residual_scale", 1],
   ["attention.temperature_scale", 0],
+  ["attention.output_scale", 1],
+  ["attention.value_scale", 1],
+  ["attention.clamp_kqv", 0],
+  ["attention.max_alibi_bias", 0],
+  ["attention.shared_kv_layers", 0],
+  ["rope.scaling.yarn_ext_factor", 0],
+  ["nextn_predict_layers", 0],
 ];
+/** The same for what only some architectures of the table have. */
+const SOFTCAPS = [["attentionSoftcap", "attn_logit_softcapping"], ["logitSoftcap", "final_logit_softcapping"]] as const;
 
 /**
  * Reads what the library needs to know of a model, and checks it.
@@ -185,7 +194,7 @@ export function planModel(gguf: Gguf, { context }: PlanOptions = {}): ModelPlan 
     const names = [...ARCHITECTURES.keys()].join(", ");
     throw metadata.wrong("general.architecture", `one of ${names}`, `'${architecture}', which is not supported`);
   }
-  refuseForeignTraits(gguf, architecture);
+  refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture);
   const perLayer = readLayers(metadata, architecture, traits, sizes);
   const rope = planRope(gguf, architecture, traits, sizes.kDim, context ?? sizes.context);
@@ -216,33 +225,39 @@ function ropeParameters({ dimensions, base, scale, localBase, magnitude }: Rope)
   };
 }
 
-/** Refuses files that ask for something no architecture of the table has, so that no wrong result is computed. */
-function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string): void {
-  const experts = `${architecture}.expert_count`;
-  if (metadata.count(experts, { least: 0, fallback: 0 }) > 0) {
+/** Refuses files that ask for something the architecture does not have, so that no wrong result is computed. */
+function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, traits: Traits): void {
+  const key = (name: string) => `${architecture}.${name}`;
+  const experts = key("expert_count");
+  const count = metadata.count(experts, { least: 0, fallback: 0 });
+  if (count > 0) {
     if (!tensors.has("blk.0.ffn_gate_inp.weight")) {
-      throw metadata.wrong(experts, "0 in a model without expert tensors", `${metadata.get(experts)}`);
+      throw metadata.wrong(experts, "0 in a model without expert tensors", `${count}`);
     }
-    throw new UnsupportedError(`Mixtures of experts are not supported: ${experts} is ${metadata.get(experts)}.`, {
-      what: "a mixture of experts",
-      where: experts,
-      expected: "a dense model",
-      got: `${metadata.get(experts)} experts`,
-    });
+    throw unsupportedTrait(experts, `${count}, a mixture of experts`, "0, a dense model");
   }
-  for (const [name, neutral] of NEUTRAL) {
-    const key = `${architecture}.${name}`;
-    const value = metadata.number(key, { fallback: neutral });
+  const foreign = SOFTCAPS.filter(([trait]) => traits[trait] === undefined).map(([, name]) => [name, 0] as const);
+  for (const [name, neutral] of [...NEUTRAL, ...foreign]) {
+    const value = metadata.number(key(name), { fallback: neutral });
     // Writers put 0 where a factor is not used.
-    if (value !== neutral && value !== 0) {
-      throw new UnsupportedError(`The metadata key ${key} is ${value}, which is not supported; expected ${neutral}.`, {
-        what: "an unsupported trait",
-        where: key,
-        expected: `${neutral}`,
-        got: `${value}`,
-      });
-    }
+    if (value !== neutral && value !== 0) throw unsupportedTrait(key(name), `${value}`, `${neutral}`);
   }
+  if (!metadata.flag(key("attention.causal"), true)) {
+    throw unsupportedTrait(key("attention.causal"), "false", "true, a model that generates text");
+  }
+  const sections = metadata.get(key("rope.dimension_sections"));
+  if (sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
+    throw unsupportedTrait(key("rope.dimension_sections"), `[${[...sections].join(", ")}]`, "none");
+  }
+}
+
+function unsupportedTrait(key: string, got: string, expected: string): UnsupportedError {
+  return new UnsupportedError(`The metadata key ${key} is ${got}, which is not supported; expected ${expected}.`, {
+    what: "an unsupported trait",
+    where: key,
+    expected,
+    got,
+  });
 }
 
 interface Sizes {

@@ -36,7 +36,9 @@ export function planRope(gguf: Gguf, architecture: string, traits: Traits, kDim:
   const scaling = metadata.text(key("scaling.type"), "linear");
   if (UNSUPPORTED_SCALINGS.includes(scaling)) {
     throw new UnsupportedError(
-      `Rotary positions of type '${scaling}' are not supported; expected one of ${SCALINGS.join(", ")}.`,
+      `The metadata key ${key("scaling.type")} is '${scaling}', which is not supported; expected one of ${
+        SCALINGS.join(", ")
+      }.`,
       { what: "unsupported rotary positions", where: key("scaling.type"), expected: SCALINGS.join(", "), got: scaling },
     );
   }
@@ -62,18 +64,25 @@ export function planRope(gguf: Gguf, architecture: string, traits: Traits, kDim:
   };
 }
 
+/**
+ * The tensor of factors: one for all contexts where there is one, else that for long or for short contexts. The tensors
+ * decide and not the type of scaling, which files with such factors often don't state.
+ */
 function chooseFactors(
   { metadata, tensors }: Gguf,
   architecture: string,
   scaling: string,
   context: number,
 ): string | undefined {
+  const [all, long, short] = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
+  if (tensors.has(all)) return all;
   const trained = metadata.count(`${architecture}.context_length`);
-  const original = metadata.count(`${architecture}.rope.scaling.original_context_length`, { fallback: trained });
-  const wanted = scaling === "longrope" && context > original
-    ? "rope_factors_long.weight"
-    : scaling === "longrope"
-    ? "rope_factors_short.weight"
-    : "rope_freqs.weight";
-  return tensors.has(wanted) ? wanted : undefined;
+  const key = `${architecture}.rope.scaling.original_context_length`;
+  const original = metadata.count(key, { fallback: trained });
+  const wanted = context > original ? long : short;
+  if (tensors.has(long) || tensors.has(short)) return wanted;
+  if (scaling === "longrope") {
+    throw metadata.wrong(`${architecture}.rope.scaling.type`, `the tensor ${wanted} with it`, "longrope");
+  }
+  return undefined;
 }

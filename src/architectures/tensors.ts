@@ -173,7 +173,9 @@ class Plan {
   #take(name: string, columns: number, rows: number): Tensor {
     const shape = rows === 1 ? `${columns}` : `${columns} x ${rows}`;
     const tensor = this.#gguf.tensors.get(name);
-    if (tensor === undefined) throw tensorError(this.#gguf, name, `the tensor ${name} is missing`, `one of ${shape}`);
+    if (tensor === undefined) {
+      throw tensorError(this.#gguf, name, `the tensor ${name} is missing`, `one of the shape ${shape}`);
+    }
     const [first, second = 1, ...more] = tensor.dims;
     if (first !== columns || second !== rows || more.some((size) => size !== 1)) {
       const got = `the tensor ${name} is ${tensor.dims.join(" x ")}`;

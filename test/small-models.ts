@@ -1,0 +1,143 @@
+/**
+ * Small models of any architecture with random weights, made from a few sizes: what the tests of architectures load. The
+ * names and shapes of the tensors are written out here once more, apart from `src/architectures`.
+ *
+ * @module
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeGguf, type NewTensor } from "../scripts/gguf-writer.ts";
+import { arrayOf, f32, randomNumbers, spm, text, u32, type Values } from "./models.ts";
+
+/** What a small model looks like. */
+export interface Shape {
+  architecture: string;
+  layers?: number;
+  embedding?: number;
+  /** One number for all layers, or one each. */
+  heads?: number | number[];
+  kvHeads?: number | number[];
+  feedForward?: number | number[];
+  keyLength?: number;
+  valueLength?: number;
+  context?: number;
+  /** Metadata besides, or instead; `undefined` leaves a key out. */
+  values?: Record<string, Values[string] | undefined>;
+  /** Whether there is an output matrix apart from the embedding. */
+  untied?: boolean;
+  /** Biases of attention. */
+  biases?: readonly ("q" | "k" | "v" | "output")[];
+  headNorms?: boolean;
+  postNorms?: boolean;
+  /** q, k and v as one tensor, gate and up as one. */
+  fused?: boolean;
+  /** Tensors besides, with their values. */
+  vectors?: Record<string, number[]>;
+}
+
+/** Metadata and tensors of a small model. */
+export function smallModel(shape: Shape): { values: Map<string, Values[string]>; tensors: NewTensor[] } {
+  const { architecture: name, layers = 3, embedding = 64, heads = 4, kvHeads = 2, feedForward = 96 } = shape;
+  const keyLength = shape.keyLength ?? embedding / first(heads);
+  const valueLength = shape.valueLength ?? keyLength;
+  const vocabulary = spm();
+  const tokens = (vocabulary["tokenizer.ggml.tokens"].value as { length: number } & object).length;
+  const perLayer = (value: number | number[]) => typeof value === "number" ? u32(value) : arrayOf("uint32", value);
+  const all: Shape["values"] = {
+    "general.architecture": text(name),
+    [`${name}.block_count`]: u32(layers),
+    [`${name}.context_length`]: u32(shape.context ?? 128),
+    [`${name}.embedding_length`]: u32(embedding),
+    [`${name}.feed_forward_length`]: perLayer(feedForward),
+    [`${name}.attention.head_count`]: perLayer(heads),
+    [`${name}.attention.head_count_kv`]: perLayer(kvHeads),
+    [`${name}.attention.layer_norm_rms_epsilon`]: f32(1e-5),
+    ...(shape.keyLength === undefined ? {} : {
+      [`${name}.attention.key_length`]: u32(keyLength),
+      [`${name}.attention.value_length`]: u32(valueLength),
+    }),
+    ...vocabulary,
+    ...shape.values,
+  };
+  const values = new Map(
+    Object.entries(all).filter((entry): entry is [string, Values[string]] => entry[1] !== undefined),
+  );
+
+  const random = randomNumbers(23);
+  const tensors: NewTensor[] = [];
+  const add = (name: string, dims: number[], value: () => number) => {
+    const data = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, value);
+    tensors.push({ name, type: 0, dims, data: new Uint8Array(data.buffer) });
+  };
+  const bell = () => (random(1 << 16) + random(1 << 16) + random(1 << 16) - 3 * 2 ** 15) / 2 ** 15;
+  const matrix = (name: string, columns: number, rows: number) =>
+    add(`${name}.weight`, [columns, rows], () => bell() / Math.sqrt(columns));
+  const norm = (name: string, length: number) => add(`${name}.weight`, [length], () => 1 + bell() / 4);
+  const bias = (name: string, length: number) => add(`${name}.bias`, [length], () => bell() / 2);
+
+  matrix("token_embd", embedding, tokens);
+  for (let layer = 0; layer < layers; layer++) {
+    const at = (value: number | number[]) => typeof value === "number" ? value : value[layer];
+    const block = (part: string) => `blk.${layer}.${part}`;
+    const [q, k, v] = [at(heads) * keyLength, at(kvHeads) * keyLength, at(kvHeads) * valueLength];
+    norm(block("attn_norm"), embedding);
+    if (shape.fused) {
+      matrix(block("attn_qkv"), embedding, q + k + v);
+    } else {
+      matrix(block("attn_q"), embedding, q);
+      matrix(block("attn_k"), embedding, k);
+      matrix(block("attn_v"), embedding, v);
+    }
+    matrix(block("attn_output"), at(heads) * valueLength, embedding);
+    for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
+    if (shape.headNorms) {
+      norm(block("attn_q_norm"), keyLength);
+      norm(block("attn_k_norm"), keyLength);
+    }
+    if (shape.postNorms) {
+      norm(block("post_attention_norm"), embedding);
+      norm(block("post_ffw_norm"), embedding);
+    }
+    norm(block("ffn_norm"), embedding);
+    if (!shape.fused) matrix(block("ffn_gate"), embedding, at(feedForward));
+    matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));
+    matrix(block("ffn_down"), at(feedForward), embedding);
+  }
+  norm("output_norm", embedding);
+  if (shape.untied) matrix("output", embedding, tokens);
+  for (const [name, numbers] of Object.entries(shape.vectors ?? {})) {
+    let at = 0;
+    add(name, [numbers.length], () => numbers[at++]);
+  }
+  return { values, tensors };
+}
+
+function first(value: number | number[]): number {
+  return typeof value === "number" ? value : value[0];
+}
+
+/** The file of a small model. */
+export function smallModelBytes(shape: Shape): Uint8Array {
+  const { values, tensors } = smallModel(shape);
+  return encodeGguf(values, tensors);
+}
+
+/** Calls `body` with a directory that is gone afterwards. */
+export async function withDirectory<T>(body: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "lightgpt-models-"));
+  try {
+    return await body(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Calls `body` with the path of a small model's file. */
+export function withModelFile<T>(shape: Shape, body: (path: string) => Promise<T>): Promise<T> {
+  return withDirectory((directory) => {
+    const path = join(directory, "model.gguf");
+    writeFileSync(path, smallModelBytes(shape));
+    return body(path);
+  });
+}
