@@ -26,6 +26,7 @@ export {
   OutOfMemoryError,
   UnsupportedError,
 } from "./ffi/errors.ts";
+export { prepare } from "./ffi/library.ts";
 export {
   type Hyperparameters,
   type LayerParameters,

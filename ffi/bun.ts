@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import process from "node:process";
 import type { AbiFunction } from "./abi.ts";
@@ -87,6 +88,11 @@ class WorkerDoorbell implements Doorbell {
 /** Bun as a {@link Runtime}. */
 export const bun: Runtime = {
   name: "Bun",
+  // Alpine and its like have musl's loader and no other; a process report would take 20 ms.
+  get libc(): Runtime["libc"] {
+    if (process.platform !== "linux") return undefined;
+    return existsSync(`/lib/ld-musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`) ? "musl" : "gnu";
+  },
 
   open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
     const definitions: Record<string, { args: string[]; returns: string }> = {};

@@ -23,6 +23,10 @@ function definition(parameters: readonly AbiType[]): Deno.ForeignFunction {
 /** Deno as a {@link Runtime}. */
 export const deno: Runtime = {
   name: "Deno",
+  get libc(): Runtime["libc"] {
+    const { env } = Deno.build;
+    return env === "musl" || env === "gnu" ? env : undefined;
+  },
 
   open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
     const interfaces: Record<string, Deno.ForeignFunction> = {};

@@ -5,8 +5,8 @@
  * @module
  */
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { ABI, type AbiFunction, type AbiName, TOPIC } from "./abi.ts";
+import { assetPath, fetchAsset, hasAsset, isRemote } from "./assets.ts";
 import { type Doorbell, timerDoorbell } from "./doorbell.ts";
 import { type ErrorCode, errorFor, LightGPTError, UnsupportedError } from "./errors.ts";
 import { currentRuntime, type OpenLibrary, type Runtime } from "./runtime.ts";
@@ -56,10 +56,13 @@ export function abiText(functions: Readonly<Record<string, AbiFunction>> = ABI):
   );
 }
 
-/** Where the library of this platform lies: `LIGHTGPT_LIBRARY`, or `lib/` beside this module. */
+/** Where the library of this platform lies: `LIGHTGPT_LIBRARY`, or the package's own. */
 export function libraryPath(runtime: Runtime): string {
-  const named = runtime.variable("LIGHTGPT_LIBRARY");
-  if (named) return named;
+  return runtime.variable("LIGHTGPT_LIBRARY") || assetPath(runtime, libraryAsset(runtime));
+}
+
+/** The library's path in the package: built for this machine, as in a checkout, or one of those for all platforms. */
+function libraryAsset(runtime: Runtime): string {
   const extension = extensions[process.platform];
   if (extension === undefined || (process.arch !== "x64" && process.arch !== "arm64")) {
     throw new UnsupportedError(
@@ -67,14 +70,27 @@ export function libraryPath(runtime: Runtime): string {
       { where: `${process.platform}-${process.arch}` },
     );
   }
-  const url = new URL(`../lib/liblightgpt.${extension}`, import.meta.url);
-  if (url.protocol !== "file:") {
-    throw new UnsupportedError(
-      `LightGPT cannot yet load its native library from ${url.href}: install it in a directory, or name the library in LIGHTGPT_LIBRARY.`,
-      { where: url.href },
-    );
-  }
-  return fileURLToPath(url);
+  const file = `${process.platform === "win32" ? "" : "lib"}lightgpt.${extension}`;
+  const packaged = `lib/${process.platform}-${process.arch}${runtime.libc === "musl" ? "-musl" : ""}/${file}`;
+  return isRemote() || hasAsset(packaged) ? packaged : `lib/${file}`;
+}
+
+/**
+ * Fetches what LightGPT needs where it was imported from the net, once; elsewhere, and later, it does nothing. Everything
+ * asynchronous calls it by itself; call it before the first use of something synchronous. Throws an error of the code `io`
+ * that says what to do where it cannot be fetched.
+ *
+ * @example
+ * ```ts
+ * import { prepare } from "@lightgpt/lightgpt";
+ *
+ * await prepare();
+ * ```
+ */
+export async function prepare(): Promise<void> {
+  if (opened !== undefined || !isRemote()) return;
+  const runtime = currentRuntime();
+  if (!runtime.variable("LIGHTGPT_LIBRARY")) await fetchAsset(runtime, libraryAsset(runtime));
 }
 
 /** Opens and checks the library at `path`. Everybody but tests uses {@link library}. */

@@ -25,6 +25,8 @@ export interface OpenLibrary<Name extends string = AbiName> {
 export interface Runtime {
   /** Its name, for messages. */
   readonly name: "Deno" | "Bun";
+  /** The C library it was built for, where there are two. */
+  readonly libc: "gnu" | "musl" | undefined;
   /** Opens the library at `path`; throws the runtime's own error where that fails. */
   open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name>;
   /** The runtime's own doorbell for a library that {@link Runtime.open} has opened. */

@@ -3,9 +3,12 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
+import { fetchAsset } from "../ffi/assets.ts";
+import { currentRuntime } from "../ffi/runtime.ts";
 
-/** The path of the embedded model. */
-export function embeddedModel(): string {
-  return fileURLToPath(new URL("../models/tinytales-q4_0.gguf", import.meta.url));
+const asset = "models/tinytales-q4_0.gguf";
+
+/** The path of the embedded model, which is fetched first where LightGPT was imported from the net. */
+export function embeddedModel(): Promise<string> {
+  return fetchAsset(currentRuntime(), asset);
 }

@@ -162,7 +162,7 @@ export class LightGPT {
       ? undefined
       : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
     const { context, signal, onProgress } = options;
-    const model = await Model.load(path === undefined ? embeddedModel() : path, {
+    const model = await Model.load(path === undefined ? await embeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),

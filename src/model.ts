@@ -5,6 +5,7 @@
  * @module
  */
 import { ClosedError, UnsupportedError } from "../ffi/errors.ts";
+import { prepare } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
 import { type ModelPlan, planModel } from "./architectures.ts";
 import { describeModel } from "./description.ts";
@@ -105,6 +106,7 @@ export class Model {
     if (options.context !== undefined) integerOption("context", options.context, 1, largestContext, 0);
     checkFunction("onProgress", options.onProgress);
     checkSignal(options.signal);
+    await prepare();
     const begin = performance.now();
     const gguf = readGguf(path);
     const trained = planModel(gguf).hyperparameters.context;

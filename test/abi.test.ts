@@ -24,6 +24,7 @@ function pretend(replaced: Record<string, NativeFunction>, variables: Record<str
   const real = library();
   return {
     name: "Deno",
+    libc: "gnu",
     open: <Name extends string>() => ({ call: { ...real.call, ...replaced } }) as unknown as OpenLibrary<Name>,
     doorbell: () => real.doorbell,
     variable: (name) => variables[name],

@@ -1,0 +1,68 @@
+#!/usr/bin/env bun
+/**
+ * The `lightgpt` command: `deno run -A cli.ts ...` or `bun cli.ts ...`, alike on both. This file picks the subcommand
+ * and turns the way it ends into an exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
+ *
+ * @example
+ * ```sh
+ * deno run -A cli.ts run "Once upon a time" --max-tokens 50
+ * bun cli.ts inspect model.gguf
+ * ```
+ *
+ * @module
+ */
+import process from "node:process";
+import manifest from "./deno.json" with { type: "json" };
+import { chat } from "./cli/chat.ts";
+import { inspect } from "./cli/inspect.ts";
+import { logits } from "./cli/logits.ts";
+import { type Arguments, COMMANDS, helpText, parseCommand, UsageError } from "./cli/options.ts";
+import { errorText, Interrupt, note, print } from "./cli/output.ts";
+import { perplexity } from "./cli/perplexity.ts";
+import { run } from "./cli/run.ts";
+import { tokenize } from "./cli/tokenize.ts";
+
+const RUNNERS: Readonly<
+  Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>
+> = {
+  run,
+  chat,
+  inspect,
+  tokenize,
+  logits,
+  perplexity,
+};
+
+/** Runs the command with the words after its name; returns the exit code. */
+export async function main(words: readonly string[]): Promise<number> {
+  const interrupt = new Interrupt();
+  try {
+    await dispatch(words, interrupt);
+    return interrupt.reason === "signal" ? 130 : 0;
+  } catch (error) {
+    if (interrupt.reason === "pipe") return 0; // who read our output has seen enough
+    if (interrupt.reason === "signal") {
+      process.stderr.write("\n");
+      return 130;
+    }
+    note(errorText(error));
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function dispatch([name, ...words]: readonly string[], interrupt: Interrupt): Promise<void> {
+  if (name === "--version" || name === "-V") return print(`lightgpt ${manifest.version}\n`);
+  if (name === "--help" || name === "-h" || name === "help") return print(helpText());
+  if (name === undefined) throw new UsageError("no command; lightgpt --help lists them");
+  if (!Object.hasOwn(COMMANDS, name)) {
+    throw new UsageError(`unknown command "${name}"; there are ${Object.keys(COMMANDS).join(", ")}`);
+  }
+  const end = words.indexOf("--");
+  const options = end < 0 ? words : words.slice(0, end);
+  if (options.includes("--help") || options.includes("-h")) return print(helpText(name));
+  await RUNNERS[name](parseCommand(name, words), interrupt.signal, interrupt);
+}
+
+if (import.meta.main) {
+  process.exitCode = await main(process.argv.slice(2));
+}

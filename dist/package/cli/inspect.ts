@@ -1,0 +1,128 @@
+/**
+ * `lightgpt inspect`: what a model file holds, and whether it can run here or why not. It reads headers only.
+ *
+ * @module
+ */
+import { LightGPTError } from "../ffi/errors.ts";
+import { planModel } from "../src/architectures.ts";
+import { formatInstead, FORMATS } from "../src/formats.ts";
+import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } from "../src/gguf.ts";
+import { loadTokenizer } from "../src/tokenizer/mod.ts";
+import { type Arguments, UsageError } from "./options.ts";
+import { print, toJson } from "./output.ts";
+
+/** Arrays up to this length are shown whole: per-layer numbers are, vocabularies aren't. */
+const wholeArray = 16;
+
+/** What `--json` prints. */
+interface Report {
+  files: readonly string[];
+  version: number;
+  bytes: number;
+  architecture: string | null;
+  name: string | null;
+  parameters: number;
+  /** Tensors and bytes of each type. */
+  types: Record<string, { tensors: number; bytes: number }>;
+  runs: boolean;
+  /** Why it cannot run. */
+  reason: string | null;
+  metadata: Record<string, unknown>;
+  tensors?: { name: string; type: string; dims: readonly number[]; bytes: number; file: number; offset: number }[];
+}
+
+/** Runs the subcommand. */
+export async function inspect(args: Arguments): Promise<void> {
+  if (args.argument === undefined) throw new UsageError("inspect needs FILE");
+  const report = reportOn(readGguf(args.argument), args.flag("tensors"));
+  await print(args.flag("json") ? toJson(report) : plainText(report));
+}
+
+function reportOn(gguf: Gguf, withTensors: boolean): Report {
+  const tensors = [...gguf.tensors.values()];
+  const reason = whyNot(gguf, tensors);
+  return {
+    files: gguf.files,
+    version: gguf.version,
+    bytes: gguf.bytes,
+    architecture: textOf(gguf, "general.architecture"),
+    name: textOf(gguf, "general.name"),
+    parameters: tensors.reduce((sum, { dims }) => sum + elements(dims), 0),
+    types: countTypes(tensors),
+    runs: reason === null,
+    reason,
+    metadata: Object.fromEntries([...gguf.metadata.entries()].map(([key, value]) => [key, shown(value)])),
+    ...(withTensors ? { tensors: tensors.map(tensorRow) } : {}),
+  };
+}
+
+function tensorRow({ name, typeName, dims, bytes, file, offset }: Tensor) {
+  return { name, type: typeName, dims, bytes, file, offset };
+}
+
+/** The sentence that keeps the file from running, or null. Everything that loading checks in TypeScript is asked. */
+function whyNot(gguf: Gguf, tensors: readonly Tensor[]): string | null {
+  try {
+    planModel(gguf);
+    loadTokenizer(gguf);
+  } catch (error) {
+    if (error instanceof LightGPTError) return error.message;
+    throw error;
+  }
+  const refused = tensors.find(({ type }) => !FORMATS.get(type)?.supported);
+  if (refused === undefined) return null;
+  return `${refused.name}: no kernels for ${refused.typeName}; use ${formatInstead(refused.type)}.`;
+}
+
+function textOf(gguf: Gguf, key: string): string | null {
+  const value = gguf.metadata.get(key);
+  return typeof value === "string" ? value : null;
+}
+
+function elements(dims: readonly number[]): number {
+  return dims.reduce((product, size) => product * size, 1);
+}
+
+function countTypes(tensors: readonly Tensor[]): Report["types"] {
+  const types = new Map<string, { tensors: number; bytes: number }>();
+  for (const { typeName, bytes } of tensors) {
+    const row = types.get(typeName) ?? { tensors: 0, bytes: 0 };
+    types.set(typeName, { tensors: row.tensors + 1, bytes: row.bytes + bytes });
+  }
+  return Object.fromEntries([...types].sort(([, left], [, right]) => right.bytes - left.bytes));
+}
+
+/** A value for JSON: a long array as its length and how it begins. */
+function shown(value: MetadataValue): unknown {
+  if (!(value instanceof MetadataArray)) return value;
+  const begin = Array.from({ length: Math.min(value.length, wholeArray) }, (_, index) => value.at(index));
+  return value.length <= wholeArray ? begin : { length: value.length, begin };
+}
+
+function plainText(report: Report): string {
+  const types = Object.entries(report.types).map(([type, { tensors }]) => `${type} x ${tensors}`).join(", ");
+  const rows: [string, string][] = [
+    ["files", report.files.join(", ")],
+    ["size", `${report.bytes} bytes, GGUF version ${report.version}`],
+    ["architecture", report.architecture ?? "not named"],
+    ["name", report.name ?? "not named"],
+    ["parameters", String(report.parameters)],
+    ["tensors", types],
+    ["runs", report.runs ? "yes" : `no: ${report.reason}`],
+  ];
+  const metadata = Object.entries(report.metadata).map(([key, value]): [string, string] => [key, inOneLine(value)]);
+  const tensors = report.tensors?.map(({ name, type, dims, bytes }) =>
+    `${name}  ${type}  ${dims.join(" x ")}  ${bytes}`
+  );
+  return [...columns(rows), "", ...columns(metadata), ...(tensors ? ["", ...tensors] : [])].join("\n") + "\n";
+}
+
+function inOneLine(value: unknown): string {
+  const json = toJson(value).trimEnd();
+  return json.length <= 100 ? json : `${json.slice(0, 97)}...`;
+}
+
+function columns(rows: readonly [string, string][]): string[] {
+  const width = Math.max(0, ...rows.map(([key]) => key.length));
+  return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}`);
+}

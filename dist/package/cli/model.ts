@@ -1,0 +1,27 @@
+/**
+ * What the subcommands that load a model have in common: the options, the bar while it loads, and its end.
+ *
+ * @module
+ */
+import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
+import type { Arguments } from "./options.ts";
+import { ProgressBar } from "./output.ts";
+
+/** Loads the model that `--model` names, or the embedded one; the caller disposes it. */
+export async function openModel(args: Arguments, signal: AbortSignal): Promise<LightGPT> {
+  const bar = new ProgressBar("loading");
+  const threads = args.number("threads");
+  const context = args.number("context");
+  const kv = args.text("kv") as LightGPTOptions["kv"]; // the table of options allows no other value
+  try {
+    return await LightGPT.load(args.text("model"), {
+      signal,
+      onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
+      ...(threads === undefined ? {} : { threads }),
+      ...(context === undefined ? {} : { context }),
+      ...(kv === undefined ? {} : { kv }),
+    });
+  } finally {
+    bar.end();
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * The arguments of the command, as one table: which subcommand takes which options, of what kind, within what range.
+ * Parsing, checking and the help text all come from it. The splitting into words is `node:util`'s, which both runtimes
+ * have; what a word means is decided here, so that messages are the same on both.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+
+/** The command was used wrongly: exit code 2. */
+export class UsageError extends Error {}
+
+/** One option of a subcommand. */
+export interface OptionSpec {
+  /** `flag` takes no value; the others say what their value must be. */
+  readonly kind: "flag" | "text" | "integer" | "number" | "seed" | "choice" | "ids";
+  /** The value's name in the help text. */
+  readonly value?: string;
+  /** What it does, for the help text. */
+  readonly about: string;
+  /** The least value of a number; with `above` it must be greater than that. */
+  readonly least?: number;
+  readonly above?: number;
+  /** The largest value of a number. */
+  readonly most?: number;
+  /** The values of a choice. */
+  readonly choices?: readonly string[];
+  /** True where the subcommand cannot do without. */
+  readonly required?: true;
+}
+
+/** One subcommand. */
+export interface CommandSpec {
+  /** What it does, in a line. */
+  readonly about: string;
+  /** The name of its argument in the help text, if it takes one, and whether it must be there. */
+  readonly argument?: { readonly name: string; readonly required: boolean };
+  /** Its options by name, without the dashes. */
+  readonly options: Readonly<Record<string, OptionSpec>>;
+}
+
+const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
+const MODEL: OptionSpec = { kind: "text", value: "FILE", about: "a GGUF file (default: the embedded model)" };
+
+/** The options of every subcommand that computes with a model. */
+const COMMON: Readonly<Record<string, OptionSpec>> = {
+  model: MODEL,
+  threads: { kind: "integer", value: "N", least: 1, most: 256, about: "threads to compute with (default: the cores)" },
+  context: {
+    kind: "integer",
+    value: "N",
+    least: 1,
+    most: 1 << 20,
+    about: "positions of the context (default: the model's)",
+  },
+  kv: {
+    kind: "choice",
+    value: "TYPE",
+    choices: ["f16", "f32", "q8_0"],
+    about: "how keys and values are stored (default: f16)",
+  },
+};
+
+/** The options of subcommands that generate. */
+const GENERATION: Readonly<Record<string, OptionSpec>> = {
+  "max-tokens": { kind: "integer", value: "N", least: 0, most: 1 << 20, about: "stop after N tokens" },
+  temperature: { kind: "number", value: "T", least: 0, most: 1e9, about: "0 is greedy (default: 0.8)" },
+  "top-k": {
+    kind: "integer",
+    value: "K",
+    least: 0,
+    most: 2 ** 32 - 1,
+    about: "the K likeliest; 0 is all (default: 40)",
+  },
+  "top-p": {
+    kind: "number",
+    value: "P",
+    above: 0,
+    most: 1,
+    about: "the likeliest of sum P; 1 is all (default: 0.95)",
+  },
+  seed: { kind: "seed", value: "S", about: "an integer from 0 to 2^64 - 1 (default: a random one, reported)" },
+};
+
+/** The subcommands by name. */
+export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
+  run: {
+    about: "continue a prompt; without one it is read from standard input, if that is a pipe",
+    argument: { name: "PROMPT", required: false },
+    options: {
+      ...COMMON,
+      ...GENERATION,
+      json: JSON_FLAG,
+    },
+  },
+  chat: {
+    about: "talk with a model that has a chat template; /help shows what can be typed",
+    options: {
+      ...COMMON,
+      ...GENERATION,
+      system: { kind: "text", value: "TEXT", about: "what the model is told before the conversation" },
+      template: { kind: "text", value: "FILE", about: "a Jinja template in place of the model's own" },
+    },
+  },
+  inspect: {
+    about: "show what a model file holds and whether it can run",
+    argument: { name: "FILE", required: true },
+    options: { tensors: { kind: "flag", about: "list the tensors too" }, json: JSON_FLAG },
+  },
+  tokenize: {
+    about: "print the token ids of standard input",
+    options: {
+      model: MODEL,
+      special: { kind: "flag", about: "read special tokens such as <s> in the text as what they name" },
+      "no-bos": { kind: "flag", about: "add no token at the beginning or end" },
+      json: JSON_FLAG,
+    },
+  },
+  logits: {
+    about: "write the logits after some tokens as raw little-endian f32",
+    options: {
+      ...COMMON,
+      tokens: { kind: "ids", value: "1,2,3", required: true, about: "the token ids" },
+      out: { kind: "text", value: "FILE", required: true, about: "the file to write" },
+      all: { kind: "flag", about: "of every position instead of the last" },
+    },
+  },
+  perplexity: {
+    about: "measure how well a model predicts a text",
+    options: {
+      ...COMMON,
+      file: { kind: "text", value: "TEXT", required: true, about: "the text, UTF-8" },
+      window: {
+        kind: "integer",
+        value: "N",
+        least: 2,
+        most: 1 << 20,
+        about: "tokens of a window, BOS among them (default: 256)",
+      },
+      json: JSON_FLAG,
+    },
+  },
+};
+
+/** The options that were given, read by the kind that the table says. */
+export class Arguments {
+  /** The argument that is no option. */
+  readonly argument: string | undefined;
+  readonly #values: ReadonlyMap<string, string | number | bigint | true | Uint32Array>;
+
+  /** Wraps what {@link parseCommand} has checked. */
+  constructor(
+    values: ReadonlyMap<string, string | number | bigint | true | Uint32Array>,
+    argument: string | undefined,
+  ) {
+    this.#values = values;
+    this.argument = argument;
+  }
+
+  /** Whether a flag was given. */
+  flag(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  /** The value of a `text` or `choice` option. */
+  text(name: string): string | undefined {
+    const value = this.#values.get(name);
+    return typeof value === "string" ? value : undefined;
+  }
+
+  /** The value of an `integer` or `number` option. */
+  number(name: string): number | undefined {
+    const value = this.#values.get(name);
+    return typeof value === "number" ? value : undefined;
+  }
+
+  /** The value of a `seed` option. */
+  seed(name: string): bigint | undefined {
+    const value = this.#values.get(name);
+    return typeof value === "bigint" ? value : undefined;
+  }
+
+  /** The value of an `ids` option. */
+  ids(name: string): Uint32Array | undefined {
+    const value = this.#values.get(name);
+    return value instanceof Uint32Array ? value : undefined;
+  }
+}
+
+/** Reads the words after a subcommand's name; throws a {@link UsageError} for anything that the table doesn't have. */
+export function parseCommand(name: string, words: readonly string[]): Arguments {
+  const spec = COMMANDS[name];
+  const options = Object.fromEntries(
+    Object.entries(spec.options).map((
+      [key, { kind }],
+    ) => [key, { type: kind === "flag" ? "boolean" : "string" } as const]),
+  );
+  // Not strict: a negative number is then a value like any other, and the messages are ours.
+  const { tokens } = parseArgs({ args: [...words], options, strict: false, allowPositionals: true, tokens: true });
+  const values = new Map<string, string | number | bigint | true | Uint32Array>();
+  let argument: string | undefined;
+  for (const token of tokens) {
+    if (token.kind === "option") {
+      const option = Object.hasOwn(spec.options, token.name) ? spec.options[token.name] : undefined;
+      if (option === undefined) throw new UsageError(`unknown option ${token.rawName}${suggest(name, spec)}`);
+      if (values.has(token.name)) throw new UsageError(`${token.rawName} is given twice`);
+      values.set(token.name, read(token.rawName, option, token.value));
+    } else if (token.kind === "positional") {
+      if (spec.argument === undefined) {
+        throw new UsageError(`unexpected argument "${token.value}"${suggest(name, spec)}`);
+      }
+      if (argument !== undefined) {
+        throw new UsageError(
+          `a second ${spec.argument.name}, "${token.value}"; put quotes around one of several words`,
+        );
+      }
+      argument = token.value;
+    }
+  }
+  for (const [key, option] of Object.entries(spec.options)) {
+    if (option.required && !values.has(key)) throw new UsageError(`${name} needs --${key} ${option.value}`);
+  }
+  if (spec.argument?.required && argument === undefined) throw new UsageError(`${name} needs ${spec.argument.name}`);
+  return new Arguments(values, argument);
+}
+
+function suggest(name: string, spec: CommandSpec): string {
+  return `; ${name} takes ${Object.keys(spec.options).map((key) => `--${key}`).join(", ")}`;
+}
+
+function read(name: string, spec: OptionSpec, value: string | undefined) {
+  if (spec.kind === "flag") {
+    if (value !== undefined) throw new UsageError(`${name} takes no value, got "${value}"`);
+    return true;
+  }
+  const refuse = (expected: string) => {
+    return new UsageError(`${name} needs ${expected}, got ${value === undefined ? "nothing" : `"${value}"`}`);
+  };
+  if (value === undefined || value === "") throw refuse(spec.value ?? "a value");
+  switch (spec.kind) {
+    case "integer":
+    case "number": {
+      const form = spec.kind === "integer" ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+      const number = form.test(value) ? Number(value) : NaN;
+      const { least = -Infinity, above = -Infinity, most = Infinity } = spec;
+      if (!(number >= least && number > above && number <= most)) throw refuse(describeRange(spec));
+      return number;
+    }
+    case "seed": {
+      const seed = /^\d{1,20}$/.test(value) ? BigInt(value) : -1n;
+      if (seed < 0n || seed >= 1n << 64n) throw refuse("an integer from 0 to 18446744073709551615");
+      return seed;
+    }
+    case "choice":
+      if (!spec.choices?.includes(value)) throw refuse(spec.choices?.join(", ") ?? "");
+      return value;
+    case "ids": {
+      const ids = value.split(",").map((word) => /^\s*\d{1,10}\s*$/.test(word) ? Number(word) : NaN);
+      if (!ids.every((id) => id < 2 ** 32)) throw refuse("token ids with commas between them");
+      return Uint32Array.from(ids);
+    }
+    case "text":
+      return value;
+  }
+}
+
+function describeRange({ kind, least, above, most }: OptionSpec): string {
+  const what = kind === "integer" ? "an integer" : "a number";
+  return above === undefined ? `${what} from ${least} to ${most}` : `${what} above ${above} and at most ${most}`;
+}
+
+/** The help text of a subcommand, or of the whole command. */
+export function helpText(name?: string): string {
+  if (name === undefined) {
+    const width = Math.max(...Object.keys(COMMANDS).map((key) => key.length));
+    const rows = Object.entries(COMMANDS).map(([key, { about }]) => `  ${key.padEnd(width)}  ${about}`);
+    return [
+      "Usage: lightgpt COMMAND [OPTIONS]",
+      "",
+      "Runs GGUF language models on the CPU.",
+      "",
+      ...rows,
+      "",
+      "lightgpt COMMAND --help shows the options of a command; lightgpt --version the version.",
+      "LIGHTGPT_DEBUG=1 adds stack traces to errors.",
+      "",
+    ].join("\n");
+  }
+  const { about, argument, options } = COMMANDS[name];
+  const words = Object.entries(options).map(([key, option]) => [
+    `--${key}${option.kind === "flag" ? "" : ` ${option.choices?.join("|") ?? option.value}`}`,
+    option.about,
+  ]);
+  const width = Math.max(...words.map(([word]) => word.length));
+  const shown = argument === undefined ? "" : argument.required ? ` ${argument.name}` : ` [${argument.name}]`;
+  return [
+    `Usage: lightgpt ${name}${shown} [OPTIONS]`,
+    "",
+    `${about[0].toUpperCase()}${about.slice(1)}.`,
+    "",
+    ...words.map(([word, about]) => `  ${word.padEnd(width)}  ${about}`),
+    "",
+  ].join("\n");
+}

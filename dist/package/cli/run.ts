@@ -1,0 +1,70 @@
+/**
+ * `lightgpt run`: continues a prompt. The text goes to standard output as it comes, what it took to standard error.
+ *
+ * @module
+ */
+import process from "node:process";
+import type { Completion, GenerateOptions } from "../src/generation.ts";
+import { openModel } from "./model.ts";
+import { type Arguments, UsageError } from "./options.ts";
+import { note, print, readInput, toJson } from "./output.ts";
+
+const REASONS: Readonly<Record<Completion["stopReason"], string>> = {
+  endOfText: "the text is complete",
+  maxTokens: "as many as asked for",
+  stop: "a stop text was reached",
+  context: "the context is full",
+};
+
+/** Runs the subcommand. */
+export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
+  const prompt = args.argument ?? withoutLastNewline(await readInput(signal));
+  if (prompt === undefined) throw new UsageError("run needs a PROMPT, or one on standard input through a pipe");
+  await using lm = await openModel(args, signal);
+  const options = generateOptions(args, signal);
+  if (args.flag("json")) {
+    const { seed, ...completion } = await lm.complete(prompt, options);
+    await print(toJson(jsonShape(completion)));
+    note(`seed ${seed}`);
+    return;
+  }
+  // On a terminal the prompt begins the text; a program that reads our output gets only what is new.
+  if (process.stdout.isTTY) process.stderr.write(prompt);
+  const pieces = lm.generate(prompt, options);
+  let next = await pieces.next();
+  for (; !next.done; next = await pieces.next()) await print(next.value.text);
+  await print("\n");
+  const { generatedTokens, decodeMs, stopReason, seed } = next.value;
+  const rate = decodeMs > 0 ? `, ${Math.round(generatedTokens / decodeMs * 1000)} a second` : "";
+  const chosen = args.number("temperature") === 0 ? "" : `; seed ${seed}`; // greedy needs none
+  note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}${chosen}`);
+}
+
+function jsonShape(completion: Omit<Completion, "seed">): Record<string, unknown> {
+  const { text, tokens, promptTokens, generatedTokens, loadMs, prefillMs, decodeMs, stopReason } = completion;
+  return { text, tokens, promptTokens, generatedTokens, loadMs, prefillMs, decodeMs, stopReason };
+}
+
+/** `echo` and editors end a text with a newline that is no part of it. */
+function withoutLastNewline(text: string | undefined): string | undefined {
+  return text?.replace(/\r?\n$/, "");
+}
+
+/** What the options of a subcommand that generates ask for. */
+export function generateOptions(args: Arguments, signal: AbortSignal): GenerateOptions {
+  const maxTokens = args.number("max-tokens");
+  const temperature = args.number("temperature");
+  const topK = args.number("top-k");
+  const topP = args.number("top-p");
+  const seed = args.seed("seed");
+  return {
+    signal,
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+    sampling: {
+      ...(temperature === undefined ? {} : { temperature }),
+      ...(topK === undefined ? {} : { topK }),
+      ...(topP === undefined ? {} : { topP }),
+      ...(seed === undefined ? {} : { seed }),
+    },
+  };
+}

@@ -1,0 +1,21 @@
+/**
+ * `lightgpt tokenize`: the token ids of standard input. It reads the header of the file only, no weights.
+ *
+ * @module
+ */
+import { readGguf } from "../src/gguf.ts";
+import { embeddedModel } from "../src/embedded.ts";
+import { loadTokenizer } from "../src/tokenizer/mod.ts";
+import { type Arguments, UsageError } from "./options.ts";
+import { print, readInput, toJson } from "./output.ts";
+
+/** Runs the subcommand. */
+export async function tokenize(args: Arguments, signal: AbortSignal): Promise<void> {
+  const text = await readInput(signal);
+  if (text === undefined) throw new UsageError("tokenize reads standard input; give it a text through a pipe");
+  const tokenizer = loadTokenizer(readGguf(args.text("model") ?? await embeddedModel()));
+  const ids = Array.from(
+    tokenizer.encode(text, { addSpecial: !args.flag("no-bos"), parseSpecial: args.flag("special") }),
+  );
+  await print(args.flag("json") ? toJson(ids) : `${ids.join(" ")}\n`);
+}

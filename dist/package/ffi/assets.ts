@@ -1,0 +1,182 @@
+/**
+ * The package's own files that are no code: the native library and the small model. Beside a file: module they are opened in
+ * place. Of a package that was imported from the net, each is fetched once, checked against the table of sums, put into
+ * the user's cache by an atomic rename, and checked again whenever it is opened; after the first time no network is used.
+ *
+ * @module
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { cacheDirectory } from "./cache_directory.ts";
+import { LightGPTError } from "./errors.ts";
+import type { Runtime } from "./runtime.ts";
+import { type FileSum, SUMS } from "./sums.ts";
+
+/** Where a package's files are and what they must be; others than the default are for tests. */
+export interface AssetSource {
+  /** The package's folder, with a slash at its end. */
+  readonly base: URL;
+  /** The sums of its files by their path. */
+  readonly sums: Readonly<Record<string, FileSum>>;
+}
+
+const own: AssetSource = { base: new URL("../", import.meta.url), sums: SUMS };
+
+/** Whether files must be fetched before they can be opened. */
+export function isRemote({ base }: AssetSource = own): boolean {
+  return base.protocol !== "file:";
+}
+
+/** Whether the package has a file of this path. */
+export function hasAsset(path: string, source: AssetSource = own): boolean {
+  return isRemote(source) ? Object.hasOwn(source.sums, path) : existsSync(fileURLToPath(new URL(path, source.base)));
+}
+
+/**
+ * The file's place on this machine. Throws an error of the code `io` where it must be fetched first, which
+ * {@link fetchAsset} does.
+ */
+export function assetPath(runtime: Runtime, path: string, source: AssetSource = own): string {
+  if (!isRemote(source)) return fileURLToPath(new URL(path, source.base));
+  const cached = cachedPath(runtime, path, source);
+  const fault = readFault(cached, sumOf(path, source));
+  if (fault === undefined) return cached;
+  throw failure(path, `is not in the cache (${fault})`, "an `await prepare()` before it is used", cached);
+}
+
+/** Sees to it that {@link assetPath} can be asked; returns what it will say. */
+export async function fetchAsset(runtime: Runtime, path: string, source: AssetSource = own): Promise<string> {
+  if (!isRemote(source)) return assetPath(runtime, path, source);
+  const sum = sumOf(path, source);
+  const cached = cachedPath(runtime, path, source);
+  if (readFault(cached, sum) === undefined) return cached;
+  const bytes = await download(new URL(path, source.base), path, sum);
+  store(cached, bytes, path);
+  return cached;
+}
+
+/**
+ * The path of a file that native code can open: of one inside a compiled program, a copy in the user's cache, made once; any
+ * other is given back as it is.
+ */
+export function localFile(runtime: Runtime, path: string): string {
+  if (!runtime.isEmbedded(path)) return path;
+  const bytes = readFileSync(path);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const copy = join(cacheDirectory(runtime), `${sha256.slice(0, 16)}-${basename(path)}`);
+  if (readFault(copy, { bytes: bytes.length, sha256 }) !== undefined) store(copy, bytes, path);
+  return copy;
+}
+
+function sumOf(path: string, { sums, base }: AssetSource): FileSum {
+  const sum = Object.hasOwn(sums, path) ? sums[path] : undefined;
+  if (sum !== undefined) return sum;
+  throw failure(path, `is not part of the package at ${base.href}`, "a package that was made with `npm run package`");
+}
+
+/** The sum is in the name: two versions never meet. */
+function cachedPath(runtime: Runtime, path: string, source: AssetSource): string {
+  return join(cacheDirectory(runtime), `${sumOf(path, source).sha256.slice(0, 16)}-${basename(path)}`);
+}
+
+/** Why a cached file cannot be used, or undefined. */
+function readFault(path: string, sum: FileSum): string | undefined {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    if (isPermission(error)) throw permission(error, "--allow-read", path);
+    return error instanceof Error && "code" in error && error.code === "ENOENT" ? "it was never fetched" : `${error}`;
+  }
+  return faultOf(bytes, sum);
+}
+
+function faultOf(bytes: Uint8Array, { bytes: length, sha256 }: FileSum): string | undefined {
+  if (bytes.length !== length) return `${bytes.length} bytes instead of ${length}`;
+  const found = createHash("sha256").update(bytes).digest("hex");
+  return found === sha256 ? undefined : `the SHA-256 sum ${found} instead of ${sha256}`;
+}
+
+async function download(url: URL, path: string, sum: FileSum): Promise<Uint8Array> {
+  let response: Response;
+  let bytes: Uint8Array;
+  try {
+    response = await fetch(url);
+    bytes = await readAtMost(response, sum.bytes);
+  } catch (cause) {
+    if (isPermission(cause)) throw permission(cause, "--allow-net", url.host);
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw failure(
+      path,
+      `could not be fetched from ${url.href} (${reason})`,
+      "a network for the first use",
+      path,
+      cause,
+    );
+  }
+  if (!response.ok) {
+    throw failure(path, `could not be fetched from ${url.href} (status ${response.status})`, "the published package");
+  }
+  const fault = faultOf(bytes, sum);
+  if (fault === undefined) return bytes;
+  const type = response.headers.get("content-type") ?? "";
+  const page = type.includes("html") ? "; it is a web page, perhaps of a proxy or a login" : "";
+  throw failure(path, `came wrong from ${url.href}: ${fault}${page}`, "the published file");
+}
+
+/** The body, or its beginning and one byte more than it may have. */
+async function readAtMost(response: Response, most: number): Promise<Uint8Array> {
+  const whole = new Uint8Array(most + 1);
+  let length = 0;
+  if (response.body === null) return whole.subarray(0, 0);
+  for await (const chunk of response.body) {
+    const part = chunk.subarray(0, whole.length - length);
+    whole.set(part, length);
+    length += part.length;
+    if (length > most) break;
+  }
+  return whole.subarray(0, length);
+}
+
+/** Whoever renames last wins, and both wrote the same. */
+function store(path: string, bytes: Uint8Array, asset: string): void {
+  const unfinished = `${path}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
+  try {
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(unfinished, bytes);
+    renameSync(unfinished, path);
+  } catch (cause) {
+    if (isPermission(cause)) throw permission(cause, "--allow-write", join(path, ".."));
+    try {
+      rmSync(unfinished, { force: true });
+    } catch {
+      // The first failure is the one to tell.
+    }
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw failure(asset, `cannot be kept in ${path} (${reason})`, "a writable folder in LIGHTGPT_CACHE", path, cause);
+  }
+}
+
+function isPermission(error: unknown): boolean {
+  return error instanceof Error && /NotCapable|PermissionDenied/.test(error.name) && /--allow-/.test(error.message);
+}
+
+function permission(cause: unknown, flag: string, what: string): LightGPTError {
+  return new LightGPTError("io", `LightGPT may not do that yet: allow it with ${flag}=${what}.`, {
+    what: "a missing permission",
+    where: what,
+    expected: `${flag}=${what}`,
+  }, { cause });
+}
+
+function failure(path: string, why: string, expected: string, where = path, cause?: unknown): LightGPTError {
+  return new LightGPTError(
+    "io",
+    `LightGPT's file ${path} ${why}; expected ${expected}.`,
+    { what: why, where, expected },
+    { cause },
+  );
+}

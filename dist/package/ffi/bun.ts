@@ -1,0 +1,122 @@
+/**
+ * The boundary as Bun draws it: `bun:ffi`, and a Worker as the doorbell. The Worker is made from the few lines below, gets
+ * `lg_wait`'s address (the library itself was opened by the main thread: first opens in several threads at once have crashed
+ * Bun) and sits in it for a bounded time. It keeps the process alive only while somebody waits.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { totalmem } from "node:os";
+import process from "node:process";
+import type { AbiFunction } from "./abi.ts";
+import { type Doorbell, timerDoorbell } from "./doorbell.ts";
+import type { NativeFunction, OpenLibrary, Runtime } from "./runtime.ts";
+
+/** What we use of `bun:ffi`, so that `deno check` needs no types of Bun's. */
+interface BunFfi {
+  dlopen(
+    path: string,
+    functions: Record<string, { args: string[]; returns: string }>,
+  ): { symbols: Record<string, NativeFunction & { readonly ptr: number }> };
+}
+
+/** The methods that Bun's Worker has and the standard one lacks. */
+interface BunWorker extends Worker {
+  ref(): void;
+  unref(): void;
+}
+
+function ffi(): BunFfi {
+  // Not an import: Deno would refuse the name.
+  const builtin: (name: string) => unknown = process.getBuiltinModule;
+  return builtin("bun:ffi") as BunFfi;
+}
+
+const workerSource = `
+const { CFunction } = process.getBuiltinModule("bun:ffi");
+let wait;
+self.onmessage = ({ data }) => {
+  if (wait === undefined) {
+    wait = new CFunction({ ptr: data, args: ["u32", "u32"], returns: "i32" });
+    postMessage(0);
+  } else postMessage(wait(data.handle, data.milliseconds));
+};`;
+
+/** One Worker that waits for one caller at a time; whoever comes while it is taken, or not there yet, asks by timer. */
+class WorkerDoorbell implements Doorbell {
+  readonly #worker: BunWorker;
+  readonly #otherwise: Doorbell;
+  #state: "starting" | "free" | "taken" | "failed" = "starting";
+  #answer: ((answer: number) => void) | undefined;
+
+  constructor(address: number, otherwise: Doorbell) {
+    this.#otherwise = otherwise;
+    const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
+    this.#worker = new Worker(url) as BunWorker;
+    this.#worker.unref();
+    this.#worker.onmessage = ({ data }: MessageEvent<number>) => {
+      URL.revokeObjectURL(url); // the first message says that the Worker has read it
+      this.#state = "free";
+      this.#answer?.(data);
+      this.#answer = undefined;
+    };
+    // A hint that cannot be given is no failure: the timer asks instead, and 0 means "not yet".
+    this.#worker.onerror = (event: ErrorEvent) => {
+      event.preventDefault();
+      this.#state = "failed";
+      this.#answer?.(0);
+      this.#answer = undefined;
+    };
+    this.#worker.postMessage(address);
+  }
+
+  async ring(handle: number, milliseconds: number): Promise<number> {
+    if (this.#state !== "free") return await this.#otherwise.ring(handle, milliseconds);
+    this.#state = "taken";
+    this.#worker.ref();
+    try {
+      return await new Promise((resolve) => {
+        this.#answer = resolve;
+        this.#worker.postMessage({ handle, milliseconds });
+      });
+    } finally {
+      this.#worker.unref();
+    }
+  }
+}
+
+/** Bun as a {@link Runtime}. */
+export const bun: Runtime = {
+  name: "Bun",
+  // Alpine and its like have musl's loader and no other; a process report would take 20 ms.
+  get libc(): Runtime["libc"] {
+    if (process.platform !== "linux") return undefined;
+    return existsSync(`/lib/ld-musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`) ? "musl" : "gnu";
+  },
+
+  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
+    const definitions: Record<string, { args: string[]; returns: string }> = {};
+    for (const [name, { parameters }] of Object.entries<AbiFunction>(functions)) {
+      definitions[name] = { args: parameters.map((type) => type === "buffer" ? "ptr" : type), returns: "i32" };
+    }
+    const { symbols } = ffi().dlopen(path, definitions);
+    return { call: symbols as Record<Name, NativeFunction> };
+  },
+
+  doorbell(library: OpenLibrary): Doorbell {
+    const { ptr } = library.call.lg_wait as NativeFunction & { readonly ptr: number };
+    return new WorkerDoorbell(ptr, timerDoorbell(library));
+  },
+
+  variable(name: string): string | undefined {
+    return process.env[name];
+  },
+
+  isEmbedded(path: string): boolean {
+    return /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/.test(path);
+  },
+
+  memory(): number | undefined {
+    return Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  },
+};

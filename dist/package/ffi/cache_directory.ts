@@ -1,0 +1,50 @@
+/**
+ * The folder of this user's in which LightGPT keeps what it would otherwise fetch or measure again: the library and the
+ * small model of a package that was imported from the net. Everything in it is checked when it is read.
+ *
+ * @module
+ */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { LightGPTError } from "./errors.ts";
+import type { Runtime } from "./runtime.ts";
+
+/**
+ * The folder: `LIGHTGPT_CACHE`, else `lightgpt` where the system keeps caches. Throws an error of the code `io` where
+ * neither can be known.
+ */
+export function cacheDirectory(runtime: Runtime, platform: string = process.platform): string {
+  const named = runtime.variable("LIGHTGPT_CACHE");
+  if (named) return named;
+  if (platform === "win32") {
+    const local = runtime.variable("LOCALAPPDATA");
+    if (local) return join(local, "lightgpt", "cache");
+  }
+  const shared = platform === "linux" ? runtime.variable("XDG_CACHE_HOME") : undefined;
+  if (shared?.startsWith("/")) return join(shared, "lightgpt");
+  const home = runtime.variable("HOME") ?? runtime.variable("USERPROFILE") ?? homeOfUser();
+  if (platform === "darwin") return join(home, "Library", "Caches", "lightgpt");
+  if (platform === "win32") return join(home, "AppData", "Local", "lightgpt", "cache");
+  return join(home, ".cache", "lightgpt");
+}
+
+function homeOfUser(): string {
+  try {
+    const home = homedir();
+    if (home !== "") return home;
+  } catch (cause) {
+    throw unknown(cause);
+  }
+  throw unknown(undefined);
+}
+
+function unknown(cause: unknown): LightGPTError {
+  return new LightGPTError(
+    "io",
+    "LightGPT needs a folder for its cache and may not know your home: set LIGHTGPT_CACHE to one, and in Deno allow " +
+      "--allow-env=LIGHTGPT_CACHE,HOME.",
+    { what: "no cache folder", where: "LIGHTGPT_CACHE", expected: "a folder" },
+    { cause },
+  );
+}

@@ -1,0 +1,59 @@
+/**
+ * The boundary as Deno draws it: `Deno.dlopen`, and a nonblocking call as the doorbell. One of Deno's few blocking threads
+ * sits in `lg_wait` for a bounded time and only while work is open, because a pending call keeps the process alive and
+ * those threads are shared with file access.
+ *
+ * @module
+ */
+import { totalmem } from "node:os";
+import process from "node:process";
+import type { AbiFunction, AbiType } from "./abi.ts";
+import type { Doorbell } from "./doorbell.ts";
+import type { NativeFunction, OpenLibrary, Runtime } from "./runtime.ts";
+
+/** What {@link deno} adds to the functions of a library that has `lg_wait`: the same function, called on another thread. */
+interface WaitsElsewhere {
+  lg_wait_elsewhere(handle: number, milliseconds: number): Promise<number>;
+}
+
+function definition(parameters: readonly AbiType[]): Deno.ForeignFunction {
+  return { parameters: [...parameters], result: "i32" };
+}
+
+/** Deno as a {@link Runtime}. */
+export const deno: Runtime = {
+  name: "Deno",
+  get libc(): Runtime["libc"] {
+    const { env } = Deno.build;
+    return env === "musl" || env === "gnu" ? env : undefined;
+  },
+
+  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
+    const interfaces: Record<string, Deno.ForeignFunction> = {};
+    for (const [name, { parameters, blocks }] of Object.entries<AbiFunction>(functions)) {
+      interfaces[name] = definition(parameters);
+      if (blocks) interfaces[`${name}_elsewhere`] = { ...definition(parameters), name, nonblocking: true };
+    }
+    const { symbols } = Deno.dlopen(path, interfaces);
+    return { call: symbols as unknown as Record<Name, NativeFunction> };
+  },
+
+  doorbell(library: OpenLibrary): Doorbell {
+    const { lg_wait_elsewhere } = library.call as unknown as WaitsElsewhere;
+    return { ring: (handle, milliseconds) => lg_wait_elsewhere(handle, milliseconds) };
+  },
+
+  variable(name: string): string | undefined {
+    const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+    return state === "granted" ? Deno.env.get(name) : undefined;
+  },
+
+  isEmbedded(path: string): boolean {
+    return Deno.build.standalone && /[\\/]deno-compile-[^\\/]+[\\/]/.test(path);
+  },
+
+  memory(): number | undefined {
+    const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+    return state === "granted" ? Math.min(totalmem(), process.constrainedMemory() || Infinity) : undefined;
+  },
+};

@@ -1,0 +1,47 @@
+/**
+ * What the two runtimes must provide, and which of them this is. `deno.ts` and `bun.ts` implement it; nothing else
+ * names either runtime.
+ *
+ * @module
+ */
+import type { AbiFunction, AbiName } from "./abi.ts";
+import { bun } from "./bun.ts";
+import { deno } from "./deno.ts";
+import type { Doorbell } from "./doorbell.ts";
+
+/** What may be passed to a native function: a number, or a view of memory that the call may read or write. */
+export type NativeArgument = number | Uint8Array | Uint32Array | Float32Array | Float64Array;
+
+/** A native function as JavaScript sees it. Arguments have been checked by `native.ts`. */
+export type NativeFunction = (...parameters: NativeArgument[]) => number;
+
+/** An opened library. It is never closed: calling a symbol afterwards crashes both runtimes. */
+export interface OpenLibrary<Name extends string = AbiName> {
+  /** The functions by name; they block the caller. */
+  readonly call: Readonly<Record<Name, NativeFunction>>;
+}
+
+/** What a runtime provides. */
+export interface Runtime {
+  /** Its name, for messages. */
+  readonly name: "Deno" | "Bun";
+  /** The C library it was built for, where there are two. */
+  readonly libc: "gnu" | "musl" | undefined;
+  /** Opens the library at `path`; throws the runtime's own error where that fails. */
+  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name>;
+  /** The runtime's own doorbell for a library that {@link Runtime.open} has opened. */
+  doorbell(library: OpenLibrary): Doorbell;
+  /** An environment variable; undefined where it is not set or may not be read. Never prompts. */
+  variable(name: string): string | undefined;
+  /** Whether a file lies inside the program that runs, where only the runtime itself can open it. */
+  isEmbedded(path: string): boolean;
+  /** Bytes of memory that this process may have; undefined where that may not be asked. Never prompts. */
+  memory(): number | undefined;
+}
+
+/** The runtime that runs this program. */
+export function currentRuntime(): Runtime {
+  if ("Deno" in globalThis) return deno;
+  if ("Bun" in globalThis) return bun;
+  throw new Error("LightGPT runs on Deno 2.9 and on Bun 1.4, or newer; this is neither.");
+}

@@ -1,0 +1,63 @@
+/**
+ * LightGPT runs GGUF language models on the CPU inside a Deno or Bun program.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load(); // the small model that comes with it, or a path: "model.gguf"
+ * for await (const piece of lm.generate("Once upon a time", { maxTokens: 100 })) {
+ *   console.log(piece.text);
+ * }
+ * ```
+ *
+ * @module
+ */
+export { ROLES } from "./ffi/abi.ts";
+export {
+  CancelledError,
+  ClosedError,
+  type ErrorCode,
+  type ErrorDetail,
+  InvalidArgumentError,
+  LightGPTError,
+  type ModelFormatDetail,
+  ModelFormatError,
+  OutOfMemoryError,
+  UnsupportedError,
+} from "./ffi/errors.ts";
+export { prepare } from "./ffi/library.ts";
+export {
+  type Hyperparameters,
+  type LayerParameters,
+  type ModelPlan,
+  planModel,
+  type PlannedTensor,
+  type PlanOptions,
+} from "./src/architectures.ts";
+export type { Role } from "./src/architectures/tensors.ts";
+export { type ChatMessage, ChatTemplate, type JsonValue, type RenderOptions } from "./src/chat.ts";
+export type { ConversationOptions } from "./src/conversation.ts";
+export { type Completion, type GenerateOptions, Piece } from "./src/generation.ts";
+export {
+  type Gguf,
+  Metadata,
+  MetadataArray,
+  type MetadataValue,
+  type NumberRules,
+  readGguf,
+  type StringTable,
+  type Tensor,
+} from "./src/gguf.ts";
+export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
+export { type LoadOptions, type LoadProgress, Model } from "./src/model.ts";
+export type { Perplexity, PerplexityOptions } from "./src/perplexity.ts";
+export type { SamplingOptions } from "./src/sampler.ts";
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  loadTokenizer,
+  type StreamDecoder,
+  type Tokenizer,
+  type TokenizerOptions,
+} from "./src/tokenizer/mod.ts";

@@ -1,0 +1,252 @@
+/**
+ * One step of a batch: turns a list of sequences into the words that native code reads, runs the step (beside the event
+ * loop, or at once when it is very short), and hands out what came of it. One step is in flight at a time. Who takes part
+ * in a step, and which pages a sequence has, is decided elsewhere (`batcher.ts`, `pages.ts`).
+ *
+ * @module
+ */
+import { BATCH } from "../ffi/abi.ts";
+import { ClosedError } from "../ffi/errors.ts";
+import { type Native, native } from "../ffi/native.ts";
+import type { Hyperparameters } from "./architectures.ts";
+import type { Model } from "./model.ts";
+import type { Sampling } from "./sampler.ts";
+
+/** Which rows of logits a step should give for a sequence. */
+export type LogitRows = "none" | "last" | "all";
+
+/** What one sequence does in a step. */
+export interface StepSequence {
+  /** Names the sequence to `cancel`; any u32 that no other sequence of the step has. */
+  readonly id: number;
+  /** Position of the first token. */
+  readonly position: number;
+  /** The tokens to read; at least one, unless `hidden` is given. */
+  readonly tokens: ArrayLike<number>;
+  /** Page numbers that cover all positions so far, these tokens' included. */
+  readonly pages: ArrayLike<number>;
+  /** Logits to hand out. */
+  readonly logits: LogitRows;
+  /** How to choose a token after the last one; absent: none is chosen. */
+  readonly sample?: { readonly sampling: Sampling; readonly choice: number } | undefined;
+  /** Whether to hand out the hidden state after the last token, from which the rest of a step can be done again. */
+  readonly keep?: boolean;
+  /** A hidden state handed out after the token before `position`, in place of tokens. */
+  readonly hidden?: Float32Array | undefined;
+}
+
+/** What came of one sequence in a step. */
+export interface StepResult {
+  /** Why the sequence failed; the others of the step did not. */
+  readonly error?: Error;
+  /** The chosen token. */
+  readonly token?: number;
+  /** Rows of logits, one after the other. Valid until the next step: copy what must stay. */
+  readonly logits: Float32Array;
+  /** The hidden state; as short-lived as the logits. */
+  readonly hidden?: Float32Array;
+}
+
+/** Settings of an engine; all have been checked. */
+export interface EngineSettings {
+  /** How keys and values are stored. */
+  readonly kv: "f16" | "f32" | "q8_0";
+  /** Positions of a page. */
+  readonly pageSize: number;
+  /** Pages. */
+  readonly pages: number;
+  /** Most tokens of a step. */
+  readonly batchTokens: number;
+  /** Most sequences of a step. */
+  readonly sequences: number;
+  /** Threads, the conductor included. */
+  readonly threads: number;
+  /** Bits of quantized activations. */
+  readonly activationBits: 8 | 16;
+  /** Most rows of logits of a step. */
+  readonly logitRows: number;
+}
+
+const kvTypes = ["f16", "f32", "q8_0"] as const;
+const logitRows = ["none", "last", "all"] as const;
+const noToken = 0xffff_ffff;
+const noLogits = new Float32Array(0);
+/** A wait is bounded, and renewed while the step runs. */
+const waitMs = 25;
+
+/** Bytes of one page; `kernels/abi.zig` says what lies in it. */
+export function pageBytes(
+  { kDim, vDim, perLayer }: Hyperparameters,
+  kv: EngineSettings["kv"],
+  pageSize: number,
+): number {
+  let bytes = 0;
+  for (const { kvHeads } of perLayer) {
+    const values = kvHeads * pageSize * (kDim + vDim);
+    const layer = kv === "q8_0" ? values + (values / 32) * 2 : values * (kv === "f32" ? 4 : 2);
+    bytes += Math.ceil(layer / 64) * 64;
+  }
+  return bytes;
+}
+
+/** Frees what a lost engine holds: the net below `dispose`. */
+const lost = new FinalizationRegistry<number>((handle) => native().engineFree(handle));
+
+/** Runs steps of one model. */
+export class Engine {
+  /** The settings it was opened with. */
+  readonly settings: EngineSettings;
+  readonly #native: Native = native();
+  readonly #vocabulary: number;
+  readonly #embedding: number;
+  #handle: number;
+  #words = new Uint32Array(1024);
+  #floats = new Float32Array(this.#words.buffer);
+  readonly #results: Uint32Array;
+  #logits = noLogits;
+  #step: Promise<unknown> | undefined;
+
+  /** Opens an engine over a model that has been loaded. */
+  constructor(model: Model, settings: EngineSettings) {
+    this.settings = settings;
+    this.#vocabulary = model.vocabulary;
+    this.#embedding = model.plan.hyperparameters.embedding;
+    this.#results = new Uint32Array(settings.sequences * BATCH.result.length);
+    this.#handle = this.#native.engineOpen(
+      model.handle,
+      Uint32Array.of(
+        1,
+        kvTypes.indexOf(settings.kv),
+        settings.pageSize,
+        settings.pages,
+        settings.batchTokens,
+        settings.sequences,
+        settings.threads,
+        settings.activationBits,
+        settings.logitRows,
+      ),
+    );
+    lost.register(this, this.#handle, this);
+  }
+
+  /** Runs one step; results come in the order of `sequences`. `isInline`: before this returns to the event loop. */
+  async run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]> {
+    if (this.#handle === 0) throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
+    const words = this.#encode(sequences, isInline);
+    const handle = this.#handle;
+    this.#native.submit(handle, this.#words, words);
+    if (!this.#native.idle(handle)) {
+      const step = this.#settle(handle);
+      this.#step = step;
+      try {
+        await step;
+      } finally {
+        this.#step = undefined;
+      }
+    }
+    return this.#take(handle, sequences);
+  }
+
+  /** The step in flight gives sequence `id` up between two layers. */
+  cancel(id: number): void {
+    if (this.#step !== undefined) this.#native.cancel(this.#handle, id);
+  }
+
+  /** Copies page `from` to page `to`; no step may be in flight. */
+  copyPage(from: number, to: number): void {
+    this.#native.pageCopy(this.#handle, from, to);
+  }
+
+  /** Writes a page and a checksum to `out`; returns the bytes. No step may be in flight. */
+  exportPage(page: number, out: Uint8Array): number {
+    return this.#native.pageExport(this.#handle, page, out);
+  }
+
+  /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */
+  importPage(page: number, bytes: Uint8Array): boolean {
+    return this.#native.pageImport(this.#handle, page, bytes);
+  }
+
+  /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */
+  async dispose(): Promise<void> {
+    const handle = this.#handle;
+    if (handle === 0) return;
+    this.#handle = 0;
+    lost.unregister(this);
+    await this.#step;
+    this.#native.engineFree(handle);
+  }
+
+  async #settle(handle: number): Promise<void> {
+    while (!await this.#native.wait(handle, waitMs));
+  }
+
+  #encode(sequences: readonly StepSequence[], isInline: boolean): number {
+    let tokens = 0;
+    let size: number = BATCH.header.length;
+    for (const sequence of sequences) {
+      tokens += sequence.tokens.length;
+      size += BATCH.sequence.length + sequence.tokens.length + sequence.pages.length + (sequence.hidden?.length ?? 0);
+    }
+    if (size > this.#words.length) {
+      this.#words = new Uint32Array(2 * size);
+      this.#floats = new Float32Array(this.#words.buffer);
+    }
+    const words = this.#words;
+    words.set([BATCH.version, isInline ? BATCH.flagInline : 0, sequences.length, tokens]);
+    let at: number = BATCH.header.length;
+    for (const { id, position, tokens, pages, logits, sample, keep, hidden } of sequences) {
+      words[at] = id;
+      words[at + 1] = position;
+      words[at + 2] = tokens.length;
+      words[at + 3] = pages.length;
+      words[at + 4] = logitRows.indexOf(logits);
+      words[at + 5] = sample ? 1 : 0;
+      this.#floats[at + 6] = sample?.sampling.temperature ?? 0;
+      words[at + 7] = sample?.sampling.topK ?? 0;
+      this.#floats[at + 8] = sample?.sampling.topP ?? 1;
+      words[at + 9] = Number((sample?.sampling.seed ?? 0n) & 0xffff_ffffn);
+      words[at + 10] = Number((sample?.sampling.seed ?? 0n) >> 32n);
+      words[at + 11] = sample?.choice ?? 0;
+      words[at + 12] = keep ? 1 : 0;
+      words[at + 13] = hidden?.length ?? 0;
+      at += BATCH.sequence.length;
+      words.set(tokens, at);
+      at += tokens.length;
+      words.set(pages, at);
+      at += pages.length;
+      if (hidden) {
+        this.#floats.set(hidden, at);
+        at += hidden.length;
+      }
+    }
+    return at;
+  }
+
+  #take(handle: number, sequences: readonly StepSequence[]): StepResult[] {
+    let floats = 0;
+    for (const { logits, tokens, keep } of sequences) {
+      floats += (logits === "all" ? tokens.length : logits === "last" ? 1 : 0) * this.#vocabulary;
+      if (keep) floats += this.#embedding;
+    }
+    if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
+    this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
+    let at = 0;
+    return sequences.map(({ keep }, index) => {
+      const word = index * BATCH.result.length;
+      const status = (this.#results[word + 1] as number) | 0;
+      const token = this.#results[word + 2] as number;
+      const count = (this.#results[word + 3] as number) * this.#vocabulary;
+      const logits = count === 0 ? noLogits : this.#logits.subarray(at, at + count);
+      at += count;
+      if (status < 0) return { error: this.#native.statusError(status, "sequence"), logits };
+      const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
+      if (token !== noToken) result.token = token;
+      if (keep) {
+        result.hidden = this.#logits.subarray(at, at + this.#embedding);
+        at += this.#embedding;
+      }
+      return result;
+    });
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * One request: a prompt goes in, pieces of text come out, as an async generator. It asks its sequence for a token when its
+ * reader asks for a piece, so a slow reader costs nothing, and `break`, `return()` or a signal ends it at once, even while
+ * a token is being made.
+ *
+ * @module
+ */
+import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
+import type { Batcher, Sequence } from "./batcher.ts";
+import { cancelledBy, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
+import { resolveSampling, type Sampling, type SamplingOptions } from "./sampler.ts";
+import { resolveStops, StopFilter } from "./stop.ts";
+import type { StreamDecoder, Tokenizer } from "./tokenizer/mod.ts";
+
+/**
+ * What may be said about one request.
+ *
+ * @example
+ * ```ts
+ * import { type GenerateOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const options: GenerateOptions = { maxTokens: 100, stop: ["\n\n", "The end"], sampling: { temperature: 0 } };
+ * await using lm = await LightGPT.load();
+ * for await (const { text } of lm.generate("Once upon a time", options)) console.log(text);
+ * ```
+ */
+export interface GenerateOptions {
+  /** Ends after this many tokens. Default: until the text or the context ends. */
+  readonly maxTokens?: number;
+  /** How to choose tokens. */
+  readonly sampling?: SamplingOptions;
+  /** Ends before any of these strings; no part of one is shown. */
+  readonly stop?: string | readonly string[];
+  /** Ends with an error of the code `cancelled`. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What one token adds to the text.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Piece } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const pieces: Piece[] = [];
+ * for await (const piece of lm.generate("Once upon a time", { maxTokens: 9 })) pieces.push(piece);
+ * console.log(pieces.join("")); // a piece as a string is its text
+ * ```
+ */
+export class Piece {
+  /** The text; empty while a character or a possible stop string is incomplete. */
+  readonly text: string;
+  /** The id of the token. */
+  readonly token: number;
+
+  /** A piece of text and its token. */
+  constructor(text: string, token: number) {
+    this.text = text;
+    this.token = token;
+  }
+
+  /** The text. */
+  toString(): string {
+    return this.text;
+  }
+}
+
+/**
+ * What a request came to.
+ *
+ * @example
+ * ```ts
+ * import { type Completion, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { text, stopReason, generatedTokens, decodeMs }: Completion = await lm.complete("Once upon a time");
+ * console.log(text, stopReason, (1000 * generatedTokens) / decodeMs, "tokens a second");
+ * ```
+ */
+export interface Completion {
+  /** The generated text, without the prompt. */
+  readonly text: string;
+  /** The generated tokens, without one that ended the text. */
+  readonly tokens: number[];
+  /** How many tokens the prompt has. */
+  readonly promptTokens: number;
+  /** How many tokens were generated. */
+  readonly generatedTokens: number;
+  /** How long loading the model took. */
+  readonly loadMs: number;
+  /** From the request to its first token. */
+  readonly prefillMs: number;
+  /** From the first token to the last. */
+  readonly decodeMs: number;
+  /** Why it ended: the model ended the text, or as asked for, or the context is full. */
+  readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context";
+  /** The seed: with it, the same request gives the same tokens. */
+  readonly seed: bigint;
+}
+
+/** What a request needs of the model that serves it. */
+export interface Host {
+  /** Runs the sequence; throws once the model is disposed. */
+  readonly batcher: Batcher;
+  /** Turns text into tokens and back. */
+  readonly tokenizer: Tokenizer;
+  /** Positions of the context. */
+  readonly context: number;
+  /** How long loading took. */
+  readonly loadMs: number;
+}
+
+/** Ends the sequence of a generator that was dropped half-read: the net below `return()`. */
+const lost = new FinalizationRegistry<Sequence>((sequence) => sequence.end());
+
+/** The async generator of one request. */
+export class Generation implements AsyncGenerator<Piece, Completion, void> {
+  readonly #pieces: AsyncGenerator<Piece, Completion, void>;
+  #sequence: Sequence | undefined;
+
+  /** Nothing happens before the first piece is asked for. `host` is a function because it throws after disposal. */
+  constructor(host: () => Host, prompt: string | ArrayLike<number>, options: GenerateOptions) {
+    this.#pieces = this.#run(host, prompt, options);
+  }
+
+  /** The next piece. */
+  next(): Promise<IteratorResult<Piece, Completion>> {
+    return this.#pieces.next();
+  }
+
+  /** Ends the request. A `next()` that is still waiting fails with the code `cancelled`. */
+  return(value: Completion | PromiseLike<Completion>): Promise<IteratorResult<Piece, Completion>> {
+    this.#sequence?.end(new CancelledError("The generator was ended by return().", { what: "cancelled" }));
+    return this.#pieces.return(value);
+  }
+
+  /** Ends the request with an error. */
+  throw(error: unknown): Promise<IteratorResult<Piece, Completion>> {
+    this.#sequence?.end(error);
+    return this.#pieces.throw(error);
+  }
+
+  /** Itself, for `for await`. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Ends the request, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#sequence?.end(new CancelledError("The generator was disposed.", { what: "cancelled" }));
+    await this.#pieces[Symbol.asyncDispose]();
+  }
+
+  async *#run(
+    getHost: () => Host,
+    prompt: string | ArrayLike<number>,
+    options: GenerateOptions,
+  ): AsyncGenerator<Piece, Completion, void> {
+    const begin = performance.now();
+    const host = getHost();
+    const { batcher, tokenizer, context } = host;
+    const { maxTokens, sampling, stops, signal } = resolveOptions(options);
+    const ids = resolvePrompt(host, prompt);
+    const most = Math.min(maxTokens, context - ids.length);
+    // A space at the beginning belongs to the text, unless the text begins here.
+    const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
+    const text = new TextStream(tokenizer.stream({ continued }), new StopFilter(stops));
+    const tokens: number[] = [];
+    let stopReason: Completion["stopReason"] = most === maxTokens ? "maxTokens" : "context";
+    let first = begin;
+
+    if (most > 0) {
+      // The last token is chosen and never read.
+      const sequence = batcher.add({ prompt: ids, positions: ids.length + most - 1, sampling });
+      this.#sequence = sequence;
+      lost.register(this, sequence, sequence);
+      const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
+      signal?.addEventListener("abort", abort, { once: true });
+      try {
+        while (tokens.length < most) {
+          const token = await sequence.next() as number;
+          if (first === begin) first = performance.now();
+          if (tokenizer.endOfGeneration.has(token)) {
+            stopReason = "endOfText";
+            const rest = text.end();
+            if (rest !== "") yield new Piece(rest, token);
+            break;
+          }
+          tokens.push(token);
+          let shown = text.push(token);
+          if (tokens.length === most) shown += text.end();
+          yield new Piece(shown, token);
+          if (text.stopped) {
+            stopReason = "stop";
+            break;
+          }
+        }
+      } finally {
+        signal?.removeEventListener("abort", abort);
+        lost.unregister(sequence);
+        sequence.end();
+      }
+    }
+    const end = performance.now();
+    return {
+      text: text.shown,
+      tokens,
+      promptTokens: ids.length,
+      generatedTokens: tokens.length,
+      loadMs: host.loadMs,
+      prefillMs: first - begin,
+      decodeMs: tokens.length > 0 ? end - first : 0,
+      stopReason,
+      seed: sampling.seed,
+    };
+  }
+}
+
+/** Text as it is shown: whole characters, and nothing of a stop string. */
+class TextStream {
+  /** All that was shown so far. */
+  shown = "";
+  readonly #decoder: StreamDecoder;
+  readonly #filter: StopFilter;
+
+  constructor(decoder: StreamDecoder, filter: StopFilter) {
+    this.#decoder = decoder;
+    this.#filter = filter;
+  }
+
+  get stopped(): boolean {
+    return this.#filter.stopped;
+  }
+
+  push(token: number): string {
+    return this.#show(this.#filter.push(this.#decoder.push(token)));
+  }
+
+  /** What was held back, when no more comes. */
+  end(): string {
+    const rest = this.#filter.push(this.#decoder.end());
+    return this.#show(rest + this.#filter.end());
+  }
+
+  #show(text: string): string {
+    this.shown += text;
+    return text;
+  }
+}
+
+interface ResolvedOptions {
+  maxTokens: number;
+  sampling: Sampling;
+  stops: readonly string[];
+  signal: AbortSignal | undefined;
+}
+
+function resolveOptions(options: GenerateOptions): ResolvedOptions {
+  checkKeys("options", options, ["maxTokens", "sampling", "stop", "signal"]);
+  const { signal } = options;
+  const resolved = {
+    maxTokens: integerOption("maxTokens", options.maxTokens, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+    sampling: resolveSampling(options.sampling),
+    stops: resolveStops(options.stop),
+    signal,
+  };
+  checkSignal(signal);
+  return resolved;
+}
+
+/** The ids of a prompt: at least one, and no more than the context holds. */
+function resolvePrompt({ tokenizer, context }: Host, prompt: string | ArrayLike<number>): Uint32Array {
+  let ids = typeof prompt === "string" ? tokenizer.encode(prompt) : checkIds(prompt, tokenizer.vocabularySize);
+  if (ids.length === 0) {
+    if (tokenizer.bos === undefined) {
+      throw new InvalidArgumentError(
+        "prompt: expected at least one token, got none; this model has no token that begins a text.",
+        { what: "an empty prompt", where: "prompt", expected: "at least one token", got: "none" },
+      );
+    }
+    ids = Uint32Array.of(tokenizer.bos);
+  }
+  checkLength("prompt", ids.length, context);
+  return ids;
+}
+
+/** Throws where more tokens were given than the context holds. */
+export function checkLength(what: string, tokens: number, context: number): void {
+  if (tokens <= context) return;
+  throw new InvalidArgumentError(`${what}: ${tokens} tokens are more than the context of ${context} holds.`, {
+    what: "too long for the context",
+    where: what,
+    expected: `at most ${context} tokens`,
+    got: `${tokens}`,
+  });
+}
+
+/** Token ids that a caller gave, checked. */
+export function checkIds(ids: ArrayLike<number>, vocabulary: number): Uint32Array {
+  if (ids === null || typeof ids !== "object" || !Number.isInteger(ids.length)) {
+    refuseOption("tokens", "an array of token ids", ids);
+  }
+  const checked = new Uint32Array(ids.length);
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index];
+    if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
+      refuseOption(`tokens[${index}]`, `an id from 0 to ${vocabulary - 1}`, id);
+    }
+    checked[index] = id;
+  }
+  return checked;
+}

@@ -1,0 +1,63 @@
+/**
+ * How long steps take, and what follows from it: whether the next one may run on the calling thread, and how large a chunk
+ * of prompt is. Both change when something is computed, never what (DESIGN 4).
+ *
+ * @module
+ */
+
+/** A step that is expected to take longer than this leaves the JavaScript thread. */
+const inlineMs = 0.5;
+/** A chunk of prompt should take at most this, so that cancelling is prompt. */
+const chunkMs = 50;
+/** Bytes of weights that a modest processor reads in a millisecond: the guess before anything was measured. */
+const guessedBytesPerMs = 10e6;
+
+const chunkLeast = 16;
+const chunkFirst = 64;
+/** The largest chunk that adapting arrives at. */
+export const chunkMost = 512;
+
+/** Times of steps, by the size of their batch. */
+export class Pace {
+  /** Expected milliseconds of a step, by the logarithm of its tokens. */
+  readonly #expected: number[] = [];
+  readonly #weightBytes: number;
+  readonly #isFixed: boolean;
+  #chunk: number;
+
+  /** `weightBytes` make the first guess; `chunk` fixes the chunk size, which otherwise adapts. */
+  constructor(weightBytes: number, chunk?: number) {
+    this.#weightBytes = weightBytes;
+    this.#isFixed = chunk !== undefined;
+    this.#chunk = chunk ?? chunkFirst;
+  }
+
+  /** How many tokens of prompt a step should take. */
+  get chunk(): number {
+    return this.#chunk;
+  }
+
+  /** Whether a step of `tokens` tokens should run before `submit` returns. */
+  isInline(tokens: number): boolean {
+    return this.#expect(tokens) < inlineMs;
+  }
+
+  /** A step of `tokens` tokens, `prompt` of them from prompts, took `ms`. */
+  record(tokens: number, ms: number, prompt: number): void {
+    const size = sizeClass(tokens);
+    // Half the new, half the old: one disturbed step among quick ones changes nothing.
+    this.#expected[size] = (this.#expect(tokens) + ms) / 2;
+    if (this.#isFixed) return;
+    if (ms > chunkMs && prompt > this.#chunk / 2) this.#chunk = Math.max(chunkLeast, this.#chunk / 2);
+    else if (ms < chunkMs / 3 && prompt >= this.#chunk) this.#chunk = Math.min(chunkMost, this.#chunk * 2);
+  }
+
+  #expect(tokens: number): number {
+    const size = sizeClass(tokens);
+    return this.#expected[size] ?? (this.#weightBytes / guessedBytesPerMs) * Math.max(1, 2 ** size / 8);
+  }
+}
+
+function sizeClass(tokens: number): number {
+  return 31 - Math.clz32(tokens);
+}
