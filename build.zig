@@ -140,7 +140,8 @@ fn libraryName(target: std.Target) []const u8 {
 /// Where the runtimes look: lib/ for this machine's library, a folder of its own for another's.
 fn libraryPath(b: *std.Build, query: std.Target.Query, target: std.Target) []const u8 {
     if (query.cpu_arch == null and query.os_tag == null) return b.fmt("lib/{s}", .{libraryName(target)});
-    return b.fmt("lib/{t}-{t}/{s}", .{ target.cpu.arch, target.os.tag, libraryName(target) });
+    const musl = if (target.os.tag == .linux and target.abi.isMusl()) "-musl" else "";
+    return b.fmt("lib/{t}-{t}{s}/{s}", .{ target.cpu.arch, target.os.tag, musl, libraryName(target) });
 }
 
 /// The bench of the kernels, with the machine's limits measured by an object of each level too.

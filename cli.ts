@@ -1,3 +1,4 @@
+#!/usr/bin/env bun
 /**
  * The `lightgpt` command: `deno run -A cli.ts ...` or `bun cli.ts ...`, alike on both. This file picks the subcommand
  * and turns the way it ends into an exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.

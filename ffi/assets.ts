@@ -58,6 +58,19 @@ export async function fetchAsset(runtime: Runtime, path: string, source: AssetSo
   return cached;
 }
 
+/**
+ * The path of a file that native code can open: of one inside a compiled program, a copy in the user's cache, made once; any
+ * other is given back as it is.
+ */
+export function localFile(runtime: Runtime, path: string): string {
+  if (!runtime.isEmbedded(path)) return path;
+  const bytes = readFileSync(path);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const copy = join(cacheDirectory(runtime), `${sha256.slice(0, 16)}-${basename(path)}`);
+  if (readFault(copy, { bytes: bytes.length, sha256 }) !== undefined) store(copy, bytes, path);
+  return copy;
+}
+
 function sumOf(path: string, { sums, base }: AssetSource): FileSum {
   const sum = Object.hasOwn(sums, path) ? sums[path] : undefined;
   if (sum !== undefined) return sum;

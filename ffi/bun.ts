@@ -112,6 +112,10 @@ export const bun: Runtime = {
     return process.env[name];
   },
 
+  isEmbedded(path: string): boolean {
+    return /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/.test(path);
+  },
+
   memory(): number | undefined {
     return Math.min(totalmem(), process.constrainedMemory() || Infinity);
   },

@@ -48,6 +48,10 @@ export const deno: Runtime = {
     return state === "granted" ? Deno.env.get(name) : undefined;
   },
 
+  isEmbedded(path: string): boolean {
+    return Deno.build.standalone && /[\\/]deno-compile-[^\\/]+[\\/]/.test(path);
+  },
+
   memory(): number | undefined {
     const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
     return state === "granted" ? Math.min(totalmem(), process.constrainedMemory() || Infinity) : undefined;

@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { ABI, type AbiFunction, type AbiName, TOPIC } from "./abi.ts";
-import { assetPath, fetchAsset, hasAsset, isRemote } from "./assets.ts";
+import { assetPath, fetchAsset, hasAsset, isRemote, localFile } from "./assets.ts";
 import { type Doorbell, timerDoorbell } from "./doorbell.ts";
 import { type ErrorCode, errorFor, LightGPTError, UnsupportedError } from "./errors.ts";
 import { currentRuntime, type OpenLibrary, type Runtime } from "./runtime.ts";
@@ -58,7 +58,8 @@ export function abiText(functions: Readonly<Record<string, AbiFunction>> = ABI):
 
 /** Where the library of this platform lies: `LIGHTGPT_LIBRARY`, or the package's own. */
 export function libraryPath(runtime: Runtime): string {
-  return runtime.variable("LIGHTGPT_LIBRARY") || assetPath(runtime, libraryAsset(runtime));
+  const named = runtime.variable("LIGHTGPT_LIBRARY");
+  return named ? localFile(runtime, named) : assetPath(runtime, libraryAsset(runtime));
 }
 
 /** The library's path in the package: built for this machine, as in a checkout, or one of those for all platforms. */

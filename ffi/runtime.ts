@@ -33,6 +33,8 @@ export interface Runtime {
   doorbell(library: OpenLibrary): Doorbell;
   /** An environment variable; undefined where it is not set or may not be read. Never prompts. */
   variable(name: string): string | undefined;
+  /** Whether a file lies inside the program that runs, where only the runtime itself can open it. */
+  isEmbedded(path: string): boolean;
   /** Bytes of memory that this process may have; undefined where that may not be asked. Never prompts. */
   memory(): number | undefined;
 }

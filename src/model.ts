@@ -5,8 +5,10 @@
  * @module
  */
 import { ClosedError, UnsupportedError } from "../ffi/errors.ts";
+import { localFile } from "../ffi/assets.ts";
 import { prepare } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
+import { currentRuntime } from "../ffi/runtime.ts";
 import { type ModelPlan, planModel } from "./architectures.ts";
 import { describeModel } from "./description.ts";
 import { type Gguf, readGguf } from "./gguf.ts";
@@ -108,7 +110,7 @@ export class Model {
     checkSignal(options.signal);
     await prepare();
     const begin = performance.now();
-    const gguf = readGguf(path);
+    const gguf = readGguf(localFile(currentRuntime(), path));
     const trained = planModel(gguf).hyperparameters.context;
     const context = options.context ?? Math.min(trained, defaultContext);
     const plan = planModel(gguf, { context });

@@ -25,6 +25,7 @@ function pretend(replaced: Record<string, NativeFunction>, variables: Record<str
   return {
     name: "Deno",
     libc: "gnu",
+    isEmbedded: () => false,
     open: <Name extends string>() => ({ call: { ...real.call, ...replaced } }) as unknown as OpenLibrary<Name>,
     doorbell: () => real.doorbell,
     variable: (name) => variables[name],

@@ -1,0 +1,200 @@
+/**
+ * The package as its users meet it: installed, imported over HTTP, compiled into one program; on each runtime what it can.
+ * A server on this machine stands for the registry.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, before, describe, it } from "node:test";
+import { bytesMost, pack, stage } from "../scripts/package.js";
+import { repository } from "./kit.ts";
+
+const isDeno = "Deno" in globalThis;
+const directory = mkdtempSync(join(tmpdir(), "lightgpt-package-"));
+const folder = join(directory, "node_modules", "lightgpt");
+let files: string[];
+
+interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(program: string, words: string[], env: Record<string, string> = {}): Promise<Outcome> {
+  const child = spawn(program, words, {
+    cwd: directory,
+    env: { ...process.env, NO_COLOR: "1", LIGHTGPT_CACHE: join(directory, "cache"), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const outcome: Outcome = { code: null, stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => outcome.stdout += text);
+  child.stderr.setEncoding("utf8").on("data", (text: string) => outcome.stderr += text);
+  return new Promise((done, fail) => {
+    child.on("error", fail);
+    child.on("close", (code) => done({ ...outcome, code }));
+  });
+}
+
+/** Ten lines, as in the README. */
+function program(specifier: string, before = "", model = ""): string {
+  return `${before}
+import { LightGPT } from "${specifier}";
+await using lm = await LightGPT.load(${model});
+let text = "";
+for await (const piece of lm.generate("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } })) text += piece;
+console.log(text);
+`;
+}
+
+function writeProgram(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+before(async () => {
+  files = await stage(folder, { here: true });
+  // What an installation would bring beside it.
+  for (const name of readdirSync(join(repository, "node_modules"))) {
+    if (name.startsWith(".") || ["lightgpt", "deno", "bun", "@zigc", "@std"].includes(name)) continue;
+    symlinkSync(join(repository, "node_modules", name), join(directory, "node_modules", name), "junction");
+  }
+});
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+describe("the package", () => {
+  it("has a sum for each file that is no code, and none of ours that users don't need", () => {
+    const sums = readFileSync(join(folder, "ffi", "sums.ts"), "utf8");
+    const assets = files.filter((path) => /\.(so|dylib|dll|gguf)$/.test(path));
+    assert(assets.length >= 2);
+    for (const path of assets) {
+      const sum = createHash("sha256").update(readFileSync(join(folder, path))).digest("hex");
+      assertStringIncludes(sums, `"${path}": {`);
+      assertStringIncludes(sums, sum);
+    }
+    const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    assertEquals([manifest.scripts, manifest.devDependencies, manifest.private], [undefined, undefined, undefined]);
+    assert(!files.some((path) => /^(test|bench|kernels|scripts)\//.test(path)));
+  });
+
+  it("is small: one platform and the model within 5 MB", async () => {
+    const { bytes } = await pack(folder);
+    assertLess(bytes, bytesMost.here);
+  });
+
+  it("tells a story where it is installed, with no install script", { skip: isDeno }, async () => {
+    const main = writeProgram("installed.ts", program("lightgpt"));
+    const { code, stdout, stderr } = await run(process.execPath, [main]);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /[a-z]{2}/);
+  });
+
+  it("compiles into one binary with Bun, library and model inside", { skip: isDeno }, async () => {
+    const library = files.find((path) => path.startsWith("lib/"));
+    const inside = `import library from "./node_modules/lightgpt/${library}" with { type: "file" };
+import model from "./node_modules/lightgpt/models/tinytales-q4_0.gguf" with { type: "file" };
+process.env.LIGHTGPT_LIBRARY = library;`;
+    const main = writeProgram("compiled.ts", program("lightgpt", inside, "model"));
+    const binary = join(directory, "story");
+    const built = await run(process.execPath, ["build", "--compile", main, "--outfile", binary]);
+    assertEquals(built.code, 0, built.stderr);
+    const cache = join(directory, "empty", "cache");
+    const { code, stdout, stderr } = await run(binary, [], { LIGHTGPT_CACHE: cache });
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(stdout, (await run(process.execPath, [writeProgram("plain.ts", program("lightgpt"))])).stdout);
+    assert(readdirSync(cache).length >= 1);
+  });
+});
+
+describe("the package over HTTP", { skip: !isDeno }, () => {
+  const server: Server = createServer((request, response) => {
+    const path = (request.url ?? "/").slice(1);
+    if (!files.includes(path)) return void response.writeHead(404).end();
+    const type = path.endsWith(".ts") ? "application/typescript" : "application/octet-stream";
+    response.writeHead(200, { "content-type": path.endsWith(".json") ? "application/json" : type });
+    response.end(readFileSync(join(folder, path)));
+  });
+  let main: string;
+  let host: string;
+  const cache = join(directory, "http-cache");
+  const env = { DENO_DIR: join(directory, "deno"), LIGHTGPT_CACHE: cache };
+  const least = () => [
+    "--allow-env=LIGHTGPT_CACHE,LIGHTGPT_LIBRARY,LIGHTGPT_CPU,LIGHTGPT_DOORBELL",
+    `--allow-read=${cache}`,
+    `--allow-write=${cache}`,
+    `--allow-ffi=${cache}`,
+    `--allow-net=${host}`,
+  ];
+  const start = (flags: string[]) =>
+    run(
+      process.execPath,
+      ["run", "--no-prompt", "--no-check", "--quiet", `--allow-import=${host}`, ...flags, main],
+      env,
+    );
+
+  before(async () => {
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    // A folder of its own, so that no package.json is near.
+    mkdirSync(join(directory, "over-http"));
+    main = writeProgram(join("over-http", "main.ts"), program(`http://${host}/mod.ts`));
+  });
+  after(() => server.close());
+
+  it("names the flag that is missing", async () => {
+    for (const flag of ["--allow-net", "--allow-read", "--allow-write", "--allow-ffi"]) {
+      rmSync(cache, { recursive: true, force: true });
+      const { code, stderr } = await start(least().filter((given) => !given.startsWith(flag)));
+      assertEquals(code, 1);
+      assertMatch(stderr, new RegExp(`allow it with ${flag}=`), flag);
+    }
+  });
+
+  it("fetches once, with few permissions, and works offline afterwards", async () => {
+    rmSync(cache, { recursive: true, force: true });
+    const first = await start(least());
+    assertEquals([first.code, first.stderr], [0, ""]);
+    assertMatch(first.stdout, /[a-z]{2}/);
+    await new Promise((closed) => server.close(closed));
+    const second = await start(least());
+    assertEquals([second.code, second.stdout], [0, first.stdout], second.stderr);
+    assertEquals(readdirSync(cache).length, 2);
+  });
+});
+
+describe("Workers", () => {
+  it("may load LightGPT in the main thread and in several at once", async () => {
+    const worker = writeProgram(
+      "worker.ts",
+      program(new URL("../mod.ts", import.meta.url).href) + "postMessage(text);\n",
+    );
+    const main = writeProgram(
+      "workers.ts",
+      `import { LightGPT } from "${new URL("../mod.ts", import.meta.url).href}";
+const workers = Array.from({ length: 4 }, () => new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" }));
+const told = workers.map((worker) => new Promise((resolve, reject) => {
+  worker.onmessage = ({ data }) => resolve(data);
+  worker.onerror = (event) => reject(event.error ?? event.message);
+}));
+await using lm = await LightGPT.load();
+const { text } = await lm.complete("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } });
+for (const other of await Promise.all(told)) if (other !== text) throw new Error(other + " is not " + text);
+for (const worker of workers) worker.terminate();
+console.log("alike");
+`,
+    );
+    assert(worker.endsWith("worker.ts"));
+    for (let round = 0; round < 3; round++) {
+      const { code, stdout, stderr } = await run(process.execPath, isDeno ? ["run", "-A", "--no-check", main] : [main]);
+      assertEquals([code, stdout.trim().split("\n").at(-1)], [0, "alike"], stderr);
+    }
+  });
+});
