@@ -4,7 +4,7 @@
  * @module
  */
 import { readGguf } from "../src/gguf.ts";
-import { embeddedModel } from "../src/embedded.ts";
+import { fetchEmbeddedModel } from "../src/embedded.ts";
 import { loadTokenizer } from "../src/tokenizer/mod.ts";
 import { type Arguments, UsageError } from "./options.ts";
 import { print, readInput, toJson } from "./output.ts";
@@ -13,7 +13,7 @@ import { print, readInput, toJson } from "./output.ts";
 export async function tokenize(args: Arguments, signal: AbortSignal): Promise<void> {
   const text = await readInput(signal);
   if (text === undefined) throw new UsageError("tokenize reads standard input; give it a text through a pipe");
-  const tokenizer = loadTokenizer(readGguf(args.text("model") ?? await embeddedModel()));
+  const tokenizer = loadTokenizer(readGguf(args.text("model") ?? await fetchEmbeddedModel()));
   const ids = Array.from(
     tokenizer.encode(text, { addSpecial: !args.flag("no-bos"), parseSpecial: args.flag("special") }),
   );

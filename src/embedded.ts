@@ -3,12 +3,17 @@
  *
  * @module
  */
-import { fetchAsset } from "../ffi/assets.ts";
+import { assetPath, fetchAsset } from "../ffi/assets.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
 
 const asset = "models/tinytales-q4_0.gguf";
 
-/** The path of the embedded model, which is fetched first where LightGPT was imported from the net. */
-export function embeddedModel(): Promise<string> {
+/** The path of the embedded model, where it need not be fetched. */
+export function embeddedModel(): string {
+  return assetPath(currentRuntime(), asset);
+}
+
+/** The same, after fetching it where LightGPT was imported from the net. */
+export function fetchEmbeddedModel(): Promise<string> {
   return fetchAsset(currentRuntime(), asset);
 }

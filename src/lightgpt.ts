@@ -9,7 +9,7 @@ import { native } from "../ffi/native.ts";
 import { Batcher } from "./batcher.ts";
 import type { ChatMessage } from "./chat.ts";
 import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
-import { embeddedModel } from "./embedded.ts";
+import { fetchEmbeddedModel } from "./embedded.ts";
 import { Engine, type EngineSettings, pageBytes } from "./engine.ts";
 import {
   checkIds,
@@ -162,7 +162,7 @@ export class LightGPT {
       ? undefined
       : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
     const { context, signal, onProgress } = options;
-    const model = await Model.load(path === undefined ? await embeddedModel() : path, {
+    const model = await Model.load(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
