@@ -3,10 +3,14 @@
  *
  * @module
  */
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
+import process from "node:process";
 import { describe, it } from "node:test";
 import { COMMANDS } from "../cli/options.ts";
-import { libraryViolations } from "../scripts/check-library.js";
+import { library } from "../scripts/build.js";
+import { libraryViolations, readElf } from "../scripts/check-library.js";
 import { lockViolations } from "../scripts/check-lock.js";
 import { typescript, violations, zig } from "../scripts/check-imports.js";
 import { styleViolations } from "../scripts/check-style.js";
@@ -119,6 +123,22 @@ describe("checks", () => {
   it("find a library that is too large", () => {
     one(libraryViolations(new Uint8Array(1_200_001), "darwin"), /1200001 bytes/);
     assertEquals(libraryViolations(new Uint8Array(10), "darwin"), []);
+  });
+
+  it("find a library that needs more than libc", { skip: process.platform !== "linux" }, () => {
+    const ours = readFileSync(library);
+    assertEquals(libraryViolations(ours), []);
+    const { needed, imports } = readElf(ours);
+    assert(needed.includes("libc.so.6") && imports.includes("malloc"), `${needed}; ${imports}`);
+    const change = (from: string, to: string) => {
+      const bytes = Buffer.from(ours);
+      const at = bytes.indexOf(`\0${from}\0`);
+      assert(at >= 0, from);
+      bytes.write(`\0${to}\0`, at, "latin1");
+      return bytes;
+    };
+    one(libraryViolations(change("libc.so.6", "libm.so.6")), /needs libm\.so\.6/);
+    one(libraryViolations(change("malloc", "expf")), /imports expf/);
   });
 
   it("find a lock file that only fits the machine that wrote it", () => {
