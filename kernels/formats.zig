@@ -12,6 +12,18 @@
 pub const list = .{
     @import("formats/f32.zig"),
     @import("formats/f16.zig"),
+    @import("formats/bf16.zig"),
     @import("formats/q4_0.zig"),
+    @import("formats/q4_1.zig"),
+    @import("formats/q5_0.zig"),
+    @import("formats/q5_1.zig"),
     @import("formats/q8_0.zig"),
+    @import("formats/q2_k.zig"),
+    @import("formats/q3_k.zig"),
+    @import("formats/q4_k.zig"),
+    @import("formats/q5_k.zig"),
+    @import("formats/q6_k.zig"),
+    @import("formats/iq4_nl.zig"),
+    @import("formats/iq4_xs.zig"),
+    @import("formats/mxfp4.zig"),
 };

@@ -28,6 +28,12 @@ pub const register_lanes = if (has_vnni) 16 else if (has_avx2) 8 else 4;
 /// Vector registers of `register_lanes`: how many sums a tile kernel may hold.
 pub const registers = if (has_vnni or arm) 32 else 16;
 
+/// Plain processors get one small kernel where others have several.
+pub const plain = !has_avx2 and !has_dotprod;
+
+/// Whether products of signed weights depend on `low` (`Dot`).
+pub const low_differs = has_avx2 and !has_vnni;
+
 /// Sixteen lanes: floats, integers, and bits of floats.
 pub const F = @Vector(16, f32);
 pub const I = @Vector(16, i32);
@@ -174,6 +180,16 @@ pub inline fn fromBf16(comptime n: u32, h: @Vector(n, u16)) @Vector(n, f32) {
     return @bitCast(@as(@Vector(n, u32), h) << @splat(16));
 }
 
+/// To bfloat16, as bits; to nearest even, subnormals kept, NaN quiet.
+pub inline fn toBf16(comptime n: u32, v: @Vector(n, f32)) @Vector(n, u16) {
+    const W = @Vector(n, u32);
+    const bits: W = @bitCast(v);
+    const odd = (bits >> @splat(16)) & @as(W, @splat(1));
+    const nearest = (bits +% @as(W, @splat(0x7fff)) +% odd) >> @splat(16);
+    const nan = (bits & @as(W, @splat(0x7fff_ffff))) > @as(W, @splat(0x7f80_0000));
+    return @truncate(@select(u32, nan, (bits >> @splat(16)) | @as(W, @splat(0x40)), nearest));
+}
+
 /// Fetches ahead of a kernel that reads weights from memory, one line after another, at `p`; never faults. AVX2's
 /// kernel has too many instructions between its loads for the processor to see far ahead. At AVX-512 there are few, and
 /// fetching would only disturb what the processor fetches by itself. Both measured on Zen 4 with `bench/order`, where
@@ -205,15 +221,15 @@ pub inline fn signedColumns(columns: [4]u8) [4]u8 {
 }
 
 /// Sums of products of a span's weights and 8-bit activations, a lane for each row. `low` says that activations may be
-/// -128, as the low halves of 16-bit ones; others are at least -127.
-pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool) type {
+/// -128, as the low halves of 16-bit ones; others are at least -127. A sum has so many `steps` of four columns.
+pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool, comptime steps: u32) type {
     return struct {
         const Self = @This();
         const Sum = @Vector(lanes, i32);
         const Short = @Vector(2 * lanes, i16);
         /// AVX2 adds products of two columns in 16 bits; so many such sums still fit.
         const batch: u32 = switch (weights) {
-            .unsigned => |max| @min(8, std.math.floorPowerOfTwo(u32, 32767 / (2 * 128 * @as(u32, max)))),
+            .unsigned => |max| @min(steps, std.math.floorPowerOfTwo(u32, 32767 / (2 * 128 * @as(u32, max)))),
             .signed => 1,
         };
 
@@ -246,6 +262,34 @@ pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool) t
             }
         }
     };
+}
+
+/// table[index] for every byte, all of which are below 16.
+pub inline fn lookup(comptime lanes: u32, comptime table: [16]u8, indices: Bytes(lanes)) Bytes(lanes) {
+    const len = 4 * lanes;
+    if (len > 16 and !(has_vnni and len == 64) and !(has_avx2 and len == 32)) return join(
+        lookup(lanes / 2, table, lowHalf(indices)),
+        lookup(lanes / 2, table, highHalf(indices)),
+    );
+    const repeated: Bytes(lanes) = @bitCast(@as([len / 16][16]u8, @splat(table)));
+    if (len == 64) return @"llvm.x86.avx512.pshuf.b.512"(repeated, indices);
+    if (len == 32) return @"llvm.x86.avx2.pshuf.b"(repeated, indices);
+    if (arm) return @"llvm.aarch64.neon.tbl1.v16i8"(repeated, indices);
+    return lookupPlain(table, indices);
+}
+
+/// For plain x86-64, which has no instruction for it.
+noinline fn lookupPlain(comptime table: [16]u8, indices: @Vector(16, u8)) @Vector(16, u8) {
+    return lookupTree(&table, indices);
+}
+
+/// By one bit of the index after another.
+inline fn lookupTree(comptime table: []const u8, indices: @Vector(16, u8)) @Vector(16, u8) {
+    const V = @Vector(16, u8);
+    if (table.len == 1) return @splat(table[0]);
+    const half = table.len / 2;
+    const upper = (indices & @as(V, @splat(half))) == @as(V, @splat(half));
+    return @select(u8, upper, lookupTree(table[half..], indices), lookupTree(table[0..half], indices));
 }
 
 /// -bias times the sum of a span's activations: both halves, the first 16 or the last 16. `sums` is a pair of i16 sums
@@ -321,6 +365,9 @@ extern fn @"llvm.x86.avx2.pmadd.ub.sw"(@Vector(32, u8), @Vector(32, i8)) @Vector
 extern fn @"llvm.x86.avx2.pmadd.wd"(@Vector(16, i16), @Vector(16, i16)) @Vector(8, i32);
 extern fn @"llvm.x86.sse2.pmadd.wd"(@Vector(8, i16), @Vector(8, i16)) @Vector(4, i32);
 extern fn @"llvm.x86.avx2.psign.b"(@Vector(32, i8), @Vector(32, i8)) @Vector(32, i8);
+extern fn @"llvm.x86.avx512.pshuf.b.512"(@Vector(64, u8), @Vector(64, u8)) @Vector(64, u8);
+extern fn @"llvm.x86.avx2.pshuf.b"(@Vector(32, u8), @Vector(32, u8)) @Vector(32, u8);
+extern fn @"llvm.aarch64.neon.tbl1.v16i8"(@Vector(16, u8), @Vector(16, u8)) @Vector(16, u8);
 extern fn @"llvm.aarch64.neon.sdot.v4i32.v16i8"(@Vector(4, i32), @Vector(16, i8), @Vector(16, i8)) @Vector(4, i32);
 extern fn @"llvm.aarch64.neon.saddlp.v4i32.v8i16"(@Vector(8, i16)) @Vector(4, i32);
 extern fn @"llvm.aarch64.neon.addp.v4i32"(@Vector(4, i32), @Vector(4, i32)) @Vector(4, i32);
@@ -394,6 +441,9 @@ test "fma in software equals the hardware's (or compiler-rt's), specials and sub
         std.math.nan(f32), 0.5,                0x1p-74,         -0x1.fffffep-126, 0x1.fffffep0,   -0x1.000002p0,
     };
     for (special) |a| for (special) |b| for (special) |c| try fmaCase(a, b, c);
+    // A product half way between two floats and an addend far below it, which compiler-rt rounds wrongly.
+    try testing.expectEqual(0x1.d41c56p-2, fmaSoftware(1, .{0x1.3p-1}, .{0x1.8a32dp-1}, .{-0x1p-132})[0]);
+    try testing.expectEqual(0x1.d41c58p-2, fmaSoftware(1, .{0x1.3p-1}, .{0x1.8a32dp-1}, .{0x1p-132})[0]);
     var random = std.Random.DefaultPrng.init(7);
     for (0..200_000) |_| {
         const r = random.random();

@@ -15,6 +15,7 @@ test {
     _ = @import("model/test_model.zig");
     _ = @import("op/activations_test.zig");
     _ = @import("op/attention_test.zig");
+    _ = @import("op/blocks_test.zig");
     _ = @import("op/math.zig");
     _ = @import("op/matmul_test.zig");
     _ = @import("op/quantize_search.zig");

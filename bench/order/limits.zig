@@ -24,7 +24,7 @@ fn read(memory: [*]const u8, len: usize, ahead: usize) callconv(.c) u64 {
 
 fn dot(rounds: usize) callconv(.c) i32 {
     @setEvalBranchQuota(10_000);
-    const Dot = simd.Dot(lanes, .{ .unsigned = 15 }, false);
+    const Dot = simd.Dot(lanes, .{ .unsigned = 15 }, false, 8);
     var sums: [chains]Dot = @splat(.init(@splat(0)));
     var x: [chains][8][4]i8 = @splat(@splat(.{ 1, -2, 3, -4 }));
     var w: [8]simd.Bytes(lanes) = @splat(@splat(7));

@@ -70,12 +70,12 @@ pub fn chunkBytes(spans: u32) usize {
 }
 
 pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, lane: u32) void {
-    inline for (0..4) |i| packed_zig.putColumns(chunk + span * 256 + i * 64, lane, block.q[4 * i ..][0..4]);
+    packed_zig.putNibbles(chunk + span * 256, lane, packed_zig.splitNibbles(block.q));
     packed_zig.putHalf(chunk + spans * 256 + span * 32, lane, block.d);
 }
 
 pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.nibbles(lanes, at.bytes(lanes, at.span * 256 + @as(u32, four & 3) * 64), four >> 2);
+    return packed_zig.nibblesAt(lanes, at, at.span * 256, four);
 }
 
 pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {

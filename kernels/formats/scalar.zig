@@ -39,6 +39,38 @@ pub fn extreme(values: []const f32) f32 {
     return greatest;
 }
 
+/// The range of a block cut into `count` equal steps, as the reference quantizers of formats with a minimum do.
+pub const Steps = struct {
+    min: f32,
+    d: f32,
+    inverse: f32,
+    count: f32,
+
+    pub fn init(values: []const f32, count: f32) Steps {
+        var min: f32 = std.math.floatMax(f32);
+        var max: f32 = -std.math.floatMax(f32);
+        for (values) |value| {
+            if (value < min) min = value;
+            if (value > max) max = value;
+        }
+        const d = (max - min) / count;
+        return .{ .min = min, .d = d, .inverse = if (d != 0) 1 / d else 0, .count = count };
+    }
+
+    /// The step nearest to a value; NaN is 0.
+    pub fn of(steps: Steps, value: f32) u8 {
+        const step = (value - steps.min) * steps.inverse + 0.5;
+        if (!(step > 0)) return 0;
+        return @intFromFloat(@min(step, steps.count));
+    }
+};
+
+pub fn sum(x: *const [32]i8) i32 {
+    var total: i32 = 0;
+    for (x) |value| total += value;
+    return total;
+}
+
 test "rounding away from zero at the borders" {
     const cases = [_]struct { f32, i32 }{ .{ 0.5, 1 }, .{ -0.5, -1 }, .{ 0x1.fffffep-2, 0 }, .{ 2.5, 3 }, .{ -126.5, -127 }, .{ 1.4999999, 1 }, .{ 0, 0 } };
     for (cases) |case| try std.testing.expectEqual(case[1], nearestAway(case[0], -127, 127));

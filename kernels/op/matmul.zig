@@ -69,7 +69,7 @@ fn Blocks(comptime F: type) type {
         const parts = if (@hasDecl(F, "integerAt")) F.parts else 0;
         const has_minimum = @hasDecl(F, "minimumAt");
         /// Tokens whose sums the registers hold.
-        const widest = if (simd.register_lanes == 8) 4 else 8;
+        const widest = if (simd.register_lanes == 8 or simd.plain) 4 else 8;
 
         fn groupBytes(cols: u32) callconv(.c) usize {
             const spans = cols / abi.span;
@@ -113,35 +113,36 @@ fn Blocks(comptime F: type) type {
         fn unpackSpan(at: At, lane: u32, out: *[abi.span]f32) void {
             @setEvalBranchQuota(10_000);
             const d: [16]f32 = F.scaleAt(16, at);
-            inline for (0..8) |four| {
-                const columns: [64]u8 = F.weightsAt(16, at, four);
+            inline for (0..2) |part| {
                 // The order of the file's decoder, so that the sign of a zero agrees too.
-                const scale = if (parts == 0) d[lane] else d[lane] * @as([16]f32, F.integerAt(16, at, if (parts == 2) four / 4 else 0))[lane];
-                inline for (0..4) |i| {
-                    const byte = columns[4 * lane + i];
-                    const kept: i32 = if (F.weights == .signed and !simd.signed_biased) @as(i8, @bitCast(byte)) else byte;
-                    var value = @as(f32, @floatFromInt(kept - bias)) * scale;
-                    if (has_minimum) value += minimumOf(at, lane, four / 4);
-                    out[4 * four + i] = value;
+                const scale = if (parts == 0) d[lane] else d[lane] * @as([16]f32, F.integerAt(16, at, if (parts == 2) part else 0))[lane];
+                const minimum = if (has_minimum) minimumOf(at, lane, part) else 0;
+                inline for (4 * part..4 * part + 4) |four| {
+                    const columns: [64]u8 = F.weightsAt(16, at, four);
+                    for (columns[4 * lane ..][0..4], out[4 * four ..][0..4]) |byte, *to| {
+                        const kept: i32 = if (F.weights == .signed and !simd.signed_biased) @as(i8, @bitCast(byte)) else byte;
+                        const value = @as(f32, @floatFromInt(kept - bias)) * scale;
+                        to.* = if (has_minimum) value + minimum else value;
+                    }
                 }
             }
         }
 
-        fn minimumOf(at: At, lane: u32, comptime half: u32) f32 {
+        inline fn minimumOf(at: At, lane: u32, comptime part: u1) f32 {
             const m: [16]f32 = F.minimumAt(16, at);
             if (!@hasDecl(F, "minimumIntegerAt")) return m[lane];
-            const integers: [16]i32 = F.minimumIntegerAt(16, at, if (parts == 2) half else 0);
+            const integers: [16]i32 = F.minimumIntegerAt(16, at, if (parts == 2) part else 0);
             return m[lane] * @as(f32, @floatFromInt(integers[lane]));
         }
 
         fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
             const tokens = args.activations.tokens;
-            switch (args.activations.bits) {
-                inline else => |bits| for (begin..end) |g| {
+            switch (args.activations.bits == .int8 and !simd.plain) {
+                inline else => |bytes_only| for (begin..end) |g| {
                     const context: Context = .{ .args = args, .group = @intCast(g) };
                     eachTile(tokens, widest, context, struct {
                         fn kernel(comptime width: u32, c: Context, tile: Tile) void {
-                            Kernel(width, bits).run(c, tile);
+                            Kernel(width, bytes_only).run(c, tile);
                         }
                     }.kernel);
                 },
@@ -150,14 +151,15 @@ fn Blocks(comptime F: type) type {
 
         const Context = struct { args: *const abi.Matmul, group: u32 };
 
-        fn Kernel(comptime width: u32, comptime bits: abi.ActivationBits) type {
+        /// For 8-bit activations alone, or for either kind.
+        fn Kernel(comptime width: u32, comptime bytes_only: bool) type {
             return struct {
                 /// One or two tokens wait for memory: all rows at once. More wait for the arithmetic: a register of rows.
-                const lanes = if (width <= 2) 16 else simd.register_lanes;
+                const lanes = if (width <= 2 and !simd.plain) 16 else simd.register_lanes;
                 const V = @Vector(lanes, f32);
                 const Sums = [width]V;
                 /// A pair of spans at once, where the registers hold what both need.
-                const unrolled = F.chunk_spans <= 2 and width <= 2;
+                const unrolled = F.chunk_spans <= 2 and width <= 2 and bytes_only;
 
                 noinline fn run(context: Context, tile: Tile) void {
                     @setEvalBranchQuota(100_000);
@@ -179,27 +181,34 @@ fn Blocks(comptime F: type) type {
                     const spans = x.cols / abi.span;
                     const begin = @as(usize, tile.first) * x.cols + tile.offset * abi.span;
                     const begin_span = @as(usize, tile.first) * spans + tile.offset;
-                    const factor: f32 = if (bits == .int16) 256 else 1;
-                    var high: Operand = .{ .q = @ptrCast(x.q + begin), .scales = x.scales + begin_span, .sums = x.sums + 2 * begin_span, .factor = factor };
-                    var low: Operand = undefined;
-                    if (bits == .int16) low = .{ .q = @ptrCast(x.q_low + begin), .scales = high.scales, .sums = x.sums_low + 2 * begin_span, .factor = 1 };
+                    // The bytes, or the high halves and then the low ones.
+                    var halves: [2]Operand = undefined;
+                    const count: u32 = if (bytes_only or x.bits == .int8) 1 else 2;
+                    halves[0] = .{ .q = @ptrCast(x.q + begin), .scales = x.scales + begin_span, .sums = x.sums + 2 * begin_span, .factor = if (count == 1) 1 else 256 };
+                    if (count == 2) halves[1] = .{ .q = @ptrCast(x.q_low + begin), .scales = halves[0].scales, .sums = x.sums_low + 2 * begin_span, .factor = 1 };
 
                     // Where every tile fits the registers, its stride is its width.
                     const stride = if (widest == abi.tile_max) width else tile.stride;
                     var acc: Sums = @splat(@splat(0));
                     var chunk = group;
-                    for (0..spans / F.chunk_spans) |_| {
-                        if (unrolled) {
-                            inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, &high, &low, stride, &acc);
-                        } else {
-                            for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = @intCast(s), .lane = lane }, &high, &low, stride, &acc);
+                    if (unrolled) {
+                        for (0..spans / F.chunk_spans) |_| {
+                            inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, halves[0..count], stride, &acc);
+                            chunk += chunk_bytes;
                         }
-                        chunk += chunk_bytes;
+                        for (0..spans % F.chunk_spans) |_| {
+                            span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, halves[0..count], stride, &acc);
+                            chunk += F.chunkBytes(1);
+                        }
+                    } else {
+                        var left = spans;
+                        while (left > 0) {
+                            const in_chunk: u32 = if (left >= F.chunk_spans) F.chunk_spans else 1;
+                            for (0..in_chunk) |s| span(.{ .chunk = chunk, .spans = in_chunk, .span = @intCast(s), .lane = lane }, halves[0..count], stride, &acc);
+                            chunk += F.chunkBytes(in_chunk);
+                            left -= in_chunk;
+                        }
                     }
-                    if (block_spans < F.chunk_spans) for (0..spans % F.chunk_spans) |_| {
-                        span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, &high, &low, stride, &acc);
-                        chunk += F.chunkBytes(1);
-                    };
                     return acc;
                 }
 
@@ -218,31 +227,38 @@ fn Blocks(comptime F: type) type {
                     }
                 };
 
-                inline fn span(at: At, high: *Operand, low: *Operand, stride: u32, acc: *Sums) void {
-                    half(at, high, false, acc);
-                    high.advance(stride);
-                    if (bits == .int16) {
-                        half(at, low, true, acc);
-                        low.advance(stride);
+                inline fn span(at: At, halves: []Operand, stride: u32, acc: *Sums) void {
+                    if (bytes_only) {
+                        half(at, &halves[0], false, acc);
+                        halves[0].advance(stride);
+                    } else if (F.weights == .signed and simd.low_differs) {
+                        half(at, &halves[0], false, acc);
+                        halves[0].advance(stride);
+                        if (halves.len == 1) return;
+                        half(at, &halves[1], true, acc);
+                        halves[1].advance(stride);
+                    } else for (halves) |*x| {
+                        half(at, x, true, acc);
+                        x.advance(stride);
                     }
                 }
 
-                inline fn half(at: At, x: *const Operand, comptime is_low: bool, acc: *Sums) void {
-                    const Dot = simd.Dot(lanes, F.weights, is_low);
+                inline fn half(at: At, x: *const Operand, comptime low: bool, acc: *Sums) void {
                     const dots = if (parts == 2) 2 else 1;
+                    const steps = 8 / dots;
+                    const Dot = simd.Dot(lanes, F.weights, low, steps);
                     var sums: [width][dots]Dot = undefined;
                     inline for (0..width) |t| inline for (0..dots) |part| {
                         sums[t][part] = .init(simd.biasSum(lanes, bias, if (dots == 1) null else part, x.sums + 2 * t));
                     };
-                    const steps = 8 / dots;
                     inline for (0..8) |four| {
-                        if (width == 1 and !is_low and four < (span_bytes + 63) / 64) simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * four);
+                        if (width == 1 and bytes_only and four < (span_bytes + 63) / 64) simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * four);
                         const w = F.weightsAt(lanes, at, four);
                         inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (abi.span / 4) + four]);
                     }
                     const d = F.scaleAt(lanes, at);
                     inline for (0..width) |t| {
-                        const d_x: V = @splat(if (bits == .int16) x.scales[t] * x.factor else x.scales[t]);
+                        const d_x: V = @splat(if (bytes_only) x.scales[t] else x.scales[t] * x.factor);
                         var integer: V = @floatFromInt(sums[t][0].sum);
                         // All of this is below 2^24 and so exact.
                         if (parts > 0) integer *= F.integerAt(lanes, at, 0);

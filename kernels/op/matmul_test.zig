@@ -48,8 +48,8 @@ fn tableOf(level: *const abi.Level, id: u32) *const abi.Format {
 /// Columns that a format's rows may have: odd numbers of spans, and for floats no multiple of anything.
 fn columnsOf(comptime F: type) []const u32 {
     if (F.kind == .float) return &.{ 1, 2, 3, 4, 5, 7, 8, 33, 64 };
-    if (F.block_elements == 32) return &.{ 32, 64, 96, 128, 160, 224, 288 };
-    return &.{ 256, 512, 768 };
+    if (F.block_elements == 32) return &.{ 32, 64, 96, 160, 288 };
+    return &.{ 256, 512 };
 }
 
 test "products equal the scalar reference" {
@@ -59,9 +59,9 @@ test "products equal the scalar reference" {
 fn products(comptime F: type) !void {
     var random = std.Random.DefaultPrng.init(F.id);
     const r = random.random();
-    for (columnsOf(F), 0..) |cols, c| for ([_]u32{ 1, 2, 3, 4, 7, 8, 15, 24 }, 0..) |tokens, n| {
+    for (columnsOf(F), 0..) |cols, c| for ([_]u32{ 1, 2, 7, 24 }, 0..) |tokens, n| {
         // Rows 1 to 33 in the course of the loops.
-        const rows: u32 = @intCast(1 + (c * 8 + n) * 5 % 33);
+        const rows: u32 = @intCast(1 + (c * 4 + n) * 13 % 33);
         const blocks = cols / F.block_elements;
         const weights = try allocator.alignedAlloc(u8, .@"2", rows * blocks * @sizeOf(F.Block));
         defer allocator.free(weights);
@@ -76,7 +76,12 @@ fn products(comptime F: type) !void {
                 for (0..tokens) |t| try testing.expectEqual(0, dispatch.levels()[0].quantizeRow(&batch.x, @intCast(t)));
                 if (r.boolean()) extremes(&batch, r);
             }
-            for (dispatch.levels()) |level| try productsAt(F, level, typed, rows, &batch);
+            const expected = try allocator.alloc(f32, tokens * rows);
+            defer allocator.free(expected);
+            for (0..tokens) |t| for (0..rows) |row| {
+                expected[t * rows + row] = try expectedDot(F, typed[row * blocks ..][0..blocks], &batch, t);
+            };
+            for (dispatch.levels()) |level| try productsAt(F, level, typed, rows, &batch, expected);
         }
     };
 }
@@ -99,7 +104,7 @@ fn extremes(batch: *Batch, random: std.Random) void {
     }
 }
 
-fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) const F.Block, rows: u32, batch: *Batch) !void {
+fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) const F.Block, rows: u32, batch: *Batch, expected_all: []const f32) !void {
     const table = tableOf(level, F.id);
     const cols = batch.x.cols;
     const row_blocks = cols / F.block_elements;
@@ -113,7 +118,7 @@ fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) cons
         const source: [*]const u8 = @ptrCast(blocks.ptr + g * 16 * row_blocks);
         try testing.expectEqual(0, table.pack(source, @intCast(count), cols, weights.ptr + g * group_bytes));
     }
-    try unpacked(F, table, blocks, rows, cols, weights);
+    if (batch.x.tokens < 3) try unpacked(F, table, blocks, rows, cols, weights);
 
     const stride = groups * 16 + 16;
     const out = try allocator.alloc(f32, batch.x.tokens * stride);
@@ -125,7 +130,7 @@ fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) cons
     table.matmul(&args, groups / 2, groups);
     for (0..batch.x.tokens) |t| {
         for (0..rows) |row| {
-            const expected = try expectedDot(F, blocks[row * row_blocks ..][0..row_blocks], batch, t);
+            const expected = expected_all[t * rows + row];
             const found = out[t * stride + row];
             if (@as(u32, @bitCast(expected)) != @as(u32, @bitCast(found))) {
                 std.debug.print("{s} {s}, {d} x {d}, {d} tokens: row {d}, token {d}: {x}, not {x}\n", .{ level.name, F.name, rows, cols, batch.x.tokens, row, t, found, expected });

@@ -3,6 +3,8 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
+// For its `fma` on one float, which is exact everywhere; Zig's runtime rounds twice where there is no instruction.
+const simd = @import("../simd.zig");
 
 /// A row of activations as one span after another holds it.
 pub const Quantized = struct {
@@ -31,10 +33,10 @@ pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantize
 
 fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
     const sum: f32 = @floatFromInt(F.spanSum(block, span, x));
-    var acc = @mulAdd(f32, sum, F.scale(block) * d_x, before);
+    var acc = simd.fma(sum, F.scale(block) * d_x, before);
     if (@hasDecl(F, "minimumSum")) {
         const minimum: f32 = @floatFromInt(F.minimumSum(block, span, x));
-        acc = @mulAdd(f32, minimum, F.minimumScale(block) * d_x, acc);
+        acc = simd.fma(minimum, F.minimumScale(block) * d_x, acc);
     }
     return acc;
 }
@@ -42,7 +44,7 @@ fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: 
 /// One output of plain floats: four sums by k mod 4.
 pub fn floatDot(weights: []const f32, x: []const f32) f32 {
     var acc: [4]f32 = @splat(0);
-    for (weights, x, 0..) |w, value, k| acc[k % 4] = @mulAdd(f32, w, value, acc[k % 4]);
+    for (weights, x, 0..) |w, value, k| acc[k % 4] = simd.fma(w, value, acc[k % 4]);
     return (acc[0] + acc[1]) + (acc[2] + acc[3]);
 }
 

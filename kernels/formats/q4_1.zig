@@ -1,0 +1,84 @@
+//! Q4_1: blocks of 32 weights, half floats d and m, and 4 bits each; q * d + m.
+//!
+//! Packed, a span is five whole cache lines: 256 bytes of nibbles in the file's order, then d and m of all rows.
+
+const packed_zig = @import("packed.zig");
+const scalar = @import("scalar.zig");
+const simd = @import("../simd.zig");
+const At = packed_zig.At;
+
+pub const id = 3;
+pub const name = "Q4_1";
+pub const kind = .block;
+pub const block_elements = 32;
+
+pub const Block = extern struct {
+    d: u16 align(1),
+    m: u16 align(1),
+    q: [16]u8,
+};
+
+pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
+    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block) + minimumScale(block);
+}
+
+/// As the reference quantizer does: the least value is m, the range is cut into 15 steps.
+pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
+    const steps: scalar.Steps = .init(values, 15);
+    block.d = scalar.toHalf(steps.d);
+    block.m = scalar.toHalf(steps.min);
+    for (0..16) |i| block.q[i] = steps.of(values[i]) | steps.of(values[i + 16]) << 4;
+}
+
+pub fn finite(block: *align(1) const Block) bool {
+    return scalar.halfIsFinite(block.d) and scalar.halfIsFinite(block.m);
+}
+
+pub fn scale(block: *align(1) const Block) f32 {
+    return scalar.half(block.d);
+}
+
+pub fn minimumScale(block: *align(1) const Block) f32 {
+    return scalar.half(block.m);
+}
+
+pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
+    var sum: i32 = 0;
+    for (x, 0..) |value, i| sum += weight(block, i) * value;
+    return sum;
+}
+
+pub fn minimumSum(_: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
+    return scalar.sum(x);
+}
+
+fn weight(block: *align(1) const Block, i: usize) i32 {
+    const byte = block.q[i % 16];
+    return if (i < 16) byte & 15 else byte >> 4;
+}
+
+pub const chunk_spans = 1;
+pub const weights: simd.Weights = .{ .unsigned = 15 };
+pub const bias = 0;
+
+pub fn chunkBytes(_: u32) usize {
+    return 256 + 64;
+}
+
+pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u32) void {
+    packed_zig.putNibbles(chunk, lane, packed_zig.splitNibbles(block.q));
+    packed_zig.putHalf(chunk + 256, lane, block.d);
+    packed_zig.putHalf(chunk + 288, lane, block.m);
+}
+
+pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, 0, four);
+}
+
+pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+    return at.halves(lanes, 256);
+}
+
+pub inline fn minimumAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+    return at.halves(lanes, 288);
+}

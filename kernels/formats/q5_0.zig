@@ -1,0 +1,76 @@
+//! Q5_0: blocks of 32 weights, a half-float scale and 5 bits each; (q - 16) * d.
+//!
+//! Packed, two spans are eleven whole cache lines: 256 bytes of nibbles and 64 of fifth bits each, then both spans'
+//! scales. The 16 is taken off the sum, not off the weights.
+
+const five = @import("five.zig");
+const packed_zig = @import("packed.zig");
+const scalar = @import("scalar.zig");
+const simd = @import("../simd.zig");
+const At = packed_zig.At;
+
+pub const id = 6;
+pub const name = "Q5_0";
+pub const kind = .block;
+pub const block_elements = 32;
+
+pub const Block = extern struct {
+    d: u16 align(1),
+    high: u32 align(1),
+    q: [16]u8,
+};
+
+pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
+    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
+}
+
+/// As the reference quantizer does: the greatest magnitude becomes -16.
+pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
+    const d = scalar.extreme(values) / -16;
+    const inverse = if (d != 0) 1 / d else 0;
+    block.d = scalar.toHalf(d);
+    var q: [32]u8 = undefined;
+    for (values, &q) |value, *to| to.* = @intCast(scalar.integer(value * inverse + 16.5, 0, 31));
+    five.put(block, &q);
+}
+
+pub fn finite(block: *align(1) const Block) bool {
+    return scalar.halfIsFinite(block.d);
+}
+
+pub fn scale(block: *align(1) const Block) f32 {
+    return scalar.half(block.d);
+}
+
+pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
+    var sum: i32 = 0;
+    for (x, 0..) |value, i| sum += weight(block, i) * value;
+    return sum;
+}
+
+fn weight(block: *align(1) const Block, i: usize) i32 {
+    return @as(i32, five.weight(block, i)) - 16;
+}
+
+pub const chunk_spans = 2;
+pub const weights: simd.Weights = .{ .unsigned = 31 };
+pub const bias = 16;
+
+pub fn chunkBytes(spans: u32) usize {
+    return spans * (320 + 32);
+}
+
+pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, lane: u32) void {
+    const columns = five.columns(block);
+    packed_zig.putNibbles(chunk + span * 320, lane, columns);
+    packed_zig.putBits(chunk + span * 320 + 256, lane, columns, 4);
+    packed_zig.putHalf(chunk + spans * 320 + span * 32, lane, block.d);
+}
+
+pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, at.span * 320, four) | packed_zig.bitsAt(lanes, at, at.span * 320 + 256, four, 4);
+}
+
+pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+    return at.halves(lanes, at.spans * 320 + at.span * 32);
+}

@@ -1,0 +1,88 @@
+//! Q5_K: blocks of 256 weights of 5 bits, a scale and a minimum of six bits for each 32, half floats d and dmin;
+//! q * (d * scale) - dmin * minimum.
+//!
+//! Packed, a block is 45 whole cache lines: scales and minima (`k_scales.zig`), then 256 bytes of nibbles and 64 of
+//! fifth bits a span.
+
+const k_scales = @import("k_scales.zig");
+const packed_zig = @import("packed.zig");
+const scalar = @import("scalar.zig");
+const simd = @import("../simd.zig");
+const At = packed_zig.At;
+
+pub const id = 13;
+pub const name = "Q5_K";
+pub const kind = .block;
+pub const block_elements = 256;
+
+pub const Block = extern struct {
+    d: u16 align(1),
+    dmin: u16 align(1),
+    scales: [12]u8,
+    /// Bit `span` of byte i % 32 is the fifth of weight i.
+    high: [32]u8,
+    q: [128]u8,
+};
+
+pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
+    k_scales.decode(block, weight, out);
+}
+
+pub const encode = null;
+
+pub fn finite(block: *align(1) const Block) bool {
+    return scalar.halfIsFinite(block.d) and scalar.halfIsFinite(block.dmin);
+}
+
+pub fn scale(block: *align(1) const Block) f32 {
+    return scalar.half(block.d);
+}
+
+pub fn minimumScale(block: *align(1) const Block) f32 {
+    return -scalar.half(block.dmin);
+}
+
+pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
+    return k_scales.spanSum(block, weight, span, x);
+}
+
+pub fn minimumSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
+    return k_scales.minimumSum(block, span, x);
+}
+
+/// 64 weights share 32 bytes, the first half of them the low nibbles.
+fn weight(block: *align(1) const Block, i: usize) u8 {
+    const byte = block.q[i / 64 * 32 + i % 32];
+    const high = block.high[i % 32] >> @intCast(i / 32) & 1;
+    return (if (i % 64 < 32) byte & 15 else byte >> 4) | high << 4;
+}
+
+pub const chunk_spans = 8;
+pub const weights: simd.Weights = .{ .unsigned = 31 };
+pub const bias = 0;
+pub const parts = 1;
+
+pub fn chunkBytes(_: u32) usize {
+    return k_scales.bytes + 8 * 320;
+}
+
+pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u32) void {
+    k_scales.put(block, chunk, lane);
+    const high: packed_zig.Columns = block.high;
+    inline for (0..8) |span| {
+        const to = chunk + k_scales.bytes + span * 320;
+        const columns: packed_zig.Columns = block.q[span / 2 * 32 ..][0..32].*;
+        packed_zig.putNibbles(to, lane, columns >> @splat(4 * (span % 2)));
+        packed_zig.putBits(to + 256, lane, high, span);
+    }
+}
+
+pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+    const begin = k_scales.bytes + at.span * 320;
+    return packed_zig.nibblesAt(lanes, at, begin, four) | packed_zig.bitsAt(lanes, at, begin + 256, four, 4);
+}
+
+pub const scaleAt = k_scales.scaleAt;
+pub const integerAt = k_scales.integerAt;
+pub const minimumAt = k_scales.minimumAt;
+pub const minimumIntegerAt = k_scales.minimumIntegerAt;
