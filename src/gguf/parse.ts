@@ -241,10 +241,11 @@ function tensorBytes(reader: HeaderReader, name: string, type: number, dims: rea
   const at = reader.position - 4;
   const format = FORMATS.get(type);
   if (format === undefined) {
-    reader.fail(`the tensor ${name} has the type ${formatName(type)}, which is unknown or was removed from GGUF`, {
+    const [got, instead] = [formatName(type), formatInstead(type)];
+    reader.fail(`the tensor ${name} has the type ${got}, which is unknown or was removed from GGUF; use ${instead}`, {
       at,
-      expected: formatInstead(type),
-      got: formatName(type),
+      expected: instead,
+      got,
     });
   }
   if (dims[0] % format.blockElements !== 0) {
