@@ -56,7 +56,8 @@ test "plain rounding equals the scalar encode" {
             encode(&values, blocks, &expected);
             for (dispatch.levels()) |level| {
                 var bytes: [blocks * @sizeOf(F.Block)]u8 = undefined;
-                try testing.expectEqual(blocks, tableOf(level, F.id).quantize.?(&args(&values, &bytes, .nearest), 0, blocks));
+                const quantize = tableOf(level, F.id).quantize orelse continue;
+                try testing.expectEqual(blocks, quantize(&args(&values, &bytes, .nearest), 0, blocks));
                 if (F.kind == .float or @hasDecl(F, "levels")) try testing.expectEqualSlices(u8, &expected, &bytes);
             }
         }
