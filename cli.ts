@@ -14,6 +14,7 @@
 import process from "node:process";
 import manifest from "./deno.json" with { type: "json" };
 import { chat } from "./cli/chat.ts";
+import { bench } from "./cli/bench.ts";
 import { inspect } from "./cli/inspect.ts";
 import { logits } from "./cli/logits.ts";
 import { type Arguments, COMMANDS, helpText, parseCommand, UsageError } from "./cli/options.ts";
@@ -33,6 +34,7 @@ const RUNNERS: Readonly<
   logits,
   perplexity,
   quantize,
+  bench,
 };
 
 /** Runs the command with the words after its name; returns the exit code. */

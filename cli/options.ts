@@ -13,15 +13,17 @@ export class UsageError extends Error {}
 /** One option of a subcommand. */
 export interface OptionSpec {
   /** `flag` takes no value; the others say what their value must be; a `list` may be given more than once. */
-  readonly kind: "flag" | "text" | "integer" | "number" | "seed" | "choice" | "ids" | "list";
+  readonly kind: "flag" | "text" | "integer" | "number" | "seed" | "choice" | "ids" | "counts" | "list";
+  /** A letter that stands for it, without the dash. */
+  readonly short?: string;
   /** The value's name in the help text. */
   readonly value?: string;
   /** What it does, for the help text. */
   readonly about: string;
-  /** The least value of a number; with `above` it must be greater than that. */
+  /** The least value of a number, or of each of several; with `above` it must be greater than that. */
   readonly least?: number;
   readonly above?: number;
-  /** The largest value of a number. */
+  /** The largest value. */
   readonly most?: number;
   /** The values of a choice. */
   readonly choices?: readonly string[];
@@ -51,6 +53,11 @@ const THREADS: OptionSpec = {
   most: 256,
   about: "threads to compute with (default: the cores)",
 };
+
+/** One or more counts, with a letter for the option. */
+function several(short: string, about: string): OptionSpec {
+  return { kind: "counts", short, value: "N,...", least: 1, most: 1 << 20, about };
+}
 
 /** The options of every subcommand that computes with a model. */
 const COMMON: Readonly<Record<string, OptionSpec>> = {
@@ -172,6 +179,22 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       json: JSON_FLAG,
     },
   },
+  bench: {
+    about: "measure how fast a model runs on this machine, beside the rate at which it can read memory",
+    options: {
+      ...COMMON,
+      prompt: several("p", "read prompts of so many tokens (default: 512, or what the context holds)"),
+      tokens: { ...several("n", "generate so many tokens (default: 64)"), kind: "integer", value: "N" },
+      batch: { ...several("b", "generate in so many sequences at once (default: 1,4,16)"), most: 1024 },
+      repeats: {
+        ...several("r", "measure so often, for the median (default: 3)"),
+        kind: "integer",
+        value: "N",
+        most: 1000,
+      },
+      json: JSON_FLAG,
+    },
+  },
 };
 
 /** The value of an option, by its kind. */
@@ -221,7 +244,7 @@ export class Arguments {
     return Array.isArray(value) ? value : [];
   }
 
-  /** The value of an `ids` option. */
+  /** The value of an `ids` or `counts` option. */
   ids(name: string): Uint32Array | undefined {
     const value = this.#values.get(name);
     return value instanceof Uint32Array ? value : undefined;
@@ -233,8 +256,8 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
   const spec = COMMANDS[name];
   const options = Object.fromEntries(
     Object.entries(spec.options).map((
-      [key, { kind }],
-    ) => [key, { type: kind === "flag" ? "boolean" : "string" } as const]),
+      [key, { kind, short }],
+    ) => [key, { type: kind === "flag" ? "boolean" : "string", ...(short === undefined ? {} : { short }) } as const]),
   );
   // Not strict: a negative number is then a value like any other, and the messages are ours.
   const { tokens } = parseArgs({ args: [...words], options, strict: false, allowPositionals: true, tokens: true });
@@ -312,6 +335,14 @@ function read(name: string, spec: OptionSpec, value: string | undefined): Value 
     }
     case "list":
       return [value];
+    case "counts": {
+      const { least = 0, most = 0xffff_ffff } = spec;
+      const counts = value.split(",").map((word) => /^\d{1,10}$/.test(word) ? Number(word) : NaN);
+      if (!counts.every((count) => count >= least && count <= most)) {
+        throw refuse(`integers from ${least} to ${most} with commas between them`);
+      }
+      return Uint32Array.from(counts);
+    }
     case "text":
       return value;
   }
@@ -341,7 +372,9 @@ export function helpText(name?: string): string {
   }
   const { about, argument, options } = COMMANDS[name];
   const words = Object.entries(options).map(([key, option]) => [
-    `--${key}${option.kind === "flag" ? "" : ` ${option.choices?.join("|") ?? option.value}`}`,
+    `${option.short === undefined ? "" : `-${option.short}, `}--${key}${
+      option.kind === "flag" ? "" : ` ${option.choices?.join("|") ?? option.value}`
+    }`,
     option.about,
   ]);
   const width = Math.max(...words.map(([word]) => word.length));

@@ -139,12 +139,15 @@ const logitBudget = 2 ** 24;
 export class LightGPT {
   /** The model: metadata, sizes, vocabulary. */
   readonly model: Model;
+  /** Threads that compute. */
+  readonly threads: number;
   readonly #batcher: Batcher;
   #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
-  private constructor(model: Model, batcher: Batcher) {
+  private constructor(model: Model, batcher: Batcher, threads: number) {
     this.model = model;
+    this.threads = threads;
     this.#batcher = batcher;
   }
 
@@ -169,7 +172,7 @@ export class LightGPT {
     });
     try {
       const engine = new Engine(model, { ...settings, ...sizes(model, settings) });
-      return new LightGPT(model, new Batcher(engine, model.residentBytes, chunk));
+      return new LightGPT(model, new Batcher(engine, model.residentBytes, chunk), settings.threads);
     } catch (error) {
       model.dispose();
       throw error;

@@ -1,0 +1,113 @@
+/**
+ * Timing of a loaded model through the public interface: reading a prompt, and generating in one or many sequences at
+ * once. `lightgpt bench` and the project's own benches measure with the same functions.
+ *
+ * @module
+ */
+import { LightGPTError } from "../ffi/errors.ts";
+import type { LightGPT } from "../src/lightgpt.ts";
+
+/** Requests that a stream may need before something is wrong with the model. */
+const requestsMost = 1000;
+
+/** What a time was taken of. */
+export interface Rate {
+  /** Tokens. */
+  readonly tokens: number;
+  /** Milliseconds that they took together. */
+  readonly ms: number;
+}
+
+/**
+ * Makes prompts that mean nothing, of as many tokens as asked for. Every vocabulary has the ids below 256; one prompt differs
+ * from the next 250 at the first token, so that no cache of prefixes helps.
+ */
+export function promptSource(): (tokens: number) => number[] {
+  let salt = 0;
+  return (tokens) => {
+    salt += 37;
+    return Array.from({ length: tokens }, (_, index) => 3 + (index * 79 + salt + (index >> 3)) % 251);
+  };
+}
+
+/** How long the model takes to read a prompt, up to the logits that follow it. */
+export async function timePrefill(lm: LightGPT, prompt: ArrayLike<number>, signal?: AbortSignal): Promise<Rate> {
+  const begin = performance.now();
+  await lm.logits(prompt, signal === undefined ? {} : { signal });
+  return { tokens: prompt.length, ms: performance.now() - begin };
+}
+
+/** What {@link timeDecode} measures. */
+export interface DecodePlan {
+  /** Sequences that generate at once. */
+  readonly batch: number;
+  /** Tokens of prompt that each has read before. */
+  readonly context: number;
+  /** Tokens that each generates while it is measured. */
+  readonly tokens: number;
+  /** Gives the prompts. */
+  readonly prompts: (tokens: number) => number[];
+  /** Ends the measurement. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * How long some sequences take to generate together, from the moment when the last of them has its first token. All go on
+ * until the end, so that the batch stays full; one whose text ends begins another.
+ */
+export async function timeDecode(
+  lm: LightGPT,
+  { batch, context, tokens, prompts, signal }: DecodePlan,
+): Promise<Rate> {
+  const options = {
+    sampling: { temperature: 0 },
+    maxTokens: Math.min(2 * tokens + 16, lm.context - context), // to spare, for the others need not begin together
+    ...(signal === undefined ? {} : { signal }),
+  };
+  let waitingFor = batch;
+  let left = batch * tokens;
+  let begin = 0;
+  let end = 0;
+  const stream = async () => {
+    let isNew = true;
+    for (let request = 0; left > 0; request++) {
+      if (request === requestsMost) {
+        throw new LightGPTError("invalidArgument", `${tokens} tokens: the model ends its texts before it writes any.`);
+      }
+      for await (const _ of lm.generate(prompts(context), options)) {
+        if (waitingFor === 0) left--;
+        else if (isNew && --waitingFor === 0) begin = performance.now();
+        isNew = false;
+        if (left > 0) continue;
+        end ||= performance.now();
+        break;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: batch }, stream));
+  return { tokens: batch * tokens, ms: end - begin };
+}
+
+/** The middle of some numbers; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  const middle = sorted.length >> 1;
+  if (sorted.length % 2 === 1) return sorted[middle];
+  return (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/**
+ * Bytes of weights that one token reads: all but the embedding, of which it needs a row, unless that serves as the output
+ * too; as they lie in memory, where a packed format may take more than in the file.
+ */
+export function bytesPerToken({ model }: LightGPT): number {
+  const { tensors } = model.plan;
+  const isTied = !tensors.some(({ role }) => role === "output");
+  let all = 0;
+  let read = 0;
+  for (const { role, bytes, rows } of tensors) {
+    all += bytes;
+    read += role === "token_embd" && !isTied ? bytes / rows : bytes;
+  }
+  return read / all * model.residentBytes;
+}
