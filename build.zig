@@ -5,6 +5,7 @@
 //!     zig build -Dtarget=aarch64-macos    another's, into lib/<arch>-<os>/
 //!     zig build test                  the Zig tests; those of arm64 too where qemu-aarch64 is installed
 //!     zig build order                 the bench of the kernels against what the machine can do
+//!     zig build bench-tools           the programs that the benches run
 
 const std = @import("std");
 
@@ -50,9 +51,15 @@ pub fn build(b: *std.Build) void {
     addArmTest(b, test_step, filters);
 
     const order = b.step("order", "Measure the kernels against what the machine can do");
-    const run = b.addRunArtifact(orderProgram(b, target));
+    const order_program = orderProgram(b, target);
+    const run = b.addRunArtifact(order_program);
     if (b.args) |args| run.addArgs(args);
     order.dependOn(&run.step);
+
+    const tools = b.step("bench-tools", "Build the programs that the benches run, into zig-out/bin");
+    for ([_]*std.Build.Step.Compile{ order_program, plainProgram(b, target) }) |program| {
+        tools.dependOn(&b.addInstallArtifact(program, .{}).step);
+    }
 }
 
 /// The plainest processor of the asked kind, so that the code before dispatch runs everywhere.
@@ -161,6 +168,17 @@ fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step
         module.addObject(limits);
     }
     return b.addExecutable(.{ .name = "order", .root_module = module, .use_llvm = true });
+}
+
+/// The baseline of the headline bench, as a first program would be: optimized, but written plainly.
+fn plainProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .root_source_file = b.path("bench/headline/plain.zig"),
+        .target = target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+    });
+    return b.addExecutable(.{ .name = "plain", .root_module = module, .use_llvm = true });
 }
 
 /// The Zig tests: every file's own, and each level's kernels through their tables.

@@ -33,8 +33,22 @@ function fillBytes(view: DataView, at: number, count: number, random: () => numb
   for (let i = 0; i < count; i++) view.setUint8(at + i, random() >>> 11);
 }
 
-/** Weights `q * d` with q of deviation `spread`, d at `scaleAt`, the rest of the block random. */
-function scaled(id: number, elements: number, bytes: number, scaleAt: number, spread: number): BlockType {
+/** The range of the 16 values of IQ4_NL and IQ4_XS, and of the doubled ones of MXFP4. */
+const iq4Spread = 71;
+const fp4Spread = 6.4;
+
+/**
+ * Blocks of `q * d + m`, all bytes random but the scales: d at `scaleAt` such that the weights have the wanted deviation
+ * where q has the deviation `spread`; m, if there is one, at `minimumAt`, such that they centre on 0: `centre` is the mean of q.
+ */
+function scaled(
+  id: number,
+  elements: number,
+  bytes: number,
+  scaleAt: number,
+  spread: number,
+  minimum?: { at: number; centre: number },
+): BlockType {
   return {
     id,
     elements,
@@ -42,48 +56,57 @@ function scaled(id: number, elements: number, bytes: number, scaleAt: number, sp
     fill(view, blocks, deviation, random) {
       fillBytes(view, 0, blocks * bytes, random);
       for (let i = 0; i < blocks; i++) {
-        view.setFloat16(i * bytes + scaleAt, jitter(random) * deviation / spread, true);
+        const d = jitter(random) * deviation / spread;
+        view.setFloat16(i * bytes + scaleAt, d, true);
+        if (minimum) view.setFloat16(i * bytes + minimum.at, minimum.centre * d, true);
       }
     },
   };
 }
 
-/** The deviation of sc * q - 7.5 * m for uniform 6-bit sc and m and 4-bit q. */
-const q4kSpread = 257;
-
-/** The types that the bench's files use, by name. */
-export const BLOCK_TYPES = {
-  f32: {
-    id: 0,
+/** Plain numbers, uniform around 0. */
+function plain(id: number, bytes: number, put: (view: DataView, at: number, value: number) => void): BlockType {
+  return {
+    id,
     elements: 1,
-    bytes: 4,
-    fill(view, blocks, _deviation, random) {
-      for (let i = 0; i < blocks; i++) view.setFloat32(i * 4, jitter(random), true);
-    },
-  },
-  f16: {
-    id: 1,
-    elements: 1,
-    bytes: 2,
+    bytes,
     fill(view, blocks, deviation, random) {
       const range = deviation * Math.sqrt(12);
-      for (let i = 0; i < blocks; i++) view.setFloat16(i * 2, (random() / 2 ** 32 - 0.5) * range, true);
+      for (let i = 0; i < blocks; i++) put(view, i * bytes, (random() / 2 ** 32 - 0.5) * range);
     },
-  },
+  };
+}
+
+/** The types that the bench's files use, by name. In K-quants, whose minimum is subtracted, both have 4 or 6 random bits. */
+export const BLOCK_TYPES = {
+  f32: plain(0, 4, (view, at, value) => view.setFloat32(at, value, true)),
+  f16: plain(1, 2, (view, at, value) => view.setFloat16(at, value, true)),
+  bf16: plain(30, 2, (view, at, value) => {
+    view.setUint16(at, new DataView(Float32Array.of(value).buffer).getUint32(0, true) >>> 16, true);
+  }),
   q4_0: scaled(2, 32, 18, 0, 4.6),
+  q4_1: scaled(3, 32, 20, 0, 4.6, { at: 2, centre: -7.5 }),
+  q5_0: scaled(6, 32, 22, 0, 9.2),
+  q5_1: scaled(7, 32, 24, 0, 9.2, { at: 2, centre: -15.5 }),
   q8_0: scaled(8, 32, 34, 0, 73.9),
-  q4_k: {
-    ...scaled(12, 256, 144, 0, q4kSpread),
+  q2_k: scaled(10, 256, 84, 80, 14, { at: 82, centre: 1.5 }),
+  q3_k: scaled(11, 256, 110, 108, 2.3 * 18.5),
+  q4_k: scaled(12, 256, 144, 0, 257, { at: 2, centre: 7.5 }),
+  q5_k: scaled(13, 256, 176, 0, 514, { at: 2, centre: 15.5 }),
+  q6_k: scaled(14, 256, 210, 208, 18.5 * 73.9),
+  iq4_nl: scaled(20, 32, 18, 0, iq4Spread),
+  iq4_xs: scaled(23, 256, 136, 0, 18.5 * iq4Spread),
+  mxfp4: {
+    id: 39,
+    elements: 32,
+    bytes: 17,
     fill(view, blocks, deviation, random) {
-      fillBytes(view, 0, blocks * 144, random);
-      for (let i = 0; i < blocks; i++) {
-        const d = jitter(random) * deviation / q4kSpread;
-        view.setFloat16(i * 144, d, true);
-        view.setFloat16(i * 144 + 2, 7.5 * d, true); // the middle of q: weights centre on 0
-      }
+      fillBytes(view, 0, blocks * 17, random);
+      // Scales are powers of 2, halved when they are used.
+      const exponent = 128 + Math.round(Math.log2(deviation / fp4Spread));
+      for (let i = 0; i < blocks; i++) view.setUint8(i * 17, exponent);
     },
   },
-  q6_k: scaled(14, 256, 210, 208, 18.5 * 73.9),
 } as const satisfies Record<string, BlockType>;
 
 /** The name of a tensor type of the bench's files. */
@@ -111,4 +134,10 @@ export function* randomTensor(name: BlockTypeName, columns: number, rows: number
     left -= piece.length;
     yield piece;
   }
+}
+
+/** The bytes of a norm's weights: f32, near 1. */
+export function randomNorm(columns: number): Uint8Array {
+  const random = xorshift(columns);
+  return new Uint8Array(Float32Array.from({ length: columns }, () => jitter(random)).buffer);
 }

@@ -10,13 +10,15 @@
  * @module
  */
 import process from "node:process";
+import { promptSource } from "../cli/measure.ts";
 import { LightGPT } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { defaultPath, makeTinyLlama } from "./tinyllama.ts";
-import { promptIds, startTiming } from "./timing.mjs";
+import { startTiming } from "./timing.mjs";
 
 const [path = makeTinyLlama("q4_0", defaultPath("q4_0")), threads = "2"] = process.argv.slice(2);
 await using lm = await LightGPT.load(path, { threads: Number(threads), context: 512 });
+const prompts = promptSource();
 /** Never meets the end of a text. */
 const wild = (seed: number) => ({ temperature: 1e9, topK: 0, topP: 1, seed });
 const round = (value: number) => Math.round(value * 100) / 100;
@@ -43,14 +45,14 @@ async function ticks(work: () => Promise<unknown>) {
     p99: at(0.99),
     worst: at(1),
     seconds: round(ms / 1000),
-    others: others === undefined ? "unknown" : round(others),
+    others: others === null ? "unknown" : round(others),
   };
 }
 
 /** Aborts a request `afterMs` after it began: milliseconds until its reader hears, and until the engine is idle again. */
-async function cancel(afterMs: number, promptTokens: number, salt: number) {
+async function cancel(afterMs: number, promptTokens: number, seed: number) {
   const controller = new AbortController();
-  const pieces = lm.generate(promptIds(promptTokens, salt), { sampling: wild(salt), signal: controller.signal });
+  const pieces = lm.generate(prompts(promptTokens), { sampling: wild(seed), signal: controller.signal });
   let aborted = 0;
   setTimeout(() => {
     aborted = performance.now();
@@ -69,14 +71,14 @@ async function cancel(afterMs: number, promptTokens: number, salt: number) {
 
 const runtime = "Deno" in globalThis ? "Deno" : "Bun";
 console.log(`${runtime}, level ${native().processor.level}, ${threads} threads, ${path}`);
-await lm.complete(promptIds(64), { maxTokens: 4, sampling: wild(1) });
+await lm.complete(prompts(64), { maxTokens: 4, sampling: wild(1) });
 console.table({
   idle: await ticks(() => new Promise((resolve) => setTimeout(resolve, 3000))),
-  "one token at a time": await ticks(() => lm.complete(promptIds(8), { maxTokens: 100, sampling: wild(2) })),
-  "a prompt of 448": await ticks(() => lm.complete(promptIds(448, 1), { maxTokens: 1 })),
+  "one token at a time": await ticks(() => lm.complete(prompts(8), { maxTokens: 100, sampling: wild(2) })),
+  "a prompt of 448": await ticks(() => lm.complete(prompts(448), { maxTokens: 1 })),
   "8 requests": await ticks(() =>
     Promise.all(
-      Array.from({ length: 8 }, (_, salt) => lm.complete(promptIds(32, salt), { maxTokens: 24, sampling: wild(salt) })),
+      Array.from({ length: 8 }, (_, salt) => lm.complete(prompts(32), { maxTokens: 24, sampling: wild(salt) })),
     )
   ),
 });

@@ -2,7 +2,7 @@
  * A GGUF file in the shape of TinyLlama-1.1B with random weights, so that anyone can measure on a model of a known size
  * without a download. Runs on Deno and on Bun and takes a few seconds.
  *
- *     bun bench/tinyllama.ts [--type q4_0|q8_0|q4_k_m|q6_k|f16] [--out FILE] [--force]
+ *     bun bench/tinyllama.ts [--type q4_0|q8_0|q4_k_m|q6_k|f16|...] [--out FILE] [--force]
  *
  * It prints the path. A file that is there already, of the size it must have, is left alone.
  *
@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { BLOCK_TYPES, type BlockTypeName, randomTensor } from "./blocks.ts";
+import { BLOCK_TYPES, type BlockTypeName, randomNorm, randomTensor } from "./blocks.ts";
 
 /** The shape: every count that the arithmetic depends on. */
 export const SHAPE = {
@@ -27,8 +27,26 @@ export const SHAPE = {
   context: 2048,
 } as const;
 
-/** The kinds of file, and `general.file_type` of each. */
-const FILE_TYPES = { f16: 1, q4_0: 2, q8_0: 7, q4_k_m: 15, q6_k: 18 } as const;
+/** The kinds of file, and `general.file_type` of each. Those of one type have all matrices in it. */
+const FILE_TYPES = {
+  f32: 0,
+  f16: 1,
+  bf16: 32,
+  q4_0: 2,
+  q4_1: 3,
+  q5_0: 8,
+  q5_1: 9,
+  q8_0: 7,
+  q2_k: 10,
+  q3_k: 11,
+  q4_k: 14,
+  q4_k_m: 15,
+  q5_k: 16,
+  q6_k: 18,
+  iq4_nl: 25,
+  iq4_xs: 30,
+  mxfp4: 38,
+} as const;
 
 /** What `--type` takes. */
 export type FileType = keyof typeof FILE_TYPES;
@@ -37,6 +55,8 @@ interface TensorPlan {
   name: string;
   type: BlockTypeName;
   dims: number[];
+  /** Norms are near 1. */
+  isNorm?: true;
 }
 
 /** llama.cpp's mix: Q6_K for the output and for attn_v and ffn_down in the outer and every third of the inner layers. */
@@ -53,7 +73,7 @@ function tensors(file: FileType): TensorPlan[] {
   const { embedding, feedForward, heads, kvHeads, vocabulary, layers } = SHAPE;
   const kv = embedding / heads * kvHeads;
   const plan: TensorPlan[] = [];
-  const norm = (name: string) => plan.push({ name: `${name}.weight`, type: "f32", dims: [embedding] });
+  const norm = (name: string) => plan.push({ name: `${name}.weight`, type: "f32", dims: [embedding], isNorm: true });
   const matrix = (name: string, dims: number[], layer = -1) => {
     const prefix = layer < 0 ? "" : `blk.${layer}.`;
     plan.push({ name: `${prefix}${name}.weight`, type: matrixType(file, name, layer), dims });
@@ -239,7 +259,8 @@ export function makeTinyLlama(file: FileType, path: string = defaultPath(file), 
   write(head);
   for (const tensor of plan) {
     const [columns, rows = 1] = tensor.dims;
-    for (const piece of randomTensor(tensor.type, columns, rows)) write(piece);
+    const pieces = tensor.isNorm ? [randomNorm(columns)] : randomTensor(tensor.type, columns, rows);
+    for (const piece of pieces) write(piece);
     const bytes = tensorBytes(tensor);
     write(new Uint8Array(align(bytes) - bytes));
   }

@@ -100,7 +100,8 @@ export const ABI = {
   },
   lg_memory: {
     parameters: ["buffer", "u32"],
-    about: "f64 words: [bytes of weights, of KV, of scratch, live handles, pool threads].",
+    about:
+      "f64 words: [bytes of weights, of KV, of scratch, live handles, pool threads, allocations so far, their bytes].",
   },
   lg_bandwidth: {
     parameters: ["u32", "u32"],

@@ -35,6 +35,10 @@ export interface NativeMemory {
   readonly handles: number;
   /** Threads of the pool. */
   readonly threads: number;
+  /** How often the library has asked for memory since it was opened. */
+  readonly allocations: number;
+  /** The bytes that it asked for, in all. */
+  readonly allocatedBytes: number;
 }
 
 /** A tensor type that the library computes with. */
@@ -104,7 +108,7 @@ const noWords = new Uint32Array(0);
 export class Native {
   readonly #library: Library;
   readonly #detail = new Uint8Array(1024);
-  readonly #figures = new Float64Array(5);
+  readonly #figures = new Float64Array(7);
   readonly #threshold = new Float32Array(1);
   readonly #thresholdBits = new Uint32Array(this.#threshold.buffer);
 
@@ -136,14 +140,9 @@ export class Native {
   /** What the library holds at the moment. */
   memory(): NativeMemory {
     this.#checked("lg_memory", "library", this.#figures, this.#figures.byteLength);
-    const [weights, kv, scratch, handles, threads] = this.#figures as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { weights, kv, scratch, handles, threads };
+    const [weights = 0, kv = 0, scratch = 0, handles = 0, threads = 0, allocations = 0, allocatedBytes = 0] =
+      this.#figures;
+    return { weights, kv, scratch, handles, threads, allocations, allocatedBytes };
   }
 
   /** Bytes a second that `threads` threads read together from `mebibytes` of memory. Blocks for about a second. */

@@ -4,13 +4,14 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const counting = @import("allocator.zig");
 
 const is_windows = builtin.os.tag == .windows;
 const is_darwin = builtin.os.tag.isDarwin();
 const is_linux = builtin.os.tag == .linux;
 
 /// Small bookkeeping objects; everything large comes from `allocate`.
-pub const allocator = std.heap.c_allocator;
+pub const allocator = counting.counted;
 
 /// Memory that huge pages may back starts at this boundary.
 const huge_bytes = 2 << 20;
@@ -69,6 +70,7 @@ pub const FileMap = struct {
 /// it can. Null when there is none.
 pub fn allocate(len: usize) ?[]align(64) u8 {
     std.debug.assert(len > 0);
+    counting.note(len);
     if (is_windows) return windows.allocate(len);
     const padded = std.math.add(usize, std.mem.alignForward(usize, len, page_bytes_max), huge_bytes) catch return null;
     const raw = std.posix.mmap(null, padded, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0) catch return null;

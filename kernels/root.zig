@@ -4,6 +4,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
+const allocator = @import("allocator.zig");
 const describe = @import("describe.zig");
 const dispatch = @import("dispatch.zig");
 const handle = @import("handle.zig");
@@ -231,6 +232,8 @@ pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {
         @floatFromInt(memory.bytes(.scratch)),
         @floatFromInt(handle.live()),
         @floatFromInt(pool.threadCount()),
+        @floatFromInt(allocator.callCount()),
+        @floatFromInt(allocator.byteCount()),
     };
     return if (giveDoubles(&figures, out, len)) figures.len else Status.invalid_argument.code();
 }

@@ -2,6 +2,7 @@
 
 test {
     _ = @import("abi.zig");
+    _ = @import("allocator.zig");
     _ = @import("cpu.zig");
     _ = @import("describe.zig");
     _ = @import("dispatch.zig");

@@ -1,27 +1,48 @@
 /**
- * `npm run bench`: LightGPT and llama.cpp side by side (bench/peers). The peer is a package of its own, installed here
- * when it is first needed, so that users never get it. Arguments are passed on.
+ * `npm run bench`: LightGPT beside llama.cpp and beside what the machine can do (`bench/run.ts`), or with `headline` or
+ * `draw` as the first word the table against a plain program, or the pictures of the records. The peer and the plotting
+ * library are packages of their own, installed when they are first needed, so that users never get them. Other arguments
+ * are passed on.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.js";
 import { setup } from "./setup.js";
-import { Failure, main, root, run } from "./tools.js";
+import { Failure, main, root, run, toolPath } from "./tools.js";
 
-const peers = join(root, "bench", "peers");
+const folder = join(root, "bench");
+
+/** What each first word runs, and the package that it needs. */
+const benches = {
+  peers: { file: "run.ts", packages: "peers", needs: "node-llama-cpp", natives: true },
+  headline: { file: "headline.ts", natives: true },
+  draw: { file: "charts/draw.mjs", packages: "charts", needs: "echarts" },
+};
+
+async function installPackages({ packages, needs }) {
+  if (packages === undefined || existsSync(join(folder, packages, "node_modules", needs))) return;
+  console.error(`lightgpt: installing ${needs} into bench/${packages} ...`);
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+  const { code, output } = await run(npm, ["ci", "--no-audit", "--no-fund"], { cwd: join(folder, packages) });
+  if (code !== 0) throw new Failure(`npm could not install ${needs}: ${output.trim().slice(-300)}`);
+}
+
+async function buildNatives() {
+  await build();
+  const { code, output } = await run(toolPath("zig"), ["build", "bench-tools"]);
+  if (code !== 0) throw new Failure(`the bench's programs could not be built: ${output.trim().slice(-300)}`);
+}
 
 async function bench() {
+  const [first, ...rest] = process.argv.slice(2);
+  const isNamed = Object.hasOwn(benches, first ?? "");
+  const chosen = benches[isNamed ? first : "peers"];
   await setup();
-  await build();
-  if (!existsSync(join(peers, "node_modules", "node-llama-cpp"))) {
-    console.error("lightgpt: installing node-llama-cpp into bench/peers ...");
-    const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-    const { code, output } = await run(npm, ["ci", "--no-audit", "--no-fund"], { cwd: peers });
-    if (code !== 0) throw new Failure(`npm could not install the peer: ${output.trim().slice(-300)}`);
-  }
-  const args = [join(peers, "run.mjs"), ...process.argv.slice(2)];
-  const child = spawn(process.execPath, args, { cwd: peers, stdio: "inherit" });
+  await installPackages(chosen);
+  if (chosen.natives) await buildNatives();
+  const args = [join(folder, chosen.file), ...(isNamed || first === undefined ? rest : [first, ...rest])];
+  const child = spawn(toolPath("bun"), args, { cwd: root, stdio: "inherit" });
   process.exitCode = await new Promise((done, fail) => child.on("error", fail).on("close", (code) => done(code ?? 1)));
 }
 

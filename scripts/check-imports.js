@@ -61,7 +61,10 @@ export const zig = [
   { name: "formats", files: ["kernels/formats.zig", "kernels/formats/*"], object: true },
   { name: "op", files: ["kernels/op/*"], object: true },
   { name: "level", files: ["kernels/level.zig"], object: true },
-  { name: "dispatch", files: ["kernels/os.zig", "kernels/cpu.zig", "kernels/report.zig", "kernels/dispatch.zig"] },
+  {
+    name: "dispatch",
+    files: ["kernels/allocator.zig", "kernels/os.zig", "kernels/cpu.zig", "kernels/report.zig", "kernels/dispatch.zig"],
+  },
   { name: "model", files: ["kernels/model/*", "kernels/handle.zig", "kernels/fpu.zig", "kernels/words.zig"] },
   { name: "root", files: ["kernels/root.zig", "kernels/describe.zig"] },
   { name: "tests", files: ["kernels/bench.zig", ...testFiles("kernels"), ...testFiles("kernels/*")], object: "both" },

@@ -89,7 +89,9 @@ async function install(withTools) {
   console.error(`lightgpt: installing ${names} from npm${withTools ? " (about 600 MB, half a minute)" : ""} ...`);
   const common = ["--no-audit", "--no-fund", "--include=dev", "--fetch-retries=2", "--fetch-retry-mintimeout=1000"];
   common.push("--loglevel=error"); // `npm start --silent` would silence the reason, too
-  common.push(withTools ? "--include=optional" : "--omit=optional");
+  // npm removes what it is told to omit: tools that came with an earlier install must stay.
+  const keepsTools = withTools || tools.some((tool) => installed(tool).length > 0);
+  common.push(keepsTools ? "--include=optional" : "--omit=optional");
   let result = await npm(["ci", ...common]);
   if (result.code !== 0 && !offline(result.output)) result = await npm(["install", "--no-save", ...common]);
   if (result.code === 0) return;

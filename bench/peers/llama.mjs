@@ -1,22 +1,21 @@
 /**
- * The llama.cpp side of a round, in a process of its own: loads a model through node-llama-cpp, does the work of
- * `plan` (see `run.mjs`), and prints one line of JSON. Greedy choice, F16 keys and values, batches of 512, all else
- * as node-llama-cpp's defaults have it.
- *
- *     node llama.mjs '{"model": ..., "threads": 2, ...}'
+ * llama.cpp in a process of its own: loads a model through node-llama-cpp, does the work of a plan (`ChildPlan` in
+ * `../plan.ts`), and prints one line of JSON with the raw times. Greedy choice, F16 keys and values, batches of 512, all
+ * else as node-llama-cpp's defaults have it. `../round.ts` starts it.
  *
  * @module
  */
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
-import { peakBytes, promptIds, sharedWindow, startTiming } from "../timing.mjs";
+import { peakBytes, startTiming } from "../timing.mjs";
 
-/** @type {import("./run.mjs").Plan} */
 const plan = JSON.parse(process.argv[2]);
 const greedy = { temperature: 0, yieldEogToken: true };
 
 const llama = await getLlama({
   gpu: false,
+  // Another llama.cpp, such as one built on this machine: `npx node-llama-cpp source build`.
   build: "never",
   skipDownload: true,
   logLevel: LlamaLogLevel.error,
@@ -34,62 +33,66 @@ async function generate(sequence, prompt, count) {
   return times;
 }
 
-const { prefill, decode, batch } = plan;
 const loading = startTiming();
+const emptyBytes = peakBytes();
 const model = await llama.loadModel({ modelPath: plan.model });
-const context = await model.createContext({
-  contextSize: Math.max(prefill, decode.prompt) + decode.tokens + 8,
-  sequences: 1,
-  batchSize: 512,
-  threads: plan.threads,
-});
-const load = loading();
-const loadedBytes = peakBytes();
-const sequence = context.getSequence();
-await generate(sequence, promptIds(8), 1);
-const firstToken = loading();
-await generate(sequence, promptIds(8, 1), 4);
+let context;
+let sequences = [];
 
-const samples = { prefill: [], decode: [], batch: [] };
-for (let repeat = 0; repeat < plan.repeats; repeat++) {
-  await sequence.clearHistory();
-  const prefilling = startTiming();
-  await generate(sequence, promptIds(prefill, repeat), 1);
-  samples.prefill.push({ tokens: prefill, ...prefilling() });
-
-  await sequence.clearHistory();
-  const decoding = startTiming();
-  const times = await generate(sequence, promptIds(decode.prompt, repeat), decode.tokens + 1);
-  samples.decode.push({ tokens: decode.tokens, ...decoding(), ms: times[decode.tokens] - times[0] });
-}
-await context.dispose();
-
-if (batch.sequences > 0) {
-  const wide = await model.createContext({
-    contextSize: batch.prompt + batch.tokens + 8,
-    sequences: batch.sequences,
+/** Has a context of so many sequences, one at a time. */
+async function openSequences(count) {
+  if (sequences.length === count) return await Promise.all(sequences.map((sequence) => sequence.clearHistory()));
+  await context?.dispose();
+  context = await model.createContext({
+    contextSize: plan.context,
+    sequences: count,
     batchSize: 512,
     threads: plan.threads,
   });
-  const sequences = Array.from({ length: batch.sequences }, () => wide.getSequence());
-  for (let repeat = 0; repeat < plan.repeats; repeat++) {
-    await Promise.all(sequences.map((sequence) => sequence.clearHistory()));
-    const running = startTiming();
-    const times = await Promise.all(
-      sequences.map((sequence, salt) => generate(sequence, promptIds(batch.prompt, salt), batch.tokens + 1)),
-    );
-    samples.batch.push({ ...running(), ...sharedWindow(times) });
+  sequences = Array.from({ length: count }, () => context.getSequence());
+}
+
+await openSequences(1);
+const { ms: loadMs } = loading();
+const loadedBytes = peakBytes();
+await generate(sequences[0], plan.prompts[0][0].slice(0, 8), 1);
+const { ms: firstTokenMs } = loading();
+await sequences[0].clearHistory();
+await generate(sequences[0], plan.prompts[0][0].slice(1, 9), 5);
+
+/** The times of each token of each sequence, by work, and how many cores others kept busy. */
+const times = {};
+const others = {};
+for (const [index, work] of plan.work.entries()) {
+  const prompts = plan.prompts[index];
+  await openSequences(prompts.length);
+  const begin = performance.now();
+  const timing = startTiming();
+  const streams = await Promise.all(
+    prompts.map((prompt, at) => generate(sequences[at], prompt, work.kind === "prefill" ? 1 : work.tokens + 1)),
+  );
+  others[work.name] = timing().others;
+  times[work.name] = work.kind === "prefill" ? [[begin, streams[0][0]]] : streams;
+}
+
+/** Which of its builds for the processor's kind ggml has loaded, where it comes in several. */
+function backend() {
+  try {
+    return readFileSync("/proc/self/maps", "utf8").match(/libggml-cpu-?(\w*)\.so/)?.[1] || "native";
+  } catch {
+    return "unknown"; // not Linux
   }
 }
 
-const report = {
-  version: `llama.cpp ${llama.llamaCppRelease.release} (node-llama-cpp ${plan.peerVersion}, ${llama.buildType})`,
-  loadMs: load.ms,
-  firstTokenMs: firstToken.ms,
-  loadOthers: load.others,
-  samples,
+const release = llama.llamaCppRelease.release;
+console.log(JSON.stringify({
+  version: `llama.cpp ${release}, node-llama-cpp ${plan.peerVersion}, ${llama.buildType}, CPU backend ${backend()}`,
+  loadMs,
+  firstTokenMs,
+  times,
+  others,
+  emptyBytes,
   loadedBytes,
   peakBytes: peakBytes(),
-};
-console.log(JSON.stringify(report));
+}));
 process.exit(0); // node-llama-cpp keeps the process alive

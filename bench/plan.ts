@@ -1,0 +1,360 @@
+/**
+ * What the bench measures: experiments (which subjects do which work on which file), and the rows of issue and README that
+ * are computed from them, each a ratio of figures of one round, with the goal it should reach.
+ *
+ * @module
+ */
+import { cpus } from "node:os";
+import type { FileType } from "./tinyllama.ts";
+
+/** Who does the work, and under what circumstances. */
+export interface Subject {
+  readonly engine: "lightgpt" | "llama.cpp";
+  /** The runtime of LightGPT; default Bun. llama.cpp runs in Node. */
+  readonly runtime?: "bun" | "deno";
+  readonly threads?: number;
+  /** A CPU level that is forced. */
+  readonly level?: string;
+  readonly activations?: "int16";
+  readonly kv?: "f32";
+  /** A process beside it that keeps one core busy with integers, at the same priority. */
+  readonly neighbour?: true;
+}
+
+/** One thing that every subject of an experiment does. */
+export type Work =
+  | { readonly name: string; readonly kind: "prefill"; readonly tokens: number }
+  | {
+    readonly name: string;
+    readonly kind: "decode";
+    readonly batch: number;
+    readonly context: number;
+    readonly tokens: number;
+  };
+
+/** Subjects and work that are measured together, round by round. */
+export interface Experiment {
+  readonly model: FileType | "embedded";
+  readonly subjects: Readonly<Record<string, Subject>>;
+  readonly work: readonly Work[];
+  /** Measures the bare kernels too (`zig build tools`, `order`). */
+  readonly kernels?: true;
+}
+
+/** Threads of a subject unless it says otherwise: all cores, as both engines would take. */
+export const allThreads: number = cpus().length;
+
+const prefill: Work = { name: "prefill", kind: "prefill", tokens: 512 };
+const decode: Work = { name: "decode", kind: "decode", batch: 1, context: 16, tokens: 48 };
+const batch: Work = { name: "batch", kind: "decode", batch: 16, context: 8, tokens: 16 };
+const deep: Work = { name: "deep", kind: "decode", batch: 1, context: 2000, tokens: 24 };
+const both = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama.cpp" } } as const;
+const levels = { lightgpt: { engine: "lightgpt" }, v3: { engine: "lightgpt", level: "v3" } } as const;
+
+/** The experiments by name. */
+export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
+  q4_0: { model: "q4_0", subjects: both, work: [prefill, decode, batch], kernels: true },
+  q8_0: { model: "q8_0", subjects: both, work: [prefill, decode, batch] },
+  q4_k_m: { model: "q4_k_m", subjects: both, work: [prefill, decode, batch] },
+  q6_k: { model: "q6_k", subjects: both, work: [prefill, decode, batch] },
+  f16: { model: "f16", subjects: both, work: [{ ...prefill, tokens: 256 }, { ...decode, tokens: 24 }] },
+  context: { model: "q4_0", subjects: { lightgpt: { engine: "lightgpt" } }, work: [decode, deep] },
+  threads: {
+    model: "q4_0",
+    subjects: {
+      lightgpt: { engine: "lightgpt" },
+      one: { engine: "lightgpt", threads: 1 },
+      twice: { engine: "lightgpt", threads: 2 * allThreads },
+      many: { engine: "lightgpt", threads: 8 * allThreads },
+    },
+    work: [prefill, decode],
+  },
+  neighbour: {
+    model: "q4_0",
+    subjects: {
+      ...both,
+      "lightgpt, busy": { engine: "lightgpt", neighbour: true },
+      "llama.cpp, busy": { engine: "llama.cpp", neighbour: true },
+    },
+    work: [decode],
+  },
+  embedded: {
+    model: "embedded",
+    subjects: { ...both, deno: { engine: "lightgpt", runtime: "deno" } },
+    work: [{ ...decode, tokens: 200 }],
+  },
+  int16: {
+    model: "q4_0",
+    subjects: {
+      lightgpt: { engine: "lightgpt" },
+      int16: { engine: "lightgpt", activations: "int16", kv: "f32" },
+    },
+    work: [prefill, decode],
+  },
+  v3: { model: "q4_0", subjects: levels, work: [prefill, decode] },
+  v3_q8_0: { model: "q8_0", subjects: levels, work: [prefill, decode] },
+  v3_q4_k_m: { model: "q4_k_m", subjects: levels, work: [prefill, decode] },
+  v3_q6_k: { model: "q6_k", subjects: levels, work: [prefill, decode] },
+};
+
+/** What a child process is asked to do. */
+export interface ChildPlan {
+  readonly model: string;
+  readonly threads: number;
+  readonly context: number;
+  readonly work: readonly Work[];
+  readonly kv?: "f32";
+  readonly activations?: "int16";
+}
+
+/** What one subject came to in one round. */
+export interface SubjectResult {
+  /** Tokens a second, by work. */
+  readonly rates: Readonly<Record<string, number>>;
+  /** How many cores others kept busy meanwhile, by work; the neighbour of an experiment is one of them. */
+  readonly others: Readonly<Record<string, number | null>>;
+  readonly loadMs: number;
+  readonly firstTokenMs: number;
+  /** Most bytes resident: before loading, once loaded, and at the end. */
+  readonly emptyBytes: number;
+  readonly loadedBytes: number;
+  readonly peakBytes: number;
+  readonly version: string;
+  /** What only LightGPT tells. */
+  readonly native?: NativeResult;
+}
+
+/** What a LightGPT process tells beside its times. */
+export interface NativeResult {
+  /** Read bandwidth of one thread and of the subject's, bytes a second. */
+  readonly bandwidthOne: number;
+  readonly bandwidth: number;
+  /** Bytes of weights that a token reads, and of keys and values that a position takes. */
+  readonly tokenBytes: number;
+  readonly positionBytes: number;
+  /** Bytes of the file's tensors. */
+  readonly tensorBytes: number;
+  /** Multiply-adds of a token with the weights of all layers, and with those of the output. */
+  readonly layerMacs: number;
+  readonly outputMacs: number;
+}
+
+/** One round of an experiment. */
+export interface Round {
+  readonly experiment: string;
+  readonly date: string;
+  readonly subjects: Readonly<Record<string, SubjectResult>>;
+  /** Of one core, 10^9 multiply-adds a second: a tile of 8 tokens times weights in the cache; the bare instruction. */
+  readonly kernels?: { readonly tileGMACs: number; readonly bareGMACs: number };
+}
+
+/** A claim, computed from one round; undefined where the round lacks something. */
+export interface Row {
+  readonly id: string;
+  readonly experiment: string;
+  readonly label: string;
+  /** What the value is a ratio to, for the tables. */
+  readonly of: string;
+  readonly goal: number;
+  /** True where less is better. */
+  readonly atMost?: true;
+  value(round: Round): number | undefined;
+}
+
+/** Ratio of two subjects' rates. */
+function against(work: string, subject: string, other: string) {
+  return ({ subjects }: Round) => divide(subjects[subject]?.rates[work], subjects[other]?.rates[work]);
+}
+
+function divide(left: number | undefined, right: number | undefined): number | undefined {
+  return left === undefined || right === undefined ? undefined : left / right;
+}
+
+/** Share of the read bandwidth that decoding with `context` tokens of context uses, on average over its tokens. */
+function bandwidthShare(subject = "lightgpt") {
+  return ({ subjects }: Round) => {
+    const { rates, native } = subjects[subject] ?? {};
+    if (!rates?.decode || !native) return undefined;
+    const bytes = native.tokenBytes + native.positionBytes * 40; // 16 of prompt and half of what follows
+    return rates.decode * bytes / native.bandwidth;
+  };
+}
+
+/** Share of the bare tile kernel's rate, of as many cores as there are threads. */
+function tileShare(work: "prefill" | "batch") {
+  return ({ subjects, kernels }: Round) => {
+    const { rates, native } = subjects.lightgpt ?? {};
+    if (!rates?.[work] || !native || !kernels) return undefined;
+    const macs = native.layerMacs + (work === "batch" ? native.outputMacs : 0);
+    return rates[work] * macs / (kernels.tileGMACs * 1e9 * allThreads);
+  };
+}
+
+function peerRows(type: string, goals: { prefill: number; decode: number; batch?: number }): Row[] {
+  return Object.entries(goals).map(([work, goal]) => ({
+    id: `${type}.${work}`,
+    experiment: type,
+    label: `${workName(work)}, ${type.toUpperCase()}`,
+    of: "llama.cpp",
+    goal,
+    value: against(work, "lightgpt", "llama.cpp"),
+  }));
+}
+
+function workName(work: string): string {
+  return { prefill: "prompt", decode: "one sequence", batch: "16 sequences" }[work] ?? work;
+}
+
+function shareRow(type: string, goal: number): Row {
+  return {
+    id: `${type}.bandwidth`,
+    experiment: type,
+    label: `one sequence, ${type.toUpperCase()}`,
+    of: "read bandwidth",
+    goal,
+    value: bandwidthShare(),
+  };
+}
+
+const formats = ["q8_0", "q4_k_m", "q6_k"];
+
+/** Every row, in the order of the tables. */
+export const ROWS: readonly Row[] = [
+  ...peerRows("q4_0", { prefill: 3, decode: 2.2, batch: 3 }),
+  shareRow("q4_0", 0.85),
+  ...(["prefill", "batch"] as const).map((work): Row => ({
+    id: `q4_0.${work}Tile`,
+    experiment: "q4_0",
+    label: `${workName(work)}, Q4_0`,
+    of: "tile kernel",
+    goal: work === "batch" ? 0.8 : 0, // a prompt's share is told, without a goal
+    value: tileShare(work),
+  })),
+  ...formats.flatMap((type) => [
+    ...peerRows(type, { prefill: 1.5, decode: 1.5, batch: 1.5 }),
+    shareRow(type, 0.85),
+  ]),
+  ...peerRows("f16", { prefill: 1, decode: 0 }),
+  shareRow("f16", 0.85),
+  {
+    id: "context",
+    experiment: "context",
+    label: "one sequence at 2000 tokens, Q4_0",
+    of: "(time at none + KV / bandwidth) / time",
+    goal: 0.85,
+    value: ({ subjects: { lightgpt } }) => {
+      if (!lightgpt?.rates.deep || !lightgpt.native) return undefined;
+      const { bandwidth, positionBytes } = lightgpt.native;
+      return (1 / lightgpt.rates.decode + 2012 * positionBytes / bandwidth) * lightgpt.rates.deep;
+    },
+  },
+  {
+    id: "threads.prefill",
+    experiment: "threads",
+    label: "prompt, all threads",
+    of: "one thread",
+    goal: 1.9 / 2 * allThreads,
+    value: against("prefill", "lightgpt", "one"),
+  },
+  {
+    id: "threads.decode",
+    experiment: "threads",
+    label: "one sequence, all threads / one",
+    of: "ratio of bandwidths",
+    goal: 0.95,
+    value: (round) => {
+      const { native } = round.subjects.lightgpt ?? {};
+      const speedup = against("decode", "lightgpt", "one")(round);
+      return native && speedup !== undefined ? speedup / (native.bandwidth / native.bandwidthOne) : undefined;
+    },
+  },
+  ...["twice", "many"].flatMap((subject) =>
+    ["prefill", "decode"].map((work): Row => ({
+      id: `threads.${subject}.${work}`,
+      experiment: "threads",
+      label: `${workName(work)}, ${subject === "twice" ? 2 : 8} threads a core`,
+      of: "one a core",
+      goal: 0.9,
+      value: against(work, subject, "lightgpt"),
+    }))
+  ),
+  {
+    id: "neighbour",
+    experiment: "neighbour",
+    label: "one sequence, a busy loop beside",
+    of: "quiet",
+    goal: 0.45,
+    value: against("decode", "lightgpt, busy", "lightgpt"),
+  },
+  {
+    id: "neighbour.llama",
+    experiment: "neighbour",
+    label: "the same of llama.cpp",
+    of: "quiet",
+    goal: 0,
+    value: against("decode", "llama.cpp, busy", "llama.cpp"),
+  },
+  {
+    id: "embedded",
+    experiment: "embedded",
+    label: "embedded model, Bun",
+    of: "node-llama-cpp",
+    goal: 3,
+    value: against("decode", "lightgpt", "llama.cpp"),
+  },
+  {
+    id: "embedded.deno",
+    experiment: "embedded",
+    label: "embedded model, Deno",
+    of: "node-llama-cpp",
+    goal: 3,
+    value: against("decode", "deno", "llama.cpp"),
+  },
+  {
+    id: "v3.bandwidth",
+    experiment: "v3",
+    label: "AVX2 alone, one sequence, Q4_0",
+    of: "read bandwidth",
+    goal: 0.8,
+    value: bandwidthShare("v3"),
+  },
+  ...["q4_0", ...formats].map((type): Row => ({
+    id: `v3.prefill.${type}`,
+    experiment: type === "q4_0" ? "v3" : `v3_${type}`,
+    label: `AVX2 alone, prompt, ${type.toUpperCase()}`,
+    of: "AVX-512",
+    goal: type === "q4_0" ? 0.45 : 0.3,
+    value: against("prefill", "v3", "lightgpt"),
+  })),
+  ...["decode", "prefill"].map((work): Row => ({
+    id: `int16.${work}`,
+    experiment: "int16",
+    label: `16-bit activations, F32 KV, ${workName(work)}`,
+    of: "8-bit",
+    goal: work === "decode" ? 0.85 : 0.5,
+    value: against(work, "int16", "lightgpt"),
+  })),
+  {
+    id: "load",
+    experiment: "q4_0",
+    label: "load, file cached",
+    of: "llama.cpp's time",
+    goal: 0.5,
+    atMost: true,
+    value: ({ subjects }) => divide(subjects.lightgpt?.loadMs, subjects["llama.cpp"]?.loadMs),
+  },
+  {
+    id: "memory",
+    experiment: "q4_0",
+    label: "peak memory",
+    of: "1.1 x tensors + KV + 80 MB",
+    goal: 1,
+    atMost: true,
+    value: ({ subjects: { lightgpt } }) => {
+      if (!lightgpt?.native) return undefined;
+      const { tensorBytes, positionBytes } = lightgpt.native;
+      const positions = Math.max(512, 16 * (8 + 2 * 16 + 16)); // the prompt, or the batch with what it has to spare
+      return (lightgpt.peakBytes - lightgpt.emptyBytes) / (1.1 * tensorBytes + positions * positionBytes + 80e6);
+    },
+  },
+];

@@ -1,0 +1,104 @@
+/**
+ * One round of an experiment: each subject in a process of its own, one after the other, the other way round in every
+ * second round, so that none always runs on what another leaves behind. `run.ts` starts it, so that whatever keeps the
+ * machine quiet can be put in front of a whole round.
+ *
+ *     bun bench/round.ts EXPERIMENT NUMBER
+ *
+ * @module
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { promptSource } from "../cli/measure.ts";
+import { embeddedModel } from "../src/embedded.ts";
+import { allThreads, type ChildPlan, EXPERIMENTS, type Round, type Subject, type SubjectResult } from "./plan.ts";
+import { sharedWindow } from "./statistics.ts";
+import { makeTinyLlama } from "./tinyllama.ts";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const tool = (name: string) => here(`../node_modules/.bin/${name}`);
+
+/** Runs a program to its end; the JSON that it prints last. */
+function runChild(command: string, parameters: readonly string[], env: Record<string, string> = {}): unknown {
+  const output = execFileSync(command, parameters, {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 1 << 26,
+  });
+  return JSON.parse(output.trim().split("\n").at(-1) ?? "");
+}
+
+function runLightGPT({ runtime = "bun", level }: Subject, plan: ChildPlan): SubjectResult {
+  const start = runtime === "deno" ? ["run", "-A", "--no-check"] : [];
+  const env: Record<string, string> = level === undefined ? {} : { LIGHTGPT_CPU: level };
+  return runChild(tool(runtime), [...start, here("worker.ts"), JSON.stringify(plan)], env) as SubjectResult;
+}
+
+function runLlama(plan: ChildPlan): SubjectResult {
+  const prompts = promptSource();
+  const { times, ...rest } = runChild("node", [
+    here("peers/llama.mjs"),
+    JSON.stringify({
+      ...plan,
+      peerVersion: JSON.parse(readFileSync(here("peers/node_modules/node-llama-cpp/package.json"), "utf8")).version,
+      prompts: plan.work.map((work) =>
+        work.kind === "prefill"
+          ? [prompts(work.tokens)]
+          : Array.from({ length: work.batch }, () => prompts(work.context))
+      ),
+    }),
+  ]) as Omit<SubjectResult, "rates"> & { times: Record<string, number[][]> };
+  const rates = plan.work.map((work) => {
+    const { tokens, ms } = work.kind === "prefill"
+      ? { tokens: work.tokens, ms: times[work.name][0][1] - times[work.name][0][0] }
+      : sharedWindow(times[work.name]);
+    return [work.name, tokens / ms * 1000];
+  });
+  return { ...rest, rates: Object.fromEntries(rates) };
+}
+
+/** Does something while a process beside it keeps one core busy with integers. */
+function besideNeighbour<Result>(action: () => Result): Result {
+  const busy = spawn("node", ["-e", "for (let i = 0;; i = (i + 1) | 0);"], { stdio: "ignore" });
+  try {
+    return action();
+  } finally {
+    busy.kill("SIGKILL");
+  }
+}
+
+/** Measures once. */
+export function runRound(experiment: string, number: number): Round {
+  const { model, subjects, work, kernels } = EXPERIMENTS[experiment];
+  const most = work.map((part) => part.kind === "prefill" ? part.tokens + 1 : part.context + 2 * part.tokens + 17);
+  const plan: ChildPlan = {
+    model: model === "embedded" ? embeddedModel() : makeTinyLlama(model),
+    threads: allThreads,
+    context: Math.max(...most) > 512 ? Math.max(...most) : 512,
+    work,
+  };
+  const order = Object.entries(subjects);
+  if (number % 2 === 1) order.reverse();
+  const results = order.map(([name, subject]) => {
+    const { threads = allThreads, kv, activations } = subject;
+    const own = { ...plan, threads, ...(kv ? { kv } : {}), ...(activations ? { activations } : {}) };
+    const action = () => subject.engine === "lightgpt" ? runLightGPT(subject, own) : runLlama(own);
+    return [name, subject.neighbour ? besideNeighbour(action) : action()] as const;
+  });
+  const round: Round = { experiment, date: new Date().toISOString(), subjects: Object.fromEntries(results) };
+  return kernels ? { ...round, kernels: runKernels() } : round;
+}
+
+/** The kernels alone, on one core, at the best level. */
+function runKernels(): NonNullable<Round["kernels"]> {
+  const levels = runChild(here("../zig-out/bin/order"), []) as Record<string, { tileGMACs: number; bareGMACs: number }>;
+  const { tileGMACs, bareGMACs } = Object.values(levels).at(-1) as { tileGMACs: number; bareGMACs: number };
+  return { tileGMACs, bareGMACs };
+}
+
+if (import.meta.main) {
+  console.log(JSON.stringify(runRound(process.argv[2] ?? "", Number(process.argv[3]))));
+}
