@@ -24,6 +24,7 @@ export async function openModel(
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { context }),
       ...(kv === undefined ? {} : { kv }),
+      allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     });
   } finally {
     bar.end();

@@ -59,6 +59,11 @@ function several(short: string, about: string): OptionSpec {
   return { kind: "counts", short, value: "N,...", least: 1, most: 1 << 20, about };
 }
 
+const ALLOW_PRE: OptionSpec = {
+  kind: "flag",
+  about: "cut words by default rules where the model's are unknown",
+};
+
 /** The options of every subcommand that computes with a model. */
 const COMMON: Readonly<Record<string, OptionSpec>> = {
   model: MODEL,
@@ -76,6 +81,7 @@ const COMMON: Readonly<Record<string, OptionSpec>> = {
     choices: ["f16", "f32", "q8_0"],
     about: "how keys and values are stored (default: f16)",
   },
+  "allow-unknown-pre-tokenizer": ALLOW_PRE,
 };
 
 /** The options of subcommands that generate. */
@@ -129,6 +135,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     options: {
       model: MODEL,
       special: { kind: "flag", about: "read special tokens such as <s> in the text as what they name" },
+      "allow-unknown-pre-tokenizer": ALLOW_PRE,
       "no-bos": { kind: "flag", about: "add no token at the beginning or end" },
       json: JSON_FLAG,
     },

@@ -13,7 +13,9 @@ import { print, readInput, toJson } from "./output.ts";
 export async function tokenize(args: Arguments, signal: AbortSignal): Promise<void> {
   const text = await readInput(signal);
   if (text === undefined) throw new UsageError("tokenize reads standard input; give it a text through a pipe");
-  const tokenizer = loadTokenizer(readGguf(args.text("model") ?? await fetchEmbeddedModel()));
+  const tokenizer = loadTokenizer(readGguf(args.text("model") ?? await fetchEmbeddedModel()), {
+    allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
+  });
   const ids = Array.from(
     tokenizer.encode(text, { addSpecial: !args.flag("no-bos"), parseSpecial: args.flag("special") }),
   );

@@ -69,6 +69,8 @@ export interface LightGPTOptions {
   readonly signal?: AbortSignal;
   /** Hears how far loading is. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then. Default: refuse. */
+  readonly allowUnknownPreTokenizer?: boolean;
 }
 
 /**
@@ -113,6 +115,7 @@ const optionNames = [
   "chunkTokens",
   "signal",
   "onProgress",
+  "allowUnknownPreTokenizer",
 ] as const satisfies readonly (keyof LightGPTOptions)[];
 
 const threadsMost = 256;
@@ -164,11 +167,12 @@ export class LightGPT {
     const chunk = options.chunkTokens === undefined
       ? undefined
       : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
-    const { context, signal, onProgress } = options;
+    const { context, signal, onProgress, allowUnknownPreTokenizer } = options;
     const model = await Model.load(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
+      ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
     });
     try {
       const engine = new Engine(model, { ...settings, ...sizes(model, settings) });

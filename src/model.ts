@@ -12,8 +12,16 @@ import { currentRuntime } from "../ffi/runtime.ts";
 import { type ModelPlan, planModel } from "./architectures.ts";
 import { describeModel } from "./description.ts";
 import { type Gguf, readGguf } from "./gguf.ts";
-import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
-import { loadTokenizer, type Tokenizer } from "./tokenizer/mod.ts";
+import {
+  booleanOption,
+  cancelledBy,
+  checkFunction,
+  checkKeys,
+  checkSignal,
+  integerOption,
+  refuseOption,
+} from "./options.ts";
+import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "./tokenizer/mod.ts";
 
 /**
  * How far loading is.
@@ -51,6 +59,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Hears how far loading is: at its beginning, now and then, and at its end. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then. Default: refuse. */
+  readonly allowUnknownPreTokenizer?: boolean;
 }
 
 /** The most positions that a context has unless a larger one is asked for: KV pages cost memory. */
@@ -104,9 +114,10 @@ export class Model {
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
       refuseOption("path", "the path of a GGUF file", path);
     }
-    checkKeys("options", options, ["context", "signal", "onProgress"]);
+    checkKeys("options", options, ["context", "signal", "onProgress", "allowUnknownPreTokenizer"]);
     if (options.context !== undefined) integerOption("context", options.context, 1, largestContext, 0);
     checkFunction("onProgress", options.onProgress);
+    const allowUnknownPreTokenizer = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
     checkSignal(options.signal);
     await prepare();
     const begin = performance.now();
@@ -114,7 +125,7 @@ export class Model {
     const trained = planModel(gguf).hyperparameters.context;
     const context = options.context ?? Math.min(trained, defaultContext);
     const plan = planModel(gguf, { context });
-    const tokenizer = readTokenizer(gguf);
+    const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     const handle = native().modelLoad(describeModel(plan, gguf.files));
     try {
       const residentBytes = await finish(handle, options);
@@ -175,9 +186,9 @@ interface Loaded {
 }
 
 /** A vocabulary of an unsupported kind is no reason to refuse the weights; a damaged one is. */
-function readTokenizer(gguf: Gguf): Tokenizer | UnsupportedError {
+function readTokenizer(gguf: Gguf, options: TokenizerOptions): Tokenizer | UnsupportedError {
   try {
-    return loadTokenizer(gguf);
+    return loadTokenizer(gguf, options);
   } catch (error) {
     if (error instanceof UnsupportedError) return error;
     throw error;

@@ -61,6 +61,13 @@ export function choiceOption<T extends string | number>(
   return value;
 }
 
+/** True or false, or `otherwise` where it is absent. */
+export function booleanOption(name: string, value: boolean | undefined, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== "boolean") refuseOption(name, "a boolean", value);
+  return value;
+}
+
 /** Throws unless `value` is absent or a function. */
 export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== "function") refuseOption(name, "a function", value);

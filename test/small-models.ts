@@ -32,6 +32,8 @@ export interface Shape {
   postNorms?: boolean;
   /** q, k and v as one tensor, gate and up as one. */
   fused?: boolean;
+  /** The vocabulary's metadata; a small SentencePiece one unless given. */
+  vocabulary?: Values;
   /** Tensors besides, with their values. */
   vectors?: Record<string, number[]>;
 }
@@ -41,7 +43,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
   const { architecture: name, layers = 3, embedding = 64, heads = 4, kvHeads = 2, feedForward = 96 } = shape;
   const keyLength = shape.keyLength ?? embedding / first(heads);
   const valueLength = shape.valueLength ?? keyLength;
-  const vocabulary = spm();
+  const vocabulary = shape.vocabulary ?? spm();
   const tokens = (vocabulary["tokenizer.ggml.tokens"].value as { length: number } & object).length;
   const perLayer = (value: number | number[]) => typeof value === "number" ? u32(value) : arrayOf("uint32", value);
   const all: Shape["values"] = {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertEquals, assertLess, assertThrows } from "@std/assert";
+import { assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { LightGPTError } from "../ffi/errors.ts";
 import { LightGPT } from "../mod.ts";
 import { ARCHITECTURES, type Hyperparameters, planModel } from "../src/architectures.ts";
 import { parseGguf } from "../src/gguf.ts";
-import { arrayOf, f32, flag, memorySource, text, u32 } from "./models.ts";
+import { arrayOf, bpe, f32, flag, memorySource, text, u32 } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";
 import { type Shape, smallModelBytes, withModelFile } from "./small-models.ts";
@@ -163,6 +163,30 @@ describe("variants of architectures", () => {
     });
   }
 
+  it("the bits do not depend on threads, chunks or pages", async () => {
+    for (
+      const shape of [
+        gemma3,
+        phi3,
+        ...variants.map(([, shape]) => shape).filter(({ heads }) => Array.isArray(heads)),
+      ]
+    ) {
+      await withModelFile(shape, async (path) => {
+        const logits: Float32Array[] = [];
+        for (
+          const options of [{ threads: 1 }, { threads: 3, chunkTokens: 7, pageSize: 16 }, {
+            threads: 2,
+            chunkTokens: 1,
+          }] as const
+        ) {
+          await using lm = await LightGPT.load(path, options);
+          logits.push(await lm.logits(tokens, { all: true }));
+        }
+        for (const other of logits.slice(1)) assertEquals(other, logits[0]);
+      });
+    }
+  });
+
   it("every architecture of the table is among them", () => {
     const tested = new Set(variants.map(([, { architecture }]) => architecture));
     assertEquals([...ARCHITECTURES.keys()].filter((name) => !tested.has(name) && name !== "mistral3"), []);
@@ -303,6 +327,18 @@ describe("what is refused", () => {
   it("another architecture is named, and those that there are", () => {
     const { message } = assertThrows(() => plan({ architecture: "falcon" }));
     for (const name of ["falcon", ...ARCHITECTURES.keys()]) assertEquals(message.includes(name), true, name);
+  });
+});
+
+it("an unknown pre-tokenizer keeps a model from loading, unless the default may stand for it", async () => {
+  const shape = { ...llama, vocabulary: bpe({ "tokenizer.ggml.pre": text("nosuch") }) };
+  await withModelFile(shape, async (path) => {
+    await assertRejects(() => LightGPT.load(path), LightGPTError, "'nosuch', which is unknown");
+    await using lm = await LightGPT.load(path, { allowUnknownPreTokenizer: true });
+    assertEquals(lm.detokenize(lm.tokenize("a text")), "a text");
+    // A mistake of a caller in JavaScript.
+    const options = { allowUnknownPreTokenizer: 1 as unknown as boolean };
+    await assertRejects(() => LightGPT.load(path, options), LightGPTError, "expected a boolean");
   });
 });
 

@@ -80,8 +80,8 @@ export function findPreTokenizer(metadata: Metadata, allowUnknown: boolean): Pre
   const name = metadata.text(key, "default");
   const found = PRE_TOKENIZERS.get(name) ?? (allowUnknown ? DEFAULT : undefined);
   if (found !== undefined) return found;
-  const names = [...PRE_TOKENIZERS.keys()].join(", ");
-  throw metadata.wrong(key, `one of ${names} (or allowUnknownPreTokenizer, for the default)`, `'${name}'`);
+  const known = `one of ${PRE_TOKENIZERS.size} names such as llama-bpe, qwen2 and tekken`;
+  throw metadata.wrong(key, `${known} (or allowUnknownPreTokenizer, for the default)`, `'${name}', which is unknown`);
 }
 
 /** Calls `word` with the first and the last byte (excluded) of each word of a well-formed UTF-8 text, in order. */
