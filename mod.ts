@@ -13,7 +13,7 @@
  *
  * @module
  */
-export { ROLES } from "./ffi/abi.ts";
+export { ROLES, SAMPLING_METHODS } from "./ffi/abi.ts";
 export {
   CancelledError,
   ClosedError,
@@ -70,7 +70,13 @@ export {
   type TensorReport,
 } from "./src/quantizer/file.ts";
 export type { TensorRule } from "./src/quantizer/mixes.ts";
-export type { SamplingOptions } from "./src/sampler.ts";
+export type { LogitsContext, LogitsProcessor } from "./src/logits.ts";
+export { type Candidate, Sampler } from "./src/sampler.ts";
+export { type Diversity, diversity } from "./src/sampler/diversity.ts";
+export { TokenMask } from "./src/sampler/mask.ts";
+export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "./src/sampler/options.ts";
+export type { MethodReport } from "./src/sampler/report.ts";
+export type { Choice, TokenLogprob } from "./src/sampler/state.ts";
 export {
   type DecodeOptions,
   type EncodeOptions,

@@ -85,6 +85,11 @@ export const ABI = {
     parameters: ["u32", "u32", "buffer", "u32"],
     about: "(engine, page, bytes, count): takes over what lg_page_export wrote; a wrong checksum is `modelFormat`.",
   },
+  lg_sample: {
+    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"],
+    about:
+      "(sampler, bytes, f32 logits, count, workspace, bytes): chooses a token; `SAMPLED` or an error lies in front.",
+  },
   lg_quantize: {
     parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"],
     about: "(options, bytes, values, importance, outlier mask, blocks): the bytes written before a refused block.",
@@ -223,7 +228,7 @@ export const PRODUCT = [
   "resultsBytes",
 ] as const;
 
-/** A batch: `header`, then for each sequence `sequence`, its tokens, its page numbers, its hidden state. */
+/** A batch: `header`, then for each sequence `sequence`, its tokens, its page numbers, its hidden state, its sampler. */
 export const BATCH = {
   version: 1,
   header: ["version", "flags", "sequences", "tokens"],
@@ -235,16 +240,77 @@ export const BATCH = {
     "tokens", // none where a hidden state is given
     "pages", // page numbers that cover the positions 0 .. position + tokens
     "logits", // 0 none, 1 of the last token, 2 of all
-    "sample", // 1: choose a token after the last
-    "temperature", // f32
-    "topK",
-    "topP", // f32
-    "seed",
-    "seedHigh",
-    "choice",
+    "sampler", // words of a sampler that chooses a token after the last; 0: none is chosen
     "keep", // 1: hand out the hidden state after the last token, behind its logits
     "hidden", // floats of a hidden state that was handed out after the token before `position`, or 0
   ],
-  /** Of `lg_take`: token is 0xffffffff where none was chosen; rows counts the logit rows that follow one another. */
+  /** Of `lg_take`: token is 0xffffffff where none was chosen; rows counts the logit rows that follow one another. Then `SAMPLED`. */
   result: ["id", "status", "token", "rows"],
+} as const;
+
+/** The methods of a sampler by their numbers, in the order of llama.cpp's chain, in which they run unless told otherwise. */
+export const SAMPLING_METHODS = [
+  "penalties",
+  "dry",
+  "topNSigma",
+  "topK",
+  "typicalP",
+  "topP",
+  "minP",
+  "xtc",
+  "temperature",
+  "mirostat",
+] as const;
+
+/**
+ * A sampler: `header`, then `step` for each method, the mask (a bit for each token), the pairs of the bias (id, f32), of
+ * the penalties (id, count) and of DRY (id, length of the repetition it would continue).
+ */
+export const SAMPLER = {
+  version: 1,
+  header: [
+    "version",
+    "steps",
+    "minKeep",
+    "logprobs", // 0: none; else of the chosen token and of this many less one of the likeliest
+    "distribution", // 1: leave the candidates in the workspace instead of choosing one
+    "choice",
+    "position",
+    "seed",
+    "seedHigh",
+    "mu", // f64: two words
+    "muHigh",
+    "mask", // words
+    "bias", // pairs
+    "counts", // pairs
+    "matches", // pairs
+  ],
+  step: ["method", "count", "a", "b", "c"],
+  topMost: 20,
+  vocabularyMost: 2 ** 22,
+} as const;
+
+/** What came of a choice: the word at which each part begins; `doubles` are f64 and begin at such a number of them. */
+export const SAMPLED = {
+  token: 0,
+  candidates: 1,
+  listed: 2, // 1: the candidates' ids are in the workspace; 0: they are 0, 1, 2, ...
+  top: 3, // how many of the likeliest follow
+  kept: 8, // candidates left by each step; 0xffffffff where it was not run
+  topIds: 20,
+  doubles: { mu: 2, logprob: 3, topLogprobs: 20 },
+  words: 80,
+} as const;
+
+/** The workspace of `lg_sample`, in words: after `head`, arrays of `stride(vocabulary)` each. */
+export const WORKSPACE = {
+  head: 128,
+  stride: (vocabulary: number): number => Math.ceil(vocabulary / 16) * 16 + 16,
+  words: (vocabulary: number): number => {
+    const stride = WORKSPACE.stride(vocabulary);
+    return WORKSPACE.head + 6 * stride + Math.ceil(stride / 256) * 16 + 64;
+  },
+  /** Which array holds ids, and which two together f64 probabilities. */
+  ids: 1,
+  probabilities: 4,
 } as const;

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { type AbiName, PRODUCT, QUANTIZE, TOPIC } from "./abi.ts";
+import { type AbiName, PRODUCT, QUANTIZE, TOPIC, WORKSPACE } from "./abi.ts";
 import { checkBuffer, checkU32 } from "./buffers.ts";
+import type { LightGPTError } from "./errors.ts";
 import { errorFrom, type Library, library } from "./library.ts";
 import type { NativeArgument } from "./runtime.ts";
 
@@ -248,6 +249,17 @@ export class Native {
   }
 
   /**
+   * Chooses a token by the sampler in the first `count` words of `words` (`SAMPLER` in `abi.ts`). What came of it is in
+   * front of `workspace` (`SAMPLED`), whose memory `bytes` shows as well.
+   */
+  sample(words: Uint32Array, count: number, logits: Float32Array, workspace: Uint32Array, bytes: Uint8Array): void {
+    checkBuffer("Float32Array", logits, "logits");
+    const size = workspace.byteLength;
+    const status = this.#library.call.lg_sample(words, count * 4, logits, logits.length, workspace, size);
+    if (status < 0) throw errorFrom(this.#library.statuses, status, bytes.subarray(0, WORKSPACE.head * 4), "sampler");
+  }
+
+  /**
    * Turns floats into blocks of a format; returns the bytes written before the first block that cannot be made (values
    * that are not finite, or that need a scale which the format cannot hold).
    */
@@ -311,7 +323,7 @@ export class Native {
   }
 
   /** The error for a status that came in a result and not from a call. */
-  statusError(status: number, where: string): Error {
+  statusError(status: number, where: string): LightGPTError {
     return errorFrom(this.#library.statuses, status, new Uint8Array(0), where);
   }
 

@@ -187,18 +187,94 @@ pub fn partialFloats(v_dim: u32) u32 {
 pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
 pub const ActivationKind = enum(u32) { silu = 0, gelu_tanh = 1 };
 
+/// The methods of a sampler's chain, numbered as in `SAMPLING_METHODS` of `ffi/abi.ts`.
+pub const Method = enum(u32) { penalties, dry, top_n_sigma, top_k, typical, top_p, min_p, xtc, temperature, mirostat };
+
+/// One method and what it was told.
+pub const Step = extern struct {
+    method: Method,
+    /// top_k: how many; dry: matches up to this length cost nothing.
+    count: u32,
+    /// penalties: repetition, frequency, presence. dry: multiplier, base. xtc: probability, threshold. temperature:
+    /// degree, range, exponent. mirostat: tau, eta. The others: their one number.
+    a: f32,
+    b: f32,
+    c: f32,
+};
+
+/// A token and a number: a count, a length, or the bits of an f32.
+pub const Pair = extern struct { id: u32, value: u32 };
+
 pub const Sampling = extern struct {
-    /// 0: greedy.
-    temperature: f32,
-    /// 0: off.
-    top_k: u32,
-    /// 1: off.
-    top_p: f32,
+    seed: u64,
     /// Which choice of its request this is, and the position of the token to be chosen.
     choice: u32,
-    seed: u64,
     position: u32,
-    reserved: u32 = 0,
+    mu: f64,
+    steps: [*]const Step,
+    steps_len: u32,
+    /// No cut leaves fewer tokens.
+    min_keep: u32,
+    /// 0: no log probabilities; else of the chosen token and of the n - 1 likeliest.
+    logprobs: u32,
+    /// 1: leave the candidates in the workspace instead of choosing one.
+    distribution: u32,
+    /// A bit for each token that may be chosen; null: all.
+    mask: ?[*]const u32,
+    /// f32 added to logits.
+    bias: [*]const Pair,
+    bias_len: u32,
+    /// How often each token of the penalties' window occurs in it.
+    counts_len: u32,
+    counts: [*]const Pair,
+    /// How long a repetition each token would continue.
+    matches: [*]const Pair,
+    matches_len: u32,
+};
+
+pub const steps_max = 12;
+pub const top_max = 20;
+
+/// What came of a choice; `SAMPLED` in `ffi/abi.ts`.
+pub const Sampled = extern struct {
+    /// The chosen token; where a logit is NaN, its index.
+    token: u32 = 0,
+    candidates: u32 = 0,
+    /// 1: the candidates' ids are in the workspace; 0: they are 0, 1, 2, ...
+    listed: u32 = 0,
+    top: u32 = 0,
+    mu: f64 = 0,
+    logprob: f64 = 0,
+    /// Candidates left by each step; `not_run` where the result did not depend on it.
+    kept: [steps_max]u32 = @splat(not_run),
+    top_ids: [top_max]u32 = @splat(0),
+    top_logprobs: [top_max]f64 = @splat(0),
+
+    pub const not_run = std.math.maxInt(u32);
+};
+
+/// Bytes of a workspace that come before its arrays, where `lg_sample` leaves a `Sampled`, or an error's details.
+pub const sample_head_bytes = 512;
+
+comptime {
+    std.debug.assert(@sizeOf(Sampled) <= sample_head_bytes);
+}
+
+/// What `Level.sample` returns.
+pub const SampleStatus = enum(i32) { ok = 0, nan = -1, none = -2 };
+
+/// The parts of a sampler's workspace, in words; the first four and the next have room for a vocabulary each.
+pub const SampleLayout = struct {
+    stride: usize,
+
+    pub fn of(vocabulary: usize) SampleLayout {
+        return .{ .stride = std.mem.alignForward(usize, vocabulary, lanes) + lanes };
+    }
+
+    /// Six vocabularies and the greatest logit of each column of each group.
+    pub fn words(layout: SampleLayout) usize {
+        return 6 * layout.stride + std.mem.alignForward(usize, layout.stride / lanes, lanes) + 4 * lanes;
+    }
 };
 
 pub const Level = extern struct {
@@ -233,8 +309,8 @@ pub const Level = extern struct {
     attentionBlocks: *const fn (args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void,
     /// Merges what attentionBlocks left for `head`, blocks [block_begin, block_end) in order, and divides, to `out`.
     attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
-    /// The chosen token, or -1 when a logit is NaN or none is above -infinity. `scratch` has `vocabulary` u64.
-    sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, scratch: [*]u64) callconv(.c) i32,
+    /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.
+    sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, workspace: [*]u32, sampled: *Sampled) callconv(.c) SampleStatus,
 };
 
 test "tiles cover a batch without gap or overlap" {

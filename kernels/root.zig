@@ -8,9 +8,11 @@ const allocator = @import("allocator.zig");
 const describe = @import("describe.zig");
 const dispatch = @import("dispatch.zig");
 const handle = @import("handle.zig");
+const limits = @import("limits.zig");
 const os = @import("os.zig");
 const Report = @import("report.zig").Report;
 const Status = @import("status.zig").Status;
+const Words = @import("words.zig").Words;
 const bandwidth = @import("model/bandwidth.zig");
 const Engine = @import("model/engine.zig").Engine;
 const memory = @import("model/memory.zig");
@@ -19,6 +21,7 @@ const ModelState = @import("model/model.zig").State;
 const pool = @import("model/pool.zig");
 const product = @import("model/product.zig");
 const quantizer = @import("model/quantize.zig");
+const sampler = @import("model/sampler.zig");
 
 /// A panic is a bug of ours: it names the library, so that a crash report reaches us and not the runtime.
 pub const panic = std.debug.FullPanic(panicked);
@@ -184,6 +187,29 @@ fn pageFailure(why: Engine.PageError) i32 {
         error.NoPage, error.Short => Status.invalid_argument,
         error.Damaged => Status.model_format,
     }.code();
+}
+
+pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u8, count: u32, workspace: ?[*]u8, workspace_len: u32) i32 {
+    const bytes = mutableBytesOf(workspace, workspace_len);
+    if (@intFromPtr(bytes.ptr) % 8 != 0 or bytes.len < abi.sample_head_bytes) return Status.invalid_argument.code();
+    // What a caller learns is at the front of the workspace: what came of it, or the details of an error.
+    var report: Report = .{ .buffer = bytes[0..abi.sample_head_bytes] };
+    report.buffer[0] = 0;
+    if (count == 0 or count > limits.vocabulary_max or @intFromPtr(logits) % 4 != 0 or @intFromPtr(words) % 4 != 0)
+        return report.fail(.invalid_argument, "logits", "", .{}, "1 to {d} aligned floats", .{limits.vocabulary_max}, "{d}", .{count}).code();
+    const needed = abi.sample_head_bytes + 4 * abi.SampleLayout.of(count).words();
+    if (bytes.len < needed) return report.fail(.invalid_argument, "workspace", "", .{}, "{d} bytes", .{needed}, "{d}", .{bytes.len}).code();
+    var reader: Words = .{ .bytes = bytesOf(words, words_len) };
+    const sampling = sampler.read(&reader, count, &report) catch |why| return failure(&report, why);
+    const sampled: *abi.Sampled = @ptrCast(@alignCast(bytes.ptr));
+    const floats: [*]const f32 = @ptrCast(@alignCast(logits.?));
+    const saved = fpu.enter();
+    defer saved.restore();
+    return switch (dispatch.level().sample(&sampling, floats, count, @ptrCast(@alignCast(bytes.ptr + abi.sample_head_bytes)), sampled)) {
+        .ok => 0,
+        .nan => report.fail(.non_finite, "NaN", "logits[{d}]", .{sampled.token}, "a number", .{}, "NaN", .{}).code(),
+        .none => report.fail(.invalid_argument, "no token that may be chosen", "logits", .{}, "a logit above -Infinity that is not banned", .{}, "none", .{}).code(),
+    };
 }
 
 pub export fn lg_quantize(options: ?[*]const u8, len: u32, values: ?[*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: ?[*]u8) i32 {

@@ -66,6 +66,66 @@ pub inline fn storePart(p: [*]align(4) f32, n: usize, v: F) void {
     for (0..n) |i| p[i] = lanes[i];
 }
 
+/// A choice of lanes.
+pub const Mask = @Vector(16, bool);
+
+/// Puts the lanes of a mask together: `vpcompressd`, or a permutation that a table names, or one lane after the other.
+pub const Packer = struct {
+    bits: u16,
+
+    pub inline fn init(mask: Mask) Packer {
+        return .{ .bits = @bitCast(mask) };
+    }
+
+    pub inline fn count(packer: Packer) usize {
+        return @popCount(packer.bits);
+    }
+
+    /// Writes the chosen lanes to `p` in order. What follows them there, up to 16 lanes in all, is overwritten.
+    pub inline fn store(packer: Packer, p: [*]align(4) f32, v: F) void {
+        if (has_vnni) return @This().storeAll(p, @"llvm.x86.avx512.mask.compress.v16f32"(v, splat(0), @bitCast(packer.bits)));
+        if (has_avx2) {
+            const low: u8 = @truncate(packer.bits);
+            storeHalf(p, packed8(lowHalf(v), low));
+            storeHalf(p + @popCount(low), packed8(highHalf(v), @intCast(packer.bits >> 8)));
+            return;
+        }
+        const lanes: [16]f32 = v;
+        var at: usize = 0;
+        inline for (lanes, 0..) |lane, i| {
+            p[at] = lane;
+            at += packer.bits >> i & 1;
+        }
+    }
+
+    inline fn storeAll(p: [*]align(4) f32, v: F) void {
+        @as(*align(4) F, @ptrCast(p)).* = v;
+    }
+
+    inline fn storeHalf(p: [*]align(4) f32, v: @Vector(8, f32)) void {
+        @as(*align(4) @Vector(8, f32), @ptrCast(p)).* = v;
+    }
+
+    inline fn packed8(v: @Vector(8, f32), bits: u8) @Vector(8, f32) {
+        const indices: @Vector(8, u8) = lanes_of[bits];
+        return @"llvm.x86.avx2.permps"(v, @as(@Vector(8, i32), indices));
+    }
+
+    /// For each mask of eight lanes, its lanes in order.
+    const lanes_of: [256][8]u8 = blk: {
+        @setEvalBranchQuota(10_000);
+        var table: [256][8]u8 = @splat(@splat(0));
+        for (&table, 0..) |*row, bits| {
+            var at: usize = 0;
+            for (0..8) |lane| if (bits >> lane & 1 == 1) {
+                row[at] = lane;
+                at += 1;
+            };
+        }
+        break :blk table;
+    };
+};
+
 /// Sixteen half floats, widened exactly.
 pub inline fn loadF16(p: [*]align(2) const u16) F {
     return fromF16(16, @as(*align(2) const H, @ptrCast(p)).*);
@@ -344,12 +404,12 @@ fn Half(comptime V: type) type {
     return @Vector(vector.len / 2, vector.child);
 }
 
-inline fn lowHalf(v: anytype) Half(@TypeOf(v)) {
+pub inline fn lowHalf(v: anytype) Half(@TypeOf(v)) {
     const vector = @typeInfo(@TypeOf(v)).vector;
     return @shuffle(vector.child, v, undefined, Masks(vector.len / 2).low);
 }
 
-inline fn highHalf(v: anytype) Half(@TypeOf(v)) {
+pub inline fn highHalf(v: anytype) Half(@TypeOf(v)) {
     const vector = @typeInfo(@TypeOf(v)).vector;
     return @shuffle(vector.child, v, undefined, Masks(vector.len / 2).high);
 }
@@ -359,6 +419,8 @@ inline fn join(a: anytype, b: @TypeOf(a)) @Vector(2 * @typeInfo(@TypeOf(a)).vect
     return @shuffle(vector.child, a, b, Masks(vector.len).both);
 }
 
+extern fn @"llvm.x86.avx512.mask.compress.v16f32"(F, F, Mask) F;
+extern fn @"llvm.x86.avx2.permps"(@Vector(8, f32), @Vector(8, i32)) @Vector(8, f32);
 extern fn @"llvm.x86.avx512.vpdpbusd.512"(I, I, I) I;
 extern fn @"llvm.x86.avx512.vpdpwssd.512"(I, I, I) I;
 extern fn @"llvm.x86.avx2.pmadd.ub.sw"(@Vector(32, u8), @Vector(32, i8)) @Vector(16, i16);
@@ -494,6 +556,23 @@ test "half floats: every value there, and back; every rounding border" {
     try testing.expectEqual(0x7c00, toF16Software(1, .{65520.0})[0]);
     try testing.expectEqual(0x7bff, toF16Software(1, .{65519.996})[0]);
     try testing.expect(toF16Software(1, .{std.math.nan(f32)})[0] > 0x7c00);
+}
+
+test "packed lanes keep their order" {
+    const lanes: [16]f32 = std.simd.iota(f32, 16);
+    var random = std.Random.DefaultPrng.init(3);
+    for (0..2000) |i| {
+        const bits: u16 = if (i < 2) @intCast(i * 0xffff) else random.random().int(u16);
+        var out: [16]f32 = @splat(-1);
+        const packer: Packer = .init(@bitCast(bits));
+        packer.store(&out, lanes);
+        var at: usize = 0;
+        for (lanes, 0..) |lane, index| if (bits >> @intCast(index) & 1 == 1) {
+            try testing.expectEqual(lane, out[at]);
+            at += 1;
+        };
+        try testing.expectEqual(at, packer.count());
+    }
 }
 
 test "the tree adds i + 8, + 4, + 2, + 1" {

@@ -12,6 +12,7 @@ test {
     _ = @import("model/bandwidth.zig");
     _ = @import("model/batch.zig");
     _ = @import("model/pool.zig");
+    _ = @import("model/sampler.zig");
     _ = @import("model/task.zig");
     _ = @import("model/test_model.zig");
     _ = @import("op/activations_test.zig");
@@ -22,6 +23,7 @@ test {
     _ = @import("op/quantize_search.zig");
     _ = @import("op/quantize_test.zig");
     _ = @import("op/sample.zig");
+    _ = @import("op/sample_list.zig");
     _ = @import("op/sample_test.zig");
     _ = @import("op/vector_test.zig");
     _ = @import("os.zig");

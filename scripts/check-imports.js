@@ -26,6 +26,7 @@ export const typescript = [
   { name: "native", files: ["ffi/native.ts"] },
   { name: "data", files: ["src/formats.ts", "src/unicode*.ts", "src/embedded.ts", "src/options.ts"] },
   { name: "gguf", files: ["src/gguf.ts", "src/gguf/*"] },
+  { name: "sampling", files: ["src/sampler/*", "src/logits.ts"] },
   {
     name: "tokenizer",
     files: ["src/tokenizer/*", "src/architectures.ts", "src/architectures/*", "src/description.ts"],

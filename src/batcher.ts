@@ -10,7 +10,8 @@ import { ClosedError } from "../ffi/errors.ts";
 import type { Engine, StepResult, StepSequence } from "./engine.ts";
 import { Pace } from "./pace.ts";
 import { PagePool, PageTable } from "./pages.ts";
-import type { Sampling } from "./sampler.ts";
+import { choose } from "./sampler/choose.ts";
+import type { Choice, SamplerState } from "./sampler/state.ts";
 
 /** What a sequence is for. */
 export interface SequenceOptions {
@@ -18,15 +19,17 @@ export interface SequenceOptions {
   readonly prompt: Uint32Array;
   /** Positions that it will need at most. */
   readonly positions: number;
-  /** How to choose tokens; absent: none is chosen. */
-  readonly sampling?: Sampling;
+  /** How to choose tokens, and how many log probabilities to tell; absent: none is chosen. */
+  readonly sample?: { readonly sampler: SamplerState; readonly top: number | undefined };
+  /** May change the logits before a token is chosen; the array is valid during the call. */
+  readonly process?: ((logits: Float32Array) => void) | undefined;
   /** Receives rows of logits, of all tokens or of the last, valid during the call; `position` is that of the first row. */
   readonly logits?: { readonly rows: "last" | "all"; receive(rows: Float32Array, position: number): void };
 }
 
 /** Somebody who waits for the next token. */
 interface Demand {
-  resolve(token: number | undefined): void;
+  resolve(choice: Choice | undefined): void;
   reject(error: unknown): void;
 }
 
@@ -39,7 +42,6 @@ export class Sequence {
   /** Tokens that the model has yet to read, and the position of the first. */
   #unread: Uint32Array;
   #position = 0;
-  #choices = 0;
   #demand: Demand | undefined;
   #ended: { readonly error: unknown } | undefined;
   /** Its pages, once it was admitted. */
@@ -74,7 +76,7 @@ export class Sequence {
   }
 
   /** Reads all that is unread; resolves with the token chosen after it, which is then the next to be read. */
-  next(): Promise<number | undefined> {
+  next(): Promise<Choice | undefined> {
     if (this.#ended) return Promise.reject(this.#ended.error);
     if (this.#demand) throw new Error("A sequence was asked for a token while it made one.");
     return new Promise((resolve, reject) => {
@@ -96,7 +98,7 @@ export class Sequence {
 
   /** What it does in the next step, reading at most `count` tokens. */
   prepare(count: number): StepSequence {
-    const { sampling, logits } = this.#options;
+    const { sample, process, logits } = this.#options;
     const isLast = count === this.unread;
     const table = this.table as PageTable;
     table.cover(this.#position + count);
@@ -105,8 +107,8 @@ export class Sequence {
       position: this.#position,
       tokens: this.#unread.subarray(0, count),
       pages: table.pages,
-      logits: logits?.rows === "all" ? "all" : logits && isLast ? "last" : "none",
-      sample: sampling && isLast ? { sampling, choice: this.#choices } : undefined,
+      logits: logits?.rows === "all" ? "all" : (logits || process) && isLast ? "last" : "none",
+      sample: isLast && !process ? sample : undefined,
     };
   }
 
@@ -118,19 +120,31 @@ export class Sequence {
     const first = this.#position + (step.logits === "all" ? 0 : count - 1);
     this.#position += count;
     this.#unread = this.#unread.subarray(count);
+    let choice = result.choice;
     try {
-      if (result.logits.length > 0) this.#options.logits?.receive(result.logits, first);
+      if (result.logits.length > 0) {
+        this.#options.logits?.receive(result.logits, first);
+        choice = this.#process(result.logits) ?? choice;
+      }
     } catch (error) {
       return this.end(error);
     }
     if (this.unread > 0) return;
-    if (result.token !== undefined) {
-      this.#choices++;
-      this.#unread = Uint32Array.of(result.token);
+    if (choice !== undefined) {
+      this.#options.sample?.sampler.accept(choice.token);
+      this.#unread = Uint32Array.of(choice.token);
     }
     const demand = this.#demand;
     this.#demand = undefined;
-    demand?.resolve(result.token);
+    demand?.resolve(choice);
+  }
+
+  /** Chooses from logits that somebody may change first: the step only computed them. */
+  #process(logits: Float32Array): Choice | undefined {
+    const { process, sample } = this.#options;
+    if (!process || !sample) return undefined;
+    process(logits);
+    return choose(sample.sampler, logits, { position: this.#position, top: sample.top });
   }
 }
 

@@ -5,12 +5,13 @@
  *
  * @module
  */
-import { BATCH } from "../ffi/abi.ts";
+import { BATCH, SAMPLED } from "../ffi/abi.ts";
 import { ClosedError } from "../ffi/errors.ts";
 import { type Native, native } from "../ffi/native.ts";
 import type { Hyperparameters } from "./architectures.ts";
 import type { Model } from "./model.ts";
-import type { Sampling } from "./sampler.ts";
+import { nothingToChoose } from "./sampler.ts";
+import type { Choice, SamplerState } from "./sampler/state.ts";
 
 /** Which rows of logits a step should give for a sequence. */
 export type LogitRows = "none" | "last" | "all";
@@ -28,7 +29,7 @@ export interface StepSequence {
   /** Logits to hand out. */
   readonly logits: LogitRows;
   /** How to choose a token after the last one; absent: none is chosen. */
-  readonly sample?: { readonly sampling: Sampling; readonly choice: number } | undefined;
+  readonly sample?: { readonly sampler: SamplerState; readonly top: number | undefined } | undefined;
   /** Whether to hand out the hidden state after the last token, from which the rest of a step can be done again. */
   readonly keep?: boolean;
   /** A hidden state handed out after the token before `position`, in place of tokens. */
@@ -40,7 +41,7 @@ export interface StepResult {
   /** Why the sequence failed; the others of the step did not. */
   readonly error?: Error;
   /** The chosen token. */
-  readonly token?: number;
+  readonly choice?: Choice;
   /** Rows of logits, one after the other. Valid until the next step: copy what must stay. */
   readonly logits: Float32Array;
   /** The hidden state; as short-lived as the logits. */
@@ -70,6 +71,7 @@ export interface EngineSettings {
 const kvTypes = ["f16", "f32", "q8_0"] as const;
 const logitRows = ["none", "last", "all"] as const;
 const noToken = 0xffff_ffff;
+const resultWords = BATCH.result.length + SAMPLED.words;
 const noLogits = new Float32Array(0);
 /** A wait is bounded, and renewed while the step runs. */
 const waitMs = 25;
@@ -102,7 +104,8 @@ export class Engine {
   #handle: number;
   #words = new Uint32Array(1024);
   #floats = new Float32Array(this.#words.buffer);
-  readonly #results: Uint32Array;
+  readonly #results: Uint32Array<ArrayBuffer>;
+  readonly #doubles: Float64Array;
   #logits = noLogits;
   #step: Promise<unknown> | undefined;
 
@@ -111,7 +114,8 @@ export class Engine {
     this.settings = settings;
     this.#vocabulary = model.vocabulary;
     this.#embedding = model.plan.hyperparameters.embedding;
-    this.#results = new Uint32Array(settings.sequences * BATCH.result.length);
+    this.#results = new Uint32Array(settings.sequences * resultWords);
+    this.#doubles = new Float64Array(this.#results.buffer);
     this.#handle = this.#native.engineOpen(
       model.handle,
       Uint32Array.of(
@@ -187,6 +191,7 @@ export class Engine {
     for (const sequence of sequences) {
       tokens += sequence.tokens.length;
       size += BATCH.sequence.length + sequence.tokens.length + sequence.pages.length + (sequence.hidden?.length ?? 0);
+      size += sequence.sample?.sampler.words(this.#vocabulary) ?? 0;
     }
     if (size > this.#words.length) {
       this.#words = new Uint32Array(2 * size);
@@ -201,15 +206,9 @@ export class Engine {
       words[at + 2] = tokens.length;
       words[at + 3] = pages.length;
       words[at + 4] = logitRows.indexOf(logits);
-      words[at + 5] = sample ? 1 : 0;
-      this.#floats[at + 6] = sample?.sampling.temperature ?? 0;
-      words[at + 7] = sample?.sampling.topK ?? 0;
-      this.#floats[at + 8] = sample?.sampling.topP ?? 1;
-      words[at + 9] = Number((sample?.sampling.seed ?? 0n) & 0xffff_ffffn);
-      words[at + 10] = Number((sample?.sampling.seed ?? 0n) >> 32n);
-      words[at + 11] = sample?.choice ?? 0;
-      words[at + 12] = keep ? 1 : 0;
-      words[at + 13] = hidden?.length ?? 0;
+      const samplerWords = at + 5;
+      words[at + 6] = keep ? 1 : 0;
+      words[at + 7] = hidden?.length ?? 0;
       at += BATCH.sequence.length;
       words.set(tokens, at);
       at += tokens.length;
@@ -219,6 +218,10 @@ export class Engine {
         this.#floats.set(hidden, at);
         at += hidden.length;
       }
+      const begin = at;
+      const request = { position: position + tokens.length, top: sample?.top };
+      if (sample) at = sample.sampler.encode(words, at, this.#vocabulary, request);
+      words[samplerWords] = at - begin;
     }
     return at;
   }
@@ -232,16 +235,22 @@ export class Engine {
     if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
-    return sequences.map(({ keep }, index) => {
-      const word = index * BATCH.result.length;
+    return sequences.map(({ keep, sample }, index) => {
+      const word = index * resultWords;
       const status = (this.#results[word + 1] as number) | 0;
       const token = this.#results[word + 2] as number;
       const count = (this.#results[word + 3] as number) * this.#vocabulary;
       const logits = count === 0 ? noLogits : this.#logits.subarray(at, at + count);
       at += count;
-      if (status < 0) return { error: this.#native.statusError(status, "sequence"), logits };
+      if (status < 0) {
+        const error = this.#native.statusError(status, "sequence");
+        return { error: sample && error.code === "invalidArgument" ? nothingToChoose() : error, logits };
+      }
       const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
-      if (token !== noToken) result.token = token;
+      if (token !== noToken && sample) {
+        const sampled = word + BATCH.result.length;
+        result.choice = sample.sampler.take(this.#results, this.#doubles, sampled, this.#vocabulary, sample.top);
+      }
       if (keep) {
         result.hidden = this.#logits.subarray(at, at + this.#embedding);
         at += this.#embedding;

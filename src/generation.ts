@@ -5,10 +5,14 @@
  *
  * @module
  */
+import { SAMPLER } from "../ffi/abi.ts";
 import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
 import type { Batcher, Sequence } from "./batcher.ts";
-import { cancelledBy, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
-import { resolveSampling, type Sampling, type SamplingOptions } from "./sampler.ts";
+import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
+import { type LogitsProcessor, processing } from "./logits.ts";
+import { resolveSampling, type Sampling, type SamplingOptions } from "./sampler/options.ts";
+import type { MethodReport } from "./sampler/report.ts";
+import { type Choice, SamplerState, type TokenLogprob } from "./sampler/state.ts";
 import { resolveStops, StopFilter } from "./stop.ts";
 import type { StreamDecoder, Tokenizer } from "./tokenizer/mod.ts";
 
@@ -31,6 +35,10 @@ export interface GenerateOptions {
   readonly sampling?: SamplingOptions;
   /** Ends before any of these strings; no part of one is shown. */
   readonly stop?: string | readonly string[];
+  /** Tells the log probability of each token, and of so many (0 to 20) of the likeliest in its place. */
+  readonly logprobs?: number;
+  /** Sees and may change the logits before each token is chosen. */
+  readonly logitsProcessor?: LogitsProcessor;
   /** Ends with an error of the code `cancelled`. */
   readonly signal?: AbortSignal;
 }
@@ -54,10 +62,17 @@ export class Piece {
   /** The id of the token. */
   readonly token: number;
 
+  /** ln(probability) of the token in the model's own distribution, before any method; where `logprobs` asked for it. */
+  readonly logprob: number | undefined;
+  /** The likeliest tokens in its place, the likeliest first; where `logprobs` asked for them. */
+  readonly top: readonly TokenLogprob[] | undefined;
+
   /** A piece of text and its token. */
-  constructor(text: string, token: number) {
+  constructor(text: string, { token, logprob, top }: Choice) {
     this.text = text;
     this.token = token;
+    this.logprob = logprob;
+    this.top = top;
   }
 
   /** The text. */
@@ -97,6 +112,8 @@ export interface Completion {
   readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context";
   /** The seed: with it, the same request gives the same tokens. */
   readonly seed: bigint;
+  /** What each method of the sampler did. */
+  readonly sampling: readonly MethodReport[];
 }
 
 /** What a request needs of the model that serves it. */
@@ -160,8 +177,11 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
     const host = getHost();
     const { batcher, tokenizer, context } = host;
-    const { maxTokens, sampling, stops, signal } = resolveOptions(options);
+    const { maxTokens, sampling, stops, top, logitsProcessor, signal } = resolveOptions(options, tokenizer);
     const ids = resolvePrompt(host, prompt);
+    const sampler = new SamplerState(sampling);
+    sampler.check(tokenizer.vocabularySize);
+    for (const id of ids) sampler.accept(id);
     const most = Math.min(maxTokens, context - ids.length);
     // A space at the beginning belongs to the text, unless the text begins here.
     const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
@@ -172,25 +192,31 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
 
     if (most > 0) {
       // The last token is chosen and never read.
-      const sequence = batcher.add({ prompt: ids, positions: ids.length + most - 1, sampling });
+      const sequence = batcher.add({
+        prompt: ids,
+        positions: ids.length + most - 1,
+        sample: { sampler, top },
+        process: logitsProcessor && processing(logitsProcessor, ids, tokens),
+      });
       this.#sequence = sequence;
       lost.register(this, sequence, sequence);
       const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
       signal?.addEventListener("abort", abort, { once: true });
       try {
         while (tokens.length < most) {
-          const token = await sequence.next() as number;
+          const choice = await sequence.next() as Choice;
+          const { token } = choice;
           if (first === begin) first = performance.now();
           if (tokenizer.endOfGeneration.has(token)) {
             stopReason = "endOfText";
             const rest = text.end();
-            if (rest !== "") yield new Piece(rest, token);
+            if (rest !== "") yield new Piece(rest, choice);
             break;
           }
           tokens.push(token);
           let shown = text.push(token);
           if (tokens.length === most) shown += text.end();
-          yield new Piece(shown, token);
+          yield new Piece(shown, choice);
           if (text.stopped) {
             stopReason = "stop";
             break;
@@ -213,6 +239,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       decodeMs: tokens.length > 0 ? end - first : 0,
       stopReason,
       seed: sampling.seed,
+      sampling: sampler.report,
     };
   }
 }
@@ -253,20 +280,33 @@ interface ResolvedOptions {
   maxTokens: number;
   sampling: Sampling;
   stops: readonly string[];
+  top: number | undefined;
+  logitsProcessor: LogitsProcessor | undefined;
   signal: AbortSignal | undefined;
 }
 
-function resolveOptions(options: GenerateOptions): ResolvedOptions {
-  checkKeys("options", options, ["maxTokens", "sampling", "stop", "signal"]);
-  const { signal } = options;
+function resolveOptions(options: GenerateOptions, tokenizer: Tokenizer): ResolvedOptions {
+  checkKeys("options", options, ["maxTokens", "sampling", "stop", "logprobs", "logitsProcessor", "signal"]);
+  const { logprobs, logitsProcessor, signal } = options;
+  checkFunction("logitsProcessor", logitsProcessor);
   const resolved = {
     maxTokens: integerOption("maxTokens", options.maxTokens, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-    sampling: resolveSampling(options.sampling),
+    sampling: resolveSampling(options.sampling, (text) => tokensWith(tokenizer, text)),
     stops: resolveStops(options.stop),
+    top: logprobs === undefined ? undefined : integerOption("logprobs", logprobs, 0, SAMPLER.topMost, 0),
+    logitsProcessor,
     signal,
   };
   checkSignal(signal);
   return resolved;
+}
+
+/** The tokens whose text has `text` in it. */
+function* tokensWith(tokenizer: Tokenizer, text: string): Iterable<number> {
+  const decoder = new TextDecoder();
+  for (let token = 0; token < tokenizer.vocabularySize; token++) {
+    if (decoder.decode(tokenizer.piece(token)).includes(text)) yield token;
+  }
 }
 
 /** The ids of a prompt: at least one, and no more than the context holds. */

@@ -1,70 +1,134 @@
 /**
- * What a caller says about choosing tokens, checked and made exact. The choice itself is part of a step, in native code:
- * the same settings, seed and logits give the same token everywhere.
+ * Chooses the next token from logits, whoever made them: the methods of `sampler/options.ts` in a chain, with the same result
+ * on every processor and both runtimes. The same chain is part of an engine's step (`engine.ts`).
  *
  * @module
  */
-import { checkKeys, integerOption, refuseOption } from "./options.ts";
+import { InvalidArgumentError } from "../ffi/errors.ts";
+import { integerOption, refuseOption } from "./options.ts";
+import { candidates, choose } from "./sampler/choose.ts";
+import { checkId, resolveSampling, type SamplingOptions } from "./sampler/options.ts";
+import type { MethodReport } from "./sampler/report.ts";
+import { type Choice, SamplerState } from "./sampler/state.ts";
+import { SAMPLER } from "../ffi/abi.ts";
 
 /**
- * How to choose the next token among the likely ones.
+ * A token that may be chosen, and how likely that is.
  *
  * @example
  * ```ts
- * import { LightGPT, type SamplingOptions } from "@lightgpt/lightgpt";
+ * import { type Candidate, Sampler } from "@lightgpt/lightgpt";
  *
- * const sampling: SamplingOptions = { temperature: 0.7, topK: 50, seed: 42 };
- * await using lm = await LightGPT.load();
- * console.log((await lm.complete("Once upon a time", { sampling, maxTokens: 50 })).text);
+ * const candidates: Candidate[] = new Sampler({ temperature: 1 }).distribution(Float32Array.of(0, 0));
+ * console.log(candidates); // [{ token: 0, probability: 0.5 }, { token: 1, probability: 0.5 }]
  * ```
  */
-export interface SamplingOptions {
-  /** 0: always the likeliest token; higher: more surprising. Default 0.8. */
-  readonly temperature?: number;
-  /** Choose among this many likeliest tokens; 0: all. Default 40. */
-  readonly topK?: number;
-  /** Choose among the likeliest tokens that together have this probability; 1: all. Default 0.95. */
-  readonly topP?: number;
-  /** A number from 0 to 2^64 - 1 that fixes the choices; without one a random one is taken, and reported. */
-  readonly seed?: number | bigint;
+export interface Candidate {
+  /** The id of the token. */
+  readonly token: number;
+  /** From above 0 to 1, after all methods. */
+  readonly probability: number;
 }
 
-/** Checked sampling settings, as native code takes them. */
-export interface Sampling {
-  /** 0 or more, an f32. */
-  readonly temperature: number;
-  /** 0: all. */
-  readonly topK: number;
-  /** Above 0, at most 1, an f32. */
-  readonly topP: number;
-  /** 64 bits. */
-  readonly seed: bigint;
-}
+/**
+ * Chooses tokens from logits, one after the other.
+ *
+ * Logits are a `Float32Array` with one float for each token of a vocabulary; it is read and stays as it is. -Infinity is a
+ * token that may not be chosen; one of +Infinity is chosen for sure. Of equal logits the lower id comes first. Random numbers
+ * depend on the seed, on how many tokens were chosen, and on how many were accepted, and on nothing else.
+ *
+ * Errors have the code `nonFinite` where a logit is NaN (`detail.where` names its index), and `invalidArgument` where no token
+ * may be chosen, where a token of the settings or of the history is not in the vocabulary, or where the array cannot be
+ * used: empty, of another type, detached, resizable or shared.
+ *
+ * @example
+ * ```ts
+ * import { Sampler } from "@lightgpt/lightgpt";
+ *
+ * const sampler = new Sampler({ temperature: 0.7, topK: 50, penalties: { repetition: 1.1 }, seed: 42 });
+ * const logits = Float32Array.from({ length: 1000 }, (_, id) => Math.sin(id) * 5);
+ * for (let i = 0; i < 10; i++) {
+ *   const token = sampler.sample(logits);
+ *   sampler.accept(token); // penalties want to know
+ *   console.log(token);
+ * }
+ * ```
+ */
+export class Sampler {
+  readonly #state: SamplerState;
 
-/** The least f32 above 0. */
-const leastFloat = 2 ** -149;
-
-/** Checks sampling options and fills in the defaults. */
-export function resolveSampling(options: SamplingOptions = {}): Sampling {
-  checkKeys("sampling", options, ["temperature", "topK", "topP", "seed"]);
-  const { temperature = 0.8, topK, topP = 0.95 } = options;
-  if (typeof temperature !== "number" || !(temperature >= 0) || !Number.isFinite(Math.fround(temperature))) {
-    refuseOption("temperature", "a number from 0 (the likeliest token) upwards", temperature);
+  /** With these settings; throws an error of the code `invalidArgument` for any that mean nothing or contradict others. */
+  constructor(options: SamplingOptions | Sampler = {}) {
+    this.#state = options instanceof Sampler ? options.#state.clone() : new SamplerState(resolveSampling(options));
   }
-  if (typeof topP !== "number" || !(topP > 0 && topP <= 1)) {
-    refuseOption("topP", "a number above 0 and at most 1 (all tokens)", topP);
+
+  /** The seed: the one given, or the one drawn. */
+  get seed(): bigint {
+    return this.#state.sampling.seed;
   }
-  return {
-    temperature: temperature === 0 ? 0 : Math.max(Math.fround(temperature), leastFloat),
-    topK: integerOption("topK", topK, 0, 0xffff_ffff, 40),
-    topP: Math.max(Math.fround(topP), leastFloat),
-    seed: resolveSeed(options.seed),
-  };
+
+  /** Chooses a token: its id. */
+  sample(logits: Float32Array): number {
+    return choose(this.#state, logits, { position: this.#state.position }).token;
+  }
+
+  /** Chooses a token for each of some arrays of logits, one after the other. */
+  sampleMany(batch: Iterable<Float32Array>): Uint32Array {
+    if (batch === null || typeof batch !== "object" || ArrayBuffer.isView(batch) || !(Symbol.iterator in batch)) {
+      refuseOption("batch", "an array of Float32Arrays", batch);
+    }
+    return Uint32Array.from(Array.from(batch, (logits) => this.sample(logits)));
+  }
+
+  /**
+   * Chooses a token, and tells its log probability and those of the `top` (0 to 20) likeliest tokens, in the distribution
+   * that the logits are, before any method.
+   */
+  choose(logits: Float32Array, top: number = 0): Required<Choice> {
+    integerOption("top", top, 0, SAMPLER.topMost, 0);
+    return choose(this.#state, logits, { position: this.#state.position, top }) as Required<Choice>;
+  }
+
+  /** The tokens that the next call of {@link Sampler.sample} chooses from, the likeliest first. Changes nothing. */
+  distribution(logits: Float32Array): Candidate[] {
+    const { tokens, probabilities } = candidates(this.#state, logits, this.#state.position);
+    const list: Candidate[] = [];
+    for (const [index, token] of tokens.entries()) {
+      const probability = probabilities[index] as number;
+      if (probability > 0) list.push({ token, probability });
+    }
+    return list.sort((a, b) => b.probability - a.probability || a.token - b.token);
+  }
+
+  /** Tells of a token of the text, chosen here or not: penalties and DRY look at these. */
+  accept(token: number): this {
+    checkId("token", token);
+    this.#state.accept(token);
+    return this;
+  }
+
+  /** A sampler with the same settings and the same memory, that goes on alone. */
+  clone(): Sampler {
+    return new Sampler(this);
+  }
+
+  /** Forgets everything but the settings and the seed: the same choices come again. */
+  reset(): void {
+    this.#state.reset();
+  }
+
+  /** What each method of the chain did so far. */
+  report(): MethodReport[] {
+    return this.#state.report;
+  }
 }
 
-function resolveSeed(seed: number | bigint | undefined): bigint {
-  if (seed === undefined) return crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
-  const valid = typeof seed === "bigint" ? seed >= 0n && seed < 1n << 64n : Number.isSafeInteger(seed) && seed >= 0;
-  if (!valid) refuseOption("seed", "an integer from 0 to 2^53 - 1, or a bigint from 0 to 2^64 - 1", seed);
-  return BigInt(seed);
+/** The error for a step in which no token could be chosen. */
+export function nothingToChoose(): InvalidArgumentError {
+  return new InvalidArgumentError("sampling: no token may be chosen: all are banned or have a logit of -Infinity.", {
+    what: "no token that may be chosen",
+    where: "sampling",
+    expected: "a token that is not banned",
+    got: "none",
+  });
 }

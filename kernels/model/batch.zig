@@ -8,6 +8,7 @@ const os = @import("../os.zig");
 const Report = @import("../report.zig").Report;
 const Status = @import("../status.zig").Status;
 const Words = @import("../words.zig").Words;
+const sampler_zig = @import("sampler.zig");
 
 pub const version = 1;
 pub const flag_inline = 1;
@@ -19,8 +20,8 @@ pub const Sequence = struct {
     /// Position of its first token in this step.
     position: u32,
     logits: LogitRows,
-    sample: bool,
-    sampling: abi.Sampling,
+    /// How to choose a token after its last; null: none is chosen.
+    sampling: ?abi.Sampling,
     /// Whether the hidden state after its last token is handed out.
     keep: bool,
     tokens: []const u32,
@@ -34,6 +35,7 @@ pub const Sequence = struct {
     logit_rows: u32,
 
     status: Status = .ok,
+    sampled: abi.Sampled = .{},
     chosen: ?u32 = null,
     cancelled: std.atomic.Value(bool) = .init(false),
 };
@@ -127,12 +129,7 @@ pub const Batch = struct {
         const tokens = try words.u();
         const pages = try words.u();
         const logits = try words.u();
-        const sample = try words.u();
-        const temperature = try words.f();
-        const top_k = try words.u();
-        const top_p = try words.f();
-        const seed = try words.long();
-        const choice = try words.u();
+        const sampler_words = try words.u();
         const keep = try words.u();
         const hidden = try words.u();
         if (hidden != 0 and hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, hidden);
@@ -142,40 +139,29 @@ pub const Batch = struct {
         if (hidden == 0 and @as(u64, position) + tokens > @min(capacity, limits.context_max))
             try refuse(report, "positions of a sequence", index, 1, @min(capacity, limits.context_max), @as(u64, position) + tokens);
         if (logits > 2) try refuse(report, "logits of a sequence", index, 0, 2, logits);
-        if (sample > 1) try refuse(report, "sample of a sequence", index, 0, 1, sample);
         if (keep > 1) try refuse(report, "keep of a sequence", index, 0, 1, keep);
         if (hidden != 0 and (logits == 2 or keep == 1)) try refuse(report, "logits of a hidden state", index, 0, 1, logits);
         if (position > limits.context_max) try refuse(report, "position of a sequence", index, 0, limits.context_max, position);
-        if (!(temperature >= 0) or temperature == std.math.inf(f32) or !(top_p > 0 and top_p <= 1)) {
-            _ = report.fail(.invalid_argument, "sampling", "sequence {d} of the batch", .{index}, "temperature from 0, finite; 0 < top-p <= 1", .{}, "{d} and {d}", .{ temperature, top_p });
-            return error.Refused;
-        }
         const token_words: []const u32 = @ptrCast(@alignCast(try words.take(tokens)));
         for (token_words) |token| if (token >= bounds.vocabulary) try refuse(report, "token id", index, 0, bounds.vocabulary - 1, token);
         const page_words: []const u32 = @ptrCast(@alignCast(try words.take(pages)));
         for (page_words) |page| if (page >= bounds.pages) try refuse(report, "page number", index, 0, bounds.pages - 1, page);
         const hidden_words: []const f32 = @ptrCast(@alignCast(try words.take(hidden)));
+        var sampler: Words = .{ .bytes = try words.take(sampler_words) };
+        const sampling = if (sampler_words == 0) null else try sampler_zig.read(&sampler, bounds.vocabulary, report);
         const rows: LogitRows = @enumFromInt(logits);
         return .{
             .id = id,
             .position = position,
             .logits = rows,
-            .sample = sample == 1,
+            .sampling = sampling,
             .keep = keep == 1,
             .hidden = hidden_words,
-            .sampling = .{
-                .temperature = temperature,
-                .top_k = top_k,
-                .top_p = top_p,
-                .choice = choice,
-                .seed = seed,
-                .position = position + tokens,
-            },
             .tokens = token_words,
             .pages = page_words,
             .first = 0,
             .logit_row = 0,
-            .logit_rows = if (rows == .all) tokens else if (rows == .last or sample == 1) 1 else 0,
+            .logit_rows = if (rows == .all) tokens else if (rows == .last or sampling != null) 1 else 0,
         };
     }
 
@@ -202,10 +188,10 @@ fn testParse(words: []const u32) ![2]u32 {
 }
 
 test "a batch is read, and each wrong word is refused" {
-    const p: u32 = @bitCast(@as(f32, 0.9));
+    const sampler = sampler_zig.test_words;
     const good = [_]u32{ 1, 0, 2, 3 } ++
-        [_]u32{ 7, 0, 2, 1, 2, 0, 0, 0, p, 1, 0, 0, 0, 0 } ++ [_]u32{ 1, 9 } ++ [_]u32{3} ++
-        [_]u32{ 8, 16, 1, 2, 0, 1, p, 40, p, 1, 0, 0, 1, 0 } ++ [_]u32{4} ++ [_]u32{ 0, 1 };
+        [_]u32{ 7, 0, 2, 1, 2, 0, 0, 0 } ++ [_]u32{ 1, 9 } ++ [_]u32{3} ++
+        [_]u32{ 8, 16, 1, 2, 0, sampler.len, 1, 0 } ++ [_]u32{4} ++ [_]u32{ 0, 1 } ++ sampler;
     try std.testing.expectEqual([2]u32{ 2, 3 }, try testParse(&good));
     const Wrong = struct { at: usize, value: u32 };
     const wrong = [_]Wrong{
@@ -218,14 +204,14 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 6, .value = 0 },
         .{ .at = 7, .value = 0xffff_ffff },
         .{ .at = 8, .value = 3 },
-        .{ .at = 9, .value = 2 },
-        .{ .at = 10, .value = @bitCast(std.math.nan(f32)) },
-        .{ .at = 12, .value = 0 }, // top-p 0
-        .{ .at = 16, .value = 2 }, // keep
-        .{ .at = 17, .value = 2 }, // hidden beside tokens
-        .{ .at = 17, .value = 3 },
-        .{ .at = 19, .value = 10 }, // token
-        .{ .at = 20, .value = 4 }, // page
+        .{ .at = 9, .value = 2 }, // words of a sampler
+        .{ .at = 10, .value = 2 }, // keep
+        .{ .at = 11, .value = 2 }, // hidden beside tokens
+        .{ .at = 11, .value = 3 },
+        .{ .at = 13, .value = 10 }, // token
+        .{ .at = 14, .value = 4 }, // page
+        .{ .at = 20, .value = sampler.len - 1 },
+        .{ .at = 27, .value = 99 }, // steps of its sampler
     };
     for (wrong) |w| {
         var words = good;

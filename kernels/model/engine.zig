@@ -175,16 +175,16 @@ pub const Engine = struct {
     }
 
     pub const TakeError = error{ Busy, Short };
-    const result_words = 4;
+    const Result = extern struct { id: u32, status: i32, token: u32, rows: u32, sampled: abi.Sampled };
 
-    /// Writes id, status, token and rows of each sequence, and its logits one row after the other, then its hidden state, as asked for.
+    /// Writes what came of each sequence, and its logits one row after the other, then its hidden state, as asked for.
     pub fn take(engine: *Engine, results: []u8, logits: []u8) TakeError!u32 {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
         if (engine.state.load(.acquire) == @intFromEnum(State.idle)) return 0;
         const sequences = engine.batch.active();
-        if (results.len < sequences.len * result_words * 4) return error.Short;
+        if (results.len < sequences.len * @sizeOf(Result)) return error.Short;
         const row_bytes = @as(usize, engine.model.traits.vocabulary) * @sizeOf(f32);
         var rows_total: usize = 0;
         const hidden_bytes = @as(usize, engine.model.traits.embedding) * @sizeOf(f32);
@@ -197,8 +197,14 @@ pub const Engine = struct {
         var at: usize = 0;
         for (sequences, 0..) |*sequence, index| {
             const rows = rowsToTake(sequence);
-            const words = [result_words]u32{ sequence.id, @bitCast(sequence.status.code()), sequence.chosen orelse std.math.maxInt(u32), rows };
-            @memcpy(results[index * 16 ..][0..16], std.mem.asBytes(&words));
+            const result: Result = .{
+                .id = sequence.id,
+                .status = sequence.status.code(),
+                .token = sequence.chosen orelse std.math.maxInt(u32),
+                .rows = rows,
+                .sampled = sequence.sampled,
+            };
+            @memcpy(results[index * @sizeOf(Result) ..][0..@sizeOf(Result)], std.mem.asBytes(&result));
             for (0..rows) |row| {
                 const source = engine.scratch.logitRow(sequence.logit_row + row);
                 @memcpy(logits[at..][0..row_bytes], std.mem.sliceAsBytes(source[0..engine.model.traits.vocabulary]));

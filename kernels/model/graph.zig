@@ -244,11 +244,15 @@ const Run = struct {
             if (traits.logit_softcap != 0) run.level.softcap(logits.ptr, traits.logit_softcap, traits.vocabulary, logits.ptr);
             if (!allFinite(logits[0..traits.vocabulary])) sequence.status = .non_finite;
         }
-        if (!sequence.sample or sequence.status != .ok) return;
+        if (sequence.status != .ok) return;
+        const sampling = if (sequence.sampling) |*own| own else return;
         const logits = run.scratch.logitRow(sequence.logit_row + sequence.logit_rows - 1);
-        const scratch = run.scratch.sample[@as(usize, thread) * traits.vocabulary ..];
-        const token = run.level.sample(&sequence.sampling, logits.ptr, traits.vocabulary, scratch.ptr);
-        if (token < 0) sequence.status = .non_finite else sequence.chosen = @intCast(token);
+        const workspace = run.scratch.sample[thread * run.scratch.sample_stride ..];
+        switch (run.level.sample(sampling, logits.ptr, traits.vocabulary, workspace.ptr, &sequence.sampled)) {
+            .ok => sequence.chosen = sequence.sampled.token,
+            .nan => sequence.status = .non_finite,
+            .none => sequence.status = .invalid_argument,
+        }
     }
 
     fn attention(run: *Run) void {

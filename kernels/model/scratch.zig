@@ -46,8 +46,9 @@ pub const Scratch = struct {
     logit_token: []u32,
     logits: []f32,
     partials: []f32,
-    /// A vocabulary for each thread that samples.
-    sample: []u64,
+    /// A sampler's workspace for each thread that samples.
+    sample: []u32,
+    sample_stride: usize,
 
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
         const traits = model.traits;
@@ -72,6 +73,7 @@ pub const Scratch = struct {
         const feed_forward_stride = alignTo(feed_forward, abi.lanes);
         const vocabulary_stride = alignTo(traits.vocabulary, abi.lanes);
         const rope_stride = alignTo(traits.rope_dim / 2, abi.lanes);
+        const sample_stride = abi.SampleLayout.of(traits.vocabulary).words();
         return .{
             .embedding_stride = embedding_stride,
             .input_stride = input_stride,
@@ -104,7 +106,8 @@ pub const Scratch = struct {
             .logit_token = try layout.array(u32, options.logit_rows),
             .logits = try layout.array(f32, @as(usize, options.logit_rows) * vocabulary_stride),
             .partials = try layout.array(f32, blocks * heads * abi.partialFloats(traits.v_dim)),
-            .sample = try layout.array(u64, @as(usize, options.threads) * traits.vocabulary),
+            .sample = try layout.array(u32, @as(usize, options.threads) * sample_stride),
+            .sample_stride = sample_stride,
         };
     }
 

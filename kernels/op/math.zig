@@ -25,20 +25,34 @@ const round64: f64 = 6_755_399_441_055_744.0;
 pub fn exp(x: F) F {
     // Past the ends the result is 0 or inf anyway; comparisons with NaN are false and leave it alone.
     const low = @select(f32, x < splat(-104.0), splat(-104.0), x);
-    const clamped = @select(f32, low > splat(89.0), splat(89.0), low);
-    const shifted = fma(clamped, splat(log2e), splat(round32));
+    const reduced = reduce(@select(f32, low > splat(89.0), splat(89.0), low));
+    // Two steps: 2^n alone may be below the normal range. The first is exact, the second rounds.
+    const half = reduced.exponent >> @as(@Vector(16, u5), @splat(1));
+    return reduced.factor * powerOfTwo(half) * powerOfTwo(reduced.exponent -% half);
+}
+
+/// `exp` for weights of a choice: the same bits from x = -60 to 0, and below that e^-60, which weighs nothing as well.
+pub inline fn expBelow(x: F) F {
+    const reduced = reduce(@select(f32, x < splat(-60.0), splat(-60.0), x));
+    return reduced.factor * powerOfTwo(reduced.exponent);
+}
+
+const Reduced = struct { factor: F, exponent: I };
+
+/// e^x as a factor near 1 and a power of two.
+inline fn reduce(x: F) Reduced {
+    const shifted = fma(x, splat(log2e), splat(round32));
     const n = shifted - splat(round32);
-    const r = fma(n, splat(-ln2_low), fma(n, splat(-ln2_high), clamped));
+    const r = fma(n, splat(-ln2_low), fma(n, splat(-ln2_high), x));
     var p = splat(0.0013950603315606713);
     p = fma(p, r, splat(0.008368953131139278));
     p = fma(p, r, splat(0.04166620597243309));
     p = fma(p, r, splat(0.166665181517601));
     p = fma(p, r, splat(0.5));
-    p = fma(r * r, p, r) + splat(1.0);
-    // Two steps: 2^n alone may be below the normal range. The first is exact, the second rounds.
-    const exponent = @as(I, @bitCast(shifted)) -% @as(I, @splat(@as(i32, @bitCast(round32))));
-    const half = exponent >> @as(@Vector(16, u5), @splat(1));
-    return p * powerOfTwo(half) * powerOfTwo(exponent -% half);
+    return .{
+        .factor = fma(r * r, p, r) + splat(1.0),
+        .exponent = @as(I, @bitCast(shifted)) -% @as(I, @splat(@as(i32, @bitCast(round32)))),
+    };
 }
 
 fn powerOfTwo(n: I) F {
@@ -135,7 +149,8 @@ pub fn pow(base: f64, y: f64) f64 {
     return exp64(y * log64(base));
 }
 
-fn exp64(x: f64) f64 {
+/// e^x; relative error below 1e-14.
+pub fn exp64(x: f64) f64 {
     // The high part of ln 2 has 32 bits: n times it is exact.
     const high = 0x1.62e42fee0p-1;
     const low = ln2_rest;
@@ -161,7 +176,8 @@ fn powerOfTwo64(n: i64) f64 {
     return @bitCast((n +% 1023) << 52);
 }
 
-fn log64(x: f64) f64 {
+/// Natural logarithm of a positive, finite and normal x.
+pub fn log64(x: f64) f64 {
     const sqrt_half: i64 = @bitCast(@as(f64, std.math.sqrt1_2));
     const bits = @as(i64, @bitCast(x)) -% sqrt_half;
     const n: f64 = @floatFromInt(bits >> 52);

@@ -1,185 +1,226 @@
-//! Chooses a token from logits: greedy, or top-k, then top-p, then temperature, in the order of llama.cpp's chain.
+//! Chooses a token from logits: runs a chain of methods over the list of candidates (`sample_list.zig`), then draws one by
+//! its weight, in rising order of ids. No method sorts the vocabulary and nothing is allocated.
 //!
-//! Probabilities are integer weights, round(exp(l - max) * 2^32), added in u64, so that sums do not depend on order
-//! (DESIGN 4). Nothing is sorted: top-k, top-p and the draw all ask for the smallest prefix of an order whose weights reach a
-//! goal, and `select` finds it by radix: top-k with weight 1 in falling order of logits, top-p with the probability's
-//! weight in the same order, the draw with the tempered weight in rising order of ids. Equal logits go by id.
-//! Random numbers are counter-based (Philox4x32-10), from the seed, the choice and the position.
+//! Equal logits go by id, the lower first. Random numbers are counter-based (Philox4x32-10), from the seed, the choice,
+//! the position and the number of the draw.
 
 const std = @import("std");
 const abi = @import("../abi.zig");
 const simd = @import("../simd.zig");
 const math = @import("math.zig");
+const cuts = @import("sample_cuts.zig");
+const edits = @import("sample_edits.zig");
+const list_zig = @import("sample_list.zig");
 
-const F = simd.F;
-const inf = std.math.inf(f32);
+const List = list_zig.List;
+const Workspace = list_zig.Workspace;
+const inf = list_zig.inf;
 
-pub fn sample(sampling: *const abi.Sampling, logits: [*]const f32, vocabulary: u32, scratch: [*]u64) callconv(.c) i32 {
-    const max = maximum(logits[0..vocabulary]) orelse return -1;
+/// What each random number is for.
+const Draw = enum(u32) { token, exclude };
+
+pub fn sample(sampling: *const abi.Sampling, logits: [*]const f32, vocabulary: u32, words: [*]u32, sampled: *abi.Sampled) callconv(.c) abi.SampleStatus {
+    const workspace: Workspace = .init(words, vocabulary);
+    sampled.* = .{ .mu = sampling.mu };
+    var list: List = .{ .logits = logits, .len = vocabulary };
+    if (!list.survey(workspace)) {
+        sampled.token = firstNan(logits[0..vocabulary]);
+        return .nan;
+    }
+    const raw: Normalizer = if (sampling.logprobs > 0) .init(&list) else undefined;
+    if (sampling.logprobs > 1) raw.likeliest(list, workspace, sampling.logprobs - 1, sampled);
+    // Looking for the likeliest used the workspace, but the maxima of columns are still there.
+    if (sampling.mask != null or sampling.bias_len > 0) {
+        if (sampling.bias_len > 0) edits.bias(&list, workspace, sampling.bias[0..sampling.bias_len]);
+        if (sampling.mask) |bits| edits.mask(&list, workspace, bits);
+        _ = list.survey(workspace);
+    }
+    const steps = sampling.steps[0..sampling.steps_len];
+    for (steps, 0..) |*step, index| {
+        if (list.max == -inf) return .none;
+        if (list.max == inf) break;
+        if (isGreedy(steps[index..], list.ids == null)) break;
+        run(sampling, step, &list, workspace);
+        sampled.kept[index] = @intCast(list.len);
+    } else if (list.max == -inf) return .none;
     // Certain: one logit is infinite, or the greatest is asked for.
-    if (max == inf or !(sampling.temperature > 0)) {
-        for (logits[0..vocabulary], 0..) |logit, id| if (logit == max) return @intCast(id);
-        unreachable;
+    const steps_left = sampled.kept[0..steps.len];
+    if (list.max == inf or (steps_left.len > 0 and steps_left[steps_left.len - 1] == abi.Sampled.not_run)) {
+        list.only(list.first(list.max, workspace), workspace);
+        if (steps_left.len > 0) sampled.kept[steps_left.len - 1] = 1;
     }
-    var kept = fill(logits[0..vocabulary], scratch);
-    if (sampling.top_k > 0 and sampling.top_k < kept.len) {
-        kept = kept[0..select(kept, .{ .measure = .one }, sampling.top_k)];
+    sampled.candidates = @intCast(list.len);
+    sampled.listed = @intFromBool(list.ids != null);
+    if (sampling.distribution == 1) {
+        leaveProbabilities(&list, workspace);
+        return .ok;
     }
-    if (sampling.top_p < 1) {
-        const plain: Weights = .{ .measure = .by_logit, .max = max };
-        // The goal in exact steps: p and the total as f64, their product, upwards to an integer.
-        const total = plain.total(kept);
-        const product = @as(f64, @max(sampling.top_p, 0)) * @as(f64, @floatFromInt(total));
-        const below: u64 = @intFromFloat(product);
-        const goal = if (@as(f64, @floatFromInt(below)) < product) below + 1 else below;
-        kept = kept[0..select(kept, plain, std.math.clamp(goal, 1, total))];
+    const drawn = draw(&list, random(sampling, .token));
+    sampled.token = list.id(drawn.index);
+    if (steps.len > 0 and steps[steps.len - 1].method == .mirostat) {
+        const step = &steps[steps.len - 1];
+        const surprise = (math.log64(@floatFromInt(drawn.total)) - math.log64(@floatFromInt(drawn.weight))) / std.math.ln2;
+        sampled.mu = sampling.mu - @as(f64, step.b) * (surprise - @as(f64, step.a));
     }
-    for (kept) |*entry| entry.* = byId(entry.*);
-    const tempered: Weights = .{ .measure = .by_id, .max = max, .temperature = sampling.temperature };
-    const drawn = philox(.{ sampling.choice, sampling.position, 0, 0 }, sampling.seed);
-    const random = @as(u64, drawn[1]) << 32 | drawn[0];
-    // From 0 to total - 1; the token at which the running sum passes it.
-    const target: u64 = @truncate(@as(u128, random) * tempered.total(kept) >> 64);
-    const length = select(kept, tempered, target + 1);
-    return @intCast(id_max - (kept[length - 1] >> 42));
+    if (sampling.logprobs > 0) sampled.logprob = raw.logProbability(logits[sampled.token]);
+    return .ok;
 }
 
-/// The greatest logit; null when one is NaN or all are -infinity.
-fn maximum(logits: []const f32) ?f32 {
-    var most = simd.splat(-inf);
-    var nan: @Vector(16, bool) = @splat(false);
-    var i: usize = 0;
-    while (i < logits.len) : (i += 16) {
-        const left = logits.len - i;
-        const v = if (left >= 16) simd.load(logits.ptr + i) else simd.loadPart(logits.ptr + i, left, -inf);
-        nan |= v != v;
-        most = @max(most, v);
+/// Whether all that is left comes to the greatest logit: cuts that always keep it, and temperature 0. Then no cut is
+/// run. Not while a whole vocabulary has yet to be penalized, nor where the greatest may be taken out.
+fn isGreedy(steps: []const abi.Step, whole: bool) bool {
+    if (!whole) return false;
+    var cold = false;
+    for (steps) |step| switch (step.method) {
+        .top_k, .top_p, .min_p, .top_n_sigma => {},
+        .temperature => cold = step.a == 0,
+        .penalties, .dry, .typical, .xtc, .mirostat => return false,
+    };
+    return cold;
+}
+
+fn run(sampling: *const abi.Sampling, step: *const abi.Step, list: *List, workspace: Workspace) void {
+    const min_keep = sampling.min_keep;
+    switch (step.method) {
+        .penalties, .dry => {
+            const pairs = if (step.method == .dry) sampling.matches[0..sampling.matches_len] else sampling.counts[0..sampling.counts_len];
+            if (pairs.len == 0) return;
+            if (step.method == .dry) edits.dry(list, workspace, step, pairs) else edits.penalties(list, workspace, step, pairs);
+            _ = list.survey(workspace);
+        },
+        .top_k => cuts.topK(list, workspace, @max(step.count, min_keep)),
+        .top_p => cuts.topP(list, workspace, step.a, min_keep),
+        .min_p => cuts.minP(list, workspace, step.a, min_keep),
+        .top_n_sigma => cuts.topNSigma(list, workspace, step.a, min_keep),
+        .typical => cuts.typical(list, workspace, step.a, min_keep),
+        .xtc => {
+            const number: f64 = @floatFromInt(random(sampling, .exclude) >> 11);
+            if (number * 0x1p-53 < step.a) cuts.excludeTop(list, workspace, step.b, min_keep);
+        },
+        .temperature => temperature(list, workspace, step),
+        .mirostat => {
+            const share = @as(f64, @floatFromInt(list.total())) * math.exp64(-sampling.mu * std.math.ln2);
+            const goal: u64 = @intFromFloat(@ceil(@min(share, 0x1p33)));
+            cuts.keepHeavy(list, workspace, @max(goal, 1), min_keep);
+        },
     }
-    if (@reduce(.Or, nan)) return null;
-    const max = simd.treeMax(most);
-    return if (max == -inf) null else max;
 }
 
-/// Ids fit into 22 bits (`limits.vocabulary_max`).
-const id_max = (1 << 22) - 1;
-
-// An entry of the scratch is one token in 54 bits, the order it is selected by above the rest, greater first:
-// logit, then id: key << 32 | (id_max - id) << 10, and for the draw, id only: (id_max - id) << 42 | key << 10.
-
-fn byId(entry: u64) u64 {
-    return entry << 32 | entry >> 32 << 10;
-}
-
-fn fill(logits: []const f32, scratch: [*]u64) []u64 {
-    for (logits, scratch, 0..) |logit, *entry, id| {
-        entry.* = @as(u64, keyOf(logit)) << 32 | (id_max - id) << 10;
+/// Degree a; with a range b, from a - b for a certain choice to a + b for an open one, by entropy to the power c.
+fn temperature(list: *List, workspace: Workspace, step: *const abi.Step) void {
+    if (step.b == 0) {
+        if (step.a == 0) list.only(list.first(list.max, workspace), workspace) else list.heat = step.a;
+        return;
     }
-    return scratch[0..logits.len];
+    const least = @max(@as(f64, step.a) - @as(f64, step.b), 0);
+    const most = @as(f64, step.a) + @as(f64, step.b);
+    const openness = cuts.relativeEntropy(list);
+    const bent = if (openness == 0) 0 else math.pow(openness, step.c);
+    list.heat = @floatCast(@max(least + (most - least) * bent, std.math.floatMin(f32)));
 }
 
-/// An integer with the order of floats; -0 is 0.
-fn keyOf(logit: f32) u32 {
-    const bits: u32 = @bitCast(logit + 0.0);
-    return if (bits >> 31 == 1) ~bits else bits | 1 << 31;
-}
+/// Log probabilities of a model's own distribution.
+const Normalizer = struct {
+    max: f64,
+    /// Of the sum of e^(l - max).
+    log_total: f64,
 
-fn logitOf(keys: simd.U) F {
-    const top: simd.U = @splat(1 << 31);
-    const positive = (keys & top) == top;
-    return @bitCast(@select(u32, positive, keys ^ top, ~keys));
-}
-
-const Weights = struct {
-    measure: enum { one, by_logit, by_id },
-    max: f32 = 0,
-    temperature: f32 = 1,
-
-    /// The weights of 16 entries.
-    inline fn of(weights: Weights, entries: @Vector(16, u64)) @Vector(16, u64) {
-        const keys: simd.U = switch (weights.measure) {
-            .one => return @splat(1),
-            .by_logit => @truncate(entries >> @splat(32)),
-            .by_id => @truncate(entries >> @splat(10)),
-        };
-        const distance = (logitOf(keys) - simd.splat(weights.max)) / simd.splat(weights.temperature);
-        return scaled(math.exp(distance));
+    fn init(list: *const List) Normalizer {
+        return .{ .max = list.max, .log_total = if (@abs(list.max) == inf) 0 else math.log64(@as(f64, @floatFromInt(list.total())) * 0x1p-32) };
     }
 
-    fn total(weights: Weights, entries: []const u64) u64 {
-        var sum: @Vector(16, u64) = @splat(0);
-        var i: usize = 0;
-        while (i + 16 <= entries.len) : (i += 16) sum += weights.of(entries[i..][0..16].*);
-        var rest: u64 = @reduce(.Add, sum);
-        if (i < entries.len) {
-            const lanes: [16]u64 = weights.of(padded(entries[i..]));
-            for (lanes[0 .. entries.len - i]) |weight| rest += weight;
+    fn logProbability(raw: Normalizer, logit: f32) f64 {
+        if (raw.max == inf) return if (logit == inf) 0 else -inf;
+        return @as(f64, logit) - raw.max - raw.log_total;
+    }
+
+    fn likeliest(raw: Normalizer, whole: List, workspace: Workspace, n: usize, sampled: *abi.Sampled) void {
+        var list = whole;
+        if (@abs(list.max) == inf) return;
+        cuts.topK(&list, workspace, n);
+        var order: [abi.top_max]u32 = undefined;
+        var count: usize = 0;
+        for (0..@min(n, list.len)) |index| {
+            if (list.logits[index] == -inf) continue;
+            var to = count;
+            while (to > 0 and list.logits[order[to - 1]] < list.logits[index]) : (to -= 1) order[to] = order[to - 1];
+            order[to] = @intCast(index);
+            count += 1;
         }
-        return rest;
+        for (order[0..count], 0..) |index, place| {
+            sampled.top_ids[place] = list.id(index);
+            sampled.top_logprobs[place] = raw.logProbability(list.logits[index]);
+        }
+        sampled.top = @intCast(count);
     }
 };
 
-/// round(e * 2^32), to nearest even, for e from 0 to 1; what is neither (NaN) weighs nothing.
-inline fn scaled(e: F) @Vector(16, u64) {
-    const product = e * simd.splat(0x1p32);
-    // From 2^23 on a float is an integer already.
-    const shift = simd.splat(0x1p23);
-    const rounded = @select(f32, product < shift, (product + shift) - shift, product);
-    return @intFromFloat(@select(f32, product >= simd.splat(0), rounded, simd.splat(0)));
+const Drawn = struct { index: usize, weight: u64, total: u64 };
+
+/// Vectors whose weights are added into one sum, so that only one such block is looked at twice.
+const block_vectors = 64;
+const blocks_max = @import("../limits.zig").vocabulary_max / (16 * block_vectors);
+
+/// From 0 to total - 1; the token at which the running sum, by id, passes it.
+fn draw(list: *const List, number: u64) Drawn {
+    return if (list.isWarm()) drawOf(list, number, true) else drawOf(list, number, false);
 }
 
-fn padded(entries: []const u64) [16]u64 {
-    var lanes: [16]u64 = @splat(0);
-    @memcpy(lanes[0..entries.len], entries);
-    return lanes;
-}
-
-const digit_bits = 11;
-
-/// Moves to the front the smallest prefix, in falling order of entries, whose weights add up to at least `goal`, and
-/// returns its length; its smallest entry comes last. `goal` is from 1 to the sum of all weights.
-///
-/// Radix selection from the highest digit: weights are added up by digit, greater digits are in, smaller ones out, and
-/// the digit in which the goal is reached is looked at again by its next digit. Entries are distinct, so it ends.
-fn select(entries: []u64, weights: Weights, goal: u64) usize {
-    var begin: usize = 0;
-    var end = entries.len;
-    var missing = goal;
-    var shift: u6 = 54 - digit_bits + 10;
-    while (end - begin > 1) {
-        var sums: [1 << digit_bits]u64 = @splat(0);
-        addByDigit(entries[begin..end], weights, shift, &sums);
-        var digit: u64 = sums.len - 1;
-        while (sums[digit] < missing) : (digit -= 1) missing -= sums[digit];
-        // Three parts: greater digits to [begin, i), this digit to [i, last), smaller ones behind.
-        var greater = begin;
-        var i = begin;
-        while (i < end) {
-            const own = entries[i] >> shift & (sums.len - 1);
-            if (own > digit) {
-                std.mem.swap(u64, &entries[i], &entries[greater]);
-                greater += 1;
-                i += 1;
-            } else if (own == digit) {
-                i += 1;
-            } else {
-                end -= 1;
-                std.mem.swap(u64, &entries[i], &entries[end]);
-            }
-        }
-        begin = greater;
-        shift -|= digit_bits;
-    }
-    return end;
-}
-
-fn addByDigit(entries: []const u64, weights: Weights, shift: u6, sums: *[1 << digit_bits]u64) void {
+fn drawOf(list: *const List, number: u64, comptime warm: bool) Drawn {
+    var sums: [blocks_max]u64 = undefined;
+    var blocks: usize = 0;
+    var total: u64 = 0;
     var i: usize = 0;
-    while (i < entries.len) : (i += 16) {
-        const count = @min(16, entries.len - i);
-        const chunk: [16]u64 = if (count == 16) entries[i..][0..16].* else padded(entries[i..]);
-        const lanes: [16]u64 = weights.of(chunk);
-        for (chunk[0..count], lanes[0..count]) |entry, weight| sums[entry >> shift & (sums.len - 1)] += weight;
+    while (i < list.len) : (blocks += 1) {
+        const end = @min(i + 16 * block_vectors, list.len);
+        var sum: list_zig.Sum = .{};
+        while (i < end) : (i += 16) sum.add(list.exponential(list_zig.at(list.logits, i, list.len), warm));
+        sums[blocks] = sum.total();
+        total += sums[blocks];
     }
+    var left: u64 = @truncate(@as(u128, number) * total >> 64);
+    var block: usize = 0;
+    while (left >= sums[block]) : (block += 1) left -= sums[block];
+    i = block * 16 * block_vectors;
+    while (true) : (i += 16) {
+        const e = list.exponential(list_zig.at(list.logits, i, list.len), warm);
+        var sum: list_zig.Sum = .{};
+        sum.add(e);
+        const own = sum.total();
+        if (left >= own) {
+            left -= own;
+            continue;
+        }
+        const lanes: [16]f32 = e;
+        for (lanes, 0..) |lane, index| {
+            const weight = list_zig.weight(lane);
+            if (left < weight) return .{ .index = i + index, .weight = weight, .total = total };
+            left -= weight;
+        }
+        unreachable;
+    }
+}
+
+/// Each candidate's weight over the sum of all, as f64.
+fn leaveProbabilities(list: *const List, workspace: Workspace) void {
+    const total: f64 = @floatFromInt(list.total());
+    const out = workspace.probabilities();
+    var i: usize = 0;
+    while (i < list.len) : (i += 16) {
+        const v = list_zig.at(list.logits, i, list.len);
+        const lanes: [16]f32 = if (list.isWarm()) list.exponential(v, true) else list.exponential(v, false);
+        for (lanes[0..@min(16, list.len - i)], i..) |lane, index| out[index] = @as(f64, @floatFromInt(list_zig.weight(lane))) / total;
+    }
+}
+
+fn firstNan(logits: []const f32) u32 {
+    for (logits, 0..) |logit, index| if (std.math.isNan(logit)) return @intCast(index);
+    unreachable;
+}
+
+fn random(sampling: *const abi.Sampling, what: Draw) u64 {
+    const words = philox(.{ sampling.choice, sampling.position, @intFromEnum(what), 0 }, sampling.seed);
+    return @as(u64, words[1]) << 32 | words[0];
 }
 
 /// Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).

@@ -1,4 +1,5 @@
-//! Every level's sampling against a plain reference that sorts the whole vocabulary and walks it.
+//! Every level's sampling: top-k, top-p and temperature against a plain reference that sorts the whole vocabulary and
+//! walks it, and chains of all methods against the lowest level. `test/sampling.test.ts` has a reference of all methods.
 
 const std = @import("std");
 const abi = @import("../abi.zig");
@@ -11,6 +12,70 @@ const nan = std.math.nan(f32);
 
 const Token = struct { logit: f32, id: u32 };
 
+/// A chain of three.
+const Trio = struct {
+    temperature: f32,
+    top_k: u32,
+    top_p: f32,
+    choice: u32,
+    seed: u64,
+    position: u32,
+
+    fn steps(trio: Trio) [3]abi.Step {
+        return .{
+            .{ .method = .top_k, .count = if (trio.top_k == 0) std.math.maxInt(u32) else trio.top_k, .a = 0, .b = 0, .c = 0 },
+            .{ .method = .top_p, .count = 0, .a = trio.top_p, .b = 0, .c = 0 },
+            .{ .method = .temperature, .count = 0, .a = trio.temperature, .b = 0, .c = 1 },
+        };
+    }
+};
+
+fn plain(steps: []const abi.Step) abi.Sampling {
+    return .{
+        .seed = 0,
+        .choice = 0,
+        .position = 0,
+        .mu = 0,
+        .steps = steps.ptr,
+        .steps_len = @intCast(steps.len),
+        .min_keep = 1,
+        .logprobs = 0,
+        .distribution = 0,
+        .mask = null,
+        .bias = &.{},
+        .bias_len = 0,
+        .counts_len = 0,
+        .counts = &.{},
+        .matches = &.{},
+        .matches_len = 0,
+    };
+}
+
+const Outcome = struct { status: abi.SampleStatus, sampled: abi.Sampled };
+
+/// A choice at one level, in a workspace that is just large enough.
+fn sampleAt(level: *const abi.Level, sampling: *const abi.Sampling, logits: []const f32) !Outcome {
+    const words = try testing.allocator.alignedAlloc(u32, .@"8", abi.SampleLayout.of(logits.len).words());
+    defer testing.allocator.free(words);
+    @memset(words, 0x7fc0_0000); // NaN, where nothing was written
+    const copy = try testing.allocator.dupe(f32, logits); // what is read past the end would be found
+    defer testing.allocator.free(copy);
+    var outcome: Outcome = undefined;
+    outcome.status = level.sample(sampling, copy.ptr, @intCast(logits.len), words.ptr, &outcome.sampled);
+    try testing.expectEqualSlices(u32, @ptrCast(logits), @ptrCast(copy));
+    return outcome;
+}
+
+fn trioAt(level: *const abi.Level, trio: Trio, logits: []const f32) !i32 {
+    const steps = trio.steps();
+    var sampling = plain(&steps);
+    sampling.seed = trio.seed;
+    sampling.choice = trio.choice;
+    sampling.position = trio.position;
+    const outcome = try sampleAt(level, &sampling, logits);
+    return if (outcome.status == .ok) @intCast(outcome.sampled.token) else -1;
+}
+
 fn before(_: void, a: Token, b: Token) bool {
     return if (a.logit == b.logit) a.id < b.id else a.logit > b.logit;
 }
@@ -19,9 +84,8 @@ fn byId(_: void, a: Token, b: Token) bool {
     return a.id < b.id;
 }
 
-/// round(exp(x) * 2^32); a banned token stays banned when its logit is divided by infinity.
+/// round(exp(x) * 2^32).
 fn weight(x: f32) u64 {
-    if (std.math.isNan(x)) return 0;
     const product = @as(f64, math.exp(@splat(x))[0]) * 0x1p32;
     const whole = @floor(product);
     const rest = product - whole;
@@ -29,7 +93,7 @@ fn weight(x: f32) u64 {
     return if (rest > 0.5 or (rest == 0.5 and down % 2 == 1)) down + 1 else down;
 }
 
-fn expected(sampling: abi.Sampling, logits: []const f32, random: u64, buffer: []Token) i32 {
+fn expected(sampling: Trio, logits: []const f32, random: u64, buffer: []Token) i32 {
     for (logits, buffer, 0..) |logit, *token, id| {
         if (std.math.isNan(logit)) return -1;
         token.* = .{ .logit = logit, .id = @intCast(id) };
@@ -65,7 +129,7 @@ fn expected(sampling: abi.Sampling, logits: []const f32, random: u64, buffer: []
 }
 
 /// The random number of a choice: Philox4x32-10 in 64-bit words.
-fn draw(sampling: abi.Sampling) u64 {
+fn draw(sampling: Trio) u64 {
     var low: [2]u64 = .{ sampling.choice, sampling.position };
     var high: [2]u64 = .{ 0, 0 };
     const mask = 0xffff_ffff;
@@ -80,16 +144,14 @@ fn draw(sampling: abi.Sampling) u64 {
     return low[1] << 32 | low[0];
 }
 
-fn check(sampling: abi.Sampling, logits: []const f32) !void {
+fn check(sampling: Trio, logits: []const f32) !void {
     const allocator = testing.allocator;
     const buffer = try allocator.alloc(Token, logits.len);
     defer allocator.free(buffer);
-    const scratch = try allocator.alloc(u64, logits.len);
-    defer allocator.free(scratch);
     const want = expected(sampling, logits, draw(sampling), buffer);
     for (dispatch.levels()) |level| {
         errdefer std.debug.print("level {s}, {any}, {d} logits\n", .{ level.name, sampling, logits.len });
-        try testing.expectEqual(want, level.sample(&sampling, logits.ptr, @intCast(logits.len), scratch.ptr));
+        try testing.expectEqual(want, try trioAt(level, sampling, logits));
     }
 }
 
@@ -106,9 +168,9 @@ test "sampling at every level equals sorting everything: random and tied logits"
             else => if (r.boolean()) 3 else -inf,
         };
         try check(.{
-            .temperature = ([_]f32{ 0, 1e-9, 0.3, 0.8, 1, 2, 1e9, inf })[r.uintLessThan(usize, 8)],
+            .temperature = ([_]f32{ 0, 1e-9, 0.3, 0.8, 1, 2, 1e9 })[r.uintLessThan(usize, 7)],
             .top_k = ([_]u32{ 0, 1, 2, 40, 199, 100_000 })[r.uintLessThan(usize, 6)],
-            .top_p = ([_]f32{ 0, 0.1, 0.5, 0.95, 0.9999999, 1 })[r.uintLessThan(usize, 6)],
+            .top_p = ([_]f32{ 1e-9, 0.1, 0.5, 0.95, 0.9999999, 1 })[r.uintLessThan(usize, 6)],
             .choice = r.uintLessThan(u32, 5),
             .seed = r.int(u64),
             .position = r.uintLessThan(u32, 1000),
@@ -129,24 +191,23 @@ test "a vocabulary of 128 256, whole" {
 }
 
 test "what is not a number, certain or impossible" {
-    const warm: abi.Sampling = .{ .temperature = 1, .top_k = 0, .top_p = 1, .choice = 0, .seed = 1, .position = 0 };
+    const warm: Trio = .{ .temperature = 1, .top_k = 0, .top_p = 1, .choice = 0, .seed = 1, .position = 0 };
     var greedy = warm;
     greedy.temperature = 0;
-    for ([_]abi.Sampling{ warm, greedy }) |sampling| for (dispatch.levels()) |level| {
-        var scratch: [40]u64 = undefined;
+    for ([_]Trio{ warm, greedy }) |sampling| for (dispatch.levels()) |level| {
         var logits: [40]f32 = @splat(-inf);
-        try testing.expectEqual(-1, level.sample(&sampling, &logits, 40, &scratch));
+        try testing.expectEqual(-1, try trioAt(level, sampling, &logits));
         logits[39] = -5;
-        try testing.expectEqual(39, level.sample(&sampling, &logits, 40, &scratch));
+        try testing.expectEqual(39, try trioAt(level, sampling, &logits));
         logits[20] = inf;
         logits[30] = inf;
-        try testing.expectEqual(20, level.sample(&sampling, &logits, 40, &scratch));
+        try testing.expectEqual(20, try trioAt(level, sampling, &logits));
         for ([_]usize{ 0, 17, 39 }) |at| {
             var broken = logits;
             broken[at] = nan;
-            try testing.expectEqual(-1, level.sample(&sampling, &broken, 40, &scratch));
+            try testing.expectEqual(-1, try trioAt(level, sampling, &broken));
         }
-        try testing.expectEqual(0, level.sample(&sampling, &.{2}, 1, &scratch));
+        try testing.expectEqual(0, try trioAt(level, sampling, &.{2}));
     };
 }
 
@@ -155,13 +216,101 @@ test "frequencies follow the probabilities" {
     const logits = [_]f32{ 3 * @log(2.0), 2 * @log(2.0), @log(2.0), 0, 0 };
     var counts: [5]u32 = @splat(0);
     const level = dispatch.level();
-    var scratch: [5]u64 = undefined;
     for (0..16_000) |position| {
-        const sampling: abi.Sampling = .{ .temperature = 1, .top_k = 0, .top_p = 1, .choice = 0, .seed = 42, .position = @intCast(position) };
-        counts[@intCast(level.sample(&sampling, &logits, 5, &scratch))] += 1;
+        const sampling: Trio = .{ .temperature = 1, .top_k = 0, .top_p = 1, .choice = 0, .seed = 42, .position = @intCast(position) };
+        counts[@intCast(try trioAt(level, sampling, &logits))] += 1;
     }
     for (counts, [_]f64{ 8, 4, 2, 1, 1 }) |count, share| {
         const deviation = @sqrt(16_000 * share / 16 * (1 - share / 16));
         try testing.expectApproxEqAbs(1000 * share, @as(f64, @floatFromInt(count)), 5 * deviation);
+    }
+}
+
+fn anyStep(r: std.Random, method: abi.Method) abi.Step {
+    const one = r.float(f32);
+    var step: abi.Step = .{ .method = method, .count = 0, .a = 0, .b = 0, .c = 1 };
+    switch (method) {
+        .penalties => {
+            step.a = 0.5 + one;
+            step.b = r.float(f32);
+            step.c = 2 * one - 1;
+        },
+        .dry => {
+            step.count = 2;
+            step.a = one;
+            step.b = 1 + r.float(f32);
+        },
+        .top_n_sigma => step.a = 3 * one + 0.01,
+        .top_k => step.count = 1 + r.uintLessThan(u32, 400),
+        .typical, .top_p => step.a = @max(one, 1e-6),
+        .min_p => step.a = one * one * one + 1e-6,
+        .xtc => {
+            step.a = 0.7;
+            step.b = one * one * 0.5;
+        },
+        .temperature => {
+            step.a = if (one < 0.1) 0 else 3 * one;
+            step.b = if (one < 0.5) 0 else 0.5 * one;
+            step.c = 2 * r.float(f32);
+        },
+        .mirostat => {
+            step.a = 5 * one;
+            step.b = 0.1;
+        },
+    }
+    return step;
+}
+
+test "chains of all methods give the same bits at every level" {
+    var random = std.Random.DefaultPrng.init(8);
+    const r = random.random();
+    const logits_buffer = try testing.allocator.alloc(f32, 20_000);
+    defer testing.allocator.free(logits_buffer);
+    for (0..1500) |round| {
+        const logits = logits_buffer[0 .. 1 + r.uintLessThan(usize, if (round % 20 == 0) logits_buffer.len else 700)];
+        const spread: f32 = ([_]f32{ 0.01, 1, 3, 1e30 })[round % 4];
+        for (logits) |*logit| logit.* = switch (round % 3) {
+            0 => r.floatNorm(f32) * spread,
+            1 => @round(r.floatNorm(f32) * 2),
+            else => if (r.uintLessThan(u32, 3) == 0) -inf else r.floatNorm(f32) * spread,
+        };
+        var steps: [10]abi.Step = undefined;
+        var methods = [_]abi.Method{ .penalties, .dry, .top_n_sigma, .top_k, .typical, .top_p, .min_p, .xtc, .temperature };
+        if (round % 2 == 0) r.shuffle(abi.Method, &methods);
+        var count: usize = 0;
+        for (methods) |method| {
+            if (r.uintLessThan(u32, 3) == 0) continue;
+            steps[count] = anyStep(r, method);
+            count += 1;
+        }
+        if (round % 5 == 0) {
+            steps[count] = anyStep(r, .mirostat);
+            count += 1;
+        }
+        var sampling = plain(steps[0..count]);
+        var mask: [20_000 / 32 + 1]u32 = undefined;
+        for (&mask) |*word| word.* = r.int(u32) | r.int(u32);
+        if (round % 7 == 0) sampling.mask = &mask;
+        var pairs: [3][40]abi.Pair = undefined;
+        for (&pairs, 0..) |*list, kind| for (list) |*pair| {
+            const value = if (kind == 0) @as(u32, @bitCast(r.floatNorm(f32))) else 1 + r.uintLessThan(u32, 6);
+            pair.* = .{ .id = r.uintLessThan(u32, @intCast(logits.len)), .value = value };
+        };
+        sampling.bias = &pairs[0];
+        sampling.counts = &pairs[1];
+        sampling.matches = &pairs[2];
+        if (round % 3 == 0) sampling.bias_len = pairs[0].len;
+        if (round % 4 != 0) sampling.counts_len = pairs[1].len;
+        if (round % 4 != 1) sampling.matches_len = pairs[2].len;
+        sampling.min_keep = if (round % 6 == 0) 1 + r.uintLessThan(u32, 30) else 1;
+        sampling.logprobs = if (round % 9 == 0) r.uintAtMost(u32, abi.top_max + 1) else 0;
+        sampling.seed = r.int(u64);
+        sampling.mu = 8 * r.float(f64);
+        const want = try sampleAt(dispatch.levels()[0], &sampling, logits);
+        if (want.status == .ok) try testing.expect(want.sampled.candidates >= 1);
+        for (dispatch.levels()[1..]) |level| {
+            errdefer std.debug.print("level {s}, round {d}, {any}, {d} logits\n", .{ level.name, round, steps[0..count], logits.len });
+            try testing.expectEqual(want, try sampleAt(level, &sampling, logits));
+        }
     }
 }

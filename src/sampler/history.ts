@@ -1,0 +1,135 @@
+/**
+ * The tokens that a sampler was told of, and what penalties need to know about them: how often each occurs in a window, kept
+ * up to date token by token, and which tokens would continue a repetition.
+ *
+ * @module
+ */
+import type { Sampling } from "./options.ts";
+
+/** Pairs of a token and a number, in an array that grows. */
+class Pairs {
+  words = new Uint32Array(128);
+  count = 0;
+
+  push(token: number, value: number): number {
+    if (2 * this.count === this.words.length) this.words = grown(this.words);
+    this.words[2 * this.count] = token;
+    this.words[2 * this.count + 1] = value;
+    return this.count++;
+  }
+}
+
+function grown(words: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * words.length);
+  larger.set(words);
+  return larger;
+}
+
+/** What a sampler remembers. */
+export class History {
+  readonly #window: number;
+  readonly #dry: Sampling["dry"];
+  #tokens = new Uint32Array(256);
+  #length = 0;
+  #counts = new Pairs();
+  /** Where in `#counts` a token is. */
+  #slots = new Map<number, number>();
+  #matches = new Pairs();
+  #common = new Int32Array(0);
+
+  /** Remembers as much as the settings need. */
+  constructor(private readonly sampling: Sampling) {
+    this.#window = sampling.penaltyWindow;
+    this.#dry = sampling.dry;
+  }
+
+  /** How many tokens there were. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** How often each token of the window occurs in it. */
+  get counts(): Uint32Array {
+    return this.#counts.words.subarray(0, 2 * this.#counts.count);
+  }
+
+  /** Adds a token. */
+  push(token: number): void {
+    if (this.#window > 0 || this.#dry !== undefined) {
+      if (this.#length === this.#tokens.length) this.#tokens = grown(this.#tokens);
+      this.#tokens[this.#length] = token;
+    }
+    this.#length++;
+    if (this.#window === 0) return;
+    this.#add(token);
+    if (this.#length > this.#window) this.#remove(this.#tokens[this.#length - 1 - this.#window] as number);
+  }
+
+  /** For each token that would continue a repetition, the length of the longest; those of at least the allowed length. */
+  matches(): Uint32Array {
+    const pairs = this.#matches;
+    pairs.count = 0;
+    if (this.#dry === undefined) return pairs.words.subarray(0, 0);
+    const { window, allowedLength, breakers } = this.#dry;
+    const tokens = this.#tokens;
+    const last = this.#length - 1;
+    const n = Math.min(this.#length, window);
+    // No repetition reaches back past a breaker.
+    let longest = 0;
+    while (longest < n && !breakers.has(tokens[last - longest] as number)) longest++;
+    if (longest < allowedLength) return pairs.words.subarray(0, 0);
+    // The Z function of the tokens, last first: how much of their end each place has before it.
+    if (this.#common.length < n) this.#common = new Int32Array(2 * n);
+    const common = this.#common;
+    const slots = new Map<number, number>();
+    let left = 0;
+    let right = 0;
+    for (let i = 1; i < n; i++) {
+      let k = i < right ? Math.min(common[i - left] as number, right - i) : 0;
+      while (i + k < n && tokens[last - k] === tokens[last - i - k]) k++;
+      common[i] = k;
+      if (i + k > right) {
+        left = i;
+        right = i + k;
+      }
+      const length = Math.min(k, longest);
+      if (length < allowedLength) continue;
+      const next = tokens[last - i + 1] as number;
+      const slot = slots.get(next);
+      if (slot === undefined) slots.set(next, pairs.push(next, length));
+      else pairs.words[2 * slot + 1] = Math.max(pairs.words[2 * slot + 1] as number, length);
+    }
+    return pairs.words.subarray(0, 2 * pairs.count);
+  }
+
+  /** A history that goes on alone. */
+  clone(): History {
+    const copy = new History(this.sampling);
+    copy.#tokens = this.#tokens.slice();
+    copy.#length = this.#length;
+    copy.#counts.words = this.#counts.words.slice();
+    copy.#counts.count = this.#counts.count;
+    copy.#slots = new Map(this.#slots);
+    return copy;
+  }
+
+  #add(token: number): void {
+    const slot = this.#slots.get(token);
+    if (slot === undefined) this.#slots.set(token, this.#counts.push(token, 1));
+    else this.#counts.words[2 * slot + 1] += 1;
+  }
+
+  #remove(token: number): void {
+    const { words } = this.#counts;
+    const slot = this.#slots.get(token) as number;
+    if (words[2 * slot + 1] > 1) {
+      words[2 * slot + 1] -= 1;
+      return;
+    }
+    // The last pair takes its place.
+    const end = --this.#counts.count;
+    words.copyWithin(2 * slot, 2 * end, 2 * end + 2);
+    this.#slots.set(words[2 * slot] as number, slot);
+    this.#slots.delete(token);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * How often each method of a sampler did anything, for choosing settings: a cut that never removes a token, or always all but
+ * one, is set wrong.
+ *
+ * @module
+ */
+import { SAMPLED } from "../../ffi/abi.ts";
+import type { SamplingMethod, Step } from "./options.ts";
+
+/**
+ * What one method of a chain did.
+ *
+ * @example
+ * ```ts
+ * import { type MethodReport, Sampler } from "@lightgpt/lightgpt";
+ *
+ * const sampler = new Sampler({ topK: 2, topP: 1, seed: 1 });
+ * sampler.sample(Float32Array.of(1, 2, 3));
+ * const [topK]: MethodReport[] = sampler.report();
+ * console.log(topK); // { method: "topK", runs: 1, effective: 1, removed: 1, left: 2 }
+ * ```
+ */
+export interface MethodReport {
+  /** The method. */
+  readonly method: SamplingMethod;
+  /** Choices for which it ran; where only the greatest logit can come out, methods that always keep it are not run. */
+  readonly runs: number;
+  /** Choices in which it removed at least one token. */
+  readonly effective: number;
+  /** Tokens that it removed, over all choices. */
+  readonly removed: number;
+  /** Tokens that it left, over all choices. */
+  readonly left: number;
+}
+
+const notRun = 0xffff_ffff;
+
+/** Adds up what the methods of one chain do. */
+export class Report {
+  readonly #steps: readonly Step[];
+  /** For each step: runs, effective, removed, left. */
+  #sums: Float64Array;
+
+  /** For a chain. */
+  constructor(steps: readonly Step[]) {
+    this.#steps = steps;
+    this.#sums = new Float64Array(4 * steps.length);
+  }
+
+  /** Adds a choice out of `vocabulary` tokens, whose `SAMPLED` words begin at `at`. */
+  add(words: Uint32Array, at: number, vocabulary: number): void {
+    const sums = this.#sums;
+    let before = vocabulary;
+    for (let step = 0; step < this.#steps.length; step++) {
+      const kept = words[at + SAMPLED.kept + step] as number;
+      if (kept === notRun) continue;
+      const base = 4 * step;
+      sums[base] += 1;
+      if (kept < before) sums[base + 1] += 1;
+      sums[base + 2] += before - kept;
+      sums[base + 3] += kept;
+      before = kept;
+    }
+  }
+
+  /** The sums so far. */
+  read(): MethodReport[] {
+    return this.#steps.map(({ method }, index) => {
+      const [runs, effective, removed, left] = this.#sums.subarray(4 * index, 4 * index + 4);
+      return { method, runs, effective, removed, left };
+    });
+  }
+
+  /** A report that goes on alone. */
+  clone(): Report {
+    const copy = new Report(this.#steps);
+    copy.#sums = this.#sums.slice();
+    return copy;
+  }
+}
