@@ -6,6 +6,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { SAMPLING } from "./sampling.ts";
 
 /** The command was used wrongly: exit code 2. */
 export class UsageError extends Error {}
@@ -87,22 +88,7 @@ const COMMON: Readonly<Record<string, OptionSpec>> = {
 /** The options of subcommands that generate. */
 const GENERATION: Readonly<Record<string, OptionSpec>> = {
   "max-tokens": { kind: "integer", value: "N", least: 0, most: 1 << 20, about: "stop after N tokens" },
-  temperature: { kind: "number", value: "T", least: 0, most: 1e9, about: "0 is greedy (default: 0.8)" },
-  "top-k": {
-    kind: "integer",
-    value: "K",
-    least: 0,
-    most: 2 ** 32 - 1,
-    about: "the K likeliest; 0 is all (default: 40)",
-  },
-  "top-p": {
-    kind: "number",
-    value: "P",
-    above: 0,
-    most: 1,
-    about: "the likeliest of sum P; 1 is all (default: 0.95)",
-  },
-  seed: { kind: "seed", value: "S", about: "an integer from 0 to 2^64 - 1 (default: a random one, reported)" },
+  ...SAMPLING,
 };
 
 /** The subcommands by name. */

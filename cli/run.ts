@@ -8,6 +8,7 @@ import type { Completion, GenerateOptions } from "../src/generation.ts";
 import { openModel } from "./model.ts";
 import { type Arguments, UsageError } from "./options.ts";
 import { note, print, readInput, toJson } from "./output.ts";
+import { samplingOptions } from "./sampling.ts";
 
 const REASONS: Readonly<Record<Completion["stopReason"], string>> = {
   endOfText: "the text is complete",
@@ -53,18 +54,9 @@ function withoutLastNewline(text: string | undefined): string | undefined {
 /** What the options of a subcommand that generates ask for. */
 export function generateOptions(args: Arguments, signal: AbortSignal): GenerateOptions {
   const maxTokens = args.number("max-tokens");
-  const temperature = args.number("temperature");
-  const topK = args.number("top-k");
-  const topP = args.number("top-p");
-  const seed = args.seed("seed");
   return {
     signal,
     ...(maxTokens === undefined ? {} : { maxTokens }),
-    sampling: {
-      ...(temperature === undefined ? {} : { temperature }),
-      ...(topK === undefined ? {} : { topK }),
-      ...(topP === undefined ? {} : { topP }),
-      ...(seed === undefined ? {} : { seed }),
-    },
+    sampling: samplingOptions(args),
   };
 }

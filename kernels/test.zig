@@ -24,6 +24,7 @@ test {
     _ = @import("op/quantize_test.zig");
     _ = @import("op/sample.zig");
     _ = @import("op/sample_list.zig");
+    _ = @import("op/sample_select.zig");
     _ = @import("op/sample_test.zig");
     _ = @import("op/vector_test.zig");
     _ = @import("os.zig");

@@ -85,12 +85,27 @@ pub fn topNSigma(list: *List, workspace: Workspace, n: f32, min_keep: usize) voi
     keepFrom(list, workspace, Near{ .max = list.max, .most = most }, min_keep);
 }
 
-/// Of all logits that are not -infinity. Their distances from the greatest are added in f64, in 16 lanes by place, then
+/// Of all logits that are not -infinity. Their distances from the greatest are added in f64, in 16 lanes by id, then
 /// i += i + 8, + 4, + 2, + 1.
 fn deviation(list: *const List) f64 {
     var sum: [2]D = @splat(@splat(0));
     var squares: [2]D = @splat(@splat(0));
     var count: u64 = 0;
+    if (list.ids) |ids| {
+        var lanes: [2][16]f64 = @splat(@splat(0));
+        for (list.logits[0..list.len], ids[0..list.len]) |logit, id| {
+            if (logit == -inf) continue;
+            const d: f64 = list.max - logit;
+            lanes[0][id % 16] += d;
+            lanes[1][id % 16] += d * d;
+            count += 1;
+        }
+        for (0..2) |half| {
+            sum[half] = lanes[0][8 * half ..][0..8].*;
+            squares[half] = lanes[1][8 * half ..][0..8].*;
+        }
+        return spread(sum, squares, count);
+    }
     var i: usize = 0;
     while (i < list.len) : (i += 16) {
         const v = at(list.logits, i, list.len);
@@ -103,6 +118,10 @@ fn deviation(list: *const List) f64 {
             q.* += half * half;
         }
     }
+    return spread(sum, squares, count);
+}
+
+fn spread(sum: [2]D, squares: [2]D, count: u64) f64 {
     const n: f64 = @floatFromInt(count);
     const mean = fold(sum[0] + sum[1]) / n;
     return @sqrt(@max(fold(squares[0] + squares[1]) / n - mean * mean, 0));

@@ -138,17 +138,26 @@ fn walkFew(comptime weighted: bool, part: Part, n: usize, goal: u64) Bound {
     unreachable; // the goal is at most the sum
 }
 
-/// An integer with the order of floats; -0 is 0.
-pub fn keyOf(x: f32) u32 {
-    const bits: u32 = @bitCast(x + 0.0);
-    return if (bits >> 31 == 1) ~bits else bits | 1 << 31;
+/// An integer with the order of floats, neighbours next to each other; -0 and 0 have the same.
+fn keyOf(x: f32) u32 {
+    const bits: u32 = @bitCast(x);
+    return if (bits >> 31 == 1) 0 -% bits else bits | 1 << 31;
 }
 
 fn floatOf(key: u32) f32 {
-    return @bitCast(if (key >> 31 == 1) key ^ 1 << 31 else ~key);
+    return @bitCast(if (key >> 31 == 1) key ^ 1 << 31 else 0 -% key);
 }
 
 /// The float below a finite one.
 pub fn floatBelow(x: f32) f32 {
     return floatOf(keyOf(x) - 1);
+}
+
+test "keys have no gaps, so that halving them ends" {
+    const tiny: f32 = 0x1p-149;
+    try std.testing.expectEqual(keyOf(0), keyOf(-0.0));
+    try std.testing.expectEqual(keyOf(0) - 1, keyOf(-tiny));
+    try std.testing.expectEqual(keyOf(0) + 1, keyOf(tiny));
+    for ([_]f32{ -inf, -3e38, -1, -tiny, 0, tiny, 1, 3e38, inf }) |x| try std.testing.expectEqual(x, floatOf(keyOf(x)));
+    try std.testing.expectEqual(-tiny, floatBelow(0));
 }
