@@ -7,6 +7,7 @@ const abi = @import("abi.zig");
 const allocator = @import("allocator.zig");
 const describe = @import("describe.zig");
 const dispatch = @import("dispatch.zig");
+const fpu = @import("fpu.zig");
 const handle = @import("handle.zig");
 const limits = @import("limits.zig");
 const os = @import("os.zig");

@@ -75,6 +75,8 @@ export class SamplerState {
   readonly sampling: Sampling;
   /** Header and steps, as they are sent. */
   readonly #head: Uint32Array;
+  /** Whether anything follows them. */
+  readonly #hasLists: boolean;
   #history: History;
   #report: Report;
   #mu: number;
@@ -85,6 +87,8 @@ export class SamplerState {
   constructor(sampling: Sampling) {
     this.sampling = sampling;
     this.#head = headOf(sampling);
+    const { bias, allowed, banned, penaltyWindow, dry } = sampling;
+    this.#hasLists = bias.length > 0 || penaltyWindow > 0 || [allowed, banned, dry].some((set) => set !== undefined);
     this.#history = new History(sampling);
     this.#report = new Report(sampling.steps);
     this.#mu = sampling.mu;
@@ -129,24 +133,27 @@ export class SamplerState {
 
   /** Writes `SAMPLER` to `words` from `at` on; returns where it ends. */
   encode(words: Uint32Array, at: number, vocabulary: number, request: Request): number {
-    const { bias } = this.sampling;
-    const mask = this.#maskWords(vocabulary);
-    const { counts } = this.#history;
-    const matches = this.#history.matches();
-    mu[0] = this.#mu;
+    const end = at + this.#head.length;
     words.set(this.#head, at);
     words[at + field.logprobs] = request.top === undefined ? 0 : 1 + request.top;
     words[at + field.distribution] = request.distribution ? 1 : 0;
     words[at + field.choice] = this.#choices;
     words[at + field.position] = request.position;
+    mu[0] = this.#mu;
     words[at + field.mu] = muWords[0] as number;
     words[at + field.muHigh] = muWords[1] as number;
+    return this.#hasLists ? this.#encodeLists(words, at, end, vocabulary) : end;
+  }
+
+  #encodeLists(words: Uint32Array, at: number, begin: number, vocabulary: number): number {
+    const mask = this.#maskWords(vocabulary);
+    const { counts } = this.#history;
+    const matches = this.#history.matches();
     words[at + field.mask] = mask.length;
     words[at + field.counts] = counts.length / 2;
     words[at + field.matches] = matches.length / 2;
-    let end = at + this.#head.length;
-    for (const part of [mask, bias, counts, matches]) {
-      if (part.length === 0) continue;
+    let end = begin;
+    for (const part of [mask, this.sampling.bias, counts, matches]) {
       words.set(part, end);
       end += part.length;
     }
