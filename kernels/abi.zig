@@ -291,10 +291,10 @@ pub const Level = extern struct {
     scale: *const fn (x: [*]const f32, factor: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = cap * tanh(x / cap).
     softcap: *const fn (x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void,
-    /// out = act(gate) * up.
+    /// out = act(gate) * up; `out` may be `gate`.
     gated: *const fn (kind: ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
-    /// Row `token` of `activations.rows` into its tile. 0, or 1 when a value is not finite.
-    quantizeRow: *const fn (activations: *const Activations, token: u32) callconv(.c) u32,
+    /// The spans [begin, end) of row `token` of `activations.rows` into their tile. 0, or 1 when a value is not finite.
+    quantizeSpans: *const fn (activations: *const Activations, token: u32, begin: u32, end: u32) callconv(.c) u32,
     /// freqs[k] = scale * base^(-2k/n_rot) / factors[k] for k < n_rot / 2; `factors` may be null.
     ropeFrequencies: *const fn (base: f64, scale: f64, factors: ?[*]const f32, n_rot: u32, freqs: [*]f64) callconv(.c) void,
     /// cos and sin of position * freqs[k], times `magnitude`.

@@ -1,8 +1,9 @@
 //! One step: the llama-family graph over every token of a batch. A layer is a row of phases; inside a phase threads
 //! claim items (groups of rows, tokens, heads) that write disjoint memory, so the order of claims changes nothing.
 //!
-//!   norm | q k v | rope, KV write | attention | output | add, norm | gate, up | activation | down | add
+//!   norm | q k v | rope, KV write | attention | output | add, norm | gate, up, activation | down | add, norm
 //!
+//! Whoever makes the input of a product quantizes it too, while it is in the cache.
 //! The arithmetic is the level's; which traits a model has, the model says. Sequences do not see one another: one that
 //! fails or is cancelled goes through the motions to the end of the step and its results are dropped.
 
@@ -21,6 +22,12 @@ const weights = @import("weights.zig");
 
 /// Claims of a matrix product for each thread: small enough that who is late costs little, large enough to stream.
 const claims_a_thread = 12;
+/// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for who goes on with it.
+const claim_groups_max = 8;
+/// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
+const shared_bytes_min = 64 << 10;
+/// The same for attention: products of a query's and a key's elements.
+const shared_products_min = 64 << 10;
 /// Tokens whose queries one attention item handles together.
 const attention_tile = 8;
 /// A single sequence's attention is shared out by blocks from this many blocks on.
@@ -44,6 +51,9 @@ const Run = struct {
     /// Input of the next product, and whether any of its matrices reads integers.
     activations: abi.Activations = undefined,
     quantize: bool = false,
+    /// The same of the product after it, when it is made meanwhile.
+    activated: abi.Activations = undefined,
+    quantize_activated: bool = false,
     product: Product = .{},
     attention_split: Split = undefined,
 
@@ -152,7 +162,26 @@ const Run = struct {
     }
 
     fn quantizeInput(run: *Run, token: u32) void {
-        if (run.quantize and run.level.quantizeRow(&run.activations, token) != 0) run.fail(token);
+        if (run.quantize) run.quantizeSpans(&run.activations, token, 0, run.activations.cols / abi.span);
+    }
+
+    fn quantizeSpans(run: *Run, activations: *const abi.Activations, token: u32, begin: u32, end: u32) void {
+        if (run.level.quantizeSpans(activations, token, begin, end) != 0) run.fail(token);
+    }
+
+    /// What the heads of a KV head have put out, where it is whole spans.
+    fn quantizeHeads(run: *Run, token: u32, kv_head: u32) void {
+        if (!run.quantize or !run.headsAreSpans()) return;
+        const spans = run.headColumns() / abi.span;
+        run.quantizeSpans(&run.activations, token, kv_head * spans, (kv_head + 1) * spans);
+    }
+
+    fn headColumns(run: *const Run) u32 {
+        return run.layer.traits.heads / run.layer.traits.kv_heads * run.model.traits.v_dim;
+    }
+
+    fn headsAreSpans(run: *const Run) bool {
+        return run.headColumns() % abi.span == 0;
     }
 
     fn addAttention(run: *Run, token: u32) void {
@@ -160,15 +189,15 @@ const Run = struct {
         run.normToInput(token, run.row(run.scratch.x, run.scratch.embedding_stride, token), run.layer.vector(.ffn_norm).?);
     }
 
-    fn activate(run: *Run, token: u32) void {
+    /// Columns [first, first + count) of the gated activation.
+    fn activate(run: *Run, token: u32, first: u32, count: u32) void {
         const scratch = run.scratch;
-        const gate = run.row(scratch.gate, scratch.feed_forward_stride, token);
-        const up = run.row(scratch.up, scratch.feed_forward_stride, token);
-        run.addBias(gate, .ffn_gate_bias);
-        run.addBias(up, .ffn_up_bias);
-        const input = run.row(scratch.rows, scratch.input_stride, token);
-        run.level.gated(run.model.traits.activation, gate, up, run.layer.traits.feed_forward, input);
-        run.quantizeInput(token);
+        const gate = run.row(scratch.gate, scratch.feed_forward_stride, token) + first;
+        const up = run.row(scratch.up, scratch.feed_forward_stride, token) + first;
+        if (run.layer.vector(.ffn_gate_bias)) |bias| run.level.add(gate, bias.ptr + first, count, gate);
+        if (run.layer.vector(.ffn_up_bias)) |bias| run.level.add(up, bias.ptr + first, count, up);
+        run.level.gated(run.model.traits.activation, gate, up, count, gate);
+        if (run.quantize_activated) run.quantizeSpans(&run.activated, token, first / abi.span, (first + count) / abi.span);
     }
 
     /// Ends a layer and begins the next.
@@ -184,7 +213,7 @@ const Run = struct {
         const x = run.row(run.scratch.x, run.scratch.embedding_stride, token);
         const input = run.row(run.scratch.rows, run.scratch.input_stride, row_index);
         run.level.rmsNorm(x, run.model.output_norm.ptr, run.model.traits.epsilon, run.model.traits.embedding, input);
-        if (run.quantize and run.level.quantizeRow(&run.activations, row_index) != 0) run.fail(token);
+        if (run.quantize and run.level.quantizeSpans(&run.activations, row_index, 0, run.activations.cols / abi.span) != 0) run.fail(token);
     }
 
     // --- phases -----------------------------------------------------------------------------------------------------
@@ -198,10 +227,10 @@ const Run = struct {
             .{ .matrix = layer.matrix(.attn_v), .out = scratch.v, .stride = scratch.v_stride },
         });
         run.forTokens(rotateAndStore);
-        run.attention();
         const output = layer.matrix(.attn_output);
         run.setInput(run.tokens, output.cols, &.{output});
-        if (run.quantize) run.forTokens(quantizeInput);
+        run.attention();
+        if (run.quantize and !run.headsAreSpans()) run.forTokens(quantizeInput);
         run.multiply(&.{.{ .matrix = output, .out = scratch.y, .stride = scratch.embedding_stride }});
         run.setInput(run.tokens, run.model.traits.embedding, &.{ layer.matrix(.ffn_gate), layer.matrix(.ffn_up) });
         run.forTokens(addAttention);
@@ -210,13 +239,15 @@ const Run = struct {
     fn feedForward(run: *Run) void {
         const scratch = run.scratch;
         const layer = run.layer;
-        run.multiply(&.{
+        const down = layer.matrix(.ffn_down);
+        run.activated = scratch.activatedInput(run.tokens, down.cols, run.engine.options.activation_bits);
+        run.quantize_activated = down.format.kind == .block;
+        run.multiplyGated(&.{
             .{ .matrix = layer.matrix(.ffn_gate), .out = scratch.gate, .stride = scratch.feed_forward_stride },
             .{ .matrix = layer.matrix(.ffn_up), .out = scratch.up, .stride = scratch.feed_forward_stride },
         });
-        const down = layer.matrix(.ffn_down);
-        run.setInput(run.tokens, down.cols, &.{down});
-        run.forTokens(activate);
+        run.activations = run.activated;
+        run.quantize = run.quantize_activated;
         run.multiply(&.{.{ .matrix = down, .out = scratch.y, .stride = scratch.embedding_stride }});
         if (run.index + 1 < run.model.layers.len) {
             const next = &run.model.layers[run.index + 1];
@@ -265,7 +296,15 @@ const Run = struct {
             items += kv_heads * tiles(sequence);
         }
         run.scratch.attention_items[sequences.len] = items;
-        pool.parallel(run.threads, items, run, attentionItem);
+        pool.parallel(run.threadsOfAttention(), items, run, attentionItem);
+    }
+
+    /// How many threads pay for the products of all heads with all keys.
+    fn threadsOfAttention(run: *const Run) u32 {
+        var products: usize = 0;
+        for (run.engine.batch.active()) |*sequence| products += (sequence.position + 1) * sequence.tokens.len;
+        products *= run.layer.traits.heads * (run.model.traits.k_dim + run.model.traits.v_dim);
+        return if (products < shared_products_min) 1 else run.threads;
     }
 
     fn attentionItem(context: *anyopaque, item: u32, thread: u32) void {
@@ -278,7 +317,11 @@ const Run = struct {
         const inside = item - starts[number];
         const tile = inside % tiles(sequence);
         const args = run.attentionOf(sequence);
-        run.level.attention(&args, inside / tiles(sequence), tile * attention_tile, @min((tile + 1) * attention_tile, args.tokens));
+        const kv_head = inside / tiles(sequence);
+        const begin = tile * attention_tile;
+        const end = @min(begin + attention_tile, args.tokens);
+        run.level.attention(&args, kv_head, begin, end);
+        for (begin..end) |token| run.quantizeHeads(sequence.first + @as(u32, @intCast(token)), kv_head);
     }
 
     fn tiles(sequence: *const Sequence) u32 {
@@ -305,9 +348,8 @@ const Run = struct {
             .blocks_an_item = blocks_an_item,
             .chunks = std.math.divCeil(u32, end - first, blocks_an_item) catch unreachable,
         };
+        for (run.scratch.attention_left[0..kv_heads]) |*left| left.store(run.attention_split.chunks, .monotonic);
         pool.parallel(run.threads, kv_heads * run.attention_split.chunks, run, splitItem);
-        for (0..run.layer.traits.heads) |head|
-            run.level.attentionMerge(&run.attention_split.args, @intCast(head), 0, first, end, run.scratch.partials.ptr);
         return true;
     }
 
@@ -315,8 +357,16 @@ const Run = struct {
         _ = thread;
         const run: *Run = @ptrCast(@alignCast(context));
         const split = &run.attention_split;
+        const partials = run.scratch.partials.ptr;
+        const kv_head = item / split.chunks;
         const begin = split.first_block + item % split.chunks * split.blocks_an_item;
-        run.level.attentionBlocks(&split.args, item / split.chunks, 0, begin, @min(begin + split.blocks_an_item, split.end_block), run.scratch.partials.ptr);
+        run.level.attentionBlocks(&split.args, kv_head, 0, begin, @min(begin + split.blocks_an_item, split.end_block), partials);
+        // Whoever ends a KV head merges the blocks of its heads, in their order.
+        if (run.scratch.attention_left[kv_head].fetchSub(1, .acq_rel) != 1) return;
+        const group = split.args.heads / split.args.kv.heads;
+        for (kv_head * group..(kv_head + 1) * group) |head|
+            run.level.attentionMerge(&split.args, @intCast(head), 0, split.first_block, split.end_block, partials);
+        run.quantizeHeads(0, kv_head);
     }
 
     // --- products ---------------------------------------------------------------------------------------------------
@@ -334,6 +384,38 @@ const Run = struct {
     };
 
     fn multiply(run: *Run, parts: []const Part) void {
+        const groups = run.setProduct(parts);
+        const product = &run.product;
+        product.groups_a_claim = run.claimGroups(groups);
+        const claims = std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
+        pool.parallel(run.threadsOfProduct(), claims, run, multiplyClaim);
+    }
+
+    /// Gate and up, two matrices of one shape, and the activation of what a claim has made of both.
+    fn multiplyGated(run: *Run, parts: *const [2]Part) void {
+        const groups = run.setProduct(parts) / 2;
+        const product = &run.product;
+        // A span of the result is two groups.
+        product.groups_a_claim = std.mem.alignForward(u32, run.claimGroups(groups), abi.span / abi.lanes);
+        const claims = std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
+        pool.parallel(run.threadsOfProduct(), claims, run, gatedClaim);
+    }
+
+    fn claimGroups(run: *const Run, groups: u32) u32 {
+        const most: u32 = if (run.activations.tokens < abi.tile_max) groups else claim_groups_max;
+        return std.math.clamp(groups / (run.threads * claims_a_thread), 1, most);
+    }
+
+    /// How many threads pay for the product that is set.
+    fn threadsOfProduct(run: *const Run) u32 {
+        const product = &run.product;
+        var bytes: usize = 0;
+        for (product.parts[0..product.count], 0..) |part, index| bytes += part.group_bytes * (product.starts[index + 1] - product.starts[index]);
+        return if (bytes * run.activations.tokens < shared_bytes_min) 1 else run.threads;
+    }
+
+    /// Returns the number of groups of all parts.
+    fn setProduct(run: *Run, parts: []const Part) u32 {
         const product = &run.product;
         var groups: u32 = 0;
         for (parts, 0..) |part, index| {
@@ -351,9 +433,19 @@ const Run = struct {
         }
         product.starts[parts.len] = groups;
         product.count = @intCast(parts.len);
-        product.groups_a_claim = @max(1, groups / (run.threads * claims_a_thread));
-        const claims = std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
-        pool.parallel(run.threads, claims, run, multiplyClaim);
+        return groups;
+    }
+
+    fn gatedClaim(context: *anyopaque, item: u32, thread: u32) void {
+        _ = thread;
+        const run: *Run = @ptrCast(@alignCast(context));
+        const product = &run.product;
+        const begin = item * product.groups_a_claim;
+        const end = @min(begin + product.groups_a_claim, product.starts[1]);
+        for (product.parts[0..2], product.formats[0..2]) |*part, format| format.matmul(part, begin, end);
+        const first = begin * abi.lanes;
+        const last = @min(end * abi.lanes, run.layer.traits.feed_forward);
+        for (0..run.tokens) |token| run.activate(@intCast(token), first, last - first);
     }
 
     fn multiplyClaim(context: *anyopaque, item: u32, thread: u32) void {

@@ -129,7 +129,7 @@ pub fn multiply(options: Options, blocks: [*]const u8, x: [*]const f32, out: [*]
     const saved = fpu.enter();
     defer saved.restore();
     if (options.format.kind == .block) for (0..options.tokens) |t| {
-        if (dispatch.level().quantizeRow(&job.x, @intCast(t)) != 0) return error.NonFinite;
+        if (dispatch.level().quantizeSpans(&job.x, @intCast(t), 0, job.x.cols / abi.span) != 0) return error.NonFinite;
     };
     share(threads, groups, 1, &job, Job.claim);
     if (job.failed.load(.monotonic)) return error.NonFinite;

@@ -21,13 +21,11 @@ pub const Scratch = struct {
     /// The residual stream, and what a block adds to it.
     x: []f32,
     y: []f32,
-    /// Input rows of the next matrix product, then the same as integers (tiles, see `abi.zig`).
+    /// Input rows of the next matrix product, and the same as integers; what enters the last product of a layer, whose
+    /// rows are `gate`, is quantized while the former is still read.
     rows: []f32,
-    quantized: []i8,
-    quantized_low: []i8,
-    scales: []f32,
-    sums: []i32,
-    sums_low: []i32,
+    input: Integers,
+    activated: Integers,
     q: []f32,
     k: []f32,
     v: []f32,
@@ -44,6 +42,8 @@ pub const Scratch = struct {
     attention_items: []u32,
     /// Which token each row of logits comes from.
     logit_token: []u32,
+    /// How many parts of a KV head's attention are yet to end.
+    attention_left: []std.atomic.Value(u32),
     logits: []f32,
     partials: []f32,
     /// A sampler's workspace for each thread that samples.
@@ -61,10 +61,7 @@ pub const Scratch = struct {
             feed_forward = @max(feed_forward, layer.traits.feed_forward);
         }
         const tokens: usize = options.batch_tokens;
-        const input = @max(traits.embedding, heads * traits.v_dim, feed_forward);
-        const input_stride = alignTo(input, abi.span);
-        const spans: usize = input_stride / abi.span;
-        const low_tokens = if (options.activation_bits == .int16) tokens else 0;
+        const input_stride = alignTo(@max(traits.embedding, heads * traits.v_dim), abi.span);
         const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, abi.attention_block) catch unreachable;
         const embedding_stride = alignTo(traits.embedding, abi.lanes);
         const q_stride = alignTo(heads * traits.k_dim, abi.lanes);
@@ -87,11 +84,8 @@ pub const Scratch = struct {
             .x = try layout.array(f32, (tokens + options.sequences) * embedding_stride),
             .y = try layout.array(f32, tokens * embedding_stride),
             .rows = try layout.array(f32, tokens * input_stride),
-            .quantized = try layout.array(i8, tokens * input_stride),
-            .quantized_low = try layout.array(i8, low_tokens * input_stride),
-            .scales = try layout.array(f32, tokens * spans),
-            .sums = try layout.array(i32, tokens * spans * 2),
-            .sums_low = try layout.array(i32, low_tokens * spans * 2),
+            .input = try .init(layout, tokens, input_stride, options.activation_bits),
+            .activated = try .init(layout, tokens, alignTo(feed_forward, abi.span), options.activation_bits),
             .q = try layout.array(f32, tokens * q_stride),
             .k = try layout.array(f32, tokens * k_stride),
             .v = try layout.array(f32, tokens * v_stride),
@@ -104,6 +98,7 @@ pub const Scratch = struct {
             .token_sequence = try layout.array(u32, tokens + options.sequences),
             .attention_items = try layout.array(u32, options.sequences + 1),
             .logit_token = try layout.array(u32, options.logit_rows),
+            .attention_left = try layout.array(std.atomic.Value(u32), kv_heads),
             .logits = try layout.array(f32, @as(usize, options.logit_rows) * vocabulary_stride),
             .partials = try layout.array(f32, blocks * heads * abi.partialFloats(traits.v_dim)),
             .sample = try layout.array(u32, @as(usize, options.threads) * sample_stride),
@@ -127,17 +122,48 @@ pub const Scratch = struct {
     /// The input of a matrix product of `cols` columns for the first `tokens` rows.
     pub fn activations(scratch: *const Scratch, tokens: u32, cols: u32, bits: abi.ActivationBits) abi.Activations {
         std.debug.assert(cols <= scratch.input_stride);
+        return scratch.input.activations(tokens, cols, bits, scratch.rows, scratch.input_stride);
+    }
+
+    /// The same for what the feed-forward's activation leaves in `gate`.
+    pub fn activatedInput(scratch: *const Scratch, tokens: u32, cols: u32, bits: abi.ActivationBits) abi.Activations {
+        std.debug.assert(cols <= scratch.feed_forward_stride);
+        return scratch.activated.activations(tokens, cols, bits, scratch.gate, scratch.feed_forward_stride);
+    }
+};
+
+/// Rows of activations as integers, in tiles (`abi.zig`).
+const Integers = struct {
+    q: []i8,
+    q_low: []i8,
+    scales: []f32,
+    sums: []i32,
+    sums_low: []i32,
+
+    fn init(layout: *Layout, tokens: usize, cols: usize, bits: abi.ActivationBits) Layout.Error!Integers {
+        const spans = cols / abi.span;
+        const low_tokens = if (bits == .int16) tokens else 0;
+        return .{
+            .q = try layout.array(i8, tokens * cols),
+            .q_low = try layout.array(i8, low_tokens * cols),
+            .scales = try layout.array(f32, tokens * spans),
+            .sums = try layout.array(i32, tokens * spans * 2),
+            .sums_low = try layout.array(i32, low_tokens * spans * 2),
+        };
+    }
+
+    fn activations(integers: *const Integers, tokens: u32, cols: u32, bits: abi.ActivationBits, rows: []f32, stride: u32) abi.Activations {
         return .{
             .tokens = tokens,
             .cols = cols,
             .bits = bits,
-            .row_stride = scratch.input_stride,
-            .rows = scratch.rows.ptr,
-            .q = scratch.quantized.ptr,
-            .q_low = scratch.quantized_low.ptr,
-            .scales = scratch.scales.ptr,
-            .sums = scratch.sums.ptr,
-            .sums_low = scratch.sums_low.ptr,
+            .row_stride = stride,
+            .rows = rows.ptr,
+            .q = integers.q.ptr,
+            .q_low = integers.q_low.ptr,
+            .scales = integers.scales.ptr,
+            .sums = integers.sums.ptr,
+            .sums_low = integers.sums_low.ptr,
         };
     }
 };

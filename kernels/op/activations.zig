@@ -14,12 +14,12 @@ const B = @Vector(abi.span, i8);
 /// Below this greatest magnitude a span is zero: 127 / max would leave the range.
 const tiny = 0x1p-100;
 
-pub fn quantizeRow(x: *const abi.Activations, token: u32) callconv(.c) u32 {
+pub fn quantizeSpans(x: *const abi.Activations, token: u32, begin: u32, end: u32) callconv(.c) u32 {
     const spans = x.cols / abi.span;
     const first = abi.tileStart(x.tokens, token);
     const width = abi.tileWidth(x.tokens - first);
     const row = x.rows + token * @as(usize, x.row_stride);
-    for (0..spans) |s| {
+    for (begin..end) |s| {
         const values: V = @as(*align(4) const V, @ptrCast(row + s * abi.span)).*;
         // Magnitudes as integers: in the order of floats, with NaN above all.
         const magnitude = @reduce(.Max, @as(@Vector(abi.span, u32), @bitCast(values)) & @as(@Vector(abi.span, u32), @splat(0x7fff_ffff)));

@@ -22,7 +22,12 @@ test "rows are quantized as the reference does, each into its tile" {
         };
         for (dispatch.levels()) |level| {
             batch.clear();
-            for (0..tokens) |t| try testing.expectEqual(0, level.quantizeRow(&batch.x, @intCast(t)));
+            for (0..tokens) |t| {
+                // In two parts: whoever quantizes a span needs to know nothing of the others.
+                const half = random.random().intRangeAtMost(u32, 0, cols / abi.span);
+                try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), half, cols / abi.span));
+                try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), 0, half));
+            }
             for (0..tokens) |t| for (0..cols / abi.span) |s| try checkSpan(&batch, t, s);
         }
     };
@@ -67,8 +72,8 @@ test "a value that is not finite is told, wherever it stands" {
     for (dispatch.levels()) |level| for (bad) |value| for (0..64) |place| {
         @memset(batch.rows, 1);
         batch.rows[64 + place] = value;
-        try testing.expectEqual(0, level.quantizeRow(&batch.x, 0));
-        try testing.expectEqual(1, level.quantizeRow(&batch.x, 1));
-        try testing.expectEqual(0, level.quantizeRow(&batch.x, 2));
+        try testing.expectEqual(0, level.quantizeSpans(&batch.x, 0, 0, 2));
+        try testing.expectEqual(1, level.quantizeSpans(&batch.x, 1, 0, 2));
+        try testing.expectEqual(0, level.quantizeSpans(&batch.x, 2, 0, 2));
     };
 }
