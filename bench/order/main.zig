@@ -1,11 +1,12 @@
 //! `zig build order`: the order of additions against what the machine can do, on one core. Does DESIGN 4 cost anything?
 //!
 //! - one token times Q4_0 weights far larger than any cache, as a share of the rate at which memory can be read;
-//! - a tile of 8 tokens times weights that lie in the cache, against the bare product instruction;
+//! - a tile of 8 tokens times weights that lie in the cache, 16 tokens times weights that come from memory, as sequences
+//!   at once have it, and 256 tokens of a prompt, against the bare product instruction;
 //! - attention of one token over a long context.
 //!
-//! The machine is seldom quiet: everything is measured in turns, several rounds, and the best pass counts, because
-//! noise only ever slows. A table goes to the terminal, one JSON object to standard output.
+//! The machine is seldom quiet: everything is measured in turns, in passes of about a millisecond, which fit between two
+//! turns of a neighbour, many rounds, and the best pass counts, because noise only ever slows. A table goes to the terminal, one JSON object to standard output.
 
 const std = @import("std");
 const kernels = @import("kernels");
@@ -16,7 +17,9 @@ const dispatch = kernels.dispatch;
 const memory_bytes = 1 << 30;
 const huge_page = 2 << 20;
 const cols = 4096;
-const rounds = 9;
+const rounds = 120;
+/// Bytes of a pass over memory; the next pass takes the next, so that none lies in a cache.
+const pass_bytes = 24 << 20;
 
 const Result = struct {
     level: []const u8,
@@ -26,6 +29,8 @@ const Result = struct {
     /// Multiply-adds a second, in units of 10^9.
     bare: f64 = 0,
     tile: f64 = 0,
+    sixteen: f64 = 0,
+    prompt: f64 = 0,
     attention: f64 = 0,
 };
 
@@ -58,33 +63,58 @@ fn measure(name: []const u8, level: *const abi.Level, limits: *const Limits, mem
 
     var one: Activations = try .init(level, 1);
     var eight: Activations = try .init(level, 8);
-    const out = try std.heap.c_allocator.alloc(f32, 8 * 16 * @as(usize, groups));
-    const token: abi.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &one.x, .out = out.ptr, .out_stride = 16 * groups };
-    const tile: abi.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &eight.x, .out = out.ptr, .out_stride = 16 * groups };
-    const tile_groups = 8; // 300 KB: in the second-level cache
-    const repeats = 40;
-    const dot_rounds = 200_000;
-    for (0..rounds) |_| {
-        for ([_]usize{ 0, 1024, 2048, 4096 }) |ahead| {
-            var start = now();
-            std.mem.doNotOptimizeAway(limits.read(memory.ptr, groups * group_bytes, ahead));
-            result.read = @max(result.read, rate(groups * group_bytes, start));
-            // As often as the reading, for both keep their best.
-            start = now();
-            format.matmul(&token, 0, groups);
-            result.token = @max(result.token, rate(groups * group_bytes, start));
-        }
-
+    var sixteen: Activations = try .init(level, 16);
+    var prompt: Activations = try .init(level, 256);
+    const out = try std.heap.c_allocator.alloc(f32, 16 * 16 * @as(usize, groups));
+    var args: abi.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &one.x, .out = out.ptr, .out_stride = 16 * groups };
+    const pass_groups: u32 = @intCast(pass_bytes / group_bytes);
+    const few_groups = 8; // 300 KB: in the second-level cache
+    const dot_rounds = 2000;
+    var first: u32 = 0;
+    for (0..rounds) |round| {
+        const ahead = ([_]usize{ 0, 1024, 2048, 4096 })[round % 4];
         var start = now();
+        std.mem.doNotOptimizeAway(limits.read(memory.ptr + first * group_bytes, pass_groups * group_bytes, ahead));
+        result.read = @max(result.read, rate(pass_groups * group_bytes, start));
+        first = next(first, pass_groups, groups);
+
+        args.activations = &one.x;
+        start = now();
+        format.matmul(&args, first, first + pass_groups);
+        result.token = @max(result.token, rate(pass_groups * group_bytes, start));
+        first = next(first, pass_groups, groups);
+
+        args.activations = &sixteen.x;
+        start = now();
+        format.matmul(&args, first, first + pass_groups / 4);
+        result.sixteen = @max(result.sixteen, rate(@as(usize, pass_groups / 4) * 16 * 16 * cols, start));
+        first = next(first, pass_groups, groups);
+
+        args.activations = &eight.x;
+        for (0..2) |_| { // the second time they lie in the cache
+            start = now();
+            format.matmul(&args, 0, few_groups);
+            result.tile = @max(result.tile, rate(few_groups * 16 * 8 * cols, start));
+        }
+        args.activations = &prompt.x;
+        args.out_stride = 16 * few_groups;
+        start = now();
+        format.matmul(&args, 0, few_groups / 2);
+        result.prompt = @max(result.prompt, rate(few_groups / 2 * 16 * 256 * cols, start));
+        args.out_stride = 16 * groups;
+
+        start = now();
         std.mem.doNotOptimizeAway(limits.dot(dot_rounds));
         result.bare = @max(result.bare, rate(@as(usize, dot_rounds) * limits.dot_macs, start));
-        start = now();
-        for (0..repeats) |_| format.matmul(&tile, 0, tile_groups);
-        result.tile = @max(result.tile, rate(repeats * tile_groups * 16 * 8 * cols, start));
         result.attention = @max(result.attention, attend(level, memory, out));
     }
     fillAgain(memory);
     return result;
+}
+
+/// The group with which the next pass begins.
+fn next(first: u32, pass_groups: u32, groups: u32) u32 {
+    return if (first + 2 * pass_groups > groups) 0 else first + pass_groups;
 }
 
 /// Four query heads on one key head of 128, f16, 2048 positions, one token: multiply-adds a second.
@@ -113,7 +143,7 @@ fn attend(level: *const abi.Level, memory: []align(64) u8, out: []f32) f64 {
         .scale = 0.088,
         .softcap = 0,
     };
-    const repeats = 40;
+    const repeats = 10;
     const start = now();
     for (0..repeats) |_| level.attention(&args, 0, 0, 1);
     return rate(repeats * heads * positions * 2 * dim, start);
@@ -141,7 +171,7 @@ const Activations = struct {
                 .sums_low = undefined,
             },
         };
-        for (0..tokens) |t| if (level.quantizeRow(&result.x, @intCast(t)) != 0) unreachable;
+        for (0..tokens) |t| if (level.quantizeSpans(&result.x, @intCast(t), 0, cols / abi.span) != 0) unreachable;
         return result;
     }
 };
@@ -176,9 +206,9 @@ fn rate(things: usize, start: u64) f64 {
 }
 
 fn print(results: []const Result) void {
-    std.debug.print("one core       read     1 token   share     bare dot    8 tokens   share   attention\n", .{});
-    for (results) |r| std.debug.print("{s: <10} {d: >6.1} GB/s {d: >6.1} GB/s {d: >4.0} %  {d: >6.1} GMAC/s {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s\n", .{
-        r.level, r.read, r.token, 100 * r.token / r.read, r.bare, r.tile, 100 * r.tile / r.bare, r.attention,
+    std.debug.print("one core       read     1 token   share     bare dot    8 tokens   share   16 tokens   share  256 tokens   share   attention\n", .{});
+    for (results) |r| std.debug.print("{s: <10} {d: >6.1} GB/s {d: >6.1} GB/s {d: >4.0} %  {d: >6.1} GMAC/s {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s\n", .{
+        r.level, r.read, r.token, 100 * r.token / r.read, r.bare, r.tile, 100 * r.tile / r.bare, r.sixteen, 100 * r.sixteen / r.bare, r.prompt, 100 * r.prompt / r.bare, r.attention,
     });
     var buffer: [4096]u8 = undefined;
     var writer: std.Io.Writer = .fixed(&buffer);
@@ -190,7 +220,7 @@ fn json(writer: *std.Io.Writer, results: []const Result) !void {
     try writer.writeByte('{');
     for (results, 0..) |r, index| {
         if (index > 0) try writer.writeByte(',');
-        try writer.print("\"{s}\":{{\"readGBs\":{d:.2},\"tokenGBs\":{d:.2},\"bareGMACs\":{d:.1},\"tileGMACs\":{d:.1},\"attentionGMACs\":{d:.1}}}", .{ r.level, r.read, r.token, r.bare, r.tile, r.attention });
+        try writer.print("\"{s}\":{{\"readGBs\":{d:.2},\"tokenGBs\":{d:.2},\"bareGMACs\":{d:.1},\"tileGMACs\":{d:.1},\"sixteenGMACs\":{d:.1},\"promptGMACs\":{d:.1},\"attentionGMACs\":{d:.1}}}", .{ r.level, r.read, r.token, r.bare, r.tile, r.sixteen, r.prompt, r.attention });
     }
     try writer.writeAll("}\n");
 }

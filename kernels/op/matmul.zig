@@ -35,21 +35,45 @@ fn tableOf(comptime F: type) abi.Format {
     };
 }
 
-/// What a kernel sees of a tile: `width` tokens of `stride`, from token `first` of the batch.
-const Tile = struct { first: u32, stride: u32, offset: u32 };
+/// What a kernel sees of a tile: `width` tokens of `stride`, from token `first` of the batch; and how far behind a group
+/// the weights lie that it should ask for meanwhile, in bytes (0: none).
+const Tile = struct { first: u32, stride: u32, offset: u32, ahead: usize };
 
-/// Calls `kernel(width, tile)` for every tile of a batch. `widest` is what the registers allow; wider tiles, whose
-/// memory layout is fixed (`abi.zig`), are taken in parts of it.
-inline fn eachTile(tokens: u32, comptime widest: u32, context: anytype, comptime kernel: anytype) void {
+/// Weights that a processor's second cache keeps while one tile of tokens after the other passes over them; and the
+/// batch whose tiles stay there too, so that a group at a time is enough.
+const run_bytes = 192 << 10;
+const run_tokens_min = 5 * abi.tile_max;
+
+/// Calls `kernel(width, args, group, tile)` for every group from `begin` to `end` and every tile of the batch. A run of
+/// groups is met by all tiles, and a tile, which every group needs, stays in the first cache; meanwhile the next run
+/// is fetched, each tile asking for its share of it.
+inline fn eachRun(args: *const abi.Matmul, begin: u32, end: u32, comptime widest: u32, comptime kernel: anytype) void {
+    const several = args.activations.tokens == 1 or args.activations.tokens >= run_tokens_min;
+    const most: u32 = if (several) @intCast(@max(1, run_bytes / args.group_bytes)) else 1;
+    var group = begin;
+    while (group < end) {
+        const run_end = @min(end, group + most);
+        eachTile(args, group, run_end, end, widest, kernel);
+        group = run_end;
+    }
+}
+
+/// `widest` is what the registers allow; wider tiles, whose memory layout is fixed (`abi.zig`), are taken in parts of it.
+inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, last: u32, comptime widest: u32, comptime kernel: anytype) void {
+    const tokens = args.activations.tokens;
+    const count = end - begin;
     var first: u32 = 0;
     while (first < tokens) {
         const stride = abi.tileWidth(tokens - first);
         var offset: u32 = 0;
         while (offset < stride) {
-            const tile: Tile = .{ .first = first, .stride = stride, .offset = offset };
+            var tile: Tile = .{ .first = first, .stride = stride, .offset = offset, .ahead = count * args.group_bytes };
             offset += switch (@as(u32, @min(stride, widest))) {
                 inline 1, 2, 4, 8 => |width| step: {
-                    if (width <= widest) kernel(width, context, tile);
+                    if (width <= widest) for (begin..end) |group| {
+                        if (group + count >= last) tile.ahead = 0;
+                        kernel(width, args, @intCast(group), tile);
+                    };
                     break :step width;
                 },
                 else => unreachable,
@@ -83,6 +107,8 @@ fn Blocks(comptime F: type) type {
             const source: [*]align(1) const F.Block = @ptrCast(src);
             for (0..blocks) |b| {
                 const at = place(dst, cols / abi.span, @intCast(b * block_spans));
+                // The group after this one: sixteen streams are more than the processor follows by itself.
+                inline for (0..(abi.lanes * @sizeOf(F.Block) + 63) / 64) |line| @prefetch(src + abi.lanes * @sizeOf(F.Block) * (blocks + b) + 64 * line, .{ .locality = 2 });
                 for (0..rows) |row| {
                     const block = &source[row * blocks + b];
                     if (!F.finite(block)) return 1 + @as(u32, @intCast(row));
@@ -136,20 +162,14 @@ fn Blocks(comptime F: type) type {
         }
 
         fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
-            const tokens = args.activations.tokens;
             switch (args.activations.bits == .int8 and !simd.plain) {
-                inline else => |bytes_only| for (begin..end) |g| {
-                    const context: Context = .{ .args = args, .group = @intCast(g) };
-                    eachTile(tokens, widest, context, struct {
-                        fn kernel(comptime width: u32, c: Context, tile: Tile) void {
-                            Kernel(width, bytes_only).run(c, tile);
-                        }
-                    }.kernel);
-                },
+                inline else => |bytes_only| eachRun(args, begin, end, widest, struct {
+                    fn kernel(comptime width: u32, a: *const abi.Matmul, group: u32, tile: Tile) void {
+                        Kernel(width, bytes_only).run(a, group, tile);
+                    }
+                }.kernel),
             }
         }
-
-        const Context = struct { args: *const abi.Matmul, group: u32 };
 
         /// For 8-bit activations alone, or for either kind.
         fn Kernel(comptime width: u32, comptime bytes_only: bool) type {
@@ -161,12 +181,11 @@ fn Blocks(comptime F: type) type {
                 /// A pair of spans at once, where the registers hold what both need.
                 const unrolled = F.chunk_spans <= 2 and width <= 2 and bytes_only;
 
-                noinline fn run(context: Context, tile: Tile) void {
+                noinline fn run(args: *const abi.Matmul, number: u32, tile: Tile) void {
                     @setEvalBranchQuota(100_000);
-                    const args = context.args;
-                    const group = args.weights + context.group * args.group_bytes;
+                    const group = args.weights + number * args.group_bytes;
                     const token = tile.first + tile.offset;
-                    const out = args.out + token * @as(usize, args.out_stride) + context.group * abi.lanes;
+                    const out = args.out + token * @as(usize, args.out_stride) + number * abi.lanes;
                     var lane: u32 = 0;
                     while (lane < abi.lanes) : (lane += lanes) {
                         const sums = rows(group, args.activations, tile, if (lanes == abi.lanes) 0 else lane);
@@ -201,8 +220,10 @@ fn Blocks(comptime F: type) type {
                             chunk += F.chunkBytes(1);
                         }
                     } else {
+                        const ahead = aheadLines(x.tokens, tile, lane);
                         var left = spans;
                         while (left > 0) {
+                            if (fetches) for (ahead.begin..ahead.end) |line| @prefetch(chunk + tile.ahead + 64 * line, .{ .locality = 2 });
                             const in_chunk: u32 = if (left >= F.chunk_spans) F.chunk_spans else 1;
                             for (0..in_chunk) |s| span(.{ .chunk = chunk, .spans = in_chunk, .span = @intCast(s), .lane = lane }, halves[0..count], stride, &acc);
                             chunk += F.chunkBytes(in_chunk);
@@ -210,6 +231,17 @@ fn Blocks(comptime F: type) type {
                         }
                     }
                     return acc;
+                }
+
+                /// Wide tiles keep the processor too busy to see the next group coming; the others wait for memory anyway.
+                const fetches = width > 2;
+
+                /// The lines of each chunk that this tile asks for.
+                inline fn aheadLines(tokens: u32, tile: Tile, lane: u32) struct { begin: usize, end: usize } {
+                    if (tile.ahead == 0 or lane != 0) return .{ .begin = 0, .end = 0 };
+                    const lines = (chunk_bytes + 63) / 64;
+                    const token = tile.first + tile.offset;
+                    return .{ .begin = lines * token / tokens, .end = lines * (token + width) / tokens };
                 }
 
                 /// The activations of a tile from some span on; `factor` is 256 for high halves.
@@ -326,23 +358,17 @@ fn Floats(comptime F: type) type {
         }
 
         fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
-            for (begin..end) |g| {
-                const context: Context = .{ .args = args, .group = @intCast(g) };
-                eachTile(args.activations.tokens, widest, context, kernel);
-            }
+            eachRun(args, begin, end, widest, kernel);
         }
 
-        const Context = struct { args: *const abi.Matmul, group: u32 };
-
-        noinline fn kernel(comptime width: u32, context: Context, tile: Tile) void {
+        noinline fn kernel(comptime width: u32, args: *const abi.Matmul, number: u32, tile: Tile) void {
             const lanes = if (width == 1) abi.lanes else simd.register_lanes;
             const V = @Vector(lanes, f32);
-            const args = context.args;
             const x = args.activations;
-            const group = args.weights + context.group * args.group_bytes;
+            const group = args.weights + number * args.group_bytes;
             const token = tile.first + tile.offset;
             const rows = x.rows + token * @as(usize, x.row_stride);
-            const out = args.out + token * @as(usize, args.out_stride) + context.group * abi.lanes;
+            const out = args.out + token * @as(usize, args.out_stride) + number * abi.lanes;
             var lane: u32 = 0;
             while (lane < abi.lanes) : (lane += lanes) {
                 const weights: [*]align(1) const Block = @as([*]align(1) const Block, @ptrCast(group)) + lane;
