@@ -52,6 +52,12 @@ pub const FileMap = struct {
         if (!is_windows) map.advise(offset, len, std.c.MADV.WILLNEED);
     }
 
+    /// Makes the pages of [offset, offset + len) resident at once, which costs less than a fault for each few of them.
+    pub fn populate(map: FileMap, offset: usize, len: usize) void {
+        const populate_read = 22; // Linux 5.14; before, the pages fault in as they are read
+        if (is_linux) map.advise(offset, len, populate_read);
+    }
+
     /// Gives the pages inside [offset, offset + len) back: they no longer count as resident.
     pub fn release(map: FileMap, offset: usize, len: usize) void {
         if (!is_windows) map.advise(offset, len, std.c.MADV.DONTNEED);

@@ -196,7 +196,8 @@ pub fn rowBytes(format: *const abi.Format, cols: u32) u64 {
 const pack_claim_bytes = 256 << 10;
 
 const Packing = struct {
-    source: [*]const u8,
+    file: os.FileMap,
+    offset: usize,
     matrix: Matrix,
     groups_a_claim: u32,
     /// 1 + the first row that is not finite, as far as threads met it; 0: none.
@@ -209,10 +210,12 @@ const Packing = struct {
         const row_bytes: usize = @intCast(rowBytes(matrix.format, matrix.cols));
         var group = item * packing.groups_a_claim;
         const end = @min(group + packing.groups_a_claim, matrix.groups());
+        const last_row = @min(end * abi.lanes, matrix.rows);
+        packing.file.populate(packing.offset + group * abi.lanes * row_bytes, (last_row - group * abi.lanes) * row_bytes);
         while (group < end) : (group += 1) {
             const row = group * abi.lanes;
             const bad = matrix.format.pack(
-                packing.source + row * row_bytes,
+                packing.file.bytes.ptr + packing.offset + row * row_bytes,
                 @min(abi.lanes, matrix.rows - row),
                 matrix.cols,
                 matrix.packed_bytes + group * matrix.group_bytes,
@@ -237,7 +240,7 @@ pub fn pack(entry: Entry, file: os.FileMap, arena: []align(64) u8, threads: u32)
         },
         .matrix => |matrix| {
             const groups_a_claim: u32 = @intCast(@max(1, pack_claim_bytes / matrix.group_bytes));
-            var packing: Packing = .{ .source = source.ptr, .matrix = matrix, .groups_a_claim = groups_a_claim };
+            var packing: Packing = .{ .file = file, .offset = @intCast(entry.offset), .matrix = matrix, .groups_a_claim = groups_a_claim };
             const claims = std.math.divCeil(u32, matrix.groups(), groups_a_claim) catch unreachable;
             pool.parallel(threads, claims, &packing, Packing.run);
             const bad = packing.bad_row.load(.monotonic);
