@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
+import { BATCH } from "../ffi/abi.ts";
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";
@@ -118,7 +119,9 @@ describe("a handle", () => {
     const engine = native().engineOpen(model.handle, Uint32Array.of(1, 0, 32, 2, 64, 2, 1, 8, 2));
     let state = 7;
     const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
-    const good = [1, 0, 1, 2, 5, 0, 2, 1, 1, 1, 0, 40, 0x3f800000, 1, 2, 0, 17, 18, 0];
+    // One sequence of two tokens on one page, its last logits asked for; every other word of it is 0.
+    const fields: Partial<Record<(typeof BATCH.sequence)[number], number>> = { id: 5, tokens: 2, pages: 1, logits: 1 };
+    const good = [BATCH.version, 0, 1, 2, ...BATCH.sequence.map((name) => fields[name] ?? 0), 17, 18, 0];
     const results = new Uint32Array(8);
     const logits = new Float32Array(2 * 2048);
     let steps = 0;
