@@ -122,8 +122,8 @@ describe("a handle", () => {
     // One sequence of two tokens on one page, its last logits asked for; every other word of it is 0.
     const fields: Partial<Record<(typeof BATCH.sequence)[number], number>> = { id: 5, tokens: 2, pages: 1, logits: 1 };
     const good = [BATCH.version, 0, 1, 2, ...BATCH.sequence.map((name) => fields[name] ?? 0), 17, 18, 0];
-    const results = new Uint32Array(8);
-    const logits = new Float32Array(2 * 2048);
+    const results = new Uint32Array(2 * BATCH.result.length);
+    const logits = new Float32Array(4 * 2048); // rows, and a hidden state where the words happen to ask for one
     let steps = 0;
     for (let round = 0; round < 3000; round++) {
       const words = Uint32Array.from(good);
