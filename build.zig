@@ -12,13 +12,14 @@ const std = @import("std");
 /// The oldest C library that the Linux build runs with.
 const glibc: std.SemanticVersion = .{ .major = 2, .minor = 28, .patch = 0 };
 
-const Level = struct { name: [:0]const u8, features: []const u8 };
+const Level = struct { name: [:0]const u8, features: []const u8, optimize: ?std.builtin.OptimizeMode = null };
 
 /// What each level adds to the baseline. The names are those of `kernels/dispatch.zig` and `kernels/cpu.zig`.
 fn levels(arch: std.Target.Cpu.Arch) []const Level {
     return switch (arch) {
         .x86_64 => &.{
-            .{ .name = "baseline", .features = "baseline" },
+            // For processors of before 2013, and slow for want of fma, not of unrolled loops: here bytes count.
+            .{ .name = "baseline", .features = "baseline", .optimize = .ReleaseSmall },
             .{ .name = "v3", .features = "x86_64_v3" },
             // As its compilers tune for it: whole 512-bit registers.
             .{ .name = "v4", .features = "x86_64_v4+avx512vnni-prefer_256_bit" },
@@ -95,7 +96,7 @@ fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builti
 
 fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
     for (levels(target.result.cpu.arch)) |level| {
-        root.addObject(levelObject(b, target, level, optimize, "kernels/level.zig", "level"));
+        root.addObject(levelObject(b, target, level, level.optimize orelse optimize, "kernels/level.zig", "level"));
     }
 }
 

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { BATCH } from "../ffi/abi.ts";
+import { BATCH, SAMPLED } from "../ffi/abi.ts";
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";
@@ -122,7 +122,7 @@ describe("a handle", () => {
     // One sequence of two tokens on one page, its last logits asked for; every other word of it is 0.
     const fields: Partial<Record<(typeof BATCH.sequence)[number], number>> = { id: 5, tokens: 2, pages: 1, logits: 1 };
     const good = [BATCH.version, 0, 1, 2, ...BATCH.sequence.map((name) => fields[name] ?? 0), 17, 18, 0];
-    const results = new Uint32Array(2 * BATCH.result.length);
+    const results = new Uint32Array(2 * (BATCH.result.length + SAMPLED.words));
     const logits = new Float32Array(4 * 2048); // rows, and a hidden state where the words happen to ask for one
     let steps = 0;
     for (let round = 0; round < 3000; round++) {
