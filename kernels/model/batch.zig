@@ -223,12 +223,12 @@ test "a batch is read, and each wrong word is refused" {
 }
 
 test "a hidden state comes in place of tokens" {
-    const p: u32 = @bitCast(@as(f32, 0.9));
+    const sampler = sampler_zig.test_words;
     const half: u32 = @bitCast(@as(f32, 0.5));
-    const good = [_]u32{ 1, 0, 1, 0 } ++ [_]u32{ 7, 40, 0, 0, 1, 1, p, 0, p, 1, 0, 0, 0, 2 } ++ [_]u32{ half, half };
+    const good = [_]u32{ 1, 0, 1, 0 } ++ [_]u32{ 7, 40, 0, 0, 1, sampler.len, 0, 2 } ++ [_]u32{ half, half } ++ sampler;
     try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(&good));
     for (0..good.len) |len| try std.testing.expectError(error.Refused, testParse(good[0..len]));
-    for ([_][2]u32{ .{ 5, 1 << 21 }, .{ 6, 1 }, .{ 8, 2 }, .{ 16, 1 }, .{ 17, 1 }, .{ 17, 0 } }) |wrong| {
+    for ([_][2]u32{ .{ 5, 1 << 21 }, .{ 6, 1 }, .{ 8, 2 }, .{ 10, 1 }, .{ 11, 1 }, .{ 11, 0 } }) |wrong| {
         var words = good;
         words[wrong[0]] = wrong[1];
         try std.testing.expectError(error.Refused, testParse(&words));

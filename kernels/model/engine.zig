@@ -176,6 +176,7 @@ pub const Engine = struct {
 
     pub const TakeError = error{ Busy, Short };
     const Result = extern struct { id: u32, status: i32, token: u32, rows: u32, sampled: abi.Sampled };
+    pub const result_words = @sizeOf(Result) / 4;
 
     /// Writes what came of each sequence, and its logits one row after the other, then its hidden state, as asked for.
     pub fn take(engine: *Engine, results: []u8, logits: []u8) TakeError!u32 {

@@ -132,12 +132,15 @@ fn openEngine(model: *Model, settings: Settings) !*Engine {
     return Engine.open(model, std.mem.sliceAsBytes(&options), &report);
 }
 
+/// A sampler: seed 7, the one method top-k 40.
+const sampler = [_]u32{ 1, 1, 1, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0 } ++ [_]u32{ 3, 40, 0, 0, 0 };
+
 /// Words of one sequence that asks for the logits of all its tokens.
 fn sequence(words: *std.ArrayList(u32), id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32) !void {
-    const one: u32 = @bitCast(@as(f32, 1));
-    try words.appendSlice(testing.allocator, &.{ id, position, @intCast(tokens.len), pages, 2, 1, one, 40, one, 1, 0, 0, 0, 0 });
+    try words.appendSlice(testing.allocator, &.{ id, position, @intCast(tokens.len), pages, 2, sampler.len, 0, 0 });
     try words.appendSlice(testing.allocator, tokens);
     for (0..pages) |page| try words.append(testing.allocator, first_page + @as(u32, @intCast(page)));
+    try words.appendSlice(testing.allocator, &sampler);
 }
 
 /// The logits of every position of `tokens`, and the token chosen after the last.
@@ -160,11 +163,11 @@ fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) 
         var report: Report = .{ .buffer = &buffer };
         try engine.submit(std.mem.sliceAsBytes(words.items), &report);
         while (engine.busy()) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
-        var results: [8]u32 = undefined;
+        var results: [2 * Engine.result_words]u32 = undefined;
         const rows = try testing.allocator.alloc(f32, (count + others) * vocabulary);
         defer testing.allocator.free(rows);
         const sequences = try engine.take(std.mem.sliceAsBytes(&results), std.mem.sliceAsBytes(rows));
-        const mine = results[(sequences - 1) * 4 ..][0..4];
+        const mine = results[(sequences - 1) * Engine.result_words ..][0..4];
         try testing.expectEqual(5, mine[0]);
         try testing.expectEqual(0, mine[1]);
         try testing.expectEqual(count, mine[3]);
@@ -226,23 +229,22 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     defer model.object.release();
     const engine = try openEngine(model, .{});
     defer engine.object.release();
-    const one: u32 = @bitCast(@as(f32, 1));
     const tokens = [_]u32{ 3, 1, 4, 1, 5, 9, 2, 6, 5, 3 };
     const last = vocabulary + embedding;
-    var results: [8]u32 = undefined;
+    var results: [2 * Engine.result_words]u32 = undefined;
     var first: [last]f32 = undefined;
-    try runStep(engine, &([_]u32{ 1, 0, 1, 10 } ++ [_]u32{ 5, 0, 10, 1, 1, 1, one, 40, one, 7, 0, 0, 1, 0 } ++ tokens ++ [_]u32{2}), &results, &first);
+    try runStep(engine, &([_]u32{ 1, 0, 1, 10 } ++ [_]u32{ 5, 0, 10, 1, 1, sampler.len, 1, 0 } ++ tokens ++ [_]u32{2} ++ sampler), &results, &first);
     const chosen = results[2];
     // The state alone, and beside a sequence that reads tokens, whose page is a copy of the first eight positions' page.
     var again: [last + vocabulary]f32 = undefined;
     const state: [embedding]u32 = @bitCast(first[vocabulary..].*);
-    const resumed = [_]u32{ 6, 10, 0, 0, 1, 1, one, 40, one, 7, 0, 0, 0, embedding } ++ state;
+    const resumed = [_]u32{ 6, 10, 0, 0, 1, sampler.len, 0, embedding } ++ state ++ sampler;
     try runStep(engine, &([_]u32{ 1, 0, 1, 0 } ++ resumed), &results, &again);
     try testing.expectEqual(chosen, results[2]);
     try testing.expectEqualSlices(u32, @ptrCast(first[0..vocabulary]), @ptrCast(again[0..vocabulary]));
     try engine.copyPage(2, 9);
-    try runStep(engine, &([_]u32{ 1, 0, 2, 2 } ++ resumed ++ [_]u32{ 7, 8, 2, 1, 1, 1, one, 40, one, 7, 0, 0, 1, 0 } ++ tokens[8..].* ++ [_]u32{9}), &results, &again);
-    try testing.expectEqual([2]u32{ chosen, chosen }, .{ results[2], results[6] });
+    try runStep(engine, &([_]u32{ 1, 0, 2, 2 } ++ resumed ++ [_]u32{ 7, 8, 2, 1, 1, sampler.len, 1, 0 } ++ tokens[8..].* ++ [_]u32{9} ++ sampler), &results, &again);
+    try testing.expectEqual([2]u32{ chosen, chosen }, .{ results[2], results[Engine.result_words + 2] });
     try testing.expectEqualSlices(u32, @ptrCast(&first), @ptrCast(again[vocabulary..]));
 
     const bytes = try testing.allocator.alloc(u8, engine.page_bytes + 8);
