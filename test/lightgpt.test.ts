@@ -21,7 +21,7 @@ import {
   Piece,
 } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { assertHeld } from "./memory.ts";
+import { assertHeld, holding } from "./memory.ts";
 
 const story = "Once upon a time";
 const greedy = { temperature: 0 } as const;
@@ -56,7 +56,7 @@ describe("loading", () => {
   });
 
   it("ends by its signal, or by an error of the callback, and leaves nothing", async () => {
-    const before = native().memory();
+    const before = await holding();
     const controller = new AbortController();
     const onProgress = () => controller.abort("enough");
     const error = await assertRejects(
@@ -269,7 +269,7 @@ describe("a request", () => {
 
 describe("disposing", () => {
   it("gives everything back, once, whoever asks how often", async () => {
-    const before = native().memory();
+    const before = await holding();
     const lm = await LightGPT.load();
     assertEquals(native().memory().handles, before.handles + 2);
     await lm.complete(story, { maxTokens: 3 });
@@ -280,7 +280,7 @@ describe("disposing", () => {
   });
 
   it("ends what is running with the code closed", async () => {
-    const before = native().memory();
+    const before = await holding();
     const lm = await LightGPT.load(undefined, { chunkTokens: 8 });
     const halfway = lm.generate(story);
     await halfway.next();

@@ -7,6 +7,16 @@
 import { assertEquals } from "@std/assert";
 import { native, type NativeMemory } from "../ffi/native.ts";
 
+/** What the library holds, once it has given back what nobody holds a handle of any more. */
+export async function holding(): Promise<NativeMemory> {
+  for (let waited = 0; waited < 2000; waited += 5) {
+    const { weights, kv, scratch, handles } = native().memory();
+    if (handles > 0 || weights + kv + scratch === 0) break;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return native().memory();
+}
+
 /** Fails unless the library holds what it held `before`, now or within two seconds; threads stay for the next job. */
 export async function assertHeld(before: NativeMemory): Promise<void> {
   const held = ({ weights, kv, scratch, handles }: NativeMemory) => ({ weights, kv, scratch, handles });

@@ -8,14 +8,13 @@ import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } 
 import { setImmediate } from "node:timers";
 import { after, before, describe, it } from "node:test";
 import { CancelledError, type Completion, LightGPT } from "../mod.ts";
-import { native } from "../ffi/native.ts";
 import { Batcher } from "../src/batcher.ts";
 import { embeddedModel } from "../src/embedded.ts";
 import { Engine } from "../src/engine.ts";
 import { type GenerateOptions, Generation } from "../src/generation.ts";
 import { Model } from "../src/model.ts";
 import { repositoryUrl, runChild } from "./child.ts";
-import { assertHeld } from "./memory.ts";
+import { assertHeld, holding } from "./memory.ts";
 
 const story = "Once upon a time";
 const greedy = { temperature: 0 } as const;
@@ -281,7 +280,7 @@ describe("what nobody ended", () => {
   });
 
   it("comes back fifty times without a trace", async () => {
-    const before = native().memory();
+    const before = await holding();
     for (let round = 0; round < 50; round++) {
       await using lm = await LightGPT.load(undefined, { context: 64 });
       if (round % 10 === 0) await lm.complete(story, { maxTokens: 2 });

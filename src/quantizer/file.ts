@@ -20,7 +20,7 @@ import {
 import { Quantizer } from "../quantizer.ts";
 import { Plan, type TensorRule } from "./mixes.ts";
 import { openGguf, sameFile, type SourceTensor, type WeightSource } from "./source.ts";
-import { fitting, formatOf, makeable, nameOf } from "./types.ts";
+import { fitting, formatOf, nameOf } from "./types.ts";
 import { GgufWriter, type NewValue } from "./writer.ts";
 
 /**
@@ -236,7 +236,7 @@ function jobFor(tensor: SourceTensor, plan: Plan, warnings: string[]): Job {
       `${tensor.name}: rows of ${columns} do not fit ${nameOf(asked)}'s blocks; ${nameOf(format)} instead.`,
     );
   }
-  if (format.id !== own.id && !makeable().some(({ id }) => id === own.id)) throw unreadable(tensor);
+  if (format.id !== own.id && !own.supported) throw unreadable(tensor);
   const values = tensor.dims.reduce((product, size) => product * size, 1);
   return { tensor, format, bytes: values / format.blockElements * format.blockBytes };
 }
@@ -245,7 +245,7 @@ function unreadable({ name, type }: SourceTensor): LightGPTError {
   return new LightGPTError("unsupported", `${name}: ${formatName(type)} cannot be turned into floats here.`, {
     what: "a tensor type that cannot be read",
     where: name,
-    expected: makeable().map(nameOf).join(", "),
+    expected: [...FORMATS.values()].filter(({ supported }) => supported).map(nameOf).join(", "),
     got: formatName(type),
   });
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { native } from "../../ffi/native.ts";
 import { FORMATS, type TensorFormat } from "../formats.ts";
 import { refuseOption } from "../options.ts";
 
@@ -74,10 +75,13 @@ export function formatOf(name: string, option = "format"): TensorFormat {
 
 /** The formats that the library can make. */
 export function makeable(): TensorFormat[] {
+  encoders ??= new Set(native().formats.filter(({ encodes }) => encodes).map(({ id }) => id));
   return QUANTIZED_FORMATS.flatMap((name) =>
-    [...FORMATS.values()].filter((format) => format.supported && format.name.toLowerCase() === name)
+    [...FORMATS.values()].filter(({ id, name: own }) => encoders?.has(id) && own.toLowerCase() === name)
   );
 }
+
+let encoders: ReadonlySet<number> | undefined;
 
 /** A format's name as options spell it. */
 export function nameOf(format: TensorFormat): QuantizedFormat {
