@@ -69,4 +69,6 @@ async function dispatch([name, ...words]: readonly string[], interrupt: Interrup
 
 if (import.meta.main) {
   process.exitCode = await main(process.argv.slice(2));
+  // An unfinished read of standard input would keep the process alive after Ctrl-C.
+  if (process.exitCode === 130) process.exit();
 }

@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import { LightGPTError } from "../ffi/errors.ts";
+import { cancelledBy } from "../src/options.ts";
 import { UsageError } from "./options.ts";
 
 /** Ends a subcommand early: `reason` says who asked. */
@@ -60,12 +61,21 @@ export function note(text: string): void {
 /** All of standard input as text; undefined where it is a terminal. */
 export async function readInput(signal: AbortSignal): Promise<string | undefined> {
   if (process.stdin.isTTY) return undefined;
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a BOM is text like any other
-  const stop = () => process.stdin.destroy();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(cancelledBy(signal));
   signal.addEventListener("abort", stop);
+  try {
+    // Not by destroying the stream: Deno's goes on waiting for what is typed.
+    return await Promise.race([readAll(), aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+async function readAll(): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a BOM is text like any other
   let text = "";
   for await (const chunk of process.stdin) text += decoder.decode(chunk, { stream: true });
-  signal.removeEventListener("abort", stop);
   return text + decoder.decode();
 }
 

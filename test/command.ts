@@ -46,7 +46,10 @@ export function lightgpt(
   child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
   child.stdin.on("error", () => {}); // a command that fails at once need not read its input
   if (typeof input === "string" || input instanceof Uint8Array) child.stdin.end(input);
-  const timer = interruptMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptMs);
+  // Not child.kill, after which Deno takes the child for ended.
+  const timer = interruptMs === undefined
+    ? undefined
+    : setTimeout(() => process.kill(child.pid as number, "SIGINT"), interruptMs);
   return new Promise((done, fail) => {
     child.on("error", fail);
     child.on("close", (code, signal) => {
