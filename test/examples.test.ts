@@ -1,0 +1,108 @@
+/**
+ * Every program in examples/, run as its first lines say, on the runtime that runs the tests. A test fails where an example
+ * has none here.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { after, describe, it } from "node:test";
+import { repository } from "./kit.ts";
+
+const folder = join(repository, "examples");
+const tried = new Set<string>();
+
+function start(name: string, words: string[] = [], env: Record<string, string> = {}): ChildProcess {
+  tried.add(name);
+  const flags = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet", "--no-check"] : [];
+  return spawn(process.execPath, [...flags, join(folder, name), ...words], {
+    cwd: repository,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+  });
+}
+
+/** What an example prints; it must end well and complain of nothing. */
+function outputOf(name: string, words: string[] = [], input = ""): Promise<string> {
+  const child = start(name, words);
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => stdout += text);
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => stderr += text);
+  child.stdin?.end(input);
+  return new Promise((done, fail) => {
+    child.on("error", fail);
+    child.on("close", (code) => {
+      if (code === 0 && stderr === "") done(stdout);
+      else fail(new Error(`${name} ended with ${code}: ${stderr}`));
+    });
+  });
+}
+
+describe("examples", () => {
+  after(() => {
+    const all = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+    assertEquals(all.filter((name) => !tried.has(name)), [], "examples without a test");
+  });
+
+  it("story.ts streams a story", async () => {
+    assertMatch(await outputOf("story.ts", ["The red fox"]), /^The red fox[\s\S]{40}/);
+  });
+
+  it("chat.ts answers turn after turn", async () => {
+    const lines = (await outputOf("chat.ts", [], "Once upon a time\nThe end of the day\n")).trimEnd().split("\n");
+    assert(lines.length >= 2 && lines.every((line) => line !== undefined));
+  });
+
+  it("summarize.ts goes over a file part by part", async () => {
+    assert((await outputOf("summarize.ts", ["LICENSE"])).trim().length > 0);
+  });
+
+  it("classify.ts compares what could come next", async () => {
+    const shares = (await outputOf("classify.ts")).split("\n").map((line) => line.match(/She (\d+) %, He (\d+) %/));
+    const [girl, boy] = shares;
+    assert(girl && boy);
+    assert(Number(girl[1]) > 50 && Number(boy[1]) < 50, `${girl[0]} and ${boy[0]}`);
+  });
+
+  it("quantize.ts makes a matrix seven times smaller", async () => {
+    const text = await outputOf("quantize.ts");
+    assertStringIncludes(text, "2097152 bytes became 294912");
+    const [product, exact] = (text.match(/-?\d+\.\d{3}/g) ?? []).map(Number);
+    assert(Math.abs(product - exact) < 0.1 * Math.abs(exact) + 1);
+  });
+
+  it("processor.ts keeps a letter out of a story", async () => {
+    const text = await outputOf("processor.ts", ["o"]);
+    assert(text.length > 60 && !/o/i.test(text), text);
+  });
+
+  it("serve.ts sends server-sent events, and hears when nobody listens any more", async () => {
+    const port = String(20_000 + process.pid % 20_000);
+    const server = start("serve.ts", [], { PORT: port });
+    try {
+      const url = `http://127.0.0.1:${port}/?prompt=The+red+fox`;
+      let response: Response | undefined;
+      for (let attempt = 0; response === undefined && attempt < 300; attempt++) {
+        response = await fetch(url).catch(() => undefined);
+        if (response === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      assert(response !== undefined, "no answer within 15 s");
+      const events = await response.text();
+      assertMatch(events, /^data: {"text":/);
+      assertMatch(events, /event: end\ndata: {}\n\n$/);
+      for (let round = 0; round < 5; round++) {
+        const controller = new AbortController();
+        const { body } = await fetch(url, { signal: controller.signal });
+        await body?.getReader().read();
+        controller.abort();
+      }
+      assertEquals((await fetch(`http://127.0.0.1:${port}/?prompt=${"x".repeat(2000)}`)).status, 400);
+      assertMatch(await (await fetch(url)).text(), /event: end/);
+    } finally {
+      server.kill();
+    }
+  });
+});
