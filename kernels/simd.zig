@@ -90,6 +90,10 @@ pub const Packer = struct {
             storeHalf(p + @popCount(low), packed8(highHalf(v), @intCast(packer.bits >> 8)));
             return;
         }
+        @call(.never_inline, storeLanes, .{ packer, p, v });
+    }
+
+    fn storeLanes(packer: Packer, p: [*]align(4) f32, v: F) void {
         const lanes: [16]f32 = v;
         var at: usize = 0;
         inline for (lanes, 0..) |lane, i| {

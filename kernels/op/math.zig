@@ -33,6 +33,11 @@ pub fn exp(x: F) F {
 
 /// `exp` for weights of a choice: the same bits from x = -60 to 0, and below that e^-60, which weighs nothing as well.
 pub inline fn expBelow(x: F) F {
+    // Without fused multiply-add it is long, and called from many places.
+    return if (simd.has_fma) expNear(x) else @call(.never_inline, expNear, .{x});
+}
+
+fn expNear(x: F) F {
     const reduced = reduce(@select(f32, x < splat(-60.0), splat(-60.0), x));
     return reduced.factor * powerOfTwo(reduced.exponent);
 }

@@ -18,7 +18,7 @@ const inf = list_zig.inf;
 const short = 256;
 
 /// The k greatest logits.
-pub fn topK(list: *List, workspace: Workspace, k: usize) void {
+pub noinline fn topK(list: *List, workspace: Workspace, k: usize) void {
     if (k >= list.len) return;
     if (k == 1) return list.only(list.first(list.max, workspace), workspace);
     const columns = (list.len + short - 1) / short * 16;
@@ -41,7 +41,7 @@ pub fn topP(list: *List, workspace: Workspace, p: f32, min_keep: usize) void {
     if (list.isWarm()) topPOf(list, workspace, p, min_keep, true) else topPOf(list, workspace, p, min_keep, false);
 }
 
-fn topPOf(list: *List, workspace: Workspace, p: f32, min_keep: usize, comptime warm: bool) void {
+noinline fn topPOf(list: *List, workspace: Workspace, p: f32, min_keep: usize, comptime warm: bool) void {
     if (list.len <= min_keep) return;
     const total = list.total();
     const goal = share(p, total);
@@ -71,10 +71,10 @@ pub fn minP(list: *List, workspace: Workspace, p: f32, min_keep: usize) void {
 }
 
 /// Tokens that weigh at least `goal`, or the likeliest one.
-pub fn keepHeavy(list: *List, workspace: Workspace, goal: u64, min_keep: usize) void {
+pub noinline fn keepHeavy(list: *List, workspace: Workspace, goal: u64, min_keep: usize) void {
     if (goal > 1 << 32) return topK(list, workspace, @max(min_keep, 1));
     const floor = list_zig.leastExponent(@max(goal, 1));
-    if (list.isWarm()) keepFrom(list, workspace, Heavy(true){ .list = list, .floor = floor }, min_keep) else keepFrom(list, workspace, Heavy(false){ .list = list, .floor = floor }, min_keep);
+    keepFrom(list, workspace, Heavy(true){ .list = list, .floor = floor }, min_keep);
 }
 
 /// Tokens whose logit is less than n standard deviations below the greatest.
@@ -138,14 +138,9 @@ fn fold(v: D) f64 {
 /// The tokens whose surprise is nearest to what is expected (Meister et al., "Locally typical sampling", 2022), until
 /// their weights reach p of the whole. With x the distance from the greatest logit, surprise less entropy is the mean of
 /// x less x, so no logarithm is needed.
-pub fn typical(list: *List, workspace: Workspace, p: f32, min_keep: usize) void {
-    if (list.isWarm()) typicalOf(list, workspace, p, min_keep, true) else typicalOf(list, workspace, p, min_keep, false);
-    list.max = greatest(list);
-}
-
-fn typicalOf(list: *List, workspace: Workspace, p: f32, min_keep: usize, comptime warm: bool) void {
+pub noinline fn typical(list: *List, workspace: Workspace, p: f32, min_keep: usize) void {
     if (list.len <= min_keep) return;
-    const sums = surprises(list, warm);
+    const sums = surprises(list);
     const mean: f32 = @floatCast(-@as(f64, @floatFromInt(sums.surprise)) / @as(f64, @floatFromInt(sums.total)));
     var any: Finite = .{};
     var scores = copy(list, workspace, &any);
@@ -155,11 +150,11 @@ fn typicalOf(list: *List, workspace: Workspace, p: f32, min_keep: usize, comptim
     while (i < scores.len) : (i += 16) {
         const v = simd.load(workspace.parts[0].scores + i);
         const inside = std.simd.iota(u32, 16) < @as(simd.U, @splat(@intCast(scores.len - i)));
-        const score = typicality(list, v, mean, warm);
+        const score = typicality(list, v, mean);
         low = @select(f32, inside & (score < low), score, low);
         high = @select(f32, inside & (score > high), score, high);
         simd.store(workspace.parts[0].scores + i, score);
-        simd.store(workspace.parts[0].exponentials + i, list.exponential(v, warm));
+        simd.store(workspace.parts[0].exponentials + i, list.exponential(v, true));
     }
     scores.low = select.floatBelow(-simd.treeMax(-low));
     scores.high = simd.treeMax(high);
@@ -172,17 +167,18 @@ fn typicalOf(list: *List, workspace: Workspace, p: f32, min_keep: usize, comptim
         i = 0;
         while (i < plenty.len) : (i += 16) {
             const v = simd.load(workspace.parts[0].scores + i);
-            simd.store(workspace.parts[0].scores + i, typicality(list, v, mean, warm));
+            simd.store(workspace.parts[0].scores + i, typicality(list, v, mean));
         }
         bound = bound.wider(plenty.find(false, min_keep));
     }
-    var taking: TakeTypical(warm) = .{ .list = list, .mean = mean, .bound = bound };
+    var taking: TakeTypical = .{ .list = list, .mean = mean, .bound = bound };
     list.pack(workspace, &taking);
+    list.max = greatest(list);
 }
 
 /// Minus the distance from the mean; finite, so that it can be halved.
-inline fn typicality(list: *const List, v: F, mean: f32, comptime warm: bool) F {
-    const off = list.distance(v, warm) - simd.splat(mean);
+inline fn typicality(list: *const List, v: F, mean: f32) F {
+    const off = list.distance(v, true) - simd.splat(mean);
     const score = -@as(F, @bitCast(@as(simd.U, @bitCast(off)) & @as(simd.U, @splat(0x7fff_ffff))));
     const least = simd.splat(-std.math.floatMax(f32));
     return @select(f32, (score < least) & (v > simd.splat(-inf)), least, score);
@@ -191,7 +187,7 @@ inline fn typicality(list: *const List, v: F, mean: f32, comptime warm: bool) F 
 const Surprises = struct { total: u64, surprise: u64, count: u64 };
 
 /// All weights, all round(e^x * -x * 2^32), and how many logits are not -infinity.
-fn surprises(list: *const List, comptime warm: bool) Surprises {
+noinline fn surprises(list: *const List) Surprises {
     var weights: list_zig.Sum = .{};
     var products: list_zig.Sum = .{};
     var count: u64 = 0;
@@ -199,7 +195,7 @@ fn surprises(list: *const List, comptime warm: bool) Surprises {
     while (i < list.len) : (i += 16) {
         const v = at(list.logits, i, list.len);
         count += @popCount(@as(u16, @bitCast(v > simd.splat(-inf))));
-        const x = list.distance(v, warm);
+        const x = list.distance(v, true);
         const near = @select(f32, x < simd.splat(-60), simd.splat(-60), x);
         const e = math.expBelow(near);
         weights.add(e);
@@ -210,7 +206,7 @@ fn surprises(list: *const List, comptime warm: bool) Surprises {
 
 /// Entropy in nats over its greatest value for so many tokens, from 0 to 1.
 pub fn relativeEntropy(list: *const List) f64 {
-    const sums = if (list.isWarm()) surprises(list, true) else surprises(list, false);
+    const sums = surprises(list);
     if (sums.count < 2) return 0;
     const total: f64 = @floatFromInt(sums.total);
     const entropy = math.log64(total * 0x1p-32) + @as(f64, @floatFromInt(sums.surprise)) / total;
@@ -218,15 +214,10 @@ pub fn relativeEntropy(list: *const List) f64 {
 }
 
 /// Of the tokens that have at least `threshold` of the whole, only the least likely.
-pub fn excludeTop(list: *List, workspace: Workspace, threshold: f32, min_keep: usize) void {
-    if (list.isWarm()) excludeTopOf(list, workspace, threshold, min_keep, true) else excludeTopOf(list, workspace, threshold, min_keep, false);
-    list.max = greatest(list);
-}
-
-fn excludeTopOf(list: *List, workspace: Workspace, threshold: f32, min_keep: usize, comptime warm: bool) void {
+pub noinline fn excludeTop(list: *List, workspace: Workspace, threshold: f32, min_keep: usize) void {
     const goal = share(threshold, list.total());
     if (goal > 1 << 32) return;
-    const heavy: Heavy(warm) = .{ .list = list, .floor = list_zig.leastExponent(goal) };
+    const heavy: Heavy(true) = .{ .list = list, .floor = list_zig.leastExponent(goal) };
     // The last of them in the order: least logit, then greatest id.
     var least: f32 = inf;
     var last: usize = 0;
@@ -245,12 +236,13 @@ fn excludeTopOf(list: *List, workspace: Workspace, threshold: f32, min_keep: usi
         }
     }
     if (count < 2 or list.len - (count - 1) < @max(min_keep, 1)) return;
-    const light: Light(warm) = .{ .heavy = heavy, .kept = last };
+    const light: Light = .{ .heavy = heavy, .kept = last };
     list.pack(workspace, &light);
+    list.max = greatest(list);
 }
 
 /// The greatest logit of a list.
-pub fn greatest(list: *const List) f32 {
+pub noinline fn greatest(list: *const List) f32 {
     var most = simd.splat(-inf);
     var i: usize = 0;
     while (i < list.len) : (i += 16) most = list_zig.greater(at(list.logits, i, list.len), most);
@@ -285,7 +277,7 @@ fn atLeast(list: *List, workspace: Workspace, bound: Bound, min_keep: usize) ?Bo
 }
 
 /// Scores of the logits that are not -infinity.
-fn copyLogits(list: *List, workspace: Workspace, max: f32) select.Scores {
+noinline fn copyLogits(list: *List, workspace: Workspace, max: f32) select.Scores {
     var any: Finite = .{};
     var scores = copy(list, workspace, &any);
     scores.low = select.floatBelow(any.low());
@@ -331,18 +323,16 @@ fn Heavy(comptime warm: bool) type {
     };
 }
 
-fn Light(comptime warm: bool) type {
-    return struct {
-        heavy: Heavy(warm),
-        kept: usize,
+const Light = struct {
+    heavy: Heavy(true),
+    kept: usize,
 
-        pub inline fn keeps(test_: @This(), i: usize, v: F) simd.Mask {
-            var mask = (v > simd.splat(-inf)) & ~test_.heavy.keeps(i, v);
-            if (test_.kept -% i < 16) mask |= @bitCast(@as(u16, 1) << @intCast(test_.kept - i));
-            return mask;
-        }
-    };
-}
+    pub inline fn keeps(test_: Light, i: usize, v: F) simd.Mask {
+        var mask = (v > simd.splat(-inf)) & ~test_.heavy.keeps(i, v);
+        if (test_.kept -% i < 16) mask |= @bitCast(@as(u16, 1) << @intCast(test_.kept - i));
+        return mask;
+    }
+};
 
 const Near = struct {
     max: f32,
@@ -361,14 +351,12 @@ const TakeLogits = struct {
     }
 };
 
-fn TakeTypical(comptime warm: bool) type {
-    return struct {
-        list: *const List,
-        mean: f32,
-        bound: Bound,
+const TakeTypical = struct {
+    list: *const List,
+    mean: f32,
+    bound: Bound,
 
-        pub inline fn keeps(test_: *@This(), _: usize, v: F) simd.Mask {
-            return test_.bound.take(typicality(test_.list, v, test_.mean, warm));
-        }
-    };
-}
+    pub inline fn keeps(test_: *TakeTypical, _: usize, v: F) simd.Mask {
+        return test_.bound.take(typicality(test_.list, v, test_.mean));
+    }
+};

@@ -87,7 +87,7 @@ pub fn weight(e: f32) u64 {
 }
 
 /// The least x up to 0 whose exponential weighs at least `goal` (1 to 2^32): weights never fall when x rises.
-pub fn leastExponent(goal: u64) f32 {
+pub noinline fn leastExponent(goal: u64) f32 {
     // In bits of -x: `low` weighs enough, `high` (-24) nothing. Sixteen probes a round.
     var low: u32 = 0;
     var high: u32 = @bitCast(@as(f32, 24));
@@ -151,7 +151,7 @@ pub const List = struct {
         return if (list.isWarm()) list.totalOf(true) else list.totalOf(false);
     }
 
-    fn totalOf(list: *const List, comptime warm: bool) u64 {
+    noinline fn totalOf(list: *const List, comptime warm: bool) u64 {
         var sum: Sum = .{};
         var i: usize = 0;
         while (i < list.len) : (i += 16) sum.add(list.exponential(at(list.logits, i, list.len), warm));
@@ -159,7 +159,7 @@ pub const List = struct {
     }
 
     /// Finds the greatest logit, and of a whole vocabulary those of its groups' columns; false: there is a NaN.
-    pub fn survey(list: *List, workspace: Workspace) bool {
+    pub noinline fn survey(list: *List, workspace: Workspace) bool {
         var most = simd.splat(-inf);
         var nan: simd.Mask = @splat(false);
         var i: usize = 0;
@@ -189,7 +189,7 @@ pub const List = struct {
     }
 
     /// Where the first logit is that equals `logit`, which is there.
-    pub fn first(list: *const List, logit: f32, workspace: Workspace) usize {
+    pub noinline fn first(list: *const List, logit: f32, workspace: Workspace) usize {
         var i: usize = 0;
         if (list.grouped) {
             while (!anyOf(simd.load(workspace.maxima + i / 16) == simd.splat(logit))) i += group;
@@ -217,7 +217,7 @@ pub const List = struct {
     }
 
     /// Keeps the tokens that `test_.keeps(index, logits)` chooses; it is asked once for each vector, in order.
-    pub inline fn pack(list: *List, workspace: Workspace, test_: anytype) void {
+    pub noinline fn pack(list: *List, workspace: Workspace, test_: anytype) void {
         var count: usize = 0;
         var i: usize = 0;
         while (i < list.len) : (i += 16) count = list.packVector(workspace, test_, i, count);
@@ -225,7 +225,7 @@ pub const List = struct {
     }
 
     /// The same for logits from `floor` on, where groups that have none are passed over.
-    pub fn packFrom(list: *List, workspace: Workspace, floor: f32) void {
+    pub noinline fn packFrom(list: *List, workspace: Workspace, floor: f32) void {
         const test_: From = .{ .floor = floor };
         if (!list.grouped) return list.pack(workspace, test_);
         var count: usize = 0;

@@ -49,7 +49,7 @@ pub const Scores = struct {
 
     /// The shortest beginning of the order, greatest scores first, that adds up to at least `goal`: in weights of the
     /// exponentials, or in numbers. `goal` is from 1 to the sum of all. The scores are parted on the way.
-    pub fn find(scores: Scores, comptime weighted: bool, goal: u64) Bound {
+    pub noinline fn find(scores: Scores, comptime weighted: bool, goal: u64) Bound {
         var own = scores.parts[0];
         var other = scores.parts[1];
         var n = scores.len;
