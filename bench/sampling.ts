@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { bench, boxplot, do_not_optimize, run, summary } from "mitata";
+import { bench, do_not_optimize, run, summary } from "mitata";
 import process from "node:process";
 import { LightGPT, Sampler, type SamplingOptions } from "../mod.ts";
 
@@ -68,13 +68,11 @@ for (const size of [32_000, 128_256, 151_936]) {
       const sampler = new Sampler(options);
       const next = uniform(3);
       for (let i = 0; i < 256; i++) sampler.accept(Math.floor(next() * size));
-      boxplot(() =>
-        summary(() => {
-          bench(title, () => do_not_optimize(sampler.sample(logits))).baseline(true);
-          const other = peer?.sampler(options, logits);
-          if (other) bench(`llama.cpp ${title}`, () => do_not_optimize(other()));
-        })
-      );
+      summary(() => {
+        bench(title, () => do_not_optimize(sampler.sample(logits))).baseline(true);
+        const other = peer?.sampler(options, logits);
+        if (other) bench(`llama.cpp ${title}`, () => do_not_optimize(other()));
+      });
     }
   }
 }

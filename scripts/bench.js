@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: LightGPT beside llama.cpp and beside what the machine can do (`bench/run.ts`), or with `headline` or
- * `draw` as the first word the table against a plain program, or the pictures of the records. The peer and the plotting
+ * `npm run bench`: LightGPT beside llama.cpp and beside what the machine can do (`bench/run.ts`), or with `headline`,
+ * `draw` or `plots` as the first word the table against a plain program, the pictures of the records, or those of
+ * `docs/sampling.md`. The peer and the plotting
  * library are packages of their own, installed when they are first needed, so that users never get them. Other arguments
  * are passed on.
  */
@@ -18,6 +19,7 @@ const benches = {
   peers: { file: "run.ts", packages: "peers", needs: "node-llama-cpp", natives: true },
   headline: { file: "headline.ts", natives: true },
   draw: { file: "charts/draw.mjs", packages: "charts", needs: "echarts" },
+  plots: { file: "charts/sampling.mjs", packages: "charts", needs: "echarts", library: true },
 };
 
 async function installPackages({ packages, needs }) {
@@ -41,6 +43,7 @@ async function bench() {
   await setup();
   await installPackages(chosen);
   if (chosen.natives) await buildNatives();
+  else if (chosen.library) await build();
   const args = [join(folder, chosen.file), ...(isNamed || first === undefined ? rest : [first, ...rest])];
   const child = spawn(toolPath("bun"), args, { cwd: root, stdio: "inherit" });
   process.exitCode = await new Promise((done, fail) => child.on("error", fail).on("close", (code) => done(code ?? 1)));
