@@ -59,7 +59,7 @@ function bars(record) {
         left: 8,
         textStyle: { ...text, fontSize: 15 },
       },
-      legend: { top: 66, left: 8, data: Object.values(works) },
+      legend: { top: 66, left: 8, itemGap: 28, data: Object.values(works) },
       grid: { left: 44, right: 16, top: 100, bottom: 28 },
       xAxis: { type: "category", data: Object.values(formats), axisTick: { show: false } },
       yAxis: { type: "value", minInterval: 1 },
@@ -104,15 +104,21 @@ function roofline(record) {
       const rate = record.figures.q4_0?.[engine]?.[work]?.median;
       return rate === undefined ? [] : [{ name, value: [tokens[work] / weightBytes, rate * macs[work] / 1e9] }];
     });
-  const roof = (limit) => [1, limit / bandwidthGBs.all, 2000].map((x) => [x, Math.min(limit, bandwidthGBs.all * x)]);
+  const roof = (limit) => [1, limit / bandwidthGBs.all, 10000].map((x) => [x, Math.min(limit, bandwidthGBs.all * x)]);
   const bare = kernels.bareGMACs * machine.cores;
   const tile = kernels.tileGMACs * machine.cores;
-  const dots = (name, color, position) => ({
+  const dots = (name, color, below) => ({
     name,
     type: "scatter",
     symbolSize: 11,
     itemStyle: { color },
-    label: { show: true, position, fontSize: 11, color, formatter: ({ data }) => data.name },
+    label: {
+      show: true,
+      position: below ? "bottom" : "right",
+      fontSize: 11,
+      color,
+      formatter: ({ data }) => data.name,
+    },
     data: points(name),
   });
   const line = (name, limit, style) => ({
@@ -131,12 +137,12 @@ function roofline(record) {
         left: 8,
         textStyle: { ...text, fontSize: 15 },
       },
-      legend: { top: 66, left: 8 },
+      legend: { top: 66, left: 8, itemGap: 44 },
       grid: { left: 60, right: 24, top: 100, bottom: 48 },
       xAxis: {
         type: "log",
         min: 1,
-        max: 2000,
+        max: 10000,
         name: "multiply-adds for each byte of weights",
         nameLocation: "middle",
         nameGap: 28,
@@ -145,8 +151,8 @@ function roofline(record) {
       series: [
         line(`memory (${bandwidthGBs.all} GB/s) and the bare product`, bare, "solid"),
         line("the tile kernel", tile, "dashed"),
-        dots("lightgpt", ours, "left"),
-        dots("llama.cpp", theirs, "bottom"),
+        dots("lightgpt", ours, false),
+        dots("llama.cpp", theirs, true),
       ],
     },
     720,
