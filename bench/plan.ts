@@ -9,8 +9,9 @@ import type { FileType } from "./tinyllama.ts";
 
 /** Who does the work, and under what circumstances. */
 export interface Subject {
-  readonly engine: "lightgpt" | "llama.cpp";
-  /** The runtime of LightGPT; default Bun. llama.cpp runs in Node. */
+  /** `llama.cpp` is a program of its own (`peers/direct.cpp`); `node-llama-cpp` the same libraries behind their binding. */
+  readonly engine: "lightgpt" | "llama.cpp" | "node-llama-cpp";
+  /** The runtime of LightGPT; default Bun. node-llama-cpp runs in Node. */
   readonly runtime?: "bun" | "deno";
   readonly threads?: number;
   /** A CPU level that is forced. */
@@ -49,11 +50,12 @@ const decode: Work = { name: "decode", kind: "decode", batch: 1, context: 16, to
 const batch: Work = { name: "batch", kind: "decode", batch: 16, context: 8, tokens: 16 };
 const deep: Work = { name: "deep", kind: "decode", batch: 1, context: 2000, tokens: 24 };
 const both = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama.cpp" } } as const;
+const binding = { "node-llama-cpp": { engine: "node-llama-cpp" } } as const;
 const levels = { lightgpt: { engine: "lightgpt" }, v3: { engine: "lightgpt", level: "v3" } } as const;
 
 /** The experiments by name. */
 export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
-  q4_0: { model: "q4_0", subjects: both, work: [prefill, decode, batch], kernels: true },
+  q4_0: { model: "q4_0", subjects: { ...both, ...binding }, work: [prefill, decode, batch], kernels: true },
   q8_0: { model: "q8_0", subjects: both, work: [prefill, decode, batch] },
   q4_k_m: { model: "q4_k_m", subjects: both, work: [prefill, decode, batch] },
   q6_k: { model: "q6_k", subjects: both, work: [prefill, decode, batch] },
@@ -80,7 +82,7 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
   },
   embedded: {
     model: "embedded",
-    subjects: { ...both, deno: { engine: "lightgpt", runtime: "deno" } },
+    subjects: { ...both, ...binding, deno: { engine: "lightgpt", runtime: "deno" } },
     work: [{ ...decode, tokens: 200 }],
   },
   int16: {
@@ -221,6 +223,14 @@ const formats = ["q8_0", "q4_k_m", "q6_k"];
 /** Every row, in the order of the tables. */
 export const ROWS: readonly Row[] = [
   ...peerRows("q4_0", { prefill: 3, decode: 2.2, batch: 3 }),
+  ...["prefill", "decode", "batch"].map((work): Row => ({
+    id: `q4_0.${work}.binding`,
+    experiment: "q4_0",
+    label: `${workName(work)}, Q4_0`,
+    of: "node-llama-cpp",
+    goal: 0,
+    value: against(work, "lightgpt", "node-llama-cpp"),
+  })),
   shareRow("q4_0", 0.85),
   ...(["prefill", "batch"] as const).map((work): Row => ({
     id: `q4_0.${work}Tile`,
@@ -300,6 +310,14 @@ export const ROWS: readonly Row[] = [
     label: "embedded model, Bun",
     of: "node-llama-cpp",
     goal: 3,
+    value: against("decode", "lightgpt", "node-llama-cpp"),
+  },
+  {
+    id: "embedded.direct",
+    experiment: "embedded",
+    label: "embedded model, Bun",
+    of: "llama.cpp",
+    goal: 0,
     value: against("decode", "lightgpt", "llama.cpp"),
   },
   {
@@ -308,7 +326,7 @@ export const ROWS: readonly Row[] = [
     label: "embedded model, Deno",
     of: "node-llama-cpp",
     goal: 3,
-    value: against("decode", "deno", "llama.cpp"),
+    value: against("decode", "deno", "node-llama-cpp"),
   },
   {
     id: "v3.bandwidth",

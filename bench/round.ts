@@ -8,7 +8,7 @@
  * @module
  */
 import { execFileSync, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promptSource } from "../cli/measure.ts";
@@ -37,7 +37,21 @@ function runLightGPT({ runtime = "bun", level }: Subject, plan: ChildPlan): Subj
   return runChild(tool(runtime), [...start, here("worker.ts"), JSON.stringify(plan)], env) as SubjectResult;
 }
 
-function runLlama(plan: ChildPlan): SubjectResult {
+/** The libraries of llama.cpp that node-llama-cpp brings for this machine, and the program linked with them. */
+const direct = here("peers/node_modules/.direct/direct");
+
+function runDirect({ model, threads, context, work }: ChildPlan): SubjectResult {
+  const { backends, version } = JSON.parse(readFileSync(`${direct}.json`, "utf8"));
+  const words = work.map((part) =>
+    part.kind === "prefill"
+      ? `${part.name}:prefill:${part.tokens}`
+      : `${part.name}:decode:${part.batch}:${part.context}:${part.tokens}`
+  );
+  const result = runChild(direct, [model, String(threads), String(context), backends, ...words]);
+  return { ...result as Omit<SubjectResult, "version" | "others">, version, others: {} };
+}
+
+function runBinding(plan: ChildPlan): SubjectResult {
   const prompts = promptSource();
   const { times, ...rest } = runChild("node", [
     here("peers/llama.mjs"),
@@ -80,12 +94,18 @@ export function runRound(experiment: string, number: number): Round {
     context: Math.max(...most) > 512 ? Math.max(...most) : 512,
     work,
   };
-  const order = Object.entries(subjects);
+  // Without a C++ compiler there is no program of llama.cpp's own, and no row against it.
+  const order = Object.entries(subjects).filter(([, { engine }]) => engine !== "llama.cpp" || existsSync(direct));
   if (number % 2 === 1) order.reverse();
   const results = order.map(([name, subject]) => {
     const { threads = allThreads, kv, activations } = subject;
     const own = { ...plan, threads, ...(kv ? { kv } : {}), ...(activations ? { activations } : {}) };
-    const action = () => subject.engine === "lightgpt" ? runLightGPT(subject, own) : runLlama(own);
+    const action = () =>
+      subject.engine === "lightgpt"
+        ? runLightGPT(subject, own)
+        : subject.engine === "llama.cpp"
+        ? runDirect(own)
+        : runBinding(own);
     return [name, subject.neighbour ? besideNeighbour(action) : action()] as const;
   });
   const round: Round = { experiment, date: new Date().toISOString(), subjects: Object.fromEntries(results) };

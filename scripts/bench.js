@@ -6,7 +6,7 @@
  * are passed on.
  */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.js";
 import { setup } from "./setup.js";
@@ -16,7 +16,7 @@ const folder = join(root, "bench");
 
 /** What each first word runs, and the package that it needs. */
 const benches = {
-  peers: { file: "run.ts", packages: "peers", needs: "node-llama-cpp", natives: true },
+  peers: { file: "run.ts", packages: "peers", needs: "node-llama-cpp", natives: true, direct: true },
   headline: { file: "headline.ts", natives: true },
   draw: { file: "charts/draw.mjs", packages: "charts", needs: "echarts" },
   plots: { file: "charts/sampling.mjs", packages: "charts", needs: "echarts", library: true },
@@ -28,6 +28,45 @@ async function installPackages({ packages, needs }) {
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   const { code, output } = await run(npm, ["ci", "--no-audit", "--no-fund"], { cwd: join(folder, packages) });
   if (code !== 0) throw new Failure(`npm could not install ${needs}: ${output.trim().slice(-300)}`);
+}
+
+/**
+ * llama.cpp as a program, without a binding between: compiled against the headers that node-llama-cpp brings in a bundle, linked
+ * with its libraries. It needs git and a C++ compiler; without them the rows against it are left out.
+ */
+async function buildDirect() {
+  const modules = join(folder, "peers", "node_modules");
+  const built = join(modules, ".direct");
+  if (existsSync(join(built, "direct.json"))) return;
+  const platform = `${process.platform === "darwin" ? "mac" : process.platform}-${process.arch}`;
+  const backends = join(modules, "@node-llama-cpp", platform, "bins", platform);
+  const attempt = async () => {
+    if (process.platform !== "linux") return "so far this is for Linux only";
+    const bundle = join(modules, "node-llama-cpp", "llama", "gitRelease.bundle");
+    const sources = join(built, "llama.cpp");
+    if (!existsSync(sources)) {
+      const { code, output } = await run("git", ["clone", "--quiet", bundle, sources]);
+      if (code !== 0) return output;
+    }
+    const libraries = readdirSync(backends).filter((name) => /^lib(llama|ggml)\.v|^libggml-base\.so/.test(name))
+      .map((name) => join(backends, name));
+    const include = ["include", "ggml/include"].map((name) => `-I${join(sources, name)}`);
+    const words = ["-O2", "-std=c++17", ...include, join(folder, "peers", "direct.cpp"), "-o", join(built, "direct")];
+    const { code, output } = await run("c++", [...words, ...libraries, `-Wl,-rpath,${backends}`]);
+    return code === 0 ? undefined : output;
+  };
+  const problem = await attempt();
+  if (problem !== undefined) {
+    console.error(
+      `lightgpt: no program of llama.cpp to compare with, only node-llama-cpp: ${problem.trim().slice(-300)}`,
+    );
+    return;
+  }
+  const { release } = JSON.parse(
+    readFileSync(join(modules, "node-llama-cpp", "llama", "binariesGithubRelease.json"), "utf8"),
+  );
+  const version = `llama.cpp ${release}, as a program, node-llama-cpp's prebuilt libraries`;
+  writeFileSync(join(built, "direct.json"), JSON.stringify({ backends, version }) + "\n");
 }
 
 async function buildNatives() {
@@ -44,6 +83,7 @@ async function bench() {
   await installPackages(chosen);
   if (chosen.natives) await buildNatives();
   else if (chosen.library) await build();
+  if (chosen.direct) await buildDirect();
   const args = [join(folder, chosen.file), ...(isNamed || first === undefined ? rest : [first, ...rest])];
   const child = spawn(toolPath("bun"), args, { cwd: root, stdio: "inherit" });
   process.exitCode = await new Promise((done, fail) => child.on("error", fail).on("close", (code) => done(code ?? 1)));
