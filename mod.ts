@@ -24,6 +24,7 @@ export {
   type ModelFormatDetail,
   ModelFormatError,
   OutOfMemoryError,
+  QueueFullError,
   UnsupportedError,
 } from "./ffi/errors.ts";
 export { prepare } from "./ffi/library.ts";
@@ -36,6 +37,28 @@ export {
   type PlanOptions,
 } from "./src/architectures.ts";
 export type { Role } from "./src/architectures/tensors.ts";
+export {
+  Batcher,
+  type BatcherOptions,
+  type BatcherStats,
+  type BatchRequest,
+  type PrefixCache,
+  type PrefixCacheOptions,
+} from "./src/batcher.ts";
+export type { MapOptions, MapProgress, MapResult, Prompt } from "./src/batcher/map.ts";
+export type { Percentiles } from "./src/batcher/stats.ts";
+export {
+  type CacheHit,
+  type CacheScope,
+  type CacheStats,
+  type CacheTransfer,
+  type Pin,
+  TokenCache,
+  type TokenCacheOptions,
+  type ValueCodec,
+} from "./src/cache.ts";
+export type { EvictionPolicy } from "./src/cache/evict.ts";
+export type { CacheIdentity } from "./src/cache/persist.ts";
 export { type ChatMessage, ChatTemplate, type JsonValue, type RenderOptions } from "./src/chat.ts";
 export type { ConversationOptions } from "./src/conversation.ts";
 export { type Completion, type GenerateOptions, Piece } from "./src/generation.ts";

@@ -10,7 +10,7 @@ import { bench, run } from "mitata";
 import process from "node:process";
 import { LightGPT } from "../mod.ts";
 
-await using lm = await LightGPT.load(process.argv[2]);
+await using lm = await LightGPT.load(process.argv[2], { cache: false });
 const story = "Once upon a time, there was a little girl named Lily. She lived in a house by the bridge. ";
 const prompt = lm.tokenize(story.repeat(40)).slice(0, Math.min(256, lm.context - 64));
 /** Greedy, so that every run takes the same path. */

@@ -72,7 +72,7 @@ async function measureOurs(): Promise<Ours> {
 }
 
 async function withThreads<Result>(threads: number, action: (lm: LightGPT) => Promise<Result>): Promise<Result> {
-  await using lm = await LightGPT.load(model, { threads, context: 512 });
+  await using lm = await LightGPT.load(model, { threads, context: 512, cache: false });
   await timeDecode(lm, { batch: 1, context: 8, tokens: 4, prompts });
   return await action(lm);
 }
@@ -121,7 +121,7 @@ for (let round = 0; round < rounds; round++) {
 const kernels = Object.values(runProgram("order") as Record<string, { tokenGBs: number; tileGMACs: number }>).at(-1);
 if (kernels === undefined) throw new Error("no kernels were measured");
 
-await using lm = await LightGPT.load(model, { threads: allThreads, context: 512 });
+await using lm = await LightGPT.load(model, { threads: allThreads, context: 512, cache: false });
 const allocations = await measureAllocations(lm);
 const bandwidth = native().bandwidth(allThreads, 1024);
 const of = <Round>(list: readonly Round[], field: (round: Round) => number) => median(list.map(field));

@@ -17,7 +17,7 @@ import { defaultPath, makeTinyLlama } from "./tinyllama.ts";
 import { startTiming } from "./timing.mjs";
 
 const [path = makeTinyLlama("q4_0", defaultPath("q4_0")), threads = "2"] = process.argv.slice(2);
-await using lm = await LightGPT.load(path, { threads: Number(threads), context: 512 });
+await using lm = await LightGPT.load(path, { threads: Number(threads), context: 512, cache: false });
 const prompts = promptSource();
 /** Never meets the end of a text. */
 const wild = (seed: number) => ({ temperature: 1e9, topK: 0, topP: 1, seed });

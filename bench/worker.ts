@@ -19,7 +19,7 @@ const prompts = promptSource();
 const library = native(); // its opening is no part of loading a model, as in the other child
 const emptyBytes = peakBytes();
 const loading = startTiming();
-const lm = await LightGPT.load(plan.model, { threads, kv, activations, context: plan.context });
+const lm = await LightGPT.load(plan.model, { threads, kv, activations, context: plan.context, cache: false });
 const { ms: loadMs } = loading();
 const loadedBytes = peakBytes();
 await timePrefill(lm, prompts(8));

@@ -60,6 +60,7 @@ export async function timeDecode(
   { batch, context, tokens, prompts, signal }: DecodePlan,
 ): Promise<Rate> {
   const options = {
+    cache: false, // every prompt is to be read
     sampling: { temperature: 0 },
     maxTokens: Math.min(2 * tokens + 16, lm.context - context), // to spare, for the others need not begin together
     ...(signal === undefined ? {} : { signal }),

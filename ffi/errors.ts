@@ -212,6 +212,38 @@ export class CancelledError extends LightGPTError {
   }
 }
 
+/**
+ * More requests are open than may be; the same one will be taken later.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, QueueFullError } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * try {
+ *   for await (const { text } of lm.batcher.submit({ prompt: "Once upon a time" })) console.log(text);
+ * } catch (error) {
+ *   if (!(error instanceof QueueFullError)) throw error;
+ *   console.log("Busy; again in", error.retryAfterMs, "ms");
+ * }
+ * ```
+ */
+export class QueueFullError extends LightGPTError {
+  /** When there will probably be room, in milliseconds from now. */
+  readonly retryAfterMs: number;
+
+  /** Makes an error about `open` requests where `most` may wait. */
+  constructor(open: number, most: number, retryAfterMs: number) {
+    super("queueFull", `${open} requests wait, and at most ${most} may; try again in ${retryAfterMs} ms.`, {
+      what: "the queue is full",
+      where: "batcher",
+      expected: `at most ${most} requests that wait`,
+      got: `${open}`,
+    });
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
 /** One sentence of the parts of an error: `what: where; expected this, got that.` */
 export function sentence({ what = "Something failed", where, expected, got }: ErrorDetail): string {
   let text = where === undefined || where === "" ? what : `${what}: ${where}`;

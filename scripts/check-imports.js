@@ -35,6 +35,7 @@ export const typescript = [
     name: "parts",
     files: [
       "src/cache.ts",
+      "src/cache/*",
       "src/sampler.ts",
       "src/model.ts",
       "src/quantizer.ts",
@@ -44,9 +45,9 @@ export const typescript = [
     ],
   },
   { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
-  { name: "batcher", files: ["src/batcher.ts"] },
+  { name: "batcher", files: ["src/batcher.ts", "src/batcher/*", "src/generation.ts"] },
   { name: "optimizer", files: ["src/optimizer.ts"] },
-  { name: "lightgpt", files: ["src/lightgpt.ts", "src/generation.ts", "src/perplexity.ts", "src/conversation.ts"] },
+  { name: "lightgpt", files: ["src/lightgpt.ts", "src/perplexity.ts", "src/conversation.ts"] },
   { name: "face", files: ["mod.ts"] },
   { name: "command", files: ["cli/*", "cli.ts"] },
 ];

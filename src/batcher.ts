@@ -1,307 +1,350 @@
 /**
- * Who takes part in the next step. Sequences ask for a token when their reader does; all that ask are served together: every
- * sequence that generates gets its token, and those still reading their prompt share a chunk. Who does not ask costs
- * nothing, so a slow reader holds up nobody. The event loop gets its turn between any two steps.
+ * Many requests as one stream of work over a model: they share steps, pages and prefixes. Who runs when is decided in
+ * `batcher/scheduler.ts`; here is what a program says and hears.
  *
  * @module
  */
-import { setImmediate } from "node:timers";
 import { ClosedError } from "../ffi/errors.ts";
-import type { Engine, StepResult, StepSequence } from "./engine.ts";
-import { Pace } from "./pace.ts";
-import { PagePool, PageTable } from "./pages.ts";
-import { choose } from "./sampler/choose.ts";
-import type { Choice, SamplerState } from "./sampler/state.ts";
+import { kvCodec } from "./batcher/codec.ts";
+import { KvStore } from "./batcher/kv.ts";
+import { type MapOptions, mapPrompts, type MapResult, type Prompt } from "./batcher/map.ts";
+import { Scheduler } from "./batcher/scheduler.ts";
+import { engineSizes } from "./batcher/sizes.ts";
+import type { Percentiles } from "./batcher/stats.ts";
+import { PieceStream } from "./batcher/stream.ts";
+import type { CacheStats, TokenCache } from "./cache.ts";
+import { evictionPolicies, type EvictionPolicy } from "./cache/evict.ts";
+import { Engine, pageBytes } from "./engine.ts";
+import {
+  type Completion,
+  generateOptionNames,
+  type GenerateOptions,
+  Generation,
+  type Host,
+  type Piece,
+  prepareRequest,
+} from "./generation.ts";
+import type { Model } from "./model.ts";
+import { checkKeys, choiceOption, integerOption, refuseOption } from "./options.ts";
+import { chunkMost, Pace } from "./pace.ts";
 
-/** What a sequence is for. */
-export interface SequenceOptions {
-  /** The first tokens; at least one. */
-  readonly prompt: Uint32Array;
-  /** Positions that it will need at most. */
-  readonly positions: number;
-  /** How to choose tokens, and how many log probabilities to tell; absent: none is chosen. */
-  readonly sample?: { readonly sampler: SamplerState; readonly top: number | undefined };
-  /** May change the logits before a token is chosen; the array is valid during the call. */
-  readonly process?: ((logits: Float32Array) => void) | undefined;
-  /** Receives rows of logits, of all tokens or of the last, valid during the call; `position` is that of the first row. */
-  readonly logits?: { readonly rows: "last" | "all"; receive(rows: Float32Array, position: number): void };
+/**
+ * What may be said about the prefix cache.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type PrefixCacheOptions } from "@lightgpt/lightgpt";
+ *
+ * const cache: PrefixCacheOptions = { bytesMax: 256 * 2 ** 20, policy: "lru" };
+ * await using lm = await LightGPT.load("model.gguf", { cache });
+ * ```
+ */
+export interface PrefixCacheOptions {
+  /** Bytes of KV pages that may be kept for later. Default: all that no running request needs. */
+  readonly bytesMax?: number;
+  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `cost`. */
+  readonly policy?: EvictionPolicy;
+  /** Bits of the index hash, 1 to 32: fewer than 32 cost time, never a wrong result; that is what they test. */
+  readonly hashBits?: number;
 }
 
-/** Somebody who waits for the next token. */
-interface Demand {
-  resolve(choice: Choice | undefined): void;
-  reject(error: unknown): void;
+/**
+ * What may be said about how requests are run.
+ *
+ * @example
+ * ```ts
+ * import { Batcher, type BatcherOptions, Model } from "@lightgpt/lightgpt";
+ *
+ * const options: BatcherOptions = { threads: 4, queueMax: 100, tenants: { paying: 4, trial: 1 } };
+ * await using model = await Model.load("model.gguf");
+ * await using batcher = new Batcher(model, options);
+ * ```
+ */
+export interface BatcherOptions {
+  /** Threads that compute. Default: one for each processor. */
+  readonly threads?: number;
+  /** How keys and values are stored. Default `f16`. */
+  readonly kv?: "f16" | "f32" | "q8_0";
+  /** How activations are rounded before products with quantized weights. Default `int8`. */
+  readonly activations?: "int8" | "int16";
+  /** Bytes for the keys and values of all requests and of the cache; one context must fit. Default: 16 contexts, within 1 GiB. */
+  readonly kvBytesMax?: number;
+  /** Positions of a KV page; results do not depend on it. Default 32. */
+  readonly pageSize?: 16 | 32 | 64;
+  /** Tokens of a prompt that one step reads; results do not depend on it. Default: as many as take about 50 ms. */
+  readonly chunkTokens?: number;
+  /** Whether keys and values of prefixes are kept for later requests, and how; results do not depend on it. Default: yes. */
+  readonly cache?: boolean | PrefixCacheOptions;
+  /** Requests that may be open without running; more are refused with a `QueueFullError`. Default 1024. */
+  readonly queueMax?: number;
+  /** How long an idle batcher waits for more requests before it begins, in milliseconds. Default 0. */
+  readonly maxWaitMs?: number;
+  /** Steps after which a request that waits goes first, whatever its priority. Default 512. */
+  readonly patienceSteps?: number;
+  /** Shares of the work for tenants by name, above 0; others have 1. */
+  readonly tenants?: Readonly<Record<string, number>>;
 }
 
-/** One growing list of tokens. */
-export class Sequence {
-  /** Names it in a step. */
-  readonly id: number;
-  readonly #owner: SequenceOwner;
-  readonly #options: SequenceOptions;
-  /** Tokens that the model has yet to read, and the position of the first. */
-  #unread: Uint32Array;
-  #position = 0;
-  #demand: Demand | undefined;
-  #ended: { readonly error: unknown } | undefined;
-  /** Its pages, once it was admitted. */
-  table: PageTable | undefined;
+/** The names of {@link BatcherOptions}. */
+export const batcherOptionNames = [
+  "threads",
+  "kv",
+  "kvBytesMax",
+  "activations",
+  "pageSize",
+  "chunkTokens",
+  "cache",
+  "queueMax",
+  "maxWaitMs",
+  "patienceSteps",
+  "tenants",
+] as const satisfies readonly (keyof BatcherOptions)[];
 
-  /** Made by `Batcher.add`. */
-  constructor(id: number, owner: SequenceOwner, options: SequenceOptions) {
-    this.id = id;
-    this.#owner = owner;
-    this.#options = options;
-    this.#unread = options.prompt;
+/**
+ * A request: a prompt and what is said about it.
+ *
+ * @example
+ * ```ts
+ * import { type BatchRequest, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const request: BatchRequest = { prompt: "Once upon a time", maxTokens: 50, tenant: "trial", priority: 3, deadlineMs: 5000 };
+ * await using lm = await LightGPT.load();
+ * for await (const { text } of lm.batcher.submit(request)) console.log(text);
+ * ```
+ */
+export interface BatchRequest extends GenerateOptions {
+  /** A text or token ids. */
+  readonly prompt: Prompt;
+  /** Pieces that are made before they are read. Default 4. */
+  readonly readAhead?: number;
+}
+
+/**
+ * What a batcher is doing, and has done.
+ *
+ * @example
+ * ```ts
+ * import { type BatcherStats, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * await lm.complete("Once upon a time");
+ * const { tokensPerSecond, firstTokenMs, batchFill }: BatcherStats = lm.batcher.stats();
+ * console.log(tokensPerSecond, firstTokenMs.p95, batchFill);
+ * ```
+ */
+export interface BatcherStats {
+  /** Requests without a place. */
+  readonly queued: number;
+  /** Requests with a place in the batch. */
+  readonly running: number;
+  /** Requests that keep their pages while their reader does not ask. */
+  readonly paused: number;
+  /** Tokens chosen so far. */
+  readonly tokens: number;
+  /** Tokens a second over the last 256. */
+  readonly tokensPerSecond: number;
+  /** From a request to its first token, of the last 1024. */
+  readonly firstTokenMs: Percentiles;
+  /** From a token to the next one of the same request, of the last 1024. */
+  readonly betweenTokensMs: Percentiles;
+  /** Steps so far. */
+  readonly steps: number;
+  /** How full the last 1024 steps were, 0 to 1; NaN before the first. */
+  readonly batchFill: number;
+  /** How often a request had to give up its pages for another. */
+  readonly preemptions: number;
+  /** KV pages, and those that somebody, the cache included, holds. */
+  readonly pages: { readonly total: number; readonly held: number };
+  /** What the prefix cache did; absent where there is none. */
+  readonly cache?: CacheStats;
+}
+
+/** The keys and values that are kept for later requests. Its salt is the tenant. */
+export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "save" | "load">;
+
+const threadsMost = 256;
+const readAheadDefault = 4;
+
+/** The scheduler of a batcher. */
+export let schedulerOf: (batcher: Batcher) => Scheduler;
+
+/**
+ * Runs many requests over one model.
+ *
+ * @example
+ * ```ts
+ * import { Batcher, Model } from "@lightgpt/lightgpt";
+ *
+ * await using model = await Model.load("model.gguf");
+ * await using batcher = new Batcher(model);
+ * await Promise.all(["The fox", "The hen", "The owl"].map(async (prompt) => {
+ *   for await (const { text } of batcher.submit({ prompt, maxTokens: 50 })) console.log(prompt, text);
+ * }));
+ * ```
+ */
+export class Batcher {
+  static {
+    schedulerOf = (batcher) => batcher.#scheduler;
+  }
+  /** What is kept of prefixes; undefined where nothing is. */
+  readonly cache: PrefixCache | undefined;
+  /** Threads that compute. */
+  readonly threads: number;
+  readonly #model: Model;
+  readonly #scheduler: Scheduler;
+  readonly #sequences: number;
+  #disposed: Promise<void> | undefined;
+
+  /** Takes memory for pages. The model stays the caller's, who disposes of it afterwards. */
+  constructor(model: Model, options: BatcherOptions = {}) {
+    const { settings, kvBytesMax, chunk, cache, scheduling } = resolveBatcherOptions(options);
+    const engine = new Engine(model, { ...settings, ...engineSizes(model, { ...settings, kvBytesMax }) });
+    const bytes = pageBytes(model.plan.hyperparameters, settings.kv, settings.pageSize);
+    const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
+    const store = new KvStore(engine, bytes, cache && { ...cache, codec });
+    this.#model = model;
+    this.threads = settings.threads;
+    this.#sequences = engine.settings.sequences;
+    this.#scheduler = new Scheduler(engine, store, new Pace(model.residentBytes, chunk), scheduling);
+    this.cache = store.cache as PrefixCache | undefined;
   }
 
-  /** Whether somebody waits for it. */
-  get isAsked(): boolean {
-    return this.#demand !== undefined;
+  /**
+   * Begins a request at once and gives its pieces; the last value is its completion. Throws a `QueueFullError` where too many
+   * wait already. `break`, `return()` or the signal ends it, before the next step.
+   */
+  submit(request: BatchRequest): AsyncGenerator<Piece, Completion, void> {
+    if (request === null || typeof request !== "object") refuseOption("request", "an object", request);
+    const { prompt, readAhead, ...options } = request;
+    const ahead = integerOption("readAhead", readAhead, 1, 1 << 16, readAheadDefault);
+    const prepared = prepareRequest(this.#host(), checkPrompt(prompt), options);
+    this.#scheduler.assertRoom();
+    return new PieceStream(new Generation(() => prepared), ahead);
   }
 
-  /** Tokens to read before the next one can be chosen. */
-  get unread(): number {
-    return this.#unread.length;
+  /** Pieces as they are asked for: nothing happens before the first is, and none is made ahead. */
+  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, Completion, void> {
+    checkPrompt(prompt);
+    return new Generation(() => prepareRequest(this.#host(), prompt, options));
   }
 
-  /** Positions that it will need at most. */
-  get positions(): number {
-    return this.#options.positions;
+  /** The whole of a completion at its end. */
+  async complete(prompt: Prompt, options: GenerateOptions = {}): Promise<Completion> {
+    const pieces = this.generate(prompt, options);
+    for (;;) {
+      const { done, value } = await pieces.next();
+      if (done) return value;
+    }
   }
 
-  /** Whether each token that it reads gives a row of logits. */
-  get wantsAllRows(): boolean {
-    return this.#options.logits?.rows === "all";
+  /**
+   * Completes many prompts and gives the results in their order; one that fails has its error as result. Prompts are taken
+   * from their source as there is room, so that there may be any number of them.
+   */
+  map(
+    prompts: Iterable<Prompt> | AsyncIterable<Prompt>,
+    options: MapOptions = {},
+  ): AsyncGenerator<MapResult, void, void> {
+    checkKeys("options", options, [...generateOptionNames, "ahead", "onProgress"]);
+    return mapPrompts((prompt, options) => this.complete(prompt, options), prompts, options, 2 * this.#sequences);
   }
 
-  /** Reads all that is unread; resolves with the token chosen after it, which is then the next to be read. */
-  next(): Promise<Choice | undefined> {
-    if (this.#ended) return Promise.reject(this.#ended.error);
-    if (this.#demand) throw new Error("A sequence was asked for a token while it made one.");
-    return new Promise((resolve, reject) => {
-      this.#demand = { resolve, reject };
-      this.#owner.wake();
-    });
-  }
-
-  /** Ends the sequence and gives its pages back; whoever waits gets `error`. Again is fine. */
-  end(error: unknown = new ClosedError("The sequence has ended.", { where: "sequence" })): void {
-    if (this.#ended) return;
-    this.#ended = { error };
-    this.#demand?.reject(error);
-    this.#demand = undefined;
-    // A step in flight may still read these pages; nobody else's begins before it is over.
-    this.table?.close();
-    this.#owner.remove(this);
-  }
-
-  /** What it does in the next step, reading at most `count` tokens. */
-  prepare(count: number): StepSequence {
-    const { sample, process, logits } = this.#options;
-    const isLast = count === this.unread;
-    const table = this.table as PageTable;
-    table.cover(this.#position + count);
+  /** What it is doing, and has done. */
+  stats(): BatcherStats {
+    const { meter, store, queued, placed, paused } = this.#scheduler;
     return {
-      id: this.id,
-      position: this.#position,
-      tokens: this.#unread.subarray(0, count),
-      pages: table.pages,
-      logits: logits?.rows === "all" ? "all" : (logits || process) && isLast ? "last" : "none",
-      sample: isLast && !process ? sample : undefined,
+      queued,
+      running: placed - paused,
+      paused,
+      tokens: meter.tokens,
+      tokensPerSecond: meter.tokensPerSecond,
+      firstTokenMs: meter.firstToken.percentiles(),
+      betweenTokensMs: meter.betweenTokens.percentiles(),
+      steps: meter.steps,
+      batchFill: meter.batchFill.mean,
+      preemptions: meter.preemptions,
+      pages: { total: store.pool.size, held: store.pool.held },
+      ...(store.cache ? { cache: store.cache.stats() } : {}),
     };
   }
 
-  /** Takes over what came of its part in a step. */
-  accept(step: StepSequence, result: StepResult): void {
-    if (this.#ended) return;
-    if (result.error) return this.end(result.error);
-    const count = step.tokens.length;
-    const first = this.#position + (step.logits === "all" ? 0 : count - 1);
-    this.#position += count;
-    this.#unread = this.#unread.subarray(count);
-    let choice = result.choice;
-    try {
-      if (result.logits.length > 0) {
-        this.#options.logits?.receive(result.logits, first);
-        choice = this.#process(result.logits) ?? choice;
+  /** Ends all requests with an error of the code `closed` and frees the pages. Again is fine. */
+  dispose(): Promise<void> {
+    return this.#disposed ??= this.#scheduler.dispose();
+  }
+
+  /** {@link Batcher.dispose}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #host(): Host {
+    if (this.#disposed) {
+      throw new ClosedError("LightGPT was used after it was disposed.", {
+        what: "used after it was disposed",
+        where: "LightGPT",
+      });
+    }
+    const { tokenizer, context, loadMs } = this.#model;
+    return { scheduler: this.#scheduler, tokenizer, context, loadMs };
+  }
+}
+
+function checkPrompt(prompt: Prompt): Prompt {
+  if (typeof prompt !== "string" && (prompt === null || typeof prompt !== "object")) {
+    refuseOption("prompt", "a string or an array of token ids", prompt);
+  }
+  return prompt;
+}
+
+/** Checks options and fills in what was not said. */
+export function resolveBatcherOptions(options: BatcherOptions) {
+  checkKeys("options", options, batcherOptionNames);
+  const settings = {
+    kv: choiceOption("kv", options.kv, ["f16", "f32", "q8_0"], "f16"),
+    pageSize: choiceOption("pageSize", options.pageSize, [16, 32, 64], 32),
+    threads: integerOption("threads", options.threads, 1, threadsMost, defaultThreads()),
+    activationBits: choiceOption("activations", options.activations, ["int8", "int16"], "int8") === "int8" ? 8 : 16,
+  } as const;
+  const kvBytesMax = options.kvBytesMax === undefined
+    ? undefined
+    : integerOption("kvBytesMax", options.kvBytesMax, 1, Number.MAX_SAFE_INTEGER, 0);
+  const chunk = options.chunkTokens === undefined
+    ? undefined
+    : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
+  const cache = cacheOptions(options.cache);
+  const scheduling = {
+    queueMax: integerOption("queueMax", options.queueMax, 1, 1 << 24, 1024),
+    maxWaitMs: integerOption("maxWaitMs", options.maxWaitMs, 0, 60_000, 0),
+    patience: integerOption("patienceSteps", options.patienceSteps, 1, 1 << 24, 512),
+    weights: tenantWeights(options.tenants),
+  };
+  return { settings, kvBytesMax, chunk, cache, scheduling };
+}
+
+function cacheOptions(cache: boolean | PrefixCacheOptions = true): PrefixCacheOptions | undefined {
+  if (typeof cache === "boolean") return cache ? {} : undefined;
+  checkKeys("cache", cache, ["bytesMax", "policy", "hashBits"]);
+  const { bytesMax, policy, hashBits } = cache;
+  return {
+    ...(bytesMax === undefined ? {} : { bytesMax: integerOption("bytesMax", bytesMax, 0, Number.MAX_SAFE_INTEGER, 0) }),
+    policy: choiceOption("policy", policy, evictionPolicies, "cost"),
+    hashBits: integerOption("hashBits", hashBits, 1, 32, 32),
+  };
+}
+
+function tenantWeights(tenants: Readonly<Record<string, number>> = {}): Map<string, number> {
+  if (tenants === null || typeof tenants !== "object") refuseOption("tenants", "an object", tenants);
+  return new Map(
+    Object.entries(tenants).map(([name, weight]) => {
+      if (!(typeof weight === "number" && weight > 0 && Number.isFinite(weight))) {
+        refuseOption(`tenants.${name}`, "a number above 0", weight);
       }
-    } catch (error) {
-      return this.end(error);
-    }
-    if (this.unread > 0) return;
-    if (choice !== undefined) {
-      this.#options.sample?.sampler.accept(choice.token);
-      this.#unread = Uint32Array.of(choice.token);
-    }
-    const demand = this.#demand;
-    this.#demand = undefined;
-    demand?.resolve(choice);
-  }
-
-  /** Chooses from logits that somebody may change first: the step only computed them. */
-  #process(logits: Float32Array): Choice | undefined {
-    const { process, sample } = this.#options;
-    if (!process || !sample) return undefined;
-    process(logits);
-    return choose(sample.sampler, logits, { position: this.#position, top: sample.top });
-  }
+      return [name, weight];
+    }),
+  );
 }
 
-/** Who takes part in a step, and how many tokens it reads. */
-interface Member {
-  readonly sequence: Sequence;
-  readonly count: number;
-}
-
-/** What a sequence needs of its batcher. */
-interface SequenceOwner {
-  wake(): void;
-  remove(sequence: Sequence): void;
-}
-
-/** Runs the sequences of one engine. */
-export class Batcher {
-  readonly #engine: Engine;
-  readonly #pace: Pace;
-  readonly #pool: PagePool;
-  /** Those who wait for pages, the first first; and those who have them, the last served last. */
-  readonly #waiting: Sequence[] = [];
-  #admitted: Sequence[] = [];
-  #nextId = 0;
-  #running: Promise<void> | undefined;
-  #closed = false;
-
-  /** `weightBytes` help to guess how long the first steps take; `chunk` fixes how much of a prompt a step reads. */
-  constructor(engine: Engine, weightBytes: number, chunk?: number) {
-    this.#engine = engine;
-    this.#pace = new Pace(weightBytes, chunk);
-    this.#pool = new PagePool(engine.settings.pages, engine.settings.pageSize);
-  }
-
-  /** Pages that sequences hold at the moment. */
-  get pagesHeld(): number {
-    return this.#pool.held;
-  }
-
-  /** Sequences that have not ended. */
-  get sequences(): number {
-    return this.#waiting.length + this.#admitted.length;
-  }
-
-  /** Adds a sequence; it runs when it is asked. */
-  add(options: SequenceOptions): Sequence {
-    if (this.#closed) throw closed();
-    const sequence = new Sequence(this.#nextId, {
-      wake: () => this.#wake(),
-      remove: (sequence) => this.#remove(sequence),
-    }, options);
-    this.#nextId = (this.#nextId + 1) >>> 0;
-    this.#waiting.push(sequence);
-    return sequence;
-  }
-
-  /** Ends all sequences and frees the engine, once the step in flight has given up. Again is fine. */
-  async dispose(): Promise<void> {
-    this.#closed = true;
-    for (const sequence of [...this.#waiting, ...this.#admitted]) sequence.end(closed());
-    await this.#running;
-    await this.#engine.dispose();
-  }
-
-  #wake(): void {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-  }
-
-  #remove(sequence: Sequence): void {
-    this.#engine.cancel(sequence.id);
-    const waiting = this.#waiting.indexOf(sequence);
-    if (waiting >= 0) this.#waiting.splice(waiting, 1);
-    this.#admitted = this.#admitted.filter((other) => other !== sequence);
-    // The pages that it leaves may be what another waits for.
-    if (this.#waiting.some((other) => other.isAsked)) this.#wake();
-  }
-
-  /** Runs steps for as long as somebody asks. */
-  async #run(): Promise<void> {
-    for (;;) {
-      await turn();
-      this.#admit();
-      const members = this.#compose();
-      if (members.length === 0) return;
-      try {
-        await this.#step(members);
-      } catch (error) {
-        // The step as a whole was refused; nobody can know whose fault it is.
-        for (const { sequence } of members) sequence.end(error);
-      }
-    }
-  }
-
-  async #step(members: readonly Member[]): Promise<void> {
-    const steps = members.map(({ sequence, count }) => sequence.prepare(count));
-    let tokens = 0;
-    let prompt = 0;
-    for (const { count } of members) {
-      tokens += count;
-      if (count > 1) prompt += count;
-    }
-    const begin = performance.now();
-    const results = await this.#engine.run(steps, this.#pace.isInline(tokens));
-    this.#pace.record(tokens, performance.now() - begin, prompt);
-    members.forEach(({ sequence }, index) => sequence.accept(steps[index], results[index]));
-  }
-
-  /** First come, first admitted: a large sequence is not passed over for ever. */
-  #admit(): void {
-    for (let index = 0; index < this.#waiting.length;) {
-      const sequence = this.#waiting[index] as Sequence;
-      if (!sequence.isAsked) {
-        index++;
-        continue;
-      }
-      const table = PageTable.open(this.#pool, sequence.positions);
-      if (!table) return;
-      sequence.table = table;
-      this.#waiting.splice(index, 1);
-      this.#admitted.push(sequence);
-    }
-  }
-
-  /** Picks who takes part and how many tokens each reads; whoever is picked goes to the end of the row. */
-  #compose(): Member[] {
-    const { sequences, logitRows, batchTokens } = this.#engine.settings;
-    const picked = this.#admitted.filter((sequence) => sequence.isAsked).slice(0, sequences);
-    const readers = picked.filter((sequence) => sequence.unread > 1);
-    let chunk = Math.min(this.#pace.chunk, batchTokens - (picked.length - readers.length));
-    let rows = logitRows - picked.length;
-    let left = readers.length;
-    const members: Member[] = [];
-    for (const sequence of picked) {
-      let count = 1;
-      if (sequence.unread > 1) {
-        // An equal share of what is left of the chunk; what a short prompt leaves goes to the next.
-        count = Math.min(sequence.unread, Math.ceil(chunk / left--));
-        if (sequence.wantsAllRows) count = Math.min(count, rows + 1);
-        if (count === 0) continue;
-        chunk -= count;
-        if (sequence.wantsAllRows) rows -= count - 1;
-      }
-      members.push({ sequence, count });
-    }
-    const served = new Set(members.map(({ sequence }) => sequence));
-    this.#admitted = [...this.#admitted.filter((sequence) => !served.has(sequence)), ...served];
-    return members;
-  }
-}
-
-/** The event loop's turn: timers, files and sockets, and readers that ask for their next token. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-function closed(): ClosedError {
-  return new ClosedError("LightGPT was disposed.", { what: "used after it was disposed", where: "LightGPT" });
+function defaultThreads(): number {
+  return Math.min(threadsMost, Math.max(1, navigator.hardwareConcurrency));
 }

@@ -68,11 +68,25 @@ export interface EngineSettings {
   readonly logitRows: number;
 }
 
+/** What runs steps: an engine, or, in tests of the scheduler, what stands in for one. */
+export interface StepRunner {
+  /** What it can take. */
+  readonly settings: Pick<EngineSettings, "pages" | "pageSize" | "batchTokens" | "sequences" | "logitRows">;
+  /** Runs one step. */
+  run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]>;
+  /** Gives a sequence of the step in flight up. */
+  cancel(id: number): void;
+  /** Ends it. */
+  dispose(): Promise<void>;
+}
+
 const kvTypes = ["f16", "f32", "q8_0"] as const;
 const logitRows = ["none", "last", "all"] as const;
 const noToken = 0xffff_ffff;
 const resultWords = BATCH.result.length + SAMPLED.words;
 const noLogits = new Float32Array(0);
+/** Version of the accumulation contract (DESIGN 4): what an engine of another computes has other bits. */
+export const accumulationContract = 1;
 /** A wait is bounded, and renewed while the step runs. */
 const waitMs = 25;
 
@@ -95,7 +109,7 @@ export function pageBytes(
 const lost = new FinalizationRegistry<number>((handle) => native().engineFree(handle));
 
 /** Runs steps of one model. */
-export class Engine {
+export class Engine implements StepRunner {
   /** The settings it was opened with. */
   readonly settings: EngineSettings;
   readonly #native: Native = native();

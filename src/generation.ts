@@ -7,7 +7,8 @@
  */
 import { SAMPLER } from "../ffi/abi.ts";
 import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
-import type { Batcher, Sequence } from "./batcher.ts";
+import type { Scheduler } from "./batcher/scheduler.ts";
+import type { Sequence, SequenceOptions } from "./batcher/sequence.ts";
 import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
 import { type LogitsProcessor, processing } from "./logits.ts";
 import { resolveSampling, type Sampling, type SamplingOptions } from "./sampler/options.ts";
@@ -41,7 +42,29 @@ export interface GenerateOptions {
   readonly logitsProcessor?: LogitsProcessor;
   /** Ends with an error of the code `cancelled`. */
   readonly signal?: AbortSignal;
+  /** 0 to 9; of requests that wait, those of a higher one go first. Default 5. */
+  readonly priority?: number;
+  /** Ends with an error of the code `cancelled` unless it has ended within so many milliseconds. */
+  readonly deadlineMs?: number;
+  /** For whom it is: work is shared fairly between tenants, and no tenant finds another's prefixes. Default: the empty string. */
+  readonly tenant?: string;
+  /** Whether to take over the keys and values of a prefix that was read before, and keep these. Default true. */
+  readonly cache?: boolean;
 }
+
+/** The names of {@link GenerateOptions}. */
+export const generateOptionNames = [
+  "maxTokens",
+  "sampling",
+  "stop",
+  "logprobs",
+  "logitsProcessor",
+  "signal",
+  "priority",
+  "deadlineMs",
+  "tenant",
+  "cache",
+] as const satisfies readonly (keyof GenerateOptions)[];
 
 /**
  * What one token adds to the text.
@@ -118,8 +141,8 @@ export interface Completion {
 
 /** What a request needs of the model that serves it. */
 export interface Host {
-  /** Runs the sequence; throws once the model is disposed. */
-  readonly batcher: Batcher;
+  /** Runs the sequence. */
+  readonly scheduler: Scheduler;
   /** Turns text into tokens and back. */
   readonly tokenizer: Tokenizer;
   /** Positions of the context. */
@@ -136,9 +159,9 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
   readonly #pieces: AsyncGenerator<Piece, Completion, void>;
   #sequence: Sequence | undefined;
 
-  /** Nothing happens before the first piece is asked for. `host` is a function because it throws after disposal. */
-  constructor(host: () => Host, prompt: string | ArrayLike<number>, options: GenerateOptions) {
-    this.#pieces = this.#run(host, prompt, options);
+  /** Nothing happens before the first piece is asked for; then `prepare` is called, which may throw. */
+  constructor(prepare: () => Prepared) {
+    this.#pieces = this.#run(prepare);
   }
 
   /** The next piece. */
@@ -169,16 +192,11 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     await this.#pieces[Symbol.asyncDispose]();
   }
 
-  async *#run(
-    getHost: () => Host,
-    prompt: string | ArrayLike<number>,
-    options: GenerateOptions,
-  ): AsyncGenerator<Piece, Completion, void> {
+  async *#run(prepare: () => Prepared): AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
-    const host = getHost();
-    const { batcher, tokenizer, context } = host;
-    const { maxTokens, sampling, stops, top, logitsProcessor, signal } = resolveOptions(options, tokenizer);
-    const ids = resolvePrompt(host, prompt);
+    const { host, ids, options: { maxTokens, sampling, stops, top, logitsProcessor, signal, place } } = prepare();
+    const { scheduler, tokenizer, context } = host;
+    checkSignal(signal);
     const sampler = new SamplerState(sampling);
     sampler.check(tokenizer.vocabularySize);
     for (const id of ids) sampler.accept(id);
@@ -192,7 +210,8 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
 
     if (most > 0) {
       // The last token is chosen and never read.
-      const sequence = batcher.add({
+      const sequence = scheduler.add({
+        ...place,
         prompt: ids,
         positions: ids.length + most - 1,
         sample: { sampler, top },
@@ -276,6 +295,22 @@ class TextStream {
   }
 }
 
+/** A request whose prompt and options have been checked. */
+export interface Prepared {
+  /** Who serves it. */
+  readonly host: Host;
+  /** The prompt. */
+  readonly ids: Uint32Array;
+  /** The options. */
+  readonly options: ResolvedOptions;
+}
+
+/** Checks a request; throws an {@link InvalidArgumentError} that names what is wrong. */
+export function prepareRequest(host: Host, prompt: string | ArrayLike<number>, options: GenerateOptions): Prepared {
+  const resolved = resolveOptions(options, host.tokenizer);
+  return { host, ids: resolvePrompt(host, prompt), options: resolved };
+}
+
 interface ResolvedOptions {
   maxTokens: number;
   sampling: Sampling;
@@ -283,12 +318,19 @@ interface ResolvedOptions {
   top: number | undefined;
   logitsProcessor: LogitsProcessor | undefined;
   signal: AbortSignal | undefined;
+  /** How the sequence gets its place. */
+  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "isCached">;
 }
 
 function resolveOptions(options: GenerateOptions, tokenizer: Tokenizer): ResolvedOptions {
-  checkKeys("options", options, ["maxTokens", "sampling", "stop", "logprobs", "logitsProcessor", "signal"]);
-  const { logprobs, logitsProcessor, signal } = options;
+  checkKeys("options", options, generateOptionNames);
+  const { logprobs, logitsProcessor, signal, tenant = "", deadlineMs, cache = true } = options;
   checkFunction("logitsProcessor", logitsProcessor);
+  if (typeof tenant !== "string") refuseOption("tenant", "a string", tenant);
+  if (typeof cache !== "boolean") refuseOption("cache", "a boolean", cache);
+  if (deadlineMs !== undefined && !(typeof deadlineMs === "number" && deadlineMs > 0)) {
+    refuseOption("deadlineMs", "a number of milliseconds above 0: a time to come", deadlineMs);
+  }
   const resolved = {
     maxTokens: integerOption("maxTokens", options.maxTokens, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
     sampling: resolveSampling(options.sampling, (text) => tokensWith(tokenizer, text)),
@@ -296,6 +338,7 @@ function resolveOptions(options: GenerateOptions, tokenizer: Tokenizer): Resolve
     top: logprobs === undefined ? undefined : integerOption("logprobs", logprobs, 0, SAMPLER.topMost, 0),
     logitsProcessor,
     signal,
+    place: { tenant, priority: integerOption("priority", options.priority, 0, 9, 5), deadlineMs, isCached: cache },
   };
   checkSignal(signal);
   return resolved;

@@ -4,34 +4,21 @@
  *
  * @module
  */
-import { ClosedError, LightGPTError, OutOfMemoryError } from "../ffi/errors.ts";
-import { native } from "../ffi/native.ts";
-import { Batcher } from "./batcher.ts";
+import { ClosedError, LightGPTError } from "../ffi/errors.ts";
+import {
+  Batcher,
+  batcherOptionNames,
+  type BatcherOptions,
+  type PrefixCache,
+  resolveBatcherOptions,
+  schedulerOf,
+} from "./batcher.ts";
 import type { ChatMessage } from "./chat.ts";
 import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
 import { fetchEmbeddedModel } from "./embedded.ts";
-import { Engine, type EngineSettings, pageBytes } from "./engine.ts";
-import {
-  checkIds,
-  checkLength,
-  type Completion,
-  type GenerateOptions,
-  Generation,
-  type Host,
-  type Piece,
-} from "./generation.ts";
+import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./generation.ts";
 import { type LoadProgress, Model } from "./model.ts";
-import {
-  cancelledBy,
-  checkFunction,
-  checkKeys,
-  checkSignal,
-  choiceOption,
-  integerOption,
-  refuseOption,
-} from "./options.ts";
-import { chunkMost } from "./pace.ts";
-import { pagesFor } from "./pages.ts";
+import { cancelledBy, checkFunction, checkKeys, checkSignal, refuseOption } from "./options.ts";
 import {
   comparePerplexity,
   type Comparison,
@@ -39,7 +26,7 @@ import {
   type Perplexity,
   type PerplexityOptions,
 } from "./perplexity.ts";
-import type { EncodeOptions } from "./tokenizer/mod.ts";
+import type { EncodeOptions, Tokenizer } from "./tokenizer/mod.ts";
 
 /**
  * What may be said about loading a model to run it.
@@ -52,19 +39,9 @@ import type { EncodeOptions } from "./tokenizer/mod.ts";
  * await using lm = await LightGPT.load("model.gguf", options);
  * ```
  */
-export interface LightGPTOptions {
-  /** Threads that compute. Default: one for each processor. */
-  readonly threads?: number;
+export interface LightGPTOptions extends BatcherOptions {
   /** Tokens of a prompt and what follows it. Default: what the model was trained for, at most 8192. */
   readonly context?: number;
-  /** How keys and values are stored. Default `f16`. */
-  readonly kv?: "f16" | "f32" | "q8_0";
-  /** How activations are rounded before products with quantized weights. Default `int8`. */
-  readonly activations?: "int8" | "int16";
-  /** Positions of a KV page; results do not depend on it. Default 32. */
-  readonly pageSize?: 16 | 32 | 64;
-  /** Tokens of a prompt that one step reads; results do not depend on it. Default: as many as take about 50 ms. */
-  readonly chunkTokens?: number;
   /** Ends loading. */
   readonly signal?: AbortSignal;
   /** Hears how far loading is. */
@@ -106,26 +83,6 @@ export interface LogitsOptions {
  */
 export interface ChatOptions extends GenerateOptions, ConversationOptions {}
 
-const optionNames = [
-  "threads",
-  "context",
-  "kv",
-  "activations",
-  "pageSize",
-  "chunkTokens",
-  "signal",
-  "onProgress",
-  "allowUnknownPreTokenizer",
-] as const satisfies readonly (keyof LightGPTOptions)[];
-
-const threadsMost = 256;
-/** Most sequences of a step. */
-const sequencesMost = 16;
-/** Beyond the first, contexts get pages only within so much memory. */
-const pageBudget = 2 ** 30;
-/** Logits of a step get so much memory. */
-const logitBudget = 2 ** 24;
-
 /**
  * A language model, ready to run.
  *
@@ -144,30 +101,29 @@ export class LightGPT {
   readonly model: Model;
   /** Threads that compute. */
   readonly threads: number;
-  readonly #batcher: Batcher;
+  /** What runs the requests; it takes requests with more to say too. */
+  readonly batcher: Batcher;
   #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
-  private constructor(model: Model, batcher: Batcher, threads: number) {
+  private constructor(model: Model, batcher: Batcher) {
     this.model = model;
-    this.threads = threads;
-    this.#batcher = batcher;
+    this.threads = batcher.threads;
+    this.batcher = batcher;
   }
 
   /** Loads a GGUF file; without a path, the small model that comes with LightGPT. */
   static async load(path?: string, options: LightGPTOptions = {}): Promise<LightGPT> {
-    checkKeys("options", options, optionNames);
-    checkFunction("onProgress", options.onProgress);
-    const settings = {
-      kv: choiceOption("kv", options.kv, ["f16", "f32", "q8_0"], "f16"),
-      pageSize: choiceOption("pageSize", options.pageSize, [16, 32, 64], 32),
-      threads: integerOption("threads", options.threads, 1, threadsMost, defaultThreads()),
-      activationBits: choiceOption("activations", options.activations, ["int8", "int16"], "int8") === "int8" ? 8 : 16,
-    } as const;
-    const chunk = options.chunkTokens === undefined
-      ? undefined
-      : integerOption("chunkTokens", options.chunkTokens, 1, chunkMost, chunkMost);
-    const { context, signal, onProgress, allowUnknownPreTokenizer } = options;
+    checkKeys("options", options, [
+      ...batcherOptionNames,
+      "context",
+      "signal",
+      "onProgress",
+      "allowUnknownPreTokenizer",
+    ]);
+    const { context, signal, onProgress, allowUnknownPreTokenizer, ...batching } = options;
+    checkFunction("onProgress", onProgress);
+    resolveBatcherOptions(batching); // what is wrong should show before a model is loaded
     const model = await Model.load(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
@@ -175,12 +131,16 @@ export class LightGPT {
       ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
     });
     try {
-      const engine = new Engine(model, { ...settings, ...sizes(model, settings) });
-      return new LightGPT(model, new Batcher(engine, model.residentBytes, chunk), settings.threads);
+      return new LightGPT(model, new Batcher(model, batching));
     } catch (error) {
       model.dispose();
       throw error;
     }
+  }
+
+  /** The keys and values that are kept for later requests; undefined with the option `cache: false`. */
+  get cache(): PrefixCache | undefined {
+    return this.batcher.cache;
   }
 
   /** Tokens that a prompt and what follows it may have. */
@@ -190,22 +150,15 @@ export class LightGPT {
 
   /**
    * Continues a prompt, piece by piece; the generator's last value is what {@link LightGPT.complete} gives. Read it to its end, or
-   * end it (`break`, `return()`, a signal): until then it keeps room for its whole length, which others may wait for.
+   * end it (`break`, `return()`, a signal): until then it counts among the requests that are open.
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<Piece, Completion, void> {
-    if (typeof prompt !== "string" && (prompt === null || typeof prompt !== "object")) {
-      refuseOption("prompt", "a string or an array of token ids", prompt);
-    }
-    return new Generation(() => this.#host(), prompt, options);
+    return this.batcher.generate(prompt, options);
   }
 
   /** Continues a prompt and gives the whole at its end. */
-  async complete(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Promise<Completion> {
-    const pieces = this.generate(prompt, options);
-    for (;;) {
-      const { done, value } = await pieces.next();
-      if (done) return value;
-    }
+  complete(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Promise<Completion> {
+    return this.batcher.complete(prompt, options);
   }
 
   /**
@@ -224,7 +177,7 @@ export class LightGPT {
 
   /** The prompt that {@link LightGPT.chat} continues, as tokens. */
   async chatTokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
-    const { tokenizer } = this.#host();
+    const tokenizer = this.#tokenizer;
     checkKeys("options", options, conversationOptions);
     this.#conversations ??= new Conversations(this.model.gguf.metadata, tokenizer);
     return await this.#conversations.tokens(messages, options);
@@ -233,12 +186,12 @@ export class LightGPT {
   /** The tokens of a text: with those that the model wants at its ends, and none parsed from the text itself, unless asked. */
   tokenize(text: string, options?: EncodeOptions): Uint32Array {
     if (typeof text !== "string") refuseOption("text", "a string", text);
-    return this.#host().tokenizer.encode(text, options);
+    return this.#tokenizer.encode(text, options);
   }
 
   /** The text of tokens. */
   detokenize(tokens: ArrayLike<number>): string {
-    const { tokenizer } = this.#host();
+    const tokenizer = this.#tokenizer;
     return tokenizer.decode(checkIds(tokens, tokenizer.vocabularySize));
   }
 
@@ -266,11 +219,11 @@ export class LightGPT {
 
   /** How well the model predicts a text. */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
-    const { tokenizer, context } = this.#host();
+    const tokenizer = this.#tokenizer;
     return await measurePerplexity(
       (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
       tokenizer,
-      context,
+      this.context,
       text,
       options,
     );
@@ -278,9 +231,10 @@ export class LightGPT {
 
   /** How far this model is from another one, the reference, on a text; both must have the same vocabulary. */
   async compare(reference: LightGPT, text: string, options: PerplexityOptions = {}): Promise<Comparison> {
-    const { tokenizer, context } = this.#host();
+    const tokenizer = this.#tokenizer;
+    const { context } = this;
     if (!(reference instanceof LightGPT)) refuseOption("reference", "a LightGPT", reference);
-    const other = reference.#host().tokenizer;
+    const other = reference.#tokenizer;
     if (other.vocabularySize !== tokenizer.vocabularySize || other.bos !== tokenizer.bos) {
       refuseOption(
         "reference",
@@ -300,7 +254,7 @@ export class LightGPT {
 
   /** Ends all requests with an error of the code `closed` and frees all memory. Again is fine. */
   dispose(): Promise<void> {
-    return this.#disposed ??= this.#batcher.dispose().finally(() => this.model.dispose());
+    return this.#disposed ??= this.batcher.dispose().finally(() => this.model.dispose());
   }
 
   /** {@link LightGPT.dispose}, for `await using`. */
@@ -308,10 +262,9 @@ export class LightGPT {
     return this.dispose();
   }
 
-  #host(): Host {
+  get #tokenizer(): Tokenizer {
     this.#assertOpen();
-    const { tokenizer, context, loadMs } = this.model;
-    return { batcher: this.#batcher, tokenizer, context, loadMs };
+    return this.model.tokenizer;
   }
 
   #assertOpen(): void {
@@ -331,7 +284,11 @@ export class LightGPT {
   ): Promise<void> {
     checkSignal(signal);
     checkLength("tokens", tokens.length, this.context);
-    const sequence = this.#batcher.add({ prompt: tokens, positions: tokens.length, logits: { rows, receive } });
+    const sequence = schedulerOf(this.batcher).add({
+      prompt: tokens,
+      positions: tokens.length,
+      logits: { rows, receive },
+    });
     const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
     signal?.addEventListener("abort", abort, { once: true });
     try {
@@ -341,32 +298,4 @@ export class LightGPT {
       sequence.end();
     }
   }
-}
-
-function defaultThreads(): number {
-  return Math.min(threadsMost, Math.max(1, navigator.hardwareConcurrency));
-}
-
-/** What the engine should have room for: as many contexts as are cheap, and at least one. */
-function sizes(model: Model, { kv, pageSize }: Pick<EngineSettings, "kv" | "pageSize">) {
-  const pages = pagesFor(model.context, pageSize);
-  const bytes = pages * pageBytes(model.plan.hyperparameters, kv, pageSize);
-  const limit = native().memoryLimit;
-  const left = limit === undefined ? Infinity : limit - model.residentBytes;
-  if (bytes > left) {
-    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-    throw new OutOfMemoryError(
-      `context: the keys and values of ${model.context} positions take ${gib(bytes)}, and of ${gib(limit as number)} ` +
-        `of memory the weights leave ${gib(left)}; expected a smaller context, or kv "q8_0".`,
-      { what: "not enough memory", where: "context", expected: `at most ${gib(left)}`, got: gib(bytes) },
-    );
-  }
-  const contexts = Math.max(1, Math.min(sequencesMost, Math.floor(Math.min(pageBudget, left / 2) / bytes)));
-  const logitRows = Math.floor(logitBudget / (4 * model.vocabulary));
-  return {
-    pages: pages * contexts,
-    sequences: sequencesMost,
-    batchTokens: chunkMost + sequencesMost,
-    logitRows: Math.max(sequencesMost, Math.min(chunkMost, logitRows)),
-  };
 }

@@ -12,7 +12,12 @@ const chunkMs = 50;
 /** Bytes of weights that a modest processor reads in a millisecond: the guess before anything was measured. */
 const guessedBytesPerMs = 10e6;
 
+/** How much longer a step of twice the tokens takes, before it was measured. */
+const growth = 1.4;
+
 const chunkLeast = 16;
+/** Beside sequences that wait for a token. */
+const chunkBesideLeast = 4;
 const chunkFirst = 64;
 /** The largest chunk that adapting arrives at. */
 export const chunkMost = 512;
@@ -37,6 +42,15 @@ export class Pace {
     return this.#chunk;
   }
 
+  /** The same, in a step that `decoders` others wait for: at most so many that the step takes about twice as long for them. */
+  chunkBeside(decoders: number): number {
+    if (decoders === 0 || this.#isFixed) return this.#chunk;
+    const most = 2 * this.#expect(decoders);
+    let chunk = this.#chunk;
+    while (chunk > chunkBesideLeast && this.#expect(decoders + chunk) > most) chunk = Math.ceil(chunk / 2);
+    return chunk;
+  }
+
   /** Whether a step of `tokens` tokens should run before `submit` returns. */
   isInline(tokens: number): boolean {
     return this.#expect(tokens) < inlineMs;
@@ -54,10 +68,17 @@ export class Pace {
 
   #expect(tokens: number): number {
     const size = sizeClass(tokens);
-    return this.#expected[size] ?? (this.#weightBytes / guessedBytesPerMs) * Math.max(1, 2 ** size / 8);
+    const known = this.#expected[size];
+    if (known !== undefined) return known;
+    // From what was measured of smaller steps: the weights are read once for all tokens, the rest grows with them.
+    for (let smaller = size - 1; smaller >= 0; smaller--) {
+      const ms = this.#expected[smaller];
+      if (ms !== undefined) return ms * growth ** (size - smaller);
+    }
+    return (this.#weightBytes / guessedBytesPerMs) * Math.max(1, 2 ** size / 8);
   }
 }
 
 function sizeClass(tokens: number): number {
-  return 31 - Math.clz32(tokens);
+  return 31 - Math.clz32(Math.max(1, tokens));
 }

@@ -1,7 +1,6 @@
 /**
- * KV pages: who holds which. The memory is the library's; here are only numbers. A page has as many references as there
- * are tables that use it, so that tables with the same prefix can share its pages. A table reserves at its start all it may ever
- * need: a sequence that was admitted can always go on, and two of them can never wait for each other.
+ * The numbers of KV pages: which are free, and how many hold each of the others. The memory is the library's. A page has one
+ * reference for each sequence that uses it and one for the cache, so that sequences with the same prefix share its pages.
  *
  * @module
  */
@@ -15,8 +14,6 @@ export class PagePool {
   readonly #references: Uint32Array;
   readonly #free: Uint32Array;
   #freeCount: number;
-  /** Free pages that are promised to tables. */
-  #promised = 0;
 
   /** A pool of `size` pages of `pageSize` positions. */
   constructor(size: number, pageSize: number) {
@@ -28,9 +25,9 @@ export class PagePool {
     this.#freeCount = size;
   }
 
-  /** Pages that are neither held nor promised. */
+  /** Pages that nobody holds. */
   get available(): number {
-    return this.#freeCount - this.#promised;
+    return this.#freeCount;
   }
 
   /** Pages that somebody holds. */
@@ -38,25 +35,17 @@ export class PagePool {
     return this.size - this.#freeCount;
   }
 
-  /** Promises `pages` pages; false if there are not so many. */
-  promise(pages: number): boolean {
-    if (pages > this.available) return false;
-    this.#promised += pages;
-    return true;
-  }
-
-  /** Takes `pages` promised pages back. */
-  withdraw(pages: number): void {
-    if (pages > this.#promised) throw new RangeError(`${pages} pages were not promised, only ${this.#promised}.`);
-    this.#promised -= pages;
-  }
-
-  /** Takes one of the promised pages, with one reference. */
-  take(): number {
-    this.withdraw(1);
+  /** Takes a free page, with one reference; undefined where there is none. */
+  take(): number | undefined {
+    if (this.#freeCount === 0) return undefined;
     const page = this.#free[--this.#freeCount] as number;
     this.#references[page] = 1;
     return page;
+  }
+
+  /** How many hold a page. */
+  references(page: number): number {
+    return this.#references[page] ?? 0;
   }
 
   /** Adds a reference to a page that is held. */
@@ -74,53 +63,7 @@ export class PagePool {
   }
 
   #check(page: number): void {
-    if (!((this.#references[page] ?? 0) > 0)) throw new RangeError(`Page ${page} is not held.`);
-  }
-}
-
-/** The pages of one sequence, in the order of its positions. */
-export class PageTable {
-  /** The page numbers. */
-  readonly pages: number[] = [];
-  readonly #pool: PagePool;
-  #promised: number;
-
-  private constructor(pool: PagePool, promised: number) {
-    this.#pool = pool;
-    this.#promised = promised;
-  }
-
-  /**
-   * A table that can grow to `positions` positions, or undefined where the pool cannot promise that now. The whole pages of
-   * `prefix` are shared, not taken.
-   */
-  static open(pool: PagePool, positions: number, prefix: readonly number[] = []): PageTable | undefined {
-    const promised = Math.max(0, pagesFor(positions, pool.pageSize) - prefix.length);
-    if (!pool.promise(promised)) return undefined;
-    const table = new PageTable(pool, promised);
-    for (const page of prefix) {
-      pool.retain(page);
-      table.pages.push(page);
-    }
-    return table;
-  }
-
-  /** Takes pages until the table covers the first `positions` positions. */
-  cover(positions: number): void {
-    const wanted = pagesFor(positions, this.#pool.pageSize);
-    while (this.pages.length < wanted) {
-      if (this.#promised === 0) throw new RangeError(`${positions} positions are more than were reserved.`);
-      this.#promised--;
-      this.pages.push(this.#pool.take());
-    }
-  }
-
-  /** Gives everything back. Again is fine. */
-  close(): void {
-    this.#pool.withdraw(this.#promised);
-    this.#promised = 0;
-    for (const page of this.pages) this.#pool.release(page);
-    this.pages.length = 0;
+    if (!(this.references(page) > 0)) throw new RangeError(`Page ${page} is not held.`);
   }
 }
 

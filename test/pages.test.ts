@@ -1,97 +1,45 @@
 /**
- * KV pages: promised, taken, shared, given back; and how much a step takes on.
+ * KV pages: taken, shared, given back; and how much a step takes on.
  *
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { chunkMost, Pace } from "../src/pace.ts";
-import { PagePool, pagesFor, PageTable } from "../src/pages.ts";
+import { PagePool, pagesFor } from "../src/pages.ts";
 
 describe("pages", () => {
   it("cover positions, the first page from the first position on", () => {
     assertEquals([0, 1, 32, 33].map((positions) => pagesFor(positions, 32)), [0, 1, 1, 2]);
-    const pool = new PagePool(4, 32);
-    const table = PageTable.open(pool, 100);
-    assert(table);
-    assertEquals([pool.available, pool.held], [0, 0]);
-    table.cover(1);
-    assertEquals([table.pages.length, pool.held], [1, 1]);
-    table.cover(32);
-    assertEquals(table.pages.length, 1);
-    table.cover(100);
-    assertEquals(new Set(table.pages).size, 4);
-    assertThrows(() => table.cover(129), RangeError, "more than were reserved");
-    table.close();
-    table.close();
+  });
+
+  it("are taken once each, until there are no more", () => {
+    const pool = new PagePool(4, 16);
+    const taken = Array.from({ length: 4 }, () => pool.take());
+    assertEquals(new Set(taken).size, 4);
+    assertEquals([pool.take(), pool.available, pool.held], [undefined, 0, 4]);
+    for (const page of taken) pool.release(page as number);
     assertEquals([pool.available, pool.held], [4, 0]);
   });
 
-  it("are promised to no more tables than they suffice for", () => {
-    const pool = new PagePool(4, 16);
-    const first = PageTable.open(pool, 33);
-    assert(first);
-    assertEquals(PageTable.open(pool, 17), undefined);
-    const second = PageTable.open(pool, 16);
-    assert(second);
-    second.cover(16);
-    first.cover(33);
-    assertEquals(pool.available, 0);
-    first.close();
-    assertEquals(pool.available, 3);
-  });
-
-  it("are shared by count of references", () => {
+  it("are free when the last who held them lets them go", () => {
     const pool = new PagePool(3, 16);
-    const first = PageTable.open(pool, 32);
-    assert(first);
-    first.cover(32);
-    const shared = [...first.pages];
-    const second = PageTable.open(pool, 40, shared);
-    assert(second);
-    assertEquals(pool.available, 0);
-    first.close();
-    assertEquals(pool.held, 2);
-    second.cover(40);
-    assertEquals([second.pages.slice(0, 2), pool.held], [shared, 3]);
-    second.close();
-    assertEquals([pool.held, pool.available], [0, 3]);
+    const page = pool.take() as number;
+    pool.retain(page);
+    assertEquals(pool.references(page), 2);
+    pool.release(page);
+    assertEquals([pool.held, pool.references(page)], [1, 1]);
+    pool.release(page);
+    assertEquals([pool.held, pool.references(page)], [0, 0]);
   });
 
   it("refuse what would free a page twice", () => {
     const pool = new PagePool(2, 16);
-    assert(pool.promise(1));
-    const page = pool.take();
+    const page = pool.take() as number;
     pool.release(page);
     assertThrows(() => pool.release(page), RangeError, "not held");
     assertThrows(() => pool.retain(page), RangeError, "not held");
     assertThrows(() => pool.release(2), RangeError, "not held");
-    assertThrows(() => pool.take(), RangeError, "not promised");
-  });
-
-  it("are never held by two tables, whatever happens in which order", () => {
-    const pool = new PagePool(50, 16);
-    const tables: PageTable[] = [];
-    let state = 1;
-    const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
-    for (let round = 0; round < 5000; round++) {
-      if (random(3) === 0 && tables.length > 0) {
-        tables.splice(random(tables.length), 1)[0]?.close();
-      } else {
-        const positions = 1 + random(200);
-        const table = PageTable.open(pool, positions);
-        if (table) {
-          table.cover(1 + random(positions));
-          tables.push(table);
-        }
-      }
-      const held = tables.flatMap(({ pages }) => pages);
-      assertEquals(new Set(held).size, held.length);
-      assertEquals(pool.held, held.length);
-      assert(pool.available >= 0);
-    }
-    for (const table of tables) table.close();
-    assertEquals(pool.available, 50);
   });
 });
 
@@ -117,6 +65,19 @@ describe("the pace of steps", () => {
     assertEquals(pace.chunk, 16, "between too short and too long nothing changes");
     pace.record(5, 1, 5);
     assertEquals(pace.chunk, 16, "a short prompt says nothing about long chunks");
+  });
+
+  it("makes chunks small beside sequences that wait for a token, until they prove to cost little", () => {
+    const pace = new Pace(1e6);
+    for (let step = 0; step < 9; step++) pace.record(4, 10, 0);
+    assertEquals(pace.chunkBeside(0), pace.chunk);
+    const first = pace.chunkBeside(4);
+    assert(first < pace.chunk, `${first}`);
+    for (let chunk = first, step = 0; step < 40; step++, chunk = pace.chunkBeside(4)) {
+      pace.record(4 + chunk, 10 + chunk / 10, chunk);
+    }
+    const learnt = pace.chunkBeside(4);
+    assert(learnt >= 64 && learnt <= 128, `${learnt}: 100 tokens cost as much as the four`);
   });
 
   it("leaves a chunk size alone that was asked for", () => {

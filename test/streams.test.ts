@@ -8,11 +8,13 @@ import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } 
 import { setImmediate } from "node:timers";
 import { after, before, describe, it } from "node:test";
 import { CancelledError, type Completion, LightGPT } from "../mod.ts";
-import { Batcher } from "../src/batcher.ts";
+import { KvStore } from "../src/batcher/kv.ts";
+import { Scheduler } from "../src/batcher/scheduler.ts";
 import { embeddedModel } from "../src/embedded.ts";
 import { Engine } from "../src/engine.ts";
-import { type GenerateOptions, Generation } from "../src/generation.ts";
+import { type GenerateOptions, Generation, prepareRequest } from "../src/generation.ts";
 import { Model } from "../src/model.ts";
+import { Pace } from "../src/pace.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { assertHeld, holding } from "./memory.ts";
 
@@ -42,15 +44,18 @@ async function openNarrow() {
     activationBits: 8,
     logitRows: 64,
   });
-  const batcher = new Batcher(engine, model.residentBytes, 16);
+  const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map() };
+  const scheduler = new Scheduler(engine, new KvStore(engine, 1), new Pace(model.residentBytes, 16), options);
   const { tokenizer, loadMs } = model;
-  const host = { batcher, tokenizer, context: contextTokens, loadMs };
+  const host = { scheduler, tokenizer, context: contextTokens, loadMs };
   return {
-    batcher,
+    get held() {
+      return [scheduler.queued + scheduler.placed, scheduler.store.pool.held];
+    },
     generate: (prompt: string | ArrayLike<number>, options: GenerateOptions) =>
-      new Generation(() => host, prompt, options),
+      new Generation(() => prepareRequest(host, prompt, options)),
     async [Symbol.asyncDispose]() {
-      await batcher.dispose();
+      await scheduler.dispose();
       model.dispose();
     },
   };
@@ -101,7 +106,7 @@ describe("ending a request", () => {
       }
       const error = await failed;
       if (error !== undefined) assertInstanceOf(error, expected as typeof Error);
-      assertEquals([narrow.batcher.sequences, narrow.batcher.pagesHeld], [0, 0], `round ${round}`);
+      assertEquals(narrow.held, [0, 0], `round ${round}`);
       assertEquals((await pieces.next()).done, true);
     }
     const whole = await finish(narrow.generate(prompt, { sampling: wild(1) }));
@@ -116,9 +121,9 @@ describe("ending a request", () => {
       assertEquals(piece, first.value);
       break;
     }
-    assertEquals(narrow.batcher.sequences, 1);
+    assertEquals(narrow.held[0], 1);
     assertEquals((await finish(other)).tokens.length, 20);
-    assertEquals(narrow.batcher.sequences, 0);
+    assertEquals(narrow.held, [0, 0]);
   });
 
   it("by a signal happens before the event loop turns, and tells the reason", async () => {
@@ -134,7 +139,7 @@ describe("ending a request", () => {
     for (let microtask = 0; microtask < 20; microtask++) await Promise.resolve();
     assert(settled, "the reader hears at once, not at the end of the step");
     assertEquals((await rejected).cause, reason);
-    assertEquals(narrow.batcher.sequences, 0);
+    assertEquals(narrow.held, [0, 0]);
     controller.abort(); // again is nothing
   });
 
@@ -152,7 +157,7 @@ describe("ending a request", () => {
     controller.abort();
     assertEquals((await over.next()).done, true);
     await assertRejects(() => over.throw(new RangeError("late")), RangeError, "late");
-    assertEquals(narrow.batcher.sequences, 0);
+    assertEquals(narrow.held, [0, 0]);
   });
 });
 
@@ -169,7 +174,8 @@ describe("requests at the same time", () => {
     const options = (index: number) => ({ maxTokens: 24, sampling: index % 3 === 0 ? greedy : { seed: index } });
     const alone: number[][] = [];
     for (let index = 0; index < 15; index++) {
-      alone.push((await lm.complete(prompts[index % prompts.length], options(index))).tokens);
+      const { tokens } = await lm.complete(prompts[index % prompts.length], { ...options(index), cache: false });
+      alone.push(tokens);
     }
     for (let round = 0; round < 6; round++) {
       await Promise.all(alone.map(async (expected, index) => {

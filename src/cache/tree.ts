@@ -1,0 +1,340 @@
+/**
+ * A tree of pages. A page belongs to the tokens that it covers and to all tokens before them, which are its ancestors';
+ * that is its identity, and a look-up compares every token of it. The index (`index.ts`) only finds candidates: it has each
+ * page under its first 8, 16, 24 ... tokens, so that a part of a page can be found too. Every salt has a root of its own:
+ * what lies under one can't be reached from another.
+ *
+ * @module
+ */
+import { type Evictable, type EvictionPolicy, Evictor } from "./evict.ts";
+import { RunHash, RunIndex, stride } from "./index.ts";
+
+/** Candidates that are compared when a part of a page is looked for. */
+const candidatesMost = 8;
+
+/** A page in the tree, or, without a parent, the root of a salt. */
+export class CachePage<T> implements Evictable {
+  /** Names it in the index; never used again. */
+  readonly id: number;
+  /** The page before it; a root has none. */
+  readonly parent: CachePage<T> | undefined;
+  /** Of a root: its salt. */
+  readonly salt: string;
+  /** Tokens before those of this page. */
+  readonly depth: number;
+  /** The tokens that it covers; only the last page of a branch has fewer than a page can have, and it can grow. */
+  tokens: Uint32Array;
+  /** What is kept for them. */
+  readonly value: T;
+  /** Bytes that it takes. */
+  bytes: number;
+  /** Pages that follow it. */
+  children = 0;
+  /** Who forbids its eviction. */
+  pins = 0;
+  /** Whether it was taken out of the tree. */
+  isGone = false;
+  uses = 0;
+  lastUsed = 0;
+  score = 0;
+  isQueued = false;
+  /** Lengths, besides multiples of 8, at which it is found: where a whole prompt ended. */
+  readonly ends: number[] = [];
+
+  /** Made by {@link CacheTree}. */
+  constructor(
+    id: number,
+    parent: CachePage<T> | undefined,
+    salt: string,
+    tokens: Uint32Array,
+    value: T,
+    bytes: number,
+  ) {
+    this.id = id;
+    this.parent = parent;
+    this.salt = salt;
+    this.depth = parent ? parent.depth + parent.tokens.length : 0;
+    this.tokens = tokens;
+    this.value = value;
+    this.bytes = bytes;
+  }
+
+  /** Work that it saves: each token's products, and attention over what comes before. */
+  get cost(): number {
+    return this.tokens.length * (1 + (this.depth + this.tokens.length / 2) / 4096);
+  }
+}
+
+/** What a look-up found. */
+export interface Match<T> {
+  /** Whole pages from the first token on. */
+  readonly pages: readonly CachePage<T>[];
+  /** A page whose first `count` tokens come next. */
+  readonly part?: { readonly page: CachePage<T>; readonly count: number };
+  /** Tokens covered, the part's included. */
+  readonly tokens: number;
+}
+
+/** What a tree needs. */
+export interface TreeOptions<T> {
+  /** Tokens of a page. */
+  readonly pageSize: number;
+  /** Bytes that all pages may take. */
+  readonly bytesMax: number;
+  /** What goes first. */
+  readonly policy: EvictionPolicy;
+  /** Bits of the index hash: 32, or fewer to test collisions. */
+  readonly hashBits: number;
+  /** Whether somebody works with a value, so that it must stay. */
+  isInUse(value: T): boolean;
+  /** Hears that a value has left the tree. */
+  dropped(value: T): void;
+}
+
+/** The pages of all salts. */
+export class CacheTree<T> {
+  readonly options: TreeOptions<T>;
+  readonly #roots = new Map<string, CachePage<T>>();
+  readonly #hash: RunHash;
+  readonly #index = new RunIndex<CachePage<T>>();
+  readonly #evictor: Evictor<CachePage<T>>;
+  readonly #all = new Set<CachePage<T>>();
+  #nextId = 1;
+  #bytes = 0;
+  #evictions = 0;
+  /** Look-ups that found something, that found nothing; tokens asked for, and found. */
+  readonly counts = { hits: 0, misses: 0, tokensAsked: 0, tokensSaved: 0 };
+
+  /** An empty tree. */
+  constructor(options: TreeOptions<T>) {
+    this.options = options;
+    this.#hash = new RunHash(options.hashBits);
+    this.#evictor = new Evictor(options.policy);
+  }
+
+  /** Bytes of all pages. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Pages. */
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Pages evicted so far. */
+  get evictions(): number {
+    return this.#evictions;
+  }
+
+  /** Salts under which something is kept. */
+  get salts(): number {
+    return this.#roots.size;
+  }
+
+  /** All pages, each after its parent. */
+  pages(): CachePage<T>[] {
+    return [...this.#all].sort((a, b) => a.depth - b.depth);
+  }
+
+  /** Where the pages of a salt begin; a root without pages is not kept. */
+  root(salt: string): CachePage<T> {
+    return this.#roots.get(salt) ?? this.#makeRoot(salt);
+  }
+
+  /** The longest part of `tokens` that is there. */
+  find(salt: string, tokens: ArrayLike<number>): Match<T> {
+    const root = this.#roots.get(salt);
+    const pages: CachePage<T>[] = [];
+    if (root === undefined) return { pages, tokens: 0 };
+    let page = root;
+    for (let at = 0;; at += this.options.pageSize) {
+      const next = this.child(page, tokens, at);
+      if (next === undefined) {
+        const part = this.part(page, tokens, at);
+        return part ? { pages, part, tokens: at + part.count } : { pages, tokens: at };
+      }
+      pages.push(next);
+      page = next;
+    }
+  }
+
+  /** The whole page after `parent` that covers the tokens from `at` on. */
+  child(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): CachePage<T> | undefined {
+    const { pageSize } = this.options;
+    const under = this.#live(parent);
+    if (under.children === 0 || tokens.length - at < pageSize) return undefined;
+    return this.#lookUp(under, tokens, at, pageSize);
+  }
+
+  /**
+   * The page after `parent` that shares the most tokens from `at` on: at least 8, or all there are, or, after a page, all that
+   * was kept of the next.
+   */
+  part(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): { page: CachePage<T>; count: number } | undefined {
+    const under = this.#live(parent);
+    if (under.children === 0) return undefined;
+    const left = Math.min(tokens.length - at, this.options.pageSize);
+    if (left > 0 && left === tokens.length - at && left % stride !== 0) {
+      const page = this.#lookUp(under, tokens, at, left);
+      if (page) return { page, count: left };
+    }
+    for (let length = left - (left % stride); length > 0; length -= stride) {
+      let best: { page: CachePage<T>; count: number } | undefined;
+      let seen = 0;
+      this.#lookUp(under, tokens, at, length, (page) => {
+        let count = length;
+        while (count < left && page.tokens[count] === tokens[at + count]) count++;
+        if (best === undefined || count > best.count) best = { page, count };
+        return count === left || ++seen === candidatesMost;
+      });
+      if (best) return best;
+    }
+    for (let length = Math.min(left, stride - 1); under.parent && length > 0; length--) {
+      const page = this.#lookUp(under, tokens, at, length);
+      if (page) return { page, count: length };
+    }
+    return undefined;
+  }
+
+  /**
+   * Adds a page after `parent`, unless there is one that begins with the same tokens: then that one comes back, and `value`
+   * is the caller's. Undefined where `parent` has left the tree, or where there is no room.
+   */
+  add(parent: CachePage<T>, tokens: Uint32Array, value: T, bytes: number): CachePage<T> | undefined {
+    const under = this.#live(parent);
+    if (under.isGone) return undefined;
+    const same = this.part(under, tokens, 0);
+    if (same?.count === tokens.length) return same.page;
+    // The parent must outlive what makes room for its child.
+    under.pins++;
+    const fits = this.reserve(bytes);
+    under.pins--;
+    if (!fits) return undefined;
+    const page = new CachePage(this.#nextId++, under, "", tokens, value, bytes);
+    if (under.parent === undefined) this.#roots.set(under.salt, under);
+    under.children++;
+    this.#all.add(page);
+    this.#bytes += bytes;
+    for (let length = stride; length <= tokens.length; length += stride) this.#enter(page, length);
+    if (tokens.length % stride !== 0) this.end(page, tokens.length);
+    this.#evictor.touch(page);
+    this.#evictor.offer(page);
+    return page;
+  }
+
+  /** Gives a page that is not full more tokens, which follow those that it has. False where it has left the tree. */
+  grow(page: CachePage<T>, more: ArrayLike<number>): boolean {
+    if (page.isGone) return false;
+    const before = page.tokens.length;
+    const tokens = new Uint32Array(before + more.length);
+    tokens.set(page.tokens);
+    tokens.set(more, before);
+    page.tokens = tokens;
+    for (let length = before - (before % stride) + stride; length <= tokens.length; length += stride) {
+      this.#enter(page, length);
+    }
+    if (tokens.length % stride !== 0) this.end(page, tokens.length);
+    return true;
+  }
+
+  /** Lets a page be found by exactly its first `length` tokens. */
+  end(page: CachePage<T>, length: number): void {
+    if (page.isGone || length % stride === 0 || page.ends.includes(length)) return;
+    page.ends.push(length);
+    this.#enter(page, length);
+  }
+
+  /** Counts a look-up. */
+  count(asked: number, found: number): void {
+    if (found > 0) this.counts.hits++;
+    else this.counts.misses++;
+    this.counts.tokensAsked += asked;
+    this.counts.tokensSaved += found;
+  }
+
+  /** Counts a use of a page. */
+  touch(page: CachePage<T>): void {
+    this.#evictor.touch(page);
+  }
+
+  /** Changes what a page counts for. */
+  resize(page: CachePage<T>, bytes: number): void {
+    if (page.isGone) return;
+    this.#bytes += bytes - page.bytes;
+    page.bytes = bytes;
+  }
+
+  /** Evicts until `bytes` more fit the budget; false where they cannot. */
+  reserve(bytes: number): boolean {
+    if (bytes > this.options.bytesMax) return false;
+    while (this.#bytes + bytes > this.options.bytesMax) if (!this.evict()) return false;
+    return true;
+  }
+
+  /** Evicts the page of least worth; false where all that are left are in use or pinned. */
+  evict(): boolean {
+    const victim = this.#evictor.take(
+      (page) => !page.isGone && page.children === 0,
+      (page) => page.pins === 0 && !this.options.isInUse(page.value),
+    );
+    if (victim === undefined) return false;
+    this.#evictions++;
+    this.#remove(victim);
+    return true;
+  }
+
+  /** Takes all pages out, also those in use: who uses them keeps them, but they are found no more. */
+  clear(): void {
+    this.#evictor.clear();
+    for (const page of this.pages().reverse()) this.#remove(page);
+  }
+
+  /** The root that has the pages of a salt, for one that was made before it. */
+  #live(page: CachePage<T>): CachePage<T> {
+    return page.parent === undefined ? this.#roots.get(page.salt) ?? page : page;
+  }
+
+  #makeRoot(salt: string): CachePage<T> {
+    // The value of a root is never read.
+    return new CachePage<T>(this.#nextId++, undefined, salt, new Uint32Array(0), undefined as T, 0);
+  }
+
+  #remove(page: CachePage<T>): void {
+    const parent = page.parent as CachePage<T>;
+    for (let length = stride; length <= page.tokens.length; length += stride) this.#leave(page, length);
+    for (const length of page.ends) this.#leave(page, length);
+    page.isGone = true;
+    this.#all.delete(page);
+    this.#bytes -= page.bytes;
+    if (--parent.children === 0) {
+      if (parent.parent !== undefined) this.#evictor.offer(parent);
+      else this.#roots.delete(parent.salt);
+    }
+    this.options.dropped(page.value);
+  }
+
+  #enter(page: CachePage<T>, length: number): void {
+    this.#index.add(this.#hash.of((page.parent as CachePage<T>).id, page.tokens, 0, length), page, length);
+  }
+
+  #leave(page: CachePage<T>, length: number): void {
+    this.#index.remove(this.#hash.of((page.parent as CachePage<T>).id, page.tokens, 0, length), page, length);
+  }
+
+  /** A page after `parent` whose first `length` tokens are those from `at` on, and that `fits`. */
+  #lookUp(
+    parent: CachePage<T>,
+    tokens: ArrayLike<number>,
+    at: number,
+    length: number,
+    fits?: (page: CachePage<T>) => boolean,
+  ): CachePage<T> | undefined {
+    return this.#index.find(this.#hash.of(parent.id, tokens, at, length), length, (page) => {
+      if (page.parent !== parent) return false;
+      const own = page.tokens;
+      for (let index = 0; index < length; index++) if (own[index] !== tokens[at + index]) return false;
+      return fits === undefined || fits(page);
+    });
+  }
+}

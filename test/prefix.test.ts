@@ -1,0 +1,132 @@
+/**
+ * The prefix cache with the small model: what it saves, whom it serves, what it keeps in a file.
+ *
+ * @module
+ */
+import { assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import { Batcher, type BatcherOptions, InvalidArgumentError, Model } from "../mod.ts";
+import { embeddedModel } from "../src/embedded.ts";
+import { pageBytes } from "../src/engine.ts";
+
+const stem =
+  "Once upon a time, there was a little girl named Lily. She lived in a house by the bridge and had a red fox. ";
+
+let model: Model;
+let contextBytes: number;
+before(async () => {
+  model = await Model.load(embeddedModel(), { context: 160 });
+  contextBytes = pageBytes(model.plan.hyperparameters, "f16", 16) * 10;
+});
+after(() => model.dispose());
+
+function open(options: BatcherOptions = {}): Batcher {
+  return new Batcher(model, { pageSize: 16, ...options });
+}
+
+describe("the prefix cache", () => {
+  const greedy = { sampling: { temperature: 0 }, maxTokens: 12 };
+
+  it("serves a prompt that was seen whole without reading any of it", async () => {
+    const batcher = open();
+    const cold = await batcher.complete(stem, greedy);
+    const { steps, cache } = batcher.stats();
+    assertEquals(cache?.tokensSaved, 0);
+    const hot = await batcher.complete(stem, greedy);
+    assertEquals(hot.tokens, cold.tokens);
+    assertEquals(batcher.stats().cache?.tokensSaved, cold.promptTokens);
+    assertEquals(batcher.stats().steps - steps, hot.generatedTokens);
+    await batcher.dispose();
+  });
+
+  it("computes only what a turn of a chat adds", async () => {
+    const batcher = open();
+    let tokens = [...model.tokenizer.encode(stem)];
+    let saved = 0;
+    for (let turn = 0; turn < 5; turn++) {
+      const { tokens: answer } = await batcher.complete(tokens, { ...greedy, maxTokens: 8 });
+      const now = batcher.stats().cache?.tokensSaved ?? 0;
+      // All of the last turn but its last token, which nobody had read.
+      if (turn > 0) assertGreater(now - saved, tokens.length - 7 - 2);
+      saved = now;
+      tokens = [...tokens, ...answer, ...Array.from({ length: 6 }, (_, index) => 300 + turn * 10 + index)];
+    }
+    await batcher.dispose();
+  });
+
+  it("is not shared between tenants, nor with who wants none", async () => {
+    const batcher = open();
+    await batcher.complete(stem, { ...greedy, tenant: "one" });
+    for (const options of [{ tenant: "two" }, { tenant: "" }, { tenant: "one", cache: false }]) {
+      await batcher.complete(stem, { ...greedy, ...options });
+      assertEquals(batcher.stats().cache?.tokensSaved, 0);
+    }
+    await batcher.complete(stem, { ...greedy, tenant: "one" });
+    assertGreater(batcher.stats().cache?.tokensSaved ?? 0, 20);
+    await batcher.dispose();
+  });
+
+  it("keeps what is pinned, and says so when nothing else is left", async () => {
+    const batcher = open({ kvBytesMax: contextBytes });
+    const tokens = model.tokenizer.encode(stem);
+    await batcher.complete(tokens, { ...greedy, maxTokens: 1 });
+    const pin = batcher.cache?.pin(tokens);
+    assertEquals(pin?.tokens, tokens.length);
+    await assertRejects(
+      () => batcher.complete(model.tokenizer.encode("A boat. ".repeat(60)).slice(0, 150)),
+      Error,
+      "pinned",
+    );
+    await batcher.complete(tokens, greedy);
+    assertEquals(batcher.stats().cache?.tokensSaved, tokens.length);
+    pin?.release();
+    await batcher.complete(model.tokenizer.encode("A boat. ".repeat(60)).slice(0, 150), greedy);
+    await batcher.dispose();
+  });
+
+  it("is saved and loaded, for the very same model and settings only", async () => {
+    const batcher = open();
+    const cold = await batcher.complete(stem, greedy);
+    const chunks: Uint8Array[] = [];
+    const write = () => new WritableStream<Uint8Array>({ write: (chunk) => void chunks.push(chunk) });
+    const running = batcher.complete("The owl", { maxTokens: 60 });
+    const saved = await batcher.cache?.save(write());
+    await running;
+    await batcher.dispose();
+    const bytes = new Uint8Array(await new Blob(chunks as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+    assertEquals(saved?.bytes, bytes.length);
+    const stream = (from: Uint8Array) => new Blob([from as Uint8Array<ArrayBuffer>]).stream();
+
+    const again = open();
+    assertEquals((await again.cache?.load(stream(bytes)))?.pages, saved?.pages);
+    assertEquals((await again.complete(stem, greedy)).tokens, cold.tokens);
+    assertEquals(again.stats().cache?.tokensSaved, cold.promptTokens);
+    again.cache?.clear();
+    assertEquals(again.stats().pages.held, 0);
+    for (const length of [0, 8, 100, bytes.length >> 1, bytes.length - 1]) {
+      await assertRejects(
+        () => again.cache!.load(stream(bytes.slice(0, length))),
+        InvalidArgumentError,
+        "can't be used",
+      );
+    }
+    const changed = bytes.slice();
+    changed[bytes.length >> 1] ^= 1;
+    await assertRejects(() => again.cache!.load(stream(changed)), InvalidArgumentError, "checksum");
+    again.cache?.clear();
+    assertEquals(again.stats().pages.held, 0);
+    await again.dispose();
+
+    for (
+      const [options, message] of [
+        [{ kv: "f32" }, "kv: expected f32"],
+        [{ activations: "int16" }, "activationBits"],
+        [{ pageSize: 32 }, "pageSize"],
+      ] as const
+    ) {
+      const other = open(options);
+      await assertRejects(() => other.cache!.load(stream(bytes)), InvalidArgumentError, message);
+      await other.dispose();
+    }
+  });
+});

@@ -1,0 +1,127 @@
+/**
+ * The scheduler by simulation: thousands of schedules, each from a seed, in a world that checks every step.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "node:test";
+import process from "node:process";
+import { KvStore } from "../src/batcher/kv.ts";
+import { Scheduler } from "../src/batcher/scheduler.ts";
+import { Pace } from "../src/pace.ts";
+import { expected, FakeClock, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
+
+/** Each runtime takes half of the 20 000 schedules. */
+const schedules = 20_000;
+const first = "Deno" in globalThis ? 0 : 1;
+
+describe("the scheduler", () => {
+  it("gives every request its own tokens, once, in 20 000 schedules (half of them on each runtime)", async () => {
+    const tally: Tally = {
+      requests: 0,
+      finished: 0,
+      cancelled: 0,
+      refused: 0,
+      failed: 0,
+      preemptions: 0,
+      tokensSaved: 0,
+      evictions: 0,
+    };
+    const only = process.env.LIGHTGPT_SCHEDULE;
+    for (let seed = only ? Number(only) : first; seed < (only ? Number(only) + 1 : schedules); seed += 2) {
+      await runSchedule(seed, tally).catch((error) => {
+        throw new Error(`LIGHTGPT_SCHEDULE=${seed}: ${error.message}`, { cause: error });
+      });
+    }
+    if (only) return;
+    // The schedules were of all kinds.
+    for (const [kind, count] of Object.entries(tally)) assert(count > schedules / 100, `${kind}: ${count}`);
+  });
+
+  /** Ten requests a batch on an engine of `pages` pages. */
+  function world(pages: number, weights: ReadonlyMap<string, number> = new Map()) {
+    const clock = new FakeClock();
+    const engine = new FakeEngine({ pages, pageSize: 16, batchTokens: 64, sequences: 4, logitRows: 8 }, 1000);
+    const store = new KvStore(engine, 100, {});
+    const options = { queueMax: 100, maxWaitMs: 0, patience: 1000, weights, clock };
+    return { clock, engine, store, scheduler: new Scheduler(engine, store, new Pace(1, 16), options) };
+  }
+
+  it("shares work between tenants by weight", async () => {
+    const { clock, scheduler } = world(64, new Map([["heavy", 3]]));
+    const counts: Record<string, number> = { heavy: 0, light: 0 };
+    const run = async (tenant: string, id: number) => {
+      for (;;) {
+        const sequence = scheduler.add({
+          prompt: Uint32Array.of(id),
+          positions: 20,
+          sample: FakeSampler.sample(1n),
+          tenant,
+        });
+        for (let token = 0; token < 5; token++) {
+          await sequence.next();
+          counts[tenant] = (counts[tenant] ?? 0) + 1;
+        }
+        sequence.end();
+      }
+    };
+    const all = Array.from({ length: 16 }, (_, id) => run(id % 2 ? "heavy" : "light", id).catch(() => {}));
+    for (let tick = 0; tick < 400; tick++) await clock.tick();
+    const share = (counts.heavy ?? 0) / (counts.light ?? 1);
+    assert(share > 2.4 && share < 3.6, `three to one, was ${share}`);
+    await clock.until(scheduler.dispose());
+    await Promise.all(all);
+  });
+
+  it("computes a prefix once that a hundred requests share", async () => {
+    const { clock, engine, scheduler } = world(400);
+    const random = randomFrom(1);
+    const prefix = Array.from({ length: 1000 }, () => random(1000));
+    let left = 100;
+    const all = Array.from({ length: 100 }, async (_, id) => {
+      const prompt = Uint32Array.from([...prefix, id, id + 1, id + 2]);
+      const sequence = scheduler.add({ prompt, positions: 1010, sample: FakeSampler.sample(1n), isCached: true });
+      assertEquals((await sequence.next())?.token, expected(prompt, 1n, 1, 1000)[0]);
+      sequence.end();
+      left--;
+    });
+    while (left > 0) await clock.tick();
+    await Promise.all(all);
+    // The prefix once, three tokens for each; and 8 at most where a page's part had not been left by the first yet.
+    assert(engine.tokens <= 1000 + 100 * 3 + 4 * 8, `${engine.tokens} tokens were computed`);
+  });
+
+  it("keeps pages that are written apart, whoever reads what", async () => {
+    const { clock, store, scheduler } = world(30);
+    const random = randomFrom(7);
+    let left = 10_000;
+    let under = 0;
+    const finish = async (id: number) => {
+      const prompt = Uint32Array.from({ length: 1 + random(40) }, (_, index) => (index * 7 + id % 5) % 11);
+      const seed = BigInt(id);
+      const count = 1 + random(6);
+      const sequence = scheduler.add({
+        prompt,
+        positions: 60,
+        sample: FakeSampler.sample(seed),
+        isCached: true,
+        tenant: `${id % 50}`,
+      });
+      const tokens: number[] = [];
+      while (tokens.length < count) tokens.push((await sequence.next())?.token ?? -1);
+      sequence.end();
+      assertEquals(tokens, expected(prompt, seed, count, 1000));
+      under--;
+      left--;
+    };
+    for (let id = 0; left > 0; await clock.tick()) {
+      while (under < 20 && id < 10_000) {
+        under++;
+        void finish(id++);
+      }
+    }
+    assertEquals([scheduler.queued, scheduler.placed, scheduler.tenants, clock.timers], [0, 0, 0, 0]);
+    store.cache?.clear();
+    assertEquals(store.pool.held, 0);
+  });
+});

@@ -1,0 +1,370 @@
+/**
+ * A world for the scheduler in which everything is known: a clock that ticks when told to, an engine whose keys and values are
+ * numbers that say what they were computed from, and readers with habits. A schedule is made from one seed alone, so that
+ * a failing one can be run again.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { CancelledError, ClosedError, LightGPTError, QueueFullError } from "../mod.ts";
+import type { Clock } from "../src/batcher/clock.ts";
+import { KvStore } from "../src/batcher/kv.ts";
+import { Scheduler } from "../src/batcher/scheduler.ts";
+import type { Sequence } from "../src/batcher/sequence.ts";
+import { evictionPolicies } from "../src/cache/evict.ts";
+import type { Choice, SamplerState } from "../src/sampler/state.ts";
+import type { StepResult, StepRunner, StepSequence } from "../src/engine.ts";
+import { Pace } from "../src/pace.ts";
+
+/** Random integers from a seed (mulberry32). */
+export function randomFrom(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+/** Time that passes when `tick` is called. */
+export class FakeClock implements Clock {
+  #now = 0;
+  readonly #timers = new Map<number, { at: number; callback: () => void }>();
+  #turns: (() => void)[] = [];
+  #nextTimer = 0;
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const id = this.#nextTimer++;
+    this.#timers.set(id, { at: this.#now + ms, callback });
+    return () => this.#timers.delete(id);
+  }
+
+  turn(): Promise<void> {
+    return new Promise((resolve) => this.#turns.push(resolve));
+  }
+
+  sleep(ms: number): Promise<void> {
+    return ms === 0 ? Promise.resolve() : new Promise((resolve) => this.after(ms, resolve));
+  }
+
+  /** Timers that somebody still waits for. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  /** Lets time pass until something is done. */
+  async until(work: Promise<unknown>): Promise<void> {
+    let isDone = false;
+    const done = work.finally(() => isDone = true);
+    while (!isDone) await this.tick();
+    await done;
+  }
+
+  /** A millisecond passes. */
+  async tick(): Promise<void> {
+    this.#now++;
+    for (const [id, { at, callback }] of this.#timers) {
+      if (at > this.#now || !this.#timers.delete(id)) continue;
+      callback();
+    }
+    for (const resolve of this.#turns.splice(0)) resolve();
+    for (let round = 0; round < 12; round++) await undefined; // whoever waits for one of these goes on
+  }
+}
+
+/** What a token at the end of `before` computes to: a number that depends on all of them. */
+function mix(before: number, token: number): number {
+  const mixed = Math.imul(before ^ (token + 0x9e3779b9), 0x85ebca6b);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
+}
+
+function choose(state: number, seed: bigint, choice: number, vocabulary: number): number {
+  return mix(mix(state, Number(seed)), choice) % vocabulary;
+}
+
+/** What a request must give: the tokens of an engine that serves nobody else. */
+export function expected(prompt: ArrayLike<number>, seed: bigint, count: number, vocabulary: number): number[] {
+  let state = 0;
+  for (let index = 0; index < prompt.length; index++) state = mix(state, prompt[index] as number);
+  const tokens: number[] = [];
+  for (let choice = 0; choice < count; choice++) {
+    const token = choose(state, seed, choice, vocabulary);
+    tokens.push(token);
+    state = mix(state, token);
+  }
+  return tokens;
+}
+
+/** How tokens are chosen there: by a seed and the number of the choice. */
+export class FakeSampler {
+  readonly seed: bigint;
+  choices = 0;
+
+  constructor(seed: bigint) {
+    this.seed = seed;
+  }
+
+  accept(): void {
+    this.choices++;
+  }
+
+  /** As a sequence wants it. */
+  static sample(seed: bigint): { sampler: SamplerState; top: undefined } {
+    return { sampler: new FakeSampler(seed) as unknown as SamplerState, top: undefined };
+  }
+}
+
+/** An engine that computes numbers and checks all that it is told. */
+export class FakeEngine implements StepRunner {
+  readonly settings: StepRunner["settings"];
+  readonly #vocabulary: number;
+  readonly #memory: Uint32Array;
+  readonly #fault: (sequence: StepSequence | undefined) => Error | undefined;
+  #isBusy = false;
+  steps = 0;
+  tokens = 0;
+
+  /** `fault` is asked for each sequence of a step, and once for the step. */
+  constructor(
+    settings: StepRunner["settings"],
+    vocabulary: number,
+    fault: (sequence: StepSequence | undefined) => Error | undefined = () => undefined,
+  ) {
+    this.settings = settings;
+    this.#vocabulary = vocabulary;
+    this.#memory = new Uint32Array(settings.pages * settings.pageSize);
+    this.#fault = fault;
+  }
+
+  /** What the scheduler did wrong first: it takes what is thrown for a failure of the engine. */
+  broken: unknown;
+
+  async run(sequences: readonly StepSequence[]): Promise<StepResult[]> {
+    const refused = this.#fault(undefined);
+    if (refused) throw refused;
+    try {
+      return await this.#run(sequences);
+    } catch (error) {
+      this.broken ??= error;
+      throw error;
+    }
+  }
+
+  async #run(sequences: readonly StepSequence[]): Promise<StepResult[]> {
+    assert(!this.#isBusy, "two steps at once");
+    const { batchTokens, logitRows } = this.settings;
+    assert(sequences.length > 0 && sequences.length <= this.settings.sequences, "sequences of a step");
+    assertEquals(new Set(sequences.map(({ id }) => id)).size, sequences.length);
+    const tokens = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    assert(tokens <= batchTokens, "tokens of a step");
+    const rows = sequences.reduce((sum, { logits, tokens }) => sum + (logits === "all" ? tokens.length : 1), 0);
+    assert(rows <= logitRows, "rows of a step");
+    this.steps++;
+    this.tokens += tokens;
+    this.#isBusy = true;
+    const written = new Map<number, number>();
+    const results = sequences.map((sequence) => this.#one(sequence, written));
+    await undefined;
+    this.#isBusy = false;
+    return results;
+  }
+
+  cancel(): void {}
+
+  dispose(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  copyPage(from: number, to: number): void {
+    assert(!this.#isBusy, "a page was copied during a step");
+    const { pageSize } = this.settings;
+    this.#memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
+  }
+
+  #one(step: StepSequence, written: Map<number, number>): StepResult {
+    const { pageSize } = this.settings;
+    const at = (position: number) =>
+      (step.pages[Math.floor(position / pageSize)] as number) * pageSize + position % pageSize;
+    const error = this.#fault(step);
+    if (error) return { error, logits: new Float32Array(0) };
+    let state = 0;
+    if (step.hidden) {
+      assertEquals(step.tokens.length, 0);
+      const [high, low] = step.hidden as unknown as [number, number];
+      state = high * 65_536 + low;
+    } else {
+      assert(step.tokens.length > 0, "nothing to read");
+      assert(step.position + step.tokens.length <= step.pages.length * pageSize, "too few pages");
+      state = step.position === 0 ? 0 : this.#memory[at(step.position - 1)] as number;
+      for (let index = 0; index < step.tokens.length; index++) {
+        state = mix(state, step.tokens[index] as number);
+        const place = at(step.position + index);
+        assert(!written.has(place), "two sequences write to one place");
+        written.set(place, step.id);
+        this.#memory[place] = state;
+      }
+    }
+    const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = {
+      logits: new Float32Array(step.logits === "none" ? 0 : step.logits === "last" ? 1 : step.tokens.length),
+    };
+    if (step.sample) {
+      const { seed, choices } = step.sample.sampler as unknown as FakeSampler;
+      result.choice = { token: choose(state, seed, choices, this.#vocabulary) } as Choice;
+    }
+    if (step.keep) result.hidden = Float32Array.of(Math.floor(state / 65_536), state % 65_536);
+    return result;
+  }
+}
+
+/** What a schedule came to. */
+export interface Tally {
+  requests: number;
+  finished: number;
+  cancelled: number;
+  refused: number;
+  failed: number;
+  preemptions: number;
+  tokensSaved: number;
+  evictions: number;
+}
+
+const vocabulary = 3;
+
+/** Runs one schedule; throws where something is wrong. */
+export async function runSchedule(seed: number, tally: Tally): Promise<void> {
+  const random = randomFrom(seed);
+  const clock = new FakeClock();
+  const pageSize = 16;
+  const positionsMax = 80;
+  const pages = positionsMax / pageSize + random(12);
+  const queueMax = 2 + random(12);
+  const patience = 4 + random(40);
+  const isFaulty = random(5) === 0;
+  const fault = (step: StepSequence | undefined) => {
+    if (!isFaulty || random(150) > 0) return undefined;
+    return step ? new LightGPTError("nonFinite", "one") : new LightGPTError("outOfMemory", "step");
+  };
+  const engine = new FakeEngine(
+    { pages, pageSize, batchTokens: 8 + random(60), sequences: 1 + random(6), logitRows: 8 },
+    vocabulary,
+    fault,
+  );
+  const cache = random(6) === 0 ? undefined : {
+    policy: evictionPolicies[random(3)] ?? "cost",
+    hashBits: random(2) === 0 ? 8 : 32,
+    ...(random(3) === 0 ? { bytesMax: 100 * (1 + random(pages)) } : {}),
+  };
+  const store = new KvStore(engine, 100, cache);
+  const scheduler = new Scheduler(engine, store, new Pace(1, random(2) === 0 ? undefined : 1 + random(40)), {
+    queueMax,
+    maxWaitMs: random(3) === 0 ? random(5) : 0,
+    patience,
+    weights: new Map([["b", 3]]),
+    clock,
+  });
+  const stem = Array.from({ length: 48 }, () => random(vocabulary));
+  const requests = 2 + random(12);
+  const open = new Set<Sequence>();
+  let ends = 0;
+
+  const request = async () => {
+    await clock.sleep(random(30));
+    const prompt = Uint32Array.from([
+      ...stem.slice(0, random(stem.length)),
+      ...Array.from({ length: 1 + random(12) }, () => random(vocabulary)),
+    ]);
+    const count = 1 + random(Math.min(20, positionsMax - prompt.length));
+    const seed = BigInt(random(4));
+    const pauseMs = random(4) === 0 ? 1 + random(20) : 0;
+    const throwsAt = random(12) === 0 ? random(count) : -1;
+    let rows = 0;
+    const processor = random(6) === 0 || throwsAt >= 0;
+    let sequence: Sequence;
+    try {
+      sequence = scheduler.add({
+        prompt,
+        positions: prompt.length + count - 1,
+        sample: FakeSampler.sample(seed),
+        tenant: "abc".charAt(random(3)),
+        priority: random(10),
+        isCached: random(8) > 0,
+        ...(random(10) === 0 ? { deadlineMs: 1 + random(60) } : {}),
+        ...(processor
+          ? {
+            logits: {
+              rows: "last" as const,
+              receive: () => {
+                if (rows++ === throwsAt) throw new RangeError("a processor threw");
+              },
+            },
+          }
+          : {}),
+      });
+    } catch (error) {
+      if (!(error instanceof QueueFullError)) throw error;
+      assert(scheduler.queued + scheduler.paused >= queueMax, "refused though there was room");
+      assert(error.retryAfterMs >= 1);
+      tally.refused++;
+      return;
+    }
+    open.add(sequence);
+    if (random(8) === 0) clock.after(random(50), () => sequence.end(new CancelledError("cancelled")));
+    const tokens: number[] = [];
+    let failure: unknown;
+    try {
+      while (tokens.length < count) {
+        if (pauseMs > 0) await clock.sleep(random(pauseMs));
+        tokens.push((await sequence.next() as Choice).token);
+      }
+    } catch (error) {
+      failure = error;
+    }
+    ends++;
+    sequence.end();
+    open.delete(sequence);
+    assertEquals(tokens, expected(prompt, seed, tokens.length, vocabulary));
+    if (failure === undefined) tally.finished++;
+    else if (failure instanceof RangeError) assertEquals(tokens.length, throwsAt);
+    else if (failure instanceof CancelledError) tally.cancelled++;
+    else if (failure instanceof ClosedError || isFaulty) tally.failed++;
+    else throw failure;
+  };
+
+  const work = Array.from({ length: requests }, request);
+  let left = requests;
+  const fates = Promise.allSettled(work.map((one) => one.finally(() => left--)));
+  const closesAt = random(25) === 0 ? random(60) : Infinity;
+  for (let ticks = 0; left > 0; ticks++) {
+    assert(ticks < 20_000, "a request never ended");
+    await clock.tick();
+    if (engine.broken) throw engine.broken;
+    if (ticks === closesAt) void scheduler.dispose();
+    assert(scheduler.queued <= queueMax + engine.settings.sequences + open.size, "the queue grew");
+    let held = 0;
+    for (let page = 0; page < pages; page++) if (store.pool.references(page) > 0) held++;
+    assertEquals(held, store.pool.held);
+    // Who is overdue goes first; each who is ahead keeps his place for `patience` steps, or until it brought him a token.
+    const bound = (patience + positionsMax) * (3 + open.size);
+    for (const { isAsked, askedAt, servedAt } of open) {
+      if (isAsked) assert(scheduler.meter.steps - Math.max(askedAt, servedAt) <= bound, "somebody waited too long");
+    }
+  }
+  for (const fate of await fates) {
+    if (fate.status === "rejected" && !(fate.reason instanceof ClosedError)) throw fate.reason;
+  }
+  tally.requests += requests;
+  tally.preemptions += scheduler.meter.preemptions;
+  tally.tokensSaved += store.cache?.stats().tokensSaved ?? 0;
+  tally.evictions += store.cache?.stats().evictions ?? 0;
+  await clock.until(scheduler.dispose());
+  assert(ends <= requests);
+  assertEquals([scheduler.queued, scheduler.placed, scheduler.tenants], [0, 0, 0]);
+  assertEquals(store.pool.held, store.cache?.stats().pages ?? 0);
+  store.cache?.clear();
+  assertEquals([store.pool.held, store.cache?.stats().bytes ?? 0], [0, 0]);
+}
