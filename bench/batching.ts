@@ -80,7 +80,7 @@ function trace(): void {
     report(
       `20 users x 10 turns, cache of half the trace, ${policy}`,
       `${(100 * found / asked).toFixed(1)} %`,
-      ">= 60 %, cost >= lru",
+      ">= 60 %; the default is the one that wins",
     );
   }
 }

@@ -42,7 +42,7 @@ import { chunkMost, Pace } from "./pace.ts";
 export interface PrefixCacheOptions {
   /** Bytes of KV pages that may be kept for later. Default: all that no running request needs. */
   readonly bytesMax?: number;
-  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `cost`. */
+  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `lru`, which won the measured trace. */
   readonly policy?: EvictionPolicy;
   /** Bits of the index hash, 1 to 32: fewer than 32 cost time, never a wrong result; that is what they test. */
   readonly hashBits?: number;
@@ -328,7 +328,7 @@ function cacheOptions(cache: boolean | PrefixCacheOptions = true): PrefixCacheOp
   const { bytesMax, policy, hashBits } = cache;
   return {
     ...(bytesMax === undefined ? {} : { bytesMax: integerOption("bytesMax", bytesMax, 0, Number.MAX_SAFE_INTEGER, 0) }),
-    policy: choiceOption("policy", policy, evictionPolicies, "cost"),
+    policy: choiceOption("policy", policy, evictionPolicies, "lru"),
     hashBits: integerOption("hashBits", hashBits, 1, 32, 32),
   };
 }

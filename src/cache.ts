@@ -54,7 +54,7 @@ export interface TokenCacheOptions<T> {
   readonly pageSize?: number;
   /** Bytes that all values may take. Default: without bound. */
   readonly bytesMax?: number;
-  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `cost`. */
+  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `lru`, which won the measured trace. */
   readonly policy?: EvictionPolicy;
   /** Bytes that a value takes, above 0. Default 1, so that `bytesMax` counts pages. */
   readonly bytesOf?: (value: T) => number;
@@ -226,7 +226,7 @@ export class TokenCache<T> {
     this.#tree = new CacheTree({
       pageSize: integerOption("pageSize", options.pageSize, 8, 256, 32),
       bytesMax: integerOption("bytesMax", options.bytesMax, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-      policy: choiceOption("policy", options.policy, evictionPolicies, "cost"),
+      policy: choiceOption("policy", options.policy, evictionPolicies, "lru"),
       hashBits: integerOption("hashBits", options.hashBits, 1, 32, 32),
       isInUse: isInUse ?? (() => false),
       dropped: dropped ?? (() => {}),
