@@ -12,20 +12,20 @@ const std = @import("std");
 /// The oldest C library that the Linux build runs with.
 const glibc: std.SemanticVersion = .{ .major = 2, .minor = 28, .patch = 0 };
 
-const Level = struct { name: [:0]const u8, features: []const u8, optimize: ?std.builtin.OptimizeMode = null };
+const Level = struct { name: [:0]const u8, features: []const u8, optimize: ?std.builtin.OptimizeMode = null, encodes: bool = false };
 
 /// What each level adds to the baseline. The names are those of `kernels/dispatch.zig` and `kernels/cpu.zig`.
 fn levels(arch: std.Target.Cpu.Arch) []const Level {
     return switch (arch) {
         .x86_64 => &.{
             // For processors of before 2013, and slow for want of fma, not of unrolled loops: here bytes count.
-            .{ .name = "baseline", .features = "baseline", .optimize = .ReleaseSmall },
-            .{ .name = "v3", .features = "x86_64_v3" },
+            .{ .name = "baseline", .features = "baseline", .optimize = .ReleaseSmall, .encodes = true },
+            .{ .name = "v3", .features = "x86_64_v3", .optimize = .ReleaseSmall, .encodes = true },
             // As its compilers tune for it: whole 512-bit registers.
             .{ .name = "v4", .features = "x86_64_v4+avx512vnni-prefer_256_bit" },
         },
         .aarch64 => &.{
-            .{ .name = "baseline", .features = "baseline" },
+            .{ .name = "baseline", .features = "baseline", .encodes = true },
             .{ .name = "dotprod", .features = "baseline+dotprod" },
             .{ .name = "i8mm", .features = "baseline+dotprod+i8mm" },
         },
@@ -97,6 +97,7 @@ fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builti
 fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
     for (levels(target.result.cpu.arch)) |level| {
         root.addObject(levelObject(b, target, level, level.optimize orelse optimize, "kernels/level.zig", "level"));
+        if (level.encodes) root.addObject(levelObject(b, target, level, .ReleaseSmall, "kernels/encode.zig", "encode"));
     }
 }
 

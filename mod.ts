@@ -86,12 +86,8 @@ export {
   type QuantizerOptions,
   type SplitOutliers,
 } from "./src/quantizer.ts";
-export {
-  quantizeFile,
-  type QuantizeFileOptions,
-  type QuantizeFileReport,
-  type TensorReport,
-} from "./src/quantizer/file.ts";
+export { quantizeFile, type QuantizeFileOptions } from "./src/quantize.ts";
+export type { QuantizeFileReport, TensorReport } from "./src/quantizer/file.ts";
 export type { TensorRule } from "./src/quantizer/mixes.ts";
 export type { LogitsContext, LogitsProcessor } from "./src/logits.ts";
 export { type Candidate, Sampler } from "./src/sampler.ts";

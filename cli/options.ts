@@ -144,9 +144,10 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       rounding: {
         kind: "choice",
         value: "HOW",
-        choices: ["search", "nearest"],
-        about: "how scales are found (default: search)",
+        choices: ["search", "nearest", "calibrated"],
+        about: "how scales are found; calibrated goes by what the model reads (default: search)",
       },
+      calibrate: { kind: "text", value: "TEXT", about: "a file that is read for that (default: what the model tells)" },
       "tensor-type": {
         kind: "list",
         value: "NAME=TYPE",

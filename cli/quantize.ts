@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { quantizeFile, type QuantizeFileReport, type TensorReport } from "../src/quantizer/file.ts";
+import { readFileSync } from "node:fs";
+import { quantizeFile, type QuantizeFileOptions } from "../src/quantize.ts";
+import type { QuantizeFileReport, TensorReport } from "../src/quantizer/file.ts";
 import type { TensorRule } from "../src/quantizer/mixes.ts";
 import type { QuantizedFormat } from "../src/quantizer/types.ts";
 import { type Arguments, UsageError } from "./options.ts";
@@ -17,7 +19,10 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
     throw new UsageError("quantize needs IN OUT.gguf --type TYPE");
   }
   const threads = args.number("threads");
-  const rounding = args.text("rounding") as "nearest" | "search" | undefined; // the table allows no other value
+  const rounding = args.text("rounding") as QuantizeFileOptions["rounding"]; // the table allows no other value
+  const text = args.text("calibrate");
+  if (text !== undefined && rounding !== "calibrated") throw new UsageError("--calibrate needs --rounding calibrated");
+  const calibration = text === undefined ? undefined : readFileSync(text, "utf8");
   const bar = new ProgressBar("quantizing", "bytes");
   const begin = performance.now();
   const report = await quantizeFile(input, output, {
@@ -26,6 +31,7 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
     tensorTypes: args.list("tensor-type").map(readRule),
     ...(rounding === undefined ? {} : { rounding }),
     ...(threads === undefined ? {} : { threads }),
+    ...(calibration === undefined ? {} : { calibration }),
     onProgress: (done, total) => bar.update(done, total),
   }).finally(() => bar.end());
   const seconds = (performance.now() - begin) / 1000;

@@ -103,6 +103,30 @@ export const ABI = {
     about:
       "(options, bytes, blocks, f32 vectors, f32 results): rows of blocks times vectors, as a model computes them.",
   },
+  lg_capture: {
+    parameters: ["u32", "u32", "u32"],
+    about: "(engine, first, count): keeps the inputs of a step's products of these numbers; count 0: no longer.",
+  },
+  lg_captured: {
+    parameters: ["u32", "u32", "buffer", "u32"],
+    about: "(engine, product, f32 rows, bytes): the rows kept of the last step; returns how many floats.",
+  },
+  lg_replace: {
+    parameters: ["u32", "u32", "u32", "u32", "buffer", "u32"],
+    about: "(model, layer, role, format, blocks, bytes): packs other blocks in a matrix's place; no step may run.",
+  },
+  lg_gram: {
+    parameters: ["buffer", "buffer", "u32", "u32", "buffer", "u32"],
+    about: "(f32 rows x, rows y, bytes of either, columns, f32 matrix, threads): adds the sums of x[i] y[j] to it.",
+  },
+  lg_factor: {
+    parameters: ["buffer", "u32", "u32", "u32", "u32", "u32"],
+    about: "(f64 matrix, bytes, n, begin, end, threads): columns [begin, end) of R, H = R R', from the last; 1 / r_kk.",
+  },
+  lg_calibrate: {
+    parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"],
+    about: "(options, bytes, values, factor, importance, blocks): rows with errors compensated; how many are good.",
+  },
   lg_memory: {
     parameters: ["buffer", "u32"],
     about:
@@ -211,6 +235,19 @@ export const QUANTIZE = [
   "valuesBytes",
   "importanceBytes",
   "maskBytes",
+  "blocksBytes",
+] as const;
+
+/** Words of `lg_calibrate`'s options. */
+export const CALIBRATE = [
+  "version", // 1
+  "format", // the number of the tensor type
+  "rows",
+  "columns",
+  "threads",
+  "valuesBytes",
+  "factorBytes",
+  "importanceBytes",
   "blocksBytes",
 ] as const;
 

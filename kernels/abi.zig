@@ -97,9 +97,38 @@ pub const Format = extern struct {
     decode: *const fn (src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void,
     /// Floats to file blocks, by the scalar reference of plain rounding; null where there is none.
     encode: ?*const fn (src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void,
+};
+
+/// How floats become a format's blocks. Encoders lie in objects of their own (`encode.zig`).
+pub const Encoder = extern struct {
+    /// ggml's tensor type id.
+    id: u32,
     /// Floats to the file blocks [begin, end): returns `end`, or the first block whose values are not finite or need a
-    /// scale that the format cannot hold; the blocks before it are written. Null where the format can be read only.
-    quantize: ?*const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
+    /// scale that the format cannot hold; the blocks before it are written.
+    quantize: *const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
+    /// The rows [begin, end) with errors compensated: returns `end`, or the first row that is refused. Null where the format
+    /// has no levels at even distances.
+    calibrate: ?*const fn (args: *const Calibrate, begin: u32, end: u32) callconv(.c) u32,
+};
+
+/// What an encoder object offers.
+pub const Encoders = extern struct {
+    list: [*]const Encoder,
+    len: u32,
+};
+
+/// Error-compensated rounding of whole rows (`op/calibrate.zig`).
+pub const Calibrate = extern struct {
+    /// The weights, of which the errors are left.
+    values: [*]f32,
+    /// r_ik / r_kk, `columns` x `columns`; below the diagonal finite.
+    factor: [*]const f32,
+    /// The squares of r_kk.
+    importance: [*]const f32,
+    columns: u32,
+    blocks: [*]u8,
+    /// The format's own encoder.
+    quantize: *const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
 };
 
 /// How floats become levels: the plain way, or by a search for the scales that leave the least error.
@@ -309,6 +338,12 @@ pub const Level = extern struct {
     attentionBlocks: *const fn (args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void,
     /// Merges what attentionBlocks left for `head`, blocks [block_begin, block_end) in order, and divides, to `out`.
     attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
+    /// out[i * cols + j] += the sum over tokens of x[t * cols + i] * y[t * cols + j], for i in [begin, end).
+    gram: *const fn (x: [*]const f32, y: [*]const f32, tokens: u32, cols: u32, begin: u32, end: u32, out: [*]f32) callconv(.c) void,
+    /// Column k of the factor of an n x n matrix, rows [begin, end); the columns after it are done, r[k][k] is 1 / r_kk.
+    factorColumn: *const fn (r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void,
+    /// r_kk squared, before `factorColumn`.
+    factorPivot: *const fn (r: [*]const f64, n: u32, k: u32) callconv(.c) f64,
     /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.
     sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, workspace: [*]u32, sampled: *Sampled) callconv(.c) SampleStatus,
 };

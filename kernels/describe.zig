@@ -61,7 +61,7 @@ fn write(number: u32, writer: *std.Io.Writer) !void {
             for (level.formats[0..level.formats_len], 0..) |*format, index| {
                 if (index > 0) try writer.writeByte(',');
                 try writer.print("{{\"id\":{d},\"name\":\"{s}\",\"blockElements\":{d},\"blockBytes\":{d},\"encodes\":{}}}", .{
-                    format.id, format.name, format.block_elements, format.block_bytes, format.quantize != null,
+                    format.id, format.name, format.block_elements, format.block_bytes, dispatch.encoder(format.id) != null,
                 });
             }
             try writer.writeByte(']');

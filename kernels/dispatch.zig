@@ -21,6 +21,20 @@ const tables: [names.len]*const abi.Level = blk: {
     break :blk list;
 };
 
+/// The levels that have an encoder object; those above use the last one below them.
+const encoder_names: []const []const u8 = switch (builtin.cpu.arch) {
+    .x86_64 => &.{ "baseline", "v3" },
+    else => &.{"baseline"},
+};
+
+const encoder_tables: [encoder_names.len]*const abi.Encoders = blk: {
+    var list: [encoder_names.len]*const abi.Encoders = undefined;
+    for (&list, encoder_names) |*table, name| {
+        table.* = @extern(*const abi.Encoders, .{ .name = "lightgpt_encoders_" ++ name, .visibility = .hidden });
+    }
+    break :blk list;
+};
+
 /// Set once, before anything computes.
 var chosen: std.atomic.Value(?*const abi.Level) = .init(null);
 
@@ -77,6 +91,21 @@ pub fn formats() []const abi.Format {
 /// The chosen level's kernels for a tensor type, or null when there are none.
 pub fn format(id: u32) ?*const abi.Format {
     for (formats()) |*candidate| if (candidate.id == id) return candidate;
+    return null;
+}
+
+/// The encoders that this processor can run, the lowest level's first; all of them, for tests that compare them.
+pub fn encoders() []const *const abi.Encoders {
+    return encoder_tables[0..@min(levels().len, encoder_tables.len)];
+}
+
+/// The chosen level's encoder for a tensor type, or null where the format can be read only.
+pub fn encoder(id: u32) ?*const abi.Encoder {
+    const place = for (tables, 0..) |table, index| {
+        if (table == level()) break index;
+    } else unreachable;
+    const chosen_table = encoder_tables[@min(place, encoder_tables.len - 1)];
+    for (chosen_table.list[0..chosen_table.len]) |*candidate| if (candidate.id == id) return candidate;
     return null;
 }
 

@@ -16,10 +16,12 @@ const Status = @import("status.zig").Status;
 const Words = @import("words.zig").Words;
 const bandwidth = @import("model/bandwidth.zig");
 const Engine = @import("model/engine.zig").Engine;
+const calibration = @import("model/calibrate.zig");
 const memory = @import("model/memory.zig");
 const Model = @import("model/model.zig").Model;
 const ModelState = @import("model/model.zig").State;
 const pool = @import("model/pool.zig");
+const Role = @import("model/weights.zig").Role;
 const product = @import("model/product.zig");
 const quantizer = @import("model/quantize.zig");
 const sampler = @import("model/sampler.zig");
@@ -239,11 +241,65 @@ pub export fn lg_matmul(options: ?[*]const u8, len: u32, blocks: ?[*]const u8, x
     return 0;
 }
 
+pub export fn lg_capture(engine_handle: u32, first: u32, count: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    engineOf(object).keepInputs(first, count) catch |why| return switch (why) {
+        error.Busy => Status.busy.code(),
+        error.OutOfMemory => Status.out_of_memory.code(),
+    };
+    return 0;
+}
+
+pub export fn lg_captured(engine_handle: u32, product_number: u32, out: ?[*]u8, len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    const floats = engineOf(object).takeInput(product_number, mutableBytesOf(out, len)) catch return Status.busy.code();
+    return @intCast(floats orelse return Status.invalid_argument.code());
+}
+
+pub export fn lg_replace(model_handle: u32, layer: u32, role: u32, format_id: u32, blocks: ?[*]const u8, len: u32) i32 {
+    const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
+    defer object.release();
+    const model: *Model = @fieldParentPtr("object", object);
+    const format = dispatch.format(format_id) orelse return Status.unsupported.code();
+    if (!model.ready() or layer >= model.layers.len or role >= Role.count) return Status.invalid_argument.code();
+    return if (model.layers[layer].replace(@enumFromInt(role), format, bytesOf(blocks, len))) 0 else Status.invalid_argument.code();
+}
+
+pub export fn lg_gram(x: ?[*]const u8, y: ?[*]const u8, len: u32, columns: u32, out: ?[*]u8, threads: u32) i32 {
+    const bytes = @as(u64, columns) * columns * 4;
+    if (!aligned(x, 4) or !aligned(y, 4) or !aligned(out, 4) or len % 4 != 0 or bytes > std.math.maxInt(u32)) return Status.invalid_argument.code();
+    calibration.gram(floatsOf(x, len), floatsOf(y, len), columns, threads, @constCast(floatsOf(out, @intCast(bytes)))) catch |why| return refusal(why);
+    return 0;
+}
+
+pub export fn lg_factor(matrix: ?[*]u8, len: u32, columns: u32, begin: u32, end: u32, threads: u32) i32 {
+    if (!aligned(matrix, 8) or len % 8 != 0 or len == 0) return Status.invalid_argument.code();
+    const doubles: [*]f64 = @ptrCast(@alignCast(matrix.?));
+    calibration.factor(doubles[0 .. len / 8], columns, begin, end, threads) catch |why| return refusal(why);
+    return 0;
+}
+
+pub export fn lg_calibrate(options: ?[*]const u8, len: u32, values: ?[*]u8, factors: ?[*]const u8, importance: ?[*]const u8, blocks: ?[*]u8) i32 {
+    const read = calibration.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
+    if (!aligned(values, 4) or !aligned(factors, 4) or !aligned(importance, 4)) return Status.invalid_argument.code();
+    if (read.rows == 0) return 0;
+    const rows = calibration.round(read, @ptrCast(@alignCast(values.?)), @ptrCast(@alignCast(factors.?)), @ptrCast(@alignCast(importance.?)), blocks.?) catch |why| return refusal(why);
+    return @intCast(rows);
+}
+
+fn floatsOf(pointer: ?[*]const u8, len: u32) []const f32 {
+    if (len == 0) return &.{};
+    const floats: [*]const f32 = @ptrCast(@alignCast(pointer.?));
+    return floats[0 .. len / 4];
+}
+
 fn aligned(pointer: ?[*]const u8, bytes: usize) bool {
     return @intFromPtr(pointer) % bytes == 0;
 }
 
-fn refusal(why: (quantizer.Error || product.Error)) i32 {
+fn refusal(why: (quantizer.Error || product.Error || calibration.Error)) i32 {
     return switch (why) {
         error.Unsupported => Status.unsupported,
         error.OutOfMemory => Status.out_of_memory,

@@ -23,7 +23,7 @@ export const typescript = [
     ],
   },
   { name: "library", files: ["ffi/library.ts", "ffi/assets.ts", "ffi/cache_directory.ts"] },
-  { name: "native", files: ["ffi/native.ts"] },
+  { name: "native", files: ["ffi/native.ts", "ffi/calibration.ts"] },
   { name: "data", files: ["src/formats.ts", "src/unicode*.ts", "src/embedded.ts", "src/options.ts"] },
   { name: "gguf", files: ["src/gguf.ts", "src/gguf/*"] },
   { name: "sampling", files: ["src/sampler/*", "src/logits.ts"] },
@@ -47,7 +47,16 @@ export const typescript = [
   { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
   { name: "batcher", files: ["src/batcher.ts", "src/batcher/*", "src/generation.ts"] },
   { name: "optimizer", files: ["src/optimizer.ts"] },
-  { name: "lightgpt", files: ["src/lightgpt.ts", "src/perplexity.ts", "src/conversation.ts"] },
+  {
+    name: "lightgpt",
+    files: [
+      "src/lightgpt.ts",
+      "src/perplexity.ts",
+      "src/calibration.ts",
+      "src/quantize.ts",
+      "src/conversation.ts",
+    ],
+  },
   { name: "face", files: ["mod.ts"] },
   { name: "command", files: ["cli/*", "cli.ts"] },
 ];
@@ -62,7 +71,7 @@ export const zig = [
   { name: "simd", files: ["kernels/simd.zig"], object: true },
   { name: "formats", files: ["kernels/formats.zig", "kernels/formats/*"], object: true },
   { name: "op", files: ["kernels/op/*"], object: true },
-  { name: "level", files: ["kernels/level.zig"], object: true },
+  { name: "level", files: ["kernels/level.zig", "kernels/encode.zig"], object: true },
   {
     name: "dispatch",
     files: ["kernels/allocator.zig", "kernels/os.zig", "kernels/cpu.zig", "kernels/report.zig", "kernels/dispatch.zig"],

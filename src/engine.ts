@@ -6,6 +6,7 @@
  * @module
  */
 import { BATCH, SAMPLED } from "../ffi/abi.ts";
+import { capturedInputs, captureInputs } from "../ffi/calibration.ts";
 import { ClosedError } from "../ffi/errors.ts";
 import { type Native, native } from "../ffi/native.ts";
 import type { Hyperparameters } from "./architectures.ts";
@@ -183,6 +184,16 @@ export class Engine implements StepRunner {
   /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */
   importPage(page: number, bytes: Uint8Array): boolean {
     return this.#native.pageImport(this.#handle, page, bytes);
+  }
+
+  /** Keeps the inputs of a step's products `first` to `first + count - 1` (`ffi/calibration.ts` numbers them). */
+  capture(first: number, count: number): void {
+    captureInputs(this.#handle, first, count);
+  }
+
+  /** Copies the rows kept of a product in the last step; returns how many floats. */
+  captured(product: number, out: Float32Array): number {
+    return capturedInputs(this.#handle, product, out);
   }
 
   /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */

@@ -52,15 +52,25 @@ describeKit("the Quantizer beside llama.cpp", (kit) => {
     if (!formats.includes(format)) continue;
     it(`is never worse in ${type}`, async () => {
       const rows = rmse.flatMap((recorded, row) => recorded === null || recorded === 0 ? [] : [{ recorded, row }]);
-      const found = await Promise.all(rows.map(async ({ recorded, row }) => {
-        const values = input.subarray(row * quantize.columns, (row + 1) * quantize.columns);
-        const errorWith = async (rounding: "nearest" | "search") => {
-          const tensor = await quantizer.quantize(values, { format, rounding });
-          return (await quantizer.error(tensor, values)).rmse / recorded;
-        };
-        return { row, nearest: await errorWith("nearest"), search: await errorWith("search") };
-      }));
-      assertEquals(found.filter(({ nearest, search }) => nearest > 1 + 1e-6 || search > 1 + 1e-6), []);
+      const valuesOf = (row: number) => input.subarray(row * quantize.columns, (row + 1) * quantize.columns);
+      // llama.cpp makes zeros of what no scale can hold; here it is an error.
+      const isHuge = ({ row }: { row: number }) => valuesOf(row).some((value) => Math.abs(value) > 1e20);
+      for (const { row } of rows.filter(isHuge)) {
+        await assertRejects(() => quantizer.quantize(valuesOf(row), { format }), InvalidArgumentError, "cannot store");
+      }
+      const found = await Promise.all(
+        rows.filter((row) => !isHuge(row)).map(async ({ recorded, row }) => {
+          const values = valuesOf(row);
+          const errorWith = async (rounding: "nearest" | "search") => {
+            const tensor = await quantizer.quantize(values, { format, rounding });
+            return (await quantizer.error(tensor, values)).rmse / recorded;
+          };
+          return { row, nearest: await errorWith("nearest"), search: await errorWith("search") };
+        }),
+      );
+      // llama.cpp searches for the scales of all but the simple formats; plain rounding is compared with plain rounding.
+      const plain = [...simple, "q8_0"].includes(format);
+      assertEquals(found.filter(({ nearest, search }) => plain && nearest > 1 + 1e-6 || search > 1 + 1e-6), []);
       const mean = found.reduce((sum, { search }) => sum + search, 0) / found.length;
       assertLess(mean, 1);
       if (simple.includes(format)) {

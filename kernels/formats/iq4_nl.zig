@@ -3,6 +3,7 @@
 //! Packed, two spans are nine whole cache lines, as those of Q4_0: nibbles, then both spans' scales.
 
 const iq4 = @import("iq4.zig");
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../simd.zig");
@@ -23,6 +24,22 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
 }
 
 pub const encode = null;
+
+/// For the quantizer: its levels, ascending, and their codes.
+pub const grid = struct {
+    pub const values: [16]f32 = blk: {
+        var list: [16]f32 = undefined;
+        for (&list, iq4.values) |*to, value| to.* = value;
+        break :blk list;
+    };
+    pub const codes: [16]u8 = .{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    /// Whether scales are powers of two.
+    pub const powers = false;
+};
+
+pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
+    block.* = .{ .d = d, .q = levels_zig.nibbles(codes) };
+}
 
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d);

@@ -17,6 +17,19 @@ pub fn pair(s: *const [12]u8, j: usize) Pair {
     return .{ .scale = s[j + 4] & 15 | s[j - 4] >> 6 << 4, .minimum = s[j + 4] >> 4 | s[j] >> 6 << 4 };
 }
 
+/// The twelve bytes of eight scales and minima.
+pub fn join(scales: *const [8]i32, minima: *const [8]i32) [12]u8 {
+    var joined: [12]u8 = undefined;
+    for (0..4) |j| {
+        const s: u8 = @intCast(scales[j + 4]);
+        const m: u8 = @intCast(minima[j + 4]);
+        joined[j] = @as(u8, @intCast(scales[j])) | s >> 4 << 6;
+        joined[j + 4] = @as(u8, @intCast(minima[j])) | m >> 4 << 6;
+        joined[j + 8] = s & 15 | (m & 15) << 4;
+    }
+    return joined;
+}
+
 /// `block` as floats, its weights being `weight(block, i)`.
 pub fn decode(block: anytype, comptime weight: anytype, out: *[256]f32) void {
     const d = scalar.half(block.d);

@@ -3,6 +3,7 @@
 //!
 //! Packed, four spans are seventeen whole cache lines: 256 bytes of nibbles each, then the exponents of all four.
 
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const simd = @import("../simd.zig");
 const At = packed_zig.At;
@@ -25,6 +26,20 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
 }
 
 pub const encode = null;
+
+/// For the quantizer: its levels, ascending, and their codes.
+pub const grid = struct {
+    pub const values: [15]f32 = .{ -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 };
+    pub const codes: [15]u8 = .{ 15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7 };
+    /// Whether scales are powers of two.
+    pub const powers = true;
+};
+
+/// `d` is half of the scale, a power of two, or 0 where all values are.
+pub fn fillPower(block: *align(1) Block, d: f32, codes: @Vector(32, u8)) void {
+    const exponent: u8 = @truncate(@as(u32, @bitCast(d)) >> 23);
+    block.* = .{ .e = if (d == 0) 0 else exponent + 1, .q = levels_zig.nibbles(codes) };
+}
 
 /// All bits set is not a number.
 pub fn finite(block: *align(1) const Block) bool {

@@ -32,6 +32,22 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 
 pub const encode = null;
 
+/// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
+pub const sub_blocks = .{ .count = 16, .low = 0, .high = 3, .scale_min = 0, .scale_max = 15, .minimum_max = 15 };
+
+pub fn assemble(block: *align(1) Block, d: u16, dmin: u16, scales: *const [16]i32, minima: *const [16]i32, codes: *const [256]u8) void {
+    block.d = d;
+    block.dmin = dmin;
+    for (&block.scales, scales, minima) |*to, s, m| to.* = @intCast(s | m << 4);
+    recode(block, codes);
+}
+
+/// Other levels under the scales that are there; a code is the level less the lowest one.
+pub fn recode(block: *align(1) Block, codes: *const [256]u8) void {
+    @memset(&block.q, 0);
+    for (codes, 0..) |code, i| block.q[i / 128 * 32 + i % 32] |= code << @intCast(2 * (i % 128 / 32));
+}
+
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d) and scalar.halfIsFinite(block.dmin);
 }

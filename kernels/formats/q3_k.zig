@@ -29,6 +29,30 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 
 pub const encode = null;
 
+/// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
+pub const sub_blocks = .{ .count = 16, .low = -4, .high = 3, .scale_min = -32, .scale_max = 31, .minimum_max = 0 };
+
+pub fn assemble(block: *align(1) Block, d: u16, _: u16, scales: *const [16]i32, _: *const [16]i32, codes: *const [256]u8) void {
+    block.d = d;
+    @memset(&block.scales, 0);
+    for (scales, 0..) |s, j| {
+        const six: u8 = @intCast(s + 32);
+        block.scales[j % 8] |= (six & 15) << @intCast(j / 8 * 4);
+        block.scales[8 + j % 4] |= six >> 4 << @intCast(2 * (j / 4));
+    }
+    recode(block, codes);
+}
+
+/// Other levels under the scales that are there; a code is the level less the lowest one.
+pub fn recode(block: *align(1) Block, codes: *const [256]u8) void {
+    @memset(&block.low, 0);
+    @memset(&block.high, 0);
+    for (codes, 0..) |code, i| {
+        block.low[i / 128 * 32 + i % 32] |= (code & 3) << @intCast(2 * (i % 128 / 32));
+        block.high[i % 32] |= code >> 2 << @intCast(i / 32);
+    }
+}
+
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d);
 }

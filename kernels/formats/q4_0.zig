@@ -42,6 +42,11 @@ pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8
     block.* = .{ .d = d, .q = levels_zig.nibbles(codes) };
 }
 
+/// Other levels under the scale that is there.
+pub fn recode(block: *align(1) Block, codes: *const [32]u8) void {
+    fill(block, block.d, 0, codes.*);
+}
+
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d);
 }

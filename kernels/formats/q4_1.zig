@@ -2,6 +2,7 @@
 //!
 //! Packed, a span is five whole cache lines: 256 bytes of nibbles in the file's order, then d and m of all rows.
 
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../simd.zig");
@@ -28,6 +29,17 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     block.d = scalar.toHalf(steps.d);
     block.m = scalar.toHalf(steps.min);
     for (0..16) |i| block.q[i] = steps.of(values[i]) | steps.of(values[i + 16]) << 4;
+}
+
+pub const levels: levels_zig.Levels = .{ .low = 0, .high = 15, .kind = .range };
+
+pub inline fn fill(block: *align(1) Block, d: u16, m: u16, codes: @Vector(32, u8)) void {
+    block.* = .{ .d = d, .m = m, .q = levels_zig.nibbles(codes) };
+}
+
+/// Other levels under the scale that is there.
+pub fn recode(block: *align(1) Block, codes: *const [32]u8) void {
+    fill(block, block.d, block.m, codes.*);
 }
 
 pub fn finite(block: *align(1) const Block) bool {

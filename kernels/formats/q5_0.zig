@@ -4,6 +4,7 @@
 //! scales. The 16 is taken off the sum, not off the weights.
 
 const five = @import("five.zig");
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../simd.zig");
@@ -32,6 +33,17 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     var q: [32]u8 = undefined;
     for (values, &q) |value, *to| to.* = @intCast(scalar.integer(value * inverse + 16.5, 0, 31));
     five.put(block, &q);
+}
+
+pub const levels: levels_zig.Levels = .{ .low = -16, .high = 15, .kind = .extreme };
+
+pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
+    block.* = .{ .d = d, .high = levels_zig.fifthBits(codes), .q = levels_zig.nibbles(codes) };
+}
+
+/// Other levels under the scale that is there.
+pub fn recode(block: *align(1) Block, codes: *const [32]u8) void {
+    fill(block, block.d, 0, codes.*);
 }
 
 pub fn finite(block: *align(1) const Block) bool {

@@ -3,6 +3,7 @@
 //! Packed, a span is six whole cache lines: 256 bytes of nibbles, 64 of fifth bits, then d and m of all rows.
 
 const five = @import("five.zig");
+const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../simd.zig");
@@ -32,6 +33,17 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     var q: [32]u8 = undefined;
     for (values, &q) |value, *to| to.* = steps.of(value);
     five.put(block, &q);
+}
+
+pub const levels: levels_zig.Levels = .{ .low = 0, .high = 31, .kind = .range };
+
+pub inline fn fill(block: *align(1) Block, d: u16, m: u16, codes: @Vector(32, u8)) void {
+    block.* = .{ .d = d, .m = m, .high = levels_zig.fifthBits(codes), .q = levels_zig.nibbles(codes) };
+}
+
+/// Other levels under the scale that is there.
+pub fn recode(block: *align(1) Block, codes: *const [32]u8) void {
+    fill(block, block.d, block.m, codes.*);
 }
 
 pub fn finite(block: *align(1) const Block) bool {

@@ -30,6 +30,27 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 
 pub const encode = null;
 
+/// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
+pub const sub_blocks = .{ .count = 8, .low = 0, .high = 31, .scale_min = 0, .scale_max = 63, .minimum_max = 63 };
+
+pub fn assemble(block: *align(1) Block, d: u16, dmin: u16, scales: *const [8]i32, minima: *const [8]i32, codes: *const [256]u8) void {
+    block.d = d;
+    block.dmin = dmin;
+    block.scales = k_scales.join(scales, minima);
+    recode(block, codes);
+}
+
+/// Other levels under the scales that are there; a code is the level less the lowest one.
+pub fn recode(block: *align(1) Block, codes: *const [256]u8) void {
+    @memset(&block.high, 0);
+    for (0..4) |chunk| for (0..32) |i| {
+        const low = codes[64 * chunk + i];
+        const high = codes[64 * chunk + 32 + i];
+        block.q[32 * chunk + i] = low & 15 | (high & 15) << 4;
+        block.high[i] |= (low >> 4) << @intCast(2 * chunk) | (high >> 4) << @intCast(2 * chunk + 1);
+    };
+}
+
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d) and scalar.halfIsFinite(block.dmin);
 }

@@ -29,6 +29,27 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 
 pub const encode = null;
 
+/// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
+pub const sub_blocks = .{ .count = 16, .low = -32, .high = 31, .scale_min = -128, .scale_max = 127, .minimum_max = 0 };
+
+pub fn assemble(block: *align(1) Block, d: u16, _: u16, scales: *const [16]i32, _: *const [16]i32, codes: *const [256]u8) void {
+    block.d = d;
+    for (&block.scales, scales) |*to, s| to.* = @intCast(s);
+    recode(block, codes);
+}
+
+/// Other levels under the scales that are there; a code is the level less the lowest one.
+pub fn recode(block: *align(1) Block, codes: *const [256]u8) void {
+    @memset(&block.low, 0);
+    @memset(&block.high, 0);
+    for (codes, 0..) |code, i| {
+        const half = i / 128;
+        const quarter = i % 128 / 32;
+        block.low[64 * half + 32 * (quarter % 2) + i % 32] |= (code & 15) << @intCast(quarter / 2 * 4);
+        block.high[32 * half + i % 32] |= code >> 4 << @intCast(2 * quarter);
+    }
+}
+
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d);
 }

@@ -11,6 +11,7 @@ const Report = @import("../report.zig").Report;
 const Status = @import("../status.zig").Status;
 const Words = @import("../words.zig").Words;
 const Batch = @import("batch.zig").Batch;
+const Capture = @import("capture.zig").Capture;
 const graph = @import("graph.zig");
 const memory = @import("memory.zig");
 const Model = @import("model.zig").Model;
@@ -86,6 +87,8 @@ pub const Engine = struct {
     state: std.atomic.Value(u32) = .init(@intFromEnum(State.idle)),
     batch: Batch = .{},
     freed: std.atomic.Value(bool) = .init(false),
+    /// Inputs of matrices that are kept, for calibration.
+    capture: ?Capture = null,
 
     pub const Error = Words.Error || error{ Refused, OutOfMemory };
 
@@ -228,6 +231,30 @@ pub const Engine = struct {
         return sequence.keep and sequence.status == .ok;
     }
 
+    /// Keeps the inputs of the products [first, first + count) from now on; none: no longer.
+    pub fn keepInputs(engine: *Engine, first: u32, count: u32) error{ Busy, OutOfMemory }!void {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        if (engine.capture) |*capture| capture.deinit(os.allocator);
+        engine.capture = null;
+        const products: u32 = @intCast(4 * engine.model.layers.len + 1);
+        if (count == 0 or first >= products) return;
+        engine.capture = try .init(os.allocator, first, @min(count, products - first), engine.options.batch_tokens, @max(engine.scratch.input_stride, engine.scratch.feed_forward_stride));
+    }
+
+    /// Copies the rows kept of product `number`; returns how many floats, or null where they are not kept or do not fit.
+    pub fn takeInput(engine: *Engine, number: u32, out: []u8) error{Busy}!?usize {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        const capture = engine.capture orelse return null;
+        const source = std.mem.sliceAsBytes(capture.rows(number) orelse return null);
+        if (source.len > out.len) return null;
+        @memcpy(out[0..source.len], source);
+        return source.len / 4;
+    }
+
     pub const PageError = error{ Busy, NoPage, Short, Damaged };
     /// Behind the bytes of a page outside the engine.
     const checksum_bytes = @sizeOf(u64);
@@ -290,6 +317,7 @@ pub const Engine = struct {
     fn destroy(object: *handle.Object) void {
         const engine: *Engine = @fieldParentPtr("object", object);
         engine.batch.deinit();
+        if (engine.capture) |*capture| capture.deinit(os.allocator);
         memory.release(.scratch, engine.scratch_memory);
         memory.release(.kv, engine.kv);
         os.allocator.free(engine.layer_offsets);

@@ -55,6 +55,8 @@ const Run = struct {
     activated: abi.Activations = undefined,
     quantize_activated: bool = false,
     product: Product = .{},
+    /// Products made so far in this step.
+    products: u32 = 0,
     attention_split: Split = undefined,
 
     fn init(engine: *Engine) Run {
@@ -416,6 +418,8 @@ const Run = struct {
 
     /// Returns the number of groups of all parts.
     fn setProduct(run: *Run, parts: []const Part) u32 {
+        if (run.engine.capture) |*capture| capture.keep(run.products, run.activations);
+        run.products += 1;
         const product = &run.product;
         var groups: u32 = 0;
         for (parts, 0..) |part, index| {

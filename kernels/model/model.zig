@@ -23,6 +23,23 @@ pub const Layer = struct {
     traits: traits_zig.LayerTraits,
     tensors: [weights.Role.count]Tensor = @splat(.absent),
 
+    /// Packs other blocks in a matrix's place, where they fit; false where not. No step may run meanwhile.
+    pub fn replace(layer: *Layer, role: weights.Role, format: *const abi.Format, blocks: []const u8) bool {
+        if (!role.isMatrix() or role.isGlobal()) return false;
+        const old = &layer.tensors[@intFromEnum(role)].matrix;
+        const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
+        const group_bytes = format.groupBytes(old.cols);
+        if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
+        for (0..old.groups()) |group| {
+            const row = group * abi.lanes;
+            const rows: u32 = @intCast(@min(abi.lanes, old.rows - row));
+            if (format.pack(blocks.ptr + row * row_bytes, rows, old.cols, old.packed_bytes + group * group_bytes) != 0) return false;
+        }
+        old.format = format;
+        old.group_bytes = group_bytes;
+        return true;
+    }
+
     pub fn matrix(layer: *const Layer, role: weights.Role) weights.Matrix {
         return layer.tensors[@intFromEnum(role)].matrix;
     }

@@ -6,7 +6,6 @@ const std = @import("std");
 const abi = @import("../abi.zig");
 const formats = @import("../formats.zig");
 const packed_zig = @import("../formats/packed.zig");
-const quantize = @import("quantize.zig");
 const simd = @import("../simd.zig");
 const At = packed_zig.At;
 
@@ -31,7 +30,6 @@ fn tableOf(comptime F: type) abi.Format {
         .matmul = functions.matmul,
         .decode = functions.decode,
         .encode = functions.encode,
-        .quantize = quantize.of(F),
     };
 }
 
@@ -47,19 +45,20 @@ const run_tokens_min = 5 * abi.tile_max;
 /// Calls `kernel(width, args, group, tile)` for every group from `begin` to `end` and every tile of the batch. A run of
 /// groups is met by all tiles, and a tile, which every group needs, stays in the first cache; meanwhile the next run
 /// is fetched, each tile asking for its share of it.
-inline fn eachRun(args: *const abi.Matmul, begin: u32, end: u32, comptime widest: u32, comptime kernel: anytype) void {
+inline fn eachRun(args: *const abi.Matmul, begin: u32, end: u32, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
     const several = args.activations.tokens == 1 or args.activations.tokens >= run_tokens_min;
     const most: u32 = if (several) @intCast(@max(1, run_bytes / args.group_bytes)) else 1;
     var group = begin;
     while (group < end) {
         const run_end = @min(end, group + most);
-        eachTile(args, group, run_end, end, widest, kernel);
+        eachTile(args, group, run_end, end, widest, few, kernel);
         group = run_end;
     }
 }
 
 /// `widest` is what the registers allow; wider tiles, whose memory layout is fixed (`abi.zig`), are taken in parts of it.
-inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, last: u32, comptime widest: u32, comptime kernel: anytype) void {
+/// `few`: there are kernels for one token and for the widest tile only, and tiles between are taken token by token.
+inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, last: u32, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
     const tokens = args.activations.tokens;
     const count = end - begin;
     var first: u32 = 0;
@@ -68,9 +67,9 @@ inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, last: u32, com
         var offset: u32 = 0;
         while (offset < stride) {
             var tile: Tile = .{ .first = first, .stride = stride, .offset = offset, .ahead = count * args.group_bytes };
-            offset += switch (@as(u32, @min(stride, widest))) {
+            offset += switch (@as(u32, if (few and stride < widest) 1 else @min(stride, widest))) {
                 inline 1, 2, 4, 8 => |width| step: {
-                    if (width <= widest) for (begin..end) |group| {
+                    if (width == widest or width == 1 or (width < widest and !few)) for (begin..end) |group| {
                         if (group + count >= last) tile.ahead = 0;
                         kernel(width, args, @intCast(group), tile);
                     };
@@ -94,6 +93,8 @@ fn Blocks(comptime F: type) type {
         const has_minimum = @hasDecl(F, "minimumAt");
         /// Tokens whose sums the registers hold.
         const widest = if (simd.register_lanes == 8 or simd.plain) 4 else 8;
+        /// Where the library's bytes count more than the speed of two or three tokens: see `eachTile`.
+        const few = simd.register_lanes == 8;
 
         fn groupBytes(cols: u32) callconv(.c) usize {
             const spans = cols / abi.span;
@@ -163,7 +164,7 @@ fn Blocks(comptime F: type) type {
 
         fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
             switch (args.activations.bits == .int8 and !simd.plain) {
-                inline else => |bytes_only| eachRun(args, begin, end, widest, struct {
+                inline else => |bytes_only| eachRun(args, begin, end, widest, few or !bytes_only, struct {
                     fn kernel(comptime width: u32, a: *const abi.Matmul, group: u32, tile: Tile) void {
                         Kernel(width, bytes_only).run(a, group, tile);
                     }
@@ -207,7 +208,7 @@ fn Blocks(comptime F: type) type {
                     if (count == 2) halves[1] = .{ .q = @ptrCast(x.q_low + begin), .scales = halves[0].scales, .sums = x.sums_low + 2 * begin_span, .factor = 1 };
 
                     // Where every tile fits the registers, its stride is its width.
-                    const stride = if (widest == abi.tile_max) width else tile.stride;
+                    const stride = if (widest == abi.tile_max and bytes_only) width else tile.stride;
                     var acc: Sums = @splat(@splat(0));
                     var chunk = group;
                     if (unrolled) {
@@ -358,7 +359,7 @@ fn Floats(comptime F: type) type {
         }
 
         fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
-            eachRun(args, begin, end, widest, kernel);
+            eachRun(args, begin, end, widest, false, kernel);
         }
 
         noinline fn kernel(comptime width: u32, args: *const abi.Matmul, number: u32, tile: Tile) void {

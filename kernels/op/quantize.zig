@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
+const k = @import("quantize_k.zig");
 const nearest = @import("quantize_nearest.zig");
 const search = @import("quantize_search.zig");
 const simd = @import("../simd.zig");
@@ -13,10 +14,10 @@ const simd = @import("../simd.zig");
 /// Blocks of a batch: the lanes of a vector.
 const batch = 16;
 
-/// The encoder for a format's table, or null where the format can be read only.
-pub fn of(comptime F: type) @FieldType(abi.Format, "quantize") {
-    if (F.kind == .float) return Encoder(F, void).run;
-    if (@hasDecl(F, "levels")) return Encoder(F, LevelRounding(F)).run;
+/// The encoder of a format, or null where the format can be read only.
+pub fn of(comptime F: type) ?@FieldType(abi.Encoder, "quantize") {
+    if (F.kind == .float) return Encoder(F).run;
+    if (@hasDecl(F, "levels") or @hasDecl(F, "grid") or @hasDecl(F, "sub_blocks")) return Encoder(F).run;
     return null;
 }
 
@@ -28,21 +29,17 @@ fn Staged(comptime elements: u32) type {
     };
 }
 
-/// What a format makes of up to sixteen blocks of finite values: true for each that it can hold.
-fn LevelRounding(comptime F: type) type {
-    return struct {
-        const elements = F.block_elements;
-
-        pub fn encode(rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
-            return switch (rounding) {
-                .nearest => nearest.linear(F, values, blocks, count),
-                .search => search.linear(F, values, importance, blocks, count),
-            };
-        }
+/// What a format makes of up to sixteen blocks of finite values: how many come before the first that it cannot hold.
+fn encode(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+    if (@hasDecl(F, "sub_blocks")) return k.encode(F, rounding, values, importance, blocks, count);
+    if (@hasDecl(F, "grid")) return search.table(F, rounding, values, importance, blocks, count);
+    return switch (rounding) {
+        .nearest => nearest.linear(F, values, blocks, count),
+        .search => search.linear(F, values, importance, blocks, count),
     };
 }
 
-fn Encoder(comptime F: type, comptime R: type) type {
+fn Encoder(comptime F: type) type {
     return struct {
         const elements = F.block_elements;
 
@@ -63,7 +60,7 @@ fn Encoder(comptime F: type, comptime R: type) type {
                 }
                 const weights: ?[*]const f32 = if (args.importance != null) &staged.importance else null;
                 const good = finiteBlocks(values, count, elements);
-                const done = R.encode(args.rounding, values, weights, blocks + at, good);
+                const done = encode(F, args.rounding, values, weights, blocks + at, good);
                 if (done < count) return at + done;
                 at += count;
             }

@@ -6,6 +6,8 @@
 //! with the scale of plain rounding, by the error that the stored block has: plain rounding is never better.
 
 const std = @import("std");
+const abi = @import("../abi.zig");
+const grid = @import("quantize_grid.zig");
 const simd = @import("../simd.zig");
 
 /// Turns of levels and scale after the search.
@@ -14,23 +16,27 @@ const refinements = 4;
 /// Encodes `count` blocks of finite values; returns how many come before the first whose scale is not finite.
 pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     const Lanes = Search(16, F.block_elements);
+    const ranged = F.levels.kind == .range;
+    const G = if (ranged) grid.Linear(0, F.levels.high - F.levels.low) else grid.Linear(F.levels.low, F.levels.high);
     var lanes: Lanes = undefined;
     lanes.load(values, importance, count);
-    const found = switch (F.levels.kind) {
-        .extreme, .magnitude => lanes.symmetric(F.levels.low, F.levels.high, F.levels.kind == .extreme),
-        .range => lanes.asymmetric(F.levels.high - F.levels.low),
-    };
-    const d: [16]u16 = simd.toF16(16, found.d);
-    const m: [16]u16 = simd.toF16(16, found.m);
-    for (0..F.block_elements) |j| lanes.x[j] = lanes.level(j, found, if (F.levels.kind == .range) 0 else F.levels.low, if (F.levels.kind == .range) F.levels.high - F.levels.low else F.levels.high);
-    for (0..count) |b| {
-        if (d[b] & 0x7c00 == 0x7c00 or m[b] & 0x7c00 == 0x7c00) return @intCast(b);
-        var codes: [F.block_elements]u8 = undefined;
-        const shift = if (F.levels.kind == .range) 0 else F.levels.low;
-        for (&codes, 0..) |*code, j| code.* = @intFromFloat(@as([16]f32, lanes.x[j])[b] - shift);
-        F.fill(&blocks[b], d[b], m[b], codes);
+    const found = if (ranged) lanes.asymmetric(G.high) else lanes.symmetric(G, F.levels.kind == .extreme);
+    return lanes.put(F, G, found, null, blocks, count);
+}
+
+/// The same for levels from a table, which `F.grid` names; scales are half floats, or powers of two.
+pub fn table(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+    const Lanes = Search(16, F.block_elements);
+    const G = grid.Table(&F.grid.values, &F.grid.codes, F.grid.powers);
+    var lanes: Lanes = undefined;
+    lanes.load(values, importance, count);
+    if (F.grid.powers) {
+        const plain = powerOf(lanes.extreme(), G.high);
+        return lanes.put(F, G, if (rounding == .search) lanes.power(G, plain) else .{ .d = plain, .m = @splat(0) }, null, blocks, count);
     }
-    return count;
+    if (rounding == .search) return lanes.put(F, G, lanes.symmetric(G, true), null, blocks, count);
+    const start = lanes.extreme() / @as(simd.F, @splat(G.low));
+    return lanes.put(F, G, lanes.bySquares(G, start), start, blocks, count);
 }
 
 /// `n` blocks of `count` values side by side.
@@ -83,24 +89,13 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             return @select(f32, usable, splat(1) / @select(f32, usable, d, splat(1)), zero);
         }
 
-        inline fn clamped(v: V, low: f32, high: f32) V {
-            const above = @select(f32, v > splat(low), v, splat(low));
-            return @select(f32, above < splat(high), above, splat(high));
-        }
-
-        /// To nearest even, for magnitudes below 2^22.
-        inline fn rounded(v: V) V {
-            const magic = splat(0x1.8p23);
-            return (v + magic) - magic;
-        }
-
-        inline fn levelOf(x: V, factor: V, shift: V, low: f32, high: f32) V {
-            return rounded(clamped((x - shift) * factor, low, high));
+        inline fn levelOf(comptime G: type, x: V, factor: V, shift: V) V {
+            return G.level(n, (x - shift) * factor);
         }
 
         /// The nearest level of element `j`.
-        pub fn level(self: *const Self, j: usize, scale: Scale, low: f32, high: f32) V {
-            return levelOf(self.x[j], inverse(scale.d), scale.m, low, high);
+        pub fn levelIn(self: *const Self, comptime G: type, j: usize, scale: Scale) V {
+            return levelOf(G, self.x[j], inverse(scale.d), scale.m);
         }
 
         fn half(v: V) V {
@@ -128,15 +123,15 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         const Sums = struct { a: V, b: V };
 
         /// A and B of the levels that a factor (one over a scale) leads to.
-        inline fn sums(self: *const Self, factor: V, low: f32, high: f32) Sums {
-            return if (self.weighted) self.sumsOf(factor, low, high, true) else self.sumsOf(factor, low, high, false);
+        fn sums(self: *const Self, comptime G: type, factor: V) Sums {
+            return if (self.weighted) self.sumsOf(G, factor, true) else self.sumsOf(G, factor, false);
         }
 
-        inline fn sumsOf(self: *const Self, factor: V, low: f32, high: f32, comptime weighted: bool) Sums {
+        inline fn sumsOf(self: *const Self, comptime G: type, factor: V, comptime weighted: bool) Sums {
             var a = zero;
             var b = zero;
             for (self.x, self.w) |x, w| {
-                const q = levelOf(x, factor, zero, low, high);
+                const q = levelOf(G, x, factor, zero);
                 const t = if (weighted) w * q else q;
                 a += t * x;
                 b += t * q;
@@ -150,40 +145,37 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         }
 
         /// The error that a stored scale leaves.
-        fn errorOf(self: *const Self, scale: Scale, low: f32, high: f32) V {
+        pub fn errorIn(self: *const Self, comptime G: type, scale: Scale) V {
             const factor = inverse(scale.d);
             var sum = zero;
             for (self.x, self.w) |x, w| {
-                const q = levelOf(x, factor, scale.m, low, high);
+                const q = levelOf(G, x, factor, scale.m);
                 const rest = x - (scale.d * q + scale.m);
                 sum += w * rest * rest;
             }
             return sum;
         }
 
-        /// The best scale for levels from `low` to `high`; `both` also tries the greatest value at the other end.
-        pub fn symmetric(self: *Self, low: f32, high: f32, both: bool) Scale {
+        /// The best scale for the levels of `G`; `both` also tries the greatest value at the other end.
+        pub fn symmetric(self: *const Self, comptime G: type, comptime both: bool) Scale {
             const most = self.extreme();
             const unit = inverse(most);
-            const plain = most / splat(if (both) low else high);
+            const plain = most / splat(if (both) G.low else G.high);
             var best: Sums = .{ .a = zero, .b = zero };
             var best_gain = zero;
-            // Where the greatest value may come to lie, in levels.
-            const reach = @max(1.6, high / 16);
             const steps = 20;
-            for (0..2 * steps) |i| {
-                if (!both and i >= steps) break;
-                const end: f32 = if (i < steps) (if (both) low else high) else high + 0.5;
+            for (0..(if (both) 2 * steps else steps)) |i| {
+                const end: f32 = if (i < steps) (if (both) G.low else G.high) else G.high + 0.5;
                 const share = @as(f32, @floatFromInt(i % steps)) / (steps - 1);
-                const place = end + (if (end < 0) -reach else reach) * (share * 1.8 - 1);
-                const s = self.sums(unit * splat(place), low, high);
+                const place = end + (if (end < 0) -G.reach else G.reach) * (share * 1.8 - 1);
+                const s = self.sums(G, unit * splat(place));
                 const g = gain(s);
                 const better = g > best_gain;
                 best_gain = @select(f32, better, g, best_gain);
                 best = .{ .a = @select(f32, better, s.a, best.a), .b = @select(f32, better, s.b, best.b) };
             }
             for (0..refinements) |_| {
-                const s = self.sums(inverse(scaleOf(best)), low, high);
+                const s = self.sums(G, inverse(scaleOf(best)));
                 const g = gain(s);
                 const better = g > best_gain;
                 if (!@reduce(.Or, better)) break;
@@ -191,7 +183,25 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 best = .{ .a = @select(f32, better, s.a, best.a), .b = @select(f32, better, s.b, best.b) };
             }
             const d = scaleOf(best);
-            return self.leastError(&.{ half(plain), half(d), neighbour(d, 1), neighbour(d, -1) }, low, high);
+            return self.leastError(G, &.{ half(plain), half(d), neighbour(d, 1), neighbour(d, -1) });
+        }
+
+        /// The best scale among the powers of two near the one that plain rounding takes, half of which is stored.
+        fn power(self: *const Self, comptime G: type, plain: V) Scale {
+            return self.leastError(G, &.{ plain, plain * splat(2), plain * splat(0.5) });
+        }
+
+        /// The scale that suits the levels of a first one, values counting by their squares: IQ4_NL's plain rounding.
+        fn bySquares(self: *const Self, comptime G: type, start: V) Scale {
+            const factor = inverse(start);
+            var s: Sums = .{ .a = zero, .b = zero };
+            for (self.x) |x| {
+                const q = levelOf(G, x, factor, zero);
+                const t = x * x * q;
+                s.a += t * x;
+                s.b += t * q;
+            }
+            return .{ .d = scaleOf(s), .m = zero };
         }
 
         fn scaleOf(s: Sums) V {
@@ -199,11 +209,11 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             return @select(f32, usable, s.a / @select(f32, usable, s.b, splat(1)), zero);
         }
 
-        fn leastError(self: *const Self, candidates: []const V, low: f32, high: f32) Scale {
+        fn leastError(self: *const Self, comptime G: type, candidates: []const V) Scale {
             var best: Scale = .{ .d = candidates[0], .m = zero };
-            var least = self.errorOf(best, low, high);
+            var least = self.errorIn(G, best);
             for (candidates[1..]) |d| {
-                const e = self.errorOf(.{ .d = d, .m = zero }, low, high);
+                const e = self.errorIn(G, .{ .d = d, .m = zero });
                 // A scale that is not finite leaves NaN, which is not less.
                 const better = e < least;
                 least = @select(f32, better, e, least);
@@ -266,7 +276,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             var wx = zero;
             var w_sum = zero;
             for (self.x, self.w) |x, w| {
-                const q = levelOf(x, factor, scale.m, 0, high);
+                const q = rounded(x, factor, scale.m, high);
                 const t = w * q;
                 line.q += t;
                 line.qq += t * q;
@@ -278,18 +288,118 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             return line;
         }
 
+        inline fn rounded(x: V, factor: V, shift: V, high: f32) V {
+            const v = (x - shift) * factor;
+            const above = @select(f32, v > zero, v, zero);
+            const inside = @select(f32, above < splat(high), above, splat(high));
+            const magic = splat(0x1.8p23); // its last place is 1, so that the addition rounds
+            return (inside + magic) - magic;
+        }
+
+        fn lineError(self: *const Self, scale: Scale, high: f32) V {
+            const factor = inverse(scale.d);
+            var sum = zero;
+            for (self.x, self.w) |x, w| {
+                const rest = x - (scale.d * rounded(x, factor, scale.m, high) + scale.m);
+                sum += w * rest * rest;
+            }
+            return sum;
+        }
+
+        /// The best scale for levels from 0 to `high`, and a minimum that lies on one side of zero: `sign` 1 below, -1 above.
+        pub fn bounded(self: *const Self, high: f32, sign: f32, steps: u32) Scale {
+            var least = self.x[0];
+            var most = self.x[0];
+            var w_sum = zero;
+            var x_sum = zero;
+            for (self.x, self.w) |x, w| {
+                least = @select(f32, x < least, x, least);
+                most = @select(f32, x > most, x, most);
+                w_sum += w;
+                x_sum += w * x;
+            }
+            least = oneSided(least, sign);
+            const range = @max(most - least, zero);
+            const unit = range / splat(high);
+            var best: Scale = .{ .d = unit, .m = least };
+            var cost = splat(std.math.inf(f32));
+            for (0..steps) |i| for (0..steps) |k| {
+                const below = (@as(f32, @floatFromInt(i)) - 1.5) * 0.3;
+                const above = (@as(f32, @floatFromInt(k)) - 1.5) * 0.3;
+                const start: Scale = .{ .d = (range - unit * splat(below + above)) / splat(high), .m = least + unit * splat(below) };
+                self.cheaper(&best, &cost, start, high, sign, w_sum, x_sum);
+            };
+            for (0..refinements) |_| self.cheaper(&best, &cost, best, high, sign, w_sum, x_sum);
+            return best;
+        }
+
+        inline fn oneSided(m: V, sign: f32) V {
+            return if (sign > 0) @min(m, zero) else @max(m, zero);
+        }
+
+        /// Takes the line that fits the levels of `start` among those whose minimum is on its side, if that is better.
+        inline fn cheaper(self: *const Self, best: *Scale, cost: *V, start: Scale, high: f32, sign: f32, w_sum: V, x_sum: V) void {
+            const factor = inverse(start.d);
+            var q_sum = zero;
+            var qq = zero;
+            var xq = zero;
+            for (self.x, self.w) |x, w| {
+                const q = rounded(x, factor, start.m, high);
+                const t = w * q;
+                q_sum += t;
+                qq += t * q;
+                xq += t * x;
+            }
+            const determinant = w_sum * qq - q_sum * q_sum;
+            const usable = determinant > zero;
+            const over = splat(1) / @select(f32, usable, determinant, splat(1));
+            const level = qq > zero;
+            const through = @select(f32, level, xq / @select(f32, level, qq, splat(1)), zero);
+            const free_m = (qq * x_sum - q_sum * xq) * over;
+            const inside = usable & (free_m == oneSided(free_m, sign));
+            const d = @max(@select(f32, inside, (w_sum * xq - x_sum * q_sum) * over, through), zero);
+            const m = @select(f32, inside, free_m, @select(f32, usable, zero, oneSided(x_sum / w_sum, sign)));
+            const two = splat(2);
+            const e = d * d * qq + two * d * m * q_sum + m * m * w_sum - two * d * xq - two * m * x_sum;
+            const better = e < cost.*;
+            cost.* = @select(f32, better, e, cost.*);
+            best.d = @select(f32, better, d, best.d);
+            best.m = @select(f32, better, m, best.m);
+        }
+
+        /// Writes the blocks of a scale, their levels by `levels_by` where that is another; returns how many come before
+        /// the first whose scale cannot be stored.
+        fn put(self: *const Self, comptime F: type, comptime G: type, found: Scale, levels_by: ?V, blocks: [*]align(1) F.Block, blocks_count: u32) u32 {
+            var levels: [count][n]f32 = undefined;
+            const by: Scale = .{ .d = levels_by orelse found.d, .m = found.m };
+            for (&levels, 0..) |*level, j| level.* = self.levelIn(G, j, by);
+            for (0..blocks_count) |b| {
+                var codes: [count]u8 = undefined;
+                for (&codes, 0..) |*code, j| code.* = G.code(levels[j][b]);
+                const d = @as([n]f32, found.d)[b];
+                if (@hasDecl(F, "fillPower")) {
+                    F.fillPower(&blocks[b], d, codes);
+                    continue;
+                }
+                const halves = simd.toF16(2, .{ d, @as([n]f32, found.m)[b] });
+                if (halves[0] & 0x7c00 == 0x7c00 or halves[1] & 0x7c00 == 0x7c00) return @intCast(b);
+                F.fill(&blocks[b], halves[0], halves[1], codes);
+            }
+            return blocks_count;
+        }
+
         /// Half floats near a line, and those of plain rounding: whichever leaves the least error.
         fn storedLine(self: *const Self, line: Scale, plain: Scale, high: f32, w_sum: V, x_sum: V) Scale {
             var best = plain;
-            var least = self.errorOf(plain, 0, high);
+            var least = self.lineError(plain, high);
             const scales = [_]V{ half(line.d), neighbour(line.d, 1), neighbour(line.d, -1) };
             for (scales) |d| {
                 // The minimum that suits the rounded scale.
                 var q_sum = zero;
-                for (self.x, self.w) |x, w| q_sum += w * levelOf(x, inverse(d), line.m, 0, high);
+                for (self.x, self.w) |x, w| q_sum += w * rounded(x, inverse(d), line.m, high);
                 const m = (x_sum - d * q_sum) / w_sum;
                 for ([_]V{ half(m), neighbour(m, 1), neighbour(m, -1) }) |minimum| {
-                    const e = self.errorOf(.{ .d = d, .m = minimum }, 0, high);
+                    const e = self.lineError(.{ .d = d, .m = minimum }, high);
                     const better = e < least;
                     least = @select(f32, better, e, least);
                     best.d = @select(f32, better, d, best.d);
@@ -301,7 +411,20 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
     };
 }
 
+/// The power of two that takes a value of this magnitude to within the levels, by its exponent alone.
+fn powerOf(most: anytype, comptime high: f32) @TypeOf(most) {
+    const n = @typeInfo(@TypeOf(most)).vector.len;
+    const W = @Vector(n, u32);
+    const exponent = (@as(W, @bitCast(most)) >> @splat(23)) & @as(W, @splat(0xff));
+    const none: W = @splat(0);
+    const down: u32 = comptime std.math.log2_int(u32, @intFromFloat(high));
+    const least: W = @splat(down + 1);
+    const power = (@max(exponent, least) - @as(W, @splat(down))) << @splat(23);
+    return @bitCast(@select(u32, exponent == none, none, power));
+}
+
 test "a lane alone has what it has beside others" {
+    const G = grid.Linear(-8, 7);
     const Sixteen = Search(16, 32);
     const One = Search(1, 32);
     var random = std.Random.DefaultPrng.init(5);
@@ -313,12 +436,12 @@ test "a lane alone has what it has beside others" {
     }
     var all: Sixteen = undefined;
     all.load(&values, &importance, 16);
-    const symmetric = all.symmetric(-8, 7, true);
+    const symmetric = all.symmetric(G, true);
     const asymmetric = all.asymmetric(15);
     for (0..16) |b| {
         var one: One = undefined;
         one.load(@ptrCast(values[b * 32 ..].ptr), importance[b * 32 ..].ptr, 1);
-        try std.testing.expectEqual(@as([16]f32, symmetric.d)[b], one.symmetric(-8, 7, true).d[0]);
+        try std.testing.expectEqual(@as([16]f32, symmetric.d)[b], one.symmetric(G, true).d[0]);
         const line = one.asymmetric(15);
         try std.testing.expectEqual(@as([16]f32, asymmetric.d)[b], line.d[0]);
         try std.testing.expectEqual(@as([16]f32, asymmetric.m)[b], line.m[0]);

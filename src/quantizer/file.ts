@@ -8,49 +8,13 @@ import { LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { formatName, FORMATS, type TensorFormat } from "../formats.ts";
 import { VALUE_TYPE } from "../gguf/metadata.ts";
-import {
-  cancelledBy,
-  checkFunction,
-  checkKeys,
-  checkSignal,
-  choiceOption,
-  integerOption,
-  refuseOption,
-} from "../options.ts";
-import { Quantizer } from "../quantizer.ts";
+import { cancelledBy } from "../options.ts";
+import { QuantizedTensor, Quantizer } from "../quantizer.ts";
+import { type Calibration, roundCalibrated, type TensorCalibrator } from "./calibrated.ts";
 import { Plan, type TensorRule } from "./mixes.ts";
-import { openGguf, sameFile, type SourceTensor, type WeightSource } from "./source.ts";
+import { sameFile, type SourceTensor, type WeightSource } from "./source.ts";
 import { fitting, formatOf, nameOf } from "./types.ts";
 import { GgufWriter, type NewValue } from "./writer.ts";
-
-/**
- * How {@link quantizeFile} works.
- *
- * @example
- * ```ts
- * import { quantizeFile, type QuantizeFileOptions } from "@lightgpt/lightgpt";
- *
- * const options: QuantizeFileOptions = { type: "q4_0", tensorTypes: [{ pattern: "token_embd", format: "q8_0" }] };
- * const report = await quantizeFile("model-f16.gguf", "model-q4_0.gguf", options);
- * console.log(report.bytes, "of", report.sourceBytes);
- * ```
- */
-export interface QuantizeFileOptions {
-  /** A format or a mix, such as `q4_0` or `q4_k_m`. */
-  readonly type: string;
-  /** `search` looks for the scales that leave the least error; `nearest` is faster. Default `search`. */
-  readonly rounding?: "nearest" | "search";
-  /** Formats of some tensors, by a part of their names; of several that fit the last holds. */
-  readonly tensorTypes?: readonly TensorRule[];
-  /** Threads that compute; the bytes do not depend on it. Default: one for each processor. */
-  readonly threads?: number;
-  /** What an error in each column of a tensor counts, by the tensor's name; others count all the same. */
-  readonly importance?: ReadonlyMap<string, Float32Array>;
-  /** Ends the work; nothing is left behind. */
-  readonly signal?: AbortSignal;
-  /** Hears how many bytes of the source are done, of how many. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
 
 /**
  * What {@link quantizeFile} made of one tensor.
@@ -103,49 +67,24 @@ export interface QuantizeFileReport {
 /** Values of a piece. */
 const pieceValues = 1 << 20;
 
-/**
- * Quantizes a GGUF file (of a split one, give the first part). Throws where the output would be one of the input's files.
- *
- * @example
- * ```ts
- * import { quantizeFile } from "@lightgpt/lightgpt";
- *
- * const { bytes, warnings } = await quantizeFile("model-f16.gguf", "model-q4_0.gguf", { type: "q4_0" });
- * console.log(bytes, warnings);
- * ```
- */
-export async function quantizeFile(
-  input: string,
-  output: string,
-  options: QuantizeFileOptions,
-): Promise<QuantizeFileReport> {
-  checkKeys("options", options, [
-    "type",
-    "rounding",
-    "tensorTypes",
-    "threads",
-    "importance",
-    "signal",
-    "onProgress",
-  ]);
-  if (typeof options.type !== "string") refuseOption("type", "the name of a format or mix", options.type);
-  if (typeof output !== "string" || output === "") refuseOption("output", "the path of a file to write", output);
-  choiceOption("rounding", options.rounding, ["nearest", "search"], "search");
-  checkFunction("onProgress", options.onProgress);
-  checkSignal(options.signal);
-  integerOption("threads", options.threads, 1, 256, 1);
-  const source = openGguf(input);
-  try {
-    return await write(source, output, options);
-  } finally {
-    source.close();
-  }
+/** How a file is converted; all has been checked. */
+export interface ConvertOptions {
+  readonly type: string;
+  readonly rounding: "nearest" | "search";
+  readonly tensorTypes: readonly TensorRule[];
+  readonly threads: number | undefined;
+  readonly importance: ReadonlyMap<string, Float32Array> | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((done: number, total: number) => void) | undefined;
+  /** Knows the inputs of matrices, for calibrated rounding. */
+  readonly calibrator: TensorCalibrator | undefined;
 }
 
-async function write(
+/** Converts a source's tensors into a file; throws where the output would be one of the input's files. */
+export async function convertFile(
   source: WeightSource,
   output: string,
-  options: QuantizeFileOptions,
+  options: ConvertOptions,
 ): Promise<QuantizeFileReport> {
   for (const file of source.files) {
     if (!sameFile(file, output)) continue;
@@ -156,8 +95,12 @@ async function write(
     });
   }
   const warnings: string[] = [];
-  const plan = new Plan(options.type, options.tensorTypes ?? [], source.tensors, groupsOf(source.metadata));
-  const jobs = source.tensors.map((tensor) => jobFor(tensor, plan, warnings));
+  const plan = new Plan(options.type, options.tensorTypes, source.tensors, groupsOf(source.metadata));
+  const { calibrator } = options;
+  const ordered = calibrator === undefined
+    ? source.tensors
+    : [...source.tensors].sort((a, b) => calibrator.order(a.name) - calibrator.order(b.name));
+  const jobs = ordered.map((tensor) => jobFor(tensor, plan, warnings));
   const requantized = jobs.filter(({ tensor, format }) => format.id !== tensor.type && isBlocks(tensor.type));
   if (requantized.length > 0) {
     const types = [...new Set(requantized.map(({ tensor }) => formatName(tensor.type)))].join(", ");
@@ -191,7 +134,7 @@ async function convertAll(
   source: WeightSource,
   jobs: readonly Job[],
   writer: GgufWriter,
-  options: QuantizeFileOptions,
+  options: ConvertOptions,
 ): Promise<TensorReport[]> {
   const total = jobs.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
   const quantizer = new Quantizer(options.threads === undefined ? {} : { threads: options.threads });
@@ -267,7 +210,7 @@ async function convert(
   { tensor, format }: Job,
   quantizer: Quantizer,
   writer: GgufWriter,
-  { rounding = "search", importance, signal }: QuantizeFileOptions,
+  { rounding, importance, signal, calibrator }: ConvertOptions,
   progress: (bytes: number) => void,
 ): Promise<number> {
   const [columns] = tensor.dims;
@@ -276,6 +219,10 @@ async function convert(
   const piece = Math.max(1, Math.floor(pieceValues / columns));
   const matrixRows = tensor.dims[1] ?? 1;
   const weights = importance?.get(tensor.name);
+  const calibration = format.id === tensor.type ? undefined : await calibrator?.calibrationFor(tensor.name);
+  const all = calibration === undefined
+    ? undefined
+    : new Uint8Array(rows * columns / format.blockElements * format.blockBytes);
   let [squares, power] = [0, 0];
   for (let row = 0; row < rows;) {
     if (signal?.aborted) throw cancelledBy(signal);
@@ -289,15 +236,15 @@ async function convert(
       const floats = new Float32Array(count * columns);
       native().dequantize(tensor.type, bytes, floats, quantizer.threads);
       const matrix = Math.floor(row / matrixRows);
-      const made = await quantizer.quantize(floats, {
-        format: nameOf(format),
-        shape: [count, columns],
+      const made = await round(quantizer, format, floats, [count, columns], {
         rounding,
-        ...(weights === undefined ? {} : { importance: weights.slice(matrix * columns, (matrix + 1) * columns) }),
-        ...(signal === undefined ? {} : { signal }),
+        calibration,
+        signal,
+        importance: weights?.slice(matrix * columns, (matrix + 1) * columns),
       }).catch((error) => {
         throw located(error, tensor.name, row);
       });
+      all?.set(made.blocks, row * columns / format.blockElements * format.blockBytes);
       writer.write(made.blocks);
       const { rmse } = await quantizer.error(made, floats);
       squares += rmse * rmse * floats.length;
@@ -306,7 +253,36 @@ async function convert(
     row += count;
     progress(bytes.length);
   }
+  if (all !== undefined) calibrator?.replace(tensor.name, format.id, all);
   return power === 0 ? 0 : Math.sqrt(squares / power);
+}
+
+/** How some rows are rounded. */
+interface Rounding {
+  readonly rounding: "nearest" | "search";
+  readonly calibration: Calibration | undefined;
+  readonly importance: Float32Array | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function round(
+  quantizer: Quantizer,
+  format: TensorFormat,
+  floats: Float32Array,
+  shape: readonly [number, number],
+  { rounding, calibration, importance, signal }: Rounding,
+): Promise<QuantizedTensor> {
+  if (calibration !== undefined && format.blockElements > 1) {
+    const blocks = await roundCalibrated(quantizer, format, floats.slice(), calibration, signal);
+    return new QuantizedTensor(format, shape, blocks);
+  }
+  return await quantizer.quantize(floats, {
+    format: nameOf(format),
+    shape,
+    rounding,
+    ...(importance === undefined ? {} : { importance }),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }
 
 /** Says in which tensor a value was refused. */

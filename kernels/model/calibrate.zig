@@ -1,0 +1,127 @@
+//! What calibrated rounding needs, on the pool: sums of products of activations, their factor, and the rounding of rows. The
+//! caller waits, as in `quantize.zig`, and gives long work in parts.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const dispatch = @import("../dispatch.zig");
+const limits = @import("../limits.zig");
+const Words = @import("../words.zig").Words;
+const share = @import("quantize.zig").share;
+
+pub const Error = Words.Error || error{ Refused, Unsupported, NonFinite };
+
+const Gram = struct {
+    x: [*]const f32,
+    y: [*]const f32,
+    tokens: u32,
+    columns: u32,
+    out: [*]f32,
+
+    const rows_a_claim = 16;
+
+    fn claim(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Gram = @ptrCast(@alignCast(context));
+        const begin = item * rows_a_claim;
+        dispatch.level().gram(job.x, job.y, job.tokens, job.columns, begin, @min(begin + rows_a_claim, job.columns), job.out);
+    }
+};
+
+/// Adds the products of rows of x and y to a `columns` x `columns` matrix. Sizes are of the buffers, in floats.
+pub fn gram(x: []const f32, y: []const f32, columns: u32, threads: u32, out: []f32) Error!void {
+    if (columns == 0 or columns > limits.feed_forward_max or threads == 0 or threads > limits.threads_max) return error.Refused;
+    if (x.len % columns != 0 or y.len != x.len or out.len != @as(u64, columns) * columns) return error.Refused;
+    var job: Gram = .{ .x = x.ptr, .y = y.ptr, .tokens = @intCast(x.len / columns), .columns = columns, .out = out.ptr };
+    share(threads, std.math.divCeil(u32, columns, Gram.rows_a_claim) catch unreachable, 1, &job, Gram.claim);
+}
+
+const Factor = struct {
+    matrix: [*]f64,
+    n: u32,
+    k: u32,
+
+    const rows_a_claim = 64;
+
+    fn claim(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Factor = @ptrCast(@alignCast(context));
+        const begin = item * rows_a_claim;
+        dispatch.level().factorColumn(job.matrix, job.n, job.k, begin, @min(begin + rows_a_claim, job.k));
+    }
+};
+
+/// Columns [begin, end) of R, H = R R', in the upper half of the n x n matrix, the last first. The diagonal has 1 / r_kk.
+pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!void {
+    if (n == 0 or matrix.len != @as(u64, n) * n or begin > end or end > n or threads == 0 or threads > limits.threads_max) return error.Refused;
+    var k = end;
+    while (k > begin) {
+        k -= 1;
+        const square = dispatch.level().factorPivot(matrix.ptr, n, k);
+        if (!(square > 0) or !std.math.isFinite(square)) return error.NonFinite;
+        matrix[@as(usize, k) * n + k] = 1 / @sqrt(square);
+        var job: Factor = .{ .matrix = matrix.ptr, .n = n, .k = k };
+        // Waking others pays for long columns only.
+        const claims = std.math.divCeil(u32, k, Factor.rows_a_claim) catch unreachable;
+        share(if (n - k < 512) 1 else threads, claims, 1, &job, Factor.claim);
+    }
+}
+
+/// `CALIBRATE` in `ffi/abi.ts`.
+pub const Options = struct {
+    format: *const abi.Format,
+    rows: u32,
+    columns: u32,
+    threads: u32,
+
+    pub fn read(bytes: []const u8) Error!Options {
+        var words: Words = .{ .bytes = bytes };
+        if (try words.u() != 1) return error.Refused;
+        const format = dispatch.format(try words.u()) orelse return error.Unsupported;
+        const options: Options = .{ .format = format, .rows = try words.u(), .columns = try words.u(), .threads = try words.u() };
+        const values = try words.u();
+        const factors = try words.u();
+        const importance = try words.u();
+        const blocks = try words.u();
+        if (!words.atEnd() or options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
+        const columns: u64 = options.columns;
+        if (columns == 0 or columns % format.block_elements != 0) return error.Refused;
+        if (options.rows * columns * 4 > values or columns * columns * 4 > factors or columns * 4 > importance) return error.Refused;
+        if (options.rows * (columns / format.block_elements) * format.block_bytes > blocks) return error.Refused;
+        return options;
+    }
+};
+
+const Rounding = struct {
+    args: abi.Calibrate,
+    run: *const fn (args: *const abi.Calibrate, begin: u32, end: u32) callconv(.c) u32,
+    rows: u32,
+    refused: std.atomic.Value(u32),
+
+    const rows_a_claim = 8;
+
+    fn claim(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Rounding = @ptrCast(@alignCast(context));
+        const begin = item * rows_a_claim;
+        const end = @min(begin + rows_a_claim, job.rows);
+        const done = job.run(&job.args, begin, end);
+        if (done < end) _ = job.refused.fetchMin(done, .monotonic);
+    }
+};
+
+/// Rounds rows; returns how many come before the first that is refused. The values become the errors.
+pub fn round(options: Options, values: [*]f32, factors: [*]const f32, importance: [*]const f32, blocks: [*]u8) Error!u32 {
+    const encoder = dispatch.encoder(options.format.id) orelse return error.Unsupported;
+    var job: Rounding = .{
+        .args = .{
+            .values = values,
+            .factor = factors,
+            .importance = importance,
+            .columns = options.columns,
+            .blocks = blocks,
+            .quantize = encoder.quantize,
+        },
+        .run = encoder.calibrate orelse return error.Unsupported,
+        .rows = options.rows,
+        .refused = .init(options.rows),
+    };
+    share(options.threads, std.math.divCeil(u32, options.rows, Rounding.rows_a_claim) catch unreachable, 1, &job, Rounding.claim);
+    return job.refused.load(.monotonic);
+}

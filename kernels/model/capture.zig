@@ -1,0 +1,52 @@
+//! The inputs of matrices, kept for whoever wants to know what flows through a model: calibration. A step's products are
+//! numbered in the order they are made (four a layer: q k v, attention's output, gate and up, down; the last makes the
+//! logits), and of some of them the rows of their input stay until the next step.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const memory = @import("memory.zig");
+
+pub const Capture = struct {
+    first: u32,
+    rows_max: u32,
+    row_floats: u32,
+    slots: []Slot,
+    bytes: []align(64) u8,
+
+    const Slot = struct { rows: u32 = 0, columns: u32 = 0, floats: []f32 };
+
+    /// Room for the inputs of the products [first, first + count).
+    pub fn init(allocator: std.mem.Allocator, first: u32, count: u32, rows_max: u32, row_floats: u32) error{OutOfMemory}!Capture {
+        const slots = try allocator.alloc(Slot, count);
+        errdefer allocator.free(slots);
+        const floats = std.math.mul(usize, @as(usize, rows_max) * row_floats, count) catch return error.OutOfMemory;
+        const len = std.math.mul(usize, floats, 4) catch return error.OutOfMemory;
+        const bytes = memory.allocate(.scratch, len) orelse return error.OutOfMemory;
+        const all = std.mem.bytesAsSlice(f32, bytes);
+        const each = @as(usize, rows_max) * row_floats;
+        for (slots, 0..) |*slot, i| slot.* = .{ .floats = @alignCast(all[i * each ..][0..each]) };
+        return .{ .first = first, .rows_max = rows_max, .row_floats = row_floats, .slots = slots, .bytes = bytes };
+    }
+
+    pub fn deinit(capture: *Capture, allocator: std.mem.Allocator) void {
+        allocator.free(capture.slots);
+        memory.release(.scratch, capture.bytes);
+        capture.* = undefined;
+    }
+
+    /// Copies the input of product `number`, if it is one of those to be kept.
+    pub fn keep(capture: *Capture, number: u32, input: abi.Activations) void {
+        if (number < capture.first or number - capture.first >= capture.slots.len) return;
+        const slot = &capture.slots[number - capture.first];
+        slot.rows = @min(input.tokens, capture.rows_max);
+        slot.columns = input.cols;
+        for (0..slot.rows) |row| @memcpy(slot.floats[row * input.cols ..][0..input.cols], input.rows[row * input.row_stride ..][0..input.cols]);
+    }
+
+    /// The rows that were kept of product `number`, one after the other; null if it is none of those.
+    pub fn rows(capture: *const Capture, number: u32) ?[]const f32 {
+        if (number < capture.first or number - capture.first >= capture.slots.len) return null;
+        const slot = capture.slots[number - capture.first];
+        return slot.floats[0 .. @as(usize, slot.rows) * slot.columns];
+    }
+};

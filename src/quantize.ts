@@ -1,0 +1,123 @@
+/**
+ * Makes smaller model files: checks what is asked for, opens the source, and, for calibrated rounding, has the model read a
+ * text. The conversion itself is `quantizer/file.ts`.
+ *
+ * @module
+ */
+import { Calibrator } from "./calibration.ts";
+import { LightGPT } from "./lightgpt.ts";
+import { checkFunction, checkKeys, checkSignal, choiceOption, integerOption, refuseOption } from "./options.ts";
+import { convertFile, type QuantizeFileReport } from "./quantizer/file.ts";
+import type { TensorRule } from "./quantizer/mixes.ts";
+import { openGguf } from "./quantizer/source.ts";
+
+/**
+ * How {@link quantizeFile} works.
+ *
+ * @example
+ * ```ts
+ * import { quantizeFile, type QuantizeFileOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: QuantizeFileOptions = { type: "q4_0", tensorTypes: [{ pattern: "token_embd", format: "q8_0" }] };
+ * const report = await quantizeFile("model-f16.gguf", "model-q4_0.gguf", options);
+ * console.log(report.bytes, "of", report.sourceBytes);
+ * ```
+ */
+export interface QuantizeFileOptions {
+  /** A format or a mix, such as `q4_0` or `q4_k_m`. */
+  readonly type: string;
+  /**
+   * `search` looks for the scales that leave the least error; `nearest` is faster; `calibrated` makes later columns of a row
+   * up for the errors of those before, by the inputs that matrices see while the model reads a text. Default `search`.
+   */
+  readonly rounding?: "nearest" | "search" | "calibrated";
+  /** What the model reads for `calibrated`: some ten thousand tokens like those it is for. Default: what it tells itself. */
+  readonly calibration?: string;
+  /** Formats of some tensors, by a part of their names; of several that fit the last holds. */
+  readonly tensorTypes?: readonly TensorRule[];
+  /** Threads that compute; the bytes do not depend on it. Default: one for each processor. */
+  readonly threads?: number;
+  /** What an error in each column of a tensor counts, by the tensor's name; others count all the same. */
+  readonly importance?: ReadonlyMap<string, Float32Array>;
+  /** Ends the work; nothing is left behind. */
+  readonly signal?: AbortSignal;
+  /** Hears how many bytes of the source are done, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Texts that a model tells itself for its calibration, and how long each may become. */
+const ownTexts = { count: 120, tokens: 300 } as const;
+
+/**
+ * Quantizes a GGUF file (of a split one, give the first part). Throws where the output would be one of the input's files.
+ *
+ * @example
+ * ```ts
+ * import { quantizeFile } from "@lightgpt/lightgpt";
+ *
+ * const { bytes, warnings } = await quantizeFile("model-f16.gguf", "model-q4_0.gguf", { type: "q4_0" });
+ * console.log(bytes, warnings);
+ * ```
+ */
+export async function quantizeFile(
+  input: string,
+  output: string,
+  options: QuantizeFileOptions,
+): Promise<QuantizeFileReport> {
+  checkKeys("options", options, [
+    "type",
+    "rounding",
+    "calibration",
+    "tensorTypes",
+    "threads",
+    "importance",
+    "signal",
+    "onProgress",
+  ]);
+  const { type, tensorTypes = [], threads, importance, signal, onProgress, calibration } = options;
+  if (typeof type !== "string") refuseOption("type", "the name of a format or mix", type);
+  if (typeof output !== "string" || output === "") refuseOption("output", "the path of a file to write", output);
+  const rounding = choiceOption("rounding", options.rounding, ["nearest", "search", "calibrated"], "search");
+  if (calibration !== undefined && (typeof calibration !== "string" || rounding !== "calibrated")) {
+    refuseOption("calibration", 'a text, beside the rounding "calibrated"', calibration);
+  }
+  checkFunction("onProgress", onProgress);
+  checkSignal(signal);
+  integerOption("threads", threads, 1, 256, 1);
+  const source = openGguf(input);
+  try {
+    const cores = threads ?? Math.max(1, Math.min(256, navigator.hardwareConcurrency));
+    await using calibrator = rounding === "calibrated"
+      ? await Calibrator.open(input, calibration ?? await ownText(input, signal), cores, signal)
+      : undefined;
+    const plain = rounding === "calibrated" ? "search" : rounding;
+    return await convertFile(source, output, {
+      type,
+      tensorTypes,
+      threads,
+      importance,
+      signal,
+      onProgress,
+      calibrator,
+      rounding: plain,
+    });
+  } finally {
+    source.close();
+  }
+}
+
+/** What a model tells from its beginning on, by fixed seeds: always the same. */
+async function ownText(path: string, signal: AbortSignal | undefined): Promise<string> {
+  await using lm = await LightGPT.load(path, { kv: "f32", ...(signal === undefined ? {} : { signal }) });
+  const { bos } = lm.model.tokenizer;
+  const begin = bos === undefined ? lm.tokenize(" ") : [bos];
+  const texts = await Promise.all(Array.from({ length: ownTexts.count }, async (_, index) => {
+    const sampling = { temperature: 1, topK: 0, topP: 1, seed: BigInt(index) };
+    return (await lm.complete(begin, {
+      maxTokens: ownTexts.tokens,
+      sampling,
+      ...(signal === undefined ? {} : { signal }),
+    })).text;
+  }));
+  return texts.map((text) => text.trim()).join("\n\n");
+}
