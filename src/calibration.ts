@@ -5,7 +5,6 @@
  *
  * @module
  */
-import process from "node:process";
 import { ROLES } from "../ffi/abi.ts";
 import { addGram, factorColumns, replaceMatrix } from "../ffi/calibration.ts";
 import { LightGPTError } from "../ffi/errors.ts";
@@ -30,7 +29,7 @@ const PRODUCTS: Readonly<Record<string, number>> = {
 const matrixName = /^blk\.(\d+)\.(\w+)\.weight$/;
 
 /** Added to the diagonal, in parts of its mean: what keeps columns that say nothing from being trusted. */
-const damping = Number(process.env.DAMP ?? "0.01");
+const damping = 0.01;
 
 /** Positions that are read together. */
 const windowMost = 256;

@@ -259,11 +259,15 @@ describeTales("TinyTales as Q4_0", (tales) => {
   const original = join(tales, "tinytales-f32.gguf");
   const tensorTypes = [{ pattern: "token_embd", format: "q8_0" }] as const;
 
-  it("is nearer to F32 by a search than by plain rounding", async () => {
-    const text = readFileSync(join(tales, "valid-window.txt"), "utf8").slice(0, 12_000);
+  it("is nearer to F32 by a search than by plain rounding, and nearest by what the model reads", async () => {
+    const stories = readFileSync(join(tales, "valid-window.txt"), "utf8");
+    const text = stories.slice(0, 12_000);
     await using exact = await LightGPT.load(original);
-    const divergence = async (rounding: "nearest" | "search") => {
-      const report = await quantizeFile(original, at(`${rounding}.gguf`), { type: "q4_0", rounding, tensorTypes });
+    const divergence = async (rounding: "nearest" | "search" | "calibrated") => {
+      // Other stories than those that are compared.
+      const calibration = rounding === "calibrated" ? { calibration: stories.slice(-16_000) } : {};
+      const options = { type: "q4_0", rounding, tensorTypes, ...calibration };
+      const report = await quantizeFile(original, at(`${rounding}.gguf`), options);
       assertEquals(report.bytes, 2_829_184);
       await using lm = await LightGPT.load(at(`${rounding}.gguf`));
       const { ratio, divergence, same, sameWhereSure } = await lm.compare(exact, text);
@@ -272,5 +276,15 @@ describeTales("TinyTales as Q4_0", (tales) => {
     };
     const [nearest, search] = [await divergence("nearest"), await divergence("search")];
     assertLess(search, nearest);
+    const calibrated = await divergence("calibrated");
+    assertLess(calibrated, 0.75 * search);
+    const again = { type: "q4_0", rounding: "calibrated", tensorTypes, calibration: stories.slice(-16_000) } as const;
+    await quantizeFile(original, at("again.gguf"), { ...again, threads: 3 });
+    assertEquals(readFileSync(at("again.gguf")), readFileSync(at("calibrated.gguf")));
+    await assertRejects(
+      () => quantizeFile(original, at("no.gguf"), { type: "q4_0", calibration: "x" }),
+      LightGPTError,
+      "calibration",
+    );
   });
 });
