@@ -127,7 +127,7 @@ describe("lightgpt with odd inputs", () => {
     const waits = await lightgpt(["run"], { input: { open: true }, interruptMs: 1200 });
     assertEquals([waits.code, waits.stdout], [130, ""]);
     const words = ["run", "Once upon a time", "--context", "100000", ...wild];
-    const writes = await lightgpt(words, { interruptMs: 1500 });
+    const writes = await lightgpt(words, { interruptOnOutput: true });
     assertEquals(writes.code, 130);
     assert(writes.stdout.length > 0);
     assertMatch(writes.stderr, /^\n$/);

@@ -23,6 +23,8 @@ export interface Options {
   env?: Record<string, string>;
   /** Press Ctrl-C after so long. */
   interruptMs?: number;
+  /** Press Ctrl-C as soon as it has written something. */
+  interruptOnOutput?: boolean;
   /** Stop reading standard output after the first text. */
   closeEarly?: boolean;
 }
@@ -30,7 +32,7 @@ export interface Options {
 /** Runs `lightgpt` with these words. */
 export function lightgpt(
   words: string[],
-  { input = "", env = {}, interruptMs, closeEarly }: Options = {},
+  { input = "", env = {}, interruptMs, interruptOnOutput, closeEarly }: Options = {},
 ): Promise<Outcome> {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
   const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
@@ -41,6 +43,7 @@ export function lightgpt(
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     if (closeEarly) child.stdout.destroy();
+    if (interruptOnOutput && stdout === "") process.kill(child.pid as number, "SIGINT");
     stdout += text;
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
