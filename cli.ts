@@ -12,7 +12,6 @@
  * @module
  */
 import process from "node:process";
-import manifest from "./deno.json" with { type: "json" };
 import { chat } from "./cli/chat.ts";
 import { bench } from "./cli/bench.ts";
 import { inspect } from "./cli/inspect.ts";
@@ -23,6 +22,7 @@ import { perplexity } from "./cli/perplexity.ts";
 import { quantize } from "./cli/quantize.ts";
 import { run } from "./cli/run.ts";
 import { tokenize } from "./cli/tokenize.ts";
+import { VERSION } from "./ffi/library.ts";
 
 const RUNNERS: Readonly<
   Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>
@@ -55,7 +55,7 @@ export async function main(words: readonly string[]): Promise<number> {
 }
 
 async function dispatch([name, ...words]: readonly string[], interrupt: Interrupt): Promise<void> {
-  if (name === "--version" || name === "-V") return print(`lightgpt ${manifest.version}\n`);
+  if (name === "--version" || name === "-V") return print(`lightgpt ${VERSION}\n`);
   if (name === "--help" || name === "-h" || name === "help") return print(helpText());
   if (name === undefined) throw new UsageError("no command; lightgpt --help lists them");
   if (!Object.hasOwn(COMMANDS, name)) {

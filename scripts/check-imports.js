@@ -57,7 +57,7 @@ export const typescript = [
       "src/conversation.ts",
     ],
   },
-  { name: "face", files: ["mod.ts"] },
+  { name: "face", files: ["mod.ts", "exports/*"] },
   { name: "command", files: ["cli/*", "cli.ts"] },
 ];
 
@@ -142,7 +142,7 @@ export function sources(extension, folders, singles) {
 /** Both languages. */
 export function checkImports() {
   return [
-    ...violations(sources(".ts", ["ffi", "src", "cli"], ["mod.ts", "cli.ts"]), typescript),
+    ...violations(sources(".ts", ["ffi", "src", "cli", "exports"], ["mod.ts", "cli.ts"]), typescript),
     ...violations(sources(".zig", ["kernels"], []), zig),
   ];
 }

@@ -1,10 +1,22 @@
 /**
- * `npm run package`: the package as users get it, in dist/: sources, the small model, the library for every platform, and
- * a table of their SHA-256 sums in `ffi/sums.ts`; then its .tgz. `--here` takes only the library of this machine, which is
- * enough to try a package and is what the tests do. Publishing is `deno publish` and `npm publish` inside dist/package.
+ * `npm run package`: the package as users get it, in dist/jsr: sources, the small model, the library for every platform,
+ * and a table of their SHA-256 sums in `ffi/sums.ts`; in dist/npm the same as JavaScript with types, for neither Node nor
+ * Deno reads TypeScript below node_modules; then the .tgz of that. `--here` takes only the library of this machine, which
+ * is enough to try a package and is what the tests do. docs/releasing.md says how they are published.
  */
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { build, environment, library } from "./build.js";
 import { setup } from "./setup.js";
@@ -28,16 +40,16 @@ const sources = [
   "mod.ts",
   "cli.ts",
   "cli",
+  "exports",
   "ffi",
   "src",
   "models",
   "README.md",
   "CHANGELOG.md",
   "LICENSE",
-  "deno.json",
 ];
 
-/** Lays the package out in `folder`; `here`: with the library of this machine only. Returns its paths. */
+/** Lays the package out for JSR in `folder`; `here`: with the library of this machine only. Returns its paths. */
 export async function stage(folder, { here = false } = {}) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -46,7 +58,7 @@ export async function stage(folder, { here = false } = {}) {
   else await stageAll(folder);
   const assets = filesOf(folder).filter((path) => path.startsWith("lib/") || path.endsWith(".gguf"));
   writeFileSync(join(folder, "ffi", "sums.ts"), sumsModule(folder, assets));
-  writeFileSync(join(folder, "package.json"), JSON.stringify(packageManifest(), null, 2) + "\n");
+  writeFileSync(join(folder, "deno.json"), text(denoManifest()));
   return filesOf(folder);
 }
 
@@ -87,30 +99,126 @@ function sumsModule(folder, assets) {
   return filled;
 }
 
-/** The manifest without what only we need: whoever installs the package gets its dependencies, and no script runs. */
-function packageManifest() {
-  const ours = new Set(["private", "scripts", "devDependencies", "optionalDependencies", "allowScripts", "engines"]);
-  const kept = Object.entries(manifest).filter(([name]) => !ours.has(name));
-  return { ...Object.fromEntries(kept), engines: { bun: ">=1.4", deno: ">=2.9" } };
+/** Our deno.json without what only we need. */
+function denoManifest() {
+  const { name, version, license, exports, imports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
+  const used = Object.entries(imports).filter(([, target]) => target.startsWith("npm:"));
+  return { name, version, license, exports, imports: Object.fromEntries(used) };
 }
 
-/** The bytes of the packed .tgz in `folder`'s parent, and its path. */
+/** Our package.json without what only we need: whoever installs the package gets its dependencies, and no script runs. */
+function packageManifest() {
+  const { name, version, description, license, type, exports, bin, dependencies } = manifest;
+  const compiled = (path) => path.replace(/\.ts$/, "");
+  const conditions = (path) => ({ types: `${compiled(path)}.d.ts`, default: `${compiled(path)}.js` });
+  return {
+    name,
+    version,
+    description,
+    license,
+    type,
+    exports: Object.fromEntries(Object.entries(exports).map(([from, to]) => [from, conditions(to)])),
+    bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `${compiled(path)}.js`])),
+    dependencies,
+    engines: { bun: ">=1.4", deno: ">=2.9" },
+    publishConfig: { access: "public" },
+  };
+}
+
+function text(json) {
+  return JSON.stringify(json, null, 2) + "\n";
+}
+
+/** The JSR package of `folder` as JavaScript with types, in `target`, for npm. */
+export async function compile(folder, target) {
+  const unpacked = join(target, "package");
+  const tgz = join(target, "compiled.tgz");
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { recursive: true });
+  await denoIn(folder, ["pack", "--quiet", "--allow-dirty", "--no-source-maps", "--output", tgz]);
+  await must("tar", ["-xzf", "compiled.tgz"], { cwd: target });
+  rmSync(tgz);
+  for (const name of readdirSync(unpacked)) renameSync(join(unpacked, name), join(target, name));
+  rmSync(unpacked, { recursive: true });
+  const command = join(target, "cli.js");
+  const code = readFileSync(command, "utf8");
+  if (!code.startsWith("#!")) writeFileSync(command, `#!/usr/bin/env bun\n${code}`);
+  writeFileSync(join(target, "package.json"), text(packageManifest()));
+}
+
+/** What JSR would say to the package of `folder`; fails where it would refuse it. */
+export function publishDry(folder) {
+  return denoIn(folder, ["publish", "--dry-run", "--allow-dirty"]);
+}
+
+/** Runs Deno in a folder that borrows our dependencies for the while; it finds them by a package.json. */
+async function denoIn(folder, words) {
+  const modules = join(folder, "node_modules");
+  const json = join(folder, "package.json");
+  symlinkSync(join(root, "node_modules"), modules, "junction");
+  writeFileSync(json, text({ ...packageManifest(), exports: undefined }));
+  try {
+    return await must(toolPath("deno"), words, { cwd: folder, env: { ...process.env, NO_COLOR: "1" } });
+  } finally {
+    rmSync(modules);
+    rmSync(json);
+  }
+}
+
+async function must(program, words, options) {
+  const { code, output } = await run(program, words, options);
+  if (code !== 0) throw new Failure(`${program} ${words[0]} failed:\n${output.trim()}`);
+  return output;
+}
+
+/** Packs `folder` into a .tgz beside it; its bytes and path. */
 export async function pack(folder) {
   const destination = join(folder, "..");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const { code, output } = await run(npm, ["pack", "--json", "--pack-destination", destination], { cwd: folder });
-  if (code !== 0) throw new Failure(`npm pack failed:\n${output.trim()}`);
+  const output = await must(npm, ["pack", "--json", "--pack-destination", destination], { cwd: folder });
   const path = join(destination, JSON.parse(output.slice(output.indexOf("["))).at(0).filename);
   return { path, bytes: statSync(path).size };
+}
+
+/** Unpacks a .tgz where an installation would have put it in `folder`, beside links to our copies of its dependencies. */
+export async function install(tgz, folder) {
+  const target = join(folder, "node_modules", ...manifest.name.split("/"));
+  mkdirSync(target, { recursive: true });
+  await must("tar", ["-xzf", tgz, "--strip-components=1", "-C", target], {});
+  writeFileSync(
+    join(folder, "package.json"),
+    text({ type: "module", dependencies: { [manifest.name]: manifest.version } }),
+  );
+  for (const name of dependencies(Object.keys(manifest.dependencies))) {
+    const link = join(folder, "node_modules", ...name.split("/"));
+    if (existsSync(link)) continue;
+    mkdirSync(join(link, ".."), { recursive: true });
+    symlinkSync(join(root, "node_modules", ...name.split("/")), link, "junction");
+  }
+  return target;
+}
+
+/** These packages and those that they need. */
+export function dependencies(names) {
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  const found = new Set();
+  const visit = (name) => {
+    if (found.has(name)) return;
+    found.add(name);
+    Object.keys(packages[`node_modules/${name}`]?.dependencies ?? {}).forEach(visit);
+  };
+  names.forEach(visit);
+  return [...found];
 }
 
 main(import.meta.url, async () => {
   await setup();
   const here = process.argv.includes("--here");
-  const folder = join(root, "dist", "package");
-  const files = await stage(folder, { here });
-  const { path, bytes } = await pack(folder);
+  const [jsr, npm] = ["jsr", "npm"].map((name) => join(root, "dist", name));
+  await stage(jsr, { here });
+  await compile(jsr, npm);
+  const { path, bytes } = await pack(npm);
   const most = here ? bytesMost.here : bytesMost.all;
-  console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB, ${files.length} files`);
+  console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB, ${filesOf(npm).length} files`);
   if (bytes > most) throw new Failure(`the package has ${bytes} bytes; at most ${most} are allowed`);
 });

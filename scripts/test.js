@@ -13,7 +13,7 @@ import { checkLock } from "./check-lock.js";
 import { checkStyle } from "./check-style.js";
 import { countBun, countDeno, countZig } from "./report.js";
 import { setup } from "./setup.js";
-import { Failure, main, root, run, toolPath } from "./tools.js";
+import { Failure, main, manifest, root, run, toolPath } from "./tools.js";
 
 /** A test that takes longer has hung; the longest, seeded mutations of model files, take a minute. */
 const testMs = 300_000;
@@ -42,13 +42,14 @@ const suites = {
 
 /** Formatters, linters, types, documentation, and our own rules: each is one that passes or fails. */
 async function checks() {
-  const typescript = ["mod.ts", "cli.ts", ...filesOf("test"), ...filesOf("bench"), ...filesOf("scripts")];
+  const entries = Object.values(manifest.exports);
+  const typescript = [...entries, ...["test", "bench", "scripts", "examples"].flatMap(filesOf)];
   const deno = (...args) => tool("deno", args);
   const list = {
     "deno fmt": () => deno("fmt", "--check"),
     "deno lint": () => deno("lint"),
     "deno check": () => deno("check", "--quiet", ...typescript),
-    "deno doc --lint": () => deno("doc", "--lint", "mod.ts", "cli.ts"),
+    "deno doc --lint": () => deno("doc", "--lint", ...entries),
     "zig fmt": () => tool("zig", ["fmt", "--check", "build.zig", "build.zig.zon", "kernels", "bench"]),
     "imports": checkImports,
     "style": checkStyle,

@@ -7,20 +7,24 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import { bytesMost, pack, stage } from "../scripts/package.js";
+import { bytesMost, compile, dependencies, install, pack, publishDry, stage } from "../scripts/package.js";
 import { repository } from "./kit.ts";
 
 const isDeno = "Deno" in globalThis;
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-package-"));
-const folder = join(directory, "node_modules", "lightgpt");
+const name = "@lightgpt/lightgpt";
+const folder = join(directory, "jsr");
+const npm = join(directory, "npm");
 let files: string[];
+let installed: string;
+let bytes: number;
 
 interface Outcome {
   code: number | null;
@@ -43,6 +47,12 @@ function run(program: string, words: string[], env: Record<string, string> = {})
   });
 }
 
+/** Runs a module on the runtime that runs the tests. */
+function runFile(path: string, words: string[] = []): Promise<Outcome> {
+  const flags = isDeno ? ["run", "-A", "--no-prompt", "--no-check", "--quiet"] : [];
+  return run(process.execPath, [...flags, path, ...words]);
+}
+
 /** Ten lines, as in the README. */
 function program(specifier: string, before = "", model = ""): string {
   return `${before}
@@ -62,11 +72,10 @@ function writeProgram(name: string, text: string): string {
 
 before(async () => {
   files = await stage(folder, { here: true });
-  // What an installation would bring beside it.
-  for (const name of readdirSync(join(repository, "node_modules"))) {
-    if (name.startsWith(".") || ["lightgpt", "deno", "bun", "@zigc", "@std"].includes(name)) continue;
-    symlinkSync(join(repository, "node_modules", name), join(directory, "node_modules", name), "junction");
-  }
+  await compile(folder, npm);
+  const packed = await pack(npm);
+  bytes = packed.bytes;
+  installed = await install(packed.path, directory);
 });
 after(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -80,36 +89,92 @@ describe("the package", () => {
       assertStringIncludes(sums, `"${path}": {`);
       assertStringIncludes(sums, sum);
     }
-    const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    assertEquals([manifest.scripts, manifest.devDependencies, manifest.private], [undefined, undefined, undefined]);
     assert(!files.some((path) => /^(test|bench|kernels|scripts)\//.test(path)));
   });
 
-  it("is small: one platform and the model within 5 MB", async () => {
-    const { bytes } = await pack(folder);
+  it("is small: one platform and the model within 5 MB", () => {
     assertLess(bytes, bytesMost.here);
   });
 
-  it("tells a story where it is installed, with no install script", { skip: isDeno }, async () => {
-    const main = writeProgram("installed.ts", program("lightgpt"));
-    const { code, stdout, stderr } = await run(process.execPath, [main]);
+  it("runs no script when it is installed, and needs nothing that has native parts", () => {
+    const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+    assertEquals([manifest.scripts, manifest.devDependencies, manifest.private], [undefined, undefined, undefined]);
+    for (const needed of dependencies(Object.keys(manifest.dependencies))) {
+      const path = join(repository, "node_modules", needed);
+      const { scripts = {}, gypfile } = JSON.parse(readFileSync(join(path, "package.json"), "utf8"));
+      assertEquals(
+        [scripts.install, scripts.preinstall, scripts.postinstall, gypfile],
+        Array(4).fill(undefined),
+        needed,
+      );
+      const native = readdirSync(path, { recursive: true }).map(String).filter((file) =>
+        /\.(node|so|dylib|dll|gyp)$/.test(file)
+      );
+      assertEquals(native, [], needed);
+    }
+  });
+
+  it("would be taken by JSR, without slow types", { skip: !isDeno }, async () => {
+    assertStringIncludes(await publishDry(folder), "Dry run complete");
+  });
+
+  it("exports the same to both registries, and all of it can be imported", async () => {
+    const read = (path: string) => JSON.parse(readFileSync(path, "utf8"));
+    const ours = read(join(repository, "package.json"));
+    assertEquals(ours.exports, read(join(repository, "deno.json")).exports);
+    const entries = Object.keys(ours.exports);
+    assertEquals(Object.keys(read(join(installed, "package.json")).exports), entries);
+    const paths = entries.map((entry) => name + entry.slice(1));
+    const main = writeProgram(
+      "exports.ts",
+      paths.map((path, index) => `import * as m${index} from ${JSON.stringify(path)};\n`).join("") +
+        `console.log(JSON.stringify([${paths.map((_, index) => `Object.keys(m${index})`)}]));\n`,
+    );
+    const { code, stdout, stderr } = await runFile(main);
+    assertEquals([code, stderr], [0, ""]);
+    const [face, command, ...components] = JSON.parse(stdout) as string[][];
+    assertEquals(command, ["main"]);
+    // The components are parts of the whole, each with the class that it is named after.
+    for (const [index, names] of components.entries()) {
+      assert(
+        names.some((exported) => exported.toLowerCase().endsWith(entries[index + 2].slice(2))),
+        entries[index + 2],
+      );
+      assertEquals(names.filter((exported) => !face.includes(exported)), []);
+    }
+    if (isDeno) assertEquals((await run(process.execPath, ["check", "--quiet", main])).code, 0, "the types");
+  });
+
+  it("tells a story where it is installed, and has the command", async () => {
+    const main = writeProgram("installed.ts", program(name));
+    const { code, stdout, stderr } = await runFile(main);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /[a-z]{2}/);
+    const command = await runFile(join(installed, "cli.js"), [
+      "run",
+      "Once upon a time",
+      "--max-tokens",
+      "9",
+      "--temperature",
+      "0",
+    ]);
+    assertEquals([command.code, command.stdout.trim()], [0, stdout.trim()], command.stderr);
+    assertMatch(readFileSync(join(installed, "cli.js"), "utf8"), /^#!\/usr\/bin\/env bun\n/);
   });
 
   it("compiles into one binary with Bun, library and model inside", { skip: isDeno }, async () => {
     const library = files.find((path) => path.startsWith("lib/"));
-    const inside = `import library from "./node_modules/lightgpt/${library}" with { type: "file" };
-import model from "./node_modules/lightgpt/models/tinytales-q4_0.gguf" with { type: "file" };
+    const inside = `import library from "./node_modules/${name}/${library}" with { type: "file" };
+import model from "./node_modules/${name}/models/tinytales-q4_0.gguf" with { type: "file" };
 process.env.LIGHTGPT_LIBRARY = library;`;
-    const main = writeProgram("compiled.ts", program("lightgpt", inside, "model"));
+    const main = writeProgram("compiled.ts", program(name, inside, "model"));
     const binary = join(directory, "story");
     const built = await run(process.execPath, ["build", "--compile", main, "--outfile", binary]);
     assertEquals(built.code, 0, built.stderr);
     const cache = join(directory, "empty", "cache");
     const { code, stdout, stderr } = await run(binary, [], { LIGHTGPT_CACHE: cache });
     assertEquals([code, stderr], [0, ""]);
-    assertEquals(stdout, (await run(process.execPath, [writeProgram("plain.ts", program("lightgpt"))])).stdout);
+    assertEquals(stdout, (await run(process.execPath, [writeProgram("plain.ts", program(name))])).stdout);
     assert(readdirSync(cache).length >= 1);
   });
 });
@@ -193,7 +258,7 @@ console.log("alike");
     );
     assert(worker.endsWith("worker.ts"));
     for (let round = 0; round < 3; round++) {
-      const { code, stdout, stderr } = await run(process.execPath, isDeno ? ["run", "-A", "--no-check", main] : [main]);
+      const { code, stdout, stderr } = await runFile(main);
       assertEquals([code, stdout.trim().split("\n").at(-1)], [0, "alike"], stderr);
     }
   });

@@ -1,0 +1,28 @@
+/**
+ * Many requests on one model: priorities, deadlines, tenants, and a map over any number of prompts.
+ *
+ * @example
+ * ```ts
+ * import { Batcher, Model } from "@lightgpt/lightgpt/batcher";
+ *
+ * await using model = await Model.load("model.gguf");
+ * await using batcher = new Batcher(model);
+ * for await (const { index, completion } of batcher.map(["The fox", "The hen"], { maxTokens: 20 })) {
+ *   console.log(index, completion?.text);
+ * }
+ * ```
+ *
+ * @module
+ */
+export {
+  Batcher,
+  type BatcherOptions,
+  type BatcherStats,
+  type BatchRequest,
+  type PrefixCache,
+  type PrefixCacheOptions,
+} from "../src/batcher.ts";
+export type { MapOptions, MapProgress, MapResult, Prompt } from "../src/batcher/map.ts";
+export type { Percentiles } from "../src/batcher/stats.ts";
+export { type Completion, type GenerateOptions, Piece } from "../src/generation.ts";
+export { type LoadOptions, type LoadProgress, Model } from "../src/model.ts";

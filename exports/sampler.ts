@@ -1,0 +1,21 @@
+/**
+ * Choosing tokens alone: a sampler for logits from anywhere.
+ *
+ * @example
+ * ```ts
+ * import { Sampler } from "@lightgpt/lightgpt/sampler";
+ *
+ * using sampler = new Sampler({ temperature: 0.8, minP: 0.05, seed: 42 });
+ * const token = sampler.sample(Float32Array.of(0.1, 3, 2.9, -1));
+ * console.log(token);
+ * ```
+ *
+ * @module
+ */
+export { SAMPLING_METHODS } from "../ffi/abi.ts";
+export { type Candidate, Sampler } from "../src/sampler.ts";
+export { type Diversity, diversity } from "../src/sampler/diversity.ts";
+export { TokenMask } from "../src/sampler/mask.ts";
+export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampler/options.ts";
+export type { MethodReport } from "../src/sampler/report.ts";
+export type { Choice, TokenLogprob } from "../src/sampler/state.ts";
