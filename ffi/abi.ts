@@ -77,6 +77,10 @@ export const ABI = {
     parameters: ["u32", "u32", "u32"],
     about: "(engine, from, to): copies a KV page; refused while a step is in flight, as are the next two.",
   },
+  lg_page_discard: {
+    parameters: ["u32", "u32", "u32", "buffer", "u32"],
+    about: "(engine, first, count, f64 word, bytes): gives the memory of KV pages back to the system; how many bytes.",
+  },
   lg_page_export: {
     parameters: ["u32", "u32", "buffer", "u32"],
     about: "(engine, page, out, bytes): writes a KV page and a checksum of 8 bytes; returns the bytes.",

@@ -229,6 +229,15 @@ export class Native {
     this.#checked("lg_page_copy", "page", engine, from, to);
   }
 
+  /** Gives the memory of KV pages back to the system until they are written again; returns how many bytes. */
+  pageDiscard(engine: number, first: number, count: number): number {
+    checkU32(engine, "engine handle");
+    checkU32(first, "page");
+    checkU32(count, "pages");
+    this.#checked("lg_page_discard", "page", engine, first, count, this.#figures, this.#figures.byteLength);
+    return this.#figures[0];
+  }
+
   /** Writes a KV page and its checksum to `out`; returns the bytes. */
   pageExport(engine: number, page: number, out: Uint8Array): number {
     checkU32(engine, "engine handle");

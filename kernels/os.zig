@@ -100,6 +100,21 @@ pub fn release(memory: []align(64) u8) void {
     std.posix.munmap(@alignCast(memory.ptr[0..used]));
 }
 
+/// Gives the whole system pages inside a part of what `allocate` gave back to the system: they no longer count as
+/// resident, and hold anything (on Linux zeros) when they are touched again. Returns how many bytes they have.
+pub fn discard(part: []u8) usize {
+    const page = std.heap.page_size_max;
+    const begin = std.mem.alignForward(usize, @intFromPtr(part.ptr), page);
+    const end = std.mem.alignBackward(usize, @intFromPtr(part.ptr) + part.len, page);
+    if (begin >= end) return 0;
+    const address: *align(std.heap.page_size_min) anyopaque = @ptrFromInt(begin);
+    const refused = if (is_windows)
+        windows.DiscardVirtualMemory(address, end - begin) != 0
+    else
+        std.c.madvise(address, end - begin, if (is_darwin) std.c.MADV.FREE else std.c.MADV.DONTNEED) != 0;
+    return if (refused) 0 else end - begin;
+}
+
 /// Sleeps while `word` holds `expected`, at most `timeout_ns` (null: without end). Wakes without a reason are allowed.
 pub fn futexWait(word: *const std.atomic.Value(u32), expected: u32, timeout_ns: ?u64) void {
     if (is_linux) {
@@ -183,6 +198,7 @@ const windows = struct {
     extern "kernel32" fn CloseHandle(w.HANDLE) callconv(.winapi) i32;
     extern "kernel32" fn VirtualAlloc(?*anyopaque, usize, u32, u32) callconv(.winapi) ?[*]align(64) u8;
     extern "kernel32" fn VirtualFree(*anyopaque, usize, u32) callconv(.winapi) i32;
+    extern "kernel32" fn DiscardVirtualMemory(*anyopaque, usize) callconv(.winapi) u32;
     extern "kernel32" fn GetModuleHandleExW(u32, *const anyopaque, *?*anyopaque) callconv(.winapi) i32;
     extern "c" fn _write(c_int, [*]const u8, c_uint) c_int;
     extern "kernel32" fn QueryPerformanceCounter(*i64) callconv(.winapi) i32;
@@ -257,6 +273,12 @@ test "a mapped file shows its bytes; memory is zeroed and aligned" {
     try std.testing.expectEqual(0, @intFromPtr(memory.ptr) % 64);
     for (memory[0..4096]) |byte| try std.testing.expectEqual(0, byte);
     memory[memory.len - 1] = 1;
+    memory[5] = 1;
+    try std.testing.expectEqual(0, discard(memory[3..9]));
+    const whole = std.heap.page_size_max;
+    try std.testing.expectEqual(whole, discard(memory[1 .. 2 * whole + 1]));
+    try std.testing.expectEqual(1, memory[5]);
+    try std.testing.expectEqual(1, memory[memory.len - 1]);
     try std.testing.expectError(error.Open, FileMap.open("no such file"));
 }
 

@@ -170,6 +170,13 @@ pub export fn lg_page_copy(engine_handle: u32, from: u32, to: u32) i32 {
     return 0;
 }
 
+pub export fn lg_page_discard(engine_handle: u32, first: u32, count: u32, bytes: ?[*]u8, len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    const given = engineOf(object).discardPages(first, count) catch |why| return pageFailure(why);
+    return if (giveDoubles(&.{@floatFromInt(given)}, bytes, len)) 0 else Status.invalid_argument.code();
+}
+
 pub export fn lg_page_export(engine_handle: u32, page: u32, out: ?[*]u8, len: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();

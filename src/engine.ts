@@ -176,6 +176,11 @@ export class Engine implements StepRunner {
     this.#native.pageCopy(this.#handle, from, to);
   }
 
+  /** Gives the memory of `count` pages back to the system until they are written again; returns how many bytes. */
+  discardPages(first: number, count: number): number {
+    return this.#native.pageDiscard(this.#handle, first, count);
+  }
+
   /** Writes a page and a checksum to `out`; returns the bytes. No step may be in flight. */
   exportPage(page: number, out: Uint8Array): number {
     return this.#native.pageExport(this.#handle, page, out);

@@ -29,6 +29,8 @@ export class Pace {
   readonly #weightBytes: number;
   readonly #isFixed: boolean;
   #chunk: number;
+  /** Milliseconds that a step should take at most for those who wait for a token; undefined: twice what it takes without prompts. */
+  stepMs: number | undefined;
 
   /** `weightBytes` make the first guess; `chunk` fixes the chunk size, which otherwise adapts. */
   constructor(weightBytes: number, chunk?: number) {
@@ -42,10 +44,13 @@ export class Pace {
     return this.#chunk;
   }
 
-  /** The same, in a step that `decoders` others wait for: at most so many that the step takes about twice as long for them. */
+  /**
+   * The same, in a step that `decoders` others wait for: at most so many that the step takes about `stepMs`, or, where nothing
+   * is said, twice as long for them as without.
+   */
   chunkBeside(decoders: number): number {
     if (decoders === 0 || this.#isFixed) return this.#chunk;
-    const most = 2 * this.#expect(decoders);
+    const most = this.stepMs ?? 2 * this.#expect(decoders);
     let chunk = this.#chunk;
     while (chunk > chunkBesideLeast && this.#expect(decoders + chunk) > most) chunk = Math.ceil(chunk / 2);
     return chunk;

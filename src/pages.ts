@@ -11,23 +11,30 @@ export class PagePool {
   readonly size: number;
   /** Positions of one page. */
   readonly pageSize: number;
+  /** Pages that may be held at once; the memory budget turns it. */
+  limit: number;
   readonly #references: Uint32Array;
   readonly #free: Uint32Array;
   #freeCount: number;
+  /** Which pages have been held since their memory was last given back. */
+  readonly #warm: Uint8Array;
+  #warmCount = 0;
 
   /** A pool of `size` pages of `pageSize` positions. */
   constructor(size: number, pageSize: number) {
     this.size = size;
     this.pageSize = pageSize;
+    this.limit = size;
+    this.#warm = new Uint8Array(size);
     this.#references = new Uint32Array(size);
     // The last freed is the first taken: its memory is in use already.
     this.#free = Uint32Array.from({ length: size }, (_, index) => size - 1 - index);
     this.#freeCount = size;
   }
 
-  /** Pages that nobody holds. */
+  /** Pages that can be taken. */
   get available(): number {
-    return this.#freeCount;
+    return Math.max(0, Math.min(this.#freeCount, this.limit - this.held));
   }
 
   /** Pages that somebody holds. */
@@ -35,11 +42,13 @@ export class PagePool {
     return this.size - this.#freeCount;
   }
 
-  /** Takes a free page, with one reference; undefined where there is none. */
+  /** Takes a free page, with one reference; undefined where there is none, or the limit is reached. */
   take(): number | undefined {
-    if (this.#freeCount === 0) return undefined;
+    if (this.available === 0) return undefined;
     const page = this.#free[--this.#freeCount] as number;
     this.#references[page] = 1;
+    if (this.#warm[page] === 0) this.#warmCount++;
+    this.#warm[page] = 1;
     return page;
   }
 
@@ -60,6 +69,28 @@ export class PagePool {
     const left = (this.#references[page] as number) - 1;
     this.#references[page] = left;
     if (left === 0) this.#free[this.#freeCount++] = page;
+  }
+
+  /** Pages whose memory is in use, held or not. */
+  get warm(): number {
+    return this.#warmCount;
+  }
+
+  /** Free pages whose memory is in use, as runs of neighbours; from now on it counts as given back. */
+  cool(): { first: number; count: number }[] {
+    const free = this.#free.subarray(0, this.#freeCount);
+    const runs: { first: number; count: number }[] = [];
+    for (const page of free.slice().sort()) {
+      if (this.#warm[page] === 0) continue;
+      this.#warm[page] = 0;
+      this.#warmCount--;
+      const last = runs.at(-1);
+      if (last && last.first + last.count === page) last.count++;
+      else runs.push({ first: page, count: 1 });
+    }
+    // The lowest number goes first again, so that what is in use lies together.
+    free.sort().reverse();
+    return runs;
   }
 
   #check(page: number): void {

@@ -33,6 +33,23 @@ describe("pages", () => {
     assertEquals([pool.held, pool.references(page)], [0, 0]);
   });
 
+  it("are held only up to a limit, and what is free and was used can be given back, in runs", () => {
+    const pool = new PagePool(8, 16);
+    const taken = Array.from({ length: 6 }, () => pool.take() as number);
+    pool.limit = 6;
+    assertEquals([pool.take(), pool.available], [undefined, 0]);
+    for (const page of [0, 1, 2, 4]) pool.release(page);
+    assertEquals([pool.available, pool.warm], [4, 6]);
+    assertEquals(pool.cool(), [{ first: 0, count: 3 }, { first: 4, count: 1 }]);
+    assertEquals([pool.warm, pool.cool()], [2, []]);
+    pool.limit = 1;
+    assertEquals([pool.available, pool.take()], [0, undefined]);
+    pool.limit = 8;
+    // The lowest number first: what is in use lies together.
+    assertEquals(Array.from({ length: 7 }, () => pool.take()), [0, 1, 2, 4, 6, 7, undefined]);
+    assertEquals(taken.length, 6);
+  });
+
   it("refuse what would free a page twice", () => {
     const pool = new PagePool(2, 16);
     const page = pool.take() as number;

@@ -41,7 +41,10 @@ describe("the scheduler", () => {
   /** Ten requests a batch on an engine of `pages` pages. */
   function world(pages: number, weights: ReadonlyMap<string, number> = new Map()) {
     const clock = new FakeClock();
-    const engine = new FakeEngine({ pages, pageSize: 16, batchTokens: 64, sequences: 4, logitRows: 8 }, 1000);
+    const engine = new FakeEngine(
+      { pages, pageSize: 16, batchTokens: 64, sequences: 4, logitRows: 8 },
+      1000,
+    );
     const store = new KvStore(engine, 100, {});
     const options = { queueMax: 100, maxWaitMs: 0, patience: 1000, weights, clock };
     return { clock, engine, store, scheduler: new Scheduler(engine, store, new Pace(1, 16), options) };

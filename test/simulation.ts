@@ -186,6 +186,13 @@ export class FakeEngine implements StepRunner {
     this.#memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
   }
 
+  discardPages(first: number, count: number): number {
+    assert(!this.#isBusy, "pages were given back during a step");
+    const { pageSize } = this.settings;
+    this.#memory.fill(0xdead, first * pageSize, (first + count) * pageSize);
+    return count;
+  }
+
   #one(step: StepSequence, written: Map<number, number>): StepResult {
     const { pageSize } = this.settings;
     const at = (position: number) =>
@@ -260,7 +267,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     ...(random(3) === 0 ? { bytesMax: 100 * (1 + random(pages)) } : {}),
   };
   const store = new KvStore(engine, 100, cache);
-  const scheduler = new Scheduler(engine, store, new Pace(1, random(2) === 0 ? undefined : 1 + random(40)), {
+  const pace = new Pace(1, random(2) === 0 ? undefined : 1 + random(40));
+  const scheduler = new Scheduler(engine, store, pace, {
     queueMax,
     maxWaitMs: random(3) === 0 ? random(5) : 0,
     patience,
@@ -339,11 +347,23 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   let left = requests;
   const fates = Promise.allSettled(work.map((one) => one.finally(() => left--)));
   const closesAt = random(25) === 0 ? random(60) : Infinity;
+  const turns = random(2) === 0;
   for (let ticks = 0; left > 0; ticks++) {
     assert(ticks < 20_000, "a request never ended");
     await clock.tick();
     if (engine.broken) throw engine.broken;
     if (ticks === closesAt) void scheduler.dispose();
+    if (turns && random(16) === 0) {
+      pace.stepMs = random(2) === 0 ? undefined : random(5);
+      const least = positionsMax / pageSize;
+      const limit = least + random(pages - least + 1);
+      void scheduler.between(() => {
+        scheduler.limitPages(limit);
+        assert(store.pool.held <= Math.max(limit, least), "more pages were held than may be");
+      }).catch((error: unknown) => {
+        if (!(error instanceof ClosedError)) throw error;
+      });
+    }
     assert(scheduler.queued <= queueMax + engine.settings.sequences + open.size, "the queue grew");
     let held = 0;
     for (let page = 0; page < pages; page++) if (store.pool.references(page) > 0) held++;

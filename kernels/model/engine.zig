@@ -289,6 +289,16 @@ pub const Engine = struct {
         @memcpy(target, bytes[0..target.len]);
     }
 
+    /// Gives the memory of the pages [first, first + count) back to the system until they are written again; returns how many
+    /// bytes that was.
+    pub fn discardPages(engine: *Engine, first: u32, count: u32) PageError!usize {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        if (@as(u64, first) + count > engine.options.pages) return error.NoPage;
+        return os.discard(engine.kv[first * engine.page_bytes ..][0 .. count * engine.page_bytes]);
+    }
+
     /// A page of an engine that is not at work.
     fn pageAt(engine: *Engine, page: u32) error{ Busy, NoPage }![]u8 {
         if (engine.busy()) return error.Busy;

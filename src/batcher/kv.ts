@@ -25,6 +25,8 @@ export interface PageMemory {
   readonly settings: { readonly pages: number; readonly pageSize: number };
   /** Copies a page. */
   copyPage(from: number, to: number): void;
+  /** Gives the memory of neighbouring pages back to the system; returns how many bytes. */
+  discardPages(first: number, count: number): number;
 }
 
 /** The pages of one engine and their cache. */
@@ -35,7 +37,8 @@ export class KvStore {
   /** Its pages. */
   readonly tree: CacheTree<KvPage> | undefined;
   readonly #memory: PageMemory;
-  readonly #pageBytes: number;
+  /** Bytes of a page. */
+  readonly pageBytes: number;
 
   /** `cache` absent: without one. */
   constructor(
@@ -45,7 +48,7 @@ export class KvStore {
   ) {
     const { pages, pageSize } = memory.settings;
     this.#memory = memory;
-    this.#pageBytes = pageBytes;
+    this.pageBytes = pageBytes;
     this.pool = new PagePool(pages, pageSize);
     if (!cache) return;
     this.cache = new TokenCache<KvPage>({
@@ -80,6 +83,16 @@ export class KvStore {
     return this.pool.take();
   }
 
+  /** Evicts from the cache until no more pages are held than may be, as far as that goes. */
+  trim(): void {
+    while (this.pool.held > this.pool.limit && this.tree?.evict());
+  }
+
+  /** Gives the memory of pages that nobody holds back to the system, not in a step; returns how many bytes. */
+  cool(): number {
+    return this.pool.cool().reduce((sum, { first, count }) => sum + this.#memory.discardPages(first, count), 0);
+  }
+
   /** Copies a page to one that is taken for it. */
   copy(from: number): number | undefined {
     this.pool.retain(from); // what is evicted for its sake must not be itself
@@ -92,7 +105,7 @@ export class KvStore {
   /** Keeps a page with the tokens after `parent`; see `CacheTree.add`. */
   keep(parent: CachePage<KvPage>, tokens: Uint32Array, page: number): CachePage<KvPage> | undefined {
     const value: KvPage = { page, states: new Map(), isDropped: false };
-    const kept = this.tree?.add(parent, tokens, value, this.#pageBytes);
+    const kept = this.tree?.add(parent, tokens, value, this.pageBytes);
     if (kept?.value === value) this.pool.retain(page);
     return kept;
   }
@@ -109,7 +122,7 @@ export class KvStore {
   }
 
   #bytesOf(states: ReadonlyMap<number, Float32Array>): number {
-    let bytes = this.#pageBytes;
+    let bytes = this.pageBytes;
     for (const state of states.values()) bytes += state.byteLength;
     return bytes;
   }

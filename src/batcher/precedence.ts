@@ -69,7 +69,8 @@ export class Precedence {
   }
 }
 
-function goesBefore(a: Sequence, b: Sequence): boolean {
+/** Whether `a` gives its pages up before `b`. */
+export function goesBefore(a: Sequence, b: Sequence): boolean {
   if (a.isAsked !== b.isAsked) return !a.isAsked;
   if (!a.isAsked) return a.servedAt < b.servedAt;
   return a.priority !== b.priority ? a.priority < b.priority : a.id > b.id;

@@ -6,14 +6,14 @@
  *
  * @module
  */
-import { CancelledError, ClosedError, LightGPTError, QueueFullError } from "../../ffi/errors.ts";
+import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import type { StepResult, StepRunner, StepSequence } from "../engine.ts";
 import type { Pace } from "../pace.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv.ts";
-import { Precedence } from "./precedence.ts";
-import { Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
+import { goesBefore, Precedence } from "./precedence.ts";
+import { closed, expired, Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
 import { Meter } from "./stats.ts";
 
 /** How a scheduler works. */
@@ -40,6 +40,8 @@ interface Member {
 export class Scheduler implements SequenceOwner {
   readonly meter = new Meter();
   readonly store: KvStore;
+  /** Why no request is taken at the moment; the memory budget sets it. */
+  refusal: (() => LightGPTError) | undefined;
   readonly #runner: StepRunner;
   readonly #pace: Pace;
   readonly #options: SchedulerOptions;
@@ -97,10 +99,15 @@ export class Scheduler implements SequenceOwner {
 
   /** Throws a {@link QueueFullError} where another sequence would be refused. */
   assertRoom(): void {
+    if (this.refusal) {
+      this.meter.refused++;
+      throw this.refusal();
+    }
     const { queueMax } = this.#options;
     // Who is paused can pile up as well as who was never begun.
     const open = this.#waiting.size + this.paused;
     if (open < queueMax) return;
+    this.meter.refused++;
     const mean = this.meter.placements.mean;
     throw new QueueFullError(open, queueMax, Math.ceil(Number.isNaN(mean) ? 1000 : Math.max(1, mean)));
   }
@@ -159,6 +166,9 @@ export class Scheduler implements SequenceOwner {
     this.#placed.delete(sequence);
     this.#fairness.leave(sequence.tenant);
     this.#precedence.forget(sequence);
+    const { outcome, bornMs, choices, options: { prompt } } = sequence;
+    const now = this.#clock.now();
+    this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: choices, ms: now - bornMs });
     // The pages that it leaves may be what another waits for.
     for (const other of this.#waiting) {
       if (other.isAsked) return this.#start();
@@ -248,11 +258,12 @@ export class Scheduler implements SequenceOwner {
       this.#fairness.charge(sequence.tenant, Math.max(1, count));
     }
     this.meter.steps++;
-    this.meter.batchFill.add(members.length / this.#runner.settings.sequences);
     const begin = this.#clock.now();
     try {
       const results = await this.#runner.run(steps, this.#pace.isInline(tokens));
-      this.#pace.record(tokens, this.#clock.now() - begin, prompt);
+      const ms = this.#clock.now() - begin;
+      this.#pace.record(tokens, ms, prompt);
+      this.meter.step({ ms, tokens, prompt, sequences: members.length }, this.#runner.settings.sequences);
       members.forEach(({ sequence }, index) => {
         sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
       });
@@ -353,22 +364,25 @@ export class Scheduler implements SequenceOwner {
     return Math.min(count, table.capacity - sequence.position);
   }
 
+  /** Lets at most `pages` be held from now on: takes them from the cache first, then from those who came last; not in a step. */
+  limitPages(pages: number): void {
+    const { pool } = this.store;
+    pool.limit = Math.min(pages, pool.size);
+    this.store.trim();
+    while (pool.held > pool.limit) {
+      const candidates = [...this.#placed].filter(({ table }) => table?.pages.length !== 0);
+      const [victim] = candidates.length > 1 ? candidates.sort((a, b) => goesBefore(a, b) ? -1 : 1) : [];
+      if (!victim) break;
+      this.#preempt(victim);
+      this.store.trim();
+    }
+    this.store.cool();
+  }
+
   #preempt(sequence: Sequence): void {
     sequence.release();
     this.#placed.delete(sequence);
     this.#waiting.add(sequence);
     this.meter.preemptions++;
   }
-}
-
-function expired(deadlineMs: number): CancelledError {
-  return new CancelledError(`The deadline of ${deadlineMs} ms has passed.`, {
-    what: "cancelled",
-    where: "deadlineMs",
-    expected: `an end within ${deadlineMs} ms`,
-  });
-}
-
-function closed(): ClosedError {
-  return new ClosedError("LightGPT was disposed.", { what: "used after it was disposed", where: "LightGPT" });
 }

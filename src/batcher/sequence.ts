@@ -5,11 +5,12 @@
  *
  * @module
  */
-import { ClosedError } from "../../ffi/errors.ts";
+import { CancelledError, ClosedError } from "../../ffi/errors.ts";
 import type { StepResult, StepSequence } from "../engine.ts";
 import { choose } from "../sampler/choose.ts";
 import type { Choice, SamplerState } from "../sampler/state.ts";
 import type { PageTable } from "./kv.ts";
+import type { RequestEnd } from "./stats.ts";
 
 /** What a sequence is for. */
 export interface SequenceOptions {
@@ -75,6 +76,8 @@ export class Sequence {
   servedAt = -1;
   /** The step in which it got its place, the tokens that it had chosen by then, and whether it had waited too long. */
   placed = { at: 0, choices: 0, isOverdue: false };
+  /** How it ended, once it has. */
+  outcome: RequestEnd["outcome"] = "finished";
   /** When it came, and when its last token did, in milliseconds. */
   readonly bornMs: number;
   tokenMs = 0;
@@ -139,10 +142,12 @@ export class Sequence {
   }
 
   /** Ends the sequence and gives its pages back; whoever waits gets `error`. Again is fine. */
-  end(error: unknown = new ClosedError("The sequence has ended.", { where: "sequence" })): void {
+  end(error?: unknown): void {
     if (this.#ended) return;
-    this.#ended = { error };
-    this.#demand?.reject(error);
+    const ended = error ?? new ClosedError("The sequence has ended.", { where: "sequence" });
+    this.outcome = error === undefined ? "finished" : isGivenUp(error) ? "cancelled" : "failed";
+    this.#ended = { error: ended };
+    this.#demand?.reject(ended);
     this.#demand = undefined;
     this.clearDeadline?.();
     // A step in flight may still write beyond its tokens; nobody else's begins before it is over.
@@ -235,4 +240,22 @@ export class Sequence {
     }
     this.#tokens[this.#length++] = token;
   }
+}
+
+function isGivenUp(error: unknown): boolean {
+  return error instanceof CancelledError || error instanceof ClosedError;
+}
+
+/** The error of a sequence whose deadline has passed. */
+export function expired(deadlineMs: number): CancelledError {
+  return new CancelledError(`The deadline of ${deadlineMs} ms has passed.`, {
+    what: "cancelled",
+    where: "deadlineMs",
+    expected: `an end within ${deadlineMs} ms`,
+  });
+}
+
+/** The error of a sequence whose scheduler was disposed. */
+export function closed(): ClosedError {
+  return new ClosedError("LightGPT was disposed.", { what: "used after it was disposed", where: "LightGPT" });
 }

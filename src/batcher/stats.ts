@@ -67,6 +67,60 @@ export class Window {
   }
 }
 
+/** The upper ends of the buckets of {@link Histogram}, in milliseconds. */
+export const histogramBoundsMs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000] as const;
+
+/** How many times fell into each bucket, since the beginning. */
+export class Histogram {
+  /** Times no longer than each bound and longer than the one before; the last of those beyond all. */
+  readonly counts = new Float64Array(histogramBoundsMs.length + 1);
+  sum = 0;
+  count = 0;
+
+  /** Counts one. */
+  add(ms: number): void {
+    let bucket = 0;
+    while (bucket < histogramBoundsMs.length && ms > (histogramBoundsMs[bucket] as number)) bucket++;
+    (this.counts[bucket] as number)++;
+    this.sum += ms;
+    this.count++;
+  }
+}
+
+/** One step, as it was. */
+export interface StepRecord {
+  /** How long it took. */
+  readonly ms: number;
+  /** Tokens read. */
+  readonly tokens: number;
+  /** Those of them that belonged to chunks of prompts. */
+  readonly prompt: number;
+  /** Sequences that took part. */
+  readonly sequences: number;
+}
+
+/** Who hears what is counted, as it is. */
+export interface MeterListener {
+  /** A step has ended. */
+  step?(step: StepRecord): void;
+  /** A request gave a token: its first, `ms` after it came, or one `ms` after another. */
+  token?(ms: number, isFirst: boolean): void;
+  /** A request has ended. */
+  request?(end: RequestEnd): void;
+}
+
+/** How a request ended. */
+export interface RequestEnd {
+  /** By itself, by its reader (or a deadline), or by an error. */
+  readonly outcome: "finished" | "cancelled" | "failed";
+  /** Tokens that it was given. */
+  readonly promptTokens: number;
+  /** Tokens that were chosen for it. */
+  readonly tokens: number;
+  /** From its beginning to its end. */
+  readonly ms: number;
+}
+
 /** What is counted while steps run. */
 export class Meter {
   readonly firstToken = new Window();
@@ -78,10 +132,18 @@ export class Meter {
   readonly #tokenTimes = new Window(256);
   #lastPlacement: number | undefined;
   tokens = 0;
+  promptTokens = 0;
   steps = 0;
+  stepMs = 0;
   preemptions = 0;
-  finished = 0;
-  failed = 0;
+  refused = 0;
+  /** Requests that have ended, by how. */
+  readonly ended = { finished: 0, cancelled: 0, failed: 0 };
+  readonly firstTokenHistogram = new Histogram();
+  readonly betweenTokensHistogram = new Histogram();
+  readonly listeners = new Set<MeterListener>();
+  /** Times of the last ends of requests. */
+  readonly #requestTimes = new Window(256);
 
   /** A sequence got a place. */
   placed(nowMs: number): void {
@@ -91,9 +153,32 @@ export class Meter {
 
   /** A sequence gave a token: its first, or one after another. */
   token(nowMs: number, sinceMs: number, isFirst: boolean): void {
+    const ms = nowMs - sinceMs;
     this.tokens++;
-    (isFirst ? this.firstToken : this.betweenTokens).add(nowMs - sinceMs);
+    (isFirst ? this.firstToken : this.betweenTokens).add(ms);
+    (isFirst ? this.firstTokenHistogram : this.betweenTokensHistogram).add(ms);
     this.#tokenTimes.add(nowMs);
+    for (const listener of this.listeners) listener.token?.(ms, isFirst);
+  }
+
+  /** A step has ended, in which `most` sequences could have taken part. */
+  step(step: StepRecord, most: number): void {
+    this.stepMs += step.ms;
+    this.promptTokens += step.prompt;
+    this.batchFill.add(step.sequences / most);
+    for (const listener of this.listeners) listener.step?.(step);
+  }
+
+  /** A request has ended. */
+  request(nowMs: number, end: RequestEnd): void {
+    this.ended[end.outcome]++;
+    this.#requestTimes.add(nowMs);
+    for (const listener of this.listeners) listener.request?.(end);
+  }
+
+  /** Requests a second over the last 256 that ended. */
+  get requestsPerSecond(): number {
+    return this.#requestTimes.rate;
   }
 
   /** Tokens a second over the last 256. */

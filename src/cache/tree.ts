@@ -79,8 +79,8 @@ export interface Match<T> {
 export interface TreeOptions<T> {
   /** Tokens of a page. */
   readonly pageSize: number;
-  /** Bytes that all pages may take. */
-  readonly bytesMax: number;
+  /** Bytes that all pages may take; {@link CacheTree.limit} changes it. */
+  bytesMax: number;
   /** What goes first. */
   readonly policy: EvictionPolicy;
   /** Bits of the index hash: 32, or fewer to test collisions. */
@@ -263,6 +263,12 @@ export class CacheTree<T> {
     if (page.isGone) return;
     this.#bytes += bytes - page.bytes;
     page.bytes = bytes;
+  }
+
+  /** Changes what all pages may take, and evicts what is too much. */
+  limit(bytesMax: number): void {
+    this.options.bytesMax = bytesMax;
+    this.reserve(0);
   }
 
   /** Evicts until `bytes` more fit the budget; false where they cannot. */
