@@ -140,6 +140,10 @@ export const ABI = {
     parameters: ["u32", "u32"],
     about: "(threads, MiB): reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.",
   },
+  lg_spin: {
+    parameters: ["u32"],
+    about: "(loops, at most 2^20): how long a thread of the pool spins before it sleeps; returns what it was.",
+  },
 } as const satisfies Record<string, AbiFunction>;
 
 /** The name of a native function. */
@@ -275,6 +279,8 @@ export const BATCH = {
   header: ["version", "flags", "sequences", "tokens"],
   /** Run the step before `lg_submit` returns. */
   flagInline: 1,
+  /** Times the threads that the step should use, added to the flags; 0: as many as the engine has, which is the most. */
+  threadsUnit: 256,
   sequence: [
     "id",
     "position", // of the first token

@@ -5,12 +5,11 @@
  *
  * @module
  */
-import { createHash, randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { cacheDirectory } from "./cache_directory.ts";
+import { cacheDirectory, replaceFile } from "./cache_directory.ts";
 import { LightGPTError } from "./errors.ts";
 import type { Runtime } from "./runtime.ts";
 import { type FileSum, SUMS } from "./sums.ts";
@@ -143,18 +142,10 @@ async function readAtMost(response: Response, most: number): Promise<Uint8Array>
 
 /** Whoever renames last wins, and both wrote the same. */
 function store(path: string, bytes: Uint8Array, asset: string): void {
-  const unfinished = `${path}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
   try {
-    mkdirSync(join(path, ".."), { recursive: true });
-    writeFileSync(unfinished, bytes);
-    renameSync(unfinished, path);
+    replaceFile(path, bytes);
   } catch (cause) {
     if (isPermission(cause)) throw permission(cause, "--allow-write", join(path, ".."));
-    try {
-      rmSync(unfinished, { force: true });
-    } catch {
-      // The first failure is the one to tell.
-    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw failure(asset, `cannot be kept in ${path} (${reason})`, "a writable folder in LIGHTGPT_CACHE", path, cause);
   }

@@ -119,4 +119,8 @@ export const bun: Runtime = {
   memory(): number | undefined {
     return Math.min(totalmem(), process.constrainedMemory() || Infinity);
   },
+
+  allows(): boolean {
+    return true;
+  },
 };

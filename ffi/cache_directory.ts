@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { randomUUID } from "node:crypto";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { LightGPTError } from "./errors.ts";
 import type { Runtime } from "./runtime.ts";
@@ -23,15 +25,35 @@ export function cacheDirectory(runtime: Runtime, platform: string = process.plat
   }
   const shared = platform === "linux" ? runtime.variable("XDG_CACHE_HOME") : undefined;
   if (shared?.startsWith("/")) return join(shared, "lightgpt");
-  const home = runtime.variable("HOME") ?? runtime.variable("USERPROFILE") ?? homeOfUser();
+  const home = runtime.variable("HOME") ?? runtime.variable("USERPROFILE") ?? homeOfUser(runtime);
   if (platform === "darwin") return join(home, "Library", "Caches", "lightgpt");
   if (platform === "win32") return join(home, "AppData", "Local", "lightgpt", "cache");
   return join(home, ".cache", "lightgpt");
 }
 
-function homeOfUser(): string {
+/**
+ * Writes a file as a whole or not at all: whoever renames last wins. Makes its folder where it must; throws what the system
+ * says.
+ */
+export function replaceFile(path: string, bytes: Uint8Array | string): void {
+  const unfinished = `${path}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
+  mkdirSync(dirname(path), { recursive: true });
   try {
-    const home = homedir();
+    writeFileSync(unfinished, bytes);
+    renameSync(unfinished, path);
+  } catch (cause) {
+    try {
+      rmSync(unfinished, { force: true });
+    } catch {
+      // The first failure is the one to tell.
+    }
+    throw cause;
+  }
+}
+
+function homeOfUser(runtime: Runtime): string {
+  try {
+    const home = runtime.allows("sys", "homedir") ? homedir() : "";
     if (home !== "") return home;
   } catch (cause) {
     throw unknown(cause);

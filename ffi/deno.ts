@@ -9,7 +9,7 @@ import { totalmem } from "node:os";
 import process from "node:process";
 import type { AbiFunction, AbiType } from "./abi.ts";
 import type { Doorbell } from "./doorbell.ts";
-import type { NativeFunction, OpenLibrary, Runtime } from "./runtime.ts";
+import type { NativeFunction, OpenLibrary, Permission, Runtime } from "./runtime.ts";
 
 /** What {@link deno} adds to the functions of a library that has `lg_wait`: the same function, called on another thread. */
 interface WaitsElsewhere {
@@ -18,6 +18,12 @@ interface WaitsElsewhere {
 
 function definition(parameters: readonly AbiType[]): Deno.ForeignFunction {
   return { parameters: [...parameters], result: "i32" };
+}
+
+function descriptor(what: Permission, which: string): Deno.PermissionDescriptor {
+  if (what === "run") return { name: what, command: which };
+  if (what === "sys") return { name: what, kind: which as NonNullable<Deno.SysPermissionDescriptor["kind"]> };
+  return { name: what, path: which };
 }
 
 /** Deno as a {@link Runtime}. */
@@ -55,5 +61,9 @@ export const deno: Runtime = {
   memory(): number | undefined {
     const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
     return state === "granted" ? Math.min(totalmem(), process.constrainedMemory() || Infinity) : undefined;
+  },
+
+  allows(what: Permission, which: string): boolean {
+    return Deno.permissions.querySync(descriptor(what, which)).state === "granted";
   },
 };

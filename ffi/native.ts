@@ -153,6 +153,12 @@ export class Native {
     return this.#checked("lg_bandwidth", "library", threads, mebibytes) * 1e6;
   }
 
+  /** How many loops a thread of the pool spins before it sleeps, for the whole process; returns what it was. */
+  spin(loops: number): number {
+    checkU32(loops, "loops");
+    return this.#checked("lg_spin", "spin", loops);
+  }
+
   /** Begins to load the model that `description` (`MODEL` in `abi.ts`) describes; returns its handle. */
   modelLoad(description: Uint8Array): number {
     checkBuffer("Uint8Array", description, "model description");

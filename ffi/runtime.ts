@@ -21,6 +21,9 @@ export interface OpenLibrary<Name extends string = AbiName> {
   readonly call: Readonly<Record<Name, NativeFunction>>;
 }
 
+/** What Deno may be asked to allow: a path to read or write, a command to run, a figure of the system to know. */
+export type Permission = "read" | "write" | "run" | "sys";
+
 /** What a runtime provides. */
 export interface Runtime {
   /** Its name, for messages. */
@@ -37,6 +40,8 @@ export interface Runtime {
   isEmbedded(path: string): boolean;
   /** Bytes of memory that this process may have; undefined where that may not be asked. Never prompts. */
   memory(): number | undefined;
+  /** Whether the program may do something, as far as the runtime says before it is tried. Never prompts. */
+  allows(what: Permission, which: string): boolean;
 }
 
 /** The runtime that runs this program. */

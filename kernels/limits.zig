@@ -16,3 +16,5 @@ pub const batch_tokens_max = 8192;
 pub const sequences_max = 1024;
 pub const pages_max = 1 << 24;
 pub const threads_max = 256;
+/// Loops that a thread of the pool spins before it sleeps.
+pub const spins_max = 1 << 20;

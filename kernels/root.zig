@@ -333,6 +333,11 @@ pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {
     return @intFromFloat(@min(rate / 1e6, std.math.maxInt(i32)));
 }
 
+pub export fn lg_spin(loops: u32) i32 {
+    if (loops > limits.spins_max) return Status.invalid_argument.code();
+    return @intCast(pool.spins_max.swap(loops, .monotonic));
+}
+
 fn engineOf(object: *handle.Object) *Engine {
     return @fieldParentPtr("object", object);
 }

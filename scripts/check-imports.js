@@ -25,6 +25,7 @@ export const typescript = [
   { name: "library", files: ["ffi/library.ts", "ffi/assets.ts", "ffi/cache_directory.ts"] },
   { name: "native", files: ["ffi/native.ts", "ffi/calibration.ts"] },
   { name: "data", files: ["src/formats.ts", "src/unicode*.ts", "src/embedded.ts", "src/options.ts"] },
+  { name: "machine", files: ["src/machine.ts", "src/machine/*"] },
   { name: "gguf", files: ["src/gguf.ts", "src/gguf/*"] },
   { name: "sampling", files: ["src/sampler/*", "src/logits.ts"] },
   {
@@ -46,7 +47,7 @@ export const typescript = [
   },
   { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
   { name: "batcher", files: ["src/batcher.ts", "src/batcher/*", "src/generation.ts"] },
-  { name: "optimizer", files: ["src/optimizer.ts"] },
+  { name: "optimizer", files: ["src/optimizer.ts", "src/optimizer/*", "src/tuner.ts", "src/tuner/*"] },
   {
     name: "lightgpt",
     files: [

@@ -9,7 +9,8 @@ import { kvCodec } from "./batcher/codec.ts";
 import { KvStore } from "./batcher/kv.ts";
 import { type MapOptions, mapPrompts, type MapResult, type Prompt } from "./batcher/map.ts";
 import { Scheduler } from "./batcher/scheduler.ts";
-import { engineSizes } from "./batcher/sizes.ts";
+import { Knobs } from "./batcher/knobs.ts";
+import { engineSizes, sequencesDefault } from "./batcher/sizes.ts";
 import type { Percentiles } from "./batcher/stats.ts";
 import { PieceStream } from "./batcher/stream.ts";
 import type { CacheStats, TokenCache } from "./cache.ts";
@@ -25,6 +26,7 @@ import {
   prepareRequest,
 } from "./generation.ts";
 import type { Model } from "./model.ts";
+import { usableThreads } from "./machine.ts";
 import { checkKeys, choiceOption, integerOption, refuseOption } from "./options.ts";
 import { chunkMost, Pace } from "./pace.ts";
 
@@ -61,7 +63,7 @@ export interface PrefixCacheOptions {
  * ```
  */
 export interface BatcherOptions {
-  /** Threads that compute. Default: one for each processor. */
+  /** Threads that compute. Default: one for each processor that the process may use, within its control group's quota. */
   readonly threads?: number;
   /** How keys and values are stored. Default `f16`. */
   readonly kv?: "f16" | "f32" | "q8_0";
@@ -73,6 +75,8 @@ export interface BatcherOptions {
   readonly pageSize?: 16 | 32 | 64;
   /** Tokens of a prompt that one step reads; results do not depend on it. Default: as many as take about 50 ms. */
   readonly chunkTokens?: number;
+  /** Sequences that share a step at most; results do not depend on it. Default 16. */
+  readonly batchSequences?: number;
   /** Whether keys and values of prefixes are kept for later requests, and how; results do not depend on it. Default: yes. */
   readonly cache?: boolean | PrefixCacheOptions;
   /** Requests that may be open without running; more are refused with a `QueueFullError`. Default 1024. */
@@ -93,6 +97,7 @@ export const batcherOptionNames = [
   "activations",
   "pageSize",
   "chunkTokens",
+  "batchSequences",
   "cache",
   "queueMax",
   "maxWaitMs",
@@ -162,11 +167,15 @@ export interface BatcherStats {
 /** The keys and values that are kept for later requests. Its salt is the tenant. */
 export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "save" | "load">;
 
-const threadsMost = 256;
+/** The most threads, sequences of a step. */
+export const threadsMost = 256;
+const sequencesMost = 1024;
 const readAheadDefault = 4;
 
 /** The scheduler of a batcher. */
 export let schedulerOf: (batcher: Batcher) => Scheduler;
+/** What can be changed of a batcher while it runs. */
+export let knobsOf: (batcher: Batcher) => Knobs;
 
 /**
  * Runs many requests over one model.
@@ -185,6 +194,7 @@ export let schedulerOf: (batcher: Batcher) => Scheduler;
 export class Batcher {
   static {
     schedulerOf = (batcher) => batcher.#scheduler;
+    knobsOf = (batcher) => batcher.#knobs;
   }
   /** What is kept of prefixes; undefined where nothing is. */
   readonly cache: PrefixCache | undefined;
@@ -192,20 +202,21 @@ export class Batcher {
   readonly threads: number;
   readonly #model: Model;
   readonly #scheduler: Scheduler;
-  readonly #sequences: number;
+  readonly #knobs: Knobs;
   #disposed: Promise<void> | undefined;
 
   /** Takes memory for pages. The model stays the caller's, who disposes of it afterwards. */
   constructor(model: Model, options: BatcherOptions = {}) {
-    const { settings, kvBytesMax, chunk, cache, scheduling } = resolveBatcherOptions(options);
-    const engine = new Engine(model, { ...settings, ...engineSizes(model, { ...settings, kvBytesMax }) });
+    const { settings, kvBytesMax, sequences, chunk, cache, scheduling } = resolveBatcherOptions(options);
+    const engine = new Engine(model, { ...settings, ...engineSizes(model, { ...settings, kvBytesMax, sequences }) });
     const bytes = pageBytes(model.plan.hyperparameters, settings.kv, settings.pageSize);
     const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
     const store = new KvStore(engine, bytes, cache && { ...cache, codec });
     this.#model = model;
     this.threads = settings.threads;
-    this.#sequences = engine.settings.sequences;
-    this.#scheduler = new Scheduler(engine, store, new Pace(model.residentBytes, chunk), scheduling);
+    const pace = new Pace(model.residentBytes, chunk);
+    this.#scheduler = new Scheduler(engine, store, pace, scheduling);
+    this.#knobs = new Knobs(engine, pace, this.#scheduler);
     this.cache = store.cache as PrefixCache | undefined;
   }
 
@@ -246,7 +257,7 @@ export class Batcher {
     options: MapOptions = {},
   ): AsyncGenerator<MapResult, void, void> {
     checkKeys("options", options, [...generateOptionNames, "ahead", "onProgress"]);
-    return mapPrompts((prompt, options) => this.complete(prompt, options), prompts, options, 2 * this.#sequences);
+    return mapPrompts((prompt, options) => this.complete(prompt, options), prompts, options, 2 * this.#knobs.sequences);
   }
 
   /** What it is doing, and has done. */
@@ -303,7 +314,7 @@ export function resolveBatcherOptions(options: BatcherOptions) {
   const settings = {
     kv: choiceOption("kv", options.kv, ["f16", "f32", "q8_0"], "f16"),
     pageSize: choiceOption("pageSize", options.pageSize, [16, 32, 64], 32),
-    threads: integerOption("threads", options.threads, 1, threadsMost, defaultThreads()),
+    threads: integerOption("threads", options.threads, 1, threadsMost, Math.min(threadsMost, usableThreads())),
     activationBits: choiceOption("activations", options.activations, ["int8", "int16"], "int8") === "int8" ? 8 : 16,
   } as const;
   const kvBytesMax = options.kvBytesMax === undefined
@@ -319,7 +330,8 @@ export function resolveBatcherOptions(options: BatcherOptions) {
     patience: integerOption("patienceSteps", options.patienceSteps, 1, 1 << 24, 512),
     weights: tenantWeights(options.tenants),
   };
-  return { settings, kvBytesMax, chunk, cache, scheduling };
+  const sequences = integerOption("batchSequences", options.batchSequences, 1, sequencesMost, sequencesDefault);
+  return { settings, kvBytesMax, sequences, chunk, cache, scheduling };
 }
 
 function cacheOptions(cache: boolean | PrefixCacheOptions = true): PrefixCacheOptions | undefined {
@@ -343,8 +355,4 @@ function tenantWeights(tenants: Readonly<Record<string, number>> = {}): Map<stri
       return [name, weight];
     }),
   );
-}
-
-function defaultThreads(): number {
-  return Math.min(threadsMost, Math.max(1, navigator.hardwareConcurrency));
 }

@@ -113,6 +113,8 @@ const lost = new FinalizationRegistry<number>((handle) => native().engineFree(ha
 export class Engine implements StepRunner {
   /** The settings it was opened with. */
   readonly settings: EngineSettings;
+  /** Threads of a step with more tokens than sequences, and of any other; at most those that it was opened with. */
+  readonly threads: { prefill: number; decode: number };
   readonly #native: Native = native();
   readonly #vocabulary: number;
   readonly #embedding: number;
@@ -127,6 +129,7 @@ export class Engine implements StepRunner {
   /** Opens an engine over a model that has been loaded. */
   constructor(model: Model, settings: EngineSettings) {
     this.settings = settings;
+    this.threads = { prefill: settings.threads, decode: settings.threads };
     this.#vocabulary = model.vocabulary;
     this.#embedding = model.plan.hyperparameters.embedding;
     this.#results = new Uint32Array(settings.sequences * resultWords);
@@ -228,7 +231,9 @@ export class Engine implements StepRunner {
       this.#floats = new Float32Array(this.#words.buffer);
     }
     const words = this.#words;
-    words.set([BATCH.version, isInline ? BATCH.flagInline : 0, sequences.length, tokens]);
+    const threads = tokens > sequences.length ? this.threads.prefill : this.threads.decode;
+    const flags = threads * BATCH.threadsUnit + (isInline ? BATCH.flagInline : 0);
+    words.set([BATCH.version, flags, sequences.length, tokens]);
     let at: number = BATCH.header.length;
     for (const { id, position, tokens, pages, logits, sample, keep, hidden } of sequences) {
       words[at] = id;

@@ -5,19 +5,13 @@
  * @module
  */
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
-import {
-  Batcher,
-  batcherOptionNames,
-  type BatcherOptions,
-  type PrefixCache,
-  resolveBatcherOptions,
-  schedulerOf,
-} from "./batcher.ts";
+import { type Batcher, type PrefixCache, schedulerOf } from "./batcher.ts";
 import type { ChatMessage } from "./chat.ts";
 import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
 import { fetchEmbeddedModel } from "./embedded.ts";
 import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./generation.ts";
 import { type LoadProgress, Model } from "./model.ts";
+import { Optimizer, optimizerOptionNames, type OptimizerOptions, splitOptimizerOptions } from "./optimizer.ts";
 import { cancelledBy, checkFunction, checkKeys, checkSignal, refuseOption } from "./options.ts";
 import {
   comparePerplexity,
@@ -39,11 +33,9 @@ import type { EncodeOptions, Tokenizer } from "./tokenizer/mod.ts";
  * await using lm = await LightGPT.load("model.gguf", options);
  * ```
  */
-export interface LightGPTOptions extends BatcherOptions {
+export interface LightGPTOptions extends OptimizerOptions {
   /** Tokens of a prompt and what follows it. Default: what the model was trained for, at most 8192. */
   readonly context?: number;
-  /** Ends loading. */
-  readonly signal?: AbortSignal;
   /** Hears how far loading is. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then. Default: refuse. */
@@ -103,27 +95,30 @@ export class LightGPT {
   readonly threads: number;
   /** What runs the requests; it takes requests with more to say too. */
   readonly batcher: Batcher;
+  /** What found the settings, and says why. */
+  readonly optimizer: Optimizer;
   #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
-  private constructor(model: Model, batcher: Batcher) {
+  private constructor(model: Model, optimizer: Optimizer) {
     this.model = model;
-    this.threads = batcher.threads;
-    this.batcher = batcher;
+    this.optimizer = optimizer;
+    this.batcher = optimizer.batcher;
+    this.threads = this.batcher.threads;
   }
 
   /** Loads a GGUF file; without a path, the small model that comes with LightGPT. */
   static async load(path?: string, options: LightGPTOptions = {}): Promise<LightGPT> {
     checkKeys("options", options, [
-      ...batcherOptionNames,
+      ...optimizerOptionNames,
       "context",
-      "signal",
       "onProgress",
       "allowUnknownPreTokenizer",
     ]);
-    const { context, signal, onProgress, allowUnknownPreTokenizer, ...batching } = options;
+    const { context, onProgress, allowUnknownPreTokenizer, ...optimizing } = options;
+    const { signal } = options;
     checkFunction("onProgress", onProgress);
-    resolveBatcherOptions(batching); // what is wrong should show before a model is loaded
+    splitOptimizerOptions(optimizing); // what is wrong should show before a model is loaded
     const model = await Model.load(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
@@ -131,7 +126,7 @@ export class LightGPT {
       ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
     });
     try {
-      return new LightGPT(model, new Batcher(model, batching));
+      return new LightGPT(model, await Optimizer.open(model, optimizing));
     } catch (error) {
       model.dispose();
       throw error;
@@ -254,7 +249,7 @@ export class LightGPT {
 
   /** Ends all requests with an error of the code `closed` and frees all memory. Again is fine. */
   dispose(): Promise<void> {
-    return this.#disposed ??= this.batcher.dispose().finally(() => this.model.dispose());
+    return this.#disposed ??= this.optimizer.dispose().finally(() => this.model.dispose());
   }
 
   /** {@link LightGPT.dispose}, for `await using`. */

@@ -27,16 +27,19 @@ export class Pace {
   /** Expected milliseconds of a step, by the logarithm of its tokens. */
   readonly #expected: number[] = [];
   readonly #weightBytes: number;
-  readonly #isFixed: boolean;
+  /** Whether the chunk is what somebody said, and stays so. */
+  readonly isFixed: boolean;
   #chunk: number;
   /** Milliseconds that a step should take at most for those who wait for a token; undefined: twice what it takes without prompts. */
   stepMs: number | undefined;
+  #most: number;
 
   /** `weightBytes` make the first guess; `chunk` fixes the chunk size, which otherwise adapts. */
   constructor(weightBytes: number, chunk?: number) {
     this.#weightBytes = weightBytes;
-    this.#isFixed = chunk !== undefined;
+    this.isFixed = chunk !== undefined;
     this.#chunk = chunk ?? chunkFirst;
+    this.#most = chunk ?? chunkMost;
   }
 
   /** How many tokens of prompt a step should take. */
@@ -44,12 +47,22 @@ export class Pace {
     return this.#chunk;
   }
 
+  /** The most that it may be; setting it begins there. A chunk that is fixed stays as it is. */
+  get most(): number {
+    return this.#most;
+  }
+  set most(tokens: number) {
+    if (this.isFixed) return;
+    this.#most = tokens;
+    this.#chunk = tokens;
+  }
+
   /**
    * The same, in a step that `decoders` others wait for: at most so many that the step takes about `stepMs`, or, where nothing
    * is said, twice as long for them as without.
    */
   chunkBeside(decoders: number): number {
-    if (decoders === 0 || this.#isFixed) return this.#chunk;
+    if (decoders === 0 || this.isFixed) return this.#chunk;
     const most = this.stepMs ?? 2 * this.#expect(decoders);
     let chunk = this.#chunk;
     while (chunk > chunkBesideLeast && this.#expect(decoders + chunk) > most) chunk = Math.ceil(chunk / 2);
@@ -66,9 +79,10 @@ export class Pace {
     const size = sizeClass(tokens);
     // Half the new, half the old: one disturbed step among quick ones changes nothing.
     this.#expected[size] = (this.#expect(tokens) + ms) / 2;
-    if (this.#isFixed) return;
-    if (ms > chunkMs && prompt > this.#chunk / 2) this.#chunk = Math.max(chunkLeast, this.#chunk / 2);
-    else if (ms < chunkMs / 3 && prompt >= this.#chunk) this.#chunk = Math.min(chunkMost, this.#chunk * 2);
+    if (this.isFixed) return;
+    if (ms > chunkMs && prompt > this.#chunk / 2) {
+      this.#chunk = Math.min(this.#most, Math.max(chunkLeast, Math.floor(this.#chunk / 2)));
+    } else if (ms < chunkMs / 3 && prompt >= this.#chunk) this.#chunk = Math.min(this.#most, this.#chunk * 2);
   }
 
   #expect(tokens: number): number {

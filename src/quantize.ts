@@ -6,6 +6,7 @@
  */
 import { Calibrator } from "./calibration.ts";
 import { LightGPT } from "./lightgpt.ts";
+import { usableThreads } from "./machine.ts";
 import { checkFunction, checkKeys, checkSignal, choiceOption, integerOption, refuseOption } from "./options.ts";
 import { convertFile, type QuantizeFileReport } from "./quantizer/file.ts";
 import type { TensorRule } from "./quantizer/mixes.ts";
@@ -86,7 +87,7 @@ export async function quantizeFile(
   integerOption("threads", threads, 1, 256, 1);
   const source = openGguf(input);
   try {
-    const cores = threads ?? Math.max(1, Math.min(256, navigator.hardwareConcurrency));
+    const cores = threads ?? Math.min(256, usableThreads());
     await using calibrator = rounding === "calibrated"
       ? await Calibrator.open(input, calibration ?? await ownText(input, signal), cores, signal)
       : undefined;

@@ -6,6 +6,7 @@
  */
 import { checkBuffer, native } from "../ffi/native.ts";
 import type { TensorFormat } from "./formats.ts";
+import { usableThreads } from "./machine.ts";
 import { checkKeys, checkSignal, choiceOption, integerOption, refuseOption } from "./options.ts";
 import {
   checkTensor,
@@ -159,7 +160,7 @@ export class Quantizer {
   /** A quantizer; it holds nothing and needs no disposal. */
   constructor(options: QuantizerOptions = {}) {
     checkKeys("options", options, ["threads"]);
-    const cores = Math.min(256, Math.max(1, navigator.hardwareConcurrency));
+    const cores = Math.min(256, usableThreads());
     this.threads = integerOption("threads", options.threads, 1, 256, cores);
   }
 

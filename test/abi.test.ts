@@ -30,6 +30,7 @@ function pretend(replaced: Record<string, NativeFunction>, variables: Record<str
     doorbell: () => real.doorbell,
     variable: (name) => variables[name],
     memory: () => undefined,
+    allows: () => true,
   };
 }
 

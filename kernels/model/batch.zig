@@ -12,6 +12,8 @@ const sampler_zig = @import("sampler.zig");
 
 pub const version = 1;
 pub const flag_inline = 1;
+/// Above the flags: how many threads the step should use.
+const threads_unit = 256;
 
 pub const LogitRows = enum(u32) { none = 0, last = 1, all = 2 };
 
@@ -61,6 +63,8 @@ pub const Batch = struct {
     hidden: u32 = 0,
     logit_rows: u32 = 0,
     run_inline: bool = false,
+    /// 0: as many as the engine has.
+    threads: u32 = 0,
 
     pub const Error = error{ Refused, OutOfMemory };
 
@@ -94,8 +98,10 @@ pub const Batch = struct {
         const found = try words.u();
         if (found != version) try refuse(report, "batch version", 0, version, version, found);
         const flags = try words.u();
-        if (flags > flag_inline) try refuse(report, "batch flags", 0, 0, flag_inline, flags);
+        if (flags % threads_unit > flag_inline or flags / threads_unit > limits.threads_max)
+            try refuse(report, "batch flags", 0, 0, limits.threads_max * threads_unit + flag_inline, flags);
         batch.run_inline = flags & flag_inline != 0;
+        batch.threads = flags / threads_unit;
         const count = try words.u();
         if (count == 0 or count > bounds.sequences) try refuse(report, "sequences of a batch", 0, 1, bounds.sequences, count);
         const tokens_total = try words.u();
@@ -197,6 +203,7 @@ test "a batch is read, and each wrong word is refused" {
     const wrong = [_]Wrong{
         .{ .at = 0, .value = 2 }, // version
         .{ .at = 1, .value = 2 }, // flags
+        .{ .at = 1, .value = 257 << 8 }, // threads
         .{ .at = 2, .value = 3 }, // sequences
         .{ .at = 3, .value = 4 }, // tokens
         .{ .at = 5, .value = 15 }, // position past the pages

@@ -65,7 +65,7 @@ const Run = struct {
             .model = engine.model,
             .scratch = &engine.scratch,
             .level = dispatch.level(),
-            .threads = pool.ensure(engine.options.threads),
+            .threads = pool.ensure(if (engine.batch.threads == 0) engine.options.threads else @min(engine.batch.threads, engine.options.threads)),
             .tokens = engine.batch.tokens,
             .layer = &engine.model.layers[0],
         };

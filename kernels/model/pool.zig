@@ -23,7 +23,8 @@ const Slot = struct {
 };
 
 /// Loops of a spin before sleeping: about 20 us, longer than the serial parts between two jobs of a step.
-const spins_max = 2000;
+pub const spins_default = 2000;
+pub var spins_max: std.atomic.Value(u32) = .init(spins_default);
 const stack_bytes = 4 << 20;
 
 /// Unclaimed items in the low half, the job's epoch in the high half.
@@ -76,7 +77,7 @@ pub fn parallel(threads: u32, count: u32, context: *anyopaque, run: Run) void {
         const done = slot.done.load(.acquire);
         if (done == count) return;
         spins += 1;
-        if (spins < spins_max) {
+        if (spins < spins_max.load(.monotonic)) {
             std.atomic.spinLoopHint();
             continue;
         }
@@ -108,7 +109,7 @@ fn work(thread: u32) void {
         var spins: u32 = 0;
         while (signal.load(.acquire) == seen_signal) {
             spins += 1;
-            if (spins < spins_max) {
+            if (spins < spins_max.load(.monotonic)) {
                 std.atomic.spinLoopHint();
                 continue;
             }

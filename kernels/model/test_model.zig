@@ -123,7 +123,7 @@ const Fixture = struct {
     }
 };
 
-const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: u32 = 0, bits: u32 = 8, neighbour: bool = false };
+const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: u32 = 0, bits: u32 = 8, neighbour: bool = false, step_threads: u32 = 0 };
 
 fn openEngine(model: *Model, settings: Settings) !*Engine {
     const options = [_]u32{ 1, settings.kv_type, settings.page_size, 512 / settings.page_size, 512, 4, settings.threads, settings.bits, 256 };
@@ -156,7 +156,7 @@ fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) 
         const count = @min(settings.chunk, @as(u32, @intCast(tokens.len)) - at);
         const others: u32 = if (settings.neighbour) 3 else 0;
         words.clearRetainingCapacity();
-        try words.appendSlice(testing.allocator, &.{ 1, 0, if (others > 0) 2 else 1, count + others });
+        try words.appendSlice(testing.allocator, &.{ 1, settings.step_threads << 8, if (others > 0) 2 else 1, count + others });
         if (others > 0) try sequence(&words, 9, at, &.{ 1, 2, 3 }, pages, pages);
         try sequence(&words, 5, at, tokens[at..][0..count], 0, pages);
         var buffer: [256]u8 = undefined;
@@ -197,6 +197,8 @@ test "threads, chunks, pages and neighbours change no bit of the logits" {
                 .{ .chunk = 1, .page_size = 64 },
                 .{ .threads = 2, .chunk = 1, .page_size = 32 },
                 .{ .threads = 2, .chunk = 7, .neighbour = true },
+                .{ .threads = 3, .chunk = 50, .step_threads = 2 },
+                .{ .threads = 2, .chunk = 150, .step_threads = 9 },
             }) |variant| {
                 var settings = variant;
                 settings.kv_type = kv_type;

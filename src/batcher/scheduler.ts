@@ -42,6 +42,8 @@ export class Scheduler implements SequenceOwner {
   readonly store: KvStore;
   /** Why no request is taken at the moment; the memory budget sets it. */
   refusal: (() => LightGPTError) | undefined;
+  /** The most sequences of a step: what the runner can take, or fewer. */
+  sequences: number;
   readonly #runner: StepRunner;
   readonly #pace: Pace;
   readonly #options: SchedulerOptions;
@@ -61,6 +63,7 @@ export class Scheduler implements SequenceOwner {
   /** Takes over `runner` and its pages. */
   constructor(runner: StepRunner, store: KvStore, pace: Pace, options: SchedulerOptions) {
     this.#runner = runner;
+    this.sequences = runner.settings.sequences;
     this.store = store;
     this.#pace = pace;
     this.#options = options;
@@ -156,7 +159,7 @@ export class Scheduler implements SequenceOwner {
   wake(sequence: Sequence): void {
     sequence.askedAt = this.#step;
     this.#start();
-    if (this.#gathered && this.#asked() >= this.#runner.settings.sequences) this.#gathered();
+    if (this.#gathered && this.#asked() >= this.sequences) this.#gathered();
   }
 
   /** See {@link SequenceOwner}. */
@@ -235,7 +238,7 @@ export class Scheduler implements SequenceOwner {
 
   /** Waits until there is a full batch, or long enough. */
   async #gather(): Promise<void> {
-    if (this.#asked() >= this.#runner.settings.sequences) return;
+    if (this.#asked() >= this.sequences) return;
     await new Promise<void>((resolve) => {
       const callOff = this.#clock.after(this.#options.maxWaitMs, resolve);
       this.#gathered = () => {
@@ -263,7 +266,7 @@ export class Scheduler implements SequenceOwner {
       const results = await this.#runner.run(steps, this.#pace.isInline(tokens));
       const ms = this.#clock.now() - begin;
       this.#pace.record(tokens, ms, prompt);
-      this.meter.step({ ms, tokens, prompt, sequences: members.length }, this.#runner.settings.sequences);
+      this.meter.step({ ms, tokens, prompt, sequences: members.length }, this.sequences);
       members.forEach(({ sequence }, index) => {
         sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
       });
@@ -277,7 +280,7 @@ export class Scheduler implements SequenceOwner {
   #place(): void {
     const waiting = [...this.#waiting].filter((sequence) => sequence.isAsked);
     if (waiting.length === 0) return;
-    let free = this.#runner.settings.sequences - (this.#placed.size - this.paused);
+    let free = this.sequences - (this.#placed.size - this.paused);
     for (const sequence of this.#fairness.sort(waiting, this.#step)) {
       const isOverdue = this.#fairness.isOverdue(sequence, this.#step);
       if (free-- <= 0 && !isOverdue) return;
@@ -292,10 +295,10 @@ export class Scheduler implements SequenceOwner {
 
   /** Picks who takes part and how many tokens each reads. `isForced`: one may take anybody's pages. */
   #compose(isForced: boolean): Member[] {
-    const { sequences, logitRows, batchTokens } = this.#runner.settings;
+    const { logitRows, batchTokens } = this.#runner.settings;
     const asked = this.#fairness.sort([...this.#placed].filter((sequence) => sequence.isAsked), this.#step);
     if (isForced) this.#precedence.putFirst(asked, this.#step);
-    const picked = this.#pick(asked, sequences);
+    const picked = this.#pick(asked, this.sequences);
     const readers = picked.filter((sequence) => sequence.unread > 1).length;
     const decoders = picked.length - readers;
     let chunk = Math.min(this.#pace.chunkBeside(decoders), batchTokens - decoders);

@@ -10,8 +10,8 @@ import type { Model } from "../model.ts";
 import { chunkMost } from "../pace.ts";
 import { pagesFor } from "../pages.ts";
 
-/** Most sequences of a step. */
-const sequencesMost = 16;
+/** Sequences of a step, unless somebody says otherwise. */
+export const sequencesDefault = 16;
 /** Beyond the first, contexts get pages only within so much memory. */
 const pageBudget = 2 ** 30;
 /** Logits of a step get so much memory. */
@@ -20,7 +20,9 @@ const logitBudget = 2 ** 24;
 /** What the engine should have room for: as many contexts as are cheap, and at least one. */
 export function engineSizes(
   model: Model,
-  { kv, pageSize, kvBytesMax }: Pick<EngineSettings, "kv" | "pageSize"> & { kvBytesMax?: number | undefined },
+  { kv, pageSize, kvBytesMax, sequences = sequencesDefault }:
+    & Pick<EngineSettings, "kv" | "pageSize">
+    & { kvBytesMax?: number | undefined; sequences?: number },
 ): Pick<
   EngineSettings,
   "pages" | "sequences" | "batchTokens" | "logitRows"
@@ -44,12 +46,12 @@ export function engineSizes(
       { what: "not enough memory", where: "context", expected: `at most ${gib(left)}`, got: gib(bytes) },
     );
   }
-  const contexts = Math.max(1, Math.min(sequencesMost, Math.floor(Math.min(pageBudget, left / 2) / bytes)));
+  const contexts = Math.max(1, Math.min(sequences, Math.floor(Math.min(pageBudget, left / 2) / bytes)));
   const logitRows = Math.floor(logitBudget / (4 * model.vocabulary));
   return {
     pages: kvBytesMax === undefined ? pages * contexts : Math.floor((pages * kvBytesMax) / bytes),
-    sequences: sequencesMost,
-    batchTokens: chunkMost + sequencesMost,
-    logitRows: Math.max(sequencesMost, Math.min(chunkMost, logitRows)),
+    sequences,
+    batchTokens: chunkMost + sequences,
+    logitRows: Math.max(sequences, Math.min(chunkMost, logitRows)),
   };
 }

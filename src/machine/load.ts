@@ -1,0 +1,55 @@
+/**
+ * How busy others keep the machine: processor time that was spent since a moment, without this process's own.
+ *
+ * @module
+ */
+import { cpus } from "node:os";
+import process from "node:process";
+import { currentRuntime } from "../../ffi/runtime.ts";
+import type { Machine } from "../machine.ts";
+
+/** Times of a moment, in milliseconds. */
+export interface Times {
+  /** Of all processors, at work. */
+  readonly busy: number;
+  /** Of this process. */
+  readonly own: number;
+  /** On the clock. */
+  readonly clock: number;
+}
+
+/** Measures from the moment it is made. */
+export class LoadMeter {
+  readonly #read: () => Times | undefined;
+  readonly #begin: Times | undefined;
+
+  /** `read` is for tests. */
+  constructor(read: () => Times | undefined = readTimes) {
+    this.#read = read;
+    this.#begin = read();
+  }
+
+  /**
+   * The share of what this process may use that others took, 0 to 1: what they need beyond the processors that it has no use
+   * for. Undefined where it is not known.
+   */
+  share({ threads, processors = threads }: Pick<Machine, "threads" | "processors">): number | undefined {
+    const end = this.#read();
+    if (!this.#begin || !end) return undefined;
+    const ms = end.clock - this.#begin.clock;
+    const others = (end.busy - this.#begin.busy - (end.own - this.#begin.own)) / ms;
+    if (!(ms > 0) || !Number.isFinite(others)) return undefined;
+    return Math.min(1, Math.max(0, (others - (processors - threads)) / threads));
+  }
+}
+
+function readTimes(): Times | undefined {
+  if (!currentRuntime().allows("sys", "cpus")) return undefined;
+  try {
+    const busy = cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0);
+    const { user, system } = process.cpuUsage();
+    return { busy, own: (user + system) / 1000, clock: performance.now() };
+  } catch {
+    return undefined; // some systems don't tell
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Finds the fastest of a few values: in every round each of them that is still in the race is measured once, in a random
+ * order, so that what disturbs the machine disturbs all. Who is surely not better drops out; the race ends as soon as it is
+ * decided. The first value is what there is: it stays unless another is measurably better.
+ *
+ * @module
+ */
+import type { Budget } from "./budget.ts";
+import { compareTimes, type Comparison } from "./compare.ts";
+
+/** What is raced. */
+export interface Race<T> {
+  /** The values; the first is the one to beat. */
+  readonly values: readonly T[];
+  /** Does the work once with a value. */
+  readonly work: (value: T) => Promise<void>;
+  /** What the work is worth, where that is not the same for all: times are divided by it. */
+  readonly units?: (value: T) => number;
+  /** A gain below this is not worth a change. */
+  readonly gainLeast: number;
+  /** The time that it may take. */
+  readonly budget: Budget;
+  /** Random numbers from 0 to 1. */
+  readonly random: () => number;
+}
+
+/** How a race ended. */
+export interface Outcome<T> {
+  /** What was there, or the value that is better. */
+  readonly value: T;
+  /** How the winner, or the best of the others, compares with what was there; undefined where none was compared. */
+  readonly best: { readonly value: T; readonly comparison: Comparison } | undefined;
+  /** Rounds that were measured. */
+  readonly rounds: number;
+}
+
+/** Rounds before anything is decided, and the most. */
+const roundsLeast = 3;
+const roundsMost = 25;
+/** Between two values that are both better, a difference of this is none. */
+const same = 0.01;
+
+/** Runs a race. */
+export async function runRace<T>({ values, work, units = () => 1, gainLeast, budget, random }: Race<T>): Promise<
+  Outcome<T>
+> {
+  const times = values.map((): number[] => []);
+  let alive = values.map((_, index) => index);
+  let roundMs = 0;
+  let rounds = 0;
+  const against = (base: number, index: number) => compareTimes(times[base] as number[], times[index] as number[]);
+  // The first round fills caches and starts threads: it counts for nothing but its length.
+  for (let round = 0; alive.length > 1 && round <= roundsMost && !budget.isOver(roundMs); round++) {
+    const begin = budget.spentMs;
+    const found = new Map<number, number>();
+    for (const index of shuffled(alive, random)) {
+      const value = values[index] as T;
+      const ms = await budget.time(() => work(value));
+      if (ms !== undefined) found.set(index, ms / units(value));
+      if (budget.isOver()) break;
+    }
+    roundMs = budget.spentMs - begin;
+    if (round === 0 || found.size < alive.length) continue; // a pair needs both
+    for (const [index, ms] of found) (times[index] as number[]).push(ms);
+    if (++rounds < roundsLeast) continue;
+    alive = alive.filter((index) => index === 0 || against(0, index).high > gainLeast);
+    if (isDecided(alive, against, gainLeast)) break;
+  }
+  return { ...decide(values, times, against, gainLeast), rounds };
+}
+
+/** Whether one is surely better than what was there, and as good as any other. */
+function isDecided(
+  alive: readonly number[],
+  against: (base: number, index: number) => Comparison,
+  gainLeast: number,
+): boolean {
+  const others = alive.filter((index) => index !== 0);
+  const leader = others.reduce(
+    (best, index) => against(0, index).gain > against(0, best).gain ? index : best,
+    others[0] ?? 0,
+  );
+  if (leader === 0) return true;
+  if (against(0, leader).low < gainLeast) return false;
+  return others.every((index) => index === leader || against(index, leader).low > -same);
+}
+
+function decide<T>(
+  values: readonly T[],
+  times: readonly (readonly number[])[],
+  against: (base: number, index: number) => Comparison,
+  gainLeast: number,
+): Pick<Outcome<T>, "value" | "best"> {
+  let best: { index: number; comparison: Comparison } | undefined;
+  let winner: { index: number; comparison: Comparison } | undefined;
+  for (let index = 1; index < values.length; index++) {
+    // Who dropped out has fewer times, of the first rounds: they are paired with those of the same rounds.
+    if ((times[index]?.length ?? 0) < roundsLeast) continue;
+    const comparison = against(0, index);
+    if (!best || comparison.gain > best.comparison.gain) best = { index, comparison };
+    const isBetter = comparison.low > 0 && comparison.gain >= gainLeast;
+    if (isBetter && (!winner || comparison.gain > winner.comparison.gain)) winner = { index, comparison };
+  }
+  const shown = winner ?? best;
+  return {
+    value: values[winner?.index ?? 0] as T,
+    best: shown && { value: values[shown.index] as T, comparison: shown.comparison },
+  };
+}
+
+function shuffled(items: readonly number[], random: () => number): number[] {
+  const list = [...items];
+  for (let last = list.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [list[last], list[other]] = [list[other] as number, list[last] as number];
+  }
+  return list;
+}
+
+/** Random numbers from 0 to 1 by a seed (Vigna's SplitMix, in 32 bits): the order of measurements can be repeated. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
