@@ -32,6 +32,7 @@ export {
   UnsupportedError,
 } from "./ffi/errors.ts";
 export { prepare } from "./ffi/library.ts";
+export type { AccuracyOptions } from "./src/accuracy.ts";
 export {
   type Hyperparameters,
   type LayerParameters,
@@ -57,6 +58,18 @@ export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } 
 export { type Cache, type Machine, type MemoryLimit, probeMachine } from "./src/machine.ts";
 export { Optimizer, type OptimizerOptions } from "./src/optimizer.ts";
 export type { OptimizerEvent } from "./src/optimizer/events.ts";
+export {
+  type HistogramReport,
+  type InstrumentOptions,
+  type MemoryReport,
+  type MetricEvent,
+  type MetricName,
+  Metrics,
+  type MetricsReport,
+  type ObservableInstrument,
+  type ObservableResult,
+  type OpenTelemetryMeter,
+} from "./src/metrics.ts";
 export type { Comparison, Perplexity, PerplexityOptions } from "./src/perplexity.ts";
 export type { LogitsContext, LogitsProcessor } from "./src/logits.ts";
 export type { Trial, TunedSettings, TuneProgress } from "./src/tuner.ts";

@@ -47,12 +47,15 @@ export const typescript = [
   },
   { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
   { name: "batcher", files: ["src/batcher.ts", "src/batcher/*", "src/generation.ts"] },
+  {
+    name: "measures",
+    files: ["src/perplexity.ts", "src/accuracy.ts", "src/metrics.ts", "src/metrics/*"],
+  },
   { name: "optimizer", files: ["src/optimizer.ts", "src/optimizer/*", "src/tuner.ts", "src/tuner/*"] },
   {
     name: "lightgpt",
     files: [
       "src/lightgpt.ts",
-      "src/perplexity.ts",
       "src/calibration.ts",
       "src/quantize.ts",
       "src/conversation.ts",

@@ -5,14 +5,17 @@
  * @module
  */
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
+import type { AccuracyOptions } from "./accuracy.ts";
 import { type Batcher, type PrefixCache, schedulerOf } from "./batcher.ts";
+import { readLogits } from "./batcher/read.ts";
 import type { ChatMessage } from "./chat.ts";
 import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
 import { fetchEmbeddedModel } from "./embedded.ts";
 import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./generation.ts";
 import { type LoadProgress, Model } from "./model.ts";
+import type { Metrics } from "./metrics.ts";
 import { Optimizer, optimizerOptionNames, type OptimizerOptions, splitOptimizerOptions } from "./optimizer.ts";
-import { cancelledBy, checkFunction, checkKeys, checkSignal, refuseOption } from "./options.ts";
+import { checkFunction, checkKeys, refuseOption } from "./options.ts";
 import {
   comparePerplexity,
   type Comparison,
@@ -133,6 +136,11 @@ export class LightGPT {
     }
   }
 
+  /** What it does, in figures. */
+  get metrics(): Metrics {
+    return this.optimizer.metrics;
+  }
+
   /** The keys and values that are kept for later requests; undefined with the option `cache: false`. */
   get cache(): PrefixCache | undefined {
     return this.batcher.cache;
@@ -247,6 +255,15 @@ export class LightGPT {
     );
   }
 
+  /**
+   * How near this model, as it runs, is to the file that it was made from, on a text: KL divergence, equal choices, ratio of
+   * perplexities. {@link LightGPT.metrics} tells the figures from then on. The reference is loaded for it and freed again.
+   */
+  async accuracy(options: AccuracyOptions): Promise<Comparison> {
+    this.#assertOpen();
+    return await this.optimizer.accuracy(options);
+  }
+
   /** Ends all requests with an error of the code `closed` and frees all memory. Again is fine. */
   dispose(): Promise<void> {
     return this.#disposed ??= this.optimizer.dispose().finally(() => this.model.dispose());
@@ -277,20 +294,7 @@ export class LightGPT {
     receive: (rows: Float32Array, position: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    checkSignal(signal);
     checkLength("tokens", tokens.length, this.context);
-    const sequence = schedulerOf(this.batcher).add({
-      prompt: tokens,
-      positions: tokens.length,
-      logits: { rows, receive },
-    });
-    const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
-    signal?.addEventListener("abort", abort, { once: true });
-    try {
-      await sequence.next();
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      sequence.end();
-    }
+    await readLogits(schedulerOf(this.batcher), tokens, rows, receive, signal);
   }
 }

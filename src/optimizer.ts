@@ -7,13 +7,16 @@
  */
 import { CancelledError, LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
+import { type AccuracyOptions, measureAccuracy } from "./accuracy.ts";
 import { Batcher, batcherOptionNames, type BatcherOptions, knobsOf, resolveBatcherOptions } from "./batcher.ts";
 import { LoadMeter } from "./machine/load.ts";
 import { type Machine, probeMachine } from "./machine.ts";
+import { Metrics } from "./metrics.ts";
 import type { Model } from "./model.ts";
 import { EventLog, type OptimizerEvent } from "./optimizer/events.ts";
 import { checkFunction, checkKeys, checkSignal, choiceOption, integerOption } from "./options.ts";
 import { chunkMost } from "./pace.ts";
+import type { Comparison } from "./perplexity.ts";
 import { tune, type TunedSettings, type TuneProgress } from "./tuner.ts";
 import { type Profile, profileKey, ProfileStore } from "./tuner/profile.ts";
 import { ModelSubject } from "./tuner/subject.ts";
@@ -97,12 +100,23 @@ export function splitOptimizerOptions(
 export class Optimizer {
   /** What runs the requests. */
   readonly batcher: Batcher;
+  /** What it does, in figures. */
+  readonly metrics: Metrics;
+  readonly #model: Model;
   readonly #log: EventLog;
   readonly #profile: Profile | undefined;
   #machine: Machine | undefined;
 
-  private constructor(batcher: Batcher, log: EventLog, profile: Profile | undefined, machine: Machine | undefined) {
+  private constructor(
+    model: Model,
+    batcher: Batcher,
+    log: EventLog,
+    profile: Profile | undefined,
+    machine: Machine | undefined,
+  ) {
     this.batcher = batcher;
+    this.metrics = new Metrics(model, batcher);
+    this.#model = model;
     this.#log = log;
     this.#profile = profile;
     this.#machine = machine;
@@ -112,11 +126,11 @@ export class Optimizer {
   static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
     const { batching, rest } = splitOptimizerOptions(options);
     const log = new EventLog();
-    if (rest.tune === "off") return new Optimizer(new Batcher(model, batching), log, undefined, undefined);
+    if (rest.tune === "off") return new Optimizer(model, new Batcher(model, batching), log, undefined, undefined);
     const machine = probeMachine();
     for (const note of machine.notes) log.tell("note", note);
     const profile = await obtainProfile({ model, machine, batching, log, ...rest });
-    if (!profile) return new Optimizer(new Batcher(model, batching), log, undefined, machine);
+    if (!profile) return new Optimizer(model, new Batcher(model, batching), log, undefined, machine);
     const { prefillThreads, decodeThreads, chunkTokens, batchSequences, pageSize, spinLoops } = profile.settings;
     const batcher = new Batcher(model, {
       batchSequences,
@@ -128,7 +142,7 @@ export class Optimizer {
     Object.assign(knobs, { prefillThreads, decodeThreads });
     if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
     native().spin(spinLoops);
-    return new Optimizer(batcher, log, profile, machine);
+    return new Optimizer(model, batcher, log, profile, machine);
   }
 
   /** The machine, as it was when first asked for. */
@@ -156,6 +170,14 @@ export class Optimizer {
   listen(listener: (event: OptimizerEvent) => void): () => void {
     checkFunction("listener", listener);
     return this.#log.listen(listener);
+  }
+
+  /**
+   * How near the model, as it runs, is to the file that it was made from, on a text: KL divergence, equal choices, ratio of
+   * perplexities. {@link Optimizer.metrics} tells the figures from then on. The reference is loaded for it and freed again.
+   */
+  async accuracy(options: AccuracyOptions): Promise<Comparison> {
+    return this.metrics.accuracy = await measureAccuracy(this.#model, this.batcher, options);
   }
 
   /** Ends all requests with an error of the code `closed` and frees the pages. Again is fine. */

@@ -68,7 +68,25 @@ export class Window {
 }
 
 /** The upper ends of the buckets of {@link Histogram}, in milliseconds. */
-export const histogramBoundsMs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000] as const;
+export const histogramBoundsMs = [
+  0.1,
+  0.2,
+  0.5,
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  1000,
+  2000,
+  5000,
+  10_000,
+  30_000,
+] as const;
 
 /** How many times fell into each bucket, since the beginning. */
 export class Histogram {
