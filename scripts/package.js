@@ -49,13 +49,16 @@ const sources = [
   "LICENSE",
 ];
 
-/** Lays the package out for JSR in `folder`; `here`: with the library of this machine only. Returns its paths. */
-export async function stage(folder, { here = false } = {}) {
+/**
+ * Lays the package out for JSR in `folder`, with the library of all platforms, of `only` some, or of this machine (`here`).
+ * Returns its paths.
+ */
+export async function stage(folder, { here = false, only = platforms.map((platform) => platform.folder) } = {}) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const source of sources) cpSync(join(root, source), join(folder, source), { recursive: true });
   if (here) await stageHere(folder);
-  else await stageAll(folder);
+  else await stageOthers(folder, only);
   const assets = filesOf(folder).filter((path) => path.startsWith("lib/") || path.endsWith(".gguf"));
   writeFileSync(join(folder, "ffi", "sums.ts"), sumsModule(folder, assets));
   writeFileSync(join(folder, "deno.json"), text(denoManifest()));
@@ -70,8 +73,8 @@ async function stageHere(folder) {
   cpSync(library, join(target, library.split(/[\\/]/).at(-1)));
 }
 
-async function stageAll(folder) {
-  for (const { target, folder: name } of platforms) {
+async function stageOthers(folder, only) {
+  for (const { target, folder: name } of platforms.filter((platform) => only.includes(platform.folder))) {
     console.error(`lightgpt: building the library for ${target} ...`);
     const { code, output } = await run(toolPath("zig"), ["build", `-Dtarget=${target}`], { env: environment() });
     if (code !== 0) throw new Failure(`zig build -Dtarget=${target} failed:\n${output.trim()}`);

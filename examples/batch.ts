@@ -1,0 +1,30 @@
+/**
+ * Completes every prompt of a JSON-lines file, {"prompt": "..."} a line, and writes a line of JSON for each as it is done:
+ * its number, and the text or what went wrong. Prompts are read as they are needed, so the file may be of any length.
+ *
+ *     deno run -A examples/batch.ts prompts.jsonl > texts.jsonl       (or: bun examples/batch.ts ...)
+ */
+import { createReadStream } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { LightGPT } from "../mod.ts";
+
+const [file, model] = process.argv.slice(2);
+if (file === undefined) throw new Error("which file? deno run -A examples/batch.ts FILE.jsonl [MODEL]");
+
+async function* prompts(): AsyncGenerator<string> {
+  let number = 0;
+  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    number++;
+    if (line.trim() === "") continue;
+    const { prompt } = JSON.parse(line);
+    if (typeof prompt !== "string") throw new Error(`${file}, line ${number}: "prompt" must be a text`);
+    yield prompt;
+  }
+}
+
+await using lm = await LightGPT.load(model);
+const options = { maxTokens: 40, sampling: { temperature: 0 } };
+for await (const { index, completion, error } of lm.batcher.map(prompts(), options)) {
+  console.log(JSON.stringify(completion ? { index, text: completion.text } : { index, error: String(error) }));
+}
