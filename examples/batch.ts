@@ -1,6 +1,7 @@
 /**
- * Completes every prompt of a JSON-lines file, {"prompt": "..."} a line, and writes a line of JSON for each as it is done:
- * its number, and the text or what went wrong. Prompts are read as they are needed, so the file may be of any length.
+ * Completes every prompt of a JSON-lines file, {"prompt": "..."} a line, and writes a line of JSON for each, in their
+ * order: its number, and the text or what went wrong. Many run at once; lines are read as they are needed, so the file
+ * may be of any length.
  *
  *     deno run -A examples/batch.ts prompts.jsonl > texts.jsonl       (or: bun examples/batch.ts ...)
  */

@@ -6,7 +6,8 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
@@ -58,6 +59,21 @@ describe("examples", () => {
 
   it("summarize.ts goes over a file part by part", async () => {
     assert((await outputOf("summarize.ts", ["LICENSE"])).trim().length > 0);
+  });
+
+  it("batch.ts completes each line of a file, in order, and goes on after one that fails", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "lightgpt-batch-"));
+    try {
+      const file = join(directory, "prompts.jsonl");
+      const prompts = [...Array.from({ length: 30 }, (_, i) => `Story ${i}. The`), "too long ".repeat(600), "The end"];
+      writeFileSync(file, prompts.map((prompt) => JSON.stringify({ prompt })).join("\n\n"));
+      const results = (await outputOf("batch.ts", [file])).trimEnd().split("\n").map((line) => JSON.parse(line));
+      assertEquals(results.map(({ index }) => index), prompts.map((_, index) => index));
+      assertMatch(results[30].error, /context/);
+      for (const { index, text } of results) assert(index === 30 || text.length > 0, `no text for line ${index}`);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
   });
 
   it("classify.ts compares what could come next", async () => {
