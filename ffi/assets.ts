@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cacheDirectory, replaceFile } from "./cache_directory.ts";
 import { LightGPTError } from "./errors.ts";
@@ -64,7 +64,7 @@ export async function fetchAsset(runtime: Runtime, path: string, source: AssetSo
 export function localFile(runtime: Runtime, path: string): string {
   if (!runtime.isEmbedded(path)) return path;
   const bytes = readFileSync(path);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const sha256 = sha256Of(bytes);
   const copy = join(cacheDirectory(runtime), `${sha256.slice(0, 16)}-${basename(path)}`);
   if (readFault(copy, { bytes: bytes.length, sha256 }) !== undefined) store(copy, bytes, path);
   return copy;
@@ -93,9 +93,14 @@ function readFault(path: string, sum: FileSum): string | undefined {
   return faultOf(bytes, sum);
 }
 
+/** Loads `node:crypto` only when it is needed, for that takes as long as opening the library. */
+function sha256Of(bytes: Uint8Array): string {
+  return process.getBuiltinModule("node:crypto").createHash("sha256").update(bytes).digest("hex");
+}
+
 function faultOf(bytes: Uint8Array, { bytes: length, sha256 }: FileSum): string | undefined {
   if (bytes.length !== length) return `${bytes.length} bytes instead of ${length}`;
-  const found = createHash("sha256").update(bytes).digest("hex");
+  const found = sha256Of(bytes);
   return found === sha256 ? undefined : `the SHA-256 sum ${found} instead of ${sha256}`;
 }
 

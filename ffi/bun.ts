@@ -32,6 +32,9 @@ function ffi(): BunFfi {
   return builtin("bun:ffi") as BunFfi;
 }
 
+/** Waits that end in time before the Worker is started; one that doesn't starts it at once. */
+const waitsBefore = 4;
+
 const workerSource = `
 const { CFunction } = process.getBuiltinModule("bun:ffi");
 let wait;
@@ -42,15 +45,25 @@ self.onmessage = ({ data }) => {
   } else postMessage(wait(data.handle, data.milliseconds));
 };`;
 
-/** One Worker that waits for one caller at a time; whoever comes while it is taken, or not there yet, asks by timer. */
+/**
+ * One Worker that waits for one caller at a time; whoever comes while it is taken, or not there yet, asks by timer. It starts
+ * after some waits: until then its start would only slow down what is waited for, which with a small model is soon over.
+ */
 class WorkerDoorbell implements Doorbell {
-  readonly #worker: BunWorker;
+  readonly #address: number;
   readonly #otherwise: Doorbell;
-  #state: "starting" | "free" | "taken" | "failed" = "starting";
+  #worker: BunWorker | undefined;
+  #waits = 0;
+  #state: "absent" | "starting" | "free" | "taken" | "failed" = "absent";
   #answer: ((answer: number) => void) | undefined;
 
   constructor(address: number, otherwise: Doorbell) {
+    this.#address = address;
     this.#otherwise = otherwise;
+  }
+
+  #start(): void {
+    this.#state = "starting";
     const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
     this.#worker = new Worker(url) as BunWorker;
     this.#worker.unref();
@@ -67,20 +80,25 @@ class WorkerDoorbell implements Doorbell {
       this.#answer?.(0);
       this.#answer = undefined;
     };
-    this.#worker.postMessage(address);
+    this.#worker.postMessage(this.#address);
   }
 
   async ring(handle: number, milliseconds: number): Promise<number> {
-    if (this.#state !== "free") return await this.#otherwise.ring(handle, milliseconds);
+    const worker = this.#worker;
+    if (this.#state !== "free" || worker === undefined) {
+      const answer = await this.#otherwise.ring(handle, milliseconds);
+      if (this.#state === "absent" && (answer === 0 || ++this.#waits === waitsBefore)) this.#start();
+      return answer;
+    }
     this.#state = "taken";
-    this.#worker.ref();
+    worker.ref();
     try {
       return await new Promise((resolve) => {
         this.#answer = resolve;
-        this.#worker.postMessage({ handle, milliseconds });
+        worker.postMessage({ handle, milliseconds });
       });
     } finally {
-      this.#worker.unref();
+      worker.unref();
     }
   }
 }

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { randomUUID } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -36,7 +35,7 @@ export function cacheDirectory(runtime: Runtime, platform: string = process.plat
  * says.
  */
 export function replaceFile(path: string, bytes: Uint8Array | string): void {
-  const unfinished = `${path}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
+  const unfinished = `${path}.${process.pid}-${crypto.randomUUID().slice(0, 8)}.part`;
   mkdirSync(dirname(path), { recursive: true });
   try {
     writeFileSync(unfinished, bytes);

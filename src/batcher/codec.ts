@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { ValueCodec } from "../cache.ts";
 import type { CacheIdentity } from "../cache/persist.ts";
@@ -69,6 +68,7 @@ function decodeState(part: Uint8Array): [number, Float32Array] {
 
 /** All that keys and values depend on, beside the tokens. */
 async function identify({ gguf, plan }: Model, { settings }: Engine): Promise<CacheIdentity> {
+  const { createHash } = await import("node:crypto"); // slow to load, and few save a cache
   const hash = createHash("sha256");
   for (const file of gguf.files) {
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { crc32 } from "node:zlib";
+import process from "node:process";
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 
 const magic = "LGTCACHE";
@@ -18,6 +18,11 @@ const endMark = 0x444e_4521; // "!END"
 const headerBytesMax = 1 << 24;
 /** Parts of a value. */
 const partsMax = 64;
+
+/** CRC-32; `node:zlib` is loaded only by whoever saves a cache or loads one. */
+function crc32(bytes: Uint8Array): number {
+  return process.getBuiltinModule("node:zlib").crc32(bytes);
+}
 
 /** What the values of a cache belong to: a stream of another identity is refused. */
 export type CacheIdentity = Readonly<Record<string, string | number | boolean>>;

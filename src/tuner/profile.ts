@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import process from "node:process";
 import { cacheDirectory, replaceFile } from "../../ffi/cache_directory.ts";
 import { VERSION } from "../../ffi/library.ts";
 import { native } from "../../ffi/native.ts";
@@ -211,7 +211,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex"); // slow to load
 }
 
 function reason(error: unknown): string {
