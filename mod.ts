@@ -15,6 +15,7 @@
  */
 export * from "./exports/batcher.ts";
 export * from "./exports/cache.ts";
+export * from "./exports/optimizer.ts";
 export * from "./exports/quantizer.ts";
 export * from "./exports/sampler.ts";
 export { ROLES } from "./ffi/abi.ts";
@@ -55,9 +56,6 @@ export {
   type Tensor,
 } from "./src/gguf.ts";
 export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
-export { type Cache, type Machine, type MemoryLimit, probeMachine } from "./src/machine.ts";
-export { Optimizer, type OptimizerOptions } from "./src/optimizer.ts";
-export type { OptimizerEvent } from "./src/optimizer/events.ts";
 export {
   type HistogramReport,
   type InstrumentOptions,
@@ -72,8 +70,6 @@ export {
 } from "./src/metrics.ts";
 export type { Comparison, Perplexity, PerplexityOptions } from "./src/perplexity.ts";
 export type { LogitsContext, LogitsProcessor } from "./src/logits.ts";
-export type { Trial, TunedSettings, TuneProgress } from "./src/tuner.ts";
-export type { Profile } from "./src/tuner/profile.ts";
 export {
   type DecodeOptions,
   type EncodeOptions,
