@@ -14,6 +14,7 @@
 import process from "node:process";
 import { chat } from "./cli/chat.ts";
 import { bench } from "./cli/bench.ts";
+import { info } from "./cli/info.ts";
 import { inspect } from "./cli/inspect.ts";
 import { logits } from "./cli/logits.ts";
 import { type Arguments, COMMANDS, helpText, parseCommand, UsageError } from "./cli/options.ts";
@@ -22,6 +23,7 @@ import { perplexity } from "./cli/perplexity.ts";
 import { quantize } from "./cli/quantize.ts";
 import { run } from "./cli/run.ts";
 import { tokenize } from "./cli/tokenize.ts";
+import { tune } from "./cli/tune.ts";
 import { VERSION } from "./ffi/library.ts";
 
 const RUNNERS: Readonly<
@@ -34,6 +36,8 @@ const RUNNERS: Readonly<
   logits,
   perplexity,
   quantize,
+  tune,
+  info,
   bench,
 };
 

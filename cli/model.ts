@@ -5,7 +5,7 @@
  */
 import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
 import type { Arguments } from "./options.ts";
-import { ProgressBar } from "./output.ts";
+import { note, ProgressBar } from "./output.ts";
 
 /** Loads the model that `--model` names, or the embedded one; the caller disposes it. */
 export async function openModel(
@@ -14,19 +14,28 @@ export async function openModel(
   path: string | undefined = args.text("model"),
 ): Promise<LightGPT> {
   const bar = new ProgressBar("loading");
+  const tuning = new ProgressBar("tuning");
   const threads = args.number("threads");
   const context = args.number("context");
   const kv = args.text("kv") as LightGPTOptions["kv"]; // the table of options allows no other value
   try {
-    return await LightGPT.load(path, {
+    const lm = await LightGPT.load(path, {
       signal,
       onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { context }),
       ...(kv === undefined ? {} : { kv }),
+      tune: args.flag("tune") ? "auto" : "kept",
+      onTune: ({ spentMs, budgetMs }) => {
+        bar.end();
+        tuning.update(spentMs, budgetMs);
+      },
       allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     });
+    for (const { kind, text } of lm.optimizer.events) if (kind === "note") note(text);
+    return lm;
   } finally {
     bar.end();
+    tuning.end();
   }
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { machineCommands } from "./machine_options.ts";
 import { SAMPLING } from "./sampling.ts";
 
 /** The command was used wrongly: exit code 2. */
@@ -52,7 +53,7 @@ const THREADS: OptionSpec = {
   value: "N",
   least: 1,
   most: 256,
-  about: "threads to compute with (default: the cores)",
+  about: "threads to compute with (default: the cores that may be used)",
 };
 
 /** One or more counts, with a letter for the option. */
@@ -82,6 +83,7 @@ const COMMON: Readonly<Record<string, OptionSpec>> = {
     choices: ["f16", "f32", "q8_0"],
     about: "how keys and values are stored (default: f16)",
   },
+  tune: { kind: "flag", about: "measure the settings that suit this machine, unless that was done (at most 10 s)" },
   "allow-unknown-pre-tokenizer": ALLOW_PRE,
 };
 
@@ -173,6 +175,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       json: JSON_FLAG,
     },
   },
+  ...machineCommands(COMMON, JSON_FLAG),
   bench: {
     about: "measure how fast a model runs on this machine, beside the rate at which it can read memory",
     options: {

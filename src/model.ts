@@ -121,10 +121,7 @@ export class Model {
     checkSignal(options.signal);
     await prepare();
     const begin = performance.now();
-    const gguf = readGguf(localFile(currentRuntime(), path));
-    const trained = planModel(gguf).hyperparameters.context;
-    const context = options.context ?? Math.min(trained, defaultContext);
-    const plan = planModel(gguf, { context });
+    const { gguf, plan, context } = readPlan(path, options);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     const handle = native().modelLoad(describeModel(plan, gguf.files));
     try {
@@ -173,6 +170,17 @@ export class Model {
     this.dispose();
     return Promise.resolve();
   }
+}
+
+/** What a file is as a model, without its weights. */
+export function readPlan(
+  path: string,
+  options: Pick<LoadOptions, "context"> = {},
+): Pick<Model, "gguf" | "plan" | "context"> {
+  const gguf = readGguf(localFile(currentRuntime(), path));
+  const trained = planModel(gguf).hyperparameters.context;
+  const context = options.context ?? Math.min(trained, defaultContext);
+  return { gguf, plan: planModel(gguf, { context }), context };
 }
 
 /** What loading comes to. */

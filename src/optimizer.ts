@@ -5,21 +5,20 @@
  *
  * @module
  */
-import { CancelledError, LightGPTError } from "../ffi/errors.ts";
+import { LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
 import { type AccuracyOptions, measureAccuracy } from "./accuracy.ts";
 import { Batcher, batcherOptionNames, type BatcherOptions, knobsOf, resolveBatcherOptions } from "./batcher.ts";
-import { LoadMeter } from "./machine/load.ts";
 import { type Machine, probeMachine } from "./machine.ts";
 import { Metrics } from "./metrics.ts";
 import type { Model } from "./model.ts";
 import { EventLog, type OptimizerEvent } from "./optimizer/events.ts";
 import { checkFunction, checkKeys, checkSignal, choiceOption, integerOption } from "./options.ts";
 import { chunkMost } from "./pace.ts";
+import { keptProfile, measureProfile } from "./optimizer/profile.ts";
 import type { Comparison } from "./perplexity.ts";
-import { tune, type TunedSettings, type TuneProgress } from "./tuner.ts";
-import { type Profile, profileKey, ProfileStore } from "./tuner/profile.ts";
-import { ModelSubject } from "./tuner/subject.ts";
+import type { TunedSettings, TuneProgress } from "./tuner.ts";
+import type { Profile } from "./tuner/profile.ts";
 
 /**
  * What may be said about optimizing.
@@ -34,11 +33,11 @@ import { ModelSubject } from "./tuner/subject.ts";
  */
 export interface OptimizerOptions extends BatcherOptions {
   /**
-   * `auto`: use the settings that were measured for this machine and model before, and measure them where there are none, in at
-   * most `tuneMs`; `again`: measure them in any case. `threads` is the most then; other settings that are said stay.
-   * Results do not depend on it. Default `off`.
+   * `kept`: use the settings that were measured for this machine and model before, where there are such; `auto`: measure
+   * them where there are none, in at most `tuneMs`; `again`: measure them in any case. `threads` is the most then; other
+   * settings that are said stay. Results do not depend on it. Default `off`.
    */
-  readonly tune?: "off" | "auto" | "again";
+  readonly tune?: "off" | "kept" | "auto" | "again";
   /** The time that measuring may take, 100 to 10 000 milliseconds. Default 10 000. */
   readonly tuneMs?: number;
   /** Hears how far measuring is. */
@@ -56,9 +55,7 @@ export const optimizerOptionNames = [
   "signal",
 ] as const satisfies readonly (keyof OptimizerOptions)[];
 
-/** A batcher that others want to use more of the machine than this is disturbed: what is measured then is not kept. */
-const disturbedShare = 0.15;
-const spinDefault = 2000;
+const tuneModes = ["off", "kept", "auto", "again"] as const;
 const tuneMsMost = 10_000;
 
 /** Checks options, before a model is loaded; returns those of the batcher, and the others. */
@@ -66,7 +63,7 @@ export function splitOptimizerOptions(
   options: OptimizerOptions,
 ): {
   batching: BatcherOptions;
-  rest: Pick<OptimizerOptions, "onTune" | "signal"> & { tune: "off" | "auto" | "again"; tuneMs: number };
+  rest: Pick<OptimizerOptions, "onTune" | "signal"> & Required<Pick<OptimizerOptions, "tune" | "tuneMs">>;
 } {
   checkKeys("options", options, optimizerOptionNames);
   const { tune, tuneMs, onTune, signal, ...batching } = options;
@@ -76,12 +73,21 @@ export function splitOptimizerOptions(
   return {
     batching,
     rest: {
-      tune: choiceOption("tune", tune, ["off", "auto", "again"], "off"),
+      tune: choiceOption("tune", tune, tuneModes, "off"),
       tuneMs: integerOption("tuneMs", tuneMs, 100, tuneMsMost, tuneMsMost),
       ...(onTune === undefined ? {} : { onTune }),
       ...(signal === undefined ? {} : { signal }),
     },
   };
+}
+
+/** What an optimizer is made of. */
+interface Parts {
+  readonly model: Model;
+  readonly batching: BatcherOptions;
+  readonly log: EventLog;
+  readonly profile?: Profile;
+  readonly machine?: Machine;
 }
 
 /**
@@ -103,46 +109,71 @@ export class Optimizer {
   /** What it does, in figures. */
   readonly metrics: Metrics;
   readonly #model: Model;
+  readonly #batching: BatcherOptions;
   readonly #log: EventLog;
-  readonly #profile: Profile | undefined;
+  #profile: Profile | undefined;
   #machine: Machine | undefined;
 
-  private constructor(
-    model: Model,
-    batcher: Batcher,
-    log: EventLog,
-    profile: Profile | undefined,
-    machine: Machine | undefined,
-  ) {
-    this.batcher = batcher;
-    this.metrics = new Metrics(model, batcher);
+  private constructor({ model, batching, log, profile, machine }: Parts) {
+    const { pageSize, batchSequences } = profile?.settings ?? {};
     this.#model = model;
+    this.#batching = batching;
     this.#log = log;
-    this.#profile = profile;
     this.#machine = machine;
+    this.batcher = new Batcher(model, {
+      ...(pageSize === undefined ? {} : { pageSize }),
+      ...(batchSequences === undefined ? {} : { batchSequences }),
+      ...batching,
+      // More threads than can run at once only get in each other's way, and what is asked for is the most.
+      ...(machine && { threads: Math.min(batching.threads ?? Infinity, machine.threads) }),
+    });
+    this.metrics = new Metrics(model, this.batcher);
+    if (profile) this.#apply(profile);
   }
 
   /** Opens a batcher over a model that was loaded, and measures first where that is asked for. The model stays the caller's. */
   static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
-    const { batching, rest } = splitOptimizerOptions(options);
+    const { batching, rest: { tune, ...rest } } = splitOptimizerOptions(options);
     const log = new EventLog();
-    if (rest.tune === "off") return new Optimizer(model, new Batcher(model, batching), log, undefined, undefined);
+    if (tune === "off") return new Optimizer({ model, batching, log });
     const machine = probeMachine();
-    for (const note of machine.notes) log.tell("note", note);
-    const profile = await obtainProfile({ model, machine, batching, log, ...rest });
-    if (!profile) return new Optimizer(model, new Batcher(model, batching), log, undefined, machine);
-    const { prefillThreads, decodeThreads, chunkTokens, batchSequences, pageSize, spinLoops } = profile.settings;
-    const batcher = new Batcher(model, {
-      batchSequences,
-      pageSize,
-      ...batching,
-      threads: Math.max(prefillThreads, decodeThreads),
+    const kept = tune === "again" ? undefined : keptProfile({ model, machine, batching });
+    let profile = kept?.profile;
+    if (profile) log.tell("profile", `The settings were measured on this machine at ${profile.measuredAt}.`);
+    if (kept?.note && (tune === "auto" || kept.isDamaged)) log.tell("note", kept.note);
+    if (!profile && tune !== "kept") {
+      for (const note of machine.notes) log.tell("note", note);
+      profile = await measureProfile({ model, machine, batching, log, ...rest });
+    }
+    // Without a profile, `kept` is what `off` is.
+    return new Optimizer({
+      model,
+      batching,
+      log,
+      ...(profile ? { profile } : {}),
+      ...(profile || tune !== "kept" ? { machine } : {}),
     });
-    const knobs = knobsOf(batcher);
-    Object.assign(knobs, { prefillThreads, decodeThreads });
-    if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
-    native().spin(spinLoops);
-    return new Optimizer(model, batcher, log, profile, machine);
+  }
+
+  /**
+   * Measures again what suits the model, keeps it, and uses it; a page size, and a batch larger than this batcher has, from the
+   * next time on. Throws an error of the code `invalidArgument` while requests are open. Returns undefined where measuring failed,
+   * which an event tells.
+   */
+  async tune(options: Pick<OptimizerOptions, "tuneMs" | "onTune" | "signal"> = {}): Promise<Profile | undefined> {
+    const { rest: { tune: _, ...rest } } = splitOptimizerOptions(options);
+    checkKeys("options", options, ["tuneMs", "onTune", "signal"]);
+    const { running, queued, paused } = this.batcher.stats();
+    if (running + queued + paused > 0) {
+      throw new LightGPTError(
+        "invalidArgument",
+        "tune: expected no open requests, which would disturb the measurement.",
+      );
+    }
+    const request = { model: this.#model, machine: this.machine, batching: this.#batching, log: this.#log };
+    const profile = await measureProfile({ ...request, ...rest });
+    if (profile) this.#apply(profile);
+    return profile;
   }
 
   /** The machine, as it was when first asked for. */
@@ -164,6 +195,15 @@ export class Optimizer {
   /** What was decided and what could not be done, the oldest first. */
   get events(): readonly OptimizerEvent[] {
     return this.#log.events;
+  }
+
+  #apply(profile: Profile): void {
+    const { prefillThreads, decodeThreads, chunkTokens, batchSequences, spinLoops } = profile.settings;
+    const knobs = knobsOf(this.batcher);
+    Object.assign(knobs, { prefillThreads, decodeThreads, sequences: batchSequences });
+    if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
+    native().spin(spinLoops);
+    this.#profile = profile;
   }
 
   /** Calls `listener` of each event to come; the function it returns ends that. */
@@ -188,86 +228,5 @@ export class Optimizer {
   /** {@link Optimizer.dispose}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-}
-
-/** Where a profile comes from. */
-interface ProfileRequest {
-  readonly model: Model;
-  readonly machine: Machine;
-  readonly batching: BatcherOptions;
-  readonly log: EventLog;
-  readonly tune: "off" | "auto" | "again";
-  readonly tuneMs: number;
-  readonly onTune?: (progress: TuneProgress) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** The profile that was kept, or a new one; undefined where measuring failed. */
-async function obtainProfile(request: ProfileRequest): Promise<Profile | undefined> {
-  const { model, machine, batching, log } = request;
-  const { settings } = resolveBatcherOptions(batching);
-  const threadsMost = Math.min(batching.threads ?? Infinity, machine.threads);
-  const { chunkTokens, batchSequences, pageSize } = batching;
-  const key = profileKey(model, machine, settings, { threadsMost, chunkTokens, batchSequences, pageSize });
-  const store = new ProfileStore();
-  const { profile, note } = request.tune === "again" ? {} : store.read(key);
-  if (note) log.tell("note", note);
-  if (profile) {
-    log.tell("profile", `The settings were measured on this machine at ${profile.measuredAt}.`);
-    return profile;
-  }
-  const load = new LoadMeter();
-  const measured = await measure(request, threadsMost);
-  if (!measured) return undefined;
-  const others = load.share(machine);
-  if (others !== undefined && others > disturbedShare) {
-    const text = `Others used ${Math.round(100 * others)} % of this machine meanwhile, so the profile is not kept.`;
-    log.tell("note", text);
-    return measured;
-  }
-  const failure = store.write(key, measured);
-  if (failure) log.tell("note", failure);
-  return measured;
-}
-
-async function measure(request: ProfileRequest, threadsMost: number): Promise<Profile | undefined> {
-  const { model, machine, batching, log, tuneMs, onTune, signal } = request;
-  const { settings, sequences, chunk } = resolveBatcherOptions(batching);
-  const subject = new ModelSubject(model, { ...settings, threads: threadsMost });
-  const before = native().spin(spinDefault);
-  try {
-    const { cores, efficiency = 0 } = machine;
-    const tuning = await tune({
-      subject,
-      defaults: {
-        prefillThreads: threadsMost,
-        decodeThreads: threadsMost,
-        chunkTokens: chunk ?? chunkMost,
-        batchSequences: sequences,
-        pageSize: settings.pageSize,
-        spinLoops: spinDefault,
-      },
-      fixed: new Set(
-        (["chunkTokens", "batchSequences", "pageSize"] as const).filter((name) => batching[name] !== undefined),
-      ),
-      threadsMost,
-      threadsToTry: [cores ?? threadsMost, threadsMost - efficiency],
-      budgetMs: tuneMs,
-      onProgress: onTune,
-      signal,
-    });
-    for (const note of tuning.notes) log.tell("note", note);
-    for (const { setting, from, to, why } of tuning.trials) {
-      log.tell("tune", `${setting}: ${to === from ? `${to} stays` : to}; ${why}.`, { setting, from, to });
-    }
-    return { settings: tuning.settings, trials: tuning.trials, measuredAt: new Date().toISOString(), ms: tuning.ms };
-  } catch (error) {
-    if (!(error instanceof LightGPTError) || error instanceof CancelledError) throw error;
-    log.tell("note", `Measuring failed, so the default settings are used: ${error.message}`);
-    return undefined;
-  } finally {
-    native().spin(before);
-    await subject.dispose();
   }
 }

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
@@ -79,7 +78,7 @@ export class Source {
       }
       const run = this.#options.run ??
         ((command, words) =>
-          execFileSync(command, [...words], {
+          process.getBuiltinModule("node:child_process").execFileSync(command, [...words], {
             encoding: "utf8",
             timeout: commandMs,
             maxBuffer: textMost,

@@ -68,7 +68,7 @@ const textMost = 1000;
 
 /** The key of a model's profile on a machine. */
 export function profileKey(
-  model: Model,
+  model: Pick<Model, "plan" | "context">,
   machine: Machine,
   { kv, activationBits }: Pick<EngineSettings, "kv" | "activationBits">,
   wishes: Readonly<Record<string, number | undefined>>,
@@ -119,7 +119,7 @@ export class ProfileStore {
   }
 
   /** The profile, or a note that says why there is none; neither where none was ever kept. */
-  read(key: ProfileKey): { profile?: Profile; note?: string } {
+  read(key: ProfileKey): { profile?: Profile; note?: string; isDamaged?: boolean } {
     const path = this.path(key);
     if (path === undefined) return { note: `No profile can be looked up: ${this.#why}` };
     if (!this.#runtime.allows("read", path)) {
@@ -154,8 +154,8 @@ export class ProfileStore {
   }
 }
 
-function ignored(path: string, why: string): { note: string } {
-  return { note: `The profile ${path} is ignored: ${why}.` };
+function ignored(path: string, why: string): { note: string; isDamaged: boolean } {
+  return { note: `The profile ${path} is ignored: ${why}.`, isDamaged: true };
 }
 
 /** The profile in a text, or why it is none. */

@@ -1,0 +1,62 @@
+/**
+ * `lightgpt tune`: measures the settings that make a model run fastest on this machine and keeps them. At its end it says in
+ * words what was chosen and why.
+ *
+ * @module
+ */
+import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
+import type { OptimizerEvent } from "../src/optimizer/events.ts";
+import { keptProfile } from "../src/optimizer/profile.ts";
+import type { Profile } from "../src/tuner/profile.ts";
+import type { Arguments } from "./options.ts";
+import { note, print, ProgressBar, toJson } from "./output.ts";
+
+/** Runs the subcommand. */
+export async function tune(args: Arguments, signal: AbortSignal): Promise<void> {
+  const loading = new ProgressBar("loading");
+  const tuning = new ProgressBar("tuning");
+  const [threads, context, seconds] = [args.number("threads"), args.number("context"), args.number("seconds")];
+  const kv = args.text("kv") as LightGPTOptions["kv"]; // the table of options allows no other value
+  const batching = { ...(threads === undefined ? {} : { threads }), ...(kv === undefined ? {} : { kv }) };
+  try {
+    await using lm = await LightGPT.load(args.text("model"), {
+      ...batching,
+      signal,
+      ...(context === undefined ? {} : { context }),
+      onProgress: ({ bytesDone, bytesTotal }) => loading.update(bytesDone, bytesTotal),
+      tune: "again",
+      ...(seconds === undefined ? {} : { tuneMs: Math.round(1000 * seconds) }),
+      onTune: ({ spentMs, budgetMs }) => {
+        loading.end();
+        tuning.update(spentMs, budgetMs);
+      },
+    });
+    tuning.end();
+    const { optimizer, model } = lm;
+    for (const { kind, text } of optimizer.events) if (kind === "note") note(text);
+    const { profile } = optimizer;
+    const kept = keptProfile({ model, machine: optimizer.machine, batching });
+    const path = kept.profile && kept.profile.measuredAt === profile?.measuredAt ? kept.path : undefined;
+    const file = model.gguf.files[0];
+    await print(
+      args.flag("json")
+        ? toJson({ model: file, profile: profile ?? null, kept: path ?? null })
+        : tuneText(file, optimizer.events, profile, path),
+    );
+  } finally {
+    loading.end();
+    tuning.end();
+  }
+}
+
+/** What was chosen and why, a line for each setting. */
+export function tuneText(
+  file: string | undefined,
+  events: readonly OptimizerEvent[],
+  profile: Profile | undefined,
+  path: string | undefined,
+): string {
+  const lines = events.filter(({ kind }) => kind === "tune").map(({ text }) => `  ${text}`);
+  const spent = profile ? `measured in ${(profile.ms / 1000).toFixed(1)} s` : "nothing could be measured";
+  return [`${file}:`, ...lines, path ? `${spent}; kept in ${path}` : `${spent}; not kept`, ""].join("\n");
+}
