@@ -85,6 +85,9 @@ const chunkMs = 50;
 /** A sample of steps that are shorter has several of them. */
 const sampleMs = 4;
 const stepsMost = 64;
+/** Prompts by which threads are compared. */
+const promptLeast = 16;
+const promptMs = 20;
 
 /** What each setting is worth of the time, and what gain is worth changing it: more where others pay for it. */
 const stages = [
@@ -107,9 +110,12 @@ class Tuner {
   readonly #plan: TunePlan;
   readonly #budget: Budget;
   readonly #random = seededRandom(1);
-  readonly #trials: Trial[] = [];
+  readonly #trials = new Map<keyof TunedSettings, Trial>();
   readonly #notes: string[] = [];
   #settings: TunedSettings;
+  /** Of one token, generated or of a prompt, as far as that is known. */
+  #decodeMs: number | undefined;
+  #promptTokenMs: number | undefined;
 
   constructor(plan: TunePlan) {
     const { budgetMs, now = () => performance.now(), signal, defaults } = plan;
@@ -121,68 +127,86 @@ class Tuner {
   async run(): Promise<Tuning> {
     const { fixed } = this.#plan;
     let shares = stages.reduce((sum, { share }) => sum + share, checkShare);
-    for (const { setting, share, gainLeast } of stages) {
-      const ms = this.#budget.leftMs * share / shares;
-      shares -= share;
-      if (fixed.has(setting)) this.#keep(setting, "it is what you said");
-      else await this.#attempt(setting, () => this.#race(setting, ms, gainLeast));
+    const undecided: (typeof stages)[number][] = [];
+    for (const stage of stages) {
+      const ms = this.#budget.leftMs * stage.share / shares;
+      shares -= stage.share;
+      if (fixed.has(stage.setting)) this.#keep(stage.setting, "it is what you said");
+      else if (!await this.#attempt(stage, ms)) undecided.push(stage);
     }
+    // What others left of their time is for those that had too little.
+    const leftShare = checkShare / 100 * this.#plan.budgetMs;
+    for (const stage of undecided) await this.#attempt(stage, this.#budget.leftMs - leftShare);
     await this.#check();
     if (this.#budget.isClockBroken) {
-      this.#notes.push("The clock runs backwards: what was measured counts for nothing, and the defaults stay.");
-      this.#trials.length = 0;
+      this.#notes.push("The clock is not to be trusted: what was measured counts for nothing, and the defaults stay.");
+      this.#trials.clear();
       this.#settings = this.#plan.defaults;
     }
-    return { settings: this.#settings, trials: this.#trials, ms: this.#budget.spentMs, notes: this.#notes };
+    return {
+      settings: this.#settings,
+      trials: [...this.#trials.values()],
+      ms: this.#budget.spentMs,
+      notes: this.#notes,
+    };
   }
 
-  /** Measures the candidates of a setting; one that needs too much memory is no reason to fail. */
-  async #attempt(setting: keyof TunedSettings, race: () => Promise<void>): Promise<void> {
+  /** Races a setting; false where there was too little time. One that needs too much memory is no reason to fail. */
+  async #attempt(stage: (typeof stages)[number], ms: number): Promise<boolean> {
     try {
-      await race();
+      return await this.#race(stage, this.#budget.share(ms));
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      this.#keep(setting, "there is too little memory to try others");
+      this.#keep(stage.setting, "there is too little memory to try others");
+      return true;
     }
   }
 
-  async #race(setting: (typeof stages)[number]["setting"], ms: number, gainLeast: number): Promise<void> {
-    const { onProgress, budgetMs } = this.#plan;
-    const budget = this.#budget.share(ms);
-    const from = this.#settings[setting];
-    onProgress?.({ setting, spentMs: this.#budget.spentMs, budgetMs });
+  async #race({ setting, gainLeast }: (typeof stages)[number], budget: Budget): Promise<boolean> {
+    this.#tell(setting);
     const values = await this.#candidates(setting, budget);
     const [base] = values;
-    if (values.length < 2) return this.#keep(setting, "there is nothing else to try");
-    const work = await this.#workOf(setting, budget);
-    const { value, best, rounds } = await runRace({
+    if (base === undefined || values.length < 2) {
+      this.#keep(setting, "there is nothing else to try");
+      return base !== undefined;
+    }
+    const count = await this.#samples(setting, base, budget);
+    const { value, best, rounds, isDecided } = await runRace({
       values,
       work: async (value) => {
-        onProgress?.({ setting, spentMs: this.#budget.spentMs, budgetMs });
-        await work({ ...this.#settings, [setting]: value });
+        this.#tell(setting);
+        for (let step = 0; step < count; step++) await this.#work(setting, value);
       },
+      estimate: (value) => count * this.#estimate(setting, value),
       units: (value) => setting === "chunkTokens" || setting === "batchSequences" ? value : 1,
       gainLeast,
       budget,
       random: this.#random,
     });
+    const from = this.#settings[setting];
     if (value !== base && best) {
       this.#settings = { ...this.#settings, [setting]: value };
       const why = `${value} instead of ${base} is ${percent(best.comparison)} faster, in ${rounds} rounds`;
-      this.#trials.push({ setting, from, to: value, why });
+      this.#trials.set(setting, { setting, from, to: value, why });
     } else if (best) {
       const why = `none of ${values.slice(1).join(", ")} is measurably better; the best, ${best.value}, makes a ` +
         `difference of ${percent(best.comparison)}`;
       this.#keep(setting, why);
     } else this.#keep(setting, "there was no time to compare others");
+    return isDecided;
+  }
+
+  #tell(setting: keyof TunedSettings): void {
+    const { onProgress, budgetMs } = this.#plan;
+    onProgress?.({ setting, spentMs: this.#budget.spentMs, budgetMs });
   }
 
   #keep(setting: keyof TunedSettings, why: string): void {
     const value = this.#settings[setting];
-    this.#trials.push({ setting, from: value, to: value, why });
+    this.#trials.set(setting, { setting, from: value, to: value, why });
   }
 
-  /** The values to try, the present one first. */
+  /** The values to try, the present one first; none where there is no time to find out. */
   async #candidates(setting: keyof TunedSettings, budget: Budget): Promise<number[]> {
     const { subject } = this.#plan;
     const present = this.#settings[setting];
@@ -215,50 +239,75 @@ class Tuner {
     const { subject } = this.#plan;
     const times = new Map<number, number>();
     for (let chunk = 16; chunk <= subject.chunkMost; chunk *= 2) {
-      const ms = await budget.time(() => subject.prefill(this.#settings, chunk));
-      if (ms === undefined || ms > chunkMs) break;
+      let ms = Infinity;
+      // One of two may be disturbed.
+      for (let count = 0; count < 2 && !budget.isOver(this.#estimate("chunkTokens", chunk)); count++) {
+        ms = Math.min(ms, await budget.time(() => this.#prefill(this.#settings, chunk)) ?? Infinity);
+      }
+      if (ms > chunkMs) break;
       times.set(chunk, ms);
-      if (budget.isOver(2 * ms) || 1.5 * ms > chunkMs) break;
     }
     const chunks = [...times.keys()];
     const base = chunks.find((chunk) => chunk >= 64 && (times.get(chunk) as number) >= chunkMs / 3) ?? chunks.at(-1);
     return base === undefined ? [] : [base, ...chunks.filter((chunk) => chunk !== base)];
   }
 
-  /** The work by which values of a setting are compared: so many steps that the clock is exact enough. */
-  async #workOf(setting: keyof TunedSettings, budget: Budget): Promise<(settings: TunedSettings) => Promise<void>> {
-    const { subject } = this.#plan;
-    const prompt = Math.min(subject.chunkMost, this.#settings.chunkTokens, 64);
-    const step = (settings: TunedSettings): Promise<void> => {
-      if (setting === "decodeThreads") return subject.decode(settings, 1);
-      if (setting === "prefillThreads") return subject.prefill(settings, prompt);
-      if (setting === "chunkTokens") return subject.prefill(settings, settings.chunkTokens);
-      if (setting === "batchSequences") return subject.decode(settings, settings.batchSequences);
-      return this.#both(settings, prompt);
-    };
-    const steps = await this.#stepsOf(() => step(this.#settings), budget);
-    return async (settings) => {
-      for (let count = 0; count < steps; count++) await step(settings);
-    };
+  /** The work by which values of a setting are compared. */
+  async #work(setting: keyof TunedSettings, value: number): Promise<void> {
+    const settings = { ...this.#settings, [setting]: value };
+    if (setting === "decodeThreads") return await this.#decode(settings, 1);
+    if (setting === "batchSequences") return await this.#decode(settings, value);
+    if (setting === "prefillThreads") return await this.#prefill(settings, this.#promptTokens());
+    if (setting === "chunkTokens") return await this.#prefill(settings, value);
+    // Far into the context, where pages count.
+    await this.#prefill(settings, promptLeast, this.#plan.subject.chunkMost);
+    await this.#decode(settings, 1);
+    await this.#decode(settings, 1);
   }
 
-  /** Reads and generates, far into the context. */
-  async #both(settings: TunedSettings, prompt: number): Promise<void> {
-    const { subject } = this.#plan;
-    await subject.prefill(settings, Math.min(16, prompt), subject.chunkMost);
-    await subject.decode(settings, 1);
-    await subject.decode(settings, 1);
+  /** What that may take: as long as so many tokens took before, or, before anything is known, no time. */
+  #estimate(setting: keyof TunedSettings, value: number): number {
+    const tokens = setting === "decodeThreads"
+      ? 0
+      : setting === "batchSequences" || setting === "chunkTokens"
+      ? value
+      : setting === "prefillThreads"
+      ? this.#promptTokens()
+      : promptLeast;
+    const steps = setting === "pageSize" || setting === "spinLoops" ? 3 : 1;
+    // A token of a prompt takes no longer than one that is generated.
+    return steps * (this.#decodeMs ?? 0) + tokens * (this.#promptTokenMs ?? this.#decodeMs ?? 0);
   }
 
-  async #stepsOf(step: () => Promise<void>, budget: Budget): Promise<number> {
-    await budget.time(step); // the first is slower
-    const ms = await budget.time(step);
+  /** A prompt whose reading takes some milliseconds, in tokens. */
+  #promptTokens(): number {
+    const { subject } = this.#plan;
+    const ms = this.#promptTokenMs ?? Infinity;
+    return Math.min(subject.chunkMost, ms * promptLeast < promptMs / 4 ? 4 * promptLeast : promptLeast);
+  }
+
+  async #decode(settings: TunedSettings, sequences: number): Promise<void> {
+    const ms = await this.#budget.time(() => this.#plan.subject.decode(settings, sequences));
+    if (sequences === 1) this.#decodeMs = smoothed(this.#decodeMs, ms);
+  }
+
+  async #prefill(settings: TunedSettings, tokens: number, at?: number): Promise<void> {
+    const ms = await this.#budget.time(() => this.#plan.subject.prefill(settings, tokens, at));
+    this.#promptTokenMs = smoothed(this.#promptTokenMs, ms === undefined ? undefined : ms / tokens);
+  }
+
+  /** How many steps make a sample that is long enough for the clock. */
+  async #samples(setting: keyof TunedSettings, value: number, budget: Budget): Promise<number> {
+    let ms: number | undefined;
+    for (let count = 0; count < 2 && (ms ?? 0) < sampleMs && !budget.isOver(this.#estimate(setting, value)); count++) {
+      ms = await budget.time(() => this.#work(setting, value)); // the first of two is the slower
+    }
     return ms === undefined ? 1 : Math.max(1, Math.min(stepsMost, Math.ceil(sampleMs / ms)));
   }
 
   /** Measures what was chosen against the defaults; what is not better for both kinds of steps falls back. */
   async #check(): Promise<void> {
-    const { subject, defaults, onProgress, budgetMs } = this.#plan;
+    const { defaults } = this.#plan;
     const chosen = this.#settings;
     const parts = [
       { settings: ["decodeThreads", "spinLoops", "pageSize"], kind: "decode" },
@@ -266,31 +315,22 @@ class Tuner {
     ] as const;
     for (const { settings, kind } of parts) {
       if (settings.every((setting) => chosen[setting] === defaults[setting])) continue;
-      const prompt = Math.min(subject.chunkMost, chosen.chunkTokens, 64);
       const step = (settings: TunedSettings) =>
-        kind === "decode" ? subject.decode(settings, 1) : subject.prefill(settings, prompt);
-      const steps = await this.#stepsOf(() => step(chosen), this.#budget);
-      const times: [number[], number[]] = [[], []];
-      let ms = 0;
-      for (let pair = 0; pair < 15 && !this.#budget.isOver(ms); pair++) {
-        const begin = this.#budget.spentMs;
-        onProgress?.({ setting: settings[0], spentMs: begin, budgetMs });
-        const order = this.#random() < 0.5 ? [0, 1] as const : [1, 0] as const;
-        const found: (number | undefined)[] = [];
-        for (const which of order) {
-          found[which] = await this.#budget.time(async () => {
-            for (let count = 0; count < steps; count++) await step(which === 0 ? defaults : chosen);
-          });
-        }
-        ms = this.#budget.spentMs - begin;
-        if (found[0] === undefined || found[1] === undefined) continue;
-        times[0].push(found[0]);
-        times[1].push(found[1]);
-        if (compareTimes(times[0], times[1]).low > 0) break;
-      }
-      const comparison = compareTimes(times[0], times[1]);
-      if (comparison.gain >= 0 || comparison.pairs < 2) continue;
-      for (const setting of settings) this.#revert(setting, comparison);
+        kind === "decode" ? this.#decode(settings, 1) : this.#prefill(settings, this.#promptTokens());
+      const count = await this.#samples(settings[0], chosen[settings[0]], this.#budget);
+      const { best, value } = await runRace({
+        values: [defaults, chosen],
+        work: async (settings) => {
+          this.#tell(parts[0].settings[0]);
+          for (let sample = 0; sample < count; sample++) await step(settings);
+        },
+        estimate: () => count * this.#estimate(settings[0], 1),
+        gainLeast: 0,
+        budget: this.#budget,
+        random: this.#random,
+      });
+      if (value === chosen || !best || best.comparison.gain >= 0) continue;
+      for (const setting of settings) this.#revert(setting, best.comparison);
     }
   }
 
@@ -298,10 +338,14 @@ class Tuner {
     const from = this.#plan.defaults[setting];
     if (this.#settings[setting] === from) return;
     this.#settings = { ...this.#settings, [setting]: from };
-    const index = this.#trials.findIndex((trial) => trial.setting === setting);
     const why = `measured against all defaults at the end, the choice made a difference of ${percent(comparison)}`;
-    this.#trials[index] = { setting, from, to: from, why };
+    this.#trials.set(setting, { setting, from, to: from, why });
   }
+}
+
+/** Half of what was known, half of what is new. */
+function smoothed(known: number | undefined, ms: number | undefined): number | undefined {
+  return ms === undefined || known === undefined ? ms ?? known : (known + ms) / 2;
 }
 
 function percent({ gain, low, high }: Comparison): string {

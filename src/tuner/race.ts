@@ -14,6 +14,8 @@ export interface Race<T> {
   readonly values: readonly T[];
   /** Does the work once with a value. */
   readonly work: (value: T) => Promise<void>;
+  /** What the work will take with a value, as far as that is known, in milliseconds. */
+  readonly estimate?: (value: T) => number;
   /** What the work is worth, where that is not the same for all: times are divided by it. */
   readonly units?: (value: T) => number;
   /** A gain below this is not worth a change. */
@@ -32,6 +34,8 @@ export interface Outcome<T> {
   readonly best: { readonly value: T; readonly comparison: Comparison } | undefined;
   /** Rounds that were measured. */
   readonly rounds: number;
+  /** Whether more rounds could change nothing. */
+  readonly isDecided: boolean;
 }
 
 /** Rounds before anything is decided, and the most. */
@@ -39,38 +43,46 @@ const roundsLeast = 3;
 const roundsMost = 25;
 /** Between two values that are both better, a difference of this is none. */
 const same = 0.01;
+/** Who takes so much longer than the best in the first two rounds, in the better of both, is not measured again. */
+const hopeless = 1.6;
 
 /** Runs a race. */
-export async function runRace<T>({ values, work, units = () => 1, gainLeast, budget, random }: Race<T>): Promise<
-  Outcome<T>
-> {
+export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
+  const { values, work, estimate = () => 0, units = () => 1, gainLeast, budget, random } = race;
   const times = values.map((): number[] => []);
   let alive = values.map((_, index) => index);
-  let roundMs = 0;
+  let warmUp = new Map<number, number>();
   let rounds = 0;
+  let isDecided = alive.length < 2;
+  let isOut = false;
   const against = (base: number, index: number) => compareTimes(times[base] as number[], times[index] as number[]);
   // The first round fills caches and starts threads: it counts for nothing but its length.
-  for (let round = 0; alive.length > 1 && round <= roundsMost && !budget.isOver(roundMs); round++) {
-    const begin = budget.spentMs;
+  for (let round = 0; !isDecided && round <= roundsMost; round++) {
     const found = new Map<number, number>();
     for (const index of shuffled(alive, random)) {
       const value = values[index] as T;
+      isOut = budget.isOver(estimate(value));
+      if (isOut) break;
       const ms = await budget.time(() => work(value));
       if (ms !== undefined) found.set(index, ms / units(value));
-      if (budget.isOver()) break;
     }
-    roundMs = budget.spentMs - begin;
+    if (isOut) break;
+    if (round === 0) warmUp = found;
     if (round === 0 || found.size < alive.length) continue; // a pair needs both
     for (const [index, ms] of found) (times[index] as number[]).push(ms);
-    if (++rounds < roundsLeast) continue;
-    alive = alive.filter((index) => index === 0 || against(0, index).high > gainLeast);
-    if (isDecided(alive, against, gainLeast)) break;
+    if (++rounds === 1) {
+      const best = (index: number) => Math.min(found.get(index) as number, warmUp.get(index) ?? Infinity);
+      const least = Math.min(...alive.map(best));
+      alive = alive.filter((index) => index === 0 || best(index) < hopeless * least);
+    }
+    if (rounds >= roundsLeast) alive = alive.filter((index) => index === 0 || against(0, index).high > gainLeast);
+    isDecided = alive.length < 2 || (rounds >= roundsLeast && isClear(alive, against, gainLeast));
   }
-  return { ...decide(values, times, against, gainLeast), rounds };
+  return { ...decide(values, times, against, gainLeast), rounds, isDecided: isDecided || rounds >= roundsMost };
 }
 
 /** Whether one is surely better than what was there, and as good as any other. */
-function isDecided(
+function isClear(
   alive: readonly number[],
   against: (base: number, index: number) => Comparison,
   gainLeast: number,
@@ -80,7 +92,6 @@ function isDecided(
     (best, index) => against(0, index).gain > against(0, best).gain ? index : best,
     others[0] ?? 0,
   );
-  if (leader === 0) return true;
   if (against(0, leader).low < gainLeast) return false;
   return others.every((index) => index === leader || against(index, leader).low > -same);
 }

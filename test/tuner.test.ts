@@ -1,0 +1,300 @@
+/**
+ * Finding settings by measuring: on a subject made of numbers and noise with a clock of its own, where the best of a grid is
+ * known, and where clocks and budgets misbehave.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { describe, it } from "node:test";
+import { CancelledError, OutOfMemoryError } from "../mod.ts";
+import { compareTimes } from "../src/tuner/compare.ts";
+import { runRace, seededRandom } from "../src/tuner/race.ts";
+import { Budget } from "../src/tuner/budget.ts";
+import type { Subject, TunedSettings } from "../src/tuner/subject.ts";
+import { tune, type TunePlan } from "../src/tuner.ts";
+
+const defaults: TunedSettings = {
+  prefillThreads: 8,
+  decodeThreads: 8,
+  chunkTokens: 512,
+  batchSequences: 16,
+  pageSize: 32,
+  spinLoops: 2000,
+};
+
+/** What a step costs, in milliseconds. */
+interface Costs {
+  decode(settings: TunedSettings, sequences: number): number;
+  prefill(settings: TunedSettings, tokens: number): number;
+}
+
+/** Steps that take no time but that of a clock, disturbed: usual noise, now and then a long pause, and a slow drift. */
+class FakeSubject implements Subject {
+  readonly chunkMost = 512;
+  readonly sequencesMost = 64;
+  /** Milliseconds since the beginning. */
+  time = 0;
+  steps = 0;
+  readonly #costs: Costs;
+  readonly #random: () => number;
+  readonly #noise: number;
+
+  constructor(costs: Costs, seed: number, noise = 0.1) {
+    this.#costs = costs;
+    this.#random = seededRandom(seed);
+    this.#noise = noise;
+  }
+
+  prefill(settings: TunedSettings, tokens: number): Promise<void> {
+    return this.#pass(this.#costs.prefill(settings, tokens));
+  }
+
+  decode(settings: TunedSettings, sequences: number): Promise<void> {
+    return this.#pass(this.#costs.decode(settings, sequences));
+  }
+
+  dispose(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #pass(ms: number): Promise<void> {
+    this.steps++;
+    const pause = this.#random() < 0.03 ? 30 * ms * this.#random() : 0;
+    const drift = 1 + 0.3 * Math.sin(this.time / 900);
+    this.time += ms * drift * (1 + this.#noise * (this.#random() - 0.5)) + pause;
+    return Promise.resolve();
+  }
+}
+
+/** Memory-bound generating, compute-bound reading: the best threads, chunk and batch are known. */
+function machine(cores: number, { decodeMs = 20, perTokenMs = 1.2, contention = 0.06 } = {}): Costs {
+  const speedup = (threads: number, most: number) =>
+    Math.min(threads, most) * (1 - contention * Math.max(0, threads - most));
+  return {
+    decode({ decodeThreads, pageSize, spinLoops }, sequences) {
+      const one = decodeMs / speedup(decodeThreads, Math.min(4, cores)) * (pageSize === 64 ? 0.94 : 1);
+      return one * (1 + 0.12 * sequences + 0.004 * Math.max(0, sequences - 16) ** 2) *
+        (spinLoops === 20_000 ? 0.99 : 1);
+    },
+    prefill({ prefillThreads, pageSize }, tokens) {
+      return (4 + tokens * perTokenMs) / speedup(prefillThreads, cores) * (pageSize === 64 ? 0.94 : 1);
+    },
+  };
+}
+
+function plan(subject: FakeSubject, more: Partial<TunePlan> = {}): TunePlan {
+  return {
+    subject,
+    defaults,
+    fixed: new Set(),
+    threadsMost: 8,
+    budgetMs: 10_000,
+    now: () => subject.time,
+    ...more,
+  };
+}
+
+describe("tuning", () => {
+  for (const seed of [1, 2, 3, 4, 5, 6]) {
+    it(`finds what is best of a grid under noise (seed ${seed})`, async () => {
+      const subject = new FakeSubject(machine(6), seed);
+      const { settings, trials, ms } = await tune(plan(subject));
+      const exact = machine(6);
+      const grid = [1, 2, 3, 4, 5, 6, 7, 8];
+      const pages = [16, 32, 64] as const;
+      const decode = (decodeThreads: number, pageSize: 16 | 32 | 64) =>
+        exact.decode({ ...defaults, decodeThreads, pageSize }, 1);
+      const prefill = (prefillThreads: number, pageSize: 16 | 32 | 64, tokens: number) =>
+        exact.prefill({ ...defaults, prefillThreads, pageSize }, tokens) / tokens;
+      const bestDecode = Math.min(...grid.flatMap((threads) => pages.map((page) => decode(threads, page))));
+      const bestPrefill = Math.min(...grid.flatMap((threads) => pages.map((page) => prefill(threads, page, 64))));
+      assert(bestDecode / decode(settings.decodeThreads, settings.pageSize) >= 0.95, JSON.stringify(trials));
+      assert(bestPrefill / prefill(settings.prefillThreads, settings.pageSize, 64) >= 0.95, JSON.stringify(trials));
+      assert(decode(8, 32) / bestDecode > 1.15, "the defaults are worse");
+      assertEquals(trials.length, 6);
+      assert(ms <= 10_000 && subject.time <= 10_500, `${subject.time} ms`);
+    });
+  }
+
+  it("never picks what is slower than the defaults, where they are the best", async () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const costs: Costs = { decode: (_, sequences) => 10 + sequences, prefill: (_, tokens) => 2 + tokens / 4 };
+      const perfect: Costs = {
+        decode: (settings, sequences) => costs.decode(settings, sequences) * (settings.decodeThreads === 8 ? 1 : 1.04),
+        prefill: (settings, tokens) => costs.prefill(settings, tokens) * (settings.prefillThreads === 8 ? 1 : 1.04),
+      };
+      const { settings } = await tune(plan(new FakeSubject(perfect, seed, 0.4)));
+      const { decodeThreads, prefillThreads } = settings;
+      assertEquals([decodeThreads, prefillThreads], [8, 8], `seed ${seed}`);
+    }
+  });
+
+  it("stops early when nothing is better, and keeps within its budget on a slow model", async () => {
+    const flat: Costs = { decode: () => 1, prefill: (_, tokens) => 0.1 * tokens };
+    const quick = new FakeSubject(flat, 7, 0.01);
+    const { settings } = await tune(plan(quick));
+    assertEquals([settings.decodeThreads, settings.pageSize, settings.spinLoops], [8, 32, 2000]);
+    assert(quick.time < 4000, `${quick.time} ms`);
+    const slow = new FakeSubject(machine(6, { decodeMs: 3000, perTokenMs: 200 }), 8);
+    const tuned = await tune(plan(slow));
+    assert(slow.time <= 10_000 + 2 * 3000, `${slow.time} ms`);
+    assert(tuned.trials.every(({ why }) => why !== ""));
+    const tiny = new FakeSubject(machine(6), 9);
+    await tune(plan(tiny, { budgetMs: 100 }));
+    assert(tiny.time < 400, `${tiny.time} ms`);
+  });
+
+  it("leaves what the user said, and never has more threads than asked for", async () => {
+    const subject = new FakeSubject(machine(16), 10);
+    const { settings, trials } = await tune(plan(subject, {
+      threadsMost: 3,
+      defaults: { ...defaults, prefillThreads: 3, decodeThreads: 3, pageSize: 16, chunkTokens: 100 },
+      threadsToTry: [16, 0, 2],
+      fixed: new Set(["pageSize", "chunkTokens"]),
+    }));
+    assertEquals([settings.decodeThreads, settings.prefillThreads], [3, 3]);
+    assertEquals([settings.pageSize, settings.chunkTokens], [16, 100]);
+    assertMatch(trials.find(({ setting }) => setting === "pageSize")?.why ?? "", /what you said/);
+  });
+
+  it("chooses the chunk that reads fastest among those that are short enough", async () => {
+    // Larger chunks are better up to 128, where a cache overflows.
+    const costs: Costs = { decode: () => 1, prefill: (_, tokens) => 5 + tokens * (tokens > 128 ? 0.5 : 0.2) };
+    const { settings } = await tune(plan(new FakeSubject(costs, 11)));
+    assertEquals(settings.chunkTokens, 128);
+    const long: Costs = { decode: () => 1, prefill: (_, tokens) => 200 + tokens };
+    assertEquals((await tune(plan(new FakeSubject(long, 12)))).settings.chunkTokens, 512, "adapting does what it can");
+  });
+
+  it("keeps the defaults where the clock cannot be right", async () => {
+    for (const broken of [() => 5, () => NaN, () => Infinity]) {
+      const { settings, notes } = await tune(plan(new FakeSubject(machine(6), 13), { now: broken }));
+      assertEquals(settings, defaults);
+      assertMatch(notes.join(), /clock/);
+    }
+    const subject = new FakeSubject(machine(6), 14);
+    let calls = 0;
+    const backwards = () => subject.time - 1000 * (calls++ % 2);
+    assertEquals((await tune(plan(subject, { now: backwards }))).settings, defaults);
+  });
+
+  it("bears a clock that jumps once, forwards or backwards", async () => {
+    for (const jump of [3_600_000, -3_600_000]) {
+      const subject = new FakeSubject(machine(6), 15);
+      const { settings, ms } = await tune(
+        plan(subject, { now: () => subject.time + (subject.time > 2000 ? jump : 0) }),
+      );
+      assert(settings.decodeThreads === 8 || settings.decodeThreads === 4, JSON.stringify(settings));
+      assert(jump > 0 || ms <= 11_000);
+      assert(subject.time <= 11_000, `${subject.time} ms`);
+    }
+  });
+
+  it("goes on where a try needs too much memory", async () => {
+    const costs = machine(6);
+    const subject = new FakeSubject({
+      ...costs,
+      prefill(settings, tokens) {
+        if (settings.pageSize === 64) throw new OutOfMemoryError("no memory", { what: "no memory" });
+        return costs.prefill(settings, tokens);
+      },
+    }, 16);
+    const { settings, trials } = await tune(plan(subject));
+    assertEquals([settings.decodeThreads, settings.pageSize], [4, 32]);
+    assertMatch(trials.find(({ setting }) => setting === "pageSize")?.why ?? "", /too little memory/);
+  });
+
+  it("ends at once by a signal, and passes on what a step throws", async () => {
+    const controller = new AbortController();
+    const subject = new FakeSubject(machine(6), 17);
+    const onProgress = () => controller.abort();
+    await assertRejects(() => tune(plan(subject, { signal: controller.signal, onProgress })), CancelledError);
+    assert(subject.steps < 10);
+    const failing = new FakeSubject({
+      ...machine(6),
+      decode() {
+        throw new RangeError("broken");
+      },
+    }, 18);
+    await assertRejects(() => tune(plan(failing)), RangeError, "broken");
+  });
+
+  it("tells how far it is", async () => {
+    const subject = new FakeSubject(machine(6), 19);
+    const heard: number[] = [];
+    const settings = new Set<string>();
+    const { ms } = await tune(plan(subject, {
+      onProgress: ({ spentMs, budgetMs, setting }) => {
+        heard.push(spentMs);
+        settings.add(setting);
+        assertEquals(budgetMs, 10_000);
+      },
+    }));
+    assert(heard.every((spent, index) => spent >= (heard[index - 1] ?? 0)) && (heard.at(-1) as number) <= ms);
+    assertEquals(settings.size, 6);
+  });
+});
+
+describe("a comparison", () => {
+  it("is not decided by a lucky minimum, or a few disturbed pairs", () => {
+    const base = [10, 10.1, 9.9, 10, 10.05, 9.95, 10, 10.1, 9.9, 10];
+    const lucky = [3, ...base.slice(1)];
+    assert(compareTimes(base, lucky).low < 0.02);
+    const disturbed = base.map((ms, index) => index < 2 ? 40 : 0.9 * ms);
+    const { gain, low, high, pairs } = compareTimes(base, disturbed);
+    assert(low > 0 && low < gain && gain < high && pairs === 10, `${low} ${gain} ${high}`);
+    assert(Math.abs(gain - 1 / 9) < 0.01, `${gain}`);
+  });
+
+  it("is sure of nothing with one pair, and of little with two", () => {
+    assertEquals(compareTimes([10], [5]), { gain: 0, low: -Infinity, high: Infinity, pairs: 1 });
+    const { low, high } = compareTimes([10, 10], [9.8, 9.6]);
+    assert(low < 0 && high > 0.1);
+    assertEquals(compareTimes([NaN, 10, 0], [1, NaN, 5]).pairs, 0);
+  });
+
+  it("finds a difference of 3 % under noise of 10 %, and none where there is none", () => {
+    const random = seededRandom(5);
+    let found = 0;
+    let wrong = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const noisy = (ms: number) => Array.from({ length: 60 }, () => ms * (1 + 0.1 * (random() - 0.5)));
+      if (compareTimes(noisy(10.3), noisy(10)).low > 0) found++;
+      if (compareTimes(noisy(10), noisy(10)).low > 0) wrong++;
+    }
+    assert(found >= 190 && wrong <= 4, `${found} found, ${wrong} wrong`);
+  });
+});
+
+describe("a race", () => {
+  it("drops who is surely slower after a few rounds", async () => {
+    let time = 0;
+    const runs = new Map<number, number>();
+    const budget = new Budget(1e6, () => time);
+    const { value, rounds } = await runRace({
+      values: [10, 50, 8],
+      work: (ms) => {
+        runs.set(ms, (runs.get(ms) ?? 0) + 1);
+        time += ms;
+        return Promise.resolve();
+      },
+      gainLeast: 0.02,
+      budget,
+      random: seededRandom(1),
+    });
+    assertEquals(value, 8);
+    assert((runs.get(50) as number) <= 5 && rounds <= 10);
+  });
+
+  it("begins nothing that its budget has no room for", async () => {
+    let time = 0;
+    const budget = new Budget(100, () => time);
+    const work = (ms: number) => {
+      time += ms;
+      return Promise.resolve();
+    };
+    const { value, best } = await runRace({ values: [30, 20], work, gainLeast: 0.02, budget, random: seededRandom(1) });
+    assertEquals([value, best], [30, undefined]);
+    assert(time <= 100, `${time}`);
+  });
+});
