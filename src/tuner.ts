@@ -7,7 +7,7 @@
  * @module
  */
 import { Budget } from "./tuner/budget.ts";
-import { compareTimes, type Comparison } from "./tuner/compare.ts";
+import type { Comparison } from "./tuner/compare.ts";
 import { runRace, seededRandom } from "./tuner/race.ts";
 import { isTooLarge, type Subject, type TunedSettings } from "./tuner/subject.ts";
 
