@@ -14,6 +14,7 @@
 import process from "node:process";
 import { chat } from "./cli/chat.ts";
 import { bench } from "./cli/bench.ts";
+import { imatrix } from "./cli/imatrix.ts";
 import { info } from "./cli/info.ts";
 import { inspect } from "./cli/inspect.ts";
 import { logits } from "./cli/logits.ts";
@@ -38,6 +39,7 @@ const RUNNERS: Readonly<
   quantize,
   tune,
   info,
+  imatrix,
   bench,
 };
 

@@ -7,6 +7,7 @@
  */
 import { parseArgs } from "node:util";
 import { machineCommands } from "./machine_options.ts";
+import { quantizeCommands, WINDOW } from "./quantize_options.ts";
 import { SAMPLING } from "./sampling.ts";
 
 /** The command was used wrongly: exit code 2. */
@@ -137,40 +138,13 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       all: { kind: "flag", about: "of every position instead of the last" },
     },
   },
-  quantize: {
-    about: "make a smaller model file",
-    argument: { name: "IN", required: true },
-    second: "OUT.gguf",
-    options: {
-      type: { kind: "text", value: "TYPE", required: true, about: "a format or a mix, such as q8_0, q4_0 or q4_k_m" },
-      rounding: {
-        kind: "choice",
-        value: "HOW",
-        choices: ["search", "nearest", "calibrated"],
-        about: "how scales are found; calibrated goes by what the model reads (default: search)",
-      },
-      calibrate: { kind: "text", value: "TEXT", about: "a file that is read for that (default: what the model tells)" },
-      "tensor-type": {
-        kind: "list",
-        value: "NAME=TYPE",
-        about: "the format of tensors whose names hold NAME; may be given again",
-      },
-      threads: THREADS,
-      json: JSON_FLAG,
-    },
-  },
+  ...quantizeCommands(COMMON, THREADS, JSON_FLAG),
   perplexity: {
     about: "measure how well a model predicts a text",
     options: {
       ...COMMON,
       file: { kind: "text", value: "TEXT", required: true, about: "the text, UTF-8" },
-      window: {
-        kind: "integer",
-        value: "N",
-        least: 2,
-        most: 1 << 20,
-        about: "tokens of a window, BOS among them (default: 256)",
-      },
+      window: WINDOW,
       compare: { kind: "text", value: "OTHER", about: "a GGUF file, the reference: how far the model is from it" },
       json: JSON_FLAG,
     },

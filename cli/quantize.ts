@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { ImportanceMatrix } from "../src/quantizer/imatrix.ts";
 import { quantizeFile, type QuantizeFileOptions } from "../src/quantize.ts";
 import type { QuantizeFileReport, TensorReport } from "../src/quantizer/file.ts";
 import type { TensorRule } from "../src/quantizer/mixes.ts";
 import type { QuantizedFormat } from "../src/quantizer/types.ts";
+import { readText } from "./files.ts";
 import { type Arguments, UsageError } from "./options.ts";
 import { note, print, ProgressBar, toJson } from "./output.ts";
 
@@ -22,7 +23,12 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
   const rounding = args.text("rounding") as QuantizeFileOptions["rounding"]; // the table allows no other value
   const text = args.text("calibrate");
   if (text !== undefined && rounding !== "calibrated") throw new UsageError("--calibrate needs --rounding calibrated");
-  const calibration = text === undefined ? undefined : readFileSync(text, "utf8");
+  const calibration = text === undefined ? undefined : readText("--calibrate", text);
+  const weights = args.text("imatrix");
+  if (weights !== undefined && rounding !== undefined && rounding !== "search") {
+    throw new UsageError("--imatrix needs --rounding search");
+  }
+  const importance = weights === undefined ? undefined : ImportanceMatrix.read(weights).columns();
   const bar = new ProgressBar("quantizing", "bytes");
   const begin = performance.now();
   const report = await quantizeFile(input, output, {
@@ -32,6 +38,7 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
     ...(rounding === undefined ? {} : { rounding }),
     ...(threads === undefined ? {} : { threads }),
     ...(calibration === undefined ? {} : { calibration }),
+    ...(importance === undefined ? {} : { importance }),
     onProgress: (done, total) => bar.update(done, total),
   }).finally(() => bar.end());
   const seconds = (performance.now() - begin) / 1000;

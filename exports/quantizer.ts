@@ -23,6 +23,8 @@ export {
   type QuantizerOptions,
   type SplitOutliers,
 } from "../src/quantizer.ts";
+export { collectImportance, type CollectOptions } from "../src/importance.ts";
 export { quantizeFile, type QuantizeFileOptions } from "../src/quantize.ts";
+export { type ImportanceEntry, ImportanceMatrix, type ImportanceOrigin } from "../src/quantizer/imatrix.ts";
 export type { QuantizeFileReport, TensorReport } from "../src/quantizer/file.ts";
 export type { TensorRule } from "../src/quantizer/mixes.ts";

@@ -248,7 +248,7 @@ export const QUANTIZE = [
 
 /** Words of `lg_calibrate`'s options. */
 export const CALIBRATE = [
-  "version", // 1
+  "version", // 2
   "format", // the number of the tensor type
   "rows",
   "columns",

@@ -63,7 +63,7 @@ export function factorColumns(matrix: Float64Array, n: number, begin: number, en
 
 /** What {@link calibrateRows} goes by. */
 export interface CalibrationFactor {
-  /** r_ik / r_kk, columns x columns. */
+  /** r_ik / r_kk, columns x columns; then the sums themselves, as many. */
   readonly factor: Float32Array;
   /** The squares of r_kk. */
   readonly importance: Float32Array;
@@ -79,11 +79,11 @@ export function calibrateRows(
   threads: number,
 ): number {
   checkBuffer("Float32Array", values, "values");
-  checkBuffer("Float32Array", factor, "factor", columns * columns);
+  checkBuffer("Float32Array", factor, "factor", 2 * columns * columns);
   checkBuffer("Float32Array", importance, "importance", columns);
   checkBuffer("Uint8Array", blocks, "blocks");
   const sizes = [values.byteLength, factor.byteLength, importance.byteLength, blocks.byteLength];
-  const words = [1, format, values.length / columns, columns, threads, ...sizes];
+  const words = [2, format, values.length / columns, columns, threads, ...sizes];
   words.forEach((word, index) => checkU32(word, CALIBRATE[index] as string));
   const options = Uint32Array.from(words);
   return call("lg_calibrate", `format ${format}`, options, options.byteLength, values, factor, importance, blocks);

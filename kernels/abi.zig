@@ -125,6 +125,8 @@ pub const Calibrate = extern struct {
     factor: [*]const f32,
     /// The squares of r_kk.
     importance: [*]const f32,
+    /// The sums themselves, with what was added to the diagonal.
+    sums: [*]const f32,
     columns: u32,
     blocks: [*]u8,
     /// The format's own encoder.

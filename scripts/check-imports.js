@@ -57,6 +57,7 @@ export const typescript = [
     files: [
       "src/lightgpt.ts",
       "src/calibration.ts",
+      "src/importance.ts",
       "src/quantize.ts",
       "src/conversation.ts",
     ],

@@ -156,14 +156,14 @@ export class Calibrator implements TensorCalibrator {
 }
 
 /** The number of the product that a tensor is multiplied in, as `ffi/calibration.ts` numbers them. */
-function productOf(name: string): number | undefined {
+export function productOf(name: string): number | undefined {
   const [, layer, role] = matrixName.exec(name) ?? [];
   const inLayer = PRODUCTS[role];
   return inLayer === undefined ? undefined : 4 * Number(layer) + inLayer;
 }
 
 /** The tokens of a text in windows, each begun as a text is. */
-function windowsOf(model: Model, text: string, window: number): Uint32Array[] {
+export function windowsOf(model: Model, text: string, window: number): Uint32Array[] {
   const ids = model.tokenizer.encode(text, { addSpecial: false });
   const head = model.tokenizer.bos === undefined ? [] : [model.tokenizer.bos];
   const step = window - head.length;
@@ -192,7 +192,9 @@ async function factorOf(
   const more = trace === 0 ? 1 : damping * trace / n;
   for (let i = 0; i < n; i++) matrix[i * n + i] += more;
   await inSlices(n, 2 * n, 1, signal, (begin, end) => factorColumns(matrix, n, n - end, n - begin, threads));
-  const factor = new Float32Array(n * n);
+  const factor = new Float32Array(2 * n * n);
+  factor.set(own, n * n);
+  for (let i = 0; i < n; i++) factor[(n + i) * n + i] += more;
   const importance = new Float32Array(n);
   for (let k = 0; k < n; k++) {
     const inverse = matrix[k * n + k];

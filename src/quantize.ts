@@ -38,7 +38,7 @@ export interface QuantizeFileOptions {
   readonly tensorTypes?: readonly TensorRule[];
   /** Threads that compute; the bytes do not depend on it. Default: one for each processor. */
   readonly threads?: number;
-  /** What an error in each column of a tensor counts, by the tensor's name; others count all the same. */
+  /** What an error in each column of a tensor counts in a search, by its name: `ImportanceMatrix.columns()`, for one. */
   readonly importance?: ReadonlyMap<string, Float32Array>;
   /** Ends the work; nothing is left behind. */
   readonly signal?: AbortSignal;
@@ -81,6 +81,9 @@ export async function quantizeFile(
   const rounding = choiceOption("rounding", options.rounding, ["nearest", "search", "calibrated"], "search");
   if (calibration !== undefined && (typeof calibration !== "string" || rounding !== "calibrated")) {
     refuseOption("calibration", 'a text, beside the rounding "calibrated"', calibration);
+  }
+  if (importance !== undefined && (!(importance instanceof Map) || rounding !== "search")) {
+    refuseOption("importance", 'a Map of Float32Array, beside the rounding "search"', rounding);
   }
   checkFunction("onProgress", onProgress);
   checkSignal(signal);

@@ -73,7 +73,7 @@ pub const Options = struct {
 
     pub fn read(bytes: []const u8) Error!Options {
         var words: Words = .{ .bytes = bytes };
-        if (try words.u() != 1) return error.Refused;
+        if (try words.u() != 2) return error.Refused;
         const format = dispatch.format(try words.u()) orelse return error.Unsupported;
         const options: Options = .{ .format = format, .rows = try words.u(), .columns = try words.u(), .threads = try words.u() };
         const values = try words.u();
@@ -83,7 +83,7 @@ pub const Options = struct {
         if (!words.atEnd() or options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
         const columns: u64 = options.columns;
         if (columns == 0 or columns % format.block_elements != 0) return error.Refused;
-        if (options.rows * columns * 4 > values or columns * columns * 4 > factors or columns * 4 > importance) return error.Refused;
+        if (options.rows * columns * 4 > values or columns * columns * 8 > factors or columns * 4 > importance) return error.Refused;
         if (options.rows * (columns / format.block_elements) * format.block_bytes > blocks) return error.Refused;
         return options;
     }
@@ -113,6 +113,7 @@ pub fn round(options: Options, values: [*]f32, factors: [*]const f32, importance
         .args = .{
             .values = values,
             .factor = factors,
+            .sums = factors + @as(usize, options.columns) * options.columns,
             .importance = importance,
             .columns = options.columns,
             .blocks = blocks,

@@ -6,6 +6,9 @@
 //! up for the errors before it (LDLQ of Chee et al., "QuIP", 2023; the same as GPTQ, Frantar et al., 2022). A block's scale
 //! is chosen when its turn comes: by the search, with r_kk^2 for importance, and then among its neighbours by what the
 //! compensated rounding of the whole block comes to.
+//!
+//! Then, with errors e of the whole row, sweeps over its blocks take each level, scale and minimum in turn to where it
+//! leaves e H e' least while all others stay (coordinate descent, as Behdin et al., "QuantEase", 2023, for the levels).
 
 const std = @import("std");
 const abi = @import("../abi.zig");
@@ -64,143 +67,286 @@ fn dot(a: [*]const f64, b: [*]const f64, n: usize) f64 {
 const rows_together = 8;
 /// Columns of a part of a block: two vectors.
 const part = 32;
+const elements_max = 256;
+/// Sweeps over a row after it is rounded, and turns of levels and scales in a block at each.
+const sweeps = 4;
+const turns = 3;
+
+const Values = [elements_max]f32;
+
+/// What a format is to the code below, which is there once for all of them.
+const Codec = struct {
+    elements: u32,
+    block_bytes: u32,
+    /// The greatest code.
+    top: f32,
+    /// Half floats that may be moved, from the block's first byte on: none, a scale, a scale and a minimum.
+    halves: u32,
+    decode: *const fn (block: [*]const u8, out: *Values) void,
+    recode: *const fn (block: [*]u8, codes: *const [elements_max]u8) void,
+};
 
 /// The calibrated encoder of a format, or null.
 pub fn of(comptime F: type) @FieldType(abi.Encoder, "calibrate") {
     if (F.kind == .float or !(@hasDecl(F, "levels") or @hasDecl(F, "sub_blocks"))) return null;
-    return Rows(F).run;
-}
+    const linear = @hasDecl(F, "levels");
+    const Of = struct {
+        fn decode(block: [*]const u8, out: *Values) void {
+            F.decode(@ptrCast(block), out[0..F.block_elements]);
+        }
 
-fn Rows(comptime F: type) type {
-    const elements = F.block_elements;
-    return struct {
-        /// Blocks of the rows [begin, end): returns `end`, or the first row that the format cannot hold.
+        fn recode(block: [*]u8, codes: *const [elements_max]u8) void {
+            F.recode(@ptrCast(block), codes[0..F.block_elements]);
+        }
+
+        const codec: Codec = .{
+            .elements = F.block_elements,
+            .block_bytes = @sizeOf(F.Block),
+            .top = if (linear) F.levels.high - F.levels.low else F.sub_blocks.high - F.sub_blocks.low,
+            .halves = if (!linear) 0 else if (F.levels.kind == .range) 2 else 1,
+            .decode = decode,
+            .recode = recode,
+        };
+
         fn run(args: *const abi.Calibrate, begin: u32, end: u32) callconv(.c) u32 {
-            var row = begin;
-            while (row < end) : (row += rows_together) {
-                const count = @min(rows_together, end - row);
-                for (0..args.columns / elements) |b| {
-                    var targets: [rows_together][elements]f32 align(64) = undefined;
-                    compensate(args, row, count, b * elements, &targets);
-                    for (0..count) |r| {
-                        if (!encode(args, row + @as(u32, @intCast(r)), b, &targets[r])) return row + @as(u32, @intCast(r));
-                    }
-                }
-            }
-            return end;
-        }
-
-        /// Weights of a block plus the weighed errors of all columns before it. The errors lie where the weights were.
-        fn compensate(args: *const abi.Calibrate, row: u32, count: usize, first: usize, targets: *[rows_together][elements]f32) void {
-            const columns: usize = args.columns;
-            var at: usize = 0;
-            while (at < elements) : (at += part) {
-                var sums: [rows_together][2]simd.F = @splat(@splat(@splat(0)));
-                for (0..first) |i| {
-                    const factors = args.factor + i * columns + first + at;
-                    const low = simd.load(@alignCast(factors));
-                    const high = simd.load(@alignCast(factors + 16));
-                    inline for (0..rows_together) |r| {
-                        const e = simd.splat(if (r < count) args.values[(row + r) * columns + i] else 0);
-                        sums[r][0] += e * low;
-                        sums[r][1] += e * high;
-                    }
-                }
-                for (0..count) |r| inline for (0..2) |h| {
-                    const w = simd.load(@alignCast(args.values + (row + r) * columns + first + at + 16 * h));
-                    simd.store(@alignCast(targets[r][at + 16 * h ..].ptr), w + sums[r][h]);
-                };
-            }
-        }
-
-        /// A block of one row: the scale, then the levels, each making up for those before it.
-        fn encode(args: *const abi.Calibrate, row: u32, b: usize, targets: *const [elements]f32) bool {
-            const columns: usize = args.columns;
-            const first = b * elements;
-            const blocks: [*]align(1) F.Block = @ptrCast(args.blocks);
-            const place = &blocks[row * (columns / elements) + b];
-            var best: F.Block = undefined;
-            const start: abi.Quantize = .{
-                .values = @ptrCast(targets),
-                .source = .f32,
-                .rounding = .search,
-                .outliers = .keep,
-                .threshold = 0,
-                .importance = args.importance + first,
-                .columns = elements,
-                .mask = null,
-                .blocks = std.mem.asBytes(&best),
-            };
-            if (args.quantize(&start, 0, 1) != 1) return false;
-            var errors: [elements]f32 align(64) = undefined;
-            const weights = args.values + row * columns + first;
-            var least = settle(args, first, weights, targets, &best, &errors);
-            if (@hasDecl(F, "levels")) {
-                const middle = best;
-                for ([_]i32{ -1, 1 }) |direction| {
-                    var misses: u32 = 0;
-                    var step: i32 = 1;
-                    while (step <= scale_steps and misses < scale_misses) : (step += 1) {
-                        var trial = middle;
-                        trial.d = moved(middle.d, direction * step) orelse break;
-                        var left: [elements]f32 align(64) = undefined;
-                        const e = settle(args, first, weights, targets, &trial, &left);
-                        if (e < least) {
-                            least = e;
-                            best = trial;
-                            errors = left;
-                            misses = 0;
-                        } else misses += 1;
-                    }
-                }
-            }
-            place.* = best;
-            @memcpy(weights[0..elements], &errors);
-            return true;
-        }
-
-        const scale_steps = 12;
-        const scale_misses = 4;
-
-        /// A half float some 64ths of its exponent's range away.
-        fn moved(half: u16, steps: i32) ?u16 {
-            const magnitude = @as(i32, half & 0x7fff) + steps * 8;
-            if (magnitude <= 0 or magnitude >= 0x7c00) return null;
-            return half & 0x8000 | @as(u16, @intCast(magnitude));
-        }
-
-        /// Sets the levels of a block whose scales are there; returns what they cost, and leaves the weights' errors.
-        fn settle(args: *const abi.Calibrate, first: usize, weights: [*]const f32, targets: *const [elements]f32, block: *F.Block, errors: *[elements]f32) f32 {
-            var codes: [elements]u8 = @splat(0);
-            F.recode(block, &codes);
-            var low: [elements]f32 = undefined;
-            F.decode(block, &low);
-            codes = @splat(1);
-            F.recode(block, &codes);
-            var step: [elements]f32 = undefined;
-            F.decode(block, &step);
-            for (&step, low) |*s, l| s.* -= l;
-
-            const top: f32 = if (@hasDecl(F, "levels")) F.levels.high - F.levels.low else F.sub_blocks.high - F.sub_blocks.low;
-            var wanted: [elements]f32 align(64) = targets.*;
-            var cost: f32 = 0;
-            for (0..elements) |k| {
-                const place = (wanted[k] - low[k]) / step[k]; // NaN where there is no step
-                const inside = if (!(place > 0)) 0 else if (place > top) top else place;
-                const level = (inside + 0x1.8p23) - 0x1.8p23; // to nearest even
-                codes[k] = @intFromFloat(level);
-                const value = low[k] + level * step[k];
-                cost += args.importance[first + k] * (wanted[k] - value) * (wanted[k] - value);
-                errors[k] = weights[k] - value;
-                const factors = args.factor + (first + k) * args.columns + first;
-                var j = k & ~@as(usize, 15);
-                while (j < elements) : (j += 16) {
-                    const next = simd.load(wanted[j..].ptr) + simd.splat(errors[k]) * simd.load(@alignCast(factors + j));
-                    simd.store(wanted[j..].ptr, next);
-                }
-            }
-            F.recode(block, &codes);
-            return cost;
+            return (Rows{ .codec = &codec, .args = args, .columns = args.columns }).run(begin, end);
         }
     };
+    if (linear) std.debug.assert(@offsetOf(F.Block, "d") == 0 and (F.levels.kind != .range or @offsetOf(F.Block, "m") == 2));
+    return Of.run;
 }
+
+const Rows = struct {
+    codec: *const Codec,
+    args: *const abi.Calibrate,
+    columns: usize,
+
+    /// Values of a block in each of the rows at hand.
+    const Several = [rows_together]Values;
+
+    /// Blocks of the rows [begin, end): returns `end`, or the first row that the format cannot hold.
+    fn run(rows: Rows, begin: u32, end: u32) u32 {
+        const elements = rows.codec.elements;
+        var row = begin;
+        while (row < end) : (row += rows_together) {
+            const count = @min(rows_together, end - row);
+            var several: Several align(64) = undefined;
+            for (0..rows.columns / elements) |b| {
+                rows.weighed(rows.args.factor, row, count, b * elements, b * elements, &several);
+                for (0..count) |r| {
+                    const weights = rows.errors(row + r, b);
+                    for (several[r][0..elements], weights) |*target, w| target.* += w;
+                    if (!rows.encode(row + r, b, &several[r])) return @intCast(row + r);
+                }
+            }
+            for (0..sweeps) |_| {
+                var better = false;
+                for (0..rows.columns / elements) |b| {
+                    rows.weighed(rows.args.sums, row, count, b * elements, rows.columns, &several);
+                    for (0..count) |r| better = rows.descend(row + r, b, &several[r]) or better;
+                }
+                if (!better) break;
+            }
+        }
+        return end;
+    }
+
+    /// Where the weights of a block were, and then their errors are.
+    fn errors(rows: Rows, row: usize, b: usize) []f32 {
+        return rows.args.values[row * rows.columns + b * rows.codec.elements ..][0..rows.codec.elements];
+    }
+
+    fn blockAt(rows: Rows, row: usize, b: usize) [*]u8 {
+        return rows.args.blocks + (row * (rows.columns / rows.codec.elements) + b) * rows.codec.block_bytes;
+    }
+
+    /// Errors of the first `limit` columns times a matrix: the columns of a block from `first` on.
+    fn weighed(rows: Rows, matrix: [*]const f32, row: u32, count: usize, first: usize, limit: usize, out: *Several) void {
+        var at: usize = 0;
+        while (at < rows.codec.elements) : (at += part) {
+            var sums: [rows_together][2]simd.F = @splat(@splat(@splat(0)));
+            for (0..limit) |i| {
+                const factors = matrix + i * rows.columns + first + at;
+                const low = simd.load(@alignCast(factors));
+                const high = simd.load(@alignCast(factors + 16));
+                inline for (0..rows_together) |r| {
+                    const e = simd.splat(if (r < count) rows.args.values[(row + r) * rows.columns + i] else 0);
+                    sums[r][0] += e * low;
+                    sums[r][1] += e * high;
+                }
+            }
+            for (0..count) |r| inline for (0..2) |h| simd.store(out[r][at + 16 * h ..].ptr, sums[r][h]);
+        }
+    }
+
+    /// A block of one row: the scale, then the levels, each making up for those before it.
+    fn encode(rows: Rows, row: usize, b: usize, targets: *const Values) bool {
+        const codec = rows.codec;
+        const first = b * codec.elements;
+        const best = rows.blockAt(row, b);
+        const start: abi.Quantize = .{
+            .values = @ptrCast(targets),
+            .source = .f32,
+            .rounding = .search,
+            .outliers = .keep,
+            .threshold = 0,
+            .importance = rows.args.importance + first,
+            .columns = codec.elements,
+            .mask = null,
+            .blocks = best,
+        };
+        if (rows.args.quantize(&start, 0, 1) != 1) return false;
+        const weights = rows.errors(row, b);
+        var left: Values align(64) = undefined;
+        var least = rows.settle(first, weights, targets, best, &left);
+        if (codec.halves > 0) {
+            const middle = halfAt(best, 0).*;
+            for ([_]i32{ -1, 1 }) |direction| {
+                var misses: u32 = 0;
+                var step: i32 = 1;
+                while (step <= scale_steps and misses < scale_misses) : (step += 1) {
+                    // Scales alone are changed; the levels come with `settle`. No such format has more bytes.
+                    var trial: [64]u8 = undefined;
+                    @memcpy(trial[0..codec.block_bytes], best);
+                    halfAt(&trial, 0).* = moved(middle, direction * step) orelse break;
+                    var trial_left: Values align(64) = undefined;
+                    const e = rows.settle(first, weights, targets, &trial, &trial_left);
+                    if (e < least) {
+                        least = e;
+                        @memcpy(best, trial[0..codec.block_bytes]);
+                        left = trial_left;
+                        misses = 0;
+                    } else misses += 1;
+                }
+            }
+        }
+        @memcpy(weights, left[0..codec.elements]);
+        return true;
+    }
+
+    const scale_steps = 12;
+    const scale_misses = 4;
+
+    fn halfAt(block: [*]u8, index: usize) *align(1) u16 {
+        return @ptrCast(block + 2 * index);
+    }
+
+    /// A half float some 64ths of its exponent's range away.
+    fn moved(half: u16, steps: i32) ?u16 {
+        const magnitude = @as(i32, half & 0x7fff) + steps * 8;
+        if (magnitude <= 0 or magnitude >= 0x7c00) return null;
+        return half & 0x8000 | @as(u16, @intCast(magnitude));
+    }
+
+    /// The values of a block's lowest codes, and what a code adds.
+    fn ladder(codec: *const Codec, block: [*]u8, low: *Values, step: *Values) void {
+        var codes: [elements_max]u8 = @splat(0);
+        codec.recode(block, &codes);
+        codec.decode(block, low);
+        codes = @splat(1);
+        codec.recode(block, &codes);
+        codec.decode(block, step);
+        for (step[0..codec.elements], low[0..codec.elements]) |*s, l| s.* -= l;
+    }
+
+    /// The nearest code; NaN, where there is no step, becomes 0.
+    fn nearest(codec: *const Codec, place: f32) f32 {
+        const inside = if (!(place > 0)) 0 else if (place > codec.top) codec.top else place;
+        return (inside + 0x1.8p23) - 0x1.8p23; // to nearest even
+    }
+
+    /// Takes `matrix` row `k` times `factor` off what belongs to the block from `first` on.
+    fn take(rows: Rows, matrix: [*]const f32, k: usize, first: usize, factor: f32, values: *Values, from: usize) void {
+        const row = matrix + (first + k) * rows.columns + first;
+        var j = from & ~@as(usize, 15);
+        while (j < rows.codec.elements) : (j += 16) {
+            simd.store(@alignCast(values[j..].ptr), simd.load(@alignCast(values[j..].ptr)) - simd.splat(factor) * simd.load(@alignCast(row + j)));
+        }
+    }
+
+    /// Sets the levels of a block whose scales are there; returns what they cost, and leaves the weights' errors.
+    fn settle(rows: Rows, first: usize, weights: []const f32, targets: *const Values, block: [*]u8, left: *Values) f32 {
+        const codec = rows.codec;
+        var low: Values = undefined;
+        var step: Values = undefined;
+        ladder(codec, block, &low, &step);
+        var codes: [elements_max]u8 = undefined;
+        var wanted: Values align(64) = targets.*;
+        var cost: f32 = 0;
+        for (0..codec.elements) |k| {
+            const level = nearest(codec, (wanted[k] - low[k]) / step[k]);
+            codes[k] = @intFromFloat(level);
+            const value = low[k] + level * step[k];
+            cost += rows.args.importance[first + k] * (wanted[k] - value) * (wanted[k] - value);
+            left[k] = weights[k] - value;
+            rows.take(rows.args.factor, k, first, -left[k], &wanted, k);
+        }
+        codec.recode(block, &codes);
+        return cost;
+    }
+
+    /// Moves levels and half floats of a block to where each is best; `slopes` are the errors times the sums, which halve
+    /// the derivatives. Returns whether anything moved.
+    fn descend(rows: Rows, row: usize, b: usize, slopes: *Values) bool {
+        const codec = rows.codec;
+        const first = b * codec.elements;
+        const block = rows.blockAt(row, b);
+        const left = rows.errors(row, b);
+        var value: Values = undefined;
+        codec.decode(block, &value);
+        var low: Values = undefined;
+        var step: Values = undefined;
+        ladder(codec, block, &low, &step);
+        var codes: [elements_max]u8 = undefined;
+        for (0..codec.elements) |k| codes[k] = @intFromFloat(nearest(codec, (value[k] - low[k]) / step[k]));
+        var ever = false;
+        for (0..turns) |_| {
+            var now = false;
+            for (0..codec.elements) |k| {
+                const level: f32 = @floatFromInt(codes[k]);
+                const wanted = level + slopes[k] / (rows.args.sums[(first + k) * rows.columns + first + k] * step[k]);
+                if (!(@abs(wanted - level) > 0.5)) continue;
+                const code = nearest(codec, wanted);
+                if (code == level) continue;
+                const more = (code - level) * step[k];
+                codes[k] = @intFromFloat(code);
+                left[k] -= more;
+                rows.take(rows.args.sums, k, first, more, slopes, 0);
+                now = true;
+            }
+            for (0..codec.halves) |index| {
+                const half = halfAt(block, index);
+                const d = simd.fromF16(1, .{half.*})[0];
+                // By how much each value grows with the half float.
+                var growth: Values align(64) = @splat(1);
+                if (index == 0) for (0..codec.elements) |k| {
+                    const base = if (codec.halves == 2) simd.fromF16(1, .{halfAt(block, 1).*})[0] else 0;
+                    growth[k] = (low[k] + @as(f32, @floatFromInt(codes[k])) * step[k] - base) / d;
+                };
+                var pull: f32 = 0;
+                var stiffness: f32 = 0;
+                var bent: Values align(64) = @splat(0);
+                for (0..codec.elements) |k| rows.take(rows.args.sums, k, first, -growth[k], &bent, 0);
+                for (0..codec.elements) |k| {
+                    pull += growth[k] * slopes[k];
+                    stiffness += growth[k] * bent[k];
+                }
+                const stored = simd.toF16(1, .{d + pull / stiffness})[0];
+                const more = simd.fromF16(1, .{stored})[0] - d;
+                // Not so where it is not finite, or no better than it was.
+                if (stored & 0x7fff == 0 or stored & 0x7c00 == 0x7c00 or !(2 * more * pull > more * more * stiffness)) continue;
+                half.* = stored;
+                ladder(codec, block, &low, &step);
+                for (0..codec.elements) |k| {
+                    left[k] -= more * growth[k];
+                    slopes[k] -= more * bent[k];
+                }
+                now = true;
+            }
+            if (!now) break;
+            ever = true;
+        }
+        codec.recode(block, &codes);
+        return ever;
+    }
+};

@@ -11,6 +11,7 @@ import { VALUE_TYPE } from "../gguf/metadata.ts";
 import { cancelledBy } from "../options.ts";
 import { QuantizedTensor, Quantizer } from "../quantizer.ts";
 import { type Calibration, roundCalibrated, type TensorCalibrator } from "./calibrated.ts";
+import { checkImportances } from "./importances.ts";
 import { Plan, type TensorRule } from "./mixes.ts";
 import { sameFile, type SourceTensor, type WeightSource } from "./source.ts";
 import { fitting, formatOf, nameOf } from "./types.ts";
@@ -101,6 +102,7 @@ export async function convertFile(
     ? source.tensors
     : [...source.tensors].sort((a, b) => calibrator.order(a.name) - calibrator.order(b.name));
   const jobs = ordered.map((tensor) => jobFor(tensor, plan, warnings));
+  if (options.importance !== undefined) warnings.push(...checkImportances(options.importance, jobs));
   const requantized = jobs.filter(({ tensor, format }) => format.id !== tensor.type && isBlocks(tensor.type));
   if (requantized.length > 0) {
     const types = [...new Set(requantized.map(({ tensor }) => formatName(tensor.type)))].join(", ");
