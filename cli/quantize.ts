@@ -39,6 +39,7 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
     ...(threads === undefined ? {} : { threads }),
     ...(calibration === undefined ? {} : { calibration }),
     ...(importance === undefined ? {} : { importance }),
+    allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     onProgress: (done, total) => bar.update(done, total),
   }).finally(() => bar.end());
   const seconds = (performance.now() - begin) / 1000;

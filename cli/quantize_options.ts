@@ -22,7 +22,7 @@ export function quantizeCommands(
 ): Record<string, CommandSpec> {
   return {
     quantize: {
-      about: "make a smaller model file",
+      about: "make a smaller model file of a GGUF file or a Hugging Face folder",
       argument: { name: "IN", required: true },
       second: "OUT.gguf",
       options: {
@@ -45,6 +45,7 @@ export function quantizeCommands(
           about: "the format of tensors whose names hold NAME; may be given again",
         },
         threads,
+        "allow-unknown-pre-tokenizer": common["allow-unknown-pre-tokenizer"],
         json,
       },
     },

@@ -41,6 +41,7 @@ export const typescript = [
       "src/model.ts",
       "src/quantizer.ts",
       "src/quantizer/*",
+      "src/huggingface/*",
       "src/chat.ts",
       "src/chat/*",
     ],

@@ -7,7 +7,16 @@
 import { Calibrator } from "./calibration.ts";
 import { LightGPT } from "./lightgpt.ts";
 import { usableThreads } from "./machine.ts";
-import { checkFunction, checkKeys, checkSignal, choiceOption, integerOption, refuseOption } from "./options.ts";
+import {
+  booleanOption,
+  checkFunction,
+  checkKeys,
+  checkSignal,
+  choiceOption,
+  integerOption,
+  refuseOption,
+} from "./options.ts";
+import { isFolder, openFolder } from "./huggingface/folder.ts";
 import { convertFile, type QuantizeFileReport } from "./quantizer/file.ts";
 import type { TensorRule } from "./quantizer/mixes.ts";
 import { openGguf } from "./quantizer/source.ts";
@@ -40,6 +49,8 @@ export interface QuantizeFileOptions {
   readonly threads?: number;
   /** What an error in each column of a tensor counts in a search, by its name: `ImportanceMatrix.columns()`, for one. */
   readonly importance?: ReadonlyMap<string, Float32Array>;
+  /** Of a folder: name the default pre-tokenizer where the folder's is unknown; tokens may be wrong then. Default: refuse. */
+  readonly allowUnknownPreTokenizer?: boolean;
   /** Ends the work; nothing is left behind. */
   readonly signal?: AbortSignal;
   /** Hears how many bytes of the source are done, of how many. */
@@ -50,7 +61,8 @@ export interface QuantizeFileOptions {
 const ownTexts = { count: 120, tokens: 300 } as const;
 
 /**
- * Quantizes a GGUF file (of a split one, give the first part). Throws where the output would be one of the input's files.
+ * Quantizes a GGUF file (of a split one, give the first part), or a Hugging Face folder with `config.json`,
+ * `tokenizer.json` and safetensors. Throws where the output would be one of the input's files.
  *
  * @example
  * ```ts
@@ -72,6 +84,7 @@ export async function quantizeFile(
     "tensorTypes",
     "threads",
     "importance",
+    "allowUnknownPreTokenizer",
     "signal",
     "onProgress",
   ]);
@@ -88,7 +101,17 @@ export async function quantizeFile(
   checkFunction("onProgress", onProgress);
   checkSignal(signal);
   integerOption("threads", threads, 1, 256, 1);
-  const source = openGguf(input);
+  if (typeof input !== "string" || input === "") refuseOption("input", "the path of a GGUF file or of a folder", input);
+  const allow = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
+  const folder = isFolder(input);
+  if (folder && rounding === "calibrated") {
+    refuseOption(
+      "rounding",
+      "nearest or search for a folder; calibrated for the GGUF file made of it, as bf16",
+      rounding,
+    );
+  }
+  const source = folder ? openFolder(input, allow) : openGguf(input);
   try {
     const cores = threads ?? Math.min(256, usableThreads());
     await using calibrator = rounding === "calibrated"

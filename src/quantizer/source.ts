@@ -1,6 +1,6 @@
 /**
  * Where the weights to be quantized come from: a list of tensors whose bytes can be read piece by piece, and metadata.
- * A GGUF file (all parts of a split one) is opened here; a Hugging Face folder in `huggingface.ts`. A file that changes or
+ * A GGUF file (all parts of a split one) is opened here; a Hugging Face folder in `src/huggingface/`. A file that changes or
  * ends while it is read is an error.
  *
  * @module
@@ -34,15 +34,16 @@ export interface WeightSource {
 export class SteadyFile {
   readonly path: string;
   readonly #descriptor: number;
-  readonly #size: number;
+  /** Bytes it had when it was opened. */
+  readonly size: number;
   readonly #changedMs: number;
 
   /** Opens the file. */
   constructor(path: string) {
     this.path = path;
-    this.#descriptor = openSync(path, "r");
+    this.#descriptor = openFile(path);
     const { size, mtimeMs } = fstatSync(this.#descriptor);
-    this.#size = size;
+    this.size = size;
     this.#changedMs = mtimeMs;
   }
 
@@ -58,7 +59,7 @@ export class SteadyFile {
   /** Throws where the file is not what it was: other size, other time of change. */
   check(): void {
     const { size, mtimeMs } = fstatSync(this.#descriptor);
-    if (size !== this.#size || mtimeMs !== this.#changedMs) this.#fail("it changed");
+    if (size !== this.size || mtimeMs !== this.#changedMs) this.#fail("it changed");
   }
 
   /** Closes it. */
@@ -72,6 +73,23 @@ export class SteadyFile {
       where: this.path,
       expected: "a file that stays as it is",
     });
+  }
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    throw new LightGPTError(
+      "io",
+      `${path}: ${code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`}.`,
+      {
+        where: path,
+        got: code,
+      },
+      { cause },
+    );
   }
 }
 

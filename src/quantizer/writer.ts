@@ -50,7 +50,7 @@ export class GgufWriter {
     if (there !== undefined && !there.isFile()) this.#fail("NOTFILE");
     this.#descriptor = this.#attempt(() => openSync(this.#partial, "wx"));
     try {
-      this.#put(header(metadata, tensors));
+      this.#put(headerBytes(metadata, tensors));
       this.#pad();
     } catch (error) {
       this.abort();
@@ -130,7 +130,7 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** Everything before the data, without the padding behind it. */
-function header(metadata: ReadonlyMap<string, NewValue>, tensors: readonly NewTensor[]): Uint8Array {
+export function headerBytes(metadata: ReadonlyMap<string, NewValue>, tensors: readonly NewTensor[]): Uint8Array {
   const out = new Bytes();
   out.raw(encoder.encode("GGUF"));
   out.scalar(VALUE_TYPE.uint32, versionOfFormat);
