@@ -6,15 +6,17 @@
  */
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import type { AccuracyOptions } from "./accuracy.ts";
+import type { ModelPlan } from "./architectures.ts";
 import { type Batcher, type PrefixCache, schedulerOf } from "./batcher.ts";
 import { readLogits } from "./batcher/read.ts";
 import type { ChatMessage } from "./chat.ts";
 import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
 import { fetchEmbeddedModel } from "./embedded.ts";
 import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./generation.ts";
-import { type LoadProgress, Model } from "./model.ts";
+import { loadAccepted, type LoadProgress, type Model } from "./model.ts";
 import type { Metrics } from "./metrics.ts";
 import { Optimizer, optimizerOptionNames, type OptimizerOptions, splitOptimizerOptions } from "./optimizer.ts";
+import { assertRoomFor, memoryLimit } from "./optimizer/limit.ts";
 import { checkFunction, checkKeys, refuseOption } from "./options.ts";
 import {
   comparePerplexity,
@@ -121,13 +123,15 @@ export class LightGPT {
     const { context, onProgress, allowUnknownPreTokenizer, ...optimizing } = options;
     const { signal } = options;
     checkFunction("onProgress", onProgress);
-    splitOptimizerOptions(optimizing); // what is wrong should show before a model is loaded
-    const model = await Model.load(path === undefined ? await fetchEmbeddedModel() : path, {
+    // What is wrong should show before a model is loaded.
+    const { batching, serving: { memory } } = splitOptimizerOptions(optimizing);
+    const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, context, batching, memoryLimit(memory));
+    const model = await loadAccepted(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
       ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
-    });
+    }, accept);
     try {
       return new LightGPT(model, await Optimizer.open(model, optimizing));
     } catch (error) {

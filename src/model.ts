@@ -73,6 +73,13 @@ const waitMs = 25;
 /** Frees what a lost model holds: the net below `dispose`. */
 const lost = new FinalizationRegistry<number>((handle) => native().modelFree(handle));
 
+/** Loads a model as `Model.load` does, once `accept` has seen what it is: it may throw before any weights are read. */
+export let loadAccepted: (
+  path: string,
+  options: LoadOptions,
+  accept: (plan: ModelPlan, context: number) => void,
+) => Promise<Model>;
+
 /**
  * A model: metadata, vocabulary and weights. Most users need `LightGPT`, which has one.
  *
@@ -85,6 +92,9 @@ const lost = new FinalizationRegistry<number>((handle) => native().modelFree(han
  * ```
  */
 export class Model {
+  static {
+    loadAccepted = (path, options, accept) => Model.#load(path, options, accept);
+  }
   /** The file: metadata and table of tensors. */
   readonly gguf: Gguf;
   /** What the file is as a model: sizes, traits, and which tensor is for what. */
@@ -111,6 +121,14 @@ export class Model {
 
   /** Loads a GGUF file; of a split one, give the path of the first part. */
   static async load(path: string, options: LoadOptions = {}): Promise<Model> {
+    return await Model.#load(path, options, () => {});
+  }
+
+  static async #load(
+    path: string,
+    options: LoadOptions,
+    accept: (plan: ModelPlan, context: number) => void,
+  ): Promise<Model> {
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
       refuseOption("path", "the path of a GGUF file", path);
     }
@@ -122,6 +140,7 @@ export class Model {
     await prepare();
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(path, options);
+    accept(plan, context);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     const handle = native().modelLoad(describeModel(plan, gguf.files));
     try {

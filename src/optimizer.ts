@@ -12,8 +12,19 @@ import { Batcher, batcherOptionNames, type BatcherOptions, knobsOf, resolveBatch
 import { type Machine, probeMachine } from "./machine.ts";
 import { Metrics } from "./metrics.ts";
 import type { Model } from "./model.ts";
+import { Attendant } from "./optimizer/attendant.ts";
+import { parseMemory } from "./optimizer/budget.ts";
+import { memoryLimit, withinLimit } from "./optimizer/limit.ts";
 import { EventLog, type OptimizerEvent } from "./optimizer/events.ts";
-import { checkFunction, checkKeys, checkSignal, choiceOption, integerOption } from "./options.ts";
+import {
+  booleanOption,
+  checkFunction,
+  checkKeys,
+  checkSignal,
+  choiceOption,
+  integerOption,
+  refuseOption,
+} from "./options.ts";
 import { chunkMost } from "./pace.ts";
 import { keptProfile, measureProfile } from "./optimizer/profile.ts";
 import type { Comparison } from "./perplexity.ts";
@@ -42,6 +53,22 @@ export interface OptimizerOptions extends BatcherOptions {
   readonly tuneMs?: number;
   /** Hears how far measuring is. */
   readonly onTune?: (progress: TuneProgress) => void;
+  /**
+   * What the whole process may have of memory: bytes, a size such as `"4GiB"`, or a share of what is free such as `"50%"`. A model
+   * that cannot fit is refused; KV pages get what is left, and give way when it becomes less. Default: what the process's control
+   * group allows, where it says so.
+   */
+  readonly memory?: number | string;
+  /**
+   * Milliseconds between two tokens of a request that 95 % should not exceed: fewer requests share a step, and prompts get less
+   * of it, as far as that needs. Results do not depend on it. Default: as many tokens in all as possible.
+   */
+  readonly targetTokenMs?: number;
+  /**
+   * Whether to follow the load while serving: batch, prompts, threads where others take cores, cache. Results do not depend on
+   * it. Default: where `targetTokenMs` or `tune` is said.
+   */
+  readonly adapt?: boolean;
   /** Ends loading, and measuring. */
   readonly signal?: AbortSignal;
 }
@@ -52,6 +79,9 @@ export const optimizerOptionNames = [
   "tune",
   "tuneMs",
   "onTune",
+  "memory",
+  "targetTokenMs",
+  "adapt",
   "signal",
 ] as const satisfies readonly (keyof OptimizerOptions)[];
 
@@ -64,14 +94,30 @@ export function splitOptimizerOptions(
 ): {
   batching: BatcherOptions;
   rest: Pick<OptimizerOptions, "onTune" | "signal"> & Required<Pick<OptimizerOptions, "tune" | "tuneMs">>;
+  serving: Pick<OptimizerOptions, "memory" | "targetTokenMs"> & { adapts: boolean };
 } {
   checkKeys("options", options, optimizerOptionNames);
-  const { tune, tuneMs, onTune, signal, ...batching } = options;
+  const { tune, tuneMs, onTune, memory, targetTokenMs, adapt, signal, ...batching } = options;
   resolveBatcherOptions(batching);
   checkFunction("onTune", onTune);
   checkSignal(signal);
+  if (memory !== undefined) parseMemory(memory);
+  if (targetTokenMs !== undefined && !(targetTokenMs > 0 && targetTokenMs <= 60_000)) {
+    refuseOption("targetTokenMs", "a number above 0 and at most 60000", targetTokenMs);
+  }
+  const isTuned = tune !== undefined && tune !== "off";
+  const adapts = booleanOption("adapt", adapt, targetTokenMs !== undefined || isTuned);
+  if (targetTokenMs !== undefined && !adapts) refuseOption("adapt", "true beside targetTokenMs", adapt);
+  if (targetTokenMs !== undefined && batching.chunkTokens !== undefined) {
+    refuseOption("chunkTokens", "to be absent beside targetTokenMs, which changes it", batching.chunkTokens);
+  }
   return {
     batching,
+    serving: {
+      adapts,
+      ...(memory === undefined ? {} : { memory }),
+      ...(targetTokenMs === undefined ? {} : { targetTokenMs }),
+    },
     rest: {
       tune: choiceOption("tune", tune, tuneModes, "off"),
       tuneMs: integerOption("tuneMs", tuneMs, 100, tuneMsMost, tuneMsMost),
@@ -86,6 +132,8 @@ interface Parts {
   readonly model: Model;
   readonly batching: BatcherOptions;
   readonly log: EventLog;
+  readonly limitBytes: number | undefined;
+  readonly serving: { readonly adapts: boolean; readonly targetTokenMs?: number };
   readonly profile?: Profile;
   readonly machine?: Machine;
 }
@@ -111,10 +159,11 @@ export class Optimizer {
   readonly #model: Model;
   readonly #batching: BatcherOptions;
   readonly #log: EventLog;
+  readonly #attendant: Attendant | undefined;
   #profile: Profile | undefined;
   #machine: Machine | undefined;
 
-  private constructor({ model, batching, log, profile, machine }: Parts) {
+  private constructor({ model, batching, log, limitBytes, serving, profile, machine }: Parts) {
     const { pageSize, batchSequences } = profile?.settings ?? {};
     this.#model = model;
     this.#batching = batching;
@@ -129,13 +178,22 @@ export class Optimizer {
     });
     this.metrics = new Metrics(model, this.batcher);
     if (profile) this.#apply(profile);
+    const { adapts, targetTokenMs } = serving;
+    if (!adapts && limitBytes === undefined) return;
+    const { context } = model;
+    this.#attendant = new Attendant({ batcher: this.batcher, context, log, limitBytes, adapts, targetTokenMs });
   }
 
   /** Opens a batcher over a model that was loaded, and measures first where that is asked for. The model stays the caller's. */
   static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
-    const { batching, rest: { tune, ...rest } } = splitOptimizerOptions(options);
+    const { batching: asked, rest: { tune, ...rest }, serving } = splitOptimizerOptions(options);
     const log = new EventLog();
-    if (tune === "off") return new Optimizer({ model, batching, log });
+    const limitBytes = memoryLimit(serving.memory);
+    const batching = limitBytes === undefined
+      ? asked
+      : withinLimit(model, asked, limitBytes, serving.memory !== undefined);
+    const parts = { model, batching, log, limitBytes, serving };
+    if (tune === "off") return new Optimizer(parts);
     const machine = probeMachine();
     const kept = tune === "again" ? undefined : keptProfile({ model, machine, batching });
     let profile = kept?.profile;
@@ -147,9 +205,7 @@ export class Optimizer {
     }
     // Without a profile, `kept` is what `off` is.
     return new Optimizer({
-      model,
-      batching,
-      log,
+      ...parts,
       ...(profile ? { profile } : {}),
       ...(profile || tune !== "kept" ? { machine } : {}),
     });
@@ -204,6 +260,7 @@ export class Optimizer {
     if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
     native().spin(spinLoops);
     this.#profile = profile;
+    this.#attendant?.rebase();
   }
 
   /** Calls `listener` of each event to come; the function it returns ends that. */
@@ -222,6 +279,7 @@ export class Optimizer {
 
   /** Ends all requests with an error of the code `closed` and frees the pages. Again is fine. */
   dispose(): Promise<void> {
+    this.#attendant?.dispose();
     return this.batcher.dispose();
   }
 

@@ -50,6 +50,14 @@ export class Knobs {
     this.#pace.most = between(tokens, chunkMost);
   }
 
+  /** Milliseconds that a step with prompts may take for those who wait for a token; undefined: twice what it takes without. */
+  get stepMs(): number | undefined {
+    return this.#pace.stepMs;
+  }
+  set stepMs(ms: number | undefined) {
+    this.#pace.stepMs = ms;
+  }
+
   /** Whether the user has fixed the chunk, so that it must stay. */
   get isChunkFixed(): boolean {
     return this.#pace.isFixed;
