@@ -106,7 +106,9 @@ function sumsModule(folder, assets) {
 function denoManifest() {
   const { name, version, license, exports, imports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
   const used = Object.entries(imports).filter(([, target]) => target.startsWith("npm:"));
-  return { name, version, license, exports, imports: Object.fromEntries(used) };
+  // "!": also where a .gitignore around it says otherwise, as ours does.
+  const publish = { exclude: ["!lib", "!models"] };
+  return { name, version, license, exports, imports: Object.fromEntries(used), publish };
 }
 
 /** Our package.json without what only we need: whoever installs the package gets its dependencies, and no script runs. */
@@ -147,11 +149,17 @@ export async function compile(folder, target) {
   const code = readFileSync(command, "utf8");
   if (!code.startsWith("#!")) writeFileSync(command, `#!/usr/bin/env bun\n${code}`);
   writeFileSync(join(target, "package.json"), text(packageManifest()));
+  const missing = filesOf(folder).filter((path) => path !== "deno.json" && !/\.ts$/.test(path))
+    .filter((path) => !existsSync(join(target, path)));
+  if (missing.length > 0) throw new Failure(`deno pack left out ${missing.join(", ")}`);
 }
 
-/** What JSR would say to the package of `folder`; fails where it would refuse it. */
-export function publishDry(folder) {
-  return denoIn(folder, ["publish", "--dry-run", "--allow-dirty"]);
+/** What JSR would say to the package of `folder`; fails where it would refuse it, or where a file would be left out. */
+export async function publishDry(folder) {
+  const output = await denoIn(folder, ["publish", "--dry-run", "--allow-dirty"]);
+  const missing = filesOf(folder).filter((path) => !output.includes(`/${path} (`));
+  if (missing.length > 0) throw new Failure(`deno publish would leave out ${missing.join(", ")}`);
+  return output;
 }
 
 /** Runs Deno in a folder that borrows our dependencies for the while; it finds them by a package.json. */

@@ -1,0 +1,121 @@
+/**
+ * `npm run tables`: the tables of docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
+ * comments in its page; a test compares what is there with what comes of the lists now.
+ *
+ *     bun scripts/tables.ts
+ *
+ * @module
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { native } from "../ffi/native.ts";
+import { ACTIVATION, ARCHITECTURES, ROPE_STYLE, type Traits } from "../src/architectures.ts";
+import { FORMATS } from "../src/formats.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+
+/** The pages that have tables, and the tables by the name in their comments. */
+export const pages: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+  "docs/formats.md": { formats, architectures },
+  "docs/limits.md": { limits },
+};
+
+function read(path: string): string {
+  return readFileSync(join(root, path), "utf8");
+}
+
+/** The CPU levels of each kind of processor, as build.zig lists them. */
+function levels(): { arch: string; name: string; encodes: boolean }[] {
+  const kinds = [...read("build.zig").matchAll(/\.(x86_64|aarch64) => &\.\{([\s\S]*?)\n {8}\}/g)];
+  return kinds.flatMap(([, arch, rows]) =>
+    [...rows.matchAll(/\.name = "(\w+)"(.*)/g)].map(([, name, rest]) => (
+      { arch, name, encodes: /encodes = true/.test(rest) }
+    ))
+  );
+}
+
+/** Formats in rows, CPU levels in columns; every level is compiled from the one list of formats. */
+function formats(): string {
+  const columns = levels();
+  const described = native().formats;
+  const listed = [...read("kernels/formats.zig").matchAll(/@import\("formats\/(\w+)\.zig"\)/g)].map(([, file]) => file);
+  const rows = listed.map((file) => {
+    const source = read(`kernels/formats/${file}.zig`);
+    const id = Number(source.match(/pub const id = (\d+)/)?.[1]);
+    const format = FORMATS.get(id);
+    if (format === undefined) throw new Error(`src/formats.ts has no format ${id} (${file}.zig)`);
+    const bits = 8 * format.blockBytes / format.blockElements;
+    const encodes = described.find((each) => each.id === id)?.encodes === true;
+    return [
+      format.name,
+      `${id}`,
+      `${format.blockElements}`,
+      `${bits}`,
+      encodes ? "yes" : "no",
+      ...columns.map(() => "yes"),
+    ];
+  });
+  const heads = columns.map(({ arch, name }) => `${arch} ${name}`);
+  return table(["type", "id", "weights of a block", "bits of a weight", "can be made", ...heads], rows);
+}
+
+function architectures(): string {
+  const name = (words: Readonly<Record<string, number>>, value: number) =>
+    Object.keys(words).find((key) => words[key] === value) ?? `${value}`;
+  const rows = [...ARCHITECTURES].map(([architecture, traits]) => [
+    architecture,
+    name(ROPE_STYLE, traits.ropeStyle),
+    name(ACTIVATION, traits.activation),
+    Object.entries(words).filter(([trait]) => traits[trait as keyof Traits] !== undefined).map(([, word]) => word)
+      .join(", ") || "-",
+  ]);
+  return table(["architecture", "rotation", "activation", "besides"], rows);
+}
+
+/** What each trait beyond rotation and activation is called in the table. */
+const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, string>> = {
+  scaledEmbedding: "scaled embeddings",
+  biases: "biases of q, k, v",
+  headNorms: "norms of heads",
+  postNorms: "norms after",
+  fused: "fused tensors",
+  attentionSoftcap: "soft cap of scores",
+  logitSoftcap: "soft cap of logits, where the file has one",
+  window: "sliding windows",
+  localRopeBase: "two rotary bases",
+  wideScaleLayers: "wide scale in the largest",
+};
+
+function limits(): string {
+  const rows = [...read("kernels/limits.zig").matchAll(/^pub const (\w+)_max = ([^;]+);/gm)].map(([, name, value]) => {
+    const [base, shift] = value.replaceAll("_", "").split("<<").map(Number);
+    const most = shift === undefined ? base : base * 2 ** shift;
+    return [name.replaceAll("_", " "), most.toLocaleString("en-US").replaceAll(",", " ")];
+  });
+  return table(["", "at most"], rows);
+}
+
+/** A Markdown table, laid out as `deno fmt` does. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((cell, column) => Math.max(1, cell.length, ...rows.map((row) => row[column].length)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+}
+
+/** A page with its tables made anew. */
+export function refreshed(page: string, text: string): string {
+  return Object.entries(pages[page]).reduce((whole, [name, make]) => {
+    const place = new RegExp(`(<!-- table: ${name}[^\\n]*-->\\n)[\\s\\S]*?(\\n<!-- end -->)`);
+    if (!place.test(whole)) throw new Error(`${page} has no place for the table "${name}"`);
+    return whole.replace(place, (_, begin: string, end: string) => `${begin}\n${make()}\n${end}`);
+  }, text);
+}
+
+if (import.meta.main) {
+  for (const page of Object.keys(pages)) {
+    const [before, after] = [read(page), refreshed(page, read(page))];
+    if (after !== before) writeFileSync(join(root, page), after);
+    console.log(`${page}: ${after === before ? "is current" : "written"}`);
+  }
+}
