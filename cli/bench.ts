@@ -5,8 +5,11 @@
  * @module
  */
 import { cpus } from "node:os";
+import process from "node:process";
 import { native } from "../ffi/native.ts";
+import type { Percentiles } from "../src/batcher/stats.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
+import { compareWithBaseline } from "./baseline.ts";
 import { bytesPerToken, median, promptSource, type Rate, timeDecode, timePrefill } from "./measure.ts";
 import { openModel } from "./model.ts";
 import { type Arguments, UsageError } from "./options.ts";
@@ -33,10 +36,19 @@ export interface Report {
   bandwidthGBs: number;
   /** Bytes of memory that the weights take. */
   residentBytes: number;
+  /** From a request to its first token and from one token to the next, of all that was generated. */
+  firstTokenMs: Percentiles;
+  betweenTokensMs: Percentiles;
+  /** The most memory that the process had. */
+  peakBytes: number;
 }
 
 /** Runs the subcommand. */
 export async function bench(args: Arguments, signal: AbortSignal): Promise<void> {
+  if (args.text("baseline") !== undefined) return await compareWithBaseline(args, signal);
+  for (const name of ["svg", "text"]) {
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} belongs to --baseline`);
+  }
   await using lm = await openModel(args, signal);
   const tokens = args.number("tokens") ?? 64;
   if (decodeContext + tokens + 1 > lm.context) {
@@ -104,6 +116,8 @@ async function measure(
     const tokensPerSecond = await medianRate(() => timeDecode(lm, { ...ofOne, batch, tokens }));
     decode.push({ batch, context: decodeContext, tokensPerSecond });
   }
+  // Before the memory that is read to measure its rate counts, too.
+  const peakBytes = 1024 * process.resourceUsage().maxRSS;
   const { arch, os, level } = native().processor;
   const processors = cpus();
   return {
@@ -114,7 +128,15 @@ async function measure(
     decode,
     bandwidthGBs: native().bandwidth(lm.threads, bandwidthMiB) / 1e9,
     residentBytes: lm.model.residentBytes,
+    firstTokenMs: finite(lm.batcher.stats().firstTokenMs),
+    betweenTokensMs: finite(lm.batcher.stats().betweenTokensMs),
+    peakBytes,
   };
+}
+
+/** Of too few tokens there is nothing to say, and JSON has no NaN. */
+function finite({ p50, p95, p99 }: Percentiles): Percentiles {
+  return { p50: p50 || 0, p95: p95 || 0, p99: p99 || 0 };
 }
 
 /** The report as text; the rate of memory is shown where a token reads more bytes (`perToken`) than a cache holds. */

@@ -26,6 +26,7 @@ export async function openModel(
       ...(context === undefined ? {} : { context }),
       ...(kv === undefined ? {} : { kv }),
       tune: args.flag("tune") ? "auto" : "kept",
+      adapt: false, // a command has no load to follow, and a measurement should measure one setting
       onTune: ({ spentMs, budgetMs }) => {
         bar.end();
         tuning.update(spentMs, budgetMs);

@@ -6,6 +6,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { benchCommand } from "./bench_options.ts";
 import { machineCommands } from "./machine_options.ts";
 import { quantizeCommands, WINDOW } from "./quantize_options.ts";
 import { SAMPLING } from "./sampling.ts";
@@ -56,11 +57,6 @@ const THREADS: OptionSpec = {
   most: 256,
   about: "threads to compute with (default: the cores that may be used)",
 };
-
-/** One or more counts, with a letter for the option. */
-function several(short: string, about: string): OptionSpec {
-  return { kind: "counts", short, value: "N,...", least: 1, most: 1 << 20, about };
-}
 
 const ALLOW_PRE: OptionSpec = {
   kind: "flag",
@@ -150,22 +146,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     },
   },
   ...machineCommands(COMMON, JSON_FLAG),
-  bench: {
-    about: "measure how fast a model runs on this machine, beside the rate at which it can read memory",
-    options: {
-      ...COMMON,
-      prompt: several("p", "read prompts of so many tokens (default: 512, or what the context holds)"),
-      tokens: { ...several("n", "generate so many tokens (default: 64)"), kind: "integer", value: "N" },
-      batch: { ...several("b", "generate in so many sequences at once (default: 1,4,16)"), most: 1024 },
-      repeats: {
-        ...several("r", "measure so often, for the median (default: 3)"),
-        kind: "integer",
-        value: "N",
-        most: 1000,
-      },
-      json: JSON_FLAG,
-    },
-  },
+  bench: benchCommand(COMMON, JSON_FLAG),
 };
 
 /** The value of an option, by its kind. */

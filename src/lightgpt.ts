@@ -125,7 +125,9 @@ export class LightGPT {
     checkFunction("onProgress", onProgress);
     // What is wrong should show before a model is loaded.
     const { batching, serving: { memory } } = splitOptimizerOptions(optimizing);
-    const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, context, batching, memoryLimit(memory));
+    // A share of what is free is one of what is free now, not of what the model leaves.
+    const limit = memoryLimit(memory);
+    const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, context, batching, limit);
     const model = await loadAccepted(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
@@ -133,7 +135,8 @@ export class LightGPT {
       ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
     }, accept);
     try {
-      return new LightGPT(model, await Optimizer.open(model, optimizing));
+      const within = memory === undefined || limit === undefined ? {} : { memory: limit };
+      return new LightGPT(model, await Optimizer.open(model, { ...optimizing, ...within }));
     } catch (error) {
       model.dispose();
       throw error;

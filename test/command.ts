@@ -21,6 +21,8 @@ export interface Options {
   /** Its standard input; `open` writes nothing and leaves it open. */
   input?: string | Uint8Array | { readonly open: true };
   env?: Record<string, string>;
+  /** The folder that it runs in. Default: the repository. */
+  cwd?: string;
   /** Press Ctrl-C after so long. */
   interruptMs?: number;
   /** Press Ctrl-C as soon as it has written something. */
@@ -32,11 +34,11 @@ export interface Options {
 /** Runs `lightgpt` with these words. */
 export function lightgpt(
   words: string[],
-  { input = "", env = {}, interruptMs, interruptOnOutput, closeEarly }: Options = {},
+  { input = "", env = {}, cwd = repository, interruptMs, interruptOnOutput, closeEarly }: Options = {},
 ): Promise<Outcome> {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
   const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
-    cwd: repository,
+    cwd,
     env: { ...process.env, NO_COLOR: "1", LIGHTGPT_DEBUG: "", ...env },
   });
   let stdout = "";

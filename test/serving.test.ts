@@ -6,15 +6,20 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
-import { InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
+import { ClosedError, InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { knobsOf, schedulerOf } from "../src/batcher.ts";
 import { Attendant } from "../src/optimizer/attendant.ts";
 import { EventLog } from "../src/optimizer/events.ts";
+import { repository } from "./kit.ts";
 import { randomFrom } from "./simulation.ts";
 
 const mib = 2 ** 20;
+/** Bun itself needs more than such a limit allows; other systems have no such command. */
+const isLimited = "Deno" in globalThis && spawnSync("prlimit", ["--version"]).status === 0;
+const skipLimit = isLimited ? false : "needs Deno and prlimit";
 
 /** Prompts of many lengths, some of which begin alike. */
 function promptsOf(count: number, longest: number): number[][] {
@@ -57,6 +62,8 @@ it("results are the same, bit for bit, while batch, threads, chunk, pages and ca
       scheduler.limitPages(16 + random(pool.size - 15)); // 16 pages are one context
       tree?.limit(random(pool.size) * scheduler.store.pageBytes);
       scheduler.store.cool();
+    }).catch((error: unknown) => {
+      if (!(error instanceof ClosedError)) throw error; // the last one may come after the end
     });
   };
   scheduler.meter.listeners.add({ step: turn });
@@ -116,6 +123,17 @@ describe("a budget of memory", () => {
     }
     await using lm = await LightGPT.load();
     await assertRejects(() => Optimizer.open(lm.model, { memory: "" }), InvalidArgumentError, "memory");
+  });
+
+  it("of the system's own (RLIMIT_DATA) is an error, too, and the process goes on", { skip: skipLimit }, () => {
+    const code = `
+      import { LightGPT } from "./mod.ts";
+      const refused = await LightGPT.load(undefined, { kvBytesMax: 2 ** 30 }).catch((error) => error);
+      await using lm = await LightGPT.load();
+      console.log(refused.code, refused.message, (await lm.complete("Once", { maxTokens: 3 })).generatedTokens);`;
+    const words = ["--data=1000000000", process.execPath, "run", "--allow-all", "--no-check", "-"];
+    const { stdout, stderr } = spawnSync("prlimit", words, { cwd: repository, input: code, encoding: "utf8" });
+    assert(/^outOfMemory .*KV pages.*10\d{8} bytes of memory.* 3$/m.test(stdout), stdout + stderr);
   });
 
   it("is used for keys and values up to what it leaves", async () => {

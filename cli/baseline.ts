@@ -1,0 +1,242 @@
+/**
+ * `lightgpt bench --baseline`: a baseline and the model as it runs, side by side. Each measures in a process of its own, one after
+ * the other and every second round the other way round, so that what the machine does meanwhile falls on both; ratios are
+ * taken within a round. Then both say something about the same text: with another file how near the model is to it, on
+ * plain instructions whether the bits are the same.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { LightGPTError } from "../ffi/errors.ts";
+import { currentRuntime } from "../ffi/runtime.ts";
+import type { LightGPT } from "../src/lightgpt.ts";
+import { cancelledBy } from "../src/options.ts";
+import type { Comparison } from "../src/perplexity.ts";
+import { comparisonText } from "./baseline_text.ts";
+import type { Report } from "./bench.ts";
+import { drawComparison, loadCharts } from "./charts.ts";
+import { readText, ResultFile } from "./files.ts";
+import { median } from "./measure.ts";
+import { openModel } from "./model.ts";
+import type { Arguments } from "./options.ts";
+import { print, ProgressBar, toJson } from "./output.ts";
+
+/** A figure over all rounds: its middle, its least and its most. */
+export interface Spread {
+  median: number;
+  least: number;
+  most: number;
+}
+
+/** One line of the comparison. */
+export interface Row {
+  what: string;
+  unit: "tokens/s" | "ms" | "MB";
+  baseline: Spread;
+  optimized: Spread;
+  /** How many times better the model is than the baseline, taken within each round. */
+  ratio: Spread;
+}
+
+/** What comes of it; `--json` prints it. */
+export interface BaselineReport {
+  model: string;
+  /** `scalar`, or the file. */
+  baseline: string;
+  machine: Report["machine"];
+  threads: number;
+  rounds: number;
+  rows: Row[];
+  /** Against another file; against plain instructions, whether all logits of a text are the same bits. */
+  accuracy: { kind: "file"; comparison: Comparison } | { kind: "bits"; same: boolean; logits: number };
+}
+
+const plain = "scalar";
+/** Tokens of a text that are compared bit by bit. */
+const bitTokens = 128;
+/** Tokens that a model tells where no text is given. */
+const ownTokens = 400;
+const childErrorMost = 2000;
+
+/** Runs the comparison. */
+export async function compareWithBaseline(args: Arguments, signal: AbortSignal): Promise<void> {
+  const baseline = args.text("baseline") as string;
+  const svg = args.text("svg");
+  // What cannot be drawn, read or written should show before minutes are spent.
+  const charts = svg === undefined ? undefined : loadCharts();
+  using drawing = svg === undefined ? undefined : new ResultFile("--svg", svg);
+  const file = args.text("text");
+  const text = file === undefined ? undefined : readText("--text", file);
+  const rounds = args.number("repeats") ?? 3;
+  const sides = [
+    { words: sideWords(args, baseline === plain ? args.text("model") : baseline), isPlain: baseline === plain },
+    { words: sideWords(args, args.text("model")), isPlain: false },
+  ] as const;
+  const bar = new ProgressBar("measuring");
+  try {
+    const reports: [Report[], Report[]] = [[], []];
+    for (let round = 0; round < rounds; round++) {
+      for (const side of round % 2 === 0 ? [0, 1] as const : [1, 0] as const) {
+        const { words, isPlain } = sides[side];
+        const output = await runSelf(["bench", ...words, "--repeats", "1", "--json"], isPlain, signal);
+        reports[side].push(JSON.parse(output) as Report);
+        bar.update(reports[0].length + reports[1].length, 2 * rounds);
+      }
+    }
+    const accuracy = baseline === plain
+      ? await compareBits(args, text, signal)
+      : await compareFiles(args, baseline, text, signal);
+    const [{ machine, model, threads }] = reports[1];
+    const rows = makeRows(reports[0], reports[1]);
+    const report: BaselineReport = { model, baseline, machine, threads, rounds, rows, accuracy };
+    if (charts && drawing) drawing.write(new TextEncoder().encode(drawComparison(charts, report)));
+    await print(args.flag("json") ? toJson(report) : comparisonText(report));
+  } finally {
+    bar.end();
+  }
+}
+
+/** The words that make a child measure the same thing on one side. */
+function sideWords(args: Arguments, model: string | undefined): string[] {
+  const words: string[] = model === undefined ? [] : ["--model", model];
+  for (const name of ["threads", "context", "tokens"]) {
+    const value = args.number(name);
+    if (value !== undefined) words.push(`--${name}`, String(value));
+  }
+  for (const name of ["prompt", "batch"]) {
+    const values = args.ids(name);
+    if (values) words.push(`--${name}`, values.join());
+  }
+  const kv = args.text("kv");
+  if (kv !== undefined) words.push("--kv", kv);
+  if (args.flag("allow-unknown-pre-tokenizer")) words.push("--allow-unknown-pre-tokenizer");
+  return words;
+}
+
+/** Runs this command again with other words, on plain instructions where asked; gives what it printed. */
+async function runSelf(words: readonly string[], isPlain: boolean, signal: AbortSignal): Promise<string> {
+  const runtime = currentRuntime();
+  const script = fileURLToPath(new URL("../cli.ts", import.meta.url));
+  const before = runtime.isEmbedded(script)
+    ? []
+    : runtime.name === "Deno"
+    ? ["run", "-A", "--no-check", script]
+    : [script];
+  const env = { ...process.env, ...(isPlain ? { LIGHTGPT_CPU: "baseline" } : {}) };
+  const child = spawn(process.execPath, [...before, ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const stop = () => void child.kill();
+  signal.addEventListener("abort", stop);
+  try {
+    return await new Promise((resolve, reject) => {
+      let output = "";
+      let errors = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => output += text);
+      child.stderr.setEncoding("utf8").on("data", (text: string) => errors = (errors + text).slice(-childErrorMost));
+      child.on("error", reject);
+      child.on("close", (code) => {
+        if (signal.aborted) reject(cancelledBy(signal));
+        else if (code === 0) resolve(output);
+        else {
+          const said = errors.trim().replace(/^lightgpt: /, "") || `it ended with ${code}`;
+          const side = isPlain
+            ? "the baseline"
+            : words.includes("--model")
+            ? words[words.indexOf("--model") + 1]
+            : "the model";
+          reject(new LightGPTError("invalidArgument", `bench of ${side}: ${said}`));
+        }
+      });
+    });
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+/** The rows of two lists of reports, round by round. */
+export function makeRows(baseline: readonly Report[], optimized: readonly Report[]): Row[] {
+  const row = (what: string, unit: Row["unit"], of: (report: Report) => number): Row => {
+    const [before, after] = [baseline.map(of), optimized.map(of)];
+    // Of times and memory less is better.
+    const ratios = before.map((value, round) => unit === "tokens/s" ? after[round] / value : value / after[round]);
+    return { what, unit, baseline: spread(before), optimized: spread(after), ratio: spread(ratios) };
+  };
+  const [first] = optimized;
+  return [
+    ...first.prefill.map(({ tokens }, index) =>
+      row(`prompt of ${tokens}`, "tokens/s", ({ prefill }) => prefill[index].tokensPerSecond)
+    ),
+    ...first.decode.map(({ batch }, index) =>
+      row(
+        batch === 1 ? "one sequence" : `${batch} sequences`,
+        "tokens/s",
+        ({ decode }) => decode[index].tokensPerSecond,
+      )
+    ),
+    row("first token, half within", "ms", ({ firstTokenMs }) => firstTokenMs.p50),
+    row("between tokens, half within", "ms", ({ betweenTokensMs }) => betweenTokensMs.p50),
+    row("between tokens, 95 % within", "ms", ({ betweenTokensMs }) => betweenTokensMs.p95),
+    row("weights", "MB", ({ residentBytes }) => residentBytes / 1e6),
+    row("most memory of the process", "MB", ({ peakBytes }) => peakBytes / 1e6),
+  ];
+}
+
+function spread(values: readonly number[]): Spread {
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
+}
+
+async function compareFiles(
+  args: Arguments,
+  baseline: string,
+  text: string | undefined,
+  signal: AbortSignal,
+): Promise<BaselineReport["accuracy"]> {
+  await using lm = await openModel(args, signal);
+  const own = text ?? await textOf(args, baseline, signal);
+  return { kind: "file", comparison: await lm.accuracy({ reference: baseline, text: own, signal }) };
+}
+
+/** What a model tells of itself. */
+async function textOf(args: Arguments, path: string | undefined, signal: AbortSignal): Promise<string> {
+  await using lm = await openModel(args, signal, path);
+  const { bos } = lm.model.tokenizer;
+  const begin = bos === undefined ? lm.tokenize(" ") : [bos];
+  const maxTokens = Math.min(ownTokens, lm.context - 1);
+  const texts = await Promise.all([0n, 1n, 2n, 3n].map(async (seed) => {
+    return (await lm.complete(begin, { maxTokens, signal, sampling: { temperature: 1, seed } })).text;
+  }));
+  return texts.join("\n\n");
+}
+
+/** Whether plain instructions give the same bits of all logits. */
+async function compareBits(
+  args: Arguments,
+  text: string | undefined,
+  signal: AbortSignal,
+): Promise<BaselineReport["accuracy"]> {
+  const tokens = await bitsText(args, text, signal);
+  const folder = mkdtempSync(join(tmpdir(), "lightgpt-bench-"));
+  try {
+    const model = args.text("model");
+    const words = ["--tokens", tokens.join(), "--all", ...(model === undefined ? [] : ["--model", model])];
+    const logits = [];
+    for (const isPlain of [true, false]) {
+      const out = join(folder, `${isPlain}.f32`);
+      await runSelf(["logits", ...words, "--out", out], isPlain, signal);
+      logits.push(readFileSync(out));
+    }
+    return { kind: "bits", same: Buffer.compare(logits[0], logits[1]) === 0, logits: logits[0].length / 4 };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function bitsText(args: Arguments, text: string | undefined, signal: AbortSignal): Promise<Uint32Array> {
+  const own = text ?? await textOf(args, args.text("model"), signal);
+  await using lm: LightGPT = await openModel(args, signal);
+  return lm.tokenize(own).subarray(0, Math.min(bitTokens, lm.context));
+}
