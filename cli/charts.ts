@@ -4,9 +4,11 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../ffi/errors.ts";
 import type { BaselineReport } from "./baseline.ts";
 
@@ -20,22 +22,19 @@ export interface Charts {
   ): { setOption(option: unknown): void; renderToSVGString(): string; dispose(): void };
 }
 
-/** echarts, of the program's own folder or beside LightGPT. */
+/** echarts, of the folder that the command runs in or of one around it, or beside LightGPT. */
 export function loadCharts(): Charts {
-  for (const from of [join(process.cwd(), "package.json"), import.meta.url]) {
-    try {
-      return createRequire(from)("echarts") as Charts;
-    } catch (error) {
-      if (!(error instanceof Error) || (error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+  // By its place, not by its name: Bun would fetch what is not there from the registry.
+  for (const from of [process.cwd(), dirname(fileURLToPath(import.meta.url))]) {
+    for (let folder = from;; folder = dirname(folder)) {
+      const place = join(folder, "node_modules", "echarts");
+      if (existsSync(join(place, "package.json"))) return createRequire(import.meta.url)(place) as Charts;
+      if (folder === dirname(folder)) break;
     }
   }
   throw new UnsupportedError(
     "--svg: drawing needs the package echarts, which is not installed here; expected `npm install echarts`.",
-    {
-      what: "a package is missing",
-      where: "--svg",
-      expected: "echarts",
-    },
+    { what: "a package is missing", where: "--svg", expected: "echarts" },
   );
 }
 
@@ -79,14 +78,6 @@ export function drawComparison(
           value: ratio.median,
           itemStyle: { color: ratio.median >= 1 ? colours[1] : colours[0] },
         })),
-        label: {
-          show: true,
-          position: "right",
-          formatter: ({ dataIndex }: { dataIndex: number }) => {
-            const { ratio, optimized, unit } = rows[dataIndex];
-            return `${ratio.median.toFixed(2)} x  (${optimized.median.toPrecision(3)} ${unit})`;
-          },
-        },
         markLine: { silent: true, symbol: "none", label: { show: false }, data: [{ xAxis: 1 }] },
       },
       {
@@ -94,13 +85,24 @@ export function drawComparison(
         data: rows.map(({ ratio }, index) => [ratio.least, index, ratio.most]),
         encode: { x: [0, 2], y: 1 },
         silent: true,
-        renderItem: (_: unknown, api: { value(index: number): number; coord(point: number[]): number[] }) => {
+        renderItem: (
+          { dataIndex }: { dataIndex: number },
+          api: { value(index: number): number; coord(point: number[]): number[] },
+        ) => {
           const [left, y] = api.coord([api.value(0), api.value(1)]);
           const [right] = api.coord([api.value(2), api.value(1)]);
+          const { ratio, optimized, unit } = rows[dataIndex];
+          const label = `${ratio.median.toFixed(2)} x  (${optimized.median.toPrecision(3)} ${unit})`;
           return {
-            type: "line",
-            shape: { x1: left, y1: y, x2: right, y2: y },
-            style: { stroke: text.color, lineWidth: 2 },
+            type: "group",
+            children: [
+              {
+                type: "line",
+                shape: { x1: left, y1: y, x2: right, y2: y },
+                style: { stroke: text.color, lineWidth: 2 },
+              },
+              { type: "text", style: { text: label, x: right + 8, y, fill: text.color, textVerticalAlign: "middle" } },
+            ],
           };
         },
       },
