@@ -7,16 +7,12 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, it } from "node:test";
+import { it } from "node:test";
 import { type BaselineReport, makeRows } from "../cli/baseline.ts";
 import { comparisonText } from "../cli/baseline_text.ts";
 import type { Report } from "../cli/bench.ts";
 import { lightgpt } from "./command.ts";
 import { describeTales, repository } from "./kit.ts";
-
-/** A profile that somebody measured on this machine is none of the tests' business. */
-const env = { LIGHTGPT_CACHE: mkdtempSync(join(tmpdir(), "lightgpt-baseline-")) };
-after(() => rmSync(env.LIGHTGPT_CACHE, { recursive: true }));
 
 const short = ["--prompt", "32", "--tokens", "4", "--batch", "1,2", "--repeats", "1"];
 
@@ -54,7 +50,7 @@ it("ratios are taken within a round; of times and memory less is better", () => 
 });
 
 it("plain instructions are a baseline whose logits are the same bits", async () => {
-  const { code, stdout, stderr } = await lightgpt(["bench", ...short, "--baseline", "scalar", "--json"], { env });
+  const { code, stdout, stderr } = await lightgpt(["bench", ...short, "--baseline", "scalar", "--json"]);
   assertEquals([code, stderr], [0, ""]);
   const { baseline, rounds, rows, accuracy } = JSON.parse(stdout) as BaselineReport;
   assertEquals([baseline, rounds], ["scalar", 1]);
@@ -81,7 +77,6 @@ describeTales("a file as a baseline", (tales) => {
       const drawn = isThere ? ["--svg", svg] : [];
       const { code, stdout, stderr } = await lightgpt([...words, ...drawn, "--json"], {
         cwd: isThere ? charts : folder,
-        env,
       });
       assertEquals([code, stderr], [0, ""]);
       const { rows, accuracy } = JSON.parse(stdout) as BaselineReport;
@@ -91,7 +86,7 @@ describeTales("a file as a baseline", (tales) => {
       const picture = isThere ? readFileSync(svg, "utf8") : "";
       if (isThere) assert(picture.startsWith("<svg ") && picture.endsWith("</svg>\n"));
       for (const part of isThere ? ["times better", "prompt of 32", "weights, MB"] : []) assert(picture.includes(part));
-      const without = await lightgpt([...words, "--svg", svg], { cwd: folder, env });
+      const without = await lightgpt([...words, "--svg", svg], { cwd: folder });
       assertEquals(without.code, 1);
       assert(without.stderr.includes("npm install echarts"), without.stderr);
     } finally {
@@ -109,7 +104,7 @@ it("what cannot be compared is said before or instead of figures", async () => {
     [["--baseline", "scalar", "--model", "missing.gguf"], 1, "missing.gguf"],
   ];
   for (const [words, expected, message] of wrong) {
-    const { code, stdout, stderr } = await lightgpt(["bench", ...short, ...words], { env });
+    const { code, stdout, stderr } = await lightgpt(["bench", ...short, ...words]);
     assertEquals([code, stdout], [expected, ""], stderr);
     assert(stderr.includes(message) && stderr.trim().split("\n").length === 1, stderr);
   }

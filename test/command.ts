@@ -5,6 +5,7 @@
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { spawn } from "node:child_process";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { repository } from "./kit.ts";
@@ -31,6 +32,9 @@ export interface Options {
   closeEarly?: boolean;
 }
 
+/** A profile that somebody measured on this machine is none of the tests' business; nothing is here but what they write. */
+const cache = join(tmpdir(), `lightgpt-tests-${process.pid}`);
+
 /** Runs `lightgpt` with these words. */
 export function lightgpt(
   words: string[],
@@ -39,7 +43,7 @@ export function lightgpt(
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
   const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
     cwd,
-    env: { ...process.env, NO_COLOR: "1", LIGHTGPT_DEBUG: "", ...env },
+    env: { ...process.env, NO_COLOR: "1", LIGHTGPT_DEBUG: "", LIGHTGPT_CACHE: cache, ...env },
   });
   let stdout = "";
   let stderr = "";
