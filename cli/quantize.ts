@@ -29,6 +29,9 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
     throw new UsageError("--imatrix needs --rounding search");
   }
   const importance = weights === undefined ? undefined : ImportanceMatrix.read(weights).columns();
+  const policy = (args.text("outliers") ?? "keep") as "keep" | "clip"; // the table allows no other value
+  const threshold = args.number("outlier-threshold");
+  if (threshold !== undefined && policy === "keep") throw new UsageError("--outlier-threshold needs --outliers clip");
   const bar = new ProgressBar("quantizing", "bytes");
   const begin = performance.now();
   const report = await quantizeFile(input, output, {
@@ -39,6 +42,7 @@ export async function quantize(args: Arguments, signal: AbortSignal): Promise<vo
     ...(threads === undefined ? {} : { threads }),
     ...(calibration === undefined ? {} : { calibration }),
     ...(importance === undefined ? {} : { importance }),
+    outliers: { policy, ...(threshold === undefined ? {} : { threshold }) },
     allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     onProgress: (done, total) => bar.update(done, total),
   }).finally(() => bar.end());

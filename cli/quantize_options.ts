@@ -39,6 +39,19 @@ export function quantizeCommands(
           about: "a file that is read for that (default: what the model tells)",
         },
         imatrix: { kind: "text", value: "FILE", about: "an importance matrix, which search weighs columns by" },
+        outliers: {
+          kind: "choice",
+          value: "HOW",
+          choices: ["keep", "clip"],
+          about: "what becomes of values far from their block's mean (default: keep)",
+        },
+        "outlier-threshold": {
+          kind: "number",
+          value: "N",
+          above: 0,
+          most: 1000,
+          about: "how far, in standard deviations of the block (default: 3)",
+        },
         "tensor-type": {
           kind: "list",
           value: "NAME=TYPE",

@@ -17,6 +17,7 @@ import {
   refuseOption,
 } from "./options.ts";
 import { isFolder, openFolder } from "./huggingface/folder.ts";
+import type { OutlierOptions } from "./quantizer.ts";
 import { convertFile, type QuantizeFileReport } from "./quantizer/file.ts";
 import type { TensorRule } from "./quantizer/mixes.ts";
 import { openGguf } from "./quantizer/source.ts";
@@ -49,6 +50,8 @@ export interface QuantizeFileOptions {
   readonly threads?: number;
   /** What an error in each column of a tensor counts in a search, by its name: `ImportanceMatrix.columns()`, for one. */
   readonly importance?: ReadonlyMap<string, Float32Array>;
+  /** What becomes of outliers in blocks; `split` is refused, for GGUF has no type for values stored apart. Default: kept. */
+  readonly outliers?: OutlierOptions;
   /** Of a folder: name the default pre-tokenizer where the folder's is unknown; tokens may be wrong then. Default: refuse. */
   readonly allowUnknownPreTokenizer?: boolean;
   /** Ends the work; nothing is left behind. */
@@ -84,6 +87,7 @@ export async function quantizeFile(
     "tensorTypes",
     "threads",
     "importance",
+    "outliers",
     "allowUnknownPreTokenizer",
     "signal",
     "onProgress",
@@ -98,6 +102,7 @@ export async function quantizeFile(
   if (importance !== undefined && (!(importance instanceof Map) || rounding !== "search")) {
     refuseOption("importance", 'a Map of Float32Array, beside the rounding "search"', rounding);
   }
+  const outliers = fileOutliers(options.outliers, rounding);
   checkFunction("onProgress", onProgress);
   checkSignal(signal);
   integerOption("threads", threads, 1, 256, 1);
@@ -123,6 +128,7 @@ export async function quantizeFile(
       tensorTypes,
       threads,
       importance,
+      outliers,
       signal,
       onProgress,
       calibrator,
@@ -131,6 +137,20 @@ export async function quantizeFile(
   } finally {
     source.close();
   }
+}
+
+/** Outliers that a file can hold. */
+function fileOutliers(outliers: OutlierOptions | undefined, rounding: string): OutlierOptions | undefined {
+  if (outliers === undefined) return undefined;
+  checkKeys("outliers", outliers, ["policy", "threshold"]);
+  const policy = choiceOption("outliers.policy", outliers.policy, ["keep", "clip", "split"], "keep");
+  if (policy === "split") {
+    refuseOption("outliers.policy", "keep or clip: GGUF has no type for values that are stored apart", policy);
+  }
+  if (policy === "clip" && rounding === "calibrated") {
+    refuseOption("outliers.policy", "keep beside calibrated rounding, which makes up for errors by itself", policy);
+  }
+  return outliers;
 }
 
 /** What a model tells from its beginning on, by fixed seeds: always the same. */

@@ -24,7 +24,8 @@ import process from "node:process";
 import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
 import { formatName } from "../src/formats.ts";
-import { GgufWriter } from "../src/quantizer/writer.ts";
+import { VALUE_TYPE } from "../src/gguf/metadata.ts";
+import { GgufWriter, type NewValue } from "../src/quantizer/writer.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { describeTales, repository } from "./kit.ts";
 
@@ -123,6 +124,56 @@ describe("quantizeFile", () => {
     });
     const [plain, weighed] = ["plain", "weighed"].map((name) => readFileSync(at(`${name}.gguf`)));
     assert(!plain.equals(weighed));
+  });
+});
+
+describe("what quantizeFile reads", () => {
+  it("may be a split file: the parts give the bytes of the whole", async () => {
+    const whole = readGguf(embedded);
+    const bytes = readFileSync(embedded);
+    const tensors = [...whole.tensors.values()];
+    const u16 = (value: number) => ({ type: VALUE_TYPE.uint16, value });
+    for (const index of [0, 1, 2]) {
+      const part = tensors.filter((_, at) => Math.floor(at * 3 / tensors.length) === index);
+      const values = new Map<string, NewValue>([["split.no", u16(index)], ["split.count", u16(3)]]);
+      values.set("split.tensors.count", { type: VALUE_TYPE.int32, value: tensors.length });
+      if (index === 0) {
+        for (const [key, value] of whole.metadata.entries()) {
+          values.set(key, { type: whole.metadata.typeOf(key) ?? 0, value });
+        }
+      }
+      const infos = part.map(({ name, dims, type, bytes }) => ({ name, dims, type, bytes }));
+      const writer = new GgufWriter(at(`part-0000${index + 1}-of-00003.gguf`), values, infos);
+      for (const { offset, bytes: length } of part) writer.write(bytes.subarray(offset, offset + length));
+      writer.finish();
+    }
+    await quantizeFile(at("part-00001-of-00003.gguf"), at("of-parts.gguf"), { type: "q8_0" });
+    await quantizeFile(embedded, at("of-whole.gguf"), { type: "q8_0" });
+    assert(readFileSync(at("of-parts.gguf")).equals(readFileSync(at("of-whole.gguf"))));
+    const over = quantizeFile(at("part-00001-of-00003.gguf"), at("part-00002-of-00003.gguf"), { type: "q8_0" });
+    await assertRejects(() => over, LightGPTError, "is a file of the input");
+    const second = quantizeFile(at("part-00002-of-00003.gguf"), at("x.gguf"), { type: "q8_0" });
+    await assertRejects(() => second, LightGPTError, "open the first part");
+  });
+
+  it("may have rows that a K-format does not fit: a format of blocks of 32 stands in, and a warning says so", async () => {
+    writeFloats(at("rows.gguf"), [{ name: "rows.weight", dims: [96, 2], values: wave(192) }]);
+    const stands: Record<string, string> = { q2_k: "IQ4_NL", q3_k: "IQ4_NL", q4_k: "Q5_0", q5_k: "Q5_1", q6_k: "Q8_0" };
+    for (const [format, instead] of Object.entries(stands)) {
+      const { warnings, tensors } = await quantizeFile(at("rows.gguf"), at("rows-k.gguf"), { type: format });
+      assertEquals(tensors[0].to, instead);
+      assertStringIncludes(warnings[0], `rows of 96 do not fit ${format}'s blocks; ${instead.toLowerCase()} instead`);
+    }
+  });
+
+  it("may have its outliers clipped; what is stored apart has no place in a file", async () => {
+    writeFloats(at("far.gguf"), [{ name: "far.weight", dims: [32, 1], values: wave(32).fill(90, 3, 4) }]);
+    const write = (policy: "keep" | "clip" | "split") =>
+      quantizeFile(at("far.gguf"), at(`far-${policy}.gguf`), { type: "q8_0", outliers: { policy, threshold: 2 } });
+    const [kept, clipped] = [await write("keep"), await write("clip")];
+    assertLess(kept.tensors[0].relativeError, 0.01);
+    assert(clipped.tensors[0].relativeError > 0.1);
+    await assertRejects(() => write("split"), LightGPTError, "GGUF has no type for values that are stored apart");
   });
 });
 

@@ -9,7 +9,7 @@ import { native } from "../../ffi/native.ts";
 import { formatName, FORMATS, type TensorFormat } from "../formats.ts";
 import { VALUE_TYPE } from "../gguf/metadata.ts";
 import { cancelledBy } from "../options.ts";
-import { QuantizedTensor, Quantizer } from "../quantizer.ts";
+import { type OutlierOptions, QuantizedTensor, Quantizer } from "../quantizer.ts";
 import { type Calibration, roundCalibrated, type TensorCalibrator } from "./calibrated.ts";
 import { checkImportances } from "./importances.ts";
 import { Plan, type TensorRule } from "./mixes.ts";
@@ -75,6 +75,7 @@ export interface ConvertOptions {
   readonly tensorTypes: readonly TensorRule[];
   readonly threads: number | undefined;
   readonly importance: ReadonlyMap<string, Float32Array> | undefined;
+  readonly outliers: OutlierOptions | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((done: number, total: number) => void) | undefined;
   /** Knows the inputs of matrices, for calibrated rounding. */
@@ -212,7 +213,7 @@ async function convert(
   { tensor, format }: Job,
   quantizer: Quantizer,
   writer: GgufWriter,
-  { rounding, importance, signal, calibrator }: ConvertOptions,
+  { rounding, importance, outliers, signal, calibrator }: ConvertOptions,
   progress: (bytes: number) => void,
 ): Promise<number> {
   const [columns] = tensor.dims;
@@ -242,6 +243,7 @@ async function convert(
         rounding,
         calibration,
         signal,
+        outliers: format.blockElements > 1 ? outliers : undefined,
         importance: weights?.slice(matrix * columns, (matrix + 1) * columns),
       }).catch((error) => {
         throw located(error, tensor.name, row);
@@ -264,6 +266,7 @@ interface Rounding {
   readonly rounding: "nearest" | "search";
   readonly calibration: Calibration | undefined;
   readonly importance: Float32Array | undefined;
+  readonly outliers: OutlierOptions | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -272,7 +275,7 @@ async function round(
   format: TensorFormat,
   floats: Float32Array,
   shape: readonly [number, number],
-  { rounding, calibration, importance, signal }: Rounding,
+  { rounding, calibration, importance, outliers, signal }: Rounding,
 ): Promise<QuantizedTensor> {
   if (calibration !== undefined && format.blockElements > 1) {
     const blocks = await roundCalibrated(quantizer, format, floats.slice(), calibration, signal);
@@ -283,6 +286,7 @@ async function round(
     shape,
     rounding,
     ...(importance === undefined ? {} : { importance }),
+    ...(outliers === undefined ? {} : { outliers }),
     ...(signal === undefined ? {} : { signal }),
   });
 }
