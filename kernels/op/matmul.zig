@@ -261,6 +261,9 @@ fn Blocks(comptime F: type) type {
                 };
 
                 inline fn span(at: At, halves: []Operand, stride: u32, acc: *Sums) void {
+                    if (width == 1 and !simd.fetchesItself(span_bytes)) inline for (0..(span_bytes + 63) / 64) |line| {
+                        simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * line);
+                    };
                     if (bytes_only) {
                         half(at, &halves[0], false, acc);
                         halves[0].advance(stride);
@@ -285,7 +288,6 @@ fn Blocks(comptime F: type) type {
                         sums[t][part] = .init(simd.biasSum(lanes, bias, if (dots == 1) null else part, x.sums + 2 * t));
                     };
                     inline for (0..8) |four| {
-                        if (width == 1 and bytes_only and four < (span_bytes + 63) / 64) simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * four);
                         const w = F.weightsAt(lanes, at, four);
                         inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (abi.span / 4) + four]);
                     }
@@ -376,9 +378,6 @@ fn Floats(comptime F: type) type {
                 var acc: [width][4]V = @splat(@splat(@splat(0)));
                 var k: u32 = 0;
                 while (k + 4 <= x.cols) : (k += 4) {
-                    if (width == 1) inline for (0..(4 * abi.lanes * @sizeOf(Block) + 63) / 64) |line| {
-                        simd.prefetchStream(@as([*]const u8, @ptrCast(weights + k * abi.lanes)) + line * 64);
-                    };
                     inline for (0..4) |i| column(width, V, weights, rows, x.row_stride, k, i, &acc);
                 }
                 inline for (0..3) |i| {
