@@ -88,6 +88,8 @@ const resultWords = BATCH.result.length + SAMPLED.words;
 const noLogits = new Float32Array(0);
 /** Version of the accumulation contract (DESIGN 4): what an engine of another computes has other bits. */
 export const accumulationContract = 1;
+/** A step of so many tokens computes more than it reads. */
+export const prefillTokensDefault = 2;
 /** A wait is bounded, and renewed while the step runs. */
 const waitMs = 25;
 
@@ -113,8 +115,8 @@ const lost = new FinalizationRegistry<number>((handle) => native().engineFree(ha
 export class Engine implements StepRunner {
   /** The settings it was opened with. */
   readonly settings: EngineSettings;
-  /** Threads of a step with more tokens than sequences, and of any other; at most those that it was opened with. */
-  readonly threads: { prefill: number; decode: number };
+  /** Threads of a step of at least `prefillTokens` tokens, and of any other; at most those that it was opened with. */
+  readonly threads: { prefill: number; decode: number; prefillTokens: number };
   readonly #native: Native = native();
   readonly #vocabulary: number;
   readonly #embedding: number;
@@ -129,7 +131,7 @@ export class Engine implements StepRunner {
   /** Opens an engine over a model that has been loaded. */
   constructor(model: Model, settings: EngineSettings) {
     this.settings = settings;
-    this.threads = { prefill: settings.threads, decode: settings.threads };
+    this.threads = { prefill: settings.threads, decode: settings.threads, prefillTokens: prefillTokensDefault };
     this.#vocabulary = model.vocabulary;
     this.#embedding = model.plan.hyperparameters.embedding;
     this.#results = new Uint32Array(settings.sequences * resultWords);
@@ -231,7 +233,8 @@ export class Engine implements StepRunner {
       this.#floats = new Float32Array(this.#words.buffer);
     }
     const words = this.#words;
-    const threads = tokens > sequences.length ? this.threads.prefill : this.threads.decode;
+    const { prefill, decode, prefillTokens } = this.threads;
+    const threads = tokens >= prefillTokens ? prefill : decode;
     const flags = threads * BATCH.threadsUnit + (isInline ? BATCH.flagInline : 0);
     words.set([BATCH.version, flags, sequences.length, tokens]);
     let at: number = BATCH.header.length;

@@ -244,8 +244,8 @@ export class Optimizer {
 
   /** What the batcher works with now. */
   get settings(): Omit<TunedSettings, "pageSize" | "spinLoops"> {
-    const { prefillThreads, decodeThreads, chunkTokens, sequences } = knobsOf(this.batcher);
-    return { prefillThreads, decodeThreads, chunkTokens, batchSequences: sequences };
+    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, sequences } = knobsOf(this.batcher);
+    return { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences: sequences };
   }
 
   /** What was decided and what could not be done, the oldest first. */
@@ -254,9 +254,9 @@ export class Optimizer {
   }
 
   #apply(profile: Profile): void {
-    const { prefillThreads, decodeThreads, chunkTokens, batchSequences, spinLoops } = profile.settings;
+    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences, spinLoops } = profile.settings;
     const knobs = knobsOf(this.batcher);
-    Object.assign(knobs, { prefillThreads, decodeThreads, sequences: batchSequences });
+    Object.assign(knobs, { prefillThreads, decodeThreads, prefillTokens, sequences: batchSequences });
     if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
     native().spin(spinLoops);
     this.#profile = profile;

@@ -6,98 +6,43 @@
  *
  * @module
  */
+import { prefillTokensDefault } from "./engine.ts";
 import { Budget } from "./tuner/budget.ts";
 import type { Comparison } from "./tuner/compare.ts";
+import type { Trial, TunePlan, Tuning } from "./tuner/plan.ts";
 import { runRace, seededRandom } from "./tuner/race.ts";
-import { isTooLarge, type Subject, type TunedSettings } from "./tuner/subject.ts";
+import { isTooLarge, type TunedSettings } from "./tuner/subject.ts";
 
-export type { Comparison } from "./tuner/compare.ts";
+export type { Trial, TunePlan, TuneProgress, Tuning } from "./tuner/plan.ts";
 export type { TunedSettings } from "./tuner/subject.ts";
-
-/**
- * What became of one setting, and why.
- *
- * @example
- * ```ts
- * import { LightGPT, type Trial } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load(undefined, { tune: "auto" });
- * lm.optimizer.profile?.trials.forEach(({ setting, to, why }: Trial) => console.log(setting, to, why));
- * ```
- */
-export interface Trial {
-  /** The setting. */
-  readonly setting: keyof TunedSettings;
-  /** What it was, */
-  readonly from: number;
-  /** and what it is now: the same, unless another was measurably better. */
-  readonly to: number;
-  /** The reason, in a sentence. */
-  readonly why: string;
-}
-
-/** How far tuning is. */
-export interface TuneProgress {
-  /** What is being measured. */
-  readonly setting: keyof TunedSettings;
-  /** Milliseconds that were spent, */
-  readonly spentMs: number;
-  /** and the most that will be. */
-  readonly budgetMs: number;
-}
-
-/** What tuning came to. */
-export interface Tuning {
-  /** What to use. */
-  readonly settings: TunedSettings;
-  /** What became of each setting. */
-  readonly trials: readonly Trial[];
-  /** How long it took. */
-  readonly ms: number;
-  /** What went wrong on the way. */
-  readonly notes: readonly string[];
-}
-
-/** What to tune, and how. */
-export interface TunePlan {
-  /** What is measured. */
-  readonly subject: Subject;
-  /** The settings that there would be without tuning. */
-  readonly defaults: TunedSettings;
-  /** Settings that the user has said: they stay. */
-  readonly fixed: ReadonlySet<keyof TunedSettings>;
-  /** The most threads, which is what the user said or the machine can run. */
-  readonly threadsMost: number;
-  /** Other numbers of threads that are worth a try, such as that of the cores. */
-  readonly threadsToTry?: readonly number[];
-  /** The time that it may take. */
-  readonly budgetMs: number;
-  /** A clock that does not run backwards. */
-  readonly now?: () => number;
-  /** Ends it with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /** Hears how far it is. */
-  readonly onProgress?: ((progress: TuneProgress) => void) | undefined;
-}
 
 /** A step of a chunk should take no longer, so that cancelling is prompt (DESIGN 5). */
 const chunkMs = 50;
+const warmUpMs = 200;
 /** A sample of steps that are shorter has several of them. */
 const sampleMs = 4;
 const stepsMost = 64;
-/** Prompts by which threads are compared. */
+/** The least prompt that is measured. */
 const promptLeast = 16;
-const promptMs = 20;
+/** Threads are compared by chunks that are read within this time, so that one thread of many is not too slow. */
+const promptMs = 12;
+/** Where adapting by itself begins, and the time below which it goes on to more (`pace.ts`). */
+const chunkFirst = 64;
+const chunkShortMs = 50 / 3;
 
 /** What each setting is worth of the time, and what gain is worth changing it: more where others pay for it. */
 const stages = [
-  { setting: "decodeThreads", share: 25, gainLeast: 0.02 },
+  { setting: "decodeThreads", share: 20, gainLeast: 0.02 },
   { setting: "prefillThreads", share: 20, gainLeast: 0.02 },
+  { setting: "prefillTokens", share: 8, gainLeast: 0 },
   { setting: "chunkTokens", share: 15, gainLeast: 0.02 },
   { setting: "batchSequences", share: 12, gainLeast: 0.05 },
   { setting: "pageSize", share: 8, gainLeast: 0.02 },
   { setting: "spinLoops", share: 8, gainLeast: 0.05 },
 ] as const satisfies readonly { setting: keyof TunedSettings; share: number; gainLeast: number }[];
+/** Against the defaults, a loss of this is none. */
+const noDifference = 0.015;
+const checkPairs = 5;
 /** What is left for measuring the choice against the defaults once more. */
 const checkShare = 12;
 
@@ -116,6 +61,9 @@ class Tuner {
   /** Of one token, generated or of a prompt, as far as that is known. */
   #decodeMs: number | undefined;
   #promptTokenMs: number | undefined;
+  /** Milliseconds of chunks with the default settings, and the chunk that adapting would arrive at. */
+  #chunkTimes: ReadonlyMap<number, number> = new Map();
+  #chunkBase = promptLeast;
 
   constructor(plan: TunePlan) {
     const { budgetMs, now = () => performance.now(), signal, defaults } = plan;
@@ -128,6 +76,11 @@ class Tuner {
     const { fixed } = this.#plan;
     let shares = stages.reduce((sum, { share }) => sum + share, checkShare);
     const undecided: (typeof stages)[number][] = [];
+    this.#tell("decodeThreads");
+    await this.#warmUp();
+    this.#chunkTimes = await this.#timeChunks(this.#budget.share(this.#budget.leftMs / 20));
+    const { chunkTokens } = this.#plan.defaults;
+    this.#chunkBase = fixed.has("chunkTokens") ? chunkTokens : arrivesAt(this.#chunkTimes);
     for (const stage of stages) {
       const ms = this.#budget.leftMs * stage.share / shares;
       shares -= stage.share;
@@ -151,6 +104,12 @@ class Tuner {
     };
   }
 
+  /** Until the runtime has compiled what runs between steps, which of small models takes longer than the steps. */
+  async #warmUp(): Promise<void> {
+    const budget = this.#budget.share(Math.min(warmUpMs, this.#budget.leftMs / 20));
+    do await this.#decode(this.#settings, 1); while (!budget.isOver(this.#decodeMs));
+  }
+
   /** Races a setting; false where there was too little time. One that needs too much memory is no reason to fail. */
   async #attempt(stage: (typeof stages)[number], ms: number): Promise<boolean> {
     try {
@@ -170,14 +129,15 @@ class Tuner {
       this.#keep(setting, "there is nothing else to try");
       return base !== undefined;
     }
-    const count = await this.#samples(setting, base, budget);
+    const estimate = (value: number) => this.#estimate(setting, value);
+    const count = await this.#samplesOf(() => this.#work(setting, base), () => estimate(base), budget);
     const { value, best, rounds, isDecided } = await runRace({
       values,
       work: async (value) => {
         this.#tell(setting);
         for (let step = 0; step < count; step++) await this.#work(setting, value);
       },
-      estimate: (value) => count * this.#estimate(setting, value),
+      estimate: (value) => count * estimate(value),
       units: (value) => setting === "chunkTokens" || setting === "batchSequences" ? value : 1,
       gainLeast,
       budget,
@@ -192,8 +152,8 @@ class Tuner {
       const why = `none of ${values.slice(1).join(", ")} is measurably better; the best, ${best.value}, makes a ` +
         `difference of ${percent(best.comparison)}`;
       this.#keep(setting, why);
-    } else this.#keep(setting, "there was no time to compare others");
-    return isDecided;
+    } else this.#keep(setting, isDecided ? "all others take far longer" : "there was no time to compare others");
+    return isDecided || best !== undefined;
   }
 
   #tell(setting: keyof TunedSettings): void {
@@ -210,7 +170,12 @@ class Tuner {
   async #candidates(setting: keyof TunedSettings, budget: Budget): Promise<number[]> {
     const { subject } = this.#plan;
     const present = this.#settings[setting];
-    if (setting === "chunkTokens") return await this.#chunks(budget);
+    if (setting === "chunkTokens") {
+      const chunks = [...(await this.#timeChunks(budget)).keys()];
+      // The default itself means that it adapts.
+      return [this.#chunkBase, ...chunks.filter((chunk) => chunk !== this.#chunkBase && chunk < present)];
+    }
+    if (setting === "prefillTokens") return this.#crossings();
     const others = setting === "decodeThreads" || setting === "prefillThreads"
       ? this.#threadCounts()
       : setting === "batchSequences"
@@ -234,11 +199,11 @@ class Tuner {
     return [...counts].sort((a, b) => a - b);
   }
 
-  /** Chunks whose steps are short enough, first the one that adapting by itself (`pace.ts`) would arrive at. */
-  async #chunks(budget: Budget): Promise<number[]> {
+  /** Milliseconds of chunks whose steps are short enough. */
+  async #timeChunks(budget: Budget): Promise<Map<number, number>> {
     const { subject } = this.#plan;
     const times = new Map<number, number>();
-    for (let chunk = 16; chunk <= subject.chunkMost; chunk *= 2) {
+    for (let chunk = promptLeast; chunk <= subject.chunkMost; chunk *= 2) {
       let ms = Infinity;
       // One of two may be disturbed.
       for (let count = 0; count < 2 && !budget.isOver(this.#estimate("chunkTokens", chunk)); count++) {
@@ -247,9 +212,14 @@ class Tuner {
       if (ms > chunkMs) break;
       times.set(chunk, ms);
     }
-    const chunks = [...times.keys()];
-    const base = chunks.find((chunk) => chunk >= 64 && (times.get(chunk) as number) >= chunkMs / 3) ?? chunks.at(-1);
-    return base === undefined ? [] : [base, ...chunks.filter((chunk) => chunk !== base)];
+    return times;
+  }
+
+  /** From how many tokens on the threads of prompts may be the better ones; nothing where they are those of generating. */
+  #crossings(): number[] {
+    const { decodeThreads, prefillThreads } = this.#settings;
+    if (decodeThreads === prefillThreads) return [];
+    return [prefillTokensDefault, ...[8, 32, 128].filter((tokens) => tokens <= 2 * this.#chunkBase)];
   }
 
   /** The work by which values of a setting are compared. */
@@ -259,6 +229,11 @@ class Tuner {
     if (setting === "batchSequences") return await this.#decode(settings, value);
     if (setting === "prefillThreads") return await this.#prefill(settings, this.#promptTokens());
     if (setting === "chunkTokens") return await this.#prefill(settings, value);
+    if (setting === "prefillTokens") {
+      // Batches and short prompts of all sizes that it decides about.
+      for (const tokens of [4, 16, 64]) if (tokens <= this.#chunkBase) await this.#prefill(settings, tokens);
+      return;
+    }
     // Far into the context, where pages count.
     await this.#prefill(settings, promptLeast, this.#plan.subject.chunkMost);
     await this.#decode(settings, 1);
@@ -269,6 +244,8 @@ class Tuner {
   #estimate(setting: keyof TunedSettings, value: number): number {
     const tokens = setting === "decodeThreads"
       ? 0
+      : setting === "prefillTokens"
+      ? 84
       : setting === "batchSequences" || setting === "chunkTokens"
       ? value
       : setting === "prefillThreads"
@@ -279,11 +256,11 @@ class Tuner {
     return steps * (this.#decodeMs ?? 0) + tokens * (this.#promptTokenMs ?? this.#decodeMs ?? 0);
   }
 
-  /** A prompt whose reading takes some milliseconds, in tokens. */
+  /** A prompt whose reading takes some milliseconds, at most the chunk that adapting arrives at. */
   #promptTokens(): number {
-    const { subject } = this.#plan;
-    const ms = this.#promptTokenMs ?? Infinity;
-    return Math.min(subject.chunkMost, ms * promptLeast < promptMs / 4 ? 4 * promptLeast : promptLeast);
+    let tokens = Math.min(promptLeast, this.#plan.subject.chunkMost);
+    for (const [chunk, ms] of this.#chunkTimes) if (chunk <= this.#chunkBase && ms <= promptMs) tokens = chunk;
+    return tokens;
   }
 
   async #decode(settings: TunedSettings, sequences: number): Promise<void> {
@@ -297,10 +274,10 @@ class Tuner {
   }
 
   /** How many steps make a sample that is long enough for the clock. */
-  async #samples(setting: keyof TunedSettings, value: number, budget: Budget): Promise<number> {
+  async #samplesOf(step: () => Promise<void>, estimate: () => number, budget: Budget): Promise<number> {
     let ms: number | undefined;
-    for (let count = 0; count < 2 && (ms ?? 0) < sampleMs && !budget.isOver(this.#estimate(setting, value)); count++) {
-      ms = await budget.time(() => this.#work(setting, value)); // the first of two is the slower
+    for (let count = 0; count < 2 && (ms ?? 0) < sampleMs && !budget.isOver(estimate()); count++) {
+      ms = await budget.time(step); // the first of two is the slower
     }
     return ms === undefined ? 1 : Math.max(1, Math.min(stepsMost, Math.ceil(sampleMs / ms)));
   }
@@ -308,30 +285,58 @@ class Tuner {
   /** Measures what was chosen against the defaults; what is not better for both kinds of steps falls back. */
   async #check(): Promise<void> {
     const { defaults } = this.#plan;
-    const chosen = this.#settings;
-    const parts = [
-      { settings: ["decodeThreads", "spinLoops", "pageSize"], kind: "decode" },
-      { settings: ["prefillThreads", "pageSize"], kind: "prefill" },
-    ] as const;
-    for (const { settings, kind } of parts) {
-      if (settings.every((setting) => chosen[setting] === defaults[setting])) continue;
-      const step = (settings: TunedSettings) =>
-        kind === "decode" ? this.#decode(settings, 1) : this.#prefill(settings, this.#promptTokens());
-      const count = await this.#samples(settings[0], chosen[settings[0]], this.#budget);
+    const sequences = Math.min(defaults.batchSequences, this.#settings.batchSequences);
+    const parts: Part[] = [
+      {
+        settings: ["decodeThreads", "spinLoops", "pageSize"],
+        tokens: 1,
+        step: (settings) => this.#decode(settings, 1),
+      },
+      {
+        settings: ["prefillThreads", "prefillTokens", "chunkTokens", "pageSize"],
+        tokens: this.#chunkBase,
+        step: (settings) => this.#readPrompt(settings),
+      },
+      {
+        settings: ["prefillTokens"], // the default leaves batches to the threads of prompts
+        tokens: sequences,
+        step: (settings) => this.#decode(settings, sequences),
+      },
+    ];
+    const same = ({ pageSize, spinLoops, chunkTokens, ...settings }: TunedSettings, tokens: number) =>
+      `${threadsFor(settings, tokens)} ${pageSize} ${spinLoops} ${tokens === this.#chunkBase ? chunkTokens : ""}`;
+    for (const { settings, tokens, step } of parts) {
+      if (same(this.#settings, tokens) === same(defaults, tokens)) continue;
+      const chosen = this.#settings;
+      const count = await this.#samplesOf(() => step(chosen), () => 0, this.#budget);
+      let ms = 0;
       const { best, value } = await runRace({
         values: [defaults, chosen],
-        work: async (settings) => {
-          this.#tell(parts[0].settings[0]);
-          for (let sample = 0; sample < count; sample++) await step(settings);
+        work: async (value) => {
+          this.#tell(settings[0] as keyof TunedSettings);
+          const begin = this.#budget.spentMs;
+          for (let sample = 0; sample < count; sample++) await step(value);
+          ms = this.#budget.spentMs - begin;
         },
-        estimate: () => count * this.#estimate(settings[0], 1),
+        estimate: () => ms,
         gainLeast: 0,
         budget: this.#budget,
         random: this.#random,
       });
-      if (value === chosen || !best || best.comparison.gain >= 0) continue;
+      if (value === chosen || !best || best.comparison.pairs < checkPairs) continue;
+      if (best.comparison.gain >= -noDifference || best.comparison.high > noDifference) continue;
       for (const setting of settings) this.#revert(setting, best.comparison);
     }
+  }
+
+  /** Reads a prompt in chunks as large as the settings have them, or as adapting has them. */
+  async #readPrompt(settings: TunedSettings): Promise<void> {
+    const { defaults } = this.#plan;
+    const chunkOf = ({ chunkTokens }: TunedSettings) =>
+      Math.min(this.#plan.subject.chunkMost, chunkTokens === defaults.chunkTokens ? this.#chunkBase : chunkTokens);
+    const tokens = Math.max(chunkOf(defaults), chunkOf(this.#settings));
+    const chunk = chunkOf(settings);
+    for (let at = 0; at < tokens; at += chunk) await this.#prefill(settings, Math.min(chunk, tokens - at), at);
   }
 
   #revert(setting: keyof TunedSettings, comparison: Comparison): void {
@@ -341,6 +346,32 @@ class Tuner {
     const why = `measured against all defaults at the end, the choice made a difference of ${percent(comparison)}`;
     this.#trials.set(setting, { setting, from, to: from, why });
   }
+}
+
+/** Work by which the choice is measured against the defaults: steps of `tokens` tokens, and the settings that it decides about. */
+interface Part {
+  readonly settings: readonly (keyof TunedSettings)[];
+  readonly tokens: number;
+  readonly step: (settings: TunedSettings) => Promise<void>;
+}
+
+/** Threads of a step of so many tokens. */
+function threadsFor(
+  { prefillTokens, prefillThreads, decodeThreads }: Pick<
+    TunedSettings,
+    "prefillTokens" | "prefillThreads" | "decodeThreads"
+  >,
+  tokens: number,
+): number {
+  return tokens >= prefillTokens ? prefillThreads : decodeThreads;
+}
+
+/** The chunk that `pace.ts` would settle on with steps of these times. */
+function arrivesAt(times: ReadonlyMap<number, number>): number {
+  if (!times.has(chunkFirst)) return Math.max(promptLeast, ...times.keys());
+  let chunk = chunkFirst;
+  while (times.has(2 * chunk) && (times.get(chunk) as number) < chunkShortMs) chunk *= 2;
+  return chunk;
 }
 
 /** Half of what was known, half of what is new. */

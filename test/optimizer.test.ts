@@ -47,7 +47,15 @@ const key: ProfileKey = {
   wishes: { kv: "f16", threadsMost: 8 },
 };
 const profile: Profile = {
-  settings: { prefillThreads: 4, decodeThreads: 2, chunkTokens: 128, batchSequences: 32, pageSize: 64, spinLoops: 200 },
+  settings: {
+    prefillThreads: 4,
+    decodeThreads: 2,
+    prefillTokens: 8,
+    chunkTokens: 128,
+    batchSequences: 32,
+    pageSize: 64,
+    spinLoops: 200,
+  },
   trials: [{ setting: "decodeThreads", from: 8, to: 2, why: "2 instead of 8 is faster" }],
   measuredAt: "2026-01-02T03:04:05.678Z",
   ms: 1234,
@@ -182,10 +190,10 @@ describe("an optimizer", () => {
     const begin = performance.now();
     const first = await loaded(options, ({ optimizer }) => {
       const { profile, events, settings, machine } = optimizer;
-      assert(profile && profile.ms <= 1500 && profile.trials.length === 6, JSON.stringify(profile));
+      assert(profile && profile.ms <= 1500 && profile.trials.length === 7, JSON.stringify(profile));
       assert(settings.decodeThreads >= 1 && settings.decodeThreads <= machine.threads);
       assertEquals(settings.decodeThreads, profile.settings.decodeThreads);
-      assertEquals(events.filter(({ kind }) => kind === "tune").length, 6);
+      assertEquals(events.filter(({ kind }) => kind === "tune").length, 7);
       return { profile, isKept: !events.some(({ text }) => /not kept/.test(text)) };
     });
     assert(progress.length > 6 && performance.now() - begin < 5000);
@@ -226,10 +234,19 @@ describe("an optimizer", () => {
     const most = machine.threads;
     for (
       const settings of [
-        { prefillThreads: most, decodeThreads: 1, chunkTokens: 16, batchSequences: 2, pageSize: 64, spinLoops: 0 },
+        {
+          prefillThreads: most,
+          decodeThreads: 1,
+          prefillTokens: 32,
+          chunkTokens: 16,
+          batchSequences: 2,
+          pageSize: 64,
+          spinLoops: 0,
+        },
         {
           prefillThreads: 1,
           decodeThreads: most,
+          prefillTokens: 2,
           chunkTokens: 511,
           batchSequences: 64,
           pageSize: 16,
@@ -240,8 +257,14 @@ describe("an optimizer", () => {
       const own = profileKey(model, machine, { kv: "f16", activationBits: 8 }, { threadsMost: most });
       assertEquals(store.write(own, { ...profile, settings }), undefined);
       await loaded({ tune: "kept" }, ({ optimizer }) => {
-        const { prefillThreads, decodeThreads, batchSequences, chunkTokens } = settings;
-        assertEquals(optimizer.settings, { prefillThreads, decodeThreads, chunkTokens, batchSequences });
+        const { prefillThreads, decodeThreads, prefillTokens, batchSequences, chunkTokens } = settings;
+        assertEquals(optimizer.settings, {
+          prefillThreads,
+          decodeThreads,
+          prefillTokens,
+          chunkTokens,
+          batchSequences,
+        });
       });
       assertEquals(await run({ tune: "kept" }), expected);
     }

@@ -16,6 +16,7 @@ import { tune, type TunePlan } from "../src/tuner.ts";
 const defaults: TunedSettings = {
   prefillThreads: 8,
   decodeThreads: 8,
+  prefillTokens: 2,
   chunkTokens: 512,
   batchSequences: 16,
   pageSize: 32,
@@ -95,26 +96,46 @@ function plan(subject: FakeSubject, more: Partial<TunePlan> = {}): TunePlan {
 }
 
 describe("tuning", () => {
-  for (const seed of [1, 2, 3, 4, 5, 6]) {
-    it(`finds what is best of a grid under noise (seed ${seed})`, async () => {
-      const subject = new FakeSubject(machine(6), seed);
+  it("finds what is best of a grid under noise: nearly always within 5 %, always within 12 %", async () => {
+    const exact = machine(6);
+    const grid = [1, 2, 3, 4, 5, 6, 7, 8];
+    const pages = [16, 32, 64] as const;
+    const decode = (decodeThreads: number, pageSize: 16 | 32 | 64) =>
+      exact.decode({ ...defaults, decodeThreads, pageSize }, 1);
+    const prefill = (prefillThreads: number, pageSize: 16 | 32 | 64) =>
+      exact.prefill({ ...defaults, prefillThreads, pageSize }, 64);
+    const bestDecode = Math.min(...grid.flatMap((threads) => pages.map((page) => decode(threads, page))));
+    const bestPrefill = Math.min(...grid.flatMap((threads) => pages.map((page) => prefill(threads, page))));
+    assert(decode(8, 32) / bestDecode > 1.3 && prefill(8, 32) / bestPrefill > 1.15, "the defaults are worse");
+    let near = 0;
+    for (let seed = 1; seed <= 30; seed++) {
+      const subject = new FakeSubject(exact, seed);
       const { settings, trials, ms } = await tune(plan(subject));
-      const exact = machine(6);
-      const grid = [1, 2, 3, 4, 5, 6, 7, 8];
-      const pages = [16, 32, 64] as const;
-      const decode = (decodeThreads: number, pageSize: 16 | 32 | 64) =>
-        exact.decode({ ...defaults, decodeThreads, pageSize }, 1);
-      const prefill = (prefillThreads: number, pageSize: 16 | 32 | 64, tokens: number) =>
-        exact.prefill({ ...defaults, prefillThreads, pageSize }, tokens) / tokens;
-      const bestDecode = Math.min(...grid.flatMap((threads) => pages.map((page) => decode(threads, page))));
-      const bestPrefill = Math.min(...grid.flatMap((threads) => pages.map((page) => prefill(threads, page, 64))));
-      assert(bestDecode / decode(settings.decodeThreads, settings.pageSize) >= 0.95, JSON.stringify(trials));
-      assert(bestPrefill / prefill(settings.prefillThreads, settings.pageSize, 64) >= 0.95, JSON.stringify(trials));
-      assert(decode(8, 32) / bestDecode > 1.15, "the defaults are worse");
-      assertEquals(trials.length, 6);
+      const { decodeThreads, prefillThreads, pageSize } = settings;
+      const share = Math.min(
+        bestDecode / decode(decodeThreads, pageSize),
+        bestPrefill / prefill(prefillThreads, pageSize),
+      );
+      assert(share >= 0.88, `seed ${seed}: ${share} ${JSON.stringify(trials)}`);
+      if (share >= 0.95) near++;
+      assertEquals(trials.length, 7);
       assert(ms <= 10_000 && subject.time <= 10_500, `${subject.time} ms`);
-    });
-  }
+    }
+    assert(near >= 25, `${near} of 30`);
+  });
+
+  it("has few threads for small steps and many for large ones, where threads cost more than they give", async () => {
+    const cost = ({ decodeThreads, prefillThreads, prefillTokens }: TunedSettings, tokens: number) =>
+      (tokens >= prefillTokens ? prefillThreads : decodeThreads) === 1 ? 0.07 + 0.03 * tokens : 0.8 + 0.015 * tokens;
+    for (const seed of [1, 2, 3]) {
+      const subject = new FakeSubject({ decode: cost, prefill: cost }, seed);
+      const two = { ...defaults, prefillThreads: 2, decodeThreads: 2 };
+      const { settings, trials } = await tune(plan(subject, { threadsMost: 2, defaults: two }));
+      assertEquals([settings.decodeThreads, settings.prefillThreads], [1, 2], JSON.stringify(trials));
+      // Those that are as good: one thread is the better one below 49 tokens.
+      assert([32, 128].includes(settings.prefillTokens), JSON.stringify(trials));
+    }
+  });
 
   it("never picks what is slower than the defaults, where they are the best", async () => {
     for (let seed = 1; seed <= 30; seed++) {
@@ -231,7 +252,7 @@ describe("tuning", () => {
       },
     }));
     assert(heard.every((spent, index) => spent >= (heard[index - 1] ?? 0)) && (heard.at(-1) as number) <= ms);
-    assertEquals(settings.size, 6);
+    assert(settings.size >= 6);
   });
 });
 

@@ -26,6 +26,10 @@ const claims_a_thread = 12;
 const claim_groups_max = 8;
 /// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
 const shared_bytes_min = 64 << 10;
+/// The same for a claim: with less, threads wait longer for the counter of claims than they compute.
+const claim_bytes_min = 16 << 10;
+/// And for the small things that are done for each token.
+const claim_floats_min = 2048;
 /// The same for attention: products of a query's and a key's elements.
 const shared_products_min = 64 << 10;
 /// Tokens whose queries one attention item handles together.
@@ -55,6 +59,8 @@ const Run = struct {
     activated: abi.Activations = undefined,
     quantize_activated: bool = false,
     product: Product = .{},
+    /// Tokens that a thread takes together where each is done for itself.
+    tokens_a_claim: u32 = 1,
     /// Products made so far in this step.
     products: u32 = 0,
     attention_split: Split = undefined,
@@ -405,15 +411,22 @@ const Run = struct {
 
     fn claimGroups(run: *const Run, groups: u32) u32 {
         const most: u32 = if (run.activations.tokens < abi.tile_max) groups else claim_groups_max;
-        return std.math.clamp(groups / (run.threads * claims_a_thread), 1, most);
+        // Of few bytes there are fewer claims, but still one for each thread.
+        const least = claim_bytes_min * @as(usize, groups) / @max(1, run.productBytes());
+        return @intCast(std.math.clamp(@max(groups / (run.threads * claims_a_thread), @min(least, groups / run.threads)), 1, most));
+    }
+
+    /// Bytes of weights of the product that is set, for each token.
+    fn productBytes(run: *const Run) usize {
+        const product = &run.product;
+        var bytes: usize = 0;
+        for (product.parts[0..product.count], 0..) |part, index| bytes += part.group_bytes * (product.starts[index + 1] - product.starts[index]);
+        return bytes * run.activations.tokens;
     }
 
     /// How many threads pay for the product that is set.
     fn threadsOfProduct(run: *const Run) u32 {
-        const product = &run.product;
-        var bytes: usize = 0;
-        for (product.parts[0..product.count], 0..) |part, index| bytes += part.group_bytes * (product.starts[index + 1] - product.starts[index]);
-        return if (bytes * run.activations.tokens < shared_bytes_min) 1 else run.threads;
+        return if (run.productBytes() < shared_bytes_min) 1 else run.threads;
     }
 
     /// Returns the number of groups of all parts.
@@ -477,7 +490,16 @@ const Run = struct {
     }
 
     fn forTokens(run: *Run, comptime phase: fn (*Run, u32) void) void {
-        pool.parallel(run.threads, run.tokens, run, perItem(phase));
+        const claim = struct {
+            fn call(context: *anyopaque, item: u32, thread: u32) void {
+                _ = thread;
+                const of: *Run = @ptrCast(@alignCast(context));
+                const begin = item * of.tokens_a_claim;
+                for (begin..@min(begin + of.tokens_a_claim, of.tokens)) |token| phase(of, @intCast(token));
+            }
+        };
+        run.tokens_a_claim = @max(1, @min(claim_floats_min / run.model.traits.embedding, run.tokens / run.threads));
+        pool.parallel(run.threads, std.math.divCeil(u32, run.tokens, run.tokens_a_claim) catch unreachable, run, claim.call);
     }
 
     fn setInput(run: *Run, tokens: u32, cols: u32, matrices: []const weights.Matrix) void {

@@ -89,16 +89,20 @@ pub fn parallel(threads: u32, count: u32, context: *anyopaque, run: Run) void {
 
 fn claimAll(epoch: u32, thread: u32) void {
     const slot = &slots[epoch & 1];
+    var ran: u32 = 0;
     while (true) {
         var seen = ticket.load(.acquire);
-        while (true) {
-            if (seen >> 32 != epoch or seen & 0xffff_ffff == 0) return;
+        while (seen >> 32 == epoch and seen & 0xffff_ffff != 0) {
             seen = ticket.cmpxchgWeak(seen, seen - 1, .acq_rel, .acquire) orelse break;
-        }
+        } else break;
         // The item is ours, so the job cannot end and its slot cannot change before we say so.
+        slot.run(slot.context, slot.count - @as(u32, @truncate(seen)), thread);
+        ran += 1;
+    }
+    // Said once for all: each time costs the threads a cache line.
+    if (ran > 0) {
         const count = slot.count;
-        slot.run(slot.context, count - @as(u32, @truncate(seen)), thread);
-        if (slot.done.fetchAdd(1, .seq_cst) + 1 == count and slot.driver_sleeps.load(.seq_cst) != 0) os.futexWakeAll(&slot.done);
+        if (slot.done.fetchAdd(ran, .seq_cst) + ran == count and slot.driver_sleeps.load(.seq_cst) != 0) os.futexWakeAll(&slot.done);
     }
 }
 

@@ -21,7 +21,7 @@ export class Knobs {
     this.#scheduler = scheduler;
   }
 
-  /** Threads of a step that reads more than a token of some prompt. */
+  /** Threads of a step of at least {@link Knobs.prefillTokens} tokens, of prompts or one of each sequence. */
   get prefillThreads(): number {
     return this.#engine.threads.prefill;
   }
@@ -29,12 +29,20 @@ export class Knobs {
     this.#engine.threads.prefill = between(threads, this.threadsMost);
   }
 
-  /** Threads of a step in which every sequence reads one token. */
+  /** Threads of any other. */
   get decodeThreads(): number {
     return this.#engine.threads.decode;
   }
   set decodeThreads(threads: number) {
     this.#engine.threads.decode = between(threads, this.threadsMost);
+  }
+
+  /** From how many tokens on a step has the threads of prompts. */
+  get prefillTokens(): number {
+    return this.#engine.threads.prefillTokens;
+  }
+  set prefillTokens(tokens: number) {
+    this.#engine.threads.prefillTokens = Math.max(1, Math.floor(tokens));
   }
 
   /** The most threads that either can be. */

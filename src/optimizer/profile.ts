@@ -6,6 +6,7 @@
 import { CancelledError, LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "../batcher.ts";
+import { prefillTokensDefault } from "../engine.ts";
 import type { Machine } from "../machine.ts";
 import { LoadMeter } from "../machine/load.ts";
 import type { Model } from "../model.ts";
@@ -88,6 +89,7 @@ async function measure({ model, machine, batching, log, tuneMs, onTune, signal }
       defaults: {
         prefillThreads: threadsMost,
         decodeThreads: threadsMost,
+        prefillTokens: prefillTokensDefault,
         chunkTokens: chunk ?? chunkMost,
         batchSequences: sequences,
         pageSize: settings.pageSize,

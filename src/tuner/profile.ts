@@ -16,7 +16,7 @@ import type { EngineSettings } from "../engine.ts";
 import type { Machine } from "../machine.ts";
 import type { Model } from "../model.ts";
 import { chunkMost } from "../pace.ts";
-import type { Trial } from "../tuner.ts";
+import type { Trial } from "./plan.ts";
 import type { TunedSettings } from "./subject.ts";
 
 /**
@@ -56,12 +56,13 @@ export interface ProfileKey {
 const bounds: Readonly<Record<keyof TunedSettings, readonly [number, number]>> = {
   prefillThreads: [1, 256],
   decodeThreads: [1, 256],
+  prefillTokens: [1, chunkMost],
   chunkTokens: [1, chunkMost],
   batchSequences: [1, 1024],
   pageSize: [16, 64],
   spinLoops: [0, 1 << 20],
 };
-const format = 1;
+const format = 2;
 /** No profile is longer. */
 const bytesMost = 1 << 16;
 const textMost = 1000;

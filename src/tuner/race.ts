@@ -38,13 +38,14 @@ export interface Outcome<T> {
   readonly isDecided: boolean;
 }
 
-/** Rounds before anything is decided, and the most. */
+/** Rounds before who is behind drops out, before somebody wins, and the most. */
 const roundsLeast = 3;
-const roundsMost = 25;
+const roundsToWin = 5;
+const roundsMost = 16;
 /** Between two values that are both better, a difference of this is none. */
-const same = 0.01;
+const same = 0.02;
 /** Who takes so much longer than the best in the first two rounds, in the better of both, is not measured again. */
-const hopeless = 1.6;
+const hopeless = 2;
 
 /** Runs a race. */
 export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
@@ -76,7 +77,7 @@ export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
       alive = alive.filter((index) => index === 0 || best(index) < hopeless * least);
     }
     if (rounds >= roundsLeast) alive = alive.filter((index) => index === 0 || against(0, index).high > gainLeast);
-    isDecided = alive.length < 2 || (rounds >= roundsLeast && isClear(alive, against, gainLeast));
+    isDecided = alive.length < 2 || (rounds >= roundsToWin && isClear(alive, against, gainLeast));
   }
   return { ...decide(values, times, against, gainLeast), rounds, isDecided: isDecided || rounds >= roundsMost };
 }
@@ -109,7 +110,7 @@ function decide<T>(
     if ((times[index]?.length ?? 0) < roundsLeast) continue;
     const comparison = against(0, index);
     if (!best || comparison.gain > best.comparison.gain) best = { index, comparison };
-    const isBetter = comparison.low > 0 && comparison.gain >= gainLeast;
+    const isBetter = comparison.low > gainLeast / 2 && comparison.gain >= gainLeast;
     if (isBetter && (!winner || comparison.gain > winner.comparison.gain)) winner = { index, comparison };
   }
   const shown = winner ?? best;

@@ -16,10 +16,12 @@ import { sequencesDefault } from "../batcher/sizes.ts";
 
 /** The settings that tuning may choose; no result depends on any of them. */
 export interface TunedSettings {
-  /** Threads of a step that reads more than a token of some prompt. */
+  /** Threads of a step of at least `prefillTokens` tokens, of prompts or one of each sequence. */
   readonly prefillThreads: number;
-  /** Threads of a step in which every sequence reads one token. */
+  /** Threads of any other step. */
   readonly decodeThreads: number;
+  /** From how many tokens on a step has the threads of prompts. */
+  readonly prefillTokens: number;
   /** The most tokens of a prompt that a step reads. */
   readonly chunkTokens: number;
   /** The most sequences of a step. */
@@ -115,6 +117,7 @@ export class ModelSubject implements Subject {
     const engine = this.#engine(settings.pageSize);
     engine.threads.prefill = settings.prefillThreads;
     engine.threads.decode = settings.decodeThreads;
+    engine.threads.prefillTokens = settings.prefillTokens;
     native().spin(settings.spinLoops);
     const tokens = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const begin = performance.now();

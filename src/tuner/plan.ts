@@ -1,0 +1,72 @@
+/**
+ * What tuning is told, and what it tells.
+ *
+ * @module
+ */
+import type { Subject, TunedSettings } from "./subject.ts";
+
+/**
+ * What became of one setting, and why.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Trial } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load(undefined, { tune: "auto" });
+ * lm.optimizer.profile?.trials.forEach(({ setting, to, why }: Trial) => console.log(setting, to, why));
+ * ```
+ */
+export interface Trial {
+  /** The setting. */
+  readonly setting: keyof TunedSettings;
+  /** What it was, */
+  readonly from: number;
+  /** and what it is now: the same, unless another was measurably better. */
+  readonly to: number;
+  /** The reason, in a sentence. */
+  readonly why: string;
+}
+
+/** How far tuning is. */
+export interface TuneProgress {
+  /** What is being measured. */
+  readonly setting: keyof TunedSettings;
+  /** Milliseconds that were spent, */
+  readonly spentMs: number;
+  /** and the most that will be. */
+  readonly budgetMs: number;
+}
+
+/** What tuning came to. */
+export interface Tuning {
+  /** What to use. */
+  readonly settings: TunedSettings;
+  /** What became of each setting. */
+  readonly trials: readonly Trial[];
+  /** How long it took. */
+  readonly ms: number;
+  /** What went wrong on the way. */
+  readonly notes: readonly string[];
+}
+
+/** What to tune, and how. */
+export interface TunePlan {
+  /** What is measured. */
+  readonly subject: Subject;
+  /** The settings that there would be without tuning. */
+  readonly defaults: TunedSettings;
+  /** Settings that the user has said: they stay. */
+  readonly fixed: ReadonlySet<keyof TunedSettings>;
+  /** The most threads, which is what the user said or the machine can run. */
+  readonly threadsMost: number;
+  /** Other numbers of threads that are worth a try, such as that of the cores. */
+  readonly threadsToTry?: readonly number[];
+  /** The time that it may take. */
+  readonly budgetMs: number;
+  /** A clock that does not run backwards. */
+  readonly now?: () => number;
+  /** Ends it with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Hears how far it is. */
+  readonly onProgress?: ((progress: TuneProgress) => void) | undefined;
+}
