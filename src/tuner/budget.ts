@@ -48,7 +48,7 @@ export class Budget {
 
   /** Whether the clock has been found out. */
   get isClockBroken(): boolean {
-    return this.#faults >= faultsMost;
+    return this.#faults >= faultsMost || (this.#whole?.isClockBroken ?? false);
   }
 
   /** Whether nothing that takes `ms` should begin. */
