@@ -25,7 +25,6 @@ import { embeddedModel } from "../src/embedded.ts";
 import { type Machine, probeMachine } from "../src/machine.ts";
 import { EventLog } from "../src/optimizer/events.ts";
 import { parseProfile, type ProfileKey, profileKey, ProfileStore } from "../src/tuner/profile.ts";
-import { lightgpt } from "./command.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-tuned-"));
@@ -364,39 +363,5 @@ describe("the log of events", () => {
     log.tell("tune", "last", { setting: "decodeThreads", from: 1, to: 2 });
     assertEquals([heard.length, log.events.length, log.events[0]?.text], [1001, 1000, "2"]);
     assertEquals(log.events.at(-1), { kind: "tune", atMs: 3, text: "last", setting: "decodeThreads", from: 1, to: 2 });
-  });
-});
-
-describe("lightgpt tune and info", () => {
-  const env = () => ({ LIGHTGPT_CACHE: join(folder, "command") });
-
-  it("say what was chosen and why, and what the machine can do", async () => {
-    const tuned = await lightgpt(["tune", "--seconds", "0.3"], { env: env() });
-    assertEquals(tuned.code, 0, tuned.stderr);
-    assertMatch(tuned.stdout, /decodeThreads: [^]*pageSize: [^]*measured in \d+\.\d s; (not )?kept/);
-    const shown = await lightgpt(["info"], { env: env() });
-    assertMatch(shown.stdout, /threads +\d+[^]*level +\w+; this[^]*bandwidth +\d[^]*tuned +/);
-  });
-
-  it("print JSON", async () => {
-    const tuned = await lightgpt(["tune", "--json", "--seconds", "0.2", "--threads", "1"], { env: env() });
-    const { profile, model } = JSON.parse(tuned.stdout);
-    assertEquals(profile.settings.decodeThreads, 1);
-    assertMatch(model, /tinytales/);
-    const { machine, levels, bandwidthGBs, version } = JSON.parse(
-      (await lightgpt(["info", "--json"], { env: env() })).stdout,
-    );
-    assert(machine.threads >= 1 && levels.length >= 1 && bandwidthGBs.all > 0.1 && version.length > 0);
-  });
-
-  it("work with a cache folder that cannot be written", async () => {
-    const locked = join(folder, "locked");
-    writeFileSync(locked, "");
-    const { code, stdout, stderr } = await lightgpt(["tune", "--seconds", "0.1"], {
-      env: { LIGHTGPT_CACHE: join(locked, "x") },
-    });
-    assertEquals(code, 0, stderr);
-    assertMatch(stdout, /not kept/);
-    assertMatch(stderr, /cannot be kept|is not kept/);
   });
 });

@@ -26,9 +26,8 @@ const claims_a_thread = 12;
 const claim_groups_max = 8;
 /// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
 const shared_bytes_min = 64 << 10;
-/// The same for a claim: with less, threads wait longer for the counter of claims than they compute.
+/// The same for a claim, and for what is done for each token: with less, threads wait longer for the counter of claims.
 const claim_bytes_min = 16 << 10;
-/// And for the small things that are done for each token.
 const claim_floats_min = 2048;
 /// The same for attention: products of a query's and a key's elements.
 const shared_products_min = 64 << 10;
@@ -59,7 +58,6 @@ const Run = struct {
     activated: abi.Activations = undefined,
     quantize_activated: bool = false,
     product: Product = .{},
-    /// Tokens that a thread takes together where each is done for itself.
     tokens_a_claim: u32 = 1,
     /// Products made so far in this step.
     products: u32 = 0,
@@ -411,7 +409,6 @@ const Run = struct {
 
     fn claimGroups(run: *const Run, groups: u32) u32 {
         const most: u32 = if (run.activations.tokens < abi.tile_max) groups else claim_groups_max;
-        // Of few bytes there are fewer claims, but still one for each thread.
         const least = claim_bytes_min * @as(usize, groups) / @max(1, run.productBytes());
         return @intCast(std.math.clamp(@max(groups / (run.threads * claims_a_thread), @min(least, groups / run.threads)), 1, most));
     }
@@ -491,15 +488,13 @@ const Run = struct {
 
     fn forTokens(run: *Run, comptime phase: fn (*Run, u32) void) void {
         const claim = struct {
-            fn call(context: *anyopaque, item: u32, thread: u32) void {
-                _ = thread;
-                const of: *Run = @ptrCast(@alignCast(context));
+            fn call(of: *Run, item: u32) void {
                 const begin = item * of.tokens_a_claim;
                 for (begin..@min(begin + of.tokens_a_claim, of.tokens)) |token| phase(of, @intCast(token));
             }
         };
         run.tokens_a_claim = @max(1, @min(claim_floats_min / run.model.traits.embedding, run.tokens / run.threads));
-        pool.parallel(run.threads, std.math.divCeil(u32, run.tokens, run.tokens_a_claim) catch unreachable, run, claim.call);
+        pool.parallel(run.threads, std.math.divCeil(u32, run.tokens, run.tokens_a_claim) catch unreachable, run, perItem(claim.call));
     }
 
     fn setInput(run: *Run, tokens: u32, cols: u32, matrices: []const weights.Matrix) void {
