@@ -34,6 +34,11 @@ export function hasAsset(path: string, source: AssetSource = own): boolean {
   return isRemote(source) ? Object.hasOwn(source.sums, path) : existsSync(fileURLToPath(new URL(path, source.base)));
 }
 
+/** The platforms that a package has a library for; none in a checkout. */
+export function packagedPlatforms({ sums }: AssetSource = own): string[] {
+  return Object.keys(sums).flatMap((path) => path.match(/^lib\/([^/]+)\//)?.[1] ?? []).sort();
+}
+
 /**
  * The file's place on this machine. Throws an error of the code `io` where it must be fetched first, which
  * {@link fetchAsset} does.

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import process from "node:process";
 import type { AbiFunction } from "./abi.ts";
@@ -106,10 +106,11 @@ class WorkerDoorbell implements Doorbell {
 /** Bun as a {@link Runtime}. */
 export const bun: Runtime = {
   name: "Bun",
-  // Alpine and its like have musl's loader and no other; a process report would take 20 ms.
+  // A process report would take 20 ms. musl's loader may be there beside glibc's, so what is mapped decides.
   get libc(): Runtime["libc"] {
     if (process.platform !== "linux") return undefined;
-    return existsSync(`/lib/ld-musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`) ? "musl" : "gnu";
+    if (!existsSync(`/lib/ld-musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`)) return "gnu";
+    return /\/ld-musl-/.test(readFileSync("/proc/self/maps", "utf8")) ? "musl" : "gnu";
   },
 
   open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {

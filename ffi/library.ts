@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { ABI, type AbiFunction, type AbiName, TOPIC } from "./abi.ts";
-import { assetPath, fetchAsset, hasAsset, isRemote, localFile } from "./assets.ts";
+import { assetPath, type AssetSource, fetchAsset, hasAsset, isRemote, localFile, packagedPlatforms } from "./assets.ts";
 import { type Doorbell, timerDoorbell } from "./doorbell.ts";
 import { type ErrorCode, errorFor, LightGPTError, UnsupportedError } from "./errors.ts";
 import { currentRuntime, type OpenLibrary, type Runtime } from "./runtime.ts";
@@ -59,21 +59,37 @@ export function abiText(functions: Readonly<Record<string, AbiFunction>> = ABI):
 /** Where the library of this platform lies: `LIGHTGPT_LIBRARY`, or the package's own. */
 export function libraryPath(runtime: Runtime): string {
   const named = runtime.variable("LIGHTGPT_LIBRARY");
-  return named ? localFile(runtime, named) : assetPath(runtime, libraryAsset(runtime));
+  return localFile(runtime, named ? named : assetPath(runtime, libraryAsset(runtime)));
 }
 
-/** The library's path in the package: built for this machine, as in a checkout, or one of those for all platforms. */
-function libraryAsset(runtime: Runtime): string {
-  const extension = extensions[process.platform];
-  if (extension === undefined || (process.arch !== "x64" && process.arch !== "arm64")) {
+/**
+ * The library's path in the package: one of those for all platforms, or built for this machine, as in a checkout. Throws an
+ * {@link UnsupportedError} where there is none for this machine.
+ */
+export function libraryAsset(
+  runtime: Runtime,
+  platform: string = process.platform,
+  arch: string = process.arch,
+  source?: AssetSource,
+): string {
+  const where = `${platform}-${arch}${runtime.libc === "musl" ? "-musl" : ""}`;
+  const extension = extensions[platform];
+  if (extension === undefined || (arch !== "x64" && arch !== "arm64")) {
     throw new UnsupportedError(
-      `LightGPT runs on x64 and arm64 processors under Linux, macOS and Windows; this is ${process.arch} under ${process.platform}.`,
-      { where: `${process.platform}-${process.arch}` },
+      `LightGPT runs on x64 and arm64 processors under Linux, macOS and Windows; this is ${arch} under ${platform}.`,
+      { where },
     );
   }
-  const file = `${process.platform === "win32" ? "" : "lib"}lightgpt.${extension}`;
-  const packaged = `lib/${process.platform}-${process.arch}${runtime.libc === "musl" ? "-musl" : ""}/${file}`;
-  return isRemote() || hasAsset(packaged) ? packaged : `lib/${file}`;
+  const file = `${platform === "win32" ? "" : "lib"}lightgpt.${extension}`;
+  const packaged = `lib/${where}/${file}`;
+  if (hasAsset(packaged, source)) return packaged;
+  const others = packagedPlatforms(source);
+  if (others.length === 0 && !isRemote(source)) return `lib/${file}`;
+  throw new UnsupportedError(
+    `This package of LightGPT has no library for ${where}, only for ${others.join(", ")}; ` +
+      "name one that you have built in LIGHTGPT_LIBRARY.",
+    { where },
+  );
 }
 
 /**
@@ -197,6 +213,9 @@ function attempt<Name extends AbiName>(
     }
     if (/ELFCLASS32|32-bit|wrong architecture|incompatible architecture|%1 is not a valid/i.test(reason)) {
       throw refused(path, `is for another processor than ${process.arch}: build it with \`npm run build\``, {}, cause);
+    }
+    if (/GLIBC_[\d.]+' not found/.test(reason)) {
+      throw refused(path, "needs a newer C library: glibc 2.28, of 2018, or later", {}, cause);
     }
     throw refused(path, `cannot be opened by ${runtime.name} (${reason})`, {}, cause);
   }

@@ -67,7 +67,7 @@ export async function stage(folder, { here = false, only = platforms.map((platfo
 
 async function stageHere(folder) {
   await build();
-  const musl = process.platform === "linux" && readdirSync("/lib").some((name) => name.startsWith("ld-musl-"));
+  const musl = process.platform === "linux" && /\/ld-musl-/.test(readFileSync("/proc/self/maps", "utf8"));
   const target = join(folder, "lib", `${process.platform}-${process.arch}${musl ? "-musl" : ""}`);
   mkdirSync(target, { recursive: true });
   cpSync(library, join(target, library.split(/[\\/]/).at(-1)));

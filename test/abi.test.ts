@@ -11,8 +11,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { ABI, TOPIC } from "../ffi/abi.ts";
-import { LightGPTError } from "../ffi/errors.ts";
-import { abiText, library, libraryPath, openLibrary, VERSION } from "../ffi/library.ts";
+import { LightGPTError, UnsupportedError } from "../ffi/errors.ts";
+import { abiText, library, libraryAsset, libraryPath, openLibrary, VERSION } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
 import { currentRuntime, type NativeFunction, type OpenLibrary, type Runtime } from "../ffi/runtime.ts";
 import { FORMATS } from "../src/formats.ts";
@@ -140,6 +140,38 @@ describe("a library that does not fit", () => {
   it("says so when the file is a library of something else", { skip: process.platform !== "linux" }, () => {
     const error = failure(currentRuntime(), "libc.so.6");
     assertEquals(error.message, "The native library libc.so.6 is not LightGPT's: it has no function lg_abi.");
+  });
+
+  it("is looked for by platform and C library; where there is none, the error says for which there are", () => {
+    const sums = Object.fromEntries(
+      ["linux-x64/liblightgpt.so", "linux-x64-musl/liblightgpt.so", "win32-x64/lightgpt.dll"].map((path) =>
+        [`lib/${path}`, { bytes: 1, sha256: "" }] as const
+      ),
+    );
+    const source = { base: new URL("https://example.com/"), sums };
+    const [gnu, musl] = (["gnu", "musl"] as const).map((libc) => ({ ...pretend({}), libc }));
+    assertEquals(libraryAsset(gnu, "linux", "x64", source), "lib/linux-x64/liblightgpt.so");
+    assertEquals(libraryAsset(musl, "linux", "x64", source), "lib/linux-x64-musl/liblightgpt.so");
+    const none = { ...gnu, libc: undefined };
+    assertEquals(libraryAsset(none, "win32", "x64", source), "lib/win32-x64/lightgpt.dll");
+    assertThrows(
+      () => libraryAsset(none, "win32", "arm64", source),
+      UnsupportedError,
+      "no library for win32-arm64, only for linux-x64, linux-x64-musl, win32-x64",
+    );
+    assertThrows(() => libraryAsset(musl, "linux", "arm64", source), UnsupportedError, "linux-arm64-musl");
+    assertThrows(() => libraryAsset(none, "freebsd", "x64", source), UnsupportedError, "x64 under freebsd");
+    assertThrows(() => libraryAsset(gnu, "linux", "riscv64"), UnsupportedError, "riscv64 under linux");
+  });
+
+  it("says so when the C library is too old", () => {
+    const old = {
+      ...pretend({}),
+      open: () => {
+        throw new Error("/lib/libc.so.6: version `GLIBC_2.28' not found (required by lib.so)");
+      },
+    };
+    assertStringIncludes(failure(old).message, "needs a newer C library: glibc 2.28");
   });
 
   it("is looked for where LIGHTGPT_LIBRARY says", () => {

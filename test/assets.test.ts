@@ -30,14 +30,15 @@ function withVariables(variables: Record<string, string>): Runtime {
 
 describe("files of a package on the net", () => {
   let requests = 0;
-  let answer: { status: number; type: string; body: Uint8Array };
+  let answer: { status: number; type: string; body: Uint8Array; breaksAt?: number | undefined };
   let cache: string;
   let runtime: Runtime;
   let source: AssetSource;
   const server = createServer((_request, response) => {
     requests++;
-    response.writeHead(answer.status, { "content-type": answer.type });
-    response.end(answer.body);
+    response.writeHead(answer.status, { "content-type": answer.type, "content-length": answer.body.length });
+    if (answer.breaksAt === undefined) return void response.end(answer.body);
+    response.write(answer.body.subarray(0, answer.breaksAt), () => setTimeout(() => response.destroy(), 20));
   });
 
   before(async () => {
@@ -101,6 +102,13 @@ describe("files of a package on the net", () => {
     await fails("a web page, perhaps of a proxy");
   });
 
+  it("are refused when the connection breaks half way", async () => {
+    answer.breaksAt = 5000;
+    await fails("could not be fetched", "a network for the first use");
+    answer.breaksAt = undefined;
+    assertEquals(new Uint8Array(readFileSync(await fetchAsset(runtime, path, source))), content);
+  });
+
   it("that cannot be had are an error that says so", async () => {
     answer.status = 404;
     await fails("status 404");
@@ -115,7 +123,12 @@ describe("files of a package on the net", () => {
     writeFileSync(file, "");
     runtime = withVariables({ LIGHTGPT_CACHE: join(file, "below") });
     await assertRejects(() => fetchAsset(runtime, path, source), LightGPTError);
-    if (process.getuid?.() === 0) return; // root may write anywhere
+    // Nobody may write there, not even root: file systems that take no files.
+    for (const place of process.platform === "linux" ? ["/proc/lightgpt", "/sys/lightgpt"] : []) {
+      runtime = withVariables({ LIGHTGPT_CACHE: place });
+      await fails("cannot be kept", "LIGHTGPT_CACHE");
+    }
+    if (process.getuid?.() === 0) return; // root may write anywhere else
     chmodSync(cache, 0o500);
     runtime = withVariables({ LIGHTGPT_CACHE: join(cache, "below") });
     await fails("cannot be kept", "LIGHTGPT_CACHE");

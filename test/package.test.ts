@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -48,9 +48,9 @@ function run(program: string, words: string[], env: Record<string, string> = {})
 }
 
 /** Runs a module on the runtime that runs the tests. */
-function runFile(path: string, words: string[] = []): Promise<Outcome> {
+function runFile(path: string, words: string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
   const flags = isDeno ? ["run", "-A", "--no-prompt", "--no-check", "--quiet"] : [];
-  return run(process.execPath, [...flags, path, ...words]);
+  return run(process.execPath, [...flags, path, ...words], env);
 }
 
 /** Ten lines, as in the README. */
@@ -177,6 +177,61 @@ process.env.LIGHTGPT_LIBRARY = library;`;
     assertEquals(stdout, (await run(process.execPath, [writeProgram("plain.ts", program(name))])).stdout);
     assert(readdirSync(cache).length >= 1);
   });
+
+  it("compiles into one binary with Bun that finds a large model beside it", { skip: isDeno }, async () => {
+    const library = files.find((path) => path.startsWith("lib/"));
+    const inside = `import library from "./node_modules/${name}/${library}" with { type: "file" };
+import { dirname, join } from "node:path";
+process.env.LIGHTGPT_LIBRARY = library;`;
+    const main = writeProgram("beside.ts", program(name, inside, 'join(dirname(process.execPath), "model.gguf")'));
+    const place = join(directory, "elsewhere");
+    mkdirSync(place);
+    const binary = join(place, "beside");
+    const built = await run(process.execPath, ["build", "--compile", main, "--outfile", binary]);
+    assertEquals(built.code, 0, built.stderr);
+    const missing = await run(binary, []);
+    assertEquals(missing.code, 1);
+    assertStringIncludes(missing.stderr, join(place, "model.gguf"));
+    cpSync(join(installed, "models", "tinytales-q4_0.gguf"), join(place, "model.gguf"));
+    const { code, stdout, stderr } = await run(binary, []);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /[a-z]{2}/);
+  });
+
+  it("compiles into one binary with Deno, library and model inside", { skip: !isDeno }, async (context) => {
+    const inside = `import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import process from "node:process";
+const beside = join(dirname(process.execPath), "model.gguf");`;
+    const main = writeProgram("compiled-deno.ts", program(name, inside, "existsSync(beside) ? beside : undefined"));
+    const place = join(directory, "compiled-deno");
+    mkdirSync(place);
+    const binary = join(place, "story");
+    const include = ["lib", "models"].flatMap((part) => ["--include", join("node_modules", name, part)]);
+    const built = await run(process.execPath, ["compile", "-A", "--no-check", ...include, "--output", binary, main]);
+    if (/Setting up base binary|denort/.test(built.stderr) && built.code !== 0) {
+      return context.skip("Deno's runtime for compiled programs (denort) cannot be downloaded here");
+    }
+    assertEquals(built.code, 0, built.stderr);
+    const plain = await runFile(writeProgram("plain-deno.ts", program(name)));
+    const small = await run(binary, []);
+    assertEquals([small.code, small.stdout], [0, plain.stdout], small.stderr);
+    cpSync(join(installed, "models", "tinytales-q4_0.gguf"), join(place, "model.gguf"));
+    const large = await run(binary, []);
+    assertEquals([large.code, large.stdout], [0, plain.stdout], large.stderr);
+  });
+
+  it("needs no folder that can be written", { skip: process.platform !== "linux" }, async () => {
+    const main = writeProgram("read-only.ts", program(name));
+    const nowhere = "/proc/lightgpt"; // a file system that takes no files, not even root's
+    const { code, stdout, stderr } = await runFile(main, [], {
+      HOME: nowhere,
+      LIGHTGPT_CACHE: nowhere,
+      TMPDIR: nowhere,
+    });
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /[a-z]{2}/);
+  });
 });
 
 describe("the package over HTTP", { skip: !isDeno }, () => {
@@ -221,6 +276,14 @@ describe("the package over HTTP", { skip: !isDeno }, () => {
       assertEquals(code, 1);
       assertMatch(stderr, new RegExp(`allow it with ${flag}=`), flag);
     }
+  });
+
+  it("may be fetched by two processes at once", async () => {
+    rmSync(cache, { recursive: true, force: true });
+    const both = await Promise.all([start(least()), start(least())]);
+    assertEquals(both.map(({ code, stderr }) => [code, stderr]), [[0, ""], [0, ""]]);
+    assertEquals(both[0].stdout, both[1].stdout);
+    assertEquals(readdirSync(cache).length, 2);
   });
 
   it("fetches once, with few permissions, and works offline afterwards", async () => {
