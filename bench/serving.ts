@@ -104,7 +104,7 @@ async function memory(path: string | undefined): Promise<void> {
   // A prompt of most of the context; larger models get some that share it, or a thousand would take hours.
   const isSmall = residentBytes < 50e6;
   const prompt = Math.min(1500, Math.floor(context * 0.9));
-  const stems = isSmall ? 1000 : 12;
+  const stems = isSmall ? 1000 : 4;
   const run = async (options: LightGPTOptions) => {
     await using lm = await LightGPT.load(path, options);
     const peak = { resident: 0, kv: 0 };
