@@ -142,6 +142,8 @@ describe("a budget of memory", () => {
     assert(bytes > 150 * mib && bytes < 300 * mib, `${bytes / mib}`);
     await using share = await LightGPT.load(undefined, { memory: "50%" });
     assert(share.metrics.report().kv.pages > 256);
+    await using all = await LightGPT.load(undefined, { memory: "1000TiB" }); // more than there is: what there is
+    assertEquals(all.metrics.report().kv.pages, 1 << 16);
   });
 
   it("is kept by giving up the cache, then by refusing; requests go on and get their results, and later all is as before", async () => {

@@ -7,6 +7,7 @@
 import process from "node:process";
 import { InvalidArgumentError, UnsupportedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
+import { currentRuntime } from "../../ffi/runtime.ts";
 import type { ModelPlan } from "../architectures.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "../batcher.ts";
 import { pageBytes } from "../engine.ts";
@@ -33,7 +34,7 @@ export function memoryLimit(memory: number | string | undefined): number | undef
   const group = groupLimit();
   if (memory === undefined) return group;
   const budget = parseMemory(memory);
-  if ("bytes" in budget) return Math.min(budget.bytes, group ?? Infinity);
+  if ("bytes" in budget) return Math.min(budget.bytes, group ?? Infinity, currentRuntime().memory() ?? Infinity);
   const { freeBytes } = probeMachine().memory;
   if (freeBytes === undefined) {
     throw new UnsupportedError(
