@@ -116,13 +116,14 @@ async function grid(path: string): Promise<void> {
       [200, 2000, 20_000].map((spinLoops) => ({ ...choice, decodeThreads, pageSize, spinLoops }))
     )
   );
-  const chunks = [16, 32, 64, 128].filter((chunk) => model.residentBytes < 1e8 || chunk <= 64);
+  const chunks = [16, 32, 64, 128, 256].filter((chunk) => model.residentBytes < 1e8 || chunk <= 64);
   const prefills = counts.flatMap((prefillThreads) =>
     pages.flatMap((pageSize) => chunks.map((chunkTokens) => ({ ...choice, prefillThreads, pageSize, chunkTokens })))
   );
   const decode = (settings: TunedSettings) => subject.decode(settings, 1);
-  const prefill = (settings: TunedSettings) => subject.prefill(settings, Math.min(settings.chunkTokens, 64));
-  const tokensOf = ({ chunkTokens }: TunedSettings) => Math.min(chunkTokens, 64);
+  // A chunk of 512 means that it adapts; with 64 it begins.
+  const tokensOf = ({ chunkTokens }: TunedSettings) => chunkTokens < 512 ? chunkTokens : 64;
+  const prefill = (settings: TunedSettings) => subject.prefill(settings, tokensOf(settings));
   try {
     await against("generating", decodes, choice, decode, () => 1);
     await against("reading", prefills, choice, prefill, tokensOf);
