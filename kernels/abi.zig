@@ -97,7 +97,12 @@ pub const Format = extern struct {
     decode: *const fn (src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void,
     /// Floats to file blocks, by the scalar reference of plain rounding; null where there is none.
     encode: ?*const fn (src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void,
+    /// Plain rounding as `Encoder.quantize` does it; null where an encoder has that, too.
+    nearest: ?*const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
 };
+
+/// From so many values on, what is decoded at once goes to memory past the caches.
+pub const stream_values = 1 << 17;
 
 /// How floats become a format's blocks. Encoders lie in objects of their own (`encode.zig`).
 pub const Encoder = extern struct {

@@ -147,6 +147,16 @@ describe("the Quantizer", () => {
     );
   });
 
+  it("writes blocks where it is told to, if they fit there", async () => {
+    const values = noise(64 * 40, 9);
+    const out = new Uint8Array(80 * 18);
+    const tensor = await quantizer.quantize(values, { format: "q4_0", out });
+    assert(tensor.blocks === out);
+    assertEquals(out, (await quantizer.quantize(values, { format: "q4_0" })).blocks);
+    const small = new Uint8Array(80 * 18 - 1);
+    await assertRejects(() => quantizer.quantize(values, { format: "q4_0", out: small }), InvalidArgumentError, "out");
+  });
+
   it("leaves the event loop its turns", async () => {
     const large = noise(1 << 22, 5);
     let turns = 0;

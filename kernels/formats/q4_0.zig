@@ -24,6 +24,12 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
     for (0..32) |i| out[i] = @as(f32, @floatFromInt(weight(block, i))) * d;
 }
 
+/// `decode` in vectors: the same bits.
+pub inline fn unpack(block: *align(1) const Block) @Vector(32, f32) {
+    const levels_of: @Vector(32, f32) = @floatFromInt(@as(@Vector(32, i32), packed_zig.splitNibbles(block.q)));
+    return (levels_of - @as(@Vector(32, f32), @splat(8))) * @as(@Vector(32, f32), @splat(scale(block)));
+}
+
 /// As the reference quantizer does: the greatest magnitude becomes -8.
 pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     const d = scalar.extreme(values) / -8;

@@ -13,6 +13,8 @@ const pool = @import("pool.zig");
 const version = 1;
 /// Values of one claim: some 0.1 ms of plain rounding.
 const claim_values = 1 << 16;
+/// Values that are decoded past the caches.
+const stream_from = 1 << 19;
 
 pub const Error = Words.Error || error{ Refused, Unsupported };
 
@@ -107,7 +109,10 @@ pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8,
             .mask = if (options.outliers == .split) @ptrCast(@alignCast(mask.?)) else null,
             .blocks = blocks,
         },
-        .quantize = (dispatch.encoder(options.format.id) orelse return error.Unsupported).quantize,
+        .quantize = quantize: {
+            if (options.rounding == .nearest) if (options.format.nearest) |nearest| break :quantize nearest;
+            break :quantize (dispatch.encoder(options.format.id) orelse return error.Unsupported).quantize;
+        },
         .blocks = count,
         .a_claim = claimBlocks(options.format),
         .refused = .init(count),
@@ -132,7 +137,10 @@ const Decoding = struct {
 };
 
 pub fn dequantize(format: *const abi.Format, threads: u32, source: [*]const u8, blocks: u32, target: [*]f32) void {
-    var job: Decoding = .{ .format = format, .source = source, .target = target, .blocks = blocks, .a_claim = claimBlocks(format) };
+    const values = @as(u64, blocks) * format.block_elements;
+    // What no cache keeps is taken in longer claims, which are stored past the caches.
+    const a_claim = if (values < stream_from) claimBlocks(format) else abi.stream_values / format.block_elements;
+    var job: Decoding = .{ .format = format, .source = source, .target = target, .blocks = blocks, .a_claim = a_claim };
     share(threads, blocks, job.a_claim, &job, Decoding.claim);
 }
 

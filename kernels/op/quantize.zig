@@ -16,9 +16,14 @@ const batch = 16;
 
 /// The encoder of a format, or null where the format can be read only.
 pub fn of(comptime F: type) ?@FieldType(abi.Encoder, "quantize") {
-    if (F.kind == .float) return Encoder(F).run;
-    if (@hasDecl(F, "levels") or @hasDecl(F, "grid") or @hasDecl(F, "sub_blocks")) return Encoder(F).run;
+    if (F.kind == .float) return Encoder(F, false).run;
+    if (@hasDecl(F, "levels") or @hasDecl(F, "grid") or @hasDecl(F, "sub_blocks")) return Encoder(F, false).run;
     return null;
+}
+
+/// Plain rounding to linear levels, which every level of processors has for itself; null for other formats.
+pub fn plainOf(comptime F: type) @FieldType(abi.Format, "nearest") {
+    return if (@hasDecl(F, "levels")) Encoder(F, true).run else null;
 }
 
 /// A block's values, and what an error in each counts.
@@ -33,25 +38,33 @@ fn Staged(comptime elements: u32) type {
 fn encode(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     if (@hasDecl(F, "sub_blocks")) return k.encode(F, rounding, values, importance, blocks, count);
     if (@hasDecl(F, "grid")) return search.table(F, rounding, values, importance, blocks, count);
-    return switch (rounding) {
-        .nearest => nearest.linear(F, values, blocks, count),
-        .search => search.linear(F, values, importance, blocks, count),
-    };
+    return search.linear(F, values, importance, blocks, count);
 }
 
-fn Encoder(comptime F: type) type {
+/// `plain`: rounds plainly to linear levels, and does nothing else.
+fn Encoder(comptime F: type, comptime plain: bool) type {
     return struct {
         const elements = F.block_elements;
 
         fn run(args: *const abi.Quantize, begin: usize, end: usize) callconv(.c) usize {
             if (F.kind == .float) return floats(args, begin, end);
             const blocks: [*]align(1) F.Block = @ptrCast(args.blocks);
+            if (plain and args.source == .f32 and args.outliers == .keep) {
+                const values = @as([*]align(4) const f32, @ptrCast(@alignCast(args.values)));
+                return begin + nearest.linear(F, values + begin * elements, blocks + begin, end - begin);
+            }
             const a_row = @max(1, args.columns / elements);
             var staged: Staged(elements) = undefined;
             var at = begin;
             while (at < end) {
                 const count: u32 = @intCast(@min(batch, end - at));
                 const values = stage(args, at, count, &staged);
+                if (plain) {
+                    const done = nearest.linear(F, values, blocks + at, count);
+                    if (done < count) return at + done;
+                    at += count;
+                    continue;
+                }
                 if (args.importance) |importance| {
                     for (0..count) |b| {
                         const column = (at + b) % a_row * elements;

@@ -6,10 +6,10 @@ const simd = @import("../simd.zig");
 const V = @Vector(32, f32);
 const W = @Vector(32, u32);
 
-/// Encodes `count` blocks of finite values; returns how many come before the first whose scale is not finite.
-pub fn linear(comptime F: type, values: [*]align(4) const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+/// Encodes `count` blocks; returns how many come before the first with a value, or a scale, that is not finite.
+pub fn linear(comptime F: type, values: [*]align(4) const f32, blocks: [*]align(1) F.Block, count: usize) usize {
     for (0..count) |b| {
-        if (!block(F, values + b * 32, &blocks[b])) return @intCast(b);
+        if (!block(F, values + b * 32, &blocks[b])) return b;
     }
     return count;
 }
@@ -19,16 +19,20 @@ inline fn block(comptime F: type, values: [*]align(4) const f32, out: *align(1) 
     const low: f32 = F.levels.low;
     const high: f32 = F.levels.high;
     const range = high - low;
+    const magnitudes = @as(W, @bitCast(x)) & @as(W, @splat(0x7fff_ffff));
+    const most_bits = @reduce(.Max, magnitudes);
+    if (most_bits >= 0x7f80_0000) return false;
     var d: f32 = undefined;
     var m: f32 = 0;
     var code: V = undefined;
     switch (F.levels.kind) {
         .extreme => {
-            d = extreme(x, values) / low;
+            // The value of greatest magnitude with its sign, the first of equals.
+            d = at(values, magnitudes == @as(W, @splat(most_bits))) / low;
             code = x * splat(inverse(d)) + splat(0.5 - low);
         },
         .magnitude => {
-            d = @abs(extreme(x, values)) / high;
+            d = @as(f32, @bitCast(most_bits)) / high;
             const level = x * splat(inverse(d));
             const sign = @as(W, @bitCast(level)) & @as(W, @splat(0x8000_0000));
             // As scalar.nearestAway: just less than a half away from zero, so that the value below 0.5 stays 0.
@@ -38,7 +42,7 @@ inline fn block(comptime F: type, values: [*]align(4) const f32, out: *align(1) 
             code = @as(V, @floatFromInt(whole)) - splat(low);
         },
         .range => {
-            const least = at(x, values, x == splat(@reduce(.Min, x)));
+            const least = at(values, x == splat(@reduce(.Min, x)));
             const most = @reduce(.Max, x);
             d = (most - least) / range;
             m = least;
@@ -66,14 +70,7 @@ inline fn clamp(v: V, low: f32, high: f32) V {
     return @select(f32, above < splat(high), above, splat(high));
 }
 
-/// The value of greatest magnitude with its sign, the first of equals.
-inline fn extreme(x: V, values: [*]align(4) const f32) f32 {
-    const magnitudes = @as(W, @bitCast(x)) & @as(W, @splat(0x7fff_ffff));
-    return at(x, values, magnitudes == @as(W, @splat(@reduce(.Max, magnitudes))));
-}
-
 /// The first value whose place is marked.
-inline fn at(x: V, values: [*]align(4) const f32, marked: @Vector(32, bool)) f32 {
-    _ = x;
+inline fn at(values: [*]align(4) const f32, marked: @Vector(32, bool)) f32 {
     return values[@ctz(@as(u32, @bitCast(marked)))];
 }
