@@ -7,33 +7,16 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import process from "node:process";
 import { native } from "../ffi/native.ts";
 import { type QuantizedFormat, type QuantizedTensor, Quantizer } from "../mod.ts";
+import { peers } from "./peers/quantizer.mjs";
 
 const columns = 4096;
 const values = 64 << 20;
 const rounds = 5;
 
-interface BunFfi {
-  dlopen(path: string, symbols: Record<string, { args: string[]; returns: string }>): {
-    symbols: Record<string, (...parameters: unknown[]) => unknown>;
-  };
-}
-
-const peers = process.argv[2] ?? new URL("peers/node_modules", import.meta.url).pathname;
-const ggmlPath = `${peers}/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so`;
-const ffi = process.versions.bun === undefined
-  ? undefined
-  : process.getBuiltinModule("bun:ffi" as "module") as unknown as BunFfi;
-const ggml = ffi !== undefined && existsSync(ggmlPath)
-  ? ffi.dlopen(ggmlPath, {
-    ggml_quantize_chunk: { args: ["i32", "buffer", "buffer", "i64", "i64", "i64", "ptr"], returns: "u64" },
-    dequantize_row_q4_0: { args: ["buffer", "buffer", "i64"], returns: "void" },
-  }).symbols
-  : undefined;
-const libc = ffi?.dlopen("libc.so.6", { memset: { args: ["buffer", "i32", "u64"], returns: "ptr" } }).symbols;
+const { ggml, libc } = await peers(process.argv[2] ?? new URL("peers/node_modules", import.meta.url).pathname);
 
 /** N(0, 1), near enough, and quick to make. */
 function noise(length: number): Float32Array {

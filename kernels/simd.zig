@@ -54,23 +54,6 @@ pub inline fn store(p: [*]align(4) f32, v: F) void {
     @as(*align(4) F, @ptrCast(p)).* = v;
 }
 
-/// Stores to an address that is a multiple of 64 bytes, past the caches where the processor can; `endStream` comes after
-/// the last one.
-pub inline fn storeStream(p: [*]f32, v: F) void {
-    if (!x86) return store(p, v);
-    const instruction = if (has_avx2) "vmovntps %[v], (%[p])" else "movntps %[v], (%[p])";
-    const parts: [16 / register_lanes]@Vector(register_lanes, f32) = @bitCast(v);
-    inline for (parts, 0..) |part, i| asm volatile (instruction
-        :
-        : [v] "v" (part),
-          [p] "r" (p + register_lanes * i),
-        : .{ .memory = true });
-}
-
-pub inline fn endStream() void {
-    if (x86) asm volatile ("sfence" ::: .{ .memory = true });
-}
-
 /// The first `n` (less than 16) floats, then `pad`; nothing past them is read.
 pub inline fn loadPart(p: [*]align(4) const f32, n: usize, pad: f32) F {
     var lanes: [16]f32 = @splat(pad);

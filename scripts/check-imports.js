@@ -74,7 +74,7 @@ function testFiles(folder) {
 /** Zig's `abi`, `status` and `limits` lie below both sides of the object border. */
 export const zig = [
   { name: "shared", files: ["kernels/abi.zig", "kernels/status.zig", "kernels/limits.zig"] },
-  { name: "simd", files: ["kernels/simd.zig"], object: true },
+  { name: "simd", files: ["kernels/simd.zig", "kernels/stream.zig"], object: true },
   { name: "formats", files: ["kernels/formats.zig", "kernels/formats/*"], object: true },
   { name: "op", files: ["kernels/op/*"], object: true },
   { name: "level", files: ["kernels/level.zig", "kernels/encode.zig"], object: true },

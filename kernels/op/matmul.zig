@@ -8,6 +8,7 @@ const formats = @import("../formats.zig");
 const packed_zig = @import("../formats/packed.zig");
 const quantize = @import("quantize.zig");
 const simd = @import("../simd.zig");
+const stream = @import("../stream.zig");
 const At = packed_zig.At;
 
 /// A table for each format of the list, in its order.
@@ -334,10 +335,10 @@ fn Blocks(comptime F: type) type {
                 const halves: [2]simd.F = @bitCast(F.unpack(&source[b]));
                 inline for (halves, 0..) |half, i| {
                     const to = out + b * 32 + i * 16;
-                    if (streams) simd.storeStream(to, half) else simd.store(to, half);
+                    if (streams) stream.store(to, half) else simd.store(to, half);
                 }
             }
-            if (streams) simd.endStream();
+            if (streams) stream.end();
         }
 
         const encode: @FieldType(abi.Format, "encode") = if (@TypeOf(F.encode) == @TypeOf(null)) null else struct {

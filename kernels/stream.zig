@@ -1,0 +1,24 @@
+//! Stores past the caches, for results that no cache would keep until they are read: part of the vector vocabulary of
+//! `simd.zig`.
+
+const builtin = @import("builtin");
+const simd = @import("simd.zig");
+
+const x86 = builtin.cpu.arch == .x86_64;
+const lanes = simd.register_lanes;
+
+/// Stores to an address that is a multiple of 64 bytes; `end` comes after the last one.
+pub inline fn store(p: [*]f32, v: simd.F) void {
+    if (!x86) return simd.store(p, v);
+    const instruction = if (lanes > 4) "vmovntps %[v], (%[p])" else "movntps %[v], (%[p])";
+    const parts: [16 / lanes]@Vector(lanes, f32) = @bitCast(v);
+    inline for (parts, 0..) |part, i| asm volatile (instruction
+        :
+        : [v] "v" (part),
+          [p] "r" (p + lanes * i),
+        : .{ .memory = true });
+}
+
+pub inline fn end() void {
+    if (x86) asm volatile ("sfence" ::: .{ .memory = true });
+}
