@@ -53,7 +53,8 @@ export interface DecodePlan {
 
 /**
  * How long some sequences take to generate together, from the moment when the last of them has its first token. All go on
- * until the end, so that the batch stays full; one whose text ends begins another.
+ * until the end, so that the batch stays full: tokens that end a text are not chosen, since another one's prompt would be
+ * measured instead.
  */
 export async function timeDecode(
   lm: LightGPT,
@@ -61,7 +62,7 @@ export async function timeDecode(
 ): Promise<Rate> {
   const options = {
     cache: false, // every prompt is to be read
-    sampling: { temperature: 0 },
+    sampling: { temperature: 0, bias: new Map([...lm.model.tokenizer.endOfGeneration].map((id) => [id, -1e9])) },
     maxTokens: Math.min(2 * tokens + 16, lm.context - context), // to spare, for the others need not begin together
     ...(signal === undefined ? {} : { signal }),
   };

@@ -12,6 +12,7 @@ export async function openModel(
   args: Arguments,
   signal: AbortSignal,
   path: string | undefined = args.text("model"),
+  tune: LightGPTOptions["tune"] = args.flag("tune") ? "auto" : "kept",
 ): Promise<LightGPT> {
   const bar = new ProgressBar("loading");
   const tuning = new ProgressBar("tuning");
@@ -25,7 +26,7 @@ export async function openModel(
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { context }),
       ...(kv === undefined ? {} : { kv }),
-      tune: args.flag("tune") ? "auto" : "kept",
+      tune,
       adapt: false, // a command has no load to follow, and a measurement should measure one setting
       onTune: ({ spentMs, budgetMs }) => {
         bar.end();

@@ -60,6 +60,9 @@ describe("lightgpt bench", () => {
       "decode",
       "bandwidthGBs",
       "residentBytes",
+      "firstTokenMs",
+      "betweenTokensMs",
+      "peakBytes",
     ]);
     assertEquals(Object.keys(report.machine), ["processor", "cores", "arch", "os", "level"]);
     assertEquals([report.model, report.threads], [join(repository, "models", "tinytales-q4_0.gguf"), 1]);
