@@ -140,8 +140,8 @@ export class Model {
     await prepare();
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(path, options);
-    accept(plan, context);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
+    accept(plan, context); // last, for it asks native code: files are read before that has anything to do
     const handle = native().modelLoad(describeModel(plan, gguf.files));
     try {
       const residentBytes = await finish(handle, options);
