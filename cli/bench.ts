@@ -50,7 +50,7 @@ export async function bench(args: Arguments, signal: AbortSignal): Promise<void>
     if (args.text(name) !== undefined) throw new UsageError(`--${name} belongs to --baseline`);
   }
   // What an earlier `tune` found would make two machines, or two days, hard to compare.
-  await using lm = await openModel(args, signal, args.text("model"), args.flag("tune") ? "auto" : "off");
+  await using lm = await openModel(args, signal, args.text("model"), "off");
   const tokens = args.number("tokens") ?? 64;
   if (decodeContext + tokens + 1 > lm.context) {
     throw new UsageError(

@@ -12,7 +12,7 @@ export async function openModel(
   args: Arguments,
   signal: AbortSignal,
   path: string | undefined = args.text("model"),
-  tune: LightGPTOptions["tune"] = args.flag("tune") ? "auto" : "kept",
+  untuned: "kept" | "off" = "kept",
 ): Promise<LightGPT> {
   const bar = new ProgressBar("loading");
   const tuning = new ProgressBar("tuning");
@@ -26,7 +26,7 @@ export async function openModel(
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { context }),
       ...(kv === undefined ? {} : { kv }),
-      tune,
+      tune: args.flag("tune") ? "auto" : untuned,
       adapt: false, // a command has no load to follow, and a measurement should measure one setting
       onTune: ({ spentMs, budgetMs }) => {
         bar.end();

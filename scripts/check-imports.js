@@ -57,6 +57,7 @@ export const typescript = [
     name: "lightgpt",
     files: [
       "src/lightgpt.ts",
+      "src/windows.ts",
       "src/calibration.ts",
       "src/importance.ts",
       "src/quantize.ts",

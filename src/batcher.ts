@@ -26,7 +26,7 @@ import {
   prepareRequest,
 } from "./generation.ts";
 import type { Model } from "./model.ts";
-import { usableThreads } from "./machine.ts";
+import { threadsOption } from "./machine.ts";
 import { checkKeys, choiceOption, integerOption, refuseOption } from "./options.ts";
 import { chunkMost, Pace } from "./pace.ts";
 
@@ -167,8 +167,7 @@ export interface BatcherStats {
 /** The keys and values that are kept for later requests. Its salt is the tenant. */
 export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "save" | "load">;
 
-/** The most threads, sequences of a step. */
-export const threadsMost = 256;
+/** The most sequences of a step. */
 const sequencesMost = 1024;
 const readAheadDefault = 4;
 
@@ -314,7 +313,7 @@ export function resolveBatcherOptions(options: BatcherOptions) {
   const settings = {
     kv: choiceOption("kv", options.kv, ["f16", "f32", "q8_0"], "f16"),
     pageSize: choiceOption("pageSize", options.pageSize, [16, 32, 64], 32),
-    threads: integerOption("threads", options.threads, 1, threadsMost, Math.min(threadsMost, usableThreads())),
+    threads: threadsOption(options.threads),
     activationBits: choiceOption("activations", options.activations, ["int8", "int16"], "int8") === "int8" ? 8 : 16,
   } as const;
   const kvBytesMax = options.kvBytesMax === undefined

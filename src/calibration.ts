@@ -7,13 +7,12 @@
  */
 import { ROLES } from "../ffi/abi.ts";
 import { addGram, factorColumns, replaceMatrix } from "../ffi/calibration.ts";
-import { LightGPTError } from "../ffi/errors.ts";
-import { Engine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { Model } from "./model.ts";
 import { cancelledBy } from "./options.ts";
-import { pagesFor } from "./pages.ts";
 import type { Calibration, TensorCalibrator } from "./quantizer/calibrated.ts";
 import { inSlices } from "./quantizer/slices.ts";
+import { openReader, readWindow, windowsOf } from "./windows.ts";
 
 /** Which product a tensor's input is that of, in its layer (`ffi/calibration.ts`). */
 const PRODUCTS: Readonly<Record<string, number>> = {
@@ -74,20 +73,10 @@ export class Calibrator implements TensorCalibrator {
     const exact = await Model.load(path, options);
     const moving = await Model.load(path, options);
     const window = Math.min(windowMost, exact.context);
-    const settings = {
-      kv: "f32",
-      pageSize: 32,
-      pages: pagesFor(window, 32),
-      batchTokens: window,
-      sequences: 1,
-      threads,
-      activationBits: 8,
-      logitRows: 1,
-    } as const;
     const windows = windowsOf(exact, text, window);
     return new Calibrator(
       [exact, moving],
-      [new Engine(exact, settings), new Engine(moving, settings)],
+      [openReader(exact, window, threads), openReader(moving, window, threads)],
       windows,
       threads,
       signal,
@@ -133,11 +122,9 @@ export class Calibrator implements TensorCalibrator {
     const rooms = this.#engines.map(() => new Float32Array(windowMost * columns));
     for (const tokens of this.#windows) {
       if (this.#signal?.aborted) throw cancelledBy(this.#signal);
-      const pages = Array.from({ length: pagesFor(tokens.length, 32) }, (_, page) => page);
       const rows: Float32Array[] = [];
       for (const [index, engine] of this.#engines.entries()) {
-        const [result] = await engine.run([{ id: 1, position: 0, tokens, pages, logits: "none" }], false);
-        if (result.error !== undefined) throw result.error;
+        await readWindow(engine, tokens);
         rows.push(rooms[index].subarray(0, engine.captured(product, rooms[index])));
       }
       const [x, y] = rows;
@@ -160,24 +147,6 @@ export function productOf(name: string): number | undefined {
   const [, layer, role] = matrixName.exec(name) ?? [];
   const inLayer = PRODUCTS[role];
   return inLayer === undefined ? undefined : 4 * Number(layer) + inLayer;
-}
-
-/** The tokens of a text in windows, each begun as a text is. */
-export function windowsOf(model: Model, text: string, window: number): Uint32Array[] {
-  const ids = model.tokenizer.encode(text, { addSpecial: false });
-  const head = model.tokenizer.bos === undefined ? [] : [model.tokenizer.bos];
-  const step = window - head.length;
-  const windows: Uint32Array[] = [];
-  for (let begin = 0; begin < ids.length; begin += step) {
-    windows.push(Uint32Array.of(...head, ...ids.subarray(begin, begin + step)));
-  }
-  if (windows.length === 0) {
-    throw new LightGPTError(
-      "invalidArgument",
-      "The calibration text has no tokens; give one like what the model will read.",
-    );
-  }
-  return windows;
 }
 
 /** Factors the sums: columns that never had a value get the damping alone. */

@@ -5,12 +5,12 @@
  * @module
  */
 import { LightGPTError } from "../ffi/errors.ts";
-import { productOf, windowsOf } from "./calibration.ts";
-import { Engine } from "./engine.ts";
+import { productOf } from "./calibration.ts";
+import { threadsOption } from "./machine.ts";
 import type { Model } from "./model.ts";
 import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
-import { pagesFor } from "./pages.ts";
 import { type ImportanceEntry, ImportanceMatrix } from "./quantizer/imatrix.ts";
+import { openReader, readWindow, windowsOf } from "./windows.ts";
 
 /**
  * How {@link collectImportance} works.
@@ -73,20 +73,10 @@ export async function collectImportance(
   if (dataset !== undefined && typeof dataset !== "string") refuseOption("dataset", "a string", dataset);
   checkFunction("onProgress", onProgress);
   checkSignal(signal);
-  const cores = Math.max(1, Math.min(256, navigator.hardwareConcurrency));
-  const threads = integerOption("threads", options.threads, 1, 256, cores);
+  const threads = threadsOption(options.threads);
   const window = integerOption("window", options.window, 2, model.context, Math.min(256, model.context));
   const windows = windowsOf(model, text, window);
-  const engine = new Engine(model, {
-    kv: "f32",
-    pageSize: 32,
-    pages: pagesFor(window, 32),
-    batchTokens: window,
-    sequences: 1,
-    threads,
-    activationBits: 8,
-    logitRows: 1,
-  });
+  const engine = openReader(model, window, threads);
   try {
     const products = productsOf(model);
     const widest = Math.max(...products.map(({ columns }) => columns));
@@ -124,12 +114,6 @@ function productsOf({ plan }: Model): Product[] {
     products.set(number, product);
   }
   return [...products.values()].sort((a, b) => a.number - b.number);
-}
-
-async function readWindow(engine: Engine, tokens: Uint32Array): Promise<void> {
-  const pages = Array.from({ length: pagesFor(tokens.length, 32) }, (_, page) => page);
-  const [{ error }] = await engine.run([{ id: 1, position: 0, tokens, pages, logits: "none" }], false);
-  if (error !== undefined) throw error;
 }
 
 function addSquares(product: Product, rows: Float32Array): void {

@@ -10,6 +10,7 @@ import { probeDarwin } from "./machine/darwin.ts";
 import { probeLinux } from "./machine/linux.ts";
 import { Source } from "./machine/source.ts";
 import { probeWindows } from "./machine/windows.ts";
+import { integerOption } from "./options.ts";
 
 /**
  * A cache of the processor.
@@ -179,6 +180,14 @@ export function usableThreads(): number {
     threads = threadsOf(source, probe(source));
   }
   return threads;
+}
+
+/** The most threads that can be asked for. */
+const threadsMost = 256;
+
+/** The option `threads`, checked; where nothing is said, as many as this process can run at once. */
+export function threadsOption(asked: number | undefined): number {
+  return integerOption("threads", asked, 1, threadsMost, Math.min(threadsMost, usableThreads()));
 }
 
 function probe(source: Source): MachineFacts {

@@ -6,16 +6,8 @@
  */
 import { Calibrator } from "./calibration.ts";
 import { LightGPT } from "./lightgpt.ts";
-import { usableThreads } from "./machine.ts";
-import {
-  booleanOption,
-  checkFunction,
-  checkKeys,
-  checkSignal,
-  choiceOption,
-  integerOption,
-  refuseOption,
-} from "./options.ts";
+import { threadsOption } from "./machine.ts";
+import { booleanOption, checkFunction, checkKeys, checkSignal, choiceOption, refuseOption } from "./options.ts";
 import { isFolder, openFolder } from "./huggingface/folder.ts";
 import type { OutlierOptions } from "./quantizer.ts";
 import { convertFile, type QuantizeFileReport } from "./quantizer/file.ts";
@@ -105,7 +97,7 @@ export async function quantizeFile(
   const outliers = fileOutliers(options.outliers, rounding);
   checkFunction("onProgress", onProgress);
   checkSignal(signal);
-  integerOption("threads", threads, 1, 256, 1);
+  const cores = threadsOption(threads);
   if (typeof input !== "string" || input === "") refuseOption("input", "the path of a GGUF file or of a folder", input);
   const allow = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
   const folder = isFolder(input);
@@ -118,7 +110,6 @@ export async function quantizeFile(
   }
   const source = folder ? openFolder(input, allow) : openGguf(input);
   try {
-    const cores = threads ?? Math.min(256, usableThreads());
     await using calibrator = rounding === "calibrated"
       ? await Calibrator.open(input, calibration ?? await ownText(input, signal), cores, signal)
       : undefined;

@@ -6,8 +6,8 @@
  */
 import { checkBuffer, native } from "../ffi/native.ts";
 import type { TensorFormat } from "./formats.ts";
-import { usableThreads } from "./machine.ts";
-import { checkKeys, checkSignal, choiceOption, integerOption, refuseOption } from "./options.ts";
+import { threadsOption } from "./machine.ts";
+import { checkKeys, checkSignal, choiceOption, refuseOption } from "./options.ts";
 import {
   checkTensor,
   importanceOf,
@@ -162,8 +162,7 @@ export class Quantizer {
   /** A quantizer; it holds nothing and needs no disposal. */
   constructor(options: QuantizerOptions = {}) {
     checkKeys("options", options, ["threads"]);
-    const cores = Math.min(256, usableThreads());
-    this.threads = integerOption("threads", options.threads, 1, 256, cores);
+    this.threads = threadsOption(options.threads);
   }
 
   /** Turns floats into blocks. Throws where a value is not finite, or a block's scale is beyond what the format holds. */

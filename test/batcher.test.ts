@@ -8,7 +8,7 @@ import { assert, assertEquals, assertGreater, assertLessOrEqual, assertRejects, 
 import { after, before, describe, it } from "node:test";
 import process from "node:process";
 import {
-  Batcher,
+  type Batcher,
   type BatcherOptions,
   type BatchRequest,
   CancelledError,
@@ -17,29 +17,14 @@ import {
   InvalidArgumentError,
   LightGPT,
   type MapOptions,
-  Model,
   QueueFullError,
 } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { schedulerOf } from "../src/batcher.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { pageBytes } from "../src/engine.ts";
 import { randomFrom } from "./simulation.ts";
+import { contextBytes, open, stem, useModel } from "./small-batcher.ts";
 
-const stem =
-  "Once upon a time, there was a little girl named Lily. She lived in a house by the bridge and had a red fox. ";
-
-let model: Model;
-let contextBytes: number;
-before(async () => {
-  model = await Model.load(embeddedModel(), { context: 160 });
-  contextBytes = pageBytes(model.plan.hyperparameters, "f16", 16) * 10;
-});
-after(() => model.dispose());
-
-function open(options: BatcherOptions = {}): Batcher {
-  return new Batcher(model, { pageSize: 16, ...options });
-}
+useModel();
 
 async function drain(pieces: AsyncGenerator<unknown, Completion, void>): Promise<Completion> {
   for (;;) {

@@ -4,25 +4,11 @@
  * @module
  */
 import { assertEquals, assertGreater, assertRejects } from "@std/assert";
-import { after, before, describe, it } from "node:test";
-import { Batcher, type BatcherOptions, InvalidArgumentError, Model } from "../mod.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { pageBytes } from "../src/engine.ts";
+import { describe, it } from "node:test";
+import { InvalidArgumentError } from "../mod.ts";
+import { contextBytes, model, open, stem, useModel } from "./small-batcher.ts";
 
-const stem =
-  "Once upon a time, there was a little girl named Lily. She lived in a house by the bridge and had a red fox. ";
-
-let model: Model;
-let contextBytes: number;
-before(async () => {
-  model = await Model.load(embeddedModel(), { context: 160 });
-  contextBytes = pageBytes(model.plan.hyperparameters, "f16", 16) * 10;
-});
-after(() => model.dispose());
-
-function open(options: BatcherOptions = {}): Batcher {
-  return new Batcher(model, { pageSize: 16, ...options });
-}
+useModel();
 
 describe("the prefix cache", () => {
   const greedy = { sampling: { temperature: 0 }, maxTokens: 12 };

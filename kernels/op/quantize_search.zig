@@ -225,20 +225,26 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         /// Sums of a fit of d * q + m: of w, w x, and for some levels of w q, w q^2, w x q.
         const Line = struct { q: V = zero, qq: V = zero, xq: V = zero };
 
+        /// The ends of the values, and the sums of w and of w x.
+        const Spread = struct { least: V, most: V, w: V, x: V };
+
+        inline fn spread(self: *const Self) Spread {
+            var all: Spread = .{ .least = self.x[0], .most = self.x[0], .w = zero, .x = zero };
+            for (self.x, self.w) |x, w| {
+                all.least = @select(f32, x < all.least, x, all.least);
+                all.most = @select(f32, x > all.most, x, all.most);
+                all.w += w;
+                all.x += w * x;
+            }
+            return all;
+        }
+
         /// The best scale and minimum for levels from 0 to `high`.
         pub fn asymmetric(self: *Self, high: f32) Scale {
-            var least = self.x[0];
-            var most = self.x[0];
-            var w_sum = zero;
-            var x_sum = zero;
-            for (self.x, self.w) |x, w| {
-                least = @select(f32, x < least, x, least);
-                most = @select(f32, x > most, x, most);
-                w_sum += w;
-                x_sum += w * x;
-            }
-            const range = most - least;
-            const mean = x_sum / w_sum;
+            const all = self.spread();
+            const least = all.least;
+            const range = all.most - least;
+            const mean = all.x / all.w;
             var best: Scale = .{ .d = range / splat(high), .m = least };
             var best_gain = splat(-1);
             // The range may end inside the values, at both ends by itself.
@@ -249,10 +255,10 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 const unit = range / splat(high);
                 const m = least + unit * splat(below);
                 const d = (range - unit * splat(below + above)) / splat(high);
-                self.improve(&best, &best_gain, .{ .d = d, .m = m }, high, w_sum, mean);
+                self.improve(&best, &best_gain, .{ .d = d, .m = m }, high, all.w, mean);
             };
-            for (0..refinements) |_| self.improve(&best, &best_gain, best, high, w_sum, mean);
-            return self.storedLine(best, .{ .d = half(range / splat(high)), .m = half(least) }, high, w_sum, x_sum);
+            for (0..refinements) |_| self.improve(&best, &best_gain, best, high, all.w, mean);
+            return self.storedLine(best, .{ .d = half(range / splat(high)), .m = half(least) }, high, all.w, all.x);
         }
 
         /// Takes the line that fits the levels of `scale`, if that is better.
@@ -308,18 +314,9 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
 
         /// The best scale for levels from 0 to `high`, and a minimum that lies on one side of zero: `sign` 1 below, -1 above.
         pub fn bounded(self: *const Self, high: f32, sign: f32, steps: u32) Scale {
-            var least = self.x[0];
-            var most = self.x[0];
-            var w_sum = zero;
-            var x_sum = zero;
-            for (self.x, self.w) |x, w| {
-                least = @select(f32, x < least, x, least);
-                most = @select(f32, x > most, x, most);
-                w_sum += w;
-                x_sum += w * x;
-            }
-            least = oneSided(least, sign);
-            const range = @max(most - least, zero);
+            const all = self.spread();
+            const least = oneSided(all.least, sign);
+            const range = @max(all.most - least, zero);
             const unit = range / splat(high);
             var best: Scale = .{ .d = unit, .m = least };
             var cost = splat(std.math.inf(f32));
@@ -327,9 +324,9 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 const below = (@as(f32, @floatFromInt(i)) - 1.5) * 0.3;
                 const above = (@as(f32, @floatFromInt(k)) - 1.5) * 0.3;
                 const start: Scale = .{ .d = (range - unit * splat(below + above)) / splat(high), .m = least + unit * splat(below) };
-                self.cheaper(&best, &cost, start, high, sign, w_sum, x_sum);
+                self.cheaper(&best, &cost, start, high, sign, all.w, all.x);
             };
-            for (0..refinements) |_| self.cheaper(&best, &cost, best, high, sign, w_sum, x_sum);
+            for (0..refinements) |_| self.cheaper(&best, &cost, best, high, sign, all.w, all.x);
             return best;
         }
 

@@ -31,8 +31,10 @@ const depthMost = 64;
 
 /** Reads the limits of the process that asks. */
 export function readCgroups(source: Source): CgroupLimits {
-  const cpu = foldersOf(source, "cpu");
-  const memory = foldersOf(source, "memory");
+  const groups = source.read("/proc/self/cgroup");
+  const mounts = source.read("/proc/self/mountinfo");
+  const cpu = foldersOf(groups, mounts, "cpu");
+  const memory = foldersOf(groups, mounts, "memory");
   const quotas = cpu.flatMap((group) => within(group).map((folder) => quotaOf(source, group.version, folder)));
   const least = quotas.reduce<number>((least, quota) => Math.min(least, quota ?? Infinity), Infinity);
   return {
@@ -43,9 +45,7 @@ export function readCgroups(source: Source): CgroupLimits {
 }
 
 /** Where the files of a controller lie: in version 2's tree, in one of version 1's, or, on a machine between, in both. */
-function foldersOf(source: Source, controller: string): Group[] {
-  const groups = source.read("/proc/self/cgroup");
-  const mounts = source.read("/proc/self/mountinfo");
+function foldersOf(groups: string | undefined, mounts: string | undefined, controller: string): Group[] {
   if (groups === undefined) return [];
   const found: Group[] = [];
   for (const line of groups.split("\n")) {
