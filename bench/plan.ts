@@ -282,7 +282,7 @@ export const ROWS: readonly Row[] = [
     ["prefill", "decode"].map((work): Row => ({
       id: `threads.${subject}.${work}`,
       experiment: "threads",
-      label: `${workName(work)}, ${subject === "twice" ? 2 : 8} threads a core`,
+      label: `${workName(work)}, ${subject === "twice" ? 2 : 8} threads a core asked for`,
       of: "one a core",
       goal: 0.9,
       value: against(work, subject, "lightgpt"),

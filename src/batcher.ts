@@ -63,7 +63,10 @@ export interface PrefixCacheOptions {
  * ```
  */
 export interface BatcherOptions {
-  /** Threads that compute. Default: one for each processor that the process may use, within its control group's quota. */
+  /**
+   * Threads that compute, never more than the processors that the process may use. Default: as many as they, within its
+   * control group's quota.
+   */
   readonly threads?: number;
   /** How keys and values are stored. Default `f16`. */
   readonly kv?: "f16" | "f32" | "q8_0";

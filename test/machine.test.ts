@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { probeMachine } from "../mod.ts";
-import { type Machine, machineOf, usableThreads } from "../src/machine.ts";
+import { type Machine, machineOf, reckonProcessors, threadsOption, usableThreads } from "../src/machine.ts";
 import { LoadMeter } from "../src/machine/load.ts";
 import { numberList, Source, type SourceOptions } from "../src/machine/source.ts";
 import { repositoryUrl, runChild } from "./child.ts";
@@ -267,6 +267,19 @@ describe("this machine", () => {
     assert(found.threads >= 1 && found.threads <= 4096);
     assertEquals(found.threads, usableThreads());
     assert(!found.memory.limitBytes || found.memory.limitBytes > 1e6);
+  });
+
+  it("gives no more threads than processors, whatever is asked for", () => {
+    const before = reckonProcessors(0);
+    try {
+      const { usable, processors } = probeMachine();
+      const most = usable ?? processors ?? navigator.hardwareConcurrency;
+      assertEquals([threadsOption(256), threadsOption(1)], [Math.min(most, navigator.hardwareConcurrency), 1]);
+      reckonProcessors(200);
+      assertEquals(threadsOption(199), 199);
+    } finally {
+      reckonProcessors(before);
+    }
   });
 
   it("is looked at without permissions, and without a question", async () => {

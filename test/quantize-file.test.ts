@@ -25,9 +25,12 @@ import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
 import { formatName } from "../src/formats.ts";
 import { VALUE_TYPE } from "../src/gguf/metadata.ts";
+import { reckonProcessors } from "../src/machine.ts";
 import { GgufWriter, type NewValue } from "../src/quantizer/writer.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { describeTales, repository } from "./kit.ts";
+
+reckonProcessors(3);
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-quantize-"));
 const embedded = join(repository, "models", "tinytales-q4_0.gguf");

@@ -10,8 +10,11 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CancelledError, InvalidArgumentError, LightGPTError, QuantizedTensor, Quantizer } from "../mod.ts";
 import { FORMATS } from "../src/formats.ts";
+import { reckonProcessors } from "../src/machine.ts";
 import { makeable, nameOf, type QuantizedFormat } from "../src/quantizer/types.ts";
 import { describeKit, readJson } from "./kit.ts";
+
+reckonProcessors(3);
 
 const quantizer = new Quantizer({ threads: 2 });
 const formats = makeable().map(nameOf);

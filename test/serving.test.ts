@@ -11,10 +11,13 @@ import process from "node:process";
 import { ClosedError, InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { knobsOf, schedulerOf } from "../src/batcher.ts";
+import { reckonProcessors } from "../src/machine.ts";
 import { Attendant } from "../src/optimizer/attendant.ts";
 import { EventLog } from "../src/optimizer/events.ts";
 import { repository } from "./kit.ts";
 import { randomFrom } from "./simulation.ts";
+
+reckonProcessors(3);
 
 const mib = 2 ** 20;
 /** Bun itself needs more than such a limit allows; other systems have no such command. */

@@ -12,10 +12,13 @@ import { LightGPTError } from "../ffi/errors.ts";
 import { LightGPT } from "../mod.ts";
 import { ARCHITECTURES, type Hyperparameters, planModel } from "../src/architectures.ts";
 import { parseGguf } from "../src/gguf.ts";
+import { reckonProcessors } from "../src/machine.ts";
 import { arrayOf, bpe, f32, flag, memorySource, text, u32 } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";
 import { type Shape, smallModelBytes, withModelFile } from "./small-models.ts";
+
+reckonProcessors(3);
 
 const plan = (shape: Shape, context?: number) =>
   planModel(parseGguf(memorySource("small", smallModelBytes(shape))), context === undefined ? {} : { context });
