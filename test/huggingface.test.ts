@@ -8,10 +8,20 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, it } from "node:test";
-import { LightGPT, LightGPTError, quantizeFile, type QuantizeFileOptions, Quantizer, readGguf } from "../mod.ts";
+import { after, describe, it } from "node:test";
+import {
+  LightGPT,
+  LightGPTError,
+  planModel,
+  quantizeFile,
+  type QuantizeFileOptions,
+  Quantizer,
+  readGguf,
+} from "../mod.ts";
 import { type Folder, folderOf, safetensors, writeFolder } from "./huggingface.ts";
 import { describeKit, readJson } from "./kit.ts";
+import { f32, flag, text, u32 } from "./models.ts";
+import { type Shape, smallModelBytes } from "./small-models.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-folder-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -22,42 +32,86 @@ interface Manifest {
 }
 
 const names = ["llama", "llama3", "llama_rope_linear", "llama_tied", "mistral", "qwen2", "qwen3", "gemma", "gemma2"];
-const texts = ["Hello world, the 1234 foxes!", "  two\n\nlines\tand ünïcödé 漢字 🦊", "", " "];
+const texts = [
+  "Hello world, the 1234 foxes!",
+  "the abc<|im_end|> a\n<tool> b",
+  "  two\n\nlines\tand ünïcödé 漢字 🦊",
+  "",
+  " ",
+];
+
+const quantize = (input: string, output: string, more: Partial<QuantizeFileOptions> = {}) =>
+  quantizeFile(input, at(output), { type: "f32", ...more });
+
+/** The folder of a file, made a file again, gives what the file gives, bit for bit. */
+async function comesBack(name: string, path: string, sequences: number[][], change?: (folder: Folder) => void) {
+  const original = withExactNorms(path, at(`${name}-original.gguf`));
+  const folder = folderOf(original);
+  change?.(folder);
+  writeFolder(at(name), folder);
+  await quantize(at(name), `${name}.gguf`);
+  await using before = await LightGPT.load(original, { kv: "f32" });
+  await using made = await LightGPT.load(at(`${name}.gguf`), { kv: "f32" });
+  assertEquals(made.model.plan.hyperparameters, before.model.plan.hyperparameters);
+  for (const ids of sequences) assertEquals(await made.logits(ids), await before.logits(ids));
+  for (const words of texts) {
+    for (const parseSpecial of [false, true]) {
+      const tokens = (lm: LightGPT) => lm.tokenize(words, { parseSpecial });
+      assertEquals(tokens(made), tokens(before), JSON.stringify(words));
+    }
+  }
+  assertEquals(made.model.gguf.metadata.text("tokenizer.chat_template"), "{{ messages[0].content }}");
+  const special = (lm: LightGPT) => [lm.model.tokenizer.bos, lm.model.tokenizer.eos, lm.model.tokenizer.addBos];
+  assertEquals(special(made), special(before));
+}
+
+/** A copy of a gemma whose norms lose no bit when 1 is taken from them; of other models the path as it is. */
+function withExactNorms(path: string, copy: string): string {
+  const { metadata, tensors } = readGguf(path);
+  if (!metadata.text("general.architecture").startsWith("gemma")) return path;
+  const bytes = readFileSync(path);
+  for (const { name, offset, bytes: length } of tensors.values()) {
+    if (!name.includes("norm")) continue;
+    for (let at = offset; at < offset + length; at += 4) {
+      bytes.writeFloatLE(Math.round(bytes.readFloatLE(at) * 2 ** 16) / 2 ** 16, at);
+    }
+  }
+  writeFileSync(copy, bytes);
+  return copy;
+}
+
+/** Expects that a folder with something changed is refused with a message, and leaves nothing. */
+function refusalsOf(folder: () => Folder) {
+  return async (change: (folder: Folder) => void, message: string, more: Partial<QuantizeFileOptions> = {}) => {
+    const changed = folder();
+    change(changed);
+    rmSync(at("bad"), { recursive: true, force: true });
+    writeFolder(at("bad"), changed);
+    await assertRejects(() => quantize(at("bad"), "bad.gguf", more), LightGPTError, message);
+    assertEquals(readdirSync(directory).filter((name) => name.startsWith("bad.gguf")), []);
+  };
+}
 
 describeKit("a Hugging Face folder", (kit) => {
   const { models } = readJson<Manifest>(kit, "archs", "manifest.json");
   const pathOf = (name: string) => join(kit, "archs", `${name}.gguf`);
-  const quantize = (input: string, output: string, more: Partial<QuantizeFileOptions> = {}) =>
-    quantizeFile(input, at(output), { type: "f32", ...more });
 
   for (const name of names) {
     it(`of ${name} gives the same logits and tokens`, async () => {
-      const folder = folderOf(pathOf(name));
-      // What the file's frequencies were made with.
-      if (name === "llama3") {
-        folder.config.rope_scaling = {
-          rope_type: "llama3",
-          factor: 8,
-          low_freq_factor: 1,
-          high_freq_factor: 4,
-          original_max_position_embeddings: 64,
-        };
-      }
-      writeFolder(at(name), folder);
-      await quantize(at(name), `${name}.gguf`);
-      await using before = await LightGPT.load(pathOf(name), { kv: "f32" });
-      await using made = await LightGPT.load(at(`${name}.gguf`), { kv: "f32" });
-      assertEquals(made.model.plan.hyperparameters, before.model.plan.hyperparameters);
-      for (const { ids } of models.find((model) => model.name === name)?.sequences ?? []) {
-        const [a, b] = [await before.logits(ids), await made.logits(ids)];
-        // Gemma's norms lost a bit when 1 was taken from them.
-        if (!name.startsWith("gemma")) assertEquals(b, a);
-        else a.forEach((value, i) => assert(Math.abs(value - b[i]) < 1e-4));
-      }
-      for (const text of texts) assertEquals(made.tokenize(text), before.tokenize(text), JSON.stringify(text));
-      assertEquals(made.model.gguf.metadata.text("tokenizer.chat_template"), "{{ messages[0].content }}");
-      const special = (lm: LightGPT) => [lm.model.tokenizer.bos, lm.model.tokenizer.eos, lm.model.tokenizer.addBos];
-      assertEquals(special(made), special(before));
+      const sequences = models.find((model) => model.name === name)?.sequences.map(({ ids }) => ids) ?? [];
+      await comesBack(name, pathOf(name), sequences, ({ config }) => {
+        if (name === "mistral") config.architectures = ["MistralForCausalLM"];
+        // What the file's frequencies were made with.
+        if (name === "llama3") {
+          config.rope_scaling = {
+            rope_type: "llama3",
+            factor: 8,
+            low_freq_factor: 1,
+            high_freq_factor: 4,
+            original_max_position_embeddings: 64,
+          };
+        }
+      });
     });
   }
 
@@ -94,15 +148,7 @@ describeKit("a Hugging Face folder", (kit) => {
     assertEquals(await b.logits([1, 50, 60]), await a.logits([1, 50, 60]));
   });
 
-  /** A folder with something changed, and what the error says. */
-  const refuse = async (change: (folder: Folder) => void, message: string, more: Partial<QuantizeFileOptions> = {}) => {
-    const folder = folderOf(pathOf("qwen2"));
-    change(folder);
-    rmSync(at("bad"), { recursive: true, force: true });
-    writeFolder(at("bad"), folder);
-    await assertRejects(() => quantize(at("bad"), "bad.gguf", more), LightGPTError, message);
-    assertEquals(readdirSync(directory).filter((name) => name.startsWith("bad.gguf")), []);
-  };
+  const refuse = refusalsOf(() => folderOf(pathOf("qwen2")));
 
   it("with settings that are not supported is refused by their names", async () => {
     const set = (key: string, value: unknown) => ({ config }: Folder) => config[key] = value;
@@ -203,5 +249,152 @@ describeKit("a Hugging Face folder", (kit) => {
     writeFileSync(at("damaged/model.safetensors.index.json"), JSON.stringify(outside));
     await assertRejects(() => quantize(at("damaged"), "damaged.gguf"), LightGPTError, "plain names");
     assertEquals(readdirSync(directory).filter((name) => name.startsWith("damaged.gguf")), []);
+  });
+});
+
+/** What the kit has no model of. */
+const gemma3: Shape = {
+  architecture: "gemma3",
+  layers: 7,
+  keyLength: 32,
+  headNorms: true,
+  postNorms: true,
+  values: {
+    "gemma3.attention.sliding_window": u32(9),
+    "gemma3.rope.freq_base": f32(1_000_000),
+    "gemma3.rope.freq_base_swa": f32(12_000),
+    "gemma3.rope.scaling.type": text("linear"),
+    "gemma3.rope.scaling.factor": f32(8),
+    "gemma3.vocab_size": u32(278),
+    "tokenizer.ggml.add_space_prefix": flag(false),
+  },
+};
+const phi3: Shape = {
+  architecture: "phi3",
+  fused: true,
+  untied: true,
+  values: {
+    "general.name": text("Phi-3 small"),
+    "phi3.rope.freq_base": f32(20_000),
+    "phi3.rope.dimension_count": u32(12),
+    "phi3.attention.sliding_window": u32(5),
+    "phi3.vocab_size": u32(278),
+  },
+};
+
+describe("a folder of a small model", () => {
+  const ids = Array.from({ length: 24 }, (_, i) => 3 + (i * 89) % 270);
+  const fileOf = (name: string, shape: Shape) => {
+    writeFileSync(at(`${name}-written.gguf`), smallModelBytes(shape));
+    return at(`${name}-written.gguf`);
+  };
+  const set = (values: Record<string, unknown>) => ({ config }: Folder) => void Object.assign(config, values);
+
+  it("of gemma3 gives the same logits and tokens, as older and newer config.json have it", async () => {
+    const path = fileOf("gemma3", gemma3);
+    // Spaces are replaced and then cut at, and a token for pictures has no row in the embedding.
+    const likeGemma = ({ tokenizer }: Folder) => {
+      tokenizer.pre_tokenizer = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious" };
+      Object.assign((tokenizer.model as { vocab: object }).vocab, { "<picture>": 278 });
+      (tokenizer.added_tokens as unknown[]).push({ id: 278, content: "<picture>", special: true });
+    };
+    await comesBack("gemma3", path, [ids, [2]], likeGemma);
+    const newer = folderOf(at("gemma3-original.gguf"));
+    likeGemma(newer);
+    for (const key of ["rope_theta", "rope_local_base_freq", "rope_scaling", "sliding_window_pattern"]) {
+      delete newer.config[key];
+    }
+    set({
+      layer_types: Array.from({ length: 7 }, (_, i) => i === 5 ? "full_attention" : "sliding_attention"),
+      rope_parameters: {
+        full_attention: { rope_type: "linear", factor: 8, rope_theta: 1e6 },
+        sliding_attention: { rope_type: "default", rope_theta: 12_000 },
+      },
+    })(newer);
+    writeFolder(at("newer/gemma3"), newer);
+    await quantize(at("newer/gemma3"), "newer.gguf");
+    assert(readFileSync(at("newer.gguf")).equals(readFileSync(at("gemma3.gguf"))));
+    // What is not said is as Transformers has it.
+    for (const key of ["rope_parameters", "layer_types", "sliding_window"]) delete newer.config[key];
+    writeFolder(at("newer/gemma3"), newer);
+    await quantize(at("newer/gemma3"), "bare.gguf");
+    const { ropeBase, ropeLocalBase, ropeScale, perLayer } = planModel(readGguf(at("bare.gguf"))).hyperparameters;
+    assertEquals([ropeBase, ropeLocalBase, ropeScale, perLayer[0].window, perLayer[5].window], [1e6, 1e4, 1, 4096, 0]);
+  });
+
+  it("of phi3 gives the same logits and tokens, its matrices in one piece", async () => {
+    const path = fileOf("phi3", phi3);
+    await comesBack("phi3", path, [ids, [2]]);
+    const { tensors, metadata } = readGguf(at("phi3.gguf"));
+    assertEquals(tensors.get("blk.0.attn_qkv.weight")?.dims, [64, 128]);
+    assertEquals(tensors.get("blk.0.ffn_up.weight")?.dims, [64, 192]);
+    assertEquals(metadata.text("general.name"), "phi3");
+    // By another folder's name its tokens would not take the space behind them.
+    writeFolder(at("instruct"), folderOf(path));
+    await quantize(at("instruct"), "instruct.gguf");
+    assertEquals(readGguf(at("instruct.gguf")).metadata.text("general.name"), "Phi-3 instruct");
+    // Newer files have the share that is rotated beside the base.
+    const newer = folderOf(path);
+    delete newer.config.partial_rotary_factor;
+    delete newer.config.rope_theta;
+    newer.config.rope_parameters = { rope_type: "default", rope_theta: 20_000, partial_rotary_factor: 0.75 };
+    writeFolder(at("newer/phi3"), newer);
+    await quantize(at("newer/phi3"), "newer.gguf");
+    assert(readFileSync(at("newer.gguf")).equals(readFileSync(at("phi3.gguf"))));
+    // Linear scaling, and matrices apart, as some write them.
+    const apart: Shape = {
+      ...phi3,
+      fused: false,
+      values: { ...phi3.values, "phi3.rope.scaling.type": text("linear"), "phi3.rope.scaling.factor": f32(4) },
+    };
+    await comesBack("phi3-apart", fileOf("phi3-apart", apart), [ids]);
+  });
+
+  it("of gemma3 that would compute something else is refused by what does", async () => {
+    const path = fileOf("gemma3-refused", gemma3);
+    const refuse = refusalsOf(() => folderOf(path));
+    const kinds = (period: number) =>
+      Array.from({ length: 7 }, (_, i) => i % period === period - 1 ? "full_attention" : "sliding_attention");
+    await refuse(set({ layer_types: kinds(2) }), "expected full attention in each sixth layer");
+    await refuse(set({ sliding_window_pattern: 2 }), "sliding_window_pattern is 2, which is not supported");
+    await refuse(set({ _sliding_window_pattern: 2 }), "_sliding_window_pattern is 2");
+    await refuse(set({ sliding_window: "wide" }), 'sliding_window is "wide"; expected a whole number');
+    await refuse(set({ query_pre_attn_scalar: 48 }), "query_pre_attn_scalar is 48");
+    await refuse(set({ final_logit_softcapping: 30 }), "final_logit_softcapping is 30");
+    await refuse(set({ use_bidirectional_attention: true }), "use_bidirectional_attention is true");
+    await refuse(set({ rope_scaling: { rope_type: "yarn", factor: 8 } }), 'rope_scaling.rope_type is "yarn"');
+    await refuse(set({ rope_scaling: { rope_type: "linear" } }), "rope_scaling.factor is absent");
+    await refuse(
+      set({ rope_parameters: { sliding_attention: { rope_type: "linear", factor: 2 } } }),
+      'rope_parameters.sliding_attention.rope_type is "linear"',
+    );
+    await refuse(
+      ({ tensors }) => void tensors.splice(tensors.findIndex(({ name }) => /k_norm/.test(name)), 1),
+      "missing",
+    );
+    await refuse(({ tokenizer }) => {
+      Object.assign((tokenizer.model as { vocab: object }).vocab, { "<picture>": 278 });
+    }, 'ids below vocab_size, 278 ("<picture>" has 278)');
+  });
+
+  it("of phi3 that would compute something else is refused by what does", async () => {
+    const path = fileOf("phi3-refused", phi3);
+    const refuse = refusalsOf(() => folderOf(path));
+    const factors = { long_factor: [1, 1, 1, 1, 1, 1], short_factor: [1, 1, 1, 1, 1, 1] };
+    for (const type of ["longrope", "su", "yarn", "dynamic"]) {
+      await refuse(
+        set({ rope_scaling: { type, ...factors } }),
+        `rope_scaling.type is "${type}", which is not supported`,
+      );
+    }
+    const nested = { full_attention: { rope_type: "default", rope_theta: 1e5 } };
+    await refuse(set({ rope_parameters: nested }), "expected the same for all layers");
+    await refuse(set({ partial_rotary_factor: 0.7 }), "partial_rotary_factor is 0.7; expected an even part of a head");
+    await refuse(set({ num_key_value_heads: 4 }), "attn_qkv.weight is 64 x 128; expected 64 x 192");
+    await refuse(set({ intermediate_size: 97 }), "blk.0.ffn_up.weight is 64 x 192; expected 64 x 194");
+    await refuse(({ tensors }) => {
+      const fused = tensors.find(({ name }) => name.endsWith("1.self_attn.qkv_proj.weight"));
+      Object.assign(fused ?? {}, { name: "model.layers.1.self_attn.q_proj.weight" });
+    }, "blk.1.attn_q.weight is 64 x 128; expected 64 x 64");
   });
 });

@@ -71,7 +71,10 @@ const CLASSES: Record<string, string> = {
   qwen3: "Qwen3ForCausalLM",
   gemma: "GemmaForCausalLM",
   gemma2: "Gemma2ForCausalLM",
+  gemma3: "Gemma3ForCausalLM",
+  phi3: "Phi3ForCausalLM",
 };
+const FOUR_NORMS = ["gemma2", "gemma3"];
 
 /** A GGUF file of F32 weights as a folder. */
 export function folderOf(path: string): Folder {
@@ -101,7 +104,13 @@ export function folderOf(path: string): Folder {
     ...(number("rope.scaling.factor") === undefined
       ? {}
       : { rope_scaling: { type: "linear", factor: number("rope.scaling.factor") } }),
-    ...(architecture === "gemma2" ? { query_pre_attn_scalar: headDim } : {}),
+    ...(FOUR_NORMS.includes(architecture) ? { query_pre_attn_scalar: headDim } : {}),
+    ...(architecture === "gemma3"
+      ? { sliding_window_pattern: 6, rope_local_base_freq: number("rope.freq_base_swa") }
+      : {}),
+    ...(architecture === "phi3"
+      ? { model_type: "phi3", partial_rotary_factor: (number("rope.dimension_count") ?? headDim) / headDim }
+      : {}),
   };
   const tensors = [...gguf.tensors.values()].filter(({ name }) => name !== "rope_freqs.weight").map((tensor) => {
     const { name, dims, offset, bytes } = tensor;
@@ -143,6 +152,7 @@ const NAMES: [RegExp, string][] = [
   [/attn_norm/, "input_layernorm"],
   [/attn_q_norm/, "self_attn.q_norm"],
   [/attn_k_norm/, "self_attn.k_norm"],
+  [/attn_qkv/, "self_attn.qkv_proj"],
   [/attn_q/, "self_attn.q_proj"],
   [/attn_k/, "self_attn.k_proj"],
   [/attn_v/, "self_attn.v_proj"],
@@ -156,8 +166,9 @@ const NAMES: [RegExp, string][] = [
 
 function folderName(name: string, architecture: string): string {
   const [, layer = "", base, kind] = /^(?:blk\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(name) ?? [];
-  const norm = architecture === "gemma2" ? "pre_feedforward_layernorm" : "post_attention_layernorm";
-  const found = base === "ffn_norm" ? norm : NAMES.find(([pattern]) => pattern.test(base))?.[1];
+  const norm = FOUR_NORMS.includes(architecture) ? "pre_feedforward_layernorm" : "post_attention_layernorm";
+  const known = NAMES.find(([pattern]) => pattern.test(base))?.[1];
+  const found = base === "ffn_norm" ? norm : architecture === "phi3" && base === "ffn_up" ? "mlp.gate_up_proj" : known;
   return layer === "" ? `${found}.${kind}` : `model.layers.${layer}.${found}.${kind}`;
 }
 
@@ -177,6 +188,7 @@ function vocabularyOf({ metadata }: Gguf): Pick<Folder, "tokenizer" | "tokenizer
   const regex = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" + digits +
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
   const prefix = metadata.flag("tokenizer.ggml.add_space_prefix", true);
+  const rstrip = /phi-3/i.test(metadata.text("general.name", ""));
   const replace = { type: "Replace", pattern: { String: " " }, content: "▁" };
   const addBos = metadata.flag("tokenizer.ggml.add_bos_token", pieces);
   const template = {
@@ -185,7 +197,7 @@ function vocabularyOf({ metadata }: Gguf): Pick<Folder, "tokenizer" | "tokenizer
   };
   return {
     tokenizer: {
-      added_tokens: texts.map((content, id) => ({ id, content, special: kinds[id] === 3 || kinds[id] === 2 }))
+      added_tokens: texts.map((content, id) => ({ id, content, special: kinds[id] === 3 || kinds[id] === 2, rstrip }))
         .filter(({ id }) => kinds[id] === 2 || kinds[id] === 3 || kinds[id] === 4),
       normalizer: pieces
         ? prefix ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "▁" }, replace] } : replace

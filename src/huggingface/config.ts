@@ -22,19 +22,32 @@ export interface Family {
   readonly activations: readonly string[];
   /** The embedding is the output matrix where the file does not say. */
   readonly tied?: true;
+  /** Positions that a windowed layer sees, where the file does not say. */
+  readonly window?: number;
+  /** The base of the rotation's frequencies where the file does not say, and in windowed layers, where it is another. */
+  readonly ropeBase?: number;
+  readonly localRopeBase?: number;
 }
 
 const SILU = ["silu", "swish"];
 const GELU = ["gelu_pytorch_tanh", "gelu"];
+const GEMMA = { normsLessOne: true, activations: GELU, tied: true } as const;
 
 const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ["LlamaForCausalLM", { architecture: "llama", permuted: true, activations: SILU }],
   ["MistralForCausalLM", { architecture: "llama", permuted: true, activations: SILU }],
   ["Qwen2ForCausalLM", { architecture: "qwen2", activations: SILU }],
   ["Qwen3ForCausalLM", { architecture: "qwen3", activations: SILU }],
-  ["GemmaForCausalLM", { architecture: "gemma", normsLessOne: true, activations: GELU, tied: true }],
-  ["Gemma2ForCausalLM", { architecture: "gemma2", normsLessOne: true, fourNorms: true, activations: GELU, tied: true }],
-  ["Gemma3ForCausalLM", { architecture: "gemma3", normsLessOne: true, fourNorms: true, activations: GELU, tied: true }],
+  ["GemmaForCausalLM", { ...GEMMA, architecture: "gemma" }],
+  ["Gemma2ForCausalLM", { ...GEMMA, architecture: "gemma2", fourNorms: true, window: 4096 }],
+  ["Gemma3ForCausalLM", {
+    ...GEMMA,
+    architecture: "gemma3",
+    fourNorms: true,
+    window: 4096,
+    ropeBase: 1e6,
+    localRopeBase: 1e4,
+  }],
   ["Phi3ForCausalLM", { architecture: "phi3", activations: SILU }],
 ]);
 
@@ -89,8 +102,9 @@ export function readConfig(config: JsonFile, name: string): Config {
   set("attention.layer_norm_rms_epsilon", f32(config.positive("rms_norm_eps", 1e-6)));
   const vocabulary = config.count("vocab_size");
   set("vocab_size", u32(vocabulary));
-  if (typeof config.get("sliding_window") === "number" && config.flag("use_sliding_window", true)) {
-    set("attention.sliding_window", u32(config.count("sliding_window")));
+  const hasWindow = family.window !== undefined || config.get("sliding_window") !== undefined;
+  if (hasWindow && config.flag("use_sliding_window", true)) {
+    set("attention.sliding_window", u32(config.count("sliding_window", { fallback: family.window })));
   }
   if (architecture === "gemma2") {
     set("attn_logit_softcapping", f32(config.positive("attn_logit_softcapping", 50)));
@@ -113,23 +127,32 @@ export function readConfig(config: JsonFile, name: string): Config {
 /** Rotary positions: the base, the share of a head, how positions are scaled. */
 function setRope(
   config: JsonFile,
-  { architecture }: Family,
+  { architecture, ropeBase, localRopeBase }: Family,
   headDim: number,
   set: (key: string, value: NewValue) => void,
 ): Llama3Scaling | undefined {
-  const share = config.positive("partial_rotary_factor", 1);
+  // Newer files have all of it in one object, or in one for each kind of layer.
+  const all = config.object("rope_parameters");
+  const [full, windowed] = ["full_attention", "sliding_attention"].map((kind) => all?.object(kind));
+  if (localRopeBase === undefined && (full ?? windowed) !== undefined) {
+    throw config.unsupported("rope_parameters", "the same for all layers");
+  }
+  const parameters = full ?? all;
+  const fileOf = (key: string) => parameters?.get(key) === undefined ? config : parameters;
+  const share = fileOf("partial_rotary_factor").positive("partial_rotary_factor", 1);
   const rotated = Math.floor(headDim * share);
   if (share > 1 || rotated % 2 !== 0 || rotated < 2) {
-    throw config.wrong("partial_rotary_factor", "an even part of a head");
+    throw fileOf("partial_rotary_factor").wrong("partial_rotary_factor", "an even part of a head");
   }
   set("rope.dimension_count", u32(rotated));
-  // Newer files have all of it in one object.
-  const parameters = config.object("rope_parameters");
-  set(
-    "rope.freq_base",
-    f32((parameters?.get("rope_theta") === undefined ? config : parameters).positive("rope_theta", 1e4)),
-  );
-  if (architecture === "gemma3") set("rope.freq_base_swa", f32(config.positive("rope_local_base_freq", 1e4)));
+  set("rope.freq_base", f32(fileOf("rope_theta").positive("rope_theta", ropeBase ?? 1e4)));
+  if (localRopeBase !== undefined) {
+    const local = windowed?.get("rope_theta") === undefined
+      ? config.positive("rope_local_base_freq", localRopeBase)
+      : windowed.positive("rope_theta");
+    set("rope.freq_base_swa", f32(local));
+    if ((windowed?.text("rope_type") ?? "default") !== "default") throw windowed?.unsupported("rope_type", "default");
+  }
   const scaling = config.object("rope_scaling") ?? parameters;
   if (scaling === undefined) return undefined;
   const key = scaling.get("rope_type") === undefined ? "type" : "rope_type";
@@ -167,7 +190,8 @@ function refuseForeign(config: JsonFile, { architecture, activations }: Family):
     without("query_pre_attn_scalar", `${scale}, as in the published models`, (value) => value === scale);
   }
   if (architecture === "gemma3") {
-    without("sliding_window_pattern", "6", (value) => value === 6);
+    for (const key of ["sliding_window_pattern", "_sliding_window_pattern"]) without(key, "6", (value) => value === 6);
+    without("use_bidirectional_attention", "false", (value) => value === false);
     without(
       "layer_types",
       "full attention in each sixth layer",

@@ -14,12 +14,13 @@ import { SteadyFile, type WeightSource } from "../quantizer/source.ts";
 import { headerBytes, type NewValue } from "../quantizer/writer.ts";
 import { loadTokenizer } from "../tokenizer/mod.ts";
 import { readConfig } from "./config.ts";
-import { JsonFile } from "./json.ts";
+import { isObject, JsonFile } from "./json.ts";
 import { llama3Factors } from "./rope.ts";
 import { readSafetensors, type SafeTensor } from "./safetensors.ts";
 import { madeTensor, mapTensors } from "./tensors.ts";
 import { readVocabulary } from "./vocabulary.ts";
 
+const tokenizerName = "tokenizer.json";
 const configMost = 4 << 20;
 const tokenizerMost = 128 << 20;
 const shardsMost = 1024;
@@ -35,12 +36,13 @@ export function openFolder(path: string, allowUnknownPreTokenizer: boolean): Wei
   const json = (name: string, most = configMost) => JsonFile.read(join(path, name), most);
   const configFile = json("config.json");
   if (configFile === undefined) throw missing(path, "config.json");
-  const config = readConfig(configFile, nameOf(path, configFile));
+  const tokenizer = tokenizerOf(path);
+  const config = readConfig(configFile, nameOf(path, configFile, tokenizer));
   const files = openShards(path);
   try {
     const metadata = new Map<string, NewValue>([
       ...config.metadata,
-      ...vocabularyOf(path, configFile, config.vocabulary, allowUnknownPreTokenizer),
+      ...vocabularyOf(path, configFile, tokenizer, config.vocabulary, allowUnknownPreTokenizer),
     ]);
     const mapped = mapTensors(files.flatMap(({ tensors }) => tensors), config);
     if (config.llama3 !== undefined) {
@@ -62,26 +64,35 @@ export function openFolder(path: string, allowUnknownPreTokenizer: boolean): Wei
   }
 }
 
-/** The folder's own name; models of phi3 are known by theirs, for their special tokens take the space behind them. */
-function nameOf(path: string, config: JsonFile): string {
+/** The folder's own name; tokens that take the space behind them, as phi3's, are known by a name with theirs in it. */
+function nameOf(path: string, config: JsonFile, tokenizer: JsonFile): string {
   const name = basename(resolve(path));
-  return config.text("model_type") === "phi3" && !/phi-?3/i.test(name) ? `Phi-3 ${name}` : name;
+  if (config.text("model_type") !== "phi3" || /phi-?3/i.test(name)) return name;
+  const takes = (token: unknown) => isObject(token) && token.special === true && token.rstrip === true;
+  return tokenizer.list("added_tokens")?.some(takes) ? `Phi-3 ${name}` : name;
 }
 
-function vocabularyOf(path: string, config: JsonFile, size: number, allowUnknown: boolean): Map<string, NewValue> {
-  const file = join(path, "tokenizer.json");
-  const tokenizer = JsonFile.read(file, tokenizerMost);
-  if (tokenizer === undefined) {
-    if (!existsSync(join(path, "tokenizer.model"))) throw missing(path, "tokenizer.json");
-    throw new UnsupportedError(
-      `${path}: there is a tokenizer.model but no tokenizer.json; expected the latter, which AutoTokenizer's save_pretrained writes.`,
-      { what: "a SentencePiece model alone", where: "tokenizer.model", expected: "tokenizer.json" },
-    );
-  }
+function tokenizerOf(path: string): JsonFile {
+  const tokenizer = JsonFile.read(join(path, tokenizerName), tokenizerMost);
+  if (tokenizer !== undefined) return tokenizer;
+  if (!existsSync(join(path, "tokenizer.model"))) throw missing(path, tokenizerName);
+  throw new UnsupportedError(
+    `${path}: there is a tokenizer.model but no ${tokenizerName}; expected the latter, which AutoTokenizer's save_pretrained writes.`,
+    { what: "a SentencePiece model alone", where: "tokenizer.model", expected: tokenizerName },
+  );
+}
+
+function vocabularyOf(
+  path: string,
+  config: JsonFile,
+  tokenizer: JsonFile,
+  size: number,
+  allowUnknown: boolean,
+): Map<string, NewValue> {
   const read = (name: string) => JsonFile.read(join(path, name), configMost);
   const [tokenizerConfig, generationConfig] = [read("tokenizer_config.json"), read("generation_config.json")];
   const metadata = readVocabulary(
-    { path: file, tokenizer, tokenizerConfig, generationConfig, config },
+    { path: join(path, tokenizerName), tokenizer, tokenizerConfig, generationConfig, config },
     size,
     allowUnknown,
   );

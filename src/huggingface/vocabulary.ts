@@ -82,14 +82,21 @@ function readTokens({ tokenizer }: VocabularyFiles, model: JsonFile, size: numbe
     kinds[id] = kind;
     ids.set(text, id);
   };
+  // Added tokens beyond the embedding, as gemma3's for pictures, are none of a model that has no row for them.
+  const added = (tokenizer.list("added_tokens") ?? []).map((token) => isObject(token) ? token : {});
+  const beyond = new Map(
+    added.filter(({ id }) => Number.isSafeInteger(id) && Number(id) >= size).map(({ content, id }) => [content, id]),
+  );
+  const isBeyond = (text: unknown, id: unknown) => beyond.has(text) && beyond.get(text) === id;
   const vocabulary = model.object("vocab");
   if (vocabulary === undefined) throw model.wrong("vocab", "an object of tokens and their ids");
   for (const [text, id] of vocabulary.entries()) {
+    if (isBeyond(text, id)) continue;
     const isByte = pieces && /^<0x[0-9A-Fa-f]{2}>$/.test(text);
     put(text, id, isByte ? KIND.byte : KIND.normal, model, "vocab");
   }
-  for (const added of tokenizer.list("added_tokens") ?? []) {
-    const { id, content, special } = isObject(added) ? added : {};
+  for (const { id, content, special } of added) {
+    if (isBeyond(content, id)) continue;
     put(content, id, special === true ? KIND.control : KIND.userDefined, tokenizer, "added_tokens");
   }
   const unknown = model.text("unk_token");
