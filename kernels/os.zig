@@ -58,9 +58,9 @@ pub const FileMap = struct {
         if (is_linux) map.advise(offset, len, populate_read);
     }
 
-    /// Gives the pages inside [offset, offset + len) back: they no longer count as resident.
-    pub fn release(map: FileMap, offset: usize, len: usize) void {
-        if (!is_windows) map.advise(offset, len, std.c.MADV.DONTNEED);
+    /// Gives the pages back: they no longer count as resident.
+    pub fn release(map: FileMap) void {
+        if (!is_windows) map.advise(0, map.bytes.len, std.c.MADV.DONTNEED);
     }
 
     fn advise(map: FileMap, offset: usize, len: usize, advice: u32) void {

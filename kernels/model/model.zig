@@ -1,5 +1,5 @@
 //! A model: traits, packed weights and rope frequencies. It is described in one buffer (`MODEL` in `ffi/abi.ts`),
-//! checked as a whole before anything is allocated, and then loaded by the conductor, one tensor a turn, so that
+//! checked as a whole before anything is allocated, and then loaded by the conductor, a few tensors a turn, so that
 //! engines at work go on meanwhile.
 
 const std = @import("std");
@@ -58,6 +58,8 @@ pub const State = enum(u32) { loading, ready, failed };
 
 /// Threads that pack; more do not help once memory is the limit.
 const load_threads_max = 8;
+/// Bytes of the files that may stay resident after they were packed.
+const release_bytes = 16 << 20;
 
 pub const Model = struct {
     object: handle.Object,
@@ -83,6 +85,8 @@ pub const Model = struct {
     bytes_done: std.atomic.Value(u64) = .init(0),
     bytes_total: u64,
     next_entry: usize = 0,
+    /// Bytes packed since the files' pages were last given back.
+    bytes_mapped: u64 = 0,
     failure: Status = .ok,
     failed_row: u32 = 0,
 
@@ -185,18 +189,26 @@ pub const Model = struct {
         return error.Refused;
     }
 
-    /// One turn of loading: a tensor.
+    /// One turn of loading: a tensor, or several small ones.
     fn loadOne(task: *Task) bool {
         const model: *Model = @fieldParentPtr("task", task);
         if (model.cancelled.load(.acquire)) return model.finish(.cancelled);
         if (model.next_entry < model.entries.len) {
-            const entry = model.entries[model.next_entry];
-            if (weights.pack(entry, model.files[entry.file], model.arena, pool.ensure(model.threads))) |row| {
+            const turn = weights.pack(model.entries[model.next_entry..], model.files, model.arena, pool.ensure(model.threads));
+            for (model.entries[model.next_entry..][0..turn.tensors]) |entry| {
+                _ = model.bytes_done.fetchAdd(entry.bytes, .release);
+                model.bytes_mapped += entry.bytes;
+            }
+            model.next_entry += turn.tensors;
+            if (turn.bad_row) |row| {
                 model.failed_row = row;
                 return model.finish(.non_finite);
             }
-            model.next_entry += 1;
-            _ = model.bytes_done.fetchAdd(entry.bytes, .release);
+            // Not after each tensor: every processor that runs one of our threads is interrupted for it.
+            if (model.bytes_mapped >= release_bytes) {
+                for (model.files) |file| file.release();
+                model.bytes_mapped = 0;
+            }
             return true;
         }
         model.computeRope();

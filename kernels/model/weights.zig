@@ -194,57 +194,107 @@ pub fn rowBytes(format: *const abi.Format, cols: u32) u64 {
 
 /// Groups that one claim packs: enough work to pay for the claim.
 const pack_claim_bytes = 256 << 10;
+/// What one turn packs of small tensors, which share a job of the pool: waking its threads for each would take longer.
+const turn_bytes = 4 << 20;
+const turn_tensors = 64;
 
-const Packing = struct {
+/// One tensor of a turn; `first_item` is the first of its claims among those of the job.
+const Part = struct {
     file: os.FileMap,
     offset: usize,
-    matrix: Matrix,
+    bytes: usize,
+    tensor: Tensor,
     groups_a_claim: u32,
-    /// 1 + the first row that is not finite, as far as threads met it; 0: none.
+    first_item: u32,
+    /// 1 + the first row that is not finite, as far as threads met it, from the top; 0: none.
     bad_row: std.atomic.Value(u32) = .init(0),
 
-    fn run(context: *anyopaque, item: u32, thread: u32) void {
-        _ = thread;
-        const packing: *Packing = @ptrCast(@alignCast(context));
-        const matrix = packing.matrix;
+    fn run(part: *Part, claim: u32) void {
+        switch (part.tensor) {
+            .absent => unreachable,
+            .vector => |vector| {
+                const target: [*]u8 = @ptrCast(@constCast(vector.ptr));
+                @memcpy(target[0..part.bytes], part.file.bytes[part.offset..][0..part.bytes]);
+                for (vector) |value| if (!std.math.isFinite(value)) part.blame(0);
+            },
+            .matrix => |matrix| part.pack(matrix, claim),
+        }
+    }
+
+    fn pack(part: *Part, matrix: Matrix, claim: u32) void {
         const row_bytes: usize = @intCast(rowBytes(matrix.format, matrix.cols));
-        var group = item * packing.groups_a_claim;
-        const end = @min(group + packing.groups_a_claim, matrix.groups());
+        var group = claim * part.groups_a_claim;
+        const end = @min(group + part.groups_a_claim, matrix.groups());
         const last_row = @min(end * abi.lanes, matrix.rows);
-        packing.file.populate(packing.offset + group * abi.lanes * row_bytes, (last_row - group * abi.lanes) * row_bytes);
+        part.file.populate(part.offset + group * abi.lanes * row_bytes, (last_row - group * abi.lanes) * row_bytes);
         while (group < end) : (group += 1) {
             const row = group * abi.lanes;
             const bad = matrix.format.pack(
-                packing.file.bytes.ptr + packing.offset + row * row_bytes,
+                part.file.bytes.ptr + part.offset + row * row_bytes,
                 @min(abi.lanes, matrix.rows - row),
                 matrix.cols,
                 matrix.packed_bytes + group * matrix.group_bytes,
             );
-            if (bad != 0) _ = packing.bad_row.fetchMax(std.math.maxInt(u32) - (row + bad - 1), .monotonic);
+            if (bad != 0) part.blame(row + bad - 1);
         }
+    }
+
+    fn blame(part: *Part, row: u32) void {
+        _ = part.bad_row.fetchMax(std.math.maxInt(u32) - row, .monotonic);
     }
 };
 
-/// Copies one tensor from its file into the arena. Returns the first row with a value or scale that is not finite.
-pub fn pack(entry: Entry, file: os.FileMap, arena: []align(64) u8, threads: u32) ?u32 {
-    const source = file.bytes[@intCast(entry.offset)..][0..@intCast(entry.bytes)];
-    file.willNeed(@intCast(entry.offset), source.len);
-    defer file.release(@intCast(entry.offset), source.len);
-    switch (entry.tensor(arena)) {
-        .absent => unreachable,
-        .vector => |vector| {
-            const target: [*]u8 = @ptrCast(@constCast(vector.ptr));
-            @memcpy(target[0..source.len], source);
-            for (vector) |value| if (!std.math.isFinite(value)) return 0;
-            return null;
-        },
-        .matrix => |matrix| {
-            const groups_a_claim: u32 = @intCast(@max(1, pack_claim_bytes / matrix.group_bytes));
-            var packing: Packing = .{ .file = file, .offset = @intCast(entry.offset), .matrix = matrix, .groups_a_claim = groups_a_claim };
-            const claims = std.math.divCeil(u32, matrix.groups(), groups_a_claim) catch unreachable;
-            pool.parallel(threads, claims, &packing, Packing.run);
-            const bad = packing.bad_row.load(.monotonic);
-            return if (bad == 0) null else std.math.maxInt(u32) - bad;
-        },
+const Job = struct {
+    parts: [turn_tensors]Part = undefined,
+    len: usize = 0,
+    items: u32 = 0,
+
+    fn add(job: *Job, entry: Entry, file: os.FileMap, arena: []align(64) u8) void {
+        const tensor = entry.tensor(arena);
+        var part: Part = .{
+            .file = file,
+            .offset = @intCast(entry.offset),
+            .bytes = @intCast(entry.bytes),
+            .tensor = tensor,
+            .groups_a_claim = 1,
+            .first_item = job.items,
+        };
+        var items: u32 = 1;
+        if (tensor == .matrix) {
+            part.groups_a_claim = @intCast(@max(1, pack_claim_bytes / tensor.matrix.group_bytes));
+            items = std.math.divCeil(u32, tensor.matrix.groups(), part.groups_a_claim) catch unreachable;
+        }
+        if (items > 1) file.willNeed(part.offset, part.bytes);
+        job.parts[job.len] = part;
+        job.len += 1;
+        job.items += items;
     }
+
+    fn run(context: *anyopaque, item: u32, thread: u32) void {
+        _ = thread;
+        const job: *Job = @ptrCast(@alignCast(context));
+        var index = job.len - 1;
+        while (job.parts[index].first_item > item) index -= 1;
+        job.parts[index].run(item - job.parts[index].first_item);
+    }
+};
+
+/// What a turn came to: how many tensors are packed, and the first row with a value or scale that is not finite in the next.
+pub const Turn = struct { tensors: usize, bad_row: ?u32 };
+
+/// Packs the first of `entries` into the arena, and those after it that are small enough for one turn.
+pub fn pack(entries: []const Entry, files: []const os.FileMap, arena: []align(64) u8, threads: u32) Turn {
+    var job: Job = .{};
+    var bytes: u64 = 0;
+    for (entries) |entry| {
+        bytes += entry.bytes;
+        if (job.len > 0 and (bytes > turn_bytes or job.len == turn_tensors)) break;
+        job.add(entry, files[entry.file], arena);
+    }
+    pool.parallel(threads, job.items, &job, Job.run);
+    for (job.parts[0..job.len], 0..) |*part, index| {
+        const bad = part.bad_row.load(.monotonic);
+        if (bad != 0) return .{ .tensors = index, .bad_row = std.math.maxInt(u32) - bad };
+    }
+    return .{ .tensors = job.len, .bad_row = null };
 }
