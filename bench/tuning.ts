@@ -20,6 +20,7 @@ import { usableThreads } from "../src/machine.ts";
 import { compareTimes, type Comparison } from "../src/tuner/compare.ts";
 import { seededRandom } from "../src/tuner/race.ts";
 import { ModelSubject } from "../src/tuner/subject.ts";
+import { chunkMost, Pace } from "../src/pace.ts";
 
 const context = 512;
 const prompts = promptSource();
@@ -116,17 +117,27 @@ async function grid(path: string): Promise<void> {
       [200, 2000, 20_000].map((spinLoops) => ({ ...choice, decodeThreads, pageSize, spinLoops }))
     )
   );
-  const chunks = [16, 32, 64, 128, 256].filter((chunk) => model.residentBytes < 1e8 || chunk <= 64);
+  const isSmall = model.residentBytes < 1e8;
+  const chunks = [16, 32, 64, 128, 256].filter((chunk) => isSmall || chunk <= 64);
   const prefills = counts.flatMap((prefillThreads) =>
     pages.flatMap((pageSize) => chunks.map((chunkTokens) => ({ ...choice, prefillThreads, pageSize, chunkTokens })))
   );
   const decode = (settings: TunedSettings) => subject.decode(settings, 1);
-  // A chunk of 512 means that it adapts; with 64 it begins.
-  const tokensOf = ({ chunkTokens }: TunedSettings) => chunkTokens < 512 ? chunkTokens : 64;
-  const prefill = (settings: TunedSettings) => subject.prefill(settings, tokensOf(settings));
+  const tokens = isSmall ? 256 : 64;
+  const pace = new Pace(model.residentBytes);
+  const prefill = async (settings: TunedSettings) => {
+    for (let at = 0; at < tokens;) {
+      // The most chunk means that it adapts.
+      const chunk = Math.min(settings.chunkTokens < chunkMost ? settings.chunkTokens : pace.chunk, tokens - at);
+      const begin = performance.now();
+      await subject.prefill(settings, chunk, at);
+      if (settings.chunkTokens === chunkMost) pace.record(chunk, performance.now() - begin, chunk);
+      at += chunk;
+    }
+  };
   try {
-    await against("generating", decodes, choice, decode, () => 1);
-    await against("reading", prefills, choice, prefill, tokensOf);
+    await against("generating", decodes, choice, decode);
+    await against(`reading ${tokens} tokens`, prefills, choice, prefill);
   } finally {
     native().spin(spinDefault);
     await subject.dispose();
@@ -138,7 +149,6 @@ async function against(
   all: readonly TunedSettings[],
   choice: TunedSettings,
   work: (settings: TunedSettings) => Promise<void>,
-  units: (settings: TunedSettings) => number,
 ): Promise<void> {
   const time = async (settings: TunedSettings) => {
     const begin = performance.now();
@@ -147,7 +157,7 @@ async function against(
       await work(settings);
       count++;
     } while (performance.now() - begin < 3);
-    return (performance.now() - begin) / count / units(settings);
+    return (performance.now() - begin) / count;
   };
   const random = seededRandom(3);
   const times = all.map((): number[] => []);

@@ -1,7 +1,8 @@
 /**
  * Finds the fastest of a few values: in every round each of them that is still in the race is measured once, in a random
  * order, so that what disturbs the machine disturbs all. Who is surely not better drops out; the race ends as soon as it is
- * decided. The first value is what there is: it stays unless another is measurably better.
+ * decided. The first value is what there is: it stays unless another is measurably better. Of many, heats choose the few
+ * (`tuner/heats.ts`).
  *
  * @module
  */
@@ -18,8 +19,10 @@ export interface Race<T> {
   readonly estimate?: (value: T) => number;
   /** What the work is worth, where that is not the same for all: times are divided by it. */
   readonly units?: (value: T) => number;
-  /** A gain below this is not worth a change. */
-  readonly gainLeast: number;
+  /** A gain below this is not worth a change to a value. */
+  readonly gainLeast: (value: T) => number;
+  /** Whether a value may win at all, as far as its work has shown so far; all may unless this is given. */
+  readonly isAllowed?: (value: T) => boolean;
   /** The time that it may take. */
   readonly budget: Budget;
   /** Random numbers from 0 to 1. */
@@ -49,7 +52,7 @@ const hopeless = 2;
 
 /** Runs a race. */
 export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
-  const { values, work, estimate = () => 0, units = () => 1, gainLeast, budget, random } = race;
+  const { values, work, estimate = () => 0, units = () => 1, isAllowed = () => true, budget, random } = race;
   const times = values.map((): number[] => []);
   let alive = values.map((_, index) => index);
   let warmUp = new Map<number, number>();
@@ -57,6 +60,8 @@ export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
   let isDecided = alive.length < 2;
   let isOut = false;
   const against = (base: number, index: number) => compareTimes(times[base] as number[], times[index] as number[]);
+  const gainLeast = (index: number) => race.gainLeast(values[index] as T);
+  const isFit = (index: number) => index === 0 || isAllowed(values[index] as T);
   // The first round fills caches and starts threads: it counts for nothing but its length.
   for (let round = 0; !isDecided && round <= roundsMost; round++) {
     const found = new Map<number, number>();
@@ -69,48 +74,53 @@ export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
     }
     if (isOut) break;
     if (round === 0) warmUp = found;
-    if (round === 0 || found.size < alive.length) continue; // a pair needs both
+    alive = alive.filter(isFit);
+    if (round === 0 || !alive.every((index) => found.has(index))) continue; // a pair needs both
     for (const [index, ms] of found) (times[index] as number[]).push(ms);
     if (++rounds === 1) {
       const best = (index: number) => Math.min(found.get(index) as number, warmUp.get(index) ?? Infinity);
       const least = Math.min(...alive.map(best));
       alive = alive.filter((index) => index === 0 || best(index) < hopeless * least);
     }
-    if (rounds >= roundsLeast) alive = alive.filter((index) => index === 0 || against(0, index).high > gainLeast);
+    if (rounds >= roundsLeast) {
+      alive = alive.filter((index) => index === 0 || against(0, index).high > gainLeast(index));
+    }
     isDecided = alive.length < 2 || (rounds >= roundsToWin && isClear(alive, against, gainLeast));
   }
-  return { ...decide(values, times, against, gainLeast), rounds, isDecided: isDecided || rounds >= roundsMost };
+  const fit = values.map((_, index) => index).filter(isFit);
+  return { ...decide(values, fit, times, against, gainLeast), rounds, isDecided: isDecided || rounds >= roundsMost };
 }
 
 /** Whether one is surely better than what was there, and as good as any other. */
 function isClear(
   alive: readonly number[],
   against: (base: number, index: number) => Comparison,
-  gainLeast: number,
+  gainLeast: (index: number) => number,
 ): boolean {
   const others = alive.filter((index) => index !== 0);
   const leader = others.reduce(
     (best, index) => against(0, index).gain > against(0, best).gain ? index : best,
     others[0] ?? 0,
   );
-  if (against(0, leader).low < gainLeast) return false;
+  if (against(0, leader).low < gainLeast(leader)) return false;
   return others.every((index) => index === leader || against(index, leader).low > -same);
 }
 
 function decide<T>(
   values: readonly T[],
+  fit: readonly number[],
   times: readonly (readonly number[])[],
   against: (base: number, index: number) => Comparison,
-  gainLeast: number,
+  gainLeast: (index: number) => number,
 ): Pick<Outcome<T>, "value" | "best"> {
   let best: { index: number; comparison: Comparison } | undefined;
   let winner: { index: number; comparison: Comparison } | undefined;
-  for (let index = 1; index < values.length; index++) {
+  for (const index of fit) {
     // Who dropped out has fewer times, of the first rounds: they are paired with those of the same rounds.
-    if ((times[index]?.length ?? 0) < roundsLeast) continue;
+    if (index === 0 || (times[index]?.length ?? 0) < roundsLeast) continue;
     const comparison = against(0, index);
     if (!best || comparison.gain > best.comparison.gain) best = { index, comparison };
-    const isBetter = comparison.low > gainLeast / 2 && comparison.gain >= gainLeast;
+    const isBetter = comparison.low > gainLeast(index) / 2 && comparison.gain >= gainLeast(index);
     if (isBetter && (!winner || comparison.gain > winner.comparison.gain)) winner = { index, comparison };
   }
   const shown = winner ?? best;
@@ -120,11 +130,12 @@ function decide<T>(
   };
 }
 
-function shuffled(items: readonly number[], random: () => number): number[] {
+/** A random order. */
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const list = [...items];
   for (let last = list.length - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1));
-    [list[last], list[other]] = [list[other] as number, list[last] as number];
+    [list[last], list[other]] = [list[other] as T, list[last] as T];
   }
   return list;
 }
