@@ -46,7 +46,10 @@ export const typescript = [
       "src/chat/*",
     ],
   },
-  { name: "engine", files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/stop.ts"] },
+  {
+    name: "engine",
+    files: ["src/engine.ts", "src/pages.ts", "src/pace.ts", "src/crew.ts", "src/trial.ts", "src/stop.ts"],
+  },
   { name: "batcher", files: ["src/batcher.ts", "src/batcher/*", "src/generation.ts"] },
   {
     name: "measures",

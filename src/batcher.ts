@@ -15,6 +15,7 @@ import type { Percentiles } from "./batcher/stats.ts";
 import { PieceStream } from "./batcher/stream.ts";
 import type { CacheStats, TokenCache } from "./cache.ts";
 import { evictionPolicies, type EvictionPolicy } from "./cache/evict.ts";
+import { Crew } from "./crew.ts";
 import { Engine, pageBytes } from "./engine.ts";
 import {
   type Completion,
@@ -65,7 +66,7 @@ export interface PrefixCacheOptions {
 export interface BatcherOptions {
   /**
    * Threads that compute, never more than the processors that the process may use. Default: as many as they, within its
-   * control group's quota.
+   * control group's quota, and one for steps that are so short that it is faster alone, which is measured on the way.
    */
   readonly threads?: number;
   /** How keys and values are stored. Default `f16`. */
@@ -211,6 +212,8 @@ export class Batcher {
   constructor(model: Model, options: BatcherOptions = {}) {
     const { settings, kvBytesMax, sequences, chunk, cache, scheduling } = resolveBatcherOptions(options);
     const engine = new Engine(model, { ...settings, ...engineSizes(model, { ...settings, kvBytesMax, sequences }) });
+    // Who says how many threads gets them.
+    if (options.threads === undefined) engine.threads.crew = new Crew();
     const bytes = pageBytes(model.plan.hyperparameters, settings.kv, settings.pageSize);
     const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
     const store = new KvStore(engine, bytes, cache && { ...cache, codec });

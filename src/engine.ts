@@ -11,6 +11,7 @@ import { ClosedError } from "../ffi/errors.ts";
 import { type Native, native } from "../ffi/native.ts";
 import type { Hyperparameters } from "./architectures.ts";
 import type { Model } from "./model.ts";
+import type { Crew } from "./crew.ts";
 import { nothingToChoose } from "./sampler.ts";
 import type { Choice, SamplerState } from "./sampler/state.ts";
 
@@ -115,8 +116,11 @@ const lost = new FinalizationRegistry<number>((handle) => native().engineFree(ha
 export class Engine implements StepRunner {
   /** The settings it was opened with. */
   readonly settings: EngineSettings;
-  /** Threads of a step of at least `prefillTokens` tokens, and of any other; at most those that it was opened with. */
-  readonly threads: { prefill: number; decode: number; prefillTokens: number };
+  /**
+   * Threads of a step of at least `prefillTokens` tokens, and of any other; at most those that it was opened with. Where there
+   * is a crew, it may give a short step fewer.
+   */
+  readonly threads: { prefill: number; decode: number; prefillTokens: number; crew?: Crew };
   readonly #native: Native = native();
   readonly #vocabulary: number;
   readonly #embedding: number;
@@ -158,6 +162,7 @@ export class Engine implements StepRunner {
     if (this.#handle === 0) throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
     const words = this.#encode(sequences, isInline);
     const handle = this.#handle;
+    const begin = performance.now();
     this.#native.submit(handle, this.#words, words);
     if (!this.#native.idle(handle)) {
       const step = this.#settle(handle);
@@ -168,6 +173,7 @@ export class Engine implements StepRunner {
         this.#step = undefined;
       }
     }
+    this.threads.crew?.record(performance.now() - begin);
     return this.#take(handle, sequences);
   }
 
@@ -233,8 +239,9 @@ export class Engine implements StepRunner {
       this.#floats = new Float32Array(this.#words.buffer);
     }
     const words = this.#words;
-    const { prefill, decode, prefillTokens } = this.threads;
-    const threads = tokens >= prefillTokens ? prefill : decode;
+    const { prefill, decode, prefillTokens, crew } = this.threads;
+    const most = tokens >= prefillTokens ? prefill : decode;
+    const threads = crew?.threads(tokens, tokens > sequences.length, most, isInline) ?? most;
     const flags = threads * BATCH.threadsUnit + (isInline ? BATCH.flagInline : 0);
     words.set([BATCH.version, flags, sequences.length, tokens]);
     let at: number = BATCH.header.length;

@@ -174,7 +174,7 @@ export class Optimizer {
       ...(batchSequences === undefined ? {} : { batchSequences }),
       ...batching,
       // More threads than can run at once only get in each other's way, and what is asked for is the most.
-      ...(machine && { threads: Math.min(batching.threads ?? Infinity, machine.threads) }),
+      ...(machine && batching.threads !== undefined && { threads: Math.min(batching.threads, machine.threads) }),
     });
     this.metrics = new Metrics(model, this.batcher);
     if (profile) this.#apply(profile);

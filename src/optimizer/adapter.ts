@@ -7,7 +7,7 @@
  */
 import type { StepRecord } from "../batcher/stats.ts";
 import type { EventLog } from "./events.ts";
-import { median, Trial } from "./trial.ts";
+import { median, Trial } from "../trial.ts";
 
 /** What an adapter turns; all within bounds that are someone else's. */
 export interface AdaptTarget {

@@ -1,0 +1,58 @@
+/**
+ * Threads of short steps: on steps made of numbers, where it is known which way is the faster one.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "node:test";
+import { Crew } from "../src/crew.ts";
+import { seededRandom } from "../src/tuner/race.ts";
+
+/** What a step of so many tokens takes with so many threads. */
+type Cost = (tokens: number, threads: number) => number;
+
+/** Runs steps; how many of the second half had which number of threads. */
+function run(crew: Crew, cost: Cost, tokens: number, steps: number, seed = 1, isShort = true): Map<number, number> {
+  const random = seededRandom(seed);
+  const counts = new Map<number, number>();
+  for (let step = 0; step < steps; step++) {
+    const threads = crew.threads(tokens, tokens > 8, 4, isShort);
+    if (2 * step >= steps) counts.set(threads, (counts.get(threads) ?? 0) + 1);
+    const pause = random() < 0.03 ? 20 * random() : 1;
+    crew.record(cost(tokens, threads) * (1 + 0.2 * random()) * pause);
+  }
+  return counts;
+}
+
+describe("the crew of short steps", () => {
+  // Beside its work a step with several threads has 0.1 ms of handing over.
+  const cost: Cost = (tokens, threads) => 0.05 * tokens / threads + (threads > 1 ? 0.1 : 0);
+
+  it("is one thread where handing over costs more than the others save, and all threads where it does not", () => {
+    for (const isShort of [true, false]) {
+      for (let seed = 1; seed <= 20; seed++) {
+        const crew = new Crew();
+        const small = run(crew, cost, 1, 1000, seed, isShort);
+        const large = run(crew, cost, 16, 1000, seed, isShort);
+        assertEquals([...small.keys()], [1], `seed ${seed}`);
+        assertEquals([...large.keys()], [4], `seed ${seed}`);
+      }
+    }
+  });
+
+  it("finds out when it is the other way round, and spends little on looking", () => {
+    const crew = new Crew();
+    run(crew, cost, 1, 5000);
+    assertEquals(run(crew, (_, threads) => 0.5 / threads, 1, 20_000), new Map([[4, 10_000]]));
+    const steady = run(new Crew(), cost, 1, 100_000);
+    assert((steady.get(4) ?? 0) < 100, `${steady.get(4)} of 50 000 the slower way`);
+  });
+
+  it("leaves long steps all threads from the second on, and those alone that have one anyway", () => {
+    const crew = new Crew();
+    const long = run(crew, (_, threads) => 12 / threads, 1, 4000);
+    assertEquals(long, new Map([[4, 2000]]));
+    assertEquals(crew.threads(1, false, 1, true), 1);
+    assertEquals(crew.threads(1, false, 3, true), 3, "within the most of that moment");
+  });
+});
