@@ -330,15 +330,28 @@ fn Blocks(comptime F: type) type {
 
         /// The same in vectors; long runs, which no cache keeps, past the caches.
         fn unpack(source: [*]align(1) const F.Block, blocks: usize, out: [*]f32) void {
-            const streams = blocks >= abi.stream_values / 32 and @intFromPtr(out) % 64 == 0;
-            for (0..blocks) |b| {
-                const halves: [2]simd.F = @bitCast(F.unpack(&source[b]));
-                inline for (halves, 0..) |half, i| {
-                    const to = out + b * 32 + i * 16;
-                    if (streams) stream.store(to, half) else simd.store(to, half);
-                }
+            if (blocks >= abi.stream_values / 32 and @intFromPtr(out) % 64 == 0) return unpackPast(source, blocks, out);
+            for (0..blocks) |b| unpackTo(simd.store, source, b, out);
+        }
+
+        /// Some pages at a time, a block of each by turns: the places of their memory, which a store past the caches waits
+        /// for, are looked up together. On a virtual Zen 5 that made 28 GB/s of 18 (`memset` 21, 256 MB, medians).
+        fn unpackPast(source: [*]align(1) const F.Block, blocks: usize, out: [*]f32) void {
+            const page = 4096 / (32 * 4);
+            const pages = 8;
+            const whole = blocks - blocks % (pages * page);
+            for (0..whole) |i| {
+                const b = i - i % (pages * page) + i % pages * page + i / pages % page;
+                simd.prefetchStream(@ptrCast(source + b));
+                unpackTo(stream.store, source, b, out);
             }
-            if (streams) stream.end();
+            for (whole..blocks) |b| unpackTo(stream.store, source, b, out);
+            stream.end();
+        }
+
+        inline fn unpackTo(comptime storeTo: fn ([*]f32, simd.F) callconv(.@"inline") void, source: [*]align(1) const F.Block, b: usize, out: [*]f32) void {
+            const halves: [2]simd.F = @bitCast(F.unpack(&source[b]));
+            inline for (halves, 0..) |half, i| storeTo(out + b * 32 + i * 16, half);
         }
 
         const encode: @FieldType(abi.Format, "encode") = if (@TypeOf(F.encode) == @TypeOf(null)) null else struct {
