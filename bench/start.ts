@@ -25,11 +25,11 @@ function programFile(name: string, source: string): string {
   return path;
 }
 
+/** Writes its token as the empty program writes: what a runtime needs for `process.stdout` (25 to 40 ms) is not ours. */
 function story(specifier: string): string {
   return `import { LightGPT } from ${JSON.stringify(specifier)};
-import process from "node:process";
 await using lm = await LightGPT.load();
-for await (const piece of lm.generate("Once upon a time", { maxTokens: 1 })) process.stdout.write(piece.text + "!");
+for await (const piece of lm.generate("Once upon a time", { maxTokens: 1 })) console.log(piece.text);
 `;
 }
 

@@ -5,13 +5,10 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { cacheDirectory, replaceFile } from "./cache_directory.ts";
 import { LightGPTError } from "./errors.ts";
-import type { Runtime } from "./runtime.ts";
+import { node } from "./node.ts";
+import { currentRuntime, type Runtime } from "./runtime.ts";
 import { type FileSum, SUMS } from "./sums.ts";
 
 /** Where a package's files are and what they must be; others than the default are for tests. */
@@ -31,7 +28,7 @@ export function isRemote({ base }: AssetSource = own): boolean {
 
 /** Whether the package has a file of this path. */
 export function hasAsset(path: string, source: AssetSource = own): boolean {
-  return isRemote(source) ? Object.hasOwn(source.sums, path) : existsSync(fileURLToPath(new URL(path, source.base)));
+  return isRemote(source) ? Object.hasOwn(source.sums, path) : currentRuntime().files.exists(placeOf(path, source));
 }
 
 /** The platforms that a package has a library for; none in a checkout. */
@@ -44,9 +41,10 @@ export function packagedPlatforms({ sums }: AssetSource = own): string[] {
  * {@link fetchAsset} does.
  */
 export function assetPath(runtime: Runtime, path: string, source: AssetSource = own): string {
-  if (!isRemote(source)) return fileURLToPath(new URL(path, source.base));
-  const cached = cachedPath(runtime, path, source);
-  const fault = readFault(cached, sumOf(path, source));
+  if (!isRemote(source)) return placeOf(path, source);
+  const sum = sumOf(path, source);
+  const cached = cachedPath(runtime, path, sum.sha256);
+  const fault = readFault(cached, sum);
   if (fault === undefined) return cached;
   throw failure(path, `is not in the cache (${fault})`, "an `await prepare()` before it is used", cached);
 }
@@ -55,7 +53,7 @@ export function assetPath(runtime: Runtime, path: string, source: AssetSource = 
 export async function fetchAsset(runtime: Runtime, path: string, source: AssetSource = own): Promise<string> {
   if (!isRemote(source)) return assetPath(runtime, path, source);
   const sum = sumOf(path, source);
-  const cached = cachedPath(runtime, path, source);
+  const cached = cachedPath(runtime, path, sum.sha256);
   if (readFault(cached, sum) === undefined) return cached;
   const bytes = await download(new URL(path, source.base), path, sum);
   store(cached, bytes, path);
@@ -68,9 +66,9 @@ export async function fetchAsset(runtime: Runtime, path: string, source: AssetSo
  */
 export function localFile(runtime: Runtime, path: string): string {
   if (!runtime.isEmbedded(path)) return path;
-  const bytes = readFileSync(path);
+  const bytes = runtime.files.read(path);
   const sha256 = sha256Of(bytes);
-  const copy = join(cacheDirectory(runtime), `${sha256.slice(0, 16)}-${basename(path)}`);
+  const copy = cachedPath(runtime, path, sha256);
   if (readFault(copy, { bytes: bytes.length, sha256 }) !== undefined) store(copy, bytes, path);
   return copy;
 }
@@ -81,16 +79,27 @@ function sumOf(path: string, { sums, base }: AssetSource): FileSum {
   throw failure(path, `is not part of the package at ${base.href}`, "a package that was made with `npm run package`");
 }
 
+/** Where a file of a package on this machine lies. */
+function placeOf(path: string, { base }: AssetSource): string {
+  const url = new URL(path, base);
+  // Most paths are what they look like; all others, Windows' among them, are Node's to read.
+  if (url.host === "" && /^\/[\w./@+-]*$/.test(url.pathname) && currentRuntime().platform !== "win32") {
+    return url.pathname;
+  }
+  return node("node:url").fileURLToPath(url);
+}
+
 /** The sum is in the name: two versions never meet. */
-function cachedPath(runtime: Runtime, path: string, source: AssetSource): string {
-  return join(cacheDirectory(runtime), `${sumOf(path, source).sha256.slice(0, 16)}-${basename(path)}`);
+function cachedPath(runtime: Runtime, path: string, sha256: string): string {
+  const { basename, join } = node("node:path");
+  return join(cacheDirectory(runtime), `${sha256.slice(0, 16)}-${basename(path)}`);
 }
 
 /** Why a cached file cannot be used, or undefined. */
 function readFault(path: string, sum: FileSum): string | undefined {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    bytes = currentRuntime().files.read(path);
   } catch (error) {
     if (isPermission(error)) throw permission(error, "--allow-read", path);
     return error instanceof Error && "code" in error && error.code === "ENOENT" ? "it was never fetched" : `${error}`;
@@ -98,9 +107,8 @@ function readFault(path: string, sum: FileSum): string | undefined {
   return faultOf(bytes, sum);
 }
 
-/** Loads `node:crypto` only when it is needed, for that takes as long as opening the library. */
 function sha256Of(bytes: Uint8Array): string {
-  return process.getBuiltinModule("node:crypto").createHash("sha256").update(bytes).digest("hex");
+  return node("node:crypto").createHash("sha256").update(bytes).digest("hex");
 }
 
 function faultOf(bytes: Uint8Array, { bytes: length, sha256 }: FileSum): string | undefined {
@@ -155,7 +163,7 @@ function store(path: string, bytes: Uint8Array, asset: string): void {
   try {
     replaceFile(path, bytes);
   } catch (cause) {
-    if (isPermission(cause)) throw permission(cause, "--allow-write", join(path, ".."));
+    if (isPermission(cause)) throw permission(cause, "--allow-write", node("node:path").dirname(path));
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw failure(asset, `cannot be kept in ${path} (${reason})`, "a writable folder in LIGHTGPT_CACHE", path, cause);
   }

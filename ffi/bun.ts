@@ -5,12 +5,10 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
-import { totalmem } from "node:os";
-import process from "node:process";
 import type { AbiFunction } from "./abi.ts";
 import { type Doorbell, timerDoorbell } from "./doorbell.ts";
-import type { NativeFunction, OpenLibrary, Runtime } from "./runtime.ts";
+import { node } from "./node.ts";
+import type { Files, NativeFunction, OpenLibrary, Runtime } from "./runtime.ts";
 
 /** What we use of `bun:ffi`, so that `deno check` needs no types of Bun's. */
 interface BunFfi {
@@ -28,7 +26,7 @@ interface BunWorker extends Worker {
 
 function ffi(): BunFfi {
   // Not an import: Deno would refuse the name.
-  const builtin: (name: string) => unknown = process.getBuiltinModule;
+  const builtin: (name: string) => unknown = node("node:process").getBuiltinModule;
   return builtin("bun:ffi") as BunFfi;
 }
 
@@ -103,14 +101,43 @@ class WorkerDoorbell implements Doorbell {
   }
 }
 
+const files: Files = {
+  exists: (path) => node("node:fs").existsSync(path),
+  read: (path) => node("node:fs").readFileSync(path),
+
+  open(path) {
+    const { closeSync, fstatSync, openSync, readSync, statSync } = node("node:fs");
+    // Asked before opening: to open a pipe would wait for a writer.
+    if (!statSync(path).isFile()) return undefined;
+    const descriptor = openSync(path, "r");
+    const status = fstatSync(descriptor);
+    if (!status.isFile()) {
+      closeSync(descriptor);
+      return undefined;
+    }
+    return {
+      bytes: status.size,
+      read: (target, offset) => readSync(descriptor, target, 0, target.length, offset),
+      close: () => closeSync(descriptor),
+    };
+  },
+};
+
 /** Bun as a {@link Runtime}. */
 export const bun: Runtime = {
   name: "Bun",
+  get platform(): string {
+    return node("node:process").platform;
+  },
+  get arch(): string {
+    return node("node:process").arch;
+  },
+  files,
   // A process report would take 20 ms. musl's loader may be there beside glibc's, so what is mapped decides.
   get libc(): Runtime["libc"] {
-    if (process.platform !== "linux") return undefined;
-    if (!existsSync(`/lib/ld-musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`)) return "gnu";
-    return /\/ld-musl-/.test(readFileSync("/proc/self/maps", "utf8")) ? "musl" : "gnu";
+    if (bun.platform !== "linux") return undefined;
+    if (!files.exists(`/lib/ld-musl-${bun.arch === "x64" ? "x86_64" : "aarch64"}.so.1`)) return "gnu";
+    return /\/ld-musl-/.test(new TextDecoder().decode(files.read("/proc/self/maps"))) ? "musl" : "gnu";
   },
 
   open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
@@ -128,7 +155,7 @@ export const bun: Runtime = {
   },
 
   variable(name: string): string | undefined {
-    return process.env[name];
+    return node("node:process").env[name];
   },
 
   isEmbedded(path: string): boolean {
@@ -136,7 +163,11 @@ export const bun: Runtime = {
   },
 
   memory(): number | undefined {
-    return Math.min(totalmem(), process.constrainedMemory() || Infinity);
+    return Math.min(node("node:os").totalmem(), node("node:process").constrainedMemory() || Infinity);
+  },
+
+  resident(): number {
+    return node("node:process").memoryUsage.rss();
   },
 
   allows(): boolean {

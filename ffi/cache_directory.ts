@@ -4,20 +4,18 @@
  *
  * @module
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
-import process from "node:process";
 import { LightGPTError } from "./errors.ts";
+import { node } from "./node.ts";
 import type { Runtime } from "./runtime.ts";
 
 /**
  * The folder: `LIGHTGPT_CACHE`, else `lightgpt` where the system keeps caches. Throws an error of the code `io` where
  * neither can be known.
  */
-export function cacheDirectory(runtime: Runtime, platform: string = process.platform): string {
+export function cacheDirectory(runtime: Runtime, platform: string = runtime.platform): string {
   const named = runtime.variable("LIGHTGPT_CACHE");
   if (named) return named;
+  const { join } = node("node:path");
   if (platform === "win32") {
     const local = runtime.variable("LOCALAPPDATA");
     if (local) return join(local, "lightgpt", "cache");
@@ -35,8 +33,9 @@ export function cacheDirectory(runtime: Runtime, platform: string = process.plat
  * says.
  */
 export function replaceFile(path: string, bytes: Uint8Array | string): void {
-  const unfinished = `${path}.${process.pid}-${crypto.randomUUID().slice(0, 8)}.part`;
-  mkdirSync(dirname(path), { recursive: true });
+  const { mkdirSync, renameSync, rmSync, writeFileSync } = node("node:fs");
+  const unfinished = `${path}.${node("node:process").pid}-${crypto.randomUUID().slice(0, 8)}.part`;
+  mkdirSync(node("node:path").dirname(path), { recursive: true });
   try {
     writeFileSync(unfinished, bytes);
     renameSync(unfinished, path);
@@ -52,7 +51,7 @@ export function replaceFile(path: string, bytes: Uint8Array | string): void {
 
 function homeOfUser(runtime: Runtime): string {
   try {
-    const home = runtime.allows("sys", "homedir") ? homedir() : "";
+    const home = runtime.allows("sys", "homedir") ? node("node:os").homedir() : "";
     if (home !== "") return home;
   } catch (cause) {
     throw unknown(cause);

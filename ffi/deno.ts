@@ -5,11 +5,10 @@
  *
  * @module
  */
-import { totalmem } from "node:os";
-import process from "node:process";
 import type { AbiFunction, AbiType } from "./abi.ts";
 import type { Doorbell } from "./doorbell.ts";
-import type { NativeFunction, OpenLibrary, Permission, Runtime } from "./runtime.ts";
+import { node } from "./node.ts";
+import type { Files, NativeFunction, OpenLibrary, Permission, Runtime } from "./runtime.ts";
 
 /** What {@link deno} adds to the functions of a library that has `lg_wait`: the same function, called on another thread. */
 interface WaitsElsewhere {
@@ -26,9 +25,49 @@ function descriptor(what: Permission, which: string): Deno.PermissionDescriptor 
   return { name: what, path: which };
 }
 
+const files: Files = {
+  exists(path) {
+    try {
+      Deno.statSync(path);
+      return true;
+    } catch {
+      return false; // as `existsSync` says it
+    }
+  },
+
+  read: (path) => Deno.readFileSync(path),
+
+  open(path) {
+    // Asked before opening: to open a pipe would wait for a writer.
+    if (!Deno.statSync(path).isFile) return undefined;
+    const file = Deno.openSync(path);
+    const { isFile, size } = file.statSync();
+    if (!isFile) {
+      file.close();
+      return undefined;
+    }
+    return {
+      bytes: size,
+      read(target, offset) {
+        file.seekSync(offset, Deno.SeekMode.Start);
+        return file.readSync(target) ?? 0;
+      },
+      close: () => file.close(),
+    };
+  },
+};
+
 /** Deno as a {@link Runtime}. */
 export const deno: Runtime = {
   name: "Deno",
+  get platform(): string {
+    const { os } = Deno.build;
+    return os === "windows" ? "win32" : os;
+  },
+  get arch(): string {
+    return Deno.build.arch === "x86_64" ? "x64" : "arm64";
+  },
+  files,
   get libc(): Runtime["libc"] {
     const { env } = Deno.build;
     return env === "musl" || env === "gnu" ? env : undefined;
@@ -60,7 +99,12 @@ export const deno: Runtime = {
 
   memory(): number | undefined {
     const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
-    return state === "granted" ? Math.min(totalmem(), process.constrainedMemory() || Infinity) : undefined;
+    if (state !== "granted") return undefined;
+    return Math.min(Deno.systemMemoryInfo().total, node("node:process").constrainedMemory() || Infinity);
+  },
+
+  resident(): number {
+    return Deno.memoryUsage().rss;
   },
 
   allows(what: Permission, which: string): boolean {

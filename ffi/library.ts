@@ -4,7 +4,6 @@
  *
  * @module
  */
-import process from "node:process";
 import { ABI, type AbiFunction, type AbiName, TOPIC } from "./abi.ts";
 import { assetPath, type AssetSource, fetchAsset, hasAsset, isRemote, localFile, packagedPlatforms } from "./assets.ts";
 import { type Doorbell, timerDoorbell } from "./doorbell.ts";
@@ -68,8 +67,8 @@ export function libraryPath(runtime: Runtime): string {
  */
 export function libraryAsset(
   runtime: Runtime,
-  platform: string = process.platform,
-  arch: string = process.arch,
+  platform: string = runtime.platform,
+  arch: string = runtime.arch,
   source?: AssetSource,
 ): string {
   const where = `${platform}-${arch}${runtime.libc === "musl" ? "-musl" : ""}`;
@@ -212,7 +211,7 @@ function attempt<Name extends AbiName>(
       throw refused(path, "is missing: build it with `npm run build`", {}, cause);
     }
     if (/ELFCLASS32|32-bit|wrong architecture|incompatible architecture|%1 is not a valid/i.test(reason)) {
-      throw refused(path, `is for another processor than ${process.arch}: build it with \`npm run build\``, {}, cause);
+      throw refused(path, `is for another processor than ${runtime.arch}: build it with \`npm run build\``, {}, cause);
     }
     if (/GLIBC_[\d.]+' not found/.test(reason)) {
       throw refused(path, "needs a newer C library: glibc 2.28, of 2018, or later", {}, cause);

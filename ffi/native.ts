@@ -102,6 +102,8 @@ export interface ProductSettings {
   readonly threads: number;
 }
 
+/** So many bytes every process may have that got as far as this. */
+const trifle = 2 ** 26;
 const noFloats = new Float32Array(0);
 const noWords = new Uint32Array(0);
 
@@ -133,9 +135,12 @@ export class Native {
     return this.#describe(TOPIC.processor) as NativeProcessor;
   }
 
-  /** Bytes of memory that this process may have, where that is known. */
-  get memoryLimit(): number | undefined {
-    return this.#library.runtime.memory();
+  /**
+   * Bytes of memory that this process may have; undefined where that is not known, and where no more than a trifle is wanted:
+   * to ask takes Deno 40 ms.
+   */
+  memoryFor(wanted: number): number | undefined {
+    return wanted <= trifle ? undefined : this.#library.runtime.memory();
   }
 
   /** What the library holds at the moment. */

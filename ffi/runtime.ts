@@ -24,10 +24,36 @@ export interface OpenLibrary<Name extends string = AbiName> {
 /** What Deno may be asked to allow: a path to read or write, a command to run, a figure of the system to know. */
 export type Permission = "read" | "write" | "run" | "sys";
 
+/** Files, as a runtime has them by itself: fast to begin with, for no module of Node's is loaded. What they throw is the runtime's. */
+export interface Files {
+  /** Whether there is something of this name; false too where that may not be known. */
+  exists(path: string): boolean;
+  /** All bytes of a file. */
+  read(path: string): Uint8Array;
+  /** Opens a file; undefined where the name is that of something else, such as a folder or a pipe. */
+  open(path: string): OpenFile | undefined;
+}
+
+/** A regular file, open for reading. */
+export interface OpenFile {
+  /** Its size when it was opened. */
+  readonly bytes: number;
+  /** Fills `target` with the bytes from `offset` on; returns how many there were. */
+  read(target: Uint8Array, offset: number): number;
+  /** Closes it. */
+  close(): void;
+}
+
 /** What a runtime provides. */
 export interface Runtime {
   /** Its name, for messages. */
   readonly name: "Deno" | "Bun";
+  /** The system, as `process.platform` names it. */
+  readonly platform: string;
+  /** The processor's architecture, as `process.arch` names it. */
+  readonly arch: string;
+  /** Files to read. */
+  readonly files: Files;
   /** The C library it was built for, where there are two. */
   readonly libc: "gnu" | "musl" | undefined;
   /** Opens the library at `path`; throws the runtime's own error where that fails. */
@@ -40,6 +66,8 @@ export interface Runtime {
   isEmbedded(path: string): boolean;
   /** Bytes of memory that this process may have; undefined where that may not be asked. Never prompts. */
   memory(): number | undefined;
+  /** Bytes of memory that this process has. */
+  resident(): number;
   /** Whether the program may do something, as far as the runtime says before it is tried. Never prompts. */
   allows(what: Permission, which: string): boolean;
 }

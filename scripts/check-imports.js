@@ -19,6 +19,7 @@ export const typescript = [
       "ffi/deno.ts",
       "ffi/bun.ts",
       "ffi/doorbell.ts",
+      "ffi/node.ts",
       "ffi/sums.ts",
     ],
   },

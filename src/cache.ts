@@ -7,7 +7,7 @@
  */
 import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
 import { evictionPolicies, type EvictionPolicy } from "./cache/evict.ts";
-import { type CacheIdentity, readPages, type SavedPage, writePages } from "./cache/persist.ts";
+import type { CacheIdentity, SavedPage } from "./cache/persist.ts";
 import { type CachePage, CacheTree } from "./cache/tree.ts";
 import { checkFunction, checkKeys, choiceOption, integerOption, refuseOption } from "./options.ts";
 
@@ -320,6 +320,7 @@ export class TokenCache<T> {
       };
       const identity = await identityOf(codec);
       const { pageSize } = this.#tree.options;
+      const { writePages } = await import("./cache/persist.ts");
       const bytes = await writePages(stream, identity, pageSize, salts, pages.length, saved());
       return { pages: pages.length, skipped: 0, bytes };
     } finally {
@@ -349,6 +350,7 @@ export class TokenCache<T> {
       loaded.push(page);
     };
     const { partBytesMax = 2 ** 28 } = codec;
+    const { readPages } = await import("./cache/persist.ts");
     const bytes = await readPages(stream, await identityOf(codec), tree.options.pageSize, partBytesMax, receive);
     return { pages: count, skipped: loaded.length - count, bytes };
   }

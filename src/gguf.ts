@@ -1,12 +1,12 @@
 /**
  * Reads model files: `readGguf` opens a GGUF file, and all parts of a split one, and gives metadata and tensor table. It
- * reads headers only, with `node:fs`, and calls nothing native, so a damaged file meets memory-safe code first. What the
+ * reads headers only and calls nothing native, so a damaged file meets memory-safe code first. What the
  * model is made of, `planModel` in `architectures.ts` says; the vocabulary, `loadTokenizer`.
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { LightGPTError, ModelFormatError } from "../ffi/errors.ts";
+import { currentRuntime } from "../ffi/runtime.ts";
 import type { Metadata } from "./gguf/metadata.ts";
 import { type GgufPart, parsePart, type Tensor } from "./gguf/parse.ts";
 import type { ByteSource } from "./gguf/reader.ts";
@@ -131,17 +131,14 @@ function checkPart({ metadata }: GgufPart, path: string, index: number, count: n
 }
 
 function readPart(path: string, file: number): ReadPart {
-  // Asked before opening: to open a pipe would wait for a writer.
-  if (!attempt(path, () => statSync(path)).isFile()) throw notAFile(path);
-  const descriptor = attempt(path, () => openSync(path, "r"));
+  const opened = attempt(path, () => currentRuntime().files.open(path));
+  if (opened === undefined) throw notAFile(path);
   try {
-    const status = fstatSync(descriptor);
-    if (!status.isFile()) throw notAFile(path);
-    const read = (target: Uint8Array, offset: number) =>
-      attempt(path, () => readSync(descriptor, target, 0, target.length, offset));
-    return { part: parsePart({ name: path, size: status.size, read }, file), size: status.size };
+    const size = opened.bytes;
+    const read = (target: Uint8Array, offset: number) => attempt(path, () => opened.read(target, offset));
+    return { part: parsePart({ name: path, size, read }, file), size };
   } finally {
-    closeSync(descriptor);
+    opened.close();
   }
 }
 
@@ -153,7 +150,7 @@ function notAFile(path: string): LightGPTError {
   });
 }
 
-/** Runs a call of `node:fs`; what it throws becomes an error of ours. */
+/** Runs a call of the runtime's; what it throws becomes an error of ours. */
 function attempt<T>(path: string, call: () => T): T {
   try {
     return call();

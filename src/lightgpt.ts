@@ -15,16 +15,16 @@ import { fetchEmbeddedModel } from "./embedded.ts";
 import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./generation.ts";
 import { loadAccepted, type LoadProgress, type Model } from "./model.ts";
 import type { Metrics } from "./metrics.ts";
-import { Optimizer, optimizerOptionNames, type OptimizerOptions, splitOptimizerOptions } from "./optimizer.ts";
+import {
+  openOptimizer,
+  type Optimizer,
+  optimizerOptionNames,
+  type OptimizerOptions,
+  splitOptimizerOptions,
+} from "./optimizer.ts";
 import { assertRoomFor, memoryLimit } from "./optimizer/limit.ts";
 import { checkFunction, checkKeys, refuseOption } from "./options.ts";
-import {
-  comparePerplexity,
-  type Comparison,
-  measurePerplexity,
-  type Perplexity,
-  type PerplexityOptions,
-} from "./perplexity.ts";
+import type { Comparison, Perplexity, PerplexityOptions } from "./perplexity.ts";
 import type { EncodeOptions, Tokenizer } from "./tokenizer/mod.ts";
 
 /**
@@ -124,10 +124,10 @@ export class LightGPT {
     const { signal } = options;
     checkFunction("onProgress", onProgress);
     // What is wrong should show before a model is loaded.
-    const { batching, serving: { memory } } = splitOptimizerOptions(optimizing);
+    const split = splitOptimizerOptions(optimizing);
     // A share of what is free is one of what is free now, not of what the model leaves.
-    const limit = memoryLimit(memory);
-    const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, context, batching, limit);
+    const limit = memoryLimit(split.serving.memory);
+    const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, { ...split.pages, context }, limit);
     const model = await loadAccepted(path === undefined ? await fetchEmbeddedModel() : path, {
       ...(context === undefined ? {} : { context }),
       ...(signal === undefined ? {} : { signal }),
@@ -135,8 +135,7 @@ export class LightGPT {
       ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
     }, accept);
     try {
-      const within = memory === undefined || limit === undefined ? {} : { memory: limit };
-      return new LightGPT(model, await Optimizer.open(model, { ...optimizing, ...within }));
+      return new LightGPT(model, await openOptimizer(model, split, limit));
     } catch (error) {
       model.dispose();
       throw error;
@@ -230,6 +229,7 @@ export class LightGPT {
   /** How well the model predicts a text. */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const tokenizer = this.#tokenizer;
+    const { measurePerplexity } = await import("./perplexity.ts");
     return await measurePerplexity(
       (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
       tokenizer,
@@ -252,6 +252,7 @@ export class LightGPT {
         other.vocabularySize,
       );
     }
+    const { comparePerplexity } = await import("./perplexity.ts");
     return await comparePerplexity(
       (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
       (tokens, receive, signal) => reference.#read(tokens, "all", receive, signal),

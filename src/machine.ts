@@ -107,14 +107,21 @@ export interface Machine {
 
 /** What a probe finds; the machine is made of it. */
 export interface MachineFacts {
-  readonly processor?: string | undefined;
-  readonly processors?: number | undefined;
   readonly usable?: number | undefined;
   readonly quota?: number | undefined;
+  /** Asked for only where somebody wants to know: it takes many files, or a command. */
+  readonly details: () => MachineDetails;
+}
+
+/** What a probe finds that loading a model needs not know. */
+export interface MachineDetails {
+  readonly processor?: string | undefined;
+  readonly processors?: number | undefined;
+  /** Where only a command tells it. */
+  readonly usable?: number | undefined;
   readonly cores?: number | undefined;
   readonly efficiency?: number | undefined;
-  /** Asked for only where somebody wants to know: it may take a command. */
-  readonly caches: () => readonly Cache[];
+  readonly caches: readonly Cache[];
   readonly total?: number | undefined;
   readonly free?: number | undefined;
   readonly resident?: number | undefined;
@@ -144,17 +151,19 @@ export function probeMachine(): Machine {
 export function machineOf(source: Source): Machine {
   const { platform, arch } = source;
   const facts = probe(source);
-  const { processor, processors, usable, quota, cores, efficiency, limits, resident, cgroup } = facts;
-  const caches = facts.caches();
-  const total = facts.total ?? source.memory?.total;
-  const free = facts.free ?? source.memory?.free;
+  const { quota } = facts;
+  const details = facts.details();
+  const { processor, processors, cores, efficiency, caches, limits, resident, cgroup } = details;
+  const usable = facts.usable ?? details.usable;
+  const total = details.total ?? source.memory?.total;
+  const free = details.free ?? source.memory?.free;
   const isTried = platform === "linux" && arch === "x64";
   if (!isTried) source.note(`This probe has not been tried on a real machine with ${platform} on ${arch}.`);
   return {
     platform,
     arch,
     ...known({ processor: processor ?? source.processors?.[0], processors, usable, quota, cores, efficiency }),
-    threads: threadsOf(source, facts),
+    threads: threadsOf(source, { usable, quota }),
     caches,
     memory: {
       ...known({
@@ -176,8 +185,8 @@ let found: { readonly threads: number; readonly processors: number } | undefined
 function parallelism(): NonNullable<typeof found> {
   if (found === undefined) {
     const source = new Source();
-    const facts = probe(source);
-    found = { threads: threadsOf(source, facts), processors: threadsOf(source, { ...facts, quota: undefined }) };
+    const { usable, quota } = probe(source);
+    found = { threads: threadsOf(source, { usable, quota }), processors: threadsOf(source, { usable }) };
   }
   return found;
 }
@@ -218,7 +227,10 @@ export function measureBandwidth(threads: number): number {
 }
 
 /** A part of a processor more is not worth a thread that the others wait for. */
-function threadsOf({ parallelism }: Source, { usable = Infinity, quota = Infinity }: MachineFacts): number {
+function threadsOf(
+  { parallelism }: Source,
+  { usable = Infinity, quota = Infinity }: Pick<MachineFacts, "usable" | "quota">,
+): number {
   return Math.max(1, Math.min(usable, parallelism, Math.floor(quota)));
 }
 

@@ -7,8 +7,7 @@
 import { type Batcher, schedulerOf } from "./batcher.ts";
 import { histogramBoundsMs, type MeterListener } from "./batcher/stats.ts";
 import { chooseMetrics, type MetricName } from "./metrics/table.ts";
-import { hostMeter, instrument, type OpenTelemetryMeter } from "./metrics/opentelemetry.ts";
-import { prometheusText } from "./metrics/prometheus.ts";
+import type { OpenTelemetryMeter } from "./metrics/opentelemetry.ts";
 import { type MetricsReport, readMetrics } from "./metrics/report.ts";
 import type { Model } from "./model.ts";
 import { checkFunction, refuseOption } from "./options.ts";
@@ -140,6 +139,7 @@ export class Metrics {
   /** The metrics, or those of the given names, as Prometheus' text (`text/plain; version=0.0.4`). Needs the package prom-client. */
   async prometheus(names?: readonly MetricName[]): Promise<string> {
     const chosen = chooseMetrics(names);
+    const { prometheusText } = await import("./metrics/prometheus.ts");
     return await prometheusText(chosen, this.report());
   }
 
@@ -149,6 +149,7 @@ export class Metrics {
    */
   async openTelemetry(meter?: OpenTelemetryMeter, names?: readonly MetricName[]): Promise<() => void> {
     const chosen = chooseMetrics(names);
+    const { hostMeter, instrument } = await import("./metrics/opentelemetry.ts");
     const { meter: source } = schedulerOf(this.#batcher);
     return instrument(meter ?? await hostMeter(), chosen, () => this.report(), source, histogramBoundsMs);
   }

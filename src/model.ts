@@ -197,9 +197,11 @@ export function readPlan(
   options: Pick<LoadOptions, "context"> = {},
 ): Pick<Model, "gguf" | "plan" | "context"> {
   const gguf = readGguf(localFile(currentRuntime(), path));
-  const trained = planModel(gguf).hyperparameters.context;
-  const context = options.context ?? Math.min(trained, defaultContext);
-  return { gguf, plan: planModel(gguf, { context }), context };
+  if (options.context !== undefined) return { gguf, plan: planModel(gguf, options), context: options.context };
+  const plan = planModel(gguf);
+  const trained = plan.hyperparameters.context;
+  const context = Math.min(trained, defaultContext);
+  return { gguf, plan: context === trained ? plan : planModel(gguf, { context }), context };
 }
 
 /** What loading comes to. */

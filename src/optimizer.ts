@@ -7,12 +7,13 @@
  */
 import { LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
-import { type AccuracyOptions, measureAccuracy } from "./accuracy.ts";
+import type { AccuracyOptions } from "./accuracy.ts";
 import { Batcher, batcherOptionNames, type BatcherOptions, knobsOf, resolveBatcherOptions } from "./batcher.ts";
+import type { EngineSettings } from "./engine.ts";
 import { type Machine, probeMachine } from "./machine.ts";
 import { Metrics } from "./metrics.ts";
 import type { Model } from "./model.ts";
-import { Attendant } from "./optimizer/attendant.ts";
+import type { Attendant } from "./optimizer/attendant.ts";
 import { parseMemory } from "./optimizer/budget.ts";
 import { memoryLimit, withinLimit } from "./optimizer/limit.ts";
 import { EventLog, type OptimizerEvent } from "./optimizer/events.ts";
@@ -26,7 +27,6 @@ import {
   refuseOption,
 } from "./options.ts";
 import { chunkMost } from "./pace.ts";
-import { keptProfile, measureProfile } from "./optimizer/profile.ts";
 import type { Comparison } from "./perplexity.ts";
 import type { TunedSettings, TuneProgress } from "./tuner.ts";
 import type { Profile } from "./tuner/profile.ts";
@@ -88,17 +88,20 @@ export const optimizerOptionNames = [
 const tuneModes = ["off", "kept", "auto", "again"] as const;
 const tuneMsMost = 10_000;
 
-/** Checks options, before a model is loaded; returns those of the batcher, and the others. */
-export function splitOptimizerOptions(
-  options: OptimizerOptions,
-): {
+/** Options, checked: those of the batcher, and the others. */
+export interface SplitOptions {
   batching: BatcherOptions;
+  /** How a page lies in memory. */
+  pages: Pick<EngineSettings, "kv" | "pageSize">;
   rest: Pick<OptimizerOptions, "onTune" | "signal"> & Required<Pick<OptimizerOptions, "tune" | "tuneMs">>;
   serving: Pick<OptimizerOptions, "memory" | "targetTokenMs"> & { adapts: boolean };
-} {
+}
+
+/** Checks options, before a model is loaded. */
+export function splitOptimizerOptions(options: OptimizerOptions): SplitOptions {
   checkKeys("options", options, optimizerOptionNames);
   const { tune, tuneMs, onTune, memory, targetTokenMs, adapt, signal, ...batching } = options;
-  resolveBatcherOptions(batching);
+  const { settings: { kv, pageSize } } = resolveBatcherOptions(batching);
   checkFunction("onTune", onTune);
   checkSignal(signal);
   if (memory !== undefined) parseMemory(memory);
@@ -113,6 +116,7 @@ export function splitOptimizerOptions(
   }
   return {
     batching,
+    pages: { kv, pageSize },
     serving: {
       adapts,
       ...(memory === undefined ? {} : { memory }),
@@ -127,6 +131,13 @@ export function splitOptimizerOptions(
   };
 }
 
+/** Opens an optimizer as {@link Optimizer.open} does, with options that were checked and the memory that they come to. */
+export let openOptimizer: (
+  model: Model,
+  options: SplitOptions,
+  limitBytes: number | undefined,
+) => Promise<Optimizer>;
+
 /** What an optimizer is made of. */
 interface Parts {
   readonly model: Model;
@@ -136,6 +147,8 @@ interface Parts {
   readonly serving: { readonly adapts: boolean; readonly targetTokenMs?: number };
   readonly profile?: Profile;
   readonly machine?: Machine;
+  /** Who stands beside the batcher; loaded only where somebody must. */
+  readonly attendant: typeof Attendant | undefined;
 }
 
 /**
@@ -152,6 +165,9 @@ interface Parts {
  * ```
  */
 export class Optimizer {
+  static {
+    openOptimizer = (model, options, limitBytes) => Optimizer.#open(model, options, limitBytes);
+  }
   /** What runs the requests. */
   readonly batcher: Batcher;
   /** What it does, in figures. */
@@ -163,7 +179,7 @@ export class Optimizer {
   #profile: Profile | undefined;
   #machine: Machine | undefined;
 
-  private constructor({ model, batching, log, limitBytes, serving, profile, machine }: Parts) {
+  private constructor({ model, batching, log, limitBytes, serving, profile, machine, attendant }: Parts) {
     const { pageSize, batchSequences } = profile?.settings ?? {};
     this.#model = model;
     this.#batching = batching;
@@ -179,21 +195,28 @@ export class Optimizer {
     this.metrics = new Metrics(model, this.batcher);
     if (profile) this.#apply(profile);
     const { adapts, targetTokenMs } = serving;
-    if (!adapts && limitBytes === undefined) return;
+    if (attendant === undefined) return;
     const { context } = model;
-    this.#attendant = new Attendant({ batcher: this.batcher, context, log, limitBytes, adapts, targetTokenMs });
+    this.#attendant = new attendant({ batcher: this.batcher, context, log, limitBytes, adapts, targetTokenMs });
   }
 
   /** Opens a batcher over a model that was loaded, and measures first where that is asked for. The model stays the caller's. */
   static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
-    const { batching: asked, rest: { tune, ...rest }, serving } = splitOptimizerOptions(options);
+    const split = splitOptimizerOptions(options);
+    return await Optimizer.#open(model, split, memoryLimit(split.serving.memory));
+  }
+
+  static async #open(model: Model, options: SplitOptions, limitBytes: number | undefined): Promise<Optimizer> {
+    const { batching: asked, pages, rest: { tune, ...rest }, serving } = options;
     const log = new EventLog();
-    const limitBytes = memoryLimit(serving.memory);
     const batching = limitBytes === undefined
       ? asked
-      : withinLimit(model, asked, limitBytes, serving.memory !== undefined);
-    const parts = { model, batching, log, limitBytes, serving };
+      : withinLimit(model, asked, pages, limitBytes, serving.memory !== undefined);
+    const isAttended = serving.adapts || limitBytes !== undefined;
+    const attendant = isAttended ? (await import("./optimizer/attendant.ts")).Attendant : undefined;
+    const parts = { model, batching, log, limitBytes, serving, attendant };
     if (tune === "off") return new Optimizer(parts);
+    const { keptProfile, measureProfile } = await import("./optimizer/profile.ts");
     const machine = probeMachine();
     const kept = tune === "again" ? undefined : keptProfile({ model, machine, batching });
     let profile = kept?.profile;
@@ -227,6 +250,7 @@ export class Optimizer {
       );
     }
     const request = { model: this.#model, machine: this.machine, batching: this.#batching, log: this.#log };
+    const { measureProfile } = await import("./optimizer/profile.ts");
     const profile = await measureProfile({ ...request, ...rest });
     if (profile) this.#apply(profile);
     return profile;
@@ -274,6 +298,7 @@ export class Optimizer {
    * perplexities. {@link Optimizer.metrics} tells the figures from then on. The reference is loaded for it and freed again.
    */
   async accuracy(options: AccuracyOptions): Promise<Comparison> {
+    const { measureAccuracy } = await import("./accuracy.ts");
     return this.metrics.accuracy = await measureAccuracy(this.#model, this.batcher, options);
   }
 

@@ -4,15 +4,11 @@
  *
  * @module
  */
-import { Calibrator } from "./calibration.ts";
-import { LightGPT } from "./lightgpt.ts";
 import { threadsOption } from "./machine.ts";
 import { booleanOption, checkFunction, checkKeys, checkSignal, choiceOption, refuseOption } from "./options.ts";
-import { isFolder, openFolder } from "./huggingface/folder.ts";
 import type { OutlierOptions } from "./quantizer.ts";
-import { convertFile, type QuantizeFileReport } from "./quantizer/file.ts";
+import type { QuantizeFileReport } from "./quantizer/file.ts";
 import type { TensorRule } from "./quantizer/mixes.ts";
-import { openGguf } from "./quantizer/source.ts";
 
 /**
  * How {@link quantizeFile} works.
@@ -100,6 +96,11 @@ export async function quantizeFile(
   const cores = threadsOption(threads);
   if (typeof input !== "string" || input === "") refuseOption("input", "the path of a GGUF file or of a folder", input);
   const allow = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
+  // What only they need who quantize files is loaded here.
+  const { isFolder, openFolder } = await import("./huggingface/folder.ts");
+  const { openGguf } = await import("./quantizer/source.ts");
+  const { convertFile } = await import("./quantizer/file.ts");
+  const { Calibrator } = await import("./calibration.ts");
   const folder = isFolder(input);
   if (folder && rounding === "calibrated") {
     refuseOption(
@@ -146,6 +147,7 @@ function fileOutliers(outliers: OutlierOptions | undefined, rounding: string): O
 
 /** What a model tells from its beginning on, by fixed seeds: always the same. */
 async function ownText(path: string, signal: AbortSignal | undefined): Promise<string> {
+  const { LightGPT } = await import("./lightgpt.ts");
   await using lm = await LightGPT.load(path, { kv: "f32", ...(signal === undefined ? {} : { signal }) });
   const { bos } = lm.model.tokenizer;
   const begin = bos === undefined ? lm.tokenize(" ") : [bos];

@@ -23,6 +23,7 @@ import { repository } from "./kit.ts";
 function pretend(replaced: Record<string, NativeFunction>, variables: Record<string, string> = {}): Runtime {
   const real = library();
   return {
+    ...currentRuntime(),
     name: "Deno",
     libc: "gnu",
     isEmbedded: () => false,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers";
+import { turn } from "../../ffi/node.ts";
 
 /** Time, as a scheduler sees it. */
 export interface Clock {
@@ -22,5 +22,5 @@ export const wallClock: Clock = {
     const timer = setTimeout(callback, Math.min(ms, 0x7fff_ffff));
     return () => clearTimeout(timer);
   },
-  turn: () => new Promise((resolve) => setImmediate(resolve)),
+  turn,
 };

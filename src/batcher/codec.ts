@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
+import { node } from "../../ffi/node.ts";
 import type { ValueCodec } from "../cache.ts";
 import type { CacheIdentity } from "../cache/persist.ts";
 import { accumulationContract, type Engine, pageBytes } from "../engine.ts";
@@ -71,7 +71,7 @@ async function identify({ gguf, plan }: Model, { settings }: Engine): Promise<Ca
   const { createHash } = await import("node:crypto"); // slow to load, and few save a cache
   const hash = createHash("sha256");
   for (const file of gguf.files) {
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+    for await (const chunk of node("node:fs").createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
   }
   const { ropeStyle, ropeDim, ropeBase, ropeScale, ropeMagnitude, ropeLocalBase } = plan.hyperparameters;
   const factors = plan.tensors.find(({ role }) => role === "rope_freqs")?.tensor.name;

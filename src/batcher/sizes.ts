@@ -36,7 +36,8 @@ export function engineSizes(
       { what: "too little for one context", where: "kvBytesMax", expected: `at least ${bytes}`, got: `${kvBytesMax}` },
     );
   }
-  const limit = native().memoryLimit;
+  const wanted = model.residentBytes + Math.max(bytes, Math.min(pageBudget, bytes * sequences));
+  const limit = native().memoryFor(wanted);
   const left = limit === undefined ? Infinity : limit - model.residentBytes;
   if (bytes > left) {
     const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

@@ -8,8 +8,8 @@
  *
  * @module
  */
-import process from "node:process";
 import { InvalidArgumentError } from "../../ffi/errors.ts";
+import { node } from "../../ffi/node.ts";
 
 const magic = "LGTCACHE";
 const version = 1;
@@ -19,9 +19,8 @@ const headerBytesMax = 1 << 24;
 /** Parts of a value. */
 const partsMax = 64;
 
-/** CRC-32; `node:zlib` is loaded only by whoever saves a cache or loads one. */
 function crc32(bytes: Uint8Array): number {
-  return process.getBuiltinModule("node:zlib").crc32(bytes);
+  return node("node:zlib").crc32(bytes);
 }
 
 /** What the values of a cache belong to: a stream of another identity is refused. */

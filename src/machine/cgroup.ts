@@ -29,18 +29,25 @@ const noLimit = 2 ** 60;
 /** Groups lie in each other at most so deep. */
 const depthMost = 64;
 
-/** Reads the limits of the process that asks. */
+/** Reads the limits of the process that asks, each when it is asked for. */
 export function readCgroups(source: Source): CgroupLimits {
   const groups = source.read("/proc/self/cgroup");
   const mounts = source.read("/proc/self/mountinfo");
-  const cpu = foldersOf(groups, mounts, "cpu");
-  const memory = foldersOf(groups, mounts, "memory");
-  const quotas = cpu.flatMap((group) => within(group).map((folder) => quotaOf(source, group.version, folder)));
-  const least = quotas.reduce<number>((least, quota) => Math.min(least, quota ?? Infinity), Infinity);
+  const memory = () => foldersOf(groups, mounts, "memory");
   return {
-    quota: Number.isFinite(least) ? least : undefined,
-    memory: memory.flatMap((group) => within(group).flatMap((folder) => limitsOf(source, group.version, folder))),
-    folder: memory.find(({ version }) => version === 2)?.folder,
+    get quota() {
+      const quotas = foldersOf(groups, mounts, "cpu").flatMap((group) =>
+        within(group).map((folder) => quotaOf(source, group.version, folder))
+      );
+      const least = quotas.reduce<number>((least, quota) => Math.min(least, quota ?? Infinity), Infinity);
+      return Number.isFinite(least) ? least : undefined;
+    },
+    get memory() {
+      return memory().flatMap((group) => within(group).flatMap((folder) => limitsOf(source, group.version, folder)));
+    },
+    get folder() {
+      return memory().find(({ version }) => version === 2)?.folder;
+    },
   };
 }
 

@@ -4,11 +4,15 @@
  *
  * @module
  */
-import type { MachineFacts } from "../machine.ts";
+import type { MachineDetails, MachineFacts } from "../machine.ts";
 import { type Source, wholeNumber } from "./source.ts";
 
 /** Reads what there is; members that are not known are absent. */
 export function probeDarwin(source: Source): MachineFacts {
+  return { details: () => detailsOf(source) };
+}
+
+function detailsOf(source: Source): MachineDetails {
   const text = source.run("sysctl", ["hw", "machdep.cpu.brand_string"]) ?? "";
   const values = new Map([...text.matchAll(/^([\w.]+): (.*)$/gm)].map(([, name, value]) => [name, value?.trim()]));
   const number = (name: string) => wholeNumber(values.get(name));
@@ -29,7 +33,7 @@ export function probeDarwin(source: Source): MachineFacts {
     efficiency: processors !== undefined && performance !== undefined
       ? processors - performance || undefined
       : undefined,
-    caches: () => [
+    caches: [
       ...cache(1, "l1dcachesize", 1),
       ...cache(2, "l2cachesize", number(`${first}cpusperl2`)),
       ...cache(3, "l3cachesize", number(`${first}cpusperl3`) ?? processors),

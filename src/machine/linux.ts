@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Cache, MachineFacts, MemoryLimit } from "../machine.ts";
+import type { Cache, MachineDetails, MachineFacts, MemoryLimit } from "../machine.ts";
 import { readCgroups } from "./cgroup.ts";
 import { numberList, type Source, wholeNumber } from "./source.ts";
 
@@ -17,26 +17,26 @@ const cachesMost = 10;
 /** Reads what there is; members that are not known are absent. */
 export function probeLinux(source: Source): MachineFacts {
   const status = source.read("/proc/self/status");
-  const info = source.read("/proc/cpuinfo");
-  const online = numberList(source.read(`${devices}/online`)) ?? listed(info);
+  const online = numberList(source.read(`${devices}/online`)) ?? listed(source.read("/proc/cpuinfo"));
   const allowed = numberList(/^Cpus_allowed_list:\s*(.+)$/m.exec(status ?? "")?.[1]);
   if (status !== undefined && allowed === undefined) {
     source.note("/proc/self/status names no processors that may be used; all that are there are taken.");
   }
   const usable = allowed && online ? allowed.filter((cpu) => online.includes(cpu)) : allowed ?? online;
-  const { quota, memory, folder } = readCgroups(source);
-  const efficiency = usable && smallOnes(source, usable);
+  const groups = readCgroups(source);
   return {
-    processor: processorName(info),
-    processors: online?.length,
     usable: usable?.length,
-    quota,
-    cores: usable && coresOf(source, usable),
-    efficiency,
-    caches: () => usable?.[0] === undefined ? [] : cachesOf(source, usable[0]),
-    ...memoryOf(source, status),
-    limits: [...memory, ...limitsOf(source, status)],
-    cgroup: folder,
+    quota: groups.quota,
+    details: () => ({
+      processor: processorName(source.read("/proc/cpuinfo")),
+      processors: online?.length,
+      cores: usable && coresOf(source, usable),
+      efficiency: usable && smallOnes(source, usable),
+      caches: usable?.[0] === undefined ? [] : cachesOf(source, usable[0]),
+      ...memoryOf(source, status),
+      limits: [...groups.memory, ...limitsOf(source, status)],
+      cgroup: groups.folder,
+    }),
   };
 }
 
@@ -101,7 +101,7 @@ function configuredCaches(source: Source): Cache[] {
   });
 }
 
-function memoryOf(source: Source, status: string | undefined): Pick<MachineFacts, "total" | "free" | "resident"> {
+function memoryOf(source: Source, status: string | undefined): Pick<MachineDetails, "total" | "free" | "resident"> {
   const info = source.read("/proc/meminfo") ?? "";
   const kibibytes = (text: string, name: string) => {
     const value = wholeNumber(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(text)?.[1]);

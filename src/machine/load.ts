@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { cpus } from "node:os";
-import process from "node:process";
+import { node } from "../../ffi/node.ts";
 import { currentRuntime } from "../../ffi/runtime.ts";
 import type { Machine } from "../machine.ts";
 
@@ -46,8 +45,11 @@ export class LoadMeter {
 function readTimes(): Times | undefined {
   if (!currentRuntime().allows("sys", "cpus")) return undefined;
   try {
-    const busy = cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0);
-    const { user, system } = process.cpuUsage();
+    const busy = node("node:os").cpus().reduce(
+      (sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq,
+      0,
+    );
+    const { user, system } = node("node:process").cpuUsage();
     return { busy, own: (user + system) / 1000, clock: performance.now() };
   } catch {
     return undefined; // some systems don't tell

@@ -1,19 +1,17 @@
 /**
- * Where the probes of a machine get their facts: files below a root folder, commands, and what `node:os` says. What is not
+ * Where the probes of a machine get their facts: files below a root folder, commands, and what the runtime says. What is not
  * there or not allowed is `undefined`, never an error and never a question to the user; why, the notes say.
  *
  * @module
  */
-import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { join } from "node:path";
-import process from "node:process";
+import { node } from "../../ffi/node.ts";
 import { currentRuntime, type Runtime } from "../../ffi/runtime.ts";
 
 /** No file of the system that is read is longer. */
 const textMost = 1 << 20;
 /** A command that takes longer is given up. */
 const commandMs = 2000;
+const decoder = new TextDecoder();
 
 /** What tests replace: a root folder with recorded files, another system's name, and what a runtime allows and says. */
 export interface SourceOptions {
@@ -25,13 +23,13 @@ export interface SourceOptions {
   readonly arch?: string;
   /** What the runtime allows. */
   readonly runtime?: Pick<Runtime, "allows" | "name" | "variable">;
-  /** What `node:os` says; absent members are unknown. */
+  /** What the runtime says; absent members are unknown. */
   readonly system?: Partial<SystemFacts>;
   /** The output of a command. */
   readonly run?: (command: string, words: readonly string[]) => string;
 }
 
-/** What `node:os` says. */
+/** What the runtime says. */
 export interface SystemFacts {
   /** Processors that the runtime may use: Linux' affinity is heeded, and by some runtimes the quota of a cgroup. */
   readonly parallelism: number;
@@ -53,16 +51,16 @@ export class Source {
   constructor(options: SourceOptions = {}) {
     this.#options = options;
     this.#runtime = options.runtime ?? currentRuntime();
-    this.platform = options.platform ?? process.platform;
-    this.arch = options.arch ?? process.arch;
+    this.platform = options.platform ?? currentRuntime().platform;
+    this.arch = options.arch ?? currentRuntime().arch;
   }
 
   /** The text of a file, without the white space at its ends. */
   read(path: string): string | undefined {
-    const { root = "/" } = this.#options;
+    const { root = "" } = this.#options;
     try {
       if (!this.#runtime.allows("read", path)) return this.#forbidden();
-      const text = readFileSync(join(root, path), "utf8");
+      const text = decoder.decode(currentRuntime().files.read(root + path));
       return text.length > textMost ? undefined : text.trim();
     } catch (error) {
       return error instanceof Error && /NotCapable|PermissionDenied/.test(error.name) ? this.#forbidden() : undefined;
@@ -78,7 +76,7 @@ export class Source {
       }
       const run = this.#options.run ??
         ((command, words) =>
-          process.getBuiltinModule("node:child_process").execFileSync(command, [...words], {
+          node("node:child_process").execFileSync(command, [...words], {
             encoding: "utf8",
             timeout: commandMs,
             maxBuffer: textMost,
@@ -99,7 +97,7 @@ export class Source {
   /** Processors that the runtime may use; at least 1. */
   get parallelism(): number {
     const { system } = this.#options;
-    const count = system ? system.parallelism : attempt(availableParallelism);
+    const count = system ? system.parallelism : navigator.hardwareConcurrency;
     return count !== undefined && count >= 1 ? Math.floor(count) : 1;
   }
 
@@ -107,7 +105,9 @@ export class Source {
   get processors(): readonly string[] | undefined {
     const { system } = this.#options;
     if (system) return system.processors;
-    return this.#runtime.allows("sys", "cpus") ? attempt(() => cpus().map(({ model }) => model.trim())) : undefined;
+    return this.#runtime.allows("sys", "cpus")
+      ? attempt(() => node("node:os").cpus().map(({ model }) => model.trim()))
+      : undefined;
   }
 
   /** Bytes of memory. */
@@ -115,7 +115,7 @@ export class Source {
     const { system } = this.#options;
     if (system) return system.memory;
     if (!this.#runtime.allows("sys", "systemMemoryInfo")) return undefined;
-    return attempt(() => ({ total: totalmem(), free: freemem() }));
+    return attempt(() => ({ total: node("node:os").totalmem(), free: node("node:os").freemem() }));
   }
 
   /** Tells something once. */

@@ -9,13 +9,17 @@ import { type Source, wholeNumber } from "./source.ts";
 
 /** Reads what there is; members that are not known are absent. */
 export function probeWindows(source: Source): MachineFacts {
-  const names = source.processors;
   return {
-    processor: names?.[0] || source.variable("PROCESSOR_IDENTIFIER"),
-    processors: names?.length || wholeNumber(source.variable("NUMBER_OF_PROCESSORS")),
-    caches: () => [],
-    total: source.memory?.total,
-    free: source.memory?.free,
-    limits: [],
+    details: () => {
+      const names = source.processors;
+      return {
+        processor: names?.[0] || source.variable("PROCESSOR_IDENTIFIER"),
+        processors: names?.length || wholeNumber(source.variable("NUMBER_OF_PROCESSORS")),
+        caches: [],
+        total: source.memory?.total,
+        free: source.memory?.free,
+        limits: [],
+      };
+    },
   };
 }

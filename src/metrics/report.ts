@@ -4,8 +4,9 @@
  *
  * @module
  */
-import process from "node:process";
 import { native } from "../../ffi/native.ts";
+import { node } from "../../ffi/node.ts";
+import { currentRuntime } from "../../ffi/runtime.ts";
 import { type Batcher, schedulerOf } from "../batcher.ts";
 import { type Histogram, histogramBoundsMs, type Percentiles } from "../batcher/stats.ts";
 import type { Model } from "../model.ts";
@@ -159,8 +160,8 @@ export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison
       kv: warm * store.pageBytes,
       ...(cache ? { prefixCache: cache.pages * store.pageBytes } : {}),
       scratch: native().memory().scratch,
-      javascript: process.memoryUsage().heapUsed,
-      resident: process.memoryUsage.rss(),
+      javascript: node("node:process").memoryUsage().heapUsed,
+      resident: currentRuntime().resident(),
     },
     compression: { f32: 4 * parameters / model.residentBytes, f16: 2 * parameters / model.residentBytes },
     ...(accuracy ? { accuracy } : {}),

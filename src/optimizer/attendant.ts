@@ -5,6 +5,8 @@
  * @module
  */
 import { ClosedError } from "../../ffi/errors.ts";
+import { node } from "../../ffi/node.ts";
+import { currentRuntime } from "../../ffi/runtime.ts";
 import { type Batcher, knobsOf, schedulerOf } from "../batcher.ts";
 import type { Knobs } from "../batcher/knobs.ts";
 import type { Scheduler } from "../batcher/scheduler.ts";
@@ -13,8 +15,6 @@ import { usableThreads } from "../machine.ts";
 import { LoadMeter } from "../machine/load.ts";
 import { type Pressure, PressureProbe } from "../machine/pressure.ts";
 import { pagesFor } from "../pages.ts";
-import process from "node:process";
-import { setInterval } from "node:timers";
 import { Adapter, type AdaptTarget } from "./adapter.ts";
 import type { EventLog } from "./events.ts";
 import { MemoryGovernor, type MemoryTarget } from "./governor.ts";
@@ -59,12 +59,12 @@ export class Attendant {
     if (limitBytes !== undefined) {
       this.#governor = new MemoryGovernor(memoryTarget(scheduler, this.#wishes, pagesLeast), {
         limitBytes,
-        resident: resident ?? (() => process.memoryUsage.rss()),
+        resident: resident ?? currentRuntime().resident,
         pressure: pressureSource(),
         now: () => performance.now(),
         log,
       });
-      this.#timer = setInterval(() => this.#look(), idleMs).unref();
+      this.#timer = node("node:timers").setInterval(() => this.#look(), idleMs).unref();
     }
     const adapter = adapts
       ? new Adapter(loadTarget(scheduler, knobs, this.#wishes), { targetTokenMs, others: othersSource(), log })

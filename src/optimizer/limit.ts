@@ -4,18 +4,17 @@
  *
  * @module
  */
-import process from "node:process";
 import { InvalidArgumentError, UnsupportedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime.ts";
 import type { ModelPlan } from "../architectures.ts";
-import { type BatcherOptions, resolveBatcherOptions } from "../batcher.ts";
-import { pageBytes } from "../engine.ts";
+import type { BatcherOptions } from "../batcher.ts";
+import { type EngineSettings, pageBytes } from "../engine.ts";
 import { probeMachine } from "../machine.ts";
 import { readCgroups } from "../machine/cgroup.ts";
 import { Source } from "../machine/source.ts";
 import type { Model } from "../model.ts";
-import { assertFits, mebibytes, needOf, parseMemory } from "./budget.ts";
+import { assertFits, type FitSettings, mebibytes, needOf, parseMemory } from "./budget.ts";
 import { highMark } from "./governor.ts";
 
 /** More pages than this are of no use to a cache. */
@@ -43,21 +42,18 @@ export function memoryLimit(memory: number | string | undefined): number | undef
       { what: "unknown free memory", where: "memory", expected: "a size" },
     );
   }
-  return Math.floor(process.memoryUsage.rss() + budget.share * freeBytes);
+  return Math.floor(currentRuntime().resident() + budget.share * freeBytes);
 }
 
 /** Throws where a model that has not been loaded yet cannot fit. */
 export function assertRoomFor(
   plan: ModelPlan,
-  context: number,
-  batching: BatcherOptions,
+  settings: FitSettings,
   limitBytes: number | undefined,
 ): void {
-  const { settings: { kv, pageSize } } = resolveBatcherOptions(batching);
-  const settings = { kv, pageSize, context };
-  const need = needOf(plan, settings, process.memoryUsage.rss());
+  const need = needOf(plan, settings, currentRuntime().resident());
   if (limitBytes !== undefined) assertFits(plan, need, limitBytes, settings);
-  const machine = native().memoryLimit;
+  const machine = native().memoryFor(need.weights);
   // How much context the machine has room for is asked when pages are taken.
   if (machine !== undefined) assertFits(plan, { ...need, kv: 0, work: 0 }, machine, settings);
 }
@@ -66,12 +62,12 @@ export function assertRoomFor(
 export function withinLimit(
   model: Model,
   batching: BatcherOptions,
+  { kv, pageSize }: Pick<EngineSettings, "kv" | "pageSize">,
   limitBytes: number,
   isAsked: boolean,
 ): BatcherOptions {
-  const { settings: { kv, pageSize } } = resolveBatcherOptions(batching);
   const { plan, context, residentBytes } = model;
-  const resident = process.memoryUsage.rss();
+  const resident = currentRuntime().resident();
   const settings = { kv, pageSize, context };
   const need = {
     ...needOf(plan, settings, Math.max(0, resident - residentBytes)),

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { LightGPTError, ModelFormatError } from "../../ffi/errors.ts";
+import { currentRuntime, type OpenFile } from "../../ffi/runtime.ts";
 import { MetadataArray, readGguf, type Tensor } from "../gguf.ts";
 import { VALUE_TYPE } from "../gguf/metadata.ts";
 import { refuseOption } from "../options.ts";
@@ -148,18 +148,14 @@ function tensorOf(name: string, dims: readonly number[]): NewTensor {
 
 function startsAsGguf(path: string): boolean {
   const magic = new Uint8Array(4);
-  let file: number;
+  let file: OpenFile | undefined;
   try {
-    file = openSync(path, "r");
+    file = currentRuntime().files.open(path);
+    return file === undefined || file.read(magic, 0) < 4 || String.fromCharCode(...magic) === "GGUF";
   } catch {
     return true; // the reader of GGUF files says what is wrong
-  }
-  try {
-    return readSync(file, magic, 0, 4, 0) < 4 || String.fromCharCode(...magic) === "GGUF";
-  } catch {
-    return true; // a folder: as above
   } finally {
-    closeSync(file);
+    file?.close();
   }
 }
 
@@ -174,7 +170,8 @@ function readNew(path: string): ImportanceMatrix {
     );
   }
   const entries = new Map<string, ImportanceEntry>();
-  const file = openSync(path, "r");
+  const file = currentRuntime().files.open(path);
+  if (file === undefined) throw new ModelFormatError(`${path}: it is no longer a file`, { field: "file" });
   try {
     for (const [name, tensor] of gguf.tensors) {
       if (!name.endsWith(sumsSuffix)) continue;
@@ -190,7 +187,7 @@ function readNew(path: string): ImportanceMatrix {
       entries.set(base, { sums: readFloats(path, file, tensor), counts: values });
     }
   } finally {
-    closeSync(file);
+    file.close();
   }
   if (entries.size === 0) {
     throw new ModelFormatError(
@@ -208,7 +205,7 @@ function readNew(path: string): ImportanceMatrix {
 }
 
 function readOld(path: string): ImportanceMatrix {
-  const { entries, chunkCount, datasets } = readLegacy(path, readFileSync(path));
+  const { entries, chunkCount, datasets } = readLegacy(path, currentRuntime().files.read(path));
   return inFile(path, () => new ImportanceMatrix(entries, { chunkCount, datasets }));
 }
 
@@ -222,11 +219,11 @@ function inFile<T>(path: string, make: () => T): T {
   }
 }
 
-function readFloats(path: string, file: number, tensor: Tensor): Float32Array {
+function readFloats(path: string, file: OpenFile, tensor: Tensor): Float32Array {
   if (tensor.type !== 0) throw damaged(path, tensor, `F32 in place of ${tensor.typeName}`);
   const bytes = new Uint8Array(tensor.bytes);
   for (let done = 0; done < bytes.length;) {
-    const count = readSync(file, bytes, done, bytes.length - done, tensor.offset + done);
+    const count = file.read(bytes.subarray(done), tensor.offset + done);
     if (count === 0) throw damaged(path, tensor, "the file not to end while it is read");
     done += count;
   }

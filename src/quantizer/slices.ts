@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers";
+import { turn } from "../../ffi/node.ts";
 import { cancelledBy } from "../options.ts";
 
 /** How long a slice may take. */
@@ -35,7 +35,7 @@ export async function inSlices(
     if (begin === count) return;
     const took = performance.now() - start;
     size = sized(size * Math.min(2, Math.max(0.25, sliceMs / Math.max(took, 0.1))), step);
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turn();
   }
 }
 

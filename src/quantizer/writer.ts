@@ -5,9 +5,8 @@
  *
  * @module
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
-import process from "node:process";
 import { LightGPTError } from "../../ffi/errors.ts";
+import { node } from "../../ffi/node.ts";
 import { MetadataArray, type MetadataValue } from "../gguf.ts";
 import { VALUE_TYPE } from "../gguf/metadata.ts";
 
@@ -37,6 +36,7 @@ export class GgufWriter {
   readonly #tensors: readonly NewTensor[];
   #descriptor: number | undefined;
   #index = 0;
+  readonly #fs = node("node:fs");
   #inTensor = 0;
   /** Bytes written so far. */
   bytes = 0;
@@ -45,10 +45,10 @@ export class GgufWriter {
   constructor(path: string, metadata: ReadonlyMap<string, NewValue>, tensors: readonly NewTensor[]) {
     this.path = path;
     this.#tensors = tensors;
-    this.#partial = `${path}.${process.pid}-${Math.floor(performance.now() * 1000) % 1_000_000}.partial`;
-    const there = statSync(path, { throwIfNoEntry: false });
+    this.#partial = `${path}.${node("node:process").pid}-${Math.floor(performance.now() * 1000) % 1_000_000}.partial`;
+    const there = this.#fs.statSync(path, { throwIfNoEntry: false });
     if (there !== undefined && !there.isFile()) this.#fail("NOTFILE");
-    this.#descriptor = this.#attempt(() => openSync(this.#partial, "wx"));
+    this.#descriptor = this.#attempt(() => this.#fs.openSync(this.#partial, "wx"));
     try {
       this.#put(headerBytes(metadata, tensors));
       this.#pad();
@@ -76,19 +76,19 @@ export class GgufWriter {
   finish(): void {
     if (this.#index !== this.#tensors.length) throw new Error(`${this.#tensors[this.#index]?.name} is not whole`);
     const descriptor = this.#descriptor as number;
-    this.#attempt(() => fsyncSync(descriptor));
+    this.#attempt(() => this.#fs.fsyncSync(descriptor));
     this.#descriptor = undefined;
-    this.#attempt(() => closeSync(descriptor));
-    this.#attempt(() => renameSync(this.#partial, this.path));
+    this.#attempt(() => this.#fs.closeSync(descriptor));
+    this.#attempt(() => this.#fs.renameSync(this.#partial, this.path));
   }
 
   /** Removes what was written. Again, or after the end, is fine. */
   abort(): void {
     if (this.#descriptor !== undefined) {
-      closeSync(this.#descriptor);
+      this.#fs.closeSync(this.#descriptor);
       this.#descriptor = undefined;
     }
-    rmSync(this.#partial, { force: true });
+    this.#fs.rmSync(this.#partial, { force: true });
   }
 
   #pad(): void {
@@ -97,7 +97,7 @@ export class GgufWriter {
 
   #put(data: Uint8Array): void {
     for (let done = 0; done < data.length;) {
-      done += this.#attempt(() => writeSync(this.#descriptor as number, data, done, data.length - done));
+      done += this.#attempt(() => this.#fs.writeSync(this.#descriptor as number, data, done, data.length - done));
     }
     this.bytes += data.length;
   }

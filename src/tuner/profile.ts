@@ -5,12 +5,10 @@
  *
  * @module
  */
-import { readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
-import process from "node:process";
 import { cacheDirectory, replaceFile } from "../../ffi/cache_directory.ts";
 import { VERSION } from "../../ffi/library.ts";
 import { native } from "../../ffi/native.ts";
+import { node } from "../../ffi/node.ts";
 import { currentRuntime, type Runtime } from "../../ffi/runtime.ts";
 import type { EngineSettings } from "../engine.ts";
 import type { Machine } from "../machine.ts";
@@ -116,7 +114,8 @@ export class ProfileStore {
 
   /** Where the profile of a key lies; undefined where no folder is known. */
   path(key: ProfileKey): string | undefined {
-    return this.#folder && join(this.#folder, `tuned-${sha256(JSON.stringify(key)).slice(0, 16)}.json`);
+    return this.#folder &&
+      node("node:path").join(this.#folder, `tuned-${sha256(JSON.stringify(key)).slice(0, 16)}.json`);
   }
 
   /** The profile, or a note that says why there is none; neither where none was ever kept. */
@@ -124,12 +123,14 @@ export class ProfileStore {
     const path = this.path(key);
     if (path === undefined) return { note: `No profile can be looked up: ${this.#why}` };
     if (!this.#runtime.allows("read", path)) {
-      return { note: `The profile ${path} may not be read; in Deno, allow --allow-read=${dirname(path)}.` };
+      return {
+        note: `The profile ${path} may not be read; in Deno, allow --allow-read=${node("node:path").dirname(path)}.`,
+      };
     }
     let text: string;
     try {
-      if (statSync(path).size > bytesMost) return ignored(path, `it has more than ${bytesMost} bytes`);
-      text = readFileSync(path, "utf8");
+      if (node("node:fs").statSync(path).size > bytesMost) return ignored(path, `it has more than ${bytesMost} bytes`);
+      text = node("node:fs").readFileSync(path, "utf8");
     } catch (error) {
       return error instanceof Error && "code" in error && error.code === "ENOENT" ? {} : ignored(path, reason(error));
     }
@@ -141,7 +142,7 @@ export class ProfileStore {
   write(key: ProfileKey, profile: Profile): string | undefined {
     const path = this.path(key);
     if (path === undefined) return `The profile cannot be kept: ${this.#why}`;
-    const folder = dirname(path);
+    const folder = node("node:path").dirname(path);
     if (!this.#runtime.allows("write", folder)) {
       return `The profile cannot be kept in ${folder}; in Deno, allow --allow-write=${folder}.`;
     }
@@ -212,7 +213,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function sha256(text: string): string {
-  return process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex"); // slow to load
+  return node("node:crypto").createHash("sha256").update(text).digest("hex"); // slow to load
 }
 
 function reason(error: unknown): string {
