@@ -28,7 +28,8 @@ export class PagePool {
     this.#warm = new Uint8Array(size);
     this.#references = new Uint32Array(size);
     // The last freed is the first taken: its memory is in use already.
-    this.#free = Uint32Array.from({ length: size }, (_, index) => size - 1 - index);
+    this.#free = new Uint32Array(size);
+    for (let index = 0; index < size; index++) this.#free[index] = size - 1 - index;
     this.#freeCount = size;
   }
 
