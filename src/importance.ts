@@ -5,12 +5,10 @@
  * @module
  */
 import { LightGPTError } from "../ffi/errors.ts";
-import { productOf } from "./calibration.ts";
 import { threadsOption } from "./machine.ts";
 import type { Model } from "./model.ts";
 import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "./options.ts";
 import { type ImportanceEntry, ImportanceMatrix } from "./quantizer/imatrix.ts";
-import { openReader, readWindow, windowsOf } from "./windows.ts";
 
 /**
  * How {@link collectImportance} works.
@@ -75,10 +73,12 @@ export async function collectImportance(
   checkSignal(signal);
   const threads = threadsOption(options.threads);
   const window = integerOption("window", options.window, 2, model.context, Math.min(256, model.context));
+  const { productOf } = await import("./calibration.ts");
+  const { openReader, readWindow, windowsOf } = await import("./windows.ts");
   const windows = windowsOf(model, text, window);
   const engine = openReader(model, window, threads);
   try {
-    const products = productsOf(model);
+    const products = productsOf(model, productOf);
     const widest = Math.max(...products.map(({ columns }) => columns));
     const together = Math.max(1, Math.floor(roomBytes / (4 * window * widest)));
     const passes = Math.ceil(products.length / together);
@@ -103,7 +103,7 @@ export async function collectImportance(
 }
 
 /** The products of all layers, in order, with the tensors that take part in each. */
-function productsOf({ plan }: Model): Product[] {
+function productsOf({ plan }: Model, productOf: (tensor: string) => number | undefined): Product[] {
   const products = new Map<number, Product>();
   for (const { role, layer, tensor, columns } of plan.tensors) {
     const number = productOf(`blk.${layer}.${role}.weight`);

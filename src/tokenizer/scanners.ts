@@ -232,15 +232,16 @@ export const spacesAtEnd: Scanner = (text, at, end) => run(text, at, end, W) ===
 
 /** A run of characters in one of these ranges, written `first last` for each. */
 function inRanges(ranges: string): Scanner {
-  const codes = Array.from(ranges, (character) => character.codePointAt(0) ?? 0);
-  const isIn = (code: number) => {
+  let codes: readonly number[] | undefined; // read when first asked for: most vocabularies need none of them
+  const isIn = (codes: readonly number[], code: number) => {
     for (let index = 0; index < codes.length; index += 2) {
       if (code >= codes[index] && code <= codes[index + 1]) return true;
     }
     return false;
   };
   return (text, at, end) => {
-    while (at < end && isIn(text.codes[at])) at++;
+    const read = codes ??= Array.from(ranges, (character) => character.codePointAt(0) ?? 0);
+    while (at < end && isIn(read, text.codes[at])) at++;
     return at;
   };
 }
