@@ -26,9 +26,9 @@ export function isRemote({ base }: AssetSource = own): boolean {
   return base.protocol !== "file:";
 }
 
-/** Whether the package has a file of this path. */
-export function hasAsset(path: string, source: AssetSource = own): boolean {
-  return isRemote(source) ? Object.hasOwn(source.sums, path) : currentRuntime().files.exists(placeOf(path, source));
+/** Whether the package has a file of this path, by its table: in a checkout, which has none, no file is one of a package. */
+export function hasAsset(path: string, { sums }: AssetSource = own): boolean {
+  return Object.hasOwn(sums, path);
 }
 
 /** The platforms that a package has a library for; none in a checkout. */

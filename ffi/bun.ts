@@ -102,7 +102,6 @@ class WorkerDoorbell implements Doorbell {
 }
 
 const files: Files = {
-  exists: (path) => node("node:fs").existsSync(path),
   read: (path) => node("node:fs").readFileSync(path),
 
   open(path) {
@@ -136,7 +135,7 @@ export const bun: Runtime = {
   // A process report would take 20 ms. musl's loader may be there beside glibc's, so what is mapped decides.
   get libc(): Runtime["libc"] {
     if (bun.platform !== "linux") return undefined;
-    if (!files.exists(`/lib/ld-musl-${bun.arch === "x64" ? "x86_64" : "aarch64"}.so.1`)) return "gnu";
+    if (!node("node:fs").existsSync(`/lib/ld-musl-${bun.arch === "x64" ? "x86_64" : "aarch64"}.so.1`)) return "gnu";
     return /\/ld-musl-/.test(new TextDecoder().decode(files.read("/proc/self/maps"))) ? "musl" : "gnu";
   },
 

@@ -26,15 +26,6 @@ function descriptor(what: Permission, which: string): Deno.PermissionDescriptor 
 }
 
 const files: Files = {
-  exists(path) {
-    try {
-      Deno.statSync(path);
-      return true;
-    } catch {
-      return false; // as `existsSync` says it
-    }
-  },
-
   read: (path) => Deno.readFileSync(path),
 
   open(path) {

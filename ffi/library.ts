@@ -208,16 +208,22 @@ function attempt<Name extends AbiName>(
     }
     if (/lg_abi/.test(reason)) throw refused(path, "is not LightGPT's: it has no function lg_abi", {}, cause);
     if (/no such file|cannot find|could not be found|image not found/i.test(reason)) {
-      throw refused(path, "is missing: build it with `npm run build`", {}, cause);
+      throw refused(path, `is missing: ${remedy(runtime, path)}`, {}, cause);
     }
     if (/ELFCLASS32|32-bit|wrong architecture|incompatible architecture|%1 is not a valid/i.test(reason)) {
-      throw refused(path, `is for another processor than ${runtime.arch}: build it with \`npm run build\``, {}, cause);
+      throw refused(path, `is for another processor than ${runtime.arch}: ${remedy(runtime, path)}`, {}, cause);
     }
     if (/GLIBC_[\d.]+' not found/.test(reason)) {
       throw refused(path, "needs a newer C library: glibc 2.28, of 2018, or later", {}, cause);
     }
     throw refused(path, `cannot be opened by ${runtime.name} (${reason})`, {}, cause);
   }
+}
+
+/** Where another library comes from. */
+function remedy(runtime: Runtime, path: string): string {
+  if (runtime.variable("LIGHTGPT_LIBRARY") === path) return "it is the one that LIGHTGPT_LIBRARY names";
+  return packagedPlatforms().length > 0 ? "install the package again" : "build it with `npm run build`";
 }
 
 function refused(

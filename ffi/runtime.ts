@@ -26,8 +26,6 @@ export type Permission = "read" | "write" | "run" | "sys";
 
 /** Files, as a runtime has them by itself: fast to begin with, for no module of Node's is loaded. What they throw is the runtime's. */
 export interface Files {
-  /** Whether there is something of this name; false too where that may not be known. */
-  exists(path: string): boolean;
   /** All bytes of a file. */
   read(path: string): Uint8Array;
   /** Opens a file; undefined where the name is that of something else, such as a folder or a pipe. */

@@ -155,6 +155,14 @@ function attempt<T>(path: string, call: () => T): T {
   try {
     return call();
   } catch (cause) {
+    if (cause instanceof Error && cause.name === "NotCapable") {
+      const expected = `--allow-read=${path}`;
+      throw new LightGPTError("io", `${path}: it may not be read; allow it with ${expected}.`, {
+        what: "it may not be read",
+        where: path,
+        expected,
+      }, { cause });
+    }
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
     const what = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
     throw new LightGPTError("io", `${path}: ${what}; expected the path of a GGUF file`, {

@@ -138,6 +138,11 @@ describe("a library that does not fit", () => {
     assertStringIncludes(failure(currentRuntime(), path).message, `is for another processor than ${process.arch}`);
   });
 
+  it("says that LIGHTGPT_LIBRARY names it where a library named so is missing", () => {
+    const runtime = { ...currentRuntime(), variable: () => "/none.so" };
+    assertStringIncludes(failure(runtime, "/none.so").message, "is missing: it is the one that LIGHTGPT_LIBRARY names");
+  });
+
   it("says so when the file is a library of something else", { skip: process.platform !== "linux" }, () => {
     const error = failure(currentRuntime(), "libc.so.6");
     assertEquals(error.message, "The native library libc.so.6 is not LightGPT's: it has no function lg_abi.");
@@ -152,6 +157,9 @@ describe("a library that does not fit", () => {
     const source = { base: new URL("https://example.com/"), sums };
     const [gnu, musl] = (["gnu", "musl"] as const).map((libc) => ({ ...pretend({}), libc }));
     assertEquals(libraryAsset(gnu, "linux", "x64", source), "lib/linux-x64/liblightgpt.so");
+    // By the table alone: to look for the file would need a right to read it.
+    const unread = { base: new URL("file:///none/"), sums };
+    assertEquals(libraryAsset(gnu, "linux", "x64", unread), "lib/linux-x64/liblightgpt.so");
     assertEquals(libraryAsset(musl, "linux", "x64", source), "lib/linux-x64-musl/liblightgpt.so");
     const none = { ...gnu, libc: undefined };
     assertEquals(libraryAsset(none, "win32", "x64", source), "lib/win32-x64/lightgpt.dll");

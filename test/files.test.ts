@@ -12,6 +12,7 @@ import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, ModelFormatError, readGguf } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { embeddedModel } from "../src/embedded.ts";
+import { repositoryUrl, runChild } from "./child.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-files-"));
 const load = (path: string) => LightGPT.load(path);
@@ -31,6 +32,12 @@ describe("a file that is no model", () => {
     const text = join(directory, "text.gguf");
     writeFileSync(text, "This is no model, but a text that is long enough to hold a header.");
     assertStringIncludes((await assertRejects(() => load(text), ModelFormatError)).message, text);
+  });
+
+  it("says which flag is missing where it may not be read", { skip: !("Deno" in globalThis) }, async () => {
+    const code = `import { readGguf } from "${repositoryUrl}mod.ts";\nreadGguf("/some/model.gguf");`;
+    const { stderr } = await runChild(code, { allow: ["--allow-read=."] });
+    assertStringIncludes(stderr, "/some/model.gguf: it may not be read; allow it with --allow-read=/some/model.gguf.");
   });
 
   it("is refused when it is cut off, at each end of a section and every 4 KiB", async () => {

@@ -1,0 +1,50 @@
+/**
+ * What a program must not pay for on its way to a first token: Node's modules (60 ms in Deno), and what only those need who
+ * tune, quantize or measure. `bench/start.ts` has the times.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { repositoryUrl, runChild } from "./child.ts";
+
+/** What importing `mod.ts` loads, by path: its imports and theirs, without types and without `await import`. */
+function loaded(): Map<string, string> {
+  const texts = new Map<string, string>();
+  const visit = (url: URL) => {
+    const path = url.href.slice(repositoryUrl.length);
+    if (texts.has(path)) return;
+    const text = readFileSync(url, "utf8");
+    texts.set(path, text);
+    for (const [, names, target] of text.matchAll(/^(?:import|export) (?!type\b)([^;]*?)from "(\.[^"]+)";$/gm)) {
+      const isTypes = /^\{/.test(names) && names.split(",").every((name) => /^[{\s]*(type\b|\}?\s*$)/.test(name));
+      if (!isTypes) visit(new URL(target, url));
+    }
+  };
+  visit(new URL("mod.ts", repositoryUrl));
+  return texts;
+}
+
+describe("a program that imports LightGPT", () => {
+  it("loads no module of Node's, and none that only some need", () => {
+    const texts = loaded();
+    assertGreater(texts.size, 60);
+    assert(texts.has("src/batcher/scheduler.ts") && texts.has("src/tokenizer/spm.ts"));
+    for (const [path, text] of texts) {
+      assertEquals(text.match(/^(?:import|export)\b[^;]*"(?:node|npm|bun):[^"]*";$/m), null, path);
+    }
+    const rare = ["src/tuner.ts", "src/huggingface/", "src/quantizer/file.ts", "src/perplexity.ts", "src/accuracy.ts"];
+    for (const name of rare) assertEquals([...texts.keys()].filter((path) => path.startsWith(name)), [], name);
+  });
+
+  it("needs none of Node's either for a first token", { skip: !("Deno" in globalThis) }, async () => {
+    const code = `
+      Object.defineProperty(globalThis, "process", { get() { throw new Error("a module of Node's"); } });
+      const { LightGPT } = await import("${repositoryUrl}mod.ts");
+      const lm = await LightGPT.load();
+      for await (const { text } of lm.generate([1], { maxTokens: 1 })) console.log(text.length > 0);`;
+    const { stdout, stderr } = await runChild(code);
+    assertEquals([stdout, stderr], ["true\n", ""]);
+  });
+});
