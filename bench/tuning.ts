@@ -2,10 +2,13 @@
  * What tuning gains and what it must not lose, on Deno or Bun. MODEL: a file (`bench/tinyllama.ts` makes one), or none for the
  * embedded model.
  *
- *     bun bench/tuning.ts default [MODEL]   tuned against default settings
- *     bun bench/tuning.ts wrong [MODEL]     the same where the default is wrong: 64 threads asked for, a busy neighbour
- *     bun bench/tuning.ts grid [MODEL]      tuned against the best of a full grid
- *     bun bench/tuning.ts compete [MODEL]   two processes at once against one alone
+ *     bun bench/tuning.ts default [MODEL]     tuned against default settings (`taskset -c 0` before it: on one core)
+ *     bun bench/tuning.ts threads [MODEL]     the same where 64 threads are asked for
+ *     bun bench/tuning.ts neighbour [MODEL]   the same where another process keeps one processor busy
+ *     bun bench/tuning.ts grid [MODEL]        tuned against the best of a full grid
+ *     bun bench/tuning.ts compete [MODEL]     two processes at once against one alone
+ *
+ * The first three take the beginning of a kind of work (`prompt`, `generating`, `requests`) after MODEL, to do only that.
  *
  * @module
  */
@@ -58,7 +61,13 @@ function report(what: string, { gain, low, high, pairs }: Comparison, goal: stri
 }
 
 /** Tunes, then measures tuned and other settings in turns. */
-async function compare(path: string, options: OptimizerOptions, other: OptimizerOptions, goal: string): Promise<void> {
+async function compare(
+  path: string,
+  options: OptimizerOptions,
+  other: OptimizerOptions,
+  only: string,
+  goal: string,
+): Promise<void> {
   await using model = await load(path);
   await using tuned = await Optimizer.open(model, { ...options, tune: "again" });
   await using plain = await Optimizer.open(model, other);
@@ -68,6 +77,7 @@ async function compare(path: string, options: OptimizerOptions, other: Optimizer
   const isSmall = model.residentBytes < 1e8;
   const rounds = isSmall ? 30 : 6;
   for (const [name, work] of Object.entries(works)) {
+    if (!name.includes(only)) continue;
     const times: [number[], number[]] = [[], []];
     for (let round = -1; round < rounds; round++) {
       for (const which of round % 2 === 0 ? [0, 1] as const : [1, 0] as const) {
@@ -89,15 +99,20 @@ function child(words: string[]): { kill(): void; output: Promise<string> } {
   return { kill: () => started.kill("SIGKILL"), output: new Promise((done) => started.on("close", () => done(text))) };
 }
 
-async function wrong(path: string): Promise<void> {
+async function threads(path: string, only: string): Promise<void> {
   console.log(`64 threads asked for, on ${usableThreads()} processors:`);
-  await compare(path, { threads: 64 }, { threads: 64 }, ">= 1.1 x");
-  console.log("A neighbour that keeps one processor busy:");
-  const neighbour = child(["burn"]);
+  await compare(path, { threads: 64 }, { threads: 64 }, only, ">= 1.1 x");
+}
+
+async function neighbour(path: string, only: string): Promise<void> {
+  const process = child(["burn"]);
   try {
-    await compare(path, {}, {}, ">= 1.1 x");
+    console.log("A neighbour that keeps one processor busy; against all threads in every step:");
+    await compare(path, {}, { threads: usableThreads() }, only, ">= 1.1 x");
+    console.log("against the default, which gives short steps one thread where that is faster:");
+    await compare(path, {}, {}, only, ">= 0.95 x");
   } finally {
-    neighbour.kill();
+    process.kill();
   }
 }
 
@@ -220,11 +235,12 @@ function burn(): void {
   for (let value = 0;; value++) Math.sqrt(value);
 }
 
-const [name, path = embeddedModel(), seconds] = process.argv.slice(2);
-if (name === "default") await compare(path, {}, {}, ">= 0.95 x");
-else if (name === "wrong") await wrong(path);
+const [name, path = embeddedModel(), more = ""] = process.argv.slice(2);
+if (name === "default") await compare(path, {}, {}, more, ">= 0.95 x");
+else if (name === "threads") await threads(path, more);
+else if (name === "neighbour") await neighbour(path, more);
 else if (name === "grid") await grid(path);
 else if (name === "compete") await compete(path);
-else if (name === "worker") await worker(path, Number(seconds));
+else if (name === "worker") await worker(path, Number(more));
 else if (name === "burn") burn();
-else throw new RangeError(`${name}: expected default, wrong, grid or compete, and a model`);
+else throw new RangeError(`${name}: expected default, threads, neighbour, grid or compete, and a model`);

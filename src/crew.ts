@@ -16,16 +16,21 @@ const holdLeast = 2000;
 const holdMost = 128_000;
 /** The other way must be so much faster. */
 const better = 0.97;
+/** A trial ends at once where so many steps in a row take so many times as long as those before it. */
+const slowMost = 4;
+const hopeless = 2;
 
 /** Steps of about one size, of prompts or not. */
 interface Kind {
   isAlone: boolean;
-  /** Of late, without those of trials. */
-  ms: number | undefined;
+  /** What they take of late with one thread, and with all, as far as that is known. */
+  readonly ms: { alone: number | undefined; all: number | undefined };
   steps: number;
   nextTrial: number;
   hold: number;
   trial: Trial | undefined;
+  /** Steps in a row of the trial that took far longer than those before it. */
+  slow: number;
 }
 
 /** What is known of the steps of one engine. */
@@ -43,7 +48,8 @@ export class Crew {
     const name = 2 * (31 - Math.clz32(tokens)) + Number(isPrompt);
     let kind = this.#kinds.get(name);
     if (!kind) {
-      kind = { isAlone: isShort, ms: undefined, steps: 0, nextTrial: firstTrial, hold: holdLeast, trial: undefined };
+      const ms = { alone: undefined, all: undefined };
+      kind = { isAlone: isShort, ms, steps: 0, nextTrial: firstTrial, hold: holdLeast, trial: undefined, slow: 0 };
       this.#kinds.set(name, kind);
     }
     this.#current = kind;
@@ -56,22 +62,30 @@ export class Crew {
     if (!kind) return;
     kind.steps++;
     if (kind.trial) return this.#try(kind, kind.trial, ms);
-    kind.ms = kind.ms === undefined ? ms : (kind.ms + ms) / 2;
-    if (kind.ms >= shortMs) kind.isAlone = false;
-    else if (kind.steps >= kind.nextTrial) {
+    const way = kind.isAlone ? "alone" : "all";
+    const known = kind.ms[way];
+    // One that others disturbed among many says nothing.
+    kind.ms[way] = known === undefined ? ms : known + (Math.min(ms, 2 * known) - known) / 8;
+    const { alone = Infinity, all = Infinity } = kind.ms;
+    if (kind.isAlone && alone >= shortMs) kind.isAlone = false;
+    else if (kind.steps >= kind.nextTrial && Math.min(alone, all) < shortMs) {
       const [from, to] = kind.isAlone ? [1, Infinity] : [Infinity, 1];
       kind.trial = new Trial(from, to, (threads) => kind.isAlone = threads === 1);
     }
   }
 
   #try(kind: Kind, trial: Trial, ms: number): void {
+    // Of many cores one thread takes many times as long: that must not go on until there is a verdict.
+    const isNew = kind.isAlone === (trial.to === 1);
+    const before = (trial.from === 1 ? kind.ms.alone : kind.ms.all) ?? ms;
+    if (isNew) kind.slow = ms > hopeless * before ? kind.slow + 1 : 0;
     const verdict = trial.record("", ms);
-    if (!verdict) return;
-    const isBetter = verdict.ratio < better;
+    if (!verdict && kind.slow < slowMost) return;
+    const isBetter = verdict !== undefined && verdict.ratio < better;
     kind.isAlone = (isBetter ? trial.to : trial.from) === 1;
     kind.hold = isBetter ? holdLeast : Math.min(holdMost, 2 * kind.hold);
     kind.nextTrial = kind.steps + kind.hold;
     kind.trial = undefined;
-    kind.ms = undefined;
+    kind.slow = 0;
   }
 }

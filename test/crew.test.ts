@@ -43,15 +43,18 @@ describe("the crew of short steps", () => {
   it("finds out when it is the other way round, and spends little on looking", () => {
     const crew = new Crew();
     run(crew, cost, 1, 5000);
-    assertEquals(run(crew, (_, threads) => 0.5 / threads, 1, 20_000), new Map([[4, 10_000]]));
+    const changed = run(crew, (_, threads) => 0.5 / threads, 1, 20_000);
+    assert((changed.get(4) ?? 0) > 9900, `${changed.get(4)} of 10 000 the faster way`);
     const steady = run(new Crew(), cost, 1, 100_000);
     assert((steady.get(4) ?? 0) < 100, `${steady.get(4)} of 50 000 the slower way`);
   });
 
-  it("leaves long steps all threads from the second on, and those alone that have one anyway", () => {
+  it("leaves long steps all threads, and those alone that have one anyway", () => {
     const crew = new Crew();
     const long = run(crew, (_, threads) => 12 / threads, 1, 4000);
     assertEquals(long, new Map([[4, 2000]]));
+    const most = run(crew, (_, threads) => 4 / threads, 2, 80, 1, false);
+    assertEquals(most, new Map([[4, 40]]), "one that takes four times as long is not tried for long");
     assertEquals(crew.threads(1, false, 1, true), 1);
     assertEquals(crew.threads(1, false, 3, true), 3, "within the most of that moment");
   });
