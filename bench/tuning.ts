@@ -133,7 +133,7 @@ async function grid(path: string): Promise<void> {
     )
   );
   const isSmall = model.residentBytes < 1e8;
-  const chunks = [16, 32, 64, 128, 256].filter((chunk) => isSmall || chunk <= 64);
+  const chunks = await shortChunks(subject, choice);
   const prefills = counts.flatMap((prefillThreads) =>
     pages.flatMap((pageSize) => chunks.map((chunkTokens) => ({ ...choice, prefillThreads, pageSize, chunkTokens })))
   );
@@ -157,6 +157,22 @@ async function grid(path: string): Promise<void> {
     native().spin(spinDefault);
     await subject.dispose();
   }
+}
+
+/** Chunks whose steps take at most 50 ms, so that cancelling is prompt: no other can be chosen. */
+async function shortChunks(subject: ModelSubject, settings: TunedSettings): Promise<number[]> {
+  const chunks = [16];
+  for (const chunk of [32, 64, 128, 256]) {
+    let least = Infinity;
+    for (let count = 0; count < 3; count++) {
+      const begin = performance.now();
+      await subject.prefill(settings, chunk);
+      least = Math.min(least, performance.now() - begin);
+    }
+    if (least > 50) break;
+    chunks.push(chunk);
+  }
+  return chunks;
 }
 
 async function against(
