@@ -2,7 +2,7 @@
  * What the optimizer promises while a model is served, on Deno or Bun:
  *
  *     bun bench/serving.ts metrics [MODEL]     what listeners, reports and Prometheus' text cost of throughput
- *     bun bench/serving.ts memory [MODEL]      a thousand requests with long prompts within 300 MB above the model
+ *     bun bench/serving.ts memory [MODEL [N]]  a thousand requests, or N, with long prompts within 300 MB above the model
  *     bun bench/serving.ts latency [MODEL]     what a target for the time of a token does to it, and to throughput
  *
  * Without MODEL it is the embedded one; `bench/tinyllama.ts` makes a larger one.
@@ -95,7 +95,7 @@ function counting(): void {
 }
 
 /** Long prompts, no two alike, within so much more than the model takes, beside a program that lets the cache grow. */
-async function memory(path: string | undefined): Promise<void> {
+async function memory(path: string | undefined, requests: number): Promise<void> {
   const model = await Model.load(path ?? embeddedModel());
   const loaded = process.memoryUsage.rss();
   const { context, residentBytes } = model;
@@ -116,7 +116,7 @@ async function memory(path: string | undefined): Promise<void> {
     let next = 0;
     const begin = performance.now();
     await Promise.all(Array.from({ length: 24 }, async () => {
-      while (next < 1000) {
+      while (next < requests) {
         const number = next++;
         const ids = [...promptIds(prompt - 4, number % stems), ...promptIds(4, number)];
         for (;;) {
@@ -189,11 +189,11 @@ async function measure(path: string | undefined, options: LightGPTOptions) {
   return { p95, rate, batch: lm.optimizer.settings.batchSequences, events };
 }
 
-const parts: Record<string, (path: string | undefined) => Promise<void>> = { metrics, memory, latency };
-const [name = "", path] = process.argv.slice(2);
+const parts: Record<string, (path: string | undefined, count: number) => Promise<void>> = { metrics, memory, latency };
+const [name = "", path, count = "1000"] = process.argv.slice(2);
 const part = Object.hasOwn(parts, name) ? parts[name] : undefined;
 if (!part) {
   console.error(`serving: expected one of ${Object.keys(parts).join(", ")}, got "${name}"`);
   process.exit(2);
 }
-await part(path);
+await part(path, Number(count));
