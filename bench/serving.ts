@@ -15,7 +15,8 @@ import { Meter } from "../src/batcher/stats.ts";
 import { embeddedModel } from "../src/embedded.ts";
 
 const mib = 2 ** 20;
-const greedy = { temperature: 0 } as const;
+/** No text ends before it should; {@link open} says which tokens would end one. */
+let greedy: { temperature: number; banned?: number[] } = { temperature: 0 };
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
@@ -28,6 +29,12 @@ function report(what: string, figure: string, goal: string): void {
 /** Token ids that every vocabulary has, other ones for each `salt`. */
 function promptIds(count: number, salt: number): number[] {
   return Array.from({ length: count }, (_, index) => 3 + (index * 79 + salt * 37 + Math.imul(index, salt) % 97) % 251);
+}
+
+async function open(path: string | undefined, options: LightGPTOptions): Promise<LightGPT> {
+  const lm = await LightGPT.load(path, options);
+  greedy = { temperature: 0, banned: [...lm.model.tokenizer.endOfGeneration] };
+  return lm;
 }
 
 /** Serves requests, some at a time; returns tokens a second. */
@@ -47,7 +54,7 @@ async function serve(lm: LightGPT, requests: number, atOnce: number, prompt: num
 /** Pairs of short runs, with and without, in turns; the ratio of each pair. */
 async function metrics(path: string | undefined): Promise<void> {
   counting();
-  await using lm = await LightGPT.load(path, { cache: false });
+  await using lm = await open(path, { cache: false });
   const work = () => serve(lm, 48, 8, 16, 60);
   const watched = async () => {
     let heard = 0;
@@ -106,7 +113,7 @@ async function memory(path: string | undefined, requests: number): Promise<void>
   const prompt = Math.min(1500, Math.floor(context * 0.9));
   const stems = isSmall ? 1000 : 4;
   const run = async (options: LightGPTOptions) => {
-    await using lm = await LightGPT.load(path, options);
+    await using lm = await open(path, options);
     const peak = { resident: 0, kv: 0 };
     const timer = setInterval(() => {
       peak.resident = Math.max(peak.resident, process.memoryUsage.rss());
@@ -173,7 +180,7 @@ async function latency(path: string | undefined): Promise<void> {
 }
 
 async function measure(path: string | undefined, options: LightGPTOptions) {
-  await using lm = await LightGPT.load(path, options);
+  await using lm = await open(path, options);
   const begin = performance.now();
   const seconds = lm.model.residentBytes < 50e6 ? 6 : 40;
   while (performance.now() - begin < 1000 * seconds) await serve(lm, 48, 24, 16, 60);
