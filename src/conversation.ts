@@ -55,7 +55,8 @@ export class Conversations {
     if (withTools && this.#metadata.has(named)) return this.#metadata.text(named);
     if (this.#metadata.has(key)) return this.#metadata.text(key);
     throw new UnsupportedError(
-      "This model has no chat template (tokenizer.chat_template): it continues texts; give a template of your own to chat.",
+      "This model has no chat template (tokenizer.chat_template): it continues texts. To chat, take a chat model, or give a " +
+        "template of your own (template; in the command --template FILE).",
       { what: "a model without a chat template", where: key, expected: "the option template" },
     );
   }
