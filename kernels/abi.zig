@@ -91,8 +91,9 @@ pub const Format = extern struct {
     pack: *const fn (src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32,
     /// One row of a packed group as floats, equal to the scalar decode of the file's bytes.
     unpackRow: *const fn (group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void,
-    /// All tokens times the groups [begin, end).
-    matmul: *const fn (args: *const Matmul, begin: u32, end: u32) callconv(.c) void,
+    /// All tokens times the groups [begin, end). `next`: weights that the thread will most likely want then, to be fetched
+    /// meanwhile, or null; only a hint.
+    matmul: *const fn (args: *const Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void,
     /// File blocks to floats.
     decode: *const fn (src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void,
     /// Floats to file blocks, by the scalar reference of plain rounding; null where there is none.

@@ -80,26 +80,26 @@ fn measure(name: []const u8, level: *const abi.Level, limits: *const Limits, mem
 
         args.activations = &one.x;
         start = now();
-        format.matmul(&args, first, first + pass_groups);
+        format.matmul(&args, first, first + pass_groups, null);
         result.token = @max(result.token, rate(pass_groups * group_bytes, start));
         first = next(first, pass_groups, groups);
 
         args.activations = &sixteen.x;
         start = now();
-        format.matmul(&args, first, first + pass_groups / 4);
+        format.matmul(&args, first, first + pass_groups / 4, null);
         result.sixteen = @max(result.sixteen, rate(@as(usize, pass_groups / 4) * 16 * 16 * cols, start));
         first = next(first, pass_groups, groups);
 
         args.activations = &eight.x;
         for (0..2) |_| { // the second time they lie in the cache
             start = now();
-            format.matmul(&args, 0, few_groups);
+            format.matmul(&args, 0, few_groups, null);
             result.tile = @max(result.tile, rate(few_groups * 16 * 8 * cols, start));
         }
         args.activations = &prompt.x;
         args.out_stride = 16 * few_groups;
         start = now();
-        format.matmul(&args, 0, few_groups / 2);
+        format.matmul(&args, 0, few_groups / 2, null);
         result.prompt = @max(result.prompt, rate(few_groups / 2 * 16 * 256 * cols, start));
         args.out_stride = 16 * groups;
 

@@ -18,18 +18,13 @@ const Model = @import("model.zig").Model;
 const pool = @import("pool.zig");
 const Scratch = @import("scratch.zig").Scratch;
 const Status = @import("../status.zig").Status;
+const claims = @import("claims.zig");
+const Part = claims.Part;
 const weights = @import("weights.zig");
 
-/// Claims of a matrix product for each thread: small enough that who is late costs little, large enough to stream.
-const claims_a_thread = 12;
-/// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for who goes on with it.
-const claim_groups_max = 8;
-/// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
-const shared_bytes_min = 64 << 10;
-/// The same for a claim, and for what is done for each token: with less, threads wait longer for the counter of claims.
-const claim_bytes_min = 16 << 10;
+/// Less work for each token than this before it is shared out: threads would wait longer for the counter of claims.
 const claim_floats_min = 2048;
-/// The same for attention: products of a query's and a key's elements.
+/// Less attention than this is done before another thread has heard of it: products of a query's and a key's elements.
 const shared_products_min = 64 << 10;
 /// Tokens whose queries one attention item handles together.
 const attention_tile = 8;
@@ -57,7 +52,7 @@ const Run = struct {
     /// The same of the product after it, when it is made meanwhile.
     activated: abi.Activations = undefined,
     quantize_activated: bool = false,
-    product: Product = .{},
+    product: claims.Product = undefined,
     tokens_a_claim: u32 = 1,
     /// Products made so far in this step.
     products: u32 = 0,
@@ -377,102 +372,37 @@ const Run = struct {
 
     // --- products ---------------------------------------------------------------------------------------------------
 
-    const Part = struct { matrix: weights.Matrix, out: []f32, stride: u32 };
-
-    /// Up to three matrices over the same input, as one row of groups that threads claim.
-    const Product = struct {
-        parts: [3]abi.Matmul = undefined,
-        formats: [3]*const abi.Format = undefined,
-        /// Where each part's groups begin; the last is their number.
-        starts: [4]u32 = @splat(0),
-        count: u32 = 0,
-        groups_a_claim: u32 = 1,
-    };
-
     fn multiply(run: *Run, parts: []const Part) void {
-        const groups = run.setProduct(parts);
-        const product = &run.product;
-        product.groups_a_claim = run.claimGroups(groups);
-        const claims = std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
-        pool.parallel(run.threadsOfProduct(), claims, run, multiplyClaim);
+        run.setProduct(parts);
+        pool.parallel(run.product.threads, run.product.shareRow(), run, multiplyClaim);
     }
 
     /// Gate and up, two matrices of one shape, and the activation of what a claim has made of both.
     fn multiplyGated(run: *Run, parts: *const [2]Part) void {
-        const groups = run.setProduct(parts) / 2;
-        const product = &run.product;
+        run.setProduct(parts);
         // A span of the result is two groups.
-        product.groups_a_claim = std.mem.alignForward(u32, run.claimGroups(groups), abi.span / abi.lanes);
-        const claims = std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
-        pool.parallel(run.threadsOfProduct(), claims, run, gatedClaim);
+        pool.parallel(run.product.threads, run.product.shareBoth(abi.span / abi.lanes), run, gatedClaim);
     }
 
-    fn claimGroups(run: *const Run, groups: u32) u32 {
-        const most: u32 = if (run.activations.tokens < abi.tile_max) groups else claim_groups_max;
-        const least = claim_bytes_min * @as(usize, groups) / @max(1, run.productBytes());
-        return @intCast(std.math.clamp(@max(groups / (run.threads * claims_a_thread), @min(least, groups / run.threads)), 1, most));
-    }
-
-    /// Bytes of weights of the product that is set, for each token.
-    fn productBytes(run: *const Run) usize {
-        const product = &run.product;
-        var bytes: usize = 0;
-        for (product.parts[0..product.count], 0..) |part, index| bytes += part.group_bytes * (product.starts[index + 1] - product.starts[index]);
-        return bytes * run.activations.tokens;
-    }
-
-    /// How many threads pay for the product that is set.
-    fn threadsOfProduct(run: *const Run) u32 {
-        return if (run.productBytes() < shared_bytes_min) 1 else run.threads;
-    }
-
-    /// Returns the number of groups of all parts.
-    fn setProduct(run: *Run, parts: []const Part) u32 {
+    fn setProduct(run: *Run, parts: []const Part) void {
         if (run.engine.capture) |*capture| capture.keep(run.products, run.activations);
         run.products += 1;
-        const product = &run.product;
-        var groups: u32 = 0;
-        for (parts, 0..) |part, index| {
-            std.debug.assert(part.matrix.cols == run.activations.cols);
-            product.starts[index] = groups;
-            product.formats[index] = part.matrix.format;
-            product.parts[index] = .{
-                .weights = part.matrix.packed_bytes,
-                .group_bytes = part.matrix.group_bytes,
-                .activations = &run.activations,
-                .out = part.out.ptr,
-                .out_stride = part.stride,
-            };
-            groups += part.matrix.groups();
-        }
-        product.starts[parts.len] = groups;
-        product.count = @intCast(parts.len);
-        return groups;
+        run.product = .init(parts, &run.activations, run.threads);
     }
 
     fn gatedClaim(context: *anyopaque, item: u32, thread: u32) void {
         _ = thread;
         const run: *Run = @ptrCast(@alignCast(context));
-        const product = &run.product;
-        const begin = item * product.groups_a_claim;
-        const end = @min(begin + product.groups_a_claim, product.starts[1]);
-        for (product.parts[0..2], product.formats[0..2]) |*part, format| format.matmul(part, begin, end);
-        const first = begin * abi.lanes;
-        const last = @min(end * abi.lanes, run.layer.traits.feed_forward);
+        const groups = run.product.multiplyBoth(item);
+        const first = groups.begin * abi.lanes;
+        const last = @min(groups.end * abi.lanes, run.layer.traits.feed_forward);
         for (0..run.tokens) |token| run.activate(@intCast(token), first, last - first);
     }
 
     fn multiplyClaim(context: *anyopaque, item: u32, thread: u32) void {
         _ = thread;
-        const run: *Run = @ptrCast(@alignCast(context));
-        const product = &run.product;
-        const begin = item * product.groups_a_claim;
-        const end = @min(begin + product.groups_a_claim, product.starts[product.count]);
-        for (0..product.count) |index| {
-            const from = @max(begin, product.starts[index]);
-            const to = @min(end, product.starts[index + 1]);
-            if (from < to) product.formats[index].matmul(&product.parts[index], from - product.starts[index], to - product.starts[index]);
-        }
+        const run: *const Run = @ptrCast(@alignCast(context));
+        run.product.multiply(item);
     }
 
     // --- small helpers ----------------------------------------------------------------------------------------------

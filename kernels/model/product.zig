@@ -82,7 +82,7 @@ const Job = struct {
             .activations = &job.x,
             .out = results.ptr,
             .out_stride = abi.lanes,
-        }, 0, 1);
+        }, 0, 1, null);
         for (0..o.tokens) |t| @memcpy(job.out[t * o.rows + first ..][0..rows], results[t * abi.lanes ..][0..rows]);
     }
 };

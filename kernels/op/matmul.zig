@@ -36,44 +36,59 @@ fn tableOf(comptime F: type) abi.Format {
     };
 }
 
-/// What a kernel sees of a tile: `width` tokens of `stride`, from token `first` of the batch; and how far behind a group
-/// the weights lie that it should ask for meanwhile, in bytes (0: none).
+/// What a kernel sees of a tile: `width` tokens of `stride`, from token `first` of the batch; and how far from its weights
+/// those lie that it should ask for meanwhile, in bytes (0: none).
 const Tile = struct { first: u32, stride: u32, offset: u32, ahead: usize };
+
+/// Groups that a call multiplies, and the weights that come after them.
+const Claim = struct {
+    end: u32,
+    next: ?[*]const u8,
+
+    /// How far from the weights of `group` those lie that come `distance` groups later.
+    inline fn ahead(claim: Claim, args: *const abi.Matmul, group: u32, distance: u32) usize {
+        if (group + distance < claim.end) return distance * args.group_bytes;
+        const next = claim.next orelse return 0;
+        return @intFromPtr(next) +% (group + distance - claim.end) * args.group_bytes -% @intFromPtr(args.weights + group * args.group_bytes);
+    }
+};
 
 /// Weights that a processor's second cache keeps while one tile of tokens after the other passes over them; and the
 /// batch whose tiles stay there too, so that a group at a time is enough.
 const run_bytes = 192 << 10;
 const run_tokens_min = 5 * abi.tile_max;
+/// Groups that are asked for ahead where one at a time is enough: with one, memory that answers late was waited for.
+const groups_ahead = 2;
 
-/// Calls `kernel(width, args, group, tile)` for every group from `begin` to `end` and every tile of the batch. A run of
+/// Calls `kernel(width, args, group, tile)` for every group from `begin` on and every tile of the batch. A run of
 /// groups is met by all tiles, and a tile, which every group needs, stays in the first cache; meanwhile the next run
 /// is fetched, each tile asking for its share of it.
-inline fn eachRun(args: *const abi.Matmul, begin: u32, end: u32, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
+inline fn eachRun(args: *const abi.Matmul, begin: u32, claim: Claim, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
     const several = args.activations.tokens == 1 or args.activations.tokens >= run_tokens_min;
     const most: u32 = if (several) @intCast(@max(1, run_bytes / args.group_bytes)) else 1;
     var group = begin;
-    while (group < end) {
-        const run_end = @min(end, group + most);
-        eachTile(args, group, run_end, end, widest, few, kernel);
+    while (group < claim.end) {
+        const run_end = @min(claim.end, group + most);
+        eachTile(args, group, run_end, claim, widest, few, kernel);
         group = run_end;
     }
 }
 
 /// `widest` is what the registers allow; wider tiles, whose memory layout is fixed (`abi.zig`), are taken in parts of it.
 /// `few`: there are kernels for one token and for the widest tile only, and tiles between are taken token by token.
-inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, last: u32, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
+inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, claim: Claim, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
     const tokens = args.activations.tokens;
-    const count = end - begin;
+    const distance = @max(groups_ahead, end - begin);
     var first: u32 = 0;
     while (first < tokens) {
         const stride = abi.tileWidth(tokens - first);
         var offset: u32 = 0;
         while (offset < stride) {
-            var tile: Tile = .{ .first = first, .stride = stride, .offset = offset, .ahead = count * args.group_bytes };
+            var tile: Tile = .{ .first = first, .stride = stride, .offset = offset, .ahead = 0 };
             offset += switch (@as(u32, if (few and stride < widest) 1 else @min(stride, widest))) {
                 inline 1, 2, 4, 8 => |width| step: {
                     if (width == widest or width == 1 or (width < widest and !few)) for (begin..end) |group| {
-                        if (group + count >= last) tile.ahead = 0;
+                        tile.ahead = claim.ahead(args, @intCast(group), distance);
                         kernel(width, args, @intCast(group), tile);
                     };
                     break :step width;
@@ -165,9 +180,9 @@ fn Blocks(comptime F: type) type {
             return m[lane] * @as(f32, @floatFromInt(integers[lane]));
         }
 
-        fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
+        fn matmul(args: *const abi.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
             switch (args.activations.bits == .int8 and !simd.plain) {
-                inline else => |bytes_only| eachRun(args, begin, end, widest, few or !bytes_only, struct {
+                inline else => |bytes_only| eachRun(args, begin, .{ .end = end, .next = next }, widest, few or !bytes_only, struct {
                     fn kernel(comptime width: u32, a: *const abi.Matmul, group: u32, tile: Tile) void {
                         Kernel(width, bytes_only).run(a, group, tile);
                     }
@@ -227,7 +242,7 @@ fn Blocks(comptime F: type) type {
                         const ahead = aheadLines(x.tokens, tile, lane);
                         var left = spans;
                         while (left > 0) {
-                            if (fetches) for (ahead.begin..ahead.end) |line| @prefetch(chunk + tile.ahead + 64 * line, .{ .locality = 2 });
+                            if (fetches) for (ahead.begin..ahead.end) |line| @prefetch(@as([*]const u8, @ptrFromInt(@intFromPtr(chunk) +% tile.ahead)) + 64 * line, .{ .locality = 2 });
                             const in_chunk: u32 = if (left >= F.chunk_spans) F.chunk_spans else 1;
                             for (0..in_chunk) |s| span(.{ .chunk = chunk, .spans = in_chunk, .span = @intCast(s), .lane = lane }, halves[0..count], stride, &acc);
                             chunk += F.chunkBytes(in_chunk);
@@ -390,8 +405,8 @@ fn Floats(comptime F: type) type {
             for (0..cols) |k| out[k] = F.widen(1, .{source[k * abi.lanes + lane]})[0];
         }
 
-        fn matmul(args: *const abi.Matmul, begin: u32, end: u32) callconv(.c) void {
-            eachRun(args, begin, end, widest, false, kernel);
+        fn matmul(args: *const abi.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
+            eachRun(args, begin, .{ .end = end, .next = next }, widest, false, kernel);
         }
 
         noinline fn kernel(comptime width: u32, args: *const abi.Matmul, number: u32, tile: Tile) void {

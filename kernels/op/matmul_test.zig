@@ -126,8 +126,8 @@ fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) cons
     @memset(out, 12345);
     const args: abi.Matmul = .{ .weights = weights.ptr, .group_bytes = group_bytes, .activations = &batch.x, .out = out.ptr, .out_stride = @intCast(stride) };
     // In two parts, as two threads would.
-    table.matmul(&args, 0, groups / 2);
-    table.matmul(&args, groups / 2, groups);
+    table.matmul(&args, 0, groups / 2, null);
+    table.matmul(&args, groups / 2, groups, args.weights);
     for (0..batch.x.tokens) |t| {
         for (0..rows) |row| {
             const expected = expected_all[t * rows + row];

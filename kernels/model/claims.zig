@@ -1,0 +1,117 @@
+//! Up to three matrices over one input as a row of groups (16 rows each) that threads claim a few at a time. A claim
+//! knows which one its thread will most likely have next, so that a kernel fetches its weights meanwhile: without, every
+//! claim began with a group that nobody had asked for, and 16 tokens took an eighth longer.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const weights = @import("weights.zig");
+
+/// Claims for each thread: small enough that who is late costs little, large enough to stream.
+const claims_a_thread = 12;
+/// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for who goes on with it.
+const claim_groups_max = 8;
+/// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
+const shared_bytes_min = 64 << 10;
+/// The same for a claim: with less, threads wait longer for the counter of claims.
+const claim_bytes_min = 16 << 10;
+
+/// A matrix, and where what it makes goes.
+pub const Part = struct { matrix: weights.Matrix, out: []f32, stride: u32 };
+
+/// Groups from `begin` until before `end`.
+pub const Groups = struct { begin: u32, end: u32 };
+
+pub const Product = struct {
+    parts: [3]abi.Matmul = undefined,
+    formats: [3]*const abi.Format = undefined,
+    /// Where each part's groups begin in the row; the last is their number.
+    starts: [4]u32 = @splat(0),
+    count: u32,
+    /// Those that the product pays for.
+    threads: u32,
+    groups_a_claim: u32 = 1,
+
+    pub fn init(parts: []const Part, activations: *const abi.Activations, threads: u32) Product {
+        var product: Product = .{ .count = @intCast(parts.len), .threads = threads };
+        var groups: u32 = 0;
+        for (parts, 0..) |part, index| {
+            std.debug.assert(part.matrix.cols == activations.cols);
+            product.starts[index] = groups;
+            product.formats[index] = part.matrix.format;
+            product.parts[index] = .{
+                .weights = part.matrix.packed_bytes,
+                .group_bytes = part.matrix.group_bytes,
+                .activations = activations,
+                .out = part.out.ptr,
+                .out_stride = part.stride,
+            };
+            groups += part.matrix.groups();
+        }
+        product.starts[parts.len] = groups;
+        return product;
+    }
+
+    /// Shares the row out; returns the number of claims.
+    pub fn shareRow(product: *Product) u32 {
+        return product.share(product.starts[product.count], 1);
+    }
+
+    /// Shares two matrices of one shape out, whose same groups belong to one claim, `unit` or a multiple of it of each.
+    pub fn shareBoth(product: *Product, unit: u32) u32 {
+        std.debug.assert(product.count == 2 and product.starts[2] == 2 * product.starts[1]);
+        return product.share(product.starts[1], unit);
+    }
+
+    fn share(product: *Product, groups: u32, unit: u32) u32 {
+        const tokens = product.parts[0].activations.tokens;
+        const bytes = product.bytesOfAll() * tokens;
+        const most: u32 = if (tokens < abi.tile_max) groups else claim_groups_max;
+        const least = claim_bytes_min * @as(usize, groups) / @max(1, bytes);
+        const size = std.math.clamp(@max(groups / (product.threads * claims_a_thread), @min(least, groups / product.threads)), 1, most);
+        product.groups_a_claim = std.mem.alignForward(u32, @intCast(size), unit);
+        if (bytes < shared_bytes_min) product.threads = 1;
+        return std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
+    }
+
+    fn bytesOfAll(product: *const Product) usize {
+        var bytes: usize = 0;
+        for (product.parts[0..product.count], 0..) |part, index| bytes += part.group_bytes * (product.starts[index + 1] - product.starts[index]);
+        return bytes;
+    }
+
+    /// Claim `item` of the row.
+    pub fn multiply(product: *const Product, item: u32) void {
+        const begin = item * product.groups_a_claim;
+        const end = @min(begin + product.groups_a_claim, product.starts[product.count]);
+        const next = begin + product.threads * product.groups_a_claim;
+        for (0..product.count) |index| {
+            const from = @max(begin, product.starts[index]);
+            const to = @min(end, product.starts[index + 1]);
+            if (from < to) product.multiplyPart(index, from, to, product.weightsAt(if (to < end) to else next));
+        }
+    }
+
+    /// Claim `item` of two matrices of one shape: the same groups of either.
+    pub fn multiplyBoth(product: *const Product, item: u32) Groups {
+        const half = product.starts[1];
+        const begin = item * product.groups_a_claim;
+        const end = @min(begin + product.groups_a_claim, half);
+        const next = begin + product.threads * product.groups_a_claim;
+        product.multiplyPart(0, begin, end, product.weightsAt(half + begin));
+        product.multiplyPart(1, half + begin, half + end, if (next < half) product.weightsAt(next) else null);
+        return .{ .begin = begin, .end = end };
+    }
+
+    fn multiplyPart(product: *const Product, index: usize, from: u32, to: u32, next: ?[*]const u8) void {
+        const first = product.starts[index];
+        product.formats[index].matmul(&product.parts[index], from - first, to - first, next);
+    }
+
+    /// Where a group of the row lies; null beyond its end.
+    fn weightsAt(product: *const Product, group: u32) ?[*]const u8 {
+        for (product.parts[0..product.count], 0..) |of, index| {
+            if (group < product.starts[index + 1]) return of.weights + (group - product.starts[index]) * of.group_bytes;
+        }
+        return null;
+    }
+};
