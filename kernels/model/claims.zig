@@ -6,14 +6,17 @@ const std = @import("std");
 const abi = @import("../abi.zig");
 const weights = @import("weights.zig");
 
-/// Claims for each thread: small enough that who is late costs little, large enough to stream.
-const claims_a_thread = 12;
+/// A claim takes this part of what is left for each thread: the first are large, because each begins with a wait for memory (24
+/// equal ones a thread made decoding a tenth slower than 12), the last small, so that nobody waits long for who is late.
+const share_of_rest = 2;
+/// Claims of a row at most.
+const claims_max = 256;
 /// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for who goes on with it.
 const claim_groups_max = 8;
 /// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
 const shared_bytes_min = 64 << 10;
-/// The same for a claim: with less, threads wait longer for the counter of claims.
-const claim_bytes_min = 16 << 10;
+/// The same for a claim: with less, threads wait longer for memory and for the counter of claims.
+const claim_bytes_min = 48 << 10;
 
 /// A matrix, and where what it makes goes.
 pub const Part = struct { matrix: weights.Matrix, out: []f32, stride: u32 };
@@ -29,7 +32,9 @@ pub const Product = struct {
     count: u32,
     /// Those that the product pays for.
     threads: u32,
-    groups_a_claim: u32 = 1,
+    /// Where each claim begins; the last is the end.
+    bounds: [claims_max + 1]u32 = undefined,
+    claims: u32 = 0,
 
     pub fn init(parts: []const Part, activations: *const abi.Activations, threads: u32) Product {
         var product: Product = .{ .count = @intCast(parts.len), .threads = threads };
@@ -65,12 +70,21 @@ pub const Product = struct {
     fn share(product: *Product, groups: u32, unit: u32) u32 {
         const tokens = product.parts[0].activations.tokens;
         const bytes = product.bytesOfAll() * tokens;
-        const most: u32 = if (tokens < abi.tile_max) groups else claim_groups_max;
-        const least = claim_bytes_min * @as(usize, groups) / @max(1, bytes);
-        const size = std.math.clamp(@max(groups / (product.threads * claims_a_thread), @min(least, groups / product.threads)), 1, most);
-        product.groups_a_claim = std.mem.alignForward(u32, @intCast(size), unit);
         if (bytes < shared_bytes_min) product.threads = 1;
-        return std.math.divCeil(u32, groups, product.groups_a_claim) catch unreachable;
+        const most: u32 = if (tokens < abi.tile_max) groups else claim_groups_max;
+        const least: u32 = @intCast(@min(claim_bytes_min * @as(usize, groups) / @max(1, bytes), groups / product.threads));
+        var begin: u32 = 0;
+        var claims: u32 = 0;
+        while (begin < groups) : (claims += 1) {
+            const rest = groups - begin;
+            const guided = std.math.clamp(rest / (share_of_rest * product.threads), @min(least, most), most);
+            const size = @max(guided, rest / (claims_max - claims), 1);
+            product.bounds[claims] = begin;
+            begin = @min(groups, begin + std.mem.alignForward(u32, size, unit));
+        }
+        product.bounds[claims] = groups;
+        product.claims = claims;
+        return claims;
     }
 
     fn bytesOfAll(product: *const Product) usize {
@@ -81,9 +95,9 @@ pub const Product = struct {
 
     /// Claim `item` of the row.
     pub fn multiply(product: *const Product, item: u32) void {
-        const begin = item * product.groups_a_claim;
-        const end = @min(begin + product.groups_a_claim, product.starts[product.count]);
-        const next = begin + product.threads * product.groups_a_claim;
+        const begin = product.bounds[item];
+        const end = product.bounds[item + 1];
+        const next = product.nextOf(item);
         for (0..product.count) |index| {
             const from = @max(begin, product.starts[index]);
             const to = @min(end, product.starts[index + 1]);
@@ -94,9 +108,9 @@ pub const Product = struct {
     /// Claim `item` of two matrices of one shape: the same groups of either.
     pub fn multiplyBoth(product: *const Product, item: u32) Groups {
         const half = product.starts[1];
-        const begin = item * product.groups_a_claim;
-        const end = @min(begin + product.groups_a_claim, half);
-        const next = begin + product.threads * product.groups_a_claim;
+        const begin = product.bounds[item];
+        const end = product.bounds[item + 1];
+        const next = product.nextOf(item);
         product.multiplyPart(0, begin, end, product.weightsAt(half + begin));
         product.multiplyPart(1, half + begin, half + end, if (next < half) product.weightsAt(next) else null);
         return .{ .begin = begin, .end = end };
@@ -107,6 +121,11 @@ pub const Product = struct {
         product.formats[index].matmul(&product.parts[index], from - first, to - first, next);
     }
 
+    /// The group that a thread with this claim will most likely begin with after it: others take those between.
+    fn nextOf(product: *const Product, item: u32) u32 {
+        return product.bounds[@min(item + product.threads, product.claims)];
+    }
+
     /// Where a group of the row lies; null beyond its end.
     fn weightsAt(product: *const Product, group: u32) ?[*]const u8 {
         for (product.parts[0..product.count], 0..) |of, index| {
@@ -115,3 +134,20 @@ pub const Product = struct {
         return null;
     }
 };
+
+test "claims are a row's groups, each once, whatever the sizes" {
+    for ([_]u32{ 1, 2, 3, 7, 128, 352, 2000, 16_384 }) |groups| for ([_]u32{ 1, 2, 3, 64 }) |threads| for ([_]u32{ 1, 16, 512 }) |tokens| for ([_]u32{ 1, 2 }) |unit| {
+        const activations: abi.Activations = .{ .tokens = tokens, .cols = 256, .bits = .int8, .row_stride = 256, .rows = undefined, .q = undefined, .q_low = undefined, .scales = undefined, .sums = undefined, .sums_low = undefined };
+        var product: Product = .{ .count = 1, .threads = threads };
+        product.parts[0] = .{ .weights = undefined, .group_bytes = 2304, .activations = &activations, .out = undefined, .out_stride = 0 };
+        product.starts[1] = groups;
+        const claims = product.share(groups, unit);
+        try std.testing.expect(claims >= 1 and claims <= claims_max and product.bounds[0] == 0);
+        for (product.bounds[0..claims], product.bounds[1 .. claims + 1]) |begin, end| {
+            try std.testing.expect(begin < end and begin % unit == 0);
+            if (tokens >= abi.tile_max and groups <= claims_max) try std.testing.expect(end - begin <= claim_groups_max);
+        }
+        try std.testing.expectEqual(groups, product.bounds[claims]);
+        for (0..claims) |item| try std.testing.expect(product.nextOf(@intCast(item)) > product.bounds[item]);
+    };
+}
