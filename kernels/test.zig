@@ -11,6 +11,7 @@ test {
     _ = @import("handle.zig");
     _ = @import("model/bandwidth.zig");
     _ = @import("model/batch.zig");
+    _ = @import("model/claims.zig");
     _ = @import("model/pool.zig");
     _ = @import("model/sampler.zig");
     _ = @import("model/task.zig");
