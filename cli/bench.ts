@@ -22,6 +22,10 @@ const bandwidthMiB = 1024;
 
 /** Below so many bytes a token, weights may stay in a cache, and the rate of memory is no limit. */
 const cachedBytes = 64e6;
+/** Before anything is measured it is done for so long, with tokens that a large model generates or reads in such a time. */
+const warmUpMs = 150;
+const warmUpTokens = 4;
+const warmUpPrompt = 16;
 
 /** What `--json` prints. */
 export interface Report {
@@ -106,14 +110,22 @@ async function measure(
   };
 
   const ofOne = { batch: 1, context: decodeContext, prompts: next, signal };
-  await timeDecode(lm, { ...ofOne, tokens: 2 }); // the first steps find out how long steps take
+  // The first steps find out how long steps take, while the runtime compiles what runs between them.
+  await warmUp(() => timeDecode(lm, { ...ofOne, tokens: Math.min(tokens, warmUpTokens) }));
   const prefill: Report["prefill"] = [];
   for (const count of prompts) {
+    let read = Math.min(count, warmUpPrompt);
+    await warmUp(async () => {
+      await timePrefill(lm, next(read), signal);
+      read = Math.min(count, 2 * read);
+    });
     const tokensPerSecond = await medianRate(() => timePrefill(lm, next(count), signal));
     prefill.push({ tokens: count, tokensPerSecond });
   }
   const decode: Report["decode"] = [];
   for (const batch of batches) {
+    const few = { ...ofOne, batch, tokens: Math.min(tokens, warmUpTokens) };
+    if (batch > 1) await warmUp(() => timeDecode(lm, few));
     const tokensPerSecond = await medianRate(() => timeDecode(lm, { ...ofOne, batch, tokens }));
     decode.push({ batch, context: decodeContext, tokensPerSecond });
   }
@@ -133,6 +145,12 @@ async function measure(
     betweenTokensMs: finite(lm.batcher.stats().betweenTokensMs),
     peakBytes,
   };
+}
+
+/** Does something for some time, at least once. */
+async function warmUp(work: () => Promise<unknown>): Promise<void> {
+  const begin = performance.now();
+  do await work(); while (performance.now() - begin < warmUpMs);
 }
 
 /** Of too few tokens there is nothing to say, and JSON has no NaN. */
