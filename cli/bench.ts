@@ -24,6 +24,8 @@ const bandwidthMiB = 1024;
 const cachedBytes = 64e6;
 /** Before anything is measured it is done for so long, with tokens that a large model generates or reads in such a time. */
 const warmUpMs = 150;
+/** A figure is of at least so long. */
+const sampleMs = 150;
 const warmUpTokens = 4;
 const warmUpPrompt = 16;
 
@@ -102,8 +104,14 @@ async function measure(
   const medianRate = async (time: () => Promise<Rate>) => {
     const rates: number[] = [];
     for (let repeat = 0; repeat < repeats; repeat++) {
-      const { tokens, ms } = await time();
-      rates.push(tokens / ms * 1000);
+      const sum = { tokens: 0, ms: 0 };
+      // Of a small model again and again, for some milliseconds are easily disturbed.
+      do {
+        const { tokens, ms } = await time();
+        sum.tokens += tokens;
+        sum.ms += ms;
+      } while (sum.ms < sampleMs);
+      rates.push(sum.tokens / sum.ms * 1000);
       onProgress(++done, total);
     }
     return median(rates);
