@@ -242,7 +242,8 @@ export class Optimizer {
   async tune(options: Pick<OptimizerOptions, "tuneMs" | "onTune" | "signal"> = {}): Promise<Profile | undefined> {
     const { rest: { tune: _, ...rest } } = splitOptimizerOptions(options);
     checkKeys("options", options, ["tuneMs", "onTune", "signal"]);
-    const { running, queued, paused } = this.batcher.stats();
+    const { measureProfile } = await import("./optimizer/profile.ts");
+    const { running, queued, paused } = this.batcher.stats(); // at last, so that nothing begins before the measurement
     if (running + queued + paused > 0) {
       throw new LightGPTError(
         "invalidArgument",
@@ -250,7 +251,6 @@ export class Optimizer {
       );
     }
     const request = { model: this.#model, machine: this.machine, batching: this.#batching, log: this.#log };
-    const { measureProfile } = await import("./optimizer/profile.ts");
     const profile = await measureProfile({ ...request, ...rest });
     if (profile) this.#apply(profile);
     return profile;
