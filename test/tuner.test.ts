@@ -156,6 +156,20 @@ describe("tuning", () => {
     }
   });
 
+  it("finds threads for reading where no step is short, whether by the model or by the chunk that the user said", async () => {
+    const costs = (tokenMs: number): Costs => ({
+      decode: () => 5,
+      prefill: ({ prefillThreads }, tokens) => tokens * tokenMs / (prefillThreads <= 4 ? prefillThreads : 2),
+    });
+    for (let seed = 1; seed <= 5; seed++) {
+      const slow = await tune(plan(new FakeSubject(costs(9), seed)));
+      assertEquals([slow.settings.prefillThreads, slow.settings.chunkTokens], [4, 512], JSON.stringify(slow.trials));
+      const said = { fixed: new Set(["chunkTokens"] as const), defaults: { ...defaults, chunkTokens: 100 } };
+      const { settings, trials } = await tune(plan(new FakeSubject(costs(2), seed), said));
+      assertEquals([settings.prefillThreads, settings.chunkTokens], [4, 100], JSON.stringify(trials));
+    }
+  });
+
   it("finds threads and spin that are good only together", async () => {
     const decode = ({ decodeThreads, spinLoops }: TunedSettings) =>
       6 / decodeThreads + (decodeThreads > 1 ? { 200: 6, 2000: 5, 20000: 0.2 }[spinLoops] ?? NaN : 0);

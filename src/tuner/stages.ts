@@ -27,7 +27,7 @@ export interface Stage {
   readonly settings: readonly (keyof TunedSettings)[];
   /** Its share of the time. */
   readonly share: number;
-  /** The candidates, what there is first; those that differ from it in a setting that the user said are left out by the tuner. */
+  /** The candidates, what there is first; what the user said is the same in all. */
   candidates(context: StageContext): Choice[] | Promise<Choice[]>;
   /** The work, once, with the settings of a candidate. */
   work(context: StageContext, settings: TunedSettings): Promise<void>;
@@ -94,12 +94,16 @@ const reading: Stage = {
   },
   // In the middle of one prompt, whatever the chunk: what comes before it is read, too.
   async work({ works }, settings) {
-    await works.prefill(settings, settings.chunkTokens, Math.max(0, works.promptTokens - settings.chunkTokens) >> 1);
+    const tokens = Math.min(settings.chunkTokens, works.promptTokens); // a chunk that the user said may be longer
+    await works.prefill(settings, tokens, (works.promptTokens - tokens) >> 1);
   },
-  estimate: ({ works }, { prefillThreads, chunkTokens }) => works.promptMs(chunkTokens, prefillThreads),
+  estimate: ({ works }, { prefillThreads, chunkTokens }) =>
+    works.promptMs(Math.min(chunkTokens, works.promptTokens), prefillThreads),
   units: ({ chunkTokens }) => chunkTokens,
   gainLeast: () => gainUsual,
-  isAllowed: ({ works }, settings) => works.chunkMs(settings) <= chunkMs,
+  // Of a slow model even the least step takes longer.
+  isAllowed: ({ plan, works }, settings) =>
+    plan.fixed.has("chunkTokens") || settings.chunkTokens <= works.chunkBase || works.chunkMs(settings) <= chunkMs,
 };
 
 /** From how many tokens on the threads of prompts are the better ones. */
@@ -155,8 +159,9 @@ async function promising(
   // From the most down: one thread is slower than all, and not to be waited for with a large chunk.
   let counts = threadCounts(plan).reverse();
   const pairs = new Map<string, { prefillThreads: number; chunkTokens: number }>();
-  for (let index = 0; index < works.chunks.length; index += 2) {
-    const tokens = works.chunks[index] as number;
+  const chunks = () => works.chunks.length > 0 ? works.chunks : [works.chunkBase];
+  for (let index = 0; index < chunks().length; index += 2) {
+    const tokens = chunks()[index] as number;
     const times = new Map<number, number>();
     let least = Infinity;
     for (const prefillThreads of counts) {
@@ -173,10 +178,10 @@ async function promising(
     counts = counts.filter((count) => ms(count) < hopeless * least).sort((a, b) => ms(a) - ms(b));
     const [best = present] = counts;
     // Steps that are too long with the present one may be short enough with the best.
-    if (index + 2 >= works.chunks.length && (times.get(present) ?? Infinity) > muchSlower * least) {
+    if (index + 2 >= chunks().length && (times.get(present) ?? Infinity) > muchSlower * least) {
       await works.timeChunks({ ...settings, prefillThreads: best }, budget.share(budget.leftMs / 4));
     }
-    for (const chunkTokens of works.chunks.slice(index, index + 2)) {
+    for (const chunkTokens of chunks().slice(index, index + 2)) {
       for (const prefillThreads of new Set([...counts.slice(0, promisingMost), present])) {
         pairs.set(`${prefillThreads} ${chunkTokens}`, { prefillThreads, chunkTokens });
       }

@@ -92,10 +92,12 @@ export class Works {
     return times;
   }
 
-  /** What generating a token, `sequences` of them in one step, or reading so many tokens may take; 0 before anything is known. */
+  /** What a step may take in which so many sequences generate a token; 0 before anything is known. */
   decodeMs(sequences: number): number {
     return (this.#decodeMs ?? 0) + (sequences - 1) * (this.#promptTokenMs ?? this.#decodeMs ?? 0);
   }
+
+  /** What reading so many tokens may take; 0 before anything is known. */
   promptMs(tokens: number, threads?: number): number {
     // A token of a prompt takes no longer than one that is generated.
     const known = threads === undefined ? undefined : this.#byThreads.get(threads);
