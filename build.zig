@@ -22,7 +22,7 @@ fn levels(arch: std.Target.Cpu.Arch) []const Level {
             .{ .name = "baseline", .features = "baseline", .optimize = .ReleaseSmall, .encodes = true },
             .{ .name = "v3", .features = "x86_64_v3", .optimize = .ReleaseSmall, .encodes = true },
             // As its compilers tune for it: whole 512-bit registers.
-            .{ .name = "v4", .features = "x86_64_v4+avx512vnni-prefer_256_bit" },
+            .{ .name = "v4", .features = "x86_64_v4+avx512vnni-prefer_256_bit", .encodes = true },
         },
         .aarch64 => &.{
             .{ .name = "baseline", .features = "baseline", .encodes = true },

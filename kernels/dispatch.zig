@@ -21,9 +21,9 @@ const tables: [names.len]*const abi.Level = blk: {
     break :blk list;
 };
 
-/// The levels that have an encoder object; those above use the last one below them.
+/// The levels that have an encoder object; what one leaves out, and those above have none of, the next below has.
 const encoder_names: []const []const u8 = switch (builtin.cpu.arch) {
-    .x86_64 => &.{ "baseline", "v3" },
+    .x86_64 => &.{ "baseline", "v3", "v4" },
     else => &.{"baseline"},
 };
 
@@ -94,18 +94,19 @@ pub fn format(id: u32) ?*const abi.Format {
     return null;
 }
 
-/// The encoders that this processor can run, the lowest level's first; all of them, for tests that compare them.
-pub fn encoders() []const *const abi.Encoders {
-    return encoder_tables[0..@min(levels().len, encoder_tables.len)];
+/// The encoder of the chosen level for a tensor type, or null where the format can be read only.
+pub fn encoder(id: u32) ?*const abi.Encoder {
+    for (tables, 0..) |table, index| if (table == level()) return encoderAt(index, id);
+    unreachable;
 }
 
-/// The chosen level's encoder for a tensor type, or null where the format can be read only.
-pub fn encoder(id: u32) ?*const abi.Encoder {
-    const place = for (tables, 0..) |table, index| {
-        if (table == level()) break index;
-    } else unreachable;
-    const chosen_table = encoder_tables[@min(place, encoder_tables.len - 1)];
-    for (chosen_table.list[0..chosen_table.len]) |*candidate| if (candidate.id == id) return candidate;
+/// That of level `number`, or of the nearest below it that has one.
+pub fn encoderAt(number: usize, id: u32) ?*const abi.Encoder {
+    var above = @min(number + 1, encoder_tables.len);
+    while (above > 0) : (above -= 1) {
+        const table = encoder_tables[above - 1];
+        for (table.list[0..table.len]) |*candidate| if (candidate.id == id) return candidate;
+    }
     return null;
 }
 

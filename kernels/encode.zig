@@ -1,11 +1,12 @@
 //! The root of an encoder object: what turns floats into blocks, for the processors from one level on. It is compiled for
-//! small size and for fewer levels than the kernels: rounding is no part of a step, and a higher level has the lower one's.
+//! small size: rounding is no part of a step. What a level leaves out, it has from the one below.
 
 const options = @import("level_options");
 const abi = @import("abi.zig");
 const calibrate = @import("op/calibrate.zig");
 const formats = @import("formats.zig");
 const quantize = @import("op/quantize.zig");
+const simd = @import("simd.zig");
 
 /// As `level.zig` has it: what would panic is undefined here, and tested for.
 pub const panic = @import("std").debug.no_panic;
@@ -13,6 +14,8 @@ pub const panic = @import("std").debug.no_panic;
 const list = blk: {
     var all: []const abi.Encoder = &.{};
     for (formats.list) |F| {
+        // The sub-blocks of a K-format lie in lanes, 8 or 16 at a time: wider registers gain nothing, and it is large.
+        if (simd.register_lanes == 16 and @hasDecl(F, "sub_blocks")) continue;
         const encode = quantize.of(F) orelse continue;
         all = all ++ [_]abi.Encoder{.{ .id = F.id, .quantize = encode, .calibrate = calibrate.of(F) }};
     }

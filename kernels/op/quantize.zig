@@ -37,8 +37,16 @@ fn Staged(comptime elements: u32) type {
 /// What a format makes of up to sixteen blocks of finite values: how many come before the first that it cannot hold.
 fn encode(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     if (@hasDecl(F, "sub_blocks")) return k.encode(F, rounding, values, importance, blocks, count);
-    if (@hasDecl(F, "grid")) return search.table(F, rounding, values, importance, blocks, count);
-    return search.linear(F, values, importance, blocks, count);
+    const elements = F.block_elements;
+    var begin: u32 = 0;
+    while (begin < count) : (begin += search.lanes_most) {
+        const some = @min(search.lanes_most, count - begin);
+        const x = values + begin * elements;
+        const weights = if (importance) |all| all + begin * elements else null;
+        const done = if (@hasDecl(F, "grid")) search.table(F, rounding, x, weights, blocks + begin, some) else search.linear(F, x, weights, blocks + begin, some);
+        if (done < some) return begin + done;
+    }
+    return count;
 }
 
 /// `plain`: rounds plainly to linear levels, and does nothing else.

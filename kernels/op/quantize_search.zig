@@ -13,9 +13,14 @@ const simd = @import("../simd.zig");
 /// Turns of levels and scale after the search.
 const refinements = 4;
 
-/// Encodes `count` blocks of finite values; returns how many come before the first whose scale is not finite.
+/// Blocks that are searched side by side: a register of them, with AVX2 two, whose additions do not wait for each other;
+/// with plain instructions bytes count.
+pub const lanes_most = if (simd.register_lanes == 4) 4 else 16;
+
+/// Encodes `count` blocks of finite values, at most `lanes_most`; returns how many come before the first whose scale is not
+/// finite.
 pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
-    const Lanes = Search(16, F.block_elements);
+    const Lanes = Search(lanes_most, F.block_elements);
     const ranged = F.levels.kind == .range;
     const G = if (ranged) grid.Linear(0, F.levels.high - F.levels.low) else grid.Linear(F.levels.low, F.levels.high);
     var lanes: Lanes = undefined;
@@ -26,7 +31,7 @@ pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]c
 
 /// The same for levels from a table, which `F.grid` names; scales are half floats, or powers of two.
 pub fn table(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
-    const Lanes = Search(16, F.block_elements);
+    const Lanes = Search(lanes_most, F.block_elements);
     const G = grid.Table(&F.grid.values, &F.grid.codes, F.grid.powers);
     var lanes: Lanes = undefined;
     lanes.load(values, importance, count);
@@ -35,7 +40,7 @@ pub fn table(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const
         return lanes.put(F, G, if (rounding == .search) lanes.power(G, plain) else .{ .d = plain, .m = @splat(0) }, null, blocks, count);
     }
     if (rounding == .search) return lanes.put(F, G, lanes.symmetric(G, true), null, blocks, count);
-    const start = lanes.extreme() / @as(simd.F, @splat(G.low));
+    const start = lanes.extreme() / @as(@Vector(lanes_most, f32), @splat(G.low));
     return lanes.put(F, G, lanes.bySquares(G, start), start, blocks, count);
 }
 
@@ -122,21 +127,23 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
 
         const Sums = struct { a: V, b: V };
 
-        /// A and B of the levels that a factor (one over a scale) leads to.
-        fn sums(self: *const Self, comptime G: type, factor: V) Sums {
-            return if (self.weighted) self.sumsOf(G, factor, true) else self.sumsOf(G, factor, false);
+        /// Factors (one over a scale) that are tried side by side: the additions of one alone wait for each other.
+        const together = 2;
+
+        /// A and B of the levels that factors lead to.
+        fn sums(self: *const Self, comptime G: type, factors: [together]V) [together]Sums {
+            return if (self.weighted) self.sumsOf(G, factors, true) else self.sumsOf(G, factors, false);
         }
 
-        inline fn sumsOf(self: *const Self, comptime G: type, factor: V, comptime weighted: bool) Sums {
-            var a = zero;
-            var b = zero;
-            for (self.x, self.w) |x, w| {
+        inline fn sumsOf(self: *const Self, comptime G: type, factors: [together]V, comptime weighted: bool) [together]Sums {
+            var all: [together]Sums = @splat(.{ .a = zero, .b = zero });
+            for (self.x, self.w) |x, w| inline for (&all, factors) |*s, factor| {
                 const q = levelOf(G, x, factor, zero);
                 const t = if (weighted) w * q else q;
-                a += t * x;
-                b += t * q;
-            }
-            return .{ .a = a, .b = b };
+                s.a += t * x;
+                s.b += t * q;
+            };
+            return all;
         }
 
         inline fn gain(s: Sums) V {
@@ -156,6 +163,15 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             return sum;
         }
 
+        /// Takes sums where they are better than the best; returns where.
+        inline fn take(best: *Sums, best_gain: *V, s: Sums) @Vector(n, bool) {
+            const g = gain(s);
+            const better = g > best_gain.*;
+            best_gain.* = @select(f32, better, g, best_gain.*);
+            best.* = .{ .a = @select(f32, better, s.a, best.a), .b = @select(f32, better, s.b, best.b) };
+            return better;
+        }
+
         /// The best scale for the levels of `G`; `both` also tries the greatest value at the other end.
         pub fn symmetric(self: *const Self, comptime G: type, comptime both: bool) Scale {
             const most = self.extreme();
@@ -164,23 +180,19 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             var best: Sums = .{ .a = zero, .b = zero };
             var best_gain = zero;
             const steps = 20;
-            for (0..(if (both) 2 * steps else steps)) |i| {
-                const end: f32 = if (i < steps) (if (both) G.low else G.high) else G.high + 0.5;
-                const share = @as(f32, @floatFromInt(i % steps)) / (steps - 1);
-                const place = end + (if (end < 0) -G.reach else G.reach) * (share * 1.8 - 1);
-                const s = self.sums(G, unit * splat(place));
-                const g = gain(s);
-                const better = g > best_gain;
-                best_gain = @select(f32, better, g, best_gain);
-                best = .{ .a = @select(f32, better, s.a, best.a), .b = @select(f32, better, s.b, best.b) };
+            for (0..(if (both) 2 * steps else steps) / together) |turn| {
+                var factors: [together]V = undefined;
+                for (&factors, turn * together..) |*factor, i| {
+                    const end: f32 = if (i < steps) (if (both) G.low else G.high) else G.high + 0.5;
+                    const share = @as(f32, @floatFromInt(i % steps)) / (steps - 1);
+                    const place = end + (if (end < 0) -G.reach else G.reach) * (share * 1.8 - 1);
+                    factor.* = unit * splat(place);
+                }
+                for (self.sums(G, factors)) |s| _ = take(&best, &best_gain, s);
             }
             for (0..refinements) |_| {
-                const s = self.sums(G, inverse(scaleOf(best)));
-                const g = gain(s);
-                const better = g > best_gain;
-                if (!@reduce(.Or, better)) break;
-                best_gain = @select(f32, better, g, best_gain);
-                best = .{ .a = @select(f32, better, s.a, best.a), .b = @select(f32, better, s.b, best.b) };
+                const s = self.sums(G, @splat(inverse(scaleOf(best))));
+                if (!@reduce(.Or, take(&best, &best_gain, s[0]))) break;
             }
             const d = scaleOf(best);
             return self.leastError(G, &.{ half(plain), half(d), neighbour(d, 1), neighbour(d, -1) });

@@ -46,22 +46,16 @@ fn tableOf(id: u32) *const abi.Format {
     unreachable;
 }
 
-fn encoderOf(encoders: *const abi.Encoders, id: u32) ?*const abi.Encoder {
-    for (encoders.list[0..encoders.len]) |*encoder| if (encoder.id == id) return encoder;
-    return null;
-}
-
 /// What rounds at level `number`.
 fn quantizeOf(number: usize, id: u32, rounding: abi.Rounding) @FieldType(abi.Encoder, "quantize") {
     const level = dispatch.levels()[number];
     const tables = level.formats[0..level.formats_len];
     if (rounding == .nearest) for (tables) |table| if (table.id == id) if (table.nearest) |nearest| return nearest;
-    const all = dispatch.encoders();
-    return encoderOf(all[@min(number, all.len - 1)], id).?.quantize;
+    return dispatch.encoderAt(number, id).?.quantize;
 }
 
 fn makes(id: u32) bool {
-    return encoderOf(dispatch.encoders()[0], id) != null;
+    return dispatch.encoderAt(0, id) != null;
 }
 
 test "plain rounding equals the scalar encode" {
@@ -201,11 +195,11 @@ test "calibrated rounding finds the same at every level, and less than half of w
     }
     var values: [rows * columns]f32 = undefined;
     for (&values) |*value| value.* = random.random().floatNorm(f32);
-    inline for (formats.list) |F| if (encoderOf(dispatch.encoders()[0], F.id)) |first| if (first.calibrate) |_| {
+    inline for (formats.list) |F| if (dispatch.encoderAt(0, F.id)) |first| if (first.calibrate) |_| {
         const per_row = columns / F.block_elements;
         var expected: [rows * per_row * @sizeOf(F.Block)]u8 = undefined;
-        for (dispatch.encoders(), 0..) |encoders, number| {
-            const encoder = encoderOf(encoders, F.id).?;
+        for (0..dispatch.levels().len) |number| {
+            const encoder = dispatch.encoderAt(number, F.id).?;
             var bytes: [expected.len]u8 = undefined;
             var left = values;
             const calibrate: abi.Calibrate = .{
