@@ -44,7 +44,7 @@ export interface AttendantOptions {
 export class Attendant {
   readonly #meter: Scheduler["meter"];
   readonly #listener: MeterListener;
-  readonly #wishes: Wishes;
+  readonly #load: LoadTarget;
   readonly #governor: MemoryGovernor | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   #lookedAt = -Infinity;
@@ -52,12 +52,11 @@ export class Attendant {
   /** Begins at once. */
   constructor({ batcher, context, log, limitBytes, adapts, targetTokenMs, resident }: AttendantOptions) {
     const scheduler = schedulerOf(batcher);
-    const knobs = knobsOf(batcher);
-    this.#wishes = new Wishes(knobs);
+    this.#load = new LoadTarget(scheduler, knobsOf(batcher));
     const pagesLeast = pagesFor(context, scheduler.store.pool.pageSize);
     this.#meter = scheduler.meter;
     if (limitBytes !== undefined) {
-      this.#governor = new MemoryGovernor(memoryTarget(scheduler, this.#wishes, pagesLeast), {
+      this.#governor = new MemoryGovernor(memoryTarget(scheduler, this.#load, pagesLeast), {
         limitBytes,
         resident: resident ?? currentRuntime().resident,
         pressure: pressureSource(),
@@ -66,9 +65,7 @@ export class Attendant {
       });
       this.#timer = node("node:timers").setInterval(() => this.#look(), idleMs).unref();
     }
-    const adapter = adapts
-      ? new Adapter(loadTarget(scheduler, knobs, this.#wishes), { targetTokenMs, others: othersSource(), log })
-      : undefined;
+    const adapter = adapts ? new Adapter(this.#load, { targetTokenMs, others: othersSource(), log }) : undefined;
     this.#listener = {
       step: (step) => {
         const now = performance.now();
@@ -81,7 +78,7 @@ export class Attendant {
 
   /** What was tuned has changed: the threads and the batch that are set now are the most from here on. */
   rebase(): void {
-    this.#wishes.rebase();
+    this.#load.rebase();
   }
 
   /** Ends it. */
@@ -96,20 +93,24 @@ export class Attendant {
   }
 }
 
-/** What the two want, and what follows from it for the batcher. */
-class Wishes {
-  readonly #knobs: Knobs;
+/** What the adapter turns. Of the sequences that it wants and those that memory allows, the smaller number counts. */
+class LoadTarget implements AdaptTarget {
   /** What the user or the tuner has set: the most. */
   sequencesMost = 1;
   threadsMost = 1;
+  readonly cacheBytesMost: number;
+  readonly #scheduler: Scheduler;
+  readonly #knobs: Knobs;
   #prefillMost = 1;
   #decodeMost = 1;
-  #byLoad = Infinity;
+  #sequences = Infinity;
   #byMemory = Infinity;
   #threads = Infinity;
 
-  constructor(knobs: Knobs) {
+  constructor(scheduler: Scheduler, knobs: Knobs) {
+    this.#scheduler = scheduler;
     this.#knobs = knobs;
+    this.cacheBytesMost = this.cacheBytes ?? 0;
     this.rebase();
   }
 
@@ -120,25 +121,33 @@ class Wishes {
     this.#prefillMost = prefillThreads;
     this.#decodeMost = decodeThreads;
     this.threadsMost = Math.max(prefillThreads, decodeThreads);
-    this.#byLoad = sequences;
+    this.#sequences = sequences;
     this.#threads = this.threadsMost;
     this.#byMemory = Math.min(this.#byMemory, sequences);
   }
 
-  get byLoad(): number {
-    return this.#byLoad;
+  get sequences(): number {
+    return this.#sequences;
   }
-  set byLoad(sequences: number) {
-    this.#byLoad = sequences;
-    this.#knobs.sequences = Math.min(this.#byLoad, this.#byMemory);
+  set sequences(sequences: number) {
+    this.#sequences = sequences;
+    this.#knobs.sequences = Math.min(this.#sequences, this.#byMemory);
   }
 
+  /** The governor's wish. */
   get byMemory(): number {
     return this.#byMemory;
   }
   set byMemory(sequences: number) {
     this.#byMemory = sequences;
-    this.#knobs.sequences = Math.min(this.#byLoad, this.#byMemory);
+    this.#knobs.sequences = Math.min(this.#sequences, this.#byMemory);
+  }
+
+  get stepMs(): number | undefined {
+    return this.#knobs.stepMs;
+  }
+  set stepMs(ms: number | undefined) {
+    this.#knobs.stepMs = ms;
   }
 
   get threads(): number {
@@ -149,59 +158,32 @@ class Wishes {
     this.#knobs.prefillThreads = Math.min(this.#prefillMost, threads);
     this.#knobs.decodeThreads = Math.min(this.#decodeMost, threads);
   }
+
+  get cacheBytes(): number | undefined {
+    return this.#scheduler.store.tree?.options.bytesMax;
+  }
+  set cacheBytes(bytes: number | undefined) {
+    if (bytes === undefined) return;
+    const { store } = this.#scheduler;
+    // Between two steps, for a page that is evicted goes back to the system.
+    void ignoreClosed(this.#scheduler.between(() => {
+      store.tree?.limit(bytes);
+      store.cool();
+    }));
+  }
+
+  get queued(): number {
+    return this.#scheduler.queued;
+  }
+
+  get cache(): AdaptTarget["cache"] {
+    const { tree } = this.#scheduler.store;
+    const { hits = 0, misses = 0, tokensAsked = 0, tokensSaved = 0 } = tree?.counts ?? {};
+    return { lookups: hits + misses, asked: tokensAsked, saved: tokensSaved, evictions: tree?.evictions ?? 0 };
+  }
 }
 
-function loadTarget(scheduler: Scheduler, knobs: Knobs, wishes: Wishes): AdaptTarget {
-  const { tree } = scheduler.store;
-  const cacheBytesMost = tree?.options.bytesMax ?? 0;
-  return {
-    get sequences() {
-      return wishes.byLoad;
-    },
-    set sequences(sequences) {
-      wishes.byLoad = sequences;
-    },
-    get sequencesMost() {
-      return wishes.sequencesMost;
-    },
-    get stepMs() {
-      return knobs.stepMs;
-    },
-    set stepMs(ms) {
-      knobs.stepMs = ms;
-    },
-    get threads() {
-      return wishes.threads;
-    },
-    set threads(threads) {
-      wishes.threads = threads;
-    },
-    get threadsMost() {
-      return wishes.threadsMost;
-    },
-    get cacheBytes() {
-      return tree?.options.bytesMax;
-    },
-    set cacheBytes(bytes) {
-      if (bytes === undefined) return;
-      // Between two steps, for a page that is evicted goes back to the system.
-      void ignoreClosed(scheduler.between(() => {
-        tree?.limit(bytes);
-        scheduler.store.cool();
-      }));
-    },
-    cacheBytesMost,
-    get queued() {
-      return scheduler.queued;
-    },
-    get cache() {
-      const { hits = 0, misses = 0, tokensAsked = 0, tokensSaved = 0 } = tree?.counts ?? {};
-      return { lookups: hits + misses, asked: tokensAsked, saved: tokensSaved, evictions: tree?.evictions ?? 0 };
-    },
-  };
-}
-
-function memoryTarget(scheduler: Scheduler, wishes: Wishes, pagesLeast: number): MemoryTarget {
+function memoryTarget(scheduler: Scheduler, load: LoadTarget, pagesLeast: number): MemoryTarget {
   const { pool, pageBytes } = scheduler.store;
   return {
     pages: pool.size,
@@ -217,13 +199,13 @@ function memoryTarget(scheduler: Scheduler, wishes: Wishes, pagesLeast: number):
       return scheduler.meter.preemptions;
     },
     get sequences() {
-      return wishes.byMemory;
+      return load.byMemory;
     },
     set sequences(sequences) {
-      wishes.byMemory = sequences;
+      load.byMemory = sequences;
     },
     get sequencesMost() {
-      return wishes.sequencesMost;
+      return load.sequencesMost;
     },
     limitPages: (pages) => scheduler.between(() => scheduler.limitPages(pages)),
     refuse(error) {
