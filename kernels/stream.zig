@@ -19,6 +19,14 @@ pub inline fn store(p: [*]f32, v: simd.F) void {
         : .{ .memory = true });
 }
 
+/// Copies whole lines to an address that is a multiple of 64 bytes; `end` comes after the last one.
+pub inline fn copy(to: [*]u8, from: []align(64) const u8) void {
+    const source: [*]const f32 = @ptrCast(from.ptr);
+    const target: [*]f32 = @ptrCast(@alignCast(to));
+    var i: usize = 0;
+    while (i < from.len / 4) : (i += 16) store(target + i, source[i..][0..16].*);
+}
+
 pub inline fn end() void {
     if (x86) asm volatile ("sfence" ::: .{ .memory = true });
 }

@@ -121,18 +121,38 @@ fn Blocks(comptime F: type) type {
         }
 
         fn pack(src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32 {
-            @memset(dst[0..groupBytes(cols)], 0);
             const blocks = cols / F.block_elements;
-            const source: [*]align(1) const F.Block = @ptrCast(src);
-            for (0..blocks) |b| {
-                const at = place(dst, cols / abi.span, @intCast(b * block_spans));
-                // The group after this one: sixteen streams are more than the processor follows by itself.
-                inline for (0..(abi.lanes * @sizeOf(F.Block) + 63) / 64) |line| @prefetch(src + abi.lanes * @sizeOf(F.Block) * (blocks + b) + 64 * line, .{ .locality = 2 });
-                for (0..rows) |row| {
-                    const block = &source[row * blocks + b];
-                    if (!F.finite(block)) return 1 + @as(u32, @intCast(row));
-                    F.pack(block, at.chunk, at.spans, at.span, @intCast(row));
+            const chunk_blocks = F.chunk_spans / block_spans;
+            const full = blocks / chunk_blocks * chunk_blocks;
+            // A chunk is put together in the cache and leaves it in whole lines: memory that is about to be overwritten isn't read.
+            var buffer: [chunk_bytes]u8 align(64) = undefined;
+            var b: u32 = 0;
+            while (b < full) : (b += chunk_blocks) {
+                @memset(&buffer, 0);
+                for (0..chunk_blocks) |i| {
+                    const bad = packBlock(src, blocks, b + @as(u32, @intCast(i)), rows, &buffer, F.chunk_spans, @intCast(i * block_spans));
+                    if (bad != 0) return bad;
                 }
+                stream.copy(dst + b / chunk_blocks * chunk_bytes, &buffer);
+            }
+            stream.end();
+            const tail = dst + full / chunk_blocks * chunk_bytes;
+            @memset(tail[0 .. groupBytes(cols) - full / chunk_blocks * chunk_bytes], 0);
+            while (b < blocks) : (b += 1) {
+                const bad = packBlock(src, blocks, b, rows, tail + (b - full) * F.chunkBytes(1), 1, 0);
+                if (bad != 0) return bad;
+            }
+            return 0;
+        }
+
+        inline fn packBlock(src: [*]const u8, blocks: u32, b: u32, rows: u32, chunk: [*]u8, spans: u32, span: u32) u32 {
+            const source: [*]align(1) const F.Block = @ptrCast(src);
+            // The group after this one: sixteen streams are more than the processor follows by itself.
+            inline for (0..(abi.lanes * @sizeOf(F.Block) + 63) / 64) |line| @prefetch(src + abi.lanes * @sizeOf(F.Block) * (blocks + b) + 64 * line, .{ .locality = 2 });
+            for (0..rows) |row| {
+                const block = &source[row * blocks + b];
+                if (!F.finite(block)) return 1 + @as(u32, @intCast(row));
+                F.pack(block, chunk, spans, span, @intCast(row));
             }
             return 0;
         }
@@ -389,14 +409,21 @@ fn Floats(comptime F: type) type {
         }
 
         fn pack(src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32 {
-            @memset(dst[0..groupBytes(cols)], 0);
             const source: [*]align(1) const Block = @ptrCast(src);
             const target: [*]align(1) Block = @ptrCast(dst);
-            for (0..rows) |row| for (0..cols) |k| {
-                const bits = source[row * cols + k];
-                if (!F.finite(bits)) return 1 + @as(u32, @intCast(row));
-                target[k * abi.lanes + row] = bits;
-            };
+            const used = @as(usize, cols) * abi.lanes * @sizeOf(Block);
+            @memset(dst[used..groupBytes(cols)], 0);
+            for (0..cols) |k| {
+                // Each row is a stream of its own, more than the processor follows by itself.
+                if (k * @sizeOf(Block) % 64 == 0) for (0..rows) |row| @prefetch(source + row * cols + k + 512 / @sizeOf(Block), .{ .locality = 3 });
+                const column_values = target[k * abi.lanes ..][0..abi.lanes];
+                if (rows < abi.lanes) @memset(column_values, 0);
+                for (0..rows) |row| {
+                    const bits = source[row * cols + k];
+                    if (!F.finite(bits)) return 1 + @as(u32, @intCast(row));
+                    column_values[row] = bits;
+                }
+            }
             return 0;
         }
 
