@@ -47,7 +47,9 @@ const gainAtOthersCost = 0.05;
 const hopeless = 3;
 /** Of the others so many race with a chunk. */
 const promisingMost = 2;
+/** Who takes so many times as long as the best is looked at twice, */
 const slower = 1.1;
+/** and where what there is does, other chunks may be short enough. */
 const muchSlower = 1.5;
 
 /** Threads and spin of generating: how long a thread waits for the others decides whether they are worth it. */

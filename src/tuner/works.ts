@@ -59,7 +59,7 @@ export class Works {
     return Math.max(promptLeast, ...this.chunks);
   }
 
-  /** A short prompt, of at least so many tokens. */
+  /** A short prompt. */
   get shortTokens(): number {
     return Math.min(promptLeast, this.#subject.chunkMost);
   }
