@@ -105,14 +105,14 @@ async function threads(path: string, only: string): Promise<void> {
 }
 
 async function neighbour(path: string, only: string): Promise<void> {
-  const process = child(["burn"]);
+  const other = child(["burn"]);
   try {
     console.log("A neighbour that keeps one processor busy; against all threads in every step:");
     await compare(path, {}, { threads: usableThreads() }, only, ">= 1.1 x");
     console.log("against the default, which gives short steps one thread where that is faster:");
     await compare(path, {}, {}, only, ">= 0.95 x");
   } finally {
-    process.kill();
+    other.kill();
   }
 }
 
