@@ -6,6 +6,7 @@
 //! with the scale of plain rounding, by the error that the stored block has: plain rounding is never better.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const abi = @import("../abi.zig");
 const grid = @import("quantize_grid.zig");
 const simd = @import("../simd.zig");
@@ -13,9 +14,9 @@ const simd = @import("../simd.zig");
 /// Turns of levels and scale after the search.
 const refinements = 4;
 
-/// Blocks that are searched side by side: a register of them, with AVX2 two, whose additions do not wait for each other;
-/// with plain instructions bytes count.
-pub const lanes_most = if (simd.register_lanes == 4) 4 else 16;
+/// Blocks that are searched side by side: some registers of them, so that not every addition waits for the one before. On
+/// x86 with neither AVX2 nor more, bytes count.
+pub const lanes_most = if (builtin.cpu.arch == .x86_64 and simd.register_lanes == 4) 4 else 16;
 
 /// Encodes `count` blocks of finite values, at most `lanes_most`; returns how many come before the first whose scale is not
 /// finite.
