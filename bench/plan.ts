@@ -102,7 +102,10 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
 /** What a child process is asked to do. */
 export interface ChildPlan {
   readonly model: string;
+  /** What peers compute with, and the machine is measured with. */
   readonly threads: number;
+  /** What LightGPT is told; absent: what it chooses by itself, as for who says nothing. */
+  readonly threadsTold?: number;
   readonly context: number;
   readonly work: readonly Work[];
   readonly kv?: "f32";

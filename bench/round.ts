@@ -98,8 +98,13 @@ export function runRound(experiment: string, number: number): Round {
   const order = Object.entries(subjects).filter(([, { engine }]) => engine !== "llama.cpp" || existsSync(direct));
   if (number % 2 === 1) order.reverse();
   const results = order.map(([name, subject]) => {
-    const { threads = allThreads, kv, activations } = subject;
-    const own = { ...plan, threads, ...(kv ? { kv } : {}), ...(activations ? { activations } : {}) };
+    const { threads, kv, activations } = subject;
+    const own = {
+      ...plan,
+      ...(threads === undefined ? {} : { threads, threadsTold: threads }),
+      ...(kv ? { kv } : {}),
+      ...(activations ? { activations } : {}),
+    };
     const action = () =>
       subject.engine === "lightgpt"
         ? runLightGPT(subject, own)

@@ -13,13 +13,14 @@ import type { ChildPlan, NativeResult, SubjectResult } from "./plan.ts";
 import { peakBytes, startTiming } from "./timing.mjs";
 
 const plan: ChildPlan = JSON.parse(process.argv[2] ?? "{}");
-const { threads, kv = "f16", activations = "int8" } = plan;
+const { threads, threadsTold, kv = "f16", activations = "int8" } = plan;
 const prompts = promptSource();
 
 const library = native(); // its opening is no part of loading a model, as in the other child
 const emptyBytes = peakBytes();
 const loading = startTiming();
-const lm = await LightGPT.load(plan.model, { threads, kv, activations, context: plan.context, cache: false });
+const told = threadsTold === undefined ? {} : { threads: threadsTold };
+const lm = await LightGPT.load(plan.model, { ...told, kv, activations, context: plan.context, cache: false });
 const { ms: loadMs } = loading();
 const loadedBytes = peakBytes();
 await timePrefill(lm, prompts(8));
