@@ -98,6 +98,16 @@ describe("streams", () => {
     for (const figure of [preemptions, evictions, hits]) assertGreater(figure, 0);
   });
 
+  it("begin when there are pages for their prompts: nobody computes what must be given up", async () => {
+    const batcher = open({ kvBytesMax: 3 * contextBytes, cache: false, chunkTokens: 16 });
+    const prompts = Array.from({ length: 9 }, (_, index) => new Uint32Array(120).fill(300 + index));
+    await Promise.all(
+      prompts.map((prompt) => batcher.complete(prompt, { maxTokens: 3, sampling: { temperature: 0 } })),
+    );
+    assertEquals(batcher.stats().preemptions, 0);
+    await batcher.dispose();
+  });
+
   it("run a few pieces ahead of their reader, and no further", async () => {
     const batcher = open();
     const pieces = batcher.submit({ prompt: stem, maxTokens: 50, sampling: { temperature: 0 }, readAhead: 3 });

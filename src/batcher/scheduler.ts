@@ -9,6 +9,7 @@
 import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import type { StepResult, StepRunner, StepSequence } from "../engine.ts";
 import type { Pace } from "../pace.ts";
+import { hasPagesFor } from "./admission.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv.ts";
@@ -283,7 +284,7 @@ export class Scheduler implements SequenceOwner {
     let free = this.sequences - (this.#placed.size - this.paused);
     for (const sequence of this.#fairness.sort(waiting, this.#step)) {
       const isOverdue = this.#fairness.isOverdue(sequence, this.#step);
-      if (free-- <= 0 && !isOverdue) return;
+      if ((free-- <= 0 || !hasPagesFor(sequence, this.#placed, this.store)) && !isOverdue) return;
       const { isCached, tenant = "" } = sequence.options;
       sequence.table = this.store.open(isCached ? tenant : undefined);
       sequence.placed = { at: this.#step, choices: sequence.choices, isOverdue };
