@@ -15,6 +15,8 @@ pub const allocator = counting.counted;
 
 /// Memory that huge pages may back starts at this boundary.
 const huge_bytes = 2 << 20;
+/// MADV_POPULATE_READ of Linux 5.14; before, the pages fault in as they are read.
+const populate_read = 22;
 /// A page of any system we run on (16 KiB on Apple's processors, 64 KiB on some arm64 Linux kernels).
 const page_bytes_max = 64 << 10;
 
@@ -49,26 +51,26 @@ pub const FileMap = struct {
 
     /// Says that [offset, offset + len) is about to be read from front to back.
     pub fn willNeed(map: FileMap, offset: usize, len: usize) void {
-        if (!is_windows) map.advise(offset, len, std.c.MADV.WILLNEED);
+        if (!is_windows) _ = map.advise(offset, len, std.c.MADV.WILLNEED);
     }
 
-    /// Makes the pages of [offset, offset + len) resident at once, which costs less than a fault for each few of them.
-    pub fn populate(map: FileMap, offset: usize, len: usize) void {
-        const populate_read = 22; // Linux 5.14; before, the pages fault in as they are read
-        if (is_linux) map.advise(offset, len, populate_read);
+    /// Makes the pages of [offset, offset + len) resident at once, which costs less than a fault for each few of them. False
+    /// where the file has become shorter, and to read there would end the process.
+    pub fn populate(map: FileMap, offset: usize, len: usize) bool {
+        return !is_linux or map.advise(offset, len, populate_read) != .FAULT;
     }
 
     /// Gives the pages back: they no longer count as resident.
     pub fn release(map: FileMap) void {
-        if (!is_windows) map.advise(0, map.bytes.len, std.c.MADV.DONTNEED);
+        if (!is_windows) _ = map.advise(0, map.bytes.len, std.c.MADV.DONTNEED);
     }
 
-    fn advise(map: FileMap, offset: usize, len: usize, advice: u32) void {
+    fn advise(map: FileMap, offset: usize, len: usize, advice: u32) std.c.E {
         const begin = std.mem.alignBackward(usize, offset, page_bytes_max);
         const end = @min(offset + len, map.bytes.len);
         const address: *align(std.heap.page_size_min) anyopaque = @ptrCast(@alignCast(@constCast(map.bytes.ptr + begin)));
-        // A hint: a kernel that does not know it costs nothing but the hint.
-        _ = std.c.madvise(address, end - begin, @intCast(advice));
+        // A kernel that does not know the advice costs nothing but the hint.
+        return std.posix.errno(std.c.madvise(address, end - begin, @intCast(advice)));
     }
 };
 
@@ -280,6 +282,22 @@ test "a mapped file shows its bytes; memory is zeroed and aligned" {
     try std.testing.expectEqual(1, memory[5]);
     try std.testing.expectEqual(1, memory[memory.len - 1]);
     try std.testing.expectError(error.Open, FileMap.open("no such file"));
+}
+
+test "a file that becomes shorter is seen before it is read" {
+    // An emulator of another processor may answer in the kernel's place, and older kernels don't know the question.
+    if (!is_linux or builtin.cpu.arch != .x86_64) return error.SkipZigTest;
+    const fd: c_int = @intCast(std.os.linux.memfd_create("shorter", 0));
+    defer _ = std.c.close(fd);
+    try std.testing.expectEqual(0, std.c.ftruncate(fd, 8 * page_bytes_max));
+    var path: [64]u8 = undefined;
+    var map = try FileMap.open(try std.fmt.bufPrint(&path, "/proc/self/fd/{d}", .{fd}));
+    defer map.close();
+    if (map.advise(0, map.bytes.len, populate_read) == .INVAL) return error.SkipZigTest;
+    try std.testing.expect(map.populate(0, map.bytes.len));
+    try std.testing.expectEqual(0, std.c.ftruncate(fd, page_bytes_max));
+    try std.testing.expect(map.populate(0, page_bytes_max));
+    try std.testing.expect(!map.populate(page_bytes_max, page_bytes_max));
 }
 
 test "a futex wait ends when its time is over" {

@@ -200,6 +200,7 @@ pub const Model = struct {
                 model.bytes_mapped += entry.bytes;
             }
             model.next_entry += turn.tensors;
+            if (turn.is_cut) return model.finish(.io);
             if (turn.bad_row) |row| {
                 model.failed_row = row;
                 return model.finish(.non_finite);

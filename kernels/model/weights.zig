@@ -208,11 +208,14 @@ const Part = struct {
     first_item: u32,
     /// 1 + the first row that is not finite, as far as threads met it, from the top; 0: none.
     bad_row: std.atomic.Value(u32) = .init(0),
+    /// Whether the file ended before the tensor did.
+    is_cut: std.atomic.Value(bool) = .init(false),
 
     fn run(part: *Part, claim: u32) void {
         switch (part.tensor) {
             .absent => unreachable,
             .vector => |vector| {
+                if (!part.file.populate(part.offset, part.bytes)) return part.is_cut.store(true, .monotonic);
                 const target: [*]u8 = @ptrCast(@constCast(vector.ptr));
                 @memcpy(target[0..part.bytes], part.file.bytes[part.offset..][0..part.bytes]);
                 for (vector) |value| if (!std.math.isFinite(value)) part.blame(0);
@@ -226,7 +229,7 @@ const Part = struct {
         var group = claim * part.groups_a_claim;
         const end = @min(group + part.groups_a_claim, matrix.groups());
         const last_row = @min(end * abi.lanes, matrix.rows);
-        part.file.populate(part.offset + group * abi.lanes * row_bytes, (last_row - group * abi.lanes) * row_bytes);
+        if (!part.file.populate(part.offset + group * abi.lanes * row_bytes, (last_row - group * abi.lanes) * row_bytes)) return part.is_cut.store(true, .monotonic);
         while (group < end) : (group += 1) {
             const row = group * abi.lanes;
             const bad = matrix.format.pack(
@@ -280,7 +283,7 @@ const Job = struct {
 };
 
 /// What a turn came to: how many tensors are packed, and the first row with a value or scale that is not finite in the next.
-pub const Turn = struct { tensors: usize, bad_row: ?u32 };
+pub const Turn = struct { tensors: usize, bad_row: ?u32 = null, is_cut: bool = false };
 
 /// Packs the first of `entries` into the arena, and those after it that are small enough for one turn.
 pub fn pack(entries: []const Entry, files: []const os.FileMap, arena: []align(64) u8, threads: u32) Turn {
@@ -293,8 +296,9 @@ pub fn pack(entries: []const Entry, files: []const os.FileMap, arena: []align(64
     }
     pool.parallel(threads, job.items, &job, Job.run);
     for (job.parts[0..job.len], 0..) |*part, index| {
+        if (part.is_cut.load(.monotonic)) return .{ .tensors = index, .is_cut = true };
         const bad = part.bad_row.load(.monotonic);
         if (bad != 0) return .{ .tensors = index, .bad_row = std.math.maxInt(u32) - bad };
     }
-    return .{ .tensors = job.len, .bad_row = null };
+    return .{ .tensors = job.len };
 }
