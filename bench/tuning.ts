@@ -23,7 +23,7 @@ import { usableThreads } from "../src/machine.ts";
 import { compareTimes, type Comparison } from "../src/tuner/compare.ts";
 import { seededRandom } from "../src/tuner/race.ts";
 import { ModelSubject } from "../src/tuner/subject.ts";
-import { chunkMost, Pace } from "../src/pace.ts";
+import { chunkMost, chunkMs, Pace } from "../src/pace.ts";
 
 const context = 512;
 const prompts = promptSource();
@@ -169,7 +169,7 @@ async function shortChunks(subject: ModelSubject, settings: TunedSettings): Prom
       await subject.prefill(settings, chunk);
       least = Math.min(least, performance.now() - begin);
     }
-    if (least > 50) break;
+    if (least > chunkMs) break;
     chunks.push(chunk);
   }
   return chunks;

@@ -14,7 +14,9 @@ const inlineMs = 0.5;
 const probeEvery = 16;
 const probeMs = 2;
 /** A chunk of prompt should take at most this, so that cancelling is prompt. */
-const chunkMs = 50;
+export const chunkMs = 50;
+/** Of a step that is shorter than this the chunk is doubled. */
+export const chunkShortMs = chunkMs / 3;
 /** Bytes of weights that a modest processor reads in a millisecond: the guess before anything was measured. */
 const guessedBytesPerMs = 10e6;
 
@@ -24,7 +26,8 @@ const growth = 1.4;
 const chunkLeast = 16;
 /** Beside sequences that wait for a token. */
 const chunkBesideLeast = 4;
-const chunkFirst = 64;
+/** Where adapting begins. */
+export const chunkFirst = 64;
 /** The largest chunk that adapting arrives at. */
 export const chunkMost = 512;
 
@@ -90,7 +93,7 @@ export class Pace {
     if (this.isFixed) return;
     if (ms > chunkMs && prompt > this.#chunk / 2) {
       this.#chunk = Math.min(this.#most, Math.max(chunkLeast, Math.floor(this.#chunk / 2)));
-    } else if (ms < chunkMs / 3 && prompt >= this.#chunk) this.#chunk = Math.min(this.#most, this.#chunk * 2);
+    } else if (ms < chunkShortMs && prompt >= this.#chunk) this.#chunk = Math.min(this.#most, this.#chunk * 2);
   }
 
   #expect(tokens: number): number {

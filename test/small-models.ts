@@ -38,6 +38,21 @@ export interface Shape {
   vectors?: Record<string, number[]>;
 }
 
+/** One of gemma3: seven layers, of which the sixth sees all positions. */
+export const gemma3: Shape = {
+  architecture: "gemma3",
+  layers: 7,
+  keyLength: 32,
+  headNorms: true,
+  postNorms: true,
+  values: {
+    "gemma3.attention.sliding_window": u32(9),
+    "gemma3.rope.freq_base": f32(1_000_000),
+    "gemma3.rope.scaling.type": text("linear"),
+    "gemma3.rope.scaling.factor": f32(8),
+  },
+};
+
 /** Metadata and tensors of a small model. */
 export function smallModel(shape: Shape): { values: Map<string, Values[string]>; tensors: NewTensor[] } {
   const { architecture: name, layers = 3, embedding = 64, heads = 4, kvHeads = 2, feedForward = 96 } = shape;

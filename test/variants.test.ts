@@ -16,7 +16,7 @@ import { reckonProcessors } from "../src/machine.ts";
 import { arrayOf, bpe, f32, flag, memorySource, text, u32 } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";
-import { type Shape, smallModelBytes, withModelFile } from "./small-models.ts";
+import { gemma3, type Shape, smallModelBytes, withModelFile } from "./small-models.ts";
 
 reckonProcessors(3);
 
@@ -25,19 +25,6 @@ const plan = (shape: Shape, context?: number) =>
 const windows = ({ perLayer }: Hyperparameters) => perLayer.map(({ window }) => window);
 
 const llama: Shape = { architecture: "llama" };
-const gemma3: Shape = {
-  architecture: "gemma3",
-  layers: 7,
-  keyLength: 32,
-  headNorms: true,
-  postNorms: true,
-  values: {
-    "gemma3.attention.sliding_window": u32(9),
-    "gemma3.rope.freq_base": f32(1_000_000),
-    "gemma3.rope.scaling.type": text("linear"),
-    "gemma3.rope.scaling.factor": f32(8),
-  },
-};
 const phi3: Shape = {
   architecture: "phi3",
   fused: true,

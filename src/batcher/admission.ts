@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { pagesFor } from "../pages.ts";
 import type { KvStore } from "./kv.ts";
 import { goesBefore } from "./precedence.ts";
 import type { Sequence } from "./sequence.ts";
@@ -15,7 +16,7 @@ import type { Sequence } from "./sequence.ts";
 export function hasPagesFor(sequence: Sequence, placed: ReadonlySet<Sequence>, { pool, tree }: KvStore): boolean {
   const others = [...placed].filter((other) => other.isAsked);
   if (others.length === 0 || others.some((other) => goesBefore(other, sequence))) return true;
-  const pagesOf = ({ position, unread }: Sequence) => Math.ceil((position + unread) / pool.pageSize);
+  const pagesOf = ({ position, unread }: Sequence) => pagesFor(position + unread, pool.pageSize);
   const wanted = others.reduce((sum, other) => sum + pagesOf(other), pagesOf(sequence));
   if (wanted <= pool.limit) return true;
   // What several have in common is there once.

@@ -5,10 +5,11 @@
  * @module
  */
 import { prefillTokensDefault } from "../engine.ts";
+import { chunkMs } from "../pace.ts";
 import type { Budget } from "./budget.ts";
 import type { TunePlan } from "./plan.ts";
 import type { TunedSettings } from "./subject.ts";
-import { chunkMs, type Works } from "./works.ts";
+import type { Works } from "./works.ts";
 
 /** Settings of one candidate. */
 export type Choice = Partial<TunedSettings>;

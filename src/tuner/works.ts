@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { chunkFirst, chunkMs, chunkShortMs } from "../pace.ts";
 import type { Budget } from "./budget.ts";
 import type { Subject, TunedSettings } from "./subject.ts";
 
@@ -13,11 +14,6 @@ const sampleMs = 4;
 const stepsMost = 64;
 /** The least prompt that is measured. */
 const promptLeast = 16;
-/** A step of a chunk should take no longer, so that cancelling is prompt (DESIGN 5). */
-export const chunkMs = 50;
-/** Where adapting by itself begins, and the time below which it goes on to more (`pace.ts`). */
-const chunkFirst = 64;
-const chunkShortMs = 50 / 3;
 
 /** Steps of a subject and their times. */
 export class Works {
