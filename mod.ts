@@ -33,18 +33,17 @@ export {
   UnsupportedError,
 } from "./ffi/errors.ts";
 export { prepare } from "./ffi/library.ts";
-export type { AccuracyOptions } from "./src/accuracy.ts";
+export type { AccuracyOptions } from "./src/measuring/accuracy.ts";
 export {
-  type Hyperparameters,
-  type LayerParameters,
   type ModelPlan,
   planModel,
   type PlannedTensor,
   type PlanOptions,
-} from "./src/architectures.ts";
-export type { Role } from "./src/architectures/tensors.ts";
-export { type ChatMessage, ChatTemplate, type JsonValue, type RenderOptions } from "./src/chat.ts";
-export type { ConversationOptions } from "./src/conversation.ts";
+} from "./src/model/architectures/architectures.ts";
+export type { Hyperparameters, LayerParameters } from "./src/model/architectures/types.ts";
+export type { Role } from "./src/model/architectures/tensors.ts";
+export { type ChatMessage, ChatTemplate, type JsonValue, type RenderOptions } from "./src/text/chat/template.ts";
+export type { ConversationOptions } from "./src/text/chat/conversation.ts";
 export {
   type Gguf,
   Metadata,
@@ -54,7 +53,7 @@ export {
   readGguf,
   type StringTable,
   type Tensor,
-} from "./src/gguf.ts";
+} from "./src/files/gguf/read.ts";
 export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
 export {
   type HistogramReport,
@@ -67,9 +66,9 @@ export {
   type ObservableInstrument,
   type ObservableResult,
   type OpenTelemetryMeter,
-} from "./src/metrics.ts";
-export type { Comparison, Perplexity, PerplexityOptions } from "./src/perplexity.ts";
-export type { LogitsContext, LogitsProcessor } from "./src/logits.ts";
+} from "./src/measuring/metrics/metrics.ts";
+export type { Comparison, Perplexity, PerplexityOptions } from "./src/measuring/perplexity.ts";
+export type { LogitsContext, LogitsProcessor } from "./src/sampling/logits_processor.ts";
 export {
   type DecodeOptions,
   type EncodeOptions,
@@ -77,4 +76,4 @@ export {
   type StreamDecoder,
   type Tokenizer,
   type TokenizerOptions,
-} from "./src/tokenizer/mod.ts";
+} from "./src/text/tokenizer/tokenizer.ts";

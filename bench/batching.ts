@@ -8,13 +8,13 @@
  */
 import process from "node:process";
 import { Batcher, LightGPT, Model, TokenCache } from "../mod.ts";
-import { KvStore } from "../src/batcher/kv.ts";
-import { Scheduler } from "../src/batcher/scheduler.ts";
+import { KvStore } from "../src/batching/kv_store.ts";
+import { Scheduler } from "../src/batching/scheduler.ts";
 import type { EvictionPolicy } from "../src/cache/evict.ts";
-import type { StepRunner } from "../src/engine.ts";
-import { Pace } from "../src/pace.ts";
-import { resolveSampling } from "../src/sampler/options.ts";
-import { SamplerState } from "../src/sampler/state.ts";
+import type { StepRunner } from "../src/engine/engine.ts";
+import { Pace } from "../src/engine/step_times.ts";
+import { resolveSampling } from "../src/sampling/options.ts";
+import { SamplerState } from "../src/sampling/state.ts";
 
 const greedy = { sampling: { temperature: 0 } } as const;
 

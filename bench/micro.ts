@@ -9,7 +9,7 @@
 import { bench, group, run } from "mitata";
 import { native } from "../ffi/native.ts";
 import { loadTokenizer, readGguf } from "../mod.ts";
-import { embeddedModel } from "../src/embedded.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
 
 const library = native();
 const q4_0 = library.formats.find(({ name }) => name.toLowerCase() === "q4_0")?.id ?? 2;

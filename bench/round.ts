@@ -12,7 +12,7 @@ import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promptSource } from "../cli/measure.ts";
-import { embeddedModel } from "../src/embedded.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
 import { allThreads, type ChildPlan, EXPERIMENTS, type Round, type Subject, type SubjectResult } from "./plan.ts";
 import { sharedWindow } from "./statistics.ts";
 import { makeTinyLlama } from "./tinyllama.ts";

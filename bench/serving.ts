@@ -11,8 +11,8 @@
  */
 import process from "node:process";
 import { LightGPT, type LightGPTOptions, Model } from "../mod.ts";
-import { Meter } from "../src/batcher/stats.ts";
-import { embeddedModel } from "../src/embedded.ts";
+import { Meter } from "../src/batching/stats.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
 
 const mib = 2 ** 20;
 /** No text ends before it should; {@link open} says which tokens would end one. */

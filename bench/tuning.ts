@@ -18,12 +18,12 @@ import { fileURLToPath } from "node:url";
 import { native } from "../ffi/native.ts";
 import { type Batcher, Model, Optimizer, type OptimizerOptions, type TunedSettings } from "../mod.ts";
 import { promptSource } from "../cli/measure.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { usableThreads } from "../src/machine.ts";
-import { compareTimes, type Comparison } from "../src/tuner/compare.ts";
-import { seededRandom } from "../src/tuner/race.ts";
-import { ModelSubject } from "../src/tuner/subject.ts";
-import { chunkMost, chunkMs, Pace } from "../src/pace.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { usableThreads } from "../src/machine/machine.ts";
+import { compareTimes, type Comparison } from "../src/tuning/tuner/compare.ts";
+import { seededRandom } from "../src/tuning/tuner/race.ts";
+import { ModelSubject } from "../src/tuning/tuner/subject.ts";
+import { chunkMost, chunkMs, Pace } from "../src/engine/step_times.ts";
 
 const context = 512;
 const prompts = promptSource();

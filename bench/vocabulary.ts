@@ -17,9 +17,9 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { encodeGguf, type NewValue } from "../scripts/gguf-writer.ts";
-import { readGguf } from "../src/gguf.ts";
-import { VALUE_TYPE } from "../src/gguf/metadata.ts";
-import { loadTokenizer, type Tokenizer } from "../src/tokenizer/mod.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
+import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
+import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
 
 const tokenCount = 128_000;
 const letters = [..."etaoinshrdlucmfwypvbgkjqxz"];

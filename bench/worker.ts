@@ -8,7 +8,7 @@ import process from "node:process";
 import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../cli/measure.ts";
 import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";
-import { pageBytes } from "../src/engine.ts";
+import { pageBytes } from "../src/engine/engine.ts";
 import type { ChildPlan, NativeResult, SubjectResult } from "./plan.ts";
 import { peakBytes, startTiming } from "./timing.mjs";
 

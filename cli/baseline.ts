@@ -13,48 +13,17 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { LightGPTError } from "../ffi/errors.ts";
-import { currentRuntime } from "../ffi/runtime.ts";
+import { currentRuntime } from "../ffi/runtime/pick.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
-import { cancelledBy } from "../src/options.ts";
-import type { Comparison } from "../src/perplexity.ts";
+import { cancelledBy } from "../src/options/checks.ts";
 import { comparisonText } from "./baseline_text.ts";
-import type { Report } from "./bench.ts";
+import type { BaselineReport, Report, Row, Spread } from "./bench_report.ts";
 import { drawComparison, loadCharts } from "./charts.ts";
 import { readText, ResultFile } from "./files.ts";
 import { median } from "./measure.ts";
 import { openModel } from "./model.ts";
-import type { Arguments } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
-
-/** A figure over all rounds: its middle, its least and its most. */
-export interface Spread {
-  median: number;
-  least: number;
-  most: number;
-}
-
-/** One line of the comparison. */
-export interface Row {
-  what: string;
-  unit: "tokens/s" | "ms" | "MB";
-  baseline: Spread;
-  optimized: Spread;
-  /** How many times better the model is than the baseline, taken within each round. */
-  ratio: Spread;
-}
-
-/** What comes of it; `--json` prints it. */
-export interface BaselineReport {
-  model: string;
-  /** `scalar`, or the file. */
-  baseline: string;
-  machine: Report["machine"];
-  threads: number;
-  rounds: number;
-  rows: Row[];
-  /** Against another file; against plain instructions, whether all logits of a text are the same bits. */
-  accuracy: { kind: "file"; comparison: Comparison } | { kind: "bits"; same: boolean; logits: number };
-}
 
 const plain = "scalar";
 /** Tokens of a text that are compared bit by bit. */
@@ -121,7 +90,7 @@ function sideWords(args: Arguments, model: string | undefined): string[] {
 /** Runs this command again with other words, on plain instructions where asked; gives what it printed. */
 async function runSelf(words: readonly string[], isPlain: boolean, signal: AbortSignal): Promise<string> {
   const runtime = currentRuntime();
-  const script = fileURLToPath(new URL("../cli.ts", import.meta.url));
+  const script = fileURLToPath(new URL("./main.ts", import.meta.url));
   const before = runtime.isEmbedded(script)
     ? []
     : runtime.name === "Deno"

@@ -4,15 +4,17 @@
  *
  * @module
  */
+import type { Report } from "./bench_report.ts";
 import { cpus } from "node:os";
 import process from "node:process";
 import { native } from "../ffi/native.ts";
-import type { Percentiles } from "../src/batcher/stats.ts";
+import type { Percentiles } from "../src/batching/stats.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
 import { compareWithBaseline } from "./baseline.ts";
 import { bytesPerToken, median, promptSource, type Rate, timeDecode, timePrefill } from "./measure.ts";
 import { openModel } from "./model.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
 
 /** Tokens that a sequence has read before its generating is measured. */
@@ -28,26 +30,6 @@ const warmUpMs = 150;
 const sampleMs = 150;
 const warmUpTokens = 4;
 const warmUpPrompt = 16;
-
-/** What `--json` prints. */
-export interface Report {
-  machine: { processor: string; cores: number; arch: string; os: string; level: string };
-  /** The file. */
-  model: string;
-  threads: number;
-  prefill: { tokens: number; tokensPerSecond: number }[];
-  /** `context`: tokens that each sequence had read before; the rate is that of all sequences together. */
-  decode: { batch: number; context: number; tokensPerSecond: number }[];
-  /** The machine's read bandwidth with as many threads. */
-  bandwidthGBs: number;
-  /** Bytes of memory that the weights take. */
-  residentBytes: number;
-  /** From a request to its first token and from one token to the next, of all that was generated. */
-  firstTokenMs: Percentiles;
-  betweenTokensMs: Percentiles;
-  /** The most memory that the process had. */
-  peakBytes: number;
-}
 
 /** Runs the subcommand. */
 export async function bench(args: Arguments, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./options.ts";
+import type { CommandSpec, OptionSpec } from "./types.ts";
 
 /** One or more counts, with a letter for the option. */
 function several(short: string, about: string): OptionSpec {

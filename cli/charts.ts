@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../ffi/errors.ts";
-import type { BaselineReport } from "./baseline.ts";
+import type { BaselineReport } from "./bench_report.ts";
 
 /** What is used of echarts. */
 export interface Charts {

@@ -8,11 +8,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { CancelledError, InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
-import type { ChatMessage } from "../src/chat.ts";
-import type { GenerateOptions } from "../src/generation.ts";
+import type { ChatMessage } from "../src/text/chat/template.ts";
+import type { GenerateOptions } from "../src/batching/generation.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
 import { openModel } from "./model.ts";
-import type { Arguments } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
 import { type Interrupt, note, print, toJson } from "./output.ts";
 import { generateOptions } from "./run.ts";
 

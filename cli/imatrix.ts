@@ -5,10 +5,11 @@
  * @module
  */
 import { basename } from "node:path";
-import { collectImportance } from "../src/importance.ts";
+import { collectImportance } from "../src/converting/importance.ts";
 import { readText } from "./files.ts";
 import { openModel } from "./model.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
 
 /** Runs the subcommand. */

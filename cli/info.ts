@@ -6,13 +6,14 @@
  */
 import { prepare, VERSION } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
-import type { BatcherOptions } from "../src/batcher.ts";
-import { fetchEmbeddedModel } from "../src/embedded.ts";
-import { type Machine, measureBandwidth, probeMachine } from "../src/machine.ts";
-import { readPlan } from "../src/model.ts";
-import { keptProfile } from "../src/optimizer/profile.ts";
-import type { Profile } from "../src/tuner/profile.ts";
-import type { Arguments } from "./options.ts";
+import type { BatcherOptions } from "../src/batching/batcher.ts";
+import { fetchEmbeddedModel } from "../src/files/embedded.ts";
+import { measureBandwidth, probeMachine } from "../src/machine/machine.ts";
+import type { Machine } from "../src/machine/types.ts";
+import { readPlan } from "../src/model/model.ts";
+import { keptProfile } from "../src/tuning/tuned_settings.ts";
+import type { Profile } from "../src/tuning/tuner/profile.ts";
+import type { Arguments } from "./arguments.ts";
 import { note, print, toJson } from "./output.ts";
 
 /** What `--json` prints. */

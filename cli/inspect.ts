@@ -4,11 +4,12 @@
  * @module
  */
 import { LightGPTError } from "../ffi/errors.ts";
-import { planModel } from "../src/architectures.ts";
-import { formatInstead, FORMATS } from "../src/formats.ts";
-import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } from "../src/gguf.ts";
-import { loadTokenizer } from "../src/tokenizer/mod.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
+import { formatInstead, FORMATS } from "../src/files/formats.ts";
+import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } from "../src/files/gguf/read.ts";
+import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { print, toJson } from "./output.ts";
 
 /** Arrays up to this length are shown whole: per-layer numbers are, vocabularies aren't. */

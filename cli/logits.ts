@@ -5,7 +5,8 @@
  */
 import { ResultFile } from "./files.ts";
 import { openModel } from "./model.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { note } from "./output.ts";
 
 /** Runs the subcommand. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./options.ts";
+import type { CommandSpec, OptionSpec } from "./types.ts";
 
 /** Both, made of the options that all subcommands with a model have in `common`. */
 export function machineCommands(

@@ -4,7 +4,7 @@
  * @module
  */
 import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
-import type { Arguments } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
 import { note, ProgressBar } from "./output.ts";
 
 /** Loads the model that `--model` names, or the embedded one; the caller disposes it. */

@@ -10,42 +10,8 @@ import { benchCommand } from "./bench_options.ts";
 import { machineCommands } from "./machine_options.ts";
 import { quantizeCommands, WINDOW } from "./quantize_options.ts";
 import { SAMPLING } from "./sampling.ts";
-
-/** The command was used wrongly: exit code 2. */
-export class UsageError extends Error {}
-
-/** One option of a subcommand. */
-export interface OptionSpec {
-  /** `flag` takes no value; the others say what their value must be; a `list` may be given more than once. */
-  readonly kind: "flag" | "text" | "integer" | "number" | "seed" | "choice" | "ids" | "counts" | "list";
-  /** A letter that stands for it, without the dash. */
-  readonly short?: string;
-  /** The value's name in the help text. */
-  readonly value?: string;
-  /** What it does, for the help text. */
-  readonly about: string;
-  /** The least value of a number, or of each of several; with `above` it must be greater than that. */
-  readonly least?: number;
-  readonly above?: number;
-  /** The largest value. */
-  readonly most?: number;
-  /** The values of a choice. */
-  readonly choices?: readonly string[];
-  /** True where the subcommand cannot do without. */
-  readonly required?: true;
-}
-
-/** One subcommand. */
-export interface CommandSpec {
-  /** What it does, in a line. */
-  readonly about: string;
-  /** The name of its argument in the help text, if it takes one, and whether it must be there. */
-  readonly argument?: { readonly name: string; readonly required: boolean };
-  /** A second argument, which must be there. */
-  readonly second?: string;
-  /** Its options by name, without the dashes. */
-  readonly options: Readonly<Record<string, OptionSpec>>;
-}
+import { Arguments, type Value } from "./arguments.ts";
+import { type CommandSpec, type OptionSpec, UsageError } from "./types.ts";
 
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
 const MODEL: OptionSpec = { kind: "text", value: "FILE", about: "a GGUF file (default: the embedded model)" };
@@ -148,60 +114,6 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   ...machineCommands(COMMON, JSON_FLAG),
   bench: benchCommand(COMMON, JSON_FLAG),
 };
-
-/** The value of an option, by its kind. */
-type Value = string | number | bigint | true | Uint32Array | string[];
-
-/** The options that were given, read by the kind that the table says. */
-export class Arguments {
-  /** The argument that is no option. */
-  readonly argument: string | undefined;
-  /** The second such argument. */
-  readonly second: string | undefined;
-  readonly #values: ReadonlyMap<string, Value>;
-
-  /** Wraps what {@link parseCommand} has checked. */
-  constructor(values: ReadonlyMap<string, Value>, argument: string | undefined, second?: string) {
-    this.#values = values;
-    this.argument = argument;
-    this.second = second;
-  }
-
-  /** Whether a flag was given. */
-  flag(name: string): boolean {
-    return this.#values.has(name);
-  }
-
-  /** The value of a `text` or `choice` option. */
-  text(name: string): string | undefined {
-    const value = this.#values.get(name);
-    return typeof value === "string" ? value : undefined;
-  }
-
-  /** The value of an `integer` or `number` option. */
-  number(name: string): number | undefined {
-    const value = this.#values.get(name);
-    return typeof value === "number" ? value : undefined;
-  }
-
-  /** The value of a `seed` option. */
-  seed(name: string): bigint | undefined {
-    const value = this.#values.get(name);
-    return typeof value === "bigint" ? value : undefined;
-  }
-
-  /** The values of a `list` option, in the order they were given. */
-  list(name: string): string[] {
-    const value = this.#values.get(name);
-    return Array.isArray(value) ? value : [];
-  }
-
-  /** The value of an `ids` or `counts` option. */
-  ids(name: string): Uint32Array | undefined {
-    const value = this.#values.get(name);
-    return value instanceof Uint32Array ? value : undefined;
-  }
-}
 
 /** Reads the words after a subcommand's name; throws a {@link UsageError} for anything that the table doesn't have. */
 export function parseCommand(name: string, words: readonly string[]): Arguments {

@@ -6,8 +6,8 @@
  */
 import process from "node:process";
 import { LightGPTError } from "../ffi/errors.ts";
-import { cancelledBy } from "../src/options.ts";
-import { UsageError } from "./options.ts";
+import { cancelledBy } from "../src/options/checks.ts";
+import { UsageError } from "./types.ts";
 
 /** Ends a subcommand early: `reason` says who asked. */
 export class Interrupt {

@@ -5,9 +5,10 @@
  * @module
  */
 import { readText } from "./files.ts";
-import type { Comparison, PerplexityOptions } from "../src/perplexity.ts";
+import type { Comparison, PerplexityOptions } from "../src/measuring/perplexity.ts";
 import { openModel } from "./model.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
 
 /** Runs the subcommand. */

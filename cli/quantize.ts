@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { ImportanceMatrix } from "../src/quantizer/imatrix.ts";
-import { quantizeFile, type QuantizeFileOptions } from "../src/quantize.ts";
-import type { QuantizeFileReport, TensorReport } from "../src/quantizer/file.ts";
-import type { TensorRule } from "../src/quantizer/mixes.ts";
-import type { QuantizedFormat } from "../src/quantizer/types.ts";
+import { ImportanceMatrix } from "../src/converting/imatrix.ts";
+import { quantizeFile, type QuantizeFileOptions } from "../src/converting/convert.ts";
+import type { QuantizeFileReport, TensorReport } from "../src/converting/quantize_file.ts";
+import type { TensorRule } from "../src/converting/mixes.ts";
+import type { QuantizedFormat } from "../src/converting/types.ts";
 import { readText } from "./files.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { note, print, ProgressBar, toJson } from "./output.ts";
 
 /** Runs the subcommand. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./options.ts";
+import type { CommandSpec, OptionSpec } from "./types.ts";
 
 /** How many tokens are read together. */
 export const WINDOW: OptionSpec = {

@@ -4,9 +4,10 @@
  * @module
  */
 import process from "node:process";
-import type { Completion, GenerateOptions } from "../src/generation.ts";
+import type { Completion, GenerateOptions } from "../src/batching/generation.ts";
 import { openModel } from "./model.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { note, print, readInput, toJson } from "./output.ts";
 import { samplingOptions } from "./sampling.ts";
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { refuseOption } from "../src/options.ts";
-import type { SamplingMethod, SamplingOptions } from "../src/sampler/options.ts";
-import type { Arguments, OptionSpec } from "./options.ts";
+import { refuseOption } from "../src/options/checks.ts";
+import type { SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
+import type { Arguments } from "./arguments.ts";
+import type { OptionSpec } from "./types.ts";
 
 const number = (value: string, least: number, most: number, about: string): OptionSpec => {
   return { kind: "number", value, least, most, about };

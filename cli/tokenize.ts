@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { readGguf } from "../src/gguf.ts";
-import { fetchEmbeddedModel } from "../src/embedded.ts";
-import { loadTokenizer } from "../src/tokenizer/mod.ts";
-import { type Arguments, UsageError } from "./options.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
+import { fetchEmbeddedModel } from "../src/files/embedded.ts";
+import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./types.ts";
 import { print, readInput, toJson } from "./output.ts";
 
 /** Runs the subcommand. */

@@ -5,10 +5,10 @@
  * @module
  */
 import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
-import type { OptimizerEvent } from "../src/optimizer/events.ts";
-import { keptProfile } from "../src/optimizer/profile.ts";
-import type { Profile } from "../src/tuner/profile.ts";
-import type { Arguments } from "./options.ts";
+import type { OptimizerEvent } from "../src/tuning/events.ts";
+import { keptProfile } from "../src/tuning/tuned_settings.ts";
+import type { Profile } from "../src/tuning/tuner/profile.ts";
+import type { Arguments } from "./arguments.ts";
 import { note, print, ProgressBar, toJson } from "./output.ts";
 
 /** Runs the subcommand. */

@@ -21,8 +21,8 @@ export {
   type BatchRequest,
   type PrefixCache,
   type PrefixCacheOptions,
-} from "../src/batcher.ts";
-export type { MapOptions, MapProgress, MapResult, Prompt } from "../src/batcher/map.ts";
-export type { Percentiles } from "../src/batcher/stats.ts";
-export { type Completion, type GenerateOptions, Piece } from "../src/generation.ts";
-export { type LoadOptions, type LoadProgress, Model } from "../src/model.ts";
+} from "../src/batching/batcher.ts";
+export type { MapOptions, MapProgress, MapResult, Prompt } from "../src/batching/map.ts";
+export type { Percentiles } from "../src/batching/stats.ts";
+export { type Completion, type GenerateOptions, Piece } from "../src/batching/generation.ts";
+export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";

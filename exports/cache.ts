@@ -21,6 +21,6 @@ export {
   TokenCache,
   type TokenCacheOptions,
   type ValueCodec,
-} from "../src/cache.ts";
+} from "../src/cache/token_cache.ts";
 export type { EvictionPolicy } from "../src/cache/evict.ts";
 export type { CacheIdentity } from "../src/cache/persist.ts";

@@ -12,8 +12,9 @@
  *
  * @module
  */
-export { type Cache, type Machine, type MemoryLimit, probeMachine } from "../src/machine.ts";
-export { Optimizer, type OptimizerOptions } from "../src/optimizer.ts";
-export type { OptimizerEvent } from "../src/optimizer/events.ts";
-export type { Trial, TunedSettings, TuneProgress } from "../src/tuner.ts";
-export type { Profile } from "../src/tuner/profile.ts";
+export { probeMachine } from "../src/machine/machine.ts";
+export type { Cache, Machine, MemoryLimit } from "../src/machine/types.ts";
+export { Optimizer, type OptimizerOptions } from "../src/tuning/optimizer.ts";
+export type { OptimizerEvent } from "../src/tuning/events.ts";
+export type { Trial, TunedSettings, TuneProgress } from "../src/tuning/tuner/tuner.ts";
+export type { Profile } from "../src/tuning/tuner/profile.ts";

@@ -13,7 +13,6 @@
  * @module
  */
 export {
-  type OutlierOptions,
   type ProductOptions,
   type QuantizationError,
   type QuantizedFormat,
@@ -22,9 +21,11 @@ export {
   Quantizer,
   type QuantizerOptions,
   type SplitOutliers,
-} from "../src/quantizer.ts";
-export { collectImportance, type CollectOptions } from "../src/importance.ts";
-export { quantizeFile, type QuantizeFileOptions } from "../src/quantize.ts";
-export { type ImportanceEntry, ImportanceMatrix, type ImportanceOrigin } from "../src/quantizer/imatrix.ts";
-export type { QuantizeFileReport, TensorReport } from "../src/quantizer/file.ts";
-export type { TensorRule } from "../src/quantizer/mixes.ts";
+} from "../src/converting/quantizer.ts";
+export type { OutlierOptions } from "../src/converting/outliers.ts";
+export { collectImportance, type CollectOptions } from "../src/converting/importance.ts";
+export { quantizeFile, type QuantizeFileOptions } from "../src/converting/convert.ts";
+export { ImportanceMatrix, type ImportanceOrigin } from "../src/converting/imatrix.ts";
+export type { ImportanceEntry } from "../src/converting/importance_entry.ts";
+export type { QuantizeFileReport, TensorReport } from "../src/converting/quantize_file.ts";
+export type { TensorRule } from "../src/converting/mixes.ts";

@@ -13,9 +13,9 @@
  * @module
  */
 export { SAMPLING_METHODS } from "../ffi/abi.ts";
-export { type Candidate, Sampler } from "../src/sampler.ts";
-export { type Diversity, diversity } from "../src/sampler/diversity.ts";
-export { TokenMask } from "../src/sampler/mask.ts";
-export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampler/options.ts";
-export type { MethodReport } from "../src/sampler/report.ts";
-export type { Choice, TokenLogprob } from "../src/sampler/state.ts";
+export { type Candidate, Sampler } from "../src/sampling/sampler.ts";
+export { type Diversity, diversity } from "../src/sampling/diversity.ts";
+export { TokenMask } from "../src/sampling/mask.ts";
+export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
+export type { MethodReport } from "../src/sampling/report.ts";
+export type { Choice, TokenLogprob } from "../src/sampling/state.ts";

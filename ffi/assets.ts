@@ -7,8 +7,9 @@
  */
 import { cacheDirectory, replaceFile } from "./cache_directory.ts";
 import { LightGPTError } from "./errors.ts";
-import { node } from "./node.ts";
-import { currentRuntime, type Runtime } from "./runtime.ts";
+import { node } from "./runtime/builtins.ts";
+import { currentRuntime } from "./runtime/pick.ts";
+import type { Runtime } from "./runtime/types.ts";
 import { type FileSum, SUMS } from "./sums.ts";
 
 /** Where a package's files are and what they must be; others than the default are for tests. */

@@ -5,8 +5,8 @@
  * @module
  */
 import { LightGPTError } from "./errors.ts";
-import { node } from "./node.ts";
-import type { Runtime } from "./runtime.ts";
+import { node } from "./runtime/builtins.ts";
+import type { Runtime } from "./runtime/types.ts";
 
 /**
  * The folder: `LIGHTGPT_CACHE`, else `lightgpt` where the system keeps caches. Throws an error of the code `io` where

@@ -8,7 +8,7 @@ import { CALIBRATE } from "./abi.ts";
 import { checkBuffer, checkU32 } from "./buffers.ts";
 import { InvalidArgumentError } from "./errors.ts";
 import { errorFrom, library } from "./library.ts";
-import type { NativeArgument } from "./runtime.ts";
+import type { NativeArgument } from "./runtime/types.ts";
 
 type Name = "lg_capture" | "lg_captured" | "lg_replace" | "lg_gram" | "lg_factor" | "lg_calibrate";
 

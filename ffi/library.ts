@@ -6,9 +6,11 @@
  */
 import { ABI, type AbiFunction, type AbiName, TOPIC } from "./abi.ts";
 import { assetPath, type AssetSource, fetchAsset, hasAsset, isRemote, localFile, packagedPlatforms } from "./assets.ts";
-import { type Doorbell, timerDoorbell } from "./doorbell.ts";
+import { timerDoorbell } from "./runtime/doorbell.ts";
+import type { Doorbell } from "./runtime/types.ts";
 import { type ErrorCode, errorFor, LightGPTError, UnsupportedError } from "./errors.ts";
-import { currentRuntime, type OpenLibrary, type Runtime } from "./runtime.ts";
+import { currentRuntime } from "./runtime/pick.ts";
+import type { OpenLibrary, Runtime } from "./runtime/types.ts";
 
 /** The version of LightGPT; the library must be of the same. */
 export const VERSION = "0.1.0";

@@ -8,7 +8,7 @@ import { type AbiName, PRODUCT, QUANTIZE, TOPIC, WORKSPACE } from "./abi.ts";
 import { checkBuffer, checkU32 } from "./buffers.ts";
 import type { LightGPTError } from "./errors.ts";
 import { errorFrom, type Library, library } from "./library.ts";
-import type { NativeArgument } from "./runtime.ts";
+import type { NativeArgument } from "./runtime/types.ts";
 
 export { type Buffers, checkBuffer, checkU32 } from "./buffers.ts";
 

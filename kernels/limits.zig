@@ -1,5 +1,5 @@
 //! Upper limits of everything that arrives from outside. Whoever sizes an array or multiplies two numbers relies on
-//! them; `src/gguf.ts` enforces the same ones before native code is asked (the native check is the second line).
+//! them; `src/files/gguf/read.ts` enforces the same ones before native code is asked (the native check is the second line).
 
 pub const layers_max = 512;
 pub const heads_max = 1024;

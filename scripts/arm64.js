@@ -111,7 +111,7 @@ async function tryRuntime(runtime, qemu, folder, expected) {
     }
     console.log(`${runtime.name} aarch64, ${level}: the same facts as on x86-64`);
   }
-  const story = await emulated("cli.ts", told, runtime.levels.at(-1));
+  const story = await emulated("cli/main.ts", told, runtime.levels.at(-1));
   if (story !== expected.story) throw new Failure(`${runtime.name}'s command says ${story}, not ${expected.story}`);
   console.log(`${runtime.name} aarch64, the command: the same story as on x86-64`);
 }
@@ -131,7 +131,7 @@ main(import.meta.url, async () => {
     const expected = {};
     for (const runtime of runtimes) {
       const here = (file, rest) => output(toolPath(runtime.name), words(runtime, root, file, rest));
-      const [facts, story] = [await here("scripts/smoke.ts", ["../mod.ts"]), await here("cli.ts", told)];
+      const [facts, story] = [await here("scripts/smoke.ts", ["../mod.ts"]), await here("cli/main.ts", told)];
       if (facts !== (expected.facts ??= facts)) throw new Failure(`${runtime.name} differs from bun on this machine`);
       if (story !== (expected.story ??= story)) throw new Failure(`${runtime.name}'s story differs on this machine`);
     }

@@ -1,12 +1,12 @@
 /**
  * Writes GGUF files: metadata copied from one that was read, some of it replaced, or made up, and tensors in any order.
- * For the embedded model, for tests and benches; reading and checking is `src/gguf.ts`.
+ * For the embedded model, for tests and benches; reading and checking is `src/files/gguf/read.ts`.
  *
  * @module
  */
 import { writeFileSync } from "node:fs";
-import type { Metadata, MetadataValue } from "../src/gguf.ts";
-import { VALUE_TYPE } from "../src/gguf/metadata.ts";
+import type { Metadata, MetadataValue } from "../src/files/gguf/read.ts";
+import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
 
 /** A tensor to be written: `dims` as the format counts them, columns first. */
 export interface NewTensor {

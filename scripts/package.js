@@ -38,7 +38,6 @@ export const bytesMost = { all: 15e6, here: 5e6 };
 
 const sources = [
   "mod.ts",
-  "cli.ts",
   "cli",
   "exports",
   "ffi",

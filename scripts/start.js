@@ -24,9 +24,9 @@ export function withPrompt(args) {
   return [prompt, ...args];
 }
 
-/** The command that runs `cli.ts` on the runtime that started us. */
+/** The command that runs `cli/main.ts` on the runtime that started us. */
 export function command(agent = process.env.npm_config_user_agent ?? "") {
-  const cli = join(root, "cli.ts");
+  const cli = join(root, "cli/main.ts");
   if (agent.startsWith("bun/")) return { program: toolPath("bun"), args: [cli] };
   return { program: toolPath("deno"), args: ["run", "--allow-all", "--quiet", "--no-prompt", cli] };
 }

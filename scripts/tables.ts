@@ -10,8 +10,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { native } from "../ffi/native.ts";
-import { ACTIVATION, ARCHITECTURES, ROPE_STYLE, type Traits } from "../src/architectures.ts";
-import { FORMATS } from "../src/formats.ts";
+import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
+import { ACTIVATION, ROPE_STYLE } from "../src/model/architectures/types.ts";
+import type { Traits } from "../src/model/architectures/types.ts";
+import { FORMATS } from "../src/files/formats.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -44,7 +46,7 @@ function formats(): string {
     const source = read(`kernels/formats/${file}.zig`);
     const id = Number(source.match(/pub const id = (\d+)/)?.[1]);
     const format = FORMATS.get(id);
-    if (format === undefined) throw new Error(`src/formats.ts has no format ${id} (${file}.zig)`);
+    if (format === undefined) throw new Error(`src/files/formats.ts has no format ${id} (${file}.zig)`);
     const bits = 8 * format.blockBytes / format.blockElements;
     const encodes = described.find((each) => each.id === id)?.encodes === true;
     return [

@@ -1,5 +1,5 @@
 /**
- * Writes src/unicode.ts: the character classes that pre-tokenizers ask for, from the Unicode data of the Node that runs
+ * Writes src/text/unicode.ts: the character classes that pre-tokenizers ask for, from the Unicode data of the Node that runs
  * this. Run it with the Node whose version is to be pinned; the tokens of every model with such text depend on it.
  */
 import { writeFileSync } from "node:fs";
@@ -65,4 +65,4 @@ export function characterClasses(): Uint8Array {
   return table;
 }
 `;
-writeFileSync(fileURLToPath(new URL("../src/unicode.ts", import.meta.url)), source);
+writeFileSync(fileURLToPath(new URL("../src/text/unicode.ts", import.meta.url)), source);

@@ -5,27 +5,27 @@
  * @module
  */
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
-import type { AccuracyOptions } from "./accuracy.ts";
-import type { ModelPlan } from "./architectures.ts";
-import { type Batcher, type PrefixCache, schedulerOf } from "./batcher.ts";
-import { readLogits } from "./batcher/read.ts";
-import type { ChatMessage } from "./chat.ts";
-import { type ConversationOptions, conversationOptions, Conversations } from "./conversation.ts";
-import { fetchEmbeddedModel } from "./embedded.ts";
-import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./generation.ts";
-import { loadAccepted, type LoadProgress, type Model } from "./model.ts";
-import type { Metrics } from "./metrics.ts";
+import type { AccuracyOptions } from "./measuring/accuracy.ts";
+import type { ModelPlan } from "./model/architectures/architectures.ts";
+import { type Batcher, type PrefixCache, schedulerOf } from "./batching/batcher.ts";
+import { readLogits } from "./batching/read_logits.ts";
+import type { ChatMessage } from "./text/chat/template.ts";
+import { type ConversationOptions, conversationOptions, Conversations } from "./text/chat/conversation.ts";
+import { fetchEmbeddedModel } from "./files/embedded.ts";
+import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./batching/generation.ts";
+import { loadAccepted, type LoadProgress, type Model } from "./model/model.ts";
+import type { Metrics } from "./measuring/metrics/metrics.ts";
 import {
   openOptimizer,
   type Optimizer,
   optimizerOptionNames,
   type OptimizerOptions,
   splitOptimizerOptions,
-} from "./optimizer.ts";
-import { assertRoomFor, memoryLimit } from "./optimizer/limit.ts";
-import { checkFunction, checkKeys, refuseOption } from "./options.ts";
-import type { Comparison, Perplexity, PerplexityOptions } from "./perplexity.ts";
-import type { EncodeOptions, Tokenizer } from "./tokenizer/mod.ts";
+} from "./tuning/optimizer.ts";
+import { assertRoomFor, memoryLimit } from "./tuning/memory_limit.ts";
+import { checkFunction, checkKeys, refuseOption } from "./options/checks.ts";
+import type { Comparison, Perplexity, PerplexityOptions } from "./measuring/perplexity.ts";
+import type { EncodeOptions, Tokenizer } from "./text/tokenizer/tokenizer.ts";
 
 /**
  * What may be said about loading a model to run it.
@@ -229,7 +229,7 @@ export class LightGPT {
   /** How well the model predicts a text. */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const tokenizer = this.#tokenizer;
-    const { measurePerplexity } = await import("./perplexity.ts");
+    const { measurePerplexity } = await import("./measuring/perplexity.ts");
     return await measurePerplexity(
       (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
       tokenizer,
@@ -252,7 +252,7 @@ export class LightGPT {
         other.vocabularySize,
       );
     }
-    const { comparePerplexity } = await import("./perplexity.ts");
+    const { comparePerplexity } = await import("./measuring/perplexity.ts");
     return await comparePerplexity(
       (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
       (tokens, receive, signal) => reference.#read(tokens, "all", receive, signal),

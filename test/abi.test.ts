@@ -14,8 +14,9 @@ import { ABI, TOPIC } from "../ffi/abi.ts";
 import { LightGPTError, UnsupportedError } from "../ffi/errors.ts";
 import { abiText, library, libraryAsset, libraryPath, openLibrary, VERSION } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
-import { currentRuntime, type NativeFunction, type OpenLibrary, type Runtime } from "../ffi/runtime.ts";
-import { FORMATS } from "../src/formats.ts";
+import { currentRuntime } from "../ffi/runtime/pick.ts";
+import type { NativeFunction, OpenLibrary, Runtime } from "../ffi/runtime/types.ts";
+import { FORMATS } from "../src/files/formats.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { repository } from "./kit.ts";
 
@@ -64,7 +65,7 @@ describe("the library", () => {
     assertEquals([native().version, ...versions], [VERSION, VERSION, VERSION]);
   });
 
-  it("computes with the tensor types that src/formats.ts marks", () => {
+  it("computes with the tensor types that src/files/formats.ts marks", () => {
     const marked = [...FORMATS.values()].filter(({ supported }) => supported);
     const theirs = native().formats;
     assertEquals(

@@ -6,8 +6,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
-import { Adapter, type AdaptTarget } from "../src/optimizer/adapter.ts";
-import { Trial } from "../src/trial.ts";
+import { Adapter, type AdaptTarget } from "../src/tuning/adapter.ts";
+import { Trial } from "../src/engine/ab_trial.ts";
 import { randomFrom } from "./simulation.ts";
 
 /** A batcher whose steps take what a formula says, and some noise. */

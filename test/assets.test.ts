@@ -16,7 +16,8 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { assetPath, type AssetSource, fetchAsset, hasAsset } from "../ffi/assets.ts";
 import { cacheDirectory } from "../ffi/cache_directory.ts";
 import { LightGPTError } from "../mod.ts";
-import { currentRuntime, type Runtime } from "../ffi/runtime.ts";
+import { currentRuntime } from "../ffi/runtime/pick.ts";
+import type { Runtime } from "../ffi/runtime/types.ts";
 
 const content = new Uint8Array(100_000).map((_, index) => index * 7);
 const sha256 = createHash("sha256").update(content).digest("hex");

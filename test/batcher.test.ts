@@ -20,7 +20,7 @@ import {
   QueueFullError,
 } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { schedulerOf } from "../src/batcher.ts";
+import { schedulerOf } from "../src/batching/batcher.ts";
 import { randomFrom } from "./simulation.ts";
 import { contextBytes, open, stem, useModel } from "./small-batcher.ts";
 

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { InvalidArgumentError, TokenCache, type TokenCacheOptions } from "../mod.ts";
-import { treeOf } from "../src/cache.ts";
+import { treeOf } from "../src/cache/token_cache.ts";
 import { randomFrom } from "./simulation.ts";
 
 function count(from: number, length: number): number[] {

@@ -18,7 +18,7 @@ import {
   ModelFormatError,
   UnsupportedError,
 } from "../mod.ts";
-import { formatTime } from "../src/chat/values.ts";
+import { formatTime } from "../src/text/chat/values.ts";
 import { describeKit, readJson } from "./kit.ts";
 
 interface KitCase {

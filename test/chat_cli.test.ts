@@ -20,7 +20,7 @@ const common = ["chat", "--template", template, "--seed", "7"];
 /** A child that talks: what it printed so far, a way to type and to press Ctrl-C, and its end. */
 function chat(words: string[]) {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
-  const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
+  const child = spawn(process.execPath, [...start, join(repository, "cli/main.ts"), ...words], {
     cwd: repository,
     env: { ...process.env, NO_COLOR: "1", LIGHTGPT_DEBUG: "" },
   });

@@ -5,10 +5,11 @@
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { it } from "node:test";
-import { parseCommand, UsageError } from "../cli/options.ts";
+import { parseCommand } from "../cli/options.ts";
+import { UsageError } from "../cli/types.ts";
 import { samplingOptions } from "../cli/sampling.ts";
 import { InvalidArgumentError } from "../ffi/errors.ts";
-import { resolveSampling } from "../src/sampler/options.ts";
+import { resolveSampling } from "../src/sampling/options.ts";
 
 const read = (text: string) => samplingOptions(parseCommand("run", text.split(" ")));
 

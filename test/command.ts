@@ -41,7 +41,7 @@ export function lightgpt(
   { input = "", env = {}, cwd = repository, interruptMs, interruptOnOutput, closeEarly }: Options = {},
 ): Promise<Outcome> {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
-  const child = spawn(process.execPath, [...start, join(repository, "cli.ts"), ...words], {
+  const child = spawn(process.execPath, [...start, join(repository, "cli/main.ts"), ...words], {
     cwd,
     env: { ...process.env, NO_COLOR: "1", LIGHTGPT_DEBUG: "", LIGHTGPT_CACHE: cache, ...env },
   });

@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
 import { LightGPT, type LightGPTOptions } from "../mod.ts";
-import { readGguf } from "../src/gguf.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
 import { describeKit, readJson } from "./kit.ts";
 
 interface KitSequence {

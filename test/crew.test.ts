@@ -5,8 +5,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
-import { Crew } from "../src/crew.ts";
-import { seededRandom } from "../src/tuner/race.ts";
+import { Crew } from "../src/engine/threads.ts";
+import { seededRandom } from "../src/tuning/tuner/race.ts";
 
 /** What a step of so many tokens takes with so many threads. */
 type Cost = (tokens: number, threads: number) => number;

@@ -6,8 +6,9 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { MODEL } from "../ffi/abi.ts";
-import type { Hyperparameters, PlannedTensor } from "../src/architectures.ts";
-import { describeModel } from "../src/description.ts";
+import type { PlannedTensor } from "../src/model/architectures/architectures.ts";
+import type { Hyperparameters } from "../src/model/architectures/types.ts";
+import { describeModel } from "../src/model/encode_model.ts";
 
 const hyperparameters = { perLayer: [] as unknown, layers: 0 } as Hyperparameters;
 

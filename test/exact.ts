@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Completion, LightGPT, type LightGPTOptions, planModel, readGguf } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { reckonProcessors } from "../src/machine.ts";
+import { reckonProcessors } from "../src/machine/machine.ts";
 import { kitDirectory, readJson, repository } from "./kit.ts";
 
 reckonProcessors(3);

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, ModelFormatError, readGguf } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { embeddedModel } from "../src/embedded.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-files-"));

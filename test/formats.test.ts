@@ -11,9 +11,9 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError } from "../mod.ts";
 import { writeGguf } from "../scripts/gguf-writer.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { FORMATS } from "../src/formats.ts";
-import { readGguf } from "../src/gguf.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { FORMATS } from "../src/files/formats.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-formats-"));
 after(() => rmSync(directory, { recursive: true, force: true }));

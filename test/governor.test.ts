@@ -11,9 +11,9 @@ import { describe, it } from "node:test";
 import { InvalidArgumentError, OutOfMemoryError, planModel, readGguf } from "../mod.ts";
 import { PressureProbe } from "../src/machine/pressure.ts";
 import { Source } from "../src/machine/source.ts";
-import { assertFits, needOf, parseMemory, totalOf } from "../src/optimizer/budget.ts";
-import { MemoryGovernor, type MemoryTarget } from "../src/optimizer/governor.ts";
-import { embeddedModel } from "../src/embedded.ts";
+import { assertFits, needOf, parseMemory, totalOf } from "../src/tuning/memory_budget.ts";
+import { MemoryGovernor, type MemoryTarget } from "../src/tuning/memory_governor.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
 
 const mib = 2 ** 20;
 

@@ -9,9 +9,9 @@ import { BATCH, SAMPLED } from "../ffi/abi.ts";
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { Engine, type EngineSettings } from "../src/engine.ts";
-import { Model } from "../src/model.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { Engine, type EngineSettings } from "../src/engine/engine.ts";
+import { Model } from "../src/model/model.ts";
 
 const settings: EngineSettings = {
   kv: "f16",

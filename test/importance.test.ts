@@ -20,9 +20,9 @@ import {
   Quantizer,
   readGguf,
 } from "../mod.ts";
-import { VALUE_TYPE } from "../src/gguf/metadata.ts";
-import { makeable, nameOf } from "../src/quantizer/types.ts";
-import { GgufWriter, type NewValue } from "../src/quantizer/writer.ts";
+import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
+import { makeable, nameOf } from "../src/converting/types.ts";
+import { GgufWriter, type NewValue } from "../src/files/gguf/write.ts";
 import { repository } from "./kit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-importance-"));

@@ -16,7 +16,7 @@ import {
   type OpenTelemetryMeter,
   QueueFullError,
 } from "../mod.ts";
-import { METRICS } from "../src/metrics/table.ts";
+import { METRICS } from "../src/measuring/metrics/table.ts";
 import { describeTales } from "./kit.ts";
 
 const greedy = { sampling: { temperature: 0 }, maxTokens: 12 } as const;

@@ -4,9 +4,9 @@
  * @module
  */
 import { encodeGguf, type NewValue } from "../scripts/gguf-writer.ts";
-import { type Gguf, parseGguf } from "../src/gguf.ts";
-import { VALUE_TYPE } from "../src/gguf/metadata.ts";
-import type { ByteSource } from "../src/gguf/reader.ts";
+import { type Gguf, parseGguf } from "../src/files/gguf/read.ts";
+import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
+import type { ByteSource } from "../src/files/gguf/reader.ts";
 
 /** Metadata by key. */
 export type Values = Record<string, NewValue>;

@@ -21,10 +21,11 @@ import {
   type Profile,
 } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { type Machine, probeMachine } from "../src/machine.ts";
-import { EventLog } from "../src/optimizer/events.ts";
-import { parseProfile, type ProfileKey, profileKey, ProfileStore } from "../src/tuner/profile.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { probeMachine } from "../src/machine/machine.ts";
+import type { Machine } from "../src/machine/types.ts";
+import { EventLog } from "../src/tuning/events.ts";
+import { parseProfile, type ProfileKey, profileKey, ProfileStore } from "../src/tuning/tuner/profile.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-tuned-"));

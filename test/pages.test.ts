@@ -5,8 +5,8 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { chunkMost, Pace } from "../src/pace.ts";
-import { PagePool, pagesFor } from "../src/pages.ts";
+import { chunkMost, Pace } from "../src/engine/step_times.ts";
+import { PagePool, pagesFor } from "../src/engine/page_pool.ts";
 
 describe("pages", () => {
   it("cover positions, the first page from the first position on", () => {

@@ -7,7 +7,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { it } from "node:test";
 import { ModelFormatError } from "../ffi/errors.ts";
-import { findPreTokenizer, splitWords } from "../src/tokenizer/pretokenize.ts";
+import { findPreTokenizer, splitWords } from "../src/text/tokenizer/pretokenize.ts";
 import { metadataOnly, randomNumbers, text } from "./models.ts";
 
 const contractions = "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";

@@ -23,10 +23,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
-import { formatName } from "../src/formats.ts";
-import { VALUE_TYPE } from "../src/gguf/metadata.ts";
-import { reckonProcessors } from "../src/machine.ts";
-import { GgufWriter, type NewValue } from "../src/quantizer/writer.ts";
+import { formatName } from "../src/files/formats.ts";
+import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
+import { reckonProcessors } from "../src/machine/machine.ts";
+import { GgufWriter, type NewValue } from "../src/files/gguf/write.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { describeTales, repository } from "./kit.ts";
 

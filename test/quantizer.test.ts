@@ -9,9 +9,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CancelledError, InvalidArgumentError, LightGPTError, QuantizedTensor, Quantizer } from "../mod.ts";
-import { FORMATS } from "../src/formats.ts";
-import { reckonProcessors } from "../src/machine.ts";
-import { makeable, nameOf, type QuantizedFormat } from "../src/quantizer/types.ts";
+import { FORMATS } from "../src/files/formats.ts";
+import { reckonProcessors } from "../src/machine/machine.ts";
+import { makeable, nameOf, type QuantizedFormat } from "../src/converting/types.ts";
 import { describeKit, readJson } from "./kit.ts";
 
 reckonProcessors(3);

@@ -5,8 +5,8 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { planModel, type PlannedTensor } from "../src/architectures.ts";
-import { readGguf } from "../src/gguf.ts";
+import { planModel, type PlannedTensor } from "../src/model/architectures/architectures.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
 
 /** The logits after every token, as float64. Weights have to be F32 or F16. */
 export function referenceLogits(path: string, tokens: readonly number[]): Float64Array[] {

@@ -7,10 +7,10 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
-import { diversity } from "../src/sampler/diversity.ts";
-import { resolveSampling, type SamplingOptions } from "../src/sampler/options.ts";
-import { Sampler } from "../src/sampler.ts";
-import { TokenMask } from "../src/sampler/mask.ts";
+import { diversity } from "../src/sampling/diversity.ts";
+import { resolveSampling, type SamplingOptions } from "../src/sampling/options.ts";
+import { Sampler } from "../src/sampling/sampler.ts";
+import { TokenMask } from "../src/sampling/mask.ts";
 
 const refused = (options: unknown, text: string) =>
   assertThrows(() => new Sampler(options as SamplingOptions), InvalidArgumentError, text);

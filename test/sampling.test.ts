@@ -6,8 +6,8 @@
  */
 import { assertEquals, assertLess } from "@std/assert";
 import { describe, it } from "node:test";
-import { resolveSampling, type SamplingMethod, type SamplingOptions } from "../src/sampler/options.ts";
-import { Sampler } from "../src/sampler.ts";
+import { resolveSampling, type SamplingMethod, type SamplingOptions } from "../src/sampling/options.ts";
+import { Sampler } from "../src/sampling/sampler.ts";
 import { byTheBook } from "./sampling-reference.ts";
 
 /** Random numbers that every run and both runtimes share. */

@@ -6,9 +6,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import process from "node:process";
-import { KvStore } from "../src/batcher/kv.ts";
-import { Scheduler } from "../src/batcher/scheduler.ts";
-import { Pace } from "../src/pace.ts";
+import { KvStore } from "../src/batching/kv_store.ts";
+import { Scheduler } from "../src/batching/scheduler.ts";
+import { Pace } from "../src/engine/step_times.ts";
 import { expected, FakeClock, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
 
 /** Each runtime takes half of the 20 000 schedules. */

@@ -10,10 +10,10 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { ClosedError, InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { knobsOf, schedulerOf } from "../src/batcher.ts";
-import { reckonProcessors } from "../src/machine.ts";
-import { Attendant } from "../src/optimizer/attendant.ts";
-import { EventLog } from "../src/optimizer/events.ts";
+import { knobsOf, schedulerOf } from "../src/batching/batcher.ts";
+import { reckonProcessors } from "../src/machine/machine.ts";
+import { Attendant } from "../src/tuning/attendant.ts";
+import { EventLog } from "../src/tuning/events.ts";
 import { repository } from "./kit.ts";
 import { randomFrom } from "./simulation.ts";
 

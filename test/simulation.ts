@@ -7,14 +7,14 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { CancelledError, ClosedError, LightGPTError, QueueFullError } from "../mod.ts";
-import type { Clock } from "../src/batcher/clock.ts";
-import { KvStore } from "../src/batcher/kv.ts";
-import { Scheduler } from "../src/batcher/scheduler.ts";
-import type { Sequence } from "../src/batcher/sequence.ts";
+import type { Clock } from "../src/batching/clock.ts";
+import { KvStore } from "../src/batching/kv_store.ts";
+import { Scheduler } from "../src/batching/scheduler.ts";
+import type { Sequence } from "../src/batching/sequence.ts";
 import { evictionPolicies } from "../src/cache/evict.ts";
-import type { Choice, SamplerState } from "../src/sampler/state.ts";
-import type { StepResult, StepRunner, StepSequence } from "../src/engine.ts";
-import { Pace } from "../src/pace.ts";
+import type { Choice, SamplerState } from "../src/sampling/state.ts";
+import type { StepResult, StepRunner, StepSequence } from "../src/engine/engine.ts";
+import { Pace } from "../src/engine/step_times.ts";
 
 /** Random integers from a seed (mulberry32). */
 export function randomFrom(seed: number): (below: number) => number {

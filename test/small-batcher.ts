@@ -5,8 +5,8 @@
  */
 import { after, before } from "node:test";
 import { Batcher, type BatcherOptions, Model } from "../mod.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { pageBytes } from "../src/engine.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { pageBytes } from "../src/engine/engine.ts";
 
 /** The beginning of many prompts. */
 export const stem =

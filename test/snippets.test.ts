@@ -137,7 +137,7 @@ before(() => {
     writeFileSync(join(place, "book.txt"), "Once upon a time there was a fox. The fox lived in a den. ".repeat(40));
   }
 
-  command("lightgpt", `exec "${process.execPath}" ${flags.join(" ")} "${join(repository, "cli.ts")}" "$@"`);
+  command("lightgpt", `exec "${process.execPath}" ${flags.join(" ")} "${join(repository, "cli/main.ts")}" "$@"`);
   for (const name of ["deno", "bun"]) command(name, `exec "${toolPath(name)}" "$@"`);
 });
 after(() => rmSync(directory, { recursive: true, force: true }));

@@ -10,8 +10,8 @@ import { describe, it } from "node:test";
 import { LightGPTError, ModelFormatError } from "../ffi/errors.ts";
 import { LightGPT } from "../mod.ts";
 import { encodeGguf, type NewTensor, type NewValue } from "../scripts/gguf-writer.ts";
-import { readGguf } from "../src/gguf.ts";
-import { VALUE_TYPE } from "../src/gguf/metadata.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
+import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
 import { type Shape, smallModel, smallModelBytes, withDirectory } from "./small-models.ts";
 
 const shape: Shape = { architecture: "qwen2", biases: ["q", "k", "v"], untied: true };

@@ -30,11 +30,17 @@ describe("a program that imports LightGPT", () => {
   it("loads no module of Node's, and none that only some need", () => {
     const texts = loaded();
     assertGreater(texts.size, 60);
-    assert(texts.has("src/batcher/scheduler.ts") && texts.has("src/tokenizer/spm.ts"));
+    assert(texts.has("src/batching/scheduler.ts") && texts.has("src/text/tokenizer/spm.ts"));
     for (const [path, text] of texts) {
       assertEquals(text.match(/^(?:import|export)\b[^;]*"(?:node|npm|bun):[^"]*";$/m), null, path);
     }
-    const rare = ["src/tuner.ts", "src/huggingface/", "src/quantizer/file.ts", "src/perplexity.ts", "src/accuracy.ts"];
+    const rare = [
+      "src/tuning/tuner/tuner.ts",
+      "src/huggingface/",
+      "src/converting/quantize_file.ts",
+      "src/measuring/perplexity.ts",
+      "src/measuring/accuracy.ts",
+    ];
     for (const name of rare) assertEquals([...texts.keys()].filter((path) => path.startsWith(name)), [], name);
   });
 

@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { InvalidArgumentError } from "../ffi/errors.ts";
-import { resolveStops, StopFilter } from "../src/stop.ts";
+import { resolveStops, StopFilter } from "../src/text/stop.ts";
 
 /** What a filter shows of a text that comes in pieces, and where it stopped. */
 function filter(stops: string[], pieces: Iterable<string>): { shown: string; stopped: boolean } {

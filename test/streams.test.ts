@@ -8,13 +8,13 @@ import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } 
 import { setImmediate } from "node:timers";
 import { after, before, describe, it } from "node:test";
 import { CancelledError, type Completion, LightGPT } from "../mod.ts";
-import { KvStore } from "../src/batcher/kv.ts";
-import { Scheduler } from "../src/batcher/scheduler.ts";
-import { embeddedModel } from "../src/embedded.ts";
-import { Engine } from "../src/engine.ts";
-import { type GenerateOptions, Generation, prepareRequest } from "../src/generation.ts";
-import { Model } from "../src/model.ts";
-import { Pace } from "../src/pace.ts";
+import { KvStore } from "../src/batching/kv_store.ts";
+import { Scheduler } from "../src/batching/scheduler.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { Engine } from "../src/engine/engine.ts";
+import { type GenerateOptions, Generation, prepareRequest } from "../src/batching/generation.ts";
+import { Model } from "../src/model/model.ts";
+import { Pace } from "../src/engine/step_times.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { assertHeld, holding } from "./memory.ts";
 

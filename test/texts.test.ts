@@ -9,9 +9,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { parseGguf } from "../src/gguf.ts";
-import { LearnedPairs, Merger } from "../src/tokenizer/merge.ts";
-import { loadTokenizer, type Tokenizer } from "../src/tokenizer/mod.ts";
+import { parseGguf } from "../src/files/gguf/read.ts";
+import { LearnedPairs, Merger } from "../src/text/tokenizer/merge.ts";
+import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
 import { kitDirectory } from "./kit.ts";
 import { bpe, memorySource, metadataOnly, randomNumbers, spm } from "./models.ts";
 

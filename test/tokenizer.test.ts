@@ -9,8 +9,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { parseGguf, readGguf } from "../src/gguf.ts";
-import { loadTokenizer, type Tokenizer } from "../src/tokenizer/mod.ts";
+import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
+import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
 import { dataDirectory, describeKit, readJson, repository } from "./kit.ts";
 import { memorySource } from "./models.ts";
 

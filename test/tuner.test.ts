@@ -7,11 +7,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
 import { CancelledError, OutOfMemoryError } from "../mod.ts";
-import { compareTimes } from "../src/tuner/compare.ts";
-import { runRace, seededRandom } from "../src/tuner/race.ts";
-import { Budget } from "../src/tuner/budget.ts";
-import type { Subject, TunedSettings } from "../src/tuner/subject.ts";
-import { tune, type TunePlan } from "../src/tuner.ts";
+import { compareTimes } from "../src/tuning/tuner/compare.ts";
+import { runRace, seededRandom } from "../src/tuning/tuner/race.ts";
+import { Budget } from "../src/tuning/tuner/time_budget.ts";
+import type { Subject, TunedSettings } from "../src/tuning/tuner/subject.ts";
+import { tune, type TunePlan } from "../src/tuning/tuner/tuner.ts";
 
 const defaults: TunedSettings = {
   prefillThreads: 8,

@@ -10,9 +10,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LightGPTError } from "../ffi/errors.ts";
 import { LightGPT } from "../mod.ts";
-import { ARCHITECTURES, type Hyperparameters, planModel } from "../src/architectures.ts";
-import { parseGguf } from "../src/gguf.ts";
-import { reckonProcessors } from "../src/machine.ts";
+import { ARCHITECTURES, planModel } from "../src/model/architectures/architectures.ts";
+import type { Hyperparameters } from "../src/model/architectures/types.ts";
+import { parseGguf } from "../src/files/gguf/read.ts";
+import { reckonProcessors } from "../src/machine/machine.ts";
 import { arrayOf, bpe, f32, flag, memorySource, text, u32 } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";
@@ -335,11 +336,11 @@ it("an unknown pre-tokenizer keeps a model from loading, unless the default may 
 it("no code asks for an architecture by its name, but the table", () => {
   for (
     const file of [
-      "src/architectures/rope.ts",
-      "src/architectures/tensors.ts",
-      "src/model.ts",
-      "src/engine.ts",
-      "src/description.ts",
+      "src/model/architectures/rope.ts",
+      "src/model/architectures/tensors.ts",
+      "src/model/model.ts",
+      "src/engine/engine.ts",
+      "src/model/encode_model.ts",
     ]
   ) {
     const source = readFileSync(join(repository, file), "utf8");

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { InvalidArgumentError, ModelFormatError, UnsupportedError } from "../ffi/errors.ts";
-import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../src/tokenizer/mod.ts";
+import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../src/text/tokenizer/tokenizer.ts";
 import {
   arrayOf,
   bpe,

@@ -9,7 +9,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { node } from "../../ffi/node.ts";
+import { node } from "../../ffi/runtime/builtins.ts";
 
 const magic = "LGTCACHE";
 const version = 1;

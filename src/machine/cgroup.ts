@@ -5,7 +5,7 @@
  * @module
  */
 import { type Source, wholeNumber } from "./source.ts";
-import type { MemoryLimit } from "../machine.ts";
+import type { MemoryLimit } from "./types.ts";
 
 /** What limits were found. */
 export interface CgroupLimits {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { MachineDetails, MachineFacts } from "../machine.ts";
+import type { MachineDetails, MachineFacts } from "./types.ts";
 import { type Source, wholeNumber } from "./source.ts";
 
 /** Reads what there is; members that are not known are absent. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Cache, MachineDetails, MachineFacts, MemoryLimit } from "../machine.ts";
+import type { Cache, MachineDetails, MachineFacts, MemoryLimit } from "./types.ts";
 import { readCgroups } from "./cgroup.ts";
 import { numberList, type Source, wholeNumber } from "./source.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { node } from "../../ffi/node.ts";
-import { currentRuntime } from "../../ffi/runtime.ts";
-import type { Machine } from "../machine.ts";
+import { node } from "../../ffi/runtime/builtins.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import type { Machine } from "./types.ts";
 
 /** Times of a moment, in milliseconds. */
 export interface Times {

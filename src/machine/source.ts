@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { node } from "../../ffi/node.ts";
-import { currentRuntime, type Runtime } from "../../ffi/runtime.ts";
+import { node } from "../../ffi/runtime/builtins.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import type { Runtime } from "../../ffi/runtime/types.ts";
 
 /** No file of the system that is read is longer. */
 const textMost = 1 << 20;

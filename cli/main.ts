@@ -1,0 +1,82 @@
+#!/usr/bin/env bun
+/**
+ * The `lightgpt` command: `deno run -A cli/main.ts ...` or `bun cli/main.ts ...`, alike on both. This file picks the subcommand
+ * and turns the way it ends into an exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
+ *
+ * @example
+ * ```sh
+ * deno run -A cli/main.ts run "Once upon a time" --max-tokens 50
+ * bun cli/main.ts inspect model.gguf
+ * ```
+ *
+ * @module
+ */
+import process from "node:process";
+import { chat } from "./chat.ts";
+import { bench } from "./bench.ts";
+import { imatrix } from "./imatrix.ts";
+import { info } from "./info.ts";
+import { inspect } from "./inspect.ts";
+import { logits } from "./logits.ts";
+import type { Arguments } from "./arguments.ts";
+import { COMMANDS, helpText, parseCommand } from "./options.ts";
+import { UsageError } from "./types.ts";
+import { errorText, Interrupt, note, print } from "./output.ts";
+import { perplexity } from "./perplexity.ts";
+import { quantize } from "./quantize.ts";
+import { run } from "./run.ts";
+import { tokenize } from "./tokenize.ts";
+import { tune } from "./tune.ts";
+import { VERSION } from "../ffi/library.ts";
+
+const RUNNERS: Readonly<
+  Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>
+> = {
+  run,
+  chat,
+  inspect,
+  tokenize,
+  logits,
+  perplexity,
+  quantize,
+  tune,
+  info,
+  imatrix,
+  bench,
+};
+
+/** Runs the command with the words after its name; returns the exit code. */
+export async function main(words: readonly string[]): Promise<number> {
+  const interrupt = new Interrupt();
+  try {
+    await dispatch(words, interrupt);
+    return interrupt.reason === "signal" ? 130 : 0;
+  } catch (error) {
+    if (interrupt.reason === "pipe") return 0; // who read our output has seen enough
+    if (interrupt.reason === "signal") {
+      process.stderr.write("\n");
+      return 130;
+    }
+    note(errorText(error));
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function dispatch([name, ...words]: readonly string[], interrupt: Interrupt): Promise<void> {
+  if (name === "--version" || name === "-V") return print(`lightgpt ${VERSION}\n`);
+  if (name === "--help" || name === "-h" || name === "help") return print(helpText());
+  if (name === undefined) throw new UsageError("no command; lightgpt --help lists them");
+  if (!Object.hasOwn(COMMANDS, name)) {
+    throw new UsageError(`unknown command "${name}"; there are ${Object.keys(COMMANDS).join(", ")}`);
+  }
+  const end = words.indexOf("--");
+  const options = end < 0 ? words : words.slice(0, end);
+  if (options.includes("--help") || options.includes("-h")) return print(helpText(name));
+  await RUNNERS[name](parseCommand(name, words), interrupt.signal, interrupt);
+}
+
+if (import.meta.main) {
+  process.exitCode = await main(process.argv.slice(2));
+  // An unfinished read of standard input would keep the process alive after Ctrl-C.
+  if (process.exitCode === 130) process.exit();
+}

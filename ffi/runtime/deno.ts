@@ -1,0 +1,103 @@
+/**
+ * The boundary as Deno draws it: `Deno.dlopen`, and a nonblocking call as the doorbell. One of Deno's few blocking threads
+ * sits in `lg_wait` for a bounded time and only while work is open, because a pending call keeps the process alive and
+ * those threads are shared with file access.
+ *
+ * @module
+ */
+import type { AbiFunction, AbiType } from "../abi.ts";
+import { node } from "./builtins.ts";
+import type { Doorbell, Files, NativeFunction, OpenLibrary, Permission, Runtime } from "./types.ts";
+
+/** What {@link deno} adds to the functions of a library that has `lg_wait`: the same function, called on another thread. */
+interface WaitsElsewhere {
+  lg_wait_elsewhere(handle: number, milliseconds: number): Promise<number>;
+}
+
+function definition(parameters: readonly AbiType[]): Deno.ForeignFunction {
+  return { parameters: [...parameters], result: "i32" };
+}
+
+function descriptor(what: Permission, which: string): Deno.PermissionDescriptor {
+  if (what === "run") return { name: what, command: which };
+  if (what === "sys") return { name: what, kind: which as NonNullable<Deno.SysPermissionDescriptor["kind"]> };
+  return { name: what, path: which };
+}
+
+const files: Files = {
+  read: (path) => Deno.readFileSync(path),
+
+  open(path) {
+    // Asked before opening: to open a pipe would wait for a writer.
+    if (!Deno.statSync(path).isFile) return undefined;
+    const file = Deno.openSync(path);
+    const { isFile, size } = file.statSync();
+    if (!isFile) {
+      file.close();
+      return undefined;
+    }
+    return {
+      bytes: size,
+      read(target, offset) {
+        file.seekSync(offset, Deno.SeekMode.Start);
+        return file.readSync(target) ?? 0;
+      },
+      close: () => file.close(),
+    };
+  },
+};
+
+/** Deno as a {@link Runtime}. */
+export const deno: Runtime = {
+  name: "Deno",
+  get platform(): string {
+    const { os } = Deno.build;
+    return os === "windows" ? "win32" : os;
+  },
+  get arch(): string {
+    return Deno.build.arch === "x86_64" ? "x64" : "arm64";
+  },
+  files,
+  get libc(): Runtime["libc"] {
+    const { env } = Deno.build;
+    return env === "musl" || env === "gnu" ? env : undefined;
+  },
+
+  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
+    const interfaces: Record<string, Deno.ForeignFunction> = {};
+    for (const [name, { parameters, blocks }] of Object.entries<AbiFunction>(functions)) {
+      interfaces[name] = definition(parameters);
+      if (blocks) interfaces[`${name}_elsewhere`] = { ...definition(parameters), name, nonblocking: true };
+    }
+    const { symbols } = Deno.dlopen(path, interfaces);
+    return { call: symbols as unknown as Record<Name, NativeFunction> };
+  },
+
+  doorbell(library: OpenLibrary): Doorbell {
+    const { lg_wait_elsewhere } = library.call as unknown as WaitsElsewhere;
+    return { ring: (handle, milliseconds) => lg_wait_elsewhere(handle, milliseconds) };
+  },
+
+  variable(name: string): string | undefined {
+    const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+    return state === "granted" ? Deno.env.get(name) : undefined;
+  },
+
+  isEmbedded(path: string): boolean {
+    return Deno.build.standalone && /[\\/]deno-compile-[^\\/]+[\\/]/.test(path);
+  },
+
+  memory(): number | undefined {
+    const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+    if (state !== "granted") return undefined;
+    return Math.min(Deno.systemMemoryInfo().total, node("node:process").constrainedMemory() || Infinity);
+  },
+
+  resident(): number {
+    return Deno.memoryUsage().rss;
+  },
+
+  allows(what: Permission, which: string): boolean {
+    return Deno.permissions.querySync(descriptor(what, which)).state === "granted";
+  },
+};

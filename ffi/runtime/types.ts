@@ -1,0 +1,73 @@
+/**
+ * What a runtime must provide. `deno.ts` and `bun.ts` implement it; nothing else names a runtime.
+ *
+ * @module
+ */
+import type { AbiFunction, AbiName } from "../abi.ts";
+
+/** What may be passed to a native function: a number, or a view of memory that the call may read or write. */
+export type NativeArgument = number | Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
+
+/** A native function as JavaScript sees it. Arguments have been checked by `native.ts`. */
+export type NativeFunction = (...parameters: NativeArgument[]) => number;
+
+/** An opened library. It is never closed: calling a symbol afterwards crashes both runtimes. */
+export interface OpenLibrary<Name extends string = AbiName> {
+  /** The functions by name; they block the caller. */
+  readonly call: Readonly<Record<Name, NativeFunction>>;
+}
+
+/** What Deno may be asked to allow: a path to read or write, a command to run, a figure of the system to know. */
+export type Permission = "read" | "write" | "run" | "sys";
+
+/** Files, as a runtime has them by itself: fast to begin with, for no module of Node's is loaded. What they throw is the runtime's. */
+export interface Files {
+  /** All bytes of a file. */
+  read(path: string): Uint8Array;
+  /** Opens a file; undefined where the name is that of something else, such as a folder or a pipe. */
+  open(path: string): OpenFile | undefined;
+}
+
+/** A regular file, open for reading. */
+export interface OpenFile {
+  /** Its size when it was opened. */
+  readonly bytes: number;
+  /** Fills `target` with the bytes from `offset` on; returns how many there were. */
+  read(target: Uint8Array, offset: number): number;
+  /** Closes it. */
+  close(): void;
+}
+
+/** Waits for native work without blocking the event loop. */
+export interface Doorbell {
+  /** Resolves when `lg_wait(handle, milliseconds)` has returned, wherever that was called, with what it returned. */
+  ring(handle: number, milliseconds: number): Promise<number>;
+}
+
+/** What a runtime provides. */
+export interface Runtime {
+  /** Its name, for messages. */
+  readonly name: "Deno" | "Bun";
+  /** The system, as `process.platform` names it. */
+  readonly platform: string;
+  /** The processor's architecture, as `process.arch` names it. */
+  readonly arch: string;
+  /** Files to read. */
+  readonly files: Files;
+  /** The C library it was built for, where there are two. */
+  readonly libc: "gnu" | "musl" | undefined;
+  /** Opens the library at `path`; throws the runtime's own error where that fails. */
+  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name>;
+  /** The runtime's own doorbell for a library that {@link Runtime.open} has opened. */
+  doorbell(library: OpenLibrary): Doorbell;
+  /** An environment variable; undefined where it is not set or may not be read. Never prompts. */
+  variable(name: string): string | undefined;
+  /** Whether a file lies inside the program that runs, where only the runtime itself can open it. */
+  isEmbedded(path: string): boolean;
+  /** Bytes of memory that this process may have; undefined where that may not be asked. Never prompts. */
+  memory(): number | undefined;
+  /** Bytes of memory that this process has. */
+  resident(): number;
+  /** Whether the program may do something, as far as the runtime says before it is tried. Never prompts. */
+  allows(what: Permission, which: string): boolean;
+}

@@ -1,0 +1,27 @@
+/**
+ * Whether a sequence may begin: who begins before there are pages for all that it has to read loses what it has computed to
+ * those before it, and computes it again later.
+ *
+ * @module
+ */
+import { pagesFor } from "../engine/page_pool.ts";
+import type { KvStore } from "./kv_store.ts";
+import { goesBefore } from "./precedence.ts";
+import type { Sequence } from "./sequence.ts";
+
+/**
+ * Whether there are pages for all of `sequence` beside what those of `placed` who ask will want for what they have. It may take
+ * the pages of who is paused, or stands below it.
+ */
+export function hasPagesFor(sequence: Sequence, placed: ReadonlySet<Sequence>, { pool, tree }: KvStore): boolean {
+  const others = [...placed].filter((other) => other.isAsked);
+  if (others.length === 0 || others.some((other) => goesBefore(other, sequence))) return true;
+  const pagesOf = ({ position, unread }: Sequence) => pagesFor(position + unread, pool.pageSize);
+  const wanted = others.reduce((sum, other) => sum + pagesOf(other), pagesOf(sequence));
+  if (wanted <= pool.limit) return true;
+  // What several have in common is there once.
+  const held = others.flatMap(({ table }) => table?.pages ?? []);
+  const { isCached, tenant = "" } = sequence.options;
+  const known = isCached ? tree?.find(tenant, sequence.tokens).pages.length ?? 0 : 0;
+  return wanted - known - (held.length - new Set(held).size) <= pool.limit;
+}

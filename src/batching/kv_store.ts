@@ -1,0 +1,256 @@
+/**
+ * The keys and values of sequences: pages of the pool, found again through a `TokenCache`. A sequence takes over the
+ * pages that others have computed for the same beginning, copies the last one where it shares only a part, and leaves its
+ * own for those who come later. A page that is in the cache is never written again below the tokens that it is known by.
+ *
+ * @module
+ */
+import { TokenCache, type TokenCacheOptions, treeOf } from "../cache/token_cache.ts";
+import type { CachePage, CacheTree } from "../cache/tree.ts";
+import { PagePool } from "../engine/page_pool.ts";
+
+/** What the cache keeps for a page. */
+export interface KvPage {
+  /** The page's number. */
+  readonly page: number;
+  /** Hidden states after its first so many tokens, where a prompt ended there. */
+  readonly states: Map<number, Float32Array>;
+  /** Whether the cache has let it go. */
+  isDropped: boolean;
+}
+
+/** What pages need of the engine. */
+export interface PageMemory {
+  /** Pages, and positions of each. */
+  readonly settings: { readonly pages: number; readonly pageSize: number };
+  /** Copies a page. */
+  copyPage(from: number, to: number): void;
+  /** Gives the memory of neighbouring pages back to the system; returns how many bytes. */
+  discardPages(first: number, count: number): number;
+}
+
+/** The pages of one engine and their cache. */
+export class KvStore {
+  readonly pool: PagePool;
+  /** Absent where prefixes are not kept. */
+  readonly cache: TokenCache<KvPage> | undefined;
+  /** Its pages. */
+  readonly tree: CacheTree<KvPage> | undefined;
+  readonly #memory: PageMemory;
+  /** Bytes of a page. */
+  readonly pageBytes: number;
+
+  /** `cache` absent: without one. */
+  constructor(
+    memory: PageMemory,
+    pageBytes: number,
+    cache?: Pick<TokenCacheOptions<KvPage>, "bytesMax" | "policy" | "hashBits" | "codec">,
+  ) {
+    const { pages, pageSize } = memory.settings;
+    this.#memory = memory;
+    this.pageBytes = pageBytes;
+    this.pool = new PagePool(pages, pageSize);
+    if (!cache) return;
+    this.cache = new TokenCache<KvPage>({
+      bytesMax: pages * pageBytes,
+      ...cache,
+      pageSize,
+      bytesOf: ({ states }) => states.size === 0 ? pageBytes : this.#bytesOf(states),
+      isInUse: ({ page }) => this.pool.references(page) > 1,
+      dropped: (value) => {
+        value.isDropped = true;
+        this.pool.release(value.page);
+      },
+    });
+    this.tree = treeOf(this.cache);
+  }
+
+  /** A table without pages; `salt` says whose prefixes it shares, absent: nobody's. */
+  open(salt: string | undefined): PageTable {
+    return new PageTable(this, salt);
+  }
+
+  /** A page for somebody, evicting from the cache where none is free; undefined where all are in use. */
+  take(): number | undefined {
+    for (;;) {
+      const page = this.pool.take();
+      if (page !== undefined || !this.tree?.evict()) return page;
+    }
+  }
+
+  /** A page that nobody has, for what is loaded: nothing is evicted for its sake. It has one reference. */
+  takeUnused(): number | undefined {
+    return this.pool.take();
+  }
+
+  /** Evicts from the cache until no more pages are held than may be, as far as that goes. */
+  trim(): void {
+    while (this.pool.held > this.pool.limit && this.tree?.evict());
+  }
+
+  /** Gives the memory of pages that nobody holds back to the system, not in a step; returns how many bytes. */
+  cool(): number {
+    return this.pool.cool().reduce((sum, { first, count }) => sum + this.#memory.discardPages(first, count), 0);
+  }
+
+  /** Copies a page to one that is taken for it. */
+  copy(from: number): number | undefined {
+    this.pool.retain(from); // what is evicted for its sake must not be itself
+    const page = this.take();
+    if (page !== undefined) this.#memory.copyPage(from, page);
+    this.pool.release(from);
+    return page;
+  }
+
+  /** Keeps a page with the tokens after `parent`; see `CacheTree.add`. */
+  keep(parent: CachePage<KvPage>, tokens: Uint32Array, page: number): CachePage<KvPage> | undefined {
+    const value: KvPage = { page, states: new Map(), isDropped: false };
+    const kept = this.tree?.add(parent, tokens, value, this.pageBytes);
+    if (kept?.value === value) this.pool.retain(page);
+    return kept;
+  }
+
+  /** Keeps a hidden state with a page: that after its first `count` tokens. */
+  keepState(kept: CachePage<KvPage>, count: number, state: Float32Array): void {
+    const tree = this.tree as CacheTree<KvPage>;
+    const { states } = kept.value;
+    if (kept.isGone || states.has(count)) return;
+    states.set(count, state.slice());
+    tree.end(kept, count);
+    tree.resize(kept, this.#bytesOf(states));
+    tree.reserve(0);
+  }
+
+  #bytesOf(states: ReadonlyMap<number, Float32Array>): number {
+    let bytes = this.pageBytes;
+    for (const state of states.values()) bytes += state.byteLength;
+    return bytes;
+  }
+}
+
+/** The pages of one sequence, in the order of its positions. */
+export class PageTable {
+  /** The page numbers. */
+  readonly pages: number[] = [];
+  readonly #store: KvStore;
+  /** The last whole page, or the root; absent where nothing is shared. */
+  #cursor: CachePage<KvPage> | undefined;
+  /** Whole pages before the cursor and at it. */
+  #known = 0;
+  /** What the cache has of the page after the cursor, where that page is this table's own. */
+  #tail: CachePage<KvPage> | undefined;
+
+  constructor(store: KvStore, salt: string | undefined) {
+    this.#store = store;
+    if (salt !== undefined) this.#cursor = store.tree?.root(salt);
+  }
+
+  /** The place in the cache from which the next page would be found, where there is one. */
+  get cursor(): CachePage<KvPage> | undefined {
+    return this.#cursor;
+  }
+
+  /** Positions that the pages have room for. */
+  get capacity(): number {
+    return this.pages.length * this.#store.pool.pageSize;
+  }
+
+  /** Takes pages until they have room for `positions`; false where there were not enough, which keeps those it got. */
+  cover(positions: number): boolean {
+    while (this.capacity < positions) {
+      const page = this.#store.take();
+      if (page === undefined) return false;
+      this.pages.push(page);
+    }
+    return true;
+  }
+
+  /**
+   * Takes over what the cache has of `tokens` from `position` on, which must be the end of the last page. All but the last
+   * token may be covered, and the last too where its hidden state is there. Returns the new position and the state.
+   */
+  attach(tokens: Uint32Array, position: number): { position: number; state?: Float32Array } {
+    const tree = this.#store.tree;
+    const { pageSize } = this.#store.pool;
+    if (!tree || !this.#cursor || position !== this.#known * pageSize || position !== this.capacity) {
+      return { position };
+    }
+    let at = position;
+    for (let next = tree.child(this.#cursor, tokens, at); next; next = tree.child(next, tokens, at)) {
+      const state = at + pageSize === tokens.length ? next.value.states.get(pageSize) : undefined;
+      if (at + pageSize >= tokens.length && !state) break;
+      this.#store.pool.retain(next.value.page);
+      this.pages.push(next.value.page);
+      tree.touch(next);
+      this.#cursor = next;
+      this.#known++;
+      at += pageSize;
+      if (state) return { position: at, state };
+    }
+    const part = tree.part(this.#cursor, tokens, at);
+    if (!part) return { position: at };
+    const state = at + part.count === tokens.length ? part.page.value.states.get(part.count) : undefined;
+    const count = Math.min(part.count, tokens.length - at - (state ? 0 : 1));
+    if (count < 1) return { position: at };
+    const page = this.#store.copy(part.page.value.page);
+    if (page === undefined) return { position: at };
+    tree.touch(part.page);
+    this.pages.push(page);
+    return { position: at + count, ...(state ? { state } : {}) };
+  }
+
+  /** Leaves the pages that `tokens`, all of which have been read, fill to the end, for others to find. */
+  publish(tokens: Uint32Array): void {
+    const { pool, tree } = this.#store;
+    const { pageSize } = pool;
+    while (this.#cursor && (this.#known + 1) * pageSize <= tokens.length) {
+      const begin = this.#known * pageSize;
+      const page = this.pages[this.#known] as number;
+      const own = this.#tail?.isGone ? undefined : this.#tail;
+      this.#tail = undefined;
+      let kept = tree?.child(this.#cursor, tokens, begin);
+      if (!kept && own && tree?.grow(own, tokens.subarray(begin + own.tokens.length, begin + pageSize))) kept = own;
+      kept ??= this.#store.keep(this.#cursor, tokens.slice(begin, begin + pageSize), page);
+      if (kept && kept.value.page !== page) {
+        // Somebody was faster; both have the same bits.
+        pool.retain(kept.value.page);
+        pool.release(page);
+        this.pages[this.#known] = kept.value.page;
+      }
+      this.#cursor = kept;
+      this.#known++;
+    }
+  }
+
+  /** Leaves the last page as well, incomplete as it is; `state` is the hidden state after the last token. */
+  publishTail(tokens: Uint32Array, state?: Float32Array): void {
+    this.publish(tokens);
+    const cursor = this.#cursor;
+    if (!cursor) return;
+    const { pageSize } = this.#store.pool;
+    const begin = this.#known * pageSize;
+    const count = tokens.length - begin;
+    if (count === 0) {
+      if (state && cursor.parent) this.#store.keepState(cursor, pageSize, state);
+      return;
+    }
+    const page = this.pages[this.#known] as number;
+    let kept = this.#tail;
+    if (kept && !kept.isGone) {
+      const more = tokens.subarray(begin + kept.tokens.length);
+      if (more.length > 0) this.#store.tree?.grow(kept, more);
+    } else {
+      kept = this.#store.keep(cursor, tokens.slice(begin), page);
+      this.#tail = kept?.value.page === page ? kept : undefined;
+    }
+    if (kept && state) this.#store.keepState(kept, count, state);
+  }
+
+  /** Gives everything back. Again is fine. */
+  close(): void {
+    for (const page of this.pages) this.#store.pool.release(page);
+    this.pages.length = 0;
+    this.#cursor = undefined;
+    this.#tail = undefined;
+  }
+}

@@ -1,0 +1,388 @@
+/**
+ * A cache of what was computed for tokens, by prefix. Values belong to pages of tokens, and a page is known by its tokens
+ * and all tokens before them: two sequences with the same beginning share the values of that beginning. LightGPT keeps
+ * keys and values in one; it serves as well for values of one's own.
+ *
+ * @module
+ */
+import { CancelledError, InvalidArgumentError } from "../../ffi/errors.ts";
+import { evictionPolicies, type EvictionPolicy } from "./evict.ts";
+import type { CacheIdentity, SavedPage } from "./persist.ts";
+import { type CachePage, CacheTree } from "./tree.ts";
+import { checkFunction, checkKeys, choiceOption, integerOption, refuseOption } from "../options/checks.ts";
+
+/**
+ * How the values of a cache become bytes and back, for {@link TokenCache.save} and {@link TokenCache.load}.
+ *
+ * @example
+ * ```ts
+ * import { TokenCache, type ValueCodec } from "@lightgpt/lightgpt";
+ *
+ * const codec: ValueCodec<string> = {
+ *   identity: { kind: "summaries", version: 1 },
+ *   encode: (text) => [new TextEncoder().encode(text)],
+ *   decode: ([bytes]) => new TextDecoder().decode(bytes),
+ * };
+ * const cache = new TokenCache<string>({ codec });
+ * await cache.save(new WritableStream({ write: (chunk) => console.log(chunk.length, "bytes") }));
+ * ```
+ */
+export interface ValueCodec<T> {
+  /** What values belong to; a stream that says otherwise is refused. May take its time: it is asked once a stream. */
+  readonly identity: CacheIdentity | (() => Promise<CacheIdentity>);
+  /** A value of a page of `tokens` tokens as bytes, in one to 64 parts. */
+  encode(value: T, tokens: number): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
+  /** The value again; undefined where there is no room for it, or where the bytes are not a value. */
+  decode(parts: readonly Uint8Array[], tokens: number): T | undefined | Promise<T | undefined>;
+  /** The most bytes of one part. Default 256 MiB. */
+  readonly partBytesMax?: number;
+}
+
+/**
+ * What may be said about a cache.
+ *
+ * @example
+ * ```ts
+ * import { TokenCache, type TokenCacheOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: TokenCacheOptions<string> = { pageSize: 16, bytesMax: 1 << 20, policy: "lru", bytesOf: (text) => text.length };
+ * const cache = new TokenCache(options);
+ * ```
+ */
+export interface TokenCacheOptions<T> {
+  /** Tokens of a page, 8 to 256. Default 32. */
+  readonly pageSize?: number;
+  /** Bytes that all values may take. Default: without bound. */
+  readonly bytesMax?: number;
+  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `lru`, which won the measured trace. */
+  readonly policy?: EvictionPolicy;
+  /** Bytes that a value takes, above 0. Default 1, so that `bytesMax` counts pages. */
+  readonly bytesOf?: (value: T) => number;
+  /** Whether somebody works with a value, so that it must not be evicted. */
+  readonly isInUse?: (value: T) => boolean;
+  /** Hears that a value has left the cache. */
+  readonly dropped?: (value: T) => void;
+  /** Bits of the index hash, 1 to 32. Fewer than 32 cost time, never a wrong result; that is what they test. */
+  readonly hashBits?: number;
+  /** For saving and loading. */
+  readonly codec?: ValueCodec<T>;
+}
+
+/**
+ * Which part of a cache: nothing that was kept under one salt is ever found under another.
+ *
+ * @example
+ * ```ts
+ * import { type CacheScope, TokenCache } from "@lightgpt/lightgpt";
+ *
+ * const tenant: CacheScope = { salt: "tenant 7" };
+ * const cache = new TokenCache<string>();
+ * cache.insert(Array.from({ length: 32 }, (_, id) => id), ["a value"], tenant);
+ * ```
+ */
+export interface CacheScope {
+  /** For whom, or for what, values are kept. Default: the empty string. */
+  readonly salt?: string;
+}
+
+/**
+ * What a cache has of some tokens.
+ *
+ * @example
+ * ```ts
+ * import { type CacheHit, TokenCache } from "@lightgpt/lightgpt";
+ *
+ * const cache = new TokenCache<string>({ pageSize: 8 });
+ * cache.insert([1, 2, 3, 4, 5, 6, 7, 8], ["one to eight"]);
+ * const { tokens, values }: CacheHit<string> = cache.lookup([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+ * console.log(tokens, values); // 8 [ "one to eight" ]
+ * ```
+ */
+export interface CacheHit<T> {
+  /** Tokens that the values cover, from the first on. */
+  readonly tokens: number;
+  /** One value for each page; the last may cover more tokens than were looked for. */
+  readonly values: T[];
+}
+
+/**
+ * What a cache has done so far.
+ *
+ * @example
+ * ```ts
+ * import { type CacheStats, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * await lm.complete("Once upon a time");
+ * const stats: CacheStats | undefined = lm.cache?.stats();
+ * console.log(stats?.hits, stats?.tokensSaved, stats?.bytes);
+ * ```
+ */
+export interface CacheStats {
+  /** Look-ups that found something, and those that found nothing. */
+  readonly hits: number;
+  /** See `hits`. */
+  readonly misses: number;
+  /** Tokens that look-ups asked for. */
+  readonly tokensAsked: number;
+  /** Tokens of them that were found. */
+  readonly tokensSaved: number;
+  /** Pages kept. */
+  readonly pages: number;
+  /** Bytes that they take. */
+  readonly bytes: number;
+  /** Bytes that they may take. */
+  readonly bytesMax: number;
+  /** Pages evicted. */
+  readonly evictions: number;
+}
+
+/**
+ * A prefix that stays.
+ *
+ * @example
+ * ```ts
+ * import { type Pin, TokenCache } from "@lightgpt/lightgpt";
+ *
+ * const cache = new TokenCache<string>({ pageSize: 8 });
+ * cache.insert([1, 2, 3, 4, 5, 6, 7, 8], ["one to eight"]);
+ * const pin: Pin = cache.pin([1, 2, 3, 4, 5, 6, 7, 8]);
+ * console.log(pin.tokens); // 8
+ * pin.release();
+ * ```
+ */
+export interface Pin {
+  /** Tokens of the prefix that are there, and stay. */
+  readonly tokens: number;
+  /** Lets them go. Again is fine. */
+  release(): void;
+}
+
+/**
+ * What was saved or loaded.
+ *
+ * @example
+ * ```ts
+ * import { type CacheTransfer, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+ * const transfers = Promise.all([lm.cache?.save(writable), lm.cache?.load(readable)]);
+ * const [saved]: (CacheTransfer | undefined)[] = await transfers;
+ * console.log(saved?.pages, saved?.bytes);
+ * ```
+ */
+export interface CacheTransfer {
+  /** Pages that went over. */
+  readonly pages: number;
+  /** Pages that were left out: there was no room, or they were there. */
+  readonly skipped: number;
+  /** Bytes of the stream. */
+  readonly bytes: number;
+}
+
+const optionNames = [
+  "pageSize",
+  "bytesMax",
+  "policy",
+  "bytesOf",
+  "isInUse",
+  "dropped",
+  "hashBits",
+  "codec",
+] as const satisfies readonly (keyof TokenCacheOptions<unknown>)[];
+
+/** The pages of a cache, for those who keep their place among them. */
+export let treeOf: <T>(cache: TokenCache<T>) => CacheTree<T>;
+
+/**
+ * Values by prefix of tokens.
+ *
+ * @example
+ * ```ts
+ * import { TokenCache } from "@lightgpt/lightgpt";
+ *
+ * const cache = new TokenCache<string>({ pageSize: 8, bytesMax: 1000 }); // 1000 pages
+ * const tokens = Array.from({ length: 20 }, (_, id) => id);
+ * cache.insert(tokens, ["0 to 7", "8 to 15", "16 to 19"]);
+ * console.log(cache.lookup([...tokens.slice(0, 12), 99])); // { tokens: 8, values: [ "0 to 7" ] }
+ * ```
+ */
+export class TokenCache<T> {
+  static {
+    treeOf = (cache) => cache.#tree;
+  }
+  readonly #tree: CacheTree<T>;
+  readonly #bytesOf: (value: T) => number;
+  readonly #codec: ValueCodec<T> | undefined;
+
+  /** An empty cache. */
+  constructor(options: TokenCacheOptions<T> = {}) {
+    checkKeys("options", options, optionNames);
+    const { bytesOf, isInUse, dropped } = options;
+    for (const [name, value] of Object.entries({ bytesOf, isInUse, dropped })) checkFunction(name, value);
+    this.#bytesOf = bytesOf ?? (() => 1);
+    this.#codec = options.codec;
+    this.#tree = new CacheTree({
+      pageSize: integerOption("pageSize", options.pageSize, 8, 256, 32),
+      bytesMax: integerOption("bytesMax", options.bytesMax, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+      policy: choiceOption("policy", options.policy, evictionPolicies, "lru"),
+      hashBits: integerOption("hashBits", options.hashBits, 1, 32, 32),
+      isInUse: isInUse ?? (() => false),
+      dropped: dropped ?? (() => {}),
+    });
+  }
+
+  /** The values of the longest prefix of `tokens` that is there: whole pages, then a part of one of at least 8 tokens. */
+  lookup(tokens: ArrayLike<number>, scope: CacheScope = {}): CacheHit<T> {
+    checkTokens(tokens);
+    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokens);
+    const all = part ? [...pages, part.page] : pages;
+    for (const page of all) this.#tree.touch(page);
+    this.#tree.count(tokens.length, found);
+    return { tokens: found, values: all.map(({ value }) => value) };
+  }
+
+  /**
+   * Keeps one value for each page of `tokens`; the last page may be incomplete. Values of pages that are there already, or
+   * for which there is no room, are not taken and come back.
+   */
+  insert(tokens: ArrayLike<number>, values: readonly T[], scope: CacheScope = {}): T[] {
+    checkTokens(tokens);
+    const { pageSize } = this.#tree.options;
+    const count = Math.ceil(tokens.length / pageSize);
+    if (!Array.isArray(values) || values.length !== count) {
+      refuseOption("values", `one value for each page of ${pageSize} tokens, ${count}`, values?.length);
+    }
+    const ids = Uint32Array.from(tokens);
+    let page = this.#tree.root(saltOf(scope));
+    const left: T[] = [];
+    for (const [index, value] of values.entries()) {
+      const bytes = this.#bytesOf(value);
+      if (!(bytes > 0)) refuseOption("bytesOf", "a number above 0 for each value", bytes);
+      const next = this.#tree.add(page, ids.slice(index * pageSize, (index + 1) * pageSize), value, bytes);
+      if (next === undefined) return [...left, ...values.slice(index)];
+      if (next.value !== value) {
+        this.#tree.touch(next);
+        left.push(value);
+      }
+      page = next;
+    }
+    return left;
+  }
+
+  /** Keeps what is there of a prefix until it is released. */
+  pin(tokens: ArrayLike<number>, scope: CacheScope = {}): Pin {
+    checkTokens(tokens);
+    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokens);
+    const last = part?.page ?? pages.at(-1);
+    if (last) last.pins++;
+    let isHeld = last !== undefined;
+    return {
+      tokens: found,
+      release: () => {
+        if (last && isHeld) last.pins--;
+        isHeld = false;
+      },
+    };
+  }
+
+  /** Forgets everything, pinned or not. What somebody works with stays his until he is done. */
+  clear(): void {
+    this.#tree.clear();
+  }
+
+  /** What it has done so far. */
+  stats(): CacheStats {
+    const { counts, bytes, size, evictions, options } = this.#tree;
+    return { ...counts, pages: size, bytes, bytesMax: options.bytesMax, evictions };
+  }
+
+  /** Writes all pages to a stream and closes it. What changes meanwhile may be in it or not. */
+  async save(stream: WritableStream<Uint8Array>): Promise<CacheTransfer> {
+    const codec = this.#needCodec();
+    if (!(stream instanceof WritableStream)) refuseOption("stream", "a WritableStream of bytes", stream);
+    const pages = this.#tree.pages().map((page) => ({ page, tokens: page.tokens, ends: [...page.ends] }));
+    // Nothing of it may be evicted before it is written.
+    for (const { page } of pages) page.pins++;
+    try {
+      const numbers = new Map(pages.map(({ page }, number) => [page, number]));
+      const salts = [...new Set(pages.map(({ page }) => rootOf(page).salt))];
+      const saved = async function* (): AsyncGenerator<SavedPage> {
+        for (const { page, tokens, ends } of pages) {
+          if (page.isGone) {
+            throw new CancelledError("The cache was cleared while it was saved.", { what: "cancelled", where: "save" });
+          }
+          const parent = numbers.get(page.parent as CachePage<T>) ?? -1;
+          const parts = await codec.encode(page.value, tokens.length);
+          yield { parent, salt: rootOf(page).salt, tokens, ends, parts };
+        }
+      };
+      const identity = await identityOf(codec);
+      const { pageSize } = this.#tree.options;
+      const { writePages } = await import("./persist.ts");
+      const bytes = await writePages(stream, identity, pageSize, salts, pages.length, saved());
+      return { pages: pages.length, skipped: 0, bytes };
+    } finally {
+      for (const { page } of pages) page.pins--;
+    }
+  }
+
+  /** Adds the pages of a stream that {@link TokenCache.save} wrote, as many as there is room for. */
+  async load(stream: ReadableStream<Uint8Array>): Promise<CacheTransfer> {
+    const codec = this.#needCodec();
+    if (!(stream instanceof ReadableStream)) refuseOption("stream", "a ReadableStream of bytes", stream);
+    const tree = this.#tree;
+    const loaded: (CachePage<T> | undefined)[] = [];
+    let count = 0;
+    const receive = async ({ parent, salt, tokens, ends, parts }: SavedPage) => {
+      const under = parent < 0 ? tree.root(salt) : loaded[parent];
+      const isThere = under && tree.part(under, tokens, 0);
+      if (isThere?.count === tokens.length) {
+        loaded.push(isThere.page);
+        return;
+      }
+      const value = under && await codec.decode(parts, tokens.length);
+      const page = under && value !== undefined ? tree.add(under, tokens, value, this.#bytesOf(value)) : undefined;
+      if (value !== undefined && page?.value !== value) tree.options.dropped(value);
+      else if (page) count++;
+      if (page) { for (const end of ends) tree.end(page, end); }
+      loaded.push(page);
+    };
+    const { partBytesMax = 2 ** 28 } = codec;
+    const { readPages } = await import("./persist.ts");
+    const bytes = await readPages(stream, await identityOf(codec), tree.options.pageSize, partBytesMax, receive);
+    return { pages: count, skipped: loaded.length - count, bytes };
+  }
+
+  #needCodec(): ValueCodec<T> {
+    if (this.#codec) return this.#codec;
+    throw new InvalidArgumentError("codec: a cache is saved and loaded with a codec, and this one has none.", {
+      what: "no codec",
+      where: "codec",
+    });
+  }
+}
+
+async function identityOf<T>({ identity }: ValueCodec<T>): Promise<CacheIdentity> {
+  return typeof identity === "function" ? await identity() : identity;
+}
+
+function rootOf<T>(page: CachePage<T>): CachePage<T> {
+  let root = page;
+  while (root.parent) root = root.parent;
+  return root;
+}
+
+function saltOf(scope: CacheScope): string {
+  checkKeys("scope", scope, ["salt"]);
+  const { salt = "" } = scope;
+  if (typeof salt !== "string") refuseOption("salt", "a string", salt);
+  return salt;
+}
+
+function checkTokens(tokens: ArrayLike<number>): void {
+  if (tokens === null || typeof tokens !== "object" || !Number.isInteger(tokens.length)) {
+    refuseOption("tokens", "an array of token ids", tokens);
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * What the Quantizer asks of its input, and how it says what is wrong with it.
+ *
+ * @module
+ */
+import { InvalidArgumentError, LightGPTError } from "../../ffi/errors.ts";
+import { checkBuffer, native } from "../../ffi/native.ts";
+import { FORMATS, type TensorFormat } from "../files/formats.ts";
+import { checkKeys, choiceOption, refuseOption } from "../options/checks.ts";
+import type { OutlierOptions } from "./outliers.ts";
+import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
+import { nameOf } from "./types.ts";
+
+/** What floats may be stored as, and the number of each in a file. */
+export const sources = { f32: 0, f16: 1, bf16: 30 } as const;
+
+/** What floats may be stored as. */
+export type SourceName = keyof typeof sources;
+
+const defaultThreshold = 3;
+
+/** What values are stored as. */
+export function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): SourceName {
+  if (values instanceof Uint16Array) {
+    checkBuffer("Uint16Array", values, "values");
+    return choiceOption("source", source, ["f16", "bf16"], "f16");
+  }
+  checkBuffer("Float32Array", values, "values");
+  if (source !== undefined) refuseOption("source", "nothing beside a Float32Array", source);
+  return "f32";
+}
+
+/** The sizes of a tensor of so many values. */
+export function shapeOf(shape: readonly number[] | undefined, length: number): readonly number[] {
+  const sizes = shape ?? [length];
+  if (!Array.isArray(sizes) || sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && size >= 1)) {
+    refuseOption("shape", "sizes from 1, the last of them the length of a row", shape ?? `${length} values`);
+  }
+  const product = sizes.reduce((all, size) => all * size, 1);
+  if (product !== length) {
+    refuseOption("shape", `sizes whose product is ${length}, the values there are`, sizes.join(" x "));
+  }
+  return [...sizes];
+}
+
+/** Throws for rows that no block fits. */
+export function refuseRow(format: TensorFormat, columns: number): never {
+  return refuseOption(
+    "shape",
+    `rows that are a multiple of ${nameOf(format)}'s block of ${format.blockElements}`,
+    columns,
+  );
+}
+
+/** What to do with outliers, and beyond which threshold. */
+export function outlierOptions(options: OutlierOptions | undefined, format: TensorFormat) {
+  if (options === undefined) return { policy: "keep", threshold: 0 } as const;
+  checkKeys("outliers", options, ["policy", "threshold"]);
+  const policy = choiceOption("outliers.policy", options.policy, ["keep", "clip", "split"], "keep");
+  const threshold = options.threshold ?? defaultThreshold;
+  if (typeof threshold !== "number" || !(threshold > 0) || !Number.isFinite(threshold)) {
+    refuseOption("outliers.threshold", "a finite number above 0", threshold);
+  }
+  if (policy !== "keep" && format.blockElements === 1) {
+    refuseOption("outliers.policy", `"keep" where the format has no blocks, as ${nameOf(format)}`, policy);
+  }
+  return { policy, threshold };
+}
+
+/** Importances that may be used for rows of so many columns. */
+export function importanceOf(importance: Float32Array | undefined, columns: number): Float32Array | undefined {
+  if (importance === undefined) return undefined;
+  checkBuffer("Float32Array", importance, "importance");
+  if (importance.length !== columns) refuseOption("importance", `${columns} floats, one a column`, importance.length);
+  const wrong = importance.findIndex((weight) => !(weight >= 0 && weight < Infinity));
+  if (wrong >= 0) refuseOption("importance", "finite numbers that are not negative", importance[wrong]);
+  return importance;
+}
+
+/** The format of a tensor whose blocks have the size that they should have. */
+export function checkTensor(tensor: QuantizedTensor): TensorFormat {
+  if (!(tensor instanceof QuantizedTensor)) refuseOption("tensor", "a QuantizedTensor", tensor);
+  const format = FORMATS.get(tensor.type) as TensorFormat;
+  const expected = tensor.length / format.blockElements * format.blockBytes;
+  if (tensor.blocks.byteLength !== expected || tensor.columns % format.blockElements !== 0) {
+    refuseOption("tensor", `${expected} bytes of blocks`, `${tensor.blocks.byteLength}`);
+  }
+  return format;
+}
+
+/** The values that are marked, with their places. */
+export function splitValues(
+  values: Float32Array | Uint16Array,
+  source: SourceName,
+  mask: Uint32Array,
+): SplitOutliers {
+  const places: number[] = [];
+  mask.forEach((word, index) => {
+    for (let rest = word; rest !== 0; rest &= rest - 1) {
+      places.push(index * 32 + 31 - Math.clz32(rest & -rest));
+    }
+  });
+  const one = new Float32Array(1);
+  const exact = places.map((place) => {
+    if (values instanceof Float32Array) return values[place] as number;
+    native().dequantize(sources[source], new Uint8Array(values.slice(place, place + 1).buffer), one);
+    return one[0] as number;
+  });
+  return { indices: Uint32Array.from(places), values: Float32Array.from(exact) };
+}
+
+/** Says what is wrong with the values of a block that native code refused. */
+export function refuseBlock(
+  values: Float32Array | Uint16Array,
+  source: SourceName,
+  index: number,
+  format: TensorFormat,
+  columns: number,
+): never {
+  const begin = index * format.blockElements;
+  const block = values.slice(begin, begin + format.blockElements);
+  const floats = new Float32Array(format.blockElements);
+  if (block instanceof Float32Array) floats.set(block);
+  else native().dequantize(sources[source], new Uint8Array(block.buffer), floats);
+  const place = floats.findIndex((value) => !Number.isFinite(value));
+  const at = place < 0 ? begin : begin + place;
+  const where = `values: row ${Math.floor(at / columns)}, column ${at % columns}`;
+  if (place >= 0) {
+    throw new LightGPTError("nonFinite", `${where}: expected finite values, got ${floats[place]}.`, {
+      what: "a value that is not finite",
+      where,
+      expected: "finite values",
+      got: String(floats[place]),
+    });
+  }
+  const most = floats.reduce((greatest, value) => Math.max(greatest, Math.abs(value)), 0);
+  throw new InvalidArgumentError(
+    `${where}: the block that begins here has values up to ${most}, which need a scale that ${format.name} cannot store.`,
+    { what: "values too large for the format", where, expected: `a scale within ${format.name}'s`, got: String(most) },
+  );
+}

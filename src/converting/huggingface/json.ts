@@ -1,0 +1,139 @@
+/**
+ * JSON files of a model's folder: read with a limit, and asked for values by name and type. They are untrusted, so nothing is
+ * taken from a prototype, and what is wrong is told with the file and the key.
+ *
+ * @module
+ */
+import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { LightGPTError, ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+
+/** An object of a JSON file. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Whether a value is an object, and no array. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A JSON file, or the value of one of its keys. */
+export class JsonFile {
+  readonly #path: string;
+  readonly #prefix: string;
+  readonly #values: JsonObject;
+
+  constructor(path: string, values: JsonObject, prefix = "") {
+    this.#path = path;
+    this.#prefix = prefix;
+    this.#values = values;
+  }
+
+  /** Reads a file of at most `bytesMost` bytes; undefined where there is none. */
+  static read(path: string, bytesMost: number): JsonFile | undefined {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return undefined;
+    if (!found.isFile() || found.size > bytesMost) {
+      throw new ModelFormatError(`${path}: expected a JSON file of at most ${bytesMost} bytes, got ${found.size}`, {
+        field: basename(path),
+        expected: `at most ${bytesMost} bytes`,
+      });
+    }
+    let values: unknown;
+    try {
+      values = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)));
+    } catch (cause) {
+      if (cause instanceof Error && "code" in cause && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) {
+        throw new LightGPTError("io", `${path}: it cannot be read (${cause.code}).`, { where: path }, { cause });
+      }
+      throw new ModelFormatError(`${path}: it is no whole JSON file; expected one (${cause})`, {
+        field: basename(path),
+        expected: "a JSON file",
+      }, { cause });
+    }
+    if (!isObject(values)) {
+      throw new ModelFormatError(`${path}: it holds no object; expected one`, { field: basename(path) });
+    }
+    return new JsonFile(path, values);
+  }
+
+  /** The value of a key that is its own and not null. */
+  get(key: string): unknown {
+    return Object.hasOwn(this.#values, key) ? this.#values[key] ?? undefined : undefined;
+  }
+
+  /** Its keys and values. */
+  entries(): [string, unknown][] {
+    return Object.entries(this.#values);
+  }
+
+  /** A whole number; `fallback` stands for an absent one. */
+  count(key: string, { least = 1, most = 2 ** 31 - 1, fallback }: {
+    readonly least?: number;
+    readonly most?: number;
+    readonly fallback?: number | undefined;
+  } = {}): number {
+    const value = this.get(key) ?? fallback;
+    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+    throw this.wrong(key, `a whole number from ${least} to ${most}`);
+  }
+
+  /** A finite number above 0; `fallback` stands for an absent one. */
+  positive(key: string, fallback?: number): number {
+    const value = this.get(key) ?? fallback;
+    if (typeof value === "number" && value > 0 && value < Infinity) return value;
+    throw this.wrong(key, "a number above 0");
+  }
+
+  /** A boolean; `fallback` stands for an absent one. */
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.get(key) ?? fallback;
+    if (typeof value === "boolean") return value;
+    throw this.wrong(key, "true or false");
+  }
+
+  /** A string, or undefined. */
+  text(key: string): string | undefined {
+    const value = this.get(key);
+    if (value === undefined || typeof value === "string") return value;
+    throw this.wrong(key, "a string");
+  }
+
+  /** An array, or undefined. */
+  list(key: string): readonly unknown[] | undefined {
+    const value = this.get(key);
+    if (value === undefined || Array.isArray(value)) return value;
+    throw this.wrong(key, "an array");
+  }
+
+  /** An object, or undefined. */
+  object(key: string): JsonFile | undefined {
+    const value = this.get(key);
+    if (value === undefined) return undefined;
+    if (!isObject(value)) throw this.wrong(key, "an object");
+    return new JsonFile(this.#path, value, `${this.#prefix}${key}.`);
+  }
+
+  /** The error for a key whose value is wrong or missing. */
+  wrong(key: string, expected: string): ModelFormatError {
+    const got = shown(this.get(key));
+    return new ModelFormatError(`${this.#path}: ${this.#prefix}${key} is ${got}; expected ${expected}`, {
+      field: `${this.#prefix}${key}`,
+      expected,
+      got,
+    });
+  }
+
+  /** The error for a key whose value is right but not supported. */
+  unsupported(key: string, expected: string): UnsupportedError {
+    const got = shown(this.get(key));
+    return new UnsupportedError(
+      `${this.#path}: ${this.#prefix}${key} is ${got}, which is not supported; expected ${expected}.`,
+      { what: "an unsupported setting", where: `${this.#prefix}${key}`, expected, got },
+    );
+  }
+}
+
+function shown(value: unknown): string {
+  const text = value === undefined ? "absent" : JSON.stringify(value) ?? String(value);
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
+}

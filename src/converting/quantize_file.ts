@@ -1,0 +1,300 @@
+/**
+ * Quantizes a model file: tensor by tensor, each in pieces of some rows, so that memory does not depend on the model's size.
+ * The output takes its name only when it is whole; the input is never touched.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../ffi/errors.ts";
+import { native } from "../../ffi/native.ts";
+import { formatName, FORMATS, type TensorFormat } from "../files/formats.ts";
+import { VALUE_TYPE } from "../files/gguf/metadata.ts";
+import { cancelledBy } from "../options/checks.ts";
+import { QuantizedTensor, Quantizer } from "./quantizer.ts";
+import type { OutlierOptions } from "./outliers.ts";
+import { type Calibration, roundCalibrated, type TensorCalibrator } from "./calibrated.ts";
+import { checkImportances } from "./importances.ts";
+import { Plan, type TensorRule } from "./mixes.ts";
+import { sameFile, type SourceTensor, type WeightSource } from "./weight_source.ts";
+import { fitting, formatOf, nameOf } from "./types.ts";
+import { GgufWriter, type NewValue } from "../files/gguf/write.ts";
+
+/**
+ * What {@link quantizeFile} made of one tensor.
+ *
+ * @example
+ * ```ts
+ * import { quantizeFile } from "@lightgpt/lightgpt";
+ *
+ * const { tensors } = await quantizeFile("model-f16.gguf", "model-q8_0.gguf", { type: "q8_0" });
+ * for (const { name, from, to, relativeError } of tensors) console.log(name, from, to, relativeError);
+ * ```
+ */
+export interface TensorReport {
+  /** Its name. */
+  readonly name: string;
+  /** The type it had. */
+  readonly from: string;
+  /** The type it has. */
+  readonly to: string;
+  /** How many values it has. */
+  readonly parameters: number;
+  /** Bytes it has now. */
+  readonly bytes: number;
+  /** Root mean square of the error over that of the values; 0 for a copy. */
+  readonly relativeError: number;
+}
+
+/**
+ * What {@link quantizeFile} did.
+ *
+ * @example
+ * ```ts
+ * import { quantizeFile, type QuantizeFileReport } from "@lightgpt/lightgpt";
+ *
+ * const report: QuantizeFileReport = await quantizeFile("model-f16.gguf", "model-q8_0.gguf", { type: "q8_0" });
+ * console.log(report.warnings.join("\n"));
+ * ```
+ */
+export interface QuantizeFileReport {
+  /** Bytes of all source files. */
+  readonly sourceBytes: number;
+  /** Bytes of the file that was written. */
+  readonly bytes: number;
+  /** Every tensor, in the order of the file. */
+  readonly tensors: readonly TensorReport[];
+  /** What a user should know: types that rows did not fit, requantizing. */
+  readonly warnings: readonly string[];
+}
+
+/** Values of a piece. */
+const pieceValues = 1 << 20;
+
+/** How a file is converted; all has been checked. */
+export interface ConvertOptions {
+  readonly type: string;
+  readonly rounding: "nearest" | "search";
+  readonly tensorTypes: readonly TensorRule[];
+  readonly threads: number | undefined;
+  readonly importance: ReadonlyMap<string, Float32Array> | undefined;
+  readonly outliers: OutlierOptions | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((done: number, total: number) => void) | undefined;
+  /** Knows the inputs of matrices, for calibrated rounding. */
+  readonly calibrator: TensorCalibrator | undefined;
+}
+
+/** Converts a source's tensors into a file; throws where the output would be one of the input's files. */
+export async function convertFile(
+  source: WeightSource,
+  output: string,
+  options: ConvertOptions,
+): Promise<QuantizeFileReport> {
+  for (const file of source.files) {
+    if (!sameFile(file, output)) continue;
+    throw new LightGPTError("invalidArgument", `${output} is a file of the input; expected another path to write to.`, {
+      what: "an output that would overwrite its input",
+      where: output,
+      expected: "another path",
+    });
+  }
+  const warnings: string[] = [];
+  const plan = new Plan(options.type, options.tensorTypes, source.tensors, groupsOf(source.metadata));
+  const { calibrator } = options;
+  const ordered = calibrator === undefined
+    ? source.tensors
+    : [...source.tensors].sort((a, b) => calibrator.order(a.name) - calibrator.order(b.name));
+  const jobs = ordered.map((tensor) => jobFor(tensor, plan, warnings));
+  if (options.importance !== undefined) warnings.push(...checkImportances(options.importance, jobs));
+  const requantized = jobs.filter(({ tensor, format }) => format.id !== tensor.type && isBlocks(tensor.type));
+  if (requantized.length > 0) {
+    const types = [...new Set(requantized.map(({ tensor }) => formatName(tensor.type)))].join(", ");
+    warnings.push(
+      `${requantized.length} tensors are ${types} already: what that rounding lost stays lost, and errors add up; ` +
+        "the F16 or F32 original gives a better file.",
+    );
+  }
+  const metadata = new Map<string, NewValue>(source.metadata);
+  metadata.set("general.file_type", { type: VALUE_TYPE.uint32, value: plan.fileType });
+  metadata.set("general.quantization_version", { type: VALUE_TYPE.uint32, value: 2 });
+  metadata.delete("general.alignment"); // what is written is aligned to the format's default
+  const writer = new GgufWriter(
+    output,
+    metadata,
+    jobs.map(({ tensor: { name, dims }, format, bytes }) => ({ name, dims, type: format.id, bytes })),
+  );
+  try {
+    const tensors = await convertAll(source, jobs, writer, options);
+    source.check();
+    if (options.signal?.aborted) throw cancelledBy(options.signal);
+    writer.finish();
+    const sourceBytes = jobs.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+    return { sourceBytes, bytes: writer.bytes, tensors, warnings };
+  } finally {
+    writer.abort(); // after the end there is nothing to remove
+  }
+}
+
+async function convertAll(
+  source: WeightSource,
+  jobs: readonly Job[],
+  writer: GgufWriter,
+  options: ConvertOptions,
+): Promise<TensorReport[]> {
+  const total = jobs.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+  const quantizer = new Quantizer(options.threads === undefined ? {} : { threads: options.threads });
+  let done = 0;
+  const reports: TensorReport[] = [];
+  options.onProgress?.(0, total);
+  for (const job of jobs) {
+    const progress = (bytes: number) => options.onProgress?.(done += bytes, total);
+    const relativeError = await convert(job, quantizer, writer, options, progress);
+    source.check();
+    const { tensor, format, bytes } = job;
+    const parameters = tensor.dims.reduce((product, size) => product * size, 1);
+    reports.push({
+      name: tensor.name,
+      from: formatName(tensor.type),
+      to: format.name,
+      parameters,
+      bytes,
+      relativeError,
+    });
+  }
+  return reports;
+}
+
+/** A tensor, and what becomes of it. */
+interface Job {
+  readonly tensor: SourceTensor;
+  readonly format: TensorFormat;
+  readonly bytes: number;
+}
+
+function jobFor(tensor: SourceTensor, plan: Plan, warnings: string[]): Job {
+  const own = FORMATS.get(tensor.type);
+  if (own === undefined) throw unreadable(tensor);
+  const wanted = plan.formatFor(tensor);
+  if (wanted === undefined) return { tensor, format: own, bytes: tensor.bytes };
+  const [columns] = tensor.dims;
+  const asked = formatOf(wanted);
+  const format = fitting(asked, columns) ?? formatOf("f16");
+  if (format !== asked) {
+    warnings.push(
+      `${tensor.name}: rows of ${columns} do not fit ${nameOf(asked)}'s blocks; ${nameOf(format)} instead.`,
+    );
+  }
+  if (format.id !== own.id && !own.supported) throw unreadable(tensor);
+  const values = tensor.dims.reduce((product, size) => product * size, 1);
+  return { tensor, format, bytes: values / format.blockElements * format.blockBytes };
+}
+
+function unreadable({ name, type }: SourceTensor): LightGPTError {
+  return new LightGPTError("unsupported", `${name}: ${formatName(type)} cannot be turned into floats here.`, {
+    what: "a tensor type that cannot be read",
+    where: name,
+    expected: [...FORMATS.values()].filter(({ supported }) => supported).map(nameOf).join(", "),
+    got: formatName(type),
+  });
+}
+
+function isBlocks(type: number): boolean {
+  return (FORMATS.get(type)?.blockElements ?? 1) > 1;
+}
+
+/** Query heads of a key head, by the file's own word. */
+function groupsOf(metadata: ReadonlyMap<string, NewValue>): number {
+  const architecture = metadata.get("general.architecture")?.value;
+  const heads = metadata.get(`${architecture}.attention.head_count`)?.value;
+  const keyHeads = metadata.get(`${architecture}.attention.head_count_kv`)?.value ?? heads;
+  return typeof heads === "number" && typeof keyHeads === "number" && keyHeads > 0 ? heads / keyHeads : 1;
+}
+
+/** Converts one tensor piece by piece; returns the relative error. */
+async function convert(
+  { tensor, format }: Job,
+  quantizer: Quantizer,
+  writer: GgufWriter,
+  { rounding, importance, outliers, signal, calibrator }: ConvertOptions,
+  progress: (bytes: number) => void,
+): Promise<number> {
+  const [columns] = tensor.dims;
+  const rows = tensor.dims.slice(1).reduce((product, size) => product * size, 1);
+  const rowBytes = tensor.bytes / rows;
+  const piece = Math.max(1, Math.floor(pieceValues / columns));
+  const matrixRows = tensor.dims[1] ?? 1;
+  const weights = importance?.get(tensor.name);
+  const calibration = format.id === tensor.type ? undefined : await calibrator?.calibrationFor(tensor.name);
+  const all = calibration === undefined
+    ? undefined
+    : new Uint8Array(rows * columns / format.blockElements * format.blockBytes);
+  let [squares, power] = [0, 0];
+  for (let row = 0; row < rows;) {
+    if (signal?.aborted) throw cancelledBy(signal);
+    // A piece stays inside one matrix of a stack, for each may have importances of its own.
+    const count = Math.min(piece, matrixRows - row % matrixRows, rows - row);
+    const bytes = new Uint8Array(count * rowBytes);
+    tensor.read(bytes, row * rowBytes);
+    if (format.id === tensor.type) {
+      writer.write(bytes);
+    } else {
+      const floats = new Float32Array(count * columns);
+      native().dequantize(tensor.type, bytes, floats, quantizer.threads);
+      const matrix = Math.floor(row / matrixRows);
+      const made = await round(quantizer, format, floats, [count, columns], {
+        rounding,
+        calibration,
+        signal,
+        outliers: format.blockElements > 1 ? outliers : undefined,
+        importance: weights?.slice(matrix * columns, (matrix + 1) * columns),
+      }).catch((error) => {
+        throw located(error, tensor.name, row);
+      });
+      all?.set(made.blocks, row * columns / format.blockElements * format.blockBytes);
+      writer.write(made.blocks);
+      const { rmse } = await quantizer.error(made, floats);
+      squares += rmse * rmse * floats.length;
+      for (const value of floats) power += value * value;
+    }
+    row += count;
+    progress(bytes.length);
+  }
+  if (all !== undefined) calibrator?.replace(tensor.name, format.id, all);
+  return power === 0 ? 0 : Math.sqrt(squares / power);
+}
+
+/** How some rows are rounded. */
+interface Rounding {
+  readonly rounding: "nearest" | "search";
+  readonly calibration: Calibration | undefined;
+  readonly importance: Float32Array | undefined;
+  readonly outliers: OutlierOptions | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function round(
+  quantizer: Quantizer,
+  format: TensorFormat,
+  floats: Float32Array,
+  shape: readonly [number, number],
+  { rounding, calibration, importance, outliers, signal }: Rounding,
+): Promise<QuantizedTensor> {
+  if (calibration !== undefined && format.blockElements > 1) {
+    const blocks = await roundCalibrated(quantizer, format, floats.slice(), calibration, signal);
+    return new QuantizedTensor(format, shape, blocks);
+  }
+  return await quantizer.quantize(floats, {
+    format: nameOf(format),
+    shape,
+    rounding,
+    ...(importance === undefined ? {} : { importance }),
+    ...(outliers === undefined ? {} : { outliers }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** Says in which tensor a value was refused. */
+function located(error: unknown, name: string, row: number): unknown {
+  if (!(error instanceof LightGPTError) || !error.message.startsWith("values: row ")) return error;
+  const message = error.message.replace(/^values: row (\d+)/, (_, inner) => `${name}: row ${row + Number(inner)}`);
+  return new LightGPTError(error.code, message, { ...error.detail, where: name }, { cause: error });
+}

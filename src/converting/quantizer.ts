@@ -1,0 +1,341 @@
+/**
+ * Turns floats into blocks, blocks into floats, and multiplies with them. The arithmetic is native; here are the checks,
+ * the slices that keep the event loop alive, and the values that are stored apart.
+ *
+ * @module
+ */
+import type { OutlierOptions } from "./outliers.ts";
+import { checkBuffer, native } from "../../ffi/native.ts";
+import type { TensorFormat } from "../files/formats.ts";
+import { threadsOption } from "../machine/machine.ts";
+import { checkKeys, checkSignal, choiceOption, refuseOption } from "../options/checks.ts";
+import {
+  checkTensor,
+  importanceOf,
+  outlierOptions,
+  refuseBlock,
+  refuseRow,
+  shapeOf,
+  type SourceName,
+  sourceOf,
+  sources,
+  splitValues,
+} from "./checks.ts";
+import { inSlices } from "./slices.ts";
+import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
+import { fitting, formatOf, type QuantizedFormat } from "./types.ts";
+
+export { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
+export type { QuantizedFormat } from "./types.ts";
+
+/**
+ * How a {@link Quantizer} works.
+ *
+ * @example
+ * ```ts
+ * import { Quantizer, type QuantizerOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: QuantizerOptions = { threads: 2 };
+ * const quantizer = new Quantizer(options);
+ * console.log(quantizer.threads); // 2
+ * ```
+ */
+export interface QuantizerOptions {
+  /** Threads that compute; results do not depend on it. Default: one for each processor. */
+  readonly threads?: number;
+}
+
+/**
+ * How {@link Quantizer.quantize} rounds.
+ *
+ * @example
+ * ```ts
+ * import { type QuantizeOptions, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const options: QuantizeOptions = { format: "q4_0", shape: [2, 64], rounding: "nearest" };
+ * console.log((await new Quantizer().quantize(new Float32Array(128), options)).bytes); // 72
+ * ```
+ */
+export interface QuantizeOptions {
+  /** What to make. K-formats of rows that are a multiple of 32 only fall back to a format of blocks of 32. */
+  readonly format: QuantizedFormat;
+  /** Sizes, the slowest first; the last is the length of a row. Default: one row. */
+  readonly shape?: readonly number[];
+  /** What a Uint16Array holds. Default `f16`. */
+  readonly source?: "f16" | "bf16";
+  /** `search` looks for the scales that leave the least error, `nearest` takes them from the extremes. Default `search`. */
+  readonly rounding?: "nearest" | "search";
+  /** What an error in each column counts; finite, not negative. Default: all the same. */
+  readonly importance?: Float32Array;
+  /** Default: kept. */
+  readonly outliers?: OutlierOptions;
+  /** Where the blocks go: just as many bytes. Default: new memory, whose pages cost more time than plain rounding. */
+  readonly out?: Uint8Array;
+  /** Ends the work. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What multiplication and turning back may be told.
+ *
+ * @example
+ * ```ts
+ * import { type ProductOptions, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const quantizer = new Quantizer();
+ * const tensor = await quantizer.quantize(new Float32Array(64).fill(1), { format: "q8_0", shape: [2, 32] });
+ * const options: ProductOptions = { activations: "int8" };
+ * console.log(await quantizer.matvec(tensor, new Float32Array(32).fill(1), options)); // about [32, 32]
+ * ```
+ */
+export interface ProductOptions {
+  /** How vectors are rounded before they meet blocks. Default `int16`; a model's default is `int8`. */
+  readonly activations?: "int8" | "int16";
+  /** Ends the work. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * How far a tensor is from what it was made of.
+ *
+ * @example
+ * ```ts
+ * import { type QuantizationError, Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const quantizer = new Quantizer();
+ * const values = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
+ * const error: QuantizationError = await quantizer.error(await quantizer.quantize(values, { format: "q4_0" }), values);
+ * console.log(error.rmse, error.maximum, error.cosine);
+ * ```
+ */
+export interface QuantizationError {
+  /** Root of the mean squared difference. */
+  readonly rmse: number;
+  /** The greatest difference. */
+  readonly maximum: number;
+  /** Cosine of the angle between both; 1 where both are zeros. */
+  readonly cosine: number;
+}
+
+const roundings = { nearest: 0, search: 1 } as const;
+const policies = { keep: 0, clip: 1, split: 2 } as const;
+
+/**
+ * Makes quantized tensors of floats, and works with them. Large tensors are done by several threads in slices of a few
+ * milliseconds, between which the event loop gets its turn; nothing is copied.
+ *
+ * @example
+ * ```ts
+ * import { Quantizer } from "@lightgpt/lightgpt";
+ *
+ * const quantizer = new Quantizer();
+ * const weights = Float32Array.from({ length: 64 * 256 }, (_, i) => Math.sin(i));
+ * const tensor = await quantizer.quantize(weights, { format: "q4_0", shape: [64, 256] });
+ * const product = await quantizer.matvec(tensor, new Float32Array(256).fill(1));
+ * console.log(tensor.compression.f32, (await quantizer.error(tensor, weights)).rmse, product.length);
+ * ```
+ */
+export class Quantizer {
+  /** Threads that compute. */
+  readonly threads: number;
+
+  /** A quantizer; it holds nothing and needs no disposal. */
+  constructor(options: QuantizerOptions = {}) {
+    checkKeys("options", options, ["threads"]);
+    this.threads = threadsOption(options.threads);
+  }
+
+  /** Turns floats into blocks. Throws where a value is not finite, or a block's scale is beyond what the format holds. */
+  async quantize(values: Float32Array | Uint16Array, options: QuantizeOptions): Promise<QuantizedTensor> {
+    checkKeys("options", options, [
+      "format",
+      "shape",
+      "source",
+      "rounding",
+      "importance",
+      "outliers",
+      "out",
+      "signal",
+    ]);
+    const source = sourceOf(values, options.source);
+    const requested = formatOf(options.format);
+    const shape = shapeOf(options.shape, values.length);
+    const columns = shape.at(-1) as number;
+    const format = fitting(requested, columns) ?? refuseRow(requested, columns);
+    const rounding = choiceOption("rounding", options.rounding, ["nearest", "search"], "search");
+    const { policy, threshold } = outlierOptions(options.outliers, format);
+    const importance = importanceOf(options.importance, columns);
+    checkSignal(options.signal);
+
+    const blocks = options.out ?? new Uint8Array(values.length / format.blockElements * format.blockBytes);
+    checkBuffer("Uint8Array", blocks, "out", values.length / format.blockElements * format.blockBytes);
+    const mask = new Uint32Array(policy === "split" ? values.length / 32 : 0);
+    const count = values.length / format.blockElements;
+    // With importances a slice begins with a row; else anywhere.
+    const step = importance === undefined ? 1 : columns / format.blockElements;
+    await inSlices(count, format.blockElements, step, options.signal, (begin, end) => {
+      const [from, to] = [begin * format.blockElements, end * format.blockElements];
+      const written = native().quantize(
+        format.id,
+        values.subarray(from, to),
+        blocks.subarray(begin * format.blockBytes, end * format.blockBytes),
+        {
+          source: sources[source],
+          rounding: roundings[rounding],
+          outliers: policies[policy],
+          threshold,
+          columns: importance === undefined ? format.blockElements : columns,
+          threads: this.threads,
+          ...(importance === undefined ? {} : { importance }),
+          ...(policy === "split" ? { mask: mask.subarray(from / 32, to / 32) } : {}),
+        },
+      );
+      if (written < (end - begin) * format.blockBytes) {
+        refuseBlock(values, source, begin + written / format.blockBytes, format, columns);
+      }
+    });
+    const outliers = policy === "split" ? splitValues(values, source, mask) : undefined;
+    return new QuantizedTensor(format, shape, blocks, { outliers, requested });
+  }
+
+  /** Turns blocks back into floats, into `out` where it is given; outliers that were split off are put back. */
+  async dequantize(
+    tensor: QuantizedTensor,
+    out: Float32Array = new Float32Array(tensor.length),
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Float32Array> {
+    const format = checkTensor(tensor);
+    checkBuffer("Float32Array", out, "out", tensor.length);
+    checkSignal(signal);
+    await inSlices(tensor.length / format.blockElements, format.blockElements, 1, signal, (begin, end) => {
+      this.#decode(tensor, format, begin, end, out.subarray(begin * format.blockElements, end * format.blockElements));
+    });
+    tensor.outliers?.indices.forEach((place, i) => out[place] = tensor.outliers?.values[i] as number);
+    return out;
+  }
+
+  /** The matrix times one vector: a float for each row. */
+  async matvec(tensor: QuantizedTensor, vector: Float32Array, options: ProductOptions = {}): Promise<Float32Array> {
+    checkTensor(tensor);
+    checkBuffer("Float32Array", vector, "vector");
+    if (vector.length !== tensor.columns) refuseOption("vector", `${tensor.columns} floats`, `${vector.length}`);
+    return await this.matmul(tensor, vector, options);
+  }
+
+  /**
+   * The matrix times vectors that lie one after the other: a row of results for each vector. The tensor's first sizes
+   * together are the rows of the matrix, `result[vector * rows + row]`. Computed as a model computes it.
+   */
+  async matmul(tensor: QuantizedTensor, vectors: Float32Array, options: ProductOptions = {}): Promise<Float32Array> {
+    const format = checkTensor(tensor);
+    checkKeys("options", options, ["activations", "signal"]);
+    const bits = choiceOption("activations", options.activations, ["int8", "int16"], "int16") === "int8" ? 8 : 16;
+    checkSignal(options.signal);
+    checkBuffer("Float32Array", vectors, "vectors");
+    const { columns } = tensor;
+    const count = vectors.length / columns;
+    if (!Number.isInteger(count) || count < 1 || count > vectorsMost) {
+      refuseOption("vectors", `1 to ${vectorsMost} vectors of ${columns} floats`, `${vectors.length} floats`);
+    }
+    const rows = tensor.length / columns;
+    const rowBytes = columns / format.blockElements * format.blockBytes;
+    const results = new Float32Array(rows * count);
+    await inSlices(rows, columns * Math.max(1, count / 4), 16, options.signal, (begin, end) => {
+      const part = count === 1 ? results.subarray(begin, end) : new Float32Array((end - begin) * count);
+      native().matmul(format.id, tensor.blocks.subarray(begin * rowBytes, end * rowBytes), vectors, part, {
+        rows: end - begin,
+        columns,
+        vectors: count,
+        activationBits: bits,
+        threads: this.threads,
+      });
+      if (count === 1) return;
+      for (let v = 0; v < count; v++) {
+        results.set(part.subarray(v * (end - begin), (v + 1) * (end - begin)), v * rows + begin);
+      }
+    });
+    if (tensor.outliers !== undefined) this.#addOutliers(tensor, format, tensor.outliers, vectors, results);
+    return results;
+  }
+
+  /** How far a tensor is from `reference`, the floats that it was made of. */
+  async error(
+    tensor: QuantizedTensor,
+    reference: Float32Array | Uint16Array,
+    { source, signal }: { readonly source?: "f16" | "bf16"; readonly signal?: AbortSignal } = {},
+  ): Promise<QuantizationError> {
+    const format = checkTensor(tensor);
+    const kind = sourceOf(reference, source);
+    if (reference.length !== tensor.length) refuseOption("reference", `${tensor.length} values`, reference.length);
+    checkSignal(signal);
+    const exact = new Map<number, number>();
+    tensor.outliers?.indices.forEach((place, i) => exact.set(place, tensor.outliers?.values[i] as number));
+    let [squares, most, dot, left, right] = [0, 0, 0, 0, 0];
+    let buffer = new Float32Array(0);
+    await inSlices(tensor.length / format.blockElements, format.blockElements * 4, 1, signal, (begin, end) => {
+      const [from, to] = [begin * format.blockElements, end * format.blockElements];
+      if (buffer.length < 2 * (to - from)) buffer = new Float32Array(2 * (to - from));
+      const made = buffer.subarray(0, to - from);
+      this.#decode(tensor, format, begin, end, made);
+      for (const [place, value] of exact) if (place >= from && place < to) made[place - from] = value;
+      const truth = this.#floats(reference, kind, from, to, buffer.subarray(to - from, 2 * (to - from)));
+      for (let i = 0; i < made.length; i++) {
+        const [x, y] = [truth[i] as number, made[i] as number];
+        const difference = Math.abs(x - y);
+        squares += difference * difference;
+        if (!(difference <= most)) most = difference;
+        dot += x * y;
+        left += x * x;
+        right += y * y;
+      }
+    });
+    const cosine = left === 0 && right === 0 ? 1 : left === 0 || right === 0 ? 0 : dot / Math.sqrt(left * right);
+    return { rmse: Math.sqrt(squares / tensor.length), maximum: most, cosine };
+  }
+
+  #decode(tensor: QuantizedTensor, format: TensorFormat, begin: number, end: number, out: Float32Array): void {
+    const part = tensor.blocks.subarray(begin * format.blockBytes, end * format.blockBytes);
+    native().dequantize(format.id, part, out, this.threads);
+  }
+
+  /** Values `from` to `to` as floats: where they lie, or widened into `room`. */
+  #floats(
+    values: Float32Array | Uint16Array,
+    kind: SourceName,
+    from: number,
+    to: number,
+    room: Float32Array,
+  ): Float32Array {
+    if (values instanceof Float32Array) return values.subarray(from, to);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset + from * 2, (to - from) * 2);
+    native().dequantize(sources[kind], bytes, room, this.threads);
+    return room;
+  }
+
+  /** A value split off counts by what its block lacks of it. */
+  #addOutliers(
+    tensor: QuantizedTensor,
+    format: TensorFormat,
+    { indices, values }: SplitOutliers,
+    vectors: Float32Array,
+    results: Float32Array,
+  ): void {
+    const { columns } = tensor;
+    const rows = tensor.length / columns;
+    const block = new Float32Array(format.blockElements);
+    let decoded = -1;
+    indices.forEach((place, i) => {
+      const index = Math.floor(place / format.blockElements);
+      if (index !== decoded) this.#decode(tensor, format, index, index + 1, block);
+      decoded = index;
+      const lacks = (values[i] as number) - (block[place % format.blockElements] as number);
+      const [row, column] = [Math.floor(place / columns), place % columns];
+      for (let v = 0; v * columns < vectors.length; v++) {
+        results[v * rows + row] += lacks * (vectors[v * columns + column] as number);
+      }
+    });
+  }
+}
+
+/** Most vectors of one product. */
+const vectorsMost = 8192;

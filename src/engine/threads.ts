@@ -1,0 +1,91 @@
+/**
+ * How many threads a short step is worth. Handing work over and waiting for its end costs some microseconds for each product
+ * of each layer: of a small model one thread is done before others have begun, on one machine up to twice the work that it is
+ * on another. So it is measured: steps of a kind run with one thread and with all by turns (`ab_trial.ts`), and the faster way
+ * stays. Results do not depend on it.
+ *
+ * @module
+ */
+import { Trial } from "./ab_trial.ts";
+
+/** Longer steps are worth all threads, and too long to try another number. */
+const shortMs = 2;
+/** Steps of a kind before the first trial, and between a trial and the next; that doubles where nothing changed. */
+const firstTrial = 12;
+const holdLeast = 2000;
+const holdMost = 128_000;
+/** The other way must be so much faster. */
+const better = 0.97;
+/** A trial ends at once where so many steps in a row take so many times as long as those before it. */
+const slowMost = 4;
+const hopeless = 2;
+
+/** Steps of about one size, of prompts or not. */
+interface Kind {
+  isAlone: boolean;
+  /** What they take of late with one thread, and with all, as far as that is known. */
+  readonly ms: { alone: number | undefined; all: number | undefined };
+  steps: number;
+  nextTrial: number;
+  hold: number;
+  trial: Trial | undefined;
+  /** Steps in a row of the trial that took far longer than those before it. */
+  slow: number;
+}
+
+/** What is known of the steps of one engine. */
+export class Crew {
+  readonly #kinds = new Map<number, Kind>();
+  #current: Kind | undefined;
+
+  /**
+   * Threads of the step that comes, `most` at most; `isShort`: what to think of its kind before anything was measured.
+   * {@link Crew.record} tells how long it took.
+   */
+  threads(tokens: number, isPrompt: boolean, most: number, isShort: boolean): number {
+    this.#current = undefined;
+    if (most < 2) return most;
+    const name = 2 * (31 - Math.clz32(tokens)) + Number(isPrompt);
+    let kind = this.#kinds.get(name);
+    if (!kind) {
+      const ms = { alone: undefined, all: undefined };
+      kind = { isAlone: isShort, ms, steps: 0, nextTrial: firstTrial, hold: holdLeast, trial: undefined, slow: 0 };
+      this.#kinds.set(name, kind);
+    }
+    this.#current = kind;
+    return kind.isAlone ? 1 : most;
+  }
+
+  /** That step took `ms`. */
+  record(ms: number): void {
+    const kind = this.#current;
+    if (!kind) return;
+    kind.steps++;
+    if (kind.trial) return this.#try(kind, kind.trial, ms);
+    const way = kind.isAlone ? "alone" : "all";
+    const known = kind.ms[way];
+    // One that others disturbed among many says nothing.
+    kind.ms[way] = known === undefined ? ms : known + (Math.min(ms, 2 * known) - known) / 8;
+    const { alone = Infinity, all = Infinity } = kind.ms;
+    if (kind.isAlone && alone >= shortMs) kind.isAlone = false;
+    else if (kind.steps >= kind.nextTrial && Math.min(alone, all) < shortMs) {
+      const [from, to] = kind.isAlone ? [1, Infinity] : [Infinity, 1];
+      kind.trial = new Trial(from, to, (threads) => kind.isAlone = threads === 1);
+    }
+  }
+
+  #try(kind: Kind, trial: Trial, ms: number): void {
+    // Of many cores one thread takes many times as long: that must not go on until there is a verdict.
+    const isNew = kind.isAlone === (trial.to === 1);
+    const before = (trial.from === 1 ? kind.ms.alone : kind.ms.all) ?? ms;
+    if (isNew) kind.slow = ms > hopeless * before ? kind.slow + 1 : 0;
+    const verdict = trial.record("", ms);
+    if (!verdict && kind.slow < slowMost) return;
+    const isBetter = verdict !== undefined && verdict.ratio < better;
+    kind.isAlone = (isBetter ? trial.to : trial.from) === 1;
+    kind.hold = isBetter ? holdLeast : Math.min(holdMost, 2 * kind.hold);
+    kind.nextTrial = kind.steps + kind.hold;
+    kind.trial = undefined;
+    kind.slow = 0;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The machine that a program runs on, as far as it may know: the processors that it can use, their caches, and the memory
+ * that it may have. Each system has a probe of its own in `machine/`; here their answers become one description. A fact
+ * that is not known is absent, and a note says why.
+ *
+ * @module
+ */
+import type { Machine, MachineFacts } from "./types.ts";
+import { native } from "../../ffi/native.ts";
+import { probeDarwin } from "./darwin.ts";
+import { probeLinux } from "./linux.ts";
+import { Source } from "./source.ts";
+import { probeWindows } from "./windows.ts";
+import { integerOption } from "../options/checks.ts";
+
+/** Memory that is read to measure how fast: more than caches hold. */
+const bandwidthMiB = 256;
+
+/**
+ * Looks at the machine, in a few milliseconds. Nothing fails: what is not known is absent.
+ *
+ * @example
+ * ```ts
+ * import { probeMachine } from "@lightgpt/lightgpt";
+ *
+ * const { threads, caches, memory, notes } = probeMachine();
+ * console.log(threads, caches, memory.limitBytes, notes);
+ * ```
+ */
+export function probeMachine(): Machine {
+  return machineOf(new Source());
+}
+
+/** The machine that a source tells of; tests give one of recorded files and answers. */
+export function machineOf(source: Source): Machine {
+  const { platform, arch } = source;
+  const facts = probe(source);
+  const { quota } = facts;
+  const details = facts.details();
+  const { processor, processors, cores, efficiency, caches, limits, resident, cgroup } = details;
+  const usable = facts.usable ?? details.usable;
+  const total = details.total ?? source.memory?.total;
+  const free = details.free ?? source.memory?.free;
+  const isTried = platform === "linux" && arch === "x64";
+  if (!isTried) source.note(`This probe has not been tried on a real machine with ${platform} on ${arch}.`);
+  return {
+    platform,
+    arch,
+    ...known({ processor: processor ?? source.processors?.[0], processors, usable, quota, cores, efficiency }),
+    threads: threadsOf(source, { usable, quota }),
+    caches,
+    memory: {
+      ...known({
+        totalBytes: total,
+        limitBytes: least([total, ...limits.map(({ bytes }) => bytes)]),
+        freeBytes: least([free, ...limits.map(({ bytes, usedBytes }) => left(bytes, usedBytes))]),
+        residentBytes: resident,
+        cgroup,
+      }),
+      limits,
+    },
+    isTried,
+    notes: [...source.notes],
+  };
+}
+
+let found: { readonly threads: number; readonly processors: number } | undefined;
+
+function parallelism(): NonNullable<typeof found> {
+  if (found === undefined) {
+    const source = new Source();
+    const { usable, quota } = probe(source);
+    found = { threads: threadsOf(source, { usable, quota }), processors: threadsOf(source, { usable }) };
+  }
+  return found;
+}
+
+/** Threads that this process can run at once; asked of the machine once. */
+export function usableThreads(): number {
+  return parallelism().threads;
+}
+
+/** The most threads that can be asked for. */
+const threadsMost = 256;
+let reckoned = 0;
+
+/** For tests of many threads on a small machine: lets as many be had as if there were `count` processors; gives what was said before. */
+export function reckonProcessors(count: number): number {
+  const before = reckoned;
+  reckoned = count;
+  return before;
+}
+
+/**
+ * The option `threads`, checked; where nothing is said, as many as this process can run at once. More than there are
+ * processors are not had: with two a core the threads that wait for a turn held the others up (decode at 0.75, with eight at 0.38).
+ */
+export function threadsOption(asked: number | undefined): number {
+  const threads = integerOption("threads", asked, 1, threadsMost, Math.min(threadsMost, usableThreads()));
+  return Math.min(threads, Math.max(parallelism().processors, reckoned));
+}
+
+function probe(source: Source): MachineFacts {
+  if (source.platform === "linux") return probeLinux(source);
+  return source.platform === "darwin" ? probeDarwin(source) : probeWindows(source);
+}
+
+/** Bytes a second that `threads` threads of this machine read from memory. Blocks for some tenths of a second. */
+export function measureBandwidth(threads: number): number {
+  return native().bandwidth(threads, bandwidthMiB);
+}
+
+/** A part of a processor more is not worth a thread that the others wait for. */
+function threadsOf(
+  { parallelism }: Source,
+  { usable = Infinity, quota = Infinity }: Pick<MachineFacts, "usable" | "quota">,
+): number {
+  return Math.max(1, Math.min(usable, parallelism, Math.floor(quota)));
+}
+
+function left(bytes: number, usedBytes: number | undefined): number | undefined {
+  return usedBytes === undefined ? undefined : Math.max(0, bytes - usedBytes);
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const numbers = values.filter((value) => value !== undefined);
+  return numbers.length > 0 ? Math.min(...numbers) : undefined;
+}
+
+/** An object without the members that are undefined. */
+function known<T extends object>(facts: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof T]?: Exclude<T[Name], undefined>;
+  };
+}

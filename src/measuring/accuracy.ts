@@ -1,0 +1,54 @@
+/**
+ * How near a model is to a reference: the file that it was made from, or its F32. Both read the same text, as it would be
+ * served; the reference keeps its keys and values as F32.
+ *
+ * @module
+ */
+import { Batcher, schedulerOf } from "../batching/batcher.ts";
+import { readLogits } from "../batching/read_logits.ts";
+import { Model } from "../model/model.ts";
+import { checkKeys, integerOption, refuseOption } from "../options/checks.ts";
+import { comparePerplexity, type Comparison, type PerplexityOptions, type ReadLogits } from "./perplexity.ts";
+
+/**
+ * What accuracy is measured against, and on what.
+ *
+ * @example
+ * ```ts
+ * import { type AccuracyOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const options: AccuracyOptions = { reference: "model-f32.gguf", text: "Once upon a time there was a fox." };
+ * await using lm = await LightGPT.load("model-q4_0.gguf");
+ * const { divergence, same, sameWhereSure, ratio } = await lm.accuracy(options);
+ * console.log(divergence, same, sameWhereSure, ratio);
+ * ```
+ */
+export interface AccuracyOptions extends PerplexityOptions {
+  /** The path of the GGUF file to compare with; it must have the same vocabulary. */
+  readonly reference: string;
+  /** The text that both read: the more, the surer the figures. */
+  readonly text: string;
+}
+
+const windowDefault = 256;
+
+/** Measures how near `model`, as `batcher` runs it, is to a reference; the reference is loaded for it and freed afterwards. */
+export async function measureAccuracy(model: Model, batcher: Batcher, options: AccuracyOptions): Promise<Comparison> {
+  checkKeys("options", options, ["reference", "text", "window", "onProgress", "signal"]);
+  const { reference, text, ...perplexity } = options;
+  if (typeof reference !== "string") refuseOption("reference", "the path of a GGUF file", reference);
+  if (typeof text !== "string") refuseOption("text", "a string", text);
+  const { tokenizer, context } = model;
+  const window = integerOption("window", options.window, 2, context, Math.min(windowDefault, context));
+  const { signal } = options;
+  await using exact = await Model.load(reference, { context: window, ...(signal ? { signal } : {}) });
+  const other = exact.tokenizer;
+  if (other.vocabularySize !== tokenizer.vocabularySize || other.bos !== tokenizer.bos) {
+    const expected = `a model with the same vocabulary of ${tokenizer.vocabularySize}`;
+    refuseOption("reference", expected, other.vocabularySize);
+  }
+  await using runner = new Batcher(exact, { threads: batcher.threads, kv: "f32", cache: false });
+  const reader = (batcher: Batcher): ReadLogits => (tokens, receive, signal) =>
+    readLogits(schedulerOf(batcher), tokens, "all", receive, signal);
+  return await comparePerplexity(reader(batcher), reader(runner), tokenizer, window, text, { ...perplexity, window });
+}

@@ -1,0 +1,151 @@
+/**
+ * What LightGPT does, in figures: as an object, as events, as Prometheus' text, and as instruments of OpenTelemetry. The
+ * figures are those that the batcher and the cache count anyway; `table.ts` has their names.
+ *
+ * @module
+ */
+import { type Batcher, schedulerOf } from "../../batching/batcher.ts";
+import { histogramBoundsMs, type MeterListener } from "../../batching/stats.ts";
+import { chooseMetrics, type MetricName } from "./table.ts";
+import type { OpenTelemetryMeter } from "./opentelemetry.ts";
+import { type MetricsReport, readMetrics } from "./report.ts";
+import type { Model } from "../../model/model.ts";
+import { checkFunction, refuseOption } from "../../options/checks.ts";
+import type { Comparison } from "../perplexity.ts";
+
+export type { HistogramReport, MemoryReport, MetricsReport } from "./report.ts";
+export type { MetricName } from "./table.ts";
+export type { InstrumentOptions, ObservableInstrument, ObservableResult, OpenTelemetryMeter } from "./opentelemetry.ts";
+
+/**
+ * Something that happened: a step, a token, or the end of a request.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type MetricEvent } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const stop = lm.metrics.listen((event: MetricEvent) => {
+ *   if (event.kind === "request") console.log(event.outcome, event.tokens, "tokens in", event.ms, "ms");
+ * });
+ * await lm.complete("Once upon a time");
+ * stop();
+ * ```
+ */
+export type MetricEvent =
+  | {
+    /** A step has ended. */
+    readonly kind: "step";
+    /** How long it took. */
+    readonly ms: number;
+    /** Tokens that it read. */
+    readonly tokens: number;
+    /** Those of them that belonged to chunks of prompts. */
+    readonly prompt: number;
+    /** Sequences that took part. */
+    readonly sequences: number;
+  }
+  | {
+    /** A request gave a token. */
+    readonly kind: "token";
+    /** Since the request began, of its first token, else since the one before. */
+    readonly ms: number;
+    /** Whether it was the first. */
+    readonly isFirst: boolean;
+  }
+  | {
+    /** A request has ended. */
+    readonly kind: "request";
+    /** By itself, by its reader or a deadline, or by an error. */
+    readonly outcome: "finished" | "cancelled" | "failed";
+    /** Tokens of its prompt. */
+    readonly promptTokens: number;
+    /** Tokens that were chosen for it. */
+    readonly tokens: number;
+    /** From its beginning to its end. */
+    readonly ms: number;
+  };
+
+/**
+ * The figures of one model and its batcher.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Metrics } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const metrics: Metrics = lm.metrics;
+ * await lm.complete("Once upon a time");
+ * console.log(metrics.report().tokensPerSecond, await metrics.prometheus(["tokens_total"]));
+ * ```
+ */
+export class Metrics {
+  readonly #model: Model;
+  readonly #batcher: Batcher;
+  /** What the last measurement of accuracy came to. */
+  accuracy: Comparison | undefined;
+
+  /** The figures of `batcher`, which runs `model`. */
+  constructor(model: Model, batcher: Batcher) {
+    this.#model = model;
+    this.#batcher = batcher;
+  }
+
+  /** All of them, now. */
+  report(): MetricsReport {
+    return readMetrics(this.#model, this.#batcher, this.accuracy);
+  }
+
+  /**
+   * The values of one metric by its name, one for each of its labels (the empty string where it has none); of a histogram
+   * the count. Throws an {@link InvalidArgumentError} for an unknown name.
+   */
+  values(name: MetricName): ReadonlyMap<string, number> {
+    const [[, { values, histogram }]] = chooseMetrics([name]);
+    const report = this.report();
+    if (histogram) return new Map([["", histogram(report).count]]);
+    return new Map(values?.(report).map(({ label = "", value }) => [label, value]));
+  }
+
+  /**
+   * Calls `listener` of each step, token and end of a request; the function that it returns ends that. What it throws goes where
+   * errors of event listeners go (`reportError`), and ends nothing that runs here.
+   */
+  listen(listener: (event: MetricEvent) => void): () => void {
+    if (listener === undefined) refuseOption("listener", "a function", listener);
+    checkFunction("listener", listener);
+    const tell = (event: MetricEvent) => {
+      try {
+        listener(event);
+      } catch (error) {
+        reportError(error);
+      }
+    };
+    const { listeners } = schedulerOf(this.#batcher).meter;
+    const heard: MeterListener = {
+      step: (step) => tell({ kind: "step", ...step }),
+      token: (ms, isFirst) => tell({ kind: "token", ms, isFirst }),
+      request: (end) => tell({ kind: "request", ...end }),
+    };
+    listeners.add(heard);
+    return () => void listeners.delete(heard);
+  }
+
+  /** The metrics, or those of the given names, as Prometheus' text (`text/plain; version=0.0.4`). Needs the package prom-client. */
+  async prometheus(names?: readonly MetricName[]): Promise<string> {
+    const chosen = chooseMetrics(names);
+    const { prometheusText } = await import("./prometheus.ts");
+    return await prometheusText(chosen, this.report());
+  }
+
+  /**
+   * Makes the metrics, or those of the given names, instruments of a meter of OpenTelemetry: the one given, else that of the
+   * program's own `@opentelemetry/api`. Throws an {@link UnsupportedError} where there is none. The function that it gives ends it.
+   */
+  async openTelemetry(meter?: OpenTelemetryMeter, names?: readonly MetricName[]): Promise<() => void> {
+    const chosen = chooseMetrics(names);
+    const { hostMeter, instrument } = await import("./opentelemetry.ts");
+    const { meter: source } = schedulerOf(this.#batcher);
+    return instrument(meter ?? await hostMeter(), chosen, () => this.report(), source, histogramBoundsMs);
+  }
+}

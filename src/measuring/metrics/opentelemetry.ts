@@ -1,0 +1,123 @@
+/**
+ * Metrics as instruments of OpenTelemetry, of a meter that the host program has: counters and gauges are observed when the host
+ * collects, times are recorded as they happen. Nothing of OpenTelemetry need be installed by those who don't use it.
+ *
+ * @module
+ */
+import { UnsupportedError } from "../../../ffi/errors.ts";
+import type { Meter } from "../../batching/stats.ts";
+import { refuseOption } from "../../options/checks.ts";
+import type { MetricsReport } from "./report.ts";
+import type { MetricName, MetricSpec, MetricValue } from "./table.ts";
+
+/** What an instrument is told about itself. */
+export interface InstrumentOptions {
+  /** What it tells. */
+  readonly description?: string;
+  /** What it is measured in. */
+  readonly unit?: string;
+  /** Where buckets end. */
+  readonly advice?: { readonly explicitBucketBoundaries?: number[] };
+}
+
+/** Takes the value of an instrument while the host collects. */
+export interface ObservableResult {
+  /** A value, and which of several it is. */
+  observe(value: number, attributes?: Record<string, string>): void;
+}
+
+/** An instrument that is asked for its values. */
+export interface ObservableInstrument {
+  /** Asks `callback` from now on. */
+  addCallback(callback: (result: ObservableResult) => void): void;
+  /** Asks it no more. */
+  removeCallback(callback: (result: ObservableResult) => void): void;
+}
+
+/**
+ * What is used of a `Meter` of `@opentelemetry/api`; that package's own fits.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type OpenTelemetryMeter } from "@lightgpt/lightgpt";
+ *
+ * declare const meter: OpenTelemetryMeter; // in a program: metrics.getMeter("my-program"), of @opentelemetry/api
+ * await using lm = await LightGPT.load();
+ * const stop = await lm.metrics.openTelemetry(meter);
+ * stop();
+ * ```
+ */
+export interface OpenTelemetryMeter {
+  /** A counter that is asked for its value. */
+  createObservableCounter(name: string, options?: InstrumentOptions): ObservableInstrument;
+  /** A gauge that is asked for its value. */
+  createObservableGauge(name: string, options?: InstrumentOptions): ObservableInstrument;
+  /** A histogram that is told values. */
+  createHistogram(name: string, options?: InstrumentOptions): { record(value: number): void };
+}
+
+const methods = ["createObservableCounter", "createObservableGauge", "createHistogram"] as const;
+
+/** Makes the instruments; the function that it returns ends them. */
+export function instrument(
+  meter: OpenTelemetryMeter,
+  metrics: readonly (readonly [MetricName, MetricSpec])[],
+  read: () => MetricsReport,
+  source: Meter,
+  boundsMs: readonly number[],
+): () => void {
+  if (meter === null || typeof meter !== "object" || methods.some((name) => typeof meter[name] !== "function")) {
+    refuseOption("meter", "a Meter of OpenTelemetry", meter);
+  }
+  const ends: (() => void)[] = [];
+  // Every instrument of one collection asks for the same report.
+  let report: MetricsReport | undefined;
+  const fresh = () => {
+    if (report === undefined) queueMicrotask(() => report = undefined);
+    return report ??= read();
+  };
+  for (const [name, { kind, unit, about, label, values, event }] of metrics) {
+    const full = `lightgpt.${name.replace(/(_seconds|_bytes)?(_total)?$/, "")}`;
+    const options = { description: about, unit };
+    if (kind === "histogram") {
+      const explicitBucketBoundaries = boundsMs.map((ms) => ms / 1000);
+      const histogram = meter.createHistogram(full, { ...options, advice: { explicitBucketBoundaries } });
+      const listener = {
+        token(ms: number, isFirst: boolean) {
+          if (isFirst === (event === "firstToken")) histogram.record(ms / 1000);
+        },
+      };
+      source.listeners.add(listener);
+      ends.push(() => source.listeners.delete(listener));
+      continue;
+    }
+    const instrument = kind === "counter"
+      ? meter.createObservableCounter(full, options)
+      : meter.createObservableGauge(full, options);
+    const callback = (result: ObservableResult) => {
+      for (const value of values?.(fresh()) ?? []) result.observe(value.value, attributes(label, value));
+    };
+    instrument.addCallback(callback);
+    ends.push(() => instrument.removeCallback(callback));
+  }
+  return () => ends.splice(0).forEach((end) => end());
+}
+
+function attributes(label: string | undefined, value: MetricValue): Record<string, string> {
+  return label === undefined || value.label === undefined ? {} : { [label]: value.label };
+}
+
+/** The meter of the host program's `@opentelemetry/api`. */
+export async function hostMeter(): Promise<OpenTelemetryMeter> {
+  const name = "@opentelemetry/api"; // a name that no bundler follows: it is the host's
+  try {
+    const { metrics } = await import(name) as { metrics: { getMeter(name: string): OpenTelemetryMeter } };
+    return metrics.getMeter("lightgpt");
+  } catch (error) {
+    throw new UnsupportedError(
+      "meter: @opentelemetry/api could not be loaded; expected it in the program, or a Meter as argument.",
+      { what: "a package is missing", where: "meter", expected: "a Meter" },
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * A text in windows, and an engine that reads one after the other for what its products keep (`Engine.captured`): what
+ * calibrating and collecting an importance matrix have in common.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../ffi/errors.ts";
+import { Engine } from "../engine/engine.ts";
+import type { Model } from "../model/model.ts";
+import { pagesFor } from "../engine/page_pool.ts";
+
+const pageSize = 32;
+
+/** The tokens of a text in windows, each begun as a text is. */
+export function windowsOf(model: Model, text: string, window: number): Uint32Array[] {
+  const ids = model.tokenizer.encode(text, { addSpecial: false });
+  const head = model.tokenizer.bos === undefined ? [] : [model.tokenizer.bos];
+  const step = window - head.length;
+  const windows: Uint32Array[] = [];
+  for (let begin = 0; begin < ids.length; begin += step) {
+    windows.push(Uint32Array.of(...head, ...ids.subarray(begin, begin + step)));
+  }
+  if (windows.length === 0) {
+    throw new LightGPTError(
+      "invalidArgument",
+      "The calibration text has no tokens; give one like what the model will read.",
+    );
+  }
+  return windows;
+}
+
+/** An engine for windows of at most so many tokens; the caller disposes it. */
+export function openReader(model: Model, window: number, threads: number): Engine {
+  return new Engine(model, {
+    kv: "f32",
+    pageSize,
+    pages: pagesFor(window, pageSize),
+    batchTokens: window,
+    sequences: 1,
+    threads,
+    activationBits: 8,
+    logitRows: 1,
+  });
+}
+
+/** Reads one window from its beginning. */
+export async function readWindow(engine: Engine, tokens: Uint32Array): Promise<void> {
+  const pages = Array.from({ length: pagesFor(tokens.length, pageSize) }, (_, page) => page);
+  const [{ error }] = await engine.run([{ id: 1, position: 0, tokens, pages, logits: "none" }], false);
+  if (error !== undefined) throw error;
+}

@@ -1,0 +1,303 @@
+/**
+ * What a model is made of: `planModel` turns the metadata and the tensor table of a file into the numbers and tensors
+ * that the library takes. The table of traits below is the only place that knows architectures by name; everything
+ * after it asks the traits. Numbers are checked here (`gguf.md` 6 and 8), shapes in `tensors.ts`.
+ *
+ * Where a trained model and llama.cpp differ, llama.cpp is followed, since that is what GGUF files are made for and tested
+ * with: the sliding windows that files of `llama` and `phi3` state are not applied.
+ *
+ * @module
+ */
+import { ACTIVATION, ROPE_STYLE } from "./types.ts";
+import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
+import { UnsupportedError } from "../../../ffi/errors.ts";
+import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
+import { MetadataArray } from "../../files/gguf/read.ts";
+import { planRope, type Rope } from "./rope.ts";
+import { type PlannedTensor, planTensors } from "./tensors.ts";
+
+export type { PlannedTensor } from "./tensors.ts";
+
+const LLAMA: Traits = { ropeStyle: ROPE_STYLE.norm, activation: ACTIVATION.silu };
+const QWEN3: Traits = { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.silu, headNorms: true };
+const GEMMA: Traits = { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.gelu, scaledEmbedding: true };
+
+/** The architectures by the name in `general.architecture`. */
+export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
+  ["llama", LLAMA],
+  ["mistral", LLAMA],
+  ["mistral3", LLAMA],
+  ["qwen2", { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.silu, biases: true }],
+  ["qwen3", QWEN3],
+  ["gemma", GEMMA],
+  ["gemma2", {
+    ...GEMMA,
+    postNorms: true,
+    attentionSoftcap: 50,
+    logitSoftcap: 30,
+    window: { period: 2, size: 4096 },
+    wideScaleLayers: 46,
+  }],
+  ["gemma3", {
+    ...GEMMA,
+    postNorms: true,
+    headNorms: true,
+    logitSoftcap: 0,
+    window: { period: 6, size: 0 },
+    localRopeBase: 10_000,
+    wideScaleLayers: 62,
+  }],
+  ["phi3", { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.silu, fused: true }],
+]);
+
+/** Everything that the library needs to load a model. */
+export interface ModelPlan {
+  /** Sizes and constants. */
+  readonly hyperparameters: Hyperparameters;
+  /** The tensors and what each is for. Without one for `output`, the embedding serves as such. */
+  readonly tensors: readonly PlannedTensor[];
+  /** How many weights there are. */
+  readonly parameters: number;
+}
+
+/** What a plan depends on besides the file. */
+export interface PlanOptions {
+  /** The context that will be used: models with two sets of rotary factors choose by it. Default: the model's own. */
+  readonly context?: number;
+}
+
+/** The most of each size; `kernels/limits.zig` has the same. */
+const MOST = { layers: 512, heads: 1024, headDim: 1024, embedding: 65_536, feedForward: 1 << 20, vocabulary: 1 << 22 };
+/** Files may state up to 16 Mi positions; this many can be used. */
+const CONTEXT_STATED_MOST = 1 << 24;
+const CONTEXT_MOST = 1 << 20;
+/** Keys that would change the result and that no architecture of the table has, with the value that changes nothing. */
+const NEUTRAL: readonly (readonly [key: string, neutral: number])[] = [
+  ["logit_scale", 1],
+  ["residual_scale", 1],
+  ["attention.temperature_scale", 0],
+  ["attention.output_scale", 1],
+  ["attention.value_scale", 1],
+  ["attention.clamp_kqv", 0],
+  ["attention.max_alibi_bias", 0],
+  ["attention.shared_kv_layers", 0],
+  ["rope.scaling.yarn_ext_factor", 0],
+  ["nextn_predict_layers", 0],
+];
+/** The same for what only some architectures of the table have. */
+const SOFTCAPS = [["attentionSoftcap", "attn_logit_softcapping"], ["logitSoftcap", "final_logit_softcapping"]] as const;
+
+/**
+ * Reads what the library needs to know of a model, and checks it.
+ *
+ * @example
+ * ```ts
+ * import { planModel, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const { hyperparameters, parameters } = planModel(readGguf("model.gguf"));
+ * console.log(hyperparameters.layers, "layers,", parameters, "parameters");
+ * ```
+ */
+export function planModel(gguf: Gguf, { context }: PlanOptions = {}): ModelPlan {
+  const { metadata } = gguf;
+  const architecture = metadata.text("general.architecture");
+  const traits = ARCHITECTURES.get(architecture);
+  if (traits === undefined) {
+    const names = [...ARCHITECTURES.keys()].join(", ");
+    throw metadata.wrong("general.architecture", `one of ${names}`, `'${architecture}', which is not supported`);
+  }
+  refuseForeignTraits(gguf, architecture, traits);
+  const sizes = readSizes(gguf, architecture);
+  const perLayer = readLayers(metadata, architecture, traits, sizes);
+  const rope = planRope(gguf, architecture, traits, sizes.kDim, context ?? sizes.context);
+  const hyperparameters: Hyperparameters = {
+    ...sizes,
+    architecture,
+    ropeStyle: traits.ropeStyle,
+    activation: traits.activation,
+    ...readScales(metadata, architecture, traits, sizes, perLayer),
+    ...ropeParameters(rope),
+    perLayer,
+  };
+  const tensors = planTensors(gguf, hyperparameters, traits, rope.factors);
+  return {
+    hyperparameters,
+    tensors,
+    parameters: tensors.reduce((sum, { columns, rows }) => sum + columns * rows, 0),
+  };
+}
+
+function ropeParameters({ dimensions, base, scale, localBase, magnitude }: Rope) {
+  return {
+    ropeDim: dimensions,
+    ropeBase: base,
+    ropeScale: scale,
+    ropeLocalBase: localBase,
+    ropeMagnitude: magnitude,
+  };
+}
+
+/** Refuses files that ask for something the architecture does not have, so that no wrong result is computed. */
+function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, traits: Traits): void {
+  const key = (name: string) => `${architecture}.${name}`;
+  const experts = key("expert_count");
+  const count = metadata.count(experts, { least: 0, fallback: 0 });
+  if (count > 0) {
+    if (!tensors.has("blk.0.ffn_gate_inp.weight")) {
+      throw metadata.wrong(experts, "0 in a model without expert tensors", `${count}`);
+    }
+    throw unsupportedTrait(experts, `${count}, a mixture of experts`, "0, a dense model");
+  }
+  const foreign = SOFTCAPS.filter(([trait]) => traits[trait] === undefined).map(([, name]) => [name, 0] as const);
+  for (const [name, neutral] of [...NEUTRAL, ...foreign]) {
+    const value = metadata.number(key(name), { fallback: neutral });
+    // Writers put 0 where a factor is not used.
+    if (value !== neutral && value !== 0) throw unsupportedTrait(key(name), `${value}`, `${neutral}`);
+  }
+  if (!metadata.flag(key("attention.causal"), true)) {
+    throw unsupportedTrait(key("attention.causal"), "false", "true, a model that generates text");
+  }
+  const sections = metadata.get(key("rope.dimension_sections"));
+  if (sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
+    throw unsupportedTrait(key("rope.dimension_sections"), `[${[...sections].join(", ")}]`, "none");
+  }
+}
+
+function unsupportedTrait(key: string, got: string, expected: string): UnsupportedError {
+  return new UnsupportedError(`The metadata key ${key} is ${got}, which is not supported; expected ${expected}.`, {
+    what: "an unsupported trait",
+    where: key,
+    expected,
+    got,
+  });
+}
+
+interface Sizes {
+  layers: number;
+  embedding: number;
+  vocabulary: number;
+  context: number;
+  kDim: number;
+  vDim: number;
+}
+
+function readSizes(gguf: Gguf, architecture: string): Sizes {
+  const { metadata } = gguf;
+  const embedding = metadata.count(`${architecture}.embedding_length`, { most: MOST.embedding });
+  const headsKey = `${architecture}.attention.head_count`;
+  const heads = metadata.get(headsKey) instanceof MetadataArray
+    ? Number(firstOf(metadata, headsKey))
+    : metadata.count(headsKey, { most: MOST.heads });
+  const keyLength = `${architecture}.attention.key_length`;
+  if (!metadata.has(keyLength) && embedding % heads !== 0) {
+    throw metadata.wrong(headsKey, `a divisor of the embedding length ${embedding}`, `${heads}`);
+  }
+  const rules = { most: MOST.headDim, fallback: Math.floor(embedding / heads) };
+  const kDim = metadata.count(keyLength, rules);
+  const context = metadata.count(`${architecture}.context_length`, { most: CONTEXT_STATED_MOST });
+  return {
+    layers: metadata.count(`${architecture}.block_count`, { most: MOST.layers }),
+    embedding,
+    vocabulary: readVocabularySize(gguf, architecture),
+    context: Math.min(context, CONTEXT_MOST),
+    kDim,
+    vDim: metadata.count(`${architecture}.attention.value_length`, rules),
+  };
+}
+
+/** The tokens decide; `vocab_size`, which many files get wrong, only counts where there are none. */
+function readVocabularySize({ metadata }: Gguf, architecture: string): number {
+  const tokens = metadata.get("tokenizer.ggml.tokens");
+  if (!(tokens instanceof MetadataArray)) {
+    return metadata.count(`${architecture}.vocab_size`, { most: MOST.vocabulary });
+  }
+  if (tokens.length < 1 || tokens.length > MOST.vocabulary) {
+    throw metadata.wrong("tokenizer.ggml.tokens", `1 to ${MOST.vocabulary} tokens`, `an array of ${tokens.length}`);
+  }
+  return tokens.length;
+}
+
+function readLayers(metadata: Metadata, architecture: string, traits: Traits, sizes: Sizes): LayerParameters[] {
+  const headsKey = `${architecture}.attention.head_count`;
+  const kvKey = `${architecture}.attention.head_count_kv`;
+  const heads = perLayer(metadata, headsKey, sizes.layers, MOST.heads);
+  const kvHeads = metadata.has(kvKey) ? perLayer(metadata, kvKey, sizes.layers, MOST.heads) : heads;
+  const feedForward = perLayer(metadata, `${architecture}.feed_forward_length`, sizes.layers, MOST.feedForward);
+  const windows = readWindows(metadata, architecture, traits, sizes.layers);
+  return heads.map((count, layer) => {
+    if (count % kvHeads[layer] !== 0) {
+      throw metadata.wrong(metadata.has(kvKey) ? kvKey : headsKey, `a divisor of ${count} heads`, `${kvHeads[layer]}`);
+    }
+    return {
+      heads: count,
+      kvHeads: kvHeads[layer],
+      feedForward: feedForward[layer],
+      window: windows[layer],
+      ropeLocal: traits.localRopeBase !== undefined && windows[layer] > 0,
+    };
+  });
+}
+
+/** A number for each layer: the key holds one for all, or an array. */
+function perLayer(metadata: Metadata, key: string, layers: number, most: number): number[] {
+  const value = metadata.get(key);
+  if (!(value instanceof MetadataArray)) return new Array<number>(layers).fill(metadata.count(key, { most }));
+  if (value.length !== layers) {
+    throw metadata.wrong(key, `a number, or one for each of ${layers} layers`, `an array of ${value.length}`);
+  }
+  return Array.from(value, (element) => wholeNumber(metadata, key, element, most));
+}
+
+function firstOf(metadata: Metadata, key: string): number {
+  const value = metadata.get(key);
+  const first = value instanceof MetadataArray && value.length > 0 ? value.at(0) : "nothing";
+  return wholeNumber(metadata, key, first, MOST.heads);
+}
+
+function wholeNumber(metadata: Metadata, key: string, element: MetadataValue, most: number): number {
+  if (typeof element === "number" && Number.isInteger(element) && element >= 1 && element <= most) return element;
+  throw metadata.wrong(key, `whole numbers from 1 to ${most}`, `an array with ${element}`);
+}
+
+/** The window of each layer, 0 where it sees everything. */
+function readWindows(metadata: Metadata, architecture: string, { window }: Traits, layers: number): number[] {
+  if (window === undefined) return new Array<number>(layers).fill(0);
+  const size = metadata.count(`${architecture}.attention.sliding_window`, {
+    least: 0,
+    most: 2 ** 31 - 1,
+    fallback: window.size,
+  });
+  const key = `${architecture}.attention.sliding_window_pattern`;
+  const pattern = metadata.get(key);
+  if (pattern instanceof MetadataArray) {
+    if (pattern.length !== layers) {
+      throw metadata.wrong(key, `a number, or one for each of ${layers} layers`, `an array of ${pattern.length}`);
+    }
+    return Array.from(pattern, (windowed) => windowed === true || windowed === 1 ? size : 0);
+  }
+  const period = metadata.count(key, { least: 0, fallback: window.period });
+  return Array.from({ length: layers }, (_, layer) => period > 0 && layer % period === period - 1 ? 0 : size);
+}
+
+function readScales(
+  metadata: Metadata,
+  architecture: string,
+  traits: Traits,
+  { layers, embedding, kDim }: Sizes,
+  perLayer: readonly LayerParameters[],
+) {
+  const key = (name: string) => `${architecture}.${name}`;
+  const epsilon = metadata.positive(key("attention.layer_norm_rms_epsilon"));
+  const scaleLength = layers === traits.wideScaleLayers ? embedding / perLayer[0].heads : kDim;
+  // 0 means what absence means.
+  const stated = (name: string) => metadata.number(key(name), { least: 0, fallback: 0 });
+  const softcap = (name: string, fallback: number | undefined) =>
+    fallback === undefined ? 0 : metadata.number(key(name), { least: 0, fallback });
+  return {
+    epsilon,
+    embeddingScale: stated("embedding_scale") || (traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
+    attentionScale: stated("attention.scale") || 1 / Math.sqrt(scaleLength),
+    attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
+    logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),
+  };
+}

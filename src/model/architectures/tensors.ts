@@ -1,0 +1,198 @@
+/**
+ * Which tensors a model has and what each is for: every name that an architecture uses, with the shape it must have and
+ * the types it may have. A required tensor that is missing is refused, and so is one that nobody would use, since the
+ * model would compute something else without it.
+ *
+ * @module
+ */
+import type { ROLES } from "../../../ffi/abi.ts";
+import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
+import { formatInstead, FORMATS } from "../../files/formats.ts";
+import type { Gguf, Tensor } from "../../files/gguf/read.ts";
+
+/** What a tensor is for. */
+export type Role = (typeof ROLES)[number];
+
+/** A tensor, or some rows of one, with its role. */
+export interface PlannedTensor {
+  /** What it is for. */
+  readonly role: Role;
+  /** Its layer, 0 for those of no layer. */
+  readonly layer: number;
+  /** The tensor of the file that holds it. */
+  readonly tensor: Tensor;
+  /** Elements of a row. */
+  readonly columns: number;
+  /** Rows; 1 for a vector. */
+  readonly rows: number;
+  /** Its first byte in its file. */
+  readonly offset: number;
+  /** Its bytes. */
+  readonly bytes: number;
+}
+
+/** Tensors that some files have and that nothing depends on: tables that are computed nowadays. */
+const IGNORED =
+  /^(rope_freqs|rope_factors_(long|short)|blk\.\d+\.(attn_rot_embd|rope_freqs)|attn_rot_embd)(\.weight)?$/;
+
+const F32 = 0;
+
+/** The tensors of a model in the order of the roles, layer by layer. */
+export function planTensors(
+  gguf: Gguf,
+  hyperparameters: Hyperparameters,
+  traits: Traits,
+  ropeFactors: string | undefined,
+): PlannedTensor[] {
+  const plan = new Plan(gguf);
+  const { embedding, vocabulary, ropeDim } = hyperparameters;
+  plan.matrix("token_embd", 0, "token_embd.weight", embedding, vocabulary);
+  plan.vector("output_norm", 0, "output_norm.weight", embedding);
+  if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
+  if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, ropeDim / 2);
+  hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
+  plan.refuseUnused();
+  return plan.tensors;
+}
+
+function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameters: LayerParameters, layer: number) {
+  const { embedding, kDim, vDim } = sizes;
+  const { heads, kvHeads, feedForward } = parameters;
+  const name = (part: string) => `blk.${layer}.${part}`;
+  plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
+  const attention: Part[] = [
+    { role: "attn_q", rows: heads * kDim },
+    { role: "attn_k", rows: kvHeads * kDim },
+    { role: "attn_v", rows: kvHeads * vDim },
+  ];
+  if (traits.fused && plan.has(name("attn_qkv.weight"))) {
+    plan.split(layer, name("attn_qkv.weight"), embedding, attention);
+  } else {
+    for (const { role, rows } of attention) plan.matrix(role, layer, name(`${role}.weight`), embedding, rows);
+  }
+  plan.matrix("attn_output", layer, name("attn_output.weight"), heads * vDim, embedding);
+  plan.bias("attn_q_bias", layer, name("attn_q.bias"), heads * kDim, traits.biases);
+  plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
+  plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
+  plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);
+  if (traits.headNorms) {
+    plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), kDim);
+    plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), kDim);
+  }
+  if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
+
+  plan.vector("ffn_norm", layer, name("ffn_norm.weight"), embedding);
+  if (traits.fused && !plan.has(name("ffn_gate.weight"))) {
+    plan.split(layer, name("ffn_up.weight"), embedding, [
+      { role: "ffn_gate", rows: feedForward },
+      { role: "ffn_up", rows: feedForward },
+    ]);
+  } else {
+    plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
+    plan.matrix("ffn_up", layer, name("ffn_up.weight"), embedding, feedForward);
+  }
+  plan.matrix("ffn_down", layer, name("ffn_down.weight"), feedForward, embedding);
+  plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
+  plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
+  plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
+  if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
+}
+
+interface Part {
+  role: Role;
+  rows: number;
+}
+
+/** Collects tensors, each checked for presence, shape and type. */
+class Plan {
+  readonly tensors: PlannedTensor[] = [];
+  readonly #gguf: Gguf;
+  readonly #used = new Set<string>();
+
+  constructor(gguf: Gguf) {
+    this.#gguf = gguf;
+  }
+
+  has(name: string): boolean {
+    return this.#gguf.tensors.has(name);
+  }
+
+  matrix(role: Role, layer: number, name: string, columns: number, rows: number): void {
+    this.split(layer, name, columns, [{ role, rows }]);
+  }
+
+  /** A matrix whose rows belong to several roles, one after the other. */
+  split(layer: number, name: string, columns: number, parts: readonly Part[]): void {
+    const tensor = this.#take(name, columns, parts.reduce((sum, { rows }) => sum + rows, 0));
+    const format = FORMATS.get(tensor.type);
+    if (format === undefined || !format.supported) {
+      const instead = formatInstead(tensor.type);
+      // Integers hold no weights; other types do, but not ones that we compute with.
+      if (/^I\d+$/.test(tensor.typeName)) {
+        throw tensorError(this.#gguf, name, `the tensor ${name} has the type ${tensor.typeName}`, instead);
+      }
+      throw new UnsupportedError(
+        `The tensor ${name} has the type ${tensor.typeName}, which is not supported; use ${instead}.`,
+        { what: "an unsupported tensor type", where: name, expected: instead, got: tensor.typeName },
+      );
+    }
+    const rowBytes = columns / format.blockElements * format.blockBytes;
+    let offset = tensor.offset;
+    for (const { role, rows } of parts) {
+      this.tensors.push({ role, layer, tensor, columns, rows, offset, bytes: rows * rowBytes });
+      offset += rows * rowBytes;
+    }
+  }
+
+  vector(role: Role, layer: number, name: string, columns: number): void {
+    const tensor = this.#take(name, columns, 1);
+    if (tensor.type !== F32) {
+      throw tensorError(this.#gguf, name, `the tensor ${name} has the type ${tensor.typeName}`, "F32");
+    }
+    this.tensors.push({ role, layer, tensor, columns, rows: 1, offset: tensor.offset, bytes: tensor.bytes });
+  }
+
+  /** A bias: taken where it is there, unless it is required. */
+  bias(role: Role, layer: number, name: string, columns: number, required = false): void {
+    if (required || this.has(name)) this.vector(role, layer, name, columns);
+  }
+
+  refuseUnused(): void {
+    for (const name of this.#gguf.tensors.keys()) {
+      if (this.#used.has(name) || IGNORED.test(name)) continue;
+      throw tensorError(
+        this.#gguf,
+        name,
+        `the tensor ${name} has no place in this architecture, and without it the results would be wrong`,
+        "only tensors that the architecture uses",
+      );
+    }
+  }
+
+  #take(name: string, columns: number, rows: number): Tensor {
+    const shape = rows === 1 ? `${columns}` : `${columns} x ${rows}`;
+    const tensor = this.#gguf.tensors.get(name);
+    if (tensor === undefined) {
+      throw tensorError(this.#gguf, name, `the tensor ${name} is missing`, `one of the shape ${shape}`);
+    }
+    const [first, second = 1, ...more] = tensor.dims;
+    if (first !== columns || second !== rows || more.some((size) => size !== 1)) {
+      const got = `the tensor ${name} is ${tensor.dims.join(" x ")}`;
+      throw tensorError(this.#gguf, name, got, shape);
+    }
+    this.#used.add(name);
+    return tensor;
+  }
+}
+
+/** The error about a tensor; its offset is where the file describes it. */
+function tensorError(gguf: Gguf, name: string, message: string, expected: string): ModelFormatError {
+  const tensor = gguf.tensors.get(name);
+  const where = tensor === undefined ? "" : ` (byte ${tensor.infoOffset})`;
+  return new ModelFormatError(`${gguf.files[tensor?.file ?? 0]}: ${message}; expected ${expected}${where}`, {
+    field: name,
+    ...(tensor === undefined ? {} : { offset: tensor.infoOffset }),
+    expected,
+  });
+}

@@ -1,0 +1,236 @@
+/**
+ * A model file, opened: its metadata, its vocabulary, and its weights, which native code maps, checks again and packs. JavaScript
+ * holds names, shapes and a handle; the weights never become an ArrayBuffer.
+ *
+ * @module
+ */
+import { ClosedError, UnsupportedError } from "../../ffi/errors.ts";
+import { localFile } from "../../ffi/assets.ts";
+import { prepare } from "../../ffi/library.ts";
+import { native } from "../../ffi/native.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import { type ModelPlan, planModel } from "./architectures/architectures.ts";
+import { describeModel } from "./encode_model.ts";
+import { type Gguf, readGguf } from "../files/gguf/read.ts";
+import {
+  booleanOption,
+  cancelledBy,
+  checkFunction,
+  checkKeys,
+  checkSignal,
+  integerOption,
+  refuseOption,
+} from "../options/checks.ts";
+import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../text/tokenizer/tokenizer.ts";
+
+/**
+ * How far loading is.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type LoadProgress } from "@lightgpt/lightgpt";
+ *
+ * const onProgress = ({ bytesDone, bytesTotal }: LoadProgress) => console.error(`${bytesDone} of ${bytesTotal}`);
+ * await using lm = await LightGPT.load("model.gguf", { onProgress });
+ * ```
+ */
+export interface LoadProgress {
+  /** Bytes of tensors that are ready. */
+  readonly bytesDone: number;
+  /** Bytes of all tensors. */
+  readonly bytesTotal: number;
+}
+
+/**
+ * What may be said about loading a model.
+ *
+ * @example
+ * ```ts
+ * import { type LoadOptions, Model } from "@lightgpt/lightgpt";
+ *
+ * const options: LoadOptions = { signal: AbortSignal.timeout(10_000) };
+ * await using model = await Model.load("model.gguf", options);
+ * ```
+ */
+export interface LoadOptions {
+  /** The positions that will be used; some models choose their rotary factors by it. Default: {@link Model.context}. */
+  readonly context?: number;
+  /** Ends loading. */
+  readonly signal?: AbortSignal;
+  /** Hears how far loading is: at its beginning, now and then, and at its end. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then. Default: refuse. */
+  readonly allowUnknownPreTokenizer?: boolean;
+}
+
+/** The most positions that a context has unless a larger one is asked for: KV pages cost memory. */
+const defaultContext = 8192;
+/** The most positions that any context can have; `kernels/limits.zig` has the same. */
+const largestContext = 1 << 20;
+/** A wait is bounded, so that progress is reported and a signal heard. */
+const waitMs = 25;
+
+/** Frees what a lost model holds: the net below `dispose`. */
+const lost = new FinalizationRegistry<number>((handle) => native().modelFree(handle));
+
+/** Loads a model as `Model.load` does, once `accept` has seen what it is: it may throw before any weights are read. */
+export let loadAccepted: (
+  path: string,
+  options: LoadOptions,
+  accept: (plan: ModelPlan, context: number) => void,
+) => Promise<Model>;
+
+/**
+ * A model: metadata, vocabulary and weights. Most users need `LightGPT`, which has one.
+ *
+ * @example
+ * ```ts
+ * import { Model } from "@lightgpt/lightgpt";
+ *
+ * await using model = await Model.load("model.gguf");
+ * console.log(model.plan.hyperparameters.architecture, model.plan.parameters);
+ * ```
+ */
+export class Model {
+  static {
+    loadAccepted = (path, options, accept) => Model.#load(path, options, accept);
+  }
+  /** The file: metadata and table of tensors. */
+  readonly gguf: Gguf;
+  /** What the file is as a model: sizes, traits, and which tensor is for what. */
+  readonly plan: ModelPlan;
+  /** The positions of a context: as asked for, else what the model was trained for, at most 8192. */
+  readonly context: number;
+  /** Bytes of memory that the weights take. */
+  readonly residentBytes: number;
+  /** How long loading took. */
+  readonly loadMs: number;
+  readonly #tokenizer: Tokenizer | UnsupportedError;
+  #handle: number;
+
+  private constructor(parts: Loaded, handle: number) {
+    this.gguf = parts.gguf;
+    this.plan = parts.plan;
+    this.context = parts.context;
+    this.#tokenizer = parts.tokenizer;
+    this.residentBytes = parts.residentBytes;
+    this.loadMs = parts.loadMs;
+    this.#handle = handle;
+    lost.register(this, handle, this);
+  }
+
+  /** Loads a GGUF file; of a split one, give the path of the first part. */
+  static async load(path: string, options: LoadOptions = {}): Promise<Model> {
+    return await Model.#load(path, options, () => {});
+  }
+
+  static async #load(
+    path: string,
+    options: LoadOptions,
+    accept: (plan: ModelPlan, context: number) => void,
+  ): Promise<Model> {
+    if (typeof path !== "string" || path === "" || path.includes("\0")) {
+      refuseOption("path", "the path of a GGUF file", path);
+    }
+    checkKeys("options", options, ["context", "signal", "onProgress", "allowUnknownPreTokenizer"]);
+    if (options.context !== undefined) integerOption("context", options.context, 1, largestContext, 0);
+    checkFunction("onProgress", options.onProgress);
+    const allowUnknownPreTokenizer = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
+    checkSignal(options.signal);
+    await prepare();
+    const begin = performance.now();
+    const { gguf, plan, context } = readPlan(path, options);
+    const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
+    accept(plan, context); // last, for it asks native code: files are read before that has anything to do
+    const handle = native().modelLoad(describeModel(plan, gguf.files));
+    try {
+      const residentBytes = await finish(handle, options);
+      return new Model({ gguf, plan, context, tokenizer, residentBytes, loadMs: performance.now() - begin }, handle);
+    } catch (error) {
+      native().modelFree(handle);
+      throw error;
+    }
+  }
+
+  /** The vocabulary's text side; throws where its kind is not supported, which token ids do not need. */
+  get tokenizer(): Tokenizer {
+    if (this.#tokenizer instanceof UnsupportedError) throw this.#tokenizer;
+    return this.#tokenizer;
+  }
+
+  /** Entries of the vocabulary. */
+  get vocabulary(): number {
+    return this.plan.hyperparameters.vocabulary;
+  }
+
+  /** What native code knows the model by. */
+  get handle(): number {
+    if (this.#handle === 0) {
+      throw new ClosedError("The model was used after it was disposed.", { where: "model" });
+    }
+    return this.#handle;
+  }
+
+  /** Frees the weights, once no engine uses them. Again is fine. */
+  dispose(): void {
+    if (this.#handle === 0) return;
+    lost.unregister(this);
+    native().modelFree(this.#handle);
+    this.#handle = 0;
+  }
+
+  /** {@link Model.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** {@link Model.dispose}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+    return Promise.resolve();
+  }
+}
+
+/** What a file is as a model, without its weights. */
+export function readPlan(
+  path: string,
+  options: Pick<LoadOptions, "context"> = {},
+): Pick<Model, "gguf" | "plan" | "context"> {
+  const gguf = readGguf(localFile(currentRuntime(), path));
+  if (options.context !== undefined) return { gguf, plan: planModel(gguf, options), context: options.context };
+  const plan = planModel(gguf);
+  const trained = plan.hyperparameters.context;
+  const context = Math.min(trained, defaultContext);
+  return { gguf, plan: context === trained ? plan : planModel(gguf, { context }), context };
+}
+
+/** What loading comes to. */
+interface Loaded {
+  readonly gguf: Gguf;
+  readonly plan: ModelPlan;
+  readonly context: number;
+  readonly tokenizer: Tokenizer | UnsupportedError;
+  readonly residentBytes: number;
+  readonly loadMs: number;
+}
+
+/** A vocabulary of an unsupported kind is no reason to refuse the weights; a damaged one is. */
+function readTokenizer(gguf: Gguf, options: TokenizerOptions): Tokenizer | UnsupportedError {
+  try {
+    return loadTokenizer(gguf, options);
+  } catch (error) {
+    if (error instanceof UnsupportedError) return error;
+    throw error;
+  }
+}
+
+/** Waits until a model is ready; returns the bytes it takes. */
+async function finish(handle: number, { signal, onProgress }: LoadOptions): Promise<number> {
+  for (;;) {
+    if (signal?.aborted) throw cancelledBy(signal);
+    const { ready, bytesDone, bytesTotal, residentBytes } = native().modelStatus(handle);
+    onProgress?.({ bytesDone, bytesTotal });
+    if (ready) return residentBytes;
+    await native().wait(handle, waitMs);
+  }
+}

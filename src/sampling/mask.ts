@@ -1,0 +1,70 @@
+/**
+ * A set of tokens as a bit mask, one bit for each token of a vocabulary: what a grammar, or any rule, allows next. The set
+ * may change between two choices; the sampler reads it at each.
+ *
+ * @module
+ */
+import { integerOption, refuseOption } from "../options/checks.ts";
+
+const vocabularyMost = 2 ** 22;
+
+/**
+ * A set of tokens of one vocabulary, as a bit mask. Throws an error of the code `invalidArgument` for an id that the
+ * vocabulary doesn't have.
+ *
+ * @example
+ * ```ts
+ * import { Sampler, TokenMask } from "@lightgpt/lightgpt";
+ *
+ * const digits = new TokenMask(100);
+ * for (let id = 48; id < 58; id++) digits.add(id);
+ * const sampler = new Sampler({ allowed: digits, temperature: 0 });
+ * console.log(sampler.sample(new Float32Array(100))); // 48: of equal logits the lowest id
+ * digits.delete(48);
+ * console.log(sampler.sample(new Float32Array(100))); // 49
+ * ```
+ */
+export class TokenMask {
+  /** How many tokens the vocabulary has. */
+  readonly vocabularySize: number;
+  /** The bits: token t is bit t % 32 of word floor(t / 32). They may be written as well. */
+  readonly words: Uint32Array<ArrayBuffer>;
+
+  /** An empty set of tokens of a vocabulary of this size, or one with these tokens. */
+  constructor(vocabularySize: number, tokens: Iterable<number> = []) {
+    this.vocabularySize = integerOption("vocabularySize", vocabularySize, 1, vocabularyMost, 0);
+    this.words = new Uint32Array(Math.ceil(vocabularySize / 32));
+    for (const token of tokens) this.add(token);
+  }
+
+  /** Takes a token in. */
+  add(token: number): this {
+    this.#check(token);
+    this.words[token >>> 5] |= 1 << (token & 31);
+    return this;
+  }
+
+  /** Takes a token out. */
+  delete(token: number): this {
+    this.#check(token);
+    this.words[token >>> 5] &= ~(1 << (token & 31));
+    return this;
+  }
+
+  /** Whether a token is in the set. */
+  has(token: number): boolean {
+    this.#check(token);
+    return (this.words[token >>> 5] >>> (token & 31) & 1) === 1;
+  }
+
+  /** Takes all tokens in, or out. */
+  fill(isIn: boolean): this {
+    this.words.fill(isIn ? 0xffff_ffff : 0);
+    return this;
+  }
+
+  #check(token: number): void {
+    if (Number.isInteger(token) && token >= 0 && token < this.vocabularySize) return;
+    refuseOption("token", `an id from 0 to ${this.vocabularySize - 1}`, token);
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Chooses the next token from logits, whoever made them: the methods of `options.ts` in a chain, with the same result
+ * on every processor and both runtimes. The same chain is part of an engine's step (`engine/engine.ts`).
+ *
+ * @module
+ */
+import { InvalidArgumentError } from "../../ffi/errors.ts";
+import { integerOption, refuseOption } from "../options/checks.ts";
+import { candidates, choose } from "./choose.ts";
+import { checkId, resolveSampling, type SamplingOptions } from "./options.ts";
+import type { MethodReport } from "./report.ts";
+import { type Choice, SamplerState } from "./state.ts";
+import { SAMPLER } from "../../ffi/abi.ts";
+
+/**
+ * A token that may be chosen, and how likely that is.
+ *
+ * @example
+ * ```ts
+ * import { type Candidate, Sampler } from "@lightgpt/lightgpt";
+ *
+ * const candidates: Candidate[] = new Sampler({ temperature: 1 }).distribution(Float32Array.of(0, 0));
+ * console.log(candidates); // [{ token: 0, probability: 0.5 }, { token: 1, probability: 0.5 }]
+ * ```
+ */
+export interface Candidate {
+  /** The id of the token. */
+  readonly token: number;
+  /** From above 0 to 1, after all methods. */
+  readonly probability: number;
+}
+
+/**
+ * Chooses tokens from logits, one after the other.
+ *
+ * Logits are a `Float32Array` with one float for each token of a vocabulary; it is read and stays as it is. -Infinity is a
+ * token that may not be chosen; one of +Infinity is chosen for sure. Of equal logits the lower id comes first. Random numbers
+ * depend on the seed, on how many tokens were chosen, and on how many were accepted, and on nothing else.
+ *
+ * Errors have the code `nonFinite` where a logit is NaN (`detail.where` names its index), and `invalidArgument` where no token
+ * may be chosen, where a token of the settings or of the history is not in the vocabulary, or where the array cannot be
+ * used: empty, of another type, detached, resizable or shared.
+ *
+ * @example
+ * ```ts
+ * import { Sampler } from "@lightgpt/lightgpt";
+ *
+ * const sampler = new Sampler({ temperature: 0.7, topK: 50, penalties: { repetition: 1.1 }, seed: 42 });
+ * const logits = Float32Array.from({ length: 1000 }, (_, id) => Math.sin(id) * 5);
+ * for (let i = 0; i < 10; i++) {
+ *   const token = sampler.sample(logits);
+ *   sampler.accept(token); // penalties want to know
+ *   console.log(token);
+ * }
+ * ```
+ */
+export class Sampler {
+  readonly #state: SamplerState;
+
+  /** With these settings; throws an error of the code `invalidArgument` for any that mean nothing or contradict others. */
+  constructor(options: SamplingOptions | Sampler = {}) {
+    this.#state = options instanceof Sampler ? options.#state.clone() : new SamplerState(resolveSampling(options));
+  }
+
+  /** The seed: the one given, or the one drawn. */
+  get seed(): bigint {
+    return this.#state.sampling.seed;
+  }
+
+  /** Chooses a token: its id. */
+  sample(logits: Float32Array): number {
+    return choose(this.#state, logits, { position: this.#state.position }).token;
+  }
+
+  /** Chooses a token for each of some arrays of logits, one after the other. */
+  sampleMany(batch: Iterable<Float32Array>): Uint32Array {
+    if (batch === null || typeof batch !== "object" || ArrayBuffer.isView(batch) || !(Symbol.iterator in batch)) {
+      refuseOption("batch", "an array of Float32Arrays", batch);
+    }
+    return Uint32Array.from(Array.from(batch, (logits) => this.sample(logits)));
+  }
+
+  /**
+   * Chooses a token, and tells its log probability and those of the `top` (0 to 20) likeliest tokens, in the distribution
+   * that the logits are, before any method.
+   */
+  choose(logits: Float32Array, top: number = 0): Required<Choice> {
+    integerOption("top", top, 0, SAMPLER.topMost, 0);
+    return choose(this.#state, logits, { position: this.#state.position, top }) as Required<Choice>;
+  }
+
+  /** The tokens that the next call of {@link Sampler.sample} chooses from, the likeliest first. Changes nothing. */
+  distribution(logits: Float32Array): Candidate[] {
+    const { tokens, probabilities } = candidates(this.#state, logits, this.#state.position);
+    const list: Candidate[] = [];
+    for (const [index, token] of tokens.entries()) {
+      const probability = probabilities[index] as number;
+      if (probability > 0) list.push({ token, probability });
+    }
+    return list.sort((a, b) => b.probability - a.probability || a.token - b.token);
+  }
+
+  /** Tells of a token of the text, chosen here or not: penalties and DRY look at these. */
+  accept(token: number): this {
+    checkId("token", token);
+    this.#state.accept(token);
+    return this;
+  }
+
+  /** A sampler with the same settings and the same memory, that goes on alone. */
+  clone(): Sampler {
+    return new Sampler(this);
+  }
+
+  /** Forgets everything but the settings and the seed: the same choices come again. */
+  reset(): void {
+    this.#state.reset();
+  }
+
+  /** What each method of the chain did so far. */
+  report(): MethodReport[] {
+    return this.#state.report;
+  }
+}
+
+/** The error for a step in which no token could be chosen. */
+export function nothingToChoose(): InvalidArgumentError {
+  return new InvalidArgumentError("sampling: no token may be chosen: all are banned or have a logit of -Infinity.", {
+    what: "no token that may be chosen",
+    where: "sampling",
+    expected: "a token that is not banned",
+    got: "none",
+  });
+}

@@ -1,0 +1,235 @@
+/**
+ * A sampler at work on one sequence: settings, what it remembers, and how both become the words that native code reads, in a
+ * step or in a call alone. The state is a plain object beside the sequence, so it outlives the sequence's pages.
+ *
+ * @module
+ */
+import { SAMPLED, SAMPLER, SAMPLING_METHODS } from "../../ffi/abi.ts";
+import { refuseOption } from "../options/checks.ts";
+import { History } from "./history.ts";
+import { TokenMask } from "./mask.ts";
+import type { Sampling } from "./options.ts";
+import { type MethodReport, Report } from "./report.ts";
+
+/**
+ * A token and the natural logarithm of its probability in the model's own distribution, before any method.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type TokenLogprob } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * for await (const { top } of lm.generate("Once upon a", { maxTokens: 1, logprobs: 3 })) {
+ *   const likeliest: readonly TokenLogprob[] = top ?? [];
+ *   console.log(likeliest.map(({ token, logprob }) => [lm.detokenize([token]), Math.exp(logprob)]));
+ * }
+ * ```
+ */
+export interface TokenLogprob {
+  /** The id of the token. */
+  readonly token: number;
+  /** ln(probability), at most 0. */
+  readonly logprob: number;
+}
+
+/**
+ * A chosen token; with log probabilities where they were asked for.
+ *
+ * @example
+ * ```ts
+ * import { type Choice, Sampler } from "@lightgpt/lightgpt";
+ *
+ * const { token, logprob, top }: Choice = new Sampler({ seed: 1 }).choose(Float32Array.of(0, 0, 3), 2);
+ * console.log(token, logprob, top);
+ * ```
+ */
+export interface Choice {
+  /** The id of the token. */
+  readonly token: number;
+  /** ln(probability) in the model's own distribution. */
+  readonly logprob?: number;
+  /** The likeliest tokens, the likeliest first. */
+  readonly top?: readonly TokenLogprob[];
+}
+
+/** What to ask for beside the token. */
+export interface Request {
+  /** Where the token will be. */
+  readonly position: number;
+  /** How many of the likeliest tokens to name; undefined: no log probabilities. */
+  readonly top?: number | undefined;
+  /** Leave the candidates in the workspace. */
+  readonly distribution?: boolean;
+}
+
+const field = Object.fromEntries(SAMPLER.header.map((name, index) => [name, index])) as Record<
+  (typeof SAMPLER.header)[number],
+  number
+>;
+const mu = new Float64Array(1);
+const muWords = new Uint32Array(mu.buffer);
+
+/** The settings and the memory of one sequence's sampler. */
+export class SamplerState {
+  /** The settings. */
+  readonly sampling: Sampling;
+  /** Header and steps, as they are sent. */
+  readonly #head: Uint32Array;
+  /** Whether anything follows them. */
+  readonly #hasLists: boolean;
+  #history: History;
+  #report: Report;
+  #mu: number;
+  #choices = 0;
+  #mask: { readonly vocabulary: number; readonly words: Uint32Array } | undefined;
+
+  /** Begins with an empty history. */
+  constructor(sampling: Sampling) {
+    this.sampling = sampling;
+    this.#head = headOf(sampling);
+    const { bias, allowed, banned, penaltyWindow, dry } = sampling;
+    this.#hasLists = bias.length > 0 || penaltyWindow > 0 || [allowed, banned, dry].some((set) => set !== undefined);
+    this.#history = new History(sampling);
+    this.#report = new Report(sampling.steps);
+    this.#mu = sampling.mu;
+  }
+
+  /** How many tokens it was told of. */
+  get position(): number {
+    return this.#history.length;
+  }
+
+  /** What each method did so far. */
+  get report(): MethodReport[] {
+    return this.#report.read();
+  }
+
+  /** Tells of a token of the sequence, chosen or given. */
+  accept(token: number): void {
+    this.#history.push(token);
+  }
+
+  /** Throws where a token that the settings name is not in a vocabulary of this size. */
+  check(vocabulary: number): void {
+    const { bias, allowed, banned } = this.sampling;
+    const checkId = (name: string, id: number) => {
+      if (id >= vocabulary) refuseOption(name, `a token id from 0 to ${vocabulary - 1}`, id);
+    };
+    for (let pair = 0; pair < bias.length; pair += 2) checkId("bias", bias[pair] as number);
+    for (const [name, set] of [["allowed", allowed], ["banned", banned]] as const) {
+      if (!(set instanceof TokenMask)) set?.forEach((id) => checkId(name, id));
+      else if (set.vocabularySize !== vocabulary) {
+        refuseOption(name, `a mask of ${vocabulary} tokens, as the vocabulary has`, `one of ${set.vocabularySize}`);
+      }
+    }
+  }
+
+  /** At most so many words are written by {@link SamplerState.encode}. */
+  words(vocabulary: number): number {
+    const { bias, dry, penaltyWindow } = this.sampling;
+    const pairs = (dry ? this.#history.length : 0) + Math.min(penaltyWindow, this.#history.length);
+    return this.#head.length + Math.ceil(vocabulary / 32) + bias.length + 2 * pairs;
+  }
+
+  /** Writes `SAMPLER` to `words` from `at` on; returns where it ends. */
+  encode(words: Uint32Array, at: number, vocabulary: number, request: Request): number {
+    const end = at + this.#head.length;
+    words.set(this.#head, at);
+    words[at + field.logprobs] = request.top === undefined ? 0 : 1 + request.top;
+    words[at + field.distribution] = request.distribution ? 1 : 0;
+    words[at + field.choice] = this.#choices;
+    words[at + field.position] = request.position;
+    mu[0] = this.#mu;
+    words[at + field.mu] = muWords[0] as number;
+    words[at + field.muHigh] = muWords[1] as number;
+    return this.#hasLists ? this.#encodeLists(words, at, end, vocabulary) : end;
+  }
+
+  #encodeLists(words: Uint32Array, at: number, begin: number, vocabulary: number): number {
+    const mask = this.#maskWords(vocabulary);
+    const { counts } = this.#history;
+    const matches = this.#history.matches();
+    words[at + field.mask] = mask.length;
+    words[at + field.counts] = counts.length / 2;
+    words[at + field.matches] = matches.length / 2;
+    let end = begin;
+    for (const part of [mask, this.sampling.bias, counts, matches]) {
+      words.set(part, end);
+      end += part.length;
+    }
+    return end;
+  }
+
+  /** Takes over what came of a choice: `SAMPLED` from word `at` on, which is even. */
+  take(words: Uint32Array, doubles: Float64Array, at: number, vocabulary: number, top: number | undefined): Choice {
+    this.#choices++;
+    const own = at / 2;
+    this.#mu = doubles[own + SAMPLED.doubles.mu] as number;
+    this.#report.add(words, at, vocabulary);
+    const token = words[at + SAMPLED.token] as number;
+    if (top === undefined) return { token };
+    const likeliest = Array.from({ length: words[at + SAMPLED.top] as number }, (_, index) => ({
+      token: words[at + SAMPLED.topIds + index] as number,
+      logprob: doubles[own + SAMPLED.doubles.topLogprobs + index] as number,
+    }));
+    return { token, logprob: doubles[own + SAMPLED.doubles.logprob] as number, top: likeliest };
+  }
+
+  /** A state that goes on alone, and would choose the same. */
+  clone(): SamplerState {
+    const copy = new SamplerState(this.sampling);
+    copy.#history = this.#history.clone();
+    copy.#report = this.#report.clone();
+    copy.#mu = this.#mu;
+    copy.#choices = this.#choices;
+    return copy;
+  }
+
+  /** Back to the beginning. */
+  reset(): void {
+    this.#history = new History(this.sampling);
+    this.#report = new Report(this.sampling.steps);
+    this.#mu = this.sampling.mu;
+    this.#choices = 0;
+  }
+
+  /** The bits of the tokens that may be chosen; empty: all. A mask of the caller's may have changed since. */
+  #maskWords(vocabulary: number): Uint32Array {
+    const { allowed, banned } = this.sampling;
+    if (allowed === undefined && banned === undefined) return nothing;
+    if (this.#mask?.vocabulary === vocabulary) return this.#mask.words;
+    this.check(vocabulary);
+    if (allowed instanceof TokenMask && banned === undefined) return allowed.words;
+    const changing = allowed instanceof TokenMask || banned instanceof TokenMask;
+    const words = allowed instanceof TokenMask
+      ? allowed.words.slice()
+      : new TokenMask(vocabulary, allowed).fill(false).words;
+    if (allowed === undefined) words.fill(0xffff_ffff);
+    else if (!(allowed instanceof TokenMask)) { for (const id of allowed) words[id >>> 5] |= 1 << (id & 31); }
+    if (banned instanceof TokenMask) banned.words.forEach((word, index) => words[index] &= ~word);
+    else for (const id of banned ?? []) words[id >>> 5] &= ~(1 << (id & 31));
+    if (!changing) this.#mask = { vocabulary, words };
+    return words;
+  }
+}
+
+const nothing = new Uint32Array(0);
+
+function headOf({ steps, minKeep, seed, bias }: Sampling): Uint32Array {
+  const words = new Uint32Array(SAMPLER.header.length + steps.length * SAMPLER.step.length);
+  const floats = new Float32Array(words.buffer);
+  words[field.version] = SAMPLER.version;
+  words[field.steps] = steps.length;
+  words[field.minKeep] = minKeep;
+  words[field.seed] = Number(seed & 0xffff_ffffn);
+  words[field.seedHigh] = Number(seed >> 32n);
+  words[field.bias] = bias.length / 2;
+  let at: number = SAMPLER.header.length;
+  for (const { method, count, numbers } of steps) {
+    words[at] = SAMPLING_METHODS.indexOf(method);
+    words[at + 1] = count;
+    floats.set(numbers, at + 2);
+    at += SAMPLER.step.length;
+  }
+  return words;
+}

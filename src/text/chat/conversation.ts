@@ -1,0 +1,77 @@
+/**
+ * From a conversation to tokens: which template of a model file is used, with which variables, and how its output is read.
+ * What users and tools wrote is protected first, so that no text of theirs becomes a control token.
+ *
+ * @module
+ */
+import { UnsupportedError } from "../../../ffi/errors.ts";
+import { type ChatMessage, ChatTemplate, type RenderOptions } from "./template.ts";
+import type { Metadata } from "../../files/gguf/read.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** What may be said about turning a conversation into a prompt. */
+export interface ConversationOptions extends Omit<RenderOptions, "guard"> {
+  /** A Jinja template in place of the model's own. */
+  readonly template?: string;
+}
+
+/** The options' names, for those who check them. */
+export const conversationOptions = ["template", "addGenerationPrompt", "tools", "variables", "now"] as const;
+
+/** Renders conversations for one model; templates are read once. */
+export class Conversations {
+  readonly #metadata: Metadata;
+  readonly #tokenizer: Tokenizer;
+  readonly #templates = new Map<string, Promise<ChatTemplate>>();
+
+  /** For the model whose file has this metadata. */
+  constructor(metadata: Metadata, tokenizer: Tokenizer) {
+    this.#metadata = metadata;
+    this.#tokenizer = tokenizer;
+  }
+
+  /** The tokens of a conversation, ready to be continued. */
+  async tokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
+    const { template, variables, ...rest } = options;
+    const source = template ?? this.#source(options.tools !== undefined);
+    const text = (await this.#parse(source)).render(messages, {
+      ...rest,
+      variables: {
+        bos_token: this.#text(this.#tokenizer.bos),
+        eos_token: this.#text(this.#tokenizer.eos),
+        ...variables,
+      },
+      guard: (text) => this.#tokenizer.protect(text),
+    });
+    const ids = this.#tokenizer.encode(text, { parseSpecial: true, isProtected: true });
+    // Most templates begin with the token that `encode` puts there too.
+    const { bos } = this.#tokenizer;
+    return bos !== undefined && ids[0] === bos && ids[1] === bos ? ids.subarray(1) : ids;
+  }
+
+  #source(withTools: boolean): string {
+    const key = "tokenizer.chat_template";
+    const named = `${key}.tool_use`;
+    if (withTools && this.#metadata.has(named)) return this.#metadata.text(named);
+    if (this.#metadata.has(key)) return this.#metadata.text(key);
+    throw new UnsupportedError(
+      "This model has no chat template (tokenizer.chat_template): it continues texts. To chat, take a chat model, or give a " +
+        "template of your own (template; in the command --template FILE).",
+      { what: "a model without a chat template", where: key, expected: "the option template" },
+    );
+  }
+
+  #parse(source: string): Promise<ChatTemplate> {
+    const known = this.#templates.get(source);
+    if (known !== undefined) return known;
+    const parsed = ChatTemplate.parse(source);
+    // A server may be given templates by its users: only a few are kept.
+    if (this.#templates.size >= 8) this.#templates.clear();
+    this.#templates.set(source, parsed);
+    return parsed;
+  }
+
+  #text(token: number | undefined): string {
+    return token === undefined ? "" : new TextDecoder().decode(this.#tokenizer.piece(token));
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Stop strings in a stream of text. What might be the beginning of a stop string is held back until it is known not to
+ * be one, so no part of a stop string is ever shown. The string that is complete first stops, however the text was cut.
+ *
+ * @module
+ */
+import { refuseOption } from "../options/checks.ts";
+
+/** Watches text for stop strings. */
+export class StopFilter {
+  readonly #stops: readonly string[];
+  readonly #longest: number;
+  #held = "";
+  #stopped = false;
+
+  /** Watches for any of `stops`, none of which may be empty. */
+  constructor(stops: readonly string[]) {
+    this.#stops = stops;
+    this.#longest = Math.max(0, ...stops.map((stop) => stop.length));
+  }
+
+  /** Whether a stop string has come. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Takes more text; returns what may be shown. */
+  push(text: string): string {
+    if (this.#stopped) return "";
+    if (this.#longest === 0) return text;
+    const all = this.#held + text;
+    const found = this.#first(all);
+    if (found !== undefined) {
+      this.#stopped = true;
+      this.#held = "";
+      return all.slice(0, found);
+    }
+    const held = this.#beginning(all);
+    this.#held = all.slice(all.length - held);
+    return all.slice(0, all.length - held);
+  }
+
+  /** No more text comes: returns what was held back. */
+  end(): string {
+    const held = this.#held;
+    this.#held = "";
+    return held;
+  }
+
+  /** Where the stop string begins that ends first; of several that end there, the longest. */
+  #first(text: string): number | undefined {
+    let begin: number | undefined;
+    let end = Infinity;
+    for (const stop of this.#stops) {
+      const at = text.indexOf(stop);
+      if (at < 0) continue;
+      const stopEnd = at + stop.length;
+      if (stopEnd < end || (stopEnd === end && at < (begin as number))) {
+        begin = at;
+        end = stopEnd;
+      }
+    }
+    return begin;
+  }
+
+  /** The length of the longest end of `text` with which a stop string begins. */
+  #beginning(text: string): number {
+    for (let length = Math.min(text.length, this.#longest - 1); length > 0; length--) {
+      const tail = text.slice(text.length - length);
+      if (this.#stops.some((stop) => stop.startsWith(tail))) return length;
+    }
+    return 0;
+  }
+}
+
+/** Checks the `stop` option: a string or several, none empty. */
+export function resolveStops(stop: string | readonly string[] | undefined): readonly string[] {
+  if (stop === undefined) return [];
+  const stops = typeof stop === "string" ? [stop] : stop;
+  if (!Array.isArray(stops)) refuseOption("stop", "a string or an array of strings", stop);
+  for (const one of stops) {
+    if (typeof one !== "string" || one === "") refuseOption("stop", "strings that are not empty", one);
+  }
+  return [...new Set(stops)];
+}

@@ -1,0 +1,169 @@
+/**
+ * Byte-level BPE (`gpt2`): the text is cut into words by a pre-tokenizer, the bytes of each word are merged by the file's
+ * list of merges, first in the list first. Files write bytes as printable characters (GPT-2's alphabet); tokens and merges
+ * are compared in that form, and become bytes only when they are decoded.
+ *
+ * @module
+ */
+import type { Gguf } from "../../files/gguf/read.ts";
+import { type Found, LearnedPairs, Merger } from "./merge.ts";
+import { Merges } from "./merges.ts";
+import type { TextModel } from "./model.ts";
+import { findPreTokenizer, type PreTokenizer, splitWords } from "./pretokenize.ts";
+import { inexpressible } from "./spm.ts";
+import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
+
+const encoder = new TextEncoder();
+
+/** The byte-level BPE model of a vocabulary. */
+export class ByteLevel implements TextModel {
+  readonly spacePrefix = false;
+  /** Whether a text begins with BOS if the file does not say. */
+  readonly addBos: boolean;
+  readonly #vocabulary: Vocabulary;
+  readonly #pre: PreTokenizer;
+  readonly #index: TokenIndex;
+  readonly #merges: Merges;
+  readonly #pairs = new LearnedPairs((left, right, found) => this.#look(left, right, found));
+  /** The symbol of each byte. */
+  readonly #bytes = new Int32Array(256);
+  /** Symbols that are no tokens, numbered after the tokens: parts of merges that lead nowhere, in the file's form. */
+  readonly #strangers: Uint8Array[] = [];
+  readonly #strangerIds = new Map<string, number>();
+  readonly #unknown: number | undefined;
+  readonly #merger = new Merger();
+  #symbols = new Int32Array(64);
+  #scratch = new Uint8Array(128);
+
+  constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined, allowUnknownPre: boolean) {
+    const { metadata } = gguf;
+    readScores(gguf, vocabulary.size); // not used, but if they are there they have to be right
+    this.#pre = findPreTokenizer(metadata, allowUnknownPre);
+    this.addBos = this.#pre.addBos ?? false;
+    this.#unknown = unknown;
+    this.#vocabulary = vocabulary;
+    this.#index = new TokenIndex(vocabulary);
+    for (let byte = 0; byte < 256; byte++) {
+      const end = this.#writeForm(Uint8Array.of(byte), 0, 1);
+      this.#bytes[byte] = this.#symbol(this.#scratch.slice(0, end));
+    }
+    this.#merges = new Merges(metadata);
+  }
+
+  encode(text: string, out: number[]): void {
+    const bytes = encoder.encode(text);
+    splitWords(this.#pre, bytes, (start, end) => this.#encodeWord(bytes, start, end, out));
+  }
+
+  piece(token: number): Uint8Array {
+    const { kinds } = this.#vocabulary;
+    const text = this.#vocabulary.bytes(token);
+    // Those with a meaning of their own are written plainly in the file.
+    if (kinds[token] === KIND.control || kinds[token] === KIND.unknown || kinds[token] === KIND.userDefined) {
+      return text.slice();
+    }
+    return rawBytes(text);
+  }
+
+  #encodeWord(bytes: Uint8Array, start: number, end: number, out: number[]): void {
+    const size = this.#vocabulary.size;
+    if (this.#pre.wholeWords) {
+      const token = this.#index.find(this.#scratch, 0, this.#writeForm(bytes, start, end));
+      if (token >= 0) {
+        out.push(token);
+        return;
+      }
+    }
+    if (this.#symbols.length < end - start) this.#symbols = new Int32Array(2 * (end - start));
+    const symbols = this.#symbols;
+    for (let at = start; at < end; at++) symbols[at - start] = this.#bytes[bytes[at]];
+    const count = this.#merger.merge(symbols, end - start, this.#pairs);
+    for (let at = 0; at < count; at++) {
+      if (symbols[at] < size) out.push(symbols[at]);
+      else this.#spell(this.#strangers[symbols[at] - size], out);
+    }
+  }
+
+  /** The single bytes of a symbol that is no token. */
+  #spell(form: Uint8Array, out: number[]): void {
+    for (const byte of rawBytes(form)) {
+      const token = this.#bytes[byte] < this.#vocabulary.size ? this.#bytes[byte] : this.#unknown;
+      if (token === undefined) throw inexpressible(byte);
+      out.push(token);
+    }
+  }
+
+  /** Writes bytes in the file's form to the scratch; returns its end. */
+  #writeForm(bytes: Uint8Array, start: number, end: number): number {
+    if (this.#scratch.length < 2 * (end - start)) this.#scratch = new Uint8Array(4 * (end - start));
+    const scratch = this.#scratch;
+    let to = 0;
+    for (let at = start; at < end; at++) {
+      const code = CODES[bytes[at]];
+      if (code < 0x80) {
+        scratch[to++] = code;
+      } else {
+        scratch[to++] = 0xc0 | code >> 6;
+        scratch[to++] = 0x80 | code & 63;
+      }
+    }
+    return to;
+  }
+
+  /** The symbol of a text in the file's form: a token, or a stranger. */
+  #symbol(form: Uint8Array): number {
+    const token = this.#index.find(form, 0, form.length);
+    if (token >= 0) return token;
+    const key = form.join();
+    const known = this.#strangerIds.get(key);
+    if (known !== undefined) return known;
+    const id = this.#vocabulary.size + this.#strangers.push(form) - 1;
+    this.#strangerIds.set(key, id);
+    return id;
+  }
+
+  #form(symbol: number): Uint8Array {
+    const { size } = this.#vocabulary;
+    return symbol < size ? this.#vocabulary.bytes(symbol) : this.#strangers[symbol - size];
+  }
+
+  #look(left: number, right: number, found: Found): void {
+    const first = this.#form(left), second = this.#form(right);
+    found.rank = this.#merges.rankOf(first, second);
+    if (found.rank >= 0) found.merged = this.#symbol(joined(first, second));
+  }
+}
+
+/** The code point of GPT-2's character for each byte. */
+const CODES: Uint16Array = alphabet();
+/** The byte of each such code point, -1 for other characters. */
+const BYTES: Int16Array = new Int16Array(0x100 + 68).fill(-1);
+CODES.forEach((code, byte) => BYTES[code] = byte);
+
+function alphabet(): Uint16Array {
+  let next = 0x100;
+  return Uint16Array.from({ length: 256 }, (_, byte) => {
+    const printable = byte > 32 && byte < 127 || byte > 160 && byte !== 173;
+    return printable ? byte : next++;
+  });
+}
+
+/** Turns GPT-2's characters into bytes; others stay as they are. */
+function rawBytes(form: Uint8Array): Uint8Array {
+  const raw = new Uint8Array(form.length);
+  let to = 0;
+  for (let at = 0; at < form.length;) {
+    const byte = form[at];
+    // The alphabet's characters have one or two bytes in UTF-8.
+    const two = byte >= 0xc2 && byte <= 0xc5 && at + 1 < form.length && form[at + 1] >> 6 === 2;
+    const found = BYTES[two ? (byte & 31) << 6 | form[at + 1] & 63 : byte] ?? -1;
+    if ((two || byte < 128) && found >= 0) {
+      raw[to++] = found;
+      at += two ? 2 : 1;
+    } else {
+      raw[to++] = byte;
+      at++;
+    }
+  }
+  return raw.subarray(0, to);
+}

@@ -1,0 +1,77 @@
+/**
+ * The merges of a byte-level vocabulary: `left right` in the order of their ranks, found by their text. They stay where
+ * they lie in the header; only their hashes are taken at load.
+ *
+ * @module
+ */
+import { LENGTH_BYTES, type Metadata, type StringTable } from "../../files/gguf/read.ts";
+import { RANKS_MOST } from "./merge.ts";
+import { HashIndex, hashOf, isEqual } from "./vocabulary.ts";
+
+const MERGES = "tokenizer.ggml.merges";
+const STRING = 8;
+const SPACE = 32;
+
+/** Ranks by pairs of texts. Of two equal merges the first counts. */
+export class Merges {
+  readonly #table: StringTable;
+  readonly #index: HashIndex;
+
+  /** Reads and checks the merges of a file. */
+  constructor(metadata: Metadata) {
+    const merges = metadata.array(MERGES, STRING);
+    if (merges === undefined) throw metadata.wrongType(MERGES, "an array of string");
+    if (merges.length > RANKS_MOST) {
+      throw metadata.wrong(MERGES, `at most ${RANKS_MOST} merges`, `an array of ${merges.length}`);
+    }
+    this.#table = merges.strings();
+    this.#index = new HashIndex(merges.length);
+    const bad = fill(this.#index, this.#table);
+    if (bad >= 0) {
+      const text = JSON.stringify(merges.at(bad));
+      throw metadata.wrong(MERGES, "two texts with a space between them", `an array whose entry ${bad} is ${text}`);
+    }
+  }
+
+  /** The rank of a pair in the file's form, or -1. */
+  rankOf(left: Uint8Array, right: Uint8Array): number {
+    const { bytes, starts } = this.#table;
+    const { seed } = this.#index;
+    let hash = hashOf(seed, left, 0, left.length);
+    hash = hashOf(hash, SPACE_BYTE, 0, 1);
+    hash = hashOf(hash, right, 0, right.length);
+    const length = left.length + 1 + right.length;
+    for (let slot = this.#index.first(hash);; slot = this.#index.next(slot)) {
+      const rank = this.#index.at(slot);
+      if (rank < 0) return -1;
+      const start = starts[rank], end = starts[rank + 1] - LENGTH_BYTES;
+      const space = start + left.length;
+      if (end - start !== length || bytes[space] !== SPACE || !isEqual(bytes, start, left, 0, left.length)) {
+        continue;
+      }
+      // The left text may itself have a space at its beginning; the first one after that separates.
+      if (isEqual(bytes, space + 1, right, 0, right.length) && separator(bytes, start, end) === space) {
+        return rank;
+      }
+    }
+  }
+}
+
+const SPACE_BYTE = Uint8Array.of(SPACE);
+
+/** Where the space between the texts of a merge is: not at its first byte, for the left text is not empty. */
+function separator(bytes: Uint8Array, start: number, end: number): number {
+  let space = start + 1;
+  while (space < end && bytes[space] !== SPACE) space++;
+  return space;
+}
+
+/** Adds all merges to the index; returns the first one that is none, or -1. */
+function fill(index: HashIndex, { bytes, starts }: StringTable): number {
+  for (let rank = 0; rank + 1 < starts.length; rank++) {
+    const start = starts[rank], end = starts[rank + 1] - LENGTH_BYTES;
+    if (separator(bytes, start, end) >= end - 1) return rank;
+    index.add(hashOf(index.seed, bytes, start, end), rank);
+  }
+  return -1;
+}

@@ -1,0 +1,146 @@
+/**
+ * Pre-tokenizers: how a text is cut into words before the merges of byte-level BPE. Each is a list of passes; a pass goes
+ * over the pieces that the pass before has left and cuts out what its scanner matches. The scanners are the regular
+ * expressions of the models' own tokenizers, written by hand in `scanners.ts`.
+ *
+ * @module
+ */
+import type { Metadata } from "../../files/gguf/read.ts";
+import { characterClasses } from "../unicode.ts";
+import * as scan from "./scanners.ts";
+
+/** How a family of models cuts words. */
+export interface PreTokenizer {
+  /** Scanners, one after the other. */
+  readonly passes: readonly scan.Scanner[];
+  /** A word that is a token is taken as it is, whatever the merges say. */
+  readonly wholeWords?: true;
+  /** A text begins with BOS if the file does not say. */
+  readonly addBos?: true;
+}
+
+const LLAMA3 = scan.wordsOf({ digits: 3 });
+const GPT2: PreTokenizer = { passes: [scan.gpt2] };
+const LLAMA_BPE: PreTokenizer = { passes: [LLAMA3], wholeWords: true, addBos: true };
+const GPT4: PreTokenizer = { passes: [LLAMA3] };
+const QWEN2: PreTokenizer = { passes: [scan.wordsOf({ digits: 1 })] };
+const STARCODER: PreTokenizer = { passes: [scan.number, scan.gpt2] };
+const GPT4O: PreTokenizer = { passes: [scan.casedWordsOf({ digits: 3, suffixes: true })] };
+const DEFAULT: PreTokenizer = {
+  passes: [scan.punctuationAnd("$+<=>^~|"), scan.gpt2, scan.numbers, scan.threeDigits],
+};
+const DEEPSEEK3: PreTokenizer = { passes: [scan.upToThreeNumbers, scan.kanaOrHan, scan.deepseekWord] };
+
+/** Pre-tokenizers by the name in `tokenizer.ggml.pre`. */
+const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
+  ["default", DEFAULT],
+  ...named(
+    GPT2,
+    "gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe trillion a.x-4.0 mellum " +
+      "exaone4 granite-docling",
+  ),
+  ...named(LLAMA_BPE, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2"),
+  ...named(GPT4, "dbrx smaug-bpe chatglm-bpe glm4"),
+  ...named(
+    QWEN2,
+    "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan kormo f2llmv2 grok-2 solar-open bailingmoe " +
+      "bailingmoe2 llada-moe",
+  ),
+  ["seed-coder", { passes: [scan.wordsOf({ digits: 1, loneBreaks: true })] }],
+  ["qwen35", { passes: [scan.wordsOf({ digits: 1, marks: true })] }],
+  ...named(STARCODER, "smollm starcoder refact command-r codeshell exaone minerva-7b"),
+  ...named(GPT4O, "gpt-4o llama4 minimax-m2"),
+  ["tekken", { passes: [scan.casedWordsOf({ digits: 1, suffixes: false })], wholeWords: true, addBos: true }],
+  ["falcon", { passes: [scan.punctuationAnd("$+<=>^~|`"), scan.gpt2, scan.threeDigits] }],
+  ...named({ passes: [scan.untilPunctuation] }, "poro-chat bloom gpt3-finnish"),
+  ["viking", { passes: [scan.untilPunctuation, scan.number] }],
+  ...named(DEEPSEEK3, "deepseek-v3 hunyuan-dense"),
+  ["deepseek-llm", {
+    passes: [
+      scan.lineBreak,
+      scan.casedLetters,
+      scan.deepseekPunctuation,
+      scan.spacesAtEnd,
+      scan.deepseekHan,
+      scan.numbers,
+    ],
+  }],
+  ["deepseek-coder", {
+    passes: [scan.lineBreak, scan.letters, scan.punctuation, scan.deepseekHan, scan.number],
+  }],
+]);
+
+function named(pre: PreTokenizer, names: string): [string, PreTokenizer][] {
+  return names.split(" ").map((name) => [name, pre]);
+}
+
+/** The pre-tokenizer that a file names; an unknown one is refused unless `allowUnknown` is set. */
+export function findPreTokenizer(metadata: Metadata, allowUnknown: boolean): PreTokenizer {
+  const key = "tokenizer.ggml.pre";
+  const name = metadata.text(key, "default");
+  const found = PRE_TOKENIZERS.get(name) ?? (allowUnknown ? DEFAULT : undefined);
+  if (found !== undefined) return found;
+  const known = `one of ${PRE_TOKENIZERS.size} names such as llama-bpe, qwen2 and tekken`;
+  throw metadata.wrong(key, `${known} (or allowUnknownPreTokenizer, for the default)`, `'${name}', which is unknown`);
+}
+
+/** Calls `word` with the first and the last byte (excluded) of each word of a well-formed UTF-8 text, in order. */
+export function splitWords(pre: PreTokenizer, bytes: Uint8Array, word: (start: number, end: number) => void): void {
+  const { text, offsets } = decode(bytes);
+  let cuts: number[] = [0, text.codes.length];
+  for (const scanner of pre.passes) cuts = pass(scanner, text, cuts);
+  for (let index = 1; index < cuts.length; index++) {
+    if (cuts[index - 1] < cuts[index]) word(offsets[cuts[index - 1]], offsets[cuts[index]]);
+  }
+}
+
+/** Cuts each piece further: what the scanner matches, and what lies between its matches. */
+function pass(scanner: scan.Scanner, text: scan.Text, cuts: readonly number[]): number[] {
+  const finer: number[] = [0];
+  for (let index = 1; index < cuts.length; index++) {
+    const end = cuts[index];
+    let unmatched = cuts[index - 1];
+    for (let at = unmatched; at < end;) {
+      const to = scanner(text, at, end);
+      if (to > at) {
+        if (at > unmatched) finer.push(at);
+        finer.push(to);
+        unmatched = at = to;
+      } else {
+        at++;
+      }
+    }
+    if (end > unmatched) finer.push(end);
+  }
+  return finer;
+}
+
+/** Code points with their classes, and the byte where each begins. */
+function decode(bytes: Uint8Array): { text: scan.Text; offsets: Uint32Array } {
+  const codes = new Uint32Array(bytes.length);
+  const offsets = new Uint32Array(bytes.length + 1);
+  let count = 0;
+  for (let at = 0; at < bytes.length;) {
+    const first = bytes[at];
+    offsets[count] = at;
+    let code = first;
+    if (first < 0x80) {
+      at += 1;
+    } else if (first < 0xe0) {
+      code = (first & 31) << 6 | bytes[at + 1] & 63;
+      at += 2;
+    } else if (first < 0xf0) {
+      code = (first & 15) << 12 | (bytes[at + 1] & 63) << 6 | bytes[at + 2] & 63;
+      at += 3;
+    } else {
+      code = (first & 7) << 18 | (bytes[at + 1] & 63) << 12 | (bytes[at + 2] & 63) << 6 | bytes[at + 3] & 63;
+      at += 4;
+    }
+    codes[count++] = code;
+  }
+  offsets[count] = bytes.length;
+  const all = characterClasses();
+  const classes = new Uint8Array(count);
+  for (let index = 0; index < count; index++) classes[index] = all[codes[index]];
+  return { text: { codes: codes.subarray(0, count), classes }, offsets };
+}

@@ -1,0 +1,204 @@
+/**
+ * The tokens of a vocabulary: their bytes, where they lie in the header, their kinds, and a hash index from bytes to
+ * token. No token becomes a JavaScript string, so 200 000 of them are ready in milliseconds. The index has a key of the
+ * process, because whoever writes a model file could otherwise choose tokens that all collide.
+ *
+ * @module
+ */
+import type { Gguf, StringTable } from "../../files/gguf/read.ts";
+import { LENGTH_BYTES, MetadataArray } from "../../files/gguf/read.ts";
+
+/** Kinds of tokens, as in `tokenizer.ggml.token_type`. */
+export const KIND = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+const STRING = 8;
+const INT32 = 5;
+const TOKENS = "tokenizer.ggml.tokens";
+const KINDS = "tokenizer.ggml.token_type";
+const MOST = 1 << 22;
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Tokens with their kinds. */
+export class Vocabulary {
+  /** How many tokens there are. */
+  readonly size: number;
+  /** Their texts as the file has them. */
+  readonly texts: StringTable;
+  /** Their kinds. */
+  readonly kinds: Int32Array;
+
+  /** Reads and checks the tokens of a file. */
+  constructor({ metadata }: Gguf) {
+    const tokens = metadata.array(TOKENS, STRING);
+    if (tokens === undefined) throw metadata.wrongType(TOKENS, "an array of string");
+    if (tokens.length < 1 || tokens.length > MOST) {
+      throw metadata.wrong(TOKENS, `1 to ${MOST} tokens`, `an array of ${tokens.length}`);
+    }
+    this.size = tokens.length;
+    this.texts = tokens.strings();
+    const kinds = metadata.array(KINDS, INT32);
+    if (kinds !== undefined && kinds.length !== this.size) {
+      throw metadata.wrong(KINDS, `${this.size} entries, one for each token`, `an array of ${kinds.length}`);
+    }
+    this.kinds = kinds?.integers() ?? new Int32Array(this.size).fill(KIND.normal);
+    for (let token = 0; token < this.size; token++) {
+      const kind = this.kinds[token];
+      if (kind < KIND.undefined || kind > KIND.byte) {
+        throw metadata.wrong(KINDS, "kinds from 0 to 6", `an array with ${kind} for token ${token}`);
+      }
+      if (kind === KIND.byte && this.byteOf(token) < 0) {
+        const text = JSON.stringify(this.text(token));
+        throw metadata.wrong(TOKENS, "<0x00> to <0xFF> for a byte token", `an array whose token ${token} is ${text}`);
+      }
+    }
+  }
+
+  /** The text of a token. */
+  text(token: number): string {
+    return decoder.decode(this.bytes(token));
+  }
+
+  /** Where a token's text ends. */
+  endOf(token: number): number {
+    return this.texts.starts[token + 1] - LENGTH_BYTES;
+  }
+
+  /** The bytes of a token's text, as a view. */
+  bytes(token: number): Uint8Array {
+    return this.texts.bytes.subarray(this.texts.starts[token], this.endOf(token));
+  }
+
+  /** The byte that a byte token `<0xNN>` stands for, or -1. */
+  byteOf(token: number): number {
+    const { bytes, starts } = this.texts;
+    const start = starts[token];
+    // "<0x" and ">" around two hexadecimal digits.
+    if (this.endOf(token) - start !== 6 || bytes[start] !== 60 || bytes[start + 1] !== 48) return -1;
+    if (bytes[start + 2] !== 120 || bytes[start + 5] !== 62) return -1;
+    const [high, low] = [hexadecimal(bytes[start + 3]), hexadecimal(bytes[start + 4])];
+    return high < 0 || low < 0 ? -1 : 16 * high + low;
+  }
+
+  /** The id under a metadata key, checked; undefined where the file has none and there is no default. */
+  special({ metadata }: Gguf, name: string, fallback?: number): number | undefined {
+    const key = `tokenizer.ggml.${name}_token_id`;
+    if (!metadata.has(key) && fallback === undefined) return undefined;
+    const most = this.size - 1;
+    return metadata.count(key, { least: 0, most, ...(fallback === undefined ? {} : { fallback }) });
+  }
+}
+
+/** The numbers of an array that must have one f32 for each token. */
+export function readScores({ metadata }: Gguf, size: number): Float32Array | undefined {
+  const key = "tokenizer.ggml.scores";
+  const value = metadata.get(key);
+  if (value === undefined) return undefined;
+  const scores = metadata.array(key, 6);
+  if (!(scores instanceof MetadataArray) || scores.length !== size) {
+    throw metadata.wrong(key, `${size} entries, one for each token`, `an array of ${scores?.length}`);
+  }
+  const floats = scores.floats();
+  for (let token = 0; token < size; token++) {
+    if (floats[token] !== floats[token]) throw metadata.wrong(key, "numbers", `an array with NaN for token ${token}`);
+  }
+  return floats;
+}
+
+function hexadecimal(character: number): number {
+  if (character >= 48 && character <= 57) return character - 48;
+  const letter = character | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
+/** Finds tokens by their bytes. Of two with the same bytes the first counts. */
+export class TokenIndex {
+  readonly #table: StringTable;
+  readonly #index: HashIndex;
+
+  /** An index over the tokens that text may become: none with a meaning of its own, no empty one. */
+  constructor({ texts, kinds, size }: Vocabulary) {
+    this.#table = texts;
+    this.#index = new HashIndex(size);
+    const { bytes, starts } = texts;
+    for (let token = 0; token < size; token++) {
+      const kind = kinds[token];
+      const start = starts[token], end = starts[token + 1] - LENGTH_BYTES;
+      if (start === end || kind === KIND.control || kind === KIND.unknown || kind === KIND.byte) continue;
+      this.#index.add(hashOf(this.#index.seed, bytes, start, end), token);
+    }
+  }
+
+  /** The token whose bytes are `bytes[start .. end]`, or -1. */
+  find(bytes: Uint8Array, start: number, end: number): number {
+    const table = this.#table;
+    const hash = hashOf(this.#index.seed, bytes, start, end);
+    for (let slot = this.#index.first(hash);; slot = this.#index.next(slot)) {
+      const token = this.#index.at(slot);
+      if (token < 0) return -1;
+      const from = table.starts[token];
+      const length = table.starts[token + 1] - LENGTH_BYTES - from;
+      if (length === end - start && isEqual(table.bytes, from, bytes, start, end)) return token;
+    }
+  }
+}
+
+/**
+ * The numbers of strings by their hashes; whoever looks one up compares the strings. Of those with the same hash the one
+ * that was added first comes first. Nothing is compared while it is filled, so that hundreds of thousands take little time.
+ */
+export class HashIndex {
+  /** The hash of no bytes: a secret, or the author of a file could choose strings that all collide. */
+  readonly seed: number = crypto.getRandomValues(new Int32Array(1))[0];
+  readonly #slots: Int32Array;
+  readonly #mask: number;
+
+  /** An index with room for `count` numbers. */
+  constructor(count: number) {
+    // At most three quarters are used.
+    const capacity = 1 << Math.ceil(Math.log2(4 / 3 * count + 2));
+    this.#slots = new Int32Array(capacity);
+    this.#mask = capacity - 1;
+  }
+
+  /** Adds a number. */
+  add(hash: number, number: number): void {
+    let slot = this.first(hash);
+    while (this.#slots[slot] !== 0) slot = slot + 1 & this.#mask;
+    this.#slots[slot] = number + 1;
+  }
+
+  /** The first slot that a string of this hash can be in. */
+  first(hash: number): number {
+    return Math.imul(hash ^ hash >>> 15, 0x2c1b3c6d) >>> 8 & this.#mask;
+  }
+
+  /** The slot after that. */
+  next(slot: number): number {
+    return slot + 1 & this.#mask;
+  }
+
+  /** The number in a slot, or -1 if there are no more. */
+  at(slot: number): number {
+    return this.#slots[slot] - 1;
+  }
+}
+
+/** The hash of bytes, going on from that of the bytes before them. */
+export function hashOf(state: number, bytes: Uint8Array, start: number, end: number): number {
+  for (let at = start; at < end; at++) state = Math.imul(state ^ bytes[at], 0x01000193);
+  return state;
+}
+
+/** Whether `left` has from `from` on what `right` has from `start` to `end`. */
+export function isEqual(left: Uint8Array, from: number, right: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (left[from + at - start] !== right[at]) return false;
+  return true;
+}
+
+/** Two pieces as one. */
+export function joined(left: Uint8Array, right: Uint8Array): Uint8Array {
+  const both = new Uint8Array(left.length + right.length);
+  both.set(left);
+  both.set(right, left.length);
+  return both;
+}

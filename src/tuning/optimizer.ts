@@ -1,0 +1,322 @@
+/**
+ * The all-in-one over a loaded model: it looks at the machine, finds the settings that suit it or takes those that were
+ * found before, and opens the batcher with them. What it decides never changes a result, only when it is there; every
+ * decision is an event, in words.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../ffi/errors.ts";
+import { native } from "../../ffi/native.ts";
+import type { AccuracyOptions } from "../measuring/accuracy.ts";
+import {
+  Batcher,
+  batcherOptionNames,
+  type BatcherOptions,
+  knobsOf,
+  resolveBatcherOptions,
+} from "../batching/batcher.ts";
+import type { EngineSettings } from "../engine/engine.ts";
+import { probeMachine } from "../machine/machine.ts";
+import type { Machine } from "../machine/types.ts";
+import { Metrics } from "../measuring/metrics/metrics.ts";
+import type { Model } from "../model/model.ts";
+import type { Attendant } from "./attendant.ts";
+import { parseMemory } from "./memory_budget.ts";
+import { memoryLimit, withinLimit } from "./memory_limit.ts";
+import { EventLog, type OptimizerEvent } from "./events.ts";
+import {
+  booleanOption,
+  checkFunction,
+  checkKeys,
+  checkSignal,
+  choiceOption,
+  integerOption,
+  refuseOption,
+} from "../options/checks.ts";
+import { chunkMost } from "../engine/step_times.ts";
+import type { Comparison } from "../measuring/perplexity.ts";
+import type { TunedSettings, TuneProgress } from "./tuner/tuner.ts";
+import type { Profile } from "./tuner/profile.ts";
+
+/**
+ * What may be said about optimizing.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type OptimizerOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: OptimizerOptions = { tune: "auto", tuneMs: 3000, threads: 4 }; // at most 4 threads
+ * await using lm = await LightGPT.load("model.gguf", options);
+ * ```
+ */
+export interface OptimizerOptions extends BatcherOptions {
+  /**
+   * `kept`: use the settings that were measured for this machine and model before, where there are such; `auto`: measure
+   * them where there are none, in at most `tuneMs`; `again`: measure them in any case. `threads` is the most then; other
+   * settings that are said stay. Results do not depend on it. Default `off`.
+   */
+  readonly tune?: "off" | "kept" | "auto" | "again";
+  /** The time that measuring may take, 100 to 10 000 milliseconds. Default 10 000. */
+  readonly tuneMs?: number;
+  /** Hears how far measuring is. */
+  readonly onTune?: (progress: TuneProgress) => void;
+  /**
+   * What the whole process may have of memory: bytes, a size such as `"4GiB"`, or a share of what is free such as `"50%"`. A model
+   * that cannot fit is refused; KV pages get what is left, and give way when it becomes less. Default: what the process's control
+   * group allows, where it says so.
+   */
+  readonly memory?: number | string;
+  /**
+   * Milliseconds between two tokens of a request that 95 % should not exceed: fewer requests share a step, and prompts get less
+   * of it, as far as that needs. Results do not depend on it. Default: as many tokens in all as possible.
+   */
+  readonly targetTokenMs?: number;
+  /**
+   * Whether to follow the load while serving: batch, prompts, threads where others take cores, cache. Results do not depend on
+   * it. Default: where `targetTokenMs` or `tune` is said.
+   */
+  readonly adapt?: boolean;
+  /** Ends loading, and measuring. */
+  readonly signal?: AbortSignal;
+}
+
+/** The names of {@link OptimizerOptions}. */
+export const optimizerOptionNames = [
+  ...batcherOptionNames,
+  "tune",
+  "tuneMs",
+  "onTune",
+  "memory",
+  "targetTokenMs",
+  "adapt",
+  "signal",
+] as const satisfies readonly (keyof OptimizerOptions)[];
+
+const tuneModes = ["off", "kept", "auto", "again"] as const;
+const tuneMsMost = 10_000;
+
+/** Options, checked: those of the batcher, and the others. */
+export interface SplitOptions {
+  batching: BatcherOptions;
+  /** How a page lies in memory. */
+  pages: Pick<EngineSettings, "kv" | "pageSize">;
+  rest: Pick<OptimizerOptions, "onTune" | "signal"> & Required<Pick<OptimizerOptions, "tune" | "tuneMs">>;
+  serving: Pick<OptimizerOptions, "memory" | "targetTokenMs"> & { adapts: boolean };
+}
+
+/** Checks options, before a model is loaded. */
+export function splitOptimizerOptions(options: OptimizerOptions): SplitOptions {
+  checkKeys("options", options, optimizerOptionNames);
+  const { tune, tuneMs, onTune, memory, targetTokenMs, adapt, signal, ...batching } = options;
+  const { settings: { kv, pageSize } } = resolveBatcherOptions(batching);
+  checkFunction("onTune", onTune);
+  checkSignal(signal);
+  if (memory !== undefined) parseMemory(memory);
+  if (targetTokenMs !== undefined && !(targetTokenMs > 0 && targetTokenMs <= 60_000)) {
+    refuseOption("targetTokenMs", "a number above 0 and at most 60000", targetTokenMs);
+  }
+  const isTuned = tune !== undefined && tune !== "off";
+  const adapts = booleanOption("adapt", adapt, targetTokenMs !== undefined || isTuned);
+  if (targetTokenMs !== undefined && !adapts) refuseOption("adapt", "true beside targetTokenMs", adapt);
+  if (targetTokenMs !== undefined && batching.chunkTokens !== undefined) {
+    refuseOption("chunkTokens", "to be absent beside targetTokenMs, which changes it", batching.chunkTokens);
+  }
+  return {
+    batching,
+    pages: { kv, pageSize },
+    serving: {
+      adapts,
+      ...(memory === undefined ? {} : { memory }),
+      ...(targetTokenMs === undefined ? {} : { targetTokenMs }),
+    },
+    rest: {
+      tune: choiceOption("tune", tune, tuneModes, "off"),
+      tuneMs: integerOption("tuneMs", tuneMs, 100, tuneMsMost, tuneMsMost),
+      ...(onTune === undefined ? {} : { onTune }),
+      ...(signal === undefined ? {} : { signal }),
+    },
+  };
+}
+
+/** Opens an optimizer as {@link Optimizer.open} does, with options that were checked and the memory that they come to. */
+export let openOptimizer: (
+  model: Model,
+  options: SplitOptions,
+  limitBytes: number | undefined,
+) => Promise<Optimizer>;
+
+/** What an optimizer is made of. */
+interface Parts {
+  readonly model: Model;
+  readonly batching: BatcherOptions;
+  readonly log: EventLog;
+  readonly limitBytes: number | undefined;
+  readonly serving: { readonly adapts: boolean; readonly targetTokenMs?: number };
+  readonly profile?: Profile;
+  readonly machine?: Machine;
+  /** Who stands beside the batcher; loaded only where somebody must. */
+  readonly attendant: typeof Attendant | undefined;
+}
+
+/**
+ * Runs a model as fast as the machine allows. `LightGPT` has one.
+ *
+ * @example
+ * ```ts
+ * import { Model, Optimizer } from "@lightgpt/lightgpt";
+ *
+ * await using model = await Model.load("model.gguf");
+ * await using optimizer = await Optimizer.open(model, { tune: "auto" });
+ * console.log(optimizer.machine.threads, optimizer.settings, optimizer.events.map(({ text }) => text));
+ * console.log((await optimizer.batcher.complete("Once upon a time", { maxTokens: 20 })).text);
+ * ```
+ */
+export class Optimizer {
+  static {
+    openOptimizer = (model, options, limitBytes) => Optimizer.#open(model, options, limitBytes);
+  }
+  /** What runs the requests. */
+  readonly batcher: Batcher;
+  /** What it does, in figures. */
+  readonly metrics: Metrics;
+  readonly #model: Model;
+  readonly #batching: BatcherOptions;
+  readonly #log: EventLog;
+  readonly #attendant: Attendant | undefined;
+  #profile: Profile | undefined;
+  #machine: Machine | undefined;
+
+  private constructor({ model, batching, log, limitBytes, serving, profile, machine, attendant }: Parts) {
+    const { pageSize, batchSequences } = profile?.settings ?? {};
+    this.#model = model;
+    this.#batching = batching;
+    this.#log = log;
+    this.#machine = machine;
+    this.batcher = new Batcher(model, {
+      ...(pageSize === undefined ? {} : { pageSize }),
+      ...(batchSequences === undefined ? {} : { batchSequences }),
+      ...batching,
+      // More threads than can run at once only get in each other's way, and what is asked for is the most.
+      ...(machine && batching.threads !== undefined && { threads: Math.min(batching.threads, machine.threads) }),
+    });
+    this.metrics = new Metrics(model, this.batcher);
+    if (profile) this.#apply(profile);
+    const { adapts, targetTokenMs } = serving;
+    if (attendant === undefined) return;
+    const { context } = model;
+    this.#attendant = new attendant({ batcher: this.batcher, context, log, limitBytes, adapts, targetTokenMs });
+  }
+
+  /** Opens a batcher over a model that was loaded, and measures first where that is asked for. The model stays the caller's. */
+  static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
+    const split = splitOptimizerOptions(options);
+    return await Optimizer.#open(model, split, memoryLimit(split.serving.memory));
+  }
+
+  static async #open(model: Model, options: SplitOptions, limitBytes: number | undefined): Promise<Optimizer> {
+    const { batching: asked, pages, rest: { tune, ...rest }, serving } = options;
+    const log = new EventLog();
+    const batching = limitBytes === undefined
+      ? asked
+      : withinLimit(model, asked, pages, limitBytes, serving.memory !== undefined);
+    const isAttended = serving.adapts || limitBytes !== undefined;
+    const attendant = isAttended ? (await import("./attendant.ts")).Attendant : undefined;
+    const parts = { model, batching, log, limitBytes, serving, attendant };
+    if (tune === "off") return new Optimizer(parts);
+    const { keptProfile, measureProfile } = await import("./tuned_settings.ts");
+    const machine = probeMachine();
+    const kept = tune === "again" ? undefined : keptProfile({ model, machine, batching });
+    let profile = kept?.profile;
+    if (profile) log.tell("profile", `The settings were measured on this machine at ${profile.measuredAt}.`);
+    if (kept?.note && (tune === "auto" || kept.isDamaged)) log.tell("note", kept.note);
+    if (!profile && tune !== "kept") {
+      for (const note of machine.notes) log.tell("note", note);
+      profile = await measureProfile({ model, machine, batching, log, ...rest });
+    }
+    // Without a profile, `kept` is what `off` is.
+    return new Optimizer({
+      ...parts,
+      ...(profile ? { profile } : {}),
+      ...(profile || tune !== "kept" ? { machine } : {}),
+    });
+  }
+
+  /**
+   * Measures again what suits the model, keeps it, and uses it; a page size, and a batch larger than this batcher has, from the
+   * next time on. Throws an error of the code `invalidArgument` while requests are open. Returns undefined where measuring failed,
+   * which an event tells.
+   */
+  async tune(options: Pick<OptimizerOptions, "tuneMs" | "onTune" | "signal"> = {}): Promise<Profile | undefined> {
+    const { rest: { tune: _, ...rest } } = splitOptimizerOptions(options);
+    checkKeys("options", options, ["tuneMs", "onTune", "signal"]);
+    const { measureProfile } = await import("./tuned_settings.ts");
+    const { running, queued, paused } = this.batcher.stats(); // at last, so that nothing begins before the measurement
+    if (running + queued + paused > 0) {
+      throw new LightGPTError(
+        "invalidArgument",
+        "tune: expected no open requests, which would disturb the measurement.",
+      );
+    }
+    const request = { model: this.#model, machine: this.machine, batching: this.#batching, log: this.#log };
+    const profile = await measureProfile({ ...request, ...rest });
+    if (profile) this.#apply(profile);
+    return profile;
+  }
+
+  /** The machine, as it was when first asked for. */
+  get machine(): Machine {
+    return this.#machine ??= probeMachine();
+  }
+
+  /** What was measured for this machine and model; undefined where nothing was, or nothing could be. */
+  get profile(): Profile | undefined {
+    return this.#profile;
+  }
+
+  /** What the batcher works with now. */
+  get settings(): Omit<TunedSettings, "pageSize" | "spinLoops"> {
+    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, sequences } = knobsOf(this.batcher);
+    return { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences: sequences };
+  }
+
+  /** What was decided and what could not be done, the oldest first. */
+  get events(): readonly OptimizerEvent[] {
+    return this.#log.events;
+  }
+
+  #apply(profile: Profile): void {
+    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences, spinLoops } = profile.settings;
+    const knobs = knobsOf(this.batcher);
+    Object.assign(knobs, { prefillThreads, decodeThreads, prefillTokens, sequences: batchSequences });
+    if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
+    native().spin(spinLoops);
+    this.#profile = profile;
+    this.#attendant?.rebase();
+  }
+
+  /** Calls `listener` of each event to come; the function it returns ends that. */
+  listen(listener: (event: OptimizerEvent) => void): () => void {
+    checkFunction("listener", listener);
+    return this.#log.listen(listener);
+  }
+
+  /**
+   * How near the model, as it runs, is to the file that it was made from, on a text: KL divergence, equal choices, ratio of
+   * perplexities. {@link Optimizer.metrics} tells the figures from then on. The reference is loaded for it and freed again.
+   */
+  async accuracy(options: AccuracyOptions): Promise<Comparison> {
+    const { measureAccuracy } = await import("../measuring/accuracy.ts");
+    return this.metrics.accuracy = await measureAccuracy(this.#model, this.batcher, options);
+  }
+
+  /** Ends all requests with an error of the code `closed` and frees the pages. Again is fine. */
+  dispose(): Promise<void> {
+    this.#attendant?.dispose();
+    return this.batcher.dispose();
+  }
+
+  /** {@link Optimizer.dispose}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
