@@ -1,5 +1,5 @@
 //! Builds LightGPT's one shared library: a root module for the plainest processor of its kind, and one object for each
-//! CPU level, chosen among at load (`kernels/dispatch.zig`).
+//! CPU level, chosen among at load (`kernels/host/dispatch.zig`).
 //!
 //!     zig build                       the library of this machine, into lib/
 //!     zig build -Dtarget=aarch64-macos    another's, into lib/<arch>-<os>/
@@ -14,7 +14,7 @@ const glibc: std.SemanticVersion = .{ .major = 2, .minor = 28, .patch = 0 };
 
 const Level = struct { name: [:0]const u8, features: []const u8, optimize: ?std.builtin.OptimizeMode = null, encodes: bool = false };
 
-/// What each level adds to the baseline. The names are those of `kernels/dispatch.zig` and `kernels/cpu.zig`.
+/// What each level adds to the baseline. The names are those of `kernels/host/dispatch.zig` and `kernels/host/cpu.zig`.
 fn levels(arch: std.Target.Cpu.Arch) []const Level {
     return switch (arch) {
         .x86_64 => &.{
@@ -96,8 +96,8 @@ fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builti
 
 fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
     for (levels(target.result.cpu.arch)) |level| {
-        root.addObject(levelObject(b, target, level, level.optimize orelse optimize, "kernels/level.zig", "level"));
-        if (level.encodes) root.addObject(levelObject(b, target, level, .ReleaseSmall, "kernels/encode.zig", "encode"));
+        root.addObject(levelObject(b, target, level, level.optimize orelse optimize, "kernels/level_root.zig", "level"));
+        if (level.encodes) root.addObject(levelObject(b, target, level, .ReleaseSmall, "kernels/encode_root.zig", "encode"));
     }
 }
 
@@ -166,7 +166,7 @@ fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step
     addLevels(b, module, target, .ReleaseFast);
     for (levels(target.result.cpu.arch)) |level| {
         const limits = levelObject(b, target, level, .ReleaseFast, "bench/order/limits.zig", "limits");
-        limits.root_module.addAnonymousImport("simd", .{ .root_source_file = b.path("kernels/simd.zig") });
+        limits.root_module.addAnonymousImport("simd", .{ .root_source_file = b.path("kernels/level/simd.zig") });
         module.addObject(limits);
     }
     return b.addExecutable(.{ .name = "order", .root_module = module, .use_llvm = true });

@@ -1,4 +1,4 @@
 //! What benches outside this folder may see of the kernels.
 
-pub const abi = @import("abi.zig");
-pub const dispatch = @import("dispatch.zig");
+pub const level_table = @import("level/level_table.zig");
+pub const dispatch = @import("host/dispatch.zig");

@@ -3,28 +3,28 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const abi = @import("abi.zig");
-const allocator = @import("allocator.zig");
-const describe = @import("describe.zig");
-const dispatch = @import("dispatch.zig");
-const fpu = @import("fpu.zig");
-const handle = @import("handle.zig");
+const level_table = @import("level/level_table.zig");
+const allocator = @import("host/allocator.zig");
+const describe = @import("host/describe.zig");
+const dispatch = @import("host/dispatch.zig");
+const fpu = @import("host/fpu.zig");
+const handle = @import("host/handle.zig");
 const limits = @import("limits.zig");
-const os = @import("os.zig");
-const Report = @import("report.zig").Report;
+const os = @import("host/os.zig");
+const Report = @import("host/report.zig").Report;
 const Status = @import("status.zig").Status;
-const Words = @import("words.zig").Words;
-const bandwidth = @import("model/bandwidth.zig");
-const Engine = @import("model/engine.zig").Engine;
-const calibration = @import("model/calibrate.zig");
-const memory = @import("model/memory.zig");
+const Words = @import("host/words.zig").Words;
+const bandwidth = @import("calls/bandwidth.zig");
+const Engine = @import("run/engine.zig").Engine;
+const calibration = @import("calls/calibrate.zig");
+const memory = @import("host/memory.zig");
 const Model = @import("model/model.zig").Model;
 const ModelState = @import("model/model.zig").State;
-const pool = @import("model/pool.zig");
+const pool = @import("threads/pool.zig");
 const Role = @import("model/weights.zig").Role;
-const product = @import("model/product.zig");
-const quantizer = @import("model/quantize.zig");
-const sampler = @import("model/sampler.zig");
+const product = @import("calls/matmul.zig");
+const quantizer = @import("calls/quantize.zig");
+const sampler = @import("calls/sample.zig");
 
 /// A panic is a bug of ours: it names the library, so that a crash report reaches us and not the runtime.
 pub const panic = std.debug.FullPanic(panicked);
@@ -202,21 +202,21 @@ fn pageFailure(why: Engine.PageError) i32 {
 
 pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u8, count: u32, workspace: ?[*]u8, workspace_len: u32) i32 {
     const bytes = mutableBytesOf(workspace, workspace_len);
-    if (@intFromPtr(bytes.ptr) % 8 != 0 or bytes.len < abi.sample_head_bytes) return Status.invalid_argument.code();
+    if (@intFromPtr(bytes.ptr) % 8 != 0 or bytes.len < level_table.sample_head_bytes) return Status.invalid_argument.code();
     // What a caller learns is at the front of the workspace: what came of it, or the details of an error.
-    var report: Report = .{ .buffer = bytes[0..abi.sample_head_bytes] };
+    var report: Report = .{ .buffer = bytes[0..level_table.sample_head_bytes] };
     report.buffer[0] = 0;
     if (count == 0 or count > limits.vocabulary_max or @intFromPtr(logits) % 4 != 0 or @intFromPtr(words) % 4 != 0)
         return report.fail(.invalid_argument, "logits", "", .{}, "1 to {d} aligned floats", .{limits.vocabulary_max}, "{d}", .{count}).code();
-    const needed = abi.sample_head_bytes + 4 * abi.SampleLayout.of(count).words();
+    const needed = level_table.sample_head_bytes + 4 * level_table.SampleLayout.of(count).words();
     if (bytes.len < needed) return report.fail(.invalid_argument, "workspace", "", .{}, "{d} bytes", .{needed}, "{d}", .{bytes.len}).code();
     var reader: Words = .{ .bytes = bytesOf(words, words_len) };
     const sampling = sampler.read(&reader, count, &report) catch |why| return failure(&report, why);
-    const sampled: *abi.Sampled = @ptrCast(@alignCast(bytes.ptr));
+    const sampled: *level_table.Sampled = @ptrCast(@alignCast(bytes.ptr));
     const floats: [*]const f32 = @ptrCast(@alignCast(logits.?));
     const saved = fpu.enter();
     defer saved.restore();
-    return switch (dispatch.level().sample(&sampling, floats, count, @ptrCast(@alignCast(bytes.ptr + abi.sample_head_bytes)), sampled)) {
+    return switch (dispatch.level().sample(&sampling, floats, count, @ptrCast(@alignCast(bytes.ptr + level_table.sample_head_bytes)), sampled)) {
         .ok => 0,
         .nan => report.fail(.non_finite, "NaN", "logits[{d}]", .{sampled.token}, "a number", .{}, "NaN", .{}).code(),
         .none => report.fail(.invalid_argument, "no token that may be chosen", "logits", .{}, "a logit above -Infinity that is not banned", .{}, "none", .{}).code(),

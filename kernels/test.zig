@@ -1,21 +1,21 @@
 //! Names every file with tests, for `zig build test`.
 
 test {
-    _ = @import("abi.zig");
-    _ = @import("allocator.zig");
-    _ = @import("cpu.zig");
-    _ = @import("describe.zig");
-    _ = @import("dispatch.zig");
+    _ = @import("level/level_table.zig");
+    _ = @import("host/allocator.zig");
+    _ = @import("host/cpu.zig");
+    _ = @import("host/describe.zig");
+    _ = @import("host/dispatch.zig");
     _ = @import("formats/scalar.zig");
-    _ = @import("fpu.zig");
-    _ = @import("handle.zig");
-    _ = @import("model/bandwidth.zig");
-    _ = @import("model/batch.zig");
-    _ = @import("model/claims.zig");
-    _ = @import("model/pool.zig");
-    _ = @import("model/sampler.zig");
-    _ = @import("model/task.zig");
-    _ = @import("model/test_model.zig");
+    _ = @import("host/fpu.zig");
+    _ = @import("host/handle.zig");
+    _ = @import("calls/bandwidth.zig");
+    _ = @import("run/batch.zig");
+    _ = @import("run/product.zig");
+    _ = @import("threads/pool.zig");
+    _ = @import("calls/sample.zig");
+    _ = @import("threads/conductor.zig");
+    _ = @import("run/engine_test.zig");
     _ = @import("op/activations_test.zig");
     _ = @import("op/attention_test.zig");
     _ = @import("op/blocks_test.zig");
@@ -28,9 +28,9 @@ test {
     _ = @import("op/sample_select.zig");
     _ = @import("op/sample_test.zig");
     _ = @import("op/vector_test.zig");
-    _ = @import("os.zig");
-    _ = @import("report.zig");
+    _ = @import("host/os.zig");
+    _ = @import("host/report.zig");
     _ = @import("root.zig");
-    _ = @import("simd.zig");
-    _ = @import("words.zig");
+    _ = @import("level/simd.zig");
+    _ = @import("host/words.zig");
 }

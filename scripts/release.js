@@ -25,7 +25,7 @@ export function versions(text = read) {
     "deno.json": JSON.parse(text("deno.json")).version,
     "build.zig.zon": found("build.zig.zon", /\.version = "([^"]+)"/),
     "ffi/library.ts": found("ffi/library.ts", /VERSION = "([^"]+)"/),
-    "kernels/describe.zig": found("kernels/describe.zig", /version = "([^"]+)"/),
+    "kernels/host/describe.zig": found("kernels/host/describe.zig", /version = "([^"]+)"/),
     "CHANGELOG.md": found("CHANGELOG.md", /^## (\S+)/m),
   };
 }

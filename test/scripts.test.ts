@@ -108,9 +108,23 @@ describe("checks", () => {
   });
 
   it("find an upward import and a crossed border in Zig", () => {
-    one(violations([["kernels/simd.zig", 'const x = @import("formats.zig");']], zig), /layer above/);
-    one(violations([["kernels/model/graph.zig", 'const x = @import("../op/rope.zig");']], zig), /object border/);
-    assertEquals(violations([["kernels/op/rope.zig", 'const abi = @import("../abi.zig");']], zig), []);
+    one(violations([["kernels/level/simd.zig", 'const x = @import("../formats/list.zig");']], zig), /layer above/);
+    one(violations([["kernels/run/step.zig", 'const x = @import("../op/rope.zig");']], zig), /object border/);
+    assertEquals(violations([["kernels/op/rope.zig", 'const t = @import("../level/level_table.zig");']], zig), []);
+    assertEquals(violations([["kernels/run/step.zig", 'const t = @import("../level/level_table.zig");']], zig), []);
+  });
+
+  it("find circles of imports and files beside a folder of their name", () => {
+    const importing = (name: string) => `const x = @import("${name}.zig");`;
+    const way = [["kernels/run/a.zig", importing("b")], ["kernels/run/b.zig", importing("c")]];
+    one(
+      violations([...way, ["kernels/run/c.zig", importing("a")]], zig),
+      /a.zig -> .*b.zig -> .*c.zig -> .*a.zig: a circle/,
+    );
+    assertEquals(violations([...way, ["kernels/run/c.zig", ""]], zig), []);
+    const inside = ["kernels/run/step/x.zig", ""];
+    one(violations([["kernels/run/step.zig", ""], inside], zig), /kernels\/run\/step.zig: stands beside a folder/);
+    assertEquals(violations([["kernels/run/other.zig", ""], inside], zig), []);
   });
 
   it("find long files, files without a beginning, and a runtime's name", () => {

@@ -11,7 +11,7 @@
 const std = @import("std");
 const kernels = @import("kernels");
 const Limits = @import("table.zig").Limits;
-const abi = kernels.abi;
+const level_table = kernels.level_table;
 const dispatch = kernels.dispatch;
 
 const memory_bytes = 1 << 30;
@@ -52,7 +52,7 @@ pub fn main() !void {
     print(results[0..count]);
 }
 
-fn measure(name: []const u8, level: *const abi.Level, limits: *const Limits, memory: []align(64) u8) !Result {
+fn measure(name: []const u8, level: *const level_table.Level, limits: *const Limits, memory: []align(64) u8) !Result {
     var result: Result = .{ .level = name };
     const format = for (level.formats[0..level.formats_len]) |*f| {
         if (std.mem.eql(u8, std.mem.span(f.name), "Q4_0")) break f;
@@ -66,7 +66,7 @@ fn measure(name: []const u8, level: *const abi.Level, limits: *const Limits, mem
     var sixteen: Activations = try .init(level, 16);
     var prompt: Activations = try .init(level, 256);
     const out = try std.heap.c_allocator.alloc(f32, 16 * 16 * @as(usize, groups));
-    var args: abi.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &one.x, .out = out.ptr, .out_stride = 16 * groups };
+    var args: level_table.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &one.x, .out = out.ptr, .out_stride = 16 * groups };
     const pass_groups: u32 = @intCast(pass_bytes / group_bytes);
     const few_groups = 8; // 300 KB: in the second-level cache
     const dot_rounds = 2000;
@@ -118,19 +118,19 @@ fn next(first: u32, pass_groups: u32, groups: u32) u32 {
 }
 
 /// Four query heads on one key head of 128, f16, 2048 positions, one token: multiply-adds a second.
-fn attend(level: *const abi.Level, memory: []align(64) u8, out: []f32) f64 {
+fn attend(level: *const level_table.Level, memory: []align(64) u8, out: []f32) f64 {
     const dim = 128;
     const heads = 4;
     const positions = 2048;
     const page_size = 64;
     var pages: [positions / page_size]u32 = undefined;
     for (&pages, 0..) |*page, i| page.* = @intCast(i);
-    const page_bytes = abi.KvLayer.layerBytes(.f16, page_size, 1, dim, dim);
+    const page_bytes = level_table.KvLayer.layerBytes(.f16, page_size, 1, dim, dim);
     // Weights lie there, whose halves are no sensible keys: a far corner of the memory serves as pages.
     const base = memory[memory.len - pages.len * page_bytes ..];
     @memset(base, 0x2c);
     const q: [heads * dim]f32 = @splat(0.01);
-    const args: abi.Attention = .{
+    const args: level_table.Attention = .{
         .kv = .{ .base = base.ptr, .page_bytes = page_bytes, .layer_offset = 0, .pages = &pages, .page_size = page_size, .type = .f16, .heads = 1, .k_dim = dim, .v_dim = dim },
         .q = &q,
         .q_stride = q.len,
@@ -150,11 +150,11 @@ fn attend(level: *const abi.Level, memory: []align(64) u8, out: []f32) f64 {
 }
 
 const Activations = struct {
-    x: abi.Activations,
+    x: level_table.Activations,
 
-    fn init(level: *const abi.Level, tokens: u32) !Activations {
+    fn init(level: *const level_table.Level, tokens: u32) !Activations {
         const a = std.heap.c_allocator;
-        const spans = tokens * cols / abi.span;
+        const spans = tokens * cols / level_table.span;
         const rows = try a.alloc(f32, tokens * cols);
         for (rows, 0..) |*value, i| value.* = @floatFromInt(@as(i32, @intCast(i * 7919 % 255)) - 127);
         const result: Activations = .{
@@ -171,13 +171,13 @@ const Activations = struct {
                 .sums_low = undefined,
             },
         };
-        for (0..tokens) |t| if (level.quantizeSpans(&result.x, @intCast(t), 0, cols / abi.span) != 0) unreachable;
+        for (0..tokens) |t| if (level.quantizeSpans(&result.x, @intCast(t), 0, cols / level_table.span) != 0) unreachable;
         return result;
     }
 };
 
 /// One random group, copied all over the memory.
-fn fill(format: *const abi.Format, memory: []align(64) u8, groups: u32) void {
+fn fill(format: *const level_table.Format, memory: []align(64) u8, groups: u32) void {
     const row_bytes = cols / 32 * 18;
     var random = std.Random.DefaultPrng.init(1);
     var file: [16 * row_bytes]u8 = undefined;

@@ -1,6 +1,6 @@
 //! BF16: the upper half of a plain float.
 
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 pub const id = 30;
 pub const name = "BF16";

@@ -1,7 +1,7 @@
 //! F16: half floats.
 
 const scalar = @import("scalar.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 pub const id = 1;
 pub const name = "F16";

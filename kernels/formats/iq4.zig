@@ -1,6 +1,6 @@
 //! What IQ4_NL and IQ4_XS have in common: a nibble stands for one of sixteen values that lie closer near zero.
 
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 pub const values = [16]i8{ -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 

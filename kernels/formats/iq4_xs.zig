@@ -7,7 +7,7 @@
 const iq4 = @import("iq4.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 const At = packed_zig.At;
 
 pub const id = 23;

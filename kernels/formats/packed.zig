@@ -1,7 +1,7 @@
 //! What the packed layouts of block formats have in common: where a kernel stands in a group, and loads from there.
 //! Weights are vectors of 64 bytes, four columns of sixteen rows; scales are sixteen values in a row.
 
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// A place in a packed group: a span of a chunk, and the first of the rows that a vector holds.
 pub const At = struct {

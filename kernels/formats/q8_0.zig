@@ -6,7 +6,7 @@
 const levels_zig = @import("levels.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 const At = packed_zig.At;
 
 pub const id = 8;

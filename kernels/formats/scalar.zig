@@ -1,7 +1,7 @@
 //! Scalar helpers of the formats' decoders and encoders.
 
 const std = @import("std");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// A half float's value, from its bits.
 pub inline fn half(bits: u16) f32 {

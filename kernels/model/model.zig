@@ -3,18 +3,18 @@
 //! engines at work go on meanwhile.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const handle = @import("../handle.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const handle = @import("../host/handle.zig");
 const limits = @import("../limits.zig");
-const os = @import("../os.zig");
-const Report = @import("../report.zig").Report;
+const os = @import("../host/os.zig");
+const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
-const Words = @import("../words.zig").Words;
-const memory = @import("memory.zig");
-const pool = @import("pool.zig");
-const Task = @import("task.zig").Task;
-const task_zig = @import("task.zig");
+const Words = @import("../host/words.zig").Words;
+const memory = @import("../host/memory.zig");
+const pool = @import("../threads/pool.zig");
+const conductor = @import("../threads/conductor.zig");
+const Task = conductor.Task;
 const traits_zig = @import("traits.zig");
 const weights = @import("weights.zig");
 const Tensor = weights.Tensor;
@@ -24,15 +24,15 @@ pub const Layer = struct {
     tensors: [weights.Role.count]Tensor = @splat(.absent),
 
     /// Packs other blocks in a matrix's place, where they fit; false where not. No step may run meanwhile.
-    pub fn replace(layer: *Layer, role: weights.Role, format: *const abi.Format, blocks: []const u8) bool {
+    pub fn replace(layer: *Layer, role: weights.Role, format: *const level_table.Format, blocks: []const u8) bool {
         if (!role.isMatrix() or role.isGlobal()) return false;
         const old = &layer.tensors[@intFromEnum(role)].matrix;
         const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
         const group_bytes = format.groupBytes(old.cols);
         if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
         for (0..old.groups()) |group| {
-            const row = group * abi.lanes;
-            const rows: u32 = @intCast(@min(abi.lanes, old.rows - row));
+            const row = group * level_table.lanes;
+            const rows: u32 = @intCast(@min(level_table.lanes, old.rows - row));
             if (format.pack(blocks.ptr + row * row_bytes, rows, old.cols, old.packed_bytes + group * group_bytes) != 0) return false;
         }
         old.format = format;
@@ -152,7 +152,7 @@ pub const Model = struct {
         try model.place(report);
 
         model.object.retain(); // the task's
-        task_zig.enqueue(&model.task) catch {
+        conductor.enqueue(&model.task) catch {
             _ = report.fail(.out_of_memory, "native thread", "", .{}, "one more thread", .{}, "the system refused it", .{});
             return error.OutOfMemory;
         };

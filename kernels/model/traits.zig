@@ -3,11 +3,11 @@
 //! Every value is checked here again, although TypeScript has checked it: this is the native side's own line.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
 const Status = @import("../status.zig").Status;
-const Report = @import("../report.zig").Report;
-const Words = @import("../words.zig").Words;
+const Report = @import("../host/report.zig").Report;
+const Words = @import("../host/words.zig").Words;
 
 /// The version of the description (`MODEL.version` in `ffi/abi.ts`).
 pub const version = 1;
@@ -21,8 +21,8 @@ pub const Traits = struct {
     k_dim: u32,
     v_dim: u32,
     rope_dim: u32,
-    rope_style: abi.RopeStyle,
-    activation: abi.ActivationKind,
+    rope_style: level_table.RopeStyle,
+    activation: level_table.ActivationKind,
     epsilon: f32,
     embedding_scale: f32,
     attention_scale: f32,

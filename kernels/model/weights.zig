@@ -2,13 +2,13 @@
 //! 16 from the mapped file. Packing is the only time when weights are touched outside a step.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const limits = @import("../limits.zig");
-const os = @import("../os.zig");
-const Report = @import("../report.zig").Report;
-const Words = @import("../words.zig").Words;
-const pool = @import("pool.zig");
+const os = @import("../host/os.zig");
+const Report = @import("../host/report.zig").Report;
+const Words = @import("../host/words.zig").Words;
+const pool = @import("../threads/pool.zig");
 const traits_zig = @import("traits.zig");
 const Traits = traits_zig.Traits;
 const LayerTraits = traits_zig.LayerTraits;
@@ -66,20 +66,20 @@ pub const Role = enum(u32) {
 
 /// A packed matrix.
 pub const Matrix = struct {
-    format: *const abi.Format,
+    format: *const level_table.Format,
     packed_bytes: [*]align(64) u8,
     group_bytes: usize,
     rows: u32,
     cols: u32,
 
     pub fn groups(matrix: Matrix) u32 {
-        return std.math.divCeil(u32, matrix.rows, abi.lanes) catch unreachable;
+        return std.math.divCeil(u32, matrix.rows, level_table.lanes) catch unreachable;
     }
 
     /// Row `row` as floats.
     pub fn unpackRow(matrix: Matrix, row: u32, out: [*]f32) void {
         std.debug.assert(row < matrix.rows);
-        matrix.format.unpackRow(matrix.packed_bytes + row / abi.lanes * matrix.group_bytes, row % abi.lanes, matrix.cols, out);
+        matrix.format.unpackRow(matrix.packed_bytes + row / level_table.lanes * matrix.group_bytes, row % level_table.lanes, matrix.cols, out);
     }
 };
 
@@ -89,7 +89,7 @@ pub const Tensor = union(enum) { absent, matrix: Matrix, vector: []const f32 };
 pub const Entry = struct {
     role: Role,
     layer: u32,
-    format: *const abi.Format,
+    format: *const level_table.Format,
     file: u32,
     cols: u32,
     rows: u32,
@@ -136,7 +136,7 @@ pub const Entry = struct {
             _ = report.fail(.model_format, "tensor bytes", "{s}, layer {d}", .{ @tagName(role), layer }, "{d}", .{@as(u64, rows) * rowBytes(format, cols)}, "{d}", .{bytes});
             return error.Refused;
         }
-        const group_count = std.math.divCeil(u32, rows, abi.lanes) catch unreachable;
+        const group_count = std.math.divCeil(u32, rows, level_table.lanes) catch unreachable;
         return .{
             .role = role,
             .layer = layer,
@@ -188,7 +188,7 @@ pub const Entry = struct {
     }
 };
 
-pub fn rowBytes(format: *const abi.Format, cols: u32) u64 {
+pub fn rowBytes(format: *const level_table.Format, cols: u32) u64 {
     return @as(u64, cols) / format.block_elements * format.block_bytes;
 }
 
@@ -228,13 +228,13 @@ const Part = struct {
         const row_bytes: usize = @intCast(rowBytes(matrix.format, matrix.cols));
         var group = claim * part.groups_a_claim;
         const end = @min(group + part.groups_a_claim, matrix.groups());
-        const last_row = @min(end * abi.lanes, matrix.rows);
-        if (!part.file.populate(part.offset + group * abi.lanes * row_bytes, (last_row - group * abi.lanes) * row_bytes)) return part.is_cut.store(true, .monotonic);
+        const last_row = @min(end * level_table.lanes, matrix.rows);
+        if (!part.file.populate(part.offset + group * level_table.lanes * row_bytes, (last_row - group * level_table.lanes) * row_bytes)) return part.is_cut.store(true, .monotonic);
         while (group < end) : (group += 1) {
-            const row = group * abi.lanes;
+            const row = group * level_table.lanes;
             const bad = matrix.format.pack(
                 part.file.bytes.ptr + part.offset + row * row_bytes,
-                @min(abi.lanes, matrix.rows - row),
+                @min(level_table.lanes, matrix.rows - row),
                 matrix.cols,
                 matrix.packed_bytes + group * matrix.group_bytes,
             );

@@ -1,7 +1,7 @@
 //! The functions between matrix products: the gated activation of the feed-forward layer, and the soft cap of logits.
 
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
 
 const F = simd.F;
@@ -18,7 +18,7 @@ pub fn softcap(x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void
     if (i < n) simd.storePart(out + i, n - i, capped(simd.loadPart(x + i, n - i, 0), cap));
 }
 
-pub fn gated(kind: abi.ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void {
+pub fn gated(kind: level_table.ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void {
     switch (kind) {
         .silu => gatedBy(silu, gate, up, n, out),
         .gelu_tanh => gatedBy(geluTanh, gate, up, n, out),

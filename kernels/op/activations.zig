@@ -1,28 +1,28 @@
-//! Rows of activations to 8-bit, or pairs of 8-bit, integers in the tiles that matrix products read (`abi.zig`).
+//! Rows of activations to 8-bit, or pairs of 8-bit, integers in the tiles that matrix products read (`level_table.zig`).
 //! d = max|x| / 127 for each 32 columns, q = rne(x * (127 / max)); with 16 bits 32512 instead of 127 and x = 256 hi + lo.
 //!
 //! The two words of a span's sums: both sums of 16 columns as a pair of i16, then the sum of all 32.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 
-const V = @Vector(abi.span, f32);
-const I = @Vector(abi.span, i32);
-const B = @Vector(abi.span, i8);
+const V = @Vector(level_table.span, f32);
+const I = @Vector(level_table.span, i32);
+const B = @Vector(level_table.span, i8);
 
 /// Below this greatest magnitude a span is zero: 127 / max would leave the range.
 const tiny = 0x1p-100;
 
-pub fn quantizeSpans(x: *const abi.Activations, token: u32, begin: u32, end: u32) callconv(.c) u32 {
-    const spans = x.cols / abi.span;
-    const first = abi.tileStart(x.tokens, token);
-    const width = abi.tileWidth(x.tokens - first);
+pub fn quantizeSpans(x: *const level_table.Activations, token: u32, begin: u32, end: u32) callconv(.c) u32 {
+    const spans = x.cols / level_table.span;
+    const first = level_table.tileStart(x.tokens, token);
+    const width = level_table.tileWidth(x.tokens - first);
     const row = x.rows + token * @as(usize, x.row_stride);
     for (begin..end) |s| {
-        const values: V = @as(*align(4) const V, @ptrCast(row + s * abi.span)).*;
+        const values: V = @as(*align(4) const V, @ptrCast(row + s * level_table.span)).*;
         // Magnitudes as integers: in the order of floats, with NaN above all.
-        const magnitude = @reduce(.Max, @as(@Vector(abi.span, u32), @bitCast(values)) & @as(@Vector(abi.span, u32), @splat(0x7fff_ffff)));
+        const magnitude = @reduce(.Max, @as(@Vector(level_table.span, u32), @bitCast(values)) & @as(@Vector(level_table.span, u32), @splat(0x7fff_ffff)));
         if (magnitude >= 0x7f80_0000) return 1;
         const max: f32 = @bitCast(magnitude);
         const index = first * @as(usize, spans) + s * width + (token - first);
@@ -49,8 +49,8 @@ inline fn nearest(v: V) I {
 }
 
 inline fn put(q: [*]i8, sums: [*]i32, index: usize, values: B) void {
-    q[index * abi.span ..][0..abi.span].* = values;
-    const wide: @Vector(abi.span, i16) = values;
+    q[index * level_table.span ..][0..level_table.span].* = values;
+    const wide: @Vector(level_table.span, i16) = values;
     const halves: [2]@Vector(16, i16) = @bitCast(wide);
     const pair = [2]i16{ @reduce(.Add, halves[0]), @reduce(.Add, halves[1]) };
     sums[2 * index] = @bitCast(pair);

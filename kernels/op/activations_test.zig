@@ -1,15 +1,15 @@
 //! Activations against the scalar reference, at every level that this processor runs.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const reference = @import("reference.zig");
 const Batch = @import("test_batch.zig").Batch;
 const testing = std.testing;
 
 test "rows are quantized as the reference does, each into its tile" {
     var random = std.Random.DefaultPrng.init(1);
-    for ([_]u32{ 1, 2, 3, 7, 8, 13, 16 }) |tokens| for ([_]u32{ 32, 96, 160 }) |cols| for ([_]abi.ActivationBits{ .int8, .int16 }) |bits| {
+    for ([_]u32{ 1, 2, 3, 7, 8, 13, 16 }) |tokens| for ([_]u32{ 32, 96, 160 }) |cols| for ([_]level_table.ActivationBits{ .int8, .int16 }) |bits| {
         var batch: Batch = try .init(tokens, cols, bits);
         defer batch.deinit();
         for (batch.rows, 0..) |*value, i| value.* = switch ((i / 32) % 5) {
@@ -24,11 +24,11 @@ test "rows are quantized as the reference does, each into its tile" {
             batch.clear();
             for (0..tokens) |t| {
                 // In two parts: whoever quantizes a span needs to know nothing of the others.
-                const half = random.random().intRangeAtMost(u32, 0, cols / abi.span);
-                try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), half, cols / abi.span));
+                const half = random.random().intRangeAtMost(u32, 0, cols / level_table.span);
+                try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), half, cols / level_table.span));
                 try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), 0, half));
             }
-            for (0..tokens) |t| for (0..cols / abi.span) |s| try checkSpan(&batch, t, s);
+            for (0..tokens) |t| for (0..cols / level_table.span) |s| try checkSpan(&batch, t, s);
         }
     };
 }
@@ -36,19 +36,19 @@ test "rows are quantized as the reference does, each into its tile" {
 fn checkSpan(batch: *Batch, t: usize, s: usize) !void {
     var d: f32 = undefined;
     var q: [32]i32 = undefined;
-    const values = batch.rows[t * batch.x.cols + s * abi.span ..][0..abi.span];
+    const values = batch.rows[t * batch.x.cols + s * level_table.span ..][0..level_table.span];
     try testing.expect(reference.quantizeSpan(values, if (batch.x.bits == .int8) 127 else 32512, &d, &q));
     const index = batch.spanIndex(t, s);
     try testing.expectEqual(@as(u32, @bitCast(d)), @as(u32, @bitCast(batch.x.scales[index])));
     var sums: [2]i32 = @splat(0);
     var sums_low: [2]i32 = @splat(0);
     for (q, 0..) |value, i| {
-        const high: i32 = batch.x.q[index * abi.span + i];
+        const high: i32 = batch.x.q[index * level_table.span + i];
         sums[i / 16] += high;
         if (batch.x.bits == .int8) {
             try testing.expectEqual(value, high);
         } else {
-            const low: i32 = batch.x.q_low[index * abi.span + i];
+            const low: i32 = batch.x.q_low[index * level_table.span + i];
             sums_low[i / 16] += low;
             try testing.expect(high >= -127);
             try testing.expectEqual(value, 256 * high + low);

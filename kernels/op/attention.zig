@@ -9,16 +9,16 @@
 //! on its tile, so a tile of eight, one query, and blocks spread over threads give the same bits.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 const activation = @import("activation.zig");
 const kv = @import("kv.zig");
 const math = @import("math.zig");
 
 const F = simd.F;
-const Attention = abi.Attention;
-const block_positions = abi.attention_block;
+const Attention = level_table.Attention;
+const block_positions = level_table.attention_block;
 const groups_max = block_positions / 16;
 
 /// Whole vectors that the registers hold; of these the accumulators, and the widest tile that keeps them there.
@@ -60,7 +60,7 @@ pub fn attentionMerge(args: *const Attention, head: u32, token: u32, block_begin
     var buffer: [limits.head_dim_max]f32 align(64) = undefined;
     var total: State = .{ .vector = &buffer };
     for (block_begin..block_end) |block| {
-        const partial = partials + (block * args.heads + head) * abi.partialFloats(args.kv.v_dim);
+        const partial = partials + (block * args.heads + head) * level_table.partialFloats(args.kv.v_dim);
         total.merge(partial[0], partial[1], partial + 2, args.kv.v_dim);
     }
     total.finish(args, token, head);
@@ -181,7 +181,7 @@ const Tile = struct {
 
     /// The blocks [begin, end), each left where `attentionMerge` finds it. The heads of a tile follow one another.
     fn runBlocks(tile: *Tile, begin: usize, end: usize, partials: [*]f32) void {
-        tile.stride = abi.partialFloats(tile.args.kv.v_dim);
+        tile.stride = level_table.partialFloats(tile.args.kv.v_dim);
         for (begin..end) |index| {
             const partial = partials + (index * tile.args.heads + tile.heads[0]) * tile.stride;
             tile.vectors = partial + 2;
@@ -292,7 +292,7 @@ const Tile = struct {
 
 /// q·k of `width` queries with 16 keys. Where the registers cannot hold four accumulators of each, these take turns.
 fn products(
-    comptime kind: abi.KvType,
+    comptime kind: level_table.KvType,
     comptime width: usize,
     key: kv.Part,
     ahead: [*]const u8,
@@ -321,7 +321,7 @@ fn products(
     }
 }
 
-inline fn multiplyLine(comptime kind: abi.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
+inline fn multiplyLine(comptime kind: level_table.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
     var line = kv.load(kind, key.values(kind) + d * 16);
     if (kind == .q8_0) line *= simd.loadF16(key.scales + d / kv.block * 16);
     inline for (0..width) |i| acc[i] = simd.fma(line, simd.splat(queries[d * width + i]), acc[i]);
@@ -329,7 +329,7 @@ inline fn multiplyLine(comptime kind: abi.KvType, comptime width: usize, key: kv
 
 /// Asks for the cache lines of `vectors` stored vectors from `element` on. Memory is read in short runs, a page of one
 /// head at a time, which the processor foresees too late. Into the second cache: there more can be under way at once.
-inline fn fetch(comptime kind: abi.KvType, comptime vectors: usize, ahead: [*]const u8, element: usize) void {
+inline fn fetch(comptime kind: level_table.KvType, comptime vectors: usize, ahead: [*]const u8, element: usize) void {
     const size = @sizeOf(kv.Element(kind));
     inline for (0..vectors) |i| {
         if (i * 16 * size % 64 == 0) @prefetch(ahead + (element + i * 16) * size, .{ .locality = 2 });
@@ -339,7 +339,7 @@ inline fn fetch(comptime kind: abi.KvType, comptime vectors: usize, ahead: [*]co
 /// p·v of the positions [from, to) for `count` queries and `share` vectors of columns from `d` on; share 0: the last few
 /// columns, less than a vector.
 fn columns(
-    comptime kind: abi.KvType,
+    comptime kind: level_table.KvType,
     comptime count: usize,
     comptime share: usize,
     parts: *const [groups_max]kv.Part,

@@ -2,14 +2,14 @@
 //! numbers of tokens, windows and soft caps; and the same attention split into blocks and merged.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const reference = @import("reference_attention.zig");
 
 const testing = std.testing;
 
 const Shape = struct {
-    type: abi.KvType,
+    type: level_table.KvType,
     k_dim: u32,
     v_dim: u32,
     page_size: u32 = 32,
@@ -26,7 +26,7 @@ const Shape = struct {
 const Case = struct {
     arena: std.heap.ArenaAllocator,
     shape: Shape,
-    args: abi.Attention,
+    args: level_table.Attention,
     k: []f32,
     v: []f32,
     memory: []align(64) u8,
@@ -39,7 +39,7 @@ const Case = struct {
         const r = random.random();
         const positions = shape.position + shape.tokens;
         const used = (positions + shape.page_size - 1) / shape.page_size;
-        const layer = abi.KvLayer.layerBytes(shape.type, shape.page_size, shape.kv_heads, shape.k_dim, shape.v_dim);
+        const layer = level_table.KvLayer.layerBytes(shape.type, shape.page_size, shape.kv_heads, shape.k_dim, shape.v_dim);
         // Two layers; ours is the second.
         const page_bytes = std.mem.alignForward(usize, 2 * layer, 64);
         const memory = try a.alignedAlloc(u8, .@"64", page_bytes * used);
@@ -87,7 +87,7 @@ const Case = struct {
         case.arena.deinit();
     }
 
-    fn write(case: *Case, level: *const abi.Level) void {
+    fn write(case: *Case, level: *const level_table.Level) void {
         @memset(case.memory, 0xff);
         const kv = &case.args.kv;
         for (0..case.shape.position + case.shape.tokens) |position| {
@@ -148,12 +148,12 @@ fn check(shape: Shape, seed: u64) !void {
 }
 
 /// Each token's blocks in two parts, the right one first, as threads may finish.
-fn inBlocks(case: *Case, level: *const abi.Level, seed: u64) !void {
+fn inBlocks(case: *Case, level: *const level_table.Level, seed: u64) !void {
     const args = &case.args;
     for (0..case.shape.tokens) |t| {
         const token: u32 = @intCast(t);
-        const blocks = (args.position + token) / abi.attention_block + 1;
-        const stride = abi.partialFloats(case.shape.v_dim);
+        const blocks = (args.position + token) / level_table.attention_block + 1;
+        const stride = level_table.partialFloats(case.shape.v_dim);
         const partials = try case.arena.allocator().alloc(f32, blocks * args.heads * stride);
         @memset(partials, std.math.nan(f32));
         const middle: u32 = @intCast(seed % (blocks + 1));
@@ -169,7 +169,7 @@ test "attention at every level equals plain loops: shapes at random" {
     var random = std.Random.DefaultPrng.init(11);
     const r = random.random();
     for (0..250) |i| {
-        const kind = r.enumValue(abi.KvType);
+        const kind = r.enumValue(level_table.KvType);
         const dims: []const u32 = if (kind == .q8_0) &.{ 32, 64, 96, 128 } else &.{ 1, 6, 8, 16, 20, 32, 48, 64, 80, 128 };
         const k_dim = dims[r.uintLessThan(usize, dims.len)];
         try check(.{
@@ -204,7 +204,7 @@ test "the longest head" {
 }
 
 test "pages hold keys and values rounded to nearest even" {
-    for ([_]abi.KvType{ .f16, .f32, .q8_0 }) |kind| for ([_]u32{ 16, 32, 64 }) |page_size| {
+    for ([_]level_table.KvType{ .f16, .f32, .q8_0 }) |kind| for ([_]u32{ 16, 32, 64 }) |page_size| {
         const shape: Shape = .{ .type = kind, .k_dim = 64, .v_dim = 96, .page_size = page_size, .kv_heads = 3, .position = 69, .tokens = 1 };
         var case = try Case.init(shape, page_size);
         defer case.deinit();
@@ -227,12 +227,12 @@ test "pages hold keys and values rounded to nearest even" {
 }
 
 fn checkStored(
-    kv: *const abi.KvLayer,
+    kv: *const level_table.KvLayer,
     head: usize,
     position: usize,
     block: usize,
     x: *const [32]f32,
-    comptime read: fn (*const abi.KvLayer, usize, usize, usize) f32,
+    comptime read: fn (*const level_table.KvLayer, usize, usize, usize) f32,
 ) !void {
     var max: f32 = 0;
     var finite = true;

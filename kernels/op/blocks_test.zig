@@ -2,9 +2,9 @@
 //! where it is at hand (`LIGHTGPT_KIT`). Blocks whose scale is not finite are refused when they are packed.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const formats = @import("../formats.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const formats = @import("../formats/list.zig");
 const testing = std.testing;
 const allocator = testing.allocator;
 
@@ -109,7 +109,7 @@ fn refusedAll(id: u32, raw: []const u8) !void {
     }
 }
 
-fn tableOf(level: *const abi.Level, id: u32) *const abi.Format {
+fn tableOf(level: *const level_table.Level, id: u32) *const level_table.Format {
     for (level.formats[0..level.formats_len]) |*table| if (table.id == id) return table;
     unreachable; // a test of dispatch.zig compares the lists
 }

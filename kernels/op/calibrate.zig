@@ -11,8 +11,8 @@
 //! leaves e H e' least while all others stay (coordinate descent, as Behdin et al., "QuantEase", 2023, for the levels).
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 
 const D = @Vector(8, f64);
 
@@ -87,7 +87,7 @@ const Codec = struct {
 };
 
 /// The calibrated encoder of a format, or null.
-pub fn of(comptime F: type) @FieldType(abi.Encoder, "calibrate") {
+pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
     if (F.kind == .float or !(@hasDecl(F, "levels") or @hasDecl(F, "sub_blocks"))) return null;
     const linear = @hasDecl(F, "levels");
     const Of = struct {
@@ -108,7 +108,7 @@ pub fn of(comptime F: type) @FieldType(abi.Encoder, "calibrate") {
             .recode = recode,
         };
 
-        fn run(args: *const abi.Calibrate, begin: u32, end: u32) callconv(.c) u32 {
+        fn run(args: *const level_table.Calibrate, begin: u32, end: u32) callconv(.c) u32 {
             return (Rows{ .codec = &codec, .args = args, .columns = args.columns }).run(begin, end);
         }
     };
@@ -118,7 +118,7 @@ pub fn of(comptime F: type) @FieldType(abi.Encoder, "calibrate") {
 
 const Rows = struct {
     codec: *const Codec,
-    args: *const abi.Calibrate,
+    args: *const level_table.Calibrate,
     columns: usize,
 
     /// Values of a block in each of the rows at hand.
@@ -184,7 +184,7 @@ const Rows = struct {
         const codec = rows.codec;
         const first = b * codec.elements;
         const best = rows.blockAt(row, b);
-        const start: abi.Quantize = .{
+        const start: level_table.Quantize = .{
             .values = @ptrCast(targets),
             .source = .f32,
             .rounding = .search,

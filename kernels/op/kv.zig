@@ -1,21 +1,21 @@
-//! Writing keys and values into their page, and reading one back. A page's layout is in `abi.zig`: K with 16 positions
+//! Writing keys and values into their page, and reading one back. A page's layout is in `level_table.zig`: K with 16 positions
 //! side by side for each d, so that a query meets 16 keys at once; V row by row, so that positions add up along d.
 //!
 //! Numbers are rounded to nearest even. q8_0 takes blocks of 32 along d: scale = max|x| / 127, value = x / scale by the
 //! reciprocal of the scale before it became f16. What is read back is f32(value) * f32(scale), which is exact.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 
 const F = simd.F;
-const KvLayer = abi.KvLayer;
+const KvLayer = level_table.KvLayer;
 
 /// Elements of a q8_0 block.
 pub const block = 32;
 
 /// What a page stores for one key or value.
-pub fn Element(comptime kind: abi.KvType) type {
+pub fn Element(comptime kind: level_table.KvType) type {
     return switch (kind) {
         .f16 => u16,
         .f32 => f32,
@@ -28,7 +28,7 @@ pub const Part = struct {
     bytes: [*]u8,
     scales: [*]u16,
 
-    pub inline fn values(p: Part, comptime kind: abi.KvType) [*]Element(kind) {
+    pub inline fn values(p: Part, comptime kind: level_table.KvType) [*]Element(kind) {
         return @ptrCast(@alignCast(p.bytes));
     }
 };
@@ -59,7 +59,7 @@ fn part(kv: *const KvLayer, position: usize, element: usize) Part {
 }
 
 /// 16 stored numbers from `p` as floats; q8_0 without its scale.
-pub inline fn load(comptime kind: abi.KvType, p: [*]const Element(kind)) F {
+pub inline fn load(comptime kind: level_table.KvType, p: [*]const Element(kind)) F {
     return switch (kind) {
         .f16 => simd.loadF16(p),
         .f32 => simd.load(p),
@@ -68,7 +68,7 @@ pub inline fn load(comptime kind: abi.KvType, p: [*]const Element(kind)) F {
 }
 
 /// The first `n` (less than 16) of them, then zeros; nothing past them is read.
-pub inline fn loadPart(comptime kind: abi.KvType, p: [*]const Element(kind), n: usize) F {
+pub inline fn loadPart(comptime kind: level_table.KvType, p: [*]const Element(kind), n: usize) F {
     var lanes: [16]Element(kind) = @splat(0);
     for (0..n) |i| lanes[i] = p[i];
     return load(kind, &lanes);
@@ -80,7 +80,7 @@ pub fn kvWrite(kv: *const KvLayer, position: u32, k: [*]const f32, v: [*]const f
     }
 }
 
-fn write(comptime kind: abi.KvType, kv: *const KvLayer, position: usize, k: [*]const f32, v: [*]const f32) void {
+fn write(comptime kind: level_table.KvType, kv: *const KvLayer, position: usize, k: [*]const f32, v: [*]const f32) void {
     const first = position & ~@as(usize, 15);
     const lane = position & 15;
     for (0..kv.heads) |head| {
@@ -105,7 +105,7 @@ fn write(comptime kind: abi.KvType, kv: *const KvLayer, position: usize, k: [*]c
 }
 
 /// `n` floats to every `stride`-th element.
-fn scatter(comptime kind: abi.KvType, x: [*]const f32, n: usize, out: [*]Element(kind), comptime stride: usize) void {
+fn scatter(comptime kind: level_table.KvType, x: [*]const f32, n: usize, out: [*]Element(kind), comptime stride: usize) void {
     var i: usize = 0;
     while (i < n) : (i += 16) {
         const count = @min(16, n - i);

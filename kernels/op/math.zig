@@ -3,7 +3,7 @@
 //! without one, because not every level has it. Error: f32 at most 2 units in the last place, f64 below 1e-12.
 
 const std = @import("std");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 const F = simd.F;
 const I = simd.I;

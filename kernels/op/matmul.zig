@@ -3,22 +3,22 @@
 //! one token are the same in every tile. Also the rest of a format's table: packing, and reading a row back.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const formats = @import("../formats.zig");
+const level_table = @import("../level/level_table.zig");
+const formats = @import("../formats/list.zig");
 const packed_zig = @import("../formats/packed.zig");
 const quantize = @import("quantize.zig");
-const simd = @import("../simd.zig");
-const stream = @import("../stream.zig");
+const simd = @import("../level/simd.zig");
+const stream = @import("../level/stream.zig");
 const At = packed_zig.At;
 
 /// A table for each format of the list, in its order.
-pub const tables: [formats.list.len]abi.Format = blk: {
-    var list: [formats.list.len]abi.Format = undefined;
+pub const tables: [formats.list.len]level_table.Format = blk: {
+    var list: [formats.list.len]level_table.Format = undefined;
     for (&list, formats.list) |*table, F| table.* = tableOf(F);
     break :blk list;
 };
 
-fn tableOf(comptime F: type) abi.Format {
+fn tableOf(comptime F: type) level_table.Format {
     const functions = if (F.kind == .float) Floats(F) else Blocks(F);
     return .{
         .id = F.id,
@@ -46,7 +46,7 @@ const Claim = struct {
     next: ?[*]const u8,
 
     /// How far from the weights of `group` those lie that come `distance` groups later.
-    inline fn ahead(claim: Claim, args: *const abi.Matmul, group: u32, distance: u32) usize {
+    inline fn ahead(claim: Claim, args: *const level_table.Matmul, group: u32, distance: u32) usize {
         if (group + distance < claim.end) return distance * args.group_bytes;
         const next = claim.next orelse return 0;
         return @intFromPtr(next) +% (group + distance - claim.end) * args.group_bytes -% @intFromPtr(args.weights + group * args.group_bytes);
@@ -56,14 +56,14 @@ const Claim = struct {
 /// Weights that a processor's second cache keeps while one tile of tokens after the other passes over them; and the
 /// batch whose tiles stay there too, so that a group at a time is enough.
 const run_bytes = 192 << 10;
-const run_tokens_min = 5 * abi.tile_max;
+const run_tokens_min = 5 * level_table.tile_max;
 /// Groups that are asked for ahead where one at a time is enough: with one, memory that answers late was waited for.
 const groups_ahead = 2;
 
 /// Calls `kernel(width, args, group, tile)` for every group from `begin` on and every tile of the batch. A run of
 /// groups is met by all tiles, and a tile, which every group needs, stays in the first cache; meanwhile the next run
 /// is fetched, each tile asking for its share of it.
-inline fn eachRun(args: *const abi.Matmul, begin: u32, claim: Claim, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
+inline fn eachRun(args: *const level_table.Matmul, begin: u32, claim: Claim, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
     const several = args.activations.tokens == 1 or args.activations.tokens >= run_tokens_min;
     const most: u32 = if (several) @intCast(@max(1, run_bytes / args.group_bytes)) else 1;
     var group = begin;
@@ -74,14 +74,14 @@ inline fn eachRun(args: *const abi.Matmul, begin: u32, claim: Claim, comptime wi
     }
 }
 
-/// `widest` is what the registers allow; wider tiles, whose memory layout is fixed (`abi.zig`), are taken in parts of it.
+/// `widest` is what the registers allow; wider tiles, whose memory layout is fixed (`level_table.zig`), are taken in parts of it.
 /// `few`: there are kernels for one token and for the widest tile only, and tiles between are taken token by token.
-inline fn eachTile(args: *const abi.Matmul, begin: u32, end: u32, claim: Claim, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
+inline fn eachTile(args: *const level_table.Matmul, begin: u32, end: u32, claim: Claim, comptime widest: u32, comptime few: bool, comptime kernel: anytype) void {
     const tokens = args.activations.tokens;
     const distance = @max(groups_ahead, end - begin);
     var first: u32 = 0;
     while (first < tokens) {
-        const stride = abi.tileWidth(tokens - first);
+        const stride = level_table.tileWidth(tokens - first);
         var offset: u32 = 0;
         while (offset < stride) {
             var tile: Tile = .{ .first = first, .stride = stride, .offset = offset, .ahead = 0 };
@@ -104,7 +104,7 @@ fn Blocks(comptime F: type) type {
     return struct {
         const chunk_bytes = F.chunkBytes(F.chunk_spans);
         const span_bytes = chunk_bytes / F.chunk_spans;
-        const block_spans = F.block_elements / abi.span;
+        const block_spans = F.block_elements / level_table.span;
         const bias = F.bias + if (F.weights == .signed and simd.signed_biased) 128 else 0;
         /// Integer scales of a span: none, one, or one for each 16 columns.
         const parts = if (@hasDecl(F, "integerAt")) F.parts else 0;
@@ -115,7 +115,7 @@ fn Blocks(comptime F: type) type {
         const few = simd.register_lanes == 8;
 
         fn groupBytes(cols: u32) callconv(.c) usize {
-            const spans = cols / abi.span;
+            const spans = cols / level_table.span;
             const bytes = spans / F.chunk_spans * chunk_bytes + spans % F.chunk_spans * F.chunkBytes(1);
             return std.mem.alignForward(usize, bytes, 64);
         }
@@ -148,7 +148,7 @@ fn Blocks(comptime F: type) type {
         inline fn packBlock(src: [*]const u8, blocks: u32, b: u32, rows: u32, chunk: [*]u8, spans: u32, span: u32) u32 {
             const source: [*]align(1) const F.Block = @ptrCast(src);
             // The group after this one: sixteen streams are more than the processor follows by itself.
-            inline for (0..(abi.lanes * @sizeOf(F.Block) + 63) / 64) |line| @prefetch(src + abi.lanes * @sizeOf(F.Block) * (blocks + b) + 64 * line, .{ .locality = 2 });
+            inline for (0..(level_table.lanes * @sizeOf(F.Block) + 63) / 64) |line| @prefetch(src + level_table.lanes * @sizeOf(F.Block) * (blocks + b) + 64 * line, .{ .locality = 2 });
             for (0..rows) |row| {
                 const block = &source[row * blocks + b];
                 if (!F.finite(block)) return 1 + @as(u32, @intCast(row));
@@ -168,14 +168,14 @@ fn Blocks(comptime F: type) type {
         }
 
         fn unpackRow(group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void {
-            const spans = cols / abi.span;
+            const spans = cols / level_table.span;
             for (0..spans) |s| {
                 const where = place(@constCast(group), spans, @intCast(s));
-                unpackSpan(.{ .chunk = where.chunk, .spans = where.spans, .span = where.span, .lane = 0 }, lane, out[s * abi.span ..][0..abi.span]);
+                unpackSpan(.{ .chunk = where.chunk, .spans = where.spans, .span = where.span, .lane = 0 }, lane, out[s * level_table.span ..][0..level_table.span]);
             }
         }
 
-        fn unpackSpan(at: At, lane: u32, out: *[abi.span]f32) void {
+        fn unpackSpan(at: At, lane: u32, out: *[level_table.span]f32) void {
             @setEvalBranchQuota(10_000);
             const d: [16]f32 = F.scaleAt(16, at);
             inline for (0..2) |part| {
@@ -200,10 +200,10 @@ fn Blocks(comptime F: type) type {
             return m[lane] * @as(f32, @floatFromInt(integers[lane]));
         }
 
-        fn matmul(args: *const abi.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
+        fn matmul(args: *const level_table.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
             switch (args.activations.bits == .int8 and !simd.plain) {
                 inline else => |bytes_only| eachRun(args, begin, .{ .end = end, .next = next }, widest, few or !bytes_only, struct {
-                    fn kernel(comptime width: u32, a: *const abi.Matmul, group: u32, tile: Tile) void {
+                    fn kernel(comptime width: u32, a: *const level_table.Matmul, group: u32, tile: Tile) void {
                         Kernel(width, bytes_only).run(a, group, tile);
                     }
                 }.kernel),
@@ -220,14 +220,14 @@ fn Blocks(comptime F: type) type {
                 /// A pair of spans at once, where the registers hold what both need.
                 const unrolled = F.chunk_spans <= 2 and width <= 2 and bytes_only;
 
-                noinline fn run(args: *const abi.Matmul, number: u32, tile: Tile) void {
+                noinline fn run(args: *const level_table.Matmul, number: u32, tile: Tile) void {
                     @setEvalBranchQuota(100_000);
                     const group = args.weights + number * args.group_bytes;
                     const token = tile.first + tile.offset;
-                    const out = args.out + token * @as(usize, args.out_stride) + number * abi.lanes;
+                    const out = args.out + token * @as(usize, args.out_stride) + number * level_table.lanes;
                     var lane: u32 = 0;
-                    while (lane < abi.lanes) : (lane += lanes) {
-                        const sums = rows(group, args.activations, tile, if (lanes == abi.lanes) 0 else lane);
+                    while (lane < level_table.lanes) : (lane += lanes) {
+                        const sums = rows(group, args.activations, tile, if (lanes == level_table.lanes) 0 else lane);
                         inline for (0..width) |t| {
                             const to = out + t * @as(usize, args.out_stride) + lane;
                             @as(*align(4) V, @ptrCast(to)).* = sums[t];
@@ -235,9 +235,9 @@ fn Blocks(comptime F: type) type {
                     }
                 }
 
-                inline fn rows(group: [*]const u8, x: *const abi.Activations, tile: Tile, lane: u32) Sums {
-                    const spans = x.cols / abi.span;
-                    const begin = @as(usize, tile.first) * x.cols + tile.offset * abi.span;
+                inline fn rows(group: [*]const u8, x: *const level_table.Activations, tile: Tile, lane: u32) Sums {
+                    const spans = x.cols / level_table.span;
+                    const begin = @as(usize, tile.first) * x.cols + tile.offset * level_table.span;
                     const begin_span = @as(usize, tile.first) * spans + tile.offset;
                     // The bytes, or the high halves and then the low ones.
                     var halves: [2]Operand = undefined;
@@ -246,7 +246,7 @@ fn Blocks(comptime F: type) type {
                     if (count == 2) halves[1] = .{ .q = @ptrCast(x.q_low + begin), .scales = halves[0].scales, .sums = x.sums_low + 2 * begin_span, .factor = 1 };
 
                     // Where every tile fits the registers, its stride is its width.
-                    const stride = if (widest == abi.tile_max and bytes_only) width else tile.stride;
+                    const stride = if (widest == level_table.tile_max and bytes_only) width else tile.stride;
                     var acc: Sums = @splat(@splat(0));
                     var chunk = group;
                     if (unrolled) {
@@ -292,7 +292,7 @@ fn Blocks(comptime F: type) type {
                     factor: f32,
 
                     inline fn advance(x: *Operand, stride: u32) void {
-                        x.q += stride * (abi.span / 4);
+                        x.q += stride * (level_table.span / 4);
                         x.scales += stride;
                         x.sums += 2 * stride;
                     }
@@ -327,7 +327,7 @@ fn Blocks(comptime F: type) type {
                     };
                     inline for (0..8) |four| {
                         const w = F.weightsAt(lanes, at, four);
-                        inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (abi.span / 4) + four]);
+                        inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (level_table.span / 4) + four]);
                     }
                     const d = F.scaleAt(lanes, at);
                     inline for (0..width) |t| {
@@ -365,7 +365,7 @@ fn Blocks(comptime F: type) type {
 
         /// The same in vectors; long runs, which no cache keeps, past the caches.
         fn unpack(source: [*]align(1) const F.Block, blocks: usize, out: [*]f32) void {
-            if (blocks >= abi.stream_values / 32 and @intFromPtr(out) % 64 == 0) return unpackPast(source, blocks, out);
+            if (blocks >= level_table.stream_values / 32 and @intFromPtr(out) % 64 == 0) return unpackPast(source, blocks, out);
             for (0..blocks) |b| unpackTo(simd.store, source, b, out);
         }
 
@@ -389,7 +389,7 @@ fn Blocks(comptime F: type) type {
             inline for (halves, 0..) |half, i| storeTo(out + b * 32 + i * 16, half);
         }
 
-        const encode: @FieldType(abi.Format, "encode") = if (@TypeOf(F.encode) == @TypeOf(null)) null else struct {
+        const encode: @FieldType(level_table.Format, "encode") = if (@TypeOf(F.encode) == @TypeOf(null)) null else struct {
             fn encode(src: [*]const f32, blocks: usize, dst: [*]u8) callconv(.c) void {
                 const target: [*]align(1) F.Block = @ptrCast(dst);
                 for (0..blocks) |b| F.encode(src[b * F.block_elements ..][0..F.block_elements], &target[b]);
@@ -405,19 +405,19 @@ fn Floats(comptime F: type) type {
         const widest = if (simd.register_lanes == 8) 2 else 4;
 
         fn groupBytes(cols: u32) callconv(.c) usize {
-            return std.mem.alignForward(usize, @as(usize, cols) * abi.lanes * @sizeOf(Block), 64);
+            return std.mem.alignForward(usize, @as(usize, cols) * level_table.lanes * @sizeOf(Block), 64);
         }
 
         fn pack(src: [*]const u8, rows: u32, cols: u32, dst: [*]u8) callconv(.c) u32 {
             const source: [*]align(1) const Block = @ptrCast(src);
             const target: [*]align(1) Block = @ptrCast(dst);
-            const used = @as(usize, cols) * abi.lanes * @sizeOf(Block);
+            const used = @as(usize, cols) * level_table.lanes * @sizeOf(Block);
             @memset(dst[used..groupBytes(cols)], 0);
             for (0..cols) |k| {
                 // Each row is a stream of its own, more than the processor follows by itself.
                 if (k * @sizeOf(Block) % 64 == 0) for (0..rows) |row| @prefetch(source + row * cols + k + 512 / @sizeOf(Block), .{ .locality = 3 });
-                const column_values = target[k * abi.lanes ..][0..abi.lanes];
-                if (rows < abi.lanes) @memset(column_values, 0);
+                const column_values = target[k * level_table.lanes ..][0..level_table.lanes];
+                if (rows < level_table.lanes) @memset(column_values, 0);
                 for (0..rows) |row| {
                     const bits = source[row * cols + k];
                     if (!F.finite(bits)) return 1 + @as(u32, @intCast(row));
@@ -429,23 +429,23 @@ fn Floats(comptime F: type) type {
 
         fn unpackRow(group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void {
             const source: [*]align(1) const Block = @ptrCast(group);
-            for (0..cols) |k| out[k] = F.widen(1, .{source[k * abi.lanes + lane]})[0];
+            for (0..cols) |k| out[k] = F.widen(1, .{source[k * level_table.lanes + lane]})[0];
         }
 
-        fn matmul(args: *const abi.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
+        fn matmul(args: *const level_table.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
             eachRun(args, begin, .{ .end = end, .next = next }, widest, false, kernel);
         }
 
-        noinline fn kernel(comptime width: u32, args: *const abi.Matmul, number: u32, tile: Tile) void {
-            const lanes = if (width == 1) abi.lanes else simd.register_lanes;
+        noinline fn kernel(comptime width: u32, args: *const level_table.Matmul, number: u32, tile: Tile) void {
+            const lanes = if (width == 1) level_table.lanes else simd.register_lanes;
             const V = @Vector(lanes, f32);
             const x = args.activations;
             const group = args.weights + number * args.group_bytes;
             const token = tile.first + tile.offset;
             const rows = x.rows + token * @as(usize, x.row_stride);
-            const out = args.out + token * @as(usize, args.out_stride) + number * abi.lanes;
+            const out = args.out + token * @as(usize, args.out_stride) + number * level_table.lanes;
             var lane: u32 = 0;
-            while (lane < abi.lanes) : (lane += lanes) {
+            while (lane < level_table.lanes) : (lane += lanes) {
                 const weights: [*]align(1) const Block = @as([*]align(1) const Block, @ptrCast(group)) + lane;
                 var acc: [width][4]V = @splat(@splat(@splat(0)));
                 var k: u32 = 0;
@@ -465,7 +465,7 @@ fn Floats(comptime F: type) type {
         inline fn column(comptime width: u32, comptime V: type, weights: [*]align(1) const Block, rows: [*]const f32, stride: u32, first: u32, comptime i: u32, acc: *[width][4]V) void {
             const lanes = @typeInfo(V).vector.len;
             const k = first + i;
-            const w = F.widen(lanes, @as(*align(1) const @Vector(lanes, Block), @ptrCast(weights + k * abi.lanes)).*);
+            const w = F.widen(lanes, @as(*align(1) const @Vector(lanes, Block), @ptrCast(weights + k * level_table.lanes)).*);
             inline for (0..width) |t| acc[t][i] = simd.fma(w, @as(V, @splat(rows[t * @as(usize, stride) + k])), acc[t][i]);
         }
 

@@ -2,9 +2,9 @@
 //! bytes with scales of every kind, and the golden vectors of llama.cpp.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const formats = @import("../formats.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const formats = @import("../formats/list.zig");
 const reference = @import("reference.zig");
 const Batch = @import("test_batch.zig").Batch;
 const testing = std.testing;
@@ -40,7 +40,7 @@ fn fill(comptime F: type, blocks: []align(1) F.Block, random: std.Random) void {
     }
 }
 
-fn tableOf(level: *const abi.Level, id: u32) *const abi.Format {
+fn tableOf(level: *const level_table.Level, id: u32) *const level_table.Format {
     for (level.formats[0..level.formats_len]) |*table| if (table.id == id) return table;
     unreachable; // a test of dispatch.zig compares the lists
 }
@@ -67,13 +67,13 @@ fn products(comptime F: type) !void {
         defer allocator.free(weights);
         const typed: []align(1) F.Block = @as([*]align(1) F.Block, @ptrCast(weights.ptr))[0 .. rows * blocks];
         fill(F, typed, r);
-        for ([_]abi.ActivationBits{ .int8, .int16 }) |bits| {
+        for ([_]level_table.ActivationBits{ .int8, .int16 }) |bits| {
             if (F.kind == .float and bits == .int16) continue;
             var batch: Batch = try .init(tokens, cols, bits);
             defer batch.deinit();
             for (batch.rows) |*value| value.* = r.floatNorm(f32);
             if (F.kind == .block) {
-                for (0..tokens) |t| try testing.expectEqual(0, dispatch.levels()[0].quantizeSpans(&batch.x, @intCast(t), 0, batch.x.cols / abi.span));
+                for (0..tokens) |t| try testing.expectEqual(0, dispatch.levels()[0].quantizeSpans(&batch.x, @intCast(t), 0, batch.x.cols / level_table.span));
                 if (r.boolean()) extremes(&batch, r);
             }
             const expected = try allocator.alloc(f32, tokens * rows);
@@ -97,14 +97,14 @@ fn extremes(batch: *Batch, random: std.Random) void {
             const q = if (which == 0) batch.q else batch.q_low;
             const sums = if (which == 0) batch.sums else batch.sums_low;
             var pair: [2]i16 = @splat(0);
-            for (q[index * abi.span ..][0..abi.span], 0..) |value, i| pair[i / 16] += value;
+            for (q[index * level_table.span ..][0..level_table.span], 0..) |value, i| pair[i / 16] += value;
             sums[2 * index] = @bitCast(pair);
             sums[2 * index + 1] = @as(i32, pair[0]) + pair[1];
         }
     }
 }
 
-fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) const F.Block, rows: u32, batch: *Batch, expected_all: []const f32) !void {
+fn productsAt(comptime F: type, level: *const level_table.Level, blocks: []align(1) const F.Block, rows: u32, batch: *Batch, expected_all: []const f32) !void {
     const table = tableOf(level, F.id);
     const cols = batch.x.cols;
     const row_blocks = cols / F.block_elements;
@@ -124,7 +124,7 @@ fn productsAt(comptime F: type, level: *const abi.Level, blocks: []align(1) cons
     const out = try allocator.alloc(f32, batch.x.tokens * stride);
     defer allocator.free(out);
     @memset(out, 12345);
-    const args: abi.Matmul = .{ .weights = weights.ptr, .group_bytes = group_bytes, .activations = &batch.x, .out = out.ptr, .out_stride = @intCast(stride) };
+    const args: level_table.Matmul = .{ .weights = weights.ptr, .group_bytes = group_bytes, .activations = &batch.x, .out = out.ptr, .out_stride = @intCast(stride) };
     // In two parts, as two threads would.
     table.matmul(&args, 0, groups / 2, null);
     table.matmul(&args, groups / 2, groups, args.weights);
@@ -152,18 +152,18 @@ fn expectedDot(comptime F: type, row: []align(1) const F.Block, batch: *const Ba
     var q: [1024]i8 = undefined;
     var q_low: [1024]i8 = undefined;
     var scales: [32]f32 = undefined;
-    const spans = cols / abi.span;
+    const spans = cols / level_table.span;
     for (0..spans) |s| {
         const index = batch.spanIndex(t, s);
-        @memcpy(q[s * abi.span ..][0..abi.span], batch.q[index * abi.span ..][0..abi.span]);
-        @memcpy(q_low[s * abi.span ..][0..abi.span], batch.q_low[index * abi.span ..][0..abi.span]);
+        @memcpy(q[s * level_table.span ..][0..level_table.span], batch.q[index * level_table.span ..][0..level_table.span]);
+        @memcpy(q_low[s * level_table.span ..][0..level_table.span], batch.q_low[index * level_table.span ..][0..level_table.span]);
         scales[s] = batch.scales[index];
     }
     const low = if (batch.x.bits == .int16) q_low[0..cols] else q_low[0..0];
     return reference.blockDot(F, row, .{ .q = q[0..cols], .q_low = low, .scales = scales[0..spans] });
 }
 
-fn unpacked(comptime F: type, table: *const abi.Format, blocks: []align(1) const F.Block, rows: u32, cols: u32, weights: []align(64) const u8) !void {
+fn unpacked(comptime F: type, table: *const level_table.Format, blocks: []align(1) const F.Block, rows: u32, cols: u32, weights: []align(64) const u8) !void {
     var out: [1024]f32 = undefined;
     var expected: [1024]f32 = undefined;
     const row_blocks = cols / F.block_elements;

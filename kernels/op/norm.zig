@@ -4,7 +4,7 @@
 //! tree. Everything else works on each element alone.
 
 const std = @import("std");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 const F = simd.F;
 

@@ -5,24 +5,24 @@
 //! Only + - * / and comparisons, a block's result depends on nothing but the block: the same bytes at every level.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const k = @import("quantize_k.zig");
 const nearest = @import("quantize_nearest.zig");
 const search = @import("quantize_search.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// Blocks of a batch: the lanes of a vector.
 const batch = 16;
 
 /// The encoder of a format, or null where the format can be read only.
-pub fn of(comptime F: type) ?@FieldType(abi.Encoder, "quantize") {
+pub fn of(comptime F: type) ?@FieldType(level_table.Encoder, "quantize") {
     if (F.kind == .float) return Encoder(F, false).run;
     if (@hasDecl(F, "levels") or @hasDecl(F, "grid") or @hasDecl(F, "sub_blocks")) return Encoder(F, false).run;
     return null;
 }
 
 /// Plain rounding to linear levels, which every level of processors has for itself; null for other formats.
-pub fn plainOf(comptime F: type) @FieldType(abi.Format, "nearest") {
+pub fn plainOf(comptime F: type) @FieldType(level_table.Format, "nearest") {
     return if (@hasDecl(F, "levels")) Encoder(F, true).run else null;
 }
 
@@ -35,7 +35,7 @@ fn Staged(comptime elements: u32) type {
 }
 
 /// What a format makes of up to sixteen blocks of finite values: how many come before the first that it cannot hold.
-fn encode(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     if (@hasDecl(F, "sub_blocks")) return k.encode(F, rounding, values, importance, blocks, count);
     const elements = F.block_elements;
     var begin: u32 = 0;
@@ -54,7 +54,7 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
     return struct {
         const elements = F.block_elements;
 
-        fn run(args: *const abi.Quantize, begin: usize, end: usize) callconv(.c) usize {
+        fn run(args: *const level_table.Quantize, begin: usize, end: usize) callconv(.c) usize {
             if (F.kind == .float) return floats(args, begin, end);
             const blocks: [*]align(1) F.Block = @ptrCast(args.blocks);
             if (plain and args.source == .f32 and args.outliers == .keep) {
@@ -89,7 +89,7 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
         }
 
         /// Plain floats have neither levels nor outliers.
-        fn floats(args: *const abi.Quantize, begin: usize, end: usize) usize {
+        fn floats(args: *const level_table.Quantize, begin: usize, end: usize) usize {
             const target: [*]align(1) F.Block = @ptrCast(args.blocks);
             var i = begin;
             while (i + 16 <= end) : (i += 16) {
@@ -109,7 +109,7 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
         }
 
         /// The values of some blocks as floats that may be rounded: where they lie, or a copy.
-        fn stage(args: *const abi.Quantize, first: usize, count: u32, staged: *Staged(elements)) [*]align(4) const f32 {
+        fn stage(args: *const level_table.Quantize, first: usize, count: u32, staged: *Staged(elements)) [*]align(4) const f32 {
             const begin = first * elements;
             if (args.source == .f32 and args.outliers == .keep) return @as([*]align(4) const f32, @ptrCast(@alignCast(args.values))) + begin;
             var i: usize = 0;
@@ -122,7 +122,7 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
         }
 
         /// Values further than the threshold from the mean: clipped, or marked and put inside the others' range.
-        fn tame(args: *const abi.Quantize, values: *[elements]f32, words: ?[*]u32) void {
+        fn tame(args: *const level_table.Quantize, values: *[elements]f32, words: ?[*]u32) void {
             var sum: f64 = 0;
             for (values) |value| sum += value;
             const mean = sum / elements;
@@ -152,7 +152,7 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
     };
 }
 
-inline fn load16(args: *const abi.Quantize, at: usize) simd.F {
+inline fn load16(args: *const level_table.Quantize, at: usize) simd.F {
     return switch (args.source) {
         .f32 => simd.load(@as([*]align(4) const f32, @ptrCast(@alignCast(args.values))) + at),
         .f16 => simd.fromF16(16, halves(args, at).*),
@@ -160,7 +160,7 @@ inline fn load16(args: *const abi.Quantize, at: usize) simd.F {
     };
 }
 
-fn load1(args: *const abi.Quantize, at: usize) f32 {
+fn load1(args: *const level_table.Quantize, at: usize) f32 {
     return switch (args.source) {
         .f32 => @as([*]align(4) const f32, @ptrCast(@alignCast(args.values)))[at],
         .f16 => simd.fromF16(1, .{@as([*]align(2) const u16, @ptrCast(@alignCast(args.values)))[at]})[0],
@@ -168,7 +168,7 @@ fn load1(args: *const abi.Quantize, at: usize) f32 {
     };
 }
 
-inline fn halves(args: *const abi.Quantize, at: usize) *align(2) const simd.H {
+inline fn halves(args: *const level_table.Quantize, at: usize) *align(2) const simd.H {
     return @ptrCast(@as([*]align(2) const u16, @ptrCast(@alignCast(args.values))) + at);
 }
 

@@ -6,10 +6,10 @@
 //! least error, and the half floats are fitted to what came out, by least squares, and tried again. What is kept is
 //! what leaves the least error as stored. `nearest` takes fewer turns of the same.
 
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const grid = @import("quantize_grid.zig");
 const Search = @import("quantize_search.zig").Search;
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// How much is tried.
 const Effort = struct { tops: u32, fits: u32, steps: u32 };
@@ -18,7 +18,7 @@ const tops_exact = 48;
 const thorough: Effort = .{ .tops = 4, .fits = 2, .steps = 7 };
 
 /// Encodes `count` blocks of finite values; returns how many come before the first whose scale is not finite.
-pub fn encode(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+pub fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     for (0..count) |b| {
         const weights = if (importance) |all| all + b * 256 else null;
         if (!Super(F).encode(rounding, values + b * 256, weights, &blocks[b])) return @intCast(b);
@@ -43,7 +43,7 @@ fn Super(comptime F: type) type {
         /// Integers of the sub-blocks under two half floats, and the error that they leave.
         const Stored = struct { d: f32, dmin: f32, scales: V, minima: V, total: f32 };
 
-        fn encode(rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, block: *align(1) F.Block) bool {
+        fn encode(rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, block: *align(1) F.Block) bool {
             var lanes: Lanes = undefined;
             lanes.load(values, importance, subs);
             var best: Stored = .{ .d = 0, .dmin = 0, .scales = zero, .minima = zero, .total = 0 };

@@ -1,7 +1,7 @@
 //! Plain rounding to linear levels, as the scalar `encode` of a format does it, bit for bit: a block at a time, its 32
 //! values in vectors.
 
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 const V = @Vector(32, f32);
 const W = @Vector(32, u32);

@@ -7,9 +7,9 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const grid = @import("quantize_grid.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// Turns of levels and scale after the search.
 const refinements = 4;
@@ -31,7 +31,7 @@ pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]c
 }
 
 /// The same for levels from a table, which `F.grid` names; scales are half floats, or powers of two.
-pub fn table(comptime F: type, rounding: abi.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+pub fn table(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     const Lanes = Search(lanes_most, F.block_elements);
     const G = grid.Table(&F.grid.values, &F.grid.codes, F.grid.powers);
     var lanes: Lanes = undefined;

@@ -2,14 +2,14 @@
 //! against the lowest level, and both against what a caller may get wrong.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const formats = @import("../formats.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const formats = @import("../formats/list.zig");
 const testing = std.testing;
 
 const blocks = 37;
 
-fn args(values: []const f32, out: []u8, rounding: abi.Rounding) abi.Quantize {
+fn args(values: []const f32, out: []u8, rounding: level_table.Rounding) level_table.Quantize {
     return .{
         .values = @ptrCast(values.ptr),
         .source = .f32,
@@ -40,14 +40,14 @@ fn fill(values: []f32, elements: usize, random: std.Random) void {
     }
 }
 
-fn tableOf(id: u32) *const abi.Format {
+fn tableOf(id: u32) *const level_table.Format {
     const level = dispatch.levels()[0];
     for (level.formats[0..level.formats_len]) |*table| if (table.id == id) return table;
     unreachable;
 }
 
 /// What rounds at level `number`.
-fn quantizeOf(number: usize, id: u32, rounding: abi.Rounding) @FieldType(abi.Encoder, "quantize") {
+fn quantizeOf(number: usize, id: u32, rounding: level_table.Rounding) @FieldType(level_table.Encoder, "quantize") {
     const level = dispatch.levels()[number];
     const tables = level.formats[0..level.formats_len];
     if (rounding == .nearest) for (tables) |table| if (table.id == id) if (table.nearest) |nearest| return nearest;
@@ -85,7 +85,7 @@ test "every level finds the same, whatever the blocks beside it, and nothing wor
         var importance: [values.len]f32 = undefined;
         for (&importance) |*weight| weight.* = random.random().float(f32);
         @memset(importance[0..F.block_elements], 0);
-        for ([_]abi.Rounding{ .nearest, .search }) |rounding| for ([_]?[*]const f32{ null, &importance }) |weights| {
+        for ([_]level_table.Rounding{ .nearest, .search }) |rounding| for ([_]?[*]const f32{ null, &importance }) |weights| {
             var expected: [blocks * @sizeOf(F.Block)]u8 = undefined;
             var request = args(&values, &expected, rounding);
             request.importance = weights;
@@ -107,7 +107,7 @@ test "every level finds the same, whatever the blocks beside it, and nothing wor
 fn neverWorse(comptime F: type, values: []const f32) !void {
     const table = tableOf(F.id);
     var bytes: [2][blocks * @sizeOf(F.Block)]u8 = undefined;
-    for ([_]abi.Rounding{ .nearest, .search }, &bytes) |rounding, *out| {
+    for ([_]level_table.Rounding{ .nearest, .search }, &bytes) |rounding, *out| {
         _ = quantizeOf(0, F.id, rounding)(&args(values, out, rounding), 0, blocks);
     }
     for (0..blocks) |b| {
@@ -125,7 +125,7 @@ test "a value that is not finite, and one beyond what a scale can hold, end at t
     inline for (formats.list) |F| if (makes(F.id)) {
         var values: [blocks * F.block_elements]f32 = @splat(0.5);
         var bytes: [blocks * @sizeOf(F.Block)]u8 = undefined;
-        for (0..dispatch.levels().len) |number| for ([_]abi.Rounding{ .nearest, .search }) |rounding| {
+        for (0..dispatch.levels().len) |number| for ([_]level_table.Rounding{ .nearest, .search }) |rounding| {
             for ([_]f32{ std.math.nan(f32), std.math.inf(f32), -std.math.inf(f32), 3e38 }) |bad| for ([_]usize{ 0, 17, blocks - 1 }) |place| {
                 if (bad == 3e38 and (F.id == 0 or F.id == 30 or F.id == 39)) continue; // their scales reach as far as f32
                 const at = place * F.block_elements + F.block_elements / 2;
@@ -202,7 +202,7 @@ test "calibrated rounding finds the same at every level, and less than half of w
             const encoder = dispatch.encoderAt(number, F.id).?;
             var bytes: [expected.len]u8 = undefined;
             var left = values;
-            const calibrate: abi.Calibrate = .{
+            const calibrate: level_table.Calibrate = .{
                 .values = &left,
                 .factor = both.ptr,
                 .importance = &importance,

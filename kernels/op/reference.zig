@@ -2,9 +2,9 @@
 //! path is compared with it bit for bit, and no fast path uses it.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 // For its `fma` on one float, which is exact everywhere; Zig's runtime rounds twice where there is no instruction.
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// A row of activations as one span after another holds it.
 pub const Quantized = struct {
@@ -18,14 +18,14 @@ pub const Quantized = struct {
 pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantized) f32 {
     var acc: f32 = 0;
     for (x.scales, 0..) |d_x, s| {
-        const block = &weights[s * abi.span / F.block_elements];
-        const span = s % (F.block_elements / abi.span);
-        const columns = x.q[s * abi.span ..][0..abi.span];
+        const block = &weights[s * level_table.span / F.block_elements];
+        const span = s % (F.block_elements / level_table.span);
+        const columns = x.q[s * level_table.span ..][0..level_table.span];
         if (x.q_low.len == 0) {
             acc = addSpan(F, acc, block, span, columns, d_x);
         } else {
             acc = addSpan(F, acc, block, span, columns, 256 * d_x);
-            acc = addSpan(F, acc, block, span, x.q_low[s * abi.span ..][0..abi.span], d_x);
+            acc = addSpan(F, acc, block, span, x.q_low[s * level_table.span ..][0..level_table.span], d_x);
         }
     }
     return acc;

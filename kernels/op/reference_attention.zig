@@ -1,15 +1,15 @@
 //! Attention as plain loops over single numbers, in the order that DESIGN 4 fixes. Tests compare every level with it, bit for
-//! bit; no product code uses it. It has its own reading of a page's layout (the head of `abi.zig`) and shares only
+//! bit; no product code uses it. It has its own reading of a page's layout (the head of `level_table.zig`) and shares only
 //! exp and tanh, which have tests of their own.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
 const math = @import("math.zig");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 
 /// One head of one token; `out` gets `v_dim` values.
-pub fn attend(args: *const abi.Attention, token: usize, head: usize, out: []f32) void {
+pub fn attend(args: *const level_table.Attention, token: usize, head: usize, out: []f32) void {
     const kv_head = head / (args.heads / args.kv.heads);
     const own = args.position + token;
     const first = if (args.window != 0 and own + 1 > args.window) own + 1 - args.window else 0;
@@ -50,7 +50,7 @@ pub fn attend(args: *const abi.Attention, token: usize, head: usize, out: []f32)
     for (out) |*o| o.* *= inverse;
 }
 
-fn score(args: *const abi.Attention, token: usize, head: usize, kv_head: usize, position: usize) f32 {
+fn score(args: *const level_table.Attention, token: usize, head: usize, kv_head: usize, position: usize) f32 {
     const q = args.q + token * args.q_stride + head * args.kv.k_dim;
     var acc: [4]f32 = @splat(0);
     for (0..args.kv.k_dim) |d| acc[d % 4] = @mulAdd(f32, q[d], key(&args.kv, kv_head, position, d), acc[d % 4]);
@@ -73,7 +73,7 @@ pub fn tree(lanes: [16]f32) f32 {
 }
 
 /// K as [head][position / 16][d][16].
-pub fn key(kv: *const abi.KvLayer, head: usize, position: usize, d: usize) f32 {
+pub fn key(kv: *const level_table.KvLayer, head: usize, position: usize, d: usize) f32 {
     const slot = position % kv.page_size;
     const group = head * (kv.page_size / 16) + slot / 16;
     const scale = (group * (kv.k_dim / 32) + d / 32) * 16 + slot % 16;
@@ -81,14 +81,14 @@ pub fn key(kv: *const abi.KvLayer, head: usize, position: usize, d: usize) f32 {
 }
 
 /// V as [head][position][d], after K.
-pub fn value(kv: *const abi.KvLayer, head: usize, position: usize, d: usize) f32 {
+pub fn value(kv: *const level_table.KvLayer, head: usize, position: usize, d: usize) f32 {
     const row = head * kv.page_size + position % kv.page_size;
     const before: usize = kv.heads * kv.page_size;
     const scale = before * (kv.k_dim / 32) + row * (kv.v_dim / 32) + d / 32;
     return number(kv, position, before * kv.k_dim + row * kv.v_dim + d, scale);
 }
 
-fn number(kv: *const abi.KvLayer, position: usize, element: usize, scale: usize) f32 {
+fn number(kv: *const level_table.KvLayer, position: usize, element: usize, scale: usize) f32 {
     const page = kv.base + kv.pages[position / kv.page_size] * kv.page_bytes + kv.layer_offset;
     switch (kv.type) {
         .f32 => return @as([*]const f32, @ptrCast(@alignCast(page)))[element],

@@ -4,8 +4,8 @@
 //! fma(x0, c, -(x1 * s)), fma(x0, s, x1 * c): that form is part of the order of additions.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
 
 const F = simd.F;
@@ -27,7 +27,7 @@ pub fn ropeAngles(freqs: [*]const f64, n: u32, position: u32, magnitude: f32, co
     }
 }
 
-pub fn rope(x: [*]f32, heads: u32, head_dim: u32, n_rot: u32, style: abi.RopeStyle, cos: [*]const f32, sin: [*]const f32) callconv(.c) void {
+pub fn rope(x: [*]f32, heads: u32, head_dim: u32, n_rot: u32, style: level_table.RopeStyle, cos: [*]const f32, sin: [*]const f32) callconv(.c) void {
     for (0..heads) |head| {
         const values = x + head * head_dim;
         switch (style) {

@@ -5,8 +5,8 @@
 //! the position and the number of the draw.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
 const cuts = @import("sample_cuts.zig");
 const edits = @import("sample_edits.zig");
@@ -19,7 +19,7 @@ const inf = list_zig.inf;
 /// What each random number is for.
 const Draw = enum(u32) { token, exclude };
 
-pub fn sample(sampling: *const abi.Sampling, logits: [*]const f32, vocabulary: u32, words: [*]u32, sampled: *abi.Sampled) callconv(.c) abi.SampleStatus {
+pub fn sample(sampling: *const level_table.Sampling, logits: [*]const f32, vocabulary: u32, words: [*]u32, sampled: *level_table.Sampled) callconv(.c) level_table.SampleStatus {
     const workspace: Workspace = .init(words, vocabulary);
     sampled.* = .{ .mu = sampling.mu };
     var list: List = .{ .logits = logits, .len = vocabulary };
@@ -45,7 +45,7 @@ pub fn sample(sampling: *const abi.Sampling, logits: [*]const f32, vocabulary: u
     } else if (list.max == -inf) return .none;
     // Certain: one logit is infinite, or the greatest is asked for.
     const steps_left = sampled.kept[0..steps.len];
-    if (list.max == inf or (steps_left.len > 0 and steps_left[steps_left.len - 1] == abi.Sampled.not_run)) {
+    if (list.max == inf or (steps_left.len > 0 and steps_left[steps_left.len - 1] == level_table.Sampled.not_run)) {
         list.only(list.first(list.max, workspace), workspace);
         if (steps_left.len > 0) sampled.kept[steps_left.len - 1] = 1;
     }
@@ -68,7 +68,7 @@ pub fn sample(sampling: *const abi.Sampling, logits: [*]const f32, vocabulary: u
 
 /// Whether all that is left comes to the greatest logit: cuts that always keep it, and temperature 0. Then no cut is
 /// run. Not while a whole vocabulary has yet to be penalized, nor where the greatest may be taken out.
-fn isGreedy(steps: []const abi.Step, whole: bool) bool {
+fn isGreedy(steps: []const level_table.Step, whole: bool) bool {
     if (!whole) return false;
     var cold = false;
     for (steps) |step| switch (step.method) {
@@ -79,7 +79,7 @@ fn isGreedy(steps: []const abi.Step, whole: bool) bool {
     return cold;
 }
 
-fn run(sampling: *const abi.Sampling, step: *const abi.Step, list: *List, workspace: Workspace) void {
+fn run(sampling: *const level_table.Sampling, step: *const level_table.Step, list: *List, workspace: Workspace) void {
     const min_keep = sampling.min_keep;
     switch (step.method) {
         .penalties, .dry => {
@@ -107,7 +107,7 @@ fn run(sampling: *const abi.Sampling, step: *const abi.Step, list: *List, worksp
 }
 
 /// Degree a; with a range b, from a - b for a certain choice to a + b for an open one, by entropy to the power c.
-fn temperature(list: *List, workspace: Workspace, step: *const abi.Step) void {
+fn temperature(list: *List, workspace: Workspace, step: *const level_table.Step) void {
     if (step.b == 0) {
         if (step.a == 0) list.only(list.first(list.max, workspace), workspace) else list.heat = step.a;
         return;
@@ -134,11 +134,11 @@ const Normalizer = struct {
         return @as(f64, logit) - raw.max - raw.log_total;
     }
 
-    fn likeliest(raw: Normalizer, whole: List, workspace: Workspace, n: usize, sampled: *abi.Sampled) void {
+    fn likeliest(raw: Normalizer, whole: List, workspace: Workspace, n: usize, sampled: *level_table.Sampled) void {
         var list = whole;
         if (@abs(list.max) == inf) return;
         cuts.topK(&list, workspace, n);
-        var order: [abi.top_max]u32 = undefined;
+        var order: [level_table.top_max]u32 = undefined;
         var count: usize = 0;
         for (0..@min(n, list.len)) |index| {
             if (list.logits[index] == -inf) continue;
@@ -218,7 +218,7 @@ fn firstNan(logits: []const f32) u32 {
     unreachable;
 }
 
-fn random(sampling: *const abi.Sampling, what: Draw) u64 {
+fn random(sampling: *const level_table.Sampling, what: Draw) u64 {
     const words = philox(.{ sampling.choice, sampling.position, @intFromEnum(what), 0 }, sampling.seed);
     return @as(u64, words[1]) << 32 | words[0];
 }

@@ -1,8 +1,8 @@
 //! The methods that take tokens out of a list. Each finds a bound (a logit, a distance, a weight) and packs what is
-//! within it; `abi.Step` says what their numbers are, `docs/sampling.md` what they do.
+//! within it; `level_table.Step` says what their numbers are, `docs/sampling.md` what they do.
 
 const std = @import("std");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
 const list_zig = @import("sample_list.zig");
 const select = @import("sample_select.zig");

@@ -2,8 +2,8 @@
 //! tokens it is about; logits of a caller are copied first and stay as they are.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
 const list_zig = @import("sample_list.zig");
 
@@ -32,7 +32,7 @@ pub fn mask(list: *List, workspace: Workspace, bits: [*]const u32) void {
     }
 }
 
-pub fn bias(list: *List, workspace: Workspace, pairs: []const abi.Pair) void {
+pub fn bias(list: *List, workspace: Workspace, pairs: []const level_table.Pair) void {
     const logits = own(list, workspace);
     for (pairs) |pair| {
         const amount: f32 = @bitCast(pair.value);
@@ -43,7 +43,7 @@ pub fn bias(list: *List, workspace: Workspace, pairs: []const abi.Pair) void {
 
 /// Repetition as in CTRL (Keskar et al., 2019), frequency and presence as in OpenAI's API. After a temperature they
 /// count as much as before it.
-pub fn penalties(list: *List, workspace: Workspace, step: *const abi.Step, counts: []const abi.Pair) void {
+pub fn penalties(list: *List, workspace: Workspace, step: *const level_table.Step, counts: []const level_table.Pair) void {
     const logits = own(list, workspace);
     for (counts) |pair| {
         const index = list.find(pair.id) orelse continue;
@@ -56,7 +56,7 @@ pub fn penalties(list: *List, workspace: Workspace, step: *const abi.Step, count
 
 /// "Don't repeat yourself" (p-e-w, 2024): a token that would continue a repetition of n tokens loses
 /// multiplier * base^(n - allowed).
-pub fn dry(list: *List, workspace: Workspace, step: *const abi.Step, matches: []const abi.Pair) void {
+pub fn dry(list: *List, workspace: Workspace, step: *const level_table.Step, matches: []const level_table.Pair) void {
     const logits = own(list, workspace);
     for (matches) |pair| {
         if (pair.value < step.count) continue;

@@ -5,8 +5,8 @@
 //! keeps into the workspace, later ones pack it in place.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const simd = @import("../simd.zig");
+const level_table = @import("../level/level_table.zig");
+const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
 
 const F = simd.F;
@@ -27,7 +27,7 @@ pub const Workspace = struct {
     pub const Part = struct { scores: [*]f32, exponentials: [*]f32 };
 
     pub fn init(words: [*]u32, vocabulary: usize) Workspace {
-        const stride = abi.SampleLayout.of(vocabulary).stride;
+        const stride = level_table.SampleLayout.of(vocabulary).stride;
         const floats: [*]f32 = @ptrCast(words);
         return .{
             .logits = floats,

@@ -3,7 +3,7 @@
 //! by their place in the list, which is by id.
 
 const std = @import("std");
-const simd = @import("../simd.zig");
+const simd = @import("../level/simd.zig");
 const list_zig = @import("sample_list.zig");
 
 const F = simd.F;

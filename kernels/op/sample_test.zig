@@ -2,8 +2,8 @@
 //! walks it, and chains of all methods against the lowest level. `test/sampling.test.ts` has a reference of all methods.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const math = @import("math.zig");
 
 const testing = std.testing;
@@ -21,7 +21,7 @@ const Trio = struct {
     seed: u64,
     position: u32,
 
-    fn steps(trio: Trio) [3]abi.Step {
+    fn steps(trio: Trio) [3]level_table.Step {
         return .{
             .{ .method = .top_k, .count = if (trio.top_k == 0) std.math.maxInt(u32) else trio.top_k, .a = 0, .b = 0, .c = 0 },
             .{ .method = .top_p, .count = 0, .a = trio.top_p, .b = 0, .c = 0 },
@@ -30,7 +30,7 @@ const Trio = struct {
     }
 };
 
-fn plain(steps: []const abi.Step) abi.Sampling {
+fn plain(steps: []const level_table.Step) level_table.Sampling {
     return .{
         .seed = 0,
         .choice = 0,
@@ -51,11 +51,11 @@ fn plain(steps: []const abi.Step) abi.Sampling {
     };
 }
 
-const Outcome = struct { status: abi.SampleStatus, sampled: abi.Sampled };
+const Outcome = struct { status: level_table.SampleStatus, sampled: level_table.Sampled };
 
 /// A choice at one level, in a workspace that is just large enough.
-fn sampleAt(level: *const abi.Level, sampling: *const abi.Sampling, logits: []const f32) !Outcome {
-    const words = try testing.allocator.alignedAlloc(u32, .@"8", abi.SampleLayout.of(logits.len).words());
+fn sampleAt(level: *const level_table.Level, sampling: *const level_table.Sampling, logits: []const f32) !Outcome {
+    const words = try testing.allocator.alignedAlloc(u32, .@"8", level_table.SampleLayout.of(logits.len).words());
     defer testing.allocator.free(words);
     @memset(words, 0x7fc0_0000); // NaN, where nothing was written
     const copy = try testing.allocator.dupe(f32, logits); // what is read past the end would be found
@@ -66,7 +66,7 @@ fn sampleAt(level: *const abi.Level, sampling: *const abi.Sampling, logits: []co
     return outcome;
 }
 
-fn trioAt(level: *const abi.Level, trio: Trio, logits: []const f32) !i32 {
+fn trioAt(level: *const level_table.Level, trio: Trio, logits: []const f32) !i32 {
     const steps = trio.steps();
     var sampling = plain(&steps);
     sampling.seed = trio.seed;
@@ -226,9 +226,9 @@ test "frequencies follow the probabilities" {
     }
 }
 
-fn anyStep(r: std.Random, method: abi.Method) abi.Step {
+fn anyStep(r: std.Random, method: level_table.Method) level_table.Step {
     const one = r.float(f32);
-    var step: abi.Step = .{ .method = method, .count = 0, .a = 0, .b = 0, .c = 1 };
+    var step: level_table.Step = .{ .method = method, .count = 0, .a = 0, .b = 0, .c = 1 };
     switch (method) {
         .penalties => {
             step.a = 0.5 + one;
@@ -274,9 +274,9 @@ test "chains of all methods give the same bits at every level" {
             1 => @round(r.floatNorm(f32) * 2),
             else => if (r.uintLessThan(u32, 3) == 0) -inf else r.floatNorm(f32) * spread,
         };
-        var steps: [10]abi.Step = undefined;
-        var methods = [_]abi.Method{ .penalties, .dry, .top_n_sigma, .top_k, .typical, .top_p, .min_p, .xtc, .temperature };
-        if (round % 2 == 0) r.shuffle(abi.Method, &methods);
+        var steps: [10]level_table.Step = undefined;
+        var methods = [_]level_table.Method{ .penalties, .dry, .top_n_sigma, .top_k, .typical, .top_p, .min_p, .xtc, .temperature };
+        if (round % 2 == 0) r.shuffle(level_table.Method, &methods);
         var count: usize = 0;
         for (methods) |method| {
             if (r.uintLessThan(u32, 3) == 0) continue;
@@ -291,7 +291,7 @@ test "chains of all methods give the same bits at every level" {
         var mask: [20_000 / 32 + 1]u32 = undefined;
         for (&mask) |*word| word.* = r.int(u32) | r.int(u32);
         if (round % 7 == 0) sampling.mask = &mask;
-        var pairs: [3][40]abi.Pair = undefined;
+        var pairs: [3][40]level_table.Pair = undefined;
         for (&pairs, 0..) |*list, kind| for (list) |*pair| {
             const value = if (kind == 0) @as(u32, @bitCast(r.floatNorm(f32))) else 1 + r.uintLessThan(u32, 6);
             pair.* = .{ .id = r.uintLessThan(u32, @intCast(logits.len)), .value = value };
@@ -303,7 +303,7 @@ test "chains of all methods give the same bits at every level" {
         if (round % 4 != 0) sampling.counts_len = pairs[1].len;
         if (round % 4 != 1) sampling.matches_len = pairs[2].len;
         sampling.min_keep = if (round % 6 == 0) 1 + r.uintLessThan(u32, 30) else 1;
-        sampling.logprobs = if (round % 9 == 0) r.uintAtMost(u32, abi.top_max + 1) else 0;
+        sampling.logprobs = if (round % 9 == 0) r.uintAtMost(u32, level_table.top_max + 1) else 0;
         sampling.seed = r.int(u64);
         sampling.mu = 8 * r.float(f64);
         const want = try sampleAt(dispatch.levels()[0], &sampling, logits);

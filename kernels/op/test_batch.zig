@@ -2,11 +2,11 @@
 //! allocator's neighbours or a guard would show.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const allocator = std.testing.allocator;
 
 pub const Batch = struct {
-    x: abi.Activations,
+    x: level_table.Activations,
     rows: []f32,
     q: []align(64) i8,
     q_low: []align(64) i8,
@@ -14,11 +14,11 @@ pub const Batch = struct {
     sums: []i32,
     sums_low: []i32,
 
-    pub fn init(tokens: u32, cols: u32, bits: abi.ActivationBits) !Batch {
-        const spans = tokens * (cols / abi.span);
+    pub fn init(tokens: u32, cols: u32, bits: level_table.ActivationBits) !Batch {
+        const spans = tokens * (cols / level_table.span);
         const rows = try allocator.alloc(f32, tokens * cols);
-        const q = try allocator.alignedAlloc(i8, .@"64", spans * abi.span);
-        const q_low = try allocator.alignedAlloc(i8, .@"64", spans * abi.span);
+        const q = try allocator.alignedAlloc(i8, .@"64", spans * level_table.span);
+        const q_low = try allocator.alignedAlloc(i8, .@"64", spans * level_table.span);
         const scales = try allocator.alloc(f32, spans);
         const sums = try allocator.alloc(i32, 2 * spans);
         const sums_low = try allocator.alloc(i32, 2 * spans);
@@ -59,8 +59,8 @@ pub const Batch = struct {
 
     /// Where span `s` of token `t` lies, in spans.
     pub fn spanIndex(batch: *const Batch, t: usize, s: usize) usize {
-        const spans = batch.x.cols / abi.span;
-        const first = abi.tileStart(batch.x.tokens, @intCast(t));
-        return first * spans + s * abi.tileWidth(batch.x.tokens - first) + (t - first);
+        const spans = batch.x.cols / level_table.span;
+        const first = level_table.tileStart(batch.x.tokens, @intCast(t));
+        return first * spans + s * level_table.tileWidth(batch.x.tokens - first) + (t - first);
     }
 };

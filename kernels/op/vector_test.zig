@@ -1,8 +1,8 @@
 //! Every level's norm, activation and rope kernels against plain loops, bit for bit, at every length around the vectors'.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const math = @import("math.zig");
 const reference = @import("reference_attention.zig");
 
@@ -109,7 +109,7 @@ test "activations mean what their names say" {
 test "rope at every level turns the pairs of its style" {
     var random = std.Random.DefaultPrng.init(3);
     const heads = 3;
-    for ([_]u32{ 2, 8, 20, 32, 34, 64, 80, 96, 128 }) |n_rot| for ([_]u32{ 0, 6 }) |rest| for ([_]abi.RopeStyle{ .none, .norm, .neox }) |style| {
+    for ([_]u32{ 2, 8, 20, 32, 34, 64, 80, 96, 128 }) |n_rot| for ([_]u32{ 0, 6 }) |rest| for ([_]level_table.RopeStyle{ .none, .norm, .neox }) |style| {
         const head_dim = n_rot + rest;
         const n = heads * head_dim;
         var x: [heads * 134]f32 = undefined;

@@ -94,7 +94,7 @@ export const prefillTokensDefault = 2;
 /** A wait is bounded, and renewed while the step runs. */
 const waitMs = 25;
 
-/** Bytes of one page; `kernels/abi.zig` says what lies in it. */
+/** Bytes of one page; `kernels/level/level_table.zig` says what lies in it. */
 export function pageBytes(
   { kDim, vDim, perLayer }: Hyperparameters,
   kv: EngineSettings["kv"],

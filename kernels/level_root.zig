@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const options = @import("level_options");
-const abi = @import("abi.zig");
+const level_table = @import("level/level_table.zig");
 const matmul = @import("op/matmul.zig");
 const activation = @import("op/activation.zig");
 const activations = @import("op/activations.zig");
@@ -18,7 +18,7 @@ const sample = @import("op/sample.zig");
 /// compiled with safety (`zig build test`).
 pub const panic = std.debug.no_panic;
 
-const table: abi.Level = .{
+const table: level_table.Level = .{
     .name = options.name,
     .formats = &matmul.tables,
     .formats_len = matmul.tables.len,

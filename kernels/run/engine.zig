@@ -3,67 +3,20 @@
 //! between two layers. Which page belongs to whom is TypeScript's business; the engine only checks that pages exist.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const handle = @import("../handle.zig");
-const limits = @import("../limits.zig");
-const os = @import("../os.zig");
-const Report = @import("../report.zig").Report;
+const level_table = @import("../level/level_table.zig");
+const handle = @import("../host/handle.zig");
+const os = @import("../host/os.zig");
+const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
-const Words = @import("../words.zig").Words;
-const Batch = @import("batch.zig").Batch;
-const Capture = @import("capture.zig").Capture;
-const graph = @import("graph.zig");
-const memory = @import("memory.zig");
-const Model = @import("model.zig").Model;
+const Words = @import("../host/words.zig").Words;
+const step = @import("step.zig").step;
+const memory = @import("../host/memory.zig");
+const Model = @import("../model/model.zig").Model;
+const Options = @import("options.zig").Options;
 const Scratch = @import("scratch.zig").Scratch;
-const task_zig = @import("task.zig");
-const Task = task_zig.Task;
-
-const options_version = 1;
-
-/// `ENGINE` in `ffi/abi.ts`.
-pub const Options = struct {
-    kv_type: abi.KvType,
-    page_size: u32,
-    pages: u32,
-    batch_tokens: u32,
-    sequences: u32,
-    threads: u32,
-    activation_bits: abi.ActivationBits,
-    logit_rows: u32,
-
-    fn read(bytes: []const u8, model: *const Model, report: *Report) (Words.Error || error{Refused})!Options {
-        var words: Words = .{ .bytes = bytes };
-        _ = try ranged(&words, report, "version of engine options", options_version, options_version);
-        const options: Options = .{
-            .kv_type = @enumFromInt(try ranged(&words, report, "KV type", 0, 2)),
-            .page_size = try ranged(&words, report, "page size", 16, 64),
-            .pages = try ranged(&words, report, "pages", 1, limits.pages_max),
-            .batch_tokens = try ranged(&words, report, "tokens of a batch", 1, limits.batch_tokens_max),
-            .sequences = try ranged(&words, report, "sequences of a batch", 1, limits.sequences_max),
-            .threads = try ranged(&words, report, "threads", 1, limits.threads_max),
-            .activation_bits = @enumFromInt(try ranged(&words, report, "activation bits", 8, 16)),
-            .logit_rows = try ranged(&words, report, "rows of logits", 1, limits.batch_tokens_max),
-        };
-        const bits = @intFromEnum(options.activation_bits);
-        if (!std.math.isPowerOfTwo(options.page_size) or !std.math.isPowerOfTwo(bits) or !words.atEnd()) {
-            _ = report.fail(.invalid_argument, "engine options", "", .{}, "pages of 16, 32 or 64 positions, activations of 8 or 16 bits, 9 words", .{}, "{d}, {d}, {d} bytes", .{ options.page_size, bits, bytes.len });
-            return error.Refused;
-        }
-        if (options.kv_type == .q8_0 and (model.traits.k_dim % 32 != 0 or model.traits.v_dim % 32 != 0)) {
-            _ = report.fail(.unsupported, "KV type q8_0", "", .{}, "key and value lengths that are multiples of 32", .{}, "{d} and {d}", .{ model.traits.k_dim, model.traits.v_dim });
-            return error.Refused;
-        }
-        return options;
-    }
-
-    fn ranged(words: *Words, report: *Report, name: []const u8, least: u32, most: u32) (Words.Error || error{Refused})!u32 {
-        const value = try words.u();
-        if (value >= least and value <= most) return value;
-        _ = report.fail(.invalid_argument, name, "engine options", .{}, "{d} to {d}", .{ least, most }, "{d}", .{value});
-        return error.Refused;
-    }
-};
+const Workspace = @import("workspace.zig").Workspace;
+const conductor = @import("../threads/conductor.zig");
+const Task = conductor.Task;
 
 /// A step is queued or runs (`busy`), or its results wait to be taken.
 const State = enum(u32) { idle, busy, done };
@@ -74,21 +27,11 @@ pub const Engine = struct {
 
     object: handle.Object,
     task: Task,
-    model: *Model,
-    options: Options,
-    kv: []align(64) u8,
-    page_bytes: usize,
-    /// Offset of each layer inside a page.
-    layer_offsets: []usize,
+    work: Workspace,
     scratch_memory: []align(64) u8,
-    scratch: Scratch,
 
     lock: os.Lock = .{},
     state: std.atomic.Value(u32) = .init(@intFromEnum(State.idle)),
-    batch: Batch = .{},
-    freed: std.atomic.Value(bool) = .init(false),
-    /// Inputs of matrices that are kept, for calibration.
-    capture: ?Capture = null,
 
     pub const Error = Words.Error || error{ Refused, OutOfMemory };
 
@@ -102,7 +45,7 @@ pub const Engine = struct {
         var page_bytes: usize = 0;
         for (model.layers, layer_offsets) |layer, *offset| {
             offset.* = page_bytes;
-            const bytes = abi.KvLayer.layerBytes(options.kv_type, options.page_size, layer.traits.kv_heads, model.traits.k_dim, model.traits.v_dim);
+            const bytes = level_table.KvLayer.layerBytes(options.kv_type, options.page_size, layer.traits.kv_heads, model.traits.k_dim, model.traits.v_dim);
             page_bytes += std.mem.alignForward(usize, bytes, 64);
         }
         const kv_bytes = std.math.mul(usize, page_bytes, options.pages) catch return refuseMemory(report, "KV pages", std.math.maxInt(usize));
@@ -121,13 +64,8 @@ pub const Engine = struct {
         engine.* = .{
             .object = .{ .kind = .engine, .destroy = destroy },
             .task = .{ .run = run },
-            .model = model,
-            .options = options,
-            .kv = kv,
-            .page_bytes = page_bytes,
-            .layer_offsets = layer_offsets,
+            .work = .{ .model = model, .options = options, .kv = kv, .page_bytes = page_bytes, .layer_offsets = layer_offsets, .scratch = scratch },
             .scratch_memory = scratch_memory,
-            .scratch = scratch,
         };
         return engine;
     }
@@ -143,20 +81,20 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.state.load(.acquire) != @intFromEnum(State.idle)) return error.Busy;
-        try engine.batch.parse(bytes, .{
-            .vocabulary = engine.model.traits.vocabulary,
-            .embedding = engine.model.traits.embedding,
-            .page_size = engine.options.page_size,
-            .pages = engine.options.pages,
-            .batch_tokens = engine.options.batch_tokens,
-            .sequences = engine.options.sequences,
-            .logit_rows = engine.options.logit_rows,
+        try engine.work.batch.parse(bytes, .{
+            .vocabulary = engine.work.model.traits.vocabulary,
+            .embedding = engine.work.model.traits.embedding,
+            .page_size = engine.work.options.page_size,
+            .pages = engine.work.options.pages,
+            .batch_tokens = engine.work.options.batch_tokens,
+            .sequences = engine.work.options.sequences,
+            .logit_rows = engine.work.options.logit_rows,
         }, report);
         engine.state.store(@intFromEnum(State.busy), .release);
         engine.object.retain(); // the step's
         // Another engine may be driving the pool: then the step waits for its turn like any other.
-        if (engine.batch.run_inline and task_zig.tryRunHere(&engine.task)) return;
-        task_zig.enqueue(&engine.task) catch |err| {
+        if (engine.work.batch.run_inline and conductor.tryRunHere(&engine.task)) return;
+        conductor.enqueue(&engine.task) catch |err| {
             engine.state.store(@intFromEnum(State.idle), .release);
             engine.object.release();
             return err;
@@ -165,7 +103,7 @@ pub const Engine = struct {
 
     fn run(task: *Task) bool {
         const engine: *Engine = @fieldParentPtr("task", task);
-        graph.step(engine);
+        step(&engine.work);
         engine.state.store(@intFromEnum(State.done), .release);
         os.futexWakeAll(&engine.state);
         engine.object.release();
@@ -178,7 +116,7 @@ pub const Engine = struct {
     }
 
     pub const TakeError = error{ Busy, Short };
-    const Result = extern struct { id: u32, status: i32, token: u32, rows: u32, sampled: abi.Sampled };
+    const Result = extern struct { id: u32, status: i32, token: u32, rows: u32, sampled: level_table.Sampled };
     pub const result_words = @sizeOf(Result) / 4;
 
     /// Writes what came of each sequence, and its logits one row after the other, then its hidden state, as asked for.
@@ -187,11 +125,11 @@ pub const Engine = struct {
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
         if (engine.state.load(.acquire) == @intFromEnum(State.idle)) return 0;
-        const sequences = engine.batch.active();
+        const sequences = engine.work.batch.active();
         if (results.len < sequences.len * @sizeOf(Result)) return error.Short;
-        const row_bytes = @as(usize, engine.model.traits.vocabulary) * @sizeOf(f32);
+        const row_bytes = @as(usize, engine.work.model.traits.vocabulary) * @sizeOf(f32);
         var rows_total: usize = 0;
-        const hidden_bytes = @as(usize, engine.model.traits.embedding) * @sizeOf(f32);
+        const hidden_bytes = @as(usize, engine.work.model.traits.embedding) * @sizeOf(f32);
         var states: usize = 0;
         for (sequences) |*sequence| {
             rows_total += rowsToTake(sequence);
@@ -210,13 +148,13 @@ pub const Engine = struct {
             };
             @memcpy(results[index * @sizeOf(Result) ..][0..@sizeOf(Result)], std.mem.asBytes(&result));
             for (0..rows) |row| {
-                const source = engine.scratch.logitRow(sequence.logit_row + row);
-                @memcpy(logits[at..][0..row_bytes], std.mem.sliceAsBytes(source[0..engine.model.traits.vocabulary]));
+                const source = engine.work.scratch.logitRow(sequence.logit_row + row);
+                @memcpy(logits[at..][0..row_bytes], std.mem.sliceAsBytes(source[0..engine.work.model.traits.vocabulary]));
                 at += row_bytes;
             }
             if (!keepsHidden(sequence)) continue;
-            const state = engine.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1);
-            @memcpy(logits[at..][0..hidden_bytes], std.mem.sliceAsBytes(state[0..engine.model.traits.embedding]));
+            const state = engine.work.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1);
+            @memcpy(logits[at..][0..hidden_bytes], std.mem.sliceAsBytes(state[0..engine.work.model.traits.embedding]));
             at += hidden_bytes;
         }
         engine.state.store(@intFromEnum(State.idle), .release);
@@ -236,11 +174,11 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
-        if (engine.capture) |*capture| capture.deinit(os.allocator);
-        engine.capture = null;
-        const products: u32 = @intCast(4 * engine.model.layers.len + 1);
+        if (engine.work.capture) |*capture| capture.deinit(os.allocator);
+        engine.work.capture = null;
+        const products: u32 = @intCast(4 * engine.work.model.layers.len + 1);
         if (count == 0 or first >= products) return;
-        engine.capture = try .init(os.allocator, first, @min(count, products - first), engine.options.batch_tokens, @max(engine.scratch.input_stride, engine.scratch.feed_forward_stride));
+        engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, @max(engine.work.scratch.input_stride, engine.work.scratch.feed_forward_stride));
     }
 
     /// Copies the rows kept of product `number`; returns how many floats, or null where they are not kept or do not fit.
@@ -248,7 +186,7 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
-        const capture = engine.capture orelse return null;
+        const capture = engine.work.capture orelse return null;
         const source = std.mem.sliceAsBytes(capture.rows(number) orelse return null);
         if (source.len > out.len) return null;
         @memcpy(out[0..source.len], source);
@@ -295,15 +233,15 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
-        if (@as(u64, first) + count > engine.options.pages) return error.NoPage;
-        return os.discard(engine.kv[first * engine.page_bytes ..][0 .. count * engine.page_bytes]);
+        if (@as(u64, first) + count > engine.work.options.pages) return error.NoPage;
+        return os.discard(engine.work.kv[first * engine.work.page_bytes ..][0 .. count * engine.work.page_bytes]);
     }
 
     /// A page of an engine that is not at work.
     fn pageAt(engine: *Engine, page: u32) error{ Busy, NoPage }![]u8 {
         if (engine.busy()) return error.Busy;
-        if (page >= engine.options.pages) return error.NoPage;
-        return engine.kv[page * engine.page_bytes ..][0..engine.page_bytes];
+        if (page >= engine.work.options.pages) return error.NoPage;
+        return engine.work.kv[page * engine.work.page_bytes ..][0..engine.work.page_bytes];
     }
 
     /// Marks a sequence of the step in flight; true if there is one.
@@ -311,7 +249,7 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (!engine.busy()) return false;
-        for (engine.batch.active()) |*sequence| {
+        for (engine.work.batch.active()) |*sequence| {
             if (sequence.id != id) continue;
             sequence.cancelled.store(true, .release);
             return true;
@@ -321,17 +259,17 @@ pub const Engine = struct {
 
     /// The step in flight, if any, ends at the next layer; memory goes when it has.
     pub fn abandon(engine: *Engine) void {
-        engine.freed.store(true, .release);
+        engine.work.freed.store(true, .release);
     }
 
     fn destroy(object: *handle.Object) void {
         const engine: *Engine = @fieldParentPtr("object", object);
-        engine.batch.deinit();
-        if (engine.capture) |*capture| capture.deinit(os.allocator);
+        engine.work.batch.deinit();
+        if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         memory.release(.scratch, engine.scratch_memory);
-        memory.release(.kv, engine.kv);
-        os.allocator.free(engine.layer_offsets);
-        engine.model.object.release();
+        memory.release(.kv, engine.work.kv);
+        os.allocator.free(engine.work.layer_offsets);
+        engine.work.model.object.release();
         os.allocator.destroy(engine);
     }
 };

@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const abi = @import("abi.zig");
+const level_table = @import("../level/level_table.zig");
 const cpu = @import("cpu.zig");
 
 /// The levels of this build, from the lowest to the best; each runs wherever a later one does.
@@ -13,10 +13,10 @@ pub const names: []const []const u8 = switch (builtin.cpu.arch) {
     else => @compileError("no levels for this processor"),
 };
 
-const tables: [names.len]*const abi.Level = blk: {
-    var list: [names.len]*const abi.Level = undefined;
+const tables: [names.len]*const level_table.Level = blk: {
+    var list: [names.len]*const level_table.Level = undefined;
     for (&list, names) |*table, name| {
-        table.* = @extern(*const abi.Level, .{ .name = "lightgpt_level_" ++ name, .visibility = .hidden });
+        table.* = @extern(*const level_table.Level, .{ .name = "lightgpt_level_" ++ name, .visibility = .hidden });
     }
     break :blk list;
 };
@@ -27,16 +27,16 @@ const encoder_names: []const []const u8 = switch (builtin.cpu.arch) {
     else => &.{"baseline"},
 };
 
-const encoder_tables: [encoder_names.len]*const abi.Encoders = blk: {
-    var list: [encoder_names.len]*const abi.Encoders = undefined;
+const encoder_tables: [encoder_names.len]*const level_table.Encoders = blk: {
+    var list: [encoder_names.len]*const level_table.Encoders = undefined;
     for (&list, encoder_names) |*table, name| {
-        table.* = @extern(*const abi.Encoders, .{ .name = "lightgpt_encoders_" ++ name, .visibility = .hidden });
+        table.* = @extern(*const level_table.Encoders, .{ .name = "lightgpt_encoders_" ++ name, .visibility = .hidden });
     }
     break :blk list;
 };
 
 /// Set once, before anything computes.
-var chosen: std.atomic.Value(?*const abi.Level) = .init(null);
+var chosen: std.atomic.Value(?*const level_table.Level) = .init(null);
 
 /// Chooses the level of this name; empty: the best this processor can run. Choosing the same again is fine; another is
 /// `Unsupported`, because packed weights belong to the level that packed them.
@@ -47,7 +47,7 @@ pub fn init(name: []const u8) error{ Unknown, Unsupported }!void {
     }
 }
 
-fn find(name: []const u8) error{ Unknown, Unsupported }!*const abi.Level {
+fn find(name: []const u8) error{ Unknown, Unsupported }!*const level_table.Level {
     const runnable = levels();
     if (name.len == 0) return runnable[runnable.len - 1];
     for (names, tables, 0..) |candidate, table, index| {
@@ -57,7 +57,7 @@ fn find(name: []const u8) error{ Unknown, Unsupported }!*const abi.Level {
 }
 
 /// The level that computes: the one that `init` chose, else the best.
-pub fn level() *const abi.Level {
+pub fn level() *const level_table.Level {
     return chosen.load(.acquire) orelse {
         init("") catch unreachable; // the baseline always runs
         return chosen.load(.acquire).?;
@@ -72,7 +72,7 @@ pub fn available(buffer: *[names.len][]const u8) []const []const u8 {
 }
 
 /// The levels that this processor can run, the lowest first; all of them, for tests and benches that compare them.
-pub fn levels() []const *const abi.Level {
+pub fn levels() []const *const level_table.Level {
     const features = cpu.detect();
     var count: usize = 1;
     inline for (names[1..]) |name| {
@@ -83,25 +83,25 @@ pub fn levels() []const *const abi.Level {
 }
 
 /// The chosen level's block formats.
-pub fn formats() []const abi.Format {
+pub fn formats() []const level_table.Format {
     const table = level();
     return table.formats[0..table.formats_len];
 }
 
 /// The chosen level's kernels for a tensor type, or null when there are none.
-pub fn format(id: u32) ?*const abi.Format {
+pub fn format(id: u32) ?*const level_table.Format {
     for (formats()) |*candidate| if (candidate.id == id) return candidate;
     return null;
 }
 
 /// The encoder of the chosen level for a tensor type, or null where the format can be read only.
-pub fn encoder(id: u32) ?*const abi.Encoder {
+pub fn encoder(id: u32) ?*const level_table.Encoder {
     for (tables, 0..) |table, index| if (table == level()) return encoderAt(index, id);
     unreachable;
 }
 
 /// That of level `number`, or of the nearest below it that has one.
-pub fn encoderAt(number: usize, id: u32) ?*const abi.Encoder {
+pub fn encoderAt(number: usize, id: u32) ?*const level_table.Encoder {
     var above = @min(number + 1, encoder_tables.len);
     while (above > 0) : (above -= 1) {
         const table = encoder_tables[above - 1];

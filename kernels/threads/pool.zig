@@ -6,8 +6,8 @@
 //! then a futex: a busy neighbour costs its share of the machine and no more.
 
 const std = @import("std");
-const os = @import("../os.zig");
-const fpu = @import("../fpu.zig");
+const os = @import("../host/os.zig");
+const fpu = @import("../host/fpu.zig");
 const limits = @import("../limits.zig");
 
 /// What `parallel` runs for each item; `thread` is below the number of threads asked for.

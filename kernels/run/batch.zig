@@ -2,13 +2,13 @@
 //! and every number is checked before the step may use it: after `parse` the graph asserts and never asks again.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
-const os = @import("../os.zig");
-const Report = @import("../report.zig").Report;
+const os = @import("../host/os.zig");
+const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
-const Words = @import("../words.zig").Words;
-const sampler_zig = @import("sampler.zig");
+const Words = @import("../host/words.zig").Words;
+const sampler_zig = @import("../calls/sample.zig");
 
 pub const version = 1;
 pub const flag_inline = 1;
@@ -23,7 +23,7 @@ pub const Sequence = struct {
     position: u32,
     logits: LogitRows,
     /// How to choose a token after its last; null: none is chosen.
-    sampling: ?abi.Sampling,
+    sampling: ?level_table.Sampling,
     /// Whether the hidden state after its last token is handed out.
     keep: bool,
     tokens: []const u32,
@@ -37,7 +37,7 @@ pub const Sequence = struct {
     logit_rows: u32,
 
     status: Status = .ok,
-    sampled: abi.Sampled = .{},
+    sampled: level_table.Sampled = .{},
     chosen: ?u32 = null,
     cancelled: std.atomic.Value(bool) = .init(false),
 };

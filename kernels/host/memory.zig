@@ -1,7 +1,7 @@
 //! Counts the large memory that the library holds, by purpose, for `lg_memory` and the tests that look for leaks.
 
 const std = @import("std");
-const os = @import("../os.zig");
+const os = @import("os.zig");
 
 pub const Purpose = enum { weights, kv, scratch };
 

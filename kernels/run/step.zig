@@ -8,19 +8,19 @@
 //! fails or is cancelled goes through the motions to the end of the step and its results are dropped.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const Batch = @import("batch.zig").Batch;
 const Sequence = @import("batch.zig").Sequence;
-const Engine = @import("engine.zig").Engine;
-const Layer = @import("model.zig").Layer;
-const Model = @import("model.zig").Model;
-const pool = @import("pool.zig");
+const Layer = @import("../model/model.zig").Layer;
+const Model = @import("../model/model.zig").Model;
+const pool = @import("../threads/pool.zig");
 const Scratch = @import("scratch.zig").Scratch;
 const Status = @import("../status.zig").Status;
-const claims = @import("claims.zig");
-const Part = claims.Part;
-const weights = @import("weights.zig");
+const Product = @import("product.zig").Product;
+const Part = @import("product.zig").Part;
+const weights = @import("../model/weights.zig");
+const Workspace = @import("workspace.zig").Workspace;
 
 /// Less work for each token than this before it is shared out: threads would wait longer for the counter of claims.
 const claim_floats_min = 2048;
@@ -31,42 +31,42 @@ const attention_tile = 8;
 /// A single sequence's attention is shared out by blocks from this many blocks on.
 const split_blocks_min = 4;
 
-pub fn step(engine: *Engine) void {
-    var run: Run = .init(engine);
+pub fn step(work: *Workspace) void {
+    var run: Run = .init(work);
     run.forward();
 }
 
 const Run = struct {
-    engine: *Engine,
+    work: *Workspace,
     model: *const Model,
     scratch: *Scratch,
-    level: *const abi.Level,
+    level: *const level_table.Level,
     threads: u32,
     tokens: u32,
     /// The layer at work.
     index: u32 = 0,
     layer: *const Layer,
     /// Input of the next product, and whether any of its matrices reads integers.
-    activations: abi.Activations = undefined,
+    activations: level_table.Activations = undefined,
     quantize: bool = false,
     /// The same of the product after it, when it is made meanwhile.
-    activated: abi.Activations = undefined,
+    activated: level_table.Activations = undefined,
     quantize_activated: bool = false,
-    product: claims.Product = undefined,
+    product: Product = undefined,
     tokens_a_claim: u32 = 1,
     /// Products made so far in this step.
     products: u32 = 0,
     attention_split: Split = undefined,
 
-    fn init(engine: *Engine) Run {
+    fn init(work: *Workspace) Run {
         return .{
-            .engine = engine,
-            .model = engine.model,
-            .scratch = &engine.scratch,
+            .work = work,
+            .model = work.model,
+            .scratch = &work.scratch,
             .level = dispatch.level(),
-            .threads = pool.ensure(if (engine.batch.threads == 0) engine.options.threads else @min(engine.batch.threads, engine.options.threads)),
-            .tokens = engine.batch.tokens,
-            .layer = &engine.model.layers[0],
+            .threads = pool.ensure(if (work.batch.threads == 0) work.options.threads else @min(work.batch.threads, work.options.threads)),
+            .tokens = work.batch.tokens,
+            .layer = &work.model.layers[0],
         };
     }
 
@@ -93,7 +93,7 @@ const Run = struct {
     /// Whose token is whose, and where attention items begin.
     fn prepare(run: *Run) void {
         const scratch = run.scratch;
-        for (run.engine.batch.active(), 0..) |*sequence, number| {
+        for (run.work.batch.active(), 0..) |*sequence, number| {
             for (sequence.first..sequence.first + sequence.tokens.len) |token| scratch.token_sequence[token] = @intCast(number);
             const rows = sequence.logit_rows;
             if (sequence.hidden.len > 0) {
@@ -109,9 +109,9 @@ const Run = struct {
 
     /// Marks sequences that were given up; false when none is left.
     fn heedCancels(run: *Run) bool {
-        const all = run.engine.freed.load(.acquire);
+        const all = run.work.freed.load(.acquire);
         var left = false;
-        for (run.engine.batch.active()) |*sequence| {
+        for (run.work.batch.active()) |*sequence| {
             if (all or sequence.cancelled.load(.acquire)) sequence.status = .cancelled;
             left = left or sequence.status == .ok;
         }
@@ -163,17 +163,17 @@ const Run = struct {
     }
 
     fn quantizeInput(run: *Run, token: u32) void {
-        if (run.quantize) run.quantizeSpans(&run.activations, token, 0, run.activations.cols / abi.span);
+        if (run.quantize) run.quantizeSpans(&run.activations, token, 0, run.activations.cols / level_table.span);
     }
 
-    fn quantizeSpans(run: *Run, activations: *const abi.Activations, token: u32, begin: u32, end: u32) void {
+    fn quantizeSpans(run: *Run, activations: *const level_table.Activations, token: u32, begin: u32, end: u32) void {
         if (run.level.quantizeSpans(activations, token, begin, end) != 0) run.fail(token);
     }
 
     /// What the heads of a KV head have put out, where it is whole spans.
     fn quantizeHeads(run: *Run, token: u32, kv_head: u32) void {
         if (!run.quantize or !run.headsAreSpans()) return;
-        const spans = run.headColumns() / abi.span;
+        const spans = run.headColumns() / level_table.span;
         run.quantizeSpans(&run.activations, token, kv_head * spans, (kv_head + 1) * spans);
     }
 
@@ -182,7 +182,7 @@ const Run = struct {
     }
 
     fn headsAreSpans(run: *const Run) bool {
-        return run.headColumns() % abi.span == 0;
+        return run.headColumns() % level_table.span == 0;
     }
 
     fn addAttention(run: *Run, token: u32) void {
@@ -198,7 +198,7 @@ const Run = struct {
         if (run.layer.vector(.ffn_gate_bias)) |bias| run.level.add(gate, bias.ptr + first, count, gate);
         if (run.layer.vector(.ffn_up_bias)) |bias| run.level.add(up, bias.ptr + first, count, up);
         run.level.gated(run.model.traits.activation, gate, up, count, gate);
-        if (run.quantize_activated) run.quantizeSpans(&run.activated, token, first / abi.span, (first + count) / abi.span);
+        if (run.quantize_activated) run.quantizeSpans(&run.activated, token, first / level_table.span, (first + count) / level_table.span);
     }
 
     /// Ends a layer and begins the next.
@@ -214,7 +214,7 @@ const Run = struct {
         const x = run.row(run.scratch.x, run.scratch.embedding_stride, token);
         const input = run.row(run.scratch.rows, run.scratch.input_stride, row_index);
         run.level.rmsNorm(x, run.model.output_norm.ptr, run.model.traits.epsilon, run.model.traits.embedding, input);
-        if (run.quantize and run.level.quantizeSpans(&run.activations, row_index, 0, run.activations.cols / abi.span) != 0) run.fail(token);
+        if (run.quantize and run.level.quantizeSpans(&run.activations, row_index, 0, run.activations.cols / level_table.span) != 0) run.fail(token);
     }
 
     // --- phases -----------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ const Run = struct {
         const scratch = run.scratch;
         const layer = run.layer;
         const down = layer.matrix(.ffn_down);
-        run.activated = scratch.activatedInput(run.tokens, down.cols, run.engine.options.activation_bits);
+        run.activated = scratch.activatedInput(run.tokens, down.cols, run.work.options.activation_bits);
         run.quantize_activated = down.format.kind == .block;
         run.multiplyGated(&.{
             .{ .matrix = layer.matrix(.ffn_gate), .out = scratch.gate, .stride = scratch.feed_forward_stride },
@@ -259,17 +259,17 @@ const Run = struct {
 
     /// The last norm and the output rows that are needed, then the choices.
     fn finish(run: *Run) void {
-        const rows = run.engine.batch.logit_rows;
+        const rows = run.work.batch.logit_rows;
         if (rows == 0) return;
         run.setInput(rows, run.model.traits.embedding, &.{run.model.output});
         pool.parallel(run.threads, rows, run, perItem(normForLogits));
         run.multiply(&.{.{ .matrix = run.model.output, .out = run.scratch.logits, .stride = run.scratch.vocabulary_stride }});
-        pool.parallel(run.threads, run.engine.batch.count, run, choose);
+        pool.parallel(run.threads, run.work.batch.count, run, choose);
     }
 
     fn choose(context: *anyopaque, item: u32, thread: u32) void {
         const run: *Run = @ptrCast(@alignCast(context));
-        const sequence = &run.engine.batch.sequences[item];
+        const sequence = &run.work.batch.sequences[item];
         const traits = &run.model.traits;
         for (0..sequence.logit_rows) |index| {
             const logits = run.scratch.logitRow(sequence.logit_row + index);
@@ -288,7 +288,7 @@ const Run = struct {
     }
 
     fn attention(run: *Run) void {
-        const sequences = run.engine.batch.active();
+        const sequences = run.work.batch.active();
         const kv_heads = run.layer.traits.kv_heads;
         if (sequences.len == 1 and run.tokens == 1 and run.splitAttention(&sequences[0])) return;
         var items: u32 = 0;
@@ -303,7 +303,7 @@ const Run = struct {
     /// How many threads pay for the products of all heads with all keys.
     fn threadsOfAttention(run: *const Run) u32 {
         var products: usize = 0;
-        for (run.engine.batch.active()) |*sequence| products += (sequence.position + 1) * sequence.tokens.len;
+        for (run.work.batch.active()) |*sequence| products += (sequence.position + 1) * sequence.tokens.len;
         products *= run.layer.traits.heads * (run.model.traits.k_dim + run.model.traits.v_dim);
         return if (products < shared_products_min) 1 else run.threads;
     }
@@ -311,10 +311,10 @@ const Run = struct {
     fn attentionItem(context: *anyopaque, item: u32, thread: u32) void {
         _ = thread;
         const run: *Run = @ptrCast(@alignCast(context));
-        const starts = run.scratch.attention_items[0 .. run.engine.batch.count + 1];
+        const starts = run.scratch.attention_items[0 .. run.work.batch.count + 1];
         var number: usize = 0;
         while (item >= starts[number + 1]) number += 1;
-        const sequence = &run.engine.batch.sequences[number];
+        const sequence = &run.work.batch.sequences[number];
         const inside = item - starts[number];
         const tile = inside % tiles(sequence);
         const args = run.attentionOf(sequence);
@@ -330,13 +330,13 @@ const Run = struct {
     }
 
     /// How one token's attention over a long context is shared out.
-    const Split = struct { args: abi.Attention, first_block: u32, end_block: u32, blocks_an_item: u32, chunks: u32 };
+    const Split = struct { args: level_table.Attention, first_block: u32, end_block: u32, blocks_an_item: u32, chunks: u32 };
 
     /// Shares one token's attention by blocks when there are fewer KV heads than threads could use; else false.
     fn splitAttention(run: *Run, sequence: *const Sequence) bool {
         const window = run.layer.traits.window;
-        const end = sequence.position / abi.attention_block + 1;
-        const first = if (window == 0 or sequence.position < window) 0 else (sequence.position - window + 1) / abi.attention_block;
+        const end = sequence.position / level_table.attention_block + 1;
+        const first = if (window == 0 or sequence.position < window) 0 else (sequence.position - window + 1) / level_table.attention_block;
         const kv_heads = run.layer.traits.kv_heads;
         const wanted = run.threads * 4;
         if (run.threads == 1 or end - first < split_blocks_min or kv_heads >= wanted) return false;
@@ -381,11 +381,11 @@ const Run = struct {
     fn multiplyGated(run: *Run, parts: *const [2]Part) void {
         run.setProduct(parts);
         // A span of the result is two groups.
-        pool.parallel(run.product.threads, run.product.shareBoth(abi.span / abi.lanes), run, gatedClaim);
+        pool.parallel(run.product.threads, run.product.shareBoth(level_table.span / level_table.lanes), run, gatedClaim);
     }
 
     fn setProduct(run: *Run, parts: []const Part) void {
-        if (run.engine.capture) |*capture| capture.keep(run.products, run.activations);
+        if (run.work.capture) |*capture| capture.keep(run.products, run.activations);
         run.products += 1;
         run.product = .init(parts, &run.activations, run.threads);
     }
@@ -394,8 +394,8 @@ const Run = struct {
         _ = thread;
         const run: *Run = @ptrCast(@alignCast(context));
         const groups = run.product.multiplyBoth(item);
-        const first = groups.begin * abi.lanes;
-        const last = @min(groups.end * abi.lanes, run.layer.traits.feed_forward);
+        const first = groups.begin * level_table.lanes;
+        const last = @min(groups.end * level_table.lanes, run.layer.traits.feed_forward);
         for (0..run.tokens) |token| run.activate(@intCast(token), first, last - first);
     }
 
@@ -428,7 +428,7 @@ const Run = struct {
     }
 
     fn setInput(run: *Run, tokens: u32, cols: u32, matrices: []const weights.Matrix) void {
-        run.activations = run.scratch.activations(tokens, cols, run.engine.options.activation_bits);
+        run.activations = run.scratch.activations(tokens, cols, run.work.options.activation_bits);
         run.quantize = for (matrices) |matrix| {
             if (matrix.format.kind == .block) break true;
         } else false;
@@ -466,7 +466,7 @@ const Run = struct {
     }
 
     fn sequenceOf(run: *const Run, token: u32) *Sequence {
-        return &run.engine.batch.sequences[run.scratch.token_sequence[token]];
+        return &run.work.batch.sequences[run.scratch.token_sequence[token]];
     }
 
     /// Several threads may say so of one sequence: they all store the same.
@@ -474,21 +474,21 @@ const Run = struct {
         @atomicStore(Status, &run.sequenceOf(token).status, .non_finite, .monotonic);
     }
 
-    fn kvLayer(run: *const Run, sequence: *const Sequence) abi.KvLayer {
+    fn kvLayer(run: *const Run, sequence: *const Sequence) level_table.KvLayer {
         return .{
-            .base = run.engine.kv.ptr,
-            .page_bytes = run.engine.page_bytes,
-            .layer_offset = run.engine.layer_offsets[run.index],
+            .base = run.work.kv.ptr,
+            .page_bytes = run.work.page_bytes,
+            .layer_offset = run.work.layer_offsets[run.index],
             .pages = sequence.pages.ptr,
-            .page_size = run.engine.options.page_size,
-            .type = run.engine.options.kv_type,
+            .page_size = run.work.options.page_size,
+            .type = run.work.options.kv_type,
             .heads = run.layer.traits.kv_heads,
             .k_dim = run.model.traits.k_dim,
             .v_dim = run.model.traits.v_dim,
         };
     }
 
-    fn attentionOf(run: *const Run, sequence: *const Sequence) abi.Attention {
+    fn attentionOf(run: *const Run, sequence: *const Sequence) level_table.Attention {
         const scratch = run.scratch;
         return .{
             .kv = run.kvLayer(sequence),
@@ -508,11 +508,11 @@ const Run = struct {
 
 fn allFinite(values: []const f32) bool {
     // x - x is 0 for every finite x and NaN otherwise; adding zeros keeps the loop free of branches.
-    const Lanes = @Vector(abi.lanes, f32);
+    const Lanes = @Vector(level_table.lanes, f32);
     var sum: Lanes = @splat(0);
     var at: usize = 0;
-    while (at + abi.lanes <= values.len) : (at += abi.lanes) {
-        const lane: Lanes = values[at..][0..abi.lanes].*;
+    while (at + level_table.lanes <= values.len) : (at += level_table.lanes) {
+        const lane: Lanes = values[at..][0..level_table.lanes].*;
         sum += lane - lane;
     }
     for (values[at..]) |value| sum[0] += value - value;

@@ -2,8 +2,8 @@
 //! each with the pool's driver lock. A long task does a part and asks for another turn, so engines take turns.
 
 const std = @import("std");
-const os = @import("../os.zig");
-const fpu = @import("../fpu.zig");
+const os = @import("../host/os.zig");
+const fpu = @import("../host/fpu.zig");
 const pool = @import("pool.zig");
 
 pub const Task = struct {

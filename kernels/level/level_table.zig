@@ -1,4 +1,4 @@
-//! The object border: what a level object (`level.zig`, compiled once for each CPU level) offers to `model/`.
+//! The object border: what a level object (`level_root.zig`, compiled once for each CPU level) offers to the root module.
 //!
 //! A level exports one `Level`: a struct of function pointers over plain memory. Everything here is `extern` or a pure
 //! function of sizes, so both sides, compiled for different processors, agree on every layout. No allocation and no
@@ -105,7 +105,7 @@ pub const Format = extern struct {
 /// From so many values on, what is decoded at once goes to memory past the caches.
 pub const stream_values = 1 << 17;
 
-/// How floats become a format's blocks. Encoders lie in objects of their own (`encode.zig`).
+/// How floats become a format's blocks. Encoders lie in objects of their own (`encode_root.zig`).
 pub const Encoder = extern struct {
     /// ggml's tensor type id.
     id: u32,

@@ -3,8 +3,8 @@
 //! claim began with a group that nobody had asked for, and 16 tokens took an eighth longer.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const weights = @import("weights.zig");
+const level_table = @import("../level/level_table.zig");
+const weights = @import("../model/weights.zig");
 
 /// A claim takes this part of what is left for each thread: the first are large, because each begins with a wait for memory (24
 /// equal ones a thread made decoding a tenth slower than 12), the last small, so that nobody waits long for who is late.
@@ -25,8 +25,8 @@ pub const Part = struct { matrix: weights.Matrix, out: []f32, stride: u32 };
 pub const Groups = struct { begin: u32, end: u32 };
 
 pub const Product = struct {
-    parts: [3]abi.Matmul = undefined,
-    formats: [3]*const abi.Format = undefined,
+    parts: [3]level_table.Matmul = undefined,
+    formats: [3]*const level_table.Format = undefined,
     /// Where each part's groups begin in the row; the last is their number.
     starts: [4]u32 = @splat(0),
     count: u32,
@@ -36,7 +36,7 @@ pub const Product = struct {
     bounds: [claims_max + 1]u32 = undefined,
     claims: u32 = 0,
 
-    pub fn init(parts: []const Part, activations: *const abi.Activations, threads: u32) Product {
+    pub fn init(parts: []const Part, activations: *const level_table.Activations, threads: u32) Product {
         var product: Product = .{ .count = @intCast(parts.len), .threads = threads };
         var groups: u32 = 0;
         for (parts, 0..) |part, index| {
@@ -71,7 +71,7 @@ pub const Product = struct {
         const tokens = product.parts[0].activations.tokens;
         const bytes = product.bytesOfAll() * tokens;
         if (bytes < shared_bytes_min) product.threads = 1;
-        const most: u32 = if (tokens < abi.tile_max) groups else claim_groups_max;
+        const most: u32 = if (tokens < level_table.tile_max) groups else claim_groups_max;
         const least: u32 = @intCast(@min(claim_bytes_min * @as(usize, groups) / @max(1, bytes), groups / product.threads));
         var begin: u32 = 0;
         var claims: u32 = 0;
@@ -137,7 +137,7 @@ pub const Product = struct {
 
 test "claims are a row's groups, each once, whatever the sizes" {
     for ([_]u32{ 1, 2, 3, 7, 128, 352, 2000, 16_384 }) |groups| for ([_]u32{ 1, 2, 3, 64 }) |threads| for ([_]u32{ 1, 16, 512 }) |tokens| for ([_]u32{ 1, 2 }) |unit| {
-        const activations: abi.Activations = .{ .tokens = tokens, .cols = 256, .bits = .int8, .row_stride = 256, .rows = undefined, .q = undefined, .q_low = undefined, .scales = undefined, .sums = undefined, .sums_low = undefined };
+        const activations: level_table.Activations = .{ .tokens = tokens, .cols = 256, .bits = .int8, .row_stride = 256, .rows = undefined, .q = undefined, .q_low = undefined, .scales = undefined, .sums = undefined, .sums_low = undefined };
         var product: Product = .{ .count = 1, .threads = threads };
         product.parts[0] = .{ .weights = undefined, .group_bytes = 2304, .activations = &activations, .out = undefined, .out_stride = 0 };
         product.starts[1] = groups;
@@ -145,7 +145,7 @@ test "claims are a row's groups, each once, whatever the sizes" {
         try std.testing.expect(claims >= 1 and claims <= claims_max and product.bounds[0] == 0);
         for (product.bounds[0..claims], product.bounds[1 .. claims + 1]) |begin, end| {
             try std.testing.expect(begin < end and begin % unit == 0);
-            if (tokens >= abi.tile_max and groups <= claims_max) try std.testing.expect(end - begin <= claim_groups_max);
+            if (tokens >= level_table.tile_max and groups <= claims_max) try std.testing.expect(end - begin <= claim_groups_max);
         }
         try std.testing.expectEqual(groups, product.bounds[claims]);
         for (0..claims) |item| try std.testing.expect(product.nextOf(@intCast(item)) > product.bounds[item]);

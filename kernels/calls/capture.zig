@@ -3,8 +3,8 @@
 //! logits), and of some of them the rows of their input stay until the next step.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const memory = @import("memory.zig");
+const level_table = @import("../level/level_table.zig");
+const memory = @import("../host/memory.zig");
 
 pub const Capture = struct {
     first: u32,
@@ -35,7 +35,7 @@ pub const Capture = struct {
     }
 
     /// Copies the input of product `number`, if it is one of those to be kept.
-    pub fn keep(capture: *Capture, number: u32, input: abi.Activations) void {
+    pub fn keep(capture: *Capture, number: u32, input: level_table.Activations) void {
         if (number < capture.first or number - capture.first >= capture.slots.len) return;
         const slot = &capture.slots[number - capture.first];
         slot.rows = @min(input.tokens, capture.rows_max);

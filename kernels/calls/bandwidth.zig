@@ -3,8 +3,8 @@
 //! what it did while a neighbour was busy.
 
 const std = @import("std");
-const os = @import("../os.zig");
-const pool = @import("pool.zig");
+const os = @import("../host/os.zig");
+const pool = @import("../threads/pool.zig");
 
 const passes = 9;
 /// Bytes of one claim: long enough to be a stream, short enough that a late thread does not hold the pass up.

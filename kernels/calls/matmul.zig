@@ -2,14 +2,13 @@
 //! same kernels that a model uses, so the result is what a model would have. The caller waits, as in `quantize.zig`.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const fpu = @import("../fpu.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const fpu = @import("../host/fpu.zig");
 const limits = @import("../limits.zig");
-const Words = @import("../words.zig").Words;
-const memory = @import("memory.zig");
-const pool = @import("pool.zig");
-const share = @import("quantize.zig").share;
+const Words = @import("../host/words.zig").Words;
+const memory = @import("../host/memory.zig");
+const share = @import("../threads/share.zig").share;
 
 const version = 1;
 
@@ -17,11 +16,11 @@ pub const Error = Words.Error || error{ Refused, Unsupported, OutOfMemory, NonFi
 
 /// `PRODUCT` in `ffi/abi.ts`.
 pub const Options = struct {
-    format: *const abi.Format,
+    format: *const level_table.Format,
     rows: u32,
     columns: u32,
     tokens: u32,
-    bits: abi.ActivationBits,
+    bits: level_table.ActivationBits,
     threads: u32,
 
     pub fn read(bytes: []const u8) Error!Options {
@@ -33,7 +32,7 @@ pub const Options = struct {
             .rows = try words.u(),
             .columns = try words.u(),
             .tokens = try words.u(),
-            .bits = std.enums.fromInt(abi.ActivationBits, try words.u()) orelse return error.Refused,
+            .bits = std.enums.fromInt(level_table.ActivationBits, try words.u()) orelse return error.Refused,
             .threads = try words.u(),
         };
         const blocks_bytes = try words.u();
@@ -57,7 +56,7 @@ const Job = struct {
     options: Options,
     threads: u32,
     blocks: [*]const u8,
-    x: abi.Activations,
+    x: level_table.Activations,
     out: [*]f32,
     group_bytes: usize,
     /// A packed group and its results for each thread.
@@ -68,32 +67,32 @@ const Job = struct {
     fn claim(context: *anyopaque, item: u32, thread: u32) void {
         const job: *Job = @ptrCast(@alignCast(context));
         const o = job.options;
-        const first = item * abi.lanes;
-        const rows = @min(abi.lanes, o.rows - first);
+        const first = item * level_table.lanes;
+        const rows = @min(level_table.lanes, o.rows - first);
         const group = job.groups[thread * job.group_bytes ..];
         if (o.format.pack(job.blocks + first * @as(usize, o.rowBytes()), rows, o.columns, group.ptr) != 0) {
             job.failed.store(true, .monotonic);
             return;
         }
-        const results = job.results[thread * o.tokens * abi.lanes ..];
+        const results = job.results[thread * o.tokens * level_table.lanes ..];
         o.format.matmul(&.{
             .weights = group.ptr,
             .group_bytes = job.group_bytes,
             .activations = &job.x,
             .out = results.ptr,
-            .out_stride = abi.lanes,
+            .out_stride = level_table.lanes,
         }, 0, 1, null);
-        for (0..o.tokens) |t| @memcpy(job.out[t * o.rows + first ..][0..rows], results[t * abi.lanes ..][0..rows]);
+        for (0..o.tokens) |t| @memcpy(job.out[t * o.rows + first ..][0..rows], results[t * level_table.lanes ..][0..rows]);
     }
 };
 
 /// out[token * rows + row] = row of the matrix times x[token * columns ..]. Buffers have the sizes that `options` says.
 pub fn multiply(options: Options, blocks: [*]const u8, x: [*]const f32, out: [*]f32) Error!void {
     if (options.rows == 0) return;
-    const groups = std.math.divCeil(u32, options.rows, abi.lanes) catch unreachable;
+    const groups = std.math.divCeil(u32, options.rows, level_table.lanes) catch unreachable;
     const threads = @min(options.threads, groups);
     const group_bytes = options.format.groupBytes(options.columns);
-    const spans = std.math.divCeil(usize, options.columns, abi.span) catch unreachable;
+    const spans = std.math.divCeil(usize, options.columns, level_table.span) catch unreachable;
 
     var layout: memory.Layout = .{};
     var job: Job = undefined;
@@ -105,15 +104,15 @@ pub fn multiply(options: Options, blocks: [*]const u8, x: [*]const f32, out: [*]
             .out = out,
             .group_bytes = group_bytes,
             .groups = layout.array(u8, threads * group_bytes) catch return error.OutOfMemory,
-            .results = layout.array(f32, threads * options.tokens * abi.lanes) catch return error.OutOfMemory,
+            .results = layout.array(f32, threads * options.tokens * level_table.lanes) catch return error.OutOfMemory,
             .x = .{
                 .tokens = options.tokens,
                 .cols = options.columns,
                 .bits = options.bits,
                 .row_stride = options.columns,
                 .rows = @constCast(x),
-                .q = (layout.array(i8, options.tokens * spans * abi.span) catch return error.OutOfMemory).ptr,
-                .q_low = (layout.array(i8, options.tokens * spans * abi.span) catch return error.OutOfMemory).ptr,
+                .q = (layout.array(i8, options.tokens * spans * level_table.span) catch return error.OutOfMemory).ptr,
+                .q_low = (layout.array(i8, options.tokens * spans * level_table.span) catch return error.OutOfMemory).ptr,
                 .scales = (layout.array(f32, options.tokens * spans) catch return error.OutOfMemory).ptr,
                 .sums = (layout.array(i32, options.tokens * spans * 2) catch return error.OutOfMemory).ptr,
                 .sums_low = (layout.array(i32, options.tokens * spans * 2) catch return error.OutOfMemory).ptr,
@@ -129,7 +128,7 @@ pub fn multiply(options: Options, blocks: [*]const u8, x: [*]const f32, out: [*]
     const saved = fpu.enter();
     defer saved.restore();
     if (options.format.kind == .block) for (0..options.tokens) |t| {
-        if (dispatch.level().quantizeSpans(&job.x, @intCast(t), 0, job.x.cols / abi.span) != 0) return error.NonFinite;
+        if (dispatch.level().quantizeSpans(&job.x, @intCast(t), 0, job.x.cols / level_table.span) != 0) return error.NonFinite;
     };
     share(threads, groups, 1, &job, Job.claim);
     if (job.failed.load(.monotonic)) return error.NonFinite;

@@ -2,19 +2,19 @@
 //! the kernels assert and never ask again. Nothing is copied: lists stay where the words are.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const Report = @import("../report.zig").Report;
-const Words = @import("../words.zig").Words;
+const level_table = @import("../level/level_table.zig");
+const Report = @import("../host/report.zig").Report;
+const Words = @import("../host/words.zig").Words;
 
 const version = 1;
 
 pub const Error = Words.Error || error{Refused};
 
-pub fn read(words: *Words, vocabulary: u32, report: *Report) Error!abi.Sampling {
+pub fn read(words: *Words, vocabulary: u32, report: *Report) Error!level_table.Sampling {
     _ = try ranged(words, report, "version of a sampler", version, version);
-    const steps_len = try ranged(words, report, "methods of a sampler", 0, abi.steps_max);
+    const steps_len = try ranged(words, report, "methods of a sampler", 0, level_table.steps_max);
     const min_keep = try ranged(words, report, "minimum tokens to keep", 1, std.math.maxInt(u32));
-    const logprobs = try ranged(words, report, "log probabilities", 0, abi.top_max + 1);
+    const logprobs = try ranged(words, report, "log probabilities", 0, level_table.top_max + 1);
     const distribution = try ranged(words, report, "distribution", 0, 1);
     const choice = try words.u();
     const position = try words.u();
@@ -28,7 +28,7 @@ pub fn read(words: *Words, vocabulary: u32, report: *Report) Error!abi.Sampling 
     const bias_len = try words.u();
     const counts_len = try words.u();
     const matches_len = try words.u();
-    const steps: []const abi.Step = @ptrCast(@alignCast(try words.take(steps_len * @sizeOf(abi.Step) / 4)));
+    const steps: []const level_table.Step = @ptrCast(@alignCast(try words.take(steps_len * @sizeOf(level_table.Step) / 4)));
     for (steps) |*step| try checkStep(step, report);
     const mask: [*]const u32 = @ptrCast(@alignCast((try words.take(mask_words)).ptr));
     const bias = try pairs(words, bias_len, vocabulary, report, "bias");
@@ -59,9 +59,9 @@ pub fn read(words: *Words, vocabulary: u32, report: *Report) Error!abi.Sampling 
     };
 }
 
-fn checkStep(step: *const abi.Step, report: *Report) error{Refused}!void {
+fn checkStep(step: *const level_table.Step, report: *Report) error{Refused}!void {
     const raw: *const [5]u32 = @ptrCast(step);
-    if (raw[0] > @intFromEnum(abi.Method.mirostat)) try refuse(report, "method of a sampler", "0 to 9", @floatFromInt(raw[0]));
+    if (raw[0] > @intFromEnum(level_table.Method.mirostat)) try refuse(report, "method of a sampler", "0 to 9", @floatFromInt(raw[0]));
     for ([_]f32{ step.a, step.b, step.c }) |number| if (!std.math.isFinite(number)) try refuse(report, @tagName(step.method), "finite numbers", number);
     switch (step.method) {
         .penalties => if (!(step.a > 0)) try refuse(report, "repetition penalty", "a number above 0", step.a),
@@ -75,9 +75,9 @@ fn checkStep(step: *const abi.Step, report: *Report) error{Refused}!void {
     }
 }
 
-fn pairs(words: *Words, count: u32, vocabulary: u32, report: *Report, what: []const u8) Error![]const abi.Pair {
+fn pairs(words: *Words, count: u32, vocabulary: u32, report: *Report, what: []const u8) Error![]const level_table.Pair {
     const bytes = try words.take(std.math.mul(usize, count, 2) catch return error.Short);
-    const list: []const abi.Pair = @ptrCast(@alignCast(bytes));
+    const list: []const level_table.Pair = @ptrCast(@alignCast(bytes));
     for (list) |pair| {
         if (pair.id < vocabulary) continue;
         _ = report.fail(.invalid_argument, what, "token {d}", .{pair.id}, "an id of the vocabulary, 0 to {d}", .{vocabulary - 1}, "{d}", .{pair.id});
@@ -112,7 +112,7 @@ test "a sampler is read, and each wrong word is refused" {
     var report: Report = .{ .buffer = &buffer };
     var words: Words = .{ .bytes = std.mem.sliceAsBytes(&test_words) };
     const sampling = try read(&words, 10, &report);
-    try std.testing.expectEqual(abi.Method.top_p, sampling.steps[1].method);
+    try std.testing.expectEqual(level_table.Method.top_p, sampling.steps[1].method);
     try std.testing.expectEqual(5, sampling.matches[0].value);
     const Wrong = struct { at: usize, value: u32 };
     const nan: u32 = bitsOf(std.math.nan(f32));

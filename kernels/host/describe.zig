@@ -3,9 +3,9 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const abi = @import("abi.zig");
+const level_table = @import("../level/level_table.zig");
 const dispatch = @import("dispatch.zig");
-const Status = @import("status.zig").Status;
+const Status = @import("../status.zig").Status;
 
 pub const version = "0.1.0";
 

@@ -2,11 +2,11 @@
 //! caller waits, as in `quantize.zig`, and gives long work in parts.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const limits = @import("../limits.zig");
-const Words = @import("../words.zig").Words;
-const share = @import("quantize.zig").share;
+const Words = @import("../host/words.zig").Words;
+const share = @import("../threads/share.zig").share;
 
 pub const Error = Words.Error || error{ Refused, Unsupported, NonFinite };
 
@@ -66,7 +66,7 @@ pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!v
 
 /// `CALIBRATE` in `ffi/abi.ts`.
 pub const Options = struct {
-    format: *const abi.Format,
+    format: *const level_table.Format,
     rows: u32,
     columns: u32,
     threads: u32,
@@ -90,8 +90,8 @@ pub const Options = struct {
 };
 
 const Rounding = struct {
-    args: abi.Calibrate,
-    run: *const fn (args: *const abi.Calibrate, begin: u32, end: u32) callconv(.c) u32,
+    args: level_table.Calibrate,
+    run: *const fn (args: *const level_table.Calibrate, begin: u32, end: u32) callconv(.c) u32,
     rows: u32,
     refused: std.atomic.Value(u32),
 

@@ -2,10 +2,10 @@
 //! system commits pages as they are touched, so generous bounds (logits of every row) cost address space only.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const Layout = @import("memory.zig").Layout;
-const Model = @import("model.zig").Model;
-const Options = @import("engine.zig").Options;
+const level_table = @import("../level/level_table.zig");
+const Layout = @import("../host/memory.zig").Layout;
+const Model = @import("../model/model.zig").Model;
+const Options = @import("options.zig").Options;
 
 pub const Scratch = struct {
     /// Floats between the rows of two tokens in the arrays below, all multiples of 16.
@@ -61,16 +61,16 @@ pub const Scratch = struct {
             feed_forward = @max(feed_forward, layer.traits.feed_forward);
         }
         const tokens: usize = options.batch_tokens;
-        const input_stride = alignTo(@max(traits.embedding, heads * traits.v_dim), abi.span);
-        const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, abi.attention_block) catch unreachable;
-        const embedding_stride = alignTo(traits.embedding, abi.lanes);
-        const q_stride = alignTo(heads * traits.k_dim, abi.lanes);
-        const k_stride = alignTo(kv_heads * traits.k_dim, abi.lanes);
-        const v_stride = alignTo(kv_heads * traits.v_dim, abi.lanes);
-        const feed_forward_stride = alignTo(feed_forward, abi.lanes);
-        const vocabulary_stride = alignTo(traits.vocabulary, abi.lanes);
-        const rope_stride = alignTo(traits.rope_dim / 2, abi.lanes);
-        const sample_stride = abi.SampleLayout.of(traits.vocabulary).words();
+        const input_stride = alignTo(@max(traits.embedding, heads * traits.v_dim), level_table.span);
+        const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, level_table.attention_block) catch unreachable;
+        const embedding_stride = alignTo(traits.embedding, level_table.lanes);
+        const q_stride = alignTo(heads * traits.k_dim, level_table.lanes);
+        const k_stride = alignTo(kv_heads * traits.k_dim, level_table.lanes);
+        const v_stride = alignTo(kv_heads * traits.v_dim, level_table.lanes);
+        const feed_forward_stride = alignTo(feed_forward, level_table.lanes);
+        const vocabulary_stride = alignTo(traits.vocabulary, level_table.lanes);
+        const rope_stride = alignTo(traits.rope_dim / 2, level_table.lanes);
+        const sample_stride = level_table.SampleLayout.of(traits.vocabulary).words();
         return .{
             .embedding_stride = embedding_stride,
             .input_stride = input_stride,
@@ -85,7 +85,7 @@ pub const Scratch = struct {
             .y = try layout.array(f32, tokens * embedding_stride),
             .rows = try layout.array(f32, tokens * input_stride),
             .input = try .init(layout, tokens, input_stride, options.activation_bits),
-            .activated = try .init(layout, tokens, alignTo(feed_forward, abi.span), options.activation_bits),
+            .activated = try .init(layout, tokens, alignTo(feed_forward, level_table.span), options.activation_bits),
             .q = try layout.array(f32, tokens * q_stride),
             .k = try layout.array(f32, tokens * k_stride),
             .v = try layout.array(f32, tokens * v_stride),
@@ -100,7 +100,7 @@ pub const Scratch = struct {
             .logit_token = try layout.array(u32, options.logit_rows),
             .attention_left = try layout.array(std.atomic.Value(u32), kv_heads),
             .logits = try layout.array(f32, @as(usize, options.logit_rows) * vocabulary_stride),
-            .partials = try layout.array(f32, blocks * heads * abi.partialFloats(traits.v_dim)),
+            .partials = try layout.array(f32, blocks * heads * level_table.partialFloats(traits.v_dim)),
             .sample = try layout.array(u32, @as(usize, options.threads) * sample_stride),
             .sample_stride = sample_stride,
         };
@@ -120,19 +120,19 @@ pub const Scratch = struct {
     }
 
     /// The input of a matrix product of `cols` columns for the first `tokens` rows.
-    pub fn activations(scratch: *const Scratch, tokens: u32, cols: u32, bits: abi.ActivationBits) abi.Activations {
+    pub fn activations(scratch: *const Scratch, tokens: u32, cols: u32, bits: level_table.ActivationBits) level_table.Activations {
         std.debug.assert(cols <= scratch.input_stride);
         return scratch.input.activations(tokens, cols, bits, scratch.rows, scratch.input_stride);
     }
 
     /// The same for what the feed-forward's activation leaves in `gate`.
-    pub fn activatedInput(scratch: *const Scratch, tokens: u32, cols: u32, bits: abi.ActivationBits) abi.Activations {
+    pub fn activatedInput(scratch: *const Scratch, tokens: u32, cols: u32, bits: level_table.ActivationBits) level_table.Activations {
         std.debug.assert(cols <= scratch.feed_forward_stride);
         return scratch.activated.activations(tokens, cols, bits, scratch.gate, scratch.feed_forward_stride);
     }
 };
 
-/// Rows of activations as integers, in tiles (`abi.zig`).
+/// Rows of activations as integers, in tiles (`level_table.zig`).
 const Integers = struct {
     q: []i8,
     q_low: []i8,
@@ -140,8 +140,8 @@ const Integers = struct {
     sums: []i32,
     sums_low: []i32,
 
-    fn init(layout: *Layout, tokens: usize, cols: usize, bits: abi.ActivationBits) Layout.Error!Integers {
-        const spans = cols / abi.span;
+    fn init(layout: *Layout, tokens: usize, cols: usize, bits: level_table.ActivationBits) Layout.Error!Integers {
+        const spans = cols / level_table.span;
         const low_tokens = if (bits == .int16) tokens else 0;
         return .{
             .q = try layout.array(i8, tokens * cols),
@@ -152,7 +152,7 @@ const Integers = struct {
         };
     }
 
-    fn activations(integers: *const Integers, tokens: u32, cols: u32, bits: abi.ActivationBits, rows: []f32, stride: u32) abi.Activations {
+    fn activations(integers: *const Integers, tokens: u32, cols: u32, bits: level_table.ActivationBits, rows: []f32, stride: u32) level_table.Activations {
         return .{
             .tokens = tokens,
             .cols = cols,

@@ -2,7 +2,7 @@
 //! may be empty. TypeScript makes the sentence. Never a thread-local: two runtimes' threads may fail at once.
 
 const std = @import("std");
-const Status = @import("status.zig").Status;
+const Status = @import("../status.zig").Status;
 
 pub const Report = struct {
     buffer: []u8 = &.{},

@@ -3,14 +3,14 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const os = @import("../os.zig");
-const Report = @import("../report.zig").Report;
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const os = @import("../host/os.zig");
+const Report = @import("../host/report.zig").Report;
 const Engine = @import("engine.zig").Engine;
-const memory = @import("memory.zig");
-const Model = @import("model.zig").Model;
-const Role = @import("weights.zig").Role;
+const memory = @import("../host/memory.zig");
+const Model = @import("../model/model.zig").Model;
+const Role = @import("../model/weights.zig").Role;
 const testing = std.testing;
 
 const embedding = 64;
@@ -249,13 +249,13 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     try testing.expectEqual([2]u32{ chosen, chosen }, .{ results[2], results[Engine.result_words + 2] });
     try testing.expectEqualSlices(u32, @ptrCast(&first), @ptrCast(again[vocabulary..]));
 
-    const bytes = try testing.allocator.alloc(u8, engine.page_bytes + 8);
+    const bytes = try testing.allocator.alloc(u8, engine.work.page_bytes + 8);
     defer testing.allocator.free(bytes);
     try testing.expectEqual(bytes.len, try engine.exportPage(2, bytes));
     try testing.expectError(error.Short, engine.exportPage(2, bytes[1..]));
     try testing.expectError(error.NoPage, engine.exportPage(32, bytes));
     try engine.importPage(11, bytes);
-    try testing.expectEqualSlices(u8, engine.kv[2 * engine.page_bytes ..][0..engine.page_bytes], engine.kv[11 * engine.page_bytes ..][0..engine.page_bytes]);
+    try testing.expectEqualSlices(u8, engine.work.kv[2 * engine.work.page_bytes ..][0..engine.work.page_bytes], engine.work.kv[11 * engine.work.page_bytes ..][0..engine.work.page_bytes]);
     try testing.expectError(error.Short, engine.importPage(11, bytes[1..]));
     bytes[3] ^= 1;
     try testing.expectError(error.Damaged, engine.importPage(11, bytes));

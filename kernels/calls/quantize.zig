@@ -3,12 +3,11 @@
 //! alone. What a thread does depends on nothing but its blocks: any number of threads gives the same bytes.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const dispatch = @import("../dispatch.zig");
-const fpu = @import("../fpu.zig");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
 const limits = @import("../limits.zig");
-const Words = @import("../words.zig").Words;
-const pool = @import("pool.zig");
+const Words = @import("../host/words.zig").Words;
+const share = @import("../threads/share.zig").share;
 
 const version = 1;
 /// Values of one claim: some 0.1 ms of plain rounding.
@@ -20,10 +19,10 @@ pub const Error = Words.Error || error{ Refused, Unsupported };
 
 /// `QUANTIZE` in `ffi/abi.ts`.
 pub const Options = struct {
-    format: *const abi.Format,
-    source: abi.Source,
-    rounding: abi.Rounding,
-    outliers: abi.Outliers,
+    format: *const level_table.Format,
+    source: level_table.Source,
+    rounding: level_table.Rounding,
+    outliers: level_table.Outliers,
     threshold: f32,
     columns: u32,
     threads: u32,
@@ -38,9 +37,9 @@ pub const Options = struct {
         const format = dispatch.format(try words.u()) orelse return error.Unsupported;
         const options: Options = .{
             .format = format,
-            .source = std.enums.fromInt(abi.Source, try words.u()) orelse return error.Refused,
-            .rounding = std.enums.fromInt(abi.Rounding, try words.u()) orelse return error.Refused,
-            .outliers = std.enums.fromInt(abi.Outliers, try words.u()) orelse return error.Refused,
+            .source = std.enums.fromInt(level_table.Source, try words.u()) orelse return error.Refused,
+            .rounding = std.enums.fromInt(level_table.Rounding, try words.u()) orelse return error.Refused,
+            .outliers = std.enums.fromInt(level_table.Outliers, try words.u()) orelse return error.Refused,
             .threshold = try words.f(),
             .columns = try words.u(),
             .threads = try words.u(),
@@ -78,8 +77,8 @@ pub const Options = struct {
 };
 
 const Job = struct {
-    args: abi.Quantize,
-    quantize: *const fn (args: *const abi.Quantize, begin: usize, end: usize) callconv(.c) usize,
+    args: level_table.Quantize,
+    quantize: *const fn (args: *const level_table.Quantize, begin: usize, end: usize) callconv(.c) usize,
     blocks: u32,
     a_claim: u32,
     /// The first block that was refused.
@@ -122,7 +121,7 @@ pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8,
 }
 
 const Decoding = struct {
-    format: *const abi.Format,
+    format: *const level_table.Format,
     source: [*]const u8,
     target: [*]f32,
     blocks: u32,
@@ -136,26 +135,14 @@ const Decoding = struct {
     }
 };
 
-pub fn dequantize(format: *const abi.Format, threads: u32, source: [*]const u8, blocks: u32, target: [*]f32) void {
+pub fn dequantize(format: *const level_table.Format, threads: u32, source: [*]const u8, blocks: u32, target: [*]f32) void {
     const values = @as(u64, blocks) * format.block_elements;
     // What no cache keeps is taken in longer claims, which are stored past the caches.
-    const a_claim = if (values < stream_from) claimBlocks(format) else abi.stream_values / format.block_elements;
+    const a_claim = if (values < stream_from) claimBlocks(format) else level_table.stream_values / format.block_elements;
     var job: Decoding = .{ .format = format, .source = source, .target = target, .blocks = blocks, .a_claim = a_claim };
     share(threads, blocks, job.a_claim, &job, Decoding.claim);
 }
 
-fn claimBlocks(format: *const abi.Format) u32 {
+fn claimBlocks(format: *const level_table.Format) u32 {
     return @max(16, claim_values / format.block_elements);
-}
-
-/// Runs `run` over `count` blocks in claims; alone where the pool is taken or not worth waking.
-pub fn share(threads: u32, count: u32, a_claim: u32, context: *anyopaque, run: pool.Run) void {
-    const saved = fpu.enter();
-    defer saved.restore();
-    const claims = std.math.divCeil(u32, count, a_claim) catch unreachable;
-    if (threads > 1 and claims > 1 and pool.driver.tryAcquire()) {
-        defer pool.driver.unlock();
-        return pool.parallel(pool.ensure(threads), claims, context, run);
-    }
-    for (0..claims) |item| run(context, @intCast(item), 0);
 }

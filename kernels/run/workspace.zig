@@ -1,0 +1,24 @@
+//! What a step works on: the model it runs, the batch in flight, the pages and the scratch memory. The engine owns it and says
+//! when a step may run; the step sees nothing else of the engine.
+
+const std = @import("std");
+const Batch = @import("batch.zig").Batch;
+const Capture = @import("../calls/capture.zig").Capture;
+const Model = @import("../model/model.zig").Model;
+const Options = @import("options.zig").Options;
+const Scratch = @import("scratch.zig").Scratch;
+
+pub const Workspace = struct {
+    model: *Model,
+    options: Options,
+    kv: []align(64) u8,
+    page_bytes: usize,
+    /// Offset of each layer inside a page.
+    layer_offsets: []usize,
+    scratch: Scratch,
+    batch: Batch = .{},
+    /// The engine was freed: the step ends at the next layer.
+    freed: std.atomic.Value(bool) = .init(false),
+    /// Inputs of matrices that are kept, for calibration.
+    capture: ?Capture = null,
+};
