@@ -144,7 +144,7 @@ export async function compile(folder, target) {
   rmSync(tgz);
   for (const name of readdirSync(unpacked)) renameSync(join(unpacked, name), join(target, name));
   rmSync(unpacked, { recursive: true });
-  const command = join(target, "cli.js");
+  const command = join(target, "cli/main.js");
   const code = readFileSync(command, "utf8");
   if (!code.startsWith("#!")) writeFileSync(command, `#!/usr/bin/env bun\n${code}`);
   writeFileSync(join(target, "package.json"), text(packageManifest()));

@@ -157,7 +157,7 @@ describe("the package", () => {
     const { code, stdout, stderr } = await runFile(main);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /[a-z]{2}/);
-    const command = await runFile(join(installed, "cli.js"), [
+    const command = await runFile(join(installed, "cli/main.js"), [
       "run",
       "Once upon a time",
       "--max-tokens",
@@ -166,7 +166,7 @@ describe("the package", () => {
       "0",
     ]);
     assertEquals([command.code, command.stdout.trim()], [0, stdout.trim()], command.stderr);
-    assertMatch(readFileSync(join(installed, "cli.js"), "utf8"), /^#!\/usr\/bin\/env bun\n/);
+    assertMatch(readFileSync(join(installed, "cli/main.js"), "utf8"), /^#!\/usr\/bin\/env bun\n/);
   });
 
   it("compiles into one binary with Bun, library and model inside", { skip: isDeno }, async () => {
