@@ -12,7 +12,7 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import type { EvictionPolicy } from "../src/cache/evict.ts";
 import type { StepRunner } from "../src/engine/engine.ts";
-import { Pace } from "../src/engine/step_times.ts";
+import { StepTimes } from "../src/engine/step_times.ts";
 import { resolveSampling } from "../src/sampling/options.ts";
 import { SamplerState } from "../src/sampling/state.ts";
 
@@ -99,7 +99,7 @@ async function step(): Promise<void> {
   const memory = { settings: runner.settings, copyPage() {}, discardPages: () => 0 };
   const store = new KvStore(memory, 1000, {});
   const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map<string, number>() };
-  const scheduler = new Scheduler(runner, store, new Pace(1), options);
+  const scheduler = new Scheduler(runner, store, new StepTimes(1), options);
   const steps = 1500;
   const settings = resolveSampling({ temperature: 0 });
   const all = async () => {

@@ -23,7 +23,7 @@ import { usableThreads } from "../src/machine/machine.ts";
 import { compareTimes, type Comparison } from "../src/tuning/tuner/compare.ts";
 import { seededRandom } from "../src/tuning/tuner/race.ts";
 import { ModelSubject } from "../src/tuning/tuner/subject.ts";
-import { chunkMost, chunkMs, Pace } from "../src/engine/step_times.ts";
+import { chunkMost, chunkMs, StepTimes } from "../src/engine/step_times.ts";
 
 const context = 512;
 const prompts = promptSource();
@@ -139,14 +139,14 @@ async function grid(path: string): Promise<void> {
   );
   const decode = (settings: TunedSettings) => subject.decode(settings, 1);
   const tokens = isSmall ? 256 : 64;
-  const pace = new Pace(model.residentBytes);
+  const times = new StepTimes(model.residentBytes);
   const prefill = async (settings: TunedSettings) => {
     for (let at = 0; at < tokens;) {
       // The most chunk means that it adapts.
-      const chunk = Math.min(settings.chunkTokens < chunkMost ? settings.chunkTokens : pace.chunk, tokens - at);
+      const chunk = Math.min(settings.chunkTokens < chunkMost ? settings.chunkTokens : times.chunk, tokens - at);
       const begin = performance.now();
       await subject.prefill(settings, chunk, at);
-      if (settings.chunkTokens === chunkMost) pace.record(chunk, performance.now() - begin, chunk);
+      if (settings.chunkTokens === chunkMost) times.record(chunk, performance.now() - begin, chunk);
       at += chunk;
     }
   };

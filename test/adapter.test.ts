@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { Adapter, type AdaptTarget } from "../src/tuning/adapter.ts";
-import { Trial } from "../src/engine/ab_trial.ts";
+import { AbTrial } from "../src/engine/ab_trial.ts";
 import { randomFrom } from "./simulation.ts";
 
 /** A batcher whose steps take what a formula says, and some noise. */
@@ -206,7 +206,7 @@ describe("the adapter", () => {
 describe("a trial", () => {
   const verdictOf = (cost: (value: number, step: number) => number) => {
     let value = 2;
-    const trial = new Trial(2, 1, (to) => value = to);
+    const trial = new AbTrial(2, 1, (to) => value = to);
     for (let step = 0; step < 2000; step++) {
       const verdict = trial.record("a", cost(value, step));
       if (verdict) return verdict;
@@ -221,7 +221,7 @@ describe("a trial", () => {
   });
 
   it("comes to an end without steps that can be compared, and then nothing is better", () => {
-    const trial = new Trial(2, 1, () => {});
+    const trial = new AbTrial(2, 1, () => {});
     let verdict;
     for (let step = 0; !verdict; step++) verdict = trial.record(`${step}`, step % 3 === 0 ? NaN : step);
     assertEquals(verdict, { ratio: 1, steps: 0 });

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { chunkMost, Pace } from "../src/engine/step_times.ts";
+import { chunkMost, StepTimes } from "../src/engine/step_times.ts";
 import { PagePool, pagesFor } from "../src/engine/page_pool.ts";
 
 describe("pages", () => {
@@ -60,47 +60,47 @@ describe("pages", () => {
   });
 });
 
-describe("the pace of steps", () => {
+describe("the times of steps", () => {
   it("is guessed from the weights, then learnt", () => {
-    const pace = new Pace(1e6);
-    assert(pace.isInline(1));
-    assert(!new Pace(1e9).isInline(1));
-    pace.record(1, 2, 0);
-    assert(!pace.isInline(1), "a slow step sends the next off the thread");
-    for (let step = 0; step < 4; step++) pace.record(1, 0.1, 0);
-    assert(pace.isInline(1), "quick ones bring it back");
+    const times = new StepTimes(1e6);
+    assert(times.isInline(1));
+    assert(!new StepTimes(1e9).isInline(1));
+    times.record(1, 2, 0);
+    assert(!times.isInline(1), "a slow step sends the next off the thread");
+    for (let step = 0; step < 4; step++) times.record(1, 0.1, 0);
+    assert(times.isInline(1), "quick ones bring it back");
   });
 
   it("makes chunks that take some 50 ms, within 16 and 512 tokens", () => {
-    const pace = new Pace(1e6);
-    assertEquals(pace.chunk, 64);
-    for (let step = 0; step < 9; step++) pace.record(pace.chunk, 1, pace.chunk);
-    assertEquals(pace.chunk, chunkMost);
-    for (let step = 0; step < 9; step++) pace.record(pace.chunk, 100, pace.chunk);
-    assertEquals(pace.chunk, 16);
-    pace.record(16, 30, 16);
-    assertEquals(pace.chunk, 16, "between too short and too long nothing changes");
-    pace.record(5, 1, 5);
-    assertEquals(pace.chunk, 16, "a short prompt says nothing about long chunks");
+    const times = new StepTimes(1e6);
+    assertEquals(times.chunk, 64);
+    for (let step = 0; step < 9; step++) times.record(times.chunk, 1, times.chunk);
+    assertEquals(times.chunk, chunkMost);
+    for (let step = 0; step < 9; step++) times.record(times.chunk, 100, times.chunk);
+    assertEquals(times.chunk, 16);
+    times.record(16, 30, 16);
+    assertEquals(times.chunk, 16, "between too short and too long nothing changes");
+    times.record(5, 1, 5);
+    assertEquals(times.chunk, 16, "a short prompt says nothing about long chunks");
   });
 
   it("makes chunks small beside sequences that wait for a token, until they prove to cost little", () => {
-    const pace = new Pace(1e6);
-    for (let step = 0; step < 9; step++) pace.record(4, 10, 0);
-    assertEquals(pace.chunkBeside(0), pace.chunk);
-    const first = pace.chunkBeside(4);
-    assert(first < pace.chunk, `${first}`);
-    for (let chunk = first, step = 0; step < 40; step++, chunk = pace.chunkBeside(4)) {
-      pace.record(4 + chunk, 10 + chunk / 10, chunk);
+    const times = new StepTimes(1e6);
+    for (let step = 0; step < 9; step++) times.record(4, 10, 0);
+    assertEquals(times.chunkBeside(0), times.chunk);
+    const first = times.chunkBeside(4);
+    assert(first < times.chunk, `${first}`);
+    for (let chunk = first, step = 0; step < 40; step++, chunk = times.chunkBeside(4)) {
+      times.record(4 + chunk, 10 + chunk / 10, chunk);
     }
-    const learnt = pace.chunkBeside(4);
+    const learnt = times.chunkBeside(4);
     assert(learnt >= 64 && learnt <= 128, `${learnt}: 100 tokens cost as much as the four`);
   });
 
   it("leaves a chunk size alone that was asked for", () => {
-    const pace = new Pace(1e6, 7);
-    pace.record(7, 500, 7);
-    pace.record(7, 0.1, 7);
-    assertEquals(pace.chunk, 7);
+    const times = new StepTimes(1e6, 7);
+    times.record(7, 500, 7);
+    times.record(7, 0.1, 7);
+    assertEquals(times.chunk, 7);
   });
 });

@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import process from "node:process";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
-import { Pace } from "../src/engine/step_times.ts";
+import { StepTimes } from "../src/engine/step_times.ts";
 import { expected, FakeClock, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
 
 /** Each runtime takes half of the 20 000 schedules. */
@@ -47,7 +47,7 @@ describe("the scheduler", () => {
     );
     const store = new KvStore(engine, 100, {});
     const options = { queueMax: 100, maxWaitMs: 0, patience: 1000, weights, clock };
-    return { clock, engine, store, scheduler: new Scheduler(engine, store, new Pace(1, 16), options) };
+    return { clock, engine, store, scheduler: new Scheduler(engine, store, new StepTimes(1, 16), options) };
   }
 
   it("shares work between tenants by weight", async () => {

@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { ClosedError, InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { knobsOf, schedulerOf } from "../src/batching/batcher.ts";
+import { schedulerOf, settingsOf } from "../src/batching/batcher.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
 import { Attendant } from "../src/tuning/attendant.ts";
 import { EventLog } from "../src/tuning/events.ts";
@@ -49,17 +49,17 @@ it("results are the same, bit for bit, while batch, threads, chunk, pages and ca
   const expected = await complete(plain, prompts);
   await using lm = await LightGPT.load(undefined, { threads: 3, kvBytesMax: 8 * mib });
   const scheduler = schedulerOf(lm.batcher);
-  const knobs = knobsOf(lm.batcher);
+  const settings = settingsOf(lm.batcher);
   const { pool, tree } = scheduler.store;
   const random = randomFrom(3);
   let changes = 0;
   const turn = () => {
     changes++;
-    knobs.sequences = 1 + random(16);
-    knobs.prefillThreads = 1 + random(3);
-    knobs.decodeThreads = 1 + random(3);
-    knobs.chunkTokens = 4 + random(200);
-    knobs.stepMs = random(2) === 0 ? undefined : 1 + random(20);
+    settings.sequences = 1 + random(16);
+    settings.prefillThreads = 1 + random(3);
+    settings.decodeThreads = 1 + random(3);
+    settings.chunkTokens = 4 + random(200);
+    settings.stepMs = random(2) === 0 ? undefined : 1 + random(20);
     if (random(4) > 0) return;
     void scheduler.between(() => {
       scheduler.limitPages(16 + random(pool.size - 15)); // 16 pages are one context

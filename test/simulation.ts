@@ -14,7 +14,7 @@ import type { Sequence } from "../src/batching/sequence.ts";
 import { evictionPolicies } from "../src/cache/evict.ts";
 import type { Choice, SamplerState } from "../src/sampling/state.ts";
 import type { StepResult, StepRunner, StepSequence } from "../src/engine/engine.ts";
-import { Pace } from "../src/engine/step_times.ts";
+import { StepTimes } from "../src/engine/step_times.ts";
 
 /** Random integers from a seed (mulberry32). */
 export function randomFrom(seed: number): (below: number) => number {
@@ -267,8 +267,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     ...(random(3) === 0 ? { bytesMax: 100 * (1 + random(pages)) } : {}),
   };
   const store = new KvStore(engine, 100, cache);
-  const pace = new Pace(1, random(2) === 0 ? undefined : 1 + random(40));
-  const scheduler = new Scheduler(engine, store, pace, {
+  const times = new StepTimes(1, random(2) === 0 ? undefined : 1 + random(40));
+  const scheduler = new Scheduler(engine, store, times, {
     queueMax,
     maxWaitMs: random(3) === 0 ? random(5) : 0,
     patience,
@@ -354,7 +354,7 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     if (engine.broken) throw engine.broken;
     if (ticks === closesAt) void scheduler.dispose();
     if (turns && random(16) === 0) {
-      pace.stepMs = random(2) === 0 ? undefined : random(5);
+      times.stepMs = random(2) === 0 ? undefined : random(5);
       const least = positionsMax / pageSize;
       const limit = least + random(pages - least + 1);
       void scheduler.between(() => {

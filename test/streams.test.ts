@@ -14,7 +14,7 @@ import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { type GenerateOptions, Generation, prepareRequest } from "../src/batching/generation.ts";
 import { Model } from "../src/model/model.ts";
-import { Pace } from "../src/engine/step_times.ts";
+import { StepTimes } from "../src/engine/step_times.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { assertHeld, holding } from "./memory.ts";
 
@@ -45,7 +45,7 @@ async function openNarrow() {
     logitRows: 64,
   });
   const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map() };
-  const scheduler = new Scheduler(engine, new KvStore(engine, 1), new Pace(model.residentBytes, 16), options);
+  const scheduler = new Scheduler(engine, new KvStore(engine, 1), new StepTimes(model.residentBytes, 16), options);
   const { tokenizer, loadMs } = model;
   const host = { scheduler, tokenizer, context: contextTokens, loadMs };
   return {

@@ -9,13 +9,13 @@ import { kvCodec } from "./codec.ts";
 import { KvStore } from "./kv_store.ts";
 import { type MapOptions, mapPrompts, type MapResult, type Prompt } from "./map.ts";
 import { Scheduler } from "./scheduler.ts";
-import { Knobs } from "./settings.ts";
+import { BatchSettings } from "./settings.ts";
 import { engineSizes, sequencesDefault } from "./engine_sizes.ts";
 import type { Percentiles } from "./stats.ts";
 import { PieceStream } from "./stream.ts";
 import type { CacheStats, TokenCache } from "../cache/token_cache.ts";
 import { evictionPolicies, type EvictionPolicy } from "../cache/evict.ts";
-import { Crew } from "../engine/threads.ts";
+import { StepThreads } from "../engine/threads.ts";
 import { Engine, pageBytes } from "../engine/engine.ts";
 import {
   type Completion,
@@ -29,7 +29,7 @@ import {
 import type { Model } from "../model/model.ts";
 import { threadsOption } from "../machine/machine.ts";
 import { checkKeys, choiceOption, integerOption, refuseOption } from "../options/checks.ts";
-import { chunkMost, Pace } from "../engine/step_times.ts";
+import { chunkMost, StepTimes } from "../engine/step_times.ts";
 
 /**
  * What may be said about the prefix cache.
@@ -178,7 +178,7 @@ const readAheadDefault = 4;
 /** The scheduler of a batcher. */
 export let schedulerOf: (batcher: Batcher) => Scheduler;
 /** What can be changed of a batcher while it runs. */
-export let knobsOf: (batcher: Batcher) => Knobs;
+export let settingsOf: (batcher: Batcher) => BatchSettings;
 
 /**
  * Runs many requests over one model.
@@ -197,7 +197,7 @@ export let knobsOf: (batcher: Batcher) => Knobs;
 export class Batcher {
   static {
     schedulerOf = (batcher) => batcher.#scheduler;
-    knobsOf = (batcher) => batcher.#knobs;
+    settingsOf = (batcher) => batcher.#settings;
   }
   /** What is kept of prefixes; undefined where nothing is. */
   readonly cache: PrefixCache | undefined;
@@ -205,23 +205,24 @@ export class Batcher {
   readonly threads: number;
   readonly #model: Model;
   readonly #scheduler: Scheduler;
-  readonly #knobs: Knobs;
+  readonly #settings: BatchSettings;
   #disposed: Promise<void> | undefined;
 
   /** Takes memory for pages. The model stays the caller's, who disposes of it afterwards. */
   constructor(model: Model, options: BatcherOptions = {}) {
     const { settings, kvBytesMax, sequences, chunk, cache, scheduling } = resolveBatcherOptions(options);
-    const engine = new Engine(model, { ...settings, ...engineSizes(model, { ...settings, kvBytesMax, sequences }) });
-    // Who says how many threads gets them.
-    if (options.threads === undefined) engine.threads.crew = new Crew();
+    const sizes = engineSizes(model, { ...settings, kvBytesMax, sequences });
+    // A number of threads that the caller gives is what every step gets.
+    const stepThreads = options.threads === undefined ? new StepThreads() : undefined;
+    const engine = new Engine(model, { ...settings, ...sizes }, stepThreads);
     const bytes = pageBytes(model.plan.hyperparameters, settings.kv, settings.pageSize);
     const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
     const store = new KvStore(engine, bytes, cache && { ...cache, codec });
     this.#model = model;
     this.threads = settings.threads;
-    const pace = new Pace(model.residentBytes, chunk);
-    this.#scheduler = new Scheduler(engine, store, pace, scheduling);
-    this.#knobs = new Knobs(engine, pace, this.#scheduler);
+    const times = new StepTimes(model.residentBytes, chunk);
+    this.#scheduler = new Scheduler(engine, store, times, scheduling);
+    this.#settings = new BatchSettings(engine, times, this.#scheduler);
     this.cache = store.cache as PrefixCache | undefined;
   }
 
@@ -262,7 +263,12 @@ export class Batcher {
     options: MapOptions = {},
   ): AsyncGenerator<MapResult, void, void> {
     checkKeys("options", options, [...generateOptionNames, "ahead", "onProgress"]);
-    return mapPrompts((prompt, options) => this.complete(prompt, options), prompts, options, 2 * this.#knobs.sequences);
+    return mapPrompts(
+      (prompt, options) => this.complete(prompt, options),
+      prompts,
+      options,
+      2 * this.#settings.sequences,
+    );
   }
 
   /** What it is doing, and has done. */

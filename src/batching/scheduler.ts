@@ -8,7 +8,7 @@
  */
 import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import type { StepResult, StepRunner, StepSequence } from "../engine/engine.ts";
-import type { Pace } from "../engine/step_times.ts";
+import type { StepTimes } from "../engine/step_times.ts";
 import { hasPagesFor } from "./admission.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import { Fairness } from "./fairness.ts";
@@ -46,7 +46,7 @@ export class Scheduler implements SequenceOwner {
   /** The most sequences of a step: what the runner can take, or fewer. */
   sequences: number;
   readonly #runner: StepRunner;
-  readonly #pace: Pace;
+  readonly #times: StepTimes;
   readonly #options: SchedulerOptions;
   readonly #clock: Clock;
   readonly #fairness: Fairness;
@@ -62,11 +62,11 @@ export class Scheduler implements SequenceOwner {
   #closed = false;
 
   /** Takes over `runner` and its pages. */
-  constructor(runner: StepRunner, store: KvStore, pace: Pace, options: SchedulerOptions) {
+  constructor(runner: StepRunner, store: KvStore, times: StepTimes, options: SchedulerOptions) {
     this.#runner = runner;
     this.sequences = runner.settings.sequences;
     this.store = store;
-    this.#pace = pace;
+    this.#times = times;
     this.#options = options;
     this.#clock = options.clock ?? wallClock;
     this.#fairness = new Fairness(options.patience, options.weights);
@@ -264,9 +264,9 @@ export class Scheduler implements SequenceOwner {
     this.meter.steps++;
     const begin = this.#clock.now();
     try {
-      const results = await this.#runner.run(steps, this.#pace.isInline(tokens));
+      const results = await this.#runner.run(steps, this.#times.isInline(tokens));
       const ms = this.#clock.now() - begin;
-      this.#pace.record(tokens, ms, prompt);
+      this.#times.record(tokens, ms, prompt);
       this.meter.step({ ms, tokens, prompt, sequences: members.length }, this.sequences);
       members.forEach(({ sequence }, index) => {
         sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
@@ -302,7 +302,7 @@ export class Scheduler implements SequenceOwner {
     const picked = this.#pick(asked, this.sequences);
     const readers = picked.filter((sequence) => sequence.unread > 1).length;
     const decoders = picked.length - readers;
-    let chunk = Math.min(this.#pace.chunkBeside(decoders), batchTokens - decoders);
+    let chunk = Math.min(this.#times.chunkBeside(decoders), batchTokens - decoders);
     let rows = logitRows - picked.length;
     let left = readers;
     const members: Member[] = [];

@@ -5,23 +5,23 @@
  * @module
  */
 import type { Engine } from "../engine/engine.ts";
-import { chunkMost, type Pace } from "../engine/step_times.ts";
+import { chunkMost, type StepTimes } from "../engine/step_times.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** The settings of a batcher that can be turned. */
-export class Knobs {
+export class BatchSettings {
   readonly #engine: Engine;
-  readonly #pace: Pace;
+  readonly #times: StepTimes;
   readonly #scheduler: Scheduler;
 
   /** The settings of these three. */
-  constructor(engine: Engine, pace: Pace, scheduler: Scheduler) {
+  constructor(engine: Engine, times: StepTimes, scheduler: Scheduler) {
     this.#engine = engine;
-    this.#pace = pace;
+    this.#times = times;
     this.#scheduler = scheduler;
   }
 
-  /** Threads of a step of at least {@link Knobs.prefillTokens} tokens, of prompts or one of each sequence. */
+  /** Threads of a step of at least {@link BatchSettings.prefillTokens} tokens, of prompts or one of each sequence. */
   get prefillThreads(): number {
     return this.#engine.threads.prefill;
   }
@@ -52,23 +52,23 @@ export class Knobs {
 
   /** The most tokens of a prompt that a step reads; fewer where so many would take too long. */
   get chunkTokens(): number {
-    return this.#pace.most;
+    return this.#times.most;
   }
   set chunkTokens(tokens: number) {
-    this.#pace.most = between(tokens, chunkMost);
+    this.#times.most = between(tokens, chunkMost);
   }
 
   /** Milliseconds that a step with prompts may take for those who wait for a token; undefined: twice what it takes without. */
   get stepMs(): number | undefined {
-    return this.#pace.stepMs;
+    return this.#times.stepMs;
   }
   set stepMs(ms: number | undefined) {
-    this.#pace.stepMs = ms;
+    this.#times.stepMs = ms;
   }
 
   /** Whether the user has fixed the chunk, so that it must stay. */
   get isChunkFixed(): boolean {
-    return this.#pace.isFixed;
+    return this.#times.isFixed;
   }
 
   /** The most sequences of a step. */

@@ -21,7 +21,7 @@ export interface Verdict {
 }
 
 /** One comparison. */
-export class Trial {
+export class AbTrial {
   readonly from: number;
   readonly to: number;
   readonly #apply: (value: number) => void;

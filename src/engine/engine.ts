@@ -11,7 +11,7 @@ import { ClosedError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
 import type { Hyperparameters } from "../model/architectures/types.ts";
 import type { Model } from "../model/model.ts";
-import type { Crew } from "./threads.ts";
+import type { StepThreads } from "./threads.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
 
@@ -116,11 +116,9 @@ const lost = new FinalizationRegistry<number>((handle) => native().engineFree(ha
 export class Engine implements StepRunner {
   /** The settings it was opened with. */
   readonly settings: EngineSettings;
-  /**
-   * Threads of a step of at least `prefillTokens` tokens, and of any other; at most those that it was opened with. Where there
-   * is a crew, it may give a short step fewer.
-   */
-  readonly threads: { prefill: number; decode: number; prefillTokens: number; crew?: Crew };
+  /** Threads of a step of at least `prefillTokens` tokens, and of any other; at most those that it was opened with. */
+  readonly threads: { prefill: number; decode: number; prefillTokens: number };
+  readonly #stepThreads: StepThreads | undefined;
   readonly #native: Native = native();
   readonly #vocabulary: number;
   readonly #embedding: number;
@@ -132,9 +130,10 @@ export class Engine implements StepRunner {
   #logits = noLogits;
   #step: Promise<unknown> | undefined;
 
-  /** Opens an engine over a model that has been loaded. */
-  constructor(model: Model, settings: EngineSettings) {
+  /** Opens an engine over a model that has been loaded; `stepThreads` may give a short step fewer threads than `threads` says. */
+  constructor(model: Model, settings: EngineSettings, stepThreads?: StepThreads) {
     this.settings = settings;
+    this.#stepThreads = stepThreads;
     this.threads = { prefill: settings.threads, decode: settings.threads, prefillTokens: prefillTokensDefault };
     this.#vocabulary = model.vocabulary;
     this.#embedding = model.plan.hyperparameters.embedding;
@@ -173,7 +172,7 @@ export class Engine implements StepRunner {
         this.#step = undefined;
       }
     }
-    this.threads.crew?.record(performance.now() - begin);
+    this.#stepThreads?.record(performance.now() - begin);
     return this.#take(handle, sequences);
   }
 
@@ -239,9 +238,9 @@ export class Engine implements StepRunner {
       this.#floats = new Float32Array(this.#words.buffer);
     }
     const words = this.#words;
-    const { prefill, decode, prefillTokens, crew } = this.threads;
+    const { prefill, decode, prefillTokens } = this.threads;
     const most = tokens >= prefillTokens ? prefill : decode;
-    const threads = crew?.threads(tokens, tokens > sequences.length, most, isInline) ?? most;
+    const threads = this.#stepThreads?.threads(tokens, tokens > sequences.length, most, isInline) ?? most;
     const flags = threads * BATCH.threadsUnit + (isInline ? BATCH.flagInline : 0);
     words.set([BATCH.version, flags, sequences.length, tokens]);
     let at: number = BATCH.header.length;

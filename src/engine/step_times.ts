@@ -32,7 +32,7 @@ export const chunkFirst = 64;
 export const chunkMost = 512;
 
 /** Times of steps, by the size of their batch. */
-export class Pace {
+export class StepTimes {
   /** Expected milliseconds of a step, by the logarithm of its tokens. */
   readonly #expected: number[] = [];
   readonly #weightBytes: number;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { Trial } from "./ab_trial.ts";
+import { AbTrial } from "./ab_trial.ts";
 
 /** Longer steps are worth all threads, and too long to try another number. */
 const shortMs = 2;
@@ -28,19 +28,19 @@ interface Kind {
   steps: number;
   nextTrial: number;
   hold: number;
-  trial: Trial | undefined;
+  trial: AbTrial | undefined;
   /** Steps in a row of the trial that took far longer than those before it. */
   slow: number;
 }
 
 /** What is known of the steps of one engine. */
-export class Crew {
+export class StepThreads {
   readonly #kinds = new Map<number, Kind>();
   #current: Kind | undefined;
 
   /**
    * Threads of the step that comes, `most` at most; `isShort`: what to think of its kind before anything was measured.
-   * {@link Crew.record} tells how long it took.
+   * {@link StepThreads.record} tells how long it took.
    */
   threads(tokens: number, isPrompt: boolean, most: number, isShort: boolean): number {
     this.#current = undefined;
@@ -70,11 +70,11 @@ export class Crew {
     if (kind.isAlone && alone >= shortMs) kind.isAlone = false;
     else if (kind.steps >= kind.nextTrial && Math.min(alone, all) < shortMs) {
       const [from, to] = kind.isAlone ? [1, Infinity] : [Infinity, 1];
-      kind.trial = new Trial(from, to, (threads) => kind.isAlone = threads === 1);
+      kind.trial = new AbTrial(from, to, (threads) => kind.isAlone = threads === 1);
     }
   }
 
-  #try(kind: Kind, trial: Trial, ms: number): void {
+  #try(kind: Kind, trial: AbTrial, ms: number): void {
     // Of many cores one thread takes many times as long: that must not go on until there is a verdict.
     const isNew = kind.isAlone === (trial.to === 1);
     const before = (trial.from === 1 ? kind.ms.alone : kind.ms.all) ?? ms;

@@ -7,7 +7,7 @@
  */
 import type { StepRecord } from "../batching/stats.ts";
 import type { EventLog } from "./events.ts";
-import { median, Trial } from "../engine/ab_trial.ts";
+import { AbTrial, median } from "../engine/ab_trial.ts";
 
 /** What an adapter turns; all within bounds that are someone else's. */
 export interface AdaptTarget {
@@ -88,7 +88,7 @@ class Hold {
 /** A trial under way, and what gave rise to it. */
 interface Running {
   readonly setting: "threads" | "batchSequences";
-  readonly trial: Trial;
+  readonly trial: AbTrial;
   readonly why: string;
 }
 
@@ -262,7 +262,7 @@ export class Adapter {
   }
 
   #begins(setting: "threads" | "batchSequences", from: number, to: number, why: string): boolean {
-    this.#running = { setting, trial: new Trial(from, to, (value) => this.#set(setting, value)), why };
+    this.#running = { setting, trial: new AbTrial(from, to, (value) => this.#set(setting, value)), why };
     return true;
   }
 

@@ -7,8 +7,8 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
-import { type Batcher, knobsOf, schedulerOf } from "../batching/batcher.ts";
-import type { Knobs } from "../batching/settings.ts";
+import { type Batcher, schedulerOf, settingsOf } from "../batching/batcher.ts";
+import type { BatchSettings } from "../batching/settings.ts";
 import type { Scheduler } from "../batching/scheduler.ts";
 import type { MeterListener } from "../batching/stats.ts";
 import { usableThreads } from "../machine/machine.ts";
@@ -52,7 +52,7 @@ export class Attendant {
   /** Begins at once. */
   constructor({ batcher, context, log, limitBytes, adapts, targetTokenMs, resident }: AttendantOptions) {
     const scheduler = schedulerOf(batcher);
-    this.#load = new LoadTarget(scheduler, knobsOf(batcher));
+    this.#load = new LoadTarget(scheduler, settingsOf(batcher));
     const pagesLeast = pagesFor(context, scheduler.store.pool.pageSize);
     this.#meter = scheduler.meter;
     if (limitBytes !== undefined) {
@@ -100,23 +100,23 @@ class LoadTarget implements AdaptTarget {
   threadsMost = 1;
   readonly cacheBytesMost: number;
   readonly #scheduler: Scheduler;
-  readonly #knobs: Knobs;
+  readonly #settings: BatchSettings;
   #prefillMost = 1;
   #decodeMost = 1;
   #sequences = Infinity;
   #byMemory = Infinity;
   #threads = Infinity;
 
-  constructor(scheduler: Scheduler, knobs: Knobs) {
+  constructor(scheduler: Scheduler, settings: BatchSettings) {
     this.#scheduler = scheduler;
-    this.#knobs = knobs;
+    this.#settings = settings;
     this.cacheBytesMost = this.cacheBytes ?? 0;
     this.rebase();
   }
 
   /** Takes what is set now for the most. */
   rebase(): void {
-    const { sequences, prefillThreads, decodeThreads } = this.#knobs;
+    const { sequences, prefillThreads, decodeThreads } = this.#settings;
     this.sequencesMost = sequences;
     this.#prefillMost = prefillThreads;
     this.#decodeMost = decodeThreads;
@@ -131,7 +131,7 @@ class LoadTarget implements AdaptTarget {
   }
   set sequences(sequences: number) {
     this.#sequences = sequences;
-    this.#knobs.sequences = Math.min(this.#sequences, this.#byMemory);
+    this.#settings.sequences = Math.min(this.#sequences, this.#byMemory);
   }
 
   /** The governor's wish. */
@@ -140,14 +140,14 @@ class LoadTarget implements AdaptTarget {
   }
   set byMemory(sequences: number) {
     this.#byMemory = sequences;
-    this.#knobs.sequences = Math.min(this.#sequences, this.#byMemory);
+    this.#settings.sequences = Math.min(this.#sequences, this.#byMemory);
   }
 
   get stepMs(): number | undefined {
-    return this.#knobs.stepMs;
+    return this.#settings.stepMs;
   }
   set stepMs(ms: number | undefined) {
-    this.#knobs.stepMs = ms;
+    this.#settings.stepMs = ms;
   }
 
   get threads(): number {
@@ -155,8 +155,8 @@ class LoadTarget implements AdaptTarget {
   }
   set threads(threads: number) {
     this.#threads = threads;
-    this.#knobs.prefillThreads = Math.min(this.#prefillMost, threads);
-    this.#knobs.decodeThreads = Math.min(this.#decodeMost, threads);
+    this.#settings.prefillThreads = Math.min(this.#prefillMost, threads);
+    this.#settings.decodeThreads = Math.min(this.#decodeMost, threads);
   }
 
   get cacheBytes(): number | undefined {

@@ -12,8 +12,8 @@ import {
   Batcher,
   batcherOptionNames,
   type BatcherOptions,
-  knobsOf,
   resolveBatcherOptions,
+  settingsOf,
 } from "../batching/batcher.ts";
 import type { EngineSettings } from "../engine/engine.ts";
 import { probeMachine } from "../machine/machine.ts";
@@ -275,7 +275,7 @@ export class Optimizer {
 
   /** What the batcher works with now. */
   get settings(): Omit<TunedSettings, "pageSize" | "spinLoops"> {
-    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, sequences } = knobsOf(this.batcher);
+    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, sequences } = settingsOf(this.batcher);
     return { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences: sequences };
   }
 
@@ -286,9 +286,9 @@ export class Optimizer {
 
   #apply(profile: Profile): void {
     const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences, spinLoops } = profile.settings;
-    const knobs = knobsOf(this.batcher);
-    Object.assign(knobs, { prefillThreads, decodeThreads, prefillTokens, sequences: batchSequences });
-    if (chunkTokens < chunkMost) knobs.chunkTokens = chunkTokens;
+    const settings = settingsOf(this.batcher);
+    Object.assign(settings, { prefillThreads, decodeThreads, prefillTokens, sequences: batchSequences });
+    if (chunkTokens < chunkMost) settings.chunkTokens = chunkTokens;
     native().spin(spinLoops);
     this.#profile = profile;
     this.#attendant?.rebase();

@@ -8,7 +8,7 @@ import { OutOfMemoryError } from "../../../ffi/errors.ts";
 import { native } from "../../../ffi/native.ts";
 import { Engine, type EngineSettings, type StepSequence } from "../../engine/engine.ts";
 import type { Model } from "../../model/model.ts";
-import { chunkMost, Pace } from "../../engine/step_times.ts";
+import { chunkMost, StepTimes } from "../../engine/step_times.ts";
 import { pagesFor } from "../../engine/page_pool.ts";
 import { resolveSampling } from "../../sampling/options.ts";
 import { SamplerState } from "../../sampling/state.ts";
@@ -60,14 +60,14 @@ export class ModelSubject implements Subject {
   readonly #model: Model;
   readonly #settings: Pick<EngineSettings, "kv" | "activationBits" | "threads">;
   readonly #engines = new Map<number, Engine>();
-  readonly #pace: Pace;
+  readonly #times: StepTimes;
   readonly #prompt: Uint32Array;
 
   /** Steps of a model with the KV type and activations that the user wants, on at most `threads` threads. */
   constructor(model: Model, settings: Pick<EngineSettings, "kv" | "activationBits" | "threads">) {
     this.#model = model;
     this.#settings = settings;
-    this.#pace = new Pace(model.residentBytes);
+    this.#times = new StepTimes(model.residentBytes);
     this.chunkMost = Math.min(chunkMost, model.context);
     const rows = Math.floor(logitBytesMost / (4 * model.vocabulary));
     this.sequencesMost = Math.max(sequencesDefault, Math.min(sequencesMost, rows));
@@ -121,8 +121,8 @@ export class ModelSubject implements Subject {
     native().spin(settings.spinLoops);
     const tokens = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const begin = performance.now();
-    const results = await engine.run(sequences, this.#pace.isInline(tokens));
-    this.#pace.record(tokens, performance.now() - begin, 0);
+    const results = await engine.run(sequences, this.#times.isInline(tokens));
+    this.#times.record(tokens, performance.now() - begin, 0);
     const { error } = results.find(({ error }) => error !== undefined) ?? {};
     if (error) throw error;
   }
