@@ -107,7 +107,15 @@ async function tryPacked(path) {
       if (facts !== (said.facts ??= facts)) throw new Failure(`deno says\n${facts}, not\n${said.facts}`);
       const version = (await start(join(installed, "cli/main.js"), "--version")).trim();
       if (version !== `lightgpt ${manifest.version}`) throw new Failure(`the command says ${version}`);
-      const story = await start(join(installed, "cli/main.js"), "run", "The red fox", "--max-tokens", "9", "--seed", "1");
+      const story = await start(
+        join(installed, "cli/main.js"),
+        "run",
+        "The red fox",
+        "--max-tokens",
+        "9",
+        "--seed",
+        "1",
+      );
       if (!/[a-z]{2}/.test(story)) throw new Failure(`the command tells no story: ${story}`);
       const words = { "batch.ts": ["prompts.jsonl"], "summarize.ts": ["LICENSE"] };
       // A server and a chat don't end by themselves; test/examples.test.ts talks to them.

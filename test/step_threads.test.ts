@@ -31,7 +31,7 @@ function run(
   return counts;
 }
 
-describe("the threads of short steps of short steps", () => {
+describe("the threads of short steps", () => {
   // Beside its work a step with several threads has 0.1 ms of handing over.
   const cost: Cost = (tokens, threads) => 0.05 * tokens / threads + (threads > 1 ? 0.1 : 0);
 
