@@ -16,11 +16,9 @@ export {
   type CacheHit,
   type CacheScope,
   type CacheStats,
-  type CacheTransfer,
   type Pin,
   TokenCache,
   type TokenCacheOptions,
-  type ValueCodec,
 } from "../src/cache/token_cache.ts";
 export type { EvictionPolicy } from "../src/cache/evict.ts";
-export type { CacheIdentity } from "../src/cache/persist.ts";
+export type { CacheIdentity, CacheStreamOptions, CacheTransfer, ValueCodec } from "../src/cache/types.ts";

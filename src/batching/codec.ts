@@ -5,8 +5,8 @@
  * @module
  */
 import { node } from "../../ffi/runtime/builtins.ts";
-import type { ValueCodec } from "../cache/token_cache.ts";
-import type { CacheIdentity } from "../cache/persist.ts";
+
+import type { CacheIdentity, ValueCodec } from "../cache/types.ts";
 import { accumulationContract, type Engine, pageBytes } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
 import type { KvPage } from "./kv_store.ts";

@@ -1,53 +1,51 @@
 /**
  * A cache as a stream of bytes: "LGTCACHE", a version, a JSON header that says what the values belong to, then the pages, each
- * after its parent, then an end mark. Words are little-endian u32. Everything carries a CRC-32, and every length is checked
- * before memory is taken: a stream that was cut, changed or made by another model is refused.
+ * after its parent, then an end mark. Words are little-endian u32. Everything carries a sum (`sums.ts`), and every length is
+ * checked before memory is taken: a stream that was cut, changed or made by another model is refused.
  *
+ *   head: "LGTCACHE", version, kind of the sums, bytes of the header; the header; sum of all that
  *   page: parent (its number in the stream, or 0xffffffff), salt (number in the header), tokens, ends, parts,
- *         bytes of each part, tokens, ends, CRC of all that; each part, then its CRC
+ *         bytes of each part, tokens, ends; sum of all that; each part, then its sum
  *
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { node } from "../../ffi/runtime/builtins.ts";
+import { sameSum, type Sums } from "./sums.ts";
+import type { CacheIdentity, SavedPage } from "./types.ts";
 
 const magic = "LGTCACHE";
-const version = 1;
+const version = 2;
 const noParent = 0xffff_ffff;
 const endMark = 0x444e_4521; // "!END"
 const headerBytesMax = 1 << 24;
 /** Parts of a value. */
 const partsMax = 64;
 
-function crc32(bytes: Uint8Array): number {
-  return node("node:zlib").crc32(bytes);
+/** What every stream of one cache has in common. */
+export interface StreamForm {
+  /** What its values belong to. */
+  readonly identity: CacheIdentity;
+  /** Tokens of a page. */
+  readonly pageSize: number;
+  /** How it is checked. */
+  readonly sums: Sums;
 }
 
-/** What the values of a cache belong to: a stream of another identity is refused. */
-export type CacheIdentity = Readonly<Record<string, string | number | boolean>>;
-
-/** A page as it goes into a stream. */
-export interface SavedPage {
-  /** The number of its parent in the stream; -1: it begins a salt. */
-  readonly parent: number;
-  /** The salt that it lies under. */
-  readonly salt: string;
-  /** The tokens that it covers. */
-  readonly tokens: Uint32Array;
-  /** Lengths, besides multiples of 8, at which it is found. */
-  readonly ends: readonly number[];
-  /** Its value, as bytes in one or more parts. */
-  readonly parts: readonly Uint8Array[];
+/** What is written: pages in order, how many, and all salts that occur. */
+export interface PagesToSave {
+  /** Names of all salts. */
+  readonly salts: readonly string[];
+  /** How many pages there are. */
+  readonly count: number;
+  /** The pages, each after its parent. */
+  readonly pages: AsyncIterable<SavedPage>;
 }
 
-/** Writes pages; returns the bytes. `pages` gives them in order, `salts` names all that occur. */
+/** Writes pages; returns the bytes. */
 export async function writePages(
   stream: WritableStream<Uint8Array>,
-  identity: CacheIdentity,
-  pageSize: number,
-  salts: readonly string[],
-  count: number,
-  pages: AsyncIterable<SavedPage>,
+  { identity, pageSize, sums }: StreamForm,
+  { salts, count, pages }: PagesToSave,
 ): Promise<number> {
   const writer = stream.getWriter();
   let bytes = 0;
@@ -58,10 +56,12 @@ export async function writePages(
     writer.write(chunk).catch(() => {});
   };
   try {
-    const header = new TextEncoder().encode(JSON.stringify({ identity, pageSize, salts, pages: count }));
-    await write(new TextEncoder().encode(magic));
-    await write(words(version, header.length, crc32(header)));
-    await write(header);
+    // No two streams with a key begin alike, so that no chunk of one is right in another.
+    const nonce = sums.kind === 1 ? crypto.randomUUID() : undefined;
+    const header = new TextEncoder().encode(JSON.stringify({ identity, pageSize, salts, pages: count, nonce }));
+    const head = join(new TextEncoder().encode(magic), words(version, sums.kind, header.length), header);
+    await write(head);
+    await write(sums.next(head));
     const numbers = new Map(salts.map((salt, index) => [salt, index]));
     for await (const { parent, salt, tokens, ends, parts } of pages) {
       const head = words(
@@ -75,10 +75,10 @@ export async function writePages(
         ...ends,
       );
       await write(head);
-      await write(words(crc32(head)));
+      await write(sums.next(head));
       for (const part of parts) {
         await write(part);
-        await write(words(crc32(part)));
+        await write(sums.next(part));
       }
     }
     await write(words(endMark, count));
@@ -98,24 +98,15 @@ export async function writePages(
  */
 export async function readPages(
   stream: ReadableStream<Uint8Array>,
-  identity: CacheIdentity,
-  pageSize: number,
+  form: StreamForm,
   partBytesMax: number,
   receive: (page: SavedPage, number: number) => void | Promise<void>,
 ): Promise<number> {
-  const reader = new ByteReader(stream);
+  const reader = new ByteReader(stream, form.sums);
   try {
-    if (new TextDecoder().decode(await reader.read(magic.length)) !== magic) {
-      refuse("the beginning", `"${magic}", which a saved cache begins with`, "something else");
-    }
-    const [found, headerBytes, headerSum] = await reader.words(3) as unknown as [number, number, number];
-    if (found !== version) refuse("the version", `${version}`, `${found}`);
-    if (headerBytes > headerBytesMax) refuse("the header", `at most ${headerBytesMax} bytes`, `${headerBytes}`);
-    const header = await reader.read(headerBytes);
-    if (crc32(header) !== headerSum) refuse("the header", "the checksum that it was written with", "another");
-    const { salts, count } = checkHeader(new TextDecoder().decode(header), identity, pageSize);
+    const { salts, count } = await readHeader(reader, form);
     for (let number = 0; number < count; number++) {
-      await receive(await readPage(reader, number, salts, pageSize, partBytesMax), number);
+      await receive(await readPage(reader, number, salts, form.pageSize, partBytesMax), number);
     }
     const [mark, total] = await reader.words(2);
     if (mark !== endMark || total !== count) refuse("the end", "the mark that ends a saved cache", "something else");
@@ -124,6 +115,24 @@ export async function readPages(
   } finally {
     await reader.cancel();
   }
+}
+
+async function readHeader(reader: ByteReader, form: StreamForm): Promise<{ salts: string[]; count: number }> {
+  const begin = await reader.read(magic.length);
+  if (new TextDecoder().decode(begin) !== magic) {
+    refuse("the beginning", `"${magic}", which a saved cache begins with`, "something else");
+  }
+  const [found, kind, headerBytes] = await reader.words(3) as unknown as [number, number, number];
+  if (found !== version) refuse("the version", `${version}`, `${found}`);
+  if (kind !== form.sums.kind) {
+    if (kind === 0) refuse("key", "a stream that was saved with a key, since one is given", "one saved without");
+    if (kind === 1) refuse("key", "the key that the stream was saved with", "no key");
+    refuse("the kind of its sums", "0 or 1", `${kind}`);
+  }
+  if (headerBytes > headerBytesMax) refuse("the header", `at most ${headerBytesMax} bytes`, `${headerBytes}`);
+  const header = await reader.read(headerBytes);
+  await reader.checkSum(join(begin, words(found, kind, headerBytes), header), "the header");
+  return checkHeader(parseHeader(header), form.identity, form.pageSize);
 }
 
 type Five = readonly [number, number, number, number, number];
@@ -144,16 +153,15 @@ async function readPage(
   if (tokenCount < 1 || tokenCount > pageSize) refuse(where, `1 to ${pageSize} tokens`, `${tokenCount}`);
   if (endCount > tokenCount) refuse(where, `at most ${tokenCount} ends`, `${endCount}`);
   if (partCount < 1 || partCount > partsMax) refuse(where, `1 to ${partsMax} parts`, `${partCount}`);
-  const rest = await reader.words(partCount + tokenCount + endCount + 1);
-  const head = words(...first, ...rest.subarray(0, -1));
-  if (crc32(head) !== rest.at(-1)) refuse(where, "the checksum that it was written with", "another");
-  const ends = [...rest.subarray(partCount + tokenCount, -1)];
+  const rest = await reader.words(partCount + tokenCount + endCount);
+  await reader.checkSum(words(...first, ...rest), where);
+  const ends = [...rest.subarray(partCount + tokenCount)];
   if (ends.some((end) => end < 1 || end > tokenCount)) refuse(where, `ends within ${tokenCount} tokens`, `${ends}`);
   const parts: Uint8Array[] = [];
   for (const length of rest.subarray(0, partCount)) {
     if (length > partBytesMax) refuse(where, `at most ${partBytesMax} bytes`, `${length}`);
     const part = await reader.read(length);
-    if (crc32(part) !== (await reader.words(1))[0]) refuse(where, "the checksum that it was written with", "another");
+    await reader.checkSum(part, where);
     parts.push(part);
   }
   return {
@@ -165,17 +173,47 @@ async function readPage(
   };
 }
 
-function checkHeader(text: string, identity: CacheIdentity, pageSize: number): { salts: string[]; count: number } {
-  const header = JSON.parse(text) as { identity: CacheIdentity; pageSize: number; salts: string[]; pages: number };
-  for (const key of new Set([...Object.keys(identity), ...Object.keys(header.identity)])) {
-    if (header.identity[key] === identity[key]) continue;
-    refuse(key, `${identity[key]}, as this cache has it`, `${header.identity[key]}`);
+/** A header's JSON as an object, whatever else somebody has written there. */
+function parseHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    refuse("the header", "an object as JSON in UTF-8", "something else");
   }
-  if (header.pageSize !== pageSize) refuse("pageSize", `${pageSize}`, `${header.pageSize}`);
-  const isWhole = Array.isArray(header.salts) && header.salts.every((salt) => typeof salt === "string") &&
-    Number.isSafeInteger(header.pages) && header.pages >= 0;
-  if (!isWhole) refuse("the header", "salts and the number of pages", "something else");
-  return { salts: header.salts, count: header.pages };
+  if (!isTable(header)) refuse("the header", "an object", show(header));
+  return header;
+}
+
+function checkHeader(
+  { identity: found, pageSize: foundSize, salts, pages }: Readonly<Record<string, unknown>>,
+  identity: CacheIdentity,
+  pageSize: number,
+): { salts: string[]; count: number } {
+  if (!isTable(found)) refuse("identity", "an object", show(found));
+  for (const key of new Set([...Object.keys(identity), ...Object.keys(found)])) {
+    const is = Object.hasOwn(found, key) ? found[key] : undefined;
+    const wanted = Object.hasOwn(identity, key) ? identity[key] : undefined;
+    if (is === wanted && is !== undefined) continue;
+    refuse(show(key), `${show(wanted)}, as this cache has it`, show(is));
+  }
+  if (foundSize !== pageSize) refuse("pageSize", `${pageSize}`, show(foundSize));
+  if (!Array.isArray(salts) || !salts.every((salt): salt is string => typeof salt === "string")) {
+    refuse("salts", "an array of strings", show(salts));
+  }
+  if (!Number.isSafeInteger(pages) || pages as number < 0) refuse("pages", "how many pages there are", show(pages));
+  return { salts, count: pages as number };
+}
+
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
+/** A value of a header, for a message: short, and without calling anything that it brings. */
+function show(value: unknown): string {
+  if (value !== null && typeof value === "object") return Array.isArray(value) ? "an array" : "an object";
+  const text = String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
 function refuse(where: string, expected: string, got: string): never {
@@ -192,15 +230,35 @@ function words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
-/** Reads exact numbers of bytes from a stream of chunks of any size. */
+function join(...parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** Reads exact numbers of bytes from a stream of chunks of any size, and the sums among them. */
 class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #sums: Sums;
   #chunk: Uint8Array = new Uint8Array(0);
   /** Bytes read so far. */
   bytes = 0;
 
-  constructor(stream: ReadableStream<Uint8Array>) {
+  constructor(stream: ReadableStream<Uint8Array>, sums: Sums) {
     this.#reader = stream.getReader();
+    this.#sums = sums;
+  }
+
+  /** Reads the sum of what was read before it, `chunk`. */
+  async checkSum(chunk: Uint8Array, where: string): Promise<void> {
+    const found = await this.read(this.#sums.length);
+    if (sameSum(found, this.#sums.next(chunk))) return;
+    const [sum, made] = this.#sums.kind === 0 ? ["checksum", "that"] : ["MAC", "of the given key that"];
+    refuse(where, `the ${sum} ${made} it was written with`, "another");
   }
 
   /** The next `count` bytes; of one chunk without a copy. */
@@ -242,12 +300,6 @@ class ByteReader {
       chunks.push(value);
       have += value.length;
     }
-    const joined = new Uint8Array(have);
-    let at = 0;
-    for (const chunk of chunks) {
-      joined.set(chunk, at);
-      at += chunk.length;
-    }
-    this.#chunk = joined;
+    this.#chunk = join(...chunks);
   }
 }

@@ -7,36 +7,10 @@
  */
 import { CancelledError, InvalidArgumentError } from "../../ffi/errors.ts";
 import { evictionPolicies, type EvictionPolicy } from "./evict.ts";
-import type { CacheIdentity, SavedPage } from "./persist.ts";
+import type { Sums } from "./sums.ts";
 import { type CachePage, CacheTree } from "./tree.ts";
+import type { CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
 import { checkFunction, checkKeys, choiceOption, integerOption, refuseOption } from "../options/checks.ts";
-
-/**
- * How the values of a cache become bytes and back, for {@link TokenCache.save} and {@link TokenCache.load}.
- *
- * @example
- * ```ts
- * import { TokenCache, type ValueCodec } from "@lightgpt/lightgpt";
- *
- * const codec: ValueCodec<string> = {
- *   identity: { kind: "summaries", version: 1 },
- *   encode: (text) => [new TextEncoder().encode(text)],
- *   decode: ([bytes]) => new TextDecoder().decode(bytes),
- * };
- * const cache = new TokenCache<string>({ codec });
- * await cache.save(new WritableStream({ write: (chunk) => console.log(chunk.length, "bytes") }));
- * ```
- */
-export interface ValueCodec<T> {
-  /** What values belong to; a stream that says otherwise is refused. May take its time: it is asked once a stream. */
-  readonly identity: CacheIdentity | (() => Promise<CacheIdentity>);
-  /** A value of a page of `tokens` tokens as bytes, in one to 64 parts. */
-  encode(value: T, tokens: number): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
-  /** The value again; undefined where there is no room for it, or where the bytes are not a value. */
-  decode(parts: readonly Uint8Array[], tokens: number): T | undefined | Promise<T | undefined>;
-  /** The most bytes of one part. Default 256 MiB. */
-  readonly partBytesMax?: number;
-}
 
 /**
  * What may be said about a cache.
@@ -158,29 +132,6 @@ export interface Pin {
   release(): void;
 }
 
-/**
- * What was saved or loaded.
- *
- * @example
- * ```ts
- * import { type CacheTransfer, LightGPT } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
- * const transfers = Promise.all([lm.cache?.save(writable), lm.cache?.load(readable)]);
- * const [saved]: (CacheTransfer | undefined)[] = await transfers;
- * console.log(saved?.pages, saved?.bytes);
- * ```
- */
-export interface CacheTransfer {
-  /** Pages that went over. */
-  readonly pages: number;
-  /** Pages that were left out: there was no room, or they were there. */
-  readonly skipped: number;
-  /** Bytes of the stream. */
-  readonly bytes: number;
-}
-
 const optionNames = [
   "pageSize",
   "bytesMax",
@@ -298,9 +249,13 @@ export class TokenCache<T> {
     return { ...counts, pages: size, bytes, bytesMax: options.bytesMax, evictions };
   }
 
-  /** Writes all pages to a stream and closes it. What changes meanwhile may be in it or not. */
-  async save(stream: WritableStream<Uint8Array>): Promise<CacheTransfer> {
+  /**
+   * Writes all pages to a stream and closes it. What changes meanwhile may be in it or not. Give a `key` if the stream is kept
+   * where others can write: without one, whoever changes it decides what the values are.
+   */
+  async save(stream: WritableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();
+    const sums = await sumsFor(options);
     if (!(stream instanceof WritableStream)) refuseOption("stream", "a WritableStream of bytes", stream);
     const pages = this.#tree.pages().map((page) => ({ page, tokens: page.tokens, ends: [...page.ends] }));
     // Nothing of it may be evicted before it is written.
@@ -318,19 +273,25 @@ export class TokenCache<T> {
           yield { parent, salt: rootOf(page).salt, tokens, ends, parts };
         }
       };
-      const identity = await identityOf(codec);
-      const { pageSize } = this.#tree.options;
+      const form = { identity: await identityOf(codec), pageSize: this.#tree.options.pageSize, sums };
       const { writePages } = await import("./persist.ts");
-      const bytes = await writePages(stream, identity, pageSize, salts, pages.length, saved());
+      const bytes = await writePages(stream, form, { salts, count: pages.length, pages: saved() });
       return { pages: pages.length, skipped: 0, bytes };
     } finally {
       for (const { page } of pages) page.pins--;
     }
   }
 
-  /** Adds the pages of a stream that {@link TokenCache.save} wrote, as many as there is room for. */
-  async load(stream: ReadableStream<Uint8Array>): Promise<CacheTransfer> {
+  /**
+   * Adds the pages of a stream that {@link TokenCache.save} wrote, as many as there is room for. With the `key` that it was saved
+   * with, nothing is taken over that was not written with that key; **without a key the stream is trusted input**.
+   *
+   * @throws {InvalidArgumentError} The stream was cut, changed, saved with another key, or made for other values; what was
+   *   loaded by then stays, and is whole.
+   */
+  async load(stream: ReadableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();
+    const sums = await sumsFor(options);
     if (!(stream instanceof ReadableStream)) refuseOption("stream", "a ReadableStream of bytes", stream);
     const tree = this.#tree;
     const loaded: (CachePage<T> | undefined)[] = [];
@@ -350,8 +311,9 @@ export class TokenCache<T> {
       loaded.push(page);
     };
     const { partBytesMax = 2 ** 28 } = codec;
+    const form = { identity: await identityOf(codec), pageSize: tree.options.pageSize, sums };
     const { readPages } = await import("./persist.ts");
-    const bytes = await readPages(stream, await identityOf(codec), tree.options.pageSize, partBytesMax, receive);
+    const bytes = await readPages(stream, form, partBytesMax, receive);
     return { pages: count, skipped: loaded.length - count, bytes };
   }
 
@@ -362,6 +324,18 @@ export class TokenCache<T> {
       where: "codec",
     });
   }
+}
+
+/** How a stream is checked; the key is copied, so that it may be wiped meanwhile. */
+async function sumsFor(options: CacheStreamOptions): Promise<Sums> {
+  checkKeys("options", options, ["key"]);
+  const { key } = options;
+  if (key !== undefined && !(key instanceof Uint8Array && key.length >= 16 && key.length <= 1024)) {
+    refuseOption("key", "a Uint8Array of 16 to 1024 bytes", key);
+  }
+  const copy = key === undefined ? undefined : Uint8Array.from(key);
+  const { sumsWith } = await import("./sums.ts");
+  return sumsWith(copy);
 }
 
 async function identityOf<T>({ identity }: ValueCodec<T>): Promise<CacheIdentity> {

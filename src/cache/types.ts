@@ -1,0 +1,96 @@
+/**
+ * What saving and loading a cache is made of: values as bytes, what they belong to, a page of a stream, and what came of it.
+ * The streams themselves are `persist.ts` and `sums.ts`.
+ *
+ * @module
+ */
+/**
+ * How the values of a cache become bytes and back, for `TokenCache.save` and `TokenCache.load`.
+ *
+ * @example
+ * ```ts
+ * import { TokenCache, type ValueCodec } from "@lightgpt/lightgpt";
+ *
+ * const codec: ValueCodec<string> = {
+ *   identity: { kind: "summaries", version: 1 },
+ *   encode: (text) => [new TextEncoder().encode(text)],
+ *   decode: ([bytes]) => new TextDecoder().decode(bytes),
+ * };
+ * const cache = new TokenCache<string>({ codec });
+ * await cache.save(new WritableStream({ write: (chunk) => console.log(chunk.length, "bytes") }));
+ * ```
+ */
+export interface ValueCodec<T> {
+  /** What values belong to; a stream that says otherwise is refused. May take its time: it is asked once a stream. */
+  readonly identity: CacheIdentity | (() => Promise<CacheIdentity>);
+  /** A value of a page of `tokens` tokens as bytes, in one to 64 parts. */
+  encode(value: T, tokens: number): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
+  /** The value again; undefined where there is no room for it, or where the bytes are not a value. */
+  decode(parts: readonly Uint8Array[], tokens: number): T | undefined | Promise<T | undefined>;
+  /** The most bytes of one part. Default 256 MiB. */
+  readonly partBytesMax?: number;
+}
+
+/**
+ * Options for `TokenCache.save` and `TokenCache.load`.
+ *
+ * @example
+ * ```ts
+ * import { type CacheStreamOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const options: CacheStreamOptions = { key: crypto.getRandomValues(new Uint8Array(32)) }; // kept where secrets are
+ * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+ * await Promise.all([lm.cache?.save(writable, options), lm.cache?.load(readable, options)]);
+ * ```
+ */
+export interface CacheStreamOptions {
+  /**
+   * A secret of 16 to 1024 bytes: the stream carries a MAC (HMAC-SHA-256), and only one saved with the same key is loaded.
+   * Default: no key, and a stream that is **trusted input**: its checksums find accidents, but anything that can write it
+   * decides what the model answers, for every tenant.
+   *
+   * @default undefined
+   */
+  readonly key?: Uint8Array;
+}
+
+/**
+ * What was saved or loaded.
+ *
+ * @example
+ * ```ts
+ * import { type CacheTransfer, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+ * const transfers = Promise.all([lm.cache?.save(writable), lm.cache?.load(readable)]);
+ * const [saved]: (CacheTransfer | undefined)[] = await transfers;
+ * console.log(saved?.pages, saved?.bytes);
+ * ```
+ */
+export interface CacheTransfer {
+  /** Pages that went over. */
+  readonly pages: number;
+  /** Pages that were left out: there was no room, or they were there. */
+  readonly skipped: number;
+  /** Bytes of the stream. */
+  readonly bytes: number;
+}
+
+/** What the values of a cache belong to: a stream of another identity is refused. */
+export type CacheIdentity = Readonly<Record<string, string | number | boolean>>;
+
+/** A page as it goes into a stream. */
+export interface SavedPage {
+  /** The number of its parent in the stream; -1: it begins a salt. */
+  readonly parent: number;
+  /** The salt that it lies under. */
+  readonly salt: string;
+  /** The tokens that it covers. */
+  readonly tokens: Uint32Array;
+  /** Lengths, besides multiples of 8, at which it is found. */
+  readonly ends: readonly number[];
+  /** Its value, as bytes in one or more parts. */
+  readonly parts: readonly Uint8Array[];
+}
