@@ -21,9 +21,25 @@ pub const Object = struct {
     }
 
     pub fn release(object: *Object) void {
+        if (object.drop()) object.destroy(object);
+    }
+
+    /// Stores `value` in `word`, for which others wait, and drops a reference, both before anything can remove the object from the
+    /// table: what reads the value and then frees the handle drops the last reference, and memory is back when that returns.
+    pub fn announce(object: *Object, word: *std.atomic.Value(u32), value: u32) void {
+        table.lock.acquire();
+        word.store(value, .release);
+        const is_last = object.drop();
+        table.lock.unlock();
+        os.futexWakeAll(word); // only the address is used: the object may be gone
+        if (is_last) object.destroy(object);
+    }
+
+    /// Whether that was the last reference.
+    fn drop(object: *Object) bool {
         const before = object.references.fetchSub(1, .acq_rel);
         std.debug.assert(before > 0);
-        if (before == 1) object.destroy(object);
+        return before == 1;
     }
 };
 
@@ -122,6 +138,46 @@ test "stale, forged and foreign handles name nothing" {
     try std.testing.expect(!thing.destroyed);
     held.release();
     try std.testing.expect(thing.destroyed);
+}
+
+const AnnouncingObject = struct {
+    object: Object = .{ .kind = .model, .destroy = destroy },
+    word: std.atomic.Value(u32) = .init(0),
+
+    var destroyed: std.atomic.Value(u32) = .init(0);
+
+    fn destroy(object: *Object) void {
+        const self: *AnnouncingObject = @fieldParentPtr("object", object);
+        _ = destroyed.fetchAdd(1, .release);
+        std.testing.allocator.destroy(self);
+    }
+
+    fn work(queue: *std.atomic.Value(?*AnnouncingObject), rounds: u32) void {
+        for (0..rounds) |_| {
+            const self = while (true) {
+                if (queue.swap(null, .acq_rel)) |next| break next;
+                std.Thread.yield() catch {};
+            };
+            self.object.announce(&self.word, 1);
+        }
+    }
+};
+
+test "an object is gone when its handle is freed after its last task was announced" {
+    const rounds = 3000;
+    var queue: std.atomic.Value(?*AnnouncingObject) = .init(null);
+    const thread = try std.Thread.spawn(.{}, AnnouncingObject.work, .{ &queue, rounds });
+    defer thread.join();
+    for (0..rounds) |round| {
+        const thing = try std.testing.allocator.create(AnnouncingObject);
+        thing.* = .{};
+        const handle: u32 = @intCast(try insert(&thing.object));
+        thing.object.retain(); // the task's
+        queue.store(thing, .release);
+        while (thing.word.load(.acquire) == 0) std.atomic.spinLoopHint();
+        remove(handle, .model).?.release();
+        try std.testing.expectEqual(round + 1, AnnouncingObject.destroyed.load(.acquire));
+    }
 }
 
 test "a slot retires after its last generation" {

@@ -231,9 +231,7 @@ pub const Model = struct {
         closeFiles(model.files);
         model.files = &.{};
         model.failure = status;
-        model.state.store(@intFromEnum(if (status == .ok) State.ready else State.failed), .release);
-        os.futexWakeAll(&model.state);
-        model.object.release();
+        model.object.announce(&model.state, @intFromEnum(if (status == .ok) State.ready else State.failed));
         return false;
     }
 

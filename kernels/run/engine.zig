@@ -104,9 +104,7 @@ pub const Engine = struct {
     fn run(task: *Task) bool {
         const engine: *Engine = @fieldParentPtr("task", task);
         step(&engine.work);
-        engine.state.store(@intFromEnum(State.done), .release);
-        os.futexWakeAll(&engine.state);
-        engine.object.release();
+        engine.object.announce(&engine.state, @intFromEnum(State.done));
         return false;
     }
 
