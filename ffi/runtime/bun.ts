@@ -63,7 +63,14 @@ class WorkerDoorbell implements Doorbell {
   #start(): void {
     this.#state = "starting";
     const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
-    this.#worker = new Worker(url) as BunWorker;
+    try {
+      this.#worker = new Worker(url) as BunWorker;
+    } catch {
+      // The system gives this process no more threads: the timer goes on asking.
+      this.#state = "failed";
+      URL.revokeObjectURL(url);
+      return;
+    }
     this.#worker.unref();
     this.#worker.onmessage = ({ data }: MessageEvent<number>) => {
       URL.revokeObjectURL(url); // the first message says that the Worker has read it
