@@ -191,7 +191,7 @@ fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const
         .optimize = .ReleaseSafe,
         .link_libc = true,
     });
-    module.addAnonymousImport("blocks.json", .{ .root_source_file = b.path("test/data/blocks.json") });
+    module.addAnonymousImport("blocks.json", .{ .root_source_file = b.path("test/data/kit/blocks.json") });
     addLevels(b, module, target, .ReleaseFast);
     return b.addTest(.{
         .name = b.fmt("test-{t}", .{target.result.cpu.arch}),

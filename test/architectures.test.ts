@@ -7,8 +7,9 @@
 import { it } from "node:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { assertLess } from "@std/assert";
-import { describeKit, readJson } from "./kit.ts";
+import { assertEquals, assertLess } from "@std/assert";
+import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
+import { describeKit, excerptDirectory, readJson } from "./kit.ts";
 import { referenceLogits } from "./reference.ts";
 
 interface Sequence {
@@ -21,20 +22,29 @@ interface Sequence {
 interface Model {
   name: string;
   file: string;
+  arch: string;
   n_vocab: number;
+  n_ctx: number;
   sequences: Sequence[];
 }
 
 const TOLERANCE = 2e-5;
 
-describeKit("planModel against the kit's exact logits", (kit) => {
-  const { models } = readJson<{ models: Model[] }>(kit, "archs", "manifest.json");
+it("the kit's excerpt has a model of every architecture", () => {
+  const { models } = readJson<{ models: Model[] }>(excerptDirectory, "archs", "manifest.json");
+  const shown = new Set(models.map(({ arch }) => ARCHITECTURES.get(arch)));
+  const missing = [...ARCHITECTURES].filter(([, traits]) => !shown.has(traits)).map(([name]) => name);
+  assertEquals(missing, [], "npm run excerpt adds what the kit has a model of");
+});
+
+describeKit("planModel against the kit's exact logits", "archs", (directory) => {
+  const { models } = readJson<{ models: Model[] }>(directory, "manifest.json");
   for (const model of models) {
     it(model.name, () => {
       for (const { ids, positions, logits_exact, logits_std } of model.sequences.slice(0, 2)) {
-        const bytes = readFileSync(join(kit, "archs", logits_exact));
+        const bytes = readFileSync(join(directory, logits_exact));
         const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-        const logits = referenceLogits(join(kit, "archs", model.file), ids);
+        const logits = referenceLogits(join(directory, model.file), ids, { context: model.n_ctx });
         positions.forEach((position, row) => {
           logits[position].forEach((logit, token) => {
             const exact = view.getFloat64(8 * (row * model.n_vocab + token), true);

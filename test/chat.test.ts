@@ -41,8 +41,7 @@ async function render(source: string, messages: ChatMessage[] = hello): Promise<
   return (await ChatTemplate.parse(source)).render(messages, { now: noon });
 }
 
-describeKit("chat templates of models", (kit) => {
-  const directory = join(kit, "templates");
+describeKit("chat templates of models", "templates", (directory) => {
   for (
     const { name, template, cases } of readJson<{ templates: KitTemplate[] }>(directory, "manifest.json").templates
   ) {

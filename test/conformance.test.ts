@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { it } from "node:test";
 import { LightGPT, type LightGPTOptions } from "../mod.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
-import { describeKit, readJson } from "./kit.ts";
+import { describeKit, describeWholeKit, readJson } from "./kit.ts";
 
 interface KitSequence {
   name: string;
@@ -76,8 +76,7 @@ async function withModel(path: string, options: LightGPTOptions, body: (lm: Ligh
   }
 }
 
-describeKit("architectures", (kit) => {
-  const directory = join(kit, "archs");
+describeKit("architectures", "archs", (directory) => {
   for (const model of readJson<{ models: KitModel[] }>(directory, "manifest.json").models) {
     const path = join(directory, model.file);
 
@@ -92,8 +91,7 @@ describeKit("architectures", (kit) => {
   }
 });
 
-describeKit("formats", (kit) => {
-  const directory = join(kit, "quants");
+describeWholeKit("formats", "quants", (directory) => {
   for (const model of readJson<{ models: QuantModel[] }>(directory, "manifest.json").models) {
     const path = join(directory, model.file);
     const types = new Set([...readGguf(path).tensors.values()].map(({ type }) => type));

@@ -1,19 +1,22 @@
 /**
  * Block formats from a program's side: a file with a tensor in any supported type runs, and one in another type is
- * refused by name, with what to use instead. The formats' bits are compared in kernels/op.
+ * refused by name, with what to use instead; blocks stand for the floats that ggml makes of them. Other CPU levels than
+ * this one are compared in kernels/op.
  *
  * @module
  */
-import { assert, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { LightGPT, LightGPTError } from "../mod.ts";
+import { LightGPT, LightGPTError, QuantizedTensor, Quantizer } from "../mod.ts";
 import { writeGguf } from "../scripts/gguf-writer.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { FORMATS } from "../src/files/formats.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
+import { describeWholeKit, excerptDirectory, readJson } from "./kit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-formats-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -79,5 +82,45 @@ describe("block formats", () => {
       assertStringIncludes(error.message, `the type ${name}`);
       assertStringIncludes(error.message, other);
     });
+  }
+});
+
+/** Expects that blocks stand for just these floats (little-endian); a NaN may be any NaN. */
+async function decodesTo(id: number, blocks: Uint8Array, expected: Uint8Array): Promise<void> {
+  const format = FORMATS.get(id);
+  if (format === undefined) throw new Error(`no format ${id}`);
+  const values = blocks.length / format.blockBytes * format.blockElements;
+  const found = await new Quantizer().dequantize(new QuantizedTensor(format, [values], blocks));
+  const wanted = new DataView(expected.buffer, expected.byteOffset, expected.length);
+  assertEquals(expected.length, 4 * values);
+  const wrong = Array.from(found, (_, index) => index).filter((index) => !Object.is(found[index], wantedAt(index)));
+  assertEquals(wrong, [], `${format.name}: these values are not ggml's`);
+
+  function wantedAt(index: number): number {
+    return wanted.getFloat32(4 * index, true);
+  }
+}
+
+describe("blocks of the kit's excerpt stand for ggml's floats", () => {
+  const { formats } = readJson<{ formats: { id: number; name: string; raw: string; values: string }[] }>(
+    excerptDirectory,
+    "blocks.json",
+  );
+  for (const { id, name, raw, values } of formats) {
+    it(name, () => decodesTo(id, Buffer.from(raw, "base64"), Buffer.from(values, "base64")));
+  }
+});
+
+describeWholeKit("blocks of the kit stand for ggml's floats", "blocks", (directory) => {
+  const { blocks } = readJson<{ blocks: { type: string; ggml_type_id: number; raw: string; expected: string }[] }>(
+    directory,
+    "manifest.json",
+  );
+  for (const { type, ggml_type_id, raw, expected } of blocks) {
+    if (!FORMATS.get(ggml_type_id)?.supported) continue;
+    it(
+      type,
+      () => decodesTo(ggml_type_id, readFileSync(join(directory, raw)), readFileSync(join(directory, expected))),
+    );
   }
 });

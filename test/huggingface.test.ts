@@ -19,7 +19,7 @@ import {
   readGguf,
 } from "../mod.ts";
 import { type Folder, folderOf, safetensors, writeFolder } from "./huggingface.ts";
-import { describeKit, readJson } from "./kit.ts";
+import { describeWholeKit, readJson } from "./kit.ts";
 import { f32, flag, text, u32 } from "./models.ts";
 import { gemma3, type Shape, smallModelBytes } from "./small-models.ts";
 
@@ -92,9 +92,9 @@ function refusalsOf(folder: () => Folder) {
   };
 }
 
-describeKit("a Hugging Face folder", (kit) => {
-  const { models } = readJson<Manifest>(kit, "archs", "manifest.json");
-  const pathOf = (name: string) => join(kit, "archs", `${name}.gguf`);
+describeWholeKit("a Hugging Face folder", "archs", (kit) => {
+  const { models } = readJson<Manifest>(kit, "manifest.json");
+  const pathOf = (name: string) => join(kit, `${name}.gguf`);
 
   for (const name of names) {
     it(`of ${name} gives the same logits and tokens`, async () => {

@@ -1,7 +1,7 @@
 /**
  * Where the reference data lies: the conformance kit and the TinyTales files, outside the repository because of their
- * size. Without them a test is skipped, and its name says why; in CI (`CI=true`) their absence is a failure.
- * Small excerpts that a newcomer's run needs are in test/data.
+ * size, and the kit's excerpt, which every clone has. Without the kit the tests of the excerpt run and the others are
+ * skipped by name; in CI (`CI=true`) its absence is a failure.
  *
  * @module
  */
@@ -19,27 +19,40 @@ export const repository: string = root;
 /** Small golden data that is part of the repository. */
 export const dataDirectory: string = join(root, "test", "data");
 
+/** The part of the kit that is in the repository; its README.md says what it holds. */
+export const excerptDirectory: string = join(dataDirectory, "kit");
+
+const kitPath = process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit");
+
 /** The conformance kit, or undefined where it is not at hand. */
-export const kitDirectory: string | undefined = find(process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit"));
+export const kitDirectory: string | undefined = find(kitPath);
 
 /** The TinyTales files, which lie beside the kit, or undefined. */
-export const talesDirectory: string | undefined = find(
-  process.env.LIGHTGPT_TALES ?? join(process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit"), "../tinytales"),
-);
+export const talesDirectory: string | undefined = find(process.env.LIGHTGPT_TALES ?? join(kitPath, "../tinytales"));
 
 function find(path: string): string | undefined {
   return existsSync(join(path, "README.md")) ? path : undefined;
 }
 
 /**
- * Tests that need the kit: `body` is called with its directory. Without it one skipped test stands in for them, or a
- * failing one in CI.
+ * Tests of one part of the kit: `body` is called with the part's directory, once for the excerpt where it has such a
+ * part, and once for the whole kit. Without the kit one skipped test stands in for those, or a failing one in CI.
  */
-export function describeKit(name: string, body: (kit: string) => void): void {
-  describeData(name, "the conformance kit (LIGHTGPT_KIT)", kitDirectory, body);
+export function describeKit(name: string, part: string, body: (directory: string) => void): void {
+  const excerpt = join(excerptDirectory, part);
+  if (existsSync(excerpt)) describe(`${name}: the excerpt`, () => body(excerpt));
+  describeWholeKit(name, part, body);
 }
 
-/** Tests that need the TinyTales files: `body` is called with their directory. Otherwise like {@link describeKit}. */
+/** Tests that need more of one part of the kit than the excerpt has; otherwise like {@link describeKit}. */
+export function describeWholeKit(name: string, part: string, body: (directory: string) => void): void {
+  describeData(name, "the conformance kit (LIGHTGPT_KIT)", kitDirectory, (kit) => body(join(kit, part)));
+}
+
+/**
+ * Tests that need the TinyTales files: `body` is called with their directory. Without them one skipped test stands in, or
+ * a failing one in CI.
+ */
 export function describeTales(name: string, body: (tales: string) => void): void {
   describeData(name, "the TinyTales files (LIGHTGPT_TALES)", talesDirectory, body);
 }

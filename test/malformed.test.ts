@@ -6,10 +6,9 @@
  * @module
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { join } from "node:path";
 import { it } from "node:test";
 import { repositoryUrl, runChild } from "./child.ts";
-import { describeKit, readJson } from "./kit.ts";
+import { describeWholeKit, readJson } from "./kit.ts";
 
 interface Defect {
   name: string;
@@ -52,8 +51,7 @@ async function loadAll(directory: string, files: readonly Defect[], permitted: b
   return outcomes;
 }
 
-describeKit("defective files", (kit) => {
-  const directory = join(kit, "malformed");
+describeWholeKit("defective files", "malformed", (directory) => {
   const { files } = readJson<{ files: Defect[] }>(directory, "manifest.json");
   const expecting = (wanted: Defect["expect"]) => files.filter(({ expect }) => expect === wanted);
 

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert
 import { join } from "node:path";
 import { it } from "node:test";
 import { repositoryUrl, runChild } from "./child.ts";
-import { describeKit } from "./kit.ts";
+import { describeWholeKit } from "./kit.ts";
 import { inLanes } from "./lanes.ts";
 import type { Report } from "./mutations.ts";
 
@@ -40,8 +40,8 @@ async function inChild<T>(body: string): Promise<T> {
   return JSON.parse(stdout);
 }
 
-describeKit("damaged files", (kit) => {
-  const paths = names.map((name) => join(kit, "malformed", `${name}.gguf`));
+describeWholeKit("damaged files", "malformed", (directory) => {
+  const paths = names.map((name) => join(directory, `${name}.gguf`));
 
   const seeds = Array.from({ length: batches }, (_, batch) => firstSeed + batch * batchSize);
   const report = inLanes(

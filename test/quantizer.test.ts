@@ -12,7 +12,7 @@ import { CancelledError, InvalidArgumentError, LightGPTError, QuantizedTensor, Q
 import { FORMATS } from "../src/files/formats.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
 import { makeable, nameOf, type QuantizedFormat } from "../src/converting/types.ts";
-import { describeKit, readJson } from "./kit.ts";
+import { describeWholeKit, readJson } from "./kit.ts";
 
 reckonProcessors(3);
 
@@ -46,9 +46,9 @@ interface Manifest {
 /** Where a search must find something strictly better on most rows. */
 const simple: readonly QuantizedFormat[] = ["q4_0", "q4_1", "q5_0", "q5_1"];
 
-describeKit("the Quantizer beside llama.cpp", (kit) => {
-  const { quantize } = readJson<Manifest>(kit, "blocks", "manifest.json");
-  const input = floatsOf(join(kit, "blocks", "quantize_input.f32"));
+describeWholeKit("the Quantizer beside llama.cpp", "blocks", (directory) => {
+  const { quantize } = readJson<Manifest>(directory, "manifest.json");
+  const input = floatsOf(join(directory, "quantize_input.f32"));
 
   for (const { type, rmse } of quantize.types) {
     const format = type.toLowerCase() as QuantizedFormat;

@@ -5,13 +5,13 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { planModel, type PlannedTensor } from "../src/model/architectures/architectures.ts";
+import { planModel, type PlannedTensor, type PlanOptions } from "../src/model/architectures/architectures.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 
-/** The logits after every token, as float64. Weights have to be F32 or F16. */
-export function referenceLogits(path: string, tokens: readonly number[]): Float64Array[] {
+/** The logits after every token, as float64. Weights have to be F32 or F16. `options` are those of the plan. */
+export function referenceLogits(path: string, tokens: readonly number[], options: PlanOptions = {}): Float64Array[] {
   const gguf = readGguf(path);
-  const { hyperparameters: h, tensors } = planModel(gguf);
+  const { hyperparameters: h, tensors } = planModel(gguf, options);
   const data = gguf.files.map((file) => readFileSync(file));
   const weights = new Map(tensors.map((tensor) => [`${tensor.role} ${tensor.layer}`, tensor]));
   const find = (role: string, layer = 0) => {

@@ -12,17 +12,16 @@ import { gunzipSync } from "node:zlib";
 import { parseGguf } from "../src/files/gguf/read.ts";
 import { LearnedPairs, Merger } from "../src/text/tokenizer/merge.ts";
 import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
-import { kitDirectory } from "./kit.ts";
+import { excerptDirectory, kitDirectory } from "./kit.ts";
 import { bpe, memorySource, metadataOnly, randomNumbers, spm } from "./models.ts";
 
 const load = (values: Parameters<typeof metadataOnly>[0]) => loadTokenizer(metadataOnly(values));
 
-/** The vocabularies of the kit where it is at hand, and the small ones. */
+/** The vocabularies of the kit, or of its excerpt, and the small ones. */
 function vocabularies(): [string, Tokenizer][] {
   const found: [string, Tokenizer][] = [["small SentencePiece", load(spm())], ["small byte-level", load(bpe())]];
-  if (kitDirectory === undefined) return found;
   for (const name of ["llama-spm", "gpt-2", "llama-bpe", "qwen2", "baichuan"]) {
-    const file = gunzipSync(readFileSync(join(kitDirectory, "tokenizers", `${name}.gguf.gz`)));
+    const file = gunzipSync(readFileSync(join(kitDirectory ?? excerptDirectory, "tokenizers", `${name}.gguf.gz`)));
     found.push([name, loadTokenizer(parseGguf(memorySource(name, file)))]);
   }
   return found;

@@ -29,8 +29,7 @@ interface KitVocabulary {
   metadata: Record<string, unknown>;
 }
 
-describeKit("tokenizers", (kit) => {
-  const directory = join(kit, "tokenizers");
+describeKit("tokenizers", "tokenizers", (directory) => {
   const { vocabularies } = readJson<{ vocabularies: KitVocabulary[] }>(directory, "manifest.json");
   for (const { name, vocabulary, vectors, metadata } of vocabularies) {
     const load = lazily(() => {
