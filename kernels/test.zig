@@ -6,6 +6,7 @@ test {
     _ = @import("host/cpu.zig");
     _ = @import("host/describe.zig");
     _ = @import("host/dispatch.zig");
+    _ = @import("formats/format_test.zig");
     _ = @import("formats/scalar.zig");
     _ = @import("host/fpu.zig");
     _ = @import("host/handle.zig");

@@ -41,7 +41,8 @@ function levels(): { arch: string; name: string; encodes: boolean }[] {
 function formats(): string {
   const columns = levels();
   const described = native().formats;
-  const listed = [...read("kernels/formats/list.zig").matchAll(/@import\("(\w+)\.zig"\)/g)].map(([, file]) => file);
+  const list = read("kernels/formats/list.zig");
+  const listed = [...list.matchAll(/^ {4}@import\("(\w+)\.zig"\)/gm)].map(([, file]) => file);
   const rows = listed.map((file) => {
     const source = read(`kernels/formats/${file}.zig`);
     const id = Number(source.match(/pub const id = (\d+)/)?.[1]);

@@ -2,12 +2,13 @@
 //!
 //! Packed, two spans are nine whole cache lines, as those of Q4_0: nibbles, then both spans' scales.
 
-const iq4 = @import("iq4.zig");
-const levels_zig = @import("levels.zig");
+const iq4_values = @import("iq4_values.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 20;
 pub const name = "IQ4_NL";
@@ -26,19 +27,19 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
 pub const encode = null;
 
 /// For the quantizer: its levels, ascending, and their codes.
-pub const grid = struct {
-    pub const values: [16]f32 = blk: {
+pub const grid: format.Grid = .{
+    .values = &values: {
         var list: [16]f32 = undefined;
-        for (&list, iq4.values) |*to, value| to.* = value;
-        break :blk list;
-    };
-    pub const codes: [16]u8 = .{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    /// Whether scales are powers of two.
-    pub const powers = false;
+        for (&list, iq4_values.values) |*to, value| to.* = value;
+        const ascending = list;
+        break :values ascending;
+    },
+    .codes = &.{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
+    .powers = false,
 };
 
 pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
-    block.* = .{ .d = d, .q = levels_zig.nibbles(codes) };
+    block.* = .{ .d = d, .q = codes_zig.nibbles(codes) };
 }
 
 pub fn finite(block: *align(1) const Block) bool {
@@ -57,7 +58,7 @@ pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
 
 fn weight(block: *align(1) const Block, i: usize) i32 {
     const byte = block.q[i % 16];
-    return iq4.values[if (i < 16) byte & 15 else byte >> 4];
+    return iq4_values.values[if (i < 16) byte & 15 else byte >> 4];
 }
 
 pub const chunk_spans = 2;
@@ -73,10 +74,10 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, l
     packed_zig.putHalf(chunk + spans * 256 + span * 32, lane, block.d);
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return iq4.lookup(lanes, packed_zig.nibblesAt(lanes, at, at.span * 256, four));
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return iq4_values.lookup(lanes, packed_zig.nibblesAt(lanes, at, at.span * 256, quad));
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, at.spans * 256 + at.span * 32);
 }

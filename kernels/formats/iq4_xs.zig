@@ -4,11 +4,11 @@
 //! Packed, a block is 35 cache lines, half of the last scales' line empty: d and the scales of all rows, then 256 bytes
 //! of nibbles a span.
 
-const iq4 = @import("iq4.zig");
+const iq4_values = @import("iq4_values.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 23;
 pub const name = "IQ4_XS";
@@ -53,7 +53,7 @@ fn integer(block: *align(1) const Block, j: usize) i32 {
 
 fn weight(block: *align(1) const Block, i: usize) i32 {
     const byte = block.q[i / 32 * 16 + i % 16];
-    return iq4.values[if (i % 32 < 16) byte & 15 else byte >> 4];
+    return iq4_values.values[if (i % 32 < 16) byte & 15 else byte >> 4];
 }
 
 pub const chunk_spans = 8;
@@ -76,14 +76,14 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     }
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return iq4.lookup(lanes, packed_zig.nibblesAt(lanes, at, weights_at + at.span * 256, four));
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return iq4_values.lookup(lanes, packed_zig.nibblesAt(lanes, at, weights_at + at.span * 256, quad));
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 0);
 }
 
-pub inline fn integerAt(comptime lanes: u32, at: At, comptime _: u1) @Vector(lanes, f32) {
+pub inline fn integerAt(comptime lanes: u32, at: Place, comptime _: u1) @Vector(lanes, f32) {
     return @floatFromInt(at.integers(lanes, i8, scales_at + at.span * 16));
 }

@@ -5,7 +5,7 @@
 
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const bytes = 64 + 8 * 32;
 
@@ -61,18 +61,18 @@ pub fn put(block: anytype, chunk: [*]u8, lane: u32) void {
     }
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 0);
 }
 
-pub inline fn minimumAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn minimumAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return -at.halves(lanes, 32);
 }
 
-pub inline fn integerAt(comptime lanes: u32, at: At, comptime _: u1) @Vector(lanes, f32) {
+pub inline fn integerAt(comptime lanes: u32, at: Place, comptime _: u1) @Vector(lanes, f32) {
     return @floatFromInt(at.integers(lanes, u8, 64 + at.span * 32));
 }
 
-pub inline fn minimumIntegerAt(comptime lanes: u32, at: At, comptime _: u1) @Vector(lanes, i32) {
+pub inline fn minimumIntegerAt(comptime lanes: u32, at: Place, comptime _: u1) @Vector(lanes, i32) {
     return at.integers(lanes, u8, 64 + at.span * 32 + 16);
 }

@@ -1,13 +1,7 @@
-//! The list of block formats. Adding one is a file in `formats/` and a line here; tables, sizes, tests and what
-//! TypeScript knows of formats follow from the list.
-//!
-//! Every format declares `id`, `name`, `kind`, `block_elements`, `Block` (its bytes in a file) and, on a scalar path that
-//! no kernel uses, `decode` and `encode` (null: read only). A float format adds `Element` and how to widen it. A block
-//! format adds
-//! - scalar: `finite`, `scale`, `spanSum` and, where it has a minimum, `minimumScale` and `minimumSum` (DESIGN 4);
-//! - the repacked layout: chunks of `chunk_spans` spans (a shorter row ends in chunks of one), `chunkBytes`, `pack`;
-//! - what a kernel reads there, for a vector of rows at an `At`: `weightsAt`, `scaleAt` and, where it has them,
-//!   `integerAt` (integer scales, `parts` of a span) and `minimumAt`, `minimumIntegerAt`.
+//! The list of block formats. Adding one is a file beside this one and a line here; tables, sizes, tests and what
+//! TypeScript knows of formats follow from the list. What a format declares, `format.zig` states and checks.
+
+const format = @import("format.zig");
 
 pub const list = .{
     @import("f32.zig"),
@@ -27,3 +21,7 @@ pub const list = .{
     @import("iq4_xs.zig"),
     @import("mxfp4.zig"),
 };
+
+comptime {
+    for (list) |F| format.check(F);
+}

@@ -3,10 +3,11 @@
 //!
 //! Packed, four spans are seventeen whole cache lines: 256 bytes of nibbles each, then the exponents of all four.
 
-const levels_zig = @import("levels.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 39;
 pub const name = "MXFP4";
@@ -28,17 +29,16 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
 pub const encode = null;
 
 /// For the quantizer: its levels, ascending, and their codes.
-pub const grid = struct {
-    pub const values: [15]f32 = .{ -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 };
-    pub const codes: [15]u8 = .{ 15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7 };
-    /// Whether scales are powers of two.
-    pub const powers = true;
+pub const grid: format.Grid = .{
+    .values = &.{ -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 },
+    .codes = &.{ 15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7 },
+    .powers = true,
 };
 
 /// `d` is half of the scale, a power of two, or 0 where all values are.
 pub fn fillPower(block: *align(1) Block, d: f32, codes: @Vector(32, u8)) void {
     const exponent: u8 = @truncate(@as(u32, @bitCast(d)) >> 23);
-    block.* = .{ .e = if (d == 0) 0 else exponent + 1, .q = levels_zig.nibbles(codes) };
+    block.* = .{ .e = if (d == 0) 0 else exponent + 1, .q = codes_zig.nibbles(codes) };
 }
 
 /// All bits set is not a number.
@@ -89,10 +89,10 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, l
     chunk[spans * 256 + span * 16 + lane] = block.e;
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return simd.lookup(lanes, kept, packed_zig.nibblesAt(lanes, at, at.span * 256, four));
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return simd.lookup(lanes, kept, packed_zig.nibblesAt(lanes, at, at.span * 256, quad));
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return powers(lanes, @bitCast(at.integers(lanes, u8, at.spans * 256 + at.span * 16)));
 }

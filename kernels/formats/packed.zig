@@ -4,7 +4,7 @@
 const simd = @import("../level/simd.zig");
 
 /// A place in a packed group: a span of a chunk, and the first of the rows that a vector holds.
-pub const At = struct {
+pub const Place = struct {
     chunk: [*]const u8,
     /// Spans of this chunk, and which of them.
     spans: u32,
@@ -12,18 +12,18 @@ pub const At = struct {
     lane: u32,
 
     /// Bytes of `lanes` rows from the 64 at `offset`.
-    pub inline fn bytes(at: At, comptime lanes: u32, offset: usize) simd.Bytes(lanes) {
+    pub inline fn bytes(at: Place, comptime lanes: u32, offset: usize) simd.Bytes(lanes) {
         return @as(*align(1) const simd.Bytes(lanes), @ptrCast(at.chunk + offset + 4 * at.lane)).*;
     }
 
     /// A small integer of each of `lanes` rows, from the 16 bytes at `offset`.
-    pub inline fn integers(at: At, comptime lanes: u32, comptime T: type, offset: usize) @Vector(lanes, i32) {
+    pub inline fn integers(at: Place, comptime lanes: u32, comptime T: type, offset: usize) @Vector(lanes, i32) {
         comptime if (@sizeOf(T) != 1) unreachable;
         return @as(*align(1) const @Vector(lanes, T), @ptrCast(at.chunk + offset + at.lane)).*;
     }
 
     /// Half floats of `lanes` rows from the 32 bytes at `offset`.
-    pub inline fn halves(at: At, comptime lanes: u32, offset: usize) @Vector(lanes, f32) {
+    pub inline fn halves(at: Place, comptime lanes: u32, offset: usize) @Vector(lanes, f32) {
         return simd.fromF16(lanes, @as(*align(1) const @Vector(lanes, u16), @ptrCast(at.chunk + offset + 2 * at.lane)).*);
     }
 };
@@ -33,19 +33,19 @@ pub const Columns = @Vector(32, u8);
 /// Four neighbouring columns a word.
 const Words = @Vector(8, u32);
 
-/// The low four bits of the weights at `four`, from 256 bytes at `offset` that `putNibbles` wrote.
-pub inline fn nibblesAt(comptime lanes: u32, at: At, offset: usize, comptime four: u3) simd.Bytes(lanes) {
-    return field(lanes, at.bytes(lanes, offset + @as(usize, four & 3) * 64), 4 * (four >> 2), 0, 0x0f);
+/// The low four bits of the weights of `quad`, from 256 bytes at `offset` that `putNibbles` wrote.
+pub inline fn nibblesAt(comptime lanes: u32, at: Place, offset: usize, comptime quad: u3) simd.Bytes(lanes) {
+    return field(lanes, at.bytes(lanes, offset + @as(usize, quad & 3) * 64), 4 * (quad >> 2), 0, 0x0f);
 }
 
-/// Two bits of each weight at `four`, as bits `to` and `to` + 1, from 128 bytes at `offset` that `putPairs` wrote.
-pub inline fn pairsAt(comptime lanes: u32, at: At, offset: usize, comptime four: u3, comptime to: u3) simd.Bytes(lanes) {
-    return field(lanes, at.bytes(lanes, offset + @as(usize, four >> 2) * 64), 2 * @as(u3, four & 3), to, 3 << to);
+/// Two bits of each weight of `quad`, as bits `to` and `to` + 1, from 128 bytes at `offset` that `putPairs` wrote.
+pub inline fn pairsAt(comptime lanes: u32, at: Place, offset: usize, comptime quad: u3, comptime to: u3) simd.Bytes(lanes) {
+    return field(lanes, at.bytes(lanes, offset + @as(usize, quad >> 2) * 64), 2 * @as(u3, quad & 3), to, 3 << to);
 }
 
-/// One bit of each weight at `four`, as bit `to`, from 64 bytes at `offset` that `putBits` wrote.
-pub inline fn bitsAt(comptime lanes: u32, at: At, offset: usize, comptime four: u3, comptime to: u3) simd.Bytes(lanes) {
-    return field(lanes, at.bytes(lanes, offset), four, to, 1 << to);
+/// One bit of each weight of `quad`, as bit `to`, from 64 bytes at `offset` that `putBits` wrote.
+pub inline fn bitsAt(comptime lanes: u32, at: Place, offset: usize, comptime quad: u3, comptime to: u3) simd.Bytes(lanes) {
+    return field(lanes, at.bytes(lanes, offset), quad, to, 1 << to);
 }
 
 /// Bits moved within each byte, bit `from` to bit `to`, of which those of `mask` are kept. Shifts words, which every

@@ -4,10 +4,11 @@
 //! Packed, a block is 21 whole cache lines: d and dmin of all rows, their scales and minima, then 128 bytes of weights
 //! a span.
 
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 10;
 pub const name = "Q2_K";
@@ -33,7 +34,7 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 pub const encode = null;
 
 /// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
-pub const sub_blocks = .{ .count = 16, .low = 0, .high = 3, .scale_min = 0, .scale_max = 15, .minimum_max = 15 };
+pub const sub_blocks: format.SubBlocks = .{ .count = 16, .low = 0, .high = 3, .scale_min = 0, .scale_max = 15, .minimum_max = 15 };
 
 pub fn assemble(block: *align(1) Block, d: u16, dmin: u16, scales: *const [16]i32, minima: *const [16]i32, codes: *const [256]u8) void {
     block.d = d;
@@ -99,26 +100,26 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     }
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.pairsAt(lanes, at, weights_at + at.span * 128, four, 0);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return packed_zig.pairsAt(lanes, at, weights_at + at.span * 128, quad, 0);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 0);
 }
 
-pub inline fn minimumAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn minimumAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return -at.halves(lanes, 32);
 }
 
-pub inline fn integerAt(comptime lanes: u32, at: At, comptime part: u1) @Vector(lanes, f32) {
+pub inline fn integerAt(comptime lanes: u32, at: Place, comptime part: u1) @Vector(lanes, f32) {
     return @floatFromInt(scalesAt(lanes, at, part) & @as(@Vector(lanes, i32), @splat(15)));
 }
 
-pub inline fn minimumIntegerAt(comptime lanes: u32, at: At, comptime part: u1) @Vector(lanes, i32) {
+pub inline fn minimumIntegerAt(comptime lanes: u32, at: Place, comptime part: u1) @Vector(lanes, i32) {
     return scalesAt(lanes, at, part) >> @splat(4);
 }
 
-inline fn scalesAt(comptime lanes: u32, at: At, comptime part: u1) @Vector(lanes, i32) {
+inline fn scalesAt(comptime lanes: u32, at: Place, comptime part: u1) @Vector(lanes, i32) {
     return at.integers(lanes, u8, scales_at + at.span * 32 + @as(u32, part) * 16);
 }

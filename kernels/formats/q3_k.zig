@@ -4,10 +4,11 @@
 //! Packed, a block is 29 cache lines, half of the first one empty: d and the scales of all rows, then a span's 128 bytes
 //! of lower bits and 64 of upper bits. The 4 is taken off the sums, not off the weights.
 
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 11;
 pub const name = "Q3_K";
@@ -30,7 +31,7 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 pub const encode = null;
 
 /// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
-pub const sub_blocks = .{ .count = 16, .low = -4, .high = 3, .scale_min = -32, .scale_max = 31, .minimum_max = 0 };
+pub const sub_blocks: format.SubBlocks = .{ .count = 16, .low = -4, .high = 3, .scale_min = -32, .scale_max = 31, .minimum_max = 0 };
 
 pub fn assemble(block: *align(1) Block, d: u16, _: u16, scales: *const [16]i32, _: *const [16]i32, codes: *const [256]u8) void {
     block.d = d;
@@ -105,15 +106,15 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     }
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
     const begin = weights_at + at.span * 192;
-    return packed_zig.pairsAt(lanes, at, begin, four, 0) | packed_zig.bitsAt(lanes, at, begin + 128, four, 2);
+    return packed_zig.pairsAt(lanes, at, begin, quad, 0) | packed_zig.bitsAt(lanes, at, begin + 128, quad, 2);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 0);
 }
 
-pub inline fn integerAt(comptime lanes: u32, at: At, comptime part: u1) @Vector(lanes, f32) {
+pub inline fn integerAt(comptime lanes: u32, at: Place, comptime part: u1) @Vector(lanes, f32) {
     return @floatFromInt(at.integers(lanes, i8, scales_at + at.span * 32 + @as(u32, part) * 16));
 }

@@ -3,11 +3,12 @@
 //! Packed, two spans are nine whole cache lines: 256 bytes of nibbles each, in the file's order (low nibbles are columns 0
 //! to 15), then both spans' scales. The 8 is taken off the sum, not off the weights.
 
-const levels_zig = @import("levels.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 2;
 pub const name = "Q4_0";
@@ -42,10 +43,10 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     }
 }
 
-pub const levels: levels_zig.Levels = .{ .low = -8, .high = 7, .kind = .extreme };
+pub const linear: format.Linear = .{ .low = -8, .high = 7, .kind = .extreme };
 
 pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
-    block.* = .{ .d = d, .q = levels_zig.nibbles(codes) };
+    block.* = .{ .d = d, .q = codes_zig.nibbles(codes) };
 }
 
 /// Other levels under the scale that is there.
@@ -85,10 +86,10 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, l
     packed_zig.putHalf(chunk + spans * 256 + span * 32, lane, block.d);
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.nibblesAt(lanes, at, at.span * 256, four);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, at.span * 256, quad);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, at.spans * 256 + at.span * 32);
 }

@@ -2,11 +2,12 @@
 //!
 //! Packed, a span is five whole cache lines: 256 bytes of nibbles in the file's order, then d and m of all rows.
 
-const levels_zig = @import("levels.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 3;
 pub const name = "Q4_1";
@@ -38,10 +39,10 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     for (0..16) |i| block.q[i] = steps.of(values[i]) | steps.of(values[i + 16]) << 4;
 }
 
-pub const levels: levels_zig.Levels = .{ .low = 0, .high = 15, .kind = .range };
+pub const linear: format.Linear = .{ .low = 0, .high = 15, .kind = .range };
 
 pub inline fn fill(block: *align(1) Block, d: u16, m: u16, codes: @Vector(32, u8)) void {
-    block.* = .{ .d = d, .m = m, .q = levels_zig.nibbles(codes) };
+    block.* = .{ .d = d, .m = m, .q = codes_zig.nibbles(codes) };
 }
 
 /// Other levels under the scale that is there.
@@ -90,14 +91,14 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     packed_zig.putHalf(chunk + 288, lane, block.m);
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.nibblesAt(lanes, at, 0, four);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, 0, quad);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 256);
 }
 
-pub inline fn minimumAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn minimumAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 288);
 }

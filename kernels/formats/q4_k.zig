@@ -3,11 +3,12 @@
 //!
 //! Packed, a block is 37 whole cache lines: scales and minima (`k_scales.zig`), then 256 bytes of nibbles a span.
 
+const format = @import("format.zig");
 const k_scales = @import("k_scales.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 12;
 pub const name = "Q4_K";
@@ -28,7 +29,7 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 pub const encode = null;
 
 /// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
-pub const sub_blocks = .{ .count = 8, .low = 0, .high = 15, .scale_min = 0, .scale_max = 63, .minimum_max = 63 };
+pub const sub_blocks: format.SubBlocks = .{ .count = 8, .low = 0, .high = 15, .scale_min = 0, .scale_max = 63, .minimum_max = 63 };
 
 pub fn assemble(block: *align(1) Block, d: u16, dmin: u16, scales: *const [8]i32, minima: *const [8]i32, codes: *const [256]u8) void {
     block.d = d;
@@ -88,8 +89,8 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     }
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.nibblesAt(lanes, at, k_scales.bytes + at.span * 256, four);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, k_scales.bytes + at.span * 256, quad);
 }
 
 pub const scaleAt = k_scales.scaleAt;

@@ -3,12 +3,13 @@
 //! Packed, two spans are eleven whole cache lines: 256 bytes of nibbles and 64 of fifth bits each, then both spans'
 //! scales. The 16 is taken off the sum, not off the weights.
 
-const five = @import("five.zig");
-const levels_zig = @import("levels.zig");
+const fifth_bits = @import("fifth_bits.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 6;
 pub const name = "Q5_0";
@@ -32,13 +33,13 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     block.d = scalar.toHalf(d);
     var q: [32]u8 = undefined;
     for (values, &q) |value, *to| to.* = @intCast(scalar.integer(value * inverse + 16.5, 0, 31));
-    five.put(block, &q);
+    fifth_bits.put(block, &q);
 }
 
-pub const levels: levels_zig.Levels = .{ .low = -16, .high = 15, .kind = .extreme };
+pub const linear: format.Linear = .{ .low = -16, .high = 15, .kind = .extreme };
 
 pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
-    block.* = .{ .d = d, .high = levels_zig.fifthBits(codes), .q = levels_zig.nibbles(codes) };
+    block.* = .{ .d = d, .high = codes_zig.fifthBits(codes), .q = codes_zig.nibbles(codes) };
 }
 
 /// Other levels under the scale that is there.
@@ -61,7 +62,7 @@ pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
 }
 
 fn weight(block: *align(1) const Block, i: usize) i32 {
-    return @as(i32, five.weight(block, i)) - 16;
+    return @as(i32, fifth_bits.weight(block, i)) - 16;
 }
 
 pub const chunk_spans = 2;
@@ -73,16 +74,16 @@ pub fn chunkBytes(spans: u32) usize {
 }
 
 pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, lane: u32) void {
-    const columns = five.columns(block);
+    const columns = fifth_bits.columns(block);
     packed_zig.putNibbles(chunk + span * 320, lane, columns);
     packed_zig.putBits(chunk + span * 320 + 256, lane, columns, 4);
     packed_zig.putHalf(chunk + spans * 320 + span * 32, lane, block.d);
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.nibblesAt(lanes, at, at.span * 320, four) | packed_zig.bitsAt(lanes, at, at.span * 320 + 256, four, 4);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, at.span * 320, quad) | packed_zig.bitsAt(lanes, at, at.span * 320 + 256, quad, 4);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, at.spans * 320 + at.span * 32);
 }

@@ -2,12 +2,13 @@
 //!
 //! Packed, a span is six whole cache lines: 256 bytes of nibbles, 64 of fifth bits, then d and m of all rows.
 
-const five = @import("five.zig");
-const levels_zig = @import("levels.zig");
+const fifth_bits = @import("fifth_bits.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 7;
 pub const name = "Q5_1";
@@ -22,7 +23,7 @@ pub const Block = extern struct {
 };
 
 pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
-    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(five.weight(block, i))) * scale(block) + minimumScale(block);
+    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(fifth_bits.weight(block, i))) * scale(block) + minimumScale(block);
 }
 
 /// As the reference quantizer does: the least value is m, the range is cut into 31 steps.
@@ -32,13 +33,13 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     block.m = scalar.toHalf(steps.min);
     var q: [32]u8 = undefined;
     for (values, &q) |value, *to| to.* = steps.of(value);
-    five.put(block, &q);
+    fifth_bits.put(block, &q);
 }
 
-pub const levels: levels_zig.Levels = .{ .low = 0, .high = 31, .kind = .range };
+pub const linear: format.Linear = .{ .low = 0, .high = 31, .kind = .range };
 
 pub inline fn fill(block: *align(1) Block, d: u16, m: u16, codes: @Vector(32, u8)) void {
-    block.* = .{ .d = d, .m = m, .high = levels_zig.fifthBits(codes), .q = levels_zig.nibbles(codes) };
+    block.* = .{ .d = d, .m = m, .high = codes_zig.fifthBits(codes), .q = codes_zig.nibbles(codes) };
 }
 
 /// Other levels under the scale that is there.
@@ -60,7 +61,7 @@ pub fn minimumScale(block: *align(1) const Block) f32 {
 
 pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
     var sum: i32 = 0;
-    for (x, 0..) |value, i| sum += @as(i32, five.weight(block, i)) * value;
+    for (x, 0..) |value, i| sum += @as(i32, fifth_bits.weight(block, i)) * value;
     return sum;
 }
 
@@ -77,21 +78,21 @@ pub fn chunkBytes(_: u32) usize {
 }
 
 pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u32) void {
-    const columns = five.columns(block);
+    const columns = fifth_bits.columns(block);
     packed_zig.putNibbles(chunk, lane, columns);
     packed_zig.putBits(chunk + 256, lane, columns, 4);
     packed_zig.putHalf(chunk + 320, lane, block.d);
     packed_zig.putHalf(chunk + 352, lane, block.m);
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return packed_zig.nibblesAt(lanes, at, 0, four) | packed_zig.bitsAt(lanes, at, 256, four, 4);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return packed_zig.nibblesAt(lanes, at, 0, quad) | packed_zig.bitsAt(lanes, at, 256, quad, 4);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 320);
 }
 
-pub inline fn minimumAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn minimumAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 352);
 }

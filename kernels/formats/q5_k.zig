@@ -4,11 +4,12 @@
 //! Packed, a block is 45 whole cache lines: scales and minima (`k_scales.zig`), then 256 bytes of nibbles and 64 of
 //! fifth bits a span.
 
+const format = @import("format.zig");
 const k_scales = @import("k_scales.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 13;
 pub const name = "Q5_K";
@@ -31,7 +32,7 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 pub const encode = null;
 
 /// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
-pub const sub_blocks = .{ .count = 8, .low = 0, .high = 31, .scale_min = 0, .scale_max = 63, .minimum_max = 63 };
+pub const sub_blocks: format.SubBlocks = .{ .count = 8, .low = 0, .high = 31, .scale_min = 0, .scale_max = 63, .minimum_max = 63 };
 
 pub fn assemble(block: *align(1) Block, d: u16, dmin: u16, scales: *const [8]i32, minima: *const [8]i32, codes: *const [256]u8) void {
     block.d = d;
@@ -98,9 +99,9 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     }
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
     const begin = k_scales.bytes + at.span * 320;
-    return packed_zig.nibblesAt(lanes, at, begin, four) | packed_zig.bitsAt(lanes, at, begin + 256, four, 4);
+    return packed_zig.nibblesAt(lanes, at, begin, quad) | packed_zig.bitsAt(lanes, at, begin + 256, quad, 4);
 }
 
 pub const scaleAt = k_scales.scaleAt;

@@ -4,10 +4,11 @@
 //! Packed, a block is 53 cache lines, half of the last one empty: d and the scales of all rows, then a span's 256 bytes
 //! of nibbles and 128 of upper bits. The 32 is taken off the sums, not off the weights.
 
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 14;
 pub const name = "Q6_K";
@@ -30,7 +31,7 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 pub const encode = null;
 
 /// For the quantizer: how many sub-blocks, their levels, and the range of their integer scales and minima.
-pub const sub_blocks = .{ .count = 16, .low = -32, .high = 31, .scale_min = -128, .scale_max = 127, .minimum_max = 0 };
+pub const sub_blocks: format.SubBlocks = .{ .count = 16, .low = -32, .high = 31, .scale_min = -128, .scale_max = 127, .minimum_max = 0 };
 
 pub fn assemble(block: *align(1) Block, d: u16, _: u16, scales: *const [16]i32, _: *const [16]i32, codes: *const [256]u8) void {
     block.d = d;
@@ -100,15 +101,15 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
     }
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
     const begin = weights_at + at.span * 384;
-    return packed_zig.nibblesAt(lanes, at, begin, four) | packed_zig.pairsAt(lanes, at, begin + 256, four, 4);
+    return packed_zig.nibblesAt(lanes, at, begin, quad) | packed_zig.pairsAt(lanes, at, begin + 256, quad, 4);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, 0);
 }
 
-pub inline fn integerAt(comptime lanes: u32, at: At, comptime part: u1) @Vector(lanes, f32) {
+pub inline fn integerAt(comptime lanes: u32, at: Place, comptime part: u1) @Vector(lanes, f32) {
     return @floatFromInt(at.integers(lanes, i8, scales_at + at.span * 32 + @as(u32, part) * 16));
 }

@@ -3,11 +3,12 @@
 //! Packed, two spans are seventeen whole cache lines: 512 bytes of weights each, then both spans' scales. Where the
 //! product instruction wants unsigned weights they are kept plus 128 (`simd.signed_biased`).
 
-const levels_zig = @import("levels.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 pub const id = 8;
 pub const name = "Q8_0";
@@ -32,7 +33,7 @@ pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     for (values, &block.q) |value, *q| q.* = @intCast(scalar.nearestAway(value * inverse, -127, 127));
 }
 
-pub const levels: levels_zig.Levels = .{ .low = -127, .high = 127, .kind = .magnitude };
+pub const linear: format.Linear = .{ .low = -127, .high = 127, .kind = .magnitude };
 
 pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
     block.* = .{ .d = d, .q = @bitCast(codes -% @as(@Vector(32, u8), @splat(127))) };
@@ -73,10 +74,10 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, l
     packed_zig.putHalf(chunk + spans * 512 + span * 32, lane, block.d);
 }
 
-pub inline fn weightsAt(comptime lanes: u32, at: At, comptime four: u3) simd.Bytes(lanes) {
-    return at.bytes(lanes, at.span * 512 + @as(u32, four) * 64);
+pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
+    return at.bytes(lanes, at.span * 512 + @as(u32, quad) * 64);
 }
 
-pub inline fn scaleAt(comptime lanes: u32, at: At) @Vector(lanes, f32) {
+pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {
     return at.halves(lanes, at.spans * 512 + at.span * 32);
 }

@@ -12,6 +12,7 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
+const format = @import("../formats/format.zig");
 const simd = @import("../level/simd.zig");
 
 const D = @Vector(8, f64);
@@ -88,8 +89,9 @@ const Codec = struct {
 
 /// The calibrated encoder of a format, or null.
 pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
-    if (F.kind == .float or !(@hasDecl(F, "levels") or @hasDecl(F, "sub_blocks"))) return null;
-    const linear = @hasDecl(F, "levels");
+    const rounding = format.features(F).rounding;
+    if (rounding != .linear and rounding != .sub_blocks) return null;
+    const linear = rounding == .linear;
     const Of = struct {
         fn decode(block: [*]const u8, out: *Values) void {
             F.decode(@ptrCast(block), out[0..F.block_elements]);
@@ -102,8 +104,8 @@ pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
         const codec: Codec = .{
             .elements = F.block_elements,
             .block_bytes = @sizeOf(F.Block),
-            .top = if (linear) F.levels.high - F.levels.low else F.sub_blocks.high - F.sub_blocks.low,
-            .halves = if (!linear) 0 else if (F.levels.kind == .range) 2 else 1,
+            .top = if (linear) F.linear.high - F.linear.low else F.sub_blocks.high - F.sub_blocks.low,
+            .halves = if (!linear) 0 else if (F.linear.kind == .range) 2 else 1,
             .decode = decode,
             .recode = recode,
         };
@@ -112,7 +114,6 @@ pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
             return (Rows{ .codec = &codec, .args = args, .columns = args.columns }).run(begin, end);
         }
     };
-    if (linear) std.debug.assert(@offsetOf(F.Block, "d") == 0 and (F.levels.kind != .range or @offsetOf(F.Block, "m") == 2));
     return Of.run;
 }
 

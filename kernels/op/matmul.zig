@@ -4,12 +4,13 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
+const format = @import("../formats/format.zig");
 const formats = @import("../formats/list.zig");
 const packed_zig = @import("../formats/packed.zig");
 const quantize = @import("quantize.zig");
 const simd = @import("../level/simd.zig");
 const stream = @import("../level/stream.zig");
-const At = packed_zig.At;
+const Place = packed_zig.Place;
 
 /// A table for each format of the list, in its order.
 pub const tables: [formats.list.len]level_table.Format = blk: {
@@ -107,8 +108,9 @@ fn Blocks(comptime F: type) type {
         const block_spans = F.block_elements / level_table.span;
         const bias = F.bias + if (F.weights == .signed and simd.signed_biased) 128 else 0;
         /// Integer scales of a span: none, one, or one for each 16 columns.
-        const parts = if (@hasDecl(F, "integerAt")) F.parts else 0;
-        const has_minimum = @hasDecl(F, "minimumAt");
+        const features = format.features(F);
+        const parts = features.parts;
+        const has_minimum = features.minimum;
         /// Tokens whose sums the registers hold.
         const widest = if (simd.register_lanes == 8 or simd.plain) 4 else 8;
         /// Where the library's bytes count more than the speed of two or three tokens: see `eachTile`.
@@ -157,34 +159,29 @@ fn Blocks(comptime F: type) type {
             return 0;
         }
 
-        const Place = struct { chunk: [*]u8, spans: u32, span: u32 };
-
-        fn place(group: [*]u8, spans: u32, span: u32) Place {
+        fn place(group: [*]const u8, spans: u32, span: u32) Place {
             const full = spans / F.chunk_spans;
             const chunk = span / F.chunk_spans;
-            if (chunk < full) return .{ .chunk = group + chunk * chunk_bytes, .spans = F.chunk_spans, .span = span % F.chunk_spans };
+            if (chunk < full) return .{ .chunk = group + chunk * chunk_bytes, .spans = F.chunk_spans, .span = span % F.chunk_spans, .lane = 0 };
             const tail = span - full * F.chunk_spans;
-            return .{ .chunk = group + full * chunk_bytes + tail * F.chunkBytes(1), .spans = 1, .span = 0 };
+            return .{ .chunk = group + full * chunk_bytes + tail * F.chunkBytes(1), .spans = 1, .span = 0, .lane = 0 };
         }
 
         fn unpackRow(group: [*]const u8, lane: u32, cols: u32, out: [*]f32) callconv(.c) void {
             const spans = cols / level_table.span;
-            for (0..spans) |s| {
-                const where = place(@constCast(group), spans, @intCast(s));
-                unpackSpan(.{ .chunk = where.chunk, .spans = where.spans, .span = where.span, .lane = 0 }, lane, out[s * level_table.span ..][0..level_table.span]);
-            }
+            for (0..spans) |s| unpackSpan(place(group, spans, @intCast(s)), lane, out[s * level_table.span ..][0..level_table.span]);
         }
 
-        fn unpackSpan(at: At, lane: u32, out: *[level_table.span]f32) void {
+        fn unpackSpan(at: Place, lane: u32, out: *[level_table.span]f32) void {
             @setEvalBranchQuota(10_000);
             const d: [16]f32 = F.scaleAt(16, at);
             inline for (0..2) |part| {
                 // The order of the file's decoder, so that the sign of a zero agrees too.
                 const scale = if (parts == 0) d[lane] else d[lane] * @as([16]f32, F.integerAt(16, at, if (parts == 2) part else 0))[lane];
                 const minimum = if (has_minimum) minimumOf(at, lane, part) else 0;
-                inline for (4 * part..4 * part + 4) |four| {
-                    const columns: [64]u8 = F.weightsAt(16, at, four);
-                    for (columns[4 * lane ..][0..4], out[4 * four ..][0..4]) |byte, *to| {
+                inline for (4 * part..4 * part + 4) |quad| {
+                    const columns: [64]u8 = F.weightsAt(16, at, quad);
+                    for (columns[4 * lane ..][0..4], out[4 * quad ..][0..4]) |byte, *to| {
                         const kept: i32 = if (F.weights == .signed and !simd.signed_biased) @as(i8, @bitCast(byte)) else byte;
                         const value = @as(f32, @floatFromInt(kept - bias)) * scale;
                         to.* = if (has_minimum) value + minimum else value;
@@ -193,9 +190,9 @@ fn Blocks(comptime F: type) type {
             }
         }
 
-        inline fn minimumOf(at: At, lane: u32, comptime part: u1) f32 {
+        inline fn minimumOf(at: Place, lane: u32, comptime part: u1) f32 {
             const m: [16]f32 = F.minimumAt(16, at);
-            if (!@hasDecl(F, "minimumIntegerAt")) return m[lane];
+            if (!features.integer_minimum) return m[lane];
             const integers: [16]i32 = F.minimumIntegerAt(16, at, if (parts == 2) part else 0);
             return m[lane] * @as(f32, @floatFromInt(integers[lane]));
         }
@@ -298,7 +295,7 @@ fn Blocks(comptime F: type) type {
                     }
                 };
 
-                inline fn span(at: At, halves: []Operand, stride: u32, acc: *Sums) void {
+                inline fn span(at: Place, halves: []Operand, stride: u32, acc: *Sums) void {
                     if (width == 1 and !simd.fetchesItself(span_bytes)) inline for (0..(span_bytes + 63) / 64) |line| {
                         simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * line);
                     };
@@ -317,7 +314,7 @@ fn Blocks(comptime F: type) type {
                     }
                 }
 
-                inline fn half(at: At, x: *const Operand, comptime low: bool, acc: *Sums) void {
+                inline fn half(at: Place, x: *const Operand, comptime low: bool, acc: *Sums) void {
                     const dots = if (parts == 2) 2 else 1;
                     const steps = 8 / dots;
                     const Dot = simd.Dot(lanes, F.weights, low, steps);
@@ -325,9 +322,9 @@ fn Blocks(comptime F: type) type {
                     inline for (0..width) |t| inline for (0..dots) |part| {
                         sums[t][part] = .init(simd.biasSum(lanes, bias, if (dots == 1) null else part, x.sums + 2 * t));
                     };
-                    inline for (0..8) |four| {
-                        const w = F.weightsAt(lanes, at, four);
-                        inline for (0..width) |t| sums[t][four / steps].add(four % steps, w, x.q[t * (level_table.span / 4) + four]);
+                    inline for (0..8) |quad| {
+                        const w = F.weightsAt(lanes, at, quad);
+                        inline for (0..width) |t| sums[t][quad / steps].add(quad % steps, w, x.q[t * (level_table.span / 4) + quad]);
                     }
                     const d = F.scaleAt(lanes, at);
                     inline for (0..width) |t| {
@@ -346,8 +343,8 @@ fn Blocks(comptime F: type) type {
                 }
 
                 /// The sum of activations, each 16 or 32 times its integer minimum where the format has such.
-                inline fn minimum(at: At, sums: [*]const i32) V {
-                    if (!@hasDecl(F, "minimumIntegerAt")) return @splat(@floatFromInt(sums[1]));
+                inline fn minimum(at: Place, sums: [*]const i32) V {
+                    if (!features.integer_minimum) return @splat(@floatFromInt(sums[1]));
                     if (parts == 2) {
                         return @floatFromInt(simd.minimumSum(lanes, F.minimumIntegerAt(lanes, at, 0), F.minimumIntegerAt(lanes, at, 1), sums));
                     }
@@ -359,7 +356,7 @@ fn Blocks(comptime F: type) type {
 
         fn decode(src: [*]const u8, blocks: usize, out: [*]f32) callconv(.c) void {
             const source: [*]align(1) const F.Block = @ptrCast(src);
-            if (@hasDecl(F, "unpack")) return unpack(source, blocks, out);
+            if (features.unpacks) return unpack(source, blocks, out);
             for (0..blocks) |b| F.decode(&source[b], out[b * F.block_elements ..][0..F.block_elements]);
         }
 

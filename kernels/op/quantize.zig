@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
+const format = @import("../formats/format.zig");
 const k = @import("quantize_k.zig");
 const nearest = @import("quantize_nearest.zig");
 const search = @import("quantize_search.zig");
@@ -16,14 +17,12 @@ const batch = 16;
 
 /// The encoder of a format, or null where the format can be read only.
 pub fn of(comptime F: type) ?@FieldType(level_table.Encoder, "quantize") {
-    if (F.kind == .float) return Encoder(F, false).run;
-    if (@hasDecl(F, "levels") or @hasDecl(F, "grid") or @hasDecl(F, "sub_blocks")) return Encoder(F, false).run;
-    return null;
+    return if (F.kind == .float or format.features(F).rounding != .none) Encoder(F, false).run else null;
 }
 
 /// Plain rounding to linear levels, which every level of processors has for itself; null for other formats.
 pub fn plainOf(comptime F: type) @FieldType(level_table.Format, "nearest") {
-    return if (@hasDecl(F, "levels")) Encoder(F, true).run else null;
+    return if (format.features(F).rounding == .linear) Encoder(F, true).run else null;
 }
 
 /// A block's values, and what an error in each counts.
@@ -36,14 +35,14 @@ fn Staged(comptime elements: u32) type {
 
 /// What a format makes of up to sixteen blocks of finite values: how many come before the first that it cannot hold.
 fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
-    if (@hasDecl(F, "sub_blocks")) return k.encode(F, rounding, values, importance, blocks, count);
+    if (format.features(F).rounding == .sub_blocks) return k.encode(F, rounding, values, importance, blocks, count);
     const elements = F.block_elements;
     var begin: u32 = 0;
     while (begin < count) : (begin += search.lanes_most) {
         const some = @min(search.lanes_most, count - begin);
         const x = values + begin * elements;
         const weights = if (importance) |all| all + begin * elements else null;
-        const done = if (@hasDecl(F, "grid")) search.table(F, rounding, x, weights, blocks + begin, some) else search.linear(F, x, weights, blocks + begin, some);
+        const done = if (format.features(F).rounding == .grid) search.table(F, rounding, x, weights, blocks + begin, some) else search.linear(F, x, weights, blocks + begin, some);
         if (done < some) return begin + done;
     }
     return count;

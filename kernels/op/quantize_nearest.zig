@@ -16,8 +16,8 @@ pub fn linear(comptime F: type, values: [*]align(4) const f32, blocks: [*]align(
 
 inline fn block(comptime F: type, values: [*]align(4) const f32, out: *align(1) F.Block) bool {
     const x: V = @as(*align(4) const V, @ptrCast(values)).*;
-    const low: f32 = F.levels.low;
-    const high: f32 = F.levels.high;
+    const low: f32 = F.linear.low;
+    const high: f32 = F.linear.high;
     const range = high - low;
     const magnitudes = @as(W, @bitCast(x)) & @as(W, @splat(0x7fff_ffff));
     const most_bits = @reduce(.Max, magnitudes);
@@ -25,7 +25,7 @@ inline fn block(comptime F: type, values: [*]align(4) const f32, out: *align(1) 
     var d: f32 = undefined;
     var m: f32 = 0;
     var code: V = undefined;
-    switch (F.levels.kind) {
+    switch (F.linear.kind) {
         .extreme => {
             // The value of greatest magnitude with its sign, the first of equals.
             d = at(values, magnitudes == @as(W, @splat(most_bits))) / low;

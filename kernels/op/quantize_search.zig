@@ -9,6 +9,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const level_table = @import("../level/level_table.zig");
 const grid = @import("quantize_grid.zig");
+const format = @import("../formats/format.zig");
 const simd = @import("../level/simd.zig");
 
 /// Turns of levels and scale after the search.
@@ -22,18 +23,18 @@ pub const lanes_most = if (builtin.cpu.arch == .x86_64 and simd.register_lanes =
 /// finite.
 pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     const Lanes = Search(lanes_most, F.block_elements);
-    const ranged = F.levels.kind == .range;
-    const G = if (ranged) grid.Linear(0, F.levels.high - F.levels.low) else grid.Linear(F.levels.low, F.levels.high);
+    const ranged = F.linear.kind == .range;
+    const G = if (ranged) grid.Linear(0, F.linear.high - F.linear.low) else grid.Linear(F.linear.low, F.linear.high);
     var lanes: Lanes = undefined;
     lanes.load(values, importance, count);
-    const found = if (ranged) lanes.asymmetric(G.high) else lanes.symmetric(G, F.levels.kind == .extreme);
+    const found = if (ranged) lanes.asymmetric(G.high) else lanes.symmetric(G, F.linear.kind == .extreme);
     return lanes.put(F, G, found, null, blocks, count);
 }
 
 /// The same for levels from a table, which `F.grid` names; scales are half floats, or powers of two.
 pub fn table(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     const Lanes = Search(lanes_most, F.block_elements);
-    const G = grid.Table(&F.grid.values, &F.grid.codes, F.grid.powers);
+    const G = grid.Table(F.grid.values, F.grid.codes, F.grid.powers);
     var lanes: Lanes = undefined;
     lanes.load(values, importance, count);
     if (F.grid.powers) {
@@ -387,7 +388,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 var codes: [count]u8 = undefined;
                 for (&codes, 0..) |*code, j| code.* = G.code(levels[j][b]);
                 const d = @as([n]f32, found.d)[b];
-                if (@hasDecl(F, "fillPower")) {
+                if (format.features(F).rounding == .grid and F.grid.powers) {
                     F.fillPower(&blocks[b], d, codes);
                     continue;
                 }

@@ -2,6 +2,7 @@
 //! path is compared with it bit for bit, and no fast path uses it.
 
 const std = @import("std");
+const format = @import("../formats/format.zig");
 const level_table = @import("../level/level_table.zig");
 // For its `fma` on one float, which is exact everywhere; Zig's runtime rounds twice where there is no instruction.
 const simd = @import("../level/simd.zig");
@@ -34,7 +35,7 @@ pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantize
 fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
     const sum: f32 = @floatFromInt(F.spanSum(block, span, x));
     var acc = simd.fma(sum, F.scale(block) * d_x, before);
-    if (@hasDecl(F, "minimumSum")) {
+    if (format.features(F).minimum) {
         const minimum: f32 = @floatFromInt(F.minimumSum(block, span, x));
         acc = simd.fma(minimum, F.minimumScale(block) * d_x, acc);
     }

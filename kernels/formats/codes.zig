@@ -1,19 +1,5 @@
-//! What the quantizer must know of a block of 32 linear levels: value = d * level, or d * level + m. A format that
-//! declares `levels` has `fill(block, d, m, codes)` too, where a code is the level less the lowest one.
-
-pub const Levels = struct {
-    low: comptime_int,
-    high: comptime_int,
-    /// How plain rounding finds the scale.
-    kind: enum {
-        /// The value of greatest magnitude becomes the lowest level, whatever its sign.
-        extreme,
-        /// The greatest magnitude becomes the highest level; halves are rounded away from zero.
-        magnitude,
-        /// The least value becomes level 0 (the minimum m), the greatest the highest.
-        range,
-    },
-};
+//! Codes of a block of 32 weights as the bytes of a file: nibbles, and words of fifth bits. The inverse of
+//! `packed_zig.splitNibbles`, for encoders.
 
 /// Sixteen bytes of which each holds the codes of elements i (low half) and i + 16.
 pub inline fn nibbles(codes: @Vector(32, u8)) @Vector(16, u8) {
