@@ -77,3 +77,4 @@ export {
   type Tokenizer,
   type TokenizerOptions,
 } from "./src/text/tokenizer/tokenizer.ts";
+export type { TextRun } from "./src/text/types.ts";

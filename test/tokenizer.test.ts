@@ -11,8 +11,10 @@ import { it } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
 import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import type { TextRun } from "../src/text/types.ts";
 import { dataDirectory, describeKit, readJson, repository } from "./kit.ts";
 import { memorySource } from "./models.ts";
+import { randomFrom } from "./simulation.ts";
 
 interface Vector {
   text: string;
@@ -42,6 +44,40 @@ describeKit("tokenizers", "tokenizers", (directory) => {
     it(`${name}: the ids of ${all.length} texts`, () => {
       for (const { text, ids, add_special: addSpecial, parse_special: parseSpecial } of all) {
         assertEquals([...load().encode(text, { addSpecial, parseSpecial })], ids, JSON.stringify(text));
+      }
+    });
+
+    it(`${name}: runs of ${all.length} texts are tokenized as one text, but for control tokens of foreign ones`, () => {
+      const tokenizer = load();
+      const control = [...new Set(all.flatMap(({ ids }) => ids))].filter((id) => tokenizer.decode([id]) === "")
+        .map((id) => ({ id, text: tokenizer.decode([id], { special: true }) }))
+        .filter(({ id, text }) => tokenizer.encode(text, { addSpecial: false, parseSpecial: true })[0] === id);
+      const below = randomFrom(7);
+      for (const { text, ids, add_special: addSpecial, parse_special } of all) {
+        const cuts = Array.from({ length: 3 }, () => below(text.length + 1)).sort((left, right) => left - right);
+        const parts = [0, ...cuts].map((start, index) => text.slice(start, cuts[index] ?? text.length));
+        if (!parts.every((part) => part.isWellFormed())) continue;
+        const runs = (foreign: () => boolean) => parts.map((part) => ({ text: part, foreign: foreign() }));
+        const read = (foreign: () => boolean) => [...tokenizer.encodeRuns(runs(foreign), { addSpecial })];
+        if (parse_special) assertEquals(read(() => false), ids, JSON.stringify(parts));
+        if (!control.some(({ text: name }) => text.includes(name))) {
+          assertEquals(read(() => below(2) === 0), read(() => false), JSON.stringify(parts));
+        }
+      }
+      for (const { id, text } of control.filter(({ text }) => text.length > 1)) {
+        const count = (...runs: TextRun[]) =>
+          tokenizer.encodeRuns(runs, { addSpecial: false }).filter((token) => token === id).length;
+        const [own, foreign] = [
+          (text: string) => ({ text, foreign: false }),
+          (text: string) => ({ text, foreign: true }),
+        ];
+        const [left, right] = [text.slice(0, 1), text.slice(1)];
+        assertEquals(count(own(text), foreign(text), own(left), own(right)), 2, text);
+        assertEquals(
+          count(foreign(left), foreign(right), own(left), foreign(right), foreign(left), own(right)),
+          0,
+          text,
+        );
       }
     });
 

@@ -1,6 +1,7 @@
 /**
  * Cuts special tokens out of a text before it is tokenized: the longest texts first, then from left to right. Control
- * tokens are only seen when the caller asks for it, never in what a user typed; user-defined ones always.
+ * tokens are only seen when the caller asks for it, and never in foreign text or across its borders; user-defined ones
+ * always.
  *
  * A trie over all special texts first finds out which of them occur and where, so that a vocabulary with thousands of them
  * costs one walk over the text.
@@ -18,6 +19,8 @@ interface Special {
   text: string;
   /** White space after it goes with it. */
   stripsRight: boolean;
+  /** It is user-defined: read in foreign text, too. */
+  always: boolean;
 }
 
 /** Stands inside a text that must not be taken for a special token: a code point that no text in use has. */
@@ -45,10 +48,11 @@ export class SpecialTokens {
       const text = vocabulary.text(token);
       if (text === "" || seen.has(text)) continue;
       seen.add(text);
-      const special = { token, text, stripsRight: stripping && !NOT_STRIPPING.has(text) };
+      const isAlways = kind === KIND.userDefined;
+      const special = { token, text, stripsRight: stripping && !NOT_STRIPPING.has(text), always: isAlways };
       parsed.push(special);
-      if (kind === KIND.userDefined) always.push(special);
-      this.#texts.set(token, { text, always: kind === KIND.userDefined });
+      if (isAlways) always.push(special);
+      this.#texts.set(token, { text, always: isAlways });
     }
     const bytes = ({ token }: Special) => vocabulary.endOf(token) - vocabulary.texts.starts[token];
     const longestFirst = (left: Special, right: Special) => bytes(right) - bytes(left);
@@ -56,9 +60,12 @@ export class SpecialTokens {
     this.#parsed = new SpecialFinder(parsed.sort(longestFirst));
   }
 
-  /** The text in pieces; control tokens are cut out only if `parse` is set. */
-  split(text: string, parse: boolean): Fragment[] {
-    return (parse ? this.#parsed : this.#always).split(text, true);
+  /**
+   * The text in pieces; control tokens are cut out only if `parse` is set, and only where no character is foreign:
+   * `foreign` has the beginning and end of each foreign part, in order, without neighbours that touch.
+   */
+  split(text: string, parse: boolean, foreign: readonly number[] = []): Fragment[] {
+    return (parse ? this.#parsed : this.#always).split(text, true, foreign);
   }
 
   /** The text with a mark inside whatever only `parse` would cut out, so that it stays text; {@link withoutMarks} undoes it. */
@@ -103,11 +110,11 @@ class SpecialFinder {
   }
 
   /** The text in pieces; white space after some specials is left out if `strips` is set. */
-  split(text: string, strips: boolean): Fragment[] {
+  split(text: string, strips: boolean, foreign: readonly number[] = []): Fragment[] {
     if (text === "") return [];
     const places = this.#places(text);
     if (places.size === 0) return [text];
-    const cuts = new Cuts(text, strips);
+    const cuts = new Cuts(text, strips, foreign);
     for (const index of [...places.keys()].sort((left, right) => left - right)) {
       const special = this.#specials[index];
       const starts = places.get(index) ?? [];
@@ -168,18 +175,21 @@ const STRIPPED = 2;
 class Cuts {
   readonly #text: string;
   readonly #strips: boolean;
+  readonly #foreign: readonly number[];
   readonly #state: Uint8Array;
   readonly #tokens = new Map<number, Special>();
 
-  constructor(text: string, strips: boolean) {
+  constructor(text: string, strips: boolean, foreign: readonly number[]) {
     this.#text = text;
     this.#strips = strips;
+    this.#foreign = foreign;
     this.#state = new Uint8Array(text.length);
   }
 
-  /** Takes a special out, unless what is there has gone; then false. */
+  /** Takes a special out, unless what is there has gone or is foreign; then false. */
   take(special: Special, start: number): boolean {
     const end = start + special.text.length;
+    if (!special.always && touches(this.#foreign, start, end)) return false;
     // What was taken before is longer, or it is white space: both would reach over one of the ends.
     if (this.#state[start] !== FREE || this.#state[end - 1] !== FREE) return false;
     this.#state.fill(TAKEN, start, end);
@@ -209,6 +219,17 @@ class Cuts {
     }
     return fragments;
   }
+}
+
+/** Whether a part of a text has a foreign character. */
+function touches(foreign: readonly number[], start: number, end: number): boolean {
+  let [low, high] = [0, foreign.length >> 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (foreign[2 * middle + 1] <= start) low = middle + 1;
+    else high = middle;
+  }
+  return low < foreign.length >> 1 && foreign[2 * low] < end;
 }
 
 /** White space of ASCII. */

@@ -7,11 +7,13 @@
 import { InvalidArgumentError } from "../../../ffi/errors.ts";
 import type { Gguf } from "../../files/gguf/read.ts";
 import { ByteLevel } from "./bpe.ts";
+import type { TextRun } from "../types.ts";
 import { claimEndTokens } from "./ends.ts";
 import type { TextModel } from "./model.ts";
 import { SentencePiece } from "./spm.ts";
-import { SpecialTokens, withoutMarks } from "./special.ts";
+import { type Fragment, SpecialTokens, withoutMarks } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
+import { joinRuns } from "./runs.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
 export type { StreamDecoder } from "./stream.ts";
@@ -50,6 +52,11 @@ export interface Tokenizer {
   readonly endOfGeneration: ReadonlySet<number>;
   /** The tokens of a text. A lone surrogate counts as U+FFFD. */
   encode(text: string, options?: EncodeOptions): Uint32Array;
+  /**
+   * The tokens of a prompt whose parts are told apart by where they came from. It is tokenized as the one text that it is;
+   * control tokens are read where all their characters are a template's.
+   */
+  encodeRuns(runs: readonly TextRun[], options?: Pick<EncodeOptions, "addSpecial">): Uint32Array;
   /** What a user typed, marked so that no part becomes a control token in an `encode` with `parseSpecial` and `isProtected`. */
   protect(text: string): string;
   /** The text of tokens. Bytes that are not UTF-8 become U+FFFD. */
@@ -147,15 +154,23 @@ class FileTokenizer implements Tokenizer {
     if (typeof text !== "string") {
       throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
     }
+    const fragments = this.#special.split(text.toWellFormed(), parseSpecial);
+    const plain = (fragment: Fragment) => typeof fragment === "string" ? withoutMarks(fragment) : fragment;
+    return this.#join(isProtected ? fragments.map(plain) : fragments, addSpecial);
+  }
+
+  encodeRuns(runs: readonly TextRun[], { addSpecial = true }: Pick<EncodeOptions, "addSpecial"> = {}): Uint32Array {
+    const { text, foreign } = joinRuns(runs);
+    return this.#join(this.#special.split(text, true, foreign), addSpecial);
+  }
+
+  #join(fragments: readonly Fragment[], addSpecial: boolean): Uint32Array {
     const tokens: number[] = [];
     if (addSpecial && this.addBos && this.bos !== undefined) tokens.push(this.bos);
     let afterSpecial = true;
-    for (const fragment of this.#special.split(text.toWellFormed(), parseSpecial)) {
+    for (const fragment of fragments) {
       if (typeof fragment === "number") tokens.push(fragment);
-      else {
-        const plain = isProtected ? withoutMarks(fragment) : fragment;
-        this.#model.encode(afterSpecial && this.#model.spacePrefix ? ` ${plain}` : plain, tokens);
-      }
+      else this.#model.encode(afterSpecial && this.#model.spacePrefix ? ` ${fragment}` : fragment, tokens);
       afterSpecial = typeof fragment === "number";
     }
     if (addSpecial && this.addEos && this.eos !== undefined) tokens.push(this.eos);
