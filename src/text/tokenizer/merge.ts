@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { MinHeap } from "./heap.ts";
 
 /** What two neighbouring symbols become, and how early. */
 export interface Pairs {
@@ -98,8 +99,6 @@ export class LearnedPairs implements Pairs {
 const POSITIONS = 2 ** 31;
 /** Ranks have to be below this. */
 export const RANKS_MOST = 1 << 22;
-/** Children of a node of the heap: four lie in one line of the processor's cache. */
-const ARITY = 4;
 
 /** So few symbols need no heap. */
 const SHORT_MOST = 24;
@@ -110,10 +109,9 @@ export class Merger {
   #previous = new Int32Array(0);
   #ranks = new Int32Array(0);
   #merged = new Int32Array(0);
-  #heap = new Float64Array(0);
+  readonly #heap = new MinHeap();
   readonly #shortRanks = new Int32Array(SHORT_MOST);
   readonly #shortMerged = new Int32Array(SHORT_MOST);
-  #size = 0;
 
   /** Merges the first `count` symbols in place; returns how many are left. */
   merge(symbols: Int32Array, count: number, pairs: Pairs): number {
@@ -121,18 +119,17 @@ export class Merger {
     this.#reserve(count);
     const next = this.#next, previous = this.#previous, ranks = this.#ranks, merged = this.#merged;
     const heap = this.#heap;
-    let size = 0;
+    heap.clear();
     for (let at = 0; at < count; at++) {
       next[at] = at + 1 < count ? at + 1 : -1;
       previous[at] = at - 1;
       this.#look(symbols, pairs, at);
-      if (ranks[at] >= 0) heap[size++] = ranks[at] * POSITIONS + at;
+      if (ranks[at] >= 0) heap.add(ranks[at] * POSITIONS + at);
     }
-    this.#size = size;
-    for (let at = (size - 2) / ARITY | 0; at >= 0 && size > 1; at--) this.#sink(at, heap[at]);
+    heap.arrange();
 
-    while (this.#size > 0) {
-      const key = this.#pop();
+    while (heap.size > 0) {
+      const key = heap.pop();
       const rank = Math.floor(key / POSITIONS);
       const at = key - rank * POSITIONS;
       // The pair at this place may have changed since: then it has another rank, and an entry of its own.
@@ -186,7 +183,7 @@ export class Merger {
 
   #update(symbols: Int32Array, pairs: Pairs, at: number): void {
     this.#look(symbols, pairs, at);
-    if (this.#ranks[at] >= 0) this.#push(this.#ranks[at] * POSITIONS + at);
+    if (this.#ranks[at] >= 0) this.#heap.push(this.#ranks[at] * POSITIONS + at);
   }
 
   #reserve(count: number): void {
@@ -196,47 +193,5 @@ export class Merger {
     this.#previous = new Int32Array(capacity);
     this.#ranks = new Int32Array(capacity);
     this.#merged = new Int32Array(capacity);
-    // Every merge takes one symbol away and adds two entries at most.
-    this.#heap = new Float64Array(3 * capacity);
-  }
-
-  #push(key: number): void {
-    const heap = this.#heap;
-    let at = this.#size++;
-    while (at > 0) {
-      const parent = (at - 1) / ARITY | 0;
-      if (heap[parent] <= key) break;
-      heap[at] = heap[parent];
-      at = parent;
-    }
-    heap[at] = key;
-  }
-
-  #pop(): number {
-    const least = this.#heap[0];
-    const last = this.#heap[--this.#size];
-    if (this.#size > 0) this.#sink(0, last);
-    return least;
-  }
-
-  #sink(at: number, key: number): void {
-    const heap = this.#heap, size = this.#size;
-    for (;;) {
-      const first = ARITY * at + 1;
-      if (first >= size) break;
-      const end = first + ARITY < size ? first + ARITY : size;
-      let child = first;
-      let least = heap[first];
-      for (let other = first + 1; other < end; other++) {
-        if (heap[other] < least) {
-          least = heap[other];
-          child = other;
-        }
-      }
-      if (least >= key) break;
-      heap[at] = least;
-      at = child;
-    }
-    heap[at] = key;
   }
 }

@@ -6,6 +6,7 @@
  */
 import { InvalidArgumentError } from "../../../ffi/errors.ts";
 import type { Gguf } from "../../files/gguf/read.ts";
+import { atOnce } from "../../machine/sliced.ts";
 import { ByteLevel } from "./bpe.ts";
 import type { TextRun } from "../types.ts";
 import { claimEndTokens } from "./ends.ts";
@@ -154,14 +155,14 @@ class FileTokenizer implements Tokenizer {
     if (typeof text !== "string") {
       throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
     }
-    const fragments = this.#special.split(text.toWellFormed(), parseSpecial);
+    const fragments = atOnce(this.#special.split(text.toWellFormed(), parseSpecial));
     const plain = (fragment: Fragment) => typeof fragment === "string" ? withoutMarks(fragment) : fragment;
     return this.#join(isProtected ? fragments.map(plain) : fragments, addSpecial);
   }
 
   encodeRuns(runs: readonly TextRun[], { addSpecial = true }: Pick<EncodeOptions, "addSpecial"> = {}): Uint32Array {
     const { text, foreign } = joinRuns(runs);
-    return this.#join(this.#special.split(text, true, foreign), addSpecial);
+    return this.#join(atOnce(this.#special.split(text, true, foreign)), addSpecial);
   }
 
   #join(fragments: readonly Fragment[], addSpecial: boolean): Uint32Array {
