@@ -1,0 +1,88 @@
+/**
+ * Real models as programs use them: a conversation of three turns, through `chat` and through the command; a prompt far
+ * beyond Gemma's window, read whole and in pieces; cancelling in the middle; loading and disposing again and again.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
+import { it } from "node:test";
+import { type ChatMessage, LightGPT, LightGPTError } from "../../mod.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import { terminal } from "./terminal.ts";
+import { assertHeld, holding } from "../memory.ts";
+import { describeReal } from "./models.ts";
+
+const questions = ["Who wrote Romeo and Juliet?", "What is the opposite of hot?", "And of large?"];
+const article =
+  "The river rises in the hills, passes three towns and a mill, and turns west where the old road crosses. ";
+
+describeReal("smollm2", "smollm2", (path) => {
+  it("holds a conversation of three turns, reading each turn once", async () => {
+    await using lm = await LightGPT.load(path, { context: 1024 });
+    const messages: ChatMessage[] = [];
+    const answers: string[] = [];
+    for (const content of questions) {
+      messages.push({ role: "user", content });
+      let answer = "";
+      for await (const { text } of lm.chat(messages, { maxTokens: 40, sampling: { temperature: 0 } })) answer += text;
+      messages.push({ role: "assistant", content: answer });
+      answers.push(answer);
+    }
+    assertMatch(answers[0]!, /Shakespeare/);
+    assertMatch(answers[1]!, /cold|cool/);
+    assert(answers[2]!.length > 0);
+    // A turn begins with all that came before it, of which whole pages are taken over.
+    assert(lm.cache !== undefined && lm.cache.stats().tokensSaved > 100);
+  });
+
+  it("holds it through the command, in a terminal", async () => {
+    const screen = await terminal(["chat", "--model", path, "--temperature", "0", "--max-tokens", "24"], [
+      questions[0]!,
+      questions[1]!,
+      "/exit",
+    ]);
+    assertMatch(screen, /Shakespeare/);
+    assertMatch(screen, /cold|cool/);
+  });
+
+  it("ends in the middle by its signal, and goes on with the next request", async () => {
+    await using lm = await LightGPT.load(path, { context: 4096 });
+    const controller = new AbortController();
+    const prompt = article.repeat(120);
+    const long = lm.complete(prompt, { maxTokens: 5, signal: controller.signal });
+    setTimeout(() => controller.abort(), 200);
+    await assertRejects(() => long, LightGPTError, "Cancelled");
+    const { tokens } = await lm.complete("Once", { maxTokens: 3 });
+    assertEquals(tokens.length, 3);
+  });
+
+  it("leaves memory as it was, loaded and disposed twenty times", async () => {
+    const before = await holding();
+    const resident: number[] = [];
+    for (let round = 0; round < 20; round++) {
+      await using lm = await LightGPT.load(path, { context: 256 });
+      await lm.complete("Once upon a time", { maxTokens: 4, sampling: { temperature: 0 } });
+      await lm.dispose();
+      resident.push(currentRuntime().resident());
+    }
+    await assertHeld(before);
+    // The first rounds fill what the runtime and the system keep for themselves; one copy of the weights is 98 MB.
+    assertLess(resident.at(-1)! - resident[4]!, 64e6);
+  });
+});
+
+describeReal("gemma3", "gemma3", (path) => {
+  const lastLogits = async (tokens: number, chunkTokens: number) => {
+    await using lm = await LightGPT.load(path, { context: 3072, chunkTokens, cache: false });
+    return await lm.logits(lm.tokenize(article.repeat(160)).subarray(0, tokens));
+  };
+
+  it("reads a prompt of 3000 tokens, six windows, alike in pieces of 512, 200 and 7", async () => {
+    const whole = await lastLogits(3000, 512);
+    for (const chunk of [7, 200]) assertEquals(await lastLogits(3000, chunk), whole, `pieces of ${chunk}`);
+  });
+
+  it("reads one of 1100 alike in pieces and token by token", async () => {
+    assertEquals(await lastLogits(1100, 1), await lastLogits(1100, 512));
+  });
+});
