@@ -7,6 +7,7 @@
  */
 import { LightGPTError } from "../../../ffi/errors.ts";
 import { node } from "../../../ffi/runtime/builtins.ts";
+import { beginPartial, endPartial, heedFileLimit } from "../partial.ts";
 import { MetadataArray, type MetadataValue } from "./read.ts";
 import { VALUE_TYPE } from "./metadata.ts";
 
@@ -45,12 +46,15 @@ export class GgufWriter {
   constructor(path: string, metadata: ReadonlyMap<string, NewValue>, tensors: readonly NewTensor[]) {
     this.path = path;
     this.#tensors = tensors;
-    this.#partial = `${path}.${node("node:process").pid}-${Math.floor(performance.now() * 1000) % 1_000_000}.partial`;
     const there = this.#fs.statSync(path, { throwIfNoEntry: false });
     if (there !== undefined && !there.isFile()) this.#fail("NOTFILE");
-    this.#descriptor = this.#attempt(() => this.#fs.openSync(this.#partial, "wx"));
+    heedFileLimit();
+    this.#partial = this.#attempt(() => beginPartial(path));
     try {
-      this.#put(headerBytes(metadata, tensors));
+      const header = headerBytes(metadata, tensors);
+      this.#descriptor = this.#attempt(() => this.#fs.openSync(this.#partial, "wx"));
+      this.#askForLength(tensors.reduce((sum, { bytes }) => sum + aligned(bytes), aligned(header.length)));
+      this.#put(header);
       this.#pad();
     } catch (error) {
       this.abort();
@@ -80,6 +84,7 @@ export class GgufWriter {
     this.#descriptor = undefined;
     this.#attempt(() => this.#fs.closeSync(descriptor));
     this.#attempt(() => this.#fs.renameSync(this.#partial, this.path));
+    endPartial(this.#partial);
   }
 
   /** Removes what was written. Again, or after the end, is fine. */
@@ -89,6 +94,13 @@ export class GgufWriter {
       this.#descriptor = undefined;
     }
     this.#fs.rmSync(this.#partial, { force: true });
+    endPartial(this.#partial);
+  }
+
+  /** Whether a file may become so long: better refused now than after hours. */
+  #askForLength(bytes: number): void {
+    this.#attempt(() => this.#fs.ftruncateSync(this.#descriptor as number, bytes));
+    this.#attempt(() => this.#fs.ftruncateSync(this.#descriptor as number, 0));
   }
 
   #pad(): void {
@@ -106,7 +118,7 @@ export class GgufWriter {
     try {
       return call();
     } catch (cause) {
-      this.#fail(cause instanceof Error && "code" in cause ? String(cause.code) : String(cause), cause);
+      this.#fail(codeOf(cause), cause);
     }
   }
 
@@ -120,11 +132,22 @@ export class GgufWriter {
   }
 }
 
+function codeOf(cause: unknown): string {
+  if (cause instanceof Error && "code" in cause) return String(cause.code);
+  return /\(os error 27\)/.test(String(cause)) ? "EFBIG" : String(cause); // Deno has no code for this one
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / alignment) * alignment;
+}
+
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "its folder does not exist; make it first",
   ENOTDIR: "its folder is a file; expected the path of a file to be made",
   NOTFILE: "it is a folder or a device; expected the path of a file to be made",
   ENOSPC: "the disk is full; nothing was left behind",
+  EFBIG:
+    "it would be larger than the system or the file system allows a file to be (ulimit -f); nothing was left behind",
   EACCES: "writing there is not allowed",
   EROFS: "the file system is read-only",
 };
@@ -156,7 +179,7 @@ export function headerBytes(metadata: ReadonlyMap<string, NewValue>, tensors: re
     for (const size of dims) out.scalar(VALUE_TYPE.uint64, size);
     out.scalar(VALUE_TYPE.uint32, type);
     out.scalar(VALUE_TYPE.uint64, offset);
-    offset += Math.ceil(bytes / alignment) * alignment;
+    offset += aligned(bytes);
   }
   return out.done();
 }

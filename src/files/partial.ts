@@ -1,0 +1,73 @@
+/**
+ * Files on their way: what is written lies beside its target under a name of its own until it is whole. A killed process
+ * leaves such a file; the next one with the same target removes it. And a system's limit on the size of files is an error here,
+ * where it would end the process.
+ *
+ * @module
+ */
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import { node } from "../../ffi/runtime/builtins.ts";
+
+/** A file that has not changed for so long has no writer any more, whatever its process's number says. */
+const staleMs = 24 * 3600 * 1000;
+
+/** Those that this process writes. */
+const own = new Set<string>();
+let made = 0;
+
+/** A name beside `path` for what becomes it: with the process's number, by which a later one knows whether it still runs. */
+export function beginPartial(path: string): string {
+  removeStale(path);
+  const partial = `${path}.${node("node:process").pid}-${made++}-${Date.now() % 1e6}.partial`;
+  own.add(partial);
+  return partial;
+}
+
+/** Nothing more is written to a file of {@link beginPartial}. */
+export function endPartial(partial: string): void {
+  own.delete(partial);
+}
+
+/** Removes what killed processes left of the same target. */
+function removeStale(path: string): void {
+  const fs = node("node:fs");
+  const { basename, dirname, join } = node("node:path");
+  const folder = dirname(path);
+  if (!currentRuntime().allows("read", folder) || !fs.existsSync(folder)) return;
+  const begin = `${basename(path)}.`;
+  for (const name of fs.readdirSync(folder)) {
+    const [, pid] = name.startsWith(begin) && /^(\d+)-[\d-]+\.partial$/.exec(name.slice(begin.length)) || [];
+    if (pid === undefined) continue;
+    const partial = join(folder, name);
+    // Another process may remove it meanwhile.
+    const status = fs.statSync(partial, { throwIfNoEntry: false });
+    if (!status?.isFile() || !(isGone(Number(pid), partial) || Date.now() - status.mtimeMs > staleMs)) continue;
+    fs.rmSync(partial, { force: true });
+  }
+}
+
+/** Whether a partial file's process has ended. In a container the next process often has the number of the one before. */
+function isGone(pid: number, partial: string): boolean {
+  const { pid: ownPid, kill } = node("node:process");
+  if (pid === ownPid) {
+    return ![...own].some((open) => node("node:path").resolve(open) === node("node:path").resolve(partial));
+  }
+  try {
+    kill(pid, 0); // asks, and sends nothing
+    return false;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ESRCH"; // or it may not be asked
+  }
+}
+
+let isHeeded = false;
+
+/**
+ * From now on a write beyond the system's limit on the size of files fails with EFBIG. By default SIGXFSZ ends the process. The
+ * listener stays: removed, it would bring that back where a runtime had turned it off.
+ */
+export function heedFileLimit(): void {
+  if (isHeeded || currentRuntime().platform === "win32") return;
+  node("node:process").on("SIGXFSZ", () => {});
+  isHeeded = true;
+}
