@@ -18,10 +18,10 @@ import {
   Quantizer,
   readGguf,
 } from "../mod.ts";
-import { type Folder, folderOf, safetensors, writeFolder } from "./huggingface.ts";
+import { type Folder, folderOf, gemma, phi3, safetensors, withExactNorms, writeFolder } from "./huggingface.ts";
 import { describeWholeKit, readJson } from "./kit.ts";
-import { f32, flag, text, u32 } from "./models.ts";
-import { gemma3, type Shape, smallModelBytes } from "./small-models.ts";
+import { f32, text } from "./models.ts";
+import { type Shape, smallModelBytes } from "./small-models.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-folder-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -63,21 +63,6 @@ async function comesBack(name: string, path: string, sequences: number[][], chan
   assertEquals(made.model.gguf.metadata.text("tokenizer.chat_template"), "{{ messages[0].content }}");
   const special = (lm: LightGPT) => [lm.model.tokenizer.bos, lm.model.tokenizer.eos, lm.model.tokenizer.addBos];
   assertEquals(special(made), special(before));
-}
-
-/** A copy of a gemma whose norms lose no bit when 1 is taken from them; of other models the path as it is. */
-function withExactNorms(path: string, copy: string): string {
-  const { metadata, tensors } = readGguf(path);
-  if (!metadata.text("general.architecture").startsWith("gemma")) return path;
-  const bytes = readFileSync(path);
-  for (const { name, offset, bytes: length } of tensors.values()) {
-    if (!name.includes("norm")) continue;
-    for (let at = offset; at < offset + length; at += 4) {
-      bytes.writeFloatLE(Math.round(bytes.readFloatLE(at) * 2 ** 16) / 2 ** 16, at);
-    }
-  }
-  writeFileSync(copy, bytes);
-  return copy;
 }
 
 /** Expects that a folder with something changed is refused with a message, and leaves nothing. */
@@ -251,29 +236,6 @@ describeWholeKit("a Hugging Face folder", "archs", (kit) => {
     assertEquals(readdirSync(directory).filter((name) => name.startsWith("damaged.gguf")), []);
   });
 });
-
-/** What the kit has no model of. */
-const gemma: Shape = {
-  ...gemma3,
-  values: {
-    ...gemma3.values,
-    "gemma3.rope.freq_base_swa": f32(12_000),
-    "gemma3.vocab_size": u32(278),
-    "tokenizer.ggml.add_space_prefix": flag(false),
-  },
-};
-const phi3: Shape = {
-  architecture: "phi3",
-  fused: true,
-  untied: true,
-  values: {
-    "general.name": text("Phi-3 small"),
-    "phi3.rope.freq_base": f32(20_000),
-    "phi3.rope.dimension_count": u32(12),
-    "phi3.attention.sliding_window": u32(5),
-    "phi3.vocab_size": u32(278),
-  },
-};
 
 describe("a folder of a small model", () => {
   const ids = Array.from({ length: 24 }, (_, i) => 3 + (i * 89) % 270);

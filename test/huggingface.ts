@@ -7,6 +7,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Gguf, readGguf } from "../mod.ts";
+import { f32, flag, text, u32 } from "./models.ts";
+import { gemma3, type Shape } from "./small-models.ts";
 
 /** A tensor of a folder. */
 export interface FolderTensor {
@@ -239,3 +241,42 @@ function mergesOf(texts: string[], scores: number[], kinds: number[], ids: Map<s
     });
   });
 }
+
+/** A copy of a gemma whose norms lose no bit when 1 is taken from them; of other models the path as it is. */
+export function withExactNorms(path: string, copy: string): string {
+  const { metadata, tensors } = readGguf(path);
+  if (!metadata.text("general.architecture").startsWith("gemma")) return path;
+  const bytes = readFileSync(path);
+  for (const { name, offset, bytes: length } of tensors.values()) {
+    if (!name.includes("norm")) continue;
+    for (let at = offset; at < offset + length; at += 4) {
+      bytes.writeFloatLE(Math.round(bytes.readFloatLE(at) * 2 ** 16) / 2 ** 16, at);
+    }
+  }
+  writeFileSync(copy, bytes);
+  return copy;
+}
+
+/** A small gemma3; the kit has none. */
+export const gemma: Shape = {
+  ...gemma3,
+  values: {
+    ...gemma3.values,
+    "gemma3.rope.freq_base_swa": f32(12_000),
+    "gemma3.vocab_size": u32(278),
+    "tokenizer.ggml.add_space_prefix": flag(false),
+  },
+};
+/** A small phi3 with fused matrices. */
+export const phi3: Shape = {
+  architecture: "phi3",
+  fused: true,
+  untied: true,
+  values: {
+    "general.name": text("Phi-3 small"),
+    "phi3.rope.freq_base": f32(20_000),
+    "phi3.rope.dimension_count": u32(12),
+    "phi3.attention.sliding_window": u32(5),
+    "phi3.vocab_size": u32(278),
+  },
+};

@@ -97,7 +97,7 @@ export async function convertFile(
       expected: "another path",
     });
   }
-  const warnings: string[] = [];
+  const warnings: string[] = [...source.warnings];
   const plan = new Plan(options.type, options.tensorTypes, source.tensors, groupsOf(source.metadata));
   const { calibrator } = options;
   const ordered = calibrator === undefined

@@ -25,6 +25,8 @@ export interface WeightSource {
   readonly files: readonly string[];
   readonly metadata: ReadonlyMap<string, NewValue>;
   readonly tensors: readonly SourceTensor[];
+  /** What a user should know of it. */
+  readonly warnings: readonly string[];
   /** Throws where a file has changed since it was opened. */
   check(): void;
   close(): void;
@@ -100,6 +102,7 @@ export function openGguf(path: string): WeightSource {
   return {
     files: gguf.files,
     metadata: metadataOf(gguf),
+    warnings: [],
     tensors: [...gguf.tensors.values()].map((tensor) => fromFile(tensor, files[tensor.file])),
     check: () => files.forEach((file) => file.check()),
     close: () => files.forEach((file) => file.close()),

@@ -6,7 +6,7 @@
  */
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import type { NewValue } from "../../files/gguf/write.ts";
-import type { JsonFile } from "./json.ts";
+import type { JsonFile, JsonObject } from "./json.ts";
 import { type Llama3Scaling, readLlama3 } from "./rope.ts";
 
 /** What the tensors of an architecture are called and need. */
@@ -27,11 +27,34 @@ export interface Family {
   /** The base of the rotation's frequencies where the file does not say, and in windowed layers, where it is another. */
   readonly ropeBase?: number;
   readonly localRopeBase?: number;
+  /** The settings lie under `text_config`, beside those for pictures; what is absent there is as here. */
+  readonly textConfig?: JsonObject;
 }
 
 const SILU = ["silu", "swish"];
 const GELU = ["gelu_pytorch_tanh", "gelu"];
 const GEMMA = { normsLessOne: true, activations: GELU, tied: true } as const;
+
+const GEMMA3: Family = {
+  ...GEMMA,
+  architecture: "gemma3",
+  fourNorms: true,
+  window: 4096,
+  ropeBase: 1e6,
+  localRopeBase: 1e4,
+};
+/** Gemma3TextConfig's values in Transformers: published files leave out what equals them. */
+const GEMMA3_TEXT = {
+  vocab_size: 262_208,
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 131_072,
+  query_pre_attn_scalar: 256,
+} as const;
 
 const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ["LlamaForCausalLM", { architecture: "llama", permuted: true, activations: SILU }],
@@ -40,14 +63,8 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ["Qwen3ForCausalLM", { architecture: "qwen3", activations: SILU }],
   ["GemmaForCausalLM", { ...GEMMA, architecture: "gemma" }],
   ["Gemma2ForCausalLM", { ...GEMMA, architecture: "gemma2", fourNorms: true, window: 4096 }],
-  ["Gemma3ForCausalLM", {
-    ...GEMMA,
-    architecture: "gemma3",
-    fourNorms: true,
-    window: 4096,
-    ropeBase: 1e6,
-    localRopeBase: 1e4,
-  }],
+  ["Gemma3ForCausalLM", GEMMA3],
+  ["Gemma3ForConditionalGeneration", { ...GEMMA3, textConfig: GEMMA3_TEXT }],
   ["Phi3ForCausalLM", { architecture: "phi3", activations: SILU }],
 ]);
 
@@ -71,10 +88,15 @@ const f32 = (value: number): NewValue => ({ type: VALUE_TYPE.float32, value });
 const text = (value: string): NewValue => ({ type: VALUE_TYPE.string, value });
 
 /** Reads it; `name` becomes the model's. */
-export function readConfig(config: JsonFile, name: string): Config {
-  const [first] = config.list("architectures") ?? [];
+export function readConfig(file: JsonFile, name: string): Config {
+  const [first] = file.list("architectures") ?? [];
   const family = typeof first === "string" ? FAMILIES.get(first) : undefined;
-  if (family === undefined) throw config.unsupported("architectures", `one of ${[...FAMILIES.keys()].join(", ")}`);
+  if (family === undefined) throw file.unsupported("architectures", `one of ${[...FAMILIES.keys()].join(", ")}`);
+  if (file.get("quantization_config") !== undefined) {
+    throw file.unsupported("quantization_config", "weights as floats: the original model");
+  }
+  const config = family.textConfig === undefined ? file : file.object("text_config", family.textConfig);
+  if (config === undefined) throw file.wrong("text_config", "an object");
   refuseForeign(config, family);
   const embedding = config.count("hidden_size");
   const heads = config.count("num_attention_heads", { most: 1024 });
@@ -178,7 +200,6 @@ function refuseForeign(config: JsonFile, { architecture, activations }: Family):
   const without = (key: string, expected: string, isNeutral: (value: unknown) => boolean) => {
     if (config.get(key) !== undefined && !isNeutral(config.get(key))) throw config.unsupported(key, expected);
   };
-  without("quantization_config", "weights as floats: the original model", () => false);
   without("num_local_experts", "a dense model", (value) => value === 0 || value === 1);
   if (architecture.startsWith("qwen")) without("use_sliding_window", "false", (value) => value === false);
   if (architecture === "gemma2" || architecture === "gemma3") {

@@ -44,7 +44,7 @@ export function openFolder(path: string, allowUnknownPreTokenizer: boolean): Wei
       ...config.metadata,
       ...vocabularyOf(path, configFile, tokenizer, config.vocabulary, allowUnknownPreTokenizer),
     ]);
-    const mapped = mapTensors(files.flatMap(({ tensors }) => tensors), config);
+    const { mapped, warnings } = mapTensors(files.flatMap(({ tensors }) => tensors), config);
     if (config.llama3 !== undefined) {
       const base = metadata.get("llama.rope.freq_base")?.value as number;
       mapped.push(madeTensor("rope_freqs.weight", llama3Factors(config.llama3, base)));
@@ -53,6 +53,7 @@ export function openFolder(path: string, allowUnknownPreTokenizer: boolean): Wei
       files: files.map(({ file }) => file.path),
       metadata,
       tensors: mapped,
+      warnings,
       check: () => files.forEach(({ file }) => file.check()),
       close: () => files.forEach(({ file }) => file.close()),
     };

@@ -40,7 +40,7 @@ export class JsonFile {
     }
     let values: unknown;
     try {
-      values = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)));
+      values = parsePython(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)));
     } catch (cause) {
       if (cause instanceof Error && "code" in cause && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) {
         throw new LightGPTError("io", `${path}: it cannot be read (${cause.code}).`, { where: path }, { cause });
@@ -105,12 +105,12 @@ export class JsonFile {
     throw this.wrong(key, "an array");
   }
 
-  /** An object, or undefined. */
-  object(key: string): JsonFile | undefined {
+  /** An object, or undefined; what it lacks is as in `defaults`. */
+  object(key: string, defaults: JsonObject = {}): JsonFile | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
     if (!isObject(value)) throw this.wrong(key, "an object");
-    return new JsonFile(this.#path, value, `${this.#prefix}${key}.`);
+    return new JsonFile(this.#path, { ...defaults, ...value }, `${this.#prefix}${key}.`);
   }
 
   /** The error for a key whose value is wrong or missing. */
@@ -133,7 +133,36 @@ export class JsonFile {
   }
 }
 
+/**
+ * JSON as Python writes it, with the numbers `NaN`, `Infinity` and `-Infinity`, also in the objects `{ "__float__": "NaN" }` that
+ * Transformers puts in their place.
+ */
+function parsePython(text: string): unknown {
+  if (!text.includes('"__float__"')) {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      if (!/NaN|Infinity/.test(text)) throw error;
+    }
+  }
+  // Strings are matched too, so that nothing inside them is.
+  const quoted = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\bInfinity\b|\bNaN\b/g;
+  const plain = text.replace(quoted, (found) => found.startsWith('"') ? found : `{"__float__":"${found}"}`);
+  return JSON.parse(plain, (_, value) => {
+    if (!isObject(value) || !Object.hasOwn(value, "__float__") || Object.keys(value).length !== 1) return value;
+    const number = PYTHON_FLOATS.get(value.__float__);
+    if (number === undefined) throw new SyntaxError(`__float__ is ${shown(value.__float__)}`);
+    return number;
+  });
+}
+
+const PYTHON_FLOATS: ReadonlyMap<unknown, number> = new Map([["NaN", NaN], ["Infinity", Infinity], [
+  "-Infinity",
+  -Infinity,
+]]);
+
 function shown(value: unknown): string {
-  const text = value === undefined ? "absent" : JSON.stringify(value) ?? String(value);
+  const isNumber = typeof value === "number";
+  const text = value === undefined ? "absent" : isNumber ? String(value) : JSON.stringify(value) ?? String(value);
   return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }

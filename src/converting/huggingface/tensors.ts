@@ -42,21 +42,43 @@ const FOUR_NORMS: ReadonlyMap<string, string> = new Map([
   ["post_feedforward_layernorm", "post_ffw_norm"],
 ]);
 
-/** Tables that are computed nowadays. */
-const ignored = /(^|\.)rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$/;
+/** Buffers that some folders have beside the weights: tables that are computed nowadays. */
+const buffers = /(^|\.)(position_ids|(original_)?inv_freq|(cos|sin)_cached|causal_mask)$|\.attn\.(masked_)?bias$/;
+/** What reads pictures. */
+const pictures = /^(model\.)?(vision_tower|multi_modal_projector)\./;
 
-/** A folder's tensors as a source of the quantizer. */
-export function mapTensors(tensors: readonly SafeTensor[], config: Config): SourceTensor[] {
+/** A folder's tensors as a source of the quantizer, and what a user should know of those that are left out. */
+export function mapTensors(
+  tensors: readonly SafeTensor[],
+  config: Config,
+): { readonly mapped: SourceTensor[]; readonly warnings: string[] } {
   const mapped = new Map<string, SourceTensor>();
+  const skipped: string[] = [];
   for (const tensor of tensors) {
-    if (ignored.test(tensor.name)) continue;
+    if (buffers.test(tensor.name)) continue;
+    if (config.family.textConfig !== undefined && pictures.test(tensor.name)) {
+      skipped.push(tensor.name);
+      continue;
+    }
     const name = nameOf(tensor, config);
+    if (name === undefined && tensor.bytes === 0) continue;
+    if (name === undefined) {
+      const { family: { architecture }, layers } = config;
+      throw refused(tensor, `the tensors of ${architecture} with ${layers} layers`, "it has no place there");
+    }
     if (name === "output.weight" && config.tied) continue;
     if (mapped.has(name)) throw refused(tensor, `one tensor for ${name}`, "another one has the same place");
     mapped.set(name, convert(tensor, name, config));
   }
   const place = (name: string) => order(name, config.layers);
-  return [...mapped.values()].sort((a, b) => place(a.name) - place(b.name) || (a.name < b.name ? -1 : 1));
+  return {
+    mapped: [...mapped.values()].sort((a, b) => place(a.name) - place(b.name) || (a.name < b.name ? -1 : 1)),
+    warnings: skipped.length === 0 ? [] : [
+      `${skipped.length} tensors that read pictures are left out, ${
+        skipped[0]
+      } the first: the file is of the text part.`,
+    ],
+  };
 }
 
 /** As GGUF files have them: the embedding, the layers, what comes after; the same however the folder is cut. */
@@ -65,15 +87,18 @@ function order(name: string, layers: number): number {
   return layer !== undefined ? Number(layer) : name.startsWith("token_embd") ? -1 : layers;
 }
 
-function nameOf(tensor: SafeTensor, { family, layers }: Config): string {
-  const [, base, kind] = /^(.*)\.(weight|bias)$/.exec(tensor.name) ?? [];
+/** The name in a GGUF file; undefined where the architecture has no such tensor. */
+function nameOf(tensor: SafeTensor, { family, layers }: Config): string | undefined {
+  // The text part of a model that reads pictures, as older and newer folders have it.
+  const own = family.textConfig === undefined
+    ? tensor.name
+    : tensor.name.replace(/^language_model\.(?=model\.|lm_head\.)/, "").replace(/^model\.language_model\./, "model.");
+  const [, base, kind] = /^(.*)\.(weight|bias)$/.exec(own) ?? [];
   const outer = OUTER.get(base ?? "");
   if (outer !== undefined) return `${outer}.${kind}`;
   const [, layer, part] = /^model\.layers\.(\d{1,3})\.(.+)$/.exec(base ?? "") ?? [];
   const name = (family.fourNorms ? FOUR_NORMS.get(part ?? "") : undefined) ?? LAYER.get(part ?? "");
-  if (name === undefined || Number(layer) >= layers) {
-    throw refused(tensor, `the tensors of ${family.architecture} with ${layers} layers`, "it has no place there");
-  }
+  if (name === undefined || Number(layer) >= layers) return undefined;
   return `blk.${Number(layer)}.${name}.${kind}`;
 }
 
