@@ -5,7 +5,7 @@
  * @module
  */
 import { basename } from "node:path";
-import { collectImportance } from "../src/converting/importance.ts";
+import { collectImportance } from "../src/converting/collect_importance.ts";
 import { readText } from "./files.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";

@@ -23,7 +23,7 @@ export {
   type SplitOutliers,
 } from "../src/converting/quantizer.ts";
 export type { OutlierOptions } from "../src/converting/outliers.ts";
-export { collectImportance, type CollectOptions } from "../src/converting/importance.ts";
+export { collectImportance, type CollectOptions } from "../src/converting/collect_importance.ts";
 export { quantizeFile, type QuantizeFileOptions } from "../src/converting/convert.ts";
 export { ImportanceMatrix, type ImportanceOrigin } from "../src/converting/imatrix.ts";
 export type { ImportanceEntry } from "../src/converting/importance_entry.ts";

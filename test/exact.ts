@@ -1,6 +1,6 @@
 /**
- * The exactness matrix (DESIGN 4): every model under every way to compute the same. The tokens and the bits of the logits
- * may depend on the model, the KV type and the activations, and on nothing else: not on threads, chunks, pages, or who
+ * The exactness matrix of `docs/design/contract.md`: every model under every way to compute the same. The tokens and the
+ * bits of the logits may depend on the model, the KV type and the activations, and on nothing else: not on threads, chunks, pages, or who
  * else is served. `exact.test.ts` compares what comes out with the hashes in `test/data/exact.json`, on every CPU level.
  *
  *     deno run -A test/exact.ts > test/data/exact.json

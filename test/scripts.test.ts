@@ -14,6 +14,7 @@ import { libraryViolations, readElf } from "../scripts/check-library.js";
 import { lockViolations } from "../scripts/check-lock.js";
 import { typescript, violations, zig } from "../scripts/check-imports.js";
 import { styleViolations } from "../scripts/check-style.js";
+import house from "../scripts/lint.js";
 import { countBun, countDeno, countZig } from "../scripts/report.js";
 import { checkMachine, offline } from "../scripts/setup.js";
 import { flags, withPrompt } from "../scripts/start.js";
@@ -127,14 +128,47 @@ describe("checks", () => {
     assertEquals(violations([["kernels/run/other.zig", ""], inside], zig), []);
   });
 
-  it("find long files, files without a beginning, and a runtime's name", () => {
+  /** A function of so many statements, and two lines. */
+  const zigFunction = (returns: string, statements: number, parameters = 0) =>
+    `//! A.\nfn f(${"a: u32, ".repeat(parameters)}) ${returns} {\n${"    x;\n".repeat(statements)}}\n`;
+
+  it("find long files and functions, files without a beginning, a runtime's name, and cited papers", () => {
     const begin = "/**\n * A file.\n */\n";
-    one(styleViolations([["src/a.ts", begin + "x;\n".repeat(400)]]), /403 lines, 400/);
+    one(styleViolations([["src/a.ts", begin + "x;\n".repeat(301)]]), /301 lines of code, 300/);
+    assertEquals(styleViolations([["src/a.ts", begin + "// a comment\n\n".repeat(301)]]), []);
+    one(styleViolations([["test/a.ts", begin + "x;\n".repeat(401)]]), /401 lines of code, 400/);
+    one(styleViolations([["kernels/a.zig", "//! A.\n" + "x;\n".repeat(501)]]), /501 lines of code, 500/);
+    one(styleViolations([["kernels/a.zig", zigFunction("void", 69)]]), /f has 71 lines, 70/);
+    assertEquals(styleViolations([["kernels/a.zig", zigFunction("type", 69)]]), []);
+    one(styleViolations([["kernels/a.zig", zigFunction("void", 1, 7)]]), /f has 7 parameters, 6/);
+    assertEquals(styleViolations([["kernels/a.zig", zigFunction("void", 68, 6)]]), []);
     one(styleViolations([["src/a.ts", "const x = 1;\n"]]), /open with a comment/);
     one(styleViolations([["src/a.ts", begin + "Deno.exit();\n"]]), /names a runtime/);
     one(styleViolations([["src/a.ts", begin + 'import "bun:ffi";\n']]), /names a runtime/);
     one(styleViolations([["kernels/a.zig", "const x = 1;\n"]]), /open with a comment/);
+    const options = (comment: string) => `${begin}/** ${comment} */\nexport interface AOptions {}\n`;
+    one(styleViolations([["src/a.ts", options("What may be said.")]]), /AOptions doesn't open with "Options for"/);
+    assertEquals(styleViolations([["src/a.ts", options("Options for a.")]]), []);
+    one(styleViolations([["docs/a.md", `See ${"DESIGN"} 4.`]]), /cites a design/);
+    one(styleViolations([["src/a.ts", `${begin}// (${"gguf"}.md 6)\n`]]), /cites a page about GGUF/);
+    assertEquals(styleViolations([["src/a.ts", `${begin}// docs/design/${"gguf"}.md\n`]]), []);
+    one(styleViolations([["models/README.md", `cd ${".."}/shared`]]), /knows where the kit lies/);
     assertEquals(styleViolations([["src/a.ts", begin + '// as Deno.exit does\nconst x = "Bun.version";\n']]), []);
+  });
+
+  it("find long functions of the product, and functions with many parameters", () => {
+    const found: string[] = [];
+    const visit = (rule: keyof typeof house.rules, filename: string, text: string, params = 0) => {
+      const report = ({ message }: { message: string }) => found.push(message);
+      const visitor = house.rules[rule].create({ filename, sourceCode: { text }, report });
+      for (const see of Object.values(visitor)) see({ range: [0, text.length], params: Array(params).fill({}) });
+      return found.splice(0);
+    };
+    assertEquals(visit("function-lines", "/x/src/a.ts", "\n".repeat(70)), ["71 lines; a function has at most 70"]);
+    assertEquals(visit("function-lines", "/x/src/a.ts", "\n".repeat(69)), []);
+    assertEquals(visit("function-lines", "/x/test/a.ts", "\n".repeat(70)), []);
+    assertEquals(visit("parameters", "/x/test/a.ts", "", 7), ["7 parameters; a function has at most 6"]);
+    assertEquals(visit("parameters", "/x/test/a.ts", "", 6), []);
   });
 
   it("find a library that is too large", () => {

@@ -1,4 +1,5 @@
-//! `zig build order`: the order of additions against what the machine can do, on one core. Does DESIGN 4 cost anything?
+//! `zig build order`: the order of additions against what the machine can do, on one core. What does the
+//! accumulation contract (docs/design/contract.md) cost?
 //!
 //! - one token times Q4_0 weights far larger than any cache, as a share of the rate at which memory can be read;
 //! - a tile of 8 tokens times weights that lie in the cache, 16 tokens times weights that come from memory, as sequences

@@ -100,7 +100,7 @@ export async function quantizeFile(
   const { isFolder, openFolder } = await import("./huggingface/folder.ts");
   const { openGguf } = await import("./weight_source.ts");
   const { convertFile } = await import("./quantize_file.ts");
-  const { Calibrator } = await import("./calibrating.ts");
+  const { Calibrator } = await import("./calibrator.ts");
   const folder = isFolder(input);
   if (folder && rounding === "calibrated") {
     refuseOption(

@@ -87,7 +87,7 @@ const logitRows = ["none", "last", "all"] as const;
 const noToken = 0xffff_ffff;
 const resultWords = BATCH.result.length + SAMPLED.words;
 const noLogits = new Float32Array(0);
-/** Version of the accumulation contract (DESIGN 4): what an engine of another computes has other bits. */
+/** Version of the accumulation contract (`docs/design/contract.md`): what an engine of another computes has other bits. */
 export const accumulationContract = 1;
 /** A step of so many tokens computes more than it reads. */
 export const prefillTokensDefault = 2;

@@ -1,6 +1,6 @@
 /**
  * How long steps take, and what follows from it: whether the next one may run on the calling thread, and how large a chunk
- * of prompt is. Both change when something is computed, never what (DESIGN 4).
+ * of prompt is. Both change when something is computed, never what (`docs/design/contract.md`).
  *
  * @module
  */

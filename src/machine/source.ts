@@ -14,7 +14,7 @@ const textMost = 1 << 20;
 const commandMs = 2000;
 const decoder = new TextDecoder();
 
-/** What tests replace: a root folder with recorded files, another system's name, and what a runtime allows and says. */
+/** Options for tests: a root folder with recorded files, another system's name, and what a runtime allows and says. */
 export interface SourceOptions {
   /** The folder that stands for `/`. Default: `/` itself. */
   readonly root?: string;

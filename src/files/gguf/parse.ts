@@ -1,6 +1,6 @@
 /**
  * Parses one GGUF file: header, metadata, tensor table, with every check that can be made without knowing the model
- * (`gguf.md` 1.5 and 8). Everything is linear in the bytes read. Which tensors a model needs is `model/architectures/architectures.ts`'s.
+ * (`docs/design/gguf.md`). Everything is linear in the bytes read. Which tensors a model needs, `planModel` says.
  *
  * @module
  */

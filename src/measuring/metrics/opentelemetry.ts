@@ -10,7 +10,7 @@ import { refuseOption } from "../../options/checks.ts";
 import type { MetricsReport } from "./report.ts";
 import type { MetricName, MetricSpec, MetricValue } from "./table.ts";
 
-/** What an instrument is told about itself. */
+/** Options for an instrument. */
 export interface InstrumentOptions {
   /** What it tells. */
   readonly description?: string;

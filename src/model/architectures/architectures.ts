@@ -1,7 +1,7 @@
 /**
  * What a model is made of: `planModel` turns the metadata and the tensor table of a file into the numbers and tensors
  * that the library takes. The table of traits below is the only place that knows architectures by name; everything
- * after it asks the traits. Numbers are checked here (`gguf.md` 6 and 8), shapes in `tensors.ts`.
+ * after it asks the traits. Numbers are checked here (`docs/design/gguf.md`, sizes of a model), shapes in `tensors.ts`.
  *
  * Where a trained model and llama.cpp differ, llama.cpp is followed, since that is what GGUF files are made for and tested
  * with: the sliding windows that files of `llama` and `phi3` state are not applied.
@@ -60,7 +60,7 @@ export interface ModelPlan {
   readonly parameters: number;
 }
 
-/** What a plan depends on besides the file. */
+/** Options for a plan: what it depends on besides the file. */
 export interface PlanOptions {
   /** The context that will be used: models with two sets of rotary factors choose by it. Default: the model's own. */
   readonly context?: number;

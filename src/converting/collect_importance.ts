@@ -74,7 +74,7 @@ export async function collectImportance(
   checkSignal(signal);
   const threads = threadsOption(options.threads);
   const window = integerOption("window", options.window, 2, model.context, Math.min(256, model.context));
-  const { productOf } = await import("./calibrating.ts");
+  const { productOf } = await import("./calibrator.ts");
   const { openReader, readWindow, windowsOf } = await import("../measuring/text_windows.ts");
   const windows = windowsOf(model, text, window);
   const engine = openReader(model, window, threads);

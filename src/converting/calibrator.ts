@@ -10,7 +10,7 @@ import { addGram, factorColumns, replaceMatrix } from "../../ffi/calibration.ts"
 import type { Engine } from "../engine/engine.ts";
 import { Model } from "../model/model.ts";
 import { cancelledBy } from "../options/checks.ts";
-import type { Calibration, TensorCalibrator } from "./calibrated.ts";
+import type { Calibration, TensorCalibrator } from "./round_calibrated.ts";
 import { inSlices } from "./slices.ts";
 import { openReader, readWindow, windowsOf } from "../measuring/text_windows.ts";
 
