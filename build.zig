@@ -166,7 +166,7 @@ fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step
     addLevels(b, module, target, .ReleaseFast);
     for (levels(target.result.cpu.arch)) |level| {
         const limits = levelObject(b, target, level, .ReleaseFast, "bench/order/limits.zig", "limits");
-        limits.root_module.addAnonymousImport("simd", .{ .root_source_file = b.path("kernels/level/simd.zig") });
+        limits.root_module.addAnonymousImport("kernels", .{ .root_source_file = b.path("kernels/bench.zig") });
         module.addObject(limits);
     }
     return b.addExecutable(.{ .name = "order", .root_module = module, .use_llvm = true });

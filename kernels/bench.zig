@@ -1,4 +1,7 @@
 //! What benches outside this folder may see of the kernels.
 
-pub const level_table = @import("level/level_table.zig");
 pub const dispatch = @import("host/dispatch.zig");
+pub const dot = @import("level/dot.zig");
+pub const isa = @import("level/isa.zig");
+pub const level_table = @import("level/level_table.zig");
+pub const simd = @import("level/simd.zig");

@@ -7,7 +7,7 @@ const calibrate = @import("op/calibrate.zig");
 const format = @import("formats/format.zig");
 const formats = @import("formats/list.zig");
 const quantize = @import("op/quantize.zig");
-const simd = @import("level/simd.zig");
+const isa = @import("level/isa.zig");
 
 /// As `level_root.zig` has it: what would panic is undefined here, and tested for.
 pub const panic = @import("std").debug.no_panic;
@@ -16,7 +16,7 @@ const list = blk: {
     var all: []const level_table.Encoder = &.{};
     for (formats.list) |F| {
         // Registers of sixteen lanes pay where levels are linear. The sub-blocks of a K-format fill none, and a table gains 7 %.
-        if (simd.register_lanes == 16 and format.features(F).rounding != .linear) continue;
+        if (isa.register_lanes == 16 and format.features(F).rounding != .linear) continue;
         const encode = quantize.of(F) orelse continue;
         all = all ++ [_]level_table.Encoder{.{ .id = F.id, .quantize = encode, .calibrate = calibrate.of(F) }};
     }

@@ -2,11 +2,14 @@
 //! Compiled once for each level, like the kernels, and linked into `main.zig`.
 
 const options = @import("level_options");
-const simd = @import("simd");
+const kernels = @import("kernels");
+const dot = kernels.dot;
+const isa = kernels.isa;
+const simd = kernels.simd;
 const Limits = @import("table.zig").Limits;
 
 const Line = @Vector(8, u64);
-const lanes = simd.register_lanes;
+const lanes = isa.register_lanes;
 /// Independent sums, enough to hide the instruction's latency.
 const chains = if (lanes == 16) 12 else 6;
 
@@ -22,9 +25,9 @@ fn read(memory: [*]const u8, len: usize, ahead: usize) callconv(.c) u64 {
     return @reduce(.Add, (sums[0] +% sums[1]) +% (sums[2] +% sums[3]));
 }
 
-fn dot(rounds: usize) callconv(.c) i32 {
+fn products(rounds: usize) callconv(.c) i32 {
     @setEvalBranchQuota(10_000);
-    const Dot = simd.Dot(lanes, .{ .unsigned = 15 }, false, 8);
+    const Dot = dot.Dot(lanes, .{ .unsigned = 15 }, false, 8);
     var sums: [chains]Dot = @splat(.init(@splat(0)));
     var x: [chains][8][4]i8 = @splat(@splat(.{ 1, -2, 3, -4 }));
     var w: [8]simd.Bytes(lanes) = @splat(@splat(7));
@@ -45,7 +48,7 @@ fn dot(rounds: usize) callconv(.c) i32 {
     return total;
 }
 
-const limits: Limits = .{ .read = read, .dot = dot, .dot_macs = 8 * chains * lanes * 4 };
+const limits: Limits = .{ .read = read, .dot = products, .dot_macs = 8 * chains * lanes * 4 };
 
 comptime {
     @export(&limits, .{ .name = "order_limits_" ++ options.name, .visibility = .hidden });

@@ -1,6 +1,6 @@
 //! BF16: the upper half of a plain float.
 
-const simd = @import("../level/simd.zig");
+const float16 = @import("../level/float16.zig");
 
 pub const id = 30;
 pub const name = "BF16";
@@ -9,11 +9,11 @@ pub const block_elements = 1;
 pub const Block = u16;
 
 pub inline fn widen(comptime n: u32, bits: @Vector(n, Block)) @Vector(n, f32) {
-    return simd.fromBf16(n, bits);
+    return float16.fromBf16(n, bits);
 }
 
 pub inline fn narrow(comptime n: u32, values: @Vector(n, f32)) @Vector(n, Block) {
-    return simd.toBf16(n, values);
+    return float16.toBf16(n, values);
 }
 
 pub fn finite(bits: Block) bool {

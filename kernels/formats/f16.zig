@@ -1,7 +1,7 @@
 //! F16: half floats.
 
 const scalar = @import("scalar.zig");
-const simd = @import("../level/simd.zig");
+const float16 = @import("../level/float16.zig");
 
 pub const id = 1;
 pub const name = "F16";
@@ -10,11 +10,11 @@ pub const block_elements = 1;
 pub const Block = u16;
 
 pub inline fn widen(comptime n: u32, bits: @Vector(n, Block)) @Vector(n, f32) {
-    return simd.fromF16(n, bits);
+    return float16.fromF16(n, bits);
 }
 
 pub inline fn narrow(comptime n: u32, values: @Vector(n, f32)) @Vector(n, Block) {
-    return simd.toF16(n, values);
+    return float16.toF16(n, values);
 }
 
 pub fn finite(bits: Block) bool {

@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = @import("packed.zig").Place;
 
@@ -122,7 +123,7 @@ fn blocks(comptime F: type) Group {
         .{ .name = "scale", .form = function(&.{Read}, f32), .what = "scalar: the factor of each span sum" },
         .{ .name = "spanSum", .form = function(&.{ Read, usize, *const [32]i8 }, i32), .what = "scalar: the integer of one span, its integer scales in it" },
         .{ .name = "chunk_spans", .form = .integer, .what = "packed: spans of a chunk; a shorter row ends in chunks of one" },
-        .{ .name = "weights", .form = .{ .value = simd.Weights }, .what = "packed: which bytes weights are kept as" },
+        .{ .name = "weights", .form = .{ .value = dot.Weights }, .what = "packed: which bytes weights are kept as" },
         .{ .name = "bias", .form = .integer, .what = "packed: what weights are kept too large by" },
         .{ .name = "chunkBytes", .form = function(&.{u32}, usize), .what = "packed: bytes of a chunk of so many spans" },
         .{ .name = "pack", .form = function(&.{ Read, [*]u8, u32, u32, u32 }, void), .what = "packed: puts a block of row `lane` into a chunk, from a span on" },

@@ -7,6 +7,7 @@ const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -62,7 +63,7 @@ fn weight(block: *align(1) const Block, i: usize) i32 {
 }
 
 pub const chunk_spans = 2;
-pub const weights: simd.Weights = .signed;
+pub const weights: dot.Weights = .signed;
 pub const bias = 0;
 
 pub fn chunkBytes(spans: u32) usize {

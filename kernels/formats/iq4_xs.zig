@@ -7,6 +7,7 @@
 const iq4_values = @import("iq4_values.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -57,7 +58,7 @@ fn weight(block: *align(1) const Block, i: usize) i32 {
 }
 
 pub const chunk_spans = 8;
-pub const weights: simd.Weights = .signed;
+pub const weights: dot.Weights = .signed;
 pub const bias = 0;
 pub const parts = 1;
 

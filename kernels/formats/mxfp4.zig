@@ -6,6 +6,7 @@
 const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -70,7 +71,7 @@ inline fn powers(comptime n: u32, e: @Vector(n, u32)) @Vector(n, f32) {
 }
 
 pub const chunk_spans = 4;
-pub const weights: simd.Weights = .{ .unsigned = 24 };
+pub const weights: dot.Weights = .{ .unsigned = 24 };
 pub const bias = 12;
 
 /// Values with the bias added.

@@ -1,6 +1,7 @@
 //! What the packed layouts of block formats have in common: where a kernel stands in a group, and loads from there.
 //! Weights are vectors of 64 bytes, four columns of sixteen rows; scales are sixteen values in a row.
 
+const float16 = @import("../level/float16.zig");
 const simd = @import("../level/simd.zig");
 
 /// A place in a packed group: a span of a chunk, and the first of the rows that a vector holds.
@@ -24,7 +25,7 @@ pub const Place = struct {
 
     /// Half floats of `lanes` rows from the 32 bytes at `offset`.
     pub inline fn halves(at: Place, comptime lanes: u32, offset: usize) @Vector(lanes, f32) {
-        return simd.fromF16(lanes, @as(*align(1) const @Vector(lanes, u16), @ptrCast(at.chunk + offset + 2 * at.lane)).*);
+        return float16.fromF16(lanes, @as(*align(1) const @Vector(lanes, u16), @ptrCast(at.chunk + offset + 2 * at.lane)).*);
     }
 };
 

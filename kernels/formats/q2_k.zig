@@ -7,6 +7,7 @@
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -79,7 +80,7 @@ fn weight(block: *align(1) const Block, i: usize) u8 {
 }
 
 pub const chunk_spans = 8;
-pub const weights: simd.Weights = .{ .unsigned = 3 };
+pub const weights: dot.Weights = .{ .unsigned = 3 };
 pub const bias = 0;
 pub const parts = 2;
 

@@ -6,6 +6,7 @@ const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -78,7 +79,7 @@ fn weight(block: *align(1) const Block, i: usize) i32 {
 }
 
 pub const chunk_spans = 1;
-pub const weights: simd.Weights = .{ .unsigned = 15 };
+pub const weights: dot.Weights = .{ .unsigned = 15 };
 pub const bias = 0;
 
 pub fn chunkBytes(_: u32) usize {

@@ -7,6 +7,7 @@ const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -70,7 +71,7 @@ pub fn minimumSum(_: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
 }
 
 pub const chunk_spans = 1;
-pub const weights: simd.Weights = .{ .unsigned = 31 };
+pub const weights: dot.Weights = .{ .unsigned = 31 };
 pub const bias = 0;
 
 pub fn chunkBytes(_: u32) usize {

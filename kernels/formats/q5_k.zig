@@ -8,6 +8,7 @@ const format = @import("format.zig");
 const k_scales = @import("k_scales.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -80,7 +81,7 @@ fn weight(block: *align(1) const Block, i: usize) u8 {
 }
 
 pub const chunk_spans = 8;
-pub const weights: simd.Weights = .{ .unsigned = 31 };
+pub const weights: dot.Weights = .{ .unsigned = 31 };
 pub const bias = 0;
 pub const parts = 1;
 

@@ -7,6 +7,7 @@
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -76,7 +77,7 @@ fn weight(block: *align(1) const Block, i: usize) i32 {
 }
 
 pub const chunk_spans = 8;
-pub const weights: simd.Weights = .{ .unsigned = 63 };
+pub const weights: dot.Weights = .{ .unsigned = 63 };
 pub const bias = 32;
 pub const parts = 2;
 

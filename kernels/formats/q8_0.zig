@@ -1,12 +1,14 @@
 //! Q8_0: blocks of 32 weights, a half-float scale and a signed byte each; q * d.
 //!
 //! Packed, two spans are seventeen whole cache lines: 512 bytes of weights each, then both spans' scales. Where the
-//! product instruction wants unsigned weights they are kept plus 128 (`simd.signed_biased`).
+//! product instruction wants unsigned weights they are kept plus 128 (`isa.signed_biased`).
 
 const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const dot = @import("../level/dot.zig");
+const isa = @import("../level/isa.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -59,7 +61,7 @@ pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
 }
 
 pub const chunk_spans = 2;
-pub const weights: simd.Weights = .signed;
+pub const weights: dot.Weights = .signed;
 pub const bias = 0;
 
 pub fn chunkBytes(spans: u32) usize {
@@ -69,7 +71,7 @@ pub fn chunkBytes(spans: u32) usize {
 pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, lane: u32) void {
     inline for (0..8) |i| {
         const columns = @as(*align(1) const [4]u8, @ptrCast(block.q[4 * i ..][0..4])).*;
-        packed_zig.putColumns(chunk + span * 512 + i * 64, lane, &simd.signedColumns(columns));
+        packed_zig.putColumns(chunk + span * 512 + i * 64, lane, &dot.signedColumns(columns));
     }
     packed_zig.putHalf(chunk + spans * 512 + span * 32, lane, block.d);
 }

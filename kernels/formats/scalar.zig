@@ -1,16 +1,16 @@
 //! Scalar helpers of the formats' decoders and encoders.
 
 const std = @import("std");
-const simd = @import("../level/simd.zig");
+const float16 = @import("../level/float16.zig");
 
 /// A half float's value, from its bits.
 pub inline fn half(bits: u16) f32 {
-    return simd.fromF16(1, .{bits})[0];
+    return float16.fromF16(1, .{bits})[0];
 }
 
 /// A value's nearest half float, as bits.
 pub inline fn toHalf(value: f32) u16 {
-    return simd.toF16(1, .{value})[0];
+    return float16.toF16(1, .{value})[0];
 }
 
 pub inline fn halfIsFinite(bits: u16) bool {

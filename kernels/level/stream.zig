@@ -2,10 +2,11 @@
 //! `simd.zig`.
 
 const builtin = @import("builtin");
+const isa = @import("isa.zig");
 const simd = @import("simd.zig");
 
 const x86 = builtin.cpu.arch == .x86_64;
-const lanes = simd.register_lanes;
+const lanes = isa.register_lanes;
 
 /// Stores to an address that is a multiple of 64 bytes; `end` comes after the last one.
 pub inline fn store(p: [*]f32, v: simd.F) void {

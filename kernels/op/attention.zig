@@ -11,6 +11,8 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
+const float16 = @import("../level/float16.zig");
+const isa = @import("../level/isa.zig");
 const simd = @import("../level/simd.zig");
 const activation = @import("activation.zig");
 const kv = @import("kv.zig");
@@ -22,7 +24,7 @@ const block_positions = level_table.attention_block;
 const groups_max = block_positions / 16;
 
 /// Whole vectors that the registers hold; of these the accumulators, and the widest tile that keeps them there.
-const held = simd.registers * simd.register_lanes / 16;
+const held = isa.registers * isa.register_lanes / 16;
 const accumulators = if (held >= 32) 16 else if (held >= 8) 4 else 1;
 const width_max = if (held >= 32) 8 else if (held >= 8) 4 else 1;
 const widths = switch (width_max) {
@@ -323,7 +325,7 @@ fn products(
 
 inline fn multiplyLine(comptime kind: level_table.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
     var line = kv.load(kind, key.values(kind) + d * 16);
-    if (kind == .q8_0) line *= simd.loadF16(key.scales + d / kv.block * 16);
+    if (kind == .q8_0) line *= float16.loadF16(key.scales + d / kv.block * 16);
     inline for (0..width) |i| acc[i] = simd.fma(line, simd.splat(queries[d * width + i]), acc[i]);
 }
 
@@ -369,7 +371,7 @@ fn columns(
                 values[c] = if (share == 0) kv.loadPart(kind, row, v_dim - d) else kv.load(kind, row);
                 if (kind == .q8_0) {
                     const scale = part.scales[(element + c * 16) / kv.block];
-                    values[c] *= simd.splat(simd.fromF16(1, .{scale})[0]);
+                    values[c] *= simd.splat(float16.fromF16(1, .{scale})[0]);
                 }
             }
             inline for (0..count) |i| {

@@ -13,6 +13,7 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const format = @import("../formats/format.zig");
+const float16 = @import("../level/float16.zig");
 const simd = @import("../level/simd.zig");
 
 const D = @Vector(8, f64);
@@ -317,11 +318,11 @@ const Rows = struct {
             }
             for (0..codec.halves) |index| {
                 const half = halfAt(block, index);
-                const d = simd.fromF16(1, .{half.*})[0];
+                const d = float16.fromF16(1, .{half.*})[0];
                 // By how much each value grows with the half float.
                 var growth: Values align(64) = @splat(1);
                 if (index == 0) for (0..codec.elements) |k| {
-                    const base = if (codec.halves == 2) simd.fromF16(1, .{halfAt(block, 1).*})[0] else 0;
+                    const base = if (codec.halves == 2) float16.fromF16(1, .{halfAt(block, 1).*})[0] else 0;
                     growth[k] = (low[k] + @as(f32, @floatFromInt(codes[k])) * step[k] - base) / d;
                 };
                 var pull: f32 = 0;
@@ -332,8 +333,8 @@ const Rows = struct {
                     pull += growth[k] * slopes[k];
                     stiffness += growth[k] * bent[k];
                 }
-                const stored = simd.toF16(1, .{d + pull / stiffness})[0];
-                const more = simd.fromF16(1, .{stored})[0] - d;
+                const stored = float16.toF16(1, .{d + pull / stiffness})[0];
+                const more = float16.fromF16(1, .{stored})[0] - d;
                 // Not so where it is not finite, or no better than it was.
                 if (stored & 0x7fff == 0 or stored & 0x7c00 == 0x7c00 or !(2 * more * pull > more * more * stiffness)) continue;
                 half.* = stored;

@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
+const float16 = @import("../level/float16.zig");
 const simd = @import("../level/simd.zig");
 
 const F = simd.F;
@@ -61,7 +62,7 @@ fn part(kv: *const KvLayer, position: usize, element: usize) Part {
 /// 16 stored numbers from `p` as floats; q8_0 without its scale.
 pub inline fn load(comptime kind: level_table.KvType, p: [*]const Element(kind)) F {
     return switch (kind) {
-        .f16 => simd.loadF16(p),
+        .f16 => float16.loadF16(p),
         .f32 => simd.load(p),
         .q8_0 => @floatFromInt(@as(simd.I, @as(@Vector(16, i8), p[0..16].*))),
     };
@@ -110,7 +111,7 @@ fn scatter(comptime kind: level_table.KvType, x: [*]const f32, n: usize, out: [*
     while (i < n) : (i += 16) {
         const count = @min(16, n - i);
         const v = if (count == 16) simd.load(x + i) else simd.loadPart(x + i, count, 0);
-        const stored: [16]Element(kind) = if (kind == .f16) simd.toF16(16, v) else v;
+        const stored: [16]Element(kind) = if (kind == .f16) float16.toF16(16, v) else v;
         if (stride == 1 and count == 16) {
             out[i..][0..16].* = stored;
         } else {
@@ -140,5 +141,5 @@ fn quantize(x: [*]const f32, out: [*]i8, comptime stride: usize) u16 {
         const bytes: [16]i8 = @as(@Vector(16, i8), @truncate(bits));
         for (bytes, 0..) |byte, i| out[(part_index * 16 + i) * stride] = byte;
     }
-    return simd.toF16(1, .{scale})[0];
+    return float16.toF16(1, .{scale})[0];
 }

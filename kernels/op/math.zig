@@ -3,6 +3,7 @@
 //! without one, because not every level has it. Error: f32 at most 2 units in the last place, f64 below 1e-12.
 
 const std = @import("std");
+const isa = @import("../level/isa.zig");
 const simd = @import("../level/simd.zig");
 
 const F = simd.F;
@@ -34,7 +35,7 @@ pub fn exp(x: F) F {
 /// `exp` for weights of a choice: the same bits from x = -60 to 0, and below that e^-60, which weighs nothing as well.
 pub inline fn expBelow(x: F) F {
     // Without fused multiply-add it is long, and called from many places.
-    return if (simd.has_fma) expNear(x) else @call(.never_inline, expNear, .{x});
+    return if (isa.has_fma) expNear(x) else @call(.never_inline, expNear, .{x});
 }
 
 fn expNear(x: F) F {

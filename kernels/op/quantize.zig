@@ -10,6 +10,7 @@ const format = @import("../formats/format.zig");
 const k = @import("quantize_k.zig");
 const nearest = @import("quantize_nearest.zig");
 const search = @import("quantize_search.zig");
+const float16 = @import("../level/float16.zig");
 const simd = @import("../level/simd.zig");
 
 /// Blocks of a batch: the lanes of a vector.
@@ -154,16 +155,16 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
 inline fn load16(args: *const level_table.Quantize, at: usize) simd.F {
     return switch (args.source) {
         .f32 => simd.load(@as([*]align(4) const f32, @ptrCast(@alignCast(args.values))) + at),
-        .f16 => simd.fromF16(16, halves(args, at).*),
-        .bf16 => simd.fromBf16(16, halves(args, at).*),
+        .f16 => float16.fromF16(16, halves(args, at).*),
+        .bf16 => float16.fromBf16(16, halves(args, at).*),
     };
 }
 
 fn load1(args: *const level_table.Quantize, at: usize) f32 {
     return switch (args.source) {
         .f32 => @as([*]align(4) const f32, @ptrCast(@alignCast(args.values)))[at],
-        .f16 => simd.fromF16(1, .{@as([*]align(2) const u16, @ptrCast(@alignCast(args.values)))[at]})[0],
-        .bf16 => simd.fromBf16(1, .{@as([*]align(2) const u16, @ptrCast(@alignCast(args.values)))[at]})[0],
+        .f16 => float16.fromF16(1, .{@as([*]align(2) const u16, @ptrCast(@alignCast(args.values)))[at]})[0],
+        .bf16 => float16.fromBf16(1, .{@as([*]align(2) const u16, @ptrCast(@alignCast(args.values)))[at]})[0],
     };
 }
 

@@ -9,7 +9,7 @@
 const level_table = @import("../level/level_table.zig");
 const grid = @import("quantize_grid.zig");
 const Search = @import("quantize_search.zig").Search;
-const simd = @import("../level/simd.zig");
+const float16 = @import("../level/float16.zig");
 
 /// How much is tried.
 const Effort = struct { tops: u32, fits: u32, steps: u32 };
@@ -111,7 +111,7 @@ fn Super(comptime F: type) type {
 
         /// The integers near wanted scales and minima that leave each sub-block the least error.
         fn settle(lanes: *const Lanes, halves: Halves, scales: V, minima: V) ?Stored {
-            const stored = simd.fromF16(2, simd.toF16(2, .{ halves.d, halves.m }));
+            const stored = float16.fromF16(2, float16.toF16(2, .{ halves.d, halves.m }));
             const d = stored[0];
             const dmin = stored[1];
             if (!(@abs(d) < 65520) or !(@abs(dmin) < 65520)) return null;
@@ -197,7 +197,7 @@ fn Super(comptime F: type) type {
                 scales[j] = @intFromFloat(@as([subs]f32, stored.scales)[j]);
                 minima[j] = @intFromFloat(@as([subs]f32, stored.minima)[j]);
             }
-            const halves = simd.toF16(2, .{ stored.d, stored.dmin });
+            const halves = float16.toF16(2, .{ stored.d, stored.dmin });
             F.assemble(block, halves[0], halves[1], &scales, &minima, &codes);
             return representable(lanes, stored);
         }

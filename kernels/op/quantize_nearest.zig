@@ -1,7 +1,7 @@
 //! Plain rounding to linear levels, as the scalar `encode` of a format does it, bit for bit: a block at a time, its 32
 //! values in vectors.
 
-const simd = @import("../level/simd.zig");
+const float16 = @import("../level/float16.zig");
 
 const V = @Vector(32, f32);
 const W = @Vector(32, u32);
@@ -51,7 +51,7 @@ inline fn block(comptime F: type, values: [*]align(4) const f32, out: *align(1) 
     }
     const whole: @Vector(32, i32) = @intFromFloat(clamp(code, 0, range));
     const codes: @Vector(32, u8) = @intCast(whole);
-    const stored = simd.toF16(2, .{ d, m });
+    const stored = float16.toF16(2, .{ d, m });
     F.fill(out, stored[0], stored[1], codes);
     return stored[0] & 0x7c00 != 0x7c00 and stored[1] & 0x7c00 != 0x7c00;
 }

@@ -10,14 +10,15 @@ const builtin = @import("builtin");
 const level_table = @import("../level/level_table.zig");
 const grid = @import("quantize_grid.zig");
 const format = @import("../formats/format.zig");
-const simd = @import("../level/simd.zig");
+const float16 = @import("../level/float16.zig");
+const isa = @import("../level/isa.zig");
 
 /// Turns of levels and scale after the search.
 const refinements = 4;
 
 /// Blocks that are searched side by side: some registers of them, so that not every addition waits for the one before. On
 /// x86 with neither AVX2 nor more, bytes count.
-pub const lanes_most = if (builtin.cpu.arch == .x86_64 and simd.register_lanes == 4) 4 else 16;
+pub const lanes_most = if (builtin.cpu.arch == .x86_64 and isa.register_lanes == 4) 4 else 16;
 
 /// Encodes `count` blocks of finite values, at most `lanes_most`; returns how many come before the first whose scale is not
 /// finite.
@@ -106,18 +107,18 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         }
 
         fn half(v: V) V {
-            return simd.fromF16(n, simd.toF16(n, v));
+            return float16.fromF16(n, float16.toF16(n, v));
         }
 
         /// The half float `step` places away from zero.
         fn neighbour(v: V, comptime step: comptime_int) V {
-            const bits = simd.toF16(n, v);
+            const bits = float16.toF16(n, v);
             const one: @Vector(n, u16) = @splat(1);
             const moved = if (step > 0) bits +% one else bits -% one;
             // Zero has none below, the greatest none above.
             const magnitude = bits & @as(@Vector(n, u16), @splat(0x7fff));
             const stays = if (step > 0) magnitude >= @as(@Vector(n, u16), @splat(0x7bff)) else magnitude == @as(@Vector(n, u16), @splat(0));
-            return simd.fromF16(n, @select(u16, stays, bits, moved));
+            return float16.fromF16(n, @select(u16, stays, bits, moved));
         }
 
         /// The value of greatest magnitude with its sign, the first of equals.
@@ -392,7 +393,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                     F.fillPower(&blocks[b], d, codes);
                     continue;
                 }
-                const halves = simd.toF16(2, .{ d, @as([n]f32, found.m)[b] });
+                const halves = float16.toF16(2, .{ d, @as([n]f32, found.m)[b] });
                 if (halves[0] & 0x7c00 == 0x7c00 or halves[1] & 0x7c00 == 0x7c00) return @intCast(b);
                 F.fill(&blocks[b], halves[0], halves[1], codes);
             }

@@ -1,4 +1,4 @@
-//! The scalar reference of matrix products: plain loops over the file's own layout, in the order of DESIGN 4. Every fast
+//! The scalar reference of matrix products: plain loops over the file's own layout, in the order of docs/design/contract.md. Every fast
 //! path is compared with it bit for bit, and no fast path uses it.
 
 const std = @import("std");

@@ -1,0 +1,41 @@
+//! The table of every format for one CPU level: matrix products over packed weights, packing them, and reading a row back.
+//!
+//! A product is written once for all formats and levels (docs/design/contract.md, "Matrix products"): rows lie in lanes, a span
+//! of 32 columns gives one integer and one fused multiply-add, and spans are added in order. `tiles.zig` walks groups of rows
+//! and tiles of tokens, `spans.zig` the spans of one group, a unit (`unit_vector.zig`) makes the integers of one span. How a
+//! format lies in memory is the format's own matter.
+
+const level_table = @import("../../level/level_table.zig");
+const formats = @import("../../formats/list.zig");
+const quantize = @import("../quantize.zig");
+const BlockCodec = @import("block_codec.zig").BlockCodec;
+const Floats = @import("floats.zig").Floats;
+const Packing = @import("packing.zig").Packing;
+const Product = @import("spans.zig").Product;
+
+/// A table for each format of the list, in its order.
+pub const tables: [formats.list.len]level_table.Format = blk: {
+    var list: [formats.list.len]level_table.Format = undefined;
+    for (&list, formats.list) |*table, F| table.* = tableOf(F);
+    break :blk list;
+};
+
+fn tableOf(comptime F: type) level_table.Format {
+    const layout = if (F.kind == .float) Floats(F) else Packing(F);
+    const product = if (F.kind == .float) Floats(F) else Product(F);
+    const codec = if (F.kind == .float) Floats(F) else BlockCodec(F);
+    return .{
+        .id = F.id,
+        .kind = F.kind,
+        .block_elements = F.block_elements,
+        .block_bytes = @sizeOf(F.Block),
+        .name = F.name,
+        .groupBytes = layout.groupBytes,
+        .pack = layout.pack,
+        .unpackRow = layout.unpackRow,
+        .matmul = product.matmul,
+        .decode = codec.decode,
+        .encode = codec.encode,
+        .nearest = quantize.plainOf(F),
+    };
+}

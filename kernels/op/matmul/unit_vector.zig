@@ -1,0 +1,48 @@
+//! A unit: the integers of one span for a tile of tokens, by vectors of weights and `dot.Dot`. Four columns of weights are
+//! loaded once and meet every token of the tile. Another kind of unit (AMX tiles) gives the same integers; what is added of
+//! them, and in which order, is `spans.zig` for all.
+
+const level_table = @import("../../level/level_table.zig");
+const dot = @import("../../level/dot.zig");
+const format = @import("../../formats/format.zig");
+const Packing = @import("packing.zig").Packing;
+const Place = @import("../../formats/packed.zig").Place;
+
+/// `low`: activations may be -128, as the low halves of 16-bit ones.
+pub fn VectorUnit(comptime F: type, comptime lanes: u32, comptime width: u32, comptime low: bool) type {
+    return struct {
+        const Self = @This();
+        const parts = format.features(F).parts;
+        /// Sums of a span: one for each integer scale.
+        const dots = if (parts == 2) 2 else 1;
+        /// Steps of four columns that a sum has.
+        const steps = 8 / dots;
+        const Dot = dot.Dot(lanes, F.weights, low, steps);
+
+        sums: [width][dots]Dot,
+
+        /// The span at `at` times the activations `q` of the tile; `x_sums` are their sums, two words a token.
+        pub inline fn multiply(at: Place, q: [*]const [4]i8, x_sums: [*]const i32) Self {
+            var unit: Self = .begin(x_sums);
+            inline for (0..8) |quad| {
+                const w = F.weightsAt(lanes, at, quad);
+                inline for (0..width) |t| unit.sums[t][quad / steps].add(quad % steps, w, q[t * (level_table.span / 4) + quad]);
+            }
+            return unit;
+        }
+
+        /// Takes off what weights are kept too large by.
+        inline fn begin(x_sums: [*]const i32) Self {
+            var unit: Self = .{ .sums = undefined };
+            inline for (0..width) |t| inline for (0..dots) |part| {
+                unit.sums[t][part] = .init(dot.biasSum(lanes, Packing(F).bias, if (dots == 1) null else part, x_sums + 2 * t));
+            };
+            return unit;
+        }
+
+        /// Token `t`'s sum of products with all columns, or with the first or the last 16.
+        pub inline fn integers(unit: *const Self, t: usize, comptime part: u1) @Vector(lanes, i32) {
+            return unit.sums[t][part].sum;
+        }
+    };
+}
