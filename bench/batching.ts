@@ -91,7 +91,10 @@ async function step(): Promise<void> {
     settings: { pages: 1024, pageSize: 32, batchTokens: 528, sequences: 16, logitRows: 64 },
     run: (sequences) =>
       Promise.resolve(
-        sequences.map(({ sample }) => ({ logits: new Float32Array(0), ...(sample ? { choice: { token: 7 } } : {}) })),
+        sequences.map(({ sample }) => ({
+          logits: new Float32Array(0),
+          ...(sample ? { choices: [{ token: 7 }] } : {}),
+        })),
       ),
     cancel() {},
     dispose: () => Promise.resolve(),
@@ -108,7 +111,7 @@ async function step(): Promise<void> {
       const sequence = scheduler.add({
         prompt,
         positions: 2000,
-        isCached: true,
+        salt: "",
         sample: { sampler: new SamplerState(settings), top: undefined },
         tenant: `${index % 4}`,
       });

@@ -83,7 +83,7 @@ describe("the scheduler", () => {
     let left = 100;
     const all = Array.from({ length: 100 }, async (_, id) => {
       const prompt = Uint32Array.from([...prefix, id, id + 1, id + 2]);
-      const sequence = scheduler.add({ prompt, positions: 1010, sample: FakeSampler.sample(1n), isCached: true });
+      const sequence = scheduler.add({ prompt, positions: 1010, sample: FakeSampler.sample(1n), salt: "" });
       assertEquals((await sequence.next())?.token, expected(prompt, 1n, 1, 1000)[0]);
       sequence.end();
       left--;
@@ -107,7 +107,7 @@ describe("the scheduler", () => {
         prompt,
         positions: 60,
         sample: FakeSampler.sample(seed),
-        isCached: true,
+        salt: `${id % 50}`,
         tenant: `${id % 50}`,
       });
       const tokens: number[] = [];

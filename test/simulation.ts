@@ -221,7 +221,7 @@ export class FakeEngine implements StepRunner {
     };
     if (step.sample) {
       const { seed, choices } = step.sample.sampler as unknown as FakeSampler;
-      result.choice = { token: choose(state, seed, choices, this.#vocabulary) } as Choice;
+      result.choices = [{ token: choose(state, seed, choices, this.#vocabulary) }];
     }
     if (step.keep) result.hidden = Float32Array.of(Math.floor(state / 65_536), state % 65_536);
     return result;
@@ -292,15 +292,16 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     const throwsAt = random(12) === 0 ? random(count) : -1;
     let rows = 0;
     const processor = random(6) === 0 || throwsAt >= 0;
+    const tenant = "abc".charAt(random(3));
     let sequence: Sequence;
     try {
       sequence = scheduler.add({
         prompt,
         positions: prompt.length + count - 1,
         sample: FakeSampler.sample(seed),
-        tenant: "abc".charAt(random(3)),
+        tenant,
         priority: random(10),
-        isCached: random(8) > 0,
+        salt: random(8) > 0 ? tenant : undefined,
         ...(random(10) === 0 ? { deadlineMs: 1 + random(60) } : {}),
         ...(processor
           ? {

@@ -1,6 +1,6 @@
 /**
- * Whether a sequence may begin: who begins before there are pages for all that it has to read loses what it has computed to
- * those before it, and computes it again later.
+ * Whether a sequence may begin. One that begins before there are pages for all that it has to read loses what it has computed
+ * to those before it, and computes it again later.
  *
  * @module
  */
@@ -10,18 +10,18 @@ import { goesBefore } from "./precedence.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
- * Whether there are pages for all of `sequence` beside what those of `placed` who ask will want for what they have. It may take
- * the pages of who is paused, or stands below it.
+ * Whether there are pages for all of `sequence` beside what those that run will want for what they have. It may take the pages of
+ * a paused sequence, and of one that stands below it.
  */
-export function hasPagesFor(sequence: Sequence, placed: ReadonlySet<Sequence>, { pool, tree }: KvStore): boolean {
-  const others = [...placed].filter((other) => other.isAsked);
+export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, { pool, tree }: KvStore): boolean {
+  const others = [...running];
   if (others.length === 0 || others.some((other) => goesBefore(other, sequence))) return true;
   const pagesOf = ({ position, unread }: Sequence) => pagesFor(position + unread, pool.pageSize);
   const wanted = others.reduce((sum, other) => sum + pagesOf(other), pagesOf(sequence));
   if (wanted <= pool.limit) return true;
   // What several have in common is there once.
-  const held = others.flatMap(({ table }) => table?.pages ?? []);
-  const { isCached, tenant = "" } = sequence.options;
-  const known = isCached ? tree?.find(tenant, sequence.tokens).pages.length ?? 0 : 0;
+  const held = others.flatMap(({ pages }) => pages);
+  const { salt } = sequence.options;
+  const known = salt === undefined ? 0 : tree?.find(salt, sequence.tokens).pages.length ?? 0;
   return wanted - known - (held.length - new Set(held).size) <= pool.limit;
 }

@@ -319,7 +319,7 @@ interface ResolvedOptions {
   logitsProcessor: LogitsProcessor | undefined;
   signal: AbortSignal | undefined;
   /** How the sequence gets its place. */
-  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "isCached">;
+  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
 }
 
 function resolveOptions(options: GenerateOptions, tokenizer: Tokenizer): ResolvedOptions {
@@ -338,7 +338,12 @@ function resolveOptions(options: GenerateOptions, tokenizer: Tokenizer): Resolve
     top: logprobs === undefined ? undefined : integerOption("logprobs", logprobs, 0, SAMPLER.topMost, 0),
     logitsProcessor,
     signal,
-    place: { tenant, priority: integerOption("priority", options.priority, 0, 9, 5), deadlineMs, isCached: cache },
+    place: {
+      tenant,
+      priority: integerOption("priority", options.priority, 0, 9, 5),
+      deadlineMs,
+      salt: cache ? tenant : undefined,
+    },
   };
   checkSignal(signal);
   return resolved;

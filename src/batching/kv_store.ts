@@ -7,7 +7,7 @@
  */
 import { TokenCache, type TokenCacheOptions, treeOf } from "../cache/token_cache.ts";
 import type { CachePage, CacheTree } from "../cache/tree.ts";
-import { PagePool } from "../engine/page_pool.ts";
+import { PagePool, pagesFor } from "../engine/page_pool.ts";
 
 /** What the cache keeps for a page. */
 export interface KvPage {
@@ -102,6 +102,11 @@ export class KvStore {
     return page;
   }
 
+  /** The pages that the cache must keep, in use or not. */
+  *pinned(): Iterable<number> {
+    for (const { value } of this.tree?.pinned() ?? []) yield value.page;
+  }
+
   /** Keeps a page with the tokens after `parent`; see `CacheTree.add`. */
   keep(parent: CachePage<KvPage>, tokens: Uint32Array, page: number): CachePage<KvPage> | undefined {
     const value: KvPage = { page, states: new Map(), isDropped: false };
@@ -128,6 +133,13 @@ export class KvStore {
   }
 }
 
+/** Where a sequence stands after it took pages over. */
+export interface Attached {
+  readonly position: number;
+  /** The hidden state after the last token, where nothing is left to read. */
+  readonly state?: Float32Array;
+}
+
 /** The pages of one sequence, in the order of its positions. */
 export class PageTable {
   /** The page numbers. */
@@ -139,6 +151,8 @@ export class PageTable {
   #known = 0;
   /** What the cache has of the page after the cursor, where that page is this table's own. */
   #tail: CachePage<KvPage> | undefined;
+  /** The state of the cache after the cursor when that was last looked through, and for how many tokens. */
+  #seen: { readonly changedAt: number; readonly least: number } | undefined;
 
   constructor(store: KvStore, salt: string | undefined) {
     this.#store = store;
@@ -148,6 +162,11 @@ export class PageTable {
   /** The place in the cache from which the next page would be found, where there is one. */
   get cursor(): CachePage<KvPage> | undefined {
     return this.#cursor;
+  }
+
+  /** Names that place, the same for all tables that stand there. */
+  get place(): string | number | undefined {
+    return this.#cursor?.parent ? this.#cursor.id : this.#cursor?.salt;
   }
 
   /** Positions that the pages have room for. */
@@ -166,37 +185,65 @@ export class PageTable {
   }
 
   /**
-   * Takes over what the cache has of `tokens` from `position` on, which must be the end of the last page. All but the last
-   * token may be covered, and the last too where its hidden state is there. Returns the new position and the state.
+   * Takes over the whole pages that the cache has of `tokens` from `position` on, where that is the end of the last page. All
+   * but the last token may be covered, and the last too where its hidden state is there.
+   *
+   * @returns the new position, and the state.
    */
-  attach(tokens: Uint32Array, position: number): { position: number; state?: Float32Array } {
+  attachPages(tokens: Uint32Array, position: number): Attached {
     const tree = this.#store.tree;
+    if (!tree || !this.#isAtEnd(position) || !this.#isNews(1)) return { position };
     const { pageSize } = this.#store.pool;
-    if (!tree || !this.#cursor || position !== this.#known * pageSize || position !== this.capacity) {
-      return { position };
-    }
     let at = position;
-    for (let next = tree.child(this.#cursor, tokens, at); next; next = tree.child(next, tokens, at)) {
+    let page = this.#cursor as CachePage<KvPage>;
+    for (let next = tree.child(page, tokens, at); next; next = tree.child(page, tokens, at)) {
       const state = at + pageSize === tokens.length ? next.value.states.get(pageSize) : undefined;
       if (at + pageSize >= tokens.length && !state) break;
       this.#store.pool.retain(next.value.page);
       this.pages.push(next.value.page);
       tree.touch(next);
-      this.#cursor = next;
+      this.#cursor = page = next;
       this.#known++;
       at += pageSize;
       if (state) return { position: at, state };
     }
-    const part = tree.part(this.#cursor, tokens, at);
-    if (!part) return { position: at };
-    const state = at + part.count === tokens.length ? part.page.value.states.get(part.count) : undefined;
-    const count = Math.min(part.count, tokens.length - at - (state ? 0 : 1));
-    if (count < 1) return { position: at };
+    return { position: at };
+  }
+
+  /** The same for a part of the next page, by copy, where the cache has one that shares at least `least` tokens. */
+  attachPart(tokens: Uint32Array, position: number, least: number): Attached {
+    const tree = this.#store.tree;
+    if (!tree || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
+    const cursor = this.#cursor as CachePage<KvPage>;
+    this.#seen = { changedAt: tree.changedAt(cursor), least };
+    const part = tree.part(cursor, tokens, position);
+    if (!part) return { position };
+    const state = position + part.count === tokens.length ? part.page.value.states.get(part.count) : undefined;
+    const count = Math.min(part.count, tokens.length - position - (state ? 0 : 1));
+    if (count < Math.max(1, least)) return { position };
     const page = this.#store.copy(part.page.value.page);
-    if (page === undefined) return { position: at };
+    if (page === undefined) return { position };
     tree.touch(part.page);
     this.pages.push(page);
-    return { position: at + count, ...(state ? { state } : {}) };
+    return { position: position + count, ...(state ? { state } : {}) };
+  }
+
+  /** Whether the last page is known to the cache and full. */
+  #isAtEnd(position: number): boolean {
+    const known = this.#known * this.#store.pool.pageSize;
+    return this.#cursor !== undefined && position === known && position === this.capacity;
+  }
+
+  /** Whether the cache may have something after the cursor that a look for `least` tokens would not have found before. */
+  #isNews(least: number): boolean {
+    const changedAt = this.#store.tree?.changedAt(this.#cursor as CachePage<KvPage>);
+    return this.#seen === undefined || this.#seen.changedAt !== changedAt || least < this.#seen.least;
+  }
+
+  /** Gives the pages back that lie wholly beyond `positions`: what was read there does not count. */
+  truncate(positions: number): void {
+    const { pool } = this.#store;
+    for (const page of this.pages.splice(pagesFor(positions, pool.pageSize))) pool.release(page);
   }
 
   /** Leaves the pages that `tokens`, all of which have been read, fill to the end, for others to find. */

@@ -1,76 +1,60 @@
 /**
- * Who gives his pages up when there are no more. That is who is paused longest, whoever he is; else the newest of the lowest
- * priority, if he stands below the one who needs them. Two exceptions see to it that all end in the end: who has waited
- * too long may take the place of who has had one for as long; and when nobody can go on, one may take everything.
+ * Which sequence gives its pages up when there are no more. A paused one goes first, the one that was served longest ago;
+ * else the newest of the lowest priority, where it stands below the sequence that needs them. Two exceptions let every
+ * sequence come to its end: one that has waited too long may take the place of one that has had its own for as long, and
+ * when none can go on, one may take everything.
  *
  * @module
  */
 import type { Fairness } from "./fairness.ts";
-import type { Sequence } from "./sequence.ts";
+import type { SequenceView } from "./types.ts";
 
-/** Compares claims to pages. */
+/** Compares claims to pages at one step. */
 export class Precedence {
   readonly #fairness: Fairness;
-  /** Who went on when nobody else could. */
-  #leader: Sequence | undefined;
+  readonly #step: number;
 
-  /** `fairness` says who has waited too long. */
-  constructor(fairness: Fairness) {
+  /** `fairness` says which sequence has waited too long at `step`. */
+  constructor(fairness: Fairness, step: number) {
     this.#fairness = fairness;
+    this.#step = step;
   }
 
-  /** A sequence ended. */
-  forget(sequence: Sequence): void {
-    if (this.#leader === sequence) this.#leader = undefined;
-  }
-
-  /** Who of `candidates` gives its pages up for `sequence` at `step`; `isForced`: somebody must. */
-  victim(
-    sequence: Sequence,
-    candidates: readonly Sequence[],
-    isForced: boolean,
-    step: number,
-  ): Sequence | undefined {
-    let victim: Sequence | undefined;
+  /** Which of `candidates` gives its pages up for `sequence`; `isForced`: one of them must. */
+  victim<S extends SequenceView>(sequence: SequenceView, candidates: Iterable<S>, isForced: boolean): S | undefined {
+    let victim: S | undefined;
     for (const other of candidates) {
-      if (other.isAsked && !isForced && !this.#outranks(sequence, other, step)) continue;
+      if (other.isAsked && !isForced && !this.#outranks(sequence, other)) continue;
       if (!victim || goesBefore(other, victim)) victim = other;
     }
     return victim;
   }
 
-  /** Puts first who goes on when nobody can: the oldest, and the same one until that has brought it a token. */
-  putFirst(asked: Sequence[], step: number): void {
-    let first = asked.find((sequence) => sequence === this.#leader && this.#isFresh(sequence, step));
-    first ??= asked.reduce<Sequence | undefined>((a, b) => a && a.id < b.id ? a : b, undefined);
-    if (!first) return;
-    if (first !== this.#leader || !this.#isProtected(first, step)) {
-      this.#leader = first;
-      first.placed = { at: step, choices: first.choices, isOverdue: true };
-    }
-    asked.splice(asked.indexOf(first), 1);
-    asked.unshift(first);
+  /** Which of `running` goes on when none can: the oldest, and the same one until that has brought it a token. */
+  leader<S extends SequenceView>(running: readonly S[], last: SequenceView | undefined): S | undefined {
+    const kept = running.find((sequence) => sequence === last && this.#isFresh(sequence));
+    return kept ?? running.reduce<S | undefined>((a, b) => a && a.id < b.id ? a : b, undefined);
   }
 
-  #outranks(a: Sequence, b: Sequence, step: number): boolean {
-    if (this.#fairness.isOverdue(a, step) || this.#isProtected(a, step)) return !this.#isFresh(b, step);
-    if (this.#isProtected(b, step)) return false;
+  /** Whether a sequence keeps its place although others may outrank it: it had to wait too long for it, and has it for as long. */
+  isProtected(sequence: SequenceView): boolean {
+    return sequence.placed.isOverdue && this.#isFresh(sequence);
+  }
+
+  #outranks(a: SequenceView, b: SequenceView): boolean {
+    if (this.#fairness.isOverdue(a, this.#step) || this.isProtected(a)) return !this.#isFresh(b);
+    if (this.isProtected(b)) return false;
     return a.priority !== b.priority ? a.priority > b.priority : a.id < b.id;
   }
 
-  /** Who had to wait too long for his place has it for as long. */
-  #isProtected(sequence: Sequence, step: number): boolean {
-    return sequence.placed.isOverdue && this.#isFresh(sequence, step);
-  }
-
-  /** Whether its place has brought it no token yet, or not been its own for long. */
-  #isFresh({ placed, choices }: Sequence, step: number): boolean {
-    return choices === placed.choices || step - placed.at <= this.#fairness.patience;
+  /** Whether its place has brought it no token yet, or has not been its own for long. */
+  #isFresh({ placed, choices }: SequenceView): boolean {
+    return choices === placed.choices || this.#step - placed.at <= this.#fairness.patience;
   }
 }
 
 /** Whether `a` gives its pages up before `b`. */
-export function goesBefore(a: Sequence, b: Sequence): boolean {
+export function goesBefore(a: SequenceView, b: SequenceView): boolean {
   if (a.isAsked !== b.isAsked) return !a.isAsked;
   if (!a.isAsked) return a.servedAt < b.servedAt;
   return a.priority !== b.priority ? a.priority < b.priority : a.id > b.id;

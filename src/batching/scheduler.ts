@@ -1,8 +1,8 @@
 /**
- * Who takes part in the next step. Sequences ask for a token when their reader does; who does not ask costs nothing, so a
- * slow reader holds up nobody. Those that ask get a place, in turn (`fairness.ts`); each place gets its token or a share of
- * the step's chunk of prompt. Pages are taken as they are needed: when none is left, first the cache gives way, then who is
- * paused, then the newest of the lowest priority, who goes on later. The event loop gets its turn between any two steps.
+ * Runs the sequences of one engine. A sequence asks for a token when its reader does; one that does not ask costs nothing, so
+ * a slow reader holds up no other. Those that ask get a place in the batch, in turn (`fairness.ts`, `admission.ts`). Before each step, prompts take over
+ * what the cache has of them (`shared_beginnings.ts`); then the step is decided (`plan_step.ts`), carried out and run. The
+ * event loop gets its turn between any two steps.
  *
  * @module
  */
@@ -13,28 +13,25 @@ import { hasPagesFor } from "./admission.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv_store.ts";
+import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
 import { closed, expired, Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
+import { waitsOf } from "./shared_beginnings.ts";
 import { Meter } from "./stats.ts";
+import type { SequenceState } from "./types.ts";
 
-/** How a scheduler works. */
+/** Options for a scheduler; all have been checked. */
 export interface SchedulerOptions {
-  /** Sequences that may be open without a place; more are refused. */
+  /** Sequences that may be open without running; more are refused. */
   readonly queueMax: number;
   /** How long an idle scheduler waits for more sequences before it begins. */
   readonly maxWaitMs: number;
-  /** Steps after which who waits goes first. */
+  /** Steps after which a sequence that waits goes first. */
   readonly patience: number;
   /** Shares of tenants, where not 1. */
   readonly weights: ReadonlyMap<string, number>;
-  /** Time. */
+  /** Default: the clock on the wall. */
   readonly clock?: Clock;
-}
-
-/** Who takes part in a step, and how many tokens it reads. */
-interface Member {
-  readonly sequence: Sequence;
-  readonly count: number;
 }
 
 /** Runs the sequences of one engine. */
@@ -50,10 +47,15 @@ export class Scheduler implements SequenceOwner {
   readonly #options: SchedulerOptions;
   readonly #clock: Clock;
   readonly #fairness: Fairness;
-  readonly #precedence: Precedence;
-  /** Those without pages, and those with. */
-  readonly #waiting = new Set<Sequence>();
-  readonly #placed = new Set<Sequence>();
+  /** The open sequences, by their state. */
+  readonly #open: Record<Exclude<SequenceState, "ended">, Set<Sequence>> = {
+    idle: new Set(),
+    waiting: new Set(),
+    running: new Set(),
+    paused: new Set(),
+  };
+  /** The sequence that went on when none could. */
+  #leader: Sequence | undefined;
   readonly #jobs: (() => void)[] = [];
   #nextId = 0;
   #step = 0;
@@ -70,24 +72,21 @@ export class Scheduler implements SequenceOwner {
     this.#options = options;
     this.#clock = options.clock ?? wallClock;
     this.#fairness = new Fairness(options.patience, options.weights);
-    this.#precedence = new Precedence(this.#fairness);
   }
 
   /** Sequences that have no place. */
   get queued(): number {
-    return this.#waiting.size;
+    return this.#open.idle.size + this.#open.waiting.size;
   }
 
   /** Sequences that have one. */
   get placed(): number {
-    return this.#placed.size;
+    return this.#open.running.size + this.#open.paused.size;
   }
 
   /** Those of them whose reader does not ask. */
   get paused(): number {
-    let paused = 0;
-    for (const sequence of this.#placed) if (!sequence.isAsked) paused++;
-    return paused;
+    return this.#open.paused.size;
   }
 
   /** Tenants that have sequences. */
@@ -108,8 +107,8 @@ export class Scheduler implements SequenceOwner {
       throw this.refusal();
     }
     const { queueMax } = this.#options;
-    // Who is paused can pile up as well as who was never begun.
-    const open = this.#waiting.size + this.paused;
+    // Paused sequences can pile up as well as those that were never begun.
+    const open = this.queued + this.paused;
     if (open < queueMax) return;
     this.meter.refused++;
     const mean = this.meter.placements.mean;
@@ -122,7 +121,7 @@ export class Scheduler implements SequenceOwner {
     this.assertRoom();
     const sequence = new Sequence(this.#nextId, this, options, this.#clock.now());
     this.#nextId = (this.#nextId + 1) >>> 0;
-    this.#waiting.add(sequence);
+    this.#open.idle.add(sequence);
     this.#fairness.enter(sequence.tenant);
     const { deadlineMs } = options;
     if (deadlineMs !== undefined) {
@@ -150,33 +149,36 @@ export class Scheduler implements SequenceOwner {
   /** Ends all sequences and frees the engine, once the step in flight has given up. Again is fine. */
   async dispose(): Promise<void> {
     this.#closed = true;
-    for (const sequence of [...this.#waiting, ...this.#placed]) sequence.end(closed());
+    for (const sequences of Object.values(this.#open)) {
+      for (const sequence of [...sequences]) sequence.end(closed());
+    }
     this.#gathered?.();
     await this.#running;
     await this.#runner.dispose();
   }
 
   /** See {@link SequenceOwner}. */
-  wake(sequence: Sequence): void {
+  changed(sequence: Sequence, from: SequenceState): void {
+    const { state } = sequence;
+    if (from !== "ended") this.#open[from].delete(sequence);
+    if (state === "ended") return this.#remove(sequence);
+    this.#open[state].add(sequence);
+    const isAsked = state === "waiting" || state === "running";
+    if (!isAsked || from === "waiting" || from === "running") return;
     sequence.askedAt = this.#step;
     this.#start();
-    if (this.#gathered && this.#asked() >= this.sequences) this.#gathered();
+    if (this.#gathered && this.#asked >= this.sequences) this.#gathered();
   }
 
-  /** See {@link SequenceOwner}. */
-  remove(sequence: Sequence): void {
+  #remove(sequence: Sequence): void {
     this.#runner.cancel(sequence.id);
-    this.#waiting.delete(sequence);
-    this.#placed.delete(sequence);
     this.#fairness.leave(sequence.tenant);
-    this.#precedence.forget(sequence);
+    if (this.#leader === sequence) this.#leader = undefined;
     const { outcome, bornMs, choices, options: { prompt } } = sequence;
     const now = this.#clock.now();
     this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: choices, ms: now - bornMs });
     // The pages that it leaves may be what another waits for.
-    for (const other of this.#waiting) {
-      if (other.isAsked) return this.#start();
-    }
+    if (this.#open.waiting.size > 0) this.#start();
   }
 
   /** See {@link SequenceOwner}. */
@@ -184,62 +186,58 @@ export class Scheduler implements SequenceOwner {
     const now = this.#clock.now();
     const isFirst = sequence.tokenMs === 0;
     if (isFirst) {
-      if (sequence.options.isCached) this.store.tree?.count(sequence.options.prompt.length, sequence.saved);
+      if (sequence.options.salt !== undefined) this.store.tree?.count(sequence.options.prompt.length, sequence.saved);
       this.meter.token(now, sequence.bornMs, true);
     } else this.meter.token(now, sequence.tokenMs, false);
     sequence.tokenMs = now;
   }
 
-  #asked(): number {
-    let asked = 0;
-    for (const sequences of [this.#waiting, this.#placed]) {
-      for (const sequence of sequences) if (sequence.isAsked) asked++;
-    }
-    return asked;
+  /** Sequences whose readers ask for a token. */
+  get #asked(): number {
+    return this.#open.waiting.size + this.#open.running.size;
   }
 
   #start(): void {
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
       for (const job of this.#jobs.splice(0)) job();
-      // Somebody may have asked after the last look.
-      if (this.#asked() > 0 && !this.#closed) this.#start();
+      // A reader may have asked after the last look.
+      if (this.#asked > 0 && !this.#closed) this.#start();
     });
   }
 
-  /** Runs steps for as long as somebody asks. */
+  /** Runs steps for as long as a reader asks. */
   async #run(): Promise<void> {
     if (this.#options.maxWaitMs > 0) await this.#gather();
-    for (;;) {
+    for (let failed = 0;;) {
       await this.#clock.turn();
       for (const job of this.#jobs.splice(0)) job();
       this.#place();
-      let members = this.#compose(false);
-      if (members.length === 0 && this.#asked() > 0) members = this.#compose(true);
-      if (members.length > 0) await this.#runStep(members);
-      else if (!this.#endStuck()) return;
+      const members = this.#carryOut(this.#plan());
+      if (members.length > 0) {
+        failed = 0;
+        await this.#runStep(members);
+      } else if (this.#open.running.size === 0) return;
+      // A page that is on its way into the cache is missing from a plan for a moment.
+      else if (failed++ > 0) this.#endStuck();
     }
   }
 
-  /** Ends who asks and can't go on although he may take anybody's pages; true if there was one. */
-  #endStuck(): boolean {
-    for (const sequence of this.#placed) {
-      if (!sequence.isAsked) continue;
-      sequence.end(
-        new LightGPTError("limit", "No KV page is free: all that are left are pinned in the cache.", {
-          what: "no page is free",
-          where: "cache",
-          expected: "fewer pinned prefixes, or more pages",
-        }),
-      );
-      return true;
-    }
-    return false;
+  /** Ends a sequence that asks and can't go on although it may take the pages of any other. */
+  #endStuck(): void {
+    const [sequence] = this.#open.running;
+    sequence?.end(
+      new LightGPTError("limit", "No KV page is free: all that are left are pinned in the cache.", {
+        what: "no page is free",
+        where: "cache",
+        expected: "fewer pinned prefixes, or more pages",
+      }),
+    );
   }
 
   /** Waits until there is a full batch, or long enough. */
   async #gather(): Promise<void> {
-    if (this.#asked() >= this.sequences) return;
+    if (this.#asked >= this.sequences) return;
     await new Promise<void>((resolve) => {
       const callOff = this.#clock.after(this.#options.maxWaitMs, resolve);
       this.#gathered = () => {
@@ -250,14 +248,14 @@ export class Scheduler implements SequenceOwner {
     this.#gathered = undefined;
   }
 
-  async #runStep(members: readonly Member[]): Promise<void> {
+  async #runStep(members: readonly Member<Sequence>[]): Promise<void> {
     this.#step++;
     const steps = members.map(({ sequence, count }) => sequence.prepare(count));
     let tokens = 0;
     let prompt = 0;
     for (const { sequence, count } of members) {
       tokens += count;
-      if (count > 1) prompt += count;
+      if (sequence.isReading) prompt += count;
       sequence.servedAt = this.#step;
       this.#fairness.charge(sequence.tenant, Math.max(1, count));
     }
@@ -272,110 +270,101 @@ export class Scheduler implements SequenceOwner {
         sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
       });
     } catch (error) {
-      // The step as a whole was refused; nobody can know whose fault it is.
+      // The step as a whole was refused; which sequence it was for can't be told.
       for (const { sequence } of members) sequence.end(error);
     }
   }
 
-  /** Gives places to those whose turn it is: as many as a step can serve, and who is overdue. */
+  /** Gives places to the sequences whose turn it is: as many as a step can serve, and those that are overdue. */
   #place(): void {
-    const waiting = [...this.#waiting].filter((sequence) => sequence.isAsked);
-    if (waiting.length === 0) return;
-    let free = this.sequences - (this.#placed.size - this.paused);
-    for (const sequence of this.#fairness.sort(waiting, this.#step)) {
-      const isOverdue = this.#fairness.isOverdue(sequence, this.#step);
-      if ((free-- <= 0 || !hasPagesFor(sequence, this.#placed, this.store)) && !isOverdue) return;
-      const { isCached, tenant = "" } = sequence.options;
-      sequence.table = this.store.open(isCached ? tenant : undefined);
-      sequence.placed = { at: this.#step, choices: sequence.choices, isOverdue };
-      this.#waiting.delete(sequence);
-      this.#placed.add(sequence);
+    if (this.#open.waiting.size === 0) return;
+    let free = this.sequences - this.#open.running.size;
+    const turns = this.#fairness.turns(this.#step);
+    const waiting = [...this.#open.waiting].filter((sequence) => free > 0 || turns.isOverdue(sequence));
+    for (const sequence of waiting.sort((a, b) => turns.compare(a, b))) {
+      const isOverdue = turns.isOverdue(sequence);
+      if ((free-- <= 0 || !hasPagesFor(sequence, this.#open.running, this.store)) && !isOverdue) return;
+      sequence.place(this.store.open(sequence.options.salt), {
+        at: this.#step,
+        choices: sequence.choices,
+        isOverdue,
+      });
       this.meter.placed(this.#clock.now());
     }
   }
 
-  /** Picks who takes part and how many tokens each reads. `isForced`: one may take anybody's pages. */
-  #compose(isForced: boolean): Member[] {
-    const { logitRows, batchTokens } = this.#runner.settings;
-    const asked = this.#fairness.sort([...this.#placed].filter((sequence) => sequence.isAsked), this.#step);
-    if (isForced) this.#precedence.putFirst(asked, this.#step);
-    const picked = this.#pick(asked, this.sequences);
-    const readers = picked.filter((sequence) => sequence.unread > 1).length;
-    const decoders = picked.length - readers;
-    let chunk = Math.min(this.#times.chunkBeside(decoders), batchTokens - decoders);
-    let rows = logitRows - picked.length;
-    let left = readers;
-    const members: Member[] = [];
-    const taken = new Set<Sequence>();
-    for (const sequence of picked) {
-      if (!sequence.table) continue; // one before it took its pages
-      let count = sequence.unread;
-      if (count > 1) {
-        // An equal share of what is left of the chunk; what a short prompt leaves goes to the next.
-        count = Math.min(count, Math.ceil(chunk / left--));
-        if (sequence.wantsAllRows) count = Math.min(count, rows + 1);
-      }
-      taken.add(sequence);
-      count = this.#cover(sequence, count, taken, isForced && members.length === 0);
-      if (count === 0 && sequence.unread > 0) {
-        taken.delete(sequence);
-        continue;
-      }
-      if (sequence.unread > 1) {
-        chunk -= count;
-        if (sequence.wantsAllRows) rows -= count - 1;
-      }
-      members.push({ sequence, count });
+  /** Lets prompts take over what the cache has of them; returns which of them wait for what another is reading. */
+  #takeOver(): Map<Sequence, Sequence> {
+    const turns = this.#fairness.turns(this.#step);
+    const readers = [...this.#open.running].filter(({ isReading }) => isReading);
+    if (readers.length === 0) return new Map();
+    readers.sort((a, b) => turns.compare(a, b));
+    for (const sequence of readers) sequence.attachPages();
+    const waits = waitsOf(
+      readers.map((sequence) => ({ sequence, place: sequence.table?.place })),
+      this.#runner.settings.pageSize,
+    );
+    const waiting = new Map<Sequence, Sequence>();
+    for (const sequence of readers) {
+      const wait = waits.get(sequence);
+      const isRead = wait !== undefined && wait.leader.position >= wait.end;
+      if (isRead) wait.leader.share();
+      sequence.attachPart(wait ? wait.end - sequence.position : 1);
+      if (wait && !isRead && sequence.position < wait.end) waiting.set(sequence, wait.leader);
     }
-    return members;
+    return waiting;
   }
 
-  /**
-   * The first `most` of those who ask, without who is about to compute the same page as one before it: that one will find it
-   * in the cache a step later.
-   */
-  #pick(asked: readonly Sequence[], most: number): Sequence[] {
-    const picked: Sequence[] = [];
-    const ahead = new Set<string>();
-    for (const sequence of asked) {
-      if (picked.length === most) break;
-      sequence.attach();
-      const { cursor } = sequence.table ?? {};
-      if (cursor && sequence.unread > 1) {
-        const { pageSize } = this.#runner.settings;
-        const begin = sequence.position - (sequence.position % pageSize);
-        const place = cursor.parent ? cursor.id : JSON.stringify(cursor.salt);
-        const key = `${place}:${sequence.tokens.subarray(begin, begin + 8).join()}`;
-        const isBehind = begin === sequence.position && ahead.has(key);
-        if (isBehind && !this.#fairness.isOverdue(sequence, this.#step)) continue;
-        ahead.add(key);
-      }
-      picked.push(sequence);
-    }
-    return picked;
+  #plan(): StepPlan<Sequence> {
+    const waits = this.#takeOver();
+    const { pool } = this.store;
+    const { batchTokens, logitRows } = this.#runner.settings;
+    return planStep({
+      step: this.#step,
+      running: [...this.#open.running],
+      paused: [...this.#open.paused],
+      waits,
+      leader: this.#leader,
+      fairness: this.#fairness,
+      pages: {
+        size: pool.size,
+        pageSize: pool.pageSize,
+        available: pool.available,
+        limit: pool.limit,
+        pinned: () => this.store.pinned(),
+      },
+      limits: {
+        sequences: this.sequences,
+        batchTokens,
+        logitRows,
+        chunkBeside: (decoders) => this.#times.chunkBeside(decoders),
+      },
+    });
   }
 
-  /** Gets pages for `count` tokens more, or for as many as there are pages for; returns how many. */
-  #cover(sequence: Sequence, count: number, taken: ReadonlySet<Sequence>, isForced: boolean): number {
-    const { table } = sequence;
-    if (!table) return 0;
-    while (!table.cover(sequence.position + count)) {
-      const candidates = [...this.#placed].filter((other) => !taken.has(other) && other.table?.pages.length !== 0);
-      const victim = this.#precedence.victim(sequence, candidates, isForced, this.#step);
-      if (!victim) break;
-      this.#preempt(victim);
+  /** Takes and gives pages as a plan says; returns the members that got theirs. */
+  #carryOut({ members, preempted, leader }: StepPlan<Sequence>): Member<Sequence>[] {
+    for (const sequence of preempted) this.#preempt(sequence);
+    if (leader && (leader !== this.#leader || !new Precedence(this.#fairness, this.#step).isProtected(leader))) {
+      this.#leader = leader;
+      leader.placed = { at: this.#step, choices: leader.choices, isOverdue: true };
     }
-    return Math.min(count, table.capacity - sequence.position);
+    return members.flatMap(({ sequence, count }) => {
+      const { table, position, unread } = sequence;
+      table?.cover(position + count);
+      const covered = Math.min(count, (table?.capacity ?? 0) - position);
+      return covered > 0 || unread === 0 ? [{ sequence, count: covered }] : [];
+    });
   }
 
-  /** Lets at most `pages` be held from now on: takes them from the cache first, then from those who came last; not in a step. */
+  /** Lets at most `pages` be held from now on: takes them from the cache first, then from the newest sequences; not in a step. */
   limitPages(pages: number): void {
     const { pool } = this.store;
     pool.limit = Math.min(pages, pool.size);
     this.store.trim();
     while (pool.held > pool.limit) {
-      const candidates = [...this.#placed].filter(({ table }) => table?.pages.length !== 0);
-      const [victim] = candidates.length > 1 ? candidates.sort((a, b) => goesBefore(a, b) ? -1 : 1) : [];
+      const placed = [...this.#open.running, ...this.#open.paused].filter(({ pages }) => pages.length > 0);
+      const [victim] = placed.length > 1 ? placed.sort((a, b) => goesBefore(a, b) ? -1 : 1) : [];
       if (!victim) break;
       this.#preempt(victim);
       this.store.trim();
@@ -384,9 +373,7 @@ export class Scheduler implements SequenceOwner {
   }
 
   #preempt(sequence: Sequence): void {
-    sequence.release();
-    this.#placed.delete(sequence);
-    this.#waiting.add(sequence);
+    sequence.preempt();
     this.meter.preemptions++;
   }
 }

@@ -11,8 +11,9 @@ import { choose } from "../sampling/choose.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
 import type { PageTable } from "./kv_store.ts";
 import type { RequestEnd } from "./stats.ts";
+import type { Place, SequenceState, SequenceView } from "./types.ts";
 
-/** What a sequence is for. */
+/** Options for a sequence; all have been checked. */
 export interface SequenceOptions {
   /** The first tokens; at least one. */
   readonly prompt: Uint32Array;
@@ -24,64 +25,62 @@ export interface SequenceOptions {
   readonly process?: ((logits: Float32Array) => void) | undefined;
   /** Receives rows of logits, of all tokens or of the last, valid during the call; `position` is that of the first row. */
   readonly logits?: { readonly rows: "last" | "all"; receive(rows: Float32Array, position: number): void };
-  /** Who asks; shares are fair between tenants, and none finds another's prefixes. Default: the empty string. */
+  /** The tenant whose share of the work it uses. Default: the empty string. */
   readonly tenant?: string;
   /** 0 to 9; higher goes first. Default 5. */
   readonly priority?: number;
   /** Milliseconds from now until it must have ended. */
   readonly deadlineMs?: number | undefined;
-  /** Whether it uses the prefix cache. Default false. */
-  readonly isCached?: boolean;
+  /** The salt of the prefixes that it finds and leaves in the cache; absent: it does not use the cache. */
+  readonly salt?: string | undefined;
 }
 
-/** Somebody who waits for the next token. */
+/** A reader that waits for the next token. */
 interface Demand {
   resolve(choice: Choice | undefined): void;
   reject(error: unknown): void;
 }
 
-/** What a sequence needs of its scheduler. */
+/** What a sequence tells its scheduler. */
 export interface SequenceOwner {
-  /** It was asked for a token. */
-  wake(sequence: Sequence): void;
-  /** It has ended. */
-  remove(sequence: Sequence): void;
+  /** Its state has changed. */
+  changed(sequence: Sequence, from: SequenceState): void;
   /** It gave a token. */
   delivered(sequence: Sequence): void;
 }
 
+const noPages: readonly number[] = [];
+
 /** One growing list of tokens. */
-export class Sequence {
-  /** Names it in a step, and says who came first. */
+export class Sequence implements SequenceView {
   readonly id: number;
   readonly tenant: string;
   readonly priority: number;
   readonly options: SequenceOptions;
   readonly #owner: SequenceOwner;
+  #state: SequenceState = "idle";
   #tokens: Uint32Array;
   #length: number;
-  /** Tokens whose keys and values are in its pages. */
   #position = 0;
   /** The hidden state after the last token, where that needs no reading. */
-  #state: Float32Array | undefined;
+  #hidden: Float32Array | undefined;
   #choices = 0;
+  /** Tokens that were chosen and not asked for yet: only a step with drafts chooses more than one. */
+  readonly #ready: Choice[] = [];
+  /** Tokens that it read before its first choice. */
+  #promptRead = 0;
   #demand: Demand | undefined;
-  #ended: { readonly error: unknown } | undefined;
-  /** Its pages, while it has a place. */
-  table: PageTable | undefined;
-  /** Tokens of the prompt that were found in the cache. */
-  saved = 0;
-  /** Steps of the scheduler: when it was asked, and served. */
+  #error: unknown;
+  #table: PageTable | undefined;
   askedAt = 0;
   servedAt = -1;
-  /** The step in which it got its place, the tokens that it had chosen by then, and whether it had waited too long. */
-  placed = { at: 0, choices: 0, isOverdue: false };
+  placed: Place = { at: 0, choices: 0, isOverdue: false };
   /** How it ended, once it has. */
   outcome: RequestEnd["outcome"] = "finished";
-  /** When it came, and when its last token did, in milliseconds. */
+  /** When it was added, and when it gave its last token, in milliseconds. */
   readonly bornMs: number;
   tokenMs = 0;
-  /** Ends what its deadline waits for. */
+  /** Calls the timer of its deadline off. */
   clearDeadline: (() => void) | undefined;
 
   /** Made by `Scheduler.add`. */
@@ -96,138 +95,195 @@ export class Sequence {
     this.bornMs = nowMs;
   }
 
-  /** Whether somebody waits for it. */
+  /** Where it is in its life. */
+  get state(): SequenceState {
+    return this.#state;
+  }
+
   get isAsked(): boolean {
     return this.#demand !== undefined;
   }
 
-  /** Whether it has ended. */
-  get isEnded(): boolean {
-    return this.#ended !== undefined;
-  }
-
-  /** Tokens to read before the next one can be chosen; 0 where a hidden state takes their place. */
   get unread(): number {
     return this.#length - this.#position;
   }
 
-  /** Tokens in its pages. */
   get position(): number {
     return this.#position;
   }
 
-  /** All tokens so far. */
   get tokens(): Uint32Array {
     return this.#tokens.subarray(0, this.#length);
   }
 
-  /** Tokens chosen so far. */
   get choices(): number {
     return this.#choices;
   }
 
-  /** Whether each token that it reads gives a row of logits. */
   get wantsAllRows(): boolean {
     return this.options.logits?.rows === "all";
   }
 
-  /** Reads all that is unread; resolves with the token chosen after it, which is then the next to be read. */
+  get pages(): readonly number[] {
+    return this.#table?.pages ?? noPages;
+  }
+
+  /** Its pages, while it has a place. */
+  get table(): PageTable | undefined {
+    return this.#table;
+  }
+
+  /** Whether it still reads tokens that it was given. */
+  get isReading(): boolean {
+    return this.#choices === 0 || this.unread > 1;
+  }
+
+  /** Tokens of the prompt that were found in the cache, once it has given a token. */
+  get saved(): number {
+    return Math.max(0, this.options.prompt.length - this.#promptRead);
+  }
+
+  /**
+   * Reads all that is unread.
+   *
+   * @returns the token chosen after it, which is then the next to be read; undefined where none is chosen.
+   */
   next(): Promise<Choice | undefined> {
-    if (this.#ended) return Promise.reject(this.#ended.error);
+    if (this.#state === "ended") return Promise.reject(this.#error);
     if (this.#demand) throw new Error("A sequence was asked for a token while it made one.");
+    const ready = this.#ready.shift();
+    if (ready) {
+      this.#owner.delivered(this);
+      return Promise.resolve(ready);
+    }
     return new Promise((resolve, reject) => {
       this.#demand = { resolve, reject };
-      this.#owner.wake(this);
+      this.#change(this.#table ? "running" : "waiting");
     });
   }
 
-  /** Ends the sequence and gives its pages back; whoever waits gets `error`. Again is fine. */
+  /** Ends the sequence and gives its pages back; a reader that waits gets `error`. Again is fine. */
   end(error?: unknown): void {
-    if (this.#ended) return;
-    const ended = error ?? new ClosedError("The sequence has ended.", { where: "sequence" });
+    if (this.#state === "ended") return;
+    this.#error = error ?? new ClosedError("The sequence has ended.", { where: "sequence" });
     this.outcome = error === undefined ? "finished" : isGivenUp(error) ? "cancelled" : "failed";
-    this.#ended = { error: ended };
-    this.#demand?.reject(ended);
+    this.#demand?.reject(this.#error);
     this.#demand = undefined;
     this.clearDeadline?.();
-    // A step in flight may still write beyond its tokens; nobody else's begins before it is over.
-    this.release();
-    this.#owner.remove(this);
+    // A step in flight may still write beyond its tokens; no other sequence's step begins before that is over.
+    this.#closeTable();
+    this.#change("ended");
   }
 
-  /** Takes over what the cache has of its tokens, where it stands at the end of a page. */
-  attach(): void {
-    if (!this.table || this.unread === 0) return;
-    const { position, state } = this.table.attach(this.tokens, this.#position);
-    if (this.#choices === 0) this.saved += position - this.#position;
+  /** Gets a place in the batch: pages can be had from here on. */
+  place(table: PageTable, placed: Place): void {
+    this.#table = table;
+    this.placed = placed;
+    this.#change(this.#demand ? "running" : "paused");
+  }
+
+  /** Loses its place and leaves its pages to the cache; it can be placed again. */
+  preempt(): void {
+    this.#closeTable();
+    this.#change(this.#demand ? "waiting" : "idle");
+  }
+
+  /** Takes whole pages that the cache has of its tokens, where it stands at the end of a page. */
+  attachPages(): void {
+    if (!this.#table || this.unread === 0) return;
+    const { position, state } = this.#table.attachPages(this.tokens, this.#position);
     this.#position = position;
-    this.#state = state;
+    this.#hidden = state;
   }
 
-  /** Gives its pages up, leaving them to the cache; it can be placed again. */
-  release(): void {
-    this.table?.publishTail(this.#tokens.subarray(0, this.#position));
-    this.table?.close();
-    this.table = undefined;
-    this.#position = 0;
-    this.#state = undefined;
+  /** Takes a part of a page that the cache has, where it has at least `least` of the next tokens. */
+  attachPart(least: number): void {
+    if (!this.#table || this.unread === 0) return;
+    const { position, state } = this.#table.attachPart(this.tokens, this.#position, least);
+    this.#position = position;
+    this.#hidden = state;
   }
 
-  /** What it does in the next step, reading at most `count` tokens, for which it has pages. */
-  prepare(count: number): StepSequence {
+  /** Leaves what it has read to the cache, the last page as it is, for one that waits for a part of it. */
+  share(): void {
+    this.#table?.publishTail(this.#tokens.subarray(0, this.#position));
+  }
+
+  /**
+   * What it does in the next step.
+   *
+   * @param count tokens that it reads at most; it has pages for them and for the drafts.
+   * @param drafts guesses of the tokens that follow, where it reads all that is unread.
+   */
+  prepare(count: number, drafts: ArrayLike<number> = []): StepSequence {
     const { sample, process, logits } = this.options;
     const isLast = count === this.unread;
-    const table = this.table as PageTable;
+    const table = this.#table as PageTable;
+    const tokens = this.#tokens.subarray(this.#position, this.#position + count);
     return {
       id: this.id,
       position: this.#position,
-      tokens: this.#tokens.subarray(this.#position, this.#position + count),
+      tokens: drafts.length === 0 ? tokens : Uint32Array.from([...tokens, ...Array.from(drafts)]),
+      drafts: drafts.length,
       pages: count === 0 ? [] : table.pages,
       logits: logits?.rows === "all" ? "all" : (logits || process) && isLast ? "last" : "none",
       sample: isLast && !process ? sample : undefined,
       keep: isLast && count > 0 && this.#choices === 0 && table.cursor !== undefined,
-      hidden: this.#state,
+      hidden: this.#hidden,
     };
   }
 
   /** Takes over what came of its part in a step. */
   accept(step: StepSequence, result: StepResult): void {
-    if (this.#ended) return;
+    if (this.#state === "ended") return;
     if (result.error) return this.end(result.error);
-    const count = step.tokens.length;
+    const { choices = [] } = result;
+    const drafts = step.drafts ?? 0;
+    const isLast = step.tokens.length - drafts === this.unread;
+    // A draft is kept where it is the token that was chosen in its place; what follows the first wrong one is cut off.
+    const count = step.tokens.length - drafts + Math.max(0, choices.length - 1);
     const first = this.#position + (step.logits === "all" ? 0 : count - 1);
+    if (this.#choices === 0) this.#promptRead += count;
+    for (const choice of choices) this.#take(choice);
+    this.#hidden = undefined;
     this.#position += count;
-    this.#state = undefined;
+    if (drafts > 0) this.#table?.truncate(this.#position);
     const read = this.#tokens.subarray(0, this.#position);
-    if (result.hidden) this.table?.publishTail(read, result.hidden);
-    else this.table?.publish(read);
-    let choice = result.choice;
+    if (result.hidden) this.#table?.publishTail(read, result.hidden);
+    else this.#table?.publish(read);
+    const more = choices.slice(1);
+    let chosen: Choice | undefined = choices[0];
     try {
       if (result.logits.length > 0) {
         this.options.logits?.receive(result.logits, first);
-        choice = this.#process(result.logits) ?? choice;
+        chosen ??= this.#process(result.logits);
       }
     } catch (error) {
       return this.end(error);
     }
-    if (this.unread > 0) return;
-    if (choice !== undefined) {
-      this.#choices++;
-      this.options.sample?.sampler.accept(choice.token);
-      this.#append(choice.token);
-    }
+    if (!isLast) return;
+    this.#ready.push(...more);
     const demand = this.#demand;
     this.#demand = undefined;
     this.#owner.delivered(this);
-    demand?.resolve(choice);
+    this.#change("paused");
+    demand?.resolve(chosen);
   }
 
-  /** Chooses from logits that somebody may change first: the step only computed them. */
+  /** Chooses from logits that a processor may change first: the step only computed them. */
   #process(logits: Float32Array): Choice | undefined {
     const { process, sample } = this.options;
     if (!process || !sample) return undefined;
     process(logits);
-    return choose(sample.sampler, logits, { position: this.#position, top: sample.top });
+    const choice = choose(sample.sampler, logits, { position: this.#position, top: sample.top });
+    this.#take(choice);
+    return choice;
+  }
+
+  #take({ token }: Choice): void {
+    this.#choices++;
+    this.options.sample?.sampler.accept(token);
+    this.#append(token);
   }
 
   #append(token: number): void {
@@ -239,6 +295,20 @@ export class Sequence {
       this.#tokens = larger;
     }
     this.#tokens[this.#length++] = token;
+  }
+
+  #closeTable(): void {
+    this.#table?.publishTail(this.#tokens.subarray(0, this.#position));
+    this.#table?.close();
+    this.#table = undefined;
+    this.#position = 0;
+    this.#hidden = undefined;
+  }
+
+  #change(state: SequenceState): void {
+    const from = this.#state;
+    this.#state = state;
+    if (from !== state) this.#owner.changed(this, from);
   }
 }
 

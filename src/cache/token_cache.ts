@@ -227,12 +227,12 @@ export class TokenCache<T> {
     checkTokens(tokens);
     const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokens);
     const last = part?.page ?? pages.at(-1);
-    if (last) last.pins++;
+    if (last) this.#tree.pin(last);
     let isHeld = last !== undefined;
     return {
       tokens: found,
       release: () => {
-        if (last && isHeld) last.pins--;
+        if (last && isHeld) this.#tree.unpin(last);
         isHeld = false;
       },
     };
@@ -259,7 +259,7 @@ export class TokenCache<T> {
     if (!(stream instanceof WritableStream)) refuseOption("stream", "a WritableStream of bytes", stream);
     const pages = this.#tree.pages().map((page) => ({ page, tokens: page.tokens, ends: [...page.ends] }));
     // Nothing of it may be evicted before it is written.
-    for (const { page } of pages) page.pins++;
+    for (const { page } of pages) this.#tree.pin(page);
     try {
       const numbers = new Map(pages.map(({ page }, number) => [page, number]));
       const salts = [...new Set(pages.map(({ page }) => rootOf(page).salt))];
@@ -278,7 +278,7 @@ export class TokenCache<T> {
       const bytes = await writePages(stream, form, { salts, count: pages.length, pages: saved() });
       return { pages: pages.length, skipped: 0, bytes };
     } finally {
-      for (const { page } of pages) page.pins--;
+      for (const { page } of pages) this.#tree.unpin(page);
     }
   }
 

@@ -32,8 +32,10 @@ export class CachePage<T> implements Evictable {
   children = 0;
   /** The one of them that came last, which most often is the only one. */
   newest: CachePage<T> | undefined;
-  /** Who forbids its eviction. */
+  /** How often it was pinned, which forbids its eviction. */
   pins = 0;
+  /** When the pages that follow it last became more, in changes of the whole tree. */
+  changedAt = 0;
   /** Whether it was taken out of the tree. */
   isGone = false;
   uses = 0;
@@ -101,7 +103,9 @@ export class CacheTree<T> {
   readonly #index = new RunIndex<CachePage<T>>();
   readonly #evictor: Evictor<CachePage<T>>;
   readonly #all = new Set<CachePage<T>>();
+  readonly #pinned = new Set<CachePage<T>>();
   #nextId = 1;
+  #changes = 0;
   #bytes = 0;
   #evictions = 0;
   /** Look-ups that found something, that found nothing; tokens asked for, and found. */
@@ -212,14 +216,15 @@ export class CacheTree<T> {
     const same = this.part(under, tokens, 0);
     if (same?.count === tokens.length) return same.page;
     // The parent must outlive what makes room for its child.
-    under.pins++;
+    this.pin(under);
     const fits = this.reserve(bytes);
-    under.pins--;
+    this.unpin(under);
     if (!fits) return undefined;
     const page = new CachePage(this.#nextId++, under, "", tokens, value, bytes);
     if (under.parent === undefined) this.#roots.set(under.salt, under);
     under.children++;
     under.newest = page;
+    under.changedAt = ++this.#changes;
     this.#all.add(page);
     this.#bytes += bytes;
     for (let length = stride; length <= tokens.length; length += stride) this.#enter(page, length);
@@ -237,6 +242,7 @@ export class CacheTree<T> {
     tokens.set(page.tokens);
     tokens.set(more, before);
     page.tokens = tokens;
+    (page.parent as CachePage<T>).changedAt = ++this.#changes;
     for (let length = before - (before % stride) + stride; length <= tokens.length; length += stride) {
       this.#enter(page, length);
     }
@@ -248,7 +254,32 @@ export class CacheTree<T> {
   end(page: CachePage<T>, length: number): void {
     if (page.isGone || length % stride === 0 || page.ends.includes(length)) return;
     page.ends.push(length);
+    (page.parent as CachePage<T>).changedAt = ++this.#changes;
     this.#enter(page, length);
+  }
+
+  /** When the pages after one last became more: what was not found there since is not there. */
+  changedAt(page: CachePage<T>): number {
+    return this.#live(page).changedAt;
+  }
+
+  /** Forbids the eviction of a page, and so of those before it, until {@link CacheTree.unpin}. */
+  pin(page: CachePage<T>): void {
+    if (page.pins++ === 0) this.#pinned.add(page);
+  }
+
+  /** Takes one {@link CacheTree.pin} back. */
+  unpin(page: CachePage<T>): void {
+    if (--page.pins === 0) this.#pinned.delete(page);
+  }
+
+  /** The pages that can't be evicted for a pin, of their own or of one after them. */
+  pinned(): Set<CachePage<T>> {
+    const pages = new Set<CachePage<T>>();
+    for (const pinned of this.#pinned) {
+      for (let page = pinned; page.parent && !page.isGone && !pages.has(page); page = page.parent) pages.add(page);
+    }
+    return pages;
   }
 
   /** Counts a look-up. */

@@ -7,7 +7,7 @@
  */
 import { BATCH, SAMPLED } from "../../ffi/abi.ts";
 import { capturedInputs, captureInputs } from "../../ffi/calibration.ts";
-import { ClosedError } from "../../ffi/errors.ts";
+import { ClosedError, UnsupportedError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
 import type { Hyperparameters } from "../model/architectures/types.ts";
 import type { Model } from "../model/model.ts";
@@ -26,6 +26,8 @@ export interface StepSequence {
   readonly position: number;
   /** The tokens to read; at least one, unless `hidden` is given. */
   readonly tokens: ArrayLike<number>;
+  /** How many of them, at the end, are guesses of what will be chosen. Default 0. */
+  readonly drafts?: number;
   /** Page numbers that cover all positions so far, these tokens' included. */
   readonly pages: ArrayLike<number>;
   /** Logits to hand out. */
@@ -42,8 +44,8 @@ export interface StepSequence {
 export interface StepResult {
   /** Why the sequence failed; the others of the step did not. */
   readonly error?: Error;
-  /** The chosen token. */
-  readonly choice?: Choice;
+  /** The chosen tokens: one, and one more for each draft that was right before the first that was wrong. */
+  readonly choices?: readonly Choice[];
   /** Rows of logits, one after the other. Valid until the next step: copy what must stay. */
   readonly logits: Float32Array;
   /** The hidden state; as short-lived as the logits. */
@@ -159,6 +161,13 @@ export class Engine implements StepRunner {
   /** Runs one step; results come in the order of `sequences`. `isInline`: before this returns to the event loop. */
   async run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]> {
     if (this.#handle === 0) throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
+    if (sequences.some(({ drafts = 0 }) => drafts > 0)) {
+      throw new UnsupportedError("engine: a step samples one row of a sequence, so it can check no drafts.", {
+        what: "drafts",
+        where: "engine",
+        expected: "no drafts",
+      });
+    }
     const words = this.#encode(sequences, isInline);
     const handle = this.#handle;
     const begin = performance.now();
@@ -293,7 +302,9 @@ export class Engine implements StepRunner {
       const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
       if (token !== noToken && sample) {
         const sampled = word + BATCH.result.length;
-        result.choice = sample.sampler.take(this.#results, this.#doubles, sampled, this.#vocabulary, sample.top);
+        result.choices = [
+          sample.sampler.take(this.#results, this.#doubles, sampled, this.#vocabulary, sample.top),
+        ];
       }
       if (keep) {
         result.hidden = this.#logits.subarray(at, at + this.#embedding);

@@ -1,0 +1,67 @@
+/**
+ * Prompts that begin alike and are read at the same time: which sequence waits for which. A sequence at the end of its pages
+ * whose next tokens are those that another one is about to read, or is in the middle of, waits for that one's page and takes it over
+ * from the cache, so that a common beginning is read once, whatever the chunk.
+ *
+ * @module
+ */
+import type { SequenceView } from "./types.ts";
+
+/** A common beginning of at least so many tokens is waited for: as short a run as the cache finds. */
+const tokensLeast = 8;
+/** Of sequences that read after the same page, so many are compared with one that may wait. */
+const leadersMost = 16;
+
+/** A sequence that reads, and its place in the cache. */
+export interface Reader<S extends SequenceView> {
+  readonly sequence: S;
+  /** Names the page in the cache after which it reads; undefined where it does not share. */
+  readonly place: string | number | undefined;
+}
+
+/** What a sequence waits for. */
+export interface Wait<S extends SequenceView> {
+  /** The sequence that reads the common beginning. */
+  readonly leader: S;
+  /** Where the part ends that can be taken over from the leader's next page. */
+  readonly end: number;
+}
+
+/** Which of `readers`, which come in turn, waits for which other one. */
+export function waitsOf<S extends SequenceView>(readers: readonly Reader<S>[], pageSize: number): Map<S, Wait<S>> {
+  const groups = new Map<string, S[]>();
+  const groupOf = ({ sequence: { position, tokens }, place }: Reader<S>) => {
+    const begin = position - (position % pageSize);
+    const key = `${typeof place}${place}:${tokens.subarray(begin, begin + tokensLeast).join()}`;
+    const group = groups.get(key);
+    if (!group) groups.set(key, []);
+    return group ?? groups.get(key) as S[];
+  };
+  const sharing = readers.filter(({ place }) => place !== undefined);
+  // A sequence in the middle of a page is ahead of all that stand before the page, whatever the turn.
+  for (const reader of sharing) if (reader.sequence.position % pageSize !== 0) groupOf(reader).push(reader.sequence);
+  const waits = new Map<S, Wait<S>>();
+  for (const reader of sharing) {
+    const { sequence } = reader;
+    if (sequence.position % pageSize !== 0) continue;
+    const group = groupOf(reader);
+    let best: Wait<S> | undefined;
+    for (const leader of group.slice(0, leadersMost)) {
+      const end = sequence.position + usable(sequence, leader, pageSize);
+      if (end > (best?.end ?? sequence.position)) best = { leader, end };
+    }
+    if (best) waits.set(sequence, best);
+    else group.push(sequence);
+  }
+  return waits;
+}
+
+/** How many tokens after its position a sequence can take over from the page that `leader` reads. */
+function usable({ tokens, position }: SequenceView, leader: SequenceView, pageSize: number): number {
+  const most = Math.min(pageSize, tokens.length - position, leader.tokens.length - position);
+  let count = 0;
+  while (count < most && tokens[position + count] === leader.tokens[position + count]) count++;
+  if (position + count < tokens.length) return count;
+  // The last token is read for its hidden state, unless the leader ends there and leaves that.
+  return leader.choices === 0 && leader.tokens.length === tokens.length ? count : count - 1;
+}
