@@ -82,7 +82,10 @@ pub export fn lg_model_status(model_handle: u32, words: ?[*]u8, words_len: u32, 
         .ready => return 1,
         .failed => {
             const entry = model.failedEntry();
-            if (model.failure == .io) return report.fail(.io, "model file", "{s}, layer {d}", .{ @tagName(entry.role), entry.layer }, "as many bytes as when it was opened", .{}, "it became shorter while it was loaded", .{}).code();
+            if (model.failure == .io) {
+                const got = if (model.unread == .ended) "it became shorter while it was loaded" else "the system could not read it";
+                return report.fail(.io, "model file", "{s}, layer {d}", .{ @tagName(entry.role), entry.layer }, "as many bytes as when it was opened", .{}, "{s}", .{got}).code();
+            }
             return report.fail(model.failure, "weights", "{s}, layer {d}, row {d}", .{ @tagName(entry.role), entry.layer, model.failed_row }, "finite values and scales", .{}, "", .{}).code();
         },
     }

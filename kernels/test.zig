@@ -8,6 +8,7 @@ test {
     _ = @import("host/dispatch.zig");
     _ = @import("formats/format_test.zig");
     _ = @import("formats/scalar.zig");
+    _ = @import("host/file.zig");
     _ = @import("host/fpu.zig");
     _ = @import("host/handle.zig");
     _ = @import("calls/bandwidth.zig");

@@ -108,6 +108,10 @@ class WorkerDoorbell implements Doorbell {
   }
 }
 
+function identityOf({ dev, ino, size, mtimeMs }: Record<"dev" | "ino" | "size" | "mtimeMs", number>): string {
+  return `${dev}:${ino}:${size}:${mtimeMs}`;
+}
+
 const files: Files = {
   read: (path) => node("node:fs").readFileSync(path),
 
@@ -123,9 +127,15 @@ const files: Files = {
     }
     return {
       bytes: status.size,
+      identity: identityOf(status),
       read: (target, offset) => readSync(descriptor, target, 0, target.length, offset),
       close: () => closeSync(descriptor),
     };
+  },
+
+  identity(path) {
+    const status = node("node:fs").statSync(path, { throwIfNoEntry: false });
+    return status && identityOf(status);
   },
 };
 

@@ -24,6 +24,10 @@ function descriptor(what: Permission, which: string): Deno.PermissionDescriptor 
   return { name: what, path: which };
 }
 
+function identityOf({ dev, ino, size, mtime }: Deno.FileInfo): string {
+  return `${dev}:${ino}:${size}:${mtime?.getTime()}`;
+}
+
 const files: Files = {
   read: (path) => Deno.readFileSync(path),
 
@@ -31,19 +35,29 @@ const files: Files = {
     // Asked before opening: to open a pipe would wait for a writer.
     if (!Deno.statSync(path).isFile) return undefined;
     const file = Deno.openSync(path);
-    const { isFile, size } = file.statSync();
-    if (!isFile) {
+    const status = file.statSync();
+    if (!status.isFile) {
       file.close();
       return undefined;
     }
     return {
-      bytes: size,
+      bytes: status.size,
+      identity: identityOf(status),
       read(target, offset) {
         file.seekSync(offset, Deno.SeekMode.Start);
         return file.readSync(target) ?? 0;
       },
       close: () => file.close(),
     };
+  },
+
+  identity(path) {
+    try {
+      return identityOf(Deno.statSync(path));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
   },
 };
 

@@ -26,12 +26,16 @@ export interface Files {
   read(path: string): Uint8Array;
   /** Opens a file; undefined where the name is that of something else, such as a folder or a pipe. */
   open(path: string): OpenFile | undefined;
+  /** What {@link OpenFile.identity} would be if the file were opened now; undefined where there is none. */
+  identity(path: string): string | undefined;
 }
 
 /** A regular file, open for reading. */
 export interface OpenFile {
   /** Its size when it was opened. */
   readonly bytes: number;
+  /** Tells it from every other file, and from itself once it is written to. */
+  readonly identity: string;
   /** Fills `target` with the bytes from `offset` on; returns how many there were. */
   read(target: Uint8Array, offset: number): number;
   /** Closes it. */

@@ -1,4 +1,4 @@
-//! What the library needs of the operating system: a file mapped for reading, large memory, a futex, a clock, and a
+//! What the library needs of the operating system beside files (`file.zig`): large memory, a futex, a clock, and a
 //! way to stay loaded. Called directly, because std.Io's threaded implementation would bring 200 KB and signal handlers.
 //! Windows' and macOS' branches are cross-compiled by the tests but have not run on such a machine yet.
 
@@ -15,64 +15,8 @@ pub const allocator = counting.counted;
 
 /// Memory that huge pages may back starts at this boundary.
 const huge_bytes = 2 << 20;
-/// MADV_POPULATE_READ of Linux 5.14; before, the pages fault in as they are read.
-const populate_read = 22;
 /// A page of any system we run on (16 KiB on Apple's processors, 64 KiB on some arm64 Linux kernels).
 const page_bytes_max = 64 << 10;
-
-pub const Error = error{ Open, Map, Empty, PathTooLong };
-
-/// A file mapped for reading as a whole.
-pub const FileMap = struct {
-    bytes: []align(std.heap.page_size_min) const u8,
-
-    /// `path` is UTF-8.
-    pub fn open(path: []const u8) Error!FileMap {
-        if (is_windows) return windows.openMap(path);
-        var buffer: [4096 + 1]u8 = undefined;
-        if (path.len >= buffer.len) return error.PathTooLong;
-        @memcpy(buffer[0..path.len], path);
-        buffer[path.len] = 0;
-        const fd = std.c.open(buffer[0..path.len :0], .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
-        if (fd < 0) return error.Open;
-        // The mapping keeps the file; the descriptor is not needed longer.
-        defer _ = std.c.close(fd);
-        const size = std.c.lseek(fd, 0, std.c.SEEK.END);
-        if (size < 0) return error.Open;
-        if (size == 0) return error.Empty;
-        const bytes = std.posix.mmap(null, @intCast(size), .{ .READ = true }, .{ .TYPE = .PRIVATE }, fd, 0) catch return error.Map;
-        return .{ .bytes = bytes };
-    }
-
-    pub fn close(map: *FileMap) void {
-        if (is_windows) windows.closeMap(map.bytes) else std.posix.munmap(map.bytes);
-        map.* = undefined;
-    }
-
-    /// Says that [offset, offset + len) is about to be read from front to back.
-    pub fn willNeed(map: FileMap, offset: usize, len: usize) void {
-        if (!is_windows) _ = map.advise(offset, len, std.c.MADV.WILLNEED);
-    }
-
-    /// Makes the pages of [offset, offset + len) resident at once, which costs less than a fault for each few of them. False
-    /// where the file has become shorter, and to read there would end the process.
-    pub fn populate(map: FileMap, offset: usize, len: usize) bool {
-        return !is_linux or map.advise(offset, len, populate_read) != .FAULT;
-    }
-
-    /// Gives the pages back: they no longer count as resident.
-    pub fn release(map: FileMap) void {
-        if (!is_windows) _ = map.advise(0, map.bytes.len, std.c.MADV.DONTNEED);
-    }
-
-    fn advise(map: FileMap, offset: usize, len: usize, advice: u32) std.c.E {
-        const begin = std.mem.alignBackward(usize, offset, page_bytes_max);
-        const end = @min(offset + len, map.bytes.len);
-        const address: *align(std.heap.page_size_min) anyopaque = @ptrCast(@alignCast(@constCast(map.bytes.ptr + begin)));
-        // A kernel that does not know the advice costs nothing but the hint.
-        return std.posix.errno(std.c.madvise(address, end - begin, @intCast(advice)));
-    }
-};
 
 /// Zeroed memory at a multiple of 2 MiB that the system commits page by page as it is touched, with huge pages where
 /// it can. Null when there is none.
@@ -192,12 +136,6 @@ const DlInfo = extern struct {
 const windows = struct {
     const w = std.os.windows;
     const pin_flags = 1 | 4; // GET_MODULE_HANDLE_EX_FLAG_PIN | _FROM_ADDRESS
-    extern "kernel32" fn CreateFileW([*:0]const u16, u32, u32, ?*anyopaque, u32, u32, ?*anyopaque) callconv(.winapi) w.HANDLE;
-    extern "kernel32" fn GetFileSizeEx(w.HANDLE, *i64) callconv(.winapi) i32;
-    extern "kernel32" fn CreateFileMappingW(w.HANDLE, ?*anyopaque, u32, u32, u32, ?[*:0]const u16) callconv(.winapi) ?w.HANDLE;
-    extern "kernel32" fn MapViewOfFile(w.HANDLE, u32, u32, u32, usize) callconv(.winapi) ?[*]align(std.heap.page_size_min) const u8;
-    extern "kernel32" fn UnmapViewOfFile(*const anyopaque) callconv(.winapi) i32;
-    extern "kernel32" fn CloseHandle(w.HANDLE) callconv(.winapi) i32;
     extern "kernel32" fn VirtualAlloc(?*anyopaque, usize, u32, u32) callconv(.winapi) ?[*]align(64) u8;
     extern "kernel32" fn VirtualFree(*anyopaque, usize, u32) callconv(.winapi) i32;
     extern "kernel32" fn DiscardVirtualMemory(*anyopaque, usize) callconv(.winapi) u32;
@@ -207,31 +145,6 @@ const windows = struct {
     extern "kernel32" fn QueryPerformanceFrequency(*i64) callconv(.winapi) i32;
     extern "ntdll" fn RtlWaitOnAddress(*const anyopaque, *const anyopaque, usize, ?*const i64) callconv(.winapi) i32;
     extern "ntdll" fn RtlWakeAddressAll(*const anyopaque) callconv(.winapi) void;
-
-    fn openMap(path: []const u8) Error!FileMap {
-        var wide: [4096 + 1]u16 = undefined;
-        const count = std.unicode.wtf8ToWtf16Le(wide[0..4096], path) catch return error.PathTooLong;
-        wide[count] = 0;
-        const generic_read = 0x8000_0000;
-        const share_all = 7;
-        const open_existing = 3;
-        const file = CreateFileW(wide[0..count :0], generic_read, share_all, null, open_existing, 0, null);
-        if (file == w.INVALID_HANDLE_VALUE) return error.Open;
-        defer _ = CloseHandle(file);
-        var size: i64 = 0;
-        if (GetFileSizeEx(file, &size) == 0) return error.Open;
-        if (size == 0) return error.Empty;
-        const page_readonly = 2;
-        const map_read = 4;
-        const mapping = CreateFileMappingW(file, null, page_readonly, 0, 0, null) orelse return error.Map;
-        defer _ = CloseHandle(mapping);
-        const view = MapViewOfFile(mapping, map_read, 0, 0, 0) orelse return error.Map;
-        return .{ .bytes = view[0..@intCast(size)] };
-    }
-
-    fn closeMap(bytes: []align(std.heap.page_size_min) const u8) void {
-        _ = UnmapViewOfFile(bytes.ptr);
-    }
 
     fn allocate(len: usize) ?[]align(64) u8 {
         const reserve_commit = 0x3000;
@@ -269,7 +182,7 @@ pub const Lock = struct {
     }
 };
 
-test "a mapped file shows its bytes; memory is zeroed and aligned" {
+test "memory is zeroed and aligned, and can be given back" {
     const memory = allocate(3 << 20).?;
     defer release(memory);
     try std.testing.expectEqual(0, @intFromPtr(memory.ptr) % 64);
@@ -281,23 +194,6 @@ test "a mapped file shows its bytes; memory is zeroed and aligned" {
     try std.testing.expectEqual(whole, discard(memory[1 .. 2 * whole + 1]));
     try std.testing.expectEqual(1, memory[5]);
     try std.testing.expectEqual(1, memory[memory.len - 1]);
-    try std.testing.expectError(error.Open, FileMap.open("no such file"));
-}
-
-test "a file that becomes shorter is seen before it is read" {
-    // An emulator of another processor may answer in the kernel's place, and older kernels don't know the question.
-    if (!is_linux or builtin.cpu.arch != .x86_64) return error.SkipZigTest;
-    const fd: c_int = @intCast(std.os.linux.memfd_create("shorter", 0));
-    defer _ = std.c.close(fd);
-    try std.testing.expectEqual(0, std.c.ftruncate(fd, 8 * page_bytes_max));
-    var path: [64]u8 = undefined;
-    var map = try FileMap.open(try std.fmt.bufPrint(&path, "/proc/self/fd/{d}", .{fd}));
-    defer map.close();
-    if (map.advise(0, map.bytes.len, populate_read) == .INVAL) return error.SkipZigTest;
-    try std.testing.expect(map.populate(0, map.bytes.len));
-    try std.testing.expectEqual(0, std.c.ftruncate(fd, page_bytes_max));
-    try std.testing.expect(map.populate(0, page_bytes_max));
-    try std.testing.expect(!map.populate(page_bytes_max, page_bytes_max));
 }
 
 test "a futex wait ends when its time is over" {

@@ -8,6 +8,7 @@ const dispatch = @import("../host/dispatch.zig");
 const handle = @import("../host/handle.zig");
 const limits = @import("../limits.zig");
 const os = @import("../host/os.zig");
+const File = @import("../host/file.zig").File;
 const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
@@ -58,8 +59,6 @@ pub const State = enum(u32) { loading, ready, failed };
 
 /// Threads that pack; more do not help once memory is the limit.
 const load_threads_max = 8;
-/// Bytes of the files that may stay resident after they were packed.
-const release_bytes = 16 << 20;
 
 pub const Model = struct {
     object: handle.Object,
@@ -75,8 +74,9 @@ pub const Model = struct {
     rope_local_freqs: []f64,
 
     entries: []weights.Entry,
-    files: []os.FileMap,
+    files: []File,
     arena: []align(64) u8,
+    buffers: weights.Buffers,
     threads: u32,
 
     /// What loading has come to. `state` is written last, and waited for.
@@ -85,9 +85,8 @@ pub const Model = struct {
     bytes_done: std.atomic.Value(u64) = .init(0),
     bytes_total: u64,
     next_entry: usize = 0,
-    /// Bytes packed since the files' pages were last given back.
-    bytes_mapped: u64 = 0,
     failure: Status = .ok,
+    unread: weights.Unread = .nothing,
     failed_row: u32 = 0,
 
     pub const Error = traits_zig.Failure || Words.Error || error{OutOfMemory};
@@ -132,6 +131,13 @@ pub const Model = struct {
             return error.OutOfMemory;
         };
         errdefer memory.release(.weights, arena);
+        const threads: u32 = @intCast(@min(std.Thread.getCpuCount() catch 1, load_threads_max));
+        const stride = weights.Buffers.strideFor(entries);
+        const buffer_memory = memory.allocate(.scratch, threads * stride) orelse {
+            _ = report.fail(.out_of_memory, "memory to read the file into", "", .{}, "{d} bytes", .{threads * stride}, "", .{});
+            return error.OutOfMemory;
+        };
+        errdefer memory.release(.scratch, buffer_memory);
 
         model.* = .{
             .object = .{ .kind = .model, .destroy = destroy },
@@ -146,7 +152,8 @@ pub const Model = struct {
             .entries = entries,
             .files = files,
             .arena = arena,
-            .threads = @intCast(@min(std.Thread.getCpuCount() catch 1, load_threads_max)),
+            .buffers = .{ .memory = buffer_memory, .stride = stride },
+            .threads = threads,
             .bytes_total = bytes_total,
         };
         try model.place(report);
@@ -194,21 +201,16 @@ pub const Model = struct {
         const model: *Model = @fieldParentPtr("task", task);
         if (model.cancelled.load(.acquire)) return model.finish(.cancelled);
         if (model.next_entry < model.entries.len) {
-            const turn = weights.pack(model.entries[model.next_entry..], model.files, model.arena, pool.ensure(model.threads));
-            for (model.entries[model.next_entry..][0..turn.tensors]) |entry| {
-                _ = model.bytes_done.fetchAdd(entry.bytes, .release);
-                model.bytes_mapped += entry.bytes;
-            }
+            const turn = weights.pack(model.entries[model.next_entry..], model.files, model.arena, model.buffers, pool.ensure(model.threads));
+            for (model.entries[model.next_entry..][0..turn.tensors]) |entry| _ = model.bytes_done.fetchAdd(entry.bytes, .release);
             model.next_entry += turn.tensors;
-            if (turn.is_cut) return model.finish(.io);
+            if (turn.unread != .nothing) {
+                model.unread = turn.unread;
+                return model.finish(.io);
+            }
             if (turn.bad_row) |row| {
                 model.failed_row = row;
                 return model.finish(.non_finite);
-            }
-            // Not after each tensor: every processor that runs one of our threads is interrupted for it.
-            if (model.bytes_mapped >= release_bytes) {
-                for (model.files) |file| file.release();
-                model.bytes_mapped = 0;
             }
             return true;
         }
@@ -230,6 +232,7 @@ pub const Model = struct {
     fn finish(model: *Model, status: Status) bool {
         closeFiles(model.files);
         model.files = &.{};
+        memory.release(.scratch, model.buffers.memory);
         model.failure = status;
         model.object.announce(&model.state, @intFromEnum(if (status == .ok) State.ready else State.failed));
         return false;
@@ -255,9 +258,9 @@ pub const Model = struct {
     }
 };
 
-/// Maps the files whose paths end the description, and checks that every tensor lies inside its own.
-fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries: []const weights.Entry) Model.Error![]os.FileMap {
-    const files = try os.allocator.alloc(os.FileMap, traits.files);
+/// Opens the files whose paths end the description, and checks that every tensor lies inside its own.
+fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries: []const weights.Entry) Model.Error![]File {
+    const files = try os.allocator.alloc(File, traits.files);
     var opened: usize = 0;
     errdefer {
         for (files[0..opened]) |*file| file.close();
@@ -270,13 +273,13 @@ fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries:
             return error.Refused;
         }
         const path = (try words.take((len + 3) / 4))[0..len];
-        files[opened] = os.FileMap.open(path) catch |err| {
-            _ = report.fail(.io, "model file", "{s}", .{path}, "a file that can be read and mapped", .{}, "{s}", .{@errorName(err)});
+        files[opened] = File.open(path) catch |err| {
+            _ = report.fail(.io, "model file", "{s}", .{path}, "a file that can be read", .{}, "{s}", .{@errorName(err)});
             return error.Refused;
         };
     }
     for (entries) |entry| {
-        const size = files[entry.file].bytes.len;
+        const size = files[entry.file].size;
         if (entry.offset <= size and entry.bytes <= size - entry.offset) continue;
         _ = report.fail(.model_format, "tensor", "{s}, layer {d}", .{ @tagName(entry.role), entry.layer }, "bytes inside the file of {d}", .{size}, "{d} at {d}", .{ entry.bytes, entry.offset });
         return error.Refused;
@@ -284,7 +287,7 @@ fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries:
     return files;
 }
 
-fn closeFiles(files: []os.FileMap) void {
+fn closeFiles(files: []File) void {
     for (files) |*file| file.close();
     os.allocator.free(files);
 }

@@ -1,17 +1,17 @@
 /**
- * A model file, opened: its metadata, its vocabulary, and its weights, which native code maps, checks again and packs. JavaScript
+ * A model file, opened: its metadata, its vocabulary, and its weights, which native code reads, checks again and packs. JavaScript
  * holds names, shapes and a handle; the weights never become an ArrayBuffer.
  *
  * @module
  */
-import { ClosedError, UnsupportedError } from "../../ffi/errors.ts";
+import { ClosedError, LightGPTError, UnsupportedError } from "../../ffi/errors.ts";
 import { localFile } from "../../ffi/assets.ts";
 import { prepare } from "../../ffi/library.ts";
 import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { describeModel } from "./encode_model.ts";
-import { type Gguf, readGguf } from "../files/gguf/read.ts";
+import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
 import {
   booleanOption,
   cancelledBy,
@@ -142,12 +142,18 @@ export class Model {
     const { gguf, plan, context } = readPlan(path, options);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
-    const handle = native().modelLoad(describeModel(plan, gguf.files));
+    let handle = 0;
     try {
+      handle = native().modelLoad(describeModel(plan, gguf.files));
       const residentBytes = await finish(handle, options);
+      assertUnchanged(gguf);
       return new Model({ gguf, plan, context, tokenizer, residentBytes, loadMs: performance.now() - begin }, handle);
     } catch (error) {
-      native().modelFree(handle);
+      if (handle !== 0) native().modelFree(handle);
+      // Of a file that has changed, what seems wrong with it is not what is.
+      if (error instanceof LightGPTError && ["modelFormat", "nonFinite", "io"].includes(error.code)) {
+        assertUnchanged(gguf);
+      }
       throw error;
     }
   }
@@ -226,10 +232,15 @@ function readTokenizer(gguf: Gguf, options: TokenizerOptions): Tokenizer | Unsup
 
 /** Waits until a model is ready; returns the bytes it takes. */
 async function finish(handle: number, { signal, onProgress }: LoadOptions): Promise<number> {
-  for (;;) {
+  const report = (progress: LoadProgress) => {
+    onProgress?.(progress);
     if (signal?.aborted) throw cancelledBy(signal);
+  };
+  // A small model may be ready by now; it is told from the beginning all the same.
+  report({ bytesDone: 0, bytesTotal: native().modelStatus(handle).bytesTotal });
+  for (;;) {
     const { ready, bytesDone, bytesTotal, residentBytes } = native().modelStatus(handle);
-    onProgress?.({ bytesDone, bytesTotal });
+    report({ bytesDone, bytesTotal });
     if (ready) return residentBytes;
     await native().wait(handle, waitMs);
   }

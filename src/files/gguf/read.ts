@@ -51,7 +51,28 @@ export function readGguf(path: string): Gguf {
   const paths = count === 1 ? [path] : partPaths(path, count, first.part.metadata);
   const parts = [first, ...paths.slice(1).map((path, index) => readPart(path, index + 1))];
   parts.forEach(({ part }, index) => checkPart(part, paths[index], index, count));
-  return assemble(paths, parts);
+  const gguf = assemble(paths, parts);
+  identities.set(gguf, parts.map(({ identity }) => identity));
+  return gguf;
+}
+
+/** Of files that were opened by name: what they were when their headers were read. */
+const identities = new WeakMap<Gguf, readonly string[]>();
+
+/** Throws unless the names still mean the files whose headers were read, and nothing has written to them. */
+export function assertUnchanged(gguf: Gguf): void {
+  for (const [index, identity] of (identities.get(gguf) ?? []).entries()) assertSame(gguf.files[index], identity);
+}
+
+function assertSame(path: string, identity: string): void {
+  const now = attempt(path, () => currentRuntime().files.identity(path));
+  if (now === identity) return;
+  const what = now === undefined ? "was removed" : "was replaced or written to";
+  throw new LightGPTError("io", `${path} ${what} while it was loaded; expected a file that stays as it is.`, {
+    what: `it ${what} while it was loaded`,
+    where: path,
+    expected: "a file that stays as it is",
+  });
 }
 
 /** Parses a single, whole file from any source: what the tests of damaged files use. */
@@ -61,12 +82,12 @@ export function parseGguf(source: ByteSource): Gguf {
   return assemble([source.name], [{ part, size: source.size }]);
 }
 
-interface ReadPart {
+interface SizedPart {
   part: GgufPart;
   size: number;
 }
 
-function assemble(files: readonly string[], parts: readonly ReadPart[]): Gguf {
+function assemble(files: readonly string[], parts: readonly SizedPart[]): Gguf {
   const [{ part: { version, alignment, metadata } }] = parts;
   const bytes = parts.reduce((sum, { size }) => sum + size, 0);
   if (parts.length === 1) return { files, version, alignment, metadata, tensors: parts[0].part.tensors, bytes };
@@ -130,13 +151,16 @@ function checkPart({ metadata }: GgufPart, path: string, index: number, count: n
   if (number !== index) throw metadata.wrong("split.no", `${index} in ${path}`, `${number}`);
 }
 
-function readPart(path: string, file: number): ReadPart {
+function readPart(path: string, file: number): SizedPart & { identity: string } {
   const opened = attempt(path, () => currentRuntime().files.open(path));
   if (opened === undefined) throw notAFile(path);
+  const { bytes: size, identity } = opened;
   try {
-    const size = opened.bytes;
     const read = (target: Uint8Array, offset: number) => attempt(path, () => opened.read(target, offset));
-    return { part: parsePart({ name: path, size, read }, file), size };
+    return { part: parsePart({ name: path, size, read }, file), size, identity };
+  } catch (error) {
+    assertSame(path, identity); // a file that changes under the parser is not damaged
+    throw error;
   } finally {
     opened.close();
   }
