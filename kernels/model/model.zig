@@ -132,12 +132,8 @@ pub const Model = struct {
         };
         errdefer memory.release(.weights, arena);
         const threads: u32 = @intCast(@min(std.Thread.getCpuCount() catch 1, load_threads_max));
-        const stride = weights.Buffers.strideFor(entries);
-        const buffer_memory = memory.allocate(.scratch, threads * stride) orelse {
-            _ = report.fail(.out_of_memory, "memory to read the file into", "", .{}, "{d} bytes", .{threads * stride}, "", .{});
-            return error.OutOfMemory;
-        };
-        errdefer memory.release(.scratch, buffer_memory);
+        const buffers = try allocateBuffers(threads, entries, report);
+        errdefer memory.release(.scratch, buffers.memory);
 
         model.* = .{
             .object = .{ .kind = .model, .destroy = destroy },
@@ -152,7 +148,7 @@ pub const Model = struct {
             .entries = entries,
             .files = files,
             .arena = arena,
-            .buffers = .{ .memory = buffer_memory, .stride = stride },
+            .buffers = buffers,
             .threads = threads,
             .bytes_total = bytes_total,
         };
@@ -164,6 +160,15 @@ pub const Model = struct {
             return error.OutOfMemory;
         };
         return model;
+    }
+
+    fn allocateBuffers(threads: u32, entries: []const weights.Entry, report: *Report) error{OutOfMemory}!weights.Buffers {
+        const stride = weights.Buffers.strideFor(entries);
+        const bytes = memory.allocate(.scratch, threads * stride) orelse {
+            _ = report.fail(.out_of_memory, "memory to read the file into", "", .{}, "{d} bytes", .{threads * stride}, "", .{});
+            return error.OutOfMemory;
+        };
+        return .{ .memory = bytes, .stride = stride };
     }
 
     /// Gives every tensor its place; refuses two for the same role and a required one that is absent.
