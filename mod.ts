@@ -54,7 +54,8 @@ export {
   type StringTable,
   type Tensor,
 } from "./src/files/gguf/read.ts";
-export { type ChatOptions, LightGPT, type LightGPTOptions, type LogitsOptions } from "./src/lightgpt.ts";
+export { LightGPT } from "./src/lightgpt.ts";
+export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt_options.ts";
 export {
   type HistogramReport,
   type InstrumentOptions,

@@ -13,7 +13,7 @@ import { Scheduler } from "../src/batching/scheduler.ts";
 import type { EvictionPolicy } from "../src/cache/evict.ts";
 import type { StepRunner } from "../src/engine/engine.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
-import { resolveSampling } from "../src/sampling/options.ts";
+import { resolveSampling } from "../src/sampling/resolve.ts";
 import { SamplerState } from "../src/sampling/state.ts";
 
 const greedy = { sampling: { temperature: 0 } } as const;

@@ -9,7 +9,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { CancelledError, InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import type { ChatMessage } from "../src/text/chat/template.ts";
-import type { GenerateOptions } from "../src/batching/generation.ts";
+import type { GenerateOptions } from "../src/batching/request_options.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";

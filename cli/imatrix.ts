@@ -5,8 +5,9 @@
  * @module
  */
 import { basename } from "node:path";
-import { collectImportance } from "../src/converting/collect_importance.ts";
+import { collectFields, collectImportance, type CollectOptions } from "../src/converting/collect_importance.ts";
 import { readText } from "./files.ts";
+import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
@@ -16,15 +17,13 @@ import { print, ProgressBar, toJson } from "./output.ts";
 export async function imatrix(args: Arguments, signal: AbortSignal): Promise<void> {
   const [file, out] = [args.text("file"), args.text("out")];
   if (file === undefined || out === undefined) throw new UsageError("imatrix needs --file and --out");
-  const [window, threads] = [args.number("window"), args.number("threads")];
   const text = readText("--file", file);
   await using lm = await openModel(args, signal);
   const bar = new ProgressBar("reading");
   const matrix = await collectImportance(lm.model, text, {
     dataset: basename(file),
     signal,
-    ...(window === undefined ? {} : { window }),
-    ...(threads === undefined ? {} : { threads }),
+    ...optionsFrom<CollectOptions>(args, collectFields),
     onProgress: (done, total) => bar.update(done, total),
   }).finally(() => bar.end());
   matrix.write(out);

@@ -6,7 +6,7 @@
  */
 import { prepare, VERSION } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
-import type { BatcherOptions } from "../src/batching/batcher.ts";
+import { batcherFields, type BatcherOptions } from "../src/batching/options.ts";
 import { fetchEmbeddedModel } from "../src/files/embedded.ts";
 import { measureBandwidth, probeMachine } from "../src/machine/machine.ts";
 import type { Machine } from "../src/machine/types.ts";
@@ -14,6 +14,7 @@ import { readPlan } from "../src/model/model.ts";
 import { keptProfile } from "../src/tuning/tuned_settings.ts";
 import type { Profile } from "../src/tuning/tuner/profile.ts";
 import type { Arguments } from "./arguments.ts";
+import { optionsFrom } from "./flags.ts";
 import { note, print, toJson } from "./output.ts";
 
 /** What `--json` prints. */
@@ -36,13 +37,8 @@ export interface InfoReport {
 /** Runs the subcommand. */
 export async function info(args: Arguments): Promise<void> {
   await prepare();
-  const [threads, context] = [args.number("threads"), args.number("context")];
-  const kv = args.text("kv") as BatcherOptions["kv"]; // the table of options allows no other value
-  const batching = { ...(threads === undefined ? {} : { threads }), ...(kv === undefined ? {} : { kv }) };
-  const model = readPlan(
-    args.text("model") ?? await fetchEmbeddedModel(),
-    context === undefined ? {} : { context },
-  );
+  const batching = optionsFrom<BatcherOptions>(args, batcherFields);
+  const model = readPlan(args.text("model") ?? await fetchEmbeddedModel(), { context: args.number("context") });
   const machine = probeMachine();
   const kept = keptProfile({ model, machine, batching });
   if (kept.note) note(kept.note);

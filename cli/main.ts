@@ -27,6 +27,7 @@ import { quantize } from "./quantize.ts";
 import { run } from "./run.ts";
 import { tokenize } from "./tokenize.ts";
 import { tune } from "./tune.ts";
+import { nearestName } from "../src/options/suggest.ts";
 import { VERSION } from "../ffi/library.ts";
 
 const RUNNERS: Readonly<
@@ -67,7 +68,9 @@ async function dispatch([name, ...words]: readonly string[], interrupt: Interrup
   if (name === "--help" || name === "-h" || name === "help") return print(helpText());
   if (name === undefined) throw new UsageError("no command; lightgpt --help lists them");
   if (!Object.hasOwn(COMMANDS, name)) {
-    throw new UsageError(`unknown command "${name}"; there are ${Object.keys(COMMANDS).join(", ")}`);
+    const nearest = nearestName(name, Object.keys(COMMANDS));
+    const hint = nearest === undefined ? "" : `did you mean ${nearest}? `;
+    throw new UsageError(`unknown command "${name}"; ${hint}there are ${Object.keys(COMMANDS).join(", ")}`);
   }
   const end = words.indexOf("--");
   const options = end < 0 ? words : words.slice(0, end);

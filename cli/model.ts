@@ -3,8 +3,10 @@
  *
  * @module
  */
-import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
+import { LightGPT } from "../src/lightgpt.ts";
+import { lightGptFields, type LightGPTOptions } from "../src/lightgpt_options.ts";
 import type { Arguments } from "./arguments.ts";
+import { optionsFrom } from "./flags.ts";
 import { note, ProgressBar } from "./output.ts";
 
 /** Loads the model that `--model` names, or the embedded one; the caller disposes it. */
@@ -16,23 +18,17 @@ export async function openModel(
 ): Promise<LightGPT> {
   const bar = new ProgressBar("loading");
   const tuning = new ProgressBar("tuning");
-  const threads = args.number("threads");
-  const context = args.number("context");
-  const kv = args.text("kv") as LightGPTOptions["kv"]; // the table of options allows no other value
   try {
     const lm = await LightGPT.load(path, {
+      ...optionsFrom<LightGPTOptions>(args, lightGptFields),
       signal,
       onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
-      ...(threads === undefined ? {} : { threads }),
-      ...(context === undefined ? {} : { context }),
-      ...(kv === undefined ? {} : { kv }),
       tune: args.flag("tune") ? "auto" : untuned,
       adapt: false, // a command has no load to follow, and a measurement should measure one setting
       onTune: ({ spentMs, budgetMs }) => {
         bar.end();
         tuning.update(spentMs, budgetMs);
       },
-      allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     });
     for (const { kind, text } of lm.optimizer.events) if (kind === "note") note(text);
     return lm;

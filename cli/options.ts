@@ -6,55 +6,41 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { benchCommand } from "./bench_options.ts";
-import { machineCommands } from "./machine_options.ts";
-import { quantizeCommands, WINDOW } from "./quantize_options.ts";
-import { SAMPLING } from "./sampling.ts";
+import { collectFields } from "../src/converting/collect_importance.ts";
+import { quantizeFileFields } from "../src/converting/convert.ts";
+import { generateFields } from "../src/batching/request_options.ts";
+import { lightGptFields } from "../src/lightgpt_options.ts";
+import { perplexityFields } from "../src/measuring/perplexity.ts";
+import { nearestName } from "../src/options/suggest.ts";
+import { tuneFields } from "../src/tuning/options.ts";
 import { Arguments, type Value } from "./arguments.ts";
+import { benchCommand } from "./bench_options.ts";
+import { flagsOf } from "./flags.ts";
+import { SAMPLING } from "./sampling.ts";
 import { type CommandSpec, type OptionSpec, UsageError } from "./types.ts";
 
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
 const MODEL: OptionSpec = { kind: "text", value: "FILE", about: "a GGUF file (default: the embedded model)" };
 
-const THREADS: OptionSpec = {
-  kind: "integer",
-  value: "N",
-  least: 1,
-  most: 256,
-  about: "threads to compute with (default: the cores that may be used)",
-};
-
-const ALLOW_PRE: OptionSpec = {
-  kind: "flag",
-  about: "cut words by default rules where the model's are unknown",
-};
-
 /** The options of every subcommand that computes with a model. */
 const COMMON: Readonly<Record<string, OptionSpec>> = {
   model: MODEL,
-  threads: THREADS,
-  context: {
-    kind: "integer",
-    value: "N",
-    least: 1,
-    most: 1 << 20,
-    about: "positions of the context (default: the model's)",
-  },
-  kv: {
-    kind: "choice",
-    value: "TYPE",
-    choices: ["f16", "f32", "q8_0"],
-    about: "how keys and values are stored (default: f16)",
-  },
+  ...flagsOf(lightGptFields),
   tune: { kind: "flag", about: "measure the settings that suit this machine, unless that was done (at most 10 s)" },
-  "allow-unknown-pre-tokenizer": ALLOW_PRE,
 };
 
+const ALLOW_UNKNOWN = flagsOf(lightGptFields, ["allowUnknownPreTokenizer"]);
+
 /** The options of subcommands that generate. */
-const GENERATION: Readonly<Record<string, OptionSpec>> = {
-  "max-tokens": { kind: "integer", value: "N", least: 0, most: 1 << 20, about: "stop after N tokens" },
-  ...SAMPLING,
+const GENERATION: Readonly<Record<string, OptionSpec>> = { ...flagsOf(generateFields, ["maxTokens"]), ...SAMPLING };
+
+/** The options of the subcommands that are about the machine and not about a text. */
+const MACHINE: Readonly<Record<string, OptionSpec>> = {
+  model: MODEL,
+  ...flagsOf(lightGptFields, ["threads", "context", "kv"]),
 };
+
+const { least: tuneMsLeast = 0, most: tuneMsMost = 0 } = tuneFields.tuneMs.range ?? {};
 
 /** The subcommands by name. */
 export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
@@ -86,7 +72,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     options: {
       model: MODEL,
       special: { kind: "flag", about: "read special tokens such as <s> in the text as what they name" },
-      "allow-unknown-pre-tokenizer": ALLOW_PRE,
+      ...ALLOW_UNKNOWN,
       "no-bos": { kind: "flag", about: "add no token at the beginning or end" },
       json: JSON_FLAG,
     },
@@ -100,18 +86,54 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       all: { kind: "flag", about: "of every position instead of the last" },
     },
   },
-  ...quantizeCommands(COMMON, THREADS, JSON_FLAG),
+  quantize: {
+    about: "make a smaller model file of a GGUF file or a Hugging Face folder",
+    argument: { name: "IN", required: true },
+    second: "OUT.gguf",
+    options: { ...flagsOf(quantizeFileFields), json: JSON_FLAG },
+  },
+  imatrix: {
+    about: "write how much each column of a model's matrices counts, for quantize --imatrix",
+    options: {
+      ...COMMON,
+      file: { kind: "text", value: "TEXT", required: true, about: "the text to read, UTF-8" },
+      out: { kind: "text", value: "FILE", required: true, about: "the GGUF file to write" },
+      ...flagsOf(collectFields, ["window"]),
+      json: JSON_FLAG,
+    },
+  },
   perplexity: {
     about: "measure how well a model predicts a text",
     options: {
       ...COMMON,
       file: { kind: "text", value: "TEXT", required: true, about: "the text, UTF-8" },
-      window: WINDOW,
+      ...flagsOf(perplexityFields),
       compare: { kind: "text", value: "OTHER", about: "a GGUF file, the reference: how far the model is from it" },
       json: JSON_FLAG,
     },
   },
-  ...machineCommands(COMMON, JSON_FLAG),
+  tune: {
+    about: "measure the settings that make a model run fastest on this machine, and keep them",
+    options: {
+      ...MACHINE,
+      threads: {
+        ...MACHINE.threads as OptionSpec,
+        about: "use at most N threads (default: the processors that may be used)",
+      },
+      seconds: {
+        kind: "number",
+        value: "S",
+        least: tuneMsLeast / 1000,
+        most: tuneMsMost / 1000,
+        about: `take at most S seconds (default: ${tuneMsMost / 1000})`,
+      },
+      json: JSON_FLAG,
+    },
+  },
+  info: {
+    about: "show what this machine can do, and which settings were measured for a model",
+    options: { ...MACHINE, json: JSON_FLAG },
+  },
   bench: benchCommand(COMMON, JSON_FLAG),
 };
 
@@ -131,7 +153,7 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
   for (const token of tokens) {
     if (token.kind === "option") {
       const option = Object.hasOwn(spec.options, token.name) ? spec.options[token.name] : undefined;
-      if (option === undefined) throw new UsageError(`unknown option ${token.rawName}${suggest(name, spec)}`);
+      if (option === undefined) throw new UsageError(unknownOption(name, spec, token.name, token.rawName));
       const before = values.get(token.name);
       if (before !== undefined && !Array.isArray(before)) throw new UsageError(`${token.rawName} is given twice`);
       const value = read(token.rawName, option, token.value);
@@ -161,6 +183,13 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
 }
 
 const idsForm = "token ids with commas between them";
+
+/** Says which option may be meant; with none near, which there are. */
+function unknownOption(name: string, spec: CommandSpec, key: string, shown: string): string {
+  const nearest = nearestName(key, Object.keys(spec.options));
+  if (nearest === undefined) return `unknown option ${shown}${suggest(name, spec)}`;
+  return `unknown option ${shown}; did you mean --${nearest}? lightgpt ${name} --help lists them all`;
+}
 
 function suggest(name: string, spec: CommandSpec): string {
   return `; ${name} takes ${Object.keys(spec.options).map((key) => `--${key}`).join(", ")}`;
@@ -212,7 +241,8 @@ function read(name: string, spec: OptionSpec, value: string | undefined): Value 
   }
 }
 
-function describeRange({ kind, least, above, most }: OptionSpec): string {
+function describeRange({ kind, least, above, most, expected }: OptionSpec): string {
+  if (expected !== undefined) return expected;
   const what = kind === "integer" ? "an integer" : "a number";
   return above === undefined ? `${what} from ${least} to ${most}` : `${what} above ${above} and at most ${most}`;
 }
@@ -237,7 +267,7 @@ export function helpText(name?: string): string {
   const { about, argument, options } = COMMANDS[name];
   const words = Object.entries(options).map(([key, option]) => [
     `${option.short === undefined ? "" : `-${option.short}, `}--${key}${
-      option.kind === "flag" ? "" : ` ${option.choices?.join("|") ?? option.value}`
+      option.kind === "flag" ? "" : ` ${option.value ?? option.choices?.join("|")}`
     }`,
     option.about,
   ]);

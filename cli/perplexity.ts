@@ -5,7 +5,8 @@
  * @module
  */
 import { readText } from "./files.ts";
-import type { Comparison, PerplexityOptions } from "../src/measuring/perplexity.ts";
+import { type Comparison, perplexityFields, type PerplexityOptions } from "../src/measuring/perplexity.ts";
+import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
@@ -15,7 +16,6 @@ import { print, ProgressBar, toJson } from "./output.ts";
 export async function perplexity(args: Arguments, signal: AbortSignal): Promise<void> {
   const file = args.text("file");
   if (file === undefined) throw new UsageError("perplexity needs --file");
-  const window = args.number("window");
   const text = readText("--file", file);
   const compare = args.text("compare");
   await using lm = await openModel(args, signal);
@@ -23,7 +23,7 @@ export async function perplexity(args: Arguments, signal: AbortSignal): Promise<
   const bar = new ProgressBar("reading");
   const options: PerplexityOptions = {
     signal,
-    ...(window === undefined ? {} : { window }),
+    ...optionsFrom<PerplexityOptions>(args, perplexityFields),
     onProgress: (done, total) => bar.update(done, total),
   };
   const json = args.flag("json");

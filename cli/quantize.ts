@@ -4,47 +4,45 @@
  * @module
  */
 import { ImportanceMatrix } from "../src/converting/imatrix.ts";
-import { quantizeFile, type QuantizeFileOptions } from "../src/converting/convert.ts";
+import { quantizeFile, quantizeFileFields, type QuantizeFileOptions } from "../src/converting/convert.ts";
 import type { QuantizeFileReport, TensorReport } from "../src/converting/quantize_file.ts";
 import type { TensorRule } from "../src/converting/mixes.ts";
 import type { QuantizedFormat } from "../src/converting/types.ts";
 import { readText } from "./files.ts";
+import { type FlagReaders, optionsFrom } from "./flags.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { note, print, ProgressBar, toJson } from "./output.ts";
 
+const readers: FlagReaders = {
+  calibrate: (path) => readText("--calibrate", path),
+  imatrix: (path) => ImportanceMatrix.read(path).columns(),
+  "tensor-type": readRule,
+};
+
 /** Runs the subcommand. */
 export async function quantize(args: Arguments, signal: AbortSignal): Promise<void> {
   const [input, output] = [args.argument, args.second];
-  const type = args.text("type");
+  const options = optionsFrom<QuantizeFileOptions>(args, quantizeFileFields, readers);
+  const { type, rounding, calibration, importance, outliers } = options;
   if (input === undefined || output === undefined || type === undefined) {
     throw new UsageError("quantize needs IN OUT.gguf --type TYPE");
   }
-  const threads = args.number("threads");
-  const rounding = args.text("rounding") as QuantizeFileOptions["rounding"]; // the table allows no other value
-  const text = args.text("calibrate");
-  if (text !== undefined && rounding !== "calibrated") throw new UsageError("--calibrate needs --rounding calibrated");
-  const calibration = text === undefined ? undefined : readText("--calibrate", text);
-  const weights = args.text("imatrix");
-  if (weights !== undefined && rounding !== undefined && rounding !== "search") {
+  if (calibration !== undefined && rounding !== "calibrated") {
+    throw new UsageError("--calibrate needs --rounding calibrated");
+  }
+  if (importance !== undefined && rounding !== undefined && rounding !== "search") {
     throw new UsageError("--imatrix needs --rounding search");
   }
-  const importance = weights === undefined ? undefined : ImportanceMatrix.read(weights).columns();
-  const policy = (args.text("outliers") ?? "keep") as "keep" | "clip"; // the table allows no other value
-  const threshold = args.number("outlier-threshold");
-  if (threshold !== undefined && policy === "keep") throw new UsageError("--outlier-threshold needs --outliers clip");
+  if (outliers?.threshold !== undefined && (outliers.policy ?? "keep") === "keep") {
+    throw new UsageError("--outlier-threshold needs --outliers clip");
+  }
   const bar = new ProgressBar("quantizing", "bytes");
   const begin = performance.now();
   const report = await quantizeFile(input, output, {
+    ...options,
     type,
     signal,
-    tensorTypes: args.list("tensor-type").map(readRule),
-    ...(rounding === undefined ? {} : { rounding }),
-    ...(threads === undefined ? {} : { threads }),
-    ...(calibration === undefined ? {} : { calibration }),
-    ...(importance === undefined ? {} : { importance }),
-    outliers: { policy, ...(threshold === undefined ? {} : { threshold }) },
-    allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     onProgress: (done, total) => bar.update(done, total),
   }).finally(() => bar.end());
   const seconds = (performance.now() - begin) / 1000;

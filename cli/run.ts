@@ -4,7 +4,9 @@
  * @module
  */
 import process from "node:process";
-import type { Completion, GenerateOptions } from "../src/batching/generation.ts";
+import type { Completion } from "../src/batching/generation.ts";
+import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
+import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
@@ -17,6 +19,8 @@ const REASONS: Readonly<Record<Completion["stopReason"], string>> = {
   stop: "a stop text was reached",
   context: "the context is full",
 };
+
+const { maxTokens } = generateFields;
 
 /** Runs the subcommand. */
 export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
@@ -54,10 +58,5 @@ function withoutLastNewline(text: string | undefined): string | undefined {
 
 /** What the options of a subcommand that generates ask for. */
 export function generateOptions(args: Arguments, signal: AbortSignal): GenerateOptions {
-  const maxTokens = args.number("max-tokens");
-  return {
-    signal,
-    ...(maxTokens === undefined ? {} : { maxTokens }),
-    sampling: samplingOptions(args),
-  };
+  return { ...optionsFrom<GenerateOptions>(args, { maxTokens }), signal, sampling: samplingOptions(args) };
 }

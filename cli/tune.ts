@@ -4,7 +4,11 @@
  *
  * @module
  */
-import { LightGPT, type LightGPTOptions } from "../src/lightgpt.ts";
+import { LightGPT } from "../src/lightgpt.ts";
+import { lightGptFields, type LightGPTOptions } from "../src/lightgpt_options.ts";
+import { batcherFields } from "../src/batching/options.ts";
+import { given, pickOptions } from "../src/options/schema.ts";
+import { optionsFrom } from "./flags.ts";
 import type { OptimizerEvent } from "../src/tuning/events.ts";
 import { keptProfile } from "../src/tuning/tuned_settings.ts";
 import type { Profile } from "../src/tuning/tuner/profile.ts";
@@ -15,17 +19,15 @@ import { note, print, ProgressBar, toJson } from "./output.ts";
 export async function tune(args: Arguments, signal: AbortSignal): Promise<void> {
   const loading = new ProgressBar("loading");
   const tuning = new ProgressBar("tuning");
-  const [threads, context, seconds] = [args.number("threads"), args.number("context"), args.number("seconds")];
-  const kv = args.text("kv") as LightGPTOptions["kv"]; // the table of options allows no other value
-  const batching = { ...(threads === undefined ? {} : { threads }), ...(kv === undefined ? {} : { kv }) };
+  const seconds = args.number("seconds");
+  const options = optionsFrom<LightGPTOptions>(args, lightGptFields);
   try {
     await using lm = await LightGPT.load(args.text("model"), {
-      ...batching,
+      ...options,
       signal,
-      ...(context === undefined ? {} : { context }),
       onProgress: ({ bytesDone, bytesTotal }) => loading.update(bytesDone, bytesTotal),
       tune: "again",
-      ...(seconds === undefined ? {} : { tuneMs: Math.round(1000 * seconds) }),
+      ...given({ tuneMs: seconds && Math.round(1000 * seconds) }),
       onTune: ({ spentMs, budgetMs }) => {
         loading.end();
         tuning.update(spentMs, budgetMs);
@@ -35,7 +37,7 @@ export async function tune(args: Arguments, signal: AbortSignal): Promise<void> 
     const { optimizer, model } = lm;
     for (const { kind, text } of optimizer.events) if (kind === "note") note(text);
     const { profile } = optimizer;
-    const kept = keptProfile({ model, machine: optimizer.machine, batching });
+    const kept = keptProfile({ model, machine: optimizer.machine, batching: pickOptions(batcherFields, options) });
     const path = kept.profile && kept.profile.measuredAt === profile?.measuredAt ? kept.path : undefined;
     const file = model.gguf.files[0];
     await print(

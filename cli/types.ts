@@ -22,6 +22,8 @@ export interface OptionSpec {
   readonly above?: number;
   /** The largest value. */
   readonly most?: number;
+  /** What a value may be, in words. */
+  readonly expected?: string;
   /** The values of a choice. */
   readonly choices?: readonly string[];
   /** True where the subcommand cannot do without. */

@@ -14,15 +14,11 @@
  *
  * @module
  */
-export {
-  Batcher,
-  type BatcherOptions,
-  type BatcherStats,
-  type BatchRequest,
-  type PrefixCache,
-  type PrefixCacheOptions,
-} from "../src/batching/batcher.ts";
-export type { MapOptions, MapProgress, MapResult, Prompt } from "../src/batching/map.ts";
+export { Batcher, type BatcherStats, type PrefixCache } from "../src/batching/batcher.ts";
+export type { BatcherOptions, PrefixCacheOptions } from "../src/batching/options.ts";
+export type { BatchRequest, GenerateOptions, Prompt } from "../src/batching/request_options.ts";
+export type { KvType } from "../src/engine/types.ts";
+export type { MapOptions, MapProgress, MapResult } from "../src/batching/map.ts";
 export type { Percentiles } from "../src/batching/stats.ts";
-export { type Completion, type GenerateOptions, Piece } from "../src/batching/generation.ts";
+export { type Completion, Piece } from "../src/batching/generation.ts";
 export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";

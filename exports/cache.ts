@@ -12,13 +12,7 @@
  *
  * @module
  */
-export {
-  type CacheHit,
-  type CacheScope,
-  type CacheStats,
-  type Pin,
-  TokenCache,
-  type TokenCacheOptions,
-} from "../src/cache/token_cache.ts";
+export { type CacheHit, type CacheStats, type Pin, TokenCache } from "../src/cache/token_cache.ts";
+export type { CacheScope, TokenCacheOptions } from "../src/cache/options.ts";
 export type { EvictionPolicy } from "../src/cache/evict.ts";
 export type { CacheIdentity, CacheStreamOptions, CacheTransfer, ValueCodec } from "../src/cache/types.ts";

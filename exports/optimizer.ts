@@ -14,7 +14,8 @@
  */
 export { probeMachine } from "../src/machine/machine.ts";
 export type { Cache, Machine, MemoryLimit } from "../src/machine/types.ts";
-export { Optimizer, type OptimizerOptions } from "../src/tuning/optimizer.ts";
+export { Optimizer } from "../src/tuning/optimizer.ts";
+export type { OptimizerOptions } from "../src/tuning/options.ts";
 export type { OptimizerEvent } from "../src/tuning/events.ts";
 export type { Trial, TunedSettings, TuneProgress } from "../src/tuning/tuner/tuner.ts";
 export type { Profile } from "../src/tuning/tuner/profile.ts";

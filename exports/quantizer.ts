@@ -13,15 +13,13 @@
  * @module
  */
 export {
-  type ProductOptions,
   type QuantizationError,
   type QuantizedFormat,
   QuantizedTensor,
-  type QuantizeOptions,
   Quantizer,
-  type QuantizerOptions,
   type SplitOutliers,
 } from "../src/converting/quantizer.ts";
+export type { ProductOptions, QuantizeOptions, QuantizerOptions } from "../src/converting/quantizer_options.ts";
 export type { OutlierOptions } from "../src/converting/outliers.ts";
 export { collectImportance, type CollectOptions } from "../src/converting/collect_importance.ts";
 export { quantizeFile, type QuantizeFileOptions } from "../src/converting/convert.ts";

@@ -12,7 +12,7 @@ import { Failure, main, root, toolPath } from "./tools.js";
 const prompt = "Once upon a time";
 
 /** The options of `run` that take no value (a test compares them with cli/options.ts). */
-export const flags = ["--tune", "--allow-unknown-pre-tokenizer", "--json", "--help", "-h"];
+export const flags = ["--allow-unknown-pre-tokenizer", "--tune", "--json", "--help", "-h"];
 
 /** The arguments with the default prompt where they name none. */
 export function withPrompt(args) {

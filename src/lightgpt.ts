@@ -10,75 +10,28 @@ import type { ModelPlan } from "./model/architectures/architectures.ts";
 import { type Batcher, type PrefixCache, schedulerOf } from "./batching/batcher.ts";
 import { readLogits } from "./batching/read_logits.ts";
 import type { ChatMessage } from "./text/chat/template.ts";
-import { type ConversationOptions, conversationOptions, Conversations } from "./text/chat/conversation.ts";
+import { type ConversationOptions, Conversations } from "./text/chat/conversation.ts";
+import { conversationFields } from "./text/chat/options.ts";
 import { fetchEmbeddedModel } from "./files/embedded.ts";
-import { checkIds, checkLength, type Completion, type GenerateOptions, type Piece } from "./batching/generation.ts";
-import { loadAccepted, type LoadProgress, type Model } from "./model/model.ts";
+import { checkIds, checkLength, type Completion, type Piece } from "./batching/generation.ts";
+import { generateFields, type GenerateOptions } from "./batching/request_options.ts";
+import { loadAccepted, loadFields, type Model } from "./model/model.ts";
 import type { Metrics } from "./measuring/metrics/metrics.ts";
-import {
-  openOptimizer,
-  type Optimizer,
-  optimizerOptionNames,
-  type OptimizerOptions,
-  splitOptimizerOptions,
-} from "./tuning/optimizer.ts";
+import { openOptimizer, type Optimizer } from "./tuning/optimizer.ts";
+import { optimizerFields, splitOptimizerOptions } from "./tuning/options.ts";
 import { assertRoomFor, memoryLimit } from "./tuning/memory_limit.ts";
-import { checkFunction, checkKeys, refuseOption } from "./options/checks.ts";
+import { refuseOption } from "./options/checks.ts";
+import { pickOptions, readOptions } from "./options/schema.ts";
+import {
+  chatFields,
+  type ChatOptions,
+  lightGptFields,
+  type LightGPTOptions,
+  logitsFields,
+  type LogitsOptions,
+} from "./lightgpt_options.ts";
 import type { Comparison, Perplexity, PerplexityOptions } from "./measuring/perplexity.ts";
 import type { EncodeOptions, Tokenizer } from "./text/tokenizer/tokenizer.ts";
-
-/**
- * What may be said about loading a model to run it.
- *
- * @example
- * ```ts
- * import { LightGPT, type LightGPTOptions } from "@lightgpt/lightgpt";
- *
- * const options: LightGPTOptions = { threads: 4, context: 2048, kv: "q8_0" };
- * await using lm = await LightGPT.load("model.gguf", options);
- * ```
- */
-export interface LightGPTOptions extends OptimizerOptions {
-  /** Tokens of a prompt and what follows it. Default: what the model was trained for, at most 8192. */
-  readonly context?: number;
-  /** Hears how far loading is. */
-  readonly onProgress?: (progress: LoadProgress) => void;
-  /** Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then. Default: refuse. */
-  readonly allowUnknownPreTokenizer?: boolean;
-}
-
-/**
- * What may be said about computing logits.
- *
- * @example
- * ```ts
- * import { LightGPT, type LogitsOptions } from "@lightgpt/lightgpt";
- *
- * const options: LogitsOptions = { all: true };
- * await using lm = await LightGPT.load();
- * const logits = await lm.logits(lm.tokenize("Once upon a time"), options);
- * ```
- */
-export interface LogitsOptions {
-  /** The logits after each token, not only after the last. */
-  readonly all?: boolean;
-  /** Ends the computation. */
-  readonly signal?: AbortSignal;
-}
-
-/**
- * What may be said about one answer in a conversation.
- *
- * @example
- * ```ts
- * import { type ChatOptions, LightGPT } from "@lightgpt/lightgpt";
- *
- * const options: ChatOptions = { maxTokens: 200, variables: { enable_thinking: false } };
- * await using lm = await LightGPT.load("model.gguf");
- * for await (const piece of lm.chat([{ role: "user", content: "Hello!" }], options)) console.log(piece.text);
- * ```
- */
-export interface ChatOptions extends GenerateOptions, ConversationOptions {}
 
 /**
  * A language model, ready to run.
@@ -114,26 +67,17 @@ export class LightGPT {
 
   /** Loads a GGUF file; without a path, the small model that comes with LightGPT. */
   static async load(path?: string, options: LightGPTOptions = {}): Promise<LightGPT> {
-    checkKeys("options", options, [
-      ...optimizerOptionNames,
-      "context",
-      "onProgress",
-      "allowUnknownPreTokenizer",
-    ]);
-    const { context, onProgress, allowUnknownPreTokenizer, ...optimizing } = options;
-    const { signal } = options;
-    checkFunction("onProgress", onProgress);
     // What is wrong should show before a model is loaded.
-    const split = splitOptimizerOptions(optimizing);
+    readOptions(lightGptFields, options);
+    const split = splitOptimizerOptions(pickOptions(optimizerFields, options));
     // A share of what is free is one of what is free now, not of what the model leaves.
     const limit = memoryLimit(split.serving.memory);
     const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, { ...split.pages, context }, limit);
-    const model = await loadAccepted(path === undefined ? await fetchEmbeddedModel() : path, {
-      ...(context === undefined ? {} : { context }),
-      ...(signal === undefined ? {} : { signal }),
-      ...(onProgress === undefined ? {} : { onProgress }),
-      ...(allowUnknownPreTokenizer === undefined ? {} : { allowUnknownPreTokenizer }),
-    }, accept);
+    const model = await loadAccepted(
+      path === undefined ? await fetchEmbeddedModel() : path,
+      pickOptions(loadFields, options),
+      accept,
+    );
     try {
       return new LightGPT(model, await openOptimizer(model, split, limit));
     } catch (error) {
@@ -178,16 +122,15 @@ export class LightGPT {
     messages: readonly ChatMessage[],
     options: ChatOptions = {},
   ): AsyncGenerator<Piece, Completion, void> {
-    const entries = Object.entries(options);
-    const isConversation = ([name]: [string, unknown]) => (conversationOptions as readonly string[]).includes(name);
-    const prompt = await this.chatTokens(messages, Object.fromEntries(entries.filter(isConversation)));
-    return yield* this.generate(prompt, Object.fromEntries(entries.filter((entry) => !isConversation(entry))));
+    readOptions(chatFields, options);
+    const prompt = await this.chatTokens(messages, pickOptions(conversationFields, options));
+    return yield* this.generate(prompt, pickOptions(generateFields, options));
   }
 
   /** The prompt that {@link LightGPT.chat} continues, as tokens. */
   async chatTokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
     const tokenizer = this.#tokenizer;
-    checkKeys("options", options, conversationOptions);
+    readOptions(conversationFields, options);
     this.#conversations ??= new Conversations(this.model.gguf.metadata, tokenizer);
     return await this.#conversations.tokens(messages, options);
   }
@@ -207,12 +150,11 @@ export class LightGPT {
   /** The logits after the last of `tokens`, or, with `all`, after each, one row after the other. */
   async logits(tokens: ArrayLike<number>, options: LogitsOptions = {}): Promise<Float32Array> {
     this.#assertOpen();
-    checkKeys("options", options, ["all", "signal"]);
-    if (options.all !== undefined && typeof options.all !== "boolean") refuseOption("all", "a boolean", options.all);
+    const { all, signal } = readOptions(logitsFields, options);
     const { vocabulary } = this.model;
     const ids = checkIds(tokens, vocabulary);
     if (ids.length === 0) refuseOption("tokens", "at least one token", "none");
-    const rows = options.all ? ids.length : 1;
+    const rows = all ? ids.length : 1;
     if (rows * vocabulary * 4 >= 2 ** 32) {
       throw new LightGPTError(
         "limit",
@@ -222,7 +164,7 @@ export class LightGPT {
     const logits = new Float32Array(rows * vocabulary);
     await this.#read(ids, rows === 1 ? "last" : "all", (row, position) => {
       logits.set(row, rows === 1 ? 0 : position * vocabulary);
-    }, options.signal);
+    }, signal);
     return logits;
   }
 

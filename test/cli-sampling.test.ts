@@ -9,7 +9,7 @@ import { parseCommand } from "../cli/options.ts";
 import { UsageError } from "../cli/types.ts";
 import { samplingOptions } from "../cli/sampling.ts";
 import { InvalidArgumentError } from "../ffi/errors.ts";
-import { resolveSampling } from "../src/sampling/options.ts";
+import { resolveSampling } from "../src/sampling/resolve.ts";
 
 const read = (text: string) => samplingOptions(parseCommand("run", text.split(" ")));
 

@@ -11,7 +11,8 @@ import { describe, it } from "node:test";
 import { InvalidArgumentError, OutOfMemoryError, planModel, readGguf } from "../mod.ts";
 import { PressureProbe } from "../src/machine/pressure.ts";
 import { Source } from "../src/machine/source.ts";
-import { assertFits, needOf, parseMemory, totalOf } from "../src/tuning/memory_budget.ts";
+import { assertFits, needOf, totalOf } from "../src/batching/memory_budget.ts";
+import { parseMemory } from "../src/tuning/memory_limit.ts";
 import { MemoryGovernor, type MemoryTarget } from "../src/tuning/memory_governor.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 
@@ -19,7 +20,7 @@ const mib = 2 ** 20;
 
 describe("the option memory", () => {
   it("is bytes, a size, or a share", () => {
-    const read = [1000, "4GiB", "300 MB", "1.5 kib", "50%", " 100 % "].map(parseMemory);
+    const read = [1000, "4GiB", "300 MB", "1.5 kib", "50%", " 100 % "].map((size) => parseMemory(size, "memory"));
     const sizes = [1000, 4 * 2 ** 30, 300e6, 1536].map((bytes) => ({ bytes }));
     assertEquals(read, [...sizes, { share: 0.5 }, { share: 1 }]);
   });
@@ -43,7 +44,7 @@ describe("the option memory", () => {
       Infinity,
     ];
     for (const memory of [...wrong, null, {}, [], true, 4n]) {
-      assertThrows(() => parseMemory(memory as string), InvalidArgumentError, "memory: expected");
+      assertThrows(() => parseMemory(memory, "memory"), InvalidArgumentError, "memory: expected");
     }
   });
 });

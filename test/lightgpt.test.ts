@@ -99,7 +99,7 @@ describe("loading", () => {
     }
     await assertRejects(() => LightGPT.load(undefined, wrong({ thread: 2 })), InvalidArgumentError, '"thread"');
     await assertRejects(() => LightGPT.load(undefined, wrong(null)), InvalidArgumentError, "options: expected");
-    for (const path of ["", "a\0b", 7, null, new URL("file:///x")]) {
+    for (const path of ["", "a\0b", 7, null]) {
       await assertRejects(() => LightGPT.load(wrong(path)), InvalidArgumentError, "path: expected");
     }
   });
@@ -113,9 +113,10 @@ describe("loading", () => {
       const error = await assertRejects(
         load,
         OutOfMemoryError,
-        "context: the keys and values of 1048576 positions take",
+        "keys and values of 1048576 positions",
       );
-      assertStringIncludes(error.message, "expected a smaller context");
+      assertStringIncludes(error.message, 'a smaller context, kv "q8_0"');
+      assertEquals(error.detail.where, "context");
       await using smaller = await LightGPT.load(undefined, { context: 2048 });
       assertEquals(smaller.context, 2048);
     } finally {
@@ -239,7 +240,11 @@ describe("a request", () => {
       await assertRejects(() => lm.complete(story, wrong(options)), InvalidArgumentError, "options: expected");
     }
     const misspelt = () => lm.complete(story, wrong({ max_tokens: 4 }));
-    await assertRejects(misspelt, InvalidArgumentError, 'unknown option "max_tokens"; there are maxTokens');
+    await assertRejects(
+      misspelt,
+      InvalidArgumentError,
+      'unknown option "max_tokens"; did you mean "maxTokens"? There are maxTokens',
+    );
     await assertRejects(
       () => lm.complete(story, { sampling: { temperature: NaN } }),
       InvalidArgumentError,

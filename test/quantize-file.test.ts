@@ -197,7 +197,7 @@ describe("bad input to quantizeFile", () => {
       [quantizeFile(embedded, at("x.gguf"), { type: "q7_x" }), "type: expected "],
       [
         quantizeFile(embedded, at("x.gguf"), { type: "q8_0", tensorTypes: [{ pattern: "nose", format: "f16" }] }),
-        'tensor-type: expected a part of the name of a tensor in the file, got "nose"',
+        'tensorTypes: expected a part of the name of a tensor in the file, got "nose"',
       ],
       [quantizeFile(at("absent.gguf"), at("x.gguf"), { type: "q8_0" }), "there is no such file"],
     ];

@@ -8,7 +8,8 @@ import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows
 import { describe, it } from "node:test";
 import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import { diversity } from "../src/sampling/diversity.ts";
-import { resolveSampling, type SamplingOptions } from "../src/sampling/options.ts";
+import type { SamplingOptions } from "../src/sampling/options.ts";
+import { resolveSampling } from "../src/sampling/resolve.ts";
 import { Sampler } from "../src/sampling/sampler.ts";
 import { TokenMask } from "../src/sampling/mask.ts";
 

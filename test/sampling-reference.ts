@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Sampling } from "../src/sampling/options.ts";
+import type { Sampling } from "../src/sampling/resolve.ts";
 
 const f = Math.fround;
 const view = new DataView(new ArrayBuffer(8));

@@ -6,7 +6,8 @@
  */
 import { assertEquals, assertLess } from "@std/assert";
 import { describe, it } from "node:test";
-import { resolveSampling, type SamplingMethod, type SamplingOptions } from "../src/sampling/options.ts";
+import type { SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
+import { resolveSampling } from "../src/sampling/resolve.ts";
 import { Sampler } from "../src/sampling/sampler.ts";
 import { byTheBook } from "./sampling-reference.ts";
 

@@ -53,7 +53,7 @@ describe("stop strings", () => {
   });
 
   it("are strings that are not empty", () => {
-    assertEquals(resolveStops(undefined), []);
+    assertEquals(resolveStops([]), []);
     assertEquals(resolveStops("x"), ["x"]);
     assertEquals(resolveStops(["x", "y", "x"]), ["x", "y"]);
     for (const wrong of ["", [""], [1], 7, null, { stop: "x" }]) {

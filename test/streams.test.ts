@@ -12,8 +12,10 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine } from "../src/engine/engine.ts";
-import { type GenerateOptions, Generation, prepareRequest } from "../src/batching/generation.ts";
+import { Generation, prepareRequest } from "../src/batching/generation.ts";
+import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import { Model } from "../src/model/model.ts";
+import { readOptions } from "../src/options/schema.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { assertHeld, holding } from "./memory.ts";
@@ -53,7 +55,7 @@ async function openNarrow() {
       return [scheduler.queued + scheduler.placed, scheduler.store.pool.held];
     },
     generate: (prompt: string | ArrayLike<number>, options: GenerateOptions) =>
-      new Generation(() => prepareRequest(host, prompt, options)),
+      new Generation(() => prepareRequest(host, prompt, readOptions(generateFields, options))),
     async [Symbol.asyncDispose]() {
       await scheduler.dispose();
       model.dispose();

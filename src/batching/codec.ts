@@ -5,7 +5,6 @@
  * @module
  */
 import { node } from "../../ffi/runtime/builtins.ts";
-
 import type { CacheIdentity, ValueCodec } from "../cache/types.ts";
 import { accumulationContract, type Engine, pageBytes } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";

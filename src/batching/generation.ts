@@ -5,66 +5,18 @@
  *
  * @module
  */
-import { SAMPLER } from "../../ffi/abi.ts";
 import { CancelledError, InvalidArgumentError } from "../../ffi/errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
-import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "../options/checks.ts";
+import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
+import type { Resolved } from "../options/schema.ts";
+import type { generateFields, Prompt } from "./request_options.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
-import { resolveSampling, type Sampling, type SamplingOptions } from "../sampling/options.ts";
+import { resolveSampling, type Sampling } from "../sampling/resolve.ts";
 import type { MethodReport } from "../sampling/report.ts";
 import { type Choice, SamplerState, type TokenLogprob } from "../sampling/state.ts";
-import { resolveStops, StopFilter } from "../text/stop.ts";
+import { StopFilter } from "../text/stop.ts";
 import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
-
-/**
- * What may be said about one request.
- *
- * @example
- * ```ts
- * import { type GenerateOptions, LightGPT } from "@lightgpt/lightgpt";
- *
- * const options: GenerateOptions = { maxTokens: 100, stop: ["\n\n", "The end"], sampling: { temperature: 0 } };
- * await using lm = await LightGPT.load();
- * for await (const { text } of lm.generate("Once upon a time", options)) console.log(text);
- * ```
- */
-export interface GenerateOptions {
-  /** Ends after this many tokens. Default: until the text or the context ends. */
-  readonly maxTokens?: number;
-  /** How to choose tokens. */
-  readonly sampling?: SamplingOptions;
-  /** Ends before any of these strings; no part of one is shown. */
-  readonly stop?: string | readonly string[];
-  /** Tells the log probability of each token, and of so many (0 to 20) of the likeliest in its place. */
-  readonly logprobs?: number;
-  /** Sees and may change the logits before each token is chosen. */
-  readonly logitsProcessor?: LogitsProcessor;
-  /** Ends with an error of the code `cancelled`. */
-  readonly signal?: AbortSignal;
-  /** 0 to 9; of requests that wait, those of a higher one go first. Default 5. */
-  readonly priority?: number;
-  /** Ends with an error of the code `cancelled` unless it has ended within so many milliseconds. */
-  readonly deadlineMs?: number;
-  /** For whom it is: work is shared fairly between tenants, and no tenant finds another's prefixes. Default: the empty string. */
-  readonly tenant?: string;
-  /** Whether to take over the keys and values of a prefix that was read before, and keep these. Default true. */
-  readonly cache?: boolean;
-}
-
-/** The names of {@link GenerateOptions}. */
-export const generateOptionNames = [
-  "maxTokens",
-  "sampling",
-  "stop",
-  "logprobs",
-  "logitsProcessor",
-  "signal",
-  "priority",
-  "deadlineMs",
-  "tenant",
-  "cache",
-] as const satisfies readonly (keyof GenerateOptions)[];
 
 /**
  * What one token adds to the text.
@@ -196,7 +148,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
     const { host, ids, options: { maxTokens, sampling, stops, top, logitsProcessor, signal, place } } = prepare();
     const { scheduler, tokenizer, context } = host;
-    checkSignal(signal);
+    assertNotAborted(signal);
     const sampler = new SamplerState(sampling);
     sampler.check(tokenizer.vocabularySize);
     for (const id of ids) sampler.accept(id);
@@ -305,9 +257,21 @@ export interface Prepared {
   readonly options: ResolvedOptions;
 }
 
-/** Checks a request; throws an {@link InvalidArgumentError} that names what is wrong. */
-export function prepareRequest(host: Host, prompt: string | ArrayLike<number>, options: GenerateOptions): Prepared {
-  const resolved = resolveOptions(options, host.tokenizer);
+/** Checks a request against the model; throws an {@link InvalidArgumentError} that names what is wrong. */
+export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typeof generateFields>): Prepared {
+  const { tokenizer } = host;
+  const { maxTokens = Number.MAX_SAFE_INTEGER, sampling, stop, logprobs, logitsProcessor, signal } = options;
+  const { tenant, priority, deadlineMs, cache } = options;
+  const resolved = {
+    maxTokens,
+    sampling: resolveSampling(sampling, (text) => tokensWith(tokenizer, text)),
+    stops: stop,
+    top: logprobs,
+    logitsProcessor,
+    signal,
+    place: { tenant, priority, deadlineMs, salt: cache ? tenant : undefined },
+  };
+  assertNotAborted(signal);
   return { host, ids: resolvePrompt(host, prompt), options: resolved };
 }
 
@@ -322,33 +286,6 @@ interface ResolvedOptions {
   place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
 }
 
-function resolveOptions(options: GenerateOptions, tokenizer: Tokenizer): ResolvedOptions {
-  checkKeys("options", options, generateOptionNames);
-  const { logprobs, logitsProcessor, signal, tenant = "", deadlineMs, cache = true } = options;
-  checkFunction("logitsProcessor", logitsProcessor);
-  if (typeof tenant !== "string") refuseOption("tenant", "a string", tenant);
-  if (typeof cache !== "boolean") refuseOption("cache", "a boolean", cache);
-  if (deadlineMs !== undefined && !(typeof deadlineMs === "number" && deadlineMs > 0)) {
-    refuseOption("deadlineMs", "a number of milliseconds above 0: a time to come", deadlineMs);
-  }
-  const resolved = {
-    maxTokens: integerOption("maxTokens", options.maxTokens, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-    sampling: resolveSampling(options.sampling, (text) => tokensWith(tokenizer, text)),
-    stops: resolveStops(options.stop),
-    top: logprobs === undefined ? undefined : integerOption("logprobs", logprobs, 0, SAMPLER.topMost, 0),
-    logitsProcessor,
-    signal,
-    place: {
-      tenant,
-      priority: integerOption("priority", options.priority, 0, 9, 5),
-      deadlineMs,
-      salt: cache ? tenant : undefined,
-    },
-  };
-  checkSignal(signal);
-  return resolved;
-}
-
 /** The tokens whose text has `text` in it. */
 function* tokensWith(tokenizer: Tokenizer, text: string): Iterable<number> {
   const decoder = new TextDecoder();
@@ -358,7 +295,7 @@ function* tokensWith(tokenizer: Tokenizer, text: string): Iterable<number> {
 }
 
 /** The ids of a prompt: at least one, and no more than the context holds. */
-function resolvePrompt({ tokenizer, context }: Host, prompt: string | ArrayLike<number>): Uint32Array {
+function resolvePrompt({ tokenizer, context }: Host, prompt: Prompt): Uint32Array {
   let ids = typeof prompt === "string" ? tokenizer.encode(prompt) : checkIds(prompt, tokenizer.vocabularySize);
   if (ids.length === 0) {
     if (tokenizer.bos === undefined) {

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { TokenCache, type TokenCacheOptions, treeOf } from "../cache/token_cache.ts";
+import type { TokenCacheOptions } from "../cache/options.ts";
+import { TokenCache, treeOf } from "../cache/token_cache.ts";
 import type { CachePage, CacheTree } from "../cache/tree.ts";
 import { PagePool, pagesFor } from "../engine/page_pool.ts";
 

@@ -5,8 +5,10 @@
  * @module
  */
 import { CancelledError, QueueFullError } from "../../ffi/errors.ts";
-import type { Completion, GenerateOptions } from "./generation.ts";
-import { checkFunction, integerOption, refuseOption } from "../options/checks.ts";
+import type { Completion } from "./generation.ts";
+import { refuseOption } from "../options/checks.ts";
+import { callback, type FieldsOf, integer } from "../options/schema.ts";
+import { generateFields, type GenerateOptions, type Prompt } from "./request_options.ts";
 
 /**
  * How far `map` is.
@@ -30,7 +32,7 @@ export interface MapProgress {
 }
 
 /**
- * What may be said about many prompts: what holds for each, and what for all.
+ * Options for many prompts: those of each request, and those of the whole.
  *
  * @example
  * ```ts
@@ -44,11 +46,26 @@ export interface MapProgress {
  * ```
  */
 export interface MapOptions extends GenerateOptions {
-  /** Prompts that are under way at once. Default: twice as many as a step takes. */
+  /**
+   * Prompts that are under way at once.
+   * @default twice as many as a step takes
+   */
   readonly ahead?: number;
-  /** Hears of each result. */
+  /** Called with the counts after each result. */
   readonly onProgress?: (progress: MapProgress) => void;
 }
+
+/** The schema of {@link MapOptions}. */
+export const mapFields = {
+  ...generateFields,
+  ahead: integer({
+    about: "Prompts that are under way at once.",
+    least: 1,
+    most: 1 << 16,
+    otherwise: "twice as many as a step takes",
+  }),
+  onProgress: callback<(progress: MapProgress) => void>({ about: "Called with the counts after each result." }),
+} as const satisfies FieldsOf<MapOptions>;
 
 /**
  * What became of one prompt: a completion, or an error.
@@ -71,21 +88,15 @@ export interface MapResult {
   readonly error?: unknown;
 }
 
-/** A prompt: text or token ids. */
-export type Prompt = string | ArrayLike<number>;
-
 /** Completes one prompt. */
 type Complete = (prompt: Prompt, options: GenerateOptions) => Promise<Completion>;
 
-/** Runs `complete` over all prompts. */
+/** Runs `complete` over all prompts; the options have been checked. */
 export async function* mapPrompts(
   complete: Complete,
   prompts: Iterable<Prompt> | AsyncIterable<Prompt>,
-  { ahead, onProgress, ...options }: MapOptions,
-  aheadDefault: number,
+  { ahead: most, onProgress, ...options }: MapOptions & { readonly ahead: number },
 ): AsyncGenerator<MapResult, void, void> {
-  checkFunction("onProgress", onProgress);
-  const most = integerOption("ahead", ahead, 1, 1 << 16, aheadDefault);
   const source = iterate(prompts);
   const ending = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, ending.signal]) : ending.signal;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cancelledBy, checkSignal } from "../options/checks.ts";
+import { assertNotAborted, cancelledBy } from "../options/checks.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Reads `tokens` and hands over the logits after the last or after each; `position` is that of the first row. */
@@ -14,7 +14,7 @@ export async function readLogits(
   receive: (rows: Float32Array, position: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  checkSignal(signal);
+  assertNotAborted(signal);
   const sequence = scheduler.add({ prompt: tokens, positions: tokens.length, logits: { rows, receive } });
   const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
   signal?.addEventListener("abort", abort, { once: true });

@@ -6,58 +6,18 @@
  * @module
  */
 import { CancelledError, InvalidArgumentError } from "../../ffi/errors.ts";
-import { evictionPolicies, type EvictionPolicy } from "./evict.ts";
+import {
+  type CacheScope,
+  cacheStreamFields,
+  scopeFields,
+  tokenCacheFields,
+  type TokenCacheOptions,
+} from "./options.ts";
 import type { Sums } from "./sums.ts";
 import { type CachePage, CacheTree } from "./tree.ts";
 import type { CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
-import { checkFunction, checkKeys, choiceOption, integerOption, refuseOption } from "../options/checks.ts";
-
-/**
- * What may be said about a cache.
- *
- * @example
- * ```ts
- * import { TokenCache, type TokenCacheOptions } from "@lightgpt/lightgpt";
- *
- * const options: TokenCacheOptions<string> = { pageSize: 16, bytesMax: 1 << 20, policy: "lru", bytesOf: (text) => text.length };
- * const cache = new TokenCache(options);
- * ```
- */
-export interface TokenCacheOptions<T> {
-  /** Tokens of a page, 8 to 256. Default 32. */
-  readonly pageSize?: number;
-  /** Bytes that all values may take. Default: without bound. */
-  readonly bytesMax?: number;
-  /** What is evicted first: the least recently used, the least often used, or what is worth least. Default `lru`, which won the measured trace. */
-  readonly policy?: EvictionPolicy;
-  /** Bytes that a value takes, above 0. Default 1, so that `bytesMax` counts pages. */
-  readonly bytesOf?: (value: T) => number;
-  /** Whether somebody works with a value, so that it must not be evicted. */
-  readonly isInUse?: (value: T) => boolean;
-  /** Hears that a value has left the cache. */
-  readonly dropped?: (value: T) => void;
-  /** Bits of the index hash, 1 to 32. Fewer than 32 cost time, never a wrong result; that is what they test. */
-  readonly hashBits?: number;
-  /** For saving and loading. */
-  readonly codec?: ValueCodec<T>;
-}
-
-/**
- * Which part of a cache: nothing that was kept under one salt is ever found under another.
- *
- * @example
- * ```ts
- * import { type CacheScope, TokenCache } from "@lightgpt/lightgpt";
- *
- * const tenant: CacheScope = { salt: "tenant 7" };
- * const cache = new TokenCache<string>();
- * cache.insert(Array.from({ length: 32 }, (_, id) => id), ["a value"], tenant);
- * ```
- */
-export interface CacheScope {
-  /** For whom, or for what, values are kept. Default: the empty string. */
-  readonly salt?: string;
-}
+import { refuseOption } from "../options/checks.ts";
+import { readOptions } from "../options/schema.ts";
 
 /**
  * What a cache has of some tokens.
@@ -132,17 +92,6 @@ export interface Pin {
   release(): void;
 }
 
-const optionNames = [
-  "pageSize",
-  "bytesMax",
-  "policy",
-  "bytesOf",
-  "isInUse",
-  "dropped",
-  "hashBits",
-  "codec",
-] as const satisfies readonly (keyof TokenCacheOptions<unknown>)[];
-
 /** The pages of a cache, for those who keep their place among them. */
 export let treeOf: <T>(cache: TokenCache<T>) => CacheTree<T>;
 
@@ -169,16 +118,11 @@ export class TokenCache<T> {
 
   /** An empty cache. */
   constructor(options: TokenCacheOptions<T> = {}) {
-    checkKeys("options", options, optionNames);
-    const { bytesOf, isInUse, dropped } = options;
-    for (const [name, value] of Object.entries({ bytesOf, isInUse, dropped })) checkFunction(name, value);
+    const { bytesOf, isInUse, dropped, codec, ...rest } = readOptions(tokenCacheFields<T>(), options);
     this.#bytesOf = bytesOf ?? (() => 1);
-    this.#codec = options.codec;
+    this.#codec = codec;
     this.#tree = new CacheTree({
-      pageSize: integerOption("pageSize", options.pageSize, 8, 256, 32),
-      bytesMax: integerOption("bytesMax", options.bytesMax, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-      policy: choiceOption("policy", options.policy, evictionPolicies, "lru"),
-      hashBits: integerOption("hashBits", options.hashBits, 1, 32, 32),
+      ...rest,
       isInUse: isInUse ?? (() => false),
       dropped: dropped ?? (() => {}),
     });
@@ -328,12 +272,7 @@ export class TokenCache<T> {
 
 /** How a stream is checked; the key is copied, so that it may be wiped meanwhile. */
 async function sumsFor(options: CacheStreamOptions): Promise<Sums> {
-  checkKeys("options", options, ["key"]);
-  const { key } = options;
-  if (key !== undefined && !(key instanceof Uint8Array && key.length >= 16 && key.length <= 1024)) {
-    refuseOption("key", "a Uint8Array of 16 to 1024 bytes", key);
-  }
-  const copy = key === undefined ? undefined : Uint8Array.from(key);
+  const { key: copy } = readOptions(cacheStreamFields, options);
   const { sumsWith } = await import("./sums.ts");
   return sumsWith(copy);
 }
@@ -349,10 +288,7 @@ function rootOf<T>(page: CachePage<T>): CachePage<T> {
 }
 
 function saltOf(scope: CacheScope): string {
-  checkKeys("scope", scope, ["salt"]);
-  const { salt = "" } = scope;
-  if (typeof salt !== "string") refuseOption("salt", "a string", salt);
-  return salt;
+  return readOptions(scopeFields, scope, "scope", "").salt;
 }
 
 function checkTokens(tokens: ArrayLike<number>): void {

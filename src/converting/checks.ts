@@ -6,8 +6,9 @@
 import { InvalidArgumentError, LightGPTError } from "../../ffi/errors.ts";
 import { checkBuffer, native } from "../../ffi/native.ts";
 import { FORMATS, type TensorFormat } from "../files/formats.ts";
-import { checkKeys, choiceOption, refuseOption } from "../options/checks.ts";
-import type { OutlierOptions } from "./outliers.ts";
+import { refuseOption } from "../options/checks.ts";
+import type { Resolved } from "../options/schema.ts";
+import type { outlierFields } from "./outliers.ts";
 import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 import { nameOf } from "./types.ts";
 
@@ -17,25 +18,29 @@ export const sources = { f32: 0, f16: 1, bf16: 30 } as const;
 /** What floats may be stored as. */
 export type SourceName = keyof typeof sources;
 
-const defaultThreshold = 3;
-
 /** What values are stored as. */
 export function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): SourceName {
   if (values instanceof Uint16Array) {
     checkBuffer("Uint16Array", values, "values");
-    return choiceOption("source", source, ["f16", "bf16"], "f16");
+    return source ?? "f16";
   }
   checkBuffer("Float32Array", values, "values");
   if (source !== undefined) refuseOption("source", "nothing beside a Float32Array", source);
   return "f32";
 }
 
+/** The option `shape`: sizes, whatever the number of values. */
+export function checkShape(shape: unknown, name: string): readonly number[] {
+  const sizes: unknown[] = Array.isArray(shape) ? [...shape] : [];
+  if (sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && (size as number) >= 1)) {
+    refuseOption(name, "sizes from 1, the last of them the length of a row", shape);
+  }
+  return sizes as number[];
+}
+
 /** The sizes of a tensor of so many values. */
 export function shapeOf(shape: readonly number[] | undefined, length: number): readonly number[] {
-  const sizes = shape ?? [length];
-  if (!Array.isArray(sizes) || sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && size >= 1)) {
-    refuseOption("shape", "sizes from 1, the last of them the length of a row", shape ?? `${length} values`);
-  }
+  const sizes = shape ?? checkShape([length], "shape");
   const product = sizes.reduce((all, size) => all * size, 1);
   if (product !== length) {
     refuseOption("shape", `sizes whose product is ${length}, the values there are`, sizes.join(" x "));
@@ -53,14 +58,9 @@ export function refuseRow(format: TensorFormat, columns: number): never {
 }
 
 /** What to do with outliers, and beyond which threshold. */
-export function outlierOptions(options: OutlierOptions | undefined, format: TensorFormat) {
-  if (options === undefined) return { policy: "keep", threshold: 0 } as const;
-  checkKeys("outliers", options, ["policy", "threshold"]);
-  const policy = choiceOption("outliers.policy", options.policy, ["keep", "clip", "split"], "keep");
-  const threshold = options.threshold ?? defaultThreshold;
-  if (typeof threshold !== "number" || !(threshold > 0) || !Number.isFinite(threshold)) {
-    refuseOption("outliers.threshold", "a finite number above 0", threshold);
-  }
+export function outlierOptions(outliers: Resolved<typeof outlierFields> | undefined, format: TensorFormat) {
+  if (outliers === undefined) return { policy: "keep", threshold: 0 } as const;
+  const { policy, threshold } = outliers;
   if (policy !== "keep" && format.blockElements === 1) {
     refuseOption("outliers.policy", `"keep" where the format has no blocks, as ${nameOf(format)}`, policy);
   }

@@ -5,14 +5,16 @@
  * @module
  */
 import { LightGPTError } from "../../ffi/errors.ts";
-import { threadsOption } from "../machine/machine.ts";
-import type { Model } from "../model/model.ts";
-import { cancelledBy, checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "../options/checks.ts";
+import { threadsField, threadsOption } from "../machine/machine.ts";
+import { Model } from "../model/model.ts";
+import { windowField, windowOf } from "../measuring/window.ts";
+import { assertNotAborted, checkText, refuseOption } from "../options/checks.ts";
+import { abortSignal, callback, type FieldsOf, readOptions, text } from "../options/schema.ts";
 import { ImportanceMatrix } from "./imatrix.ts";
 import type { ImportanceEntry } from "./importance_entry.ts";
 
 /**
- * How {@link collectImportance} works.
+ * Options for {@link collectImportance}.
  *
  * @example
  * ```ts
@@ -25,17 +27,37 @@ import type { ImportanceEntry } from "./importance_entry.ts";
  * ```
  */
 export interface CollectOptions {
-  /** What the text is called in the file. Default: nothing. */
+  /**
+   * What the text is called in the file.
+   * @default no name
+   */
   readonly dataset?: string;
-  /** Tokens that are read together. Default 256, or the context if that is less. */
+  /**
+   * Tokens that are read together, the one that begins a text included.
+   * @default 256, or the context if that is less
+   */
   readonly window?: number;
-  /** Threads that compute; the result does not depend on it. Default: one for each processor. */
+  /**
+   * Threads that compute. The result does not depend on it.
+   * @default the processors that may be used
+   */
   readonly threads?: number;
   /** Ends the work. */
   readonly signal?: AbortSignal;
-  /** Hears how many windows of text have been read, of how many. */
+  /** Called with how many windows of text have been read, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** The schema of {@link CollectOptions}. */
+export const collectFields = {
+  dataset: text({ about: "What the text is called in the file.", otherwise: "no name" }),
+  window: windowField,
+  threads: threadsField,
+  signal: abortSignal("Ends the work."),
+  onProgress: callback<(done: number, total: number) => void>({
+    about: "Called with how many windows of text have been read, of how many.",
+  }),
+} as const satisfies FieldsOf<CollectOptions>;
 
 /** Bytes for the inputs that are kept at once. */
 const roomBytes = 128 << 20;
@@ -66,14 +88,12 @@ export async function collectImportance(
   text: string,
   options: CollectOptions = {},
 ): Promise<ImportanceMatrix> {
-  checkKeys("options", options, ["dataset", "window", "threads", "signal", "onProgress"]);
-  if (typeof text !== "string") refuseOption("text", "a string", text);
-  const { dataset, signal, onProgress } = options;
-  if (dataset !== undefined && typeof dataset !== "string") refuseOption("dataset", "a string", dataset);
-  checkFunction("onProgress", onProgress);
-  checkSignal(signal);
-  const threads = threadsOption(options.threads);
-  const window = integerOption("window", options.window, 2, model.context, Math.min(256, model.context));
+  if (!(model instanceof Model)) refuseOption("model", "a Model", model);
+  checkText("text", text);
+  const { dataset, signal, onProgress, ...read } = readOptions(collectFields, options);
+  assertNotAborted(signal);
+  const threads = threadsOption(read.threads);
+  const window = windowOf(read.window, model.context);
   const { productOf } = await import("./calibrator.ts");
   const { openReader, readWindow, windowsOf } = await import("../measuring/text_windows.ts");
   const windows = windowsOf(model, text, window);
@@ -89,7 +109,7 @@ export async function collectImportance(
       const part = products.slice(first, first + together);
       engine.capture(part[0].number, part.length);
       for (const tokens of windows) {
-        if (signal?.aborted) throw cancelledBy(signal);
+        assertNotAborted(signal);
         await readWindow(engine, tokens);
         for (const product of part) addSquares(product, room.subarray(0, engine.captured(product.number, room)));
         onProgress?.(++done, passes * windows.length);

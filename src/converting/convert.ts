@@ -4,14 +4,29 @@
  *
  * @module
  */
-import { threadsOption } from "../machine/machine.ts";
-import { booleanOption, checkFunction, checkKeys, checkSignal, choiceOption, refuseOption } from "../options/checks.ts";
-import type { OutlierOptions } from "./outliers.ts";
+import { checkBuffer } from "../../ffi/native.ts";
+import { threadsField, threadsOption } from "../machine/machine.ts";
+import { assertNotAborted, refuseOption } from "../options/checks.ts";
+import {
+  abortSignal,
+  callback,
+  choice,
+  type FieldsOf,
+  given,
+  group,
+  other,
+  readOptions,
+  type Resolved,
+  text,
+} from "../options/schema.ts";
+import { allowUnknownField } from "../text/tokenizer/options.ts";
+import { outlierFields, type OutlierOptions } from "./outliers.ts";
+import { formatOf, type QuantizedFormat } from "./types.ts";
 import type { QuantizeFileReport } from "./quantize_file.ts";
 import type { TensorRule } from "./mixes.ts";
 
 /**
- * How {@link quantizeFile} works.
+ * Options for {@link quantizeFile}.
  *
  * @example
  * ```ts
@@ -26,26 +41,118 @@ export interface QuantizeFileOptions {
   /** A format or a mix, such as `q4_0` or `q4_k_m`. */
   readonly type: string;
   /**
-   * `search` looks for the scales that leave the least error; `nearest` is faster; `calibrated` makes later columns of a row
-   * up for the errors of those before, by the inputs that matrices see while the model reads a text. Default `search`.
+   * How scales are found: `search` looks for those that leave the least error; `nearest` is faster; `calibrated` lets later
+   * columns of a row make up for the errors of earlier ones, by the inputs that matrices see while the model reads a text.
+   * @default "search"
    */
   readonly rounding?: "nearest" | "search" | "calibrated";
-  /** What the model reads for `calibrated`: some ten thousand tokens like those it is for. Default: what it tells itself. */
+  /**
+   * The text that the model reads for `calibrated`: some ten thousand tokens like those that it will meet.
+   * @default texts that the model generates
+   */
   readonly calibration?: string;
-  /** Formats of some tensors, by a part of their names; of several that fit the last holds. */
+  /**
+   * Formats of some tensors, by a part of their names. Of several rules that fit a tensor, the last one holds.
+   * @default []
+   */
   readonly tensorTypes?: readonly TensorRule[];
-  /** Threads that compute; the bytes do not depend on it. Default: one for each processor. */
+  /**
+   * Threads that compute. The bytes do not depend on it.
+   * @default the processors that may be used
+   */
   readonly threads?: number;
-  /** What an error in each column of a tensor counts in a search, by its name: `ImportanceMatrix.columns()`, for one. */
+  /**
+   * How much an error in each column of a tensor counts, by the tensor's name, as `ImportanceMatrix.columns()` gives it.
+   * @default all columns alike
+   */
   readonly importance?: ReadonlyMap<string, Float32Array>;
-  /** What becomes of outliers in blocks; `split` is refused, for GGUF has no type for values stored apart. Default: kept. */
+  /**
+   * What becomes of outliers in blocks; `split` is refused, for GGUF has no type for values stored apart.
+   * @default { policy: "keep" }
+   */
   readonly outliers?: OutlierOptions;
-  /** Of a folder: name the default pre-tokenizer where the folder's is unknown; tokens may be wrong then. Default: refuse. */
+  /**
+   * Of a folder: name the default pre-tokenizer where the folder's is unknown; tokens may be wrong then.
+   * @default false
+   */
   readonly allowUnknownPreTokenizer?: boolean;
   /** Ends the work; nothing is left behind. */
   readonly signal?: AbortSignal;
-  /** Hears how many bytes of the source are done, of how many. */
+  /** Called with how many bytes of the source are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** The schema of {@link QuantizeFileOptions}. */
+export const quantizeFileFields = {
+  type: text({
+    about: "A format or a mix, such as `q4_0` or `q4_k_m`.",
+    required: true,
+    flag: { value: "TYPE", about: "a format or a mix, such as q8_0, q4_0 or q4_k_m" },
+  }),
+  rounding: choice(["search", "nearest", "calibrated"], {
+    about: "How scales are found.",
+    default: "search",
+    flag: { value: "HOW", about: "how scales are found; calibrated goes by the inputs that matrices see" },
+  }),
+  calibration: text({
+    about: "The text that the model reads for calibrated rounding.",
+    otherwise: "texts that the model generates",
+    flag: { name: "calibrate", value: "TEXT", about: "a text file that the model reads for calibrated rounding" },
+  }),
+  tensorTypes: other<readonly TensorRule[]>()(
+    {
+      about: "Formats of some tensors, by a part of their names.",
+      expected: "an array of { pattern, format }",
+      default: [],
+      otherwise: "none",
+      flag: {
+        name: "tensor-type",
+        value: "NAME=TYPE",
+        about: "the format of tensors whose names contain NAME; may be given again",
+        repeats: true,
+      },
+    },
+    readRules,
+  ),
+  threads: threadsField,
+  importance: other<ReadonlyMap<string, Float32Array>>()(
+    {
+      about: "How much an error in each column of a tensor counts, by the tensor's name.",
+      expected: "a Map of Float32Array",
+      otherwise: "all columns alike",
+      flag: { name: "imatrix", value: "FILE", about: "an importance matrix: how much each column counts in a search" },
+    },
+    readImportance,
+  ),
+  outliers: group<OutlierOptions>()(outlierFields, { about: "What becomes of outliers.", otherwise: "they are kept" }),
+  allowUnknownPreTokenizer: allowUnknownField,
+  signal: abortSignal("Ends the work."),
+  onProgress: callback<(done: number, total: number) => void>({
+    about: "Called with how many bytes of the source are done, of how many.",
+  }),
+} as const satisfies FieldsOf<QuantizeFileOptions>;
+
+function readRules(rules: unknown, name: string): readonly TensorRule[] {
+  if (!Array.isArray(rules)) refuseOption(name, "an array of { pattern, format }", rules);
+  return Array.from(rules, (rule: unknown, index) => {
+    const { pattern, format } = readOptions(ruleFields, rule, `${name}[${index}]`);
+    formatOf(format, `${name}[${index}].format`);
+    return { pattern, format: format.toLowerCase() as QuantizedFormat };
+  });
+}
+
+const ruleFields = {
+  pattern: text({ about: "A part of a tensor's name.", required: true }),
+  format: text({ about: "The format of these tensors.", required: true }),
+} as const;
+
+function readImportance(importance: unknown, name: string): ReadonlyMap<string, Float32Array> {
+  if (!(importance instanceof Map)) refuseOption(name, "a Map of Float32Array", importance);
+  for (const [tensor, columns] of importance) {
+    if (typeof tensor !== "string") refuseOption(name, "names of tensors as keys", tensor);
+    checkBuffer("Float32Array", columns, `${name} of ${tensor}`);
+  }
+  return importance;
 }
 
 /** Texts that a model tells itself for its calibration, and how long each may become. */
@@ -68,35 +175,20 @@ export async function quantizeFile(
   output: string,
   options: QuantizeFileOptions,
 ): Promise<QuantizeFileReport> {
-  checkKeys("options", options, [
-    "type",
-    "rounding",
-    "calibration",
-    "tensorTypes",
-    "threads",
-    "importance",
-    "outliers",
-    "allowUnknownPreTokenizer",
-    "signal",
-    "onProgress",
-  ]);
-  const { type, tensorTypes = [], threads, importance, signal, onProgress, calibration } = options;
-  if (typeof type !== "string") refuseOption("type", "the name of a format or mix", type);
-  if (typeof output !== "string" || output === "") refuseOption("output", "the path of a file to write", output);
-  const rounding = choiceOption("rounding", options.rounding, ["nearest", "search", "calibrated"], "search");
-  if (calibration !== undefined && (typeof calibration !== "string" || rounding !== "calibrated")) {
-    refuseOption("calibration", 'a text, beside the rounding "calibrated"', calibration);
-  }
-  if (importance !== undefined && (!(importance instanceof Map) || rounding !== "search")) {
-    refuseOption("importance", 'a Map of Float32Array, beside the rounding "search"', rounding);
-  }
-  const outliers = fileOutliers(options.outliers, rounding);
-  checkFunction("onProgress", onProgress);
-  checkSignal(signal);
-  const cores = threadsOption(threads);
+  const read = readOptions(quantizeFileFields, options);
+  const { type, tensorTypes, importance, signal, onProgress, calibration, rounding } = read;
   if (typeof input !== "string" || input === "") refuseOption("input", "the path of a GGUF file or of a folder", input);
-  const allow = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
-  // What only they need who quantize files is loaded here.
+  if (typeof output !== "string" || output === "") refuseOption("output", "the path of a file to write", output);
+  if (calibration !== undefined && rounding !== "calibrated") {
+    refuseOption("calibration", 'none, or the rounding "calibrated"', calibration);
+  }
+  if (importance !== undefined && rounding !== "search") {
+    refuseOption("importance", 'none, or the rounding "search"', rounding);
+  }
+  const outliers = fileOutliers(read.outliers, rounding);
+  assertNotAborted(signal);
+  const threads = threadsOption(read.threads);
+  // Only quantizing files needs these.
   const { isFolder, openFolder } = await import("./huggingface/folder.ts");
   const { openGguf } = await import("./weight_source.ts");
   const { convertFile } = await import("./quantize_file.ts");
@@ -109,10 +201,10 @@ export async function quantizeFile(
       rounding,
     );
   }
-  const source = folder ? openFolder(input, allow) : openGguf(input);
+  const source = folder ? openFolder(input, read.allowUnknownPreTokenizer) : openGguf(input);
   try {
     await using calibrator = rounding === "calibrated"
-      ? await Calibrator.open(input, calibration ?? await ownText(input, signal), cores, signal)
+      ? await Calibrator.open(input, calibration ?? await ownText(input, signal), threads, signal)
       : undefined;
     const plain = rounding === "calibrated" ? "search" : rounding;
     return await convertFile(source, output, {
@@ -132,10 +224,11 @@ export async function quantizeFile(
 }
 
 /** Outliers that a file can hold. */
-function fileOutliers(outliers: OutlierOptions | undefined, rounding: string): OutlierOptions | undefined {
-  if (outliers === undefined) return undefined;
-  checkKeys("outliers", outliers, ["policy", "threshold"]);
-  const policy = choiceOption("outliers.policy", outliers.policy, ["keep", "clip", "split"], "keep");
+function fileOutliers(
+  outliers: Resolved<typeof outlierFields> | undefined,
+  rounding: string,
+): OutlierOptions | undefined {
+  const policy = outliers?.policy;
   if (policy === "split") {
     refuseOption("outliers.policy", "keep or clip: GGUF has no type for values that are stored apart", policy);
   }
@@ -149,7 +242,7 @@ function fileOutliers(outliers: OutlierOptions | undefined, rounding: string): O
 async function ownText(path: string, signal: AbortSignal | undefined): Promise<string> {
   const { Batcher } = await import("../batching/batcher.ts");
   const { Model } = await import("../model/model.ts");
-  await using model = await Model.load(path, signal === undefined ? {} : { signal });
+  await using model = await Model.load(path, given({ signal }));
   await using batcher = new Batcher(model, { kv: "f32" });
   const { bos } = model.tokenizer;
   const begin = bos === undefined ? model.tokenizer.encode(" ") : [bos];
@@ -158,7 +251,7 @@ async function ownText(path: string, signal: AbortSignal | undefined): Promise<s
     return (await batcher.complete(begin, {
       maxTokens: ownTexts.tokens,
       sampling,
-      ...(signal === undefined ? {} : { signal }),
+      ...given({ signal }),
     })).text;
   }));
   return texts.map((text) => text.trim()).join("\n\n");

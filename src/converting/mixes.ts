@@ -6,7 +6,7 @@
  */
 import { refuseOption } from "../options/checks.ts";
 import type { SourceTensor } from "./weight_source.ts";
-import { formatOf, makeable, nameOf, type QuantizedFormat } from "./types.ts";
+import { makeable, nameOf, type QuantizedFormat } from "./types.ts";
 
 /** A mix: the format of most matrices, and of some others by their role. */
 interface Mix {
@@ -130,10 +130,9 @@ export class Plan {
     this.#groups = groups;
     this.#layers = Math.max(0, ...tensors.map(({ name }) => 1 + Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1)));
     this.#tied = !tensors.some(({ name }) => name === "output.weight");
-    for (const { pattern, format } of rules) {
-      formatOf(format, "tensor-type");
+    for (const { pattern } of rules) {
       if (!tensors.some(({ name }) => name.includes(pattern))) {
-        refuseOption("tensor-type", "a part of the name of a tensor in the file", pattern);
+        refuseOption("tensorTypes", "a part of the name of a tensor in the file", pattern);
       }
     }
   }

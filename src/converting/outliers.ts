@@ -1,11 +1,12 @@
 /**
- * What becomes of the outliers of a block: the option that quantizing a tensor and a whole file share.
+ * Options for the outliers of a block, which quantizing a tensor and a whole file share.
  *
  * @module
  */
+import { choice, type FieldsOf, number } from "../options/schema.ts";
 
 /**
- * What becomes of a block's outliers.
+ * Options for the outliers of a block.
  *
  * @example
  * ```ts
@@ -21,6 +22,33 @@ export interface OutlierOptions {
    * bytes each), so that they no longer stretch their block's scale.
    */
   readonly policy: "keep" | "clip" | "split";
-  /** How far from its block's mean an outlier lies, in standard deviations of the block. Default 3. */
+  /**
+   * How far from its block's mean an outlier lies, in standard deviations of the block.
+   * @default 3
+   */
   readonly threshold?: number;
 }
+
+/** The schema of {@link OutlierOptions}. */
+export const outlierFields = {
+  policy: choice(["keep", "clip", "split"], {
+    about: "What becomes of outliers.",
+    required: true,
+    flag: {
+      name: "outliers",
+      value: "keep|clip",
+      about: "what becomes of values far from their block's mean: kept, or moved to the threshold (default: keep)",
+    },
+  }),
+  threshold: number({
+    about: "How far from its block's mean an outlier lies, in standard deviations of the block.",
+    above: 0,
+    most: Number.MAX_VALUE,
+    default: 3,
+    flag: {
+      name: "outlier-threshold",
+      value: "N",
+      about: "values more than N standard deviations of the block away are clipped",
+    },
+  }),
+} as const satisfies FieldsOf<OutlierOptions>;

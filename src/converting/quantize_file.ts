@@ -176,8 +176,8 @@ function jobFor(tensor: SourceTensor, plan: Plan, warnings: string[]): Job {
   const wanted = plan.formatFor(tensor);
   if (wanted === undefined) return { tensor, format: own, bytes: tensor.bytes };
   const [columns] = tensor.dims;
-  const asked = formatOf(wanted);
-  const format = fitting(asked, columns) ?? formatOf("f16");
+  const asked = formatOf(wanted, "format");
+  const format = fitting(asked, columns) ?? formatOf("f16", "format");
   if (format !== asked) {
     warnings.push(
       `${tensor.name}: rows of ${columns} do not fit ${nameOf(asked)}'s blocks; ${nameOf(format)} instead.`,

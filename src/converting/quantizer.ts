@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { OutlierOptions } from "./outliers.ts";
 import { checkBuffer, native } from "../../ffi/native.ts";
 import type { TensorFormat } from "../files/formats.ts";
 import { threadsOption } from "../machine/machine.ts";
-import { checkKeys, checkSignal, choiceOption, refuseOption } from "../options/checks.ts";
+import { assertNotAborted, refuseOption } from "../options/checks.ts";
+import { readOptions } from "../options/schema.ts";
 import {
   checkTensor,
   importanceOf,
@@ -21,79 +21,23 @@ import {
   sources,
   splitValues,
 } from "./checks.ts";
+import { activationBits } from "../engine/types.ts";
 import { inSlices } from "./slices.ts";
 import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
-import { fitting, formatOf, type QuantizedFormat } from "./types.ts";
+import {
+  dequantizeFields,
+  errorFields,
+  productFields,
+  type ProductOptions,
+  quantizeFields,
+  type QuantizeOptions,
+  quantizerFields,
+  type QuantizerOptions,
+} from "./quantizer_options.ts";
+import { fitting } from "./types.ts";
 
 export { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 export type { QuantizedFormat } from "./types.ts";
-
-/**
- * How a {@link Quantizer} works.
- *
- * @example
- * ```ts
- * import { Quantizer, type QuantizerOptions } from "@lightgpt/lightgpt";
- *
- * const options: QuantizerOptions = { threads: 2 };
- * const quantizer = new Quantizer(options);
- * console.log(quantizer.threads); // 2
- * ```
- */
-export interface QuantizerOptions {
-  /** Threads that compute; results do not depend on it. Default: one for each processor. */
-  readonly threads?: number;
-}
-
-/**
- * How {@link Quantizer.quantize} rounds.
- *
- * @example
- * ```ts
- * import { type QuantizeOptions, Quantizer } from "@lightgpt/lightgpt";
- *
- * const options: QuantizeOptions = { format: "q4_0", shape: [2, 64], rounding: "nearest" };
- * console.log((await new Quantizer().quantize(new Float32Array(128), options)).bytes); // 72
- * ```
- */
-export interface QuantizeOptions {
-  /** What to make. K-formats of rows that are a multiple of 32 only fall back to a format of blocks of 32. */
-  readonly format: QuantizedFormat;
-  /** Sizes, the slowest first; the last is the length of a row. Default: one row. */
-  readonly shape?: readonly number[];
-  /** What a Uint16Array holds. Default `f16`. */
-  readonly source?: "f16" | "bf16";
-  /** `search` looks for the scales that leave the least error, `nearest` takes them from the extremes. Default `search`. */
-  readonly rounding?: "nearest" | "search";
-  /** What an error in each column counts; finite, not negative. Default: all the same. */
-  readonly importance?: Float32Array;
-  /** Default: kept. */
-  readonly outliers?: OutlierOptions;
-  /** Where the blocks go: just as many bytes. Default: new memory, whose pages cost more time than plain rounding. */
-  readonly out?: Uint8Array;
-  /** Ends the work. */
-  readonly signal?: AbortSignal;
-}
-
-/**
- * What multiplication and turning back may be told.
- *
- * @example
- * ```ts
- * import { type ProductOptions, Quantizer } from "@lightgpt/lightgpt";
- *
- * const quantizer = new Quantizer();
- * const tensor = await quantizer.quantize(new Float32Array(64).fill(1), { format: "q8_0", shape: [2, 32] });
- * const options: ProductOptions = { activations: "int8" };
- * console.log(await quantizer.matvec(tensor, new Float32Array(32).fill(1), options)); // about [32, 32]
- * ```
- */
-export interface ProductOptions {
-  /** How vectors are rounded before they meet blocks. Default `int16`; a model's default is `int8`. */
-  readonly activations?: "int8" | "int16";
-  /** Ends the work. */
-  readonly signal?: AbortSignal;
-}
 
 /**
  * How far a tensor is from what it was made of.
@@ -141,39 +85,29 @@ export class Quantizer {
 
   /** A quantizer; it holds nothing and needs no disposal. */
   constructor(options: QuantizerOptions = {}) {
-    checkKeys("options", options, ["threads"]);
-    this.threads = threadsOption(options.threads);
+    const { threads } = readOptions(quantizerFields, options);
+    this.threads = threadsOption(threads);
   }
 
   /** Turns floats into blocks. Throws where a value is not finite, or a block's scale is beyond what the format holds. */
   async quantize(values: Float32Array | Uint16Array, options: QuantizeOptions): Promise<QuantizedTensor> {
-    checkKeys("options", options, [
-      "format",
-      "shape",
-      "source",
-      "rounding",
-      "importance",
-      "outliers",
-      "out",
-      "signal",
-    ]);
-    const source = sourceOf(values, options.source);
-    const requested = formatOf(options.format);
-    const shape = shapeOf(options.shape, values.length);
+    const read = readOptions(quantizeFields, options);
+    const { format: requested, rounding, signal } = read;
+    const source = sourceOf(values, read.source);
+    const shape = shapeOf(read.shape, values.length);
     const columns = shape.at(-1) as number;
     const format = fitting(requested, columns) ?? refuseRow(requested, columns);
-    const rounding = choiceOption("rounding", options.rounding, ["nearest", "search"], "search");
-    const { policy, threshold } = outlierOptions(options.outliers, format);
-    const importance = importanceOf(options.importance, columns);
-    checkSignal(options.signal);
+    const { policy, threshold } = outlierOptions(read.outliers, format);
+    const importance = importanceOf(read.importance, columns);
+    assertNotAborted(signal);
 
-    const blocks = options.out ?? new Uint8Array(values.length / format.blockElements * format.blockBytes);
+    const blocks = read.out ?? new Uint8Array(values.length / format.blockElements * format.blockBytes);
     checkBuffer("Uint8Array", blocks, "out", values.length / format.blockElements * format.blockBytes);
     const mask = new Uint32Array(policy === "split" ? values.length / 32 : 0);
     const count = values.length / format.blockElements;
     // With importances a slice begins with a row; else anywhere.
     const step = importance === undefined ? 1 : columns / format.blockElements;
-    await inSlices(count, format.blockElements, step, options.signal, (begin, end) => {
+    await inSlices(count, format.blockElements, step, signal, (begin, end) => {
       const [from, to] = [begin * format.blockElements, end * format.blockElements];
       const written = native().quantize(
         format.id,
@@ -201,12 +135,13 @@ export class Quantizer {
   /** Turns blocks back into floats, into `out` where it is given; outliers that were split off are put back. */
   async dequantize(
     tensor: QuantizedTensor,
-    out: Float32Array = new Float32Array(tensor.length),
-    { signal }: { readonly signal?: AbortSignal } = {},
+    out: Float32Array = new Float32Array(checkTensor(tensor) && tensor.length),
+    options: { readonly signal?: AbortSignal } = {},
   ): Promise<Float32Array> {
     const format = checkTensor(tensor);
     checkBuffer("Float32Array", out, "out", tensor.length);
-    checkSignal(signal);
+    const { signal } = readOptions(dequantizeFields, options);
+    assertNotAborted(signal);
     await inSlices(tensor.length / format.blockElements, format.blockElements, 1, signal, (begin, end) => {
       this.#decode(tensor, format, begin, end, out.subarray(begin * format.blockElements, end * format.blockElements));
     });
@@ -228,9 +163,8 @@ export class Quantizer {
    */
   async matmul(tensor: QuantizedTensor, vectors: Float32Array, options: ProductOptions = {}): Promise<Float32Array> {
     const format = checkTensor(tensor);
-    checkKeys("options", options, ["activations", "signal"]);
-    const bits = choiceOption("activations", options.activations, ["int8", "int16"], "int16") === "int8" ? 8 : 16;
-    checkSignal(options.signal);
+    const { activations, signal } = readOptions(productFields, options);
+    assertNotAborted(signal);
     checkBuffer("Float32Array", vectors, "vectors");
     const { columns } = tensor;
     const count = vectors.length / columns;
@@ -240,13 +174,13 @@ export class Quantizer {
     const rows = tensor.length / columns;
     const rowBytes = columns / format.blockElements * format.blockBytes;
     const results = new Float32Array(rows * count);
-    await inSlices(rows, columns * Math.max(1, count / 4), 16, options.signal, (begin, end) => {
+    await inSlices(rows, columns * Math.max(1, count / 4), 16, signal, (begin, end) => {
       const part = count === 1 ? results.subarray(begin, end) : new Float32Array((end - begin) * count);
       native().matmul(format.id, tensor.blocks.subarray(begin * rowBytes, end * rowBytes), vectors, part, {
         rows: end - begin,
         columns,
         vectors: count,
-        activationBits: bits,
+        activationBits: activationBits[activations],
         threads: this.threads,
       });
       if (count === 1) return;
@@ -262,12 +196,13 @@ export class Quantizer {
   async error(
     tensor: QuantizedTensor,
     reference: Float32Array | Uint16Array,
-    { source, signal }: { readonly source?: "f16" | "bf16"; readonly signal?: AbortSignal } = {},
+    options: { readonly source?: "f16" | "bf16"; readonly signal?: AbortSignal } = {},
   ): Promise<QuantizationError> {
     const format = checkTensor(tensor);
+    const { source, signal } = readOptions(errorFields, options);
     const kind = sourceOf(reference, source);
     if (reference.length !== tensor.length) refuseOption("reference", `${tensor.length} values`, reference.length);
-    checkSignal(signal);
+    assertNotAborted(signal);
     const exact = new Map<number, number>();
     tensor.outliers?.indices.forEach((place, i) => exact.set(place, tensor.outliers?.values[i] as number));
     let [squares, most, dot, left, right] = [0, 0, 0, 0, 0];

@@ -66,8 +66,8 @@ export const FALLBACK: Readonly<Partial<Record<QuantizedFormat, QuantizedFormat>
 };
 
 /** The format of this name, in either case; throws where there is none that floats can be turned into here. */
-export function formatOf(name: string, option = "format"): TensorFormat {
-  const lower = String(name).toLowerCase();
+export function formatOf(name: unknown, option: string): TensorFormat {
+  const lower = typeof name === "string" ? name.toLowerCase() : undefined;
   const found = makeable().find((format) => format.name.toLowerCase() === lower);
   if (found === undefined) refuseOption(option, makeable().map(nameOf).join(", "), name);
   return found;

@@ -12,6 +12,7 @@ import { type Native, native } from "../../ffi/native.ts";
 import type { Hyperparameters } from "../model/architectures/types.ts";
 import type { Model } from "../model/model.ts";
 import type { StepThreads } from "./threads.ts";
+import { type KvType, kvTypes } from "./types.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
 
@@ -55,7 +56,7 @@ export interface StepResult {
 /** Settings of an engine; all have been checked. */
 export interface EngineSettings {
   /** How keys and values are stored. */
-  readonly kv: "f16" | "f32" | "q8_0";
+  readonly kv: KvType;
   /** Positions of a page. */
   readonly pageSize: number;
   /** Pages. */
@@ -84,7 +85,6 @@ export interface StepRunner {
   dispose(): Promise<void>;
 }
 
-const kvTypes = ["f16", "f32", "q8_0"] as const;
 const logitRows = ["none", "last", "all"] as const;
 const noToken = 0xffff_ffff;
 const resultWords = BATCH.result.length + SAMPLED.words;

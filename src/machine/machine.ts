@@ -11,7 +11,7 @@ import { probeDarwin } from "./darwin.ts";
 import { probeLinux } from "./linux.ts";
 import { Source } from "./source.ts";
 import { probeWindows } from "./windows.ts";
-import { integerOption } from "../options/checks.ts";
+import { integer } from "../options/schema.ts";
 
 /** Memory that is read to measure how fast: more than caches hold. */
 const bandwidthMiB = 256;
@@ -91,13 +91,22 @@ export function reckonProcessors(count: number): number {
   return before;
 }
 
+/** The option `threads`, as all that compute have it. */
+export const threadsField = integer({
+  about: "Threads that compute.",
+  least: 1,
+  most: threadsMost,
+  otherwise: "the processors that may be used",
+  flag: { value: "N", about: "compute with N threads" },
+});
+
 /**
- * The option `threads`, checked; where nothing is said, as many as this process can run at once. More than there are
- * processors are not had: with two a core the threads that wait for a turn held the others up (decode at 0.75, with eight at 0.38).
+ * How many threads are had of those that were asked for; where nothing is said, as many as this process can run at once.
+ * More than there are processors are not had: with two a core the threads that wait for a turn held the others up (decode
+ * at 0.75, with eight at 0.38).
  */
-export function threadsOption(asked: number | undefined): number {
-  const threads = integerOption("threads", asked, 1, threadsMost, Math.min(threadsMost, usableThreads()));
-  return Math.min(threads, Math.max(parallelism().processors, reckoned));
+export function threadsOption(asked: number = Math.min(threadsMost, usableThreads())): number {
+  return Math.min(asked, Math.max(parallelism().processors, reckoned));
 }
 
 function probe(source: Source): MachineFacts {

@@ -7,11 +7,19 @@
 import { Batcher, schedulerOf } from "../batching/batcher.ts";
 import { readLogits } from "../batching/read_logits.ts";
 import { Model } from "../model/model.ts";
-import { checkKeys, integerOption, refuseOption } from "../options/checks.ts";
-import { comparePerplexity, type Comparison, type PerplexityOptions, type ReadLogits } from "./perplexity.ts";
+import { refuseOption } from "../options/checks.ts";
+import { type FieldsOf, given, readOptions, text } from "../options/schema.ts";
+import {
+  comparePerplexity,
+  type Comparison,
+  perplexityFields,
+  type PerplexityOptions,
+  type ReadLogits,
+} from "./perplexity.ts";
+import { windowOf } from "./window.ts";
 
 /**
- * What accuracy is measured against, and on what.
+ * Options for measuring accuracy: against which file, and on which text.
  *
  * @example
  * ```ts
@@ -26,22 +34,24 @@ import { comparePerplexity, type Comparison, type PerplexityOptions, type ReadLo
 export interface AccuracyOptions extends PerplexityOptions {
   /** The path of the GGUF file to compare with; it must have the same vocabulary. */
   readonly reference: string;
-  /** The text that both read: the more, the surer the figures. */
+  /** The text that both read: the longer, the surer the figures. */
   readonly text: string;
 }
 
-const windowDefault = 256;
+/** The schema of {@link AccuracyOptions}. */
+export const accuracyFields = {
+  ...perplexityFields,
+  reference: text({ about: "The path of the GGUF file to compare with.", required: true }),
+  text: text({ about: "The text that both read.", required: true }),
+} as const satisfies FieldsOf<AccuracyOptions>;
 
 /** Measures how near `model`, as `batcher` runs it, is to a reference; the reference is loaded for it and freed afterwards. */
 export async function measureAccuracy(model: Model, batcher: Batcher, options: AccuracyOptions): Promise<Comparison> {
-  checkKeys("options", options, ["reference", "text", "window", "onProgress", "signal"]);
-  const { reference, text, ...perplexity } = options;
-  if (typeof reference !== "string") refuseOption("reference", "the path of a GGUF file", reference);
-  if (typeof text !== "string") refuseOption("text", "a string", text);
+  const { reference, text, ...perplexity } = readOptions(accuracyFields, options);
   const { tokenizer, context } = model;
-  const window = integerOption("window", options.window, 2, context, Math.min(windowDefault, context));
-  const { signal } = options;
-  await using exact = await Model.load(reference, { context: window, ...(signal ? { signal } : {}) });
+  const window = windowOf(perplexity.window, context);
+  const { signal } = perplexity;
+  await using exact = await Model.load(reference, { context: window, ...given({ signal }) });
   const other = exact.tokenizer;
   if (other.vocabularySize !== tokenizer.vocabularySize || other.bos !== tokenizer.bos) {
     const expected = `a model with the same vocabulary of ${tokenizer.vocabularySize}`;
@@ -50,5 +60,8 @@ export async function measureAccuracy(model: Model, batcher: Batcher, options: A
   await using runner = new Batcher(exact, { threads: batcher.threads, kv: "f32", cache: false });
   const reader = (batcher: Batcher): ReadLogits => (tokens, receive, signal) =>
     readLogits(schedulerOf(batcher), tokens, "all", receive, signal);
-  return await comparePerplexity(reader(batcher), reader(runner), tokenizer, window, text, { ...perplexity, window });
+  return await comparePerplexity(reader(batcher), reader(runner), tokenizer, window, text, {
+    ...given(perplexity),
+    window,
+  });
 }

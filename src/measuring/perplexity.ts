@@ -5,11 +5,13 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { checkFunction, checkKeys, checkSignal, integerOption, refuseOption } from "../options/checks.ts";
+import { assertNotAborted, checkText } from "../options/checks.ts";
+import { abortSignal, callback, type FieldsOf, readOptions } from "../options/schema.ts";
+import { windowField, windowOf } from "./window.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
- * What may be said about a measurement of perplexity.
+ * Options for measuring perplexity.
  *
  * @example
  * ```ts
@@ -21,13 +23,25 @@ import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
  * ```
  */
 export interface PerplexityOptions {
-  /** Tokens that are read together, the one that begins a text included. Default 256, or the context if that is less. */
+  /**
+   * Tokens that are read together, the one that begins a text included.
+   * @default 256, or the context if that is less
+   */
   readonly window?: number;
-  /** Hears how many tokens have been read, of how many. */
+  /** Called with how many tokens have been read, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the measurement. */
   readonly signal?: AbortSignal;
 }
+
+/** The schema of {@link PerplexityOptions}. */
+export const perplexityFields = {
+  window: windowField,
+  onProgress: callback<(done: number, total: number) => void>({
+    about: "Called with how many tokens have been read, of how many.",
+  }),
+  signal: abortSignal("Ends the measurement."),
+} as const satisfies FieldsOf<PerplexityOptions>;
 
 /**
  * A measured perplexity.
@@ -189,11 +203,10 @@ async function inWindows(
   options: PerplexityOptions,
   measure: (tokens: Uint32Array) => Promise<void>,
 ): Promise<void> {
-  if (typeof text !== "string") refuseOption("text", "a string", text);
-  checkKeys("options", options, ["window", "onProgress", "signal"]);
-  checkFunction("onProgress", options.onProgress);
-  checkSignal(options.signal);
-  const window = integerOption("window", options.window, 2, context, Math.min(256, context));
+  checkText("text", text);
+  const read = readOptions(perplexityFields, options);
+  assertNotAborted(read.signal);
+  const window = windowOf(read.window, context);
   const ids = tokenizer.encode(text, { addSpecial: false });
   const head = tokenizer.bos === undefined ? [] : [tokenizer.bos];
   const step = window - head.length;

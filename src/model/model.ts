@@ -12,15 +12,9 @@ import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { describeModel } from "./encode_model.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
-import {
-  booleanOption,
-  cancelledBy,
-  checkFunction,
-  checkKeys,
-  checkSignal,
-  integerOption,
-  refuseOption,
-} from "../options/checks.ts";
+import { assertNotAborted, refuseOption } from "../options/checks.ts";
+import { abortSignal, callback, type FieldsOf, integer, readOptions, type Resolved } from "../options/schema.ts";
+import { allowUnknownField } from "../text/tokenizer/options.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../text/tokenizer/tokenizer.ts";
 
 /**
@@ -42,7 +36,7 @@ export interface LoadProgress {
 }
 
 /**
- * What may be said about loading a model.
+ * Options for loading a model.
  *
  * @example
  * ```ts
@@ -53,13 +47,19 @@ export interface LoadProgress {
  * ```
  */
 export interface LoadOptions {
-  /** The positions that will be used; some models choose their rotary factors by it. Default: {@link Model.context}. */
+  /**
+   * The most tokens of a prompt and its answer together; some models choose their rotary factors by it.
+   * @default what the model was trained for, at most 8192
+   */
   readonly context?: number;
   /** Ends loading. */
   readonly signal?: AbortSignal;
-  /** Hears how far loading is: at its beginning, now and then, and at its end. */
+  /** Called with the progress of loading: at its beginning, now and then, and at its end. */
   readonly onProgress?: (progress: LoadProgress) => void;
-  /** Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then. Default: refuse. */
+  /**
+   * Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then.
+   * @default false
+   */
   readonly allowUnknownPreTokenizer?: boolean;
 }
 
@@ -67,6 +67,20 @@ export interface LoadOptions {
 const defaultContext = 8192;
 /** The most positions that any context can have; `kernels/limits.zig` has the same. */
 const largestContext = 1 << 20;
+/** The schema of {@link LoadOptions}. */
+export const loadFields = {
+  context: integer({
+    about: "The most tokens of a prompt and its answer together.",
+    least: 1,
+    most: largestContext,
+    otherwise: "what the model was trained for, at most 8192",
+    flag: { value: "N", about: "hold at most N tokens of prompt and answer" },
+  }),
+  signal: abortSignal("Ends loading."),
+  onProgress: callback<(progress: LoadProgress) => void>({ about: "Called with the progress of loading." }),
+  allowUnknownPreTokenizer: allowUnknownField,
+} as const satisfies FieldsOf<LoadOptions>;
+
 /** A wait is bounded, so that progress is reported and a signal heard. */
 const waitMs = 25;
 
@@ -132,20 +146,18 @@ export class Model {
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
       refuseOption("path", "the path of a GGUF file", path);
     }
-    checkKeys("options", options, ["context", "signal", "onProgress", "allowUnknownPreTokenizer"]);
-    if (options.context !== undefined) integerOption("context", options.context, 1, largestContext, 0);
-    checkFunction("onProgress", options.onProgress);
-    const allowUnknownPreTokenizer = booleanOption("allowUnknownPreTokenizer", options.allowUnknownPreTokenizer, false);
-    checkSignal(options.signal);
+    const read = readOptions(loadFields, options);
+    const { allowUnknownPreTokenizer, signal } = read;
+    assertNotAborted(signal);
     await prepare();
     const begin = performance.now();
-    const { gguf, plan, context } = readPlan(path, options);
+    const { gguf, plan, context } = readPlan(path, read);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
     let handle = 0;
     try {
       handle = native().modelLoad(describeModel(plan, gguf.files));
-      const residentBytes = await finish(handle, options);
+      const residentBytes = await finish(handle, read);
       assertUnchanged(gguf);
       return new Model({ gguf, plan, context, tokenizer, residentBytes, loadMs: performance.now() - begin }, handle);
     } catch (error) {
@@ -200,10 +212,12 @@ export class Model {
 /** What a file is as a model, without its weights. */
 export function readPlan(
   path: string,
-  options: Pick<LoadOptions, "context"> = {},
+  asked: { readonly context?: number | undefined } = {},
 ): Pick<Model, "gguf" | "plan" | "context"> {
   const gguf = readGguf(localFile(currentRuntime(), path));
-  if (options.context !== undefined) return { gguf, plan: planModel(gguf, options), context: options.context };
+  if (asked.context !== undefined) {
+    return { gguf, plan: planModel(gguf, { context: asked.context }), context: asked.context };
+  }
   const plan = planModel(gguf);
   const trained = plan.hyperparameters.context;
   const context = Math.min(trained, defaultContext);
@@ -231,10 +245,13 @@ function readTokenizer(gguf: Gguf, options: TokenizerOptions): Tokenizer | Unsup
 }
 
 /** Waits until a model is ready; returns the bytes it takes. */
-async function finish(handle: number, { signal, onProgress }: LoadOptions): Promise<number> {
+async function finish(
+  handle: number,
+  { signal, onProgress }: Pick<Resolved<typeof loadFields>, "signal" | "onProgress">,
+): Promise<number> {
   const report = (progress: LoadProgress) => {
     onProgress?.(progress);
-    if (signal?.aborted) throw cancelledBy(signal);
+    assertNotAborted(signal); // the callback may have aborted it, also at the end
   };
   // A small model may be ready by now; it is told from the beginning all the same.
   report({ bytesDone: 0, bytesTotal: native().modelStatus(handle).bytesTotal });

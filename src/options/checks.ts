@@ -1,10 +1,10 @@
 /**
- * Checks of what a caller passes: every option has a kind and a range, and an unknown one is refused, because a misspelt
- * option that is silently ignored costs an afternoon. The errors name the option and say what would be right.
+ * Checks of what a caller passes, and how they say what is wrong: every error names the option or argument and says what
+ * would be right. A value that throws while it is looked at (a proxy, a getter) is refused like any other.
  *
  * @module
  */
-import { CancelledError, InvalidArgumentError } from "../../ffi/errors.ts";
+import { CancelledError, InvalidArgumentError, LightGPTError } from "../../ffi/errors.ts";
 
 /** Throws an {@link InvalidArgumentError} that names an option. */
 export function refuseOption(name: string, expected: string, got: unknown): never {
@@ -17,55 +17,37 @@ export function refuseOption(name: string, expected: string, got: unknown): neve
   });
 }
 
-/** Throws unless `options` is an object whose keys are all in `known`. */
-export function checkKeys(what: string, options: object, known: readonly string[]): void {
-  if (options === null || typeof options !== "object" || Array.isArray(options)) {
-    refuseOption(what, "an object", options);
-  }
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key)) {
-      throw new InvalidArgumentError(`${what}: unknown option ${JSON.stringify(key)}; there are ${known.join(", ")}.`, {
-        what: "an unknown option",
-        where: key,
-        expected: `one of ${known.join(", ")}`,
-        got: key,
-      });
-    }
+/** What `action` returns; what a hostile value throws while `action` looks at it becomes an error that names it. */
+export function guarded<T>(name: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof LightGPTError) throw error;
+    const expected = "a value that can be read";
+    throw new InvalidArgumentError(`${name}: expected ${expected}, got one that throws.`, {
+      what: "a value that throws while it is read",
+      where: name,
+      expected,
+      got: "a value that throws",
+    }, { cause: error });
   }
 }
 
-/** An integer option within a range, or `otherwise` where it is absent. */
-export function integerOption(
-  name: string,
-  value: number | undefined,
-  least: number,
-  most: number,
-  otherwise: number,
-): number {
-  if (value === undefined) return otherwise;
-  if (!Number.isInteger(value) || value < least || value > most) {
+/** Throws unless `value` is an object that is neither null, an array nor a function. */
+export function checkObject(name: string, value: unknown): asserts value is object {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) refuseOption(name, "an object", value);
+}
+
+/** Throws unless `value` is an integer within a range. */
+export function checkInteger(name: string, value: unknown, least: number, most: number): asserts value is number {
+  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
     refuseOption(name, `an integer from ${least} to ${most}`, value);
   }
-  return value;
 }
 
-/** One of a few values, or `otherwise` where it is absent. */
-export function choiceOption<T extends string | number>(
-  name: string,
-  value: T | undefined,
-  choices: readonly T[],
-  otherwise: T,
-): T {
-  if (value === undefined) return otherwise;
-  if (!choices.includes(value)) refuseOption(name, choices.map((choice) => JSON.stringify(choice)).join(" or "), value);
-  return value;
-}
-
-/** True or false, or `otherwise` where it is absent. */
-export function booleanOption(name: string, value: boolean | undefined, otherwise: boolean): boolean {
-  if (value === undefined) return otherwise;
-  if (typeof value !== "boolean") refuseOption(name, "a boolean", value);
-  return value;
+/** Throws unless `value` is a string. */
+export function checkText(name: string, value: unknown): asserts value is string {
+  if (typeof value !== "string") refuseOption(name, "a string", value);
 }
 
 /** Throws unless `value` is absent or a function. */
@@ -73,11 +55,9 @@ export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== "function") refuseOption(name, "a function", value);
 }
 
-/** Throws unless `signal` is absent or an AbortSignal; throws a {@link CancelledError} where it has been aborted already. */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return;
-  if (!(signal instanceof AbortSignal)) refuseOption("signal", "an AbortSignal", signal);
-  if (signal.aborted) throw cancelledBy(signal);
+/** Throws a {@link CancelledError} where `signal` has been aborted. */
+export function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelledBy(signal);
 }
 
 /** The error for work that `signal` has ended. */
@@ -85,9 +65,23 @@ export function cancelledBy(signal: AbortSignal): CancelledError {
   return new CancelledError("Cancelled by the AbortSignal.", { what: "cancelled" }, { cause: signal.reason });
 }
 
+/** A value in a few words, whatever it does while it is looked at. */
 function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "string") return shortened(JSON.stringify(value));
+  if (typeof value === "bigint") return shortened(`${value}n`);
+  if (typeof value === "function") return "a function";
   if (value === null || typeof value !== "object") return String(value);
-  return Array.isArray(value) ? "an array" : value.constructor?.name ?? "an object";
+  try {
+    if (Array.isArray(value)) return "an array";
+    const name: unknown = value.constructor?.name;
+    return typeof name === "string" && name !== "" ? shortened(name) : "an object";
+  } catch (error) {
+    // A proxy or a getter of the caller; the error that is under way says what was expected.
+    return error instanceof Error ? "an object that throws" : "an object that throws something";
+  }
+}
+
+/** A message is one line: a megabyte of text in it helps nobody. */
+function shortened(text: string): string {
+  return text.length <= 100 ? text : `${text.slice(0, 100)}... (${text.length} characters)`;
 }

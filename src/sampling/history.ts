@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Sampling } from "./options.ts";
+import type { Sampling } from "./resolve.ts";
 
 /** Pairs of a token and a number, in an array that grows. */
 class Pairs {

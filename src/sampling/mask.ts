@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { integerOption, refuseOption } from "../options/checks.ts";
+import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
 
 const vocabularyMost = 2 ** 22;
 
@@ -32,9 +32,12 @@ export class TokenMask {
 
   /** An empty set of tokens of a vocabulary of this size, or one with these tokens. */
   constructor(vocabularySize: number, tokens: Iterable<number> = []) {
-    this.vocabularySize = integerOption("vocabularySize", vocabularySize, 1, vocabularyMost, 0);
+    checkInteger("vocabularySize", vocabularySize, 1, vocabularyMost);
+    this.vocabularySize = vocabularySize;
     this.words = new Uint32Array(Math.ceil(vocabularySize / 32));
-    for (const token of tokens) this.add(token);
+    guarded("tokens", () => {
+      for (const token of tokens) this.add(token);
+    });
   }
 
   /** Takes a token in. */

@@ -5,7 +5,8 @@
  * @module
  */
 import { SAMPLED } from "../../ffi/abi.ts";
-import type { SamplingMethod, Step } from "./options.ts";
+import type { SamplingMethod } from "./options.ts";
+import type { Step } from "./resolve.ts";
 
 /**
  * What one method of a chain did.

@@ -1,13 +1,15 @@
 /**
- * Chooses the next token from logits, whoever made them: the methods of `options.ts` in a chain, with the same result
+ * Chooses the next token from logits, whoever made them: the methods of `schema.ts` in a chain, with the same result
  * on every processor and both runtimes. The same chain is part of an engine's step (`engine/engine.ts`).
  *
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { integerOption, refuseOption } from "../options/checks.ts";
+import { checkInteger, refuseOption } from "../options/checks.ts";
 import { candidates, choose } from "./choose.ts";
-import { checkId, resolveSampling, type SamplingOptions } from "./options.ts";
+import type { SamplingOptions } from "./options.ts";
+import { resolveSampling } from "./resolve.ts";
+import { checkId } from "./schema.ts";
 import type { MethodReport } from "./report.ts";
 import { type Choice, SamplerState } from "./state.ts";
 import { SAMPLER } from "../../ffi/abi.ts";
@@ -85,7 +87,7 @@ export class Sampler {
    * that the logits are, before any method.
    */
   choose(logits: Float32Array, top: number = 0): Required<Choice> {
-    integerOption("top", top, 0, SAMPLER.topMost, 0);
+    checkInteger("top", top, 0, SAMPLER.topMost);
     return choose(this.#state, logits, { position: this.#state.position, top }) as Required<Choice>;
   }
 

@@ -8,7 +8,7 @@ import { SAMPLED, SAMPLER, SAMPLING_METHODS } from "../../ffi/abi.ts";
 import { refuseOption } from "../options/checks.ts";
 import { History } from "./history.ts";
 import { TokenMask } from "./mask.ts";
-import type { Sampling } from "./options.ts";
+import type { Sampling } from "./resolve.ts";
 import { type MethodReport, Report } from "./report.ts";
 
 /**

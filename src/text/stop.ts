@@ -73,13 +73,14 @@ export class StopFilter {
   }
 }
 
-/** Checks the `stop` option: a string or several, none empty. */
-export function resolveStops(stop: string | readonly string[] | undefined): readonly string[] {
-  if (stop === undefined) return [];
-  const stops = typeof stop === "string" ? [stop] : stop;
-  if (!Array.isArray(stops)) refuseOption("stop", "a string or an array of strings", stop);
+/** The option `stop`, checked: a string or several, none empty. */
+export function resolveStops(stop: unknown, name: string = "stop"): readonly string[] {
+  const stops: unknown = typeof stop === "string" ? [stop] : stop;
+  if (!Array.isArray(stops)) refuseOption(name, "a string or an array of strings", stop);
+  const found = new Set<string>();
   for (const one of stops) {
-    if (typeof one !== "string" || one === "") refuseOption("stop", "strings that are not empty", one);
+    if (typeof one !== "string" || one === "") refuseOption(name, "strings that are not empty", one);
+    found.add(one);
   }
-  return [...new Set(stops)];
+  return [...found];
 }

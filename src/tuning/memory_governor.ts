@@ -8,7 +8,7 @@
  */
 import { OutOfMemoryError } from "../../ffi/errors.ts";
 import type { Pressure } from "../machine/pressure.ts";
-import { mebibytes } from "./memory_budget.ts";
+import { mebibytes } from "../batching/memory_budget.ts";
 import type { EventLog } from "./events.ts";
 
 /** What a governor turns. */

@@ -8,14 +8,56 @@ import { InvalidArgumentError, UnsupportedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
-import type { BatcherOptions } from "../batching/batcher.ts";
 import { type EngineSettings, pageBytes } from "../engine/engine.ts";
 import { probeMachine } from "../machine/machine.ts";
 import { readCgroups } from "../machine/cgroup.ts";
 import { Source } from "../machine/source.ts";
 import type { Model } from "../model/model.ts";
-import { assertFits, type FitSettings, mebibytes, needOf, parseMemory } from "./memory_budget.ts";
+import {
+  assertFits,
+  type FitSettings,
+  mebibytes,
+  needOf,
+  programBytes,
+  usualKvBytes,
+} from "../batching/memory_budget.ts";
+import { batcherFields, type BatcherOptions } from "../batching/options.ts";
+import { checkInteger, refuseOption } from "../options/checks.ts";
+import { defaultOf } from "../options/schema.ts";
 import { highMark } from "./memory_governor.ts";
+
+const units: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** What the option `memory` may be. */
+export const memoryForms = 'bytes, a size such as "4GiB" or "300MB", or a share of what is free such as "50%"';
+
+/** A budget as it was given: bytes, or a share of what is free. */
+export type MemoryBudget = { readonly bytes: number } | { readonly share: number };
+
+/** Reads the option `memory`; throws an {@link InvalidArgumentError} where it cannot be read. */
+export function parseMemory(memory: unknown, name: string): MemoryBudget {
+  if (typeof memory === "number") {
+    checkInteger(name, memory, 1, Number.MAX_SAFE_INTEGER);
+    return { bytes: memory };
+  }
+  if (typeof memory !== "string") refuseOption(name, memoryForms, memory);
+  const [, number, unit = ""] = /^\s*(\d{1,15}(?:\.\d{1,9})?)\s*(%|[kmgt]?i?b)\s*$/i.exec(memory) ?? [];
+  const value = Number(number);
+  if (unit === "%" && value > 0 && value <= 100) return { share: value / 100 };
+  const bytes = Math.floor(value * (units[unit.toLowerCase()] ?? NaN));
+  if (Number.isSafeInteger(bytes) && bytes > 0) return { bytes };
+  return refuseOption(name, memoryForms, memory);
+}
 
 /** More pages than this are of no use to a cache. */
 const pagesMost = 1 << 16;
@@ -28,16 +70,17 @@ function groupLimit(): number | undefined {
   return limits.length > 0 ? Math.min(...limits) : undefined;
 }
 
-/** The most bytes that the process may have, where somebody says so: the user, or its control group. */
-export function memoryLimit(memory: number | string | undefined): number | undefined {
+/** The most bytes that the process may have, as the user or its control group says; undefined where neither does. */
+export function memoryLimit(budget: MemoryBudget | undefined): number | undefined {
   const group = groupLimit();
-  if (memory === undefined) return group;
-  const budget = parseMemory(memory);
+  if (budget === undefined) return group;
   if ("bytes" in budget) return Math.min(budget.bytes, group ?? Infinity, currentRuntime().memory() ?? Infinity);
   const { freeBytes } = probeMachine().memory;
   if (freeBytes === undefined) {
     throw new UnsupportedError(
-      `memory: ${memory} of what is free cannot be told, for the free memory is not known here (in Deno: ` +
+      `memory: ${
+        100 * budget.share
+      } % of what is free cannot be told, for the free memory is not known here (in Deno: ` +
         "--allow-sys=systemMemoryInfo); expected a size such as 4GiB.",
       { what: "unknown free memory", where: "memory", expected: "a size" },
     );
@@ -45,7 +88,7 @@ export function memoryLimit(memory: number | string | undefined): number | undef
   return Math.floor(currentRuntime().resident() + budget.share * freeBytes);
 }
 
-/** Throws where a model that has not been loaded yet cannot fit. */
+/** Throws where a model that has not been loaded yet does not fit. */
 export function assertRoomFor(
   plan: ModelPlan,
   settings: FitSettings,
@@ -67,22 +110,18 @@ export function withinLimit(
   isAsked: boolean,
 ): BatcherOptions {
   const { plan, context, residentBytes } = model;
-  const resident = currentRuntime().resident();
   const settings = { kv, pageSize, context };
-  const need = {
-    ...needOf(plan, settings, Math.max(0, resident - residentBytes)),
-    weights: residentBytes,
-  };
+  const need = needOf(plan, settings, programBytes(residentBytes), residentBytes);
   assertFits(plan, need, limitBytes, settings);
-  const left = Math.floor(Math.max(need.kv, highMark(limitBytes) - resident - need.work));
+  const left = Math.floor(Math.max(need.kv, highMark(limitBytes) - need.program - need.weights - need.work));
   const { kvBytesMax, cache } = batching;
   refuseMore("kvBytesMax", kvBytesMax, left, limitBytes);
   if (typeof cache === "object") refuseMore("cache.bytesMax", cache.bytesMax, left, limitBytes);
   if (kvBytesMax !== undefined) return batching;
-  // A limit that nobody asked for only keeps the usual sizes within it.
-  const usual = 16 * need.kv;
+  // A limit that the user did not ask for only keeps the usual sizes within it.
+  const sequences = batching.batchSequences ?? defaultOf(batcherFields.batchSequences);
   const page = pageBytes(plan.hyperparameters, kv, pageSize);
-  const bytes = Math.min(left, isAsked ? pagesMost * page : Math.max(need.kv, Math.min(usual, 2 ** 30)));
+  const bytes = Math.min(left, isAsked ? pagesMost * page : usualKvBytes(need.kv, sequences));
   return { ...batching, kvBytesMax: bytes };
 }
 

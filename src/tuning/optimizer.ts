@@ -8,135 +8,22 @@
 import { LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import type { AccuracyOptions } from "../measuring/accuracy.ts";
-import {
-  Batcher,
-  batcherOptionNames,
-  type BatcherOptions,
-  resolveBatcherOptions,
-  settingsOf,
-} from "../batching/batcher.ts";
-import type { EngineSettings } from "../engine/engine.ts";
+import { Batcher, settingsOf } from "../batching/batcher.ts";
+import type { BatcherOptions } from "../batching/options.ts";
 import { probeMachine } from "../machine/machine.ts";
 import type { Machine } from "../machine/types.ts";
 import { Metrics } from "../measuring/metrics/metrics.ts";
-import type { Model } from "../model/model.ts";
+import { Model } from "../model/model.ts";
 import type { Attendant } from "./attendant.ts";
-import { parseMemory } from "./memory_budget.ts";
 import { memoryLimit, withinLimit } from "./memory_limit.ts";
 import { EventLog, type OptimizerEvent } from "./events.ts";
-import {
-  booleanOption,
-  checkFunction,
-  checkKeys,
-  checkSignal,
-  choiceOption,
-  integerOption,
-  refuseOption,
-} from "../options/checks.ts";
+import { type OptimizerOptions, splitOptimizerOptions, type SplitOptions, tuneFields } from "./options.ts";
+import { assertNotAborted, checkFunction, refuseOption } from "../options/checks.ts";
+import { readOptions } from "../options/schema.ts";
 import { chunkMost } from "../engine/step_times.ts";
 import type { Comparison } from "../measuring/perplexity.ts";
-import type { TunedSettings, TuneProgress } from "./tuner/tuner.ts";
+import type { TunedSettings } from "./tuner/tuner.ts";
 import type { Profile } from "./tuner/profile.ts";
-
-/**
- * What may be said about optimizing.
- *
- * @example
- * ```ts
- * import { LightGPT, type OptimizerOptions } from "@lightgpt/lightgpt";
- *
- * const options: OptimizerOptions = { tune: "auto", tuneMs: 3000, threads: 4 }; // at most 4 threads
- * await using lm = await LightGPT.load("model.gguf", options);
- * ```
- */
-export interface OptimizerOptions extends BatcherOptions {
-  /**
-   * `kept`: use the settings that were measured for this machine and model before, where there are such; `auto`: measure
-   * them where there are none, in at most `tuneMs`; `again`: measure them in any case. `threads` is the most then; other
-   * settings that are said stay. Results do not depend on it. Default `off`.
-   */
-  readonly tune?: "off" | "kept" | "auto" | "again";
-  /** The time that measuring may take, 100 to 10 000 milliseconds. Default 10 000. */
-  readonly tuneMs?: number;
-  /** Hears how far measuring is. */
-  readonly onTune?: (progress: TuneProgress) => void;
-  /**
-   * What the whole process may have of memory: bytes, a size such as `"4GiB"`, or a share of what is free such as `"50%"`. A model
-   * that cannot fit is refused; KV pages get what is left, and give way when it becomes less. Default: what the process's control
-   * group allows, where it says so.
-   */
-  readonly memory?: number | string;
-  /**
-   * Milliseconds between two tokens of a request that 95 % should not exceed: fewer requests share a step, and prompts get less
-   * of it, as far as that needs. Results do not depend on it. Default: as many tokens in all as possible.
-   */
-  readonly targetTokenMs?: number;
-  /**
-   * Whether to follow the load while serving: batch, prompts, threads where others take cores, cache. Results do not depend on
-   * it. Default: where `targetTokenMs` or `tune` is said.
-   */
-  readonly adapt?: boolean;
-  /** Ends loading, and measuring. */
-  readonly signal?: AbortSignal;
-}
-
-/** The names of {@link OptimizerOptions}. */
-export const optimizerOptionNames = [
-  ...batcherOptionNames,
-  "tune",
-  "tuneMs",
-  "onTune",
-  "memory",
-  "targetTokenMs",
-  "adapt",
-  "signal",
-] as const satisfies readonly (keyof OptimizerOptions)[];
-
-const tuneModes = ["off", "kept", "auto", "again"] as const;
-const tuneMsMost = 10_000;
-
-/** Options, checked: those of the batcher, and the others. */
-export interface SplitOptions {
-  batching: BatcherOptions;
-  /** How a page lies in memory. */
-  pages: Pick<EngineSettings, "kv" | "pageSize">;
-  rest: Pick<OptimizerOptions, "onTune" | "signal"> & Required<Pick<OptimizerOptions, "tune" | "tuneMs">>;
-  serving: Pick<OptimizerOptions, "memory" | "targetTokenMs"> & { adapts: boolean };
-}
-
-/** Checks options, before a model is loaded. */
-export function splitOptimizerOptions(options: OptimizerOptions): SplitOptions {
-  checkKeys("options", options, optimizerOptionNames);
-  const { tune, tuneMs, onTune, memory, targetTokenMs, adapt, signal, ...batching } = options;
-  const { settings: { kv, pageSize } } = resolveBatcherOptions(batching);
-  checkFunction("onTune", onTune);
-  checkSignal(signal);
-  if (memory !== undefined) parseMemory(memory);
-  if (targetTokenMs !== undefined && !(targetTokenMs > 0 && targetTokenMs <= 60_000)) {
-    refuseOption("targetTokenMs", "a number above 0 and at most 60000", targetTokenMs);
-  }
-  const isTuned = tune !== undefined && tune !== "off";
-  const adapts = booleanOption("adapt", adapt, targetTokenMs !== undefined || isTuned);
-  if (targetTokenMs !== undefined && !adapts) refuseOption("adapt", "true beside targetTokenMs", adapt);
-  if (targetTokenMs !== undefined && batching.chunkTokens !== undefined) {
-    refuseOption("chunkTokens", "to be absent beside targetTokenMs, which changes it", batching.chunkTokens);
-  }
-  return {
-    batching,
-    pages: { kv, pageSize },
-    serving: {
-      adapts,
-      ...(memory === undefined ? {} : { memory }),
-      ...(targetTokenMs === undefined ? {} : { targetTokenMs }),
-    },
-    rest: {
-      tune: choiceOption("tune", tune, tuneModes, "off"),
-      tuneMs: integerOption("tuneMs", tuneMs, 100, tuneMsMost, tuneMsMost),
-      ...(onTune === undefined ? {} : { onTune }),
-      ...(signal === undefined ? {} : { signal }),
-    },
-  };
-}
 
 /** Opens an optimizer as {@link Optimizer.open} does, with options that were checked and the memory that they come to. */
 export let openOptimizer: (
@@ -151,7 +38,7 @@ interface Parts {
   readonly batching: BatcherOptions;
   readonly log: EventLog;
   readonly limitBytes: number | undefined;
-  readonly serving: { readonly adapts: boolean; readonly targetTokenMs?: number };
+  readonly serving: Pick<SplitOptions["serving"], "adapts" | "targetTokenMs">;
   readonly profile?: Profile;
   readonly machine?: Machine;
   /** Who stands beside the batcher; loaded only where somebody must. */
@@ -209,12 +96,13 @@ export class Optimizer {
 
   /** Opens a batcher over a model that was loaded, and measures first where that is asked for. The model stays the caller's. */
   static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
+    if (!(model instanceof Model)) refuseOption("model", "a Model", model);
     const split = splitOptimizerOptions(options);
     return await Optimizer.#open(model, split, memoryLimit(split.serving.memory));
   }
 
   static async #open(model: Model, options: SplitOptions, limitBytes: number | undefined): Promise<Optimizer> {
-    const { batching: asked, pages, rest: { tune, ...rest }, serving } = options;
+    const { batching: asked, pages, tuning: { tune, ...rest }, serving } = options;
     const log = new EventLog();
     const batching = limitBytes === undefined
       ? asked
@@ -247,8 +135,8 @@ export class Optimizer {
    * which an event tells.
    */
   async tune(options: Pick<OptimizerOptions, "tuneMs" | "onTune" | "signal"> = {}): Promise<Profile | undefined> {
-    const { rest: { tune: _, ...rest } } = splitOptimizerOptions(options);
-    checkKeys("options", options, ["tuneMs", "onTune", "signal"]);
+    const rest = readOptions(tuneFields, options);
+    assertNotAborted(rest.signal);
     const { measureProfile } = await import("./tuned_settings.ts");
     const { running, queued, paused } = this.batcher.stats(); // at last, so that nothing begins before the measurement
     if (running + queued + paused > 0) {
@@ -296,6 +184,7 @@ export class Optimizer {
 
   /** Calls `listener` of each event to come; the function it returns ends that. */
   listen(listener: (event: OptimizerEvent) => void): () => void {
+    if (listener === undefined) refuseOption("listener", "a function", listener);
     checkFunction("listener", listener);
     return this.#log.listen(listener);
   }

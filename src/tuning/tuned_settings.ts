@@ -5,7 +5,7 @@
  */
 import { CancelledError, LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
-import { type BatcherOptions, resolveBatcherOptions } from "../batching/batcher.ts";
+import { type BatcherOptions, resolveBatcherOptions } from "../batching/options.ts";
 import { prefillTokensDefault } from "../engine/engine.ts";
 import type { Machine } from "../machine/types.ts";
 import { LoadMeter } from "../machine/load.ts";
@@ -35,8 +35,8 @@ export interface MeasureRequest extends ProfileSubject {
   readonly model: Model;
   readonly log: EventLog;
   readonly tuneMs: number;
-  readonly onTune?: (progress: TuneProgress) => void;
-  readonly signal?: AbortSignal;
+  readonly onTune: ((progress: TuneProgress) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
 function keyOf({ model, machine, batching }: ProfileSubject) {

@@ -15,9 +15,6 @@ export interface ConversationOptions extends Omit<RenderOptions, "guard"> {
   readonly template?: string;
 }
 
-/** The options' names, for those who check them. */
-export const conversationOptions = ["template", "addGenerationPrompt", "tools", "variables", "now"] as const;
-
 /** Renders conversations for one model; templates are read once. */
 export class Conversations {
   readonly #metadata: Metadata;

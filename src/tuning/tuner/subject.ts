@@ -10,9 +10,10 @@ import { Engine, type EngineSettings, type StepSequence } from "../../engine/eng
 import type { Model } from "../../model/model.ts";
 import { chunkMost, StepTimes } from "../../engine/step_times.ts";
 import { pagesFor } from "../../engine/page_pool.ts";
-import { resolveSampling } from "../../sampling/options.ts";
+import { resolveSampling } from "../../sampling/resolve.ts";
 import { SamplerState } from "../../sampling/state.ts";
-import { sequencesDefault } from "../../batching/engine_sizes.ts";
+import { batcherFields } from "../../batching/options.ts";
+import { defaultOf } from "../../options/schema.ts";
 
 /** The settings that tuning may choose; no result depends on any of them. */
 export interface TunedSettings {
@@ -70,7 +71,7 @@ export class ModelSubject implements Subject {
     this.#times = new StepTimes(model.residentBytes);
     this.chunkMost = Math.min(chunkMost, model.context);
     const rows = Math.floor(logitBytesMost / (4 * model.vocabulary));
-    this.sequencesMost = Math.max(sequencesDefault, Math.min(sequencesMost, rows));
+    this.sequencesMost = Math.max(defaultOf(batcherFields.batchSequences), Math.min(sequencesMost, rows));
     this.#prompt = Uint32Array.from({ length: this.chunkMost }, (_, index) => 3 + (index * 79) % 251);
   }
 

@@ -1,0 +1,150 @@
+/**
+ * The one sum of what a model takes in memory: whether it fits is asked before its weights are loaded, from the table of
+ * tensors in its file, and again when a batcher takes memory for keys and values. How large an engine is follows from it.
+ *
+ * @module
+ */
+import { InvalidArgumentError, OutOfMemoryError } from "../../ffi/errors.ts";
+import { native } from "../../ffi/native.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import { type EngineSettings, pageBytes } from "../engine/engine.ts";
+import { pagesFor } from "../engine/page_pool.ts";
+import { chunkMost } from "../engine/step_times.ts";
+import { FORMATS } from "../files/formats.ts";
+import type { ModelPlan } from "../model/architectures/architectures.ts";
+import type { Model } from "../model/model.ts";
+
+/** Contexts beyond the first get pages only within this many bytes: more would rarely be used. */
+const kvBudget = 2 ** 30;
+/** The most bytes for the logits of a step. */
+const logitBudget = 2 ** 24;
+
+/** What a model needs at least, in bytes. */
+export interface Need {
+  /** What the process has without the model. */
+  readonly program: number;
+  /** The weights. */
+  readonly weights: number;
+  /** The keys and values of one context. */
+  readonly kv: number;
+  /** What the largest step works in. */
+  readonly work: number;
+}
+
+/** How it would run. */
+export interface FitSettings extends Pick<EngineSettings, "kv" | "pageSize"> {
+  /** Positions. */
+  readonly context: number;
+}
+
+/** The sum: what a model of `plan` takes beside `program` bytes; `weights` where they are loaded already. */
+export function needOf(plan: ModelPlan, settings: FitSettings, program: number, weights?: number): Need {
+  const { kv, pageSize, context } = settings;
+  const { hyperparameters, tensors } = plan;
+  const { embedding, kDim, vDim, perLayer } = hyperparameters;
+  const most = (of: (layer: typeof perLayer[number]) => number) => Math.max(...perLayer.map(of));
+  const heads = most(({ heads }) => heads) * (kDim + vDim) + most(({ kvHeads }) => kvHeads) * (kDim + vDim);
+  // Rows of floats that a token has in a step: hidden states, queries, keys, values, both sides of the feed-forward part.
+  const floats = 4 * embedding + heads + 3 * most(({ feedForward }) => feedForward);
+  return {
+    program,
+    weights: weights ?? tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    kv: pagesFor(context, pageSize) * pageBytes(hyperparameters, kv, pageSize),
+    work: 4 * floats * chunkMost + logitBudget,
+  };
+}
+
+/** All of it. */
+export function totalOf({ program, weights, kv, work }: Need): number {
+  return program + weights + kv + work;
+}
+
+/** Throws an {@link OutOfMemoryError} with the figures where `need` is more than `limitBytes`; says which type would fit. */
+export function assertFits(plan: ModelPlan, need: Need, limitBytes: number, settings: FitSettings): void {
+  const total = totalOf(need);
+  if (total <= limitBytes) return;
+  const left = limitBytes - (total - need.weights);
+  const fits = typeThatFits(plan, need.weights, left);
+  const isContext = total - need.kv <= limitBytes;
+  const smaller = isContext && settings.kv !== "q8_0" ? ', a smaller context, kv "q8_0"' : ", a smaller context";
+  const without = left > 0 && fits === undefined && !isContext
+    ? "no type of its weights would fit: expected a smaller model"
+    : `expected more memory${settings.context > 1024 ? smaller : ""}, or a smaller model`;
+  const instead = fits ? `as ${fits.name} its weights would take ${mebibytes(fits.bytes)} and fit` : without;
+  throw new OutOfMemoryError(
+    `memory: the model needs ${mebibytes(total)} (weights ${mebibytes(need.weights)}, keys and values of ` +
+      `${settings.context} positions ${mebibytes(need.kv)}, work space ${mebibytes(need.work)}, the program itself ` +
+      `${mebibytes(need.program)}), and ${mebibytes(limitBytes)} may be used; ${instead}.`,
+    {
+      what: "not enough memory",
+      where: isContext ? "context" : "memory",
+      expected: fits ? `a file made as ${fits.name}` : `at least ${total} bytes`,
+      got: `${limitBytes} bytes`,
+    },
+  );
+}
+
+/** The largest type that all matrices could have to fit in `bytes`; undefined where even the smallest takes more. */
+function typeThatFits(plan: ModelPlan, weights: number, bytes: number): { name: string; bytes: number } | undefined {
+  const formats = [...FORMATS.values()].filter(({ supported, name }) => supported && /^(Q|F16)/.test(name));
+  return formats.map(({ name, blockElements, blockBytes }) => ({
+    name,
+    bytes: plan.tensors.reduce((sum, { columns, rows, bytes }) => {
+      const canBe = rows > 1 && columns % blockElements === 0;
+      return sum + (canBe ? columns / blockElements * blockBytes * rows : bytes);
+    }, 0),
+  }))
+    .filter((format) => format.bytes <= bytes && format.bytes < weights)
+    .sort((a, b) => b.bytes - a.bytes)[0];
+}
+
+/** What the process has without `bytes` of weights that are loaded. */
+export function programBytes(bytes: number): number {
+  return Math.max(0, currentRuntime().resident() - bytes);
+}
+
+/** Bytes for keys and values where nothing is said: contexts for all sequences of a step, within a budget; at least one. */
+export function usualKvBytes(contextBytes: number, sequences: number): number {
+  return Math.max(contextBytes, Math.min(kvBudget, contextBytes * sequences));
+}
+
+/** What an engine for a loaded model has room for; throws where not even one context fits. */
+export function engineSizes(
+  model: Model,
+  { kv, pageSize, kvBytesMax, sequences }:
+    & Pick<EngineSettings, "kv" | "pageSize" | "sequences">
+    & { kvBytesMax?: number | undefined },
+): Pick<EngineSettings, "pages" | "sequences" | "batchTokens" | "logitRows"> {
+  const { plan, context, residentBytes, vocabulary } = model;
+  const settings = { kv, pageSize, context };
+  const { kv: bytes } = needOf(plan, settings, 0, residentBytes);
+  if (kvBytesMax !== undefined && kvBytesMax < bytes) {
+    throw new InvalidArgumentError(
+      `kvBytesMax: expected at least ${bytes} bytes, which the keys and values of a context of ${context} ` +
+        `positions take, got ${kvBytesMax}; a smaller context needs less.`,
+      { what: "too little for one context", where: "kvBytesMax", expected: `at least ${bytes}`, got: `${kvBytesMax}` },
+    );
+  }
+  const usual = usualKvBytes(bytes, sequences);
+  const limit = native().memoryFor(residentBytes + usual);
+  let room = Infinity;
+  if (limit !== undefined) {
+    const need = needOf(plan, settings, programBytes(residentBytes), residentBytes);
+    assertFits(plan, need, limit, settings);
+    room = limit - (totalOf(need) - need.kv);
+  }
+  const contexts = Math.max(1, Math.floor(Math.min(usual, room / 2) / bytes));
+  const pages = pagesFor(context, pageSize);
+  return {
+    pages: kvBytesMax === undefined ? pages * contexts : Math.floor((pages * kvBytesMax) / bytes),
+    sequences,
+    batchTokens: chunkMost + sequences,
+    logitRows: Math.max(sequences, Math.min(chunkMost, Math.floor(logitBudget / (4 * vocabulary)))),
+  };
+}
+
+/** A number of bytes for people. */
+export function mebibytes(bytes: number): string {
+  const mib = bytes / 2 ** 20;
+  return mib >= 1024 ? `${(mib / 1024).toFixed(2)} GiB` : `${mib.toFixed(1)} MiB`;
+}

@@ -1,0 +1,164 @@
+/**
+ * Options of one request: what users see, and the schema of it.
+ *
+ * @module
+ */
+import { SAMPLER } from "../../ffi/abi.ts";
+import { checkObject, refuseOption } from "../options/checks.ts";
+import { abortSignal, boolean, callback, type FieldsOf, integer, number, other, text } from "../options/schema.ts";
+import type { LogitsProcessor } from "../sampling/logits_processor.ts";
+import type { SamplingOptions } from "../sampling/options.ts";
+import { samplingFields } from "../sampling/schema.ts";
+import { resolveStops } from "../text/stop.ts";
+
+/**
+ * Options for one request.
+ *
+ * @example
+ * ```ts
+ * import { type GenerateOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const options: GenerateOptions = { maxTokens: 100, stop: ["\n\n", "The end"], sampling: { temperature: 0 } };
+ * await using lm = await LightGPT.load();
+ * for await (const { text } of lm.generate("Once upon a time", options)) console.log(text);
+ * ```
+ */
+export interface GenerateOptions {
+  /**
+   * The most tokens to generate.
+   * @default until the model ends the text, or the context is full
+   */
+  readonly maxTokens?: number;
+  /**
+   * How tokens are chosen.
+   * @default { temperature: 0.8, topK: 40, topP: 0.95 }
+   */
+  readonly sampling?: SamplingOptions;
+  /**
+   * Strings that end the answer. No part of one is shown.
+   * @default none
+   */
+  readonly stop?: string | readonly string[];
+  /**
+   * Whether each token comes with its log probability, and with how many (0 to 20) of the likeliest tokens in its place.
+   * @default without log probabilities
+   */
+  readonly logprobs?: number;
+  /** Called before each token is chosen; it sees the logits and may change them. */
+  readonly logitsProcessor?: LogitsProcessor;
+  /** Ends the request with an error of the code `cancelled`. */
+  readonly signal?: AbortSignal;
+  /**
+   * From 0 to 9: of the requests that wait, those with a higher priority go first.
+   * @default 5
+   */
+  readonly priority?: number;
+  /**
+   * Ends the request with an error of the code `cancelled` after this many milliseconds.
+   * @default no deadline
+   */
+  readonly deadlineMs?: number;
+  /**
+   * The tenant that the request belongs to. Tenants share the work fairly, and none finds another's prefixes in the cache.
+   * @default ""
+   */
+  readonly tenant?: string;
+  /**
+   * Whether the request takes keys and values of a known prefix from the cache, and leaves its own there.
+   * @default true
+   */
+  readonly cache?: boolean;
+}
+
+/** The schema of {@link GenerateOptions}. */
+export const generateFields = {
+  maxTokens: integer({
+    about: "The most tokens to generate.",
+    least: 0,
+    most: Number.MAX_SAFE_INTEGER,
+    otherwise: "until the text ends or the context is full",
+    flag: { value: "N", about: "generate at most N tokens" },
+  }),
+  // Its values are checked where a vocabulary is at hand: in `resolveSampling`.
+  sampling: other<SamplingOptions>()(
+    { about: "How tokens are chosen.", expected: "an object", fields: samplingFields },
+    (value, name) => {
+      checkObject(name, value);
+      return value;
+    },
+  ),
+  stop: other<string | readonly string[], readonly string[]>()(
+    {
+      about: "Strings that end the answer.",
+      expected: "a string or an array of strings",
+      default: [],
+      otherwise: "none",
+    },
+    resolveStops,
+  ),
+  logprobs: integer({
+    about: "How many of the likeliest tokens are told in each place, with log probabilities.",
+    least: 0,
+    most: SAMPLER.topMost,
+    otherwise: "without log probabilities",
+  }),
+  logitsProcessor: callback<LogitsProcessor>({
+    about: "Called before each token is chosen; it may change the logits.",
+  }),
+  signal: abortSignal("Ends the request."),
+  priority: integer({
+    about: "Of the requests that wait, those with a higher priority go first.",
+    least: 0,
+    most: 9,
+    default: 5,
+  }),
+  deadlineMs: number({
+    about: "Ends the request after this many milliseconds.",
+    above: 0,
+    most: Infinity,
+    otherwise: "no deadline",
+  }),
+  tenant: text({ about: "The tenant that the request belongs to.", default: "" }),
+  cache: boolean({ about: "Whether the request uses the prefix cache.", default: true }),
+} as const satisfies FieldsOf<GenerateOptions>;
+
+/** A prompt: a text, or token ids. */
+export type Prompt = string | ArrayLike<number>;
+
+/** A prompt whose kind is right; its tokens are checked where the vocabulary is at hand. */
+export function checkPrompt(prompt: unknown, name: string = "prompt"): Prompt {
+  if (typeof prompt === "string" || (prompt !== null && typeof prompt === "object")) return prompt as Prompt;
+  return refuseOption(name, "a string or an array of token ids", prompt);
+}
+
+/**
+ * A request: a prompt and its options.
+ *
+ * @example
+ * ```ts
+ * import { type BatchRequest, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const request: BatchRequest = { prompt: "Once upon a time", maxTokens: 50, tenant: "trial", priority: 3, deadlineMs: 5000 };
+ * await using lm = await LightGPT.load();
+ * for await (const { text } of lm.batcher.submit(request)) console.log(text);
+ * ```
+ */
+export interface BatchRequest extends GenerateOptions {
+  /** A text or token ids. */
+  readonly prompt: Prompt;
+  /**
+   * Pieces that are made before they are read.
+   * @default 4
+   */
+  readonly readAhead?: number;
+}
+
+/** The schema of {@link BatchRequest}. */
+export const requestFields = {
+  ...generateFields,
+  prompt: other<Prompt>()(
+    { about: "A text or token ids.", expected: "a string or an array of token ids", required: true },
+    checkPrompt,
+  ),
+  readAhead: integer({ about: "Pieces that are made before they are read.", least: 1, most: 1 << 16, default: 4 }),
+} as const satisfies FieldsOf<BatchRequest>;

@@ -1,0 +1,27 @@
+/**
+ * Types of numbers that an engine knows by name, each list in one place.
+ *
+ * @module
+ */
+
+/**
+ * A type in which keys and values are stored.
+ *
+ * @example
+ * ```ts
+ * import { type KvType, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const kv: KvType = "q8_0"; // about half of f16
+ * await using lm = await LightGPT.load("model.gguf", { kv });
+ * ```
+ */
+export type KvType = "f16" | "f32" | "q8_0";
+
+/** The types of keys and values, each at its number in the library. */
+export const kvTypes: readonly KvType[] = ["f16", "f32", "q8_0"];
+
+/** How activations are rounded, by name. */
+export const activationTypes = ["int8", "int16"] as const;
+
+/** Bits of activations that are rounded so. */
+export const activationBits = { int8: 8, int16: 16 } as const;

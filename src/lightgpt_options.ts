@@ -1,0 +1,91 @@
+/**
+ * Options of LightGPT: what users see, and the schema of it.
+ *
+ * @module
+ */
+import { generateFields, type GenerateOptions } from "./batching/request_options.ts";
+import { loadFields, type LoadProgress } from "./model/model.ts";
+import { abortSignal, boolean, type FieldsOf } from "./options/schema.ts";
+import type { ConversationOptions } from "./text/chat/conversation.ts";
+import { conversationFields } from "./text/chat/options.ts";
+import { optimizerFields, type OptimizerOptions } from "./tuning/options.ts";
+
+/**
+ * Options for loading a model to run it.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type LightGPTOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: LightGPTOptions = { threads: 4, context: 2048, kv: "q8_0" };
+ * await using lm = await LightGPT.load("model.gguf", options);
+ * ```
+ */
+export interface LightGPTOptions extends OptimizerOptions {
+  /**
+   * The most tokens of a prompt and its answer together.
+   * @default what the model was trained for, at most 8192
+   */
+  readonly context?: number;
+  /** Called with the progress of loading. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /**
+   * Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then.
+   * @default false
+   */
+  readonly allowUnknownPreTokenizer?: boolean;
+}
+
+/** The schema of {@link LightGPTOptions}. */
+export const lightGptFields = {
+  ...loadFields,
+  ...optimizerFields,
+} as const satisfies FieldsOf<LightGPTOptions>;
+
+/**
+ * Options for computing logits.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type LogitsOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: LogitsOptions = { all: true };
+ * await using lm = await LightGPT.load();
+ * const logits = await lm.logits(lm.tokenize("Once upon a time"), options);
+ * ```
+ */
+export interface LogitsOptions {
+  /**
+   * Whether the logits after each token are computed, not only those after the last.
+   * @default false
+   */
+  readonly all?: boolean;
+  /** Ends the computation. */
+  readonly signal?: AbortSignal;
+}
+
+/** The schema of {@link LogitsOptions}. */
+export const logitsFields = {
+  all: boolean({ about: "Whether the logits after each token are computed.", default: false }),
+  signal: abortSignal("Ends the computation."),
+} as const satisfies FieldsOf<LogitsOptions>;
+
+/**
+ * Options for an answer in a conversation.
+ *
+ * @example
+ * ```ts
+ * import { type ChatOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const options: ChatOptions = { maxTokens: 200, variables: { enable_thinking: false } };
+ * await using lm = await LightGPT.load("model.gguf");
+ * for await (const piece of lm.chat([{ role: "user", content: "Hello!" }], options)) console.log(piece.text);
+ * ```
+ */
+export interface ChatOptions extends GenerateOptions, ConversationOptions {}
+
+/** The schema of {@link ChatOptions}. */
+export const chatFields = {
+  ...conversationFields,
+  ...generateFields,
+} as const satisfies FieldsOf<ChatOptions>;
