@@ -115,7 +115,7 @@ export const tuneFields = {
   signal: optimizerFields.signal,
 } as const;
 
-/** Options, checked: those of the batcher as they were given, and the others. */
+/** Options for an optimizer, checked: those of the batcher as they were given, and the others. */
 export interface SplitOptions {
   readonly batching: BatcherOptions;
   /** How a page lies in memory. */
