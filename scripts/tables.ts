@@ -1,5 +1,5 @@
 /**
- * `npm run tables`: the tables of docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
+ * `npm run tables`: the tables of docs/cli.md, docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
  * comments in its page; a test compares what is there with what comes of the lists now.
  *
  *     bun scripts/tables.ts
@@ -9,6 +9,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { COMMANDS } from "../cli/options.ts";
+import type { CommandSpec, OptionSpec } from "../cli/types.ts";
 import { native } from "../ffi/native.ts";
 import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
 import { ACTIVATION, ROPE_STYLE } from "../src/model/architectures/types.ts";
@@ -19,6 +21,7 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 
 /** The pages that have tables, and the tables by the name in their comments. */
 export const pages: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+  "docs/cli.md": { commands },
   "docs/formats.md": { formats, architectures },
   "docs/limits.md": { limits },
 };
@@ -61,6 +64,25 @@ function formats(): string {
   });
   const heads = columns.map(({ arch, name }) => `${arch} ${name}`);
   return table(["type", "id", "weights of a block", "bits of a weight", "can be made", ...heads], rows);
+}
+
+/** A heading, a sentence and a table of options for each subcommand. */
+function commands(): string {
+  return Object.entries(COMMANDS).map(([name, spec]) => {
+    const rows = Object.entries(spec.options).map(([key, option]) => [wordOf(key, option), option.about]);
+    const options = rows.length === 0 ? [] : [table(["option", "what"], rows)];
+    return [`## ${name}`, `\`lightgpt ${usage(name, spec)}\`: ${spec.about}.`, ...options].join("\n\n");
+  }).join("\n\n");
+}
+
+function usage(name: string, { argument, second }: CommandSpec): string {
+  const first = argument === undefined ? [] : [argument.required ? argument.name : `[${argument.name}]`];
+  return [name, ...first, ...(second === undefined ? [] : [second]), "[OPTIONS]"].join(" ");
+}
+
+function wordOf(key: string, { short, kind, value, choices }: OptionSpec): string {
+  const long = kind === "flag" ? `--${key}` : `--${key} ${choices?.join(", ") ?? value?.replaceAll("|", " or ")}`;
+  return `\`${short === undefined ? long : `-${short}, ${long}`}\``;
 }
 
 function architectures(): string {

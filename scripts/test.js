@@ -1,7 +1,8 @@
 /**
  * `npm test`: sets up, builds, and runs everything: Zig tests, the TypeScript tests on Deno and the same on Bun, and
  * the checks. Each part prints its counts; the last line is `N passed, M failed` over all of them, the line before it
- * names what was skipped. A part that cannot start has failed. `npm test -- deno bun` runs only those parts.
+ * names what was skipped. A part that cannot start has failed. `npm test -- deno bun` runs only those parts;
+ * `npm test -- mutants` is `mutants.js`.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +12,8 @@ import { checkImports } from "./check-imports.js";
 import { checkLibrary } from "./check-library.js";
 import { checkLock } from "./check-lock.js";
 import { checkStyle } from "./check-style.js";
+
+import { tryMutants } from "./mutants.js";
 import { countBun, countDeno, countZig } from "./report.js";
 import { setup } from "./setup.js";
 import { Failure, main, manifest, root, run, toolPath } from "./tools.js";
@@ -93,10 +96,18 @@ function readIfThere(path) {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
+/** The parts that the command line asks for; all but the mutants where it names none. */
+function chosen([first, ...words]) {
+  if (first === "mutants") return { mutants: () => tryMutants(words) };
+  const wanted = first === undefined ? Object.keys(suites) : [first, ...words];
+  const unknown = wanted.find((name) => !Object.hasOwn(suites, name));
+  const known = [...Object.keys(suites), "mutants"].join(", ");
+  if (unknown !== undefined) throw new Failure(`no part "${unknown}"; there are ${known}`);
+  return Object.fromEntries(Object.entries(suites).filter(([name]) => wanted.includes(name)));
+}
+
 async function test() {
-  const wanted = process.argv.slice(2);
-  const unknown = wanted.filter((name) => !Object.hasOwn(suites, name));
-  if (unknown.length > 0) throw new Failure(`no part "${unknown[0]}"; there are ${Object.keys(suites).join(", ")}`);
+  const parts = chosen(process.argv.slice(2));
   await setup();
   const total = { passed: 0, failed: 0, skipped: [] };
   const problem = await attempt(build);
@@ -104,8 +115,7 @@ async function test() {
     console.log(`build: ${problem[0]}`);
     total.failed++;
   }
-  for (const [name, suite] of Object.entries(suites)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+  for (const [name, suite] of Object.entries(parts)) {
     const begin = performance.now();
     const { passed, failed, skipped, output } = await suite();
     if (failed > 0) console.log(output.trimEnd());
