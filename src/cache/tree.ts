@@ -79,7 +79,7 @@ export interface Match<T> {
   readonly tokens: number;
 }
 
-/** What a tree needs. */
+/** Options for a tree. */
 export interface TreeOptions<T> {
   /** Tokens of a page. */
   readonly pageSize: number;

@@ -69,7 +69,7 @@ export interface QuantizeFileReport {
 /** Values of a piece. */
 const pieceValues = 1 << 20;
 
-/** How a file is converted; all has been checked. */
+/** Options for converting a file; all have been checked. */
 export interface ConvertOptions {
   readonly type: string;
   readonly rounding: "nearest" | "search";

@@ -11,7 +11,7 @@ import type { TokenMask } from "./mask.ts";
 export type SamplingMethod = (typeof SAMPLING_METHODS)[number];
 
 /**
- * How to choose the next token. The methods run in the order of llama.cpp's chain, unless `order` says another: penalties,
+ * Options for choosing tokens. The methods run in the order of llama.cpp's chain, unless `order` says another: penalties,
  * DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature. Bias and the sets of allowed and banned tokens come
  * before all of them.
  *

@@ -33,7 +33,7 @@ export interface AdaptTarget {
   };
 }
 
-/** What an adapter needs. */
+/** Options for an adapter. */
 export interface AdapterOptions {
   /** Milliseconds between two tokens of a request that 95 % should not exceed; undefined: throughput counts. */
   readonly targetTokenMs?: number | undefined;

@@ -25,7 +25,7 @@ const idleMs = 1000;
 /** The files that tell of pressure are read so often; what they say changes slowly. */
 const pressureMs = 1000;
 
-/** What an attendant is to do. */
+/** Options for an attendant. */
 export interface AttendantOptions {
   readonly batcher: Batcher;
   /** Positions of a context. */

@@ -33,7 +33,7 @@ export interface MemoryTarget {
   refuse(error: (() => OutOfMemoryError) | undefined): void;
 }
 
-/** What a governor needs. */
+/** Options for a governor. */
 export interface GovernorOptions {
   /** The most bytes that the process may have. */
   readonly limitBytes: number;
