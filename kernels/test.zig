@@ -12,6 +12,8 @@ test {
     _ = @import("host/fpu.zig");
     _ = @import("host/handle.zig");
     _ = @import("calls/bandwidth.zig");
+    _ = @import("model/kv_spec.zig");
+    _ = @import("model/tensors.zig");
     _ = @import("run/batch.zig");
     _ = @import("run/product.zig");
     _ = @import("threads/pool.zig");

@@ -16,44 +16,12 @@ const memory = @import("../host/memory.zig");
 const pool = @import("../threads/pool.zig");
 const conductor = @import("../threads/conductor.zig");
 const Task = conductor.Task;
+const layer_zig = @import("layer.zig");
 const traits_zig = @import("traits.zig");
+const tensors = @import("tensors.zig");
 const weights = @import("weights.zig");
+const Layer = layer_zig.Layer;
 const Tensor = weights.Tensor;
-
-pub const Layer = struct {
-    traits: traits_zig.LayerTraits,
-    tensors: [weights.Role.count]Tensor = @splat(.absent),
-
-    /// Packs other blocks in a matrix's place, where they fit; false where not. No step may run meanwhile.
-    pub fn replace(layer: *Layer, role: weights.Role, format: *const level_table.Format, blocks: []const u8) bool {
-        if (!role.isMatrix() or role.isGlobal()) return false;
-        const old = &layer.tensors[@intFromEnum(role)].matrix;
-        const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
-        const group_bytes = format.groupBytes(old.cols);
-        if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
-        for (0..old.groups()) |group| {
-            const row = group * level_table.lanes;
-            const rows: u32 = @intCast(@min(level_table.lanes, old.rows - row));
-            if (format.pack(blocks.ptr + row * row_bytes, rows, old.cols, old.packed_bytes + group * group_bytes) != 0) return false;
-        }
-        old.format = format;
-        old.group_bytes = group_bytes;
-        return true;
-    }
-
-    pub fn matrix(layer: *const Layer, role: weights.Role) weights.Matrix {
-        return layer.tensors[@intFromEnum(role)].matrix;
-    }
-
-    /// A norm's weight or a bias, or null where the model has none.
-    pub fn vector(layer: *const Layer, role: weights.Role) ?[]const f32 {
-        return switch (layer.tensors[@intFromEnum(role)]) {
-            .vector => |values| values,
-            .absent => null,
-            .matrix => unreachable,
-        };
-    }
-};
 
 pub const State = enum(u32) { loading, ready, failed };
 
@@ -104,7 +72,7 @@ pub const Model = struct {
         defer os.allocator.free(layer_traits);
         for (layers, layer_traits) |*layer, *t| {
             t.* = try traits_zig.LayerTraits.read(&words, report);
-            layer.* = .{ .traits = t.* };
+            layer.* = .init(traits, t.*);
         }
 
         const entries = try os.allocator.alloc(weights.Entry, traits.tensors);
@@ -175,18 +143,13 @@ pub const Model = struct {
     fn place(model: *Model, report: *Report) traits_zig.Failure!void {
         var globals: [weights.Role.count]Tensor = @splat(.absent);
         for (model.entries) |entry| {
-            const slot = if (entry.role.isGlobal()) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
+            const slot = if (tensors.isGlobal(entry.role)) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
             if (slot.* != .absent) return refuse(report, "two tensors for one role", entry.role, entry.layer);
             slot.* = entry.tensor(model.arena);
         }
-        for (0..weights.Role.count) |number| {
-            const role: weights.Role = @enumFromInt(number);
-            if (!role.isRequired()) continue;
-            if (role.isGlobal()) {
-                if (globals[number] == .absent) return refuse(report, "missing tensor", role, 0);
-            } else for (model.layers, 0..) |layer, index| {
-                if (layer.tensors[number] == .absent) return refuse(report, "missing tensor", role, @intCast(index));
-            }
+        if (layer_zig.missingOf(&tensors.globals, &globals)) |role| return refuse(report, "missing tensor", role, 0);
+        for (model.layers, 0..) |*layer, index| {
+            if (layer.missing()) |role| return refuse(report, "missing tensor", role, @intCast(index));
         }
         model.token_embd = globals[@intFromEnum(weights.Role.token_embd)].matrix;
         model.output = switch (globals[@intFromEnum(weights.Role.output)]) {

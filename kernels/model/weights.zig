@@ -10,60 +10,13 @@ const File = file_zig.File;
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 const pool = @import("../threads/pool.zig");
+const tensors = @import("tensors.zig");
 const traits_zig = @import("traits.zig");
 const Traits = traits_zig.Traits;
 const LayerTraits = traits_zig.LayerTraits;
 const Failure = traits_zig.Failure;
 
-/// In the order of `ROLES` in `ffi/abi.ts`.
-pub const Role = enum(u32) {
-    token_embd,
-    output_norm,
-    output,
-    rope_freqs,
-    attn_norm,
-    attn_q,
-    attn_k,
-    attn_v,
-    attn_output,
-    ffn_norm,
-    ffn_gate,
-    ffn_up,
-    ffn_down,
-    attn_q_bias,
-    attn_k_bias,
-    attn_v_bias,
-    attn_output_bias,
-    attn_q_norm,
-    attn_k_norm,
-    post_attention_norm,
-    post_ffw_norm,
-    ffn_gate_bias,
-    ffn_up_bias,
-    ffn_down_bias,
-
-    pub const count = @typeInfo(Role).@"enum".fields.len;
-
-    pub fn isMatrix(role: Role) bool {
-        return switch (role) {
-            .token_embd, .output, .attn_q, .attn_k, .attn_v, .attn_output, .ffn_gate, .ffn_up, .ffn_down => true,
-            else => false,
-        };
-    }
-
-    /// Whether there is one for the whole model, not one for each layer.
-    pub fn isGlobal(role: Role) bool {
-        return @intFromEnum(role) <= @intFromEnum(Role.rope_freqs);
-    }
-
-    pub fn isRequired(role: Role) bool {
-        return switch (role) {
-            .token_embd, .output_norm, .attn_norm, .ffn_norm => true,
-            .output => false,
-            else => role.isMatrix(),
-        };
-    }
-};
+pub const Role = @import("roles.zig").Role;
 
 /// A packed matrix.
 pub const Matrix = struct {
@@ -100,8 +53,6 @@ pub const Entry = struct {
     arena_offset: usize,
     arena_bytes: usize,
 
-    const Shape = struct { cols: u32, rows: u32 };
-
     pub fn read(words: *Words, report: *Report, traits: Traits, layers: []const LayerTraits) (Words.Error || Failure)!Entry {
         const role_number = try words.u();
         const layer = try words.u();
@@ -124,12 +75,12 @@ pub const Entry = struct {
             _ = report.fail(.unsupported, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "a type that lg_describe lists", .{}, "{d}", .{format_id});
             return error.Refused;
         };
-        const shape = expectedShape(role, traits, layers[layer]);
+        const shape = tensors.shapeOf(role, traits, layers[layer]);
         if (cols != shape.cols or rows != shape.rows) {
             _ = report.fail(.model_format, "tensor shape", "{s}, layer {d}", .{ @tagName(role), layer }, "{d} x {d}", .{ shape.cols, shape.rows }, "{d} x {d}", .{ cols, rows });
             return error.Refused;
         }
-        if (cols % format.block_elements != 0 or (!role.isMatrix() and format.id != 0)) {
+        if (cols % format.block_elements != 0 or (!tensors.isMatrix(role) and format.id != 0)) {
             _ = report.fail(.model_format, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "F32, or a row length that is a multiple of the block", .{}, "{s} with {d} columns", .{ format.name, cols });
             return error.Refused;
         }
@@ -148,37 +99,14 @@ pub const Entry = struct {
             .offset = offset,
             .bytes = bytes,
             .arena_offset = 0,
-            .arena_bytes = if (role.isMatrix()) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
-        };
-    }
-
-    fn expectedShape(role: Role, traits: Traits, layer: LayerTraits) Shape {
-        const embedding = traits.embedding;
-        const q = layer.heads * traits.k_dim;
-        const k = layer.kv_heads * traits.k_dim;
-        const v = layer.kv_heads * traits.v_dim;
-        return switch (role) {
-            .token_embd, .output => .{ .cols = embedding, .rows = traits.vocabulary },
-            .rope_freqs => .{ .cols = traits.rope_dim / 2, .rows = 1 },
-            .attn_q => .{ .cols = embedding, .rows = q },
-            .attn_k => .{ .cols = embedding, .rows = k },
-            .attn_v => .{ .cols = embedding, .rows = v },
-            .attn_output => .{ .cols = layer.heads * traits.v_dim, .rows = embedding },
-            .ffn_gate, .ffn_up => .{ .cols = embedding, .rows = layer.feed_forward },
-            .ffn_down => .{ .cols = layer.feed_forward, .rows = embedding },
-            .attn_q_bias => .{ .cols = q, .rows = 1 },
-            .attn_k_bias => .{ .cols = k, .rows = 1 },
-            .attn_v_bias => .{ .cols = v, .rows = 1 },
-            .ffn_gate_bias, .ffn_up_bias => .{ .cols = layer.feed_forward, .rows = 1 },
-            .attn_q_norm, .attn_k_norm => .{ .cols = traits.k_dim, .rows = 1 },
-            .output_norm, .attn_norm, .ffn_norm, .attn_output_bias, .post_attention_norm, .post_ffw_norm, .ffn_down_bias => .{ .cols = embedding, .rows = 1 },
+            .arena_bytes = if (tensors.isMatrix(role)) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
         };
     }
 
     /// The tensor in the model's memory; before packing its contents are zeros.
     pub fn tensor(entry: Entry, arena: []align(64) u8) Tensor {
         const memory: [*]align(64) u8 = @alignCast(arena.ptr + entry.arena_offset);
-        if (!entry.role.isMatrix()) return .{ .vector = @as([*]const f32, @ptrCast(memory))[0..entry.cols] };
+        if (!tensors.isMatrix(entry.role)) return .{ .vector = @as([*]const f32, @ptrCast(memory))[0..entry.cols] };
         return .{ .matrix = .{
             .format = entry.format,
             .packed_bytes = memory,
@@ -208,7 +136,7 @@ pub const Buffers = struct {
     pub fn strideFor(entries: []const Entry) usize {
         var most: usize = 64;
         for (entries) |entry| {
-            if (!entry.role.isMatrix()) continue; // vectors are read where they stay
+            if (!tensors.isMatrix(entry.role)) continue; // vectors are read where they stay
             const rows = @min(entry.rows, groupsOfClaim(entry.format.groupBytes(entry.cols)) * level_table.lanes);
             most = @max(most, @as(usize, @intCast(rows * rowBytes(entry.format, entry.cols))));
         }

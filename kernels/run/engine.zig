@@ -11,6 +11,8 @@ const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
 const step = @import("step.zig").step;
 const memory = @import("../host/memory.zig");
+const kinds = @import("layers/kinds.zig");
+const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
 const Options = @import("options.zig").Options;
 const Scratch = @import("scratch.zig").Scratch;
@@ -28,6 +30,8 @@ pub const Engine = struct {
     object: handle.Object,
     task: Task,
     work: Workspace,
+    /// What each kind of layer works in besides.
+    kinds_scratch: kinds.Scratch,
     scratch_memory: []align(64) u8,
 
     lock: os.Lock = .{},
@@ -40,35 +44,41 @@ pub const Engine = struct {
         const options = try Options.read(option_bytes, model, report);
         const engine = try os.allocator.create(Engine);
         errdefer os.allocator.destroy(engine);
-        const layer_offsets = try os.allocator.alloc(usize, model.layers.len);
-        errdefer os.allocator.free(layer_offsets);
-        var page_bytes: usize = 0;
-        for (model.layers, layer_offsets) |layer, *offset| {
-            offset.* = page_bytes;
-            const bytes = level_table.KvLayer.layerBytes(options.kv_type, options.page_size, layer.traits.kv_heads, model.traits.k_dim, model.traits.v_dim);
-            page_bytes += std.mem.alignForward(usize, bytes, 64);
-        }
-        const kv_bytes = std.math.mul(usize, page_bytes, options.pages) catch return refuseMemory(report, "KV pages", std.math.maxInt(usize));
-        const kv = memory.allocate(.kv, kv_bytes) orelse return refuseMemory(report, "KV pages", kv_bytes);
-        errdefer memory.release(.kv, kv);
+        var wanted: usize = 0;
+        var kv = KvPages.open(model.layers, options, &wanted) catch |err| return switch (err) {
+            error.NoPages => refuseMemory(report, "KV pages", wanted),
+            error.OutOfMemory => error.OutOfMemory,
+        };
+        errdefer kv.close();
 
         var layout: memory.Layout = .{};
-        _ = Scratch.init(&layout, model, options) catch return refuseMemory(report, "scratch memory", std.math.maxInt(usize));
+        _ = Scratches.init(&layout, model, options) catch return refuseMemory(report, "scratch memory", std.math.maxInt(usize));
         const scratch_memory = memory.allocate(.scratch, layout.at) orelse return refuseMemory(report, "scratch memory", layout.at);
         errdefer memory.release(.scratch, scratch_memory);
         layout = .{ .base = scratch_memory.ptr };
-        const scratch = Scratch.init(&layout, model, options) catch unreachable;
+        const scratches = Scratches.init(&layout, model, options) catch unreachable;
         std.debug.assert(layout.at == scratch_memory.len);
 
         model.object.retain();
         engine.* = .{
             .object = .{ .kind = .engine, .destroy = destroy },
             .task = .{ .run = run },
-            .work = .{ .model = model, .options = options, .kv = kv, .page_bytes = page_bytes, .layer_offsets = layer_offsets, .scratch = scratch },
+            .work = .{ .model = model, .options = options, .kv = kv, .scratch = scratches.common },
+            .kinds_scratch = scratches.of_kinds,
             .scratch_memory = scratch_memory,
         };
         return engine;
     }
+
+    /// What steps work in, one after the other in one piece of memory.
+    const Scratches = struct {
+        common: Scratch,
+        of_kinds: kinds.Scratch,
+
+        fn init(layout: *memory.Layout, model: *const Model, options: Options) memory.Layout.Error!Scratches {
+            return .{ .common = try .init(layout, model, options, kinds.mixedFloats(model.layers)), .of_kinds = try .init(layout, model, options) };
+        }
+    };
 
     fn refuseMemory(report: *Report, what: []const u8, bytes: usize) error{OutOfMemory} {
         _ = report.fail(.out_of_memory, what, "", .{}, "{d} bytes of memory", .{bytes}, "", .{});
@@ -103,7 +113,7 @@ pub const Engine = struct {
 
     fn run(task: *Task) bool {
         const engine: *Engine = @fieldParentPtr("task", task);
-        step(&engine.work);
+        step(&engine.work, &engine.kinds_scratch);
         engine.object.announce(&engine.state, @intFromEnum(State.done));
         return false;
     }
@@ -174,9 +184,9 @@ pub const Engine = struct {
         if (engine.busy()) return error.Busy;
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         engine.work.capture = null;
-        const products: u32 = @intCast(4 * engine.work.model.layers.len + 1);
+        const products = kinds.productsOf(engine.work.model.layers) + 1;
         if (count == 0 or first >= products) return;
-        engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, @max(engine.work.scratch.input_stride, engine.work.scratch.feed_forward_stride));
+        engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride));
     }
 
     /// Copies the rows kept of product `number`; returns how many floats, or null where they are not kept or do not fit.
@@ -191,55 +201,37 @@ pub const Engine = struct {
         return source.len / 4;
     }
 
-    pub const PageError = error{ Busy, NoPage, Short, Damaged };
-    /// Behind the bytes of a page outside the engine.
-    const checksum_bytes = @sizeOf(u64);
+    pub const PageError = error{Busy} || KvPages.Error;
 
     pub fn copyPage(engine: *Engine, from: u32, to: u32) PageError!void {
         engine.lock.acquire();
         defer engine.lock.unlock();
-        const source = try engine.pageAt(from);
-        const target = try engine.pageAt(to);
-        if (from != to) @memcpy(target, source);
+        if (engine.busy()) return error.Busy;
+        return engine.work.kv.copy(from, to);
     }
 
     /// The bytes of a page and their checksum; returns how many.
     pub fn exportPage(engine: *Engine, page: u32, out: []u8) PageError!usize {
         engine.lock.acquire();
         defer engine.lock.unlock();
-        const source = try engine.pageAt(page);
-        if (out.len < source.len + checksum_bytes) return error.Short;
-        @memcpy(out[0..source.len], source);
-        std.mem.writeInt(u64, out[source.len..][0..checksum_bytes], std.hash.XxHash3.hash(0, source), .little);
-        return source.len + checksum_bytes;
+        if (engine.busy()) return error.Busy;
+        return engine.work.kv.write(page, out);
     }
 
     /// Takes over what `exportPage` gave; the page is left alone where the bytes are not those.
     pub fn importPage(engine: *Engine, page: u32, bytes: []const u8) PageError!void {
         engine.lock.acquire();
         defer engine.lock.unlock();
-        const target = try engine.pageAt(page);
-        if (bytes.len != target.len + checksum_bytes) return error.Short;
-        const sum = std.mem.readInt(u64, bytes[target.len..][0..checksum_bytes], .little);
-        if (sum != std.hash.XxHash3.hash(0, bytes[0..target.len])) return error.Damaged;
-        @memcpy(target, bytes[0..target.len]);
+        if (engine.busy()) return error.Busy;
+        return engine.work.kv.read(page, bytes);
     }
 
-    /// Gives the memory of the pages [first, first + count) back to the system until they are written again; returns how many
-    /// bytes that was.
+    /// Gives the memory of pages back to the system until they are written again; returns how many bytes that is.
     pub fn discardPages(engine: *Engine, first: u32, count: u32) PageError!usize {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
-        if (@as(u64, first) + count > engine.work.options.pages) return error.NoPage;
-        return os.discard(engine.work.kv[first * engine.work.page_bytes ..][0 .. count * engine.work.page_bytes]);
-    }
-
-    /// A page of an engine that is not at work.
-    fn pageAt(engine: *Engine, page: u32) error{ Busy, NoPage }![]u8 {
-        if (engine.busy()) return error.Busy;
-        if (page >= engine.work.options.pages) return error.NoPage;
-        return engine.work.kv[page * engine.work.page_bytes ..][0..engine.work.page_bytes];
+        return engine.work.kv.discard(first, count);
     }
 
     /// Marks a sequence of the step in flight; true if there is one.
@@ -265,8 +257,7 @@ pub const Engine = struct {
         engine.work.batch.deinit();
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         memory.release(.scratch, engine.scratch_memory);
-        memory.release(.kv, engine.work.kv);
-        os.allocator.free(engine.work.layer_offsets);
+        engine.work.kv.close();
         engine.work.model.object.release();
         os.allocator.destroy(engine);
     }

@@ -249,13 +249,13 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     try testing.expectEqual([2]u32{ chosen, chosen }, .{ results[2], results[Engine.result_words + 2] });
     try testing.expectEqualSlices(u32, @ptrCast(&first), @ptrCast(again[vocabulary..]));
 
-    const bytes = try testing.allocator.alloc(u8, engine.work.page_bytes + 8);
+    const bytes = try testing.allocator.alloc(u8, engine.work.kv.page_bytes + 8);
     defer testing.allocator.free(bytes);
     try testing.expectEqual(bytes.len, try engine.exportPage(2, bytes));
     try testing.expectError(error.Short, engine.exportPage(2, bytes[1..]));
     try testing.expectError(error.NoPage, engine.exportPage(32, bytes));
     try engine.importPage(11, bytes);
-    try testing.expectEqualSlices(u8, engine.work.kv[2 * engine.work.page_bytes ..][0..engine.work.page_bytes], engine.work.kv[11 * engine.work.page_bytes ..][0..engine.work.page_bytes]);
+    try testing.expectEqualSlices(u8, try engine.work.kv.at(2), try engine.work.kv.at(11));
     try testing.expectError(error.Short, engine.importPage(11, bytes[1..]));
     bytes[3] ^= 1;
     try testing.expectError(error.Damaged, engine.importPage(11, bytes));

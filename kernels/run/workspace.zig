@@ -4,6 +4,7 @@
 const std = @import("std");
 const Batch = @import("batch.zig").Batch;
 const Capture = @import("../calls/capture.zig").Capture;
+const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
 const Options = @import("options.zig").Options;
 const Scratch = @import("scratch.zig").Scratch;
@@ -11,10 +12,7 @@ const Scratch = @import("scratch.zig").Scratch;
 pub const Workspace = struct {
     model: *Model,
     options: Options,
-    kv: []align(64) u8,
-    page_bytes: usize,
-    /// Offset of each layer inside a page.
-    layer_offsets: []usize,
+    kv: KvPages,
     scratch: Scratch,
     batch: Batch = .{},
     /// The engine was freed: the step ends at the next layer.

@@ -1,0 +1,123 @@
+//! A layer as its two halves, a mixer and a feed-forward, each of some kind with its sizes, and the tensors that it has. The
+//! step runs kinds (`run/layers/`) and never asks for the name of an architecture. A new kind is a variant here, its tensors
+//! in `tensors.zig`, and a file in `run/layers/`.
+
+const std = @import("std");
+const level_table = @import("../level/level_table.zig");
+const KvSpec = @import("kv_spec.zig").KvSpec;
+const tensors = @import("tensors.zig");
+const traits_zig = @import("traits.zig");
+const weights = @import("weights.zig");
+const Role = weights.Role;
+const Tensor = weights.Tensor;
+
+pub const Mixer = union(enum) {
+    attention: Attention,
+
+    pub fn keeps(mixer: Mixer) KvSpec {
+        return switch (mixer) {
+            .attention => |attention| .{ .paged = .{ .heads = attention.kv_heads, .k_dim = attention.k_dim, .v_dim = attention.v_dim } },
+        };
+    }
+};
+
+/// Attention of grouped heads.
+pub const Attention = struct {
+    heads: u32,
+    kv_heads: u32,
+    k_dim: u32,
+    v_dim: u32,
+    /// A key is visible when query position - key position < window; 0: all are.
+    window: u32,
+    /// Whether the local base rotates it.
+    rope_local: bool,
+    scale: f32,
+    /// 0: none.
+    softcap: f32,
+};
+
+pub const FeedForward = union(enum) {
+    dense: Dense,
+};
+
+/// act(gate) * up, then down.
+pub const Dense = struct {
+    width: u32,
+    activation: level_table.ActivationKind,
+};
+
+pub const Layer = struct {
+    mixer: Mixer,
+    feed_forward: FeedForward,
+    tensors: [Role.count]Tensor = @splat(.absent),
+
+    /// The kinds that a model's traits and a layer's come to.
+    pub fn init(traits: traits_zig.Traits, own: traits_zig.LayerTraits) Layer {
+        std.debug.assert(own.kv_heads > 0 and own.heads % own.kv_heads == 0);
+        return .{
+            .mixer = .{ .attention = .{
+                .heads = own.heads,
+                .kv_heads = own.kv_heads,
+                .k_dim = traits.k_dim,
+                .v_dim = traits.v_dim,
+                .window = own.window,
+                .rope_local = own.rope_local,
+                .scale = traits.attention_scale,
+                .softcap = traits.attention_softcap,
+            } },
+            .feed_forward = .{ .dense = .{ .width = own.feed_forward, .activation = traits.activation } },
+        };
+    }
+
+    /// The first tensor that the layer's kinds must have and that is not there.
+    pub fn missing(layer: *const Layer) ?Role {
+        const of_mixer: []const tensors.Slot = switch (layer.mixer) {
+            .attention => &tensors.attention,
+        };
+        const of_feed_forward: []const tensors.Slot = switch (layer.feed_forward) {
+            .dense => &tensors.dense,
+        };
+        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_mixer, of_feed_forward }) |slots| {
+            if (missingOf(slots, &layer.tensors)) |role| break role;
+        } else null;
+    }
+
+    /// Packs other blocks in a matrix's place, where they fit; false where not. No step may run meanwhile.
+    pub fn replace(layer: *Layer, role: Role, format: *const level_table.Format, blocks: []const u8) bool {
+        const old = switch (layer.tensors[@intFromEnum(role)]) {
+            .matrix => |*packed_matrix| packed_matrix,
+            else => return false,
+        };
+        const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
+        const group_bytes = format.groupBytes(old.cols);
+        if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
+        for (0..old.groups()) |group| {
+            const row = group * level_table.lanes;
+            const rows: u32 = @intCast(@min(level_table.lanes, old.rows - row));
+            if (format.pack(blocks.ptr + row * row_bytes, rows, old.cols, old.packed_bytes + group * group_bytes) != 0) return false;
+        }
+        old.format = format;
+        old.group_bytes = group_bytes;
+        return true;
+    }
+
+    pub fn matrix(layer: *const Layer, role: Role) weights.Matrix {
+        return layer.tensors[@intFromEnum(role)].matrix;
+    }
+
+    /// A norm's weight or a bias, or null where the model has none.
+    pub fn vector(layer: *const Layer, role: Role) ?[]const f32 {
+        return switch (layer.tensors[@intFromEnum(role)]) {
+            .vector => |values| values,
+            .absent => null,
+            .matrix => unreachable,
+        };
+    }
+};
+
+/// The first tensor of a list that must be there and is not.
+pub fn missingOf(slots: []const tensors.Slot, present: *const [Role.count]Tensor) ?Role {
+    return for (slots) |slot| {
+        if (slot.required and present[@intFromEnum(slot.role)] == .absent) break slot.role;
+    } else null;
+}

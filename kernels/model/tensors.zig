@@ -1,0 +1,110 @@
+//! The tensors of a model as lists: those of no layer, those of each layer, and those of each kind of mixer and feed-forward,
+//! with their shapes and whether a model must have them.
+
+const std = @import("std");
+const traits_zig = @import("traits.zig");
+const Role = @import("roles.zig").Role;
+
+pub const Shape = struct { cols: u32, rows: u32 };
+
+pub const Slot = struct {
+    role: Role,
+    form: enum { matrix, vector },
+    required: bool = false,
+    /// Of a row; of a vector, its elements.
+    cols: Size,
+    rows: Size = .one,
+};
+
+/// Sizes that a model's traits give.
+const Size = enum { one, embedding, vocabulary, rope_pairs, key, queries, keys, values, heads_out, feed_forward };
+
+fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
+    return switch (size) {
+        .one => 1,
+        .embedding => traits.embedding,
+        .vocabulary => traits.vocabulary,
+        .rope_pairs => traits.rope_dim / 2,
+        .key => traits.k_dim,
+        .queries => layer.heads * traits.k_dim,
+        .keys => layer.kv_heads * traits.k_dim,
+        .values => layer.kv_heads * traits.v_dim,
+        .heads_out => layer.heads * traits.v_dim,
+        .feed_forward => layer.feed_forward,
+    };
+}
+
+/// Of the whole model; without `output`, the embedding serves for it.
+pub const globals = [_]Slot{
+    .{ .role = .token_embd, .form = .matrix, .required = true, .cols = .embedding, .rows = .vocabulary },
+    .{ .role = .output_norm, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .output, .form = .matrix, .cols = .embedding, .rows = .vocabulary },
+    .{ .role = .rope_freqs, .form = .vector, .cols = .rope_pairs },
+};
+
+/// Of every layer: the norms around its halves.
+pub const layer_norms = [_]Slot{
+    .{ .role = .attn_norm, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .ffn_norm, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .post_attention_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .post_ffw_norm, .form = .vector, .cols = .embedding },
+};
+
+/// Of the mixer `attention`.
+pub const attention = [_]Slot{
+    .{ .role = .attn_q, .form = .matrix, .required = true, .cols = .embedding, .rows = .queries },
+    .{ .role = .attn_k, .form = .matrix, .required = true, .cols = .embedding, .rows = .keys },
+    .{ .role = .attn_v, .form = .matrix, .required = true, .cols = .embedding, .rows = .values },
+    .{ .role = .attn_output, .form = .matrix, .required = true, .cols = .heads_out, .rows = .embedding },
+    .{ .role = .attn_q_bias, .form = .vector, .cols = .queries },
+    .{ .role = .attn_k_bias, .form = .vector, .cols = .keys },
+    .{ .role = .attn_v_bias, .form = .vector, .cols = .values },
+    .{ .role = .attn_output_bias, .form = .vector, .cols = .embedding },
+    .{ .role = .attn_q_norm, .form = .vector, .cols = .key },
+    .{ .role = .attn_k_norm, .form = .vector, .cols = .key },
+};
+
+/// Of the feed-forward `dense`.
+pub const dense = [_]Slot{
+    .{ .role = .ffn_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
+    .{ .role = .ffn_up, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
+    .{ .role = .ffn_down, .form = .matrix, .required = true, .cols = .feed_forward, .rows = .embedding },
+    .{ .role = .ffn_gate_bias, .form = .vector, .cols = .feed_forward },
+    .{ .role = .ffn_up_bias, .form = .vector, .cols = .feed_forward },
+    .{ .role = .ffn_down_bias, .form = .vector, .cols = .embedding },
+};
+
+/// Each role's slot; the compiler stops where a role has none or two.
+const slots: [Role.count]Slot = blk: {
+    var found: [Role.count]?Slot = @splat(null);
+    for (globals ++ layer_norms ++ attention ++ dense) |slot| {
+        const place = &found[@intFromEnum(slot.role)];
+        if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
+        place.* = slot;
+    }
+    var all: [Role.count]Slot = undefined;
+    for (&all, found, 0..) |*slot, maybe, number| {
+        slot.* = maybe orelse @compileError("no list of tensors has " ++ @tagName(@as(Role, @enumFromInt(number))));
+    }
+    break :blk all;
+};
+
+pub fn isMatrix(role: Role) bool {
+    return slots[@intFromEnum(role)].form == .matrix;
+}
+
+/// Whether there is one for the whole model, not one for each layer.
+pub fn isGlobal(role: Role) bool {
+    return for (globals) |slot| {
+        if (slot.role == role) break true;
+    } else false;
+}
+
+pub fn shapeOf(role: Role, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Shape {
+    const slot = slots[@intFromEnum(role)];
+    return .{ .cols = sizeOf(slot.cols, traits, layer), .rows = sizeOf(slot.rows, traits, layer) };
+}
+
+test "vectors are one row" {
+    for (slots) |slot| if (slot.form == .vector) try std.testing.expectEqual(Size.one, slot.rows);
+}

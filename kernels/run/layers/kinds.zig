@@ -1,0 +1,74 @@
+//! The kinds of mixers and feed-forwards, one file each in this folder: their scratch memory together, and which of them a
+//! layer runs. A new kind is a line in each list here.
+
+const Layout = @import("../../host/memory.zig").Layout;
+const Half = @import("../pass.zig").Half;
+const Layer = @import("../../model/layer.zig").Layer;
+const Model = @import("../../model/model.zig").Model;
+const Options = @import("../options.zig").Options;
+const Pass = @import("../pass.zig").Pass;
+const attention = @import("attention.zig");
+const dense = @import("dense.zig");
+
+pub const Scratch = struct {
+    attention: attention.Scratch,
+    dense: dense.Scratch,
+
+    pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
+        return .{ .attention = try .init(layout, model, options), .dense = try .init(layout, model, options) };
+    }
+
+    /// What all layers share of a token, before the first.
+    pub fn prepareToken(scratch: *const Scratch, pass: *const Pass, token: u32, position: u32) void {
+        scratch.attention.prepareToken(pass, token, position);
+    }
+};
+
+pub fn mixerHalf(layer: *const Layer) Half {
+    return switch (layer.mixer) {
+        .attention => attention.half,
+    };
+}
+
+pub fn feedForwardHalf(layer: *const Layer) Half {
+    return switch (layer.feed_forward) {
+        .dense => dense.half,
+    };
+}
+
+pub fn mix(pass: *Pass, scratch: *Scratch) void {
+    switch (pass.layer.mixer) {
+        .attention => |own| attention.run(pass, &scratch.attention, own),
+    }
+}
+
+pub fn feedForward(pass: *Pass, scratch: *Scratch) void {
+    switch (pass.layer.feed_forward) {
+        .dense => |own| dense.run(pass, &scratch.dense, own),
+    }
+}
+
+/// How many products a step of these layers makes, the logits' not among them.
+pub fn productsOf(layers: []const Layer) u32 {
+    var count: u32 = 0;
+    for (layers) |layer| {
+        count += switch (layer.mixer) {
+            .attention => @as(u32, attention.products),
+        };
+        count += switch (layer.feed_forward) {
+            .dense => @as(u32, dense.products),
+        };
+    }
+    return count;
+}
+
+/// The longest row that mixers put together as the input of a product, in floats.
+pub fn mixedFloats(layers: []const Layer) u32 {
+    var most: u32 = 0;
+    for (layers) |layer| {
+        most = @max(most, switch (layer.mixer) {
+            .attention => |own| own.heads * own.v_dim,
+        });
+    }
+    return most;
+}

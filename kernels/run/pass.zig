@@ -1,0 +1,194 @@
+//! What the phases of a step share: the stream of each token, the input of the next product, products on all threads. A
+//! layer is a row of phases; inside a phase threads claim items (groups of rows, tokens, heads) that write disjoint memory,
+//! so the order of claims changes nothing. The kinds of layers (`layers/`) are written with it, `step.zig` runs them.
+
+const std = @import("std");
+const level_table = @import("../level/level_table.zig");
+const dispatch = @import("../host/dispatch.zig");
+const pool = @import("../threads/pool.zig");
+const weights = @import("../model/weights.zig");
+const Layer = @import("../model/layer.zig").Layer;
+const Model = @import("../model/model.zig").Model;
+const Part = @import("product.zig").Part;
+const Product = @import("product.zig").Product;
+const Role = weights.Role;
+const Scratch = @import("scratch.zig").Scratch;
+const Sequence = @import("batch.zig").Sequence;
+const Status = @import("../status.zig").Status;
+const Workspace = @import("workspace.zig").Workspace;
+
+/// Less work for each token than this (floats) is not shared out: threads would wait longer for the counter of claims.
+const claim_floats_min = 2048;
+
+/// One half of a layer, seen from the stream: it reads the stream through a norm, and what it leaves in `Scratch.y` is added to
+/// the stream, after a bias and a norm where the layer has them.
+pub const Half = struct {
+    norm: Role,
+    /// The matrices that read the normed stream.
+    inputs: []const Role,
+    bias: Role,
+    post_norm: Role,
+};
+
+/// A half of a layer that comes next.
+pub const Next = struct { layer: *const Layer, half: Half };
+
+/// The input of a product, and whether any of its matrices reads integers.
+pub const Input = struct { activations: level_table.Activations, quantize: bool };
+
+pub const Pass = struct {
+    work: *Workspace,
+    model: *const Model,
+    scratch: *Scratch,
+    level: *const level_table.Level,
+    threads: u32,
+    tokens: u32,
+    /// The layer at work.
+    index: u32 = 0,
+    layer: *const Layer,
+    /// Of the next product.
+    input: Input = undefined,
+    product: Product = undefined,
+    /// Products made so far in this step.
+    products: u32 = 0,
+
+    pub fn init(work: *Workspace) Pass {
+        const most = work.options.threads;
+        const batch = &work.batch;
+        std.debug.assert(batch.count > 0 and batch.tokens <= work.options.batch_tokens);
+        return .{
+            .work = work,
+            .model = work.model,
+            .scratch = &work.scratch,
+            .level = dispatch.level(),
+            .threads = pool.ensure(if (batch.threads == 0) most else @min(batch.threads, most)),
+            .tokens = batch.tokens,
+            .layer = &work.model.layers[0],
+        };
+    }
+
+    pub fn sequences(pass: *const Pass) []Sequence {
+        return pass.work.batch.active();
+    }
+
+    pub fn sequenceOf(pass: *const Pass, token: u32) *Sequence {
+        return &pass.work.batch.sequences[pass.scratch.token_sequence[token]];
+    }
+
+    /// The sequence of a token met a value that is not finite. Several threads may say so at once: they all store the same.
+    pub fn fail(pass: *const Pass, token: u32) void {
+        @atomicStore(Status, &pass.sequenceOf(token).status, .non_finite, .monotonic);
+    }
+
+    // --- tokens -----------------------------------------------------------------------------------------------------
+
+    /// Runs `phase` for each token, on all threads.
+    pub fn forTokens(pass: *Pass, context: anytype, comptime phase: fn (@TypeOf(context), token: u32) void) void {
+        const Claims = struct {
+            context: @TypeOf(context),
+            tokens: u32,
+            a_claim: u32,
+
+            fn run(raw: *anyopaque, item: u32, _: u32) void {
+                const claims: *const @This() = @ptrCast(@alignCast(raw));
+                const begin = item * claims.a_claim;
+                for (begin..@min(begin + claims.a_claim, claims.tokens)) |token| phase(claims.context, @intCast(token));
+            }
+        };
+        const a_claim = @max(1, @min(claim_floats_min / pass.model.traits.embedding, pass.tokens / pass.threads));
+        var claims: Claims = .{ .context = context, .tokens = pass.tokens, .a_claim = a_claim };
+        pool.parallel(pass.threads, std.math.divCeil(u32, pass.tokens, a_claim) catch unreachable, &claims, Claims.run);
+    }
+
+    /// The stream of a token.
+    pub fn stream(pass: *const Pass, token: u32) [*]f32 {
+        return row(pass.scratch.x, pass.scratch.embedding_stride, token);
+    }
+
+    /// What a token's half of a layer gives.
+    pub fn result(pass: *const Pass, token: u32) [*]f32 {
+        return row(pass.scratch.y, pass.scratch.embedding_stride, token);
+    }
+
+    /// Prepares the input of a half: the stream of all tokens.
+    pub fn readStream(pass: *Pass, next: Next) void {
+        pass.input = .{ .activations = pass.scratch.activations(pass.tokens, pass.model.traits.embedding, pass.work.options.activation_bits), .quantize = false };
+        for (next.half.inputs) |role| pass.input.quantize = pass.input.quantize or next.layer.matrix(role).format.kind == .block;
+    }
+
+    /// Prepares the input of one matrix, `rows` of it.
+    pub fn setInput(pass: *Pass, rows: u32, matrix: weights.Matrix) void {
+        pass.input = .{ .activations = pass.scratch.activations(rows, matrix.cols, pass.work.options.activation_bits), .quantize = matrix.format.kind == .block };
+    }
+
+    /// Ends a half: what it gave is added to the stream, which the next one reads.
+    pub fn add(pass: *Pass, done: Half, next: ?Next) void {
+        const Adding = struct {
+            pass: *Pass,
+            done: Half,
+            next: ?Next,
+
+            fn token(adding: @This(), number: u32) void {
+                adding.pass.addToStream(adding.done, number);
+                if (adding.next) |after| adding.pass.normToInput(after, number);
+            }
+        };
+        if (next) |after| pass.readStream(after);
+        pass.forTokens(Adding{ .pass = pass, .done = done, .next = next }, Adding.token);
+    }
+
+    fn addToStream(pass: *const Pass, done: Half, token: u32) void {
+        const embedding = pass.model.traits.embedding;
+        const x = pass.stream(token);
+        const y = pass.result(token);
+        pass.addBias(y, done.bias);
+        if (pass.layer.vector(done.post_norm)) |weight| pass.level.rmsNorm(y, weight.ptr, pass.model.traits.epsilon, embedding, y);
+        pass.level.add(x, y, embedding, x);
+    }
+
+    /// The normed stream as the input of a half; the thread that makes it quantizes it too, while it is in the cache.
+    pub fn normToInput(pass: *const Pass, next: Next, token: u32) void {
+        const weight = next.layer.vector(next.half.norm).?;
+        const input = row(pass.scratch.rows, pass.scratch.input_stride, token);
+        pass.level.rmsNorm(pass.stream(token), weight.ptr, pass.model.traits.epsilon, pass.model.traits.embedding, input);
+        pass.quantizeInput(token);
+    }
+
+    pub fn quantizeInput(pass: *const Pass, token: u32) void {
+        pass.quantizeSpans(&pass.input, token, 0, pass.input.activations.cols / level_table.span);
+    }
+
+    pub fn quantizeSpans(pass: *const Pass, input: *const Input, token: u32, begin: u32, end: u32) void {
+        if (!input.quantize) return;
+        if (pass.level.quantizeSpans(&input.activations, token, begin, end) != 0) pass.fail(token);
+    }
+
+    pub fn addBias(pass: *const Pass, values: [*]f32, role: Role) void {
+        const bias = pass.layer.vector(role) orelse return;
+        pass.level.add(values, bias.ptr, @intCast(bias.len), values);
+    }
+
+    // --- products ---------------------------------------------------------------------------------------------------
+
+    /// Matrices of one input.
+    pub fn multiply(pass: *Pass, parts: []const Part) void {
+        pass.setProduct(parts);
+        pool.parallel(pass.product.threads, pass.product.shareRow(), pass, multiplyClaim);
+    }
+
+    pub fn setProduct(pass: *Pass, parts: []const Part) void {
+        if (pass.work.capture) |*capture| capture.keep(pass.products, pass.input.activations);
+        pass.products += 1;
+        pass.product = .init(parts, &pass.input.activations, pass.threads);
+    }
+
+    fn multiplyClaim(context: *anyopaque, item: u32, _: u32) void {
+        const pass: *const Pass = @ptrCast(@alignCast(context));
+        pass.product.multiply(item);
+    }
+};
+
+/// Row `token` of an array of rows.
+pub fn row(values: []f32, stride: u32, token: u32) [*]f32 {
+    return values[@as(usize, token) * stride ..].ptr;
+}
