@@ -23,11 +23,7 @@ const allowed = {
     "kernels/op/rope.zig",
     "kernels/run/engine_test.zig",
   ],
-  options: [
-    "src/text/chat/conversation.ts",
-    "src/text/chat/template.ts",
-    "src/text/tokenizer/tokenizer.ts",
-  ],
+  options: [],
   citations: [
     "kernels/host/fpu.zig",
     "kernels/level/level_table.zig",

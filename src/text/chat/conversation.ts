@@ -1,6 +1,6 @@
 /**
  * From a conversation to tokens: which template of a model file is used, with which variables, and how its output is read.
- * What users and tools wrote is protected first, so that no text of theirs becomes a control token.
+ * The tokenizer is told which text the template wrote, so that no other becomes a control token.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { type ChatMessage, ChatTemplate, type RenderOptions } from "./template.t
 import type { Metadata } from "../../files/gguf/read.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-/** What may be said about turning a conversation into a prompt. */
-export interface ConversationOptions extends Omit<RenderOptions, "guard"> {
+/** Options for turning a conversation into a prompt. */
+export interface ConversationOptions extends Omit<RenderOptions, "tokens"> {
   /** A Jinja template in place of the model's own. */
   readonly template?: string;
 }
@@ -29,18 +29,13 @@ export class Conversations {
 
   /** The tokens of a conversation, ready to be continued. */
   async tokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
-    const { template, variables, ...rest } = options;
+    const { template, ...rest } = options;
     const source = template ?? this.#source(options.tools !== undefined);
-    const text = (await this.#parse(source)).render(messages, {
+    const runs = (await this.#parse(source)).runs(messages, {
       ...rest,
-      variables: {
-        bos_token: this.#text(this.#tokenizer.bos),
-        eos_token: this.#text(this.#tokenizer.eos),
-        ...variables,
-      },
-      guard: (text) => this.#tokenizer.protect(text),
+      tokens: { bos_token: this.#text(this.#tokenizer.bos), eos_token: this.#text(this.#tokenizer.eos) },
     });
-    const ids = this.#tokenizer.encode(text, { parseSpecial: true, isProtected: true });
+    const ids = this.#tokenizer.encodeRuns(runs);
     // Most templates begin with the token that `encode` puts there too.
     const { bos } = this.#tokenizer;
     return bos !== undefined && ids[0] === bos && ids[1] === bos ? ids.subarray(1) : ids;

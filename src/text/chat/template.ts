@@ -1,16 +1,21 @@
 /**
  * Chat templates: the Jinja text in a model file that turns a conversation into the prompt its model was trained on. The
- * template is untrusted code, so it runs in a library's interpreter with a budget (`interpreter.ts`), over plain data
- * (`values.ts`).
+ * template is untrusted code, so it runs in our own evaluator (`../jinja`) within a budget, over plain data (`inputs.ts`).
+ * Every character of the prompt knows whether the template wrote it.
  *
  * @module
  */
 import { InvalidArgumentError, LightGPTError, ModelFormatError } from "../../../ffi/errors.ts";
-import { budgetedInterpreter, type Jinja, LIMITS, overBudget } from "./interpreter.ts";
-import { formatTime, type JsonValue, plainCopy } from "./values.ts";
 import { refuseOption } from "../../options/checks.ts";
+import { overBudget } from "../jinja/budget.ts";
+import { Failure, Refusal } from "../jinja/failure.ts";
+import type { Text } from "../jinja/marked.ts";
+import { Program } from "../jinja/program.ts";
+import { Dict, List, type Value } from "../jinja/values.ts";
+import type { TextRun } from "../types.ts";
+import { InputReader, type JsonValue } from "./inputs.ts";
 
-export type { JsonValue } from "./values.ts";
+export type { JsonValue } from "./inputs.ts";
 
 /**
  * One message of a conversation: `role` (`system`, `user`, `assistant`, `tool`), `content`, and whatever else a template
@@ -36,24 +41,33 @@ export interface ChatMessage {
   readonly [field: string]: JsonValue | undefined;
 }
 
-/** What a template is rendered with. */
+/** Options for rendering a conversation. */
 export interface RenderOptions {
   /** End with what begins an answer. Default: true. */
   readonly addGenerationPrompt?: boolean;
   /** Descriptions of tools, where the template knows them. */
   readonly tools?: JsonValue;
-  /** Further variables of the template, such as `bos_token` or `enable_thinking`. */
+  /** Further variables of the template, such as `enable_thinking` or `documents`. No control token is read in them. */
   readonly variables?: Readonly<Record<string, JsonValue>>;
+  /**
+   * Variables that count as the template's own text, such as `bos_token`: control tokens are read in them. Never for what
+   * came from a user.
+   */
+  readonly tokens?: Readonly<Record<string, string>>;
   /** What `strftime_now` takes for now. */
   readonly now?: Date;
-  /** Changes every text of every message but the assistant's own, before the template sees it. */
-  readonly guard?: (text: string) => string;
 }
 
 const messagesMost = 10_000;
 
 /**
- * A chat template, ready to render. The language is Jinja as Hugging Face's templates use it.
+ * The roles of the interface. Some templates put the role between the bars of a control token (`<|user|>`): these words are
+ * the template's side, every other role is foreign.
+ */
+const ROLES: ReadonlySet<string> = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
+
+/**
+ * A chat template, ready to render. The language is Jinja as Python's jinja2 and Hugging Face run it.
  *
  * @example
  * ```ts
@@ -64,29 +78,15 @@ const messagesMost = 10_000;
  * ```
  */
 export class ChatTemplate {
-  readonly #jinja: Jinja;
-  readonly #program: ReturnType<Jinja["parse"]>;
+  readonly #program: Program;
 
-  private constructor(jinja: Jinja, program: ReturnType<Jinja["parse"]>) {
-    this.#jinja = jinja;
+  private constructor(program: Program) {
     this.#program = program;
   }
 
   /** Reads a template; throws a {@link ModelFormatError} where it is no Jinja. */
-  static async parse(source: string): Promise<ChatTemplate> {
-    if (typeof source !== "string") refuseOption("template", "a string", source);
-    if (source.length > LIMITS.template) throw overBudget(`${LIMITS.template} characters of template`);
-    const jinja = await import("@huggingface/jinja");
-    try {
-      const tokens = jinja.tokenize(source, { lstrip_blocks: true, trim_blocks: true });
-      return new ChatTemplate(jinja, jinja.parse(tokens));
-    } catch (cause) {
-      const reason = cause instanceof RangeError ? "it is nested too deeply" : messageOf(cause);
-      throw new ModelFormatError(`The chat template cannot be read: ${reason}.`, {
-        field: "tokenizer.chat_template",
-        expected: "a Jinja template",
-      }, { cause });
-    }
+  static parse(source: string): Promise<ChatTemplate> {
+    return new Promise((resolve) => resolve(new ChatTemplate(readProgram(source))));
   }
 
   /**
@@ -94,42 +94,59 @@ export class ChatTemplate {
    * messages, and an error of the code `limit` where it costs too much.
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
-    const { addGenerationPrompt = true, tools, variables = {}, now = new Date(), guard = (text) => text } = options;
-    const { Environment } = this.#jinja;
-    const environment = new Environment();
-    const globals: Record<string, unknown> = {
-      true: true,
-      false: false,
-      none: null,
-      True: true,
-      False: false,
-      None: null,
-      raise_exception: (reason: unknown) => {
-        throw new Refusal(String(reason));
-      },
-      range: budgetedRange,
-      strftime_now: (format: unknown) => formatTime(now, String(format)),
-      messages: checkMessages(messages, guard),
-      add_generation_prompt: addGenerationPrompt,
-      ...(tools === undefined ? {} : { tools: plainCopy(tools, "tools", guard) }),
-    };
+    return this.#render(messages, options).text.value;
+  }
+
+  /**
+   * The prompt for a conversation in runs: what the template wrote, and what came from outside. `Tokenizer.encodeRuns`
+   * makes tokens of them.
+   */
+  runs(messages: readonly ChatMessage[], options: RenderOptions = {}): TextRun[] {
+    return runsOf(this.#render(messages, options).text);
+  }
+
+  /** The prompt, and how often None or a container was written in it as Python spells it: a sign of a wrong shape. */
+  measure(messages: readonly ChatMessage[], options: RenderOptions = {}): { runs: TextRun[]; spelled: number } {
+    const { text, spelled } = this.#render(messages, options);
+    return { runs: runsOf(text), spelled };
+  }
+
+  #render(messages: readonly ChatMessage[], options: RenderOptions): ReturnType<Program["render"]> {
+    const { addGenerationPrompt = true, tools, variables = {}, tokens = {}, now = new Date() } = options;
+    const reader = new InputReader();
+    const named = new Map<string, Value>([
+      ["messages", readMessages(reader, messages)],
+      ["add_generation_prompt", addGenerationPrompt],
+    ]);
+    if (tools !== undefined) named.set("tools", reader.read(tools, "tools"));
+    for (const [name, value] of Object.entries(tokens)) {
+      if (typeof value !== "string") refuseOption(`tokens.${name}`, "a string", value);
+      named.set(name, reader.text(value, false));
+    }
     for (const [name, value] of Object.entries(variables)) {
-      globals[name] = plainCopy(value, `variables.${name}`, String);
+      if (value !== undefined) named.set(name, reader.read(value, `variables.${name}`));
     }
-    for (const [name, value] of Object.entries(globals)) environment.set(name, value);
-    try {
-      const { value } = budgetedInterpreter(this.#jinja, environment).run(this.#program);
-      return String(value);
-    } catch (cause) {
-      throw renderError(cause);
-    }
+    return this.#program.render({ variables: named, size: reader.size, now }, (cause, line) => {
+      throw renderError(cause, line);
+    });
   }
 }
 
-/** What a template says by raise_exception. */
-class Refusal extends Error {}
+function readProgram(source: string): Program {
+  if (typeof source !== "string") refuseOption("template", "a string", source);
+  try {
+    return Program.parse(source);
+  } catch (cause) {
+    if (cause instanceof LightGPTError) throw cause;
+    if (cause instanceof RangeError) throw overBudget("the depth that there is");
+    throw new ModelFormatError(`The chat template cannot be read: ${messageOf(cause)}.`, {
+      field: "tokenizer.chat_template",
+      expected: "a Jinja template",
+    }, { cause });
+  }
+}
 
-function renderError(cause: unknown): Error {
+function renderError(cause: unknown, line: number): Error {
   if (cause instanceof LightGPTError) return cause;
   if (cause instanceof Refusal) {
     return new InvalidArgumentError(`messages: the chat template refuses them: ${cause.message}`, {
@@ -139,33 +156,40 @@ function renderError(cause: unknown): Error {
     });
   }
   if (cause instanceof RangeError) return overBudget("the memory or depth that there is");
-  return new ModelFormatError(`The chat template failed: ${messageOf(cause)}.`, {
+  const kind = cause instanceof Failure ? `${cause.kind}: ` : "";
+  return new ModelFormatError(`The chat template failed in line ${line}: ${kind}${messageOf(cause)}.`, {
     field: "tokenizer.chat_template",
     expected: "a template that suits these messages",
   }, { cause });
 }
 
-function checkMessages(messages: readonly ChatMessage[], guard: (text: string) => string): JsonValue[] {
+function readMessages(reader: InputReader, messages: readonly ChatMessage[]): List {
   if (!Array.isArray(messages)) refuseOption("messages", "an array of messages", messages);
   if (messages.length > messagesMost) refuseOption("messages", `at most ${messagesMost} messages`, messages.length);
-  return messages.map((message: unknown, index) => {
+  return new List(Array.from(messages, (message: unknown, index) => {
     const where = `messages[${index}]`;
     if (message === null || typeof message !== "object") {
       refuseOption(where, "an object with role and content", message);
     }
     const { role } = message as { role?: unknown };
     if (typeof role !== "string") refuseOption(`${where}.role`, "a string such as user", role);
-    // What the model itself wrote may hold its own markers, which templates look for.
-    return plainCopy(message, where, role === "assistant" ? String : guard);
-  });
+    const value = reader.read(message, where);
+    if (!(value instanceof Dict) || !ROLES.has(role)) return value;
+    const [key] = value.entries.get("role") as readonly [Value, Value];
+    return new Dict(new Map([...value.entries, ["role", [key, reader.text(role, false)]]]));
+  }));
 }
 
-function budgetedRange(start: number, stop?: number, step = 1): number[] {
-  if (stop === undefined) [start, stop] = [0, start];
-  const count = Math.ceil((stop - start) / step);
-  if (Number.isNaN(count) || step === 0) throw new TypeError("range() takes whole numbers and a step that is not 0");
-  if (count > LIMITS.steps) throw overBudget(`${LIMITS.steps} numbers of a range`);
-  return Array.from({ length: Math.max(0, count) }, (_, index) => start + index * step);
+/** A string as runs of one origin. */
+function runsOf({ value, borders }: Text): TextRun[] {
+  const runs: TextRun[] = [];
+  let start = 0;
+  for (let index = 0; start < value.length; index++) {
+    const end = borders[index] ?? value.length;
+    if (end > start) runs.push({ text: value.slice(start, end), foreign: (index & 1) === 1 });
+    start = end;
+  }
+  return runs;
 }
 
 function messageOf(cause: unknown): string {

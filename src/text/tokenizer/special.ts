@@ -6,7 +6,7 @@
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
-import { atOnce, type Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../machine/sliced.ts";
 import { Automaton } from "./automaton.ts";
 import { Cuts, type Word, type Words } from "./cuts.ts";
 import { KIND, type Vocabulary } from "./vocabulary.ts";
@@ -17,9 +17,6 @@ export type Fragment = number | string;
 interface Special extends Word {
   readonly token: number;
 }
-
-/** Stands inside a text that must not be taken for a special token: a code point that no text in use has. */
-const MARK = "\u{fdd0}";
 
 /** Models, by a part of their `general.name`, whose special tokens take the white space after them; files don't say so. */
 const STRIPPING = /phi-?3/i;
@@ -62,31 +59,6 @@ export class SpecialTokens {
     const fragments = yield* new Cuts(text, this.#words ??= prepare(this.#list), parse, foreign).fragments();
     return fragments.map((fragment) => typeof fragment === "number" ? this.#list[fragment].token : fragment);
   }
-
-  /** The text with a mark inside whatever only `parse` would cut out, so that it stays text; {@link withoutMarks} undoes it. */
-  protect(text: string): string {
-    const words = this.#words ??= prepare(this.#list);
-    const whole = { ...words, list: words.list.map((word) => ({ ...word, stripsRight: false })) };
-    let marked = text.replaceAll(MARK, "\ufffd");
-    for (let found = true; found;) {
-      found = false;
-      // What is left of a text with a mark inside may have another special token in it: hence again.
-      marked = atOnce(new Cuts(marked, whole, true, []).fragments()).map((fragment) => {
-        if (typeof fragment === "string") return fragment;
-        const { text, isEverywhere } = this.#list[fragment];
-        const [first] = text;
-        if (isEverywhere || first === text) return text;
-        found = true;
-        return first + MARK + text.slice(first.length);
-      }).join("");
-    }
-    return marked;
-  }
-}
-
-/** A text without the marks of {@link SpecialTokens.protect}. */
-export function withoutMarks(text: string): string {
-  return text.replaceAll(MARK, "");
 }
 
 /** Made when a text first needs it: few programs need it at once. */

@@ -12,24 +12,22 @@ import type { TextRun } from "../types.ts";
 import { claimEndTokens } from "./ends.ts";
 import type { TextModel } from "./model.ts";
 import { SentencePiece } from "./spm.ts";
-import { type Fragment, SpecialTokens, withoutMarks } from "./special.ts";
+import { type Fragment, SpecialTokens } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
 import { joinRuns } from "./runs.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
 export type { StreamDecoder } from "./stream.ts";
 
-/** How text becomes tokens. */
+/** Options for turning text into tokens. */
 export interface EncodeOptions {
   /** Put the tokens for the beginning and the end of a text around it, if the model wants them. Default: true. */
   readonly addSpecial?: boolean;
   /** Turn the texts of control tokens, such as `<|im_end|>`, into these tokens. Never for what a user typed. Default: false. */
   readonly parseSpecial?: boolean;
-  /** The text was joined from parts of which some went through {@link Tokenizer.protect}. Default: false. */
-  readonly isProtected?: boolean;
 }
 
-/** How tokens become text. */
+/** Options for turning tokens into text. */
 export interface DecodeOptions {
   /** Show control tokens. Default: false. */
   readonly special?: boolean;
@@ -58,8 +56,6 @@ export interface Tokenizer {
    * control tokens are read where all their characters are a template's.
    */
   encodeRuns(runs: readonly TextRun[], options?: Pick<EncodeOptions, "addSpecial">): Uint32Array;
-  /** What a user typed, marked so that no part becomes a control token in an `encode` with `parseSpecial` and `isProtected`. */
-  protect(text: string): string;
   /** The text of tokens. Bytes that are not UTF-8 become U+FFFD. */
   decode(tokens: ArrayLike<number>, options?: DecodeOptions): string;
   /** The bytes of one token; of a control token, its name's. */
@@ -68,7 +64,7 @@ export interface Tokenizer {
   stream(options?: DecodeOptions): StreamDecoder;
 }
 
-/** What `loadTokenizer` may be told. */
+/** Options for making a tokenizer. */
 export interface TokenizerOptions {
   /** Use the default pre-tokenizer where the file names an unknown one; the tokens may be slightly wrong then. */
   readonly allowUnknownPreTokenizer?: boolean;
@@ -148,16 +144,11 @@ class FileTokenizer implements Tokenizer {
     this.#special = new SpecialTokens(vocabulary, metadata);
   }
 
-  encode(
-    text: string,
-    { addSpecial = true, parseSpecial = false, isProtected = false }: EncodeOptions = {},
-  ): Uint32Array {
+  encode(text: string, { addSpecial = true, parseSpecial = false }: EncodeOptions = {}): Uint32Array {
     if (typeof text !== "string") {
       throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
     }
-    const fragments = atOnce(this.#special.split(text.toWellFormed(), parseSpecial));
-    const plain = (fragment: Fragment) => typeof fragment === "string" ? withoutMarks(fragment) : fragment;
-    return this.#join(isProtected ? fragments.map(plain) : fragments, addSpecial);
+    return this.#join(atOnce(this.#special.split(text.toWellFormed(), parseSpecial)), addSpecial);
   }
 
   encodeRuns(runs: readonly TextRun[], { addSpecial = true }: Pick<EncodeOptions, "addSpecial"> = {}): Uint32Array {
@@ -176,10 +167,6 @@ class FileTokenizer implements Tokenizer {
     }
     if (addSpecial && this.addEos && this.eos !== undefined) tokens.push(this.eos);
     return Uint32Array.from(tokens);
-  }
-
-  protect(text: string): string {
-    return this.#special.protect(text.toWellFormed());
   }
 
   decode(tokens: ArrayLike<number>, options: DecodeOptions = {}): string {
