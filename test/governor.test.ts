@@ -8,10 +8,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { InvalidArgumentError, OutOfMemoryError, planModel, readGguf } from "../mod.ts";
+import { Batcher, InvalidArgumentError, Model, OutOfMemoryError, planModel, readGguf } from "../mod.ts";
+import { native } from "../ffi/native.ts";
 import { PressureProbe } from "../src/machine/pressure.ts";
 import { Source } from "../src/machine/source.ts";
-import { assertFits, needOf, totalOf } from "../src/batching/memory_budget.ts";
+import { assertFits, engineSizes, needOf, totalOf, usualKvBytes } from "../src/batching/memory_budget.ts";
 import { parseMemory } from "../src/tuning/memory_limit.ts";
 import { MemoryGovernor, type MemoryTarget } from "../src/tuning/memory_governor.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
@@ -73,6 +74,40 @@ describe("a model that does not fit", () => {
     const far = refused(totalOf(need) - need.weights + 1000);
     assert(far.message.includes("no type of its weights would fit"), far.message);
     assert(refused(1000).message.includes("expected more memory"));
+  });
+
+  it("is asked for the room that its largest step works in, as the library takes it", async () => {
+    await using model = await Model.load(embeddedModel(), { context: 512 });
+    const before = native().memory().scratch;
+    await using batcher = new Batcher(model, { kv: "f16", pageSize: 32 });
+    await batcher.complete(Array.from({ length: 400 }, (_, id) => 3 + id), { maxTokens: 2 });
+    const taken = native().memory().scratch - before;
+    assert(taken > mib, `${taken} bytes: this test needs a step that takes some`);
+    assert(need.work >= 0.8 * taken && need.work <= 8 * taken, `${need.work} for ${taken}`);
+    const left = totalOf(need) - need.work + taken / 2;
+    assertThrows(() => assertFits(plan, need, left, settings), OutOfMemoryError, "work space");
+  });
+
+  it("is told to have a smaller context where the weights alone would fit", () => {
+    const large = { ...settings, context: 1 << 20 };
+    const all = needOf(plan, large, 50 * mib);
+    const error = assertThrows(() => assertFits(plan, all, 200 * mib, large), OutOfMemoryError, 'kv "q8_0"');
+    assertEquals((error as OutOfMemoryError).detail.where, "context");
+  });
+
+  it("is summed up once: a batcher's own sizes ask the same sum", async () => {
+    await using model = await Model.load(embeddedModel(), { context: 512 });
+    const page = needOf(model.plan, settings, 0).kv / 16;
+    const sizes = engineSizes(model, { ...settings, sequences: 4 });
+    assertEquals([sizes.pages, sizes.sequences], [4 * 16, 4]);
+    const few = engineSizes(model, { ...settings, sequences: 4, kvBytesMax: 20 * page });
+    assertEquals(few.pages, 20);
+    assertEquals(usualKvBytes(16 * page, 4), 64 * page);
+    assertThrows(
+      () => engineSizes(model, { ...settings, sequences: 4, kvBytesMax: 15 * page }),
+      InvalidArgumentError,
+      "kvBytesMax: expected at least",
+    );
   });
 });
 

@@ -16,6 +16,7 @@ import {
   LightGPT,
   type LightGPTOptions,
   type LoadProgress,
+  type LoadProgress,
   type LogitsOptions,
   OutOfMemoryError,
   Piece,
@@ -73,6 +74,20 @@ describe("loading", () => {
         },
       }), RangeError);
     assertEquals(caught, thrown);
+    await assertHeld(before);
+  });
+
+  it("ends by a signal that is aborted in the last report of its progress", async () => {
+    const before = await holding();
+    const controller = new AbortController();
+    let isAtEnd = false;
+    const onProgress = ({ bytesDone, bytesTotal }: LoadProgress) => {
+      isAtEnd = bytesDone === bytesTotal;
+      if (isAtEnd) controller.abort("late");
+    };
+    const load = () => LightGPT.load(undefined, { signal: controller.signal, onProgress });
+    const error = await assertRejects(load, CancelledError);
+    assertEquals([isAtEnd, error.cause], [true, "late"]);
     await assertHeld(before);
   });
 

@@ -199,7 +199,7 @@ class Tuner {
       const chosen = this.#settings;
       const count = await works.samplesOf(() => step(chosen), () => 0, this.#budget);
       let ms = 0;
-      const { best, value } = await runRace({
+      const { best, value, isDecided } = await runRace({
         values: [defaults, chosen],
         work: async (value) => {
           this.#tell(settings[0] as keyof TunedSettings);
@@ -212,7 +212,8 @@ class Tuner {
         budget: this.#budget,
         random: this.#random,
       });
-      if (value === chosen || !best || best.comparison.pairs < checkPairs) continue;
+      // What is surely slower drops out of a race after few pairs; without that, few pairs say little.
+      if (value === chosen || !best || (!isDecided && best.comparison.pairs < checkPairs)) continue;
       if (best.comparison.gain >= -noDifference || best.comparison.high > noDifference) continue;
       for (const setting of settings) this.#revert(setting, best.comparison);
       // It was chosen by generating; no gain there is worth a real loss elsewhere.
