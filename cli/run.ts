@@ -29,9 +29,7 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   await using lm = await openModel(args, signal);
   const options = generateOptions(args, signal);
   if (args.flag("json")) {
-    const { seed, ...completion } = await lm.complete(prompt, options);
-    await print(toJson(jsonShape(completion)));
-    note(`seed ${seed}`);
+    await print(toJson(await lm.complete(prompt, options)));
     return;
   }
   // On a terminal the prompt begins the text; a program that reads our output gets only what is new.
@@ -44,11 +42,6 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   const rate = decodeMs > 0 ? `, ${Math.round(generatedTokens / decodeMs * 1000)} a second` : "";
   const chosen = args.number("temperature") === 0 ? "" : `; seed ${seed}`; // greedy needs none
   note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}${chosen}`);
-}
-
-function jsonShape(completion: Omit<Completion, "seed">): Record<string, unknown> {
-  const { text, tokens, promptTokens, generatedTokens, loadMs, prefillMs, decodeMs, stopReason } = completion;
-  return { text, tokens, promptTokens, generatedTokens, loadMs, prefillMs, decodeMs, stopReason };
 }
 
 /** `echo` and editors end a text with a newline that is no part of it. */

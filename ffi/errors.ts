@@ -60,6 +60,14 @@ export class LightGPTError extends Error {
     this.code = code;
     this.detail = detail;
   }
+
+  /** What `JSON.stringify` takes: name, code, message, the parts of the message, and what a subclass adds. */
+  toJSON(): Record<string, unknown> {
+    const { name, message } = this;
+    // An error's own message is no enumerable field, what a subclass adds is.
+    const { cause: _, ...fields } = this;
+    return { ...fields, name, message };
+  }
 }
 
 /** Where in a model file something is wrong. */

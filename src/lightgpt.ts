@@ -15,12 +15,13 @@ import { conversationFields } from "./text/chat/options.ts";
 import { fetchEmbeddedModel } from "./files/embedded.ts";
 import { checkIds, checkLength, type Completion, type Piece } from "./batching/generation.ts";
 import { generateFields, type GenerateOptions } from "./batching/request_options.ts";
-import { loadAccepted, loadFields, type Model } from "./model/model.ts";
+import { factsOf, loadAccepted, loadFields, type Model } from "./model/model.ts";
 import type { Metrics } from "./measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "./tuning/optimizer.ts";
 import { optimizerFields, splitOptimizerOptions } from "./tuning/options.ts";
 import { assertRoomFor, memoryLimit } from "./tuning/memory_limit.ts";
 import { refuseOption } from "./options/checks.ts";
+import { showAsLine } from "./options/inspect.ts";
 import { pickOptions, readOptions } from "./options/schema.ts";
 import {
   chatFields,
@@ -47,6 +48,9 @@ import type { EncodeOptions, Tokenizer } from "./text/tokenizer/tokenizer.ts";
  * ```
  */
 export class LightGPT {
+  static {
+    showAsLine(LightGPT, ({ model, context, threads }) => ({ ...factsOf(model), context, threads }));
+  }
   /** The model: metadata, sizes, vocabulary. */
   readonly model: Model;
   /** Threads that compute. */
@@ -65,8 +69,8 @@ export class LightGPT {
     this.threads = this.batcher.threads;
   }
 
-  /** Loads a GGUF file; without a path, the small model that comes with LightGPT. */
-  static async load(path?: string, options: LightGPTOptions = {}): Promise<LightGPT> {
+  /** Loads a GGUF file, by its path or `file:` URL; without one, the small model that comes with LightGPT. */
+  static async load(path?: string | URL, options: LightGPTOptions = {}): Promise<LightGPT> {
     // What is wrong should show before a model is loaded.
     readOptions(lightGptFields, options);
     const split = splitOptimizerOptions(pickOptions(optimizerFields, options));
@@ -125,6 +129,26 @@ export class LightGPT {
     readOptions(chatFields, options);
     const prompt = await this.chatTokens(messages, pickOptions(conversationFields, options));
     return yield* this.generate(prompt, pickOptions(generateFields, options));
+  }
+
+  /**
+   * Answers a conversation and gives the whole at its end: text, tokens, how many there are, and why it ended.
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load("model.gguf");
+   * const { text, stopReason } = await lm.reply([{ role: "user", content: "Hello!" }], { maxTokens: 100 });
+   * console.log(text, stopReason);
+   * ```
+   */
+  async reply(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<Completion> {
+    const pieces = this.chat(messages, options);
+    for (;;) {
+      const { done, value } = await pieces.next();
+      if (done) return value;
+    }
   }
 
   /** The prompt that {@link LightGPT.chat} continues, as tokens. */

@@ -103,6 +103,8 @@ describe("lightgpt", () => {
       "prefillMs",
       "decodeMs",
       "stopReason",
+      "seed",
+      "sampling",
     ]);
     assertEquals([result.tokens.length, result.promptTokens, result.generatedTokens], [20, 5, 20]);
     assertEquals(result.stopReason, "maxTokens");
@@ -116,7 +118,7 @@ describe("lightgpt", () => {
       lightgpt([...words, "--threads", "3"]),
     ]);
     assertEquals(JSON.parse(one.stdout).tokens, JSON.parse(two.stdout).tokens);
-    assertStringIncludes(one.stderr, "seed 18446744073709551615");
+    assertEquals(JSON.parse(one.stdout).seed, "18446744073709551615");
   });
 
   it("takes the prompt from a pipe", async () => {

@@ -16,7 +16,6 @@ import {
   LightGPT,
   type LightGPTOptions,
   type LoadProgress,
-  type LoadProgress,
   type LogitsOptions,
   OutOfMemoryError,
   Piece,

@@ -26,7 +26,8 @@ import {
   type Prompt,
   requestFields,
 } from "./request_options.ts";
-import type { Model } from "../model/model.ts";
+import { factsOf, type Model } from "../model/model.ts";
+import { showAsLine } from "../options/inspect.ts";
 import { readOptions } from "../options/schema.ts";
 import { StepTimes } from "../engine/step_times.ts";
 
@@ -95,6 +96,10 @@ export let settingsOf: (batcher: Batcher) => BatchSettings;
 export class Batcher {
   static {
     schedulerOf = (batcher) => batcher.#scheduler;
+    showAsLine(Batcher, (batcher) => {
+      const { running, queued } = batcher.stats();
+      return { ...factsOf(batcher.#model), threads: batcher.threads, running, queued };
+    });
     settingsOf = (batcher) => batcher.#settings;
   }
   /** What is kept of prefixes; undefined where nothing is. */

@@ -14,7 +14,7 @@ import type { generateFields, Prompt } from "./request_options.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
 import { resolveSampling, type Sampling } from "../sampling/resolve.ts";
 import type { MethodReport } from "../sampling/report.ts";
-import { type Choice, SamplerState, type TokenLogprob } from "../sampling/state.ts";
+import { type Choice, SamplerState, seedOf, type TokenLogprob } from "../sampling/state.ts";
 import { StopFilter } from "../text/stop.ts";
 import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
@@ -85,10 +85,14 @@ export interface Completion {
   readonly decodeMs: number;
   /** Why it ended: the model ended the text, or as asked for, or the context is full. */
   readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context";
-  /** The seed: with it, the same request gives the same tokens. */
-  readonly seed: bigint;
+  /** The seed: with it, the same request gives the same tokens. A bigint only where it is above 2^53 - 1. */
+  readonly seed: number | bigint;
   /** What each method of the sampler did. */
   readonly sampling: readonly MethodReport[];
+  /** Of each of `tokens` its log probability, and the likeliest in its place; where `logprobs` asked for them. */
+  readonly logprobs?: readonly Required<Choice>[];
+  /** The same for `JSON.stringify`, which knows no bigint: such a seed is a string there. */
+  toJSON(): Omit<Completion, "seed" | "toJSON"> & { readonly seed: number | string };
 }
 
 /** What a request needs of the model that serves it. */
@@ -153,10 +157,9 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     sampler.check(tokenizer.vocabularySize);
     for (const id of ids) sampler.accept(id);
     const most = Math.min(maxTokens, context - ids.length);
-    // A space at the beginning belongs to the text, unless the text begins here.
-    const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
-    const text = new TextStream(tokenizer.stream({ continued }), new StopFilter(stops));
+    const text = textAfter(ids, tokenizer, stops);
     const tokens: number[] = [];
+    const logprobs: Required<Choice>[] = [];
     let stopReason: Completion["stopReason"] = most === maxTokens ? "maxTokens" : "context";
     let first = begin;
 
@@ -185,6 +188,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
             break;
           }
           tokens.push(token);
+          if (top !== undefined) logprobs.push(choice as Required<Choice>);
           let shown = text.push(token);
           if (tokens.length === most) shown += text.end();
           yield new Piece(shown, choice);
@@ -200,7 +204,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       }
     }
     const end = performance.now();
-    return {
+    return completionOf({
       text: text.shown,
       tokens,
       promptTokens: ids.length,
@@ -209,10 +213,24 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       prefillMs: first - begin,
       decodeMs: tokens.length > 0 ? end - first : 0,
       stopReason,
-      seed: sampling.seed,
+      seed: seedOf(sampling.seed),
       sampling: sampler.report,
-    };
+      ...(top === undefined ? {} : { logprobs }),
+    });
   }
+}
+
+/** A completion of its figures. What makes JSON of it is no figure, so nothing lists it. */
+function completionOf(figures: Omit<Completion, "toJSON">): Completion {
+  return Object.defineProperty(figures, "toJSON", {
+    value: () => ({ ...figures, seed: typeof figures.seed === "bigint" ? `${figures.seed}` : figures.seed }),
+  }) as Completion;
+}
+
+/** The text of an answer to a prompt. A space at its beginning belongs to it, unless the whole text begins here. */
+function textAfter(ids: Uint32Array, tokenizer: Tokenizer, stops: readonly string[]): TextStream {
+  const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
+  return new TextStream(tokenizer.stream({ continued }), new StopFilter(stops));
 }
 
 /** Text as it is shown: whole characters, and nothing of a stop string. */

@@ -7,6 +7,7 @@
 import { checkBuffer } from "../../ffi/native.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
+import { pathOf } from "../options/paths.ts";
 import {
   abortSignal,
   callback,
@@ -171,14 +172,14 @@ const ownTexts = { count: 120, tokens: 300 } as const;
  * ```
  */
 export async function quantizeFile(
-  input: string,
-  output: string,
+  input: string | URL,
+  output: string | URL,
   options: QuantizeFileOptions,
 ): Promise<QuantizeFileReport> {
+  const from = pathOf("input", input, "a GGUF file or a folder");
+  const to = pathOf("output", output, "a file to write");
   const read = readOptions(quantizeFileFields, options);
   const { type, tensorTypes, importance, signal, onProgress, calibration, rounding } = read;
-  if (typeof input !== "string" || input === "") refuseOption("input", "the path of a GGUF file or of a folder", input);
-  if (typeof output !== "string" || output === "") refuseOption("output", "the path of a file to write", output);
   if (calibration !== undefined && rounding !== "calibrated") {
     refuseOption("calibration", 'none, or the rounding "calibrated"', calibration);
   }
@@ -193,7 +194,7 @@ export async function quantizeFile(
   const { openGguf } = await import("./weight_source.ts");
   const { convertFile } = await import("./quantize_file.ts");
   const { Calibrator } = await import("./calibrator.ts");
-  const folder = isFolder(input);
+  const folder = isFolder(from);
   if (folder && rounding === "calibrated") {
     refuseOption(
       "rounding",
@@ -201,13 +202,13 @@ export async function quantizeFile(
       rounding,
     );
   }
-  const source = folder ? openFolder(input, read.allowUnknownPreTokenizer) : openGguf(input);
+  const source = folder ? openFolder(from, read.allowUnknownPreTokenizer) : openGguf(from);
   try {
     await using calibrator = rounding === "calibrated"
-      ? await Calibrator.open(input, calibration ?? await ownText(input, signal), threads, signal)
+      ? await Calibrator.open(from, calibration ?? await ownText(from, signal), threads, signal)
       : undefined;
     const plain = rounding === "calibrated" ? "search" : rounding;
-    return await convertFile(source, output, {
+    return await convertFile(source, to, {
       type,
       tensorTypes,
       threads,

@@ -12,6 +12,7 @@ import type { OpenFile } from "../../ffi/runtime/types.ts";
 import { MetadataArray, readGguf, type Tensor } from "../files/gguf/read.ts";
 import { VALUE_TYPE } from "../files/gguf/metadata.ts";
 import { refuseOption } from "../options/checks.ts";
+import { pathOf } from "../options/paths.ts";
 import { readLegacy } from "./imatrix_dat.ts";
 import { GgufWriter, type NewTensor, type NewValue } from "../files/gguf/write.ts";
 
@@ -69,14 +70,14 @@ export class ImportanceMatrix {
   }
 
   /** Reads a file: GGUF, or the older `.dat`. Throws where it is damaged, or a model in place of an importance matrix. */
-  static read(path: string): ImportanceMatrix {
-    if (typeof path !== "string" || path === "") refuseOption("path", "the path of an importance matrix", path);
+  static read(file: string | URL): ImportanceMatrix {
+    const path = pathOf("path", file, "an importance matrix");
     return startsAsGguf(path) ? readNew(path) : readOld(path);
   }
 
   /** Writes a GGUF file as llama.cpp's; throws where that cannot be done, and leaves nothing behind then. */
-  write(path: string): void {
-    if (typeof path !== "string" || path === "") refuseOption("path", "the path of a file to write", path);
+  write(file: string | URL): void {
+    const path = pathOf("path", file, "a file to write");
     const parts = [...this.entries].sort(([a], [b]) => a < b ? -1 : 1).flatMap(([name, { sums, counts }]) => {
       const columns = sums.length / counts.length;
       return [

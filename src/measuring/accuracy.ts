@@ -8,7 +8,8 @@ import { Batcher, schedulerOf } from "../batching/batcher.ts";
 import { readLogits } from "../batching/read_logits.ts";
 import { Model } from "../model/model.ts";
 import { refuseOption } from "../options/checks.ts";
-import { type FieldsOf, given, readOptions, text } from "../options/schema.ts";
+import { pathOf } from "../options/paths.ts";
+import { type FieldsOf, given, other, readOptions, text } from "../options/schema.ts";
 import {
   comparePerplexity,
   type Comparison,
@@ -32,8 +33,8 @@ import { windowOf } from "./window.ts";
  * ```
  */
 export interface AccuracyOptions extends PerplexityOptions {
-  /** The path of the GGUF file to compare with; it must have the same vocabulary. */
-  readonly reference: string;
+  /** The path or `file:` URL of the GGUF file to compare with; it must have the same vocabulary. */
+  readonly reference: string | URL;
   /** The text that both read: the longer, the surer the figures. */
   readonly text: string;
 }
@@ -41,7 +42,10 @@ export interface AccuracyOptions extends PerplexityOptions {
 /** The schema of {@link AccuracyOptions}. */
 export const accuracyFields = {
   ...perplexityFields,
-  reference: text({ about: "The path of the GGUF file to compare with.", required: true }),
+  reference: other<string | URL, string>()(
+    { about: "The GGUF file to compare with.", expected: "the path or file: URL of a GGUF file", required: true },
+    (value, name) => pathOf(name, value, "a GGUF file"),
+  ),
   text: text({ about: "The text that both read.", required: true }),
 } as const satisfies FieldsOf<AccuracyOptions>;
 

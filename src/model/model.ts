@@ -12,7 +12,9 @@ import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { describeModel } from "./encode_model.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
-import { assertNotAborted, refuseOption } from "../options/checks.ts";
+import { assertNotAborted } from "../options/checks.ts";
+import { showAsLine } from "../options/inspect.ts";
+import { pathOf } from "../options/paths.ts";
 import { abortSignal, callback, type FieldsOf, integer, readOptions, type Resolved } from "../options/schema.ts";
 import { allowUnknownField } from "../text/tokenizer/options.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../text/tokenizer/tokenizer.ts";
@@ -89,7 +91,7 @@ const lost = new FinalizationRegistry<number>((handle) => native().modelFree(han
 
 /** Loads a model as `Model.load` does, once `accept` has seen what it is: it may throw before any weights are read. */
 export let loadAccepted: (
-  path: string,
+  path: string | URL,
   options: LoadOptions,
   accept: (plan: ModelPlan, context: number) => void,
 ) => Promise<Model>;
@@ -108,6 +110,7 @@ export let loadAccepted: (
 export class Model {
   static {
     loadAccepted = (path, options, accept) => Model.#load(path, options, accept);
+    showAsLine(Model, factsOf);
   }
   /** The file: metadata and table of tensors. */
   readonly gguf: Gguf;
@@ -134,24 +137,22 @@ export class Model {
   }
 
   /** Loads a GGUF file; of a split one, give the path of the first part. */
-  static async load(path: string, options: LoadOptions = {}): Promise<Model> {
+  static async load(path: string | URL, options: LoadOptions = {}): Promise<Model> {
     return await Model.#load(path, options, () => {});
   }
 
   static async #load(
-    path: string,
+    path: string | URL,
     options: LoadOptions,
     accept: (plan: ModelPlan, context: number) => void,
   ): Promise<Model> {
-    if (typeof path !== "string" || path === "" || path.includes("\0")) {
-      refuseOption("path", "the path of a GGUF file", path);
-    }
+    const file = pathOf("path", path, "a GGUF file");
     const read = readOptions(loadFields, options);
     const { allowUnknownPreTokenizer, signal } = read;
     assertNotAborted(signal);
     await prepare();
     const begin = performance.now();
-    const { gguf, plan, context } = readPlan(path, read);
+    const { gguf, plan, context } = readPlan(file, read);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
     let handle = 0;
@@ -207,6 +208,16 @@ export class Model {
     this.dispose();
     return Promise.resolve();
   }
+}
+
+/** What tells a model from others, for one line. */
+export function factsOf({ gguf, plan }: Pick<Model, "gguf" | "plan">): {
+  readonly file: string | undefined;
+  readonly architecture: string;
+  readonly parameters: number;
+} {
+  const { hyperparameters: { architecture }, parameters } = plan;
+  return { file: gguf.files[0], architecture, parameters };
 }
 
 /** What a file is as a model, without its weights. */

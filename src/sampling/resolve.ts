@@ -108,8 +108,13 @@ export function resolveSampling(
     penaltyWindow: penalties?.window ?? 0,
     dry,
     mu: mirostat ? 2 * single(mirostat[0]) : 0,
-    seed: read.seed ?? (crypto.getRandomValues(new BigUint64Array(1))[0] as bigint),
+    seed: read.seed ?? drawnSeed(),
   };
+}
+
+/** A seed of 53 bits, so that it is a number wherever it is told. */
+function drawnSeed(): bigint {
+  return BigInt.asUintN(53, crypto.getRandomValues(new BigUint64Array(1))[0] as bigint);
 }
 
 /** A number as an f32; one above 0 stays above 0. */

@@ -11,7 +11,7 @@ import type { SamplingOptions } from "./options.ts";
 import { resolveSampling } from "./resolve.ts";
 import { checkId } from "./schema.ts";
 import type { MethodReport } from "./report.ts";
-import { type Choice, SamplerState } from "./state.ts";
+import { type Choice, SamplerState, seedOf } from "./state.ts";
 import { SAMPLER } from "../../ffi/abi.ts";
 
 /**
@@ -64,9 +64,9 @@ export class Sampler {
     this.#state = options instanceof Sampler ? options.#state.clone() : new SamplerState(resolveSampling(options));
   }
 
-  /** The seed: the one given, or the one drawn. */
-  get seed(): bigint {
-    return this.#state.sampling.seed;
+  /** The seed: the one given, or the one drawn. A bigint only where it is above 2^53 - 1. */
+  get seed(): number | bigint {
+    return seedOf(this.#state.sampling.seed);
   }
 
   /** Chooses a token: its id. */

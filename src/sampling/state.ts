@@ -52,6 +52,11 @@ export interface Choice {
   readonly top?: readonly TokenLogprob[];
 }
 
+/** A seed as it is reported: a number, unless it is above what numbers hold exactly. */
+export function seedOf(seed: bigint): number | bigint {
+  return seed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(seed) : seed;
+}
+
 /** What to ask for beside the token. */
 export interface Request {
   /** Where the token will be. */

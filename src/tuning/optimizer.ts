@@ -13,7 +13,8 @@ import type { BatcherOptions } from "../batching/options.ts";
 import { probeMachine } from "../machine/machine.ts";
 import type { Machine } from "../machine/types.ts";
 import { Metrics } from "../measuring/metrics/metrics.ts";
-import { Model } from "../model/model.ts";
+import { factsOf, Model } from "../model/model.ts";
+import { showAsLine } from "../options/inspect.ts";
 import type { Attendant } from "./attendant.ts";
 import { memoryLimit, withinLimit } from "./memory_limit.ts";
 import { EventLog, type OptimizerEvent } from "./events.ts";
@@ -60,6 +61,7 @@ interface Parts {
  */
 export class Optimizer {
   static {
+    showAsLine(Optimizer, (optimizer) => ({ ...factsOf(optimizer.#model), ...optimizer.settings }));
     openOptimizer = (model, options, limitBytes) => Optimizer.#open(model, options, limitBytes);
   }
   /** What runs the requests. */

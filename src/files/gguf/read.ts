@@ -7,6 +7,7 @@
  */
 import { LightGPTError, ModelFormatError } from "../../../ffi/errors.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
+import { pathOf } from "../../options/paths.ts";
 import type { Metadata } from "./metadata.ts";
 import { type GgufPart, parsePart, type Tensor } from "./parse.ts";
 import type { ByteSource } from "./reader.ts";
@@ -45,7 +46,8 @@ const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s;
  * console.log(gguf.metadata.text("general.architecture"), gguf.tensors.size);
  * ```
  */
-export function readGguf(path: string): Gguf {
+export function readGguf(file: string | URL): Gguf {
+  const path = pathOf("path", file, "a GGUF file");
   const first = readPart(path, 0);
   const count = splitCount(first.part.metadata);
   const paths = count === 1 ? [path] : partPaths(path, count, first.part.metadata);

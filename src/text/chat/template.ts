@@ -33,8 +33,8 @@ export type { JsonValue } from "./inputs.ts";
  * ```
  */
 export interface ChatMessage {
-  /** Who speaks. */
-  readonly role: string;
+  /** What the message is: the four that templates know, or another that this template does. */
+  readonly role: "system" | "user" | "assistant" | "tool" | (string & Record<never, never>);
   /** What was said: a text, or what the template wants in its place. */
   readonly content?: JsonValue;
   /** Further fields for the template. */
