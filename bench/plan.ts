@@ -7,7 +7,7 @@
 import { cpus } from "node:os";
 import type { FileType } from "./tinyllama.ts";
 
-/** Who does the work, and under what circumstances. */
+/** Which program does the work, and with which settings. */
 export interface Subject {
   /** `llama.cpp` is a program of its own (`peers/direct.cpp`); `node-llama-cpp` the same libraries behind their binding. */
   readonly engine: "lightgpt" | "llama.cpp" | "node-llama-cpp";
@@ -104,7 +104,7 @@ export interface ChildPlan {
   readonly model: string;
   /** What peers compute with, and the machine is measured with. */
   readonly threads: number;
-  /** What LightGPT is told; absent: what it chooses by itself, as for who says nothing. */
+  /** Options of LightGPT; absent: its defaults. */
   readonly threadsTold?: number;
   readonly context: number;
   readonly work: readonly Work[];

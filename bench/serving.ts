@@ -59,7 +59,7 @@ async function metrics(path: string | undefined): Promise<void> {
   const watched = async () => {
     let heard = 0;
     const stop = lm.metrics.listen(() => heard++);
-    // As Prometheus would, which asks every 15 s, or every second where somebody is in a hurry.
+    // As Prometheus does, which asks every 15 s, or every second where it is set so.
     const timer = setInterval(() => void lm.metrics.prometheus(), 1000);
     const rate = await work();
     clearInterval(timer);
@@ -185,7 +185,7 @@ async function measure(path: string | undefined, options: LightGPTOptions) {
   const seconds = lm.model.residentBytes < 50e6 ? 6 : 40;
   while (performance.now() - begin < 1000 * seconds) await serve(lm, 48, 24, 16, 60);
   const times: number[] = [];
-  // The steps that somebody waited in; the time of a token from outside includes the queue of this very loop.
+  // The steps in which a request waited; the time of a token from outside includes the queue of this very loop.
   const stop = lm.metrics.listen((event) => {
     if (event.kind === "step" && event.tokens > event.prompt) times.push(event.ms);
   });

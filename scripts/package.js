@@ -110,7 +110,7 @@ function denoManifest() {
   return { name, version, license, exports, imports: Object.fromEntries(used), publish };
 }
 
-/** Our package.json without what only we need: whoever installs the package gets its dependencies, and no script runs. */
+/** Our package.json without what only we need: installing the package brings its dependencies, and runs no script. */
 function packageManifest() {
   const { name, version, description, license, type, exports, bin, dependencies } = manifest;
   const compiled = (path) => path.replace(/\.ts$/, "");

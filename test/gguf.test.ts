@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertRejects, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -128,6 +129,40 @@ describe("a cut file", () => {
       writeFileSync(path, real.subarray(0, real.length >> 1));
       await assertRejects(() => LightGPT.load(path), ModelFormatError, "ends behind the end of the file");
     });
+  });
+});
+
+describe("a tensor table", () => {
+  const size = 64;
+  const tensors = ["first", "second"].map((name) => ({ name, type: 0, dims: [8, 2], data: new Uint8Array(size) }));
+  const bytes = encodeGguf(new Map(), tensors);
+  const nameAt = (name: string) => Buffer.from(bytes).indexOf(name);
+  /** Reads the file with one number of a tensor's entry replaced: `at` bytes behind its name. */
+  const readWith = (name: string, at: number, value: number) => {
+    const changed = bytes.slice();
+    new DataView(changed.buffer).setBigUint64(nameAt(name) + name.length + at, BigInt(value), true);
+    return () => parseGguf(memorySource("changed.gguf", changed));
+  };
+  const sizesAt = 4; // behind the number of dimensions
+  const offsetAt = sizesAt + 2 * 8 + 4; // behind two sizes and the type
+
+  it("has tensors side by side", () => {
+    const { tensors } = readWith("second", offsetAt, size)();
+    assertEquals([...tensors.values()].map(({ bytes }) => bytes), [size, size]);
+  });
+
+  it("whose tensors overlap is refused", () => {
+    for (const offset of [0, 32]) {
+      const error = assertThrows(readWith("second", offsetAt, offset), ModelFormatError, "overlap");
+      assertEquals(error.field, "second");
+    }
+  });
+
+  it("whose tensors have no elements, lie askew or end behind the file is refused", () => {
+    assertThrows(readWith("first", sizesAt, 0), ModelFormatError, "dimension 0 of the tensor first");
+    assertThrows(readWith("second", offsetAt, size + 4), ModelFormatError, "ends behind the end");
+    assertThrows(readWith("first", offsetAt, 4), ModelFormatError, "not aligned");
+    assertThrows(readWith("second", offsetAt, 2 * size), ModelFormatError, "ends behind the end");
   });
 });
 

@@ -1,7 +1,7 @@
 /**
- * What calibrated rounding goes by: the inputs that the matrices of a model see while it reads a text. Before each of a
- * layer's four products the text is read by the original and by a copy in which all that comes before is rounded already, so
- * that a matrix is rounded for the inputs it will get, and makes up for what they have lost.
+ * Measures what calibrated rounding needs: the inputs of a model's matrices while it reads a text. Before each of a layer's
+ * four products the text is read by the original model and by a copy in which everything before is rounded already. So a
+ * matrix is rounded for the inputs that it will get, and makes up for what these have lost.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const PRODUCTS: Readonly<Record<string, number>> = {
 
 const matrixName = /^blk\.(\d+)\.(\w+)\.weight$/;
 
-/** Added to the diagonal, in parts of its mean: what keeps columns that say nothing from being trusted. */
+/** Added to the diagonal, as a share of its mean, so that columns with few inputs are not trusted too much. */
 const damping = 0.01;
 
 /** Positions that are read together. */
@@ -37,7 +37,7 @@ const windowMost = 256;
 interface Sums {
   /** Of the rounded copy's inputs with themselves. */
   readonly own: Float32Array;
-  /** Of what the original's inputs are more than those, with those. */
+  /** Of the differences (inputs of the original less those of the copy) with the copy's inputs. */
   readonly lost: Float32Array;
   readonly columns: number;
 }
@@ -83,12 +83,12 @@ export class Calibrator implements TensorCalibrator {
     );
   }
 
-  /** When a tensor's turn is: those of one product together, products in the order they are made. */
+  /** The place of a tensor in the order of rounding: tensors of one product together, products in the order of the model. */
   order(name: string): number {
     return productOf(name) ?? -1;
   }
 
-  /** What a tensor's rounding goes by; undefined for those that are no matrix of a layer. */
+  /** The calibration of a tensor; undefined for those that are no matrix of a layer. */
   async calibrationFor(name: string): Promise<Calibration | undefined> {
     const product = productOf(name);
     if (product === undefined) return undefined;
@@ -99,7 +99,7 @@ export class Calibrator implements TensorCalibrator {
     return this.#calibration;
   }
 
-  /** Takes over the blocks that a tensor has got, for the layers after it. */
+  /** Puts a tensor's new blocks into the copy, for the layers after it. */
   replace(name: string, format: number, blocks: Uint8Array): void {
     const [, layer, role] = matrixName.exec(name) ?? [];
     if (PRODUCTS[role] === undefined) return;

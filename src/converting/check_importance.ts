@@ -1,5 +1,5 @@
 /**
- * Importances for a file's tensors: whether they fit, and which matrices have none.
+ * Checks whether an importance matrix fits a file's tensors, and which matrices it leaves out.
  *
  * @module
  */
@@ -13,10 +13,10 @@ interface Job {
   readonly format: TensorFormat;
 }
 
-/** Those that llama.cpp's importance matrices leave out: nothing is missing without them. */
+/** Tensors that llama.cpp's importance matrices leave out; their absence is no reason for a warning. */
 const usuallyAbsent = /^(token_embd|output)\.weight$/;
 
-/** Throws where sizes or names are those of another model; returns what a user should know. */
+/** Throws where sizes or names are those of another model; returns warnings. */
 export function checkImportances(importance: ReadonlyMap<string, Float32Array>, jobs: readonly Job[]): string[] {
   const missing: string[] = [];
   let found = 0;

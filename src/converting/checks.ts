@@ -1,5 +1,5 @@
 /**
- * What the Quantizer asks of its input, and how it says what is wrong with it.
+ * Checks of the Quantizer's input, and its error messages.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export const sources = { f32: 0, f16: 1, bf16: 30 } as const;
 /** What floats may be stored as. */
 export type SourceName = keyof typeof sources;
 
-/** What values are stored as. */
+/** The type that values are stored as. */
 export function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): SourceName {
   if (values instanceof Uint16Array) {
     checkBuffer("Uint16Array", values, "values");
@@ -57,7 +57,7 @@ export function refuseRow(format: TensorFormat, columns: number): never {
   );
 }
 
-/** What to do with outliers, and beyond which threshold. */
+/** The policy for outliers, and its threshold. */
 export function outlierOptions(outliers: Resolved<typeof outlierFields> | undefined, format: TensorFormat) {
   if (outliers === undefined) return { policy: "keep", threshold: 0 } as const;
   const { policy, threshold } = outliers;
@@ -109,7 +109,7 @@ export function splitValues(
   return { indices: Uint32Array.from(places), values: Float32Array.from(exact) };
 }
 
-/** Says what is wrong with the values of a block that native code refused. */
+/** Throws with what is wrong with the values of a block that native code refused. */
 export function refuseBlock(
   values: Float32Array | Uint16Array,
   source: SourceName,

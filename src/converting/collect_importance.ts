@@ -1,6 +1,6 @@
 /**
- * Collects an importance matrix: a model reads a text, and of each matrix the squares of its inputs are summed up, column
- * by column. As many matrices at once as memory for their inputs allows; the text is read again for the next ones.
+ * Collects an importance matrix: a model reads a text, and the squares of each matrix's inputs are summed up, column by
+ * column. Each reading serves as many matrices as memory for their inputs allows; then the text is read again.
  *
  * @module
  */
@@ -72,7 +72,7 @@ interface Product {
 }
 
 /**
- * Has a model read a text and sums up what its matrices see. Throws where the text has no tokens.
+ * Has a model read a text and sums up the squares of its matrices' inputs. Throws where the text has no tokens.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Makes smaller model files: checks what is asked for, opens the source, and, for calibrated rounding, has the model read a
+ * Makes smaller model files: checks the options, opens the source, and, for calibrated rounding, has the model read a
  * text. The conversion itself is `quantize_file.ts`.
  *
  * @module
@@ -156,7 +156,7 @@ function readImportance(importance: unknown, name: string): ReadonlyMap<string, 
   return importance;
 }
 
-/** Texts that a model tells itself for its calibration, and how long each may become. */
+/** Texts that a model generates for its calibration, and the most tokens of each. */
 const ownTexts = { count: 120, tokens: 300 } as const;
 
 /**
@@ -239,7 +239,7 @@ function fileOutliers(
   return outliers;
 }
 
-/** What a model tells from its beginning on, by fixed seeds: always the same. */
+/** Texts that a model generates from the beginning, with fixed seeds: always the same. */
 async function ownText(path: string, signal: AbortSignal | undefined): Promise<string> {
   const { Batcher } = await import("../batching/batcher.ts");
   const { Model } = await import("../model/model.ts");

@@ -1,7 +1,7 @@
 /**
  * An importance matrix: for each column of a matrix, the sum of the squares of what was multiplied with it while a model
  * read a text. Files are llama.cpp's: GGUF with two tensors for each matrix (`<name>.in_sum2`, columns x experts, and
- * `<name>.counts`, the rows summed), or the older `.dat`, which is read only. Collecting one is `src/converting/collect_importance.ts`'s.
+ * `<name>.counts`, the rows summed), or the older `.dat`, which is read only. `collect_importance.ts` collects one.
  *
  * @module
  */

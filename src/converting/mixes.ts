@@ -1,6 +1,6 @@
 /**
- * Which tensor of a model gets which format: the usual mixes by name. The rules are llama.cpp's, in short: what makes the
- * logits gets Q6_K, values and the way down get more bits in some layers, everything of one dimension stays as it is.
+ * Which tensor of a model gets which format: the usual mixes by name. The rules are llama.cpp's, in short: the output matrix
+ * gets Q6_K; the matrices of values (attn_v) and ffn_down get more bits in some layers; vectors stay as they are.
  *
  * @module
  */
@@ -110,7 +110,7 @@ export function mixNames(): string[] {
   ).map(([name]) => name);
 }
 
-/** Chooses formats for the tensors of a model by a mix and by rules, the later of which win. */
+/** Chooses formats for the tensors of a model by a mix and by rules; of rules that fit, the last one holds. */
 export class Plan {
   /** `general.file_type` of the file to be made. */
   readonly fileType: number;

@@ -1,6 +1,6 @@
 /**
  * Quantizes a model file: tensor by tensor, each in pieces of some rows, so that memory does not depend on the model's size.
- * The output takes its name only when it is whole; the input is never touched.
+ * The output gets its name only when it is complete; the input is never touched.
  *
  * @module
  */
@@ -62,7 +62,7 @@ export interface QuantizeFileReport {
   readonly bytes: number;
   /** Every tensor, in the order of the file. */
   readonly tensors: readonly TensorReport[];
-  /** What a user should know: types that rows did not fit, requantizing. */
+  /** Warnings: types that rows did not fit, weights that were quantized already. */
   readonly warnings: readonly string[];
 }
 

@@ -1,6 +1,5 @@
 /**
- * Rounding by what a matrix's inputs are: the part that has the weights. Where the sums of inputs come from, a
- * {@link TensorCalibrator} knows.
+ * Rounds rows of a matrix for its inputs. A {@link TensorCalibrator} measures these inputs.
  *
  * @module
  */
@@ -18,20 +17,23 @@ export interface Calibration extends CalibrationFactor {
   readonly repair: Float32Array | null;
 }
 
-/** Knows the inputs of matrices. */
+/** Measures the inputs of matrices. */
 export interface TensorCalibrator extends AsyncDisposable {
-  /** When a tensor's turn is: a higher number later. */
+  /** The place of a tensor in the order of rounding: a higher number comes later. */
   order(name: string): number;
-  /** What a tensor's rounding goes by; undefined for one whose inputs are not known. Tensors come in order. */
+  /** The calibration of a tensor; undefined where its inputs are not known. Called in that order. */
   calibrationFor(name: string): Promise<Calibration | undefined>;
-  /** Hears which blocks a tensor has got. */
+  /** Called with the blocks that a tensor has got. */
   replace(name: string, format: number, blocks: Uint8Array): void;
 }
 
 /** Formats whose levels lie at even distances, so that a later column can make up for an earlier one. */
 const even = /^(q[458]_[01]|q[23456]_k)$/;
 
-/** Blocks of rows of floats, which are spoilt. Formats of other levels are searched for with importances alone. */
+/**
+ * The blocks of rows of floats; `values` are overwritten. Formats whose levels are not at even distances are searched for,
+ * with the importances of columns.
+ */
 export async function roundCalibrated(
   quantizer: Quantizer,
   format: TensorFormat,

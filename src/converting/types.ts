@@ -37,7 +37,7 @@ export type QuantizedFormat =
   | "iq4_nl"
   | "mxfp4";
 
-/** The formats that floats can be turned into, in the order that users are told. */
+/** The formats that floats can be turned into, in the order of error messages. */
 const QUANTIZED_FORMATS: readonly QuantizedFormat[] = [
   "f32",
   "f16",
@@ -56,7 +56,7 @@ const QUANTIZED_FORMATS: readonly QuantizedFormat[] = [
   "mxfp4",
 ];
 
-/** What stands in for a format of blocks of 256 where a row is a multiple of 32 only: as llama.cpp does it. */
+/** What a format of blocks of 256 falls back to where a row is a multiple of 32 only, as in llama.cpp. */
 export const FALLBACK: Readonly<Partial<Record<QuantizedFormat, QuantizedFormat>>> = {
   q2_k: "iq4_nl",
   q3_k: "iq4_nl",

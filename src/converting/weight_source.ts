@@ -1,6 +1,6 @@
 /**
  * Where the weights to be quantized come from: a list of tensors whose bytes can be read piece by piece, and metadata.
- * A GGUF file (all parts of a split one) is opened here; a Hugging Face folder in `src/huggingface/`. A file that changes or
+ * A GGUF file (all parts of a split one) is opened here; a Hugging Face folder in `huggingface/`. A file that changes or
  * ends while it is read is an error.
  *
  * @module
@@ -25,7 +25,7 @@ export interface WeightSource {
   readonly files: readonly string[];
   readonly metadata: ReadonlyMap<string, NewValue>;
   readonly tensors: readonly SourceTensor[];
-  /** What a user should know of it. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
   /** Throws where a file has changed since it was opened. */
   check(): void;

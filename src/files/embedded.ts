@@ -1,5 +1,5 @@
 /**
- * Where the model lies that comes with LightGPT: what `LightGPT.load()` and the command use when no file is named.
+ * Where the embedded model lies, which `LightGPT.load()` and the command use when no file is named.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { currentRuntime } from "../../ffi/runtime/pick.ts";
 
 const asset = "models/tinytales-q4_0.gguf";
 
-/** The path of the embedded model, where it need not be fetched. */
+/** The path of the embedded model in a package or a checkout. */
 export function embeddedModel(): string {
   return assetPath(currentRuntime(), asset);
 }
 
-/** The same, after fetching it where LightGPT was imported from the net. */
+/** The same path; where LightGPT was imported from the net, the model is fetched first. */
 export function fetchEmbeddedModel(): Promise<string> {
   return fetchAsset(currentRuntime(), asset);
 }

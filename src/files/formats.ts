@@ -1,7 +1,6 @@
 /**
- * The tensor types of GGUF: id, name, block size. A file may hold any of them, so that `inspect` can show it; those that
- * the library computes with are marked, and for the others there is a word on what to use instead. A test compares the
- * marked ones with the library's own list.
+ * The tensor types of GGUF: id, name, block size. `inspect` shows files with any of them. Those that the library computes
+ * with are marked; for the others there is a type to use instead. A test compares the marked ones with the library's list.
  *
  * @module
  */
@@ -63,7 +62,7 @@ const KNOWN: readonly Row[] = [
   [42, "Q2_0", 64, 18],
 ];
 
-/** Types that once existed; their blocks are laid out in ways that nobody reads any more. */
+/** Types that were removed from GGUF; no reader has their block layouts any more. */
 const REMOVED: ReadonlyMap<number, string> = new Map([
   [4, "Q4_2"],
   [5, "Q4_3"],

@@ -1,21 +1,21 @@
 /**
- * Files on their way: what is written lies beside its target under a name of its own until it is whole. A killed process
- * leaves such a file; the next one with the same target removes it. And a system's limit on the size of files is an error here,
- * where it would end the process.
+ * Partial files: a file is written beside its target under another name, and renamed when it is complete. A killed process
+ * leaves its partial file; the next process with the same target removes it. A write beyond the system's limit on the size
+ * of files is an error instead of a signal that ends the process.
  *
  * @module
  */
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 
-/** A file that has not changed for so long has no writer any more, whatever its process's number says. */
+/** Milliseconds after which an unchanged file has no writer any more, even if a process with its number runs. */
 const staleMs = 24 * 3600 * 1000;
 
-/** Those that this process writes. */
+/** The partial files that this process writes. */
 const own = new Set<string>();
 let made = 0;
 
-/** A name beside `path` for what becomes it: with the process's number, by which a later one knows whether it still runs. */
+/** The name of a partial file of `path`; it holds the process's number, so that a later process can ask whether it runs. */
 export function beginPartial(path: string): string {
   removeStale(path);
   const partial = `${path}.${node("node:process").pid}-${made++}-${Date.now() % 1e6}.partial`;
@@ -53,10 +53,10 @@ function isGone(pid: number, partial: string): boolean {
     return ![...own].some((open) => node("node:path").resolve(open) === node("node:path").resolve(partial));
   }
   try {
-    kill(pid, 0); // asks, and sends nothing
+    kill(pid, 0); // asks whether the process exists; no signal is sent
     return false;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ESRCH"; // or it may not be asked
+    return error instanceof Error && "code" in error && error.code === "ESRCH"; // other errors: it exists, and belongs to another user
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What control groups allow on Linux, of version 1, version 2, or both at once. A limit holds for a group and all within
- * it, so every group from the process's own up to the root of the mount is asked, and the least counts.
+ * Limits of control groups on Linux, of version 1, version 2, or both at once. A limit holds for a group and all groups in
+ * it, so each group from the process's own up to the root of the mount is read, and the least limit counts.
  *
  * @module
  */
@@ -26,10 +26,10 @@ interface Group {
 
 /** From here on, version 1's limit of memory means that there is none. */
 const noLimit = 2 ** 60;
-/** Groups lie in each other at most so deep. */
+/** The deepest nesting of groups that is followed. */
 const depthMost = 64;
 
-/** Reads the limits of the process that asks, each when it is asked for. */
+/** Reads the limits of this process, each when it is used. */
 export function readCgroups(source: Source): CgroupLimits {
   const groups = source.read("/proc/self/cgroup");
   const mounts = source.read("/proc/self/mountinfo");

@@ -9,9 +9,9 @@ import { readCgroups } from "./cgroup.ts";
 import { numberList, type Source, wholeNumber } from "./source.ts";
 
 const devices = "/sys/devices/system/cpu";
-/** Of a processor with less than this share of the largest capacity, the system says that it is a small one. */
+/** Processors with less than this share of the largest capacity are efficiency cores. */
 const smallCapacity = 0.75;
-/** An index of a cache beyond this does not exist. */
+/** Indexes of caches from 0 on that are looked for. */
 const cachesMost = 10;
 
 /** Reads what there is; members that are not known are absent. */

@@ -1,5 +1,5 @@
 /**
- * How busy others keep the machine: processor time that was spent since a moment, without this process's own.
+ * How busy other processes keep the machine: the processor time spent since a moment, without this process's own.
  *
  * @module
  */
@@ -29,8 +29,8 @@ export class LoadMeter {
   }
 
   /**
-   * The share of what this process may use that others took, 0 to 1: what they need beyond the processors that it has no use
-   * for. Undefined where it is not known.
+   * The share, 0 to 1, of the processors that this process may use which others took: what they used beyond the processors
+   * that this process can't use. Undefined where it is not known.
    */
   share({ threads, processors = threads }: Pick<Machine, "threads" | "processors">): number | undefined {
     const end = this.#read();

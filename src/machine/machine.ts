@@ -1,6 +1,6 @@
 /**
- * The machine that a program runs on, as far as it may know: the processors that it can use, their caches, and the memory
- * that it may have. Each system has a probe of its own in `machine/`; here their answers become one description. A fact
+ * The machine that a program runs on: the processors that it may use, their caches, and the memory that it may have. Each
+ * system has a probe in this room; here their answers become one description. A fact
  * that is not known is absent, and a note says why.
  *
  * @module
@@ -17,7 +17,7 @@ import { integer } from "../options/schema.ts";
 const bandwidthMiB = 256;
 
 /**
- * Looks at the machine, in a few milliseconds. Nothing fails: what is not known is absent.
+ * Describes the machine, in a few milliseconds. It never throws: a fact that is not known is absent.
  *
  * @example
  * ```ts
@@ -84,7 +84,7 @@ export function usableThreads(): number {
 const threadsMost = 256;
 let reckoned = 0;
 
-/** For tests of many threads on a small machine: lets as many be had as if there were `count` processors; gives what was said before. */
+/** For tests of many threads on a small machine: counts as if there were `count` processors; returns the count before. */
 export function reckonProcessors(count: number): number {
   const before = reckoned;
   reckoned = count;
@@ -101,9 +101,9 @@ export const threadsField = integer({
 });
 
 /**
- * How many threads are had of those that were asked for; where nothing is said, as many as this process can run at once.
- * More than there are processors are not had: with two a core the threads that wait for a turn held the others up (decode
- * at 0.75, with eight at 0.38).
+ * The number of threads that compute: `asked`, or as many as this process can run at once; at most one for each processor.
+ * With two on a core, threads that wait for their turn hold the others up: decoding ran at 0.75 of its speed, with eight
+ * at 0.38.
  */
 export function threadsOption(asked: number = Math.min(threadsMost, usableThreads())): number {
   return Math.min(asked, Math.max(parallelism().processors, reckoned));

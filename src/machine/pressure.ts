@@ -1,6 +1,6 @@
 /**
- * How short of memory the system is: the share of time in which somebody waited for memory (PSI), and how often the limit of
- * the process's control group was met. What the system does not tell is absent.
+ * How short of memory the system is: the share of time in which a task waited for memory (PSI), and how often the process's
+ * control group met its limit. A fact that the system does not tell is absent.
  *
  * @module
  */

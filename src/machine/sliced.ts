@@ -1,6 +1,6 @@
 /**
- * Long work in JavaScript, cut into slices: between two of them the event loop has its turn and a signal is heard. The work is
- * a generator that yields at least every few milliseconds; whoever runs it decides whether it is sliced or done at once.
+ * Long work in JavaScript, cut into slices: between two of them the event loop has its turn and a signal is checked. The work is
+ * a generator that yields at least every few milliseconds; its caller decides whether it is sliced or done at once.
  *
  * @module
  */

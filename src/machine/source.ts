@@ -1,6 +1,6 @@
 /**
- * Where the probes of a machine get their facts: files below a root folder, commands, and what the runtime says. What is not
- * there or not allowed is `undefined`, never an error and never a question to the user; why, the notes say.
+ * Where the probes of a machine get their facts: files below a root folder, commands, and what the runtime says. A fact
+ * that is missing or not allowed is `undefined`, never an error and never a permission prompt; the notes say why.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { node } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { Runtime } from "../../ffi/runtime/types.ts";
 
-/** No file of the system that is read is longer. */
+/** Bytes; longer files of the system are not read. */
 const textMost = 1 << 20;
-/** A command that takes longer is given up. */
+/** Milliseconds after which a command is given up. */
 const commandMs = 2000;
 const decoder = new TextDecoder();
 

@@ -101,7 +101,7 @@ export interface Machine {
 export interface MachineFacts {
   readonly usable?: number | undefined;
   readonly quota?: number | undefined;
-  /** Asked for only where somebody wants to know: it takes many files, or a command. */
+  /** A function, because the answer takes many files or a command: it is called only when the fact is used. */
   readonly details: () => MachineDetails;
 }
 

@@ -111,7 +111,7 @@ export class MetadataArray implements Iterable<MetadataValue> {
   }
 }
 
-/** What a number in the metadata may be. */
+/** The range of a number in the metadata. */
 export interface NumberRules {
   /** The least that is right. */
   readonly least?: number;

@@ -50,7 +50,7 @@ const LIMITS = {
 } as const;
 /** The least bytes of a metadata entry and of a tensor's. */
 const LEAST = { metadata: 14, tensor: 33 } as const;
-/** What one entry costs, roughly, in a JavaScript engine: a slot in a Map, a string, numbers; an object. */
+/** Bytes that an entry takes in a JavaScript engine, estimated: a slot of a Map, a string, numbers, an object. */
 const COST = { metadata: 56, tensor: 120 } as const;
 
 interface TensorInfo {

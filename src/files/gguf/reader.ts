@@ -8,7 +8,7 @@
 import { ModelFormatError } from "../../../ffi/errors.ts";
 import { LENGTH_BYTES } from "./metadata.ts";
 
-/** Bytes at rest: a file, or in tests a piece of memory. */
+/** Where bytes are read from: a file, or memory in tests. */
 export interface ByteSource {
   /** What to call it in messages. */
   readonly name: string;
@@ -19,7 +19,7 @@ export interface ByteSource {
 }
 
 const FIRST_READ = 1 << 16;
-/** Memory that was never touched is dear, so no more is read than may be needed. */
+/** Fresh memory is expensive to touch, so a read is not longer than this beyond what is needed. */
 const READ_AHEAD = 1 << 18;
 const ALLOWANCE = 1 << 20;
 const ALLOWANCE_FACTOR = 4;

@@ -1,7 +1,7 @@
 /**
- * Writes a GGUF file as its tensors come: header and table first, for sizes are known before any data, then the data, tensor
- * after tensor. All goes to a file beside the target, which takes the target's name when it is whole and on the disk: a
- * killed process or a full disk leaves no broken file under that name.
+ * Writes a GGUF file while its tensors are made: header and table first, since all sizes are known, then the data of one
+ * tensor after the other. It writes to a partial file, which gets the target's name when it is complete and on the disk,
+ * so that a killed process or a full disk leaves no broken file under that name.
  *
  * @module
  */
@@ -97,7 +97,7 @@ export class GgufWriter {
     endPartial(this.#partial);
   }
 
-  /** Whether a file may become so long: better refused now than after hours. */
+  /** Throws where a file of this length can't be written: now, and not after hours of work. */
   #askForLength(bytes: number): void {
     this.#attempt(() => this.#fs.ftruncateSync(this.#descriptor as number, bytes));
     this.#attempt(() => this.#fs.ftruncateSync(this.#descriptor as number, 0));
