@@ -1,0 +1,105 @@
+/**
+ * What calibrated rounding measures: the inputs of a matrix in the original model and in a copy that is rounded so far, and
+ * what makes up for the difference.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { replaceMatrix } from "../ffi/calibration.ts";
+import { ROLES } from "../ffi/abi.ts";
+import { Model, Quantizer, readGguf } from "../mod.ts";
+import { Calibrator } from "../src/converting/calibrator.ts";
+import { QuantizedTensor } from "../src/converting/tensor.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { FORMATS } from "../src/files/formats.ts";
+import { openReader, readWindow, windowsOf } from "../src/measuring/text_windows.ts";
+import { randomNumbers } from "./models.ts";
+
+const path = embeddedModel();
+const text = "Once upon a time there was a little fox. The fox lived in a den by the river, and it was happy. ".repeat(
+  8,
+);
+const values = "blk.0.attn_v.weight";
+const output = "blk.0.attn_output.weight";
+const outputProduct = 1; // the second of the first layer
+
+const quantizer = new Quantizer({ threads: 1 });
+
+/** A matrix of the file as floats. */
+async function matrixOf(name: string): Promise<{ weights: Float32Array; columns: number; format: number }> {
+  const tensor = readGguf(path).tensors.get(name);
+  const format = FORMATS.get(tensor?.type ?? -1);
+  if (tensor === undefined || format === undefined) throw new Error(`the embedded model has no ${name}`);
+  const blocks = readFileSync(path).subarray(tensor.offset, tensor.offset + tensor.bytes);
+  const [columns, rows] = tensor.dims;
+  const weights = await quantizer.dequantize(new QuantizedTensor(format, [rows, columns], blocks));
+  return { weights, columns, format: format.id };
+}
+
+/** The matrix of values with noise, in its own format: what a very coarse rounding would leave. */
+async function coarseValues(): Promise<{ format: number; blocks: Uint8Array }> {
+  const { weights, columns, format } = await matrixOf(values);
+  const random = randomNumbers(3);
+  const noisy = weights.map((weight) => weight * (0.4 + random(1000) / 1000));
+  const tensor = await quantizer.quantize(noisy, { format: "q4_0", shape: [weights.length / columns, columns] });
+  return { format, blocks: tensor.blocks };
+}
+
+/** The inputs of the output matrix, row after row, as a model computes them. */
+async function inputsOf(model: Model): Promise<Float32Array[]> {
+  const window = Math.min(256, model.context);
+  const engine = openReader(model, window, 1);
+  const columns = 256;
+  try {
+    engine.capture(outputProduct, 1);
+    const rows: Float32Array[] = [];
+    for (const tokens of windowsOf(model, text, window)) {
+      await readWindow(engine, tokens);
+      const room = new Float32Array(window * columns);
+      const count = engine.captured(outputProduct, room);
+      for (let at = 0; at < count; at += columns) rows.push(room.subarray(at, at + columns));
+    }
+    return rows;
+  } finally {
+    await engine.dispose();
+  }
+}
+
+const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+
+describe("a calibrator", () => {
+  it("has nothing to make up for while nothing is rounded", async () => {
+    await using calibrator = await Calibrator.open(path, text, 1);
+    const calibration = await calibrator.calibrationFor(output);
+    assert(calibration !== undefined);
+    assertEquals([calibration.columns, calibration.repair], [256, null]);
+    assertEquals(await calibrator.calibrationFor("token_embd.weight"), undefined);
+  });
+
+  it("makes a later matrix up for what an earlier one has lost", async () => {
+    const { format, blocks } = await coarseValues();
+    await using calibrator = await Calibrator.open(path, text, 1);
+    calibrator.replace(values, format, blocks);
+    const { repair } = await calibrator.calibrationFor(output) ?? {};
+    assert(repair);
+
+    // The outputs of the original, beside those of the rounded copy with the matrix as it was, and with it repaired.
+    using exact = await Model.load(path);
+    using rounded = await Model.load(path);
+    replaceMatrix(rounded.handle, 0, ROLES.indexOf("attn_v"), format, blocks);
+    const [x, y] = [await inputsOf(exact), await inputsOf(rounded)];
+    const { weights, columns } = await matrixOf(output);
+    let [before, after] = [0, 0];
+    for (let row = 0; row < 8; row++) {
+      const w = weights.subarray(row * columns, (row + 1) * columns);
+      const better = w.map((weight, k) => weight + dot(repair.subarray(k * columns, (k + 1) * columns), w));
+      x.forEach((input, token) => {
+        before += (dot(w, input) - dot(w, y[token])) ** 2;
+        after += (dot(w, input) - dot(better, y[token])) ** 2;
+      });
+    }
+    assertLess(after, 0.7 * before);
+  });
+});
