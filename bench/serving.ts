@@ -94,7 +94,7 @@ function counting(): void {
   const begin = performance.now();
   for (let token = 0; token < tokens; token++) {
     meter.token(token, token - 7, false);
-    if (token % 8 === 0) meter.step({ ms: 1, tokens: 8, prompt: 0, sequences: 8 }, 16);
+    if (token % 8 === 0) meter.step({ ms: 1, tokens: 8, prompt: 0, sequences: 8, running: 8 }, 16);
   }
   const microseconds = (performance.now() - begin) * 1000 / tokens;
   if (heard !== tokens + tokens / 8) throw new Error("not all was heard");

@@ -18,7 +18,7 @@ export { Batcher, type BatcherStats, type PrefixCache } from "../src/batching/ba
 export type { BatcherOptions, PrefixCacheOptions } from "../src/batching/options.ts";
 export type { BatchRequest, GenerateOptions, Prompt } from "../src/batching/request_options.ts";
 export type { KvType } from "../src/engine/types.ts";
-export type { MapOptions, MapProgress, MapResult } from "../src/batching/map.ts";
+export type { MapOptions, MapProgress, MapRequest, MapResult, MapSource } from "../src/batching/map_options.ts";
 export type { Percentiles } from "../src/batching/stats.ts";
 export { type Completion, Piece } from "../src/batching/generation.ts";
 export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";

@@ -67,7 +67,7 @@ class FakeLoad implements AdaptTarget {
       const prompt = isReading ? Math.round(Math.max(4, Math.min(chunk, room / this.prompt))) : 0;
       const took = this.ms(sequences, prompt) * (0.9 + this.#random(1000) / 5000) * (this.#random(50) === 0 ? 3 : 1);
       this.nowMs += took;
-      this.adapter.step({ ms: took, tokens: sequences + prompt, prompt, sequences }, this.nowMs);
+      this.adapter.step({ ms: took, tokens: sequences + prompt, prompt, sequences, running: sequences }, this.nowMs);
     }
   }
 }
@@ -184,7 +184,7 @@ describe("the adapter", () => {
 
   it("survives a clock that jumps, stands still or is no number", () => {
     const load = new FakeLoad(13, 12);
-    const step = { ms: 20, tokens: 16, prompt: 0, sequences: 16 };
+    const step = { ms: 20, tokens: 16, prompt: 0, sequences: 16, running: 16 };
     for (const now of [0, 1e15, -1e15, 7, 7, 7, NaN, 8, Infinity, -Infinity, 9]) load.adapter.step(step, now);
     for (let index = 0; index < 1000; index++) load.adapter.step(step, 9);
     assertEquals([load.told, load.sequences], [[], 16]);

@@ -87,14 +87,23 @@ describe("the times of steps", () => {
   it("makes chunks small beside sequences that wait for a token, until they prove to cost little", () => {
     const times = new StepTimes(1e6);
     for (let step = 0; step < 9; step++) times.record(4, 10, 0);
-    assertEquals(times.chunkBeside(0), times.chunk);
-    const first = times.chunkBeside(4);
+    assertEquals(times.chunkBeside(0, 1), times.chunk);
+    const first = times.chunkBeside(4, 1);
     assert(first < times.chunk, `${first}`);
-    for (let chunk = first, step = 0; step < 40; step++, chunk = times.chunkBeside(4)) {
+    for (let chunk = first, step = 0; step < 40; step++, chunk = times.chunkBeside(4, 1)) {
       times.record(4 + chunk, 10 + chunk / 10, chunk);
     }
-    const learnt = times.chunkBeside(4);
+    const learnt = times.chunkBeside(4, 1);
     assert(learnt >= 64 && learnt <= 128, `${learnt}: 100 tokens cost as much as the four`);
+  });
+
+  it("gives prompts as many tokens as there are of them, unless a step has a target", () => {
+    const times = new StepTimes(1e6);
+    for (let step = 0; step < 9; step++) times.record(1, 10, 0);
+    for (let step = 0; step < 9; step++) times.record(17, 100, 16);
+    assertEquals([times.chunkBeside(1, 1), times.chunkBeside(1, 15)], [4, 15]);
+    times.stepMs = 12;
+    assertEquals(times.chunkBeside(1, 15), 4);
   });
 
   it("leaves a chunk size alone that was asked for", () => {

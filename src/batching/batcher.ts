@@ -7,7 +7,8 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { kvCodec } from "./codec.ts";
 import { KvStore } from "./kv_store.ts";
-import { mapFields, type MapOptions, mapPrompts, type MapResult } from "./map.ts";
+import { mapPrompts } from "./map.ts";
+import { mapFields, type MapOptions, type MapRequest, type MapResult, type MapSource } from "./map_options.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "./options.ts";
 import { Scheduler } from "./scheduler.ts";
 import { BatchSettings } from "./settings.ts";
@@ -27,8 +28,11 @@ import {
   requestFields,
 } from "./request_options.ts";
 import { factsOf, type Model } from "../model/model.ts";
+import { refuseOption } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
-import { readOptions } from "../options/schema.ts";
+import { pickOptions, readOptions } from "../options/schema.ts";
+import { Conversations } from "../text/chat/conversation.ts";
+import { conversationFields } from "../text/chat/options.ts";
 import { StepTimes } from "../engine/step_times.ts";
 
 /**
@@ -109,6 +113,7 @@ export class Batcher {
   readonly #model: Model;
   readonly #scheduler: Scheduler;
   readonly #settings: BatchSettings;
+  #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
   /** Takes memory for pages. The model stays the caller's, who disposes of it afterwards. */
@@ -156,15 +161,29 @@ export class Batcher {
   }
 
   /**
-   * Completes many prompts and gives the results in their order; one that fails has its error as result. Prompts are taken
-   * from their source as there is room, so that there may be any number of them.
+   * Completes many prompts or conversations; one that fails has its error as result. Prompts are taken from their source as
+   * there is room, so that there may be any number of them. Where the signal or an error of the source ends it, what is
+   * finished is handed over first.
+   *
+   * @param prompts texts, token ids, or requests with options and ids of their own.
+   * @returns the results, in the order of the prompts unless `order` says otherwise.
    */
-  map(
-    prompts: Iterable<Prompt> | AsyncIterable<Prompt>,
-    options: MapOptions = {},
-  ): AsyncGenerator<MapResult, void, void> {
-    const { ahead = 2 * this.#settings.sequences } = readOptions(mapFields, options);
-    return mapPrompts((prompt, options) => this.complete(prompt, options), prompts, { ...options, ahead });
+  map(prompts: MapSource, options: MapOptions = {}): AsyncGenerator<MapResult, void, void> {
+    const { ahead = 2 * this.#settings.sequences, ...read } = readOptions(mapFields, options);
+    return mapPrompts((request) => this.#completeOne(request), prompts, options, { ...read, ahead });
+  }
+
+  async #completeOne({ prompt, messages, ...options }: MapRequest): Promise<Completion> {
+    const generating = pickOptions<GenerateOptions>(generateFields, options);
+    if (messages === undefined) {
+      if (prompt === undefined) refuseOption("prompt", "a text or token ids, or messages in its place", prompt);
+      return await this.complete(prompt, generating);
+    }
+    if (prompt !== undefined) refuseOption("prompt", "none beside messages", prompt);
+    const { tokenizer } = this.#host();
+    this.#conversations ??= new Conversations(this.#model.gguf.metadata, tokenizer);
+    const ids = await this.#conversations.tokens(messages, pickOptions(conversationFields, options));
+    return await this.complete(ids, generating);
   }
 
   /** What it is doing, and has done. */

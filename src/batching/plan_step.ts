@@ -46,8 +46,8 @@ export interface PlanLimits {
   readonly batchTokens: number;
   /** Rows of logits. */
   readonly logitRows: number;
-  /** Tokens of prompts, in a step for which so many sequences wait that need no more than a token. */
-  chunkBeside(decoders: number): number;
+  /** Tokens of prompts, in a step for which `decoders` sequences wait that need one token, while `readers` need more. */
+  chunkBeside(decoders: number, readers: number): number;
 }
 
 /** A sequence that takes part in a step. */
@@ -164,11 +164,12 @@ class Planning<S extends SequenceView> {
 
   /** Gives what is left of the chunk to readers of one class. Between tenants it goes in parts, each to the one whose turn it is then. */
   #read(readers: S[], picks: ReadonlyMap<S, S>, decoders: readonly S[], room: number, isForced: boolean): void {
-    const { limits } = this.#input;
+    const { limits, running } = this.#input;
     const rank = (sequence: S) => picks.get(sequence) as S;
     const { priority } = rank(readers[0] as S);
     // A prompt need not spare those that stand below it.
-    const chunk = limits.chunkBeside(decoders.filter((decoder) => decoder.priority >= priority).length);
+    const spared = decoders.filter((decoder) => decoder.priority >= priority);
+    const chunk = limits.chunkBeside(spared.length, running.length - decoders.length);
     const most = Math.min(chunk, room);
     const isShared = readers.some((reader) => reader.tenant !== readers[0]?.tenant);
     const part = isShared ? Math.max(partLeast, Math.floor(chunk / chunkParts)) : Infinity;

@@ -260,12 +260,13 @@ export class Scheduler implements SequenceOwner {
       this.#fairness.charge(sequence.tenant, Math.max(1, count));
     }
     this.meter.steps++;
+    const running = this.#open.running.size;
     const begin = this.#clock.now();
     try {
       const results = await this.#runner.run(steps, this.#times.isInline(tokens));
       const ms = this.#clock.now() - begin;
       this.#times.record(tokens, ms, prompt);
-      this.meter.step({ ms, tokens, prompt, sequences: members.length }, this.sequences);
+      this.meter.step({ ms, tokens, prompt, sequences: members.length, running }, this.sequences);
       members.forEach(({ sequence }, index) => {
         sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
       });
@@ -337,7 +338,7 @@ export class Scheduler implements SequenceOwner {
         sequences: this.sequences,
         batchTokens,
         logitRows,
-        chunkBeside: (decoders) => this.#times.chunkBeside(decoders),
+        chunkBeside: (decoders, readers) => this.#times.chunkBeside(decoders, readers),
       },
     });
   }

@@ -111,10 +111,12 @@ export interface StepRecord {
   readonly ms: number;
   /** Tokens read. */
   readonly tokens: number;
-  /** Those of them that belonged to chunks of prompts. */
+  /** Those of them that belonged to prompts, or were read again after a preemption. */
   readonly prompt: number;
   /** Sequences that took part. */
   readonly sequences: number;
+  /** Sequences that had a place in the batch and asked; a prompt takes part when it is its turn to be read. */
+  readonly running: number;
 }
 
 /** Who hears what is counted, as it is. */
@@ -179,11 +181,11 @@ export class Meter {
     for (const listener of this.listeners) listener.token?.(ms, isFirst);
   }
 
-  /** A step has ended, in which `most` sequences could have taken part. */
+  /** A step has ended, for which `most` sequences could have run. */
   step(step: StepRecord, most: number): void {
     this.stepMs += step.ms;
     this.promptTokens += step.prompt;
-    this.batchFill.add(step.sequences / most);
+    this.batchFill.add(Math.min(1, step.running / most));
     for (const listener of this.listeners) listener.step?.(step);
   }
 

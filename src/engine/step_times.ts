@@ -68,14 +68,16 @@ export class StepTimes {
   }
 
   /**
-   * The same, in a step that `decoders` others wait for: at most so many that the step takes about `stepMs`, or, where nothing
-   * is said, twice as long for them as without.
+   * How many tokens of prompts a step should take for which `decoders` sequences wait for their next token, while `readers`
+   * prompts are to be read: so many that it takes about `stepMs`. Where nothing is said, it may take twice as long as without
+   * prompts, or as long as it will when all of them decode: prompts that wait keep the batch from being full.
    */
-  chunkBeside(decoders: number): number {
+  chunkBeside(decoders: number, readers: number): number {
     if (decoders === 0 || this.isFixed) return this.#chunk;
     const most = this.stepMs ?? 2 * this.#expect(decoders);
+    const least = Math.max(chunkBesideLeast, this.stepMs === undefined ? readers : 0);
     let chunk = this.#chunk;
-    while (chunk > chunkBesideLeast && this.#expect(decoders + chunk) > most) chunk = Math.ceil(chunk / 2);
+    while (chunk > least && this.#expect(decoders + chunk) > most) chunk = Math.max(least, Math.ceil(chunk / 2));
     return chunk;
   }
 

@@ -128,7 +128,7 @@ export class Adapter {
     }
     const decoders = step.tokens - step.prompt;
     if (decoders > 0) (step.prompt > 0 ? this.#beside : this.#alone).push(step.ms);
-    if (step.sequences >= this.#target.sequences) this.#full++;
+    if (step.running >= this.#target.sequences) this.#full++;
     this.#steps++;
     if (this.#running) this.#try(this.#running, step);
     if (elapsed < periodMs || this.#steps < periodSteps) return;

@@ -40,10 +40,12 @@ export type MetricEvent =
     readonly ms: number;
     /** Tokens that it read. */
     readonly tokens: number;
-    /** Those of them that belonged to chunks of prompts. */
+    /** Those of them that belonged to prompts, or were read again after a preemption. */
     readonly prompt: number;
     /** Sequences that took part. */
     readonly sequences: number;
+    /** Sequences that had a place in the batch and asked; a prompt takes part when it is its turn to be read. */
+    readonly running: number;
   }
   | {
     /** A request gave a token. */
