@@ -10,7 +10,6 @@ import { pickOptions, readOptions, type Resolved } from "../options/schema.ts";
 import type { Completion } from "./generation.ts";
 import {
   eachFields,
-  type MapEachOptions,
   type mapFields,
   type MapOptions,
   type MapProgress,
@@ -19,7 +18,10 @@ import {
   type MapResult,
   type MapSource,
 } from "./map_options.ts";
-import type { Prompt } from "./request_options.ts";
+import type { GenerateOptions, Prompt } from "./request_options.ts";
+import type { ConversationOptions } from "../text/chat/conversation.ts";
+
+type EachOptions = GenerateOptions & ConversationOptions;
 
 /** Completes one prompt or conversation. */
 export type CompleteOne = (request: MapRequest) => Promise<Completion>;
@@ -35,7 +37,7 @@ export async function* mapPrompts(
   read: Resolved<typeof mapFields> & { readonly ahead: number },
 ): AsyncGenerator<MapResult, void, void> {
   assertNotAborted(read.signal);
-  const run = new MapRun(complete, source, pickOptions<MapEachOptions>(eachFields, options), read);
+  const run = new MapRun(complete, source, pickOptions<EachOptions>(eachFields, options), read);
   try {
     for (;;) {
       run.begin();
@@ -63,7 +65,7 @@ class MapRun {
   readonly progress: MapProgress[] = [];
   readonly #complete: CompleteOne;
   readonly #source: AsyncIterator<Prompt | MapRequest> | Iterator<Prompt | MapRequest>;
-  readonly #each: MapEachOptions;
+  readonly #each: EachOptions;
   readonly #limits: MapLimits;
   readonly #ending = new AbortController();
   readonly #signal: AbortSignal;
@@ -87,7 +89,7 @@ class MapRun {
   constructor(
     complete: CompleteOne,
     source: MapSource,
-    each: MapEachOptions,
+    each: EachOptions,
     limits: MapLimits,
   ) {
     this.#complete = complete;

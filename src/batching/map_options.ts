@@ -32,14 +32,11 @@ export interface MapProgress {
   readonly failed: number;
 }
 
-/** What holds for one prompt of `map`: options of a request, and of a conversation. */
-export interface MapEachOptions extends GenerateOptions, ConversationOptions {}
-
-/** The schema of {@link MapEachOptions}. */
+/** The schema of what holds for one prompt of `map`: options of a request, and of a conversation. */
 export const eachFields = {
   ...conversationFields,
   ...generateFields,
-} as const satisfies FieldsOf<MapEachOptions>;
+} as const satisfies FieldsOf<GenerateOptions & ConversationOptions>;
 
 /**
  * A prompt of `map` with an id and options of its own, or a conversation in its place.
@@ -56,7 +53,7 @@ export const eachFields = {
  * for await (const { id, completion } of lm.batcher.map(requests, { maxTokens: 9 })) console.log(id, completion?.text);
  * ```
  */
-export interface MapRequest extends MapEachOptions {
+export interface MapRequest extends GenerateOptions, ConversationOptions {
   /** A text or token ids; or give `messages`. */
   readonly prompt?: Prompt;
   /** A conversation, which becomes a prompt by the chat template in the model's file, or by `template`. */
@@ -96,7 +93,7 @@ export type MapSource = Iterable<Prompt | MapRequest> | AsyncIterable<Prompt | M
  * }
  * ```
  */
-export interface MapOptions extends MapEachOptions {
+export interface MapOptions extends GenerateOptions, ConversationOptions {
   /**
    * Prompts that run at once.
    * @default twice as many as a step takes
