@@ -43,8 +43,10 @@ pub fn build(b: *std.Build) void {
     const target = b.resolveTargetQuery(baseline(query));
 
     const install = b.addUpdateSourceFiles(); // writes a new file and renames it: a loaded library stays as it is
-    install.addCopyFileToSource(library(b, target, optimize).getEmittedBin(), libraryPath(b, query, target.result));
+    install.addCopyFileToSource(library(b, target, .{ .optimize = optimize }).getEmittedBin(), libraryPath(b, query, target.result));
     b.getInstallStep().dependOn(&install.step);
+    addVariant(b, target, "faults", "Build a library whose requests for memory tests can refuse, into lib/faults/", .{ .source = "kernels/test_faults.zig" });
+    addVariant(b, target, "safe", "Build a library with every check of Zig's in all levels, into lib/safe/", .{ .levels = .ReleaseSafe });
 
     const test_step = b.step("test", "Run the Zig tests");
     const filters = b.option([]const []const u8, "test-filter", "Only the tests whose names hold this") orelse &.{};
@@ -76,28 +78,44 @@ fn baseline(query: std.Target.Query) std.Target.Query {
     return plain;
 }
 
-fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) *std.Build.Step.Compile {
+/// What one library has that others have not.
+const Variant = struct {
+    source: []const u8 = "kernels/root.zig",
+    optimize: std.builtin.OptimizeMode = .ReleaseSafe,
+    /// How all levels are compiled; null: each as is fastest.
+    levels: ?std.builtin.OptimizeMode = null,
+};
+
+/// A library for tests, by a step of its own, into a folder of its own.
+fn addVariant(b: *std.Build, target: std.Build.ResolvedTarget, name: []const u8, about: []const u8, variant: Variant) void {
+    const install = b.addUpdateSourceFiles();
+    install.addCopyFileToSource(library(b, target, variant).getEmittedBin(), b.fmt("lib/{s}/{s}", .{ name, libraryName(target.result) }));
+    b.step(name, about).dependOn(&install.step);
+}
+
+fn library(b: *std.Build, target: std.Build.ResolvedTarget, variant: Variant) *std.Build.Step.Compile {
     const root = b.createModule(.{
-        .root_source_file = b.path("kernels/root.zig"),
+        .root_source_file = b.path(variant.source),
         .target = target,
-        .optimize = optimize,
+        .optimize = variant.optimize,
         .link_libc = true,
         .strip = true,
         .pic = true,
         .unwind_tables = .none,
         .error_tracing = false,
     });
-    addLevels(b, root, target, .ReleaseFast);
+    addLevels(b, root, target, .ReleaseFast, variant.levels);
     const lib = b.addLibrary(.{ .name = "lightgpt", .linkage = .dynamic, .root_module = root, .use_llvm = true });
     lib.link_gc_sections = true;
     lib.out_filename = b.dupe(libraryName(target.result));
     return lib;
 }
 
-fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
+/// The objects of all levels; `always` compiles them alike, whatever suits them best.
+fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode, always: ?std.builtin.OptimizeMode) void {
     for (levels(target.result.cpu.arch)) |level| {
-        root.addObject(levelObject(b, target, level, level.optimize orelse optimize, "kernels/level_root.zig", "level"));
-        if (level.encodes) root.addObject(levelObject(b, target, level, .ReleaseSmall, "kernels/encode_root.zig", "encode"));
+        root.addObject(levelObject(b, target, level, always orelse level.optimize orelse optimize, "kernels/level_root.zig", "level"));
+        if (level.encodes) root.addObject(levelObject(b, target, level, always orelse .ReleaseSmall, "kernels/encode_root.zig", "encode"));
     }
 }
 
@@ -163,7 +181,7 @@ fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step
         .link_libc = true,
         .imports = &.{.{ .name = "kernels", .module = kernels }},
     });
-    addLevels(b, module, target, .ReleaseFast);
+    addLevels(b, module, target, .ReleaseFast, null);
     for (levels(target.result.cpu.arch)) |level| {
         const limits = levelObject(b, target, level, .ReleaseFast, "bench/order/limits.zig", "limits");
         limits.root_module.addAnonymousImport("kernels", .{ .root_source_file = b.path("kernels/bench.zig") });
@@ -192,7 +210,7 @@ fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const
         .link_libc = true,
     });
     module.addAnonymousImport("blocks.json", .{ .root_source_file = b.path("test/data/kit/blocks.json") });
-    addLevels(b, module, target, .ReleaseFast);
+    addLevels(b, module, target, .ReleaseFast, null);
     return b.addTest(.{
         .name = b.fmt("test-{t}", .{target.result.cpu.arch}),
         .root_module = module,

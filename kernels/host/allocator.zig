@@ -31,13 +31,21 @@ pub fn byteCount() u64 {
     return bytes.load(.monotonic);
 }
 
+/// Whether a test wants this request refused (`test_faults.zig`); never in the library that is shipped.
+pub fn refuses() bool {
+    const root = @import("root");
+    return if (@hasDecl(root, "refusesAllocation")) root.refusesAllocation() else false;
+}
+
 fn alloc(context: *anyopaque, len: usize, alignment: std.mem.Alignment, address: usize) ?[*]u8 {
     note(len);
+    if (refuses()) return null;
     return base.vtable.alloc(context, len, alignment, address);
 }
 
 fn remap(context: *anyopaque, memory: []u8, alignment: std.mem.Alignment, len: usize, address: usize) ?[*]u8 {
     note(len);
+    if (refuses()) return null;
     return base.vtable.remap(context, memory, alignment, len, address);
 }
 

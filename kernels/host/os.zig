@@ -23,6 +23,7 @@ const page_bytes_max = 64 << 10;
 pub fn allocate(len: usize) ?[]align(64) u8 {
     std.debug.assert(len > 0);
     counting.note(len);
+    if (counting.refuses()) return null;
     if (is_windows) return windows.allocate(len);
     const padded = std.math.add(usize, std.mem.alignForward(usize, len, page_bytes_max), huge_bytes) catch return null;
     const raw = std.posix.mmap(null, padded, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0) catch return null;
