@@ -52,9 +52,11 @@ export function countBun(xml, output, code) {
   return atLeastOneFailure(counts, code);
 }
 
-function testCases(xml) {
+/** The test cases of a JUnit file: `suite` is what holds a case. */
+export function testCases(xml) {
   return [...xml.matchAll(/<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes, body = ""]) => ({
     name: unescape(attributes.match(/\bname="([^"]*)"/)?.[1] ?? ""),
+    suite: unescape(attributes.match(/\bclassname="([^"]*)"/)?.[1] ?? ""),
     skipped: /<skipped\b/.test(body),
     failure: body.match(/<(?:failure|error)\b(?:[^>]*?message="([^"]*)")?/)?.slice(1).map((text) =>
       unescape(text ?? "")

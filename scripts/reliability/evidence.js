@@ -1,0 +1,61 @@
+/**
+ * Runs what shows a row of the reliability table, each once however many rows it shows, and gathers what came of it: test cases
+ * by name, and the counts that tests note (`test/counts.ts`). A run that crashes, hangs or reports nothing has failed.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { environment } from "../build.js";
+import { root, toolPath } from "../tools.js";
+import { ended, runBounded, runTests, zigOutcome } from "./runs.js";
+import { tools } from "./sanitizers.js";
+
+/**
+ * What came of one run.
+ * @typedef {{ cases: { name: string, skipped: boolean, failure?: string }[], ok: boolean, ms: number, counts: object[], output: string }} Outcome
+ */
+
+/** The folder of libraries that are built for tests alone. */
+const libraries = join(root, "lib");
+const libraryName = process.platform === "darwin" ? "liblightgpt.dylib" : "liblightgpt.so";
+
+/** Names a run: the same evidence of two rows is run once. */
+export function keyOf({ kind, file, filters, name, library = "" }) {
+  return [kind, file ?? name ?? filters.join("|"), library].join(" ");
+}
+
+/** Runs it on one runtime (or none, for what has none). @returns {Promise<Outcome>} */
+export async function collect(shown, { runtime, isNight, limitMs }) {
+  const scratch = mkdtempSync(join(tmpdir(), "lightgpt-reliability-"));
+  const begin = performance.now();
+  const counts = join(scratch, "counts");
+  const env = {
+    ...environment(),
+    LIGHTGPT_COUNTS: counts,
+    ...(isNight ? { LIGHTGPT_NIGHT: "1" } : {}),
+    ...(["faults", "safe"].includes(shown.library)
+      ? { LIGHTGPT_LIBRARY: join(libraries, shown.library, libraryName) }
+      : {}),
+  };
+  try {
+    const outcome = shown.kind === "test"
+      ? await runTests(shown.file, runtime, env, scratch, limitMs)
+      : shown.kind === "zig"
+      ? await runZig(shown.filters, env, isNight, limitMs)
+      : await tools[shown.name]({ env, limitMs });
+    const noted = existsSync(counts)
+      ? readFileSync(counts, "utf8").trim().split("\n").map((line) => JSON.parse(line))
+      : [];
+    return { ...outcome, ms: performance.now() - begin, counts: noted };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function runZig(filters, env, isNight, limitMs) {
+  const parameters = ["build", "test", "--summary", "failures", ...filters.map((filter) => `-Dtest-filter=${filter}`)];
+  const cases = isNight ? "10000" : "200";
+  const { code, output } = await runBounded(toolPath("zig"), parameters, { ...env, LIGHTGPT_CASES: cases }, limitMs);
+  const { cases: found, passed } = zigOutcome(output);
+  return { cases: found, ok: code === 0 && passed > 0, output: ended(output, code) };
+}

@@ -1,0 +1,153 @@
+/**
+ * `npm run reliability`: runs what shows each row of the reliability table, on Bun and Deno, and prints the table with its
+ * numbers and counts; `--night` runs the larger numbers and what takes too long for every change. `--rows 5,9`, `--runtime bun`,
+ * `--limit 10` (minutes for each run) make it less; `--write` keeps the table in docs/reliability.md.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { build, environment } from "../build.js";
+import { setup } from "../setup.js";
+import { Failure, main, root, run, toolPath } from "../tools.js";
+import { collect, keyOf } from "./evidence.js";
+import { rows } from "./rows.js";
+
+const page = join(root, "docs", "reliability.md");
+const [begin, end] = ["<!-- table: begin -->", "<!-- table: end -->"];
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      night: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+      rows: { type: "string" },
+      runtime: { type: "string" },
+      limit: { type: "string" },
+    },
+  });
+  const numbers = values.rows?.split(",").map(Number) ?? rows.map(({ row }) => row);
+  const unknown = numbers.find((number) => !rows.some(({ row }) => row === number));
+  if (unknown !== undefined) throw new Failure(`--rows: there is no row ${unknown}; they are 1 to ${rows.length}`);
+  const runtimes = values.runtime === undefined ? ["bun", "deno"] : [values.runtime];
+  if (!runtimes.every((name) => ["bun", "deno"].includes(name))) throw new Failure("--runtime: bun or deno");
+  const minutes = Number(values.limit ?? (values.night ? 120 : 10));
+  if (!(minutes > 0)) throw new Failure(`--limit: minutes above 0, not ${values.limit}`);
+  return { isNight: values.night, write: values.write, numbers, runtimes, limitMs: minutes * 60_000 };
+}
+
+/** Builds the libraries that only these tests have. */
+async function buildVariants(wanted) {
+  const zig = async (...parameters) => {
+    const { code, output } = await run(toolPath("zig"), parameters, { env: environment() });
+    if (code !== 0) throw new Failure(`zig ${parameters.join(" ")} failed:\n${output.trim()}`);
+  };
+  if (wanted.has("faults")) await zig("build", "faults");
+  if (wanted.has("safe")) await zig("build", "safe");
+  if (wanted.has("shim") && process.platform === "linux") {
+    const out = join("lib", "faults", "librefusing.so");
+    await zig("cc", "-shared", "-fPIC", "-O1", "-o", out, "test/reliability/refusing.c");
+  }
+}
+
+/** Everything that shows the rows, run once each. */
+async function runAll(chosen, { isNight, runtimes, limitMs }) {
+  const outcomes = new Map();
+  const all = chosen.flatMap(({ shown }) => shown).filter(({ isNightly }) => isNight || !isNightly);
+  await buildVariants(new Set(all.map(({ library }) => library)));
+  for (const shown of all) {
+    const key = keyOf(shown);
+    if (outcomes.has(key)) continue;
+    const runs = new Map();
+    outcomes.set(key, runs);
+    for (const runtime of shown.kind === "test" ? runtimes : ["native"]) {
+      const outcome = await collect(shown, { runtime, isNight, limitMs });
+      runs.set(runtime, outcome);
+      console.error(`${outcome.ok ? "ok" : "FAILED"} ${key} ${runtime} (${(outcome.ms / 1000).toFixed(1)} s)`);
+      if (!outcome.ok) console.error(outcome.output);
+    }
+  }
+  return outcomes;
+}
+
+/** What the runs say of a row: held, failed or skipped, and how much was done. */
+export function judge({ row, shown, later }, outcomes, isNight) {
+  if (later !== undefined) return { state: "later", counts: later };
+  let [passed, failed, skipped] = [0, 0, 0];
+  const counts = new Map();
+  const problems = [];
+  for (const evidence of shown) {
+    if (evidence.isNightly && !isNight) continue;
+    for (const [runtime, outcome] of outcomes.get(keyOf(evidence)) ?? []) {
+      const names = evidence.names?.length > 0 ? evidence.names : [""];
+      for (const name of names) {
+        const cases = outcome.cases.filter((test) => `${test.suite ?? ""} > ${test.name}`.includes(name));
+        const bad = cases.filter(({ failure }) => failure !== undefined);
+        const left = cases.filter(({ skipped }) => skipped);
+        passed += cases.length - bad.length - left.length;
+        skipped += left.length;
+        failed += bad.length;
+        if (cases.length === 0) problems.push(`${runtime}: no test "${name}" in ${evidence.file ?? keyOf(evidence)}`);
+        if (name === "" && !outcome.ok && bad.length === 0) problems.push(`${runtime}: ${keyOf(evidence)} failed`);
+      }
+      for (const { row: noted, what, count } of outcome.counts) {
+        if (noted === row) counts.set(what, (counts.get(what) ?? 0) + count);
+      }
+    }
+  }
+  const state = failed > 0 || problems.length > 0
+    ? "FAILED"
+    : passed > 0
+    ? "held"
+    : skipped > 0
+    ? "skipped"
+    : "at night";
+  const figures = [...counts].map(([what, count]) => `${count} ${what}`);
+  const cases = `${passed} passed${skipped > 0 ? `, ${skipped} skipped` : ""}${failed > 0 ? `, ${failed} failed` : ""}`;
+  return { state, counts: [...(state === "at night" ? [] : [cases]), ...figures, ...problems].join("; ") };
+}
+
+function tableOf(chosen, outcomes, isNight) {
+  const lines = chosen.map((row) => {
+    const { state, counts } = judge(row, outcomes, isNight);
+    const numbers = row.later === undefined ? `${row.gate} / ${row.night}` : "";
+    return `| ${row.row} | ${row.what} | ${row.expected} | ${numbers} | ${state} | ${counts} |`;
+  });
+  return [
+    "| row | fault | what must come of it | number: every change / night | result | counts of this run |",
+    "| --- | --- | --- | --- | --- | --- |",
+    ...lines,
+  ].join("\n");
+}
+
+async function reliability() {
+  const chosen = options();
+  await setup();
+  await build();
+  const picked = rows.filter(({ row }) => chosen.numbers.includes(row));
+  const outcomes = await runAll(picked, chosen);
+  const table = tableOf(picked, outcomes, chosen.isNight);
+  const states = picked.map((row) => judge(row, outcomes, chosen.isNight).state);
+  const count = (state) => states.filter((found) => found === state).length;
+  const summary = `${count("held")} of ${picked.length} rows held, ${count("FAILED")} failed, ` +
+    `${count("at night")} at night only, ${count("skipped")} skipped, ${count("later")} later`;
+  console.log(`${table}\n\n${summary}`);
+  if (chosen.write) {
+    const when = new Date().toISOString().slice(0, 16).replace("T", " ");
+    const kind = chosen.isNight ? "The night run" : "The run of every change";
+    const where = `${chosen.runtimes.join(" and ")}, ${
+      cpus()[0]?.model ?? "unknown processor"
+    }, ${cpus().length} processors`;
+    const text = readFileSync(page, "utf8");
+    const [before] = text.split(begin);
+    const [, after] = text.split(end);
+    writeFileSync(
+      page,
+      `${before}${begin}\n\n${kind} of ${when} UTC (${where}): ${summary}.\n\n${table}\n\n${end}${after}`,
+    );
+    await run(toolPath("deno"), ["fmt", "--quiet", page]);
+  }
+  process.exitCode = count("FAILED") > 0 ? 1 : 0;
+}
+
+main(import.meta.url, reliability);
