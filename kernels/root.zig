@@ -2,7 +2,6 @@
 //! each is for and how its buffers are laid out; `lg_abi` reports the table that the compiler sees here.
 
 const std = @import("std");
-const builtin = @import("builtin");
 const level_table = @import("level/level_table.zig");
 const allocator = @import("host/allocator.zig");
 const describe = @import("host/describe.zig");
@@ -75,7 +74,7 @@ pub export fn lg_model_status(model_handle: u32, words: ?[*]u8, words_len: u32, 
     const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
-    const figures = [_]f64{ @floatFromInt(model.bytes_done.load(.acquire)), @floatFromInt(model.bytes_total), @floatFromInt(model.arena.len) };
+    const figures = [_]f64{ @floatFromInt(model.bytes_done.load(.acquire)), @floatFromInt(model.bytes_total), @floatFromInt(model.store.arena.len) };
     if (!giveDoubles(&figures, words, words_len)) return Status.invalid_argument.code();
     switch (@as(ModelState, @enumFromInt(model.state.load(.acquire)))) {
         .loading => return 0,

@@ -3,7 +3,6 @@
 //! Packed, two spans are seventeen whole cache lines: 512 bytes of weights each, then both spans' scales. Where the
 //! product instruction wants unsigned weights they are kept plus 128 (`isa.signed_biased`).
 
-const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");

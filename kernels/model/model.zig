@@ -1,4 +1,4 @@
-//! A model: traits, packed weights and rope frequencies. It is described in one buffer (`MODEL` in `ffi/abi.ts`),
+//! A model: traits, layers, weights and rope frequencies. It is described in one buffer (`MODEL` in `ffi/abi.ts`),
 //! checked as a whole before anything is allocated, and then loaded by the conductor, a few tensors a turn, so that
 //! engines at work go on meanwhile.
 
@@ -12,21 +12,18 @@ const File = @import("../host/file.zig").File;
 const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
-const memory = @import("../host/memory.zig");
-const pool = @import("../threads/pool.zig");
 const conductor = @import("../threads/conductor.zig");
 const Task = conductor.Task;
 const layer_zig = @import("layer.zig");
 const traits_zig = @import("traits.zig");
 const tensors = @import("tensors.zig");
+const store_zig = @import("store.zig");
 const weights = @import("weights.zig");
 const Layer = layer_zig.Layer;
+const Store = store_zig.Store;
 const Tensor = weights.Tensor;
 
 pub const State = enum(u32) { loading, ready, failed };
-
-/// Threads that pack; more do not help once memory is the limit.
-const load_threads_max = 8;
 
 pub const Model = struct {
     object: handle.Object,
@@ -42,10 +39,7 @@ pub const Model = struct {
     rope_local_freqs: []f64,
 
     entries: []weights.Entry,
-    files: []File,
-    arena: []align(64) u8,
-    buffers: weights.Buffers,
-    threads: u32,
+    store: Store,
 
     /// What loading has come to. `state` is written last, and waited for.
     state: std.atomic.Value(u32) = .init(@intFromEnum(State.loading)),
@@ -54,7 +48,7 @@ pub const Model = struct {
     bytes_total: u64,
     next_entry: usize = 0,
     failure: Status = .ok,
-    unread: weights.Unread = .nothing,
+    unread: store_zig.Unread = .nothing,
     failed_row: u32 = 0,
 
     pub const Error = traits_zig.Failure || Words.Error || error{OutOfMemory};
@@ -77,31 +71,24 @@ pub const Model = struct {
 
         const entries = try os.allocator.alloc(weights.Entry, traits.tensors);
         errdefer os.allocator.free(entries);
-        var arena_bytes: usize = 0;
         var bytes_total: u64 = 0;
         for (entries) |*entry| {
             entry.* = try weights.Entry.read(&words, report, traits, layer_traits);
-            entry.arena_offset = arena_bytes;
-            arena_bytes = std.mem.alignForward(usize, std.math.add(usize, arena_bytes, entry.arena_bytes) catch return error.OutOfMemory, 64);
             bytes_total += entry.bytes;
         }
 
         const freqs = try os.allocator.alloc(f64, traits.rope_dim);
         errdefer os.allocator.free(freqs);
         const files = try openFiles(&words, report, traits, entries);
-        errdefer closeFiles(files);
+        var files_are_ours = true;
+        errdefer if (files_are_ours) closeFiles(files);
         if (!words.atEnd()) {
             _ = report.fail(.model_format, "model description", "", .{}, "{d} bytes", .{words.at * 4}, "{d}", .{description.len});
             return error.Refused;
         }
-        const arena = memory.allocate(.weights, arena_bytes) orelse {
-            _ = report.fail(.out_of_memory, "weights", "", .{}, "{d} bytes", .{arena_bytes}, "", .{});
-            return error.OutOfMemory;
-        };
-        errdefer memory.release(.weights, arena);
-        const threads: u32 = @intCast(@min(std.Thread.getCpuCount() catch 1, load_threads_max));
-        const buffers = try allocateBuffers(threads, entries, report);
-        errdefer memory.release(.scratch, buffers.memory);
+        var store: Store = try .open(entries, files, report);
+        files_are_ours = false;
+        errdefer store.close();
 
         model.* = .{
             .object = .{ .kind = .model, .destroy = destroy },
@@ -114,10 +101,7 @@ pub const Model = struct {
             .rope_freqs = freqs[0 .. traits.rope_dim / 2],
             .rope_local_freqs = freqs[traits.rope_dim / 2 ..],
             .entries = entries,
-            .files = files,
-            .arena = arena,
-            .buffers = buffers,
-            .threads = threads,
+            .store = store,
             .bytes_total = bytes_total,
         };
         try model.place(report);
@@ -130,22 +114,13 @@ pub const Model = struct {
         return model;
     }
 
-    fn allocateBuffers(threads: u32, entries: []const weights.Entry, report: *Report) error{OutOfMemory}!weights.Buffers {
-        const stride = weights.Buffers.strideFor(entries);
-        const bytes = memory.allocate(.scratch, threads * stride) orelse {
-            _ = report.fail(.out_of_memory, "memory to read the file into", "", .{}, "{d} bytes", .{threads * stride}, "", .{});
-            return error.OutOfMemory;
-        };
-        return .{ .memory = bytes, .stride = stride };
-    }
-
     /// Gives every tensor its place; refuses two for the same role and a required one that is absent.
     fn place(model: *Model, report: *Report) traits_zig.Failure!void {
         var globals: [weights.Role.count]Tensor = @splat(.absent);
         for (model.entries) |entry| {
             const slot = if (tensors.isGlobal(entry.role)) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
             if (slot.* != .absent) return refuse(report, "two tensors for one role", entry.role, entry.layer);
-            slot.* = entry.tensor(model.arena);
+            slot.* = model.store.tensor(entry);
         }
         if (layer_zig.missingOf(&tensors.globals, &globals)) |role| return refuse(report, "missing tensor", role, 0);
         for (model.layers, 0..) |*layer, index| {
@@ -169,7 +144,7 @@ pub const Model = struct {
         const model: *Model = @fieldParentPtr("task", task);
         if (model.cancelled.load(.acquire)) return model.finish(.cancelled);
         if (model.next_entry < model.entries.len) {
-            const turn = weights.pack(model.entries[model.next_entry..], model.files, model.arena, model.buffers, pool.ensure(model.threads));
+            const turn = model.store.fill(model.entries[model.next_entry..]);
             for (model.entries[model.next_entry..][0..turn.tensors]) |entry| _ = model.bytes_done.fetchAdd(entry.bytes, .release);
             model.next_entry += turn.tensors;
             if (turn.unread != .nothing) {
@@ -189,7 +164,7 @@ pub const Model = struct {
     fn computeRope(model: *Model) void {
         const traits = model.traits;
         const factors: ?[*]const f32 = for (model.entries) |entry| {
-            if (entry.role == .rope_freqs) break entry.tensor(model.arena).vector.ptr;
+            if (entry.role == .rope_freqs) break model.store.tensor(entry).vector.ptr;
         } else null;
         const level = dispatch.level();
         level.ropeFrequencies(traits.rope_base, traits.rope_scale, factors, traits.rope_dim, model.rope_freqs.ptr);
@@ -198,9 +173,7 @@ pub const Model = struct {
 
     /// Ends loading; the task has no further turn.
     fn finish(model: *Model, status: Status) bool {
-        closeFiles(model.files);
-        model.files = &.{};
-        memory.release(.scratch, model.buffers.memory);
+        model.store.endFilling();
         model.failure = status;
         model.object.announce(&model.state, @intFromEnum(if (status == .ok) State.ready else State.failed));
         return false;
@@ -217,8 +190,8 @@ pub const Model = struct {
 
     fn destroy(object: *handle.Object) void {
         const model: *Model = @fieldParentPtr("object", object);
-        std.debug.assert(model.files.len == 0);
-        memory.release(.weights, model.arena);
+        std.debug.assert(model.store.source == null);
+        model.store.close();
         os.allocator.free(model.rope_freqs.ptr[0..model.traits.rope_dim]);
         os.allocator.free(model.entries);
         os.allocator.free(model.layers);

@@ -5,7 +5,6 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
-const Status = @import("../status.zig").Status;
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 

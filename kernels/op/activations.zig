@@ -3,7 +3,6 @@
 //!
 //! The two words of a span's sums: both sums of 16 columns as a pair of i16, then the sum of all 32.
 
-const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const simd = @import("../level/simd.zig");
 

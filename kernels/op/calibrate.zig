@@ -10,7 +10,6 @@
 //! Then, with errors e of the whole row, sweeps over its blocks take each level, scale and minimum in turn to where it
 //! leaves e H e' least while all others stay (coordinate descent, as Behdin et al., "QuantEase", 2023, for the levels).
 
-const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const format = @import("../formats/format.zig");
 const float16 = @import("../level/float16.zig");

@@ -3,10 +3,7 @@
 //! The norm adds in the order of DESIGN 4: lane k mod 16 takes element k, a short end is filled with zeros, then the
 //! tree. Everything else works on each element alone.
 
-const std = @import("std");
 const simd = @import("../level/simd.zig");
-
-const F = simd.F;
 
 pub fn rmsNorm(x: [*]const f32, weight: [*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
     var squares = simd.splat(0);

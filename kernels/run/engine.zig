@@ -7,7 +7,6 @@ const level_table = @import("../level/level_table.zig");
 const handle = @import("../host/handle.zig");
 const os = @import("../host/os.zig");
 const Report = @import("../host/report.zig").Report;
-const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
 const step = @import("step.zig").step;
 const memory = @import("../host/memory.zig");

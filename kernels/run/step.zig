@@ -12,7 +12,6 @@ const pool = @import("../threads/pool.zig");
 const kinds = @import("layers/kinds.zig");
 const Next = @import("pass.zig").Next;
 const Pass = @import("pass.zig").Pass;
-const Sequence = @import("batch.zig").Sequence;
 const Workspace = @import("workspace.zig").Workspace;
 const row = @import("pass.zig").row;
 

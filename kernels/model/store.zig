@@ -1,0 +1,72 @@
+//! Where the weights of a model lie and how they come there: one piece of memory, the arena, in which every tensor has its
+//! place, filled from a source a few tensors a turn. Today the one source packs files (`packer.zig`); packed weights that an
+//! earlier start left on disk can become another. The model asks the store and knows no source.
+
+const std = @import("std");
+const memory = @import("../host/memory.zig");
+const packer_zig = @import("packer.zig");
+const weights = @import("weights.zig");
+const Entry = weights.Entry;
+const File = @import("../host/file.zig").File;
+const Packer = packer_zig.Packer;
+const Report = @import("../host/report.zig").Report;
+const Tensor = weights.Tensor;
+
+pub const Turn = packer_zig.Turn;
+pub const Unread = packer_zig.Unread;
+
+pub const Store = struct {
+    arena: []align(64) u8,
+    /// What fills the arena, while it is filled.
+    source: ?Source,
+
+    const Source = union(enum) { packer: Packer };
+
+    /// Gives every tensor its place and makes ready to fill them. Takes the files over; not where it fails.
+    pub fn open(entries: []Entry, files: []File, report: *Report) error{OutOfMemory}!Store {
+        const bytes = try layOut(entries);
+        const arena = memory.allocate(.weights, bytes) orelse {
+            _ = report.fail(.out_of_memory, "weights", "", .{}, "{d} bytes", .{bytes}, "", .{});
+            return error.OutOfMemory;
+        };
+        errdefer memory.release(.weights, arena);
+        return .{ .arena = arena, .source = .{ .packer = try .open(entries, files, report) } };
+    }
+
+    /// Bytes of an arena that has all tensors, each on whole cache lines.
+    fn layOut(entries: []Entry) error{OutOfMemory}!usize {
+        var bytes: usize = 0;
+        for (entries) |*entry| {
+            entry.arena_offset = bytes;
+            const end = std.math.add(usize, bytes, entry.arena_bytes) catch return error.OutOfMemory;
+            bytes = std.mem.alignForward(usize, end, 64);
+        }
+        return bytes;
+    }
+
+    pub fn close(store: *Store) void {
+        store.endFilling();
+        memory.release(.weights, store.arena);
+        store.* = undefined;
+    }
+
+    /// A tensor in its place; before it is filled its contents are zeros.
+    pub fn tensor(store: *const Store, entry: Entry) Tensor {
+        return entry.tensor(store.arena);
+    }
+
+    /// Fills the first of `entries` and some after it.
+    pub fn fill(store: *Store, entries: []const Entry) Turn {
+        return switch (store.source.?) {
+            .packer => |*packer| packer.pack(entries, store.arena),
+        };
+    }
+
+    /// Gives back what filling took; the tensors stay.
+    pub fn endFilling(store: *Store) void {
+        if (store.source) |*source| switch (source.*) {
+            .packer => |*packer| packer.close(),
+        };
+        store.source = null;
+    }
+};
