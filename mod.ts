@@ -42,8 +42,8 @@ export {
 } from "./src/model/architectures/architectures.ts";
 export type { Hyperparameters, LayerParameters } from "./src/model/architectures/types.ts";
 export type { Role } from "./src/model/architectures/tensors.ts";
-export { type ChatMessage, ChatTemplate, type JsonValue, type RenderOptions } from "./src/text/chat/template.ts";
-export type { ConversationOptions } from "./src/text/chat/conversation.ts";
+export { type ChatMessage, ChatTemplate, type JsonValue } from "./src/text/chat/template.ts";
+export type { ConversationOptions, RenderOptions } from "./src/text/chat/options.ts";
 export {
   type Gguf,
   Metadata,

@@ -6,8 +6,7 @@
 import { generateFields, type GenerateOptions } from "./batching/request_options.ts";
 import { loadFields, type LoadProgress } from "./model/model.ts";
 import { abortSignal, boolean, type FieldsOf } from "./options/schema.ts";
-import type { ConversationOptions } from "./text/chat/conversation.ts";
-import { conversationFields } from "./text/chat/options.ts";
+import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
 import { optimizerFields, type OptimizerOptions } from "./tuning/options.ts";
 
 /**

@@ -5,15 +5,10 @@
  * @module
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
-import { type ChatMessage, ChatTemplate, type RenderOptions } from "./template.ts";
+import type { ConversationOptions } from "./options.ts";
+import { type ChatMessage, ChatTemplate } from "./template.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-
-/** Options for turning a conversation into a prompt. */
-export interface ConversationOptions extends Omit<RenderOptions, "tokens"> {
-  /** A Jinja template in place of the model's own. */
-  readonly template?: string;
-}
 
 /** Renders conversations for one model; templates are read once. */
 export class Conversations {

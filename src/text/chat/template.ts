@@ -6,7 +6,8 @@
  * @module
  */
 import { InvalidArgumentError, LightGPTError, ModelFormatError } from "../../../ffi/errors.ts";
-import { refuseOption } from "../../options/checks.ts";
+import { guarded, refuseOption } from "../../options/checks.ts";
+import { readOptions } from "../../options/schema.ts";
 import { overBudget } from "../jinja/budget.ts";
 import { Failure, Refusal } from "../jinja/failure.ts";
 import type { Text } from "../jinja/marked.ts";
@@ -14,6 +15,7 @@ import { Program } from "../jinja/program.ts";
 import { Dict, List, type Value } from "../jinja/values.ts";
 import type { TextRun } from "../types.ts";
 import { InputReader, type JsonValue } from "./inputs.ts";
+import { renderFields, type RenderOptions } from "./options.ts";
 
 export type { JsonValue } from "./inputs.ts";
 
@@ -39,23 +41,6 @@ export interface ChatMessage {
   readonly content?: JsonValue;
   /** Further fields for the template. */
   readonly [field: string]: JsonValue | undefined;
-}
-
-/** Options for rendering a conversation. */
-export interface RenderOptions {
-  /** End with what begins an answer. Default: true. */
-  readonly addGenerationPrompt?: boolean;
-  /** Descriptions of tools, where the template knows them. */
-  readonly tools?: JsonValue;
-  /** Further variables of the template, such as `enable_thinking` or `documents`. No control token is read in them. */
-  readonly variables?: Readonly<Record<string, JsonValue>>;
-  /**
-   * Variables that count as the template's own text, such as `bos_token`: control tokens are read in them. Never for what
-   * came from a user.
-   */
-  readonly tokens?: Readonly<Record<string, string>>;
-  /** What `strftime_now` takes for now. */
-  readonly now?: Date;
 }
 
 const messagesMost = 10_000;
@@ -112,20 +97,24 @@ export class ChatTemplate {
   }
 
   #render(messages: readonly ChatMessage[], options: RenderOptions): ReturnType<Program["render"]> {
-    const { addGenerationPrompt = true, tools, variables = {}, tokens = {}, now = new Date() } = options;
+    const { addGenerationPrompt, tools, variables, tokens, now = new Date() } = readOptions(renderFields, options);
     const reader = new InputReader();
     const named = new Map<string, Value>([
-      ["messages", readMessages(reader, messages)],
+      ["messages", guarded("messages", () => readMessages(reader, messages))],
       ["add_generation_prompt", addGenerationPrompt],
     ]);
-    if (tools !== undefined) named.set("tools", reader.read(tools, "tools"));
-    for (const [name, value] of Object.entries(tokens)) {
-      if (typeof value !== "string") refuseOption(`tokens.${name}`, "a string", value);
-      named.set(name, reader.text(value, false));
-    }
-    for (const [name, value] of Object.entries(variables)) {
-      if (value !== undefined) named.set(name, reader.read(value, `variables.${name}`));
-    }
+    if (tools !== undefined) named.set("tools", guarded("tools", () => reader.read(tools, "tools")));
+    guarded("tokens", () => {
+      for (const [name, value] of Object.entries(tokens)) {
+        if (typeof value !== "string") refuseOption(`tokens.${name}`, "a string", value);
+        named.set(name, reader.text(value, false));
+      }
+    });
+    guarded("variables", () => {
+      for (const [name, value] of Object.entries(variables)) {
+        if (value !== undefined) named.set(name, reader.read(value, `variables.${name}`));
+      }
+    });
     return this.#program.render({ variables: named, size: reader.size, now }, (cause, line) => {
       throw renderError(cause, line);
     });
