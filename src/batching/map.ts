@@ -19,7 +19,7 @@ import {
   type MapSource,
 } from "./map_options.ts";
 import type { GenerateOptions, Prompt } from "./request_options.ts";
-import type { ConversationOptions } from "../text/chat/conversation.ts";
+import type { ConversationOptions } from "../text/chat/options.ts";
 
 type EachOptions = GenerateOptions & ConversationOptions;
 
