@@ -1,6 +1,7 @@
 /**
- * Which tensor of a model gets which format: the usual mixes by name. The rules are llama.cpp's, in short: the output matrix
- * gets Q6_K; the matrices of values (attn_v) and ffn_down get more bits in some layers; vectors stay as they are.
+ * Which tensor of a model gets which format: the usual mixes by name. A mix is the format of most matrices and a few rules
+ * for those that matter more. The rules are llama.cpp's (`llama-quantize` of September 2026), so that a file made here has
+ * the types that one made there has; `test/mixes.test.ts` compares them on the shapes of several models.
  *
  * @module
  */
@@ -8,79 +9,143 @@ import { refuseOption } from "../options/checks.ts";
 import type { SourceTensor } from "./weight_source.ts";
 import { makeable, nameOf, type QuantizedFormat } from "./types.ts";
 
-/** A mix: the format of most matrices, and of some others by their role. */
+/** A matrix's place in its model, and what of the model decides its format. */
+interface Place {
+  /** Which of the matrices of its role it is, in the order of layers. */
+  readonly index: number;
+  /** How many there are. */
+  readonly count: number;
+  readonly model: ModelFacts;
+}
+
+/** What of a model decides formats. */
+export interface ModelFacts {
+  /** `general.architecture`. */
+  readonly architecture: string;
+  readonly layers: number;
+  /** Query heads that share a key head. */
+  readonly groups: number;
+  readonly experts: number;
+  /** Whether errors are weighed by an importance matrix. */
+  readonly isWeighed: boolean;
+}
+
+type Rule = (place: Place) => QuantizedFormat | undefined;
+
+/** A mix: the format of most matrices, and rules by role; where a rule says nothing, it is the base. */
 interface Mix {
   readonly base: QuantizedFormat;
   /** `general.file_type` of such a file. */
   readonly fileType: number;
-  readonly value?: (layer: Layer) => QuantizedFormat;
-  readonly down?: (layer: Layer) => QuantizedFormat;
-  readonly attentionOutput?: QuantizedFormat;
+  /** Values of attention, alone, joined with queries and keys, or made of a latent. */
+  readonly value?: Rule;
+  /** The product that ends a feed-forward. */
+  readonly down?: Rule;
+  readonly attentionOutput?: Rule;
+  /** Whether mixtures of 8 experts get more bits for the output of attention. */
+  readonly favoursOutputOf8?: true;
+  /** Whether a matrix of experts has the base, and every other one 8 bits. */
+  readonly isForExperts?: true;
 }
 
-/** A layer's place, and how many query heads share a key head. */
-interface Layer {
-  readonly index: number;
-  readonly count: number;
-  readonly groups: number;
-}
-
-const more = ({ index, count }: Layer) => {
+/** The first and the last eighth of the layers, and every third of those between. */
+const isFavoured = ({ index, count }: Place) => {
   const eighth = Math.floor(count / 8);
   return index < eighth || index >= Math.floor(7 * count / 8) || (index - eighth) % 3 === 2;
 };
+
+const isFirst = ({ index, count }: Place, part: number) => index < Math.floor(count / part);
+
+const favoured = (format: QuantizedFormat): Rule => (place) => isFavoured(place) ? format : undefined;
+const always = (format: QuantizedFormat): Rule => () => format;
+const grouped = (format: QuantizedFormat, otherwise?: QuantizedFormat): Rule => ({ model }) =>
+  model.groups >= 4 ? format : otherwise;
+/** With importances the first layers' ways down get a minimum as well: there one scale alone can go wrong. */
+const guarded = (format: QuantizedFormat): Rule => (place) =>
+  place.model.isWeighed && isFirst(place, 8) ? format : undefined;
 
 const MIXES: Readonly<Record<string, Mix>> = {
   f32: { base: "f32", fileType: 0 },
   f16: { base: "f16", fileType: 1 },
   bf16: { base: "bf16", fileType: 32 },
-  q4_0: { base: "q4_0", fileType: 2 },
+  q4_0: { base: "q4_0", fileType: 2, down: guarded("q4_1") },
   q4_1: { base: "q4_1", fileType: 3 },
-  q5_0: { base: "q5_0", fileType: 8 },
+  q5_0: { base: "q5_0", fileType: 8, down: guarded("q5_1") },
   q5_1: { base: "q5_1", fileType: 9 },
   q8_0: { base: "q8_0", fileType: 7 },
-  iq4_nl: { base: "iq4_nl", fileType: 25 },
+  iq4_nl: {
+    base: "iq4_nl",
+    fileType: 25,
+    value: grouped("q5_k"),
+    down: (place) => !place.model.isWeighed && isFirst(place, 8) ? "q5_k" : undefined,
+    favoursOutputOf8: true,
+  },
   mxfp4: { base: "mxfp4", fileType: 38 },
+  mxfp4_moe: { base: "mxfp4", fileType: 38, isForExperts: true },
   q6_k: { base: "q6_k", fileType: 18 },
   q2_k: {
     base: "q2_k",
     fileType: 10,
-    value: ({ groups }) => groups >= 4 ? "q4_k" : "q3_k",
-    down: () => "q3_k",
-    attentionOutput: "q3_k",
+    value: grouped("q4_k", "q3_k"),
+    down: always("q3_k"),
+    attentionOutput: always("q3_k"),
+    favoursOutputOf8: true,
   },
-  q3_k_s: { base: "q3_k", fileType: 11 },
+  q3_k_s: { base: "q3_k", fileType: 11, favoursOutputOf8: true },
   q3_k_m: {
     base: "q3_k",
     fileType: 12,
     value: ({ index }) => index < 2 ? "q5_k" : "q4_k",
-    down: (layer) => layer.index < Math.floor(layer.count / 16) ? "q5_k" : more(layer) ? "q4_k" : "q3_k",
-    attentionOutput: "q4_k",
+    down: (place) => isFirst(place, 16) ? "q5_k" : "q4_k",
+    attentionOutput: always("q4_k"),
+    favoursOutputOf8: true,
   },
-  q3_k_l: { base: "q3_k", fileType: 13, value: () => "q5_k", down: () => "q5_k", attentionOutput: "q5_k" },
+  q3_k_l: {
+    base: "q3_k",
+    fileType: 13,
+    value: always("q5_k"),
+    down: always("q5_k"),
+    attentionOutput: always("q5_k"),
+  },
   q4_k_s: {
     base: "q4_k",
     fileType: 14,
-    value: ({ index }) => index < 4 ? "q5_k" : "q4_k",
-    down: ({ index, count }) => index < Math.floor(count / 8) ? "q5_k" : "q4_k",
+    value: ({ index }) => index < 4 ? "q5_k" : undefined,
+    down: (place) => isFirst(place, 8) ? "q5_k" : undefined,
+    favoursOutputOf8: true,
   },
-  q4_k_m: {
-    base: "q4_k",
-    fileType: 15,
-    value: (layer) => more(layer) ? "q6_k" : "q4_k",
-    down: (layer) => more(layer) ? "q6_k" : "q4_k",
-  },
+  q4_k_m: { base: "q4_k", fileType: 15, value: favoured("q6_k"), down: favoured("q6_k"), favoursOutputOf8: true },
   q5_k_s: { base: "q5_k", fileType: 16 },
-  q5_k_m: {
-    base: "q5_k",
-    fileType: 17,
-    value: (layer) => more(layer) ? "q6_k" : "q5_k",
-    down: (layer) => more(layer) ? "q6_k" : "q5_k",
-  },
+  q5_k_m: { base: "q5_k", fileType: 17, value: favoured("q6_k"), down: favoured("q6_k") },
 };
 
 /** Other names of mixes. */
 const ALIASES: Readonly<Record<string, string>> = { q3_k: "q3_k_m", q4_k: "q4_k_m", q5_k: "q5_k_m" };
+
+/** Matrices that are small, or hold no weights of a product: they stay as they are, as in llama-quantize. */
+const kept = new RegExp(
+  [
+    "_norm\\.weight$",
+    "ffn_gate_inp\\.weight$",
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "position_embd",
+    "token_types",
+    "ssm_conv1d",
+    "shortconv\\.conv\\.weight$",
+    "indexer\\.[kq]_proj\\.weight$",
+    "attn_rel_b\\.weight$",
+  ].join("|"),
+);
+
+/** Roles that have rules of their own, by the names of their matrices. */
+const roles = {
+  value: /\.attn_(v|qkv|kv_b)\.weight$/,
+  key: /\.attn_k\.weight$/,
+  attentionOutput: /\.attn_output\.weight$/,
+  down: /\.ffn_down.*\.weight$/,
+} as const;
 
 /**
  * A rule: tensors whose name holds `pattern` get `format`.
@@ -100,36 +165,52 @@ export interface TensorRule {
   readonly format: QuantizedFormat;
 }
 
-/** The names of all mixes that can be made here. */
+/** The names of all mixes that can be made here: those all of whose formats the library can write. */
 export function mixNames(): string[] {
   const can = new Set(makeable().map(nameOf));
-  const all: Layer[] = [0, 4, 16].flatMap((index) => [1, 4].map((groups) => ({ index, count: 32, groups })));
-  return Object.entries(MIXES).filter(([, mix]) =>
-    [mix.base, mix.attentionOutput, ...all.flatMap((layer) => [mix.value?.(layer), mix.down?.(layer)])]
-      .every((format) => format === undefined || can.has(format))
-  ).map(([name]) => name);
+  return Object.entries(MIXES).filter(([, mix]) => [...formatsOf(mix)].every((format) => can.has(format)))
+    .map(([name]) => name);
 }
 
-/** Chooses formats for the tensors of a model by a mix and by rules; of rules that fit, the last one holds. */
+/** Every format that a mix can give, by trying its rules on models of different kinds. */
+function formatsOf(mix: Mix): Set<QuantizedFormat> {
+  const found = new Set([mix.base]);
+  for (const isWeighed of [false, true]) {
+    for (const groups of [1, 4]) {
+      const model = { architecture: "llama", layers: 32, groups, experts: 0, isWeighed };
+      for (const index of [0, 4, 16]) {
+        for (const rule of [mix.value, mix.down, mix.attentionOutput]) {
+          const format = rule?.({ index, count: 32, model });
+          if (format !== undefined) found.add(format);
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** Chooses formats for the tensors of a model by a mix and by rules, the later of which win. */
 export class Plan {
   /** `general.file_type` of the file to be made. */
   readonly fileType: number;
   readonly #mix: Mix;
   readonly #rules: readonly TensorRule[];
-  readonly #layers: number;
-  readonly #groups: number;
-  readonly #tied: boolean;
+  readonly #model: ModelFacts;
+  readonly #isTied: boolean;
+  /** The names of the matrices of a role, in the order of layers. */
+  readonly #values: readonly string[];
 
-  constructor(type: string, rules: readonly TensorRule[], tensors: readonly SourceTensor[], groups: number) {
+  constructor(type: string, rules: readonly TensorRule[], tensors: readonly SourceTensor[], model: ModelFacts) {
     const lower = type.toLowerCase();
     const name = ALIASES[lower] ?? lower;
     if (!mixNames().includes(name)) refuseOption("type", mixNames().join(", "), type);
     this.#mix = MIXES[name];
     this.fileType = this.#mix.fileType;
     this.#rules = rules;
-    this.#groups = groups;
-    this.#layers = Math.max(0, ...tensors.map(({ name }) => 1 + Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1)));
-    this.#tied = !tensors.some(({ name }) => name === "output.weight");
+    this.#model = model;
+    this.#isTied = !tensors.some(({ name }) => name === "output.weight");
+    this.#values = tensors.map(({ name }) => name).filter((name) => roles.value.test(name))
+      .sort((a, b) => layerOf(a) - layerOf(b));
     for (const { pattern } of rules) {
       if (!tensors.some(({ name }) => name.includes(pattern))) {
         refuseOption("tensorTypes", "a part of the name of a tensor in the file", pattern);
@@ -139,22 +220,51 @@ export class Plan {
 
   /** The format of a tensor; undefined: as it is. */
   formatFor({ name, dims }: SourceTensor): QuantizedFormat | undefined {
-    if (dims.length < 2 || !name.endsWith(".weight") || /norm|ffn_gate_inp/.test(name)) return undefined;
+    if (dims.length < 2 || !name.endsWith(".weight") || kept.test(name)) return undefined;
     const rule = this.#rules.findLast(({ pattern }) => name.includes(pattern));
     if (rule !== undefined) return rule.format;
-    const { base, value, down, attentionOutput } = this.#mix;
-    if (name === "output.weight" || (this.#tied && name === "token_embd.weight")) return outputFormat(base);
-    const index = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
-    const layer = { index, count: this.#layers, groups: this.#groups };
-    if (name.endsWith(".attn_v.weight") && value !== undefined) return value(layer);
-    if (/\.ffn_down(_exps)?\.weight$/.test(name) && down !== undefined) return down(layer);
-    if (name.endsWith(".attn_output.weight") && attentionOutput !== undefined) return attentionOutput;
-    return base;
+    const { base, isForExperts } = this.#mix;
+    if (isPlain(base)) return base;
+    const isEmbedding = name === "token_embd.weight" || name === "per_layer_token_embd.weight";
+    const makesLogits = name === "output.weight" || (this.#isTied && isEmbedding);
+    if (isForExperts) return dims.length > 2 && !makesLogits ? base : "q8_0";
+    if (makesLogits) return outputFormat(base);
+    return this.#byRole(name) ?? base;
   }
+
+  #byRole(name: string): QuantizedFormat | undefined {
+    const { base, value, down, attentionOutput, favoursOutputOf8 } = this.#mix;
+    const model = this.#model;
+    if (roles.value.test(name)) {
+      if (model.experts === 8) return "q8_0"; // small beside the experts
+      const format = value?.({ index: this.#values.indexOf(name), count: this.#values.length, model }) ?? base;
+      return isOf70B(model) && (format === "q3_k" || format === "q4_k") ? "q5_k" : format;
+    }
+    if (roles.key.test(name)) return model.experts === 8 ? "q8_0" : undefined;
+    const place = { index: layerOf(name), count: model.layers, model };
+    if (roles.down.test(name)) return down?.(place);
+    if (!roles.attentionOutput.test(name)) return undefined;
+    if (model.experts === 8) return favoursOutputOf8 ? "q5_k" : undefined;
+    return attentionOutput?.(place);
+  }
+}
+
+function layerOf(name: string): number {
+  return Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
+}
+
+/** Whether llama-quantize takes a model for one of 70 B: there values are an eighth of the queries, and cheap. */
+function isOf70B({ architecture, layers, groups }: ModelFacts): boolean {
+  if (layers !== 80) return false;
+  return architecture === "llama" ? groups > 1 : ["qwen2", "deci", "olmo"].includes(architecture);
+}
+
+function isPlain(format: QuantizedFormat): boolean {
+  return format === "f32" || format === "f16" || format === "bf16";
 }
 
 /** The matrix that makes the logits: Q6_K, unless most have more bits than that; Q8_0 where Q6_K cannot be made. */
 function outputFormat(base: QuantizedFormat): QuantizedFormat {
-  if (["f32", "f16", "bf16", "q8_0"].includes(base)) return base;
+  if (base === "q8_0") return base;
   return makeable().some((format) => nameOf(format) === "q6_k") ? "q6_k" : "q8_0";
 }

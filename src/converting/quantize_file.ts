@@ -7,13 +7,13 @@
 import { LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { formatName, FORMATS, type TensorFormat } from "../files/formats.ts";
-import { VALUE_TYPE } from "../files/gguf/metadata.ts";
+import { MetadataArray, VALUE_TYPE } from "../files/gguf/metadata.ts";
 import { cancelledBy } from "../options/checks.ts";
 import { QuantizedTensor, Quantizer } from "./quantizer.ts";
 import type { OutlierOptions } from "./outliers.ts";
 import { type Calibration, roundCalibrated, type TensorCalibrator } from "./round_calibrated.ts";
 import { checkImportances } from "./check_importance.ts";
-import { Plan, type TensorRule } from "./mixes.ts";
+import { type ModelFacts, Plan, type TensorRule } from "./mixes.ts";
 import { sameFile, type SourceTensor, type WeightSource } from "./weight_source.ts";
 import { fitting, formatOf, nameOf } from "./types.ts";
 import { GgufWriter, type NewValue } from "../files/gguf/write.ts";
@@ -98,7 +98,12 @@ export async function convertFile(
     });
   }
   const warnings: string[] = [...source.warnings];
-  const plan = new Plan(options.type, options.tensorTypes, source.tensors, groupsOf(source.metadata));
+  const plan = new Plan(
+    options.type,
+    options.tensorTypes,
+    source.tensors,
+    factsOf(source.metadata, options.importance !== undefined),
+  );
   const { calibrator } = options;
   const ordered = calibrator === undefined
     ? source.tensors
@@ -201,12 +206,24 @@ function isBlocks(type: number): boolean {
   return (FORMATS.get(type)?.blockElements ?? 1) > 1;
 }
 
-/** Query heads of a key head, by the file's own word. */
-function groupsOf(metadata: ReadonlyMap<string, NewValue>): number {
-  const architecture = metadata.get("general.architecture")?.value;
-  const heads = metadata.get(`${architecture}.attention.head_count`)?.value;
-  const keyHeads = metadata.get(`${architecture}.attention.head_count_kv`)?.value ?? heads;
-  return typeof heads === "number" && typeof keyHeads === "number" && keyHeads > 0 ? heads / keyHeads : 1;
+/** What of a model decides formats, by the file's own word. */
+function factsOf(metadata: ReadonlyMap<string, NewValue>, isWeighed: boolean): ModelFacts {
+  const architecture = String(metadata.get("general.architecture")?.value);
+  const number = (key: string) => {
+    const value = metadata.get(`${architecture}.${key}`)?.value;
+    // Counts of heads may differ by layer; llama-quantize asks for the first layer's.
+    const first = Array.isArray(value) ? value[0] : value instanceof MetadataArray ? value.at(0) : value;
+    return typeof first === "number" ? first : undefined;
+  };
+  const heads = number("attention.head_count");
+  const keyHeads = number("attention.head_count_kv") ?? heads;
+  return {
+    architecture,
+    layers: number("block_count") ?? 0,
+    groups: heads !== undefined && keyHeads !== undefined && keyHeads > 0 ? heads / keyHeads : 1,
+    experts: number("expert_count") ?? 0,
+    isWeighed,
+  };
 }
 
 /** Converts one tensor piece by piece; returns the relative error. */
