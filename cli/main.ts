@@ -53,7 +53,7 @@ export async function main(words: readonly string[]): Promise<number> {
     await dispatch(words, interrupt);
     return interrupt.reason === "signal" ? 130 : 0;
   } catch (error) {
-    if (interrupt.reason === "pipe") return 0; // who read our output has seen enough
+    if (interrupt.reason === "pipe") return 0; // the reader of our output has seen enough
     if (interrupt.reason === "signal") {
       process.stderr.write("\n");
       return 130;

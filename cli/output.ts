@@ -9,16 +9,16 @@ import { LightGPTError } from "../ffi/errors.ts";
 import { cancelledBy } from "../src/options/checks.ts";
 import { UsageError } from "./types.ts";
 
-/** Ends a subcommand early: `reason` says who asked. */
+/** Ends a subcommand early: `reason` says why. */
 export class Interrupt {
   readonly #controller = new AbortController();
-  /** `signal` by Ctrl-C, `pipe` when nobody reads standard output any more. */
+  /** `signal` by Ctrl-C, `pipe` when standard output has no reader any more. */
   reason: "signal" | "pipe" | undefined;
 
   /** What Ctrl-C ends instead of the subcommand, while there is such a thing. */
   inner: (() => void) | undefined;
 
-  /** Listens for Ctrl-C, and for the end of who reads our output. */
+  /** Listens for Ctrl-C, and for the end of the reader of our output. */
   constructor() {
     process.on("SIGINT", () => this.press());
     process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -32,7 +32,7 @@ export class Interrupt {
     return this.#controller.signal;
   }
 
-  /** What Ctrl-C does; a terminal in raw mode gives no signal, so who reads its keys calls this. */
+  /** What Ctrl-C does; a terminal in raw mode gives no signal, so the code that reads its keys calls this. */
   press(): void {
     if (this.inner === undefined) this.#end("signal");
     else this.inner();

@@ -18,7 +18,7 @@ function story(request: Request): Response {
   const prompt = new URL(request.url).searchParams.get("prompt") ?? "Once upon a time";
   if (prompt.length > 1000) return new Response("The prompt is too long.", { status: 400 });
   const encoder = new TextEncoder();
-  // Who closes the connection ends the generation; a reader that is slow holds up nobody else.
+  // A client that closes the connection ends the generation; a slow reader holds up no other.
   const pieces = lm.generate(prompt, { maxTokens: 100, signal: request.signal });
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {

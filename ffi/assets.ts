@@ -159,7 +159,7 @@ async function readAtMost(response: Response, most: number): Promise<Uint8Array>
   return whole.subarray(0, length);
 }
 
-/** Whoever renames last wins, and both wrote the same. */
+/** Of two processes the last to rename wins; both wrote the same. */
 function store(path: string, bytes: Uint8Array, asset: string): void {
   try {
     replaceFile(path, bytes);

@@ -29,7 +29,7 @@ export function cacheDirectory(runtime: Runtime, platform: string = runtime.plat
 }
 
 /**
- * Writes a file as a whole or not at all: whoever renames last wins. Makes its folder where it must; throws what the system
+ * Writes a file as a whole or not at all: of two writers the last to rename wins. Makes its folder where it must; throws what the system
  * says.
  */
 export function replaceFile(path: string, bytes: Uint8Array | string): void {

@@ -111,7 +111,7 @@ export async function prepare(): Promise<void> {
   if (!runtime.variable("LIGHTGPT_LIBRARY")) await fetchAsset(runtime, libraryAsset(runtime));
 }
 
-/** Opens and checks the library at `path`. Everybody but tests uses {@link library}. */
+/** Opens and checks the library at `path`. All code but tests uses {@link library}. */
 export function openLibrary(runtime: Runtime, path: string): Library {
   // First only the function that says what the library is: a library without it, or with others, is refused in words.
   const { lg_abi } = attempt(runtime, path, { lg_abi: ABI.lg_abi }).call;

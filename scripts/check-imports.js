@@ -1,5 +1,5 @@
 /**
- * Who may import whom: the rooms of `docs/design/map.md` in their order. Every file belongs to a layer; a file may
+ * Which file may import which: the rooms of `docs/design/map.md` in their order. Every file belongs to a layer; a file may
  * import its own layer and those below it.
  * The layers are one list, lowest first, for TypeScript and one for Zig. A file that no layer claims is an error too, so
  * that a new one is placed on purpose.

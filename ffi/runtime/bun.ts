@@ -1,7 +1,7 @@
 /**
  * The boundary as Bun draws it: `bun:ffi`, and a Worker as the doorbell. The Worker is made from the few lines below, gets
  * `lg_wait`'s address (the library itself was opened by the main thread: first opens in several threads at once have crashed
- * Bun) and sits in it for a bounded time. It keeps the process alive only while somebody waits.
+ * Bun) and sits in it for a bounded time. It keeps the process alive only while a caller waits.
  *
  * @module
  */
@@ -44,7 +44,7 @@ self.onmessage = ({ data }) => {
 };`;
 
 /**
- * One Worker that waits for one caller at a time; whoever comes while it is taken, or not there yet, asks by timer. It starts
+ * One Worker that waits for one caller at a time; a caller that comes while it is taken, or not there yet, asks by timer. It starts
  * after some waits: until then its start would only slow down what is waited for, which with a small model is soon over.
  */
 class WorkerDoorbell implements Doorbell {

@@ -1,6 +1,6 @@
 /**
  * The doorbell: how JavaScript learns, without blocking its event loop, that native work has ended. It is only a hint:
- * whoever waits asks the library again, so a lost or early ring costs a moment, never a result. `deno.ts` and `bun.ts`
+ * the waiting caller asks the library again, so a lost or early ring costs a moment, never a result. `deno.ts` and `bun.ts`
  * have one of their own; here is the one that every runtime can have.
  *
  * @module

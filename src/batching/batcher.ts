@@ -1,5 +1,5 @@
 /**
- * Many requests as one stream of work over a model: they share steps, pages and prefixes. Who runs when is decided in
+ * Many requests as one stream of work over a model: they share steps, pages and prefixes. Which request runs when is decided in
  * `scheduler.ts`; here is what a program says and hears.
  *
  * @module
@@ -69,7 +69,7 @@ export interface BatcherStats {
   readonly batchFill: number;
   /** How often a request had to give up its pages for another. */
   readonly preemptions: number;
-  /** KV pages, and those that somebody, the cache included, holds. */
+  /** KV pages, and those that sequences or the cache hold. */
   readonly pages: { readonly total: number; readonly held: number };
   /** What the prefix cache did; absent where there is none. */
   readonly cache?: CacheStats;
@@ -116,7 +116,7 @@ export class Batcher {
   #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
-  /** Takes memory for pages. The model stays the caller's, who disposes of it afterwards. */
+  /** Takes memory for pages. The model stays the caller's, which disposes of it afterwards. */
   constructor(model: Model, options: BatcherOptions = {}) {
     const { settings, kvBytesMax, sequences, chunk, cache, scheduling } = resolveBatcherOptions(options);
     const sizes = engineSizes(model, { ...settings, kvBytesMax, sequences });

@@ -267,7 +267,7 @@ class TextStream {
 
 /** A request whose prompt and options have been checked. */
 export interface Prepared {
-  /** Who serves it. */
+  /** What serves it. */
   readonly host: Host;
   /** The prompt. */
   readonly ids: Uint32Array;

@@ -1,7 +1,7 @@
 /**
  * The keys and values of sequences: pages of the pool, found again through a `TokenCache`. A sequence takes over the
  * pages that others have computed for the same beginning, copies the last one where it shares only a part, and leaves its
- * own for those who come later. A page that is in the cache is never written again below the tokens that it is known by.
+ * own for those that come later. A page that is in the cache is never written again below the tokens that it is known by.
  *
  * @module
  */
@@ -66,12 +66,12 @@ export class KvStore {
     this.tree = treeOf(this.cache);
   }
 
-  /** A table without pages; `salt` says whose prefixes it shares, absent: nobody's. */
+  /** A table without pages; `salt` says which prefixes it shares; absent: none. */
   open(salt: string | undefined): PageTable {
     return new PageTable(this, salt);
   }
 
-  /** A page for somebody, evicting from the cache where none is free; undefined where all are in use. */
+  /** Takes a page, evicting from the cache where none is free; undefined where all are in use. */
   take(): number | undefined {
     for (;;) {
       const page = this.pool.take();
@@ -79,7 +79,7 @@ export class KvStore {
     }
   }
 
-  /** A page that nobody has, for what is loaded: nothing is evicted for its sake. It has one reference. */
+  /** A free page for what is loaded: nothing is evicted for its sake. It has one reference. */
   takeUnused(): number | undefined {
     return this.pool.take();
   }
@@ -89,7 +89,7 @@ export class KvStore {
     while (this.pool.held > this.pool.limit && this.tree?.evict());
   }
 
-  /** Gives the memory of pages that nobody holds back to the system, not in a step; returns how many bytes. */
+  /** Gives the memory of pages that are not held back to the system, not in a step; returns how many bytes. */
   cool(): number {
     return this.pool.cool().reduce((sum, { first, count }) => sum + this.#memory.discardPages(first, count), 0);
   }
@@ -260,7 +260,7 @@ export class PageTable {
       if (!kept && own && tree?.grow(own, tokens.subarray(begin + own.tokens.length, begin + pageSize))) kept = own;
       kept ??= this.#store.keep(this.#cursor, tokens.slice(begin, begin + pageSize), page);
       if (kept && kept.value.page !== page) {
-        // Somebody was faster; both have the same bits.
+        // Another sequence was faster; both have the same bits.
         pool.retain(kept.value.page);
         pool.release(page);
         this.pages[this.#known] = kept.value.page;

@@ -110,7 +110,7 @@ class Planning<S extends SequenceView> {
 
   plan(): StepPlan<S> {
     const { limits } = this.#input;
-    // Who takes part, and by whose rank it takes pages.
+    // Which sequences take part, and by the rank of which one it takes pages.
     const picks = this.#pick();
     const decoders = [...picks.keys()].filter(isDecoder);
     this.#rows = limits.logitRows - picks.size;

@@ -58,7 +58,7 @@ export class BatchSettings {
     this.#times.most = between(tokens, chunkMost);
   }
 
-  /** Milliseconds that a step with prompts may take for those who wait for a token; undefined: twice what it takes without. */
+  /** Milliseconds that a step with prompts may take for sequences that wait for a token; undefined: twice what it takes without. */
   get stepMs(): number | undefined {
     return this.#times.stepMs;
   }

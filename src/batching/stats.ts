@@ -119,7 +119,7 @@ export interface StepRecord {
   readonly running: number;
 }
 
-/** Who hears what is counted, as it is. */
+/** Called with what is counted, as it is counted. */
 export interface MeterListener {
   /** A step has ended. */
   step?(step: StepRecord): void;

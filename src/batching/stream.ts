@@ -1,6 +1,6 @@
 /**
- * The pieces of a request that runs ahead of its reader by a few tokens, so that a reader who takes a little time for each
- * does not miss a step. One who reads nothing has no more made for him than that.
+ * The pieces of a request that runs ahead of its reader by a few tokens, so that a reader that takes a little time for each
+ * does not miss a step. For a reader that stops, no more than these few are made.
  *
  * @module
  */
@@ -48,7 +48,7 @@ export class PieceStream implements AsyncGenerator<Piece, Completion, void> {
   async return(value: Completion | PromiseLike<Completion>): Promise<IteratorResult<Piece, Completion>> {
     const result = await value;
     this.#end({ value: result });
-    await this.#generation.return(result).catch(() => {}); // the piece in the making fails, which nobody waits for
+    await this.#generation.return(result).catch(() => {}); // the piece in the making fails; nothing waits for it
     return { done: true, value: result };
   }
 

@@ -1,5 +1,5 @@
 /**
- * What to give up first. Only leaves are candidates, so that a page never outlives its parent; who is in use or pinned is
+ * What to give up first. Only leaves are candidates, so that a page never outlives its parent; a page in use or pinned is
  * passed over. A heap holds the leaves by their score at the time; scores only grow, so that one that is found too low is put
  * back where it belongs, and using a page costs nothing here.
  *

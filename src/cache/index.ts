@@ -1,6 +1,6 @@
 /**
  * Where in the tree a run of tokens may be: a hash table from runs to places. The hash is only a way to find candidates,
- * whoever asks compares tokens; it is keyed with a secret of its own, so that nobody can prepare prompts that meet in one
+ * the caller compares tokens; it is keyed with a secret of its own, so that no attacker can prepare prompts that meet in one
  * bucket. HalfSipHash-1-3: 32-bit words only, one round a token. (Aumasson and Bernstein, SipHash: a fast short-input PRF.)
  *
  * @module

@@ -173,7 +173,7 @@ async function readPage(
   };
 }
 
-/** A header's JSON as an object, whatever else somebody has written there. */
+/** A header's JSON as an object, whatever else stands there. */
 function parseHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   let header: unknown;
   try {

@@ -92,7 +92,7 @@ export interface Pin {
   release(): void;
 }
 
-/** The pages of a cache, for those who keep their place among them. */
+/** The pages of a cache, for callers that keep their place among them. */
 export let treeOf: <T>(cache: TokenCache<T>) => CacheTree<T>;
 
 /**
@@ -182,7 +182,7 @@ export class TokenCache<T> {
     };
   }
 
-  /** Forgets everything, pinned or not. What somebody works with stays his until he is done. */
+  /** Forgets everything, pinned or not. A value in use stays valid for its user until it is released. */
   clear(): void {
     this.#tree.clear();
   }
@@ -195,7 +195,7 @@ export class TokenCache<T> {
 
   /**
    * Writes all pages to a stream and closes it. What changes meanwhile may be in it or not. Give a `key` if the stream is kept
-   * where others can write: without one, whoever changes it decides what the values are.
+   * where others can write: without one, a person who changes the stream decides what the values are.
    */
   async save(stream: WritableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();

@@ -89,7 +89,7 @@ export interface TreeOptions<T> {
   readonly policy: EvictionPolicy;
   /** Bits of the index hash: 32, or fewer to test collisions. */
   readonly hashBits: number;
-  /** Whether somebody works with a value, so that it must stay. */
+  /** Whether a value is in use, so that it must stay. */
   isInUse(value: T): boolean;
   /** Hears that a value has left the tree. */
   dropped(value: T): void;
@@ -327,7 +327,7 @@ export class CacheTree<T> {
     return true;
   }
 
-  /** Takes all pages out, also those in use: who uses them keeps them, but they are found no more. */
+  /** Takes all pages out, also those in use: their users keep them, but they are found no more. */
   clear(): void {
     this.#evictor.clear();
     for (const page of this.pages().reverse()) this.#remove(page);

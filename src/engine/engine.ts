@@ -1,6 +1,6 @@
 /**
  * One step of a batch: turns a list of sequences into the words that native code reads, runs the step (beside the event
- * loop, or at once when it is very short), and hands out what came of it. One step is in flight at a time. Who takes part
+ * loop, or at once when it is very short), and hands out what came of it. One step is in flight at a time. Which sequences take part
  * in a step, and which pages a sequence has, is decided elsewhere (`batching/batcher.ts`, `page_pool.ts`).
  *
  * @module

@@ -38,7 +38,7 @@ export class PagePool {
     return Math.max(0, Math.min(this.#freeCount, this.limit - this.held));
   }
 
-  /** Pages that somebody holds. */
+  /** Pages that are held. */
   get held(): number {
     return this.size - this.#freeCount;
   }

@@ -36,10 +36,10 @@ export class StepTimes {
   /** Expected milliseconds of a step, by the logarithm of its tokens. */
   readonly #expected: number[] = [];
   readonly #weightBytes: number;
-  /** Whether the chunk is what somebody said, and stays so. */
+  /** Whether the chunk was set by an option, and stays so. */
   readonly isFixed: boolean;
   #chunk: number;
-  /** Milliseconds that a step should take at most for those who wait for a token; undefined: twice what it takes without prompts. */
+  /** Milliseconds that a step should take at most for sequences that wait for a token; undefined: twice what it takes without prompts. */
   stepMs: number | undefined;
   #most: number;
   #beside = 0;

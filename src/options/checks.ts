@@ -81,7 +81,7 @@ function show(value: unknown): string {
   }
 }
 
-/** A message is one line: a megabyte of text in it helps nobody. */
+/** A text cut to what a message, which is one line, has room for. */
 function shortened(text: string): string {
   return text.length <= 100 ? text : `${text.slice(0, 100)}... (${text.length} characters)`;
 }

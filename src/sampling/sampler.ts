@@ -1,5 +1,5 @@
 /**
- * Chooses the next token from logits, whoever made them: the methods of `schema.ts` in a chain, with the same result
+ * Chooses the next token from logits of any origin: the methods of `schema.ts` in a chain, with the same result
  * on every processor and both runtimes. The same chain is part of an engine's step (`engine/engine.ts`).
  *
  * @module

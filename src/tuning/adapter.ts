@@ -14,7 +14,7 @@ export interface AdaptTarget {
   /** Sequences of a step, and the most of them. */
   sequences: number;
   readonly sequencesMost: number;
-  /** Milliseconds that a step with prompts may take for those who wait; undefined: the batcher's own rule. */
+  /** Milliseconds that a step with prompts may take for sequences that wait; undefined: the batcher's own rule. */
   stepMs: number | undefined;
   /** Threads of both kinds of step, and the most of them. */
   threads: number;
@@ -98,7 +98,7 @@ export class Adapter {
   readonly #options: AdapterOptions;
   readonly #holds = { threads: new Hold(), batchSequences: new Hold() };
   #begin: number | undefined;
-  /** The times of steps in which somebody waited for a token, without prompts and with, since the last look at them. */
+  /** The times of steps in which a sequence waited for a token, without prompts and with, since the last look at them. */
   #alone: number[] = [];
   #beside: number[] = [];
   #steps = 0;

@@ -31,7 +31,7 @@ export interface AttendantOptions {
   /** Positions of a context. */
   readonly context: number;
   readonly log: EventLog;
-  /** The most bytes that the process may have; undefined: nobody watches. */
+  /** The most bytes that the process may have; undefined: there is no limit. */
   readonly limitBytes: number | undefined;
   /** Whether to follow the load. */
   readonly adapts: boolean;

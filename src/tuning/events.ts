@@ -1,6 +1,6 @@
 /**
  * What an optimizer tells: every decision as an event, in words and with its figures. The last thousand are kept, and
- * whoever listens hears each as it happens.
+ * a listener is called with each as it happens.
  *
  * @module
  */

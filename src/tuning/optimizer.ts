@@ -42,7 +42,7 @@ interface Parts {
   readonly serving: Pick<SplitOptions["serving"], "adapts" | "targetTokenMs">;
   readonly profile?: Profile;
   readonly machine?: Machine;
-  /** Who stands beside the batcher; loaded only where somebody must. */
+  /** The attendant of the batcher; loaded only where there is something for it to do. */
   readonly attendant: typeof Attendant | undefined;
 }
 

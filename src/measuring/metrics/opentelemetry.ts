@@ -1,6 +1,6 @@
 /**
  * Metrics as instruments of OpenTelemetry, of a meter that the host program has: counters and gauges are observed when the host
- * collects, times are recorded as they happen. Nothing of OpenTelemetry need be installed by those who don't use it.
+ * collects, times are recorded as they happen. A program that doesn't use OpenTelemetry need not install it.
  *
  * @module
  */

@@ -129,7 +129,7 @@ export const METRICS: Readonly<Record<MetricName, MetricSpec>> = {
   kv_pages: {
     kind: "gauge",
     unit: "1",
-    about: "KV pages: all, those that may be held, those that somebody (the cache included) holds.",
+    about: "KV pages: all, those that may be held, those that sequences or the cache hold.",
     label: "which",
     values: ({ kv }) => each({ total: kv.pages, limit: kv.limit, held: kv.held }),
   },

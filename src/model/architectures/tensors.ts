@@ -1,6 +1,6 @@
 /**
  * Which tensors a model has and what each is for: every name that an architecture uses, with the shape it must have and
- * the types it may have. A required tensor that is missing is refused, and so is one that nobody would use, since the
+ * the types it may have. A required tensor that is missing is refused, and so is one that nothing would use, since the
  * model would compute something else without it.
  *
  * @module

@@ -12,7 +12,7 @@ import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabul
 
 const SPACE = "\u2581";
 const SPACE_BYTES = [0xe2, 0x96, 0x81];
-/** Kept from one text to the next; whoever sends texts in all scripts may not fill the memory. */
+/** Kept from one text to the next; texts in all scripts may not fill the memory. */
 const CHARACTERS_MOST = 1 << 16;
 const encoder = new TextEncoder();
 

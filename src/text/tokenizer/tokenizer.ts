@@ -71,7 +71,7 @@ export interface TokenizerOptions {
 }
 
 const NOTHING = new Uint8Array(0);
-/** Special ids that are checked though nothing here uses them: whoever does may rely on it. */
+/** Special ids that are checked though nothing here uses them: a user of them may rely on it. */
 const OTHER_IDS = [
   "padding",
   "mask",

@@ -1,7 +1,7 @@
 /**
  * The tokens of a vocabulary: their bytes, where they lie in the header, their kinds, and a hash index from bytes to
  * token. No token becomes a JavaScript string, so 200 000 of them are ready in milliseconds. The index has a key of the
- * process, because whoever writes a model file could otherwise choose tokens that all collide.
+ * process, because the author of a model file could otherwise choose tokens that all collide.
  *
  * @module
  */
@@ -143,7 +143,7 @@ export class TokenIndex {
 }
 
 /**
- * The numbers of strings by their hashes; whoever looks one up compares the strings. Of those with the same hash the one
+ * The numbers of strings by their hashes; the look-up compares the strings. Of those with the same hash the one
  * that was added first comes first. Nothing is compared while it is filled, so that hundreds of thousands take little time.
  */
 export class HashIndex {

@@ -1,7 +1,7 @@
 /**
  * Chooses the few of many values that are worth a race: in heats of a few, each beside what there is, so that a machine that
  * is slower for a while is so for both. After all heats the slower half is out, and the rest meet again, until few are left
- * (successive halving; Karnin, Koren, Somekh, Almost optimal exploration in multi-armed bandits, ICML 2013). Who is chosen has
+ * (successive halving; Karnin, Koren, Somekh, Almost optimal exploration in multi-armed bandits, ICML 2013). A chosen value has
  * won nothing yet: the race counts times of its own.
  *
  * @module
@@ -53,7 +53,7 @@ async function runHeat<T>(
   return times;
 }
 
-/** The best first; who had no heat yet is as good as what there is. */
+/** The best first; a value that had no heat yet counts as much as the current one. */
 function best<T>(values: readonly T[], gains: ReadonlyMap<T, number>): T[] {
   const gain = (value: T) => gains.get(value) || 0; // NaN where a clock gave no time
   return [...values].sort((a, b) => gain(b) - gain(a));

@@ -1,6 +1,6 @@
 /**
  * Finds the fastest of a few values: in every round each of them that is still in the race is measured once, in a random
- * order, so that what disturbs the machine disturbs all. Who is surely not better drops out; the race ends as soon as it is
+ * order, so that what disturbs the machine disturbs all. A value that is surely not better drops out; the race ends as soon as it is
  * decided. The first value is what there is: it stays unless another is measurably better. Of many, heats choose the few
  * (`heats.ts`).
  *
@@ -41,13 +41,13 @@ export interface Outcome<T> {
   readonly isDecided: boolean;
 }
 
-/** Rounds before who is behind drops out, before somebody wins, and the most. */
+/** Rounds before a value that is behind drops out, before one wins, and the most. */
 const roundsLeast = 3;
 const roundsToWin = 5;
 const roundsMost = 16;
 /** Between two values that are both better, a difference of this is none. */
 const same = 0.02;
-/** Who takes so much longer than the best in the first two rounds, in the better of both, is not measured again. */
+/** A value that takes so much longer than the best in the first two rounds, in the better of both, is not measured again. */
 const hopeless = 2;
 
 /** Runs a race. */
@@ -116,7 +116,7 @@ function decide<T>(
   let best: { index: number; comparison: Comparison } | undefined;
   let winner: { index: number; comparison: Comparison } | undefined;
   for (const index of fit) {
-    // Who dropped out has fewer times, of the first rounds: they are paired with those of the same rounds.
+    // A value that dropped out has times of the first rounds only: they are paired with those of the same rounds.
     if (index === 0 || (times[index]?.length ?? 0) < roundsLeast) continue;
     const comparison = against(0, index);
     if (!best || comparison.gain > best.comparison.gain) best = { index, comparison };

@@ -48,7 +48,7 @@ const gainAtOthersCost = 0.05;
 const hopeless = 3;
 /** Of the others so many race with a chunk. */
 const promisingMost = 2;
-/** Who takes so many times as long as the best is looked at twice, */
+/** A value that takes so many times as long as the best is measured twice, */
 const slower = 1.1;
 /** and where what there is does, other chunks may be short enough. */
 const muchSlower = 1.5;
@@ -64,7 +64,7 @@ const generating: Stage = {
         decodeThreads: count,
         spinLoops,
       })),
-      // One thread waits for nobody.
+      // One thread waits for no other.
       threadCounts(plan).filter((count) => count > 1).flatMap((count) =>
         spins.map((loops) => ({ decodeThreads: count, spinLoops: loops }))
       ),
@@ -169,7 +169,7 @@ async function promising(
     let least = Infinity;
     for (const prefillThreads of counts) {
       let ms = Infinity;
-      // Who seems slower has another try, for the first may have been disturbed.
+      // A value that seems slower is tried again, for the first try may have been disturbed.
       for (let tries = 0; tries < 2 && !(ms < slower * least); tries++) {
         if (budget.isOver(works.promptMs(tokens, prefillThreads))) break;
         ms = Math.min(ms, await works.prefill({ ...settings, prefillThreads }, tokens) ?? Infinity);
