@@ -68,7 +68,7 @@ function headerOf(bytes: Uint8Array): Record<string, unknown> {
   return JSON.parse(new TextDecoder().decode(bytes.subarray(headAt, headAt + word(bytes, 16))));
 }
 
-describe("a header that somebody made", () => {
+describe("a forged header", () => {
   const crafted: Readonly<Record<string, (header: Record<string, unknown>) => unknown>> = {
     "null": () => null,
     "a number": () => 1,

@@ -214,7 +214,7 @@ export const rows = [
     shown: [
       test("cache", "agrees with a plain list of prefixes", "evicts a leaf before its parent"),
       test("prefix", "is not shared between tenants"),
-      test("saved_cache", "a header that somebody made", "a cache saved with a key"),
+      test("saved_cache", "a forged header", "a cache saved with a key"),
     ],
   },
   {
