@@ -16,7 +16,7 @@ import { note, print, ProgressBar, toJson } from "./output.ts";
 
 const readers: FlagReaders = {
   calibrate: (path) => readText("--calibrate", path),
-  imatrix: (path) => ImportanceMatrix.read(path).columns(),
+  imatrix: (path) => ImportanceMatrix.read(path),
   "tensor-type": readRule,
 };
 

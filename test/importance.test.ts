@@ -162,6 +162,25 @@ describe("files of importance matrices", () => {
   });
 });
 
+describe("a file that was weighed by a matrix", () => {
+  it("says which, by llama-quantize's keys; by columns alone nothing is known", async () => {
+    writeTensors(at("plain.gguf"), [["blk.0.ffn_up.weight", [32, 1], new Float32Array(32).fill(1)]]);
+    const made = new ImportanceMatrix(
+      new Map([["blk.0.ffn_up.weight", { sums: new Float32Array(32).fill(2), counts: Float32Array.of(1) }]]),
+      { datasets: ["a.txt", "b.txt"], chunkCount: 3 },
+    );
+    made.write(at("weighed.imatrix"));
+    const keysOf = async (importance: ImportanceMatrix | ReadonlyMap<string, Float32Array>) => {
+      await quantizeFile(at("plain.gguf"), at("weighed.gguf"), { type: "q4_0", importance });
+      const { metadata } = readGguf(at("weighed.gguf"));
+      return ["file", "dataset", "entries_count", "chunks_count"].map((key) => metadata.get(`quantize.imatrix.${key}`));
+    };
+    assertEquals(await keysOf(ImportanceMatrix.read(at("weighed.imatrix"))), [at("weighed.imatrix"), "a.txt", 1, 3]);
+    assertEquals(await keysOf(made), [undefined, "a.txt", 1, 3]);
+    assertEquals(await keysOf(made.columns()), [undefined, undefined, undefined, undefined]);
+  });
+});
+
 /** The bytes of an older file. */
 function legacy(list: readonly (readonly [string, number, number[]])[], chunks: number, dataset: string): Uint8Array {
   const parts: Uint8Array[] = [];

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ImportanceMatrix } from "./imatrix.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
@@ -63,10 +64,11 @@ export interface QuantizeFileOptions {
    */
   readonly threads?: number;
   /**
-   * How much an error in each column of a tensor counts, by the tensor's name, as `ImportanceMatrix.columns()` gives it.
+   * How much an error in each column of a tensor counts: an importance matrix, or columns by the tensor's name, as
+   * `ImportanceMatrix.columns()` gives them. What is known of a matrix is written to the file, as llama-quantize does.
    * @default all columns alike
    */
-  readonly importance?: ReadonlyMap<string, Float32Array>;
+  readonly importance?: ReadonlyMap<string, Float32Array> | ImportanceMatrix;
   /**
    * What becomes of outliers in blocks; `split` is refused, for GGUF has no type for values stored apart.
    * @default { policy: "keep" }
@@ -116,10 +118,10 @@ export const quantizeFileFields = {
     readRules,
   ),
   threads: threadsField,
-  importance: other<ReadonlyMap<string, Float32Array>>()(
+  importance: other<ReadonlyMap<string, Float32Array> | ImportanceMatrix>()(
     {
       about: "How much an error in each column of a tensor counts, by the tensor's name.",
-      expected: "a Map of Float32Array",
+      expected: "an ImportanceMatrix, or a Map of Float32Array",
       otherwise: "all columns alike",
       flag: { name: "imatrix", value: "FILE", about: "an importance matrix: how much each column counts in a search" },
     },
@@ -147,8 +149,9 @@ const ruleFields = {
   format: text({ about: "The format of these tensors.", required: true }),
 } as const;
 
-function readImportance(importance: unknown, name: string): ReadonlyMap<string, Float32Array> {
-  if (!(importance instanceof Map)) refuseOption(name, "a Map of Float32Array", importance);
+function readImportance(importance: unknown, name: string): ReadonlyMap<string, Float32Array> | ImportanceMatrix {
+  if (importance instanceof ImportanceMatrix) return importance;
+  if (!(importance instanceof Map)) refuseOption(name, "an ImportanceMatrix, or a Map of Float32Array", importance);
   for (const [tensor, columns] of importance) {
     if (typeof tensor !== "string") refuseOption(name, "names of tensors as keys", tensor);
     checkBuffer("Float32Array", columns, `${name} of ${tensor}`);
@@ -212,7 +215,8 @@ export async function quantizeFile(
       type,
       tensorTypes,
       threads,
-      importance,
+      importance: importance instanceof ImportanceMatrix ? importance.columns() : importance,
+      importanceMatrix: importance instanceof ImportanceMatrix ? importance : undefined,
       outliers,
       signal,
       onProgress,

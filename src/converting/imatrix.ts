@@ -34,6 +34,8 @@ export interface ImportanceOrigin {
   readonly chunkCount?: number;
   /** Tokens of a window. */
   readonly chunkSize?: number;
+  /** The file that it was read from. */
+  readonly file?: string;
 }
 
 const sumsSuffix = ".in_sum2";
@@ -46,7 +48,7 @@ const countsSuffix = ".counts";
  * ```ts
  * import { ImportanceMatrix, quantizeFile } from "@lightgpt/lightgpt";
  *
- * const importance = ImportanceMatrix.read("imatrix.gguf").columns();
+ * const importance = ImportanceMatrix.read("imatrix.gguf");
  * await quantizeFile("model-f16.gguf", "model-q4_0.gguf", { type: "q4_0", importance });
  * ```
  */
@@ -59,6 +61,8 @@ export class ImportanceMatrix {
   readonly chunkCount: number;
   /** Tokens of a window; 0 where that is not known. */
   readonly chunkSize: number;
+  /** The file that it was read from; undefined for one that was made here. */
+  readonly file: string | undefined;
 
   /** Throws where sums and counts do not fit together, or are not finite and at least 0. */
   constructor(entries: ReadonlyMap<string, ImportanceEntry>, origin: ImportanceOrigin = {}) {
@@ -67,6 +71,7 @@ export class ImportanceMatrix {
     this.datasets = origin.datasets ?? [];
     this.chunkCount = origin.chunkCount ?? 0;
     this.chunkSize = origin.chunkSize ?? 0;
+    this.file = origin.file;
   }
 
   /** Reads a file: GGUF, or the older `.dat`. Throws where it is damaged, or a model in place of an importance matrix. */
@@ -184,13 +189,14 @@ function readNew(path: string): ImportanceMatrix {
     datasets: datasets instanceof MetadataArray ? [...datasets].map(String) : [],
     chunkCount: gguf.metadata.count("imatrix.chunk_count", { least: 0, fallback: 0 }),
     chunkSize: gguf.metadata.count("imatrix.chunk_size", { least: 0, fallback: 0 }),
+    file: path,
   };
   return inFile(path, () => new ImportanceMatrix(entries, origin));
 }
 
 function readOld(path: string): ImportanceMatrix {
   const { entries, chunkCount, datasets } = readLegacy(path, currentRuntime().files.read(path));
-  return inFile(path, () => new ImportanceMatrix(entries, { chunkCount, datasets }));
+  return inFile(path, () => new ImportanceMatrix(entries, { chunkCount, datasets, file: path }));
 }
 
 /** Says in which file a value is wrong. */

@@ -12,6 +12,7 @@ import { cancelledBy } from "../options/checks.ts";
 import { QuantizedTensor, Quantizer } from "./quantizer.ts";
 import type { OutlierOptions } from "./outliers.ts";
 import { type Calibration, roundCalibrated, type TensorCalibrator } from "./round_calibrated.ts";
+import type { ImportanceMatrix } from "./imatrix.ts";
 import { checkImportances } from "./check_importance.ts";
 import { type ModelFacts, Plan, type TensorRule } from "./mixes.ts";
 import { sameFile, type SourceTensor, type WeightSource } from "./weight_source.ts";
@@ -76,6 +77,8 @@ export interface ConvertOptions {
   readonly tensorTypes: readonly TensorRule[];
   readonly threads: number | undefined;
   readonly importance: ReadonlyMap<string, Float32Array> | undefined;
+  /** Where the importances come from, where that is known. */
+  readonly importanceMatrix: ImportanceMatrix | undefined;
   readonly outliers: OutlierOptions | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((done: number, total: number) => void) | undefined;
@@ -121,6 +124,7 @@ export async function convertFile(
   const metadata = new Map<string, NewValue>(source.metadata);
   metadata.set("general.file_type", { type: VALUE_TYPE.uint32, value: plan.fileType });
   metadata.set("general.quantization_version", { type: VALUE_TYPE.uint32, value: 2 });
+  for (const [key, value] of originOf(options.importanceMatrix)) metadata.set(key, value);
   metadata.delete("general.alignment"); // what is written is aligned to the format's default
   const writer = new GgufWriter(
     output,
@@ -137,6 +141,21 @@ export async function convertFile(
   } finally {
     writer.abort(); // after the end there is nothing to remove
   }
+}
+
+/** The keys by which llama-quantize tells what an importance matrix was. */
+function originOf(matrix: ImportanceMatrix | undefined): [string, NewValue][] {
+  if (matrix === undefined) return [];
+  const { file, datasets, entries, chunkCount } = matrix;
+  const text = (value: string) => ({ type: VALUE_TYPE.string, value });
+  const count = (value: number) => ({ type: VALUE_TYPE.int32, value });
+  const keys: [string, NewValue | undefined][] = [
+    ["file", file === undefined ? undefined : text(file)],
+    ["dataset", datasets[0] === undefined ? undefined : text(datasets[0])],
+    ["entries_count", count(entries.size)],
+    ["chunks_count", chunkCount > 0 ? count(chunkCount) : undefined],
+  ];
+  return keys.flatMap(([key, value]) => value === undefined ? [] : [[`quantize.imatrix.${key}`, value]]);
 }
 
 async function convertAll(
