@@ -8,13 +8,13 @@ import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import type { AccuracyOptions } from "./measuring/accuracy.ts";
 import type { ModelPlan } from "./model/architectures/architectures.ts";
 import { type Batcher, type PrefixCache, schedulerOf } from "./batching/batcher.ts";
-import { readLogits } from "./batching/read_logits.ts";
+import { type LogitsRequest, readLogits } from "./batching/read_logits.ts";
 import type { ChatMessage } from "./text/chat/template.ts";
 import { Conversations } from "./text/chat/conversation.ts";
 import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
 import { fetchEmbeddedModel } from "./files/embedded.ts";
 import { checkIds, checkLength, type Completion, type Piece } from "./batching/generation.ts";
-import { generateFields, type GenerateOptions } from "./batching/request_options.ts";
+import { generateFields, type GenerateOptions, saltOf } from "./batching/request_options.ts";
 import { factsOf, loadAccepted, loadFields, type Model } from "./model/model.ts";
 import type { Metrics } from "./measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "./tuning/optimizer.ts";
@@ -171,10 +171,13 @@ export class LightGPT {
     return tokenizer.decode(checkIds(tokens, tokenizer.vocabularySize));
   }
 
-  /** The logits after the last of `tokens`, or, with `all`, after each, one row after the other. */
+  /**
+   * The logits after the last of `tokens`, or, with `all`, after each, one row after the other. What was read before is found
+   * in the prefix cache, as for requests, unless `all` wants a row for each token.
+   */
   async logits(tokens: ArrayLike<number>, options: LogitsOptions = {}): Promise<Float32Array> {
     this.#assertOpen();
-    const { all, signal } = readOptions(logitsFields, options);
+    const { all, signal, ...cacheUse } = readOptions(logitsFields, options);
     const { vocabulary } = this.model;
     const ids = checkIds(tokens, vocabulary);
     if (ids.length === 0) refuseOption("tokens", "at least one token", "none");
@@ -186,18 +189,23 @@ export class LightGPT {
       );
     }
     const logits = new Float32Array(rows * vocabulary);
-    await this.#read(ids, rows === 1 ? "last" : "all", (row, position) => {
-      logits.set(row, rows === 1 ? 0 : position * vocabulary);
-    }, signal);
+    await this.#read({
+      tokens: ids,
+      rows: rows === 1 ? "last" : "all",
+      receive: (row, position) => logits.set(row, rows === 1 ? 0 : position * vocabulary),
+      signal,
+      tenant: cacheUse.tenant,
+      salt: saltOf(cacheUse),
+    });
     return logits;
   }
 
-  /** How well the model predicts a text. */
+  /** How well the model predicts a text. All tokens are read, whatever the prefix cache has: each is predicted. */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const tokenizer = this.#tokenizer;
     const { measurePerplexity } = await import("./measuring/perplexity.ts");
     return await measurePerplexity(
-      (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
+      (tokens, receive, signal) => this.#read({ tokens, rows: "all", receive, signal }),
       tokenizer,
       this.context,
       text,
@@ -220,8 +228,8 @@ export class LightGPT {
     }
     const { comparePerplexity } = await import("./measuring/perplexity.ts");
     return await comparePerplexity(
-      (tokens, receive, signal) => this.#read(tokens, "all", receive, signal),
-      (tokens, receive, signal) => reference.#read(tokens, "all", receive, signal),
+      (tokens, receive, signal) => this.#read({ tokens, rows: "all", receive, signal }),
+      (tokens, receive, signal) => reference.#read({ tokens, rows: "all", receive, signal }),
       tokenizer,
       Math.min(context, reference.context),
       text,
@@ -262,13 +270,8 @@ export class LightGPT {
   }
 
   /** Reads tokens for their logits. */
-  async #read(
-    tokens: Uint32Array,
-    rows: "last" | "all",
-    receive: (rows: Float32Array, position: number) => void,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    checkLength("tokens", tokens.length, this.context);
-    await readLogits(schedulerOf(this.batcher), tokens, rows, receive, signal);
+  async #read(request: LogitsRequest): Promise<void> {
+    checkLength("tokens", request.tokens.length, this.context);
+    await readLogits(schedulerOf(this.batcher), request);
   }
 }

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { generateFields, type GenerateOptions } from "./batching/request_options.ts";
+import {
+  cacheUseFields,
+  generateFields,
+  type GenerateOptions,
+  type RequestCacheOptions,
+} from "./batching/request_options.ts";
 import { loadFields, type LoadProgress } from "./model/model.ts";
 import { abortSignal, boolean, type FieldsOf } from "./options/schema.ts";
 import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
@@ -61,12 +66,23 @@ export interface LogitsOptions {
   readonly all?: boolean;
   /** Ends the computation. */
   readonly signal?: AbortSignal;
+  /**
+   * The tenant whose prefixes are found in the cache, and whose share of the work it is.
+   * @default ""
+   */
+  readonly tenant?: string;
+  /**
+   * Whether the prefix cache is used, and with whom it is shared. With `all` it is not: each token gives a row, so each is read.
+   * @default true
+   */
+  readonly cache?: boolean | RequestCacheOptions;
 }
 
 /** The schema of {@link LogitsOptions}. */
 export const logitsFields = {
   all: boolean({ about: "Whether the logits after each token are computed.", default: false }),
   signal: abortSignal("Ends the computation."),
+  ...cacheUseFields,
 } as const satisfies FieldsOf<LogitsOptions>;
 
 /**

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { InvalidArgumentError } from "../mod.ts";
+import { type GenerateOptions, InvalidArgumentError, LightGPT } from "../mod.ts";
 import { contextBytes, model, open, stem, useModel } from "./small-batcher.ts";
 
 useModel();
@@ -50,6 +50,44 @@ describe("the prefix cache", () => {
     await batcher.complete(stem, { ...greedy, tenant: "one" });
     assertGreater(batcher.stats().cache?.tokensSaved ?? 0, 20);
     await batcher.dispose();
+  });
+
+  it("is shared between tenants by the caller's word, and says how much of a prompt it had", async () => {
+    const batcher = open();
+    const run = async (options: GenerateOptions) =>
+      (await batcher.complete(stem, { ...greedy, ...options })).cachedTokens;
+    const all = model.tokenizer.encode(stem).length;
+    assertEquals(await run({ tenant: "one", cache: { shared: true } }), 0);
+    assertEquals(await run({ tenant: "two", cache: { shared: true } }), all);
+    assertEquals(await run({ tenant: "two" }), 0);
+    assertEquals(await run({ tenant: "one", cache: { salt: "team" } }), 0);
+    assertEquals(await run({ tenant: "two", cache: { salt: "team" } }), all);
+    assertEquals(await run({ tenant: "three", cache: { salt: "two" } }), all, "a tenant's own, by its name");
+    for (const cache of [{ shared: true, salt: "x" }, { shared: 1 }, { salt: 1 }, { share: true }, "shared", null]) {
+      const options = { cache } as unknown as GenerateOptions;
+      assertThrows(() => batcher.submit({ prompt: stem, ...options }), InvalidArgumentError, "cache");
+    }
+    await batcher.dispose();
+  });
+
+  it("serves logits, and is left alone by those of all tokens", async () => {
+    await using lm = await LightGPT.load(undefined, { context: 160 });
+    const tokens = lm.tokenize(stem);
+    const read = () => lm.metrics.report().promptTokens;
+    const rows = await lm.logits(tokens, { all: true });
+    assertEquals([lm.cache?.stats().pages, read()], [0, tokens.length]);
+    const cold = await lm.logits(tokens, { cache: false });
+    assertEquals(read(), 2 * tokens.length);
+    assertEquals(cold, rows.slice(-cold.length));
+    assertEquals(await lm.logits(tokens), cold);
+    assertEquals(read(), 3 * tokens.length);
+    assertEquals(await lm.logits(tokens), cold);
+    assertEquals(read(), 3 * tokens.length, "nothing is read again");
+    assertEquals((await lm.complete(tokens, greedy)).cachedTokens, tokens.length);
+    assertEquals(await lm.logits(Uint32Array.from([...tokens, 5])), await lm.logits([...tokens, 5], { cache: false }));
+    assertEquals(read(), 3 * tokens.length + 1 + tokens.length + 1);
+    await lm.logits(tokens, { tenant: "other" });
+    assertEquals(read(), 5 * tokens.length + 2, "of another tenant nothing is found");
   });
 
   it("keeps what is pinned, and says so when nothing else is left", async () => {

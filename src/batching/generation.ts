@@ -10,7 +10,7 @@ import type { Scheduler } from "./scheduler.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
-import type { generateFields, Prompt } from "./request_options.ts";
+import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
 import { resolveSampling, type Sampling } from "../sampling/resolve.ts";
 import type { MethodReport } from "../sampling/report.ts";
@@ -75,6 +75,8 @@ export interface Completion {
   readonly tokens: number[];
   /** How many tokens the prompt has. */
   readonly promptTokens: number;
+  /** How many of them were found in the prefix cache, and not read. */
+  readonly cachedTokens: number;
   /** How many tokens were generated. */
   readonly generatedTokens: number;
   /** How long loading the model took. */
@@ -162,7 +164,6 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     const logprobs: Required<Choice>[] = [];
     let stopReason: Completion["stopReason"] = most === maxTokens ? "maxTokens" : "context";
     let first = begin;
-
     if (most > 0) {
       // The last token is chosen and never read.
       const sequence = scheduler.add({
@@ -208,6 +209,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       text: text.shown,
       tokens,
       promptTokens: ids.length,
+      cachedTokens: this.#sequence?.saved ?? 0,
       generatedTokens: tokens.length,
       loadMs: host.loadMs,
       prefillMs: first - begin,
@@ -279,7 +281,7 @@ export interface Prepared {
 export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typeof generateFields>): Prepared {
   const { tokenizer } = host;
   const { maxTokens = Number.MAX_SAFE_INTEGER, sampling, stop, logprobs, logitsProcessor, signal } = options;
-  const { tenant, priority, deadlineMs, cache } = options;
+  const { tenant, priority, deadlineMs } = options;
   const resolved = {
     maxTokens,
     sampling: resolveSampling(sampling, (text) => tokensWith(tokenizer, text)),
@@ -287,7 +289,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
     top: logprobs,
     logitsProcessor,
     signal,
-    place: { tenant, priority, deadlineMs, salt: cache ? tenant : undefined },
+    place: { tenant, priority, deadlineMs, salt: saltOf(options) },
   };
   assertNotAborted(signal);
   return { host, ids: resolvePrompt(host, prompt), options: resolved };

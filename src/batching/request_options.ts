@@ -5,11 +5,82 @@
  */
 import { SAMPLER } from "../../ffi/abi.ts";
 import { checkObject, refuseOption } from "../options/checks.ts";
-import { abortSignal, boolean, callback, type FieldsOf, integer, number, other, text } from "../options/schema.ts";
+import {
+  abortSignal,
+  boolean,
+  callback,
+  type FieldsOf,
+  integer,
+  number,
+  other,
+  readOptions,
+  type Resolved,
+  text,
+} from "../options/schema.ts";
 import type { LogitsProcessor } from "../sampling/logits_processor.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { samplingFields } from "../sampling/schema.ts";
 import { resolveStops } from "../text/stop.ts";
+
+/**
+ * Options for one request's use of the prefix cache.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type RequestCacheOptions } from "@lightgpt/lightgpt";
+ *
+ * const cache: RequestCacheOptions = { shared: true };
+ * await using lm = await LightGPT.load();
+ * const [, second] = [
+ *   await lm.complete("Once upon a time there was a small red fox", { maxTokens: 9, tenant: "one", cache }),
+ *   await lm.complete("Once upon a time there was a small red hen", { maxTokens: 9, tenant: "two", cache }),
+ * ];
+ * console.log(second.cachedTokens, "tokens of the prompt were not read again");
+ * ```
+ */
+export interface RequestCacheOptions {
+  /**
+   * Whether the request shares prefixes with all requests that say so, and with those that have no tenant, in place of its
+   * tenant's own. How fast an answer begins can then tell one tenant that another's text begins with the same words.
+   * @default false
+   */
+  readonly shared?: boolean;
+  /**
+   * A name in place of the tenant's: requests with the same one share prefixes.
+   * @default the tenant
+   */
+  readonly salt?: string;
+}
+
+/** The schema of {@link RequestCacheOptions}. */
+export const requestCacheFields = {
+  shared: boolean({ about: "Whether prefixes are shared with all requests that say so.", default: false }),
+  salt: text({ about: "Requests with the same name here share prefixes.", otherwise: "the tenant" }),
+} as const satisfies FieldsOf<RequestCacheOptions>;
+
+/** The schema of what tokens that are read have to do with the cache, for requests and for logits. */
+export const cacheUseFields = {
+  tenant: text({ about: "The tenant that the request belongs to.", default: "" }),
+  cache: other<boolean | RequestCacheOptions, Resolved<typeof requestCacheFields> | undefined>()(
+    {
+      about: "Whether the request uses the prefix cache, and with whom it shares.",
+      expected: "a boolean or an object",
+      default: true,
+      fields: requestCacheFields,
+    },
+    (value, name) => {
+      if (value === false) return undefined;
+      const read = readOptions(requestCacheFields, value === true ? {} : value, name);
+      if (read.shared && read.salt !== undefined) refuseOption(`${name}.salt`, "none beside shared", read.salt);
+      return read;
+    },
+  ),
+} as const;
+
+/** The salt under which a request finds and leaves prefixes; undefined where it does not use the cache. */
+export function saltOf({ tenant, cache }: Resolved<typeof cacheUseFields>): string | undefined {
+  return cache && (cache.shared ? "" : cache.salt ?? tenant);
+}
 
 /**
  * Options for one request.
@@ -64,10 +135,11 @@ export interface GenerateOptions {
    */
   readonly tenant?: string;
   /**
-   * Whether the request takes keys and values of a known prefix from the cache, and leaves its own there.
+   * Whether the request takes keys and values of a known prefix from the cache, and leaves its own there; an object says with
+   * which other requests it shares them.
    * @default true
    */
-  readonly cache?: boolean;
+  readonly cache?: boolean | RequestCacheOptions;
 }
 
 /** The schema of {@link GenerateOptions}. */
@@ -118,8 +190,7 @@ export const generateFields = {
     most: Infinity,
     otherwise: "no deadline",
   }),
-  tenant: text({ about: "The tenant that the request belongs to.", default: "" }),
-  cache: boolean({ about: "Whether the request uses the prefix cache.", default: true }),
+  ...cacheUseFields,
 } as const satisfies FieldsOf<GenerateOptions>;
 
 /** A prompt: a text, or token ids. */

@@ -63,7 +63,7 @@ export async function measureAccuracy(model: Model, batcher: Batcher, options: A
   }
   await using runner = new Batcher(exact, { threads: batcher.threads, kv: "f32", cache: false });
   const reader = (batcher: Batcher): ReadLogits => (tokens, receive, signal) =>
-    readLogits(schedulerOf(batcher), tokens, "all", receive, signal);
+    readLogits(schedulerOf(batcher), { tokens, rows: "all", receive, signal });
   return await comparePerplexity(reader(batcher), reader(runner), tokenizer, window, text, {
     ...given(perplexity),
     window,
