@@ -11,18 +11,14 @@ const share = @import("../threads/share.zig").share;
 pub const Error = Words.Error || error{ Refused, Unsupported, NonFinite };
 
 const Gram = struct {
-    x: [*]const f32,
-    y: [*]const f32,
-    tokens: u32,
-    columns: u32,
-    out: [*]f32,
+    args: level_table.Gram,
 
     const rows_a_claim = 16;
 
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Gram = @ptrCast(@alignCast(context));
         const begin = item * rows_a_claim;
-        dispatch.level().gram(job.x, job.y, job.tokens, job.columns, begin, @min(begin + rows_a_claim, job.columns), job.out);
+        dispatch.level().gram(&job.args, begin, @min(begin + rows_a_claim, job.args.cols));
     }
 };
 
@@ -30,7 +26,7 @@ const Gram = struct {
 pub fn gram(x: []const f32, y: []const f32, columns: u32, threads: u32, out: []f32) Error!void {
     if (columns == 0 or columns > limits.feed_forward_max or threads == 0 or threads > limits.threads_max) return error.Refused;
     if (x.len % columns != 0 or y.len != x.len or out.len != @as(u64, columns) * columns) return error.Refused;
-    var job: Gram = .{ .x = x.ptr, .y = y.ptr, .tokens = @intCast(x.len / columns), .columns = columns, .out = out.ptr };
+    var job: Gram = .{ .args = .{ .x = x.ptr, .y = y.ptr, .tokens = @intCast(x.len / columns), .cols = columns, .out = out.ptr } };
     share(threads, std.math.divCeil(u32, columns, Gram.rows_a_claim) catch unreachable, 1, &job, Gram.claim);
 }
 

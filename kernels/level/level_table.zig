@@ -221,6 +221,24 @@ pub fn partialFloats(v_dim: u32) u32 {
     return (v_dim + 2 + 15) & ~@as(u32, 15);
 }
 
+/// How the heads of one token are rotated: `cos` and `sin` have n_rot / 2 angles.
+pub const Rotation = extern struct {
+    head_dim: u32,
+    n_rot: u32,
+    style: RopeStyle,
+    cos: [*]const f32,
+    sin: [*]const f32,
+};
+
+/// out[i * cols + j] += the sum over tokens of x[t * cols + i] * y[t * cols + j].
+pub const Gram = extern struct {
+    x: [*]const f32,
+    y: [*]const f32,
+    tokens: u32,
+    cols: u32,
+    out: [*]f32,
+};
+
 pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
 pub const ActivationKind = enum(u32) { silu = 0, gelu_tanh = 1 };
 
@@ -337,7 +355,7 @@ pub const Level = extern struct {
     /// cos and sin of position * freqs[k], times `magnitude`.
     ropeAngles: *const fn (freqs: [*]const f64, n: u32, position: u32, magnitude: f32, cos: [*]f32, sin: [*]f32) callconv(.c) void,
     /// Rotates the first n_rot values of each head in place.
-    rope: *const fn (x: [*]f32, heads: u32, head_dim: u32, n_rot: u32, style: RopeStyle, cos: [*]const f32, sin: [*]const f32) callconv(.c) void,
+    rope: *const fn (x: [*]f32, heads: u32, rotation: *const Rotation) callconv(.c) void,
     /// Writes one position's keys k[head * k_dim + d] and values v[head * v_dim + d] into its page.
     kvWrite: *const fn (kv: *const KvLayer, position: u32, k: [*]const f32, v: [*]const f32) callconv(.c) void,
     /// The queries of the tokens [begin, end) that share KV head `kv_head`, over all blocks, merged and divided, to `out`.
@@ -346,8 +364,8 @@ pub const Level = extern struct {
     attentionBlocks: *const fn (args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void,
     /// Merges what attentionBlocks left for `head`, blocks [block_begin, block_end) in order, and divides, to `out`.
     attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
-    /// out[i * cols + j] += the sum over tokens of x[t * cols + i] * y[t * cols + j], for i in [begin, end).
-    gram: *const fn (x: [*]const f32, y: [*]const f32, tokens: u32, cols: u32, begin: u32, end: u32, out: [*]f32) callconv(.c) void,
+    /// Rows [begin, end) of `out`.
+    gram: *const fn (args: *const Gram, begin: u32, end: u32) callconv(.c) void,
     /// Column k of the factor of an n x n matrix, rows [begin, end); the columns after it are done, r[k][k] is 1 / r_kk.
     factorColumn: *const fn (r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void,
     /// r_kk squared, before `factorColumn`.

@@ -228,7 +228,7 @@ const Tile = struct {
     fn multiply(tile: *Tile, g: usize) void {
         switch (tile.args.kv.type) {
             inline else => |kind| inline for (widths) |width| {
-                if (width == tile.width) return products(kind, width, tile.keys[g], tile.rows[g].bytes, &tile.queries, tile.args.kv.k_dim, &tile.scores, g);
+                if (width == tile.width) return tile.products(kind, width, g);
             },
         }
         unreachable;
@@ -278,50 +278,83 @@ const Tile = struct {
         switch (tile.args.kv.type) {
             inline else => |kind| {
                 const n: usize = tile.args.kv.v_dim;
-                const p = tile.scores[query..].ptr;
-                const out = tile.vectors + query * tile.stride;
+                const seen: Seen = .{ .p = tile.scores[query..].ptr, .out = tile.vectors + query * tile.stride, .stride = tile.stride, .v_dim = n, .from = from, .to = to };
                 var d: usize = 0;
                 inline for (.{ 8, 4, 2, 1 }) |share| if (share <= @max(1, accumulators / count)) {
                     while (d + 16 * share <= n) : (d += 16 * share) {
-                        columns(kind, count, share, &tile.rows, &tile.ahead, p, out, tile.stride, n, from, to, d);
+                        tile.columns(kind, count, share, &seen, d);
                     }
                 };
-                if (d < n) columns(kind, count, 0, &tile.rows, &tile.ahead, p, out, tile.stride, n, from, to, d);
+                if (d < n) tile.columns(kind, count, 0, &seen, d);
             },
         }
     }
-};
 
-/// q·k of `width` queries with 16 keys. Where the registers cannot hold four accumulators of each, these take turns.
-fn products(
-    comptime kind: level_table.KvType,
-    comptime width: usize,
-    key: kv.Part,
-    ahead: [*]const u8,
-    queries: [*]const f32,
-    k_dim: usize,
-    scores: [*]Scores,
-    group: usize,
-) void {
-    const share: usize = @max(1, @min(4, accumulators / width));
-    var sums: [4][width]F = undefined;
-    var first: usize = 0;
-    while (first < 4) : (first += share) {
-        var acc: [share][width]F = @splat(@splat(simd.splat(0)));
-        var d = first;
-        while (d + share <= k_dim) : (d += 4) {
-            fetch(kind, share, ahead, d * 16);
-            inline for (0..share) |r| multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+    /// q·k of `width` queries with 16 keys. Where the registers cannot hold four accumulators of each, these take turns.
+    fn products(tile: *Tile, comptime kind: level_table.KvType, comptime width: usize, group: usize) void {
+        const key = tile.keys[group];
+        const ahead = tile.rows[group].bytes;
+        const queries = &tile.queries;
+        const k_dim = tile.args.kv.k_dim;
+        const share: usize = @max(1, @min(4, accumulators / width));
+        var sums: [4][width]F = undefined;
+        var first: usize = 0;
+        while (first < 4) : (first += share) {
+            var acc: [share][width]F = @splat(@splat(simd.splat(0)));
+            var d = first;
+            while (d + share <= k_dim) : (d += 4) {
+                fetch(kind, share, ahead, d * 16);
+                inline for (0..share) |r| multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+            }
+            inline for (0..share) |r| {
+                if (d + r < k_dim) multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+            }
+            for (0..share) |r| sums[first + r] = acc[r];
         }
-        inline for (0..share) |r| {
-            if (d + r < k_dim) multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+        inline for (0..width) |i| {
+            simd.store(tile.scores[i][group * 16 ..].ptr, (sums[0][i] + sums[1][i]) + (sums[2][i] + sums[3][i]));
         }
-        for (0..share) |r| sums[first + r] = acc[r];
     }
-    inline for (0..width) |i| {
-        simd.store(scores[i][group * 16 ..].ptr, (sums[0][i] + sums[1][i]) + (sums[2][i] + sums[3][i]));
+
+    /// The positions [from, to) of the block, and their weights and the vectors of the queries that see them.
+    const Seen = struct { p: [*]const Scores, out: [*]f32, stride: usize, v_dim: usize, from: usize, to: usize };
+
+    /// p·v of what `count` queries see, for `share` vectors of columns from `d` of `v_dim` on; share 0: the last few columns,
+    /// less than a vector.
+    fn columns(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime share: usize, seen: *const Seen, d: usize) void {
+        const v_dim = seen.v_dim;
+        const vectors = @max(share, 1);
+        var acc: [count][vectors]F = undefined;
+        inline for (0..count) |i| inline for (0..vectors) |c| {
+            const own = seen.out + i * seen.stride + d + c * 16;
+            acc[i][c] = if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
+        };
+        for (seen.from / 16..(seen.to + 15) / 16) |g| {
+            const part = tile.rows[g];
+            for (@max(seen.from, g * 16)..@min(seen.to, g * 16 + 16)) |position| {
+                const element = position % 16 * v_dim + d;
+                fetch(kind, share, tile.ahead[g], element);
+                var values: [vectors]F = undefined;
+                inline for (0..vectors) |c| {
+                    const row = part.values(kind) + element + c * 16;
+                    values[c] = if (share == 0) kv.loadPart(kind, row, v_dim - d) else kv.load(kind, row);
+                    if (kind == .q8_0) {
+                        const scale = part.scales[(element + c * 16) / kv.block];
+                        values[c] *= simd.splat(float16.fromF16(1, .{scale})[0]);
+                    }
+                }
+                inline for (0..count) |i| {
+                    const weight = simd.splat(seen.p[i][position]);
+                    inline for (0..vectors) |c| acc[i][c] = simd.fma(weight, values[c], acc[i][c]);
+                }
+            }
+        }
+        inline for (0..count) |i| inline for (0..vectors) |c| {
+            const own = seen.out + i * seen.stride + d + c * 16;
+            if (share == 0) simd.storePart(own, v_dim - d, acc[i][c]) else simd.store(own, acc[i][c]);
+        };
     }
-}
+};
 
 inline fn multiplyLine(comptime kind: level_table.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
     var line = kv.load(kind, key.values(kind) + d * 16);
@@ -336,52 +369,4 @@ inline fn fetch(comptime kind: level_table.KvType, comptime vectors: usize, ahea
     inline for (0..vectors) |i| {
         if (i * 16 * size % 64 == 0) @prefetch(ahead + (element + i * 16) * size, .{ .locality = 2 });
     }
-}
-
-/// p·v of the positions [from, to) for `count` queries and `share` vectors of columns from `d` on; share 0: the last few
-/// columns, less than a vector.
-fn columns(
-    comptime kind: level_table.KvType,
-    comptime count: usize,
-    comptime share: usize,
-    parts: *const [groups_max]kv.Part,
-    ahead: *const [groups_max][*]const u8,
-    p: [*]const Scores,
-    out: [*]f32,
-    stride: usize,
-    v_dim: usize,
-    from: usize,
-    to: usize,
-    d: usize,
-) void {
-    const vectors = @max(share, 1);
-    var acc: [count][vectors]F = undefined;
-    inline for (0..count) |i| inline for (0..vectors) |c| {
-        const own = out + i * stride + d + c * 16;
-        acc[i][c] = if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
-    };
-    for (from / 16..(to + 15) / 16) |g| {
-        const part = parts[g];
-        for (@max(from, g * 16)..@min(to, g * 16 + 16)) |position| {
-            const element = position % 16 * v_dim + d;
-            fetch(kind, share, ahead[g], element);
-            var values: [vectors]F = undefined;
-            inline for (0..vectors) |c| {
-                const row = part.values(kind) + element + c * 16;
-                values[c] = if (share == 0) kv.loadPart(kind, row, v_dim - d) else kv.load(kind, row);
-                if (kind == .q8_0) {
-                    const scale = part.scales[(element + c * 16) / kv.block];
-                    values[c] *= simd.splat(float16.fromF16(1, .{scale})[0]);
-                }
-            }
-            inline for (0..count) |i| {
-                const weight = simd.splat(p[i][position]);
-                inline for (0..vectors) |c| acc[i][c] = simd.fma(weight, values[c], acc[i][c]);
-            }
-        }
-    }
-    inline for (0..count) |i| inline for (0..vectors) |c| {
-        const own = out + i * stride + d + c * 16;
-        if (share == 0) simd.storePart(own, v_dim - d, acc[i][c]) else simd.store(own, acc[i][c]);
-    };
 }

@@ -17,10 +17,11 @@ const simd = @import("../level/simd.zig");
 
 const D = @Vector(8, f64);
 
-/// Adds the products of `tokens` rows: out[i * cols + j] += sum of x[t][i] * y[t][j], for i in [begin, end).
-pub fn gram(x: [*]const f32, y: [*]const f32, tokens: u32, cols: u32, begin: u32, end: u32, out: [*]f32) callconv(.c) void {
+/// Adds the products of some tokens' rows: out[i * cols + j] += sum of x[t][i] * y[t][j], for i in [begin, end).
+pub fn gram(args: *const level_table.Gram, begin: u32, end: u32) callconv(.c) void {
+    const x, const y, const tokens, const cols = .{ args.x, args.y, args.tokens, args.cols };
     for (begin..end) |i| {
-        const row = out + i * @as(usize, cols);
+        const row = args.out + i * @as(usize, cols);
         var j: usize = 0;
         while (j + 16 <= cols) : (j += 16) {
             var sum: simd.F = @splat(0);
@@ -133,7 +134,7 @@ const Rows = struct {
             const count = @min(rows_together, end - row);
             var several: Several align(64) = undefined;
             for (0..rows.columns / elements) |b| {
-                rows.weighed(rows.args.factor, row, count, b * elements, b * elements, &several);
+                rows.weighed(rows.args.factor, .{ row, row + count }, b * elements, b * elements, &several);
                 for (0..count) |r| {
                     const weights = rows.errors(row + r, b);
                     for (several[r][0..elements], weights) |*target, w| target.* += w;
@@ -143,7 +144,7 @@ const Rows = struct {
             for (0..sweeps) |_| {
                 var better = false;
                 for (0..rows.columns / elements) |b| {
-                    rows.weighed(rows.args.sums, row, count, b * elements, rows.columns, &several);
+                    rows.weighed(rows.args.sums, .{ row, row + count }, b * elements, rows.columns, &several);
                     for (0..count) |r| better = rows.descend(row + r, b, &several[r]) or better;
                 }
                 if (!better) break;
@@ -161,8 +162,10 @@ const Rows = struct {
         return rows.args.blocks + (row * (rows.columns / rows.codec.elements) + b) * rows.codec.block_bytes;
     }
 
-    /// Errors of the first `limit` columns times a matrix: the columns of a block from `first` on.
-    fn weighed(rows: Rows, matrix: [*]const f32, row: u32, count: usize, first: usize, limit: usize, out: *Several) void {
+    /// Errors of the first `limit` columns of some rows times a matrix: the columns of a block from `first` on.
+    fn weighed(rows: Rows, matrix: [*]const f32, range: [2]u32, first: usize, limit: usize, out: *Several) void {
+        const row = range[0];
+        const count = range[1] - row;
         var at: usize = 0;
         while (at < rows.codec.elements) : (at += part) {
             var sums: [rows_together][2]simd.F = @splat(@splat(@splat(0)));
@@ -256,9 +259,12 @@ const Rows = struct {
         return (inside + 0x1.8p23) - 0x1.8p23; // to nearest even
     }
 
-    /// Takes `matrix` row `k` times `factor` off what belongs to the block from `first` on.
-    fn take(rows: Rows, matrix: [*]const f32, k: usize, first: usize, factor: f32, values: *Values, from: usize) void {
-        const row = matrix + (first + k) * rows.columns + first;
+    /// A column of a block that begins at `first`.
+    const Column = struct { first: usize, k: usize };
+
+    /// Takes the row of `matrix` that belongs to a column, times `factor`, off the block's values from `from` on.
+    fn take(rows: Rows, matrix: [*]const f32, column: Column, factor: f32, values: *Values, from: usize) void {
+        const row = matrix + (column.first + column.k) * rows.columns + column.first;
         var j = from & ~@as(usize, 15);
         while (j < rows.codec.elements) : (j += 16) {
             simd.store(@alignCast(values[j..].ptr), simd.load(@alignCast(values[j..].ptr)) - simd.splat(factor) * simd.load(@alignCast(row + j)));
@@ -280,7 +286,7 @@ const Rows = struct {
             const value = low[k] + level * step[k];
             cost += rows.args.importance[first + k] * (wanted[k] - value) * (wanted[k] - value);
             left[k] = weights[k] - value;
-            rows.take(rows.args.factor, k, first, -left[k], &wanted, k);
+            rows.take(rows.args.factor, .{ .first = first, .k = k }, -left[k], &wanted, k);
         }
         codec.recode(block, &codes);
         return cost;
@@ -312,7 +318,7 @@ const Rows = struct {
                 const more = (code - level) * step[k];
                 codes[k] = @intFromFloat(code);
                 left[k] -= more;
-                rows.take(rows.args.sums, k, first, more, slopes, 0);
+                rows.take(rows.args.sums, .{ .first = first, .k = k }, more, slopes, 0);
                 now = true;
             }
             for (0..codec.halves) |index| {
@@ -327,7 +333,7 @@ const Rows = struct {
                 var pull: f32 = 0;
                 var stiffness: f32 = 0;
                 var bent: Values align(64) = @splat(0);
-                for (0..codec.elements) |k| rows.take(rows.args.sums, k, first, -growth[k], &bent, 0);
+                for (0..codec.elements) |k| rows.take(rows.args.sums, .{ .first = first, .k = k }, -growth[k], &bent, 0);
                 for (0..codec.elements) |k| {
                     pull += growth[k] * slopes[k];
                     stiffness += growth[k] * bent[k];

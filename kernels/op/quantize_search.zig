@@ -29,7 +29,7 @@ pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]c
     var lanes: Lanes = undefined;
     lanes.load(values, importance, count);
     const found = if (ranged) lanes.asymmetric(G.high) else lanes.symmetric(G, F.linear.kind == .extreme);
-    return lanes.put(F, G, found, null, blocks, count);
+    return lanes.put(F, G, found, null, blocks[0..count]);
 }
 
 /// The same for levels from a table, which `F.grid` names; scales are half floats, or powers of two.
@@ -40,11 +40,11 @@ pub fn table(comptime F: type, rounding: level_table.Rounding, values: [*]align(
     lanes.load(values, importance, count);
     if (F.grid.powers) {
         const plain = powerOf(lanes.extreme(), G.high);
-        return lanes.put(F, G, if (rounding == .search) lanes.power(G, plain) else .{ .d = plain, .m = @splat(0) }, null, blocks, count);
+        return lanes.put(F, G, if (rounding == .search) lanes.power(G, plain) else .{ .d = plain, .m = @splat(0) }, null, blocks[0..count]);
     }
-    if (rounding == .search) return lanes.put(F, G, lanes.symmetric(G, true), null, blocks, count);
+    if (rounding == .search) return lanes.put(F, G, lanes.symmetric(G, true), null, blocks[0..count]);
     const start = lanes.extreme() / @as(@Vector(lanes_most, f32), @splat(G.low));
-    return lanes.put(F, G, lanes.bySquares(G, start), start, blocks, count);
+    return lanes.put(F, G, lanes.bySquares(G, start), start, blocks[0..count]);
 }
 
 /// `n` blocks of `count` values side by side.
@@ -260,8 +260,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const least = all.least;
             const range = all.most - least;
             const mean = all.x / all.w;
-            var best: Scale = .{ .d = range / splat(high), .m = least };
-            var best_gain = splat(-1);
+            var best: Gained = .{ .scale = .{ .d = range / splat(high), .m = least }, .gain = splat(-1) };
             // The range may end inside the values, at both ends by itself.
             const steps = 7;
             for (0..steps) |i| for (0..steps) |k| {
@@ -270,14 +269,17 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 const unit = range / splat(high);
                 const m = least + unit * splat(below);
                 const d = (range - unit * splat(below + above)) / splat(high);
-                self.improve(&best, &best_gain, .{ .d = d, .m = m }, high, all.w, mean);
+                self.improve(&best, .{ .d = d, .m = m }, high, all.w, mean);
             };
-            for (0..refinements) |_| self.improve(&best, &best_gain, best, high, all.w, mean);
-            return self.storedLine(best, .{ .d = half(range / splat(high)), .m = half(least) }, high, all.w, all.x);
+            for (0..refinements) |_| self.improve(&best, best.scale, high, all.w, mean);
+            return self.storedLine(best.scale, .{ .d = half(range / splat(high)), .m = half(least) }, high, all.w, all.x);
         }
 
+        /// A line, and by how much the error falls with it.
+        const Gained = struct { scale: Scale, gain: V };
+
         /// Takes the line that fits the levels of `scale`, if that is better.
-        inline fn improve(self: *const Self, best: *Scale, best_gain: *V, scale: Scale, high: f32, w_sum: V, mean: V) void {
+        inline fn improve(self: *const Self, best: *Gained, scale: Scale, high: f32, w_sum: V, mean: V) void {
             const line = self.lineOf(scale, high);
             // Of values less their mean, so that little is lost where the minimum is far from zero.
             const q_mean = line.q / w_sum;
@@ -285,10 +287,10 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const usable = b > zero;
             const d = @select(f32, usable, line.xq / @select(f32, usable, b, splat(1)), zero);
             const g = d * line.xq;
-            const better = g > best_gain.*;
-            best_gain.* = @select(f32, better, g, best_gain.*);
-            best.d = @select(f32, better, d, best.d);
-            best.m = @select(f32, better, mean - d * q_mean, best.m);
+            const better = g > best.gain;
+            best.gain = @select(f32, better, g, best.gain);
+            best.scale.d = @select(f32, better, d, best.scale.d);
+            best.scale.m = @select(f32, better, mean - d * q_mean, best.scale.m);
         }
 
         inline fn lineOf(self: *const Self, scale: Scale, high: f32) Line {
@@ -333,24 +335,28 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const least = oneSided(all.least, sign);
             const range = @max(all.most - least, zero);
             const unit = range / splat(high);
-            var best: Scale = .{ .d = unit, .m = least };
-            var cost = splat(std.math.inf(f32));
+            var best: Costing = .{ .scale = .{ .d = unit, .m = least }, .cost = splat(std.math.inf(f32)) };
             for (0..steps) |i| for (0..steps) |k| {
                 const below = (@as(f32, @floatFromInt(i)) - 1.5) * 0.3;
                 const above = (@as(f32, @floatFromInt(k)) - 1.5) * 0.3;
                 const start: Scale = .{ .d = (range - unit * splat(below + above)) / splat(high), .m = least + unit * splat(below) };
-                self.cheaper(&best, &cost, start, high, sign, all.w, all.x);
+                self.cheaper(&best, start, high, sign, all);
             };
-            for (0..refinements) |_| self.cheaper(&best, &cost, best, high, sign, all.w, all.x);
-            return best;
+            for (0..refinements) |_| self.cheaper(&best, best.scale, high, sign, all);
+            return best.scale;
         }
 
         inline fn oneSided(m: V, sign: f32) V {
             return if (sign > 0) @min(m, zero) else @max(m, zero);
         }
 
+        /// A line, and the error that it leaves, less what no line changes.
+        const Costing = struct { scale: Scale, cost: V };
+
         /// Takes the line that fits the levels of `start` among those whose minimum is on its side, if that is better.
-        inline fn cheaper(self: *const Self, best: *Scale, cost: *V, start: Scale, high: f32, sign: f32, w_sum: V, x_sum: V) void {
+        inline fn cheaper(self: *const Self, best: *Costing, start: Scale, high: f32, sign: f32, all: Spread) void {
+            const w_sum = all.w;
+            const x_sum = all.x;
             const factor = inverse(start.d);
             var q_sum = zero;
             var qq = zero;
@@ -373,31 +379,31 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const m = @select(f32, inside, free_m, @select(f32, usable, zero, oneSided(x_sum / w_sum, sign)));
             const two = splat(2);
             const e = d * d * qq + two * d * m * q_sum + m * m * w_sum - two * d * xq - two * m * x_sum;
-            const better = e < cost.*;
-            cost.* = @select(f32, better, e, cost.*);
-            best.d = @select(f32, better, d, best.d);
-            best.m = @select(f32, better, m, best.m);
+            const better = e < best.cost;
+            best.cost = @select(f32, better, e, best.cost);
+            best.scale.d = @select(f32, better, d, best.scale.d);
+            best.scale.m = @select(f32, better, m, best.scale.m);
         }
 
         /// Writes the blocks of a scale, their levels by `levels_by` where that is another; returns how many come before
         /// the first whose scale cannot be stored.
-        fn put(self: *const Self, comptime F: type, comptime G: type, found: Scale, levels_by: ?V, blocks: [*]align(1) F.Block, blocks_count: u32) u32 {
+        fn put(self: *const Self, comptime F: type, comptime G: type, found: Scale, levels_by: ?V, blocks: []align(1) F.Block) u32 {
             var levels: [count][n]f32 = undefined;
             const by: Scale = .{ .d = levels_by orelse found.d, .m = found.m };
             for (&levels, 0..) |*level, j| level.* = self.levelIn(G, j, by);
-            for (0..blocks_count) |b| {
+            for (blocks, 0..) |*block, b| {
                 var codes: [count]u8 = undefined;
                 for (&codes, 0..) |*code, j| code.* = G.code(levels[j][b]);
                 const d = @as([n]f32, found.d)[b];
                 if (format.features(F).rounding == .grid and F.grid.powers) {
-                    F.fillPower(&blocks[b], d, codes);
+                    F.fillPower(block, d, codes);
                     continue;
                 }
                 const halves = float16.toF16(2, .{ d, @as([n]f32, found.m)[b] });
                 if (halves[0] & 0x7c00 == 0x7c00 or halves[1] & 0x7c00 == 0x7c00) return @intCast(b);
-                F.fill(&blocks[b], halves[0], halves[1], codes);
+                F.fill(block, halves[0], halves[1], codes);
             }
-            return blocks_count;
+            return @intCast(blocks.len);
         }
 
         /// Half floats near a line, and those of plain rounding: whichever leaves the least error.

@@ -177,7 +177,7 @@ test "calibrated rounding finds the same at every level, and less than half of w
     defer allocator.free(both);
     const sums = both[columns * columns ..];
     @memset(sums, 0);
-    level.gram(inputs.ptr, inputs.ptr, 96, columns, 0, columns, sums.ptr);
+    level.gram(&.{ .x = inputs.ptr, .y = inputs.ptr, .tokens = 96, .cols = columns, .out = sums.ptr }, 0, columns);
     for (0..columns) |i| sums[i * columns + i] += 2;
     const matrix = try allocator.alloc(f64, columns * columns);
     defer allocator.free(matrix);

@@ -27,13 +27,14 @@ pub fn ropeAngles(freqs: [*]const f64, n: u32, position: u32, magnitude: f32, co
     }
 }
 
-pub fn rope(x: [*]f32, heads: u32, head_dim: u32, n_rot: u32, style: level_table.RopeStyle, cos: [*]const f32, sin: [*]const f32) callconv(.c) void {
+pub fn rope(x: [*]f32, heads: u32, rotation: *const level_table.Rotation) callconv(.c) void {
+    const pairs = rotation.n_rot / 2;
     for (0..heads) |head| {
-        const values = x + head * head_dim;
-        switch (style) {
+        const values = x + head * rotation.head_dim;
+        switch (rotation.style) {
             .none => {},
-            .norm => turnNeighbours(values, n_rot / 2, cos, sin),
-            .neox => turnHalves(values, n_rot / 2, cos, sin),
+            .norm => turnNeighbours(values, pairs, rotation.cos, rotation.sin),
+            .neox => turnHalves(values, pairs, rotation.cos, rotation.sin),
         }
     }
 }

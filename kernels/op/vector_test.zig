@@ -129,7 +129,7 @@ test "rope at every level turns the pairs of its style" {
         };
         for (dispatch.levels()) |level| {
             var out = x;
-            level.rope(&out, heads, head_dim, n_rot, style, &cos, &sin);
+            level.rope(&out, heads, &.{ .head_dim = head_dim, .n_rot = n_rot, .style = style, .cos = &cos, .sin = &sin });
             try expectSame(expected[0..n], out[0..n]);
             try expectSame(x[n..], out[n..]);
         }

@@ -141,10 +141,15 @@ const Mixing = struct {
         mixing.normHeads(q, own.heads, .attn_q_norm);
         mixing.normHeads(k, own.kv_heads, .attn_k_norm);
         if (traits.rope_style != .none) {
-            const cos = row(if (own.rope_local) scratch.cos_local else scratch.cos, scratch.rope_stride, token);
-            const sin = row(if (own.rope_local) scratch.sin_local else scratch.sin, scratch.rope_stride, token);
-            pass.level.rope(q, own.heads, own.k_dim, traits.rope_dim, traits.rope_style, cos, sin);
-            pass.level.rope(k, own.kv_heads, own.k_dim, traits.rope_dim, traits.rope_style, cos, sin);
+            const rotation: level_table.Rotation = .{
+                .head_dim = own.k_dim,
+                .n_rot = traits.rope_dim,
+                .style = traits.rope_style,
+                .cos = row(if (own.rope_local) scratch.cos_local else scratch.cos, scratch.rope_stride, token),
+                .sin = row(if (own.rope_local) scratch.sin_local else scratch.sin, scratch.rope_stride, token),
+            };
+            pass.level.rope(q, own.heads, &rotation);
+            pass.level.rope(k, own.kv_heads, &rotation);
         }
         const kept = mixing.keptOf(sequence);
         pass.level.kvWrite(&kept, sequence.position + token - sequence.first, k, v);
