@@ -3,6 +3,7 @@
 //!
 //!     zig build                       the library of this machine, into lib/
 //!     zig build -Dtarget=aarch64-macos    another's, into lib/<arch>-<os>/
+//!     zig build wire                  ffi/wire.ts and ffi/wire_calls.ts from kernels/wire.zig (-- FOLDER: elsewhere)
 //!     zig build test                  the Zig tests; those of arm64 too where qemu-aarch64 is installed
 //!     zig build order                 the bench of the kernels against what the machine can do
 //!     zig build bench-tools           the programs that the benches run
@@ -52,6 +53,8 @@ pub fn build(b: *std.Build) void {
     const filters = b.option([]const []const u8, "test-filter", "Only the tests whose names hold this") orelse &.{};
     addTestRun(b, test_step, testProgram(b, b.resolveTargetQuery(baseline(.{})), filters), &.{});
     addArmTest(b, test_step, filters);
+
+    addWire(b);
 
     const order = b.step("order", "Measure the kernels against what the machine can do");
     const order_program = orderProgram(b, target);
@@ -227,6 +230,24 @@ fn addTestRun(b: *std.Build, step: *std.Build.Step, tests: *std.Build.Step.Compi
     run.stdio = .inherit; // the summary line is for the eyes and for the test script
     run.has_side_effects = true;
     step.dependOn(&run.step);
+}
+
+/// The TypeScript side of the border, formatted.
+fn addWire(b: *std.Build) void {
+    const wire = b.step("wire", "Write ffi/wire.ts and ffi/wire_calls.ts from kernels/wire.zig");
+    const folder = if (b.args) |args| args[0] else "ffi";
+    const module = b.createModule(.{ .root_source_file = b.path("kernels/wire_typescript.zig"), .target = b.graph.host, .optimize = .Debug });
+    const write = b.addRunArtifact(b.addExecutable(.{ .name = "wire", .root_module = module }));
+    write.setCwd(b.path("."));
+    write.addArg(folder);
+    write.has_side_effects = true;
+    const deno = b.findProgram(&.{"deno"}, &.{b.pathFromRoot("node_modules/.bin")}) catch "deno";
+    const format = b.addSystemCommand(&.{ deno, "fmt", "--quiet", "--line-width=120", "--no-config" });
+    for ([_][]const u8{ "wire.ts", "wire_calls.ts" }) |name| format.addArg(b.pathJoin(&.{ folder, name }));
+    format.setCwd(b.path("."));
+    format.has_side_effects = true;
+    format.step.dependOn(&write.step);
+    wire.dependOn(&format.step);
 }
 
 /// The same tests as arm64 code, emulated.

@@ -18,7 +18,7 @@ export * from "./exports/cache.ts";
 export * from "./exports/optimizer.ts";
 export * from "./exports/quantizer.ts";
 export * from "./exports/sampler.ts";
-export { ROLES } from "./ffi/abi.ts";
+export { ROLES } from "./ffi/wire.ts";
 export {
   CancelledError,
   ClosedError,

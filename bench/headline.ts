@@ -123,7 +123,7 @@ if (kernels === undefined) throw new Error("no kernels were measured");
 
 await using lm = await LightGPT.load(model, { threads: allThreads, context: 512, cache: false });
 const allocations = await measureAllocations(lm);
-const bandwidth = native().bandwidth(allThreads, 1024);
+const bandwidth = native().bandwidth({ threads: allThreads, mebibytes: 1024 });
 const of = <Round>(list: readonly Round[], field: (round: Round) => number) => median(list.map(field));
 const plainToken = of(plains, ({ tokenMs }) => tokenMs);
 const plainProduct = of(plains, ({ productGMACs }) => productGMACs);

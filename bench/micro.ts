@@ -15,6 +15,19 @@ const library = native();
 const q4_0 = library.formats.find(({ name }) => name.toLowerCase() === "q4_0")?.id ?? 2;
 const floats = Float32Array.from({ length: 4096 }, (_, index) => Math.fround(((index * 7919) % 255 - 127) / 64));
 const blocks = new Uint8Array(4096 / 32 * 18);
+const quantizing = {
+  format: q4_0,
+  source: "f32",
+  rounding: "nearest",
+  outliers: "keep",
+  threshold: 0,
+  columns: floats.length,
+  threads: 1,
+  values: floats,
+  importance: new Float32Array(0),
+  mask: new Uint32Array(0),
+  blocks,
+} as const;
 const gguf = readGguf(embeddedModel());
 const tokenizer = loadTokenizer(gguf);
 const text = "Once upon a time, there was a little girl named Lily. She lived in a house by the bridge.\n".repeat(11);
@@ -22,8 +35,8 @@ const ids = tokenizer.encode(text);
 
 group("the library", () => {
   bench("a call with a buffer (lg_memory)", () => library.memory());
-  bench("4096 floats to Q4_0", () => library.quantize(q4_0, floats, blocks));
-  bench("4096 floats from Q4_0", () => library.dequantize(q4_0, blocks, floats));
+  bench("4096 floats to Q4_0", () => library.quantize(quantizing));
+  bench("4096 floats from Q4_0", () => library.dequantize({ format: q4_0, blocks, values: floats, threads: 1 }));
 });
 
 group("text and files", () => {

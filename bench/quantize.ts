@@ -90,8 +90,8 @@ if (ggml !== undefined) {
 }
 if (libc !== undefined) subjects.push({ name: "memset", bytes, run: () => libc.memset(out, 0, bytes) });
 
-const read = native().bandwidth(1, 1024) / 1e9;
-const readTwo = native().bandwidth(2, 1024) / 1e9;
+const read = native().bandwidth({ threads: 1, mebibytes: 1024 }) / 1e9;
+const readTwo = native().bandwidth({ threads: 2, mebibytes: 1024 }) / 1e9;
 await measure();
 for (const [name, rate] of best) console.log(`${name.padEnd(28)} ${rate.toFixed(2).padStart(7)} GB/s of f32`);
 const rate = (name: string) => best.get(name) ?? NaN;

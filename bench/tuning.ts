@@ -16,6 +16,7 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { native } from "../ffi/native.ts";
+import { LIMITS } from "../ffi/wire.ts";
 import { type Batcher, Model, Optimizer, type OptimizerOptions, type TunedSettings } from "../mod.ts";
 import { promptSource } from "../cli/measure.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
@@ -27,7 +28,6 @@ import { chunkMost, chunkMs, StepTimes } from "../src/engine/step_times.ts";
 
 const context = 512;
 const prompts = promptSource();
-const spinDefault = 2000;
 /** No text ends before it should. */
 let greedy = { sampling: { temperature: 0, banned: [] as number[] }, cache: false };
 const self = fileURLToPath(import.meta.url);
@@ -72,7 +72,7 @@ async function compare(
   await using tuned = await Optimizer.open(model, { ...options, tune: "again" });
   await using plain = await Optimizer.open(model, other);
   for (const { text } of tuned.events) console.log(`  ${text}`);
-  const spin = tuned.profile?.settings.spinLoops ?? spinDefault;
+  const spin = tuned.profile?.settings.spinLoops ?? LIMITS.spinsDefault;
   console.log(`  tuned in ${((tuned.profile?.ms ?? 0) / 1000).toFixed(1)} s`);
   const isSmall = model.residentBytes < 1e8;
   const rounds = isSmall ? 30 : 6;
@@ -81,7 +81,7 @@ async function compare(
     const times: [number[], number[]] = [[], []];
     for (let round = -1; round < rounds; round++) {
       for (const which of round % 2 === 0 ? [0, 1] as const : [1, 0] as const) {
-        native().spin(which === 1 ? spin : spinDefault);
+        native().spin(which === 1 ? spin : LIMITS.spinsDefault);
         const ms = await work((which === 1 ? tuned : plain).batcher, isSmall ? 100 : 16);
         if (round >= 0) times[which].push(ms); // the first finds out how long steps take
       }
@@ -154,7 +154,7 @@ async function grid(path: string): Promise<void> {
     await against("generating", decodes, choice, decode);
     await against(`reading ${tokens} tokens`, prefills, choice, prefill);
   } finally {
-    native().spin(spinDefault);
+    native().spin(LIMITS.spinsDefault);
     await subject.dispose();
   }
 }

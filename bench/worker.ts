@@ -7,6 +7,7 @@
 import process from "node:process";
 import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../cli/measure.ts";
 import { native } from "../ffi/native.ts";
+import { VERSION } from "../ffi/wire.ts";
 import { LightGPT } from "../mod.ts";
 import { pageBytes } from "../src/engine/engine.ts";
 import type { ChildPlan, NativeResult, SubjectResult } from "./plan.ts";
@@ -39,7 +40,7 @@ for (const work of plan.work) {
 }
 
 const result: SubjectResult = {
-  version: `LightGPT ${library.version}, ${"Deno" in globalThis ? "Deno" : "Bun"}, level ${library.processor.level}`,
+  version: `LightGPT ${VERSION}, ${"Deno" in globalThis ? "Deno" : "Bun"}, level ${library.processor.level}`,
   loadMs,
   firstTokenMs,
   rates,
@@ -58,8 +59,8 @@ function nativeResult(): NativeResult {
     tensors.filter(({ role }) => isWanted(role)).reduce((sum, { columns, rows }) => sum + columns * rows, 0);
   const isOutside = (role: string) => role === "output" || role === "token_embd";
   return {
-    bandwidthOne: library.bandwidth(1, 1024),
-    bandwidth: library.bandwidth(threads, 1024),
+    bandwidthOne: library.bandwidth({ threads: 1, mebibytes: 1024 }),
+    bandwidth: library.bandwidth({ threads, mebibytes: 1024 }),
     tokenBytes: bytesPerToken(lm),
     positionBytes: pageBytes(hyperparameters, kv, 64) / 64,
     tensorBytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -129,7 +129,7 @@ async function measure(
     threads: lm.threads,
     prefill,
     decode,
-    bandwidthGBs: native().bandwidth(lm.threads, bandwidthMiB) / 1e9,
+    bandwidthGBs: native().bandwidth({ threads: lm.threads, mebibytes: bandwidthMiB }) / 1e9,
     residentBytes: lm.model.residentBytes,
     firstTokenMs: finite(lm.batcher.stats().firstTokenMs),
     betweenTokensMs: finite(lm.batcher.stats().betweenTokensMs),

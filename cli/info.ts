@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { prepare, VERSION } from "../ffi/library.ts";
+import { prepare } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
+import { VERSION } from "../ffi/wire.ts";
 import { batcherFields, type BatcherOptions } from "../src/batching/options.ts";
 import { fetchEmbeddedModel } from "../src/files/embedded.ts";
 import { measureBandwidth, probeMachine } from "../src/machine/machine.ts";

@@ -28,7 +28,7 @@ import { run } from "./run.ts";
 import { tokenize } from "./tokenize.ts";
 import { tune } from "./tune.ts";
 import { nearestName } from "../src/options/suggest.ts";
-import { VERSION } from "../ffi/library.ts";
+import { VERSION } from "../ffi/wire.ts";
 
 const RUNNERS: Readonly<
   Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>

@@ -12,7 +12,7 @@
  *
  * @module
  */
-export { SAMPLING_METHODS } from "../ffi/abi.ts";
+export { SAMPLING_METHODS } from "../ffi/wire.ts";
 export { type Candidate, Sampler } from "../src/sampling/sampler.ts";
 export { type Diversity, diversity } from "../src/sampling/diversity.ts";
 export { TokenMask } from "../src/sampling/mask.ts";

@@ -15,9 +15,11 @@ export interface Buffers {
   Uint32Array: Uint32Array;
   /** Floats. */
   Float32Array: Float32Array;
+  /** Doubles. */
+  Float64Array: Float64Array;
 }
 
-const elementBytes = { Uint8Array: 1, Uint16Array: 2, Uint32Array: 4, Float32Array: 4 } as const;
+const elementBytes = { Uint8Array: 1, Uint16Array: 2, Uint32Array: 4, Float32Array: 4, Float64Array: 8 } as const;
 
 /** Throws unless `value` is an integer that fits 32 bits without a sign. */
 export function checkU32(value: number, what: string): void {

@@ -7,19 +7,9 @@
  * @module
  */
 
-/** What kind of thing went wrong; stable, so that a program may switch on it. */
-export type ErrorCode =
-  | "modelFormat"
-  | "unsupported"
-  | "invalidArgument"
-  | "outOfMemory"
-  | "closed"
-  | "cancelled"
-  | "queueFull"
-  | "nonFinite"
-  | "limit"
-  | "library"
-  | "io";
+import type { ErrorCode } from "./wire.ts";
+
+export type { ErrorCode } from "./wire.ts";
 
 /** The parts of an error message, each absent where it has nothing to say. */
 export interface ErrorDetail {

@@ -4,35 +4,15 @@
  *
  * @module
  */
-import { ABI, type AbiFunction, type AbiName, TOPIC } from "./abi.ts";
 import { assetPath, type AssetSource, fetchAsset, hasAsset, isRemote, localFile, packagedPlatforms } from "./assets.ts";
 import { timerDoorbell } from "./runtime/doorbell.ts";
 import type { Doorbell } from "./runtime/types.ts";
-import { type ErrorCode, errorFor, LightGPTError, UnsupportedError } from "./errors.ts";
+import { checked } from "./call.ts";
+import { LightGPTError, UnsupportedError } from "./errors.ts";
 import { currentRuntime } from "./runtime/pick.ts";
-import type { OpenLibrary, Runtime } from "./runtime/types.ts";
-
-/** The version of LightGPT; the library must be of the same. */
-export const VERSION = "0.1.0";
-
-/** What a native function says by a result below 0: a kind of error, or that a step is in flight. */
-export type StatusName = ErrorCode | "busy";
-
-/** Every status but `ok`; the library says which number each has. */
-const statusNames: ReadonlySet<string> = new Set<StatusName>([
-  "modelFormat",
-  "unsupported",
-  "invalidArgument",
-  "outOfMemory",
-  "closed",
-  "cancelled",
-  "queueFull",
-  "nonFinite",
-  "limit",
-  "library",
-  "io",
-  "busy",
-]);
+import type { FunctionName, OpenLibrary, Runtime } from "./runtime/types.ts";
+import { FUNCTIONS, type Signature, STAMP } from "./wire.ts";
+import { abi, init } from "./wire_calls.ts";
 
 /** The library, open and checked. */
 export interface Library {
@@ -44,18 +24,9 @@ export interface Library {
   readonly call: OpenLibrary["call"];
   /** How to await native work. */
   readonly doorbell: Doorbell;
-  /** The statuses by number. */
-  readonly statuses: ReadonlyMap<number, StatusName>;
 }
 
 const extensions: Readonly<Record<string, string>> = { linux: "so", darwin: "dylib", win32: "dll" };
-
-/** The table of native functions in the text form of `lg_abi`, sorted. */
-export function abiText(functions: Readonly<Record<string, AbiFunction>> = ABI): string {
-  return Object.entries(functions).map(([name, { parameters }]) => `${name}(${parameters.join(",")})`).sort().join(
-    "\n",
-  );
-}
 
 /** Where the library of this platform lies: `LIGHTGPT_LIBRARY`, or the package's own. */
 export function libraryPath(runtime: Runtime): string {
@@ -113,32 +84,25 @@ export async function prepare(): Promise<void> {
 
 /** Opens and checks the library at `path`. All code but tests uses {@link library}. */
 export function openLibrary(runtime: Runtime, path: string): Library {
-  // First only the function that says what the library is: a library without it, or with others, is refused in words.
-  const { lg_abi } = attempt(runtime, path, { lg_abi: ABI.lg_abi }).call;
-  const found = text((buffer) => lg_abi(buffer, buffer.length)).trim().split("\n").sort().join("\n");
-  if (found !== abiText()) {
-    const ours = new Set(abiText().split("\n"));
-    const foreign = found.split("\n").find((line) => !ours.has(line)) ?? "fewer functions";
-    throw refused(path, "is of another version of LightGPT: its functions differ", { got: foreign });
+  // First only the function that says what the library is: a library without it, or with another border, is refused in words.
+  const { call: first } = attempt(runtime, path, { lg_abi: FUNCTIONS.lg_abi });
+  const buffer = new Uint8Array(64);
+  const length = abi(first, buffer);
+  const found = new TextDecoder().decode(buffer.subarray(0, length));
+  if (found !== STAMP) {
+    const got = length > buffer.length ? "an earlier LightGPT" : found;
+    const why = `is of another LightGPT: expected ${STAMP}, got ${got}; ${remedy(runtime, path)}`;
+    throw refused(path, why, { expected: STAMP, got });
   }
-  const { call } = attempt(runtime, path, ABI);
-  const describe = (topic: number) => JSON.parse(text((buffer) => call.lg_describe(topic, buffer, buffer.length)));
-
-  const { version } = describe(TOPIC.version) as { version: string };
-  if (version !== VERSION) {
-    throw refused(path, `is version ${version}, and this is LightGPT ${VERSION}`, { expected: VERSION, got: version });
-  }
-  const statuses = readStatuses(path, describe(TOPIC.statuses));
-
+  const { call } = attempt(runtime, path, FUNCTIONS);
   const level = new TextEncoder().encode(runtime.variable("LIGHTGPT_CPU") ?? "");
-  const detail = new Uint8Array(512);
-  const status = call.lg_init(level, level.length, detail, detail.length);
-  if (status < 0) throw errorFrom(statuses, status, detail, "LIGHTGPT_CPU");
+  const details = new Uint8Array(512);
+  checked(init(call, { level, details }), "LIGHTGPT_CPU", details);
 
   const library = { call };
   const timer = runtime.variable("LIGHTGPT_DOORBELL") === "timer";
   const doorbell = timer ? timerDoorbell(library) : runtime.doorbell(library);
-  return { path, runtime, call, doorbell, statuses };
+  return { path, runtime, call, doorbell };
 }
 
 let opened: Library | undefined;
@@ -152,54 +116,10 @@ export function library(): Library {
   return opened;
 }
 
-/** The error that a native function's status and the four lines of its detail buffer stand for. */
-export function errorFrom(
-  statuses: Library["statuses"],
-  status: number,
-  detail: Uint8Array,
-  where: string,
-): LightGPTError {
-  const end = detail.indexOf(0);
-  const lines = new TextDecoder().decode(end < 0 ? detail : detail.subarray(0, end)).split("\n");
-  const [what, place, expected, got] = lines.map((line) => line.trim() || undefined);
-  const name = statuses.get(status);
-  const code = name === undefined || name === "busy" ? "library" : name;
-  const parts = { what: what ?? messages[name ?? "library"], where: place ?? where, expected, got };
-  return errorFor(code, Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== undefined)));
-}
-
-/** What to say where the library gave a status and no words. */
-const messages: Readonly<Record<StatusName, string>> = {
-  modelFormat: "the model is damaged",
-  unsupported: "not supported",
-  invalidArgument: "an argument is out of range",
-  outOfMemory: "not enough memory",
-  closed: "used after it was disposed",
-  cancelled: "cancelled",
-  queueFull: "too much is queued",
-  nonFinite: "a value is infinite or not a number",
-  limit: "a limit is reached",
-  library: "the native library failed",
-  io: "reading failed",
-  busy: "a step is in flight",
-};
-
-function readStatuses(path: string, listed: Record<string, number>): Map<number, StatusName> {
-  const statuses = new Map<number, StatusName>();
-  for (const [snake, number] of Object.entries(listed)) {
-    if (number === 0) continue;
-    const name = snake.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
-    if (!statusNames.has(name)) throw refused(path, `has a status that this version does not know`, { got: snake });
-    statuses.set(number, name as StatusName);
-  }
-  if (statuses.size !== statusNames.size) throw refused(path, "lacks a status that this version knows", {});
-  return statuses;
-}
-
-function attempt<Name extends AbiName>(
+function attempt<Name extends FunctionName>(
   runtime: Runtime,
   path: string,
-  functions: Readonly<Record<Name, AbiFunction>>,
+  functions: Readonly<Record<Name, Signature>>,
 ): OpenLibrary<Name> {
   try {
     return runtime.open(path, functions);
@@ -241,15 +161,4 @@ function refused(
     { what: why, where: path, ...parts },
     { cause },
   );
-}
-
-/** Text that a native function writes: asked for once more with room when it is longer than expected. */
-function text(write: (buffer: Uint8Array) => number): string {
-  let buffer = new Uint8Array(4096);
-  let length = write(buffer);
-  if (length > buffer.length) {
-    buffer = new Uint8Array(length);
-    length = write(buffer);
-  }
-  return new TextDecoder().decode(buffer.subarray(0, length));
 }

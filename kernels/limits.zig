@@ -1,5 +1,5 @@
 //! Upper limits of everything that arrives from outside. Whoever sizes an array or multiplies two numbers relies on
-//! them; `src/files/gguf/read.ts` enforces the same ones before native code is asked (the native check is the second line).
+//! them. TypeScript has them from `ffi/wire.ts` and asks before native code does (the native check is the second line).
 
 pub const layers_max = 512;
 pub const heads_max = 1024;
@@ -18,3 +18,10 @@ pub const pages_max = 1 << 24;
 pub const threads_max = 256;
 /// Loops that a thread of the pool spins before it sleeps.
 pub const spins_max = 1 << 20;
+/// What a thread of the pool spins unless it is told otherwise: about 20 us, longer than the serial parts between two jobs of a
+/// step.
+pub const spins_default = 2000;
+/// Methods of a sampler's chain.
+pub const sampler_steps_max = 12;
+/// Likeliest tokens whose log probabilities are handed out.
+pub const logprobs_max = 20;

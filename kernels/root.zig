@@ -1,5 +1,5 @@
-//! The library's exported functions, each a few lines: check, call, map the error to a status. `ffi/abi.ts` says what
-//! each is for and how its buffers are laid out; `lg_abi` reports the table that the compiler sees here.
+//! The library's exported functions, each a few lines: check, call, map the error to a status. `wire.zig` says what
+//! each is for and how its buffers are laid out; the compiler compares the two.
 
 const std = @import("std");
 const level_table = @import("level/level_table.zig");
@@ -13,6 +13,8 @@ const os = @import("host/os.zig");
 const Report = @import("host/report.zig").Report;
 const Status = @import("status.zig").Status;
 const Words = @import("host/words.zig").Words;
+const stamp = @import("host/stamp.zig").stamp;
+const wire = @import("wire.zig");
 const bandwidth = @import("calls/bandwidth.zig");
 const Engine = @import("run/engine.zig").Engine;
 const calibration = @import("calls/calibrate.zig");
@@ -20,7 +22,6 @@ const memory = @import("host/memory.zig");
 const Model = @import("model/model.zig").Model;
 const ModelState = @import("model/model.zig").State;
 const pool = @import("threads/pool.zig");
-const Role = @import("model/weights.zig").Role;
 const product = @import("calls/matmul.zig");
 const quantizer = @import("calls/quantize.zig");
 const sampler = @import("calls/sample.zig");
@@ -31,20 +32,24 @@ pub const panic = std.debug.FullPanic(panicked);
 fn panicked(message: []const u8, address: ?usize) noreturn {
     @branchHint(.cold);
     var buffer: [512]u8 = undefined;
-    const text = std.fmt.bufPrint(&buffer, "lightgpt {s}: panic: {s} (at 0x{x}); please report this\n", .{ describe.version, message, address orelse @returnAddress() }) catch "lightgpt: panic\n";
+    const text = std.fmt.bufPrint(&buffer, "lightgpt {s}: panic: {s} (at 0x{x}); please report this\n", .{ wire.version, message, address orelse @returnAddress() }) catch "lightgpt: panic\n";
     os.writeToStandardError(text);
     std.process.abort();
 }
 
+comptime {
+    describe.verify(@This());
+}
+
 pub export fn lg_abi(out: ?[*]u8, len: u32) i32 {
-    return give(describe.functions(@This()), out, len);
+    return give(stamp(wire), out, len);
 }
 
 pub export fn lg_describe(topic: u32, out: ?[*]u8, len: u32) i32 {
     // Large enough for the longest topic; a test reads all of them.
     var buffer: [8192]u8 = undefined;
-    const text = describe.topic(topic, &buffer) orelse return Status.invalid_argument.code();
-    return give(text, out, len);
+    const about = std.enums.fromInt(wire.choices.Topics, topic) orelse return Status.invalid_argument.code();
+    return give(describe.topic(about, &buffer), out, len);
 }
 
 pub export fn lg_init(name: ?[*]const u8, name_len: u32, err: ?[*]u8, err_len: u32) i32 {
@@ -74,8 +79,11 @@ pub export fn lg_model_status(model_handle: u32, words: ?[*]u8, words_len: u32, 
     const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
-    const figures = [_]f64{ @floatFromInt(model.bytes_done.load(.acquire)), @floatFromInt(model.bytes_total), @floatFromInt(model.store.arena.len) };
-    if (!giveDoubles(&figures, words, words_len)) return Status.invalid_argument.code();
+    if (!giveRecord(wire.layouts.ModelProgress, .{
+        .bytes_done = @floatFromInt(model.bytes_done.load(.acquire)),
+        .bytes_total = @floatFromInt(model.bytes_total),
+        .resident_bytes = @floatFromInt(model.store.arena.len),
+    }, words, words_len)) return Status.invalid_argument.code();
     switch (@as(ModelState, @enumFromInt(model.state.load(.acquire)))) {
         .loading => return 0,
         .ready => return 1,
@@ -177,7 +185,7 @@ pub export fn lg_page_discard(engine_handle: u32, first: u32, count: u32, bytes:
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
     const given = engineOf(object).discardPages(first, count) catch |why| return pageFailure(why);
-    return if (giveDoubles(&.{@floatFromInt(given)}, bytes, len)) 0 else Status.invalid_argument.code();
+    return if (giveRecord(wire.layouts.Discarded, .{ .bytes = @floatFromInt(given) }, bytes, len)) 0 else Status.invalid_argument.code();
 }
 
 pub export fn lg_page_export(engine_handle: u32, page: u32, out: ?[*]u8, len: u32) i32 {
@@ -202,18 +210,20 @@ fn pageFailure(why: Engine.PageError) i32 {
     }.code();
 }
 
-pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u8, count: u32, workspace: ?[*]u8, workspace_len: u32) i32 {
+pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u8, logits_len: u32, workspace: ?[*]u8, workspace_len: u32) i32 {
     const bytes = mutableBytesOf(workspace, workspace_len);
     if (@intFromPtr(bytes.ptr) % 8 != 0 or bytes.len < level_table.sample_head_bytes) return Status.invalid_argument.code();
     // What a caller learns is at the front of the workspace: what came of it, or the details of an error.
     var report: Report = .{ .buffer = bytes[0..level_table.sample_head_bytes] };
     report.buffer[0] = 0;
+    const count = logits_len / 4;
     if (count == 0 or count > limits.vocabulary_max or @intFromPtr(logits) % 4 != 0 or @intFromPtr(words) % 4 != 0)
         return report.fail(.invalid_argument, "logits", "", .{}, "1 to {d} aligned floats", .{limits.vocabulary_max}, "{d}", .{count}).code();
     const needed = level_table.sample_head_bytes + 4 * level_table.SampleLayout.of(count).words();
     if (bytes.len < needed) return report.fail(.invalid_argument, "workspace", "", .{}, "{d} bytes", .{needed}, "{d}", .{bytes.len}).code();
     var reader: Words = .{ .bytes = bytesOf(words, words_len) };
     const sampling = sampler.read(&reader, count, &report) catch |why| return failure(&report, why);
+    reader.end("sampler", &report) catch |why| return failure(&report, why);
     const sampled: *level_table.Sampled = @ptrCast(@alignCast(bytes.ptr));
     const floats: [*]const f32 = @ptrCast(@alignCast(logits.?));
     const saved = fpu.enter();
@@ -228,13 +238,14 @@ pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u
 pub export fn lg_quantize(options: ?[*]const u8, len: u32, values: ?[*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: ?[*]u8) i32 {
     const read = quantizer.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
     if (read.blocks() == 0) return 0;
-    if (!aligned(values, if (read.source == .f32) 4 else 2) or !aligned(importance, 4) or !aligned(mask, 4)) return Status.invalid_argument.code();
+    if (!aligned(values, read.valueBytes()) or !aligned(importance, 4) or !aligned(mask, 4)) return Status.invalid_argument.code();
     const done = quantizer.quantize(read, values.?, importance, mask, blocks.?) catch |why| return refusal(why);
     return @intCast(done * read.format.block_bytes);
 }
 
-pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u32, values: ?[*]u8, count: u32, threads: u32) i32 {
+pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u32, values: ?[*]u8, values_len: u32, threads: u32) i32 {
     const format = dispatch.format(format_id) orelse return Status.unsupported.code();
+    const count = values_len / 4;
     const block_count = count / format.block_elements;
     if (count % format.block_elements != 0 or @as(u64, block_count) * format.block_bytes > blocks_len) return Status.invalid_argument.code();
     if (count > std.math.maxInt(i32) or !aligned(values, 4) or threads == 0) return Status.invalid_argument.code();
@@ -273,14 +284,16 @@ pub export fn lg_replace(model_handle: u32, layer: u32, role: u32, format_id: u3
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
     const format = dispatch.format(format_id) orelse return Status.unsupported.code();
-    if (!model.ready() or layer >= model.layers.len or role >= Role.count) return Status.invalid_argument.code();
-    return if (model.layers[layer].replace(@enumFromInt(role), format, bytesOf(blocks, len))) 0 else Status.invalid_argument.code();
+    const wanted = std.enums.fromInt(wire.choices.Roles, role) orelse return Status.invalid_argument.code();
+    if (!model.ready() or layer >= model.layers.len) return Status.invalid_argument.code();
+    return if (model.layers[layer].replace(wanted, format, bytesOf(blocks, len))) 0 else Status.invalid_argument.code();
 }
 
-pub export fn lg_gram(x: ?[*]const u8, y: ?[*]const u8, len: u32, columns: u32, out: ?[*]u8, threads: u32) i32 {
-    const bytes = @as(u64, columns) * columns * 4;
-    if (!aligned(x, 4) or !aligned(y, 4) or !aligned(out, 4) or len % 4 != 0 or bytes > std.math.maxInt(u32)) return Status.invalid_argument.code();
-    calibration.gram(floatsOf(x, len), floatsOf(y, len), columns, threads, @constCast(floatsOf(out, @intCast(bytes)))) catch |why| return refusal(why);
+pub export fn lg_gram(options: ?[*]const u8, len: u32, x: ?[*]const u8, y: ?[*]const u8, out: ?[*]u8) i32 {
+    const read = calibration.GramOptions.read(bytesOf(options, len)) catch |why| return refusal(why);
+    if (!aligned(x, 4) or !aligned(y, 4) or !aligned(out, 4)) return Status.invalid_argument.code();
+    if (read.tokens == 0) return 0;
+    calibration.gram(read, @ptrCast(@alignCast(x.?)), @ptrCast(@alignCast(y.?)), @ptrCast(@alignCast(out.?)));
     return 0;
 }
 
@@ -299,12 +312,6 @@ pub export fn lg_calibrate(options: ?[*]const u8, len: u32, values: ?[*]u8, fact
     return @intCast(rows);
 }
 
-fn floatsOf(pointer: ?[*]const u8, len: u32) []const f32 {
-    if (len == 0) return &.{};
-    const floats: [*]const f32 = @ptrCast(@alignCast(pointer.?));
-    return floats[0 .. len / 4];
-}
-
 fn aligned(pointer: ?[*]const u8, bytes: usize) bool {
     return @intFromPtr(pointer) % bytes == 0;
 }
@@ -319,16 +326,15 @@ fn refusal(why: (quantizer.Error || product.Error || calibration.Error)) i32 {
 }
 
 pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {
-    const figures = [_]f64{
-        @floatFromInt(memory.bytes(.weights)),
-        @floatFromInt(memory.bytes(.kv)),
-        @floatFromInt(memory.bytes(.scratch)),
-        @floatFromInt(handle.live()),
-        @floatFromInt(pool.threadCount()),
-        @floatFromInt(allocator.callCount()),
-        @floatFromInt(allocator.byteCount()),
-    };
-    return if (giveDoubles(&figures, out, len)) figures.len else Status.invalid_argument.code();
+    return if (giveRecord(wire.layouts.MemoryFigures, .{
+        .weights = @floatFromInt(memory.bytes(.weights)),
+        .kv = @floatFromInt(memory.bytes(.kv)),
+        .scratch = @floatFromInt(memory.bytes(.scratch)),
+        .handles = @floatFromInt(handle.live()),
+        .threads = @floatFromInt(pool.threadCount()),
+        .allocations = @floatFromInt(allocator.callCount()),
+        .allocated_bytes = @floatFromInt(allocator.byteCount()),
+    }, out, len)) 0 else Status.invalid_argument.code();
 }
 
 pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {
@@ -365,8 +371,9 @@ fn give(text: []const u8, out: ?[*]u8, len: u32) i32 {
     return @intCast(text.len);
 }
 
-fn giveDoubles(figures: []const f64, out: ?[*]u8, len: u32) bool {
-    const bytes = std.mem.sliceAsBytes(figures);
+/// Writes a record of the border's table; false where there is no room.
+fn giveRecord(comptime Record: type, record: Record, out: ?[*]u8, len: u32) bool {
+    const bytes = std.mem.asBytes(&record);
     if (len < bytes.len) return false;
     @memcpy(out.?[0..bytes.len], bytes);
     return true;

@@ -1,6 +1,6 @@
 //! The statuses that a native function may return instead of a count or a handle.
 //!
-//! One list: the library reports it (`lg_describe`), TypeScript turns each into a typed error of the same name.
+//! One list: `ffi/wire.ts` is made of it, TypeScript turns each into a typed error of the same name.
 //! A status says what kind of thing went wrong; the details (what, where, expected, got) go to the caller's buffer.
 
 pub const Status = enum(i32) {
@@ -18,6 +18,9 @@ pub const Status = enum(i32) {
     io = -11,
     /// A step is in flight; wait for it first.
     busy = -12,
+
+    /// What kind of thing went wrong; stable, so that a program may switch on it.
+    pub const no_errors = [_]Status{ .ok, .busy };
 
     pub fn code(status: Status) i32 {
         return @intFromEnum(status);

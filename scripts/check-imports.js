@@ -13,18 +13,20 @@ import { main, root } from "./tools.js";
  * and those before it in this list. `docs/design/map.md` says what each is for.
  */
 export const typescript = [
+  { name: "wire", files: ["ffi/wire.ts"] },
   { name: "errors", files: ["ffi/errors.ts"] },
   {
     name: "runtime",
     files: [
-      "ffi/abi.ts",
       "ffi/buffers.ts",
+      "ffi/words.ts",
       "ffi/runtime/*",
       "ffi/sums.ts",
     ],
   },
+  { name: "calls", files: ["ffi/wire_calls.ts", "ffi/call.ts"] },
   { name: "library", files: ["ffi/library.ts", "ffi/assets.ts", "ffi/cache_directory.ts"] },
-  { name: "native", files: ["ffi/native.ts", "ffi/calibration.ts"] },
+  { name: "native", files: ["ffi/native.ts"] },
   { name: "options", files: ["src/options/*"] },
   { name: "machine", files: ["src/machine/*"] },
   { name: "files", files: ["src/files/*"] },
@@ -53,12 +55,14 @@ export const zig = [
   { name: "formats", files: ["kernels/formats/*"], object: true },
   { name: "op", files: ["kernels/op/*"], object: true },
   { name: "objects", files: ["kernels/level_root.zig", "kernels/encode_root.zig"], object: true },
+  { name: "wire", files: ["kernels/wire.zig"] },
   { name: "host", files: ["kernels/host/*"] },
   { name: "threads", files: ["kernels/threads/*"] },
   { name: "model", files: ["kernels/model/*"] },
   { name: "calls", files: ["kernels/calls/*"] },
   { name: "run", files: ["kernels/run/*"] },
   { name: "root", files: ["kernels/root.zig"] },
+  { name: "wire writer", files: ["kernels/wire_docs.zig", "kernels/wire_typescript.zig"] },
   { name: "tests", files: ["kernels/bench.zig", ...testFiles("kernels"), ...testFiles("kernels/*")], object: "both" },
 ];
 

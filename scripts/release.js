@@ -24,8 +24,8 @@ export function versions(text = read) {
     "package-lock.json": JSON.parse(text("package-lock.json")).version,
     "deno.json": JSON.parse(text("deno.json")).version,
     "build.zig.zon": found("build.zig.zon", /\.version = "([^"]+)"/),
-    "ffi/library.ts": found("ffi/library.ts", /VERSION = "([^"]+)"/),
-    "kernels/host/describe.zig": found("kernels/host/describe.zig", /version = "([^"]+)"/),
+    "kernels/wire.zig": found("kernels/wire.zig", /version = "([^"]+)"/),
+    "ffi/wire.ts": found("ffi/wire.ts", /VERSION = "([^"]+)"/),
     "CHANGELOG.md": found("CHANGELOG.md", /^## (\S+)/m),
   };
 }

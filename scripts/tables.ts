@@ -12,8 +12,8 @@ import { fileURLToPath } from "node:url";
 import { COMMANDS } from "../cli/options.ts";
 import type { CommandSpec, OptionSpec } from "../cli/types.ts";
 import { native } from "../ffi/native.ts";
+import { LIMITS } from "../ffi/wire.ts";
 import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
-import { ACTIVATION, ROPE_STYLE } from "../src/model/architectures/types.ts";
 import type { Traits } from "../src/model/architectures/types.ts";
 import { FORMATS } from "../src/files/formats.ts";
 
@@ -86,12 +86,10 @@ function wordOf(key: string, { short, kind, value, choices }: OptionSpec): strin
 }
 
 function architectures(): string {
-  const name = (words: Readonly<Record<string, number>>, value: number) =>
-    Object.keys(words).find((key) => words[key] === value) ?? `${value}`;
   const rows = [...ARCHITECTURES].map(([architecture, traits]) => [
     architecture,
-    name(ROPE_STYLE, traits.ropeStyle),
-    name(ACTIVATION, traits.activation),
+    traits.ropeStyle,
+    traits.activation,
     Object.entries(words).filter(([trait]) => traits[trait as keyof Traits] !== undefined).map(([, word]) => word)
       .join(", ") || "-",
   ]);
@@ -113,11 +111,10 @@ const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, 
 };
 
 function limits(): string {
-  const rows = [...read("kernels/limits.zig").matchAll(/^pub const (\w+)_max = ([^;]+);/gm)].map(([, name, value]) => {
-    const [base, shift] = value.replaceAll("_", "").split("<<").map(Number);
-    const most = shift === undefined ? base : base * 2 ** shift;
-    return [name.replaceAll("_", " "), most.toLocaleString("en-US").replaceAll(",", " ")];
-  });
+  const rows = Object.entries(LIMITS).filter(([name]) => name.endsWith("Max")).map(([name, most]) => [
+    name.slice(0, -"Max".length).replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`),
+    most.toLocaleString("en-US").replaceAll(",", " "),
+  ]);
   return table(["", "at most"], rows);
 }
 

@@ -12,7 +12,7 @@ import { checkImports } from "./check-imports.js";
 import { checkLibrary } from "./check-library.js";
 import { checkLock } from "./check-lock.js";
 import { checkStyle } from "./check-style.js";
-
+import { checkWire } from "./check-wire.js";
 import { tryMutants } from "./mutants.js";
 import { countBun, countDeno, countZig } from "./report.js";
 import { setup } from "./setup.js";
@@ -56,6 +56,7 @@ async function checks() {
     "zig fmt": () => tool("zig", ["fmt", "--check", "build.zig", "build.zig.zon", "kernels", "bench"]),
     "imports": checkImports,
     "style": checkStyle,
+    "wire": checkWire,
     "library": checkLibrary,
     "lock file": checkLock,
   };

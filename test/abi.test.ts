@@ -1,5 +1,5 @@
 /**
- * The one table of native functions against the library's own, and what loading says about a library that does not fit.
+ * The library's hash of the border against ours, and what loading says about a library that does not fit.
  *
  * @module
  */
@@ -10,25 +10,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
-import { ABI, TOPIC } from "../ffi/abi.ts";
 import { LightGPTError, UnsupportedError } from "../ffi/errors.ts";
-import { abiText, library, libraryAsset, libraryPath, openLibrary, VERSION } from "../ffi/library.ts";
+import { library, libraryAsset, libraryPath, openLibrary } from "../ffi/library.ts";
 import { native } from "../ffi/native.ts";
 import { currentRuntime } from "../ffi/runtime/pick.ts";
-import type { NativeFunction, OpenLibrary, Runtime } from "../ffi/runtime/types.ts";
+import type { FunctionName, OpenLibrary, Runtime } from "../ffi/runtime/types.ts";
+import { LIMITS, type NativeFunctions, STAMP, VERSION } from "../ffi/wire.ts";
+import * as calls from "../ffi/wire_calls.ts";
 import { FORMATS } from "../src/files/formats.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { repository } from "./kit.ts";
 
 /** A runtime whose library is made of JavaScript functions, some of them replaced. */
-function pretend(replaced: Record<string, NativeFunction>, variables: Record<string, string> = {}): Runtime {
+function pretend(replaced: Partial<NativeFunctions>, variables: Record<string, string> = {}): Runtime {
   const real = library();
   return {
     ...currentRuntime(),
     name: "Deno",
     libc: "gnu",
     isEmbedded: () => false,
-    open: <Name extends string>() => ({ call: { ...real.call, ...replaced } }) as unknown as OpenLibrary<Name>,
+    open: <Name extends FunctionName>() => ({ call: { ...real.call, ...replaced } }) as unknown as OpenLibrary<Name>,
     doorbell: () => real.doorbell,
     variable: (name) => variables[name],
     memory: () => undefined,
@@ -36,9 +37,8 @@ function pretend(replaced: Record<string, NativeFunction>, variables: Record<str
   };
 }
 
-function writes(text: string): NativeFunction {
-  return (...parameters) => {
-    const buffer = parameters.find((parameter) => parameter instanceof Uint8Array) as Uint8Array;
+function writes(text: string): (buffer: Uint8Array) => number {
+  return (buffer) => {
     const bytes = new TextEncoder().encode(text);
     buffer.set(bytes.subarray(0, buffer.length));
     return bytes.length;
@@ -50,19 +50,25 @@ function failure(runtime: Runtime, path = "lib.so"): LightGPTError {
 }
 
 describe("the library", () => {
-  it("reports the table of ffi/abi.ts", () => {
-    const buffer = new Uint8Array(4096);
-    const length = library().call.lg_abi(buffer, buffer.length);
-    const lines = new TextDecoder().decode(buffer.subarray(0, length)).trim().split("\n").sort();
-    assertEquals(lines.join("\n"), abiText());
-    assertEquals(lines.length, Object.keys(ABI).length);
+  it("has the hash of ffi/wire.ts", () => {
+    const buffer = new Uint8Array(64);
+    const length = calls.abi(library().call, buffer);
+    assertEquals(new TextDecoder().decode(buffer.subarray(0, length)), STAMP);
+    assertMatch(STAMP, /^\d+\.\d+\.\d+ [0-9a-f]{16}$/);
   });
 
-  it("has the version of the package", () => {
+  it("has the version of the package, which stands where its tools look for it and in kernels/wire.zig", () => {
     const versions = ["deno.json", "package.json"].map((name) =>
       (JSON.parse(readFileSync(join(repository, name), "utf8")) as { version: string }).version
     );
-    assertEquals([native().version, ...versions], [VERSION, VERSION, VERSION]);
+    const zon = readFileSync(join(repository, "build.zig.zon"), "utf8").match(/\.version = "([^"]+)"/)?.[1];
+    assertEquals([zon, STAMP.split(" ")[0], ...versions], [VERSION, VERSION, VERSION, VERSION]);
+  });
+
+  it("has the limits of ffi/wire.ts", () => {
+    const before = native().spin(LIMITS.spinsMax);
+    assertThrows(() => native().spin(LIMITS.spinsMax + 1), LightGPTError);
+    assertEquals(native().spin(before), LIMITS.spinsMax);
   });
 
   it("computes with the tensor types that src/files/formats.ts marks", () => {
@@ -77,7 +83,7 @@ describe("the library", () => {
 
   it("is asked again with room when a text is long", () => {
     const long = new Uint8Array(3);
-    const whole = library().call.lg_describe(TOPIC.processor, long, long.length);
+    const whole = calls.describe(library().call, "processor", long);
     assert(whole > 3, "the length of the whole text comes back");
     assertEquals(new TextDecoder().decode(long), '{"a');
     assert(native().processor.levels.includes(native().processor.level));
@@ -88,35 +94,24 @@ describe("a library that does not fit", () => {
   const directory = mkdtempSync(join(tmpdir(), "lightgpt-abi-"));
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  it("is refused when a function differs, before any other is called", () => {
-    const other = abiText().replace("lg_wait(u32,u32)", "lg_wait(u32,f64)");
-    const never = () => {
-      throw new Error("called");
-    };
+  const never = () => {
+    throw new Error("called");
+  };
+
+  it("is refused when anything of its border differs, before any other function is called", () => {
+    const other = STAMP.replace(/.$/, (digit) => digit === "0" ? "1" : "0");
     const error = failure(pretend({ lg_abi: writes(other), lg_describe: never, lg_init: never }));
     assertEquals(error.code, "library");
-    assertStringIncludes(
+    assertEquals(
       error.message,
-      "lib.so is of another version of LightGPT: its functions differ (lg_wait(u32,f64)).",
+      `The native library lib.so is of another LightGPT: expected ${STAMP}, got ${other}; build it with \`npm run build\`.`,
     );
   });
 
-  it("is refused when it lacks a function", () => {
-    const fewer = abiText().split("\n").slice(1).join("\n");
-    assertStringIncludes(failure(pretend({ lg_abi: writes(fewer) })).message, "fewer functions");
-  });
-
-  it("is refused when its version or its statuses are others", () => {
-    const describes = (version: string, statuses: string): Record<string, NativeFunction> => ({
-      lg_describe: (topic, ...rest) => writes(topic === TOPIC.version ? version : statuses)(...rest),
-    });
-    const good = `{"version":"${VERSION}"}`;
-    assertStringIncludes(
-      failure(pretend(describes('{"version":"9.9"}', "{}"))).message,
-      `version 9.9, and this is LightGPT`,
-    );
-    assertStringIncludes(failure(pretend(describes(good, '{"ok":0,"on_fire":-99}'))).message, "(on_fire)");
-    assertStringIncludes(failure(pretend(describes(good, '{"ok":0}'))).message, "lacks a status");
+  it("is refused when it is of the time when a library listed its functions", () => {
+    const list = writes("lg_abi(buffer,u32)\nlg_describe(u32,buffer,u32)\nlg_init(buffer,u32,buffer,u32)\n".repeat(9));
+    const { message } = failure(pretend({ lg_abi: list, lg_init: never }));
+    assertStringIncludes(message, "got an earlier LightGPT");
   });
 
   it("says what to do when the file is missing, no library, or another's", () => {

@@ -9,6 +9,8 @@ import { describe, it } from "node:test";
 import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import { library } from "../ffi/library.ts";
 import { checkBuffer, checkU32, Native, native } from "../ffi/native.ts";
+import type { QuantizeArguments } from "../ffi/wire_calls.ts";
+import { Words } from "../ffi/words.ts";
 
 /** A value of a type that the compiler would not let through. */
 function wrong<T>(value: unknown): T {
@@ -29,6 +31,25 @@ function untouchable(): Native {
     },
   });
   return new Native({ ...library(), call });
+}
+
+/** Plain rounding of a row of floats, but for what is said. */
+function quantizing(said: Partial<QuantizeArguments>): QuantizeArguments {
+  const { values = new Float32Array(0) } = said;
+  return {
+    format: 0,
+    source: "f32",
+    rounding: "nearest",
+    outliers: "keep",
+    threshold: 0,
+    columns: values.length,
+    threads: 1,
+    values,
+    importance: new Float32Array(0),
+    mask: new Uint32Array(0),
+    blocks: new Uint8Array(0),
+    ...said,
+  };
 }
 
 const buffers: [what: string, value: unknown, says: string][] = [
@@ -58,17 +79,28 @@ describe("a buffer", () => {
       const error = assertThrows(() => checkBuffer("Uint8Array", wrong(value), "blocks"), InvalidArgumentError);
       assertStringIncludes(error.message, "blocks: expected a Uint8Array over plain memory");
       assertStringIncludes(error.message, says);
-      assertThrows(() => untouchable().dequantize(0, wrong(value), new Float32Array(1)), InvalidArgumentError);
-      assertThrows(() => untouchable().modelLoad(wrong(value)), InvalidArgumentError);
+      const dequantizing = { format: 0, blocks: wrong<Uint8Array>(value), values: new Float32Array(1), threads: 1 };
+      assertThrows(() => untouchable().dequantize(dequantizing), InvalidArgumentError);
+      assertThrows(() => untouchable().quantize(quantizing({ blocks: wrong(value) })), InvalidArgumentError, "blocks");
     });
   }
+
+  it("is one of two types where it may be either", () => {
+    for (const value of [new Int16Array(4), new Uint32Array(4), [1, 2], undefined]) {
+      const given = quantizing({ columns: 4, values: new Float32Array(0) });
+      const error = assertThrows(
+        () => untouchable().quantize({ ...given, values: wrong(value) }),
+        InvalidArgumentError,
+      );
+      assertStringIncludes(error.message, "values: expected a Uint16Array over plain memory");
+    }
+  });
 
   it("is long enough, and its length is a length", () => {
     const words = new Uint32Array(4);
     checkBuffer("Uint32Array", words, "batch", 4);
     for (const length of [5, -1, 1.5, NaN, Infinity]) {
       assertThrows(() => checkBuffer("Uint32Array", words, "batch", length), InvalidArgumentError, "batch");
-      assertThrows(() => untouchable().submit(1, words, length), InvalidArgumentError, "batch");
     }
   });
 
@@ -76,14 +108,23 @@ describe("a buffer", () => {
     checkBuffer("Uint8Array", new Uint8Array(0), "blocks");
     checkBuffer("Uint8Array", new Uint8Array(16).subarray(3, 7), "blocks");
     checkBuffer("Float32Array", new Float32Array(new ArrayBuffer(16), 4, 2), "values");
-    assertEquals(native().quantize(0, new Float32Array(0), new Uint8Array(0)), 0);
-    assertEquals(native().dequantize(0, new Uint8Array(0), new Float32Array(0)), 0);
+    assertEquals(native().quantize(quantizing({})), 0);
+    const nothing = { format: 0, blocks: new Uint8Array(0), values: new Float32Array(0), threads: 1 };
+    assertEquals(native().dequantize(nothing), 0);
   });
 
   it("is checked by native code again: too small for what it should hold", () => {
-    assertThrows(() => native().quantize(0, new Float32Array(8), new Uint8Array(31)), InvalidArgumentError);
-    assertThrows(() => native().quantize(2, new Float32Array(33), new Uint8Array(99)), InvalidArgumentError);
-    assertThrows(() => native().quantize(4711, new Float32Array(32), new Uint8Array(99)), LightGPTError, "format 4711");
+    const refused = (said: Partial<QuantizeArguments>, Kind = InvalidArgumentError, text = "") =>
+      assertThrows(() => native().quantize(quantizing(said)), Kind, text);
+    refused({ values: new Float32Array(8), blocks: new Uint8Array(31) });
+    refused({ format: 2, values: new Float32Array(33), blocks: new Uint8Array(99) });
+    const unknown = { format: 4711, values: new Float32Array(32), blocks: new Uint8Array(99) };
+    refused(unknown, LightGPTError as typeof InvalidArgumentError, "format 4711");
+    const [x, sums] = [new Float32Array(6), new Float32Array(4)];
+    assertThrows(() => native().gram({ columns: 2, threads: 1, x, y: x.subarray(2), sums }), InvalidArgumentError);
+    assertThrows(() => native().gram({ columns: 3, threads: 1, x, y: x, sums }), InvalidArgumentError);
+    assertThrows(() => native().gram({ columns: 4, threads: 1, x, y: x, sums: x }), InvalidArgumentError);
+    native().gram({ columns: 2, threads: 1, x, y: x, sums });
   });
 });
 
@@ -95,8 +136,9 @@ describe("an integer", () => {
       assertThrows(() => strict.modelFree(wrong(value)), InvalidArgumentError);
       assertThrows(() => strict.engineFree(wrong(value)), InvalidArgumentError);
       assertThrows(() => strict.cancel(wrong(value), 0), InvalidArgumentError);
-      assertThrows(() => strict.cancel(1, wrong(value)), InvalidArgumentError);
-      assertThrows(() => strict.quantize(wrong(value), new Float32Array(0), new Uint8Array(0)), InvalidArgumentError);
+      assertThrows(() => strict.cancel(wrong(1), wrong(value)), InvalidArgumentError);
+      assertThrows(() => strict.quantize(quantizing({ format: wrong(value) })), InvalidArgumentError, "format");
+      assertThrows(() => strict.pageCopy({ engine: wrong(1), from: 0, to: wrong(value) }), InvalidArgumentError, "to:");
     });
   }
 
@@ -105,13 +147,45 @@ describe("an integer", () => {
   });
 });
 
+describe("words", () => {
+  it("are what they were given, wherever their buffer has to grow", () => {
+    const words = new Words("batch", 0);
+    const expected: number[] = [];
+    for (let round = 0; round < 200; round++) {
+      words.reserve(8);
+      words.u32(round, "round");
+      words.bool(round % 2 === 1);
+      words.choice("b", ["a", "b"], "letter");
+      words.f32(0.5);
+      words.f64(-2);
+      words.u64(7n << 32n | 3n);
+      words.list([round, 5]);
+      words.floats(Float32Array.of(1));
+      words.bytes(Uint8Array.of(1, 2, 3, 4, 5));
+      const tail = [round, 5, 0x3f80_0000, 0x0403_0201, 5];
+      expected.push(round, round % 2, 1, 0x3f00_0000, 0, 0xc000_0000, 3, 7, ...tail);
+    }
+    assertEquals([...words.words.subarray(0, words.length)], expected);
+    words.clear();
+    words.bytes(Uint8Array.of(9));
+    assertEquals([...words.words.subarray(0, words.length)], [9], "nothing of before is left in the padding");
+  });
+
+  it("are no names that there are not", () => {
+    const words = new Words("batch");
+    assertThrows(() => words.choice("c", ["a", "b"], "letter"), InvalidArgumentError, "letter: expected one of a, b");
+    assertThrows(() => words.u32(2 ** 32, "number"), InvalidArgumentError, "number");
+    assertEquals(words.length, 0);
+  });
+});
+
 describe("blocks and floats", () => {
   it("come back as they went, through both copies of a view", () => {
     const values = Float32Array.from({ length: 64 }, (_, index) => Math.fround((index - 31) / 8));
     const blocks = new Uint8Array(512).subarray(1, 257); // not aligned: bytes need not be
-    assertEquals(native().quantize(0, values, blocks), 256);
+    assertEquals(native().quantize(quantizing({ values, blocks })), 256);
     const back = new Float32Array(64);
-    assertEquals(native().dequantize(0, blocks, back), 64);
+    assertEquals(native().dequantize({ format: 0, blocks, values: back, threads: 1 }), 64);
     assertEquals(back, values);
   });
 });

@@ -7,8 +7,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { replaceMatrix } from "../ffi/calibration.ts";
-import { ROLES } from "../ffi/abi.ts";
+import { native } from "../ffi/native.ts";
 import { Model, Quantizer, readGguf } from "../mod.ts";
 import { Calibrator } from "../src/converting/calibrator.ts";
 import { QuantizedTensor } from "../src/converting/tensor.ts";
@@ -88,7 +87,7 @@ describe("a calibrator", () => {
     // The outputs of the original, beside those of the rounded copy with the matrix as it was, and with it repaired.
     using exact = await Model.load(path);
     using rounded = await Model.load(path);
-    replaceMatrix(rounded.handle, 0, ROLES.indexOf("attn_v"), format, blocks);
+    native().replace({ model: rounded.handle, layer: 0, role: "attn_v", format, blocks });
     const [x, y] = [await inputsOf(exact), await inputsOf(rounded)];
     const { weights, columns } = await matrixOf(output);
     let [before, after] = [0, 0];

@@ -5,9 +5,11 @@
  */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { BATCH, SAMPLED } from "../ffi/abi.ts";
 import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import { native } from "../ffi/native.ts";
+import type { EngineHandle, ModelHandle } from "../ffi/wire.ts";
+import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult } from "../ffi/wire_calls.ts";
+import { Words } from "../ffi/words.ts";
 import { LightGPT } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine, type EngineSettings } from "../src/engine/engine.ts";
@@ -24,22 +26,39 @@ const settings: EngineSettings = {
   logitRows: 2,
 };
 
+/** The settings as words. */
+function options(): Words<"engine"> {
+  const words = new Words("engine");
+  putEngineOptions(words, { ...settings, kvType: settings.kv });
+  return words;
+}
+
+function results(count: number): StepResult {
+  return new StepResult(new Uint32Array(count * StepResult.words));
+}
+
+/** Words that mean nothing. */
+function anyWords<Layout extends string>(layout: Layout, words: Uint32Array<ArrayBuffer>, length: number) {
+  const made = new Words(layout);
+  made.list(words.subarray(0, length));
+  return made;
+}
+
 describe("a handle", () => {
   it("is worth nothing once it was freed, whatever it was for", async () => {
     const model = await Model.load(embeddedModel());
     const { handle } = model;
-    const options = Uint32Array.of(1, 0, 32, 2, 64, 2, 1, 8, 2);
-    const engine = native().engineOpen(handle, options);
+    const engine = native().engineOpen(handle, options());
     assertEquals(native().engineFree(engine), true);
     assertEquals(native().engineFree(engine), false, "freeing twice is no error, and frees nothing");
     assertEquals(native().modelFree(handle), true);
     assertEquals(native().modelFree(handle), false);
-    assertThrows(() => native().engineOpen(handle, options), ClosedError);
+    assertThrows(() => native().engineOpen(handle, options()), ClosedError);
     assertThrows(() => native().modelStatus(handle), ClosedError);
     assertThrows(() => native().idle(engine), ClosedError);
     assertThrows(() => native().cancel(engine, 0), ClosedError);
-    assertThrows(() => native().submit(engine, new Uint32Array(16)), ClosedError);
-    assertThrows(() => native().take(engine, new Uint32Array(8), new Float32Array(0)), ClosedError);
+    assertThrows(() => native().submit(engine, new Words("batch")), ClosedError);
+    assertThrows(() => native().take(engine, results(1), new Float32Array(0)), ClosedError);
     await assertRejects(() => native().wait(engine, 1), ClosedError);
     model.dispose();
   });
@@ -69,7 +88,7 @@ describe("a handle", () => {
     let state = 99;
     const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
     // Not those that live: a guess that is right is a right handle.
-    const live = new Set([lm.model.handle]);
+    const live = new Set<number>([lm.model.handle]);
     const forged = () => {
       const guesses = [
         0,
@@ -85,13 +104,14 @@ describe("a handle", () => {
       return guesses[random(guesses.length)] >>> 0;
     };
     const words = new Uint32Array(64);
+    const [model, engine] = [(handle: number) => handle as ModelHandle, (handle: number) => handle as EngineHandle];
     const calls: ((handle: number) => unknown)[] = [
-      (handle) => native().modelStatus(handle),
-      (handle) => native().engineOpen(handle, words),
-      (handle) => native().submit(handle, words, random(64)),
-      (handle) => native().take(handle, words, new Float32Array(2)),
-      (handle) => native().cancel(handle, random(9)),
-      (handle) => native().idle(handle),
+      (handle) => native().modelStatus(model(handle)),
+      (handle) => native().engineOpen(model(handle), anyWords("engine", words, 64)),
+      (handle) => native().submit(engine(handle), anyWords("batch", words, random(64))),
+      (handle) => native().take(engine(handle), results(1), new Float32Array(2)),
+      (handle) => native().cancel(engine(handle), random(9)),
+      (handle) => native().idle(engine(handle)),
     ];
     let refused = 0;
     for (let round = 0; round < 5000; round++) {
@@ -106,9 +126,9 @@ describe("a handle", () => {
       }
     }
     assert(refused > 4500, `${refused} of 5000`);
-    assertEquals(native().modelFree(0), false);
-    assertEquals(native().engineFree(2 ** 32 - 1), false);
-    assertEquals(native().engineFree(lm.model.handle), false, "a model is no engine");
+    assertEquals(native().modelFree(model(0)), false);
+    assertEquals(native().engineFree(engine(2 ** 32 - 1)), false);
+    assertEquals(native().engineFree(engine(lm.model.handle)), false, "a model is no engine");
     assertEquals(native().memory().handles, before.handles);
     const again = await lm.complete("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } });
     assertEquals(again.tokens, expected.tokens);
@@ -116,13 +136,17 @@ describe("a handle", () => {
 
   it("takes batches of random words without harm: an error, or a step", async () => {
     const model = await Model.load(embeddedModel());
-    const engine = native().engineOpen(model.handle, Uint32Array.of(1, 0, 32, 2, 64, 2, 1, 8, 2));
+    const engine = native().engineOpen(model.handle, options());
     let state = 7;
     const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
-    // One sequence of two tokens on one page, its last logits asked for; every other word of it is 0.
-    const fields: Partial<Record<(typeof BATCH.sequence)[number], number>> = { id: 5, tokens: 2, pages: 1, logits: 1 };
-    const good = [BATCH.version, 0, 1, 2, ...BATCH.sequence.map((name) => fields[name] ?? 0), 17, 18, 0];
-    const results = new Uint32Array(2 * (BATCH.result.length + SAMPLED.words));
+    // One sequence of two tokens on one page, its last logits asked for.
+    const batch = new Words("batch");
+    putBatchHeader(batch, { runsInline: false, threads: 0, sequences: 1, tokens: 2 });
+    const asks = { logits: "last", samples: false, keep: false, hidden: 0 } as const;
+    putBatchSequence(batch, { id: 5, position: 0, tokens: 2, pages: 1, ...asks });
+    batch.list([17, 18, 0]);
+    const good = batch.words.slice(0, batch.length);
+    const found = results(2);
     const logits = new Float32Array(4 * 2048); // rows, and a hidden state where the words happen to ask for one
     let steps = 0;
     for (let round = 0; round < 3000; round++) {
@@ -131,13 +155,14 @@ describe("a handle", () => {
         words[random(words.length)] = [0, 1, 2, 31, 33, 64, 2 ** 31, 2 ** 32 - 1, random(2 ** 31)][random(9)];
       }
       try {
-        native().submit(engine, words, random(10) === 0 ? random(words.length) : words.length);
+        const length = random(10) === 0 ? random(words.length) : words.length;
+        native().submit(engine, anyWords("batch", words, length));
       } catch (error) {
         assertInstanceOf(error, LightGPTError);
         continue;
       }
       while (!native().idle(engine)) await native().wait(engine, 5);
-      assertEquals(native().take(engine, results, logits), 1);
+      assertEquals(native().take(engine, found, logits), 1);
       steps++;
     }
     assert(steps > 300, `${steps} steps`);

@@ -5,10 +5,11 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { native, type NativeMemory } from "../ffi/native.ts";
+import { native } from "../ffi/native.ts";
+import type { MemoryFigures } from "../ffi/wire_calls.ts";
 
 /** What the library holds, once it has given back what nobody holds a handle of any more. */
-export async function holding(): Promise<NativeMemory> {
+export async function holding(): Promise<MemoryFigures> {
   for (let waited = 0; waited < 2000; waited += 5) {
     const { weights, kv, scratch, handles } = native().memory();
     if (handles > 0 || weights + kv + scratch === 0) break;
@@ -18,8 +19,8 @@ export async function holding(): Promise<NativeMemory> {
 }
 
 /** Fails unless the library holds what it held `before`, now or within two seconds; threads stay for the next job. */
-export async function assertHeld(before: NativeMemory): Promise<void> {
-  const held = ({ weights, kv, scratch, handles }: NativeMemory) => ({ weights, kv, scratch, handles });
+export async function assertHeld(before: MemoryFigures): Promise<void> {
+  const held = ({ weights, kv, scratch, handles }: MemoryFigures) => ({ weights, kv, scratch, handles });
   for (let waited = 0; waited < 2000; waited += 5) {
     if (JSON.stringify(held(native().memory())) === JSON.stringify(held(before))) return;
     await new Promise((resolve) => setTimeout(resolve, 5));

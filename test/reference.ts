@@ -86,7 +86,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     for (let k = 0; k < half; k++) {
       const frequency = (local ? h.ropeLocalBase : h.ropeBase) ** (-2 * k / h.ropeDim) / (factors?.[k] ?? 1);
       const angle = position * (local ? 1 : h.ropeScale) * frequency;
-      const [i, j] = h.ropeStyle === 1 ? [2 * k, 2 * k + 1] : [k, k + half];
+      const [i, j] = h.ropeStyle === "norm" ? [2 * k, 2 * k + 1] : [k, k + half];
       const [a, b] = [head[i], head[j]];
       head[i] = (a * Math.cos(angle) - b * Math.sin(angle)) * h.ropeMagnitude;
       head[j] = (a * Math.sin(angle) + b * Math.cos(angle)) * h.ropeMagnitude;
@@ -94,7 +94,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
   }
 
   function activate(value: number): number {
-    if (h.activation === 0) return value / (1 + Math.exp(-value));
+    if (h.activation === "silu") return value / (1 + Math.exp(-value));
     return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
   }
 }

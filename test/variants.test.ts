@@ -44,7 +44,11 @@ const phi3: Shape = {
 
 /** Each with what its plan must say. */
 const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> & { windows?: number[] }][] = [
-  ["llama with an output matrix", { ...llama, untied: true }, { ropeStyle: 1, activation: 0, attentionScale: 1 / 4 }],
+  ["llama with an output matrix", { ...llama, untied: true }, {
+    ropeStyle: "norm",
+    activation: "silu",
+    attentionScale: 1 / 4,
+  }],
   ["llama with biases everywhere", { ...llama, biases: ["q", "k", "v", "output"] }, {}],
   ["llama with as many KV heads as heads", { ...llama, kvHeads: 4 }, {}],
   ["llama with one KV head for eight", { ...llama, heads: 8, kvHeads: 1 }, {}],
@@ -77,10 +81,10 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
     windows: [0, 0, 0],
   }],
   ["llama with odd sizes", { ...llama, embedding: 60, heads: 3, kvHeads: 3, keyLength: 10, feedForward: 35 }, {}],
-  ["mistral", { ...llama, architecture: "mistral" }, { ropeStyle: 1 }],
-  ["qwen2 with the embedding as output", { architecture: "qwen2", biases: ["q", "k", "v"] }, { ropeStyle: 2 }],
+  ["mistral", { ...llama, architecture: "mistral" }, { ropeStyle: "norm" }],
+  ["qwen2 with the embedding as output", { architecture: "qwen2", biases: ["q", "k", "v"] }, { ropeStyle: "neox" }],
   ["qwen3 with an output matrix", { architecture: "qwen3", headNorms: true, keyLength: 32, untied: true }, {}],
-  ["gemma", { architecture: "gemma", keyLength: 32 }, { embeddingScale: 8, activation: 1, attentionSoftcap: 0 }],
+  ["gemma", { architecture: "gemma", keyLength: 32 }, { embeddingScale: 8, activation: "gelu", attentionSoftcap: 0 }],
   ["gemma2 by its defaults", { architecture: "gemma2", keyLength: 32, postNorms: true }, {
     attentionSoftcap: 50,
     logitSoftcap: 30,
@@ -127,7 +131,10 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
   }],
   ["phi3 with its factors for short contexts", { ...phi3, context: 32 }, {}],
   ["phi3 with all matrices apart", { ...phi3, fused: false }, {}],
-  ["phi3 without factors", { architecture: "phi3", fused: true, untied: true }, { ropeMagnitude: 1, ropeStyle: 2 }],
+  ["phi3 without factors", { architecture: "phi3", fused: true, untied: true }, {
+    ropeMagnitude: 1,
+    ropeStyle: "neox",
+  }],
 ];
 
 const tokens = Array.from({ length: 34 }, (_, at) => 1 + (at * 37) % 270);

@@ -5,17 +5,17 @@
  *
  * @module
  */
-import type { AbiFunction } from "../abi.ts";
 import { timerDoorbell } from "./doorbell.ts";
 import { node } from "./builtins.ts";
-import type { Doorbell, Files, NativeFunction, OpenLibrary, Runtime } from "./types.ts";
+import type { EngineHandle, ModelHandle, Signature } from "../wire.ts";
+import type { Doorbell, Files, FunctionName, OpenLibrary, Runtime } from "./types.ts";
 
 /** What we use of `bun:ffi`, so that `deno check` needs no types of Bun's. */
 interface BunFfi {
   dlopen(
     path: string,
     functions: Record<string, { args: string[]; returns: string }>,
-  ): { symbols: Record<string, NativeFunction & { readonly ptr: number }> };
+  ): { symbols: Record<string, { readonly ptr: number }> };
 }
 
 /** The methods that Bun's Worker has and the standard one lacks. */
@@ -88,7 +88,7 @@ class WorkerDoorbell implements Doorbell {
     this.#worker.postMessage(this.#address);
   }
 
-  async ring(handle: number, milliseconds: number): Promise<number> {
+  async ring(handle: ModelHandle | EngineHandle, milliseconds: number): Promise<number> {
     const worker = this.#worker;
     if (this.#state !== "free" || worker === undefined) {
       const answer = await this.#otherwise.ring(handle, milliseconds);
@@ -156,17 +156,17 @@ export const bun: Runtime = {
     return /\/ld-musl-/.test(new TextDecoder().decode(files.read("/proc/self/maps"))) ? "musl" : "gnu";
   },
 
-  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
+  open<Name extends FunctionName>(path: string, functions: Readonly<Record<Name, Signature>>): OpenLibrary<Name> {
     const definitions: Record<string, { args: string[]; returns: string }> = {};
-    for (const [name, { parameters }] of Object.entries<AbiFunction>(functions)) {
+    for (const [name, { parameters }] of Object.entries<Signature>(functions)) {
       definitions[name] = { args: parameters.map((type) => type === "buffer" ? "ptr" : type), returns: "i32" };
     }
     const { symbols } = ffi().dlopen(path, definitions);
-    return { call: symbols as Record<Name, NativeFunction> };
+    return { call: symbols as unknown as OpenLibrary<Name>["call"] };
   },
 
   doorbell(library: OpenLibrary): Doorbell {
-    const { ptr } = library.call.lg_wait as NativeFunction & { readonly ptr: number };
+    const { ptr } = library.call.lg_wait as unknown as { readonly ptr: number };
     return new WorkerDoorbell(ptr, timerDoorbell(library));
   },
 

@@ -5,16 +5,16 @@
  *
  * @module
  */
-import type { AbiFunction, AbiType } from "../abi.ts";
 import { node } from "./builtins.ts";
-import type { Doorbell, Files, NativeFunction, OpenLibrary, Permission, Runtime } from "./types.ts";
+import type { ParameterType, Signature } from "../wire.ts";
+import type { Doorbell, Files, FunctionName, OpenLibrary, Permission, Runtime } from "./types.ts";
 
 /** What {@link deno} adds to the functions of a library that has `lg_wait`: the same function, called on another thread. */
 interface WaitsElsewhere {
   lg_wait_elsewhere(handle: number, milliseconds: number): Promise<number>;
 }
 
-function definition(parameters: readonly AbiType[]): Deno.ForeignFunction {
+function definition(parameters: readonly ParameterType[]): Deno.ForeignFunction {
   return { parameters: [...parameters], result: "i32" };
 }
 
@@ -77,14 +77,14 @@ export const deno: Runtime = {
     return env === "musl" || env === "gnu" ? env : undefined;
   },
 
-  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name> {
+  open<Name extends FunctionName>(path: string, functions: Readonly<Record<Name, Signature>>): OpenLibrary<Name> {
     const interfaces: Record<string, Deno.ForeignFunction> = {};
-    for (const [name, { parameters, blocks }] of Object.entries<AbiFunction>(functions)) {
+    for (const [name, { parameters, blocks }] of Object.entries<Signature>(functions)) {
       interfaces[name] = definition(parameters);
       if (blocks) interfaces[`${name}_elsewhere`] = { ...definition(parameters), name, nonblocking: true };
     }
     const { symbols } = Deno.dlopen(path, interfaces);
-    return { call: symbols as unknown as Record<Name, NativeFunction> };
+    return { call: symbols as unknown as OpenLibrary<Name>["call"] };
   },
 
   doorbell(library: OpenLibrary): Doorbell {

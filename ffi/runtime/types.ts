@@ -3,18 +3,15 @@
  *
  * @module
  */
-import type { AbiFunction, AbiName } from "../abi.ts";
+import type { EngineHandle, ModelHandle, NativeFunctions, Signature } from "../wire.ts";
 
-/** What may be passed to a native function: a number, or a view of memory that the call may read or write. */
-export type NativeArgument = number | Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
-
-/** A native function as JavaScript sees it. Arguments have been checked by `native.ts`. */
-export type NativeFunction = (...parameters: NativeArgument[]) => number;
+/** The name of a native function. */
+export type FunctionName = keyof NativeFunctions;
 
 /** An opened library. It is never closed: calling a symbol afterwards crashes both runtimes. */
-export interface OpenLibrary<Name extends string = AbiName> {
+export interface OpenLibrary<Name extends FunctionName = FunctionName> {
   /** The functions by name; they block the caller. */
-  readonly call: Readonly<Record<Name, NativeFunction>>;
+  readonly call: Pick<NativeFunctions, Name>;
 }
 
 /** What Deno may be asked to allow: a path to read or write, a command to run, a figure of the system to know. */
@@ -45,7 +42,7 @@ export interface OpenFile {
 /** Waits for native work without blocking the event loop. */
 export interface Doorbell {
   /** Resolves when `lg_wait(handle, milliseconds)` has returned, wherever that was called, with what it returned. */
-  ring(handle: number, milliseconds: number): Promise<number>;
+  ring(handle: ModelHandle | EngineHandle, milliseconds: number): Promise<number>;
 }
 
 /** What a runtime provides. */
@@ -61,7 +58,7 @@ export interface Runtime {
   /** The C library it was built for, where there are two. */
   readonly libc: "gnu" | "musl" | undefined;
   /** Opens the library at `path`; throws the runtime's own error where that fails. */
-  open<Name extends string>(path: string, functions: Readonly<Record<Name, AbiFunction>>): OpenLibrary<Name>;
+  open<Name extends FunctionName>(path: string, functions: Readonly<Record<Name, Signature>>): OpenLibrary<Name>;
   /** The runtime's own doorbell for a library that {@link Runtime.open} has opened. */
   doorbell(library: OpenLibrary): Doorbell;
   /** An environment variable; undefined where it is not set or may not be read. Never prompts. */

@@ -2,13 +2,15 @@
 //! caller waits, as in `quantize.zig`, and gives long work in parts.
 
 const std = @import("std");
+const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const limits = @import("../limits.zig");
+const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 const share = @import("../threads/share.zig").share;
 
-pub const Error = Words.Error || error{ Refused, Unsupported, NonFinite };
+pub const Error = Words.Error || error{ Unsupported, NonFinite };
 
 const Gram = struct {
     args: level_table.Gram,
@@ -22,12 +24,26 @@ const Gram = struct {
     }
 };
 
-/// Adds the products of rows of x and y to a `columns` x `columns` matrix. Sizes are of the buffers, in floats.
-pub fn gram(x: []const f32, y: []const f32, columns: u32, threads: u32, out: []f32) Error!void {
-    if (columns == 0 or columns > limits.feed_forward_max or threads == 0 or threads > limits.threads_max) return error.Refused;
-    if (x.len % columns != 0 or y.len != x.len or out.len != @as(u64, columns) * columns) return error.Refused;
-    var job: Gram = .{ .args = .{ .x = x.ptr, .y = y.ptr, .tokens = @intCast(x.len / columns), .cols = columns, .out = out.ptr } };
-    share(threads, std.math.divCeil(u32, columns, Gram.rows_a_claim) catch unreachable, 1, &job, Gram.claim);
+/// The options of sums of products (`wire.zig`), checked.
+pub const GramOptions = struct {
+    columns: u32,
+    threads: u32,
+    tokens: u32,
+
+    pub fn read(bytes: []const u8) Error!GramOptions {
+        var report: Report = .{};
+        const given = try Words.whole(bytes, layouts.Gram, &report);
+        const row_bytes = given.columns * 4;
+        if (given.x_bytes % row_bytes != 0 or given.y_bytes != given.x_bytes) return error.Refused;
+        if (given.sums_bytes != @as(u64, row_bytes) * given.columns) return error.Refused;
+        return .{ .columns = given.columns, .threads = given.threads, .tokens = given.x_bytes / row_bytes };
+    }
+};
+
+/// Adds the products of rows of x and y to a `columns` x `columns` matrix. Buffers have the sizes that `options` says.
+pub fn gram(options: GramOptions, x: [*]const f32, y: [*]const f32, out: [*]f32) void {
+    var job: Gram = .{ .args = .{ .x = x, .y = y, .tokens = options.tokens, .cols = options.columns, .out = out } };
+    share(options.threads, std.math.divCeil(u32, options.columns, Gram.rows_a_claim) catch unreachable, 1, &job, Gram.claim);
 }
 
 const Factor = struct {
@@ -60,7 +76,7 @@ pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!v
     }
 }
 
-/// `CALIBRATE` in `ffi/abi.ts`.
+/// The options of `wire.zig`, checked.
 pub const Options = struct {
     format: *const level_table.Format,
     rows: u32,
@@ -68,20 +84,14 @@ pub const Options = struct {
     threads: u32,
 
     pub fn read(bytes: []const u8) Error!Options {
-        var words: Words = .{ .bytes = bytes };
-        if (try words.u() != 2) return error.Refused;
-        const format = dispatch.format(try words.u()) orelse return error.Unsupported;
-        const options: Options = .{ .format = format, .rows = try words.u(), .columns = try words.u(), .threads = try words.u() };
-        const values = try words.u();
-        const factors = try words.u();
-        const importance = try words.u();
-        const blocks = try words.u();
-        if (!words.atEnd() or options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
-        const columns: u64 = options.columns;
+        var report: Report = .{};
+        const given = try Words.whole(bytes, layouts.Calibrate, &report);
+        const format = dispatch.format(given.format) orelse return error.Unsupported;
+        const columns: u64 = given.columns;
         if (columns == 0 or columns % format.block_elements != 0) return error.Refused;
-        if (options.rows * columns * 4 > values or columns * columns * 8 > factors or columns * 4 > importance) return error.Refused;
-        if (options.rows * (columns / format.block_elements) * format.block_bytes > blocks) return error.Refused;
-        return options;
+        if (given.rows * columns * 4 > given.values_bytes or columns * columns * 8 > given.factor_bytes or columns * 4 > given.importance_bytes) return error.Refused;
+        if (given.rows * (columns / format.block_elements) * format.block_bytes > given.blocks_bytes) return error.Refused;
+        return .{ .format = format, .rows = given.rows, .columns = given.columns, .threads = given.threads };
     }
 };
 

@@ -2,19 +2,18 @@
 //! same kernels that a model uses, so the result is what a model would have. The caller waits, as in `quantize.zig`.
 
 const std = @import("std");
+const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const fpu = @import("../host/fpu.zig");
-const limits = @import("../limits.zig");
+const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 const memory = @import("../host/memory.zig");
 const share = @import("../threads/share.zig").share;
 
-const version = 1;
+pub const Error = Words.Error || error{ Unsupported, OutOfMemory, NonFinite };
 
-pub const Error = Words.Error || error{ Refused, Unsupported, OutOfMemory, NonFinite };
-
-/// `PRODUCT` in `ffi/abi.ts`.
+/// The options of `wire.zig`, checked.
 pub const Options = struct {
     format: *const level_table.Format,
     rows: u32,
@@ -24,26 +23,21 @@ pub const Options = struct {
     threads: u32,
 
     pub fn read(bytes: []const u8) Error!Options {
-        var words: Words = .{ .bytes = bytes };
-        if (try words.u() != version) return error.Refused;
-        const format = dispatch.format(try words.u()) orelse return error.Unsupported;
+        var report: Report = .{};
+        const given = try Words.whole(bytes, layouts.Product, &report);
+        const format = dispatch.format(given.format) orelse return error.Unsupported;
         const options: Options = .{
             .format = format,
-            .rows = try words.u(),
-            .columns = try words.u(),
-            .tokens = try words.u(),
-            .bits = std.enums.fromInt(level_table.ActivationBits, try words.u()) orelse return error.Refused,
-            .threads = try words.u(),
+            .rows = given.rows,
+            .columns = given.columns,
+            .tokens = given.vectors,
+            .bits = std.enums.fromInt(level_table.ActivationBits, given.activation_bits) orelse return error.Refused,
+            .threads = given.threads,
         };
-        const blocks_bytes = try words.u();
-        const x_bytes = try words.u();
-        const out_bytes = try words.u();
-        if (!words.atEnd() or options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
-        if (options.columns == 0 or options.columns % format.block_elements != 0) return error.Refused;
-        if (options.tokens == 0 or options.tokens > limits.batch_tokens_max) return error.Refused;
-        if (@as(u64, options.rows) * options.rowBytes() > blocks_bytes) return error.Refused;
-        if (@as(u64, options.columns) * options.tokens * 4 > x_bytes) return error.Refused;
-        if (@as(u64, options.rows) * options.tokens * 4 > out_bytes) return error.Refused;
+        if (given.columns == 0 or given.columns % format.block_elements != 0) return error.Refused;
+        if (@as(u64, given.rows) * options.rowBytes() > given.blocks_bytes) return error.Refused;
+        if (@as(u64, given.columns) * given.vectors * 4 > given.inputs_bytes) return error.Refused;
+        if (@as(u64, given.rows) * given.vectors * 4 > given.results_bytes) return error.Refused;
         return options;
     }
 

@@ -3,76 +3,53 @@
 //! alone. What a thread does depends on nothing but its blocks: any number of threads gives the same bytes.
 
 const std = @import("std");
+const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
-const limits = @import("../limits.zig");
+const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 const share = @import("../threads/share.zig").share;
 
-const version = 1;
 /// Values of one claim: some 0.1 ms of plain rounding.
 const claim_values = 1 << 16;
 /// Values that are decoded past the caches.
 const stream_from = 1 << 19;
 
-pub const Error = Words.Error || error{ Refused, Unsupported };
+pub const Error = Words.Error || error{Unsupported};
 
-/// `QUANTIZE` in `ffi/abi.ts`.
+/// The options of `wire.zig`, checked.
 pub const Options = struct {
     format: *const level_table.Format,
-    source: level_table.Source,
-    rounding: level_table.Rounding,
-    outliers: level_table.Outliers,
-    threshold: f32,
-    columns: u32,
-    threads: u32,
-    values_bytes: u32,
-    importance_bytes: u32,
-    mask_bytes: u32,
-    blocks_bytes: u32,
+    given: layouts.Quantize,
 
     pub fn read(bytes: []const u8) Error!Options {
-        var words: Words = .{ .bytes = bytes };
-        if (try words.u() != version) return error.Refused;
-        const format = dispatch.format(try words.u()) orelse return error.Unsupported;
-        const options: Options = .{
-            .format = format,
-            .source = std.enums.fromInt(level_table.Source, try words.u()) orelse return error.Refused,
-            .rounding = std.enums.fromInt(level_table.Rounding, try words.u()) orelse return error.Refused,
-            .outliers = std.enums.fromInt(level_table.Outliers, try words.u()) orelse return error.Refused,
-            .threshold = try words.f(),
-            .columns = try words.u(),
-            .threads = try words.u(),
-            .values_bytes = try words.u(),
-            .importance_bytes = try words.u(),
-            .mask_bytes = try words.u(),
-            .blocks_bytes = try words.u(),
-        };
-        if (!words.atEnd()) return error.Refused;
+        var report: Report = .{};
+        const given = try Words.whole(bytes, layouts.Quantize, &report);
+        const options: Options = .{ .format = dispatch.format(given.format) orelse return error.Unsupported, .given = given };
         try options.check();
         return options;
     }
 
     fn check(options: Options) error{Refused}!void {
-        if (options.threads == 0 or options.threads > limits.threads_max) return error.Refused;
-        if (options.values_bytes == 0) return;
-        const row = options.columns;
-        if (row == 0 or row % options.format.block_elements != 0) return error.Refused;
-        if (options.values_bytes % (options.valueBytes() * options.format.block_elements) != 0) return error.Refused;
-        if (options.importance_bytes != 0 and options.importance_bytes != @as(u64, row) * 4) return error.Refused;
-        if (@as(u64, options.blocks()) * options.format.block_bytes > @min(options.blocks_bytes, std.math.maxInt(i32))) return error.Refused;
-        if (options.outliers == .keep) return;
-        if (!(options.threshold > 0) or options.format.block_elements % 32 != 0) return error.Refused;
-        const words = @as(u64, options.blocks()) * options.format.block_elements / 32;
-        if (options.outliers == .split and words * 4 > options.mask_bytes) return error.Refused;
+        const given = options.given;
+        const format = options.format;
+        if (given.values_bytes == 0) return;
+        if (given.columns == 0 or given.columns % format.block_elements != 0) return error.Refused;
+        if (given.values_bytes % (options.valueBytes() * format.block_elements) != 0) return error.Refused;
+        if (given.importance_bytes != 0 and given.importance_bytes != @as(u64, given.columns) * 4) return error.Refused;
+        if (@as(u64, options.blocks()) * format.block_bytes > @min(given.blocks_bytes, std.math.maxInt(i32))) return error.Refused;
+        if (given.outliers == .keep) return;
+        if (!(given.threshold > 0) or format.block_elements % 32 != 0) return error.Refused;
+        const words = @as(u64, options.blocks()) * format.block_elements / 32;
+        if (given.outliers == .split and words * 4 > given.mask_bytes) return error.Refused;
     }
 
-    fn valueBytes(options: Options) u32 {
-        return if (options.source == .f32) 4 else 2;
+    pub fn valueBytes(options: Options) u32 {
+        return if (options.given.source == .f32) 4 else 2;
     }
 
     pub fn blocks(options: Options) u32 {
-        return options.values_bytes / (options.valueBytes() * options.format.block_elements);
+        return options.given.values_bytes / (options.valueBytes() * options.format.block_elements);
     }
 };
 
@@ -99,24 +76,24 @@ pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8,
     var job: Job = .{
         .args = .{
             .values = values,
-            .source = options.source,
-            .rounding = options.rounding,
-            .outliers = options.outliers,
-            .threshold = options.threshold,
-            .importance = if (options.importance_bytes == 0) null else @ptrCast(@alignCast(importance.?)),
-            .columns = options.columns,
-            .mask = if (options.outliers == .split) @ptrCast(@alignCast(mask.?)) else null,
+            .source = options.given.source,
+            .rounding = options.given.rounding,
+            .outliers = options.given.outliers,
+            .threshold = options.given.threshold,
+            .importance = if (options.given.importance_bytes == 0) null else @ptrCast(@alignCast(importance.?)),
+            .columns = options.given.columns,
+            .mask = if (options.given.outliers == .split) @ptrCast(@alignCast(mask.?)) else null,
             .blocks = blocks,
         },
         .quantize = quantize: {
-            if (options.rounding == .nearest) if (options.format.nearest) |nearest| break :quantize nearest;
+            if (options.given.rounding == .nearest) if (options.format.nearest) |nearest| break :quantize nearest;
             break :quantize (dispatch.encoder(options.format.id) orelse return error.Unsupported).quantize;
         },
         .blocks = count,
         .a_claim = claimBlocks(options.format),
         .refused = .init(count),
     };
-    share(options.threads, count, job.a_claim, &job, Job.claim);
+    share(options.given.threads, count, job.a_claim, &job, Job.claim);
     return job.refused.load(.monotonic);
 }
 

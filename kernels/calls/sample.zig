@@ -1,61 +1,48 @@
-//! Reads what a sampler was told (`SAMPLER` in `ffi/abi.ts`), for a step and for a call alone, and checks every number:
+//! Reads what a sampler was told (the `sampler` of `wire.zig`), for a step and for a call alone, and checks every number:
 //! the kernels assert and never ask again. Nothing is copied: lists stay where the words are.
 
 const std = @import("std");
+const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
+const Writer = @import("../host/words.zig").Writer;
 
-const version = 1;
-
-pub const Error = Words.Error || error{Refused};
+pub const Error = Words.Error;
 
 pub fn read(words: *Words, vocabulary: u32, report: *Report) Error!level_table.Sampling {
-    _ = try ranged(words, report, "version of a sampler", version, version);
-    const steps_len = try ranged(words, report, "methods of a sampler", 0, level_table.steps_max);
-    const min_keep = try ranged(words, report, "minimum tokens to keep", 1, std.math.maxInt(u32));
-    const logprobs = try ranged(words, report, "log probabilities", 0, level_table.top_max + 1);
-    const distribution = try ranged(words, report, "distribution", 0, 1);
-    const choice = try words.u();
-    const position = try words.u();
-    const seed = try words.long();
-    const mu = try words.double();
-    if (!std.math.isFinite(mu)) try refuse(report, "mu", "a finite number", mu);
-    const mask_words = try words.u();
-    if (mask_words != 0 and mask_words != std.math.divCeil(u32, vocabulary, 32) catch unreachable) {
-        try refuse(report, "words of a mask of tokens", "one for 32 tokens of the vocabulary", @floatFromInt(mask_words));
-    }
-    const bias_len = try words.u();
-    const counts_len = try words.u();
-    const matches_len = try words.u();
-    const steps: []const level_table.Step = @ptrCast(@alignCast(try words.take(steps_len * @sizeOf(level_table.Step) / 4)));
+    const settings = try words.record(layouts.SamplerSettings, report);
+    const steps = try words.list(level_table.Step, settings.steps);
     for (steps) |*step| try checkStep(step, report);
-    const mask: [*]const u32 = @ptrCast(@alignCast((try words.take(mask_words)).ptr));
-    const bias = try pairs(words, bias_len, vocabulary, report, "bias");
+    const choice = try words.record(layouts.SamplerChoice, report);
+    if (choice.mask != 0 and choice.mask != std.math.divCeil(u32, vocabulary, 32) catch unreachable) {
+        try refuse(report, "words of a mask of tokens", "one for 32 tokens of the vocabulary", @floatFromInt(choice.mask));
+    }
+    const mask = try words.list(u32, choice.mask);
+    const bias = try pairs(words, settings.bias, vocabulary, report, "bias");
     for (bias) |pair| {
         const amount: f32 = @bitCast(pair.value);
         if (!(amount < std.math.inf(f32))) try refuse(report, "bias", "a finite number or -Infinity", amount);
     }
-    const counts = try pairs(words, counts_len, vocabulary, report, "token of the history");
-    const matches = try pairs(words, matches_len, vocabulary, report, "token of the history");
-    if (!words.atEnd()) try refuse(report, "words of a sampler", "fewer", @floatFromInt(words.bytes.len / 4));
+    const counts = try pairs(words, choice.counts, vocabulary, report, "token of the history");
+    const matches = try pairs(words, choice.matches, vocabulary, report, "token of the history");
     return .{
-        .seed = seed,
-        .choice = choice,
-        .position = position,
-        .mu = mu,
+        .seed = settings.seed,
+        .choice = choice.choice,
+        .position = choice.position,
+        .mu = choice.mu,
         .steps = steps.ptr,
-        .steps_len = steps_len,
-        .min_keep = min_keep,
-        .logprobs = logprobs,
-        .distribution = distribution,
-        .mask = if (mask_words == 0) null else mask,
+        .steps_len = settings.steps,
+        .min_keep = settings.min_keep,
+        .logprobs = choice.logprobs,
+        .distribution = @intFromBool(choice.distribution),
+        .mask = if (choice.mask == 0) null else mask.ptr,
         .bias = bias.ptr,
-        .bias_len = bias_len,
+        .bias_len = settings.bias,
         .counts = counts.ptr,
-        .counts_len = counts_len,
+        .counts_len = choice.counts,
         .matches = matches.ptr,
-        .matches_len = matches_len,
+        .matches_len = choice.matches,
     };
 }
 
@@ -68,7 +55,7 @@ fn checkStep(step: *const level_table.Step, report: *Report) error{Refused}!void
         .dry => if (!(step.a >= 0 and step.b >= 1)) try refuse(report, "DRY", "a multiplier from 0, a base from 1", @min(step.a, step.b)),
         .top_n_sigma => if (!(step.a > 0)) try refuse(report, "top-n-sigma", "a number above 0", step.a),
         .top_k => if (step.count == 0) try refuse(report, "top-k", "a number above 0", 0),
-        .typical, .top_p, .min_p => if (!(step.a > 0 and step.a <= 1)) try refuse(report, @tagName(step.method), "a number above 0 and at most 1", step.a),
+        .typical_p, .top_p, .min_p => if (!(step.a > 0 and step.a <= 1)) try refuse(report, @tagName(step.method), "a number above 0 and at most 1", step.a),
         .xtc => if (!(step.a >= 0 and step.a <= 1 and step.b >= 0 and step.b <= 1)) try refuse(report, "XTC", "numbers from 0 to 1", @max(step.a, step.b)),
         .temperature => if (!(step.a >= 0 and step.b >= 0)) try refuse(report, "temperature", "numbers from 0", @min(step.a, step.b)),
         .mirostat => {},
@@ -76,21 +63,13 @@ fn checkStep(step: *const level_table.Step, report: *Report) error{Refused}!void
 }
 
 fn pairs(words: *Words, count: u32, vocabulary: u32, report: *Report, what: []const u8) Error![]const level_table.Pair {
-    const bytes = try words.take(std.math.mul(usize, count, 2) catch return error.Short);
-    const list: []const level_table.Pair = @ptrCast(@alignCast(bytes));
+    const list = try words.list(level_table.Pair, count);
     for (list) |pair| {
         if (pair.id < vocabulary) continue;
         _ = report.fail(.invalid_argument, what, "token {d}", .{pair.id}, "an id of the vocabulary, 0 to {d}", .{vocabulary - 1}, "{d}", .{pair.id});
         return error.Refused;
     }
     return list;
-}
-
-fn ranged(words: *Words, report: *Report, what: []const u8, least: u32, most: u32) Error!u32 {
-    const value = try words.u();
-    if (value >= least and value <= most) return value;
-    _ = report.fail(.invalid_argument, what, "sampler", .{}, "{d} to {d}", .{ least, most }, "{d}", .{value});
-    return error.Refused;
 }
 
 fn refuse(report: *Report, what: []const u8, expected: []const u8, got: f64) error{Refused}!noreturn {
@@ -103,48 +82,64 @@ fn bitsOf(number: f32) u32 {
 }
 
 /// Top-k 40, top-p 0.9, temperature 0.8; one bias, one count and one match, and a mask for 10 tokens.
-pub const test_words = [_]u32{ 1, 3, 1, 0, 0, 0, 0, 7, 0, 0, 0, 1, 1, 1, 1 } ++
-    [_]u32{ 3, 40, 0, 0, 0 } ++ [_]u32{ 5, 0, bitsOf(0.9), 0, 0 } ++ [_]u32{ 8, 0, bitsOf(0.8), 0, 0 } ++
-    [_]u32{0x3ff} ++ [_]u32{ 9, bitsOf(-std.math.inf(f32)) } ++ [_]u32{ 3, 2 } ++ [_]u32{ 4, 5 };
+pub fn writeTest(writer: *Writer) !void {
+    try writer.record(layouts.SamplerSettings{ .steps = 3, .min_keep = 1, .seed = 7, .bias = 1 });
+    try writer.record(level_table.Step{ .method = .top_k, .count = 40, .a = 0, .b = 0, .c = 0 });
+    try writer.record(level_table.Step{ .method = .top_p, .count = 0, .a = 0.9, .b = 0, .c = 0 });
+    try writer.record(level_table.Step{ .method = .temperature, .count = 0, .a = 0.8, .b = 0, .c = 0 });
+    try writer.record(layouts.SamplerChoice{ .logprobs = 0, .distribution = false, .choice = 0, .position = 0, .mu = 0, .mask = 1, .counts = 1, .matches = 1 });
+    try writer.list(&.{0x3ff});
+    try writer.list(&.{ 9, bitsOf(-std.math.inf(f32)) });
+    try writer.list(&.{ 3, 2 });
+    try writer.list(&.{ 4, 5 });
+}
 
 test "a sampler is read, and each wrong word is refused" {
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writeTest(&writer);
+    const good = writer.words.items;
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
-    var words: Words = .{ .bytes = std.mem.sliceAsBytes(&test_words) };
+    var words: Words = .{ .bytes = writer.bytes() };
     const sampling = try read(&words, 10, &report);
+    try words.end("sampler", &report);
     try std.testing.expectEqual(level_table.Method.top_p, sampling.steps[1].method);
     try std.testing.expectEqual(5, sampling.matches[0].value);
     const Wrong = struct { at: usize, value: u32 };
     const nan: u32 = bitsOf(std.math.nan(f32));
+    const steps = 5;
+    const choice = steps + 3 * 5;
+    const lists = choice + 9;
     const wrong = [_]Wrong{
-        .{ .at = 0, .value = 2 }, // version
-        .{ .at = 1, .value = 13 }, // steps
-        .{ .at = 2, .value = 0 }, // minimum to keep
-        .{ .at = 3, .value = 22 }, // log probabilities
-        .{ .at = 4, .value = 2 },
-        .{ .at = 10, .value = 0x7ff0_0000 }, // mu: infinity
-        .{ .at = 11, .value = 2 }, // words of the mask
-        .{ .at = 12, .value = 0xffff_ffff }, // bias pairs
-        .{ .at = 13, .value = 2 },
-        .{ .at = 15, .value = 10 }, // method
-        .{ .at = 16, .value = 0 }, // top-k 0
-        .{ .at = 22, .value = 0 }, // top-p 0
-        .{ .at = 22, .value = bitsOf(1.5) },
-        .{ .at = 27, .value = nan },
-        .{ .at = 27, .value = bitsOf(-1) },
-        .{ .at = 31, .value = 10 }, // token of a bias
-        .{ .at = 32, .value = nan },
-        .{ .at = 33, .value = 10 },
-        .{ .at = 35, .value = 10 },
+        .{ .at = 0, .value = 13 }, // steps
+        .{ .at = 1, .value = 0 }, // minimum to keep
+        .{ .at = 4, .value = 0xffff_ffff }, // bias pairs
+        .{ .at = steps, .value = 10 }, // method
+        .{ .at = steps + 1, .value = 0 }, // top-k 0
+        .{ .at = steps + 7, .value = 0 }, // top-p 0
+        .{ .at = steps + 7, .value = bitsOf(1.5) },
+        .{ .at = steps + 12, .value = nan },
+        .{ .at = steps + 12, .value = bitsOf(-1) },
+        .{ .at = choice, .value = 22 }, // log probabilities
+        .{ .at = choice + 1, .value = 2 }, // distribution
+        .{ .at = choice + 5, .value = 0x7ff0_0000 }, // mu: infinity
+        .{ .at = choice + 6, .value = 2 }, // words of the mask
+        .{ .at = choice + 7, .value = 2 }, // counts
+        .{ .at = lists + 1, .value = 10 }, // token of a bias
+        .{ .at = lists + 2, .value = nan },
+        .{ .at = lists + 3, .value = 10 },
+        .{ .at = lists + 5, .value = 10 },
     };
     for (wrong) |w| {
-        var changed = test_words;
-        changed[w.at] = w.value;
-        words = .{ .bytes = std.mem.sliceAsBytes(&changed) };
+        const before = good[w.at];
+        good[w.at] = w.value;
+        words = .{ .bytes = writer.bytes() };
         try std.testing.expect(std.meta.isError(read(&words, 10, &report)));
+        good[w.at] = before;
     }
-    for (0..test_words.len) |len| {
-        words = .{ .bytes = std.mem.sliceAsBytes(test_words[0..len]) };
+    for (0..good.len) |len| {
+        words = .{ .bytes = std.mem.sliceAsBytes(good[0..len]) };
         try std.testing.expect(std.meta.isError(read(&words, 10, &report)));
     }
 }

@@ -1,61 +1,57 @@
-//! What the library says about itself: its functions, made by the compiler from the functions themselves, and as JSON
-//! its version, statuses, block formats and processor. TypeScript compares or displays it and keeps no second list.
+//! What the library says about itself, as JSON: block formats and processor; and the check that it exports the functions that
+//! the border's table names.
 
 const std = @import("std");
 const builtin = @import("builtin");
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("dispatch.zig");
-const Status = @import("../status.zig").Status;
+const wire = @import("../wire.zig");
 
-pub const version = "0.1.0";
-
-/// One `name(type,type)` a line for every `lg_` function of `root`.
-pub fn functions(comptime root: type) []const u8 {
-    return comptime blk: {
-        @setEvalBranchQuota(10_000);
-        var text: []const u8 = "";
-        for (@typeInfo(root).@"struct".decls) |decl| {
-            if (!std.mem.startsWith(u8, decl.name, "lg_")) continue;
-            text = text ++ decl.name ++ "(";
-            const info = @typeInfo(@TypeOf(@field(root, decl.name))).@"fn";
-            std.debug.assert(info.return_type.? == i32);
-            for (info.params, 0..) |param, index| text = text ++ (if (index > 0) "," else "") ++ typeName(param.type.?);
-            text = text ++ ")\n";
+/// Fails to compile where `root` does not export just the functions of the border's table, with the types that it says.
+pub fn verify(comptime root: type) void {
+    @setEvalBranchQuota(20_000);
+    for (@typeInfo(root).@"struct".decls) |decl| {
+        if (std.mem.startsWith(u8, decl.name, "lg_") and !@hasDecl(wire.functions, decl.name)) @compileError(decl.name ++ " is not in wire.zig");
+    }
+    for (@typeInfo(wire.functions).@"struct".decls) |decl| {
+        if (!@hasDecl(root, decl.name)) @compileError(decl.name ++ " of wire.zig is not exported");
+        const found = @typeInfo(@TypeOf(@field(root, decl.name))).@"fn";
+        const wanted = parameters(@field(wire.functions, decl.name));
+        if (found.return_type.? != i32) @compileError(decl.name ++ " does not return an i32");
+        if (found.params.len != wanted.len) @compileError(std.fmt.comptimePrint("{s} has {d} parameters, wire.zig says {d}", .{ decl.name, found.params.len, wanted.len }));
+        for (found.params, wanted) |param, T| {
+            if (param.type.? != T) @compileError(decl.name ++ ": a parameter is " ++ @typeName(param.type.?) ++ ", wire.zig says " ++ @typeName(T));
         }
-        break :blk text;
-    };
+    }
 }
 
-fn typeName(comptime T: type) []const u8 {
-    return switch (T) {
-        i32 => "i32",
-        u32 => "u32",
-        f32 => "f32",
-        f64 => "f64",
-        ?[*]u8, ?[*]const u8 => "buffer",
-        else => @compileError("a native function takes i32, u32, f32, f64 or a buffer, not " ++ @typeName(T)),
-    };
+/// The parameters that a function's arguments become.
+fn parameters(comptime Arguments: type) []const type {
+    comptime {
+        var list: []const type = &.{};
+        for (@typeInfo(Arguments).@"struct".fields) |field| {
+            const T = field.type;
+            if (@typeInfo(T) != .@"struct" or @hasDecl(T, "kind")) {
+                list = list ++ .{u32};
+            } else if (@hasDecl(T, "Element")) {
+                list = list ++ .{if (T.is_out) ?[*]u8 else ?[*]const u8};
+                if (!T.sized) list = list ++ .{u32};
+            } else list = list ++ .{ ?[*]const u8, u32 };
+        }
+        return list;
+    }
 }
 
-/// JSON about a topic (`TOPIC` in `ffi/abi.ts`), or null for an unknown one.
-pub fn topic(number: u32, buffer: []u8) ?[]const u8 {
+/// JSON about a topic.
+pub fn topic(about: wire.choices.Topics, buffer: []u8) []const u8 {
     var writer: std.Io.Writer = .fixed(buffer);
-    write(number, &writer) catch return null;
+    write(about, &writer) catch unreachable; // the buffer is large enough for the longest: a test reads all of them
     return writer.buffered();
 }
 
-fn write(number: u32, writer: *std.Io.Writer) !void {
-    switch (number) {
-        0 => try writer.writeAll("{\"version\":\"" ++ version ++ "\"}"),
-        1 => {
-            try writer.writeByte('{');
-            inline for (@typeInfo(Status).@"enum".fields, 0..) |field, index| {
-                if (index > 0) try writer.writeByte(',');
-                try writer.print("\"{s}\":{d}", .{ field.name, field.value });
-            }
-            try writer.writeByte('}');
-        },
-        2 => {
+fn write(about: wire.choices.Topics, writer: *std.Io.Writer) !void {
+    switch (about) {
+        .formats => {
             try writer.writeByte('[');
             const level = dispatch.level();
             for (level.formats[0..level.formats_len], 0..) |*format, index| {
@@ -66,7 +62,7 @@ fn write(number: u32, writer: *std.Io.Writer) !void {
             }
             try writer.writeByte(']');
         },
-        3 => {
+        .processor => {
             try writer.print("{{\"arch\":\"{s}\",\"os\":\"{s}\",\"level\":\"{s}\",\"levels\":[", .{ @tagName(builtin.cpu.arch), @tagName(builtin.os.tag), dispatch.level().name });
             var names: [dispatch.names.len][]const u8 = undefined;
             for (dispatch.available(&names), 0..) |name, index| {
@@ -75,7 +71,6 @@ fn write(number: u32, writer: *std.Io.Writer) !void {
             }
             try writer.writeAll("]}");
         },
-        else => return error.Unknown,
     }
 }
 

@@ -15,6 +15,7 @@
 //!   V [head][position][d / 32].
 
 const std = @import("std");
+const limits = @import("../limits.zig");
 
 /// Rows of a group: the lanes of one vector (DESIGN 4).
 pub const lanes = 16;
@@ -240,20 +241,23 @@ pub const Gram = extern struct {
 };
 
 pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
-pub const ActivationKind = enum(u32) { silu = 0, gelu_tanh = 1 };
+pub const ActivationKind = enum(u32) { silu = 0, gelu = 1 };
 
-/// The methods of a sampler's chain, numbered as in `SAMPLING_METHODS` of `ffi/abi.ts`.
-pub const Method = enum(u32) { penalties, dry, top_n_sigma, top_k, typical, top_p, min_p, xtc, temperature, mirostat };
+/// The methods of a sampler, in the order of llama.cpp's chain, in which they run unless told otherwise.
+pub const Method = enum(u32) { penalties, dry, top_n_sigma, top_k, typical_p, top_p, min_p, xtc, temperature, mirostat };
 
 /// One method and what it was told.
 pub const Step = extern struct {
+    /// Which.
     method: Method,
     /// top_k: how many; dry: matches up to this length cost nothing.
     count: u32,
     /// penalties: repetition, frequency, presence. dry: multiplier, base. xtc: probability, threshold. temperature:
     /// degree, range, exponent. mirostat: tau, eta. The others: their one number.
     a: f32,
+    /// The second number.
     b: f32,
+    /// The third.
     c: f32,
 };
 
@@ -287,22 +291,28 @@ pub const Sampling = extern struct {
     matches_len: u32,
 };
 
-pub const steps_max = 12;
-pub const top_max = 20;
+pub const steps_max = limits.sampler_steps_max;
+pub const top_max = limits.logprobs_max;
 
-/// What came of a choice; `SAMPLED` in `ffi/abi.ts`.
+/// What came of a choice.
 pub const Sampled = extern struct {
     /// The chosen token; where a logit is NaN, its index.
     token: u32 = 0,
+    /// Candidates after all steps.
     candidates: u32 = 0,
     /// 1: the candidates' ids are in the workspace; 0: they are 0, 1, 2, ...
     listed: u32 = 0,
+    /// How many of the likeliest tokens follow.
     top: u32 = 0,
+    /// Mirostat's threshold for the next choice.
     mu: f64 = 0,
+    /// ln(probability) of the token before any step.
     logprob: f64 = 0,
     /// Candidates left by each step; `not_run` where the result did not depend on it.
     kept: [steps_max]u32 = @splat(not_run),
+    /// The likeliest tokens, the likeliest first.
     top_ids: [top_max]u32 = @splat(0),
+    /// ln(probability) of each.
     top_logprobs: [top_max]f64 = @splat(0),
 
     pub const not_run = std.math.maxInt(u32);
@@ -326,9 +336,12 @@ pub const SampleLayout = struct {
         return .{ .stride = std.mem.alignForward(usize, vocabulary, lanes) + lanes };
     }
 
+    pub const arrays = 6;
+    pub const tail = 4 * lanes;
+
     /// Six vocabularies and the greatest logit of each column of each group.
     pub fn words(layout: SampleLayout) usize {
-        return 6 * layout.stride + std.mem.alignForward(usize, layout.stride / lanes, lanes) + 4 * lanes;
+        return arrays * layout.stride + std.mem.alignForward(usize, layout.stride / lanes, lanes) + tail;
     }
 };
 

@@ -1,4 +1,4 @@
-//! A model: traits, layers, weights and rope frequencies. It is described in one buffer (`MODEL` in `ffi/abi.ts`),
+//! A model: traits, layers, weights and rope frequencies. It is described in one buffer (the `model` of `wire.zig`),
 //! checked as a whole before anything is allocated, and then loaded by the conductor, a few tensors a turn, so that
 //! engines at work go on meanwhile.
 
@@ -6,7 +6,7 @@ const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const handle = @import("../host/handle.zig");
-const limits = @import("../limits.zig");
+const layouts = @import("../wire.zig").layouts;
 const os = @import("../host/os.zig");
 const File = @import("../host/file.zig").File;
 const Report = @import("../host/report.zig").Report;
@@ -51,12 +51,12 @@ pub const Model = struct {
     unread: store_zig.Unread = .nothing,
     failed_row: u32 = 0,
 
-    pub const Error = traits_zig.Failure || Words.Error || error{OutOfMemory};
+    pub const Error = Words.Error || error{OutOfMemory};
 
     /// Checks the description and begins to load. On `Refused` the report and the returned status say why.
     pub fn begin(description: []const u8, report: *Report) Error!*Model {
-        var words: Words = .{ .bytes = description };
-        const traits = try traits_zig.Traits.read(&words, report);
+        var words: Words = .{ .bytes = description, .refusal = .model_format };
+        const traits = try traits_zig.readTraits(&words, report);
 
         const model = try os.allocator.create(Model);
         errdefer os.allocator.destroy(model);
@@ -65,7 +65,7 @@ pub const Model = struct {
         const layer_traits = try os.allocator.alloc(traits_zig.LayerTraits, traits.layers);
         defer os.allocator.free(layer_traits);
         for (layers, layer_traits) |*layer, *t| {
-            t.* = try traits_zig.LayerTraits.read(&words, report);
+            t.* = try traits_zig.readLayer(&words, report);
             layer.* = .init(traits, t.*);
         }
 
@@ -82,10 +82,7 @@ pub const Model = struct {
         const files = try openFiles(&words, report, traits, entries);
         var files_are_ours = true;
         errdefer if (files_are_ours) closeFiles(files);
-        if (!words.atEnd()) {
-            _ = report.fail(.model_format, "model description", "", .{}, "{d} bytes", .{words.at * 4}, "{d}", .{description.len});
-            return error.Refused;
-        }
+        try words.end(traits_zig.Traits.about, report);
         var store: Store = try .open(entries, files, report);
         files_are_ours = false;
         errdefer store.close();
@@ -115,7 +112,7 @@ pub const Model = struct {
     }
 
     /// Gives every tensor its place; refuses two for the same role and a required one that is absent.
-    fn place(model: *Model, report: *Report) traits_zig.Failure!void {
+    fn place(model: *Model, report: *Report) error{Refused}!void {
         var globals: [weights.Role.count]Tensor = @splat(.absent);
         for (model.entries) |entry| {
             const slot = if (tensors.isGlobal(entry.role)) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
@@ -134,7 +131,7 @@ pub const Model = struct {
         model.output_norm = globals[@intFromEnum(weights.Role.output_norm)].vector;
     }
 
-    fn refuse(report: *Report, what: []const u8, role: weights.Role, layer: u32) traits_zig.Failure {
+    fn refuse(report: *Report, what: []const u8, role: weights.Role, layer: u32) error{Refused} {
         _ = report.fail(.model_format, what, "{s}, layer {d}", .{ @tagName(role), layer }, "", .{}, "", .{});
         return error.Refused;
     }
@@ -208,11 +205,7 @@ fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries:
         os.allocator.free(files);
     }
     while (opened < files.len) : (opened += 1) {
-        const len = try words.u();
-        if (len == 0 or len > limits.path_bytes_max) {
-            _ = report.fail(.invalid_argument, "path of file", "{d}", .{opened}, "1 to {d} bytes", .{limits.path_bytes_max}, "{d}", .{len});
-            return error.Refused;
-        }
+        const len = (try words.record(layouts.ModelFile, report)).path_bytes;
         const path = (try words.take((len + 3) / 4))[0..len];
         files[opened] = File.open(path) catch |err| {
             _ = report.fail(.io, "model file", "{s}", .{path}, "a file that can be read", .{}, "{s}", .{@errorName(err)});

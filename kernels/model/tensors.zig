@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const traits_zig = @import("traits.zig");
-const Role = @import("roles.zig").Role;
+const Role = @import("../wire.zig").choices.Roles;
 
 pub const Shape = struct { cols: u32, rows: u32 };
 

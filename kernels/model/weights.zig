@@ -4,15 +4,15 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
+const wire = @import("../wire.zig");
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 const tensors = @import("tensors.zig");
 const traits_zig = @import("traits.zig");
 const Traits = traits_zig.Traits;
 const LayerTraits = traits_zig.LayerTraits;
-const Failure = traits_zig.Failure;
 
-pub const Role = @import("roles.zig").Role;
+pub const Role = wire.choices.Roles;
 
 /// A packed matrix.
 pub const Matrix = struct {
@@ -49,26 +49,16 @@ pub const Entry = struct {
     arena_offset: usize,
     arena_bytes: usize,
 
-    pub fn read(words: *Words, report: *Report, traits: Traits, layers: []const LayerTraits) (Words.Error || Failure)!Entry {
-        const role_number = try words.u();
-        const layer = try words.u();
-        const format_id = try words.u();
-        const file = try words.u();
-        const cols = try words.u();
-        const rows = try words.u();
-        const offset = try words.long();
-        const bytes = try words.long();
-        if (role_number >= Role.count) {
-            _ = report.fail(.model_format, "tensor role", "", .{}, "below {d}", .{Role.count}, "{d}", .{role_number});
-            return error.Refused;
-        }
-        const role: Role = @enumFromInt(role_number);
+    pub fn read(words: *Words, report: *Report, traits: Traits, layers: []const LayerTraits) Words.Error!Entry {
+        const described = try words.record(wire.layouts.ModelTensor, report);
+        const role, const layer, const file = .{ described.role, described.layer, described.file };
+        const cols, const rows, const bytes = .{ described.columns, described.rows, described.bytes };
         if (layer >= traits.layers or file >= traits.files) {
             _ = report.fail(.model_format, "layer or file", "{s}", .{@tagName(role)}, "below {d} and {d}", .{ traits.layers, traits.files }, "{d} and {d}", .{ layer, file });
             return error.Refused;
         }
-        const format = dispatch.format(format_id) orelse {
-            _ = report.fail(.unsupported, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "a type that lg_describe lists", .{}, "{d}", .{format_id});
+        const format = dispatch.format(described.format) orelse {
+            _ = report.fail(.unsupported, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "a type that lg_describe lists", .{}, "{d}", .{described.format});
             return error.Refused;
         };
         const shape = tensors.shapeOf(role, traits, layers[layer]);
@@ -92,7 +82,7 @@ pub const Entry = struct {
             .file = file,
             .cols = cols,
             .rows = rows,
-            .offset = offset,
+            .offset = described.offset,
             .bytes = bytes,
             .arena_offset = 0,
             .arena_bytes = if (tensors.isMatrix(role)) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),

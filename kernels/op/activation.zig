@@ -21,7 +21,7 @@ pub fn softcap(x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void
 pub fn gated(kind: level_table.ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void {
     switch (kind) {
         .silu => gatedBy(silu, gate, up, n, out),
-        .gelu_tanh => gatedBy(geluTanh, gate, up, n, out),
+        .gelu => gatedBy(geluTanh, gate, up, n, out),
     }
 }
 

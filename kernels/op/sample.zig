@@ -74,7 +74,7 @@ fn isGreedy(steps: []const level_table.Step, whole: bool) bool {
     for (steps) |step| switch (step.method) {
         .top_k, .top_p, .min_p, .top_n_sigma => {},
         .temperature => cold = step.a == 0,
-        .penalties, .dry, .typical, .xtc, .mirostat => return false,
+        .penalties, .dry, .typical_p, .xtc, .mirostat => return false,
     };
     return cold;
 }
@@ -92,7 +92,7 @@ fn run(sampling: *const level_table.Sampling, step: *const level_table.Step, lis
         .top_p => cuts.topP(list, workspace, step.a, min_keep),
         .min_p => cuts.minP(list, workspace, step.a, min_keep),
         .top_n_sigma => cuts.topNSigma(list, workspace, step.a, min_keep),
-        .typical => cuts.typical(list, workspace, step.a, min_keep),
+        .typical_p => cuts.typical(list, workspace, step.a, min_keep),
         .xtc => {
             const number: f64 = @floatFromInt(random(sampling, .exclude) >> 11);
             if (number * 0x1p-53 < step.a) cuts.excludeTop(list, workspace, step.b, min_keep);

@@ -242,7 +242,7 @@ fn anyStep(r: std.Random, method: level_table.Method) level_table.Step {
         },
         .top_n_sigma => step.a = 3 * one + 0.01,
         .top_k => step.count = 1 + r.uintLessThan(u32, 400),
-        .typical, .top_p => step.a = @max(one, 1e-6),
+        .typical_p, .top_p => step.a = @max(one, 1e-6),
         .min_p => step.a = one * one * one + 1e-6,
         .xtc => {
             step.a = 0.7;
@@ -275,7 +275,7 @@ test "chains of all methods give the same bits at every level" {
             else => if (r.uintLessThan(u32, 3) == 0) -inf else r.floatNorm(f32) * spread,
         };
         var steps: [10]level_table.Step = undefined;
-        var methods = [_]level_table.Method{ .penalties, .dry, .top_n_sigma, .top_k, .typical, .top_p, .min_p, .xtc, .temperature };
+        var methods = [_]level_table.Method{ .penalties, .dry, .top_n_sigma, .top_k, .typical_p, .top_p, .min_p, .xtc, .temperature };
         if (round % 2 == 0) r.shuffle(level_table.Method, &methods);
         var count: usize = 0;
         for (methods) |method| {

@@ -1,21 +1,18 @@
-//! A batch: which sequences one step runs, as TypeScript laid it out (`BATCH` in `ffi/abi.ts`). The words are copied,
+//! A batch: which sequences one step runs, as TypeScript laid it out (the `batch` of `wire.zig`). The words are copied,
 //! and every number is checked before the step may use it: after `parse` the graph asserts and never asks again.
 
 const std = @import("std");
+const wire = @import("../wire.zig");
 const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
 const os = @import("../host/os.zig");
 const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
+const Writer = @import("../host/words.zig").Writer;
 const sampler_zig = @import("../calls/sample.zig");
 
-pub const version = 1;
-pub const flag_inline = 1;
-/// Above the flags: how many threads the step should use.
-const threads_unit = 256;
-
-pub const LogitRows = enum(u32) { none = 0, last = 1, all = 2 };
+const LogitRows = wire.choices.LogitRows;
 
 pub const Sequence = struct {
     id: u32,
@@ -91,30 +88,24 @@ pub const Batch = struct {
                 return error.Refused;
             },
         };
-        if (!words.atEnd()) try refuse(report, "batch bytes", 0, 0, words.at * 4, bytes.len);
+        try words.end("batch", report);
     }
 
-    fn read(batch: *Batch, words: *Words, bounds: Bounds, report: *Report) (Words.Error || error{Refused})!void {
-        const found = try words.u();
-        if (found != version) try refuse(report, "batch version", 0, version, version, found);
-        const flags = try words.u();
-        if (flags % threads_unit > flag_inline or flags / threads_unit > limits.threads_max)
-            try refuse(report, "batch flags", 0, 0, limits.threads_max * threads_unit + flag_inline, flags);
-        batch.run_inline = flags & flag_inline != 0;
-        batch.threads = flags / threads_unit;
-        const count = try words.u();
-        if (count == 0 or count > bounds.sequences) try refuse(report, "sequences of a batch", 0, 1, bounds.sequences, count);
-        const tokens_total = try words.u();
-        if (tokens_total > bounds.batch_tokens) try refuse(report, "tokens of a batch", 0, 0, bounds.batch_tokens, tokens_total);
+    fn read(batch: *Batch, words: *Words, bounds: Bounds, report: *Report) Words.Error!void {
+        const header = try words.record(wire.layouts.BatchHeader, report);
+        batch.run_inline = header.runs_inline;
+        batch.threads = header.threads;
+        if (header.sequences == 0 or header.sequences > bounds.sequences) try refuse(report, "sequences of a batch", 0, 1, bounds.sequences, header.sequences);
+        if (header.tokens > bounds.batch_tokens) try refuse(report, "tokens of a batch", 0, 0, bounds.batch_tokens, header.tokens);
 
         var first: u32 = 0;
         var logit_row: u32 = 0;
         var hidden: u32 = 0;
-        for (batch.sequences[0..count], 0..) |*sequence, index| {
-            sequence.* = try readSequence(words, bounds, report, index, tokens_total - first);
+        for (batch.sequences[0..header.sequences], 0..) |*sequence, index| {
+            sequence.* = try readSequence(words, bounds, report, index, header.tokens - first);
             // A hidden state takes the place of a token, after all tokens.
             if (sequence.hidden.len > 0) {
-                sequence.first = tokens_total + hidden;
+                sequence.first = header.tokens + hidden;
                 hidden += 1;
             } else sequence.first = first;
             sequence.logit_row = logit_row;
@@ -122,52 +113,41 @@ pub const Batch = struct {
             logit_row += sequence.logit_rows;
             if (logit_row > bounds.logit_rows) try refuse(report, "rows of logits", index, 0, bounds.logit_rows, logit_row);
         }
-        if (first != tokens_total) try refuse(report, "tokens of a batch", 0, first, first, tokens_total);
-        batch.count = count;
-        batch.tokens = tokens_total;
+        if (first != header.tokens) try refuse(report, "tokens of a batch", 0, first, first, header.tokens);
+        batch.count = header.sequences;
+        batch.tokens = header.tokens;
         batch.hidden = hidden;
         batch.logit_rows = logit_row;
     }
 
-    fn readSequence(words: *Words, bounds: Bounds, report: *Report, index: usize, tokens_left: u32) (Words.Error || error{Refused})!Sequence {
-        const id = try words.u();
-        const position = try words.u();
-        const tokens = try words.u();
-        const pages = try words.u();
-        const logits = try words.u();
-        const sampler_words = try words.u();
-        const keep = try words.u();
-        const hidden = try words.u();
-        if (hidden != 0 and hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, hidden);
-        const least = @intFromBool(hidden == 0);
-        if (tokens < least or tokens > if (hidden == 0) tokens_left else 0) try refuse(report, "tokens of a sequence", index, least, tokens_left, tokens);
-        const capacity = @as(u64, pages) * bounds.page_size;
-        if (hidden == 0 and @as(u64, position) + tokens > @min(capacity, limits.context_max))
-            try refuse(report, "positions of a sequence", index, 1, @min(capacity, limits.context_max), @as(u64, position) + tokens);
-        if (logits > 2) try refuse(report, "logits of a sequence", index, 0, 2, logits);
-        if (keep > 1) try refuse(report, "keep of a sequence", index, 0, 1, keep);
-        if (hidden != 0 and (logits == 2 or keep == 1)) try refuse(report, "logits of a hidden state", index, 0, 1, logits);
-        if (position > limits.context_max) try refuse(report, "position of a sequence", index, 0, limits.context_max, position);
-        const token_words: []const u32 = @ptrCast(@alignCast(try words.take(tokens)));
-        for (token_words) |token| if (token >= bounds.vocabulary) try refuse(report, "token id", index, 0, bounds.vocabulary - 1, token);
-        const page_words: []const u32 = @ptrCast(@alignCast(try words.take(pages)));
-        for (page_words) |page| if (page >= bounds.pages) try refuse(report, "page number", index, 0, bounds.pages - 1, page);
-        const hidden_words: []const f32 = @ptrCast(@alignCast(try words.take(hidden)));
-        var sampler: Words = .{ .bytes = try words.take(sampler_words) };
-        const sampling = if (sampler_words == 0) null else try sampler_zig.read(&sampler, bounds.vocabulary, report);
-        const rows: LogitRows = @enumFromInt(logits);
+    fn readSequence(words: *Words, bounds: Bounds, report: *Report, index: usize, tokens_left: u32) Words.Error!Sequence {
+        const given = try words.record(wire.layouts.BatchSequence, report);
+        const has_tokens = given.hidden == 0;
+        if (!has_tokens and given.hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, given.hidden);
+        const least = @intFromBool(has_tokens);
+        if (given.tokens < least or given.tokens > if (has_tokens) tokens_left else 0) try refuse(report, "tokens of a sequence", index, least, tokens_left, given.tokens);
+        const capacity = @min(@as(u64, given.pages) * bounds.page_size, limits.context_max);
+        const end = @as(u64, given.position) + given.tokens;
+        if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
+        if (!has_tokens and (given.logits == .all or given.keep)) try refuse(report, "logits of a hidden state", index, 0, 1, @intFromEnum(given.logits));
+        const tokens = try words.list(u32, given.tokens);
+        for (tokens) |token| if (token >= bounds.vocabulary) try refuse(report, "token id", index, 0, bounds.vocabulary - 1, token);
+        const pages = try words.list(u32, given.pages);
+        for (pages) |page| if (page >= bounds.pages) try refuse(report, "page number", index, 0, bounds.pages - 1, page);
+        const hidden = try words.list(f32, given.hidden);
+        const sampling = if (given.samples) try sampler_zig.read(words, bounds.vocabulary, report) else null;
         return .{
-            .id = id,
-            .position = position,
-            .logits = rows,
+            .id = given.id,
+            .position = given.position,
+            .logits = given.logits,
             .sampling = sampling,
-            .keep = keep == 1,
-            .hidden = hidden_words,
-            .tokens = token_words,
-            .pages = page_words,
+            .keep = given.keep,
+            .hidden = hidden,
+            .tokens = tokens,
+            .pages = pages,
             .first = 0,
             .logit_row = 0,
-            .logit_rows = if (rows == .all) tokens else if (rows == .last or sampling != null) 1 else 0,
+            .logit_rows = if (given.logits == .all) given.tokens else if (given.logits == .last or sampling != null) 1 else 0,
         };
     }
 
@@ -176,11 +156,6 @@ pub const Batch = struct {
         return error.Refused;
     }
 };
-
-comptime {
-    // Words are read in place as u32: every host of this library is little-endian.
-    std.debug.assert(@import("builtin").cpu.arch.endian() == .little);
-}
 
 const test_bounds: Bounds = .{ .vocabulary = 10, .embedding = 2, .page_size = 16, .pages = 4, .batch_tokens = 8, .sequences = 2, .logit_rows = 3 };
 
@@ -193,17 +168,35 @@ fn testParse(words: []const u32) ![2]u32 {
     return .{ batch.count, batch.logit_rows };
 }
 
+const Wrong = struct { at: usize, value: u32 };
+
+/// Every wrong word is refused, and so is a batch that ends early or late.
+fn testWrong(writer: *Writer, wrong: []const Wrong) !void {
+    const words = writer.words.items;
+    for (wrong) |w| {
+        const before = words[w.at];
+        words[w.at] = w.value;
+        try std.testing.expectError(error.Refused, testParse(words));
+        words[w.at] = before;
+    }
+    for (0..words.len) |len| try std.testing.expectError(error.Refused, testParse(words[0..len]));
+    try writer.list(&.{0});
+    try std.testing.expectError(error.Refused, testParse(writer.words.items));
+}
+
 test "a batch is read, and each wrong word is refused" {
-    const sampler = sampler_zig.test_words;
-    const good = [_]u32{ 1, 0, 2, 3 } ++
-        [_]u32{ 7, 0, 2, 1, 2, 0, 0, 0 } ++ [_]u32{ 1, 9 } ++ [_]u32{3} ++
-        [_]u32{ 8, 16, 1, 2, 0, sampler.len, 1, 0 } ++ [_]u32{4} ++ [_]u32{ 0, 1 } ++ sampler;
-    try std.testing.expectEqual([2]u32{ 2, 3 }, try testParse(&good));
-    const Wrong = struct { at: usize, value: u32 };
-    const wrong = [_]Wrong{
-        .{ .at = 0, .value = 2 }, // version
-        .{ .at = 1, .value = 2 }, // flags
-        .{ .at = 1, .value = 257 << 8 }, // threads
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 2, .tokens = 3 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 0, .tokens = 2, .pages = 1, .logits = .all, .samples = false, .keep = false, .hidden = 0 });
+    try writer.list(&.{ 1, 9, 3 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 8, .position = 16, .tokens = 1, .pages = 2, .logits = .none, .samples = true, .keep = true, .hidden = 0 });
+    try writer.list(&.{ 4, 0, 1 });
+    try sampler_zig.writeTest(&writer);
+    try std.testing.expectEqual([2]u32{ 2, 3 }, try testParse(writer.words.items));
+    try testWrong(&writer, &.{
+        .{ .at = 0, .value = 2 }, // runs inline
+        .{ .at = 1, .value = 257 }, // threads
         .{ .at = 2, .value = 3 }, // sequences
         .{ .at = 3, .value = 4 }, // tokens
         .{ .at = 5, .value = 15 }, // position past the pages
@@ -211,33 +204,32 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 6, .value = 0 },
         .{ .at = 7, .value = 0xffff_ffff },
         .{ .at = 8, .value = 3 },
-        .{ .at = 9, .value = 2 }, // words of a sampler
+        .{ .at = 9, .value = 2 }, // samples
         .{ .at = 10, .value = 2 }, // keep
         .{ .at = 11, .value = 2 }, // hidden beside tokens
         .{ .at = 11, .value = 3 },
         .{ .at = 13, .value = 10 }, // token
         .{ .at = 14, .value = 4 }, // page
-        .{ .at = 20, .value = sampler.len - 1 },
-        .{ .at = 27, .value = 99 }, // steps of its sampler
-    };
-    for (wrong) |w| {
-        var words = good;
-        words[w.at] = w.value;
-        try std.testing.expectError(error.Refused, testParse(&words));
-    }
-    for (0..good.len) |len| try std.testing.expectError(error.Refused, testParse(good[0..len]));
-    try std.testing.expectError(error.Refused, testParse(&(good ++ [_]u32{0})));
+        .{ .at = 20, .value = 0 }, // a sampler that is not announced
+        .{ .at = 26, .value = 99 }, // steps of its sampler
+    });
 }
 
 test "a hidden state comes in place of tokens" {
-    const sampler = sampler_zig.test_words;
     const half: u32 = @bitCast(@as(f32, 0.5));
-    const good = [_]u32{ 1, 0, 1, 0 } ++ [_]u32{ 7, 40, 0, 0, 1, sampler.len, 0, 2 } ++ [_]u32{ half, half } ++ sampler;
-    try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(&good));
-    for (0..good.len) |len| try std.testing.expectError(error.Refused, testParse(good[0..len]));
-    for ([_][2]u32{ .{ 5, 1 << 21 }, .{ 6, 1 }, .{ 8, 2 }, .{ 10, 1 }, .{ 11, 1 }, .{ 11, 0 } }) |wrong| {
-        var words = good;
-        words[wrong[0]] = wrong[1];
-        try std.testing.expectError(error.Refused, testParse(&words));
-    }
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 0 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 40, .tokens = 0, .pages = 0, .logits = .last, .samples = true, .keep = false, .hidden = 2 });
+    try writer.list(&.{ half, half });
+    try sampler_zig.writeTest(&writer);
+    try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(writer.words.items));
+    try testWrong(&writer, &.{
+        .{ .at = 5, .value = 1 << 21 }, // position
+        .{ .at = 6, .value = 1 }, // tokens beside it
+        .{ .at = 8, .value = 2 }, // logits of all tokens
+        .{ .at = 10, .value = 1 }, // keep
+        .{ .at = 11, .value = 1 }, // floats
+        .{ .at = 11, .value = 0 },
+    });
 }

@@ -3,6 +3,7 @@
 //! between two layers. Which page belongs to whom is TypeScript's business; the engine only checks that pages exist.
 
 const std = @import("std");
+const wire = @import("../wire.zig");
 const level_table = @import("../level/level_table.zig");
 const handle = @import("../host/handle.zig");
 const os = @import("../host/os.zig");
@@ -123,8 +124,7 @@ pub const Engine = struct {
     }
 
     pub const TakeError = error{ Busy, Short };
-    const Result = extern struct { id: u32, status: i32, token: u32, rows: u32, sampled: level_table.Sampled };
-    pub const result_words = @sizeOf(Result) / 4;
+    pub const Result = wire.layouts.StepResult;
 
     /// Writes what came of each sequence, and its logits one row after the other, then its hidden state, as asked for.
     pub fn take(engine: *Engine, results: []u8, logits: []u8) TakeError!u32 {
@@ -149,7 +149,7 @@ pub const Engine = struct {
             const result: Result = .{
                 .id = sequence.id,
                 .status = sequence.status.code(),
-                .token = sequence.chosen orelse std.math.maxInt(u32),
+                .token = sequence.chosen orelse wire.marks.no_token,
                 .rows = rows,
                 .sampled = sequence.sampled,
             };

@@ -10,7 +10,11 @@ const Report = @import("../host/report.zig").Report;
 const Engine = @import("engine.zig").Engine;
 const memory = @import("../host/memory.zig");
 const Model = @import("../model/model.zig").Model;
-const Role = @import("../model/weights.zig").Role;
+const Role = @import("../wire.zig").choices.Roles;
+const KvType = @import("../wire.zig").choices.KvTypes;
+const LogitRows = @import("../wire.zig").choices.LogitRows;
+const layouts = @import("../wire.zig").layouts;
+const Writer = @import("../host/words.zig").Writer;
 const testing = std.testing;
 
 const embedding = 64;
@@ -21,11 +25,11 @@ const head_dim = 16;
 const feed_forward = 96;
 const layers = 2;
 
-/// Words of a description, and the file it names.
+/// A description, and the file it names.
 const Fixture = struct {
-    words: std.ArrayList(u32) = .empty,
+    writer: Writer = .{},
     data: std.ArrayList(u8) = .empty,
-    tensors: std.ArrayList(u32) = .empty,
+    tensors: std.ArrayList(layouts.ModelTensor) = .empty,
     random: std.Random.DefaultPrng,
     path: [64]u8 = undefined,
     path_len: usize = 0,
@@ -49,27 +53,36 @@ const Fixture = struct {
             try fixture.matrix(.ffn_up, layer, format, embedding, feed_forward);
             try fixture.matrix(.ffn_down, layer, format, feed_forward, embedding);
         }
-        const float = struct {
-            fn bits(x: f32) u32 {
-                return @bitCast(x);
-            }
-        }.bits;
-        const tensor_count: u32 = @intCast(fixture.tensors.items.len / 10);
-        try fixture.words.appendSlice(gpa, &.{ 1, 1, tensor_count, layers, embedding, vocabulary, head_dim, head_dim, head_dim, 1, 0, float(1e-5), float(1), float(0.25), 0, 0, float(1), 0 });
-        for ([_]f64{ 10000, 1, 10000 }) |x| {
-            const bits: u64 = @bitCast(x);
-            try fixture.words.appendSlice(gpa, &.{ @truncate(bits), @intCast(bits >> 32) });
-        }
-        for (0..layers) |_| try fixture.words.appendSlice(gpa, &.{ heads, kv_heads, feed_forward, 0, 0, 0 });
-        try fixture.words.appendSlice(gpa, fixture.tensors.items);
+        try fixture.writer.record(layouts.ModelHeader{
+            .files = 1,
+            .tensors = @intCast(fixture.tensors.items.len),
+            .layers = layers,
+            .embedding = embedding,
+            .vocabulary = vocabulary,
+            .k_dim = head_dim,
+            .v_dim = head_dim,
+            .rope_dim = head_dim,
+            .rope_style = .norm,
+            .activation = .silu,
+            .epsilon = 1e-5,
+            .embedding_scale = 1,
+            .attention_scale = 0.25,
+            .attention_softcap = 0,
+            .logit_softcap = 0,
+            .rope_magnitude = 1,
+            .rope_base = 10000,
+            .rope_scale = 1,
+            .rope_local_base = 10000,
+        });
+        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .heads = heads, .kv_heads = kv_heads, .feed_forward = feed_forward, .window = 0, .rope_local = false });
+        for (fixture.tensors.items) |tensor| try fixture.writer.record(tensor);
         const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), seed });
         fixture.path_len = path.len;
         try fixture.writeFile();
-        try fixture.words.append(gpa, @intCast(path.len));
-        var padded: [64]u8 = @splat(0);
+        try fixture.writer.record(layouts.ModelFile{ .path_bytes = @intCast(path.len) });
+        var padded: [64]u8 align(4) = @splat(0);
         @memcpy(padded[0..path.len], path);
-        const count = (path.len + 3) / 4;
-        for (0..count) |index| try fixture.words.append(gpa, std.mem.readInt(u32, padded[index * 4 ..][0..4], .little));
+        try fixture.writer.list(std.mem.bytesAsSlice(u32, padded[0 .. (path.len + 3) / 4 * 4]));
         return fixture;
     }
 
@@ -77,7 +90,7 @@ const Fixture = struct {
         var path: [65]u8 = @splat(0);
         @memcpy(path[0..fixture.path_len], fixture.path[0..fixture.path_len]);
         _ = std.c.unlink(path[0..fixture.path_len :0]);
-        fixture.words.deinit(gpa);
+        fixture.writer.deinit();
         fixture.data.deinit(gpa);
         fixture.tensors.deinit(gpa);
     }
@@ -109,38 +122,53 @@ const Fixture = struct {
         const blocks = values.len / format.block_elements;
         try fixture.data.resize(gpa, offset + blocks * format.block_bytes);
         format.encode.?(values.ptr, blocks, fixture.data.items[offset..].ptr);
-        const bytes: u32 = @intCast(fixture.data.items.len - offset);
-        try fixture.tensors.appendSlice(gpa, &.{ @intFromEnum(role), layer, format_id, 0, cols, rows, @intCast(offset), 0, bytes, 0 });
+        const bytes = fixture.data.items.len - offset;
+        try fixture.tensors.append(gpa, .{ .role = role, .layer = layer, .format = format_id, .file = 0, .columns = cols, .rows = rows, .offset = offset, .bytes = bytes });
     }
 
     fn load(fixture: *const Fixture) !*Model {
         var buffer: [256]u8 = undefined;
         var report: Report = .{ .buffer = &buffer };
-        const model = try Model.begin(std.mem.sliceAsBytes(fixture.words.items), &report);
+        const model = try Model.begin(fixture.writer.bytes(), &report);
         while (model.state.load(.acquire) == 0) os.futexWait(&model.state, 0, std.time.ns_per_ms);
         try testing.expect(model.ready());
         return model;
     }
 };
 
-const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: u32 = 0, bits: u32 = 8, neighbour: bool = false, step_threads: u32 = 0 };
+const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: KvType = .f16, bits: u32 = 8, neighbour: bool = false, step_threads: u32 = 0 };
 
 fn openEngine(model: *Model, settings: Settings) !*Engine {
-    const options = [_]u32{ 1, settings.kv_type, settings.page_size, 512 / settings.page_size, 512, 4, settings.threads, settings.bits, 256 };
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writer.record(layouts.EngineOptions{
+        .kv_type = settings.kv_type,
+        .page_size = settings.page_size,
+        .pages = 512 / settings.page_size,
+        .batch_tokens = 512,
+        .sequences = 4,
+        .threads = settings.threads,
+        .activation_bits = settings.bits,
+        .logit_rows = 256,
+    });
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
-    return Engine.open(model, std.mem.sliceAsBytes(&options), &report);
+    return Engine.open(model, writer.bytes(), &report);
 }
 
 /// A sampler: seed 7, the one method top-k 40.
-const sampler = [_]u32{ 1, 1, 1, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0 } ++ [_]u32{ 3, 40, 0, 0, 0 };
+fn sample(writer: *Writer) !void {
+    try writer.record(layouts.SamplerSettings{ .steps = 1, .min_keep = 1, .seed = 7, .bias = 0 });
+    try writer.record(layouts.SamplerStep{ .method = .top_k, .count = 40, .a = 0, .b = 0, .c = 0 });
+    try writer.record(layouts.SamplerChoice{ .logprobs = 0, .distribution = false, .choice = 0, .position = 0, .mu = 0, .mask = 0, .counts = 0, .matches = 0 });
+}
 
-/// Words of one sequence that asks for the logits of all its tokens.
-fn sequence(words: *std.ArrayList(u32), id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32) !void {
-    try words.appendSlice(testing.allocator, &.{ id, position, @intCast(tokens.len), pages, 2, sampler.len, 0, 0 });
-    try words.appendSlice(testing.allocator, tokens);
-    for (0..pages) |page| try words.append(testing.allocator, first_page + @as(u32, @intCast(page)));
-    try words.appendSlice(testing.allocator, &sampler);
+/// A sequence whose next token is chosen.
+fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32, asked: struct { logits: LogitRows = .all, keep: bool = false }) !void {
+    try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .samples = true, .keep = asked.keep, .hidden = 0 });
+    try writer.list(tokens);
+    for (0..pages) |page| try writer.list(&.{first_page + @as(u32, @intCast(page))});
+    try sample(writer);
 }
 
 /// The logits of every position of `tokens`, and the token chosen after the last.
@@ -148,31 +176,31 @@ fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) 
     const engine = try openEngine(model, settings);
     defer engine.object.release();
     const pages = 256 / settings.page_size;
-    var words: std.ArrayList(u32) = .empty;
-    defer words.deinit(testing.allocator);
+    var writer: Writer = .{};
+    defer writer.deinit();
     var at: u32 = 0;
     var chosen: u32 = 0;
     while (at < tokens.len) {
         const count = @min(settings.chunk, @as(u32, @intCast(tokens.len)) - at);
         const others: u32 = if (settings.neighbour) 3 else 0;
-        words.clearRetainingCapacity();
-        try words.appendSlice(testing.allocator, &.{ 1, settings.step_threads << 8, if (others > 0) 2 else 1, count + others });
-        if (others > 0) try sequence(&words, 9, at, &.{ 1, 2, 3 }, pages, pages);
-        try sequence(&words, 5, at, tokens[at..][0..count], 0, pages);
+        writer.words.clearRetainingCapacity();
+        try writer.record(layouts.BatchHeader{ .runs_inline = false, .threads = settings.step_threads, .sequences = if (others > 0) 2 else 1, .tokens = count + others });
+        if (others > 0) try sequence(&writer, 9, at, &.{ 1, 2, 3 }, pages, pages, .{});
+        try sequence(&writer, 5, at, tokens[at..][0..count], 0, pages, .{});
         var buffer: [256]u8 = undefined;
         var report: Report = .{ .buffer = &buffer };
-        try engine.submit(std.mem.sliceAsBytes(words.items), &report);
+        try engine.submit(writer.bytes(), &report);
         while (engine.busy()) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
-        var results: [2 * Engine.result_words]u32 = undefined;
+        var results: [2]Engine.Result = undefined;
         const rows = try testing.allocator.alloc(f32, (count + others) * vocabulary);
         defer testing.allocator.free(rows);
         const sequences = try engine.take(std.mem.sliceAsBytes(&results), std.mem.sliceAsBytes(rows));
-        const mine = results[(sequences - 1) * Engine.result_words ..][0..4];
-        try testing.expectEqual(5, mine[0]);
-        try testing.expectEqual(0, mine[1]);
-        try testing.expectEqual(count, mine[3]);
+        const mine = results[sequences - 1];
+        try testing.expectEqual(5, mine.id);
+        try testing.expectEqual(0, mine.status);
+        try testing.expectEqual(count, mine.rows);
         @memcpy(out[at * vocabulary ..][0 .. count * vocabulary], rows[others * vocabulary ..]);
-        chosen = mine[2];
+        chosen = mine.token;
         at += count;
     }
     return chosen;
@@ -188,7 +216,7 @@ test "threads, chunks, pages and neighbours change no bit of the logits" {
         defer model.object.release();
         var tokens: [150]u32 = undefined;
         for (&tokens, 0..) |*token, i| token.* = @intCast((i * 7 + i / 11) % vocabulary);
-        for ([_]u32{ 0, 1 }) |kv_type| for ([_]u32{ 8, 16 }) |bits| {
+        for ([_]KvType{ .f16, .f32 }) |kv_type| for ([_]u32{ 8, 16 }) |bits| {
             var expected: [150 * vocabulary]f32 = undefined;
             const chosen = try logitsOf(model, &tokens, .{ .kv_type = kv_type, .bits = bits }, &expected);
             for ([_]Settings{
@@ -215,10 +243,10 @@ test "threads, chunks, pages and neighbours change no bit of the logits" {
     try testing.expectEqual(bytes_before, largeBytes());
 }
 
-fn runStep(engine: *Engine, words: []const u32, results: []u32, floats: []f32) !void {
+fn runStep(engine: *Engine, writer: *const Writer, results: []Engine.Result, floats: []f32) !void {
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
-    try engine.submit(std.mem.sliceAsBytes(words), &report);
+    try engine.submit(writer.bytes(), &report);
     while (engine.busy()) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
     _ = try engine.take(std.mem.sliceAsBytes(results), std.mem.sliceAsBytes(floats));
 }
@@ -233,20 +261,32 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     defer engine.object.release();
     const tokens = [_]u32{ 3, 1, 4, 1, 5, 9, 2, 6, 5, 3 };
     const last = vocabulary + embedding;
-    var results: [2 * Engine.result_words]u32 = undefined;
+    var results: [2]Engine.Result = undefined;
     var first: [last]f32 = undefined;
-    try runStep(engine, &([_]u32{ 1, 0, 1, 10 } ++ [_]u32{ 5, 0, 10, 1, 1, sampler.len, 1, 0 } ++ tokens ++ [_]u32{2} ++ sampler), &results, &first);
-    const chosen = results[2];
+    var batch: Writer = .{};
+    defer batch.deinit();
+    try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 10 });
+    try sequence(&batch, 5, 0, &tokens, 2, 1, .{ .logits = .last, .keep = true });
+    try runStep(engine, &batch, &results, &first);
+    const chosen = results[0].token;
     // The state alone, and beside a sequence that reads tokens, whose page is a copy of the first eight positions' page.
     var again: [last + vocabulary]f32 = undefined;
     const state: [embedding]u32 = @bitCast(first[vocabulary..].*);
-    const resumed = [_]u32{ 6, 10, 0, 0, 1, sampler.len, 0, embedding } ++ state ++ sampler;
-    try runStep(engine, &([_]u32{ 1, 0, 1, 0 } ++ resumed), &results, &again);
-    try testing.expectEqual(chosen, results[2]);
-    try testing.expectEqualSlices(u32, @ptrCast(first[0..vocabulary]), @ptrCast(again[0..vocabulary]));
-    try engine.copyPage(2, 9);
-    try runStep(engine, &([_]u32{ 1, 0, 2, 2 } ++ resumed ++ [_]u32{ 7, 8, 2, 1, 1, sampler.len, 1, 0 } ++ tokens[8..].* ++ [_]u32{9} ++ sampler), &results, &again);
-    try testing.expectEqual([2]u32{ chosen, chosen }, .{ results[2], results[Engine.result_words + 2] });
+    for ([_]bool{ false, true }) |beside| {
+        batch.words.clearRetainingCapacity();
+        try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = if (beside) 2 else 1, .tokens = if (beside) 2 else 0 });
+        try batch.record(layouts.BatchSequence{ .id = 6, .position = 10, .tokens = 0, .pages = 0, .logits = .last, .samples = true, .keep = false, .hidden = embedding });
+        try batch.list(&state);
+        try sample(&batch);
+        if (beside) {
+            try engine.copyPage(2, 9);
+            try sequence(&batch, 7, 8, tokens[8..], 9, 1, .{ .logits = .last, .keep = true });
+        }
+        try runStep(engine, &batch, &results, &again);
+        try testing.expectEqual(chosen, results[0].token);
+        try testing.expectEqualSlices(u32, @ptrCast(first[0..vocabulary]), @ptrCast(again[0..vocabulary]));
+    }
+    try testing.expectEqual(chosen, results[1].token);
     try testing.expectEqualSlices(u32, @ptrCast(&first), @ptrCast(again[vocabulary..]));
 
     const bytes = try testing.allocator.alloc(u8, engine.work.kv.page_bytes + 8);
@@ -270,7 +310,7 @@ test "a description that ends early, says too much or names what is not there is
     if (builtin.os.tag == .windows) return error.SkipZigTest;
     var fixture: Fixture = try .make(8, 4);
     defer fixture.deinit();
-    const good = fixture.words.items;
+    const good = fixture.writer.words.items;
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
     for (0..good.len) |len| {
@@ -279,18 +319,18 @@ test "a description that ends early, says too much or names what is not there is
         }
     }
     const Wrong = struct { at: usize, value: u32 };
-    const tensors_at = 24 + layers * 6;
+    const layers_at = 22;
+    const tensors_at = layers_at + layers * 5;
     for ([_]Wrong{
-        .{ .at = 0, .value = 2 }, // version
-        .{ .at = 3, .value = 0 }, // layers
-        .{ .at = 4, .value = 65 }, // embedding: shapes no longer fit
-        .{ .at = 6, .value = 0xffff_ffff }, // key length
-        .{ .at = 8, .value = 15 }, // odd rope
-        .{ .at = 9, .value = 3 }, // rope style
-        .{ .at = 11, .value = 0 }, // epsilon 0
-        .{ .at = 11, .value = 0x7fc0_0000 }, // epsilon NaN
-        .{ .at = 24, .value = 0 }, // heads
-        .{ .at = 25, .value = 3 }, // KV heads that do not divide
+        .{ .at = 2, .value = 0 }, // layers
+        .{ .at = 3, .value = 65 }, // embedding: shapes no longer fit
+        .{ .at = 5, .value = 0xffff_ffff }, // key length
+        .{ .at = 7, .value = 15 }, // odd rope
+        .{ .at = 8, .value = 3 }, // rope style
+        .{ .at = 10, .value = 0 }, // epsilon 0
+        .{ .at = 10, .value = 0x7fc0_0000 }, // epsilon NaN
+        .{ .at = layers_at, .value = 0 }, // heads
+        .{ .at = layers_at + 1, .value = 3 }, // KV heads that do not divide
         .{ .at = tensors_at, .value = 99 }, // role
         .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
         .{ .at = tensors_at + 1, .value = layers }, // layer
@@ -317,7 +357,7 @@ test "a weight that is not finite ends loading with its place" {
     try fixture.writeFile();
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
-    const model = try Model.begin(std.mem.sliceAsBytes(fixture.words.items), &report);
+    const model = try Model.begin(fixture.writer.bytes(), &report);
     defer model.object.release();
     while (model.state.load(.acquire) == 0) os.futexWait(&model.state, 0, std.time.ns_per_ms);
     try testing.expect(!model.ready());

@@ -22,9 +22,8 @@ const Slot = struct {
     driver_sleeps: std.atomic.Value(u32),
 };
 
-/// Loops of a spin before sleeping: about 20 us, longer than the serial parts between two jobs of a step.
-pub const spins_default = 2000;
-pub var spins_max: std.atomic.Value(u32) = .init(spins_default);
+/// Loops of a spin before sleeping.
+pub var spins_max: std.atomic.Value(u32) = .init(limits.spins_default);
 const stack_bytes = 4 << 20;
 
 /// Unclaimed items in the low half, the job's epoch in the high half.

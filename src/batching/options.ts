@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LIMITS } from "../../ffi/wire.ts";
 import type { EvictionPolicy } from "../cache/evict.ts";
 import { evictionFields } from "../cache/options.ts";
 import { activationBits, activationTypes, type KvType, kvTypes } from "../engine/types.ts";
@@ -121,9 +122,6 @@ export interface BatcherOptions {
   readonly tenants?: Readonly<Record<string, number>>;
 }
 
-/** The most sequences of a step. */
-const sequencesMost = 1024;
-
 /** The schema of {@link BatcherOptions}. */
 export const batcherFields = {
   threads: threadsField,
@@ -152,7 +150,7 @@ export const batcherFields = {
   batchSequences: integer({
     about: "The most sequences that share a step.",
     least: 1,
-    most: sequencesMost,
+    most: LIMITS.sequencesMax,
     default: 16,
   }),
   cache: other<boolean | PrefixCacheOptions, Resolved<typeof prefixCacheFields> | undefined>()(

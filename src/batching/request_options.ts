@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SAMPLER } from "../../ffi/abi.ts";
+import { LIMITS } from "../../ffi/wire.ts";
 import { checkObject, refuseOption } from "../options/checks.ts";
 import {
   abortSignal,
@@ -171,7 +171,7 @@ export const generateFields = {
   logprobs: integer({
     about: "How many of the likeliest tokens are told in each place, with log probabilities.",
     least: 0,
-    most: SAMPLER.topMost,
+    most: LIMITS.logprobsMax,
     otherwise: "without log probabilities",
   }),
   logitsProcessor: callback<LogitsProcessor>({

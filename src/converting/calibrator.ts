@@ -5,17 +5,17 @@
  *
  * @module
  */
-import { ROLES } from "../../ffi/abi.ts";
-import { addGram, factorColumns, replaceMatrix } from "../../ffi/calibration.ts";
+import { native } from "../../ffi/native.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { Role } from "../model/architectures/tensors.ts";
 import { Model } from "../model/model.ts";
 import { cancelledBy } from "../options/checks.ts";
 import type { Calibration, TensorCalibrator } from "./round_calibrated.ts";
 import { inSlices } from "./slices.ts";
 import { openReader, readWindow, windowsOf } from "../measuring/text_windows.ts";
 
-/** Which product a tensor's input is that of, in its layer (`ffi/calibration.ts`). */
-const PRODUCTS: Readonly<Record<string, number>> = {
+/** Which product a tensor's input is that of, in its layer (`Native.capture`). */
+const PRODUCTS = {
   attn_q: 0,
   attn_k: 0,
   attn_v: 0,
@@ -23,7 +23,7 @@ const PRODUCTS: Readonly<Record<string, number>> = {
   ffn_gate: 2,
   ffn_up: 2,
   ffn_down: 3,
-};
+} as const satisfies Partial<Record<Role, number>>;
 
 const matrixName = /^blk\.(\d+)\.(\w+)\.weight$/;
 
@@ -102,10 +102,10 @@ export class Calibrator implements TensorCalibrator {
   /** Puts a tensor's new blocks into the copy, for the layers after it. */
   replace(name: string, format: number, blocks: Uint8Array): void {
     const [, layer, role] = matrixName.exec(name) ?? [];
-    if (PRODUCTS[role] === undefined) return;
+    if (!isMatrix(role)) return;
     const before = this.#exact.gguf.tensors.get(name);
     if (before === undefined || blocks.length > before.bytes) return; // only what shrinks fits in its place
-    replaceMatrix(this.#moving.handle, Number(layer), ROLES.indexOf(role as (typeof ROLES)[number]), format, blocks);
+    native().replace({ model: this.#moving.handle, layer: Number(layer), role, format, blocks });
   }
 
   /** Frees both models. */
@@ -128,9 +128,9 @@ export class Calibrator implements TensorCalibrator {
         rows.push(rooms[index].subarray(0, engine.captured(product, rooms[index])));
       }
       const [x, y] = rows;
-      addGram(y, y, columns, sums.own, this.#threads);
+      native().gram({ x: y, y, columns, sums: sums.own, threads: this.#threads });
       for (let i = 0; i < x.length; i++) x[i] -= y[i];
-      addGram(x, y, columns, sums.lost, this.#threads);
+      native().gram({ x, y, columns, sums: sums.lost, threads: this.#threads });
     }
     return await factorOf(sums, this.#threads, this.#signal);
   }
@@ -142,11 +142,14 @@ export class Calibrator implements TensorCalibrator {
   }
 }
 
-/** The number of the product that a tensor is multiplied in, as `ffi/calibration.ts` numbers them. */
+/** The number of the product that a tensor is multiplied in, as `Native.capture` numbers them. */
 export function productOf(name: string): number | undefined {
   const [, layer, role] = matrixName.exec(name) ?? [];
-  const inLayer = PRODUCTS[role];
-  return inLayer === undefined ? undefined : 4 * Number(layer) + inLayer;
+  return isMatrix(role) ? 4 * Number(layer) + PRODUCTS[role] : undefined;
+}
+
+function isMatrix(role: string): role is keyof typeof PRODUCTS {
+  return Object.hasOwn(PRODUCTS, role);
 }
 
 /** Factors the sums: columns that never had a value get the damping alone. */
@@ -160,7 +163,9 @@ async function factorOf(
   for (let i = 0; i < n; i++) trace += matrix[i * n + i];
   const more = trace === 0 ? 1 : damping * trace / n;
   for (let i = 0; i < n; i++) matrix[i * n + i] += more;
-  await inSlices(n, 2 * n, 1, signal, (begin, end) => factorColumns(matrix, n, n - end, n - begin, threads));
+  await inSlices(n, 2 * n, 1, signal, (begin, end) => {
+    native().factor({ matrix, columns: n, begin: n - end, end: n - begin, threads });
+  });
   const factor = new Float32Array(2 * n * n);
   factor.set(own, n * n);
   for (let i = 0; i < n; i++) factor[(n + i) * n + i] += more;

@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError, LightGPTError } from "../../ffi/errors.ts";
 import { checkBuffer, native } from "../../ffi/native.ts";
+import { FLOAT_SOURCES, type FloatSource } from "../../ffi/wire.ts";
 import { FORMATS, type TensorFormat } from "../files/formats.ts";
 import { refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
@@ -12,14 +13,8 @@ import type { outlierFields } from "./outliers.ts";
 import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 import { nameOf } from "./types.ts";
 
-/** What floats may be stored as, and the number of each in a file. */
-export const sources = { f32: 0, f16: 1, bf16: 30 } as const;
-
-/** What floats may be stored as. */
-export type SourceName = keyof typeof sources;
-
 /** The type that values are stored as. */
-export function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): SourceName {
+export function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): FloatSource {
   if (values instanceof Uint16Array) {
     checkBuffer("Uint16Array", values, "values");
     return source ?? "f16";
@@ -91,7 +86,7 @@ export function checkTensor(tensor: QuantizedTensor): TensorFormat {
 /** The values that are marked, with their places. */
 export function splitValues(
   values: Float32Array | Uint16Array,
-  source: SourceName,
+  source: FloatSource,
   mask: Uint32Array,
 ): SplitOutliers {
   const places: number[] = [];
@@ -103,7 +98,8 @@ export function splitValues(
   const one = new Float32Array(1);
   const exact = places.map((place) => {
     if (values instanceof Float32Array) return values[place] as number;
-    native().dequantize(sources[source], new Uint8Array(values.slice(place, place + 1).buffer), one);
+    const blocks = new Uint8Array(values.slice(place, place + 1).buffer);
+    native().dequantize({ format: FLOAT_SOURCES[source], blocks, values: one, threads: 1 });
     return one[0] as number;
   });
   return { indices: Uint32Array.from(places), values: Float32Array.from(exact) };
@@ -112,7 +108,7 @@ export function splitValues(
 /** Throws with what is wrong with the values of a block that native code refused. */
 export function refuseBlock(
   values: Float32Array | Uint16Array,
-  source: SourceName,
+  source: FloatSource,
   index: number,
   format: TensorFormat,
   columns: number,
@@ -121,7 +117,10 @@ export function refuseBlock(
   const block = values.slice(begin, begin + format.blockElements);
   const floats = new Float32Array(format.blockElements);
   if (block instanceof Float32Array) floats.set(block);
-  else native().dequantize(sources[source], new Uint8Array(block.buffer), floats);
+  else {
+    const blocks = new Uint8Array(block.buffer);
+    native().dequantize({ format: FLOAT_SOURCES[source], blocks, values: floats, threads: 1 });
+  }
   const place = floats.findIndex((value) => !Number.isFinite(value));
   const at = place < 0 ? begin : begin + place;
   const where = `values: row ${Math.floor(at / columns)}, column ${at % columns}`;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { OUTLIER_POLICIES } from "../../ffi/wire.ts";
 import { choice, type FieldsOf, number } from "../options/schema.ts";
 
 /**
@@ -31,7 +32,7 @@ export interface OutlierOptions {
 
 /** The schema of {@link OutlierOptions}. */
 export const outlierFields = {
-  policy: choice(["keep", "clip", "split"], {
+  policy: choice(OUTLIER_POLICIES, {
     about: "What becomes of outliers.",
     required: true,
     flag: {

@@ -274,7 +274,7 @@ async function convert(
       writer.write(bytes);
     } else {
       const floats = new Float32Array(count * columns);
-      native().dequantize(tensor.type, bytes, floats, quantizer.threads);
+      native().dequantize({ format: tensor.type, blocks: bytes, values: floats, threads: quantizer.threads });
       const matrix = Math.floor(row / matrixRows);
       const made = await round(quantizer, format, floats, [count, columns], {
         rounding,

@@ -5,6 +5,7 @@
  * @module
  */
 import { checkBuffer, native } from "../../ffi/native.ts";
+import { FLOAT_SOURCES, type FloatSource, LIMITS } from "../../ffi/wire.ts";
 import type { TensorFormat } from "../files/formats.ts";
 import { threadsOption } from "../machine/machine.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
@@ -16,9 +17,7 @@ import {
   refuseBlock,
   refuseRow,
   shapeOf,
-  type SourceName,
   sourceOf,
-  sources,
   splitValues,
 } from "./checks.ts";
 import { activationBits } from "../engine/types.ts";
@@ -61,8 +60,8 @@ export interface QuantizationError {
   readonly cosine: number;
 }
 
-const roundings = { nearest: 0, search: 1 } as const;
-const policies = { keep: 0, clip: 1, split: 2 } as const;
+const noFloats = new Float32Array(0);
+const noWords = new Uint32Array(0);
 
 /**
  * Makes quantized tensors of floats, and works with them. Large tensors are done by several threads in slices of a few
@@ -109,21 +108,19 @@ export class Quantizer {
     const step = importance === undefined ? 1 : columns / format.blockElements;
     await inSlices(count, format.blockElements, step, signal, (begin, end) => {
       const [from, to] = [begin * format.blockElements, end * format.blockElements];
-      const written = native().quantize(
-        format.id,
-        values.subarray(from, to),
-        blocks.subarray(begin * format.blockBytes, end * format.blockBytes),
-        {
-          source: sources[source],
-          rounding: roundings[rounding],
-          outliers: policies[policy],
-          threshold,
-          columns: importance === undefined ? format.blockElements : columns,
-          threads: this.threads,
-          ...(importance === undefined ? {} : { importance }),
-          ...(policy === "split" ? { mask: mask.subarray(from / 32, to / 32) } : {}),
-        },
-      );
+      const written = native().quantize({
+        format: format.id,
+        source,
+        rounding,
+        outliers: policy,
+        threshold,
+        columns: importance === undefined ? format.blockElements : columns,
+        threads: this.threads,
+        values: values.subarray(from, to),
+        importance: importance ?? noFloats,
+        mask: policy === "split" ? mask.subarray(from / 32, to / 32) : noWords,
+        blocks: blocks.subarray(begin * format.blockBytes, end * format.blockBytes),
+      });
       if (written < (end - begin) * format.blockBytes) {
         refuseBlock(values, source, begin + written / format.blockBytes, format, columns);
       }
@@ -168,20 +165,24 @@ export class Quantizer {
     checkBuffer("Float32Array", vectors, "vectors");
     const { columns } = tensor;
     const count = vectors.length / columns;
-    if (!Number.isInteger(count) || count < 1 || count > vectorsMost) {
-      refuseOption("vectors", `1 to ${vectorsMost} vectors of ${columns} floats`, `${vectors.length} floats`);
+    if (!Number.isInteger(count) || count < 1 || count > LIMITS.batchTokensMax) {
+      refuseOption("vectors", `1 to ${LIMITS.batchTokensMax} vectors of ${columns} floats`, `${vectors.length} floats`);
     }
     const rows = tensor.length / columns;
     const rowBytes = columns / format.blockElements * format.blockBytes;
     const results = new Float32Array(rows * count);
     await inSlices(rows, columns * Math.max(1, count / 4), 16, signal, (begin, end) => {
       const part = count === 1 ? results.subarray(begin, end) : new Float32Array((end - begin) * count);
-      native().matmul(format.id, tensor.blocks.subarray(begin * rowBytes, end * rowBytes), vectors, part, {
+      native().matmul({
+        format: format.id,
         rows: end - begin,
         columns,
         vectors: count,
         activationBits: activationBits[activations],
         threads: this.threads,
+        blocks: tensor.blocks.subarray(begin * rowBytes, end * rowBytes),
+        inputs: vectors,
+        results: part,
       });
       if (count === 1) return;
       for (let v = 0; v < count; v++) {
@@ -229,21 +230,21 @@ export class Quantizer {
   }
 
   #decode(tensor: QuantizedTensor, format: TensorFormat, begin: number, end: number, out: Float32Array): void {
-    const part = tensor.blocks.subarray(begin * format.blockBytes, end * format.blockBytes);
-    native().dequantize(format.id, part, out, this.threads);
+    const blocks = tensor.blocks.subarray(begin * format.blockBytes, end * format.blockBytes);
+    native().dequantize({ format: format.id, blocks, values: out, threads: this.threads });
   }
 
   /** Values `from` to `to` as floats: where they lie, or widened into `room`. */
   #floats(
     values: Float32Array | Uint16Array,
-    kind: SourceName,
+    kind: FloatSource,
     from: number,
     to: number,
     room: Float32Array,
   ): Float32Array {
     if (values instanceof Float32Array) return values.subarray(from, to);
-    const bytes = new Uint8Array(values.buffer, values.byteOffset + from * 2, (to - from) * 2);
-    native().dequantize(sources[kind], bytes, room, this.threads);
+    const blocks = new Uint8Array(values.buffer, values.byteOffset + from * 2, (to - from) * 2);
+    native().dequantize({ format: FLOAT_SOURCES[kind], blocks, values: room, threads: this.threads });
     return room;
   }
 
@@ -271,6 +272,3 @@ export class Quantizer {
     });
   }
 }
-
-/** Most vectors of one product. */
-const vectorsMost = 8192;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ROUNDINGS } from "../../ffi/wire.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { activationTypes } from "../engine/types.ts";
 import type { TensorFormat } from "../files/formats.ts";
@@ -101,7 +102,7 @@ export const quantizeFields = {
     checkShape,
   ),
   source: sourceField,
-  rounding: choice(["nearest", "search"], { about: "How scales are found.", default: "search" }),
+  rounding: choice(ROUNDINGS, { about: "How scales are found.", default: "search" }),
   importance: other<Float32Array>()(
     { about: "How much an error in each column counts.", expected: "a Float32Array", otherwise: "all columns alike" },
     (value, name) => {

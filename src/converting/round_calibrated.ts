@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { calibrateRows, type CalibrationFactor } from "../../ffi/calibration.ts";
 import { native } from "../../ffi/native.ts";
 import type { TensorFormat } from "../files/formats.ts";
 import type { Quantizer } from "./quantizer.ts";
@@ -11,7 +10,11 @@ import { inSlices } from "./slices.ts";
 import { nameOf } from "./types.ts";
 
 /** What rounding a matrix for its inputs needs. */
-export interface Calibration extends CalibrationFactor {
+export interface Calibration {
+  /** r_ik / r_kk, columns x columns; then the sums themselves, as many. */
+  readonly factor: Float32Array;
+  /** The squares of r_kk. */
+  readonly importance: Float32Array;
   readonly columns: number;
   /** Rows times this, transposed, make up for what the inputs have lost: added to the weights. Null: nothing was lost. */
   readonly repair: Float32Array | null;
@@ -45,15 +48,19 @@ export async function roundCalibrated(
   const rows = values.length / columns;
   if (repair !== null) {
     const more = new Float32Array(values.length);
-    const bytes = new Uint8Array(repair.buffer, repair.byteOffset, repair.byteLength);
+    const blocks = new Uint8Array(repair.buffer, repair.byteOffset, repair.byteLength);
     await inSlices(rows, columns * columns / 16, 1, signal, (begin, end) => {
       const [from, to] = [begin * columns, end * columns];
-      native().matmul(0, bytes, values.subarray(from, to), more.subarray(from, to), {
+      native().matmul({
+        format: 0,
         rows: columns,
         columns,
         vectors: end - begin,
         activationBits: 8,
         threads: quantizer.threads,
+        blocks,
+        inputs: values.subarray(from, to),
+        results: more.subarray(from, to),
       });
     });
     for (let i = 0; i < values.length; i++) values[i] += more[i];
@@ -65,10 +72,18 @@ export async function roundCalibrated(
   }
   const rowBytes = columns / format.blockElements * format.blockBytes;
   const blocks = new Uint8Array(rows * rowBytes);
+  const { factor, importance } = calibration;
   await inSlices(rows, columns * columns / 16, 8, signal, (begin, end) => {
-    const part = values.subarray(begin * columns, end * columns);
-    const room = blocks.subarray(begin * rowBytes, end * rowBytes);
-    const good = calibrateRows(format.id, part, columns, calibration, room, quantizer.threads);
+    const good = native().calibrate({
+      format: format.id,
+      rows: end - begin,
+      columns,
+      threads: quantizer.threads,
+      values: values.subarray(begin * columns, end * columns),
+      factor,
+      importance,
+      blocks: blocks.subarray(begin * rowBytes, end * rowBytes),
+    });
     if (good < end - begin) throw new RangeError(`row ${begin + good}`);
   });
   return blocks;

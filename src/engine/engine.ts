@@ -5,19 +5,21 @@
  *
  * @module
  */
-import { BATCH, SAMPLED } from "../../ffi/abi.ts";
-import { capturedInputs, captureInputs } from "../../ffi/calibration.ts";
+import { errorOf } from "../../ffi/call.ts";
 import { ClosedError, UnsupportedError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
+import { type EngineHandle, type LogitRow, MARKS } from "../../ffi/wire.ts";
+import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Results } from "../../ffi/wire_calls.ts";
+import { Words } from "../../ffi/words.ts";
 import type { Hyperparameters } from "../model/architectures/types.ts";
 import type { Model } from "../model/model.ts";
 import type { StepThreads } from "./threads.ts";
-import { type KvType, kvTypes } from "./types.ts";
+import type { KvType } from "./types.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
 
 /** Which rows of logits a step should give for a sequence. */
-export type LogitRows = "none" | "last" | "all";
+export type LogitRows = LogitRow;
 
 /** What one sequence does in a step. */
 export interface StepSequence {
@@ -85,9 +87,6 @@ export interface StepRunner {
   dispose(): Promise<void>;
 }
 
-const logitRows = ["none", "last", "all"] as const;
-const noToken = 0xffff_ffff;
-const resultWords = BATCH.result.length + SAMPLED.words;
 const noLogits = new Float32Array(0);
 /** Version of the accumulation contract (`docs/design/contract.md`): what an engine of another computes has other bits. */
 export const accumulationContract = 1;
@@ -112,7 +111,7 @@ export function pageBytes(
 }
 
 /** Frees what a lost engine holds: the net below `dispose`. */
-const lost = new FinalizationRegistry<number>((handle) => native().engineFree(handle));
+const lost = new FinalizationRegistry<EngineHandle>((handle) => native().engineFree(handle));
 
 /** Runs steps of one model. */
 export class Engine implements StepRunner {
@@ -124,11 +123,10 @@ export class Engine implements StepRunner {
   readonly #native: Native = native();
   readonly #vocabulary: number;
   readonly #embedding: number;
-  #handle: number;
-  #words = new Uint32Array(1024);
-  #floats = new Float32Array(this.#words.buffer);
-  readonly #results: Uint32Array<ArrayBuffer>;
-  readonly #doubles: Float64Array;
+  /** Undefined once it was disposed. */
+  #handle: EngineHandle | undefined;
+  readonly #batch: Words<"batch"> = new Words("batch", 1024);
+  readonly #results: Results;
   #logits = noLogits;
   #step: Promise<unknown> | undefined;
 
@@ -139,28 +137,16 @@ export class Engine implements StepRunner {
     this.threads = { prefill: settings.threads, decode: settings.threads, prefillTokens: prefillTokensDefault };
     this.#vocabulary = model.vocabulary;
     this.#embedding = model.plan.hyperparameters.embedding;
-    this.#results = new Uint32Array(settings.sequences * resultWords);
-    this.#doubles = new Float64Array(this.#results.buffer);
-    this.#handle = this.#native.engineOpen(
-      model.handle,
-      Uint32Array.of(
-        1,
-        kvTypes.indexOf(settings.kv),
-        settings.pageSize,
-        settings.pages,
-        settings.batchTokens,
-        settings.sequences,
-        settings.threads,
-        settings.activationBits,
-        settings.logitRows,
-      ),
-    );
+    this.#results = new Results(new Uint32Array(settings.sequences * Results.words));
+    const options = new Words("engine");
+    putEngineOptions(options, { ...settings, kvType: settings.kv });
+    this.#handle = this.#native.engineOpen(model.handle, options);
     lost.register(this, this.#handle, this);
   }
 
   /** Runs one step; results come in the order of `sequences`. `isInline`: before this returns to the event loop. */
   async run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]> {
-    if (this.#handle === 0) throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
+    const handle = this.#open();
     if (sequences.some(({ drafts = 0 }) => drafts > 0)) {
       throw new UnsupportedError("engine: a step samples one row of a sequence, so it can check no drafts.", {
         what: "drafts",
@@ -168,10 +154,9 @@ export class Engine implements StepRunner {
         expected: "no drafts",
       });
     }
-    const words = this.#encode(sequences, isInline);
-    const handle = this.#handle;
+    this.#encode(sequences, isInline);
     const begin = performance.now();
-    this.#native.submit(handle, this.#words, words);
+    this.#native.submit(handle, this.#batch);
     if (!this.#native.idle(handle)) {
       const step = this.#settle(handle);
       this.#step = step;
@@ -187,99 +172,86 @@ export class Engine implements StepRunner {
 
   /** The step in flight gives sequence `id` up between two layers. */
   cancel(id: number): void {
-    if (this.#step !== undefined) this.#native.cancel(this.#handle, id);
+    if (this.#step !== undefined) this.#native.cancel(this.#open(), id);
   }
 
   /** Copies page `from` to page `to`; no step may be in flight. */
   copyPage(from: number, to: number): void {
-    this.#native.pageCopy(this.#handle, from, to);
+    this.#native.pageCopy({ engine: this.#open(), from, to });
   }
 
   /** Gives the memory of `count` pages back to the system until they are written again; returns how many bytes. */
   discardPages(first: number, count: number): number {
-    return this.#native.pageDiscard(this.#handle, first, count);
+    return this.#native.pageDiscard({ engine: this.#open(), first, count });
   }
 
   /** Writes a page and a checksum to `out`; returns the bytes. No step may be in flight. */
   exportPage(page: number, out: Uint8Array): number {
-    return this.#native.pageExport(this.#handle, page, out);
+    return this.#native.pageExport(this.#open(), page, out);
   }
 
   /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */
   importPage(page: number, bytes: Uint8Array): boolean {
-    return this.#native.pageImport(this.#handle, page, bytes);
+    return this.#native.pageImport(this.#open(), page, bytes);
   }
 
-  /** Keeps the inputs of a step's products `first` to `first + count - 1` (`ffi/calibration.ts` numbers them). */
+  /** Keeps the inputs of a step's products `first` to `first + count - 1` (`Native.capture` numbers them). */
   capture(first: number, count: number): void {
-    captureInputs(this.#handle, first, count);
+    this.#native.capture({ engine: this.#open(), first, count });
   }
 
   /** Copies the rows kept of a product in the last step; returns how many floats. */
   captured(product: number, out: Float32Array): number {
-    return capturedInputs(this.#handle, product, out);
+    return this.#native.captured(this.#open(), product, out);
   }
 
   /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */
   async dispose(): Promise<void> {
     const handle = this.#handle;
-    if (handle === 0) return;
-    this.#handle = 0;
+    if (handle === undefined) return;
+    this.#handle = undefined;
     lost.unregister(this);
     await this.#step;
     this.#native.engineFree(handle);
   }
 
-  async #settle(handle: number): Promise<void> {
+  #open(): EngineHandle {
+    if (this.#handle !== undefined) return this.#handle;
+    throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
+  }
+
+  async #settle(handle: EngineHandle): Promise<void> {
     while (!await this.#native.wait(handle, waitMs));
   }
 
-  #encode(sequences: readonly StepSequence[], isInline: boolean): number {
-    let tokens = 0;
-    let size: number = BATCH.header.length;
-    for (const sequence of sequences) {
-      tokens += sequence.tokens.length;
-      size += BATCH.sequence.length + sequence.tokens.length + sequence.pages.length + (sequence.hidden?.length ?? 0);
-      size += sequence.sample?.sampler.words(this.#vocabulary) ?? 0;
-    }
-    if (size > this.#words.length) {
-      this.#words = new Uint32Array(2 * size);
-      this.#floats = new Float32Array(this.#words.buffer);
-    }
-    const words = this.#words;
+  #encode(sequences: readonly StepSequence[], isInline: boolean): void {
+    let count = 0;
+    for (const { tokens } of sequences) count += tokens.length;
     const { prefill, decode, prefillTokens } = this.threads;
-    const most = tokens >= prefillTokens ? prefill : decode;
-    const threads = this.#stepThreads?.threads(tokens, tokens > sequences.length, most, isInline) ?? most;
-    const flags = threads * BATCH.threadsUnit + (isInline ? BATCH.flagInline : 0);
-    words.set([BATCH.version, flags, sequences.length, tokens]);
-    let at: number = BATCH.header.length;
+    const most = count >= prefillTokens ? prefill : decode;
+    const threads = this.#stepThreads?.threads(count, count > sequences.length, most, isInline) ?? most;
+    const batch = this.#batch;
+    batch.clear();
+    putBatchHeader(batch, { runsInline: isInline, threads, sequences: sequences.length, tokens: count });
     for (const { id, position, tokens, pages, logits, sample, keep, hidden } of sequences) {
-      words[at] = id;
-      words[at + 1] = position;
-      words[at + 2] = tokens.length;
-      words[at + 3] = pages.length;
-      words[at + 4] = logitRows.indexOf(logits);
-      const samplerWords = at + 5;
-      words[at + 6] = keep ? 1 : 0;
-      words[at + 7] = hidden?.length ?? 0;
-      at += BATCH.sequence.length;
-      words.set(tokens, at);
-      at += tokens.length;
-      words.set(pages, at);
-      at += pages.length;
-      if (hidden) {
-        this.#floats.set(hidden, at);
-        at += hidden.length;
-      }
-      const begin = at;
-      const request = { position: position + tokens.length, top: sample?.top };
-      if (sample) at = sample.sampler.encode(words, at, this.#vocabulary, request);
-      words[samplerWords] = at - begin;
+      putBatchSequence(batch, {
+        id,
+        position,
+        tokens: tokens.length,
+        pages: pages.length,
+        logits,
+        samples: sample !== undefined,
+        keep: keep === true,
+        hidden: hidden === undefined ? 0 : hidden.length,
+      });
+      batch.list(tokens);
+      batch.list(pages);
+      if (hidden !== undefined) batch.floats(hidden);
+      sample?.sampler.encode(batch, this.#vocabulary, { position: position + tokens.length, top: sample.top });
     }
-    return at;
   }
 
-  #take(handle: number, sequences: readonly StepSequence[]): StepResult[] {
+  #take(handle: EngineHandle, sequences: readonly StepSequence[]): StepResult[] {
     let floats = 0;
     for (const { logits, tokens, keep } of sequences) {
       floats += (logits === "all" ? tokens.length : logits === "last" ? 1 : 0) * this.#vocabulary;
@@ -289,22 +261,18 @@ export class Engine implements StepRunner {
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
     return sequences.map(({ keep, sample }, index) => {
-      const word = index * resultWords;
-      const status = (this.#results[word + 1] as number) | 0;
-      const token = this.#results[word + 2] as number;
-      const count = (this.#results[word + 3] as number) * this.#vocabulary;
+      const found = this.#results;
+      found.moveTo(index);
+      const count = found.rows * this.#vocabulary;
       const logits = count === 0 ? noLogits : this.#logits.subarray(at, at + count);
       at += count;
-      if (status < 0) {
-        const error = this.#native.statusError(status, "sequence");
+      if (found.status < 0) {
+        const error = errorOf(found.status, "sequence");
         return { error: sample && error.code === "invalidArgument" ? nothingToChoose() : error, logits };
       }
       const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
-      if (token !== noToken && sample) {
-        const sampled = word + BATCH.result.length;
-        result.choices = [
-          sample.sampler.take(this.#results, this.#doubles, sampled, this.#vocabulary, sample.top),
-        ];
+      if (found.token !== MARKS.noToken && sample) {
+        result.choices = [sample.sampler.take(found.sampled, this.#vocabulary, sample.top)];
       }
       if (keep) {
         result.hidden = this.#logits.subarray(at, at + this.#embedding);

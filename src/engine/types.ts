@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { KV_TYPES } from "../../ffi/wire.ts";
 
 /**
  * A type in which keys and values are stored.
@@ -18,7 +19,7 @@
 export type KvType = "f16" | "f32" | "q8_0";
 
 /** The types of keys and values, each at its number in the library. */
-export const kvTypes: readonly KvType[] = ["f16", "f32", "q8_0"];
+export const kvTypes: readonly KvType[] = KV_TYPES;
 
 /** How activations are rounded, by name. */
 export const activationTypes = ["int8", "int16"] as const;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { LIMITS } from "../../ffi/wire.ts";
 import type { Machine, MachineFacts } from "./types.ts";
 import { native } from "../../ffi/native.ts";
 import { probeDarwin } from "./darwin.ts";
@@ -80,8 +81,6 @@ export function usableThreads(): number {
   return parallelism().threads;
 }
 
-/** The most threads that can be asked for. */
-const threadsMost = 256;
 let reckoned = 0;
 
 /** For tests of many threads on a small machine: counts as if there were `count` processors; returns the count before. */
@@ -95,7 +94,7 @@ export function reckonProcessors(count: number): number {
 export const threadsField = integer({
   about: "Threads that compute.",
   least: 1,
-  most: threadsMost,
+  most: LIMITS.threadsMax,
   otherwise: "the processors that may be used",
   flag: { value: "N", about: "compute with N threads" },
 });
@@ -105,7 +104,7 @@ export const threadsField = integer({
  * With two on a core, threads that wait for their turn hold the others up: decoding ran at 0.75 of its speed, with eight
  * at 0.38.
  */
-export function threadsOption(asked: number = Math.min(threadsMost, usableThreads())): number {
+export function threadsOption(asked: number = Math.min(LIMITS.threadsMax, usableThreads())): number {
   return Math.min(asked, Math.max(parallelism().processors, reckoned));
 }
 
@@ -116,7 +115,7 @@ function probe(source: Source): MachineFacts {
 
 /** Bytes a second that `threads` threads of this machine read from memory. Blocks for some tenths of a second. */
 export function measureBandwidth(threads: number): number {
-  return native().bandwidth(threads, bandwidthMiB);
+  return native().bandwidth({ threads, mebibytes: bandwidthMiB });
 }
 
 /** A part of a processor more is not worth a thread that the others wait for. */

@@ -8,6 +8,7 @@ import { ClosedError, LightGPTError, UnsupportedError } from "../../ffi/errors.t
 import { localFile } from "../../ffi/assets.ts";
 import { prepare } from "../../ffi/library.ts";
 import { native } from "../../ffi/native.ts";
+import { LIMITS, type ModelHandle } from "../../ffi/wire.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { describeModel } from "./encode_model.ts";
@@ -67,14 +68,12 @@ export interface LoadOptions {
 
 /** The most positions that a context has unless a larger one is asked for: KV pages cost memory. */
 const defaultContext = 8192;
-/** The most positions that any context can have; `kernels/limits.zig` has the same. */
-const largestContext = 1 << 20;
 /** The schema of {@link LoadOptions}. */
 export const loadFields = {
   context: integer({
     about: "The most tokens of a prompt and its answer together.",
     least: 1,
-    most: largestContext,
+    most: LIMITS.contextMax,
     otherwise: "what the model was trained for, at most 8192",
     flag: { value: "N", about: "hold at most N tokens of prompt and answer" },
   }),
@@ -87,7 +86,7 @@ export const loadFields = {
 const waitMs = 25;
 
 /** Frees what a lost model holds: the net below `dispose`. */
-const lost = new FinalizationRegistry<number>((handle) => native().modelFree(handle));
+const lost = new FinalizationRegistry<ModelHandle>((handle) => native().modelFree(handle));
 
 /** Loads a model as `Model.load` does, once `accept` has seen what it is: it may throw before any weights are read. */
 export let loadAccepted: (
@@ -123,9 +122,10 @@ export class Model {
   /** How long loading took. */
   readonly loadMs: number;
   readonly #tokenizer: Tokenizer | UnsupportedError;
-  #handle: number;
+  /** Undefined once it was disposed. */
+  #handle: ModelHandle | undefined;
 
-  private constructor(parts: Loaded, handle: number) {
+  private constructor(parts: Loaded, handle: ModelHandle) {
     this.gguf = parts.gguf;
     this.plan = parts.plan;
     this.context = parts.context;
@@ -155,14 +155,14 @@ export class Model {
     const { gguf, plan, context } = readPlan(file, read);
     const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
-    let handle = 0;
+    let handle: ModelHandle | undefined;
     try {
       handle = native().modelLoad(describeModel(plan, gguf.files));
       const residentBytes = await finish(handle, read);
       assertUnchanged(gguf);
       return new Model({ gguf, plan, context, tokenizer, residentBytes, loadMs: performance.now() - begin }, handle);
     } catch (error) {
-      if (handle !== 0) native().modelFree(handle);
+      if (handle !== undefined) native().modelFree(handle);
       // Of a file that has changed, what seems wrong with it is not what is.
       if (error instanceof LightGPTError && ["modelFormat", "nonFinite", "io"].includes(error.code)) {
         assertUnchanged(gguf);
@@ -182,9 +182,13 @@ export class Model {
     return this.plan.hyperparameters.vocabulary;
   }
 
-  /** What native code knows the model by. */
-  get handle(): number {
-    if (this.#handle === 0) {
+  /**
+   * What native code knows the model by.
+   *
+   * @ignore
+   */
+  get handle(): ModelHandle {
+    if (this.#handle === undefined) {
       throw new ClosedError("The model was used after it was disposed.", { where: "model" });
     }
     return this.#handle;
@@ -192,10 +196,10 @@ export class Model {
 
   /** Frees the weights, once no engine uses them. Again is fine. */
   dispose(): void {
-    if (this.#handle === 0) return;
+    if (this.#handle === undefined) return;
     lost.unregister(this);
     native().modelFree(this.#handle);
-    this.#handle = 0;
+    this.#handle = undefined;
   }
 
   /** {@link Model.dispose}, for `using`. */
@@ -257,7 +261,7 @@ function readTokenizer(gguf: Gguf, options: TokenizerOptions): Tokenizer | Unsup
 
 /** Waits until a model is ready; returns the bytes it takes. */
 async function finish(
-  handle: number,
+  handle: ModelHandle,
   { signal, onProgress }: Pick<Resolved<typeof loadFields>, "signal" | "onProgress">,
 ): Promise<number> {
   const report = (progress: LoadProgress) => {

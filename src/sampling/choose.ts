@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { SAMPLED, WORKSPACE } from "../../ffi/abi.ts";
 import { native } from "../../ffi/native.ts";
+import { WORKSPACE } from "../../ffi/wire.ts";
+import { Sampled } from "../../ffi/wire_calls.ts";
+import { Words } from "../../ffi/words.ts";
 import type { Choice, Request, SamplerState } from "./state.ts";
 
 /** A candidate and its probability after all methods. */
@@ -16,42 +18,57 @@ export interface Candidates {
   readonly probabilities: Float64Array;
 }
 
-let words = new Uint32Array(256);
-let workspace = new Uint32Array(WORKSPACE.words(0));
+const words = new Words("sampler", 256);
+let workspace = new Uint32Array(workspaceWords(0));
 let bytes = new Uint8Array(workspace.buffer);
-let doubles = new Float64Array(workspace.buffer);
+let sampled = new Sampled(workspace);
 
 /** Chooses a token; the state takes part and remembers. */
 export function choose(state: SamplerState, logits: Float32Array, request: Request): Choice {
   run(state, logits, request);
-  return state.take(workspace, doubles, 0, logits.length, request.top);
+  return state.take(sampled, logits.length, request.top);
 }
 
 /** The candidates after all methods; the state stays as it is. Copies. */
 export function candidates(state: SamplerState, logits: Float32Array, position: number): Candidates {
   run(state, logits, { position, distribution: true });
-  const count = workspace[SAMPLED.candidates] as number;
-  const stride = WORKSPACE.stride(logits.length);
+  const count = sampled.candidates;
+  const stride = strideOf(logits.length);
   const ids = WORKSPACE.head + WORKSPACE.ids * stride;
-  const first = (WORKSPACE.head + WORKSPACE.probabilities * stride) / 2;
+  const probabilities = WORKSPACE.head + WORKSPACE.probabilities * stride;
   return {
-    tokens: workspace[SAMPLED.listed] === 1
+    tokens: sampled.listed === 1
       ? workspace.slice(ids, ids + count)
       : Uint32Array.from({ length: count }, (_, id) => id),
-    probabilities: doubles.slice(first, first + count),
+    probabilities: new Float64Array(workspace.buffer, 4 * probabilities, count).slice(),
   };
+}
+
+/** Words of one of the workspace's arrays. */
+function strideOf(vocabulary: number): number {
+  return roundUp(vocabulary) + WORKSPACE.lanes;
+}
+
+/** Words of a workspace for a vocabulary; native code refuses a smaller one. */
+export function workspaceWords(vocabulary: number): number {
+  const stride = strideOf(vocabulary);
+  return WORKSPACE.head + WORKSPACE.arrays * stride + roundUp(stride / WORKSPACE.lanes) + WORKSPACE.tail;
+}
+
+function roundUp(words: number): number {
+  return Math.ceil(words / WORKSPACE.lanes) * WORKSPACE.lanes;
 }
 
 function run(state: SamplerState, logits: Float32Array, request: Request): void {
   // What is no such array is refused by `native`; until then its length is not trusted.
   const vocabulary = ArrayBuffer.isView(logits) ? logits.length ?? 0 : 0;
-  const size = state.words(vocabulary);
-  if (size > words.length) words = new Uint32Array(2 * size);
-  const needed = WORKSPACE.words(vocabulary);
+  const needed = workspaceWords(vocabulary);
   if (needed > workspace.length) {
     workspace = new Uint32Array(needed + (needed & 1));
     bytes = new Uint8Array(workspace.buffer);
-    doubles = new Float64Array(workspace.buffer);
+    sampled = new Sampled(workspace);
   }
-  native().sample(words, state.encode(words, 0, vocabulary, request), logits, workspace, bytes);
+  words.clear();
+  state.encode(words, vocabulary, request);
+  native().sample(words, logits, workspace, bytes);
 }

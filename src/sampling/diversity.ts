@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LIMITS } from "../../ffi/wire.ts";
 import { refuseOption } from "../options/checks.ts";
 
 /**
@@ -56,10 +57,10 @@ export function diversity(tokens: ArrayLike<number>): Diversity {
     const next = new Float64Array(total);
     for (let at = 0; at < total; at++) {
       const token = tokens[at + n - 1] as number;
-      if (!Number.isInteger(token) || token < 0 || token >= 2 ** 22) {
+      if (!Number.isInteger(token) || token < 0 || token >= LIMITS.vocabularyMax) {
         refuseOption(`tokens[${at + n - 1}]`, "a token id", token);
       }
-      const key = (numbers[at] as number) * 2 ** 22 + token;
+      const key = (numbers[at] as number) * LIMITS.vocabularyMax + token;
       let number = known.get(key);
       if (number === undefined) {
         number = counts.push(0) - 1;

@@ -4,9 +4,8 @@
  *
  * @module
  */
+import { LIMITS } from "../../ffi/wire.ts";
 import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
-
-const vocabularyMost = 2 ** 22;
 
 /**
  * A set of tokens of one vocabulary, as a bit mask. Throws an error of the code `invalidArgument` for an id that the
@@ -32,7 +31,7 @@ export class TokenMask {
 
   /** An empty set of tokens of a vocabulary of this size, or one with these tokens. */
   constructor(vocabularySize: number, tokens: Iterable<number> = []) {
-    checkInteger("vocabularySize", vocabularySize, 1, vocabularyMost);
+    checkInteger("vocabularySize", vocabularySize, 1, LIMITS.vocabularyMax);
     this.vocabularySize = vocabularySize;
     this.words = new Uint32Array(Math.ceil(vocabularySize / 32));
     guarded("tokens", () => {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { SAMPLING_METHODS } from "../../ffi/abi.ts";
+import type { SAMPLING_METHODS } from "../../ffi/wire.ts";
 import type { TokenMask } from "./mask.ts";
 
 /** A method of a sampler's chain, by name. */

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { SAMPLED } from "../../ffi/abi.ts";
+import { MARKS } from "../../ffi/wire.ts";
+import type { Sampled } from "../../ffi/wire_calls.ts";
 import type { SamplingMethod } from "./options.ts";
 import type { Step } from "./resolve.ts";
 
@@ -34,8 +35,6 @@ export interface MethodReport {
   readonly left: number;
 }
 
-const notRun = 0xffff_ffff;
-
 /** Adds up what the methods of one chain do. */
 export class Report {
   readonly #steps: readonly Step[];
@@ -48,13 +47,13 @@ export class Report {
     this.#sums = new Float64Array(4 * steps.length);
   }
 
-  /** Adds a choice out of `vocabulary` tokens, whose `SAMPLED` words begin at `at`. */
-  add(words: Uint32Array, at: number, vocabulary: number): void {
+  /** Adds what came of a choice out of `vocabulary` tokens. */
+  add(sampled: Sampled, vocabulary: number): void {
     const sums = this.#sums;
     let before = vocabulary;
     for (let step = 0; step < this.#steps.length; step++) {
-      const kept = words[at + SAMPLED.kept + step] as number;
-      if (kept === notRun) continue;
+      const kept = sampled.kept(step);
+      if (kept === MARKS.notRun) continue;
       const base = 4 * step;
       sums[base] += 1;
       if (kept < before) sums[base + 1] += 1;

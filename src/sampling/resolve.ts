@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { SAMPLING_METHODS } from "../../ffi/abi.ts";
+import { SAMPLING_METHODS } from "../../ffi/wire.ts";
 import { refuseOption } from "../options/checks.ts";
 import { readOptions, type Resolved } from "../options/schema.ts";
 import { TokenMask } from "./mask.ts";
 import type { SamplingMethod, SamplingOptions } from "./options.ts";
 import { samplingFields } from "./schema.ts";
 
-/** One method and what it was told, as `SAMPLER.step`. */
+/** One method and what it was told, as `SamplerStep` of `ffi/wire_calls.ts`. */
 export interface Step {
   /** The method. */
   readonly method: SamplingMethod;

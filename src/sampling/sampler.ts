@@ -12,7 +12,7 @@ import { resolveSampling } from "./resolve.ts";
 import { checkId } from "./schema.ts";
 import type { MethodReport } from "./report.ts";
 import { type Choice, SamplerState, seedOf } from "./state.ts";
-import { SAMPLER } from "../../ffi/abi.ts";
+import { LIMITS } from "../../ffi/wire.ts";
 
 /**
  * A token that may be chosen, and how likely that is.
@@ -87,7 +87,7 @@ export class Sampler {
    * that the logits are, before any method.
    */
   choose(logits: Float32Array, top: number = 0): Required<Choice> {
-    checkInteger("top", top, 0, SAMPLER.topMost);
+    checkInteger("top", top, 0, LIMITS.logprobsMax);
     return choose(this.#state, logits, { position: this.#state.position, top }) as Required<Choice>;
   }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SAMPLER, SAMPLING_METHODS } from "../../ffi/abi.ts";
+import { LIMITS, SAMPLING_METHODS } from "../../ffi/wire.ts";
 import { refuseOption } from "../options/checks.ts";
 import { type FieldsOf, group, integer, number, other } from "../options/schema.ts";
 import { TokenMask } from "./mask.ts";
@@ -304,7 +304,7 @@ function readBias(bias: unknown, name: string): readonly (readonly [number, numb
 
 /** Throws unless `id` may be the id of a token. */
 export function checkId(name: string, id: unknown): asserts id is number {
-  if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < SAMPLER.vocabularyMost) return;
+  if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < LIMITS.vocabularyMax) return;
   refuseOption(name, "a token id", id);
 }
 

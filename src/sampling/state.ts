@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { SAMPLED, SAMPLER, SAMPLING_METHODS } from "../../ffi/abi.ts";
+import { putSamplerChoice, putSamplerSettings, putSamplerStep, type Sampled } from "../../ffi/wire_calls.ts";
+import { Words } from "../../ffi/words.ts";
 import { refuseOption } from "../options/checks.ts";
 import { History } from "./history.ts";
 import { TokenMask } from "./mask.ts";
@@ -67,18 +68,11 @@ export interface Request {
   readonly distribution?: boolean;
 }
 
-const field = Object.fromEntries(SAMPLER.header.map((name, index) => [name, index])) as Record<
-  (typeof SAMPLER.header)[number],
-  number
->;
-const mu = new Float64Array(1);
-const muWords = new Uint32Array(mu.buffer);
-
 /** The settings and the memory of one sequence's sampler. */
 export class SamplerState {
   /** The settings. */
   readonly sampling: Sampling;
-  /** Header and steps, as they are sent. */
+  /** What is the same for every choice, as it is sent: settings and steps. */
   readonly #head: Uint32Array;
   /** Whether anything follows them. */
   readonly #hasLists: boolean;
@@ -129,55 +123,42 @@ export class SamplerState {
     }
   }
 
-  /** At most so many words are written by {@link SamplerState.encode}. */
-  words(vocabulary: number): number {
-    const { bias, dry, penaltyWindow } = this.sampling;
-    const pairs = (dry ? this.#history.length : 0) + Math.min(penaltyWindow, this.#history.length);
-    return this.#head.length + Math.ceil(vocabulary / 32) + bias.length + 2 * pairs;
+  /** Appends the sampler to a batch, or to a buffer of its own. */
+  encode(to: Words<"batch" | "sampler">, vocabulary: number, { position, top, distribution }: Request): void {
+    const hasLists = this.#hasLists;
+    const mask = hasLists ? this.#maskWords(vocabulary) : nothing;
+    const counts = hasLists ? this.#history.counts : nothing;
+    const matches = hasLists ? this.#history.matches() : nothing;
+    to.list(this.#head);
+    putSamplerChoice(to, {
+      logprobs: top === undefined ? 0 : 1 + top,
+      distribution: distribution === true,
+      choice: this.#choices,
+      position,
+      mu: this.#mu,
+      mask: mask.length,
+      counts: counts.length / 2,
+      matches: matches.length / 2,
+    });
+    if (!hasLists) return;
+    to.list(mask);
+    to.list(this.sampling.bias);
+    to.list(counts);
+    to.list(matches);
   }
 
-  /** Writes `SAMPLER` to `words` from `at` on; returns where it ends. */
-  encode(words: Uint32Array, at: number, vocabulary: number, request: Request): number {
-    const end = at + this.#head.length;
-    words.set(this.#head, at);
-    words[at + field.logprobs] = request.top === undefined ? 0 : 1 + request.top;
-    words[at + field.distribution] = request.distribution ? 1 : 0;
-    words[at + field.choice] = this.#choices;
-    words[at + field.position] = request.position;
-    mu[0] = this.#mu;
-    words[at + field.mu] = muWords[0] as number;
-    words[at + field.muHigh] = muWords[1] as number;
-    return this.#hasLists ? this.#encodeLists(words, at, end, vocabulary) : end;
-  }
-
-  #encodeLists(words: Uint32Array, at: number, begin: number, vocabulary: number): number {
-    const mask = this.#maskWords(vocabulary);
-    const { counts } = this.#history;
-    const matches = this.#history.matches();
-    words[at + field.mask] = mask.length;
-    words[at + field.counts] = counts.length / 2;
-    words[at + field.matches] = matches.length / 2;
-    let end = begin;
-    for (const part of [mask, this.sampling.bias, counts, matches]) {
-      words.set(part, end);
-      end += part.length;
-    }
-    return end;
-  }
-
-  /** Takes over what came of a choice: `SAMPLED` from word `at` on, which is even. */
-  take(words: Uint32Array, doubles: Float64Array, at: number, vocabulary: number, top: number | undefined): Choice {
+  /** Takes over what came of a choice. */
+  take(sampled: Sampled, vocabulary: number, top: number | undefined): Choice {
     this.#choices++;
-    const own = at / 2;
-    this.#mu = doubles[own + SAMPLED.doubles.mu] as number;
-    this.#report.add(words, at, vocabulary);
-    const token = words[at + SAMPLED.token] as number;
+    this.#mu = sampled.mu;
+    this.#report.add(sampled, vocabulary);
+    const { token } = sampled;
     if (top === undefined) return { token };
-    const likeliest = Array.from({ length: words[at + SAMPLED.top] as number }, (_, index) => ({
-      token: words[at + SAMPLED.topIds + index] as number,
-      logprob: doubles[own + SAMPLED.doubles.topLogprobs + index] as number,
+    const likeliest = Array.from({ length: sampled.top }, (_, index) => ({
+      token: sampled.topIds(index),
+      logprob: sampled.topLogprobs(index),
     }));
-    return { token, logprob: doubles[own + SAMPLED.doubles.logprob] as number, top: likeliest };
+    return { token, logprob: sampled.logprob, top: likeliest };
   }
 
   /** A state that goes on alone, and would choose the same. */
@@ -221,20 +202,8 @@ export class SamplerState {
 const nothing = new Uint32Array(0);
 
 function headOf({ steps, minKeep, seed, bias }: Sampling): Uint32Array {
-  const words = new Uint32Array(SAMPLER.header.length + steps.length * SAMPLER.step.length);
-  const floats = new Float32Array(words.buffer);
-  words[field.version] = SAMPLER.version;
-  words[field.steps] = steps.length;
-  words[field.minKeep] = minKeep;
-  words[field.seed] = Number(seed & 0xffff_ffffn);
-  words[field.seedHigh] = Number(seed >> 32n);
-  words[field.bias] = bias.length / 2;
-  let at: number = SAMPLER.header.length;
-  for (const { method, count, numbers } of steps) {
-    words[at] = SAMPLING_METHODS.indexOf(method);
-    words[at + 1] = count;
-    floats.set(numbers, at + 2);
-    at += SAMPLER.step.length;
-  }
-  return words;
+  const head = new Words("sampler", 32);
+  putSamplerSettings(head, { steps: steps.length, minKeep, seed, bias: bias.length / 2 });
+  for (const { method, count, numbers: [a, b, c] } of steps) putSamplerStep(head, { method, count, a, b, c });
+  return head.words.slice(0, head.length);
 }

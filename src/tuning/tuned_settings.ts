@@ -5,6 +5,7 @@
  */
 import { CancelledError, LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
+import { LIMITS } from "../../ffi/wire.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "../batching/options.ts";
 import { prefillTokensDefault } from "../engine/engine.ts";
 import type { Machine } from "../machine/types.ts";
@@ -18,8 +19,6 @@ import type { EventLog } from "./events.ts";
 
 /** Others that want to use more of the machine than this disturb: what is measured then is not kept. */
 const disturbedShare = 0.15;
-/** What the library spins unless told otherwise. */
-const spinDefault = 2000;
 
 /** For what a profile is looked up. */
 export interface ProfileSubject {
@@ -81,7 +80,7 @@ async function measure({ model, machine, batching, log, tuneMs, onTune, signal }
   const { settings, sequences, chunk } = resolveBatcherOptions(batching);
   const threadsMost = Math.min(settings.threads, machine.threads);
   const subject = new ModelSubject(model, { ...settings, threads: threadsMost });
-  const before = native().spin(spinDefault);
+  const before = native().spin(LIMITS.spinsDefault);
   try {
     const { cores, efficiency = 0 } = machine;
     const tuning = await tune({
@@ -93,7 +92,7 @@ async function measure({ model, machine, batching, log, tuneMs, onTune, signal }
         chunkTokens: chunk ?? chunkMost,
         batchSequences: sequences,
         pageSize: settings.pageSize,
-        spinLoops: spinDefault,
+        spinLoops: LIMITS.spinsDefault,
       },
       fixed: new Set(
         (["chunkTokens", "batchSequences", "pageSize"] as const).filter((name) => batching[name] !== undefined),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LIMITS } from "../../../ffi/wire.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import type { NewValue } from "../../files/gguf/write.ts";
 import type { JsonFile, JsonObject } from "./json.ts";
@@ -99,13 +100,13 @@ export function readConfig(file: JsonFile, name: string): Config {
   if (config === undefined) throw file.wrong("text_config", "an object");
   refuseForeign(config, family);
   const embedding = config.count("hidden_size");
-  const heads = config.count("num_attention_heads", { most: 1024 });
+  const heads = config.count("num_attention_heads", { most: LIMITS.headsMax });
   const keyHeads = config.count("num_key_value_heads", { most: heads, fallback: heads });
   if (config.get("head_dim") === undefined && embedding % heads !== 0) {
     throw config.wrong("num_attention_heads", `a divisor of hidden_size, ${embedding}`);
   }
-  const headDim = config.count("head_dim", { most: 1024, fallback: Math.floor(embedding / heads) });
-  const layers = config.count("num_hidden_layers", { most: 512 });
+  const headDim = config.count("head_dim", { most: LIMITS.headDimMax, fallback: Math.floor(embedding / heads) });
+  const layers = config.count("num_hidden_layers", { most: LIMITS.layersMax });
   const { architecture } = family;
   const metadata = new Map<string, NewValue>([
     ["general.architecture", text(architecture)],
@@ -203,11 +204,12 @@ function refuseForeign(config: JsonFile, { architecture, activations }: Family):
   without("num_local_experts", "a dense model", (value) => value === 0 || value === 1);
   if (architecture.startsWith("qwen")) without("use_sliding_window", "false", (value) => value === false);
   if (architecture === "gemma2" || architecture === "gemma3") {
-    const heads = config.count("num_attention_heads", { most: 1024 });
+    const heads = config.count("num_attention_heads", { most: LIMITS.headsMax });
     const wide = config.count("hidden_size") / heads;
-    const scale = config.count("num_hidden_layers", { most: 512 }) === (architecture === "gemma2" ? 46 : 62)
-      ? wide
-      : config.count("head_dim", { fallback: Math.floor(wide) });
+    const scale =
+      config.count("num_hidden_layers", { most: LIMITS.layersMax }) === (architecture === "gemma2" ? 46 : 62)
+        ? wide
+        : config.count("head_dim", { fallback: Math.floor(wide) });
     without("query_pre_attn_scalar", `${scale}, as in the published models`, (value) => value === scale);
   }
   if (architecture === "gemma3") {

@@ -152,7 +152,7 @@ function vector(tensor: SafeTensor, name: string, type: number, turned: number, 
     const bytes = new Uint8Array(tensor.bytes);
     tensor.file.read(bytes, tensor.offset);
     const values = new Float32Array(length);
-    native().dequantize(type, bytes, values, 1);
+    native().dequantize({ format: type, blocks: bytes, values, threads: 1 });
     if (lessOne) { for (let i = 0; i < length; i++) values[i] += 1; }
     return turned === 0 ? values : values.map((_, i) => values[rowBefore(i, turned)]);
   };

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LIMITS as LIBRARY } from "../../../ffi/wire.ts";
 import { formatInstead, formatName, FORMATS } from "../formats.ts";
 import { Metadata, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
 import { type ByteSource, HeaderReader } from "./reader.ts";
@@ -41,7 +42,7 @@ export interface GgufPart {
 const MAGIC = 0x46554747;
 const LIMITS = {
   metadata: 65_536,
-  tensors: 65_536,
+  tensors: LIBRARY.tensorsMax,
   keyBytes: 65_535,
   nameBytes: 64,
   stringBytes: 1 << 24,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { LIMITS } from "../../../ffi/wire.ts";
 import { LightGPTError, ModelFormatError } from "../../../ffi/errors.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
 import { pathOf } from "../../options/paths.ts";
@@ -32,7 +33,6 @@ export interface Gguf {
   readonly bytes: number;
 }
 
-const FILES_MOST = 1024;
 const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s;
 
 /**
@@ -113,7 +113,7 @@ function assemble(files: readonly string[], parts: readonly SizedPart[]): Gguf {
 }
 
 function splitCount(metadata: Metadata): number {
-  return Math.max(1, metadata.count("split.count", { least: 0, most: FILES_MOST, fallback: 1 }));
+  return Math.max(1, metadata.count("split.count", { least: 0, most: LIMITS.filesMax, fallback: 1 }));
 }
 
 /** The paths of all parts, from the name of the first. */
@@ -149,7 +149,7 @@ function checkPart({ metadata }: GgufPart, path: string, index: number, count: n
   if (splitCount(metadata) !== count) {
     throw metadata.wrong("split.count", `${count}, as in the first part`, `${splitCount(metadata)} in ${path}`);
   }
-  const number = metadata.count("split.no", { least: 0, most: FILES_MOST });
+  const number = metadata.count("split.no", { least: 0, most: LIMITS.filesMax });
   if (number !== index) throw metadata.wrong("split.no", `${index} in ${path}`, `${number}`);
 }
 

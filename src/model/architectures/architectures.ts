@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { ACTIVATION, ROPE_STYLE } from "./types.ts";
 import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
 import { UnsupportedError } from "../../../ffi/errors.ts";
+import { LIMITS } from "../../../ffi/wire.ts";
 import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
 import { MetadataArray } from "../../files/gguf/read.ts";
 import { planRope, type Rope } from "./rope.ts";
@@ -18,16 +18,16 @@ import { type PlannedTensor, planTensors } from "./tensors.ts";
 
 export type { PlannedTensor } from "./tensors.ts";
 
-const LLAMA: Traits = { ropeStyle: ROPE_STYLE.norm, activation: ACTIVATION.silu };
-const QWEN3: Traits = { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.silu, headNorms: true };
-const GEMMA: Traits = { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.gelu, scaledEmbedding: true };
+const LLAMA: Traits = { ropeStyle: "norm", activation: "silu" };
+const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", headNorms: true };
+const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
 /** The architectures by the name in `general.architecture`. */
 export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
   ["llama", LLAMA],
   ["mistral", LLAMA],
   ["mistral3", LLAMA],
-  ["qwen2", { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.silu, biases: true }],
+  ["qwen2", { ropeStyle: "neox", activation: "silu", biases: true }],
   ["qwen3", QWEN3],
   ["gemma", GEMMA],
   ["gemma2", {
@@ -47,7 +47,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     localRopeBase: 10_000,
     wideScaleLayers: 62,
   }],
-  ["phi3", { ropeStyle: ROPE_STYLE.neox, activation: ACTIVATION.silu, fused: true }],
+  ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
 ]);
 
 /** Everything that the library needs to load a model. */
@@ -66,11 +66,8 @@ export interface PlanOptions {
   readonly context?: number;
 }
 
-/** The most of each size; `kernels/limits.zig` has the same. */
-const MOST = { layers: 512, heads: 1024, headDim: 1024, embedding: 65_536, feedForward: 1 << 20, vocabulary: 1 << 22 };
 /** Files may state up to 16 Mi positions; this many can be used. */
 const CONTEXT_STATED_MOST = 1 << 24;
-const CONTEXT_MOST = 1 << 20;
 /** Keys that would change the result and that no architecture of the table has, with the value that changes nothing. */
 const NEUTRAL: readonly (readonly [key: string, neutral: number])[] = [
   ["logit_scale", 1],
@@ -183,23 +180,23 @@ interface Sizes {
 
 function readSizes(gguf: Gguf, architecture: string): Sizes {
   const { metadata } = gguf;
-  const embedding = metadata.count(`${architecture}.embedding_length`, { most: MOST.embedding });
+  const embedding = metadata.count(`${architecture}.embedding_length`, { most: LIMITS.embeddingMax });
   const headsKey = `${architecture}.attention.head_count`;
   const heads = metadata.get(headsKey) instanceof MetadataArray
     ? Number(firstOf(metadata, headsKey))
-    : metadata.count(headsKey, { most: MOST.heads });
+    : metadata.count(headsKey, { most: LIMITS.headsMax });
   const keyLength = `${architecture}.attention.key_length`;
   if (!metadata.has(keyLength) && embedding % heads !== 0) {
     throw metadata.wrong(headsKey, `a divisor of the embedding length ${embedding}`, `${heads}`);
   }
-  const rules = { most: MOST.headDim, fallback: Math.floor(embedding / heads) };
+  const rules = { most: LIMITS.headDimMax, fallback: Math.floor(embedding / heads) };
   const kDim = metadata.count(keyLength, rules);
   const context = metadata.count(`${architecture}.context_length`, { most: CONTEXT_STATED_MOST });
   return {
-    layers: metadata.count(`${architecture}.block_count`, { most: MOST.layers }),
+    layers: metadata.count(`${architecture}.block_count`, { most: LIMITS.layersMax }),
     embedding,
     vocabulary: readVocabularySize(gguf, architecture),
-    context: Math.min(context, CONTEXT_MOST),
+    context: Math.min(context, LIMITS.contextMax),
     kDim,
     vDim: metadata.count(`${architecture}.attention.value_length`, rules),
   };
@@ -209,10 +206,14 @@ function readSizes(gguf: Gguf, architecture: string): Sizes {
 function readVocabularySize({ metadata }: Gguf, architecture: string): number {
   const tokens = metadata.get("tokenizer.ggml.tokens");
   if (!(tokens instanceof MetadataArray)) {
-    return metadata.count(`${architecture}.vocab_size`, { most: MOST.vocabulary });
+    return metadata.count(`${architecture}.vocab_size`, { most: LIMITS.vocabularyMax });
   }
-  if (tokens.length < 1 || tokens.length > MOST.vocabulary) {
-    throw metadata.wrong("tokenizer.ggml.tokens", `1 to ${MOST.vocabulary} tokens`, `an array of ${tokens.length}`);
+  if (tokens.length < 1 || tokens.length > LIMITS.vocabularyMax) {
+    throw metadata.wrong(
+      "tokenizer.ggml.tokens",
+      `1 to ${LIMITS.vocabularyMax} tokens`,
+      `an array of ${tokens.length}`,
+    );
   }
   return tokens.length;
 }
@@ -220,9 +221,9 @@ function readVocabularySize({ metadata }: Gguf, architecture: string): number {
 function readLayers(metadata: Metadata, architecture: string, traits: Traits, sizes: Sizes): LayerParameters[] {
   const headsKey = `${architecture}.attention.head_count`;
   const kvKey = `${architecture}.attention.head_count_kv`;
-  const heads = perLayer(metadata, headsKey, sizes.layers, MOST.heads);
-  const kvHeads = metadata.has(kvKey) ? perLayer(metadata, kvKey, sizes.layers, MOST.heads) : heads;
-  const feedForward = perLayer(metadata, `${architecture}.feed_forward_length`, sizes.layers, MOST.feedForward);
+  const heads = perLayer(metadata, headsKey, sizes.layers, LIMITS.headsMax);
+  const kvHeads = metadata.has(kvKey) ? perLayer(metadata, kvKey, sizes.layers, LIMITS.headsMax) : heads;
+  const feedForward = perLayer(metadata, `${architecture}.feed_forward_length`, sizes.layers, LIMITS.feedForwardMax);
   const windows = readWindows(metadata, architecture, traits, sizes.layers);
   return heads.map((count, layer) => {
     if (count % kvHeads[layer] !== 0) {
@@ -251,7 +252,7 @@ function perLayer(metadata: Metadata, key: string, layers: number, most: number)
 function firstOf(metadata: Metadata, key: string): number {
   const value = metadata.get(key);
   const first = value instanceof MetadataArray && value.length > 0 ? value.at(0) : "nothing";
-  return wholeNumber(metadata, key, first, MOST.heads);
+  return wholeNumber(metadata, key, first, LIMITS.headsMax);
 }
 
 function wholeNumber(metadata: Metadata, key: string, element: MetadataValue, most: number): number {

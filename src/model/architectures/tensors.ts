@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { ROLES } from "../../../ffi/abi.ts";
+import type { ROLES } from "../../../ffi/wire.ts";
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
 import { formatInstead, FORMATS } from "../../files/formats.ts";

@@ -4,17 +4,13 @@
  * @module
  */
 
-/** How rotary positions pair the elements of a head. */
-export const ROPE_STYLE = { none: 0, norm: 1, neox: 2 } as const;
-
-/** The function between the two halves of a feed-forward layer. */
-export const ACTIVATION = { silu: 0, gelu: 1 } as const;
+import type { Activation, RopeStyle } from "../../../ffi/wire.ts";
 
 /** What distinguishes one architecture from another. */
 export interface Traits {
   /** `norm` pairs (2k, 2k+1), `neox` pairs (k, k + n/2). */
-  readonly ropeStyle: (typeof ROPE_STYLE)[keyof typeof ROPE_STYLE];
-  readonly activation: (typeof ACTIVATION)[keyof typeof ACTIVATION];
+  readonly ropeStyle: RopeStyle;
+  readonly activation: Activation;
   /** Embeddings are multiplied by the root of their length. */
   readonly scaledEmbedding?: true;
   /** Attention has biases on q, k and v; elsewhere they are taken where a file has them. */
@@ -36,7 +32,7 @@ export interface Traits {
   readonly wideScaleLayers?: number;
 }
 
-/** The sizes and constants of a model, with the words of the library's description (`MODEL` in `ffi/abi.ts`). */
+/** The sizes and constants of a model, as the library's description has them (`ModelHeader` in `ffi/wire_calls.ts`). */
 export interface Hyperparameters {
   /** The name of the architecture. */
   readonly architecture: string;
@@ -54,10 +50,10 @@ export interface Hyperparameters {
   readonly vDim: number;
   /** and of those that are rotated. */
   readonly ropeDim: number;
-  /** A `ROPE_STYLE`. */
-  readonly ropeStyle: number;
-  /** An `ACTIVATION`. */
-  readonly activation: number;
+  /** How rotary positions pair the elements of a head: not at all, (2k, 2k + 1), or (k, k + n/2). */
+  readonly ropeStyle: "none" | "norm" | "neox";
+  /** The function between the two halves of a feed-forward layer. */
+  readonly activation: "silu" | "gelu";
   /** What is added under the root of a norm. */
   readonly epsilon: number;
   /** What embeddings are multiplied by. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { LIMITS } from "../../../ffi/wire.ts";
 import type { Gguf, StringTable } from "../../files/gguf/read.ts";
 import { LENGTH_BYTES, MetadataArray } from "../../files/gguf/read.ts";
 
@@ -15,7 +16,7 @@ const STRING = 8;
 const INT32 = 5;
 const TOKENS = "tokenizer.ggml.tokens";
 const KINDS = "tokenizer.ggml.token_type";
-const MOST = 1 << 22;
+const MOST = LIMITS.vocabularyMax;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Tokens with their kinds. */

@@ -6,8 +6,8 @@
  * @module
  */
 import { cacheDirectory, replaceFile } from "../../../ffi/cache_directory.ts";
-import { VERSION } from "../../../ffi/library.ts";
 import { native } from "../../../ffi/native.ts";
+import { LIMITS, VERSION } from "../../../ffi/wire.ts";
 import { node } from "../../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
 import type { Runtime } from "../../../ffi/runtime/types.ts";
@@ -53,13 +53,13 @@ export interface ProfileKey {
 
 /** The bounds of every setting. */
 const bounds: Readonly<Record<keyof TunedSettings, readonly [number, number]>> = {
-  prefillThreads: [1, 256],
-  decodeThreads: [1, 256],
+  prefillThreads: [1, LIMITS.threadsMax],
+  decodeThreads: [1, LIMITS.threadsMax],
   prefillTokens: [1, chunkMost],
   chunkTokens: [1, chunkMost],
-  batchSequences: [1, 1024],
+  batchSequences: [1, LIMITS.sequencesMax],
   pageSize: [16, 64],
-  spinLoops: [0, 1 << 20],
+  spinLoops: [0, LIMITS.spinsMax],
 };
 const format = 2;
 /** No profile is longer. */

@@ -1,0 +1,642 @@
+//! The border to TypeScript as data, and its only list: the exported functions with their named arguments, the layouts
+//! that cross, the choices that cross as numbers, limits. `host/words.zig` reads layouts by these types, `root.zig` is checked
+//! against the functions when it is compiled, and `zig build wire` writes `ffi/wire.ts` and `ffi/wire_calls.ts`, comments
+//! included. `host/stamp.zig` makes one hash of all of it, which loading compares. How to add to it: `docs/design/border.md`.
+
+const level_table = @import("level/level_table.zig");
+
+pub const limits = @import("limits.zig");
+
+/// The version of LightGPT.
+pub const version = "0.1.0";
+
+/// Choices that cross as their numbers. TypeScript has the names, in its own spelling unless `as_spelled` is declared.
+pub const choices = struct {
+    /// What a native function returns below 0, and why a sequence failed.
+    pub const Statuses = @import("status.zig").Status;
+    pub const SamplingMethods = level_table.Method;
+    /// How keys and values are stored.
+    pub const KvTypes = level_table.KvType;
+    /// How rotary positions pair the elements of a head: not at all, (2k, 2k + 1), or (k, k + n/2).
+    pub const RopeStyles = level_table.RopeStyle;
+    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent.
+    pub const Activations = level_table.ActivationKind;
+    pub const Roundings = level_table.Rounding;
+    pub const OutlierPolicies = level_table.Outliers;
+    pub const FloatSources = level_table.Source;
+
+    /// What a tensor is for. Norm weights, biases and rope factors are f32.
+    pub const Roles = enum(u32) {
+        token_embd,
+        output_norm,
+        output,
+        rope_freqs,
+        attn_norm,
+        attn_q,
+        attn_k,
+        attn_v,
+        attn_output,
+        ffn_norm,
+        ffn_gate,
+        ffn_up,
+        ffn_down,
+        attn_q_bias,
+        attn_k_bias,
+        attn_v_bias,
+        attn_output_bias,
+        attn_q_norm,
+        attn_k_norm,
+        post_attention_norm,
+        post_ffw_norm,
+        ffn_gate_bias,
+        ffn_up_bias,
+        ffn_down_bias,
+
+        /// GGUF names them so.
+        pub const as_spelled = true;
+        pub const count = @typeInfo(Roles).@"enum".fields.len;
+    };
+
+    /// The rows of logits that a step hands out for a sequence: of none, of the last or of all of its tokens.
+    pub const LogitRows = enum(u32) { none, last, all };
+
+    /// What `lg_describe` tells of.
+    pub const Topics = enum(u32) { formats, processor };
+};
+
+/// Numbers that stand for the absence of one.
+pub const marks = struct {
+    /// In the place of a token where none was chosen.
+    pub const no_token = 0xffff_ffff;
+    /// In the place of a step's candidates where the step was not run.
+    pub const not_run = level_table.Sampled.not_run;
+};
+
+/// The workspace of `lg_sample`, in words: what came of the choice, then arrays of a vocabulary and 16 more each, rounded up to
+/// `lanes`, then one word for `lanes` of an array, rounded up, and `tail`.
+pub const workspace = struct {
+    pub const head = level_table.sample_head_bytes / 4;
+    pub const lanes = level_table.lanes;
+    pub const arrays = level_table.SampleLayout.arrays;
+    pub const tail = level_table.SampleLayout.tail;
+    /// The array of the candidates' ids.
+    pub const ids = 1;
+    /// The first of the two arrays that together hold the candidates' probabilities, as f64.
+    pub const probabilities = 4;
+};
+
+/// The buffers of words that TypeScript writes; each holds records of `layouts`.
+pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram };
+
+/// Records of named fields. `into` says which buffers a record is written to; one without is read by TypeScript. `about` names
+/// it in errors. Numbers lie within `ranges`, where a field has one; floats are finite. Sizes end in `bytes`.
+pub const layouts = struct {
+    /// Begins a model's description. Each layer, each tensor and each file follow.
+    pub const ModelHeader = struct {
+        /// Files that the tensors lie in.
+        files: u32,
+        /// Tensors in all.
+        tensors: u32,
+        /// Layers.
+        layers: u32,
+        /// The width of the residual stream.
+        embedding: u32,
+        /// Tokens that there are.
+        vocabulary: u32,
+        /// Elements of a key of one head.
+        k_dim: u32,
+        /// Elements of a value of one head.
+        v_dim: u32,
+        /// Elements of a key that are rotated.
+        rope_dim: u32,
+        /// How they are paired.
+        rope_style: choices.RopeStyles,
+        /// The function between the halves of a feed-forward layer.
+        activation: choices.Activations,
+        /// What is added under the root of a norm.
+        epsilon: f32,
+        /// What embeddings are multiplied by.
+        embedding_scale: f32,
+        /// What scores are multiplied by.
+        attention_scale: f32,
+        /// The soft cap of scores; 0 is none.
+        attention_softcap: f32,
+        /// The soft cap of logits; 0 is none.
+        logit_softcap: f32,
+        /// What sine and cosine of the rotation are multiplied by.
+        rope_magnitude: f32,
+        /// The base of the rotation's frequencies.
+        rope_base: f64,
+        /// What positions are multiplied by.
+        rope_scale: f64,
+        /// The base in layers that rotate locally; positions are not multiplied there.
+        rope_local_base: f64,
+
+        pub const into = [_]Buffer{.model};
+        pub const about = "model description";
+        pub const ranges = .{
+            .files = .{ 1, limits.files_max },
+            .tensors = .{ 1, limits.tensors_max },
+            .layers = .{ 1, limits.layers_max },
+            .embedding = .{ 1, limits.embedding_max },
+            .vocabulary = .{ 1, limits.vocabulary_max },
+            .k_dim = .{ 1, limits.head_dim_max },
+            .v_dim = .{ 1, limits.head_dim_max },
+            .rope_dim = .{ 0, limits.head_dim_max },
+        };
+    };
+
+    /// What may differ from layer to layer.
+    pub const ModelLayer = struct {
+        /// Heads of queries.
+        heads: u32,
+        /// Heads of keys and values.
+        kv_heads: u32,
+        /// The width inside the feed-forward part.
+        feed_forward: u32,
+        /// A key is visible when query position - key position < window; 0: all are.
+        window: u32,
+        /// Whether it is rotated with the local base.
+        rope_local: bool,
+
+        pub const into = [_]Buffer{.model};
+        pub const about = "layer of the model description";
+        pub const ranges = .{
+            .heads = .{ 1, limits.heads_max },
+            .kv_heads = .{ 1, limits.heads_max },
+            .feed_forward = .{ 1, limits.feed_forward_max },
+            .window = .{ 0, 0x7fff_ffff },
+        };
+    };
+
+    /// A tensor, or some rows of one.
+    pub const ModelTensor = struct {
+        /// What it is for.
+        role: choices.Roles,
+        /// Its layer; 0 for those of no layer.
+        layer: u32,
+        /// ggml's number of its type.
+        format: u32,
+        /// The file that it lies in.
+        file: u32,
+        /// Elements of a row.
+        columns: u32,
+        /// Rows; 1 for a vector.
+        rows: u32,
+        /// Its first byte in the file.
+        offset: u64,
+        /// Its bytes.
+        bytes: u64,
+
+        pub const into = [_]Buffer{.model};
+        pub const about = "tensor of the model description";
+    };
+
+    /// A file of the model; its path follows as UTF-8, padded to whole words.
+    pub const ModelFile = struct {
+        /// Bytes of its path.
+        path_bytes: u32,
+
+        pub const into = [_]Buffer{.model};
+        pub const about = "file of the model description";
+        pub const ranges = .{ .path_bytes = .{ 1, limits.path_bytes_max } };
+    };
+
+    /// What an engine is opened with.
+    pub const EngineOptions = struct {
+        /// How keys and values are stored.
+        kv_type: choices.KvTypes,
+        /// Positions of a KV page: 16, 32 or 64.
+        page_size: u32,
+        /// KV pages.
+        pages: u32,
+        /// Most tokens of one step.
+        batch_tokens: u32,
+        /// Most sequences of one step.
+        sequences: u32,
+        /// Threads of a step, the one that runs it included.
+        threads: u32,
+        /// Bits of quantized activations: 8 or 16.
+        activation_bits: u32,
+        /// Most rows of logits that one step may ask for.
+        logit_rows: u32,
+
+        pub const into = [_]Buffer{.engine};
+        pub const about = "engine options";
+        pub const ranges = .{
+            .page_size = .{ 16, 64 },
+            .pages = .{ 1, limits.pages_max },
+            .batch_tokens = .{ 1, limits.batch_tokens_max },
+            .sequences = .{ 1, limits.sequences_max },
+            .threads = .{ 1, limits.threads_max },
+            .activation_bits = .{ 8, 16 },
+            .logit_rows = .{ 1, limits.batch_tokens_max },
+        };
+    };
+
+    /// Begins a batch: what one step does. Each sequence follows.
+    pub const BatchHeader = struct {
+        /// Whether the step runs before `lg_submit` returns.
+        runs_inline: bool,
+        /// Threads that the step uses; 0: as many as the engine has, which is the most.
+        threads: u32,
+        /// Sequences of the step.
+        sequences: u32,
+        /// Tokens of all sequences.
+        tokens: u32,
+
+        pub const into = [_]Buffer{.batch};
+        pub const about = "batch";
+        pub const ranges = .{ .threads = .{ 0, limits.threads_max } };
+    };
+
+    /// What one sequence does in a step. Its tokens, page numbers, hidden state and sampler follow, as far as it has them.
+    pub const BatchSequence = struct {
+        /// Names the sequence to `lg_cancel`.
+        id: u32,
+        /// Position of the first token.
+        position: u32,
+        /// Tokens; none where a hidden state is given.
+        tokens: u32,
+        /// Page numbers, which cover the positions 0 .. position + tokens.
+        pages: u32,
+        /// The rows of logits to hand out.
+        logits: choices.LogitRows,
+        /// Whether a sampler follows, which chooses a token after the last.
+        samples: bool,
+        /// Whether the hidden state after the last token is handed out, behind the logits.
+        keep: bool,
+        /// Floats of a hidden state that was handed out after the token before `position`, or 0.
+        hidden: u32,
+
+        pub const into = [_]Buffer{.batch};
+        pub const about = "sequence of the batch";
+        pub const ranges = .{ .position = .{ 0, limits.context_max } };
+    };
+
+    /// What is the same for all choices of a sampler. Its steps follow, then `SamplerChoice`.
+    pub const SamplerSettings = struct {
+        /// Methods of the chain.
+        steps: u32,
+        /// No cut leaves fewer tokens.
+        min_keep: u32,
+        /// Fixes the random numbers.
+        seed: u64,
+        /// Pairs of a token and an f32 to add to its logit.
+        bias: u32,
+
+        pub const into = [_]Buffer{ .batch, .sampler };
+        pub const about = "sampler";
+        pub const ranges = .{ .steps = .{ 0, limits.sampler_steps_max }, .min_keep = .{ 1, 0xffff_ffff } };
+    };
+
+    pub const SamplerStep = level_table.Step;
+
+    /// What differs from choice to choice. The mask, the pairs of the bias, of the penalties and of DRY follow.
+    pub const SamplerChoice = struct {
+        /// 0: no log probabilities; else of the chosen token and of this many less one of the likeliest.
+        logprobs: u32,
+        /// Whether the candidates are left in the workspace in place of a choice.
+        distribution: bool,
+        /// Which choice of its request this is.
+        choice: u32,
+        /// Position of the token to be chosen.
+        position: u32,
+        /// Mirostat's threshold.
+        mu: f64,
+        /// Words of the mask, a bit for each token; 0: every token may be chosen.
+        mask: u32,
+        /// Pairs of a token and how often it occurs in the penalties' window.
+        counts: u32,
+        /// Pairs of a token and the length of the repetition that it would continue.
+        matches: u32,
+
+        pub const into = [_]Buffer{ .batch, .sampler };
+        pub const about = "sampler";
+        pub const ranges = .{ .logprobs = .{ 0, limits.logprobs_max + 1 } };
+    };
+
+    /// The options of `lg_quantize`.
+    pub const Quantize = struct {
+        /// ggml's number of the type to make.
+        format: u32,
+        /// As what the values are stored.
+        source: choices.FloatSources,
+        /// How floats become levels.
+        rounding: choices.Roundings,
+        /// What becomes of outliers.
+        outliers: choices.OutlierPolicies,
+        /// From where on a value is an outlier, in standard deviations of its block.
+        threshold: f32,
+        /// Values of a row.
+        columns: u32,
+        /// Threads that compute.
+        threads: u32,
+        values_bytes: u32,
+        importance_bytes: u32,
+        mask_bytes: u32,
+        blocks_bytes: u32,
+
+        pub const into = [_]Buffer{.quantize};
+        pub const about = "options of quantizing";
+        pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
+    };
+
+    /// The options of `lg_matmul`; results are `rows` floats for each vector.
+    pub const Product = struct {
+        /// ggml's number of the matrix's type.
+        format: u32,
+        /// Rows of the matrix.
+        rows: u32,
+        /// Values of a row, and of a vector.
+        columns: u32,
+        /// Vectors.
+        vectors: u32,
+        /// Bits of quantized activations: 8 or 16.
+        activation_bits: u32,
+        /// Threads that compute.
+        threads: u32,
+        blocks_bytes: u32,
+        inputs_bytes: u32,
+        results_bytes: u32,
+
+        pub const into = [_]Buffer{.product};
+        pub const about = "options of a product";
+        pub const ranges = .{ .vectors = .{ 1, limits.batch_tokens_max }, .threads = .{ 1, limits.threads_max } };
+    };
+
+    /// The options of `lg_calibrate`.
+    pub const Calibrate = struct {
+        /// ggml's number of the type to make.
+        format: u32,
+        /// Rows.
+        rows: u32,
+        /// Values of a row.
+        columns: u32,
+        /// Threads that compute.
+        threads: u32,
+        values_bytes: u32,
+        factor_bytes: u32,
+        importance_bytes: u32,
+        blocks_bytes: u32,
+
+        pub const into = [_]Buffer{.calibrate};
+        pub const about = "options of calibrated rounding";
+        pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
+    };
+
+    /// The options of `lg_gram`.
+    pub const Gram = struct {
+        /// Values of a row.
+        columns: u32,
+        /// Threads that compute.
+        threads: u32,
+        x_bytes: u32,
+        y_bytes: u32,
+        sums_bytes: u32,
+
+        pub const into = [_]Buffer{.gram};
+        pub const about = "options of sums of products";
+        pub const ranges = .{ .columns = .{ 1, limits.feed_forward_max }, .threads = .{ 1, limits.threads_max } };
+    };
+
+    /// How far loading is.
+    pub const ModelProgress = extern struct {
+        /// Bytes of the files' tensors that have been packed.
+        bytes_done: f64,
+        /// Bytes of all tensors in the files.
+        bytes_total: f64,
+        /// Bytes of memory that the packed weights take.
+        resident_bytes: f64,
+    };
+
+    /// What the library holds.
+    pub const MemoryFigures = extern struct {
+        /// Bytes of packed weights.
+        weights: f64,
+        /// Bytes of KV pages.
+        kv: f64,
+        /// Bytes of scratch memory.
+        scratch: f64,
+        /// Models and engines that have not been freed.
+        handles: f64,
+        /// Threads of the pool.
+        threads: f64,
+        /// How often the library has asked for memory since it was opened.
+        allocations: f64,
+        /// The bytes that it asked for, in all.
+        allocated_bytes: f64,
+    };
+
+    /// What `lg_page_discard` gave back.
+    pub const Discarded = extern struct {
+        /// Bytes of memory.
+        bytes: f64,
+    };
+
+    /// What came of one sequence in a step.
+    pub const StepResult = extern struct {
+        /// The sequence.
+        id: u32,
+        /// 0, or why it failed.
+        status: i32,
+        /// The chosen token, or `no_token`.
+        token: u32,
+        /// Rows of logits, which follow one another.
+        rows: u32,
+        /// What its sampler did.
+        sampled: level_table.Sampled,
+    };
+
+    pub const Sampled = level_table.Sampled;
+};
+
+/// What a handle is for.
+pub const Kind = enum { model, engine, model_or_engine };
+
+/// Names a native object without giving its address away.
+pub fn Handle(comptime kind_of: Kind) type {
+    return struct {
+        pub const kind = kind_of;
+    };
+}
+
+/// A buffer of records that TypeScript has written.
+pub fn Written(comptime buffer_of: Buffer) type {
+    return struct {
+        pub const buffer = buffer_of;
+    };
+}
+
+/// The options of a call, one record; TypeScript fills in the sizes of the buffers beside them.
+pub fn Options(comptime Record: type) type {
+    return struct {
+        pub const Layout = Record;
+    };
+}
+
+/// Where the details of an error go: four lines (`host/report.zig`). TypeScript's own, so it is passed on unchecked.
+pub const Details = struct {
+    pub const Element = u8;
+    pub const is_out = true;
+    pub const sized = false;
+};
+
+/// Memory of JavaScript's. A pointer and its bytes cross; of one that is `Sized` the pointer alone, for its bytes are the options'.
+/// `T` is what it holds: numbers, a record, or a union of numbers where it may be either.
+fn Memory(comptime T: type, comptime writes: bool, comptime is_sized: bool) type {
+    return struct {
+        pub const Element = T;
+        /// Whether native code writes to it.
+        pub const is_out = writes;
+        pub const sized = is_sized;
+    };
+}
+
+pub fn In(comptime T: type) type {
+    return Memory(T, false, false);
+}
+
+pub fn Out(comptime T: type) type {
+    return Memory(T, true, false);
+}
+
+pub fn SizedIn(comptime T: type) type {
+    return Memory(T, false, true);
+}
+
+pub fn SizedOut(comptime T: type) type {
+    return Memory(T, true, true);
+}
+
+/// The exported functions: a field is an argument. Every function returns an i32: 0 or more is a count, or a handle where
+/// `result` names its kind; below 0 a status. `blocks` is declared where a call may wait, and so must leave the JavaScript thread.
+pub const functions = struct {
+    /// Writes the hash of this table, as text; returns its bytes.
+    pub const lg_abi = struct { text: Out(u8) };
+
+    /// Writes JSON about a topic; returns its bytes.
+    pub const lg_describe = struct { topic: choices.Topics, text: Out(u8) };
+
+    /// Chooses the CPU level by name (empty: the best). Once; the same again is 0.
+    pub const lg_init = struct { level: In(u8), details: Details };
+
+    /// Checks a model's description and begins to load it; returns a model.
+    pub const lg_model_load = struct {
+        description: Written(.model),
+        details: Details,
+        pub const result: Kind = .model;
+    };
+
+    /// How far loading is: 0 loading, 1 ready.
+    pub const lg_model_status = struct { model: Handle(.model), progress: Out(layouts.ModelProgress), details: Details };
+
+    /// Frees a model, or ends its loading; engines that use it keep it until they are freed.
+    pub const lg_model_free = struct { model: Handle(.model) };
+
+    /// Opens an engine with KV pages of its own; returns it.
+    pub const lg_engine_open = struct {
+        model: Handle(.model),
+        options: Written(.engine),
+        details: Details,
+        pub const result: Kind = .engine;
+    };
+
+    /// Frees an engine; a step in flight is cancelled first and the memory follows when it has ended.
+    pub const lg_engine_free = struct { engine: Handle(.engine) };
+
+    /// Copies a batch and queues one step, or runs it at once.
+    pub const lg_submit = struct { engine: Handle(.engine), batch: Written(.batch), details: Details };
+
+    /// Waits until nothing is in flight: 1, or 0 when the time is over.
+    pub const lg_wait = struct {
+        handle: Handle(.model_or_engine),
+        milliseconds: u32,
+        pub const blocks = true;
+    };
+
+    /// Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many sequences.
+    pub const lg_take = struct { engine: Handle(.engine), results: Out(layouts.StepResult), floats: Out(f32) };
+
+    /// The step in flight gives a sequence up between two layers: 1, or 0 where there is no such sequence in flight.
+    pub const lg_cancel = struct { engine: Handle(.engine), sequence: u32 };
+
+    /// Copies a KV page; refused while a step is in flight, as are the next three.
+    pub const lg_page_copy = struct { engine: Handle(.engine), from: u32, to: u32 };
+
+    /// Gives the memory of KV pages back to the system until they are written again.
+    pub const lg_page_discard = struct { engine: Handle(.engine), first: u32, count: u32, discarded: Out(layouts.Discarded) };
+
+    /// Writes a KV page and a checksum of 8 bytes; returns the bytes.
+    pub const lg_page_export = struct { engine: Handle(.engine), page: u32, out: Out(u8) };
+
+    /// Takes over what `lg_page_export` wrote; a wrong checksum is `model_format`.
+    pub const lg_page_import = struct { engine: Handle(.engine), page: u32, bytes: In(u8) };
+
+    /// Chooses a token; `Sampled` or the details of an error lie in front of the workspace.
+    pub const lg_sample = struct { sampler: Written(.sampler), logits: In(f32), workspace: Out(u32) };
+
+    /// Turns values into blocks; returns the bytes written before a block that is refused.
+    pub const lg_quantize = struct {
+        options: Options(layouts.Quantize),
+        values: SizedIn(union { f32: f32, u16: u16 }),
+        /// What an error in each column counts; empty: all the same.
+        importance: SizedIn(f32),
+        /// One bit a value, set for outliers that are split off.
+        mask: SizedOut(u32),
+        blocks: SizedOut(u8),
+    };
+
+    /// Turns blocks into floats; returns how many.
+    pub const lg_dequantize = struct { format: u32, blocks: In(u8), values: Out(f32), threads: u32 };
+
+    /// Rows of blocks times vectors, as a model computes them.
+    pub const lg_matmul = struct {
+        options: Options(layouts.Product),
+        blocks: SizedIn(u8),
+        /// The vectors, one after the other.
+        inputs: SizedIn(f32),
+        results: SizedOut(f32),
+    };
+
+    /// Keeps the inputs of a step's products `first` to `first + count - 1` from now on; count 0: of none. Layer l has the products
+    /// 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits.
+    pub const lg_capture = struct { engine: Handle(.engine), first: u32, count: u32 };
+
+    /// Copies the rows kept of a product in the last step; returns how many floats.
+    pub const lg_captured = struct { engine: Handle(.engine), product: u32, rows: Out(f32) };
+
+    /// Packs other blocks in the place of a model's matrix, of which no step may run.
+    pub const lg_replace = struct { model: Handle(.model), layer: u32, role: choices.Roles, format: u32, blocks: In(u8) };
+
+    /// Adds the sum over rows of x[i] y[j] to a square matrix.
+    pub const lg_gram = struct {
+        options: Options(layouts.Gram),
+        x: SizedIn(f32),
+        y: SizedIn(f32),
+        sums: SizedOut(f32),
+    };
+
+    /// Columns [begin, end) of R, H = R R', in the upper half of a symmetric matrix, from the last; the diagonal gets 1 / r_kk.
+    pub const lg_factor = struct { matrix: Out(f64), columns: u32, begin: u32, end: u32, threads: u32 };
+
+    /// Rounds rows with errors compensated; returns how many come before one that is refused. The values become the errors.
+    pub const lg_calibrate = struct {
+        options: Options(layouts.Calibrate),
+        values: SizedOut(f32),
+        /// r_ik / r_kk, columns x columns; then the sums themselves, as many.
+        factor: SizedIn(f32),
+        /// The squares of r_kk.
+        importance: SizedIn(f32),
+        blocks: SizedOut(u8),
+    };
+
+    /// What the library holds at the moment.
+    pub const lg_memory = struct { figures: Out(layouts.MemoryFigures) };
+
+    /// Reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.
+    pub const lg_bandwidth = struct { threads: u32, mebibytes: u32 };
+
+    /// How many loops a thread of the pool spins before it sleeps, from now on; returns what it was.
+    pub const lg_spin = struct { loops: u32 };
+};
