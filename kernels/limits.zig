@@ -1,4 +1,4 @@
-//! Upper limits of everything that arrives from outside. Whoever sizes an array or multiplies two numbers relies on
+//! Upper limits of everything that arrives from outside. Code that sizes an array or multiplies two numbers relies on
 //! them. TypeScript has them from `ffi/wire.ts` and asks before native code does (the native check is the second line).
 
 pub const layers_max = 512;

@@ -20,29 +20,8 @@ const allowed = {
     "kernels/run/engine_test.zig",
   ],
   options: [],
-  people: [
-    "kernels/calls/capture.zig",
-    "kernels/host/handle.zig",
-    "kernels/host/memory.zig",
-    "kernels/host/os.zig",
-    "kernels/limits.zig",
-    "kernels/op/activations_test.zig",
-    "kernels/op/kv.zig",
-    "kernels/run/engine.zig",
-    "kernels/run/product.zig",
-    "kernels/threads/conductor.zig",
-    "kernels/threads/pool.zig",
-  ],
-  citations: [
-    "kernels/host/fpu.zig",
-    "kernels/level/level_table.zig",
-    "kernels/level/simd.zig",
-    "kernels/op/attention.zig",
-    "kernels/op/norm.zig",
-    "kernels/op/reference_attention.zig",
-    "kernels/op/sample_list.zig",
-    "kernels/run/engine_test.zig",
-  ],
+  people: [],
+  citations: [],
 };
 
 const rules = [

@@ -1,4 +1,4 @@
-//! The inputs of matrices, kept for whoever wants to know what flows through a model: calibration. A step's products are
+//! The inputs of matrices, kept for calibration, which needs to know what flows through a model. A step's products are
 //! numbered in the order they are made (four a layer: q k v, attention's output, gate and up, down; the last makes the
 //! logits), and of some of them the rows of their input stay until the next step.
 

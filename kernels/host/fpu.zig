@@ -1,4 +1,4 @@
-//! The floating-point environment: round to nearest, subnormals kept (DESIGN 4). The host may run with other settings;
+//! The floating-point environment: round to nearest, subnormals kept (docs/design/contract.md, "Numbers"). The host may run with other settings;
 //! entries that compute and pool threads set ours and entries restore what they found.
 
 const std = @import("std");

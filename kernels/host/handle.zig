@@ -1,8 +1,8 @@
 //! Handles: positive i32 that name native objects without giving an address away. A handle is a slot and the slot's
 //! generation (1 to 32767, then the slot retires); a stale, forged or twice-freed one names nothing.
 //!
-//! An object lives while anybody holds a reference: the table itself, a call that works with it, a step in flight.
-//! Freeing a handle drops the table's reference; whoever drops the last one destroys the object.
+//! An object lives while anything holds a reference: the table itself, a call that works with it, a step in flight.
+//! Freeing a handle drops the table's reference; the thread that drops the last one destroys the object.
 
 const std = @import("std");
 const os = @import("os.zig");

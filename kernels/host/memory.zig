@@ -35,7 +35,7 @@ pub const Layout = struct {
         const begin = layout.at;
         const len = try std.math.mul(usize, count, @sizeOf(T));
         layout.at = std.mem.alignBackward(usize, try std.math.add(usize, begin, try std.math.add(usize, len, 63)), 64);
-        // While sizes are added up nobody may touch the result; an empty slice makes sure of it.
+        // While sizes are added up the result must not be touched; an empty slice makes sure of it.
         const base = layout.base orelse return &.{};
         return @as([*]T, @ptrCast(@alignCast(base + begin)))[0..count];
     }

@@ -104,7 +104,7 @@ pub fn nowNs() u64 {
 }
 
 pub fn writeToStandardError(text: []const u8) void {
-    // Nobody is left to hear that this failed.
+    // A failure here has no one to be reported to: the process ends.
     if (is_windows) _ = windows._write(2, text.ptr, @intCast(text.len)) else _ = std.c.write(2, text.ptr, text.len);
 }
 
@@ -162,7 +162,7 @@ const windows = struct {
 
 /// A lock for short sections: spins a little, then sleeps.
 pub const Lock = struct {
-    /// 0 free, 1 held, 2 held and somebody sleeps.
+    /// 0 free, 1 held, 2 held and a thread sleeps.
     state: std.atomic.Value(u32) = .init(0),
 
     pub fn tryAcquire(lock: *Lock) bool {

@@ -123,7 +123,7 @@ inline fn madd(comptime lanes: u32, a: @Vector(2 * lanes, i16), b: @Vector(2 * l
     return simd.join(madd(lanes / 2, simd.lowHalf(a), simd.lowHalf(b)), madd(lanes / 2, simd.highHalf(a), simd.highHalf(b)));
 }
 
-/// simd.Bytes 0 and 2, then 1 and 3, of each lane as pairs of i16: no product or sum can overflow.
+/// Bytes 0 and 2, then 1 and 3, of each lane as pairs of i16: no product or sum can overflow.
 inline fn maddWide(comptime lanes: u32, w: simd.Bytes(lanes), x: @Vector(lanes, i32), comptime signed: bool) @Vector(lanes, i32) {
     const S = @Vector(2 * lanes, i16);
     const U16 = @Vector(2 * lanes, u16);

@@ -17,7 +17,7 @@
 const std = @import("std");
 const limits = @import("../limits.zig");
 
-/// Rows of a group: the lanes of one vector (DESIGN 4).
+/// Rows of a group: the lanes of one vector (docs/design/contract.md, "Matrix products").
 pub const lanes = 16;
 /// Columns of a span: one block of quantized activations.
 pub const span = 32;

@@ -103,7 +103,7 @@ pub const Packer = struct {
     };
 };
 
-/// Adds the lanes in the fixed tree of DESIGN 4: i += i + 8, + 4, + 2, + 1.
+/// Adds the lanes in a fixed tree (docs/design/contract.md, "Reductions"): i += i + 8, + 4, + 2, + 1.
 pub inline fn tree(v: F) f32 {
     return foldTree(v, .add);
 }

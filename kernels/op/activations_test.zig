@@ -23,7 +23,7 @@ test "rows are quantized as the reference does, each into its tile" {
         for (dispatch.levels()) |level| {
             batch.clear();
             for (0..tokens) |t| {
-                // In two parts: whoever quantizes a span needs to know nothing of the others.
+                // In two parts: quantizing a span needs nothing of the others.
                 const half = random.random().intRangeAtMost(u32, 0, cols / level_table.span);
                 try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), half, cols / level_table.span));
                 try testing.expectEqual(0, level.quantizeSpans(&batch.x, @intCast(t), 0, half));

@@ -1,4 +1,4 @@
-//! Attention of new tokens over the pages of one sequence, in blocks of 64 absolute positions (DESIGN 4).
+//! Attention of new tokens over the pages of one sequence, in blocks of 64 absolute positions (docs/design/contract.md, "Attention").
 //!
 //! The unit of work is a tile: one to eight queries that share a KV head (heads of a group, consecutive tokens), so that
 //! a key or value is loaded and widened once for all of them. For each block a query gets (maximum, sum, vector):

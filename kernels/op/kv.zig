@@ -121,7 +121,7 @@ fn scatter(comptime kind: level_table.KvType, x: [*]const f32, n: usize, out: [*
 }
 
 /// One block of 32 to every `stride`-th element; returns its scale. A block below 2^-100 is all zero. One that is not
-/// finite gets the scale NaN, so that whoever reads it cannot miss it.
+/// finite gets the scale NaN, so that every reader meets it.
 fn quantize(x: [*]const f32, out: [*]i8, comptime stride: usize) u16 {
     const low = simd.load(x);
     const high = simd.load(x + 16);

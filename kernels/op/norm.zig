@@ -1,6 +1,6 @@
 //! What happens to whole vectors: root mean square norm, sum of two, product with a number.
 //!
-//! The norm adds in the order of DESIGN 4: lane k mod 16 takes element k, a short end is filled with zeros, then the
+//! The norm adds in a fixed order (docs/design/contract.md, "Reductions"): lane k mod 16 takes element k, a short end is filled with zeros, then the
 //! tree. Everything else works on each element alone.
 
 const simd = @import("../level/simd.zig");

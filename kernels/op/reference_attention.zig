@@ -1,4 +1,4 @@
-//! Attention as plain loops over single numbers, in the order that DESIGN 4 fixes. Tests compare every level with it, bit for
+//! Attention as plain loops over single numbers, in the order that docs/design/contract.md fixes. Tests compare every level with it, bit for
 //! bit; no product code uses it. It has its own reading of a page's layout (the head of `level_table.zig`) and shares only
 //! exp and tanh, which have tests of their own.
 

@@ -1,7 +1,7 @@
 //! The tokens among which a choice is still open: their logits, in rising order of ids, and what has been done to them.
 //!
 //! Probabilities are integer weights, round(exp((l - max) / temperature) * 2^32), added in u64, so that sums do not
-//! depend on order (DESIGN 4). A list begins as the logits themselves, ids 0, 1, 2, ...; the first cut copies what it
+//! depend on order (docs/design/contract.md, "Sampling"). A list begins as the logits themselves, ids 0, 1, 2, ...; the first cut copies what it
 //! keeps into the workspace, later ones pack it in place.
 
 const std = @import("std");

@@ -24,7 +24,7 @@ const Task = conductor.Task;
 const State = enum(u32) { idle, busy, done };
 
 pub const Engine = struct {
-    /// What `state` holds while a step is queued or runs, for whoever waits.
+    /// What `state` holds while a step is queued or runs: what a waiting thread compares with.
     pub const busy_state = @intFromEnum(State.busy);
 
     object: handle.Object,

@@ -1,5 +1,5 @@
 //! Tests of the whole native path on a tiny random model: what a description must say, and that threads, chunks, page
-//! sizes and neighbours change no bit of the logits (DESIGN 4). Linux and macOS only: the model is a temporary file.
+//! sizes and neighbours change no bit of the logits (docs/design/contract.md). Linux and macOS only: the model is a temporary file.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -29,6 +29,7 @@ pub const KvPages = struct {
             offset.* = page_bytes;
             page_bytes += layer.mixer.keeps().pageBytes(options.kv_type, options.page_size);
         }
+        std.debug.assert(page_bytes > 0 and page_bytes % 64 == 0);
         wanted.* = std.math.mul(usize, page_bytes, options.pages) catch std.math.maxInt(usize);
         return .{
             .bytes = memory.allocate(.kv, wanted.*) orelse return error.NoPages,

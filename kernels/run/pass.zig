@@ -3,6 +3,7 @@
 //! so the order of claims changes nothing. The kinds of layers (`layers/`) are written with it, `step.zig` runs them.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const pool = @import("../threads/pool.zig");
@@ -55,7 +56,7 @@ pub const Pass = struct {
     pub fn init(work: *Workspace) Pass {
         const most = work.options.threads;
         const batch = &work.batch;
-        std.debug.assert(batch.count > 0 and batch.tokens <= work.options.batch_tokens);
+        assert(batch.count > 0 and batch.tokens <= work.options.batch_tokens);
         return .{
             .work = work,
             .model = work.model,
@@ -96,6 +97,7 @@ pub const Pass = struct {
             }
         };
         const a_claim = @max(1, @min(claim_floats_min / pass.model.traits.embedding, pass.tokens / pass.threads));
+        assert(a_claim > 0 and pass.tokens > 0);
         var claims: Claims = .{ .context = context, .tokens = pass.tokens, .a_claim = a_claim };
         pool.parallel(pass.threads, std.math.divCeil(u32, pass.tokens, a_claim) catch unreachable, &claims, Claims.run);
     }
@@ -149,6 +151,7 @@ pub const Pass = struct {
     /// The normed stream as the input of a half; the thread that makes it quantizes it too, while it is in the cache.
     pub fn normToInput(pass: *const Pass, next: Next, token: u32) void {
         const weight = next.layer.vector(next.half.norm).?;
+        assert(weight.len == pass.model.traits.embedding);
         const input = row(pass.scratch.rows, pass.scratch.input_stride, token);
         pass.level.rmsNorm(pass.stream(token), weight.ptr, pass.model.traits.epsilon, pass.model.traits.embedding, input);
         pass.quantizeInput(token);
@@ -177,6 +180,7 @@ pub const Pass = struct {
     }
 
     pub fn setProduct(pass: *Pass, parts: []const Part) void {
+        assert(parts.len > 0 and pass.input.activations.tokens > 0);
         if (pass.work.capture) |*capture| capture.keep(pass.products, pass.input.activations);
         pass.products += 1;
         pass.product = .init(parts, &pass.input.activations, pass.threads);
@@ -190,5 +194,7 @@ pub const Pass = struct {
 
 /// Row `token` of an array of rows.
 pub fn row(values: []f32, stride: u32, token: u32) [*]f32 {
-    return values[@as(usize, token) * stride ..].ptr;
+    const begin = @as(usize, token) * stride;
+    assert(begin + stride <= values.len);
+    return values[begin..].ptr;
 }

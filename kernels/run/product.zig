@@ -1,17 +1,17 @@
 //! Up to three matrices over one input as a row of groups (16 rows each) that threads claim a few at a time. A claim
 //! knows which one its thread will most likely have next, so that a kernel fetches its weights meanwhile: without, every
-//! claim began with a group that nobody had asked for, and 16 tokens took an eighth longer.
+//! claim began with a wait for memory, and 16 tokens took an eighth longer.
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const weights = @import("../model/weights.zig");
 
 /// A claim takes this part of what is left for each thread: the first are large, because each begins with a wait for memory (24
-/// equal ones a thread made decoding a tenth slower than 12), the last small, so that nobody waits long for who is late.
+/// equal ones a thread made decoding a tenth slower than 12), the last small, so that no thread waits long for a late one.
 const share_of_rest = 2;
 /// Claims of a row at most.
 const claims_max = 256;
-/// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for who goes on with it.
+/// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for the phase after it.
 const claim_groups_max = 8;
 /// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
 const shared_bytes_min = 64 << 10;
@@ -37,6 +37,7 @@ pub const Product = struct {
     claims: u32 = 0,
 
     pub fn init(parts: []const Part, activations: *const level_table.Activations, threads: u32) Product {
+        std.debug.assert(parts.len > 0 and parts.len <= 3 and threads > 0);
         var product: Product = .{ .count = @intCast(parts.len), .threads = threads };
         var groups: u32 = 0;
         for (parts, 0..) |part, index| {
@@ -82,6 +83,7 @@ pub const Product = struct {
             product.bounds[claims] = begin;
             begin = @min(groups, begin + std.mem.alignForward(u32, size, unit));
         }
+        std.debug.assert(claims <= claims_max);
         product.bounds[claims] = groups;
         product.claims = claims;
         return claims;
@@ -95,6 +97,7 @@ pub const Product = struct {
 
     /// Claim `item` of the row.
     pub fn multiply(product: *const Product, item: u32) void {
+        std.debug.assert(item < product.claims);
         const begin = product.bounds[item];
         const end = product.bounds[item + 1];
         const next = product.nextOf(item);
@@ -118,6 +121,7 @@ pub const Product = struct {
 
     fn multiplyPart(product: *const Product, index: usize, from: u32, to: u32, next: ?[*]const u8) void {
         const first = product.starts[index];
+        std.debug.assert(first <= from and from < to and to <= product.starts[index + 1]);
         product.formats[index].matmul(&product.parts[index], from - first, to - first, next);
     }
 

@@ -32,6 +32,7 @@ pub const Scratch = struct {
     /// `mixed_floats`: the longest row that a mixer puts together as the input of a product.
     pub fn init(layout: *Layout, model: *const Model, options: Options, mixed_floats: u32) Layout.Error!Scratch {
         const traits = model.traits;
+        std.debug.assert(options.threads > 0 and options.batch_tokens > 0 and options.logit_rows > 0);
         const tokens: usize = options.batch_tokens;
         const input_stride = std.mem.alignForward(u32, @max(traits.embedding, mixed_floats), level_table.span);
         const embedding_stride = std.mem.alignForward(u32, traits.embedding, level_table.lanes);

@@ -49,12 +49,13 @@ const Step = struct {
         return .{ .layer = layer, .half = kinds.mixerHalf(layer) };
     }
 
-    /// Whose token is whose, and which token each row of logits comes from.
+    /// Which sequence each token belongs to, and which token each row of logits comes from.
     fn prepare(run: *Step) void {
         const scratch = run.pass.scratch;
         for (run.pass.sequences(), 0..) |*sequence, number| {
             for (sequence.first..sequence.first + sequence.tokens.len) |token| scratch.token_sequence[token] = @intCast(number);
             const rows = sequence.logit_rows;
+            std.debug.assert(sequence.logit_row + rows <= scratch.logit_token.len);
             if (sequence.hidden.len > 0) {
                 scratch.token_sequence[sequence.first] = @intCast(number);
                 @memcpy(scratch.hiddenRow(sequence.first)[0..sequence.hidden.len], sequence.hidden);
@@ -82,6 +83,7 @@ const Step = struct {
         const pass = &run.pass;
         const sequence = pass.sequenceOf(token);
         const offset = token - sequence.first;
+        std.debug.assert(sequence.hidden.len == 0 and sequence.tokens[offset] < pass.model.traits.vocabulary);
         const traits = &pass.model.traits;
         const x = pass.stream(token);
         pass.model.token_embd.unpackRow(sequence.tokens[offset], x);
@@ -125,6 +127,7 @@ const Step = struct {
         }
         if (sequence.status != .ok) return;
         const sampling = if (sequence.sampling) |*own| own else return;
+        std.debug.assert(sequence.logit_rows > 0);
         const logits = pass.scratch.logitRow(sequence.logit_row + sequence.logit_rows - 1);
         switch (pass.level.sample(sampling, logits.ptr, traits.vocabulary, pass.scratch.samplerOf(thread), &sequence.sampled)) {
             .ok => sequence.chosen = sequence.sampled.token,

@@ -38,7 +38,7 @@ pub fn enqueue(task: *Task) Error!void {
     os.futexWakeAll(&queued);
 }
 
-/// Runs one turn of a task on the calling thread if nobody else drives the pool; false: nothing was done.
+/// Runs one turn of a task on the calling thread if no other thread drives the pool; false: nothing was done.
 pub fn tryRunHere(task: *Task) bool {
     if (!pool.driver.tryAcquire()) return false;
     defer pool.driver.unlock();

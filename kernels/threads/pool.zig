@@ -1,5 +1,5 @@
 //! The thread pool: one for the process. A driver (the conductor thread, or a caller that runs a short step itself)
-//! hands out a job as numbered items; every thread claims items until none is left, so whoever is late does less.
+//! hands out a job as numbered items; every thread claims items until none is left, so a late thread does less.
 //!
 //! A job lies in one of two slots. `ticket` holds its epoch and how many items are unclaimed; a claim is one
 //! compare-and-swap, so a thread that overslept can never claim from a job it has not read. Waiting is a short spin,
@@ -33,7 +33,7 @@ var slots: [2]Slot align(64) = undefined;
 var signal: std.atomic.Value(u32) align(64) = .init(0);
 var sleepers: std.atomic.Value(u32) align(64) = .init(0);
 
-/// Held by whoever drives jobs: engines take turns.
+/// Held by the thread that drives jobs: engines take turns.
 pub var driver: os.Lock = .{};
 var workers: u32 = 0;
 

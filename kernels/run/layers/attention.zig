@@ -4,9 +4,11 @@
 //! The arithmetic of one query is the level's (`op/attention.zig`, docs/design/contract.md, "Attention").
 
 const std = @import("std");
+const assert = std.debug.assert;
 const level_table = @import("../../level/level_table.zig");
 const pool = @import("../../threads/pool.zig");
 const Attention = @import("../../model/layer.zig").Attention;
+const limits = @import("../../limits.zig");
 const Layout = @import("../../host/memory.zig").Layout;
 const Model = @import("../../model/model.zig").Model;
 const Options = @import("../options.zig").Options;
@@ -63,6 +65,7 @@ pub const Scratch = struct {
             values = @max(values, own.kv_heads * own.v_dim);
             partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
         }
+        assert(kv_heads > 0 and heads >= kv_heads and model.traits.rope_dim % 2 == 0);
         const tokens: usize = options.batch_tokens;
         const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, level_table.attention_block) catch unreachable;
         const q_stride = aligned(queries);
@@ -94,6 +97,7 @@ pub const Scratch = struct {
     /// What the layers share of a token: the angles of its position.
     pub fn prepareToken(scratch: *const Scratch, pass: *const Pass, token: u32, position: u32) void {
         const traits = &pass.model.traits;
+        assert(position < limits.context_max);
         if (traits.rope_style == .none) return;
         const pairs = traits.rope_dim / 2;
         const global = .{ row(scratch.cos, scratch.rope_stride, token), row(scratch.sin, scratch.rope_stride, token) };
@@ -106,6 +110,8 @@ pub const Scratch = struct {
 /// From the input of q, k and v to what is added to the stream, for all tokens.
 pub fn run(pass: *Pass, scratch: *Scratch, own: Attention) void {
     const layer = pass.layer;
+    assert(own.heads % own.kv_heads == 0);
+    assert(layer.matrix(.attn_q).rows == own.heads * own.k_dim and layer.matrix(.attn_output).cols == own.heads * own.v_dim);
     const mixing: Mixing = .{ .pass = pass, .scratch = scratch, .own = own };
     pass.multiply(&.{
         .{ .matrix = layer.matrix(.attn_q), .out = scratch.q, .stride = scratch.q_stride },
@@ -132,6 +138,7 @@ const Mixing = struct {
         const scratch = mixing.scratch;
         const traits = &pass.model.traits;
         const sequence = pass.sequenceOf(token);
+        assert(token >= sequence.first and token - sequence.first < sequence.tokens.len);
         const q = row(scratch.q, scratch.q_stride, token);
         const k = row(scratch.k, scratch.k_stride, token);
         const v = row(scratch.v, scratch.v_stride, token);
@@ -159,11 +166,14 @@ const Mixing = struct {
         const pass = mixing.pass;
         const weight = pass.layer.vector(role) orelse return;
         const dim: u32 = @intCast(weight.len);
+        assert(dim == mixing.own.k_dim);
         for (0..heads) |head| pass.level.rmsNorm(values + head * dim, weight.ptr, pass.model.traits.epsilon, dim, values + head * dim);
     }
 
     fn keptOf(mixing: *const Mixing, sequence: *const Sequence) level_table.KvLayer {
         const pass = mixing.pass;
+        // Else the level would read page numbers beyond the sequence's.
+        assert(sequence.position + sequence.tokens.len <= sequence.pages.len * pass.work.kv.page_size);
         return pass.work.kv.ofLayer(pass.index, pass.layer.mixer.keeps(), sequence.pages);
     }
 
@@ -239,6 +249,7 @@ const Mixing = struct {
         const kv_head = inside / tiles(sequence);
         const begin = inside % tiles(sequence) * tile_tokens;
         const end = @min(begin + tile_tokens, args.tokens);
+        assert(kv_head < mixing.own.kv_heads and begin < end);
         mixing.pass.level.attention(&args, kv_head, begin, end);
         for (begin..end) |token| mixing.quantizeHeads(sequence.first + @as(u32, @intCast(token)), kv_head);
     }
@@ -266,6 +277,7 @@ const Mixing = struct {
             .blocks_an_item = blocks_an_item,
             .chunks = std.math.divCeil(u32, end - first, blocks_an_item) catch unreachable,
         };
+        assert(split.chunks > 0 and first + split.chunks * blocks_an_item >= end);
         for (mixing.scratch.left[0..kv_heads]) |*left| left.store(split.chunks, .monotonic);
         pool.parallel(threads, kv_heads * split.chunks, &split, Split.item);
         return true;
@@ -287,6 +299,7 @@ const Split = struct {
         const partials = split.mixing.scratch.partials.ptr;
         const kv_head = number / split.chunks;
         const begin = split.first_block + number % split.chunks * split.blocks_an_item;
+        assert(begin < split.end_block and kv_head < split.args.kv.heads);
         level.attentionBlocks(&split.args, kv_head, 0, begin, @min(begin + split.blocks_an_item, split.end_block), partials);
         // The thread that ends a KV head merges the blocks of its heads, in their order.
         if (split.mixing.scratch.left[kv_head].fetchSub(1, .acq_rel) != 1) return;

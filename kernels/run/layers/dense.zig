@@ -71,6 +71,7 @@ const Gated = struct {
         const groups = gated.pass.product.multiplyBoth(item);
         const first = groups.begin * level_table.lanes;
         const last = @min(groups.end * level_table.lanes, gated.own.width);
+        std.debug.assert(first < last and first % level_table.span == 0);
         for (0..gated.pass.tokens) |token| gated.activate(@intCast(token), first, last - first);
     }
 
