@@ -103,8 +103,9 @@ function formatMethod(run: Run, text: Text, name: string): Builtin {
   }
   return new Builtin(name, (args, keywords) => {
     const [values] = bind(name, { names: ["mapping"], required: 1, byPlace: 1 }, args, keywords);
-    if (!(values instanceof Dict)) return wrongType("format_map() takes a dictionary");
-    return formatText(run, text, [], (key) => values.named(key), lookup);
+    const named = (key: string) =>
+      values instanceof Dict ? values.named(key) : wrongType("format_map() takes a dictionary");
+    return formatText(run, text, [], named, lookup);
   });
 }
 

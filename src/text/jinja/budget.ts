@@ -13,11 +13,11 @@ export const LIMITS = {
   /** Characters of a template; the longest in use have some 20 000. */
   template: 1 << 18,
   /** Steps of reading a template: tokens and nodes of its syntax tree. */
-  readingSteps: 100_000,
+  readingSteps: 50_000,
   /** Steps of a rendering, on top of those that its inputs bring. */
-  steps: 150_000,
+  steps: 50_000,
   /** Steps for each value of the inputs: a conversation of a thousand messages may take more than one of two. */
-  stepsPerValue: 100,
+  stepsPerValue: 300,
   /** Characters of all texts that are made on the way, on top of those that the inputs bring. */
   characters: 1 << 22,
   /** Characters made for each character of the inputs. */

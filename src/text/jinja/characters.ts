@@ -42,6 +42,18 @@ export function isDecimal(character: string): boolean {
   return /^\p{Nd}$/u.test(character);
 }
 
+/** A string with all decimal digits as those of ASCII. */
+export function asciiDigits(value: string): string {
+  return value.replace(/[^\x20-\x7e]/gu, (character) => {
+    if (!isDecimal(character)) return character;
+    const code = character.codePointAt(0) as number;
+    // Digits come in runs from 0 to 9, some one after the other.
+    let zero = code;
+    while (isDecimal(String.fromCodePoint(zero - 1))) zero--;
+    return String((code - zero) % 10);
+  });
+}
+
 /** Digits that are no decimal ones: superscripts, circled and the like. */
 const OTHER_DIGITS =
   /^[\u00b2\u00b3\u00b9\u1369-\u1371\u19da\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792\u{10a40}-\u{10a43}\u{10e60}-\u{10e68}\u{11052}-\u{1105a}\u{1f100}-\u{1f10a}]$/u;
@@ -68,6 +80,8 @@ export function isNumeric(character: string): boolean {
 
 /** Whether a character has a case: lower, upper or title. */
 export function caseOf(character: string): "lower" | "upper" | "title" | undefined {
+  if (character >= "a" && character <= "z") return "lower";
+  if (character < "\x80") return character >= "A" && character <= "Z" ? "upper" : undefined;
   if (/^\p{Lt}$/u.test(character)) return "title";
   if (/^\p{Lowercase}$/u.test(character)) return "lower";
   return /^\p{Uppercase}$/u.test(character) ? "upper" : undefined;

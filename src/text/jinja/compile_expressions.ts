@@ -264,7 +264,7 @@ function compileCall(callee: Evaluate, gather: Gather): Evaluate {
 }
 
 function callValue(scope: Scope, target: Value, args: readonly Value[], keywords: Keywords): Value {
-  scope.run.budget.step();
+  scope.run.budget.step(3);
   refuseUndefined(target);
   if (!(target instanceof Callable)) return wrongType(`'${typeName(target)}' object is not callable`);
   return target.call(args, keywords);
@@ -294,7 +294,7 @@ function compileOperation(
   if (operand === undefined) throw new Failure("TemplateSyntaxError", `the filter ${name} has nothing to filter`);
   const value = compile(operand);
   return (scope) => {
-    scope.run.budget.step();
+    scope.run.budget.step(3);
     const given = gather(scope, value(scope));
     return operation(scope.run, given.args, given.keywords);
   };
@@ -309,7 +309,7 @@ export function compileFilters(
   const gather = compileArguments(args, (part) => compileExpression(part, place));
   const inner = operand?.kind === "filter" ? compileFilters(operand, place) : undefined;
   return (scope, written) => {
-    scope.run.budget.step();
+    scope.run.budget.step(3);
     const given = gather(scope, inner === undefined ? written : inner(scope, written));
     return operation(scope.run, given.args, given.keywords);
   };

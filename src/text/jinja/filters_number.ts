@@ -36,7 +36,7 @@ function intFilter(run: Run, args: readonly Value[], keywords: Keywords): Value 
   const given = value as Value;
   refuseUndefined(given);
   if (given instanceof Text) {
-    run.budget.step(1 + (given.value.length >> 2));
+    run.budget.step(4 + (given.value.length >> 1));
     const whole = parseInteger(given.value, intOr("int", base, 10));
     if (whole !== undefined) return integer(whole, isForeign(given));
     const number = parseFloatText(given.value);

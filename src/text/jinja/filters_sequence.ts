@@ -7,6 +7,7 @@ import { badArgument, bind, flagOr, intOr } from "./arguments.ts";
 import { attributeOnly, pathGetter, pathsGetter, textArgument } from "./attributes.ts";
 import { Failure, unsupported, wrongType } from "./failure.ts";
 import { Text, TextBuilder } from "./marked.ts";
+import { index } from "./numbers.ts";
 import { arithmetic, equal, keyOf, ordered } from "./operators.ts";
 import { elements, iterate, length, listOf, sequenceLength } from "./sequences.ts";
 import { lower } from "./string_cases.ts";
@@ -37,8 +38,14 @@ function folding(run: Run, caseSensitive: boolean, get: (value: Value) => Value)
   };
 }
 
+/** A flag that Python wants to be an integer or a boolean. */
+function whole(value: Value | undefined): boolean {
+  return value !== undefined && index(value, "reverse") !== 0;
+}
+
 /** Values in the order of what `key` gives of them; equal ones stay as they are. */
 function sorted(run: Run, values: readonly Value[], key: (value: Value) => Value, reverse: boolean): Value[] {
+  run.budget.step(4 * values.length);
   const keyed = values.map((value) => ({ value, key: key(value) }));
   const direction = reverse ? -1 : 1;
   keyed.sort((left, right) => {
@@ -52,7 +59,7 @@ function sortFilter(run: Run, args: readonly Value[], keywords: Keywords): List 
   const names = ["value", "reverse", "case_sensitive", "attribute"];
   const [value, reverse, caseSensitive, paths] = bind("sort", { names, required: 1, byPlace: 1 }, args, keywords);
   const key = folding(run, flagOr(caseSensitive, false), pathsGetter(run, paths ?? NONE));
-  return new List(sorted(run, listOf(run, value as Value), key, flagOr(reverse, false)));
+  return new List(sorted(run, listOf(run, value as Value), key, whole(reverse)));
 }
 
 function dictSort(run: Run, args: readonly Value[], keywords: Keywords): List {
@@ -63,7 +70,7 @@ function dictSort(run: Run, args: readonly Value[], keywords: Keywords): List {
   if (which !== "key" && which !== "value") return badArgument('You can only sort by either "key" or "value"');
   const part = (pair: Value) => (pair as Tuple).items[which === "key" ? 0 : 1];
   const key = folding(run, flagOr(caseSensitive, false), part);
-  return new List(sorted(run, listOf(run, new View("items", value)), key, flagOr(reverse, false)));
+  return new List(sorted(run, listOf(run, new View("items", value)), key, whole(reverse)));
 }
 
 function groupBy(run: Run, args: readonly Value[], keywords: Keywords): List {
@@ -183,7 +190,8 @@ function reverse(run: Run, value: Value): Value {
     return out.build(value.markup);
   }
   const items = [...listOf(run, value)].reverse();
-  const isIndexed = sequenceLength(value) !== undefined || value instanceof Dict || value instanceof View;
+  const isIndexed = sequenceLength(value) !== undefined || value instanceof Dict || value instanceof View ||
+    value instanceof Undefined;
   return isIndexed ? new Stream(items.values(), "list_reverseiterator") : new List(items);
 }
 
@@ -195,7 +203,6 @@ function first(run: Run, value: Value): Value {
 function last(run: Run, value: Value): Value {
   const isIndexed = sequenceLength(value) !== undefined || value instanceof Dict || value instanceof View;
   if (!isIndexed && !(value instanceof Undefined)) return wrongType(`'${typeName(value)}' object is not reversible`);
-  if (value instanceof Undefined) return wrongType("'Undefined' object is not reversible");
   return listOf(run, value).at(-1) ?? new Undefined("No last item, sequence was empty.");
 }
 

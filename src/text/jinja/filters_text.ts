@@ -12,7 +12,7 @@ import { toJson } from "./json.ts";
 import { EMPTY, Text, TextBuilder } from "./marked.ts";
 import { numberOf } from "./numbers.ts";
 import { formatPrintf } from "./printf.ts";
-import { iterate } from "./sequences.ts";
+import { iterate, lengthOf, listOf } from "./sequences.ts";
 import { str } from "./spelling.ts";
 import { capitalize, lower, upper } from "./string_cases.ts";
 import { replace, split, splitLines, strip } from "./string_cuts.ts";
@@ -38,6 +38,7 @@ function titled(run: Run, text: Text): Text {
   let [done, inWord] = [0, false];
   const word = (end: number) => {
     if (end === done) return;
+    run.budget.step(4);
     const first = done + ((text.value.codePointAt(done) as number) > 0xffff ? 2 : 1);
     out.append(upper(run, text.slice(done, first))).append(lower(run, text.slice(first, end)));
   };
@@ -98,17 +99,17 @@ function spaces(run: Run, count: number): Text {
   return Text.of(" ".repeat(Math.max(0, count)), true);
 }
 
-function truncate(run: Run, args: readonly Value[], keywords: Keywords): Text {
+function truncate(run: Run, args: readonly Value[], keywords: Keywords): Value {
   const names = ["s", "length", "killwords", "end", "leeway"];
   const [value, most, killWords, ending, slack] = bind("truncate", { names, required: 1, byPlace: 1 }, args, keywords);
-  const text = textOr("truncate", value, EMPTY);
   const end = textOr("truncate", ending, Text.of("...", true));
   const length = intOr("truncate", most, 255);
   const leeway = slack === NONE ? 5 : intOr("truncate", slack, 5);
   if (length < end.length || leeway < 0) {
     throw new Failure("FilterArgumentError", "truncate: length or leeway too small");
   }
-  if (text.length <= length + leeway) return text;
+  if ((lengthOf(value as Value) ?? Infinity) <= length + leeway) return value as Value;
+  const text = textOr("truncate", value, EMPTY);
   const kept = text.slice(0, text.offset(length - end.length));
   const whole = flagOr(killWords, false) ? kept : split(run, kept, Text.of(" ", true), 1, true)[0];
   return new TextBuilder(run.budget).append(whole).append(end).build(text.markup);
@@ -123,7 +124,8 @@ function urlEncode(run: Run, value: Value): Text {
   const pairs = value instanceof Dict ? value.entries.values() : iterate(run, value);
   let first = true;
   for (const pair of pairs) {
-    const [key, inner] = pair instanceof Tuple || pair instanceof List ? pair.items : pair as readonly Value[];
+    const [key, inner, ...others] = Array.isArray(pair) ? pair : listOf(run, pair as Value);
+    if (inner === undefined || others.length > 0) throw new Failure("ValueError", "urlencode: expected pairs");
     if (!first) out.add("&", true);
     first = false;
     quote(run, out, soft(run, key), " ");
@@ -137,7 +139,7 @@ function urlEncode(run: Run, value: Value): Text {
 function quote(run: Run, out: TextBuilder, text: Text, kept: string): void {
   let at = 0;
   for (const character of text.value) {
-    run.budget.step();
+    run.budget.step(3);
     const end = at + character.length;
     if (/^[\w.~-]$/.test(character) || character === "/" && kept === "/") out.append(text, at, end);
     else {
@@ -225,7 +227,7 @@ export const textFilters: readonly (readonly [string, Operation])[] = [
   [
     "wordcount",
     of((run, text) => {
-      run.budget.step(text.value.length >> 3);
+      run.budget.step(text.value.length >> 2);
       return int([...text.value.matchAll(/[\p{L}\p{N}_]+/gu)].length);
     }),
   ],

@@ -106,7 +106,7 @@ function tellTime(run: Run, now: Date, args: readonly Value[], keywords: Keyword
   const out = new TextBuilder(run.budget);
   let done = 0;
   for (const { index, 0: directive } of format.value.matchAll(/%[-_0^#]?[A-Za-z%]/g)) {
-    run.budget.step();
+    run.budget.step(12);
     out.append(format, done, index).add(formatTime(now, directive), true);
     done = index + directive.length;
   }

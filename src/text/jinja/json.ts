@@ -42,7 +42,7 @@ class Writer {
   }
 
   write(value: Value, level: number): void {
-    this.#run.budget.step();
+    this.#run.budget.step(2);
     if (value === NONE) this.#out.add("null", true);
     else if (typeof value === "boolean") this.#out.add(value ? "true" : "false", true);
     else if (value instanceof Num) this.#out.add(jsonNumber(this.#run, value), value.foreign);

@@ -37,7 +37,7 @@ export class Macro extends Callable {
 
   constructor(code: MacroCode, outside: Scope) {
     super();
-    this.name = code.name ?? "anonymous";
+    this.name = code.name === undefined ? "anonymous" : `'${code.name}'`;
     this.#code = code;
     this.#outside = outside;
   }
@@ -96,12 +96,12 @@ export class Macro extends Callable {
       const entries = [...rest].map(([name, value]): [Key, readonly [Value, Value]] => [name, [own(name), value]]);
       scope.slots[special.kwargs] = new Dict(new Map(entries));
     } else {
-      for (const name of rest.keys()) wrongType(`macro '${this.name}' takes no keyword argument '${name}'`);
+      for (const name of rest.keys()) wrongType(`macro ${this.name} takes no keyword argument '${name}'`);
     }
     const others = args.slice(parameters.length);
     if (special.varargs !== undefined) scope.slots[special.varargs] = new Tuple(others);
     else if (others.length > 0) {
-      wrongType(`macro '${this.name}' takes not more than ${parameters.length} argument(s)`);
+      wrongType(`macro ${this.name} takes not more than ${parameters.length} argument(s)`);
     }
   }
 }

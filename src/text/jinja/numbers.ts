@@ -4,7 +4,7 @@
  * @module
  */
 import { type Budget, LIMITS, overBudget } from "./budget.ts";
-import { stripped } from "./characters.ts";
+import { asciiDigits, stripped } from "./characters.ts";
 import { divideRounded, fractionOf, roundFloat, toFloat } from "./exact.ts";
 import { Failure, unsupported, wrongType } from "./failure.ts";
 import { Num, typeName, type Value } from "./values.ts";
@@ -156,7 +156,7 @@ function power(budget: Budget, left: Num, right: Num): Num {
     throw unsupported(`the power ${base} ** ${exponent}`, "only whole exponents from -1024 to 1024 are, and 0.5");
   }
   const { over, under } = fractionOf(base);
-  budget.step(Math.abs(exponent));
+  budget.step(16 + Math.abs(exponent));
   let [top, bottom] = [over ** BigInt(Math.abs(exponent)), under ** BigInt(Math.abs(exponent))];
   if (exponent < 0) [top, bottom] = top < 0n ? [-bottom, -top] : [bottom, top];
   const value = toFloat(top, bottom);
@@ -212,7 +212,7 @@ export function truncate(value: Num): Num {
 
 /** `int(text, base)`; undefined where the text is none. */
 export function parseInteger(text: string, base: number): number | bigint | undefined {
-  const match = /^([-+]?)(?:0([xXoObB])(_?))?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)$/.exec(stripped(text));
+  const match = /^([-+]?)(?:0([xXoObB])(_?))?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)$/.exec(asciiDigits(stripped(text)));
   if (match === null) return undefined;
   const [, sign, letter, , digits] = match;
   const named = { x: 16, o: 8, b: 2 }[letter?.toLowerCase() ?? ""];
@@ -236,7 +236,7 @@ export function parseInteger(text: string, base: number): number | bigint | unde
 
 /** `float(text)`; undefined where the text is none. */
 export function parseFloatText(text: string): number | undefined {
-  const plain = stripped(text);
+  const plain = asciiDigits(stripped(text));
   const special = /^([-+]?)(inf|infinity|nan)$/i.exec(plain);
   if (special !== null) {
     const value = special[2].toLowerCase() === "nan" ? NaN : Infinity;

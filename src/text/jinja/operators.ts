@@ -158,7 +158,7 @@ function compare(run: Run, operator: Order, left: Value, right: Value): number |
   const [a, b] = [numberOf(left), numberOf(right)];
   if (a !== undefined && b !== undefined) return compareNumbers(a, b);
   if (left instanceof Text && right instanceof Text) {
-    run.budget.scan(Math.min(left.value.length, right.value.length));
+    run.budget.scan(Math.min(left.value.length, right.value.length) * (left.astral && right.astral ? 16 : 1));
     return compareTexts(left.value, right.value);
   }
   if (left instanceof List && right instanceof List || left instanceof Tuple && right instanceof Tuple) {
@@ -176,8 +176,12 @@ function compare(run: Run, operator: Order, left: Value, right: Value): number |
   );
 }
 
+const SURROGATES = /[\ud800-\udfff]/;
+
 /** By code points: UTF-16 has those beyond 16 bits before the last ones below. */
 function compareTexts(left: string, right: string): number {
+  if (left === right) return 0;
+  if (!SURROGATES.test(left) || !SURROGATES.test(right)) return left < right ? -1 : 1;
   const count = Math.min(left.length, right.length);
   for (let at = 0; at < count; at++) {
     const [a, b] = [left.charCodeAt(at), right.charCodeAt(at)];

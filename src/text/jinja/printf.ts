@@ -10,7 +10,7 @@ import { numberOf, toNumber } from "./numbers.ts";
 import { characterOf, floatDigits, wholeOf } from "./spec.ts";
 import { ascii, repr, str } from "./spelling.ts";
 import type { Run } from "./types.ts";
-import { Dict, List, NONE, Num, Tuple, typeName, type Value } from "./values.ts";
+import { Dict, List, NONE, Num, Range, Tuple, typeName, Undefined, type Value } from "./values.ts";
 
 /** One directive: `%(name)-8.2f`. */
 interface Directive {
@@ -36,7 +36,7 @@ export function formatPrintf(run: Run, format: Text, values: Value): Text {
   let done = 0;
   let named = false;
   for (const match of format.value.matchAll(DIRECTIVE)) {
-    run.budget.step(2);
+    run.budget.step(6);
     const [whole, name, flags, width, precision, type] = match;
     if (type === undefined) throw new Failure("ValueError", "incomplete format");
     out.append(format, done, match.index);
@@ -57,10 +57,15 @@ export function formatPrintf(run: Run, format: Text, values: Value): Text {
     out.append(format.markup ? escapeHtml(run, text) : text);
   }
   out.append(format, done);
-  if (used < given.length && !named && !(values instanceof Dict) && !(values instanceof List)) {
+  if (used < given.length && !named && !hasEntries(values)) {
     return wrongType("not all arguments converted during string formatting");
   }
   return out.build(format.markup);
+}
+
+/** Python asks for no use of what can be asked for entries. */
+function hasEntries(value: Value): boolean {
+  return value instanceof Dict || value instanceof List || value instanceof Range || value instanceof Undefined;
 }
 
 function measured(flags: string, width: string, precision: string, type: string, next: () => Value): Directive {

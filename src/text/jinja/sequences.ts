@@ -57,7 +57,7 @@ export function listOf(run: Run, value: Value): readonly Value[] {
 
 function* paid(run: Run, values: Iterator<Value>): Generator<Value> {
   for (let next = values.next(); next.done !== true; next = values.next()) {
-    run.budget.step();
+    run.budget.step(2);
     yield next.value;
   }
 }
@@ -65,7 +65,7 @@ function* paid(run: Run, values: Iterator<Value>): Generator<Value> {
 function* characters(run: Run, text: Text): Generator<Value> {
   for (let at = 0; at < text.value.length;) {
     const next = at + ((text.value.codePointAt(at) as number) > 0xffff ? 2 : 1);
-    run.budget.step();
+    run.budget.step(2);
     yield text.slice(at, next).withMarkup(false);
     at = next;
   }
@@ -73,7 +73,7 @@ function* characters(run: Run, text: Text): Generator<Value> {
 
 function* numbers(run: Run, range: Range): Generator<Value> {
   for (let at = 0; at < range.length; at++) {
-    run.budget.step();
+    run.budget.step(2);
     yield range.at(at);
   }
 }

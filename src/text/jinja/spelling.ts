@@ -62,7 +62,7 @@ export function repr(run: Run, value: Value): Text {
 }
 
 function writeRepr(run: Run, out: TextBuilder, value: Value): void {
-  run.budget.step();
+  run.budget.step(2);
   if (value instanceof Text) writeQuoted(run, out, value);
   else if (value instanceof Num) out.add(spellNumber(run, value), value.foreign);
   else if (value === NONE) out.add("None", true);
@@ -90,7 +90,7 @@ function writeThing(run: Run, out: TextBuilder, value: Thing): void {
     writeEntries(run, out, value.attributes.values());
     out.add(">", true);
   } else if (value instanceof Undefined) out.add("Undefined", true);
-  else if (value instanceof Callable && value.type === "Macro") out.add(`<Macro '${value.name}'>`, true);
+  else if (value instanceof Callable && value.type === "Macro") out.add(`<Macro ${value.name}>`, true);
   else if (value instanceof Callable && value.type === "type") out.add(`<class '${value.name}'>`, true);
   else throw unsupported(`the text of a ${value.type}`, "Python writes its address in memory there");
 }

@@ -43,7 +43,7 @@ function write(run: Run, format: Text, given: Given, depth: number): Text {
   const out = new TextBuilder(run.budget);
   let done = 0;
   for (let at = nextBrace(value, 0); at >= 0; at = nextBrace(value, done)) {
-    run.budget.step(2);
+    run.budget.step(8);
     out.append(format, done, at);
     if (value[at + 1] === value[at]) {
       out.append(format, at, at + 1);

@@ -7,9 +7,19 @@ import { caseOf, foldCase, titleCase } from "./characters.ts";
 import { Text, TextBuilder } from "./marked.ts";
 import type { Run } from "./types.ts";
 
+/** Lowers the characters of a string one after the other: what a capital sigma becomes depends on its neighbours. */
+function lowering(value: string): (character: string) => string {
+  if (!value.includes("\u03a3")) return (character) => character.toLowerCase();
+  const sigmas = value.toLowerCase().match(/[\u03c3\u03c2]/g) as string[];
+  const places = value.match(/[\u03a3\u03c3\u03c2]/g) as string[];
+  const lowered = sigmas.filter((_, at) => places[at] === "\u03a3");
+  let seen = 0;
+  return (character) => character === "\u03a3" ? lowered[seen++] : character.toLowerCase();
+}
+
 /** A string whose characters went through `change`, one by one. */
 function mapped(run: Run, text: Text, change: (character: string) => string): Text {
-  run.budget.step(text.value.length >> 2);
+  run.budget.step(text.value.length >> 1);
   const out = new TextBuilder(run.budget);
   const origin = text.origin;
   let at = 0;
@@ -48,11 +58,8 @@ export function casefold(run: Run, text: Text): Text {
 
 /** `str.swapcase`. */
 export function swapcase(run: Run, text: Text): Text {
-  return mapped(
-    run,
-    text,
-    (character) => caseOf(character) === "lower" ? character.toUpperCase() : character.toLowerCase(),
-  );
+  const lower = lowering(text.value);
+  return mapped(run, text, (character) => caseOf(character) === "lower" ? character.toUpperCase() : lower(character));
 }
 
 /** `str.capitalize`. */
@@ -70,8 +77,10 @@ export function capitalize(run: Run, text: Text): Text {
 /** `str.title`: a letter after what has no case begins a word. */
 export function title(run: Run, text: Text): Text {
   let inWord = false;
+  const lower = lowering(text.value);
   return mapped(run, text, (character) => {
-    const made = inWord ? character.toLowerCase() : titleCase(character);
+    const lowered = lower(character);
+    const made = inWord ? lowered : titleCase(character);
     inWord = caseOf(character) !== undefined;
     return made;
   });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bind, flagOr, intOr, textOr, textOrNone } from "./arguments.ts";
+import { bind, intOr, textOr, textOrNone } from "./arguments.ts";
 import { isDecimal, isDigit, isIdentifier, isLetter, isNumeric, isPrintable, isSpace } from "./characters.ts";
 import { Failure, unsupported, wrongType } from "./failure.ts";
 import { escapeHtml } from "./html.ts";
@@ -169,7 +169,7 @@ export const stringMethods: ReadonlyMap<string, Method> = new Map<string, Method
     "splitlines",
     method((run, self, args, keywords) => {
       const [keepEnds] = bind("splitlines", { names: ["keepends"] }, args, keywords);
-      return new List(splitLines(run, self, flagOr(keepEnds, false)));
+      return new List(splitLines(run, self, intOr("splitlines", keepEnds, 0) !== 0));
     }),
   ],
   [
