@@ -127,32 +127,6 @@ describe("a chat template", () => {
     await assertRejects(() => render("{{ (".repeat(50_000)), LightGPTError);
   });
 
-  it("costs no more than its budget, whatever it tries", async () => {
-    const hostile = [
-      "{% for a in range(1000000000) %}{% endfor %}",
-      "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-      "{% set ns = namespace(x='ab') %}{% for a in range(64) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
-      "{% set ns = namespace(x=[1]) %}{% for a in range(64) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
-      "{% set ns = namespace(x='aaaa') %}{% for a in range(9) %}{% set ns.x = ns.x.replace('a', ns.x) %}{% endfor %}",
-      "{% set ns = namespace(x='aaaa') %}{% for a in range(9) %}{% set ns.x = ns.x | replace('', ns.x) %}{% endfor %}",
-      "{{ 'a\nb' | indent(1000000000) }}",
-      "{{ messages | tojson(indent=100000000) }}",
-      "{% set x = 'a'.replace('a', 'b' * 1) %}{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-      "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
-      "{% set ns = namespace(x=[]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson }}",
-      "{% set ns = namespace(x=[]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
-      "{% set x = range(2000) | join(range(100000) | join('x')) %}{{ x }}",
-      "{{ " + "(".repeat(2000) + "1" + ")".repeat(2000) + " }}{{ " + "not ".repeat(5000) + "1 }}",
-      "x".repeat(2 ** 20),
-    ];
-    for (const source of hostile) {
-      const begin = performance.now();
-      const error = await assertRejects(() => render(source), LightGPTError);
-      assert(error.code === "limit" || error.code === "modelFormat", `${error.code}: ${source.slice(0, 80)}`);
-      assert(performance.now() - begin < 5000, source.slice(0, 80)); // without a budget these run for ever
-    }
-  });
-
   it("reaches no object of the host", async () => {
     const attempts = [
       "messages.constructor",

@@ -243,11 +243,21 @@ export const rows = [
   },
   {
     row: 25,
-    what: "chat templates that attack",
-    expected: "an error within the budget; no object of the host",
-    gate: "20 templates",
-    night: "the same",
-    shown: [test("chat", "costs no more than its budget", "reaches no object of the host")],
+    what: "chat templates that attack, and conversations that forge control tokens",
+    expected: "an end within 50 ms and 64 MiB; no object of the host; no control token of foreign text",
+    gate: "161 hostile templates, 300 mutations, 6000 forged conversations",
+    night: "1000 hostile templates, 10 000 mutations, 180 000 forged conversations",
+    shown: [
+      test(
+        "template-budget",
+        "hostile ones at once",
+        "that grow and repeat",
+        "little memory",
+        "mutations of published ones",
+      ),
+      test("chat", "reaches no object of the host"),
+      test("provenance", "make no control token", "by every filter, method and operator"),
+    ],
   },
   {
     row: 26,
