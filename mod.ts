@@ -72,6 +72,7 @@ export type { Comparison, Perplexity, PerplexityOptions } from "./src/measuring/
 export type { LogitsContext, LogitsProcessor } from "./src/sampling/logits_processor.ts";
 export {
   type DecodeOptions,
+  type EncodeAsyncOptions,
   type EncodeOptions,
   loadTokenizer,
   type StreamDecoder,

@@ -94,8 +94,7 @@ export class ModelFormatError extends LightGPTError {
 
   /** Makes an error about one field of a file. */
   constructor(message: string, { field, offset, expected, got }: ModelFormatDetail, options?: ErrorOptions) {
-    // Names from a file are untrusted, and messages end up in terminals.
-    const shown = message.replace(/\p{Cc}/gu, (code) => `\\x${code.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    const shown = printable(message);
     super("modelFormat", shown, {
       what: shown,
       where: field,
@@ -123,7 +122,7 @@ export class ModelFormatError extends LightGPTError {
 export class UnsupportedError extends LightGPTError {
   /** Makes an error about something that is not supported. */
   constructor(message: string, detail?: ErrorDetail, options?: ErrorOptions) {
-    super("unsupported", message, detail, options);
+    super("unsupported", printable(message), detail, options);
   }
 }
 
@@ -240,6 +239,11 @@ export class QueueFullError extends LightGPTError {
     });
     this.retryAfterMs = retryAfterMs;
   }
+}
+
+/** A message without control characters: names from a file are untrusted, and messages end up in terminals. */
+function printable(message: string): string {
+  return message.replace(/\p{Cc}/gu, (code) => `\\x${code.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 /** One sentence of the parts of an error: `what: where; expected this, got that.` */

@@ -156,7 +156,7 @@ describe("a request", () => {
     assertEquals(`${pieces[0]}`, pieces[0].text);
     assert(pieces[0] instanceof Piece);
     assertEquals(last.tokens, whole.tokens);
-    assertEquals([whole.promptTokens, whole.generatedTokens, whole.seed], [5, whole.tokens.length, 7n]);
+    assertEquals([whole.promptTokens, whole.generatedTokens, whole.seed], [5, whole.tokens.length, 7]);
     for (const ms of [whole.loadMs, whole.prefillMs, whole.decodeMs]) assertGreater(ms, 0);
     const ids = await lm.complete(lm.tokenize(story), options);
     assertEquals(ids.tokens, whole.tokens, "ids are as good as their text");

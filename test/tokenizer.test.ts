@@ -59,7 +59,10 @@ describeKit("tokenizers", "tokenizers", (directory) => {
         if (!parts.every((part) => part.isWellFormed())) continue;
         const runs = (foreign: () => boolean) => parts.map((part) => ({ text: part, foreign: foreign() }));
         const read = (foreign: () => boolean) => [...tokenizer.encodeRuns(runs(foreign), { addSpecial })];
-        if (parse_special) assertEquals(read(() => false), ids, JSON.stringify(parts));
+        // A template that writes BOS gets no second one, which llama.cpp puts before any text.
+        const { addBos, bos } = tokenizer;
+        const isDoubled = addSpecial && addBos && ids[0] === bos && ids[1] === bos;
+        if (parse_special) assertEquals(read(() => false), ids.slice(isDoubled ? 1 : 0), JSON.stringify(parts));
         if (!control.some(({ text: name }) => text.includes(name))) {
           assertEquals(read(() => below(2) === 0), read(() => false), JSON.stringify(parts));
         }

@@ -26,6 +26,12 @@ const plan = (shape: Shape, context?: number) =>
 const windows = ({ perLayer }: Hyperparameters) => perLayer.map(({ window }) => window);
 
 const llama: Shape = { architecture: "llama" };
+/** What makes layer 1 of a llama one without some part. */
+const without = (key: string, numbers: number[], tensor: string): Partial<Shape> => ({
+  values: { [`llama.${key}`]: arrayOf("uint32", numbers) },
+  absent: [`blk.1.${tensor}.weight`],
+});
+const qwen2: Shape = { architecture: "qwen2", biases: ["q", "k", "v"] };
 const phi3: Shape = {
   architecture: "phi3",
   fused: true,
@@ -52,8 +58,9 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
   ["llama with biases everywhere", { ...llama, biases: ["q", "k", "v", "output"] }, {}],
   ["llama with as many KV heads as heads", { ...llama, kvHeads: 4 }, {}],
   ["llama with one KV head for eight", { ...llama, heads: 8, kvHeads: 1 }, {}],
-  ["llama with long keys and longer values", { ...llama, keyLength: 24, valueLength: 40 }, { kDim: 24, vDim: 40 }],
-  ["llama rotated in part", { ...llama, values: { "llama.rope.dimension_count": u32(8) } }, { ropeDim: 8 }],
+  ["llama with long keys", { ...llama, keyLength: 24 }, { kDim: 24, vDim: 24 }],
+  ["qwen2 with long keys and longer values", { ...qwen2, keyLength: 24, valueLength: 40 }, { kDim: 24, vDim: 40 }],
+  ["qwen2 rotated in part", { ...qwen2, values: { "qwen2.rope.dimension_count": u32(8) } }, { ropeDim: 8 }],
   [
     "llama with linear scaling",
     { ...llama, values: { "llama.rope.scaling.type": text("linear"), "llama.rope.scaling.factor": f32(4) } },
@@ -73,16 +80,17 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
     { ...llama, heads: [4, 8, 2], kvHeads: [2, 8, 1], feedForward: [96, 32, 160], keyLength: 16 },
     {},
   ],
-  ["llama with scales of its own", {
+  ["llama that states the scales that it has anyway", {
     ...llama,
-    values: { "llama.attention.scale": f32(0.5), "llama.embedding_scale": f32(3) },
-  }, { attentionScale: 0.5, embeddingScale: 3 }],
+    keyLength: 24,
+    values: { "llama.attention.scale": f32(1 / Math.sqrt(24)), "llama.embedding_scale": f32(0) },
+  }, { attentionScale: 1 / Math.sqrt(24), embeddingScale: 1 }],
   ["llama with a window, which is not applied", { ...llama, values: { "llama.attention.sliding_window": u32(4) } }, {
     windows: [0, 0, 0],
   }],
   ["llama with odd sizes", { ...llama, embedding: 60, heads: 3, kvHeads: 3, keyLength: 10, feedForward: 35 }, {}],
   ["mistral", { ...llama, architecture: "mistral" }, { ropeStyle: "norm" }],
-  ["qwen2 with the embedding as output", { architecture: "qwen2", biases: ["q", "k", "v"] }, { ropeStyle: "neox" }],
+  ["qwen2 with the embedding as output", qwen2, { ropeStyle: "neox" }],
   ["qwen3 with an output matrix", { architecture: "qwen3", headNorms: true, keyLength: 32, untied: true }, {}],
   ["gemma", { architecture: "gemma", keyLength: 32 }, { embeddingScale: 8, activation: "gelu", attentionSoftcap: 0 }],
   ["gemma2 by its defaults", { architecture: "gemma2", keyLength: 32, postNorms: true }, {
@@ -232,7 +240,7 @@ describe("what is refused", () => {
     [
       "another architecture",
       { architecture: "falcon" },
-      "ModelFormatError",
+      "UnsupportedError",
       "general.architecture",
     ],
     ...([
@@ -246,6 +254,11 @@ describe("what is refused", () => {
       ["attention that sees what follows", "attention.causal", flag(false), []],
       ["alibi", "attention.max_alibi_bias", f32(8), []],
       ["clamped attention", "attention.clamp_kqv", f32(8), []],
+      ["an unknown scaling of positions", "rope.scaling.type", text("nosuch"), []],
+      ["a scale of embeddings", "embedding_scale", f32(3), []],
+      ["a scale of scores", "attention.scale", f32(0.5), []],
+      ["heads rotated in part", "rope.dimension_count", u32(8), []],
+      ["a tensor that nothing uses", "blk.0.attn_sinks.weight", undefined, ["blk.0.attn_sinks.weight"]],
     ] as const).map(([what, key, value, extra]): [string, Shape, string, string] => [
       what,
       {
@@ -254,18 +267,32 @@ describe("what is refused", () => {
         vectors: Object.fromEntries(extra.map((name) => [name, [0]])),
       },
       "UnsupportedError",
-      `llama.${key}`,
+      value === undefined ? key : `llama.${key}`,
     ]),
     ...([
+      ["values of another length than keys", { keyLength: 24, valueLength: 40 }, "llama.attention.value_length"],
+      ["head norms in a llama", { headNorms: true }, "blk.0.attn_q_norm.weight"],
+      ["a layer without attention", without("attention.head_count", [4, 0, 4], "attn_q"), "llama.attention.head_count"],
       [
-        "a tensor that nobody uses",
-        { ...llama, vectors: { "blk.0.attn_sinks.weight": [1] } },
-        "blk.0.attn_sinks.weight",
+        "a layer without keys",
+        without("attention.head_count_kv", [2, 0, 2], "attn_k"),
+        "llama.attention.head_count_kv",
       ],
+      [
+        "a layer without feed-forward",
+        without("feed_forward_length", [96, 0, 96], "ffn_up"),
+        "llama.feed_forward_length",
+      ],
+    ] as const).map(([what, shape, where]): [string, Shape, string, string] => [
+      what,
+      { ...llama, ...shape },
+      "UnsupportedError",
+      where,
+    ]),
+    ...([
       ["qwen2 without biases", { architecture: "qwen2" }, "blk.0.attn_q.bias"],
       ["qwen3 without norms of heads", { architecture: "qwen3" }, "blk.0.attn_q_norm.weight"],
       ["gemma2 without norms behind", { architecture: "gemma2" }, "blk.0.post_attention_norm.weight"],
-      ["head norms in a llama", { ...llama, headNorms: true }, "blk.0.attn_q_norm.weight"],
       [
         "longrope without factors",
         { ...llama, values: { "llama.rope.scaling.type": text("longrope") } },
@@ -283,7 +310,7 @@ describe("what is refused", () => {
         values: { "llama.block_count": u32(3) },
       }, "llama.feed_forward_length"],
       [
-        "an array with 0",
+        "an array with 0 for a layer that has the tensor",
         { ...llama, values: { "llama.attention.head_count": arrayOf("uint32", [4, 0, 4]) } },
         "llama.attention.head_count",
       ],
@@ -319,6 +346,7 @@ describe("what is refused", () => {
     it(what, () => {
       const error = assertThrows(() => plan(shape), LightGPTError, where);
       assertEquals([error.name, error.detail.where], [type, where]);
+      assertEquals(error.message.startsWith("small"), true, `${error.message} names no file`);
     });
   }
 
@@ -331,7 +359,7 @@ describe("what is refused", () => {
 it("an unknown pre-tokenizer keeps a model from loading, unless the default may stand for it", async () => {
   const shape = { ...llama, vocabulary: bpe({ "tokenizer.ggml.pre": text("nosuch") }) };
   await withModelFile(shape, async (path) => {
-    await assertRejects(() => LightGPT.load(path), LightGPTError, "'nosuch', which is unknown");
+    await assertRejects(() => LightGPT.load(path), LightGPTError, "'nosuch', which is not supported");
     await using lm = await LightGPT.load(path, { allowUnknownPreTokenizer: true });
     assertEquals(lm.detokenize(lm.tokenize("a text")), "a text");
     // A mistake of a caller in JavaScript.

@@ -128,7 +128,8 @@ describe("byte-level BPE", () => {
 
   it("refuses an unknown pre-tokenizer unless told otherwise", () => {
     const values = bpe({ "tokenizer.ggml.pre": text("nosuch") });
-    assertThrows(() => load(values), ModelFormatError, "allowUnknownPreTokenizer");
+    const { message } = assertThrows(() => load(values), UnsupportedError, "allowUnknownPreTokenizer");
+    assert(message.includes("test.gguf") && message.includes("tokenizer.ggml.pre"), message);
     assertEquals(ids(load(values, { allowUnknownPreTokenizer: true }), "abc"), ids(load(bpe()), "abc"));
   });
 });
@@ -214,6 +215,14 @@ describe("special tokens", () => {
   });
 });
 
+it("a vocabulary of a kind that is not supported is told from a damaged one", () => {
+  for (const kind of ["nosuch", "bert", "t5", "gemma4"]) {
+    const error = assertThrows(() => load(spm({ "tokenizer.ggml.model": text(kind) })), UnsupportedError, `'${kind}'`);
+    assertEquals([error.code, error.detail.where], ["unsupported", "tokenizer.ggml.model"]);
+    assert(error.message.includes("test.gguf"), error.message);
+  }
+});
+
 describe("wrong keys are named", () => {
   const size = spm()["tokenizer.ggml.tokens"].value as { length: number } & object;
   const tokens = size.length;
@@ -248,7 +257,6 @@ describe("wrong keys are named", () => {
     ["no tokens", "tokens", spm({ "tokenizer.ggml.tokens": arrayOf("string", []) })],
     ["a byte token that is none", "tokens", sentencePiece([{ text: "<0xZZ>", kind: KIND.byte }])],
     ["a byte token with a sign", "tokens", sentencePiece([{ text: "<0x-1>", kind: KIND.byte }])],
-    ["an unknown kind of vocabulary", "model", spm({ "tokenizer.ggml.model": text("nosuch") })],
     ["a model that is no string", "model", spm({ "tokenizer.ggml.model": u32(1) })],
     ["merges that are no strings", "merges", bpe({ "tokenizer.ggml.merges": arrayOf("int32", [1]) })],
     ["a pre-tokenizer that is no string", "pre", bpe({ "tokenizer.ggml.pre": u32(1) })],
@@ -280,15 +288,28 @@ describe("wrong keys are named", () => {
   }
 });
 
-it("a text that a vocabulary has no tokens for is refused, and no text at all too", () => {
+it("a character that a vocabulary cannot spell is left out, or unknown, and never a control token", () => {
   const letters = byteCharacters.slice(97);
   const values = bpe({
     "tokenizer.ggml.tokens": arrayOf("string", letters),
     "tokenizer.ggml.scores": arrayOf("float32", letters.map(() => 0)),
     "tokenizer.ggml.token_type": arrayOf("int32", letters.map(() => 1)),
   });
-  assertThrows(() => load(values).encode("a b"), UnsupportedError, "0x20");
-  assertEquals(ids(load({ ...values, "tokenizer.ggml.unknown_token_id": u32(1) }), "a b"), [0, 1, 1]);
+  assertEquals(ids(load(values), "a b"), [0, 1]);
+  assertEquals(ids(load({ ...values, "tokenizer.ggml.unknown_token_id": u32(1) }), "a b"), [0, 1]);
+  const withoutBytes = (kind: number, id: number) =>
+    load({
+      "tokenizer.ggml.model": text("llama"),
+      "tokenizer.ggml.tokens": arrayOf("string", ["?", "<s>", "</s>", "\u2581", "a", "b"]),
+      "tokenizer.ggml.scores": arrayOf("float32", [0, 0, 0, 0, 0, 0]),
+      "tokenizer.ggml.token_type": arrayOf("int32", [kind, KIND.control, KIND.control, 1, 1, 1]),
+      "tokenizer.ggml.unknown_token_id": u32(id),
+      "tokenizer.ggml.add_space_prefix": flag(false),
+    });
+  assertEquals(ids(withoutBytes(KIND.unknown, 0), "ac\u{40000} b"), [4, 0, 0, 3, 5]);
+  assertEquals(ids(withoutBytes(KIND.control, 0), "ac\u{40000} b"), [4, 3, 5]);
+  // An end of text is one by its id, too.
+  assertEquals(ids(withoutBytes(KIND.unknown, 2), "ac\u{40000} b"), [4, 3, 5]);
   // @ts-expect-error a mistake of a caller in JavaScript
   assertThrows(() => load(values).encode(undefined), InvalidArgumentError, "expected a string");
   for (const token of [-1, letters.length, 0.5, NaN]) {

@@ -5,9 +5,11 @@
  *
  * @module
  */
-import { CancelledError, InvalidArgumentError } from "../../ffi/errors.ts";
+import { CancelledError } from "../../ffi/errors.ts";
 import type { Scheduler } from "./scheduler.ts";
-import type { Sequence, SequenceOptions } from "./sequence.ts";
+import { wallClock } from "./clock.ts";
+import { encodePrompt, type PromptHost, resolvePrompt } from "./prompt.ts";
+import { expired, type Sequence, type SequenceOptions } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
@@ -16,6 +18,7 @@ import { resolveSampling, type Sampling } from "../sampling/resolve.ts";
 import type { MethodReport } from "../sampling/report.ts";
 import { type Choice, SamplerState, seedOf, type TokenLogprob } from "../sampling/state.ts";
 import { StopFilter } from "../text/stop.ts";
+import { tokensContaining } from "../text/tokenizer/containing.ts";
 import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
@@ -32,7 +35,7 @@ import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
  * ```
  */
 export class Piece {
-  /** The text; empty while a character or a possible stop string is incomplete. */
+  /** The text; empty while a character or a possible stop string is incomplete. The texts of all pieces are the whole. */
   readonly text: string;
   /** The id of the token. */
   readonly token: number;
@@ -98,13 +101,9 @@ export interface Completion {
 }
 
 /** What a request needs of the model that serves it. */
-export interface Host {
+export interface Host extends PromptHost {
   /** Runs the sequence. */
   readonly scheduler: Scheduler;
-  /** Turns text into tokens and back. */
-  readonly tokenizer: Tokenizer;
-  /** Positions of the context. */
-  readonly context: number;
   /** How long loading took. */
   readonly loadMs: number;
 }
@@ -116,6 +115,9 @@ const lost = new FinalizationRegistry<Sequence>((sequence) => sequence.end());
 export class Generation implements AsyncGenerator<Piece, Completion, void> {
   readonly #pieces: AsyncGenerator<Piece, Completion, void>;
   #sequence: Sequence | undefined;
+  /** Ends what is done before there is a sequence. */
+  #beginning: AbortController | undefined;
+  #clearDeadline: (() => void) | undefined;
 
   /** Nothing happens before the first piece is asked for; then `prepare` is called, which may throw. */
   constructor(prepare: () => Prepared) {
@@ -129,13 +131,13 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
 
   /** Ends the request. A `next()` that is still waiting fails with the code `cancelled`. */
   return(value: Completion | PromiseLike<Completion>): Promise<IteratorResult<Piece, Completion>> {
-    this.#sequence?.end(new CancelledError("The generator was ended by return().", { what: "cancelled" }));
+    this.#end(new CancelledError("The generator was ended by return().", { what: "cancelled" }));
     return this.#pieces.return(value);
   }
 
   /** Ends the request with an error. */
   throw(error: unknown): Promise<IteratorResult<Piece, Completion>> {
-    this.#sequence?.end(error);
+    this.#end(error);
     return this.#pieces.throw(error);
   }
 
@@ -146,78 +148,167 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
 
   /** Ends the request, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#sequence?.end(new CancelledError("The generator was disposed.", { what: "cancelled" }));
+    this.#end(new CancelledError("The generator was disposed.", { what: "cancelled" }));
     await this.#pieces[Symbol.asyncDispose]();
+  }
+
+  #end(error: unknown): void {
+    this.#beginning?.abort(error);
+    this.#sequence?.end(error);
+  }
+
+  /** Does what takes long before a request can begin: a long text becomes ids, texts that break repetitions their tokens. */
+  async #begin({ host, prompt, options }: Prepared): Promise<Begun> {
+    const { breakers, sampling, place: { deadlineMs, ...place } } = options;
+    const controller = this.#beginning = new AbortController();
+    // The scheduler would begin to count when this is done.
+    if (deadlineMs !== undefined) {
+      this.#clearDeadline = wallClock.after(deadlineMs, () => this.#end(expired(deadlineMs)));
+    }
+    try {
+      const ids = typeof prompt === "string" ? await encodePrompt(host, prompt, controller.signal) : prompt;
+      if (breakers.length === 0 || sampling.dry === undefined) return { ids, sampling, place };
+      const found = await tokensContaining(host.tokenizer, breakers, controller.signal);
+      const all = new Set([...sampling.dry.breakers, ...found]);
+      return { ids, sampling: { ...sampling, dry: { ...sampling.dry, breakers: all } }, place };
+    } catch (error) {
+      throw controller.signal.aborted ? controller.signal.reason : error;
+    } finally {
+      this.#beginning = undefined;
+    }
   }
 
   async *#run(prepare: () => Prepared): AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
-    const { host, ids, options: { maxTokens, sampling, stops, top, logitsProcessor, signal, place } } = prepare();
-    const { scheduler, tokenizer, context } = host;
+    const prepared = prepare();
+    const { prompt, options } = prepared;
+    const { signal, breakers } = options;
     assertNotAborted(signal);
-    const sampler = new SamplerState(sampling);
-    sampler.check(tokenizer.vocabularySize);
-    for (const id of ids) sampler.accept(id);
-    const most = Math.min(maxTokens, context - ids.length);
-    const text = textAfter(ids, tokenizer, stops);
-    const tokens: number[] = [];
-    const logprobs: Required<Choice>[] = [];
-    let stopReason: Completion["stopReason"] = most === maxTokens ? "maxTokens" : "context";
-    let first = begin;
-    if (most > 0) {
-      // The last token is chosen and never read.
-      const sequence = scheduler.add({
-        ...place,
-        prompt: ids,
-        positions: ids.length + most - 1,
-        sample: { sampler, top },
-        process: logitsProcessor && processing(logitsProcessor, ids, tokens),
-      });
-      this.#sequence = sequence;
-      lost.register(this, sequence, sequence);
-      const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
-      signal?.addEventListener("abort", abort, { once: true });
-      try {
-        while (tokens.length < most) {
+    const abort = () => this.#end(cancelledBy(signal as AbortSignal));
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const begun = typeof prompt === "string" || breakers.length > 0
+        ? await this.#begin(prepared)
+        : { ids: prompt, sampling: options.sampling, place: options.place };
+      const answer = new Answer(prepared, begun);
+      let first = begin;
+      if (!answer.isEnded) {
+        const sequence = this.#sequence = answer.enter();
+        lost.register(this, sequence, sequence);
+        while (!answer.isEnded) {
           const choice = await sequence.next() as Choice;
-          const { token } = choice;
           if (first === begin) first = performance.now();
-          if (tokenizer.endOfGeneration.has(token)) {
-            stopReason = "endOfText";
-            const rest = text.end();
-            if (rest !== "") yield new Piece(rest, choice);
-            break;
-          }
-          tokens.push(token);
-          if (top !== undefined) logprobs.push(choice as Required<Choice>);
-          let shown = text.push(token);
-          if (tokens.length === most) shown += text.end();
-          yield new Piece(shown, choice);
-          if (text.stopped) {
-            stopReason = "stop";
-            break;
+          for (const [index, piece] of answer.take(choice).entries()) {
+            if (index > 0) await wallClock.turn();
+            yield piece;
           }
         }
-      } finally {
-        signal?.removeEventListener("abort", abort);
-        lost.unregister(sequence);
-        sequence.end();
       }
+      return answer.completion(first - begin, performance.now() - first);
+    } finally {
+      this.#clearDeadline?.();
+      signal?.removeEventListener("abort", abort);
+      if (this.#sequence) lost.unregister(this.#sequence);
+      this.#sequence?.end();
     }
-    const end = performance.now();
+  }
+}
+
+/** What a request needs to enter the scheduler, when all of it is known. */
+interface Begun {
+  readonly ids: Uint32Array;
+  readonly sampling: Sampling;
+  readonly place: Prepared["options"]["place"];
+}
+
+/** What a request came to so far: its tokens, its text, and whether it has ended. */
+class Answer {
+  /** Whether no more tokens are wanted. */
+  isEnded: boolean;
+  readonly #host: Host;
+  readonly #options: ResolvedOptions;
+  readonly #begun: Begun;
+  readonly #sampler: SamplerState;
+  readonly #text: TextStream;
+  readonly #tokens: number[] = [];
+  readonly #logprobs: Required<Choice>[] = [];
+  readonly #most: number;
+  #sequence: Sequence | undefined;
+  #stopReason: Completion["stopReason"];
+  /** A piece of which text is held back: if the next token ends the text, the rest is this piece's. */
+  #held: { readonly text: string; readonly choice: Choice } | undefined;
+
+  constructor({ host, options }: Prepared, begun: Begun) {
+    const { tokenizer, context } = host;
+    const { ids, sampling } = begun;
+    this.#host = host;
+    this.#options = options;
+    this.#begun = begun;
+    this.#sampler = new SamplerState(sampling);
+    this.#sampler.check(tokenizer.vocabularySize);
+    for (const id of ids) this.#sampler.accept(id);
+    this.#text = textAfter(ids, tokenizer, options.stops);
+    this.#most = Math.min(options.maxTokens, context - ids.length);
+    this.#stopReason = this.#most === options.maxTokens ? "maxTokens" : "context";
+    this.isEnded = this.#most === 0;
+  }
+
+  /** Enters the scheduler. */
+  enter(): Sequence {
+    const { ids, place } = this.#begun;
+    const { logitsProcessor, top } = this.#options;
+    return this.#sequence = this.#host.scheduler.add({
+      ...place,
+      prompt: ids,
+      // The last token is chosen and never read.
+      positions: ids.length + this.#most - 1,
+      sample: { sampler: this.#sampler, top },
+      process: logitsProcessor && processing(logitsProcessor, ids, this.#tokens),
+    });
+  }
+
+  /** Takes a token; gives the pieces that are complete now. */
+  take(choice: Choice): Piece[] {
+    const { token } = choice;
+    const held = this.#held;
+    this.#held = undefined;
+    if (this.#host.tokenizer.endOfGeneration.has(token)) {
+      this.#end("endOfText");
+      return held ? [new Piece(held.text + this.#text.end(), held.choice)] : [];
+    }
+    const pieces = held ? [new Piece(held.text, held.choice)] : [];
+    this.#tokens.push(token);
+    if (this.#options.top !== undefined) this.#logprobs.push(choice as Required<Choice>);
+    let text = this.#text.push(token);
+    const isLast = this.#tokens.length === this.#most;
+    if (isLast) text += this.#text.end();
+    if (this.#text.stopped) this.#end("stop");
+    else if (isLast) this.#end(this.#stopReason);
+    if (this.#text.isHolding && !this.isEnded) this.#held = { text, choice };
+    else pieces.push(new Piece(text, choice));
+    return pieces;
+  }
+
+  #end(reason: Completion["stopReason"]): void {
+    this.#stopReason = reason;
+    this.isEnded = true;
+  }
+
+  /** What it came to. */
+  completion(prefillMs: number, decodeMs: number): Completion {
     return completionOf({
-      text: text.shown,
-      tokens,
-      promptTokens: ids.length,
+      text: this.#text.shown,
+      tokens: this.#tokens,
+      promptTokens: this.#begun.ids.length,
       cachedTokens: this.#sequence?.saved ?? 0,
-      generatedTokens: tokens.length,
-      loadMs: host.loadMs,
-      prefillMs: first - begin,
-      decodeMs: tokens.length > 0 ? end - first : 0,
-      stopReason,
-      seed: seedOf(sampling.seed),
-      sampling: sampler.report,
-      ...(top === undefined ? {} : { logprobs }),
+      generatedTokens: this.#tokens.length,
+      loadMs: this.#host.loadMs,
+      prefillMs,
+      decodeMs: this.#tokens.length > 0 ? decodeMs : 0,
+      stopReason: this.#stopReason,
+      seed: seedOf(this.#begun.sampling.seed),
+      sampling: this.#sampler.report,
+      ...(this.#options.top === undefined ? {} : { logprobs: this.#logprobs }),
     });
   }
 }
@@ -247,8 +338,14 @@ class TextStream {
     this.#filter = filter;
   }
 
+  /** Whether a stop string has come. */
   get stopped(): boolean {
     return this.#filter.stopped;
+  }
+
+  /** Whether text is held back that may still be shown. */
+  get isHolding(): boolean {
+    return this.#filter.isHolding || this.#decoder.isHolding;
   }
 
   push(token: number): string {
@@ -271,86 +368,47 @@ class TextStream {
 export interface Prepared {
   /** What serves it. */
   readonly host: Host;
-  /** The prompt. */
-  readonly ids: Uint32Array;
+  /** The prompt: its ids, or a text that takes long to tokenize. */
+  readonly prompt: Uint32Array | string;
   /** The options. */
   readonly options: ResolvedOptions;
 }
 
-/** Checks a request against the model; throws an {@link InvalidArgumentError} that names what is wrong. */
+/** Checks a request against the model; throws an `InvalidArgumentError` that names what is wrong. */
 export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typeof generateFields>): Prepared {
-  const { tokenizer } = host;
   const { maxTokens = Number.MAX_SAFE_INTEGER, sampling, stop, logprobs, logitsProcessor, signal } = options;
   const { tenant, priority, deadlineMs } = options;
+  const breakers: string[] = [];
   const resolved = {
     maxTokens,
-    sampling: resolveSampling(sampling, (text) => tokensWith(tokenizer, text)),
+    // Looking through the vocabulary takes long: that is done once the request begins.
+    sampling: resolveSampling(sampling, (text) => {
+      breakers.push(text);
+      return [];
+    }),
+    breakers,
     stops: stop,
     top: logprobs,
     logitsProcessor,
     signal,
     place: { tenant, priority, deadlineMs, salt: saltOf(options) },
   };
+  if (stop.length > 0 && !host.tokenizer.hasText) {
+    refuseOption("stop", "none, for the tokens of this model have no text", stop.join(", "));
+  }
   assertNotAborted(signal);
-  return { host, ids: resolvePrompt(host, prompt), options: resolved };
+  return { host, prompt: resolvePrompt(host, prompt), options: resolved };
 }
 
 interface ResolvedOptions {
   maxTokens: number;
   sampling: Sampling;
+  /** Texts that break repetitions: their tokens are not in `sampling` yet. */
+  breakers: readonly string[];
   stops: readonly string[];
   top: number | undefined;
   logitsProcessor: LogitsProcessor | undefined;
   signal: AbortSignal | undefined;
   /** How the sequence gets its place. */
   place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
-}
-
-/** The tokens whose text has `text` in it. */
-function* tokensWith(tokenizer: Tokenizer, text: string): Iterable<number> {
-  const decoder = new TextDecoder();
-  for (let token = 0; token < tokenizer.vocabularySize; token++) {
-    if (decoder.decode(tokenizer.piece(token)).includes(text)) yield token;
-  }
-}
-
-/** The ids of a prompt: at least one, and no more than the context holds. */
-function resolvePrompt({ tokenizer, context }: Host, prompt: Prompt): Uint32Array {
-  let ids = typeof prompt === "string" ? tokenizer.encode(prompt) : checkIds(prompt, tokenizer.vocabularySize);
-  if (ids.length === 0) {
-    if (tokenizer.bos === undefined) {
-      throw new InvalidArgumentError(
-        "prompt: expected at least one token, got none; this model has no token that begins a text.",
-        { what: "an empty prompt", where: "prompt", expected: "at least one token", got: "none" },
-      );
-    }
-    ids = Uint32Array.of(tokenizer.bos);
-  }
-  checkLength("prompt", ids.length, context);
-  return ids;
-}
-
-/** Throws where more tokens were given than the context holds. */
-export function checkLength(what: string, tokens: number, context: number): void {
-  if (tokens <= context) return;
-  throw new InvalidArgumentError(`${what}: ${tokens} tokens are more than the context of ${context} holds.`, {
-    what: "too long for the context",
-    where: what,
-    expected: `at most ${context} tokens`,
-    got: `${tokens}`,
-  });
-}
-
-/** Token ids that a caller gave, checked. */
-export function checkIds(ids: ArrayLike<number>, vocabulary: number): Uint32Array {
-  if (ids === null || typeof ids !== "object" || !Number.isInteger(ids.length) || ids.length < 0) {
-    refuseOption("tokens", "an array of token ids", ids);
-  }
-  for (let index = 0; index < ids.length; index++) {
-    const id = ids[index];
-    if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
-      refuseOption(`tokens[${index}]`, `an id from 0 to ${vocabulary - 1}`, id);
-    }
-  }
-  return Uint32Array.from(ids);
 }

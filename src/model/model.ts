@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ClosedError, LightGPTError, UnsupportedError } from "../../ffi/errors.ts";
+import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
 import { localFile } from "../../ffi/assets.ts";
 import { prepare } from "../../ffi/library.ts";
 import { native } from "../../ffi/native.ts";
@@ -18,7 +18,7 @@ import { showAsLine } from "../options/inspect.ts";
 import { pathOf } from "../options/paths.ts";
 import { abortSignal, callback, type FieldsOf, integer, readOptions, type Resolved } from "../options/schema.ts";
 import { allowUnknownField } from "../text/tokenizer/options.ts";
-import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../text/tokenizer/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
  * How far loading is.
@@ -119,9 +119,10 @@ export class Model {
   readonly context: number;
   /** Bytes of memory that the weights take. */
   readonly residentBytes: number;
-  /** How long loading took. */
+  /** How long loading took, in milliseconds. */
   readonly loadMs: number;
-  readonly #tokenizer: Tokenizer | UnsupportedError;
+  /** The vocabulary: text to tokens and back. Of a model without one it knows ids only (`hasText`). */
+  readonly tokenizer: Tokenizer;
   /** Undefined once it was disposed. */
   #handle: ModelHandle | undefined;
 
@@ -129,7 +130,7 @@ export class Model {
     this.gguf = parts.gguf;
     this.plan = parts.plan;
     this.context = parts.context;
-    this.#tokenizer = parts.tokenizer;
+    this.tokenizer = parts.tokenizer;
     this.residentBytes = parts.residentBytes;
     this.loadMs = parts.loadMs;
     this.#handle = handle;
@@ -153,7 +154,7 @@ export class Model {
     await prepare();
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(file, read);
-    const tokenizer = readTokenizer(gguf, { allowUnknownPreTokenizer });
+    const tokenizer = loadTokenizer(gguf, { allowUnknownPreTokenizer });
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
     let handle: ModelHandle | undefined;
     try {
@@ -169,12 +170,6 @@ export class Model {
       }
       throw error;
     }
-  }
-
-  /** The vocabulary's text side; throws where its kind is not supported, which token ids do not need. */
-  get tokenizer(): Tokenizer {
-    if (this.#tokenizer instanceof UnsupportedError) throw this.#tokenizer;
-    return this.#tokenizer;
   }
 
   /** Entries of the vocabulary. */
@@ -244,19 +239,9 @@ interface Loaded {
   readonly gguf: Gguf;
   readonly plan: ModelPlan;
   readonly context: number;
-  readonly tokenizer: Tokenizer | UnsupportedError;
+  readonly tokenizer: Tokenizer;
   readonly residentBytes: number;
   readonly loadMs: number;
-}
-
-/** A vocabulary of an unsupported kind is no reason to refuse the weights; a damaged one is. */
-function readTokenizer(gguf: Gguf, options: TokenizerOptions): Tokenizer | UnsupportedError {
-  try {
-    return loadTokenizer(gguf, options);
-  } catch (error) {
-    if (error instanceof UnsupportedError) return error;
-    throw error;
-  }
 }
 
 /** Waits until a model is ready; returns the bytes it takes. */

@@ -24,6 +24,11 @@ export class StopFilter {
     return this.#stopped;
   }
 
+  /** Whether text is held back that may be the beginning of a stop string. */
+  get isHolding(): boolean {
+    return this.#held !== "";
+  }
+
   /** Takes more text; returns what may be shown. */
   push(text: string): string {
     if (this.#stopped) return "";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { ModelFormatError } from "../../../ffi/errors.ts";
+import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 
 /** A value of the metadata. Integers are numbers where these are exact, else bigints. */
 export type MetadataValue = number | bigint | boolean | string | MetadataArray;
@@ -267,6 +267,16 @@ export class Metadata {
       expected,
       got,
     });
+  }
+
+  /** The error for a key whose value is right, but not supported. */
+  unsupported(key: string, expected: string, got: string): UnsupportedError {
+    const offset = this.offsetOf(key);
+    const where = offset === undefined ? "" : ` (byte ${offset})`;
+    return new UnsupportedError(
+      `${this.#name}: the metadata key ${key} is ${got}, which is not supported; expected ${expected}${where}`,
+      { what: "a trait of a model that is not supported", where: key, expected, got },
+    );
   }
 
   #value(index: number): MetadataValue {

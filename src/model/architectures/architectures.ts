@@ -9,16 +9,16 @@
  * @module
  */
 import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
-import { UnsupportedError } from "../../../ffi/errors.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
 import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
 import { MetadataArray } from "../../files/gguf/read.ts";
+import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
 import { planRope, type Rope } from "./rope.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
 
 export type { PlannedTensor } from "./tensors.ts";
 
-const LLAMA: Traits = { ropeStyle: "norm", activation: "silu" };
+const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true };
 const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", headNorms: true };
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
@@ -68,6 +68,8 @@ export interface PlanOptions {
 
 /** Files may state up to 16 Mi positions; this many can be used. */
 const CONTEXT_STATED_MOST = 1 << 24;
+/** By how much a stated scale may differ from the right one, as a share: what a float32 is off by. */
+const SAME_SCALE = 1e-6;
 /** Keys that would change the result and that no architecture of the table has, with the value that changes nothing. */
 const NEUTRAL: readonly (readonly [key: string, neutral: number])[] = [
   ["logit_scale", 1],
@@ -101,12 +103,14 @@ export function planModel(gguf: Gguf, { context }: PlanOptions = {}): ModelPlan 
   const traits = ARCHITECTURES.get(architecture);
   if (traits === undefined) {
     const names = [...ARCHITECTURES.keys()].join(", ");
-    throw metadata.wrong("general.architecture", `one of ${names}`, `'${architecture}', which is not supported`);
+    if (architecture === "") throw metadata.wrong("general.architecture", `one of ${names}`, "empty");
+    throw metadata.unsupported("general.architecture", `one of ${names}`, `'${architecture}'`);
   }
   refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture);
-  const perLayer = readLayers(metadata, architecture, traits, sizes);
+  const perLayer = readLayers(gguf, architecture, traits, sizes);
   const rope = planRope(gguf, architecture, traits, sizes.kDim, context ?? sizes.context);
+  if (traits.wholeHeads) refusePartialHeads(metadata, architecture, sizes, rope.dimensions);
   const hyperparameters: Hyperparameters = {
     ...sizes,
     architecture,
@@ -143,30 +147,32 @@ function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, 
     if (!tensors.has("blk.0.ffn_gate_inp.weight")) {
       throw metadata.wrong(experts, "0 in a model without expert tensors", `${count}`);
     }
-    throw unsupportedTrait(experts, `${count}, a mixture of experts`, "0, a dense model");
+    throw metadata.unsupported(experts, "0, a dense model", `${count}, a mixture of experts`);
   }
   const foreign = SOFTCAPS.filter(([trait]) => traits[trait] === undefined).map(([, name]) => [name, 0] as const);
   for (const [name, neutral] of [...NEUTRAL, ...foreign]) {
     const value = metadata.number(key(name), { fallback: neutral });
     // Writers put 0 where a factor is not used.
-    if (value !== neutral && value !== 0) throw unsupportedTrait(key(name), `${value}`, `${neutral}`);
+    if (value !== neutral && value !== 0) throw metadata.unsupported(key(name), `${neutral}`, `${value}`);
   }
   if (!metadata.flag(key("attention.causal"), true)) {
-    throw unsupportedTrait(key("attention.causal"), "false", "true, a model that generates text");
+    throw metadata.unsupported(key("attention.causal"), "true, a model that generates text", "false");
   }
   const sections = metadata.get(key("rope.dimension_sections"));
   if (sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
-    throw unsupportedTrait(key("rope.dimension_sections"), `[${[...sections].join(", ")}]`, "none");
+    throw metadata.unsupported(key("rope.dimension_sections"), "none", `[${[...sections].join(", ")}]`);
   }
 }
 
-function unsupportedTrait(key: string, got: string, expected: string): UnsupportedError {
-  return new UnsupportedError(`The metadata key ${key} is ${got}, which is not supported; expected ${expected}.`, {
-    what: "an unsupported trait",
-    where: key,
-    expected,
-    got,
-  });
+/** llama.cpp rotates whole heads in these architectures, and refuses or ignores files that say otherwise. */
+function refusePartialHeads(metadata: Metadata, architecture: string, { kDim, vDim }: Sizes, rotated: number): void {
+  if (rotated !== kDim) {
+    const key = `${architecture}.rope.dimension_count`;
+    throw metadata.unsupported(key, `${kDim}, all elements of a key`, `${rotated}`);
+  }
+  if (vDim !== kDim) {
+    throw metadata.unsupported(`${architecture}.attention.value_length`, `${kDim}, the length of a key`, `${vDim}`);
+  }
 }
 
 interface Sizes {
@@ -195,35 +201,21 @@ function readSizes(gguf: Gguf, architecture: string): Sizes {
   return {
     layers: metadata.count(`${architecture}.block_count`, { most: LIMITS.layersMax }),
     embedding,
-    vocabulary: readVocabularySize(gguf, architecture),
+    vocabulary: vocabularySize(gguf),
     context: Math.min(context, LIMITS.contextMax),
     kDim,
     vDim: metadata.count(`${architecture}.attention.value_length`, rules),
   };
 }
 
-/** The tokens decide; `vocab_size`, which many files get wrong, only counts where there are none. */
-function readVocabularySize({ metadata }: Gguf, architecture: string): number {
-  const tokens = metadata.get("tokenizer.ggml.tokens");
-  if (!(tokens instanceof MetadataArray)) {
-    return metadata.count(`${architecture}.vocab_size`, { most: LIMITS.vocabularyMax });
-  }
-  if (tokens.length < 1 || tokens.length > LIMITS.vocabularyMax) {
-    throw metadata.wrong(
-      "tokenizer.ggml.tokens",
-      `1 to ${LIMITS.vocabularyMax} tokens`,
-      `an array of ${tokens.length}`,
-    );
-  }
-  return tokens.length;
-}
-
-function readLayers(metadata: Metadata, architecture: string, traits: Traits, sizes: Sizes): LayerParameters[] {
+function readLayers(gguf: Gguf, architecture: string, traits: Traits, sizes: Sizes): LayerParameters[] {
+  const { metadata } = gguf;
   const headsKey = `${architecture}.attention.head_count`;
   const kvKey = `${architecture}.attention.head_count_kv`;
-  const heads = perLayer(metadata, headsKey, sizes.layers, LIMITS.headsMax);
-  const kvHeads = metadata.has(kvKey) ? perLayer(metadata, kvKey, sizes.layers, LIMITS.headsMax) : heads;
-  const feedForward = perLayer(metadata, `${architecture}.feed_forward_length`, sizes.layers, LIMITS.feedForwardMax);
+  const { layers } = sizes;
+  const heads = perLayer(gguf, headsKey, layers, LIMITS.headsMax, "attn_q");
+  const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, layers, LIMITS.headsMax, "attn_k") : heads;
+  const feedForward = perLayer(gguf, `${architecture}.feed_forward_length`, layers, LIMITS.feedForwardMax, "ffn_up");
   const windows = readWindows(metadata, architecture, traits, sizes.layers);
   return heads.map((count, layer) => {
     if (count % kvHeads[layer] !== 0) {
@@ -239,13 +231,21 @@ function readLayers(metadata: Metadata, architecture: string, traits: Traits, si
   });
 }
 
-/** A number for each layer: the key holds one for all, or an array. */
-function perLayer(metadata: Metadata, key: string, layers: number, most: number): number[] {
+/**
+ * A number for each layer: the key holds one for all, or an array. A layer without the part that `tensor` is the first matrix
+ * of has 0 there; such layers are not supported.
+ */
+function perLayer({ metadata, tensors }: Gguf, key: string, layers: number, most: number, tensor: string): number[] {
   const value = metadata.get(key);
-  if (!(value instanceof MetadataArray)) return new Array<number>(layers).fill(metadata.count(key, { most }));
-  if (value.length !== layers) {
+  if (value instanceof MetadataArray && value.length !== layers) {
     throw metadata.wrong(key, `a number, or one for each of ${layers} layers`, `an array of ${value.length}`);
   }
+  const numbers = value instanceof MetadataArray
+    ? Array.from(value)
+    : new Array<MetadataValue | undefined>(layers).fill(value);
+  const without = numbers.findIndex((number, layer) => number === 0 && !tensors.has(`blk.${layer}.${tensor}.weight`));
+  if (without >= 0) throw metadata.unsupported(key, "a number above 0 for each layer", `0 in layer ${without}`);
+  if (!(value instanceof MetadataArray)) return numbers.fill(metadata.count(key, { most })) as number[];
   return Array.from(value, (element) => wholeNumber(metadata, key, element, most));
 }
 
@@ -290,14 +290,20 @@ function readScales(
   const key = (name: string) => `${architecture}.${name}`;
   const epsilon = metadata.positive(key("attention.layer_norm_rms_epsilon"));
   const scaleLength = layers === traits.wideScaleLayers ? embedding / perLayer[0].heads : kDim;
-  // 0 means what absence means.
-  const stated = (name: string) => metadata.number(key(name), { least: 0, fallback: 0 });
+  // No architecture of the table has a scale of its own; a file may state the one that it has anyway, or 0 for none.
+  const fixed = (name: string, scale: number) => {
+    const value = metadata.number(key(name), { least: 0, fallback: 0 });
+    if (value !== 0 && Math.abs(value / scale - 1) > SAME_SCALE) {
+      throw metadata.unsupported(key(name), `${scale} or none`, `${value}`);
+    }
+    return scale;
+  };
   const softcap = (name: string, fallback: number | undefined) =>
     fallback === undefined ? 0 : metadata.number(key(name), { least: 0, fallback });
   return {
     epsilon,
-    embeddingScale: stated("embedding_scale") || (traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
-    attentionScale: stated("attention.scale") || 1 / Math.sqrt(scaleLength),
+    embeddingScale: fixed("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
+    attentionScale: fixed("attention.scale", 1 / Math.sqrt(scaleLength)),
     attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
     logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),
   };

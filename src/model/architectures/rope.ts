@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { Traits } from "./types.ts";
 import type { Gguf } from "../../files/gguf/read.ts";
 
@@ -24,7 +23,6 @@ export interface Rope {
 }
 
 const SCALINGS = ["none", "linear", "longrope"];
-const UNSUPPORTED_SCALINGS = ["yarn"];
 
 /** Reads the rotary positions; `context` decides between the factors for short and for long contexts. */
 export function planRope(gguf: Gguf, architecture: string, traits: Traits, kDim: number, context: number): Rope {
@@ -34,17 +32,8 @@ export function planRope(gguf: Gguf, architecture: string, traits: Traits, kDim:
   if (dimensions % 2 !== 0) throw metadata.wrong(key("dimension_count"), "an even number", `${dimensions}`);
   const base = metadata.positive(key("freq_base"), 10_000);
   const scaling = metadata.text(key("scaling.type"), "linear");
-  if (UNSUPPORTED_SCALINGS.includes(scaling)) {
-    throw new UnsupportedError(
-      `The metadata key ${key("scaling.type")} is '${scaling}', which is not supported; expected one of ${
-        SCALINGS.join(", ")
-      }.`,
-      { what: "unsupported rotary positions", where: key("scaling.type"), expected: SCALINGS.join(", "), got: scaling },
-    );
-  }
   if (!SCALINGS.includes(scaling)) {
-    const names = [...SCALINGS, ...UNSUPPORTED_SCALINGS].join(", ");
-    throw metadata.wrong(key("scaling.type"), `one of ${names}`, `'${scaling}'`);
+    throw metadata.unsupported(key("scaling.type"), `one of ${SCALINGS.join(", ")}`, `'${scaling}'`);
   }
   const oldKey = key("scale_linear");
   const factor = metadata.number(key("scaling.factor"), {

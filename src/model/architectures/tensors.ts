@@ -132,10 +132,7 @@ class Plan {
       if (/^I\d+$/.test(tensor.typeName)) {
         throw tensorError(this.#gguf, name, `the tensor ${name} has the type ${tensor.typeName}`, instead);
       }
-      throw new UnsupportedError(
-        `The tensor ${name} has the type ${tensor.typeName}, which is not supported; use ${instead}.`,
-        { what: "an unsupported tensor type", where: name, expected: instead, got: tensor.typeName },
-      );
+      throw unsupportedTensor(this.#gguf, name, `has the type ${tensor.typeName}`, instead);
     }
     const rowBytes = columns / format.blockElements * format.blockBytes;
     let offset = tensor.offset;
@@ -148,7 +145,7 @@ class Plan {
   vector(role: Role, layer: number, name: string, columns: number): void {
     const tensor = this.#take(name, columns, 1);
     if (tensor.type !== F32) {
-      throw tensorError(this.#gguf, name, `the tensor ${name} has the type ${tensor.typeName}`, "F32");
+      throw unsupportedTensor(this.#gguf, name, `has the type ${tensor.typeName}`, "F32");
     }
     this.tensors.push({ role, layer, tensor, columns, rows: 1, offset: tensor.offset, bytes: tensor.bytes });
   }
@@ -161,12 +158,8 @@ class Plan {
   refuseUnused(): void {
     for (const name of this.#gguf.tensors.keys()) {
       if (this.#used.has(name) || IGNORED.test(name)) continue;
-      throw tensorError(
-        this.#gguf,
-        name,
-        `the tensor ${name} has no place in this architecture, and without it the results would be wrong`,
-        "only tensors that the architecture uses",
-      );
+      const what = "has no place in this architecture, and the results would be wrong without it";
+      throw unsupportedTensor(this.#gguf, name, what, "only tensors that the architecture uses");
     }
   }
 
@@ -194,5 +187,17 @@ function tensorError(gguf: Gguf, name: string, message: string, expected: string
     field: name,
     ...(tensor === undefined ? {} : { offset: tensor.infoOffset }),
     expected,
+  });
+}
+
+/** The error about a tensor that may be right, but that we have nothing for. */
+function unsupportedTensor(gguf: Gguf, name: string, what: string, expected: string): UnsupportedError {
+  const tensor = gguf.tensors.get(name);
+  const place = tensor === undefined ? gguf.files[0] : `${gguf.files[tensor.file]} (byte ${tensor.infoOffset})`;
+  return new UnsupportedError(`${place}: the tensor ${name} ${what}, which is not supported; expected ${expected}.`, {
+    what: "a tensor that is not supported",
+    where: name,
+    expected,
+    ...(tensor === undefined ? {} : { got: tensor.typeName }),
   });
 }

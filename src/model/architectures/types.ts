@@ -19,6 +19,8 @@ export interface Traits {
   readonly headNorms?: true;
   /** Attention and feed-forward are normalised again before they are added. */
   readonly postNorms?: true;
+  /** All elements of a head are rotated, and values are as long as keys. */
+  readonly wholeHeads?: true;
   /** q, k and v may be one tensor, as may gate and up. */
   readonly fused?: true;
   /** Soft caps of scores and logits, where the file does not say; 0 is none. Absent: the file is not asked. */

@@ -6,11 +6,12 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
+import type { Sliceable } from "../../machine/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { Merges } from "./merges.ts";
-import type { TextModel } from "./model.ts";
+import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
 import { findPreTokenizer, type PreTokenizer, splitWords } from "./pretokenize.ts";
-import { inexpressible } from "./spm.ts";
+import type { TokenList } from "./token_list.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
 
 const encoder = new TextEncoder();
@@ -18,7 +19,8 @@ const encoder = new TextEncoder();
 /** The byte-level BPE model of a vocabulary. */
 export class ByteLevel implements TextModel {
   readonly spacePrefix = false;
-  /** Whether a text begins with BOS if the file does not say. */
+  readonly spelled = new Uint8Array(256);
+  /** Whether a text begins with BOS where the file has no `add_bos_token`. */
   readonly addBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #pre: PreTokenizer;
@@ -27,32 +29,42 @@ export class ByteLevel implements TextModel {
   readonly #pairs = new LearnedPairs((left, right, found) => this.#look(left, right, found));
   /** The symbol of each byte. */
   readonly #bytes = new Int32Array(256);
-  /** Symbols that are no tokens, numbered after the tokens: parts of merges that lead nowhere, in the file's form. */
+  /** Symbols that are not tokens, in the file's form; they are numbered after the tokens. Merges may make them. */
   readonly #strangers: Uint8Array[] = [];
   readonly #strangerIds = new Map<string, number>();
-  readonly #unknown: number | undefined;
   readonly #merger = new Merger();
-  #symbols = new Int32Array(64);
+  readonly #symbols = new Int32Array(BYTES_AT_ONCE);
   #scratch = new Uint8Array(128);
 
-  constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined, allowUnknownPre: boolean) {
+  /** Reads and checks what is special to this kind of vocabulary. */
+  constructor(gguf: Gguf, vocabulary: Vocabulary, allowUnknownPre: boolean) {
     const { metadata } = gguf;
-    readScores(gguf, vocabulary.size); // not used, but if they are there they have to be right
+    readScores(gguf, vocabulary.size); // not used, but a file that has them has to have them right
     this.#pre = findPreTokenizer(metadata, allowUnknownPre);
     this.addBos = this.#pre.addBos ?? false;
-    this.#unknown = unknown;
     this.#vocabulary = vocabulary;
     this.#index = new TokenIndex(vocabulary);
     for (let byte = 0; byte < 256; byte++) {
       const end = this.#writeForm(Uint8Array.of(byte), 0, 1);
       this.#bytes[byte] = this.#symbol(this.#scratch.slice(0, end));
+      this.spelled[byte] = this.#bytes[byte] < vocabulary.size ? 1 : 0;
     }
     this.#merges = new Merges(metadata);
   }
 
-  encode(text: string, out: number[]): void {
+  *encode(text: string, out: TokenList): Sliceable<void> {
     const bytes = encoder.encode(text);
-    splitWords(this.#pre, bytes, (start, end) => this.#encodeWord(bytes, start, end, out));
+    const ends = yield* splitWords(this.#pre, bytes);
+    let start = 0;
+    let pause = BYTES_AT_ONCE;
+    for (const end of ends) {
+      if (end - start > BYTES_AT_ONCE) yield* this.#encodeLong(bytes.subarray(start, end), out);
+      else this.#encodeWord(bytes, start, end, out);
+      start = end;
+      if (end < pause) continue;
+      yield;
+      pause = end + BYTES_AT_ONCE;
+    }
   }
 
   piece(token: number): Uint8Array {
@@ -65,8 +77,7 @@ export class ByteLevel implements TextModel {
     return rawBytes(text);
   }
 
-  #encodeWord(bytes: Uint8Array, start: number, end: number, out: number[]): void {
-    const size = this.#vocabulary.size;
+  #encodeWord(bytes: Uint8Array, start: number, end: number, out: TokenList): void {
     if (this.#pre.wholeWords) {
       const token = this.#index.find(this.#scratch, 0, this.#writeForm(bytes, start, end));
       if (token >= 0) {
@@ -74,22 +85,42 @@ export class ByteLevel implements TextModel {
         return;
       }
     }
-    if (this.#symbols.length < end - start) this.#symbols = new Int32Array(2 * (end - start));
     const symbols = this.#symbols;
     for (let at = start; at < end; at++) symbols[at - start] = this.#bytes[bytes[at]];
     const count = this.#merger.merge(symbols, end - start, this.#pairs);
+    for (let at = 0; at < count; at++) this.#write(symbols[at], out);
+  }
+
+  /** Tokenizes a long word in slices, apart from what is kept for short ones: these may come meanwhile. */
+  *#encodeLong(word: Uint8Array, out: TokenList): Sliceable<void> {
+    if (this.#pre.wholeWords) {
+      const token = this.#index.find(this.#scratch, 0, this.#writeForm(word, 0, word.length));
+      if (token >= 0) {
+        out.push(token);
+        return;
+      }
+    }
+    const symbols = new Int32Array(word.length);
+    for (let at = 0; at < word.length; at++) {
+      symbols[at] = this.#bytes[word[at]];
+      if (at % BYTES_AT_ONCE === 0) yield;
+    }
+    const count = yield* new Merger().slices(symbols, word.length, this.#pairs);
     for (let at = 0; at < count; at++) {
-      if (symbols[at] < size) out.push(symbols[at]);
-      else this.#spell(this.#strangers[symbols[at] - size], out);
+      this.#write(symbols[at], out);
+      if (at % BYTES_AT_ONCE === 0) yield;
     }
   }
 
-  /** The single bytes of a symbol that is no token. */
-  #spell(form: Uint8Array, out: number[]): void {
-    for (const byte of rawBytes(form)) {
-      const token = this.#bytes[byte] < this.#vocabulary.size ? this.#bytes[byte] : this.#unknown;
-      if (token === undefined) throw inexpressible(byte);
-      out.push(token);
+  /** Appends the token of a symbol, or those of its bytes; as in llama.cpp, a byte without a token is left out. */
+  #write(symbol: number, out: TokenList): void {
+    const { size } = this.#vocabulary;
+    if (symbol < size) {
+      out.push(symbol);
+      return;
+    }
+    for (const byte of rawBytes(this.#strangers[symbol - size])) {
+      if (this.spelled[byte] !== 0) out.push(this.#bytes[byte]);
     }
   }
 
@@ -110,7 +141,7 @@ export class ByteLevel implements TextModel {
     return to;
   }
 
-  /** The symbol of a text in the file's form: a token, or a stranger. */
+  /** The symbol of a text in the file's form: a token, or one that is not. */
   #symbol(form: Uint8Array): number {
     const token = this.#index.find(form, 0, form.length);
     if (token >= 0) return token;

@@ -1,45 +1,48 @@
 /**
- * Merging pairs of neighbours, lowest rank first and leftmost among equals: the loop that SentencePiece-BPE and
- * byte-level BPE share. Symbols are numbers in a linked list; a heap holds what may merge next. A text of n symbols takes
- * n log n steps however long its words are.
+ * Merging pairs of neighbours, the lowest rank first and the leftmost among equals: the loop that SentencePiece and
+ * byte-level BPE share. Symbols are numbers in a linked list; a heap holds the pairs that may merge. A text of n symbols
+ * takes n log n steps, however long its words are.
  *
  * @module
  */
+import { atOnce, type Sliceable } from "../../machine/sliced.ts";
 import { MinHeap } from "./heap.ts";
 
 /** What two neighbouring symbols become, and how early. */
 export interface Pairs {
   /**
-   * Where in `entries` the pair is described, or -1 if it does not merge: its rank (lower merges earlier) is at
-   * `PAIR_RANK` behind that, the symbol that it becomes at `PAIR_MERGED`.
+   * Finds the entry of a pair: its rank is `PAIR_RANK` places after the entry's beginning, the symbol that the pair becomes
+   * `PAIR_MERGED` places after it. A lower rank merges earlier.
+   *
+   * @returns where in `entries` the entry begins, or -1 if the pair does not merge
    */
   find(left: number, right: number): number;
-  /** Another array after a call of `find` that had to make room. */
+  /** The entries. A call of `find` may replace the array by a larger one. */
   readonly entries: Int32Array;
 }
 
-/** Where an entry has its rank, */
+/** The place of the rank in an entry. */
 export const PAIR_RANK = 2;
-/** and where the symbol that the pair becomes. */
+/** The place of the symbol that the pair becomes. */
 export const PAIR_MERGED = 3;
 
 const ENTRY = 4;
 const EMPTY = -1;
 
-/** What a pair becomes, for `LearnedPairs` to keep. */
+/** What `LearnedPairs` keeps of a pair. */
 export interface Found {
   /** The rank; -1 where the pair does not merge. */
   rank: number;
-  /** The symbol that it becomes. */
+  /** The symbol that the pair becomes. */
   merged: number;
 }
 
-/** No more pairs than that are kept. */
+/** The most pairs that are kept: 16 MiB of them, or 32 where the table has just grown. */
 const KEPT_MOST = 1 << 20;
 
 /**
  * Pairs that are looked up when a text first has them, and kept: a vocabulary has hundreds of thousands, most texts need
- * few. A hash table of entries of four (left, right, rank, merged), so that what belongs together lies in one line of the
+ * few. A hash table of entries of four numbers (left, right, rank, merged), so that an entry lies in one line of the
  * processor's cache.
  */
 export class LearnedPairs implements Pairs {
@@ -49,7 +52,7 @@ export class LearnedPairs implements Pairs {
   readonly #look: (left: number, right: number, found: Found) => void;
   readonly #found: Found = { rank: -1, merged: -1 };
 
-  /** Pairs of which `look` says what they become. */
+  /** `look` finds out what a pair becomes. */
   constructor(look: (left: number, right: number, found: Found) => void) {
     this.#look = look;
   }
@@ -70,7 +73,7 @@ export class LearnedPairs implements Pairs {
     return this.entries[at + PAIR_RANK] < 0 ? -1 : at;
   }
 
-  /** Where the pair is or would be. */
+  /** Where the pair's entry is, or would be. */
   #place(left: number, right: number): number {
     const { entries } = this;
     let slot = Math.imul(Math.imul(left, 0x9e3779b1 | 0) ^ right, 0x85ebca6b | 0);
@@ -81,7 +84,7 @@ export class LearnedPairs implements Pairs {
     }
   }
 
-  /** Makes room, or forgets everything where that is too much; returns the place of a pair that is absent. */
+  /** Makes room, or forgets all pairs where there are too many; returns where the entry of an absent pair would be. */
   #grow(left: number, right: number): number {
     const old = this.entries;
     const forget = this.#used > KEPT_MOST;
@@ -95,13 +98,15 @@ export class LearnedPairs implements Pairs {
   }
 }
 
-/** A heap's key is rank * POSITIONS + position, exact in a float64 for ranks below 2^22. */
+/** A key of the heap is rank * POSITIONS + position: exact in a float64 for ranks below 2^22. */
 const POSITIONS = 2 ** 31;
-/** Ranks have to be below this. */
+/** Ranks are below this. */
 export const RANKS_MOST = 1 << 22;
 
 /** So few symbols need no heap. */
 const SHORT_MOST = 24;
+/** Symbols that are looked at, or merges that are made, between two places where the work may pause. */
+const AT_ONCE = 1 << 14;
 
 /** Merges symbols until no neighbours merge. Its memory is kept from one text to the next. */
 export class Merger {
@@ -113,22 +118,48 @@ export class Merger {
   readonly #shortRanks = new Int32Array(SHORT_MOST);
   readonly #shortMerged = new Int32Array(SHORT_MOST);
 
-  /** Merges the first `count` symbols in place; returns how many are left. */
+  /**
+   * Merges the first `count` symbols in place.
+   *
+   * @returns how many symbols are left
+   */
   merge(symbols: Int32Array, count: number, pairs: Pairs): number {
-    if (count <= SHORT_MOST) return this.#mergeShort(symbols, count, pairs);
+    return count <= SHORT_MOST ? this.#mergeShort(symbols, count, pairs) : atOnce(this.slices(symbols, count, pairs));
+  }
+
+  /** The same in slices. This merger merges nothing else meanwhile. */
+  *slices(symbols: Int32Array, count: number, pairs: Pairs): Sliceable<number> {
     this.#reserve(count);
-    const next = this.#next, previous = this.#previous, ranks = this.#ranks, merged = this.#merged;
-    const heap = this.#heap;
-    heap.clear();
-    for (let at = 0; at < count; at++) {
+    this.#heap.clear();
+    for (let begin = 0; begin < count; begin += AT_ONCE) {
+      this.#begin(symbols, count, pairs, begin);
+      yield;
+    }
+    this.#heap.arrange();
+    while (this.#heap.size > 0) {
+      this.#mergeSome(symbols, pairs);
+      yield;
+    }
+    let left = 0;
+    for (let at = 0; at >= 0; at = this.#next[at]) symbols[left++] = symbols[at];
+    return left;
+  }
+
+  /** Links the symbols from `begin` on, and notes which of them merge. */
+  #begin(symbols: Int32Array, count: number, pairs: Pairs, begin: number): void {
+    const next = this.#next, previous = this.#previous, ranks = this.#ranks, heap = this.#heap;
+    const end = Math.min(count, begin + AT_ONCE);
+    for (let at = begin; at < end; at++) {
       next[at] = at + 1 < count ? at + 1 : -1;
       previous[at] = at - 1;
       this.#look(symbols, pairs, at);
       if (ranks[at] >= 0) heap.add(ranks[at] * POSITIONS + at);
     }
-    heap.arrange();
+  }
 
-    while (heap.size > 0) {
+  #mergeSome(symbols: Int32Array, pairs: Pairs): void {
+    const next = this.#next, previous = this.#previous, ranks = this.#ranks, merged = this.#merged, heap = this.#heap;
+    for (let left = AT_ONCE; left > 0 && heap.size > 0; left--) {
       const key = heap.pop();
       const rank = Math.floor(key / POSITIONS);
       const at = key - rank * POSITIONS;
@@ -142,13 +173,9 @@ export class Merger {
       this.#update(symbols, pairs, at);
       if (previous[at] >= 0) this.#update(symbols, pairs, previous[at]);
     }
-
-    let left = 0;
-    for (let at = 0; at >= 0; at = next[at]) symbols[left++] = symbols[at];
-    return left;
   }
 
-  /** The same for a few symbols, by looking through all of them for each merge. */
+  /** Merges a few symbols, by looking through all of them for each merge. */
   #mergeShort(symbols: Int32Array, count: number, pairs: Pairs): number {
     const ranks = this.#shortRanks, merged = this.#shortMerged;
     const look = (at: number) => {
@@ -173,7 +200,7 @@ export class Merger {
     }
   }
 
-  /** Notes what the pair that begins at `at` would become. */
+  /** Notes what the pair that begins at `at` becomes. */
   #look(symbols: Int32Array, pairs: Pairs, at: number): void {
     const right = this.#next[at];
     const entry = right < 0 ? -1 : pairs.find(symbols[at], symbols[right]);

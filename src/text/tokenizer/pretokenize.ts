@@ -1,11 +1,12 @@
 /**
  * Pre-tokenizers: how a text is cut into words before the merges of byte-level BPE. Each is a list of passes; a pass goes
- * over the pieces that the pass before has left and cuts out what its scanner matches. The scanners are the regular
- * expressions of the models' own tokenizers, written by hand in `scanners.ts`.
+ * over the pieces of the pass before it and cuts them where its scanner matches. The scanners are the regular expressions of
+ * the models' own tokenizers, written by hand in `scanners.ts`.
  *
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
+import type { Sliceable } from "../../machine/sliced.ts";
 import { characterClasses } from "../unicode.ts";
 import * as scan from "./scanners.ts";
 
@@ -13,9 +14,9 @@ import * as scan from "./scanners.ts";
 export interface PreTokenizer {
   /** Scanners, one after the other. */
   readonly passes: readonly scan.Scanner[];
-  /** A word that is a token is taken as it is, whatever the merges say. */
+  /** A word that is a token becomes that token, whatever the merges would make of it. */
   readonly wholeWords?: true;
-  /** A text begins with BOS if the file does not say. */
+  /** A text begins with BOS where the file has no `add_bos_token`. */
   readonly addBos?: true;
 }
 
@@ -81,27 +82,41 @@ export function findPreTokenizer(metadata: Metadata, allowUnknown: boolean): Pre
   const found = PRE_TOKENIZERS.get(name) ?? (allowUnknown ? DEFAULT : undefined);
   if (found !== undefined) return found;
   const known = `one of ${PRE_TOKENIZERS.size} names such as llama-bpe, qwen2 and tekken`;
-  throw metadata.wrong(key, `${known} (or allowUnknownPreTokenizer, for the default)`, `'${name}', which is unknown`);
+  throw metadata.unsupported(key, `${known} (or allowUnknownPreTokenizer, for the default)`, `'${name}'`);
 }
 
-/** Calls `word` with the first and the last byte (excluded) of each word of a well-formed UTF-8 text, in order. */
-export function splitWords(pre: PreTokenizer, bytes: Uint8Array, word: (start: number, end: number) => void): void {
-  const { text, offsets } = decode(bytes);
-  let cuts: number[] = [0, text.codes.length];
-  for (const scanner of pre.passes) cuts = pass(scanner, text, cuts);
-  for (let index = 1; index < cuts.length; index++) {
-    if (cuts[index - 1] < cuts[index]) word(offsets[cuts[index - 1]], offsets[cuts[index]]);
+/** Characters that are read between two places where the work may pause. */
+const AT_ONCE = 1 << 15;
+
+/**
+ * Cuts a well-formed UTF-8 text into words.
+ *
+ * @returns where the words end, in bytes; each begins where the one before it ends
+ */
+export function* splitWords(pre: PreTokenizer, bytes: Uint8Array): Sliceable<number[]> {
+  const { text, offsets } = yield* decode(bytes);
+  let cuts = text.codes.length === 0 ? [] : [text.codes.length];
+  for (const scanner of pre.passes) cuts = yield* pass(scanner, text, cuts);
+  for (let index = 0; index < cuts.length; index++) {
+    cuts[index] = offsets[cuts[index]];
+    if (index % AT_ONCE === 0) yield;
   }
+  return cuts;
 }
 
-/** Cuts each piece further: what the scanner matches, and what lies between its matches. */
-function pass(scanner: scan.Scanner, text: scan.Text, cuts: readonly number[]): number[] {
-  const finer: number[] = [0];
-  for (let index = 1; index < cuts.length; index++) {
-    const end = cuts[index];
-    let unmatched = cuts[index - 1];
-    for (let at = unmatched; at < end;) {
-      const to = scanner(text, at, end);
+/** Cuts each piece further: what the scanner matches, and what lies between its matches. Cuts are where pieces end. */
+function* pass(scanner: scan.Scanner, text: scan.Text, cuts: readonly number[]): Sliceable<number[]> {
+  const finer: number[] = [];
+  let at = 0;
+  let pause = AT_ONCE;
+  for (const end of cuts) {
+    let unmatched = at;
+    while (at < end) {
+      if (at >= pause) {
+        yield;
+        pause = at + AT_ONCE;
+      }
+      const to = scanner(text, at, end, unmatched);
       if (to > at) {
         if (at > unmatched) finer.push(at);
         finer.push(to);
@@ -116,31 +131,34 @@ function pass(scanner: scan.Scanner, text: scan.Text, cuts: readonly number[]): 
 }
 
 /** Code points with their classes, and the byte where each begins. */
-function decode(bytes: Uint8Array): { text: scan.Text; offsets: Uint32Array } {
+function* decode(bytes: Uint8Array): Sliceable<{ text: scan.Text; offsets: Uint32Array }> {
   const codes = new Uint32Array(bytes.length);
+  const classes = new Uint8Array(bytes.length);
   const offsets = new Uint32Array(bytes.length + 1);
+  const all = characterClasses();
   let count = 0;
   for (let at = 0; at < bytes.length;) {
-    const first = bytes[at];
-    offsets[count] = at;
-    let code = first;
-    if (first < 0x80) {
-      at += 1;
-    } else if (first < 0xe0) {
-      code = (first & 31) << 6 | bytes[at + 1] & 63;
-      at += 2;
-    } else if (first < 0xf0) {
-      code = (first & 15) << 12 | (bytes[at + 1] & 63) << 6 | bytes[at + 2] & 63;
-      at += 3;
-    } else {
-      code = (first & 7) << 18 | (bytes[at + 1] & 63) << 12 | (bytes[at + 2] & 63) << 6 | bytes[at + 3] & 63;
-      at += 4;
+    for (const pause = Math.min(bytes.length, at + AT_ONCE); at < pause;) {
+      const first = bytes[at];
+      offsets[count] = at;
+      let code = first;
+      if (first < 0x80) {
+        at += 1;
+      } else if (first < 0xe0) {
+        code = (first & 31) << 6 | bytes[at + 1] & 63;
+        at += 2;
+      } else if (first < 0xf0) {
+        code = (first & 15) << 12 | (bytes[at + 1] & 63) << 6 | bytes[at + 2] & 63;
+        at += 3;
+      } else {
+        code = (first & 7) << 18 | (bytes[at + 1] & 63) << 12 | (bytes[at + 2] & 63) << 6 | bytes[at + 3] & 63;
+        at += 4;
+      }
+      classes[count] = all[code];
+      codes[count++] = code;
     }
-    codes[count++] = code;
+    yield;
   }
   offsets[count] = bytes.length;
-  const all = characterClasses();
-  const classes = new Uint8Array(count);
-  for (let index = 0; index < count; index++) classes[index] = all[codes[index]];
-  return { text: { codes: codes.subarray(0, count), classes }, offsets };
+  return { text: { codes: codes.subarray(0, count), classes: classes.subarray(0, count) }, offsets };
 }

@@ -13,8 +13,11 @@ export interface Text {
   readonly classes: Uint8Array;
 }
 
-/** The end of the match that begins at `at` and stays before `end`; `at` where there is none. */
-export type Scanner = (text: Text, at: number, end: number) => number;
+/**
+ * The end of the match that begins at `at` and stays before `end`; `at` where there is none. No match begins at the places
+ * from `tried` to before `at`.
+ */
+export type Scanner = (text: Text, at: number, end: number, tried: number) => number;
 
 const { letter: L, number: N, punctuation: P, symbol: S, mark: M, space: W } = CLASS;
 const SPACE = 32;
@@ -213,7 +216,12 @@ export const untilPunctuation: Scanner = ({ codes, classes }, at, end) => {
 export const lineBreak: Scanner = ({ codes }, at) => isBreak(codes[at]) ? at + 1 : at;
 
 /** `\s?` and then a run; no match without the run. */
-function afterSpace(text: Text, at: number, end: number, scanner: Scanner): number {
+function afterSpace(
+  text: Text,
+  at: number,
+  end: number,
+  scanner: (text: Text, at: number, end: number) => number,
+): number {
   const start = (text.classes[at] & W) !== 0 ? at + 1 : at;
   if (start >= end) return at;
   const stop = scanner(text, start, end);
@@ -227,11 +235,14 @@ export const letters: Scanner = (text, at, end) => afterSpace(text, at, end, (_,
 export const punctuation: Scanner = (text, at, end) =>
   afterSpace(text, at, end, (_, from, to) => run(text, from, to, P));
 
-/** `\s+$` */
-export const spacesAtEnd: Scanner = (text, at, end) => run(text, at, end, W) === end ? end : at;
+/** `\s+$`: white space is walked through once, since it ends where it ended from the place before. */
+export const spacesAtEnd: Scanner = (text, at, end, tried) => {
+  if (at > tried && (text.classes[at - 1] & W) !== 0) return at;
+  return run(text, at, end, W) === end ? end : at;
+};
 
 /** A run of characters in one of these ranges, written `first last` for each. */
-function inRanges(ranges: string): Scanner {
+function inRanges(ranges: string): (text: Text, at: number, end: number) => number {
   let codes: readonly number[] | undefined; // read when first asked for: most vocabularies need none of them
   const isIn = (codes: readonly number[], code: number) => {
     for (let index = 0; index < codes.length; index += 2) {

@@ -1,38 +1,52 @@
 /**
- * SentencePiece-BPE (`llama`): the text with spaces as U+2581, cut into characters, and neighbours merged whose
- * concatenation is a token, highest score first. What is no token in the end becomes byte tokens.
+ * SentencePiece-BPE (`llama`): the text with spaces as U+2581 is cut into characters, and neighbours merge whose
+ * concatenation is a token, the highest score first. A character that is no token in the end becomes byte tokens.
  *
  * @module
  */
-import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { Gguf } from "../../files/gguf/read.ts";
+import type { Sliceable } from "../../machine/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
-import type { TextModel } from "./model.ts";
+import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
+import type { TokenList } from "./token_list.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
 
 const SPACE = "\u2581";
 const SPACE_BYTES = [0xe2, 0x96, 0x81];
-/** Kept from one text to the next; texts in all scripts may not fill the memory. */
+/** The most characters that are kept from one text to the next, so that texts in all scripts don't fill the memory. */
 const CHARACTERS_MOST = 1 << 16;
 const encoder = new TextEncoder();
+
+/** What was found out about the characters of texts. A text in work keeps it, while the next begins with nothing known. */
+interface Known {
+  /** The symbols of characters by their bytes as a number; those that are not tokens are numbered after the tokens. */
+  readonly characters: Map<number, number>;
+  /** The bytes of characters that are not tokens. */
+  readonly strangers: Uint8Array[];
+  /** Pairs merge whose concatenation is a token. */
+  readonly pairs: LearnedPairs;
+}
 
 /** The SentencePiece-BPE model of a vocabulary. */
 export class SentencePiece implements TextModel {
   readonly spacePrefix: boolean;
+  readonly spelled = new Uint8Array(256);
   readonly #vocabulary: Vocabulary;
   readonly #index: TokenIndex;
   readonly #ranks: Int32Array;
-  /** Whether no token reaches over the beginning of a word, so that words can be merged one by one. */
+  /** Whether words can be merged one by one, since no token reaches over the beginning of a word. */
   readonly #splits: boolean;
   readonly #byteTokens = new Int32Array(256).fill(-1);
   readonly #unknown: number | undefined;
   readonly #merger = new Merger();
-  #pairs = this.#newPairs();
-  /** The symbols of characters; those that are no tokens have numbers of their own after the tokens. */
-  readonly #characters = new Map<number, number>();
-  readonly #strangers: Uint8Array[] = [];
-  #symbols = new Int32Array(0);
+  readonly #symbols = new Int32Array(BYTES_AT_ONCE);
+  #known: Known;
 
+  /**
+   * Reads and checks what is special to this kind of vocabulary.
+   *
+   * @param unknown the token for a character that no tokens can spell; without it, such a character is dropped
+   */
   constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined) {
     const { metadata } = gguf;
     const { kinds, size } = vocabulary;
@@ -41,6 +55,7 @@ export class SentencePiece implements TextModel {
     const kindsKey = "tokenizer.ggml.token_type";
     if (!metadata.has(kindsKey)) throw metadata.wrongType(kindsKey, "an array of int32");
     this.#vocabulary = vocabulary;
+    this.#known = this.#nothingKnown();
     this.#unknown = unknown;
     this.#ranks = ranksOf(scores);
     this.spacePrefix = metadata.flag("tokenizer.ggml.add_space_prefix", true);
@@ -49,74 +64,27 @@ export class SentencePiece implements TextModel {
     for (let token = size - 1; token >= 0; token--) {
       if (kinds[token] === KIND.byte) this.#byteTokens[vocabulary.byteOf(token)] = token;
     }
+    for (let byte = 0; byte < 256; byte++) {
+      const isToken = byte < 0x80 && this.#index.find(Uint8Array.of(byte), 0, 1) >= 0;
+      this.spelled[byte] = unknown !== undefined || isToken || this.#byteTokens[byte] >= 0 ? 1 : 0;
+    }
+    // A space becomes U+2581.
+    if (SPACE_BYTES.some((byte) => this.spelled[byte] === 0)) this.spelled[32] = 0;
   }
 
-  encode(text: string, out: number[]): void {
+  *encode(text: string, out: TokenList): Sliceable<void> {
     const bytes = encoder.encode(text.replaceAll(" ", SPACE));
-    if (this.#characters.size > CHARACTERS_MOST) this.#forget();
-    if (this.#symbols.length < bytes.length) this.#symbols = new Int32Array(bytes.length);
+    if (this.#known.characters.size > CHARACTERS_MOST) this.#known = this.#nothingKnown();
+    const known = this.#known;
+    let pause = BYTES_AT_ONCE;
     for (let start = 0; start < bytes.length;) {
       const end = this.#splits ? endOfWord(bytes, start) : bytes.length;
-      this.#encodeWord(bytes, start, end, out);
+      if (end - start > BYTES_AT_ONCE) yield* this.#encodeLong(known, bytes.subarray(start, end), out);
+      else this.#encodeWord(known, bytes, start, end, out);
       start = end;
-    }
-  }
-
-  #encodeWord(bytes: Uint8Array, start: number, end: number, out: number[]): void {
-    const symbols = this.#symbols;
-    let count = 0;
-    for (let at = start; at < end;) {
-      const next = at + characterBytes(bytes[at]);
-      symbols[count++] = this.#character(bytes, at, next);
-      at = next;
-    }
-    count = this.#merger.merge(symbols, count, this.#pairs);
-    for (let at = 0; at < count; at++) {
-      const symbol = symbols[at];
-      if (symbol < this.#vocabulary.size) out.push(symbol);
-      else this.#spell(this.#bytesOf(symbol), out);
-    }
-  }
-
-  /** The symbol of a character. */
-  #character(bytes: Uint8Array, start: number, end: number): number {
-    let code = 0;
-    for (let at = start; at < end; at++) code = code * 256 + bytes[at];
-    const known = this.#characters.get(code);
-    if (known !== undefined) return known;
-    let symbol = this.#index.find(bytes, start, end);
-    if (symbol < 0) symbol = this.#vocabulary.size + this.#strangers.push(bytes.slice(start, end)) - 1;
-    this.#characters.set(code, symbol);
-    return symbol;
-  }
-
-  #bytesOf(symbol: number): Uint8Array {
-    const { size } = this.#vocabulary;
-    return symbol < size ? this.#vocabulary.bytes(symbol) : this.#strangers[symbol - size];
-  }
-
-  /** Pairs merge whose concatenation is a token. */
-  #newPairs(): LearnedPairs {
-    return new LearnedPairs((left: number, right: number, found: Found) => {
-      const both = joined(this.#bytesOf(left), this.#bytesOf(right));
-      found.merged = this.#index.find(both, 0, both.length);
-      if (found.merged >= 0) found.rank = this.#ranks[found.merged];
-    });
-  }
-
-  /** Forgets characters, and pairs, which refer to them. */
-  #forget(): void {
-    this.#characters.clear();
-    this.#strangers.length = 0;
-    this.#pairs = this.#newPairs();
-  }
-
-  /** The bytes of a character that is no token. */
-  #spell(bytes: Uint8Array, out: number[]): void {
-    for (const byte of bytes) {
-      const token = this.#byteTokens[byte] >= 0 ? this.#byteTokens[byte] : this.#unknown;
-      if (token === undefined) throw inexpressible(byte);
-      out.push(token);
+      if (end < pause) continue;
+      yield;
+      pause = end + BYTES_AT_ONCE;
     }
   }
 
@@ -129,16 +97,71 @@ export class SentencePiece implements TextModel {
     }
     return withSpaces(bytes);
   }
-}
 
-/** The error for text that a vocabulary has no tokens for. */
-export function inexpressible(byte: number): UnsupportedError {
-  const name = `0x${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  return new UnsupportedError(`The vocabulary has no token for the byte ${name} and no token for unknown text.`, {
-    what: "text that the vocabulary cannot express",
-    where: `byte ${name}`,
-    expected: "a vocabulary with a token for every byte, or one for unknown text",
-  });
+  #encodeWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {
+    const symbols = this.#symbols;
+    let count = 0;
+    for (let at = start; at < end;) {
+      const next = at + characterBytes(bytes[at]);
+      symbols[count++] = this.#character(known, bytes, at, next);
+      at = next;
+    }
+    count = this.#merger.merge(symbols, count, known.pairs);
+    for (let at = 0; at < count; at++) this.#write(known, symbols[at], out);
+  }
+
+  /** Tokenizes a long word in slices, apart from what is kept for short ones: these may come meanwhile. */
+  *#encodeLong(known: Known, word: Uint8Array, out: TokenList): Sliceable<void> {
+    const symbols = new Int32Array(word.length);
+    let count = 0;
+    for (let at = 0; at < word.length;) {
+      const next = at + characterBytes(word[at]);
+      symbols[count++] = this.#character(known, word, at, next);
+      at = next;
+      if (count % BYTES_AT_ONCE === 0) yield;
+    }
+    count = yield* new Merger().slices(symbols, count, known.pairs);
+    for (let at = 0; at < count; at++) {
+      this.#write(known, symbols[at], out);
+      if (at % BYTES_AT_ONCE === 0) yield;
+    }
+  }
+
+  /** The symbol of a character. */
+  #character({ characters, strangers }: Known, bytes: Uint8Array, start: number, end: number): number {
+    let code = 0;
+    for (let at = start; at < end; at++) code = code * 256 + bytes[at];
+    const known = characters.get(code);
+    if (known !== undefined) return known;
+    let symbol = this.#index.find(bytes, start, end);
+    if (symbol < 0) symbol = this.#vocabulary.size + strangers.push(bytes.slice(start, end)) - 1;
+    characters.set(code, symbol);
+    return symbol;
+  }
+
+  #nothingKnown(): Known {
+    const strangers: Uint8Array[] = [];
+    const { size } = this.#vocabulary;
+    const bytesOf = (symbol: number) => symbol < size ? this.#vocabulary.bytes(symbol) : strangers[symbol - size];
+    const pairs = new LearnedPairs((left: number, right: number, found: Found) => {
+      const both = joined(bytesOf(left), bytesOf(right));
+      found.merged = this.#index.find(both, 0, both.length);
+      if (found.merged >= 0) found.rank = this.#ranks[found.merged];
+    });
+    return { characters: new Map(), strangers, pairs };
+  }
+
+  /** Appends the token of a symbol, or the byte tokens of a character without one. */
+  #write({ strangers }: Known, symbol: number, out: TokenList): void {
+    const { size } = this.#vocabulary;
+    if (symbol < size) {
+      out.push(symbol);
+      return;
+    }
+    const bytes = strangers[symbol - size];
+    if (bytes.every((byte) => this.#byteTokens[byte] >= 0)) bytes.forEach((byte) => out.push(this.#byteTokens[byte]));
+    else if (this.#unknown !== undefined) out.push(this.#unknown);
+  }
 }
 
 /** The bytes of a token with U+2581 turned back into spaces. */

@@ -12,8 +12,22 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Receives the tokens of a text one by one. */
+/**
+ * Receives the tokens of a text one by one.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type StreamDecoder } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const decoder: StreamDecoder = lm.model.tokenizer.stream();
+ * for (const token of lm.tokenize("Once upon a time")) console.log(decoder.push(token));
+ * console.log(decoder.end());
+ * ```
+ */
 export interface StreamDecoder {
+  /** Whether a character is unfinished. */
+  readonly isHolding: boolean;
   /** The text that this token completes; empty while a character is unfinished. */
   push(token: number): string;
   /** What is left at the end: U+FFFD for an unfinished character, else nothing. */
@@ -23,6 +37,11 @@ export interface StreamDecoder {
 /** Decodes UTF-8 in pieces, keeping back an unfinished character. */
 export class Utf8Stream {
   #rest = new Uint8Array(0);
+
+  /** Whether a character is unfinished. */
+  get isHolding(): boolean {
+    return this.#rest.length > 0;
+  }
 
   /** The text of these bytes and those kept back, without an unfinished character at the end. */
   push(bytes: Uint8Array): string {

@@ -6,72 +6,29 @@
  */
 import { InvalidArgumentError } from "../../../ffi/errors.ts";
 import type { Gguf } from "../../files/gguf/read.ts";
-import { atOnce } from "../../machine/sliced.ts";
+import { atOnce, inSlices, type Sliceable } from "../../machine/sliced.ts";
 import { ByteLevel } from "./bpe.ts";
 import type { TextRun } from "../types.ts";
 import { claimEndTokens } from "./ends.ts";
-import type { TextModel } from "./model.ts";
+import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
+import { checkToken, IdsOnly } from "./ids_only.ts";
+import { type ByteRules, leastTokens, tooLong } from "./length.ts";
 import { SentencePiece } from "./spm.ts";
-import { type Fragment, SpecialTokens } from "./special.ts";
+import { SpecialTokens } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
 import { joinRuns } from "./runs.ts";
+import { TokenList } from "./token_list.ts";
+import type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer, TokenizerOptions } from "./types.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
 export type { StreamDecoder } from "./stream.ts";
+export type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer, TokenizerOptions } from "./types.ts";
 
-/** Options for turning text into tokens. */
-export interface EncodeOptions {
-  /** Put the tokens for the beginning and the end of a text around it, if the model wants them. Default: true. */
-  readonly addSpecial?: boolean;
-  /** Turn the texts of control tokens, such as `<|im_end|>`, into these tokens. Never for what a user typed. Default: false. */
-  readonly parseSpecial?: boolean;
-}
-
-/** Options for turning tokens into text. */
-export interface DecodeOptions {
-  /** Show control tokens. Default: false. */
-  readonly special?: boolean;
-  /** The tokens go on after others, so a space at their beginning belongs to the text. Default: false. */
-  readonly continued?: boolean;
-}
-
-/** A model's vocabulary at work. */
-export interface Tokenizer {
-  /** How many tokens there are. */
-  readonly vocabularySize: number;
-  /** The token for the beginning of a text. */
-  readonly bos?: number;
-  /** The token for its end. */
-  readonly eos?: number;
-  /** Whether `encode` begins with `bos`. */
-  readonly addBos: boolean;
-  /** Whether `encode` ends with `eos`. */
-  readonly addEos: boolean;
-  /** The tokens that end a generated text. */
-  readonly endOfGeneration: ReadonlySet<number>;
-  /** The tokens of a text. A lone surrogate counts as U+FFFD. */
-  encode(text: string, options?: EncodeOptions): Uint32Array;
-  /**
-   * The tokens of a prompt whose parts are told apart by where they came from. It is tokenized as the one text that it is;
-   * control tokens are read where all their characters are a template's.
-   */
-  encodeRuns(runs: readonly TextRun[], options?: Pick<EncodeOptions, "addSpecial">): Uint32Array;
-  /** The text of tokens. Bytes that are not UTF-8 become U+FFFD. */
-  decode(tokens: ArrayLike<number>, options?: DecodeOptions): string;
-  /** The bytes of one token; of a control token, its name's. */
-  piece(token: number): Uint8Array;
-  /** A decoder for tokens that arrive one by one. */
-  stream(options?: DecodeOptions): StreamDecoder;
-}
-
-/** Options for making a tokenizer. */
-export interface TokenizerOptions {
-  /** Use the default pre-tokenizer where the file names an unknown one; the tokens may be slightly wrong then. */
-  readonly allowUnknownPreTokenizer?: boolean;
-}
-
+const KIND_KEY = "tokenizer.ggml.model";
+/** How runs are read: control tokens where they are a template's, and no end of text. */
+const READ_AS_PROMPT = { parseSpecial: true, isPrompt: true } as const;
 const NOTHING = new Uint8Array(0);
-/** Special ids that are checked though nothing here uses them: a user of them may rely on it. */
+/** Special ids that are checked although nothing here uses them, so that other code may rely on them. */
 const OTHER_IDS = [
   "padding",
   "mask",
@@ -92,6 +49,9 @@ const OTHER_IDS = [
 /**
  * Makes the tokenizer of a model file.
  *
+ * @returns a tokenizer; of a file without vocabulary (`none`, `no_vocab`), one that knows ids only
+ * @throws {UnsupportedError} if the vocabulary's kind or its pre-tokenizer is not supported
+ * @throws {ModelFormatError} if the vocabulary is damaged
  * @example
  * ```ts
  * import { loadTokenizer, readGguf } from "@lightgpt/lightgpt";
@@ -101,11 +61,23 @@ const OTHER_IDS = [
  * ```
  */
 export function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Tokenizer {
-  return new FileTokenizer(gguf, options);
+  const kind = gguf.metadata.text(KIND_KEY);
+  if (kind === "none" || kind === "no_vocab") return new IdsOnly(gguf);
+  if (kind !== "llama" && kind !== "gpt2") {
+    throw gguf.metadata.unsupported(KIND_KEY, "llama, gpt2 or none", `'${kind}'`);
+  }
+  return new FileTokenizer(gguf, kind, options);
+}
+
+/** A text to tokenize, and where in it foreign parts begin and end. */
+interface Input {
+  readonly text: string;
+  readonly foreign: readonly number[];
 }
 
 class FileTokenizer implements Tokenizer {
   readonly vocabularySize: number;
+  readonly hasText = true;
   readonly bos?: number;
   readonly eos?: number;
   readonly addBos: boolean;
@@ -114,13 +86,10 @@ class FileTokenizer implements Tokenizer {
   readonly #vocabulary: Vocabulary;
   readonly #model: TextModel;
   readonly #special: SpecialTokens;
+  #byteRules: ByteRules | undefined;
 
-  constructor(gguf: Gguf, options: TokenizerOptions) {
+  constructor(gguf: Gguf, kind: "llama" | "gpt2", options: TokenizerOptions) {
     const { metadata } = gguf;
-    const kind = metadata.text("tokenizer.ggml.model");
-    if (kind !== "llama" && kind !== "gpt2") {
-      throw metadata.wrong("tokenizer.ggml.model", "llama or gpt2", `'${kind}', which is not supported`);
-    }
     const vocabulary = new Vocabulary(gguf);
     const sentencePiece = kind === "llama";
     const id = (name: string, fallback?: number) =>
@@ -132,9 +101,10 @@ class FileTokenizer implements Tokenizer {
     if (eos !== undefined) this.eos = eos;
     for (const name of OTHER_IDS) id(name);
     this.endOfGeneration = claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
+    const isControl = (token: number) => vocabulary.kinds[token] === KIND.control || this.endOfGeneration.has(token);
     const model = sentencePiece
-      ? new SentencePiece(gguf, vocabulary, unknown)
-      : new ByteLevel(gguf, vocabulary, unknown, options.allowUnknownPreTokenizer ?? false);
+      ? new SentencePiece(gguf, vocabulary, unknown === undefined || isControl(unknown) ? undefined : unknown)
+      : new ByteLevel(gguf, vocabulary, options.allowUnknownPreTokenizer ?? false);
     const addBos = model instanceof ByteLevel ? model.addBos : true;
     this.addBos = metadata.flag("tokenizer.ggml.add_bos_token", addBos) && bos !== undefined;
     this.addEos = metadata.flag("tokenizer.ggml.add_eos_token", false) && eos !== undefined;
@@ -144,29 +114,63 @@ class FileTokenizer implements Tokenizer {
     this.#special = new SpecialTokens(vocabulary, metadata);
   }
 
-  encode(text: string, { addSpecial = true, parseSpecial = false }: EncodeOptions = {}): Uint32Array {
-    if (typeof text !== "string") {
-      throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
-    }
-    return this.#join(atOnce(this.#special.split(text.toWellFormed(), parseSpecial)), addSpecial);
+  encode(text: string, options: EncodeOptions = {}): Uint32Array {
+    return atOnce(this.#encode(whole(text), options, new TokenList()));
   }
 
   encodeRuns(runs: readonly TextRun[], { addSpecial = true }: Pick<EncodeOptions, "addSpecial"> = {}): Uint32Array {
-    const { text, foreign } = joinRuns(runs);
-    return this.#join(atOnce(this.#special.split(text, true, foreign)), addSpecial);
+    return atOnce(this.#encode(joinRuns(runs), { addSpecial, ...READ_AS_PROMPT }, new TokenList()));
   }
 
-  #join(fragments: readonly Fragment[], addSpecial: boolean): Uint32Array {
-    const tokens: number[] = [];
-    if (addSpecial && this.addBos && this.bos !== undefined) tokens.push(this.bos);
+  async encodeAsync(text: string | readonly TextRun[], options: EncodeAsyncOptions = {}): Promise<Uint32Array> {
+    const { context = Infinity, name = "text", signal, ...rest } = options;
+    const isText = typeof text === "string";
+    const input = isText ? whole(text) : joinRuns(text);
+    if (context !== Infinity) {
+      const tokens = leastTokens(input.text, this.#rules(), context + 1);
+      if (tokens > context) throw tooLong(name, `at least ${tokens}`, context);
+    }
+    const list = new TokenList(context, () => {
+      throw tooLong(name, `at least ${context + 1}`, context);
+    });
+    return await inSlices(this.#encode(input, isText ? rest : { ...rest, ...READ_AS_PROMPT }, list), signal);
+  }
+
+  *#encode(
+    { text, foreign }: Input,
+    { addSpecial = true, parseSpecial = false, isPrompt = false }: EncodeOptions,
+    tokens: TokenList,
+  ): Sliceable<Uint32Array> {
+    const fragments = yield* this.#special.split(text, parseSpecial, foreign);
+    // A template may have written the token that begins a text.
+    const hasBos = isPrompt && fragments[0] === this.bos;
+    if (addSpecial && this.addBos && !hasBos) tokens.push(this.bos as number);
+    const { spacePrefix } = this.#model;
     let afterSpecial = true;
+    // Of short fragments there may be many.
+    let sincePause = 0;
     for (const fragment of fragments) {
       if (typeof fragment === "number") tokens.push(fragment);
-      else this.#model.encode(afterSpecial && this.#model.spacePrefix ? ` ${fragment}` : fragment, tokens);
+      else {
+        yield* this.#model.encode(afterSpecial && spacePrefix ? ` ${fragment}` : fragment, tokens);
+        sincePause += fragment.length;
+      }
       afterSpecial = typeof fragment === "number";
+      if (++sincePause < BYTES_AT_ONCE) continue;
+      yield;
+      sincePause = 0;
     }
-    if (addSpecial && this.addEos && this.eos !== undefined) tokens.push(this.eos);
-    return Uint32Array.from(tokens);
+    if (addSpecial && this.addEos && !isPrompt) tokens.push(this.eos as number);
+    return tokens.toArray();
+  }
+
+  #rules(): ByteRules {
+    if (this.#byteRules !== undefined) return this.#byteRules;
+    let longest = 1;
+    for (let token = 0; token < this.vocabularySize; token++) {
+      longest = Math.max(longest, this.#vocabulary.endOf(token) - this.#vocabulary.texts.starts[token]);
+    }
+    return this.#byteRules = { spelled: this.#model.spelled, strips: this.#special.strips, longest };
   }
 
   decode(tokens: ArrayLike<number>, options: DecodeOptions = {}): string {
@@ -187,21 +191,20 @@ class FileTokenizer implements Tokenizer {
   }
 
   piece(token: number): Uint8Array {
-    if (!(Number.isInteger(token) && token >= 0 && token < this.vocabularySize)) {
-      throw new InvalidArgumentError(`There is no token ${token}; expected 0 to ${this.vocabularySize - 1}.`, {
-        what: "no such token",
-        where: "token",
-        expected: `0 to ${this.vocabularySize - 1}`,
-        got: `${token}`,
-      });
-    }
+    checkToken(token, this.vocabularySize);
     return this.#model.piece(token);
   }
 
   stream(options: DecodeOptions = {}): StreamDecoder {
     const utf8 = new Utf8Stream();
     const visible = this.#visible(options);
-    return { push: (token) => utf8.push(visible(token)), end: () => utf8.end() };
+    return {
+      get isHolding() {
+        return utf8.isHolding;
+      },
+      push: (token) => utf8.push(visible(token)),
+      end: () => utf8.end(),
+    };
   }
 
   /** What each of a sequence of tokens adds to the text. */
@@ -218,4 +221,11 @@ class FileTokenizer implements Tokenizer {
       return piece.subarray(skip);
     };
   }
+}
+
+function whole(text: string): Input {
+  if (typeof text !== "string") {
+    throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
+  }
+  return { text: text.toWellFormed(), foreign: [] };
 }

@@ -1,7 +1,7 @@
 /**
- * The tokens of a vocabulary: their bytes, where they lie in the header, their kinds, and a hash index from bytes to
- * token. No token becomes a JavaScript string, so 200 000 of them are ready in milliseconds. The index has a key of the
- * process, because the author of a model file could otherwise choose tokens that all collide.
+ * The tokens of a vocabulary: their bytes, where they lie in the header, their kinds, and a hash index from bytes to token.
+ * No token becomes a JavaScript string, so 200 000 of them are ready in milliseconds. The index has a random key, so that the
+ * author of a file cannot choose tokens that all collide.
  *
  * @module
  */
@@ -29,13 +29,11 @@ export class Vocabulary {
   readonly kinds: Int32Array;
 
   /** Reads and checks the tokens of a file. */
-  constructor({ metadata }: Gguf) {
+  constructor(gguf: Gguf) {
+    const { metadata } = gguf;
     const tokens = metadata.array(TOKENS, STRING);
     if (tokens === undefined) throw metadata.wrongType(TOKENS, "an array of string");
-    if (tokens.length < 1 || tokens.length > MOST) {
-      throw metadata.wrong(TOKENS, `1 to ${MOST} tokens`, `an array of ${tokens.length}`);
-    }
-    this.size = tokens.length;
+    this.size = vocabularySize(gguf);
     this.texts = tokens.strings();
     const kinds = metadata.array(KINDS, INT32);
     if (kinds !== undefined && kinds.length !== this.size) {
@@ -80,16 +78,46 @@ export class Vocabulary {
     return high < 0 || low < 0 ? -1 : 16 * high + low;
   }
 
-  /** The id under a metadata key, checked; undefined where the file has none and there is no default. */
-  special({ metadata }: Gguf, name: string, fallback?: number): number | undefined {
-    const key = `tokenizer.ggml.${name}_token_id`;
-    if (!metadata.has(key) && fallback === undefined) return undefined;
-    const most = this.size - 1;
-    return metadata.count(key, { least: 0, most, ...(fallback === undefined ? {} : { fallback }) });
+  /** The id under a metadata key; undefined where there is none. */
+  special(gguf: Gguf, name: string, fallback?: number): number | undefined {
+    return specialId(gguf, name, this.size, fallback);
   }
 }
 
-/** The numbers of an array that must have one f32 for each token. */
+/**
+ * How many tokens a model has: as many as its vocabulary lists. The key `vocab_size`, which many files get wrong, counts
+ * only where there is no list.
+ */
+export function vocabularySize({ metadata }: Gguf): number {
+  const tokens = metadata.get(TOKENS);
+  if (!(tokens instanceof MetadataArray)) {
+    return metadata.count(`${metadata.text("general.architecture")}.vocab_size`, { most: MOST });
+  }
+  if (tokens.length < 1 || tokens.length > MOST) {
+    throw metadata.wrong(TOKENS, `1 to ${MOST} tokens`, `an array of ${tokens.length}`);
+  }
+  return tokens.length;
+}
+
+/** What writers put where there is no token: -1, also as an unsigned number. */
+const NO_TOKEN: ReadonlySet<unknown> = new Set([-1, 2 ** 32 - 1]);
+
+/**
+ * The id of a token under a metadata key.
+ *
+ * @param size how many tokens there are
+ * @param fallback the id where the file has no such key
+ * @returns the id, or undefined where there is none
+ * @throws {ModelFormatError} if there is no such token
+ */
+export function specialId({ metadata }: Gguf, name: string, size: number, fallback?: number): number | undefined {
+  const key = `tokenizer.ggml.${name}_token_id`;
+  if (!metadata.has(key) && fallback === undefined) return undefined;
+  if (NO_TOKEN.has(metadata.get(key))) return undefined;
+  return metadata.count(key, { least: 0, most: size - 1, ...(fallback === undefined ? {} : { fallback }) });
+}
+
+/** The scores of a vocabulary, one for each token; undefined where the file has none. */
 export function readScores({ metadata }: Gguf, size: number): Float32Array | undefined {
   const key = "tokenizer.ggml.scores";
   const value = metadata.get(key);
@@ -111,12 +139,12 @@ function hexadecimal(character: number): number {
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
-/** Finds tokens by their bytes. Of two with the same bytes the first counts. */
+/** Finds tokens by their bytes. Of two with the same bytes, the first is found. */
 export class TokenIndex {
   readonly #table: StringTable;
   readonly #index: HashIndex;
 
-  /** An index over the tokens that text may become: none with a meaning of its own, no empty one. */
+  /** An index of the tokens that text may become: not of control, unknown and byte tokens, nor of empty ones. */
   constructor({ texts, kinds, size }: Vocabulary) {
     this.#table = texts;
     this.#index = new HashIndex(size);
@@ -129,7 +157,7 @@ export class TokenIndex {
     }
   }
 
-  /** The token whose bytes are `bytes[start .. end]`, or -1. */
+  /** The token whose bytes are those from `start` to before `end`, or -1. */
   find(bytes: Uint8Array, start: number, end: number): number {
     const table = this.#table;
     const hash = hashOf(this.#index.seed, bytes, start, end);
@@ -144,11 +172,11 @@ export class TokenIndex {
 }
 
 /**
- * The numbers of strings by their hashes; the look-up compares the strings. Of those with the same hash the one
- * that was added first comes first. Nothing is compared while it is filled, so that hundreds of thousands take little time.
+ * Numbers of strings by the strings' hashes. A lookup walks the numbers of one hash, in the order in which they were added,
+ * and compares the strings itself. Nothing is compared while the index is filled, so hundreds of thousands take little time.
  */
 export class HashIndex {
-  /** The hash of no bytes: a secret, or the author of a file could choose strings that all collide. */
+  /** The hash of no bytes: random, so that the author of a file cannot choose strings that all collide. */
   readonly seed: number = crypto.getRandomValues(new Int32Array(1))[0];
   readonly #slots: Int32Array;
   readonly #mask: number;
@@ -184,13 +212,13 @@ export class HashIndex {
   }
 }
 
-/** The hash of bytes, going on from that of the bytes before them. */
+/** The hash of the bytes from `start` to before `end`, after those whose hash is `state`. */
 export function hashOf(state: number, bytes: Uint8Array, start: number, end: number): number {
   for (let at = start; at < end; at++) state = Math.imul(state ^ bytes[at], 0x01000193);
   return state;
 }
 
-/** Whether `left` has from `from` on what `right` has from `start` to `end`. */
+/** Whether the bytes of `left` from `from` on are those of `right` from `start` to before `end`. */
 export function isEqual(left: Uint8Array, from: number, right: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (left[from + at - start] !== right[at]) return false;
   return true;
