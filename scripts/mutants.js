@@ -47,7 +47,7 @@ export function placeOf({ name, room, old, new: other }, within = root) {
   return found[0];
 }
 
-/** A copy of the files that git knows or would know, with the tools, the library and what Zig has built. */
+/** A copy of the files that git knows or would know, with the tools and the library. */
 function copy() {
   const folder = mkdtempSync(join(tmpdir(), "lightgpt-mutants-"));
   const listed = spawnSync("git", ["ls-files", "-coz", "--exclude-standard"], { cwd: root, encoding: "utf8" });
@@ -55,7 +55,8 @@ function copy() {
   for (const path of listed.stdout.split("\0").filter((path) => path !== "" && existsSync(join(root, path)))) {
     cpSync(join(root, path), join(folder, path));
   }
-  for (const built of ["lib", ".zig-cache"]) cpSync(join(root, built), join(folder, built), { recursive: true });
+  // Not Zig's cache: it names sources by their whole paths, and would take the unchanged ones here for those of the copy.
+  cpSync(join(root, "lib"), join(folder, "lib"), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"), "junction");
   return folder;
 }

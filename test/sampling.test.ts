@@ -63,7 +63,8 @@ const cutsOf: Record<string, (random: Random, size: number) => unknown> = {
 
 /** Any settings that go together. */
 function optionsOf(random: Random, size: number, round: number): SamplingOptions {
-  const options: Record<string, unknown> = { seed: random.below(2 ** 32) };
+  const seed = BigInt(random.below(2 ** 32)) << 32n | BigInt(random.below(2 ** 32));
+  const options: Record<string, unknown> = { seed };
   const mirostat = round % 5 === 0;
   for (const [name, make] of Object.entries(cutsOf)) {
     if (!mirostat && random.next() < 0.5) options[name] = make(random, size);
