@@ -184,6 +184,16 @@ describe("TokenCache", () => {
     assertEquals(pages("lfu"), ["often", "new"]);
     assertEquals(pages("cost"), ["often", "new"]);
   });
+
+  it("by cost evicts what is cheaper to compute again: what stands nearer to the beginning", () => {
+    const cache = new TokenCache<string>({ pageSize: 8, bytesMax: 1000, policy: "cost" });
+    const long = Array.from({ length: 800 }, (_, index) => index);
+    cache.insert(long, long.slice(0, 100).map((page) => `deep ${page}`));
+    cache.insert([9, 9, 9, 9, 9, 9, 9, 9], ["shallow"]); // the newer of both, and used as often
+    const tree = treeOf(cache);
+    tree.limit(100);
+    assertEquals([cache.lookup([9, 9, 9, 9, 9, 9, 9, 9]).tokens, cache.lookup(long).tokens], [0, 800]);
+  });
 });
 
 describe("a saved cache", () => {

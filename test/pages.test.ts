@@ -84,6 +84,18 @@ describe("the times of steps", () => {
     assertEquals(times.chunk, 16, "a short prompt says nothing about long chunks");
   });
 
+  it("tries a step of one or two milliseconds inline now and then, to learn what it takes without the way there and back", () => {
+    const times = new StepTimes(1e6);
+    for (let step = 0; step < 20; step++) times.record(1, 1, 0);
+    const inline = Array.from({ length: 64 }, () => times.isInline(1));
+    assertEquals(inline.filter((isInline) => isInline).length, 4);
+    for (let step = 0; step < 20; step++) times.record(1, 4, 0);
+    assert(
+      Array.from({ length: 64 }, () => times.isInline(1)).every((isInline) => !isInline),
+      "4 ms is too long for that",
+    );
+  });
+
   it("makes chunks small beside sequences that wait for a token, until they prove to cost little", () => {
     const times = new StepTimes(1e6);
     for (let step = 0; step < 9; step++) times.record(4, 10, 0);
