@@ -514,18 +514,24 @@ pub fn TypeScript(comptime wire: type) type {
     };
 }
 
-/// Writes both files into the folder that the first argument names.
-pub fn main(init: std.process.Init) !void {
+/// Writes both files of a table into a folder; `sources` are those of the table, for their comments.
+pub fn write(comptime wire: type, sources: []const [:0]const u8, init: std.process.Init, folder: []const u8) !void {
     const arena = init.arena.allocator();
-    const arguments = try init.minimal.args.toSlice(arena);
-    if (arguments.len != 2) return error.Folder;
     var docs: Docs = .{ .arena = arena };
-    inline for (.{ "limits.zig", "status.zig", "level/level_table.zig", "wire.zig" }) |path| try docs.add(@embedFile(path));
-    const text = TypeScript(@import("wire.zig"));
-    inline for (.{ "wire.ts", "wire_calls.ts" }, .{ text.lists, text.calls }) |name, write| {
+    for (sources) |source| try docs.add(source);
+    const text = TypeScript(wire);
+    inline for (.{ "wire.ts", "wire_calls.ts" }, .{ text.lists, text.calls }) |name, written| {
         var out: Writer.Allocating = .init(arena);
-        try write(&out.writer, &docs);
-        const path = try std.fs.path.join(arena, &.{ arguments[1], name });
+        try written(&out.writer, &docs);
+        const path = try std.fs.path.join(arena, &.{ folder, name });
         try std.Io.Dir.cwd().writeFile(init.io, .{ .sub_path = path, .data = out.written() });
     }
+}
+
+/// The argument is the folder.
+pub fn main(init: std.process.Init) !void {
+    const arguments = try init.minimal.args.toSlice(init.arena.allocator());
+    if (arguments.len != 2) return error.Folder;
+    const sources = [_][:0]const u8{ @embedFile("limits.zig"), @embedFile("status.zig"), @embedFile("level/level_table.zig"), @embedFile("wire.zig") };
+    try write(@import("wire.zig"), &sources, init, arguments[1]);
 }

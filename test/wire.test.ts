@@ -1,0 +1,226 @@
+/**
+ * The border's table: whatever is changed in a copy of it changes what `zig build wire` writes and the hash that loading
+ * compares; arguments that are swapped or of another kind do not compile; sizes that both sides compute agree.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, it } from "node:test";
+import { InvalidArgumentError } from "../ffi/errors.ts";
+import { type Native, native } from "../ffi/native.ts";
+import { type EngineHandle, FUNCTIONS, LIMITS, type ModelHandle, STAMP } from "../ffi/wire.ts";
+import * as calls from "../ffi/wire_calls.ts";
+import { Words } from "../ffi/words.ts";
+import { environment } from "../scripts/build.js";
+import { wireViolations } from "../scripts/check-wire.js";
+import { run, toolPath } from "../scripts/tools.js";
+import { workspaceWords } from "../src/sampling/choose.ts";
+import { resolveSampling } from "../src/sampling/resolve.ts";
+import { SamplerState } from "../src/sampling/state.ts";
+import { repository } from "./kit.ts";
+
+/** The sources of the table, and what makes TypeScript of it. */
+const sources = ["limits.zig", "status.zig", "level/level_table.zig", "wire.zig"];
+const writers = ["wire_typescript.zig", "wire_docs.zig", "host/stamp.zig"];
+
+/** A change of one source, by what it changes. */
+interface Change {
+  readonly what: string;
+  readonly file: string;
+  readonly change: (text: string) => string;
+}
+
+/** A field more at the beginning of a struct. */
+function fieldMore(file: string, name: string, field: string): Change {
+  const pattern = new RegExp(`(pub const ${name} = (?:extern )?struct \\{)`);
+  return { what: `a field more in ${name}`, file, change: (text) => text.replace(pattern, `$1 ${field}`) };
+}
+
+function changes(): Change[] {
+  const text = readFileSync(join(repository, "kernels", "wire.zig"), "utf8");
+  const layouts = text.slice(text.indexOf("pub const layouts"), text.indexOf("/// What a handle is for."));
+  const own = [...layouts.matchAll(/pub const (\w+) = (extern )?struct \{/g)].slice(1);
+  return [
+    ...own.map(([, name, isRead]) => fieldMore("wire.zig", name, isRead ? "extra: f64," : "extra: u32,")),
+    fieldMore("level/level_table.zig", "Step", "extra: f32,"),
+    fieldMore("level/level_table.zig", "Sampled", "extra: f64 = 0,"),
+    { what: "an argument less", file: "wire.zig", change: (text) => text.replace(", sequence: u32 }", " }") },
+    {
+      what: "two arguments swapped",
+      file: "wire.zig",
+      change: (text) => text.replace("from: u32, to: u32", "to: u32, from: u32"),
+    },
+    {
+      what: "a role more",
+      file: "wire.zig",
+      change: (text) => text.replace("ffn_down_bias,\n", "ffn_down_bias,\n extra,\n"),
+    },
+    { what: "another status", file: "status.zig", change: (text) => text.replace("busy = -12", "busy = -13") },
+    {
+      what: "another limit",
+      file: "limits.zig",
+      change: (text) => text.replace("files_max = 1024", "files_max = 1025"),
+    },
+    {
+      what: "another range",
+      file: "wire.zig",
+      change: (text) => text.replace("page_size = .{ 16, 64 }", "page_size = .{ 8, 64 }"),
+    },
+    { what: "another version", file: "wire.zig", change: (text) => text.replace(/version = "/, 'version = "1') },
+  ];
+}
+
+/** What is written for the table as it is, and for each change of it. */
+async function written(all: readonly Change[]): Promise<Record<string, string>[]> {
+  const folder = mkdtempSync(join(tmpdir(), "lightgpt-wire-"));
+  try {
+    for (const file of [...sources, ...writers]) cpSync(join(repository, "kernels", file), join(folder, file));
+    for (const [index, { what, file, change }] of all.entries()) {
+      for (const source of sources) {
+        const text = readFileSync(join(repository, "kernels", source), "utf8");
+        const path = join(folder, `${index}`, source);
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileSync(path, source === file ? change(text) : text);
+        if (source === file) assert(change(text) !== text, `${what} applies`);
+      }
+    }
+    const places = [".", ...all.map((_, index) => `${index}`)];
+    const embedded = (place: string) => sources.map((source) => `@embedFile("${place}/${source}")`).join(", ");
+    writeFileSync(
+      join(folder, "main.zig"),
+      `//! Writes the files of each copy into its folder.
+      const std = @import("std");
+      const write = @import("wire_typescript.zig").write;
+      pub fn main(init: std.process.Init) !void {
+        ${
+        places.map((place) =>
+          `try write(@import("${place}/wire.zig"), &.{ ${embedded(place)} }, init, "${join(folder, place)}");`
+        ).join("\n")
+      }
+      }\n`,
+    );
+    const tool = async (name: string, args: string[]) => {
+      const options: object = { env: environment() };
+      const { code, output } = await run(toolPath(name), args, options);
+      assertEquals(code, 0, output);
+    };
+    await tool("zig", ["run", join(folder, "main.zig")]);
+    const names = ["wire.ts", "wire_calls.ts"];
+    await tool("deno", [
+      "fmt",
+      "--quiet",
+      "--no-config",
+      "--line-width=120",
+      ...places.flatMap((place) => names.map((name) => join(folder, place, name))),
+    ]);
+    return places.map((place) =>
+      Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, place, name), "utf8")]))
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The compiler takes half a minute for all changes, and does the same whatever runs the test. */
+const skip = "Deno" in globalThis && "the changes of the table are tried on Bun";
+
+describe("the border's table", () => {
+  it(
+    "cannot be changed on one side alone: a field more in any layout is seen by the check and by loading",
+    { skip },
+    async () => {
+      const all = changes();
+      assert(all.length >= 26, `${all.length} changes`);
+      const [asIs, ...changed] = await written(all);
+      const committed = Object.fromEntries(
+        Object.keys(asIs).map((name) => [name, readFileSync(join(repository, "ffi", name), "utf8")]),
+      );
+      assertEquals(wireViolations(committed, asIs), []);
+      const stamps = new Set([STAMP]);
+      for (const [index, files] of changed.entries()) {
+        const { what } = all[index];
+        assert(wireViolations(committed, files).length > 0, what);
+        const stamp = files["wire.ts"].match(/STAMP = "([^"]+)"/)?.[1];
+        assert(stamp !== undefined && !stamps.has(stamp), `${what}: another hash`);
+        stamps.add(stamp);
+      }
+    },
+  );
+
+  it("has no function of more than six parameters", () => {
+    for (const [name, { parameters }] of Object.entries(FUNCTIONS)) assert(parameters.length <= 6, name);
+  });
+
+  it("agrees with what the library needs: a workspace of one word less is too small", () => {
+    for (const vocabulary of [1, 15, 16, 17, 240, 241, 255, 256, 257, 4095, 32_000]) {
+      const state = new SamplerState(resolveSampling({ temperature: 0 }));
+      const words = new Words("sampler");
+      state.encode(words, vocabulary, { position: 0 });
+      const logits = new Float32Array(vocabulary);
+      const sample = (size: number) => {
+        const memory = new ArrayBuffer(4 * size + 4);
+        native().sample(words, logits, new Uint32Array(memory, 0, size), new Uint8Array(memory));
+      };
+      sample(workspaceWords(vocabulary));
+      assertThrows(() => sample(workspaceWords(vocabulary) - 1), InvalidArgumentError, "workspace");
+    }
+  });
+
+  it("bounds what a sampler may ask for", () => {
+    const words = new Words("sampler");
+    const asked = { distribution: false, choice: 0, position: 0, mu: 0, mask: 0, counts: 0, matches: 0 };
+    calls.putSamplerSettings(words, { steps: 0, minKeep: 1, seed: 0n, bias: 0 });
+    calls.putSamplerChoice(words, { ...asked, logprobs: LIMITS.logprobsMax + 2 });
+    const workspace = new Uint32Array(workspaceWords(4));
+    const bytes = new Uint8Array(workspace.buffer);
+    const error = assertThrows(
+      () => native().sample(words, new Float32Array(4), workspace, bytes),
+      InvalidArgumentError,
+    );
+    assertEquals(error.message, "sampler: logprobs; expected 0 to 21, got 22.");
+  });
+});
+
+/**
+ * Never called: `deno check` fails where one of the marked lines compiles. Arguments that are swapped, of another kind, or
+ * left out are errors of the compiler.
+ */
+export function doesNotCompile(to: Native, model: ModelHandle, engine: EngineHandle, batch: Words<"batch">): void {
+  // @ts-expect-error: an engine is no model
+  to.modelStatus(engine);
+  // @ts-expect-error: a model is no engine
+  to.submit(model, batch);
+  // @ts-expect-error: a number is no handle
+  to.engineFree(7);
+  // @ts-expect-error: swapped
+  to.submit(batch, engine);
+  // @ts-expect-error: swapped
+  void to.wait(25, engine);
+  // @ts-expect-error: swapped
+  to.cancel(1, engine);
+  // @ts-expect-error: words of another layout
+  to.submit(engine, new Words("sampler"));
+  // @ts-expect-error: words of another layout
+  to.engineOpen(model, batch);
+  // @ts-expect-error: results and floats swapped
+  to.take(engine, new Float32Array(1), new calls.StepResult(new Uint32Array(84)));
+  // @ts-expect-error: two pages have names
+  to.pageCopy(engine, 1, 2);
+  // @ts-expect-error: a name that there is not
+  to.pageCopy({ engine, first: 1, to: 2 });
+  // @ts-expect-error: without a name that there is
+  to.pageCopy({ engine, from: 1 });
+  // @ts-expect-error: an array of another type
+  to.dequantize({ format: 0, blocks: new Uint32Array(1), values: new Float32Array(1), threads: 1 });
+  // @ts-expect-error: a role that there is not
+  to.replace({ model, layer: 0, role: "attn_w", format: 0, blocks: new Uint8Array(1) });
+  // @ts-expect-error: a field is missing
+  calls.putBatchHeader(batch, { runsInline: false, threads: 1, sequences: 1 });
+  // @ts-expect-error: a field too many
+  calls.putBatchHeader(batch, { runsInline: false, threads: 1, sequences: 1, tokens: 1, extra: 1 });
+  // @ts-expect-error: a field of another type
+  calls.putBatchHeader(batch, { runsInline: 0, threads: 1, sequences: 1, tokens: 1 });
+}
