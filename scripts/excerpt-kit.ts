@@ -45,6 +45,10 @@ const templates = [
   "Qwen-Qwen2.5-7B-Instruct",
 ];
 
+/** Of the published templates with at most `publishedCharacters` characters of results, one in so many is kept. */
+const publishedStride = 7;
+const publishedCharacters = 20_000;
+
 interface Sequence {
   name: string;
   ids: number[];
@@ -253,6 +257,21 @@ function excerptTemplates(): void {
   writeJson(join(target, "manifest.json"), { templates: kept });
 }
 
+/** Some published templates, each with the same conversations and the prompts that Python's jinja2 makes of them. */
+function excerptPublished(): void {
+  const target = directory("templates2");
+  interface Published {
+    cases: Record<string, unknown>;
+    templates: Record<string, unknown>;
+  }
+  const { cases, templates } = readJson<Published>(kit, "templates2", "manifest.json");
+  const kept = Object.entries(templates)
+    .filter(([, results]) => JSON.stringify(results).length <= publishedCharacters)
+    .filter((_, index) => index % publishedStride === 0);
+  for (const [name] of kept) copyFileSync(join(kit, "templates2", `${name}.jinja`), join(target, `${name}.jinja`));
+  writeJson(join(target, "manifest.json"), { cases, templates: Object.fromEntries(kept) });
+}
+
 /** All bytes below a directory. */
 function bytesOf(path: string): number {
   return readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
@@ -263,6 +282,7 @@ excerptModels();
 excerptBlocks();
 excerptTokenizers();
 excerptTemplates();
+excerptPublished();
 const bytes = bytesOf(excerptDirectory);
 console.log(`${excerptDirectory}: ${bytes} bytes`);
 if (bytes > bytesMost) throw new Error(`the excerpt has ${bytes} bytes; at most ${bytesMost} are allowed`);
