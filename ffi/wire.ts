@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 b14133e22bbb6b1e";
+export const STAMP = "0.1.0 9653391472c162c3";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {

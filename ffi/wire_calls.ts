@@ -233,8 +233,8 @@ export interface BatchSequence {
   readonly pages: number;
   /** The rows of logits to hand out. */
   readonly logits: LogitRow;
-  /** Whether a sampler follows, which chooses a token after the last. */
-  readonly samples: boolean;
+  /** Tokens that a sampler, which follows, chooses: one after the last token, and one after each of so many before it less one, whose next tokens are drafts. 0: no sampler follows. */
+  readonly choices: number;
   /** Whether the hidden state after the last token is handed out, behind the logits. */
   readonly keep: boolean;
   /** Floats of a hidden state that was handed out after the token before `position`, or 0. */
@@ -249,7 +249,7 @@ export function putBatchSequence(to: Words<"batch">, record: BatchSequence): voi
   to.u32(record.tokens, "tokens");
   to.u32(record.pages, "pages");
   to.choice(record.logits, LOGIT_ROWS, "logits");
-  to.bool(record.samples);
+  to.u32(record.choices, "choices");
   to.bool(record.keep);
   to.u32(record.hidden, "hidden");
 }
@@ -299,7 +299,7 @@ export function putSamplerStep(to: Words<"batch" | "sampler">, record: SamplerSt
   to.f32(record.c);
 }
 
-/** What differs from choice to choice. The mask, the pairs of the bias, of the penalties and of DRY follow. */
+/** What differs from choice to choice. The mask, the pairs of the bias, of the penalties and of DRY follow; the pairs of the bias only after the first of a sequence's choices. */
 export interface SamplerChoice {
   /** 0: no log probabilities; else of the chosen token and of this many less one of the likeliest. */
   readonly logprobs: number;
@@ -309,7 +309,7 @@ export interface SamplerChoice {
   readonly choice: number;
   /** Position of the token to be chosen. */
   readonly position: number;
-  /** Mirostat's threshold. */
+  /** Mirostat's threshold, of a sequence's first choice; later ones go on with what the one before came to. */
   readonly mu: number;
   /** Words of the mask, a bit for each token; 0: every token may be chosen. */
   readonly mask: number;
@@ -410,7 +410,7 @@ export function readDiscarded(from: Float64Array): Discarded {
   };
 }
 
-/** What came of one sequence in a step. */
+/** What came of one sequence in a step: a record for each choice that it asked for, and one where it asked for none. */
 export class StepResult {
   /** Words of one. */
   static readonly words = 84;
@@ -446,12 +446,12 @@ export class StepResult {
     return this.words[this.at + 1] | 0;
   }
 
-  /** The chosen token, or `no_token`. */
+  /** The chosen token, or `no_token`, as for all choices behind the first draft that was not chosen. */
   get token(): number {
     return this.words[this.at + 2];
   }
 
-  /** Rows of logits, which follow one another. */
+  /** Rows of logits, which follow one another; none in records behind a sequence's first. */
   get rows(): number {
     return this.words[this.at + 3];
   }

@@ -262,8 +262,9 @@ pub const layouts = struct {
         pages: u32,
         /// The rows of logits to hand out.
         logits: choices.LogitRows,
-        /// Whether a sampler follows, which chooses a token after the last.
-        samples: bool,
+        /// Tokens that a sampler, which follows, chooses: one after the last token, and one after each of so many before it less
+        /// one, whose next tokens are drafts. 0: no sampler follows.
+        choices: u32,
         /// Whether the hidden state after the last token is handed out, behind the logits.
         keep: bool,
         /// Floats of a hidden state that was handed out after the token before `position`, or 0.
@@ -292,7 +293,8 @@ pub const layouts = struct {
 
     pub const SamplerStep = level_table.Step;
 
-    /// What differs from choice to choice. The mask, the pairs of the bias, of the penalties and of DRY follow.
+    /// What differs from choice to choice. The mask, the pairs of the bias, of the penalties and of DRY follow; the pairs of the
+    /// bias only after the first of a sequence's choices.
     pub const SamplerChoice = struct {
         /// 0: no log probabilities; else of the chosen token and of this many less one of the likeliest.
         logprobs: u32,
@@ -302,7 +304,7 @@ pub const layouts = struct {
         choice: u32,
         /// Position of the token to be chosen.
         position: u32,
-        /// Mirostat's threshold.
+        /// Mirostat's threshold, of a sequence's first choice; later ones go on with what the one before came to.
         mu: f64,
         /// Words of the mask, a bit for each token; 0: every token may be chosen.
         mask: u32,
@@ -434,15 +436,15 @@ pub const layouts = struct {
         bytes: f64,
     };
 
-    /// What came of one sequence in a step.
+    /// What came of one sequence in a step: a record for each choice that it asked for, and one where it asked for none.
     pub const StepResult = extern struct {
         /// The sequence.
         id: u32,
         /// 0, or why it failed.
         status: i32,
-        /// The chosen token, or `no_token`.
+        /// The chosen token, or `no_token`, as for all choices behind the first draft that was not chosen.
         token: u32,
-        /// Rows of logits, which follow one another.
+        /// Rows of logits, which follow one another; none in records behind a sequence's first.
         rows: u32,
         /// What its sampler did.
         sampled: level_table.Sampled,

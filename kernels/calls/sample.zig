@@ -10,40 +10,69 @@ const Writer = @import("../host/words.zig").Writer;
 
 pub const Error = Words.Error;
 
+/// A sampler and its first choice.
 pub fn read(words: *Words, vocabulary: u32, report: *Report) Error!level_table.Sampling {
     const settings = try words.record(layouts.SamplerSettings, report);
     const steps = try words.list(level_table.Step, settings.steps);
     for (steps) |*step| try checkStep(step, report);
+    std.debug.assert(steps.len == settings.steps);
+    return readChoice(words, .{
+        .seed = settings.seed,
+        .choice = undefined,
+        .position = undefined,
+        .mu = undefined,
+        .steps = steps.ptr,
+        .steps_len = settings.steps,
+        .min_keep = settings.min_keep,
+        .logprobs = undefined,
+        .distribution = undefined,
+        .mask = undefined,
+        .bias = undefined,
+        .bias_len = settings.bias,
+        .counts = undefined,
+        .counts_len = undefined,
+        .matches = undefined,
+        .matches_len = undefined,
+    }, true, vocabulary, report);
+}
+
+/// A further choice of the sampler `before`.
+pub fn readNext(words: *Words, before: level_table.Sampling, vocabulary: u32, report: *Report) Error!level_table.Sampling {
+    return readChoice(words, before, false, vocabulary, report);
+}
+
+/// Fills in what differs from choice to choice; the bias comes with the first.
+fn readChoice(words: *Words, sampler: level_table.Sampling, is_first: bool, vocabulary: u32, report: *Report) Error!level_table.Sampling {
+    std.debug.assert(vocabulary > 0);
     const choice = try words.record(layouts.SamplerChoice, report);
     if (choice.mask != 0 and choice.mask != std.math.divCeil(u32, vocabulary, 32) catch unreachable) {
         try refuse(report, "words of a mask of tokens", "one for 32 tokens of the vocabulary", @floatFromInt(choice.mask));
     }
     const mask = try words.list(u32, choice.mask);
-    const bias = try pairs(words, settings.bias, vocabulary, report, "bias");
+    var read_sampler = sampler;
+    if (is_first) read_sampler.bias = (try readBias(words, sampler.bias_len, vocabulary, report)).ptr;
+    const counts = try pairs(words, choice.counts, vocabulary, report, "token of the history");
+    const matches = try pairs(words, choice.matches, vocabulary, report, "token of the history");
+    read_sampler.choice = choice.choice;
+    read_sampler.position = choice.position;
+    read_sampler.mu = choice.mu;
+    read_sampler.logprobs = choice.logprobs;
+    read_sampler.distribution = @intFromBool(choice.distribution);
+    read_sampler.mask = if (choice.mask == 0) null else mask.ptr;
+    read_sampler.counts = counts.ptr;
+    read_sampler.counts_len = choice.counts;
+    read_sampler.matches = matches.ptr;
+    read_sampler.matches_len = choice.matches;
+    return read_sampler;
+}
+
+fn readBias(words: *Words, count: u32, vocabulary: u32, report: *Report) Error![]const level_table.Pair {
+    const bias = try pairs(words, count, vocabulary, report, "bias");
     for (bias) |pair| {
         const amount: f32 = @bitCast(pair.value);
         if (!(amount < std.math.inf(f32))) try refuse(report, "bias", "a finite number or -Infinity", amount);
     }
-    const counts = try pairs(words, choice.counts, vocabulary, report, "token of the history");
-    const matches = try pairs(words, choice.matches, vocabulary, report, "token of the history");
-    return .{
-        .seed = settings.seed,
-        .choice = choice.choice,
-        .position = choice.position,
-        .mu = choice.mu,
-        .steps = steps.ptr,
-        .steps_len = settings.steps,
-        .min_keep = settings.min_keep,
-        .logprobs = choice.logprobs,
-        .distribution = @intFromBool(choice.distribution),
-        .mask = if (choice.mask == 0) null else mask.ptr,
-        .bias = bias.ptr,
-        .bias_len = settings.bias,
-        .counts = counts.ptr,
-        .counts_len = choice.counts,
-        .matches = matches.ptr,
-        .matches_len = choice.matches,
-    };
+    return bias;
 }
 
 fn checkStep(step: *const level_table.Step, report: *Report) error{Refused}!void {

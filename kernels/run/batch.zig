@@ -19,8 +19,9 @@ pub const Sequence = struct {
     /// Position of its first token in this step.
     position: u32,
     logits: LogitRows,
-    /// How to choose a token after its last; null: none is chosen.
-    sampling: ?level_table.Sampling,
+    /// Which of the batch's choices are its own: each after one token, the last after the last.
+    first_choice: u32 = 0,
+    choice_count: u32 = 0,
     /// Whether the hidden state after its last token is handed out.
     keep: bool,
     tokens: []const u32,
@@ -34,9 +35,14 @@ pub const Sequence = struct {
     logit_rows: u32,
 
     status: Status = .ok,
-    sampled: level_table.Sampled = .{},
-    chosen: ?u32 = null,
     cancelled: std.atomic.Value(bool) = .init(false),
+};
+
+/// A token to be chosen, and what came of it.
+pub const Choice = struct {
+    sampling: level_table.Sampling,
+    sampled: level_table.Sampled = .{},
+    token: ?u32 = null,
 };
 
 /// What the engine can take.
@@ -54,7 +60,9 @@ pub const Batch = struct {
     /// The copied words; grows to the largest batch and stays.
     words: []align(4) u8 = &.{},
     sequences: []Sequence = &.{},
+    choices: []Choice = &.{},
     count: u32 = 0,
+    choice_count: u32 = 0,
     tokens: u32 = 0,
     /// Sequences that bring a hidden state.
     hidden: u32 = 0,
@@ -68,6 +76,7 @@ pub const Batch = struct {
     pub fn deinit(batch: *Batch) void {
         os.allocator.free(batch.words);
         os.allocator.free(batch.sequences);
+        os.allocator.free(batch.choices);
         batch.* = .{};
     }
 
@@ -75,14 +84,22 @@ pub const Batch = struct {
         return batch.sequences[0..batch.count];
     }
 
+    pub fn choicesOf(batch: *const Batch, sequence: *const Sequence) []Choice {
+        std.debug.assert(sequence.first_choice + sequence.choice_count <= batch.choice_count);
+        return batch.choices[sequence.first_choice..][0..sequence.choice_count];
+    }
+
     pub fn parse(batch: *Batch, bytes: []const u8, bounds: Bounds, report: *Report) Error!void {
         batch.count = 0;
+        batch.choice_count = 0;
         if (batch.words.len < bytes.len) batch.words = try os.allocator.realloc(batch.words, bytes.len);
         if (batch.sequences.len < bounds.sequences) batch.sequences = try os.allocator.realloc(batch.sequences, bounds.sequences);
+        if (batch.choices.len < bounds.sequences) batch.choices = try os.allocator.realloc(batch.choices, bounds.sequences);
         @memcpy(batch.words[0..bytes.len], bytes);
         var words: Words = .{ .bytes = batch.words[0..bytes.len] };
         batch.read(&words, bounds, report) catch |err| switch (err) {
             error.Refused => return error.Refused,
+            error.OutOfMemory => return error.OutOfMemory,
             error.Short => {
                 _ = report.fail(.invalid_argument, "batch", "", .{}, "more than {d} bytes", .{bytes.len}, "", .{});
                 return error.Refused;
@@ -91,7 +108,7 @@ pub const Batch = struct {
         try words.end("batch", report);
     }
 
-    fn read(batch: *Batch, words: *Words, bounds: Bounds, report: *Report) Words.Error!void {
+    fn read(batch: *Batch, words: *Words, bounds: Bounds, report: *Report) ReadError!void {
         const header = try words.record(wire.layouts.BatchHeader, report);
         batch.run_inline = header.runs_inline;
         batch.threads = header.threads;
@@ -102,7 +119,7 @@ pub const Batch = struct {
         var logit_row: u32 = 0;
         var hidden: u32 = 0;
         for (batch.sequences[0..header.sequences], 0..) |*sequence, index| {
-            sequence.* = try readSequence(words, bounds, report, index, header.tokens - first);
+            sequence.* = try batch.readSequence(words, bounds, report, index, header.tokens - first);
             // A hidden state takes the place of a token, after all tokens.
             if (sequence.hidden.len > 0) {
                 sequence.first = header.tokens + hidden;
@@ -120,7 +137,9 @@ pub const Batch = struct {
         batch.logit_rows = logit_row;
     }
 
-    fn readSequence(words: *Words, bounds: Bounds, report: *Report, index: usize, tokens_left: u32) Words.Error!Sequence {
+    const ReadError = Words.Error || error{OutOfMemory};
+
+    fn readSequence(batch: *Batch, words: *Words, bounds: Bounds, report: *Report, index: usize, tokens_left: u32) ReadError!Sequence {
         const given = try words.record(wire.layouts.BatchSequence, report);
         const has_tokens = given.hidden == 0;
         if (!has_tokens and given.hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, given.hidden);
@@ -130,25 +149,40 @@ pub const Batch = struct {
         const end = @as(u64, given.position) + given.tokens;
         if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
         if (!has_tokens and (given.logits == .all or given.keep)) try refuse(report, "logits of a hidden state", index, 0, 1, @intFromEnum(given.logits));
+        const choices_most = if (has_tokens) given.tokens else 1;
+        if (given.choices > choices_most) try refuse(report, "choices of a sequence", index, 0, choices_most, given.choices);
         const tokens = try words.list(u32, given.tokens);
         for (tokens) |token| if (token >= bounds.vocabulary) try refuse(report, "token id", index, 0, bounds.vocabulary - 1, token);
         const pages = try words.list(u32, given.pages);
         for (pages) |page| if (page >= bounds.pages) try refuse(report, "page number", index, 0, bounds.pages - 1, page);
         const hidden = try words.list(f32, given.hidden);
-        const sampling = if (given.samples) try sampler_zig.read(words, bounds.vocabulary, report) else null;
+        const first_choice = batch.choice_count;
+        try batch.readChoices(words, given.choices, bounds.vocabulary, report);
         return .{
             .id = given.id,
             .position = given.position,
             .logits = given.logits,
-            .sampling = sampling,
+            .first_choice = first_choice,
+            .choice_count = given.choices,
             .keep = given.keep,
             .hidden = hidden,
             .tokens = tokens,
             .pages = pages,
             .first = 0,
             .logit_row = 0,
-            .logit_rows = if (given.logits == .all) given.tokens else if (given.logits == .last or sampling != null) 1 else 0,
+            .logit_rows = if (given.logits == .all) given.tokens else @max(given.choices, @intFromBool(given.logits == .last)),
         };
+    }
+
+    fn readChoices(batch: *Batch, words: *Words, count: u32, vocabulary: u32, report: *Report) ReadError!void {
+        const end = batch.choice_count + count;
+        if (batch.choices.len < end) batch.choices = try os.allocator.realloc(batch.choices, @max(end, 2 * batch.choices.len));
+        for (batch.choice_count..end) |index| {
+            const is_first = index == batch.choice_count;
+            const sampling = if (is_first) try sampler_zig.read(words, vocabulary, report) else try sampler_zig.readNext(words, batch.choices[index - 1].sampling, vocabulary, report);
+            batch.choices[index] = .{ .sampling = sampling };
+        }
+        batch.choice_count = end;
     }
 
     fn refuse(report: *Report, what: []const u8, index: usize, least: u64, most: u64, got: u64) error{Refused}!noreturn {
@@ -188,9 +222,9 @@ test "a batch is read, and each wrong word is refused" {
     var writer: Writer = .{};
     defer writer.deinit();
     try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 2, .tokens = 3 });
-    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 0, .tokens = 2, .pages = 1, .logits = .all, .samples = false, .keep = false, .hidden = 0 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 0, .tokens = 2, .pages = 1, .logits = .all, .choices = 0, .keep = false, .hidden = 0 });
     try writer.list(&.{ 1, 9, 3 });
-    try writer.record(wire.layouts.BatchSequence{ .id = 8, .position = 16, .tokens = 1, .pages = 2, .logits = .none, .samples = true, .keep = true, .hidden = 0 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 8, .position = 16, .tokens = 1, .pages = 2, .logits = .none, .choices = 1, .keep = true, .hidden = 0 });
     try writer.list(&.{ 4, 0, 1 });
     try sampler_zig.writeTest(&writer);
     try std.testing.expectEqual([2]u32{ 2, 3 }, try testParse(writer.words.items));
@@ -204,7 +238,7 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 6, .value = 0 },
         .{ .at = 7, .value = 0xffff_ffff },
         .{ .at = 8, .value = 3 },
-        .{ .at = 9, .value = 2 }, // samples
+        .{ .at = 9, .value = 3 }, // more choices than tokens
         .{ .at = 10, .value = 2 }, // keep
         .{ .at = 11, .value = 2 }, // hidden beside tokens
         .{ .at = 11, .value = 3 },
@@ -220,7 +254,7 @@ test "a hidden state comes in place of tokens" {
     var writer: Writer = .{};
     defer writer.deinit();
     try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 0 });
-    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 40, .tokens = 0, .pages = 0, .logits = .last, .samples = true, .keep = false, .hidden = 2 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 40, .tokens = 0, .pages = 0, .logits = .last, .choices = 1, .keep = false, .hidden = 2 });
     try writer.list(&.{ half, half });
     try sampler_zig.writeTest(&writer);
     try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(writer.words.items));

@@ -9,8 +9,10 @@ const handle = @import("../host/handle.zig");
 const os = @import("../host/os.zig");
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
+const Sequence = @import("batch.zig").Sequence;
 const step = @import("step.zig").step;
 const memory = @import("../host/memory.zig");
+const Choice = @import("batch.zig").Choice;
 const kinds = @import("layers/kinds.zig");
 const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
@@ -126,53 +128,76 @@ pub const Engine = struct {
     pub const TakeError = error{ Busy, Short };
     pub const Result = wire.layouts.StepResult;
 
-    /// Writes what came of each sequence, and its logits one row after the other, then its hidden state, as asked for.
-    pub fn take(engine: *Engine, results: []u8, logits: []u8) TakeError!u32 {
+    /// Writes what came of each sequence, a record for each of its choices but one at least; and its logits one row after the
+    /// other, then its hidden state, as asked for. Returns the number of records.
+    pub fn take(engine: *Engine, results: []u8, floats: []u8) TakeError!u32 {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
         if (engine.state.load(.acquire) == @intFromEnum(State.idle)) return 0;
         const sequences = engine.work.batch.active();
-        if (results.len < sequences.len * @sizeOf(Result)) return error.Short;
-        const row_bytes = @as(usize, engine.work.model.traits.vocabulary) * @sizeOf(f32);
-        var rows_total: usize = 0;
-        const hidden_bytes = @as(usize, engine.work.model.traits.embedding) * @sizeOf(f32);
-        var states: usize = 0;
+        var records: usize = 0;
+        var floats_wanted: usize = 0;
         for (sequences) |*sequence| {
-            rows_total += rowsToTake(sequence);
-            states += @intFromBool(keepsHidden(sequence));
+            records += @max(1, sequence.choice_count);
+            floats_wanted += @as(usize, rowsToTake(sequence)) * engine.work.model.traits.vocabulary;
+            if (keepsHidden(sequence)) floats_wanted += engine.work.model.traits.embedding;
         }
-        if (logits.len < rows_total * row_bytes + states * hidden_bytes) return error.Short;
+        if (results.len < records * @sizeOf(Result) or floats.len < floats_wanted * @sizeOf(f32)) return error.Short;
+        var record: usize = 0;
         var at: usize = 0;
-        for (sequences, 0..) |*sequence, index| {
-            const rows = rowsToTake(sequence);
+        for (sequences) |*sequence| {
+            record += engine.takeChoices(sequence, results[record * @sizeOf(Result) ..]);
+            at += engine.takeFloats(sequence, floats[at..]);
+        }
+        std.debug.assert(record == records and at == floats_wanted * @sizeOf(f32));
+        engine.state.store(@intFromEnum(State.idle), .release);
+        return @intCast(records);
+    }
+
+    fn takeChoices(engine: *const Engine, sequence: *const Sequence, results: []u8) usize {
+        const choices = engine.work.batch.choicesOf(sequence);
+        for (0..@max(1, choices.len)) |index| {
+            const choice: ?*const Choice = if (choices.len > 0) &choices[index] else null;
             const result: Result = .{
                 .id = sequence.id,
                 .status = sequence.status.code(),
-                .token = sequence.chosen orelse wire.marks.no_token,
-                .rows = rows,
-                .sampled = sequence.sampled,
+                .token = if (choice) |own| own.token orelse wire.marks.no_token else wire.marks.no_token,
+                .rows = if (index == 0) rowsToTake(sequence) else 0,
+                .sampled = if (choice) |own| own.sampled else .{},
             };
             @memcpy(results[index * @sizeOf(Result) ..][0..@sizeOf(Result)], std.mem.asBytes(&result));
-            for (0..rows) |row| {
-                const source = engine.work.scratch.logitRow(sequence.logit_row + row);
-                @memcpy(logits[at..][0..row_bytes], std.mem.sliceAsBytes(source[0..engine.work.model.traits.vocabulary]));
-                at += row_bytes;
-            }
-            if (!keepsHidden(sequence)) continue;
-            const state = engine.work.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1);
-            @memcpy(logits[at..][0..hidden_bytes], std.mem.sliceAsBytes(state[0..engine.work.model.traits.embedding]));
-            at += hidden_bytes;
         }
-        engine.state.store(@intFromEnum(State.idle), .release);
-        return @intCast(sequences.len);
+        return @max(1, choices.len);
     }
 
-    fn rowsToTake(sequence: anytype) u32 {
-        return if (sequence.logits == .none or sequence.status != .ok) 0 else sequence.logit_rows;
+    /// Returns the bytes that a sequence's rows and hidden state take.
+    fn takeFloats(engine: *const Engine, sequence: *const Sequence, floats: []u8) usize {
+        const traits = &engine.work.model.traits;
+        const row_bytes = @as(usize, traits.vocabulary) * @sizeOf(f32);
+        const rows = rowsToTake(sequence);
+        std.debug.assert(rows <= sequence.logit_rows);
+        for (0..rows) |row| {
+            const source = engine.work.scratch.logitRow(sequence.logit_row + sequence.logit_rows - rows + row);
+            @memcpy(floats[row * row_bytes ..][0..row_bytes], std.mem.sliceAsBytes(source[0..traits.vocabulary]));
+        }
+        if (!keepsHidden(sequence)) return rows * row_bytes;
+        const state = engine.work.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1)[0..traits.embedding];
+        @memcpy(floats[rows * row_bytes ..][0 .. state.len * @sizeOf(f32)], std.mem.sliceAsBytes(state));
+        return rows * row_bytes + state.len * @sizeOf(f32);
     }
 
-    fn keepsHidden(sequence: anytype) bool {
+    /// Rows of logits that are handed out: those asked for, not those that choices need besides.
+    fn rowsToTake(sequence: *const Sequence) u32 {
+        if (sequence.status != .ok) return 0;
+        return switch (sequence.logits) {
+            .none => 0,
+            .last => 1,
+            .all => sequence.logit_rows,
+        };
+    }
+
+    fn keepsHidden(sequence: *const Sequence) bool {
         return sequence.keep and sequence.status == .ok;
     }
 

@@ -10,10 +10,13 @@ const Report = @import("../host/report.zig").Report;
 const Engine = @import("engine.zig").Engine;
 const memory = @import("../host/memory.zig");
 const Model = @import("../model/model.zig").Model;
-const Role = @import("../wire.zig").choices.Roles;
-const KvType = @import("../wire.zig").choices.KvTypes;
-const LogitRows = @import("../wire.zig").choices.LogitRows;
-const layouts = @import("../wire.zig").layouts;
+const pool = @import("../threads/pool.zig");
+const Status = @import("../status.zig").Status;
+const wire = @import("../wire.zig");
+const Role = wire.choices.Roles;
+const KvType = wire.choices.KvTypes;
+const LogitRows = wire.choices.LogitRows;
+const layouts = wire.layouts;
 const Writer = @import("../host/words.zig").Writer;
 const testing = std.testing;
 
@@ -165,7 +168,7 @@ fn sample(writer: *Writer) !void {
 
 /// A sequence whose next token is chosen.
 fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32, asked: struct { logits: LogitRows = .all, keep: bool = false }) !void {
-    try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .samples = true, .keep = asked.keep, .hidden = 0 });
+    try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .choices = 1, .keep = asked.keep, .hidden = 0 });
     try writer.list(tokens);
     for (0..pages) |page| try writer.list(&.{first_page + @as(u32, @intCast(page))});
     try sample(writer);
@@ -251,6 +254,119 @@ fn runStep(engine: *Engine, writer: *const Writer, results: []Engine.Result, flo
     _ = try engine.take(std.mem.sliceAsBytes(results), std.mem.sliceAsBytes(floats));
 }
 
+/// What one sequence of a step asks for and gets, with a sampler that remembers: mirostat at a high temperature.
+const Sampled = struct {
+    tokens: []const u32,
+    position: u32,
+    first_choice: u32,
+    mu: f64,
+    choices: u32,
+
+    fn run(asked: Sampled, engine: *Engine, results: []Engine.Result, logits: []f32) !void {
+        var batch: Writer = .{};
+        defer batch.deinit();
+        const count: u32 = @intCast(asked.tokens.len);
+        try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = count });
+        try batch.record(layouts.BatchSequence{ .id = 3, .position = asked.position, .tokens = count, .pages = 2, .logits = .last, .choices = asked.choices, .keep = false, .hidden = 0 });
+        try batch.list(asked.tokens);
+        try batch.list(&.{ 4, 7 });
+        try batch.record(layouts.SamplerSettings{ .steps = 2, .min_keep = 1, .seed = 99, .bias = 0 });
+        try batch.record(layouts.SamplerStep{ .method = .temperature, .count = 0, .a = 2, .b = 0, .c = 0 });
+        try batch.record(layouts.SamplerStep{ .method = .mirostat, .count = 0, .a = 3, .b = 0.3, .c = 0 });
+        for (0..asked.choices) |index| {
+            const ahead: u32 = @intCast(index);
+            const position = asked.position + count - asked.choices + ahead + 1;
+            // The threshold of later choices is the step's to know.
+            try batch.record(layouts.SamplerChoice{ .logprobs = 3, .distribution = false, .choice = asked.first_choice + ahead, .position = position, .mu = if (index == 0) asked.mu else -1, .mask = 0, .counts = 0, .matches = 0 });
+        }
+        try runStep(engine, &batch, results, logits);
+    }
+};
+
+test "several sampled rows of a sequence are what the same tokens one by one give" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var fixture: Fixture = try .make(2, 5);
+    defer fixture.deinit();
+    const model = try fixture.load();
+    defer model.object.release();
+    const engine = try openEngine(model, .{ .threads = 2 });
+    defer engine.object.release();
+    const drafts = 5;
+    var tokens: [10 + drafts]u32 = undefined;
+    for (tokens[0..10], 0..) |*token, i| token.* = @intCast((i * 13 + 2) % vocabulary);
+
+    var alone: [drafts + 1]Engine.Result = undefined;
+    var last: [vocabulary]f32 = undefined;
+    var mu: f64 = 6;
+    for (&alone, 0..) |*result, index| {
+        const at: u32 = @intCast(index);
+        const fed = if (index == 0) tokens[0..10] else tokens[9 + index ..][0..1];
+        try (Sampled{ .tokens = fed, .position = if (index == 0) 0 else 9 + at, .first_choice = at, .mu = mu, .choices = 1 }).run(engine, result[0..1], &last);
+        try testing.expectEqual(0, result.status);
+        if (index < drafts) tokens[10 + index] = result.token;
+        mu = result.sampled.mu;
+    }
+
+    var together: [drafts + 1]Engine.Result = undefined;
+    var row: [vocabulary]f32 = undefined;
+    const all: Sampled = .{ .tokens = &tokens, .position = 0, .first_choice = 0, .mu = 6, .choices = drafts + 1 };
+    try all.run(engine, &together, &row);
+    for (alone, together, 0..) |one, several, index| {
+        try testing.expectEqual(one.token, several.token);
+        try testing.expectEqualSlices(u8, std.mem.asBytes(&one.sampled), std.mem.asBytes(&several.sampled));
+        try testing.expectEqual(@as(u32, if (index == 0) 1 else 0), several.rows);
+    }
+    try testing.expectEqualSlices(u32, @ptrCast(&last), @ptrCast(&row));
+
+    // Behind a draft that is not what was chosen, nothing is.
+    tokens[12] = (tokens[12] + 1) % vocabulary;
+    try all.run(engine, &together, &row);
+    for (alone[0..3], together[0..3]) |one, several| try testing.expectEqual(one.token, several.token);
+    for (together[3..]) |several| try testing.expectEqual(wire.marks.no_token, several.token);
+}
+
+test "a sequence that is given up while its step waits computes nothing more" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var fixture: Fixture = try .make(2, 6);
+    defer fixture.deinit();
+    const model = try fixture.load();
+    defer model.object.release();
+    const engine = try openEngine(model, .{});
+    defer engine.object.release();
+    try engine.keepInputs(0, 1);
+    var results: [2]Engine.Result = undefined;
+    var rows: [6 * vocabulary]f32 = undefined;
+    for ([_]u32{ 1, 2 }) |given_up| {
+        var batch: Writer = .{};
+        defer batch.deinit();
+        try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 2, .tokens = 6 });
+        try sequence(&batch, 1, 0, &.{ 1, 2, 3 }, 0, 1, .{});
+        try sequence(&batch, 2, 0, &.{ 4, 5, 6 }, 1, 1, .{});
+        var report: Report = .{};
+        {
+            // The step cannot begin before the pool is free.
+            pool.driver.acquire();
+            defer pool.driver.unlock();
+            try engine.submit(batch.bytes(), &report);
+            for (1..given_up + 1) |id| try testing.expect(engine.cancel(@intCast(id)));
+            try testing.expect(!engine.cancel(3));
+        }
+        while (engine.busy()) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
+        try testing.expectEqual(2, try engine.take(std.mem.sliceAsBytes(&results), std.mem.sliceAsBytes(&rows)));
+        try testing.expectEqual(Status.cancelled.code(), results[0].status);
+        try testing.expectEqual(wire.marks.no_token, results[0].token);
+        try testing.expectEqual(0, results[0].rows);
+        const other: Status = if (given_up == 1) .ok else .cancelled;
+        try testing.expectEqual(other.code(), results[1].status);
+        try testing.expectEqual(@as(u32, if (given_up == 1) 3 else 0), results[1].rows);
+        // Where no sequence is left, not one product is made.
+        var floats: [6 * embedding]f32 = undefined;
+        const made = try engine.takeInput(0, std.mem.sliceAsBytes(&floats));
+        try testing.expectEqual(@as(?usize, if (given_up == 1) 6 * embedding else 0), made);
+        try engine.keepInputs(0, 1);
+    }
+}
+
 test "a hidden state and a copied page stand in for the tokens that made them" {
     if (builtin.os.tag == .windows) return error.SkipZigTest;
     var fixture: Fixture = try .make(2, 3);
@@ -275,7 +391,7 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     for ([_]bool{ false, true }) |beside| {
         batch.words.clearRetainingCapacity();
         try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = if (beside) 2 else 1, .tokens = if (beside) 2 else 0 });
-        try batch.record(layouts.BatchSequence{ .id = 6, .position = 10, .tokens = 0, .pages = 0, .logits = .last, .samples = true, .keep = false, .hidden = embedding });
+        try batch.record(layouts.BatchSequence{ .id = 6, .position = 10, .tokens = 0, .pages = 0, .logits = .last, .choices = 1, .keep = false, .hidden = embedding });
         try batch.list(&state);
         try sample(&batch);
         if (beside) {

@@ -126,13 +126,21 @@ const Step = struct {
             if (!allFinite(logits[0..traits.vocabulary])) sequence.status = .non_finite;
         }
         if (sequence.status != .ok) return;
-        const sampling = if (sequence.sampling) |*own| own else return;
-        std.debug.assert(sequence.logit_rows > 0);
-        const logits = pass.scratch.logitRow(sequence.logit_row + sequence.logit_rows - 1);
-        switch (pass.level.sample(sampling, logits.ptr, traits.vocabulary, pass.scratch.samplerOf(thread), &sequence.sampled)) {
-            .ok => sequence.chosen = sequence.sampled.token,
-            .nan => sequence.status = .non_finite,
-            .none => sequence.status = .invalid_argument,
+        const choices = pass.work.batch.choicesOf(sequence);
+        std.debug.assert(choices.len <= sequence.logit_rows);
+        const first = sequence.logit_row + sequence.logit_rows - choices.len;
+        for (choices, 0..) |*choice, index| {
+            if (index > 0) {
+                // The token after the one before is a draft: what follows it counts only if it was chosen.
+                if (sequence.tokens[sequence.tokens.len - choices.len + index] != choices[index - 1].token.?) return;
+                choice.sampling.mu = choices[index - 1].sampled.mu;
+            }
+            switch (pass.level.sample(&choice.sampling, pass.scratch.logitRow(first + index).ptr, traits.vocabulary, pass.scratch.samplerOf(thread), &choice.sampled)) {
+                .ok => choice.token = choice.sampled.token,
+                .nan => sequence.status = .non_finite,
+                .none => sequence.status = .invalid_argument,
+            }
+            if (sequence.status != .ok) return;
         }
     }
 };

@@ -6,7 +6,7 @@
  * @module
  */
 import { errorOf } from "../../ffi/call.ts";
-import { ClosedError, UnsupportedError } from "../../ffi/errors.ts";
+import { ClosedError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
 import { type EngineHandle, type LogitRow, MARKS } from "../../ffi/wire.ts";
 import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Results } from "../../ffi/wire_calls.ts";
@@ -126,7 +126,7 @@ export class Engine implements StepRunner {
   /** Undefined once it was disposed. */
   #handle: EngineHandle | undefined;
   readonly #batch: Words<"batch"> = new Words("batch", 1024);
-  readonly #results: Results;
+  #results: Results;
   #logits = noLogits;
   #step: Promise<unknown> | undefined;
 
@@ -147,13 +147,6 @@ export class Engine implements StepRunner {
   /** Runs one step; results come in the order of `sequences`. `isInline`: before this returns to the event loop. */
   async run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]> {
     const handle = this.#open();
-    if (sequences.some(({ drafts = 0 }) => drafts > 0)) {
-      throw new UnsupportedError("engine: a step samples one row of a sequence, so it can check no drafts.", {
-        what: "drafts",
-        where: "engine",
-        expected: "no drafts",
-      });
-    }
     this.#encode(sequences, isInline);
     const begin = performance.now();
     this.#native.submit(handle, this.#batch);
@@ -233,36 +226,47 @@ export class Engine implements StepRunner {
     const batch = this.#batch;
     batch.clear();
     putBatchHeader(batch, { runsInline: isInline, threads, sequences: sequences.length, tokens: count });
-    for (const { id, position, tokens, pages, logits, sample, keep, hidden } of sequences) {
+    for (const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden } of sequences) {
       putBatchSequence(batch, {
         id,
         position,
         tokens: tokens.length,
         pages: pages.length,
         logits,
-        samples: sample !== undefined,
+        choices: sample === undefined ? 0 : 1 + drafts,
         keep: keep === true,
         hidden: hidden === undefined ? 0 : hidden.length,
       });
       batch.list(tokens);
       batch.list(pages);
       if (hidden !== undefined) batch.floats(hidden);
-      sample?.sampler.encode(batch, this.#vocabulary, { position: position + tokens.length, top: sample.top });
+      if (sample === undefined) continue;
+      const guessed = Array.from({ length: drafts }, (_, index) => tokens[tokens.length - drafts + index] as number);
+      const request = { position: position + tokens.length - drafts, top: sample.top };
+      sample.sampler.encode(batch, this.#vocabulary, request, guessed);
     }
   }
 
   #take(handle: EngineHandle, sequences: readonly StepSequence[]): StepResult[] {
     let floats = 0;
-    for (const { logits, tokens, keep } of sequences) {
+    let records = 0;
+    for (const { logits, tokens, keep, drafts = 0 } of sequences) {
+      records += 1 + drafts;
       floats += (logits === "all" ? tokens.length : logits === "last" ? 1 : 0) * this.#vocabulary;
       if (keep) floats += this.#embedding;
     }
     if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
+    if (records * Results.words > this.#results.words.length) {
+      this.#results = new Results(new Uint32Array(records * Results.words));
+    }
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
-    return sequences.map(({ keep, sample }, index) => {
+    let record = 0;
+    return sequences.map(({ keep, sample, drafts = 0 }) => {
       const found = this.#results;
-      found.moveTo(index);
+      const first = record;
+      record += sample === undefined ? 1 : 1 + drafts;
+      found.moveTo(first);
       const count = found.rows * this.#vocabulary;
       const logits = count === 0 ? noLogits : this.#logits.subarray(at, at + count);
       at += count;
@@ -271,14 +275,23 @@ export class Engine implements StepRunner {
         return { error: sample && error.code === "invalidArgument" ? nothingToChoose() : error, logits };
       }
       const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
-      if (found.token !== MARKS.noToken && sample) {
-        result.choices = [sample.sampler.take(found.sampled, this.#vocabulary, sample.top)];
-      }
+      if (sample) result.choices = this.#choices(first, 1 + drafts, sample);
       if (keep) {
         result.hidden = this.#logits.subarray(at, at + this.#embedding);
         at += this.#embedding;
       }
       return result;
     });
+  }
+
+  /** The tokens chosen for one sequence, of which `count` records tell from `first` on. */
+  #choices(first: number, count: number, { sampler, top }: NonNullable<StepSequence["sample"]>): Choice[] {
+    const choices: Choice[] = [];
+    for (let index = 0; index < count; index++) {
+      this.#results.moveTo(first + index);
+      if (this.#results.token === MARKS.noToken) break;
+      choices.push(sampler.take(this.#results.sampled, this.#vocabulary, top));
+    }
+    return choices;
   }
 }

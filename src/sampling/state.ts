@@ -123,13 +123,33 @@ export class SamplerState {
     }
   }
 
-  /** Appends the sampler to a batch, or to a buffer of its own. */
-  encode(to: Words<"batch" | "sampler">, vocabulary: number, { position, top, distribution }: Request): void {
+  /**
+   * Appends the sampler to a batch, or to a buffer of its own.
+   *
+   * @param drafts guesses of the tokens from `request.position` on: a choice more is asked for after each.
+   */
+  encode(to: Words<"batch" | "sampler">, vocabulary: number, request: Request, drafts: readonly number[] = []): void {
+    to.list(this.#head);
+    this.#encodeChoice(to, vocabulary, request, this.sampling.bias);
+    if (drafts.length === 0) return;
+    const ahead = this.clone();
+    drafts.forEach((token, index) => {
+      ahead.accept(token);
+      ahead.#choices++;
+      ahead.#encodeChoice(to, vocabulary, { ...request, position: request.position + index + 1 }, nothing);
+    });
+  }
+
+  #encodeChoice(
+    to: Words<"batch" | "sampler">,
+    vocabulary: number,
+    { position, top, distribution }: Request,
+    bias: Uint32Array,
+  ): void {
     const hasLists = this.#hasLists;
     const mask = hasLists ? this.#maskWords(vocabulary) : nothing;
     const counts = hasLists ? this.#history.counts : nothing;
     const matches = hasLists ? this.#history.matches() : nothing;
-    to.list(this.#head);
     putSamplerChoice(to, {
       logprobs: top === undefined ? 0 : 1 + top,
       distribution: distribution === true,
@@ -142,7 +162,7 @@ export class SamplerState {
     });
     if (!hasLists) return;
     to.list(mask);
-    to.list(this.sampling.bias);
+    to.list(bias);
     to.list(counts);
     to.list(matches);
   }
