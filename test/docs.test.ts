@@ -81,6 +81,13 @@ describe("the pages", () => {
     assertEquals(broken.map(({ page, target }) => `${page}: ${target}`), []);
   });
 
+  it("say of each code of an error what to do", () => {
+    const [, union = ""] = /export type ErrorCode =([^;]+);/.exec(textOf("ffi/wire.ts")) ?? [];
+    const codes = Array.from(union.matchAll(/"(\w+)"/g), ([, code]) => code);
+    const rows = Array.from(textOf("docs/errors.md").matchAll(/^\| `(\w+)`/gm), ([, code]) => code);
+    assertEquals(rows.sort(), codes.sort());
+  });
+
   it("are all in a table of contents", () => {
     const listed = new Set(["docs/README.md", "docs/design/map.md"].flatMap(linksOf).map(({ path }) => path));
     const pagesOfDocs = pages.filter((page) => page.startsWith("docs/") && page !== "docs/README.md");
@@ -125,6 +132,18 @@ describe("the design pages", () => {
       const [, name, target] = targets[0];
       assert(new RegExp(`\\b${name}\\b`).test(textOf(join("docs/design", target))), row);
     }
+  });
+
+  it("have the sections that comments cite", () => {
+    // A comment may break the line inside of a section's name.
+    const comments = code.replace(/\n\s*(?:\/\/[!/]?|\*) ?/g, " ");
+    const cited = Array.from(comments.matchAll(/docs\/design\/(\w+)\.md`?(?:, "([^"]+)")?/g));
+    assertGreater(cited.length, 15);
+    const missing = cited.filter(([, name, section]) =>
+      !design.includes(`docs/design/${name}.md`) ||
+      (section !== undefined && !headingsOf(`docs/design/${name}.md`).includes(anchorOf(section)))
+    );
+    assertEquals(missing.map(([whole]) => whole), []);
   });
 
   it("name every room", () => {
