@@ -18,9 +18,20 @@ async function* prompts(): AsyncGenerator<string> {
   for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     number++;
     if (line.trim() === "") continue;
-    const { prompt } = JSON.parse(line);
-    if (typeof prompt !== "string") throw new Error(`${file}, line ${number}: "prompt" must be a text`);
+    const prompt = promptOf(line);
+    if (prompt === undefined) throw new Error(`${file}, line ${number}: expected {"prompt": "..."}, got ${line}`);
     yield prompt;
+  }
+}
+
+/** The prompt of a line; undefined where it has none, or is no JSON. */
+function promptOf(line: string): string | undefined {
+  try {
+    const prompt: unknown = JSON.parse(line)?.prompt;
+    return typeof prompt === "string" ? prompt : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }
 

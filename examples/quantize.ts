@@ -1,13 +1,13 @@
 /**
- * Quantizes a matrix of one's own to 4 bits, says what that costs, and multiplies with it.
+ * Quantizes a matrix of the program's own to 4 bits, prints what that costs, and multiplies with it.
  *
  *     deno run -A examples/quantize.ts                   (or: bun examples/quantize.ts)
  */
 import { Quantizer } from "../mod.ts";
 
 const [rows, columns] = [512, 1024];
-const weights = Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i * 0.37) * Math.cos(i * 0.011));
-const vector = Float32Array.from({ length: columns }, (_, i) => Math.cos(i));
+const weights = Float32Array.from({ length: rows * columns }, (_, i) => 1 + Math.sin(i * 0.37) * Math.cos(i * 0.011));
+const vector = Float32Array.from({ length: columns }, (_, i) => 1 + Math.cos(i));
 
 const quantizer = new Quantizer();
 const tensor = await quantizer.quantize(weights, { format: "q4_0", shape: [rows, columns] });
