@@ -15,6 +15,7 @@ import type { Resolved } from "../options/schema.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
 import { resolveSampling, type Sampling } from "../sampling/resolve.ts";
+import type { Constraint } from "../sampling/constraint.ts";
 import type { MethodReport } from "../sampling/report.ts";
 import { type Choice, SamplerState, seedOf, type TokenLogprob } from "../sampling/state.ts";
 import { StopFilter } from "../text/stop.ts";
@@ -244,9 +245,9 @@ class Answer {
     this.#host = host;
     this.#options = options;
     this.#begun = begun;
-    this.#sampler = new SamplerState(sampling);
+    this.#sampler = new SamplerState(sampling, options.constraint);
     this.#sampler.check(tokenizer.vocabularySize);
-    for (const id of ids) this.#sampler.accept(id);
+    this.#sampler.begin(ids);
     this.#text = textAfter(ids, tokenizer, options.stops);
     this.#most = Math.min(options.maxTokens, context - ids.length);
     this.#stopReason = this.#most === options.maxTokens ? "maxTokens" : "context";
@@ -280,10 +281,10 @@ class Answer {
     this.#tokens.push(token);
     if (this.#options.top !== undefined) this.#logprobs.push(choice as Required<Choice>);
     let text = this.#text.push(token);
-    const isLast = this.#tokens.length === this.#most;
+    const isLast = this.#tokens.length === this.#most || this.#sampler.isDone;
     if (isLast) text += this.#text.end();
     if (this.#text.stopped) this.#end("stop");
-    else if (isLast) this.#end(this.#stopReason);
+    else if (isLast) this.#end(this.#sampler.isDone ? "endOfText" : this.#stopReason);
     if (this.#text.isHolding && !this.isEnded) this.#held = { text, choice };
     else pieces.push(new Piece(text, choice));
     return pieces;
@@ -409,6 +410,8 @@ interface ResolvedOptions {
   top: number | undefined;
   logitsProcessor: LogitsProcessor | undefined;
   signal: AbortSignal | undefined;
+  /** Which tokens may come, where that depends on what came; it is used up by the request. */
+  constraint?: Constraint;
   /** How the sequence gets its place. */
   place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
 }

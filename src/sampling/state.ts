@@ -9,6 +9,7 @@ import { Words } from "../../ffi/words.ts";
 import { refuseOption } from "../options/checks.ts";
 import { History } from "./history.ts";
 import { TokenMask } from "./mask.ts";
+import type { Constraint } from "./constraint.ts";
 import type { Sampling } from "./resolve.ts";
 import { type MethodReport, Report } from "./report.ts";
 
@@ -81,13 +82,19 @@ export class SamplerState {
   #mu: number;
   #choices = 0;
   #mask: { readonly vocabulary: number; readonly words: Uint32Array } | undefined;
+  #constraint: Constraint | undefined;
+  /** The constraint as it was at the beginning. */
+  readonly #unbegun: Constraint | undefined;
 
-  /** Begins with an empty history. */
-  constructor(sampling: Sampling) {
+  /** Begins with an empty history; `constraint` becomes its own. */
+  constructor(sampling: Sampling, constraint?: Constraint) {
     this.sampling = sampling;
+    this.#constraint = constraint;
+    this.#unbegun = constraint?.clone();
     this.#head = headOf(sampling);
     const { bias, allowed, banned, penaltyWindow, dry } = sampling;
-    this.#hasLists = bias.length > 0 || penaltyWindow > 0 || [allowed, banned, dry].some((set) => set !== undefined);
+    this.#hasLists = bias.length > 0 || penaltyWindow > 0 ||
+      [allowed, banned, dry, constraint].some((part) => part !== undefined);
     this.#history = new History(sampling);
     this.#report = new Report(sampling.steps);
     this.#mu = sampling.mu;
@@ -103,12 +110,23 @@ export class SamplerState {
     return this.#report.read();
   }
 
-  /** Tells of a token of the sequence, chosen or given. */
-  accept(token: number): void {
-    this.#history.push(token);
+  /** Whether its constraint lets nothing follow. */
+  get isDone(): boolean {
+    return this.#constraint?.isDone === true;
   }
 
-  /** Throws where a token that the settings name is not in a vocabulary of this size. */
+  /** Tells of the tokens that stand before the first chosen one. */
+  begin(prompt: Iterable<number>): void {
+    for (const token of prompt) this.#history.push(token);
+  }
+
+  /** Tells of a token of the sequence that was chosen. */
+  accept(token: number): void {
+    this.#history.push(token);
+    this.#constraint?.accept(token);
+  }
+
+  /** Throws where the settings name a token, or the constraint has a mask, that is not of a vocabulary of this size. */
   check(vocabulary: number): void {
     const { bias, allowed, banned } = this.sampling;
     const checkId = (name: string, id: number) => {
@@ -121,6 +139,9 @@ export class SamplerState {
         refuseOption(name, `a mask of ${vocabulary} tokens, as the vocabulary has`, `one of ${set.vocabularySize}`);
       }
     }
+    const length = Math.ceil(vocabulary / 32);
+    const words = this.#constraint?.words().length ?? length;
+    if (words !== length) refuseOption("constraint", `a mask of ${length} words`, `one of ${words}`);
   }
 
   /**
@@ -183,7 +204,8 @@ export class SamplerState {
 
   /** A state that goes on alone, and would choose the same. */
   clone(): SamplerState {
-    const copy = new SamplerState(this.sampling);
+    const copy = new SamplerState(this.sampling, this.#unbegun?.clone());
+    copy.#constraint = this.#constraint?.clone();
     copy.#history = this.#history.clone();
     copy.#report = this.#report.clone();
     copy.#mu = this.#mu;
@@ -197,10 +219,19 @@ export class SamplerState {
     this.#report = new Report(this.sampling.steps);
     this.#mu = this.sampling.mu;
     this.#choices = 0;
+    this.#constraint = this.#unbegun?.clone();
   }
 
-  /** The bits of the tokens that may be chosen; empty: all. A mask of the caller's may have changed since. */
+  /** The bits of the tokens that may be chosen: those of the settings that the constraint allows, too; empty: all. */
   #maskWords(vocabulary: number): Uint32Array {
+    const set = this.#setWords(vocabulary);
+    if (!this.#constraint) return set;
+    const words = this.#constraint.words();
+    return set.length === 0 ? words : words.map((word, index) => word & (set[index] as number));
+  }
+
+  /** The bits of the tokens that the settings allow; empty: all. A mask of the caller's may have changed since. */
+  #setWords(vocabulary: number): Uint32Array {
     const { allowed, banned } = this.sampling;
     if (allowed === undefined && banned === undefined) return nothing;
     if (this.#mask?.vocabulary === vocabulary) return this.#mask.words;

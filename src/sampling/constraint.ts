@@ -1,0 +1,18 @@
+/**
+ * What a sequence may go on with, where that depends on what was chosen: a grammar, a schema, any rule. The sampler of the
+ * sequence owns the constraint; like the sampler's other memory it outlives the sequence's pages.
+ *
+ * @module
+ */
+
+/** Decides after each chosen token which tokens may come next. */
+export interface Constraint {
+  /** Whether nothing may come any more, so that the sequence ends. */
+  readonly isDone: boolean;
+  /** The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. Valid until the next {@link Constraint.accept}. */
+  words(): Uint32Array;
+  /** Hears of each token that is chosen, once and in order, and not of those of the prompt. */
+  accept(token: number): void;
+  /** A constraint in the same state, which goes on alone. */
+  clone(): Constraint;
+}

@@ -1,0 +1,157 @@
+/**
+ * A constraint that a sampler owns: tokens of three classes by turns, under preemption and with cache hits, beside the sets and the
+ * methods of the settings.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import { type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
+import { Generation, type Host, prepareRequest } from "../src/batching/generation.ts";
+import { KvStore } from "../src/batching/kv_store.ts";
+import { generateFields } from "../src/batching/request_options.ts";
+import { Scheduler } from "../src/batching/scheduler.ts";
+import { Engine } from "../src/engine/engine.ts";
+import { StepTimes } from "../src/engine/step_times.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { readOptions } from "../src/options/schema.ts";
+import { choose } from "../src/sampling/choose.ts";
+import type { Constraint } from "../src/sampling/constraint.ts";
+import { resolveSampling } from "../src/sampling/resolve.ts";
+import { SamplerState } from "../src/sampling/state.ts";
+
+const classes = 3;
+
+/** Lets ids of class 0, 1, 2, 0, 1 ... come, `length` of them. */
+class Alternating implements Constraint {
+  readonly #vocabulary: number;
+  readonly #length: number;
+  readonly #masks: readonly TokenMask[];
+  #count: number;
+
+  constructor(vocabulary: number, length: number, count = 0) {
+    this.#vocabulary = vocabulary;
+    this.#length = length;
+    this.#count = count;
+    this.#masks = Array.from({ length: classes }, (_, kind) => {
+      const ids = Array.from({ length: Math.floor((vocabulary - 10) / classes) }, (_, index) => index * classes + kind);
+      return new TokenMask(vocabulary, ids.filter((id) => id > 2));
+    });
+  }
+
+  get isDone(): boolean {
+    return this.#count >= this.#length;
+  }
+
+  words(): Uint32Array {
+    return (this.#masks[this.#count % classes] as TokenMask).words;
+  }
+
+  accept(token: number): void {
+    assertEquals(token % classes, this.#count % classes, "a token that was not allowed");
+    this.#count++;
+  }
+
+  clone(): Constraint {
+    return new Alternating(this.#vocabulary, this.#length, this.#count);
+  }
+}
+
+describe("a constraint", () => {
+  let model: Model;
+  before(async () => void (model = await Model.load(embeddedModel(), { context: 256 })));
+  after(() => model.dispose());
+
+  function open(pages: number, cache: boolean) {
+    const engine = new Engine(model, {
+      kv: "f16",
+      pageSize: 16,
+      pages,
+      batchTokens: 528,
+      sequences: 8,
+      threads: 1,
+      activationBits: 8,
+      logitRows: 64,
+    });
+    const options = { queueMax: 100, maxWaitMs: 0, patience: 64, weights: new Map<string, number>() };
+    const store = new KvStore(engine, 1, cache ? {} : undefined);
+    const scheduler = new Scheduler(engine, store, new StepTimes(model.residentBytes, 16), options);
+    const { tokenizer, context, loadMs } = model;
+    const host: Host = { scheduler, tokenizer, context, loadMs };
+    const run = async (prompt: string, constraint: Constraint | undefined, options: GenerateOptions) => {
+      const prepared = prepareRequest(host, prompt, readOptions(generateFields, options));
+      const pieces = new Generation(() => ({
+        ...prepared,
+        options: { ...prepared.options, ...(constraint ? { constraint } : {}) },
+      }));
+      for (;;) {
+        const { done, value } = await pieces.next();
+        if (done) return value;
+      }
+    };
+    return { scheduler, store, run };
+  }
+
+  const alternating = (length: number) => new Alternating(model.vocabulary, length);
+  const prompt = "Once upon a time, there was a little girl named Lily who lived in a house by the bridge and ";
+  const optionsOf = (index: number): GenerateOptions => ({
+    maxTokens: 100,
+    sampling: index % 2 === 0 ? { temperature: 0 } : { seed: index, temperature: 2, penalties: { repetition: 1.2 } },
+    ...(index % 5 === 4 ? { logitsProcessor: () => {} } : {}),
+  });
+
+  it("holds under preemption and with cache hits, and gives what it gives alone", async () => {
+    const alone = open(100, false);
+    const wanted = [];
+    for (let index = 0; index < 10; index++) {
+      wanted.push((await alone.run(prompt + index % 4, alternating(60 + index), optionsOf(index))).tokens);
+    }
+    await alone.scheduler.dispose();
+    const tight = open(17, true);
+    const all = await Promise.all(
+      wanted.map((_, index) => tight.run(prompt + index % 4, alternating(60 + index), optionsOf(index))),
+    );
+    assertEquals(all.map(({ tokens }) => tokens), wanted);
+    for (const [index, { tokens, stopReason }] of all.entries()) {
+      assertEquals(tokens.map((token) => token % classes), tokens.map((_, at) => at % classes));
+      assertEquals([tokens.length, stopReason], [60 + index, "endOfText"]);
+    }
+    assertGreater(tight.scheduler.meter.preemptions, 0);
+    assertGreater(tight.store.cache?.stats().tokensSaved ?? 0, 0);
+    await tight.scheduler.dispose();
+  });
+
+  it("allows what the settings allow, too; where that is nothing, the request fails", async () => {
+    const { scheduler, run } = open(100, true);
+    const allowed = Array.from({ length: 90 }, (_, index) => 300 + index);
+    const { tokens } = await run(prompt, alternating(20), { sampling: { allowed, banned: [300, 303] } });
+    assert(
+      tokens.every((token, at) => token >= 302 && token < 390 && token !== 303 && token % classes === at % classes),
+    );
+    await assertRejects(() => run(prompt, alternating(20), { sampling: { allowed: [301] } }), InvalidArgumentError);
+    await scheduler.dispose();
+  });
+
+  it("must have a mask of the vocabulary's size", async () => {
+    const { scheduler, run } = open(100, true);
+    const short = new Alternating(model.vocabulary - 64, 20);
+    await assertRejects(() => run(prompt, short, {}), InvalidArgumentError, "constraint");
+    await scheduler.dispose();
+  });
+
+  it("goes on alone in a copy of its sampler, and begins again with it", () => {
+    const state = new SamplerState(resolveSampling({ temperature: 0 }), new Alternating(64, 9));
+    const logits = Float32Array.from({ length: 64 }, (_, id) => id);
+    const pick = (state: SamplerState) => {
+      const { token } = choose(state, logits, { position: state.position });
+      state.accept(token);
+      return token % classes;
+    };
+    state.begin([5, 5, 5]);
+    assertEquals([pick(state), pick(state)], [0, 1], "the prompt does not count");
+    const copy = state.clone();
+    assertEquals([pick(copy), pick(copy), pick(state)], [2, 0, 2]);
+    state.reset();
+    assertEquals(pick(state), 0);
+  });
+});
