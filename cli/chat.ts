@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 import { CancelledError, InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import type { ChatMessage } from "../src/text/chat/template.ts";
 import type { GenerateOptions } from "../src/batching/request_options.ts";
+import type { Completion } from "../src/batching/generation.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
@@ -121,12 +122,16 @@ class Talk {
     const stop = () => controller.abort();
     whole.addEventListener("abort", stop, { once: true });
     let answer = "";
+    let end: Completion["stopReason"] | undefined;
     try {
       await this.#fit();
-      for await (const { text } of this.#lm.chat(this.#messages, { ...this.#options, signal: controller.signal })) {
-        answer += text;
-        await print(text);
+      const pieces = this.#lm.chat(this.#messages, { ...this.#options, signal: controller.signal });
+      let next = await pieces.next();
+      for (; !next.done; next = await pieces.next()) {
+        answer += next.value.text;
+        await print(next.value.text);
       }
+      end = next.value.stopReason;
     } catch (error) {
       if (!(error instanceof LightGPTError)) throw error;
       if (!(error instanceof CancelledError)) {
@@ -138,7 +143,17 @@ class Talk {
       whole.removeEventListener("abort", stop);
     }
     await print("\n");
+    if (end !== "endOfText" && end !== "stop") note(this.#cutBy(end));
     this.#messages.push({ role: "assistant", content: answer });
+  }
+
+  /** Why an answer is no whole one. */
+  #cutBy(end: Exclude<Completion["stopReason"], "endOfText" | "stop"> | undefined): string {
+    if (end === undefined) return "the answer was stopped";
+    if (end === "maxTokens") {
+      return `the answer was cut after ${this.#options.maxTokens} tokens; --max-tokens allows more`;
+    }
+    return `the answer was cut: the context of ${this.#lm.context} tokens is full; --context makes it larger, /clear begins anew`;
   }
 
   /** Forgets the oldest turns where the conversation has outgrown the context, so that there is room for an answer. */

@@ -5,6 +5,7 @@
  */
 import { LightGPTError } from "../ffi/errors.ts";
 import { planModel } from "../src/model/architectures/architectures.ts";
+import { warningsOf } from "../src/model/warnings.ts";
 import { formatInstead, FORMATS } from "../src/files/formats.ts";
 import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } from "../src/files/gguf/read.ts";
 import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
@@ -28,6 +29,8 @@ interface Report {
   runs: boolean;
   /** Why it cannot run. */
   reason: string | null;
+  /** What it can do with the context asked for, but was not made for. */
+  warnings: readonly string[];
   metadata: Record<string, unknown>;
   tensors?: { name: string; type: string; dims: readonly number[]; bytes: number; file: number; offset: number }[];
 }
@@ -35,13 +38,14 @@ interface Report {
 /** Runs the subcommand. */
 export async function inspect(args: Arguments): Promise<void> {
   if (args.argument === undefined) throw new UsageError("inspect needs FILE");
-  const report = reportOn(readGguf(args.argument), args.flag("tensors"));
+  const report = reportOn(readGguf(args.argument), args.flag("tensors"), args.number("context"));
   await print(args.flag("json") ? toJson(report) : plainText(report));
 }
 
-function reportOn(gguf: Gguf, withTensors: boolean): Report {
+function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined): Report {
   const tensors = [...gguf.tensors.values()];
   const reason = whyNot(gguf, tensors);
+  const warnings = reason === null && context !== undefined ? warningsOf(planModel(gguf, { context }), context) : [];
   return {
     files: gguf.files,
     version: gguf.version,
@@ -52,6 +56,7 @@ function reportOn(gguf: Gguf, withTensors: boolean): Report {
     types: countTypes(tensors),
     runs: reason === null,
     reason,
+    warnings,
     metadata: Object.fromEntries([...gguf.metadata.entries()].map(([key, value]) => [key, shown(value)])),
     ...(withTensors ? { tensors: tensors.map(tensorRow) } : {}),
   };
@@ -110,6 +115,7 @@ function plainText(report: Report): string {
     ["parameters", String(report.parameters)],
     ["tensors", types],
     ["runs", report.runs ? "yes" : `no: ${report.reason}`],
+    ...report.warnings.map((warning): [string, string] => ["warning", warning]),
   ];
   const metadata = Object.entries(report.metadata).map(([key, value]): [string, string] => [key, inOneLine(value)]);
   const tensors = report.tensors?.map(({ name, type, dims, bytes }) =>

@@ -30,6 +30,8 @@ export async function openModel(
         tuning.update(spentMs, budgetMs);
       },
     });
+    bar.end();
+    for (const warning of lm.model.warnings) note(warning);
     for (const { kind, text } of lm.optimizer.events) if (kind === "note") note(text);
     return lm;
   } finally {

@@ -65,7 +65,11 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   inspect: {
     about: "show what a model file holds and whether it can run",
     argument: { name: "FILE", required: true },
-    options: { tensors: { kind: "flag", about: "list the tensors too" }, json: JSON_FLAG },
+    options: {
+      context: { kind: "integer", value: "N", about: "warn where the model was not trained for N tokens" },
+      tensors: { kind: "flag", about: "list the tensors too" },
+      json: JSON_FLAG,
+    },
   },
   tokenize: {
     about: "print the token ids of standard input",

@@ -18,7 +18,7 @@ export async function tokenize(args: Arguments, signal: AbortSignal): Promise<vo
     allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
   });
   const ids = Array.from(
-    tokenizer.encode(text, { addSpecial: !args.flag("no-bos"), parseSpecial: args.flag("special") }),
+    await tokenizer.encodeAsync(text, { addSpecial: !args.flag("no-bos"), parseSpecial: args.flag("special"), signal }),
   );
   await print(args.flag("json") ? toJson(ids) : `${ids.join(" ")}\n`);
 }

@@ -8,7 +8,7 @@ import { ClosedError, LightGPTError } from "../ffi/errors.ts";
 import type { AccuracyOptions } from "./measuring/accuracy.ts";
 import type { ModelPlan } from "./model/architectures/architectures.ts";
 import { type Batcher, type PrefixCache, schedulerOf } from "./batching/batcher.ts";
-import { type LogitsRequest, readLogits } from "./batching/read_logits.ts";
+import { type LogitsRequest, readLogits, readRows } from "./batching/read_logits.ts";
 import type { ChatMessage } from "./text/chat/template.ts";
 import { Conversations } from "./text/chat/conversation.ts";
 import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
@@ -127,8 +127,10 @@ export class LightGPT {
     messages: readonly ChatMessage[],
     options: ChatOptions = {},
   ): AsyncGenerator<Piece, Completion, void> {
-    readOptions(chatFields, options);
-    const prompt = await this.chatTokens(messages, pickOptions(conversationFields, options));
+    const { signal } = readOptions(chatFields, options);
+    const { context } = this;
+    const limits = signal === undefined ? { context } : { context, signal };
+    const prompt = await this.#talk.tokens(messages, pickOptions(conversationFields, options), limits);
     return yield* this.generate(prompt, pickOptions(generateFields, options));
   }
 
@@ -154,10 +156,9 @@ export class LightGPT {
 
   /** The prompt that {@link LightGPT.chat} continues, as tokens. */
   async chatTokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
-    const tokenizer = this.#tokenizer;
+    const talk = this.#talk;
     readOptions(conversationFields, options);
-    this.#conversations ??= new Conversations(this.model.gguf.metadata, tokenizer);
-    return await this.#conversations.tokens(messages, options);
+    return await talk.tokens(messages, options);
   }
 
   /** The tokens of a text: with those that the model wants at its ends, and none parsed from the text itself, unless asked. */
@@ -205,13 +206,7 @@ export class LightGPT {
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const tokenizer = this.#tokenizer;
     const { measurePerplexity } = await import("./measuring/perplexity.ts");
-    return await measurePerplexity(
-      (tokens, receive, signal) => this.#read({ tokens, rows: "all", receive, signal }),
-      tokenizer,
-      this.context,
-      text,
-      options,
-    );
+    return await measurePerplexity({ tokenizer, context: this.context }, this.#rows, text, options);
   }
 
   /** How far this model is from another one, the reference, on a text; both must have the same vocabulary. */
@@ -228,14 +223,8 @@ export class LightGPT {
       );
     }
     const { comparePerplexity } = await import("./measuring/perplexity.ts");
-    return await comparePerplexity(
-      (tokens, receive, signal) => this.#read({ tokens, rows: "all", receive, signal }),
-      (tokens, receive, signal) => reference.#read({ tokens, rows: "all", receive, signal }),
-      tokenizer,
-      Math.min(context, reference.context),
-      text,
-      options,
-    );
+    const reader = { tokenizer, context: Math.min(context, reference.context) };
+    return await comparePerplexity(reader, { model: this.#rows, reference: reference.#rows }, text, options);
   }
 
   /**
@@ -257,6 +246,11 @@ export class LightGPT {
     return this.dispose();
   }
 
+  get #talk(): Conversations {
+    const tokenizer = this.#tokenizer;
+    return this.#conversations ??= new Conversations(this.model.gguf.metadata, tokenizer);
+  }
+
   get #tokenizer(): Tokenizer {
     this.#assertOpen();
     return this.model.tokenizer;
@@ -269,6 +263,10 @@ export class LightGPT {
       where: "LightGPT",
     });
   }
+
+  /** Reads tokens for the logits after each, part by part. */
+  readonly #rows = (tokens: Uint32Array, signal: AbortSignal | undefined) =>
+    readRows(schedulerOf(this.batcher), tokens, this.model.vocabulary, signal);
 
   /** Reads tokens for their logits. */
   async #read(request: LogitsRequest): Promise<void> {

@@ -54,7 +54,7 @@ async function inputsOf(model: Model): Promise<Float32Array[]> {
   try {
     engine.capture(outputProduct, 1);
     const rows: Float32Array[] = [];
-    for (const tokens of windowsOf(model, text, window)) {
+    for (const tokens of await windowsOf(model, text, window, undefined)) {
       await readWindow(engine, tokens);
       const room = new Float32Array(window * columns);
       const count = engine.captured(outputProduct, room);

@@ -71,7 +71,17 @@ describe("lightgpt chat", () => {
     const later = JSON.parse(readFileSync(`${saved}2`, "utf8")) as { role: string; content: string }[];
     assertEquals(later.map(({ role }) => role), ["system", "user", "assistant"]);
     assertEquals(said.stdout, `${turns[2].content}\n${later[2].content}\n`);
-    for (const part of ["/clear", "saved 3 messages", "exists", "needs the name", "no /what", "begins anew"]) {
+    for (
+      const part of [
+        "was cut after 8 tokens; --max-tokens",
+        "/clear",
+        "saved 3 messages",
+        "exists",
+        "needs the name",
+        "no /what",
+        "begins anew",
+      ]
+    ) {
       assertStringIncludes(said.stderr, part);
     }
   });
@@ -83,6 +93,14 @@ describe("lightgpt chat", () => {
     assertEquals(said.stdout.trimEnd().split("\n").length >= 3, true, said.stdout);
     assertMatch(said.stderr, /oldest \d+ messages/);
     assertMatch(said.stderr, /too long for the context of 64/);
+  });
+
+  it("says that a full context cut an answer", async () => {
+    const hot = ["--seed", "2", "--temperature", "1e9", "--top-k", "0", "--top-p", "1", "--context", "40"];
+    const { child, said, ended } = chat(["chat", "--template", template, ...hot]);
+    child.stdin.end("Once upon a time\n");
+    assertEquals(await ended, 0, said.stderr);
+    assertStringIncludes(said.stderr, "was cut: the context of 40 tokens is full");
   });
 
   it("stops an answer on Ctrl-C and goes on", async () => {
@@ -99,6 +117,7 @@ describe("lightgpt chat", () => {
     child.stdin.write(`/save ${saved}\n`);
     await until(() => existsSync(saved) && said.stderr.includes("saved"));
     assert(said.stdout.length - before < 1000, "the answer went on");
+    assertStringIncludes(said.stderr, "the answer was stopped");
     assertEquals(JSON.parse(readFileSync(saved, "utf8")).length, 2);
     press(); // nothing to stop: the program ends
     assertEquals(await ended, 130, said.stderr);

@@ -98,6 +98,7 @@ describe("lightgpt", () => {
       "text",
       "tokens",
       "promptTokens",
+      "cachedTokens",
       "generatedTokens",
       "loadMs",
       "prefillMs",
@@ -148,6 +149,16 @@ describe("lightgpt", () => {
     const words = ["run", "Once upon a time", "--max-tokens", "480", ...wild];
     const { code, stderr } = await lightgpt(words, { closeEarly: true });
     assertEquals([code, stderr.includes("rror")], [0, false], stderr);
+  });
+
+  it("warns of a context that the model was not trained for", async () => {
+    const warning = "The context of 4096 tokens is longer than the 512 that the model was trained for";
+    const asked = ["--context", "4096"];
+    assertStringIncludes((await lightgpt(["inspect", embedded, ...asked])).stdout, warning);
+    assertEquals(JSON.parse((await lightgpt(["inspect", embedded, "--json", "--context", "512"])).stdout).warnings, []);
+    const run = await lightgpt(["run", "Once", "--max-tokens", "1", ...asked]);
+    assertEquals(run.code, 0, run.stderr);
+    assertStringIncludes(run.stderr, warning);
   });
 
   it("inspects a file", async () => {

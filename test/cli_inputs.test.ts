@@ -130,7 +130,7 @@ describe("lightgpt with odd inputs", () => {
     const writes = await lightgpt(words, { interruptOnOutput: true });
     assertEquals(writes.code, 130);
     assert(writes.stdout.length > 0);
-    assertMatch(writes.stderr, /^\n$/);
+    assertMatch(writes.stderr, /^lightgpt: The context [^\n]+\n\n$/);
   });
 
   it("says what a model file is not", async () => {

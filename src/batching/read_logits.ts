@@ -1,5 +1,6 @@
 /**
- * Reads tokens for their logits alone, among the other requests of a scheduler.
+ * Reads tokens for their logits alone, among the other requests of a scheduler: all at once, or part by part for a reader
+ * that has work to do with each row.
  *
  * @module
  */
@@ -37,6 +38,58 @@ export async function readLogits(
   signal?.addEventListener("abort", abort, { once: true });
   try {
     await sequence.next();
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    sequence.end();
+  }
+}
+
+/** Rows of logits, one after the other. */
+export interface LogitRows {
+  /** The position of the token after which the first row was computed. */
+  readonly position: number;
+  /** [rows][vocabulary]; valid until the next rows are asked for. */
+  readonly rows: Float32Array;
+}
+
+/** Bytes of the rows that are handed over at once: more tokens a step are hardly faster. */
+const rowBytesMost = 1 << 25;
+
+/**
+ * Reads tokens part by part, and gives the logits after each of them. No part is read before its rows are asked for, so a slow
+ * reader keeps few rows.
+ *
+ * @param vocabulary logits of a row
+ */
+export async function* readRows(
+  scheduler: Scheduler,
+  tokens: Uint32Array,
+  vocabulary: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LogitRows, void, void> {
+  assertNotAborted(signal);
+  const most = Math.min(tokens.length, Math.max(1, Math.floor(rowBytesMost / (4 * vocabulary))));
+  const kept = new Float32Array(most * vocabulary);
+  let begin = 0;
+  const receive = (rows: Float32Array, position: number) => {
+    // A sequence that had to give its pages up reads its first tokens again.
+    const skipped = Math.max(0, begin - position) * vocabulary;
+    if (skipped < rows.length) kept.set(rows.subarray(skipped), Math.max(0, position - begin) * vocabulary);
+  };
+  const sequence = scheduler.add({
+    prompt: tokens.subarray(0, most),
+    positions: tokens.length,
+    logits: { rows: "all", receive },
+  });
+  const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    for (; begin < tokens.length; begin += most) {
+      if (begin > 0) sequence.extend(tokens.subarray(begin, begin + most));
+      await sequence.next();
+      const count = Math.min(most, tokens.length - begin);
+      yield { position: begin, rows: kept.subarray(0, count * vocabulary) };
+    }
   } finally {
     signal?.removeEventListener("abort", abort);
     sequence.end();

@@ -162,6 +162,11 @@ export class Sequence implements SequenceView {
     });
   }
 
+  /** Appends tokens that it is to read before it is asked again; no token is chosen and none is asked for. */
+  extend(tokens: Uint32Array): void {
+    for (const token of tokens) this.#append(token);
+  }
+
   /** Ends the sequence and gives its pages back; a reader that waits gets `error`. Again is fine. */
   end(error?: unknown): void {
     if (this.#state === "ended") return;

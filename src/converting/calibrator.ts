@@ -73,7 +73,7 @@ export class Calibrator implements TensorCalibrator {
     const exact = await Model.load(path, options);
     const moving = await Model.load(path, options);
     const window = Math.min(windowMost, exact.context);
-    const windows = windowsOf(exact, text, window);
+    const windows = await windowsOf(exact, text, window, signal);
     return new Calibrator(
       [exact, moving],
       [openReader(exact, window, threads), openReader(moving, window, threads)],

@@ -96,7 +96,7 @@ export async function collectImportance(
   const window = windowOf(read.window, model.context);
   const { productOf } = await import("./calibrator.ts");
   const { openReader, readWindow, windowsOf } = await import("../measuring/text_windows.ts");
-  const windows = windowsOf(model, text, window);
+  const windows = await windowsOf(model, text, window, signal);
   const engine = openReader(model, window, threads);
   try {
     const products = productsOf(model, productOf);

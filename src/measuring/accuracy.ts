@@ -5,7 +5,7 @@
  * @module
  */
 import { Batcher, schedulerOf } from "../batching/batcher.ts";
-import { readLogits } from "../batching/read_logits.ts";
+import { readRows } from "../batching/read_logits.ts";
 import { Model } from "../model/model.ts";
 import { refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
@@ -15,7 +15,7 @@ import {
   type Comparison,
   perplexityFields,
   type PerplexityOptions,
-  type ReadLogits,
+  type ReadRows,
 } from "./perplexity.ts";
 import { windowOf } from "./window.ts";
 
@@ -62,10 +62,18 @@ export async function measureAccuracy(model: Model, batcher: Batcher, options: A
     refuseOption("reference", expected, other.vocabularySize);
   }
   await using runner = new Batcher(exact, { threads: batcher.threads, kv: "f32", cache: false });
-  const reader = (batcher: Batcher): ReadLogits => (tokens, receive, signal) =>
-    readLogits(schedulerOf(batcher), { tokens, rows: "all", receive, signal });
-  return await comparePerplexity(reader(batcher), reader(runner), tokenizer, window, text, {
-    ...given(perplexity),
-    window,
-  });
+  const rowsOf = (batcher: Batcher): ReadRows => (tokens, signal) =>
+    readRows(schedulerOf(batcher), tokens, tokenizer.vocabularySize, signal);
+  return await comparePerplexity(
+    { tokenizer, context: window },
+    {
+      model: rowsOf(batcher),
+      reference: rowsOf(runner),
+    },
+    text,
+    {
+      ...given(perplexity),
+      window,
+    },
+  );
 }

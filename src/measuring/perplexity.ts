@@ -1,13 +1,15 @@
 /**
- * Perplexity of a text: how surprised the model is by each next token. A report, not a result that anything depends on, so
- * it uses `Math.exp` and `Math.log`, in double precision.
+ * Perplexity of a text: how surprised the model is by each next token. It is a report, and no result depends on it; so it
+ * uses `Math.exp` and `Math.log`, in double precision. Walking a vocabulary takes milliseconds a row: that is done in slices.
  *
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { assertNotAborted, checkText } from "../options/checks.ts";
 import { abortSignal, callback, type FieldsOf, readOptions } from "../options/schema.ts";
-import { windowField, windowOf } from "./window.ts";
+import type { LogitRows } from "../batching/read_logits.ts";
+import { inSlices, type Sliceable } from "../machine/sliced.ts";
+import { headOf, windowField, windowOf } from "./window.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
@@ -92,63 +94,75 @@ export interface Comparison extends Perplexity {
   readonly sameWhereSure: number;
 }
 
-/** Reads `tokens` and hands over the logits at each position; `position` is that of the first row. */
-export type ReadLogits = (
-  tokens: Uint32Array,
-  receive: (rows: Float32Array, position: number) => void,
-  signal: AbortSignal | undefined,
-) => Promise<void>;
+/** Reads tokens and gives the logits after each, part by part. */
+export type ReadRows = (tokens: Uint32Array, signal: AbortSignal | undefined) => AsyncGenerator<LogitRows, void, void>;
 
-/** Measures a text in consecutive windows, each begun with the token that begins a text, where there is one. */
+/** What reads a text: a vocabulary and a context. */
+export interface Reader {
+  /** Turns the text into tokens. */
+  readonly tokenizer: Tokenizer;
+  /** The most tokens of a window. */
+  readonly context: number;
+}
+
+/**
+ * Measures a text in consecutive windows. Each begins with the token that begins a text, where the file wants one.
+ *
+ * @throws {CancelledError} once the signal is aborted
+ * @throws {InvalidArgumentError} if the text has no token that can be predicted
+ */
 export async function measurePerplexity(
-  read: ReadLogits,
-  tokenizer: Tokenizer,
-  context: number,
+  reader: Reader,
+  read: ReadRows,
   text: string,
   options: PerplexityOptions,
 ): Promise<Perplexity> {
+  const { vocabularySize } = reader.tokenizer;
   let nll = 0;
   let tokens = 0;
-  await inWindows(tokenizer, context, text, options, async (part) => {
-    await read(part, (rows, position) => {
-      const vocabulary = tokenizer.vocabularySize;
-      for (let row = 0; row < rows.length / vocabulary; row++) {
-        const next = part[position + row + 1];
-        if (next === undefined) break; // the last row predicts what is not there
-        nll += surprise(rows.subarray(row * vocabulary, (row + 1) * vocabulary), next);
-        tokens++;
-      }
-    }, options.signal);
-  });
+  for await (const part of windows(reader, text, options)) {
+    for await (const { rows, position } of read(part, options.signal)) {
+      const next = part.subarray(position + 1, position + 1 + rows.length / vocabularySize);
+      nll += await inSlices(surprises(rows, next, vocabularySize), options.signal);
+      tokens += next.length;
+    }
+  }
   return { perplexity: Math.exp(nll / tokens), tokens, nll };
+}
+
+/** The sum of the surprises at the token that comes after each row; the last row of a window predicts what is not there. */
+function* surprises(rows: Float32Array, next: Uint32Array, vocabulary: number): Sliceable<number> {
+  let sum = 0;
+  for (let row = 0; row < next.length; row++) {
+    sum += surprise(rows.subarray(row * vocabulary, (row + 1) * vocabulary), next[row]);
+    yield;
+  }
+  return sum;
 }
 
 /** By how much the best token must be ahead of the second for a model to be sure. */
 const sureMargin = 0.1;
 
-/** Measures a text with two models that have one vocabulary; the second is the reference. */
+/**
+ * Measures a text with two models that have one vocabulary. Both read it part by part, so that a few rows of logits are kept.
+ *
+ * @param reader the vocabulary, and a context that both have
+ * @throws {CancelledError} once the signal is aborted
+ */
 export async function comparePerplexity(
-  read: ReadLogits,
-  readReference: ReadLogits,
-  tokenizer: Tokenizer,
-  context: number,
+  reader: Reader,
+  read: { readonly model: ReadRows; readonly reference: ReadRows },
   text: string,
   options: PerplexityOptions,
 ): Promise<Comparison> {
-  const vocabulary = tokenizer.vocabularySize;
+  const { vocabularySize } = reader.tokenizer;
   const sums = { nll: 0, reference: 0, divergence: 0, same: 0, sure: 0, sameWhereSure: 0, tokens: 0 };
-  await inWindows(tokenizer, context, text, options, async (part) => {
-    const all = [read, readReference].map(async (model) => {
-      const logits = new Float32Array(part.length * vocabulary);
-      await model(part, (rows, position) => logits.set(rows, position * vocabulary), options.signal);
-      return logits;
-    });
-    const [mine, exact] = await Promise.all(all);
-    for (let position = 0; position + 1 < part.length; position++) {
-      const row = (logits: Float32Array) => logits.subarray(position * vocabulary, (position + 1) * vocabulary);
-      addPosition(sums, row(mine), row(exact), part[position + 1]);
+  for await (const part of windows(reader, text, options)) {
+    for await (const [mine, exact] of inPairs(read.model(part, options.signal), read.reference(part, options.signal))) {
+      const next = part.subarray(mine.position + 1, mine.position + 1 + mine.rows.length / vocabularySize);
+      await inSlices(addRows(sums, mine.rows, exact.rows, next, vocabularySize), options.signal);
     }
-  });
+  }
   const { nll, tokens, sure } = sums;
   const [perplexity, reference] = [Math.exp(nll / tokens), Math.exp(sums.reference / tokens)];
   return {
@@ -164,11 +178,39 @@ export async function comparePerplexity(
   };
 }
 
+/** What two sequences of as many parts give, part by part. Where one fails or is given up, the other is ended. */
+async function* inPairs<T>(left: AsyncGenerator<T, void, void>, right: AsyncGenerator<T, void, void>) {
+  try {
+    for (;;) {
+      const [one, other] = await Promise.all([left.next(), right.next()]);
+      if (one.done || other.done) return;
+      yield [one.value, other.value] as const;
+    }
+  } finally {
+    await Promise.all([left.return(), right.return()]);
+  }
+}
+
 type Sums = Omit<{ -readonly [Key in keyof Comparison]: number }, "perplexity" | "ratio">;
 
-function addPosition(sums: Sums, mine: Float32Array, exact: Float32Array, next: number): void {
+function* addRows(
+  sums: Sums,
+  mine: Float32Array,
+  exact: Float32Array,
+  next: Uint32Array,
+  vocabulary: number,
+): Sliceable<void> {
+  for (let row = 0; row < next.length; row++) {
+    const of = (rows: Float32Array) => rows.subarray(row * vocabulary, (row + 1) * vocabulary);
+    yield* addPosition(sums, of(mine), of(exact), next[row]);
+  }
+}
+
+function* addPosition(sums: Sums, mine: Float32Array, exact: Float32Array, next: number): Sliceable<void> {
   const p = logarithmOfSum(exact);
+  yield;
   const q = logarithmOfSum(mine);
+  yield;
   let divergence = 0;
   let [best, second] = [-Infinity, -Infinity];
   let choice = 0;
@@ -190,25 +232,25 @@ function addPosition(sums: Sums, mine: Float32Array, exact: Float32Array, next: 
   sums.divergence += divergence;
   sums.same += same;
   sums.tokens++;
+  yield;
   if (!sure) return;
   sums.sure++;
   sums.sameWhereSure += same;
 }
 
-/** Calls `measure` with the tokens of each window in turn. */
-async function inWindows(
-  tokenizer: Tokenizer,
-  context: number,
+/** The tokens of each window of a text in turn, those with a token to predict. */
+async function* windows(
+  { tokenizer, context }: Reader,
   text: string,
   options: PerplexityOptions,
-  measure: (tokens: Uint32Array) => Promise<void>,
-): Promise<void> {
+): AsyncGenerator<Uint32Array, void, void> {
   checkText("text", text);
   const read = readOptions(perplexityFields, options);
-  assertNotAborted(read.signal);
+  const { signal } = read;
+  assertNotAborted(signal);
   const window = windowOf(read.window, context);
-  const ids = tokenizer.encode(text, { addSpecial: false });
-  const head = tokenizer.bos === undefined ? [] : [tokenizer.bos];
+  const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...(signal === undefined ? {} : { signal }) });
+  const head = headOf(tokenizer);
   const step = window - head.length;
   if (ids.length + head.length < 2) {
     throw new InvalidArgumentError("text: expected at least one token to predict, got none.", {
@@ -220,16 +262,22 @@ async function inWindows(
   for (let begin = 0; begin < ids.length; begin += step) {
     const part = Uint32Array.of(...head, ...ids.subarray(begin, begin + step));
     if (part.length < 2) break;
-    await measure(part);
+    yield part;
     options.onProgress?.(Math.min(begin + step, ids.length), ids.length);
   }
 }
 
-/** The negative logarithm of the probability that logits give to one token. */
+/**
+ * The surprise at a token: the negative logarithm of the probability that logits give to it.
+ *
+ * @param logits of all tokens
+ * @returns the surprise, in nats
+ */
 export function surprise(logits: Float32Array, token: number): number {
   return logarithmOfSum(logits) - logits[token];
 }
 
+/** ln(sum(exp(logits))). */
 function logarithmOfSum(logits: Float32Array): number {
   let most = -Infinity;
   for (const logit of logits) if (logit > most) most = logit;

@@ -8,13 +8,24 @@ import { LightGPTError } from "../../ffi/errors.ts";
 import { Engine } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
 import { pagesFor } from "../engine/page_pool.ts";
+import { headOf } from "./window.ts";
 
 const pageSize = 32;
 
-/** The tokens of a text in windows, each begun as a text is. */
-export function windowsOf(model: Model, text: string, window: number): Uint32Array[] {
-  const ids = model.tokenizer.encode(text, { addSpecial: false });
-  const head = model.tokenizer.bos === undefined ? [] : [model.tokenizer.bos];
+/**
+ * Cuts a text into windows, each of which begins as the file wants a text to begin.
+ *
+ * @returns the tokens of each window
+ * @throws {CancelledError} once the signal is aborted
+ */
+export async function windowsOf(
+  { tokenizer }: Model,
+  text: string,
+  window: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint32Array[]> {
+  const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...(signal === undefined ? {} : { signal }) });
+  const head = headOf(tokenizer);
   const step = window - head.length;
   const windows: Uint32Array[] = [];
   for (let begin = 0; begin < ids.length; begin += step) {

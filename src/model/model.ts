@@ -12,6 +12,7 @@ import { LIMITS, type ModelHandle } from "../../ffi/wire.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { describeModel } from "./encode_model.ts";
+import { warningsOf } from "./warnings.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
 import { assertNotAborted } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
@@ -115,6 +116,18 @@ export class Model {
   readonly gguf: Gguf;
   /** What the file is as a model: sizes, traits, and which tensor is for what. */
   readonly plan: ModelPlan;
+  /**
+   * What it can do but was not made for, a sentence each: a context above the one that it was trained for.
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load(undefined, { context: 4096 });
+   * for (const warning of lm.model.warnings) console.error(warning);
+   * ```
+   */
+  readonly warnings: readonly string[];
   /** The positions of a context: as asked for, else what the model was trained for, at most 8192. */
   readonly context: number;
   /** Bytes of memory that the weights take. */
@@ -130,6 +143,7 @@ export class Model {
     this.gguf = parts.gguf;
     this.plan = parts.plan;
     this.context = parts.context;
+    this.warnings = warningsOf(parts.plan, parts.context);
     this.tokenizer = parts.tokenizer;
     this.residentBytes = parts.residentBytes;
     this.loadMs = parts.loadMs;

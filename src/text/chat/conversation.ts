@@ -8,7 +8,7 @@ import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { ConversationOptions } from "./options.ts";
 import { type ChatMessage, ChatTemplate } from "./template.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** Renders conversations for one model; templates are read once. */
 export class Conversations {
@@ -22,18 +22,23 @@ export class Conversations {
     this.#tokenizer = tokenizer;
   }
 
-  /** The tokens of a conversation, ready to be continued. */
-  async tokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
+  /**
+   * Turns a conversation into tokens that are ready to be continued.
+   *
+   * @param limits what ends the work, and how many tokens there may be
+   */
+  async tokens(
+    messages: readonly ChatMessage[],
+    options: ConversationOptions = {},
+    limits: Pick<EncodeAsyncOptions, "signal" | "context"> = {},
+  ): Promise<Uint32Array> {
     const { template, ...rest } = options;
     const source = template ?? this.#source(options.tools !== undefined);
     const runs = (await this.#parse(source)).runs(messages, {
       ...rest,
       tokens: { bos_token: this.#text(this.#tokenizer.bos), eos_token: this.#text(this.#tokenizer.eos) },
     });
-    const ids = this.#tokenizer.encodeRuns(runs);
-    // Most templates begin with the token that `encode` puts there too.
-    const { bos } = this.#tokenizer;
-    return bos !== undefined && ids[0] === bos && ids[1] === bos ? ids.subarray(1) : ids;
+    return await this.#tokenizer.encodeAsync(runs, { ...limits, name: "messages" });
   }
 
   #source(withTools: boolean): string {
