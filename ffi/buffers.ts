@@ -65,9 +65,13 @@ function bufferFault(view: ArrayBufferView, bytes: number): string | undefined {
 }
 
 function describe(value: unknown): string {
-  return value === null || typeof value !== "object"
-    ? String(value)
-    : Object.prototype.toString.call(value).slice(8, -1);
+  if (value === null || typeof value !== "object") return String(value);
+  try {
+    return Object.prototype.toString.call(value).slice(8, -1);
+  } catch (error) {
+    // A proxy of the caller: what it throws is no better a description.
+    return error instanceof Error ? "an object that throws" : "an object that throws something";
+  }
 }
 
 function refuse(what: string, expected: string, got: string): never {

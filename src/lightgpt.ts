@@ -14,14 +14,15 @@ import { Conversations } from "./text/chat/conversation.ts";
 import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
 import { fetchEmbeddedModel } from "./files/embedded.ts";
 import type { Completion, Piece } from "./batching/generation.ts";
-import { checkIds, checkLength } from "./batching/prompt.ts";
+import { checkLength } from "./batching/prompt.ts";
 import { generateFields, type GenerateOptions, saltOf } from "./batching/request_options.ts";
 import { factsOf, loadAccepted, loadFields, type Model } from "./model/model.ts";
 import type { Metrics } from "./measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "./tuning/optimizer.ts";
 import { optimizerFields, splitOptimizerOptions } from "./tuning/options.ts";
 import { assertRoomFor, memoryLimit } from "./tuning/memory_limit.ts";
-import { refuseOption } from "./options/checks.ts";
+import { checkInstance, refuseOption } from "./options/checks.ts";
+import { tokenIds } from "./options/token_ids.ts";
 import { showAsLine } from "./options/inspect.ts";
 import { pickOptions, readOptions } from "./options/schema.ts";
 import {
@@ -162,15 +163,14 @@ export class LightGPT {
   }
 
   /** The tokens of a text: with those that the model wants at its ends, and none parsed from the text itself, unless asked. */
-  tokenize(text: string, options?: EncodeOptions): Uint32Array {
-    if (typeof text !== "string") refuseOption("text", "a string", text);
+  tokenize(text: string, options: EncodeOptions = {}): Uint32Array {
     return this.#tokenizer.encode(text, options);
   }
 
   /** The text of tokens. */
   detokenize(tokens: ArrayLike<number>): string {
     const tokenizer = this.#tokenizer;
-    return tokenizer.decode(checkIds(tokens, tokenizer.vocabularySize));
+    return tokenizer.decode(tokenIds("tokens", tokens, tokenizer.vocabularySize));
   }
 
   /**
@@ -181,7 +181,7 @@ export class LightGPT {
     this.#assertOpen();
     const { all, signal, ...cacheUse } = readOptions(logitsFields, options);
     const { vocabulary } = this.model;
-    const ids = checkIds(tokens, vocabulary);
+    const ids = tokenIds("tokens", tokens, vocabulary);
     if (ids.length === 0) refuseOption("tokens", "at least one token", "none");
     const rows = all ? ids.length : 1;
     if (rows * vocabulary * 4 >= 2 ** 32) {
@@ -213,7 +213,7 @@ export class LightGPT {
   async compare(reference: LightGPT, text: string, options: PerplexityOptions = {}): Promise<Comparison> {
     const tokenizer = this.#tokenizer;
     const { context } = this;
-    if (!(reference instanceof LightGPT)) refuseOption("reference", "a LightGPT", reference);
+    checkInstance("reference", reference, LightGPT, "a LightGPT");
     const other = reference.#tokenizer;
     if (other.vocabularySize !== tokenizer.vocabularySize || other.bos !== tokenizer.bos) {
       refuseOption(

@@ -13,6 +13,7 @@ import { Calibrator } from "../src/converting/calibrator.ts";
 import { QuantizedTensor } from "../src/converting/tensor.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { FORMATS } from "../src/files/formats.ts";
+import { nameOf } from "../src/converting/types.ts";
 import { openReader, readWindow, windowsOf } from "../src/measuring/text_windows.ts";
 import { randomNumbers } from "./models.ts";
 
@@ -33,7 +34,7 @@ async function matrixOf(name: string): Promise<{ weights: Float32Array; columns:
   if (tensor === undefined || format === undefined) throw new Error(`the embedded model has no ${name}`);
   const blocks = readFileSync(path).subarray(tensor.offset, tensor.offset + tensor.bytes);
   const [columns, rows] = tensor.dims;
-  const weights = await quantizer.dequantize(new QuantizedTensor(format, [rows, columns], blocks));
+  const weights = await quantizer.dequantize(new QuantizedTensor(nameOf(format), [rows, columns], blocks));
   return { weights, columns, format: format.id };
 }
 

@@ -15,6 +15,7 @@ import { LightGPT, LightGPTError, QuantizedTensor, Quantizer } from "../mod.ts";
 import { writeGguf } from "../scripts/gguf-writer.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { FORMATS } from "../src/files/formats.ts";
+import { nameOf } from "../src/converting/types.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 import { describeWholeKit, excerptDirectory, readJson } from "./kit.ts";
 
@@ -90,7 +91,7 @@ async function decodesTo(id: number, blocks: Uint8Array, expected: Uint8Array): 
   const format = FORMATS.get(id);
   if (format === undefined) throw new Error(`no format ${id}`);
   const values = blocks.length / format.blockBytes * format.blockElements;
-  const found = await new Quantizer().dequantize(new QuantizedTensor(format, [values], blocks));
+  const found = await new Quantizer().dequantize(new QuantizedTensor(nameOf(format), [values], blocks));
   const wanted = new DataView(expected.buffer, expected.byteOffset, expected.length);
   assertEquals(expected.length, 4 * values);
   const wrong = Array.from(found, (_, index) => index).filter((index) => !Object.is(found[index], wantedAt(index)));

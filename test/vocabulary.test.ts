@@ -313,6 +313,6 @@ it("a character that a vocabulary cannot spell is left out, or unknown, and neve
   // @ts-expect-error a mistake of a caller in JavaScript
   assertThrows(() => load(values).encode(undefined), InvalidArgumentError, "expected a string");
   for (const token of [-1, letters.length, 0.5, NaN]) {
-    assertThrows(() => load(values).decode([token]), InvalidArgumentError, "no token");
+    assertThrows(() => load(values).decode([token]), InvalidArgumentError, "tokens[0]: expected an id");
   }
 });

@@ -27,8 +27,8 @@ import {
   type Prompt,
   requestFields,
 } from "./request_options.ts";
-import { factsOf, type Model } from "../model/model.ts";
-import { refuseOption } from "../options/checks.ts";
+import { factsOf, Model } from "../model/model.ts";
+import { checkInstance, refuseOption } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
 import { pickOptions, readOptions } from "../options/schema.ts";
 import { Conversations } from "../text/chat/conversation.ts";
@@ -118,6 +118,7 @@ export class Batcher {
 
   /** Takes memory for pages. The model stays the caller's, which disposes of it afterwards. */
   constructor(model: Model, options: BatcherOptions = {}) {
+    checkInstance("model", model, Model, "a Model");
     const { settings, kvBytesMax, sequences, chunk, cache, scheduling } = resolveBatcherOptions(options);
     const sizes = engineSizes(model, { ...settings, kvBytesMax, sequences });
     // A number of threads that the caller gives is what every step gets.

@@ -5,7 +5,7 @@
  * @module
  */
 import { CancelledError, LightGPTError, QueueFullError } from "../../ffi/errors.ts";
-import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
+import { assertNotAborted, cancelledBy, guarded, refuseOption } from "../options/checks.ts";
 import { pickOptions, readOptions, type Resolved } from "../options/schema.ts";
 import type { Completion } from "./generation.ts";
 import {
@@ -205,10 +205,11 @@ class MapRun {
     let own: AbortSignal | undefined;
     for (let tries = 0;;) {
       try {
-        const { id, signal, ...request } = requestOf(item);
-        own = signal;
+        const { id, ...request } = guarded("request", () => ({ ...requestOf(item) }));
         if (id !== undefined) name = { index, id };
         readOptions(mapRequestFields, request, "request", "");
+        const { signal } = request;
+        own = signal;
         assertNotAborted(signal);
         const signals = signal ? AbortSignal.any([signal, this.#signal]) : this.#signal;
         // Behind all that a reader waits for, unless told otherwise.
@@ -246,9 +247,12 @@ function requestOf(item: Prompt | MapRequest): MapRequest {
 function iterate(
   source: MapSource,
 ): AsyncIterator<Prompt | MapRequest> | Iterator<Prompt | MapRequest> {
-  if (typeof source === "object" && source !== null) {
-    if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
-    if (Symbol.iterator in source) return source[Symbol.iterator]();
-  }
-  refuseOption("prompts", "an iterable or an async iterable of prompts", source);
+  return guarded("prompts", () => {
+    // Of a typed array the elements are numbers, and no prompts.
+    if (typeof source === "object" && source !== null && !ArrayBuffer.isView(source)) {
+      if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
+      if (Symbol.iterator in source) return source[Symbol.iterator]();
+    }
+    return refuseOption("prompts", "an iterable or an async iterable of prompts", source);
+  });
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { refuseOption } from "../options/checks.ts";
+import { tokenIds } from "../options/token_ids.ts";
 import { tooLong } from "../text/tokenizer/length.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
@@ -29,7 +29,7 @@ const SHORT_TEXT = 1 << 13;
 export function resolvePrompt(host: PromptHost, prompt: string | ArrayLike<number>): Uint32Array | string {
   const { tokenizer } = host;
   if (typeof prompt !== "string") {
-    const ids = checkIds(prompt, tokenizer.vocabularySize);
+    const ids = tokenIds("tokens", prompt, tokenizer.vocabularySize);
     // No ids at all are an empty text.
     return ids.length > 0 || !tokenizer.hasText ? checkPromptLength(host, ids) : resolvePrompt(host, "");
   }
@@ -63,18 +63,4 @@ function checkPromptLength({ context }: PromptHost, ids: Uint32Array): Uint32Arr
 /** Throws where more tokens were given than the context holds. */
 export function checkLength(what: string, tokens: number, context: number): void {
   if (tokens > context) throw tooLong(what, `${tokens}`, context);
-}
-
-/** Token ids that a caller gave, checked. */
-export function checkIds(ids: ArrayLike<number>, vocabulary: number): Uint32Array {
-  if (ids === null || typeof ids !== "object" || !Number.isInteger(ids.length) || ids.length < 0) {
-    refuseOption("tokens", "an array of token ids", ids);
-  }
-  for (let index = 0; index < ids.length; index++) {
-    const id = ids[index];
-    if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
-      refuseOption(`tokens[${index}]`, `an id from 0 to ${vocabulary - 1}`, id);
-    }
-  }
-  return Uint32Array.from(ids);
 }

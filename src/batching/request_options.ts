@@ -4,7 +4,7 @@
  * @module
  */
 import { LIMITS } from "../../ffi/wire.ts";
-import { checkObject, refuseOption } from "../options/checks.ts";
+import { refuseOption } from "../options/checks.ts";
 import {
   abortSignal,
   boolean,
@@ -151,12 +151,12 @@ export const generateFields = {
     otherwise: "until the text ends or the context is full",
     flag: { value: "N", about: "generate at most N tokens" },
   }),
-  // Its values are checked where a vocabulary is at hand: in `resolveSampling`.
+  // What it comes to is found where a vocabulary is at hand: in `resolveSampling`.
   sampling: other<SamplingOptions>()(
     { about: "How tokens are chosen.", expected: "an object", fields: samplingFields },
     (value, name) => {
-      checkObject(name, value);
-      return value;
+      readOptions(samplingFields, value, name, "");
+      return value as SamplingOptions;
     },
   ),
   stop: other<string | readonly string[], readonly string[]>()(

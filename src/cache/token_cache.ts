@@ -16,8 +16,9 @@ import {
 import type { Sums } from "./sums.ts";
 import { type CachePage, CacheTree } from "./tree.ts";
 import type { CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
-import { refuseOption } from "../options/checks.ts";
+import { checkInstance, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
+import { tokenIds } from "../options/token_ids.ts";
 
 /**
  * What a cache has of some tokens.
@@ -130,11 +131,11 @@ export class TokenCache<T> {
 
   /** The values of the longest prefix of `tokens` that is there: whole pages, then a part of one of at least 8 tokens. */
   lookup(tokens: ArrayLike<number>, scope: CacheScope = {}): CacheHit<T> {
-    checkTokens(tokens);
-    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokens);
+    const ids = tokenIds("tokens", tokens);
+    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), ids);
     const all = part ? [...pages, part.page] : pages;
     for (const page of all) this.#tree.touch(page);
-    this.#tree.count(tokens.length, found);
+    this.#tree.count(ids.length, found);
     return { tokens: found, values: all.map(({ value }) => value) };
   }
 
@@ -143,13 +144,13 @@ export class TokenCache<T> {
    * for which there is no room, are not taken and come back.
    */
   insert(tokens: ArrayLike<number>, values: readonly T[], scope: CacheScope = {}): T[] {
-    checkTokens(tokens);
+    const ids = tokenIds("tokens", tokens);
     const { pageSize } = this.#tree.options;
-    const count = Math.ceil(tokens.length / pageSize);
-    if (!Array.isArray(values) || values.length !== count) {
-      refuseOption("values", `one value for each page of ${pageSize} tokens, ${count}`, values?.length);
-    }
-    const ids = Uint32Array.from(tokens);
+    const count = Math.ceil(ids.length / pageSize);
+    guarded("values", () => {
+      if (Array.isArray(values) && values.length === count) return;
+      refuseOption("values", `one value for each page of ${pageSize} tokens, ${count}`, values);
+    });
     let page = this.#tree.root(saltOf(scope));
     const left: T[] = [];
     for (const [index, value] of values.entries()) {
@@ -168,8 +169,7 @@ export class TokenCache<T> {
 
   /** Keeps what is there of a prefix until it is released. */
   pin(tokens: ArrayLike<number>, scope: CacheScope = {}): Pin {
-    checkTokens(tokens);
-    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokens);
+    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokenIds("tokens", tokens));
     const last = part?.page ?? pages.at(-1);
     if (last) this.#tree.pin(last);
     let isHeld = last !== undefined;
@@ -200,7 +200,7 @@ export class TokenCache<T> {
   async save(stream: WritableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();
     const sums = await sumsFor(options);
-    if (!(stream instanceof WritableStream)) refuseOption("stream", "a WritableStream of bytes", stream);
+    checkInstance("stream", stream, WritableStream, "a WritableStream of bytes");
     const pages = this.#tree.pages().map((page) => ({ page, tokens: page.tokens, ends: [...page.ends] }));
     // Nothing of it may be evicted before it is written.
     for (const { page } of pages) this.#tree.pin(page);
@@ -236,7 +236,7 @@ export class TokenCache<T> {
   async load(stream: ReadableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();
     const sums = await sumsFor(options);
-    if (!(stream instanceof ReadableStream)) refuseOption("stream", "a ReadableStream of bytes", stream);
+    checkInstance("stream", stream, ReadableStream, "a ReadableStream of bytes");
     const tree = this.#tree;
     const loaded: (CachePage<T> | undefined)[] = [];
     let count = 0;
@@ -289,10 +289,4 @@ function rootOf<T>(page: CachePage<T>): CachePage<T> {
 
 function saltOf(scope: CacheScope): string {
   return readOptions(scopeFields, scope, "scope", "").salt;
-}
-
-function checkTokens(tokens: ArrayLike<number>): void {
-  if (tokens === null || typeof tokens !== "object" || !Number.isInteger(tokens.length)) {
-    refuseOption("tokens", "an array of token ids", tokens);
-  }
 }

@@ -7,30 +7,21 @@ import { InvalidArgumentError, LightGPTError } from "../../ffi/errors.ts";
 import { checkBuffer, native } from "../../ffi/native.ts";
 import { FLOAT_SOURCES, type FloatSource } from "../../ffi/wire.ts";
 import { FORMATS, type TensorFormat } from "../files/formats.ts";
-import { refuseOption } from "../options/checks.ts";
+import { checkInstance, guarded, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
 import type { outlierFields } from "./outliers.ts";
-import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
+import { checkShape, QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 import { nameOf } from "./types.ts";
 
 /** The type that values are stored as. */
 export function sourceOf(values: Float32Array | Uint16Array, source: "f16" | "bf16" | undefined): FloatSource {
-  if (values instanceof Uint16Array) {
-    checkBuffer("Uint16Array", values, "values");
+  if (guarded("values", () => values instanceof Uint16Array)) {
+    checkBuffer("Uint16Array", values as Uint16Array, "values");
     return source ?? "f16";
   }
-  checkBuffer("Float32Array", values, "values");
+  checkBuffer("Float32Array", values as Float32Array, "values");
   if (source !== undefined) refuseOption("source", "nothing beside a Float32Array", source);
   return "f32";
-}
-
-/** The option `shape`: sizes, whatever the number of values. */
-export function checkShape(shape: unknown, name: string): readonly number[] {
-  const sizes: unknown[] = Array.isArray(shape) ? [...shape] : [];
-  if (sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && (size as number) >= 1)) {
-    refuseOption(name, "sizes from 1, the last of them the length of a row", shape);
-  }
-  return sizes as number[];
 }
 
 /** The sizes of a tensor of so many values. */
@@ -74,7 +65,7 @@ export function importanceOf(importance: Float32Array | undefined, columns: numb
 
 /** The format of a tensor whose blocks have the size that they should have. */
 export function checkTensor(tensor: QuantizedTensor): TensorFormat {
-  if (!(tensor instanceof QuantizedTensor)) refuseOption("tensor", "a QuantizedTensor", tensor);
+  checkInstance("tensor", tensor, QuantizedTensor, "a QuantizedTensor");
   const format = FORMATS.get(tensor.type) as TensorFormat;
   const expected = tensor.length / format.blockElements * format.blockBytes;
   if (tensor.blocks.byteLength !== expected || tensor.columns % format.blockElements !== 0) {

@@ -8,7 +8,7 @@ import { LightGPTError } from "../../ffi/errors.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { Model } from "../model/model.ts";
 import { windowField, windowOf } from "../measuring/window.ts";
-import { assertNotAborted, checkText, refuseOption } from "../options/checks.ts";
+import { assertNotAborted, checkInstance, checkText } from "../options/checks.ts";
 import { abortSignal, callback, type FieldsOf, readOptions, text } from "../options/schema.ts";
 import { ImportanceMatrix } from "./imatrix.ts";
 import type { ImportanceEntry } from "./importance_entry.ts";
@@ -88,7 +88,7 @@ export async function collectImportance(
   text: string,
   options: CollectOptions = {},
 ): Promise<ImportanceMatrix> {
-  if (!(model instanceof Model)) refuseOption("model", "a Model", model);
+  checkInstance("model", model, Model, "a Model");
   checkText("text", text);
   const { dataset, signal, onProgress, ...read } = readOptions(collectFields, options);
   assertNotAborted(signal);

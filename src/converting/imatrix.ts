@@ -11,7 +11,8 @@ import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { OpenFile } from "../../ffi/runtime/types.ts";
 import { MetadataArray, readGguf, type Tensor } from "../files/gguf/read.ts";
 import { VALUE_TYPE } from "../files/gguf/metadata.ts";
-import { refuseOption } from "../options/checks.ts";
+import { checkInstance, checkObject, guarded, refuseOption } from "../options/checks.ts";
+import { type FieldsOf, integer, other, readOptions, text } from "../options/schema.ts";
 import { pathOf } from "../options/paths.ts";
 import { readLegacy } from "./imatrix_dat.ts";
 import { GgufWriter, type NewTensor, type NewValue } from "../files/gguf/write.ts";
@@ -37,6 +38,22 @@ export interface ImportanceOrigin {
   /** The file that it was read from. */
   readonly file?: string;
 }
+
+const count = { least: 0, most: 0xffff_ffff, default: 0 } as const;
+
+/** The schema of {@link ImportanceOrigin}. */
+const originFields = {
+  datasets: other<readonly string[]>()(
+    { about: "The texts that were read, by name.", expected: "an array of strings", default: [] },
+    (value, name) => {
+      const isList = Array.isArray(value) && value.every((text) => typeof text === "string");
+      return isList ? value : refuseOption(name, "an array of strings", value);
+    },
+  ),
+  chunkCount: integer({ ...count, about: "How many windows of text." }),
+  chunkSize: integer({ ...count, about: "Tokens of a window." }),
+  file: text({ about: "The file that it was read from." }),
+} as const satisfies FieldsOf<ImportanceOrigin>;
 
 const sumsSuffix = ".in_sum2";
 const countsSuffix = ".counts";
@@ -66,12 +83,14 @@ export class ImportanceMatrix {
 
   /** Throws where sums and counts do not fit together, or are not finite and at least 0. */
   constructor(entries: ReadonlyMap<string, ImportanceEntry>, origin: ImportanceOrigin = {}) {
-    for (const [name, entry] of entries) checkEntry(name, entry);
+    checkInstance("entries", entries, Map, "a Map of sums and counts");
+    for (const [name, entry] of entries) guarded("entries", () => checkEntry(name, entry));
+    const { datasets, chunkCount, chunkSize, file } = readOptions(originFields, origin, "origin");
     this.entries = entries;
-    this.datasets = origin.datasets ?? [];
-    this.chunkCount = origin.chunkCount ?? 0;
-    this.chunkSize = origin.chunkSize ?? 0;
-    this.file = origin.file;
+    this.datasets = datasets;
+    this.chunkCount = chunkCount;
+    this.chunkSize = chunkSize;
+    this.file = file;
   }
 
   /** Reads a file: GGUF, or the older `.dat`. Throws where it is damaged, or a model in place of an importance matrix. */
@@ -118,7 +137,10 @@ export class ImportanceMatrix {
   }
 }
 
-function checkEntry(name: string, { sums, counts }: ImportanceEntry): void {
+function checkEntry(name: unknown, entry: ImportanceEntry): void {
+  if (typeof name !== "string") refuseOption("entries", "names of tensors as keys", name);
+  checkObject(name, entry);
+  const { sums, counts } = entry;
   if (!(sums instanceof Float32Array) || !(counts instanceof Float32Array)) {
     refuseOption(name, "sums and counts as Float32Array", "something else");
   }

@@ -316,7 +316,7 @@ async function round(
 ): Promise<QuantizedTensor> {
   if (calibration !== undefined && format.blockElements > 1) {
     const blocks = await roundCalibrated(quantizer, format, floats.slice(), calibration, signal);
-    return new QuantizedTensor(format, shape, blocks);
+    return new QuantizedTensor(nameOf(format), shape, blocks);
   }
   return await quantizer.quantize(floats, {
     format: nameOf(format),

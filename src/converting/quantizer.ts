@@ -33,7 +33,7 @@ import {
   quantizerFields,
   type QuantizerOptions,
 } from "./quantizer_options.ts";
-import { fitting } from "./types.ts";
+import { fitting, nameOf } from "./types.ts";
 
 export { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 export type { QuantizedFormat } from "./types.ts";
@@ -126,7 +126,7 @@ export class Quantizer {
       }
     });
     const outliers = policy === "split" ? splitValues(values, source, mask) : undefined;
-    return new QuantizedTensor(format, shape, blocks, { outliers, requested });
+    return new QuantizedTensor(nameOf(format), shape, blocks, { outliers, requested: nameOf(requested) });
   }
 
   /** Turns blocks back into floats, into `out` where it is given; outliers that were split off are put back. */

@@ -9,7 +9,7 @@ import { activationTypes } from "../engine/types.ts";
 import type { TensorFormat } from "../files/formats.ts";
 import { threadsField } from "../machine/machine.ts";
 import { abortSignal, choice, type FieldsOf, group, other } from "../options/schema.ts";
-import { checkShape } from "./checks.ts";
+import { checkShape } from "./tensor.ts";
 import { outlierFields, type OutlierOptions } from "./outliers.ts";
 import { formatOf, type QuantizedFormat } from "./types.ts";
 

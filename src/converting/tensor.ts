@@ -3,8 +3,19 @@
  *
  * @module
  */
-import type { TensorFormat } from "../files/formats.ts";
+import { checkBuffer } from "../../ffi/native.ts";
+import { FORMATS, type TensorFormat } from "../files/formats.ts";
+import { guarded, refuseOption } from "../options/checks.ts";
 import { nameOf, type QuantizedFormat } from "./types.ts";
+
+/** The option `shape`: sizes, whatever the number of values. */
+export function checkShape(shape: unknown, name: string): readonly number[] {
+  const sizes: unknown[] = Array.isArray(shape) ? [...shape] : [];
+  if (sizes.length === 0 || !sizes.every((size) => Number.isInteger(size) && (size as number) >= 1)) {
+    refuseOption(name, "sizes from 1, the last of them the length of a row", shape);
+  }
+  return sizes as number[];
+}
 
 /**
  * Values that were stored apart, exactly.
@@ -56,17 +67,19 @@ export class QuantizedTensor {
   /** The number of the format in a file. */
   readonly type: number;
 
-  /** A tensor of blocks that are at hand; sizes are not checked here but where the tensor is used. */
+  /** A tensor of blocks that are at hand; whether they are as many as the shape needs is checked where it is used. */
   constructor(
-    format: TensorFormat,
+    format: QuantizedFormat,
     shape: readonly number[],
     blocks: Uint8Array,
-    { outliers, requested = format }: { outliers?: SplitOutliers | undefined; requested?: TensorFormat } = {},
+    { outliers, requested = format }: { outliers?: SplitOutliers | undefined; requested?: QuantizedFormat } = {},
   ) {
-    this.format = nameOf(format);
-    this.requestedFormat = nameOf(requested);
-    this.type = format.id;
-    this.shape = shape;
+    const known = formatNamed("format", format);
+    this.format = nameOf(known);
+    this.requestedFormat = nameOf(formatNamed("requested", requested));
+    this.type = known.id;
+    this.shape = guarded("shape", () => checkShape(shape, "shape"));
+    guarded("blocks", () => checkBuffer("Uint8Array", blocks, "blocks"));
     this.blocks = blocks;
     this.outliers = outliers;
   }
@@ -100,4 +113,10 @@ export class QuantizedTensor {
   get compression(): { readonly f32: number; readonly f16: number } {
     return { f32: this.length * 4 / this.bytes, f16: this.length * 2 / this.bytes };
   }
+}
+
+/** A format of blocks by its name, also one that is read only. */
+function formatNamed(name: string, value: unknown): TensorFormat {
+  const found = [...FORMATS.values()].find((format) => nameOf(format) === value);
+  return found ?? refuseOption(name, "the name of a format, such as q4_0", value);
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
+import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { Engine } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
 import { pagesFor } from "../engine/page_pool.ts";
@@ -32,10 +32,12 @@ export async function windowsOf(
     windows.push(Uint32Array.of(...head, ...ids.subarray(begin, begin + step)));
   }
   if (windows.length === 0) {
-    throw new LightGPTError(
-      "invalidArgument",
-      "The calibration text has no tokens; give one like what the model will read.",
-    );
+    throw new InvalidArgumentError("text: expected a text with at least one token, like what the model will read.", {
+      what: "a text without tokens",
+      where: "text",
+      expected: "at least one token",
+      got: "none",
+    });
   }
   return windows;
 }

@@ -38,6 +38,16 @@ export function checkObject(name: string, value: unknown): asserts value is obje
   if (value === null || typeof value !== "object" || Array.isArray(value)) refuseOption(name, "an object", value);
 }
 
+/** Throws unless `value` is an object of the class `type`; `what` says what would be right, such as "a Model". */
+export function checkInstance<T>(
+  name: string,
+  value: unknown,
+  type: { readonly prototype: T; [Symbol.hasInstance](value: unknown): boolean },
+  what: string,
+): asserts value is T {
+  if (!guarded(name, () => value instanceof type)) refuseOption(name, what, value);
+}
+
 /** Throws unless `value` is an integer within a range. */
 export function checkInteger(name: string, value: unknown, least: number, most: number): asserts value is number {
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {

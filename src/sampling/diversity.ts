@@ -4,7 +4,7 @@
  * @module
  */
 import { LIMITS } from "../../ffi/wire.ts";
-import { refuseOption } from "../options/checks.ts";
+import { tokenIds } from "../options/token_ids.ts";
 
 /**
  * Measures of the variety of a list of tokens; all but the entropy are shares from 0 to 1.
@@ -43,23 +43,18 @@ export interface Diversity {
  * ```
  */
 export function diversity(tokens: ArrayLike<number>): Diversity {
-  if (tokens === null || typeof tokens !== "object" || !Number.isInteger(tokens.length)) {
-    refuseOption("tokens", "an array of token ids", tokens);
-  }
+  const ids = tokenIds("tokens", tokens, LIMITS.vocabularyMax);
   // Each n-gram gets a number: that of the n-gram without its last token, and this token.
-  let numbers = new Float64Array(tokens.length);
+  let numbers = new Float64Array(ids.length);
   const shares: number[] = [];
   let entropy = 0;
   for (let n = 1; n <= 4; n++) {
     const known = new Map<number, number>();
     const counts: number[] = [];
-    const total = Math.max(0, tokens.length - n + 1);
+    const total = Math.max(0, ids.length - n + 1);
     const next = new Float64Array(total);
     for (let at = 0; at < total; at++) {
-      const token = tokens[at + n - 1] as number;
-      if (!Number.isInteger(token) || token < 0 || token >= LIMITS.vocabularyMax) {
-        refuseOption(`tokens[${at + n - 1}]`, "a token id", token);
-      }
+      const token = ids[at + n - 1] as number;
       const key = (numbers[at] as number) * LIMITS.vocabularyMax + token;
       let number = known.get(key);
       if (number === undefined) {

@@ -5,7 +5,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { checkInteger, refuseOption } from "../options/checks.ts";
+import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
 import { candidates, choose } from "./choose.ts";
 import type { SamplingOptions } from "./options.ts";
 import { resolveSampling } from "./resolve.ts";
@@ -61,7 +61,10 @@ export class Sampler {
 
   /** With these settings; throws an error of the code `invalidArgument` for any that mean nothing or contradict others. */
   constructor(options: SamplingOptions | Sampler = {}) {
-    this.#state = options instanceof Sampler ? options.#state.clone() : new SamplerState(resolveSampling(options));
+    const isSampler = guarded("sampling", () => options instanceof Sampler);
+    this.#state = isSampler
+      ? (options as Sampler).#state.clone()
+      : new SamplerState(resolveSampling(options as SamplingOptions));
   }
 
   /** The seed: the one given, or the one drawn. A bigint only where it is above 2^53 - 1. */
@@ -76,10 +79,12 @@ export class Sampler {
 
   /** Chooses a token for each of some arrays of logits, one after the other. */
   sampleMany(batch: Iterable<Float32Array>): Uint32Array {
-    if (batch === null || typeof batch !== "object" || ArrayBuffer.isView(batch) || !(Symbol.iterator in batch)) {
-      refuseOption("batch", "an array of Float32Arrays", batch);
-    }
-    return Uint32Array.from(Array.from(batch, (logits) => this.sample(logits)));
+    return guarded("batch", () => {
+      if (batch === null || typeof batch !== "object" || ArrayBuffer.isView(batch) || !(Symbol.iterator in batch)) {
+        refuseOption("batch", "an array of Float32Arrays", batch);
+      }
+      return Uint32Array.from(Array.from(batch, (logits) => this.sample(logits)));
+    });
   }
 
   /**

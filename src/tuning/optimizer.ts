@@ -19,7 +19,7 @@ import type { Attendant } from "./attendant.ts";
 import { memoryLimit, withinLimit } from "./memory_limit.ts";
 import { EventLog, type OptimizerEvent } from "./events.ts";
 import { type OptimizerOptions, splitOptimizerOptions, type SplitOptions, tuneFields } from "./options.ts";
-import { assertNotAborted, checkFunction, refuseOption } from "../options/checks.ts";
+import { assertNotAborted, checkFunction, checkInstance, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
 import { chunkMost } from "../engine/step_times.ts";
 import type { Comparison } from "../measuring/perplexity.ts";
@@ -98,7 +98,7 @@ export class Optimizer {
 
   /** Opens a batcher over a model that was loaded, and measures first where that is asked for. The model stays the caller's. */
   static async open(model: Model, options: OptimizerOptions = {}): Promise<Optimizer> {
-    if (!(model instanceof Model)) refuseOption("model", "a Model", model);
+    checkInstance("model", model, Model, "a Model");
     const split = splitOptimizerOptions(options);
     return await Optimizer.#open(model, split, memoryLimit(split.serving.memory));
   }

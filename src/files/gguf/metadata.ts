@@ -6,6 +6,7 @@
  * @module
  */
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+import { checkInteger, checkText } from "../../options/checks.ts";
 
 /** A value of the metadata. Integers are numbers where these are exact, else bigints. */
 export type MetadataValue = number | bigint | boolean | string | MetadataArray;
@@ -74,7 +75,7 @@ export class MetadataArray implements Iterable<MetadataValue> {
 
   /** Element `index`. */
   at(index: number): MetadataValue {
-    if (!(index >= 0 && index < this.length)) throw new RangeError(`No element ${index} of ${this.length}`);
+    checkInteger("index", index, 0, this.length - 1);
     if (this.elementType === VALUE_TYPE.string) {
       const { bytes, starts } = this.strings();
       return decoder.decode(bytes.subarray(starts[index], starts[index + 1] - LENGTH_BYTES));
@@ -170,6 +171,7 @@ export class Metadata {
 
   /** The value of a key, or undefined. */
   get(key: string): MetadataValue | undefined {
+    checkText("key", key);
     const index = this.#index.get(key);
     return index === undefined ? undefined : this.#value(index);
   }

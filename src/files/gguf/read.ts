@@ -8,8 +8,9 @@
 import { LIMITS } from "../../../ffi/wire.ts";
 import { LightGPTError, ModelFormatError } from "../../../ffi/errors.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
+import { checkObject, guarded, refuseOption } from "../../options/checks.ts";
 import { pathOf } from "../../options/paths.ts";
-import type { Metadata } from "./metadata.ts";
+import { Metadata } from "./metadata.ts";
 import { type GgufPart, parsePart, type Tensor } from "./parse.ts";
 import type { ByteSource } from "./reader.ts";
 
@@ -31,6 +32,16 @@ export interface Gguf {
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The bytes of all files. */
   readonly bytes: number;
+}
+
+/** Throws unless `value` is what {@link readGguf} gives. */
+export function checkGguf(name: string, value: unknown): asserts value is Gguf {
+  const isGguf = guarded(name, () => {
+    checkObject(name, value);
+    const { metadata, tensors } = value as Partial<Gguf>;
+    return metadata instanceof Metadata && tensors instanceof Map;
+  });
+  if (!isGguf) refuseOption(name, "what readGguf gives", value);
 }
 
 const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s;

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { type Batcher, schedulerOf } from "../../batching/batcher.ts";
+import { Batcher, schedulerOf } from "../../batching/batcher.ts";
 import { histogramBoundsMs, type MeterListener } from "../../batching/stats.ts";
 import { chooseMetrics, type MetricName } from "./table.ts";
 import type { OpenTelemetryMeter } from "./opentelemetry.ts";
 import { type MetricsReport, readMetrics } from "./report.ts";
-import type { Model } from "../../model/model.ts";
-import { checkFunction, refuseOption } from "../../options/checks.ts";
+import { Model } from "../../model/model.ts";
+import { checkFunction, checkInstance, refuseOption } from "../../options/checks.ts";
 import type { Comparison } from "../perplexity.ts";
 
 export type { HistogramReport, MemoryReport, MetricsReport } from "./report.ts";
@@ -89,6 +89,8 @@ export class Metrics {
 
   /** The figures of `batcher`, which runs `model`. */
   constructor(model: Model, batcher: Batcher) {
+    checkInstance("model", model, Model, "a Model");
+    checkInstance("batcher", batcher, Batcher, "a Batcher");
     this.#model = model;
     this.#batcher = batcher;
   }

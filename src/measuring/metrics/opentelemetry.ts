@@ -6,7 +6,7 @@
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { Meter } from "../../batching/stats.ts";
-import { refuseOption } from "../../options/checks.ts";
+import { guarded, refuseOption } from "../../options/checks.ts";
 import type { MetricsReport } from "./report.ts";
 import type { MetricName, MetricSpec, MetricValue } from "./table.ts";
 
@@ -66,9 +66,11 @@ export function instrument(
   source: Meter,
   boundsMs: readonly number[],
 ): () => void {
-  if (meter === null || typeof meter !== "object" || methods.some((name) => typeof meter[name] !== "function")) {
-    refuseOption("meter", "a Meter of OpenTelemetry", meter);
-  }
+  guarded("meter", () => {
+    if (meter === null || typeof meter !== "object" || methods.some((name) => typeof meter[name] !== "function")) {
+      refuseOption("meter", "a Meter of OpenTelemetry", meter);
+    }
+  });
   const ends: (() => void)[] = [];
   // Every instrument of one collection asks for the same report.
   let report: MetricsReport | undefined;

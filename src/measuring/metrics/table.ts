@@ -5,6 +5,8 @@
  * @module
  */
 import { InvalidArgumentError } from "../../../ffi/errors.ts";
+import { guarded, refuseOption } from "../../options/checks.ts";
+import { nearestName } from "../../options/suggest.ts";
 import type { HistogramReport, MetricsReport } from "./report.ts";
 
 /** One value of a metric; where it has several, `label` says which this is. */
@@ -172,14 +174,21 @@ export const METRICS: Readonly<Record<MetricName, MetricSpec>> = {
 /** The metrics of these names, all where none are given; an unknown one is an error that lists them. */
 export function chooseMetrics(names?: readonly string[]): [MetricName, MetricSpec][] {
   const known = Object.keys(METRICS) as MetricName[];
-  if (names !== undefined && !Array.isArray(names)) refuseName(names, known);
-  for (const name of names ?? []) if (!Object.hasOwn(METRICS, name)) refuseName(name, known);
+  guarded("names", () => {
+    if (names !== undefined && !Array.isArray(names)) refuseOption("names", "an array of names", names);
+    for (const name of names ?? []) {
+      if (typeof name !== "string" || !Object.hasOwn(METRICS, name)) refuseName(name, known);
+    }
+  });
   return known.filter((name) => names?.includes(name) ?? true).map((name) => [name, METRICS[name]]);
 }
 
 function refuseName(name: unknown, known: readonly string[]): never {
-  const got = typeof name === "string" ? JSON.stringify(name) : String(name);
-  throw new InvalidArgumentError(`names: unknown metric ${got}; there are ${known.join(", ")}.`, {
+  if (typeof name !== "string") refuseOption("names", `names of metrics: ${known.join(", ")}`, name);
+  const got = JSON.stringify(name);
+  const nearest = nearestName(name, known);
+  const hint = nearest === undefined ? "" : `did you mean ${JSON.stringify(nearest)}? `;
+  throw new InvalidArgumentError(`names: unknown metric ${got}; ${hint}there are ${known.join(", ")}.`, {
     what: "an unknown metric",
     where: "names",
     expected: `one of ${known.join(", ")}`,

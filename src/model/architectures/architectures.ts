@@ -11,7 +11,8 @@
 import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
 import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
-import { MetadataArray } from "../../files/gguf/read.ts";
+import { checkGguf, MetadataArray } from "../../files/gguf/read.ts";
+import { type FieldsOf, integer, readOptions } from "../../options/schema.ts";
 import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
 import { planRope, type Rope } from "./rope.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
@@ -66,7 +67,17 @@ export interface PlanOptions {
   readonly context?: number;
 }
 
-/** Files may state up to 16 Mi positions; this many can be used. */
+/** The schema of {@link PlanOptions}. */
+export const planFields = {
+  context: integer({
+    about: "The most tokens of a prompt and its answer together.",
+    least: 1,
+    most: LIMITS.contextMax,
+    otherwise: "the model's own",
+  }),
+} as const satisfies FieldsOf<PlanOptions>;
+
+/** Files may state up to 16 Mi positions; `LIMITS.contextMax` can be used. */
 const CONTEXT_STATED_MOST = 1 << 24;
 /** By how much a stated scale may differ from the right one, as a share: what a float32 is off by. */
 const SAME_SCALE = 1e-6;
@@ -97,7 +108,9 @@ const SOFTCAPS = [["attentionSoftcap", "attn_logit_softcapping"], ["logitSoftcap
  * console.log(hyperparameters.layers, "layers,", parameters, "parameters");
  * ```
  */
-export function planModel(gguf: Gguf, { context }: PlanOptions = {}): ModelPlan {
+export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
+  checkGguf("gguf", gguf);
+  const { context } = readOptions(planFields, options);
   const { metadata } = gguf;
   const architecture = metadata.text("general.architecture");
   const traits = ARCHITECTURES.get(architecture);

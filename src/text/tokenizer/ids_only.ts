@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { InvalidArgumentError, UnsupportedError } from "../../../ffi/errors.ts";
+import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { Gguf } from "../../files/gguf/read.ts";
+import { checkInteger } from "../../options/checks.ts";
 import type { StreamDecoder } from "./stream.ts";
 import type { Tokenizer } from "./types.ts";
 import { specialId, vocabularySize } from "./vocabulary.ts";
@@ -68,11 +69,5 @@ export class IdsOnly implements Tokenizer {
 
 /** Throws unless `token` is an id of a vocabulary of `size` tokens. */
 export function checkToken(token: number, size: number): void {
-  if (Number.isInteger(token) && token >= 0 && token < size) return;
-  throw new InvalidArgumentError(`There is no token ${token}; expected 0 to ${size - 1}.`, {
-    what: "no such token",
-    where: "token",
-    expected: `0 to ${size - 1}`,
-    got: `${token}`,
-  });
+  checkInteger("token", token, 0, size - 1);
 }

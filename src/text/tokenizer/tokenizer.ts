@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../../../ffi/errors.ts";
-import type { Gguf } from "../../files/gguf/read.ts";
+import { checkGguf, type Gguf } from "../../files/gguf/read.ts";
+import { checkText, guarded } from "../../options/checks.ts";
+import { readOptions } from "../../options/schema.ts";
+import { tokenIds } from "../../options/token_ids.ts";
 import { atOnce, inSlices, type Sliceable } from "../../machine/sliced.ts";
 import { ByteLevel } from "./bpe.ts";
 import type { TextRun } from "../types.ts";
@@ -16,6 +18,7 @@ import { type ByteRules, leastTokens, tooLong } from "./length.ts";
 import { SentencePiece } from "./spm.ts";
 import { SpecialTokens } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
+import { decodeFields, encodeAsyncFields, encodeFields, encodeRunsFields, tokenizerFields } from "./options.ts";
 import { joinRuns } from "./runs.ts";
 import { TokenList } from "./token_list.ts";
 import type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer, TokenizerOptions } from "./types.ts";
@@ -61,12 +64,14 @@ const OTHER_IDS = [
  * ```
  */
 export function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Tokenizer {
+  checkGguf("gguf", gguf);
+  const { allowUnknownPreTokenizer } = readOptions(tokenizerFields, options);
   const kind = gguf.metadata.text(KIND_KEY);
   if (kind === "none" || kind === "no_vocab") return new IdsOnly(gguf);
   if (kind !== "llama" && kind !== "gpt2") {
     throw gguf.metadata.unsupported(KIND_KEY, "llama, gpt2 or none", `'${kind}'`);
   }
-  return new FileTokenizer(gguf, kind, options);
+  return new FileTokenizer(gguf, kind, allowUnknownPreTokenizer);
 }
 
 /** A text to tokenize, and where in it foreign parts begin and end. */
@@ -88,7 +93,7 @@ class FileTokenizer implements Tokenizer {
   readonly #special: SpecialTokens;
   #byteRules: ByteRules | undefined;
 
-  constructor(gguf: Gguf, kind: "llama" | "gpt2", options: TokenizerOptions) {
+  constructor(gguf: Gguf, kind: "llama" | "gpt2", allowUnknown: boolean) {
     const { metadata } = gguf;
     const vocabulary = new Vocabulary(gguf);
     const sentencePiece = kind === "llama";
@@ -104,7 +109,7 @@ class FileTokenizer implements Tokenizer {
     const isControl = (token: number) => vocabulary.kinds[token] === KIND.control || this.endOfGeneration.has(token);
     const model = sentencePiece
       ? new SentencePiece(gguf, vocabulary, unknown === undefined || isControl(unknown) ? undefined : unknown)
-      : new ByteLevel(gguf, vocabulary, options.allowUnknownPreTokenizer ?? false);
+      : new ByteLevel(gguf, vocabulary, allowUnknown);
     const addBos = model instanceof ByteLevel ? model.addBos : true;
     this.addBos = metadata.flag("tokenizer.ggml.add_bos_token", addBos) && bos !== undefined;
     this.addEos = metadata.flag("tokenizer.ggml.add_eos_token", false) && eos !== undefined;
@@ -115,17 +120,20 @@ class FileTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions = {}): Uint32Array {
-    return atOnce(this.#encode(whole(text), options, new TokenList()));
+    return atOnce(this.#encode(whole(text), readOptions(encodeFields, options), new TokenList()));
   }
 
-  encodeRuns(runs: readonly TextRun[], { addSpecial = true }: Pick<EncodeOptions, "addSpecial"> = {}): Uint32Array {
-    return atOnce(this.#encode(joinRuns(runs), { addSpecial, ...READ_AS_PROMPT }, new TokenList()));
+  encodeRuns(runs: readonly TextRun[], options: Pick<EncodeOptions, "addSpecial"> = {}): Uint32Array {
+    const { addSpecial } = readOptions(encodeRunsFields, options);
+    return atOnce(
+      this.#encode(guarded("runs", () => joinRuns(runs)), { addSpecial, ...READ_AS_PROMPT }, new TokenList()),
+    );
   }
 
   async encodeAsync(text: string | readonly TextRun[], options: EncodeAsyncOptions = {}): Promise<Uint32Array> {
-    const { context = Infinity, name = "text", signal, ...rest } = options;
+    const { context = Infinity, name, signal, ...rest } = readOptions(encodeAsyncFields, options);
     const isText = typeof text === "string";
-    const input = isText ? whole(text) : joinRuns(text);
+    const input = isText ? whole(text) : guarded("runs", () => joinRuns(text));
     if (context !== Infinity) {
       const tokens = leastTokens(input.text, this.#rules(), context + 1);
       if (tokens > context) throw tooLong(name, `at least ${tokens}`, context);
@@ -138,7 +146,7 @@ class FileTokenizer implements Tokenizer {
 
   *#encode(
     { text, foreign }: Input,
-    { addSpecial = true, parseSpecial = false, isPrompt = false }: EncodeOptions,
+    { addSpecial, parseSpecial, isPrompt }: Required<EncodeOptions>,
     tokens: TokenList,
   ): Sliceable<Uint32Array> {
     const fragments = yield* this.#special.split(text, parseSpecial, foreign);
@@ -175,10 +183,11 @@ class FileTokenizer implements Tokenizer {
 
   decode(tokens: ArrayLike<number>, options: DecodeOptions = {}): string {
     const visible = this.#visible(options);
-    let bytes = new Uint8Array(4 * tokens.length + 64);
+    const ids = tokenIds("tokens", tokens, this.vocabularySize);
+    let bytes = new Uint8Array(4 * ids.length + 64);
     let length = 0;
-    for (let index = 0; index < tokens.length; index++) {
-      const piece = visible(tokens[index]);
+    for (const id of ids) {
+      const piece = visible(id);
       if (length + piece.length > bytes.length) {
         const larger = new Uint8Array(2 * (length + piece.length));
         larger.set(bytes);
@@ -208,7 +217,8 @@ class FileTokenizer implements Tokenizer {
   }
 
   /** What each of a sequence of tokens adds to the text. */
-  #visible({ special = false, continued = false }: DecodeOptions): (token: number) => Uint8Array {
+  #visible(options: DecodeOptions): (token: number) => Uint8Array {
+    const { special, continued } = readOptions(decodeFields, options);
     const { kinds } = this.#vocabulary;
     // The space that `encode` puts before a text.
     let prefixed = this.#model.spacePrefix && !continued;
@@ -224,8 +234,6 @@ class FileTokenizer implements Tokenizer {
 }
 
 function whole(text: string): Input {
-  if (typeof text !== "string") {
-    throw new InvalidArgumentError(`The text to tokenize is a ${typeof text}; expected a string.`, { where: "text" });
-  }
+  checkText("text", text);
   return { text: text.toWellFormed(), foreign: [] };
 }
