@@ -253,7 +253,7 @@ function files(): void {
   argument("quantizeFile input", (value) => face.quantizeFile(value, join(scratch, "a.gguf"), small));
   argument("quantizeFile output", (value: unknown) => {
     // A text or a number may be the name of a file here.
-    if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
+    if (typeof value === "string" && value !== "" && value.length < 256 && !value.includes("\0")) return;
     return face.quantizeFile(model, value as never, small);
   });
   options(
@@ -276,7 +276,7 @@ function files(): void {
   argument("ImportanceMatrix origin", (value) => new face.ImportanceMatrix(new Map(), value));
   argument("ImportanceMatrix.read", (value) => face.ImportanceMatrix.read(value));
   argument("ImportanceMatrix.write", (value: unknown) => {
-    if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
+    if (typeof value === "string" && value !== "" && value.length < 256 && !value.includes("\0")) return;
     new face.ImportanceMatrix(new Map()).write(value as never);
   });
 }

@@ -70,7 +70,7 @@ describe("collectImportance", () => {
     assertEquals(matrix.entries.get("blk.4.ffn_down.weight")?.sums.length, 768);
     const again = await collectImportance(model, text.repeat(3), { ...options, threads: 2 });
     assertEquals(again.entries, matrix.entries);
-    await assertRejects(() => collectImportance(model, ""), LightGPTError, "no tokens");
+    await assertRejects(() => collectImportance(model, ""), LightGPTError, "at least one token");
     await assertRejects(() => collectImportance(model, text, { signal: AbortSignal.abort() }), LightGPTError);
   });
 });

@@ -141,7 +141,7 @@ it("metrics of unknown names are refused with the names that there are", async (
     await assertRejects(() => lm.metrics.prometheus([name]), InvalidArgumentError, "unknown metric");
     await assertRejects(() => lm.metrics.openTelemetry(undefined, [name]), InvalidArgumentError, "unknown metric");
   }
-  await assertRejects(() => lm.metrics.prometheus("steps_total" as never), InvalidArgumentError, "unknown metric");
+  await assertRejects(() => lm.metrics.prometheus("steps_total" as never), InvalidArgumentError, "names: expected");
   await assertRejects(() => lm.metrics.openTelemetry({} as never), InvalidArgumentError, "a Meter of OpenTelemetry");
   assertThrows(() => lm.metrics.listen(undefined as never), InvalidArgumentError, "listener");
   assertEquals([...lm.metrics.values("requests_open")], [["queued", 0], ["running", 0], ["paused", 0]]);

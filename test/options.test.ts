@@ -93,6 +93,9 @@ describe("a schema", () => {
       [{ signal: { aborted: false } }, "signal", "an AbortSignal"],
       [[], "options", "an object"],
       [null, "options", "an object"],
+      [Promise.resolve({}), "options", "an object"],
+      [new Map(), "options", "an object"],
+      [new Uint8Array(2), "options", "an object"],
       ["x", "options", "an object"],
     ];
     for (const [options, where, expected] of cases) {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { LightGPTError } from "../../ffi/errors.ts";
 import { type Gguf, readGguf, type Tensor } from "../files/gguf/read.ts";
 import type { NewValue } from "../files/gguf/write.ts";
@@ -124,6 +124,16 @@ function metadataOf({ metadata }: Gguf): Map<string, NewValue> {
 
 /** Whether two paths name the same file, also by way of links. */
 export function sameFile(path: string, other: string): boolean {
-  const [a, b] = [path, other].map((name) => statSync(name, { throwIfNoEntry: false }));
+  const [a, b] = [path, other].map(statOf);
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** What the system knows of a file; undefined where it says nothing, which opening it tells the reason of. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
 }

@@ -33,9 +33,10 @@ export function guarded<T>(name: string, action: () => T): T {
   }
 }
 
-/** Throws unless `value` is an object that is neither null, an array nor a function. */
+/** Throws unless `value` is an object of names and values; an array, a Map or a Promise that was not awaited is none. */
 export function checkObject(name: string, value: unknown): asserts value is object {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) refuseOption(name, "an object", value);
+  const kind = guarded(name, () => Object.prototype.toString.call(value));
+  if (kind !== "[object Object]" && kind !== "[object Module]") refuseOption(name, "an object", value);
 }
 
 /** Throws unless `value` is an object of the class `type`; `what` says what would be right, such as "a Model". */

@@ -10,7 +10,7 @@ import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import { planModel } from "../../model/architectures/architectures.ts";
 import { parseGguf } from "../../files/gguf/read.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
-import { SteadyFile, type WeightSource } from "../weight_source.ts";
+import { statOf, SteadyFile, type WeightSource } from "../weight_source.ts";
 import { headerBytes, type NewValue } from "../../files/gguf/write.ts";
 import { loadTokenizer } from "../../text/tokenizer/tokenizer.ts";
 import { readConfig } from "./config.ts";
@@ -28,7 +28,7 @@ const plainName = /^[^/\\]+\.safetensors$/;
 
 /** Whether a path is a folder, and so one of these. */
 export function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return statOf(path)?.isDirectory() ?? false;
 }
 
 /** Opens a folder; throws where it is not whole, or a model that cannot be computed here. */

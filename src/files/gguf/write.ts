@@ -46,7 +46,7 @@ export class GgufWriter {
   constructor(path: string, metadata: ReadonlyMap<string, NewValue>, tensors: readonly NewTensor[]) {
     this.path = path;
     this.#tensors = tensors;
-    const there = this.#fs.statSync(path, { throwIfNoEntry: false });
+    const there = this.#attempt(() => this.#fs.statSync(path, { throwIfNoEntry: false }));
     if (there !== undefined && !there.isFile()) this.#fail("NOTFILE");
     heedFileLimit();
     this.#partial = this.#attempt(() => beginPartial(path));
