@@ -72,6 +72,7 @@ const takeNothing: Readonly<Record<string, string>> = {
   "Metadata.seal": "called by the parser",
   "Metadata.wrong": "makes an error for what reads a file",
   "Metadata.wrongType": "makes an error for what reads a file",
+  "Metadata.unsupported": "makes an error for what reads a file",
 };
 
 const entries: Entry[] = [];
