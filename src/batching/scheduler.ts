@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
+import { type LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import type { StepResult, StepRunner, StepSequence } from "../engine/engine.ts";
 import type { StepTimes } from "../engine/step_times.ts";
 import { hasPagesFor } from "./admission.ts";
@@ -15,7 +15,8 @@ import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv_store.ts";
 import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
-import { closed, expired, Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
+import { allPinned, closed, expired } from "./errors.ts";
+import { Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
 import { waitsOf } from "./shared_beginnings.ts";
 import { Meter } from "./stats.ts";
 import type { SequenceState } from "./types.ts";
@@ -102,17 +103,14 @@ export class Scheduler implements SequenceOwner {
 
   /** Throws a {@link QueueFullError} where another sequence would be refused. */
   assertRoom(): void {
-    if (this.refusal) {
-      this.meter.refused++;
-      throw this.refusal();
-    }
     const { queueMax } = this.#options;
     // Paused sequences can pile up as well as those that were never begun.
     const open = this.queued + this.paused;
-    if (open < queueMax) return;
+    const full = open < queueMax ? undefined : new QueueFullError(open, queueMax, this.meter.placementMs);
+    const error = this.refusal?.() ?? full;
+    if (error === undefined) return;
     this.meter.refused++;
-    const mean = this.meter.placements.mean;
-    throw new QueueFullError(open, queueMax, Math.ceil(Number.isNaN(mean) ? 1000 : Math.max(1, mean)));
+    throw error;
   }
 
   /** Adds a sequence; it runs when it is asked. */
@@ -219,20 +217,8 @@ export class Scheduler implements SequenceOwner {
         await this.#runStep(members);
       } else if (this.#open.running.size === 0) return;
       // A page that is on its way into the cache is missing from a plan for a moment.
-      else if (failed++ > 0) this.#endStuck();
+      else if (failed++ > 0) this.#open.running.values().next().value?.end(allPinned());
     }
-  }
-
-  /** Ends a sequence that asks and can't go on although it may take the pages of any other. */
-  #endStuck(): void {
-    const [sequence] = this.#open.running;
-    sequence?.end(
-      new LightGPTError("limit", "No KV page is free: all that are left are pinned in the cache.", {
-        what: "no page is free",
-        where: "cache",
-        expected: "fewer pinned prefixes, or more pages",
-      }),
-    );
   }
 
   /** Waits until there is a full batch, or long enough. */

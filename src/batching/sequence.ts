@@ -320,17 +320,3 @@ export class Sequence implements SequenceView {
 function isGivenUp(error: unknown): boolean {
   return error instanceof CancelledError || error instanceof ClosedError;
 }
-
-/** The error of a sequence whose deadline has passed. */
-export function expired(deadlineMs: number): CancelledError {
-  return new CancelledError(`The deadline of ${deadlineMs} ms has passed.`, {
-    what: "cancelled",
-    where: "deadlineMs",
-    expected: `an end within ${deadlineMs} ms`,
-  });
-}
-
-/** The error of a sequence whose scheduler was disposed. */
-export function closed(): ClosedError {
-  return new ClosedError("LightGPT was disposed.", { what: "used after it was disposed", where: "LightGPT" });
-}

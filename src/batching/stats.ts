@@ -165,6 +165,12 @@ export class Meter {
   /** Times of the last ends of requests. */
   readonly #requestTimes = new Window(256);
 
+  /** Whole milliseconds until a place is free, as it was of late; a second where that is not known. */
+  get placementMs(): number {
+    const { mean } = this.placements;
+    return Math.ceil(Number.isNaN(mean) ? 1000 : Math.max(1, mean));
+  }
+
   /** A sequence got a place. */
   placed(nowMs: number): void {
     if (this.#lastPlacement !== undefined) this.placements.add(nowMs - this.#lastPlacement);
