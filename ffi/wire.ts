@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 9653391472c162c3";
+export const STAMP = "0.1.0 da006cbacc8c6c0d";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -297,7 +297,7 @@ export interface NativeFunctions {
     details: Uint8Array,
     detailsBytes: number,
   ): number;
-  lg_wait(handle: ModelHandle | EngineHandle, milliseconds: number): number;
+  lg_wait(waited: ModelHandle | EngineHandle, milliseconds: number): number;
   lg_take(
     engine: EngineHandle,
     results: Uint32Array,

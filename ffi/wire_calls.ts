@@ -602,12 +602,12 @@ export function submit(
 /** Waits until nothing is in flight: 1, or 0 when the time is over. */
 export function wait(
   on: Pick<NativeFunctions, "lg_wait">,
-  handle: ModelHandle | EngineHandle,
+  waited: ModelHandle | EngineHandle,
   milliseconds: number,
 ): number {
-  checkU32(handle, "handle");
+  checkU32(waited, "waited handle");
   checkU32(milliseconds, "milliseconds");
-  return on.lg_wait(handle, milliseconds);
+  return on.lg_wait(waited, milliseconds);
 }
 
 /** Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many sequences. */

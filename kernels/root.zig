@@ -24,7 +24,7 @@ const ModelState = @import("model/model.zig").State;
 const pool = @import("threads/pool.zig");
 const product = @import("calls/matmul.zig");
 const quantizer = @import("calls/quantize.zig");
-const sampler = @import("calls/sample.zig");
+const sampler_zig = @import("calls/sample.zig");
 
 /// A panic is a bug of ours: it names the library, so that a crash report reaches us and not the runtime.
 pub const panic = std.debug.FullPanic(panicked);
@@ -41,20 +41,20 @@ comptime {
     describe.verify(@This());
 }
 
-pub export fn lg_abi(out: ?[*]u8, len: u32) i32 {
-    return give(stamp(wire), out, len);
+pub export fn lg_abi(text: ?[*]u8, text_len: u32) i32 {
+    return give(stamp(wire), text, text_len);
 }
 
-pub export fn lg_describe(topic: u32, out: ?[*]u8, len: u32) i32 {
+pub export fn lg_describe(topic: u32, text: ?[*]u8, text_len: u32) i32 {
     // Large enough for the longest topic; a test reads all of them.
     var buffer: [8192]u8 = undefined;
     const about = std.enums.fromInt(wire.choices.Topics, topic) orelse return Status.invalid_argument.code();
-    return give(describe.topic(about, &buffer), out, len);
+    return give(describe.topic(about, &buffer), text, text_len);
 }
 
-pub export fn lg_init(name: ?[*]const u8, name_len: u32, err: ?[*]u8, err_len: u32) i32 {
-    var report = reportTo(err, err_len);
-    const wanted = bytesOf(name, name_len);
+pub export fn lg_init(level: ?[*]const u8, level_len: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
+    const wanted = bytesOf(level, level_len);
     dispatch.init(wanted) catch |why| {
         var names: [256]u8 = undefined;
         const list = describe.levelNames(&names);
@@ -64,9 +64,9 @@ pub export fn lg_init(name: ?[*]const u8, name_len: u32, err: ?[*]u8, err_len: u
     return 0;
 }
 
-pub export fn lg_model_load(description: ?[*]const u8, len: u32, err: ?[*]u8, err_len: u32) i32 {
-    var report = reportTo(err, err_len);
-    const model = Model.begin(bytesOf(description, len), &report) catch |why| return failure(&report, why);
+pub export fn lg_model_load(description: ?[*]const u8, description_len: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
+    const model = Model.begin(bytesOf(description, description_len), &report) catch |why| return failure(&report, why);
     return handle.insert(&model.object) catch |why| {
         model.cancelled.store(true, .release);
         model.object.release();
@@ -74,8 +74,8 @@ pub export fn lg_model_load(description: ?[*]const u8, len: u32, err: ?[*]u8, er
     };
 }
 
-pub export fn lg_model_status(model_handle: u32, words: ?[*]u8, words_len: u32, err: ?[*]u8, err_len: u32) i32 {
-    var report = reportTo(err, err_len);
+pub export fn lg_model_status(model_handle: u32, progress: ?[*]u8, progress_len: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
     const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
@@ -83,7 +83,7 @@ pub export fn lg_model_status(model_handle: u32, words: ?[*]u8, words_len: u32, 
         .bytes_done = @floatFromInt(model.bytes_done.load(.acquire)),
         .bytes_total = @floatFromInt(model.bytes_total),
         .resident_bytes = @floatFromInt(model.store.arena.len),
-    }, words, words_len)) return Status.invalid_argument.code();
+    }, progress, progress_len)) return Status.invalid_argument.code();
     switch (@as(ModelState, @enumFromInt(model.state.load(.acquire)))) {
         .loading => return 0,
         .ready => return 1,
@@ -106,13 +106,13 @@ pub export fn lg_model_free(model_handle: u32) i32 {
     return 0;
 }
 
-pub export fn lg_engine_open(model_handle: u32, options: ?[*]const u8, len: u32, err: ?[*]u8, err_len: u32) i32 {
-    var report = reportTo(err, err_len);
+pub export fn lg_engine_open(model_handle: u32, options: ?[*]const u8, options_len: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
     const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
     if (!model.ready()) return report.fail(.busy, "model", "", .{}, "a model that has been loaded", .{}, "", .{}).code();
-    const engine = Engine.open(model, bytesOf(options, len), &report) catch |why| return failure(&report, why);
+    const engine = Engine.open(model, bytesOf(options, options_len), &report) catch |why| return failure(&report, why);
     return handle.insert(&engine.object) catch |why| {
         engine.object.release();
         return failure(&report, why);
@@ -126,22 +126,22 @@ pub export fn lg_engine_free(engine_handle: u32) i32 {
     return 0;
 }
 
-pub export fn lg_submit(engine_handle: u32, batch: ?[*]const u8, len: u32, err: ?[*]u8, err_len: u32) i32 {
-    var report = reportTo(err, err_len);
+pub export fn lg_submit(engine_handle: u32, batch: ?[*]const u8, batch_len: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    engineOf(object).submit(bytesOf(batch, len), &report) catch |why| return failure(&report, why);
+    engineOf(object).submit(bytesOf(batch, batch_len), &report) catch |why| return failure(&report, why);
     return 0;
 }
 
-pub export fn lg_wait(any_handle: u32, timeout_ms: u32) i32 {
+pub export fn lg_wait(waited_handle: u32, milliseconds: u32) i32 {
     const begin = os.nowNs();
-    const limit = @as(u64, timeout_ms) * std.time.ns_per_ms;
-    if (handle.acquire(any_handle, .engine)) |object| {
+    const limit = @as(u64, milliseconds) * std.time.ns_per_ms;
+    if (handle.acquire(waited_handle, .engine)) |object| {
         defer object.release();
         return waitWhile(&engineOf(object).state, Engine.busy_state, begin, limit);
     }
-    if (handle.acquire(any_handle, .model)) |object| {
+    if (handle.acquire(waited_handle, .model)) |object| {
         defer object.release();
         const model: *Model = @fieldParentPtr("object", object);
         return waitWhile(&model.state, @intFromEnum(ModelState.loading), begin, limit);
@@ -158,10 +158,10 @@ fn waitWhile(word: *const std.atomic.Value(u32), value: u32, begin: u64, limit: 
     return 1;
 }
 
-pub export fn lg_take(engine_handle: u32, results: ?[*]u8, results_len: u32, logits: ?[*]u8, logits_len: u32) i32 {
+pub export fn lg_take(engine_handle: u32, results: ?[*]u8, results_len: u32, floats: ?[*]u8, floats_len: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    const count = engineOf(object).take(mutableBytesOf(results, results_len), mutableBytesOf(logits, logits_len)) catch |why| return switch (why) {
+    const count = engineOf(object).take(mutableBytesOf(results, results_len), mutableBytesOf(floats, floats_len)) catch |why| return switch (why) {
         error.Busy => Status.busy.code(),
         error.Short => Status.invalid_argument.code(),
     };
@@ -181,24 +181,24 @@ pub export fn lg_page_copy(engine_handle: u32, from: u32, to: u32) i32 {
     return 0;
 }
 
-pub export fn lg_page_discard(engine_handle: u32, first: u32, count: u32, bytes: ?[*]u8, len: u32) i32 {
+pub export fn lg_page_discard(engine_handle: u32, first: u32, count: u32, discarded: ?[*]u8, discarded_len: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
     const given = engineOf(object).discardPages(first, count) catch |why| return pageFailure(why);
-    return if (giveRecord(wire.layouts.Discarded, .{ .bytes = @floatFromInt(given) }, bytes, len)) 0 else Status.invalid_argument.code();
+    return if (giveRecord(wire.layouts.Discarded, .{ .bytes = @floatFromInt(given) }, discarded, discarded_len)) 0 else Status.invalid_argument.code();
 }
 
-pub export fn lg_page_export(engine_handle: u32, page: u32, out: ?[*]u8, len: u32) i32 {
+pub export fn lg_page_export(engine_handle: u32, page: u32, out: ?[*]u8, out_len: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    const count = engineOf(object).exportPage(page, mutableBytesOf(out, len)) catch |why| return pageFailure(why);
+    const count = engineOf(object).exportPage(page, mutableBytesOf(out, out_len)) catch |why| return pageFailure(why);
     return std.math.cast(i32, count) orelse Status.limit.code();
 }
 
-pub export fn lg_page_import(engine_handle: u32, page: u32, bytes: ?[*]const u8, len: u32) i32 {
+pub export fn lg_page_import(engine_handle: u32, page: u32, bytes: ?[*]const u8, bytes_len: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    engineOf(object).importPage(page, bytesOf(bytes, len)) catch |why| return pageFailure(why);
+    engineOf(object).importPage(page, bytesOf(bytes, bytes_len)) catch |why| return pageFailure(why);
     return 0;
 }
 
@@ -210,19 +210,19 @@ fn pageFailure(why: Engine.PageError) i32 {
     }.code();
 }
 
-pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u8, logits_len: u32, workspace: ?[*]u8, workspace_len: u32) i32 {
+pub export fn lg_sample(sampler: ?[*]const u8, sampler_len: u32, logits: ?[*]const u8, logits_len: u32, workspace: ?[*]u8, workspace_len: u32) i32 {
     const bytes = mutableBytesOf(workspace, workspace_len);
     if (@intFromPtr(bytes.ptr) % 8 != 0 or bytes.len < level_table.sample_head_bytes) return Status.invalid_argument.code();
     // What a caller learns is at the front of the workspace: what came of it, or the details of an error.
     var report: Report = .{ .buffer = bytes[0..level_table.sample_head_bytes] };
     report.buffer[0] = 0;
     const count = logits_len / 4;
-    if (count == 0 or count > limits.vocabulary_max or @intFromPtr(logits) % 4 != 0 or @intFromPtr(words) % 4 != 0)
+    if (count == 0 or count > limits.vocabulary_max or @intFromPtr(logits) % 4 != 0 or @intFromPtr(sampler) % 4 != 0)
         return report.fail(.invalid_argument, "logits", "", .{}, "1 to {d} aligned floats", .{limits.vocabulary_max}, "{d}", .{count}).code();
     const needed = level_table.sample_head_bytes + 4 * level_table.SampleLayout.of(count).words();
     if (bytes.len < needed) return report.fail(.invalid_argument, "workspace", "", .{}, "{d} bytes", .{needed}, "{d}", .{bytes.len}).code();
-    var reader: Words = .{ .bytes = bytesOf(words, words_len) };
-    const sampling = sampler.read(&reader, count, &report) catch |why| return failure(&report, why);
+    var reader: Words = .{ .bytes = bytesOf(sampler, sampler_len) };
+    const sampling = sampler_zig.read(&reader, count, &report) catch |why| return failure(&report, why);
     reader.end("sampler", &report) catch |why| return failure(&report, why);
     const sampled: *level_table.Sampled = @ptrCast(@alignCast(bytes.ptr));
     const floats: [*]const f32 = @ptrCast(@alignCast(logits.?));
@@ -235,8 +235,8 @@ pub export fn lg_sample(words: ?[*]const u8, words_len: u32, logits: ?[*]const u
     };
 }
 
-pub export fn lg_quantize(options: ?[*]const u8, len: u32, values: ?[*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: ?[*]u8) i32 {
-    const read = quantizer.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
+pub export fn lg_quantize(options: ?[*]const u8, options_len: u32, values: ?[*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: ?[*]u8) i32 {
+    const read = quantizer.Options.read(bytesOf(options, options_len)) catch |why| return refusal(why);
     if (read.blocks() == 0) return 0;
     if (!aligned(values, read.valueBytes()) or !aligned(importance, 4) or !aligned(mask, 4)) return Status.invalid_argument.code();
     const done = quantizer.quantize(read, values.?, importance, mask, blocks.?) catch |why| return refusal(why);
@@ -254,11 +254,11 @@ pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u3
     return @intCast(count);
 }
 
-pub export fn lg_matmul(options: ?[*]const u8, len: u32, blocks: ?[*]const u8, x: ?[*]const u8, out: ?[*]u8) i32 {
-    const read = product.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
-    if (!aligned(x, 4) or !aligned(out, 4)) return Status.invalid_argument.code();
+pub export fn lg_matmul(options: ?[*]const u8, options_len: u32, blocks: ?[*]const u8, inputs: ?[*]const u8, results: ?[*]u8) i32 {
+    const read = product.Options.read(bytesOf(options, options_len)) catch |why| return refusal(why);
+    if (!aligned(inputs, 4) or !aligned(results, 4)) return Status.invalid_argument.code();
     if (read.rows == 0) return 0;
-    product.multiply(read, blocks.?, @ptrCast(@alignCast(x.?)), @ptrCast(@alignCast(out.?))) catch |why| return refusal(why);
+    product.multiply(read, blocks.?, @ptrCast(@alignCast(inputs.?)), @ptrCast(@alignCast(results.?))) catch |why| return refusal(why);
     return 0;
 }
 
@@ -272,43 +272,43 @@ pub export fn lg_capture(engine_handle: u32, first: u32, count: u32) i32 {
     return 0;
 }
 
-pub export fn lg_captured(engine_handle: u32, product_number: u32, out: ?[*]u8, len: u32) i32 {
+pub export fn lg_captured(engine_handle: u32, product_number: u32, rows: ?[*]u8, rows_len: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    const floats = engineOf(object).takeInput(product_number, mutableBytesOf(out, len)) catch return Status.busy.code();
+    const floats = engineOf(object).takeInput(product_number, mutableBytesOf(rows, rows_len)) catch return Status.busy.code();
     return @intCast(floats orelse return Status.invalid_argument.code());
 }
 
-pub export fn lg_replace(model_handle: u32, layer: u32, role: u32, format_id: u32, blocks: ?[*]const u8, len: u32) i32 {
+pub export fn lg_replace(model_handle: u32, layer: u32, role: u32, format_id: u32, blocks: ?[*]const u8, blocks_len: u32) i32 {
     const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
     const format = dispatch.format(format_id) orelse return Status.unsupported.code();
     const wanted = std.enums.fromInt(wire.choices.Roles, role) orelse return Status.invalid_argument.code();
     if (!model.ready() or layer >= model.layers.len) return Status.invalid_argument.code();
-    return if (model.layers[layer].replace(wanted, format, bytesOf(blocks, len))) 0 else Status.invalid_argument.code();
+    return if (model.layers[layer].replace(wanted, format, bytesOf(blocks, blocks_len))) 0 else Status.invalid_argument.code();
 }
 
-pub export fn lg_gram(options: ?[*]const u8, len: u32, x: ?[*]const u8, y: ?[*]const u8, out: ?[*]u8) i32 {
-    const read = calibration.GramOptions.read(bytesOf(options, len)) catch |why| return refusal(why);
-    if (!aligned(x, 4) or !aligned(y, 4) or !aligned(out, 4)) return Status.invalid_argument.code();
+pub export fn lg_gram(options: ?[*]const u8, options_len: u32, x: ?[*]const u8, y: ?[*]const u8, sums: ?[*]u8) i32 {
+    const read = calibration.GramOptions.read(bytesOf(options, options_len)) catch |why| return refusal(why);
+    if (!aligned(x, 4) or !aligned(y, 4) or !aligned(sums, 4)) return Status.invalid_argument.code();
     if (read.tokens == 0) return 0;
-    calibration.gram(read, @ptrCast(@alignCast(x.?)), @ptrCast(@alignCast(y.?)), @ptrCast(@alignCast(out.?)));
+    calibration.gram(read, @ptrCast(@alignCast(x.?)), @ptrCast(@alignCast(y.?)), @ptrCast(@alignCast(sums.?)));
     return 0;
 }
 
-pub export fn lg_factor(matrix: ?[*]u8, len: u32, columns: u32, begin: u32, end: u32, threads: u32) i32 {
-    if (!aligned(matrix, 8) or len % 8 != 0 or len == 0) return Status.invalid_argument.code();
+pub export fn lg_factor(matrix: ?[*]u8, matrix_len: u32, columns: u32, begin: u32, end: u32, threads: u32) i32 {
+    if (!aligned(matrix, 8) or matrix_len % 8 != 0 or matrix_len == 0) return Status.invalid_argument.code();
     const doubles: [*]f64 = @ptrCast(@alignCast(matrix.?));
-    calibration.factor(doubles[0 .. len / 8], columns, begin, end, threads) catch |why| return refusal(why);
+    calibration.factor(doubles[0 .. matrix_len / 8], columns, begin, end, threads) catch |why| return refusal(why);
     return 0;
 }
 
-pub export fn lg_calibrate(options: ?[*]const u8, len: u32, values: ?[*]u8, factors: ?[*]const u8, importance: ?[*]const u8, blocks: ?[*]u8) i32 {
-    const read = calibration.Options.read(bytesOf(options, len)) catch |why| return refusal(why);
-    if (!aligned(values, 4) or !aligned(factors, 4) or !aligned(importance, 4)) return Status.invalid_argument.code();
+pub export fn lg_calibrate(options: ?[*]const u8, options_len: u32, values: ?[*]u8, factor: ?[*]const u8, importance: ?[*]const u8, blocks: ?[*]u8) i32 {
+    const read = calibration.Options.read(bytesOf(options, options_len)) catch |why| return refusal(why);
+    if (!aligned(values, 4) or !aligned(factor, 4) or !aligned(importance, 4)) return Status.invalid_argument.code();
     if (read.rows == 0) return 0;
-    const rows = calibration.round(read, @ptrCast(@alignCast(values.?)), @ptrCast(@alignCast(factors.?)), @ptrCast(@alignCast(importance.?)), blocks.?) catch |why| return refusal(why);
+    const rows = calibration.round(read, @ptrCast(@alignCast(values.?)), @ptrCast(@alignCast(factor.?)), @ptrCast(@alignCast(importance.?)), blocks.?) catch |why| return refusal(why);
     return @intCast(rows);
 }
 
@@ -325,7 +325,7 @@ fn refusal(why: (quantizer.Error || product.Error || calibration.Error)) i32 {
     }.code();
 }
 
-pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {
+pub export fn lg_memory(figures: ?[*]u8, figures_len: u32) i32 {
     return if (giveRecord(wire.layouts.MemoryFigures, .{
         .weights = @floatFromInt(memory.bytes(.weights)),
         .kv = @floatFromInt(memory.bytes(.kv)),
@@ -334,7 +334,7 @@ pub export fn lg_memory(out: ?[*]u8, len: u32) i32 {
         .threads = @floatFromInt(pool.threadCount()),
         .allocations = @floatFromInt(allocator.callCount()),
         .allocated_bytes = @floatFromInt(allocator.byteCount()),
-    }, out, len)) 0 else Status.invalid_argument.code();
+    }, figures, figures_len)) 0 else Status.invalid_argument.code();
 }
 
 pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {

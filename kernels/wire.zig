@@ -552,7 +552,7 @@ pub const functions = struct {
 
     /// Waits until nothing is in flight: 1, or 0 when the time is over.
     pub const lg_wait = struct {
-        handle: Handle(.model_or_engine),
+        waited: Handle(.model_or_engine),
         milliseconds: u32,
         pub const blocks = true;
     };

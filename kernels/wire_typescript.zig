@@ -480,7 +480,7 @@ pub fn TypeScript(comptime wire: type) type {
         fn check(out: *Writer, comptime field: std.builtin.Type.StructField, comptime argument: Argument) Error!void {
             @setEvalBranchQuota(branches);
             if (argument.way == .plain and !argument.is_choice) {
-                const is_handle = @typeInfo(field.type) == .@"struct" and !std.mem.eql(u8, field.name, "handle");
+                const is_handle = @typeInfo(field.type) == .@"struct";
                 try out.print("  checkU32({s}, \"{s}{s}\");\n", .{ argument.name, comptime spaced(field.name), if (is_handle) " handle" else "" });
             }
             if (argument.arrays.len == 1) try out.print("  checkBuffer(\"{s}\", {s}, \"{s}\");\n", .{ argument.arrays[0], argument.name, comptime spaced(field.name) });

@@ -150,6 +150,19 @@ describe("the border's table", () => {
     },
   );
 
+  it("names the parameters of the library's functions as they are called there, in the same order", () => {
+    const ours = readFileSync(join(repository, "ffi", "wire.ts"), "utf8").split("interface NativeFunctions")[1];
+    const theirs = readFileSync(join(repository, "kernels", "root.zig"), "utf8");
+    const list = (text: string) =>
+      text.split(",").map((part) => part.trim().split(":")[0]).filter((name) => name !== "");
+    for (const name of Object.keys(FUNCTIONS)) {
+      const called = list(ours.match(new RegExp(`\\b${name}\\(([^)]*)\\): number`))?.[1] ?? "none");
+      const exported = list(theirs.match(new RegExp(`export fn ${name}\\(([^)]*)\\) i32`))?.[1] ?? "none")
+        .map((name) => name.replace(/_len$/, "Bytes").replace(/_(handle|id|number)$/, ""));
+      assertEquals(exported, called, name);
+    }
+  });
+
   it("has no function of more than six parameters", () => {
     for (const [name, { parameters }] of Object.entries(FUNCTIONS)) assert(parameters.length <= 6, name);
   });
