@@ -15,4 +15,4 @@
 export { type CacheHit, type CacheStats, type Pin, TokenCache } from "../src/cache/token_cache.ts";
 export type { CacheScope, TokenCacheOptions } from "../src/cache/options.ts";
 export type { EvictionPolicy } from "../src/cache/evict.ts";
-export type { CacheIdentity, CacheStreamOptions, CacheTransfer, ValueCodec } from "../src/cache/types.ts";
+export type { CacheEvent, CacheIdentity, CacheStreamOptions, CacheTransfer, ValueCodec } from "../src/cache/types.ts";

@@ -1,12 +1,12 @@
 /**
- * TokenCache alone, over plain values: what it finds against a plain list, whatever the hash, whom it evicts, what it
+ * TokenCache alone, over plain values: what it finds against a plain list, whatever the hash, what it evicts and tells, what it
  * saves and what it refuses.
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
-import { InvalidArgumentError, TokenCache, type TokenCacheOptions } from "../mod.ts";
+import { type CacheEvent, InvalidArgumentError, TokenCache, type TokenCacheOptions } from "../mod.ts";
 import { treeOf } from "../src/cache/token_cache.ts";
 import { randomFrom } from "./simulation.ts";
 
@@ -183,6 +183,51 @@ describe("TokenCache", () => {
     assertEquals(pages("lru"), ["late", "new"]);
     assertEquals(pages("lfu"), ["often", "new"]);
     assertEquals(pages("cost"), ["often", "new"]);
+  });
+
+  it("tells of pages that are stored and that leave it, so that its content is known elsewhere", () => {
+    const cache = new TokenCache<string>({ pageSize: 8, bytesMax: 40, hashBits: 8 });
+    const copy = new Map<number, CacheEvent & { kind: "stored" }>();
+    let told = 0;
+    const stop = cache.listen((event) => {
+      told++;
+      if (event.kind === "stored") copy.set(event.page, event);
+      else assert(copy.delete(event.page), "a page left that was not stored");
+    });
+    const random = randomFrom(5);
+    const check = () => {
+      const prefixes = [...copy.values()].map((event) => {
+        const tokens = [...event.tokens];
+        for (let at = event; at.parent !== undefined;) {
+          at = copy.get(at.parent) as typeof event;
+          tokens.unshift(...at.tokens);
+        }
+        assertEquals(event.position, tokens.length - event.tokens.length);
+        return `${event.salt}:${tokens.join()}`;
+      });
+      const kept = treeOf(cache).pages().map((page) => {
+        const tokens: number[] = [];
+        let at = page;
+        for (; at.parent; at = at.parent) tokens.unshift(...at.tokens);
+        return `${at.salt}:${tokens.join()}`;
+      });
+      assertEquals(prefixes.sort(), kept.sort());
+    };
+    for (let round = 0; round < 300; round++) {
+      const tokens = Array.from({ length: 1 + random(40) }, () => random(2));
+      cache.insert(tokens, Array.from({ length: Math.ceil(tokens.length / 8) }, () => "x"), { salt: "ab"[random(2)] });
+      const part = treeOf(cache).pages().find(({ tokens, children }) => tokens.length < 8 && children === 0);
+      if (part && random(3) === 0) treeOf(cache).grow(part, [1]);
+      check();
+    }
+    assertGreater(cache.stats().evictions, 100);
+    cache.clear();
+    assertEquals(copy.size, 0);
+    stop();
+    const before = told;
+    cache.insert([1, 2, 3], ["x"]);
+    assertEquals(told, before);
+    assertThrows(() => cache.listen(7 as never), InvalidArgumentError, "listener");
   });
 
   it("by cost evicts what is cheaper to compute again: what stands nearer to the beginning", () => {

@@ -76,7 +76,7 @@ export interface BatcherStats {
 }
 
 /** The keys and values that are kept for later requests. Its salt is the tenant. */
-export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "save" | "load">;
+export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "listen" | "save" | "load">;
 
 /** The scheduler of a batcher. */
 export let schedulerOf: (batcher: Batcher) => Scheduler;

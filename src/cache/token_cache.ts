@@ -14,8 +14,8 @@ import {
   type TokenCacheOptions,
 } from "./options.ts";
 import type { Sums } from "./sums.ts";
-import { type CachePage, CacheTree } from "./tree.ts";
-import type { CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
+import { type CachePage, CacheTree, rootOf } from "./tree.ts";
+import type { CacheEvent, CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
 import { checkInstance, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
 import { tokenIds } from "../options/token_ids.ts";
@@ -187,6 +187,26 @@ export class TokenCache<T> {
     this.#tree.clear();
   }
 
+  /**
+   * Calls `listener` of each page that is stored or leaves the cache, while that happens: it should only take note. What it throws
+   * goes where errors of event listeners go (`reportError`).
+   *
+   * @returns a function that ends it.
+   */
+  listen(listener: (event: CacheEvent) => void): () => void {
+    if (typeof listener !== "function") refuseOption("listener", "a function", listener);
+    const { listeners } = this.#tree;
+    const tell = (event: CacheEvent) => {
+      try {
+        listener(event);
+      } catch (error) {
+        reportError(error);
+      }
+    };
+    listeners.add(tell);
+    return () => void listeners.delete(tell);
+  }
+
   /** What it has done so far. */
   stats(): CacheStats {
     const { counts, bytes, size, evictions, options } = this.#tree;
@@ -279,12 +299,6 @@ async function sumsFor(options: CacheStreamOptions): Promise<Sums> {
 
 async function identityOf<T>({ identity }: ValueCodec<T>): Promise<CacheIdentity> {
   return typeof identity === "function" ? await identity() : identity;
-}
-
-function rootOf<T>(page: CachePage<T>): CachePage<T> {
-  let root = page;
-  while (root.parent) root = root.parent;
-  return root;
 }
 
 function saltOf(scope: CacheScope): string {

@@ -8,6 +8,7 @@
  */
 import { type Evictable, type EvictionPolicy, Evictor } from "./evict.ts";
 import { RunHash, RunIndex, stride } from "./index.ts";
+import type { CacheEvent } from "./types.ts";
 
 /** Candidates that are compared when a part of a page is looked for. */
 const candidatesMost = 8;
@@ -110,6 +111,9 @@ export class CacheTree<T> {
   #evictions = 0;
   /** Look-ups that found something, that found nothing; tokens asked for, and found. */
   readonly counts = { hits: 0, misses: 0, tokensAsked: 0, tokensSaved: 0 };
+
+  /** Hear of each page that is stored or leaves the tree. */
+  readonly listeners = new Set<(event: CacheEvent) => void>();
 
   /** An empty tree. */
   constructor(options: TreeOptions<T>) {
@@ -231,6 +235,7 @@ export class CacheTree<T> {
     if (tokens.length % stride !== 0) this.end(page, tokens.length);
     this.#evictor.touch(page);
     this.#evictor.offer(page);
+    this.#tellStored(page);
     return page;
   }
 
@@ -247,6 +252,7 @@ export class CacheTree<T> {
       this.#enter(page, length);
     }
     if (tokens.length % stride !== 0) this.end(page, tokens.length);
+    this.#tellStored(page);
     return true;
   }
 
@@ -356,6 +362,15 @@ export class CacheTree<T> {
       else this.#roots.delete(parent.salt);
     }
     this.options.dropped(page.value);
+    for (const listener of this.listeners) listener({ kind: "evicted", page: page.id });
+  }
+
+  #tellStored(page: CachePage<T>): void {
+    if (this.listeners.size === 0) return;
+    const { id, depth, tokens } = page;
+    const parent = page.parent?.parent === undefined ? undefined : page.parent.id;
+    const event = { kind: "stored", page: id, parent, salt: rootOf(page).salt, position: depth } as const;
+    for (const listener of this.listeners) listener({ ...event, tokens: tokens.slice() });
   }
 
   #enter(page: CachePage<T>, length: number): void {
@@ -387,4 +402,11 @@ function beginsWith(page: CachePage<unknown>, tokens: ArrayLike<number>, at: num
   if (own.length < length) return false;
   for (let index = 0; index < length; index++) if (own[index] !== tokens[at + index]) return false;
   return true;
+}
+
+/** The root of the salt under which a page is found. */
+export function rootOf<T>(page: CachePage<T>): CachePage<T> {
+  let root = page;
+  while (root.parent) root = root.parent;
+  return root;
 }

@@ -94,3 +94,43 @@ export interface SavedPage {
   /** Its value, as bytes in one or more parts. */
   readonly parts: readonly Uint8Array[];
 }
+
+/**
+ * A page was stored in a cache, or left it: what a router needs to know which machine has which prefix.
+ *
+ * @example
+ * ```ts
+ * import { type CacheEvent, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const known = new Map<number, CacheEvent>();
+ * const stop = lm.cache?.listen((event) => {
+ *   if (event.kind === "stored") known.set(event.page, event);
+ *   else known.delete(event.page);
+ * });
+ * await lm.complete("Once upon a time");
+ * stop?.();
+ * console.log(known.size, "pages");
+ * ```
+ */
+export type CacheEvent =
+  | {
+    /** A page is found from now on. One that is incomplete is stored again, under the same number, when it gets more tokens. */
+    readonly kind: "stored";
+    /** The page's number, which no other page of this cache ever has. */
+    readonly page: number;
+    /** The number of the page before it; undefined for the first of a prefix. */
+    readonly parent: number | undefined;
+    /** The salt under which it is found. */
+    readonly salt: string;
+    /** Tokens before those of the page. */
+    readonly position: number;
+    /** Its tokens. */
+    readonly tokens: Uint32Array;
+  }
+  | {
+    /** A page is found no more: it was evicted, or the cache was cleared. */
+    readonly kind: "evicted";
+    /** The page's number. */
+    readonly page: number;
+  };
