@@ -199,7 +199,7 @@ function texts(): void {
     options(`LightGPT.${name}`, fields, (options) => call(messages, options), base);
   }
   argument("ChatTemplate.parse", (value) => face.ChatTemplate.parse(value));
-  for (const name of ["render", "runs", "measure"] as const) {
+  for (const name of ["render", "runs"] as const) {
     argument(`ChatTemplate.${name} messages`, async (value) => (await face.ChatTemplate.parse(template))[name](value));
     options(
       `ChatTemplate.${name}`,

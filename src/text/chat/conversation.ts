@@ -6,7 +6,8 @@
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { ConversationOptions } from "./options.ts";
-import { type ChatMessage, ChatTemplate } from "./template.ts";
+import { ServedTemplate } from "./served.ts";
+import type { ChatMessage } from "./inputs.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
 import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
 
@@ -14,7 +15,7 @@ import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
 export class Conversations {
   readonly #metadata: Metadata;
   readonly #tokenizer: Tokenizer;
-  readonly #templates = new Map<string, Promise<ChatTemplate>>();
+  readonly #templates = new Map<string, Promise<ServedTemplate>>();
 
   /** For the model whose file has this metadata. */
   constructor(metadata: Metadata, tokenizer: Tokenizer) {
@@ -53,10 +54,10 @@ export class Conversations {
     );
   }
 
-  #parse(source: string): Promise<ChatTemplate> {
+  #parse(source: string): Promise<ServedTemplate> {
     const known = this.#templates.get(source);
     if (known !== undefined) return known;
-    const parsed = ChatTemplate.parse(source);
+    const parsed = ServedTemplate.read(source);
     // A server may be given templates by its users: only a few are kept.
     if (this.#templates.size >= 8) this.#templates.clear();
     this.#templates.set(source, parsed);

@@ -19,6 +19,30 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined };
 
+/**
+ * One message of a conversation: `role` (`system`, `user`, `assistant`, `tool`), `content`, and whatever else a template
+ * asks for, such as `tool_calls`.
+ *
+ * @example
+ * ```ts
+ * import type { ChatMessage } from "@lightgpt/lightgpt";
+ *
+ * const messages: ChatMessage[] = [
+ *   { role: "system", content: "You are terse." },
+ *   { role: "user", content: "What is 2 + 2?" },
+ * ];
+ * console.log(messages.length);
+ * ```
+ */
+export interface ChatMessage {
+  /** What the message is: the four that templates know, or another that this template does. */
+  readonly role: "system" | "user" | "assistant" | "tool" | (string & Record<never, never>);
+  /** What was said: a text, or what the template wants in its place. */
+  readonly content?: JsonValue;
+  /** Further fields for the template. */
+  readonly [field: string]: JsonValue | undefined;
+}
+
 const depthMost = 64;
 /** Values of a conversation, its tools and variables; a list that holds itself twice would have no end. */
 const valuesMost = 2_000_000;

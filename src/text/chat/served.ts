@@ -1,0 +1,159 @@
+/**
+ * Conversations as clients of OpenAI's interface send them, in the shape that a template wants. Two rules, and no other:
+ *
+ * - `tool_calls[].function.arguments` that are JSON text of an object are parsed once where the template wants the object.
+ *   A template is asked once, with a call of our own: it wants the text where it writes the text as it is; otherwise it
+ *   wants the object, if it writes that. One that writes neither gets the text, and the object where it fails with it.
+ * - A `content` that is null or missing is given as it is, since templates may test it; where the template fails with it,
+ *   or writes None for it, it is the empty text.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../../ffi/errors.ts";
+import type { TextRun } from "../types.ts";
+import type { Program } from "../jinja/program.ts";
+import type { ChatMessage, JsonValue } from "./inputs.ts";
+import type { RenderOptions } from "./options.ts";
+import { type Prompt, readProgram, renderPrompt } from "./prompt.ts";
+
+/** A template, and what it was found to want. */
+export class ServedTemplate {
+  readonly #program: Program;
+  #wanted: "text" | "object" | "unknown" | undefined;
+
+  private constructor(program: Program) {
+    this.#program = program;
+  }
+
+  /** Reads a template; throws a `ModelFormatError` where it is no Jinja. */
+  static read(source: string): Promise<ServedTemplate> {
+    return new Promise((resolve) => resolve(new ServedTemplate(readProgram(source))));
+  }
+
+  /** The prompt for a conversation in runs. */
+  runs(messages: readonly ChatMessage[], options: RenderOptions): readonly TextRun[] {
+    const parsed = withObjects(messages);
+    // Most conversations have neither such arguments nor such contents, and go to the template as they are.
+    if (parsed === messages) return this.#filled(messages, options);
+    this.#wanted ??= wantedArguments(this.#program, options.tokens);
+    if (this.#wanted !== "unknown") return this.#filled(this.#wanted === "object" ? parsed : messages, options);
+    try {
+      return this.#filled(messages, options);
+    } catch (error) {
+      if (!(error instanceof LightGPTError) || error.code === "limit") throw error;
+      return this.#filled(parsed, options);
+    }
+  }
+
+  #filled(given: readonly ChatMessage[], options: RenderOptions): readonly TextRun[] {
+    const filled = withContents(given);
+    return filled === given ? renderPrompt(this.#program, given, options).runs : this.#better(given, filled, options);
+  }
+
+  /** The prompt with contents as they are, or with empty ones where these suit the template better. */
+  #better(given: readonly ChatMessage[], filled: readonly ChatMessage[], options: RenderOptions): readonly TextRun[] {
+    const asFilled = attempt(this.#program, filled, options);
+    const asGiven = attempt(this.#program, given, options);
+    if (asGiven instanceof LightGPTError) {
+      if (asFilled instanceof LightGPTError) throw asGiven;
+      return asFilled.runs;
+    }
+    return asFilled instanceof LightGPTError || asGiven.spelled <= asFilled.spelled ? asGiven.runs : asFilled.runs;
+  }
+}
+
+function attempt(
+  program: Program,
+  messages: readonly ChatMessage[],
+  options: RenderOptions,
+): Prompt | LightGPTError {
+  try {
+    return renderPrompt(program, messages, options);
+  } catch (error) {
+    if (error instanceof LightGPTError) return error;
+    throw error;
+  }
+}
+
+const needle = { needle: "thread" };
+const needleText = '{"needle": "thread"}';
+
+/** In which shape a template writes the arguments of a call. */
+function wantedArguments(program: Program, tokens: RenderOptions["tokens"]): "text" | "object" | "unknown" {
+  const options: RenderOptions = { tools: [tool], addGenerationPrompt: false, tokens: tokens ?? {} };
+  const prompts = (given: JsonValue) =>
+    [true, false].map((answered) => attempt(program, probe(given, answered), options))
+      .map((result) => result instanceof LightGPTError ? "" : result.text);
+  if (prompts(needleText).some((prompt) => prompt.includes(needleText))) return "text";
+  const isWhole = (prompt: string) => /needle[^]*thread/.test(prompt) && !prompt.includes("{'needle'");
+  return prompts(needle).some(isWhole) ? "object" : "unknown";
+}
+
+const tool = {
+  type: "function",
+  function: {
+    name: "probe",
+    description: "Probes.",
+    parameters: { type: "object", properties: { needle: { type: "string", description: "A needle." } } },
+  },
+};
+
+/** A conversation with one call, answered or not. */
+function probe(given: JsonValue, answered: boolean): ChatMessage[] {
+  const call = { id: "call12345", type: "function", function: { name: "probe", arguments: given } };
+  const messages: ChatMessage[] = [
+    { role: "user", content: "Probe." },
+    { role: "assistant", content: "", tool_calls: [call] },
+  ];
+  if (answered) messages.push({ role: "tool", tool_call_id: "call12345", name: "probe", content: "Probed." });
+  return messages;
+}
+
+/** Messages with the arguments of calls parsed; the same ones where there is nothing to parse. */
+function withObjects(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  return changed(messages, (message) => {
+    const calls: unknown = message.tool_calls;
+    if (!Array.isArray(calls)) return message;
+    const parsed = calls.map(parsedCall);
+    return parsed.every((call, at) => call === calls[at]) ? message : { ...message, tool_calls: parsed };
+  });
+}
+
+function parsedCall(call: JsonValue): JsonValue {
+  if (!isObject(call) || !isObject(call.function)) return call;
+  const given = objectOf(call.function.arguments);
+  return given === undefined ? call : { ...call, function: { ...call.function, arguments: given } };
+}
+
+/** The object whose JSON a text is. */
+function objectOf(text: JsonValue | undefined): JsonValue | undefined {
+  if (typeof text !== "string") return undefined;
+  try {
+    const value: JsonValue = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined; // what a model wrote need not be JSON; then it stays the text that it is
+  }
+}
+
+/** Messages with an empty text for each content that is null or missing; the same ones where there is none. */
+function withContents(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  return changed(messages, (message) => {
+    const isMissing = message.content === undefined || message.content === null;
+    return isMissing ? { ...message, content: "" } : message;
+  });
+}
+
+/** Messages after a change; the same array where nothing changed. What is no message is left for the template to refuse. */
+function changed(
+  messages: readonly ChatMessage[],
+  change: (message: ChatMessage) => ChatMessage,
+): readonly ChatMessage[] {
+  if (!Array.isArray(messages)) return messages;
+  const all = messages.map((message: ChatMessage) => isObject(message) ? change(message) : message);
+  return all.every((message, at) => message === messages[at]) ? messages : all;
+}
+
+function isObject(value: unknown): value is { readonly [key: string]: JsonValue | undefined } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
