@@ -26,6 +26,9 @@ const product = @import("calls/matmul.zig");
 const quantizer = @import("calls/quantize.zig");
 const sampler_zig = @import("calls/sample.zig");
 
+/// The host handles signals, so that no thread of ours needs a stack for them: 256 KiB a thread.
+pub const std_options: std.Options = .{ .signal_stack_size = null };
+
 /// A panic is a bug of ours: it names the library, so that a crash report reaches us and not the runtime.
 pub const panic = std.debug.FullPanic(panicked);
 
@@ -300,6 +303,8 @@ pub export fn lg_gram(options: ?[*]const u8, options_len: u32, x: ?[*]const u8, 
 pub export fn lg_factor(matrix: ?[*]u8, matrix_len: u32, columns: u32, begin: u32, end: u32, threads: u32) i32 {
     if (!aligned(matrix, 8) or matrix_len % 8 != 0 or matrix_len == 0) return Status.invalid_argument.code();
     const doubles: [*]f64 = @ptrCast(@alignCast(matrix.?));
+    const saved = fpu.enter();
+    defer saved.restore();
     calibration.factor(doubles[0 .. matrix_len / 8], columns, begin, end, threads) catch |why| return refusal(why);
     return 0;
 }

@@ -35,6 +35,7 @@ test {
     _ = @import("host/os.zig");
     _ = @import("host/report.zig");
     _ = @import("root.zig");
+    _ = @import("test_exports.zig");
     _ = @import("level/simd.zig");
     _ = @import("host/words.zig");
 }

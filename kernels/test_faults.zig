@@ -9,6 +9,7 @@ comptime {
 }
 
 pub const panic = library.panic;
+pub const std_options = library.std_options;
 
 /// Requests since the last `lg_fail_allocation`.
 var count: std.atomic.Value(u32) = .init(0);

@@ -4,7 +4,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 
-pub const std_options: std.Options = .{ .log_level = .warn };
+pub const std_options: std.Options = .{ .log_level = .warn, .signal_stack_size = null };
 
 pub fn main() u8 {
     var passed: usize = 0;

@@ -23,7 +23,8 @@ pub fn enter() Saved {
     return saved;
 }
 
-fn read() u64 {
+/// The control word as it is: MXCSR, or FPCR.
+pub fn read() u64 {
     switch (builtin.cpu.arch) {
         .x86_64 => {
             var word: u32 = undefined;
@@ -40,7 +41,7 @@ fn read() u64 {
     }
 }
 
-fn write(word: u64) void {
+pub fn write(word: u64) void {
     switch (builtin.cpu.arch) {
         .x86_64 => {
             const low: u32 = @truncate(word);

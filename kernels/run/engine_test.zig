@@ -20,8 +20,8 @@ const layouts = wire.layouts;
 const Writer = @import("../host/words.zig").Writer;
 const testing = std.testing;
 
-const embedding = 64;
-const vocabulary = 50;
+pub const embedding = 64;
+pub const vocabulary = 50;
 const heads = 4;
 const kv_heads = 2;
 const head_dim = 16;
@@ -29,7 +29,7 @@ const feed_forward = 96;
 const layers = 2;
 
 /// A description, and the file it names.
-const Fixture = struct {
+pub const Fixture = struct {
     writer: Writer = .{},
     data: std.ArrayList(u8) = .empty,
     tensors: std.ArrayList(layouts.ModelTensor) = .empty,
@@ -40,7 +40,7 @@ const Fixture = struct {
     const gpa = testing.allocator;
 
     /// `format` is the id of the matrices' type.
-    fn make(format: u32, seed: u64) !Fixture {
+    pub fn make(format: u32, seed: u64) !Fixture {
         var fixture: Fixture = .{ .random = .init(seed) };
         try fixture.matrix(.token_embd, 0, format, embedding, vocabulary);
         try fixture.vector(.output_norm, 0, embedding);
@@ -89,7 +89,7 @@ const Fixture = struct {
         return fixture;
     }
 
-    fn deinit(fixture: *Fixture) void {
+    pub fn deinit(fixture: *Fixture) void {
         var path: [65]u8 = @splat(0);
         @memcpy(path[0..fixture.path_len], fixture.path[0..fixture.path_len]);
         _ = std.c.unlink(path[0..fixture.path_len :0]);
@@ -160,14 +160,14 @@ fn openEngine(model: *Model, settings: Settings) !*Engine {
 }
 
 /// A sampler: seed 7, the one method top-k 40.
-fn sample(writer: *Writer) !void {
+pub fn sample(writer: *Writer) !void {
     try writer.record(layouts.SamplerSettings{ .steps = 1, .min_keep = 1, .seed = 7, .bias = 0 });
     try writer.record(layouts.SamplerStep{ .method = .top_k, .count = 40, .a = 0, .b = 0, .c = 0 });
     try writer.record(layouts.SamplerChoice{ .logprobs = 0, .distribution = false, .choice = 0, .position = 0, .mu = 0, .mask = 0, .counts = 0, .matches = 0 });
 }
 
 /// A sequence whose next token is chosen.
-fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32, asked: struct { logits: LogitRows = .all, keep: bool = false }) !void {
+pub fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32, asked: struct { logits: LogitRows = .all, keep: bool = false }) !void {
     try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .choices = 1, .keep = asked.keep, .hidden = 0 });
     try writer.list(tokens);
     for (0..pages) |page| try writer.list(&.{first_page + @as(u32, @intCast(page))});
