@@ -6,9 +6,10 @@ const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const formats = @import("../formats/list.zig");
 const reference = @import("reference.zig");
-const Batch = @import("test_batch.zig").Batch;
+const test_batch = @import("test_batch.zig");
+const test_guard = @import("test_guard.zig");
+const Batch = test_batch.Batch;
 const testing = std.testing;
-const allocator = testing.allocator;
 
 /// Half floats that a scale may be: zeros, subnormals, the greatest.
 const halves = [_]u16{ 0, 0x8000, 1, 0x8001, 0x03ff, 0x0400, 0x7bff, 0xfbff, 0x3c00, 0xbc00, 0x2e00, 0x1234, 0xa345 };
@@ -62,28 +63,90 @@ fn products(comptime F: type) !void {
     for (columnsOf(F), 0..) |cols, c| for ([_]u32{ 1, 2, 7, 47 }, 0..) |tokens, n| {
         // Rows 1 to 33 in the course of the loops.
         const rows: u32 = @intCast(1 + (c * 4 + n) * 13 % 33);
-        const blocks = cols / F.block_elements;
-        const weights = try allocator.alignedAlloc(u8, .@"2", rows * blocks * @sizeOf(F.Block));
-        defer allocator.free(weights);
-        const typed: []align(1) F.Block = @as([*]align(1) F.Block, @ptrCast(weights.ptr))[0 .. rows * blocks];
-        fill(F, typed, r);
         for ([_]level_table.ActivationBits{ .int8, .int16 }) |bits| {
             if (F.kind == .float and bits == .int16) continue;
-            var batch: Batch = try .init(tokens, cols, bits);
-            defer batch.deinit();
-            for (batch.rows) |*value| value.* = r.floatNorm(f32);
-            if (F.kind == .block) {
-                for (0..tokens) |t| try testing.expectEqual(0, dispatch.levels()[0].quantizeSpans(&batch.x, @intCast(t), 0, batch.x.cols / level_table.span));
-                if (r.boolean()) extremes(&batch, r);
-            }
-            const expected = try allocator.alloc(f32, tokens * rows);
-            defer allocator.free(expected);
-            for (0..tokens) |t| for (0..rows) |row| {
-                expected[t * rows + row] = try expectedDot(F, typed[row * blocks ..][0..blocks], &batch, t);
-            };
-            for (dispatch.levels()) |level| try productsAt(F, level, typed, rows, &batch, expected);
+            try product(F, r, .{ .cols = cols, .rows = rows, .tokens = tokens, .bits = bits });
         }
     };
+}
+
+const Shape = struct { cols: u32, rows: u32, tokens: u32, bits: level_table.ActivationBits };
+
+/// A product of random weights and activations, at every level.
+fn product(comptime F: type, r: std.Random, shape: Shape) !void {
+    const blocks = shape.cols / F.block_elements;
+    const weights = try test_batch.allocator.alignedAlloc(u8, .@"2", shape.rows * blocks * @sizeOf(F.Block));
+    defer test_batch.allocator.free(weights);
+    const typed: []align(1) F.Block = @as([*]align(1) F.Block, @ptrCast(weights.ptr))[0 .. shape.rows * blocks];
+    fill(F, typed, r);
+    var batch: Batch = try .init(shape.tokens, shape.cols, shape.bits);
+    defer batch.deinit();
+    for (batch.rows) |*value| value.* = r.floatNorm(f32);
+    if (F.kind == .block) {
+        for (0..shape.tokens) |t| try testing.expectEqual(0, dispatch.levels()[0].quantizeSpans(&batch.x, @intCast(t), 0, batch.x.cols / level_table.span));
+        if (r.boolean()) extremes(&batch, r);
+    }
+    const expected = try test_batch.allocator.alloc(f32, shape.tokens * shape.rows);
+    defer test_batch.allocator.free(expected);
+    for (0..shape.tokens) |t| for (0..shape.rows) |row| {
+        expected[t * shape.rows + row] = try expectedDot(F, typed[row * blocks ..][0..blocks], &batch, t);
+    };
+    for (dispatch.levels()) |level| try productsAt(F, level, typed, shape.rows, &batch, expected);
+}
+
+test "products between guard pages equal the scalar reference" {
+    if (!test_guard.is_there) return error.SkipZigTest;
+    var guard: test_guard.Guard = .init(11);
+    test_batch.allocator = guard.allocator();
+    defer test_batch.allocator = testing.allocator;
+    const count = test_guard.cases(60);
+    inline for (formats.list) |F| {
+        var random = std.Random.DefaultPrng.init(1000 + F.id);
+        const r = random.random();
+        for (0..count) |_| {
+            const cols: u32 = if (F.kind == .float)
+                r.intRangeAtMost(u32, 1, 64)
+            else
+                F.block_elements * r.intRangeAtMost(u32, 1, if (F.block_elements == 32) 17 else 4);
+            try product(F, r, .{
+                .cols = cols,
+                .rows = r.intRangeAtMost(u32, 1, 33),
+                .tokens = r.intRangeAtMost(u32, 1, 9),
+                .bits = if (F.kind == .float or r.boolean()) .int8 else .int16,
+            });
+        }
+        try testing.expect(!guard.is_broken);
+    }
+}
+
+test "encoding between guard pages gives the same bytes at every level" {
+    if (!test_guard.is_there) return error.SkipZigTest;
+    var guard: test_guard.Guard = .init(12);
+    const memory = guard.allocator();
+    const count = test_guard.cases(60);
+    var random = std.Random.DefaultPrng.init(5);
+    const r = random.random();
+    const first = dispatch.levels()[0];
+    for (first.formats[0..first.formats_len]) |*table| for (0..count) |_| {
+        const encode = table.encode orelse continue;
+        const blocks = r.intRangeAtMost(u32, 1, 17);
+        const values = try memory.alloc(f32, blocks * table.block_elements);
+        defer memory.free(values);
+        for (values) |*value| value.* = r.floatNorm(f32);
+        const expected = try memory.alloc(u8, blocks * table.block_bytes);
+        defer memory.free(expected);
+        encode(values.ptr, blocks, expected.ptr);
+        for (dispatch.levels()) |level| {
+            const bytes = try memory.alloc(u8, expected.len);
+            defer memory.free(bytes);
+            tableOf(level, table.id).encode.?(values.ptr, blocks, bytes.ptr);
+            try testing.expectEqualSlices(u8, expected, bytes);
+            const back = try memory.alloc(f32, values.len);
+            defer memory.free(back);
+            tableOf(level, table.id).decode(bytes.ptr, blocks, back.ptr);
+        }
+    };
+    try testing.expect(!guard.is_broken);
 }
 
 /// The greatest and least integers everywhere, sums to match: what overflows anywhere overflows here.
@@ -111,8 +174,8 @@ fn productsAt(comptime F: type, level: *const level_table.Level, blocks: []align
     const groups = (rows + 15) / 16;
     const group_bytes = table.groupBytes(cols);
     try testing.expectEqual(0, group_bytes % 64);
-    const weights = try allocator.alignedAlloc(u8, .@"64", groups * group_bytes);
-    defer allocator.free(weights);
+    const weights = try test_batch.allocator.alignedAlloc(u8, .@"64", groups * group_bytes);
+    defer test_batch.allocator.free(weights);
     for (0..groups) |g| {
         const count = @min(16, rows - g * 16);
         const source: [*]const u8 = @ptrCast(blocks.ptr + g * 16 * row_blocks);
@@ -121,8 +184,8 @@ fn productsAt(comptime F: type, level: *const level_table.Level, blocks: []align
     if (batch.x.tokens < 3) try unpacked(F, table, blocks, rows, cols, weights);
 
     const stride = groups * 16 + 16;
-    const out = try allocator.alloc(f32, batch.x.tokens * stride);
-    defer allocator.free(out);
+    const out = try test_batch.allocator.alloc(f32, batch.x.tokens * stride);
+    defer test_batch.allocator.free(out);
     @memset(out, 12345);
     const args: level_table.Matmul = .{ .weights = weights.ptr, .group_bytes = group_bytes, .activations = &batch.x, .out = out.ptr, .out_stride = @intCast(stride) };
     // In two parts, as two threads would.

@@ -3,7 +3,9 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
-const allocator = std.testing.allocator;
+
+/// Where a test's memory comes from; a test of what lies around it sets another.
+pub var allocator: std.mem.Allocator = std.testing.allocator;
 
 pub const Batch = struct {
     x: level_table.Activations,
