@@ -51,7 +51,8 @@ pub fn build(b: *std.Build) void {
 
     const test_step = b.step("test", "Run the Zig tests");
     const filters = b.option([]const []const u8, "test-filter", "Only the tests whose names hold this") orelse &.{};
-    addTestRun(b, test_step, testProgram(b, b.resolveTargetQuery(baseline(.{})), filters), &.{});
+    addTestRun(b, test_step, testProgram(b, b.resolveTargetQuery(baseline(.{})), filters, .{}), &.{});
+    addSanitizers(b, b.resolveTargetQuery(baseline(.{})));
     addArmTest(b, test_step, filters);
 
     addWire(b);
@@ -205,12 +206,13 @@ fn plainProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step
 }
 
 /// The Zig tests: every file's own, and each level's kernels through their tables.
-fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const []const u8) *std.Build.Step.Compile {
+fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const []const u8, options: struct { sanitize_thread: ?bool = null }) *std.Build.Step.Compile {
     const module = b.createModule(.{
         .root_source_file = b.path("kernels/test.zig"),
         .target = target,
         .optimize = .ReleaseSafe,
         .link_libc = true,
+        .sanitize_thread = options.sanitize_thread,
     });
     module.addAnonymousImport("blocks.json", .{ .root_source_file = b.path("test/data/kit/blocks.json") });
     addLevels(b, module, target, .ReleaseFast, null);
@@ -221,6 +223,17 @@ fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const
         .filters = filters,
         .test_runner = .{ .path = b.path("kernels/test_runner.zig"), .mode = .simple },
     });
+}
+
+/// Runs for the night: what threads share under the thread sanitizer, and most tests under valgrind, where it is installed.
+fn addSanitizers(b: *std.Build, target: std.Build.ResolvedTarget) void {
+    const tsan = b.step("tsan", "Run the tests of what threads share with the thread sanitizer");
+    const shared: []const []const u8 = &.{ "handle", "every item runs once", "tasks take turns", "threads, chunks, pages", "a cancelled", "pool" };
+    addTestRun(b, tsan, testProgram(b, target, shared, .{ .sanitize_thread = true }), &.{});
+    const valgrind = b.step("valgrind", "Run Zig tests under valgrind");
+    const program = b.findProgram(&.{"valgrind"}, &.{}) catch return;
+    const some: []const []const u8 = &.{ "handle", "every item runs once", "tasks take turns", "threads, chunks, pages", "batch", "sampl", "pieces of a file", "allocator" };
+    addTestRun(b, valgrind, testProgram(b, target, some, .{}), &.{ program, "--error-exitcode=9", "--leak-check=no" });
 }
 
 fn addTestRun(b: *std.Build, step: *std.Build.Step, tests: *std.Build.Step.Compile, prefix: []const []const u8) void {
@@ -260,5 +273,5 @@ fn addArmTest(b: *std.Build, step: *std.Build.Step, filters: []const []const u8)
         return;
     };
     const target = b.resolveTargetQuery(.{ .cpu_arch = .aarch64, .os_tag = .linux, .abi = .musl });
-    addTestRun(b, step, testProgram(b, target, filters), &.{qemu});
+    addTestRun(b, step, testProgram(b, target, filters, .{}), &.{qemu});
 }

@@ -17,7 +17,8 @@ const Slot = struct {
     run: Run,
     context: *anyopaque,
     count: u32,
-    threads: u32,
+    /// Read by threads that have claimed nothing yet, while the slot may be rewritten: what they read is then not believed.
+    threads: std.atomic.Value(u32),
     done: std.atomic.Value(u32) align(64),
     driver_sleeps: std.atomic.Value(u32),
 };
@@ -64,7 +65,7 @@ pub fn parallel(threads: u32, count: u32, context: *anyopaque, run: Run) void {
     slot.run = run;
     slot.context = context;
     slot.count = count;
-    slot.threads = threads;
+    slot.threads.store(threads, .monotonic);
     slot.done.store(0, .monotonic);
     slot.driver_sleeps.store(0, .monotonic);
     ticket.store(@as(u64, epoch) << 32 | count, .release);
@@ -125,7 +126,7 @@ fn work(thread: u32) void {
         const epoch: u32 = @truncate(now >> 32);
         // The slot is rewritten two jobs later at the soonest: while the ticket still shows this epoch, what was read of
         // it is true; and a claim names its epoch, so it fails if the job has ended meanwhile.
-        if (now & 0xffff_ffff == 0 or thread >= slots[epoch & 1].threads) continue;
+        if (now & 0xffff_ffff == 0 or thread >= slots[epoch & 1].threads.load(.monotonic)) continue;
         if (ticket.load(.acquire) >> 32 != epoch) continue;
         claimAll(epoch, thread);
     }
