@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { median } from "../src/machine/median.ts";
 import process from "node:process";
 import { Batcher, LightGPT, Model, TokenCache } from "../mod.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
@@ -21,10 +22,6 @@ const greedy = { sampling: { temperature: 0 } } as const;
 /** Token ids that every vocabulary has, other ones for each `salt`. */
 function promptIds(count: number, salt = 0): number[] {
   return Array.from({ length: count }, (_, index) => 3 + (index * 79 + salt * 37 + (index >> 3)) % 251);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
 function report(what: string, figure: string, goal: string): void {

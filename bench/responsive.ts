@@ -10,7 +10,7 @@
  * @module
  */
 import process from "node:process";
-import { promptSource } from "../cli/measure.ts";
+import { promptSource } from "../src/measuring/benchmark/timing.ts";
 import { LightGPT } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { defaultPath, makeTinyLlama } from "./tinyllama.ts";

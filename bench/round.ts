@@ -11,7 +11,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { promptSource } from "../cli/measure.ts";
+import { promptSource } from "../src/measuring/benchmark/timing.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { allThreads, type ChildPlan, EXPERIMENTS, type Round, type Subject, type SubjectResult } from "./plan.ts";
 import { sharedWindow } from "./statistics.ts";

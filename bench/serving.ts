@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { median } from "../src/machine/median.ts";
 import process from "node:process";
 import { LightGPT, type LightGPTOptions, Model } from "../mod.ts";
 import { Meter } from "../src/batching/stats.ts";
@@ -17,10 +18,6 @@ import { embeddedModel } from "../src/files/embedded.ts";
 const mib = 2 ** 20;
 /** No text ends before it should; {@link open} says which tokens would end one. */
 let greedy: { temperature: number; banned?: number[] } = { temperature: 0 };
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
-}
 
 function report(what: string, figure: string, goal: string): void {
   console.log(`${what.padEnd(62)} ${figure.padStart(28)}   goal ${goal}`);

@@ -18,7 +18,8 @@ import { fileURLToPath } from "node:url";
 import { native } from "../ffi/native.ts";
 import { LIMITS } from "../ffi/wire.ts";
 import { type Batcher, Model, Optimizer, type OptimizerOptions, type TunedSettings } from "../mod.ts";
-import { promptSource } from "../cli/measure.ts";
+import { median } from "../src/machine/median.ts";
+import { promptSource } from "../src/measuring/benchmark/timing.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { usableThreads } from "../src/machine/machine.ts";
 import { compareTimes, type Comparison } from "../src/tuning/tuner/compare.ts";
@@ -196,7 +197,6 @@ async function against(
     const order = all.map((_, index) => ({ index, key: random() })).sort((a, b) => a.key - b.key);
     for (const { index } of order) times[index]?.push(await time(all[index] as TunedSettings));
   }
-  const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
   const best = all[times.map(median).reduce((best, ms, index, list) => ms < (list[best] as number) ? index : best, 0)];
   const pairs: [number[], number[]] = [[], []];
   for (let round = 0; round < 20; round++) {
@@ -235,7 +235,6 @@ async function compete(path: string): Promise<void> {
     rates[0].push(await run(1));
     rates[1].push(await run(2));
   }
-  const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
   const shown = rates[1].map((rate, round) => (rate / (rates[0][round] as number)).toFixed(2)).join(", ");
   console.log(
     `alone ${rates[0].map((rate) => rate.toFixed(1)).join(", ")} tokens/s; two together ${

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "../src/machine/median.ts";
 import { encodeGguf, type NewValue } from "../scripts/gguf-writer.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
@@ -136,7 +137,7 @@ function main(): void {
     });
     for (const name of Object.keys(runs[0])) {
       const [wall, processor] = [0, 1].map((index) => runs.map((run) => run[name][index]).sort((a, b) => a - b));
-      const middle = wall[wall.length >> 1];
+      const middle = median(wall);
       console.log(
         `  ${name.padEnd(36)} least ${wall[0].toFixed(0).padStart(5)} ms   median ${middle.toFixed(0).padStart(5)} ms` +
           `   processor ${processor[0].toFixed(0).padStart(5)} ms`,

@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../cli/measure.ts";
+import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../src/measuring/benchmark/timing.ts";
 import { native } from "../ffi/native.ts";
 import { VERSION } from "../ffi/wire.ts";
 import { LightGPT } from "../mod.ts";

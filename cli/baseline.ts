@@ -16,11 +16,10 @@ import { LightGPTError } from "../ffi/errors.ts";
 import { currentRuntime } from "../ffi/runtime/pick.ts";
 import type { LightGPT } from "../src/lightgpt.ts";
 import { cancelledBy } from "../src/options/checks.ts";
-import { comparisonText } from "./baseline_text.ts";
-import type { BaselineReport, Report, Row, Spread } from "./bench_report.ts";
-import { drawComparison, loadCharts } from "./charts.ts";
+import { drawComparison, loadCharts } from "../src/measuring/benchmark/charts.ts";
+import { comparisonText } from "../src/measuring/benchmark/comparison_text.ts";
+import { type BaselineReport, makeRows, type Report } from "../src/measuring/benchmark/report.ts";
 import { readText, ResultFile } from "./files.ts";
-import { median } from "./measure.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
@@ -124,38 +123,6 @@ async function runSelf(words: readonly string[], isPlain: boolean, signal: Abort
   } finally {
     signal.removeEventListener("abort", stop);
   }
-}
-
-/** The rows of two lists of reports, round by round. */
-export function makeRows(baseline: readonly Report[], optimized: readonly Report[]): Row[] {
-  const row = (what: string, unit: Row["unit"], of: (report: Report) => number): Row => {
-    const [before, after] = [baseline.map(of), optimized.map(of)];
-    // Of times and memory less is better.
-    const ratios = before.map((value, round) => unit === "tokens/s" ? after[round] / value : value / after[round]);
-    return { what, unit, baseline: spread(before), optimized: spread(after), ratio: spread(ratios) };
-  };
-  const [first] = optimized;
-  return [
-    ...first.prefill.map(({ tokens }, index) =>
-      row(`prompt of ${tokens}`, "tokens/s", ({ prefill }) => prefill[index].tokensPerSecond)
-    ),
-    ...first.decode.map(({ batch }, index) =>
-      row(
-        batch === 1 ? "one sequence" : `${batch} sequences`,
-        "tokens/s",
-        ({ decode }) => decode[index].tokensPerSecond,
-      )
-    ),
-    row("first token, half within", "ms", ({ firstTokenMs }) => firstTokenMs.p50),
-    row("between tokens, half within", "ms", ({ betweenTokensMs }) => betweenTokensMs.p50),
-    row("between tokens, 95 % within", "ms", ({ betweenTokensMs }) => betweenTokensMs.p95),
-    row("weights", "MB", ({ residentBytes }) => residentBytes / 1e6),
-    row("most memory of the process", "MB", ({ peakBytes }) => peakBytes / 1e6),
-  ];
-}
-
-function spread(values: readonly number[]): Spread {
-  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }
 
 async function compareFiles(

@@ -8,10 +8,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
-import { makeRows } from "../cli/baseline.ts";
-import type { BaselineReport } from "../cli/bench_report.ts";
-import { comparisonText } from "../cli/baseline_text.ts";
-import type { Report } from "../cli/bench_report.ts";
+import { comparisonText } from "../src/measuring/benchmark/comparison_text.ts";
+import { type BaselineReport, makeRows, type Report } from "../src/measuring/benchmark/report.ts";
 import { lightgpt } from "./command.ts";
 import { describeTales, repository } from "./kit.ts";
 

@@ -6,8 +6,9 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { benchText } from "../cli/bench.ts";
-import { bytesPerToken, median, promptSource, timeDecode, timePrefill } from "../cli/measure.ts";
+import { median } from "../src/machine/median.ts";
+import { benchText } from "../src/measuring/benchmark/report_text.ts";
+import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../src/measuring/benchmark/timing.ts";
 import { parseCommand } from "../cli/options.ts";
 import { UsageError } from "../cli/types.ts";
 import { LightGPT } from "../mod.ts";

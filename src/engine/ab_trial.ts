@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { median } from "../machine/median.ts";
 
 /** Steps before the other value has its turn. */
 const turnSteps = 6;
@@ -79,9 +80,4 @@ export class AbTrial {
     }
     return { ratio: weights > 0 ? Math.exp(sum / weights) : 1, steps };
   }
-}
-
-/** The middle of some numbers. */
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 }

@@ -7,7 +7,8 @@
  */
 import type { StepRecord } from "../batching/stats.ts";
 import type { EventLog } from "./events.ts";
-import { AbTrial, median } from "../engine/ab_trial.ts";
+import { AbTrial } from "../engine/ab_trial.ts";
+import { median } from "../machine/median.ts";
 
 /** What an adapter turns; all within bounds that are someone else's. */
 export interface AdaptTarget {

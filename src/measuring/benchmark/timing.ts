@@ -1,14 +1,35 @@
 /**
  * Timing of a loaded model through the public interface: reading a prompt, and generating in one or many sequences at
- * once. `lightgpt bench` and the project's own benches measure with the same functions.
+ * once. `lightgpt bench` and the benchmarks of this project measure with the same functions.
  *
  * @module
  */
-import { LightGPTError } from "../ffi/errors.ts";
-import type { LightGPT } from "../src/lightgpt.ts";
+import { LightGPTError } from "../../../ffi/errors.ts";
+import type { Model } from "../../model/model.ts";
+import { given } from "../../options/schema.ts";
 
 /** Requests that a stream may need before something is wrong with the model. */
 const requestsMost = 1000;
+
+/** What is timed: a `LightGPT`, as far as timing needs it. */
+export interface Timed {
+  /** The model. */
+  readonly model: Model;
+  /** Positions of its context. */
+  readonly context: number;
+  /** Reads a prompt for its logits. */
+  logits(tokens: ArrayLike<number>, options: { readonly signal?: AbortSignal }): Promise<Float32Array>;
+  /** Continues a prompt. */
+  generate(prompt: ArrayLike<number>, options: TimedOptions): AsyncIterable<unknown>;
+}
+
+/** Options for a request that is timed. */
+export interface TimedOptions {
+  readonly cache: false;
+  readonly sampling: { readonly temperature: number; readonly bias: ReadonlyMap<number, number> };
+  readonly maxTokens: number;
+  readonly signal?: AbortSignal;
+}
 
 /** What a time was taken of. */
 export interface Rate {
@@ -31,9 +52,9 @@ export function promptSource(): (tokens: number) => number[] {
 }
 
 /** How long the model takes to read a prompt, up to the logits that follow it. */
-export async function timePrefill(lm: LightGPT, prompt: ArrayLike<number>, signal?: AbortSignal): Promise<Rate> {
+export async function timePrefill(lm: Timed, prompt: ArrayLike<number>, signal?: AbortSignal): Promise<Rate> {
   const begin = performance.now();
-  await lm.logits(prompt, signal === undefined ? {} : { signal });
+  await lm.logits(prompt, given({ signal }));
   return { tokens: prompt.length, ms: performance.now() - begin };
 }
 
@@ -57,14 +78,14 @@ export interface DecodePlan {
  * measured instead.
  */
 export async function timeDecode(
-  lm: LightGPT,
+  lm: Timed,
   { batch, context, tokens, prompts, signal }: DecodePlan,
 ): Promise<Rate> {
-  const options = {
+  const options: TimedOptions = {
     cache: false, // every prompt is to be read
     sampling: { temperature: 0, bias: new Map([...lm.model.tokenizer.endOfGeneration].map((id) => [id, -1e9])) },
     maxTokens: Math.min(2 * tokens + 16, lm.context - context), // to spare, for the others need not begin together
-    ...(signal === undefined ? {} : { signal }),
+    ...given({ signal }),
   };
   let waitingFor = batch;
   let left = batch * tokens;
@@ -90,19 +111,11 @@ export async function timeDecode(
   return { tokens: batch * tokens, ms: end - begin };
 }
 
-/** The middle of some numbers; NaN of none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle];
-  return (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
 /**
  * Bytes of weights that one token reads: all but the embedding, of which it needs a row, unless that serves as the output
  * too; as they lie in memory, where a packed format may take more than in the file.
  */
-export function bytesPerToken({ model }: LightGPT): number {
+export function bytesPerToken({ model }: Pick<Timed, "model">): number {
   const { tensors } = model.plan;
   const isTied = !tensors.some(({ role }) => role === "output");
   let all = 0;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BaselineReport, Row, Spread } from "./bench_report.ts";
+import type { BaselineReport, Row, Spread } from "./report.ts";
 
 /** The comparison as text. */
 export function comparisonText({ model, baseline, machine, threads, rounds, rows, accuracy }: BaselineReport): string {

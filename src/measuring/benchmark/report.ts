@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Percentiles } from "../src/batching/stats.ts";
-import type { Comparison } from "../src/measuring/perplexity.ts";
+import type { Percentiles } from "../../batching/stats.ts";
+import { median } from "../../machine/median.ts";
+import type { Comparison } from "../perplexity.ts";
 
 /** What `--json` prints. */
 export interface Report {
@@ -54,4 +55,36 @@ export interface BaselineReport {
   rows: Row[];
   /** Against another file; against plain instructions, whether all logits of a text are the same bits. */
   accuracy: { kind: "file"; comparison: Comparison } | { kind: "bits"; same: boolean; logits: number };
+}
+
+/** The rows of two lists of reports, round by round. */
+export function makeRows(baseline: readonly Report[], optimized: readonly Report[]): Row[] {
+  const row = (what: string, unit: Row["unit"], of: (report: Report) => number): Row => {
+    const [before, after] = [baseline.map(of), optimized.map(of)];
+    // Of times and memory less is better.
+    const ratios = before.map((value, round) => unit === "tokens/s" ? after[round] / value : value / after[round]);
+    return { what, unit, baseline: spread(before), optimized: spread(after), ratio: spread(ratios) };
+  };
+  const [first] = optimized;
+  return [
+    ...first.prefill.map(({ tokens }, index) =>
+      row(`prompt of ${tokens}`, "tokens/s", ({ prefill }) => prefill[index].tokensPerSecond)
+    ),
+    ...first.decode.map(({ batch }, index) =>
+      row(
+        batch === 1 ? "one sequence" : `${batch} sequences`,
+        "tokens/s",
+        ({ decode }) => decode[index].tokensPerSecond,
+      )
+    ),
+    row("first token, half within", "ms", ({ firstTokenMs }) => firstTokenMs.p50),
+    row("between tokens, half within", "ms", ({ betweenTokensMs }) => betweenTokensMs.p50),
+    row("between tokens, 95 % within", "ms", ({ betweenTokensMs }) => betweenTokensMs.p95),
+    row("weights", "MB", ({ residentBytes }) => residentBytes / 1e6),
+    row("most memory of the process", "MB", ({ peakBytes }) => peakBytes / 1e6),
+  ];
+}
+
+function spread(values: readonly number[]): Spread {
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }

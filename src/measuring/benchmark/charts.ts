@@ -9,8 +9,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { UnsupportedError } from "../ffi/errors.ts";
-import type { BaselineReport } from "./bench_report.ts";
+import { UnsupportedError } from "../../../ffi/errors.ts";
+import type { BaselineReport } from "./report.ts";
 
 /** What is used of echarts. */
 export interface Charts {
