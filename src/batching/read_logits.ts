@@ -53,7 +53,7 @@ export interface LogitRows {
 }
 
 /** Bytes of the rows that are handed over at once: more tokens a step are hardly faster. */
-const rowBytesMost = 1 << 25;
+const rowBytesMost = 1 << 24;
 
 /**
  * Reads tokens part by part, and gives the logits after each of them. No part is read before its rows are asked for, so a slow

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { inSlices, type Sliceable } from "../../machine/sliced.ts";
+import { inSlices, SharedWork, type Sliceable } from "../../machine/sliced.ts";
 import type { Tokenizer } from "./types.ts";
 
 /** Tokens that are looked at between two places where the work may pause. */
@@ -12,15 +12,21 @@ const TOKENS_AT_ONCE = 1 << 12;
 /** The most strings of which the tokens are kept, so that users of a server don't fill its memory. */
 const KEPT_MOST = 32;
 
-/** The bytes of all tokens, and what was found among them. */
+/** The bytes of all tokens. */
 interface Pieces {
   readonly bytes: Uint8Array;
   /** Where the bytes of each token end. */
   readonly ends: Uint32Array;
-  readonly found: Map<string, Uint32Array>;
 }
 
-const known = new WeakMap<Tokenizer, Pieces>();
+/** What is known of a vocabulary, or being found out. */
+interface Known {
+  readonly pieces: SharedWork<Pieces>;
+  /** The tokens that contain a string. */
+  readonly found: Map<string, SharedWork<Uint32Array>>;
+}
+
+const vocabularies = new WeakMap<Tokenizer, Known>();
 
 /**
  * Finds the tokens that contain any of these strings, while the event loop goes on.
@@ -37,14 +43,14 @@ export async function tokensContaining(
 }
 
 function* findAll(tokenizer: Tokenizer, strings: readonly string[]): Sliceable<Set<number>> {
-  const pieces = known.get(tokenizer) ?? (yield* layOut(tokenizer));
-  known.set(tokenizer, pieces);
+  const known = vocabularies.get(tokenizer) ?? { pieces: new SharedWork(layOut(tokenizer)), found: new Map() };
+  vocabularies.set(tokenizer, known);
   const all = new Set<number>();
   for (const string of strings) {
-    const found = pieces.found.get(string) ?? (yield* find(pieces, new TextEncoder().encode(string)));
-    if (pieces.found.size >= KEPT_MOST) pieces.found.clear();
-    pieces.found.set(string, found);
-    for (const token of found) all.add(token);
+    if (!known.found.has(string) && known.found.size >= KEPT_MOST) known.found.clear();
+    const search = known.found.get(string) ?? new SharedWork(find(known.pieces, new TextEncoder().encode(string)));
+    known.found.set(string, search);
+    for (const token of yield* search.get()) all.add(token);
   }
   return all;
 }
@@ -64,11 +70,12 @@ function* layOut(tokenizer: Tokenizer): Sliceable<Pieces> {
     ends[token] = end += piece.length;
     if (token % TOKENS_AT_ONCE === 0) yield;
   }
-  return { bytes: bytes.slice(0, end), ends, found: new Map() };
+  return { bytes: bytes.slice(0, end), ends };
 }
 
 /** The tokens that contain `needle`, which has at least one byte. */
-function* find({ bytes, ends }: Pieces, needle: Uint8Array): Sliceable<Uint32Array> {
+function* find(pieces: SharedWork<Pieces>, needle: Uint8Array): Sliceable<Uint32Array> {
+  const { bytes, ends } = yield* pieces.get();
   const found: number[] = [];
   for (let token = 0, begin = 0; token < ends.length; begin = ends[token++]) {
     if (contains(bytes, begin, ends[token], needle)) found.push(token);
