@@ -38,7 +38,7 @@ describe("a table of pages", () => {
     assertEquals(table.attachPages(prompt(1), 0).position, 16);
     table.close();
     store.take(); // evicts one
-    assertEquals([1, 2, 3].map((first) => store.tree?.find("", prompt(first)).tokens), [16, 0, 16]);
+    assertEquals([1, 2, 3].map((first) => store.tree?.match("", prompt(first)).tokens), [16, 0, 16]);
   });
 
   it("uses a page of which it copies a part", () => {
@@ -48,7 +48,7 @@ describe("a table of pages", () => {
     const part = Uint32Array.from([...prompt(1).subarray(0, 10), 7, 7]);
     assertEquals([table.attachPages(part, 0).position, table.attachPart(part, 0, 1).position], [0, 10]);
     store.take();
-    assertEquals([1, 2, 3].map((first) => store.tree?.find("", prompt(first)).tokens), [16, 0, 16]);
+    assertEquals([1, 2, 3].map((first) => store.tree?.match("", prompt(first)).tokens), [16, 0, 16]);
     table.close();
   });
 
@@ -79,7 +79,7 @@ describe("a table of pages", () => {
     table.publishTail(prompt(1, 2).subarray(0, 32));
     table.cover(40);
     table.close();
-    assertEquals(store.tree?.find("", prompt(1, 2)).tokens, 32);
+    assertEquals(store.tree?.match("", prompt(1, 2)).tokens, 32);
   });
 
   it("keeps what is pinned out of what can be had", () => {
@@ -158,8 +158,8 @@ describe("a sequence", () => {
     const third = sequence.next();
     sequence.accept(sequence.prepare(1, [4, 4]), chosen(2)); // none was right
     assertEquals([(await third)?.token, sequence.position, sequence.pages.length], [2, 35, 3]);
-    assertEquals(store.tree?.find("", sequence.tokens).tokens, 32, "what was wrong is not left to the cache");
+    assertEquals(store.tree?.match("", sequence.tokens).tokens, 32, "what was wrong is not left to the cache");
     sequence.end();
-    assertEquals(store.tree?.find("", sequence.tokens).tokens, 35);
+    assertEquals(store.tree?.match("", sequence.tokens).tokens, 35);
   });
 });

@@ -39,9 +39,9 @@ describe("pages", () => {
     pool.limit = 6;
     assertEquals([pool.take(), pool.available], [undefined, 0]);
     for (const page of [0, 1, 2, 4]) pool.release(page);
-    assertEquals([pool.available, pool.warm], [4, 6]);
-    assertEquals(pool.cool(), [{ first: 0, count: 3 }, { first: 4, count: 1 }]);
-    assertEquals([pool.warm, pool.cool()], [2, []]);
+    assertEquals([pool.available, pool.resident], [4, 6]);
+    assertEquals(pool.dropFree(), [{ first: 0, count: 3 }, { first: 4, count: 1 }]);
+    assertEquals([pool.resident, pool.dropFree()], [2, []]);
     pool.limit = 1;
     assertEquals([pool.available, pool.take()], [0, undefined]);
     pool.limit = 8;

@@ -61,10 +61,10 @@ it("results are the same, bit for bit, while batch, threads, chunk, pages and ca
     settings.chunkTokens = 4 + random(200);
     settings.stepMs = random(2) === 0 ? undefined : 1 + random(20);
     if (random(4) > 0) return;
-    void scheduler.between(() => {
+    void scheduler.betweenSteps(() => {
       scheduler.limitPages(16 + random(pool.size - 15)); // 16 pages are one context
       tree?.limit(random(pool.size) * scheduler.store.pageBytes);
-      scheduler.store.cool();
+      scheduler.store.discardFree();
     }).catch((error: unknown) => {
       if (!(error instanceof ClosedError)) throw error; // the last one may come after the end
     });
@@ -80,15 +80,15 @@ it("the memory of pages that are given up goes back to the system", async () => 
   const scheduler = schedulerOf(lm.batcher);
   const { store } = scheduler;
   const random = randomFrom(1);
-  while (store.pool.warm * store.pageBytes < 64 * mib) {
+  while (store.pool.resident * store.pageBytes < 64 * mib) {
     const prompt = Array.from({ length: 480 }, () => 3 + random(1900));
     await Promise.all(Array.from({ length: 8 }, (_, index) => lm.complete([...prompt, 3 + index], { maxTokens: 1 })));
     await lm.complete(prompt, { maxTokens: 1 });
   }
   const before = process.memoryUsage.rss();
-  const warm = store.pool.warm;
-  await scheduler.between(() => scheduler.limitPages(16));
-  const given = (warm - store.pool.warm) * store.pageBytes;
+  const warm = store.pool.resident;
+  await scheduler.betweenSteps(() => scheduler.limitPages(16));
+  const given = (warm - store.pool.resident) * store.pageBytes;
   assert(given >= 60 * mib && store.pool.held <= 16);
   const fallen = before - process.memoryUsage.rss();
   assert(fallen > 0.8 * given, `${fallen / mib} of ${given / mib} MiB`);
@@ -163,7 +163,7 @@ describe("a budget of memory", () => {
     const attendant = new Attendant({
       ...options,
       limitBytes: 150 * mib,
-      resident: () => others + pool.warm * pageBytes,
+      resident: () => others + pool.resident * pageBytes,
     });
     const look = () => new Promise((done) => setTimeout(done, 150));
     try {
@@ -171,7 +171,7 @@ describe("a budget of memory", () => {
       others = 136 * mib;
       assertEquals(await complete(lm, prompts), expected);
       await look();
-      assert(others + pool.warm * pageBytes <= 150 * mib, `${pool.warm}`);
+      assert(others + pool.resident * pageBytes <= 150 * mib, `${pool.resident}`);
       assert(
         log.events.some(({ kind, setting }) => kind === "memory" && setting === "kvPages"),
         JSON.stringify(log.events),

@@ -358,7 +358,7 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
       times.stepMs = random(2) === 0 ? undefined : random(5);
       const least = positionsMax / pageSize;
       const limit = least + random(pages - least + 1);
-      void scheduler.between(() => {
+      void scheduler.betweenSteps(() => {
         scheduler.limitPages(limit);
         assert(store.pool.held <= Math.max(limit, least), "more pages were held than may be");
       }).catch((error: unknown) => {

@@ -22,6 +22,6 @@ export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, 
   // What several have in common is there once.
   const held = others.flatMap(({ pages }) => pages);
   const { salt } = sequence.options;
-  const known = salt === undefined ? 0 : tree?.find(salt, sequence.tokens).pages.length ?? 0;
+  const known = salt === undefined ? 0 : tree?.match(salt, sequence.tokens).pages.length ?? 0;
   return wanted - known - (held.length - new Set(held).size) <= pool.limit;
 }

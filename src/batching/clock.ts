@@ -1,5 +1,5 @@
 /**
- * Time: the clock on the wall, which the simulation of the scheduler replaces by one of its own.
+ * Time as a scheduler sees it. The simulation of the scheduler has a clock of its own.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { turn } from "../../ffi/runtime/builtins.ts";
 export interface Clock {
   /** Milliseconds since some moment. */
   now(): number;
-  /** Calls back after `ms`; the function it returns calls that off. */
+  /** Calls `callback` after `ms` milliseconds; returns a function that cancels this. */
   after(ms: number, callback: () => void): () => void;
-  /** The event loop's turn: timers, files and sockets, and readers that ask for their next token. */
+  /** Lets the event loop run: timers, files, sockets, and readers that ask for their next token. */
   turn(): Promise<void>;
 }
 

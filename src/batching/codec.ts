@@ -11,7 +11,7 @@ import type { Model } from "../model/model.ts";
 import type { KvPage } from "./kv_store.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** What a scheduler and its pages are, once they are. */
+/** What pages belong to; the scheduler is made after the codec. */
 export interface CodecHost {
   readonly model: Model;
   readonly engine: Engine;
@@ -29,7 +29,7 @@ export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvP
     partBytesMax: Math.max(bytes, 4 + 4 * embedding),
     async encode({ page, states }, tokens) {
       const own = new Uint8Array(bytes);
-      await scheduler().between(() => engine.exportPage(page, own));
+      await scheduler().betweenSteps(() => engine.exportPage(page, own));
       return [own, ...[...states].filter(([count]) => count <= tokens).map(encodeState)];
     },
     decode([own, ...rest], tokens) {
@@ -40,7 +40,7 @@ export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvP
         if (count < 1 || count > tokens || state.length !== embedding) return undefined;
         states.set(count, state);
       }
-      return scheduler().between(() => {
+      return scheduler().betweenSteps(() => {
         const { store } = scheduler();
         const page = store.takeUnused();
         if (page === undefined) return undefined;

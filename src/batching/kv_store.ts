@@ -20,9 +20,9 @@ export interface KvPage {
   isDropped: boolean;
 }
 
-/** What pages need of the engine. */
+/** The functions of an engine that pages need. */
 export interface PageMemory {
-  /** Pages, and positions of each. */
+  /** How many pages there are, and positions of a page. */
   readonly settings: { readonly pages: number; readonly pageSize: number };
   /** Copies a page. */
   copyPage(from: number, to: number): void;
@@ -41,7 +41,7 @@ export class KvStore {
   /** Bytes of a page. */
   readonly pageBytes: number;
 
-  /** `cache` absent: without one. */
+  /** A store over the pages of an engine; without `cache`, prefixes are not kept. */
   constructor(
     memory: PageMemory,
     pageBytes: number,
@@ -71,7 +71,7 @@ export class KvStore {
     return new PageTable(this, salt);
   }
 
-  /** Takes a page, evicting from the cache where none is free; undefined where all are in use. */
+  /** Takes a page; evicts one from the cache where none is free. Undefined where all pages are in use. */
   take(): number | undefined {
     for (;;) {
       const page = this.pool.take();
@@ -79,22 +79,22 @@ export class KvStore {
     }
   }
 
-  /** A free page for what is loaded: nothing is evicted for its sake. It has one reference. */
+  /** Takes a free page for a loaded value, with one reference; evicts nothing. */
   takeUnused(): number | undefined {
     return this.pool.take();
   }
 
-  /** Evicts from the cache until no more pages are held than may be, as far as that goes. */
+  /** Evicts from the cache until the limit of held pages is met, or nothing is left to evict. */
   trim(): void {
     while (this.pool.held > this.pool.limit && this.tree?.evict());
   }
 
-  /** Gives the memory of pages that are not held back to the system, not in a step; returns how many bytes. */
-  cool(): number {
-    return this.pool.cool().reduce((sum, { first, count }) => sum + this.#memory.discardPages(first, count), 0);
+  /** Gives the memory of free pages back to the system; returns the bytes. Not during a step. */
+  discardFree(): number {
+    return this.pool.dropFree().reduce((sum, { first, count }) => sum + this.#memory.discardPages(first, count), 0);
   }
 
-  /** Copies a page to one that is taken for it. */
+  /** Takes a page and copies another one to it. */
   copy(from: number): number | undefined {
     this.pool.retain(from); // what is evicted for its sake must not be itself
     const page = this.take();
@@ -108,21 +108,21 @@ export class KvStore {
     for (const { value } of this.tree?.pinned() ?? []) yield value.page;
   }
 
-  /** Keeps a page with the tokens after `parent`; see `CacheTree.add`. */
+  /** Keeps a page with the tokens after `parent`; see `CacheTree.insert`. */
   keep(parent: CachePage<KvPage>, tokens: Uint32Array, page: number): CachePage<KvPage> | undefined {
     const value: KvPage = { page, states: new Map(), isDropped: false };
-    const kept = this.tree?.add(parent, tokens, value, this.pageBytes);
+    const kept = this.tree?.insert(parent, tokens, value, this.pageBytes);
     if (kept?.value === value) this.pool.retain(page);
     return kept;
   }
 
-  /** Keeps a hidden state with a page: that after its first `count` tokens. */
+  /** Keeps the hidden state after the first `count` tokens of a page. */
   keepState(kept: CachePage<KvPage>, count: number, state: Float32Array): void {
     const tree = this.tree as CacheTree<KvPage>;
     const { states } = kept.value;
     if (kept.isGone || states.has(count)) return;
     states.set(count, state.slice());
-    tree.end(kept, count);
+    tree.markEnd(kept, count);
     tree.resize(kept, this.#bytesOf(states));
     tree.reserve(0);
   }
@@ -146,11 +146,11 @@ export class PageTable {
   /** The page numbers. */
   readonly pages: number[] = [];
   readonly #store: KvStore;
-  /** The last whole page, or the root; absent where nothing is shared. */
+  /** The last whole page in the cache's tree, or the root of the salt; absent where nothing is shared. */
   #cursor: CachePage<KvPage> | undefined;
   /** Whole pages before the cursor and at it. */
   #known = 0;
-  /** What the cache has of the page after the cursor, where that page is this table's own. */
+  /** The incomplete page after the cursor as the cache knows it, where it is this table's own page. */
   #tail: CachePage<KvPage> | undefined;
   /** The state of the cache after the cursor when that was last looked through, and for how many tokens. */
   #seen: { readonly changedAt: number; readonly least: number } | undefined;
@@ -175,7 +175,7 @@ export class PageTable {
     return this.pages.length * this.#store.pool.pageSize;
   }
 
-  /** Takes pages until they have room for `positions`; false where there were not enough, which keeps those it got. */
+  /** Takes pages until they have room for `positions`. Where there are not enough, it keeps those it got and returns false. */
   cover(positions: number): boolean {
     while (this.capacity < positions) {
       const page = this.#store.take();
@@ -197,7 +197,7 @@ export class PageTable {
     const { pageSize } = this.#store.pool;
     let at = position;
     let page = this.#cursor as CachePage<KvPage>;
-    for (let next = tree.child(page, tokens, at); next; next = tree.child(page, tokens, at)) {
+    for (let next = tree.matchPage(page, tokens, at); next; next = tree.matchPage(page, tokens, at)) {
       const state = at + pageSize === tokens.length ? next.value.states.get(pageSize) : undefined;
       if (at + pageSize >= tokens.length && !state) break;
       this.#store.pool.retain(next.value.page);
@@ -211,13 +211,13 @@ export class PageTable {
     return { position: at };
   }
 
-  /** The same for a part of the next page, by copy, where the cache has one that shares at least `least` tokens. */
+  /** Copies a page of the cache that shares at least `least` of the next tokens, where there is one. */
   attachPart(tokens: Uint32Array, position: number, least: number): Attached {
     const tree = this.#store.tree;
     if (!tree || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
     const cursor = this.#cursor as CachePage<KvPage>;
     this.#seen = { changedAt: tree.changedAt(cursor), least };
-    const part = tree.part(cursor, tokens, position);
+    const part = tree.matchPart(cursor, tokens, position);
     if (!part) return { position };
     const state = position + part.count === tokens.length ? part.page.value.states.get(part.count) : undefined;
     const count = Math.min(part.count, tokens.length - position - (state ? 0 : 1));
@@ -256,7 +256,7 @@ export class PageTable {
       const page = this.pages[this.#known] as number;
       const own = this.#tail?.isGone ? undefined : this.#tail;
       this.#tail = undefined;
-      let kept = tree?.child(this.#cursor, tokens, begin);
+      let kept = tree?.matchPage(this.#cursor, tokens, begin);
       if (!kept && own && tree?.grow(own, tokens.subarray(begin + own.tokens.length, begin + pageSize))) kept = own;
       kept ??= this.#store.keep(this.#cursor, tokens.slice(begin, begin + pageSize), page);
       if (kept && kept.value.page !== page) {
@@ -294,7 +294,7 @@ export class PageTable {
     if (kept && state) this.#store.keepState(kept, count, state);
   }
 
-  /** Gives everything back. Again is fine. */
+  /** Releases all pages. Again is fine. */
   close(): void {
     for (const page of this.pages) this.#store.pool.release(page);
     this.pages.length = 0;

@@ -1,7 +1,7 @@
 /**
- * The pages that a plan gives out: free ones and those that the cache can evict, then those of sequences that give way
- * (`precedence.ts`). Nothing is taken or evicted here; it is only counted, so that a plan is a value. Counting which pages the cache
- * can evict takes a look at every page in use, so that is done only where the free ones are not enough.
+ * The pages that a plan gives out: free pages and those that the cache can evict, then those of sequences that give way
+ * (`precedence.ts`). Nothing is taken or evicted here, only counted, so that a plan is a value. To count what the cache can
+ * evict takes a look at every page in use; that is done only where the free pages are not enough.
  *
  * @module
  */

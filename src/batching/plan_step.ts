@@ -29,7 +29,7 @@ export interface PlanInput<S extends SequenceView> {
   readonly running: readonly S[];
   /** Sequences that have a place and ask for nothing: their pages can be had. */
   readonly paused: readonly S[];
-  /** For sequences whose next page another one is reading: that one. */
+  /** Maps a sequence whose next page another one is reading to that one. */
   readonly waits: ReadonlyMap<S, S>;
   /** The sequence that went on when none could, in the step before. */
   readonly leader: S | undefined;
@@ -62,7 +62,7 @@ export interface StepPlan<S extends SequenceView> {
   readonly members: readonly Member<S>[];
   /** Sequences that give their pages up before the step. */
   readonly preempted: readonly S[];
-  /** The sequence that goes on where none could otherwise; its place is its own from this step on, unless it is protected already. */
+  /** The sequence that goes on where none could otherwise. Its place is protected from this step on, unless it is already. */
   readonly leader?: S;
 }
 
@@ -110,7 +110,6 @@ class Planning<S extends SequenceView> {
 
   plan(): StepPlan<S> {
     const { limits } = this.#input;
-    // Which sequences take part, and by the rank of which one it takes pages.
     const picks = this.#pick();
     const decoders = [...picks.keys()].filter(isDecoder);
     this.#rows = limits.logitRows - picks.size;
@@ -132,7 +131,10 @@ class Planning<S extends SequenceView> {
     return leader ? { members, preempted, leader } : { members, preempted };
   }
 
-  /** As many sequences as a step takes, each with the one by whose rank it takes pages: one that waits gives its turn to the other. */
+  /**
+   * Picks as many sequences as a step takes, each with its claimant: the sequence whose turn it uses. A sequence that waits hands
+   * its turn to the one that it waits for.
+   */
   #pick(): Map<S, S> {
     const { running, waits, limits } = this.#input;
     const inTurn = [...running];
@@ -162,7 +164,7 @@ class Planning<S extends SequenceView> {
     return classes;
   }
 
-  /** Gives what is left of the chunk to readers of one class. Between tenants it goes in parts, each to the one whose turn it is then. */
+  /** Gives what is left of the chunk to readers of one class: in parts, where they are of several tenants, each part in turn. */
   #read(readers: S[], picks: ReadonlyMap<S, S>, decoders: readonly S[], room: number, isForced: boolean): void {
     const { limits, running } = this.#input;
     const rank = (sequence: S) => picks.get(sequence) as S;

@@ -1,8 +1,8 @@
 /**
  * Runs the sequences of one engine. A sequence asks for a token when its reader does; one that does not ask costs nothing, so
- * a slow reader holds up no other. Those that ask get a place in the batch, in turn (`fairness.ts`, `admission.ts`). Before each step, prompts take over
- * what the cache has of them (`shared_beginnings.ts`); then the step is decided (`plan_step.ts`), carried out and run. The
- * event loop gets its turn between any two steps.
+ * a slow reader holds up no other. Sequences that ask get a place in the batch, in turn (`fairness.ts`, `admission.ts`).
+ * Before each step, prompts take over what the cache has of them (`shared_beginnings.ts`); then the step is decided
+ * (`plan_step.ts`), carried out and run. The event loop gets its turn between any two steps.
  *
  * @module
  */
@@ -128,8 +128,8 @@ export class Scheduler implements SequenceOwner {
     return sequence;
   }
 
-  /** Does something with the pages, between two steps. */
-  between<T>(job: () => T): Promise<T> {
+  /** Calls `job` between two steps, when no page is being written; resolves with what it returns. */
+  betweenSteps<T>(job: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const run = () => {
         try {
@@ -356,7 +356,7 @@ export class Scheduler implements SequenceOwner {
       this.#preempt(victim);
       this.store.trim();
     }
-    this.store.cool();
+    this.store.discardFree();
   }
 
   #preempt(sequence: Sequence): void {

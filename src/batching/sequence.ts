@@ -167,7 +167,7 @@ export class Sequence implements SequenceView {
     for (const token of tokens) this.#append(token);
   }
 
-  /** Ends the sequence and gives its pages back; a reader that waits gets `error`. Again is fine. */
+  /** Ends the sequence and releases its pages; a reader that waits gets `error`. Again is fine. */
   end(error?: unknown): void {
     if (this.#state === "ended") return;
     this.#error = error ?? new ClosedError("The sequence has ended.", { where: "sequence" });

@@ -1,6 +1,6 @@
 /**
- * What may change while a batcher runs: any of it between two steps, and no result with it. Limits are those that the engine
- * was opened with.
+ * The settings of a batcher that may change while it runs, between two steps; results do not depend on them. Their limits are
+ * those that the engine was opened with.
  *
  * @module
  */
@@ -8,36 +8,36 @@ import type { Engine } from "../engine/engine.ts";
 import { chunkMost, type StepTimes } from "../engine/step_times.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** The settings of a batcher that can be turned. */
+/** The settings of a running batcher. */
 export class BatchSettings {
   readonly #engine: Engine;
   readonly #times: StepTimes;
   readonly #scheduler: Scheduler;
 
-  /** The settings of these three. */
+  /** The settings of a batcher's engine, step times and scheduler. */
   constructor(engine: Engine, times: StepTimes, scheduler: Scheduler) {
     this.#engine = engine;
     this.#times = times;
     this.#scheduler = scheduler;
   }
 
-  /** Threads of a step of at least {@link BatchSettings.prefillTokens} tokens, of prompts or one of each sequence. */
+  /** Threads of a step of at least {@link BatchSettings.prefillTokens} tokens, whether of prompts or one of each sequence. */
   get prefillThreads(): number {
     return this.#engine.threads.prefill;
   }
   set prefillThreads(threads: number) {
-    this.#engine.threads.prefill = between(threads, this.threadsMost);
+    this.#engine.threads.prefill = clamped(threads, this.threadsMost);
   }
 
-  /** Threads of any other. */
+  /** Threads of a step of fewer tokens. */
   get decodeThreads(): number {
     return this.#engine.threads.decode;
   }
   set decodeThreads(threads: number) {
-    this.#engine.threads.decode = between(threads, this.threadsMost);
+    this.#engine.threads.decode = clamped(threads, this.threadsMost);
   }
 
-  /** From how many tokens on a step has the threads of prompts. */
+  /** The fewest tokens of a step that runs on {@link BatchSettings.prefillThreads}. */
   get prefillTokens(): number {
     return this.#engine.threads.prefillTokens;
   }
@@ -45,20 +45,20 @@ export class BatchSettings {
     this.#engine.threads.prefillTokens = Math.max(1, Math.floor(tokens));
   }
 
-  /** The most threads that either can be. */
+  /** The most threads of a step. */
   get threadsMost(): number {
     return this.#engine.settings.threads;
   }
 
-  /** The most tokens of a prompt that a step reads; fewer where so many would take too long. */
+  /** The most prompt tokens of a step; a step reads fewer where so many would take too long. */
   get chunkTokens(): number {
     return this.#times.most;
   }
   set chunkTokens(tokens: number) {
-    this.#times.most = between(tokens, chunkMost);
+    this.#times.most = clamped(tokens, chunkMost);
   }
 
-  /** Milliseconds that a step with prompts may take for sequences that wait for a token; undefined: twice what it takes without. */
+  /** The most milliseconds of a step with prompts for which other sequences wait; undefined: twice a step without prompts. */
   get stepMs(): number | undefined {
     return this.#times.stepMs;
   }
@@ -76,15 +76,15 @@ export class BatchSettings {
     return this.#scheduler.sequences;
   }
   set sequences(sequences: number) {
-    this.#scheduler.sequences = between(sequences, this.sequencesMost);
+    this.#scheduler.sequences = clamped(sequences, this.sequencesMost);
   }
 
-  /** The most that it can be. */
+  /** The most that {@link BatchSettings.sequences} can be. */
   get sequencesMost(): number {
     return this.#engine.settings.sequences;
   }
 }
 
-function between(value: number, most: number): number {
+function clamped(value: number, most: number): number {
   return Math.max(1, Math.min(most, Math.floor(value)));
 }

@@ -1,7 +1,7 @@
 /**
  * Prompts that begin alike and are read at the same time: which sequence waits for which. A sequence at the end of its pages
- * whose next tokens are those that another one is about to read, or is in the middle of, waits for that one's page and takes it over
- * from the cache, so that a common beginning is read once, whatever the chunk.
+ * waits if another one reads the same next tokens, and takes that page over from the cache. So a common beginning is read once,
+ * whatever the chunk.
  *
  * @module
  */

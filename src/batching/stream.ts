@@ -1,6 +1,6 @@
 /**
- * The pieces of a request that runs ahead of its reader by a few tokens, so that a reader that takes a little time for each
- * does not miss a step. For a reader that stops, no more than these few are made.
+ * The pieces of a request that runs a few tokens ahead of its reader: a reader that takes a little time for each piece misses no
+ * step. When the reader stops, the request stops, too, after these few tokens.
  *
  * @module
  */
@@ -11,7 +11,7 @@ interface Reader {
   reject(error: unknown): void;
 }
 
-/** How it ended: with a value or an error. */
+/** How a stream ended: with a value or an error. */
 type Outcome = { readonly value: Completion | undefined } | { readonly error: unknown };
 
 /** Reads a generation ahead. */
@@ -98,7 +98,7 @@ export class PieceStream implements AsyncGenerator<Piece, Completion, void> {
     }
   }
 
-  /** What was read ahead comes before the end, unless the reader himself ends it. */
+  /** Pieces that were read ahead come before the end, unless the reader ends the stream. */
   #end(outcome: Outcome, keepsPieces = false): void {
     if (this.#outcome) return;
     if (!keepsPieces) this.#pieces.length = 0;
@@ -106,7 +106,7 @@ export class PieceStream implements AsyncGenerator<Piece, Completion, void> {
     this.#settle();
   }
 
-  /** Tells waiting readers the end: an error, or the result, once; then that there is nothing more. */
+  /** Tells waiting readers the end: the first gets the error or the result, the others that there is nothing more. */
   #settle(): void {
     for (const reader of this.#readers.splice(0)) {
       const outcome = this.#outcome as Outcome;

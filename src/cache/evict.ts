@@ -1,7 +1,7 @@
 /**
- * What to give up first. Only leaves are candidates, so that a page never outlives its parent; a page in use or pinned is
- * passed over. A heap holds the leaves by their score at the time; scores only grow, so that one that is found too low is put
- * back where it belongs, and using a page costs nothing here.
+ * Which page is evicted first. Only leaves are candidates, so that a page never outlives its parent; pages in use or pinned are
+ * passed over. A heap holds the leaves by the scores that they had when they were put in. Scores only grow: a leaf whose score has
+ * grown since is put back at its place when it comes up, so using a page does not touch the heap.
  *
  * `cost` is Greedy-Dual-Size-Frequency: uses x cost of computing it again / bytes, above the score of what was evicted
  * last, so that what was once popular ages. (Cherkasova, Improving WWW proxies performance with GDSF caching policy.)
@@ -17,9 +17,9 @@ export const evictionPolicies: readonly EvictionPolicy[] = ["lru", "lfu", "cost"
 
 /** What an evictor must know of a page. */
 export interface Evictable {
-  /** How often it was used, its making included. */
+  /** How often it was used; storing it counts as a use. */
   uses: number;
-  /** When it was used last, in uses of the whole cache. */
+  /** When it was used last, counted in uses of the whole cache. */
   lastUsed: number;
   /** What computing it again would cost, in any unit. */
   readonly cost: number;

@@ -132,7 +132,7 @@ export class TokenCache<T> {
   /** The values of the longest prefix of `tokens` that is there: whole pages, then a part of one of at least 8 tokens. */
   lookup(tokens: ArrayLike<number>, scope: CacheScope = {}): CacheHit<T> {
     const ids = tokenIds("tokens", tokens);
-    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), ids);
+    const { pages, part, tokens: found } = this.#tree.match(saltOf(scope), ids);
     const all = part ? [...pages, part.page] : pages;
     for (const page of all) this.#tree.touch(page);
     this.#tree.count(ids.length, found);
@@ -156,7 +156,7 @@ export class TokenCache<T> {
     for (const [index, value] of values.entries()) {
       const bytes = this.#bytesOf(value);
       if (!(bytes > 0)) refuseOption("bytesOf", "a number above 0 for each value", bytes);
-      const next = this.#tree.add(page, ids.slice(index * pageSize, (index + 1) * pageSize), value, bytes);
+      const next = this.#tree.insert(page, ids.slice(index * pageSize, (index + 1) * pageSize), value, bytes);
       if (next === undefined) return [...left, ...values.slice(index)];
       if (next.value !== value) {
         this.#tree.touch(next);
@@ -169,7 +169,7 @@ export class TokenCache<T> {
 
   /** Keeps what is there of a prefix until it is released. */
   pin(tokens: ArrayLike<number>, scope: CacheScope = {}): Pin {
-    const { pages, part, tokens: found } = this.#tree.find(saltOf(scope), tokenIds("tokens", tokens));
+    const { pages, part, tokens: found } = this.#tree.match(saltOf(scope), tokenIds("tokens", tokens));
     const last = part?.page ?? pages.at(-1);
     if (last) this.#tree.pin(last);
     let isHeld = last !== undefined;
@@ -262,16 +262,16 @@ export class TokenCache<T> {
     let count = 0;
     const receive = async ({ parent, salt, tokens, ends, parts }: SavedPage) => {
       const under = parent < 0 ? tree.root(salt) : loaded[parent];
-      const isThere = under && tree.part(under, tokens, 0);
+      const isThere = under && tree.matchPart(under, tokens, 0);
       if (isThere?.count === tokens.length) {
         loaded.push(isThere.page);
         return;
       }
       const value = under && await codec.decode(parts, tokens.length);
-      const page = under && value !== undefined ? tree.add(under, tokens, value, this.#bytesOf(value)) : undefined;
+      const page = under && value !== undefined ? tree.insert(under, tokens, value, this.#bytesOf(value)) : undefined;
       if (value !== undefined && page?.value !== value) tree.options.dropped(value);
       else if (page) count++;
-      if (page) { for (const end of ends) tree.end(page, end); }
+      if (page) { for (const end of ends) tree.markEnd(page, end); }
       loaded.push(page);
     };
     const { partBytesMax = 2 ** 28 } = codec;

@@ -31,7 +31,7 @@ export class CachePage<T> implements Evictable {
   bytes: number;
   /** Pages that follow it. */
   children = 0;
-  /** The one of them that came last, which most often is the only one. */
+  /** The latest of these pages, often the only one. */
   newest: CachePage<T> | undefined;
   /** How often it was pinned, which forbids its eviction. */
   pins = 0;
@@ -153,15 +153,15 @@ export class CacheTree<T> {
   }
 
   /** The longest part of `tokens` that is there. */
-  find(salt: string, tokens: ArrayLike<number>): Match<T> {
+  match(salt: string, tokens: ArrayLike<number>): Match<T> {
     const root = this.#roots.get(salt);
     const pages: CachePage<T>[] = [];
     if (root === undefined) return { pages, tokens: 0 };
     let page = root;
     for (let at = 0;; at += this.options.pageSize) {
-      const next = this.child(page, tokens, at);
+      const next = this.matchPage(page, tokens, at);
       if (next === undefined) {
-        const part = this.part(page, tokens, at);
+        const part = this.matchPart(page, tokens, at);
         return part ? { pages, part, tokens: at + part.count } : { pages, tokens: at };
       }
       pages.push(next);
@@ -170,9 +170,9 @@ export class CacheTree<T> {
   }
 
   /** The whole page after `parent` that covers the tokens from `at` on. */
-  child(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): CachePage<T> | undefined {
+  matchPage(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): CachePage<T> | undefined {
     const { pageSize } = this.options;
-    const under = this.#live(parent);
+    const under = this.#currentRoot(parent);
     if (under.children === 0 || tokens.length - at < pageSize) return undefined;
     // Most pages have one that follows: to compare it is four times as fast as to hash what is looked for.
     const { newest } = under;
@@ -184,8 +184,12 @@ export class CacheTree<T> {
    * The page after `parent` that shares the most tokens from `at` on: at least 8, or all there are, or, after a page, all that
    * was kept of the next.
    */
-  part(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): { page: CachePage<T>; count: number } | undefined {
-    const under = this.#live(parent);
+  matchPart(
+    parent: CachePage<T>,
+    tokens: ArrayLike<number>,
+    at: number,
+  ): { page: CachePage<T>; count: number } | undefined {
+    const under = this.#currentRoot(parent);
     if (under.children === 0) return undefined;
     const left = Math.min(tokens.length - at, this.options.pageSize);
     if (left > 0 && left === tokens.length - at && left % stride !== 0) {
@@ -214,10 +218,10 @@ export class CacheTree<T> {
    * Adds a page after `parent`, unless there is one that begins with the same tokens: then that one comes back, and `value`
    * is the caller's. Undefined where `parent` has left the tree, or where there is no room.
    */
-  add(parent: CachePage<T>, tokens: Uint32Array, value: T, bytes: number): CachePage<T> | undefined {
-    const under = this.#live(parent);
+  insert(parent: CachePage<T>, tokens: Uint32Array, value: T, bytes: number): CachePage<T> | undefined {
+    const under = this.#currentRoot(parent);
     if (under.isGone) return undefined;
-    const same = this.part(under, tokens, 0);
+    const same = this.matchPart(under, tokens, 0);
     if (same?.count === tokens.length) return same.page;
     // The parent must outlive what makes room for its child.
     this.pin(under);
@@ -232,7 +236,7 @@ export class CacheTree<T> {
     this.#all.add(page);
     this.#bytes += bytes;
     for (let length = stride; length <= tokens.length; length += stride) this.#enter(page, length);
-    if (tokens.length % stride !== 0) this.end(page, tokens.length);
+    if (tokens.length % stride !== 0) this.markEnd(page, tokens.length);
     this.#evictor.touch(page);
     this.#evictor.offer(page);
     this.#tellStored(page);
@@ -251,22 +255,22 @@ export class CacheTree<T> {
     for (let length = before - (before % stride) + stride; length <= tokens.length; length += stride) {
       this.#enter(page, length);
     }
-    if (tokens.length % stride !== 0) this.end(page, tokens.length);
+    if (tokens.length % stride !== 0) this.markEnd(page, tokens.length);
     this.#tellStored(page);
     return true;
   }
 
   /** Lets a page be found by exactly its first `length` tokens. */
-  end(page: CachePage<T>, length: number): void {
+  markEnd(page: CachePage<T>, length: number): void {
     if (page.isGone || length % stride === 0 || page.ends.includes(length)) return;
     page.ends.push(length);
     (page.parent as CachePage<T>).changedAt = ++this.#changes;
     this.#enter(page, length);
   }
 
-  /** When the pages after one last became more: what was not found there since is not there. */
+  /** When the pages after one last became more. A look-up that found nothing there since would find nothing again. */
   changedAt(page: CachePage<T>): number {
-    return this.#live(page).changedAt;
+    return this.#currentRoot(page).changedAt;
   }
 
   /** Forbids the eviction of a page, and so of those before it, until {@link CacheTree.unpin}. */
@@ -279,7 +283,7 @@ export class CacheTree<T> {
     if (--page.pins === 0) this.#pinned.delete(page);
   }
 
-  /** The pages that can't be evicted for a pin, of their own or of one after them. */
+  /** The pages that can't be evicted because they, or pages after them, are pinned. */
   pinned(): Set<CachePage<T>> {
     const pages = new Set<CachePage<T>>();
     for (const pinned of this.#pinned) {
@@ -301,14 +305,14 @@ export class CacheTree<T> {
     this.#evictor.touch(page);
   }
 
-  /** Changes what a page counts for. */
+  /** Changes the bytes of a page. */
   resize(page: CachePage<T>, bytes: number): void {
     if (page.isGone) return;
     this.#bytes += bytes - page.bytes;
     page.bytes = bytes;
   }
 
-  /** Changes what all pages may take, and evicts what is too much. */
+  /** Changes the bytes that all pages may take, and evicts what exceeds them. */
   limit(bytesMax: number): void {
     this.options.bytesMax = bytesMax;
     this.reserve(0);
@@ -333,14 +337,14 @@ export class CacheTree<T> {
     return true;
   }
 
-  /** Takes all pages out, also those in use: their users keep them, but they are found no more. */
+  /** Removes all pages, also those in use: these stay valid for their users, but are no longer found. */
   clear(): void {
     this.#evictor.clear();
     for (const page of this.pages().reverse()) this.#remove(page);
   }
 
-  /** The root that has the pages of a salt, for one that was made before it. */
-  #live(page: CachePage<T>): CachePage<T> {
+  /** The root that has the pages of a salt now, for a root that was made when it had none. */
+  #currentRoot(page: CachePage<T>): CachePage<T> {
     return page.parent === undefined ? this.#roots.get(page.salt) ?? page : page;
   }
 

@@ -6,11 +6,11 @@
  */
 import { median } from "../machine/median.ts";
 
-/** Steps before the other value has its turn. */
+/** Steps with one value before the other has its turn. */
 const turnSteps = 6;
-/** Steps of a kind that each value must have had. */
+/** Steps of a kind that are needed with each value. */
 const samplesLeast = 12;
-/** Steps after which there is a verdict in any case. */
+/** Steps after which a trial ends in any case. */
 const stepsMost = 600;
 
 /** What a trial came to: how long steps take with the new value, as a share of what they take with the old. */
@@ -39,7 +39,7 @@ export class AbTrial {
     apply(to);
   }
 
-  /** A step of a kind cost so much (milliseconds, or milliseconds a token); the verdict, once there is one. */
+  /** Records the cost of a step of a kind, in milliseconds or milliseconds a token; returns the verdict, once there is one. */
   record(kind: string, cost: number): Verdict | undefined {
     // The first step of a turn may still show the value before.
     if (this.#turn++ > 0) {
@@ -58,12 +58,12 @@ export class AbTrial {
     return verdict.steps >= 4 * samplesLeast || isOver ? verdict : undefined;
   }
 
-  /** Sets the value that it began with. */
+  /** Sets the old value again. */
   revert(): void {
     this.#apply(this.from);
   }
 
-  /** The ratio of the medians of each kind that both have seen, weighted by how much of it there was. */
+  /** Compares the medians of each kind that both values have seen, weighted by the time that its steps took. */
   #compare(): Verdict {
     let sum = 0;
     let weights = 0;

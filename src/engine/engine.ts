@@ -1,7 +1,8 @@
 /**
  * One step of a batch: turns a list of sequences into the words that native code reads, runs the step (beside the event
- * loop, or at once when it is very short), and hands out what came of it. One step is in flight at a time. Which sequences take part
- * in a step, and which pages a sequence has, is decided elsewhere (`batching/batcher.ts`, `page_pool.ts`).
+ * loop, or at once when it is very short), and reads the
+ * results. One step is in flight at a time. Which sequences take part in a step, and which pages a sequence has, is decided in
+ * `batching/`.
  *
  * @module
  */
@@ -81,7 +82,7 @@ export interface StepRunner {
   readonly settings: Pick<EngineSettings, "pages" | "pageSize" | "batchTokens" | "sequences" | "logitRows">;
   /** Runs one step. */
   run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]>;
-  /** Gives a sequence of the step in flight up. */
+  /** Cancels a sequence of the step in flight. */
   cancel(id: number): void;
   /** Ends it. */
   dispose(): Promise<void>;
@@ -90,9 +91,9 @@ export interface StepRunner {
 const noLogits = new Float32Array(0);
 /** Version of the accumulation contract (`docs/design/contract.md`): what an engine of another computes has other bits. */
 export const accumulationContract = 1;
-/** A step of so many tokens computes more than it reads. */
+/** Tokens of a step from which on it has the threads of prompts: it computes more than it reads. */
 export const prefillTokensDefault = 2;
-/** A wait is bounded, and renewed while the step runs. */
+/** Milliseconds of one wait for the end of a step; the wait is renewed while the step runs. */
 const waitMs = 25;
 
 /** Bytes of one page; `kernels/level/level_table.zig` says what lies in it. */
@@ -163,7 +164,7 @@ export class Engine implements StepRunner {
     return this.#take(handle, sequences);
   }
 
-  /** The step in flight gives sequence `id` up between two layers. */
+  /** Cancels sequence `id` of the step in flight, between two layers. */
   cancel(id: number): void {
     if (this.#step !== undefined) this.#native.cancel(this.#open(), id);
   }

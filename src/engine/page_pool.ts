@@ -11,21 +11,21 @@ export class PagePool {
   readonly size: number;
   /** Positions of one page. */
   readonly pageSize: number;
-  /** Pages that may be held at once; the memory budget turns it. */
+  /** The most pages that may be held at once; the memory budget changes it. */
   limit: number;
   readonly #references: Uint32Array;
   readonly #free: Uint32Array;
   #freeCount: number;
-  /** Which pages have been held since their memory was last given back. */
-  readonly #warm: Uint8Array;
-  #warmCount = 0;
+  /** For each page, whether its memory is in use: it was held since that was last given back. */
+  readonly #resident: Uint8Array;
+  #residentCount = 0;
 
   /** A pool of `size` pages of `pageSize` positions. */
   constructor(size: number, pageSize: number) {
     this.size = size;
     this.pageSize = pageSize;
     this.limit = size;
-    this.#warm = new Uint8Array(size);
+    this.#resident = new Uint8Array(size);
     this.#references = new Uint32Array(size);
     // The last freed is the first taken: its memory is in use already.
     this.#free = new Uint32Array(size);
@@ -48,12 +48,12 @@ export class PagePool {
     if (this.available === 0) return undefined;
     const page = this.#free[--this.#freeCount] as number;
     this.#references[page] = 1;
-    if (this.#warm[page] === 0) this.#warmCount++;
-    this.#warm[page] = 1;
+    if (this.#resident[page] === 0) this.#residentCount++;
+    this.#resident[page] = 1;
     return page;
   }
 
-  /** How many hold a page. */
+  /** The references to a page. */
   references(page: number): number {
     return this.#references[page] ?? 0;
   }
@@ -72,19 +72,19 @@ export class PagePool {
     if (left === 0) this.#free[this.#freeCount++] = page;
   }
 
-  /** Pages whose memory is in use, held or not. */
-  get warm(): number {
-    return this.#warmCount;
+  /** Pages whose memory is in use: those that are held, and free ones that were. */
+  get resident(): number {
+    return this.#residentCount;
   }
 
-  /** Free pages whose memory is in use, as runs of neighbours; from now on it counts as given back. */
-  cool(): { first: number; count: number }[] {
+  /** Counts the memory of free pages as given back; returns the pages for which it was in use, as runs of neighbours. */
+  dropFree(): { first: number; count: number }[] {
     const free = this.#free.subarray(0, this.#freeCount);
     const runs: { first: number; count: number }[] = [];
     for (const page of free.slice().sort()) {
-      if (this.#warm[page] === 0) continue;
-      this.#warm[page] = 0;
-      this.#warmCount--;
+      if (this.#resident[page] === 0) continue;
+      this.#resident[page] = 0;
+      this.#residentCount--;
       const last = runs.at(-1);
       if (last && last.first + last.count === page) last.count++;
       else runs.push({ first: page, count: 1 });

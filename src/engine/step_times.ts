@@ -5,7 +5,7 @@
  * @module
  */
 
-/** A step that is expected to take longer than this leaves the JavaScript thread. */
+/** Milliseconds: a step that is expected to take longer does not run on the JavaScript thread. */
 const inlineMs = 0.5;
 /**
  * One step in so many that seem to take up to `probeMs` runs there all the same: what is measured beside the event loop has
@@ -13,22 +13,22 @@ const inlineMs = 0.5;
  */
 const probeEvery = 16;
 const probeMs = 2;
-/** A chunk of prompt should take at most this, so that cancelling is prompt. */
+/** The most milliseconds that a step with a chunk of a prompt should take. */
 export const chunkMs = 50;
-/** Of a step that is shorter than this the chunk is doubled. */
+/** Milliseconds: after a shorter step the chunk is doubled. */
 export const chunkShortMs = chunkMs / 3;
 /** Bytes of weights that a modest processor reads in a millisecond: the guess before anything was measured. */
 const guessedBytesPerMs = 10e6;
 
-/** How much longer a step of twice the tokens takes, before it was measured. */
+/** How many times as long a step of twice the tokens takes, until that is measured. */
 const growth = 1.4;
 
 const chunkLeast = 16;
-/** Beside sequences that wait for a token. */
+/** The fewest tokens of a chunk beside sequences that wait for a token. */
 const chunkBesideLeast = 4;
-/** Where adapting begins. */
+/** Tokens of the first chunk. */
 export const chunkFirst = 64;
-/** The largest chunk that adapting arrives at. */
+/** The most tokens of a chunk. */
 export const chunkMost = 512;
 
 /** Times of steps, by the size of their batch. */
@@ -39,7 +39,7 @@ export class StepTimes {
   /** Whether the chunk was set by an option, and stays so. */
   readonly isFixed: boolean;
   #chunk: number;
-  /** Milliseconds that a step should take at most for sequences that wait for a token; undefined: twice what it takes without prompts. */
+  /** The most milliseconds of a step with prompts for which other sequences wait; undefined: twice a step without prompts. */
   stepMs: number | undefined;
   #most: number;
   #beside = 0;
@@ -52,12 +52,12 @@ export class StepTimes {
     this.#most = chunk ?? chunkMost;
   }
 
-  /** How many tokens of prompt a step should take. */
+  /** Prompt tokens of a step for which no other sequence waits. */
   get chunk(): number {
     return this.#chunk;
   }
 
-  /** The most that it may be; setting it begins there. A chunk that is fixed stays as it is. */
+  /** The most that the chunk may be. Setting it sets the chunk, too, unless that is fixed. */
   get most(): number {
     return this.#most;
   }
@@ -69,8 +69,8 @@ export class StepTimes {
 
   /**
    * How many tokens of prompts a step should take for which `decoders` sequences wait for their next token, while `readers`
-   * prompts are to be read: so many that it takes about `stepMs`. Where nothing is said, it may take twice as long as without
-   * prompts, or as long as it will when all of them decode: prompts that wait keep the batch from being full.
+   * prompts are to be read: so many that it takes about `stepMs`. Without `stepMs` it may take twice as
+   * long as without prompts, or as long as a step in which all of them decode: a batch that is not full wastes more time.
    */
   chunkBeside(decoders: number, readers: number): number {
     if (decoders === 0 || this.isFixed) return this.#chunk;

@@ -1,29 +1,29 @@
 /**
- * How many threads a short step is worth. Handing work over and waiting for its end costs some microseconds for each product
- * of each layer: of a small model one thread is done before others have begun, on one machine up to twice the work that it is
- * on another. So it is measured: steps of a kind run with one thread and with all by turns (`ab_trial.ts`), and the faster way
- * stays. Results do not depend on it.
+ * How many threads a short step runs on. To hand work over and wait for its end costs some microseconds for each product of
+ * each layer; with a small model one thread is done before the others have begun. How small differs between machines by a
+ * factor of two, so it is measured: steps of a kind run in turn with one thread and with all (`ab_trial.ts`), and the faster
+ * way stays. Results do not depend on it.
  *
  * @module
  */
 import { AbTrial } from "./ab_trial.ts";
 
-/** Longer steps are worth all threads, and too long to try another number. */
+/** Milliseconds: a longer step runs on all threads, and is too long for a trial. */
 const shortMs = 2;
-/** Steps of a kind before the first trial, and between a trial and the next; that doubles where nothing changed. */
+/** Steps of a kind before the first trial, and between two trials; after a trial that changed nothing, these double. */
 const firstTrial = 12;
 const holdLeast = 2000;
 const holdMost = 128_000;
-/** The other way must be so much faster. */
+/** The other way replaces the present one if it takes less than this share of the time. */
 const better = 0.97;
-/** A trial ends at once where so many steps in a row take so many times as long as those before it. */
+/** A trial ends when `slowMost` steps in a row take more than `hopeless` times as long as those before it. */
 const slowMost = 4;
 const hopeless = 2;
 
 /** Steps of about one size, of prompts or not. */
 interface Kind {
   isAlone: boolean;
-  /** What they take of late with one thread, and with all, as far as that is known. */
+  /** Milliseconds of the latest steps with one thread, and with all; undefined before the first. */
   readonly ms: { alone: number | undefined; all: number | undefined };
   steps: number;
   nextTrial: number;
@@ -33,7 +33,7 @@ interface Kind {
   slow: number;
 }
 
-/** What is known of the steps of one engine. */
+/** Chooses the threads of an engine's steps by what earlier ones took. */
 export class StepThreads {
   readonly #kinds = new Map<number, Kind>();
   #current: Kind | undefined;
@@ -64,7 +64,7 @@ export class StepThreads {
     if (kind.trial) return this.#try(kind, kind.trial, ms);
     const way = kind.isAlone ? "alone" : "all";
     const known = kind.ms[way];
-    // One that others disturbed among many says nothing.
+    // A single step that was disturbed changes little.
     kind.ms[way] = known === undefined ? ms : known + (Math.min(ms, 2 * known) - known) / 8;
     const { alone = Infinity, all = Infinity } = kind.ms;
     if (kind.isAlone && alone >= shortMs) kind.isAlone = false;
@@ -75,7 +75,7 @@ export class StepThreads {
   }
 
   #try(kind: Kind, trial: AbTrial, ms: number): void {
-    // Of many cores one thread takes many times as long: that must not go on until there is a verdict.
+    // With many cores, one thread may take many times as long: such a trial must not run to its verdict.
     const isNew = kind.isAlone === (trial.to === 1);
     const before = (trial.from === 1 ? kind.ms.alone : kind.ms.all) ?? ms;
     if (isNew) kind.slow = ms > hopeless * before ? kind.slow + 1 : 0;

@@ -166,9 +166,9 @@ class LoadTarget implements AdaptTarget {
     if (bytes === undefined) return;
     const { store } = this.#scheduler;
     // Between two steps, for a page that is evicted goes back to the system.
-    void ignoreClosed(this.#scheduler.between(() => {
+    void ignoreClosed(this.#scheduler.betweenSteps(() => {
       store.tree?.limit(bytes);
-      store.cool();
+      store.discardFree();
     }));
   }
 
@@ -190,7 +190,7 @@ function memoryTarget(scheduler: Scheduler, load: LoadTarget, pagesLeast: number
     pagesLeast,
     pageBytes,
     get warm() {
-      return pool.warm;
+      return pool.resident;
     },
     get limit() {
       return pool.limit;
@@ -207,7 +207,7 @@ function memoryTarget(scheduler: Scheduler, load: LoadTarget, pagesLeast: number
     get sequencesMost() {
       return load.sequencesMost;
     },
-    limitPages: (pages) => scheduler.between(() => scheduler.limitPages(pages)),
+    limitPages: (pages) => scheduler.betweenSteps(() => scheduler.limitPages(pages)),
     refuse(error) {
       scheduler.refusal = error;
     },

@@ -132,7 +132,7 @@ export interface MetricsReport {
 export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison | undefined): MetricsReport {
   const { pages: _, cache, firstTokenMs, betweenTokensMs, ...stats } = batcher.stats();
   const { meter, store } = schedulerOf(batcher);
-  const { size, limit, held, warm } = store.pool;
+  const { size, limit, held, resident } = store.pool;
   const { parameters } = model.plan;
   return {
     ...stats,
@@ -157,7 +157,7 @@ export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison
       : {}),
     memory: {
       weights: model.residentBytes,
-      kv: warm * store.pageBytes,
+      kv: resident * store.pageBytes,
       ...(cache ? { prefixCache: cache.pages * store.pageBytes } : {}),
       scratch: native().memory().scratch,
       javascript: node("node:process").memoryUsage().heapUsed,
