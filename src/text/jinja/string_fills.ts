@@ -6,8 +6,7 @@
 import { Failure, wrongType } from "./failure.ts";
 import { escapeHtml } from "./html.ts";
 import { Text, TextBuilder } from "./marked.ts";
-import { keyOf } from "./operators.ts";
-import { iterate } from "./sequences.ts";
+import { elementAt, iterate, sequenceLength } from "./sequences.ts";
 import type { Run } from "./types.ts";
 import { Dict, NONE, Num, typeName, type Value } from "./values.ts";
 
@@ -70,24 +69,26 @@ export function join(run: Run, separator: Text, value: Value): Text {
   return out.build(separator.markup);
 }
 
-/** `str.translate` by a dictionary from code points to what comes for them. */
+/** `str.translate` by a table from code points to what comes for them. */
 export function translate(run: Run, text: Text, table: Value): Text {
-  if (!(table instanceof Dict)) return wrongType(`'${typeName(table)}' object is not subscriptable`);
+  if (!(table instanceof Dict) && sequenceLength(table) === undefined) {
+    return wrongType(`'${typeName(table)}' object is not subscriptable`);
+  }
   const out = new TextBuilder(run.budget);
   let at = 0;
   for (const character of text.value) {
     run.budget.step();
-    const code = new Num(character.codePointAt(0) as number, false, false);
-    const found = table.entries.get(keyOf(run, code));
+    const code = character.codePointAt(0) as number;
+    const found = table instanceof Dict ? table.entries.get(code)?.[1] : elementAt(run, table, code);
     if (found === undefined) out.append(text, at, at + character.length);
-    else if (found[1] instanceof Text) out.append(found[1]);
-    else if (found[1] instanceof Num && !found[1].float) {
-      const number = Number(found[1].value);
+    else if (found instanceof Text) out.append(found);
+    else if (found instanceof Num && !found.float) {
+      const number = Number(found.value);
       if (!(number >= 0 && number < 0x110000)) {
         throw new Failure("ValueError", "character mapping must be in range(0x110000)");
       }
-      out.add(String.fromCodePoint(number).toWellFormed(), found[1].foreign || text.isForeign(at));
-    } else if (found[1] !== NONE) return wrongType("character mapping must return integer, None or str");
+      out.add(String.fromCodePoint(number).toWellFormed(), found.foreign || text.isForeign(at));
+    } else if (found !== NONE) return wrongType("character mapping must return integer, None or str");
     at += character.length;
   }
   return out.build(text.markup);
