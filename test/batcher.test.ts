@@ -23,6 +23,7 @@ import { native } from "../ffi/native.ts";
 import { schedulerOf } from "../src/batching/batcher.ts";
 import { randomFrom } from "./simulation.ts";
 import { contextBytes, open, stem, useModel } from "./small-batcher.ts";
+import { note, often } from "./counts.ts";
 
 useModel();
 
@@ -44,7 +45,7 @@ async function until(holds: () => boolean): Promise<void> {
 describe("streams", () => {
   it("equal solo runs without a cache: arrivals, cancels, pauses, preemptions, hits, evictions", async () => {
     const random = randomFrom(3);
-    const requests = Array.from({ length: 60 }, (_, index): BatchRequest => ({
+    const requests = Array.from({ length: often(60, 500) }, (_, index): BatchRequest => ({
       prompt: stem.slice(0, random(stem.length)) + ["The fox", "The owl", "A boat", ""][random(4)],
       maxTokens: 1 + random(30),
       sampling: { temperature: random(3) / 2, seed: index },
@@ -96,6 +97,7 @@ describe("streams", () => {
       await batcher.dispose();
     }
     for (const figure of [preemptions, evictions, hits]) assertGreater(figure, 0);
+    for (const row of [19, 20]) note(row, "requests beside others", 4 * requests.length);
   });
 
   it("begin when there are pages for their prompts: nobody computes what must be given up", async () => {
@@ -236,7 +238,8 @@ describe("nothing is left", () => {
     };
     await round(500);
     const before = process.memoryUsage().rss;
-    await round(1500);
+    await round(often(1500, 100_000));
+    note(29, "requests", often(2000, 100_500));
     const { queued, running, paused, pages, cache } = batcher.stats();
     assertEquals([queued, running, paused, listeners], [0, 0, 0, 0]);
     assertEquals(schedulerOf(batcher).tenants, 0);

@@ -9,6 +9,7 @@ import { describe, it } from "node:test";
 import { type CacheEvent, InvalidArgumentError, TokenCache, type TokenCacheOptions } from "../mod.ts";
 import { treeOf } from "../src/cache/token_cache.ts";
 import { randomFrom } from "./simulation.ts";
+import { often } from "./counts.ts";
 
 function count(from: number, length: number): number[] {
   return Array.from({ length }, (_, index) => from + index);
@@ -104,7 +105,7 @@ describe("TokenCache", () => {
       const cache = new TokenCache<string>({ pageSize: 8, hashBits });
       const known = new Map<string, string>();
       const key = (salt: string, tokens: number[]) => `${salt}:${tokens.join()}`;
-      for (let round = 0; round < 3000; round++) {
+      for (let round = 0; round < often(3000, 20_000); round++) {
         const salt = "ab".charAt(random(2));
         const tokens = Array.from({ length: 8 * (1 + random(5)) }, (_, index) => random(index < 8 ? 3 : 2));
         if (random(2) === 0) {
@@ -142,7 +143,7 @@ describe("TokenCache", () => {
       cache.insert(pinned, ["pin 0", "pin 1"]);
       const pin = cache.pin(pinned);
       assertEquals(pin.tokens, 16);
-      for (let round = 0; round < 2000; round++) {
+      for (let round = 0; round < often(2000, 20_000); round++) {
         const tokens = Array.from({ length: 8 * (1 + random(4)) }, (_, index) => index % 8 === 0 ? random(6) : 1);
         const before = dropped.length;
         const values = Array.from({ length: tokens.length / 8 }, (_, page) => `${round}.${page}`);

@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { LightGPT } from "../mod.ts";
 import { native } from "../ffi/native.ts";
+import { note, often } from "./counts.ts";
 
 function held(): Record<string, number> {
   const { weights, kv, scratch, handles } = native().memory();
@@ -16,7 +17,7 @@ function held(): Record<string, number> {
 describe("dispose", () => {
   it("resolves when memory is back, after requests and in the midst of them", async () => {
     const before = held();
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < often(24, 240); round++) {
       const lm = await LightGPT.load(undefined, { threads: 2, context: 256 });
       const work = Array.from(
         { length: 4 },
@@ -28,5 +29,6 @@ describe("dispose", () => {
       assertEquals(held(), before, `round ${round}`);
       await Promise.all(work);
     }
+    note(30, "models disposed of, half of them amid requests", often(24, 240));
   });
 });

@@ -7,6 +7,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import process from "node:process";
 import { describe, it } from "node:test";
 import { type Outcome, repositoryUrl, runChild } from "./child.ts";
+import { note, often } from "./counts.ts";
 
 /** Four requests run until the end; `how` comes after a random time. */
 const source = (how: string) => `
@@ -43,12 +44,13 @@ const ways: Record<string, { how: string; ends: (outcome: Outcome) => void }> = 
 
 async function repeat(times: number, child: () => Promise<void>): Promise<void> {
   for (let done = 0; done < times; done += 2) await Promise.all([child(), child()]);
+  note(17, "ends", times);
 }
 
 describe("the process ends", () => {
   for (const [name, { how, ends }] of Object.entries(ways)) {
     it(`by ${name}`, () =>
-      repeat(4, async () => {
+      repeat(often(4, 34), async () => {
         const outcome = await runChild(source(how));
         assertEquals(outcome.signal, null, `${name}: ${outcome.signal} ${outcome.stderr}`);
         ends(outcome);
@@ -57,7 +59,7 @@ describe("the process ends", () => {
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     it(`by ${signal}`, { skip: process.platform === "win32" }, () =>
-      repeat(4, async () => {
+      repeat(often(4, 34), async () => {
         let sent = 0;
         const outcome = await runChild(source("setTimeout(() => {}, 1e6);"), {
           onOutput(kill) {

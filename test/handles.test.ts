@@ -14,6 +14,7 @@ import { LightGPT } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine, type EngineSettings } from "../src/engine/engine.ts";
 import { Model } from "../src/model/model.ts";
+import { often } from "./counts.ts";
 
 const settings: EngineSettings = {
   kv: "f16",
@@ -114,7 +115,7 @@ describe("a handle", () => {
       (handle) => native().idle(engine(handle)),
     ];
     let refused = 0;
-    for (let round = 0; round < 5000; round++) {
+    for (let round = 0; round < often(5000, 100_000); round++) {
       const handle = forged();
       if (live.has(handle)) continue;
       for (let index = 0; index < words.length; index++) words[index] = random(3) === 0 ? random(2 ** 31) : random(4);
@@ -149,7 +150,7 @@ describe("a handle", () => {
     const found = results(2);
     const logits = new Float32Array(4 * 2048); // rows, and a hidden state where the words happen to ask for one
     let steps = 0;
-    for (let round = 0; round < 3000; round++) {
+    for (let round = 0; round < often(3000, 60_000); round++) {
       const words = Uint32Array.from(good);
       for (let changes = random(3); changes > 0; changes--) {
         words[random(words.length)] = [0, 1, 2, 31, 33, 64, 2 ** 31, 2 ** 32 - 1, random(2 ** 31)][random(9)];

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { bytesMost, compile, dependencies, install, pack, publishDry, stage } from "../scripts/package.js";
+import { note, often } from "./counts.ts";
 import { repository } from "./kit.ts";
 
 const isDeno = "Deno" in globalThis;
@@ -314,7 +315,9 @@ describe("Workers", () => {
     const main = writeProgram(
       "workers.ts",
       `import { LightGPT } from "${new URL("../mod.ts", import.meta.url).href}";
-const workers = Array.from({ length: 4 }, () => new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" }));
+const workers = Array.from({ length: ${
+        often(4, 8)
+      } }, () => new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" }));
 const told = workers.map((worker) => new Promise((resolve, reject) => {
   worker.onmessage = ({ data }) => resolve(data);
   worker.onerror = (event) => reject(event.error ?? event.message);
@@ -327,9 +330,10 @@ console.log("alike");
 `,
     );
     assert(worker.endsWith("worker.ts"));
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < often(3, 50); round++) {
       const { code, stdout, stderr } = await runFile(main);
       assertEquals([code, stdout.trim().split("\n").at(-1)], [0, "alike"], stderr);
     }
+    note(18, "rounds of workers", often(3, 50));
   });
 });

@@ -10,9 +10,10 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { expected, FakeClock, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
+import { note, often } from "./counts.ts";
 
 /** Each runtime takes half of the 20 000 schedules. */
-const schedules = 20_000;
+const schedules = often(20_000, 100_000);
 const first = "Deno" in globalThis ? 0 : 1;
 
 describe("the scheduler", () => {
@@ -34,6 +35,7 @@ describe("the scheduler", () => {
       });
     }
     if (only) return;
+    note(32, "schedules", schedules / 2);
     // The schedules were of all kinds.
     for (const [kind, count] of Object.entries(tally)) assert(count > schedules / 100, `${kind}: ${count}`);
   });

@@ -19,6 +19,7 @@ import { readOptions } from "../src/options/schema.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { assertHeld, holding } from "./memory.ts";
+import { note, often } from "./counts.ts";
 
 const story = "Once upon a time";
 const greedy = { temperature: 0 } as const;
@@ -76,7 +77,7 @@ describe("ending a request", () => {
     await using narrow = await openNarrow();
     const random = randomFrom(17);
     const prompt = new Uint32Array(300).fill(9);
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < often(60, 1000); round++) {
       const controller = new AbortController();
       const pieces = narrow.generate(prompt, { sampling: wild(round + 1), signal: controller.signal });
       const tokens = random(6);
@@ -111,6 +112,7 @@ describe("ending a request", () => {
       assertEquals(narrow.held, [0, 0], `round ${round}`);
       assertEquals((await pieces.next()).done, true);
     }
+    note(19, "requests ended", often(60, 1000));
     const whole = await finish(narrow.generate(prompt, { sampling: wild(1) }));
     assertEquals(whole.stopReason, "context", "a request that needs two thirds of all pages still gets them");
   });
@@ -175,11 +177,11 @@ describe("requests at the same time", () => {
     const prompts = ["The red fox", story, "One day, a girl named Lily", "", "A very small dog sat. ".repeat(12)];
     const options = (index: number) => ({ maxTokens: 24, sampling: index % 3 === 0 ? greedy : { seed: index } });
     const alone: number[][] = [];
-    for (let index = 0; index < 15; index++) {
+    for (let index = 0; index < often(15, 64); index++) {
       const { tokens } = await lm.complete(prompts[index % prompts.length], { ...options(index), cache: false });
       alone.push(tokens);
     }
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < often(6, 200); round++) {
       await Promise.all(alone.map(async (expected, index) => {
         for (let turns = random(40); turns > 0; turns--) await turn(); // arrives at some time
         const pieces = lm.generate(prompts[index % prompts.length], options(index));
@@ -193,6 +195,7 @@ describe("requests at the same time", () => {
         if (leave === Infinity) assertEquals(tokens.length, expected.length);
       }));
     }
+    note(19, "streams beside others, a third of them left", often(15, 64) * often(6, 200));
   });
 
   it("are more than a step holds, and all end", async () => {
@@ -264,13 +267,15 @@ describe("what nobody ended", () => {
       async function drop() {
         const lm = await LightGPT.load();
         const expected = await lm.complete("Once upon a time", { maxTokens: 40, sampling: { temperature: 0 } });
-        const tokens = [];
-        for await (const { token } of lm.generate("Once upon a time", { maxTokens: 40, sampling: { temperature: 0 } })) {
-          tokens.push(token);
-          gc();
-          new Uint8Array(1 << 16).fill(255);
+        for (let again = 0; again < ${often(1, 250)}; again++) {
+          const tokens = [];
+          for await (const { token } of lm.generate("Once upon a time", { maxTokens: 40, sampling: { temperature: 0 } })) {
+            tokens.push(token);
+            gc();
+            new Uint8Array(1 << 16).fill(255);
+          }
+          if (String(tokens) !== String(expected.tokens)) throw new Error("the collector changed the text");
         }
-        if (String(tokens) !== String(expected.tokens)) throw new Error("the collector changed the text");
         for (let i = 0; i < 9; i++) await lm.generate("The dog", { maxTokens: 400 }).next();
       }
       await drop();
@@ -281,7 +286,10 @@ describe("what nobody ended", () => {
       }
       const { handles, kv, weights } = native().memory();
       console.log(JSON.stringify({ before, handles, kv, weights }));`,
-      { flags: ["Deno" in globalThis ? "--v8-flags=--expose-gc" : "--expose-gc"] },
+      {
+        flags: ["Deno" in globalThis ? "--v8-flags=--expose-gc" : "--expose-gc"],
+        timeoutMs: often(30_000, 1_800_000),
+      },
     );
     assertEquals(code, 0, stderr);
     assertEquals(JSON.parse(stdout), { before: 2, handles: 0, kv: 0, weights: 0 });
@@ -289,10 +297,11 @@ describe("what nobody ended", () => {
 
   it("comes back fifty times without a trace", async () => {
     const before = await holding();
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < often(50, 500); round++) {
       await using lm = await LightGPT.load(undefined, { context: 64 });
       if (round % 10 === 0) await lm.complete(story, { maxTokens: 2 });
     }
     await assertHeld(before);
+    note(30, "models loaded and disposed of", often(50, 500));
   });
 });

@@ -14,6 +14,7 @@ import { LearnedPairs, Merger } from "../src/text/tokenizer/merge.ts";
 import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
 import { excerptDirectory, kitDirectory } from "./kit.ts";
 import { bpe, memorySource, metadataOnly, randomNumbers, spm } from "./models.ts";
+import { often } from "./counts.ts";
 
 const load = (values: Parameters<typeof metadataOnly>[0]) => loadTokenizer(metadataOnly(values));
 
@@ -46,7 +47,7 @@ describe("any text", () => {
   for (const [name, tokenizer] of all) {
     it(`${name}: comes back from its tokens, whole and in a stream`, () => {
       const random = randomNumbers(11);
-      for (let round = 0; round < 800; round++) {
+      for (let round = 0; round < often(800, 20_000); round++) {
         const few = Array.from({ length: 1 + random(8) }, () => telling[random(telling.length)]);
         const sample = Array.from({ length: random(20) }, () => few[random(few.length)]).join("");
         const tokens = tokenizer.encode(sample);
