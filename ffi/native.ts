@@ -44,8 +44,8 @@ export interface NativeProcessor {
   readonly levels: readonly string[];
 }
 
-/** So many bytes every process may have that got as far as this. */
-const trifle = 2 ** 26;
+/** Bytes that every process can have: for no more, the runtime is not asked. */
+const unaskedBytes = 2 ** 26;
 
 /** The native functions, with their failures thrown. */
 export class Native {
@@ -72,12 +72,9 @@ export class Native {
     return this.#described("processor") as NativeProcessor;
   }
 
-  /**
-   * Bytes of memory that this process may have; undefined where that is not known, and where no more than a trifle is wanted:
-   * to ask takes Deno 40 ms.
-   */
+  /** Bytes of memory that this process may have; undefined where that is not known, or so few are wanted that it is not asked (40 ms in Deno). */
   memoryFor(wanted: number): number | undefined {
-    return wanted <= trifle ? undefined : this.#library.runtime.memory();
+    return wanted <= unaskedBytes ? undefined : this.#library.runtime.memory();
   }
 
   /** What the library holds at the moment. */
