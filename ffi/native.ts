@@ -192,7 +192,8 @@ export class Native {
 
   /**
    * Keeps the inputs of a step's products `first` to `first + count - 1` from now on; 0: of none. Layer l has the products
-   * 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits.
+   * 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits. One
+   * number more are the hidden states after the last layer.
    */
   capture(given: calls.CaptureArguments): void {
     checked(calls.capture(this.#on, given), "engine");
@@ -208,7 +209,7 @@ export class Native {
     checked(calls.replace(this.#on, given), "matrix");
   }
 
-  /** Adds the sum over rows of x[i] y[j] to a square matrix. */
+  /** Adds the sum over rows of x[i] y[j] to some rows i of a square matrix; of x with itself, where j >= i only. */
   gram(given: calls.GramArguments): void {
     checked(calls.gram(this.#on, given), "sums");
   }
@@ -216,6 +217,11 @@ export class Native {
   /** Columns `begin` to `end` of the upper factor of a symmetric matrix, the last first; the diagonal gets inverses. */
   factor(given: calls.FactorArguments): void {
     checked(calls.factor(this.#on, given), "matrix");
+  }
+
+  /** Rows times the inverse of R R', in their place, with R as {@link Native.factor} leaves it. */
+  solve(given: calls.SolveArguments): void {
+    checked(calls.solve(this.#on, given), "rows");
   }
 
   /** Rounds rows with errors compensated; returns how many come before the first that is refused. Values become errors. */

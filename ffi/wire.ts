@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 da006cbacc8c6c0d";
+export const STAMP = "0.1.0 2371a465a49c525e";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -262,6 +262,7 @@ export const FUNCTIONS = {
   lg_replace: { parameters: ["u32", "u32", "u32", "u32", "buffer", "u32"] },
   lg_gram: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
   lg_factor: { parameters: ["buffer", "u32", "u32", "u32", "u32", "u32"] },
+  lg_solve: { parameters: ["buffer", "u32", "u32", "buffer", "u32", "u32"] },
   lg_calibrate: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
@@ -364,6 +365,14 @@ export interface NativeFunctions {
     columns: number,
     begin: number,
     end: number,
+    threads: number,
+  ): number;
+  lg_solve(
+    matrix: Float64Array,
+    matrixBytes: number,
+    columns: number,
+    rows: Float32Array,
+    rowsBytes: number,
     threads: number,
   ): number;
   lg_calibrate(

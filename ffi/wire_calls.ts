@@ -813,7 +813,7 @@ export interface CaptureArguments {
   readonly count: number;
 }
 
-/** Keeps the inputs of a step's products `first` to `first + count - 1` from now on; count 0: of none. Layer l has the products 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits. */
+/** Keeps the inputs of a step's products `first` to `first + count - 1` from now on; count 0: of none. Layer l has the products 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits. One number more are the hidden states after the last layer. */
 export function capture(on: Pick<NativeFunctions, "lg_capture">, given: CaptureArguments): number {
   const { engine, first, count } = given;
   checkU32(engine, "engine handle");
@@ -860,21 +860,26 @@ export interface GramArguments {
   readonly columns: number;
   /** Threads that compute. */
   readonly threads: number;
+  /** Rows of the sums that are added to. */
+  readonly begin: number;
+  readonly end: number;
   readonly x: Float32Array;
   readonly y: Float32Array;
   readonly sums: Float32Array;
 }
 
-/** Adds the sum over rows of x[i] y[j] to a square matrix. */
+/** Adds the sum over rows of x[i] y[j] to some rows i of a square matrix; of x with itself, where j >= i only. */
 export function gram(on: Pick<NativeFunctions, "lg_gram">, given: GramArguments): number {
   const { x, y, sums } = given;
   checkBuffer("Float32Array", x, "x");
   checkBuffer("Float32Array", y, "y");
   checkBuffer("Float32Array", sums, "sums");
   const options = new Words("gram");
-  options.reserve(5);
+  options.reserve(7);
   options.u32(given.columns, "columns");
   options.u32(given.threads, "threads");
+  options.u32(given.begin, "begin");
+  options.u32(given.end, "end");
   options.u32(x.byteLength, "xBytes");
   options.u32(y.byteLength, "yBytes");
   options.u32(sums.byteLength, "sumsBytes");
@@ -899,6 +904,24 @@ export function factor(on: Pick<NativeFunctions, "lg_factor">, given: FactorArgu
   checkU32(end, "end");
   checkU32(threads, "threads");
   return on.lg_factor(matrix, matrix.byteLength, columns, begin, end, threads);
+}
+
+/** The arguments of {@link solve}. */
+export interface SolveArguments {
+  readonly matrix: Float64Array;
+  readonly columns: number;
+  readonly rows: Float32Array;
+  readonly threads: number;
+}
+
+/** Rows times the inverse of R R', in their place, with R as `lg_factor` leaves it. */
+export function solve(on: Pick<NativeFunctions, "lg_solve">, given: SolveArguments): number {
+  const { matrix, columns, rows, threads } = given;
+  checkBuffer("Float64Array", matrix, "matrix");
+  checkU32(columns, "columns");
+  checkBuffer("Float32Array", rows, "rows");
+  checkU32(threads, "threads");
+  return on.lg_solve(matrix, matrix.byteLength, columns, rows, rows.byteLength, threads);
 }
 
 /** The arguments of {@link calibrate}. */

@@ -23,7 +23,14 @@ const list = blk: {
     break :blk all;
 };
 
-const table: level_table.Encoders = .{ .list = list.ptr, .len = list.len };
+const table: level_table.Encoders = .{
+    .list = list.ptr,
+    .len = list.len,
+    .gram = calibrate.gram,
+    .factorColumn = calibrate.factorColumn,
+    .factorPivot = calibrate.factorPivot,
+    .solve = calibrate.solve,
+};
 
 comptime {
     @export(&table, .{ .name = "lightgpt_encoders_" ++ options.name, .visibility = .hidden });

@@ -8,7 +8,6 @@ const matmul = @import("op/matmul/matmul.zig");
 const activation = @import("op/activation.zig");
 const activations = @import("op/activations.zig");
 const attention = @import("op/attention.zig");
-const calibrate = @import("op/calibrate.zig");
 const kv = @import("op/kv.zig");
 const norm = @import("op/norm.zig");
 const rope = @import("op/rope.zig");
@@ -35,9 +34,6 @@ const table: level_table.Level = .{
     .attention = attention.attention,
     .attentionBlocks = attention.attentionBlocks,
     .attentionMerge = attention.attentionMerge,
-    .gram = calibrate.gram,
-    .factorColumn = calibrate.factorColumn,
-    .factorPivot = calibrate.factorPivot,
     .sample = sample.sample,
 };
 

@@ -309,6 +309,14 @@ pub export fn lg_factor(matrix: ?[*]u8, matrix_len: u32, columns: u32, begin: u3
     return 0;
 }
 
+pub export fn lg_solve(matrix: ?[*]const u8, matrix_len: u32, columns: u32, rows: ?[*]u8, rows_len: u32, threads: u32) i32 {
+    if (!aligned(matrix, 8) or matrix_len % 8 != 0 or matrix_len == 0 or !aligned(rows, 4) or rows_len % 4 != 0) return Status.invalid_argument.code();
+    const doubles: [*]const f64 = @ptrCast(@alignCast(matrix.?));
+    const floats: [*]f32 = @ptrCast(@alignCast(rows orelse return 0));
+    calibration.solve(doubles[0 .. matrix_len / 8], columns, floats[0 .. rows_len / 4], threads) catch |why| return refusal(why);
+    return 0;
+}
+
 pub export fn lg_calibrate(options: ?[*]const u8, options_len: u32, values: ?[*]u8, factor: ?[*]const u8, importance: ?[*]const u8, blocks: ?[*]u8) i32 {
     const read = calibration.Options.read(bytesOf(options, options_len)) catch |why| return refusal(why);
     if (!aligned(values, 4) or !aligned(factor, 4) or !aligned(importance, 4)) return Status.invalid_argument.code();

@@ -27,6 +27,7 @@ test {
     _ = @import("op/matmul_test.zig");
     _ = @import("op/test_guard.zig");
     _ = @import("op/quantize_search.zig");
+    _ = @import("op/calibrate_test.zig");
     _ = @import("op/quantize_test.zig");
     _ = @import("op/sample.zig");
     _ = @import("op/sample_list.zig");

@@ -393,6 +393,9 @@ pub const layouts = struct {
         columns: u32,
         /// Threads that compute.
         threads: u32,
+        /// Rows of the sums that are added to.
+        begin: u32,
+        end: u32,
         x_bytes: u32,
         y_bytes: u32,
         sums_bytes: u32,
@@ -602,7 +605,8 @@ pub const functions = struct {
     };
 
     /// Keeps the inputs of a step's products `first` to `first + count - 1` from now on; count 0: of none. Layer l has the products
-    /// 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits.
+    /// 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits. One
+    /// number more are the hidden states after the last layer.
     pub const lg_capture = struct { engine: Handle(.engine), first: u32, count: u32 };
 
     /// Copies the rows kept of a product in the last step; returns how many floats.
@@ -611,7 +615,7 @@ pub const functions = struct {
     /// Packs other blocks in the place of a model's matrix, of which no step may run.
     pub const lg_replace = struct { model: Handle(.model), layer: u32, role: choices.Roles, format: u32, blocks: In(u8) };
 
-    /// Adds the sum over rows of x[i] y[j] to a square matrix.
+    /// Adds the sum over rows of x[i] y[j] to some rows i of a square matrix; of x with itself, where j >= i only.
     pub const lg_gram = struct {
         options: Options(layouts.Gram),
         x: SizedIn(f32),
@@ -621,6 +625,9 @@ pub const functions = struct {
 
     /// Columns [begin, end) of R, H = R R', in the upper half of a symmetric matrix, from the last; the diagonal gets 1 / r_kk.
     pub const lg_factor = struct { matrix: Out(f64), columns: u32, begin: u32, end: u32, threads: u32 };
+
+    /// Rows times the inverse of R R', in their place, with R as `lg_factor` leaves it.
+    pub const lg_solve = struct { matrix: In(f64), columns: u32, rows: Out(f32), threads: u32 };
 
     /// Rounds rows with errors compensated; returns how many come before one that is refused. The values become the errors.
     pub const lg_calibrate = struct {

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { readFileSync } from "node:fs";
-import { describe, it } from "node:test";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
 import { native } from "../ffi/native.ts";
-import { Model, Quantizer, readGguf } from "../mod.ts";
+import { CancelledError, Model, Quantizer, readGguf } from "../mod.ts";
 import { Calibrator } from "../src/converting/calibrator.ts";
 import { QuantizedTensor } from "../src/converting/tensor.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
@@ -47,18 +49,18 @@ async function coarseValues(): Promise<{ format: number; blocks: Uint8Array }> {
   return { format, blocks: tensor.blocks };
 }
 
-/** The inputs of the output matrix, row after row, as a model computes them. */
-async function inputsOf(model: Model): Promise<Float32Array[]> {
+/** The inputs of a product, row after row, as a model computes them. */
+async function inputsOf(model: Model, product = outputProduct): Promise<Float32Array[]> {
   const window = Math.min(256, model.context);
   const engine = openReader(model, window, 1);
   const columns = 256;
   try {
-    engine.capture(outputProduct, 1);
+    engine.capture(product, 1);
     const rows: Float32Array[] = [];
     for (const tokens of await windowsOf(model, text, window, undefined)) {
       await readWindow(engine, tokens);
       const room = new Float32Array(window * columns);
-      const count = engine.captured(outputProduct, room);
+      const count = engine.captured(product, room);
       for (let at = 0; at < count; at += columns) rows.push(room.subarray(at, at + columns));
     }
     return rows;
@@ -67,11 +69,16 @@ async function inputsOf(model: Model): Promise<Float32Array[]> {
   }
 }
 
+const folder = mkdtempSync(join(tmpdir(), "lightgpt-calibrator-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const open = (signal?: AbortSignal) =>
+  Calibrator.open(path, { text, threads: 1, signal, output: join(folder, "made.gguf") });
+
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
 describe("a calibrator", () => {
   it("has nothing to make up for while nothing is rounded", async () => {
-    await using calibrator = await Calibrator.open(path, text, 1);
+    await using calibrator = await open();
     const calibration = await calibrator.calibrationFor(output);
     assert(calibration !== undefined);
     assertEquals([calibration.columns, calibration.repair], [256, null]);
@@ -80,7 +87,9 @@ describe("a calibrator", () => {
 
   it("makes a later matrix up for what an earlier one has lost", async () => {
     const { format, blocks } = await coarseValues();
-    await using calibrator = await Calibrator.open(path, text, 1);
+    await using calibrator = await open();
+    // Before a layer's first product is asked for there is no copy of the layer.
+    await calibrator.calibrationFor(values);
     calibrator.replace(values, format, blocks);
     const { repair } = await calibrator.calibrationFor(output) ?? {};
     assert(repair);
@@ -102,4 +111,39 @@ describe("a calibrator", () => {
     }
     assertLess(after, 0.7 * before);
   });
+
+  it("gives a later layer the states that the whole model has there", async () => {
+    await using calibrator = await open();
+    // Nothing is rounded: the sums of a layer that was loaded alone are those of the whole model.
+    const deep = "blk.2.attn_output.weight";
+    const { factor, columns } = await calibrator.calibrationFor(deep) ?? assertFails();
+    using model = await Model.load(path);
+    const rows = await inputsOf(model, 2 * 4 + outputProduct);
+    const diagonal = Array.from({ length: columns }, (_, k) => rows.reduce((sum, row) => sum + row[k] ** 2, 0));
+    const mean = diagonal.reduce((sum, value) => sum + value, 0) / columns;
+    diagonal.forEach((expected, k) => {
+      const found = factor[(columns + k) * columns + k];
+      assertLess(Math.abs(found - expected - 0.01 * mean), 1e-4 * (found + mean));
+    });
+  });
+
+  it("leaves nothing behind, at its end and when it is cancelled", async () => {
+    {
+      await using calibrator = await open();
+      await calibrator.calibrationFor("blk.1.attn_q.weight");
+      assertEquals(readdirSync(folder).length, 1);
+    }
+    assertEquals(readdirSync(folder), []);
+    const controller = new AbortController();
+    await using calibrator = await open(controller.signal);
+    const asked = calibrator.calibrationFor("blk.3.ffn_down.weight");
+    controller.abort();
+    await assertRejects(() => asked, CancelledError);
+    await calibrator[Symbol.asyncDispose]();
+    assertEquals(readdirSync(folder), []);
+  });
 });
+
+function assertFails(): never {
+  throw new Error("there is no calibration");
+}

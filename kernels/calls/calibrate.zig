@@ -7,20 +7,23 @@ const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const limits = @import("../limits.zig");
 const Report = @import("../host/report.zig").Report;
+const memory = @import("../host/memory.zig");
 const Words = @import("../host/words.zig").Words;
 const share = @import("../threads/share.zig").share;
 
-pub const Error = Words.Error || error{ Unsupported, NonFinite };
+pub const Error = Words.Error || error{ Unsupported, NonFinite, OutOfMemory };
 
 const Gram = struct {
     args: level_table.Gram,
+    begin: u32,
+    end: u32,
 
-    const rows_a_claim = 16;
+    const rows_a_claim = 64;
 
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Gram = @ptrCast(@alignCast(context));
-        const begin = item * rows_a_claim;
-        dispatch.level().gram(&job.args, begin, @min(begin + rows_a_claim, job.args.cols));
+        const begin = job.begin + item * rows_a_claim;
+        dispatch.encoders().gram(&job.args, begin, @min(begin + rows_a_claim, job.end));
     }
 };
 
@@ -29,6 +32,8 @@ pub const GramOptions = struct {
     columns: u32,
     threads: u32,
     tokens: u32,
+    begin: u32,
+    end: u32,
 
     pub fn read(bytes: []const u8) Error!GramOptions {
         var report: Report = .{};
@@ -36,14 +41,26 @@ pub const GramOptions = struct {
         const row_bytes = given.columns * 4;
         if (given.x_bytes % row_bytes != 0 or given.y_bytes != given.x_bytes) return error.Refused;
         if (given.sums_bytes != @as(u64, row_bytes) * given.columns) return error.Refused;
-        return .{ .columns = given.columns, .threads = given.threads, .tokens = given.x_bytes / row_bytes };
+        if (given.begin >= given.end or given.end > given.columns) return error.Refused;
+        return .{
+            .columns = given.columns,
+            .threads = given.threads,
+            .tokens = given.x_bytes / row_bytes,
+            .begin = given.begin,
+            .end = given.end,
+        };
     }
 };
 
-/// Adds the products of rows of x and y to a `columns` x `columns` matrix. Buffers have the sizes that `options` says.
+/// Adds the products of rows of x and y to some rows of a `columns` x `columns` matrix; of x with itself, right of the diagonal.
+/// Buffers have the sizes that `options` says.
 pub fn gram(options: GramOptions, x: [*]const f32, y: [*]const f32, out: [*]f32) void {
-    var job: Gram = .{ .args = .{ .x = x, .y = y, .tokens = options.tokens, .cols = options.columns, .out = out } };
-    share(options.threads, std.math.divCeil(u32, options.columns, Gram.rows_a_claim) catch unreachable, 1, &job, Gram.claim);
+    var job: Gram = .{
+        .args = .{ .x = x, .y = y, .tokens = options.tokens, .cols = options.columns, .out = out },
+        .begin = options.begin,
+        .end = options.end,
+    };
+    share(options.threads, std.math.divCeil(u32, options.end - options.begin, Gram.rows_a_claim) catch unreachable, 1, &job, Gram.claim);
 }
 
 const Factor = struct {
@@ -56,7 +73,7 @@ const Factor = struct {
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Factor = @ptrCast(@alignCast(context));
         const begin = item * rows_a_claim;
-        dispatch.level().factorColumn(job.matrix, job.n, job.k, begin, @min(begin + rows_a_claim, job.k));
+        dispatch.encoders().factorColumn(job.matrix, job.n, job.k, begin, @min(begin + rows_a_claim, job.k));
     }
 };
 
@@ -66,7 +83,7 @@ pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!v
     var k = end;
     while (k > begin) {
         k -= 1;
-        const square = dispatch.level().factorPivot(matrix.ptr, n, k);
+        const square = dispatch.encoders().factorPivot(matrix.ptr, n, k);
         if (!(square > 0) or !std.math.isFinite(square)) return error.NonFinite;
         matrix[@as(usize, k) * n + k] = 1 / @sqrt(square);
         var job: Factor = .{ .matrix = matrix.ptr, .n = n, .k = k };
@@ -74,6 +91,34 @@ pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!v
         const claims = std.math.divCeil(u32, k, Factor.rows_a_claim) catch unreachable;
         share(if (n - k < 512) 1 else threads, claims, 1, &job, Factor.claim);
     }
+}
+
+const Solve = struct {
+    matrix: [*]const f64,
+    n: u32,
+    rows: []f32,
+    /// A room for each thread.
+    rooms: []align(64) f64,
+
+    fn claim(context: *anyopaque, item: u32, thread: u32) void {
+        const job: *Solve = @ptrCast(@alignCast(context));
+        const each = @as(usize, job.n) * level_table.solved_together;
+        const begin = item * each;
+        const count = @min(each, job.rows.len - begin) / job.n;
+        dispatch.encoders().solve(job.matrix, job.n, job.rows.ptr + begin, @intCast(count), @alignCast(job.rooms.ptr + thread * each));
+    }
+};
+
+/// Rows times the inverse of R R', in their place; R as `factor` leaves it.
+pub fn solve(matrix: []const f64, n: u32, rows: []f32, threads: u32) Error!void {
+    if (n == 0 or n > limits.feed_forward_max or matrix.len != @as(u64, n) * n or rows.len == 0 or rows.len % n != 0) return error.Refused;
+    if (threads == 0 or threads > limits.threads_max) return error.Refused;
+    const room = @as(usize, n) * level_table.solved_together * @sizeOf(f64);
+    const bytes = memory.allocate(.scratch, room * threads) orelse return error.OutOfMemory;
+    defer memory.release(.scratch, bytes);
+    var job: Solve = .{ .matrix = matrix.ptr, .n = n, .rows = rows, .rooms = std.mem.bytesAsSlice(f64, bytes) };
+    const claims = std.math.divCeil(usize, rows.len, @as(usize, n) * level_table.solved_together) catch unreachable;
+    share(threads, @intCast(claims), 1, &job, Solve.claim);
 }
 
 /// The options of `wire.zig`, checked.

@@ -1,6 +1,7 @@
 //! The inputs of matrices, kept for calibration, which needs to know what flows through a model. A step's products are
 //! numbered in the order they are made (four a layer: q k v, attention's output, gate and up, down; the last makes the
-//! logits), and of some of them the rows of their input stay until the next step.
+//! logits), and of some of them the rows of their input stay until the next step. One number more stands for the hidden states
+//! after the last layer, which a layer that was loaded alone hands to the next.
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
@@ -36,11 +37,20 @@ pub const Capture = struct {
 
     /// Copies the input of product `number`, if it is one of those to be kept.
     pub fn keep(capture: *Capture, number: u32, input: level_table.Activations) void {
+        capture.keepRows(number, .{ .first = input.rows, .stride = input.row_stride, .columns = input.cols, .count = input.tokens });
+    }
+
+    /// Rows of floats that lie `stride` floats apart.
+    pub const Rows = struct { first: [*]const f32, stride: usize, columns: u32, count: u32 };
+
+    /// Copies rows under a number, if it is one of those to be kept.
+    pub fn keepRows(capture: *Capture, number: u32, from: Rows) void {
         if (number < capture.first or number - capture.first >= capture.slots.len) return;
+        std.debug.assert(from.columns <= capture.row_floats);
         const slot = &capture.slots[number - capture.first];
-        slot.rows = @min(input.tokens, capture.rows_max);
-        slot.columns = input.cols;
-        for (0..slot.rows) |row| @memcpy(slot.floats[row * input.cols ..][0..input.cols], input.rows[row * input.row_stride ..][0..input.cols]);
+        slot.rows = @min(from.count, capture.rows_max);
+        slot.columns = from.columns;
+        for (0..slot.rows) |row| @memcpy(slot.floats[row * from.columns ..][0..from.columns], from.first[row * from.stride ..][0..from.columns]);
     }
 
     /// The rows that were kept of product `number`, one after the other; null if it is none of those.

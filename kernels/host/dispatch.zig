@@ -110,6 +110,17 @@ pub fn encoderAt(number: usize, id: u32) ?*const level_table.Encoder {
     return null;
 }
 
+/// What calibrating needs beside encoders, of the chosen level or of the nearest below it that has them.
+pub fn encoders() *const level_table.Encoders {
+    for (tables, 0..) |table, index| if (table == level()) return encodersAt(index);
+    unreachable;
+}
+
+/// That of level `number`.
+pub fn encodersAt(number: usize) *const level_table.Encoders {
+    return encoder_tables[@min(number, encoder_tables.len - 1)];
+}
+
 const testing = std.testing;
 
 test "the best level is the default; unknown and impossible names are errors" {

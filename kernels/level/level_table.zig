@@ -122,6 +122,14 @@ pub const Encoder = extern struct {
 pub const Encoders = extern struct {
     list: [*]const Encoder,
     len: u32,
+    /// Rows [begin, end) of `out`.
+    gram: *const fn (args: *const Gram, begin: u32, end: u32) callconv(.c) void,
+    /// Column k of the factor of an n x n matrix, rows [begin, end); the columns after it are done, r[k][k] is 1 / r_kk.
+    factorColumn: *const fn (r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void,
+    /// r_kk squared, before `factorColumn`.
+    factorPivot: *const fn (r: [*]const f64, n: u32, k: u32) callconv(.c) f64,
+    /// Rows, at most `solved_together`, times the inverse of R R', in their place; `room` has n times as many floats.
+    solve: *const fn (r: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void,
 };
 
 /// Error-compensated rounding of whole rows (`op/calibrate.zig`).
@@ -345,6 +353,9 @@ pub const SampleLayout = struct {
     }
 };
 
+/// Rows that `solve` takes at once, one in each lane.
+pub const solved_together = 16;
+
 pub const Level = extern struct {
     /// "v4", "dotprod", ...
     name: [*:0]const u8,
@@ -377,12 +388,6 @@ pub const Level = extern struct {
     attentionBlocks: *const fn (args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void,
     /// Merges what attentionBlocks left for `head`, blocks [block_begin, block_end) in order, and divides, to `out`.
     attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
-    /// Rows [begin, end) of `out`.
-    gram: *const fn (args: *const Gram, begin: u32, end: u32) callconv(.c) void,
-    /// Column k of the factor of an n x n matrix, rows [begin, end); the columns after it are done, r[k][k] is 1 / r_kk.
-    factorColumn: *const fn (r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void,
-    /// r_kk squared, before `factorColumn`.
-    factorPivot: *const fn (r: [*]const f64, n: u32, k: u32) callconv(.c) f64,
     /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.
     sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, workspace: [*]u32, sampled: *Sampled) callconv(.c) SampleStatus,
 };

@@ -17,23 +17,61 @@ const simd = @import("../level/simd.zig");
 
 const D = @Vector(8, f64);
 
-/// Adds the products of some tokens' rows: out[i * cols + j] += sum of x[t][i] * y[t][j], for i in [begin, end).
+/// Rows of a tile of sums, sixteen columns each: eight registers of AVX2, which leaves some for what is multiplied.
+const tile_rows = 4;
+const tile_columns = 16;
+/// Tokens and rows of x that stay in the first cache (16 KB) while tiles are made of them.
+const gram_tokens = 64;
+const gram_rows = 64;
+
+/// Adds the products of some tokens' rows: out[i * cols + j] += sum of x[t][i] * y[t][j], for i in [begin, end). Of x with itself
+/// only what lies right of the diagonal is sure to be there: the other half is the same.
 pub fn gram(args: *const level_table.Gram, begin: u32, end: u32) callconv(.c) void {
-    const x, const y, const tokens, const cols = .{ args.x, args.y, args.tokens, args.cols };
-    for (begin..end) |i| {
-        const row = args.out + i * @as(usize, cols);
-        var j: usize = 0;
-        while (j + 16 <= cols) : (j += 16) {
-            var sum: simd.F = @splat(0);
-            for (0..tokens) |t| sum += simd.splat(x[t * cols + i]) * simd.load(@alignCast(y + t * cols + j));
-            simd.store(@alignCast(row + j), simd.load(@alignCast(row + j)) + sum);
-        }
-        while (j < cols) : (j += 1) {
-            var sum: f32 = 0;
-            for (0..tokens) |t| sum += x[t * cols + i] * y[t * cols + j];
-            row[j] += sum;
-        }
+    const x, const y, const tokens, const cols, const out = .{ args.x, args.y, args.tokens, args.cols, args.out };
+    const whole = cols - cols % tile_columns;
+    const tiled = end - (end - begin) % tile_rows;
+    var row = begin;
+    while (row < tiled) : (row += gram_rows) {
+        const rows = @min(gram_rows, tiled - row);
+        var column: u32 = if (x == y) row - row % tile_columns else 0;
+        while (column < whole) : (column += tile_columns) gramPanel(args, row, rows, column);
     }
+    // What fills no tile: columns of no format have these.
+    for (begin..end) |i| for (if (i < tiled) whole else 0..cols) |j| {
+        var sum: f32 = 0;
+        for (0..tokens) |t| sum += x[t * cols + i] * y[t * cols + j];
+        out[i * cols + j] += sum;
+    };
+}
+
+/// The sums of some rows and `tile_columns` columns. Each is made in the order of tokens, and then added to what there is.
+fn gramPanel(args: *const level_table.Gram, row: u32, rows: u32, column: u32) void {
+    const tokens, const cols = .{ args.tokens, args.cols };
+    const x, const y = .{ args.x + row, args.y + column };
+    const out = args.out + @as(usize, row) * cols + column;
+    var sums: [gram_rows]simd.F = undefined;
+    @memset(sums[0..rows], @splat(0));
+    var panel: [gram_tokens]simd.F = undefined;
+    var first: usize = 0;
+    while (first < tokens) : (first += gram_tokens) {
+        const count = @min(gram_tokens, tokens - first);
+        // In one place: rows of y lie a multiple of the page's length apart, and would fall into the same lines of the cache.
+        for (panel[0..count], first..) |*vector, t| vector.* = simd.load(@alignCast(y + t * cols));
+        var i: usize = 0;
+        while (i < rows) : (i += tile_rows) gramTile(x + first * cols + i, cols, panel[0..count], sums[i..][0..tile_rows]);
+    }
+    for (sums[0..rows], 0..) |sum, i| {
+        const to: [*]align(4) f32 = @alignCast(out + i * cols);
+        simd.store(to, simd.load(to) + sum);
+    }
+}
+
+inline fn gramTile(x: [*]const f32, cols: u32, panel: []const simd.F, sums: *[tile_rows]simd.F) void {
+    var tile = sums.*;
+    for (panel, 0..) |vector, t| inline for (&tile, 0..) |*sum, i| {
+        sum.* += simd.splat(x[t * cols + i]) * vector;
+    };
+    sums.* = tile;
 }
 
 /// One column of R, from the last to the first: r[i][k] for i in [begin, end), where the columns after k are done and
@@ -50,6 +88,41 @@ pub fn factorColumn(r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c
 pub fn factorPivot(r: [*]const f64, n: u32, k: u32) callconv(.c) f64 {
     const row = r + @as(usize, k) * n;
     return row[k] - dot(row + k + 1, row + k + 1, n - k - 1);
+}
+
+const solved_together = level_table.solved_together;
+const Solved = @Vector(solved_together, f64);
+
+/// Solves z R R' = row for `count` rows of f32, at most `solved_together`, which z replaces. R lies in the upper half of the
+/// n x n matrix, with 1 / r_kk on the diagonal; `room` holds n vectors. Every row is solved by the same additions in the same
+/// order, whatever others are beside it.
+pub fn solve(matrix: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void {
+    const y: [*]align(64) Solved = @ptrCast(room);
+    for (0..n) |k| {
+        var lanes: [solved_together]f64 = @splat(0);
+        for (0..count) |row| lanes[row] = rows[row * n + k];
+        y[k] = lanes;
+    }
+    // y R' = row: from the last column on, for R is upper triangular.
+    var k: usize = n;
+    while (k > 0) {
+        k -= 1;
+        const pivot = matrix + k * n;
+        var sum: Solved = @splat(0);
+        for (k + 1..n) |j| sum += @as(Solved, @splat(pivot[j])) * y[j];
+        y[k] = (y[k] - sum) * @as(Solved, @splat(pivot[k]));
+    }
+    // z R = y: from the first column on.
+    for (0..n) |first| {
+        const pivot = matrix + first * n;
+        const z = y[first] * @as(Solved, @splat(pivot[first]));
+        y[first] = z;
+        for (first + 1..n) |j| y[j] -= z * @as(Solved, @splat(pivot[j]));
+    }
+    for (0..n) |column| {
+        const lanes: [solved_together]f64 = y[column];
+        for (0..count) |row| rows[row * n + column] = @floatCast(lanes[row]);
+    }
 }
 
 fn dot(a: [*]const f64, b: [*]const f64, n: usize) f64 {

@@ -42,6 +42,12 @@ const Step = struct {
             pass.add(kinds.feedForwardHalf(layer), if (index + 1 < all.len) mixerOf(&all[index + 1]) else null);
         }
         std.debug.assert(pass.products == kinds.productsOf(all));
+        if (pass.work.capture) |*capture| capture.keepRows(pass.products + 1, .{
+            .first = pass.stream(0),
+            .stride = pass.scratch.embedding_stride,
+            .columns = pass.model.traits.embedding,
+            .count = pass.tokens,
+        });
         return true;
     }
 

@@ -208,7 +208,7 @@ export async function quantizeFile(
   const source = folder ? openFolder(from, read.allowUnknownPreTokenizer) : openGguf(from);
   try {
     await using calibrator = rounding === "calibrated"
-      ? await Calibrator.open(from, calibration ?? await ownText(from, signal), threads, signal)
+      ? await Calibrator.open(from, { text: calibration ?? await ownText(from, signal), threads, signal, output: to })
       : undefined;
     const plain = rounding === "calibrated" ? "search" : rounding;
     return await convertFile(source, to, {

@@ -114,6 +114,9 @@ export function pageBytes(
 /** Frees what a lost engine holds: the net below `dispose`. */
 const lost = new FinalizationRegistry<EngineHandle>((handle) => native().engineFree(handle));
 
+/** What an engine needs of a model: the whole one, or a layer that was loaded alone. */
+export type EngineModel = Pick<Model, "handle" | "plan" | "vocabulary">;
+
 /** Runs steps of one model. */
 export class Engine implements StepRunner {
   /** The settings it was opened with. */
@@ -132,7 +135,7 @@ export class Engine implements StepRunner {
   #step: Promise<unknown> | undefined;
 
   /** Opens an engine over a model that has been loaded; `stepThreads` may give a short step fewer threads than `threads` says. */
-  constructor(model: Model, settings: EngineSettings, stepThreads?: StepThreads) {
+  constructor(model: EngineModel, settings: EngineSettings, stepThreads?: StepThreads) {
     this.settings = settings;
     this.#stepThreads = stepThreads;
     this.threads = { prefill: settings.threads, decode: settings.threads, prefillTokens: prefillTokensDefault };

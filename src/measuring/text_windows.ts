@@ -5,7 +5,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { Engine } from "../engine/engine.ts";
+import { Engine, type EngineModel } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
 import { pagesFor } from "../engine/page_pool.ts";
 import { headOf } from "./window.ts";
@@ -19,7 +19,7 @@ const pageSize = 32;
  * @throws {CancelledError} once the signal is aborted
  */
 export async function windowsOf(
-  { tokenizer }: Model,
+  { tokenizer }: Pick<Model, "tokenizer">,
   text: string,
   window: number,
   signal: AbortSignal | undefined,
@@ -43,7 +43,7 @@ export async function windowsOf(
 }
 
 /** An engine for windows of at most so many tokens; the caller disposes it. */
-export function openReader(model: Model, window: number, threads: number): Engine {
+export function openReader(model: EngineModel, window: number, threads: number): Engine {
   return new Engine(model, {
     kv: "f32",
     pageSize,

@@ -173,7 +173,7 @@ export class Model {
     let handle: ModelHandle | undefined;
     try {
       handle = native().modelLoad(describeModel(plan, gguf.files));
-      const residentBytes = await finish(handle, read);
+      const residentBytes = await finishLoading(handle, read);
       assertUnchanged(gguf);
       return new Model({ gguf, plan, context, tokenizer, residentBytes, loadMs: performance.now() - begin }, handle);
     } catch (error) {
@@ -259,7 +259,7 @@ interface Loaded {
 }
 
 /** Waits until a model is ready; returns the bytes it takes. */
-async function finish(
+export async function finishLoading(
   handle: ModelHandle,
   { signal, onProgress }: Pick<Resolved<typeof loadFields>, "signal" | "onProgress">,
 ): Promise<number> {
