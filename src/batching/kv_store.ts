@@ -7,7 +7,8 @@
  */
 import type { TokenCacheOptions } from "../cache/options.ts";
 import { TokenCache, treeOf } from "../cache/token_cache.ts";
-import type { CachePage, CacheTree } from "../cache/tree.ts";
+import type { CachePage } from "../cache/page.ts";
+import type { CacheTree } from "../cache/tree.ts";
 import { PagePool, pagesFor } from "../engine/page_pool.ts";
 
 /** What the cache keeps for a page. */

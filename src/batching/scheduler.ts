@@ -17,7 +17,7 @@ import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
 import { allPinned, closed, expired } from "./errors.ts";
 import { Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
-import { waitsOf } from "./shared_beginnings.ts";
+import { takeOver } from "./shared_beginnings.ts";
 import { Meter } from "./stats.ts";
 import type { SequenceState } from "./types.ts";
 
@@ -280,31 +280,9 @@ export class Scheduler implements SequenceOwner {
     }
   }
 
-  /** Lets prompts take over what the cache has of them; returns which of them wait for what another is reading. */
-  #takeOver(): Map<Sequence, Sequence> {
-    const turns = this.#fairness.turns(this.#step);
-    const readers = [...this.#open.running].filter(({ isReading }) => isReading);
-    if (readers.length === 0) return new Map();
-    readers.sort((a, b) => turns.compare(a, b));
-    for (const sequence of readers) sequence.attachPages();
-    const waits = waitsOf(
-      readers.map((sequence) => ({ sequence, place: sequence.table?.place })),
-      this.#runner.settings.pageSize,
-    );
-    const waiting = new Map<Sequence, Sequence>();
-    for (const sequence of readers) {
-      const wait = waits.get(sequence);
-      const isRead = wait !== undefined && wait.leader.position >= wait.end;
-      if (isRead) wait.leader.share();
-      sequence.attachPart(wait ? wait.end - sequence.position : 1);
-      if (wait && !isRead && sequence.position < wait.end) waiting.set(sequence, wait.leader);
-    }
-    return waiting;
-  }
-
   #plan(): StepPlan<Sequence> {
-    const waits = this.#takeOver();
     const { pool } = this.store;
+    const waits = takeOver(this.#open.running, this.#fairness.turns(this.#step), pool.pageSize);
     const { batchTokens, logitRows } = this.#runner.settings;
     return planStep({
       step: this.#step,

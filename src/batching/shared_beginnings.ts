@@ -5,12 +5,32 @@
  *
  * @module
  */
+import type { Turns } from "./fairness.ts";
+import type { Sequence } from "./sequence.ts";
 import type { SequenceView } from "./types.ts";
 
 /** A common beginning of at least so many tokens is waited for: as short a run as the cache finds. */
 const tokensLeast = 8;
 /** Of sequences that read after the same page, so many are compared with one that may wait. */
 const leadersMost = 16;
+
+/** Lets sequences that read take over what the cache has of their tokens; returns which of them wait for what another reads. */
+export function takeOver(running: Iterable<Sequence>, turns: Turns, pageSize: number): Map<Sequence, Sequence> {
+  const waiting = new Map<Sequence, Sequence>();
+  const readers = [...running].filter(({ isReading }) => isReading);
+  if (readers.length === 0) return waiting;
+  readers.sort((a, b) => turns.compare(a, b));
+  for (const sequence of readers) sequence.attachPages();
+  const waits = waitsOf(readers.map((sequence) => ({ sequence, place: sequence.table?.place })), pageSize);
+  for (const sequence of readers) {
+    const wait = waits.get(sequence);
+    const isRead = wait !== undefined && wait.leader.position >= wait.end;
+    if (isRead) wait.leader.share();
+    sequence.attachPart(wait ? wait.end - sequence.position : 1);
+    if (wait && !isRead && sequence.position < wait.end) waiting.set(sequence, wait.leader);
+  }
+  return waiting;
+}
 
 /** A sequence that reads, and its place in the cache. */
 export interface Reader<S extends SequenceView> {

@@ -14,7 +14,8 @@ import {
   type TokenCacheOptions,
 } from "./options.ts";
 import type { Sums } from "./sums.ts";
-import { type CachePage, CacheTree, rootOf } from "./tree.ts";
+import { type CachePage, rootOf } from "./page.ts";
+import { CacheTree } from "./tree.ts";
 import type { CacheEvent, CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
 import { checkInstance, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
