@@ -5,7 +5,7 @@
  * ```ts
  * import { Sampler } from "@lightgpt/lightgpt/sampler";
  *
- * using sampler = new Sampler({ temperature: 0.8, minP: 0.05, seed: 42 });
+ * const sampler = new Sampler({ temperature: 0.8, minP: 0.05, seed: 42 });
  * const token = sampler.sample(Float32Array.of(0.1, 3, 2.9, -1));
  * console.log(token);
  * ```

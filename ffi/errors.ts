@@ -11,7 +11,22 @@ import type { ErrorCode } from "./wire.ts";
 
 export type { ErrorCode } from "./wire.ts";
 
-/** The parts of an error message, each absent where it has nothing to say. */
+/**
+ * The parts of an error message, each absent where it has nothing to say.
+ *
+ * @example
+ * ```ts
+ * import { type ErrorDetail, InvalidArgumentError, Sampler } from "@lightgpt/lightgpt";
+ *
+ * try {
+ *   new Sampler({ topK: -1 });
+ * } catch (error) {
+ *   if (!(error instanceof InvalidArgumentError)) throw error;
+ *   const { where, expected, got }: ErrorDetail = error.detail;
+ *   console.log(where, expected, got); // topK an integer from 0 to 4294967295 -1
+ * }
+ * ```
+ */
 export interface ErrorDetail {
   /** What was wrong, in a few words. */
   readonly what?: string;
@@ -60,7 +75,17 @@ export class LightGPTError extends Error {
   }
 }
 
-/** Where in a model file something is wrong. */
+/**
+ * Where in a model file something is wrong.
+ *
+ * @example
+ * ```ts
+ * import { type ModelFormatDetail, ModelFormatError } from "@lightgpt/lightgpt";
+ *
+ * const detail: ModelFormatDetail = { field: "general.alignment", offset: 24, expected: "a power of two", got: "33" };
+ * console.log(new ModelFormatError("The alignment cannot be used", detail).offset); // 24
+ * ```
+ */
 export interface ModelFormatDetail {
   /** The field of the file: a metadata key, a tensor's name, or a part of the header. */
   readonly field: string;

@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, environment } from "./build.js";
+import { checkDocs } from "./check-docs.js";
 import { checkImports } from "./check-imports.js";
 import { checkLibrary } from "./check-library.js";
 import { checkLock } from "./check-lock.js";
@@ -54,6 +55,7 @@ async function checks() {
     "deno check": () => deno("check", "--quiet", ...typescript),
     "deno doc --lint": () => deno("doc", "--lint", ...entries),
     "zig fmt": () => tool("zig", ["fmt", "--check", "build.zig", "build.zig.zon", "kernels", "bench"]),
+    "docs": checkDocs,
     "imports": checkImports,
     "style": checkStyle,
     "wire": checkWire,

@@ -121,7 +121,7 @@ export class LightGPT {
   }
 
   /**
-   * Answers a conversation, piece by piece, by the chat template in the model's file; the generator's last value is what
+   * Answers a conversation, `messages`, piece by piece, by the chat template in the model's file; the generator's last value is what
    * {@link LightGPT.complete} gives. Throws an {@link UnsupportedError} where the file has no template and none is given.
    */
   async *chat(
@@ -136,7 +136,7 @@ export class LightGPT {
   }
 
   /**
-   * Answers a conversation and gives the whole at its end: text, tokens, how many there are, and why it ended.
+   * Answers a conversation, `messages`, and gives the whole at its end: text, tokens, how many there are, and why it ended.
    *
    * @example
    * ```ts
@@ -155,7 +155,7 @@ export class LightGPT {
     }
   }
 
-  /** The prompt that {@link LightGPT.chat} continues, as tokens. */
+  /** The prompt that {@link LightGPT.chat} makes of `messages` and continues, as tokens. */
   async chatTokens(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Uint32Array> {
     const talk = this.#talk;
     readOptions(conversationFields, options);

@@ -28,14 +28,14 @@ import { optimizerFields, type OptimizerOptions } from "./tuning/options.ts";
 export interface LightGPTOptions extends OptimizerOptions {
   /**
    * The most tokens of a prompt and its answer together.
-   * @default what the model was trained for, at most 8192
+   * @default {what the model was trained for, at most 8192}
    */
   readonly context?: number;
   /** Called with the progress of loading. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /**
    * Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then.
-   * @default false
+   * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
 }
@@ -61,19 +61,19 @@ export const lightGptFields = {
 export interface LogitsOptions {
   /**
    * Whether the logits after each token are computed, not only those after the last.
-   * @default false
+   * @default {false}
    */
   readonly all?: boolean;
   /** Ends the computation. */
   readonly signal?: AbortSignal;
   /**
    * The tenant whose prefixes are found in the cache, and whose share of the work it is.
-   * @default ""
+   * @default {""}
    */
   readonly tenant?: string;
   /**
    * Whether the prefix cache is used, and with whom it is shared. With `all` it is not: each token gives a row, so each is read.
-   * @default true
+   * @default {true}
    */
   readonly cache?: boolean | RequestCacheOptions;
 }

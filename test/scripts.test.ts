@@ -13,6 +13,7 @@ import { library } from "../scripts/build.js";
 import { libraryViolations, readElf } from "../scripts/check-library.js";
 import { lockViolations } from "../scripts/check-lock.js";
 import { typescript, violations, zig } from "../scripts/check-imports.js";
+import { docViolations } from "../scripts/check-docs.js";
 import { styleViolations } from "../scripts/check-style.js";
 import house from "../scripts/lint.js";
 import { countBun, countDeno, countZig } from "../scripts/report.js";
@@ -97,6 +98,32 @@ describe("checks", () => {
     assertEquals(found.length, 1, found.join("; "));
     assertMatch(found[0], pattern);
   };
+
+  it("find public symbols without an example, options without a default, and parameters without a word", () => {
+    const location = { filename: new URL("../src/a.ts", import.meta.url).href, line: 7 };
+    const example = { kind: "example", doc: "" };
+    const symbol = (name: string, more: object) => [{ name, declarations: [{ location, def: {}, ...more }] }];
+    const option = (jsDoc: object, type: object = { kind: "keyword", value: "number" }) =>
+      symbol("AOptions", {
+        kind: "interface",
+        jsDoc: { doc: "Options for a.", tags: [example] },
+        def: { properties: [{ name: "size", optional: true, tsType: type, jsDoc }] },
+      });
+    one(docViolations(symbol("a", { kind: "variable", jsDoc: { doc: "A." } })), /^src\/a.ts:7: a has no example$/);
+    one(docViolations(option({ doc: "A size." })), /AOptions .size has no @default/);
+    one(docViolations(option({ doc: "A size. Default 5.", tags: [{ kind: "default" }] })), /says its default in prose/);
+    assertEquals(docViolations(option({ doc: "A size.", tags: [{ kind: "default" }] })), []);
+    assertEquals(docViolations(option({ doc: "Called." }, { kind: "fnOrConstructor" })), []);
+    const call = (doc: string, tags: object[] = []) =>
+      symbol("f", {
+        kind: "function",
+        jsDoc: { doc, tags: [example, ...tags] },
+        def: { params: [{ kind: "identifier", name: "bytes" }] },
+      });
+    one(docViolations(call("Reads.")), /f {2}says nothing of its parameter bytes/);
+    assertEquals(docViolations(call("Reads `bytes`.")), []);
+    assertEquals(docViolations(call("Reads.", [{ kind: "param", name: "bytes" }])), []);
+  });
 
   it("find an upward import in TypeScript", () => {
     one(violations([["ffi/native.ts", 'import { x } from "../src/model/model.ts";']], typescript), /layer above/);

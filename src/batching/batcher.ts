@@ -75,7 +75,20 @@ export interface BatcherStats {
   readonly cache?: CacheStats;
 }
 
-/** The keys and values that are kept for later requests. Its salt is the tenant. */
+/**
+ * The keys and values that are kept for later requests. Its salt is the tenant.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type PrefixCache } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * await lm.complete("Once upon a time");
+ * const cache: PrefixCache | undefined = lm.cache;
+ * console.log(cache?.stats().pages);
+ * cache?.clear();
+ * ```
+ */
 export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "listen" | "save" | "load">;
 
 /** The scheduler of a batcher. */
@@ -146,13 +159,13 @@ export class Batcher {
     return new PieceStream(new Generation(() => prepared), readAhead);
   }
 
-  /** Pieces as they are asked for: nothing happens before the first is, and none is made ahead. */
+  /** Continues `prompt`, piece by piece: nothing happens before the first is asked for, and none is made ahead. */
   generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, Completion, void> {
     checkPrompt(prompt);
     return new Generation(() => prepareRequest(this.#host(), prompt, readOptions(generateFields, options)));
   }
 
-  /** The whole of a completion at its end. */
+  /** Continues `prompt` and gives the whole at its end. */
   async complete(prompt: Prompt, options: GenerateOptions = {}): Promise<Completion> {
     const pieces = this.generate(prompt, options);
     for (;;) {

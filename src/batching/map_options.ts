@@ -75,7 +75,18 @@ export const mapRequestFields = {
   id: other<unknown>()({ about: "Comes back with the result.", expected: "anything" }, (value) => value),
 } as const satisfies FieldsOf<MapRequest>;
 
-/** The prompts of `map`. */
+/**
+ * The prompts of `map`.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type MapSource } from "@lightgpt/lightgpt";
+ *
+ * const source: MapSource = ["The fox", { id: 2, prompt: "The hen", maxTokens: 3 }];
+ * await using lm = await LightGPT.load();
+ * for await (const { completion } of lm.batcher.map(source, { maxTokens: 5 })) console.log(completion?.text);
+ * ```
+ */
 export type MapSource = Iterable<Prompt | MapRequest> | AsyncIterable<Prompt | MapRequest>;
 
 /**
@@ -95,23 +106,23 @@ export type MapSource = Iterable<Prompt | MapRequest> | AsyncIterable<Prompt | M
 export interface MapOptions extends GenerateOptions, ConversationOptions {
   /**
    * Prompts that run at once.
-   * @default twice as many as a step takes
+   * @default {twice as many as a step takes}
    */
   readonly ahead?: number;
   /**
    * The most results that wait behind one that is not finished; where there are more, no prompt begins.
-   * @default 4096
+   * @default {4096}
    */
   readonly bufferMax?: number;
   /**
    * Whether results come in the order of the prompts, or as they are finished.
-   * @default "given"
+   * @default {"given"}
    */
   readonly order?: "given" | "finished";
   /**
    * How often a request that fails is tried again. One that would fail again (a wrong argument, what is not supported) is not,
    * nor one that its signal ends.
-   * @default 0
+   * @default {0}
    */
   readonly retries?: number;
   /** Called with the counts after each result. */

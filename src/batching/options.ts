@@ -26,17 +26,17 @@ import { choice, type FieldsOf, integer, other, readOptions, type Resolved } fro
 export interface PrefixCacheOptions {
   /**
    * The most bytes of KV pages that are kept for later requests.
-   * @default all that no running request needs
+   * @default {all that no running request needs}
    */
   readonly bytesMax?: number;
   /**
    * Which pages are evicted first: the least recently used, the least often used, or those that cost the least to compute.
-   * @default "lru"
+   * @default {"lru"}
    */
   readonly policy?: EvictionPolicy;
   /**
    * Bits of the index hash, from 1 to 32. Fewer bits cost time, never a wrong result; tests of collisions use them.
-   * @default 32
+   * @default {32}
    */
   readonly hashBits?: number;
 }
@@ -62,62 +62,62 @@ export interface BatcherOptions {
   /**
    * Threads that compute, at most the processors that the process may use. By default, a step that is faster on one
    * thread runs on one, which is measured while requests run.
-   * @default the processors that the process may use, within its control group's quota
+   * @default {the processors that the process may use, within its control group's quota}
    */
   readonly threads?: number;
   /**
    * The type in which keys and values are stored.
-   * @default "f16"
+   * @default {"f16"}
    */
   readonly kv?: KvType;
   /**
    * How activations are rounded before products with quantized weights.
-   * @default "int8"
+   * @default {"int8"}
    */
   readonly activations?: "int8" | "int16";
   /**
    * The most bytes for the keys and values of all requests and of the cache; one context must fit.
-   * @default 16 contexts, at most 1 GiB
+   * @default {16 contexts, at most 1 GiB}
    */
   readonly kvBytesMax?: number;
   /**
    * Positions of a KV page. Results do not depend on it.
-   * @default 32
+   * @default {32}
    */
   readonly pageSize?: 16 | 32 | 64;
   /**
    * The most tokens of a prompt that one step reads. Results do not depend on it.
-   * @default as many as take about 50 ms
+   * @default {as many as take about 50 ms}
    */
   readonly chunkTokens?: number;
   /**
    * The most sequences that share a step. Results do not depend on it.
-   * @default 16
+   * @default {16}
    */
   readonly batchSequences?: number;
   /**
    * Whether keys and values of prefixes are kept for later requests, and how. Results do not depend on it.
-   * @default true
+   * @default {true}
    */
   readonly cache?: boolean | PrefixCacheOptions;
   /**
    * The most requests that are open without running; more are refused with a `QueueFullError`.
-   * @default 1024
+   * @default {1024}
    */
   readonly queueMax?: number;
   /**
    * How long an idle batcher waits for more requests before its first step, in milliseconds.
-   * @default 0
+   * @default {0}
    */
   readonly maxWaitMs?: number;
   /**
    * Steps after which a waiting request goes first, whatever its priority.
-   * @default 512
+   * @default {512}
    */
   readonly patienceSteps?: number;
   /**
    * Shares of the work for tenants, by name; numbers above 0. A tenant that is not named has 1.
-   * @default {}
+   * @default {{}}
    */
   readonly tenants?: Readonly<Record<string, number>>;
 }

@@ -42,12 +42,12 @@ export interface RequestCacheOptions {
   /**
    * Whether the request shares prefixes with all requests that say so, and with those that have no tenant, in place of its
    * tenant's own. How fast an answer begins can then tell one tenant that another's text begins with the same words.
-   * @default false
+   * @default {false}
    */
   readonly shared?: boolean;
   /**
    * A name in place of the tenant's: requests with the same one share prefixes.
-   * @default the tenant
+   * @default {the tenant}
    */
   readonly salt?: string;
 }
@@ -97,7 +97,7 @@ export function saltOf({ tenant, cache }: Resolved<typeof cacheUseFields>): stri
 export interface GenerateOptions {
   /**
    * The most tokens to generate.
-   * @default until the model ends the text, or the context is full
+   * @default {until the model ends the text, or the context is full}
    */
   readonly maxTokens?: number;
   /**
@@ -107,12 +107,12 @@ export interface GenerateOptions {
   readonly sampling?: SamplingOptions;
   /**
    * Strings that end the answer. No part of one is shown.
-   * @default none
+   * @default {none}
    */
   readonly stop?: string | readonly string[];
   /**
    * Whether each token comes with its log probability, and with how many (0 to 20) of the likeliest tokens in its place.
-   * @default without log probabilities
+   * @default {without log probabilities}
    */
   readonly logprobs?: number;
   /** Called before each token is chosen; it sees the logits and may change them. */
@@ -121,23 +121,23 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
   /**
    * From 0 to 9: of the requests that wait, those with a higher priority go first.
-   * @default 5
+   * @default {5}
    */
   readonly priority?: number;
   /**
    * Ends the request with an error of the code `cancelled` after this many milliseconds.
-   * @default no deadline
+   * @default {no deadline}
    */
   readonly deadlineMs?: number;
   /**
    * The tenant that the request belongs to. Tenants share the work fairly, and none finds another's prefixes in the cache.
-   * @default ""
+   * @default {""}
    */
   readonly tenant?: string;
   /**
    * Whether the request takes keys and values of a known prefix from the cache, and leaves its own there; an object says with
    * which other requests it shares them.
-   * @default true
+   * @default {true}
    */
   readonly cache?: boolean | RequestCacheOptions;
 }
@@ -193,7 +193,18 @@ export const generateFields = {
   ...cacheUseFields,
 } as const satisfies FieldsOf<GenerateOptions>;
 
-/** A prompt: a text, or token ids. */
+/**
+ * A prompt: a text, or token ids.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Prompt } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const prompts: Prompt[] = ["Once upon a time", lm.tokenize("Once upon a time"), [1, 2, 3]];
+ * for (const prompt of prompts) console.log((await lm.complete(prompt, { maxTokens: 5 })).text);
+ * ```
+ */
 export type Prompt = string | ArrayLike<number>;
 
 /** A prompt whose kind is right; its tokens are checked where the vocabulary is at hand. */
@@ -219,7 +230,7 @@ export interface BatchRequest extends GenerateOptions {
   readonly prompt: Prompt;
   /**
    * Pieces that are made before they are read.
-   * @default 4
+   * @default {4}
    */
   readonly readAhead?: number;
 }

@@ -9,7 +9,17 @@
  * @module
  */
 
-/** How to choose what is evicted: the least recently used, the least often used, or the least worth its bytes. */
+/**
+ * How to choose what is evicted: the least recently used, the least often used, or the least worth its bytes.
+ *
+ * @example
+ * ```ts
+ * import { type EvictionPolicy, TokenCache } from "@lightgpt/lightgpt";
+ *
+ * const policy: EvictionPolicy = "lfu";
+ * console.log(new TokenCache<string>({ policy, bytesMax: 100 }).stats().bytesMax);
+ * ```
+ */
 export type EvictionPolicy = "lru" | "lfu" | "cost";
 
 /** The policies. */

@@ -22,37 +22,40 @@ import type { CacheStreamOptions, ValueCodec } from "./types.ts";
 export interface TokenCacheOptions<T> {
   /**
    * Tokens of a page, 8 to 256.
-   * @default 32
+   * @default {32}
    */
   readonly pageSize?: number;
   /**
    * The most bytes of all values together.
-   * @default no limit
+   * @default {no limit}
    */
   readonly bytesMax?: number;
   /**
    * Which pages are evicted first: the least recently used, the least often used, or those that cost the least to compute.
-   * @default "lru"
+   * @default {"lru"}
    */
   readonly policy?: EvictionPolicy;
   /**
    * The bytes that a value takes, above 0.
-   * @default 1 for each value, so that `bytesMax` counts pages
+   * @default {1 for each value, so that `bytesMax` counts pages}
    */
   readonly bytesOf?: (value: T) => number;
   /**
    * Whether a value is in use, so that it must not be evicted.
-   * @default no value is
+   * @default {no value is}
    */
   readonly isInUse?: (value: T) => boolean;
   /** Called with a value that has left the cache. */
   readonly dropped?: (value: T) => void;
   /**
    * Bits of the index hash, from 1 to 32. Fewer bits cost time, never a wrong result; tests of collisions use them.
-   * @default 32
+   * @default {32}
    */
   readonly hashBits?: number;
-  /** Turns values into bytes and back; needed to save and load. */
+  /**
+   * Turns values into bytes and back; needed to save and load.
+   * @default {none: the cache cannot be saved}
+   */
   readonly codec?: ValueCodec<T>;
 }
 
@@ -71,7 +74,7 @@ export interface TokenCacheOptions<T> {
 export interface CacheScope {
   /**
    * Whom, or what, values are kept for.
-   * @default ""
+   * @default {""}
    */
   readonly salt?: string;
 }

@@ -130,7 +130,7 @@ export class TokenCache<T> {
     });
   }
 
-  /** The values of the longest prefix of `tokens` that is there: whole pages, then a part of one of at least 8 tokens. */
+  /** The values of the longest prefix of `tokens` that is there, under the salt of `scope`: whole pages, then a part of one of at least 8 tokens. */
   lookup(tokens: ArrayLike<number>, scope: CacheScope = {}): CacheHit<T> {
     const ids = tokenIds("tokens", tokens);
     const { pages, part, tokens: found } = this.#tree.match(saltOf(scope), ids);
@@ -141,7 +141,7 @@ export class TokenCache<T> {
   }
 
   /**
-   * Keeps one value for each page of `tokens`; the last page may be incomplete. Values of pages that are there already, or
+   * Keeps one value for each page of `tokens`, under the salt of `scope`; the last page may be incomplete. Values of pages that are there already, or
    * for which there is no room, are not taken and come back.
    */
   insert(tokens: ArrayLike<number>, values: readonly T[], scope: CacheScope = {}): T[] {
@@ -168,7 +168,7 @@ export class TokenCache<T> {
     return left;
   }
 
-  /** Keeps what is there of a prefix until it is released. */
+  /** Keeps what is there of a prefix, `tokens` under the salt of `scope`, until it is released. */
   pin(tokens: ArrayLike<number>, scope: CacheScope = {}): Pin {
     const { pages, part, tokens: found } = this.#tree.match(saltOf(scope), tokenIds("tokens", tokens));
     const last = part?.page ?? pages.at(-1);

@@ -27,7 +27,10 @@ export interface ValueCodec<T> {
   encode(value: T, tokens: number): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
   /** The value again; undefined where there is no room for it, or where the bytes are not a value. */
   decode(parts: readonly Uint8Array[], tokens: number): T | undefined | Promise<T | undefined>;
-  /** The most bytes of one part. Default 256 MiB. */
+  /**
+   * The most bytes of one part.
+   * @default {256 MiB}
+   */
   readonly partBytesMax?: number;
 }
 
@@ -47,10 +50,10 @@ export interface ValueCodec<T> {
 export interface CacheStreamOptions {
   /**
    * A secret of 16 to 1024 bytes: the stream carries a MAC (HMAC-SHA-256), and only one saved with the same key is loaded.
-   * Default: no key, and a stream that is **trusted input**: its checksums find accidents, but anything that can write it
+   * Without a key the stream is **trusted input**: its checksums find accidents, but anything that can write it
    * decides what the model answers, for every tenant.
    *
-   * @default undefined
+   * @default {no key}
    */
   readonly key?: Uint8Array;
 }
@@ -78,7 +81,17 @@ export interface CacheTransfer {
   readonly bytes: number;
 }
 
-/** What the values of a cache belong to: a stream of another identity is refused. */
+/**
+ * What the values of a cache belong to: a stream of another identity is refused.
+ *
+ * @example
+ * ```ts
+ * import { type CacheIdentity } from "@lightgpt/lightgpt";
+ *
+ * const identity: CacheIdentity = { kind: "summaries", version: 2, isShort: true };
+ * console.log(identity);
+ * ```
+ */
 export type CacheIdentity = Readonly<Record<string, string | number | boolean>>;
 
 /** A page as it goes into a stream. */

@@ -29,17 +29,17 @@ import type { ImportanceEntry } from "./importance_entry.ts";
 export interface CollectOptions {
   /**
    * What the text is called in the file.
-   * @default no name
+   * @default {no name}
    */
   readonly dataset?: string;
   /**
    * Tokens that are read together, the one that begins a text included.
-   * @default 256, or the context if that is less
+   * @default {256, or the context if that is less}
    */
   readonly window?: number;
   /**
    * Threads that compute. The result does not depend on it.
-   * @default the processors that may be used
+   * @default {the processors that may be used}
    */
   readonly threads?: number;
   /** Ends the work. */

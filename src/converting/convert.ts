@@ -45,28 +45,28 @@ export interface QuantizeFileOptions {
   /**
    * How scales are found: `search` looks for those that leave the least error; `nearest` is faster; `calibrated` lets later
    * columns of a row make up for the errors of earlier ones, by the inputs that matrices see while the model reads a text.
-   * @default "search"
+   * @default {"search"}
    */
   readonly rounding?: "nearest" | "search" | "calibrated";
   /**
    * The text that the model reads for `calibrated`: some ten thousand tokens like those that it will meet.
-   * @default texts that the model generates
+   * @default {texts that the model generates}
    */
   readonly calibration?: string;
   /**
    * Formats of some tensors, by a part of their names. Of several rules that fit a tensor, the last one holds.
-   * @default []
+   * @default {[]}
    */
   readonly tensorTypes?: readonly TensorRule[];
   /**
    * Threads that compute. The bytes do not depend on it.
-   * @default the processors that may be used
+   * @default {the processors that may be used}
    */
   readonly threads?: number;
   /**
    * How much an error in each column of a tensor counts: an importance matrix, or columns by the tensor's name, as
    * `ImportanceMatrix.columns()` gives them. What is known of a matrix is written to the file, as llama-quantize does.
-   * @default all columns alike
+   * @default {all columns alike}
    */
   readonly importance?: ReadonlyMap<string, Float32Array> | ImportanceMatrix;
   /**
@@ -76,7 +76,7 @@ export interface QuantizeFileOptions {
   readonly outliers?: OutlierOptions;
   /**
    * Of a folder: name the default pre-tokenizer where the folder's is unknown; tokens may be wrong then.
-   * @default false
+   * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
   /** Ends the work; nothing is left behind. */

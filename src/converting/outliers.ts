@@ -25,7 +25,7 @@ export interface OutlierOptions {
   readonly policy: "keep" | "clip" | "split";
   /**
    * How far from its block's mean an outlier lies, in standard deviations of the block.
-   * @default 3
+   * @default {3}
    */
   readonly threshold?: number;
 }

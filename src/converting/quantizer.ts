@@ -88,7 +88,7 @@ export class Quantizer {
     this.threads = threadsOption(threads);
   }
 
-  /** Turns floats into blocks. Throws where a value is not finite, or a block's scale is beyond what the format holds. */
+  /** Turns `values` into blocks. Throws where a value is not finite, or a block's scale is beyond what the format holds. */
   async quantize(values: Float32Array | Uint16Array, options: QuantizeOptions): Promise<QuantizedTensor> {
     const read = readOptions(quantizeFields, options);
     const { format: requested, rounding, signal } = read;
@@ -129,7 +129,7 @@ export class Quantizer {
     return new QuantizedTensor(nameOf(format), shape, blocks, { outliers, requested: nameOf(requested) });
   }
 
-  /** Turns blocks back into floats, into `out` where it is given; outliers that were split off are put back. */
+  /** Turns the blocks of `tensor` back into floats, into `out` where it is given; outliers that were split off are put back. */
   async dequantize(
     tensor: QuantizedTensor,
     out: Float32Array = new Float32Array(checkTensor(tensor) && tensor.length),
@@ -146,7 +146,7 @@ export class Quantizer {
     return out;
   }
 
-  /** The matrix times one vector: a float for each row. */
+  /** The matrix, `tensor`, times one vector: a float for each row. */
   async matvec(tensor: QuantizedTensor, vector: Float32Array, options: ProductOptions = {}): Promise<Float32Array> {
     checkTensor(tensor);
     checkBuffer("Float32Array", vector, "vector");

@@ -28,7 +28,7 @@ import { formatOf, type QuantizedFormat } from "./types.ts";
 export interface QuantizerOptions {
   /**
    * Threads that compute. Results do not depend on it.
-   * @default the processors that may be used
+   * @default {the processors that may be used}
    */
   readonly threads?: number;
 }
@@ -52,22 +52,22 @@ export interface QuantizeOptions {
   readonly format: QuantizedFormat;
   /**
    * The sizes of the tensor, the slowest first; the last is the length of a row.
-   * @default one row
+   * @default {one row}
    */
   readonly shape?: readonly number[];
   /**
    * The type that the values of a `Uint16Array` have.
-   * @default "f16"
+   * @default {"f16"}
    */
   readonly source?: "f16" | "bf16";
   /**
    * How scales are found: `search` looks for those that leave the least error, `nearest` takes them from the extremes.
-   * @default "search"
+   * @default {"search"}
    */
   readonly rounding?: "nearest" | "search";
   /**
    * How much an error in each column counts; finite, not negative.
-   * @default all columns alike
+   * @default {all columns alike}
    */
   readonly importance?: Float32Array;
   /**
@@ -77,7 +77,7 @@ export interface QuantizeOptions {
   readonly outliers?: OutlierOptions;
   /**
    * The memory that the blocks are written to: exactly as many bytes as they take.
-   * @default new memory, whose pages cost more time than plain rounding
+   * @default {new memory, whose pages cost more time than plain rounding}
    */
   readonly out?: Uint8Array;
   /** Ends the work. */
@@ -137,7 +137,7 @@ export const quantizeFields = {
 export interface ProductOptions {
   /**
    * How vectors are rounded before the product; a model rounds to `int8` by default.
-   * @default "int16"
+   * @default {"int16"}
    */
   readonly activations?: "int8" | "int16";
   /** Ends the work. */

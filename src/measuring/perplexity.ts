@@ -27,7 +27,7 @@ import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 export interface PerplexityOptions {
   /**
    * Tokens that are read together, the one that begins a text included.
-   * @default 256, or the context if that is less
+   * @default {256, or the context if that is less}
    */
   readonly window?: number;
   /** Called with how many tokens have been read, of how many. */

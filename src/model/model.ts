@@ -53,7 +53,7 @@ export interface LoadProgress {
 export interface LoadOptions {
   /**
    * The most tokens of a prompt and its answer together; some models choose their rotary factors by it.
-   * @default what the model was trained for, at most 8192
+   * @default {what the model was trained for, at most 8192}
    */
   readonly context?: number;
   /** Ends loading. */
@@ -62,7 +62,7 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /**
    * Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then.
-   * @default false
+   * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
 }

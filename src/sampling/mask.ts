@@ -59,7 +59,7 @@ export class TokenMask {
     return (this.words[token >>> 5] >>> (token & 31) & 1) === 1;
   }
 
-  /** Takes all tokens in, or out. */
+  /** Takes all tokens in (`isIn`), or out. */
   fill(isIn: boolean): this {
     this.words.fill(isIn ? 0xffff_ffff : 0);
     return this;

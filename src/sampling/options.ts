@@ -7,7 +7,17 @@
 import type { SAMPLING_METHODS } from "../../ffi/wire.ts";
 import type { TokenMask } from "./mask.ts";
 
-/** A method of a sampler's chain, by name. */
+/**
+ * A method of a sampler's chain, by name.
+ *
+ * @example
+ * ```ts
+ * import { Sampler, type SamplingMethod } from "@lightgpt/lightgpt";
+ *
+ * const order: SamplingMethod[] = ["topK", "temperature"];
+ * console.log(new Sampler({ order, topK: 5, temperature: 0 }).sample(Float32Array.of(1, 3, 2))); // 1
+ * ```
+ */
 export type SamplingMethod = (typeof SAMPLING_METHODS)[number];
 
 /**
@@ -25,39 +35,92 @@ export type SamplingMethod = (typeof SAMPLING_METHODS)[number];
  * ```
  */
 export interface SamplingOptions {
-  /** 0: always the likeliest token; higher: more surprising. Default 0.8. */
+  /**
+   * 0 always takes the likeliest token; higher values give more surprising ones.
+   * @default {0.8}
+   */
   readonly temperature?: number;
-  /** A temperature that follows the entropy: from `temperature - range` to `temperature + range`, bent by `exponent` (1). */
+  /**
+   * A temperature that follows the entropy of the logits: from `temperature - range` to `temperature + range`, bent by
+   * `exponent` (1).
+   * @default {off}
+   */
   readonly dynamicTemperature?: { readonly range: number; readonly exponent?: number };
-  /** Choose among this many likeliest tokens; 0: all. Default 40; with mirostat 0. */
+  /**
+   * Choose among this many likeliest tokens; 0 is all.
+   * @default {40; with mirostat 0}
+   */
   readonly topK?: number;
-  /** Choose among the likeliest tokens that together have this probability; 1: all. Default 0.95; with mirostat 1. */
+  /**
+   * Choose among the likeliest tokens that together have this probability; 1 is all.
+   * @default {0.95; with mirostat 1}
+   */
   readonly topP?: number;
-  /** Choose among the tokens that are at least this share as likely as the likeliest; 0: all. Default 0. */
+  /**
+   * Choose among the tokens that are at least this share as likely as the likeliest; 0 is all.
+   * @default {0}
+   */
   readonly minP?: number;
-  /** Choose among the tokens of the most expected surprise that together have this probability; 1: all. Default 1. */
+  /**
+   * Choose among the tokens whose surprise is nearest to the expected one and that together have this probability; 1 is all.
+   * @default {1}
+   */
   readonly typicalP?: number;
-  /** Choose among the tokens whose logit is within so many standard deviations of the greatest; 0: all. Default 0. */
+  /**
+   * Choose among the tokens whose logit is within this many standard deviations of the greatest; 0 is all.
+   * @default {0}
+   */
   readonly topNSigma?: number;
-  /** With this probability, takes out all the tokens of at least `threshold` (0.1, at most 0.5) but the least likely of them. */
+  /**
+   * With this probability, takes out the likeliest tokens of at least `threshold` (0.1, at most 0.5), all but the last of
+   * them.
+   * @default {off}
+   */
   readonly xtc?: { readonly probability: number; readonly threshold?: number };
-  /** Makes tokens less likely that are among the last `window` (64) tokens: see {@link Penalties}. */
+  /**
+   * Makes tokens less likely that are among the last `window` (64) tokens: see {@link Penalties}.
+   * @default {off}
+   */
   readonly penalties?: Penalties;
-  /** Makes tokens less likely that would continue a repetition: see {@link Dry}. */
+  /**
+   * Makes tokens less likely that would continue a repetition: see {@link Dry}.
+   * @default {off}
+   */
   readonly dry?: Dry;
-  /** Keeps the surprise at `tau` (5) bits, learning at the rate `eta` (0.1). Excludes the methods that cut. */
+  /**
+   * Keeps the surprise at `tau` (5) bits, learning at the rate `eta` (0.1). Excludes the methods that cut.
+   * @default {off}
+   */
   readonly mirostat?: { readonly tau?: number; readonly eta?: number };
-  /** Added to the logits of tokens; -Infinity bans one. */
+  /**
+   * Added to the logits of tokens; -Infinity bans one.
+   * @default {{}}
+   */
   readonly bias?: ReadonlyMap<number, number> | Readonly<Record<number, number>>;
-  /** Only these tokens may be chosen. */
+  /**
+   * Only these tokens may be chosen.
+   * @default {all}
+   */
   readonly allowed?: readonly number[] | TokenMask;
-  /** These tokens may not be chosen. */
+  /**
+   * These tokens may not be chosen.
+   * @default {none}
+   */
   readonly banned?: readonly number[] | TokenMask;
-  /** No method leaves fewer tokens, where there are as many. Default 1. */
+  /**
+   * The fewest tokens that a method leaves, where there are as many.
+   * @default {1}
+   */
   readonly minKeep?: number;
-  /** The methods in the order in which they run; a default of one that is not named does not apply. */
+  /**
+   * The methods in the order in which they run; a method that is not named does not run, and its default does not apply.
+   * @default {the order of `SAMPLING_METHODS`}
+   */
   readonly order?: readonly SamplingMethod[];
-  /** A number from 0 to 2^64 - 1 that fixes the choices; without one a random one is taken, and reported. */
+  /**
+   * A number from 0 to 2^64 - 1 that fixes the choices.
+   * @default {a random one, which is reported}
+   */
   readonly seed?: number | bigint;
 }
 
@@ -74,13 +137,25 @@ export interface SamplingOptions {
  * ```
  */
 export interface Penalties {
-  /** Divides a logit above 0 and multiplies others. Default 1. */
+  /**
+   * Divides a logit above 0 and multiplies others.
+   * @default {1}
+   */
   readonly repetition?: number;
-  /** Subtracted for each time that the token occurred. Default 0. */
+  /**
+   * Subtracted for each time that the token occurred.
+   * @default {0}
+   */
   readonly frequency?: number;
-  /** Subtracted once. Default 0. */
+  /**
+   * Subtracted once from the logit of a token that occurred.
+   * @default {0}
+   */
   readonly presence?: number;
-  /** How many of the last tokens count. Default 64. */
+  /**
+   * How many of the last tokens count.
+   * @default {64}
+   */
   readonly window?: number;
 }
 
@@ -100,12 +175,24 @@ export interface Penalties {
 export interface Dry {
   /** How strong it is; 0: off. */
   readonly multiplier: number;
-  /** Grows the penalty with the length of the repetition; at least 1. Default 1.75. */
+  /**
+   * Grows the penalty with the length of the repetition; at least 1.
+   * @default {1.75}
+   */
   readonly base?: number;
-  /** Repetitions of fewer tokens cost nothing. Default 2. */
+  /**
+   * Repetitions of fewer tokens cost nothing.
+   * @default {2}
+   */
   readonly allowedLength?: number;
-  /** How many of the last tokens are looked at. Default: all. */
+  /**
+   * How many of the last tokens are looked at.
+   * @default {all}
+   */
   readonly window?: number;
-  /** Tokens that end a repetition; as strings, where a vocabulary is known: those that contain it. Default: none. */
+  /**
+   * Tokens that end a repetition; as strings, where a vocabulary is known: those that contain it.
+   * @default {none}
+   */
   readonly breakers?: readonly (number | string)[];
 }

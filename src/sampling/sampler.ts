@@ -72,12 +72,12 @@ export class Sampler {
     return seedOf(this.#state.sampling.seed);
   }
 
-  /** Chooses a token: its id. */
+  /** Chooses a token of `logits`, one float for each token of the vocabulary: its id. */
   sample(logits: Float32Array): number {
     return choose(this.#state, logits, { position: this.#state.position }).token;
   }
 
-  /** Chooses a token for each of some arrays of logits, one after the other. */
+  /** Chooses a token for each array of logits of `batch`, one after the other. */
   sampleMany(batch: Iterable<Float32Array>): Uint32Array {
     return guarded("batch", () => {
       if (batch === null || typeof batch !== "object" || ArrayBuffer.isView(batch) || !(Symbol.iterator in batch)) {
@@ -96,7 +96,7 @@ export class Sampler {
     return choose(this.#state, logits, { position: this.#state.position, top }) as Required<Choice>;
   }
 
-  /** The tokens that the next call of {@link Sampler.sample} chooses from, the likeliest first. Changes nothing. */
+  /** The tokens that {@link Sampler.sample} would choose from with these `logits`, the likeliest first. Changes nothing. */
   distribution(logits: Float32Array): Candidate[] {
     const { tokens, probabilities } = candidates(this.#state, logits, this.#state.position);
     const list: Candidate[] = [];

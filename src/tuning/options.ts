@@ -38,12 +38,12 @@ export interface OptimizerOptions extends BatcherOptions {
    * Whether settings are measured for this machine and model: `kept` uses those of an earlier measurement, `auto` measures
    * where there is none, in at most `tuneMs`, `again` always measures. `threads` is the most then; other settings that are
    * given stay. Results do not depend on it.
-   * @default "off"
+   * @default {"off"}
    */
   readonly tune?: "off" | "kept" | "auto" | "again";
   /**
    * How long measuring may take, from 100 to 10 000 milliseconds.
-   * @default 10000
+   * @default {10000}
    */
   readonly tuneMs?: number;
   /** Called with the progress of measuring. */
@@ -51,19 +51,19 @@ export interface OptimizerOptions extends BatcherOptions {
   /**
    * The memory that the whole process may have: bytes, a size such as `"4GiB"`, or a share of what is free such as `"50%"`. A
    * model that does not fit is refused. KV pages get what the model leaves, and give way when that shrinks.
-   * @default what the process's control group allows, if it has a limit
+   * @default {what the process's control group allows, if it has a limit}
    */
   readonly memory?: number | string;
   /**
    * Milliseconds between two tokens of a request that 95 % of them should stay below: fewer requests share a step, and prompts
    * get less of each step, as far as that needs. Results do not depend on it.
-   * @default as many tokens in all as possible
+   * @default {as many tokens in all as possible}
    */
   readonly targetTokenMs?: number;
   /**
    * Whether settings follow the load while requests run: batch, prompts, threads where other programs take cores, cache.
    * Results do not depend on it.
-   * @default true with `targetTokenMs` or `tune`, else false
+   * @default {true with `targetTokenMs` or `tune`, else false}
    */
   readonly adapt?: boolean;
   /** Ends loading, and measuring. */

@@ -8,7 +8,17 @@
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import { checkInteger, checkText } from "../../options/checks.ts";
 
-/** A value of the metadata. Integers are numbers where these are exact, else bigints. */
+/**
+ * A value of the metadata. Integers are numbers where these are exact, else bigints.
+ *
+ * @example
+ * ```ts
+ * import { type MetadataValue, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const values: [string, MetadataValue][] = [...readGguf("model.gguf").metadata.entries()];
+ * console.log(values.map(([key]) => key));
+ * ```
+ */
 export type MetadataValue = number | bigint | boolean | string | MetadataArray;
 
 /** The types of metadata values, by their names in the format. */
@@ -43,7 +53,20 @@ export function valueTypeName(type: number): string {
 /** A string's length, which lies before its bytes. */
 export const LENGTH_BYTES = 8;
 
-/** The strings of an array where they lie. */
+/**
+ * The strings of an array where they lie.
+ *
+ * @example
+ * ```ts
+ * import { MetadataArray, readGguf, type StringTable } from "@lightgpt/lightgpt";
+ *
+ * const tokens = readGguf("model.gguf").metadata.get("tokenizer.ggml.tokens");
+ * if (tokens instanceof MetadataArray) {
+ *   const { bytes, starts }: StringTable = tokens.strings();
+ *   console.log(bytes.length, starts.length);
+ * }
+ * ```
+ */
 export interface StringTable {
   /** The bytes that hold all of them. */
   readonly bytes: Uint8Array;
@@ -54,7 +77,17 @@ export interface StringTable {
   readonly starts: Uint32Array;
 }
 
-/** An array of the metadata, decoded as it is read. */
+/**
+ * An array of the metadata, decoded as it is read.
+ *
+ * @example
+ * ```ts
+ * import { MetadataArray, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const tokens = readGguf("model.gguf").metadata.get("tokenizer.ggml.tokens");
+ * if (tokens instanceof MetadataArray) console.log(tokens.length, tokens.at(0));
+ * ```
+ */
 export class MetadataArray implements Iterable<MetadataValue> {
   /** The type of its elements, a `VALUE_TYPE`. */
   readonly elementType: number;
@@ -112,7 +145,17 @@ export class MetadataArray implements Iterable<MetadataValue> {
   }
 }
 
-/** The range of a number in the metadata. */
+/**
+ * The range of a number in the metadata.
+ *
+ * @example
+ * ```ts
+ * import { type NumberRules, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const rules: NumberRules = { least: 1, most: 1024, fallback: 1 };
+ * console.log(readGguf("model.gguf").metadata.count("general.quantization_version", rules));
+ * ```
+ */
 export interface NumberRules {
   /** The least that is right. */
   readonly least?: number;
@@ -122,7 +165,17 @@ export interface NumberRules {
   readonly fallback?: number;
 }
 
-/** The metadata of a model file. */
+/**
+ * The metadata of a model file.
+ *
+ * @example
+ * ```ts
+ * import { type Metadata, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const metadata: Metadata = readGguf("model.gguf").metadata;
+ * console.log(metadata.text("general.architecture"), metadata.has("tokenizer.chat_template"));
+ * ```
+ */
 export class Metadata {
   readonly #name: string;
   readonly #index = new Map<string, number>();
@@ -141,7 +194,14 @@ export class Metadata {
     return this.#index.size;
   }
 
-  /** Notes a value, and where its strings are if it is an array of them; the parser has checked everything. */
+  /**
+   * Notes a value; the parser has checked everything.
+   *
+   * @param key its name
+   * @param type a `VALUE_TYPE`
+   * @param offset its first byte in the header
+   * @param starts where its strings are, if it is an array of them
+   */
   add(key: string, type: number, offset: number, starts: Uint32Array | undefined): void {
     this.#index.set(key, this.#types.length);
     this.#types.push(type);
@@ -202,7 +262,7 @@ export class Metadata {
     return value;
   }
 
-  /** A whole number of any integer type. */
+  /** The whole number of `key`, of any integer type. */
   count(key: string, { least = 1, most = 2 ** 32 - 1, fallback }: NumberRules = {}): number {
     const value = this.get(key) ?? fallback;
     const type = this.typeOf(key);
@@ -214,7 +274,7 @@ export class Metadata {
     return Number(value);
   }
 
-  /** A finite number of any type. */
+  /** The finite number of `key`, of any type. */
   number(key: string, { least = -Infinity, most = Infinity, fallback }: NumberRules = {}): number {
     const value = this.get(key) ?? fallback;
     if (typeof value !== "number" && typeof value !== "bigint") throw this.wrongType(key, "a number");
@@ -225,14 +285,14 @@ export class Metadata {
     return number;
   }
 
-  /** A finite number above 0. */
+  /** The finite number of `key`, above 0; `fallback` stands for an absent key. */
   positive(key: string, fallback?: number): number {
     const value = this.number(key, fallback === undefined ? {} : { fallback });
     if (!(value > 0)) throw this.wrong(key, "a number above 0", `${value}`);
     return value;
   }
 
-  /** An array of exactly this element type, or undefined where the key is absent. */
+  /** An array whose elements are of the type `elementType` (a `VALUE_TYPE`), or undefined where the key is absent. */
   array(key: string, elementType: number): MetadataArray | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
@@ -242,7 +302,7 @@ export class Metadata {
     return value;
   }
 
-  /** The error for a key that is absent or of the wrong type. */
+  /** The error for a key that is absent or of the wrong type; `expected` says which is right. */
   wrongType(key: string, expected: string): ModelFormatError {
     const type = this.typeOf(key);
     if (type === undefined) {
@@ -259,7 +319,7 @@ export class Metadata {
     return this.wrong(key, expected, got);
   }
 
-  /** The error for a key whose value is wrong. */
+  /** The error for a key whose value, `got`, is wrong; `expected` says what is right. */
   wrong(key: string, expected: string, got: string): ModelFormatError {
     const offset = this.offsetOf(key);
     const where = offset === undefined ? "" : ` (byte ${offset})`;
@@ -271,7 +331,7 @@ export class Metadata {
     });
   }
 
-  /** The error for a key whose value is right, but not supported. */
+  /** The error for a key whose value, `got`, is right, but not supported; `expected` says what is. */
   unsupported(key: string, expected: string, got: string): UnsupportedError {
     const offset = this.offsetOf(key);
     const where = offset === undefined ? "" : ` (byte ${offset})`;

@@ -9,7 +9,17 @@ import { formatInstead, formatName, FORMATS } from "../formats.ts";
 import { Metadata, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
 import { type ByteSource, HeaderReader } from "./reader.ts";
 
-/** A tensor as the file describes it. */
+/**
+ * A tensor as the file describes it.
+ *
+ * @example
+ * ```ts
+ * import { readGguf, type Tensor } from "@lightgpt/lightgpt";
+ *
+ * const tensor: Tensor | undefined = readGguf("model.gguf").tensors.get("token_embd.weight");
+ * console.log(tensor?.typeName, tensor?.dims, tensor?.bytes);
+ * ```
+ */
 export interface Tensor {
   /** Its name, such as `blk.0.attn_q.weight`. */
   readonly name: string;

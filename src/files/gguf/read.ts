@@ -18,7 +18,17 @@ export { LENGTH_BYTES, Metadata, MetadataArray, type MetadataValue } from "./met
 export type { NumberRules, StringTable } from "./metadata.ts";
 export type { Tensor } from "./parse.ts";
 
-/** A model file, or all parts of a split one. */
+/**
+ * A model file, or all parts of a split one.
+ *
+ * @example
+ * ```ts
+ * import { type Gguf, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const gguf: Gguf = readGguf("model.gguf");
+ * console.log(gguf.files, gguf.bytes, gguf.tensors.size);
+ * ```
+ */
 export interface Gguf {
   /** The paths; a tensor's `file` is an index into them. */
   readonly files: readonly string[];

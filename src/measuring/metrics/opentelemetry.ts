@@ -10,23 +10,64 @@ import { guarded, refuseOption } from "../../options/checks.ts";
 import type { MetricsReport } from "./report.ts";
 import type { MetricName, MetricSpec, MetricValue } from "./table.ts";
 
-/** Options for an instrument. */
+/**
+ * Options for an instrument.
+ *
+ * @example
+ * ```ts
+ * import { type InstrumentOptions, type OpenTelemetryMeter } from "@lightgpt/lightgpt";
+ *
+ * declare const meter: OpenTelemetryMeter; // in a program: metrics.getMeter("my-program"), of @opentelemetry/api
+ * const options: InstrumentOptions = { description: "Texts that were answered", unit: "{text}" };
+ * const histogram = (meter: OpenTelemetryMeter) => meter.createHistogram("texts", options);
+ * console.log(histogram);
+ * ```
+ */
 export interface InstrumentOptions {
-  /** What it tells. */
+  /**
+   * What it tells.
+   * @default {nothing}
+   */
   readonly description?: string;
-  /** What it is measured in. */
+  /**
+   * What it is measured in.
+   * @default {nothing}
+   */
   readonly unit?: string;
-  /** Where buckets end. */
+  /**
+   * Where buckets end.
+   * @default {as the meter has them}
+   */
   readonly advice?: { readonly explicitBucketBoundaries?: number[] };
 }
 
-/** Takes the value of an instrument while the host collects. */
+/**
+ * Takes the value of an instrument while the host collects.
+ *
+ * @example
+ * ```ts
+ * import { type ObservableResult } from "@lightgpt/lightgpt";
+ *
+ * const callback = (result: ObservableResult) => result.observe(3, { tenant: "trial" });
+ * callback({ observe: (value, attributes) => console.log(value, attributes) });
+ * ```
+ */
 export interface ObservableResult {
   /** A value, and which of several it is. */
   observe(value: number, attributes?: Record<string, string>): void;
 }
 
-/** An instrument that is asked for its values. */
+/**
+ * An instrument that is asked for its values.
+ *
+ * @example
+ * ```ts
+ * import { type ObservableInstrument } from "@lightgpt/lightgpt";
+ *
+ * const gauge: ObservableInstrument = { addCallback: (ask) => ask({ observe: console.log }), removeCallback: () => {} };
+ * gauge.addCallback((result) => result.observe(1));
+ * ```
+ */
 export interface ObservableInstrument {
   /** Asks `callback` from now on. */
   addCallback(callback: (result: ObservableResult) => void): void;

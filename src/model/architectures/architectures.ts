@@ -51,7 +51,18 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
 ]);
 
-/** Everything that the library needs to load a model. */
+/**
+ * Everything that the library needs to load a model.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type ModelPlan } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const plan: ModelPlan = lm.model.plan;
+ * console.log(plan.parameters, plan.hyperparameters.layers, plan.tensors.length);
+ * ```
+ */
 export interface ModelPlan {
   /** Sizes and constants. */
   readonly hyperparameters: Hyperparameters;
@@ -61,9 +72,22 @@ export interface ModelPlan {
   readonly parameters: number;
 }
 
-/** Options for a plan: what it depends on besides the file. */
+/**
+ * Options for a plan: what it depends on besides the file.
+ *
+ * @example
+ * ```ts
+ * import { planModel, type PlanOptions, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const options: PlanOptions = { context: 4096 };
+ * console.log(planModel(readGguf("model.gguf"), options).hyperparameters.ropeScale);
+ * ```
+ */
 export interface PlanOptions {
-  /** The context that will be used: models with two sets of rotary factors choose by it. Default: the model's own. */
+  /**
+   * The context that will be used; models with two sets of rotary factors choose by it.
+   * @default {the model's own}
+   */
   readonly context?: number;
 }
 
@@ -99,6 +123,8 @@ const SOFTCAPS = [["attentionSoftcap", "attn_logit_softcapping"], ["logitSoftcap
 
 /**
  * Reads what the library needs to know of a model, and checks it.
+ *
+ * @param gguf what {@link readGguf} gives; no weights are read
  *
  * @example
  * ```ts

@@ -11,10 +11,32 @@ import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
 import { formatInstead, FORMATS } from "../../files/formats.ts";
 import type { Gguf, Tensor } from "../../files/gguf/read.ts";
 
-/** What a tensor is for. */
+/**
+ * What a tensor is for.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Role } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const roles = new Set<Role>(lm.model.plan.tensors.map(({ role }) => role));
+ * console.log(roles.has("attn_q")); // true
+ * ```
+ */
 export type Role = (typeof ROLES)[number];
 
-/** A tensor, or some rows of one, with its role. */
+/**
+ * A tensor, or some rows of one, with its role.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type PlannedTensor } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const largest: PlannedTensor | undefined = lm.model.plan.tensors.toSorted((a, b) => b.bytes - a.bytes)[0];
+ * console.log(largest?.tensor.name, largest?.rows, largest?.columns);
+ * ```
+ */
 export interface PlannedTensor {
   /** What it is for. */
   readonly role: Role;

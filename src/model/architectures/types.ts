@@ -34,7 +34,18 @@ export interface Traits {
   readonly wideScaleLayers?: number;
 }
 
-/** The sizes and constants of a model, as the library's description has them (`ModelHeader` in `ffi/wire_calls.ts`). */
+/**
+ * The sizes and constants of a model, as the library's description has them (`ModelHeader` in `ffi/wire_calls.ts`).
+ *
+ * @example
+ * ```ts
+ * import { type Hyperparameters, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { architecture, layers, embedding, vocabulary }: Hyperparameters = lm.model.plan.hyperparameters;
+ * console.log(architecture, layers, embedding, vocabulary);
+ * ```
+ */
 export interface Hyperparameters {
   /** The name of the architecture. */
   readonly architecture: string;
@@ -78,7 +89,18 @@ export interface Hyperparameters {
   readonly perLayer: readonly LayerParameters[];
 }
 
-/** What may differ between layers. */
+/**
+ * What may differ between layers.
+ *
+ * @example
+ * ```ts
+ * import { type LayerParameters, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const first: LayerParameters | undefined = lm.model.plan.hyperparameters.perLayer[0];
+ * console.log(first?.heads, first?.kvHeads, first?.feedForward);
+ * ```
+ */
 export interface LayerParameters {
   /** Heads of queries. */
   readonly heads: number;

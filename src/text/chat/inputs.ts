@@ -10,7 +10,17 @@ import { Text } from "../jinja/marked.ts";
 import { integer } from "../jinja/numbers.ts";
 import { Dict, type Key, List, NONE, Num, type Value } from "../jinja/values.ts";
 
-/** Data as JSON has it. */
+/**
+ * Data as JSON has it.
+ *
+ * @example
+ * ```ts
+ * import { type JsonValue } from "@lightgpt/lightgpt";
+ *
+ * const tools: JsonValue = [{ type: "function", function: { name: "time", parameters: {} } }];
+ * console.log(JSON.stringify(tools));
+ * ```
+ */
 export type JsonValue =
   | string
   | number

@@ -23,28 +23,28 @@ import type { JsonValue } from "./inputs.ts";
 export interface RenderOptions {
   /**
    * Whether the prompt ends with what begins an answer.
-   * @default true
+   * @default {true}
    */
   readonly addGenerationPrompt?: boolean;
   /**
    * Descriptions of tools, for templates that know them.
-   * @default none
+   * @default {none}
    */
   readonly tools?: JsonValue;
   /**
    * Further variables of the template, such as `enable_thinking` or `documents`. No control token is read in them.
-   * @default {}
+   * @default {{}}
    */
   readonly variables?: Readonly<Record<string, JsonValue>>;
   /**
    * Variables that count as the template's own text, such as `bos_token`: control tokens are read in them. Never for what
    * came from a user.
-   * @default {}
+   * @default {{}}
    */
   readonly tokens?: Readonly<Record<string, string>>;
   /**
    * The time that `strftime_now` takes for now.
-   * @default the time of the call
+   * @default {the time of the call}
    */
   readonly now?: Date;
 }
@@ -64,7 +64,7 @@ export interface RenderOptions {
 export interface ConversationOptions extends Omit<RenderOptions, "tokens"> {
   /**
    * A Jinja template in place of the model's own.
-   * @default the template in the model's file
+   * @default {the template in the model's file}
    */
   readonly template?: string;
 }

@@ -32,7 +32,7 @@ export class ChatTemplate {
     this.#program = program;
   }
 
-  /** Reads a template; throws a {@link ModelFormatError} where it is no Jinja. */
+  /** Reads the template in `source`; throws a {@link ModelFormatError} where it is no Jinja. */
   static parse(source: string): Promise<ChatTemplate> {
     return new Promise((resolve) => resolve(new ChatTemplate(readProgram(source))));
   }
@@ -46,7 +46,7 @@ export class ChatTemplate {
   }
 
   /**
-   * The prompt for a conversation in runs: what the template wrote, and what came from outside. `Tokenizer.encodeRuns`
+   * The prompt for `messages` in runs: what the template wrote, and what came from outside. `Tokenizer.encodeRuns`
    * makes tokens of them.
    */
   runs(messages: readonly ChatMessage[], options: RenderOptions = {}): TextRun[] {

@@ -52,6 +52,7 @@ const OTHER_IDS = [
 /**
  * Makes the tokenizer of a model file.
  *
+ * @param gguf what `readGguf` gives
  * @returns a tokenizer; of a file without vocabulary (`none`, `no_vocab`), one that knows ids only
  * @throws {UnsupportedError} if the vocabulary's kind or its pre-tokenizer is not supported
  * @throws {ModelFormatError} if the vocabulary is damaged

@@ -22,20 +22,20 @@ export interface EncodeOptions {
   /**
    * Put the tokens for the beginning and the end of a text around it, if the file asks for them.
    *
-   * @default true
+   * @default {true}
    */
   readonly addSpecial?: boolean;
   /**
    * Turn the texts of control tokens, such as `<|im_end|>`, into these tokens. Never do this with text that users wrote.
    *
-   * @default false
+   * @default {false}
    */
   readonly parseSpecial?: boolean;
   /**
    * The text is a prompt, which is to be continued: the token for the end of a text does not follow it, even if the file asks
    * for one (`add_eos_token`).
    *
-   * @default false
+   * @default {false}
    */
   readonly isPrompt?: boolean;
 }
@@ -59,13 +59,13 @@ export interface EncodeAsyncOptions extends EncodeOptions {
   /**
    * Tokens that the text may have. A longer one is refused, mostly before it is tokenized.
    *
-   * @default any number
+   * @default {any number}
    */
   readonly context?: number;
   /**
    * What the error calls a text that is too long.
    *
-   * @default "text"
+   * @default {"text"}
    */
   readonly name?: string;
 }
@@ -87,13 +87,13 @@ export interface DecodeOptions {
   /**
    * Show control tokens.
    *
-   * @default false
+   * @default {false}
    */
   readonly special?: boolean;
   /**
    * The tokens go on after others, so a space at their beginning belongs to the text.
    *
-   * @default false
+   * @default {false}
    */
   readonly continued?: boolean;
 }
@@ -186,7 +186,7 @@ export interface TokenizerOptions {
   /**
    * Use the default pre-tokenizer where the file names an unknown one; the tokens may be slightly wrong then.
    *
-   * @default false
+   * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
 }

@@ -27,7 +27,17 @@ export interface Trial {
   readonly why: string;
 }
 
-/** How far tuning is. */
+/**
+ * How far tuning is.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type TuneProgress } from "@lightgpt/lightgpt";
+ *
+ * const onTune = ({ setting, spentMs, budgetMs }: TuneProgress) => console.error(setting, spentMs, "of", budgetMs);
+ * await using lm = await LightGPT.load(undefined, { tune: "kept", onTune });
+ * ```
+ */
 export interface TuneProgress {
   /** What is being measured. */
   readonly setting: keyof TunedSettings;

@@ -15,7 +15,18 @@ import { SamplerState } from "../../sampling/state.ts";
 import { batcherFields } from "../../batching/options.ts";
 import { defaultOf } from "../../options/schema.ts";
 
-/** The settings that tuning may choose; no result depends on any of them. */
+/**
+ * The settings that tuning may choose; no result depends on any of them.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type TunedSettings } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load(undefined, { tune: "kept" });
+ * const settings: TunedSettings | undefined = lm.optimizer.profile?.settings;
+ * console.log(settings?.decodeThreads ?? "nothing was measured yet");
+ * ```
+ */
 export interface TunedSettings {
   /** Threads of a step of at least `prefillTokens` tokens, of prompts or one of each sequence. */
   readonly prefillThreads: number;
