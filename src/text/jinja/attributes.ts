@@ -130,7 +130,7 @@ function entry(run: Run, value: Value, key: Value): Value | undefined {
     if (key instanceof List || key instanceof Dict) return undefined;
     return value.entries.get(keyOf(run, key))?.[1];
   }
-  if (sequenceLength(value) === undefined) return undefined;
+  if (sequenceLength(run, value) === undefined) return undefined;
   const isIndex = key instanceof Num && !key.float || typeof key === "boolean";
   return isIndex ? elementAt(run, value, index(key)) : undefined;
 }

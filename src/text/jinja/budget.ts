@@ -18,6 +18,8 @@ export const LIMITS = {
   steps: 50_000,
   /** Steps for each value of the inputs: a conversation of a thousand messages may take more than one of two. */
   stepsPerValue: 300,
+  /** Characters of the inputs that bring one step. */
+  charactersPerStep: 8,
   /** Characters of all texts that are made on the way, on top of those that the inputs bring. */
   characters: 1 << 22,
   /** Characters made for each character of the inputs. */

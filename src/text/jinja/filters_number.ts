@@ -19,7 +19,7 @@ import {
 } from "./numbers.ts";
 import { refuseUndefined, signed } from "./operators.ts";
 import type { Operation, Run } from "./types.ts";
-import { int, isTrue, type Keywords, typeName, Undefined, type Value } from "./values.ts";
+import { int, isTrue, type Keywords, NONE, typeName, Undefined, type Value } from "./values.ts";
 
 /** A number's origin where it is read from a string: that of the characters. */
 function isForeign(text: Text): boolean {
@@ -69,8 +69,9 @@ function roundFilter(run: Run, args: readonly Value[], keywords: Keywords): Valu
   refuseUndefined(value as Value);
   const number = numberOf(value as Value);
   if (number === undefined) return wrongType(`type ${typeName(value as Value)} doesn't define __round__ method`);
-  const places = intOr("round", precision, 0);
   run.budget.step(64);
+  if (how === "common" && precision === NONE) return round(number, undefined);
+  const places = intOr("round", precision, 0);
   if (how === "common") return round(number, places);
   const unit = calculate(run.budget, "**", int(10), int(places));
   const scaled = calculate(run.budget, "*", number, unit);

@@ -190,7 +190,7 @@ function reverse(run: Run, value: Value): Value {
     return out.build(value.markup);
   }
   const items = [...listOf(run, value)].reverse();
-  const isIndexed = sequenceLength(value) !== undefined || value instanceof Dict || value instanceof View ||
+  const isIndexed = sequenceLength(run, value) !== undefined || value instanceof Dict || value instanceof View ||
     value instanceof Undefined;
   return isIndexed ? new Stream(items.values(), "list_reverseiterator") : new List(items);
 }
@@ -201,7 +201,7 @@ function first(run: Run, value: Value): Value {
 }
 
 function last(run: Run, value: Value): Value {
-  const isIndexed = sequenceLength(value) !== undefined || value instanceof Dict || value instanceof View;
+  const isIndexed = sequenceLength(run, value) !== undefined || value instanceof Dict || value instanceof View;
   if (!isIndexed && !(value instanceof Undefined)) return wrongType(`'${typeName(value)}' object is not reversible`);
   return listOf(run, value).at(-1) ?? new Undefined("No last item, sequence was empty.");
 }

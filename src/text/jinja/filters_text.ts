@@ -10,7 +10,7 @@ import { Failure, unsupported, wrongType } from "./failure.ts";
 import { escapeHtml } from "./html.ts";
 import { toJson } from "./json.ts";
 import { EMPTY, Text, TextBuilder } from "./marked.ts";
-import { numberOf } from "./numbers.ts";
+import { numberOf, parseFloatText, truncate } from "./numbers.ts";
 import { formatPrintf } from "./printf.ts";
 import { iterate, lengthOf, listOf } from "./sequences.ts";
 import { str } from "./spelling.ts";
@@ -99,7 +99,7 @@ function spaces(run: Run, count: number): Text {
   return Text.of(" ".repeat(Math.max(0, count)), true);
 }
 
-function truncate(run: Run, args: readonly Value[], keywords: Keywords): Value {
+function truncateFilter(run: Run, args: readonly Value[], keywords: Keywords): Value {
   const names = ["s", "length", "killwords", "end", "leeway"];
   const [value, most, killWords, ending, slack] = bind("truncate", { names, required: 1, byPlace: 1 }, args, keywords);
   const end = textOr("truncate", ending, Text.of("...", true));
@@ -108,7 +108,7 @@ function truncate(run: Run, args: readonly Value[], keywords: Keywords): Value {
   if (length < end.length || leeway < 0) {
     throw new Failure("FilterArgumentError", "truncate: length or leeway too small");
   }
-  if ((lengthOf(value as Value) ?? Infinity) <= length + leeway) return value as Value;
+  if ((lengthOf(run, value as Value) ?? Infinity) <= length + leeway) return value as Value;
   const text = textOr("truncate", value, EMPTY);
   const kept = text.slice(0, text.offset(length - end.length));
   const whole = flagOr(killWords, false) ? kept : split(run, kept, Text.of(" ", true), 1, true)[0];
@@ -158,10 +158,10 @@ function sizeFilter(run: Run, args: readonly Value[], keywords: Keywords): Text 
     args,
     keywords,
   );
-  const number = value instanceof Text
-    ? new Num(Number(value.value), true, value.isForeign(0))
-    : numberOf(value as Value);
-  if (number === undefined || Number.isNaN(number.value)) return wrongType("filesizeformat: expected a number");
+  const read = value instanceof Text ? parseFloatText(value.value) : undefined;
+  const number = read === undefined ? numberOf(value as Value) : new Num(read, true, true);
+  if (number === undefined) return wrongType("filesizeformat: expected a number");
+  truncate(number);
   const bytes = Number(number.value);
   const base = flagOr(binary, false) ? 1024 : 1000;
   if (bytes === 1) return Text.of("1 Byte", true);
@@ -242,7 +242,7 @@ export const textFilters: readonly (readonly [string, Operation])[] = [
   ["replace", replaceFilter],
   ["join", joinFilter],
   ["indent", indentFilter],
-  ["truncate", truncate],
+  ["truncate", truncateFilter],
   ["format", formatFilter],
   ["tojson", jsonFilter],
   ["urlencode", (run, args, keywords) => {

@@ -60,7 +60,7 @@ export class Loop extends Callable {
   /** How many elements there are in all. */
   get length(): number {
     if (this.#length !== undefined) return this.#length;
-    const known = lengthOf(this.#iterable);
+    const known = lengthOf(this.#run, this.#iterable);
     if (known !== undefined) return this.#length = known;
     const rest: Value[] = [];
     for (let value = this.#pull(); value !== undefined; value = this.#pull()) rest.push(value);

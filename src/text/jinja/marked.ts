@@ -28,10 +28,12 @@ export class Text {
   #astral: boolean | undefined;
   #offsets: Uint32Array | undefined;
 
-  constructor(value: string, borders: Borders, markup = false) {
+  /** `plain` where no character is known to be two units. */
+  constructor(value: string, borders: Borders, markup = false, plain = false) {
     this.value = value;
     this.borders = borders;
     this.markup = markup;
+    if (plain) this.#astral = false;
   }
 
   /** A string that the template wrote, or one from outside. */
@@ -52,7 +54,7 @@ export class Text {
 
   /** The same characters, marked as `safe` or not. */
   withMarkup(markup: boolean): Text {
-    return markup === this.markup ? this : new Text(this.value, this.borders, markup);
+    return markup === this.markup ? this : new Text(this.value, this.borders, markup, this.plain);
   }
 
   /** A part, by offsets in UTF-16 units. */
@@ -61,11 +63,23 @@ export class Text {
     if (start >= end) return EMPTY.withMarkup(this.markup);
     const value = this.value.slice(start, end);
     const { borders } = this;
-    if (borders.length < 2 && (borders.length === 0 || borders[0] === 0)) return new Text(value, borders, this.markup);
+    if (borders.length < 2 && (borders.length === 0 || borders[0] === 0)) {
+      return new Text(value, borders, this.markup, this.plain);
+    }
     const passed = bordersUpTo(borders, start);
     const cut: number[] = (passed & 1) === 1 ? [0] : [];
     for (let index = passed; index < borders.length && borders[index] < end; index++) cut.push(borders[index] - start);
-    return new Text(value, cut, this.markup);
+    return new Text(value, cut, this.markup, this.plain);
+  }
+
+  /** Whether all characters are known to be single units. */
+  get plain(): boolean {
+    return this.#astral === false;
+  }
+
+  /** How many units have to be looked at before characters can be counted. */
+  get uncounted(): number {
+    return this.plain || this.#offsets !== undefined ? 0 : this.value.length;
   }
 
   /** How many characters Python counts. */
@@ -129,8 +143,11 @@ export function concat(budget: Budget, left: Text, right: Text): Text {
   const [a, b] = [left.borders, right.borders];
   budget.make(Math.min(left.value.length, right.value.length) + 2 * (a.length + b.length));
   const value = left.value + right.value;
+  // Whatever looks into it makes one string of its parts first.
+  budget.step(value.length >> 10);
+  const plain = left.plain && right.plain;
   if (a.length < 2 && a.length === b.length && a[0] === b[0] && (a.length === 0 || a[0] === 0)) {
-    return new Text(value, a, markup);
+    return new Text(value, a, markup, plain);
   }
   budget.step((a.length + b.length) >> 3);
   const offset = left.value.length;
@@ -140,7 +157,7 @@ export function concat(budget: Budget, left: Text, right: Text): Text {
   const begins = b.length > 0 && b[0] === 0;
   if (foreign !== begins) borders.push(offset);
   for (let index = begins ? 1 : 0; index < b.length; index++) borders.push(b[index] + offset);
-  return new Text(value, borders, markup);
+  return new Text(value, borders, markup, plain);
 }
 
 /** Joins strings; what it makes is paid for. */

@@ -237,7 +237,10 @@ export function keyOf(run: Run, value: Value): Key {
   }
   const number = numberOf(value);
   if (number !== undefined) return number.value === 0 ? 0 : number.value;
-  if (value instanceof List || value instanceof Dict) return wrongType(`unhashable type: '${typeName(value)}'`);
+  const isView = value instanceof View && value.part !== "values";
+  if (value instanceof List || value instanceof Dict || isView) {
+    return wrongType(`unhashable type: '${typeName(value)}'`);
+  }
   if (value instanceof Undefined) return UNDEFINED_KEY;
   return value as Key;
 }

@@ -94,8 +94,8 @@ function direct(run: Run, directive: Directive, value: Value, at: number): Text 
   }
   if (type === "c") {
     if (value instanceof Text && value.length === 1) return pad(run, value, directive);
-    const number = value instanceof Num && !value.float ? value : undefined;
-    if (number === undefined) return wrongType("%c requires int or char");
+    const number = numberOf(value);
+    if (number === undefined || number.float) return wrongType("%c requires int or char");
     return pad(run, Text.of(characterOf(number), number.foreign), directive);
   }
   const number = numberOf(value);

@@ -52,7 +52,7 @@ export class Program {
   /** Runs it. Where it fails, `failed` is told the line and throws. */
   render({ variables, size, now }: Inputs, failed: (cause: unknown, line: number) => never): Rendered {
     const budget = new Budget(
-      LIMITS.steps + LIMITS.stepsPerValue * size.values,
+      LIMITS.steps + LIMITS.stepsPerValue * size.values + Math.floor(size.characters / LIMITS.charactersPerStep),
       LIMITS.characters + LIMITS.charactersPerCharacter * size.characters,
     );
     const globals = new Map<string, Value>();

@@ -79,8 +79,11 @@ function* numbers(run: Run, range: Range): Generator<Value> {
 }
 
 /** `len(value)`, or undefined where it has none. */
-export function lengthOf(value: Value): number | undefined {
-  if (value instanceof Text) return value.length;
+export function lengthOf(run: Run, value: Value): number | undefined {
+  if (value instanceof Text) {
+    run.budget.scan(value.uncounted);
+    return value.length;
+  }
   if (value instanceof List || value instanceof Tuple) return value.items.length;
   if (value instanceof Dict) return value.entries.size;
   if (value instanceof View) return value.dict.entries.size;
@@ -91,34 +94,32 @@ export function lengthOf(value: Value): number | undefined {
 
 /** `len(value)` as a value; fails where it has none. */
 export function length(run: Run, value: Value): Num {
-  if (value instanceof Text) run.budget.scan(value.value.length);
-  return int(lengthOf(value) ?? wrongType(`object of type '${typeName(value)}' has no len()`));
+  return int(lengthOf(run, value) ?? wrongType(`object of type '${typeName(value)}' has no len()`));
 }
 
 /** The element with an index; undefined beyond the ends. */
 export function elementAt(run: Run, value: Value, position: number): Value | undefined {
-  const count = sequenceLength(value);
+  const count = sequenceLength(run, value);
   if (count === undefined) return undefined;
   const at = position < 0 ? position + count : position;
   if (!(at >= 0 && at < count)) return undefined;
   if (value instanceof Text) {
-    run.budget.scan(value.astral ? value.value.length : 0);
     return value.at(at);
   }
   return value instanceof Range ? value.at(at) : (value as List | Tuple).items[at];
 }
 
 /** How many elements an indexed sequence has; undefined for what is none. */
-export function sequenceLength(value: Value): number | undefined {
+export function sequenceLength(run: Run, value: Value): number | undefined {
   return value instanceof Text || value instanceof List || value instanceof Tuple || value instanceof Range
-    ? lengthOf(value)
+    ? lengthOf(run, value)
     : undefined;
 }
 
 /** `value[start:stop:step]`. */
 export function slice(run: Run, value: Value, start: Value, stop: Value, step: Value): Value {
   if (value instanceof Undefined) throw new Failure(value.error, value.message);
-  const count = sequenceLength(value);
+  const count = sequenceLength(run, value);
   if (count === undefined) return wrongType(`'${typeName(value)}' object is not subscriptable by a slice`);
   const by = step === NONE ? 1 : bound(step);
   if (by === 0) throw new Failure("ValueError", "slice step cannot be zero");
@@ -149,7 +150,6 @@ function bound(value: Value): number {
 }
 
 function sliceText(run: Run, text: Text, from: number, to: number, by: number): Text {
-  run.budget.scan(text.value.length);
   if (by === 1) return from < to ? text.slice(text.offset(from), text.offset(to)) : EMPTY.withMarkup(text.markup);
   const out = new TextBuilder(run.budget);
   for (let at = from; by > 0 ? at < to : at > to; at += by) {

@@ -27,7 +27,7 @@ export function strip(run: Run, text: Text, characters: Text | undefined, ends: 
       if (!goes(end - sizeBefore(value, end), sizeBefore(value, end))) break;
     }
   }
-  run.budget.step((start + value.length - end) >> 3);
+  run.budget.step((start + value.length - end) >> 2);
   return text.slice(start, end);
 }
 

@@ -21,6 +21,7 @@ function filled(run: Run, text: Text, left: number, right: number, fill: Text): 
 /** `str.center`, `str.ljust` and `str.rjust`. */
 export function justify(run: Run, text: Text, width: number, fill: Text, side: "left" | "right" | "center"): Text {
   if (fill.length !== 1) return wrongType("The fill character must be exactly one character long");
+  run.budget.scan(text.uncounted);
   const missing = Math.max(0, width - text.length);
   if (missing === 0) return text;
   // Python's way of choosing the longer side.
@@ -71,7 +72,7 @@ export function join(run: Run, separator: Text, value: Value): Text {
 
 /** `str.translate` by a table from code points to what comes for them. */
 export function translate(run: Run, text: Text, table: Value): Text {
-  if (!(table instanceof Dict) && sequenceLength(table) === undefined) {
+  if (!(table instanceof Dict) && sequenceLength(run, table) === undefined) {
     return wrongType(`'${typeName(table)}' object is not subscriptable`);
   }
   const out = new TextBuilder(run.budget);

@@ -29,6 +29,7 @@ import { int, type Keywords, List, NONE, Tuple, typeName, type Value } from "./v
 function method(run: (run: Run, self: Text, args: readonly Value[], keywords: Keywords) => Value): Method {
   return (context, self, args, keywords) => {
     const text = self as Text;
+    context.budget.scan(text.uncounted);
     const value = run(context, text, args, keywords);
     if (!text.markup) return value;
     const mark = (part: Value) => part instanceof Text ? part.withMarkup(true) : part;

@@ -4,10 +4,9 @@
  * @module
  */
 import { bind } from "./arguments.ts";
-import { wrongType } from "./failure.ts";
 import { Text } from "./marked.ts";
-import { arithmetic, contains, equal, type Order, ordered } from "./operators.ts";
-import { elements, lengthOf } from "./sequences.ts";
+import { arithmetic, contains, equal, keyOf, type Order, ordered } from "./operators.ts";
+import { elements } from "./sequences.ts";
 import { str } from "./spelling.ts";
 import { hasCase } from "./string_cases.ts";
 import type { Operation, Run } from "./types.ts";
@@ -47,9 +46,11 @@ function isSequence(value: Value): boolean {
     value instanceof Range;
 }
 
-const texts = (name: string, known: (run: Run) => ReadonlyMap<string, Operation>): Operation =>
+/** Whether a name is known. */
+const texts = (known: (run: Run) => ReadonlyMap<string, Operation>): Operation =>
   of((run, value) => {
-    if (value instanceof List || value instanceof Dict) return wrongType(`unhashable type in test ${name}`);
+    // A list has no place in a table: Python says so, too.
+    keyOf(run, value);
     return value instanceof Text && known(run).has(value.value);
   });
 
@@ -60,8 +61,8 @@ export const tests: ReadonlyMap<string, Operation> = new Map<string, Operation>(
   ["divisibleby", between((run, value, by) => equal(run, arithmetic(run, "%", value, by), int(0)))],
   ["defined", of((_, value) => !(value instanceof Undefined))],
   ["undefined", of((_, value) => value instanceof Undefined)],
-  ["filter", texts("filter", (run) => run.filters)],
-  ["test", texts("test", (run) => run.tests)],
+  ["filter", texts((run) => run.filters)],
+  ["test", texts((run) => run.tests)],
   ["none", of((_, value) => value === NONE)],
   ["boolean", of((_, value) => typeof value === "boolean")],
   ["false", of((_, value) => value === false)],
@@ -73,7 +74,7 @@ export const tests: ReadonlyMap<string, Operation> = new Map<string, Operation>(
   ["upper", of((run, value) => hasCase(run, str(run, value), "upper"))],
   ["string", of((_, value) => value instanceof Text)],
   ["mapping", of((_, value) => value instanceof Dict)],
-  ["sequence", of((_, value) => isSequence(value) && lengthOf(value) !== undefined)],
+  ["sequence", of((_, value) => isSequence(value))],
   ["iterable", of((run, value) => elements(run, value) !== undefined)],
   ["callable", of((_, value) => value instanceof Callable || value instanceof Undefined)],
   ["sameas", between((_, left, right) => isSame(left, right))],
