@@ -54,6 +54,7 @@ const Results = struct {
     products: [2]f32 = undefined,
     sums: [64 * 64]f32 = @splat(0),
     factor: [16 * 16]f64 = undefined,
+    solved: [2 * 16]f32 = undefined,
     calibrated: [64]u8 = undefined,
     sampled: [level_table.sample_head_bytes]u8 = undefined,
     logits: [fixtures.vocabulary]f32 = undefined,
@@ -97,11 +98,13 @@ fn callAlone(host: *Host, results: *Results) !void {
     defer product.deinit();
     try testing.expectEqual(0, host.call("lg_matmul", .{ product.bytes().ptr, @as(u32, @intCast(product.bytes().len)), &results.quantized, bytes(&values), bytes(&results.products) }));
     results.sums = @splat(0);
-    var gram = try wordsOf(layouts.Gram{ .columns = 64, .threads = 1, .x_bytes = 2048, .y_bytes = 2048, .sums_bytes = @sizeOf(@TypeOf(results.sums)) });
+    var gram = try wordsOf(layouts.Gram{ .columns = 64, .threads = 1, .begin = 0, .end = 64, .x_bytes = 2048, .y_bytes = 2048, .sums_bytes = @sizeOf(@TypeOf(results.sums)) });
     defer gram.deinit();
     try testing.expectEqual(0, host.call("lg_gram", .{ gram.bytes().ptr, @as(u32, @intCast(gram.bytes().len)), bytes(&values), bytes(&values), bytes(&results.sums) }));
     for (&results.factor, 0..) |*value, i| value.* = (if (i / 16 == i % 16) @as(f64, 3) else 0) + results.sums[i / 16 * 64 + i % 16] * 1e4;
     try testing.expectEqual(0, host.call("lg_factor", .{ bytes(&results.factor), @sizeOf(@TypeOf(results.factor)), 16, 0, 16, 1 }));
+    results.solved = values[0..32].*;
+    try testing.expectEqual(0, host.call("lg_solve", .{ bytes(&results.factor), @sizeOf(@TypeOf(results.factor)), 16, bytes(&results.solved), @sizeOf(@TypeOf(results.solved)), 1 }));
     try callCalibrate(host, results, &values);
 
     var logits: [64]f32 = undefined;

@@ -36,7 +36,7 @@ const notRunMost: Readonly<Record<string, number>> = {
 };
 
 /** npm scripts that take minutes or run the tests themselves: that they exist is all that is checked. */
-const slowScripts = ["test", "bench", "package", "arm64", "release", "docs"];
+const slowScripts = ["test", "bench", "package", "arm64", "release", "docs", "reliability"];
 
 const isDeno = "Deno" in globalThis;
 /** Inside the repository, where both runtimes resolve the package's own name. */
