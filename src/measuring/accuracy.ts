@@ -49,7 +49,12 @@ export const accuracyFields = {
   text: text({ about: "The text that both read.", required: true }),
 } as const satisfies FieldsOf<AccuracyOptions>;
 
-/** Measures how near `model`, as `batcher` runs it, is to a reference; the reference is loaded for it and freed afterwards. */
+/**
+ * Measures how near a model is to a reference, which is loaded for it and freed again.
+ *
+ * @param batcher runs `model`, as it would be served
+ * @throws {InvalidArgumentError} if the reference has another vocabulary
+ */
 export async function measureAccuracy(model: Model, batcher: Batcher, options: AccuracyOptions): Promise<Comparison> {
   const { reference, text, ...perplexity } = readOptions(accuracyFields, options);
   const { tokenizer, context } = model;

@@ -1,6 +1,6 @@
 /**
- * A text in windows, and an engine that reads one after the other for what its products keep (`Engine.captured`): what
- * calibrating and collecting an importance matrix have in common.
+ * A text in windows, and an engine that reads them one after the other and keeps the inputs of products (`Engine.captured`).
+ * Calibrating and collecting an importance matrix use it.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export async function windowsOf(
   return windows;
 }
 
-/** An engine for windows of at most so many tokens; the caller disposes it. */
+/** Makes an engine for windows of at most so many tokens; the caller disposes it. */
 export function openReader(model: EngineModel, window: number, threads: number): Engine {
   return new Engine(model, {
     kv: "f32",

@@ -1,6 +1,6 @@
 /**
- * A choice outside of a step: logits, a sampler's state and a workspace go down, a token comes back. The workspace is one for
- * all samplers of this program, as large as the largest vocabulary so far: the call doesn't return before it is done.
+ * A choice outside of a step: logits, a sampler's state and a workspace go to native code, a token comes back. The call ends
+ * before it returns, so all samplers of this program share one workspace, as large as the largest vocabulary so far.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import { Sampled } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
 import type { Choice, Request, SamplerState } from "./state.ts";
 
-/** A candidate and its probability after all methods. */
+/** The candidates of a choice, with their probabilities after all methods. */
 export interface Candidates {
-  /** The ids, rising. */
+  /** The ids of the tokens, rising. */
   readonly tokens: Uint32Array;
-  /** Their probabilities. */
+  /** The probability of each, from 0 to 1. */
   readonly probabilities: Float64Array;
 }
 
@@ -23,13 +23,23 @@ let workspace = new Uint32Array(workspaceWords(0));
 let bytes = new Uint8Array(workspace.buffer);
 let sampled = new Sampled(workspace);
 
-/** Chooses a token; the state takes part and remembers. */
+/**
+ * Chooses a token. The state counts the choice.
+ *
+ * @param logits [vocabulary]; they stay as they are
+ * @returns the token, with log probabilities where `request.top` asks for them
+ */
 export function choose(state: SamplerState, logits: Float32Array, request: Request): Choice {
   run(state, logits, request);
   return state.take(sampled, logits.length, request.top);
 }
 
-/** The candidates after all methods; the state stays as it is. Copies. */
+/**
+ * Finds the candidates of the next choice. The state stays as it is.
+ *
+ * @param logits [vocabulary]; they stay as they are
+ * @returns copies
+ */
 export function candidates(state: SamplerState, logits: Float32Array, position: number): Candidates {
   run(state, logits, { position, distribution: true });
   const count = sampled.candidates;
@@ -49,7 +59,7 @@ function strideOf(vocabulary: number): number {
   return roundUp(vocabulary) + WORKSPACE.lanes;
 }
 
-/** Words of a workspace for a vocabulary; native code refuses a smaller one. */
+/** How many words a workspace for a vocabulary has; native code refuses a smaller one. */
 export function workspaceWords(vocabulary: number): number {
   const stride = strideOf(vocabulary);
   return WORKSPACE.head + WORKSPACE.arrays * stride + roundUp(stride / WORKSPACE.lanes) + WORKSPACE.tail;
@@ -60,7 +70,7 @@ function roundUp(words: number): number {
 }
 
 function run(state: SamplerState, logits: Float32Array, request: Request): void {
-  // What is no such array is refused by `native`; until then its length is not trusted.
+  // `native` refuses what is no Float32Array; its length is not trusted here.
   const vocabulary = ArrayBuffer.isView(logits) ? logits.length ?? 0 : 0;
   const needed = workspaceWords(vocabulary);
   if (needed > workspace.length) {

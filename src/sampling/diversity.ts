@@ -1,5 +1,5 @@
 /**
- * How varied a text is, in figures that don't depend on a model: for comparing settings of a sampler.
+ * How varied a text is, in figures that don't depend on a model. They compare settings of a sampler.
  *
  * @module
  */
@@ -31,9 +31,11 @@ export interface Diversity {
 }
 
 /**
- * Measures how varied tokens are. Shares of what is too short to have any are 1, its repetition 0. Throws an error of the
- * code `invalidArgument` for what is no array of token ids.
+ * Measures how varied tokens are. In a list that is too short for a share, the share is 1 and the repetition 0.
  *
+ * @param tokens ids of tokens
+ * @returns the measures
+ * @throws {InvalidArgumentError} if `tokens` is no array of token ids
  * @example
  * ```ts
  * import { diversity, LightGPT } from "@lightgpt/lightgpt";
@@ -44,7 +46,7 @@ export interface Diversity {
  */
 export function diversity(tokens: ArrayLike<number>): Diversity {
   const ids = tokenIds("tokens", tokens, LIMITS.vocabularyMax);
-  // Each n-gram gets a number: that of the n-gram without its last token, and this token.
+  // The number of an n-gram is found by that of the n-gram without its last token, and by this token.
   let numbers = new Float64Array(ids.length);
   const shares: number[] = [];
   let entropy = 0;

@@ -1,6 +1,6 @@
 /**
- * The tokens that a sampler was told of, and what penalties need to know about them: how often each occurs in a window, kept
- * up to date token by token, and which tokens would continue a repetition.
+ * The tokens of a sampler's text, and what penalties need to know about them: how often each occurs in a window, which is
+ * counted token by token, and which tokens would continue a repetition.
  *
  * @module
  */
@@ -25,30 +25,30 @@ function grown(words: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   return larger;
 }
 
-/** What a sampler remembers. */
+/** The memory of a sampler. */
 export class History {
   readonly #window: number;
   readonly #dry: Sampling["dry"];
   #tokens = new Uint32Array(256);
   #length = 0;
   #counts = new Pairs();
-  /** Where in `#counts` a token is. */
+  /** The index in `#counts` of each token. */
   #slots = new Map<number, number>();
   #matches = new Pairs();
   #common = new Int32Array(0);
 
-  /** Remembers as much as the settings need. */
+  /** Keeps as much as the settings need. */
   constructor(private readonly sampling: Sampling) {
     this.#window = sampling.penaltyWindow;
     this.#dry = sampling.dry;
   }
 
-  /** How many tokens there were. */
+  /** How many tokens were added. */
   get length(): number {
     return this.#length;
   }
 
-  /** How often each token of the window occurs in it. */
+  /** Pairs of a token of the window and how often it occurs there. */
   get counts(): Uint32Array {
     return this.#counts.words.subarray(0, 2 * this.#counts.count);
   }
@@ -65,7 +65,11 @@ export class History {
     if (this.#length > this.#window) this.#remove(this.#tokens[this.#length - 1 - this.#window] as number);
   }
 
-  /** For each token that would continue a repetition, the length of the longest; those of at least the allowed length. */
+  /**
+   * Finds repetitions that the next token would continue.
+   *
+   * @returns pairs of such a token and the length of the longest repetition that it continues, those above the allowed length
+   */
   matches(): Uint32Array {
     const pairs = this.#matches;
     pairs.count = 0;
@@ -74,11 +78,11 @@ export class History {
     const tokens = this.#tokens;
     const last = this.#length - 1;
     const n = Math.min(this.#length, window);
-    // No repetition reaches back past a breaker.
+    // A breaker ends every repetition.
     let longest = 0;
     while (longest < n && !breakers.has(tokens[last - longest] as number)) longest++;
     if (longest < allowedLength) return pairs.words.subarray(0, 0);
-    // The Z function of the tokens, last first: how much of their end each place has before it.
+    // The Z function of the tokens in reverse: for each place, how many tokens before it equal those at the end.
     if (this.#common.length < n) this.#common = new Int32Array(2 * n);
     const common = this.#common;
     const slots = new Map<number, number>();
@@ -102,7 +106,7 @@ export class History {
     return pairs.words.subarray(0, 2 * pairs.count);
   }
 
-  /** A history that goes on alone. */
+  /** A copy that changes independently. */
   clone(): History {
     const copy = new History(this.sampling);
     copy.#tokens = this.#tokens.slice();

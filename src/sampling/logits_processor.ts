@@ -1,13 +1,13 @@
 /**
- * Logits processors: functions of the caller's that see and may change the logits of a request before each of its tokens is
- * chosen. A step then only computes them; the choice is made afterwards, by the same sampler.
+ * Logits processors: functions of the caller that may change the logits of a request before each of its tokens is chosen. The
+ * step of such a request computes logits only; the same sampler chooses after it.
  *
  * @module
  */
 import { refuseOption } from "../options/checks.ts";
 
 /**
- * What a logits processor is told beside the logits.
+ * What a logits processor gets beside the logits.
  *
  * @example
  * ```ts
@@ -24,14 +24,14 @@ import { refuseOption } from "../options/checks.ts";
 export interface LogitsContext {
   /** The tokens of the prompt. */
   readonly prompt: Uint32Array;
-  /** The tokens that were generated so far. */
+  /** The tokens generated so far. */
   readonly generated: readonly number[];
 }
 
 /**
- * Sees the logits of the next token, one for each token of the vocabulary, and may change them in place; -Infinity bans a
- * token. The array is valid during the call only. What it throws ends its own request and no other. It returns nothing: a
- * promise or any other value is an error of the code `invalidArgument`, since it would be lost.
+ * Changes the logits of the next token in place; -Infinity bans a token. The array has one float for each token of the
+ * vocabulary, and is valid during the call only. An error that the function throws ends its own request and no other. The
+ * function returns nothing: a promise or another value is an error of the code `invalidArgument`, since it would be lost.
  *
  * @example
  * ```ts
@@ -47,7 +47,12 @@ export interface LogitsContext {
  */
 export type LogitsProcessor = (logits: Float32Array, context: LogitsContext) => void;
 
-/** A processor of one request, whose generated tokens are in `generated` when it is called. */
+/**
+ * Binds a processor to one request.
+ *
+ * @param generated the tokens of the request, as they are when the processor is called
+ * @returns what changes the logits of the next token
+ */
 export function processing(
   processor: LogitsProcessor,
   prompt: Uint32Array,

@@ -1,6 +1,6 @@
 /**
- * A set of tokens as a bit mask, one bit for each token of a vocabulary: what a grammar, or any rule, allows next. The set
- * may change between two choices; the sampler reads it at each.
+ * A set of tokens as a bit mask, one bit for each token of a vocabulary: the tokens that a grammar, or another rule, allows
+ * next. It may change between two choices; the sampler reads it at each choice.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { LIMITS } from "../../ffi/wire.ts";
 import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
 
 /**
- * A set of tokens of one vocabulary, as a bit mask. Throws an error of the code `invalidArgument` for an id that the
+ * A set of tokens of one vocabulary, as a bit mask. Its methods throw an {@link InvalidArgumentError} for an id that the
  * vocabulary doesn't have.
  *
  * @example
@@ -26,10 +26,15 @@ import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
 export class TokenMask {
   /** How many tokens the vocabulary has. */
   readonly vocabularySize: number;
-  /** The bits: token t is bit t % 32 of word floor(t / 32). They may be written as well. */
+  /** The bits: token t is bit t % 32 of word floor(t / 32). A program may write them. */
   readonly words: Uint32Array<ArrayBuffer>;
 
-  /** An empty set of tokens of a vocabulary of this size, or one with these tokens. */
+  /**
+   * Makes a set.
+   *
+   * @param vocabularySize how many tokens the vocabulary has
+   * @param tokens the tokens in the set
+   */
   constructor(vocabularySize: number, tokens: Iterable<number> = []) {
     checkInteger("vocabularySize", vocabularySize, 1, LIMITS.vocabularyMax);
     this.vocabularySize = vocabularySize;
@@ -39,14 +44,22 @@ export class TokenMask {
     });
   }
 
-  /** Takes a token in. */
+  /**
+   * Adds a token.
+   *
+   * @returns the set itself
+   */
   add(token: number): this {
     this.#check(token);
     this.words[token >>> 5] |= 1 << (token & 31);
     return this;
   }
 
-  /** Takes a token out. */
+  /**
+   * Removes a token.
+   *
+   * @returns the set itself
+   */
   delete(token: number): this {
     this.#check(token);
     this.words[token >>> 5] &= ~(1 << (token & 31));

@@ -1,6 +1,6 @@
 /**
- * Options for choosing tokens, as users see them. `schema.ts` says what each may be, `resolve.ts` makes exact settings of
- * them.
+ * Options for choosing tokens, as users see them. `schema.ts` has the values that each may have, `resolve.ts` turns them into
+ * exact settings.
  *
  * @module
  */

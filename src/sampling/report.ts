@@ -1,6 +1,6 @@
 /**
- * How often each method of a sampler did anything, for choosing settings: a cut that never removes a token, or always all but
- * one, is set wrong.
+ * How often each method of a sampler removed tokens. This helps to choose settings: a method that never removes a token, or
+ * always all but one, has a wrong setting.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import type { Step } from "./resolve.ts";
 export interface MethodReport {
   /** The method. */
   readonly method: SamplingMethod;
-  /** Choices for which it ran; where only the greatest logit can come out, methods that always keep it are not run. */
+  /** Choices for which it ran. Where only the greatest logit can be chosen, methods that always keep it do not run. */
   readonly runs: number;
   /** Choices in which it removed at least one token. */
   readonly effective: number;
@@ -35,19 +35,19 @@ export interface MethodReport {
   readonly left: number;
 }
 
-/** Adds up what the methods of one chain do. */
+/** Counts what the methods of one chain do. */
 export class Report {
   readonly #steps: readonly Step[];
-  /** For each step: runs, effective, removed, left. */
+  /** [steps][4]: runs, effective, removed, left. */
   #sums: Float64Array;
 
-  /** For a chain. */
+  /** Counts for a chain of these steps. */
   constructor(steps: readonly Step[]) {
     this.#steps = steps;
     this.#sums = new Float64Array(4 * steps.length);
   }
 
-  /** Adds what came of a choice out of `vocabulary` tokens. */
+  /** Counts a choice out of `vocabulary` tokens. */
   add(sampled: Sampled, vocabulary: number): void {
     const sums = this.#sums;
     let before = vocabulary;
@@ -63,7 +63,7 @@ export class Report {
     }
   }
 
-  /** The sums so far. */
+  /** The counts so far, in the order of the chain. */
   read(): MethodReport[] {
     return this.#steps.map(({ method }, index) => {
       const [runs, effective, removed, left] = this.#sums.subarray(4 * index, 4 * index + 4);
@@ -71,7 +71,7 @@ export class Report {
     });
   }
 
-  /** A report that goes on alone. */
+  /** A copy that changes independently. */
   clone(): Report {
     const copy = new Report(this.#steps);
     copy.#sums = this.#sums.slice();

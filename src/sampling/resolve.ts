@@ -1,6 +1,6 @@
 /**
- * From options for choosing tokens to exact settings: which methods run, in which order, with numbers that native code takes
- * as they are. What contradicts itself is refused; nothing is ignored.
+ * Turns options for choosing tokens into exact settings: which methods run, in which order, with numbers that native code
+ * takes as they are. Options that contradict each other are refused; none is ignored.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { TokenMask } from "./mask.ts";
 import type { SamplingMethod, SamplingOptions } from "./options.ts";
 import { samplingFields } from "./schema.ts";
 
-/** One method and what it was told, as `SamplerStep` of `ffi/wire_calls.ts`. */
+/** One method and its settings, as `SamplerStep` of `ffi/wire_calls.ts`. */
 export interface Step {
   /** The method. */
   readonly method: SamplingMethod;
-  /** Its integer. */
+  /** Its whole number: of top-k, how many tokens; of DRY, the allowed length. */
   readonly count: number;
-  /** Its numbers. */
+  /** Its other numbers, as f32. */
   readonly numbers: readonly [number, number, number];
 }
 
@@ -25,35 +25,41 @@ export interface Step {
 export interface Sampling {
   /** The methods that do something, in order. */
   readonly steps: readonly Step[];
-  /** At least 1. */
+  /** The least tokens that a method leaves; at least 1. */
   readonly minKeep: number;
-  /** Pairs of an id and the bits of an f32. */
+  /** Pairs of an id and the bits of the f32 that is added to its logit. */
   readonly bias: Uint32Array;
-  /** Only these. */
+  /** The only tokens that may be chosen. */
   readonly allowed: readonly number[] | TokenMask | undefined;
-  /** None of these. */
+  /** Tokens that may not be chosen. */
   readonly banned: readonly number[] | TokenMask | undefined;
-  /** How many of the last tokens are counted; 0: none. */
+  /** How many of the last tokens penalties count; 0: none. */
   readonly penaltyWindow: number;
-  /** Where repetitions are looked for. */
+  /** What DRY takes for a repetition. */
   readonly dry:
     | { readonly window: number; readonly allowedLength: number; readonly breakers: ReadonlySet<number> }
     | undefined;
   /** Mirostat's first threshold, in bits. */
   readonly mu: number;
-  /** 64 bits. */
+  /** The seed, of 64 bits. */
   readonly seed: bigint;
 }
 
-/** The smallest f32 above 0: what is smaller would round to 0, which means something else. */
+/** The smallest f32 above 0. A smaller number would round to 0, which means something else. */
 const leastFloat = 2 ** -149;
 
 type Read = Resolved<typeof samplingFields>;
 
-/** What holds where a method runs and nothing is said; of one that `order` leaves out, nothing does. */
+/** Defaults of the methods that run; one that `order` leaves out has none. */
 const methodDefaults = { temperature: 0.8, topK: 40, topP: 0.95 } as const;
 
-/** Checks sampling options; draws a seed where none is given. `textBreakers` turns a breaker that is a string into tokens. */
+/**
+ * Checks sampling options and turns them into settings. Without a seed, one is drawn.
+ *
+ * @param textBreakers turns a breaker of DRY that is a text into tokens; without it, breakers are token ids
+ * @returns the settings
+ * @throws {InvalidArgumentError} if an option has a wrong value or contradicts another
+ */
 export function resolveSampling(
   options: SamplingOptions = {},
   textBreakers?: (text: string) => Iterable<number>,
@@ -112,7 +118,7 @@ export function resolveSampling(
   };
 }
 
-/** A seed of 53 bits, so that it is a number wherever it is told. */
+/** A random seed of 53 bits, which a number holds exactly. */
 function drawnSeed(): bigint {
   return BigInt.asUintN(53, crypto.getRandomValues(new BigUint64Array(1))[0] as bigint);
 }

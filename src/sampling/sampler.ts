@@ -1,6 +1,6 @@
 /**
- * Chooses the next token from logits of any origin: the methods of `schema.ts` in a chain, with the same result
- * on every processor and both runtimes. The same chain is part of an engine's step (`engine/engine.ts`).
+ * Chooses the next token from logits of any origin by a chain of methods (`options.ts`), with the same result on every
+ * processor and runtime. An engine's step runs the same chain (`engine/engine.ts`).
  *
  * @module
  */
@@ -35,13 +35,13 @@ export interface Candidate {
 /**
  * Chooses tokens from logits, one after the other.
  *
- * Logits are a `Float32Array` with one float for each token of a vocabulary; it is read and stays as it is. -Infinity is a
- * token that may not be chosen; one of +Infinity is chosen for sure. Of equal logits the lower id comes first. Random numbers
- * depend on the seed, on how many tokens were chosen, and on how many were accepted, and on nothing else.
+ * Logits are a `Float32Array` with one float for each token of a vocabulary; a sampler reads it and leaves it as it is. A token
+ * with -Infinity is never chosen, one with +Infinity always. Of equal logits the lower id comes first. Random numbers depend
+ * on the seed and on how many tokens were chosen and accepted, and on nothing else.
  *
- * Errors have the code `nonFinite` where a logit is NaN (`detail.where` names its index), and `invalidArgument` where no token
- * may be chosen, where a token of the settings or of the history is not in the vocabulary, or where the array cannot be
- * used: empty, of another type, detached, resizable or shared.
+ * The methods that take logits throw an error of the code `nonFinite` where a logit is NaN (`detail.where` has its index), and
+ * an {@link InvalidArgumentError} where no token may be chosen, where a token of the settings or of the history is not in the
+ * vocabulary, or where the array cannot be used: empty, of another type, detached, resizable or shared.
  *
  * @example
  * ```ts
@@ -59,7 +59,11 @@ export interface Candidate {
 export class Sampler {
   readonly #state: SamplerState;
 
-  /** With these settings; throws an error of the code `invalidArgument` for any that mean nothing or contradict others. */
+  /**
+   * Makes a sampler with these settings, or a copy of another sampler.
+   *
+   * @throws {InvalidArgumentError} if a setting means nothing or contradicts another
+   */
   constructor(options: SamplingOptions | Sampler = {}) {
     const isSampler = guarded("sampling", () => options instanceof Sampler);
     this.#state = isSampler
@@ -67,7 +71,7 @@ export class Sampler {
       : new SamplerState(resolveSampling(options as SamplingOptions));
   }
 
-  /** The seed: the one given, or the one drawn. A bigint only where it is above 2^53 - 1. */
+  /** The seed that was given or drawn; a bigint only above 2^53 - 1. */
   get seed(): number | bigint {
     return seedOf(this.#state.sampling.seed);
   }
@@ -88,8 +92,11 @@ export class Sampler {
   }
 
   /**
-   * Chooses a token, and tells its log probability and those of the `top` (0 to 20) likeliest tokens, in the distribution
-   * that the logits are, before any method.
+   * Chooses a token and tells log probabilities, in the distribution of the logits before any method.
+   *
+   * @param logits [vocabulary]
+   * @param top how many of the likeliest tokens to tell, 0 to 20
+   * @returns the token, its log probability, and those of the likeliest
    */
   choose(logits: Float32Array, top: number = 0): Required<Choice> {
     checkInteger("top", top, 0, LIMITS.logprobsMax);
@@ -107,30 +114,42 @@ export class Sampler {
     return list.sort((a, b) => b.probability - a.probability || a.token - b.token);
   }
 
-  /** Tells of a token of the text, chosen here or not: penalties and DRY look at these. */
+  /**
+   * Adds a token to the text that penalties and DRY look at, whether it was chosen here or not.
+   *
+   * @returns the sampler itself
+   */
   accept(token: number): this {
     checkId("token", token);
     this.#state.accept(token);
     return this;
   }
 
-  /** A sampler with the same settings and the same memory, that goes on alone. */
+  /**
+   * Copies the sampler.
+   *
+   * @returns one with the same settings and memory, which changes independently
+   */
   clone(): Sampler {
     return new Sampler(this);
   }
 
-  /** Forgets everything but the settings and the seed: the same choices come again. */
+  /** Begins anew with the same settings and seed: the same choices come again. */
   reset(): void {
     this.#state.reset();
   }
 
-  /** What each method of the chain did so far. */
+  /**
+   * Tells what each method of the chain did so far.
+   *
+   * @returns a report for each method, in the order of the chain
+   */
   report(): MethodReport[] {
     return this.#state.report;
   }
 }
 
-/** The error for a step in which no token could be chosen. */
+/** The error for a choice without a token that may be chosen. */
 export function nothingToChoose(): InvalidArgumentError {
   return new InvalidArgumentError("sampling: no token may be chosen: all are banned or have a logit of -Infinity.", {
     what: "no token that may be chosen",

@@ -1,6 +1,6 @@
 /**
- * A sampler at work on one sequence: settings, what it remembers, and how both become the words that native code reads, in a
- * step or in a call alone. The state is a plain object beside the sequence, so it outlives the sequence's pages.
+ * A sampler at work on one sequence: its settings, its memory, and how both become the words that native code reads, in a
+ * step or in a call of its own. The state lies beside the sequence, so it outlives the sequence's pages.
  *
  * @module
  */
@@ -54,18 +54,18 @@ export interface Choice {
   readonly top?: readonly TokenLogprob[];
 }
 
-/** A seed as it is reported: a number, unless it is above what numbers hold exactly. */
+/** A seed as it is told: a number, or above 2^53 - 1 a bigint. */
 export function seedOf(seed: bigint): number | bigint {
   return seed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(seed) : seed;
 }
 
-/** What to ask for beside the token. */
+/** What a choice asks for beside the token. */
 export interface Request {
-  /** Where the token will be. */
+  /** The position that the token will have. */
   readonly position: number;
-  /** How many of the likeliest tokens to name; undefined: no log probabilities. */
+  /** How many of the likeliest tokens to tell; undefined: no log probabilities. */
   readonly top?: number | undefined;
-  /** Leave the candidates in the workspace. */
+  /** Whether the candidates stay in the workspace. */
   readonly distribution?: boolean;
 }
 
@@ -73,9 +73,9 @@ export interface Request {
 export class SamplerState {
   /** The settings. */
   readonly sampling: Sampling;
-  /** What is the same for every choice, as it is sent: settings and steps. */
+  /** The words of settings and steps, which are the same for every choice. */
   readonly #head: Uint32Array;
-  /** Whether anything follows them. */
+  /** Whether lists follow these words. */
   readonly #hasLists: boolean;
   #history: History;
   #report: Report;
@@ -100,12 +100,12 @@ export class SamplerState {
     this.#mu = sampling.mu;
   }
 
-  /** How many tokens it was told of. */
+  /** How many tokens the text has. */
   get position(): number {
     return this.#history.length;
   }
 
-  /** What each method did so far. */
+  /** What each method did so far, in the order of the chain. */
   get report(): MethodReport[] {
     return this.#report.read();
   }
@@ -115,18 +115,22 @@ export class SamplerState {
     return this.#constraint?.isDone === true;
   }
 
-  /** Tells of the tokens that stand before the first chosen one. */
+  /** Adds the tokens before the first chosen one. */
   begin(prompt: Iterable<number>): void {
     for (const token of prompt) this.#history.push(token);
   }
 
-  /** Tells of a token of the sequence that was chosen. */
+  /** Adds a chosen token. */
   accept(token: number): void {
     this.#history.push(token);
     this.#constraint?.accept(token);
   }
 
-  /** Throws where the settings name a token, or the constraint has a mask, that is not of a vocabulary of this size. */
+  /**
+   * Checks settings and constraint against a vocabulary of this size.
+   *
+   * @throws {InvalidArgumentError} if they name a token that it does not have, or a mask is of another size
+   */
   check(vocabulary: number): void {
     const { bias, allowed, banned } = this.sampling;
     const checkId = (name: string, id: number) => {
@@ -188,7 +192,11 @@ export class SamplerState {
     to.list(matches);
   }
 
-  /** Takes over what came of a choice. */
+  /**
+   * Counts a choice that native code has made.
+   *
+   * @returns the choice
+   */
   take(sampled: Sampled, vocabulary: number, top: number | undefined): Choice {
     this.#choices++;
     this.#mu = sampled.mu;
@@ -202,7 +210,7 @@ export class SamplerState {
     return { token, logprob: sampled.logprob, top: likeliest };
   }
 
-  /** A state that goes on alone, and would choose the same. */
+  /** A copy that would choose the same, and changes independently. */
   clone(): SamplerState {
     const copy = new SamplerState(this.sampling, this.#unbegun?.clone());
     copy.#constraint = this.#constraint?.clone();
@@ -213,7 +221,7 @@ export class SamplerState {
     return copy;
   }
 
-  /** Back to the beginning. */
+  /** Begins anew, with an empty text. */
   reset(): void {
     this.#history = new History(this.sampling);
     this.#report = new Report(this.sampling.steps);
@@ -222,7 +230,7 @@ export class SamplerState {
     this.#constraint = this.#unbegun?.clone();
   }
 
-  /** The bits of the tokens that may be chosen: those of the settings that the constraint allows, too; empty: all. */
+  /** The bits of the tokens that both the settings and the constraint allow; empty: all. */
   #maskWords(vocabulary: number): Uint32Array {
     const set = this.#setWords(vocabulary);
     if (!this.#constraint) return set;
@@ -230,7 +238,7 @@ export class SamplerState {
     return set.length === 0 ? words : words.map((word, index) => word & (set[index] as number));
   }
 
-  /** The bits of the tokens that the settings allow; empty: all. A mask of the caller's may have changed since. */
+  /** The bits of the tokens that the settings allow; empty: all. A mask of the caller may change between two choices. */
   #setWords(vocabulary: number): Uint32Array {
     const { allowed, banned } = this.sampling;
     if (allowed === undefined && banned === undefined) return nothing;

@@ -1,6 +1,6 @@
 /**
- * Stop strings in a stream of text. What might be the beginning of a stop string is held back until it is known not to
- * be one, so no part of a stop string is ever shown. The string that is complete first stops, however the text was cut.
+ * Stop strings in a stream of text. Text that may be the beginning of a stop string is held back until more text decides, so
+ * no part of a stop string is shown. The string that is complete first stops, whatever pieces the text came in.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export class StopFilter {
   #held = "";
   #stopped = false;
 
-  /** Watches for any of `stops`, none of which may be empty. */
+  /** Watches for any of `stops`; none of them is empty. */
   constructor(stops: readonly string[]) {
     this.#stops = stops;
     this.#longest = Math.max(0, ...stops.map((stop) => stop.length));
@@ -29,7 +29,11 @@ export class StopFilter {
     return this.#held !== "";
   }
 
-  /** Takes more text; returns what may be shown. */
+  /**
+   * Takes more text.
+   *
+   * @returns the text that may be shown
+   */
   push(text: string): string {
     if (this.#stopped) return "";
     if (this.#longest === 0) return text;
@@ -45,7 +49,11 @@ export class StopFilter {
     return all.slice(0, all.length - held);
   }
 
-  /** No more text comes: returns what was held back. */
+  /**
+   * Ends the text.
+   *
+   * @returns the text that was held back
+   */
   end(): string {
     const held = this.#held;
     this.#held = "";
@@ -68,7 +76,7 @@ export class StopFilter {
     return begin;
   }
 
-  /** The length of the longest end of `text` with which a stop string begins. */
+  /** How many characters at the end of `text` are the beginning of a stop string; the most that are. */
   #beginning(text: string): number {
     for (let length = Math.min(text.length, this.#longest - 1); length > 0; length--) {
       const tail = text.slice(text.length - length);
@@ -78,7 +86,12 @@ export class StopFilter {
   }
 }
 
-/** The option `stop`, checked: a string or several, none empty. */
+/**
+ * Checks the option `stop`: a string or several, none of them empty.
+ *
+ * @returns the strings, each once
+ * @throws {InvalidArgumentError} if it is something else
+ */
 export function resolveStops(stop: unknown, name: string = "stop"): readonly string[] {
   const stops: unknown = typeof stop === "string" ? [stop] : stop;
   if (!Array.isArray(stops)) refuseOption(name, "a string or an array of strings", stop);

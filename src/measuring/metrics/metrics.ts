@@ -1,6 +1,6 @@
 /**
  * What LightGPT does, in figures: as an object, as events, as Prometheus' text, and as instruments of OpenTelemetry. The
- * figures are those that the batcher and the cache count anyway; `table.ts` has their names.
+ * batcher and the cache count them anyway; `table.ts` has their names.
  *
  * @module
  */
@@ -84,7 +84,7 @@ export type MetricEvent =
 export class Metrics {
   readonly #model: Model;
   readonly #batcher: Batcher;
-  /** What the last measurement of accuracy came to. */
+  /** The result of the last measurement of accuracy. */
   accuracy: Comparison | undefined;
 
   /** The figures of `batcher`, which runs `model`. */
@@ -95,14 +95,21 @@ export class Metrics {
     this.#batcher = batcher;
   }
 
-  /** All of them, now. */
+  /**
+   * Reads all figures.
+   *
+   * @returns the figures of this moment
+   */
   report(): MetricsReport {
     return readMetrics(this.#model, this.#batcher, this.accuracy);
   }
 
   /**
-   * The values of one metric by its name, one for each of its labels (the empty string where it has none); of a histogram
-   * the count. Throws an {@link InvalidArgumentError} for an unknown name.
+   * Reads one metric.
+   *
+   * @param name its name
+   * @returns a value for each of its labels (the empty string where it has none); of a histogram the count
+   * @throws {InvalidArgumentError} if no metric has this name
    */
   values(name: MetricName): ReadonlyMap<string, number> {
     const [[, { values, histogram }]] = chooseMetrics([name]);
@@ -112,8 +119,10 @@ export class Metrics {
   }
 
   /**
-   * Calls `listener` of each step, token and end of a request; the function that it returns ends that. What it throws goes where
-   * errors of event listeners go (`reportError`), and ends nothing that runs here.
+   * Calls `listener` at the end of each step and request, and for each token. An error that it throws goes to `reportError`, and
+   * ends nothing that runs here.
+   *
+   * @returns a function that ends the calls
    */
   listen(listener: (event: MetricEvent) => void): () => void {
     if (listener === undefined) refuseOption("listener", "a function", listener);
@@ -135,7 +144,13 @@ export class Metrics {
     return () => void listeners.delete(heard);
   }
 
-  /** The metrics, or those of the given names, as Prometheus' text (`text/plain; version=0.0.4`). Needs the package prom-client. */
+  /**
+   * Writes metrics as Prometheus' text (`text/plain; version=0.0.4`). This needs the package prom-client.
+   *
+   * @param names the metrics; all unless given
+   * @returns the text
+   * @throws {UnsupportedError} if prom-client cannot be loaded
+   */
   async prometheus(names?: readonly MetricName[]): Promise<string> {
     const chosen = chooseMetrics(names);
     const { prometheusText } = await import("./prometheus.ts");
@@ -143,8 +158,12 @@ export class Metrics {
   }
 
   /**
-   * Makes the metrics, or those of the given names, instruments of a meter of OpenTelemetry: the one given, else that of the
-   * program's own `@opentelemetry/api`. Throws an {@link UnsupportedError} where there is none. The function that it gives ends it.
+   * Makes metrics the instruments of a meter of OpenTelemetry.
+   *
+   * @param meter the meter; that of the program's own `@opentelemetry/api` unless given
+   * @param names the metrics; all unless given
+   * @returns a function that ends the instruments
+   * @throws {UnsupportedError} if there is no meter
    */
   async openTelemetry(meter?: OpenTelemetryMeter, names?: readonly MetricName[]): Promise<() => void> {
     const chosen = chooseMetrics(names);

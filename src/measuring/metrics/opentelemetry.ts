@@ -1,6 +1,6 @@
 /**
- * Metrics as instruments of OpenTelemetry, of a meter that the host program has: counters and gauges are observed when the host
- * collects, times are recorded as they happen. A program that doesn't use OpenTelemetry need not install it.
+ * Metrics as instruments of a meter of OpenTelemetry, which the program has. The meter asks for counters and gauges when it
+ * collects; times are recorded as they happen. A program without OpenTelemetry need not install it.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export interface InstrumentOptions {
  * ```
  */
 export interface ObservableResult {
-  /** A value, and which of several it is. */
+  /** Adds a value; attributes tell it from others of the instrument. */
   observe(value: number, attributes?: Record<string, string>): void;
 }
 
@@ -69,14 +69,14 @@ export interface ObservableResult {
  * ```
  */
 export interface ObservableInstrument {
-  /** Asks `callback` from now on. */
+  /** Asks `callback` at each collection from now on. */
   addCallback(callback: (result: ObservableResult) => void): void;
-  /** Asks it no more. */
+  /** Ends that. */
   removeCallback(callback: (result: ObservableResult) => void): void;
 }
 
 /**
- * What is used of a `Meter` of `@opentelemetry/api`; that package's own fits.
+ * The part of a `Meter` of `@opentelemetry/api` that LightGPT uses. A meter of that package fits.
  *
  * @example
  * ```ts
@@ -89,17 +89,24 @@ export interface ObservableInstrument {
  * ```
  */
 export interface OpenTelemetryMeter {
-  /** A counter that is asked for its value. */
+  /** Makes a counter whose value the meter asks for. */
   createObservableCounter(name: string, options?: InstrumentOptions): ObservableInstrument;
-  /** A gauge that is asked for its value. */
+  /** Makes a gauge whose value the meter asks for. */
   createObservableGauge(name: string, options?: InstrumentOptions): ObservableInstrument;
-  /** A histogram that is told values. */
+  /** Makes a histogram that is told each value. */
   createHistogram(name: string, options?: InstrumentOptions): { record(value: number): void };
 }
 
 const methods = ["createObservableCounter", "createObservableGauge", "createHistogram"] as const;
 
-/** Makes the instruments; the function that it returns ends them. */
+/**
+ * Makes the instruments.
+ *
+ * @param read reads a report
+ * @param source tells times as they happen
+ * @param boundsMs where buckets end
+ * @returns a function that ends the instruments
+ */
 export function instrument(
   meter: OpenTelemetryMeter,
   metrics: readonly (readonly [MetricName, MetricSpec])[],
@@ -150,7 +157,11 @@ function attributes(label: string | undefined, value: MetricValue): Record<strin
   return label === undefined || value.label === undefined ? {} : { [label]: value.label };
 }
 
-/** The meter of the host program's `@opentelemetry/api`. */
+/**
+ * Finds the meter of the program's own `@opentelemetry/api`.
+ *
+ * @throws {UnsupportedError} if the package cannot be loaded
+ */
 export async function hostMeter(): Promise<OpenTelemetryMeter> {
   const name = "@opentelemetry/api"; // a name that no bundler follows: it is the host's
   try {

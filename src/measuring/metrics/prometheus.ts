@@ -1,18 +1,18 @@
 /**
- * Metrics as Prometheus reads them, written by prom-client. Its own counters are not used, for everything is counted already:
- * each metric that is registered looks its values up when the text is asked for.
+ * Metrics as Prometheus reads them, written by prom-client. Everything is counted already, so its counters are not used: each
+ * registered metric looks its values up when the text is asked for.
  *
  * @module
  */
 import type { Metric, MetricValue as PromValue } from "prom-client";
-import { LightGPTError } from "../../../ffi/errors.ts";
+import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { MetricsReport } from "./report.ts";
 import type { MetricName, MetricSpec, MetricValue } from "./table.ts";
 
-/** In front of every name. */
+/** What every name begins with. */
 export const prefix = "lightgpt_";
 
-/** The text, and the content type that belongs to it. */
+/** Writes metrics of a report as Prometheus' text. */
 export async function prometheusText(
   metrics: readonly (readonly [MetricName, MetricSpec])[],
   report: MetricsReport,
@@ -39,8 +39,7 @@ async function load(): Promise<typeof import("prom-client")> {
   try {
     return await import("prom-client"); // only where Prometheus is served
   } catch (error) {
-    throw new LightGPTError(
-      "unsupported",
+    throw new UnsupportedError(
       "Prometheus' text needs the package prom-client, which could not be loaded; expected it installed beside LightGPT.",
       { what: "a package is missing", where: "prom-client" },
       { cause: error },

@@ -1,6 +1,5 @@
 /**
- * All figures of a batcher and its model at one moment, as an object. The batcher and the cache have counted them already;
- * here they are put together.
+ * All figures of a batcher and its model at one moment, as an object, put together from what the batcher and the cache count.
  *
  * @module
  */
@@ -13,7 +12,7 @@ import type { Model } from "../../model/model.ts";
 import type { Comparison } from "../perplexity.ts";
 
 /**
- * Times by how long they were.
+ * Times, counted by their length.
  *
  * @example
  * ```ts
@@ -27,16 +26,16 @@ import type { Comparison } from "../perplexity.ts";
  * ```
  */
 export interface HistogramReport extends Percentiles {
-  /** How many there were since the beginning. */
+  /** How many times there were since the beginning. */
   readonly count: number;
   /** Their sum in milliseconds. */
   readonly sumMs: number;
-  /** How many were longer than the bucket before and at most `mostMs`; the last bucket has no end. */
+  /** Each bucket counts the times up to `mostMs` that are longer than those of the bucket before; the last has no end. */
   readonly buckets: readonly { readonly mostMs: number; readonly count: number }[];
 }
 
 /**
- * What the memory of the process is used for, in bytes. The prefix cache is a part of `kv`.
+ * The memory of the process by its use, in bytes. The prefix cache is a part of `kv`.
  *
  * @example
  * ```ts
@@ -54,11 +53,11 @@ export interface MemoryReport {
   readonly kv: number;
   /** Those of them that the prefix cache keeps; absent without one. */
   readonly prefixCache?: number;
-  /** What steps work in, reserved; the system gives it as it is touched. */
+  /** Reserved for the work of steps; the system gives it when it is first used. */
   readonly scratch: number;
   /** JavaScript's heap. */
   readonly javascript: number;
-  /** What the system counts as resident for the whole process. */
+  /** Resident memory of the whole process, as the system counts it. */
   readonly resident: number;
 }
 
@@ -91,15 +90,15 @@ export interface MetricsReport {
   };
   /** Requests a second over the last 256 that ended. */
   readonly requestsPerSecond: number;
-  /** From a request to its first token. */
+  /** Milliseconds from a request to its first token. */
   readonly firstTokenMs: HistogramReport;
-  /** From a token to the next one of the same request. */
+  /** Milliseconds from a token to the next one of the same request. */
   readonly betweenTokensMs: HistogramReport;
   /** Steps. */
   readonly steps: number;
   /** Milliseconds that they took. */
   readonly stepMs: number;
-  /** How full the last 1024 steps were, 0 to 1; NaN before the first. */
+  /** How full the last 1024 steps were, from 0 to 1; NaN before the first step. */
   readonly batchFill: number;
   /** Requests without a place. */
   readonly queued: number;
@@ -109,7 +108,7 @@ export interface MetricsReport {
   readonly paused: number;
   /** How often a request had to give up its pages for another. */
   readonly preemptions: number;
-  /** KV pages: all, those that may be held, those that are, and their share. */
+  /** KV pages: all, how many may be held, how many are held, and the share of these. */
   readonly kv: { readonly pages: number; readonly limit: number; readonly held: number; readonly use: number };
   /** The prefix cache; absent without one. */
   readonly cache?: {
@@ -120,15 +119,15 @@ export interface MetricsReport {
     readonly bytes: number;
     readonly bytesMax: number;
   };
-  /** Memory by what it is for. */
+  /** Memory by its use. */
   readonly memory: MemoryReport;
   /** How many times as much the weights would take as F32 and as F16. */
   readonly compression: { readonly f32: number; readonly f16: number };
-  /** What the last measurement of accuracy came to; absent before the first. */
+  /** The result of the last measurement of accuracy; absent before the first. */
   readonly accuracy?: Comparison;
 }
 
-/** Puts a report together. */
+/** Reads all figures. */
 export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison | undefined): MetricsReport {
   const { pages: _, cache, firstTokenMs, betweenTokensMs, ...stats } = batcher.stats();
   const { meter, store } = schedulerOf(batcher);

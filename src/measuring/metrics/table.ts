@@ -1,6 +1,6 @@
 /**
- * The metrics by name: what kind each is, its unit, what it tells, and where it is found in a report. Prometheus' text,
- * OpenTelemetry's instruments and the names that a program may ask for all come from this list.
+ * The metrics by name: kind, unit, meaning, and where in a report the value is. Prometheus' text, OpenTelemetry's instruments
+ * and the names that a program may ask for come from this list.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { guarded, refuseOption } from "../../options/checks.ts";
 import { nearestName } from "../../options/suggest.ts";
 import type { HistogramReport, MetricsReport } from "./report.ts";
 
-/** One value of a metric; where it has several, `label` says which this is. */
+/** One value of a metric. */
 export interface MetricValue {
-  /** Which of several. */
+  /** Which of several values it is. */
   readonly label?: string;
   /** The value. */
   readonly value: number;
@@ -21,17 +21,17 @@ export interface MetricValue {
 export interface MetricSpec {
   /** A counter only grows, a gauge goes up and down, a histogram counts times by their length. */
   readonly kind: "counter" | "gauge" | "histogram";
-  /** What it is measured in: UCUM's names, as OpenTelemetry wants them; `1` for shares and counts. */
+  /** The unit by its name in UCUM, as OpenTelemetry wants it; `1` for shares and counts. */
   readonly unit: string;
-  /** What it tells. */
+  /** What its values mean. */
   readonly about: string;
-  /** The name of the label, where there are several values. */
+  /** The name of the label, where it has several values. */
   readonly label?: string;
-  /** The values in a report; none where there is nothing to tell. */
+  /** Reads its values in a report; none where the report has none. */
   values?(report: MetricsReport): readonly MetricValue[];
-  /** Of a histogram. */
+  /** Reads the times of a histogram. */
   histogram?(report: MetricsReport): HistogramReport;
-  /** Of a histogram, which event of the meter it counts. */
+  /** The event of the meter that a histogram counts. */
   readonly event?: "firstToken" | "betweenTokens";
 }
 
@@ -171,7 +171,12 @@ export const METRICS: Readonly<Record<MetricName, MetricSpec>> = {
   },
 };
 
-/** The metrics of these names, all where none are given; an unknown one is an error that lists them. */
+/**
+ * Finds metrics by their names.
+ *
+ * @param names the names; all unless given
+ * @throws {InvalidArgumentError} if no metric has one of the names
+ */
 export function chooseMetrics(names?: readonly string[]): [MetricName, MetricSpec][] {
   const known = Object.keys(METRICS) as MetricName[];
   guarded("names", () => {

@@ -1,7 +1,7 @@
 /**
- * Byte-level BPE (`gpt2`): the text is cut into words by a pre-tokenizer, the bytes of each word are merged by the file's
- * list of merges, first in the list first. Files write bytes as printable characters (GPT-2's alphabet); tokens and merges
- * are compared in that form, and become bytes only when they are decoded.
+ * Byte-level BPE (`gpt2`): a pre-tokenizer cuts the text into words, and the bytes of each word merge by the file's list of
+ * merges, the first of the list first. Files write bytes as printable characters (GPT-2's alphabet); tokens and merges are
+ * compared in that form, and become bytes when they are decoded.
  *
  * @module
  */
@@ -70,7 +70,7 @@ export class ByteLevel implements TextModel {
   piece(token: number): Uint8Array {
     const { kinds } = this.#vocabulary;
     const text = this.#vocabulary.bytes(token);
-    // Those with a meaning of their own are written plainly in the file.
+    // Files write tokens with a meaning of their own plainly.
     if (kinds[token] === KIND.control || kinds[token] === KIND.unknown || kinds[token] === KIND.userDefined) {
       return text.slice();
     }
@@ -179,7 +179,7 @@ function alphabet(): Uint16Array {
   });
 }
 
-/** Turns GPT-2's characters into bytes; others stay as they are. */
+/** Turns GPT-2's characters into bytes; other characters stay as they are. */
 function rawBytes(form: Uint8Array): Uint8Array {
   const raw = new Uint8Array(form.length);
   let to = 0;

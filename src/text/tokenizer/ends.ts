@@ -1,7 +1,7 @@
 /**
- * The tokens that end a generated text: those under the metadata keys, and those whose text is known for it, since files
- * often name the wrong ids or none. Files also often forget to mark such tokens as control tokens; that is made good here,
- * or a chat template could not write them and a user's text could.
+ * The tokens that end a generated text: those under the metadata keys, and those with a text that is known for it, since files
+ * often name the wrong ids or none. Files also often call such tokens normal ones. Here they become control tokens; else a chat
+ * template could not write them, and a user's text could.
  *
  * @module
  */
@@ -30,7 +30,11 @@ const TEXTS: ReadonlySet<string> = new Set([
 const LENGTHS = Array.from(TEXTS, (text) => text.length);
 const [SHORTEST, LONGEST] = [Math.min(...LENGTHS), Math.max(...LENGTHS)];
 
-/** The end tokens of a vocabulary, `ids` among them; those known by their text become control tokens. */
+/**
+ * Finds the end tokens of a vocabulary. Those known by their text become control tokens in its `kinds`.
+ *
+ * @param ids those that the metadata names
+ */
 export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | undefined)[]): ReadonlySet<number> {
   const tokens = new Set(ids.filter((id) => id !== undefined));
   const known = new Map<string, number>();
@@ -38,7 +42,7 @@ export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | u
   for (let token = 0; token < vocabulary.size; token++) {
     const end = vocabulary.endOf(token);
     const length = end - starts[token];
-    // Most tokens need no string to be told apart: all the texts end in a bracket.
+    // All the texts end in a bracket, so most tokens need no string.
     const last = bytes[end - 1];
     if (length < SHORTEST || length > LONGEST || last !== 62 && last !== 93) continue;
     const text = vocabulary.text(token);
@@ -47,7 +51,7 @@ export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | u
     known.set(text, token);
     vocabulary.kinds[token] = KIND.control;
   }
-  // In vocabularies of gpt-oss and Solar, `<|end|>` ends a message, and these the turn.
+  // In vocabularies of gpt-oss and Solar, `<|end|>` ends a message, and other tokens end the turn.
   const end = known.get("<|end|>");
   const endsTurns = known.has("<|call|>") && known.has("<|return|>") ||
     known.has("<|calls|>") && known.has("<|flush|>");

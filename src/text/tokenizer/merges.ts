@@ -1,6 +1,6 @@
 /**
- * The merges of a byte-level vocabulary: `left right` in the order of their ranks, found by their text. They stay where
- * they lie in the header; only their hashes are taken at load.
+ * The merges of a byte-level vocabulary: texts `left right` in the order of their ranks. They stay where they lie in the
+ * header; loading computes their hashes only.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const MERGES = "tokenizer.ggml.merges";
 const STRING = 8;
 const SPACE = 32;
 
-/** Ranks by pairs of texts. Of two equal merges the first counts. */
+/** The ranks of pairs of texts. Of two equal merges, the first counts. */
 export class Merges {
   readonly #table: StringTable;
   readonly #index: HashIndex;
@@ -33,7 +33,7 @@ export class Merges {
     }
   }
 
-  /** The rank of a pair in the file's form, or -1. */
+  /** The rank of a pair of texts in the file's form, or -1 if it does not merge. */
   rankOf(left: Uint8Array, right: Uint8Array): number {
     const { bytes, starts } = this.#table;
     const { seed } = this.#index;
@@ -49,7 +49,7 @@ export class Merges {
       if (end - start !== length || bytes[space] !== SPACE || !isEqual(bytes, start, left, 0, left.length)) {
         continue;
       }
-      // The left text may itself have a space at its beginning; the first one after that separates.
+      // A left text may begin with a space; the first space after that one separates.
       if (isEqual(bytes, space + 1, right, 0, right.length) && separator(bytes, start, end) === space) {
         return rank;
       }
@@ -59,14 +59,18 @@ export class Merges {
 
 const SPACE_BYTE = Uint8Array.of(SPACE);
 
-/** Where the space between the texts of a merge is: not at its first byte, for the left text is not empty. */
+/** Where the space between the texts of a merge is. It is not the first byte, since the left text is not empty. */
 function separator(bytes: Uint8Array, start: number, end: number): number {
   let space = start + 1;
   while (space < end && bytes[space] !== SPACE) space++;
   return space;
 }
 
-/** Adds all merges to the index; returns the first one that is none, or -1. */
+/**
+ * Adds all merges to the index.
+ *
+ * @returns the first entry that is no merge, or -1
+ */
 function fill(index: HashIndex, { bytes, starts }: StringTable): number {
   for (let rank = 0; rank + 1 < starts.length; rank++) {
     const start = starts[rank], end = starts[rank + 1] - LENGTH_BYTES;

@@ -1,7 +1,7 @@
 /**
- * The scanners of the pre-tokenizers: each stands for a regular expression, which its comment gives, and tells where a
- * match that begins at a place ends. Written by hand, they take time in proportion to the match and know one version of
- * Unicode, whatever the engine's.
+ * The scanners of the pre-tokenizers. Each stands for a regular expression, which its comment has, and finds where a match
+ * ends that begins at a given place. They are written by hand: their time is in proportion to the match, and their version of
+ * Unicode does not depend on the engine.
  *
  * @module
  */

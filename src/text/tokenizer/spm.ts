@@ -179,7 +179,7 @@ function withSpaces(bytes: Uint8Array): Uint8Array {
   return out.slice(0, length);
 }
 
-/** Whether U+2581 is at this place. */
+/** Whether a U+2581 begins at this place. */
 function isSpace(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === SPACE_BYTES[0] && bytes[at + 1] === SPACE_BYTES[1] && bytes[at + 2] === SPACE_BYTES[2];
 }
@@ -213,12 +213,12 @@ function characterBytes(byte: number): number {
   return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
 }
 
-/** Scores as ranks: a higher score has a lower rank, equal ones share theirs. */
+/** Ranks from scores: a higher score has a lower rank, equal scores share a rank. */
 function ranksOf(scores: Float32Array): Int32Array {
   return ranksOfFalling(scores) ?? ranksBySorting(scores);
 }
 
-/** Most files have their tokens in the order of merging: then ranks need no sorting. */
+/** Ranks without sorting, where the tokens are in the order of their scores, as in most files; else undefined. */
 function ranksOfFalling(scores: Float32Array): Int32Array | undefined {
   const ranks = new Int32Array(scores.length);
   for (let token = 1; token < scores.length; token++) {

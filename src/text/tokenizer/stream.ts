@@ -1,13 +1,13 @@
 /**
- * Turns tokens into text while they arrive. A character whose bytes are spread over several tokens waits until it is
- * whole; bytes that can't become one are given as U+FFFD, the same as if all were decoded at once.
+ * Turns tokens into text while they arrive. A character with bytes in several tokens waits until it is whole. Bytes that are
+ * no character become U+FFFD, as if all were decoded at once.
  *
  * @module
  */
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The text of bytes; those that are not UTF-8 become U+FFFD. */
+/** Decodes bytes; those that are not UTF-8 become U+FFFD. */
 export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
@@ -28,13 +28,21 @@ export function decodeUtf8(bytes: Uint8Array): string {
 export interface StreamDecoder {
   /** Whether a character is unfinished. */
   readonly isHolding: boolean;
-  /** The text that this token completes; empty while a character is unfinished. */
+  /**
+   * Takes a token.
+   *
+   * @returns the text that the token completes; empty while a character is unfinished
+   */
   push(token: number): string;
-  /** What is left at the end: U+FFFD for an unfinished character, else nothing. */
+  /**
+   * Ends the text.
+   *
+   * @returns U+FFFD for an unfinished character, else the empty string
+   */
   end(): string;
 }
 
-/** Decodes UTF-8 in pieces, keeping back an unfinished character. */
+/** Decodes UTF-8 in pieces; an unfinished character waits for the next piece. */
 export class Utf8Stream {
   #rest = new Uint8Array(0);
 
@@ -43,7 +51,7 @@ export class Utf8Stream {
     return this.#rest.length > 0;
   }
 
-  /** The text of these bytes and those kept back, without an unfinished character at the end. */
+  /** Decodes the bytes that wait and these, without an unfinished character at the end. */
   push(bytes: Uint8Array): string {
     const all = new Uint8Array(this.#rest.length + bytes.length);
     all.set(this.#rest);
@@ -53,7 +61,7 @@ export class Utf8Stream {
     return decoder.decode(all.subarray(0, whole));
   }
 
-  /** What is left. */
+  /** Decodes the bytes that wait. */
   end(): string {
     const text = decoder.decode(this.#rest);
     this.#rest = new Uint8Array(0);
@@ -61,7 +69,7 @@ export class Utf8Stream {
   }
 }
 
-/** How many bytes at the end could be the beginning of a character. */
+/** How many bytes at the end may be the beginning of a character. */
 function unfinished(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const at = bytes.length - back;
@@ -74,7 +82,7 @@ function unfinished(bytes: Uint8Array): number {
   return 0;
 }
 
-/** Some first bytes allow only part of the second bytes: no overlong forms, surrogates, or code points past U+10FFFF. */
+/** Whether a second byte fits: it may not make an overlong form, a surrogate, or a code point above U+10FFFF. */
 function isSecondByte(first: number, second: number): boolean {
   if (first === 0xe0) return second >= 0xa0;
   if (first === 0xed) return second < 0xa0;

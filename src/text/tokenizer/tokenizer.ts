@@ -1,6 +1,6 @@
 /**
- * Tokenizers: text to tokens and back, as the vocabulary of a model file says. Here is what all kinds have in common:
- * special tokens, the beginning and end of a text, and decoding in pieces; the kinds are in files of their own.
+ * Tokenizers: text to tokens and back, as the vocabulary of a model file says. This file has what all kinds have in common:
+ * special tokens, the beginning and the end of a text, and decoding in pieces. Each kind has a file of its own.
  *
  * @module
  */
