@@ -33,7 +33,7 @@ export {
   UnsupportedError,
 } from "./ffi/errors.ts";
 export { prepare } from "./ffi/library.ts";
-export type { AccuracyOptions } from "./src/measuring/accuracy.ts";
+export type { AccuracyOptions, ReferenceModel } from "./src/measuring/accuracy.ts";
 export {
   type ModelPlan,
   planModel,

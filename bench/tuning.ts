@@ -22,7 +22,7 @@ import { median } from "../src/machine/median.ts";
 import { promptSource } from "../src/measuring/benchmark/timing.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { usableThreads } from "../src/machine/machine.ts";
-import { compareTimes, type Comparison } from "../src/tuning/tuner/compare.ts";
+import { compareTimes, type TimeComparison } from "../src/tuning/tuner/compare.ts";
 import { seededRandom } from "../src/tuning/tuner/race.ts";
 import { ModelSubject } from "../src/tuning/tuner/subject.ts";
 import { chunkMost, chunkMs, StepTimes } from "../src/engine/step_times.ts";
@@ -56,7 +56,7 @@ async function load(path: string): Promise<Model> {
   return model;
 }
 
-function report(what: string, { gain, low, high, pairs }: Comparison, goal: string): void {
+function report(what: string, { gain, low, high, pairs }: TimeComparison, goal: string): void {
   const shown = `${(1 + gain).toFixed(3)} x (${(1 + low).toFixed(3)} to ${(1 + high).toFixed(3)}, ${pairs} pairs)`;
   console.log(`${what.padEnd(50)} ${shown.padStart(36)}   goal ${goal}`);
 }

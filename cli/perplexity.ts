@@ -31,7 +31,7 @@ export async function perplexity(args: Arguments, signal: AbortSignal): Promise<
     const { perplexity, tokens, nll } = await lm.perplexity(text, options).finally(() => bar.end());
     await print(json ? toJson({ perplexity, tokens, nll }) : `${perplexity.toFixed(5)} over ${tokens} tokens\n`);
   } else {
-    const comparison = await lm.compare(other, text, options).finally(() => bar.end());
+    const comparison = await lm.accuracy({ ...options, reference: other, text }).finally(() => bar.end());
     await print(json ? toJson(comparison) : plain(comparison));
   }
 }

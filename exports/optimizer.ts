@@ -13,7 +13,7 @@
  * @module
  */
 export { probeMachine } from "../src/machine/machine.ts";
-export type { Cache, Machine, MemoryLimit } from "../src/machine/types.ts";
+export type { Machine, MemoryLimit, ProcessorCache } from "../src/machine/types.ts";
 export { Optimizer } from "../src/tuning/optimizer.ts";
 export type { OptimizerOptions } from "../src/tuning/options.ts";
 export type { OptimizerEvent } from "../src/tuning/events.ts";

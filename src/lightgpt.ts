@@ -21,7 +21,7 @@ import type { Metrics } from "./measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "./tuning/optimizer.ts";
 import { optimizerFields, splitOptimizerOptions } from "./tuning/options.ts";
 import { assertRoomFor, memoryLimit } from "./tuning/memory_limit.ts";
-import { checkInstance, refuseOption } from "./options/checks.ts";
+import { refuseOption } from "./options/checks.ts";
 import { tokenIds } from "./options/token_ids.ts";
 import { showAsLine } from "./options/inspect.ts";
 import { pickOptions, readOptions } from "./options/schema.ts";
@@ -209,27 +209,10 @@ export class LightGPT {
     return await measurePerplexity({ tokenizer, context: this.context }, this.#rows, text, options);
   }
 
-  /** How far this model is from another one, the reference, on a text; both must have the same vocabulary. */
-  async compare(reference: LightGPT, text: string, options: PerplexityOptions = {}): Promise<Comparison> {
-    const tokenizer = this.#tokenizer;
-    const { context } = this;
-    checkInstance("reference", reference, LightGPT, "a LightGPT");
-    const other = reference.#tokenizer;
-    if (other.vocabularySize !== tokenizer.vocabularySize || other.bos !== tokenizer.bos) {
-      refuseOption(
-        "reference",
-        `a model with the same vocabulary of ${tokenizer.vocabularySize}`,
-        other.vocabularySize,
-      );
-    }
-    const { comparePerplexity } = await import("./measuring/perplexity.ts");
-    const reader = { tokenizer, context: Math.min(context, reference.context) };
-    return await comparePerplexity(reader, { model: this.#rows, reference: reference.#rows }, text, options);
-  }
-
   /**
-   * How near this model, as it runs, is to the file that it was made from, on a text: KL divergence, equal choices, ratio of
-   * perplexities. {@link LightGPT.metrics} tells the figures from then on. The reference is loaded for it and freed again.
+   * How near this model, as it runs, is to a reference on a text: KL divergence, equal choices, ratio of perplexities. The
+   * reference is the file that it was made from, which is loaded for it and freed again, or another model that runs.
+   * {@link LightGPT.metrics} tells the figures from then on.
    */
   async accuracy(options: AccuracyOptions): Promise<Comparison> {
     this.#assertOpen();

@@ -228,10 +228,8 @@ function texts(): void {
   options("LightGPT.logits", logitsFields, (value) => lm.logits([1], value));
   argument("LightGPT.perplexity text", (value) => lm.perplexity(value));
   options("LightGPT.perplexity", perplexityFields, (value) => lm.perplexity("Once upon a time", value));
-  argument("LightGPT.compare reference", (value) => lm.compare(value, "Once upon a time"));
-  argument("LightGPT.compare text", (value) => lm.compare(lm, value));
-  options("LightGPT.compare", perplexityFields, (value) => lm.compare(lm, "Once upon a time", value));
-  const measured = { reference: model, text: "Once upon a time" };
+  const measured = { reference: lm, text: "Once upon a time" };
+  argument("LightGPT.accuracy file", (reference) => lm.accuracy({ ...measured, reference }));
   options("LightGPT.accuracy", accuracyFields, (value) => lm.accuracy(value), measured);
   options("Optimizer.accuracy", accuracyFields, (value) => lm.optimizer.accuracy(value), measured);
 }
@@ -336,6 +334,7 @@ function caches(): void {
   argument("TokenCache.pin tokens", (value) => cache.pin(value).release());
   options("TokenCache.pin", scopeFields, (value) => cache.pin(tokens, value).release());
   const kept = lm.cache;
+  argument("TokenCache.listen", (value) => kept?.listen(value)());
   argument("TokenCache.save stream", (value) => kept?.save(value));
   argument("TokenCache.load stream", (value) => kept?.load(value));
   options("TokenCache.save", cacheStreamFields, (value) => kept?.save(new WritableStream(), value));

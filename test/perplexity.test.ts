@@ -82,7 +82,7 @@ describe("perplexity", () => {
           assertEquals(tokens, expected.length);
           assertAlmostEquals(nll, expected.reduce((a, b) => a + b), 1e-6 * nll);
           assertAlmostEquals(perplexity, Math.exp(nll / tokens), 1e-9 * perplexity);
-          const same = await lm.compare(lm, text.slice(0, 400), { window });
+          const same = await lm.accuracy({ reference: lm, text: text.slice(0, 400), window });
           assertEquals([same.tokens, same.same, same.ratio], [tokens, 1, 1]);
           assertAlmostEquals(same.nll, nll, 1e-9 * nll);
           assertAlmostEquals(same.divergence, 0, 1e-9);
@@ -99,7 +99,7 @@ describe("perplexity and comparison with a large vocabulary", () => {
       for (
         const measure of [
           (signal?: AbortSignal) => lm.perplexity(text, { window: 400, ...(signal ? { signal } : {}) }),
-          (signal?: AbortSignal) => lm.compare(lm, text, { window: 400, ...(signal ? { signal } : {}) }),
+          (signal?: AbortSignal) => lm.accuracy({ reference: lm, text, window: 400, ...(signal ? { signal } : {}) }),
           (signal?: AbortSignal) => lm.accuracy({ reference: path, text, window: 400, ...(signal ? { signal } : {}) }),
         ]
       ) {

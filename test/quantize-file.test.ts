@@ -324,7 +324,7 @@ describeTales("TinyTales as Q4_0", (tales) => {
       const report = await quantizeFile(original, at(`${rounding}.gguf`), options);
       assertEquals(report.bytes, 2_829_184);
       await using lm = await LightGPT.load(at(`${rounding}.gguf`));
-      const { ratio, divergence, same, sameWhereSure } = await lm.compare(exact, text);
+      const { ratio, divergence, same, sameWhereSure } = await lm.accuracy({ reference: exact, text });
       assert(ratio > 0.97 && ratio < 1.03 && same > 0.9 && sameWhereSure > 0.97);
       return divergence;
     };

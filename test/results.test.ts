@@ -59,7 +59,7 @@ describe("a result", () => {
     const results = [
       choice,
       await lm.perplexity(text),
-      await lm.compare(lm, text),
+      await lm.accuracy({ reference: lm, text }),
       lm.batcher.stats(),
       lm.cache?.stats(),
       lm.metrics.report(),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Cache, MachineDetails, MachineFacts, MemoryLimit } from "./types.ts";
+import type { MachineDetails, MachineFacts, MemoryLimit, ProcessorCache } from "./types.ts";
 import { readCgroups } from "./cgroup.ts";
 import { numberList, type Source, wholeNumber } from "./source.ts";
 
@@ -76,8 +76,8 @@ function smallOnes(source: Source, cpus: readonly number[]): number | undefined 
   return capacities.filter((capacity) => capacity > 0 && capacity < smallCapacity * most).length || undefined;
 }
 
-function cachesOf(source: Source, cpu: number): Cache[] {
-  const caches: Cache[] = [];
+function cachesOf(source: Source, cpu: number): ProcessorCache[] {
+  const caches: ProcessorCache[] = [];
   for (let index = 0; index < cachesMost; index++) {
     const folder = `${devices}/cpu${cpu}/cache/index${index}`;
     const level = wholeNumber(source.read(`${folder}/level`));
@@ -93,7 +93,7 @@ function cachesOf(source: Source, cpu: number): Cache[] {
 }
 
 /** Some virtual machines hide their caches from the kernel; the C library then asks the processor itself. */
-function configuredCaches(source: Source): Cache[] {
+function configuredCaches(source: Source): ProcessorCache[] {
   const text = source.run("getconf", ["-a"]) ?? "";
   return [["LEVEL1_DCACHE", 1], ["LEVEL2_CACHE", 2], ["LEVEL3_CACHE", 3]].flatMap(([name, level]) => {
     const bytes = wholeNumber(new RegExp(`^${name}_SIZE\\s+(\\d+)$`, "m").exec(text)?.[1]);

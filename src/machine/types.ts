@@ -9,13 +9,13 @@
  *
  * @example
  * ```ts
- * import { type Cache, probeMachine } from "@lightgpt/lightgpt";
+ * import { type ProcessorCache, probeMachine } from "@lightgpt/lightgpt";
  *
- * const largest: Cache | undefined = probeMachine().caches.at(-1);
+ * const largest: ProcessorCache | undefined = probeMachine().caches.at(-1);
  * console.log(largest?.level, largest?.bytes);
  * ```
  */
-export interface Cache {
+export interface ProcessorCache {
   /** 1 is the nearest. */
   readonly level: number;
   /** Its size. */
@@ -75,7 +75,7 @@ export interface Machine {
   /** Threads that can run at once, within affinity and quota: what a batcher has unless it is told otherwise. */
   readonly threads: number;
   /** The caches, the nearest first. */
-  readonly caches: readonly Cache[];
+  readonly caches: readonly ProcessorCache[];
   /** Bytes of memory. */
   readonly memory: {
     /** What the machine has. */
@@ -113,7 +113,7 @@ export interface MachineDetails {
   readonly usable?: number | undefined;
   readonly cores?: number | undefined;
   readonly efficiency?: number | undefined;
-  readonly caches: readonly Cache[];
+  readonly caches: readonly ProcessorCache[];
   readonly total?: number | undefined;
   readonly free?: number | undefined;
   readonly resident?: number | undefined;

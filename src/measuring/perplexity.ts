@@ -75,7 +75,10 @@ export interface Perplexity {
  *
  * await using small = await LightGPT.load("model-q4_0.gguf");
  * await using exact = await LightGPT.load("model-f32.gguf");
- * const { divergence, sameWhereSure }: Comparison = await small.compare(exact, "Once upon a time, there was a girl.");
+ * const { divergence, sameWhereSure }: Comparison = await small.accuracy({
+ *   reference: exact,
+ *   text: "Once upon a time, there was a girl.",
+ * });
  * console.log(divergence, sameWhereSure);
  * ```
  */

@@ -192,8 +192,9 @@ export class Optimizer {
   }
 
   /**
-   * How near the model, as it runs, is to the file that it was made from, on a text: KL divergence, equal choices, ratio of
-   * perplexities. {@link Optimizer.metrics} tells the figures from then on. The reference is loaded for it and freed again.
+   * How near the model, as it runs, is to a reference on a text: KL divergence, equal choices, ratio of perplexities. The
+   * reference is the file that it was made from, which is loaded for it and freed again, or another model that runs.
+   * {@link Optimizer.metrics} tells the figures from then on.
    */
   async accuracy(options: AccuracyOptions): Promise<Comparison> {
     const { measureAccuracy } = await import("../measuring/accuracy.ts");

@@ -10,6 +10,7 @@
  * @module
  */
 import { LightGPTError } from "../../../ffi/errors.ts";
+import { guarded } from "../../options/checks.ts";
 import type { TextRun } from "../types.ts";
 import type { Program } from "../jinja/program.ts";
 import type { ChatMessage, JsonValue } from "./inputs.ts";
@@ -32,7 +33,7 @@ export class ServedTemplate {
 
   /** The prompt for a conversation in runs. */
   runs(messages: readonly ChatMessage[], options: RenderOptions): readonly TextRun[] {
-    const parsed = withObjects(messages);
+    const parsed = guarded("messages", () => withObjects(messages));
     // Most conversations have neither such arguments nor such contents, and go to the template as they are.
     if (parsed === messages) return this.#filled(messages, options);
     this.#wanted ??= wantedArguments(this.#program, options.tokens);
@@ -46,7 +47,7 @@ export class ServedTemplate {
   }
 
   #filled(given: readonly ChatMessage[], options: RenderOptions): readonly TextRun[] {
-    const filled = withContents(given);
+    const filled = guarded("messages", () => withContents(given));
     return filled === given ? renderPrompt(this.#program, given, options).runs : this.#better(given, filled, options);
   }
 

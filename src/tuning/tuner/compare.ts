@@ -8,7 +8,7 @@
  */
 
 /** How much faster a candidate is than what it was paired with; 0.1 is 10 %. */
-export interface Comparison {
+export interface TimeComparison {
   /** The middle. */
   readonly gain: number;
   /** It is surely no less, */
@@ -25,7 +25,7 @@ const endShare = 0.2;
 const leastDeviation = 0.004;
 
 /** Compares times of a candidate with those of what it would replace; the times of one index are a pair. */
-export function compareTimes(base: readonly number[], candidate: readonly number[]): Comparison {
+export function compareTimes(base: readonly number[], candidate: readonly number[]): TimeComparison {
   const ratios = base.map((ms, index) => Math.log(ms / (candidate[index] as number)))
     .filter(Number.isFinite).sort((a, b) => a - b);
   const pairs = ratios.length;

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Budget } from "./time_budget.ts";
-import { compareTimes, type Comparison } from "./compare.ts";
+import { compareTimes, type TimeComparison } from "./compare.ts";
 
 /** What is raced. */
 export interface Race<T> {
@@ -34,7 +34,7 @@ export interface Outcome<T> {
   /** What was there, or the value that is better. */
   readonly value: T;
   /** How the winner, or the best of the others, compares with what was there; undefined where none was compared. */
-  readonly best: { readonly value: T; readonly comparison: Comparison } | undefined;
+  readonly best: { readonly value: T; readonly comparison: TimeComparison } | undefined;
   /** Rounds that were measured. */
   readonly rounds: number;
   /** Whether more rounds could change nothing. */
@@ -94,7 +94,7 @@ export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
 /** Whether one is surely better than what was there, and as good as any other. */
 function isClear(
   alive: readonly number[],
-  against: (base: number, index: number) => Comparison,
+  against: (base: number, index: number) => TimeComparison,
   gainLeast: (index: number) => number,
 ): boolean {
   const others = alive.filter((index) => index !== 0);
@@ -110,11 +110,11 @@ function decide<T>(
   values: readonly T[],
   fit: readonly number[],
   times: readonly (readonly number[])[],
-  against: (base: number, index: number) => Comparison,
+  against: (base: number, index: number) => TimeComparison,
   gainLeast: (index: number) => number,
 ): Pick<Outcome<T>, "value" | "best"> {
-  let best: { index: number; comparison: Comparison } | undefined;
-  let winner: { index: number; comparison: Comparison } | undefined;
+  let best: { index: number; comparison: TimeComparison } | undefined;
+  let winner: { index: number; comparison: TimeComparison } | undefined;
   for (const index of fit) {
     // A value that dropped out has times of the first rounds only: they are paired with those of the same rounds.
     if (index === 0 || (times[index]?.length ?? 0) < roundsLeast) continue;

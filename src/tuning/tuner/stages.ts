@@ -12,7 +12,7 @@ import type { TunedSettings } from "./subject.ts";
 import type { Works } from "./workload.ts";
 
 /** Settings of one candidate. */
-export type Choice = Partial<TunedSettings>;
+export type TriedSettings = Partial<TunedSettings>;
 
 /** What a stage may know. */
 export interface StageContext {
@@ -29,7 +29,7 @@ export interface Stage {
   /** Its share of the time. */
   readonly share: number;
   /** The candidates, what there is first; what the user said is the same in all. */
-  candidates(context: StageContext): Choice[] | Promise<Choice[]>;
+  candidates(context: StageContext): TriedSettings[] | Promise<TriedSettings[]>;
   /** The work, once, with the settings of a candidate. */
   work(context: StageContext, settings: TunedSettings): Promise<void>;
   /** Milliseconds that it may take. */

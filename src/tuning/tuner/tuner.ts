@@ -7,11 +7,11 @@
  * @module
  */
 import { Budget } from "./time_budget.ts";
-import type { Comparison } from "./compare.ts";
+import type { TimeComparison } from "./compare.ts";
 import { runHeats } from "./heats.ts";
 import type { Trial, TunePlan, Tuning } from "./plan.ts";
 import { type Outcome, type Race, runRace, seededRandom } from "./race.ts";
-import { type Choice, type Stage, type StageContext, stages } from "./stages.ts";
+import { type Stage, type StageContext, stages, type TriedSettings } from "./stages.ts";
 import { isTooLarge, type TunedSettings } from "./subject.ts";
 import { Works } from "./workload.ts";
 
@@ -103,12 +103,12 @@ class Tuner {
       for (const setting of open) this.#keep(setting, "there is nothing else to try");
       return true;
     }
-    const of = (choice: Choice): TunedSettings => ({ ...this.#settings, ...choice });
+    const of = (choice: TriedSettings): TunedSettings => ({ ...this.#settings, ...choice });
     const base = of(first);
-    const estimate = (choice: Choice) => stage.estimate(context, of(choice));
-    const work = (choice: Choice) => stage.work(context, of(choice));
+    const estimate = (choice: TriedSettings) => stage.estimate(context, of(choice));
+    const work = (choice: TriedSettings) => stage.work(context, of(choice));
     const count = await this.#works.samplesOf(() => work(first), () => estimate(first), budget);
-    const race: Race<Choice> = {
+    const race: Race<TriedSettings> = {
       values,
       work: async (choice) => {
         for (const setting of open) this.#tell(setting);
@@ -130,11 +130,11 @@ class Tuner {
   /** Takes what won, and says why, of each setting. */
   #accept(
     open: readonly (keyof TunedSettings)[],
-    values: readonly Choice[],
-    { value, best, rounds, isDecided }: Outcome<Choice>,
+    values: readonly TriedSettings[],
+    { value, best, rounds, isDecided }: Outcome<TriedSettings>,
   ): void {
-    const base = values[0] as Choice;
-    const show = (choice: Choice) => open.map((setting) => choice[setting]).join(" and ");
+    const base = values[0] as TriedSettings;
+    const show = (choice: TriedSettings) => open.map((setting) => choice[setting]).join(" and ");
     if (value === base || !best) {
       const why = best
         ? `none of ${values.length - 1} others is measurably better; the best, ${show(best.value)}, makes a ` +
@@ -221,7 +221,7 @@ class Tuner {
     }
   }
 
-  #revert(setting: keyof TunedSettings, comparison: Comparison): void {
+  #revert(setting: keyof TunedSettings, comparison: TimeComparison): void {
     const from = this.#plan.defaults[setting];
     if (this.#settings[setting] === from) return;
     this.#settings = { ...this.#settings, [setting]: from };
@@ -248,7 +248,7 @@ function threadsFor(
   return tokens >= prefillTokens ? prefillThreads : decodeThreads;
 }
 
-function percent({ gain, low, high }: Comparison): string {
+function percent({ gain, low, high }: TimeComparison): string {
   const show = (share: number) => Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "any";
   return `${show(gain)} (${show(low)} to ${show(high)})`;
 }
