@@ -61,7 +61,7 @@ pub export fn lg_init(level: ?[*]const u8, level_len: u32, details: ?[*]u8, deta
     dispatch.init(wanted) catch |why| {
         var names: [256]u8 = undefined;
         const list = describe.levelNames(&names);
-        return report.fail(.unsupported, "CPU level", "", .{}, "one of {s}", .{list}, "{s} ({s})", .{ wanted, @errorName(why) }).code();
+        return report.fail(.unsupported, "CPU level", "", .{ "one of {s}", .{list} }, .{ "{s} ({s})", .{ wanted, @errorName(why) } }).code();
     };
     os.pinLibrary();
     return 0;
@@ -94,9 +94,9 @@ pub export fn lg_model_status(model_handle: u32, progress: ?[*]u8, progress_len:
             const entry = model.failedEntry();
             if (model.failure == .io) {
                 const got = if (model.unread == .ended) "it became shorter while it was loaded" else "the system could not read it";
-                return report.fail(.io, "model file", "{s}, layer {d}", .{ @tagName(entry.role), entry.layer }, "as many bytes as when it was opened", .{}, "{s}", .{got}).code();
+                return report.fail(.io, "model file", .{ "{s}, layer {d}", .{ @tagName(entry.role), entry.layer } }, "as many bytes as when it was opened", .{ "{s}", .{got} }).code();
             }
-            return report.fail(model.failure, "weights", "{s}, layer {d}, row {d}", .{ @tagName(entry.role), entry.layer, model.failed_row }, "finite values and scales", .{}, "", .{}).code();
+            return report.fail(model.failure, "weights", .{ "{s}, layer {d}, row {d}", .{ @tagName(entry.role), entry.layer, model.failed_row } }, "finite values and scales", "").code();
         },
     }
 }
@@ -114,7 +114,7 @@ pub export fn lg_engine_open(model_handle: u32, options: ?[*]const u8, options_l
     const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
     defer object.release();
     const model: *Model = @fieldParentPtr("object", object);
-    if (!model.ready()) return report.fail(.busy, "model", "", .{}, "a model that has been loaded", .{}, "", .{}).code();
+    if (!model.ready()) return report.fail(.busy, "model", "", "a model that has been loaded", "").code();
     const engine = Engine.open(model, bytesOf(options, options_len), &report) catch |why| return failure(&report, why);
     return handle.insert(&engine.object) catch |why| {
         engine.object.release();
@@ -221,9 +221,9 @@ pub export fn lg_sample(sampler: ?[*]const u8, sampler_len: u32, logits: ?[*]con
     report.buffer[0] = 0;
     const count = logits_len / 4;
     if (count == 0 or count > limits.vocabulary_max or @intFromPtr(logits) % 4 != 0 or @intFromPtr(sampler) % 4 != 0)
-        return report.fail(.invalid_argument, "logits", "", .{}, "1 to {d} aligned floats", .{limits.vocabulary_max}, "{d}", .{count}).code();
+        return report.fail(.invalid_argument, "logits", "", .{ "1 to {d} aligned floats", .{limits.vocabulary_max} }, .{ "{d}", .{count} }).code();
     const needed = level_table.sample_head_bytes + 4 * level_table.SampleLayout.of(count).words();
-    if (bytes.len < needed) return report.fail(.invalid_argument, "workspace", "", .{}, "{d} bytes", .{needed}, "{d}", .{bytes.len}).code();
+    if (bytes.len < needed) return report.fail(.invalid_argument, "workspace", "", .{ "{d} bytes", .{needed} }, .{ "{d}", .{bytes.len} }).code();
     var reader: Words = .{ .bytes = bytesOf(sampler, sampler_len) };
     const sampling = sampler_zig.read(&reader, count, &report) catch |why| return failure(&report, why);
     reader.end("sampler", &report) catch |why| return failure(&report, why);
@@ -233,8 +233,8 @@ pub export fn lg_sample(sampler: ?[*]const u8, sampler_len: u32, logits: ?[*]con
     defer saved.restore();
     return switch (dispatch.level().sample(&sampling, floats, count, @ptrCast(@alignCast(bytes.ptr + level_table.sample_head_bytes)), sampled)) {
         .ok => 0,
-        .nan => report.fail(.non_finite, "NaN", "logits[{d}]", .{sampled.token}, "a number", .{}, "NaN", .{}).code(),
-        .none => report.fail(.invalid_argument, "no token that may be chosen", "logits", .{}, "a logit above -Infinity that is not banned", .{}, "none", .{}).code(),
+        .nan => report.fail(.non_finite, "NaN", .{ "logits[{d}]", .{sampled.token} }, "a number", "NaN").code(),
+        .none => report.fail(.invalid_argument, "no token that may be chosen", "logits", "a logit above -Infinity that is not banned", "none").code(),
     };
 }
 

@@ -147,7 +147,7 @@ fn callModel(host: *Host, results: *Results) !void {
     try testing.expectEqual(0, host.call("lg_capture", .{ engine, 0, 1 }));
     var batch = try wordsOf(layouts.BatchHeader{ .runs_inline = true, .threads = 1, .sequences = 1, .tokens = 2 });
     defer batch.deinit();
-    try fixtures.sequence(&batch, 5, 0, &.{ 3, 1 }, 0, 1, .{ .logits = .last });
+    try fixtures.sequence(&batch, 5, 0, &.{ 3, 1 }, .{ .first_page = 0, .pages = 1, .logits = .last });
     // Only where no other thread drives the pool, the step runs here.
     while (!pool.driver.tryAcquire()) std.atomic.spinLoopHint();
     pool.driver.unlock();

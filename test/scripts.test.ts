@@ -14,7 +14,7 @@ import { libraryViolations, readElf } from "../scripts/check-library.js";
 import { lockViolations } from "../scripts/check-lock.js";
 import { typescript, violations, zig } from "../scripts/check-imports.js";
 import { docViolations } from "../scripts/check-docs.js";
-import { styleViolations } from "../scripts/check-style.js";
+import { assertionViolations, styleViolations } from "../scripts/check-style.js";
 import house from "../scripts/lint.js";
 import { countBun, countDeno, countZig } from "../scripts/report.js";
 import { checkMachine, offline } from "../scripts/setup.js";
@@ -197,6 +197,16 @@ describe("checks", () => {
     assertEquals(visit("function-lines", "/x/test/a.ts", "\n".repeat(70)), []);
     assertEquals(visit("parameters", "/x/test/a.ts", "", 7), ["7 parameters; a function has at most 6"]);
     assertEquals(visit("parameters", "/x/test/a.ts", "", 6), []);
+  });
+
+  it("find native code that asserts too little", () => {
+    const room = (assertions: number) => [
+      ["kernels/run/a.zig", "//! A file.\n" + "const x = 1;\n".repeat(60) + "assert(x == 1);\n".repeat(assertions)],
+      ["kernels/run/a_test.zig", "assert(false);\n".repeat(9)],
+      ["kernels/op/b.zig", "const x = 1;\n".repeat(200)],
+    ];
+    one(assertionViolations(room(1)), /kernels\/run\/: 1 assertions in 61 lines/);
+    assertEquals(assertionViolations(room(2)), []);
   });
 
   it("find a library that is too large", () => {

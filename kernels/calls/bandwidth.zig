@@ -3,6 +3,7 @@
 //! what it did while a neighbour was busy.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const os = @import("../host/os.zig");
 const pool = @import("../threads/pool.zig");
 
@@ -19,6 +20,7 @@ const Pass = struct {
 
     fn item(context: *anyopaque, index: u32, _: u32) void {
         const pass: *Pass = @ptrCast(@alignCast(context));
+        assert((@as(usize, index) + 1) * claim_bytes <= pass.memory.len);
         pass.run(@alignCast(pass.memory[index * claim_bytes ..][0..claim_bytes]), pass.distance);
     }
 
@@ -36,6 +38,7 @@ pub fn measure(threads: u32, mebibytes: u32) error{OutOfMemory}!f64 {
     pool.driver.acquire();
     defer pool.driver.unlock();
     const count = pool.ensure(threads);
+    assert(count > 0 and memory.len % claim_bytes == 0);
     var pass: Pass = .{ .memory = memory, .distance = 0, .run = touch };
     pass.all(count);
     pass.run = read;

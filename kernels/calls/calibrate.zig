@@ -2,9 +2,11 @@
 //! caller waits, as in `quantize.zig`, and gives long work in parts.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
+const fpu = @import("../host/fpu.zig");
 const limits = @import("../limits.zig");
 const Report = @import("../host/report.zig").Report;
 const memory = @import("../host/memory.zig");
@@ -23,6 +25,7 @@ const Gram = struct {
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Gram = @ptrCast(@alignCast(context));
         const begin = job.begin + item * rows_a_claim;
+        assert(begin < job.end and job.end <= job.args.cols);
         dispatch.encoders().gram(&job.args, begin, @min(begin + rows_a_claim, job.end));
     }
 };
@@ -55,6 +58,7 @@ pub const GramOptions = struct {
 /// Adds the products of rows of x and y to some rows of a `columns` x `columns` matrix; of x with itself, right of the diagonal.
 /// Buffers have the sizes that `options` says.
 pub fn gram(options: GramOptions, x: [*]const f32, y: [*]const f32, out: [*]f32) void {
+    assert(options.begin < options.end and options.threads > 0);
     var job: Gram = .{
         .args = .{ .x = x, .y = y, .tokens = options.tokens, .cols = options.columns, .out = out },
         .begin = options.begin,
@@ -73,6 +77,7 @@ const Factor = struct {
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Factor = @ptrCast(@alignCast(context));
         const begin = item * rows_a_claim;
+        assert(begin < job.k and job.k < job.n);
         dispatch.encoders().factorColumn(job.matrix, job.n, job.k, begin, @min(begin + rows_a_claim, job.k));
     }
 };
@@ -80,6 +85,9 @@ const Factor = struct {
 /// Columns [begin, end) of R, H = R R', in the upper half of the n x n matrix, the last first. The diagonal has 1 / r_kk.
 pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!void {
     if (n == 0 or matrix.len != @as(u64, n) * n or begin > end or end > n or threads == 0 or threads > limits.threads_max) return error.Refused;
+    // The pivots are computed here, the columns wherever `share` has a thread.
+    const saved = fpu.enter();
+    defer saved.restore();
     var k = end;
     while (k > begin) {
         k -= 1;
@@ -152,7 +160,9 @@ const Rounding = struct {
         const job: *Rounding = @ptrCast(@alignCast(context));
         const begin = item * rows_a_claim;
         const end = @min(begin + rows_a_claim, job.rows);
+        assert(begin < end);
         const done = job.run(&job.args, begin, end);
+        assert(begin <= done and done <= end);
         if (done < end) _ = job.refused.fetchMin(done, .monotonic);
     }
 };

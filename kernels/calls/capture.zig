@@ -4,6 +4,7 @@
 //! after the last layer, which a layer that was loaded alone hands to the next.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const level_table = @import("../level/level_table.zig");
 const memory = @import("../host/memory.zig");
 
@@ -18,6 +19,7 @@ pub const Capture = struct {
 
     /// Room for the inputs of the products [first, first + count).
     pub fn init(allocator: std.mem.Allocator, first: u32, count: u32, rows_max: u32, row_floats: u32) error{OutOfMemory}!Capture {
+        assert(count > 0 and rows_max > 0 and row_floats > 0);
         const slots = try allocator.alloc(Slot, count);
         errdefer allocator.free(slots);
         const floats = std.math.mul(usize, @as(usize, rows_max) * row_floats, count) catch return error.OutOfMemory;
@@ -46,7 +48,7 @@ pub const Capture = struct {
     /// Copies rows under a number, if it is one of those to be kept.
     pub fn keepRows(capture: *Capture, number: u32, from: Rows) void {
         if (number < capture.first or number - capture.first >= capture.slots.len) return;
-        std.debug.assert(from.columns <= capture.row_floats);
+        assert(from.columns <= capture.row_floats and from.columns <= from.stride);
         const slot = &capture.slots[number - capture.first];
         slot.rows = @min(from.count, capture.rows_max);
         slot.columns = from.columns;

@@ -2,6 +2,7 @@
 //! same kernels that a model uses, so the result is what a model would have. The caller waits, as in `quantize.zig`.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
@@ -62,6 +63,7 @@ const Job = struct {
         const job: *Job = @ptrCast(@alignCast(context));
         const o = job.options;
         const first = item * level_table.lanes;
+        assert(first < o.rows and thread < job.threads);
         const rows = @min(level_table.lanes, o.rows - first);
         const group = job.groups[thread * job.group_bytes ..];
         if (o.format.pack(job.blocks + first * @as(usize, o.rowBytes()), rows, o.columns, group.ptr) != 0) {
@@ -86,6 +88,7 @@ pub fn multiply(options: Options, blocks: [*]const u8, x: [*]const f32, out: [*]
     const groups = std.math.divCeil(u32, options.rows, level_table.lanes) catch unreachable;
     const threads = @min(options.threads, groups);
     const group_bytes = options.format.groupBytes(options.columns);
+    assert(threads > 0 and options.columns % options.format.block_elements == 0 and group_bytes % 64 == 0);
     const spans = std.math.divCeil(usize, options.columns, level_table.span) catch unreachable;
 
     var layout: memory.Layout = .{};

@@ -3,6 +3,7 @@
 //! alone. What a thread does depends on nothing but its blocks: any number of threads gives the same bytes.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
@@ -65,7 +66,9 @@ const Job = struct {
         const job: *Job = @ptrCast(@alignCast(context));
         const begin = item * job.a_claim;
         const end = @min(begin + job.a_claim, job.blocks);
+        assert(begin < end);
         const done = job.quantize(&job.args, begin, end);
+        assert(begin <= done and done <= end);
         if (done < end) _ = job.refused.fetchMin(@intCast(done), .monotonic);
     }
 };
@@ -73,6 +76,7 @@ const Job = struct {
 /// Writes blocks; returns how many come before the first that was refused. Buffers have the sizes that `options` says.
 pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: [*]u8) error{Unsupported}!u32 {
     const count = options.blocks();
+    assert(options.given.threads > 0 and @as(u64, count) * options.format.block_bytes <= options.given.blocks_bytes);
     var job: Job = .{
         .args = .{
             .values = values,
@@ -107,6 +111,7 @@ const Decoding = struct {
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Decoding = @ptrCast(@alignCast(context));
         const begin: usize = item * job.a_claim;
+        assert(begin < job.blocks);
         const count = @min(job.a_claim, job.blocks - begin);
         job.format.decode(job.source + begin * job.format.block_bytes, count, job.target + begin * job.format.block_elements);
     }
@@ -116,6 +121,7 @@ pub fn dequantize(format: *const level_table.Format, threads: u32, source: [*]co
     const values = @as(u64, blocks) * format.block_elements;
     // What no cache keeps is taken in longer claims, which are stored past the caches.
     const a_claim = if (values < stream_from) claimBlocks(format) else level_table.stream_values / format.block_elements;
+    assert(threads > 0 and a_claim > 0);
     var job: Decoding = .{ .format = format, .source = source, .target = target, .blocks = blocks, .a_claim = a_claim };
     share(threads, blocks, job.a_claim, &job, Decoding.claim);
 }

@@ -95,14 +95,14 @@ fn pairs(words: *Words, count: u32, vocabulary: u32, report: *Report, what: []co
     const list = try words.list(level_table.Pair, count);
     for (list) |pair| {
         if (pair.id < vocabulary) continue;
-        _ = report.fail(.invalid_argument, what, "token {d}", .{pair.id}, "an id of the vocabulary, 0 to {d}", .{vocabulary - 1}, "{d}", .{pair.id});
+        _ = report.fail(.invalid_argument, what, .{ "token {d}", .{pair.id} }, .{ "an id of the vocabulary, 0 to {d}", .{vocabulary - 1} }, .{ "{d}", .{pair.id} });
         return error.Refused;
     }
     return list;
 }
 
 fn refuse(report: *Report, what: []const u8, expected: []const u8, got: f64) error{Refused}!noreturn {
-    _ = report.fail(.invalid_argument, what, "sampler", .{}, "{s}", .{expected}, "{d}", .{got});
+    _ = report.fail(.invalid_argument, what, "sampler", .{ "{s}", .{expected} }, .{ "{d}", .{got} });
     return error.Refused;
 }
 

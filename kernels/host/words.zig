@@ -70,7 +70,7 @@ pub const Words = struct {
     /// Refuses what follows the last record.
     pub fn end(words: *const Words, what: []const u8, report: *Report) error{Refused}!void {
         if (words.at * 4 == words.bytes.len) return;
-        _ = report.fail(words.refusal, what, "", .{}, "{d} bytes", .{words.at * 4}, "{d}", .{words.bytes.len});
+        _ = report.fail(words.refusal, what, "", .{ "{d} bytes", .{words.at * 4} }, .{ "{d}", .{words.bytes.len} });
         return error.Refused;
     }
 
@@ -100,13 +100,13 @@ pub const Words = struct {
 
     fn refuse(words: *const Words, report: *Report, place: Place, least: u32, most: u32, got: u32) error{Refused} {
         @branchHint(.cold);
-        _ = report.fail(words.refusal, place.what, "{s}", .{place.where}, "{d} to {d}", .{ least, most }, "{d}", .{got});
+        _ = report.fail(words.refusal, place.what, .{ "{s}", .{place.where} }, .{ "{d} to {d}", .{ least, most } }, .{ "{d}", .{got} });
         return error.Refused;
     }
 
     fn refuseFloat(words: *const Words, report: *Report, place: Place, got: f64) error{Refused} {
         @branchHint(.cold);
-        _ = report.fail(words.refusal, place.what, "{s}", .{place.where}, "a finite number", .{}, "{d}", .{got});
+        _ = report.fail(words.refusal, place.what, .{ "{s}", .{place.where} }, "a finite number", .{ "{d}", .{got} });
         return error.Refused;
     }
 };

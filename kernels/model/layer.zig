@@ -88,6 +88,7 @@ pub const Layer = struct {
             .matrix => |*packed_matrix| packed_matrix,
             else => return false,
         };
+        std.debug.assert(old.rows > 0 and old.group_bytes % 64 == 0);
         const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
         const group_bytes = format.groupBytes(old.cols);
         if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
@@ -96,6 +97,7 @@ pub const Layer = struct {
             const rows: u32 = @intCast(@min(level_table.lanes, old.rows - row));
             if (format.pack(blocks.ptr + row * row_bytes, rows, old.cols, old.packed_bytes + group * group_bytes) != 0) return false;
         }
+        std.debug.assert(group_bytes <= old.group_bytes);
         old.format = format;
         old.group_bytes = group_bytes;
         return true;

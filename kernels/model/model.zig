@@ -3,6 +3,7 @@
 //! engines at work go on meanwhile.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const handle = @import("../host/handle.zig");
@@ -105,7 +106,7 @@ pub const Model = struct {
 
         model.object.retain(); // the task's
         conductor.enqueue(&model.task) catch {
-            _ = report.fail(.out_of_memory, "native thread", "", .{}, "one more thread", .{}, "the system refused it", .{});
+            _ = report.fail(.out_of_memory, "native thread", "", "one more thread", "the system refused it");
             return error.OutOfMemory;
         };
         return model;
@@ -128,21 +129,24 @@ pub const Model = struct {
             .matrix => |output| output,
             else => model.token_embd,
         };
+        assert(model.output.cols == model.traits.embedding and model.output.rows == model.traits.vocabulary);
         model.output_norm = globals[@intFromEnum(weights.Role.output_norm)].vector;
     }
 
     fn refuse(report: *Report, what: []const u8, role: weights.Role, layer: u32) error{Refused} {
-        _ = report.fail(.model_format, what, "{s}, layer {d}", .{ @tagName(role), layer }, "", .{}, "", .{});
+        _ = report.fail(.model_format, what, .{ "{s}, layer {d}", .{ @tagName(role), layer } }, "", "");
         return error.Refused;
     }
 
     /// One turn of loading: a tensor, or several small ones.
     fn loadOne(task: *Task) bool {
         const model: *Model = @fieldParentPtr("task", task);
+        assert(model.state.load(.monotonic) == @intFromEnum(State.loading) and model.next_entry <= model.entries.len);
         if (model.cancelled.load(.acquire)) return model.finish(.cancelled);
         if (model.next_entry < model.entries.len) {
             const turn = model.store.fill(model.entries[model.next_entry..]);
             for (model.entries[model.next_entry..][0..turn.tensors]) |entry| _ = model.bytes_done.fetchAdd(entry.bytes, .release);
+            assert(turn.tensors > 0 or turn.bad_row != null or turn.unread != .nothing);
             model.next_entry += turn.tensors;
             if (turn.unread != .nothing) {
                 model.unread = turn.unread;
@@ -160,6 +164,7 @@ pub const Model = struct {
 
     fn computeRope(model: *Model) void {
         const traits = model.traits;
+        assert(model.rope_freqs.len == traits.rope_dim / 2 and model.rope_local_freqs.len == traits.rope_dim / 2);
         const factors: ?[*]const f32 = for (model.entries) |entry| {
             if (entry.role == .rope_freqs) break model.store.tensor(entry).vector.ptr;
         } else null;
@@ -170,6 +175,7 @@ pub const Model = struct {
 
     /// Ends loading; the task has no further turn.
     fn finish(model: *Model, status: Status) bool {
+        assert(status != .ok or model.next_entry == model.entries.len);
         model.store.endFilling();
         model.failure = status;
         model.object.announce(&model.state, @intFromEnum(if (status == .ok) State.ready else State.failed));
@@ -208,14 +214,14 @@ fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries:
         const len = (try words.record(layouts.ModelFile, report)).path_bytes;
         const path = (try words.take((len + 3) / 4))[0..len];
         files[opened] = File.open(path) catch |err| {
-            _ = report.fail(.io, "model file", "{s}", .{path}, "a file that can be read", .{}, "{s}", .{@errorName(err)});
+            _ = report.fail(.io, "model file", .{ "{s}", .{path} }, "a file that can be read", .{ "{s}", .{@errorName(err)} });
             return error.Refused;
         };
     }
     for (entries) |entry| {
         const size = files[entry.file].size;
         if (entry.offset <= size and entry.bytes <= size - entry.offset) continue;
-        _ = report.fail(.model_format, "tensor", "{s}, layer {d}", .{ @tagName(entry.role), entry.layer }, "bytes inside the file of {d}", .{size}, "{d} at {d}", .{ entry.bytes, entry.offset });
+        _ = report.fail(.model_format, "tensor", .{ "{s}, layer {d}", .{ @tagName(entry.role), entry.layer } }, .{ "bytes inside the file of {d}", .{size} }, .{ "{d} at {d}", .{ entry.bytes, entry.offset } });
         return error.Refused;
     }
     return files;

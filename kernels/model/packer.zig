@@ -2,6 +2,7 @@
 //! turn. Packing is the only time when weights are touched outside a step.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const file_zig = @import("../host/file.zig");
 const level_table = @import("../level/level_table.zig");
 const memory = @import("../host/memory.zig");
@@ -38,6 +39,7 @@ const Buffers = struct {
     }
 
     fn of(buffers: Buffers, thread: u32) []align(64) u8 {
+        assert((thread + 1) * buffers.stride <= buffers.memory.len);
         return @alignCast(buffers.memory[thread * buffers.stride ..][0..buffers.stride]);
     }
 };
@@ -81,6 +83,7 @@ const Part = struct {
         const row_bytes: usize = @intCast(weights.rowBytes(matrix.format, matrix.cols));
         var group = claim * part.groups_a_claim;
         const end = @min(group + part.groups_a_claim, matrix.groups());
+        assert(group < end);
         const first_row = group * level_table.lanes;
         const last_row = @min(end * level_table.lanes, matrix.rows);
         const rows = buffer[0 .. (last_row - first_row) * row_bytes];
@@ -126,6 +129,7 @@ const Job = struct {
             items = std.math.divCeil(u32, tensor.matrix.groups(), part.groups_a_claim) catch unreachable;
         }
         if (items > 1) file.willNeed(entry.offset, entry.bytes);
+        assert(items > 0 and job.len < turn_tensors);
         job.parts[job.len] = part;
         job.len += 1;
         job.items += items;
@@ -135,6 +139,7 @@ const Job = struct {
         const job: *Job = @ptrCast(@alignCast(context));
         var index = job.len - 1;
         while (job.parts[index].first_item > item) index -= 1;
+        assert(job.parts[index].first_item <= item);
         job.parts[index].run(item - job.parts[index].first_item, job.buffers.of(thread));
     }
 
@@ -167,7 +172,7 @@ pub const Packer = struct {
         const threads: u32 = @intCast(@min(std.Thread.getCpuCount() catch 1, threads_max));
         const stride = Buffers.strideFor(entries);
         const bytes = memory.allocate(.scratch, threads * stride) orelse {
-            _ = report.fail(.out_of_memory, "memory to read the file into", "", .{}, "{d} bytes", .{threads * stride}, "", .{});
+            _ = report.fail(.out_of_memory, "memory to read the file into", "", .{ "{d} bytes", .{threads * stride} }, "");
             return error.OutOfMemory;
         };
         return .{ .files = files, .buffers = .{ .memory = bytes, .stride = stride }, .threads = threads };

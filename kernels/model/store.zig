@@ -3,6 +3,7 @@
 //! earlier start left on disk can become another. The model asks the store and knows no source.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const memory = @import("../host/memory.zig");
 const packer_zig = @import("packer.zig");
 const weights = @import("weights.zig");
@@ -26,7 +27,7 @@ pub const Store = struct {
     pub fn open(entries: []Entry, files: []File, report: *Report) error{OutOfMemory}!Store {
         const bytes = try layOut(entries);
         const arena = memory.allocate(.weights, bytes) orelse {
-            _ = report.fail(.out_of_memory, "weights", "", .{}, "{d} bytes", .{bytes}, "", .{});
+            _ = report.fail(.out_of_memory, "weights", "", .{ "{d} bytes", .{bytes} }, "");
             return error.OutOfMemory;
         };
         errdefer memory.release(.weights, arena);
@@ -35,6 +36,7 @@ pub const Store = struct {
 
     /// Bytes of an arena that has all tensors, each on whole cache lines.
     fn layOut(entries: []Entry) error{OutOfMemory}!usize {
+        assert(entries.len > 0);
         var bytes: usize = 0;
         for (entries) |*entry| {
             entry.arena_offset = bytes;
@@ -57,6 +59,7 @@ pub const Store = struct {
 
     /// Fills the first of `entries` and some after it.
     pub fn fill(store: *Store, entries: []const Entry) Turn {
+        assert(store.source != null and entries.len > 0);
         return switch (store.source.?) {
             .packer => |*packer| packer.pack(entries, store.arena),
         };

@@ -102,6 +102,7 @@ pub fn isGlobal(role: Role) bool {
 
 pub fn shapeOf(role: Role, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Shape {
     const slot = slots[@intFromEnum(role)];
+    std.debug.assert(slot.form == .matrix or slot.rows == .one);
     return .{ .cols = sizeOf(slot.cols, traits, layer), .rows = sizeOf(slot.rows, traits, layer) };
 }
 

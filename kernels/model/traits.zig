@@ -29,11 +29,11 @@ pub fn readLayer(words: *Words, report: *Report) Words.Error!LayerTraits {
 }
 
 fn refuse(report: *Report, name: []const u8, least: u32, most: u32, got: u32) error{Refused} {
-    _ = report.fail(.model_format, Traits.about, "{s}", .{name}, "{d} to {d}", .{ least, most }, "{d}", .{got});
+    _ = report.fail(.model_format, Traits.about, .{ "{s}", .{name} }, .{ "{d} to {d}", .{ least, most } }, .{ "{d}", .{got} });
     return error.Refused;
 }
 
 fn refuseText(report: *Report, name: []const u8, expected: []const u8) error{Refused} {
-    _ = report.fail(.model_format, Traits.about, "{s}", .{name}, "{s}", .{expected}, "", .{});
+    _ = report.fail(.model_format, Traits.about, .{ "{s}", .{name} }, .{ "{s}", .{expected} }, "");
     return error.Refused;
 }

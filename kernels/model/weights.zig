@@ -54,26 +54,27 @@ pub const Entry = struct {
         const role, const layer, const file = .{ described.role, described.layer, described.file };
         const cols, const rows, const bytes = .{ described.columns, described.rows, described.bytes };
         if (layer >= traits.layers or file >= traits.files) {
-            _ = report.fail(.model_format, "layer or file", "{s}", .{@tagName(role)}, "below {d} and {d}", .{ traits.layers, traits.files }, "{d} and {d}", .{ layer, file });
+            _ = report.fail(.model_format, "layer or file", .{ "{s}", .{@tagName(role)} }, .{ "below {d} and {d}", .{ traits.layers, traits.files } }, .{ "{d} and {d}", .{ layer, file } });
             return error.Refused;
         }
         const format = dispatch.format(described.format) orelse {
-            _ = report.fail(.unsupported, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "a type that lg_describe lists", .{}, "{d}", .{described.format});
+            _ = report.fail(.unsupported, "tensor type", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, "a type that lg_describe lists", .{ "{d}", .{described.format} });
             return error.Refused;
         };
         const shape = tensors.shapeOf(role, traits, layers[layer]);
         if (cols != shape.cols or rows != shape.rows) {
-            _ = report.fail(.model_format, "tensor shape", "{s}, layer {d}", .{ @tagName(role), layer }, "{d} x {d}", .{ shape.cols, shape.rows }, "{d} x {d}", .{ cols, rows });
+            _ = report.fail(.model_format, "tensor shape", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d} x {d}", .{ shape.cols, shape.rows } }, .{ "{d} x {d}", .{ cols, rows } });
             return error.Refused;
         }
         if (cols % format.block_elements != 0 or (!tensors.isMatrix(role) and format.id != 0)) {
-            _ = report.fail(.model_format, "tensor type", "{s}, layer {d}", .{ @tagName(role), layer }, "F32, or a row length that is a multiple of the block", .{}, "{s} with {d} columns", .{ format.name, cols });
+            _ = report.fail(.model_format, "tensor type", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, "F32, or a row length that is a multiple of the block", .{ "{s} with {d} columns", .{ format.name, cols } });
             return error.Refused;
         }
         if (bytes != @as(u64, rows) * rowBytes(format, cols)) {
-            _ = report.fail(.model_format, "tensor bytes", "{s}, layer {d}", .{ @tagName(role), layer }, "{d}", .{@as(u64, rows) * rowBytes(format, cols)}, "{d}", .{bytes});
+            _ = report.fail(.model_format, "tensor bytes", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d}", .{@as(u64, rows) * rowBytes(format, cols)} }, .{ "{d}", .{bytes} });
             return error.Refused;
         }
+        std.debug.assert(rows > 0 and cols > 0);
         const group_count = std.math.divCeil(u32, rows, level_table.lanes) catch unreachable;
         return .{
             .role = role,

@@ -101,7 +101,7 @@ pub const Batch = struct {
             error.Refused => return error.Refused,
             error.OutOfMemory => return error.OutOfMemory,
             error.Short => {
-                _ = report.fail(.invalid_argument, "batch", "", .{}, "more than {d} bytes", .{bytes.len}, "", .{});
+                _ = report.fail(.invalid_argument, "batch", "", .{ "more than {d} bytes", .{bytes.len} }, "");
                 return error.Refused;
             },
         };
@@ -186,7 +186,7 @@ pub const Batch = struct {
     }
 
     fn refuse(report: *Report, what: []const u8, index: usize, least: u64, most: u64, got: u64) error{Refused}!noreturn {
-        _ = report.fail(.invalid_argument, what, "sequence {d} of the batch", .{index}, "{d} to {d}", .{ least, most }, "{d}", .{got});
+        _ = report.fail(.invalid_argument, what, .{ "sequence {d} of the batch", .{index} }, .{ "{d} to {d}", .{ least, most } }, .{ "{d}", .{got} });
         return error.Refused;
     }
 };

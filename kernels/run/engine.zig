@@ -83,7 +83,7 @@ pub const Engine = struct {
     };
 
     fn refuseMemory(report: *Report, what: []const u8, bytes: usize) error{OutOfMemory} {
-        _ = report.fail(.out_of_memory, what, "", .{}, "{d} bytes of memory", .{bytes}, "", .{});
+        _ = report.fail(.out_of_memory, what, "", .{ "{d} bytes of memory", .{bytes} }, "");
         return error.OutOfMemory;
     }
 

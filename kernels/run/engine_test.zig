@@ -108,20 +108,24 @@ pub const Fixture = struct {
     }
 
     fn vector(fixture: *Fixture, role: Role, layer: u32, n: u32) !void {
-        try fixture.add(role, layer, 0, n, 1, 1);
+        try fixture.add(role, layer, .{ .format = 0, .cols = n, .rows = 1, .spread = 1 });
     }
 
     fn matrix(fixture: *Fixture, role: Role, layer: u32, format: u32, cols: u32, rows: u32) !void {
-        try fixture.add(role, layer, format, cols, rows, 0.15);
+        try fixture.add(role, layer, .{ .format = format, .cols = cols, .rows = rows, .spread = 0.15 });
     }
 
-    fn add(fixture: *Fixture, role: Role, layer: u32, format_id: u32, cols: u32, rows: u32, spread: f32) !void {
+    /// A tensor of random values.
+    const Random = struct { format: u32, cols: u32, rows: u32, spread: f32 };
+
+    fn add(fixture: *Fixture, role: Role, layer: u32, random: Random) !void {
+        const format_id, const cols, const rows = .{ random.format, random.cols, random.rows };
         const format = dispatch.format(format_id).?;
         while (fixture.data.items.len % 32 != 0) try fixture.data.append(gpa, 0);
         const offset = fixture.data.items.len;
         const values = try gpa.alloc(f32, cols * rows);
         defer gpa.free(values);
-        for (values) |*value| value.* = spread * fixture.random.random().floatNorm(f32);
+        for (values) |*value| value.* = random.spread * fixture.random.random().floatNorm(f32);
         const blocks = values.len / format.block_elements;
         try fixture.data.resize(gpa, offset + blocks * format.block_bytes);
         format.encode.?(values.ptr, blocks, fixture.data.items[offset..].ptr);
@@ -166,8 +170,12 @@ pub fn sample(writer: *Writer) !void {
     try writer.record(layouts.SamplerChoice{ .logprobs = 0, .distribution = false, .choice = 0, .position = 0, .mu = 0, .mask = 0, .counts = 0, .matches = 0 });
 }
 
+/// The pages of a sequence, which follow one another, and what it asks for.
+pub const Asked = struct { first_page: u32, pages: u32, logits: LogitRows = .all, keep: bool = false };
+
 /// A sequence whose next token is chosen.
-pub fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, first_page: u32, pages: u32, asked: struct { logits: LogitRows = .all, keep: bool = false }) !void {
+pub fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, asked: Asked) !void {
+    const first_page, const pages = .{ asked.first_page, asked.pages };
     try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .choices = 1, .keep = asked.keep, .hidden = 0 });
     try writer.list(tokens);
     for (0..pages) |page| try writer.list(&.{first_page + @as(u32, @intCast(page))});
@@ -188,8 +196,8 @@ fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) 
         const others: u32 = if (settings.neighbour) 3 else 0;
         writer.words.clearRetainingCapacity();
         try writer.record(layouts.BatchHeader{ .runs_inline = false, .threads = settings.step_threads, .sequences = if (others > 0) 2 else 1, .tokens = count + others });
-        if (others > 0) try sequence(&writer, 9, at, &.{ 1, 2, 3 }, pages, pages, .{});
-        try sequence(&writer, 5, at, tokens[at..][0..count], 0, pages, .{});
+        if (others > 0) try sequence(&writer, 9, at, &.{ 1, 2, 3 }, .{ .first_page = pages, .pages = pages });
+        try sequence(&writer, 5, at, tokens[at..][0..count], .{ .first_page = 0, .pages = pages });
         var buffer: [256]u8 = undefined;
         var report: Report = .{ .buffer = &buffer };
         try engine.submit(writer.bytes(), &report);
@@ -340,8 +348,8 @@ test "a sequence that is given up while its step waits computes nothing more" {
         var batch: Writer = .{};
         defer batch.deinit();
         try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 2, .tokens = 6 });
-        try sequence(&batch, 1, 0, &.{ 1, 2, 3 }, 0, 1, .{});
-        try sequence(&batch, 2, 0, &.{ 4, 5, 6 }, 1, 1, .{});
+        try sequence(&batch, 1, 0, &.{ 1, 2, 3 }, .{ .first_page = 0, .pages = 1 });
+        try sequence(&batch, 2, 0, &.{ 4, 5, 6 }, .{ .first_page = 1, .pages = 1 });
         var report: Report = .{};
         {
             // The step cannot begin before the pool is free.
@@ -382,7 +390,7 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     var batch: Writer = .{};
     defer batch.deinit();
     try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 10 });
-    try sequence(&batch, 5, 0, &tokens, 2, 1, .{ .logits = .last, .keep = true });
+    try sequence(&batch, 5, 0, &tokens, .{ .first_page = 2, .pages = 1, .logits = .last, .keep = true });
     try runStep(engine, &batch, &results, &first);
     const chosen = results[0].token;
     // The state alone, and beside a sequence that reads tokens, whose page is a copy of the first eight positions' page.
@@ -396,7 +404,7 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
         try sample(&batch);
         if (beside) {
             try engine.copyPage(2, 9);
-            try sequence(&batch, 7, 8, tokens[8..], 9, 1, .{ .logits = .last, .keep = true });
+            try sequence(&batch, 7, 8, tokens[8..], .{ .first_page = 9, .pages = 1, .logits = .last, .keep = true });
         }
         try runStep(engine, &batch, &results, &again);
         try testing.expectEqual(chosen, results[0].token);

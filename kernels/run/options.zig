@@ -23,11 +23,11 @@ pub const Options = struct {
         const given = try Words.whole(bytes, layouts.EngineOptions, report);
         const bits = std.enums.fromInt(level_table.ActivationBits, given.activation_bits);
         if (!std.math.isPowerOfTwo(given.page_size) or bits == null) {
-            _ = report.fail(.invalid_argument, "engine options", "", .{}, "pages of 16, 32 or 64 positions, activations of 8 or 16 bits", .{}, "{d}, {d}", .{ given.page_size, given.activation_bits });
+            _ = report.fail(.invalid_argument, "engine options", "", "pages of 16, 32 or 64 positions, activations of 8 or 16 bits", .{ "{d}, {d}", .{ given.page_size, given.activation_bits } });
             return error.Refused;
         }
         if (given.kv_type == .q8_0 and (model.traits.k_dim % 32 != 0 or model.traits.v_dim % 32 != 0)) {
-            _ = report.fail(.unsupported, "KV type q8_0", "", .{}, "key and value lengths that are multiples of 32", .{}, "{d} and {d}", .{ model.traits.k_dim, model.traits.v_dim });
+            _ = report.fail(.unsupported, "KV type q8_0", "", "key and value lengths that are multiples of 32", .{ "{d} and {d}", .{ model.traits.k_dim, model.traits.v_dim } });
             return error.Refused;
         }
         return .{
