@@ -245,8 +245,8 @@ export const rows = [
     row: 25,
     what: "chat templates that attack, and conversations that forge control tokens",
     expected: "an end within 50 ms and 64 MiB; no object of the host; no control token of foreign text",
-    gate: "161 hostile templates, 300 mutations, 6000 forged conversations",
-    night: "1000 hostile templates, 10 000 mutations, 180 000 forged conversations",
+    gate: "166 hostile templates, 600 mutations, 8000 forged conversations",
+    night: "1066 hostile templates, 20 000 mutations, 240 000 forged conversations",
     shown: [
       test(
         "template-budget",
