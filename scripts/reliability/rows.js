@@ -10,7 +10,7 @@ const test = (file, ...names) => ({ kind: "test", file: `test/${file}.test.ts`, 
 /** The same, with a library of another build: `faults` or `safe` (build.zig). */
 const withLibrary = (library, shown) => ({ ...shown, library });
 
-/** Zig tests whose names hold one of these, as the tests are compiled, or by a tool (`tools.js` here). */
+/** Zig tests whose names hold one of these, as the tests are compiled, or a tool's run (`sanitizers.js`). */
 const zig = (...filters) => ({ kind: "zig", filters });
 const tool = (name) => ({ kind: "tool", name });
 
@@ -237,9 +237,9 @@ export const rows = [
     row: 24,
     what: "what callers may ask for",
     expected: "a typed error at once",
-    gate: "all options of all entries",
+    gate: "hostile values for every entry and option",
     night: "the same",
-    shown: [test("batcher", "a batcher refuses"), test("sampler", "are refused by name"), test("lightgpt", "refuses")],
+    shown: [test("hostile", "are taken, or refused by an error"), test("batcher", "a batcher refuses")],
   },
   {
     row: 25,
@@ -265,7 +265,10 @@ export const rows = [
     expected: "comes back; linear time; no control token",
     gate: "800 texts a vocabulary",
     night: "20 000 texts a vocabulary",
-    shown: [test("texts", "comes back from its tokens", "has no control token", "a million letters")],
+    shown: [
+      test("texts", "comes back from its tokens", "has no control token", "a million letters"),
+      test("special", "in proportion to the text"),
+    ],
   },
   {
     row: 27,
