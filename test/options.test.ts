@@ -5,6 +5,8 @@
  * @module
  */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type BatcherOptions, type GenerateOptions, InvalidArgumentError, LightGPT, Sampler } from "../mod.ts";
 import { COMMANDS, helpText, parseCommand } from "../cli/options.ts";
@@ -24,7 +26,9 @@ import {
   readOptions,
   text,
 } from "../src/options/schema.ts";
+import type { Fields, Option } from "../src/options/schema.ts";
 import { editDistance, nearestName } from "../src/options/suggest.ts";
+import { repository } from "./kit.ts";
 
 interface Inner {
   readonly size?: number;
@@ -242,3 +246,61 @@ describe("the command's flags", () => {
     }
   });
 });
+
+describe("documented defaults", () => {
+  it("are those of the schemas", async () => {
+    const found = await documentedOptions();
+    assert(found.length > 60, `${found.length} options`);
+    const wrong = found.filter(({ documented, option }) => {
+      const value = (option as Partial<Option<unknown, unknown>>).default;
+      const isConstant = value !== undefined && option.otherwise === String(value);
+      return isConstant && documented !== undefined && plain(documented) !== plain(String(value));
+    });
+    assertEquals(wrong.map(({ name, documented, option }) => `${name}: ${documented}, not ${option.otherwise}`), []);
+    const missing = found.filter(({ documented, option }) =>
+      option.otherwise !== undefined && documented === undefined && !option.isRequired
+    );
+    assertEquals(missing.map(({ name }) => name), [], "a default that the type does not tell");
+  });
+});
+
+/** A default without quotes and separators of thousands. */
+function plain(text: string): string {
+  return text.replace(/["_ ]/g, "");
+}
+
+/** Every option of a type whose schema says that it is one's, with the default that its comment has. */
+async function documentedOptions() {
+  const paths = readdirSync(join(repository, "src"), { recursive: true }).map(String)
+    .filter((path) => path.endsWith(".ts") && !path.startsWith("options"));
+  const sources = new Map(paths.map((path) => [path, readFileSync(join(repository, "src", path), "utf8")]));
+  const found = [];
+  for (const [path, source] of sources) {
+    const schemas = source.matchAll(/^\/\*\* The schema of \{@link (\w+)\}[^\n]*\n(?:export )?const (\w+Fields)\b/gm);
+    for (const { 1: type, 2: name } of schemas) {
+      const module = await import(join(repository, "src", path)) as Record<string, unknown>;
+      const exported = module[name as string];
+      const fields = (typeof exported === "function" ? exported() : exported) as Fields | undefined;
+      for (const [option, declared] of Object.entries(fields ?? {})) {
+        const documented = defaultIn(sources.values(), type as string, option);
+        if (documented.isFound) {
+          found.push({ name: `${type}.${option}`, option: declared, documented: documented.value });
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** The `@default` of an option in the declaration of its type. */
+function defaultIn(sources: Iterable<string>, type: string, option: string): { isFound: boolean; value?: string } {
+  for (const source of sources) {
+    const [, body] = new RegExp(`^export interface ${type}\\b[^{]*\\{\\n([\\s\\S]*?)^\\}`, "m").exec(source) ?? [];
+    const [, comment] =
+      new RegExp(`((?:  /\\*\\*(?:(?!\\*/)[\\s\\S])*\\*/\\n))  readonly ${option}\\?`).exec(body ?? "") ?? [];
+    if (comment === undefined) continue;
+    const [, value] = /@default \{(.*)\}/.exec(comment) ?? [];
+    return value === undefined ? { isFound: true } : { isFound: true, value };
+  }
+  return { isFound: false };
+}
