@@ -1,7 +1,7 @@
 /**
  * What the formatters and linters don't know of our house rules: files are short and each opens with what it is, types of
  * options say so, two files name a runtime, no comment cites a document that is not here, none leaves a note for later.
- * Rules that need a syntax tree are in `lint.js`. What still breaks a rule is named in `allowed` until it is mended.
+ * Rules that need a syntax tree are in `lint.js`.
  */
 import { main } from "./tools.js";
 import { sources } from "./check-imports.js";
@@ -15,48 +15,33 @@ const zigParametersMax = 6;
 const assertingRooms = ["kernels/model/", "kernels/run/", "kernels/calls/"];
 const linesAnAssertion = 40;
 
-/** Files that may break a rule for now, by the rule's name. */
-const allowed = {
-  lines: [],
-  zig: [],
-  options: [],
-  people: [],
-  citations: [],
-};
-
 const rules = [
   {
-    name: "lines",
     broken: (path, text) => {
       const lines = codeLines(path, text);
       return lines > limit(path) && `${lines} lines of code, ${limit(path)} are allowed`;
     },
   },
   {
-    name: "opening",
     broken: (path, text) => !opening(path).test(text) && "doesn't open with a comment that says what the file is",
   },
   {
-    name: "runtime",
     broken: (path, text) =>
       path.endsWith(".ts") && !["ffi/runtime/deno.ts", "ffi/runtime/bun.ts"].includes(path) &&
       /\bDeno\.|\bBun\.|["']bun:ffi["']/.test(code(text)) &&
       "names a runtime; only ffi/runtime/deno.ts and ffi/runtime/bun.ts may",
   },
   {
-    name: "notes",
     // Spelled so that this line is no note itself.
     broken: (_path, text) => /\b(TO[D]O|FIX[M]E|X[X]X)\b/.test(text) && "leaves work for later in a comment",
   },
   {
-    name: "options",
     broken: (path, text) => {
       const names = isProduct(path) ? unnamedOptions(text) : [];
       return names.length > 0 && `the comment of ${names.join(", ")} doesn't open with "Options for"`;
     },
   },
   {
-    name: "zig",
     broken: (path, text) => path.endsWith(".zig") && longZigFunctions(text).join("; "),
   },
   citations(),
@@ -66,7 +51,6 @@ const rules = [
 /** The rule that holds for pages, too: what is cited can be read here. */
 function citations() {
   return {
-    name: "citations",
     broken: (path, text) => {
       if (/\bDESIGN[ ](\d|section)/.test(text)) return "cites a design that is not in the repository; docs/design/ is";
       if (/(?<!design\/|\]\(|\[)gguf[.]md/.test(text)) {
@@ -83,7 +67,6 @@ function citations() {
 /** Requests, sequences and threads are things; a sentence about them names them. */
 function people() {
   return {
-    name: "people",
     // Spelled so that this line breaks no rule itself.
     broken: (path, text) => {
       if (path.startsWith("test/")) return false;
@@ -162,7 +145,6 @@ function code(text) {
 export function styleViolations(files) {
   return files.flatMap(([path, text]) =>
     (path.endsWith(".md") ? [citations(), people()] : rules)
-      .filter(({ name }) => !allowed[name]?.includes(path))
       .map(({ broken }) => broken(path, text)).filter(Boolean).map((what) => `${path}: ${what}`)
   );
 }
