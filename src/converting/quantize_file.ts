@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { given } from "../options/schema.ts";
 import { LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { formatName, FORMATS, type TensorFormat } from "../files/formats.ts";
@@ -322,9 +323,7 @@ async function round(
     format: nameOf(format),
     shape,
     rounding,
-    ...(importance === undefined ? {} : { importance }),
-    ...(outliers === undefined ? {} : { outliers }),
-    ...(signal === undefined ? {} : { signal }),
+    ...given({ importance, outliers, signal }),
   });
 }
 

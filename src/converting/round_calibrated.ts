@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { given } from "../options/schema.ts";
 import { native } from "../../ffi/native.ts";
 import type { TensorFormat } from "../files/formats.ts";
 import type { Quantizer } from "./quantizer.ts";
@@ -67,7 +68,7 @@ export async function roundCalibrated(
   }
   if (!even.test(nameOf(format))) {
     const { importance } = calibration;
-    const options = { format: nameOf(format), shape: [rows, columns], ...(signal === undefined ? {} : { signal }) };
+    const options = { format: nameOf(format), shape: [rows, columns], ...given({ signal }) };
     return (await quantizer.quantize(values, { ...options, importance })).blocks;
   }
   const rowBytes = columns / format.blockElements * format.blockBytes;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { given } from "../options/schema.ts";
 import type { MachineDetails, MachineFacts, MemoryLimit, ProcessorCache } from "./types.ts";
 import { readCgroups } from "./cgroup.ts";
 import { numberList, type Source, wholeNumber } from "./source.ts";
@@ -87,7 +88,7 @@ function cachesOf(source: Source, cpu: number): ProcessorCache[] {
     if (size === undefined || type === "instruction") continue;
     const sharedBy = numberList(source.read(`${folder}/shared_cpu_list`))?.length;
     const bytes = Number(size) * { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[unit as "" | "K" | "M" | "G"];
-    caches.push({ level, bytes, ...(sharedBy === undefined ? {} : { sharedBy }) });
+    caches.push({ level, bytes, ...given({ sharedBy }) });
   }
   return caches.length > 0 ? caches : configuredCaches(source);
 }

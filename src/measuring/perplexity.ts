@@ -6,7 +6,7 @@
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { assertNotAborted, checkText } from "../options/checks.ts";
-import { abortSignal, callback, type FieldsOf, readOptions } from "../options/schema.ts";
+import { abortSignal, callback, type FieldsOf, given, readOptions } from "../options/schema.ts";
 import type { LogitRows } from "../batching/read_logits.ts";
 import { inSlices, type Sliceable } from "../machine/sliced.ts";
 import { headOf, windowField, windowOf } from "./window.ts";
@@ -252,7 +252,7 @@ async function* windows(
   const { signal } = read;
   assertNotAborted(signal);
   const window = windowOf(read.window, context);
-  const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...(signal === undefined ? {} : { signal }) });
+  const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...given({ signal }) });
   const head = headOf(tokenizer);
   const step = window - head.length;
   if (ids.length + head.length < 2) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { given } from "../options/schema.ts";
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { Engine, type EngineModel } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
@@ -24,7 +25,7 @@ export async function windowsOf(
   window: number,
   signal: AbortSignal | undefined,
 ): Promise<Uint32Array[]> {
-  const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...(signal === undefined ? {} : { signal }) });
+  const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...given({ signal }) });
   const head = headOf(tokenizer);
   const step = window - head.length;
   const windows: Uint32Array[] = [];

@@ -20,7 +20,7 @@ import { memoryLimit, withinLimit } from "./memory_limit.ts";
 import { EventLog, type OptimizerEvent } from "./events.ts";
 import { type OptimizerOptions, splitOptimizerOptions, type SplitOptions, tuneFields } from "./options.ts";
 import { assertNotAborted, checkFunction, checkInstance, refuseOption } from "../options/checks.ts";
-import { readOptions } from "../options/schema.ts";
+import { given, readOptions } from "../options/schema.ts";
 import { chunkMost } from "../engine/step_times.ts";
 import type { Comparison } from "../measuring/perplexity.ts";
 import type { TunedSettings } from "./tuner/tuner.ts";
@@ -82,8 +82,7 @@ export class Optimizer {
     this.#log = log;
     this.#machine = machine;
     this.batcher = new Batcher(model, {
-      ...(pageSize === undefined ? {} : { pageSize }),
-      ...(batchSequences === undefined ? {} : { batchSequences }),
+      ...given({ pageSize, batchSequences }),
       ...batching,
       // More threads than can run at once only get in each other's way, and what is asked for is the most.
       ...(machine && batching.threads !== undefined && { threads: Math.min(batching.threads, machine.threads) }),

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { given } from "../../options/schema.ts";
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import { checkInteger, checkText } from "../../options/checks.ts";
 
@@ -325,7 +326,7 @@ export class Metadata {
     const where = offset === undefined ? "" : ` (byte ${offset})`;
     return new ModelFormatError(`${this.#name}: the metadata key ${key} is ${got}; expected ${expected}${where}`, {
       field: key,
-      ...(offset === undefined ? {} : { offset }),
+      ...given({ offset }),
       expected,
       got,
     });

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { given } from "../../options/schema.ts";
 import { ModelFormatError } from "../../../ffi/errors.ts";
 import { LENGTH_BYTES } from "./metadata.ts";
 
@@ -55,8 +56,7 @@ export class HeaderReader {
     throw new ModelFormatError(`${this.source.name}: ${message} (byte ${at})`, {
       field: this.field,
       offset: at,
-      ...(expected === undefined ? {} : { expected }),
-      ...(got === undefined ? {} : { got }),
+      ...given({ expected, got }),
     });
   }
 

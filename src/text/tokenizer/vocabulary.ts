@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { given } from "../../options/schema.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
 import type { Gguf, StringTable } from "../../files/gguf/read.ts";
 import { LENGTH_BYTES, MetadataArray } from "../../files/gguf/read.ts";
@@ -114,7 +115,7 @@ export function specialId({ metadata }: Gguf, name: string, size: number, fallba
   const key = `tokenizer.ggml.${name}_token_id`;
   if (!metadata.has(key) && fallback === undefined) return undefined;
   if (NO_TOKEN.has(metadata.get(key))) return undefined;
-  return metadata.count(key, { least: 0, most: size - 1, ...(fallback === undefined ? {} : { fallback }) });
+  return metadata.count(key, { least: 0, most: size - 1, ...given({ fallback }) });
 }
 
 /** The scores of a vocabulary, one for each token; undefined where the file has none. */
