@@ -308,6 +308,21 @@ it("a file's own alignment places its tensors", () => {
   }
 });
 
+it("another version is told from a damaged one", () => {
+  const read = (version: number) => () => {
+    const bytes = encodeGguf(new Map(), []);
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(4, version, true);
+    return parse(bytes);
+  };
+  for (const version of [1, 4, 200, 2 << 24, 3 << 24]) {
+    const error = assertThrows(read(version), LightGPTError, "version");
+    assertEquals([error.code, error.detail.where], ["unsupported", "version"], `${version}`);
+  }
+  for (const version of [0, 1000, 0x01000003, 0xffffffff]) {
+    assertEquals(assertThrows(read(version), ModelFormatError, "version").field, "version", `${version}`);
+  }
+});
+
 it("version 2 reads as version 3 does", () => {
   const bytes = smallModelBytes({ architecture: "llama" });
   bytes[4] = 2;

@@ -23,7 +23,8 @@ interface Outcome {
 }
 
 /** Files that may be right, but that are of a kind we have nothing for. */
-const unsupported = /^(arch_unknown|tokmodel_unknown|tokpre_unknown|ropescale_unknown|norm_type_f16|tensor_extra)$/;
+const unsupported =
+  /^(arch_unknown|tokmodel_unknown|tokpre_unknown|ropescale_unknown|norm_type_f16|tensor_extra|version_1|byteswapped)$/;
 /** Errors about what is not there have no place in the file. */
 const absent = /^(missing_|merges_missing|notensor_|nt_zero)/;
 

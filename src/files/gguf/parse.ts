@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { UnsupportedError } from "../../../ffi/errors.ts";
 import { LIMITS as LIBRARY } from "../../../ffi/wire.ts";
 import { formatInstead, formatName, FORMATS } from "../formats.ts";
 import { Metadata, VALUE_BYTES, VALUE_TYPE, valueTypeName } from "./metadata.ts";
@@ -73,6 +74,25 @@ interface TensorInfo {
   infoOffset: number;
 }
 
+/** Versions that may be right, but that are none of ours: an old one, those to come, and both in the other order of bytes. */
+function refuseVersion(reader: HeaderReader, file: string, version: number): never {
+  const swapped = version % (1 << 24) === 0 && version >> 24 > 0;
+  const got = swapped ? "that of a big-endian file" : `${version}`;
+  const expected = "2 or 3, little-endian";
+  if (swapped || version > 0 && version < 1 << 8) {
+    throw new UnsupportedError(
+      `${file}: the version of GGUF is ${got}, which is not supported; expected ${expected} (byte 4)`,
+      {
+        what: "a version that is not supported",
+        where: "version",
+        expected,
+        got,
+      },
+    );
+  }
+  reader.fail(`version ${version} of GGUF cannot be read`, { at: 4, expected, got });
+}
+
 /** Parses one file; `file` is its number among the model's files. */
 export function parsePart(source: ByteSource, file: number): GgufPart {
   const reader = new HeaderReader(source);
@@ -82,17 +102,7 @@ export function parsePart(source: ByteSource, file: number): GgufPart {
   }
   reader.field = "version";
   const version = reader.u32();
-  if (version !== 2 && version !== 3) {
-    const swapped = (version & 0xffff) === 0 && version !== 0;
-    reader.fail(
-      swapped ? "the version shows that the file is big-endian" : `version ${version} of GGUF cannot be read`,
-      {
-        at: 4,
-        expected: swapped ? "a little-endian file" : "version 2 or 3",
-        got: `${version}`,
-      },
-    );
-  }
+  if (version !== 2 && version !== 3) refuseVersion(reader, source.name, version);
   const tensorCount = readCount(reader, "tensor_count", LIMITS.tensors, LEAST.tensor);
   const metadataCount = readCount(reader, "metadata_kv_count", LIMITS.metadata, LEAST.metadata);
   const metadata = new Metadata(source.name);
