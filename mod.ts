@@ -54,8 +54,8 @@ export {
   type StringTable,
   type Tensor,
 } from "./src/files/gguf/read.ts";
-export { LightGPT } from "./src/lightgpt.ts";
-export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt_options.ts";
+export { LightGPT } from "./src/lightgpt/lightgpt.ts";
+export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt/options.ts";
 export {
   type HistogramReport,
   type InstrumentOptions,

@@ -14,7 +14,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { LightGPTError } from "../ffi/errors.ts";
 import { currentRuntime } from "../ffi/runtime/pick.ts";
-import type { LightGPT } from "../src/lightgpt.ts";
+import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { cancelledBy } from "../src/options/checks.ts";
 import { drawComparison, loadCharts } from "../src/measuring/benchmark/charts.ts";
 import { comparisonText } from "../src/measuring/benchmark/comparison_text.ts";

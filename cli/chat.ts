@@ -11,7 +11,7 @@ import { CancelledError, InvalidArgumentError, LightGPTError } from "../ffi/erro
 import type { ChatMessage } from "../src/text/chat/template.ts";
 import type { GenerateOptions } from "../src/batching/request_options.ts";
 import type { Completion } from "../src/batching/generation.ts";
-import type { LightGPT } from "../src/lightgpt.ts";
+import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { type Interrupt, note, print, toJson } from "./output.ts";

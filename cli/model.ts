@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { LightGPT } from "../src/lightgpt.ts";
-import { lightGptFields, type LightGPTOptions } from "../src/lightgpt_options.ts";
+import { LightGPT } from "../src/lightgpt/lightgpt.ts";
+import { lightGptFields, type LightGPTOptions } from "../src/lightgpt/options.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
 import { note, ProgressBar } from "./output.ts";

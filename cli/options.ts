@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { collectFields } from "../src/converting/collect_importance.ts";
 import { quantizeFileFields } from "../src/converting/convert.ts";
 import { generateFields } from "../src/batching/request_options.ts";
-import { lightGptFields } from "../src/lightgpt_options.ts";
+import { lightGptFields } from "../src/lightgpt/options.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { nearestName } from "../src/options/suggest.ts";
 import { tuneFields } from "../src/tuning/options.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { LightGPT } from "../src/lightgpt.ts";
-import { lightGptFields, type LightGPTOptions } from "../src/lightgpt_options.ts";
+import { LightGPT } from "../src/lightgpt/lightgpt.ts";
+import { lightGptFields, type LightGPTOptions } from "../src/lightgpt/options.ts";
 import { batcherFields } from "../src/batching/options.ts";
 import { given, pickOptions } from "../src/options/schema.ts";
 import { optionsFrom } from "./flags.ts";

@@ -39,7 +39,7 @@ export const typescript = [
   { name: "measuring", files: ["src/measuring/*"] },
   { name: "converting", files: ["src/converting/*"] },
   { name: "tuning", files: ["src/tuning/*"] },
-  { name: "lightgpt", files: ["src/lightgpt.ts", "src/lightgpt_options.ts"] },
+  { name: "lightgpt", files: ["src/lightgpt/*"] },
   { name: "face", files: ["mod.ts", "exports/*"] },
   { name: "command", files: ["cli/*"] },
 ];

@@ -25,7 +25,7 @@ import {
   quantizerFields,
 } from "../src/converting/quantizer_options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
-import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt_options.ts";
+import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { planFields } from "../src/model/architectures/architectures.ts";

@@ -14,7 +14,7 @@ import { optionsFrom } from "../cli/flags.ts";
 import { samplingOptions } from "../cli/sampling.ts";
 import { batcherFields } from "../src/batching/options.ts";
 import { generateFields } from "../src/batching/request_options.ts";
-import { lightGptFields } from "../src/lightgpt_options.ts";
+import { lightGptFields } from "../src/lightgpt/options.ts";
 import {
   abortSignal,
   boolean,

@@ -8,7 +8,7 @@ import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } f
 import process from "node:process";
 import { describe, it } from "node:test";
 import { CancelledError } from "../ffi/errors.ts";
-import { LightGPT } from "../src/lightgpt.ts";
+import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { windowsOf } from "../src/measuring/text_windows.ts";
 import { byteLevel, flag, u32 } from "./models.ts";
 import { type Shape, withModelFile } from "./small-models.ts";

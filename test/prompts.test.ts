@@ -10,7 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { CancelledError, InvalidArgumentError, UnsupportedError } from "../ffi/errors.ts";
-import { LightGPT } from "../src/lightgpt.ts";
+import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { tokensContaining } from "../src/text/tokenizer/containing.ts";
 import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
 import { encodeGguf } from "../scripts/gguf-writer.ts";

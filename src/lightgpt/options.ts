@@ -8,11 +8,11 @@ import {
   generateFields,
   type GenerateOptions,
   type RequestCacheOptions,
-} from "./batching/request_options.ts";
-import { loadFields, type LoadProgress } from "./model/model.ts";
-import { abortSignal, boolean, type FieldsOf } from "./options/schema.ts";
-import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
-import { optimizerFields, type OptimizerOptions } from "./tuning/options.ts";
+} from "../batching/request_options.ts";
+import { loadFields, type LoadProgress } from "../model/model.ts";
+import { abortSignal, boolean, type FieldsOf } from "../options/schema.ts";
+import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
+import { optimizerFields, type OptimizerOptions } from "../tuning/options.ts";
 
 /**
  * Options for loading a model to run it.

@@ -4,27 +4,27 @@
  *
  * @module
  */
-import { ClosedError, LightGPTError } from "../ffi/errors.ts";
-import type { AccuracyOptions } from "./measuring/accuracy.ts";
-import type { ModelPlan } from "./model/architectures/architectures.ts";
-import { type Batcher, type PrefixCache, schedulerOf } from "./batching/batcher.ts";
-import { type LogitsRequest, readLogits, readRows } from "./batching/read_logits.ts";
-import type { ChatMessage } from "./text/chat/template.ts";
-import { Conversations } from "./text/chat/conversation.ts";
-import { conversationFields, type ConversationOptions } from "./text/chat/options.ts";
-import { fetchEmbeddedModel } from "./files/embedded.ts";
-import type { Completion, Piece } from "./batching/generation.ts";
-import { checkLength } from "./batching/prompt.ts";
-import { generateFields, type GenerateOptions, saltOf } from "./batching/request_options.ts";
-import { factsOf, loadAccepted, loadFields, type Model } from "./model/model.ts";
-import type { Metrics } from "./measuring/metrics/metrics.ts";
-import { openOptimizer, type Optimizer } from "./tuning/optimizer.ts";
-import { optimizerFields, splitOptimizerOptions } from "./tuning/options.ts";
-import { assertRoomFor, memoryLimit } from "./tuning/memory_limit.ts";
-import { refuseOption } from "./options/checks.ts";
-import { tokenIds } from "./options/token_ids.ts";
-import { showAsLine } from "./options/inspect.ts";
-import { pickOptions, readOptions } from "./options/schema.ts";
+import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
+import type { AccuracyOptions } from "../measuring/accuracy.ts";
+import type { ModelPlan } from "../model/architectures/architectures.ts";
+import { type Batcher, type PrefixCache, schedulerOf } from "../batching/batcher.ts";
+import { type LogitsRequest, readLogits, readRows } from "../batching/read_logits.ts";
+import type { ChatMessage } from "../text/chat/template.ts";
+import { Conversations } from "../text/chat/conversation.ts";
+import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
+import { fetchEmbeddedModel } from "../files/embedded.ts";
+import type { Completion, Piece } from "../batching/generation.ts";
+import { checkLength } from "../batching/prompt.ts";
+import { generateFields, type GenerateOptions, saltOf } from "../batching/request_options.ts";
+import { factsOf, loadAccepted, loadFields, type Model } from "../model/model.ts";
+import type { Metrics } from "../measuring/metrics/metrics.ts";
+import { openOptimizer, type Optimizer } from "../tuning/optimizer.ts";
+import { optimizerFields, splitOptimizerOptions } from "../tuning/options.ts";
+import { assertRoomFor, memoryLimit } from "../tuning/memory_limit.ts";
+import { refuseOption } from "../options/checks.ts";
+import { tokenIds } from "../options/token_ids.ts";
+import { showAsLine } from "../options/inspect.ts";
+import { pickOptions, readOptions } from "../options/schema.ts";
 import {
   chatFields,
   type ChatOptions,
@@ -32,9 +32,9 @@ import {
   type LightGPTOptions,
   logitsFields,
   type LogitsOptions,
-} from "./lightgpt_options.ts";
-import type { Comparison, Perplexity, PerplexityOptions } from "./measuring/perplexity.ts";
-import type { EncodeOptions, Tokenizer } from "./text/tokenizer/tokenizer.ts";
+} from "./options.ts";
+import type { Comparison, Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
+import type { EncodeOptions, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
  * A language model, ready to run.
@@ -205,7 +205,7 @@ export class LightGPT {
   /** How well the model predicts a text. All tokens are read, whatever the prefix cache has: each is predicted. */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const tokenizer = this.#tokenizer;
-    const { measurePerplexity } = await import("./measuring/perplexity.ts");
+    const { measurePerplexity } = await import("../measuring/perplexity.ts");
     return await measurePerplexity({ tokenizer, context: this.context }, this.#rows, text, options);
   }
 
