@@ -128,7 +128,7 @@ describe("checks", () => {
   it("find an upward import in TypeScript", () => {
     one(violations([["ffi/native.ts", 'import { x } from "../src/model/model.ts";']], typescript), /layer above/);
     one(
-      violations([["src/files/gguf/read.ts", 'const x = await import("../../lightgpt.ts");']], typescript),
+      violations([["src/files/gguf/read.ts", 'const x = await import("../../lightgpt/lightgpt.ts");']], typescript),
       /layer above/,
     );
     one(violations([["src/stray.ts", ""]], typescript), /no layer/);
