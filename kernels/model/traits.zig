@@ -1,5 +1,5 @@
 //! What distinguishes one model of the llama family from another, as data: sizes, and the traits that TypeScript's table
-//! of architectures (`src/model/architectures/architectures.ts`) resolved. The graph asks these fields and never an architecture's name.
+//! of architectures (`src/model/architectures/architectures.ts`) resolved. A step asks these fields and never an architecture's name.
 //! Every value is checked here again, although TypeScript has checked it: this is the native side's own line.
 
 const std = @import("std");

@@ -1,5 +1,5 @@
 //! A batch: which sequences one step runs, as TypeScript laid it out (the `batch` of `wire.zig`). The words are copied,
-//! and every number is checked before the step may use it: after `parse` the graph asserts and never asks again.
+//! and every number is checked before the step may use it: after `parse` the step asserts and never asks again.
 
 const std = @import("std");
 const wire = @import("../wire.zig");
