@@ -6,7 +6,6 @@ const assert = std.debug.assert;
 const layouts = @import("../wire.zig").layouts;
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
-const fpu = @import("../host/fpu.zig");
 const limits = @import("../limits.zig");
 const Report = @import("../host/report.zig").Report;
 const memory = @import("../host/memory.zig");
@@ -85,9 +84,6 @@ const Factor = struct {
 /// Columns [begin, end) of R, H = R R', in the upper half of the n x n matrix, the last first. The diagonal has 1 / r_kk.
 pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!void {
     if (n == 0 or matrix.len != @as(u64, n) * n or begin > end or end > n or threads == 0 or threads > limits.threads_max) return error.Refused;
-    // The pivots are computed here, the columns wherever `share` has a thread.
-    const saved = fpu.enter();
-    defer saved.restore();
     var k = end;
     while (k > begin) {
         k -= 1;
