@@ -255,6 +255,10 @@ describe("pieces", () => {
             assertEquals(all.map(({ token }) => token), completion.tokens, what);
             assertEquals(all.join(""), completion.text, what);
             assert(all.every(({ logprob }) => logprob !== undefined), what);
+            if (completion.stopReason !== "stop") {
+              const whole = lm.model.tokenizer.decode(completion.tokens, { continued: true });
+              assertEquals(completion.text, whole, what);
+            }
             if (stop.length === 0) assertEquals(completion.tokens, tokens.slice(0, maxTokens), what);
           }
         }
