@@ -83,6 +83,11 @@ export class Native {
     return calls.readMemoryFigures(this.#figures);
   }
 
+  /** Bytes that a layer takes of a page of keys and values. */
+  kvBytes(given: calls.KvBytesArguments): number {
+    return checked(calls.kvBytes(this.#on, given), "keys and values");
+  }
+
   /** Bytes a second that threads read together from some memory. Blocks for about a second. */
   bandwidth(given: calls.BandwidthArguments): number {
     return checked(calls.bandwidth(this.#on, given), "library") * 1e6;

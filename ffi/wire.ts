@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 2371a465a49c525e";
+export const STAMP = "0.1.0 2e2098d35ac66d39";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -265,6 +265,7 @@ export const FUNCTIONS = {
   lg_solve: { parameters: ["buffer", "u32", "u32", "buffer", "u32", "u32"] },
   lg_calibrate: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
+  lg_kv_bytes: { parameters: ["u32", "u32", "u32", "u32", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
   lg_spin: { parameters: ["u32"] },
 } as const satisfies Record<string, Signature>;
@@ -384,6 +385,7 @@ export interface NativeFunctions {
     blocks: Uint8Array,
   ): number;
   lg_memory(figures: Float64Array, figuresBytes: number): number;
+  lg_kv_bytes(kvType: number, pageSize: number, heads: number, kDim: number, vDim: number): number;
   lg_bandwidth(threads: number, mebibytes: number): number;
   lg_spin(loops: number): number;
 }

@@ -967,6 +967,25 @@ export function memory(on: Pick<NativeFunctions, "lg_memory">, figures: Float64A
   return on.lg_memory(figures, figures.byteLength);
 }
 
+/** The arguments of {@link kvBytes}. */
+export interface KvBytesArguments {
+  readonly kvType: KvType;
+  readonly pageSize: number;
+  readonly heads: number;
+  readonly kDim: number;
+  readonly vDim: number;
+}
+
+/** Bytes that a layer takes of a page of keys and values. */
+export function kvBytes(on: Pick<NativeFunctions, "lg_kv_bytes">, given: KvBytesArguments): number {
+  const { kvType, pageSize, heads, kDim, vDim } = given;
+  checkU32(pageSize, "page size");
+  checkU32(heads, "heads");
+  checkU32(kDim, "k dim");
+  checkU32(vDim, "v dim");
+  return on.lg_kv_bytes(KV_TYPES.indexOf(kvType), pageSize, heads, kDim, vDim);
+}
+
 /** The arguments of {@link bandwidth}. */
 export interface BandwidthArguments {
   readonly threads: number;

@@ -17,6 +17,7 @@ const stamp = @import("host/stamp.zig").stamp;
 const wire = @import("wire.zig");
 const bandwidth = @import("calls/bandwidth.zig");
 const Engine = @import("run/engine.zig").Engine;
+const KvSpec = @import("model/kv_spec.zig").KvSpec;
 const calibration = @import("calls/calibrate.zig");
 const memory = @import("host/memory.zig");
 const Model = @import("model/model.zig").Model;
@@ -348,6 +349,14 @@ pub export fn lg_memory(figures: ?[*]u8, figures_len: u32) i32 {
         .allocations = @floatFromInt(allocator.callCount()),
         .allocated_bytes = @floatFromInt(allocator.byteCount()),
     }, figures, figures_len)) 0 else Status.invalid_argument.code();
+}
+
+pub export fn lg_kv_bytes(kv_type: u32, page_size: u32, heads: u32, k_dim: u32, v_dim: u32) i32 {
+    const kind = std.enums.fromInt(wire.choices.KvTypes, kv_type) orelse return Status.invalid_argument.code();
+    if (page_size < 16 or page_size > 64 or !std.math.isPowerOfTwo(page_size)) return Status.invalid_argument.code();
+    if (heads > limits.heads_max or k_dim > limits.head_dim_max or v_dim > limits.head_dim_max) return Status.invalid_argument.code();
+    const spec: KvSpec = .{ .paged = .{ .heads = heads, .k_dim = k_dim, .v_dim = v_dim } };
+    return @intCast(spec.pageBytes(kind, page_size));
 }
 
 pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {

@@ -83,6 +83,7 @@ fn callAlone(host: *Host, results: *Results) !void {
     try testing.expectEqual(0, host.call("lg_init", .{ null, 0, &text, text.len }));
     var figures: [16]f64 = undefined;
     try testing.expect(host.call("lg_memory", .{ bytes(&figures), @sizeOf(@TypeOf(figures)) }) >= 0);
+    try testing.expectEqual(3 * 64 * (128 + 8), host.call("lg_kv_bytes", .{ 2, 64, 3, 96, 32 }));
     try testing.expect(host.call("lg_bandwidth", .{ 1, 1 }) > 0);
     const spins = host.call("lg_spin", .{100});
     try testing.expectEqual(100, host.call("lg_spin", .{@as(u32, @intCast(spins))}));

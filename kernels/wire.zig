@@ -643,6 +643,9 @@ pub const functions = struct {
     /// What the library holds at the moment.
     pub const lg_memory = struct { figures: Out(layouts.MemoryFigures) };
 
+    /// Bytes that a layer takes of a page of keys and values.
+    pub const lg_kv_bytes = struct { kv_type: choices.KvTypes, page_size: u32, heads: u32, k_dim: u32, v_dim: u32 };
+
     /// Reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.
     pub const lg_bandwidth = struct { threads: u32, mebibytes: u32 };
 

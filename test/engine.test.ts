@@ -24,7 +24,7 @@ const settings: EngineSettings = {
 const checksumBytes = 8;
 
 describe("an engine", () => {
-  it("has pages of the size that they are counted with, whatever they store", async () => {
+  it("has pages of the size that the library counts them with, whatever they store", async () => {
     using model = await Model.load(embeddedModel());
     const sizes: number[] = [];
     for (const kv of ["f16", "f32", "q8_0"] as const) {

@@ -158,7 +158,8 @@ describe("the border's table", () => {
     for (const name of Object.keys(FUNCTIONS)) {
       const called = list(ours.match(new RegExp(`\\b${name}\\(([^)]*)\\): number`))?.[1] ?? "none");
       const exported = list(theirs.match(new RegExp(`export fn ${name}\\(([^)]*)\\) i32`))?.[1] ?? "none")
-        .map((name) => name.replace(/_len$/, "Bytes").replace(/_(handle|id|number)$/, ""));
+        .map((name) => name.replace(/_len$/, "Bytes").replace(/_(handle|id|number)$/, ""))
+        .map((name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase()));
       assertEquals(exported, called, name);
     }
   });

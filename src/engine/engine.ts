@@ -96,18 +96,14 @@ export const prefillTokensDefault = 2;
 /** Milliseconds of one wait for the end of a step; the wait is renewed while the step runs. */
 const waitMs = 25;
 
-/** Bytes of one page; `kernels/level/level_table.zig` says what lies in it. */
+/** Bytes of one page: the library says what each layer takes. */
 export function pageBytes(
   { kDim, vDim, perLayer }: Hyperparameters,
   kv: EngineSettings["kv"],
   pageSize: number,
 ): number {
   let bytes = 0;
-  for (const { kvHeads } of perLayer) {
-    const values = kvHeads * pageSize * (kDim + vDim);
-    const layer = kv === "q8_0" ? values + (values / 32) * 2 : values * (kv === "f32" ? 4 : 2);
-    bytes += Math.ceil(layer / 64) * 64;
-  }
+  for (const { kvHeads: heads } of perLayer) bytes += native().kvBytes({ kvType: kv, pageSize, heads, kDim, vDim });
   return bytes;
 }
 
