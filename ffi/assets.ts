@@ -1,11 +1,11 @@
 /**
  * The package's own files that are no code: the native library and the small model. Beside a file: module they are opened in
  * place. Of a package that was imported from the net, each is fetched once, checked against the table of sums, put into
- * the user's cache by an atomic rename, and checked again whenever it is opened; after the first time no network is used.
+ * the user's cache as a whole, and checked again whenever it is opened; after the first time no network is used.
  *
  * @module
  */
-import { cacheDirectory, replaceFile } from "./cache_directory.ts";
+import { cacheDirectory, provideFile } from "./cache_directory.ts";
 import { LightGPTError } from "./errors.ts";
 import { node } from "./runtime/builtins.ts";
 import { currentRuntime } from "./runtime/pick.ts";
@@ -57,7 +57,7 @@ export async function fetchAsset(runtime: Runtime, path: string, source: AssetSo
   const cached = cachedPath(runtime, path, sum.sha256);
   if (readFault(cached, sum) === undefined) return cached;
   const bytes = await download(new URL(path, source.base), path, sum);
-  store(cached, bytes, path);
+  store(cached, bytes, sum, path);
   return cached;
 }
 
@@ -70,7 +70,8 @@ export function localFile(runtime: Runtime, path: string): string {
   const bytes = runtime.files.read(path);
   const sha256 = sha256Of(bytes);
   const copy = cachedPath(runtime, path, sha256);
-  if (readFault(copy, { bytes: bytes.length, sha256 }) !== undefined) store(copy, bytes, path);
+  const sum = { bytes: bytes.length, sha256 };
+  if (readFault(copy, sum) !== undefined) store(copy, bytes, sum, path);
   return copy;
 }
 
@@ -159,10 +160,10 @@ async function readAtMost(response: Response, most: number): Promise<Uint8Array>
   return whole.subarray(0, length);
 }
 
-/** Of two processes the last to rename wins; both wrote the same. */
-function store(path: string, bytes: Uint8Array, asset: string): void {
+/** Of two processes the first wins: what it wrote may be loaded already. */
+function store(path: string, bytes: Uint8Array, sum: FileSum, asset: string): void {
   try {
-    replaceFile(path, bytes);
+    provideFile(path, bytes, () => readFault(path, sum) === undefined);
   } catch (cause) {
     if (isPermission(cause)) throw permission(cause, "--allow-write", node("node:path").dirname(path));
     const reason = cause instanceof Error ? cause.message : String(cause);

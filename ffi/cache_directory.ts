@@ -33,19 +33,40 @@ export function cacheDirectory(runtime: Runtime, platform: string = runtime.plat
  * says.
  */
 export function replaceFile(path: string, bytes: Uint8Array | string): void {
-  const { mkdirSync, renameSync, rmSync, writeFileSync } = node("node:fs");
+  writeBeside(path, bytes, (unfinished) => node("node:fs").renameSync(unfinished, path));
+}
+
+/**
+ * Writes a file as {@link replaceFile} does, but leaves one that is there and good: another process may have written it since,
+ * and be reading it. Throws what the system says.
+ */
+export function provideFile(path: string, bytes: Uint8Array, isGood: () => boolean): void {
+  const { linkSync, renameSync } = node("node:fs");
+  writeBeside(path, bytes, (unfinished) => {
+    try {
+      linkSync(unfinished, path); // fails where a file has the name already, which a rename would replace
+    } catch {
+      if (!isGood()) renameSync(unfinished, path);
+    }
+  });
+}
+
+function writeBeside(path: string, bytes: Uint8Array | string, place: (unfinished: string) => void): void {
+  const { mkdirSync, rmSync, writeFileSync } = node("node:fs");
   const unfinished = `${path}.${node("node:process").pid}-${crypto.randomUUID().slice(0, 8)}.part`;
   mkdirSync(node("node:path").dirname(path), { recursive: true });
-  try {
-    writeFileSync(unfinished, bytes);
-    renameSync(unfinished, path);
-  } catch (cause) {
+  const remove = () => {
     try {
       rmSync(unfinished, { force: true });
     } catch {
-      // The first failure is the one to tell.
+      // It harms nothing where it is; a failure before this one is the one to tell.
     }
-    throw cause;
+  };
+  try {
+    writeFileSync(unfinished, bytes);
+    place(unfinished);
+  } finally {
+    remove();
   }
 }
 

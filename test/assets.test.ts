@@ -6,7 +6,16 @@
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -90,6 +99,14 @@ describe("files of a package on the net", () => {
     const files = await Promise.all(Array.from({ length: 8 }, () => fetchAsset(runtime, path, source)));
     assertEquals(new Set(files).size, 1);
     assertEquals(readdirSync(join(cache, "made")).length, 1);
+  });
+
+  it("leave the file alone that another fetch put there meanwhile, for it may be loaded", async () => {
+    const [first, second] = [fetchAsset(runtime, path, source), fetchAsset(runtime, path, source)];
+    const inode = statSync(await Promise.race([first, second])).ino;
+    assertEquals(statSync(await first).ino, inode);
+    assertEquals(statSync(await second).ino, inode);
+    assertEquals(requests, 2);
   });
 
   it("are refused when they are others than the table says", async () => {
