@@ -113,6 +113,17 @@ export interface Host extends PromptHost {
 /** Ends the sequence of a generator that was dropped half-read: the net below `return()`. */
 const lost = new FinalizationRegistry<Sequence>((sequence) => sequence.end());
 
+/** Asks for a token that is awaited later: where it cannot be had, the error is thrown then. */
+function askAhead(sequence: Sequence) {
+  const token = sequence.next();
+  const asked = { token, isThere: false };
+  const note = () => {
+    asked.isThere = true;
+  };
+  token.then(note, note);
+  return asked;
+}
+
 /** The async generator of one request. */
 export class Generation implements AsyncGenerator<Piece, Completion, void> {
   readonly #pieces: AsyncGenerator<Piece, Completion, void>;
@@ -197,12 +208,22 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       if (!answer.isEnded) {
         const sequence = this.#sequence = answer.enter();
         lost.register(this, sequence, sequence);
+        // A token that was asked for before its reader asked, and whether it is there.
+        let ahead: { readonly token: ReturnType<typeof sequence.next>; isThere: boolean } | undefined;
         while (!answer.isEnded) {
-          const choice = await sequence.next() as Choice;
+          // What is there already, or was held back, comes after a turn of the event loop, as all that a step gives does.
+          let needsTurn = ahead?.isThere === true;
+          const choice = await (ahead?.token ?? sequence.next()) as Choice;
+          ahead = undefined;
           if (first === begin) first = performance.now();
-          for (const [index, piece] of answer.take(choice).entries()) {
-            if (index > 0) await wallClock.turn();
+          for (const piece of answer.take(choice)) {
+            if (needsTurn) {
+              // Asked before the turn: after it the sequence would come too late for the step that the others are in.
+              if (!answer.isEnded) ahead ??= askAhead(sequence);
+              await wallClock.turn();
+            }
             yield piece;
+            needsTurn = true;
           }
         }
       }
