@@ -6,7 +6,7 @@
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { ConversationOptions } from "./options.ts";
-import { ServedTemplate } from "./served.ts";
+import type { ServedTemplate } from "./served.ts";
 import type { ChatMessage } from "./inputs.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
 import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -57,7 +57,7 @@ export class Conversations {
   #parse(source: string): Promise<ServedTemplate> {
     const known = this.#templates.get(source);
     if (known !== undefined) return known;
-    const parsed = ServedTemplate.read(source);
+    const parsed = readTemplate(source);
     // A server may be given templates by its users: only a few are kept.
     if (this.#templates.size >= 8) this.#templates.clear();
     this.#templates.set(source, parsed);
@@ -67,4 +67,10 @@ export class Conversations {
   #text(token: number | undefined): string {
     return token === undefined ? "" : new TextDecoder().decode(this.#tokenizer.piece(token));
   }
+}
+
+/** The template language is a third of all code, and most programs that only continue texts never need it. */
+async function readTemplate(source: string): Promise<ServedTemplate> {
+  const { ServedTemplate } = await import("./served.ts");
+  return await ServedTemplate.read(source);
 }

@@ -9,7 +9,7 @@ import type { Program } from "../jinja/program.ts";
 import type { TextRun } from "../types.ts";
 import type { ChatMessage } from "./inputs.ts";
 import type { RenderOptions } from "./options.ts";
-import { readProgram, renderPrompt } from "./prompt.ts";
+import type { renderPrompt } from "./prompt.ts";
 
 export type { ChatMessage, JsonValue } from "./inputs.ts";
 export type { RenderOptions } from "./options.ts";
@@ -27,14 +27,18 @@ export type { RenderOptions } from "./options.ts";
  */
 export class ChatTemplate {
   readonly #program: Program;
+  readonly #render: typeof renderPrompt;
 
-  private constructor(program: Program) {
+  private constructor(program: Program, render: typeof renderPrompt) {
     this.#program = program;
+    this.#render = render;
   }
 
   /** Reads the template in `source`; throws a {@link ModelFormatError} where it is no Jinja. */
-  static parse(source: string): Promise<ChatTemplate> {
-    return new Promise((resolve) => resolve(new ChatTemplate(readProgram(source))));
+  static async parse(source: string): Promise<ChatTemplate> {
+    // The template language is loaded when it is needed: it would delay the first token of programs that do without.
+    const { readProgram, renderPrompt } = await import("./prompt.ts");
+    return new ChatTemplate(readProgram(source), renderPrompt);
   }
 
   /**
@@ -42,7 +46,7 @@ export class ChatTemplate {
    * messages, and an error of the code `limit` where it costs too much.
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
-    return renderPrompt(this.#program, messages, options).text;
+    return this.#render(this.#program, messages, options).text;
   }
 
   /**
@@ -50,6 +54,6 @@ export class ChatTemplate {
    * makes tokens of them.
    */
   runs(messages: readonly ChatMessage[], options: RenderOptions = {}): TextRun[] {
-    return renderPrompt(this.#program, messages, options).runs;
+    return this.#render(this.#program, messages, options).runs;
   }
 }
