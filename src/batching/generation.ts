@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { AskedToken } from "./asked_token.ts";
 import { CancelledError } from "../../ffi/errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { wallClock } from "./clock.ts";
@@ -113,17 +114,6 @@ export interface Host extends PromptHost {
 /** Ends the sequence of a generator that was dropped half-read: the net below `return()`. */
 const lost = new FinalizationRegistry<Sequence>((sequence) => sequence.end());
 
-/** Asks for a token that is awaited later: where it cannot be had, the error is thrown then. */
-function askAhead(sequence: Sequence) {
-  const token = sequence.next();
-  const asked = { token, isThere: false };
-  const note = () => {
-    asked.isThere = true;
-  };
-  token.then(note, note);
-  return asked;
-}
-
 /** The async generator of one request. */
 export class Generation implements AsyncGenerator<Piece, Completion, void> {
   readonly #pieces: AsyncGenerator<Piece, Completion, void>;
@@ -194,8 +184,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
   async *#run(prepare: () => Prepared): AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
     const prepared = prepare();
-    const { prompt, options } = prepared;
-    const { signal, breakers } = options;
+    const { prompt, options, options: { signal, breakers } } = prepared;
     assertNotAborted(signal);
     const abort = () => this.#end(cancelledBy(signal as AbortSignal));
     signal?.addEventListener("abort", abort, { once: true });
@@ -208,8 +197,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       if (!answer.isEnded) {
         const sequence = this.#sequence = answer.enter();
         lost.register(this, sequence, sequence);
-        // A token that was asked for before its reader asked, and whether it is there.
-        let ahead: { readonly token: ReturnType<typeof sequence.next>; isThere: boolean } | undefined;
+        let ahead: AskedToken | undefined;
         while (!answer.isEnded) {
           // What is there already, or was held back, comes after a turn of the event loop, as all that a step gives does.
           let needsTurn = ahead?.isThere === true;
@@ -219,7 +207,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
           for (const piece of answer.take(choice)) {
             if (needsTurn) {
               // Asked before the turn: after it the sequence would come too late for the step that the others are in.
-              if (!answer.isEnded) ahead ??= askAhead(sequence);
+              if (!answer.isEnded) ahead ??= new AskedToken(sequence);
               await wallClock.turn();
             }
             yield piece;
