@@ -1,7 +1,8 @@
 /**
- * Follows the load while requests are served: the batch and the prompt's share of a step by the latency that the user wants or
- * by throughput, threads when neighbours take cores, the cache by what its hits are worth. One small change at a time, on
- * evidence; what turns out to be no better is taken back and not tried again soon. Results depend on none of it.
+ * Follows the load while requests run. It changes the batch and the prompt's share of a step, for the latency that the user asks
+ * for or for throughput; the number of threads, when other programs take cores; and the size of the cache, by its hits. It makes
+ * one small change at a time and measures it. A change that is no better is undone and not tried again soon. Results do not
+ * depend on any of it.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import type { EventLog } from "./events.ts";
 import { AbTrial } from "../engine/ab_trial.ts";
 import { median } from "../machine/median.ts";
 
-/** What an adapter turns; all within bounds that are someone else's. */
+/** The settings that an adapter changes, each within bounds that the user, the tuner or memory sets. */
 export interface AdaptTarget {
   /** Sequences of a step, and the most of them. */
   sequences: number;
@@ -44,23 +45,23 @@ export interface AdapterOptions {
   readonly log: Pick<EventLog, "tell">;
 }
 
-/** A look at what steps took comes after so long and so many of them. */
+/** The adapter looks at the steps' times after so many milliseconds and so many steps. */
 const periodMs = 250;
 const periodSteps = 20;
-/** A period that took longer is none: the process slept, or the clock jumped. */
+/** A period longer than this, in milliseconds, is dropped: the process slept, or the clock jumped. */
 const periodMsMost = 60_000;
 /** Within this share below the target nothing changes. */
 const comfort = 0.75;
-/** Steps that 95 % are taken of: of fewer, some that were disturbed would be more than 5 %. */
+/** The fewest steps whose 95th percentile is used: of fewer, a few disturbed steps are more than 5 %. */
 const latencySteps = 200;
-/** Such looks in a row that must agree. */
+/** Looks in a row that must agree before a change. */
 const agreeing = 2;
 /** A value must be so much faster to replace another. */
 const better = 0.97;
-/** The share of a core that others must take for fewer threads to be tried, and below which more are. */
+/** Shares of a core that other programs take: above the first fewer threads are tried, below the second more. */
 const othersMost = 0.4;
 const othersLeast = 0.1;
-/** Periods between looks at the others, and until something that was no better is tried again: it doubles. */
+/** Periods between looks at other programs, and before a change that was no better is tried again; the latter doubles. */
 const othersEvery = 4;
 const holdLeast = 40;
 const holdMost = 4000;
@@ -71,7 +72,7 @@ const valuable = 0.05;
 const cacheStep = 0.25;
 const cacheLeast = 1 / 16;
 
-/** Waits longer each time that a trial was in vain. */
+/** Counts the periods before the next trial: twice as many after each trial that changed nothing. */
 class Hold {
   #periods = holdLeast;
   #until = 0;
@@ -86,7 +87,7 @@ class Hold {
   }
 }
 
-/** A trial under way, and what gave rise to it. */
+/** A trial under way, and the reason for it. */
 interface Running {
   readonly setting: "threads" | "batchSequences";
   readonly trial: AbTrial;
@@ -112,7 +113,7 @@ export class Adapter {
   #running: Running | undefined;
   #cache: AdaptTarget["cache"];
 
-  /** Turns `target` as steps are told. */
+  /** Changes `target` by the steps that {@link Adapter.step} reports. */
   constructor(target: AdaptTarget, options: AdapterOptions) {
     this.#target = target;
     this.#options = options;

@@ -22,7 +22,7 @@ import { MemoryGovernor, type MemoryTarget } from "./memory_governor.ts";
 /** Time between two looks at the memory while steps run, and while none does. */
 const lookMs = 100;
 const idleMs = 1000;
-/** The files that tell of pressure are read so often; what they say changes slowly. */
+/** Milliseconds between two readings of the files of memory pressure; these change slowly. */
 const pressureMs = 1000;
 
 /** Options for an attendant. */
@@ -93,7 +93,7 @@ export class Attendant {
   }
 }
 
-/** What the adapter turns. Of the sequences that it wants and those that memory allows, the smaller number counts. */
+/** The settings that the adapter changes. Of the sequences that it wants and those that memory allows, the smaller number counts. */
 class LoadTarget implements AdaptTarget {
   /** What the user or the tuner has set: the most. */
   sequencesMost = 1;
@@ -134,7 +134,7 @@ class LoadTarget implements AdaptTarget {
     this.#settings.sequences = Math.min(this.#sequences, this.#byMemory);
   }
 
-  /** The governor's wish. */
+  /** The sequences that the memory governor allows. */
   get byMemory(): number {
     return this.#byMemory;
   }
@@ -214,7 +214,7 @@ function memoryTarget(scheduler: Scheduler, load: LoadTarget, pagesLeast: number
   };
 }
 
-/** What was disposed of meanwhile needs no looking after. */
+/** A batcher that was disposed of meanwhile is left alone. */
 async function ignoreClosed(work: Promise<void>): Promise<void> {
   try {
     await work;
@@ -223,7 +223,7 @@ async function ignoreClosed(work: Promise<void>): Promise<void> {
   }
 }
 
-/** What the system says of memory, asked for not too often. */
+/** The system's memory pressure, read at most once in a while. */
 function pressureSource(): () => Pressure {
   const probe = new PressureProbe();
   let last = probe.read();

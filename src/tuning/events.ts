@@ -1,5 +1,5 @@
 /**
- * What an optimizer tells: every decision as an event, in words and with its figures. The last thousand are kept, and
+ * The events of an optimizer: every decision, in words and with its figures. The last thousand are kept, and
  * a listener is called with each as it happens.
  *
  * @module
@@ -25,9 +25,9 @@ export interface OptimizerEvent {
   readonly text: string;
   /** The setting that changed. */
   readonly setting?: string;
-  /** What it was, */
+  /** The value before the change. */
   readonly from?: number;
-  /** and what it is. */
+  /** The value after it. */
   readonly to?: number;
 }
 

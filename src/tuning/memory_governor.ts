@@ -11,7 +11,7 @@ import type { Pressure } from "../machine/pressure.ts";
 import { mebibytes } from "../batching/memory_budget.ts";
 import type { EventLog } from "./events.ts";
 
-/** What a governor turns. */
+/** The limits that a governor changes. */
 export interface MemoryTarget {
   /** KV pages that there are, and those of one context, which can't be given up. */
   readonly pages: number;
@@ -41,7 +41,7 @@ export interface GovernorOptions {
   readonly resident: () => number;
   /** What the system says. */
   readonly pressure: () => Pressure;
-  /** Milliseconds that only grow. */
+  /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
   /** Hears every decision. */
   readonly log: Pick<EventLog, "tell">;
@@ -52,12 +52,12 @@ const highShare = 0.95;
 const marginLeast = 16 * 2 ** 20;
 /** From this much waiting for memory on, percent of ten seconds, the system is short of it. */
 const waitingMost = 10;
-/** What is given back when the system is short of memory. */
+/** The share of memory that is given back when the system is short of it. */
 const pressureShare = 1 / 8;
 /** How long it must be calm before something grows: twice as long each time it is soon taken back, half as long each time it is not. */
 const calmMsLeast = 2000;
 const calmMsMost = 120_000;
-/** How much grows at once. */
+/** The share by which a limit grows at once. */
 const growShare = 1 / 8;
 /** Less than this share is no reason to change anything. */
 const slack = 1 / 32;
@@ -74,7 +74,7 @@ export class MemoryGovernor {
   #isRefusing = false;
   #busy: Promise<void> | undefined;
 
-  /** Turns `target` when {@link MemoryGovernor.look} is called. */
+  /** Changes `target` when {@link MemoryGovernor.look} is called. */
   constructor(target: MemoryTarget, options: GovernorOptions) {
     this.#target = target;
     this.#options = options;
@@ -89,7 +89,7 @@ export class MemoryGovernor {
     return this.#isRefusing;
   }
 
-  /** Looks once, and changes what must be changed; again while it does is the same look. */
+  /** Measures once and changes the limits that must change. A call while another one works joins it. */
   look(): Promise<void> {
     return this.#busy ??= this.#look().finally(() => this.#busy = undefined);
   }
@@ -217,7 +217,7 @@ export class MemoryGovernor {
   }
 }
 
-/** Up to how much of a limit may be filled. */
+/** The bytes of a limit that may be filled. */
 export function highMark(limitBytes: number): number {
   return Math.min(limitBytes * highShare, Math.max(limitBytes / 2, limitBytes - marginLeast));
 }

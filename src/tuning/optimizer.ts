@@ -1,6 +1,6 @@
 /**
- * The all-in-one over a loaded model: it looks at the machine, finds the settings that suit it or takes those that were
- * found before, and opens the batcher with them. What it decides never changes a result, only when it is there; every
+ * The optimizer of a loaded model: it probes the machine, measures the settings that suit it or takes those that were
+ * measured before, and opens the batcher with them. Its decisions change when a result is there, never the result; each
  * decision is an event, in words.
  *
  * @module
@@ -33,7 +33,7 @@ export let openOptimizer: (
   limitBytes: number | undefined,
 ) => Promise<Optimizer>;
 
-/** What an optimizer is made of. */
+/** The parts of an optimizer. */
 interface Parts {
   readonly model: Model;
   readonly batching: BatcherOptions;

@@ -7,13 +7,13 @@
  * @module
  */
 
-/** How much faster a candidate is than what it was paired with; 0.1 is 10 %. */
+/** How much faster a candidate is than the value it was paired with; 0.1 is 10 %. */
 export interface TimeComparison {
-  /** The middle. */
+  /** The estimate. */
   readonly gain: number;
-  /** It is surely no less, */
+  /** The lower end of the interval. */
   readonly low: number;
-  /** and no more. */
+  /** The upper end. */
   readonly high: number;
   /** Pairs that were measured. */
   readonly pairs: number;

@@ -1,6 +1,6 @@
 /**
- * Chooses the few of many values that are worth a race: in heats of a few, each beside what there is, so that a machine that
- * is slower for a while is so for both. After all heats the slower half is out, and the rest meet again, until few are left
+ * Chooses the few of many values that are worth a race. Values run in small heats, each beside the current value, so that a
+ * machine that is slower for a while slows both. After all heats the slower half is out and the rest run again, until few are left
  * (successive halving; Karnin, Koren, Somekh, Almost optimal exploration in multi-armed bandits, ICML 2013). A chosen value has
  * won nothing yet: the race counts times of its own.
  *

@@ -1,12 +1,12 @@
 /**
- * What tuning is told, and what it tells.
+ * The options of tuning and the records of what it measured.
  *
  * @module
  */
 import type { Subject, TunedSettings } from "./subject.ts";
 
 /**
- * What became of one setting, and why.
+ * The decision on one setting, and why.
  *
  * @example
  * ```ts
@@ -19,9 +19,9 @@ import type { Subject, TunedSettings } from "./subject.ts";
 export interface Trial {
   /** The setting. */
   readonly setting: keyof TunedSettings;
-  /** What it was, */
+  /** The value before. */
   readonly from: number;
-  /** and what it is now: the same, unless another was measurably better. */
+  /** The value now: the same, unless another was measurably better. */
   readonly to: number;
   /** The reason, in a sentence. */
   readonly why: string;
@@ -41,17 +41,17 @@ export interface Trial {
 export interface TuneProgress {
   /** What is being measured. */
   readonly setting: keyof TunedSettings;
-  /** Milliseconds that were spent, */
+  /** Milliseconds spent so far. */
   readonly spentMs: number;
-  /** and the most that will be. */
+  /** The most milliseconds that tuning takes. */
   readonly budgetMs: number;
 }
 
-/** What tuning came to. */
+/** The result of tuning. */
 export interface Tuning {
-  /** What to use. */
+  /** The settings to use. */
   readonly settings: TunedSettings;
-  /** What became of each setting. */
+  /** The decision on each setting. */
   readonly trials: readonly Trial[];
   /** How long it took. */
   readonly ms: number;
@@ -65,7 +65,7 @@ export interface TunePlan {
   readonly subject: Subject;
   /** The settings that there would be without tuning. */
   readonly defaults: TunedSettings;
-  /** Settings that the user has said: they stay. */
+  /** Settings that the user gave: they stay. */
   readonly fixed: ReadonlySet<keyof TunedSettings>;
   /** The most threads, which is what the user said or the machine can run. */
   readonly threadsMost: number;
@@ -77,6 +77,6 @@ export interface TunePlan {
   readonly now?: () => number;
   /** Ends it with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Hears how far it is. */
+  /** Called with the progress. */
   readonly onProgress?: ((progress: TuneProgress) => void) | undefined;
 }

@@ -1,7 +1,7 @@
 /**
- * What tuning found, kept for the next time: one file for each machine, model, version and wish of the user's in the cache
- * folder. A file that was found is no more than a claim: it is checked member by member, and what is damaged or of another
- * machine is ignored, with a note.
+ * Keeps the results of tuning for the next time: one file for each machine, model, version and set of user's options, in the
+ * cache folder. A file is untrusted: each member is checked, and a file that is damaged or of another machine is ignored, with
+ * a note.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { Trial } from "./plan.ts";
 import type { TunedSettings } from "./subject.ts";
 
 /**
- * What tuning found out for one model on one machine.
+ * The result of tuning one model on one machine.
  *
  * @example
  * ```ts
@@ -31,7 +31,7 @@ import type { TunedSettings } from "./subject.ts";
  * ```
  */
 export interface Profile {
-  /** What to use. */
+  /** The settings to use. */
   readonly settings: TunedSettings;
   /** What became of each setting, and why. */
   readonly trials: readonly Trial[];
@@ -161,7 +161,7 @@ function ignored(path: string, why: string): { note: string; isDamaged: boolean 
   return { note: `The profile ${path} is ignored: ${why}.`, isDamaged: true };
 }
 
-/** The profile in a text, or why it is none. */
+/** The profile in a text, or the reason why the text holds none. */
 export function parseProfile(text: string, key: ProfileKey): Profile | string {
   let found: unknown;
   try {

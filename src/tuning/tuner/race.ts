@@ -1,7 +1,7 @@
 /**
  * Finds the fastest of a few values: in every round each of them that is still in the race is measured once, in a random
  * order, so that what disturbs the machine disturbs all. A value that is surely not better drops out; the race ends as soon as it is
- * decided. The first value is what there is: it stays unless another is measurably better. Of many, heats choose the few
+ * decided. The first value is the current one: it stays unless another is measurably better. Of many values, heats choose a few
  * (`heats.ts`).
  *
  * @module
@@ -9,7 +9,7 @@
 import type { Budget } from "./time_budget.ts";
 import { compareTimes, type TimeComparison } from "./compare.ts";
 
-/** What is raced. */
+/** A race to be run. */
 export interface Race<T> {
   /** The values; the first is the one to beat. */
   readonly values: readonly T[];
@@ -31,13 +31,13 @@ export interface Race<T> {
 
 /** How a race ended. */
 export interface Outcome<T> {
-  /** What was there, or the value that is better. */
+  /** The current value, or the better one. */
   readonly value: T;
   /** How the winner, or the best of the others, compares with what was there; undefined where none was compared. */
   readonly best: { readonly value: T; readonly comparison: TimeComparison } | undefined;
   /** Rounds that were measured. */
   readonly rounds: number;
-  /** Whether more rounds could change nothing. */
+  /** Whether the race is decided: more rounds would not change it. */
   readonly isDecided: boolean;
 }
 
@@ -45,7 +45,7 @@ export interface Outcome<T> {
 const roundsLeast = 3;
 const roundsToWin = 5;
 const roundsMost = 16;
-/** Between two values that are both better, a difference of this is none. */
+/** A smaller difference between two better values counts as none. */
 const same = 0.02;
 /** A value that takes so much longer than the best in the first two rounds, in the better of both, is not measured again. */
 const hopeless = 2;
@@ -91,7 +91,7 @@ export async function runRace<T>(race: Race<T>): Promise<Outcome<T>> {
   return { ...decide(values, fit, times, against, gainLeast), rounds, isDecided: isDecided || rounds >= roundsMost };
 }
 
-/** Whether one is surely better than what was there, and as good as any other. */
+/** Whether a value is surely better than the current one and as good as any other. */
 function isClear(
   alive: readonly number[],
   against: (base: number, index: number) => TimeComparison,

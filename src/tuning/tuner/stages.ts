@@ -1,6 +1,6 @@
 /**
- * What is raced, one stage after the other: settings of which one decides what another is worth race together, in all their
- * combinations. Each stage has its candidates, the work that they are compared by, and what that will take.
+ * The stages of tuning, one after the other. Settings that depend on one another race together, in all combinations. Each stage
+ * has its candidates, the work that compares them, and an estimate of its time.
  *
  * @module
  */
@@ -46,7 +46,7 @@ const gainUsual = 0.02;
 const gainAtOthersCost = 0.05;
 /** A number of threads whose steps take so much longer than the best one's is not looked at with larger chunks. */
 const hopeless = 3;
-/** Of the others so many race with a chunk. */
+/** How many of the other numbers of threads race with a chunk. */
 const promisingMost = 2;
 /** A value that takes so many times as long as the best is measured twice, */
 const slower = 1.1;
@@ -193,7 +193,7 @@ async function promising(
   return [...pairs.values()];
 }
 
-/** What there is, and the others. */
+/** The current value first, then the others. */
 function othersThan<T>(present: T, all: readonly T[]): T[] {
   return [present, ...all.filter((value) => value !== present)];
 }

@@ -1,6 +1,6 @@
 /**
- * What tuning measures: steps of the model itself, over pages of their own, one for each page size. Tokens mean nothing and
- * nothing is handed out but a chosen token, as when text is generated; what a step computes does not depend on settings.
+ * The steps that tuning measures: steps of the model itself, over pages of their own, for each page size. The tokens are
+ * arbitrary, and only a chosen token is handed out, as when text is generated. No setting changes what a step computes.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export interface TunedSettings {
   readonly spinLoops: number;
 }
 
-/** What is measured, a step at a time; tests put something else in its place. */
+/** Runs the steps that are measured; tests put another in its place. */
 export interface Subject {
   /** The most tokens and sequences that a step can have. */
   readonly chunkMost: number;

@@ -7,7 +7,7 @@
 
 import { cancelledBy } from "../../options/checks.ts";
 
-/** Samples without a time after which a clock is given up. */
+/** So many samples without a valid time end tuning. */
 const faultsMost = 8;
 
 /** A share of time. */
@@ -46,7 +46,7 @@ export class Budget {
     return Math.max(0, this.#limitMs - this.spentMs);
   }
 
-  /** Whether the clock has been found out. */
+  /** Whether the clock was wrong too often to be trusted. */
   get isClockBroken(): boolean {
     return this.#faults >= faultsMost || (this.#whole?.isClockBroken ?? false);
   }

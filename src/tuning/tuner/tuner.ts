@@ -18,7 +18,7 @@ import { Works } from "./workload.ts";
 export type { Trial, TunePlan, TuneProgress, Tuning } from "./plan.ts";
 export type { TunedSettings } from "./subject.ts";
 
-/** Against the defaults, a loss of this is none. */
+/** A smaller loss against the defaults counts as none. */
 const noDifference = 0.015;
 /** The most that tuning may cost. */
 const realLoss = 0.05;
@@ -30,7 +30,7 @@ const reserve = 0.03;
 /** What is left for measuring the choice against the defaults once more. */
 const checkShare = 12;
 
-/** Tunes; only what the user's signal says ends it with an error. */
+/** Tunes; only the user's signal ends it with an error. */
 export async function tune(plan: TunePlan): Promise<Tuning> {
   return await new Tuner(plan).run();
 }
@@ -127,7 +127,7 @@ class Tuner {
     return outcome.isDecided || outcome.best !== undefined;
   }
 
-  /** Takes what won, and says why, of each setting. */
+  /** Takes the winner of each setting and records why. */
   #accept(
     open: readonly (keyof TunedSettings)[],
     values: readonly TriedSettings[],

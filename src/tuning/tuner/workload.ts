@@ -1,6 +1,6 @@
 /**
- * The work by which settings are compared, and what it takes: steps of the subject, timed within a budget, and, from those
- * so far, how long the next ones will be, so that nothing is begun that there is no time for.
+ * The work by which settings are compared: steps of the subject, timed within a budget. The times so far tell how long the next
+ * steps will take, so that no work begins for which there is no time.
  *
  * @module
  */
@@ -148,7 +148,7 @@ export class Works {
   }
 }
 
-/** Half of what was known, half of what is new. */
+/** The mean of the old estimate and the new time. */
 function smoothed(known: number | undefined, ms: number | undefined): number | undefined {
   return ms === undefined || known === undefined ? ms ?? known : (known + ms) / 2;
 }
