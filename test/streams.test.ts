@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { after, before, describe, it } from "node:test";
 import { CancelledError, type Completion, LightGPT } from "../mod.ts";
@@ -229,6 +229,25 @@ describe("requests at the same time", () => {
     assertEquals(results.map(({ done }) => done), [false, false, false, false, true, true]);
     assertEquals(results.slice(0, 4).map(({ value }) => (value as { token: number }).token), expected.tokens);
     assertEquals((results[4].value as Completion).text, expected.text);
+  });
+
+  it("are in every step together, also where many pieces are held back", async () => {
+    // Half of the letters may be the beginning of one of these: such a piece waits for the next token, and both come at once.
+    const stop = [..."abcdefghijklm"].map((letter) => `${letter}\u0000`);
+    const count = 120;
+    const stream = async (index: number) => {
+      const options = {
+        maxTokens: count,
+        cache: false,
+        stop,
+        sampling: { ...wild(index + 1), banned: [lm.model.tokenizer.eos!] },
+      };
+      for await (const _ of lm.generate(story, options)) await Promise.resolve();
+    };
+    const before = lm.batcher.stats().steps;
+    await Promise.all(Array.from({ length: 8 }, (_, index) => stream(index)));
+    // The prompts are read in some steps before; a stream that came too late would need a step of its own for each token.
+    assertLess(lm.batcher.stats().steps - before, count + 10);
   });
 
   it("let the event loop turn between any two pieces", async () => {
