@@ -22,7 +22,8 @@ import {
 } from "../mod.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
 import { makeable, nameOf } from "../src/converting/types.ts";
-import { GgufWriter, type NewValue } from "../src/files/gguf/write.ts";
+import type { NewValue } from "../src/files/gguf/encode.ts";
+import { GgufWriter } from "../src/files/gguf/write.ts";
 import { repository } from "./kit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-importance-"));

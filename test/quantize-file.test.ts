@@ -26,7 +26,8 @@ import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
 import { formatName } from "../src/files/formats.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
-import { GgufWriter, type NewValue } from "../src/files/gguf/write.ts";
+import type { NewValue } from "../src/files/gguf/encode.ts";
+import { GgufWriter } from "../src/files/gguf/write.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { describeTales, repository } from "./kit.ts";
 

@@ -13,7 +13,8 @@ import process from "node:process";
 import { ImportanceMatrix } from "../../mod.ts";
 import { VALUE_TYPE } from "../../src/files/gguf/metadata.ts";
 import { readGguf } from "../../src/files/gguf/read.ts";
-import { GgufWriter, type NewValue } from "../../src/files/gguf/write.ts";
+import type { NewValue } from "../../src/files/gguf/encode.ts";
+import { GgufWriter } from "../../src/files/gguf/write.ts";
 import {
   comparedMixes,
   type MixRecord,

@@ -15,7 +15,8 @@ import { checkInstance, checkObject, guarded, refuseOption } from "../options/ch
 import { type FieldsOf, integer, other, readOptions, text } from "../options/schema.ts";
 import { pathOf } from "../options/paths.ts";
 import { readLegacy } from "./imatrix_dat.ts";
-import { GgufWriter, type NewTensor, type NewValue } from "../files/gguf/write.ts";
+import type { NewTensor, NewValue } from "../files/gguf/encode.ts";
+import { GgufWriter } from "../files/gguf/write.ts";
 
 /**
  * Where an {@link ImportanceMatrix} comes from.

@@ -18,7 +18,8 @@ import { checkImportances } from "./check_importance.ts";
 import { type ModelFacts, Plan, type TensorRule } from "./mixes.ts";
 import { sameFile, type SourceTensor, type WeightSource } from "./weight_source.ts";
 import { fitting, formatOf, nameOf } from "./types.ts";
-import { GgufWriter, type NewValue } from "../files/gguf/write.ts";
+import type { NewValue } from "../files/gguf/encode.ts";
+import { GgufWriter } from "../files/gguf/write.ts";
 
 /**
  * What {@link quantizeFile} made of one tensor.

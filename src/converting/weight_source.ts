@@ -8,7 +8,7 @@
 import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { LightGPTError } from "../../ffi/errors.ts";
 import { type Gguf, readGguf, type Tensor } from "../files/gguf/read.ts";
-import type { NewValue } from "../files/gguf/write.ts";
+import type { NewValue } from "../files/gguf/encode.ts";
 
 /** A tensor of a source: `dims` with the columns first. */
 export interface SourceTensor {

@@ -6,7 +6,7 @@
  */
 import { LIMITS } from "../../../ffi/wire.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
-import type { NewValue } from "../../files/gguf/write.ts";
+import type { NewValue } from "../../files/gguf/encode.ts";
 import type { JsonFile, JsonObject } from "./json.ts";
 import { type Llama3Scaling, readLlama3 } from "./rope.ts";
 

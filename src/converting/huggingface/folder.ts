@@ -11,7 +11,7 @@ import { planModel } from "../../model/architectures/architectures.ts";
 import { parseGguf } from "../../files/gguf/read.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import { statOf, SteadyFile, type WeightSource } from "../weight_source.ts";
-import { headerBytes, type NewValue } from "../../files/gguf/write.ts";
+import { headerBytes, type NewValue } from "../../files/gguf/encode.ts";
 import { loadTokenizer } from "../../text/tokenizer/tokenizer.ts";
 import { readConfig } from "./config.ts";
 import { isObject, JsonFile } from "./json.ts";

@@ -7,7 +7,7 @@
  */
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
-import type { NewValue } from "../../files/gguf/write.ts";
+import type { NewValue } from "../../files/gguf/encode.ts";
 import { isObject, type JsonFile } from "./json.ts";
 import { flat, preTokenizerName } from "./pretokenizer.ts";
 

@@ -8,26 +8,7 @@
 import { LightGPTError } from "../../../ffi/errors.ts";
 import { node } from "../../../ffi/runtime/builtins.ts";
 import { beginPartial, endPartial, heedFileLimit } from "../partial.ts";
-import { MetadataArray, type MetadataValue } from "./read.ts";
-import { VALUE_TYPE } from "./metadata.ts";
-
-/** A metadata value with its type, a `VALUE_TYPE`; of an array of that type, the elements. */
-export interface NewValue {
-  readonly type: number;
-  readonly value: MetadataValue | readonly MetadataValue[];
-}
-
-/** A tensor to be written: `dims` as the format counts them, columns first. */
-export interface NewTensor {
-  readonly name: string;
-  readonly type: number;
-  readonly dims: readonly number[];
-  readonly bytes: number;
-}
-
-const alignment = 32;
-const versionOfFormat = 3;
-const encoder = new TextEncoder();
+import { aligned, headerBytes, type NewTensor, type NewValue } from "./encode.ts";
 
 /** A file being written. */
 export class GgufWriter {
@@ -104,7 +85,7 @@ export class GgufWriter {
   }
 
   #pad(): void {
-    this.#put(new Uint8Array((alignment - this.bytes % alignment) % alignment));
+    this.#put(new Uint8Array(aligned(this.bytes) - this.bytes));
   }
 
   #put(data: Uint8Array): void {
@@ -137,10 +118,6 @@ function codeOf(cause: unknown): string {
   return /\(os error 27\)/.test(String(cause)) ? "EFBIG" : String(cause); // Deno has no code for this one
 }
 
-function aligned(bytes: number): number {
-  return Math.ceil(bytes / alignment) * alignment;
-}
-
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "its folder does not exist; make it first",
   ENOTDIR: "its folder is a file; expected the path of a file to be made",
@@ -151,106 +128,3 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "writing there is not allowed",
   EROFS: "the file system is read-only",
 };
-
-/** Everything before the data, without the padding behind it. */
-export function headerBytes(metadata: ReadonlyMap<string, NewValue>, tensors: readonly NewTensor[]): Uint8Array {
-  const out = new Bytes();
-  out.raw(encoder.encode("GGUF"));
-  out.scalar(VALUE_TYPE.uint32, versionOfFormat);
-  out.scalar(VALUE_TYPE.uint64, tensors.length);
-  out.scalar(VALUE_TYPE.uint64, metadata.size);
-  for (const [key, { type, value }] of metadata) {
-    out.text(key);
-    if (value instanceof MetadataArray || Array.isArray(value)) {
-      const elementType = value instanceof MetadataArray ? value.elementType : type;
-      out.scalar(VALUE_TYPE.uint32, VALUE_TYPE.array);
-      out.scalar(VALUE_TYPE.uint32, elementType);
-      out.scalar(VALUE_TYPE.uint64, value.length);
-      for (const element of value) out.value(elementType, element);
-    } else {
-      out.scalar(VALUE_TYPE.uint32, type);
-      out.value(type, value as MetadataValue);
-    }
-  }
-  let offset = 0;
-  for (const { name, type, dims, bytes } of tensors) {
-    out.text(name);
-    out.scalar(VALUE_TYPE.uint32, dims.length);
-    for (const size of dims) out.scalar(VALUE_TYPE.uint64, size);
-    out.scalar(VALUE_TYPE.uint32, type);
-    out.scalar(VALUE_TYPE.uint64, offset);
-    offset += aligned(bytes);
-  }
-  return out.done();
-}
-
-/** A growing run of bytes. */
-class Bytes {
-  #bytes = new Uint8Array(1 << 16);
-  #view = new DataView(this.#bytes.buffer);
-  #length = 0;
-
-  raw(bytes: Uint8Array): void {
-    this.#grow(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
-  }
-
-  text(text: string): void {
-    const bytes = encoder.encode(text);
-    this.scalar(VALUE_TYPE.uint64, bytes.length);
-    this.raw(bytes);
-  }
-
-  value(type: number, value: MetadataValue): void {
-    if (type === VALUE_TYPE.string) this.text(String(value));
-    else this.scalar(type, typeof value === "bigint" ? value : Number(value));
-  }
-
-  scalar(type: number, value: number | bigint): void {
-    this.#grow(8);
-    this.#length += put(this.#view, this.#length, type, value);
-  }
-
-  done(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
-  }
-
-  #grow(more: number): void {
-    if (this.#length + more <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(2 * this.#bytes.length, this.#length + more));
-    grown.set(this.#bytes);
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
-  }
-}
-
-function put(view: DataView, at: number, type: number, value: number | bigint): number {
-  switch (type) {
-    case VALUE_TYPE.uint8:
-    case VALUE_TYPE.int8:
-    case VALUE_TYPE.bool:
-      view.setInt8(at, Number(value));
-      return 1;
-    case VALUE_TYPE.uint16:
-    case VALUE_TYPE.int16:
-      view.setInt16(at, Number(value), true);
-      return 2;
-    case VALUE_TYPE.uint32:
-    case VALUE_TYPE.int32:
-      view.setInt32(at, Number(value), true);
-      return 4;
-    case VALUE_TYPE.float32:
-      view.setFloat32(at, Number(value), true);
-      return 4;
-    case VALUE_TYPE.uint64:
-    case VALUE_TYPE.int64:
-      view.setBigInt64(at, BigInt(value), true);
-      return 8;
-    case VALUE_TYPE.float64:
-      view.setFloat64(at, Number(value), true);
-      return 8;
-    default:
-      throw new Error(`no scalar type ${type}`);
-  }
-}
