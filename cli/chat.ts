@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { CancelledError, InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import type { ChatMessage } from "../src/text/chat/template.ts";
 import type { GenerateOptions } from "../src/batching/request_options.ts";
-import type { Completion } from "../src/batching/generation.ts";
+import type { Completion } from "../src/batching/completion.ts";
 import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";

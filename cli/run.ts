@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import type { Completion } from "../src/batching/generation.ts";
+import type { Completion } from "../src/batching/completion.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";

@@ -20,5 +20,5 @@ export type { BatchRequest, GenerateOptions, Prompt, RequestCacheOptions } from 
 export type { KvType } from "../src/engine/types.ts";
 export type { MapOptions, MapProgress, MapRequest, MapResult, MapSource } from "../src/batching/map_options.ts";
 export type { Percentiles } from "../src/batching/stats.ts";
-export { type Completion, Piece } from "../src/batching/generation.ts";
+export { type Completion, Piece } from "../src/batching/completion.ts";
 export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";

@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
-import { Generation, type Host, prepareRequest } from "../src/batching/generation.ts";
+import type { Host } from "../src/batching/answer.ts";
+import { Generation, prepareRequest } from "../src/batching/generation.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { generateFields } from "../src/batching/request_options.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";

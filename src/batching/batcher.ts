@@ -18,7 +18,9 @@ import { PieceStream } from "./stream.ts";
 import type { CacheStats, TokenCache } from "../cache/token_cache.ts";
 import { StepThreads } from "../engine/threads.ts";
 import { Engine, pageBytes } from "../engine/engine.ts";
-import { type Completion, Generation, type Host, type Piece, prepareRequest } from "./generation.ts";
+import type { Host } from "./answer.ts";
+import type { Completion, Piece } from "./completion.ts";
+import { Generation, prepareRequest } from "./generation.ts";
 import {
   type BatchRequest,
   checkPrompt,

@@ -7,109 +7,18 @@
  */
 import { AskedToken } from "./asked_token.ts";
 import { CancelledError } from "../../ffi/errors.ts";
-import type { Scheduler } from "./scheduler.ts";
+import { Answer, type Begun, type Host, type Prepared } from "./answer.ts";
 import { wallClock } from "./clock.ts";
-import { encodePrompt, type PromptHost, resolvePrompt } from "./prompt.ts";
+import type { Completion, Piece } from "./completion.ts";
+import { encodePrompt, resolvePrompt } from "./prompt.ts";
 import { expired } from "./errors.ts";
-import type { Sequence, SequenceOptions } from "./sequence.ts";
+import type { Sequence } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
-import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
-import { resolveSampling, type Sampling } from "../sampling/resolve.ts";
-import type { Constraint } from "../sampling/constraint.ts";
-import type { MethodReport } from "../sampling/report.ts";
-import { type Choice, SamplerState, seedOf, type TokenLogprob } from "../sampling/state.ts";
-import { StopFilter } from "../text/stop.ts";
+import { resolveSampling } from "../sampling/resolve.ts";
+import type { Choice } from "../sampling/state.ts";
 import { tokensContaining } from "../text/tokenizer/containing.ts";
-import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
-
-/**
- * What one token adds to the text.
- *
- * @example
- * ```ts
- * import { LightGPT, type Piece } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const pieces: Piece[] = [];
- * for await (const piece of lm.generate("Once upon a time", { maxTokens: 9 })) pieces.push(piece);
- * console.log(pieces.join("")); // a piece as a string is its text
- * ```
- */
-export class Piece {
-  /** The text; empty while a character or a possible stop string is incomplete. The texts of all pieces are the whole. */
-  readonly text: string;
-  /** The id of the token. */
-  readonly token: number;
-
-  /** ln(probability) of the token in the model's own distribution, before any method; where `logprobs` asked for it. */
-  readonly logprob: number | undefined;
-  /** The likeliest tokens in its place, the likeliest first; where `logprobs` asked for them. */
-  readonly top: readonly TokenLogprob[] | undefined;
-
-  /** A piece of text and its token. */
-  constructor(text: string, { token, logprob, top }: Choice) {
-    this.text = text;
-    this.token = token;
-    this.logprob = logprob;
-    this.top = top;
-  }
-
-  /** The text. */
-  toString(): string {
-    return this.text;
-  }
-}
-
-/**
- * What a request came to.
- *
- * @example
- * ```ts
- * import { type Completion, LightGPT } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const { text, stopReason, generatedTokens, decodeMs }: Completion = await lm.complete("Once upon a time");
- * console.log(text, stopReason, (1000 * generatedTokens) / decodeMs, "tokens a second");
- * ```
- */
-export interface Completion {
-  /** The generated text, without the prompt. */
-  readonly text: string;
-  /** The generated tokens, without one that ended the text. */
-  readonly tokens: number[];
-  /** How many tokens the prompt has. */
-  readonly promptTokens: number;
-  /** How many of them were found in the prefix cache, and not read. */
-  readonly cachedTokens: number;
-  /** How many tokens were generated. */
-  readonly generatedTokens: number;
-  /** How long loading the model took. */
-  readonly loadMs: number;
-  /** From the request to its first token. */
-  readonly prefillMs: number;
-  /** From the first token to the last. */
-  readonly decodeMs: number;
-  /** Why it ended: the model ended the text, or as asked for, or the context is full. */
-  readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context";
-  /** The seed: with it, the same request gives the same tokens. A bigint only where it is above 2^53 - 1. */
-  readonly seed: number | bigint;
-  /** What each method of the sampler did. */
-  readonly sampling: readonly MethodReport[];
-  /** Of each of `tokens` its log probability, and the likeliest in its place; where `logprobs` asked for them. */
-  readonly logprobs?: readonly Required<Choice>[];
-  /** The same for `JSON.stringify`, which knows no bigint: such a seed is a string there. */
-  toJSON(): Omit<Completion, "seed" | "toJSON"> & { readonly seed: number | string };
-}
-
-/** What a request needs of the model that serves it. */
-export interface Host extends PromptHost {
-  /** Runs the sequence. */
-  readonly scheduler: Scheduler;
-  /** How long loading took. */
-  readonly loadMs: number;
-}
 
 /** Ends the sequence of a generator that was dropped half-read: the net below `return()`. */
 const lost = new FinalizationRegistry<Sequence>((sequence) => sequence.end());
@@ -225,166 +134,6 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
   }
 }
 
-/** What a request needs to enter the scheduler, when all of it is known. */
-interface Begun {
-  readonly ids: Uint32Array;
-  readonly sampling: Sampling;
-  readonly place: Prepared["options"]["place"];
-}
-
-/** What a request came to so far: its tokens, its text, and whether it has ended. */
-class Answer {
-  /** Whether no more tokens are wanted. */
-  isEnded: boolean;
-  readonly #host: Host;
-  readonly #options: ResolvedOptions;
-  readonly #begun: Begun;
-  readonly #sampler: SamplerState;
-  readonly #text: TextStream;
-  readonly #tokens: number[] = [];
-  readonly #logprobs: Required<Choice>[] = [];
-  readonly #most: number;
-  #sequence: Sequence | undefined;
-  #stopReason: Completion["stopReason"];
-  /** A piece of which text is held back: if the next token ends the text, the rest is this piece's. */
-  #held: { readonly text: string; readonly choice: Choice } | undefined;
-
-  constructor({ host, options }: Prepared, begun: Begun) {
-    const { tokenizer, context } = host;
-    const { ids, sampling } = begun;
-    this.#host = host;
-    this.#options = options;
-    this.#begun = begun;
-    this.#sampler = new SamplerState(sampling, options.constraint);
-    this.#sampler.check(tokenizer.vocabularySize);
-    this.#sampler.begin(ids);
-    this.#text = textAfter(ids, tokenizer, options.stops);
-    this.#most = Math.min(options.maxTokens, context - ids.length);
-    this.#stopReason = this.#most === options.maxTokens ? "maxTokens" : "context";
-    this.isEnded = this.#most === 0;
-  }
-
-  /** Enters the scheduler. */
-  enter(): Sequence {
-    const { ids, place } = this.#begun;
-    const { logitsProcessor, top } = this.#options;
-    return this.#sequence = this.#host.scheduler.add({
-      ...place,
-      prompt: ids,
-      // The last token is chosen and never read.
-      positions: ids.length + this.#most - 1,
-      sample: { sampler: this.#sampler, top },
-      process: logitsProcessor && processing(logitsProcessor, ids, this.#tokens),
-    });
-  }
-
-  /** Takes a token; gives the pieces that are complete now. */
-  take(choice: Choice): Piece[] {
-    const { token } = choice;
-    const held = this.#held;
-    this.#held = undefined;
-    if (this.#host.tokenizer.endOfGeneration.has(token)) {
-      this.#end("endOfText");
-      return held ? [new Piece(held.text + this.#text.end(), held.choice)] : [];
-    }
-    const pieces = held ? [new Piece(held.text, held.choice)] : [];
-    this.#tokens.push(token);
-    if (this.#options.top !== undefined) this.#logprobs.push(choice as Required<Choice>);
-    let text = this.#text.push(token);
-    const isLast = this.#tokens.length === this.#most || this.#sampler.isDone;
-    if (isLast) text += this.#text.end();
-    if (this.#text.stopped) this.#end("stop");
-    else if (isLast) this.#end(this.#sampler.isDone ? "endOfText" : this.#stopReason);
-    if (this.#text.isHolding && !this.isEnded) this.#held = { text, choice };
-    else pieces.push(new Piece(text, choice));
-    return pieces;
-  }
-
-  #end(reason: Completion["stopReason"]): void {
-    this.#stopReason = reason;
-    this.isEnded = true;
-  }
-
-  /** What it came to. */
-  completion(prefillMs: number, decodeMs: number): Completion {
-    return completionOf({
-      text: this.#text.shown,
-      tokens: this.#tokens,
-      promptTokens: this.#begun.ids.length,
-      cachedTokens: this.#sequence?.saved ?? 0,
-      generatedTokens: this.#tokens.length,
-      loadMs: this.#host.loadMs,
-      prefillMs,
-      decodeMs: this.#tokens.length > 0 ? decodeMs : 0,
-      stopReason: this.#stopReason,
-      seed: seedOf(this.#begun.sampling.seed),
-      sampling: this.#sampler.report,
-      ...(this.#options.top === undefined ? {} : { logprobs: this.#logprobs }),
-    });
-  }
-}
-
-/** A completion of its figures. What makes JSON of it is no figure, so nothing lists it. */
-function completionOf(figures: Omit<Completion, "toJSON">): Completion {
-  return Object.defineProperty(figures, "toJSON", {
-    value: () => ({ ...figures, seed: typeof figures.seed === "bigint" ? `${figures.seed}` : figures.seed }),
-  }) as Completion;
-}
-
-/** The text of an answer to a prompt. A space at its beginning belongs to it, unless the whole text begins here. */
-function textAfter(ids: Uint32Array, tokenizer: Tokenizer, stops: readonly string[]): TextStream {
-  const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
-  return new TextStream(tokenizer.stream({ continued }), new StopFilter(stops));
-}
-
-/** Text as it is shown: whole characters, and nothing of a stop string. */
-class TextStream {
-  /** All that was shown so far. */
-  shown = "";
-  readonly #decoder: StreamDecoder;
-  readonly #filter: StopFilter;
-
-  constructor(decoder: StreamDecoder, filter: StopFilter) {
-    this.#decoder = decoder;
-    this.#filter = filter;
-  }
-
-  /** Whether a stop string has come. */
-  get stopped(): boolean {
-    return this.#filter.stopped;
-  }
-
-  /** Whether text is held back that may still be shown. */
-  get isHolding(): boolean {
-    return this.#filter.isHolding || this.#decoder.isHolding;
-  }
-
-  push(token: number): string {
-    return this.#show(this.#filter.push(this.#decoder.push(token)));
-  }
-
-  /** What was held back, when no more comes. */
-  end(): string {
-    const rest = this.#filter.push(this.#decoder.end());
-    return this.#show(rest + this.#filter.end());
-  }
-
-  #show(text: string): string {
-    this.shown += text;
-    return text;
-  }
-}
-
-/** A request whose prompt and options have been checked. */
-export interface Prepared {
-  /** What serves it. */
-  readonly host: Host;
-  /** The prompt: its ids, or a text that takes long to tokenize. */
-  readonly prompt: Uint32Array | string;
-  /** The options. */
-  readonly options: ResolvedOptions;
-}
-
 /** Checks a request against the model; throws an `InvalidArgumentError` that names what is wrong. */
 export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typeof generateFields>): Prepared {
   const { maxTokens = Number.MAX_SAFE_INTEGER, sampling, stop, logprobs, logitsProcessor, signal } = options;
@@ -409,19 +158,4 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
   }
   assertNotAborted(signal);
   return { host, prompt: resolvePrompt(host, prompt), options: resolved };
-}
-
-interface ResolvedOptions {
-  maxTokens: number;
-  sampling: Sampling;
-  /** Texts that break repetitions: their tokens are not in `sampling` yet. */
-  breakers: readonly string[];
-  stops: readonly string[];
-  top: number | undefined;
-  logitsProcessor: LogitsProcessor | undefined;
-  signal: AbortSignal | undefined;
-  /** Which tokens may come, where that depends on what came; it is used up by the request. */
-  constraint?: Constraint;
-  /** How the sequence gets its place. */
-  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
 }

@@ -7,7 +7,7 @@
 import { CancelledError, LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import { assertNotAborted, cancelledBy, guarded, refuseOption } from "../options/checks.ts";
 import { pickOptions, readOptions, type Resolved } from "../options/schema.ts";
-import type { Completion } from "./generation.ts";
+import type { Completion } from "./completion.ts";
 import {
   eachFields,
   type mapFields,

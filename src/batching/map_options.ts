@@ -7,7 +7,7 @@ import { refuseOption } from "../options/checks.ts";
 import { callback, choice, type FieldsOf, integer, other } from "../options/schema.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
 import type { ChatMessage } from "../text/chat/template.ts";
-import type { Completion } from "./generation.ts";
+import type { Completion } from "./completion.ts";
 import { checkPrompt, generateFields, type GenerateOptions, type Prompt } from "./request_options.ts";
 
 /**

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { Completion, Generation, Piece } from "./generation.ts";
+import type { Completion, Piece } from "./completion.ts";
+import type { Generation } from "./generation.ts";
 
 interface Reader {
   resolve(result: IteratorResult<Piece, Completion>): void;

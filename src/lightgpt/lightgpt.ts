@@ -13,7 +13,7 @@ import type { ChatMessage } from "../text/chat/template.ts";
 import { Conversations } from "../text/chat/conversation.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
 import { fetchEmbeddedModel } from "../files/embedded.ts";
-import type { Completion, Piece } from "../batching/generation.ts";
+import type { Completion, Piece } from "../batching/completion.ts";
 import { checkLength } from "../batching/prompt.ts";
 import { generateFields, type GenerateOptions, saltOf } from "../batching/request_options.ts";
 import { factsOf, loadAccepted, loadFields, type Model } from "../model/model.ts";

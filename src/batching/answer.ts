@@ -1,0 +1,193 @@
+/**
+ * What a request came to so far: its tokens, its text as it may be shown, and whether it has ended. When it is asked for a
+ * token is the generator's part.
+ *
+ * @module
+ */
+import type { Scheduler } from "./scheduler.ts";
+import { type Completion, completionOf, Piece } from "./completion.ts";
+import type { PromptHost } from "./prompt.ts";
+import type { Sequence, SequenceOptions } from "./sequence.ts";
+import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
+import type { Sampling } from "../sampling/resolve.ts";
+import type { Constraint } from "../sampling/constraint.ts";
+import { type Choice, SamplerState, seedOf } from "../sampling/state.ts";
+import { StopFilter } from "../text/stop.ts";
+import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
+
+/** What a request needs of the model that serves it. */
+export interface Host extends PromptHost {
+  /** Runs the sequence. */
+  readonly scheduler: Scheduler;
+  /** How long loading took. */
+  readonly loadMs: number;
+}
+
+/** A request whose prompt and options have been checked. */
+export interface Prepared {
+  /** What serves it. */
+  readonly host: Host;
+  /** The prompt: its ids, or a text that takes long to tokenize. */
+  readonly prompt: Uint32Array | string;
+  /** The options. */
+  readonly options: ResolvedOptions;
+}
+
+/** The options of a request, checked. */
+interface ResolvedOptions {
+  maxTokens: number;
+  sampling: Sampling;
+  /** Texts that break repetitions: their tokens are not in `sampling` yet. */
+  breakers: readonly string[];
+  stops: readonly string[];
+  top: number | undefined;
+  logitsProcessor: LogitsProcessor | undefined;
+  signal: AbortSignal | undefined;
+  /** Which tokens may come, where that depends on what came; it is used up by the request. */
+  constraint?: Constraint;
+  /** How the sequence gets its place. */
+  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
+}
+
+/** What a request needs to enter the scheduler, when all of it is known. */
+export interface Begun {
+  readonly ids: Uint32Array;
+  readonly sampling: Sampling;
+  readonly place: Prepared["options"]["place"];
+}
+
+/** What a request came to so far: its tokens, its text, and whether it has ended. */
+export class Answer {
+  /** Whether no more tokens are wanted. */
+  isEnded: boolean;
+  readonly #host: Host;
+  readonly #options: ResolvedOptions;
+  readonly #begun: Begun;
+  readonly #sampler: SamplerState;
+  readonly #text: TextStream;
+  readonly #tokens: number[] = [];
+  readonly #logprobs: Required<Choice>[] = [];
+  readonly #most: number;
+  #sequence: Sequence | undefined;
+  #stopReason: Completion["stopReason"];
+  /** A piece of which text is held back: if the next token ends the text, the rest is this piece's. */
+  #held: { readonly text: string; readonly choice: Choice } | undefined;
+
+  constructor({ host, options }: Prepared, begun: Begun) {
+    const { tokenizer, context } = host;
+    const { ids, sampling } = begun;
+    this.#host = host;
+    this.#options = options;
+    this.#begun = begun;
+    this.#sampler = new SamplerState(sampling, options.constraint);
+    this.#sampler.check(tokenizer.vocabularySize);
+    this.#sampler.begin(ids);
+    this.#text = textAfter(ids, tokenizer, options.stops);
+    this.#most = Math.min(options.maxTokens, context - ids.length);
+    this.#stopReason = this.#most === options.maxTokens ? "maxTokens" : "context";
+    this.isEnded = this.#most === 0;
+  }
+
+  /** Enters the scheduler. */
+  enter(): Sequence {
+    const { ids, place } = this.#begun;
+    const { logitsProcessor, top } = this.#options;
+    return this.#sequence = this.#host.scheduler.add({
+      ...place,
+      prompt: ids,
+      // The last token is chosen and never read.
+      positions: ids.length + this.#most - 1,
+      sample: { sampler: this.#sampler, top },
+      process: logitsProcessor && processing(logitsProcessor, ids, this.#tokens),
+    });
+  }
+
+  /** Takes a token; gives the pieces that are complete now. */
+  take(choice: Choice): Piece[] {
+    const { token } = choice;
+    const held = this.#held;
+    this.#held = undefined;
+    if (this.#host.tokenizer.endOfGeneration.has(token)) {
+      this.#end("endOfText");
+      return held ? [new Piece(held.text + this.#text.end(), held.choice)] : [];
+    }
+    const pieces = held ? [new Piece(held.text, held.choice)] : [];
+    this.#tokens.push(token);
+    if (this.#options.top !== undefined) this.#logprobs.push(choice as Required<Choice>);
+    let text = this.#text.push(token);
+    const isLast = this.#tokens.length === this.#most || this.#sampler.isDone;
+    if (isLast) text += this.#text.end();
+    if (this.#text.stopped) this.#end("stop");
+    else if (isLast) this.#end(this.#sampler.isDone ? "endOfText" : this.#stopReason);
+    if (this.#text.isHolding && !this.isEnded) this.#held = { text, choice };
+    else pieces.push(new Piece(text, choice));
+    return pieces;
+  }
+
+  #end(reason: Completion["stopReason"]): void {
+    this.#stopReason = reason;
+    this.isEnded = true;
+  }
+
+  /** What it came to. */
+  completion(prefillMs: number, decodeMs: number): Completion {
+    return completionOf({
+      text: this.#text.shown,
+      tokens: this.#tokens,
+      promptTokens: this.#begun.ids.length,
+      cachedTokens: this.#sequence?.saved ?? 0,
+      generatedTokens: this.#tokens.length,
+      loadMs: this.#host.loadMs,
+      prefillMs,
+      decodeMs: this.#tokens.length > 0 ? decodeMs : 0,
+      stopReason: this.#stopReason,
+      seed: seedOf(this.#begun.sampling.seed),
+      sampling: this.#sampler.report,
+      ...(this.#options.top === undefined ? {} : { logprobs: this.#logprobs }),
+    });
+  }
+}
+
+/** The text of an answer to a prompt. A space at its beginning belongs to it, unless the whole text begins here. */
+function textAfter(ids: Uint32Array, tokenizer: Tokenizer, stops: readonly string[]): TextStream {
+  const continued = ids.length > 1 || ids[0] !== tokenizer.bos;
+  return new TextStream(tokenizer.stream({ continued }), new StopFilter(stops));
+}
+
+/** Text as it is shown: whole characters, and nothing of a stop string. */
+class TextStream {
+  /** All that was shown so far. */
+  shown = "";
+  readonly #decoder: StreamDecoder;
+  readonly #filter: StopFilter;
+
+  constructor(decoder: StreamDecoder, filter: StopFilter) {
+    this.#decoder = decoder;
+    this.#filter = filter;
+  }
+
+  /** Whether a stop string has come. */
+  get stopped(): boolean {
+    return this.#filter.stopped;
+  }
+
+  /** Whether text is held back that may still be shown. */
+  get isHolding(): boolean {
+    return this.#filter.isHolding || this.#decoder.isHolding;
+  }
+
+  push(token: number): string {
+    return this.#show(this.#filter.push(this.#decoder.push(token)));
+  }
+
+  /** What was held back, when no more comes. */
+  end(): string {
+    const rest = this.#filter.push(this.#decoder.end());
+    return this.#show(rest + this.#filter.end());
+  }
+
+  #show(text: string): string {
+    this.shown += text;
+    return text;
+  }
+}
