@@ -20,7 +20,7 @@ export async function openModel(
   const tuning = new ProgressBar("tuning");
   try {
     const lm = await LightGPT.load(path, {
-      ...optionsFrom<LightGPTOptions>(args, lightGptFields),
+      ...optionsFrom<LightGPTOptions>(args, lightGptFields, { lora: readAdapter }),
       signal,
       onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
       tune: args.flag("tune") ? "auto" : untuned,
@@ -38,4 +38,10 @@ export async function openModel(
     bar.end();
     tuning.end();
   }
+}
+
+/** An adapter as `--lora` names it: a file, or a file and a scale behind a colon. */
+function readAdapter(text: string): { path: string; scale?: number } {
+  const [, path, scale] = /^(.+):([+-]?(?:\d+\.?\d*|\.\d+))$/.exec(text) ?? [];
+  return path === undefined ? { path: text } : { path, scale: Number(scale) };
 }

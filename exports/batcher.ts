@@ -21,4 +21,5 @@ export type { KvType } from "../src/engine/types.ts";
 export type { MapOptions, MapProgress, MapRequest, MapResult, MapSource } from "../src/batching/map_options.ts";
 export type { Percentiles } from "../src/batching/stats.ts";
 export { type Completion, Piece } from "../src/batching/completion.ts";
+export type { AdapterOptions } from "../src/model/adapter_options.ts";
 export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";

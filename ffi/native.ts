@@ -6,7 +6,15 @@
  */
 import { checked } from "./call.ts";
 import { type Library, library } from "./library.ts";
-import { type EngineHandle, type ModelHandle, type NativeFunctions, type Status, STATUSES, WORKSPACE } from "./wire.ts";
+import {
+  type AdapterHandle,
+  type EngineHandle,
+  type ModelHandle,
+  type NativeFunctions,
+  type Status,
+  STATUSES,
+  WORKSPACE,
+} from "./wire.ts";
 import * as calls from "./wire_calls.ts";
 import type { Words } from "./words.ts";
 
@@ -112,6 +120,21 @@ export class Native {
   /** Frees a model or ends its loading; false if that was done before. */
   modelFree(model: ModelHandle): boolean {
     return unless("closed", calls.modelFree(this.#on, model), "handle");
+  }
+
+  /** Begins an adapter of a loaded model; returns its handle. */
+  adapterOpen(model: ModelHandle): AdapterHandle {
+    return checked(calls.adapterOpen(this.#on, model, this.#fresh()), "adapter", this.#details);
+  }
+
+  /** Adds a pair to an adapter that no step has used; returns the bytes that it takes. */
+  adapterAdd(given: calls.AdapterAddArguments): number {
+    return checked(calls.adapterAdd(this.#on, given), "adapter");
+  }
+
+  /** Frees an adapter; false if that was done before. */
+  adapterFree(adapter: AdapterHandle): boolean {
+    return unless("closed", calls.adapterFree(this.#on, adapter), "handle");
   }
 
   /** Opens an engine over a model; returns its handle. */

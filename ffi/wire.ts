@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 2e2098d35ac66d39";
+export const STAMP = "0.1.0 6b366d2057a6eabb";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -25,6 +25,10 @@ export const LIMITS = {
   pathBytesMax: 4096,
   /** Tokens of one step, over all its sequences. */
   batchTokensMax: 8192,
+  /** Adapters of one sequence. */
+  adaptersMax: 8,
+  /** Columns between the two matrices of an adapter. */
+  adapterRankMax: 4096,
   sequencesMax: 1024,
   pagesMax: 16777216,
   threadsMax: 256,
@@ -226,6 +230,9 @@ export type ModelHandle = number & { readonly [kind]: "model" };
 /** Names an engine in native memory. */
 export type EngineHandle = number & { readonly [kind]: "engine" };
 
+/** Names an adapter in native memory. */
+export type AdapterHandle = number & { readonly [kind]: "adapter" };
+
 /** The type of one parameter of a native function. */
 export type ParameterType = "u32" | "buffer";
 
@@ -243,6 +250,9 @@ export const FUNCTIONS = {
   lg_model_load: { parameters: ["buffer", "u32", "buffer", "u32"] },
   lg_model_status: { parameters: ["u32", "buffer", "u32", "buffer", "u32"] },
   lg_model_free: { parameters: ["u32"] },
+  lg_adapter_open: { parameters: ["u32", "buffer", "u32"] },
+  lg_adapter_add: { parameters: ["u32", "buffer", "u32", "buffer", "buffer"] },
+  lg_adapter_free: { parameters: ["u32"] },
   lg_engine_open: { parameters: ["u32", "buffer", "u32", "buffer", "u32"] },
   lg_engine_free: { parameters: ["u32"] },
   lg_submit: { parameters: ["u32", "buffer", "u32", "buffer", "u32"] },
@@ -284,6 +294,15 @@ export interface NativeFunctions {
     detailsBytes: number,
   ): number;
   lg_model_free(model: ModelHandle): number;
+  lg_adapter_open(model: ModelHandle, details: Uint8Array, detailsBytes: number): number;
+  lg_adapter_add(
+    adapter: AdapterHandle,
+    options: Uint32Array,
+    optionsBytes: number,
+    a: Float32Array,
+    b: Float32Array,
+  ): number;
+  lg_adapter_free(adapter: AdapterHandle): number;
   lg_engine_open(
     model: ModelHandle,
     options: Uint32Array,

@@ -8,6 +8,7 @@ import { checkBuffer, checkU32 } from "./buffers.ts";
 import {
   type Activation,
   ACTIVATIONS,
+  type AdapterHandle,
   type EngineHandle,
   FLOAT_SOURCES,
   type FloatSource,
@@ -221,7 +222,7 @@ export function putBatchHeader(to: Words<"batch">, record: BatchHeader): void {
   to.u32(record.tokens, "tokens");
 }
 
-/** What one sequence does in a step. Its tokens, page numbers, hidden state and sampler follow, as far as it has them. */
+/** What one sequence does in a step. Its tokens, page numbers, hidden state, adapters and sampler follow, as far as it has them. */
 export interface BatchSequence {
   /** Names the sequence to `lg_cancel`. */
   readonly id: number;
@@ -239,11 +240,13 @@ export interface BatchSequence {
   readonly keep: boolean;
   /** Floats of a hidden state that was handed out after the token before `position`, or 0. */
   readonly hidden: number;
+  /** Adapters that apply to it, in this order: pairs of an adapter's handle and the f32 that its products are multiplied by. */
+  readonly adapters: number;
 }
 
 /** Appends {@link BatchSequence}. */
 export function putBatchSequence(to: Words<"batch">, record: BatchSequence): void {
-  to.reserve(8);
+  to.reserve(9);
   to.u32(record.id, "id");
   to.u32(record.position, "position");
   to.u32(record.tokens, "tokens");
@@ -252,6 +255,7 @@ export function putBatchSequence(to: Words<"batch">, record: BatchSequence): voi
   to.u32(record.choices, "choices");
   to.bool(record.keep);
   to.u32(record.hidden, "hidden");
+  to.u32(record.adapters, "adapters");
 }
 
 /** What is the same for all choices of a sampler. Its steps follow, then `SamplerChoice`. */
@@ -364,7 +368,7 @@ export interface MemoryFigures {
   readonly kv: number;
   /** Bytes of scratch memory. */
   readonly scratch: number;
-  /** Models and engines that have not been freed. */
+  /** Models, engines and adapters that have not been freed. */
   readonly handles: number;
   /** Threads of the pool. */
   readonly threads: number;
@@ -569,6 +573,53 @@ export function modelStatus(
 export function modelFree(on: Pick<NativeFunctions, "lg_model_free">, model: ModelHandle): number {
   checkU32(model, "model handle");
   return on.lg_model_free(model);
+}
+
+/** Begins an adapter of a model that is loaded: matrices of low rank, added to products of sequences that ask for it. */
+export function adapterOpen(
+  on: Pick<NativeFunctions, "lg_adapter_open">,
+  model: ModelHandle,
+  details: Uint8Array,
+): AdapterHandle {
+  checkU32(model, "model handle");
+  return on.lg_adapter_open(model, details, details.byteLength) as AdapterHandle;
+}
+
+/** The arguments of {@link adapterAdd}. */
+export interface AdapterAddArguments {
+  readonly adapter: AdapterHandle;
+  /** The matrix: which tensor of the model's description it is. */
+  readonly tensor: number;
+  /** Rows of A, and columns of B. */
+  readonly rank: number;
+  /** What their products are multiplied by, whatever a sequence asks for. */
+  readonly factor: number;
+  /** Rows as long as those of the model's matrix. */
+  readonly a: Float32Array;
+  /** As many rows as the model's matrix. */
+  readonly b: Float32Array;
+}
+
+/** Adds a pair to an adapter that no step uses yet. Returns the bytes of memory that it takes. */
+export function adapterAdd(on: Pick<NativeFunctions, "lg_adapter_add">, given: AdapterAddArguments): number {
+  const { adapter, a, b } = given;
+  checkU32(adapter, "adapter handle");
+  checkBuffer("Float32Array", a, "a");
+  checkBuffer("Float32Array", b, "b");
+  const options = new Words("adapter");
+  options.reserve(5);
+  options.u32(given.tensor, "tensor");
+  options.u32(given.rank, "rank");
+  options.f32(given.factor);
+  options.u32(a.byteLength, "aBytes");
+  options.u32(b.byteLength, "bBytes");
+  return on.lg_adapter_add(adapter, options.words, options.length * 4, a, b);
+}
+
+/** Frees an adapter; a step in flight that uses it keeps it until it has ended. */
+export function adapterFree(on: Pick<NativeFunctions, "lg_adapter_free">, adapter: AdapterHandle): number {
+  checkU32(adapter, "adapter handle");
+  return on.lg_adapter_free(adapter);
 }
 
 /** Opens an engine with KV pages of its own; returns it. */

@@ -13,6 +13,10 @@ pub const files_max = 1024;
 pub const path_bytes_max = 4096;
 /// Tokens of one step, over all its sequences.
 pub const batch_tokens_max = 8192;
+/// Adapters of one sequence.
+pub const adapters_max = 8;
+/// Columns between the two matrices of an adapter.
+pub const adapter_rank_max = 4096;
 pub const sequences_max = 1024;
 pub const pages_max = 1 << 24;
 pub const threads_max = 256;

@@ -15,6 +15,7 @@ const Status = @import("status.zig").Status;
 const Words = @import("host/words.zig").Words;
 const stamp = @import("host/stamp.zig").stamp;
 const wire = @import("wire.zig");
+const Adapter = @import("model/adapter.zig").Adapter;
 const bandwidth = @import("calls/bandwidth.zig");
 const Engine = @import("run/engine.zig").Engine;
 const KvSpec = @import("model/kv_spec.zig").KvSpec;
@@ -106,6 +107,42 @@ pub export fn lg_model_free(model_handle: u32) i32 {
     const object = handle.remove(model_handle, .model) orelse return Status.closed.code();
     const model: *Model = @fieldParentPtr("object", object);
     model.cancelled.store(true, .release);
+    object.release();
+    return 0;
+}
+
+pub export fn lg_adapter_open(model_handle: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
+    const object = handle.acquire(model_handle, .model) orelse return Status.closed.code();
+    defer object.release();
+    const model: *Model = @fieldParentPtr("object", object);
+    if (!model.ready()) return report.fail(.busy, "model", "", "a model that has been loaded", "").code();
+    const adapter = Adapter.open(model) catch |why| return failure(&report, why);
+    return handle.insert(&adapter.object) catch |why| {
+        adapter.object.release();
+        return failure(&report, why);
+    };
+}
+
+pub export fn lg_adapter_add(adapter_handle: u32, options: ?[*]const u8, options_len: u32, a: ?[*]const u8, b: ?[*]const u8) i32 {
+    const object = handle.acquire(adapter_handle, .adapter) orelse return Status.closed.code();
+    defer object.release();
+    const adapter: *Adapter = @fieldParentPtr("object", object);
+    var report: Report = .{};
+    const read = Words.whole(bytesOf(options, options_len), wire.layouts.AdapterPair, &report) catch return Status.invalid_argument.code();
+    if (!aligned(a, 4) or !aligned(b, 4) or read.a_bytes % 4 != 0 or read.b_bytes % 4 != 0 or read.a_bytes == 0 or read.b_bytes == 0) return Status.invalid_argument.code();
+    const values: [2][*]const f32 = .{ @ptrCast(@alignCast(a.?)), @ptrCast(@alignCast(b.?)) };
+    const bytes = adapter.add(read, values[0][0 .. read.a_bytes / 4], values[1][0 .. read.b_bytes / 4]) catch |why| return switch (why) {
+        error.Refused => Status.invalid_argument,
+        error.OutOfMemory => Status.out_of_memory,
+        error.NonFinite => Status.non_finite,
+        error.Busy => Status.busy,
+    }.code();
+    return std.math.cast(i32, bytes) orelse Status.limit.code();
+}
+
+pub export fn lg_adapter_free(adapter_handle: u32) i32 {
+    const object = handle.remove(adapter_handle, .adapter) orelse return Status.closed.code();
     object.release();
     return 0;
 }

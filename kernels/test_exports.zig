@@ -143,6 +143,12 @@ fn callModel(host: *Host, results: *Results) !void {
     while (host.call("lg_wait", .{ model, 10 }) == 0) {}
     var figures: [3]f64 = undefined;
     try testing.expectEqual(1, host.call("lg_model_status", .{ model, bytes(&figures), @sizeOf(@TypeOf(figures)), &detail, detail.len }));
+    const adapter: u32 = @intCast(host.call("lg_adapter_open", .{ model, &detail, detail.len }));
+    var pair = try wordsOf(layouts.AdapterPair{ .tensor = 3, .rank = 1, .factor = 1, .a_bytes = 4 * fixtures.embedding, .b_bytes = 4 * fixtures.embedding });
+    defer pair.deinit();
+    const ones: [fixtures.embedding]f32 = @splat(1);
+    try testing.expect(host.call("lg_adapter_add", .{ adapter, pair.bytes().ptr, @as(u32, @intCast(pair.bytes().len)), bytes(&ones), bytes(&ones) }) > 0);
+    try testing.expectEqual(0, host.call("lg_adapter_free", .{adapter}));
     var options = try wordsOf(layouts.EngineOptions{ .kv_type = .f16, .page_size = 16, .pages = 4, .batch_tokens = 16, .sequences = 1, .threads = 1, .activation_bits = 8, .logit_rows = 16 });
     defer options.deinit();
     const engine: u32 = @intCast(host.call("lg_engine_open", .{ model, options.bytes().ptr, @as(u32, @intCast(options.bytes().len)), &detail, detail.len }));

@@ -86,7 +86,7 @@ pub const workspace = struct {
 };
 
 /// The buffers of words that TypeScript writes; each holds records of `layouts`.
-pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram };
+pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter };
 
 /// Records of named fields. `into` says which buffers a record is written to; one without is read by TypeScript. `about` names
 /// it in errors. Numbers lie within `ranges`, where a field has one; floats are finite. Sizes end in `bytes`.
@@ -250,7 +250,7 @@ pub const layouts = struct {
         pub const ranges = .{ .threads = .{ 0, limits.threads_max } };
     };
 
-    /// What one sequence does in a step. Its tokens, page numbers, hidden state and sampler follow, as far as it has them.
+    /// What one sequence does in a step. Its tokens, page numbers, hidden state, adapters and sampler follow, as far as it has them.
     pub const BatchSequence = struct {
         /// Names the sequence to `lg_cancel`.
         id: u32,
@@ -269,10 +269,12 @@ pub const layouts = struct {
         keep: bool,
         /// Floats of a hidden state that was handed out after the token before `position`, or 0.
         hidden: u32,
+        /// Adapters that apply to it, in this order: pairs of an adapter's handle and the f32 that its products are multiplied by.
+        adapters: u32,
 
         pub const into = [_]Buffer{.batch};
         pub const about = "sequence of the batch";
-        pub const ranges = .{ .position = .{ 0, limits.context_max } };
+        pub const ranges = .{ .position = .{ 0, limits.context_max }, .adapters = .{ 0, limits.adapters_max } };
     };
 
     /// What is the same for all choices of a sampler. Its steps follow, then `SamplerChoice`.
@@ -405,6 +407,22 @@ pub const layouts = struct {
         pub const ranges = .{ .columns = .{ 1, limits.feed_forward_max }, .threads = .{ 1, limits.threads_max } };
     };
 
+    /// The options of `lg_adapter_add`: a pair of matrices, B and A, whose product is added to a matrix of the model.
+    pub const AdapterPair = struct {
+        /// The matrix: which tensor of the model's description it is.
+        tensor: u32,
+        /// Rows of A, and columns of B.
+        rank: u32,
+        /// What their products are multiplied by, whatever a sequence asks for.
+        factor: f32,
+        a_bytes: u32,
+        b_bytes: u32,
+
+        pub const into = [_]Buffer{.adapter};
+        pub const about = "pair of an adapter";
+        pub const ranges = .{ .tensor = .{ 0, limits.tensors_max - 1 }, .rank = .{ 1, limits.adapter_rank_max } };
+    };
+
     /// How far loading is.
     pub const ModelProgress = extern struct {
         /// Bytes of the files' tensors that have been packed.
@@ -423,7 +441,7 @@ pub const layouts = struct {
         kv: f64,
         /// Bytes of scratch memory.
         scratch: f64,
-        /// Models and engines that have not been freed.
+        /// Models, engines and adapters that have not been freed.
         handles: f64,
         /// Threads of the pool.
         threads: f64,
@@ -457,7 +475,7 @@ pub const layouts = struct {
 };
 
 /// What a handle is for.
-pub const Kind = enum { model, engine, model_or_engine };
+pub const Kind = enum { model, engine, adapter, model_or_engine };
 
 /// Names a native object without giving its address away.
 pub fn Handle(comptime kind_of: Kind) type {
@@ -538,6 +556,26 @@ pub const functions = struct {
 
     /// Frees a model, or ends its loading; engines that use it keep it until they are freed.
     pub const lg_model_free = struct { model: Handle(.model) };
+
+    /// Begins an adapter of a model that is loaded: matrices of low rank, added to products of sequences that ask for it.
+    pub const lg_adapter_open = struct {
+        model: Handle(.model),
+        details: Details,
+        pub const result: Kind = .adapter;
+    };
+
+    /// Adds a pair to an adapter that no step uses yet. Returns the bytes of memory that it takes.
+    pub const lg_adapter_add = struct {
+        adapter: Handle(.adapter),
+        options: Options(layouts.AdapterPair),
+        /// Rows as long as those of the model's matrix.
+        a: SizedIn(f32),
+        /// As many rows as the model's matrix.
+        b: SizedIn(f32),
+    };
+
+    /// Frees an adapter; a step in flight that uses it keeps it until it has ended.
+    pub const lg_adapter_free = struct { adapter: Handle(.adapter) };
 
     /// Opens an engine with KV pages of its own; returns it.
     pub const lg_engine_open = struct {

@@ -90,6 +90,9 @@ pub fn TypeScript(comptime wire: type) type {
                 \\/** Names an engine in native memory. */
                 \\export type EngineHandle = number & { readonly [kind]: "engine" };
                 \\
+                \\/** Names an adapter in native memory. */
+                \\export type AdapterHandle = number & { readonly [kind]: "adapter" };
+                \\
                 \\/** The type of one parameter of a native function. */
                 \\export type ParameterType = "u32" | "buffer";
                 \\
@@ -202,7 +205,7 @@ pub fn TypeScript(comptime wire: type) type {
                 \\
             );
             inline for (choices) |decl| if (comptime isWritten(@field(wire.choices, decl.name))) try out.print("  {s}, type {s},\n", .{ comptime upper(decl.name), comptime singular(decl.name) });
-            try out.writeAll("  type EngineHandle, type ModelHandle, type NativeFunctions } from \"./wire.ts\";\nimport { Words } from \"./words.ts\";\n\n");
+            try out.writeAll("  type AdapterHandle, type EngineHandle, type ModelHandle, type NativeFunctions } from \"./wire.ts\";\nimport { Words } from \"./words.ts\";\n\n");
             inline for (layouts) |decl| {
                 const T = @field(wire.layouts, decl.name);
                 if (comptime isRead(T)) try reader(out, docs, decl.name, T) else if (comptime !isOptions(T)) try writer(out, docs, decl.name, T);
@@ -379,6 +382,7 @@ pub fn TypeScript(comptime wire: type) type {
                 if (@hasDecl(T, "kind")) return .{ .name = name, .type = switch (T.kind) {
                     .model => "ModelHandle",
                     .engine => "EngineHandle",
+                    .adapter => "AdapterHandle",
                     .model_or_engine => "ModelHandle | EngineHandle",
                 } };
                 if (@hasDecl(T, "buffer")) return .{ .name = name, .type = "Words<\"" ++ @tagName(T.buffer) ++ "\">", .raw = "Uint32Array", .way = .written };
@@ -455,6 +459,7 @@ pub fn TypeScript(comptime wire: type) type {
             const result = if (@hasDecl(T, "result")) switch (T.result) {
                 .model => "ModelHandle",
                 .engine => "EngineHandle",
+                .adapter => "AdapterHandle",
                 .model_or_engine => comptime unreachable,
             } else "number";
             try out.print("): {s} {{\n", .{result});

@@ -77,8 +77,8 @@ describe("a constraint", () => {
     const options = { queueMax: 100, maxWaitMs: 0, patience: 64, weights: new Map<string, number>() };
     const store = new KvStore(engine, 1, cache ? {} : undefined);
     const scheduler = new Scheduler(engine, store, new StepTimes(model.residentBytes, 16), options);
-    const { tokenizer, context, loadMs } = model;
-    const host: Host = { scheduler, tokenizer, context, loadMs };
+    const { tokenizer, context, adapters, loadMs } = model;
+    const host: Host = { scheduler, tokenizer, context, adapters, loadMs };
     const run = async (prompt: string, constraint: Constraint | undefined, options: GenerateOptions) => {
       const prepared = prepareRequest(host, prompt, readOptions(generateFields, options));
       const pieces = new Generation(() => ({

@@ -5,16 +5,19 @@
  *
  *     deno run -A test/exact.ts > test/data/exact.json
  *
- * writes those anew. That is right after a model or format was added; a hash that changes is a change of results.
+ * writes those anew (with a word behind it, it prints those of the models whose names have the word). That is right after a model or format was added; a hash that changes is a change of results.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import process from "node:process";
 import { type Completion, LightGPT, type LightGPTOptions, planModel, readGguf } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
+import { type AdapterShape, writeAdapter } from "./adapter-files.ts";
 import { kitDirectory, readJson, repository } from "./kit.ts";
+import { withDirectory } from "./small-models.ts";
 
 reckonProcessors(3);
 
@@ -26,6 +29,8 @@ export interface ExactModel {
   readonly promptTokens: number;
   /** How many of the four chunk sizes each setting is computed with. */
   readonly chunks: number;
+  /** An adapter that it is computed with. */
+  readonly adapter?: AdapterShape;
 }
 
 type Setting = Required<Pick<LightGPTOptions, "kv" | "activations">>;
@@ -36,12 +41,17 @@ const pageSizes = [16, 32, 64] as const;
 
 /** The embedded model, and what the kit has that this library computes with. */
 export function exactModels(): ExactModel[] {
-  const models = [{
-    name: "tinytales-q4_0",
-    path: join(repository, "models", "tinytales-q4_0.gguf"),
-    promptTokens: 147,
-    chunks: chunkSizes.length,
-  }];
+  const path = join(repository, "models", "tinytales-q4_0.gguf");
+  const models: ExactModel[] = [
+    { name: "tinytales-q4_0", path, promptTokens: 147, chunks: chunkSizes.length },
+    {
+      name: "tinytales-q4_0 with an adapter",
+      path,
+      promptTokens: 73,
+      chunks: 2,
+      adapter: { rank: 21, alpha: 21, seed: 5 },
+    },
+  ];
   if (kitDirectory === undefined) return models;
   const known = new Set(native().formats.map(({ id }) => id));
   for (const part of ["archs", "quants"]) {
@@ -86,17 +96,14 @@ function wayOf(setting: number, chunk: number): Way {
 }
 
 /** The SHA-256 of all that a model gives; throws where two ways to compute it differ. `most` limits the ways. */
-async function exactHash(
-  { name, path, promptTokens, chunks }: ExactModel,
-  turn: number,
-  most: number,
-): Promise<string> {
+async function exactHash(model: ExactModel, turn: number, most: number): Promise<string> {
+  const { name, path, chunks } = model;
   const all = createHash("sha256");
   for (const [index, setting] of settingsOf(path).entries()) {
     let first: { hash: string; way: Way } | undefined;
     for (let step = 0; step < Math.min(chunks, most); step++) {
       const way = wayOf(index, (index + turn + step) % chunkSizes.length);
-      const hash = await hashOf(path, setting, way, promptTokens);
+      const hash = await hashOf(model, setting, way);
       first ??= { hash, way };
       if (hash === first.hash) continue;
       const ways = [first.way, way].map((way) => JSON.stringify(way)).join(" and ");
@@ -107,9 +114,12 @@ async function exactHash(
   return all.digest("hex");
 }
 
-async function hashOf(path: string, setting: Setting, way: Way, promptTokens: number): Promise<string> {
+async function hashOf({ path, promptTokens, adapter }: ExactModel, setting: Setting, way: Way): Promise<string> {
   const { beside, ...options } = way;
-  await using lm = await LightGPT.load(path, { ...setting, ...options, context: promptTokens + 24 });
+  await using lm = await withDirectory(async (directory) => {
+    const adapters = adapter ? [{ path: writeAdapter(join(directory, "adapter.gguf"), path, adapter) }] : [];
+    return await LightGPT.load(path, { ...setting, ...options, adapters, context: promptTokens + 24 });
+  });
   const ids = (count: number, salt: number) =>
     Uint32Array.from(
       { length: count },
@@ -136,11 +146,16 @@ async function hashOf(path: string, setting: Setting, way: Way, promptTokens: nu
   return hash.digest("hex");
 }
 
-/** The hash of every model; with `most`, each setting is computed in so many ways only, which is for slow levels. */
-export async function exactHashes(most: number = chunkSizes.length): Promise<Record<string, string>> {
+/**
+ * The hash of every model whose name has `part` in it; with `most`, each setting is computed in so many ways only, which is
+ * for slow levels.
+ */
+export async function exactHashes(most: number = chunkSizes.length, part = ""): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
-  for (const [turn, model] of exactModels().entries()) hashes[model.name] = await exactHash(model, turn, most);
+  for (const [turn, model] of exactModels().entries()) {
+    if (model.name.includes(part)) hashes[model.name] = await exactHash(model, turn, most);
+  }
   return hashes;
 }
 
-if (import.meta.main) console.log(JSON.stringify(await exactHashes(), undefined, 2));
+if (import.meta.main) console.log(JSON.stringify(await exactHashes(undefined, process.argv[2]), undefined, 2));

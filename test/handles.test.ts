@@ -143,7 +143,7 @@ describe("a handle", () => {
     // One sequence of two tokens on one page, its last logits asked for.
     const batch = new Words("batch");
     putBatchHeader(batch, { runsInline: false, threads: 0, sequences: 1, tokens: 2 });
-    const asks = { logits: "last", choices: 0, keep: false, hidden: 0 } as const;
+    const asks = { logits: "last", choices: 0, keep: false, hidden: 0, adapters: 0 } as const;
     putBatchSequence(batch, { id: 5, position: 0, tokens: 2, pages: 1, ...asks });
     batch.list([17, 18, 0]);
     const good = batch.words.slice(0, batch.length);

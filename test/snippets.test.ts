@@ -31,6 +31,7 @@ import { text } from "./models.ts";
 const notRunMost: Readonly<Record<string, number>> = {
   "README.md": 1,
   "docs/deploying.md": 3,
+  "docs/lightgpt.md": 1,
   "docs/models.md": 1,
   "docs/recipes.md": 1,
 };

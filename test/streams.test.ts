@@ -49,8 +49,8 @@ async function openNarrow() {
   });
   const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map() };
   const scheduler = new Scheduler(engine, new KvStore(engine, 1), new StepTimes(model.residentBytes, 16), options);
-  const { tokenizer, loadMs } = model;
-  const host = { scheduler, tokenizer, context: contextTokens, loadMs };
+  const { tokenizer, adapters, loadMs } = model;
+  const host = { scheduler, tokenizer, context: contextTokens, adapters, loadMs };
   return {
     get held() {
       return [scheduler.queued + scheduler.placed, scheduler.store.pool.held];

@@ -7,7 +7,7 @@
 const std = @import("std");
 const os = @import("os.zig");
 
-pub const Kind = enum { model, engine };
+pub const Kind = enum { model, engine, adapter };
 
 /// The first field of everything a handle can name.
 pub const Object = struct {

@@ -71,6 +71,21 @@ pub const Matmul = extern struct {
     out_stride: u32,
 };
 
+/// Rows that are added to others: out[token * out_stride + row] += scale * (weights * x[token]), of an F32 matrix.
+pub const AddedRows = extern struct {
+    /// Packed groups of F32, 64-byte aligned.
+    weights: [*]const u8,
+    group_bytes: usize,
+    cols: u32,
+    x: [*]const f32,
+    x_stride: u32,
+    tokens: u32,
+    scale: f32,
+    /// The stride covers the rows rounded up to 16.
+    out: [*]f32,
+    out_stride: u32,
+};
+
 pub const FormatKind = enum(u32) {
     /// f32, f16, bf16: the product reads `Activations.rows`.
     float = 0,
@@ -368,6 +383,8 @@ pub const Level = extern struct {
     add: *const fn (x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = x * factor.
     scale: *const fn (x: [*]const f32, factor: f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// Adds the rows of the groups [begin, end) of a narrow matrix.
+    addRows: *const fn (args: *const AddedRows, begin: u32, end: u32) callconv(.c) void,
     /// out = cap * tanh(x / cap).
     softcap: *const fn (x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = act(gate) * up; `out` may be `gate`.

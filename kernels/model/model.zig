@@ -73,8 +73,8 @@ pub const Model = struct {
         const entries = try os.allocator.alloc(weights.Entry, traits.tensors);
         errdefer os.allocator.free(entries);
         var bytes_total: u64 = 0;
-        for (entries) |*entry| {
-            entry.* = try weights.Entry.read(&words, report, traits, layer_traits);
+        for (entries, 0..) |*entry, number| {
+            entry.* = try weights.Entry.read(&words, report, @intCast(number), traits, layer_traits);
             bytes_total += entry.bytes;
         }
 

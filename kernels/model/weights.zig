@@ -21,6 +21,8 @@ pub const Matrix = struct {
     group_bytes: usize,
     rows: u32,
     cols: u32,
+    /// Which tensor of the model's description it is; adapters name it so.
+    number: u32,
 
     pub fn groups(matrix: Matrix) u32 {
         return std.math.divCeil(u32, matrix.rows, level_table.lanes) catch unreachable;
@@ -37,6 +39,8 @@ pub const Tensor = union(enum) { absent, matrix: Matrix, vector: []const f32 };
 
 /// One tensor of the description, checked.
 pub const Entry = struct {
+    /// Its place in the description.
+    number: u32,
     role: Role,
     layer: u32,
     format: *const level_table.Format,
@@ -49,7 +53,7 @@ pub const Entry = struct {
     arena_offset: usize,
     arena_bytes: usize,
 
-    pub fn read(words: *Words, report: *Report, traits: Traits, layers: []const LayerTraits) Words.Error!Entry {
+    pub fn read(words: *Words, report: *Report, number: u32, traits: Traits, layers: []const LayerTraits) Words.Error!Entry {
         const described = try words.record(wire.layouts.ModelTensor, report);
         const role, const layer, const file = .{ described.role, described.layer, described.file };
         const cols, const rows, const bytes = .{ described.columns, described.rows, described.bytes };
@@ -77,6 +81,7 @@ pub const Entry = struct {
         std.debug.assert(rows > 0 and cols > 0);
         const group_count = std.math.divCeil(u32, rows, level_table.lanes) catch unreachable;
         return .{
+            .number = number,
             .role = role,
             .layer = layer,
             .format = format,
@@ -101,6 +106,7 @@ pub const Entry = struct {
             .group_bytes = entry.format.groupBytes(entry.cols),
             .rows = entry.rows,
             .cols = entry.cols,
+            .number = entry.number,
         } };
     }
 };

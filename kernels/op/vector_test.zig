@@ -170,3 +170,28 @@ test "frequencies and angles are the same at every level, and right up to positi
         }
     };
 }
+
+test "rows of a narrow matrix are added at every level as plain loops add them" {
+    var random = std.Random.DefaultPrng.init(9);
+    const tokens = 3;
+    for ([_]u32{ 1, 2, 3, 4, 5, 8, 15, 16, 17, 64 }) |rank| for ([_]u32{ 1, 2 }) |groups| {
+        var weights: [2 * 64 * 16]f32 align(64) = undefined;
+        var x: [tokens * 64]f32 = undefined;
+        var before: [tokens * 32]f32 = undefined;
+        fill(random.random(), &weights);
+        fill(random.random(), &x);
+        fill(random.random(), &before);
+        var expected = before;
+        for (0..tokens) |token| for (0..groups * 16) |row| {
+            var sums: [4]f32 = @splat(0);
+            for (0..rank) |k| sums[k % 4] = @mulAdd(f32, weights[row / 16 * 64 * 16 + k * 16 + row % 16], x[token * 64 + k], sums[k % 4]);
+            const out = &expected[token * 32 + row];
+            out.* = @mulAdd(f32, 0.7, (sums[0] + sums[1]) + (sums[2] + sums[3]), out.*);
+        };
+        for (dispatch.levels()) |level| {
+            var out = before;
+            level.addRows(&.{ .weights = @ptrCast(&weights), .group_bytes = 64 * 16 * 4, .cols = rank, .x = &x, .x_stride = 64, .tokens = tokens, .scale = 0.7, .out = &out, .out_stride = 32 }, 0, groups);
+            try expectSame(&expected, &out);
+        }
+    };
+}

@@ -3,9 +3,13 @@
 
 const std = @import("std");
 const wire = @import("../wire.zig");
+const handle = @import("../host/handle.zig");
 const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
 const os = @import("../host/os.zig");
+const Adapter = @import("../model/adapter.zig").Adapter;
+const Applied = @import("../model/adapter.zig").Applied;
+const Model = @import("../model/model.zig").Model;
 const Report = @import("../host/report.zig").Report;
 const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
@@ -24,6 +28,9 @@ pub const Sequence = struct {
     choice_count: u32 = 0,
     /// Whether the hidden state after its last token is handed out.
     keep: bool,
+    /// Which of the batch's adapters apply to it.
+    first_adapter: u32,
+    adapter_count: u32,
     tokens: []const u32,
     pages: []const u32,
     /// A hidden state that was handed out before, in place of tokens: only the last norm and the output are left to do.
@@ -47,6 +54,8 @@ pub const Choice = struct {
 
 /// What the engine can take.
 pub const Bounds = struct {
+    /// Whose adapters may be used.
+    model: ?*const Model = null,
     vocabulary: u32,
     embedding: u32,
     page_size: u32,
@@ -61,6 +70,8 @@ pub const Batch = struct {
     words: []align(4) u8 = &.{},
     sequences: []Sequence = &.{},
     choices: []Choice = &.{},
+    /// Of all sequences; the batch has a reference to each until its results are taken.
+    adapters: std.ArrayList(Applied) = .empty,
     count: u32 = 0,
     choice_count: u32 = 0,
     tokens: u32 = 0,
@@ -77,7 +88,18 @@ pub const Batch = struct {
         os.allocator.free(batch.words);
         os.allocator.free(batch.sequences);
         os.allocator.free(batch.choices);
+        batch.releaseAdapters();
+        batch.adapters.deinit(os.allocator);
         batch.* = .{};
+    }
+
+    pub fn releaseAdapters(batch: *Batch) void {
+        for (batch.adapters.items) |applied| applied.adapter.object.release();
+        batch.adapters.clearRetainingCapacity();
+    }
+
+    pub fn adaptersOf(batch: *const Batch, sequence: *const Sequence) []const Applied {
+        return batch.adapters.items[sequence.first_adapter..][0..sequence.adapter_count];
     }
 
     pub fn active(batch: *const Batch) []Sequence {
@@ -92,6 +114,8 @@ pub const Batch = struct {
     pub fn parse(batch: *Batch, bytes: []const u8, bounds: Bounds, report: *Report) Error!void {
         batch.count = 0;
         batch.choice_count = 0;
+        batch.releaseAdapters();
+        errdefer batch.releaseAdapters();
         if (batch.words.len < bytes.len) batch.words = try os.allocator.realloc(batch.words, bytes.len);
         if (batch.sequences.len < bounds.sequences) batch.sequences = try os.allocator.realloc(batch.sequences, bounds.sequences);
         if (batch.choices.len < bounds.sequences) batch.choices = try os.allocator.realloc(batch.choices, bounds.sequences);
@@ -156,6 +180,8 @@ pub const Batch = struct {
         const pages = try words.list(u32, given.pages);
         for (pages) |page| if (page >= bounds.pages) try refuse(report, "page number", index, 0, bounds.pages - 1, page);
         const hidden = try words.list(f32, given.hidden);
+        const first_adapter: u32 = @intCast(batch.adapters.items.len);
+        try batch.readAdapters(words, given.adapters, bounds.model, report, index);
         const first_choice = batch.choice_count;
         try batch.readChoices(words, given.choices, bounds.vocabulary, report);
         return .{
@@ -165,6 +191,8 @@ pub const Batch = struct {
             .first_choice = first_choice,
             .choice_count = given.choices,
             .keep = given.keep,
+            .first_adapter = first_adapter,
+            .adapter_count = given.adapters,
             .hidden = hidden,
             .tokens = tokens,
             .pages = pages,
@@ -172,6 +200,23 @@ pub const Batch = struct {
             .logit_row = 0,
             .logit_rows = if (given.logits == .all) given.tokens else @max(given.choices, @intFromBool(given.logits == .last)),
         };
+    }
+
+    fn readAdapters(batch: *Batch, words: *Words, count: u32, model: ?*const Model, report: *Report, index: usize) ReadError!void {
+        try batch.adapters.ensureUnusedCapacity(os.allocator, count);
+        for (try words.list(level_table.Pair, count)) |pair| {
+            const object = handle.acquire(pair.id, .adapter) orelse {
+                _ = report.fail(.closed, "adapter", .{ "sequence {d} of the batch", .{index} }, "one that has not been freed", "");
+                return error.Refused;
+            };
+            const adapter: *Adapter = @fieldParentPtr("object", object);
+            batch.adapters.appendAssumeCapacity(.{ .adapter = adapter, .scale = @bitCast(pair.value) });
+            adapter.in_use.store(true, .release);
+            if (adapter.model != model or !std.math.isFinite(@as(f32, @bitCast(pair.value)))) {
+                _ = report.fail(.invalid_argument, "adapter", .{ "sequence {d} of the batch", .{index} }, "one of the engine's model, and a finite scale", "");
+                return error.Refused;
+            }
+        }
     }
 
     fn readChoices(batch: *Batch, words: *Words, count: u32, vocabulary: u32, report: *Report) ReadError!void {
@@ -222,9 +267,9 @@ test "a batch is read, and each wrong word is refused" {
     var writer: Writer = .{};
     defer writer.deinit();
     try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 2, .tokens = 3 });
-    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 0, .tokens = 2, .pages = 1, .logits = .all, .choices = 0, .keep = false, .hidden = 0 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 0, .tokens = 2, .pages = 1, .logits = .all, .choices = 0, .keep = false, .hidden = 0, .adapters = 0 });
     try writer.list(&.{ 1, 9, 3 });
-    try writer.record(wire.layouts.BatchSequence{ .id = 8, .position = 16, .tokens = 1, .pages = 2, .logits = .none, .choices = 1, .keep = true, .hidden = 0 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 8, .position = 16, .tokens = 1, .pages = 2, .logits = .none, .choices = 1, .keep = true, .hidden = 0, .adapters = 0 });
     try writer.list(&.{ 4, 0, 1 });
     try sampler_zig.writeTest(&writer);
     try std.testing.expectEqual([2]u32{ 2, 3 }, try testParse(writer.words.items));
@@ -242,10 +287,12 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 10, .value = 2 }, // keep
         .{ .at = 11, .value = 2 }, // hidden beside tokens
         .{ .at = 11, .value = 3 },
-        .{ .at = 13, .value = 10 }, // token
-        .{ .at = 14, .value = 4 }, // page
-        .{ .at = 20, .value = 0 }, // a sampler that is not announced
-        .{ .at = 26, .value = 99 }, // steps of its sampler
+        .{ .at = 12, .value = 1 }, // an adapter that there is none of
+        .{ .at = 12, .value = 9 },
+        .{ .at = 14, .value = 10 }, // token
+        .{ .at = 15, .value = 4 }, // page
+        .{ .at = 21, .value = 0 }, // a sampler that is not announced
+        .{ .at = 28, .value = 99 }, // steps of its sampler
     });
 }
 
@@ -254,7 +301,7 @@ test "a hidden state comes in place of tokens" {
     var writer: Writer = .{};
     defer writer.deinit();
     try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 0 });
-    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 40, .tokens = 0, .pages = 0, .logits = .last, .choices = 1, .keep = false, .hidden = 2 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 40, .tokens = 0, .pages = 0, .logits = .last, .choices = 1, .keep = false, .hidden = 2, .adapters = 0 });
     try writer.list(&.{ half, half });
     try sampler_zig.writeTest(&writer);
     try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(writer.words.items));

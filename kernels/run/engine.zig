@@ -94,6 +94,7 @@ pub const Engine = struct {
         defer engine.lock.unlock();
         if (engine.state.load(.acquire) != @intFromEnum(State.idle)) return error.Busy;
         try engine.work.batch.parse(bytes, .{
+            .model = engine.work.model,
             .vocabulary = engine.work.model.traits.vocabulary,
             .embedding = engine.work.model.traits.embedding,
             .page_size = engine.work.options.page_size,
@@ -102,6 +103,7 @@ pub const Engine = struct {
             .sequences = engine.work.options.sequences,
             .logit_rows = engine.work.options.logit_rows,
         }, report);
+        try engine.work.adapting.reserve(&engine.work.batch);
         engine.state.store(@intFromEnum(State.busy), .release);
         engine.object.retain(); // the step's
         // Another engine may be driving the pool: then the step waits for its turn like any other.
@@ -151,6 +153,7 @@ pub const Engine = struct {
             at += engine.takeFloats(sequence, floats[at..]);
         }
         std.debug.assert(record == records and at == floats_wanted * @sizeOf(f32));
+        engine.work.batch.releaseAdapters();
         engine.state.store(@intFromEnum(State.idle), .release);
         return @intCast(records);
     }
@@ -280,6 +283,7 @@ pub const Engine = struct {
     fn destroy(object: *handle.Object) void {
         const engine: *Engine = @fieldParentPtr("object", object);
         engine.work.batch.deinit();
+        engine.work.adapting.deinit();
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         memory.release(.scratch, engine.scratch_memory);
         engine.work.kv.close();

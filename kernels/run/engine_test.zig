@@ -176,7 +176,7 @@ pub const Asked = struct { first_page: u32, pages: u32, logits: LogitRows = .all
 /// A sequence whose next token is chosen.
 pub fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, asked: Asked) !void {
     const first_page, const pages = .{ asked.first_page, asked.pages };
-    try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .choices = 1, .keep = asked.keep, .hidden = 0 });
+    try writer.record(layouts.BatchSequence{ .id = id, .position = position, .tokens = @intCast(tokens.len), .pages = pages, .logits = asked.logits, .choices = 1, .keep = asked.keep, .hidden = 0, .adapters = 0 });
     try writer.list(tokens);
     for (0..pages) |page| try writer.list(&.{first_page + @as(u32, @intCast(page))});
     try sample(writer);
@@ -275,7 +275,7 @@ const Sampled = struct {
         defer batch.deinit();
         const count: u32 = @intCast(asked.tokens.len);
         try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = count });
-        try batch.record(layouts.BatchSequence{ .id = 3, .position = asked.position, .tokens = count, .pages = 2, .logits = .last, .choices = asked.choices, .keep = false, .hidden = 0 });
+        try batch.record(layouts.BatchSequence{ .id = 3, .position = asked.position, .tokens = count, .pages = 2, .logits = .last, .choices = asked.choices, .keep = false, .hidden = 0, .adapters = 0 });
         try batch.list(asked.tokens);
         try batch.list(&.{ 4, 7 });
         try batch.record(layouts.SamplerSettings{ .steps = 2, .min_keep = 1, .seed = 99, .bias = 0 });
@@ -399,7 +399,7 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
     for ([_]bool{ false, true }) |beside| {
         batch.words.clearRetainingCapacity();
         try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = if (beside) 2 else 1, .tokens = if (beside) 2 else 0 });
-        try batch.record(layouts.BatchSequence{ .id = 6, .position = 10, .tokens = 0, .pages = 0, .logits = .last, .choices = 1, .keep = false, .hidden = embedding });
+        try batch.record(layouts.BatchSequence{ .id = 6, .position = 10, .tokens = 0, .pages = 0, .logits = .last, .choices = 1, .keep = false, .hidden = embedding, .adapters = 0 });
         try batch.list(&state);
         try sample(&batch);
         if (beside) {

@@ -10,9 +10,10 @@ const pool = @import("../threads/pool.zig");
 const weights = @import("../model/weights.zig");
 const Layer = @import("../model/layer.zig").Layer;
 const Model = @import("../model/model.zig").Model;
-const Part = @import("product.zig").Part;
+const Part = @import("part.zig").Part;
 const Product = @import("product.zig").Product;
 const Role = weights.Role;
+const Rows = @import("adapting.zig").Rows;
 const Scratch = @import("scratch.zig").Scratch;
 const Sequence = @import("batch.zig").Sequence;
 const Status = @import("../status.zig").Status;
@@ -50,6 +51,8 @@ pub const Pass = struct {
     /// Of the next product.
     input: Input = undefined,
     product: Product = undefined,
+    /// What the rows of its input are.
+    rows: Rows = .tokens,
     /// Products made so far in this step.
     products: u32 = 0,
 
@@ -184,6 +187,8 @@ pub const Pass = struct {
         if (pass.work.capture) |*capture| capture.keep(pass.products, pass.input.activations);
         pass.products += 1;
         pass.product = .init(parts, &pass.input.activations, pass.threads);
+        const adapting = &pass.work.adapting;
+        if (adapting.begin(&pass.work.batch, pass.rows, parts, &pass.input.activations, pass.threads)) pass.product.adapting = adapting;
     }
 
     fn multiplyClaim(context: *anyopaque, item: u32, _: u32) void {

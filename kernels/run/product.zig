@@ -4,7 +4,9 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
-const weights = @import("../model/weights.zig");
+const Adapting = @import("adapting.zig").Adapting;
+const Part = @import("part.zig").Part;
+const parts_max = @import("part.zig").parts_max;
 
 /// A claim takes this part of what is left for each thread: the first are large, because each begins with a wait for memory (24
 /// equal ones a thread made decoding a tenth slower than 12), the last small, so that no thread waits long for a late one.
@@ -18,26 +20,25 @@ const shared_bytes_min = 64 << 10;
 /// The same for a claim: with less, threads wait longer for memory and for the counter of claims.
 const claim_bytes_min = 48 << 10;
 
-/// A matrix, and where what it makes goes.
-pub const Part = struct { matrix: weights.Matrix, out: []f32, stride: u32 };
-
 /// Groups from `begin` until before `end`.
 pub const Groups = struct { begin: u32, end: u32 };
 
 pub const Product = struct {
-    parts: [3]level_table.Matmul = undefined,
-    formats: [3]*const level_table.Format = undefined,
+    parts: [parts_max]level_table.Matmul = undefined,
+    formats: [parts_max]*const level_table.Format = undefined,
     /// Where each part's groups begin in the row; the last is their number.
-    starts: [4]u32 = @splat(0),
+    starts: [parts_max + 1]u32 = @splat(0),
     count: u32,
     /// Those that the product pays for.
     threads: u32,
     /// Where each claim begins; the last is the end.
     bounds: [claims_max + 1]u32 = undefined,
     claims: u32 = 0,
+    /// What adapters add; null where they add nothing.
+    adapting: ?*const Adapting = null,
 
     pub fn init(parts: []const Part, activations: *const level_table.Activations, threads: u32) Product {
-        std.debug.assert(parts.len > 0 and parts.len <= 3 and threads > 0);
+        std.debug.assert(parts.len > 0 and parts.len <= parts_max and threads > 0);
         var product: Product = .{ .count = @intCast(parts.len), .threads = threads };
         var groups: u32 = 0;
         for (parts, 0..) |part, index| {
@@ -122,7 +123,9 @@ pub const Product = struct {
     fn multiplyPart(product: *const Product, index: usize, from: u32, to: u32, next: ?[*]const u8) void {
         const first = product.starts[index];
         std.debug.assert(first <= from and from < to and to <= product.starts[index + 1]);
-        product.formats[index].matmul(&product.parts[index], from - first, to - first, next);
+        const part = &product.parts[index];
+        product.formats[index].matmul(part, from - first, to - first, next);
+        if (product.adapting) |adapting| adapting.add(index, part.out, part.out_stride, from - first, to - first);
     }
 
     /// The group that a thread with this claim will most likely begin with after it: others take those between.

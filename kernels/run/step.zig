@@ -103,6 +103,7 @@ const Step = struct {
         const pass = &run.pass;
         const rows = pass.work.batch.logit_rows;
         if (rows == 0) return;
+        pass.rows = .logits;
         pass.setInput(rows, pass.model.output);
         pool.parallel(pass.threads, rows, run, normForLogits);
         pass.multiply(&.{.{ .matrix = pass.model.output, .out = pass.scratch.logits, .stride = pass.scratch.vocabulary_stride }});

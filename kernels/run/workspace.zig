@@ -2,6 +2,7 @@
 //! when a step may run; the step sees nothing else of the engine.
 
 const std = @import("std");
+const Adapting = @import("adapting.zig").Adapting;
 const Batch = @import("batch.zig").Batch;
 const Capture = @import("../calls/capture.zig").Capture;
 const KvPages = @import("kv_pages.zig").KvPages;
@@ -15,6 +16,8 @@ pub const Workspace = struct {
     kv: KvPages,
     scratch: Scratch,
     batch: Batch = .{},
+    /// What the adapters of the batch's sequences add to products.
+    adapting: Adapting = .{},
     /// The engine was freed: the step ends at the next layer.
     freed: std.atomic.Value(bool) = .init(false),
     /// Inputs of matrices that are kept, for calibration.

@@ -10,6 +10,7 @@ import type { PromptHost } from "./prompt.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
 import type { Sampling } from "../sampling/resolve.ts";
+import type { Adapters } from "../model/adapter.ts";
 import type { Constraint } from "../sampling/constraint.ts";
 import { type Choice, SamplerState, seedOf } from "../sampling/state.ts";
 import { StopFilter } from "../text/stop.ts";
@@ -19,6 +20,8 @@ import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 export interface Host extends PromptHost {
   /** Runs the sequence. */
   readonly scheduler: Scheduler;
+  /** The adapters that were loaded with the model. */
+  readonly adapters: Adapters;
   /** How long loading took. */
   readonly loadMs: number;
 }
@@ -46,7 +49,7 @@ interface ResolvedOptions {
   /** Which tokens may come, where that depends on what came; it is used up by the request. */
   constraint?: Constraint;
   /** How the sequence gets its place. */
-  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt">;
+  place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt" | "adapters">;
 }
 
 /** What a request needs to enter the scheduler, when all of it is known. */

@@ -145,7 +145,7 @@ export class Batcher {
     this.#model = model;
     this.threads = settings.threads;
     const times = new StepTimes(model.residentBytes, chunk);
-    this.#scheduler = new Scheduler(engine, store, times, scheduling);
+    this.#scheduler = new Scheduler(engine, store, times, { ...scheduling, adapters: model.adapters.usual });
     this.#settings = new BatchSettings(engine, times, this.#scheduler);
     this.cache = store.cache as PrefixCache | undefined;
   }
@@ -238,7 +238,7 @@ export class Batcher {
         where: "LightGPT",
       });
     }
-    const { tokenizer, context, loadMs } = this.#model;
-    return { scheduler: this.#scheduler, tokenizer, context, loadMs };
+    const { tokenizer, context, adapters, loadMs } = this.#model;
+    return { scheduler: this.#scheduler, tokenizer, context, adapters, loadMs };
   }
 }

@@ -66,7 +66,7 @@ function decodeState(part: Uint8Array): [number, Float32Array] {
 }
 
 /** All that keys and values depend on, beside the tokens. */
-async function identify({ gguf, plan }: Model, { settings }: Engine): Promise<CacheIdentity> {
+async function identify({ gguf, plan, adapters }: Model, { settings }: Engine): Promise<CacheIdentity> {
   const { createHash } = await import("node:crypto"); // slow to load, and few save a cache
   const hash = createHash("sha256");
   for (const file of gguf.files) {
@@ -80,6 +80,7 @@ async function identify({ gguf, plan }: Model, { settings }: Engine): Promise<Ca
     kv: settings.kv,
     activationBits: settings.activationBits,
     rope: JSON.stringify({ ropeStyle, ropeDim, ropeBase, ropeScale, ropeMagnitude, ropeLocalBase, factors }),
+    ...(adapters.usual.key === "" ? {} : { adapters: adapters.usual.key }),
     accumulationContract,
   };
 }

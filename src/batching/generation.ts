@@ -151,7 +151,13 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
     top: logprobs,
     logitsProcessor,
     signal,
-    place: { tenant, priority, deadlineMs, salt: saltOf(options) },
+    place: {
+      tenant,
+      priority,
+      deadlineMs,
+      salt: saltOf(options),
+      adapters: host.adapters.use(options.adapters, "adapters"),
+    },
   };
   if (stop.length > 0 && !host.tokenizer.hasText) {
     refuseOption("stop", "none, for the tokens of this model have no text", stop.join(", "));

@@ -9,7 +9,7 @@ import type { Scheduler } from "./scheduler.ts";
 import type { SequenceOptions } from "./sequence.ts";
 
 /** What is read, and where its logits go. */
-export interface LogitsRequest extends Pick<SequenceOptions, "tenant" | "salt"> {
+export interface LogitsRequest extends Pick<SequenceOptions, "tenant" | "salt" | "adapters"> {
   readonly tokens: Uint32Array;
   /**
    * The logits after the last token, or after each. For those after each, all tokens are read, whatever the cache has, and
@@ -24,7 +24,7 @@ export interface LogitsRequest extends Pick<SequenceOptions, "tenant" | "salt"> 
 /** Reads tokens and hands their logits over. */
 export async function readLogits(
   scheduler: Scheduler,
-  { tokens, rows, receive, signal, tenant = "", salt }: LogitsRequest,
+  { tokens, rows, receive, signal, tenant = "", salt, adapters }: LogitsRequest,
 ): Promise<void> {
   assertNotAborted(signal);
   const sequence = scheduler.add({
@@ -32,6 +32,7 @@ export async function readLogits(
     positions: tokens.length,
     logits: { rows, receive },
     tenant,
+    adapters,
     salt: rows === "last" ? salt : undefined,
   });
   const abort = () => sequence.end(cancelledBy(signal as AbortSignal));

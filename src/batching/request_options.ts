@@ -17,6 +17,7 @@ import {
   type Resolved,
   text,
 } from "../options/schema.ts";
+import { type AdapterOptions, adaptersField } from "../model/adapter_options.ts";
 import type { LogitsProcessor } from "../sampling/logits_processor.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { samplingFields } from "../sampling/schema.ts";
@@ -76,6 +77,12 @@ export const cacheUseFields = {
     },
   ),
 } as const;
+
+/** The schema of the adapters of a request. */
+export const requestAdaptersField = adaptersField(
+  "The adapters that the request uses, of those that were loaded with the model.",
+  "all that were loaded, with their scales",
+);
 
 /** The salt under which a request finds and leaves prefixes; undefined where it does not use the cache. */
 export function saltOf({ tenant, cache }: Resolved<typeof cacheUseFields>): string | undefined {
@@ -140,6 +147,11 @@ export interface GenerateOptions {
    * @default {true}
    */
   readonly cache?: boolean | RequestCacheOptions;
+  /**
+   * The adapters that the request uses, of those that were loaded with the model, with scales of its own.
+   * @default {all that were loaded, with their scales}
+   */
+  readonly adapters?: readonly AdapterOptions[];
 }
 
 /** The schema of {@link GenerateOptions}. */
@@ -191,6 +203,7 @@ export const generateFields = {
     otherwise: "no deadline",
   }),
   ...cacheUseFields,
+  adapters: requestAdaptersField,
 } as const satisfies FieldsOf<GenerateOptions>;
 
 /**

@@ -15,7 +15,9 @@ import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv_store.ts";
 import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
+import { withAdapters } from "./adapters.ts";
 import { allPinned, closed, expired } from "./errors.ts";
+import type { AdapterUse } from "../model/adapter.ts";
 import { Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
 import { takeOver } from "./shared_beginnings.ts";
 import { Meter } from "./stats.ts";
@@ -31,6 +33,8 @@ export interface SchedulerOptions {
   readonly patience: number;
   /** Shares of tenants, where not 1. */
   readonly weights: ReadonlyMap<string, number>;
+  /** The adapters of sequences that say nothing. Default: none. */
+  readonly adapters?: AdapterUse;
   /** Default: the clock on the wall. */
   readonly clock?: Clock;
 }
@@ -117,7 +121,7 @@ export class Scheduler implements SequenceOwner {
   add(options: SequenceOptions): Sequence {
     if (this.#closed) throw closed();
     this.assertRoom();
-    const sequence = new Sequence(this.#nextId, this, options, this.#clock.now());
+    const sequence = new Sequence(this.#nextId, this, withAdapters(options, this.#options.adapters), this.#clock.now());
     this.#nextId = (this.#nextId + 1) >>> 0;
     this.#open.idle.add(sequence);
     this.#fairness.enter(sequence.tenant);

@@ -8,6 +8,7 @@
 import { CancelledError, ClosedError } from "../../ffi/errors.ts";
 import type { StepResult, StepSequence } from "../engine/engine.ts";
 import { choose } from "../sampling/choose.ts";
+import type { AdapterUse } from "../model/adapter.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
 import type { PageTable } from "./kv_store.ts";
 import type { RequestEnd } from "./stats.ts";
@@ -31,6 +32,8 @@ export interface SequenceOptions {
   readonly priority?: number;
   /** Milliseconds from now until it must have ended. */
   readonly deadlineMs?: number | undefined;
+  /** The adapters that it uses. Default: the scheduler's. */
+  readonly adapters?: AdapterUse | undefined;
   /** The salt of the prefixes that it finds and leaves in the cache; absent: it does not use the cache. */
   readonly salt?: string | undefined;
 }
@@ -235,6 +238,7 @@ export class Sequence implements SequenceView {
       sample: isLast && !process ? sample : undefined,
       keep: isLast && count > 0 && this.#choices === 0 && table.cursor !== undefined,
       hidden: this.#hidden,
+      adapters: this.options.adapters?.list,
     };
   }
 

@@ -12,6 +12,7 @@ import { type Native, native } from "../../ffi/native.ts";
 import { type EngineHandle, type LogitRow, MARKS } from "../../ffi/wire.ts";
 import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Results } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
+import type { AdapterUse } from "../model/adapter.ts";
 import type { Hyperparameters } from "../model/architectures/types.ts";
 import type { Model } from "../model/model.ts";
 import type { StepThreads } from "./threads.ts";
@@ -42,6 +43,8 @@ export interface StepSequence {
   readonly keep?: boolean;
   /** A hidden state handed out after the token before `position`, in place of tokens. */
   readonly hidden?: Float32Array | undefined;
+  /** The adapters that apply to it. */
+  readonly adapters?: AdapterUse["list"] | undefined;
 }
 
 /** What came of one sequence in a step. */
@@ -226,7 +229,7 @@ export class Engine implements StepRunner {
     const batch = this.#batch;
     batch.clear();
     putBatchHeader(batch, { runsInline: isInline, threads, sequences: sequences.length, tokens: count });
-    for (const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden } of sequences) {
+    for (const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden, adapters = [] } of sequences) {
       putBatchSequence(batch, {
         id,
         position,
@@ -236,10 +239,16 @@ export class Engine implements StepRunner {
         choices: sample === undefined ? 0 : 1 + drafts,
         keep: keep === true,
         hidden: hidden === undefined ? 0 : hidden.length,
+        adapters: adapters.length,
       });
       batch.list(tokens);
       batch.list(pages);
       if (hidden !== undefined) batch.floats(hidden);
+      for (const { handle, scale } of adapters) {
+        batch.reserve(2);
+        batch.u32(handle, "adapter");
+        batch.f32(scale);
+      }
       if (sample === undefined) continue;
       const guessed = Array.from({ length: drafts }, (_, index) => tokens[tokens.length - drafts + index] as number);
       const request = { position: position + tokens.length - drafts, top: sample.top };

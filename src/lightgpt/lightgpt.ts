@@ -179,7 +179,7 @@ export class LightGPT {
    */
   async logits(tokens: ArrayLike<number>, options: LogitsOptions = {}): Promise<Float32Array> {
     this.#assertOpen();
-    const { all, signal, ...cacheUse } = readOptions(logitsFields, options);
+    const { all, signal, adapters, ...cacheUse } = readOptions(logitsFields, options);
     const { vocabulary } = this.model;
     const ids = tokenIds("tokens", tokens, vocabulary);
     if (ids.length === 0) refuseOption("tokens", "at least one token", "none");
@@ -198,6 +198,7 @@ export class LightGPT {
       signal,
       tenant: cacheUse.tenant,
       salt: saltOf(cacheUse),
+      adapters: this.model.adapters.use(adapters, "adapters"),
     });
     return logits;
   }

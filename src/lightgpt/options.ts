@@ -7,8 +7,10 @@ import {
   cacheUseFields,
   generateFields,
   type GenerateOptions,
+  requestAdaptersField,
   type RequestCacheOptions,
 } from "../batching/request_options.ts";
+import type { AdapterOptions } from "../model/adapter_options.ts";
 import { loadFields, type LoadProgress } from "../model/model.ts";
 import { abortSignal, boolean, type FieldsOf } from "../options/schema.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
@@ -31,6 +33,11 @@ export interface LightGPTOptions extends OptimizerOptions {
    * @default {what the model was trained for, at most 8192}
    */
   readonly context?: number;
+  /**
+   * Adapters (LoRA) for requests to use; those that name none use all of these.
+   * @default {none}
+   */
+  readonly adapters?: readonly AdapterOptions[];
   /** Called with the progress of loading. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /**
@@ -76,6 +83,11 @@ export interface LogitsOptions {
    * @default {true}
    */
   readonly cache?: boolean | RequestCacheOptions;
+  /**
+   * The adapters that the model is read with, of those that were loaded with it.
+   * @default {all that were loaded, with their scales}
+   */
+  readonly adapters?: readonly AdapterOptions[];
 }
 
 /** The schema of {@link LogitsOptions}. */
@@ -83,6 +95,7 @@ export const logitsFields = {
   all: boolean({ about: "Whether the logits after each token are computed.", default: false }),
   signal: abortSignal("Ends the computation."),
   ...cacheUseFields,
+  adapters: requestAdaptersField,
 } as const satisfies FieldsOf<LogitsOptions>;
 
 /**

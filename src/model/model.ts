@@ -11,6 +11,8 @@ import { native } from "../../ffi/native.ts";
 import { LIMITS, type ModelHandle } from "../../ffi/wire.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
+import { Adapters } from "./adapter.ts";
+import { type AdapterOptions, adaptersField } from "./adapter_options.ts";
 import { describeModel } from "./encode_model.ts";
 import { warningsOf } from "./warnings.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
@@ -56,6 +58,11 @@ export interface LoadOptions {
    * @default {what the model was trained for, at most 8192}
    */
   readonly context?: number;
+  /**
+   * Adapters (LoRA) for requests to use; those that name none use all of these.
+   * @default {none}
+   */
+  readonly adapters?: readonly AdapterOptions[];
   /** Ends loading. */
   readonly signal?: AbortSignal;
   /** Called with the progress of loading: at its beginning, now and then, and at its end. */
@@ -78,6 +85,7 @@ export const loadFields = {
     otherwise: "what the model was trained for, at most 8192",
     flag: { value: "N", about: "hold at most N tokens of prompt and answer" },
   }),
+  adapters: adaptersField("Adapters (LoRA) for requests to use; those that name none use all of these.", "none"),
   signal: abortSignal("Ends loading."),
   onProgress: callback<(progress: LoadProgress) => void>({ about: "Called with the progress of loading." }),
   allowUnknownPreTokenizer: allowUnknownField,
@@ -130,7 +138,13 @@ export class Model {
   readonly warnings: readonly string[];
   /** The positions of a context: as asked for, else what the model was trained for, at most 8192. */
   readonly context: number;
-  /** Bytes of memory that the weights take. */
+  /**
+   * The adapters that were loaded with it.
+   *
+   * @ignore
+   */
+  readonly adapters: Adapters;
+  /** Bytes of memory that the weights take, adapters included. */
   readonly residentBytes: number;
   /** How long loading took, in milliseconds. */
   readonly loadMs: number;
@@ -145,7 +159,8 @@ export class Model {
     this.context = parts.context;
     this.warnings = warningsOf(parts.plan, parts.context);
     this.tokenizer = parts.tokenizer;
-    this.residentBytes = parts.residentBytes;
+    this.adapters = parts.adapters;
+    this.residentBytes = parts.residentBytes + parts.adapters.bytes;
     this.loadMs = parts.loadMs;
     this.#handle = handle;
     lost.register(this, handle, this);
@@ -175,7 +190,9 @@ export class Model {
       handle = native().modelLoad(describeModel(plan, gguf.files));
       const residentBytes = await finishLoading(handle, read);
       assertUnchanged(gguf);
-      return new Model({ gguf, plan, context, tokenizer, residentBytes, loadMs: performance.now() - begin }, handle);
+      const adapters = await Adapters.load({ handle, plan, file }, read.adapters ?? [], signal);
+      const loadMs = performance.now() - begin;
+      return new Model({ gguf, plan, context, tokenizer, adapters, residentBytes, loadMs }, handle);
     } catch (error) {
       if (handle !== undefined) native().modelFree(handle);
       // Of a file that has changed, what seems wrong with it is not what is.
@@ -207,6 +224,7 @@ export class Model {
   dispose(): void {
     if (this.#handle === undefined) return;
     lost.unregister(this);
+    this.adapters.dispose();
     native().modelFree(this.#handle);
     this.#handle = undefined;
   }
@@ -254,6 +272,7 @@ interface Loaded {
   readonly plan: ModelPlan;
   readonly context: number;
   readonly tokenizer: Tokenizer;
+  readonly adapters: Adapters;
   readonly residentBytes: number;
   readonly loadMs: number;
 }

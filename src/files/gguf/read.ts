@@ -98,6 +98,24 @@ function assertSame(path: string, identity: string): void {
   });
 }
 
+/** The bytes of a small tensor; those of a model's weights are native code's to read. */
+export function readTensor(gguf: Gguf, { name, file, offset, bytes }: Tensor): Uint8Array<ArrayBuffer> {
+  const path = gguf.files[file] as string;
+  const opened = attempt(path, () => currentRuntime().files.open(path));
+  if (opened === undefined) throw notAFile(path);
+  const target = new Uint8Array(bytes);
+  try {
+    for (let done = 0; done < bytes;) {
+      const count = attempt(path, () => opened.read(target.subarray(done), offset + done));
+      if (count === 0) throw new ModelFormatError(`${path} ends within the tensor ${name}`, { field: name, offset });
+      done += count;
+    }
+  } finally {
+    opened.close();
+  }
+  return target;
+}
+
 /** Parses a single, whole file from any source: what the tests of damaged files use. */
 export function parseGguf(source: ByteSource): Gguf {
   const part = parsePart(source, 0);

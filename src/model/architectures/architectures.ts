@@ -139,6 +139,9 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   const { context } = readOptions(planFields, options);
   const { metadata } = gguf;
   const architecture = metadata.text("general.architecture");
+  if (metadata.get("general.type") === "adapter") {
+    throw metadata.unsupported("general.type", "a model; an adapter is given as one of `adapters`", "'adapter'");
+  }
   const traits = ARCHITECTURES.get(architecture);
   if (traits === undefined) {
     const names = [...ARCHITECTURES.keys()].join(", ");
