@@ -23,7 +23,7 @@ const rows = 32;
 const heads = (query: number, key: number) => ({ "attention.head_count": query, "attention.head_count_kv": key });
 const common = { "context_length": 64, "attention.layer_norm_rms_epsilon": 1e-5 };
 
-/** SmolLM2, Gemma 3 270M, Phi 3, Mixtral, Llama 2 70B and Qwen 2 72B. */
+/** SmolLM2, Gemma 3 270M, Phi 3, Mixtral, Qwen 3 with experts, Llama 2 70B and Qwen 2 72B. */
 export const mixShapes: readonly MixShape[] = [
   {
     name: "smollm2",
@@ -65,6 +65,24 @@ export const mixShapes: readonly MixShape[] = [
     feedForward: 512,
   },
   {
+    name: "qwen3moe",
+    architecture: "qwen3moe",
+    numbers: {
+      ...common,
+      block_count: 16,
+      embedding_length: 256,
+      feed_forward_length: 512,
+      expert_feed_forward_length: 512,
+      expert_count: 16,
+      expert_used_count: 4,
+      "attention.key_length": 32,
+      "attention.value_length": 32,
+      ...heads(8, 1),
+    },
+    columns: 256,
+    feedForward: 512,
+  },
+  {
     name: "llama-70b",
     architecture: "llama",
     numbers: { ...common, block_count: 80, embedding_length: 256, feed_forward_length: 512, ...heads(64, 8) },
@@ -82,10 +100,24 @@ export const mixShapes: readonly MixShape[] = [
 
 /** Every mix that both can write and whose types are meant to be the same, and those that an importance matrix changes. */
 export const comparedMixes: readonly string[] = [
-  ...["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "mxfp4_moe", "q6_k", "q2_k", "q3_k_s", "q3_k_m", "q3_k_l"],
+  ...[
+    "q4_0",
+    "q4_1",
+    "q5_0",
+    "q5_1",
+    "q8_0",
+    "iq4_nl",
+    "iq4_xs",
+    "mxfp4_moe",
+    "q6_k",
+    "q2_k",
+    "q3_k_s",
+    "q3_k_m",
+    "q3_k_l",
+  ],
   ...["q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m"],
 ];
-export const weighedMixes: readonly string[] = ["q4_0", "q5_0", "iq4_nl", "q3_k_m", "q4_k_m"];
+export const weighedMixes: readonly string[] = ["q4_0", "q5_0", "iq4_nl", "iq4_xs", "q3_k_m", "q4_k_m"];
 
 /** The tensors of a model, in the order of its layers. */
 export function tensorsOf(shape: MixShape): { name: string; dims: number[] }[] {

@@ -51,6 +51,8 @@ pub const Features = struct {
     integer_minimum: bool,
     /// How the quantizer makes blocks: not at all, or from levels that lie evenly, in a table, or under integer scales.
     rounding: enum { none, linear, grid, sub_blocks },
+    /// Whether levels lie evenly, which calibrated rounding goes by.
+    even: bool,
     /// Whether `unpack` decodes in vectors.
     unpacks: bool,
 };
@@ -60,7 +62,8 @@ pub fn features(comptime F: type) Features {
         .parts = if (@hasDecl(F, "parts")) F.parts else 0,
         .minimum = @hasDecl(F, "minimumAt"),
         .integer_minimum = @hasDecl(F, "minimumIntegerAt"),
-        .rounding = if (@hasDecl(F, "linear")) .linear else if (@hasDecl(F, "grid")) .grid else if (@hasDecl(F, "sub_blocks")) .sub_blocks else .none,
+        .rounding = if (@hasDecl(F, "linear")) .linear else if (@hasDecl(F, "sub_blocks")) .sub_blocks else if (@hasDecl(F, "grid")) .grid else .none,
+        .even = !@hasDecl(F, "grid"),
         .unpacks = @hasDecl(F, "unpack"),
     };
 }
@@ -179,8 +182,14 @@ fn rounding(comptime F: type) []const Group {
             .{ .name = "assemble", .form = assembling(F), .what = "makes a block of half floats, integers and codes" },
             recode,
         } },
+        .{ .name = "a format of sub-blocks with levels in a table", .declarations = &.{
+            .{ .name = "sub_blocks", .form = .{ .value = SubBlocks }, .what = "how many, the ends of their levels, their scales" },
+            .{ .name = "assemble", .form = assembling(F), .what = "makes a block of half floats, integers and codes" },
+            grid,
+        } },
     };
     if (@hasDecl(F, "linear")) return all[0..1];
+    if (@hasDecl(F, "grid") and @hasDecl(F, "sub_blocks")) return all[4..5];
     if (@hasDecl(F, "grid")) return if (@TypeOf(F.grid) == Grid and F.grid.powers) all[2..3] else all[1..2];
     if (@hasDecl(F, "sub_blocks")) return all[3..4];
     return &.{};
@@ -230,6 +239,10 @@ fn unfit(comptime F: type) ?[]const u8 {
     if (F.chunk_spans % (F.block_elements / level_table.span) != 0) return F.name ++ ": `chunk_spans` must be whole blocks";
     if (@hasDecl(F, "parts") and F.parts != 1 and F.parts != 2) return F.name ++ ": `parts` is 1 or 2";
     if (@hasDecl(F, "minimumIntegerAt") and !(@hasDecl(F, "minimumAt") and @hasDecl(F, "parts"))) return F.name ++ ": integer minima need `minimumAt` and `parts`";
+    if (@hasDecl(F, "grid") and @hasDecl(F, "sub_blocks")) {
+        const last = F.grid.values[F.grid.values.len - 1];
+        if (F.grid.values[0] != F.sub_blocks.low or last != F.sub_blocks.high) return F.name ++ ": `sub_blocks` and `grid` name the same least and greatest level";
+    }
     if (!@hasDecl(F, "linear")) return null;
     // Calibration moves the scales of such blocks.
     if (!@hasField(F.Block, "d") or @offsetOf(F.Block, "d") != 0) return F.name ++ ": a block of linear levels begins with its scale, `d`";

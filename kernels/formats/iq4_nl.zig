@@ -4,7 +4,6 @@
 
 const iq4_values = @import("iq4_values.zig");
 const codes_zig = @import("codes.zig");
-const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const dot = @import("../level/dot.zig");
@@ -27,17 +26,8 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
 
 pub const encode = null;
 
-/// For the quantizer: its levels, ascending, and their codes.
-pub const grid: format.Grid = .{
-    .values = &values: {
-        var list: [16]f32 = undefined;
-        for (&list, iq4_values.values) |*to, value| to.* = value;
-        const ascending = list;
-        break :values ascending;
-    },
-    .codes = &.{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
-    .powers = false,
-};
+/// For the quantizer: its levels and their codes.
+pub const grid = iq4_values.grid;
 
 pub inline fn fill(block: *align(1) Block, d: u16, _: u16, codes: @Vector(32, u8)) void {
     block.* = .{ .d = d, .q = codes_zig.nibbles(codes) };

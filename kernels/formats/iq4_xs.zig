@@ -5,6 +5,8 @@
 //! of nibbles a span.
 
 const iq4_values = @import("iq4_values.zig");
+const codes_zig = @import("codes.zig");
+const format = @import("format.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
 const dot = @import("../level/dot.zig");
@@ -30,6 +32,22 @@ pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
 }
 
 pub const encode = null;
+
+/// For the quantizer: its levels, how many sub-blocks, and the range of their integer scales.
+pub const grid = iq4_values.grid;
+pub const sub_blocks: format.SubBlocks = .{ .count = 8, .low = -127, .high = 113, .scale_min = -32, .scale_max = 31, .minimum_max = 0 };
+
+pub fn assemble(block: *align(1) Block, d: u16, _: u16, scales: *const [8]i32, _: *const [8]i32, codes: *const [256]u8) void {
+    block.d = d;
+    block.scales_high = 0;
+    @memset(&block.scales_low, 0);
+    for (scales, 0..) |s, j| {
+        const six: u8 = @intCast(s + 32);
+        block.scales_low[j / 2] |= (six & 15) << @intCast(4 * (j % 2));
+        block.scales_high |= @as(u16, six >> 4) << @intCast(2 * j);
+    }
+    for (0..8) |j| block.q[j * 16 ..][0..16].* = codes_zig.nibbles(codes[j * 32 ..][0..32].*);
+}
 
 pub fn finite(block: *align(1) const Block) bool {
     return scalar.halfIsFinite(block.d);

@@ -163,9 +163,9 @@ const Codec = struct {
 
 /// The calibrated encoder of a format, or null.
 pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
-    const rounding = format.features(F).rounding;
-    if (rounding != .linear and rounding != .sub_blocks) return null;
-    const linear = rounding == .linear;
+    const features = format.features(F);
+    if (features.rounding == .none or !features.even) return null;
+    const linear = features.rounding == .linear;
     const Of = struct {
         fn decode(block: [*]const u8, out: *Values) void {
             F.decode(@ptrCast(block), out[0..F.block_elements]);

@@ -7,6 +7,7 @@
 //! what leaves the least error as stored. `nearest` takes fewer turns of the same.
 
 const level_table = @import("../level/level_table.zig");
+const format = @import("../formats/format.zig");
 const grid = @import("quantize_grid.zig");
 const Search = @import("quantize_search.zig").Search;
 const float16 = @import("../level/float16.zig");
@@ -30,7 +31,7 @@ fn Super(comptime F: type) type {
     const subs = F.sub_blocks.count;
     const size = 256 / subs;
     const with_minimum = F.sub_blocks.minimum_max > 0;
-    const G = grid.Linear(F.sub_blocks.low, F.sub_blocks.high);
+    const G = if (format.features(F).even) grid.Linear(F.sub_blocks.low, F.sub_blocks.high) else grid.Table(F.grid.values, F.grid.codes, false);
     const Lanes = Search(subs, size);
     const V = @Vector(subs, f32);
     const scale_low: f32 = F.sub_blocks.scale_min;

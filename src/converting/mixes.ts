@@ -64,6 +64,13 @@ const grouped = (format: QuantizedFormat, otherwise?: QuantizedFormat): Rule => 
 const guarded = (format: QuantizedFormat): Rule => (place) =>
   place.model.isWeighed && isFirst(place, 8) ? format : undefined;
 
+/** What formats have in common whose levels come from a table. */
+const ofTable = {
+  value: grouped("q5_k"),
+  down: (place) => !place.model.isWeighed && isFirst(place, 8) ? "q5_k" : undefined,
+  favoursOutputOf8: true,
+} as const satisfies Partial<Mix>;
+
 const MIXES: Readonly<Record<string, Mix>> = {
   f32: { base: "f32", fileType: 0 },
   f16: { base: "f16", fileType: 1 },
@@ -73,13 +80,8 @@ const MIXES: Readonly<Record<string, Mix>> = {
   q5_0: { base: "q5_0", fileType: 8, down: guarded("q5_1") },
   q5_1: { base: "q5_1", fileType: 9 },
   q8_0: { base: "q8_0", fileType: 7 },
-  iq4_nl: {
-    base: "iq4_nl",
-    fileType: 25,
-    value: grouped("q5_k"),
-    down: (place) => !place.model.isWeighed && isFirst(place, 8) ? "q5_k" : undefined,
-    favoursOutputOf8: true,
-  },
+  iq4_nl: { base: "iq4_nl", fileType: 25, ...ofTable },
+  iq4_xs: { base: "iq4_xs", fileType: 30, ...ofTable },
   mxfp4: { base: "mxfp4", fileType: 38 },
   mxfp4_moe: { base: "mxfp4", fileType: 38, isForExperts: true },
   q6_k: { base: "q6_k", fileType: 18 },

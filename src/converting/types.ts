@@ -35,6 +35,7 @@ export type QuantizedFormat =
   | "q5_k"
   | "q6_k"
   | "iq4_nl"
+  | "iq4_xs"
   | "mxfp4";
 
 /** The formats that floats can be turned into, in the order of error messages. */
@@ -53,6 +54,7 @@ const QUANTIZED_FORMATS: readonly QuantizedFormat[] = [
   "q5_k",
   "q6_k",
   "iq4_nl",
+  "iq4_xs",
   "mxfp4",
 ];
 
@@ -63,6 +65,7 @@ export const FALLBACK: Readonly<Partial<Record<QuantizedFormat, QuantizedFormat>
   q4_k: "q5_0",
   q5_k: "q5_1",
   q6_k: "q8_0",
+  iq4_xs: "iq4_nl",
 };
 
 /** The format of this name, in either case; throws where there is none that floats can be turned into here. */
