@@ -9,13 +9,15 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 6b366d2057a6eabb";
+export const STAMP = "0.1.0 97847b2668b8e3ad";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
   layersMax: 512,
   headsMax: 1024,
   headDimMax: 1024,
+  /** Ways in which the layers of one model rotate. */
+  rotationsMax: 8,
   embeddingMax: 65536,
   feedForwardMax: 1048576,
   vocabularyMax: 4194304,
@@ -133,6 +135,16 @@ export const ROPE_STYLES = [
 
 /** One of {@link ROPE_STYLES}. */
 export type RopeStyle = (typeof ROPE_STYLES)[number];
+
+/** What the norms of queries and keys work on: each head before rotation, the row of all heads before rotation, or each head after rotation. */
+export const QUERY_NORMS = [
+  "heads",
+  "rows",
+  "rotatedHeads",
+] as const;
+
+/** One of {@link QUERY_NORMS}. */
+export type QueryNorm = (typeof QUERY_NORMS)[number];
 
 /** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent. */
 export const ACTIVATIONS = [

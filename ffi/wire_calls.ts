@@ -20,6 +20,8 @@ import {
   type NativeFunctions,
   OUTLIER_POLICIES,
   type OutlierPolicy,
+  QUERY_NORMS,
+  type QueryNorm,
   type Role,
   ROLES,
   ROPE_STYLES,
@@ -41,62 +43,92 @@ export interface ModelHeader {
   readonly tensors: number;
   /** Layers. */
   readonly layers: number;
+  /** Ways in which layers rotate queries and keys; each follows, before the layers. */
+  readonly rotations: number;
   /** The width of the residual stream. */
   readonly embedding: number;
   /** Tokens that there are. */
   readonly vocabulary: number;
-  /** Elements of a key of one head. */
-  readonly kDim: number;
-  /** Elements of a value of one head. */
-  readonly vDim: number;
-  /** Elements of a key that are rotated. */
-  readonly ropeDim: number;
-  /** How they are paired. */
+  /** Elements of the tensor that divides frequencies; 0: there is none. */
+  readonly ropeFactors: number;
+  /** How elements of a head are paired to be rotated. */
   readonly ropeStyle: RopeStyle;
+  /** What the norms of queries and keys work on. */
+  readonly queryNorms: QueryNorm;
   /** The function between the halves of a feed-forward layer. */
   readonly activation: Activation;
   /** What is added under the root of a norm. */
   readonly epsilon: number;
   /** What embeddings are multiplied by. */
   readonly embeddingScale: number;
+  /** What each half of a layer is multiplied by before it is added to the stream. */
+  readonly residualScale: number;
   /** What scores are multiplied by. */
   readonly attentionScale: number;
   /** The soft cap of scores; 0 is none. */
   readonly attentionSoftcap: number;
+  /** What logits are multiplied by, before their soft cap. */
+  readonly logitScale: number;
   /** The soft cap of logits; 0 is none. */
   readonly logitSoftcap: number;
-  /** What sine and cosine of the rotation are multiplied by. */
-  readonly ropeMagnitude: number;
-  /** The base of the rotation's frequencies. */
-  readonly ropeBase: number;
-  /** What positions are multiplied by. */
-  readonly ropeScale: number;
-  /** The base in layers that rotate locally; positions are not multiplied there. */
-  readonly ropeLocalBase: number;
+  /** Rotated queries are multiplied by 1 + this * ln(floor(position / temperature_context) + 1); 0: they are not. */
+  readonly temperatureScale: number;
+  /** Positions that one degree of the temperature lasts. */
+  readonly temperatureContext: number;
 }
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(22);
+  to.reserve(19);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
+  to.u32(record.rotations, "rotations");
   to.u32(record.embedding, "embedding");
   to.u32(record.vocabulary, "vocabulary");
-  to.u32(record.kDim, "kDim");
-  to.u32(record.vDim, "vDim");
-  to.u32(record.ropeDim, "ropeDim");
+  to.u32(record.ropeFactors, "ropeFactors");
   to.choice(record.ropeStyle, ROPE_STYLES, "ropeStyle");
+  to.choice(record.queryNorms, QUERY_NORMS, "queryNorms");
   to.choice(record.activation, ACTIVATIONS, "activation");
   to.f32(record.epsilon);
   to.f32(record.embeddingScale);
+  to.f32(record.residualScale);
   to.f32(record.attentionScale);
   to.f32(record.attentionSoftcap);
+  to.f32(record.logitScale);
   to.f32(record.logitSoftcap);
-  to.f32(record.ropeMagnitude);
-  to.f64(record.ropeBase);
-  to.f64(record.ropeScale);
-  to.f64(record.ropeLocalBase);
+  to.f32(record.temperatureScale);
+  to.u32(record.temperatureContext, "temperatureContext");
+}
+
+/** One way to rotate. Pair k turns at f = base^(-2 k / dimensions), divided by its factor, times 1 - r scaled and times r as it is: f * (scale * (1 - r) + r). r falls from 1 at the pair `ramp_begin` to 0 at the pair `ramp_end`. */
+export interface ModelRotation {
+  /** Elements of a head that are rotated. */
+  readonly dimensions: number;
+  /** Whether the tensor of factors divides its frequencies. */
+  readonly factors: boolean;
+  /** What sine and cosine are multiplied by. */
+  readonly magnitude: number;
+  /** The base of the frequencies. */
+  readonly base: number;
+  /** What positions are multiplied by. */
+  readonly scale: number;
+  /** Up to this pair, positions are not multiplied; below 0: there is no such pair. */
+  readonly rampBegin: number;
+  /** From this pair on, positions are multiplied. */
+  readonly rampEnd: number;
+}
+
+/** Appends {@link ModelRotation}. */
+export function putModelRotation(to: Words<"model">, record: ModelRotation): void {
+  to.reserve(11);
+  to.u32(record.dimensions, "dimensions");
+  to.bool(record.factors);
+  to.f32(record.magnitude);
+  to.f64(record.base);
+  to.f64(record.scale);
+  to.f64(record.rampBegin);
+  to.f64(record.rampEnd);
 }
 
 /** What may differ from layer to layer. */
@@ -105,22 +137,28 @@ export interface ModelLayer {
   readonly heads: number;
   /** Heads of keys and values. */
   readonly kvHeads: number;
+  /** Elements of a key of one head. */
+  readonly kDim: number;
+  /** Elements of a value of one head. */
+  readonly vDim: number;
   /** The width inside the feed-forward part. */
   readonly feedForward: number;
   /** A key is visible when query position - key position < window; 0: all are. */
   readonly window: number;
-  /** Whether it is rotated with the local base. */
-  readonly ropeLocal: boolean;
+  /** The number of its rotation, from 1; 0: queries and keys are not rotated. */
+  readonly rotation: number;
 }
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(5);
+  to.reserve(7);
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
+  to.u32(record.kDim, "kDim");
+  to.u32(record.vDim, "vDim");
   to.u32(record.feedForward, "feedForward");
   to.u32(record.window, "window");
-  to.bool(record.ropeLocal);
+  to.u32(record.rotation, "rotation");
 }
 
 /** A tensor, or some rows of one. */

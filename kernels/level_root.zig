@@ -31,6 +31,7 @@ const table: level_table.Level = .{
     .quantizeSpans = activations.quantizeSpans,
     .ropeFrequencies = rope.ropeFrequencies,
     .ropeAngles = rope.ropeAngles,
+    .temperature = rope.temperature,
     .rope = rope.rope,
     .kvWrite = kv.kvWrite,
     .attention = attention.attention,

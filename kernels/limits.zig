@@ -4,6 +4,8 @@
 pub const layers_max = 512;
 pub const heads_max = 1024;
 pub const head_dim_max = 1024;
+/// Ways in which the layers of one model rotate.
+pub const rotations_max = 8;
 pub const embedding_max = 65_536;
 pub const feed_forward_max = 1 << 20;
 pub const vocabulary_max = 1 << 22;

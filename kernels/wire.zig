@@ -19,6 +19,9 @@ pub const choices = struct {
     pub const KvTypes = level_table.KvType;
     /// How rotary positions pair the elements of a head: not at all, (2k, 2k + 1), or (k, k + n/2).
     pub const RopeStyles = level_table.RopeStyle;
+    /// What the norms of queries and keys work on: each head before rotation, the row of all heads before rotation, or each head
+    /// after rotation.
+    pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
     /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent.
     pub const Activations = level_table.ActivationKind;
     pub const Roundings = level_table.Rounding;
@@ -99,38 +102,38 @@ pub const layouts = struct {
         tensors: u32,
         /// Layers.
         layers: u32,
+        /// Ways in which layers rotate queries and keys; each follows, before the layers.
+        rotations: u32,
         /// The width of the residual stream.
         embedding: u32,
         /// Tokens that there are.
         vocabulary: u32,
-        /// Elements of a key of one head.
-        k_dim: u32,
-        /// Elements of a value of one head.
-        v_dim: u32,
-        /// Elements of a key that are rotated.
-        rope_dim: u32,
-        /// How they are paired.
+        /// Elements of the tensor that divides frequencies; 0: there is none.
+        rope_factors: u32,
+        /// How elements of a head are paired to be rotated.
         rope_style: choices.RopeStyles,
+        /// What the norms of queries and keys work on.
+        query_norms: choices.QueryNorms,
         /// The function between the halves of a feed-forward layer.
         activation: choices.Activations,
         /// What is added under the root of a norm.
         epsilon: f32,
         /// What embeddings are multiplied by.
         embedding_scale: f32,
+        /// What each half of a layer is multiplied by before it is added to the stream.
+        residual_scale: f32,
         /// What scores are multiplied by.
         attention_scale: f32,
         /// The soft cap of scores; 0 is none.
         attention_softcap: f32,
+        /// What logits are multiplied by, before their soft cap.
+        logit_scale: f32,
         /// The soft cap of logits; 0 is none.
         logit_softcap: f32,
-        /// What sine and cosine of the rotation are multiplied by.
-        rope_magnitude: f32,
-        /// The base of the rotation's frequencies.
-        rope_base: f64,
-        /// What positions are multiplied by.
-        rope_scale: f64,
-        /// The base in layers that rotate locally; positions are not multiplied there.
-        rope_local_base: f64,
+        /// Rotated queries are multiplied by 1 + this * ln(floor(position / temperature_context) + 1); 0: they are not.
+        temperature_scale: f32,
+        /// Positions that one degree of the temperature lasts.
+        temperature_context: u32,
 
         pub const into = [_]Buffer{.model};
         pub const about = "model description";
@@ -140,10 +143,33 @@ pub const layouts = struct {
             .layers = .{ 1, limits.layers_max },
             .embedding = .{ 1, limits.embedding_max },
             .vocabulary = .{ 1, limits.vocabulary_max },
-            .k_dim = .{ 1, limits.head_dim_max },
-            .v_dim = .{ 1, limits.head_dim_max },
-            .rope_dim = .{ 0, limits.head_dim_max },
+            .rotations = .{ 0, limits.rotations_max },
+            .rope_factors = .{ 0, limits.head_dim_max / 2 },
+            .temperature_context = .{ 1, 0xffff_ffff },
         };
+    };
+
+    /// One way to rotate. Pair k turns at f = base^(-2 k / dimensions), divided by its factor, times 1 - r scaled and times r as
+    /// it is: f * (scale * (1 - r) + r). r falls from 1 at the pair `ramp_begin` to 0 at the pair `ramp_end`.
+    pub const ModelRotation = struct {
+        /// Elements of a head that are rotated.
+        dimensions: u32,
+        /// Whether the tensor of factors divides its frequencies.
+        factors: bool,
+        /// What sine and cosine are multiplied by.
+        magnitude: f32,
+        /// The base of the frequencies.
+        base: f64,
+        /// What positions are multiplied by.
+        scale: f64,
+        /// Up to this pair, positions are not multiplied; below 0: there is no such pair.
+        ramp_begin: f64,
+        /// From this pair on, positions are multiplied.
+        ramp_end: f64,
+
+        pub const into = [_]Buffer{.model};
+        pub const about = "rotation of the model description";
+        pub const ranges = .{ .dimensions = .{ 2, limits.head_dim_max } };
     };
 
     /// What may differ from layer to layer.
@@ -152,18 +178,25 @@ pub const layouts = struct {
         heads: u32,
         /// Heads of keys and values.
         kv_heads: u32,
+        /// Elements of a key of one head.
+        k_dim: u32,
+        /// Elements of a value of one head.
+        v_dim: u32,
         /// The width inside the feed-forward part.
         feed_forward: u32,
         /// A key is visible when query position - key position < window; 0: all are.
         window: u32,
-        /// Whether it is rotated with the local base.
-        rope_local: bool,
+        /// The number of its rotation, from 1; 0: queries and keys are not rotated.
+        rotation: u32,
 
         pub const into = [_]Buffer{.model};
         pub const about = "layer of the model description";
         pub const ranges = .{
             .heads = .{ 1, limits.heads_max },
             .kv_heads = .{ 1, limits.heads_max },
+            .k_dim = .{ 1, limits.head_dim_max },
+            .v_dim = .{ 1, limits.head_dim_max },
+            .rotation = .{ 0, limits.rotations_max },
             .feed_forward = .{ 1, limits.feed_forward_max },
             .window = .{ 0, 0x7fff_ffff },
         };

@@ -1,7 +1,7 @@
 /**
  * `npm run excerpt`: writes `test/data/kit`, the part of the conformance kit that every clone has. What it holds was
- * computed by other programs (llama.cpp, and a forward pass in float64), and is small: for each architecture the smallest
- * model with the last logits of one sequence, the edge cases of every block format, and some texts and templates.
+ * computed by other programs (llama.cpp, and a forward pass in float64), and is small: for each trait of an architecture a
+ * small model with the last logits of one sequence, the edge cases of every block format, and some texts and templates.
  * Needs the whole kit (`LIGHTGPT_KIT`); the directory's README.md says how each part was cut down.
  *
  *     bun scripts/excerpt-kit.ts
@@ -111,7 +111,10 @@ function directory(name: string): string {
   return path;
 }
 
-/** For each architecture that is supported the smallest model of float weights, with one position of one sequence. */
+/**
+ * For each architecture of the kit's first set, and for each other one with a trait that none before it has, the smallest
+ * model of float weights, with one position of one sequence.
+ */
 function excerptModels(): void {
   const target = directory("archs");
   const found = ["archs", "archs2"].flatMap((part) =>
@@ -121,9 +124,14 @@ function excerptModels(): void {
       bytes: statSync(join(kit, part, model.file)).size,
     }))
   ).sort((a, b) => a.bytes - b.bytes);
-  const smallest = [...ARCHITECTURES.keys()].flatMap((name) =>
-    found.find(({ part, model }) => model.arch === name && isComputed(join(kit, part, model.file))) ?? []
-  );
+  const shown = new Set<string>();
+  const smallest = [...ARCHITECTURES].flatMap(([name, traits]) => {
+    const all = found.filter(({ part, model }) => model.arch === name && isComputed(join(kit, part, model.file)));
+    const isNew = Object.keys(traits).some((trait) => !shown.has(trait));
+    if (all.length === 0 || !(isNew || all.some(({ part }) => part === "archs"))) return [];
+    for (const trait of Object.keys(traits)) shown.add(trait);
+    return all.slice(0, 1);
+  });
   const models = smallest.map(({ part, model }) => {
     copyFileSync(join(kit, part, model.file), join(target, model.file));
     const sequence = model.sequences.find(({ name }) => name === keptSequence);

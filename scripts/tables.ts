@@ -1,5 +1,5 @@
 /**
- * `npm run tables`: the tables of docs/cli.md, docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
+ * `npm run tables`: the tables of README.md, docs/cli.md, docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
  * comments in its page; a test compares what is there with what comes of the lists now.
  *
  *     bun scripts/tables.ts
@@ -17,10 +17,14 @@ import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
 import type { Traits } from "../src/model/architectures/types.ts";
 import { FORMATS } from "../src/files/formats.ts";
 
+/** Characters of a line of prose. */
+const proseWidth = 120;
+
 const root = fileURLToPath(new URL("../", import.meta.url));
 
 /** The pages that have tables, and the tables by the name in their comments. */
 export const pages: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+  "README.md": { names },
   "docs/cli.md": { commands },
   "docs/formats.md": { formats, architectures },
   "docs/limits.md": { limits },
@@ -85,6 +89,17 @@ function wordOf(key: string, { short, kind, value, choices }: OptionSpec): strin
   return `\`${short === undefined ? long : `-${short}, ${long}`}\``;
 }
 
+/** The names of the architectures, in lines as `deno fmt` breaks them. */
+function names(): string {
+  const lines = [""];
+  for (const word of [...ARCHITECTURES.keys()].join(", ").concat(".").split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`.trimStart();
+    if (longer.length <= proseWidth) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.join("\n");
+}
+
 function architectures(): string {
   const rows = [...ARCHITECTURES].map(([architecture, traits]) => [
     architecture,
@@ -100,14 +115,23 @@ function architectures(): string {
 const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, string>> = {
   scaledEmbedding: "scaled embeddings",
   biases: "biases of q, k, v",
-  headNorms: "norms of heads",
+  queryNorms: "norms of q and k",
   wholeHeads: "whole heads rotated",
   postNorms: "norms after",
   fused: "fused tensors",
   attentionSoftcap: "soft cap of scores",
   logitSoftcap: "soft cap of logits, where the file has one",
+  scales: "scales of its own",
   window: "sliding windows",
   localRopeBase: "two rotary bases",
+  plainWindows: "windows without scaled positions",
+  unrotated: "layers without rotation",
+  rotationSwitch: "rotation can be off",
+  sections: "sections of rotation",
+  yarnKeys: "YaRN by numbers of its own",
+  alpha: "stretched rotary base",
+  temperature: "temperature of queries",
+  secondNorm: "second norm named otherwise",
   wideScaleLayers: "wide scale in the largest",
 };
 

@@ -34,16 +34,6 @@ interface KitModel {
 
 /** Models that are refused: one leaves the list when its architecture arrives. */
 const REFUSED: ReadonlySet<string> = new Set([
-  "olmo2",
-  "granite",
-  "smollm3",
-  "llama_yarn",
-  "mistral3",
-  "glm4",
-  "exaone4",
-  "hunyuan_dense",
-  "ernie4_5",
-  "qwen3vl",
   "mixtral",
   "qwen3moe",
   "granitemoe",

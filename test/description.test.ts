@@ -16,24 +16,33 @@ const hyperparameters: Hyperparameters = {
   embedding: 4,
   vocabulary: 5,
   context: 6,
-  kDim: 7,
-  vDim: 8,
-  ropeDim: 10,
+  rotations: [{
+    dimensions: 20,
+    factors: true,
+    magnitude: 7.5,
+    base: 6.25,
+    scale: 7.25,
+    rampBegin: 8.25,
+    rampEnd: 9.25,
+  }],
+  ropeFactors: 10,
   ropeStyle: "neox",
+  queryNorms: "rows",
   activation: "gelu",
   epsilon: 0.5,
   embeddingScale: 1.5,
-  attentionScale: 2.5,
-  attentionSoftcap: 3.5,
-  logitSoftcap: 4.5,
-  ropeMagnitude: 5.5,
-  ropeBase: 6.25,
-  ropeScale: 7.25,
-  ropeLocalBase: 8.25,
-  perLayer: [{ heads: 11, kvHeads: 12, feedForward: 13, window: 14, ropeLocal: true }],
+  residualScale: 2.5,
+  attentionScale: 3.5,
+  attentionSoftcap: 4.5,
+  logitScale: 5.5,
+  logitSoftcap: 6.5,
+  temperatureScale: 8.5,
+  temperatureContext: 9,
+  perLayer: [{ heads: 11, kvHeads: 12, kDim: 15, vDim: 16, feedForward: 13, window: 14, rotation: 1 }],
 };
-const headerWords = 22;
-const layerWords = 5;
+const headerWords = 19;
+const rotationWords = 11;
+const layerWords = 7;
 const tensorWords = 10;
 
 function tensor(number: number): PlannedTensor {
@@ -46,13 +55,17 @@ describe("a model's description", () => {
     const words = describeModel({ hyperparameters, tensors: [tensor(2)], parameters: 0 }, ["p"]);
     const view = new DataView(words.words.buffer);
     const u32 = Array.from({ length: 10 }, (_, index) => view.getUint32(4 * index, true));
-    assertEquals(u32, [1, 1, 3, 4, 5, 7, 8, 10, 2, 1], "files, tensors, layers and sizes, then two choices");
-    const f32 = Array.from({ length: 6 }, (_, index) => view.getFloat32(40 + 4 * index, true));
-    assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]);
-    const f64 = Array.from({ length: 3 }, (_, index) => view.getFloat64(64 + 8 * index, true));
-    assertEquals(f64, [6.25, 7.25, 8.25]);
-    assertEquals([...words.words.subarray(headerWords, headerWords + layerWords)], [11, 12, 13, 14, 1]);
-    const at = headerWords + layerWords;
+    assertEquals(u32, [1, 1, 3, 1, 4, 5, 10, 2, 1, 1], "files, tensors, layers and sizes, then three choices");
+    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(40 + 4 * index, true));
+    assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.5]);
+    assertEquals(view.getUint32(72, true), 9);
+    assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
+    assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
+    const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
+    assertEquals(f64, [6.25, 7.25, 8.25, 9.25]);
+    const layer = headerWords + rotationWords;
+    assertEquals([...words.words.subarray(layer, layer + layerWords)], [11, 12, 15, 16, 13, 14, 1]);
+    const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 0, 8, 0, 2]);
     assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70]);
   });
@@ -63,7 +76,7 @@ describe("a model's description", () => {
       const path = "p".repeat(count * 11);
       const words = describeModel({ hyperparameters, tensors, parameters: 0 }, [path]);
       const view = new DataView(words.words.buffer, 0, 4 * words.length);
-      const at = (number: number) => 4 * (headerWords + layerWords + number * tensorWords);
+      const at = (number: number) => 4 * (headerWords + rotationWords + layerWords + number * tensorWords);
       for (let number = 0; number < count; number++) {
         assertEquals(view.getUint32(at(number) + 20, true), number + 1);
         assertEquals(view.getBigUint64(at(number) + 24, true), 2n ** 34n * BigInt(number));

@@ -72,11 +72,11 @@ export function exactModels(): ExactModel[] {
 /** The settings that may change results, of those that a model can have. */
 function settingsOf(path: string): Setting[] {
   const plan = planModel(readGguf(path));
-  const { kDim, vDim } = plan.hyperparameters;
+  const isWhole = plan.hyperparameters.perLayer.every(({ kDim, vDim }) => kDim % 32 === 0 && vDim % 32 === 0);
   const kvTypes = ["f16", "f32", "q8_0"] as const;
   // Only products with quantized weights round activations; only whole blocks of 32 can be q8_0.
   const isQuantized = plan.tensors.some(({ tensor }) => !["F32", "F16", "BF16"].includes(tensor.typeName));
-  return kvTypes.filter((kv) => kv !== "q8_0" || (kDim % 32 === 0 && vDim % 32 === 0)).flatMap((kv) =>
+  return kvTypes.filter((kv) => kv !== "q8_0" || isWhole).flatMap((kv) =>
     (isQuantized ? ["int8", "int16"] as const : ["int8"] as const).map((activations) => ({ kv, activations }))
   );
 }

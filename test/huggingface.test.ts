@@ -273,8 +273,9 @@ describe("a folder of a small model", () => {
     for (const key of ["rope_parameters", "layer_types", "sliding_window"]) delete newer.config[key];
     writeFolder(at("newer/gemma3"), newer);
     await quantize(at("newer/gemma3"), "bare.gguf");
-    const { ropeBase, ropeLocalBase, ropeScale, perLayer } = planModel(readGguf(at("bare.gguf"))).hyperparameters;
-    assertEquals([ropeBase, ropeLocalBase, ropeScale, perLayer[0].window, perLayer[5].window], [1e6, 1e4, 1, 4096, 0]);
+    const { rotations, perLayer } = planModel(readGguf(at("bare.gguf"))).hyperparameters;
+    assertEquals(rotations.map(({ base, scale }) => [base, scale]), [[1e6, 1], [1e4, 1]]);
+    assertEquals([perLayer[0].window, perLayer[5].window], [4096, 0]);
   });
 
   it("of phi3 gives the same logits and tokens, its matrices in one piece", async () => {

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { planModel, type PlannedTensor, type PlanOptions } from "../src/model/architectures/architectures.ts";
+import type { Rotation } from "../src/model/architectures/types.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 
 /** The logits after every token, as float64. Weights have to be F32 or F16. `options` are those of the plan. */
@@ -28,68 +29,79 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     Float64Array.from(embedding.subarray(token * h.embedding, (token + 1) * h.embedding), (e) => e * h.embeddingScale)
   );
 
-  for (const [layer, { heads, kvHeads, window, ropeLocal }] of h.perLayer.entries()) {
+  for (const [layer, { heads, kvHeads, kDim, vDim, window, rotation }] of h.perLayer.entries()) {
     const project = (role: string, input: Float64Array) =>
       add(multiply(need(role, layer), input), find(`${role}_bias`, layer));
     const normalise = (role: string, input: Float64Array) => norm(input, need(role, layer), h.epsilon);
     const maybeNormalise = (role: string, input: Float64Array) =>
       find(role, layer) === undefined ? input : normalise(role, input);
     const rotated = (role: string, input: Float64Array, position: number) => {
-      const vector = project(role, input);
-      for (let at = 0; at < vector.length; at += h.kDim) {
-        const head = vector.subarray(at, at + h.kDim);
-        head.set(maybeNormalise(`${role}_norm`, head.slice()));
-        rotate(head, position, ropeLocal);
+      let vector = project(role, input);
+      if (h.queryNorms === "rows") vector = maybeNormalise(`${role}_norm`, vector);
+      for (let at = 0; at < vector.length; at += kDim) {
+        const head = vector.subarray(at, at + kDim);
+        if (h.queryNorms === "heads") head.set(maybeNormalise(`${role}_norm`, head.slice()));
+        if (rotation > 0) rotate(head, position, h.rotations[rotation - 1]);
+        if (h.queryNorms === "rotatedHeads") head.set(maybeNormalise(`${role}_norm`, head.slice()));
       }
       return vector;
     };
-    const inputs = x.map((vector) => normalise("attn_norm", vector));
+    const inputs = x.map((vector) => maybeNormalise("attn_norm", vector));
     const queries = inputs.map((vector, position) => rotated("attn_q", vector, position));
     const keys = inputs.map((vector, position) => rotated("attn_k", vector, position));
     const values = inputs.map((vector) => project("attn_v", vector));
     for (const [position, query] of queries.entries()) {
-      const out = new Float64Array(heads * h.vDim);
+      const temperature = 1 + h.temperatureScale * Math.log(Math.floor(position / h.temperatureContext) + 1);
+      const out = new Float64Array(heads * vDim);
       const first = window === 0 ? 0 : Math.max(0, position - window + 1);
       for (let head = 0; head < heads; head++) {
         const group = Math.floor(head * kvHeads / heads);
         const scores: number[] = [];
         for (let past = first; past <= position; past++) {
           let score = 0;
-          for (let i = 0; i < h.kDim; i++) score += query[head * h.kDim + i] * keys[past][group * h.kDim + i];
-          scores.push(softcap(score * h.attentionScale, h.attentionSoftcap));
+          for (let i = 0; i < kDim; i++) score += query[head * kDim + i] * keys[past][group * kDim + i];
+          scores.push(softcap(score * h.attentionScale * temperature, h.attentionSoftcap));
         }
         const most = Math.max(...scores);
         const shares = scores.map((score) => Math.exp(score - most));
         const sum = shares.reduce((total, share) => total + share, 0);
         shares.forEach((share, index) => {
           const value = values[first + index];
-          for (let i = 0; i < h.vDim; i++) out[head * h.vDim + i] += share / sum * value[group * h.vDim + i];
+          for (let i = 0; i < vDim; i++) out[head * vDim + i] += share / sum * value[group * vDim + i];
         });
       }
-      x[position] = add(x[position], maybeNormalise("post_attention_norm", project("attn_output", out)));
+      x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", project("attn_output", out))));
     }
     x.forEach((vector, position) => {
-      const input = normalise("ffn_norm", vector);
+      const input = maybeNormalise("ffn_norm", vector);
       const up = project("ffn_up", input);
       const inner = project("ffn_gate", input).map((gate, i) => activate(gate) * up[i]);
-      x[position] = add(vector, maybeNormalise("post_ffw_norm", project("ffn_down", inner)));
+      x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", project("ffn_down", inner))));
     });
   }
   const output = find("output") ?? embedding;
   return x.map((vector) =>
-    multiply(output, norm(vector, need("output_norm"), h.epsilon)).map((logit) => softcap(logit, h.logitSoftcap))
+    multiply(output, norm(vector, need("output_norm"), h.epsilon)).map((logit) =>
+      softcap(logit * h.logitScale, h.logitSoftcap)
+    )
   );
 
-  function rotate(head: Float64Array, position: number, local: boolean): void {
-    const factors = local ? undefined : find("rope_freqs");
-    const half = h.ropeDim / 2;
+  function scaled(result: Float64Array): Float64Array {
+    return result.map((value) => value * h.residualScale);
+  }
+
+  function rotate(head: Float64Array, position: number, rotation: Rotation): void {
+    const { base, dimensions, scale, rampBegin, rampEnd, magnitude } = rotation;
+    const factors = rotation.factors ? find("rope_freqs") : undefined;
+    const half = dimensions / 2;
     for (let k = 0; k < half; k++) {
-      const frequency = (local ? h.ropeLocalBase : h.ropeBase) ** (-2 * k / h.ropeDim) / (factors?.[k] ?? 1);
-      const angle = position * (local ? 1 : h.ropeScale) * frequency;
+      const kept = 1 - Math.min(1, Math.max(0, (k - rampBegin) / Math.max(0.001, rampEnd - rampBegin)));
+      const frequency = base ** (-2 * k / dimensions) / (factors?.[k] ?? 1);
+      const angle = position * (scale * (1 - kept) + kept) * frequency;
       const [i, j] = h.ropeStyle === "norm" ? [2 * k, 2 * k + 1] : [k, k + half];
       const [a, b] = [head[i], head[j]];
-      head[i] = (a * Math.cos(angle) - b * Math.sin(angle)) * h.ropeMagnitude;
-      head[j] = (a * Math.sin(angle) + b * Math.cos(angle)) * h.ropeMagnitude;
+      head[i] = (a * Math.cos(angle) - b * Math.sin(angle)) * magnitude;
+      head[j] = (a * Math.sin(angle) + b * Math.cos(angle)) * magnitude;
     }
   }
 

@@ -28,8 +28,12 @@ export interface Shape {
   untied?: boolean;
   /** Biases of attention. */
   biases?: readonly ("q" | "k" | "v" | "output")[];
-  headNorms?: boolean;
-  postNorms?: boolean;
+  /** Norms of q and k: of each head, or of the row. */
+  headNorms?: boolean | "rows";
+  /** Norms behind attention and feed-forward; with `only` none before them. */
+  postNorms?: boolean | "only";
+  /** The name of the norm before the feed-forward part. */
+  secondNorm?: string;
   /** q, k and v as one tensor, gate and up as one. */
   fused?: boolean;
   /** The vocabulary's metadata; a small SentencePiece one unless given. */
@@ -100,7 +104,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     const at = (value: number | number[]) => typeof value === "number" ? value : value[layer];
     const block = (part: string) => `blk.${layer}.${part}`;
     const [q, k, v] = [at(heads) * keyLength, at(kvHeads) * keyLength, at(kvHeads) * valueLength];
-    norm(block("attn_norm"), embedding);
+    if (shape.postNorms !== "only") norm(block("attn_norm"), embedding);
     if (shape.fused) {
       matrix(block("attn_qkv"), embedding, q + k + v);
     } else {
@@ -111,14 +115,14 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     matrix(block("attn_output"), at(heads) * valueLength, embedding);
     for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
     if (shape.headNorms) {
-      norm(block("attn_q_norm"), keyLength);
-      norm(block("attn_k_norm"), keyLength);
+      norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : keyLength);
+      norm(block("attn_k_norm"), shape.headNorms === "rows" ? k : keyLength);
     }
     if (shape.postNorms) {
       norm(block("post_attention_norm"), embedding);
       norm(block("post_ffw_norm"), embedding);
     }
-    norm(block("ffn_norm"), embedding);
+    if (shape.postNorms !== "only") norm(block(shape.secondNorm ?? "ffn_norm"), embedding);
     if (!shape.fused) matrix(block("ffn_gate"), embedding, at(feedForward));
     matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));
     matrix(block("ffn_down"), at(feedForward), embedding);

@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { LightGPTError } from "../ffi/errors.ts";
 import { LightGPT } from "../mod.ts";
 import { ARCHITECTURES, planModel } from "../src/model/architectures/architectures.ts";
-import type { Hyperparameters } from "../src/model/architectures/types.ts";
+import { ln, pow } from "../src/model/architectures/elementary.ts";
+import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
 import { parseGguf } from "../src/files/gguf/read.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
 import { arrayOf, bpe, f32, flag, memorySource, text, u32 } from "./models.ts";
@@ -32,6 +33,8 @@ const without = (key: string, numbers: number[], tensor: string): Partial<Shape>
   absent: [`blk.1.${tensor}.weight`],
 });
 const qwen2: Shape = { architecture: "qwen2", biases: ["q", "k", "v"] };
+const qwen3vl: Shape = { architecture: "qwen3vl", headNorms: true };
+const sections = (sizes: number[]) => ({ "qwen3vl.rope.dimension_sections": arrayOf("int32", sizes) });
 const phi3: Shape = {
   architecture: "phi3",
   fused: true,
@@ -48,8 +51,29 @@ const phi3: Shape = {
   },
 };
 
+/** Four times the original context of 16. */
+const yarn = (architecture: string) => ({
+  [`${architecture}.rope.scaling.type`]: text("yarn"),
+  [`${architecture}.rope.scaling.factor`]: f32(4),
+  [`${architecture}.rope.scaling.original_context_length`]: u32(16),
+});
+
+/** What a plan must say. */
+interface Expected extends Partial<Hyperparameters> {
+  /** Of each layer its window, */
+  windows?: number[];
+  /** and the number of its rotation; */
+  turns?: number[];
+  /** of the first layer; */
+  first?: Partial<LayerParameters>;
+  /** of the first rotation, */
+  rotation?: Partial<Rotation>;
+  /** and of the second. */
+  windowRotation?: Partial<Rotation>;
+}
+
 /** Each with what its plan must say. */
-const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> & { windows?: number[] }][] = [
+const variants: [name: string, shape: Shape, expected: Expected][] = [
   ["llama with an output matrix", { ...llama, untied: true }, {
     ropeStyle: "norm",
     activation: "silu",
@@ -58,21 +82,25 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
   ["llama with biases everywhere", { ...llama, biases: ["q", "k", "v", "output"] }, {}],
   ["llama with as many KV heads as heads", { ...llama, kvHeads: 4 }, {}],
   ["llama with one KV head for eight", { ...llama, heads: 8, kvHeads: 1 }, {}],
-  ["llama with long keys", { ...llama, keyLength: 24 }, { kDim: 24, vDim: 24 }],
-  ["qwen2 with long keys and longer values", { ...qwen2, keyLength: 24, valueLength: 40 }, { kDim: 24, vDim: 40 }],
-  ["qwen2 rotated in part", { ...qwen2, values: { "qwen2.rope.dimension_count": u32(8) } }, { ropeDim: 8 }],
+  ["llama with long keys", { ...llama, keyLength: 24 }, { first: { kDim: 24, vDim: 24 } }],
+  ["qwen2 with long keys and longer values", { ...qwen2, keyLength: 24, valueLength: 40 }, {
+    first: { kDim: 24, vDim: 40 },
+  }],
+  ["qwen2 rotated in part", { ...qwen2, values: { "qwen2.rope.dimension_count": u32(8) } }, {
+    rotation: { dimensions: 8 },
+  }],
   [
     "llama with linear scaling",
     { ...llama, values: { "llama.rope.scaling.type": text("linear"), "llama.rope.scaling.factor": f32(4) } },
-    { ropeScale: 0.25 },
+    { rotation: { scale: 0.25 } },
   ],
   ["llama with the old key of linear scaling", { ...llama, values: { "llama.rope.scale_linear": f32(2) } }, {
-    ropeScale: 0.5,
+    rotation: { scale: 0.5 },
   }],
   [
     "llama whose scaling is switched off",
     { ...llama, values: { "llama.rope.scaling.type": text("none"), "llama.rope.scaling.factor": f32(4) } },
-    { ropeScale: 1 },
+    { rotation: { scale: 1 } },
   ],
   ["llama with factors", { ...llama, vectors: { "rope_freqs.weight": [1, 1, 1, 2, 4, 8, 8, 8] } }, {}],
   [
@@ -109,9 +137,9 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
   }, { attentionSoftcap: 2, logitSoftcap: 3, windows: [7, 0, 7] }],
   ["gemma3", gemma3, {
     windows: [9, 9, 9, 9, 9, 0, 9],
-    ropeBase: 1_000_000,
-    ropeLocalBase: 10_000,
-    ropeScale: 1 / 8,
+    rotation: { base: 1_000_000, scale: 1 / 8 },
+    windowRotation: { base: 10_000, scale: 1 },
+    turns: [2, 2, 2, 2, 2, 1, 2],
     embeddingScale: 8,
     attentionScale: 1 / Math.sqrt(32),
     attentionSoftcap: 0,
@@ -126,35 +154,151 @@ const variants: [name: string, shape: Shape, expected: Partial<Hyperparameters> 
       "gemma3.rope.freq_base_swa": f32(5000),
       "gemma3.final_logit_softcapping": f32(4),
     },
-  }, { windows: [0, 9, 9], ropeLocalBase: 5000, logitSoftcap: 4 }],
+  }, { windows: [0, 9, 9], windowRotation: { base: 5000 }, logitSoftcap: 4 }],
   ["gemma3 with another period", {
     ...gemma3,
     layers: 4,
     values: { ...gemma3.values, "gemma3.attention.sliding_window_pattern": u32(2) },
   }, { windows: [9, 0, 9, 0] }],
+  ["llama with YaRN", { ...llama, values: yarn("llama") }, {
+    // 16 ln(16 / (2 pi 32)) / (2 ln 10000) is below 0; for a beta of 1 it is 0.81.
+    rotation: { scale: 1 / 4, rampBegin: 0, rampEnd: 1, magnitude: 1 + 0.1 * Math.log(4) },
+  }],
+  ["qwen3 with YaRN over long keys", {
+    architecture: "qwen3",
+    headNorms: true,
+    keyLength: 32,
+    values: { ...yarn("qwen3"), "qwen3.rope.scaling.original_context_length": u32(4096) },
+  }, {
+    // 32 ln(4096 / (2 pi 32)) / (2 ln 10000) = 5.2, and 11.3 for a beta of 1.
+    rotation: { rampBegin: 5, rampEnd: 12 },
+  }],
+  ["mistral3 with numbers of YaRN, and temperatures", {
+    ...llama,
+    architecture: "mistral3",
+    values: {
+      ...yarn("mistral3"),
+      "mistral3.rope.scaling.yarn_beta_fast": f32(2),
+      "mistral3.rope.scaling.yarn_beta_slow": f32(0.5),
+      "mistral3.rope.scaling.yarn_log_multiplier": f32(1),
+      "mistral3.rope.scaling.attn_factor": f32(1.5),
+      "mistral3.attention.temperature_scale": f32(0.125),
+    },
+  }, {
+    rotation: { magnitude: 1.5, rampBegin: 0, rampEnd: 2 },
+    temperatureScale: 0.125,
+    temperatureContext: 16,
+  }],
+  ["mistral3 without any of these", { ...llama, architecture: "mistral3" }, { temperatureScale: 0 }],
+  ["smollm3: each fourth layer is not rotated", { ...llama, architecture: "smollm3", layers: 5 }, {
+    turns: [1, 1, 1, 0, 1],
+  }],
+  ["ernie4_5", { ...llama, architecture: "ernie4_5" }, { ropeStyle: "norm", turns: [1, 1, 1] }],
+  ["granite with its scales", {
+    ...llama,
+    architecture: "granite",
+    values: {
+      "granite.embedding_scale": f32(12),
+      "granite.residual_scale": f32(0.25),
+      "granite.attention.scale": f32(0.125),
+      "granite.logit_scale": f32(8),
+    },
+  }, { embeddingScale: 12, residualScale: 0.25, attentionScale: 0.125, logitScale: 0.125 }],
+  ["granite that is not rotated, with one scale", {
+    ...llama,
+    architecture: "granite",
+    values: { "granite.rope.scaling.finetuned": flag(false), "granite.logit_scale": f32(4) },
+  }, { turns: [0, 0, 0], embeddingScale: 1, residualScale: 1, attentionScale: 0.25, logitScale: 0.25 }],
+  ["qwen3vl, text", {
+    architecture: "qwen3vl",
+    headNorms: true,
+    values: { "qwen3vl.rope.dimension_sections": arrayOf("int32", [3, 3, 2, 0]), "qwen3vl.n_deepstack_layers": u32(3) },
+  }, { ropeStyle: "neox" }],
+  ["seed_oss", { ...qwen2, architecture: "seed_oss", secondNorm: "post_attention_norm", keyLength: 32 }, {}],
+  ["hunyuan-dense with an alpha", {
+    architecture: "hunyuan-dense",
+    headNorms: true,
+    values: { "hunyuan-dense.rope.scaling.alpha": f32(1000) },
+  }, { queryNorms: "rotatedHeads" }],
+  ["olmo2 without windows", { architecture: "olmo2", headNorms: "rows", postNorms: "only" }, {
+    queryNorms: "rows",
+    windows: [0, 0, 0],
+  }],
+  ["olmo2 with windows and YaRN", {
+    architecture: "olmo2",
+    headNorms: "rows",
+    postNorms: "only",
+    layers: 5,
+    values: { ...yarn("olmo2"), "olmo2.attention.sliding_window": u32(6) },
+  }, {
+    windows: [6, 6, 6, 0, 6],
+    turns: [2, 2, 2, 1, 2],
+    rotation: { scale: 1 / 4 },
+    windowRotation: { scale: 1, magnitude: 1, rampBegin: -1, rampEnd: 0, base: 10_000 },
+  }],
+  ["exaone4 with factors", {
+    architecture: "exaone4",
+    headNorms: true,
+    postNorms: "only",
+    values: { "exaone4.attention.sliding_window": u32(4) },
+    vectors: { "rope_freqs.weight": [1, 1, 1, 2, 4, 8, 8, 8] },
+  }, { windows: [0, 0, 0], turns: [1, 1, 1] }],
+  ["exaone4 of 64 layers, with windows", {
+    architecture: "exaone4",
+    headNorms: true,
+    postNorms: "only",
+    layers: 64,
+    embedding: 32,
+    heads: 2,
+    kvHeads: 1,
+    feedForward: 32,
+    values: { "exaone4.attention.sliding_window": u32(4) },
+  }, {
+    windows: Array.from({ length: 64 }, (_, layer) => layer % 4 === 3 ? 0 : 4),
+    turns: Array.from({ length: 64 }, (_, layer) => layer % 4 === 3 ? 0 : 1),
+  }],
+  ["glm4, rotated in part, with biases", {
+    architecture: "glm4",
+    fused: true,
+    postNorms: true,
+    biases: ["q", "k", "v"],
+    values: { "glm4.rope.dimension_count": u32(8) },
+  }, { ropeStyle: "norm", rotation: { dimensions: 8 } }],
   ["phi3 with its factors for long contexts", phi3, {
-    ropeMagnitude: Math.fround(1.19),
-    ropeDim: 12,
+    rotation: { magnitude: Math.fround(1.19), dimensions: 12, factors: true },
+    ropeFactors: 6,
     windows: [0, 0, 0],
   }],
   ["phi3 with its factors for short contexts", { ...phi3, context: 32 }, {}],
   ["phi3 with all matrices apart", { ...phi3, fused: false }, {}],
   ["phi3 without factors", { architecture: "phi3", fused: true, untied: true }, {
-    ropeMagnitude: 1,
+    rotation: { magnitude: 1, factors: false },
     ropeStyle: "neox",
   }],
 ];
 
+function checkPlan(plan: Hyperparameters, expected: Expected): void {
+  const { windows: ofLayers, turns, first, rotation, windowRotation, ...others } = expected;
+  const parts = (part: object, whole: object | undefined) => {
+    for (const [key, value] of Object.entries(part)) {
+      assertEquals(whole?.[key as keyof typeof whole], value, key);
+    }
+  };
+  parts(others, plan);
+  parts(first ?? {}, plan.perLayer[0]);
+  parts(rotation ?? {}, plan.rotations[0]);
+  parts(windowRotation ?? {}, plan.rotations[1]);
+  if (ofLayers !== undefined) assertEquals(windows(plan), ofLayers);
+  if (turns !== undefined) assertEquals(plan.perLayer.map((layer) => layer.rotation), turns);
+}
+
 const tokens = Array.from({ length: 34 }, (_, at) => 1 + (at * 37) % 270);
 
 describe("variants of architectures", () => {
-  for (const [name, shape, { windows: expectedWindows, ...expected }] of variants) {
+  for (const [name, shape, expected] of variants) {
     it(`${name}: the plan, and the logits of a forward pass in float64`, async () => {
       const { hyperparameters } = plan(shape);
-      for (const [key, value] of Object.entries(expected)) {
-        assertEquals(hyperparameters[key as keyof Hyperparameters], value, key);
-      }
-      if (expectedWindows !== undefined) assertEquals(windows(hyperparameters), expectedWindows);
+      checkPlan(hyperparameters, expected);
       await withModelFile(shape, async (path) => {
         const ids = tokens.slice(0, Math.min(tokens.length, hyperparameters.context));
         const reference = referenceLogits(path, ids);
@@ -195,7 +339,7 @@ describe("variants of architectures", () => {
 
   it("every architecture of the table is among them", () => {
     const tested = new Set(variants.map(([, { architecture }]) => architecture));
-    assertEquals([...ARCHITECTURES.keys()].filter((name) => !tested.has(name) && name !== "mistral3"), []);
+    assertEquals([...ARCHITECTURES.keys()].filter((name) => !tested.has(name)), []);
   });
 
   it("factors are chosen by the context that is used", () => {
@@ -215,6 +359,21 @@ describe("variants of architectures", () => {
       ]);
     assertEquals(parts("blk.1.attn_qkv.weight"), [["attn_q", 64, 0], ["attn_k", 32, 64], ["attn_v", 32, 96]]);
     assertEquals(parts("blk.1.ffn_up.weight"), [["ffn_gate", 96, 0], ["ffn_up", 96, 96]]);
+  });
+
+  it("the logarithm and the power are right to the last digits", () => {
+    for (const x of [1e-300, 0.1, 0.7, 1, 1.5, 2, 32.125, 4096, 1e6, 1e300]) {
+      assertLess(Math.abs(ln(x) - Math.log(x)), 1e-15 * Math.max(1, Math.abs(Math.log(x))), `ln ${x}`);
+    }
+    for (const [base, y] of [[1000, 128 / 126], [0.5, 3], [2, -1], [1e4, 2.5], [7, 0]] as const) {
+      assertLess(Math.abs(pow(base, y) / base ** y - 1), 1e-14, `${base}^${y}`);
+    }
+    const { rotations: [{ base }] } = plan({
+      architecture: "hunyuan-dense",
+      headNorms: true,
+      values: { "hunyuan-dense.rope.scaling.alpha": f32(1000) },
+    }).hyperparameters;
+    assertLess(Math.abs(base / (10_000 * 1000 ** (16 / 14)) - 1), 1e-14);
   });
 
   it("a deeper gemma is scaled by embedding / heads", () => {
@@ -246,7 +405,6 @@ describe("what is refused", () => {
     ...([
       ["experts", "expert_count", u32(8), ["blk.0.ffn_gate_inp.weight"]],
       ["positions of several dimensions", "rope.dimension_sections", arrayOf("int32", [8, 8, 0, 0]), []],
-      ["yarn", "rope.scaling.type", text("yarn"), []],
       ["a scale of the logits", "logit_scale", f32(0.5), []],
       ["a scale of the residual stream", "residual_scale", f32(2), []],
       ["a cap of scores", "attn_logit_softcapping", f32(50), []],
@@ -271,6 +429,11 @@ describe("what is refused", () => {
     ]),
     ...([
       ["values of another length than keys", { keyLength: 24, valueLength: 40 }, "llama.attention.value_length"],
+      ["olmo2 with a norm before", {
+        architecture: "olmo2",
+        headNorms: "rows",
+        postNorms: true,
+      }, "blk.0.attn_norm.weight"],
       ["head norms in a llama", { headNorms: true }, "blk.0.attn_q_norm.weight"],
       ["a layer without attention", without("attention.head_count", [4, 0, 4], "attn_q"), "llama.attention.head_count"],
       [
@@ -290,6 +453,39 @@ describe("what is refused", () => {
       where,
     ]),
     ...([
+      [
+        "sections that leave out a pair",
+        { ...qwen3vl, values: sections([3, 3, 1, 0]) },
+        "qwen3vl.rope.dimension_sections",
+      ],
+      ["sections beyond the pairs", { ...qwen3vl, values: sections([3, 3, 3, 0]) }, "qwen3vl.rope.dimension_sections"],
+      ["a fourth section", { ...qwen3vl, values: sections([3, 3, 2, 1]) }, "qwen3vl.rope.dimension_sections"],
+      ["sections below 0", { ...qwen3vl, values: sections([9, -1, 0, 0]) }, "qwen3vl.rope.dimension_sections"],
+      ["no sections", { ...qwen3vl, values: {} }, "qwen3vl.rope.dimension_sections"],
+      ["a window of 0", {
+        ...gemma3,
+        architecture: "gemma2",
+        headNorms: false,
+        values: { "gemma2.attention.sliding_window": u32(0) },
+      }, "gemma2.attention.sliding_window"],
+      ["a window above 2^31", {
+        ...gemma3,
+        values: { "gemma3.attention.sliding_window": u32(2 ** 31) },
+      }, "gemma3.attention.sliding_window"],
+      ["a pattern of words", {
+        ...gemma3,
+        layers: 1,
+        values: { ...gemma3.values, "gemma3.attention.sliding_window_pattern": arrayOf("string", ["local"]) },
+      }, "gemma3.attention.sliding_window_pattern"],
+      [
+        "granite without a scale of logits",
+        { ...llama, architecture: "granite" },
+        "granite.logit_scale",
+      ],
+      ["YaRN with a base of 1", {
+        ...llama,
+        values: { ...yarn("llama"), "llama.rope.freq_base": f32(1) },
+      }, "llama.rope.freq_base"],
       ["qwen2 without biases", { architecture: "qwen2" }, "blk.0.attn_q.bias"],
       ["qwen3 without norms of heads", { architecture: "qwen3" }, "blk.0.attn_q_norm.weight"],
       ["gemma2 without norms behind", { architecture: "gemma2" }, "blk.0.post_attention_norm.weight"],

@@ -245,6 +245,16 @@ pub fn partialFloats(v_dim: u32) u32 {
     return (v_dim + 2 + 15) & ~@as(u32, 15);
 }
 
+/// What the frequencies of a rotation come from (`ModelRotation` of `wire.zig`).
+pub const RopeFrequencies = extern struct {
+    base: f64,
+    scale: f64,
+    ramp_begin: f64,
+    ramp_end: f64,
+    factors: ?[*]const f32,
+    n_rot: u32,
+};
+
 /// How the heads of one token are rotated: `cos` and `sin` have n_rot / 2 angles.
 pub const Rotation = extern struct {
     head_dim: u32,
@@ -391,10 +401,12 @@ pub const Level = extern struct {
     gated: *const fn (kind: ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
     /// The spans [begin, end) of row `token` of `activations.rows` into their tile. 0, or 1 when a value is not finite.
     quantizeSpans: *const fn (activations: *const Activations, token: u32, begin: u32, end: u32) callconv(.c) u32,
-    /// freqs[k] = scale * base^(-2k/n_rot) / factors[k] for k < n_rot / 2; `factors` may be null.
-    ropeFrequencies: *const fn (base: f64, scale: f64, factors: ?[*]const f32, n_rot: u32, freqs: [*]f64) callconv(.c) void,
+    /// The frequency of each pair k < n_rot / 2: base^(-2k/n_rot), scaled as far as the ramp says, divided by factors[k].
+    ropeFrequencies: *const fn (given: *const RopeFrequencies, freqs: [*]f64) callconv(.c) void,
     /// cos and sin of position * freqs[k], times `magnitude`.
     ropeAngles: *const fn (freqs: [*]const f64, n: u32, position: u32, magnitude: f32, cos: [*]f32, sin: [*]f32) callconv(.c) void,
+    /// 1 + factor * ln(floor(position / context) + 1): what a query at a position is multiplied by.
+    temperature: *const fn (position: u32, context: u32, factor: f32) callconv(.c) f32,
     /// Rotates the first n_rot values of each head in place.
     rope: *const fn (x: [*]f32, heads: u32, rotation: *const Rotation) callconv(.c) void,
     /// Writes one position's keys k[head * k_dim + d] and values v[head * v_dim + d] into its page.

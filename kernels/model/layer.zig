@@ -29,8 +29,8 @@ pub const Attention = struct {
     v_dim: u32,
     /// A key is visible when query position - key position < window; 0: all are.
     window: u32,
-    /// Whether the local base rotates it.
-    rope_local: bool,
+    /// The number of its rotation, from 1; 0: none.
+    rotation: u32,
     scale: f32,
     /// 0: none.
     softcap: f32,
@@ -58,10 +58,10 @@ pub const Layer = struct {
             .mixer = .{ .attention = .{
                 .heads = own.heads,
                 .kv_heads = own.kv_heads,
-                .k_dim = traits.k_dim,
-                .v_dim = traits.v_dim,
+                .k_dim = own.k_dim,
+                .v_dim = own.v_dim,
                 .window = own.window,
-                .rope_local = own.rope_local,
+                .rotation = own.rotation,
                 .scale = traits.attention_scale,
                 .softcap = traits.attention_softcap,
             } },

@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const level_table = @import("../level/level_table.zig");
+const limits = @import("../limits.zig");
 const dispatch = @import("../host/dispatch.zig");
 const handle = @import("../host/handle.zig");
 const layouts = @import("../wire.zig").layouts;
@@ -26,6 +27,9 @@ const Tensor = weights.Tensor;
 
 pub const State = enum(u32) { loading, ready, failed };
 
+/// One of the ways in which layers rotate: a frequency for each pair of elements.
+pub const Rotation = struct { given: traits_zig.Rotation, freqs: []f64 };
+
 pub const Model = struct {
     object: handle.Object,
     task: Task,
@@ -35,9 +39,7 @@ pub const Model = struct {
     /// The embedding again where the model ties them.
     output: weights.Matrix,
     output_norm: []const f32,
-    /// rope_dim / 2 frequencies each.
-    rope_freqs: []f64,
-    rope_local_freqs: []f64,
+    rotations: []Rotation,
 
     entries: []weights.Entry,
     store: Store,
@@ -58,6 +60,9 @@ pub const Model = struct {
     pub fn begin(description: []const u8, report: *Report) Error!*Model {
         var words: Words = .{ .bytes = description, .refusal = .model_format };
         const traits = try traits_zig.readTraits(&words, report);
+        var given: [limits.rotations_max]traits_zig.Rotation = undefined;
+        const rotations_given = given[0..traits.rotations];
+        for (rotations_given) |*rotation| rotation.* = try traits_zig.readRotation(&words, report, traits);
 
         const model = try os.allocator.create(Model);
         errdefer os.allocator.destroy(model);
@@ -66,7 +71,7 @@ pub const Model = struct {
         const layer_traits = try os.allocator.alloc(traits_zig.LayerTraits, traits.layers);
         defer os.allocator.free(layer_traits);
         for (layers, layer_traits) |*layer, *t| {
-            t.* = try traits_zig.readLayer(&words, report);
+            t.* = try traits_zig.readLayer(&words, report, rotations_given);
             layer.* = .init(traits, t.*);
         }
 
@@ -78,8 +83,8 @@ pub const Model = struct {
             bytes_total += entry.bytes;
         }
 
-        const freqs = try os.allocator.alloc(f64, traits.rope_dim);
-        errdefer os.allocator.free(freqs);
+        const rotations = try allocateRotations(rotations_given);
+        errdefer freeRotations(rotations);
         const files = try openFiles(&words, report, traits, entries);
         var files_are_ours = true;
         errdefer if (files_are_ours) closeFiles(files);
@@ -96,8 +101,7 @@ pub const Model = struct {
             .token_embd = undefined,
             .output = undefined,
             .output_norm = undefined,
-            .rope_freqs = freqs[0 .. traits.rope_dim / 2],
-            .rope_local_freqs = freqs[traits.rope_dim / 2 ..],
+            .rotations = rotations,
             .entries = entries,
             .store = store,
             .bytes_total = bytes_total,
@@ -163,14 +167,22 @@ pub const Model = struct {
     }
 
     fn computeRope(model: *Model) void {
-        const traits = model.traits;
-        assert(model.rope_freqs.len == traits.rope_dim / 2 and model.rope_local_freqs.len == traits.rope_dim / 2);
         const factors: ?[*]const f32 = for (model.entries) |entry| {
             if (entry.role == .rope_freqs) break model.store.tensor(entry).vector.ptr;
         } else null;
         const level = dispatch.level();
-        level.ropeFrequencies(traits.rope_base, traits.rope_scale, factors, traits.rope_dim, model.rope_freqs.ptr);
-        level.ropeFrequencies(traits.rope_local_base, 1, null, traits.rope_dim, model.rope_local_freqs.ptr);
+        for (model.rotations) |rotation| {
+            const given = rotation.given;
+            assert(rotation.freqs.len == given.dimensions / 2 and (!given.factors or factors != null));
+            level.ropeFrequencies(&.{
+                .base = given.base,
+                .scale = given.scale,
+                .ramp_begin = given.ramp_begin,
+                .ramp_end = given.ramp_end,
+                .factors = if (given.factors) factors else null,
+                .n_rot = given.dimensions,
+            }, rotation.freqs.ptr);
+        }
     }
 
     /// Ends loading; the task has no further turn.
@@ -195,12 +207,33 @@ pub const Model = struct {
         const model: *Model = @fieldParentPtr("object", object);
         std.debug.assert(model.store.source == null);
         model.store.close();
-        os.allocator.free(model.rope_freqs.ptr[0..model.traits.rope_dim]);
+        freeRotations(model.rotations);
         os.allocator.free(model.entries);
         os.allocator.free(model.layers);
         os.allocator.destroy(model);
     }
 };
+
+fn allocateRotations(given: []const traits_zig.Rotation) error{OutOfMemory}![]Rotation {
+    const rotations = try os.allocator.alloc(Rotation, given.len);
+    errdefer os.allocator.free(rotations);
+    var pairs: usize = 0;
+    for (given) |rotation| pairs += rotation.dimensions / 2;
+    var freqs = try os.allocator.alloc(f64, pairs);
+    for (rotations, given) |*rotation, own| {
+        rotation.* = .{ .given = own, .freqs = freqs[0 .. own.dimensions / 2] };
+        freqs = freqs[rotation.freqs.len..];
+    }
+    assert(freqs.len == 0);
+    return rotations;
+}
+
+fn freeRotations(rotations: []Rotation) void {
+    var pairs: usize = 0;
+    for (rotations) |rotation| pairs += rotation.freqs.len;
+    if (rotations.len > 0) os.allocator.free(rotations[0].freqs.ptr[0..pairs]);
+    os.allocator.free(rotations);
+}
 
 /// Opens the files whose paths end the description, and checks that every tensor lies inside its own.
 fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries: []const weights.Entry) Model.Error![]File {

@@ -17,19 +17,20 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_pairs, key, queries, keys, values, heads_out, feed_forward };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads_out, feed_forward };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
         .one => 1,
         .embedding => traits.embedding,
         .vocabulary => traits.vocabulary,
-        .rope_pairs => traits.rope_dim / 2,
-        .key => traits.k_dim,
-        .queries => layer.heads * traits.k_dim,
-        .keys => layer.kv_heads * traits.k_dim,
-        .values => layer.kv_heads * traits.v_dim,
-        .heads_out => layer.heads * traits.v_dim,
+        .rope_factors => traits.rope_factors,
+        .query_norm => if (traits.query_norms == .rows) layer.heads * layer.k_dim else layer.k_dim,
+        .key_norm => if (traits.query_norms == .rows) layer.kv_heads * layer.k_dim else layer.k_dim,
+        .queries => layer.heads * layer.k_dim,
+        .keys => layer.kv_heads * layer.k_dim,
+        .values => layer.kv_heads * layer.v_dim,
+        .heads_out => layer.heads * layer.v_dim,
         .feed_forward => layer.feed_forward,
     };
 }
@@ -39,13 +40,13 @@ pub const globals = [_]Slot{
     .{ .role = .token_embd, .form = .matrix, .required = true, .cols = .embedding, .rows = .vocabulary },
     .{ .role = .output_norm, .form = .vector, .required = true, .cols = .embedding },
     .{ .role = .output, .form = .matrix, .cols = .embedding, .rows = .vocabulary },
-    .{ .role = .rope_freqs, .form = .vector, .cols = .rope_pairs },
+    .{ .role = .rope_freqs, .form = .vector, .cols = .rope_factors },
 };
 
-/// Of every layer: the norms around its halves.
+/// Of every layer: the norms around its halves. Without one before it, a half reads the stream as it is.
 pub const layer_norms = [_]Slot{
-    .{ .role = .attn_norm, .form = .vector, .required = true, .cols = .embedding },
-    .{ .role = .ffn_norm, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .attn_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .ffn_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_attention_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_ffw_norm, .form = .vector, .cols = .embedding },
 };
@@ -60,8 +61,8 @@ pub const attention = [_]Slot{
     .{ .role = .attn_k_bias, .form = .vector, .cols = .keys },
     .{ .role = .attn_v_bias, .form = .vector, .cols = .values },
     .{ .role = .attn_output_bias, .form = .vector, .cols = .embedding },
-    .{ .role = .attn_q_norm, .form = .vector, .cols = .key },
-    .{ .role = .attn_k_norm, .form = .vector, .cols = .key },
+    .{ .role = .attn_q_norm, .form = .vector, .cols = .query_norm },
+    .{ .role = .attn_k_norm, .form = .vector, .cols = .key_norm },
 };
 
 /// Of the feed-forward `dense`.

@@ -11,18 +11,30 @@ const Words = @import("../host/words.zig").Words;
 pub const Traits = layouts.ModelHeader;
 /// Traits that may differ from layer to layer.
 pub const LayerTraits = layouts.ModelLayer;
+/// One of the ways in which layers rotate.
+pub const Rotation = layouts.ModelRotation;
 
 pub fn readTraits(words: *Words, report: *Report) Words.Error!Traits {
     const traits = try words.record(Traits, report);
     if (!(traits.epsilon > 0)) return refuseText(report, "epsilon", "a number above 0");
-    if (!(traits.rope_base > 0) or !(traits.rope_local_base > 0)) return refuseText(report, "rope base", "a number above 0");
-    if (traits.rope_dim > traits.k_dim or traits.rope_dim % 2 != 0)
-        return refuse(report, "rope dimensions (even)", 0, traits.k_dim, traits.rope_dim);
     return traits;
 }
 
-pub fn readLayer(words: *Words, report: *Report) Words.Error!LayerTraits {
+pub fn readRotation(words: *Words, report: *Report, traits: Traits) Words.Error!Rotation {
+    const rotation = try words.record(Rotation, report);
+    if (!(rotation.base > 0)) return refuseText(report, "rope base", "a number above 0");
+    if (!(rotation.ramp_begin <= rotation.ramp_end)) return refuseText(report, "rope ramp", "an end behind its begin");
+    const pairs = rotation.dimensions / 2;
+    if (rotation.dimensions % 2 != 0) return refuse(report, "rope dimensions (even)", 2, limits.head_dim_max, rotation.dimensions);
+    if (rotation.factors and pairs != traits.rope_factors) return refuse(report, "rope factors", pairs, pairs, traits.rope_factors);
+    return rotation;
+}
+
+pub fn readLayer(words: *Words, report: *Report, rotations: []const Rotation) Words.Error!LayerTraits {
     const traits = try words.record(LayerTraits, report);
+    if (traits.rotation > rotations.len) return refuse(report, "rotation", 0, @intCast(rotations.len), traits.rotation);
+    if (traits.rotation > 0 and rotations[traits.rotation - 1].dimensions > traits.k_dim)
+        return refuse(report, "rope dimensions", 2, traits.k_dim, rotations[traits.rotation - 1].dimensions);
     if (traits.heads % traits.kv_heads != 0)
         return refuse(report, "heads, a multiple of the KV heads", traits.kv_heads, limits.heads_max, traits.heads);
     return traits;

@@ -10,12 +10,21 @@ const math = @import("math.zig");
 
 const F = simd.F;
 
-pub fn ropeFrequencies(base: f64, scale: f64, factors: ?[*]const f32, n_rot: u32, freqs: [*]f64) callconv(.c) void {
-    for (0..n_rot / 2) |k| {
-        const exponent = -@as(f64, @floatFromInt(2 * k)) / @as(f64, @floatFromInt(n_rot));
-        const frequency = scale * math.pow(base, exponent);
-        freqs[k] = if (factors) |f| frequency / f[k] else frequency;
+pub fn ropeFrequencies(given: *const level_table.RopeFrequencies, freqs: [*]f64) callconv(.c) void {
+    // At least a thousandth of a pair, so that a ramp of no length is a step.
+    const length = @max(0.001, given.ramp_end - given.ramp_begin);
+    for (0..given.n_rot / 2) |k| {
+        const pair: f64 = @floatFromInt(k);
+        const exponent = -(2 * pair) / @as(f64, @floatFromInt(given.n_rot));
+        const kept = 1 - @min(1, @max(0, (pair - given.ramp_begin) / length));
+        const frequency = (given.scale * (1 - kept) + kept) * math.pow(given.base, exponent);
+        freqs[k] = if (given.factors) |f| frequency / f[k] else frequency;
     }
+}
+
+pub fn temperature(position: u32, context: u32, factor: f32) callconv(.c) f32 {
+    const degree: f64 = @floatFromInt(position / context + 1);
+    return @floatCast(1 + factor * math.log64(degree));
 }
 
 /// Rounded to f32 once, after the magnitude.

@@ -144,7 +144,7 @@ test "frequencies and angles are the same at every level, and right up to positi
         var first: [64]f64 = undefined;
         for (dispatch.levels(), 0..) |level, index| {
             var freqs: [64]f64 = undefined;
-            level.ropeFrequencies(base, scale, table, n_rot, &freqs);
+            level.ropeFrequencies(&.{ .base = base, .scale = scale, .ramp_begin = -1, .ramp_end = 0, .factors = table, .n_rot = n_rot }, &freqs);
             if (index == 0) first = freqs;
             try testing.expectEqualSlices(u64, @ptrCast(&first), @ptrCast(&freqs));
             for (freqs, 0..) |freq, k| {
@@ -194,4 +194,19 @@ test "rows of a narrow matrix are added at every level as plain loops add them" 
             try expectSame(&expected, &out);
         }
     };
+}
+
+test "a ramp leaves fast pairs as they are and scales slow ones; temperatures rise by the logarithm" {
+    var plain: [8]f64 = undefined;
+    var ramped: [8]f64 = undefined;
+    for (dispatch.levels()) |level| {
+        level.ropeFrequencies(&.{ .base = 1e4, .scale = 1, .ramp_begin = -1, .ramp_end = 0, .factors = null, .n_rot = 16 }, &plain);
+        level.ropeFrequencies(&.{ .base = 1e4, .scale = 0.25, .ramp_begin = 2, .ramp_end = 6, .factors = null, .n_rot = 16 }, &ramped);
+        for (plain, ramped, [_]f64{ 1, 1, 1, 0.8125, 0.625, 0.4375, 0.25, 0.25 }) |frequency, mixed, share|
+            try testing.expectApproxEqRel(frequency * share, mixed, 1e-15);
+        level.ropeFrequencies(&.{ .base = 1e4, .scale = 0.25, .ramp_begin = 3, .ramp_end = 3, .factors = null, .n_rot = 16 }, &ramped);
+        for (plain, ramped, 0..) |frequency, mixed, pair| try testing.expectEqual(frequency * @as(f64, if (pair > 3) 0.25 else 1), mixed);
+        for ([_]u32{ 0, 15, 16, 31, 32, 170 }, [_]f32{ 1, 1, 1 + 0.1 * @log(2.0), 1 + 0.1 * @log(2.0), 1 + 0.1 * @log(3.0), 1 + 0.1 * @log(11.0) }) |position, expected|
+            try testing.expectApproxEqRel(expected, level.temperature(position, 16, 0.1), 1e-7);
+    }
 }

@@ -62,22 +62,23 @@ pub const Fixture = struct {
             .layers = layers,
             .embedding = embedding,
             .vocabulary = vocabulary,
-            .k_dim = head_dim,
-            .v_dim = head_dim,
-            .rope_dim = head_dim,
+            .rotations = 1,
+            .rope_factors = 0,
             .rope_style = .norm,
+            .query_norms = .heads,
             .activation = .silu,
             .epsilon = 1e-5,
             .embedding_scale = 1,
+            .residual_scale = 1,
             .attention_scale = 0.25,
             .attention_softcap = 0,
+            .logit_scale = 1,
             .logit_softcap = 0,
-            .rope_magnitude = 1,
-            .rope_base = 10000,
-            .rope_scale = 1,
-            .rope_local_base = 10000,
+            .temperature_scale = 0,
+            .temperature_context = 1,
         });
-        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .heads = heads, .kv_heads = kv_heads, .feed_forward = feed_forward, .window = 0, .rope_local = false });
+        try fixture.writer.record(layouts.ModelRotation{ .dimensions = head_dim, .factors = false, .magnitude = 1, .base = 10000, .scale = 1, .ramp_begin = -1, .ramp_end = 0 });
+        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .heads = heads, .kv_heads = kv_heads, .k_dim = head_dim, .v_dim = head_dim, .feed_forward = feed_forward, .window = 0, .rotation = 1 });
         for (fixture.tensors.items) |tensor| try fixture.writer.record(tensor);
         const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), seed });
         fixture.path_len = path.len;
@@ -443,18 +444,27 @@ test "a description that ends early, says too much or names what is not there is
         }
     }
     const Wrong = struct { at: usize, value: u32 };
-    const layers_at = 22;
-    const tensors_at = layers_at + layers * 5;
+    const rotation_at = 19;
+    const layers_at = rotation_at + 11;
+    const tensors_at = layers_at + layers * 7;
     for ([_]Wrong{
         .{ .at = 2, .value = 0 }, // layers
-        .{ .at = 3, .value = 65 }, // embedding: shapes no longer fit
-        .{ .at = 5, .value = 0xffff_ffff }, // key length
-        .{ .at = 7, .value = 15 }, // odd rope
-        .{ .at = 8, .value = 3 }, // rope style
+        .{ .at = 3, .value = 9 }, // rotations
+        .{ .at = 4, .value = 65 }, // embedding: shapes no longer fit
+        .{ .at = 7, .value = 3 }, // rope style
+        .{ .at = 8, .value = 3 }, // norms of queries
         .{ .at = 10, .value = 0 }, // epsilon 0
         .{ .at = 10, .value = 0x7fc0_0000 }, // epsilon NaN
+        .{ .at = 18, .value = 0 }, // positions of a temperature
+        .{ .at = rotation_at, .value = 15 }, // odd rope
+        .{ .at = rotation_at, .value = 18 }, // more than a key
+        .{ .at = rotation_at + 1, .value = 1 }, // factors that are not there
+        .{ .at = rotation_at + 4, .value = 0xc000_0000 }, // a base below 0
+        .{ .at = rotation_at + 10, .value = 0xc010_0000 }, // a ramp that ends before it begins
         .{ .at = layers_at, .value = 0 }, // heads
         .{ .at = layers_at + 1, .value = 3 }, // KV heads that do not divide
+        .{ .at = layers_at + 2, .value = 0xffff_ffff }, // key length
+        .{ .at = layers_at + 6, .value = 2 }, // a rotation that is not there
         .{ .at = tensors_at, .value = 99 }, // role
         .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
         .{ .at = tensors_at + 1, .value = layers }, // layer

@@ -26,10 +26,14 @@ pub const Options = struct {
             _ = report.fail(.invalid_argument, "engine options", "", "pages of 16, 32 or 64 positions, activations of 8 or 16 bits", .{ "{d}, {d}", .{ given.page_size, given.activation_bits } });
             return error.Refused;
         }
-        if (given.kv_type == .q8_0 and (model.traits.k_dim % 32 != 0 or model.traits.v_dim % 32 != 0)) {
-            _ = report.fail(.unsupported, "KV type q8_0", "", "key and value lengths that are multiples of 32", .{ "{d} and {d}", .{ model.traits.k_dim, model.traits.v_dim } });
+        if (given.kv_type == .q8_0) for (model.layers) |*layer| {
+            const k_dim, const v_dim = switch (layer.mixer.keeps()) {
+                .paged => |paged| .{ paged.k_dim, paged.v_dim },
+            };
+            if (k_dim % 32 == 0 and v_dim % 32 == 0) continue;
+            _ = report.fail(.unsupported, "KV type q8_0", "", "key and value lengths that are multiples of 32", .{ "{d} and {d}", .{ k_dim, v_dim } });
             return error.Refused;
-        }
+        };
         return .{
             .kv_type = given.kv_type,
             .page_size = given.page_size,

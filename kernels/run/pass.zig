@@ -148,15 +148,19 @@ pub const Pass = struct {
         const y = pass.result(token);
         pass.addBias(y, done.bias);
         if (pass.layer.vector(done.post_norm)) |weight| pass.level.rmsNorm(y, weight.ptr, pass.model.traits.epsilon, embedding, y);
+        if (pass.model.traits.residual_scale != 1) pass.level.scale(y, pass.model.traits.residual_scale, embedding, y);
         pass.level.add(x, y, embedding, x);
     }
 
-    /// The normed stream as the input of a half; the thread that makes it quantizes it too, while it is in the cache.
+    /// The stream, normed where the half has a norm, as its input; the thread that makes it quantizes it too, while it is in the
+    /// cache.
     pub fn normToInput(pass: *const Pass, next: Next, token: u32) void {
-        const weight = next.layer.vector(next.half.norm).?;
-        assert(weight.len == pass.model.traits.embedding);
+        const embedding = pass.model.traits.embedding;
         const input = row(pass.scratch.rows, pass.scratch.input_stride, token);
-        pass.level.rmsNorm(pass.stream(token), weight.ptr, pass.model.traits.epsilon, pass.model.traits.embedding, input);
+        if (next.layer.vector(next.half.norm)) |weight| {
+            assert(weight.len == embedding);
+            pass.level.rmsNorm(pass.stream(token), weight.ptr, pass.model.traits.epsilon, embedding, input);
+        } else @memcpy(input[0..embedding], pass.stream(token)[0..embedding]);
         pass.quantizeInput(token);
     }
 

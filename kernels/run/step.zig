@@ -129,6 +129,7 @@ const Step = struct {
         const traits = &pass.model.traits;
         for (0..sequence.logit_rows) |index| {
             const logits = pass.scratch.logitRow(sequence.logit_row + index);
+            if (traits.logit_scale != 1) pass.level.scale(logits.ptr, traits.logit_scale, traits.vocabulary, logits.ptr);
             if (traits.logit_softcap != 0) pass.level.softcap(logits.ptr, traits.logit_softcap, traits.vocabulary, logits.ptr);
             if (!allFinite(logits[0..traits.vocabulary])) sequence.status = .non_finite;
         }

@@ -72,14 +72,14 @@ async function identify({ gguf, plan, adapters }: Model, { settings }: Engine): 
   for (const file of gguf.files) {
     for await (const chunk of node("node:fs").createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
   }
-  const { ropeStyle, ropeDim, ropeBase, ropeScale, ropeMagnitude, ropeLocalBase } = plan.hyperparameters;
+  const { ropeStyle, rotations } = plan.hyperparameters;
   const factors = plan.tensors.find(({ role }) => role === "rope_freqs")?.tensor.name;
   return {
     values: "keys and values",
     weights: hash.digest("hex"),
     kv: settings.kv,
     activationBits: settings.activationBits,
-    rope: JSON.stringify({ ropeStyle, ropeDim, ropeBase, ropeScale, ropeMagnitude, ropeLocalBase, factors }),
+    rope: JSON.stringify({ ropeStyle, rotations, factors }),
     ...(adapters.usual.key === "" ? {} : { adapters: adapters.usual.key }),
     accumulationContract,
   };

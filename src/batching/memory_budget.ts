@@ -41,9 +41,10 @@ export interface FitSettings extends Pick<EngineSettings, "kv" | "pageSize"> {
 export function needOf(plan: ModelPlan, settings: FitSettings, program: number, weights?: number): Need {
   const { kv, pageSize, context } = settings;
   const { hyperparameters, tensors } = plan;
-  const { embedding, kDim, vDim, perLayer } = hyperparameters;
+  const { embedding, perLayer } = hyperparameters;
   const most = (of: (layer: typeof perLayer[number]) => number) => Math.max(...perLayer.map(of));
-  const heads = most(({ heads }) => heads) * (kDim + vDim) + most(({ kvHeads }) => kvHeads) * (kDim + vDim);
+  const heads = most(({ heads, kDim, vDim }) => heads * (kDim + vDim)) +
+    most(({ kvHeads, kDim, vDim }) => kvHeads * (kDim + vDim));
   // Rows of floats that a token has in a step: hidden states, queries, keys, values, both sides of the feed-forward part.
   const floats = 4 * embedding + heads + 3 * most(({ feedForward }) => feedForward);
   return {

@@ -242,8 +242,8 @@ function discard(file: RowFile | undefined): void {
 }
 
 function columnsOf({ plan }: Opened, layer: number, product: number): number {
-  const { embedding, perLayer, vDim } = plan.hyperparameters;
-  const { heads, feedForward } = perLayer[layer]!;
+  const { embedding, perLayer } = plan.hyperparameters;
+  const { heads, feedForward, vDim } = perLayer[layer]!;
   return [embedding, heads * vDim, embedding, feedForward][product]!;
 }
 

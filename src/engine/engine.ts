@@ -100,13 +100,11 @@ export const prefillTokensDefault = 2;
 const waitMs = 25;
 
 /** Bytes of one page: the library says what each layer takes. */
-export function pageBytes(
-  { kDim, vDim, perLayer }: Hyperparameters,
-  kv: EngineSettings["kv"],
-  pageSize: number,
-): number {
+export function pageBytes({ perLayer }: Hyperparameters, kv: EngineSettings["kv"], pageSize: number): number {
   let bytes = 0;
-  for (const { kvHeads: heads } of perLayer) bytes += native().kvBytes({ kvType: kv, pageSize, heads, kDim, vDim });
+  for (const { kvHeads: heads, kDim, vDim } of perLayer) {
+    bytes += native().kvBytes({ kvType: kv, pageSize, heads, kDim, vDim });
+  }
   return bytes;
 }
 

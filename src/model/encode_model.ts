@@ -4,15 +4,21 @@
  *
  * @module
  */
-import { putModelFile, putModelHeader, putModelLayer, putModelTensor } from "../../ffi/wire_calls.ts";
+import { putModelFile, putModelHeader, putModelLayer, putModelRotation, putModelTensor } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
 import type { ModelPlan } from "./architectures/architectures.ts";
 
 /** The description of a planned model whose tensors lie in `files`. */
 export function describeModel(plan: ModelPlan, files: readonly string[]): Words<"model"> {
-  const { perLayer, ...sizes } = plan.hyperparameters;
+  const { perLayer, rotations, ...sizes } = plan.hyperparameters;
   const words = new Words("model", 1024);
-  putModelHeader(words, { ...sizes, files: files.length, tensors: plan.tensors.length });
+  putModelHeader(words, {
+    ...sizes,
+    files: files.length,
+    tensors: plan.tensors.length,
+    rotations: rotations.length,
+  });
+  for (const rotation of rotations) putModelRotation(words, rotation);
   for (const layer of perLayer) putModelLayer(words, layer);
   for (const { role, layer, tensor, columns, rows, offset, bytes } of plan.tensors) {
     const [format, file] = [tensor.type, tensor.file];

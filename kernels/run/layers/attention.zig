@@ -34,15 +34,15 @@ pub const Scratch = struct {
     q_stride: u32,
     k_stride: u32,
     v_stride: u32,
-    rope_stride: u32,
+    angle_stride: u32,
     q: []f32,
     k: []f32,
     v: []f32,
-    /// Rope angles of each token, for global and local layers.
+    /// Angles of each token: of each rotation, one after the other.
     cos: []f32,
     sin: []f32,
-    cos_local: []f32,
-    sin_local: []f32,
+    /// What each token's queries are multiplied by, where they have a temperature.
+    temperatures: []f32,
     /// First item of each sequence, then their number.
     items: []u32,
     /// How many parts of a KV head's attention are yet to end.
@@ -65,25 +65,25 @@ pub const Scratch = struct {
             values = @max(values, own.kv_heads * own.v_dim);
             partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
         }
-        assert(kv_heads > 0 and heads >= kv_heads and model.traits.rope_dim % 2 == 0);
+        assert(kv_heads > 0 and heads >= kv_heads);
+        var angle_stride: u32 = 0;
+        for (model.rotations) |rotation| angle_stride += aligned(rotation.given.dimensions / 2);
         const tokens: usize = options.batch_tokens;
         const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, level_table.attention_block) catch unreachable;
         const q_stride = aligned(queries);
         const k_stride = aligned(keys);
         const v_stride = aligned(values);
-        const rope_stride = aligned(model.traits.rope_dim / 2);
         return .{
             .q_stride = q_stride,
             .k_stride = k_stride,
             .v_stride = v_stride,
-            .rope_stride = rope_stride,
+            .angle_stride = angle_stride,
             .q = try layout.array(f32, tokens * q_stride),
             .k = try layout.array(f32, tokens * k_stride),
             .v = try layout.array(f32, tokens * v_stride),
-            .cos = try layout.array(f32, tokens * rope_stride),
-            .sin = try layout.array(f32, tokens * rope_stride),
-            .cos_local = try layout.array(f32, tokens * rope_stride),
-            .sin_local = try layout.array(f32, tokens * rope_stride),
+            .cos = try layout.array(f32, tokens * angle_stride),
+            .sin = try layout.array(f32, tokens * angle_stride),
+            .temperatures = try layout.array(f32, if (model.traits.temperature_scale == 0) 0 else tokens),
             .items = try layout.array(u32, options.sequences + 1),
             .left = try layout.array(std.atomic.Value(u32), kv_heads),
             .partials = try layout.array(f32, blocks * heads * partial_floats),
@@ -94,16 +94,33 @@ pub const Scratch = struct {
         return std.mem.alignForward(u32, floats, level_table.lanes);
     }
 
-    /// What the layers share of a token: the angles of its position.
+    /// What the layers share of a token: the angles and the temperature of its position.
     pub fn prepareToken(scratch: *const Scratch, pass: *const Pass, token: u32, position: u32) void {
         const traits = &pass.model.traits;
         assert(position < limits.context_max);
-        if (traits.rope_style == .none) return;
-        const pairs = traits.rope_dim / 2;
-        const global = .{ row(scratch.cos, scratch.rope_stride, token), row(scratch.sin, scratch.rope_stride, token) };
-        const local = .{ row(scratch.cos_local, scratch.rope_stride, token), row(scratch.sin_local, scratch.rope_stride, token) };
-        pass.level.ropeAngles(pass.model.rope_freqs.ptr, pairs, position, traits.rope_magnitude, global[0], global[1]);
-        pass.level.ropeAngles(pass.model.rope_local_freqs.ptr, pairs, position, 1, local[0], local[1]);
+        var begin: usize = @as(usize, token) * scratch.angle_stride;
+        for (pass.model.rotations) |rotation| {
+            const pairs: u32 = @intCast(rotation.freqs.len);
+            pass.level.ropeAngles(rotation.freqs.ptr, pairs, position, rotation.given.magnitude, scratch.cos[begin..].ptr, scratch.sin[begin..].ptr);
+            begin += aligned(pairs);
+        }
+        if (traits.temperature_scale != 0)
+            scratch.temperatures[token] = pass.level.temperature(position, traits.temperature_context, traits.temperature_scale);
+    }
+
+    /// How rotation `number`, from 0, turns the heads of a token.
+    fn rotationOf(scratch: *const Scratch, model: *const Model, number: u32, token: u32, head_dim: u32) level_table.Rotation {
+        var begin: usize = @as(usize, token) * scratch.angle_stride;
+        for (model.rotations[0..number]) |before| begin += aligned(before.given.dimensions / 2);
+        const dimensions = model.rotations[number].given.dimensions;
+        assert(begin + dimensions / 2 <= scratch.cos.len and dimensions <= head_dim);
+        return .{
+            .head_dim = head_dim,
+            .n_rot = dimensions,
+            .style = model.traits.rope_style,
+            .cos = scratch.cos[begin..].ptr,
+            .sin = scratch.sin[begin..].ptr,
+        };
     }
 };
 
@@ -131,7 +148,7 @@ const Mixing = struct {
     scratch: *Scratch,
     own: Attention,
 
-    /// Biases, norms of heads, rotation; then keys and values go to their page.
+    /// Biases, norms, rotation; then keys and values go to their page.
     fn rotateAndStore(mixing: *const Mixing, token: u32) void {
         const pass = mixing.pass;
         const own = mixing.own;
@@ -145,29 +162,32 @@ const Mixing = struct {
         pass.addBias(q, .attn_q_bias);
         pass.addBias(k, .attn_k_bias);
         pass.addBias(v, .attn_v_bias);
-        mixing.normHeads(q, own.heads, .attn_q_norm);
-        mixing.normHeads(k, own.kv_heads, .attn_k_norm);
-        if (traits.rope_style != .none) {
-            const rotation: level_table.Rotation = .{
-                .head_dim = own.k_dim,
-                .n_rot = traits.rope_dim,
-                .style = traits.rope_style,
-                .cos = row(if (own.rope_local) scratch.cos_local else scratch.cos, scratch.rope_stride, token),
-                .sin = row(if (own.rope_local) scratch.sin_local else scratch.sin, scratch.rope_stride, token),
-            };
+        const norms_follow = traits.query_norms == .rotated_heads;
+        if (!norms_follow) mixing.normQueriesAndKeys(q, k);
+        if (own.rotation > 0) {
+            const rotation = scratch.rotationOf(pass.model, own.rotation - 1, token, own.k_dim);
             pass.level.rope(q, own.heads, &rotation);
             pass.level.rope(k, own.kv_heads, &rotation);
         }
+        if (norms_follow) mixing.normQueriesAndKeys(q, k);
+        if (traits.temperature_scale != 0) pass.level.scale(q, scratch.temperatures[token], own.heads * own.k_dim, q);
         const kept = mixing.keptOf(sequence);
         pass.level.kvWrite(&kept, sequence.position + token - sequence.first, k, v);
     }
 
-    fn normHeads(mixing: *const Mixing, values: [*]f32, heads: u32, role: Role) void {
+    fn normQueriesAndKeys(mixing: *const Mixing, q: [*]f32, k: [*]f32) void {
+        mixing.normParts(q, mixing.own.heads * mixing.own.k_dim, .attn_q_norm);
+        mixing.normParts(k, mixing.own.kv_heads * mixing.own.k_dim, .attn_k_norm);
+    }
+
+    /// Norms each part as long as the weight: a head, or the whole row.
+    fn normParts(mixing: *const Mixing, values: [*]f32, count: u32, role: Role) void {
         const pass = mixing.pass;
         const weight = pass.layer.vector(role) orelse return;
         const dim: u32 = @intCast(weight.len);
-        assert(dim == mixing.own.k_dim);
-        for (0..heads) |head| pass.level.rmsNorm(values + head * dim, weight.ptr, pass.model.traits.epsilon, dim, values + head * dim);
+        assert(dim > 0 and count % dim == 0);
+        var begin: usize = 0;
+        while (begin < count) : (begin += dim) pass.level.rmsNorm(values + begin, weight.ptr, pass.model.traits.epsilon, dim, values + begin);
     }
 
     fn keptOf(mixing: *const Mixing, sequence: *const Sequence) level_table.KvLayer {

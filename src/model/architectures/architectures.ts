@@ -14,22 +14,44 @@ import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
 import { checkGguf, MetadataArray } from "../../files/gguf/read.ts";
 import { type FieldsOf, integer, readOptions } from "../../options/schema.ts";
 import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
-import { planRope, type Rope } from "./rope.ts";
+import { planRope } from "./rope.ts";
+import { readScales } from "./scales.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
+import { readWindows } from "./windows.ts";
 
 export type { PlannedTensor } from "./tensors.ts";
 
 const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true };
-const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", headNorms: true };
+const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "heads" };
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
 /** The architectures by the name in `general.architecture`. */
 export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
   ["llama", LLAMA],
   ["mistral", LLAMA],
-  ["mistral3", LLAMA],
+  ["mistral3", { ...LLAMA, yarnKeys: true, temperature: true }],
+  ["smollm3", { ...LLAMA, unrotated: 4 }],
+  ["ernie4_5", LLAMA],
+  ["granite", { ...LLAMA, scales: true, rotationSwitch: true }],
   ["qwen2", { ropeStyle: "neox", activation: "silu", biases: true }],
   ["qwen3", QWEN3],
+  ["qwen3vl", { ...QWEN3, sections: true }],
+  ["seed_oss", { ropeStyle: "neox", activation: "silu", biases: true, secondNorm: "post_attention_norm" }],
+  ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true }],
+  ["olmo2", {
+    ropeStyle: "neox",
+    activation: "silu",
+    queryNorms: "rows",
+    postNorms: "only",
+    window: { period: 4, size: 0 },
+    plainWindows: true,
+  }],
+  ["exaone4", {
+    ...QWEN3,
+    postNorms: "only",
+    window: { period: 4, size: 4096, ofLayers: 64 },
+    unrotated: "unwindowed",
+  }],
   ["gemma", GEMMA],
   ["gemma2", {
     ...GEMMA,
@@ -42,13 +64,14 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["gemma3", {
     ...GEMMA,
     postNorms: true,
-    headNorms: true,
+    queryNorms: "heads",
     logitSoftcap: 0,
     window: { period: 6, size: 0 },
     localRopeBase: 10_000,
     wideScaleLayers: 62,
   }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
+  ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
 ]);
 
 /**
@@ -103,13 +126,14 @@ export const planFields = {
 
 /** Files may state up to 16 Mi positions; `LIMITS.contextMax` can be used. */
 const CONTEXT_STATED_MOST = 1 << 24;
-/** By how much a stated scale may differ from the right one, as a share: what a float32 is off by. */
-const SAME_SCALE = 1e-6;
-/** Keys that would change the result and that no architecture of the table has, with the value that changes nothing. */
-const NEUTRAL: readonly (readonly [key: string, neutral: number])[] = [
-  ["logit_scale", 1],
-  ["residual_scale", 1],
-  ["attention.temperature_scale", 0],
+/** Keys that would change the result, with the value that changes nothing, and the trait of architectures that heed it. */
+const NEUTRAL: readonly (readonly [key: string, neutral: number, unless?: keyof Traits])[] = [
+  ["logit_scale", 1, "scales"],
+  ["residual_scale", 1, "scales"],
+  ["attention.temperature_scale", 0, "temperature"],
+  ["rope.scaling.alpha", 0, "alpha"],
+  ["attn_logit_softcapping", 0, "attentionSoftcap"],
+  ["final_logit_softcapping", 0, "logitSoftcap"],
   ["attention.output_scale", 1],
   ["attention.value_scale", 1],
   ["attention.clamp_kqv", 0],
@@ -118,8 +142,6 @@ const NEUTRAL: readonly (readonly [key: string, neutral: number])[] = [
   ["rope.scaling.yarn_ext_factor", 0],
   ["nextn_predict_layers", 0],
 ];
-/** The same for what only some architectures of the table have. */
-const SOFTCAPS = [["attentionSoftcap", "attn_logit_softcapping"], ["logitSoftcap", "final_logit_softcapping"]] as const;
 
 /**
  * Reads what the library needs to know of a model, and checks it.
@@ -150,33 +172,27 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   }
   refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture);
-  const perLayer = readLayers(gguf, architecture, traits, sizes);
-  const rope = planRope(gguf, architecture, traits, sizes.kDim, context ?? sizes.context);
-  if (traits.wholeHeads) refusePartialHeads(metadata, architecture, sizes, rope.dimensions);
+  const { kDim: _k, vDim: _v, ...ofModel } = sizes;
+  const layers = readLayers(gguf, architecture, traits, sizes);
+  const rope = planRope(gguf, architecture, traits, layers, context ?? sizes.context);
+  const [{ dimensions }] = rope.rotations;
+  if (traits.wholeHeads) refusePartialHeads(metadata, architecture, sizes, dimensions);
   const hyperparameters: Hyperparameters = {
-    ...sizes,
+    ...ofModel,
     architecture,
     ropeStyle: traits.ropeStyle,
+    queryNorms: traits.queryNorms ?? "heads",
     activation: traits.activation,
-    ...readScales(metadata, architecture, traits, sizes, perLayer),
-    ...ropeParameters(rope),
-    perLayer,
+    ...readScales(metadata, architecture, traits, sizes, layers[0].heads),
+    rotations: rope.rotations,
+    ropeFactors: rope.factors === undefined ? 0 : dimensions / 2,
+    perLayer: layers.map((layer, index) => ({ ...layer, rotation: rope.ofLayers[index] })),
   };
   const tensors = planTensors(gguf, hyperparameters, traits, rope.factors);
   return {
     hyperparameters,
     tensors,
     parameters: tensors.reduce((sum, { columns, rows }) => sum + columns * rows, 0),
-  };
-}
-
-function ropeParameters({ dimensions, base, scale, localBase, magnitude }: Rope) {
-  return {
-    ropeDim: dimensions,
-    ropeBase: base,
-    ropeScale: scale,
-    ropeLocalBase: localBase,
-    ropeMagnitude: magnitude,
   };
 }
 
@@ -191,8 +207,8 @@ function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, 
     }
     throw metadata.unsupported(experts, "0, a dense model", `${count}, a mixture of experts`);
   }
-  const foreign = SOFTCAPS.filter(([trait]) => traits[trait] === undefined).map(([, name]) => [name, 0] as const);
-  for (const [name, neutral] of [...NEUTRAL, ...foreign]) {
+  for (const [name, neutral, unless] of NEUTRAL) {
+    if (unless !== undefined && traits[unless] !== undefined) continue;
     const value = metadata.number(key(name), { fallback: neutral });
     // Writers put 0 where a factor is not used.
     if (value !== neutral && value !== 0) throw metadata.unsupported(key(name), `${neutral}`, `${value}`);
@@ -201,7 +217,7 @@ function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, 
     throw metadata.unsupported(key("attention.causal"), "true, a model that generates text", "false");
   }
   const sections = metadata.get(key("rope.dimension_sections"));
-  if (sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
+  if (!traits.sections && sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
     throw metadata.unsupported(key("rope.dimension_sections"), "none", `[${[...sections].join(", ")}]`);
   }
 }
@@ -250,7 +266,12 @@ function readSizes(gguf: Gguf, architecture: string): Sizes {
   };
 }
 
-function readLayers(gguf: Gguf, architecture: string, traits: Traits, sizes: Sizes): LayerParameters[] {
+function readLayers(
+  gguf: Gguf,
+  architecture: string,
+  traits: Traits,
+  sizes: Sizes,
+): Omit<LayerParameters, "rotation">[] {
   const { metadata } = gguf;
   const headsKey = `${architecture}.attention.head_count`;
   const kvKey = `${architecture}.attention.head_count_kv`;
@@ -266,9 +287,10 @@ function readLayers(gguf: Gguf, architecture: string, traits: Traits, sizes: Siz
     return {
       heads: count,
       kvHeads: kvHeads[layer],
+      kDim: sizes.kDim,
+      vDim: sizes.vDim,
       feedForward: feedForward[layer],
       window: windows[layer],
-      ropeLocal: traits.localRopeBase !== undefined && windows[layer] > 0,
     };
   });
 }
@@ -300,53 +322,4 @@ function firstOf(metadata: Metadata, key: string): number {
 function wholeNumber(metadata: Metadata, key: string, element: MetadataValue, most: number): number {
   if (typeof element === "number" && Number.isInteger(element) && element >= 1 && element <= most) return element;
   throw metadata.wrong(key, `whole numbers from 1 to ${most}`, `an array with ${element}`);
-}
-
-/** The window of each layer, 0 where it sees everything. */
-function readWindows(metadata: Metadata, architecture: string, { window }: Traits, layers: number): number[] {
-  if (window === undefined) return new Array<number>(layers).fill(0);
-  const size = metadata.count(`${architecture}.attention.sliding_window`, {
-    least: 0,
-    most: 2 ** 31 - 1,
-    fallback: window.size,
-  });
-  const key = `${architecture}.attention.sliding_window_pattern`;
-  const pattern = metadata.get(key);
-  if (pattern instanceof MetadataArray) {
-    if (pattern.length !== layers) {
-      throw metadata.wrong(key, `a number, or one for each of ${layers} layers`, `an array of ${pattern.length}`);
-    }
-    return Array.from(pattern, (windowed) => windowed === true || windowed === 1 ? size : 0);
-  }
-  const period = metadata.count(key, { least: 0, fallback: window.period });
-  return Array.from({ length: layers }, (_, layer) => period > 0 && layer % period === period - 1 ? 0 : size);
-}
-
-function readScales(
-  metadata: Metadata,
-  architecture: string,
-  traits: Traits,
-  { layers, embedding, kDim }: Sizes,
-  perLayer: readonly LayerParameters[],
-) {
-  const key = (name: string) => `${architecture}.${name}`;
-  const epsilon = metadata.positive(key("attention.layer_norm_rms_epsilon"));
-  const scaleLength = layers === traits.wideScaleLayers ? embedding / perLayer[0].heads : kDim;
-  // No architecture of the table has a scale of its own; a file may state the one that it has anyway, or 0 for none.
-  const fixed = (name: string, scale: number) => {
-    const value = metadata.number(key(name), { least: 0, fallback: 0 });
-    if (value !== 0 && Math.abs(value / scale - 1) > SAME_SCALE) {
-      throw metadata.unsupported(key(name), `${scale} or none`, `${value}`);
-    }
-    return scale;
-  };
-  const softcap = (name: string, fallback: number | undefined) =>
-    fallback === undefined ? 0 : metadata.number(key(name), { least: 0, fallback });
-  return {
-    epsilon,
-    embeddingScale: fixed("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
-    attentionScale: fixed("attention.scale", 1 / Math.sqrt(scaleLength)),
-    attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
-    logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),
-  };
 }

@@ -1,36 +1,71 @@
 /**
- * The rotary positions of a model: base, scale of positions, factors per frequency. Schemes that interpolate in other
- * ways are refused by name.
+ * The rotary positions of a model: in which ways its layers rotate (base, scale of positions, YaRN, factors per frequency),
+ * and which layer in which. Schemes that interpolate in other ways are refused by name.
  *
  * @module
  */
-import type { Traits } from "./types.ts";
-import type { Gguf } from "../../files/gguf/read.ts";
+import { LIMITS } from "../../../ffi/wire.ts";
+import { type Gguf, type Metadata, MetadataArray } from "../../files/gguf/read.ts";
+import { pow } from "./elementary.ts";
+import type { LayerParameters, Rotation, Traits } from "./types.ts";
+import { readYarn } from "./yarn.ts";
 
 /** How positions are turned into rotations. */
 export interface Rope {
-  /** Elements of a head that are rotated. */
-  readonly dimensions: number;
-  readonly base: number;
-  /** What positions are multiplied by. */
-  readonly scale: number;
-  /** The base of windowed layers. */
-  readonly localBase: number;
-  /** What sine and cosine are multiplied by. */
-  readonly magnitude: number;
+  readonly rotations: readonly Rotation[];
+  /** Of each layer, its rotation's number from 1, or 0. */
+  readonly ofLayers: readonly number[];
   /** The name of the tensor whose values divide the angles, if there is one. */
   readonly factors: string | undefined;
 }
 
-const SCALINGS = ["none", "linear", "longrope"];
+/** A layer before its rotation is known. */
+type Unrotated = Omit<LayerParameters, "rotation">;
+
+const SCALINGS = ["none", "linear", "longrope", "yarn"];
+/** No ramp: all pairs are scaled. */
+const ALL_SCALED = { rampBegin: -1, rampEnd: 0 };
 
 /** Reads the rotary positions; `context` decides between the factors for short and for long contexts. */
-export function planRope(gguf: Gguf, architecture: string, traits: Traits, kDim: number, context: number): Rope {
+export function planRope(
+  gguf: Gguf,
+  architecture: string,
+  traits: Traits,
+  layers: readonly Unrotated[],
+  context: number,
+): Rope {
+  const { metadata } = gguf;
+  const whole = readRotation(gguf, architecture, traits, layers, context);
+  const rotations: Rotation[] = [whole.rotation];
+  const isWindowed = layers.some(({ window }) => window > 0);
+  const windowed = readWindowed(metadata, architecture, traits, whole.rotation);
+  if (isWindowed && windowed !== undefined) rotations.push(windowed);
+  const key = `${architecture}.rope.scaling.finetuned`;
+  const isRotated = traits.rotationSwitch === undefined || metadata.flag(key, true);
+  const ofLayers = layers.map(({ window }, layer) => {
+    if (!isRotated) return 0;
+    const { unrotated } = traits;
+    if (typeof unrotated === "number" && layer % unrotated === unrotated - 1) return 0;
+    if (unrotated === "unwindowed" && isWindowed && window === 0) return 0;
+    return window > 0 ? rotations.length : 1;
+  });
+  return { rotations, ofLayers, factors: whole.factors };
+}
+
+/** The rotation of layers that see everything. */
+function readRotation(
+  gguf: Gguf,
+  architecture: string,
+  traits: Traits,
+  layers: readonly Unrotated[],
+  context: number,
+): { rotation: Rotation; factors: string | undefined } {
   const { metadata } = gguf;
   const key = (name: string) => `${architecture}.rope.${name}`;
+  const kDim = Math.min(...layers.map((layer) => layer.kDim));
   const dimensions = metadata.count(key("dimension_count"), { least: 2, most: kDim, fallback: kDim });
   if (dimensions % 2 !== 0) throw metadata.wrong(key("dimension_count"), "an even number", `${dimensions}`);
-  const base = metadata.positive(key("freq_base"), 10_000);
+  if (traits.sections) checkSections(metadata, key("dimension_sections"), dimensions / 2);
   const scaling = metadata.text(key("scaling.type"), "linear");
   if (!SCALINGS.includes(scaling)) {
     throw metadata.unsupported(key("scaling.type"), `one of ${SCALINGS.join(", ")}`, `'${scaling}'`);
@@ -40,17 +75,63 @@ export function planRope(gguf: Gguf, architecture: string, traits: Traits, kDim:
     least: 0,
     fallback: metadata.has(oldKey) ? metadata.number(oldKey, { least: 0 }) : 0,
   });
-  return {
+  const factors = chooseFactors(gguf, architecture, scaling, context);
+  const base = readBase(metadata, architecture, traits, kDim);
+  const plain = {
     dimensions,
+    factors: factors !== undefined,
     base,
     // Writers put 0 where there is no factor.
     scale: scaling === "none" || factor === 0 ? 1 : 1 / factor,
-    localBase: traits.localRopeBase === undefined
-      ? base
-      : metadata.positive(key("freq_base_swa"), traits.localRopeBase),
     magnitude: metadata.positive(key("scaling.attn_factor"), 1),
-    factors: chooseFactors(gguf, architecture, scaling, context),
+    ...ALL_SCALED,
   };
+  if (scaling !== "yarn") return { rotation: plain, factors };
+  if (traits.localRopeBase !== undefined) {
+    throw metadata.unsupported(
+      key("scaling.type"),
+      "none or linear in a model with a rotation of its windows",
+      "'yarn'",
+    );
+  }
+  return { rotation: { ...plain, ...readYarn(metadata, architecture, traits, plain) }, factors };
+}
+
+/** The rotation of windowed layers, where it is another. */
+function readWindowed(
+  metadata: Metadata,
+  architecture: string,
+  traits: Traits,
+  whole: Rotation,
+): Rotation | undefined {
+  const plain = { ...whole, factors: false, magnitude: 1, scale: 1, ...ALL_SCALED };
+  if (traits.localRopeBase !== undefined) {
+    return { ...plain, base: metadata.positive(`${architecture}.rope.freq_base_swa`, traits.localRopeBase) };
+  }
+  return traits.plainWindows ? plain : undefined;
+}
+
+function readBase(metadata: Metadata, architecture: string, { alpha }: Traits, kDim: number): number {
+  const base = metadata.positive(`${architecture}.rope.freq_base`, 10_000);
+  const key = `${architecture}.rope.scaling.alpha`;
+  const stretch = alpha === undefined ? 0 : metadata.number(key, { least: 0, fallback: 0 });
+  if (stretch === 0) return base;
+  if (kDim <= 2) throw metadata.unsupported(key, "0 in a model with keys of 2 elements", `${stretch}`);
+  const wide = base * pow(stretch, kDim / (kDim - 2));
+  if (Number.isFinite(wide)) return wide;
+  throw metadata.wrong(key, "a number that leaves the rotary base finite", `${stretch}`);
+}
+
+/** Components of a position are the same in a text, so sections change nothing where they leave out no pair. */
+function checkSections(metadata: Metadata, key: string, pairs: number): void {
+  const sections = metadata.get(key);
+  const sizes = sections instanceof MetadataArray ? Array.from(sections, Number) : [];
+  const isCount = (size: number) => Number.isInteger(size) && size >= 0 && size <= LIMITS.headDimMax;
+  const expected = `sizes of sections that together are ${pairs}, half the rotated elements`;
+  const [time = 0, height = 0, width = 0, other = 0] = sizes;
+  if (sizes.length > 4 || !sizes.every(isCount) || time + height + width !== pairs || other !== 0) {
+    throw metadata.wrong(key, expected, sizes.length === 0 ? "none" : `[${sizes.join(", ")}]`);
+  }
 }
 
 /**

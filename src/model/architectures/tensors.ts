@@ -68,27 +68,28 @@ export function planTensors(
   ropeFactors: string | undefined,
 ): PlannedTensor[] {
   const plan = new Plan(gguf);
-  const { embedding, vocabulary, ropeDim } = hyperparameters;
+  const { embedding, vocabulary } = hyperparameters;
   plan.matrix("token_embd", 0, "token_embd.weight", embedding, vocabulary);
   plan.vector("output_norm", 0, "output_norm.weight", embedding);
   if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
-  if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, ropeDim / 2);
+  if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
   hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
   plan.refuseUnused();
   return plan.tensors;
 }
 
 function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameters: LayerParameters, layer: number) {
-  const { embedding, kDim, vDim } = sizes;
-  const { heads, kvHeads, feedForward } = parameters;
+  const { embedding, queryNorms } = sizes;
+  const { heads, kvHeads, kDim, vDim, feedForward } = parameters;
   const name = (part: string) => `blk.${layer}.${part}`;
-  plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
+  const before = traits.postNorms !== "only";
+  if (before) plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
   const attention: Part[] = [
     { role: "attn_q", rows: heads * kDim },
     { role: "attn_k", rows: kvHeads * kDim },
     { role: "attn_v", rows: kvHeads * vDim },
   ];
-  if (traits.fused && plan.has(name("attn_qkv.weight"))) {
+  if (plan.has(name("attn_qkv.weight"))) {
     plan.split(layer, name("attn_qkv.weight"), embedding, attention);
   } else {
     for (const { role, rows } of attention) plan.matrix(role, layer, name(`${role}.weight`), embedding, rows);
@@ -98,13 +99,14 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
   plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
   plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);
-  if (traits.headNorms) {
-    plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), kDim);
-    plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), kDim);
+  if (traits.queryNorms !== undefined) {
+    const [queries, keys] = queryNorms === "rows" ? [heads, kvHeads] : [1, 1];
+    plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), queries * kDim);
+    plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), keys * kDim);
   }
   if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
 
-  plan.vector("ffn_norm", layer, name("ffn_norm.weight"), embedding);
+  if (before) plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
   if (traits.fused && !plan.has(name("ffn_gate.weight"))) {
     plan.split(layer, name("ffn_up.weight"), embedding, [
       { role: "ffn_gate", rows: feedForward },

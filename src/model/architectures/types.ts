@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Activation, RopeStyle } from "../../../ffi/wire.ts";
+import type { Activation, QueryNorm, RopeStyle } from "../../../ffi/wire.ts";
 
 /** What distinguishes one architecture from another. */
 export interface Traits {
@@ -13,12 +13,14 @@ export interface Traits {
   readonly activation: Activation;
   /** Embeddings are multiplied by the root of their length. */
   readonly scaledEmbedding?: true;
+  /** What the norm before the feed-forward part is called, where not `ffn_norm`. */
+  readonly secondNorm?: string;
   /** Attention has biases on q, k and v; elsewhere they are taken where a file has them. */
   readonly biases?: true;
-  /** Heads of q and k are normalised before they are rotated. */
-  readonly headNorms?: true;
-  /** Attention and feed-forward are normalised again before they are added. */
-  readonly postNorms?: true;
+  /** What is normalised of q and k: each head, before or after its rotation, or the whole row before. */
+  readonly queryNorms?: QueryNorm;
+  /** What attention and feed-forward give is normalised before it is added; with `only`, what they read is not. */
+  readonly postNorms?: true | "only";
   /** All elements of a head are rotated, and values are as long as keys. */
   readonly wholeHeads?: true;
   /** q, k and v may be one tensor, as may gate and up. */
@@ -26,10 +28,26 @@ export interface Traits {
   /** Soft caps of scores and logits, where the file does not say; 0 is none. Absent: the file is not asked. */
   readonly attentionSoftcap?: number;
   readonly logitSoftcap?: number;
-  /** Layers with a sliding window: all but the last of each `period`. */
-  readonly window?: { readonly period: number; readonly size: number };
+  /** The file states what embeddings, residuals and scores are multiplied by, and logits divided by. */
+  readonly scales?: true;
+  /** Layers with a sliding window: all but the last of each `period`; `ofLayers`: only in models of so many. */
+  readonly window?: { readonly period: number; readonly size: number; readonly ofLayers?: number };
   /** The rotary base of windowed layers, where it is another. */
   readonly localRopeBase?: number;
+  /** Positions are not scaled in windowed layers. */
+  readonly plainWindows?: true;
+  /** Layers that are not rotated: the last of each so many, or those without a window in a model with windows. */
+  readonly unrotated?: number | "unwindowed";
+  /** `rope.scaling.finetuned` says whether layers are rotated at all. */
+  readonly rotationSwitch?: true;
+  /** Positions have several components, all the same in a text. */
+  readonly sections?: true;
+  /** The file's own numbers of YaRN are heeded. */
+  readonly yarnKeys?: true;
+  /** `rope.scaling.alpha` widens the rotary base. */
+  readonly alpha?: true;
+  /** Queries get a temperature that rises with their position. */
+  readonly temperature?: true;
   /** With so many layers, attention is scaled by embedding / heads instead of the key length. */
   readonly wideScaleLayers?: number;
 }
@@ -57,34 +75,34 @@ export interface Hyperparameters {
   readonly vocabulary: number;
   /** The positions that the model was trained for. */
   readonly context: number;
-  /** Elements of a key of one head, */
-  readonly kDim: number;
-  /** of a value, */
-  readonly vDim: number;
-  /** and of those that are rotated. */
-  readonly ropeDim: number;
+  /** Ways in which layers rotate queries and keys. */
+  readonly rotations: readonly Rotation[];
+  /** Elements of the tensor that divides frequencies; 0 is none. */
+  readonly ropeFactors: number;
   /** How rotary positions pair the elements of a head: not at all, (2k, 2k + 1), or (k, k + n/2). */
   readonly ropeStyle: "none" | "norm" | "neox";
+  /** What the norms of queries and keys work on, where there are any. */
+  readonly queryNorms: "heads" | "rows" | "rotatedHeads";
   /** The function between the two halves of a feed-forward layer. */
   readonly activation: "silu" | "gelu";
   /** What is added under the root of a norm. */
   readonly epsilon: number;
   /** What embeddings are multiplied by. */
   readonly embeddingScale: number;
+  /** What each half of a layer is multiplied by before it is added to the stream. */
+  readonly residualScale: number;
   /** What scores are multiplied by. */
   readonly attentionScale: number;
   /** The soft cap of scores; 0 is none. */
   readonly attentionSoftcap: number;
+  /** What logits are multiplied by, before their soft cap. */
+  readonly logitScale: number;
   /** The soft cap of logits; 0 is none. */
   readonly logitSoftcap: number;
-  /** What sine and cosine of the rotation are multiplied by. */
-  readonly ropeMagnitude: number;
-  /** The base of the rotation's frequencies. */
-  readonly ropeBase: number;
-  /** What positions are multiplied by. */
-  readonly ropeScale: number;
-  /** The base in layers whose `ropeLocal` is true. */
-  readonly ropeLocalBase: number;
+  /** Rotated queries are multiplied by 1 + this * ln(floor(position / `temperatureContext`) + 1); 0 is none. */
+  readonly temperatureScale: number;
+  /** Positions that one degree of the temperature lasts. */
+  readonly temperatureContext: number;
   /** What may differ between layers. */
   readonly perLayer: readonly LayerParameters[];
 }
@@ -106,10 +124,44 @@ export interface LayerParameters {
   readonly heads: number;
   /** Heads of keys and values. */
   readonly kvHeads: number;
+  /** Elements of a key of one head, */
+  readonly kDim: number;
+  /** and of a value. */
+  readonly vDim: number;
   /** The width inside the feed-forward part. */
   readonly feedForward: number;
   /** How many positions, its own included, a query sees; 0: all before it. */
   readonly window: number;
-  /** Whether it is rotated with the local base. */
-  readonly ropeLocal: boolean;
+  /** Which of the rotations it has, from 1; 0: queries and keys are not rotated. */
+  readonly rotation: number;
+}
+
+/**
+ * One way to rotate. Pair k turns at f = base^(-2k / dimensions), divided by its factor, times 1 - r scaled and times r as it
+ * is: f * (scale * (1 - r) + r). r falls from 1 at the pair `rampBegin` to 0 at the pair `rampEnd`.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Rotation } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const first: Rotation | undefined = lm.model.plan.hyperparameters.rotations[0];
+ * console.log(first?.dimensions, first?.base, first?.scale);
+ * ```
+ */
+export interface Rotation {
+  /** Elements of a head that are rotated. */
+  readonly dimensions: number;
+  /** Whether the tensor of factors divides its frequencies. */
+  readonly factors: boolean;
+  /** What sine and cosine are multiplied by. */
+  readonly magnitude: number;
+  /** The base of the frequencies. */
+  readonly base: number;
+  /** What positions are multiplied by. */
+  readonly scale: number;
+  /** Up to this pair, positions are not multiplied; below 0: there is no such pair. */
+  readonly rampBegin: number;
+  /** From this pair on, positions are multiplied. */
+  readonly rampEnd: number;
 }

@@ -1,0 +1,68 @@
+/**
+ * The constants of a model: what embeddings, residuals, scores and logits are multiplied by, soft caps, the temperature of
+ * queries. A file that states another constant than its architecture has is refused.
+ *
+ * @module
+ */
+import type { Metadata } from "../../files/gguf/read.ts";
+import type { Hyperparameters, Traits } from "./types.ts";
+
+/** By how much a stated scale may differ from the right one, as a share: what a float32 is off by. */
+const sameScale = 1e-6;
+
+type Scale =
+  | "epsilon"
+  | "embeddingScale"
+  | "residualScale"
+  | "attentionScale"
+  | "attentionSoftcap"
+  | "logitScale"
+  | "logitSoftcap"
+  | "temperatureScale"
+  | "temperatureContext";
+
+/** Reads them; `heads` are those of the first layer. */
+export function readScales(
+  metadata: Metadata,
+  architecture: string,
+  traits: Traits,
+  { layers, embedding, kDim }: { readonly layers: number; readonly embedding: number; readonly kDim: number },
+  heads: number,
+): Pick<Hyperparameters, Scale> {
+  const key = (name: string) => `${architecture}.${name}`;
+  const scaleLength = layers === traits.wideScaleLayers ? embedding / heads : kDim;
+  // Where the architecture has no scales of its own, a file may state the one that it has anyway, or 0 for none.
+  const scale = (name: string, otherwise: number) => {
+    const value = metadata.number(key(name), { least: 0, fallback: 0 });
+    if (value === 0) return otherwise;
+    if (traits.scales === undefined && Math.abs(value / otherwise - 1) > sameScale) {
+      throw metadata.unsupported(key(name), `${otherwise} or none`, `${value}`);
+    }
+    return traits.scales === undefined ? otherwise : value;
+  };
+  const softcap = (name: string, fallback: number | undefined) =>
+    fallback === undefined ? 0 : metadata.number(key(name), { least: 0, fallback });
+  return {
+    epsilon: metadata.positive(key("attention.layer_norm_rms_epsilon")),
+    embeddingScale: scale("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
+    residualScale: scale("residual_scale", 1),
+    attentionScale: scale("attention.scale", 1 / Math.sqrt(scaleLength)),
+    attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
+    logitScale: traits.scales === undefined ? 1 : Math.fround(1 / metadata.positive(key("logit_scale"))),
+    logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),
+    ...readTemperature(metadata, architecture, traits),
+  };
+}
+
+function readTemperature(
+  metadata: Metadata,
+  architecture: string,
+  { temperature }: Traits,
+): Pick<Hyperparameters, "temperatureScale" | "temperatureContext"> {
+  if (temperature === undefined) return { temperatureScale: 0, temperatureContext: 1 };
+  const trained = metadata.count(`${architecture}.context_length`);
+  return {
+    temperatureScale: metadata.number(`${architecture}.attention.temperature_scale`, { least: 0, fallback: 0 }),
+    temperatureContext: metadata.count(`${architecture}.rope.scaling.original_context_length`, { fallback: trained }),
+  };
+}
