@@ -7,8 +7,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseGguf } from "../src/files/gguf/read.ts";
+import { type ModelPlan, planModel } from "../src/model/architectures/architectures.ts";
 import { encodeGguf, type NewTensor } from "../scripts/gguf-writer.ts";
-import { arrayOf, f32, randomNumbers, spm, text, u32, type Values } from "./models.ts";
+import { arrayOf, f32, memorySource, randomNumbers, spm, text, u32, type Values } from "./models.ts";
 
 /** What a small model looks like. */
 export interface Shape {
@@ -58,6 +60,36 @@ export const gemma3: Shape = {
     "gemma3.rope.scaling.factor": f32(8),
   },
 };
+
+/** One of llama, as plain as a model can be. */
+export const llama: Shape = { architecture: "llama" };
+
+/** One of qwen2. */
+export const qwen2: Shape = { architecture: "qwen2", biases: ["q", "k", "v"] };
+
+/** One of phi3: fused tensors, rotated in part, with factors for long and for short contexts. */
+export const phi3: Shape = {
+  architecture: "phi3",
+  fused: true,
+  untied: true,
+  values: {
+    "phi3.rope.dimension_count": u32(12),
+    "phi3.attention.sliding_window": u32(5),
+    "phi3.rope.scaling.original_context_length": u32(32),
+    "phi3.rope.scaling.attn_factor": f32(1.19),
+  },
+  vectors: {
+    "rope_factors_long.weight": [1, 1.1, 1.5, 3, 8, 20],
+    "rope_factors_short.weight": [1, 1, 1.05, 1.1, 1.2, 1.3],
+  },
+};
+
+/** Four times the original context of 16. */
+export const yarn = (architecture: string) => ({
+  [`${architecture}.rope.scaling.type`]: text("yarn"),
+  [`${architecture}.rope.scaling.factor`]: f32(4),
+  [`${architecture}.rope.scaling.original_context_length`]: u32(16),
+});
 
 /** Metadata and tensors of a small model. */
 export function smallModel(shape: Shape): { values: Map<string, Values[string]>; tensors: NewTensor[] } {
@@ -144,6 +176,12 @@ function first(value: number | number[]): number {
 export function smallModelBytes(shape: Shape): Uint8Array {
   const { values, tensors } = smallModel(shape);
   return encodeGguf(values, tensors);
+}
+
+/** The plan of a small model. */
+export function planSmall(shape: Shape, context?: number): ModelPlan {
+  const gguf = parseGguf(memorySource("small", smallModelBytes(shape)));
+  return planModel(gguf, context === undefined ? {} : { context });
 }
 
 /** Calls `body` with a directory that is gone afterwards. */
