@@ -33,6 +33,7 @@ export const typescript = [
   { name: "text", files: ["src/text/*"] },
   { name: "model", files: ["src/model/*"] },
   { name: "sampling", files: ["src/sampling/*"] },
+  { name: "grammar", files: ["src/grammar/*"] },
   { name: "engine", files: ["src/engine/*"] },
   { name: "cache", files: ["src/cache/*"] },
   { name: "batching", files: ["src/batching/*"] },

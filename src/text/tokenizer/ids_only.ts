@@ -54,6 +54,11 @@ export class IdsOnly implements Tokenizer {
     throw this.#withoutText();
   }
 
+  textBytes(token: number): never {
+    checkToken(token, this.vocabularySize);
+    throw this.#withoutText();
+  }
+
   /** A decoder that gives no text: pieces of a generated sequence have their ids. */
   stream(): StreamDecoder {
     return { isHolding: false, push: () => "", end: () => "" };

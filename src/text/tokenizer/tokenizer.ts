@@ -205,6 +205,12 @@ class FileTokenizer implements Tokenizer {
     return this.#model.piece(token);
   }
 
+  textBytes(token: number): Uint8Array {
+    const piece = this.piece(token);
+    const kind = this.#vocabulary.kinds[token];
+    return kind === KIND.control || kind === KIND.unknown ? NOTHING : piece;
+  }
+
   stream(options: DecodeOptions = {}): StreamDecoder {
     const utf8 = new Utf8Stream();
     const visible = this.#visible(options);

@@ -164,6 +164,12 @@ export interface Tokenizer {
    */
   piece(token: number): Uint8Array;
   /**
+   * The bytes that a token adds to a text that goes on: none for a control token, and what {@link piece} gives for others.
+   *
+   * @throws InvalidArgumentError for an id that the vocabulary doesn't have.
+   */
+  textBytes(token: number): Uint8Array;
+  /**
    * A decoder for tokens that arrive one by one.
    *
    * @returns a decoder for one text

@@ -1,0 +1,271 @@
+/**
+ * A grammar as an automaton over classes of bytes, made while it is used. A state is what may be going on: lexemes, each as far
+ * as it has been read, with the stacks that wait behind it, and whether the text may end here. States are kept once, so the
+ * table fills with the states that texts lead to and no others; recursion only makes it longer.
+ *
+ * @module
+ */
+import type { GrammarBudget } from "./budget.ts";
+import type { Derivatives } from "./derivatives.ts";
+import { EMPTY, type Lexeme, type Lexemes } from "./lexemes.ts";
+import type { Rules } from "./rules.ts";
+import { BOTTOM, type NodeSet, PLACE, Places, type StackNode, Stacks } from "./stacks.ts";
+
+/** The number of a state. */
+export type State = number;
+
+/** The state from which no text can be completed. */
+export const DEAD: State = 0;
+
+/** A transition that has not been made yet. */
+export const UNKNOWN = -1;
+
+/** What may be going on. */
+interface Situation {
+  /** Each lexeme that may be in reading, once, with the nodes that wait behind it. */
+  readonly entries: readonly (readonly [lexeme: Lexeme, behind: NodeSet])[];
+  /** Whether the text may end. */
+  readonly accepts: boolean;
+}
+
+/** Makes states and the transitions between them. */
+export class Automaton {
+  /** Of each byte its class. */
+  readonly classOf: Uint8Array;
+  /** The state before the text. */
+  readonly start: State;
+  readonly #lexemes: Lexemes;
+  readonly #derivatives: Derivatives;
+  readonly #budget: GrammarBudget;
+  readonly #places: Places;
+  readonly #stacks: Stacks;
+  readonly #classes: number;
+  readonly #situations: Situation[] = [];
+  readonly #ids = new Map<string, State>();
+  /** Transitions [state][class] of the states that have a row. */
+  readonly #rows: (Int32Array | undefined)[] = [];
+  readonly #bounded = new Map<string, State>();
+
+  /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
+  constructor(lexemes: Lexemes, derivatives: Derivatives, rules: Rules, root: number, budget: GrammarBudget) {
+    this.#lexemes = lexemes;
+    this.#derivatives = derivatives;
+    this.#budget = budget;
+    this.#places = new Places(rules, (lexeme) => lexemes.isNullable(lexeme));
+    this.#stacks = new Stacks(budget);
+    this.classOf = derivatives.classOf;
+    this.#classes = derivatives.byteOf.length;
+    this.#intern({ entries: [], accepts: false }); // DEAD
+    const closure = this.#closure();
+    const bottom = this.#stacks.set([BOTTOM]);
+    const { starts, leasts, mosts } = this.#places;
+    for (const place of starts[root]) {
+      closure.run(this.#stacks.push(place, leasts[place], mosts[place], bottom), false);
+    }
+    this.start = closure.state();
+  }
+
+  /** How many states there are. */
+  get size(): number {
+    return this.#situations.length;
+  }
+
+  /** Whether the text may end in a state. */
+  accepts(state: State): boolean {
+    return this.#situations[state].accepts;
+  }
+
+  /** Whether something may follow. */
+  goesOn(state: State): boolean {
+    return this.#situations[state].entries.length > 0;
+  }
+
+  /** The state after a byte; it is kept, for the next time. */
+  step(state: State, byte: number): State {
+    const row = this.#rows[state] ??= new Int32Array(this.#classes).fill(UNKNOWN);
+    const byteClass = this.classOf[byte];
+    const known = row[byteClass];
+    return known !== UNKNOWN ? known : row[byteClass] = this.#next(state, byteClass);
+  }
+
+  /** The state after bytes of the text itself: a path that is gone once, of which nothing is kept but the states. */
+  follow(state: State, bytes: Uint8Array): State {
+    for (const byte of bytes) {
+      if (state === DEAD) return DEAD;
+      const byteClass = this.classOf[byte];
+      const known = this.#rows[state]?.[byteClass] ?? UNKNOWN;
+      state = known !== UNKNOWN ? known : this.#next(state, byteClass);
+    }
+    return state;
+  }
+
+  /** The bytes of which each is the only one that may come, and before which the text may not end; at most `most`. */
+  forced(state: State, most: number): Uint8Array {
+    const bytes: number[] = [];
+    while (bytes.length < most && !this.accepts(state)) {
+      const open: [number, State][] = [];
+      for (let byte = 0; byte < 256 && open.length < 2; byte++) {
+        const next = this.step(state, byte);
+        if (next !== DEAD) open.push([byte, next]);
+      }
+      if (open.length !== 1) break;
+      bytes.push(open[0][0]);
+      state = open[0][1];
+    }
+    return Uint8Array.from(bytes);
+  }
+
+  #next(state: State, byteClass: number): State {
+    const closure = this.#closure();
+    for (const [lexeme, behind] of this.#situations[state].entries) {
+      const left = this.#derivatives.derive(lexeme, byteClass);
+      if (!this.#derivatives.hasText(left)) continue;
+      closure.enter(left, behind);
+      if (this.#lexemes.isNullable(left)) {
+        for (const node of this.#stacks.members(behind)) closure.run(node, false);
+      }
+    }
+    return closure.state();
+  }
+
+  /**
+   * The state that allows the same texts of up to `bytes` bytes: counts that no such text can reach are that number. So a
+   * string that may still have 5000 characters is in the same state after each of them.
+   */
+  bounded(state: State, bytes: number): State {
+    const key = `${state},${bytes}`;
+    let found = this.#bounded.get(key);
+    if (found !== undefined) return found;
+    const closure = this.#closure();
+    for (const [lexeme, behind] of this.#situations[state].entries) {
+      closure.enter(this.#lexemes.bounded(lexeme, bytes), this.#boundedSet(behind, bytes));
+    }
+    if (this.#situations[state].accepts) closure.run(BOTTOM, false);
+    this.#bounded.set(key, found = closure.state());
+    return found;
+  }
+
+  #boundedSet(set: NodeSet, bytes: number): NodeSet {
+    const stacks = this.#stacks;
+    return stacks.set(
+      stacks.members(set).map((node) => {
+        if (node === BOTTOM) return node;
+        const { place, least, most, below } = stacks.node(node);
+        // Each repetition that goes on takes a byte at least.
+        const [few, many] = most === Infinity
+          ? [Math.min(least, bytes), most]
+          : [Math.min(least, bytes), Math.min(most, bytes)];
+        return stacks.push(place, few, many, this.#boundedSet(below, bytes));
+      }),
+    );
+  }
+
+  #closure(): Closure {
+    return new Closure(this.#lexemes, this.#places, this.#stacks, (situation) => this.#intern(situation));
+  }
+
+  #intern(situation: Situation): State {
+    const key = `${situation.accepts ? 1 : 0};${situation.entries.join(";")}`;
+    const found = this.#ids.get(key);
+    if (found !== undefined) return found;
+    this.#budget.count("states", 1);
+    const id = this.#situations.push(situation) - 1;
+    this.#ids.set(key, id);
+    this.#rows.push(undefined);
+    return id;
+  }
+}
+
+/** Collects all that may be going on at one place of a text. */
+class Closure {
+  readonly #lexemes: Lexemes;
+  readonly #places: Places;
+  readonly #stacks: Stacks;
+  readonly #intern: (situation: Situation) => State;
+  readonly #entries = new Map<Lexeme, Set<StackNode>>();
+  readonly #seen = new Set<StackNode>();
+  /** Repetitions that were gone into here: coming back to one without a byte in between, the text goes on behind it. */
+  readonly #entered = new Set<StackNode>();
+  #accepts = false;
+
+  constructor(lexemes: Lexemes, places: Places, stacks: Stacks, intern: (situation: Situation) => State) {
+    this.#lexemes = lexemes;
+    this.#places = places;
+    this.#stacks = stacks;
+    this.#intern = intern;
+  }
+
+  /** A lexeme may be in reading, with these nodes behind it. */
+  enter(lexeme: Lexeme, behind: NodeSet): void {
+    if (lexeme === EMPTY) return;
+    let nodes = this.#entries.get(lexeme);
+    if (!nodes) this.#entries.set(lexeme, nodes = new Set());
+    for (const node of this.#stacks.members(behind)) nodes.add(node);
+  }
+
+  /** Goes on at a node, as far as that takes no byte. */
+  run(first: StackNode, isPopped: boolean): void {
+    const open: [StackNode, boolean][] = [[first, isPopped]];
+    for (let next = open.pop(); next; next = open.pop()) {
+      const [node, popped] = next;
+      if (node === BOTTOM) {
+        this.#accepts = true;
+      } else if (popped && this.#entered.has(node)) {
+        const { place, below } = this.#stacks.node(node);
+        open.push([this.#stacks.push(place + 1, ...this.#counts(place + 1), below), false]);
+      } else if (!this.#seen.has(node)) {
+        this.#seen.add(node);
+        this.#visit(node, open);
+      }
+    }
+  }
+
+  #visit(node: StackNode, open: [StackNode, boolean][]): void {
+    const { place, least, most, below } = this.#stacks.node(node);
+    const value = this.#places.values[place];
+    switch (this.#places.kinds[place]) {
+      case PLACE.end:
+        for (const parent of this.#stacks.members(below)) open.push([parent, true]);
+        break;
+      case PLACE.lexeme:
+        this.enter(value, this.#behind(place, below));
+        if (this.#lexemes.isNullable(value)) {
+          open.push([this.#stacks.push(place + 1, ...this.#counts(place + 1), below), false]);
+        }
+        break;
+      case PLACE.rule:
+        this.#begin(value, this.#behind(place, below), open);
+        break;
+      default: { // repeat
+        if (least === 0) open.push([this.#stacks.push(place + 1, ...this.#counts(place + 1), below), false]);
+        if (most === 0) break;
+        const again = this.#stacks.push(place, Math.max(0, least - 1), most - 1, below);
+        this.#entered.add(again);
+        this.#begin(value, this.#stacks.set([again]), open);
+      }
+    }
+  }
+
+  #begin(rule: number, behind: NodeSet, open: [StackNode, boolean][]): void {
+    for (const start of this.#places.starts[rule]) {
+      open.push([this.#stacks.push(start, ...this.#counts(start), behind), false]);
+    }
+  }
+
+  /** What follows a place. At the end of a rule that is what follows the rule, so a list of any length has one stack. */
+  #behind(place: number, below: NodeSet): NodeSet {
+    if (this.#places.kinds[place + 1] === PLACE.end) return below;
+    return this.#stacks.set([this.#stacks.push(place + 1, ...this.#counts(place + 1), below)]);
+  }
+
+  /** The counts of a place that is reached anew. */
+  #counts(place: number): [number, number] {
+    return [this.#places.leasts[place], this.#places.mosts[place]];
+  }
+
+  /** The state of all that was collected. */
+  state(): State {
+    const entries = Array.from(this.#entries, ([lexeme, nodes]) => [lexeme, this.#stacks.set(nodes)] as const);
+    return this.#intern({ entries: entries.sort(([a], [b]) => a - b), accepts: this.#accepts });
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * How much work a grammar may cause. Grammars come from users of a server, so all that grows is counted, and what is above its
+ * limit is an error that says which limit it was. Time is never counted: a mask must not depend on how fast a machine is.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../ffi/errors.ts";
+
+/** The limits, each for one compiled grammar. */
+export const GRAMMAR_LIMITS = {
+  /** Characters of a schema or grammar. */
+  characters: 1 << 20,
+  /** Terms of its regular parts, derivatives among them. */
+  terms: 1_000_000,
+  /** Positions in its rules. */
+  positions: 400_000,
+  /** States of its automaton. */
+  states: 400_000,
+  /** Rules inside rules while it is read. */
+  depth: 256,
+  /** Steps of a search for a text that a language has. */
+  searches: 2_000_000,
+} as const;
+
+/** What is counted. */
+export type GrammarLimit = keyof typeof GRAMMAR_LIMITS;
+
+/** Counts what one grammar takes. */
+export class GrammarBudget {
+  readonly #used = new Map<GrammarLimit, number>();
+
+  /** Counts `more` of something; throws an error of the code `limit` where it is more than allowed. */
+  count(what: GrammarLimit, more: number): void {
+    const used = (this.#used.get(what) ?? 0) + more;
+    if (used > GRAMMAR_LIMITS[what]) refuseSize(what, used);
+    this.#used.set(what, used);
+  }
+}
+
+/** Throws the error of a limit that was passed. */
+export function refuseSize(what: GrammarLimit, got: number): never {
+  const most = GRAMMAR_LIMITS[what];
+  throw new LightGPTError("limit", `The grammar is too large: more than ${most} ${what}.`, {
+    what: "a grammar that is too large",
+    where: what,
+    expected: `at most ${most}`,
+    got: String(got),
+  });
+}

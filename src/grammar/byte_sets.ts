@@ -1,0 +1,83 @@
+/**
+ * Sets of bytes, each kept once: equal sets have the same number. The bytes that no set tells apart form a class, so an
+ * automaton needs a column for each class and not for each of 256 bytes.
+ *
+ * @module
+ */
+
+/** 256 bits: byte b is bit b % 32 of word floor(b / 32). */
+export type ByteSet = Uint32Array;
+
+/** Words of a set. */
+const setWords = 8;
+
+/** The set of the bytes from `first` to `last`. */
+export function byteRange(first: number, last: number): ByteSet {
+  const set = new Uint32Array(setWords);
+  for (let byte = first; byte <= last; byte++) set[byte >>> 5] |= 1 << (byte & 31);
+  return set;
+}
+
+/** Whether a byte is in a set. */
+export function hasByte(set: ByteSet, byte: number): boolean {
+  return ((set[byte >>> 5] >>> (byte & 31)) & 1) === 1;
+}
+
+/** Keeps each set once. */
+export class ByteSets {
+  readonly #sets: ByteSet[] = [];
+  readonly #ids = new Map<string, number>();
+
+  /** The number of a set. */
+  intern(set: ByteSet): number {
+    const key = set.join();
+    const found = this.#ids.get(key);
+    if (found !== undefined) return found;
+    const id = this.#sets.length;
+    this.#sets.push(set.slice());
+    this.#ids.set(key, id);
+    return id;
+  }
+
+  /** The set of a number. */
+  get(id: number): ByteSet {
+    return this.#sets[id];
+  }
+
+  /** The number of the set of the bytes that are in one of two. */
+  union(a: number, b: number): number {
+    return a === b ? a : this.intern(this.#sets[a].map((word, index) => word | this.#sets[b][index]));
+  }
+
+  /** The number of the set of the bytes that are in both. */
+  intersection(a: number, b: number): number {
+    return a === b ? a : this.intern(this.#sets[a].map((word, index) => word & this.#sets[b][index]));
+  }
+
+  /** Whether a set has no byte. */
+  isEmpty(id: number): boolean {
+    return this.#sets[id].every((word) => word === 0);
+  }
+
+  /** The classes of bytes that the sets so far tell apart: of each byte its class, and of each class a byte. */
+  classes(): { readonly classOf: Uint8Array; readonly byteOf: Uint8Array } {
+    let classOf = new Uint8Array(256);
+    let count = 1;
+    for (const set of this.#sets) {
+      const split = new Map<number, number>();
+      const next = new Uint8Array(256);
+      for (let byte = 0; byte < 256; byte++) {
+        const key = 2 * classOf[byte] + Number(hasByte(set, byte));
+        let found = split.get(key);
+        if (found === undefined) split.set(key, found = split.size);
+        next[byte] = found;
+      }
+      classOf = next;
+      count = split.size;
+      if (count === 256) break;
+    }
+    const byteOf = new Uint8Array(count);
+    for (let byte = 255; byte >= 0; byte--) byteOf[classOf[byte]] = byte;
+    return { classOf, byteOf };
+  }
+}

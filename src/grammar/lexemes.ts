@@ -1,0 +1,233 @@
+/**
+ * Regular languages over bytes as terms, each kept once: equal terms have the same number, so a set of states is a set of
+ * numbers. Besides the usual operators there are intersection and complement, and repetitions whose counts are numbers in the
+ * term: a string of at most 100 000 characters is as small as one of three.
+ *
+ * The rules by which terms are made simpler while they are built keep the number of derivatives finite
+ * (Brzozowski 1964; Owens, Reppy and Turon, "Regular-expression derivatives re-examined", 2009).
+ *
+ * @module
+ */
+import { byteRange, type ByteSet, ByteSets } from "./byte_sets.ts";
+import type { GrammarBudget } from "./budget.ts";
+
+/** A term: the number of a regular language. */
+export type Lexeme = number;
+
+/** What a term is. */
+export const KIND = { nothing: 0, empty: 1, bytes: 2, then: 3, either: 4, both: 5, not: 6, repeat: 7 } as const;
+
+/** The language without any text. */
+export const NOTHING: Lexeme = 0;
+/** The language of the empty text. */
+export const EMPTY: Lexeme = 1;
+
+/** Builds terms, and tells what they are made of. */
+export class Lexemes {
+  /** The sets of bytes that occur. */
+  readonly sets: ByteSets = new ByteSets();
+  /** The language of all texts. */
+  readonly all: Lexeme;
+  readonly #budget: GrammarBudget;
+  readonly #kinds: number[] = [];
+  /** Of `bytes`, the number of the set; of `repeat`, the least count. */
+  readonly #values: number[] = [];
+  /** Of `repeat`, the most. */
+  readonly #mosts: number[] = [];
+  readonly #parts: (readonly Lexeme[])[] = [];
+  readonly #nullable: boolean[] = [];
+  /** Whether an intersection or a complement occurs in it: then only a search tells whether it is the language of no text. */
+  readonly #needsSearch: boolean[] = [];
+  readonly #ids = new Map<string, Lexeme>();
+
+  /** No terms but the constant ones; `budget` counts those that are made. */
+  constructor(budget: GrammarBudget) {
+    this.#budget = budget;
+    this.#make(KIND.nothing, [], false);
+    this.#make(KIND.empty, [], true);
+    this.all = this.#make(KIND.not, [NOTHING], true);
+  }
+
+  /** How many terms there are. */
+  get size(): number {
+    return this.#kinds.length;
+  }
+
+  /** What a term is. */
+  kind(lexeme: Lexeme): number {
+    return this.#kinds[lexeme];
+  }
+
+  /** The set of a term of the kind `bytes`; the least count of one of the kind `repeat`. */
+  value(lexeme: Lexeme): number {
+    return this.#values[lexeme];
+  }
+
+  /** The greatest count of a term of the kind `repeat`; `Infinity` where there is none. */
+  most(lexeme: Lexeme): number {
+    return this.#mosts[lexeme];
+  }
+
+  /** The terms that a term is made of. */
+  parts(lexeme: Lexeme): readonly Lexeme[] {
+    return this.#parts[lexeme];
+  }
+
+  /** Whether the empty text is in the language. */
+  isNullable(lexeme: Lexeme): boolean {
+    return this.#nullable[lexeme];
+  }
+
+  /** Whether intersections or complements occur in a term. */
+  needsSearch(lexeme: Lexeme): boolean {
+    return this.#needsSearch[lexeme];
+  }
+
+  /** One byte of a set. */
+  bytes(set: ByteSet): Lexeme {
+    return this.#bytes(this.sets.intern(set));
+  }
+
+  /** One byte from `first` to `last`. */
+  range(first: number, last: number = first): Lexeme {
+    return this.bytes(byteRange(first, last));
+  }
+
+  /** The one text of these bytes. */
+  literal(bytes: Uint8Array): Lexeme {
+    return bytes.reduceRight((rest, byte) => this.then(this.range(byte), rest), EMPTY);
+  }
+
+  /** The texts of `first` followed by one of `rest`. */
+  then(first: Lexeme, ...rest: readonly Lexeme[]): Lexeme {
+    if (rest.length !== 1) return rest.length === 0 ? first : this.then(first, this.then(rest[0], ...rest.slice(1)));
+    const second = rest[0];
+    if (first === NOTHING || second === NOTHING) return NOTHING;
+    if (first === EMPTY) return second;
+    if (second === EMPTY) return first;
+    // The first part of such a term is never one itself, so that equal languages are more often equal terms.
+    const heads: Lexeme[] = [];
+    for (; this.kind(first) === KIND.then; first = this.parts(first)[1]) heads.push(this.parts(first)[0]);
+    heads.push(first);
+    return heads.reduceRight(
+      (tail, head) => this.#make(KIND.then, [head, tail], this.isNullable(head) && this.isNullable(tail)),
+      second,
+    );
+  }
+
+  /** The texts of one of the languages or more. */
+  either(...lexemes: readonly Lexeme[]): Lexeme {
+    let set: number | undefined;
+    const others = new Set<Lexeme>();
+    const add = (lexeme: Lexeme) => {
+      const kind = this.kind(lexeme);
+      if (kind === KIND.either) this.parts(lexeme).forEach(add);
+      else if (kind === KIND.bytes) {
+        set = set === undefined ? this.value(lexeme) : this.sets.union(set, this.value(lexeme));
+      } else if (kind !== KIND.nothing) others.add(lexeme);
+    };
+    lexemes.forEach(add);
+    if (others.has(this.all)) return this.all;
+    if (set !== undefined) others.add(this.#bytes(set));
+    // What is the empty text or something that has it is that something.
+    if (others.has(EMPTY) && [...others].some((lexeme) => lexeme !== EMPTY && this.isNullable(lexeme))) {
+      others.delete(EMPTY);
+    }
+    return this.#makeSet(KIND.either, others, NOTHING);
+  }
+
+  /** The texts that are in all of the languages. */
+  both(...lexemes: readonly Lexeme[]): Lexeme {
+    let set: number | undefined;
+    const others = new Set<Lexeme>();
+    const add = (lexeme: Lexeme) => {
+      const kind = this.kind(lexeme);
+      if (kind === KIND.both) this.parts(lexeme).forEach(add);
+      else if (kind === KIND.bytes) {
+        set = set === undefined ? this.value(lexeme) : this.sets.intersection(set, this.value(lexeme));
+      } else if (lexeme !== this.all) others.add(lexeme);
+    };
+    lexemes.forEach(add);
+    if (set !== undefined) others.add(this.#bytes(set));
+    if (others.has(NOTHING)) return NOTHING;
+    if (others.has(EMPTY)) return [...others].every((lexeme) => this.isNullable(lexeme)) ? EMPTY : NOTHING;
+    if ([...others].some((lexeme) => this.kind(lexeme) === KIND.not && others.has(this.parts(lexeme)[0]))) {
+      return NOTHING;
+    }
+    return this.#makeSet(KIND.both, others, this.all);
+  }
+
+  /** All texts that are not in a language. */
+  not(lexeme: Lexeme): Lexeme {
+    if (this.kind(lexeme) === KIND.not) return this.parts(lexeme)[0];
+    return this.#make(KIND.not, [lexeme], !this.isNullable(lexeme));
+  }
+
+  /** Texts of a language, one after the other, `least` to `most` of them; `most` may be `Infinity`. */
+  repeat(lexeme: Lexeme, least: number, most: number = Infinity): Lexeme {
+    if (most < least) return NOTHING;
+    if (most === 0 || lexeme === EMPTY) return EMPTY;
+    if (lexeme === NOTHING) return least === 0 ? EMPTY : NOTHING;
+    if (lexeme === this.all) return this.all;
+    const from = this.isNullable(lexeme) ? 0 : least; // fewer, and the others are the empty text
+    if (from === 1 && most === 1) return lexeme;
+    if (this.kind(lexeme) === KIND.repeat && this.value(lexeme) === 0 && this.most(lexeme) === Infinity) return lexeme;
+    return this.#make(KIND.repeat, [lexeme], from === 0, from, most);
+  }
+
+  /** A text of the language, or nothing. */
+  maybe(lexeme: Lexeme): Lexeme {
+    return this.either(EMPTY, lexeme);
+  }
+
+  /**
+   * The language that allows the same beginnings of up to `bytes` bytes: counts that none of them can reach are that number.
+   * Not inside intersections and complements, where a count may be what keeps a text possible.
+   */
+  bounded(lexeme: Lexeme, bytes: number): Lexeme {
+    const parts = this.parts(lexeme);
+    switch (this.kind(lexeme)) {
+      case KIND.then:
+        // What follows a part that is not empty is reached later, and bounded then.
+        return this.then(
+          this.bounded(parts[0], bytes),
+          this.isNullable(parts[0]) ? this.bounded(parts[1], bytes) : parts[1],
+        );
+      case KIND.either:
+        return this.either(...parts.map((part) => this.bounded(part, bytes)));
+      case KIND.repeat: {
+        const [least, most] = [this.value(lexeme), this.most(lexeme)];
+        return this.repeat(parts[0], Math.min(least, bytes), most === Infinity ? most : Math.min(most, bytes));
+      }
+      default:
+        return lexeme;
+    }
+  }
+
+  #bytes(set: number): Lexeme {
+    return this.sets.isEmpty(set) ? NOTHING : this.#make(KIND.bytes, [], false, set);
+  }
+
+  #makeSet(kind: number, members: ReadonlySet<Lexeme>, none: Lexeme): Lexeme {
+    const parts = [...members].sort((a, b) => a - b);
+    if (parts.length < 2) return parts[0] ?? none;
+    const nullable = (part: Lexeme) => this.isNullable(part);
+    return this.#make(kind, parts, kind === KIND.either ? parts.some(nullable) : parts.every(nullable));
+  }
+
+  #make(kind: number, parts: readonly Lexeme[], isNullable: boolean, value = 0, most = 0): Lexeme {
+    const key = `${kind},${value},${most},${parts.join()}`;
+    const found = this.#ids.get(key);
+    if (found !== undefined) return found;
+    this.#budget.count("terms", 1);
+    const id = this.#kinds.length;
+    this.#kinds.push(kind);
+    this.#values.push(value);
+    this.#mosts.push(most);
+    this.#parts.push(parts);
+    this.#nullable.push(isNullable);
+    this.#needsSearch.push(kind === KIND.both || kind === KIND.not || parts.some((part) => this.#needsSearch[part]));
+    this.#ids.set(key, id);
+    return id;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * A text on its way through a grammar, token by token. It is the constraint of one sequence; what it learns on the way (states,
+ * masks) belongs to the grammar and serves the next sequence too.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../ffi/errors.ts";
+import type { Constraint } from "../sampling/constraint.ts";
+import { type Automaton, DEAD, type State } from "./automaton.ts";
+import type { Masks } from "./masks.ts";
+
+/** What the matchers of one grammar share. */
+export interface Compiled {
+  readonly automaton: Automaton;
+  readonly masks: Masks;
+  /** The bytes that a token adds to a text. */
+  bytesOf(token: number): Uint8Array;
+}
+
+/**
+ * A text on its way through a {@link Grammar}.
+ *
+ * @example
+ * ```ts
+ * import { Grammar, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const matcher = Grammar.regex("[0-9]{4}", lm.tokenizer).matcher();
+ * for (const token of lm.tokenize("19", { addSpecial: false })) if (matcher.allows(token)) matcher.accept(token);
+ * console.log(matcher.isComplete); // two digits are missing
+ * ```
+ */
+export class Matcher implements Constraint {
+  readonly #compiled: Compiled;
+  #state: State;
+  #hasEnded = false;
+
+  /** A matcher in a state; `Grammar.matcher()` gives one at the beginning. */
+  constructor(compiled: Compiled, state: State = compiled.automaton.start, hasEnded = false) {
+    this.#compiled = compiled;
+    this.#state = state;
+    this.#hasEnded = hasEnded;
+  }
+
+  /** Whether the text is a whole one as it is. */
+  get isComplete(): boolean {
+    return this.#compiled.automaton.accepts(this.#state);
+  }
+
+  /** Whether nothing may follow. */
+  get isDone(): boolean {
+    return this.#hasEnded || !this.#compiled.automaton.goesOn(this.#state);
+  }
+
+  /** The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. A view that must not be written to. */
+  words(): Uint32Array {
+    return this.#compiled.masks.of(this.#state);
+  }
+
+  /** Whether a token may come next. */
+  allows(token: number): boolean {
+    return ((this.words()[token >>> 5] >>> (token & 31)) & 1) === 1;
+  }
+
+  /**
+   * Goes on by a token.
+   *
+   * @throws LightGPTError of the code `invalidArgument` for a token that may not come.
+   */
+  accept(token: number): void {
+    const { automaton, masks, bytesOf } = this.#compiled;
+    if (masks.ends.includes(token) && automaton.accepts(this.#state) && !this.#hasEnded) {
+      this.#hasEnded = true;
+      return;
+    }
+    const bytes = bytesOf(token);
+    if (bytes.length === 0 || !this.follow(bytes)) {
+      throw new LightGPTError("invalidArgument", `token: expected one that the grammar allows here, got ${token}.`, {
+        what: "a token that a grammar does not allow",
+        where: "token",
+        expected: "a token of the mask",
+        got: String(token),
+      });
+    }
+  }
+
+  /** Goes on by bytes of the text, where they may come; where not, it says so and stays. */
+  follow(bytes: Uint8Array): boolean {
+    const next = this.#hasEnded ? DEAD : this.#compiled.automaton.follow(this.#state, bytes);
+    if (next !== DEAD) this.#state = next;
+    return next !== DEAD;
+  }
+
+  /** The bytes that must come next, whatever the rest of the text is; at most 256 of them. */
+  forced(): Uint8Array {
+    return this.#compiled.automaton.forced(this.#state, 256);
+  }
+
+  /** A matcher at the same place, which goes on alone. */
+  clone(): Matcher {
+    return new Matcher(this.#compiled, this.#state, this.#hasEnded);
+  }
+}

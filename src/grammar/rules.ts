@@ -1,0 +1,224 @@
+/**
+ * Context-free rules over lexemes, and what is done to them before anything is matched: alternatives that no text fits are
+ * dropped, and rules that begin with themselves become repetitions, for an automaton that reads from the left could not leave
+ * them.
+ *
+ * @module
+ */
+import { UnsupportedError } from "../../ffi/errors.ts";
+import { GRAMMAR_LIMITS, type GrammarBudget, refuseSize } from "./budget.ts";
+import { EMPTY, type Lexeme } from "./lexemes.ts";
+
+/** What stands at a place of an alternative: a lexeme, a rule, or a rule again and again. */
+export type RuleSymbol =
+  | { readonly lexeme: Lexeme }
+  | { readonly rule: number; readonly least?: number; readonly most?: number };
+
+/** One of the ways in which a rule can be met: its symbols in order. */
+export type Alternative = readonly RuleSymbol[];
+
+/** The rules of a grammar, by number. */
+export class Rules {
+  readonly #alternatives: Alternative[][] = [];
+  readonly #names: string[] = [];
+  readonly #budget: GrammarBudget;
+
+  /** No rules yet; `budget` counts their symbols. */
+  constructor(budget: GrammarBudget) {
+    this.#budget = budget;
+  }
+
+  /** How many rules there are. */
+  get count(): number {
+    return this.#alternatives.length;
+  }
+
+  /** A rule that has no alternatives yet; `name` is for errors. */
+  declare(name: string): number {
+    this.#budget.count("positions", 1);
+    this.#names.push(name);
+    return this.#alternatives.push([]) - 1;
+  }
+
+  /** Gives a rule its alternatives. */
+  define(rule: number, alternatives: readonly Alternative[]): void {
+    this.#budget.count("positions", alternatives.reduce((sum, { length }) => sum + length + 1, 0));
+    this.#alternatives[rule] = [...alternatives];
+  }
+
+  /** A rule with these alternatives. */
+  add(name: string, alternatives: readonly Alternative[]): number {
+    const rule = this.declare(name);
+    this.define(rule, alternatives);
+    return rule;
+  }
+
+  /** The alternatives of a rule. */
+  of(rule: number): readonly Alternative[] {
+    return this.#alternatives[rule];
+  }
+
+  /** Whether a text fits the rule; `hasText` says it of a lexeme. Alternatives that none fits are dropped in all rules. */
+  prune(root: number, hasText: (lexeme: Lexeme) => boolean): boolean {
+    const fits = new Set<number>();
+    const symbolFits = (symbol: RuleSymbol) =>
+      "lexeme" in symbol ? hasText(symbol.lexeme) : symbol.least === 0 || fits.has(symbol.rule);
+    for (let before = -1; before < fits.size;) {
+      before = fits.size;
+      this.#alternatives.forEach((alternatives, rule) => {
+        if (!fits.has(rule) && alternatives.some((symbols) => symbols.every(symbolFits))) fits.add(rule);
+      });
+    }
+    this.#alternatives.forEach((alternatives, rule) => {
+      this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every(symbolFits));
+    });
+    return fits.has(root);
+  }
+
+  /** The rules that the empty text fits. */
+  nullable(isNullable: (lexeme: Lexeme) => boolean): ReadonlySet<number> {
+    const nullable = new Set<number>();
+    for (let before = -1; before < nullable.size;) {
+      before = nullable.size;
+      this.#alternatives.forEach((alternatives, rule) => {
+        if (alternatives.some((symbols) => symbols.every((symbol) => symbolIsNullable(symbol, nullable, isNullable)))) {
+          nullable.add(rule);
+        }
+      });
+    }
+    return nullable;
+  }
+
+  /**
+   * Takes the left recursion out: `a = a x | y` becomes `a = y x*`, also where it goes through other rules (Paull's algorithm;
+   * Aho, Sethi and Ullman, "Compilers", 4.3). One behind something that may be empty is refused by its rule's name.
+   */
+  unrollLeft(isNullable: (lexeme: Lexeme) => boolean): void {
+    const nullable = this.nullable(isNullable);
+    for (const circle of this.#circles(nullable, isNullable)) {
+      for (const rule of circle) {
+        this.#refuseHidden(rule, new Set(circle), nullable, isNullable);
+      }
+      circle.forEach((rule, index) => {
+        const earlier = new Set(circle.slice(0, index));
+        this.define(rule, this.#inlined(rule, earlier));
+        this.#unrollDirect(rule);
+      });
+    }
+  }
+
+  #inlined(rule: number, earlier: ReadonlySet<number>): Alternative[] {
+    const done: Alternative[] = [];
+    const open = [...this.of(rule)];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const [first, ...rest] = next;
+      if (first === undefined || !("rule" in first) || !earlier.has(first.rule) || first.most !== undefined) {
+        done.push(next);
+        continue;
+      }
+      this.#budget.count("positions", 1);
+      for (const alternative of this.of(first.rule)) open.push([...alternative, ...rest]);
+    }
+    return done.reverse();
+  }
+
+  #unrollDirect(rule: number): void {
+    const isRecursive = ([first]: Alternative) => first !== undefined && "rule" in first && first.rule === rule;
+    const recursive = this.of(rule).filter(isRecursive);
+    if (recursive.length === 0) return;
+    const rests = recursive.map(([, ...rest]) => rest).filter((rest) => rest.length > 0);
+    const again = this.add(this.#names[rule], rests);
+    const others = this.of(rule).filter((alternative) => !isRecursive(alternative));
+    // One place for the repetition, whatever comes before it: stacks for one place are merged.
+    const begin = others.length === 1 ? others[0] : [{ rule: this.add(this.#names[rule], others) }];
+    this.define(rule, [[...begin, { rule: again, least: 0, most: Infinity }]]);
+  }
+
+  /** Rules that a rule may begin with, or with what may be empty before them. */
+  #begins(rule: number, nullable: ReadonlySet<number>, isNullable: (lexeme: Lexeme) => boolean): number[] {
+    return this.of(rule).flatMap((symbols) => {
+      const found: number[] = [];
+      for (const symbol of symbols) {
+        if ("rule" in symbol) found.push(symbol.rule);
+        if (!symbolIsNullable(symbol, nullable, isNullable)) break;
+      }
+      return found;
+    });
+  }
+
+  #refuseHidden(
+    rule: number,
+    circle: ReadonlySet<number>,
+    nullable: ReadonlySet<number>,
+    isNullable: (lexeme: Lexeme) => boolean,
+  ): void {
+    for (const symbols of this.of(rule)) {
+      for (const [index, symbol] of symbols.entries()) {
+        const isPlain = index === 0 && "rule" in symbol && symbol.most === undefined && !nullable.has(symbol.rule);
+        if ("rule" in symbol && circle.has(symbol.rule) && !isPlain) {
+          const name = this.#names[rule];
+          throw new UnsupportedError(`The rule "${name}" can come back to itself behind something that may be empty.`, {
+            what: "left recursion that is hidden",
+            where: name,
+            expected: "a rule that begins with something else, or directly with itself",
+            got: name,
+          });
+        }
+        if (!symbolIsNullable(symbol, nullable, isNullable)) break;
+      }
+    }
+  }
+
+  /** The groups of rules that can begin with each other (Tarjan 1972, with a stack of its own). */
+  #circles(nullable: ReadonlySet<number>, isNullable: (lexeme: Lexeme) => boolean): number[][] {
+    const begins = this.#alternatives.map((_, rule) => this.#begins(rule, nullable, isNullable));
+    const order = new Map<number, number>();
+    const lowest: number[] = [];
+    const path: number[] = [];
+    const onPath = new Set<number>();
+    const circles: number[][] = [];
+    const visit = (start: number) => {
+      const stack = [{ rule: start, next: 0 }];
+      while (stack.length > 0) {
+        const top = stack[stack.length - 1];
+        const { rule } = top;
+        if (top.next === 0) {
+          order.set(rule, order.size);
+          lowest[rule] = order.get(rule) as number;
+          path.push(rule);
+          onPath.add(rule);
+        }
+        const child = begins[rule][top.next++];
+        if (child !== undefined) {
+          if (!order.has(child)) stack.push({ rule: child, next: 0 });
+          else if (onPath.has(child)) lowest[rule] = Math.min(lowest[rule], order.get(child) as number);
+          continue;
+        }
+        stack.pop();
+        const parent = stack.at(-1)?.rule;
+        if (parent !== undefined) lowest[parent] = Math.min(lowest[parent], lowest[rule]);
+        if (lowest[rule] !== order.get(rule)) continue;
+        const circle = path.splice(path.indexOf(rule));
+        circle.forEach((member) => onPath.delete(member));
+        if (circle.length > 1 || begins[rule].includes(rule)) circles.push(circle);
+      }
+    };
+    this.#alternatives.forEach((_, rule) => order.has(rule) || visit(rule));
+    return circles;
+  }
+}
+
+function symbolIsNullable(
+  symbol: RuleSymbol,
+  nullable: ReadonlySet<number>,
+  isNullable: (lexeme: Lexeme) => boolean,
+): boolean {
+  return "lexeme" in symbol
+    ? symbol.lexeme === EMPTY || isNullable(symbol.lexeme)
+    : symbol.least === 0 || nullable.has(symbol.rule);
+}
+
+/** Refuses rules that lie too deep inside each other. */
+export function checkDepth(depth: number): void {
+  if (depth > GRAMMAR_LIMITS.depth) refuseSize("depth", depth);
+}

@@ -1,0 +1,231 @@
+/**
+ * Grammars: regular expressions against the runtime's own, GBNF and rules that come back to themselves against lists of texts,
+ * masks against each token tried alone, and what is refused.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { before, describe, it } from "node:test";
+import {
+  InvalidArgumentError,
+  LightGPTError,
+  loadTokenizer,
+  readGguf,
+  type Tokenizer,
+  UnsupportedError,
+} from "../mod.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { Grammar } from "../src/grammar/grammar.ts";
+import type { Matcher } from "../src/grammar/matcher.ts";
+import { randomFrom } from "./simulation.ts";
+
+let tokenizer: Tokenizer;
+before(() => {
+  tokenizer = loadTokenizer(readGguf(embeddedModel()));
+});
+
+/** Whether a grammar has a text, which comes a byte at a time: so every beginning is looked at. */
+function has(grammar: Grammar, text: string): boolean {
+  const matcher = grammar.matcher();
+  return matcher.follow(new TextEncoder().encode(text)) && matcher.isComplete;
+}
+
+function gbnf(source: string): Grammar {
+  return Grammar.gbnf(source, tokenizer);
+}
+
+function verdicts(grammar: Grammar, texts: Readonly<Record<string, boolean>>): void {
+  for (const [text, expected] of Object.entries(texts)) {
+    assertEquals(has(grammar, text), expected, JSON.stringify(text));
+  }
+}
+
+/** The tokens that a matcher allows, found out one by one. */
+function tried(matcher: Matcher): number[] {
+  return Array.from({ length: tokenizer.vocabularySize }, (_, token) => token).filter((token) => {
+    if (tokenizer.endOfGeneration.has(token)) return matcher.isComplete;
+    const bytes = tokenizer.textBytes(token);
+    return bytes.length > 0 && matcher.clone().follow(bytes);
+  });
+}
+
+describe("a regular expression", () => {
+  const letters = ["a", "b", "c", "ä", "0", "\n"];
+  const random = randomFrom(7);
+  const pick = <T>(list: readonly T[]) => list[random(list.length)];
+  function expression(depth: number): string {
+    const kind = depth === 0 ? 0 : random(7);
+    const inner = () => expression(depth - 1);
+    if (kind === 1) return `${inner()}${inner()}`;
+    if (kind === 2) return `(?:${inner()}|${inner()})`;
+    if (kind === 3) return `(${inner()})${pick(["*", "+", "?", "{2}", "{1,3}", "{0,2}", "{2,}", "*?"])}`;
+    if (kind === 4) return pick(["[ab]", "[^a]", "[a-c0]", "[^ä]", "[\\d\\n]", "[^\\w]"]);
+    if (kind === 5) return pick([".", "\\d", "\\D", "\\w", "\\W", "\\s", "\\S", "\\u00e4", "\\x61", "\\p{L}"]);
+    return pick(["a", "b", "c", "ä", "0"]);
+  }
+  const texts = Array.from(
+    { length: 60 },
+    () => Array.from({ length: random(6) }, () => pick(letters)).join(""),
+  );
+
+  it("has the texts that the runtime's own matches", () => {
+    let matches = 0;
+    for (let round = 0; round < 300; round++) {
+      const source = expression(3);
+      const [grammar, own] = [Grammar.regex(source, tokenizer), new RegExp(`^(?:${source})$`, "u")];
+      for (const text of texts) {
+        assertEquals(has(grammar, text), own.test(text), `${source} on ${JSON.stringify(text)}`);
+        matches += Number(own.test(text));
+      }
+    }
+    assert(matches > 1000);
+  });
+
+  it("says what it does not take", () => {
+    for (const source of ["a(?=b)", "\\bword", "(a)\\1", "(?<!a)b", "\\p{Script=Greek}"]) {
+      assertThrows(() => Grammar.regex(source, tokenizer), UnsupportedError);
+    }
+    for (const source of ["a(", "a)", "[a", "*", "a{2,1}", "\\", "[b-a]", "\\u{110000}", "\\q"]) {
+      assertThrows(() => Grammar.regex(source, tokenizer), InvalidArgumentError);
+    }
+    assertThrows(() => Grammar.regex("[]", tokenizer), InvalidArgumentError, "No text fits");
+  });
+
+  it("counts without unrolling", () => {
+    const grammar = Grammar.regex('"[a-z]{3,100000}"', tokenizer);
+    verdicts(grammar, { '"ab"': false, '"abc"': true, [`"${"x".repeat(5000)}"`]: true });
+    const many = Grammar.regex("(ab){1000000000}", tokenizer);
+    assertEquals(has(many, "abab"), false);
+    assertThrows(() => Grammar.regex(`${"(".repeat(300)}a${")".repeat(300)}`, tokenizer), LightGPTError);
+  });
+});
+
+describe("a grammar in GBNF", () => {
+  it("has names, groups, classes, counts, escapes and comments", () => {
+    verdicts(
+      gbnf(`# a list
+root  ::= item ("," item){1,2} end? # the end may be missing
+item  ::= [a-c\\x30-\\x39]+ |
+          "\\u00e4\\""
+end   ::= [^a] .`),
+      {
+        "a,b": true,
+        'a0,ä"': true,
+        "a,b,c": true,
+        "a,b,c,c": true,
+        "a,b,c,c,c": false,
+        a: false,
+        "a,b\ne": true,
+        "a,b\n": false,
+      },
+    );
+  });
+
+  it("may come back to itself, in the middle, on the right and on the left", () => {
+    verdicts(gbnf('root ::= "(" root ")" root | ""'), {
+      "": true,
+      "()": true,
+      "(()())()": true,
+      "(()": false,
+      ")": false,
+    });
+    verdicts(gbnf('root ::= root "+" term | term\nterm ::= term "*" [0-9] | [0-9] | "(" root ")"'), {
+      "1": true,
+      "1+2*3": true,
+      "(1+2)*3+4": true,
+      "1+": false,
+      "+1": false,
+      "(1+2": false,
+    });
+    verdicts(gbnf('root ::= b "x" | "r"\nb ::= root "y" | "z"'), {
+      r: true,
+      zx: true,
+      ryx: true,
+      ryxyx: true,
+      ry: false,
+    });
+    const deep = gbnf('root ::= "[" root "]" | "a"');
+    assert(has(deep, "[".repeat(3000) + "a" + "]".repeat(3000)));
+  });
+
+  it("may be ambiguous, and repeat what may be empty", () => {
+    const ambiguous = gbnf('root ::= root root | "a" | "b"');
+    verdicts(ambiguous, { ["ab".repeat(60)]: true, [`${"ab".repeat(60)}c`]: false, "": false });
+    verdicts(gbnf('root ::= (a*){2,3} "b"\na ::= "a" | "(" a ")"'), {
+      b: true,
+      aab: true,
+      "aaaaaa(a)b": true,
+      a: false,
+    });
+    verdicts(gbnf('root ::= x{0,1000000000} "."\nx ::= ("(" x ")")?'), { ".": true, "()(()).": true, "(.": false });
+  });
+
+  it("says what is wrong, and in which line", () => {
+    for (
+      const [source, words] of [
+        ['root ::= "a', "line 1"],
+        ["root ::= a", '"a"'],
+        ['x ::= "a"', "root"],
+        ['root ::= "a"\nroot ::= "b"', "line 2"],
+        ["root ::= [b-a]", "range"],
+        ['root ::= "\\q"', "escape"],
+        ["root ::= a\na ::= a", "No text fits"],
+        ["root ::= ( a", "line 1"],
+        ['root ::= "a"{3,2}', "at least 3"],
+      ]
+    ) {
+      assertThrows(() => gbnf(source), InvalidArgumentError, words);
+    }
+    assertThrows(() => gbnf('root ::= a root "x" | "y"\na ::= "b"?'), UnsupportedError, "root");
+    assertThrows(() => gbnf(`root ::= ${"(".repeat(400)}"a"${")".repeat(400)}`), LightGPTError, "depth");
+    assertThrows(() => gbnf(`root ::= "${"a".repeat(2_000_000)}"`), LightGPTError, "characters");
+  });
+});
+
+describe("a mask", () => {
+  it("has the tokens that a walk of each alone finds", () => {
+    const json = gbnf(`root ::= object
+object ::= "{" (pair ("," pair)*)? "}"
+pair ::= string ":" (string | object | [0-9]{1,5} | "true")
+string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
+    const matcher = json.matcher();
+    let states = 0;
+    for (const byte of new TextEncoder().encode('{"name":{"once":"upon a time"},"b":12345}')) {
+      const words = matcher.words();
+      const mask = Array.from({ length: tokenizer.vocabularySize }, (_, token) => token)
+        .filter((token) => (words[token >>> 5] >>> (token & 31)) & 1);
+      assertEquals(mask, tried(matcher));
+      states += Number(mask.length > 0);
+      assert(matcher.follow(Uint8Array.of(byte)));
+    }
+    assert(states > 40 && matcher.isComplete && matcher.isDone);
+  });
+
+  it("is the same whatever was asked before", () => {
+    const source = '[ab]{2,40}c|x*"[^"]{0,9}"';
+    const walk = (grammar: Grammar, text: string) => {
+      const matcher = grammar.matcher();
+      return Array.from(new TextEncoder().encode(text), (byte) => {
+        const mask = matcher.words().join();
+        matcher.follow(Uint8Array.of(byte));
+        return mask;
+      });
+    };
+    const warm = Grammar.regex(source, tokenizer);
+    for (const text of ["aaaa", 'x"yes', "bababac"]) walk(warm, text);
+    assertEquals(walk(warm, 'xx"abc"'), walk(Grammar.regex(source, tokenizer), 'xx"abc"'));
+  });
+
+  it("lets a text end where it is whole, and only there", () => {
+    const matcher = Grammar.choice(["yes", "yesterday"], tokenizer).matcher();
+    const [end] = tokenizer.endOfGeneration;
+    assertEquals([matcher.allows(end), matcher.isDone], [false, false]);
+    assertThrows(() => matcher.accept(end), LightGPTError);
+    assertEquals(new TextDecoder().decode(matcher.forced()), "yes");
+    assert(matcher.follow(new TextEncoder().encode("yes")));
+    assertEquals([matcher.allows(end), matcher.isDone, matcher.forced().length], [true, false, 0]);
+    const copy = matcher.clone();
+    copy.accept(end);
+    assertEquals([copy.isDone, matcher.isDone], [true, false]);
+  });
+});
