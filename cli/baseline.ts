@@ -59,9 +59,9 @@ export async function compareWithBaseline(args: Arguments, signal: AbortSignal):
     const accuracy = baseline === plain
       ? await compareBits(args, text, signal)
       : await compareFiles(args, baseline, text, signal);
-    const [{ machine, model, threads }] = reports[1];
+    const [{ machine, model, threads, activations, kv }] = reports[1];
     const rows = makeRows(reports[0], reports[1]);
-    const report: BaselineReport = { model, baseline, machine, threads, rounds, rows, accuracy };
+    const report: BaselineReport = { model, baseline, machine, threads, activations, kv, rounds, rows, accuracy };
     if (charts && drawing) drawing.write(new TextEncoder().encode(drawComparison(charts, report)));
     await print(args.flag("json") ? toJson(report) : comparisonText(report));
   } finally {
@@ -80,10 +80,17 @@ function sideWords(args: Arguments, model: string | undefined): string[] {
     const values = args.ids(name);
     if (values) words.push(`--${name}`, values.join());
   }
-  const kv = args.text("kv");
-  if (kv !== undefined) words.push("--kv", kv);
+  words.push(...precisionWords(args));
   if (args.flag("allow-unknown-pre-tokenizer")) words.push("--allow-unknown-pre-tokenizer");
   return words;
+}
+
+/** The words that a result depends on, beside the model. */
+function precisionWords(args: Arguments): string[] {
+  return ["kv", "activations"].flatMap((name) => {
+    const value = args.text(name);
+    return value === undefined ? [] : [`--${name}`, value];
+  });
 }
 
 /** Runs this command again with other words, on plain instructions where asked; gives what it printed. */
@@ -158,7 +165,8 @@ async function compareBits(
   const folder = mkdtempSync(join(tmpdir(), "lightgpt-bench-"));
   try {
     const model = args.text("model");
-    const words = ["--tokens", tokens.join(), "--all", ...(model === undefined ? [] : ["--model", model])];
+    const own = model === undefined ? [] : ["--model", model];
+    const words = ["--tokens", tokens.join(), "--all", ...own, ...precisionWords(args)];
     const logits = [];
     for (const isPlain of [true, false]) {
       const out = join(folder, `${isPlain}.f32`);

@@ -3,12 +3,15 @@
  *
  * @module
  */
-import { decodeContext, runBenchmark } from "../src/measuring/benchmark/benchmark.ts";
+import { batcherFields } from "../src/batching/options.ts";
+import { readOptions } from "../src/options/schema.ts";
+import { type BenchmarkPlan, decodeContext, runBenchmark } from "../src/measuring/benchmark/benchmark.ts";
 import { benchText } from "../src/measuring/benchmark/report_text.ts";
 import { bytesPerToken } from "../src/measuring/benchmark/timing.ts";
 import { compareWithBaseline } from "./baseline.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
+import { optionsFrom } from "./flags.ts";
 import { UsageError } from "./types.ts";
 import { print, ProgressBar, toJson } from "./output.ts";
 
@@ -38,6 +41,7 @@ export async function bench(args: Arguments, signal: AbortSignal): Promise<void>
       batches: [...args.ids("batch") ?? [1, 4, 16]],
       tokens,
       repeats: args.number("repeats") ?? 3,
+      precision: precisionOf(args),
       onProgress: (done, total) => bar.update(done, total),
       signal,
     });
@@ -45,4 +49,9 @@ export async function bench(args: Arguments, signal: AbortSignal): Promise<void>
   } finally {
     bar.end();
   }
+}
+
+function precisionOf(args: Arguments): BenchmarkPlan["precision"] {
+  const { activations, kv } = readOptions(batcherFields, optionsFrom(args, batcherFields));
+  return { activations, kv };
 }

@@ -37,7 +37,7 @@ const GENERATION: Readonly<Record<string, OptionSpec>> = { ...flagsOf(generateFi
 /** The options of the subcommands that are about the machine and not about a text. */
 const MACHINE: Readonly<Record<string, OptionSpec>> = {
   model: MODEL,
-  ...flagsOf(lightGptFields, ["threads", "context", "kv"]),
+  ...flagsOf(lightGptFields, ["threads", "context", "kv", "activations"]),
 };
 
 const { least: tuneMsLeast = 0, most: tuneMsMost = 0 } = tuneFields.tuneMs.range ?? {};

@@ -21,6 +21,8 @@ function report(rate: number, ms: number, bytes: number): Report {
     machine: { processor: "one", cores: 2, arch: "x86_64", os: "linux", level: "v3" },
     model: "a.gguf",
     threads: 2,
+    activations: "int8",
+    kv: "f16",
     prefill: [{ tokens: 32, tokensPerSecond: rate }],
     decode: [{ batch: 1, context: 16, tokensPerSecond: rate / 2 }],
     bandwidthGBs: 10,
@@ -41,17 +43,29 @@ it("ratios are taken within a round; of times and memory less is better", () => 
   assertEquals(of("prompt of 32")?.baseline, { median: 100, least: 100, most: 200 });
   assertEquals(of("first token, half within")?.ratio, { median: 2, least: 1, most: 3 });
   assertEquals(of("weights")?.ratio.median, 4);
-  const { machine, model, threads } = report(1, 1, 1);
+  const { machine, model, threads, activations, kv } = report(1, 1, 1);
   const accuracy = { kind: "bits", same: false, logits: 9 } as const;
-  const text = comparisonText({ model, baseline: "scalar", machine, threads, rounds: 3, rows, accuracy });
+  const text = comparisonText({
+    ...{ model, machine, threads, activations, kv },
+    ...{ baseline: "scalar", rounds: 3, rows, accuracy },
+  });
   assert(/prompt of 32, tokens\/s +100 \(100 to 200\) +400 \(300 to 500\) +3.00 \(2.00 to 5.00\)/.test(text), text);
   assert(text.includes("NOT the same bits"));
 });
 
 it("plain instructions are a baseline whose logits are the same bits", async () => {
-  const { code, stdout, stderr } = await lightgpt(["bench", ...short, "--baseline", "scalar", "--json"]);
+  const { code, stdout, stderr } = await lightgpt([
+    "bench",
+    ...short,
+    "--activations",
+    "int16",
+    "--baseline",
+    "scalar",
+    "--json",
+  ]);
   assertEquals([code, stderr], [0, ""]);
-  const { baseline, rounds, rows, accuracy } = JSON.parse(stdout) as BaselineReport;
+  const { baseline, rounds, rows, accuracy, activations, kv } = JSON.parse(stdout) as BaselineReport;
+  assertEquals([activations, kv], ["int16", "f16"]);
   assertEquals([baseline, rounds], ["scalar", 1]);
   assertEquals(accuracy, { kind: "bits", same: true, logits: 128 * 2048 });
   assertEquals(rows.map(({ what }) => what).slice(0, 3), ["prompt of 32", "one sequence", "2 sequences"]);

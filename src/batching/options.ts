@@ -6,7 +6,7 @@
 import { LIMITS } from "../../ffi/wire.ts";
 import type { EvictionPolicy } from "../cache/evict.ts";
 import { evictionFields } from "../cache/options.ts";
-import { activationBits, activationTypes, type KvType, kvTypes } from "../engine/types.ts";
+import { activationBits, activationsField, type KvType, kvTypes } from "../engine/types.ts";
 import { chunkMost } from "../engine/step_times.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { checkObject, refuseOption } from "../options/checks.ts";
@@ -130,10 +130,7 @@ export const batcherFields = {
     default: "f16",
     flag: { about: "store keys and values as this type" },
   }),
-  activations: choice(activationTypes, {
-    about: "How activations are rounded before products with quantized weights.",
-    default: "int8",
-  }),
+  activations: activationsField,
   kvBytesMax: integer({
     about: "The most bytes for the keys and values of all requests and of the cache.",
     least: 1,

@@ -5,6 +5,7 @@
  * @module
  */
 import { LightGPTError } from "../../ffi/errors.ts";
+import { activationBits, activationsField } from "../engine/types.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { Model } from "../model/model.ts";
 import { windowField, windowOf } from "../measuring/window.ts";
@@ -42,6 +43,11 @@ export interface CollectOptions {
    * @default {the processors that may be used}
    */
   readonly threads?: number;
+  /**
+   * How activations are rounded before products with quantized weights.
+   * @default {"int8"}
+   */
+  readonly activations?: "int8" | "int16";
   /** Ends the work. */
   readonly signal?: AbortSignal;
   /** Called with how many windows of text have been read, of how many. */
@@ -53,6 +59,7 @@ export const collectFields = {
   dataset: text({ about: "What the text is called in the file.", otherwise: "no name" }),
   window: windowField,
   threads: threadsField,
+  activations: activationsField,
   signal: abortSignal("Ends the work."),
   onProgress: callback<(done: number, total: number) => void>({
     about: "Called with how many windows of text have been read, of how many.",
@@ -97,7 +104,7 @@ export async function collectImportance(
   const { productOf } = await import("./calibrator.ts");
   const { openReader, readWindow, windowsOf } = await import("../measuring/text_windows.ts");
   const windows = await windowsOf(model, text, window, signal);
-  const engine = openReader(model, window, threads);
+  const engine = openReader(model, window, threads, activationBits[read.activations]);
   try {
     const products = productsOf(model, productOf);
     const widest = Math.max(...products.map(({ columns }) => columns));

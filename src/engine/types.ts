@@ -1,9 +1,10 @@
 /**
- * Types of numbers that an engine knows by name, each list in one place.
+ * Types of numbers that an engine knows by name, each list in one place, and the option that chooses one.
  *
  * @module
  */
 import { KV_TYPES } from "../../ffi/wire.ts";
+import { choice } from "../options/schema.ts";
 
 /**
  * A type in which keys and values are stored.
@@ -26,3 +27,10 @@ export const activationTypes = ["int8", "int16"] as const;
 
 /** Bits of activations that are rounded so. */
 export const activationBits = { int8: 8, int16: 16 } as const;
+
+/** The option of all that runs a model. */
+export const activationsField = choice(activationTypes, {
+  about: "How activations are rounded before products with quantized weights.",
+  default: "int8",
+  flag: { about: "round activations so; int16 gives the text of the weights as they are, and costs speed in batches" },
+});

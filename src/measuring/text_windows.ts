@@ -44,7 +44,7 @@ export async function windowsOf(
 }
 
 /** Makes an engine for windows of at most so many tokens; the caller disposes it. */
-export function openReader(model: EngineModel, window: number, threads: number): Engine {
+export function openReader(model: EngineModel, window: number, threads: number, activationBits: 8 | 16 = 8): Engine {
   return new Engine(model, {
     kv: "f32",
     pageSize,
@@ -52,7 +52,7 @@ export function openReader(model: EngineModel, window: number, threads: number):
     batchTokens: window,
     sequences: 1,
     threads,
-    activationBits: 8,
+    activationBits,
     logitRows: 1,
   });
 }

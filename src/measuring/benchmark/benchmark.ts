@@ -38,6 +38,8 @@ export interface BenchmarkPlan {
   readonly batches: readonly number[];
   readonly tokens: number;
   readonly repeats: number;
+  /** What the model runs with, for the report. */
+  readonly precision: Pick<Report, "activations" | "kv">;
   readonly onProgress: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
@@ -45,7 +47,7 @@ export interface BenchmarkPlan {
 /** Measures a model that is loaded. */
 export async function runBenchmark(
   lm: Benchmarked,
-  { prompts, batches, tokens, repeats, onProgress, signal }: BenchmarkPlan,
+  { prompts, batches, tokens, repeats, precision, onProgress, signal }: BenchmarkPlan,
 ): Promise<Report> {
   const next = promptSource();
   const total = (prompts.length + batches.length) * repeats;
@@ -94,6 +96,7 @@ export async function runBenchmark(
     machine: { processor: processors[0]?.model.trim() ?? "unknown", cores: processors.length, arch, os, level },
     model: lm.model.gguf.files[0],
     threads: lm.threads,
+    ...precision,
     prefill,
     decode,
     bandwidthGBs: native().bandwidth({ threads: lm.threads, mebibytes: bandwidthMiB }) / 1e9,

@@ -6,7 +6,9 @@
 import type { BaselineReport, Row, Spread } from "./report.ts";
 
 /** The comparison as text. */
-export function comparisonText({ model, baseline, machine, threads, rounds, rows, accuracy }: BaselineReport): string {
+export function comparisonText(
+  { model, baseline, machine, threads, activations, kv, rounds, rows, accuracy }: BaselineReport,
+): string {
   const lines = [
     ["", "baseline", "LightGPT", "times better"],
     ...rows.map((
@@ -20,7 +22,8 @@ export function comparisonText({ model, baseline, machine, threads, rounds, rows
   );
   return [
     `${model} against ${baseline === "scalar" ? "the same on plain instructions" : baseline}`,
-    `${machine.processor}, ${machine.cores} cores, level ${machine.level}; ${threads} threads; ${rounds} rounds, taking turns`,
+    `${machine.processor}, ${machine.cores} cores, level ${machine.level}; ${threads} threads; ` +
+    `activations ${activations}, keys and values ${kv}; ${rounds} rounds, taking turns`,
     "Medians, and in brackets the least and the most; ratios are taken within a round.",
     "",
     ...table,

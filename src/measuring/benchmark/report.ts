@@ -13,6 +13,9 @@ export interface Report {
   /** The file. */
   model: string;
   threads: number;
+  /** How activations are rounded, and how keys and values are stored. */
+  activations: string;
+  kv: string;
   prefill: { tokens: number; tokensPerSecond: number }[];
   /** `context`: tokens that each sequence had read before; the rate is that of all sequences together. */
   decode: { batch: number; context: number; tokensPerSecond: number }[];
@@ -51,6 +54,8 @@ export interface BaselineReport {
   baseline: string;
   machine: Report["machine"];
   threads: number;
+  activations: string;
+  kv: string;
   rounds: number;
   rows: Row[];
   /** Against another file; against plain instructions, whether all logits of a text are the same bits. */

@@ -10,7 +10,7 @@ const cachedBytes = 64e6;
 
 /** The report as text; the rate of memory is shown where a token reads more bytes (`perToken`) than a cache holds. */
 export function benchText(report: Report, perToken: number): string {
-  const { machine, model, threads, prefill, decode, bandwidthGBs, residentBytes } = report;
+  const { machine, model, threads, activations, kv, prefill, decode, bandwidthGBs, residentBytes } = report;
   const rows = [
     ...prefill.map(({ tokens, tokensPerSecond }) => [`prompt of ${tokens}`, tokensPerSecond, ""] as const),
     ...decode.map(({ batch, tokensPerSecond }) => {
@@ -23,7 +23,8 @@ export function benchText(report: Report, perToken: number): string {
   ];
   return [
     `${model}: ${(residentBytes / 1e6).toFixed(1)} MB of weights`,
-    `${machine.processor}, ${machine.cores} cores, level ${machine.level}; ${threads} threads`,
+    `${machine.processor}, ${machine.cores} cores, level ${machine.level}; ${threads} threads; ` +
+    `activations ${activations}, keys and values ${kv}`,
     `memory read at ${bandwidthGBs.toFixed(1)} GB/s`,
     "",
     ...rows.map(([name, rate, note]) => `${name.padEnd(16)}${rate.toFixed(1).padStart(10)} tokens/s${note}`),
