@@ -40,8 +40,7 @@ export {
   type PlannedTensor,
   type PlanOptions,
 } from "./src/model/architectures/architectures.ts";
-export type { Hyperparameters, LayerParameters, Rotation } from "./src/model/architectures/types.ts";
-export type { Role } from "./src/model/architectures/tensors.ts";
+export type { Hyperparameters, LayerParameters, Role, Rotation } from "./src/model/architectures/types.ts";
 export { type ChatMessage, ChatTemplate, type JsonValue } from "./src/text/chat/template.ts";
 export type { ConversationOptions, RenderOptions } from "./src/text/chat/options.ts";
 export {

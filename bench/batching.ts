@@ -97,7 +97,7 @@ async function step(): Promise<void> {
     dispose: () => Promise.resolve(),
   };
   const memory = { settings: runner.settings, copyPage() {}, discardPages: () => 0 };
-  const store = new KvStore(memory, 1000, {});
+  const store = new KvStore(memory, { pageBytes: 1000, statePages: 0 }, {});
   const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map<string, number>() };
   const scheduler = new Scheduler(runner, store, new StepTimes(1), options);
   const steps = 1500;

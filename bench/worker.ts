@@ -9,7 +9,7 @@ import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../src/mea
 import { native } from "../ffi/native.ts";
 import { VERSION } from "../ffi/wire.ts";
 import { LightGPT } from "../mod.ts";
-import { pageBytes } from "../src/engine/engine.ts";
+import { kvSizes } from "../src/engine/engine.ts";
 import type { ChildPlan, NativeResult, SubjectResult } from "./plan.ts";
 import { peakBytes, startTiming } from "./timing.mjs";
 
@@ -54,7 +54,8 @@ console.log(JSON.stringify(result));
 await lm.dispose();
 
 function nativeResult(): NativeResult {
-  const { tensors, hyperparameters } = lm.model.plan;
+  const { plan } = lm.model;
+  const { tensors } = plan;
   const macs = (isWanted: (role: string) => boolean) =>
     tensors.filter(({ role }) => isWanted(role)).reduce((sum, { columns, rows }) => sum + columns * rows, 0);
   const isOutside = (role: string) => role === "output" || role === "token_embd";
@@ -62,7 +63,7 @@ function nativeResult(): NativeResult {
     bandwidthOne: library.bandwidth({ threads: 1, mebibytes: 1024 }),
     bandwidth: library.bandwidth({ threads, mebibytes: 1024 }),
     tokenBytes: bytesPerToken(lm),
-    positionBytes: pageBytes(hyperparameters, kv, 64) / 64,
+    positionBytes: kvSizes(plan, kv, 64).pageBytes / 64,
     tensorBytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
     layerMacs: macs((role) => !isOutside(role)),
     outputMacs: macs((role) => role === "output"),

@@ -9,6 +9,7 @@ import { type Library, library } from "./library.ts";
 import {
   type AdapterHandle,
   type EngineHandle,
+  type KvType,
   type ModelHandle,
   type NativeFunctions,
   type Status,
@@ -91,9 +92,11 @@ export class Native {
     return calls.readMemoryFigures(this.#figures);
   }
 
-  /** Bytes that a layer takes of a page of keys and values. */
-  kvBytes(given: calls.KvBytesArguments): number {
-    return checked(calls.kvBytes(this.#on, given), "keys and values");
+  /** Bytes of a page of a described model, and the pages of a state. */
+  kvBytes(description: Words<"model">, kvType: KvType, pageSize: number): calls.KvSizes {
+    const sizes = calls.roomForKvSizes();
+    checked(calls.kvBytes(this.#on, description, kvType, pageSize, sizes), "keys and values");
+    return calls.readKvSizes(sizes);
   }
 
   /** Bytes a second that threads read together from some memory. Blocks for about a second. */

@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 97847b2668b8e3ad";
+export const STAMP = "0.1.0 62f1e0578bef4531";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -18,6 +18,10 @@ export const LIMITS = {
   headDimMax: 1024,
   /** Ways in which the layers of one model rotate. */
   rotationsMax: 8,
+  /** Taps of a short convolution. */
+  convKernelMax: 16,
+  /** Drafts of one step, over all its sequences, where layers have a state: what led to it is kept until it is known which are right. */
+  stateDraftsMax: 64,
   embeddingMax: 65536,
   feedForwardMax: 1048576,
   vocabularyMax: 4194304,
@@ -146,6 +150,15 @@ export const QUERY_NORMS = [
 /** One of {@link QUERY_NORMS}. */
 export type QueryNorm = (typeof QUERY_NORMS)[number];
 
+/** The kinds of mixers. */
+export const MIXERS = [
+  "attention",
+  "shortConvolution",
+] as const;
+
+/** One of {@link MIXERS}. */
+export type Mixer = (typeof MIXERS)[number];
+
 /** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent. */
 export const ACTIVATIONS = [
   "silu",
@@ -210,6 +223,9 @@ export const ROLES = [
   "ffn_gate_bias",
   "ffn_up_bias",
   "ffn_down_bias",
+  "ssm_in",
+  "ssm_conv1d",
+  "ssm_out",
 ] as const;
 
 /** One of {@link ROLES}. */
@@ -287,7 +303,7 @@ export const FUNCTIONS = {
   lg_solve: { parameters: ["buffer", "u32", "u32", "buffer", "u32", "u32"] },
   lg_calibrate: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
-  lg_kv_bytes: { parameters: ["u32", "u32", "u32", "u32", "u32"] },
+  lg_kv_bytes: { parameters: ["buffer", "u32", "u32", "u32", "buffer", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
   lg_spin: { parameters: ["u32"] },
 } as const satisfies Record<string, Signature>;
@@ -416,7 +432,14 @@ export interface NativeFunctions {
     blocks: Uint8Array,
   ): number;
   lg_memory(figures: Float64Array, figuresBytes: number): number;
-  lg_kv_bytes(kvType: number, pageSize: number, heads: number, kDim: number, vDim: number): number;
+  lg_kv_bytes(
+    description: Uint32Array,
+    descriptionBytes: number,
+    kvType: number,
+    pageSize: number,
+    sizes: Float64Array,
+    sizesBytes: number,
+  ): number;
   lg_bandwidth(threads: number, mebibytes: number): number;
   lg_spin(loops: number): number;
 }

@@ -16,6 +16,8 @@ import {
   type KvType,
   LOGIT_ROWS,
   type LogitRow,
+  type Mixer,
+  MIXERS,
   type ModelHandle,
   type NativeFunctions,
   OUTLIER_POLICIES,
@@ -133,13 +135,15 @@ export function putModelRotation(to: Words<"model">, record: ModelRotation): voi
 
 /** What may differ from layer to layer. */
 export interface ModelLayer {
-  /** Heads of queries. */
+  /** What lets positions see each other. */
+  readonly mixer: Mixer;
+  /** Heads of queries; 0 without attention. */
   readonly heads: number;
-  /** Heads of keys and values. */
+  /** Heads of keys and values; 0 without attention. */
   readonly kvHeads: number;
-  /** Elements of a key of one head. */
+  /** Elements of a key of one head; 0 without attention. */
   readonly kDim: number;
-  /** Elements of a value of one head. */
+  /** Elements of a value of one head; 0 without attention. */
   readonly vDim: number;
   /** The width inside the feed-forward part. */
   readonly feedForward: number;
@@ -147,11 +151,14 @@ export interface ModelLayer {
   readonly window: number;
   /** The number of its rotation, from 1; 0: queries and keys are not rotated. */
   readonly rotation: number;
+  /** Taps of its short convolution; 0: it has none. */
+  readonly convKernel: number;
 }
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(7);
+  to.reserve(9);
+  to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
   to.u32(record.kDim, "kDim");
@@ -159,6 +166,7 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.feedForward, "feedForward");
   to.u32(record.window, "window");
   to.u32(record.rotation, "rotation");
+  to.u32(record.convKernel, "convKernel");
 }
 
 /** A tensor, or some rows of one. */
@@ -268,7 +276,7 @@ export interface BatchSequence {
   readonly position: number;
   /** Tokens; none where a hidden state is given. */
   readonly tokens: number;
-  /** Page numbers, which cover the positions 0 .. position + tokens. */
+  /** Page numbers: first those of its state, as many as `KvSizes` says, then those that cover the positions 0 .. position + tokens. A sequence begins with the empty state at position 0, whatever the pages hold. */
   readonly pages: number;
   /** The rows of logits to hand out. */
   readonly logits: LogitRow;
@@ -431,6 +439,27 @@ export function readMemoryFigures(from: Float64Array): MemoryFigures {
     threads: from[4],
     allocations: from[5],
     allocatedBytes: from[6],
+  };
+}
+
+/** What a model's sequences take. */
+export interface KvSizes {
+  /** Bytes of a page. */
+  readonly pageBytes: number;
+  /** Pages that hold the state of one sequence; 0 where no layer has one. */
+  readonly statePages: number;
+}
+
+/** Room for {@link KvSizes}. */
+export function roomForKvSizes(): Float64Array {
+  return new Float64Array(2);
+}
+
+/** Reads {@link KvSizes}. */
+export function readKvSizes(from: Float64Array): KvSizes {
+  return {
+    pageBytes: from[0],
+    statePages: from[1],
   };
 }
 
@@ -1056,23 +1085,23 @@ export function memory(on: Pick<NativeFunctions, "lg_memory">, figures: Float64A
   return on.lg_memory(figures, figures.byteLength);
 }
 
-/** The arguments of {@link kvBytes}. */
-export interface KvBytesArguments {
-  readonly kvType: KvType;
-  readonly pageSize: number;
-  readonly heads: number;
-  readonly kDim: number;
-  readonly vDim: number;
-}
-
-/** Bytes that a layer takes of a page of keys and values. */
-export function kvBytes(on: Pick<NativeFunctions, "lg_kv_bytes">, given: KvBytesArguments): number {
-  const { kvType, pageSize, heads, kDim, vDim } = given;
+/** Bytes of a page of a model, and the pages of a state; of its description the header and the layers are read. */
+export function kvBytes(
+  on: Pick<NativeFunctions, "lg_kv_bytes">,
+  description: Words<"model">,
+  kvType: KvType,
+  pageSize: number,
+  sizes: Float64Array,
+): number {
   checkU32(pageSize, "page size");
-  checkU32(heads, "heads");
-  checkU32(kDim, "k dim");
-  checkU32(vDim, "v dim");
-  return on.lg_kv_bytes(KV_TYPES.indexOf(kvType), pageSize, heads, kDim, vDim);
+  return on.lg_kv_bytes(
+    description.words,
+    description.length * 4,
+    KV_TYPES.indexOf(kvType),
+    pageSize,
+    sizes,
+    sizes.byteLength,
+  );
 }
 
 /** The arguments of {@link bandwidth}. */

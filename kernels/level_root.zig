@@ -9,6 +9,7 @@ const added_rows = @import("op/matmul/added_rows.zig");
 const activation = @import("op/activation.zig");
 const activations = @import("op/activations.zig");
 const attention = @import("op/attention.zig");
+const convolution = @import("op/convolution.zig");
 const kv = @import("op/kv.zig");
 const norm = @import("op/norm.zig");
 const rope = @import("op/rope.zig");
@@ -37,6 +38,7 @@ const table: level_table.Level = .{
     .attention = attention.attention,
     .attentionBlocks = attention.attentionBlocks,
     .attentionMerge = attention.attentionMerge,
+    .convolve = convolution.convolve,
     .sample = sample.sample,
 };
 

@@ -6,6 +6,10 @@ pub const heads_max = 1024;
 pub const head_dim_max = 1024;
 /// Ways in which the layers of one model rotate.
 pub const rotations_max = 8;
+/// Taps of a short convolution.
+pub const conv_kernel_max = 16;
+/// Drafts of one step, over all its sequences, where layers have a state: what led to it is kept until it is known which are right.
+pub const state_drafts_max = 64;
 pub const embedding_max = 65_536;
 pub const feed_forward_max = 1 << 20;
 pub const vocabulary_max = 1 << 22;

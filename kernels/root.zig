@@ -18,11 +18,11 @@ const wire = @import("wire.zig");
 const Adapter = @import("model/adapter.zig").Adapter;
 const bandwidth = @import("calls/bandwidth.zig");
 const Engine = @import("run/engine.zig").Engine;
-const KvSpec = @import("model/kv_spec.zig").KvSpec;
 const calibration = @import("calls/calibrate.zig");
 const memory = @import("host/memory.zig");
-const Model = @import("model/model.zig").Model;
-const ModelState = @import("model/model.zig").State;
+const model_zig = @import("model/model.zig");
+const Model = model_zig.Model;
+const ModelState = model_zig.State;
 const pool = @import("threads/pool.zig");
 const product = @import("calls/matmul.zig");
 const quantizer = @import("calls/quantize.zig");
@@ -388,12 +388,17 @@ pub export fn lg_memory(figures: ?[*]u8, figures_len: u32) i32 {
     }, figures, figures_len)) 0 else Status.invalid_argument.code();
 }
 
-pub export fn lg_kv_bytes(kv_type: u32, page_size: u32, heads: u32, k_dim: u32, v_dim: u32) i32 {
+pub export fn lg_kv_bytes(description: ?[*]const u8, description_len: u32, kv_type: u32, page_size: u32, sizes: ?[*]u8, sizes_len: u32) i32 {
     const kind = std.enums.fromInt(wire.choices.KvTypes, kv_type) orelse return Status.invalid_argument.code();
     if (page_size < 16 or page_size > 64 or !std.math.isPowerOfTwo(page_size)) return Status.invalid_argument.code();
-    if (heads > limits.heads_max or k_dim > limits.head_dim_max or v_dim > limits.head_dim_max) return Status.invalid_argument.code();
-    const spec: KvSpec = .{ .paged = .{ .heads = heads, .k_dim = k_dim, .v_dim = v_dim } };
-    return @intCast(spec.pageBytes(kind, page_size));
+    const found = model_zig.kvSizes(bytesOf(description, description_len), kind, page_size) catch |why| return switch (why) {
+        error.OutOfMemory => Status.out_of_memory,
+        error.Short, error.Refused => Status.model_format,
+    }.code();
+    return if (giveRecord(wire.layouts.KvSizes, .{
+        .page_bytes = @floatFromInt(found.page_bytes),
+        .state_pages = @floatFromInt(found.state_pages),
+    }, sizes, sizes_len)) 0 else Status.invalid_argument.code();
 }
 
 pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {

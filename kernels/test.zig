@@ -23,6 +23,7 @@ test {
     _ = @import("op/activations_test.zig");
     _ = @import("op/attention_test.zig");
     _ = @import("op/blocks_test.zig");
+    _ = @import("op/convolution_test.zig");
     _ = @import("op/math.zig");
     _ = @import("op/matmul_test.zig");
     _ = @import("op/test_guard.zig");

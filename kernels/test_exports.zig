@@ -83,7 +83,6 @@ fn callAlone(host: *Host, results: *Results) !void {
     try testing.expectEqual(0, host.call("lg_init", .{ null, 0, &text, text.len }));
     var figures: [16]f64 = undefined;
     try testing.expect(host.call("lg_memory", .{ bytes(&figures), @sizeOf(@TypeOf(figures)) }) >= 0);
-    try testing.expectEqual(3 * 64 * (128 + 8), host.call("lg_kv_bytes", .{ 2, 64, 3, 96, 32 }));
     try testing.expect(host.call("lg_bandwidth", .{ 1, 1 }) > 0);
     const spins = host.call("lg_spin", .{100});
     try testing.expectEqual(100, host.call("lg_spin", .{@as(u32, @intCast(spins))}));
@@ -139,6 +138,9 @@ fn callModel(host: *Host, results: *Results) !void {
     var fixture: fixtures.Fixture = try .make(2, 3);
     defer fixture.deinit();
     const description = fixture.writer.bytes();
+    var sizes: [2]f64 = undefined;
+    try testing.expectEqual(0, host.call("lg_kv_bytes", .{ description.ptr, @as(u32, @intCast(description.len)), 0, 16, bytes(&sizes), @sizeOf(@TypeOf(sizes)) }));
+    try testing.expectEqual([2]f64{ 2 * 16 * (32 + 32) * 2, 0 }, sizes);
     const model: u32 = @intCast(host.call("lg_model_load", .{ description.ptr, @as(u32, @intCast(description.len)), &detail, detail.len }));
     while (host.call("lg_wait", .{ model, 10 }) == 0) {}
     var figures: [3]f64 = undefined;

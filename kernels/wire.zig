@@ -22,6 +22,8 @@ pub const choices = struct {
     /// What the norms of queries and keys work on: each head before rotation, the row of all heads before rotation, or each head
     /// after rotation.
     pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
+    /// The kinds of mixers.
+    pub const Mixers = enum(u32) { attention, short_convolution };
     /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent.
     pub const Activations = level_table.ActivationKind;
     pub const Roundings = level_table.Rounding;
@@ -54,6 +56,9 @@ pub const choices = struct {
         ffn_gate_bias,
         ffn_up_bias,
         ffn_down_bias,
+        ssm_in,
+        ssm_conv1d,
+        ssm_out,
 
         /// GGUF names them so.
         pub const as_spelled = true;
@@ -174,13 +179,15 @@ pub const layouts = struct {
 
     /// What may differ from layer to layer.
     pub const ModelLayer = struct {
-        /// Heads of queries.
+        /// What lets positions see each other.
+        mixer: choices.Mixers,
+        /// Heads of queries; 0 without attention.
         heads: u32,
-        /// Heads of keys and values.
+        /// Heads of keys and values; 0 without attention.
         kv_heads: u32,
-        /// Elements of a key of one head.
+        /// Elements of a key of one head; 0 without attention.
         k_dim: u32,
-        /// Elements of a value of one head.
+        /// Elements of a value of one head; 0 without attention.
         v_dim: u32,
         /// The width inside the feed-forward part.
         feed_forward: u32,
@@ -188,15 +195,18 @@ pub const layouts = struct {
         window: u32,
         /// The number of its rotation, from 1; 0: queries and keys are not rotated.
         rotation: u32,
+        /// Taps of its short convolution; 0: it has none.
+        conv_kernel: u32,
 
         pub const into = [_]Buffer{.model};
         pub const about = "layer of the model description";
         pub const ranges = .{
-            .heads = .{ 1, limits.heads_max },
-            .kv_heads = .{ 1, limits.heads_max },
-            .k_dim = .{ 1, limits.head_dim_max },
-            .v_dim = .{ 1, limits.head_dim_max },
+            .heads = .{ 0, limits.heads_max },
+            .kv_heads = .{ 0, limits.heads_max },
+            .k_dim = .{ 0, limits.head_dim_max },
+            .v_dim = .{ 0, limits.head_dim_max },
             .rotation = .{ 0, limits.rotations_max },
+            .conv_kernel = .{ 0, limits.conv_kernel_max },
             .feed_forward = .{ 1, limits.feed_forward_max },
             .window = .{ 0, 0x7fff_ffff },
         };
@@ -291,7 +301,8 @@ pub const layouts = struct {
         position: u32,
         /// Tokens; none where a hidden state is given.
         tokens: u32,
-        /// Page numbers, which cover the positions 0 .. position + tokens.
+        /// Page numbers: first those of its state, as many as `KvSizes` says, then those that cover the positions 0 .. position +
+        /// tokens. A sequence begins with the empty state at position 0, whatever the pages hold.
         pages: u32,
         /// The rows of logits to hand out.
         logits: choices.LogitRows,
@@ -482,6 +493,14 @@ pub const layouts = struct {
         allocations: f64,
         /// The bytes that it asked for, in all.
         allocated_bytes: f64,
+    };
+
+    /// What a model's sequences take.
+    pub const KvSizes = extern struct {
+        /// Bytes of a page.
+        page_bytes: f64,
+        /// Pages that hold the state of one sequence; 0 where no layer has one.
+        state_pages: f64,
     };
 
     /// What `lg_page_discard` gave back.
@@ -714,8 +733,8 @@ pub const functions = struct {
     /// What the library holds at the moment.
     pub const lg_memory = struct { figures: Out(layouts.MemoryFigures) };
 
-    /// Bytes that a layer takes of a page of keys and values.
-    pub const lg_kv_bytes = struct { kv_type: choices.KvTypes, page_size: u32, heads: u32, k_dim: u32, v_dim: u32 };
+    /// Bytes of a page of a model, and the pages of a state; of its description the header and the layers are read.
+    pub const lg_kv_bytes = struct { description: Written(.model), kv_type: choices.KvTypes, page_size: u32, sizes: Out(layouts.KvSizes) };
 
     /// Reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.
     pub const lg_bandwidth = struct { threads: u32, mebibytes: u32 };

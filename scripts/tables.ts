@@ -132,6 +132,8 @@ const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, 
   alpha: "stretched rotary base",
   temperature: "temperature of queries",
   secondNorm: "second norm named otherwise",
+  recurrent: "layers with a state",
+  outputNorm: "another name of the last norm",
   wideScaleLayers: "wide scale in the largest",
 };
 

@@ -42,7 +42,6 @@ const REFUSED: ReadonlySet<string> = new Set([
   "glm4moe",
   "ernie4_5_moe",
   "deepseek2_mla",
-  "lfm2",
   "qwen35",
   "qwen35moe",
   "qwen3next",

@@ -75,7 +75,7 @@ describe("a constraint", () => {
       logitRows: 64,
     });
     const options = { queueMax: 100, maxWaitMs: 0, patience: 64, weights: new Map<string, number>() };
-    const store = new KvStore(engine, 1, cache ? {} : undefined);
+    const store = new KvStore(engine, { pageBytes: 1, statePages: 0 }, cache ? {} : undefined);
     const scheduler = new Scheduler(engine, store, new StepTimes(model.residentBytes, 16), options);
     const { tokenizer, context, adapters, loadMs } = model;
     const host: Host = { scheduler, tokenizer, context, adapters, loadMs };

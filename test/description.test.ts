@@ -38,11 +38,21 @@ const hyperparameters: Hyperparameters = {
   logitSoftcap: 6.5,
   temperatureScale: 8.5,
   temperatureContext: 9,
-  perLayer: [{ heads: 11, kvHeads: 12, kDim: 15, vDim: 16, feedForward: 13, window: 14, rotation: 1 }],
+  perLayer: [{
+    mixer: "shortConvolution",
+    heads: 11,
+    kvHeads: 12,
+    kDim: 15,
+    vDim: 16,
+    feedForward: 13,
+    window: 14,
+    rotation: 1,
+    convKernel: 10,
+  }],
 };
 const headerWords = 19;
 const rotationWords = 11;
-const layerWords = 7;
+const layerWords = 9;
 const tensorWords = 10;
 
 function tensor(number: number): PlannedTensor {
@@ -64,7 +74,7 @@ describe("a model's description", () => {
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
     assertEquals(f64, [6.25, 7.25, 8.25, 9.25]);
     const layer = headerWords + rotationWords;
-    assertEquals([...words.words.subarray(layer, layer + layerWords)], [11, 12, 15, 16, 13, 14, 1]);
+    assertEquals([...words.words.subarray(layer, layer + layerWords)], [1, 11, 12, 15, 16, 13, 14, 1, 10]);
     const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 0, 8, 0, 2]);
     assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70]);

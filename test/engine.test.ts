@@ -6,7 +6,7 @@
 import { assertEquals, assertInstanceOf, assertNotEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { CancelledError, Model } from "../mod.ts";
-import { Engine, type EngineSettings, pageBytes } from "../src/engine/engine.ts";
+import { Engine, type EngineSettings, kvSizes } from "../src/engine/engine.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 
 const settings: EngineSettings = {
@@ -30,7 +30,7 @@ describe("an engine", () => {
     for (const kv of ["f16", "f32", "q8_0"] as const) {
       for (const pageSize of [16, 32, 64] as const) {
         const engine = new Engine(model, { ...settings, kv, pageSize });
-        const counted = pageBytes(model.plan.hyperparameters, kv, pageSize);
+        const counted = kvSizes(model.plan, kv, pageSize).pageBytes;
         assertEquals(engine.exportPage(0, new Uint8Array(2 ** 20)) - checksumBytes, counted, `${kv}, ${pageSize}`);
         sizes.push(counted);
         await engine.dispose();

@@ -37,6 +37,8 @@ type Setting = Required<Pick<LightGPTOptions, "kv" | "activations">>;
 type Way = Required<Pick<LightGPTOptions, "threads" | "chunkTokens" | "pageSize">> & { readonly beside: boolean };
 
 const chunkSizes = [1, 7, 64, 512];
+/** Of the second set of architectures, a model of each kind of layer. */
+const archs2 = ["lfm2"];
 const pageSizes = [16, 32, 64] as const;
 
 /** The embedded model, and what the kit has that this library computes with. */
@@ -54,13 +56,14 @@ export function exactModels(): ExactModel[] {
   ];
   if (kitDirectory === undefined) return models;
   const known = new Set(native().formats.map(({ id }) => id));
-  for (const part of ["archs", "quants"]) {
+  for (const part of ["archs", "archs2", "quants"]) {
     const { models: listed } = readJson<{ models: { name: string; file: string }[] }>(
       kitDirectory,
       part,
       "manifest.json",
     );
     for (const { name, file } of listed) {
+      if (part === "archs2" && !archs2.includes(name)) continue;
       const path = join(kitDirectory, part, file);
       if (![...readGguf(path).tensors.values()].every(({ type }) => known.has(type))) continue;
       models.push({ name: `${part}/${name}`, path, promptTokens: 73, chunks: 2 });

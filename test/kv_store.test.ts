@@ -14,7 +14,7 @@ import { FakeEngine, FakeSampler } from "./simulation.ts";
 const settings = { pages: 6, pageSize: 16, batchTokens: 100, sequences: 4, logitRows: 8 };
 
 function open(pages: number = settings.pages): KvStore {
-  return new KvStore(new FakeEngine({ ...settings, pages }, 1000), 100, {});
+  return new KvStore(new FakeEngine({ ...settings, pages }, 1000), { pageBytes: 100, statePages: 0 }, {});
 }
 
 /** `pages` pages of tokens that begin with `first`. */

@@ -84,7 +84,12 @@ describe("map", () => {
     const clock = new FakeClock();
     const engine = new FakeEngine({ pages: 400, pageSize: 32, batchTokens: 600, sequences: 16, logitRows: 64 }, 1000);
     const options = { queueMax: 1000, maxWaitMs: 0, patience: 512, weights: new Map<string, number>(), clock };
-    const scheduler = new Scheduler(engine, new KvStore(engine, 1), new StepTimes(1, 64), options);
+    const scheduler = new Scheduler(
+      engine,
+      new KvStore(engine, { pageBytes: 1, statePages: 0 }),
+      new StepTimes(1, 64),
+      options,
+    );
     let begun = 0;
     const complete = async ({ prompt }: MapRequest) => {
       const [first] = prompt as number[];

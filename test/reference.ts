@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { planModel, type PlannedTensor, type PlanOptions } from "../src/model/architectures/architectures.ts";
 import type { Rotation } from "../src/model/architectures/types.ts";
+import { mixWithState } from "./reference_states.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 
 /** The logits after every token, as float64. Weights have to be F32 or F16. `options` are those of the plan. */
@@ -29,7 +30,8 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     Float64Array.from(embedding.subarray(token * h.embedding, (token + 1) * h.embedding), (e) => e * h.embeddingScale)
   );
 
-  for (const [layer, { heads, kvHeads, kDim, vDim, window, rotation }] of h.perLayer.entries()) {
+  for (const [layer, parameters] of h.perLayer.entries()) {
+    const { heads, kvHeads, kDim, vDim, window, rotation } = parameters;
     const project = (role: string, input: Float64Array) =>
       add(multiply(need(role, layer), input), find(`${role}_bias`, layer));
     const normalise = (role: string, input: Float64Array) => norm(input, need(role, layer), h.epsilon);
@@ -47,31 +49,40 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       return vector;
     };
     const inputs = x.map((vector) => maybeNormalise("attn_norm", vector));
-    const queries = inputs.map((vector, position) => rotated("attn_q", vector, position));
-    const keys = inputs.map((vector, position) => rotated("attn_k", vector, position));
-    const values = inputs.map((vector) => project("attn_v", vector));
-    for (const [position, query] of queries.entries()) {
-      const temperature = 1 + h.temperatureScale * Math.log(Math.floor(position / h.temperatureContext) + 1);
-      const out = new Float64Array(heads * vDim);
-      const first = window === 0 ? 0 : Math.max(0, position - window + 1);
-      for (let head = 0; head < heads; head++) {
-        const group = Math.floor(head * kvHeads / heads);
-        const scores: number[] = [];
-        for (let past = first; past <= position; past++) {
-          let score = 0;
-          for (let i = 0; i < kDim; i++) score += query[head * kDim + i] * keys[past][group * kDim + i];
-          scores.push(softcap(score * h.attentionScale * temperature, h.attentionSoftcap));
+    const mix = (position: number, result: Float64Array) => {
+      x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", result)));
+    };
+    const attend = (inputs: readonly Float64Array[]) => {
+      const queries = inputs.map((vector, position) => rotated("attn_q", vector, position));
+      const keys = inputs.map((vector, position) => rotated("attn_k", vector, position));
+      const values = inputs.map((vector) => project("attn_v", vector));
+      for (const [position, query] of queries.entries()) {
+        const temperature = 1 + h.temperatureScale * Math.log(Math.floor(position / h.temperatureContext) + 1);
+        const out = new Float64Array(heads * vDim);
+        const first = window === 0 ? 0 : Math.max(0, position - window + 1);
+        for (let head = 0; head < heads; head++) {
+          const group = Math.floor(head * kvHeads / heads);
+          const scores: number[] = [];
+          for (let past = first; past <= position; past++) {
+            let score = 0;
+            for (let i = 0; i < kDim; i++) score += query[head * kDim + i] * keys[past][group * kDim + i];
+            scores.push(softcap(score * h.attentionScale * temperature, h.attentionSoftcap));
+          }
+          const most = Math.max(...scores);
+          const shares = scores.map((score) => Math.exp(score - most));
+          const sum = shares.reduce((total, share) => total + share, 0);
+          shares.forEach((share, index) => {
+            const value = values[first + index];
+            for (let i = 0; i < vDim; i++) out[head * vDim + i] += share / sum * value[group * vDim + i];
+          });
         }
-        const most = Math.max(...scores);
-        const shares = scores.map((score) => Math.exp(score - most));
-        const sum = shares.reduce((total, share) => total + share, 0);
-        shares.forEach((share, index) => {
-          const value = values[first + index];
-          for (let i = 0; i < vDim; i++) out[head * vDim + i] += share / sum * value[group * vDim + i];
-        });
+        mix(position, project("attn_output", out));
       }
-      x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", project("attn_output", out))));
-    }
+    };
+    if (parameters.mixer !== "attention") {
+      const own = { parameters, project, need: (role: string) => need(role, layer) };
+      mixWithState(own, inputs).forEach((result, position) => mix(position, result));
+    } else attend(inputs);
     x.forEach((vector, position) => {
       const input = maybeNormalise("ffn_norm", vector);
       const up = project("ffn_up", input);

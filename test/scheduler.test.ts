@@ -47,7 +47,7 @@ describe("the scheduler", () => {
       { pages, pageSize: 16, batchTokens: 64, sequences: 4, logitRows: 8 },
       1000,
     );
-    const store = new KvStore(engine, 100, {});
+    const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, {});
     const options = { queueMax: 100, maxWaitMs: 0, patience: 1000, weights, clock };
     return { clock, engine, store, scheduler: new Scheduler(engine, store, new StepTimes(1, 16), options) };
   }

@@ -266,7 +266,7 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     hashBits: random(2) === 0 ? 8 : 32,
     ...(random(3) === 0 ? { bytesMax: 100 * (1 + random(pages)) } : {}),
   };
-  const store = new KvStore(engine, 100, cache);
+  const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, cache);
   const times = new StepTimes(1, random(2) === 0 ? undefined : 1 + random(40));
   const scheduler = new Scheduler(engine, store, times, {
     queueMax,

@@ -6,7 +6,7 @@
 import { after, before } from "node:test";
 import { Batcher, type BatcherOptions, Model } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
-import { pageBytes } from "../src/engine/engine.ts";
+import { kvSizes } from "../src/engine/engine.ts";
 
 /** The beginning of many prompts. */
 export const stem =
@@ -21,7 +21,7 @@ export let contextBytes: number;
 export function useModel(): void {
   before(async () => {
     model = await Model.load(embeddedModel(), { context: 160 });
-    contextBytes = pageBytes(model.plan.hyperparameters, "f16", 16) * 10;
+    contextBytes = kvSizes(model.plan, "f16", 16).pageBytes * 10;
   });
   after(() => model.dispose());
 }

@@ -28,6 +28,10 @@ export interface Shape {
   values?: Record<string, Values[string] | undefined>;
   /** Whether there is an output matrix apart from the embedding. */
   untied?: boolean;
+  /** Layers that have a short convolution of so many taps in place of attention are those without heads of keys. */
+  taps?: number;
+  /** The name of the last norm, where it is another. */
+  outputNorm?: string;
   /** Biases of attention. */
   biases?: readonly ("q" | "k" | "v" | "output")[];
   /** Norms of q and k: of each head, or of the row. */
@@ -84,6 +88,16 @@ export const phi3: Shape = {
   },
 };
 
+/** One of lfm2: a layer with attention between two with a short convolution. */
+export const lfm2: Shape = {
+  architecture: "lfm2",
+  kvHeads: [0, 2, 0],
+  headNorms: true,
+  taps: 3,
+  outputNorm: "token_embd_norm",
+  values: { "lfm2.shortconv.l_cache": u32(3) },
+};
+
 /** Four times the original context of 16. */
 export const yarn = (architecture: string) => ({
   [`${architecture}.rope.scaling.type`]: text("yarn"),
@@ -137,16 +151,20 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     const block = (part: string) => `blk.${layer}.${part}`;
     const [q, k, v] = [at(heads) * keyLength, at(kvHeads) * keyLength, at(kvHeads) * valueLength];
     if (shape.postNorms !== "only") norm(block("attn_norm"), embedding);
-    if (shape.fused) {
+    if (shape.taps !== undefined && k === 0) {
+      matrix(block("shortconv.in_proj"), embedding, 3 * embedding);
+      matrix(block("shortconv.conv"), shape.taps, embedding);
+      matrix(block("shortconv.out_proj"), embedding, embedding);
+    } else if (shape.fused) {
       matrix(block("attn_qkv"), embedding, q + k + v);
     } else {
       matrix(block("attn_q"), embedding, q);
       matrix(block("attn_k"), embedding, k);
       matrix(block("attn_v"), embedding, v);
     }
-    matrix(block("attn_output"), at(heads) * valueLength, embedding);
+    if (k > 0) matrix(block("attn_output"), at(heads) * valueLength, embedding);
     for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
-    if (shape.headNorms) {
+    if (shape.headNorms && k > 0) {
       norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : keyLength);
       norm(block("attn_k_norm"), shape.headNorms === "rows" ? k : keyLength);
     }
@@ -159,7 +177,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));
     matrix(block("ffn_down"), at(feedForward), embedding);
   }
-  norm("output_norm", embedding);
+  norm(shape.outputNorm ?? "output_norm", embedding);
   if (shape.untied) matrix("output", embedding, tokens);
   for (const [name, numbers] of Object.entries(shape.vectors ?? {})) {
     let at = 0;

@@ -48,7 +48,12 @@ async function openNarrow() {
     logitRows: 64,
   });
   const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map() };
-  const scheduler = new Scheduler(engine, new KvStore(engine, 1), new StepTimes(model.residentBytes, 16), options);
+  const scheduler = new Scheduler(
+    engine,
+    new KvStore(engine, { pageBytes: 1, statePages: 0 }),
+    new StepTimes(model.residentBytes, 16),
+    options,
+  );
   const { tokenizer, adapters, loadMs } = model;
   const host = { scheduler, tokenizer, context: contextTokens, adapters, loadMs };
   return {

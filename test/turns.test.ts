@@ -19,7 +19,7 @@ function world(chunk: number, weights: ReadonlyMap<string, number> = new Map()) 
   const clock = new FakeClock();
   const settings = { pages: 1000, pageSize, batchTokens: 600, sequences: 16, logitRows: 64 };
   const engine = new FakeEngine(settings, vocabulary);
-  const store = new KvStore(engine, 100, {});
+  const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, {});
   const options = { queueMax: 1000, maxWaitMs: 0, patience: 512, weights, clock };
   const scheduler = new Scheduler(engine, store, new StepTimes(1, chunk), options);
   /** Reads a prompt and chooses `count` tokens; tells the steps until the first. */

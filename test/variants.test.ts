@@ -17,7 +17,17 @@ import { reckonProcessors } from "../src/machine/machine.ts";
 import { arrayOf, bpe, f32, flag, text, u32 } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";
-import { gemma3, llama, phi3, planSmall as plan, qwen2, type Shape, withModelFile, yarn } from "./small-models.ts";
+import {
+  gemma3,
+  lfm2,
+  llama,
+  phi3,
+  planSmall as plan,
+  qwen2,
+  type Shape,
+  withModelFile,
+  yarn,
+} from "./small-models.ts";
 
 reckonProcessors(3);
 
@@ -154,6 +164,16 @@ const variants: [name: string, shape: Shape, expected: Expected][] = [
     temperatureScale: 0.125,
     temperatureContext: 16,
   }],
+  ["lfm2", lfm2, { ropeStyle: "neox", turns: [0, 1, 0], windows: [0, 0, 0] }],
+  ["lfm2 of odd sizes, with a window and five taps", {
+    ...lfm2,
+    embedding: 60,
+    heads: 3,
+    kvHeads: [0, 0, 1],
+    feedForward: 35,
+    taps: 5,
+    values: { "lfm2.shortconv.l_cache": u32(5), "lfm2.attention.sliding_window": u32(7) },
+  }, { windows: [0, 0, 7] }],
   ["mistral3 without any of these", { ...llama, architecture: "mistral3" }, { temperatureScale: 0 }],
   ["smollm3: each fourth layer is not rotated", { ...llama, architecture: "smollm3", layers: 5 }, {
     turns: [1, 1, 1, 0, 1],

@@ -240,6 +240,35 @@ pub const Attention = extern struct {
     softcap: f32,
 };
 
+/// A short convolution over the tokens of one sequence. Channels are read and written 16 at a time: whatever lies behind the last
+/// one of a row may be read, and behind that of `past` and `out` written.
+pub const Convolution = extern struct {
+    /// x[token * stride + channel].
+    x: [*]const f32,
+    stride: u32,
+    tokens: u32,
+    /// The past stays as it is after so many tokens; those behind are drafts.
+    kept: u32,
+    /// Inputs that one output depends on, its own included.
+    taps: u32,
+    /// There is no past: it is zeros, whatever `past` holds.
+    is_fresh: bool,
+    /// silu, after the bias.
+    is_activated: bool,
+    /// What x and the result are multiplied by, laid out as x; null: nothing.
+    before: ?[*]const f32,
+    after: ?[*]const f32,
+    /// Packed as an F32 matrix: kernel[channel / 16 * group_floats + tap * 16 + channel % 16], the oldest tap first.
+    kernel: [*]const f32,
+    group_floats: usize,
+    bias: ?[*]const f32,
+    /// The last taps - 1 inputs, the oldest first: past[tap][channel].
+    past: [limits.conv_kernel_max - 1][*]f32,
+    /// out[token * out_stride + channel], which may be x; null: only the past is wanted.
+    out: ?[*]f32,
+    out_stride: u32,
+};
+
 /// One block's share of one head's attention: maximum, sum and (not yet divided) vector, at `v_dim + 2` floats.
 pub fn partialFloats(v_dim: u32) u32 {
     return (v_dim + 2 + 15) & ~@as(u32, 15);
@@ -417,6 +446,8 @@ pub const Level = extern struct {
     attentionBlocks: *const fn (args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void,
     /// Merges what attentionBlocks left for `head`, blocks [block_begin, block_end) in order, and divides, to `out`.
     attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
+    /// The channels [begin, end) of a short convolution, up to a multiple of 16; `begin` is one.
+    convolve: *const fn (args: *const Convolution, begin: u32, end: u32) callconv(.c) void,
     /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.
     sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, workspace: [*]u32, sampled: *Sampled) callconv(.c) SampleStatus,
 };

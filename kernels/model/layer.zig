@@ -13,12 +13,7 @@ const Tensor = weights.Tensor;
 
 pub const Mixer = union(enum) {
     attention: Attention,
-
-    pub fn keeps(mixer: Mixer) KvSpec {
-        return switch (mixer) {
-            .attention => |attention| .{ .paged = .{ .heads = attention.kv_heads, .k_dim = attention.k_dim, .v_dim = attention.v_dim } },
-        };
-    }
+    short_convolution: ShortConvolution,
 };
 
 /// Attention of grouped heads.
@@ -34,6 +29,12 @@ pub const Attention = struct {
     scale: f32,
     /// 0: none.
     softcap: f32,
+};
+
+/// y = c * (the convolution of b * z); b, c and z are products of one input, `channels` each.
+pub const ShortConvolution = struct {
+    channels: u32,
+    taps: u32,
 };
 
 pub const FeedForward = union(enum) {
@@ -53,19 +54,29 @@ pub const Layer = struct {
 
     /// The kinds that a model's traits and a layer's come to.
     pub fn init(traits: traits_zig.Traits, own: traits_zig.LayerTraits) Layer {
-        std.debug.assert(own.kv_heads > 0 and own.heads % own.kv_heads == 0);
         return .{
-            .mixer = .{ .attention = .{
-                .heads = own.heads,
-                .kv_heads = own.kv_heads,
-                .k_dim = own.k_dim,
-                .v_dim = own.v_dim,
-                .window = own.window,
-                .rotation = own.rotation,
-                .scale = traits.attention_scale,
-                .softcap = traits.attention_softcap,
-            } },
+            .mixer = switch (own.mixer) {
+                .attention => .{ .attention = .{
+                    .heads = own.heads,
+                    .kv_heads = own.kv_heads,
+                    .k_dim = own.k_dim,
+                    .v_dim = own.v_dim,
+                    .window = own.window,
+                    .rotation = own.rotation,
+                    .scale = traits.attention_scale,
+                    .softcap = traits.attention_softcap,
+                } },
+                .short_convolution => .{ .short_convolution = .{ .channels = traits.embedding, .taps = own.conv_kernel } },
+            },
             .feed_forward = .{ .dense = .{ .width = own.feed_forward, .activation = traits.activation } },
+        };
+    }
+
+    /// What it keeps of a sequence.
+    pub fn keeps(layer: *const Layer) KvSpec {
+        return switch (layer.mixer) {
+            .attention => |own| .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim } } },
+            .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
         };
     }
 
@@ -73,6 +84,7 @@ pub const Layer = struct {
     pub fn missing(layer: *const Layer) ?Role {
         const of_mixer: []const tensors.Slot = switch (layer.mixer) {
             .attention => &tensors.attention,
+            .short_convolution => &tensors.recurrent,
         };
         const of_feed_forward: []const tensors.Slot = switch (layer.feed_forward) {
             .dense => &tensors.dense,

@@ -16,6 +16,7 @@ const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
 const conductor = @import("../threads/conductor.zig");
 const Task = conductor.Task;
+const kv_spec = @import("kv_spec.zig");
 const layer_zig = @import("layer.zig");
 const traits_zig = @import("traits.zig");
 const tensors = @import("tensors.zig");
@@ -233,6 +234,22 @@ fn freeRotations(rotations: []Rotation) void {
     for (rotations) |rotation| pairs += rotation.freqs.len;
     if (rotations.len > 0) os.allocator.free(rotations[0].freqs.ptr[0..pairs]);
     os.allocator.free(rotations);
+}
+
+/// What the sequences of a described model take; of the description the header and the layers are read.
+pub fn kvSizes(description: []const u8, kind: level_table.KvType, page_size: u32) Model.Error!kv_spec.Sizes {
+    var report: Report = .{ .buffer = &.{} };
+    var words: Words = .{ .bytes = description, .refusal = .model_format };
+    const traits = try traits_zig.readTraits(&words, &report);
+    var given: [limits.rotations_max]traits_zig.Rotation = undefined;
+    for (given[0..traits.rotations]) |*rotation| rotation.* = try traits_zig.readRotation(&words, &report, traits);
+    const specs = try os.allocator.alloc(kv_spec.KvSpec, traits.layers);
+    defer os.allocator.free(specs);
+    for (specs) |*spec| {
+        const layer: Layer = .init(traits, try traits_zig.readLayer(&words, &report, given[0..traits.rotations]));
+        spec.* = layer.keeps();
+    }
+    return .of(specs, kind, page_size);
 }
 
 /// Opens the files whose paths end the description, and checks that every tensor lies inside its own.

@@ -11,13 +11,15 @@ pub const Slot = struct {
     role: Role,
     form: enum { matrix, vector },
     required: bool = false,
+    /// Of a matrix: its values are used one by one, so it has them as f32.
+    is_f32: bool = false,
     /// Of a row; of a vector, its elements.
     cols: Size,
     rows: Size = .one,
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads_out, feed_forward };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads_out, feed_forward, taps, projected, convolved, mixed };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -32,6 +34,21 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .values => layer.kv_heads * layer.v_dim,
         .heads_out => layer.heads * layer.v_dim,
         .feed_forward => layer.feed_forward,
+        .taps => layer.conv_kernel,
+        .projected => recurrentSizes(traits, layer).projected,
+        .convolved => recurrentSizes(traits, layer).convolved,
+        .mixed => recurrentSizes(traits, layer).mixed,
+    };
+}
+
+/// Columns of a mixer with a state: what its first matrix gives, what of that goes through the short convolution, and what its
+/// last matrix takes.
+const RecurrentSizes = struct { projected: u32 = 0, convolved: u32 = 0, mixed: u32 = 0 };
+
+fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) RecurrentSizes {
+    return switch (layer.mixer) {
+        .attention => .{},
+        .short_convolution => .{ .projected = 3 * traits.embedding, .convolved = traits.embedding, .mixed = traits.embedding },
     };
 }
 
@@ -65,6 +82,13 @@ pub const attention = [_]Slot{
     .{ .role = .attn_k_norm, .form = .vector, .cols = .key_norm },
 };
 
+/// Of the mixers that have a state.
+pub const recurrent = [_]Slot{
+    .{ .role = .ssm_in, .form = .matrix, .required = true, .cols = .embedding, .rows = .projected },
+    .{ .role = .ssm_conv1d, .form = .matrix, .required = true, .is_f32 = true, .cols = .taps, .rows = .convolved },
+    .{ .role = .ssm_out, .form = .matrix, .required = true, .cols = .mixed, .rows = .embedding },
+};
+
 /// Of the feed-forward `dense`.
 pub const dense = [_]Slot{
     .{ .role = .ffn_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
@@ -78,7 +102,7 @@ pub const dense = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ layer_norms ++ attention ++ dense) |slot| {
+    for (globals ++ layer_norms ++ attention ++ recurrent ++ dense) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;
@@ -92,6 +116,12 @@ const slots: [Role.count]Slot = blk: {
 
 pub fn isMatrix(role: Role) bool {
     return slots[@intFromEnum(role)].form == .matrix;
+}
+
+/// Whether a tensor of another type than F32 is refused.
+pub fn isF32(role: Role) bool {
+    const slot = slots[@intFromEnum(role)];
+    return slot.form == .vector or slot.is_f32;
 }
 
 /// Whether there is one for the whole model, not one for each layer.

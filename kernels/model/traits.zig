@@ -35,8 +35,15 @@ pub fn readLayer(words: *Words, report: *Report, rotations: []const Rotation) Wo
     if (traits.rotation > rotations.len) return refuse(report, "rotation", 0, @intCast(rotations.len), traits.rotation);
     if (traits.rotation > 0 and rotations[traits.rotation - 1].dimensions > traits.k_dim)
         return refuse(report, "rope dimensions", 2, traits.k_dim, rotations[traits.rotation - 1].dimensions);
-    if (traits.heads % traits.kv_heads != 0)
-        return refuse(report, "heads, a multiple of the KV heads", traits.kv_heads, limits.heads_max, traits.heads);
+    switch (traits.mixer) {
+        .attention => {
+            if (traits.kv_heads == 0 or traits.heads == 0 or traits.heads % traits.kv_heads != 0)
+                return refuse(report, "heads, a multiple of the KV heads", traits.kv_heads, limits.heads_max, traits.heads);
+            if (@min(traits.k_dim, traits.v_dim) == 0) return refuse(report, "key and value lengths", 1, limits.head_dim_max, 0);
+        },
+        .short_convolution => if (traits.conv_kernel < 2)
+            return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel),
+    }
     return traits;
 }
 

@@ -66,11 +66,11 @@ pub const Entry = struct {
             return error.Refused;
         };
         const shape = tensors.shapeOf(role, traits, layers[layer]);
-        if (cols != shape.cols or rows != shape.rows) {
+        if (shape.cols == 0 or shape.rows == 0 or cols != shape.cols or rows != shape.rows) {
             _ = report.fail(.model_format, "tensor shape", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d} x {d}", .{ shape.cols, shape.rows } }, .{ "{d} x {d}", .{ cols, rows } });
             return error.Refused;
         }
-        if (cols % format.block_elements != 0 or (!tensors.isMatrix(role) and format.id != 0)) {
+        if (cols % format.block_elements != 0 or (tensors.isF32(role) and format.id != 0)) {
             _ = report.fail(.model_format, "tensor type", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, "F32, or a row length that is a multiple of the block", .{ "{s} with {d} columns", .{ format.name, cols } });
             return error.Refused;
         }

@@ -35,7 +35,7 @@ fn gatedBy(comptime act: fn (F) F, gate: [*]const f32, up: [*]const f32, n: u32,
 }
 
 /// x / (1 + e^-x)
-fn silu(x: F) F {
+pub fn silu(x: F) F {
     return x / (splat(1.0) + math.exp(-x));
 }
 

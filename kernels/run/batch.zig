@@ -33,6 +33,8 @@ pub const Sequence = struct {
     adapter_count: u32,
     tokens: []const u32,
     pages: []const u32,
+    /// The pages that hold its state.
+    state: []const u32,
     /// A hidden state that was handed out before, in place of tokens: only the last norm and the output are left to do.
     hidden: []const f32,
     /// Index of its first token in the batch.
@@ -43,6 +45,11 @@ pub const Sequence = struct {
 
     status: Status = .ok,
     cancelled: std.atomic.Value(bool) = .init(false),
+
+    /// Tokens that are not drafts: its state stays as it is after them.
+    pub fn certain(sequence: *const Sequence) u32 {
+        return @intCast(sequence.tokens.len - (sequence.choice_count -| 1));
+    }
 };
 
 /// A token to be chosen, and what came of it.
@@ -60,6 +67,8 @@ pub const Bounds = struct {
     embedding: u32,
     page_size: u32,
     pages: u32,
+    /// Pages that hold the state of a sequence, where layers have one.
+    state_pages: u32,
     batch_tokens: u32,
     sequences: u32,
     logit_rows: u32,
@@ -142,6 +151,7 @@ pub const Batch = struct {
         var first: u32 = 0;
         var logit_row: u32 = 0;
         var hidden: u32 = 0;
+        var drafts: u32 = 0;
         for (batch.sequences[0..header.sequences], 0..) |*sequence, index| {
             sequence.* = try batch.readSequence(words, bounds, report, index, header.tokens - first);
             // A hidden state takes the place of a token, after all tokens.
@@ -152,6 +162,8 @@ pub const Batch = struct {
             sequence.logit_row = logit_row;
             first += @intCast(sequence.tokens.len);
             logit_row += sequence.logit_rows;
+            drafts += sequence.choice_count -| 1;
+            if (bounds.state_pages > 0 and drafts > limits.state_drafts_max) try refuse(report, "drafts of a model with states", index, 0, limits.state_drafts_max, drafts);
             if (logit_row > bounds.logit_rows) try refuse(report, "rows of logits", index, 0, bounds.logit_rows, logit_row);
         }
         if (first != header.tokens) try refuse(report, "tokens of a batch", 0, first, first, header.tokens);
@@ -169,7 +181,9 @@ pub const Batch = struct {
         if (!has_tokens and given.hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, given.hidden);
         const least = @intFromBool(has_tokens);
         if (given.tokens < least or given.tokens > if (has_tokens) tokens_left else 0) try refuse(report, "tokens of a sequence", index, least, tokens_left, given.tokens);
-        const capacity = @min(@as(u64, given.pages) * bounds.page_size, limits.context_max);
+        const state_pages = if (has_tokens) bounds.state_pages else 0;
+        if (given.pages < state_pages) try refuse(report, "pages of a state", index, state_pages, bounds.pages, given.pages);
+        const capacity = @min(@as(u64, given.pages - state_pages) * bounds.page_size, limits.context_max);
         const end = @as(u64, given.position) + given.tokens;
         if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
         if (!has_tokens and (given.logits == .all or given.keep)) try refuse(report, "logits of a hidden state", index, 0, 1, @intFromEnum(given.logits));
@@ -195,7 +209,8 @@ pub const Batch = struct {
             .adapter_count = given.adapters,
             .hidden = hidden,
             .tokens = tokens,
-            .pages = pages,
+            .pages = pages[state_pages..],
+            .state = pages[0..state_pages],
             .first = 0,
             .logit_row = 0,
             .logit_rows = if (given.logits == .all) given.tokens else @max(given.choices, @intFromBool(given.logits == .last)),
@@ -236,15 +251,36 @@ pub const Batch = struct {
     }
 };
 
-const test_bounds: Bounds = .{ .vocabulary = 10, .embedding = 2, .page_size = 16, .pages = 4, .batch_tokens = 8, .sequences = 2, .logit_rows = 3 };
+const test_bounds: Bounds = .{ .vocabulary = 10, .embedding = 2, .page_size = 16, .pages = 4, .state_pages = 0, .batch_tokens = 8, .sequences = 2, .logit_rows = 3 };
 
 fn testParse(words: []const u32) ![2]u32 {
+    return testParseWithin(words, test_bounds);
+}
+
+fn testParseWithin(words: []const u32, bounds: Bounds) ![2]u32 {
     var batch: Batch = .{};
     defer batch.deinit();
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
-    try batch.parse(std.mem.sliceAsBytes(words), test_bounds, &report);
+    try batch.parse(std.mem.sliceAsBytes(words), bounds, &report);
     return .{ batch.count, batch.logit_rows };
+}
+
+test "pages begin with those of a state, without which there is none for a position" {
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 2 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 14, .tokens = 2, .pages = 3, .logits = .none, .choices = 0, .adapters = 0, .keep = false, .hidden = 0 });
+    try writer.list(&.{ 1, 9, 3, 1, 2 });
+    var bounds = test_bounds;
+    for ([_]u32{ 0, 1, 2 }) |state_pages| {
+        bounds.state_pages = state_pages;
+        try std.testing.expectEqual([2]u32{ 1, 0 }, try testParseWithin(writer.words.items, bounds));
+    }
+    for ([_]u32{ 3, 4 }) |state_pages| {
+        bounds.state_pages = state_pages;
+        try std.testing.expectError(error.Refused, testParseWithin(writer.words.items, bounds));
+    }
 }
 
 const Wrong = struct { at: usize, value: u32 };

@@ -99,6 +99,7 @@ pub const Engine = struct {
             .embedding = engine.work.model.traits.embedding,
             .page_size = engine.work.options.page_size,
             .pages = engine.work.options.pages,
+            .state_pages = engine.work.kv.state_pages,
             .batch_tokens = engine.work.options.batch_tokens,
             .sequences = engine.work.options.sequences,
             .logit_rows = engine.work.options.logit_rows,

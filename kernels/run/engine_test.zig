@@ -78,7 +78,7 @@ pub const Fixture = struct {
             .temperature_context = 1,
         });
         try fixture.writer.record(layouts.ModelRotation{ .dimensions = head_dim, .factors = false, .magnitude = 1, .base = 10000, .scale = 1, .ramp_begin = -1, .ramp_end = 0 });
-        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .heads = heads, .kv_heads = kv_heads, .k_dim = head_dim, .v_dim = head_dim, .feed_forward = feed_forward, .window = 0, .rotation = 1 });
+        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .mixer = .attention, .conv_kernel = 0, .heads = heads, .kv_heads = kv_heads, .k_dim = head_dim, .v_dim = head_dim, .feed_forward = feed_forward, .window = 0, .rotation = 1 });
         for (fixture.tensors.items) |tensor| try fixture.writer.record(tensor);
         const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), seed });
         fixture.path_len = path.len;
@@ -446,7 +446,7 @@ test "a description that ends early, says too much or names what is not there is
     const Wrong = struct { at: usize, value: u32 };
     const rotation_at = 19;
     const layers_at = rotation_at + 11;
-    const tensors_at = layers_at + layers * 7;
+    const tensors_at = layers_at + layers * @typeInfo(layouts.ModelLayer).@"struct".fields.len;
     for ([_]Wrong{
         .{ .at = 2, .value = 0 }, // layers
         .{ .at = 3, .value = 9 }, // rotations
@@ -461,10 +461,14 @@ test "a description that ends early, says too much or names what is not there is
         .{ .at = rotation_at + 1, .value = 1 }, // factors that are not there
         .{ .at = rotation_at + 4, .value = 0xc000_0000 }, // a base below 0
         .{ .at = rotation_at + 10, .value = 0xc010_0000 }, // a ramp that ends before it begins
-        .{ .at = layers_at, .value = 0 }, // heads
-        .{ .at = layers_at + 1, .value = 3 }, // KV heads that do not divide
-        .{ .at = layers_at + 2, .value = 0xffff_ffff }, // key length
-        .{ .at = layers_at + 6, .value = 2 }, // a rotation that is not there
+        .{ .at = layers_at, .value = 99 }, // mixer
+        .{ .at = layers_at, .value = 1 }, // a short convolution without taps
+        .{ .at = layers_at + 1, .value = 0 }, // heads
+        .{ .at = layers_at + 2, .value = 0 }, // KV heads
+        .{ .at = layers_at + 2, .value = 3 }, // KV heads that do not divide
+        .{ .at = layers_at + 3, .value = 0 }, // key length
+        .{ .at = layers_at + 3, .value = 0xffff_ffff }, // key length
+        .{ .at = layers_at + 7, .value = 2 }, // a rotation that is not there
         .{ .at = tensors_at, .value = 99 }, // role
         .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
         .{ .at = tensors_at + 1, .value = layers }, // layer

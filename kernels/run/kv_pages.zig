@@ -1,11 +1,12 @@
 //! The KV pages of an engine: one piece of memory, in which each page has every layer's share, as the layers say what they keep
-//! (`model/kv_spec.zig`). Which page belongs to which sequence TypeScript decides.
+//! (`model/kv_spec.zig`), or some pieces of a sequence's state. Which page belongs to which sequence TypeScript decides.
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const memory = @import("../host/memory.zig");
 const os = @import("../host/os.zig");
-const KvSpec = @import("../model/kv_spec.zig").KvSpec;
+const kv_spec = @import("../model/kv_spec.zig");
+const KvSpec = kv_spec.KvSpec;
 const Layer = @import("../model/layer.zig").Layer;
 const Options = @import("options.zig").Options;
 
@@ -15,8 +16,13 @@ pub const KvPages = struct {
     page_bytes: usize,
     page_size: u32,
     kind: level_table.KvType,
-    /// Offset of each layer inside a page.
+    /// Offset of each layer's keys and values inside a page.
     layer_offsets: []usize,
+    /// Pages that hold the state of one sequence.
+    state_pages: u32,
+    /// Where the pieces of a state lie in them, layer after layer, and the first of each layer.
+    pieces: []kv_spec.Place,
+    first_pieces: []u32,
 
     pub const OpenError = error{ OutOfMemory, NoPages };
 
@@ -24,26 +30,55 @@ pub const KvPages = struct {
     pub fn open(layers: []const Layer, options: Options, wanted: *usize) OpenError!KvPages {
         const offsets = try os.allocator.alloc(usize, layers.len);
         errdefer os.allocator.free(offsets);
-        var page_bytes: usize = 0;
-        for (layers, offsets) |layer, *offset| {
-            offset.* = page_bytes;
-            page_bytes += layer.mixer.keeps().pageBytes(options.kv_type, options.page_size);
+        const specs = try os.allocator.alloc(KvSpec, layers.len);
+        defer os.allocator.free(specs);
+        var page_offset: usize = 0;
+        var piece_count: u32 = 0;
+        for (layers, offsets, specs) |layer, *offset, *spec| {
+            spec.* = layer.keeps();
+            offset.* = page_offset;
+            page_offset += kv_spec.positionBytes(spec.positions, options.kv_type, options.page_size);
+            piece_count += spec.state.pieceCount();
         }
-        std.debug.assert(page_bytes > 0 and page_bytes % 64 == 0);
-        wanted.* = std.math.mul(usize, page_bytes, options.pages) catch std.math.maxInt(usize);
+        const sizes = kv_spec.Sizes.of(specs, options.kv_type, options.page_size);
+        std.debug.assert(sizes.page_bytes >= page_offset and sizes.page_bytes > 0 and sizes.page_bytes % 64 == 0);
+        const pieces = try os.allocator.alloc(kv_spec.Place, piece_count);
+        errdefer os.allocator.free(pieces);
+        const first_pieces = try os.allocator.alloc(u32, layers.len);
+        errdefer os.allocator.free(first_pieces);
+        placePieces(specs, sizes, pieces, first_pieces);
+        wanted.* = std.math.mul(usize, sizes.page_bytes, options.pages) catch std.math.maxInt(usize);
         return .{
             .bytes = memory.allocate(.kv, wanted.*) orelse return error.NoPages,
             .count = options.pages,
-            .page_bytes = page_bytes,
+            .page_bytes = sizes.page_bytes,
             .page_size = options.page_size,
             .kind = options.kv_type,
             .layer_offsets = offsets,
+            .state_pages = sizes.state_pages,
+            .pieces = pieces,
+            .first_pieces = first_pieces,
         };
+    }
+
+    fn placePieces(specs: []const KvSpec, sizes: kv_spec.Sizes, pieces: []kv_spec.Place, first_pieces: []u32) void {
+        var packing: kv_spec.Packing = .{ .page_bytes = sizes.page_bytes };
+        var count: u32 = 0;
+        for (specs, first_pieces) |spec, *first| {
+            first.* = count;
+            for (0..spec.state.pieceCount()) |number| {
+                pieces[count] = packing.put(spec.state.floatsOf(@intCast(number)));
+                count += 1;
+            }
+        }
+        std.debug.assert(count == pieces.len and packing.pages() == sizes.state_pages);
     }
 
     pub fn close(pages: *KvPages) void {
         memory.release(.kv, pages.bytes);
         os.allocator.free(pages.layer_offsets);
+        os.allocator.free(pages.pieces);
+        os.allocator.free(pages.first_pieces);
         pages.* = undefined;
     }
 
@@ -88,11 +123,8 @@ pub const KvPages = struct {
     }
 
     /// The keys and values of a layer, for the sequence that has the page numbers `numbers`.
-    pub fn ofLayer(pages: *const KvPages, layer: u32, spec: KvSpec, numbers: []const u32) level_table.KvLayer {
+    pub fn ofLayer(pages: *const KvPages, layer: u32, kept: kv_spec.Paged, numbers: []const u32) level_table.KvLayer {
         std.debug.assert(layer < pages.layer_offsets.len);
-        const paged = switch (spec) {
-            .paged => |paged| paged,
-        };
         return .{
             .base = pages.bytes.ptr,
             .page_bytes = pages.page_bytes,
@@ -100,9 +132,16 @@ pub const KvPages = struct {
             .pages = numbers.ptr,
             .page_size = pages.page_size,
             .type = pages.kind,
-            .heads = paged.heads,
-            .k_dim = paged.k_dim,
-            .v_dim = paged.v_dim,
+            .heads = kept.heads,
+            .k_dim = kept.k_dim,
+            .v_dim = kept.v_dim,
         };
+    }
+
+    /// A piece of a layer's state, for the sequence whose state lies in the pages `numbers`.
+    pub fn piece(pages: *const KvPages, layer: u32, number: u32, numbers: []const u32) [*]align(64) f32 {
+        std.debug.assert(numbers.len == pages.state_pages and pages.first_pieces[layer] + number < pages.pieces.len);
+        const place = pages.pieces[pages.first_pieces[layer] + number];
+        return @ptrCast(@alignCast(pages.bytes[numbers[place.page] * pages.page_bytes + place.offset ..].ptr));
     }
 };

@@ -27,7 +27,8 @@ pub const Options = struct {
             return error.Refused;
         }
         if (given.kv_type == .q8_0) for (model.layers) |*layer| {
-            const k_dim, const v_dim = switch (layer.mixer.keeps()) {
+            const k_dim, const v_dim = switch (layer.keeps().positions) {
+                .none => continue,
                 .paged => |paged| .{ paged.k_dim, paged.v_dim },
             };
             if (k_dim % 32 == 0 and v_dim % 32 == 0) continue;

@@ -1,4 +1,4 @@
-//! Up to three matrices over one input as a row of groups (16 rows each) that threads claim a few at a time. A claim
+//! Up to four matrices over one input as a row of groups (16 rows each) that threads claim a few at a time. A claim
 //! knows which one its thread will most likely have next, so that a kernel fetches its weights meanwhile: without, every
 //! claim began with a wait for memory, and 16 tokens took an eighth longer.
 

@@ -108,6 +108,7 @@ const Step = struct {
         pool.parallel(pass.threads, rows, run, normForLogits);
         pass.multiply(&.{.{ .matrix = pass.model.output, .out = pass.scratch.logits, .stride = pass.scratch.vocabulary_stride }});
         pool.parallel(pass.threads, pass.work.batch.count, run, choose);
+        kinds.takeDrafts(pass, run.scratch);
     }
 
     fn normForLogits(context: *anyopaque, row_index: u32, _: u32) void {

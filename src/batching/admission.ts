@@ -13,10 +13,11 @@ import type { Sequence } from "./sequence.ts";
  * Whether there are pages for all of `sequence` beside what those that run will want for what they have. It may take the pages of
  * a paused sequence, and of one that stands below it.
  */
-export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, { pool, tree }: KvStore): boolean {
+export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, store: KvStore): boolean {
+  const { pool, tree, statePages } = store;
   const others = [...running];
   if (others.length === 0 || others.some((other) => goesBefore(other, sequence))) return true;
-  const pagesOf = ({ position, unread }: Sequence) => pagesFor(position + unread, pool.pageSize);
+  const pagesOf = ({ position, unread }: Sequence) => statePages + pagesFor(position + unread, pool.pageSize);
   const wanted = others.reduce((sum, other) => sum + pagesOf(other), pagesOf(sequence));
   if (wanted <= pool.limit) return true;
   // What several have in common is there once.

@@ -17,7 +17,7 @@ import type { Percentiles } from "./stats.ts";
 import { PieceStream } from "./stream.ts";
 import type { CacheStats, TokenCache } from "../cache/token_cache.ts";
 import { StepThreads } from "../engine/threads.ts";
-import { Engine, pageBytes } from "../engine/engine.ts";
+import { Engine, kvSizes } from "../engine/engine.ts";
 import type { Host } from "./answer.ts";
 import type { Completion, Piece } from "./completion.ts";
 import { Generation, prepareRequest } from "./generation.ts";
@@ -139,9 +139,9 @@ export class Batcher {
     // A number of threads that the caller gives is what every step gets.
     const stepThreads = options.threads === undefined ? new StepThreads() : undefined;
     const engine = new Engine(model, { ...settings, ...sizes }, stepThreads);
-    const bytes = pageBytes(model.plan.hyperparameters, settings.kv, settings.pageSize);
+    const sizesOfPages = kvSizes(model.plan, settings.kv, settings.pageSize);
     const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
-    const store = new KvStore(engine, bytes, cache && { ...cache, codec });
+    const store = new KvStore(engine, sizesOfPages, cache && { ...cache, codec });
     this.#model = model;
     this.threads = settings.threads;
     const times = new StepTimes(model.residentBytes, chunk);

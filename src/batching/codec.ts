@@ -6,7 +6,7 @@
  */
 import { node } from "../../ffi/runtime/builtins.ts";
 import type { CacheIdentity, ValueCodec } from "../cache/types.ts";
-import { accumulationContract, type Engine, pageBytes } from "../engine/engine.ts";
+import { accumulationContract, type Engine, kvSizes } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
 import type { KvPage } from "./kv_store.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -22,7 +22,7 @@ export interface CodecHost {
 export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvPage> {
   const { kv, pageSize } = engine.settings;
   const { embedding } = model.plan.hyperparameters;
-  const bytes = pageBytes(model.plan.hyperparameters, kv, pageSize) + 8;
+  const bytes = kvSizes(model.plan, kv, pageSize).pageBytes + 8;
   let identity: Promise<CacheIdentity> | undefined;
   return {
     identity: () => identity ??= identify(model, engine),

@@ -7,6 +7,7 @@
  */
 import type { TokenCacheOptions } from "../cache/options.ts";
 import { TokenCache, treeOf } from "../cache/token_cache.ts";
+import type { KvSizes } from "../../ffi/wire_calls.ts";
 import type { CachePage } from "../cache/page.ts";
 import type { CacheTree } from "../cache/tree.ts";
 import { PagePool, pagesFor } from "../engine/page_pool.ts";
@@ -41,16 +42,19 @@ export class KvStore {
   readonly #memory: PageMemory;
   /** Bytes of a page. */
   readonly pageBytes: number;
+  /** Pages that hold the state of one sequence; 0 where the model keeps none. */
+  readonly statePages: number;
 
   /** A store over the pages of an engine; without `cache`, prefixes are not kept. */
   constructor(
     memory: PageMemory,
-    pageBytes: number,
+    { pageBytes, statePages }: KvSizes,
     cache?: Pick<TokenCacheOptions<KvPage>, "bytesMax" | "policy" | "hashBits" | "codec">,
   ) {
     const { pages, pageSize } = memory.settings;
     this.#memory = memory;
     this.pageBytes = pageBytes;
+    this.statePages = statePages;
     this.pool = new PagePool(pages, pageSize);
     if (!cache) return;
     this.cache = new TokenCache<KvPage>({
@@ -142,9 +146,9 @@ export interface Attached {
   readonly state?: Float32Array;
 }
 
-/** The pages of one sequence, in the order of its positions. */
+/** The pages of one sequence. */
 export class PageTable {
-  /** The page numbers. */
+  /** The page numbers: those of its state, where the model keeps one, then those of its positions in their order. */
   readonly pages: number[] = [];
   readonly #store: KvStore;
   /** The last whole page in the cache's tree, or the root of the salt; absent where nothing is shared. */
@@ -168,12 +172,13 @@ export class PageTable {
 
   /** Names that place, the same for all tables that stand there. */
   get place(): string | number | undefined {
+    if (this.#store.statePages > 0) return undefined;
     return this.#cursor?.parent ? this.#cursor.id : this.#cursor?.salt;
   }
 
   /** Positions that the pages have room for. */
   get capacity(): number {
-    return this.pages.length * this.#store.pool.pageSize;
+    return Math.max(0, this.pages.length - this.#store.statePages) * this.#store.pool.pageSize;
   }
 
   /** Takes pages until they have room for `positions`. Where there are not enough, it keeps those it got and returns false. */
@@ -194,7 +199,7 @@ export class PageTable {
    */
   attachPages(tokens: Uint32Array, position: number): Attached {
     const tree = this.#store.tree;
-    if (!tree || !this.#isAtEnd(position) || !this.#isNews(1)) return { position };
+    if (!tree || this.#store.statePages > 0 || !this.#isAtEnd(position) || !this.#isNews(1)) return { position };
     const { pageSize } = this.#store.pool;
     let at = position;
     let page = this.#cursor as CachePage<KvPage>;
@@ -215,7 +220,7 @@ export class PageTable {
   /** Copies a page of the cache that shares at least `least` of the next tokens, where there is one. */
   attachPart(tokens: Uint32Array, position: number, least: number): Attached {
     const tree = this.#store.tree;
-    if (!tree || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
+    if (!tree || this.#store.statePages > 0 || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
     const cursor = this.#cursor as CachePage<KvPage>;
     this.#seen = { changedAt: tree.changedAt(cursor), least };
     const part = tree.matchPart(cursor, tokens, position);
@@ -244,8 +249,8 @@ export class PageTable {
 
   /** Gives the pages back that lie wholly beyond `positions`: what was read there does not count. */
   truncate(positions: number): void {
-    const { pool } = this.#store;
-    for (const page of this.pages.splice(pagesFor(positions, pool.pageSize))) pool.release(page);
+    const { pool, statePages } = this.#store;
+    for (const page of this.pages.splice(statePages + pagesFor(positions, pool.pageSize))) pool.release(page);
   }
 
   /** Leaves the pages that `tokens`, all of which have been read, fill to the end, for others to find. */
@@ -254,7 +259,7 @@ export class PageTable {
     const { pageSize } = pool;
     while (this.#cursor && (this.#known + 1) * pageSize <= tokens.length) {
       const begin = this.#known * pageSize;
-      const page = this.pages[this.#known] as number;
+      const page = this.pages[this.#store.statePages + this.#known] as number;
       const own = this.#tail?.isGone ? undefined : this.#tail;
       this.#tail = undefined;
       let kept = tree?.matchPage(this.#cursor, tokens, begin);
@@ -264,7 +269,7 @@ export class PageTable {
         // Another sequence was faster; both have the same bits.
         pool.retain(kept.value.page);
         pool.release(page);
-        this.pages[this.#known] = kept.value.page;
+        this.pages[this.#store.statePages + this.#known] = kept.value.page;
       }
       this.#cursor = kept;
       this.#known++;
@@ -283,7 +288,7 @@ export class PageTable {
       if (state && cursor.parent) this.#store.keepState(cursor, pageSize, state);
       return;
     }
-    const page = this.pages[this.#known] as number;
+    const page = this.pages[this.#store.statePages + this.#known] as number;
     let kept = this.#tail;
     if (kept && !kept.isGone) {
       const more = tokens.subarray(begin + kept.tokens.length);

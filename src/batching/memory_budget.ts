@@ -7,7 +7,7 @@
 import { InvalidArgumentError, OutOfMemoryError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
-import { type EngineSettings, pageBytes } from "../engine/engine.ts";
+import { type EngineSettings, kvSizes } from "../engine/engine.ts";
 import { pagesFor } from "../engine/page_pool.ts";
 import { chunkMost } from "../engine/step_times.ts";
 import { FORMATS } from "../files/formats.ts";
@@ -25,7 +25,7 @@ export interface Need {
   readonly program: number;
   /** The weights. */
   readonly weights: number;
-  /** The keys and values of one context. */
+  /** The keys and values of one context, and the state of its sequence. */
   readonly kv: number;
   /** What the largest step works in. */
   readonly work: number;
@@ -39,7 +39,7 @@ export interface FitSettings extends Pick<EngineSettings, "kv" | "pageSize"> {
 
 /** The sum: what a model of `plan` takes beside `program` bytes; `weights` where they are loaded already. */
 export function needOf(plan: ModelPlan, settings: FitSettings, program: number, weights?: number): Need {
-  const { kv, pageSize, context } = settings;
+  const { kv, pageSize } = settings;
   const { hyperparameters, tensors } = plan;
   const { embedding, perLayer } = hyperparameters;
   const most = (of: (layer: typeof perLayer[number]) => number) => Math.max(...perLayer.map(of));
@@ -50,9 +50,14 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
   return {
     program,
     weights: weights ?? tensors.reduce((sum, { bytes }) => sum + bytes, 0),
-    kv: pagesFor(context, pageSize) * pageBytes(hyperparameters, kv, pageSize),
+    kv: pagesOfContext(plan, settings) * kvSizes(plan, kv, pageSize).pageBytes,
     work: 4 * floats * chunkMost + logitBudget,
   };
+}
+
+/** Pages of one context: those of its positions, and those that hold a state. */
+function pagesOfContext(plan: ModelPlan, { kv, pageSize, context }: FitSettings): number {
+  return pagesFor(context, pageSize) + kvSizes(plan, kv, pageSize).statePages;
 }
 
 /** All of it. */
@@ -135,7 +140,7 @@ export function engineSizes(
     room = limit - (totalOf(need) - need.kv);
   }
   const contexts = Math.max(1, Math.floor(Math.min(usual, room / 2) / bytes));
-  const pages = pagesFor(context, pageSize);
+  const pages = pagesOfContext(plan, settings);
   return {
     pages: kvBytesMax === undefined ? pages * contexts : Math.floor((pages * kvBytesMax) / bytes),
     sequences,

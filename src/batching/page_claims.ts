@@ -14,6 +14,8 @@ export interface PageState {
   /** Pages, and positions of each. */
   readonly size: number;
   readonly pageSize: number;
+  /** Pages that hold the state of a sequence; 0 where the model keeps none. */
+  readonly statePages: number;
   /** Pages that can be taken without evicting anything. */
   readonly available: number;
   /** Pages that may be held at once. */
@@ -53,9 +55,9 @@ export class PageClaims<S extends SequenceView> {
    * then cover. The pages of others are taken by the rank of `claimant`. A sequence that got something keeps what it has.
    */
   cover(sequence: S, positions: number, claimant: S, isForced: boolean): number {
-    const { pageSize } = this.#pages;
+    const { pageSize, statePages } = this.#pages;
     const before = this.#givenTo.get(sequence) ?? 0;
-    const wanted = pagesFor(positions, pageSize) - sequence.pages.length - before;
+    const wanted = statePages + pagesFor(positions, pageSize) - sequence.pages.length - before;
     // It must not give way to itself.
     const wasCandidate = this.#candidates.delete(sequence);
     let got = 0;
@@ -65,7 +67,7 @@ export class PageClaims<S extends SequenceView> {
       if (taken === 0 && !this.#preempt(claimant, isForced)) break;
     }
     if (got > 0) this.#givenTo.set(sequence, before + got);
-    const covered = (sequence.pages.length + before + got) * pageSize;
+    const covered = (sequence.pages.length + before + got - statePages) * pageSize;
     if (wasCandidate && covered <= sequence.position && sequence.unread > 0) this.#candidates.add(sequence);
     return Math.min(positions, covered);
   }

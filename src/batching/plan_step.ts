@@ -82,7 +82,8 @@ function planOfAll<S extends SequenceView>({ running, pages, limits }: PlanInput
   let left = pages.available;
   for (const sequence of running) {
     if (!isDecoder(sequence)) return undefined;
-    left -= Math.max(0, pagesFor(sequence.position + sequence.unread, pages.pageSize) - sequence.pages.length);
+    const wanted = pages.statePages + pagesFor(sequence.position + sequence.unread, pages.pageSize);
+    left -= Math.max(0, wanted - sequence.pages.length);
   }
   if (left < 0) return undefined;
   return { members: running.map((sequence) => ({ sequence, count: sequence.unread })), preempted: [] };

@@ -298,6 +298,7 @@ export class Scheduler implements SequenceOwner {
       pages: {
         size: pool.size,
         pageSize: pool.pageSize,
+        statePages: this.store.statePages,
         available: pool.available,
         limit: pool.limit,
         pinned: () => this.store.pinned(),

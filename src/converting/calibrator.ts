@@ -13,7 +13,7 @@ import { native } from "../../ffi/native.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import type { Engine } from "../engine/engine.ts";
 import { openReader, readWindow, windowsOf } from "../measuring/text_windows.ts";
-import type { Role } from "../model/architectures/tensors.ts";
+import type { Role } from "../model/architectures/types.ts";
 import { LayerModel } from "../model/layer_model.ts";
 import { readPlan } from "../model/model.ts";
 import { cancelledBy } from "../options/checks.ts";

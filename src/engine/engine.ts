@@ -10,10 +10,17 @@ import { errorOf } from "../../ffi/call.ts";
 import { ClosedError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
 import { type EngineHandle, type LogitRow, MARKS } from "../../ffi/wire.ts";
-import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Results } from "../../ffi/wire_calls.ts";
+import {
+  type KvSizes,
+  putBatchHeader,
+  putBatchSequence,
+  putEngineOptions,
+  StepResult as Results,
+} from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
 import type { AdapterUse } from "../model/adapter.ts";
-import type { Hyperparameters } from "../model/architectures/types.ts";
+import type { ModelPlan } from "../model/architectures/architectures.ts";
+import { describeLayers } from "../model/encode_model.ts";
 import type { Model } from "../model/model.ts";
 import type { StepThreads } from "./threads.ts";
 import type { KvType } from "./types.ts";
@@ -33,7 +40,7 @@ export interface StepSequence {
   readonly tokens: ArrayLike<number>;
   /** How many of them, at the end, are guesses of what will be chosen. Default 0. */
   readonly drafts?: number;
-  /** Page numbers that cover all positions so far, these tokens' included. */
+  /** Page numbers: those of its state, where the model keeps one, then those that cover all positions so far, these tokens' included. */
   readonly pages: ArrayLike<number>;
   /** Logits to hand out. */
   readonly logits: LogitRows;
@@ -99,13 +106,9 @@ export const prefillTokensDefault = 2;
 /** Milliseconds of one wait for the end of a step; the wait is renewed while the step runs. */
 const waitMs = 25;
 
-/** Bytes of one page: the library says what each layer takes. */
-export function pageBytes({ perLayer }: Hyperparameters, kv: EngineSettings["kv"], pageSize: number): number {
-  let bytes = 0;
-  for (const { kvHeads: heads, kDim, vDim } of perLayer) {
-    bytes += native().kvBytes({ kvType: kv, pageSize, heads, kDim, vDim });
-  }
-  return bytes;
+/** Bytes of a page of a model, and the pages that hold the state of one sequence: the library says what each layer takes. */
+export function kvSizes(plan: ModelPlan, kv: EngineSettings["kv"], pageSize: number): KvSizes {
+  return native().kvBytes(describeLayers(plan), kv, pageSize);
 }
 
 /** Frees what a lost engine holds: the net below `dispose`. */
@@ -120,6 +123,8 @@ export class Engine implements StepRunner {
   readonly settings: EngineSettings;
   /** Threads of a step of at least `prefillTokens` tokens, and of any other; at most those that it was opened with. */
   readonly threads: { prefill: number; decode: number; prefillTokens: number };
+  /** Pages that hold the state of one sequence; 0 where the model keeps none. */
+  readonly statePages: number;
   readonly #stepThreads: StepThreads | undefined;
   readonly #native: Native = native();
   readonly #vocabulary: number;
@@ -136,6 +141,7 @@ export class Engine implements StepRunner {
     this.settings = settings;
     this.#stepThreads = stepThreads;
     this.threads = { prefill: settings.threads, decode: settings.threads, prefillTokens: prefillTokensDefault };
+    this.statePages = kvSizes(model.plan, settings.kv, settings.pageSize).statePages;
     this.#vocabulary = model.vocabulary;
     this.#embedding = model.plan.hyperparameters.embedding;
     this.#results = new Results(new Uint32Array(settings.sequences * Results.words));

@@ -6,7 +6,7 @@
  */
 import { given } from "../options/schema.ts";
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { Engine, type EngineModel } from "../engine/engine.ts";
+import { Engine, type EngineModel, kvSizes } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
 import { pagesFor } from "../engine/page_pool.ts";
 import { headOf } from "./window.ts";
@@ -48,7 +48,7 @@ export function openReader(model: EngineModel, window: number, threads: number, 
   return new Engine(model, {
     kv: "f32",
     pageSize,
-    pages: pagesFor(window, pageSize),
+    pages: kvSizes(model.plan, "f32", pageSize).statePages + pagesFor(window, pageSize),
     batchTokens: window,
     sequences: 1,
     threads,
@@ -59,7 +59,8 @@ export function openReader(model: EngineModel, window: number, threads: number, 
 
 /** Reads one window from its beginning. */
 export async function readWindow(engine: Engine, tokens: Uint32Array): Promise<void> {
-  const pages = Array.from({ length: pagesFor(tokens.length, pageSize) }, (_, page) => page);
+  const count = engine.statePages + pagesFor(tokens.length, pageSize);
+  const pages = Array.from({ length: count }, (_, page) => page);
   const [{ error }] = await engine.run([{ id: 1, position: 0, tokens, pages, logits: "none" }], false);
   if (error !== undefined) throw error;
 }

@@ -8,18 +8,19 @@ import { putModelFile, putModelHeader, putModelLayer, putModelRotation, putModel
 import { Words } from "../../ffi/words.ts";
 import type { ModelPlan } from "./architectures/architectures.ts";
 
-/** The description of a planned model whose tensors lie in `files`. */
-export function describeModel(plan: ModelPlan, files: readonly string[]): Words<"model"> {
-  const { perLayer, rotations, ...sizes } = plan.hyperparameters;
+/** The beginning of a description, up to the layers: what their sizes follow from. */
+export function describeLayers({ hyperparameters, tensors }: ModelPlan, files = 1): Words<"model"> {
+  const { perLayer, rotations, ...sizes } = hyperparameters;
   const words = new Words("model", 1024);
-  putModelHeader(words, {
-    ...sizes,
-    files: files.length,
-    tensors: plan.tensors.length,
-    rotations: rotations.length,
-  });
+  putModelHeader(words, { ...sizes, files, tensors: tensors.length, rotations: rotations.length });
   for (const rotation of rotations) putModelRotation(words, rotation);
   for (const layer of perLayer) putModelLayer(words, layer);
+  return words;
+}
+
+/** The description of a planned model whose tensors lie in `files`. */
+export function describeModel(plan: ModelPlan, files: readonly string[]): Words<"model"> {
+  const words = describeLayers(plan, files.length);
   for (const { role, layer, tensor, columns, rows, offset, bytes } of plan.tensors) {
     const [format, file] = [tensor.type, tensor.file];
     putModelTensor(words, { role, layer, format, file, columns, rows, offset: BigInt(offset), bytes: BigInt(bytes) });

@@ -53,7 +53,8 @@ export class Attendant {
   constructor({ batcher, context, log, limitBytes, adapts, targetTokenMs, resident }: AttendantOptions) {
     const scheduler = schedulerOf(batcher);
     this.#load = new LoadTarget(scheduler, settingsOf(batcher));
-    const pagesLeast = pagesFor(context, scheduler.store.pool.pageSize);
+    const { pool, statePages } = scheduler.store;
+    const pagesLeast = statePages + pagesFor(context, pool.pageSize);
     this.#meter = scheduler.meter;
     if (limitBytes !== undefined) {
       this.#governor = new MemoryGovernor(memoryTarget(scheduler, this.#load, pagesLeast), {

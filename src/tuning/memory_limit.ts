@@ -8,7 +8,7 @@ import { InvalidArgumentError, UnsupportedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
-import { type EngineSettings, pageBytes } from "../engine/engine.ts";
+import { type EngineSettings, kvSizes } from "../engine/engine.ts";
 import { probeMachine } from "../machine/machine.ts";
 import { readCgroups } from "../machine/cgroup.ts";
 import { Source } from "../machine/source.ts";
@@ -120,7 +120,7 @@ export function withinLimit(
   if (kvBytesMax !== undefined) return batching;
   // A limit that the user did not ask for only keeps the usual sizes within it.
   const sequences = batching.batchSequences ?? defaultOf(batcherFields.batchSequences);
-  const page = pageBytes(plan.hyperparameters, kv, pageSize);
+  const page = kvSizes(plan, kv, pageSize).pageBytes;
   const bytes = Math.min(left, isAsked ? pagesMost * page : usualKvBytes(need.kv, sequences));
   return { ...batching, kvBytesMax: bytes };
 }

@@ -57,7 +57,10 @@ pub const Scratch = struct {
         var values: u32 = 0;
         var partial_floats: u32 = 0;
         for (model.layers) |layer| {
-            const own = layer.mixer.attention;
+            const own = switch (layer.mixer) {
+                .attention => |own| own,
+                else => continue,
+            };
             heads = @max(heads, own.heads);
             kv_heads = @max(kv_heads, own.kv_heads);
             queries = @max(queries, own.heads * own.k_dim);
@@ -65,7 +68,7 @@ pub const Scratch = struct {
             values = @max(values, own.kv_heads * own.v_dim);
             partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
         }
-        assert(kv_heads > 0 and heads >= kv_heads);
+        assert(heads >= kv_heads);
         var angle_stride: u32 = 0;
         for (model.rotations) |rotation| angle_stride += aligned(rotation.given.dimensions / 2);
         const tokens: usize = options.batch_tokens;
@@ -194,7 +197,7 @@ const Mixing = struct {
         const pass = mixing.pass;
         // Else the level would read page numbers beyond the sequence's.
         assert(sequence.position + sequence.tokens.len <= sequence.pages.len * pass.work.kv.page_size);
-        return pass.work.kv.ofLayer(pass.index, pass.layer.mixer.keeps(), sequence.pages);
+        return pass.work.kv.ofLayer(pass.index, pass.layer.keeps().positions.paged, sequence.pages);
     }
 
     fn argsOf(mixing: *const Mixing, sequence: *const Sequence) level_table.Attention {

@@ -9,13 +9,20 @@ const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const attention = @import("attention.zig");
 const dense = @import("dense.zig");
+const recurrent = @import("recurrent.zig");
+const short_convolution = @import("short_convolution.zig");
 
 pub const Scratch = struct {
     attention: attention.Scratch,
     dense: dense.Scratch,
+    recurrent: recurrent.Scratch,
 
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
-        return .{ .attention = try .init(layout, model, options), .dense = try .init(layout, model, options) };
+        return .{
+            .attention = try .init(layout, model, options),
+            .dense = try .init(layout, model, options),
+            .recurrent = try .init(layout, model, options),
+        };
     }
 
     /// What all layers share of a token, before the first.
@@ -27,6 +34,7 @@ pub const Scratch = struct {
 pub fn mixerHalf(layer: *const Layer) Half {
     return switch (layer.mixer) {
         .attention => attention.half,
+        .short_convolution => short_convolution.half,
     };
 }
 
@@ -39,6 +47,23 @@ pub fn feedForwardHalf(layer: *const Layer) Half {
 pub fn mix(pass: *Pass, scratch: *Scratch) void {
     switch (pass.layer.mixer) {
         .attention => |own| attention.run(pass, &scratch.attention, own),
+        .short_convolution => |own| short_convolution.run(pass, &scratch.recurrent, own),
+    }
+}
+
+/// Brings the states of sequences forward by the drafts that were chosen, once that is known.
+pub fn takeDrafts(pass: *Pass, scratch: *Scratch) void {
+    const any = for (pass.sequences()) |*sequence| {
+        if (recurrent.chosenDrafts(pass, sequence) > 0) break true;
+    } else false;
+    if (!any) return;
+    for (pass.model.layers, 0..) |*layer, index| {
+        pass.layer = layer;
+        pass.index = @intCast(index);
+        switch (layer.mixer) {
+            .attention => {},
+            .short_convolution => |own| short_convolution.takeDrafts(pass, &scratch.recurrent, own),
+        }
     }
 }
 
@@ -54,6 +79,7 @@ pub fn productsOf(layers: []const Layer) u32 {
     for (layers) |layer| {
         count += switch (layer.mixer) {
             .attention => @as(u32, attention.products),
+            .short_convolution => short_convolution.products,
         };
         count += switch (layer.feed_forward) {
             .dense => @as(u32, dense.products),
@@ -68,6 +94,7 @@ pub fn mixedFloats(layers: []const Layer) u32 {
     for (layers) |layer| {
         most = @max(most, switch (layer.mixer) {
             .attention => |own| own.heads * own.v_dim,
+            .short_convolution => |own| own.channels,
         });
     }
     return most;

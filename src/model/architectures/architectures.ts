@@ -14,6 +14,7 @@ import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
 import { checkGguf, MetadataArray } from "../../files/gguf/read.ts";
 import { type FieldsOf, integer, readOptions } from "../../options/schema.ts";
 import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
+import { attentionOnly, readRecurrent } from "./recurrent.ts";
 import { planRope } from "./rope.ts";
 import { readScales } from "./scales.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
@@ -69,6 +70,15 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     window: { period: 6, size: 0 },
     localRopeBase: 10_000,
     wideScaleLayers: 62,
+  }],
+  ["lfm2", {
+    ropeStyle: "neox",
+    activation: "silu",
+    queryNorms: "heads",
+    recurrent: "shortConvolution",
+    // Files that state a window have it in all layers with attention.
+    window: { period: 0, size: 0 },
+    outputNorm: "token_embd_norm.weight",
   }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
   ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
@@ -276,15 +286,22 @@ function readLayers(
   const headsKey = `${architecture}.attention.head_count`;
   const kvKey = `${architecture}.attention.head_count_kv`;
   const { layers } = sizes;
-  const heads = perLayer(gguf, headsKey, layers, LIMITS.headsMax, "attn_q");
-  const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, layers, LIMITS.headsMax, "attn_k") : heads;
+  const recurrent = readRecurrent(metadata, architecture, traits, layers);
+  const isWithout = (layer: number) => recurrent[layer] !== undefined;
+  const heads = perLayer(gguf, headsKey, layers, LIMITS.headsMax, "attn_q", isWithout);
+  const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, layers, LIMITS.headsMax, "attn_k", isWithout) : heads;
   const feedForward = perLayer(gguf, `${architecture}.feed_forward_length`, layers, LIMITS.feedForwardMax, "ffn_up");
   const windows = readWindows(metadata, architecture, traits, sizes.layers);
   return heads.map((count, layer) => {
+    const own = recurrent[layer];
+    if (own !== undefined) {
+      return { ...own, heads: 0, kvHeads: 0, kDim: 0, vDim: 0, feedForward: feedForward[layer], window: 0 };
+    }
     if (count % kvHeads[layer] !== 0) {
       throw metadata.wrong(metadata.has(kvKey) ? kvKey : headsKey, `a divisor of ${count} heads`, `${kvHeads[layer]}`);
     }
     return {
+      ...attentionOnly,
       heads: count,
       kvHeads: kvHeads[layer],
       kDim: sizes.kDim,
@@ -296,10 +313,17 @@ function readLayers(
 }
 
 /**
- * A number for each layer: the key holds one for all, or an array. A layer without the part that `tensor` is the first matrix
- * of has 0 there; such layers are not supported.
+ * A number for each layer: the key holds one for all, or an array; 0 for the layers that `isWithout`. Another layer without the
+ * part that `tensor` is the first matrix of has 0 there; such layers are not supported.
  */
-function perLayer({ metadata, tensors }: Gguf, key: string, layers: number, most: number, tensor: string): number[] {
+function perLayer(
+  { metadata, tensors }: Gguf,
+  key: string,
+  layers: number,
+  most: number,
+  tensor: string,
+  isWithout: (layer: number) => boolean = () => false,
+): number[] {
   const value = metadata.get(key);
   if (value instanceof MetadataArray && value.length !== layers) {
     throw metadata.wrong(key, `a number, or one for each of ${layers} layers`, `an array of ${value.length}`);
@@ -307,10 +331,12 @@ function perLayer({ metadata, tensors }: Gguf, key: string, layers: number, most
   const numbers = value instanceof MetadataArray
     ? Array.from(value)
     : new Array<MetadataValue | undefined>(layers).fill(value);
-  const without = numbers.findIndex((number, layer) => number === 0 && !tensors.has(`blk.${layer}.${tensor}.weight`));
+  const without = numbers.findIndex((number, layer) =>
+    number === 0 && !isWithout(layer) && !tensors.has(`blk.${layer}.${tensor}.weight`)
+  );
   if (without >= 0) throw metadata.unsupported(key, "a number above 0 for each layer", `0 in layer ${without}`);
   if (!(value instanceof MetadataArray)) return numbers.fill(metadata.count(key, { most })) as number[];
-  return Array.from(value, (element) => wholeNumber(metadata, key, element, most));
+  return Array.from(value, (element, layer) => isWithout(layer) ? 0 : wholeNumber(metadata, key, element, most));
 }
 
 function firstOf(metadata: Metadata, key: string): number {

@@ -42,8 +42,8 @@ export function planRope(
   if (isWindowed && windowed !== undefined) rotations.push(windowed);
   const key = `${architecture}.rope.scaling.finetuned`;
   const isRotated = traits.rotationSwitch === undefined || metadata.flag(key, true);
-  const ofLayers = layers.map(({ window }, layer) => {
-    if (!isRotated) return 0;
+  const ofLayers = layers.map(({ mixer, window }, layer) => {
+    if (!isRotated || mixer !== "attention") return 0;
     const { unrotated } = traits;
     if (typeof unrotated === "number" && layer % unrotated === unrotated - 1) return 0;
     if (unrotated === "unwindowed" && isWindowed && window === 0) return 0;
@@ -62,7 +62,7 @@ function readRotation(
 ): { rotation: Rotation; factors: string | undefined } {
   const { metadata } = gguf;
   const key = (name: string) => `${architecture}.rope.${name}`;
-  const kDim = Math.min(...layers.map((layer) => layer.kDim));
+  const kDim = Math.min(...layers.filter(({ mixer }) => mixer === "attention").map((layer) => layer.kDim));
   const dimensions = metadata.count(key("dimension_count"), { least: 2, most: kDim, fallback: kDim });
   if (dimensions % 2 !== 0) throw metadata.wrong(key("dimension_count"), "an even number", `${dimensions}`);
   if (traits.sections) checkSections(metadata, key("dimension_sections"), dimensions / 2);

@@ -5,25 +5,11 @@
  *
  * @module
  */
-import type { ROLES } from "../../../ffi/wire.ts";
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
-import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
+import type { Hyperparameters, LayerParameters, Role, Traits } from "./types.ts";
 import { formatInstead, FORMATS } from "../../files/formats.ts";
+import { mixerTensors } from "./recurrent.ts";
 import type { Gguf, Tensor } from "../../files/gguf/read.ts";
-
-/**
- * What a tensor is for.
- *
- * @example
- * ```ts
- * import { LightGPT, type Role } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const roles = new Set<Role>(lm.model.plan.tensors.map(({ role }) => role));
- * console.log(roles.has("attn_q")); // true
- * ```
- */
-export type Role = (typeof ROLES)[number];
 
 /**
  * A tensor, or some rows of one, with its role.
@@ -70,7 +56,7 @@ export function planTensors(
   const plan = new Plan(gguf);
   const { embedding, vocabulary } = hyperparameters;
   plan.matrix("token_embd", 0, "token_embd.weight", embedding, vocabulary);
-  plan.vector("output_norm", 0, "output_norm.weight", embedding);
+  plan.vector("output_norm", 0, traits.outputNorm ?? "output_norm.weight", embedding);
   if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
   if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
   hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
@@ -79,11 +65,44 @@ export function planTensors(
 }
 
 function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameters: LayerParameters, layer: number) {
-  const { embedding, queryNorms } = sizes;
-  const { heads, kvHeads, kDim, vDim, feedForward } = parameters;
+  const { embedding } = sizes;
+  const { feedForward } = parameters;
   const name = (part: string) => `blk.${layer}.${part}`;
   const before = traits.postNorms !== "only";
   if (before) plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
+  if (parameters.mixer === "attention") planAttention(plan, sizes, traits, parameters, layer);
+  for (const { role, name: part, form, columns, rows } of mixerTensors(sizes, parameters)) {
+    if (form === "vector") plan.vector(role, layer, name(part), columns);
+    else if (form === "taps") plan.taps(role, layer, name(part), columns, rows);
+    else plan.matrix(role, layer, name(part), columns, rows);
+  }
+  if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
+
+  if (before) plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
+  if (traits.fused && !plan.has(name("ffn_gate.weight"))) {
+    plan.split(layer, name("ffn_up.weight"), embedding, [
+      { role: "ffn_gate", rows: feedForward },
+      { role: "ffn_up", rows: feedForward },
+    ]);
+  } else {
+    plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
+    plan.matrix("ffn_up", layer, name("ffn_up.weight"), embedding, feedForward);
+  }
+  plan.matrix("ffn_down", layer, name("ffn_down.weight"), feedForward, embedding);
+  plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
+  plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
+  plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
+  if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
+}
+
+function planAttention(
+  plan: Plan,
+  { embedding, queryNorms }: Hyperparameters,
+  traits: Traits,
+  { heads, kvHeads, kDim, vDim }: LayerParameters,
+  layer: number,
+) {
+  const name = (part: string) => `blk.${layer}.${part}`;
   const attention: Part[] = [
     { role: "attn_q", rows: heads * kDim },
     { role: "attn_k", rows: kvHeads * kDim },
@@ -104,23 +123,6 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
     plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), queries * kDim);
     plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), keys * kDim);
   }
-  if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
-
-  if (before) plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
-  if (traits.fused && !plan.has(name("ffn_gate.weight"))) {
-    plan.split(layer, name("ffn_up.weight"), embedding, [
-      { role: "ffn_gate", rows: feedForward },
-      { role: "ffn_up", rows: feedForward },
-    ]);
-  } else {
-    plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
-    plan.matrix("ffn_up", layer, name("ffn_up.weight"), embedding, feedForward);
-  }
-  plan.matrix("ffn_down", layer, name("ffn_down.weight"), feedForward, embedding);
-  plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
-  plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
-  plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
-  if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
 }
 
 interface Part {
@@ -167,11 +169,16 @@ class Plan {
   }
 
   vector(role: Role, layer: number, name: string, columns: number): void {
-    const tensor = this.#take(name, columns, 1);
+    this.taps(role, layer, name, columns, 1);
+  }
+
+  /** A matrix whose values are used one by one: it must be f32. */
+  taps(role: Role, layer: number, name: string, columns: number, rows: number): void {
+    const tensor = this.#take(name, columns, rows);
     if (tensor.type !== F32) {
       throw unsupportedTensor(this.#gguf, name, `has the type ${tensor.typeName}`, "F32");
     }
-    this.tensors.push({ role, layer, tensor, columns, rows: 1, offset: tensor.offset, bytes: tensor.bytes });
+    this.tensors.push({ role, layer, tensor, columns, rows, offset: tensor.offset, bytes: tensor.bytes });
   }
 
   /** A bias: taken where it is there, unless it is required. */

@@ -4,7 +4,21 @@
  * @module
  */
 
-import type { Activation, QueryNorm, RopeStyle } from "../../../ffi/wire.ts";
+import type { Activation, QueryNorm, ROLES, RopeStyle } from "../../../ffi/wire.ts";
+
+/**
+ * What a tensor is for.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type Role } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const roles = new Set<Role>(lm.model.plan.tensors.map(({ role }) => role));
+ * console.log(roles.has("attn_q")); // true
+ * ```
+ */
+export type Role = (typeof ROLES)[number];
 
 /** What distinguishes one architecture from another. */
 export interface Traits {
@@ -48,6 +62,10 @@ export interface Traits {
   readonly alpha?: true;
   /** Queries get a temperature that rises with their position. */
   readonly temperature?: true;
+  /** What layers without heads of keys have in place of attention. Absent: all have attention. */
+  readonly recurrent?: "shortConvolution";
+  /** The name of the last norm's tensor, where it is another than `output_norm`. */
+  readonly outputNorm?: string;
   /** With so many layers, attention is scaled by embedding / heads instead of the key length. */
   readonly wideScaleLayers?: number;
 }
@@ -120,9 +138,11 @@ export interface Hyperparameters {
  * ```
  */
 export interface LayerParameters {
-  /** Heads of queries. */
+  /** What lets positions see each other. */
+  readonly mixer: "attention" | "shortConvolution";
+  /** Heads of queries; 0 without attention. */
   readonly heads: number;
-  /** Heads of keys and values. */
+  /** Heads of keys and values; 0 without attention. */
   readonly kvHeads: number;
   /** Elements of a key of one head, */
   readonly kDim: number;
@@ -134,6 +154,8 @@ export interface LayerParameters {
   readonly window: number;
   /** Which of the rotations it has, from 1; 0: queries and keys are not rotated. */
   readonly rotation: number;
+  /** Taps of its short convolution; 0 where it has none. */
+  readonly convKernel: number;
 }
 
 /**

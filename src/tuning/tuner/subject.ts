@@ -6,7 +6,7 @@
  */
 import { OutOfMemoryError } from "../../../ffi/errors.ts";
 import { native } from "../../../ffi/native.ts";
-import { Engine, type EngineSettings, type StepSequence } from "../../engine/engine.ts";
+import { Engine, type EngineSettings, kvSizes, type StepSequence } from "../../engine/engine.ts";
 import type { Model } from "../../model/model.ts";
 import { chunkMost, StepTimes } from "../../engine/step_times.ts";
 import { pagesFor } from "../../engine/page_pool.ts";
@@ -94,7 +94,7 @@ export class ModelSubject implements Subject {
       id: 0,
       position: end - tokens,
       tokens: this.#prompt.subarray(end - tokens, end),
-      pages: Array.from({ length: pagesFor(end, pageSize) }, (_, page) => page),
+      pages: [...this.#statePages(pageSize, 0), ...Array.from({ length: pagesFor(end, pageSize) }, (_, page) => page)],
       logits: "none",
     }]);
   }
@@ -102,7 +102,7 @@ export class ModelSubject implements Subject {
   /** See {@link Subject}. */
   async decode(settings: TunedSettings, sequences: number): Promise<void> {
     const { pageSize } = settings;
-    // All have the same first pages, and the page that is written for itself.
+    // All have the same first pages; the page that is written, and the state, each has for itself.
     const position = Math.min(decodePosition, this.chunkMost - 1);
     const shared = Array.from({ length: Math.floor(position / pageSize) }, (_, page) => page);
     const first = pagesFor(this.chunkMost, pageSize);
@@ -112,11 +112,18 @@ export class ModelSubject implements Subject {
         id,
         position,
         tokens: this.#prompt.subarray(id % this.chunkMost, id % this.chunkMost + 1),
-        pages: [...shared, first + id],
+        pages: [...this.#statePages(pageSize, id), ...shared, first + id],
         logits: "none" as const,
         sample: { sampler: new SamplerState(greedy), top: undefined },
       })),
     );
+  }
+
+  /** The pages of a sequence's state, behind all pages of positions: what lies there is never read as keys. */
+  #statePages(pageSize: TunedSettings["pageSize"], id: number): number[] {
+    const { statePages } = this.#engine(pageSize);
+    const first = pagesFor(this.chunkMost, pageSize) + this.sequencesMost + id * statePages;
+    return Array.from({ length: statePages }, (_, page) => first + page);
   }
 
   /** See {@link Subject}. */
@@ -142,10 +149,11 @@ export class ModelSubject implements Subject {
   #engine(pageSize: TunedSettings["pageSize"]): Engine {
     const known = this.#engines.get(pageSize);
     if (known) return known;
+    const { statePages } = kvSizes(this.#model.plan, this.#settings.kv, pageSize);
     const engine = new Engine(this.#model, {
       ...this.#settings,
       pageSize,
-      pages: pagesFor(this.chunkMost, pageSize) + this.sequencesMost,
+      pages: pagesFor(this.chunkMost, pageSize) + this.sequencesMost * (1 + statePages),
       batchTokens: this.chunkMost,
       sequences: this.sequencesMost,
       logitRows: this.sequencesMost,
