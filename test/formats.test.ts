@@ -55,18 +55,6 @@ describe("block formats", () => {
   }
 
   const instead: readonly [id: number, name: string, instead: string][] = [
-    [16, "IQ2_XXS", "Q2_K"],
-    [17, "IQ2_XS", "Q2_K"],
-    [18, "IQ3_XXS", "Q3_K"],
-    [19, "IQ1_S", "Q2_K"],
-    [21, "IQ3_S", "Q3_K"],
-    [22, "IQ2_S", "Q2_K"],
-    [29, "IQ1_M", "Q2_K"],
-    [34, "TQ1_0", "Q2_K"],
-    [35, "TQ2_0", "Q2_K"],
-    [40, "NVFP4", "MXFP4"],
-    [41, "Q1_0", "Q2_K"],
-    [42, "Q2_0", "Q2_K"],
     [15, "Q8_K", "Q8_0"],
     [28, "F64", "F32"],
     [24, "I8", "F32, F16"],

@@ -5,6 +5,7 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const dot = @import("../level/dot.zig");
+const expanded = @import("expanded.zig");
 const simd = @import("../level/simd.zig");
 const Place = @import("packed.zig").Place;
 
@@ -55,6 +56,10 @@ pub const Features = struct {
     even: bool,
     /// Whether `unpack` decodes in vectors.
     unpacks: bool,
+    /// Whether a chunk is expanded before it is multiplied.
+    expands: bool,
+    /// Whether each half of a span has a scale of its own.
+    halves: bool,
 };
 
 pub fn features(comptime F: type) Features {
@@ -65,6 +70,8 @@ pub fn features(comptime F: type) Features {
         .rounding = if (@hasDecl(F, "linear")) .linear else if (@hasDecl(F, "sub_blocks")) .sub_blocks else if (@hasDecl(F, "grid")) .grid else .none,
         .even = !@hasDecl(F, "grid"),
         .unpacks = @hasDecl(F, "unpack"),
+        .expands = @hasDecl(F, "expand"),
+        .halves = @hasDecl(F, "halfScale"),
     };
 }
 
@@ -123,13 +130,31 @@ fn blocks(comptime F: type) Group {
         .{ .name = "decode", .form = function(&.{ Read, *Values }, void), .what = "scalar: a block's values" },
         .{ .name = "encode", .form = .{ .optional = .{ .parameters = &.{ *const Values, *align(1) F.Block }, .result = void } }, .what = "scalar: the reference's block of values; null where there is none" },
         .{ .name = "finite", .form = function(&.{Read}, bool), .what = "whether a block's scales are finite" },
-        .{ .name = "scale", .form = function(&.{Read}, f32), .what = "scalar: the factor of each span sum" },
         .{ .name = "spanSum", .form = function(&.{ Read, usize, *const [32]i8 }, i32), .what = "scalar: the integer of one span, its integer scales in it" },
         .{ .name = "chunk_spans", .form = .integer, .what = "packed: spans of a chunk; a shorter row ends in chunks of one" },
-        .{ .name = "weights", .form = .{ .value = dot.Weights }, .what = "packed: which bytes weights are kept as" },
-        .{ .name = "bias", .form = .integer, .what = "packed: what weights are kept too large by" },
         .{ .name = "chunkBytes", .form = function(&.{u32}, usize), .what = "packed: bytes of a chunk of so many spans" },
         .{ .name = "pack", .form = function(&.{ Read, [*]u8, u32, u32, u32 }, void), .what = "packed: puts a block of row `lane` into a chunk, from a span on" },
+    } };
+}
+
+fn scaled(comptime F: type) Group {
+    const Read = *align(1) const F.Block;
+    if (@hasDecl(F, "halfScale")) return .{ .name = "a format with a scale for each half of a span", .declarations = &.{
+        .{ .name = "halfScale", .form = function(&.{ Read, usize }, f32), .what = "scalar: the factor of a half span's sum" },
+    } };
+    return .{ .name = "a block format", .declarations = &.{
+        .{ .name = "scale", .form = function(&.{Read}, f32), .what = "scalar: the factor of each span sum" },
+    } };
+}
+
+/// How a kernel reads a group: span by span as it lies there, or a chunk at a time through `expand`.
+fn multiplied(comptime F: type) Group {
+    if (@hasDecl(F, "expand")) return .{ .name = "a format that is expanded", .declarations = &.{
+        .{ .name = "expand", .form = .{ .value = fn ([*]const u8, *expanded.Chunk) callconv(.c) void }, .what = "packed: a chunk's weights as bytes, with their scales" },
+    } };
+    return .{ .name = "a block format", .declarations = &.{
+        .{ .name = "weights", .form = .{ .value = dot.Weights }, .what = "packed: which bytes weights are kept as" },
+        .{ .name = "bias", .form = .integer, .what = "packed: what weights are kept too large by" },
         .{ .name = "weightsAt", .form = ofLanes(&.{ Place, u3 }, simd.Bytes(16)), .what = "packed: four columns of weights" },
         .{ .name = "scaleAt", .form = ofLanes(&.{Place}, Floats16), .what = "packed: `scale` of each row" },
     } };
@@ -203,7 +228,7 @@ fn assembling(comptime F: type) Form {
 /// Everything that format `F` has to declare, as far as what it declares says.
 fn groups(comptime F: type) []const Group {
     if (F.kind == .float) return &.{ identity, floats(F) };
-    var all: []const Group = &.{ identity, blocks(F) };
+    var all: []const Group = &.{ identity, blocks(F), scaled(F), multiplied(F) };
     for ([_]Group{ minimum(F), integers, integer_minimum, unpacked(F) }) |group| {
         for (group.declarations) |declaration| if (@hasDecl(F, declaration.name)) {
             all = all ++ .{group};
@@ -237,6 +262,8 @@ fn unfit(comptime F: type) ?[]const u8 {
     if (F.kind == .float) return if (F.block_elements == 1) null else F.name ++ ": `block_elements` of a float format is 1";
     if (F.block_elements % level_table.span != 0) return F.name ++ ": `block_elements` must be whole spans of 32";
     if (F.chunk_spans % (F.block_elements / level_table.span) != 0) return F.name ++ ": `chunk_spans` must be whole blocks";
+    if (@hasDecl(F, "expand") and F.chunk_spans * level_table.span != F.block_elements) return F.name ++ ": a chunk of a format that is expanded is one block";
+    if (@hasDecl(F, "halfScale") and !@hasDecl(F, "expand")) return F.name ++ ": scales of halves need `expand`";
     if (@hasDecl(F, "parts") and F.parts != 1 and F.parts != 2) return F.name ++ ": `parts` is 1 or 2";
     if (@hasDecl(F, "minimumIntegerAt") and !(@hasDecl(F, "minimumAt") and @hasDecl(F, "parts"))) return F.name ++ ": integer minima need `minimumAt` and `parts`";
     if (@hasDecl(F, "grid") and @hasDecl(F, "sub_blocks")) {

@@ -17,9 +17,21 @@ pub const list = .{
     @import("q4_k.zig"),
     @import("q5_k.zig"),
     @import("q6_k.zig"),
+    @import("iq1_s.zig"),
+    @import("iq1_m.zig"),
+    @import("iq2_xxs.zig"),
+    @import("iq2_xs.zig"),
+    @import("iq2_s.zig"),
+    @import("iq3_xxs.zig"),
+    @import("iq3_s.zig"),
     @import("iq4_nl.zig"),
     @import("iq4_xs.zig"),
     @import("mxfp4.zig"),
+    @import("nvfp4.zig"),
+    @import("tq1_0.zig"),
+    @import("tq2_0.zig"),
+    @import("q1_0.zig"),
+    @import("q2_0.zig"),
 };
 
 comptime {

@@ -5,6 +5,7 @@
 
 const codes_zig = @import("codes.zig");
 const format = @import("format.zig");
+const fp4 = @import("fp4.zig");
 const packed_zig = @import("packed.zig");
 const dot = @import("../level/dot.zig");
 const simd = @import("../level/simd.zig");
@@ -19,9 +20,6 @@ pub const Block = extern struct {
     e: u8,
     q: [16]u8,
 };
-
-/// Twice the value of a nibble.
-const values = [16]i8{ 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
 
 pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
     for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
@@ -59,7 +57,7 @@ pub fn spanSum(block: *align(1) const Block, _: usize, x: *const [32]i8) i32 {
 
 fn weight(block: *align(1) const Block, i: usize) i32 {
     const byte = block.q[i % 16];
-    return values[if (i < 16) byte & 15 else byte >> 4];
+    return fp4.values[if (i < 16) byte & 15 else byte >> 4];
 }
 
 /// 2^(e - 128); the two least are subnormal.
@@ -74,13 +72,6 @@ pub const chunk_spans = 4;
 pub const weights: dot.Weights = .{ .unsigned = 24 };
 pub const bias = 12;
 
-/// Values with the bias added.
-const kept: [16]u8 = blk: {
-    var table: [16]u8 = undefined;
-    for (&table, values) |*to, value| to.* = @intCast(value + bias);
-    break :blk table;
-};
-
 pub fn chunkBytes(spans: u32) usize {
     return spans * (256 + 16);
 }
@@ -91,7 +82,7 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, spans: u32, span: u32, l
 }
 
 pub inline fn weightsAt(comptime lanes: u32, at: Place, comptime quad: u3) simd.Bytes(lanes) {
-    return simd.lookup(lanes, kept, packed_zig.nibblesAt(lanes, at, at.span * 256, quad));
+    return simd.lookup(lanes, comptime fp4.kept(bias), packed_zig.nibblesAt(lanes, at, at.span * 256, quad));
 }
 
 pub inline fn scaleAt(comptime lanes: u32, at: Place) @Vector(lanes, f32) {

@@ -51,7 +51,7 @@ pub inline fn bitsAt(comptime lanes: u32, at: Place, offset: usize, comptime qua
 
 /// Bits moved within each byte, bit `from` to bit `to`, of which those of `mask` are kept. Shifts words, which every
 /// processor can; the mask hides what came from the neighbouring byte.
-inline fn field(comptime lanes: u32, v: simd.Bytes(lanes), comptime from: u3, comptime to: u3, comptime mask: u8) simd.Bytes(lanes) {
+pub inline fn field(comptime lanes: u32, v: simd.Bytes(lanes), comptime from: u3, comptime to: u3, comptime mask: u8) simd.Bytes(lanes) {
     const words: @Vector(2 * lanes, u16) = @bitCast(v);
     const left = if (to > from) to - from else 0;
     const right = if (from > to) from - to else 0;

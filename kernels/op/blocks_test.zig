@@ -37,31 +37,37 @@ fn plain(base64: []const u8) ![]u8 {
 }
 
 /// Formats of which the kit has no blocks; those of `matmul_test.zig` are their golden vectors.
-const without = [_][]const u8{ "F32", "Q3_K", "IQ4_XS", "MXFP4" };
+const without = [_][]const u8{ "F32", "Q3_K", "IQ4_XS", "MXFP4", "Q1_0", "Q2_0" };
+/// The folders with blocks.
+const folders = [_][]const u8{ "blocks", "iq" };
 
 test "all of the kit's blocks" {
     const kit = std.mem.span(std.c.getenv("LIGHTGPT_KIT") orelse return error.SkipZigTest);
     var found: u32 = 0;
     inline for (formats.list) |F| {
-        if (try read(kit, F.name ++ ".raw")) |raw| {
-            defer allocator.free(raw);
-            const values = (try read(kit, F.name ++ ".f32")) orelse return error.FileNotFound;
-            defer allocator.free(values);
-            try decoded(F.id, raw, values);
-            found += 1;
+        var is_there = false;
+        for (folders) |folder| {
+            if (try read(kit, folder, F.name ++ ".raw")) |raw| {
+                defer allocator.free(raw);
+                const values = (try read(kit, folder, F.name ++ ".f32")) orelse return error.FileNotFound;
+                defer allocator.free(values);
+                try decoded(F.id, raw, values);
+                is_there = true;
+            }
+            if (try read(kit, folder, F.name ++ ".nonfinite.raw")) |raw| {
+                defer allocator.free(raw);
+                try refusedAll(F.id, raw);
+            }
         }
-        if (try read(kit, F.name ++ ".nonfinite.raw")) |raw| {
-            defer allocator.free(raw);
-            try refusedAll(F.id, raw);
-        }
+        found += @intFromBool(is_there);
     }
     try testing.expectEqual(formats.list.len - without.len, found);
 }
 
 /// A file of the kit's blocks, or null where there is none.
-fn read(kit: []const u8, name: []const u8) !?[]u8 {
+fn read(kit: []const u8, folder: []const u8, name: []const u8) !?[]u8 {
     var buffer: [1024]u8 = undefined;
-    const path = try std.fmt.bufPrintZ(&buffer, "{s}/blocks/{s}", .{ kit, name });
+    const path = try std.fmt.bufPrintZ(&buffer, "{s}/{s}/{s}", .{ kit, folder, name });
     const file = std.c.open(path, .{ .ACCMODE = .RDONLY });
     if (file < 0) return null;
     defer _ = std.c.close(file);

@@ -33,11 +33,24 @@ pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantize
 }
 
 fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
+    if (format.features(F).halves) return addHalves(F, before, block, span, x, d_x);
     const sum: f32 = @floatFromInt(F.spanSum(block, span, x));
     var acc = simd.fma(sum, F.scale(block) * d_x, before);
     if (format.features(F).minimum) {
         const minimum: f32 = @floatFromInt(F.minimumSum(block, span, x));
         acc = simd.fma(minimum, F.minimumScale(block) * d_x, acc);
+    }
+    return acc;
+}
+
+/// Where the halves of a span have scales of their own: the sum of one after the other.
+fn addHalves(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
+    var acc = before;
+    for (0..2) |half| {
+        var columns: [32]i8 = @splat(0);
+        @memcpy(columns[16 * half ..][0..16], x[16 * half ..][0..16]);
+        const sum: f32 = @floatFromInt(F.spanSum(block, span, &columns));
+        acc = simd.fma(sum, F.halfScale(block, 2 * span + half) * d_x, acc);
     }
     return acc;
 }

@@ -6,9 +6,11 @@
 //! format lies in memory is the format's own matter.
 
 const level_table = @import("../../level/level_table.zig");
+const format = @import("../../formats/format.zig");
 const formats = @import("../../formats/list.zig");
 const quantize = @import("../quantize.zig");
 const BlockCodec = @import("block_codec.zig").BlockCodec;
+const Expanding = @import("expanding.zig").Product;
 const Floats = @import("floats.zig").Floats;
 const Packing = @import("packing.zig").Packing;
 const Product = @import("spans.zig").Product;
@@ -22,7 +24,8 @@ pub const tables: [formats.list.len]level_table.Format = blk: {
 
 fn tableOf(comptime F: type) level_table.Format {
     const layout = if (F.kind == .float) Floats(F) else Packing(F);
-    const product = if (F.kind == .float) Floats(F) else Product(F);
+    const expands = F.kind == .block and format.features(F).expands;
+    const product = if (F.kind == .float) Floats(F) else if (expands) Expanding(F) else Product(F);
     const codec = if (F.kind == .float) Floats(F) else BlockCodec(F);
     return .{
         .id = F.id,
@@ -32,7 +35,7 @@ fn tableOf(comptime F: type) level_table.Format {
         .name = F.name,
         .groupBytes = layout.groupBytes,
         .pack = layout.pack,
-        .unpackRow = layout.unpackRow,
+        .unpackRow = if (expands) product.unpackRow else layout.unpackRow,
         .matmul = product.matmul,
         .decode = codec.decode,
         .encode = codec.encode,

@@ -38,7 +38,8 @@ pub fn Packing(comptime F: type) type {
                     const bad = packBlock(src, blocks, b + @as(u32, @intCast(i)), rows, to);
                     if (bad != 0) return bad;
                 }
-                stream.copy(dst + b / chunk_blocks * chunk_bytes, &buffer);
+                const to = dst + b / chunk_blocks * chunk_bytes;
+                if (chunk_bytes % 64 == 0) stream.copy(to, &buffer) else @memcpy(to, &buffer);
             }
             stream.end();
             const tail = dst + full / chunk_blocks * chunk_bytes;

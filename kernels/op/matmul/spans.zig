@@ -140,7 +140,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
 }
 
 /// The activations of a tile from some span on; `factor` is 256 for high halves.
-fn OperandOf(comptime bytes_only: bool) type {
+pub fn OperandOf(comptime bytes_only: bool) type {
     return struct {
         const Self = @This();
 
@@ -150,12 +150,12 @@ fn OperandOf(comptime bytes_only: bool) type {
         sums: [*]const i32,
         factor: f32,
 
-        inline fn high(x: *const level_table.Activations, tile: Tile, factor: f32) Self {
+        pub inline fn high(x: *const level_table.Activations, tile: Tile, factor: f32) Self {
             const first = firstSpan(x, tile);
             return .{ .q = @ptrCast(x.q + firstByte(x, tile)), .scales = x.scales + first, .sums = x.sums + 2 * first, .factor = factor };
         }
 
-        inline fn low(x: *const level_table.Activations, tile: Tile) Self {
+        pub inline fn low(x: *const level_table.Activations, tile: Tile) Self {
             const first = firstSpan(x, tile);
             return .{ .q = @ptrCast(x.q_low + firstByte(x, tile)), .scales = x.scales + first, .sums = x.sums_low + 2 * first, .factor = 1 };
         }
@@ -168,26 +168,26 @@ fn OperandOf(comptime bytes_only: bool) type {
             return @as(usize, tile.first) * (x.cols / level_table.span) + tile.offset;
         }
 
-        inline fn advance(x: *Self, stride: u32) void {
+        pub inline fn advance(x: *Self, stride: u32) void {
             x.q += stride * (level_table.span / 4);
             x.scales += stride;
             x.sums += 2 * stride;
         }
 
-        inline fn scale(x: *const Self, t: usize) f32 {
+        pub inline fn scale(x: *const Self, t: usize) f32 {
             return if (bytes_only) x.scales[t] else x.scales[t] * x.factor;
         }
     };
 }
 
 /// Adds a span: its integers under their integer scales by one fused multiply-add, then its minimum by another.
-fn Adder(comptime F: type, comptime lanes: u32) type {
+pub fn Adder(comptime F: type, comptime lanes: u32) type {
     return struct {
         const V = @Vector(lanes, f32);
         const features = format.features(F);
 
         /// Adds token `t` of a unit's integers, of scales `d`, to what spans before this one came to; `x` are its activations.
-        inline fn add(at: Place, d: V, unit: anytype, t: usize, x: anytype, sum: *V) void {
+        pub inline fn add(at: Place, d: V, unit: anytype, t: usize, x: anytype, sum: *V) void {
             const d_x: V = @splat(x.scale(t));
             sum.* = simd.fma(scaled(at, unit, t), d * d_x, sum.*);
             if (features.minimum) sum.* = simd.fma(minimum(at, x.sums + 2 * t), F.minimumAt(lanes, at) * d_x, sum.*);

@@ -1,0 +1,102 @@
+//! TQ1_0: blocks of 256 ternary weights, five digits to the base 3 a byte, and a half float d; (digit - 1) * d. A byte b is a
+//! fraction b / 256 of which the digits are those after the point: digit n is that of b * 3^n mod 256.
+//!
+//! Packed: d of all rows, then 64 bytes for five times four columns; the last 64 have four times four.
+
+const expanded = @import("expanded.zig");
+const packed_zig = @import("packed.zig");
+const scalar = @import("scalar.zig");
+const simd = @import("../level/simd.zig");
+const Place = packed_zig.Place;
+
+pub const id = 34;
+pub const name = "TQ1_0";
+pub const kind = .block;
+pub const block_elements = 256;
+
+pub const Block = extern struct {
+    /// Of 32 bytes the first digits of all, then the second ones ...; then the same of 16 bytes.
+    q: [48]u8,
+    /// Four digits each.
+    high: [4]u8,
+    d: u16 align(1),
+};
+
+pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
+    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
+}
+
+pub const encode = null;
+
+pub fn finite(block: *align(1) const Block) bool {
+    return scalar.halfIsFinite(block.d);
+}
+
+pub fn scale(block: *align(1) const Block) f32 {
+    return scalar.half(block.d);
+}
+
+pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
+    var sum: i32 = 0;
+    for (x, span * 32..) |value, i| sum += weight(block, i) * value;
+    return sum;
+}
+
+const powers = [5]u8{ 1, 3, 9, 27, 81 };
+
+fn weight(block: *align(1) const Block, i: usize) i32 {
+    const byte, const n = if (i < 160)
+        .{ block.q[i % 32], i / 32 }
+    else if (i < 240)
+        .{ block.q[32 + (i - 160) % 16], (i - 160) / 16 }
+    else
+        .{ block.high[(i - 240) % 4], (i - 240) / 4 };
+    return @as(i32, @as(u16, byte *% powers[n]) * 3 >> 8) - 1;
+}
+
+const quads = 64;
+
+pub const chunk_spans = 8;
+
+pub fn chunkBytes(_: u32) usize {
+    return 32 + 64 * ((quads + 4) / 5);
+}
+
+pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u32) void {
+    packed_zig.putHalf(chunk, lane, block.d);
+    var vector: usize = 0;
+    while (5 * vector < quads) : (vector += 1) {
+        var bytes: [4]u8 = undefined;
+        for (&bytes, 0..) |*byte, column| {
+            var digits: u32 = 0;
+            for (0..5) |n| {
+                const quad = 5 * vector + n;
+                const digit: u32 = if (quad < quads) @intCast(weight(block, 4 * quad + column) + 1) else 0;
+                digits = 3 * digits + digit;
+            }
+            // Rounded up, so that each digit comes back.
+            byte.* = @intCast((digits * 256 + 242) / 243);
+        }
+        packed_zig.putColumns(chunk + 32 + 64 * vector, lane, &bytes);
+    }
+}
+
+pub fn expand(chunk: [*]const u8, to: *expanded.Chunk) callconv(.c) void {
+    const B = simd.Bytes(16);
+    const at: Place = .{ .chunk = chunk, .spans = chunk_spans, .span = 0, .lane = 0 };
+    const d = at.halves(16, 0);
+    for (to) |*span| {
+        span.scale = d;
+        span.integers = @splat(simd.splat(1));
+    }
+    var quad: usize = 0;
+    while (quad < quads) : (quad += 5) {
+        var v = at.bytes(16, 32 + 64 * (quad / 5));
+        for (quad..@min(quad + 5, quads)) |q| {
+            const ones = @select(u8, v >= @as(B, @splat(86)), @as(B, @splat(1)), @as(B, @splat(0)));
+            const twos = @select(u8, v >= @as(B, @splat(171)), @as(B, @splat(1)), @as(B, @splat(0)));
+            to[q / 8].weights[q % 8] = ones + twos + @as(B, @splat(expanded.bias - 1));
+            v = v +% v +% v;
+        }
+    }
+}

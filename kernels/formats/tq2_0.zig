@@ -1,0 +1,49 @@
+//! TQ2_0: blocks of 256 ternary weights in two bits each, and a half float d; (q - 1) * d.
+
+const packed_zig = @import("packed.zig");
+const pairs = @import("pairs.zig");
+const scalar = @import("scalar.zig");
+
+pub const id = 35;
+pub const name = "TQ2_0";
+pub const kind = .block;
+pub const block_elements = 256;
+
+pub const Block = extern struct {
+    q: [64]u8,
+    d: u16 align(1),
+};
+
+pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
+    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
+}
+
+pub const encode = null;
+
+pub fn finite(block: *align(1) const Block) bool {
+    return scalar.halfIsFinite(block.d);
+}
+
+pub fn scale(block: *align(1) const Block) f32 {
+    return scalar.half(block.d);
+}
+
+pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
+    var sum: i32 = 0;
+    for (x, span * 32..) |value, i| sum += weight(block, i) * value;
+    return sum;
+}
+
+/// Halves of 128 weights, in which four times 32 share 32 bytes.
+fn weight(block: *align(1) const Block, i: usize) i32 {
+    return @as(i32, block.q[i / 128 * 32 + i % 32] >> @intCast(2 * (i % 128 / 32)) & 3) - 1;
+}
+
+pub const chunk_spans = 8;
+pub const chunkBytes = pairs.chunkBytes;
+pub const expand = pairs.Expanding(8).expand;
+
+pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u32) void {
+    packed_zig.putHalf(chunk, lane, block.d);
+    inline for (0..8) |span| pairs.putSpan(chunk, span, lane, block.q[span / 4 * 32 ..][0..32].*, 2 * (span % 4));
+}
