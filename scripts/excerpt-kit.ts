@@ -182,6 +182,25 @@ function excerptBlocks(): void {
       refused: block.nonfinite_raw ? base64(readFileSync(join(kit, "blocks", block.nonfinite_raw))) : "",
     };
   });
+  // More of them, without labels.
+  const { types } = readJson<{ types: Record<string, { block_bytes: number; block_values: number }> }>(
+    kit,
+    "iq",
+    "manifest.json",
+  );
+  for (const { id, name } of FORMATS.values()) {
+    const found = types[name];
+    if (found === undefined || formats.some((format) => format.name === name)) continue;
+    const first = (kind: string, size: number) =>
+      base64(readFileSync(join(kit, "iq", `${name}.${kind}`)).subarray(0, plainBlocks * size));
+    formats.push({
+      id,
+      name,
+      raw: first("raw", found.block_bytes),
+      values: first("f32", 4 * found.block_values),
+      refused: "",
+    });
+  }
   const about =
     "Bytes as in a file, the floats they stand for (little-endian), and blocks whose scale is not finite; base64.";
   writeJson(join(excerptDirectory, "blocks.json"), { about, formats });

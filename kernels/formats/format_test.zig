@@ -128,3 +128,29 @@ test "a misspelt declaration is not passed over" {
         pub const linaer = q4_0.linear;
     }, &.{"TEST: `linaer` is nothing that a format of its kind declares"});
 }
+
+test "a chunk of a format that is expanded is one block, and scales of halves need that" {
+    const Expanded = struct {
+        fn of(comptime spans: u32, comptime tq2_0: type) type {
+            return struct {
+                pub const id = 99;
+                pub const name = "TEST";
+                pub const kind = .block;
+                pub const block_elements = 256;
+                pub const Block = tq2_0.Block;
+                pub const decode = tq2_0.decode;
+                pub const encode = null;
+                pub const finite = tq2_0.finite;
+                pub const scale = tq2_0.scale;
+                pub const spanSum = tq2_0.spanSum;
+                pub const chunk_spans = spans;
+                pub const chunkBytes = tq2_0.chunkBytes;
+                pub const pack = tq2_0.pack;
+                pub const expand = tq2_0.expand;
+            };
+        }
+    };
+    const tq2_0 = @import("tq2_0.zig");
+    try std.testing.expectEqual(null, comptime format.problem(Expanded.of(8, tq2_0)));
+    try expectProblem(Expanded.of(16, tq2_0), &.{"TEST: a chunk of a format that is expanded is one block"});
+}

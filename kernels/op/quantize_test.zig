@@ -123,6 +123,7 @@ fn neverWorse(comptime F: type, values: []const f32) !void {
 }
 
 test "a value that is not finite, and one beyond what a scale can hold, end at their block" {
+    @setEvalBranchQuota(2000);
     inline for (formats.list) |F| if (makes(F.id)) {
         var values: [blocks * F.block_elements]f32 = @splat(0.5);
         var bytes: [blocks * @sizeOf(F.Block)]u8 = undefined;

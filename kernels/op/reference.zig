@@ -22,18 +22,20 @@ pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantize
         const block = &weights[s * level_table.span / F.block_elements];
         const span = s % (F.block_elements / level_table.span);
         const columns = x.q[s * level_table.span ..][0..level_table.span];
-        if (x.q_low.len == 0) {
-            acc = addSpan(F, acc, block, span, columns, d_x);
-        } else {
+        const low = if (x.q_low.len == 0) null else x.q_low[s * level_table.span ..][0..level_table.span];
+        if (format.features(F).halves) {
+            for (0..2) |half| acc = addHalf(F, acc, block, 2 * span + half, columns, low, d_x);
+        } else if (low) |low_columns| {
             acc = addSpan(F, acc, block, span, columns, 256 * d_x);
-            acc = addSpan(F, acc, block, span, x.q_low[s * level_table.span ..][0..level_table.span], d_x);
+            acc = addSpan(F, acc, block, span, low_columns, d_x);
+        } else {
+            acc = addSpan(F, acc, block, span, columns, d_x);
         }
     }
     return acc;
 }
 
 fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
-    if (format.features(F).halves) return addHalves(F, before, block, span, x, d_x);
     const sum: f32 = @floatFromInt(F.spanSum(block, span, x));
     var acc = simd.fma(sum, F.scale(block) * d_x, before);
     if (format.features(F).minimum) {
@@ -43,14 +45,15 @@ fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: 
     return acc;
 }
 
-/// Where the halves of a span have scales of their own: the sum of one after the other.
-fn addHalves(comptime F: type, before: f32, block: *align(1) const F.Block, span: usize, x: *const [32]i8, d_x: f32) f32 {
+/// Where each half of a span has a scale of its own, it is added as a span of which the other half is 0.
+fn addHalf(comptime F: type, before: f32, block: *align(1) const F.Block, half: usize, columns: *const [32]i8, low: ?*const [32]i8, d_x: f32) f32 {
     var acc = before;
-    for (0..2) |half| {
-        var columns: [32]i8 = @splat(0);
-        @memcpy(columns[16 * half ..][0..16], x[16 * half ..][0..16]);
-        const sum: f32 = @floatFromInt(F.spanSum(block, span, &columns));
-        acc = simd.fma(sum, F.halfScale(block, 2 * span + half) * d_x, acc);
+    for ([_]?*const [32]i8{ columns, low }, [_]f32{ if (low == null) d_x else 256 * d_x, d_x }) |maybe, scale| {
+        const all = maybe orelse continue;
+        var own: [32]i8 = @splat(0);
+        @memcpy(own[half % 2 * 16 ..][0..16], all[half % 2 * 16 ..][0..16]);
+        const sum: f32 = @floatFromInt(F.spanSum(block, half / 2, &own));
+        acc = simd.fma(sum, F.halfScale(block, half) * scale, acc);
     }
     return acc;
 }

@@ -7,6 +7,7 @@ const expanded = @import("../../formats/expanded.zig");
 const format = @import("../../formats/format.zig");
 const isa = @import("../../level/isa.zig");
 const simd = @import("../../level/simd.zig");
+const Place = @import("../../formats/packed.zig").Place;
 const spans_zig = @import("spans.zig");
 const tiles = @import("tiles.zig");
 const Tile = tiles.Tile;
@@ -86,32 +87,38 @@ fn Kernel(comptime width: u32, comptime bytes_only: bool) type {
                 source.expand(chunk, &spans);
                 chunk += source.chunk_bytes;
                 var lane: u32 = 0;
-                while (lane < 16) : (lane += lanes) addChunk(&spans, source, operands[0..count], .{ .tile = tile, .lane = lane }, &sums);
-                for (operands[0..count]) |*operand| for (0..source.spans) |_| operand.advance(tile.stride);
+                while (lane < 16) : (lane += lanes) addChunk(&spans, source, operands, count, .{ .stride = tile.stride, .lane = lane }, &sums);
+                for (operands[0..count]) |*operand| operand.advance(tile.stride * source.spans);
             }
             const out = args.out + tile.token() * @as(usize, args.out_stride) + number * level_table.lanes;
             inline for (0..width) |t| @as(*align(4) simd.F, @ptrCast(out + t * @as(usize, args.out_stride))).* = sums[t];
         }
 
-        const Rows = struct { tile: Tile, lane: u32 };
+        const Rows = struct { stride: u32, lane: u32 };
 
-        inline fn addChunk(chunk: *const expanded.Chunk, source: Source, from: []const Operand, rows: Rows, sums: *[width][16]f32) void {
-            var operands: [2]Operand = undefined;
-            @memcpy(operands[0..from.len], from);
+        inline fn addChunk(chunk: *const expanded.Chunk, source: Source, from: [2]Operand, count: u32, rows: Rows, sums: *[width][16]f32) void {
+            var operands = from;
             var acc: [width]V = undefined;
             inline for (0..width) |t| acc[t] = sums[t][rows.lane..][0..lanes].*;
-            for (0..source.spans) |span| {
-                for (operands[0..from.len]) |*x| {
-                    for (source.sums * span..source.sums * (span + 1)) |sum| {
-                        const at: @import("../../formats/packed.zig").Place = .{ .chunk = @ptrCast(chunk), .spans = 8, .span = @intCast(sum), .lane = rows.lane };
-                        const unit = VectorUnit(expanded, lanes, width, true).multiply(at, x.q, x.sums);
-                        const d = expanded.scaleAt(lanes, at);
-                        inline for (0..width) |t| spans_zig.Adder(expanded, lanes).add(at, d, &unit, t, x, &acc[t]);
-                    }
-                    x.advance(rows.tile.stride);
+            for (0..source.spans * source.sums) |number| {
+                const at: Place = .{ .chunk = @ptrCast(chunk), .spans = chunk.len, .span = @intCast(number), .lane = rows.lane };
+                // Behind the last sum of a span.
+                const step = if ((number + 1) % source.sums == 0) rows.stride else 0;
+                if (bytes_only) {
+                    addSum(at, &operands[0], &acc);
+                    operands[0].advance(step);
+                } else for (operands[0..count]) |*x| {
+                    addSum(at, x, &acc);
+                    x.advance(step);
                 }
             }
             inline for (0..width) |t| sums[t][rows.lane..][0..lanes].* = acc[t];
+        }
+
+        inline fn addSum(at: Place, x: *const Operand, acc: *[width]V) void {
+            const unit = VectorUnit(expanded, lanes, width, true).multiply(at, x.q, x.sums);
+            const d = expanded.scaleAt(lanes, at);
+            inline for (0..width) |t| spans_zig.Adder(expanded, lanes).add(at, d, &unit, t, x, &acc[t]);
         }
 
         /// One token waits for memory: what it reads soon. Wide tiles share the next group out.
