@@ -24,7 +24,7 @@ pub fn blockDot(comptime F: type, weights: []align(1) const F.Block, x: Quantize
         const columns = x.q[s * level_table.span ..][0..level_table.span];
         const low = if (x.q_low.len == 0) null else x.q_low[s * level_table.span ..][0..level_table.span];
         if (format.features(F).halves) {
-            for (0..2) |half| acc = addHalf(F, acc, block, 2 * span + half, columns, low, d_x);
+            for (0..2) |half| acc = addHalf(F, acc, block, 2 * span + half, .{ .columns = columns, .low = low, .d = d_x });
         } else if (low) |low_columns| {
             acc = addSpan(F, acc, block, span, columns, 256 * d_x);
             acc = addSpan(F, acc, block, span, low_columns, d_x);
@@ -45,15 +45,18 @@ fn addSpan(comptime F: type, before: f32, block: *align(1) const F.Block, span: 
     return acc;
 }
 
+/// The integers of a span: those of 8 bits, or the high halves of 16 and the low ones.
+const SpanOf = struct { columns: *const [32]i8, low: ?*const [32]i8, d: f32 };
+
 /// Where each half of a span has a scale of its own, it is added as a span of which the other half is 0.
-fn addHalf(comptime F: type, before: f32, block: *align(1) const F.Block, half: usize, columns: *const [32]i8, low: ?*const [32]i8, d_x: f32) f32 {
+fn addHalf(comptime F: type, before: f32, block: *align(1) const F.Block, half: usize, x: SpanOf) f32 {
     var acc = before;
-    for ([_]?*const [32]i8{ columns, low }, [_]f32{ if (low == null) d_x else 256 * d_x, d_x }) |maybe, scale| {
+    for ([_]?*const [32]i8{ x.columns, x.low }, [_]f32{ if (x.low == null) x.d else 256 * x.d, x.d }) |maybe, d_x| {
         const all = maybe orelse continue;
         var own: [32]i8 = @splat(0);
         @memcpy(own[half % 2 * 16 ..][0..16], all[half % 2 * 16 ..][0..16]);
         const sum: f32 = @floatFromInt(F.spanSum(block, half / 2, &own));
-        acc = simd.fma(sum, F.halfScale(block, half) * scale, acc);
+        acc = simd.fma(sum, F.halfScale(block, half) * d_x, acc);
     }
     return acc;
 }

@@ -92,7 +92,9 @@ export function assertFits(plan: ModelPlan, need: Need, limitBytes: number, sett
 
 /** The largest type, of those that files are made in, that all matrices could have to fit in `bytes`; undefined where even the smallest takes more. */
 function typeThatFits(plan: ModelPlan, weights: number, bytes: number): { name: string; bytes: number } | undefined {
-  const formats = [...FORMATS.values()].filter(({ supported, name }) => supported && /^(Q[2-8]_K|Q[4-8]_|F16)/.test(name));
+  const formats = [...FORMATS.values()].filter(({ supported, name }) =>
+    supported && /^(Q[2-8]_K|Q[4-8]_|F16)/.test(name)
+  );
   return formats.map(({ name, blockElements, blockBytes }) => ({
     name,
     bytes: plan.tensors.reduce((sum, { columns, rows, bytes }) => {
