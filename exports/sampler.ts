@@ -15,6 +15,10 @@
 export { SAMPLING_METHODS } from "../ffi/wire.ts";
 export { type Candidate, Sampler } from "../src/sampling/sampler.ts";
 export { type Diversity, diversity } from "../src/sampling/diversity.ts";
+export { Grammar } from "../src/grammar/grammar.ts";
+export type { Constraint } from "../src/sampling/constraint.ts";
+export type { Matcher } from "../src/grammar/matcher.ts";
+export type { ConstraintOptions } from "../src/grammar/options.ts";
 export { TokenMask } from "../src/sampling/mask.ts";
 export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
 export type { MethodReport } from "../src/sampling/report.ts";

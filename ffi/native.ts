@@ -260,6 +260,16 @@ export class Native {
     return checked(calls.calibrate(this.#on, given), `format ${given.format}`);
   }
 
+  /** Builds the trie of tokens whose bytes lie in `text` from one start to the next; returns its words. */
+  trie(given: calls.TrieArguments): number {
+    return checked(calls.trie(this.#on, given), "trie");
+  }
+
+  /** Walks a trie and sets the bits of the tokens that are allowed; returns how many transitions were missing. */
+  walk(given: calls.WalkArguments): number {
+    return checked(calls.walk(this.#on, given), "mask");
+  }
+
   #described(topic: "formats" | "processor"): unknown {
     return JSON.parse(textOf((buffer) => checked(calls.describe(this.#on, topic, buffer), "library")));
   }

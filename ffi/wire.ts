@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 62f1e0578bef4531";
+export const STAMP = "0.1.0 c67d87eb76400f2e";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -302,6 +302,8 @@ export const FUNCTIONS = {
   lg_factor: { parameters: ["buffer", "u32", "u32", "u32", "u32", "u32"] },
   lg_solve: { parameters: ["buffer", "u32", "u32", "buffer", "u32", "u32"] },
   lg_calibrate: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
+  lg_trie: { parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"] },
+  lg_walk: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
   lg_kv_bytes: { parameters: ["buffer", "u32", "u32", "u32", "buffer", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
@@ -430,6 +432,22 @@ export interface NativeFunctions {
     factor: Float32Array,
     importance: Float32Array,
     blocks: Uint8Array,
+  ): number;
+  lg_trie(
+    text: Uint8Array,
+    textBytes: number,
+    starts: Uint32Array,
+    startsBytes: number,
+    trie: Uint32Array,
+    trieBytes: number,
+  ): number;
+  lg_walk(
+    options: Uint32Array,
+    optionsBytes: number,
+    trie: Uint32Array,
+    table: Uint32Array,
+    open: Uint32Array,
+    mask: Uint32Array,
   ): number;
   lg_memory(figures: Float64Array, figuresBytes: number): number;
   lg_kv_bytes(

@@ -1080,6 +1080,48 @@ export function calibrate(on: Pick<NativeFunctions, "lg_calibrate">, given: Cali
   return on.lg_calibrate(options.words, options.length * 4, values, factor, importance, blocks);
 }
 
+/** The arguments of {@link trie}. */
+export interface TrieArguments {
+  readonly text: Uint8Array;
+  readonly starts: Uint32Array;
+  readonly trie: Uint32Array;
+}
+
+/** The trie of tokens whose bytes lie in `text` from one start to the next; returns its words. */
+export function trie(on: Pick<NativeFunctions, "lg_trie">, given: TrieArguments): number {
+  const { text, starts, trie } = given;
+  checkBuffer("Uint8Array", text, "text");
+  checkBuffer("Uint32Array", starts, "starts");
+  checkBuffer("Uint32Array", trie, "trie");
+  return on.lg_trie(text, text.byteLength, starts, starts.byteLength, trie, trie.byteLength);
+}
+
+/** The arguments of {@link walk}. */
+export interface WalkArguments {
+  readonly trie: Uint32Array;
+  /** How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it. */
+  readonly table: Uint32Array;
+  /** The number of places, then the places: a node, or all ones for the whole trie, and a row. */
+  readonly open: Uint32Array;
+  readonly mask: Uint32Array;
+}
+
+/** Walks a trie from places (node, row) and sets the bits of the tokens that are allowed; returns how many transitions were missing, whose places take the place of those that were walked. */
+export function walk(on: Pick<NativeFunctions, "lg_walk">, given: WalkArguments): number {
+  const { trie, table, open, mask } = given;
+  checkBuffer("Uint32Array", trie, "trie");
+  checkBuffer("Uint32Array", table, "table");
+  checkBuffer("Uint32Array", open, "open");
+  checkBuffer("Uint32Array", mask, "mask");
+  const options = new Words("walk");
+  options.reserve(4);
+  options.u32(trie.byteLength, "trieBytes");
+  options.u32(table.byteLength, "tableBytes");
+  options.u32(open.byteLength, "openBytes");
+  options.u32(mask.byteLength, "maskBytes");
+  return on.lg_walk(options.words, options.length * 4, trie, table, open, mask);
+}
+
 /** What the library holds at the moment. */
 export function memory(on: Pick<NativeFunctions, "lg_memory">, figures: Float64Array): number {
   return on.lg_memory(figures, figures.byteLength);

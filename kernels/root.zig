@@ -19,6 +19,7 @@ const Adapter = @import("model/adapter.zig").Adapter;
 const bandwidth = @import("calls/bandwidth.zig");
 const Engine = @import("run/engine.zig").Engine;
 const calibration = @import("calls/calibrate.zig");
+const grammar = @import("calls/grammar.zig");
 const memory = @import("host/memory.zig");
 const model_zig = @import("model/model.zig");
 const Model = model_zig.Model;
@@ -367,13 +368,40 @@ fn aligned(pointer: ?[*]const u8, bytes: usize) bool {
     return @intFromPtr(pointer) % bytes == 0;
 }
 
-fn refusal(why: (quantizer.Error || product.Error || calibration.Error)) i32 {
+fn refusal(why: (quantizer.Error || product.Error || calibration.Error || grammar.Error)) i32 {
     return switch (why) {
         error.Unsupported => Status.unsupported,
         error.OutOfMemory => Status.out_of_memory,
         error.NonFinite => Status.non_finite,
         error.Refused, error.Short => Status.invalid_argument,
     }.code();
+}
+
+pub export fn lg_trie(text: ?[*]const u8, text_len: u32, starts: ?[*]const u8, starts_len: u32, trie: ?[*]u8, trie_len: u32) i32 {
+    const from = wordsIn(starts, starts_len) orelse return Status.invalid_argument.code();
+    const to = wordsOut(trie, trie_len) orelse return Status.invalid_argument.code();
+    const words = grammar.build(bytesOf(text, text_len), from, to) catch |why| return refusal(why);
+    return if (words > std.math.maxInt(i32)) Status.invalid_argument.code() else @intCast(words);
+}
+
+pub export fn lg_walk(options: ?[*]const u8, options_len: u32, trie: ?[*]const u8, table: ?[*]const u8, open: ?[*]u8, mask: ?[*]u8) i32 {
+    const sizes = grammar.readSizes(bytesOf(options, options_len)) catch |why| return refusal(why);
+    const nodes = wordsIn(trie, sizes.trie_bytes) orelse return Status.invalid_argument.code();
+    const rows = wordsIn(table, sizes.table_bytes) orelse return Status.invalid_argument.code();
+    const places = wordsOut(open, sizes.open_bytes) orelse return Status.invalid_argument.code();
+    const bits = wordsOut(mask, sizes.mask_bytes) orelse return Status.invalid_argument.code();
+    return @intCast(grammar.walk(nodes, rows, places, bits) catch |why| return refusal(why));
+}
+
+/// The words of a buffer; null where it doesn't hold whole ones.
+fn wordsIn(pointer: ?[*]const u8, len: u32) ?[]const u32 {
+    if (len % 4 != 0 or !aligned(pointer, 4)) return null;
+    return if (len == 0) &.{} else @as([*]const u32, @ptrCast(@alignCast(pointer.?)))[0 .. len / 4];
+}
+
+fn wordsOut(pointer: ?[*]u8, len: u32) ?[]u32 {
+    if (len % 4 != 0 or !aligned(pointer, 4)) return null;
+    return if (len == 0) &.{} else @as([*]u32, @ptrCast(@alignCast(pointer.?)))[0 .. len / 4];
 }
 
 pub export fn lg_memory(figures: ?[*]u8, figures_len: u32) i32 {

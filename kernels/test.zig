@@ -17,6 +17,7 @@ test {
     _ = @import("run/batch.zig");
     _ = @import("run/product.zig");
     _ = @import("threads/pool.zig");
+    _ = @import("calls/grammar.zig");
     _ = @import("calls/sample.zig");
     _ = @import("threads/conductor.zig");
     _ = @import("run/engine_test.zig");

@@ -94,7 +94,7 @@ pub const workspace = struct {
 };
 
 /// The buffers of words that TypeScript writes; each holds records of `layouts`.
-pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter };
+pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter, walk };
 
 /// Records of named fields. `into` says which buffers a record is written to; one without is read by TypeScript. `about` names
 /// it in errors. Numbers lie within `ranges`, where a field has one; floats are finite. Sizes end in `bytes`.
@@ -451,6 +451,18 @@ pub const layouts = struct {
         pub const ranges = .{ .columns = .{ 1, limits.feed_forward_max }, .threads = .{ 1, limits.threads_max } };
     };
 
+    /// The sizes of `lg_walk`'s buffers.
+    pub const Walk = struct {
+        trie_bytes: u32,
+        table_bytes: u32,
+        open_bytes: u32,
+        mask_bytes: u32,
+
+        pub const into = [_]Buffer{.walk};
+        pub const about = "sizes of a walk";
+        pub const ranges = .{};
+    };
+
     /// The options of `lg_adapter_add`: a pair of matrices, B and A, whose product is added to a matrix of the model.
     pub const AdapterPair = struct {
         /// The matrix: which tensor of the model's description it is.
@@ -728,6 +740,21 @@ pub const functions = struct {
         /// The squares of r_kk.
         importance: SizedIn(f32),
         blocks: SizedOut(u8),
+    };
+
+    /// The trie of tokens whose bytes lie in `text` from one start to the next; returns its words.
+    pub const lg_trie = struct { text: In(u8), starts: In(u32), trie: Out(u32) };
+
+    /// Walks a trie from places (node, row) and sets the bits of the tokens that are allowed; returns how many transitions were
+    /// missing, whose places take the place of those that were walked.
+    pub const lg_walk = struct {
+        options: Options(layouts.Walk),
+        trie: SizedIn(u32),
+        /// How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it.
+        table: SizedIn(u32),
+        /// The number of places, then the places: a node, or all ones for the whole trie, and a row.
+        open: SizedOut(u32),
+        mask: SizedOut(u32),
     };
 
     /// What the library holds at the moment.

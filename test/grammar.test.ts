@@ -4,19 +4,21 @@
  *
  * @module
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { before, describe, it } from "node:test";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { after, before, describe, it } from "node:test";
 import {
+  type GenerateOptions,
+  Grammar,
   InvalidArgumentError,
+  LightGPT,
   LightGPTError,
   loadTokenizer,
+  type Matcher,
   readGguf,
   type Tokenizer,
   UnsupportedError,
 } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
-import { Grammar } from "../src/grammar/grammar.ts";
-import type { Matcher } from "../src/grammar/matcher.ts";
 import { randomFrom } from "./simulation.ts";
 
 let tokenizer: Tokenizer;
@@ -30,11 +32,12 @@ function has(grammar: Grammar, text: string): boolean {
   return matcher.follow(new TextEncoder().encode(text)) && matcher.isComplete;
 }
 
-function gbnf(source: string): Grammar {
+function gbnf(source: string): Promise<Grammar> {
   return Grammar.gbnf(source, tokenizer);
 }
 
-function verdicts(grammar: Grammar, texts: Readonly<Record<string, boolean>>): void {
+async function verdicts(made: Promise<Grammar>, texts: Readonly<Record<string, boolean>>): Promise<void> {
+  const grammar = await made;
   for (const [text, expected] of Object.entries(texts)) {
     assertEquals(has(grammar, text), expected, JSON.stringify(text));
   }
@@ -68,11 +71,11 @@ describe("a regular expression", () => {
     () => Array.from({ length: random(6) }, () => pick(letters)).join(""),
   );
 
-  it("has the texts that the runtime's own matches", () => {
+  it("has the texts that the runtime's own matches", async () => {
     let matches = 0;
     for (let round = 0; round < 300; round++) {
       const source = expression(3);
-      const [grammar, own] = [Grammar.regex(source, tokenizer), new RegExp(`^(?:${source})$`, "u")];
+      const [grammar, own] = [await Grammar.regex(source, tokenizer), new RegExp(`^(?:${source})$`, "u")];
       for (const text of texts) {
         assertEquals(has(grammar, text), own.test(text), `${source} on ${JSON.stringify(text)}`);
         matches += Number(own.test(text));
@@ -81,28 +84,28 @@ describe("a regular expression", () => {
     assert(matches > 1000);
   });
 
-  it("says what it does not take", () => {
+  it("says what it does not take", async () => {
     for (const source of ["a(?=b)", "\\bword", "(a)\\1", "(?<!a)b", "\\p{Script=Greek}"]) {
-      assertThrows(() => Grammar.regex(source, tokenizer), UnsupportedError);
+      await assertRejects(() => Grammar.regex(source, tokenizer), UnsupportedError);
     }
     for (const source of ["a(", "a)", "[a", "*", "a{2,1}", "\\", "[b-a]", "\\u{110000}", "\\q"]) {
-      assertThrows(() => Grammar.regex(source, tokenizer), InvalidArgumentError);
+      await assertRejects(() => Grammar.regex(source, tokenizer), InvalidArgumentError);
     }
-    assertThrows(() => Grammar.regex("[]", tokenizer), InvalidArgumentError, "No text fits");
+    await assertRejects(() => Grammar.regex("[]", tokenizer), InvalidArgumentError, "No text fits");
   });
 
-  it("counts without unrolling", () => {
+  it("counts without unrolling", async () => {
     const grammar = Grammar.regex('"[a-z]{3,100000}"', tokenizer);
-    verdicts(grammar, { '"ab"': false, '"abc"': true, [`"${"x".repeat(5000)}"`]: true });
-    const many = Grammar.regex("(ab){1000000000}", tokenizer);
+    await verdicts(grammar, { '"ab"': false, '"abc"': true, [`"${"x".repeat(5000)}"`]: true });
+    const many = await Grammar.regex("(ab){1000000000}", tokenizer);
     assertEquals(has(many, "abab"), false);
-    assertThrows(() => Grammar.regex(`${"(".repeat(300)}a${")".repeat(300)}`, tokenizer), LightGPTError);
+    await assertRejects(() => Grammar.regex(`${"(".repeat(300)}a${")".repeat(300)}`, tokenizer), LightGPTError);
   });
 });
 
 describe("a grammar in GBNF", () => {
-  it("has names, groups, classes, counts, escapes and comments", () => {
-    verdicts(
+  it("has names, groups, classes, counts, escapes and comments", async () => {
+    await verdicts(
       gbnf(`# a list
 root  ::= item ("," item){1,2} end? # the end may be missing
 item  ::= [a-c\\x30-\\x39]+ |
@@ -121,15 +124,15 @@ end   ::= [^a] .`),
     );
   });
 
-  it("may come back to itself, in the middle, on the right and on the left", () => {
-    verdicts(gbnf('root ::= "(" root ")" root | ""'), {
+  it("may come back to itself, in the middle, on the right and on the left", async () => {
+    await verdicts(gbnf('root ::= "(" root ")" root | ""'), {
       "": true,
       "()": true,
       "(()())()": true,
       "(()": false,
       ")": false,
     });
-    verdicts(gbnf('root ::= root "+" term | term\nterm ::= term "*" [0-9] | [0-9] | "(" root ")"'), {
+    await verdicts(gbnf('root ::= root "+" term | term\nterm ::= term "*" [0-9] | [0-9] | "(" root ")"'), {
       "1": true,
       "1+2*3": true,
       "(1+2)*3+4": true,
@@ -137,30 +140,34 @@ end   ::= [^a] .`),
       "+1": false,
       "(1+2": false,
     });
-    verdicts(gbnf('root ::= b "x" | "r"\nb ::= root "y" | "z"'), {
+    await verdicts(gbnf('root ::= b "x" | "r"\nb ::= root "y" | "z"'), {
       r: true,
       zx: true,
       ryx: true,
       ryxyx: true,
       ry: false,
     });
-    const deep = gbnf('root ::= "[" root "]" | "a"');
+    const deep = await gbnf('root ::= "[" root "]" | "a"');
     assert(has(deep, "[".repeat(3000) + "a" + "]".repeat(3000)));
   });
 
-  it("may be ambiguous, and repeat what may be empty", () => {
+  it("may be ambiguous, and repeat what may be empty", async () => {
     const ambiguous = gbnf('root ::= root root | "a" | "b"');
-    verdicts(ambiguous, { ["ab".repeat(60)]: true, [`${"ab".repeat(60)}c`]: false, "": false });
-    verdicts(gbnf('root ::= (a*){2,3} "b"\na ::= "a" | "(" a ")"'), {
+    await verdicts(ambiguous, { ["ab".repeat(60)]: true, [`${"ab".repeat(60)}c`]: false, "": false });
+    await verdicts(gbnf('root ::= (a*){2,3} "b"\na ::= "a" | "(" a ")"'), {
       b: true,
       aab: true,
       "aaaaaa(a)b": true,
       a: false,
     });
-    verdicts(gbnf('root ::= x{0,1000000000} "."\nx ::= ("(" x ")")?'), { ".": true, "()(()).": true, "(.": false });
+    await verdicts(gbnf('root ::= x{0,1000000000} "."\nx ::= ("(" x ")")?'), {
+      ".": true,
+      "()(()).": true,
+      "(.": false,
+    });
   });
 
-  it("says what is wrong, and in which line", () => {
+  it("says what is wrong, and in which line", async () => {
     for (
       const [source, words] of [
         ['root ::= "a', "line 1"],
@@ -174,17 +181,17 @@ end   ::= [^a] .`),
         ['root ::= "a"{3,2}', "at least 3"],
       ]
     ) {
-      assertThrows(() => gbnf(source), InvalidArgumentError, words);
+      await assertRejects(() => gbnf(source), InvalidArgumentError, words);
     }
-    assertThrows(() => gbnf('root ::= a root "x" | "y"\na ::= "b"?'), UnsupportedError, "root");
-    assertThrows(() => gbnf(`root ::= ${"(".repeat(400)}"a"${")".repeat(400)}`), LightGPTError, "depth");
-    assertThrows(() => gbnf(`root ::= "${"a".repeat(2_000_000)}"`), LightGPTError, "characters");
+    await assertRejects(() => gbnf('root ::= a root "x" | "y"\na ::= "b"?'), UnsupportedError, "root");
+    await assertRejects(() => gbnf(`root ::= ${"(".repeat(400)}"a"${")".repeat(400)}`), LightGPTError, "depth");
+    await assertRejects(() => gbnf(`root ::= "${"a".repeat(2_000_000)}"`), LightGPTError, "characters");
   });
 });
 
 describe("a mask", () => {
-  it("has the tokens that a walk of each alone finds", () => {
-    const json = gbnf(`root ::= object
+  it("has the tokens that a walk of each alone finds", async () => {
+    const json = await gbnf(`root ::= object
 object ::= "{" (pair ("," pair)*)? "}"
 pair ::= string ":" (string | object | [0-9]{1,5} | "true")
 string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
@@ -201,7 +208,7 @@ string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
     assert(states > 40 && matcher.isComplete && matcher.isDone);
   });
 
-  it("is the same whatever was asked before", () => {
+  it("is the same whatever was asked before", async () => {
     const source = '[ab]{2,40}c|x*"[^"]{0,9}"';
     const walk = (grammar: Grammar, text: string) => {
       const matcher = grammar.matcher();
@@ -211,13 +218,13 @@ string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
         return mask;
       });
     };
-    const warm = Grammar.regex(source, tokenizer);
+    const warm = await Grammar.regex(source, tokenizer);
     for (const text of ["aaaa", 'x"yes', "bababac"]) walk(warm, text);
-    assertEquals(walk(warm, 'xx"abc"'), walk(Grammar.regex(source, tokenizer), 'xx"abc"'));
+    assertEquals(walk(warm, 'xx"abc"'), walk(await Grammar.regex(source, tokenizer), 'xx"abc"'));
   });
 
-  it("lets a text end where it is whole, and only there", () => {
-    const matcher = Grammar.choice(["yes", "yesterday"], tokenizer).matcher();
+  it("lets a text end where it is whole, and only there", async () => {
+    const matcher = (await Grammar.choice(["yes", "yesterday"], tokenizer)).matcher();
     const [end] = tokenizer.endOfGeneration;
     assertEquals([matcher.allows(end), matcher.isDone], [false, false]);
     assertThrows(() => matcher.accept(end), LightGPTError);
@@ -227,5 +234,72 @@ string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
     const copy = matcher.clone();
     copy.accept(end);
     assertEquals([copy.isDone, matcher.isDone], [true, false]);
+  });
+});
+
+describe("a constraint of a request", () => {
+  let lm: LightGPT;
+  before(async () => {
+    lm = await LightGPT.load(embeddedModel(), { threads: 1 });
+  });
+  after(() => lm.dispose());
+
+  it("holds the answer to a regular expression, a grammar, a choice", async () => {
+    const grammar = 'root ::= "{" pair ("," pair){0,2} "}"\npair ::= "\\"" [a-z]{1,8} "\\":" [0-9]{1,3}';
+    for (let seed = 0; seed < 8; seed++) {
+      const sampling = { seed, temperature: 2, topK: 0, topP: 1 };
+      const one = await lm.complete("Once", { constraint: { regex: "[A-Z][a-z]{2,6}( [a-z]{1,5}){2}\\." }, sampling });
+      assertMatch(one.text, /^[A-Z][a-z]{2,6}( [a-z]{1,5}){2}\.$/);
+      const two = await lm.complete("Once", { constraint: { grammar }, sampling });
+      assert(Object.keys(JSON.parse(two.text)).length > 0);
+      const three = await lm.complete("Once", { constraint: { choice: ["yes", "no", "yesterday"] }, sampling });
+      assert(["yes", "no", "yesterday"].includes(three.text));
+      assertEquals([one, two, three].map(({ stopReason }) => stopReason), Array(3).fill("endOfText"));
+    }
+  });
+
+  it("gives the same tokens for the same seed, alone and together, with a grammar that is fresh or was used", async () => {
+    const constraint = { regex: '"([^"\\\\]|\\\\["\\\\n]){0,60}"' };
+    const options = { constraint, maxTokens: 60, sampling: { seed: 3, temperature: 1.5 } };
+    const alone = await lm.complete("Lily said", options);
+    await using other = await LightGPT.load(embeddedModel(), { threads: 1 });
+    const together = await Promise.all(
+      [1, 2, 3].map((index) =>
+        other.complete(index === 2 ? "Lily said" : `Tom ran ${index}`, index === 2 ? options : { maxTokens: 40 })
+      ),
+    );
+    assertEquals(together[1].tokens, alone.tokens);
+    assert(alone.tokens.length > 5);
+  });
+
+  it("may be cut by maxTokens, and goes with conversations of tokens, a grammar of one's own, and no other's", async () => {
+    const grammar = await Grammar.regex("[a-z]{50,}", lm.model.tokenizer);
+    const cut = await lm.complete(lm.tokenize("Once"), { constraint: { grammar }, maxTokens: 5 });
+    assertEquals([cut.stopReason, cut.tokens.length], ["maxTokens", 5]);
+    const foreign = await Grammar.regex("[a-z]", tokenizer);
+    await assertRejects(
+      () => lm.complete("Once", { constraint: { grammar: foreign } }),
+      InvalidArgumentError,
+      "tokenizer",
+    );
+  });
+
+  it("refuses what it cannot hold", async () => {
+    const refused: [GenerateOptions, string][] = [
+      [{ constraint: {} }, "constraint"],
+      [{ constraint: { regex: "a", choice: ["b"] } }, "regex and choice"],
+      [{ constraint: { regex: "(" } }, "regex"],
+      [{ constraint: { regex: "a" }, stop: "b" }, "stop"],
+      [{ constraint: { choice: [] } }, "choice"],
+      [
+        { constraint: { regex: "[a-z]+" }, sampling: { allowed: [...lm.tokenize("9", { addSpecial: false })] } },
+        "allowed",
+      ],
+    ];
+    for (const [options, words] of refused) {
+      await assertRejects(() => lm.complete("Once", { ...options, maxTokens: 5 }), InvalidArgumentError, words);
+    }
+    const { running, queued } = lm.batcher.stats();
+    assertEquals([running, queued], [0, 0]);
   });
 });

@@ -6,6 +6,7 @@
  */
 import type { Scheduler } from "./scheduler.ts";
 import { type Completion, completionOf, Piece } from "./completion.ts";
+import type { ResolvedConstraint } from "../grammar/options.ts";
 import type { PromptHost } from "./prompt.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
@@ -48,6 +49,8 @@ interface ResolvedOptions {
   signal: AbortSignal | undefined;
   /** Which tokens may come, where that depends on what came; it is used up by the request. */
   constraint?: Constraint;
+  /** The same as it was given, to be compiled when the request begins. */
+  rules?: ResolvedConstraint | undefined;
   /** How the sequence gets its place. */
   place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt" | "adapters">;
 }
@@ -57,6 +60,7 @@ export interface Begun {
   readonly ids: Uint32Array;
   readonly sampling: Sampling;
   readonly place: Prepared["options"]["place"];
+  readonly constraint: Constraint | undefined;
 }
 
 /** What a request came to so far: its tokens, its text, and whether it has ended. */
@@ -82,7 +86,7 @@ export class Answer {
     this.#host = host;
     this.#options = options;
     this.#begun = begun;
-    this.#sampler = new SamplerState(sampling, options.constraint);
+    this.#sampler = new SamplerState(sampling, begun.constraint);
     this.#sampler.check(tokenizer.vocabularySize);
     this.#sampler.begin(ids);
     this.#text = textAfter(ids, tokenizer, options.stops);

@@ -15,6 +15,7 @@ import { expired } from "./errors.ts";
 import type { Sequence } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
+import { grammarOf } from "../grammar/options.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
 import { resolveSampling } from "../sampling/resolve.ts";
 import type { Choice } from "../sampling/state.ts";
@@ -69,9 +70,12 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     this.#sequence?.end(error);
   }
 
-  /** Does what takes long before a request can begin: a long text becomes ids, texts that break repetitions their tokens. */
+  /**
+   * Does what takes long before a request can begin: a long text becomes ids, texts that break repetitions their tokens, a
+   * grammar is compiled.
+   */
   async #begin({ host, prompt, options }: Prepared): Promise<Begun> {
-    const { breakers, sampling, place: { deadlineMs, ...place } } = options;
+    const { breakers, sampling, rules, place: { deadlineMs, ...place } } = options;
     const controller = this.#beginning = new AbortController();
     // The scheduler would begin to count when this is done.
     if (deadlineMs !== undefined) {
@@ -79,10 +83,12 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     }
     try {
       const ids = typeof prompt === "string" ? await encodePrompt(host, prompt, controller.signal) : prompt;
-      if (breakers.length === 0 || sampling.dry === undefined) return { ids, sampling, place };
+      const constraint = rules ? (await grammarOf(rules, host.tokenizer)).matcher() : options.constraint;
+      controller.signal.throwIfAborted();
+      if (breakers.length === 0 || sampling.dry === undefined) return { ids, sampling, place, constraint };
       const found = await tokensContaining(host.tokenizer, breakers, controller.signal);
       const all = new Set([...sampling.dry.breakers, ...found]);
-      return { ids, sampling: { ...sampling, dry: { ...sampling.dry, breakers: all } }, place };
+      return { ids, sampling: { ...sampling, dry: { ...sampling.dry, breakers: all } }, place, constraint };
     } catch (error) {
       throw controller.signal.aborted ? controller.signal.reason : error;
     } finally {
@@ -93,14 +99,14 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
   async *#run(prepare: () => Prepared): AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
     const prepared = prepare();
-    const { prompt, options, options: { signal, breakers } } = prepared;
+    const { prompt, options, options: { signal, breakers, rules } } = prepared;
     assertNotAborted(signal);
     const abort = () => this.#end(cancelledBy(signal as AbortSignal));
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      const begun = typeof prompt === "string" || breakers.length > 0
+      const begun = typeof prompt === "string" || breakers.length > 0 || rules !== undefined
         ? await this.#begin(prepared)
-        : { ids: prompt, sampling: options.sampling, place: options.place };
+        : { ids: prompt, sampling: options.sampling, place: options.place, constraint: options.constraint };
       const answer = new Answer(prepared, begun);
       let first = begin;
       if (!answer.isEnded) {
@@ -151,6 +157,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
     top: logprobs,
     logitsProcessor,
     signal,
+    rules: options.constraint,
     place: {
       tenant,
       priority,
@@ -161,6 +168,9 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
   };
   if (stop.length > 0 && !host.tokenizer.hasText) {
     refuseOption("stop", "none, for the tokens of this model have no text", stop.join(", "));
+  }
+  if (stop.length > 0 && options.constraint !== undefined) {
+    refuseOption("stop", "none beside constraint, which says where the answer ends", stop.join(", "));
   }
   assertNotAborted(signal);
   return { host, prompt: resolvePrompt(host, prompt), options: resolved };

@@ -17,6 +17,12 @@ import {
   type Resolved,
   text,
 } from "../options/schema.ts";
+import {
+  constraintFields,
+  type ConstraintOptions,
+  readConstraint,
+  type ResolvedConstraint,
+} from "../grammar/options.ts";
 import { type AdapterOptions, adaptersField } from "../model/adapter_options.ts";
 import type { LogitsProcessor } from "../sampling/logits_processor.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
@@ -122,6 +128,11 @@ export interface GenerateOptions {
    * @default {without log probabilities}
    */
   readonly logprobs?: number;
+  /**
+   * What the answer must be: a token that would break it is never chosen. An answer that `maxTokens` cuts may be incomplete.
+   * @default {anything}
+   */
+  readonly constraint?: ConstraintOptions;
   /** Called before each token is chosen; it sees the logits and may change them. */
   readonly logitsProcessor?: LogitsProcessor;
   /** Ends the request with an error of the code `cancelled`. */
@@ -186,6 +197,15 @@ export const generateFields = {
     most: LIMITS.logprobsMax,
     otherwise: "without log probabilities",
   }),
+  constraint: other<ConstraintOptions, ResolvedConstraint>()(
+    {
+      about: "What the answer must be.",
+      expected: "an object with regex, grammar or choice",
+      otherwise: "anything",
+      fields: constraintFields,
+    },
+    readConstraint,
+  ),
   logitsProcessor: callback<LogitsProcessor>({
     about: "Called before each token is chosen; it may change the logits.",
   }),

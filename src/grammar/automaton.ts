@@ -17,9 +17,6 @@ export type State = number;
 /** The state from which no text can be completed. */
 export const DEAD: State = 0;
 
-/** A transition that has not been made yet. */
-export const UNKNOWN = -1;
-
 /** What may be going on. */
 interface Situation {
   /** Each lexeme that may be in reading, once, with the nodes that wait behind it. */
@@ -32,6 +29,8 @@ interface Situation {
 export class Automaton {
   /** Of each byte its class. */
   readonly classOf: Uint8Array;
+  /** How many classes there are. */
+  readonly classes: number;
   /** The state before the text. */
   readonly start: State;
   readonly #lexemes: Lexemes;
@@ -39,11 +38,8 @@ export class Automaton {
   readonly #budget: GrammarBudget;
   readonly #places: Places;
   readonly #stacks: Stacks;
-  readonly #classes: number;
   readonly #situations: Situation[] = [];
   readonly #ids = new Map<string, State>();
-  /** Transitions [state][class] of the states that have a row. */
-  readonly #rows: (Int32Array | undefined)[] = [];
   readonly #bounded = new Map<string, State>();
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
@@ -54,7 +50,7 @@ export class Automaton {
     this.#places = new Places(rules, (lexeme) => lexemes.isNullable(lexeme));
     this.#stacks = new Stacks(budget);
     this.classOf = derivatives.classOf;
-    this.#classes = derivatives.byteOf.length;
+    this.classes = derivatives.byteOf.length;
     this.#intern({ entries: [], accepts: false }); // DEAD
     const closure = this.#closure();
     const bottom = this.#stacks.set([BOTTOM]);
@@ -80,32 +76,13 @@ export class Automaton {
     return this.#situations[state].entries.length > 0;
   }
 
-  /** The state after a byte; it is kept, for the next time. */
-  step(state: State, byte: number): State {
-    const row = this.#rows[state] ??= new Int32Array(this.#classes).fill(UNKNOWN);
-    const byteClass = this.classOf[byte];
-    const known = row[byteClass];
-    return known !== UNKNOWN ? known : row[byteClass] = this.#next(state, byteClass);
-  }
-
-  /** The state after bytes of the text itself: a path that is gone once, of which nothing is kept but the states. */
-  follow(state: State, bytes: Uint8Array): State {
-    for (const byte of bytes) {
-      if (state === DEAD) return DEAD;
-      const byteClass = this.classOf[byte];
-      const known = this.#rows[state]?.[byteClass] ?? UNKNOWN;
-      state = known !== UNKNOWN ? known : this.#next(state, byteClass);
-    }
-    return state;
-  }
-
   /** The bytes of which each is the only one that may come, and before which the text may not end; at most `most`. */
   forced(state: State, most: number): Uint8Array {
     const bytes: number[] = [];
     while (bytes.length < most && !this.accepts(state)) {
       const open: [number, State][] = [];
       for (let byte = 0; byte < 256 && open.length < 2; byte++) {
-        const next = this.step(state, byte);
+        const next = this.next(state, this.classOf[byte]);
         if (next !== DEAD) open.push([byte, next]);
       }
       if (open.length !== 1) break;
@@ -115,7 +92,8 @@ export class Automaton {
     return Uint8Array.from(bytes);
   }
 
-  #next(state: State, byteClass: number): State {
+  /** The state after a byte of a class. */
+  next(state: State, byteClass: number): State {
     const closure = this.#closure();
     for (const [lexeme, behind] of this.#situations[state].entries) {
       const left = this.#derivatives.derive(lexeme, byteClass);
@@ -171,7 +149,6 @@ export class Automaton {
     this.#budget.count("states", 1);
     const id = this.#situations.push(situation) - 1;
     this.#ids.set(key, id);
-    this.#rows.push(undefined);
     return id;
   }
 }

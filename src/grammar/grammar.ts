@@ -4,24 +4,10 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkText, refuseOption } from "../options/checks.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
-import { Automaton } from "./automaton.ts";
-import { GRAMMAR_LIMITS, GrammarBudget, refuseSize } from "./budget.ts";
-import { oneOf } from "./characters.ts";
-import { Derivatives } from "./derivatives.ts";
-import { rulesOf } from "./expressions.ts";
-import { parseGbnf } from "./gbnf.ts";
-import { Lexemes } from "./lexemes.ts";
-import { Masks } from "./masks.ts";
-import { type Compiled, Matcher } from "./matcher.ts";
-import { regexOf } from "./regex.ts";
-import { Rules } from "./rules.ts";
-import { buildTrie, type TokenTrie } from "./token_trie.ts";
-
-/** Writes rules; gives the one that a whole text must meet. */
-export type RuleWriter = (lexemes: Lexemes, rules: Rules) => number;
+import type { Tokenizer } from "../text/tokenizer/types.ts";
+import type { RuleWriter } from "./compile.ts";
+import type { Matcher } from "./matcher.ts";
 
 /**
  * Texts that a model is held to.
@@ -31,106 +17,84 @@ export type RuleWriter = (lexemes: Lexemes, rules: Rules) => number;
  * import { Grammar, LightGPT } from "@lightgpt/lightgpt";
  *
  * await using lm = await LightGPT.load();
- * const date = Grammar.regex("[0-9]{4}-[0-9]{2}-[0-9]{2}", lm.tokenizer);
- * const { text } = await lm.complete("Today is ", { constraint: { grammar: date } });
+ * const grammar = await Grammar.regex("[A-Z][a-z]+ and [A-Z][a-z]+", lm.model.tokenizer);
+ * const { text } = await lm.complete("The two friends were called ", { constraint: { grammar } });
  * console.log(text);
  * ```
  */
 export class Grammar {
-  readonly #compiled: Compiled;
+  readonly #start: Matcher;
+  readonly #tokenizer: Tokenizer;
 
-  private constructor(compiled: Compiled) {
-    this.#compiled = compiled;
+  private constructor(start: Matcher, tokenizer: Tokenizer) {
+    this.#start = start;
+    this.#tokenizer = tokenizer;
   }
 
   /**
    * The texts that a regular expression of ECMAScript matches as a whole.
    *
-   * @param source the expression; what is not regular, such as `(?=` or `\1`, is refused
-   * @throws InvalidArgumentError where it cannot be read, or no text matches it.
+   * @param source the expression; what is not regular, such as `(?=` or `\\1`, is refused
+   * @param tokenizer the vocabulary whose tokens spell the texts
+   * @returns the grammar
+   * @throws {InvalidArgumentError} where it cannot be read, or no text matches it
+   * @throws {UnsupportedError} where it is not regular
    */
-  static regex(source: string, tokenizer: Tokenizer): Grammar {
-    checkText("regex", source);
-    return Grammar.compile(tokenizer, (lexemes, rules) => {
-      const spell = (characters: Parameters<typeof oneOf>[1]) => oneOf(lexemes, characters);
-      const lexeme = regexOf(lexemes, source, { where: "regex", whole: true, anything: lexemes.all, spell });
-      return rules.add("regex", [[{ lexeme }]]);
-    });
+  static regex(source: string, tokenizer: Tokenizer): Promise<Grammar> {
+    return Grammar.#make("regex", source, tokenizer, ({ regexRules }) => regexRules(source));
   }
 
   /**
    * The texts of a grammar in GBNF, from its rule `root`.
    *
-   * @throws InvalidArgumentError where it cannot be read, or no text fits it.
+   * @param source the grammar
+   * @param tokenizer the vocabulary whose tokens spell the texts
+   * @returns the grammar
+   * @throws {InvalidArgumentError} where it cannot be read, or no text fits it
    */
-  static gbnf(source: string, tokenizer: Tokenizer): Grammar {
-    checkText("grammar", source);
-    if (source.length > GRAMMAR_LIMITS.characters) refuseSize("characters", source.length);
-    return Grammar.compile(
-      tokenizer,
-      (lexemes, rules) => rulesOf(parseGbnf(source, lexemes), "root", lexemes, rules),
-    );
+  static gbnf(source: string, tokenizer: Tokenizer): Promise<Grammar> {
+    return Grammar.#make("grammar", source, tokenizer, ({ gbnfRules }) => gbnfRules(source));
   }
 
   /**
    * One of a few texts.
    *
-   * @throws InvalidArgumentError for an empty list.
+   * @param texts the texts, one at least
+   * @param tokenizer the vocabulary whose tokens spell them
+   * @returns the grammar
+   * @throws {InvalidArgumentError} where there is none
    */
-  static choice(texts: readonly string[], tokenizer: Tokenizer): Grammar {
-    if (!Array.isArray(texts) || texts.length === 0) refuseOption("choice", "a list of texts", texts);
+  static async choice(texts: readonly string[], tokenizer: Tokenizer): Promise<Grammar> {
+    if (!Array.isArray(texts) || texts.length === 0) refuseOption("choice", "an array of strings", texts);
     texts.forEach((text, index) => checkText(`choice[${index}]`, text));
-    const encoder = new TextEncoder();
-    return Grammar.compile(tokenizer, (lexemes, rules) => {
-      const lexeme = lexemes.either(...texts.map((text) => lexemes.literal(encoder.encode(text))));
-      return rules.add("choice", [[{ lexeme }]]);
-    });
+    const copy = [...texts];
+    return await Grammar.#make("choice", "", tokenizer, ({ choiceRules }) => choiceRules(copy));
   }
 
-  /** Compiles the rules that `write` writes. */
-  static compile(tokenizer: Tokenizer, write: RuleWriter): Grammar {
-    if (!tokenizer.hasText) refuseOption("constraint", "none, for the tokens of this model have no text", "one");
-    const budget = new GrammarBudget();
-    const lexemes = new Lexemes(budget);
-    const rules = new Rules(budget);
-    const root = write(lexemes, rules);
-    const derivatives = new Derivatives(lexemes, budget);
-    if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) {
-      throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {
-        what: "a constraint that nothing meets",
-        where: "constraint",
-        expected: "one that a text can meet",
-        got: "a contradiction",
-      });
-    }
-    rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
-    const automaton = new Automaton(lexemes, derivatives, rules, root, budget);
-    const bytesOf = (token: number) => tokenizer.textBytes(token);
-    return new Grammar({
-      automaton,
-      masks: new Masks(automaton, trieOf(tokenizer), tokenizer.endOfGeneration),
-      bytesOf,
-    });
+  static async #make(
+    name: string,
+    source: string,
+    tokenizer: Tokenizer,
+    rules: (front: typeof import("./compile.ts")) => RuleWriter,
+  ): Promise<Grammar> {
+    checkText(name, source);
+    if (typeof tokenizer?.textBytes !== "function") refuseOption("tokenizer", "a Tokenizer", tokenizer);
+    const front = await import("./compile.ts");
+    return new Grammar(front.compile(tokenizer, rules(front)), tokenizer);
   }
 
-  /** A matcher at the beginning of a text. */
+  /**
+   * A matcher at the beginning of a text.
+   *
+   * @returns a matcher of its own
+   */
   matcher(): Matcher {
-    return new Matcher(this.#compiled);
+    return this.#start.clone();
   }
-}
 
-const tries = new WeakMap<Tokenizer, TokenTrie>();
-
-function trieOf(tokenizer: Tokenizer): TokenTrie {
-  let trie = tries.get(tokenizer);
-  if (!trie) {
-    const { endOfGeneration } = tokenizer;
-    const none = new Uint8Array(0);
-    trie = buildTrie(
-      tokenizer.vocabularySize,
-      (token) => endOfGeneration.has(token) ? none : tokenizer.textBytes(token),
-    );
-    tries.set(tokenizer, trie);
+  /** Throws unless the grammar was compiled for this tokenizer. */
+  checkTokenizer(tokenizer: Tokenizer): void {
+    if (tokenizer === this.#tokenizer) return;
+    refuseOption("constraint.grammar", "a grammar for this model's tokenizer", "one for another");
   }
-  return trie;
 }

@@ -1,14 +1,22 @@
 /**
- * Which tokens may come in a state: a walk over the trie of the vocabulary with the automaton, and the masks of states that were
- * met before.
+ * Which tokens may come in a state. Native code walks the trie of the vocabulary with the transitions that are known; those that
+ * it misses are made here, and it goes on from there, so a grammar is unfolded only as far as the vocabulary reaches. Masks of
+ * states that were met before are kept.
  *
  * @module
  */
+import { native } from "../../ffi/native.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { TokenTrie } from "./token_trie.ts";
 
 /** Bytes of masks that one grammar keeps. */
 const keptBytesMost = 64 << 20;
+
+/** Words of a table before its rows: how many classes there are, and of each byte its class. */
+const headWords = 1 + 256 / 4;
+
+/** A transition that has not been made, and the place of a walk through the whole trie: all ones. */
+const ABSENT = 0xffff_ffff;
 
 /** Masks of one automaton over one vocabulary. */
 export class Masks {
@@ -17,13 +25,22 @@ export class Masks {
   readonly #automaton: Automaton;
   readonly #trie: TokenTrie;
   readonly #kept = new Map<State, Uint32Array>();
-  readonly #path: State[] = [];
-
+  /**
+   * How many classes there are, and of each byte its class; then [row][class] the row after it. States get rows in the order in
+   * which a walk meets them; row 0 is the dead state's.
+   */
+  #table: Uint32Array;
+  readonly #rowOf = new Map<State, number>();
+  readonly #stateOf: State[] = [];
   /** Masks of `automaton` over the tokens of `trie`; `ends` are those that end a text. */
   constructor(automaton: Automaton, trie: TokenTrie, ends: Iterable<number>) {
     this.#automaton = automaton;
     this.#trie = trie;
     this.ends = [...ends];
+    this.#table = new Uint32Array(headWords + 64 * automaton.classes).fill(ABSENT);
+    this.#table[0] = automaton.classes;
+    new Uint8Array(this.#table.buffer, 4).set(automaton.classOf);
+    this.#row(DEAD);
   }
 
   /** The tokens that may come in a state: bit t % 32 of word floor(t / 32) is token t. Not to be written to. */
@@ -39,23 +56,47 @@ export class Masks {
     return mask;
   }
 
+  /** The state after bytes of the text itself, by the transitions that walks have made and by new ones, which are not kept. */
+  follow(state: State, bytes: Uint8Array): State {
+    const { classOf, classes } = this.#automaton;
+    for (const byte of bytes) {
+      if (state === DEAD) return DEAD;
+      const row = this.#rowOf.get(state);
+      const known = row === undefined ? ABSENT : this.#table[headWords + row * classes + classOf[byte]];
+      state = known === ABSENT ? this.#automaton.next(state, classOf[byte]) : this.#stateOf[known];
+    }
+    return state;
+  }
+
   #walk(state: State): Uint32Array {
-    const { bytes, depths, ends, ids, same, tokens } = this.#trie;
+    const { classOf, classes } = this.#automaton;
+    const { words, tokens, open } = this.#trie;
     const mask = new Uint32Array(Math.ceil(tokens / 32));
-    const path = this.#path;
-    path[0] = state;
-    for (let node = 0; node < bytes.length;) {
-      const depth = depths[node];
-      const next = this.#automaton.step(path[depth], bytes[node]);
-      if (next === DEAD) {
-        node = ends[node];
-        continue;
+    open.set([1, ABSENT, this.#row(state)]);
+    while (native().walk({ trie: words, table: this.#table, open, mask }) > 0) {
+      for (let index = 0; index < open[0]; index++) {
+        const [node, row] = open.subarray(1 + 2 * index, 3 + 2 * index);
+        const byteClass = classOf[words[3 + 3 * node] & 0xff];
+        const at = headWords + row * classes + byteClass;
+        if (this.#table[at] !== ABSENT) continue;
+        const next = this.#row(this.#automaton.next(this.#stateOf[row], byteClass));
+        this.#table[at] = next; // the table may be another one by now
       }
-      path[depth + 1] = next;
-      for (let token = ids[node]; token >= 0; token = same[token]) mask[token >>> 5] |= 1 << (token & 31);
-      node++;
     }
     if (this.#automaton.accepts(state)) { for (const token of this.ends) mask[token >>> 5] |= 1 << (token & 31); }
     return mask;
+  }
+
+  #row(state: State): number {
+    const found = this.#rowOf.get(state);
+    if (found !== undefined) return found;
+    const row = this.#stateOf.push(state) - 1;
+    this.#rowOf.set(state, row);
+    if (headWords + this.#stateOf.length * this.#automaton.classes > this.#table.length) {
+      const larger = new Uint32Array(2 * this.#table.length - headWords).fill(ABSENT);
+      larger.set(this.#table);
+      this.#table = larger;
+    }
+    return row;
   }
 }

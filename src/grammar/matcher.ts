@@ -25,7 +25,7 @@ export interface Compiled {
  * import { Grammar, LightGPT } from "@lightgpt/lightgpt";
  *
  * await using lm = await LightGPT.load();
- * const matcher = Grammar.regex("[0-9]{4}", lm.tokenizer).matcher();
+ * const matcher = Grammar.regex("[0-9]{4}", lm.model.tokenizer).matcher();
  * for (const token of lm.tokenize("19", { addSpecial: false })) if (matcher.allows(token)) matcher.accept(token);
  * console.log(matcher.isComplete); // two digits are missing
  * ```
@@ -86,7 +86,7 @@ export class Matcher implements Constraint {
 
   /** Goes on by bytes of the text, where they may come; where not, it says so and stays. */
   follow(bytes: Uint8Array): boolean {
-    const next = this.#hasEnded ? DEAD : this.#compiled.automaton.follow(this.#state, bytes);
+    const next = this.#hasEnded ? DEAD : this.#compiled.masks.follow(this.#state, bytes);
     if (next !== DEAD) this.#state = next;
     return next !== DEAD;
   }

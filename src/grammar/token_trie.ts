@@ -1,85 +1,54 @@
 /**
- * The tokens of a vocabulary as a trie of their bytes, flat and in the order of a walk: a node's children come right behind it,
- * and each node knows where its subtree ends, so that a byte which may not come skips all tokens that begin so. Built once for a
- * vocabulary.
+ * The tokens of a vocabulary as a trie of their bytes, as native code builds and walks it: built once for a tokenizer.
  *
  * @module
  */
+import { native } from "../../ffi/native.ts";
+import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
-/** A trie; node 0 is the first child of the root. */
+/** A trie. */
 export interface TokenTrie {
+  /** How many nodes there are, tokens, bytes of the longest token; then the nodes. Native code alone reads these. */
+  readonly words: Uint32Array;
+  /** How many nodes there are. */
+  readonly nodes: number;
   /** Tokens of the vocabulary. */
   readonly tokens: number;
   /** Bytes of the longest token. */
   readonly longest: number;
-  /** The byte of each node. */
-  readonly bytes: Uint8Array;
-  /** The node behind the subtree of each node. */
-  readonly ends: Uint32Array;
-  /** How many bytes lead to each node, its own not counted. */
-  readonly depths: Uint16Array;
-  /** The token that ends at a node, or -1; of those with the same bytes the first in `same`. */
-  readonly ids: Int32Array;
-  /** The next token with the same bytes, or -1. */
-  readonly same: Int32Array;
+  /** Room for the places of one walk: how many, then those that are walked, and those that are found. */
+  readonly open: Uint32Array;
 }
 
-/** Tokens longer than this are in no trie: none of them is ever allowed. */
-const longestMost = 1024;
+const tries = new WeakMap<Tokenizer, TokenTrie>();
 
-/**
- * Builds the trie of `tokens` tokens.
- *
- * @param bytesOf the bytes of a token; none where it is never part of a text, such as a control token.
- */
-export function buildTrie(tokens: number, bytesOf: (token: number) => Uint8Array): TokenTrie {
-  const texts: string[] = [];
-  const order: number[] = [];
-  for (let token = 0; token < tokens; token++) {
-    const bytes = bytesOf(token);
-    // A character for each byte: the runtime compares strings faster than any loop here compares arrays.
-    texts.push(String.fromCharCode(...bytes.subarray(0, longestMost + 1)));
-    if (bytes.length > 0 && bytes.length <= longestMost) order.push(token);
-  }
-  order.sort((a, b) => texts[a] < texts[b] ? -1 : texts[a] > texts[b] ? 1 : a - b);
-  const most = order.reduce((sum, token) => sum + texts[token].length, 0);
-  const [bytes, depths, ids, ends] = [
-    new Uint8Array(most),
-    new Uint16Array(most),
-    new Int32Array(most).fill(-1),
-    new Uint32Array(most),
-  ];
-  const same = new Int32Array(tokens).fill(-1);
-  const path: number[] = []; // the nodes of the token before
-  let count = 0;
-  let longest = 0;
-  let before = "";
-  for (const [index, token] of order.entries()) {
-    const text = texts[token];
-    longest = Math.max(longest, text.length);
-    if (index > 0 && text === before) {
-      let last = ids[path[path.length - 1]];
-      while (same[last] !== -1) last = same[last];
-      same[last] = token;
-      continue;
-    }
-    const shared = sharedLength(text, before);
-    while (path.length > shared) ends[path.pop() as number] = count;
-    for (let at = shared; at < text.length; at++) {
-      bytes[count] = text.charCodeAt(at);
-      depths[count] = at;
-      path.push(count++);
-    }
-    ids[path[path.length - 1]] = token;
-    before = text;
-  }
-  while (path.length > 0) ends[path.pop() as number] = count;
-  const cut = <T extends { slice(begin: number, end: number): T }>(array: T) => array.slice(0, count);
-  return { tokens, longest, bytes: cut(bytes), ends: cut(ends), depths: cut(depths), ids: cut(ids), same };
+/** The trie of a tokenizer: of all tokens that are part of a text. */
+export function trieOf(tokenizer: Tokenizer): TokenTrie {
+  let trie = tries.get(tokenizer);
+  if (!trie) tries.set(tokenizer, trie = build(tokenizer));
+  return trie;
 }
 
-function sharedLength(a: string, b: string): number {
+function build(tokenizer: Tokenizer): TokenTrie {
+  const { vocabularySize, endOfGeneration } = tokenizer;
+  const starts = new Uint32Array(vocabularySize + 1);
+  let text = new Uint8Array(16 * vocabularySize);
   let length = 0;
-  while (length < a.length && length < b.length && a.charCodeAt(length) === b.charCodeAt(length)) length++;
-  return length;
+  for (let token = 0; token < vocabularySize; token++) {
+    const bytes = endOfGeneration.has(token) ? none : tokenizer.textBytes(token);
+    if (length + bytes.length > text.length) {
+      const larger = new Uint8Array(2 * (length + bytes.length));
+      larger.set(text);
+      text = larger;
+    }
+    text.set(bytes, length);
+    starts[token + 1] = length += bytes.length;
+  }
+  // Three words before the nodes, three for each, of which there are at most as many as bytes, and one for each token.
+  const room = new Uint32Array(3 + 3 * length + vocabularySize);
+  const words = room.slice(0, native().trie({ text: text.subarray(0, length), starts, trie: room }));
+  const nodes = words[0];
+  return { words, nodes, tokens: words[1], longest: words[2], open: new Uint32Array(1 + 4 * (nodes + 1)) };
 }
+
+const none = new Uint8Array(0);

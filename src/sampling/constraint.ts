@@ -5,7 +5,18 @@
  * @module
  */
 
-/** Decides after each chosen token which tokens may come next. */
+/**
+ * Decides after each chosen token which tokens may come next. A `Matcher` of a `Grammar` is one.
+ *
+ * @example
+ * ```ts
+ * import { type Constraint, Grammar, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const constraint: Constraint = (await Grammar.choice(["yes", "no"], lm.model.tokenizer)).matcher();
+ * console.log(constraint.isDone, constraint.words().length);
+ * ```
+ */
 export interface Constraint {
   /** Whether nothing may come any more, so that the sequence ends. */
   readonly isDone: boolean;

@@ -1,0 +1,69 @@
+/**
+ * Compiles grammars for a vocabulary. Loaded when the first grammar is made: most programs make none.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from "../../ffi/errors.ts";
+import { refuseOption } from "../options/checks.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
+import { Automaton } from "./automaton.ts";
+import { GRAMMAR_LIMITS, GrammarBudget, refuseSize } from "./budget.ts";
+import { type Characters, oneOf } from "./characters.ts";
+import { Derivatives } from "./derivatives.ts";
+import { rulesOf } from "./expressions.ts";
+import { parseGbnf } from "./gbnf.ts";
+import { EMPTY, Lexemes } from "./lexemes.ts";
+import { Masks } from "./masks.ts";
+import { Matcher } from "./matcher.ts";
+import { regexOf } from "./regex.ts";
+import { Rules } from "./rules.ts";
+import { trieOf } from "./token_trie.ts";
+
+/** Writes rules; gives the one that a whole text must meet. */
+export type RuleWriter = (lexemes: Lexemes, rules: Rules) => number;
+
+/** Texts that a regular expression matches as a whole. */
+export function regexRules(source: string): RuleWriter {
+  return (lexemes, rules) => {
+    const spell = (characters: Characters) => oneOf(lexemes, characters);
+    const lexeme = regexOf(lexemes, source, { where: "regex", whole: true, anything: EMPTY, spell });
+    return rules.add("regex", [[{ lexeme }]]);
+  };
+}
+
+/** Texts of a grammar in GBNF, from its rule `root`. */
+export function gbnfRules(source: string): RuleWriter {
+  if (source.length > GRAMMAR_LIMITS.characters) refuseSize("characters", source.length);
+  return (lexemes, rules) => rulesOf(parseGbnf(source, lexemes), "root", lexemes, rules);
+}
+
+/** One of a few texts. */
+export function choiceRules(texts: readonly string[]): RuleWriter {
+  const encoder = new TextEncoder();
+  return (lexemes, rules) => {
+    const lexeme = lexemes.either(...texts.map((text) => lexemes.literal(encoder.encode(text))));
+    return rules.add("choice", [[{ lexeme }]]);
+  };
+}
+
+/** Compiles the rules that `write` writes; gives a matcher at the beginning of a text, to be cloned. */
+export function compile(tokenizer: Tokenizer, write: RuleWriter): Matcher {
+  if (!tokenizer.hasText) refuseOption("constraint", "none, for the tokens of this model have no text", "one");
+  const budget = new GrammarBudget();
+  const lexemes = new Lexemes(budget);
+  const rules = new Rules(budget);
+  const root = write(lexemes, rules);
+  const derivatives = new Derivatives(lexemes, budget);
+  if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) {
+    throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {
+      what: "a constraint that nothing meets",
+      where: "constraint",
+      expected: "one that a text can meet",
+      got: "a contradiction",
+    });
+  }
+  rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
+  const automaton = new Automaton(lexemes, derivatives, rules, root, budget);
+  const masks = new Masks(automaton, trieOf(tokenizer), tokenizer.endOfGeneration);
+  return new Matcher({ automaton, masks, bytesOf: (token) => tokenizer.textBytes(token) });
+}

@@ -1,0 +1,98 @@
+/**
+ * The option of a request that holds its answer to a grammar: what users see, its schema, and the compiled grammars of a
+ * tokenizer, which are kept, for many requests come with the same one.
+ *
+ * @module
+ */
+import { checkText, refuseOption } from "../options/checks.ts";
+import { type FieldsOf, other, readOptions, type Resolved, text } from "../options/schema.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
+import { Grammar } from "./grammar.ts";
+
+/**
+ * Options for what an answer must be: one of `regex`, `grammar` and `choice`.
+ *
+ * @example
+ * ```ts
+ * import { type ConstraintOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const constraint: ConstraintOptions = { choice: ["happy", "sad"] };
+ * await using lm = await LightGPT.load();
+ * const { text } = await lm.complete("The end of the story is ", { constraint });
+ * console.log(text); // one of the two
+ * ```
+ */
+export interface ConstraintOptions {
+  /**
+   * A regular expression that the whole answer matches.
+   * @default {none}
+   */
+  readonly regex?: string;
+  /**
+   * A grammar in GBNF, or one that is compiled already.
+   * @default {none}
+   */
+  readonly grammar?: string | Grammar;
+  /**
+   * The texts of which the answer is one.
+   * @default {none}
+   */
+  readonly choice?: readonly string[];
+}
+
+/** The schema of {@link ConstraintOptions}. */
+export const constraintFields = {
+  regex: text({ about: "A regular expression that the whole answer matches." }),
+  grammar: other<string | Grammar>()(
+    { about: "A grammar in GBNF, or one that is compiled.", expected: "a string or a Grammar" },
+    (value, name) => {
+      if (!(value instanceof Grammar)) checkText(name, value);
+      return value as string | Grammar;
+    },
+  ),
+  choice: other<readonly string[]>()(
+    { about: "The texts of which the answer is one.", expected: "an array of strings" },
+    (value, name) => {
+      if (!Array.isArray(value) || value.length === 0) refuseOption(name, "an array of strings", value);
+      value.forEach((text, index) => checkText(`${name}[${index}]`, text));
+      return [...value] as readonly string[];
+    },
+  ),
+} as const satisfies FieldsOf<ConstraintOptions>;
+
+/** A constraint whose options have been checked. */
+export type ResolvedConstraint = Resolved<typeof constraintFields>;
+
+/** Reads the option; exactly one of its kinds must be there. */
+export function readConstraint(value: unknown, name: string): ResolvedConstraint {
+  const read = readOptions(constraintFields, value, name);
+  const kinds = (["regex", "grammar", "choice"] as const).filter((kind) => read[kind] !== undefined);
+  if (kinds.length !== 1) refuseOption(name, "one of regex, grammar and choice", kinds.join(" and ") || "none");
+  return read;
+}
+
+/** Compiled grammars that are kept for a tokenizer. */
+const keptMost = 64;
+const kept = new WeakMap<Tokenizer, Map<string, Grammar>>();
+
+/** The compiled grammar of a constraint. */
+export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Tokenizer): Promise<Grammar> {
+  const { regex, grammar, choice } = constraint;
+  if (grammar instanceof Grammar) {
+    grammar.checkTokenizer(tokenizer);
+    return grammar;
+  }
+  const key = JSON.stringify([regex, grammar, choice]);
+  let grammars = kept.get(tokenizer);
+  if (!grammars) kept.set(tokenizer, grammars = new Map());
+  const found = grammars.get(key);
+  if (found) return found;
+  const made = regex !== undefined
+    ? await Grammar.regex(regex, tokenizer)
+    : grammar !== undefined
+    ? await Grammar.gbnf(grammar, tokenizer)
+    : await Grammar.choice(choice as readonly string[], tokenizer);
+  if (grammars.size >= keptMost) grammars.delete(grammars.keys().next().value as string);
+  grammars.set(key, made);
+  return made;
+}
