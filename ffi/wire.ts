@@ -9,13 +9,15 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 c67d87eb76400f2e";
+export const STAMP = "0.1.0 9bf24dd7eca0dd79";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
   layersMax: 512,
   headsMax: 1024,
   headDimMax: 1024,
+  /** Floats of a token that a layer gets beside the stream. */
+  layerInputsMax: 4096,
   /** Ways in which the layers of one model rotate. */
   rotationsMax: 8,
   /** Taps of a short convolution. */
@@ -159,6 +161,16 @@ export const MIXERS = [
 /** One of {@link MIXERS}. */
 export type Mixer = (typeof MIXERS)[number];
 
+/** Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of a layer before it. */
+export const KEYS = [
+  "own",
+  "asValues",
+  "ofLayer",
+] as const;
+
+/** One of {@link KEYS}. */
+export type Key = (typeof KEYS)[number];
+
 /** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent. */
 export const ACTIVATIONS = [
   "silu",
@@ -226,6 +238,13 @@ export const ROLES = [
   "ssm_in",
   "ssm_conv1d",
   "ssm_out",
+  "layer_output_scale",
+  "per_layer_token_embd",
+  "per_layer_model_proj",
+  "per_layer_proj_norm",
+  "inp_gate",
+  "proj",
+  "post_norm",
 ] as const;
 
 /** One of {@link ROLES}. */

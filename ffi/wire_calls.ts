@@ -12,6 +12,8 @@ import {
   type EngineHandle,
   FLOAT_SOURCES,
   type FloatSource,
+  type Key,
+  KEYS,
   KV_TYPES,
   type KvType,
   LOGIT_ROWS,
@@ -57,6 +59,10 @@ export interface ModelHeader {
   readonly ropeStyle: RopeStyle;
   /** What the norms of queries and keys work on. */
   readonly queryNorms: QueryNorm;
+  /** Whether each head of values is normed, without a weight. */
+  readonly valueNorms: boolean;
+  /** Floats of each token that a layer gets beside the stream; 0: none. */
+  readonly layerInputs: number;
   /** The function between the halves of a feed-forward layer. */
   readonly activation: Activation;
   /** What is added under the root of a norm. */
@@ -81,7 +87,7 @@ export interface ModelHeader {
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(19);
+  to.reserve(21);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -91,6 +97,8 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.u32(record.ropeFactors, "ropeFactors");
   to.choice(record.ropeStyle, ROPE_STYLES, "ropeStyle");
   to.choice(record.queryNorms, QUERY_NORMS, "queryNorms");
+  to.bool(record.valueNorms);
+  to.u32(record.layerInputs, "layerInputs");
   to.choice(record.activation, ACTIVATIONS, "activation");
   to.f32(record.epsilon);
   to.f32(record.embeddingScale);
@@ -153,11 +161,15 @@ export interface ModelLayer {
   readonly rotation: number;
   /** Taps of its short convolution; 0: it has none. */
   readonly convKernel: number;
+  /** Which keys and values it reads. */
+  readonly keys: Key;
+  /** The layer whose keys and values it reads, where they are not its own. */
+  readonly keysLayer: number;
 }
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(9);
+  to.reserve(11);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -167,6 +179,8 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.window, "window");
   to.u32(record.rotation, "rotation");
   to.u32(record.convKernel, "convKernel");
+  to.choice(record.keys, KEYS, "keys");
+  to.u32(record.keysLayer, "keysLayer");
 }
 
 /** A tensor, or some rows of one. */

@@ -24,6 +24,9 @@ pub const choices = struct {
     pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
     /// The kinds of mixers.
     pub const Mixers = enum(u32) { attention, short_convolution };
+    /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
+    /// a layer before it.
+    pub const Keys = enum(u32) { own, as_values, of_layer };
     /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent.
     pub const Activations = level_table.ActivationKind;
     pub const Roundings = level_table.Rounding;
@@ -59,6 +62,13 @@ pub const choices = struct {
         ssm_in,
         ssm_conv1d,
         ssm_out,
+        layer_output_scale,
+        per_layer_token_embd,
+        per_layer_model_proj,
+        per_layer_proj_norm,
+        inp_gate,
+        proj,
+        post_norm,
 
         /// GGUF names them so.
         pub const as_spelled = true;
@@ -119,6 +129,10 @@ pub const layouts = struct {
         rope_style: choices.RopeStyles,
         /// What the norms of queries and keys work on.
         query_norms: choices.QueryNorms,
+        /// Whether each head of values is normed, without a weight.
+        value_norms: bool,
+        /// Floats of each token that a layer gets beside the stream; 0: none.
+        layer_inputs: u32,
         /// The function between the halves of a feed-forward layer.
         activation: choices.Activations,
         /// What is added under the root of a norm.
@@ -150,6 +164,7 @@ pub const layouts = struct {
             .vocabulary = .{ 1, limits.vocabulary_max },
             .rotations = .{ 0, limits.rotations_max },
             .rope_factors = .{ 0, limits.head_dim_max / 2 },
+            .layer_inputs = .{ 0, limits.layer_inputs_max },
             .temperature_context = .{ 1, 0xffff_ffff },
         };
     };
@@ -197,6 +212,10 @@ pub const layouts = struct {
         rotation: u32,
         /// Taps of its short convolution; 0: it has none.
         conv_kernel: u32,
+        /// Which keys and values it reads.
+        keys: choices.Keys,
+        /// The layer whose keys and values it reads, where they are not its own.
+        keys_layer: u32,
 
         pub const into = [_]Buffer{.model};
         pub const about = "layer of the model description";

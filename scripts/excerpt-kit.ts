@@ -15,7 +15,9 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { UnsupportedError } from "../ffi/errors.ts";
 import { FORMATS } from "../src/files/formats.ts";
 import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
-import { ARCHITECTURES, planModel } from "../src/model/architectures/architectures.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
+import { ARCHITECTURES } from "../src/model/architectures/table.ts";
+import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
 import { excerptDirectory, kitDirectory, readJson } from "../test/kit.ts";
 import { arrayOf, byteCharacters, KIND, memorySource } from "../test/models.ts";
 import { encodeGguf, type NewValue, valuesOf } from "./gguf-writer.ts";
@@ -152,10 +154,12 @@ function excerptModels(): void {
   writeJson(join(target, "manifest.json"), { models });
 }
 
-/** Whether this library computes with a model of the kit; `planModel` refuses the rest. */
+/** Whether this library computes with a model of the kit; the plan or the vocabulary of the rest is refused. */
 function isComputed(path: string): boolean {
   try {
-    planModel(readGguf(path));
+    const gguf = readGguf(path);
+    planModel(gguf);
+    loadTokenizer(gguf);
     return true;
   } catch (error) {
     if (error instanceof UnsupportedError) return false;

@@ -13,7 +13,7 @@ import { COMMANDS } from "../cli/options.ts";
 import type { CommandSpec, OptionSpec } from "../cli/types.ts";
 import { native } from "../ffi/native.ts";
 import { LIMITS } from "../ffi/wire.ts";
-import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
+import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import type { Traits } from "../src/model/architectures/types.ts";
 import { FORMATS } from "../src/files/formats.ts";
 
@@ -131,6 +131,11 @@ const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, 
   yarnKeys: "YaRN by numbers of its own",
   alpha: "stretched rotary base",
   temperature: "temperature of queries",
+  attentionScale: "scores as they are",
+  valueNorms: "norms of values",
+  windowHeads: "heads of another length in windows",
+  sharedKeys: "keys of other layers, keys as values",
+  layerInputs: "inputs of layers (per-layer embeddings)",
   secondNorm: "second norm named otherwise",
   recurrent: "layers with a state",
   outputNorm: "another name of the last norm",

@@ -8,7 +8,7 @@ import { it } from "node:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { assertEquals, assertLess } from "@std/assert";
-import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
+import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { describeKit, excerptDirectory, readJson } from "./kit.ts";
 import { referenceLogits } from "./reference.ts";
 

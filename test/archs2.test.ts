@@ -48,7 +48,6 @@ const REFUSED: ReadonlySet<string> = new Set([
   "granitehybrid",
   "falcon_h1",
   "nemotron_h",
-  "gemma4",
   "gemma4_dense_keqv",
 ]);
 

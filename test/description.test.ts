@@ -28,6 +28,8 @@ const hyperparameters: Hyperparameters = {
   ropeFactors: 10,
   ropeStyle: "neox",
   queryNorms: "rows",
+  valueNorms: true,
+  layerInputs: 17,
   activation: "gelu",
   epsilon: 0.5,
   embeddingScale: 1.5,
@@ -48,11 +50,13 @@ const hyperparameters: Hyperparameters = {
     window: 14,
     rotation: 1,
     convKernel: 10,
+    keys: "ofLayer",
+    keysLayer: 18,
   }],
 };
-const headerWords = 19;
+const headerWords = 21;
 const rotationWords = 11;
-const layerWords = 9;
+const layerWords = 11;
 const tensorWords = 10;
 
 function tensor(number: number): PlannedTensor {
@@ -64,17 +68,17 @@ describe("a model's description", () => {
   it("has each field in the place where the library's table has it", () => {
     const words = describeModel({ hyperparameters, tensors: [tensor(2)], parameters: 0 }, ["p"]);
     const view = new DataView(words.words.buffer);
-    const u32 = Array.from({ length: 10 }, (_, index) => view.getUint32(4 * index, true));
-    assertEquals(u32, [1, 1, 3, 1, 4, 5, 10, 2, 1, 1], "files, tensors, layers and sizes, then three choices");
-    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(40 + 4 * index, true));
+    const u32 = Array.from({ length: 12 }, (_, index) => view.getUint32(4 * index, true));
+    assertEquals(u32, [1, 1, 3, 1, 4, 5, 10, 2, 1, 1, 17, 1], "files, tensors, layers and sizes, then choices");
+    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(48 + 4 * index, true));
     assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.5]);
-    assertEquals(view.getUint32(72, true), 9);
+    assertEquals(view.getUint32(80, true), 9);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
     assertEquals(f64, [6.25, 7.25, 8.25, 9.25]);
     const layer = headerWords + rotationWords;
-    assertEquals([...words.words.subarray(layer, layer + layerWords)], [1, 11, 12, 15, 16, 13, 14, 1, 10]);
+    assertEquals([...words.words.subarray(layer, layer + layerWords)], [1, 11, 12, 15, 16, 13, 14, 1, 10, 2, 18]);
     const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 0, 8, 0, 2]);
     assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70]);

@@ -30,6 +30,8 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     Float64Array.from(embedding.subarray(token * h.embedding, (token + 1) * h.embedding), (e) => e * h.embeddingScale)
   );
 
+  const inputs = h.layerInputs === 0 ? undefined : x.map((vector, position) => layerInputs(vector, tokens[position]));
+  const kept: { keys: Float64Array[]; values: Float64Array[] }[] = [];
   for (const [layer, parameters] of h.perLayer.entries()) {
     const { heads, kvHeads, kDim, vDim, window, rotation } = parameters;
     const project = (role: string, input: Float64Array) =>
@@ -48,14 +50,20 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       }
       return vector;
     };
-    const inputs = x.map((vector) => maybeNormalise("attn_norm", vector));
+    const normed = x.map((vector) => maybeNormalise("attn_norm", vector));
     const mix = (position: number, result: Float64Array) => {
       x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", result)));
     };
     const attend = (inputs: readonly Float64Array[]) => {
       const queries = inputs.map((vector, position) => rotated("attn_q", vector, position));
-      const keys = inputs.map((vector, position) => rotated("attn_k", vector, position));
-      const values = inputs.map((vector) => project("attn_v", vector));
+      kept[layer] = parameters.keys === "ofLayer" ? kept[parameters.keysLayer] : {
+        keys: inputs.map((vector, position) => rotated("attn_k", vector, position)),
+        values: inputs.map((vector) => {
+          const value = project(parameters.keys === "own" ? "attn_v" : "attn_k", vector);
+          return h.valueNorms ? inParts(value, vDim, (head) => norm(head, undefined, h.epsilon)) : value;
+        }),
+      };
+      const { keys, values } = kept[layer];
       for (const [position, query] of queries.entries()) {
         const temperature = 1 + h.temperatureScale * Math.log(Math.floor(position / h.temperatureContext) + 1);
         const out = new Float64Array(heads * vDim);
@@ -81,14 +89,21 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     };
     if (parameters.mixer !== "attention") {
       const own = { parameters, project, need: (role: string) => need(role, layer) };
-      mixWithState(own, inputs).forEach((result, position) => mix(position, result));
-    } else attend(inputs);
+      mixWithState(own, normed).forEach((result, position) => mix(position, result));
+    } else attend(normed);
     x.forEach((vector, position) => {
       const input = maybeNormalise("ffn_norm", vector);
       const up = project("ffn_up", input);
       const inner = project("ffn_gate", input).map((gate, i) => activate(gate) * up[i]);
       x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", project("ffn_down", inner))));
     });
+    inputs?.forEach((ofLayers, position) => {
+      const own = ofLayers.subarray(layer * h.layerInputs, (layer + 1) * h.layerInputs);
+      const gated = project("inp_gate", x[position]).map((gate, i) => activate(gate) * own[i]);
+      x[position] = add(x[position], normalise("post_norm", project("proj", gated)));
+    });
+    const factor = find("layer_output_scale", layer)?.[0] ?? 1;
+    x.forEach((vector, position) => x[position] = vector.map((value) => value * factor));
   }
   const output = find("output") ?? embedding;
   return x.map((vector) =>
@@ -96,6 +111,16 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       softcap(logit * h.logitScale, h.logitSoftcap)
     )
   );
+
+  /** What the layers get of a token beside the stream, one layer after the other. */
+  function layerInputs(stream: Float64Array, token: number): Float64Array {
+    const count = h.layerInputs * h.layers;
+    const own = need("per_layer_token_embd").subarray(token * count, (token + 1) * count);
+    const projected = multiply(need("per_layer_model_proj"), stream).map((value) => value / Math.sqrt(h.embedding));
+    const weight = need("per_layer_proj_norm");
+    const normed = inParts(projected, h.layerInputs, (part) => norm(part, weight, h.epsilon));
+    return normed.map((value, i) => (value + own[i] * Math.sqrt(h.layerInputs)) / Math.SQRT2);
+  }
 
   function scaled(result: Float64Array): Float64Array {
     return result.map((value) => value * h.residualScale);
@@ -150,10 +175,17 @@ function add(left: Float64Array, right: Float64Array | undefined): Float64Array 
   return right === undefined ? left : left.map((value, index) => value + right[index]);
 }
 
-function norm(input: Float64Array, weight: Float64Array, epsilon: number): Float64Array {
+/** A vector with each part of `length` elements replaced. */
+function inParts(vector: Float64Array, length: number, replace: (part: Float64Array) => Float64Array): Float64Array {
+  const out = new Float64Array(vector.length);
+  for (let at = 0; at < vector.length; at += length) out.set(replace(vector.slice(at, at + length)), at);
+  return out;
+}
+
+function norm(input: Float64Array, weight: Float64Array | undefined, epsilon: number): Float64Array {
   const mean = input.reduce((sum, value) => sum + value * value, 0) / input.length;
   const scale = 1 / Math.sqrt(mean + epsilon);
-  return input.map((value, index) => value * scale * weight[index]);
+  return input.map((value, index) => value * scale * (weight?.[index] ?? 1));
 }
 
 function softcap(value: number, cap: number): number {

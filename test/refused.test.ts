@@ -6,9 +6,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { LightGPTError } from "../ffi/errors.ts";
-import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
+import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { arrayOf, f32, flag, text, u32 } from "./models.ts";
-import { gemma3, llama, phi3, planSmall as plan, type Shape, yarn } from "./small-models.ts";
+import { gemma3, gemma4, llama, phi3, planSmall as plan, type Shape, yarn } from "./small-models.ts";
 
 /** What makes layer 1 of a llama one without some part. */
 const without = (key: string, numbers: number[], tensor: string): Partial<Shape> => ({
@@ -96,6 +96,34 @@ describe("what is refused", () => {
         ...gemma3,
         values: { "gemma3.attention.sliding_window": u32(2 ** 31) },
       }, "gemma3.attention.sliding_window"],
+      ["gemma4 without a window", {
+        ...gemma4,
+        values: { ...gemma4.values, "gemma4.attention.sliding_window": undefined },
+      }, "gemma4.attention.sliding_window"],
+      ["gemma4 without a pattern", {
+        ...gemma4,
+        values: { ...gemma4.values, "gemma4.attention.sliding_window_pattern": undefined },
+      }, "gemma4.attention.sliding_window_pattern"],
+      ["more shared layers than there are before", {
+        ...gemma4,
+        values: { ...gemma4.values, "gemma4.attention.shared_kv_layers": u32(6) },
+      }, "gemma4.attention.shared_kv_layers"],
+      ["shared layers without one to share with", {
+        ...gemma4,
+        values: { ...gemma4.values, "gemma4.attention.shared_kv_layers": u32(5) },
+      }, "gemma4.attention.shared_kv_layers"],
+      ["inputs of layers without their tensors", {
+        ...gemma4,
+        layerInputs: undefined,
+      }, "per_layer_token_embd.weight"],
+      ["inputs of layers beyond the limit", {
+        ...gemma4,
+        values: { ...gemma4.values, "gemma4.embedding_length_per_layer_input": u32(4097) },
+      }, "gemma4.embedding_length_per_layer_input"],
+      ["a rotation longer than the keys of windows", {
+        ...gemma4,
+        values: { ...gemma4.values, "gemma4.rope.dimension_count_swa": u32(32) },
+      }, "gemma4.rope.dimension_count_swa"],
       ["a pattern of words", {
         ...gemma3,
         layers: 1,

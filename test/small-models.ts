@@ -38,6 +38,14 @@ export interface Shape {
   headNorms?: boolean | "rows";
   /** Norms behind attention and feed-forward; with `only` none before them. */
   postNorms?: boolean | "only";
+  /** The length of keys and values in each layer, where it is not `keyLength` everywhere. */
+  keyLengths?: number[];
+  /** What each layer has of keys and values. */
+  keys?: readonly ("own" | "asValues" | "none")[];
+  /** Floats that each layer gets beside the stream. */
+  layerInputs?: number;
+  /** Whether each layer ends with a scale. */
+  layerScales?: boolean;
   /** The name of the norm before the feed-forward part. */
   secondNorm?: string;
   /** q, k and v as one tensor, gate and up as one. */
@@ -63,6 +71,32 @@ export const gemma3: Shape = {
     "gemma3.rope.scaling.type": text("linear"),
     "gemma3.rope.scaling.factor": f32(8),
   },
+};
+
+/** One of gemma4: two head sizes, keys as values, shared keys, inputs of layers. */
+export const gemma4: Shape = {
+  architecture: "gemma4",
+  layers: 6,
+  keyLength: 32,
+  keyLengths: [16, 32, 16, 32, 16, 32],
+  kvHeads: [2, 1, 2, 1, 2, 1],
+  keys: ["own", "own", "own", "asValues", "none", "none"],
+  headNorms: true,
+  postNorms: true,
+  layerInputs: 8,
+  layerScales: true,
+  values: {
+    "gemma4.attention.key_length_swa": u32(16),
+    "gemma4.attention.value_length_swa": u32(16),
+    "gemma4.attention.sliding_window": u32(7),
+    "gemma4.attention.sliding_window_pattern": arrayOf("bool", [true, false, true, false, true, false]),
+    "gemma4.attention.shared_kv_layers": u32(2),
+    "gemma4.embedding_length_per_layer_input": u32(8),
+    "gemma4.rope.freq_base": f32(1_000_000),
+    "gemma4.rope.dimension_count_swa": u32(16),
+    "gemma4.final_logit_softcapping": f32(20),
+  },
+  vectors: { "rope_freqs.weight": [1, 1, 1, 1, ...new Array<number>(12).fill(1e30)] },
 };
 
 /** One of llama, as plain as a model can be. */
@@ -149,7 +183,11 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
   for (let layer = 0; layer < layers; layer++) {
     const at = (value: number | number[]) => typeof value === "number" ? value : value[layer];
     const block = (part: string) => `blk.${layer}.${part}`;
-    const [q, k, v] = [at(heads) * keyLength, at(kvHeads) * keyLength, at(kvHeads) * valueLength];
+    const [kLength, vLength] = shape.keyLengths === undefined
+      ? [keyLength, valueLength]
+      : [shape.keyLengths[layer], shape.keyLengths[layer]];
+    const [q, k, v] = [at(heads) * kLength, at(kvHeads) * kLength, at(kvHeads) * vLength];
+    const keys = shape.keys?.[layer] ?? "own";
     if (shape.postNorms !== "only") norm(block("attn_norm"), embedding);
     if (shape.taps !== undefined && k === 0) {
       matrix(block("shortconv.in_proj"), embedding, 3 * embedding);
@@ -159,14 +197,14 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       matrix(block("attn_qkv"), embedding, q + k + v);
     } else {
       matrix(block("attn_q"), embedding, q);
-      matrix(block("attn_k"), embedding, k);
-      matrix(block("attn_v"), embedding, v);
+      if (keys !== "none") matrix(block("attn_k"), embedding, k);
+      if (keys === "own") matrix(block("attn_v"), embedding, v);
     }
-    if (k > 0) matrix(block("attn_output"), at(heads) * valueLength, embedding);
+    if (k > 0) matrix(block("attn_output"), at(heads) * vLength, embedding);
     for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
     if (shape.headNorms && k > 0) {
-      norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : keyLength);
-      norm(block("attn_k_norm"), shape.headNorms === "rows" ? k : keyLength);
+      norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : kLength);
+      if (keys !== "none") norm(block("attn_k_norm"), shape.headNorms === "rows" ? k : kLength);
     }
     if (shape.postNorms) {
       norm(block("post_attention_norm"), embedding);
@@ -176,6 +214,16 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     if (!shape.fused) matrix(block("ffn_gate"), embedding, at(feedForward));
     matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));
     matrix(block("ffn_down"), at(feedForward), embedding);
+    if (shape.layerScales) norm(block("layer_output_scale"), 1);
+    if (shape.layerInputs === undefined) continue;
+    matrix(block("inp_gate"), embedding, shape.layerInputs);
+    matrix(block("proj"), shape.layerInputs, embedding);
+    norm(block("post_norm"), embedding);
+  }
+  if (shape.layerInputs !== undefined) {
+    matrix("per_layer_token_embd", layers * shape.layerInputs, tokens);
+    matrix("per_layer_model_proj", embedding, layers * shape.layerInputs);
+    norm("per_layer_proj_norm", shape.layerInputs);
   }
   norm(shape.outputNorm ?? "output_norm", embedding);
   if (shape.untied) matrix("output", embedding, tokens);

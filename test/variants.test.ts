@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LightGPTError } from "../ffi/errors.ts";
 import { LightGPT } from "../mod.ts";
-import { ARCHITECTURES } from "../src/model/architectures/architectures.ts";
+import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { ln, pow } from "../src/model/architectures/elementary.ts";
 import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
@@ -19,6 +19,7 @@ import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";
 import {
   gemma3,
+  gemma4,
   lfm2,
   llama,
   phi3,
@@ -39,6 +40,8 @@ interface Expected extends Partial<Hyperparameters> {
   windows?: number[];
   /** and the number of its rotation; */
   turns?: number[];
+  /** whose keys and values it reads; */
+  keys?: [LayerParameters["keys"], number][];
   /** of the first layer; */
   first?: Partial<LayerParameters>;
   /** of the first rotation, */
@@ -242,6 +245,29 @@ const variants: [name: string, shape: Shape, expected: Expected][] = [
     windows: Array.from({ length: 64 }, (_, layer) => layer % 4 === 3 ? 0 : 4),
     turns: Array.from({ length: 64 }, (_, layer) => layer % 4 === 3 ? 0 : 1),
   }],
+  ["gemma4", gemma4, {
+    windows: [7, 0, 7, 0, 7, 0],
+    turns: [2, 1, 2, 1, 2, 1],
+    rotation: { dimensions: 32, factors: true, base: 1_000_000 },
+    windowRotation: { dimensions: 16, factors: false, base: 10_000 },
+    first: { kDim: 16, vDim: 16, kvHeads: 2 },
+    keys: [["own", 0], ["own", 1], ["own", 2], ["asValues", 3], ["ofLayer", 2], ["ofLayer", 3]],
+    attentionScale: 1,
+    valueNorms: true,
+    layerInputs: 8,
+    logitSoftcap: 20,
+  }],
+  ["gemma4 without inputs, scales and shared keys", {
+    ...gemma4,
+    layerInputs: undefined,
+    layerScales: false,
+    keys: ["own", "asValues", "own", "own", "own", "own"],
+    values: {
+      ...gemma4.values,
+      "gemma4.embedding_length_per_layer_input": u32(0),
+      "gemma4.attention.shared_kv_layers": undefined,
+    },
+  }, { layerInputs: 0 }],
   ["glm4, rotated in part, with biases", {
     architecture: "glm4",
     fused: true,
@@ -263,7 +289,7 @@ const variants: [name: string, shape: Shape, expected: Expected][] = [
 ];
 
 function checkPlan(plan: Hyperparameters, expected: Expected): void {
-  const { windows: ofLayers, turns, first, rotation, windowRotation, ...others } = expected;
+  const { windows: ofLayers, turns, keys, first, rotation, windowRotation, ...others } = expected;
   const parts = (part: object, whole: object | undefined) => {
     for (const [key, value] of Object.entries(part)) {
       assertEquals(whole?.[key as keyof typeof whole], value, key);
@@ -274,6 +300,7 @@ function checkPlan(plan: Hyperparameters, expected: Expected): void {
   parts(rotation ?? {}, plan.rotations[0]);
   parts(windowRotation ?? {}, plan.rotations[1]);
   if (ofLayers !== undefined) assertEquals(windows(plan), ofLayers);
+  if (keys !== undefined) assertEquals(plan.perLayer.map((layer) => [layer.keys, layer.keysLayer]), keys);
   if (turns !== undefined) assertEquals(plan.perLayer.map((layer) => layer.rotation), turns);
 }
 
@@ -302,6 +329,7 @@ describe("variants of architectures", () => {
     for (
       const shape of [
         gemma3,
+        gemma4,
         phi3,
         ...variants.map(([, shape]) => shape).filter(({ heads }) => Array.isArray(heads)),
       ]

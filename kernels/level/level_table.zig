@@ -417,7 +417,7 @@ pub const Level = extern struct {
     formats_len: u32,
 
     /// Root mean square norm: out = (x / sqrt(mean(x^2) + eps)) * weight. `out` may be `x`.
-    rmsNorm: *const fn (x: [*]const f32, weight: [*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
+    rmsNorm: *const fn (x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = x + y.
     add: *const fn (x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = x * factor.

@@ -8,6 +8,8 @@ const KvSpec = @import("kv_spec.zig").KvSpec;
 const tensors = @import("tensors.zig");
 const traits_zig = @import("traits.zig");
 const weights = @import("weights.zig");
+const Report = @import("../host/report.zig").Report;
+const Keys = @import("../wire.zig").choices.Keys;
 const Role = weights.Role;
 const Tensor = weights.Tensor;
 
@@ -26,6 +28,11 @@ pub const Attention = struct {
     window: u32,
     /// The number of its rotation, from 1; 0: none.
     rotation: u32,
+    keys: Keys,
+    /// The layer that keeps what this one reads, where `keys` is `of_layer`.
+    keys_layer: u32,
+    /// Whether each head of values is normed, without a weight.
+    value_norms: bool,
     scale: f32,
     /// 0: none.
     softcap: f32,
@@ -50,6 +57,8 @@ pub const Dense = struct {
 pub const Layer = struct {
     mixer: Mixer,
     feed_forward: FeedForward,
+    /// Floats of each token that the layer gets beside the stream; 0: none.
+    inputs: u32,
     tensors: [Role.count]Tensor = @splat(.absent),
 
     /// The kinds that a model's traits and a layer's come to.
@@ -63,33 +72,43 @@ pub const Layer = struct {
                     .v_dim = own.v_dim,
                     .window = own.window,
                     .rotation = own.rotation,
+                    .keys = own.keys,
+                    .keys_layer = own.keys_layer,
+                    .value_norms = traits.value_norms,
                     .scale = traits.attention_scale,
                     .softcap = traits.attention_softcap,
                 } },
                 .short_convolution => .{ .short_convolution = .{ .channels = traits.embedding, .taps = own.conv_kernel } },
             },
             .feed_forward = .{ .dense = .{ .width = own.feed_forward, .activation = traits.activation } },
+            .inputs = traits.layer_inputs,
         };
     }
 
     /// What it keeps of a sequence.
     pub fn keeps(layer: *const Layer) KvSpec {
         return switch (layer.mixer) {
-            .attention => |own| .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim } } },
+            .attention => |own| if (own.keys == .of_layer) .{} else .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim } } },
             .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
         };
     }
 
     /// The first tensor that the layer's kinds must have and that is not there.
     pub fn missing(layer: *const Layer) ?Role {
-        const of_mixer: []const tensors.Slot = switch (layer.mixer) {
-            .attention => &tensors.attention,
-            .short_convolution => &tensors.recurrent,
+        const of_mixer: []const []const tensors.Slot = switch (layer.mixer) {
+            .attention => |own| switch (own.keys) {
+                .own => &.{ &tensors.attention, &tensors.own_keys, &tensors.own_values },
+                .as_values => &.{ &tensors.attention, &tensors.own_keys },
+                .of_layer => &.{&tensors.attention},
+            },
+            .short_convolution => &.{&tensors.recurrent},
         };
+        for (of_mixer) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
+        const of_inputs: []const tensors.Slot = if (layer.inputs > 0) &tensors.layer_inputs else &.{};
         const of_feed_forward: []const tensors.Slot = switch (layer.feed_forward) {
             .dense => &tensors.dense,
         };
-        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_mixer, of_feed_forward }) |slots| {
+        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_feed_forward, of_inputs }) |slots| {
             if (missingOf(slots, &layer.tensors)) |role| break role;
         } else null;
     }
@@ -115,6 +134,10 @@ pub const Layer = struct {
         return true;
     }
 
+    pub fn has(layer: *const Layer, role: Role) bool {
+        return layer.tensors[@intFromEnum(role)] != .absent;
+    }
+
     pub fn matrix(layer: *const Layer, role: Role) weights.Matrix {
         return layer.tensors[@intFromEnum(role)].matrix;
     }
@@ -124,10 +147,34 @@ pub const Layer = struct {
         return switch (layer.tensors[@intFromEnum(role)]) {
             .vector => |values| values,
             .absent => null,
-            .matrix => unreachable,
+            .matrix, .rows => unreachable,
         };
     }
 };
+
+/// Checks that layers which read the keys and values of another read what it keeps, in the shape that it has.
+pub fn checkKeys(layers: []const Layer, report: *Report) error{Refused}!void {
+    for (layers, 0..) |layer, index| {
+        const own = switch (layer.mixer) {
+            .attention => |own| own,
+            else => continue,
+        };
+        if (own.keys == .as_values and own.k_dim != own.v_dim) return refuseKeys(report, index, own.keys_layer);
+        if (own.keys != .of_layer) continue;
+        if (own.keys_layer >= index) return refuseKeys(report, index, own.keys_layer);
+        const keeper = switch (layers[own.keys_layer].mixer) {
+            .attention => |keeper| keeper,
+            else => return refuseKeys(report, index, own.keys_layer),
+        };
+        if (keeper.keys == .of_layer or keeper.kv_heads != own.kv_heads or keeper.k_dim != own.k_dim or keeper.v_dim != own.v_dim)
+            return refuseKeys(report, index, own.keys_layer);
+    }
+}
+
+fn refuseKeys(report: *Report, layer: usize, keeper: u32) error{Refused} {
+    _ = report.fail(.model_format, "keys of a layer", .{ "layer {d}", .{layer} }, "those of a layer before it, of one shape", .{ "layer {d}", .{keeper} });
+    return error.Refused;
+}
 
 /// The first tensor of a list that must be there and is not.
 pub fn missingOf(slots: []const tensors.Slot, present: *const [Role.count]Tensor) ?Role {

@@ -31,6 +31,9 @@ pub const State = enum(u32) { loading, ready, failed };
 /// One of the ways in which layers rotate: a frequency for each pair of elements.
 pub const Rotation = struct { given: traits_zig.Rotation, freqs: []f64 };
 
+/// What the inputs are made of that layers get beside the stream.
+pub const Inputs = struct { embeddings: weights.Rows, projection: weights.Matrix, norm: []const f32 };
+
 pub const Model = struct {
     object: handle.Object,
     task: Task,
@@ -40,6 +43,7 @@ pub const Model = struct {
     /// The embedding again where the model ties them.
     output: weights.Matrix,
     output_norm: []const f32,
+    inputs: ?Inputs,
     rotations: []Rotation,
 
     entries: []weights.Entry,
@@ -76,6 +80,8 @@ pub const Model = struct {
             layer.* = .init(traits, t.*);
         }
 
+        try layer_zig.checkKeys(layers, report);
+
         const entries = try os.allocator.alloc(weights.Entry, traits.tensors);
         errdefer os.allocator.free(entries);
         var bytes_total: u64 = 0;
@@ -102,6 +108,7 @@ pub const Model = struct {
             .token_embd = undefined,
             .output = undefined,
             .output_norm = undefined,
+            .inputs = null,
             .rotations = rotations,
             .entries = entries,
             .store = store,
@@ -136,6 +143,13 @@ pub const Model = struct {
         };
         assert(model.output.cols == model.traits.embedding and model.output.rows == model.traits.vocabulary);
         model.output_norm = globals[@intFromEnum(weights.Role.output_norm)].vector;
+        if (model.traits.layer_inputs == 0) return;
+        if (layer_zig.missingOf(&tensors.global_inputs, &globals)) |role| return refuse(report, "missing tensor", role, 0);
+        model.inputs = .{
+            .embeddings = globals[@intFromEnum(weights.Role.per_layer_token_embd)].rows,
+            .projection = globals[@intFromEnum(weights.Role.per_layer_model_proj)].matrix,
+            .norm = globals[@intFromEnum(weights.Role.per_layer_proj_norm)].vector,
+        };
     }
 
     fn refuse(report: *Report, what: []const u8, role: weights.Role, layer: u32) error{Refused} {

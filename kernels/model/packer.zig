@@ -6,7 +6,6 @@ const assert = std.debug.assert;
 const file_zig = @import("../host/file.zig");
 const level_table = @import("../level/level_table.zig");
 const memory = @import("../host/memory.zig");
-const os = @import("../host/os.zig");
 const pool = @import("../threads/pool.zig");
 const tensors = @import("tensors.zig");
 const weights = @import("weights.zig");
@@ -64,6 +63,7 @@ const Part = struct {
     fn run(part: *Part, claim: u32, buffer: []align(64) u8) void {
         switch (part.tensor) {
             .absent => unreachable,
+            .rows => {}, // these stay where they are
             .vector => |vector| {
                 part.file.read(part.offset, std.mem.sliceAsBytes(@constCast(vector))) catch |why| return part.notRead(why);
                 for (vector) |value| if (!std.math.isFinite(value)) part.blame(0);
@@ -114,8 +114,9 @@ const Job = struct {
     len: usize = 0,
     items: u32 = 0,
 
-    fn add(job: *Job, entry: Entry, file: File, arena: []align(64) u8) void {
-        const tensor = entry.tensor(arena);
+    fn add(job: *Job, entry: Entry, files: []const File, arena: []align(64) u8) void {
+        const tensor = entry.tensor(arena, files);
+        const file = files[entry.file];
         var part: Part = .{
             .file = file,
             .offset = entry.offset,
@@ -160,15 +161,14 @@ pub const Turn = struct { tensors: usize, bad_row: ?u32 = null, unread: Unread =
 
 /// Packs tensors of some files.
 pub const Packer = struct {
-    files: []File,
+    files: []const File,
     buffers: Buffers,
     threads: u32,
 
     /// Threads that pack; more do not help once memory is the limit.
     const threads_max = 8;
 
-    /// Takes the files over, which are closed with it; not where it fails.
-    pub fn open(entries: []const Entry, files: []File, report: *Report) error{OutOfMemory}!Packer {
+    pub fn open(entries: []const Entry, files: []const File, report: *Report) error{OutOfMemory}!Packer {
         const threads: u32 = @intCast(@min(std.Thread.getCpuCount() catch 1, threads_max));
         const stride = Buffers.strideFor(entries);
         const bytes = memory.allocate(.scratch, threads * stride) orelse {
@@ -179,8 +179,6 @@ pub const Packer = struct {
     }
 
     pub fn close(packer: *Packer) void {
-        for (packer.files) |*file| file.close();
-        os.allocator.free(packer.files);
         memory.release(.scratch, packer.buffers.memory);
         packer.* = undefined;
     }
@@ -192,9 +190,9 @@ pub const Packer = struct {
         var job: Job = .{ .buffers = packer.buffers };
         var bytes: u64 = 0;
         for (entries) |entry| {
-            bytes += entry.bytes;
+            if (!tensors.isRows(entry.role)) bytes += entry.bytes;
             if (job.len > 0 and (bytes > turn_bytes or job.len == turn_tensors)) break;
-            job.add(entry, packer.files[entry.file], arena);
+            job.add(entry, packer.files, arena);
         }
         pool.parallel(threads, job.items, &job, Job.run);
         return job.outcome();

@@ -9,15 +9,20 @@ const packer_zig = @import("packer.zig");
 const weights = @import("weights.zig");
 const Entry = weights.Entry;
 const File = @import("../host/file.zig").File;
+const os = @import("../host/os.zig");
 const Packer = packer_zig.Packer;
 const Report = @import("../host/report.zig").Report;
 const Tensor = weights.Tensor;
+const tensors = @import("tensors.zig");
 
 pub const Turn = packer_zig.Turn;
 pub const Unread = packer_zig.Unread;
 
 pub const Store = struct {
     arena: []align(64) u8,
+    /// Open while the arena is filled, and longer where tensors stay in them.
+    files: []File,
+    keeps_files: bool,
     /// What fills the arena, while it is filled.
     source: ?Source,
 
@@ -31,7 +36,10 @@ pub const Store = struct {
             return error.OutOfMemory;
         };
         errdefer memory.release(.weights, arena);
-        return .{ .arena = arena, .source = .{ .packer = try .open(entries, files, report) } };
+        const keeps_files = for (entries) |entry| {
+            if (tensors.isRows(entry.role)) break true;
+        } else false;
+        return .{ .arena = arena, .files = files, .keeps_files = keeps_files, .source = .{ .packer = try .open(entries, files, report) } };
     }
 
     /// Bytes of an arena that has all tensors, each on whole cache lines.
@@ -48,13 +56,14 @@ pub const Store = struct {
 
     pub fn close(store: *Store) void {
         store.endFilling();
+        store.closeFiles();
         memory.release(.weights, store.arena);
         store.* = undefined;
     }
 
     /// A tensor in its place; before it is filled its contents are zeros.
     pub fn tensor(store: *const Store, entry: Entry) Tensor {
-        return entry.tensor(store.arena);
+        return entry.tensor(store.arena, store.files);
     }
 
     /// Fills the first of `entries` and some after it.
@@ -71,5 +80,12 @@ pub const Store = struct {
             .packer => |*packer| packer.close(),
         };
         store.source = null;
+        if (!store.keeps_files) store.closeFiles();
+    }
+
+    fn closeFiles(store: *Store) void {
+        for (store.files) |*file| file.close();
+        os.allocator.free(store.files);
+        store.files = &.{};
     }
 };

@@ -9,7 +9,8 @@ pub const Shape = struct { cols: u32, rows: u32 };
 
 pub const Slot = struct {
     role: Role,
-    form: enum { matrix, vector },
+    /// `rows` stays in its file, where a row is read when a token needs it.
+    form: enum { matrix, vector, rows },
     required: bool = false,
     /// Of a matrix: its values are used one by one, so it has them as f32.
     is_f32: bool = false,
@@ -19,7 +20,7 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads_out, feed_forward, taps, projected, convolved, mixed };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads_out, feed_forward, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -34,6 +35,8 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .values => layer.kv_heads * layer.v_dim,
         .heads_out => layer.heads * layer.v_dim,
         .feed_forward => layer.feed_forward,
+        .layer_inputs => traits.layer_inputs,
+        .all_layer_inputs => traits.layers * traits.layer_inputs,
         .taps => layer.conv_kernel,
         .projected => recurrentSizes(traits, layer).projected,
         .convolved => recurrentSizes(traits, layer).convolved,
@@ -60,19 +63,35 @@ pub const globals = [_]Slot{
     .{ .role = .rope_freqs, .form = .vector, .cols = .rope_factors },
 };
 
+/// Of a model whose layers get inputs beside the stream.
+pub const global_inputs = [_]Slot{
+    .{ .role = .per_layer_token_embd, .form = .rows, .required = true, .cols = .all_layer_inputs, .rows = .vocabulary },
+    .{ .role = .per_layer_model_proj, .form = .matrix, .required = true, .cols = .embedding, .rows = .all_layer_inputs },
+    .{ .role = .per_layer_proj_norm, .form = .vector, .required = true, .cols = .layer_inputs },
+};
+
+/// Of each layer of such a model.
+pub const layer_inputs = [_]Slot{
+    .{ .role = .inp_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .layer_inputs },
+    .{ .role = .proj, .form = .matrix, .required = true, .cols = .layer_inputs, .rows = .embedding },
+    .{ .role = .post_norm, .form = .vector, .required = true, .cols = .embedding },
+};
+
 /// Of every layer: the norms around its halves. Without one before it, a half reads the stream as it is.
 pub const layer_norms = [_]Slot{
     .{ .role = .attn_norm, .form = .vector, .cols = .embedding },
     .{ .role = .ffn_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_attention_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_ffw_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .layer_output_scale, .form = .vector, .cols = .one },
 };
 
+/// Of the mixer `attention`, with keys and with values of its own.
+pub const own_keys = [_]Slot{.{ .role = .attn_k, .form = .matrix, .required = true, .cols = .embedding, .rows = .keys }};
+pub const own_values = [_]Slot{.{ .role = .attn_v, .form = .matrix, .required = true, .cols = .embedding, .rows = .values }};
 /// Of the mixer `attention`.
 pub const attention = [_]Slot{
     .{ .role = .attn_q, .form = .matrix, .required = true, .cols = .embedding, .rows = .queries },
-    .{ .role = .attn_k, .form = .matrix, .required = true, .cols = .embedding, .rows = .keys },
-    .{ .role = .attn_v, .form = .matrix, .required = true, .cols = .embedding, .rows = .values },
     .{ .role = .attn_output, .form = .matrix, .required = true, .cols = .heads_out, .rows = .embedding },
     .{ .role = .attn_q_bias, .form = .vector, .cols = .queries },
     .{ .role = .attn_k_bias, .form = .vector, .cols = .keys },
@@ -102,7 +121,7 @@ pub const dense = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ layer_norms ++ attention ++ recurrent ++ dense) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ dense) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;
@@ -124,16 +143,21 @@ pub fn isF32(role: Role) bool {
     return slot.form == .vector or slot.is_f32;
 }
 
+/// Whether it stays in its file.
+pub fn isRows(role: Role) bool {
+    return slots[@intFromEnum(role)].form == .rows;
+}
+
 /// Whether there is one for the whole model, not one for each layer.
 pub fn isGlobal(role: Role) bool {
-    return for (globals) |slot| {
+    return for (globals ++ global_inputs) |slot| {
         if (slot.role == role) break true;
     } else false;
 }
 
 pub fn shapeOf(role: Role, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Shape {
     const slot = slots[@intFromEnum(role)];
-    std.debug.assert(slot.form == .matrix or slot.rows == .one);
+    std.debug.assert(slot.form != .vector or slot.rows == .one);
     return .{ .cols = sizeOf(slot.cols, traits, layer), .rows = sizeOf(slot.rows, traits, layer) };
 }
 

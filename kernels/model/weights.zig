@@ -4,6 +4,8 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
+const file_zig = @import("../host/file.zig");
+const File = file_zig.File;
 const wire = @import("../wire.zig");
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
@@ -35,7 +37,24 @@ pub const Matrix = struct {
     }
 };
 
-pub const Tensor = union(enum) { absent, matrix: Matrix, vector: []const f32 };
+/// A matrix whose rows stay in its file, which is open as long as the model is.
+pub const Rows = struct {
+    format: *const level_table.Format,
+    file: File,
+    offset: u64,
+    rows: u32,
+    cols: u32,
+
+    /// Row `row` as floats; `bytes` is room for it as the file has it.
+    pub fn read(rows: Rows, row: u32, bytes: []u8, out: [*]f32) file_zig.ReadError!void {
+        std.debug.assert(row < rows.rows);
+        const row_bytes: usize = @intCast(rowBytes(rows.format, rows.cols));
+        try rows.file.read(rows.offset + row * @as(u64, row_bytes), bytes[0..row_bytes]);
+        rows.format.decode(bytes.ptr, rows.cols / rows.format.block_elements, out);
+    }
+};
+
+pub const Tensor = union(enum) { absent, matrix: Matrix, vector: []const f32, rows: Rows };
 
 /// One tensor of the description, checked.
 pub const Entry = struct {
@@ -91,12 +110,13 @@ pub const Entry = struct {
             .offset = described.offset,
             .bytes = bytes,
             .arena_offset = 0,
-            .arena_bytes = if (tensors.isMatrix(role)) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
+            .arena_bytes = if (tensors.isRows(role)) 0 else if (tensors.isMatrix(role)) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
         };
     }
 
     /// The tensor in the model's memory; before it is filled its contents are zeros.
-    pub fn tensor(entry: Entry, arena: []align(64) u8) Tensor {
+    pub fn tensor(entry: Entry, arena: []align(64) u8, files: []const File) Tensor {
+        if (tensors.isRows(entry.role)) return .{ .rows = .{ .format = entry.format, .file = files[entry.file], .offset = entry.offset, .rows = entry.rows, .cols = entry.cols } };
         std.debug.assert(entry.arena_offset % 64 == 0 and entry.arena_offset + entry.arena_bytes <= arena.len);
         const memory: [*]align(64) u8 = @alignCast(arena.ptr + entry.arena_offset);
         if (!tensors.isMatrix(entry.role)) return .{ .vector = @as([*]const f32, @ptrCast(memory))[0..entry.cols] };

@@ -5,7 +5,8 @@
 
 const simd = @import("../level/simd.zig");
 
-pub fn rmsNorm(x: [*]const f32, weight: [*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
+/// Without a weight it is 1 everywhere.
+pub fn rmsNorm(x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
     var squares = simd.splat(0);
     var i: usize = 0;
     while (i + 16 <= n) : (i += 16) {
@@ -18,13 +19,14 @@ pub fn rmsNorm(x: [*]const f32, weight: [*]const f32, eps: f32, n: u32, out: [*]
     }
     const mean = simd.tree(squares) / @as(f32, @floatFromInt(n));
     const inverse = simd.splat(1.0 / @sqrt(mean + eps));
-    i = 0;
-    while (i + 16 <= n) : (i += 16) {
-        simd.store(out + i, simd.load(x + i) * inverse * simd.load(weight + i));
-    }
-    if (i < n) {
-        const v = simd.loadPart(x + i, n - i, 0) * inverse * simd.loadPart(weight + i, n - i, 0);
-        simd.storePart(out + i, n - i, v);
+    if (weight) |w| {
+        i = 0;
+        while (i + 16 <= n) : (i += 16) simd.store(out + i, simd.load(x + i) * inverse * simd.load(w + i));
+        if (i < n) simd.storePart(out + i, n - i, simd.loadPart(x + i, n - i, 0) * inverse * simd.loadPart(w + i, n - i, 0));
+    } else {
+        i = 0;
+        while (i + 16 <= n) : (i += 16) simd.store(out + i, simd.load(x + i) * inverse);
+        if (i < n) simd.storePart(out + i, n - i, simd.loadPart(x + i, n - i, 0) * inverse);
     }
 }
 

@@ -66,6 +66,8 @@ pub const Fixture = struct {
             .rope_factors = 0,
             .rope_style = .norm,
             .query_norms = .heads,
+            .value_norms = false,
+            .layer_inputs = 0,
             .activation = .silu,
             .epsilon = 1e-5,
             .embedding_scale = 1,
@@ -78,7 +80,7 @@ pub const Fixture = struct {
             .temperature_context = 1,
         });
         try fixture.writer.record(layouts.ModelRotation{ .dimensions = head_dim, .factors = false, .magnitude = 1, .base = 10000, .scale = 1, .ramp_begin = -1, .ramp_end = 0 });
-        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .mixer = .attention, .conv_kernel = 0, .heads = heads, .kv_heads = kv_heads, .k_dim = head_dim, .v_dim = head_dim, .feed_forward = feed_forward, .window = 0, .rotation = 1 });
+        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .mixer = .attention, .conv_kernel = 0, .heads = heads, .kv_heads = kv_heads, .k_dim = head_dim, .v_dim = head_dim, .feed_forward = feed_forward, .window = 0, .rotation = 1, .keys = .own, .keys_layer = 0 });
         for (fixture.tensors.items) |tensor| try fixture.writer.record(tensor);
         const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), seed });
         fixture.path_len = path.len;
@@ -444,7 +446,7 @@ test "a description that ends early, says too much or names what is not there is
         }
     }
     const Wrong = struct { at: usize, value: u32 };
-    const rotation_at = 19;
+    const rotation_at = 21;
     const layers_at = rotation_at + 11;
     const tensors_at = layers_at + layers * @typeInfo(layouts.ModelLayer).@"struct".fields.len;
     for ([_]Wrong{
@@ -453,9 +455,11 @@ test "a description that ends early, says too much or names what is not there is
         .{ .at = 4, .value = 65 }, // embedding: shapes no longer fit
         .{ .at = 7, .value = 3 }, // rope style
         .{ .at = 8, .value = 3 }, // norms of queries
-        .{ .at = 10, .value = 0 }, // epsilon 0
-        .{ .at = 10, .value = 0x7fc0_0000 }, // epsilon NaN
-        .{ .at = 18, .value = 0 }, // positions of a temperature
+        .{ .at = 10, .value = 4097 }, // inputs of layers
+        .{ .at = 10, .value = 8 }, // inputs without their tensors
+        .{ .at = 12, .value = 0 }, // epsilon 0
+        .{ .at = 12, .value = 0x7fc0_0000 }, // epsilon NaN
+        .{ .at = 20, .value = 0 }, // positions of a temperature
         .{ .at = rotation_at, .value = 15 }, // odd rope
         .{ .at = rotation_at, .value = 18 }, // more than a key
         .{ .at = rotation_at + 1, .value = 1 }, // factors that are not there
@@ -469,6 +473,8 @@ test "a description that ends early, says too much or names what is not there is
         .{ .at = layers_at + 3, .value = 0 }, // key length
         .{ .at = layers_at + 3, .value = 0xffff_ffff }, // key length
         .{ .at = layers_at + 7, .value = 2 }, // a rotation that is not there
+        .{ .at = layers_at + 9, .value = 2 }, // keys of a layer that is not before it
+        .{ .at = layers_at + 9, .value = 3 }, // keys of no kind
         .{ .at = tensors_at, .value = 99 }, // role
         .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
         .{ .at = tensors_at + 1, .value = layers }, // layer

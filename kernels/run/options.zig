@@ -28,8 +28,8 @@ pub const Options = struct {
         }
         if (given.kv_type == .q8_0) for (model.layers) |*layer| {
             const k_dim, const v_dim = switch (layer.keeps().positions) {
-                .none => continue,
                 .paged => |paged| .{ paged.k_dim, paged.v_dim },
+                .none => continue,
             };
             if (k_dim % 32 == 0 and v_dim % 32 == 0) continue;
             _ = report.fail(.unsupported, "KV type q8_0", "", "key and value lengths that are multiples of 32", .{ "{d} and {d}", .{ k_dim, v_dim } });

@@ -25,10 +25,10 @@ const claim_floats_min = 2048;
 /// One half of a layer, seen from the stream: it reads the stream through a norm, and what it leaves in `Scratch.y` is added to
 /// the stream, after a bias and a norm where the layer has them.
 pub const Half = struct {
-    norm: Role,
-    /// The matrices that read the normed stream.
+    norm: ?Role,
+    /// The matrices that read the normed stream, where the layer has them.
     inputs: []const Role,
-    bias: Role,
+    bias: ?Role,
     post_norm: Role,
 };
 
@@ -81,7 +81,11 @@ pub const Pass = struct {
 
     /// The sequence of a token met a value that is not finite. Several threads may say so at once: they all store the same.
     pub fn fail(pass: *const Pass, token: u32) void {
-        @atomicStore(Status, &pass.sequenceOf(token).status, .non_finite, .monotonic);
+        pass.failAs(token, .non_finite);
+    }
+
+    pub fn failAs(pass: *const Pass, token: u32, status: Status) void {
+        @atomicStore(Status, &pass.sequenceOf(token).status, status, .monotonic);
     }
 
     // --- tokens -----------------------------------------------------------------------------------------------------
@@ -118,7 +122,9 @@ pub const Pass = struct {
     /// Prepares the input of a half: the stream of all tokens.
     pub fn readStream(pass: *Pass, next: Next) void {
         pass.input = .{ .activations = pass.scratch.activations(pass.tokens, pass.model.traits.embedding, pass.work.options.activation_bits), .quantize = false };
-        for (next.half.inputs) |role| pass.input.quantize = pass.input.quantize or next.layer.matrix(role).format.kind == .block;
+        for (next.half.inputs) |role| if (next.layer.has(role)) {
+            pass.input.quantize = pass.input.quantize or next.layer.matrix(role).format.kind == .block;
+        };
     }
 
     /// Prepares the input of one matrix, `rows` of it.
@@ -132,24 +138,33 @@ pub const Pass = struct {
             pass: *Pass,
             done: Half,
             next: ?Next,
+            ends_layer: bool,
 
             fn token(adding: @This(), number: u32) void {
                 adding.pass.addToStream(adding.done, number);
+                if (adding.ends_layer) adding.pass.scaleStream(number);
                 if (adding.next) |after| adding.pass.normToInput(after, number);
             }
         };
         if (next) |after| pass.readStream(after);
-        pass.forTokens(Adding{ .pass = pass, .done = done, .next = next }, Adding.token);
+        const ends_layer = if (next) |after| after.layer != pass.layer else true;
+        pass.forTokens(Adding{ .pass = pass, .done = done, .next = next, .ends_layer = ends_layer }, Adding.token);
     }
 
     fn addToStream(pass: *const Pass, done: Half, token: u32) void {
         const embedding = pass.model.traits.embedding;
         const x = pass.stream(token);
         const y = pass.result(token);
-        pass.addBias(y, done.bias);
+        if (done.bias) |bias| pass.addBias(y, bias);
         if (pass.layer.vector(done.post_norm)) |weight| pass.level.rmsNorm(y, weight.ptr, pass.model.traits.epsilon, embedding, y);
         if (pass.model.traits.residual_scale != 1) pass.level.scale(y, pass.model.traits.residual_scale, embedding, y);
         pass.level.add(x, y, embedding, x);
+    }
+
+    /// What some layers end with.
+    fn scaleStream(pass: *const Pass, token: u32) void {
+        const factor = pass.layer.vector(.layer_output_scale) orelse return;
+        pass.level.scale(pass.stream(token), factor[0], pass.model.traits.embedding, pass.stream(token));
     }
 
     /// The stream, normed where the half has a norm, as its input; the thread that makes it quantizes it too, while it is in the
@@ -157,7 +172,7 @@ pub const Pass = struct {
     pub fn normToInput(pass: *const Pass, next: Next, token: u32) void {
         const embedding = pass.model.traits.embedding;
         const input = row(pass.scratch.rows, pass.scratch.input_stride, token);
-        if (next.layer.vector(next.half.norm)) |weight| {
+        if (if (next.half.norm) |norm| next.layer.vector(norm) else null) |weight| {
             assert(weight.len == embedding);
             pass.level.rmsNorm(pass.stream(token), weight.ptr, pass.model.traits.epsilon, embedding, input);
         } else @memcpy(input[0..embedding], pass.stream(token)[0..embedding]);
@@ -186,10 +201,20 @@ pub const Pass = struct {
         pool.parallel(pass.product.threads, pass.product.shareRow(), pass, multiplyClaim);
     }
 
+    /// The same for a product that has no number: what calibration knows are four a layer, and the logits'.
+    pub fn multiplyUnnumbered(pass: *Pass, parts: []const Part) void {
+        pass.setUnnumbered(parts);
+        pool.parallel(pass.product.threads, pass.product.shareRow(), pass, multiplyClaim);
+    }
+
     pub fn setProduct(pass: *Pass, parts: []const Part) void {
-        assert(parts.len > 0 and pass.input.activations.tokens > 0);
         if (pass.work.capture) |*capture| capture.keep(pass.products, pass.input.activations);
         pass.products += 1;
+        pass.setUnnumbered(parts);
+    }
+
+    fn setUnnumbered(pass: *Pass, parts: []const Part) void {
+        assert(parts.len > 0 and pass.input.activations.tokens > 0);
         pass.product = .init(parts, &pass.input.activations, pass.threads);
         const adapting = &pass.work.adapting;
         if (adapting.begin(&pass.work.batch, pass.rows, parts, &pass.input.activations, pass.threads)) pass.product.adapting = adapting;

@@ -9,6 +9,7 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const pool = @import("../threads/pool.zig");
+const allFinite = @import("finite.zig").allFinite;
 const kinds = @import("layers/kinds.zig");
 const Next = @import("pass.zig").Next;
 const Pass = @import("pass.zig").Pass;
@@ -30,8 +31,15 @@ const Step = struct {
     fn layers(run: *Step) bool {
         const pass = &run.pass;
         const all = pass.model.layers;
-        pass.readStream(mixerOf(&all[0]));
-        pass.forTokens(@as(*const Step, run), embed);
+        if (pass.model.inputs) |own| {
+            pass.forTokens(@as(*const Step, run), embed);
+            kinds.inputs.prepare(pass, &run.scratch.inputs, own);
+            pass.readStream(mixerOf(&all[0]));
+            pass.forTokens(@as(*const Step, run), readFirst);
+        } else {
+            pass.readStream(mixerOf(&all[0]));
+            pass.forTokens(@as(*const Step, run), embedAndRead);
+        }
         for (all, 0..) |*layer, index| {
             if (!run.heedCancels()) return false;
             pass.layer = layer;
@@ -39,7 +47,12 @@ const Step = struct {
             kinds.mix(pass, run.scratch);
             pass.add(kinds.mixerHalf(layer), .{ .layer = layer, .half = kinds.feedForwardHalf(layer) });
             kinds.feedForward(pass, run.scratch);
-            pass.add(kinds.feedForwardHalf(layer), if (index + 1 < all.len) mixerOf(&all[index + 1]) else null);
+            const next = if (index + 1 < all.len) mixerOf(&all[index + 1]) else null;
+            if (layer.inputs > 0) {
+                pass.add(kinds.feedForwardHalf(layer), .{ .layer = layer, .half = kinds.inputs.half });
+                kinds.inputs.run(pass, &run.scratch.inputs);
+                pass.add(kinds.inputs.half, next);
+            } else pass.add(kinds.feedForwardHalf(layer), next);
         }
         std.debug.assert(pass.products == kinds.productsOf(all));
         if (pass.work.capture) |*capture| capture.keepRows(pass.products + 1, .{
@@ -95,7 +108,15 @@ const Step = struct {
         pass.model.token_embd.unpackRow(sequence.tokens[offset], x);
         if (traits.embedding_scale != 1) pass.level.scale(x, traits.embedding_scale, traits.embedding, x);
         run.scratch.prepareToken(pass, token, sequence.position + offset);
-        pass.normToInput(mixerOf(&pass.model.layers[0]), token);
+    }
+
+    fn readFirst(run: *const Step, token: u32) void {
+        run.pass.normToInput(mixerOf(&run.pass.model.layers[0]), token);
+    }
+
+    fn embedAndRead(run: *const Step, token: u32) void {
+        run.embed(token);
+        run.readFirst(token);
     }
 
     /// The last norm and the output rows that are needed, then the choices.
@@ -153,26 +174,3 @@ const Step = struct {
         }
     }
 };
-
-fn allFinite(values: []const f32) bool {
-    // x - x is 0 for every finite x and NaN otherwise; adding zeros keeps the loop free of branches.
-    const Lanes = @Vector(level_table.lanes, f32);
-    var sum: Lanes = @splat(0);
-    var at: usize = 0;
-    while (at + level_table.lanes <= values.len) : (at += level_table.lanes) {
-        const lane: Lanes = values[at..][0..level_table.lanes].*;
-        sum += lane - lane;
-    }
-    for (values[at..]) |value| sum[0] += value - value;
-    return @reduce(.Add, sum) == 0;
-}
-
-test allFinite {
-    var values: [37]f32 = @splat(1.5);
-    try std.testing.expect(allFinite(&values));
-    values[36] = std.math.nan(f32);
-    try std.testing.expect(!allFinite(&values));
-    values[36] = 0;
-    values[3] = -std.math.inf(f32);
-    try std.testing.expect(!allFinite(&values));
-}

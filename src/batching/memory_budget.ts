@@ -31,6 +31,9 @@ export interface Need {
   readonly work: number;
 }
 
+/** Tensors that stay in their file, where rows are read. */
+const rowsInFile: ReadonlySet<string> = new Set(["per_layer_token_embd"]);
+
 /** How it would run. */
 export interface FitSettings extends Pick<EngineSettings, "kv" | "pageSize"> {
   /** Positions. */
@@ -46,10 +49,12 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
   const heads = most(({ heads, kDim, vDim }) => heads * (kDim + vDim)) +
     most(({ kvHeads, kDim, vDim }) => kvHeads * (kDim + vDim));
   // Rows of floats that a token has in a step: hidden states, queries, keys, values, both sides of the feed-forward part.
-  const floats = 4 * embedding + heads + 3 * most(({ feedForward }) => feedForward);
+  const { layers, layerInputs } = hyperparameters;
+  const inputs = (2 * layers + 1) * layerInputs;
+  const floats = 4 * embedding + inputs + heads + 3 * most(({ feedForward }) => feedForward);
   return {
     program,
-    weights: weights ?? tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    weights: weights ?? tensors.reduce((sum, { role, bytes }) => rowsInFile.has(role) ? sum : sum + bytes, 0),
     kv: pagesOfContext(plan, settings) * kvSizes(plan, kv, pageSize).pageBytes,
     work: 4 * floats * chunkMost + logitBudget,
   };

@@ -7,7 +7,7 @@
  * @module
  */
 import { errorOf } from "../../ffi/call.ts";
-import { ClosedError } from "../../ffi/errors.ts";
+import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
 import { type EngineHandle, type LogitRow, MARKS } from "../../ffi/wire.ts";
 import {
@@ -284,8 +284,7 @@ export class Engine implements StepRunner {
       const logits = count === 0 ? noLogits : this.#logits.subarray(at, at + count);
       at += count;
       if (found.status < 0) {
-        const error = errorOf(found.status, "sequence");
-        return { error: sample && error.code === "invalidArgument" ? nothingToChoose() : error, logits };
+        return { error: sequenceError(found.status, sample !== undefined), logits };
       }
       const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = { logits };
       if (sample) result.choices = this.#choices(first, 1 + drafts, sample);
@@ -307,4 +306,16 @@ export class Engine implements StepRunner {
     }
     return choices;
   }
+}
+
+/** Why a sequence failed. */
+function sequenceError(status: number, hasSampler: boolean): LightGPTError {
+  const error = errorOf(status, "sequence");
+  if (hasSampler && error.code === "invalidArgument") return nothingToChoose();
+  if (error.code !== "io") return error;
+  return new LightGPTError(
+    "io",
+    "A row of the model's file could not be read; expected the file as it was when the model was loaded.",
+    { what: "a row could not be read", where: "model file", expected: "the file as it was when the model was loaded" },
+  );
 }

@@ -12,6 +12,7 @@ const limits = @import("../../limits.zig");
 const Layout = @import("../../host/memory.zig").Layout;
 const Model = @import("../../model/model.zig").Model;
 const Options = @import("../options.zig").Options;
+const Part = @import("../part.zig").Part;
 const Pass = @import("../pass.zig").Pass;
 const Half = @import("../pass.zig").Half;
 const Role = @import("../../model/weights.zig").Role;
@@ -133,11 +134,17 @@ pub fn run(pass: *Pass, scratch: *Scratch, own: Attention) void {
     assert(own.heads % own.kv_heads == 0);
     assert(layer.matrix(.attn_q).rows == own.heads * own.k_dim and layer.matrix(.attn_output).cols == own.heads * own.v_dim);
     const mixing: Mixing = .{ .pass = pass, .scratch = scratch, .own = own };
-    pass.multiply(&.{
+    const parts = [_]Part{
         .{ .matrix = layer.matrix(.attn_q), .out = scratch.q, .stride = scratch.q_stride },
-        .{ .matrix = layer.matrix(.attn_k), .out = scratch.k, .stride = scratch.k_stride },
-        .{ .matrix = layer.matrix(.attn_v), .out = scratch.v, .stride = scratch.v_stride },
-    });
+        .{ .matrix = if (own.keys == .of_layer) undefined else layer.matrix(.attn_k), .out = scratch.k, .stride = scratch.k_stride },
+        .{ .matrix = if (own.keys == .own) layer.matrix(.attn_v) else undefined, .out = scratch.v, .stride = scratch.v_stride },
+    };
+    const made: usize = switch (own.keys) {
+        .own => 3,
+        .as_values => 2,
+        .of_layer => 1,
+    };
+    pass.multiply(parts[0..made]);
     pass.forTokens(&mixing, Mixing.rotateAndStore);
     const output = layer.matrix(.attn_output);
     pass.setInput(pass.tokens, output);
@@ -160,27 +167,38 @@ const Mixing = struct {
         const sequence = pass.sequenceOf(token);
         assert(token >= sequence.first and token - sequence.first < sequence.tokens.len);
         const q = row(scratch.q, scratch.q_stride, token);
+        pass.addBias(q, .attn_q_bias);
+        mixing.normAndRotate(q, .{ .heads = own.heads, .norm = .attn_q_norm, .token = token });
+        if (traits.temperature_scale != 0) pass.level.scale(q, scratch.temperatures[token], own.heads * own.k_dim, q);
+        if (own.keys == .of_layer) return;
         const k = row(scratch.k, scratch.k_stride, token);
         const v = row(scratch.v, scratch.v_stride, token);
-        pass.addBias(q, .attn_q_bias);
+        const values = own.kv_heads * own.v_dim;
         pass.addBias(k, .attn_k_bias);
-        pass.addBias(v, .attn_v_bias);
-        const norms_follow = traits.query_norms == .rotated_heads;
-        if (!norms_follow) mixing.normQueriesAndKeys(q, k);
-        if (own.rotation > 0) {
-            const rotation = scratch.rotationOf(pass.model, own.rotation - 1, token, own.k_dim);
-            pass.level.rope(q, own.heads, &rotation);
-            pass.level.rope(k, own.kv_heads, &rotation);
+        if (own.keys == .as_values) @memcpy(v[0..values], k[0..values]) else pass.addBias(v, .attn_v_bias);
+        mixing.normAndRotate(k, .{ .heads = own.kv_heads, .norm = .attn_k_norm, .token = token });
+        if (own.value_norms) {
+            var head: usize = 0;
+            while (head < values) : (head += own.v_dim) pass.level.rmsNorm(v + head, null, traits.epsilon, own.v_dim, v + head);
         }
-        if (norms_follow) mixing.normQueriesAndKeys(q, k);
-        if (traits.temperature_scale != 0) pass.level.scale(q, scratch.temperatures[token], own.heads * own.k_dim, q);
         const kept = mixing.keptOf(sequence);
         pass.level.kvWrite(&kept, sequence.position + token - sequence.first, k, v);
     }
 
-    fn normQueriesAndKeys(mixing: *const Mixing, q: [*]f32, k: [*]f32) void {
-        mixing.normParts(q, mixing.own.heads * mixing.own.k_dim, .attn_q_norm);
-        mixing.normParts(k, mixing.own.kv_heads * mixing.own.k_dim, .attn_k_norm);
+    /// The queries or the keys of a token.
+    const Heads = struct { heads: u32, norm: Role, token: u32 };
+
+    fn normAndRotate(mixing: *const Mixing, values: [*]f32, which: Heads) void {
+        const pass = mixing.pass;
+        const own = mixing.own;
+        const count = which.heads * own.k_dim;
+        const norms_follow = pass.model.traits.query_norms == .rotated_heads;
+        if (!norms_follow) mixing.normParts(values, count, which.norm);
+        if (own.rotation > 0) {
+            const rotation = mixing.scratch.rotationOf(pass.model, own.rotation - 1, which.token, own.k_dim);
+            pass.level.rope(values, which.heads, &rotation);
+        }
+        if (norms_follow) mixing.normParts(values, count, which.norm);
     }
 
     /// Norms each part as long as the weight: a head, or the whole row.
@@ -197,7 +215,8 @@ const Mixing = struct {
         const pass = mixing.pass;
         // Else the level would read page numbers beyond the sequence's.
         assert(sequence.position + sequence.tokens.len <= sequence.pages.len * pass.work.kv.page_size);
-        return pass.work.kv.ofLayer(pass.index, pass.layer.keeps().positions.paged, sequence.pages);
+        const keeper = if (mixing.own.keys == .of_layer) mixing.own.keys_layer else pass.index;
+        return pass.work.kv.ofLayer(keeper, pass.model.layers[keeper].keeps().positions.paged, sequence.pages);
     }
 
     fn argsOf(mixing: *const Mixing, sequence: *const Sequence) level_table.Attention {

@@ -9,18 +9,21 @@ const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const attention = @import("attention.zig");
 const dense = @import("dense.zig");
+pub const inputs = @import("inputs.zig");
 const recurrent = @import("recurrent.zig");
 const short_convolution = @import("short_convolution.zig");
 
 pub const Scratch = struct {
     attention: attention.Scratch,
     dense: dense.Scratch,
+    inputs: inputs.Scratch,
     recurrent: recurrent.Scratch,
 
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
         return .{
             .attention = try .init(layout, model, options),
             .dense = try .init(layout, model, options),
+            .inputs = try .init(layout, model, options),
             .recurrent = try .init(layout, model, options),
         };
     }
@@ -95,7 +98,7 @@ pub fn mixedFloats(layers: []const Layer) u32 {
         most = @max(most, switch (layer.mixer) {
             .attention => |own| own.heads * own.v_dim,
             .short_convolution => |own| own.channels,
-        });
+        }, layer.inputs);
     }
     return most;
 }

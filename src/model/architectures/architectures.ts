@@ -1,10 +1,7 @@
 /**
  * What a model is made of: `planModel` turns the metadata and the tensor table of a file into the numbers and tensors
- * that the library takes. The table of traits below is the only place that knows architectures by name; everything
- * after it asks the traits. Numbers are checked here (`docs/design/gguf.md`, sizes of a model), shapes in `tensors.ts`.
- *
- * Where a trained model and llama.cpp differ, llama.cpp is followed, since that is what GGUF files are made for and tested
- * with: the sliding windows that files of `llama` and `phi3` state are not applied.
+ * that the library takes, by the traits of the file's architecture (`table.ts`). Numbers are checked here
+ * (`docs/design/gguf.md`, sizes of a model), shapes in `tensors.ts`.
  *
  * @module
  */
@@ -16,73 +13,13 @@ import { type FieldsOf, integer, readOptions } from "../../options/schema.ts";
 import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
 import { attentionOnly, readRecurrent } from "./recurrent.ts";
 import { planRope } from "./rope.ts";
+import { planKeys } from "./keys.ts";
 import { readScales } from "./scales.ts";
+import { ARCHITECTURES } from "./table.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
 import { readWindows } from "./windows.ts";
 
 export type { PlannedTensor } from "./tensors.ts";
-
-const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true };
-const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "heads" };
-const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
-
-/** The architectures by the name in `general.architecture`. */
-export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
-  ["llama", LLAMA],
-  ["mistral", LLAMA],
-  ["mistral3", { ...LLAMA, yarnKeys: true, temperature: true }],
-  ["smollm3", { ...LLAMA, unrotated: 4 }],
-  ["ernie4_5", LLAMA],
-  ["granite", { ...LLAMA, scales: true, rotationSwitch: true }],
-  ["qwen2", { ropeStyle: "neox", activation: "silu", biases: true }],
-  ["qwen3", QWEN3],
-  ["qwen3vl", { ...QWEN3, sections: true }],
-  ["seed_oss", { ropeStyle: "neox", activation: "silu", biases: true, secondNorm: "post_attention_norm" }],
-  ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true }],
-  ["olmo2", {
-    ropeStyle: "neox",
-    activation: "silu",
-    queryNorms: "rows",
-    postNorms: "only",
-    window: { period: 4, size: 0 },
-    plainWindows: true,
-  }],
-  ["exaone4", {
-    ...QWEN3,
-    postNorms: "only",
-    window: { period: 4, size: 4096, ofLayers: 64 },
-    unrotated: "unwindowed",
-  }],
-  ["gemma", GEMMA],
-  ["gemma2", {
-    ...GEMMA,
-    postNorms: true,
-    attentionSoftcap: 50,
-    logitSoftcap: 30,
-    window: { period: 2, size: 4096 },
-    wideScaleLayers: 46,
-  }],
-  ["gemma3", {
-    ...GEMMA,
-    postNorms: true,
-    queryNorms: "heads",
-    logitSoftcap: 0,
-    window: { period: 6, size: 0 },
-    localRopeBase: 10_000,
-    wideScaleLayers: 62,
-  }],
-  ["lfm2", {
-    ropeStyle: "neox",
-    activation: "silu",
-    queryNorms: "heads",
-    recurrent: "shortConvolution",
-    // Files that state a window have it in all layers with attention.
-    window: { period: 0, size: 0 },
-    outputNorm: "token_embd_norm.weight",
-  }],
-  ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
-  ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
-]);
 
 /**
  * Everything that the library needs to load a model.
@@ -148,7 +85,8 @@ const NEUTRAL: readonly (readonly [key: string, neutral: number, unless?: keyof 
   ["attention.value_scale", 1],
   ["attention.clamp_kqv", 0],
   ["attention.max_alibi_bias", 0],
-  ["attention.shared_kv_layers", 0],
+  ["attention.shared_kv_layers", 0, "sharedKeys"],
+  ["embedding_length_per_layer_input", 0, "layerInputs"],
   ["rope.scaling.yarn_ext_factor", 0],
   ["nextn_predict_layers", 0],
 ];
@@ -192,6 +130,8 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     architecture,
     ropeStyle: traits.ropeStyle,
     queryNorms: traits.queryNorms ?? "heads",
+    valueNorms: traits.valueNorms === true,
+    layerInputs: traits.layerInputs ? readLayerInputs(metadata, architecture) : 0,
     activation: traits.activation,
     ...readScales(metadata, architecture, traits, sizes, layers[0].heads),
     rotations: rope.rotations,
@@ -232,6 +172,11 @@ function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, 
   }
 }
 
+function readLayerInputs(metadata: Metadata, architecture: string): number {
+  const rules = { least: 0, most: LIMITS.layerInputsMax, fallback: 0 };
+  return metadata.count(`${architecture}.embedding_length_per_layer_input`, rules);
+}
+
 /** llama.cpp rotates whole heads in these architectures, and refuses or ignores files that say otherwise. */
 function refusePartialHeads(metadata: Metadata, architecture: string, { kDim, vDim }: Sizes, rotated: number): void {
   if (rotated !== kDim) {
@@ -263,17 +208,24 @@ function readSizes(gguf: Gguf, architecture: string): Sizes {
   if (!metadata.has(keyLength) && embedding % heads !== 0) {
     throw metadata.wrong(headsKey, `a divisor of the embedding length ${embedding}`, `${heads}`);
   }
-  const rules = { most: LIMITS.headDimMax, fallback: Math.floor(embedding / heads) };
-  const kDim = metadata.count(keyLength, rules);
+  const whole = Math.floor(embedding / heads);
   const context = metadata.count(`${architecture}.context_length`, { most: CONTEXT_STATED_MOST });
   return {
     layers: metadata.count(`${architecture}.block_count`, { most: LIMITS.layersMax }),
     embedding,
     vocabulary: vocabularySize(gguf),
     context: Math.min(context, LIMITS.contextMax),
-    kDim,
-    vDim: metadata.count(`${architecture}.attention.value_length`, rules),
+    ...readHeadSizes(metadata, architecture, "", { kDim: whole, vDim: whole }),
   };
+}
+
+type HeadSizes = Pick<Sizes, "kDim" | "vDim">;
+
+/** The lengths of keys and values of a head; `suffix` is that of the keys' names. */
+function readHeadSizes(metadata: Metadata, architecture: string, suffix: string, otherwise: HeadSizes): HeadSizes {
+  const length = (name: string, fallback: number) =>
+    metadata.count(`${architecture}.attention.${name}_length${suffix}`, { most: LIMITS.headDimMax, fallback });
+  return { kDim: length("key", otherwise.kDim), vDim: length("value", otherwise.vDim) };
 }
 
 function readLayers(
@@ -292,11 +244,15 @@ function readLayers(
   const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, layers, LIMITS.headsMax, "attn_k", isWithout) : heads;
   const feedForward = perLayer(gguf, `${architecture}.feed_forward_length`, layers, LIMITS.feedForwardMax, "ffn_up");
   const windows = readWindows(metadata, architecture, traits, sizes.layers);
+  const keys = planKeys(gguf, architecture, traits, windows);
+  const windowed = traits.windowHeads === undefined ? sizes : readHeadSizes(metadata, architecture, "_swa", sizes);
   return heads.map((count, layer) => {
     const own = recurrent[layer];
     if (own !== undefined) {
-      return { ...own, heads: 0, kvHeads: 0, kDim: 0, vDim: 0, feedForward: feedForward[layer], window: 0 };
+      const none = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, keys: "own", keysLayer: layer } as const;
+      return { ...own, ...none, feedForward: feedForward[layer] };
     }
+    const { kDim, vDim } = windows[layer] > 0 ? windowed : sizes;
     if (count % kvHeads[layer] !== 0) {
       throw metadata.wrong(metadata.has(kvKey) ? kvKey : headsKey, `a divisor of ${count} heads`, `${kvHeads[layer]}`);
     }
@@ -304,10 +260,11 @@ function readLayers(
       ...attentionOnly,
       heads: count,
       kvHeads: kvHeads[layer],
-      kDim: sizes.kDim,
-      vDim: sizes.vDim,
+      kDim,
+      vDim,
       feedForward: feedForward[layer],
       window: windows[layer],
+      ...keys[layer],
     };
   });
 }

@@ -38,8 +38,8 @@ export function planRope(
   const whole = readRotation(gguf, architecture, traits, layers, context);
   const rotations: Rotation[] = [whole.rotation];
   const isWindowed = layers.some(({ window }) => window > 0);
-  const windowed = readWindowed(metadata, architecture, traits, whole.rotation);
-  if (isWindowed && windowed !== undefined) rotations.push(windowed);
+  const windowed = isWindowed ? readWindowed(metadata, architecture, traits, whole.rotation, layers) : undefined;
+  if (windowed !== undefined) rotations.push(windowed);
   const key = `${architecture}.rope.scaling.finetuned`;
   const isRotated = traits.rotationSwitch === undefined || metadata.flag(key, true);
   const ofLayers = layers.map(({ mixer, window }, layer) => {
@@ -62,9 +62,9 @@ function readRotation(
 ): { rotation: Rotation; factors: string | undefined } {
   const { metadata } = gguf;
   const key = (name: string) => `${architecture}.rope.${name}`;
-  const kDim = Math.min(...layers.filter(({ mixer }) => mixer === "attention").map((layer) => layer.kDim));
-  const dimensions = metadata.count(key("dimension_count"), { least: 2, most: kDim, fallback: kDim });
-  if (dimensions % 2 !== 0) throw metadata.wrong(key("dimension_count"), "an even number", `${dimensions}`);
+  const own = layers.filter(({ mixer, window }) => mixer === "attention" && !(traits.windowHeads && window > 0));
+  const kDim = Math.min(...own.map((layer) => layer.kDim));
+  const dimensions = readDimensions(metadata, key("dimension_count"), kDim);
   if (traits.sections) checkSections(metadata, key("dimension_sections"), dimensions / 2);
   const scaling = metadata.text(key("scaling.type"), "linear");
   if (!SCALINGS.includes(scaling)) {
@@ -103,12 +103,23 @@ function readWindowed(
   architecture: string,
   traits: Traits,
   whole: Rotation,
+  layers: readonly Unrotated[],
 ): Rotation | undefined {
   const plain = { ...whole, factors: false, magnitude: 1, scale: 1, ...ALL_SCALED };
+  if (traits.windowHeads) {
+    const kDim = Math.min(...layers.filter(({ window }) => window > 0).map((layer) => layer.kDim));
+    plain.dimensions = readDimensions(metadata, `${architecture}.rope.dimension_count_swa`, kDim);
+  }
   if (traits.localRopeBase !== undefined) {
     return { ...plain, base: metadata.positive(`${architecture}.rope.freq_base_swa`, traits.localRopeBase) };
   }
   return traits.plainWindows ? plain : undefined;
+}
+
+function readDimensions(metadata: Metadata, key: string, kDim: number): number {
+  const dimensions = metadata.count(key, { least: 2, most: kDim, fallback: kDim });
+  if (dimensions % 2 !== 0) throw metadata.wrong(key, "an even number", `${dimensions}`);
+  return dimensions;
 }
 
 function readBase(metadata: Metadata, architecture: string, { alpha }: Traits, kDim: number): number {

@@ -31,6 +31,7 @@ export function readScales(
 ): Pick<Hyperparameters, Scale> {
   const key = (name: string) => `${architecture}.${name}`;
   const scaleLength = layers === traits.wideScaleLayers ? embedding / heads : kDim;
+  const attentionScale = traits.attentionScale ?? 1 / Math.sqrt(scaleLength);
   // Where the architecture has no scales of its own, a file may state the one that it has anyway, or 0 for none.
   const scale = (name: string, otherwise: number) => {
     const value = metadata.number(key(name), { least: 0, fallback: 0 });
@@ -46,7 +47,7 @@ export function readScales(
     epsilon: metadata.positive(key("attention.layer_norm_rms_epsilon")),
     embeddingScale: scale("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
     residualScale: scale("residual_scale", 1),
-    attentionScale: scale("attention.scale", 1 / Math.sqrt(scaleLength)),
+    attentionScale: scale("attention.scale", attentionScale),
     attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
     logitScale: traits.scales === undefined ? 1 : Math.fround(1 / metadata.positive(key("logit_scale"))),
     logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),

@@ -59,9 +59,18 @@ export function planTensors(
   plan.vector("output_norm", 0, traits.outputNorm ?? "output_norm.weight", embedding);
   if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
   if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
+  if (hyperparameters.layerInputs > 0) planInputs(plan, hyperparameters);
   hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
   plan.refuseUnused();
   return plan.tensors;
+}
+
+/** What the inputs are made of that layers get beside the stream. */
+function planInputs(plan: Plan, { embedding, vocabulary, layers, layerInputs }: Hyperparameters): void {
+  const all = layers * layerInputs;
+  plan.matrix("per_layer_token_embd", 0, "per_layer_token_embd.weight", all, vocabulary);
+  plan.matrix("per_layer_model_proj", 0, "per_layer_model_proj.weight", embedding, all);
+  plan.vector("per_layer_proj_norm", 0, "per_layer_proj_norm.weight", layerInputs);
 }
 
 function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameters: LayerParameters, layer: number) {
@@ -93,21 +102,25 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
   plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
+  if (traits.layerInputs === undefined) return;
+  plan.bias("layer_output_scale", layer, name("layer_output_scale.weight"), 1);
+  if (sizes.layerInputs === 0) return;
+  plan.matrix("inp_gate", layer, name("inp_gate.weight"), embedding, sizes.layerInputs);
+  plan.matrix("proj", layer, name("proj.weight"), sizes.layerInputs, embedding);
+  plan.vector("post_norm", layer, name("post_norm.weight"), embedding);
 }
 
 function planAttention(
   plan: Plan,
   { embedding, queryNorms }: Hyperparameters,
   traits: Traits,
-  { heads, kvHeads, kDim, vDim }: LayerParameters,
+  { heads, kvHeads, kDim, vDim, keys }: LayerParameters,
   layer: number,
 ) {
   const name = (part: string) => `blk.${layer}.${part}`;
-  const attention: Part[] = [
-    { role: "attn_q", rows: heads * kDim },
-    { role: "attn_k", rows: kvHeads * kDim },
-    { role: "attn_v", rows: kvHeads * vDim },
-  ];
+  const attention: Part[] = [{ role: "attn_q", rows: heads * kDim }];
+  if (keys !== "ofLayer") attention.push({ role: "attn_k", rows: kvHeads * kDim });
+  if (keys === "own") attention.push({ role: "attn_v", rows: kvHeads * vDim });
   if (plan.has(name("attn_qkv.weight"))) {
     plan.split(layer, name("attn_qkv.weight"), embedding, attention);
   } else {
@@ -115,14 +128,16 @@ function planAttention(
   }
   plan.matrix("attn_output", layer, name("attn_output.weight"), heads * vDim, embedding);
   plan.bias("attn_q_bias", layer, name("attn_q.bias"), heads * kDim, traits.biases);
-  plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
-  plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
+  if (keys !== "ofLayer") plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
+  if (keys === "own") plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
   plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);
   if (traits.queryNorms !== undefined) {
-    const [queries, keys] = queryNorms === "rows" ? [heads, kvHeads] : [1, 1];
-    plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), queries * kDim);
-    plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), keys * kDim);
+    const [queryHeads, keyHeads] = queryNorms === "rows" ? [heads, kvHeads] : [1, 1];
+    plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), queryHeads * kDim);
+    if (keys !== "ofLayer") plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), keyHeads * kDim);
   }
+  // Converters write these for all layers, also where the keys of another are read.
+  if (keys === "ofLayer") plan.ignore(["attn_k", "attn_v", "attn_k_norm"].map((part) => name(`${part}.weight`)));
 }
 
 interface Part {
@@ -184,6 +199,11 @@ class Plan {
   /** A bias: taken where it is there, unless it is required. */
   bias(role: Role, layer: number, name: string, columns: number, required = false): void {
     if (required || this.has(name)) this.vector(role, layer, name, columns);
+  }
+
+  /** Tensors that may be there, and that nothing reads. */
+  ignore(names: readonly string[]): void {
+    for (const name of names) this.#used.add(name);
   }
 
   refuseUnused(): void {

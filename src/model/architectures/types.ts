@@ -45,7 +45,7 @@ export interface Traits {
   /** The file states what embeddings, residuals and scores are multiplied by, and logits divided by. */
   readonly scales?: true;
   /** Layers with a sliding window: all but the last of each `period`; `ofLayers`: only in models of so many. */
-  readonly window?: { readonly period: number; readonly size: number; readonly ofLayers?: number };
+  readonly window?: { readonly period: number; readonly size: number | "required"; readonly ofLayers?: number };
   /** The rotary base of windowed layers, where it is another. */
   readonly localRopeBase?: number;
   /** Positions are not scaled in windowed layers. */
@@ -54,6 +54,16 @@ export interface Traits {
   readonly unrotated?: number | "unwindowed";
   /** `rope.scaling.finetuned` says whether layers are rotated at all. */
   readonly rotationSwitch?: true;
+  /** What scores are multiplied by, where it is not the root of a key's length. */
+  readonly attentionScale?: number;
+  /** Values are normalised by head, without a weight. */
+  readonly valueNorms?: true;
+  /** Windowed layers have heads and rotations of their own length, full ones a tensor of factors. */
+  readonly windowHeads?: true;
+  /** The last layers read the keys and values of earlier ones; a layer without values takes its keys for them. */
+  readonly sharedKeys?: true;
+  /** Layers get inputs beside the stream, and may end with a scale. */
+  readonly layerInputs?: true;
   /** Positions have several components, all the same in a text. */
   readonly sections?: true;
   /** The file's own numbers of YaRN are heeded. */
@@ -101,6 +111,10 @@ export interface Hyperparameters {
   readonly ropeStyle: "none" | "norm" | "neox";
   /** What the norms of queries and keys work on, where there are any. */
   readonly queryNorms: "heads" | "rows" | "rotatedHeads";
+  /** Whether each head of values is normalised, without a weight. */
+  readonly valueNorms: boolean;
+  /** Floats of each token that a layer gets beside the stream; 0 is none. */
+  readonly layerInputs: number;
   /** The function between the two halves of a feed-forward layer. */
   readonly activation: "silu" | "gelu";
   /** What is added under the root of a norm. */
@@ -156,6 +170,10 @@ export interface LayerParameters {
   readonly rotation: number;
   /** Taps of its short convolution; 0 where it has none. */
   readonly convKernel: number;
+  /** Which keys and values it reads: its own; its own keys as values, too; those of the layer `keysLayer`. */
+  readonly keys: "own" | "asValues" | "ofLayer";
+  /** The layer that keeps what this one reads. */
+  readonly keysLayer: number;
 }
 
 /**

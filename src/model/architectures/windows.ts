@@ -16,7 +16,7 @@ export function readWindows(metadata: Metadata, architecture: string, { window }
     // 0 is none where an architecture may be without windows.
     least: window.size === 0 ? 0 : 1,
     most: windowMost,
-    fallback: window.size,
+    ...(window.size === "required" ? {} : { fallback: window.size }),
   });
   const key = `${architecture}.attention.sliding_window_pattern`;
   const pattern = metadata.get(key);
@@ -31,6 +31,7 @@ export function readWindows(metadata: Metadata, architecture: string, { window }
       return windowed === true || windowed === 1 ? size : 0;
     });
   }
+  if (window.size === "required") throw metadata.wrong(key, "true or false for each layer", "none");
   const period = metadata.count(key, { least: 0, fallback: window.period });
   return Array.from({ length: layers }, (_, layer) => period > 0 && layer % period === period - 1 ? 0 : size);
 }

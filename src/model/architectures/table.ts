@@ -1,0 +1,85 @@
+/**
+ * The table of architectures: what each has, as traits. It is the only place that knows architectures by name; everything
+ * after it asks the traits. A new architecture of known traits is one row.
+ *
+ * Where a trained model and llama.cpp differ, llama.cpp is followed, since that is what GGUF files are made for and tested
+ * with: the sliding windows that files of `llama` and `phi3` state are not applied.
+ *
+ * @module
+ */
+import type { Traits } from "./types.ts";
+
+const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true };
+const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "heads" };
+const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
+
+/** The architectures by the name in `general.architecture`. */
+export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
+  ["llama", LLAMA],
+  ["mistral", LLAMA],
+  ["mistral3", { ...LLAMA, yarnKeys: true, temperature: true }],
+  ["smollm3", { ...LLAMA, unrotated: 4 }],
+  ["ernie4_5", LLAMA],
+  ["granite", { ...LLAMA, scales: true, rotationSwitch: true }],
+  ["qwen2", { ropeStyle: "neox", activation: "silu", biases: true }],
+  ["qwen3", QWEN3],
+  ["qwen3vl", { ...QWEN3, sections: true }],
+  ["seed_oss", { ropeStyle: "neox", activation: "silu", biases: true, secondNorm: "post_attention_norm" }],
+  ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true }],
+  ["olmo2", {
+    ropeStyle: "neox",
+    activation: "silu",
+    queryNorms: "rows",
+    postNorms: "only",
+    window: { period: 4, size: 0 },
+    plainWindows: true,
+  }],
+  ["exaone4", {
+    ...QWEN3,
+    postNorms: "only",
+    window: { period: 4, size: 4096, ofLayers: 64 },
+    unrotated: "unwindowed",
+  }],
+  ["gemma", GEMMA],
+  ["gemma2", {
+    ...GEMMA,
+    postNorms: true,
+    attentionSoftcap: 50,
+    logitSoftcap: 30,
+    window: { period: 2, size: 4096 },
+    wideScaleLayers: 46,
+  }],
+  ["gemma3", {
+    ...GEMMA,
+    postNorms: true,
+    queryNorms: "heads",
+    logitSoftcap: 0,
+    window: { period: 6, size: 0 },
+    localRopeBase: 10_000,
+    wideScaleLayers: 62,
+  }],
+  ["gemma4", {
+    ...GEMMA,
+    postNorms: true,
+    queryNorms: "heads",
+    valueNorms: true,
+    attentionScale: 1,
+    logitSoftcap: 0,
+    window: { period: 0, size: "required" },
+    windowHeads: true,
+    localRopeBase: 10_000,
+    sharedKeys: true,
+    layerInputs: true,
+  }],
+  ["lfm2", {
+    ropeStyle: "neox",
+    activation: "silu",
+    queryNorms: "heads",
+    recurrent: "shortConvolution",
+    // Files that state a window have it in all layers with attention.
+    window: { period: 0, size: 0 },
+    outputNorm: "token_embd_norm.weight",
+  }],
+  ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
+  ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
+]);
