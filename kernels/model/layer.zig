@@ -161,6 +161,7 @@ pub fn checkKeys(layers: []const Layer, report: *Report) error{Refused}!void {
         };
         if (own.keys == .as_values and own.k_dim != own.v_dim) return refuseKeys(report, index, own.keys_layer);
         if (own.keys != .of_layer) continue;
+        std.debug.assert(index < layers.len);
         if (own.keys_layer >= index) return refuseKeys(report, index, own.keys_layer);
         const keeper = switch (layers[own.keys_layer].mixer) {
             .attention => |keeper| keeper,

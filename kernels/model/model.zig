@@ -239,7 +239,7 @@ fn allocateRotations(given: []const traits_zig.Rotation) error{OutOfMemory}![]Ro
         rotation.* = .{ .given = own, .freqs = freqs[0 .. own.dimensions / 2] };
         freqs = freqs[rotation.freqs.len..];
     }
-    assert(freqs.len == 0);
+    assert(freqs.len == 0 and rotations.len == given.len);
     return rotations;
 }
 

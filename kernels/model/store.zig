@@ -84,6 +84,7 @@ pub const Store = struct {
     }
 
     fn closeFiles(store: *Store) void {
+        assert(store.source == null);
         for (store.files) |*file| file.close();
         os.allocator.free(store.files);
         store.files = &.{};

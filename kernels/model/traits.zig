@@ -24,6 +24,7 @@ pub fn readRotation(words: *Words, report: *Report, traits: Traits) Words.Error!
     const rotation = try words.record(Rotation, report);
     if (!(rotation.base > 0)) return refuseText(report, "rope base", "a number above 0");
     if (!(rotation.ramp_begin <= rotation.ramp_end)) return refuseText(report, "rope ramp", "an end behind its begin");
+    std.debug.assert(rotation.dimensions >= 2);
     const pairs = rotation.dimensions / 2;
     if (rotation.dimensions % 2 != 0) return refuse(report, "rope dimensions (even)", 2, limits.head_dim_max, rotation.dimensions);
     if (rotation.factors and pairs != traits.rope_factors) return refuse(report, "rope factors", pairs, pairs, traits.rope_factors);

@@ -44,6 +44,7 @@ pub const Scratch = struct {
 
 /// Makes the inputs of all layers from the tokens and the stream, before the first layer.
 pub fn prepare(pass: *Pass, scratch: *const Scratch, own: Inputs) void {
+    assert(own.embeddings.cols == pass.model.traits.layers * scratch.width);
     const making: Making = .{ .pass = pass, .scratch = scratch, .own = own };
     pass.setInput(pass.tokens, own.projection);
     pass.forTokens(&making, Making.readRow);
@@ -64,6 +65,7 @@ const Making = struct {
         const id = sequence.tokens[token - sequence.first];
         const inputs = row(making.scratch.inputs, making.scratch.stride, token);
         const count = making.own.embeddings.cols;
+        assert(id < making.own.embeddings.rows and count <= making.scratch.stride);
         // The projection is not made yet: its place has room for the bytes of the row.
         const bytes = std.mem.sliceAsBytes(row(making.scratch.projected, making.scratch.stride, token)[0..making.scratch.stride]);
         if (making.own.embeddings.read(id, bytes, inputs)) {
@@ -111,6 +113,7 @@ const Gated = struct {
     fn token(gated: *const Gated, number: u32) void {
         const pass = gated.pass;
         const width = gated.scratch.width;
+        assert((pass.index + 1) * width <= gated.scratch.stride);
         const inputs = row(gated.scratch.inputs, gated.scratch.stride, number) + pass.index * width;
         const gate = row(gated.scratch.gate, gated.scratch.gate_stride, number);
         pass.level.gated(pass.model.traits.activation, gate, inputs, width, row(pass.scratch.rows, pass.scratch.input_stride, number));
