@@ -38,7 +38,7 @@ type Way = Required<Pick<LightGPTOptions, "threads" | "chunkTokens" | "pageSize"
 
 const chunkSizes = [1, 7, 64, 512];
 /** Of the second set of architectures, a model of each kind of layer. */
-const archs2 = ["lfm2"];
+const archs2 = ["olmo2", "granite", "mistral3", "hunyuan_dense", "gemma4", "lfm2"];
 const pageSizes = [16, 32, 64] as const;
 
 /** The embedded model, and what the kit has that this library computes with. */
