@@ -40,7 +40,13 @@ export {
   type PlannedTensor,
   type PlanOptions,
 } from "./src/model/architectures/architectures.ts";
-export type { Hyperparameters, LayerParameters, Role, Rotation } from "./src/model/architectures/types.ts";
+export type {
+  Hyperparameters,
+  LayerParameters,
+  Role,
+  Rotation,
+  RouterParameters,
+} from "./src/model/architectures/types.ts";
 export { type ChatMessage, ChatTemplate, type JsonValue } from "./src/text/chat/template.ts";
 export type { ConversationOptions, RenderOptions } from "./src/text/chat/options.ts";
 export {

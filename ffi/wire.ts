@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 9bf24dd7eca0dd79";
+export const STAMP = "0.1.0 948857534f027999";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -26,6 +26,11 @@ export const LIMITS = {
   stateDraftsMax: 64,
   embeddingMax: 65536,
   feedForwardMax: 1048576,
+  expertsMax: 1024,
+  /** Experts that one token goes to. */
+  expertsUsedMax: 64,
+  /** Groups of experts at most. */
+  routerGroupsMax: 64,
   vocabularyMax: 4194304,
   contextMax: 1048576,
   tensorsMax: 65536,
@@ -171,14 +176,25 @@ export const KEYS = [
 /** One of {@link KEYS}. */
 export type Key = (typeof KEYS)[number];
 
-/** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent. */
+/** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it. */
 export const ACTIVATIONS = [
   "silu",
   "gelu",
+  "clamped",
 ] as const;
 
 /** One of {@link ACTIVATIONS}. */
 export type Activation = (typeof ACTIVATIONS)[number];
+
+/** What a router chooses experts by, and what their weights are made from: the softmax of all its logits, the sigmoid of each, or the logits themselves, of which then the softmax of those chosen is taken. */
+export const ROUTER_SCORES = [
+  "softmax",
+  "sigmoid",
+  "softmaxOfChosen",
+] as const;
+
+/** One of {@link ROUTER_SCORES}. */
+export type RouterScore = (typeof ROUTER_SCORES)[number];
 
 /** How floats become levels: the plain way, or by a search for the scales that leave the least error. */
 export const ROUNDINGS = [
@@ -245,6 +261,20 @@ export const ROLES = [
   "inp_gate",
   "proj",
   "post_norm",
+  "attn_sinks",
+  "ffn_gate_inp",
+  "ffn_gate_exps",
+  "ffn_up_exps",
+  "ffn_down_exps",
+  "ffn_gate_inp_shexp",
+  "ffn_gate_shexp",
+  "ffn_up_shexp",
+  "ffn_down_shexp",
+  "ffn_gate_inp_bias",
+  "exp_probs_b",
+  "ffn_gate_exps_bias",
+  "ffn_up_exps_bias",
+  "ffn_down_exps_bias",
 ] as const;
 
 /** One of {@link ROLES}. */

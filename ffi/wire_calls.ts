@@ -32,6 +32,8 @@ import {
   type RopeStyle,
   type Rounding,
   ROUNDINGS,
+  ROUTER_SCORES,
+  type RouterScore,
   SAMPLING_METHODS,
   type SamplingMethod,
   type Topic,
@@ -83,11 +85,23 @@ export interface ModelHeader {
   readonly temperatureScale: number;
   /** Positions that one degree of the temperature lasts. */
   readonly temperatureContext: number;
+  /** Experts that a token goes to, in layers that have experts. */
+  readonly expertsUsed: number;
+  /** What experts are chosen by. */
+  readonly routerScore: RouterScore;
+  /** Groups of experts, of which only some may be chosen from; 1: no groups. */
+  readonly routerGroups: number;
+  /** Groups that may be chosen from. */
+  readonly routerGroupsUsed: number;
+  /** Whether the weights of the chosen are divided by their sum. */
+  readonly routerNormalises: boolean;
+  /** What the weights are multiplied by then. */
+  readonly routerScale: number;
 }
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(21);
+  to.reserve(27);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -109,6 +123,12 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.f32(record.logitSoftcap);
   to.f32(record.temperatureScale);
   to.u32(record.temperatureContext, "temperatureContext");
+  to.u32(record.expertsUsed, "expertsUsed");
+  to.choice(record.routerScore, ROUTER_SCORES, "routerScore");
+  to.u32(record.routerGroups, "routerGroups");
+  to.u32(record.routerGroupsUsed, "routerGroupsUsed");
+  to.bool(record.routerNormalises);
+  to.f32(record.routerScale);
 }
 
 /** One way to rotate. Pair k turns at f = base^(-2 k / dimensions), divided by its factor, times 1 - r scaled and times r as it is: f * (scale * (1 - r) + r). r falls from 1 at the pair `ramp_begin` to 0 at the pair `ramp_end`. */
@@ -153,8 +173,14 @@ export interface ModelLayer {
   readonly kDim: number;
   /** Elements of a value of one head; 0 without attention. */
   readonly vDim: number;
-  /** The width inside the feed-forward part. */
+  /** The width inside the dense feed-forward part; 0: the layer has none. */
   readonly feedForward: number;
+  /** Experts; 0: the layer has none. */
+  readonly experts: number;
+  /** The width inside each of them. */
+  readonly expertWidth: number;
+  /** The width inside the shared expert, which every token goes to; 0: there is none. */
+  readonly sharedWidth: number;
   /** A key is visible when query position - key position < window; 0: all are. */
   readonly window: number;
   /** The number of its rotation, from 1; 0: queries and keys are not rotated. */
@@ -169,13 +195,16 @@ export interface ModelLayer {
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(11);
+  to.reserve(14);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
   to.u32(record.kDim, "kDim");
   to.u32(record.vDim, "vDim");
   to.u32(record.feedForward, "feedForward");
+  to.u32(record.experts, "experts");
+  to.u32(record.expertWidth, "expertWidth");
+  to.u32(record.sharedWidth, "sharedWidth");
   to.u32(record.window, "window");
   to.u32(record.rotation, "rotation");
   to.u32(record.convKernel, "convKernel");
@@ -197,22 +226,28 @@ export interface ModelTensor {
   readonly columns: number;
   /** Rows; 1 for a vector. */
   readonly rows: number;
+  /** Matrices of so many rows: one for each expert, or 1. */
+  readonly slabs: number;
   /** Its first byte in the file. */
   readonly offset: bigint;
-  /** Its bytes. */
+  /** From the first byte of a slab to the next one's. */
+  readonly stride: bigint;
+  /** Its bytes, without those between slabs. */
   readonly bytes: bigint;
 }
 
 /** Appends {@link ModelTensor}. */
 export function putModelTensor(to: Words<"model">, record: ModelTensor): void {
-  to.reserve(10);
+  to.reserve(13);
   to.choice(record.role, ROLES, "role");
   to.u32(record.layer, "layer");
   to.u32(record.format, "format");
   to.u32(record.file, "file");
   to.u32(record.columns, "columns");
   to.u32(record.rows, "rows");
+  to.u32(record.slabs, "slabs");
   to.u64(record.offset);
+  to.u64(record.stride);
   to.u64(record.bytes);
 }
 

@@ -13,6 +13,7 @@ const convolution = @import("op/convolution.zig");
 const kv = @import("op/kv.zig");
 const norm = @import("op/norm.zig");
 const rope = @import("op/rope.zig");
+const router = @import("op/router.zig");
 const sample = @import("op/sample.zig");
 
 /// A level is for one thread of pure arithmetic; what would panic is undefined in it, and tested for at the levels
@@ -25,6 +26,9 @@ const table: level_table.Level = .{
     .formats_len = matmul.tables.len,
     .rmsNorm = norm.rmsNorm,
     .add = norm.add,
+    .addScaled = norm.addScaled,
+    .route = router.route,
+    .sigmoid = router.sigmoid,
     .scale = norm.scale,
     .addRows = added_rows.addRows,
     .softcap = activation.softcap,

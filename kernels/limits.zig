@@ -14,6 +14,11 @@ pub const conv_kernel_max = 16;
 pub const state_drafts_max = 64;
 pub const embedding_max = 65_536;
 pub const feed_forward_max = 1 << 20;
+pub const experts_max = 1024;
+/// Experts that one token goes to.
+pub const experts_used_max = 64;
+/// Groups of experts, of which a router chooses some.
+pub const router_groups_max = 64;
 pub const vocabulary_max = 1 << 22;
 pub const context_max = 1 << 20;
 pub const tensors_max = 65_536;

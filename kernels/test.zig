@@ -21,6 +21,7 @@ test {
     _ = @import("calls/sample.zig");
     _ = @import("threads/conductor.zig");
     _ = @import("run/engine_test.zig");
+    _ = @import("run/experts_test.zig");
     _ = @import("op/activations_test.zig");
     _ = @import("op/attention_test.zig");
     _ = @import("op/blocks_test.zig");
@@ -35,6 +36,7 @@ test {
     _ = @import("op/sample_list.zig");
     _ = @import("op/sample_select.zig");
     _ = @import("op/sample_test.zig");
+    _ = @import("op/router_test.zig");
     _ = @import("op/vector_test.zig");
     _ = @import("host/os.zig");
     _ = @import("host/report.zig");

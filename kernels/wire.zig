@@ -27,8 +27,11 @@ pub const choices = struct {
     /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
     /// a layer before it.
     pub const Keys = enum(u32) { own, as_values, of_layer };
-    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent.
+    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it.
     pub const Activations = level_table.ActivationKind;
+    /// What a router chooses experts by, and what their weights are made from: the softmax of all its logits, the sigmoid of each, or
+    /// the logits themselves, of which then the softmax of those chosen is taken.
+    pub const RouterScores = level_table.RouterScore;
     pub const Roundings = level_table.Rounding;
     pub const OutlierPolicies = level_table.Outliers;
     pub const FloatSources = level_table.Source;
@@ -69,6 +72,20 @@ pub const choices = struct {
         inp_gate,
         proj,
         post_norm,
+        attn_sinks,
+        ffn_gate_inp,
+        ffn_gate_exps,
+        ffn_up_exps,
+        ffn_down_exps,
+        ffn_gate_inp_shexp,
+        ffn_gate_shexp,
+        ffn_up_shexp,
+        ffn_down_shexp,
+        ffn_gate_inp_bias,
+        exp_probs_b,
+        ffn_gate_exps_bias,
+        ffn_up_exps_bias,
+        ffn_down_exps_bias,
 
         /// GGUF names them so.
         pub const as_spelled = true;
@@ -153,6 +170,18 @@ pub const layouts = struct {
         temperature_scale: f32,
         /// Positions that one degree of the temperature lasts.
         temperature_context: u32,
+        /// Experts that a token goes to, in layers that have experts.
+        experts_used: u32,
+        /// What experts are chosen by.
+        router_score: choices.RouterScores,
+        /// Groups of experts, of which only some may be chosen from; 1: no groups.
+        router_groups: u32,
+        /// Groups that may be chosen from.
+        router_groups_used: u32,
+        /// Whether the weights of the chosen are divided by their sum.
+        router_normalises: bool,
+        /// What the weights are multiplied by then.
+        router_scale: f32,
 
         pub const into = [_]Buffer{.model};
         pub const about = "model description";
@@ -166,6 +195,9 @@ pub const layouts = struct {
             .rope_factors = .{ 0, limits.head_dim_max / 2 },
             .layer_inputs = .{ 0, limits.layer_inputs_max },
             .temperature_context = .{ 1, 0xffff_ffff },
+            .experts_used = .{ 0, limits.experts_used_max },
+            .router_groups = .{ 1, limits.router_groups_max },
+            .router_groups_used = .{ 1, limits.router_groups_max },
         };
     };
 
@@ -204,8 +236,14 @@ pub const layouts = struct {
         k_dim: u32,
         /// Elements of a value of one head; 0 without attention.
         v_dim: u32,
-        /// The width inside the feed-forward part.
+        /// The width inside the dense feed-forward part; 0: the layer has none.
         feed_forward: u32,
+        /// Experts; 0: the layer has none.
+        experts: u32,
+        /// The width inside each of them.
+        expert_width: u32,
+        /// The width inside the shared expert, which every token goes to; 0: there is none.
+        shared_width: u32,
         /// A key is visible when query position - key position < window; 0: all are.
         window: u32,
         /// The number of its rotation, from 1; 0: queries and keys are not rotated.
@@ -226,7 +264,10 @@ pub const layouts = struct {
             .v_dim = .{ 0, limits.head_dim_max },
             .rotation = .{ 0, limits.rotations_max },
             .conv_kernel = .{ 0, limits.conv_kernel_max },
-            .feed_forward = .{ 1, limits.feed_forward_max },
+            .feed_forward = .{ 0, limits.feed_forward_max },
+            .experts = .{ 0, limits.experts_max },
+            .expert_width = .{ 0, limits.feed_forward_max },
+            .shared_width = .{ 0, limits.feed_forward_max },
             .window = .{ 0, 0x7fff_ffff },
         };
     };
@@ -245,9 +286,13 @@ pub const layouts = struct {
         columns: u32,
         /// Rows; 1 for a vector.
         rows: u32,
+        /// Matrices of so many rows: one for each expert, or 1.
+        slabs: u32,
         /// Its first byte in the file.
         offset: u64,
-        /// Its bytes.
+        /// From the first byte of a slab to the next one's.
+        stride: u64,
+        /// Its bytes, without those between slabs.
         bytes: u64,
 
         pub const into = [_]Buffer{.model};

@@ -23,7 +23,7 @@ import { arrayOf, byteCharacters, KIND, memorySource } from "../test/models.ts";
 import { encodeGguf, type NewValue, valuesOf } from "./gguf-writer.ts";
 
 /** The most that the excerpt may weigh, in bytes. */
-const bytesMost = 8e6;
+const bytesMost = 10e6;
 
 /** The sequence whose last logits are kept: long enough that the order of tokens matters. */
 const keptSequence = "s24";
@@ -113,6 +113,9 @@ function directory(name: string): string {
   return path;
 }
 
+/** Traits that are no arithmetic: which tensors there are. */
+const names: ReadonlySet<string> = new Set(["secondNorm", "optionalNorms"]);
+
 /**
  * For each architecture of the kit's first set, and for each other one with a trait that none before it has, the smallest
  * model of float weights, with one position of one sequence.
@@ -129,9 +132,13 @@ function excerptModels(): void {
   const shown = new Set<string>();
   const smallest = [...ARCHITECTURES].flatMap(([name, traits]) => {
     const all = found.filter(({ part, model }) => model.arch === name && isComputed(join(kit, part, model.file)));
-    const isNew = Object.keys(traits).some((trait) => !shown.has(trait));
+    // The smallest model of an architecture that may have experts has none.
+    const own = Object.keys(traits).filter((trait) =>
+      !names.has(trait) && (trait !== "experts" || traits.experts?.optional === undefined)
+    );
+    const isNew = own.some((trait) => !shown.has(trait));
     if (all.length === 0 || !(isNew || all.some(({ part }) => part === "archs"))) return [];
-    for (const trait of Object.keys(traits)) shown.add(trait);
+    for (const trait of own) shown.add(trait);
     return all.slice(0, 1);
   });
   const models = smallest.map(({ part, model }) => {

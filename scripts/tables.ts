@@ -139,6 +139,9 @@ const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, 
   secondNorm: "second norm named otherwise",
   recurrent: "layers with a state",
   outputNorm: "another name of the last norm",
+  optionalNorms: "norms of q and k where there are some",
+  sinks: "sinks",
+  experts: "experts",
   wideScaleLayers: "wide scale in the largest",
 };
 

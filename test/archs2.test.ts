@@ -34,13 +34,6 @@ interface KitModel {
 
 /** Models that are refused: one leaves the list when its architecture arrives. */
 const REFUSED: ReadonlySet<string> = new Set([
-  "mixtral",
-  "qwen3moe",
-  "granitemoe",
-  "gptoss",
-  "gptoss_mxfp4",
-  "glm4moe",
-  "ernie4_5_moe",
   "deepseek2_mla",
   "qwen35",
   "qwen35moe",

@@ -40,6 +40,12 @@ const hyperparameters: Hyperparameters = {
   logitSoftcap: 6.5,
   temperatureScale: 8.5,
   temperatureContext: 9,
+  expertsUsed: 18,
+  routerScore: "sigmoid",
+  routerGroups: 19,
+  routerGroupsUsed: 20,
+  routerNormalises: true,
+  routerScale: 9.5,
   perLayer: [{
     mixer: "shortConvolution",
     heads: 11,
@@ -47,6 +53,9 @@ const hyperparameters: Hyperparameters = {
     kDim: 15,
     vDim: 16,
     feedForward: 13,
+    experts: 21,
+    expertWidth: 22,
+    sharedWidth: 17,
     window: 14,
     rotation: 1,
     convKernel: 10,
@@ -54,13 +63,13 @@ const hyperparameters: Hyperparameters = {
     keysLayer: 18,
   }],
 };
-const headerWords = 21;
+const headerWords = 27;
 const rotationWords = 11;
-const layerWords = 11;
-const tensorWords = 10;
+const layerWords = 14;
+const tensorWords = 13;
 
 function tensor(number: number): PlannedTensor {
-  const shape = { columns: 64, rows: number + 1, offset: 2 ** 34 * number, bytes: 2 ** 33 };
+  const shape = { columns: 64, rows: number + 1, slabs: 4, offset: 2 ** 34 * number, stride: 2 ** 35, bytes: 2 ** 33 };
   return { role: "attn_q", layer: number, tensor: { type: 2, file: 0 }, ...shape } as PlannedTensor;
 }
 
@@ -73,14 +82,31 @@ describe("a model's description", () => {
     const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(48 + 4 * index, true));
     assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.5]);
     assertEquals(view.getUint32(80, true), 9);
+    assertEquals([...words.words.subarray(21, 26)], [18, 1, 19, 20, 1]);
+    assertEquals(view.getFloat32(4 * 26, true), 9.5);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
     assertEquals(f64, [6.25, 7.25, 8.25, 9.25]);
     const layer = headerWords + rotationWords;
-    assertEquals([...words.words.subarray(layer, layer + layerWords)], [1, 11, 12, 15, 16, 13, 14, 1, 10, 2, 18]);
+    assertEquals([...words.words.subarray(layer, layer + layerWords)], [
+      1,
+      11,
+      12,
+      15,
+      16,
+      13,
+      21,
+      22,
+      17,
+      14,
+      1,
+      10,
+      2,
+      18,
+    ]);
     const at = layer + layerWords;
-    assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 0, 8, 0, 2]);
+    assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 0, 8, 0, 8, 0, 2]);
     assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70]);
   });
 
@@ -93,8 +119,9 @@ describe("a model's description", () => {
       const at = (number: number) => 4 * (headerWords + rotationWords + layerWords + number * tensorWords);
       for (let number = 0; number < count; number++) {
         assertEquals(view.getUint32(at(number) + 20, true), number + 1);
-        assertEquals(view.getBigUint64(at(number) + 24, true), 2n ** 34n * BigInt(number));
-        assertEquals(view.getBigUint64(at(number) + 32, true), 2n ** 33n);
+        assertEquals(view.getBigUint64(at(number) + 28, true), 2n ** 34n * BigInt(number));
+        assertEquals(view.getBigUint64(at(number) + 36, true), 2n ** 35n);
+        assertEquals(view.getBigUint64(at(number) + 44, true), 2n ** 33n);
       }
       assertEquals(view.getUint32(at(count), true), path.length);
       const bytes = new Uint8Array(words.words.buffer, at(count) + 4, path.length);

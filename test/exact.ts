@@ -36,9 +36,14 @@ export interface ExactModel {
 type Setting = Required<Pick<LightGPTOptions, "kv" | "activations">>;
 type Way = Required<Pick<LightGPTOptions, "threads" | "chunkTokens" | "pageSize">> & { readonly beside: boolean };
 
+/** Parts of the kit whose models are in the matrix: all, or one for each kind that no other has. */
+const parts: readonly (readonly [part: string, names: readonly string[] | undefined])[] = [
+  ["archs", undefined],
+  ["quants", undefined],
+  ["archs2", ["olmo2", "granite", "mistral3", "hunyuan_dense", "gemma4", "lfm2", "mixtral", "glm4moe", "gptoss_mxfp4"]],
+  ["quants2", ["moe_Q4_K_M"]],
+];
 const chunkSizes = [1, 7, 64, 512];
-/** Of the second set of architectures, a model of each kind of layer. */
-const archs2 = ["olmo2", "granite", "mistral3", "hunyuan_dense", "gemma4", "lfm2"];
 const pageSizes = [16, 32, 64] as const;
 
 /** The embedded model, and what the kit has that this library computes with. */
@@ -56,15 +61,15 @@ export function exactModels(): ExactModel[] {
   ];
   if (kitDirectory === undefined) return models;
   const known = new Set(native().formats.map(({ id }) => id));
-  for (const part of ["archs", "archs2", "quants"]) {
+  for (const [part, names] of parts) {
     const { models: listed } = readJson<{ models: { name: string; file: string }[] }>(
       kitDirectory,
       part,
       "manifest.json",
     );
     for (const { name, file } of listed) {
-      if (part === "archs2" && !archs2.includes(name)) continue;
       const path = join(kitDirectory, part, file);
+      if (names !== undefined && !names.includes(name)) continue;
       if (![...readGguf(path).tensors.values()].every(({ type }) => known.has(type))) continue;
       models.push({ name: `${part}/${name}`, path, promptTokens: 73, chunks: 2 });
     }

@@ -9,6 +9,7 @@ import { planModel, type PlannedTensor, type PlanOptions } from "../src/model/ar
 import type { Rotation } from "../src/model/architectures/types.ts";
 import { mixWithState } from "./reference_states.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
+import { expertsOf } from "./reference-experts.ts";
 
 /** The logits after every token, as float64. Weights have to be F32 or F16. `options` are those of the plan. */
 export function referenceLogits(path: string, tokens: readonly number[], options: PlanOptions = {}): Float64Array[] {
@@ -67,6 +68,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       for (const [position, query] of queries.entries()) {
         const temperature = 1 + h.temperatureScale * Math.log(Math.floor(position / h.temperatureContext) + 1);
         const out = new Float64Array(heads * vDim);
+        const sinks = find("attn_sinks", layer);
         const first = window === 0 ? 0 : Math.max(0, position - window + 1);
         for (let head = 0; head < heads; head++) {
           const group = Math.floor(head * kvHeads / heads);
@@ -78,7 +80,8 @@ export function referenceLogits(path: string, tokens: readonly number[], options
           }
           const most = Math.max(...scores);
           const shares = scores.map((score) => Math.exp(score - most));
-          const sum = shares.reduce((total, share) => total + share, 0);
+          const sink = sinks === undefined ? 0 : Math.exp(sinks[head] - most);
+          const sum = shares.reduce((total, share) => total + share, sink);
           shares.forEach((share, index) => {
             const value = values[first + index];
             for (let i = 0; i < vDim; i++) out[head * vDim + i] += share / sum * value[group * vDim + i];
@@ -91,11 +94,15 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       const own = { parameters, project, need: (role: string) => need(role, layer) };
       mixWithState(own, normed).forEach((result, position) => mix(position, result));
     } else attend(normed);
+    const dense = (input: Float64Array) => {
+      const up = project("ffn_up", input);
+      return project("ffn_down", project("ffn_gate", input).map((gate, i) => gated(gate, up[i])));
+    };
+    const experts = { router: h, layer: parameters, find: (role: string) => find(role, layer), gated };
+    const feedForward = (input: Float64Array) => parameters.experts > 0 ? expertsOf(experts, input) : dense(input);
     x.forEach((vector, position) => {
       const input = maybeNormalise("ffn_norm", vector);
-      const up = project("ffn_up", input);
-      const inner = project("ffn_gate", input).map((gate, i) => activate(gate) * up[i]);
-      x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", project("ffn_down", inner))));
+      x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", feedForward(input))));
     });
     inputs?.forEach((ofLayers, position) => {
       const own = ofLayers.subarray(layer * h.layerInputs, (layer + 1) * h.layerInputs);
@@ -141,18 +148,26 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     }
   }
 
+  function gated(gate: number, up: number): number {
+    if (h.activation !== "clamped") return activate(gate) * up;
+    const low = Math.min(gate, 7);
+    return low / (1 + Math.exp(-1.702 * low)) * (Math.max(-7, Math.min(up, 7)) + 1);
+  }
+
   function activate(value: number): number {
     if (h.activation === "silu") return value / (1 + Math.exp(-value));
     return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
   }
 }
 
-function widen(data: Uint8Array, { tensor, offset, columns, rows }: PlannedTensor): Float64Array {
+function widen(data: Uint8Array, { tensor, offset, columns, rows, slabs, stride }: PlannedTensor): Float64Array {
   const view = new DataView(data.buffer, data.byteOffset + offset);
   const read = tensor.typeName === "F32"
     ? (index: number) => view.getFloat32(4 * index, true)
     : (index: number) => half(view.getUint16(2 * index, true));
-  return Float64Array.from({ length: columns * rows }, (_, index) => read(index));
+  const each = columns * rows;
+  const apart = stride / (tensor.typeName === "F32" ? 4 : 2);
+  return Float64Array.from({ length: slabs * each }, (_, i) => read(Math.floor(i / each) * apart + i % each));
 }
 
 function half(bits: number): number {

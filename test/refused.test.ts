@@ -7,6 +7,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { LightGPTError } from "../ffi/errors.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
+import { expertRefusals } from "./expert-shapes.ts";
 import { arrayOf, f32, flag, text, u32 } from "./models.ts";
 import { gemma3, gemma4, llama, phi3, planSmall as plan, type Shape, yarn } from "./small-models.ts";
 
@@ -26,8 +27,18 @@ describe("what is refused", () => {
       "UnsupportedError",
       "general.architecture",
     ],
+    ...expertRefusals,
+    [
+      "experts in an architecture without",
+      {
+        architecture: "qwen2",
+        values: { "qwen2.expert_count": u32(8) },
+        vectors: { "blk.0.ffn_gate_inp.weight": [0] },
+      },
+      "UnsupportedError",
+      "qwen2.expert_count",
+    ],
     ...([
-      ["experts", "expert_count", u32(8), ["blk.0.ffn_gate_inp.weight"]],
       ["positions of several dimensions", "rope.dimension_sections", arrayOf("int32", [8, 8, 0, 0]), []],
       ["a scale of the logits", "logit_scale", f32(0.5), []],
       ["a scale of the residual stream", "residual_scale", f32(2), []],

@@ -50,12 +50,36 @@ export interface Shape {
   secondNorm?: string;
   /** q, k and v as one tensor, gate and up as one. */
   fused?: boolean;
+  /** A score of no position for each head. */
+  sinks?: boolean;
+  /** Experts in place of the dense feed-forward part. */
+  experts?: ExpertShape;
   /** The vocabulary's metadata; a small SentencePiece one unless given. */
   vocabulary?: Values;
   /** Names of tensors that are left out. */
   absent?: readonly string[];
   /** Tensors besides, with their values. */
   vectors?: Record<string, number[]>;
+}
+
+/** What the experts of a small model look like. */
+export interface ExpertShape {
+  count: number;
+  used: number;
+  /** Their width, where it is not that of a dense layer. */
+  width?: number;
+  /** The width of the shared expert. */
+  shared?: number;
+  /** Whether a row weighs the shared expert. */
+  sharedGate?: boolean;
+  /** A bias on scores for the choice alone. */
+  choiceBias?: boolean;
+  /** Biases of the router and of each expert. */
+  biases?: boolean;
+  /** Gate and up as one tensor. */
+  joined?: boolean;
+  /** Whether a layer is dense. */
+  isDense?: (layer: number) => boolean;
 }
 
 /** One of gemma3: seven layers, of which the sixth sees all positions. */
@@ -153,6 +177,11 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     [`${name}.context_length`]: u32(shape.context ?? 128),
     [`${name}.embedding_length`]: u32(embedding),
     [`${name}.feed_forward_length`]: perLayer(feedForward),
+    ...(shape.experts === undefined ? {} : {
+      [`${name}.expert_count`]: u32(shape.experts.count),
+      [`${name}.expert_used_count`]: u32(shape.experts.used),
+      [`${name}.expert_feed_forward_length`]: shape.experts.width === undefined ? undefined : u32(shape.experts.width),
+    }),
     [`${name}.attention.head_count`]: perLayer(heads),
     [`${name}.attention.head_count_kv`]: perLayer(kvHeads),
     [`${name}.attention.layer_norm_rms_epsilon`]: f32(1e-5),
@@ -202,6 +231,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     }
     if (k > 0) matrix(block("attn_output"), at(heads) * vLength, embedding);
     for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
+    if (shape.sinks) add(`${block("attn_sinks")}.weight`, [at(heads)], () => 2 * bell());
     if (shape.headNorms && k > 0) {
       norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : kLength);
       if (keys !== "none") norm(block("attn_k_norm"), shape.headNorms === "rows" ? k : kLength);
@@ -211,6 +241,10 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       norm(block("post_ffw_norm"), embedding);
     }
     if (shape.postNorms !== "only") norm(block(shape.secondNorm ?? "ffn_norm"), embedding);
+    if (shape.experts !== undefined && !shape.experts.isDense?.(layer)) {
+      addExperts(block, shape.experts, at(feedForward));
+      continue;
+    }
     if (!shape.fused) matrix(block("ffn_gate"), embedding, at(feedForward));
     matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));
     matrix(block("ffn_down"), at(feedForward), embedding);
@@ -232,6 +266,28 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     add(name, [numbers.length], () => numbers[at++]);
   }
   return { values, tensors };
+
+  function addExperts(block: (part: string) => string, experts: ExpertShape, feedForward: number): void {
+    const { count, width = feedForward, shared } = experts;
+    const slabs = (part: string, columns: number, rows: number) =>
+      add(`${block(part)}.weight`, [columns, rows, count], () => bell() / Math.sqrt(columns));
+    // Logits that lie apart: arithmetic in f32 must choose as in f64.
+    add(`${block("ffn_gate_inp")}.weight`, [embedding, count], () => 4 * bell() / Math.sqrt(embedding));
+    if (experts.joined) slabs("ffn_gate_up_exps", embedding, 2 * width);
+    else for (const part of ["ffn_gate_exps", "ffn_up_exps"]) slabs(part, embedding, width);
+    slabs("ffn_down_exps", width, embedding);
+    if (experts.choiceBias) bias(block("exp_probs_b"), count);
+    if (experts.biases) {
+      bias(block("ffn_gate_inp"), count);
+      const rows = { ffn_gate_exps: width, ffn_up_exps: width, ffn_down_exps: embedding };
+      for (const [part, length] of Object.entries(rows)) add(`${block(part)}.bias`, [length, count], () => bell() / 2);
+    }
+    if (shared === undefined) return;
+    matrix(block("ffn_gate_shexp"), embedding, shared);
+    matrix(block("ffn_up_shexp"), embedding, shared);
+    matrix(block("ffn_down_shexp"), shared, embedding);
+    if (experts.sharedGate) add(`${block("ffn_gate_inp_shexp")}.weight`, [embedding], bell);
+  }
 }
 
 function first(value: number | number[]): number {

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
+import { expertVariants } from "./expert-shapes.ts";
 import { arrayOf, f32, flag, text, u32 } from "./models.ts";
 import { gemma3, gemma4, lfm2, llama, phi3, qwen2, type Shape, yarn } from "./small-models.ts";
 
@@ -260,4 +261,5 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     rotation: { magnitude: 1, factors: false },
     ropeStyle: "neox",
   }],
+  ...expertVariants,
 ];

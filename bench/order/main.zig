@@ -143,6 +143,7 @@ fn attend(level: *const level_table.Level, memory: []align(64) u8, out: []f32) f
         .window = 0,
         .scale = 0.088,
         .softcap = 0,
+        .sinks = null,
     };
     const repeats = 10;
     const start = now();

@@ -42,6 +42,24 @@ pub fn tileStart(tokens: u32, token: u32) u32 {
     }
 }
 
+/// Where a token of a batch lies among its tiles.
+pub const TilePlace = struct {
+    /// The tile's first token, and how many it has.
+    start: u32,
+    width: u32,
+    inside: u32,
+
+    pub fn of(tokens: u32, token: u32) TilePlace {
+        const start = tileStart(tokens, token);
+        return .{ .start = start, .width = tileWidth(tokens - start), .inside = token - start };
+    }
+
+    /// Which of all spans of the batch the token's span `number` is; a row has `spans`.
+    pub fn span(place: TilePlace, spans: usize, number: usize) usize {
+        return place.start * spans + number * place.width + place.inside;
+    }
+};
+
 pub const ActivationBits = enum(u32) { int8 = 8, int16 = 16 };
 
 /// The input of matrix products for a batch of tokens: plain rows, and, for quantized weights, tiles of integers.
@@ -238,6 +256,8 @@ pub const Attention = extern struct {
     scale: f32,
     /// 0: none, else cap * tanh(s / cap).
     softcap: f32,
+    /// For each head a score of no position, which takes its share of the sum and gives nothing; null: none.
+    sinks: ?[*]const f32,
 };
 
 /// A short convolution over the tokens of one sequence. Channels are read and written 16 at a time: whatever lies behind the last
@@ -303,7 +323,29 @@ pub const Gram = extern struct {
 };
 
 pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
-pub const ActivationKind = enum(u32) { silu = 0, gelu = 1 };
+/// `clamped`: with g = min(gate, 7) and u = up between -7 and 7, g / (1 + e^(-1.702 g)) * (u + 1).
+pub const ActivationKind = enum(u32) { silu = 0, gelu = 1, clamped = 2 };
+pub const RouterScore = enum(u32) { softmax = 0, sigmoid = 1, softmax_of_chosen = 2 };
+/// Groups of experts at most.
+pub const router_groups_max = limits.router_groups_max;
+pub const experts_max = limits.experts_max;
+
+/// How a token's experts are chosen (docs/design/contract.md, "Experts").
+pub const Routing = extern struct {
+    experts: u32,
+    used: u32,
+    score: RouterScore,
+    /// Runs of experts of one length; only the best `groups_used` of them may be chosen from.
+    groups: u32,
+    groups_used: u32,
+    /// Whether the weights are divided by their sum.
+    normalises: bool,
+    scale: f32,
+    /// Added to the logits; null: none.
+    bias: ?[*]const f32,
+    /// Added to scores for the choice alone; null: none.
+    choice_bias: ?[*]const f32,
+};
 
 /// The methods of a sampler, in the order of llama.cpp's chain, in which they run unless told otherwise.
 pub const Method = enum(u32) { penalties, dry, top_n_sigma, top_k, typical_p, top_p, min_p, xtc, temperature, mirostat };
@@ -420,13 +462,20 @@ pub const Level = extern struct {
     rmsNorm: *const fn (x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = x + y.
     add: *const fn (x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// y = x * factor + y, rounded once.
+    addScaled: *const fn (x: [*]const f32, factor: f32, n: u32, y: [*]f32) callconv(.c) void,
+    /// The experts of one token and their weights, by falling score. The logits become scores; `room` has as many floats. 0, or
+    /// 1 when a logit is not finite: then the first experts, with weights of 0.
+    route: *const fn (routing: *const Routing, logits: [*]f32, room: [*]f32, chosen: [*]u32, weights: [*]f32) callconv(.c) u32,
+    /// 1 / (1 + e^-x).
+    sigmoid: *const fn (x: f32) callconv(.c) f32,
     /// out = x * factor.
     scale: *const fn (x: [*]const f32, factor: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// Adds the rows of the groups [begin, end) of a narrow matrix.
     addRows: *const fn (args: *const AddedRows, begin: u32, end: u32) callconv(.c) void,
     /// out = cap * tanh(x / cap).
     softcap: *const fn (x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void,
-    /// out = act(gate) * up; `out` may be `gate`.
+    /// out = act(gate) * up, or what `ActivationKind` says; `out` may be `gate`.
     gated: *const fn (kind: ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
     /// The spans [begin, end) of row `token` of `activations.rows` into their tile. 0, or 1 when a value is not finite.
     quantizeSpans: *const fn (activations: *const Activations, token: u32, begin: u32, end: u32) callconv(.c) u32,

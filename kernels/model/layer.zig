@@ -46,12 +46,29 @@ pub const ShortConvolution = struct {
 
 pub const FeedForward = union(enum) {
     dense: Dense,
+    experts: Experts,
 };
 
 /// act(gate) * up, then down.
 pub const Dense = struct {
     width: u32,
     activation: level_table.ActivationKind,
+};
+
+/// A router chooses some of many dense parts for each token; one more may be every token's.
+pub const Experts = struct {
+    count: u32,
+    /// That a token goes to.
+    used: u32,
+    width: u32,
+    /// 0: there is none.
+    shared_width: u32,
+    activation: level_table.ActivationKind,
+    score: level_table.RouterScore,
+    groups: u32,
+    groups_used: u32,
+    normalises: bool,
+    scale: f32,
 };
 
 pub const Layer = struct {
@@ -80,9 +97,26 @@ pub const Layer = struct {
                 } },
                 .short_convolution => .{ .short_convolution = .{ .channels = traits.embedding, .taps = own.conv_kernel } },
             },
-            .feed_forward = .{ .dense = .{ .width = own.feed_forward, .activation = traits.activation } },
+            .feed_forward = feedForwardOf(traits, own),
             .inputs = traits.layer_inputs,
         };
+    }
+
+    fn feedForwardOf(traits: traits_zig.Traits, own: traits_zig.LayerTraits) FeedForward {
+        std.debug.assert((own.experts > 0) != (own.feed_forward > 0));
+        if (own.experts == 0) return .{ .dense = .{ .width = own.feed_forward, .activation = traits.activation } };
+        return .{ .experts = .{
+            .count = own.experts,
+            .used = traits.experts_used,
+            .width = own.expert_width,
+            .shared_width = own.shared_width,
+            .activation = traits.activation,
+            .score = traits.router_score,
+            .groups = traits.router_groups,
+            .groups_used = traits.router_groups_used,
+            .normalises = traits.router_normalises,
+            .scale = traits.router_scale,
+        } };
     }
 
     /// What it keeps of a sequence.
@@ -107,8 +141,13 @@ pub const Layer = struct {
         const of_inputs: []const tensors.Slot = if (layer.inputs > 0) &tensors.layer_inputs else &.{};
         const of_feed_forward: []const tensors.Slot = switch (layer.feed_forward) {
             .dense => &tensors.dense,
+            .experts => &tensors.experts,
         };
-        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_feed_forward, of_inputs }) |slots| {
+        const of_shared: []const tensors.Slot = switch (layer.feed_forward) {
+            .dense => &.{},
+            .experts => |experts| if (experts.shared_width > 0) &tensors.shared_expert else &.{},
+        };
+        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_feed_forward, of_shared, of_inputs }) |slots| {
             if (missingOf(slots, &layer.tensors)) |role| break role;
         } else null;
     }
@@ -120,6 +159,7 @@ pub const Layer = struct {
             else => return false,
         };
         std.debug.assert(old.rows > 0 and old.group_bytes % 64 == 0);
+        if (old.slabs > 1) return false;
         const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
         const group_bytes = format.groupBytes(old.cols);
         if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
@@ -140,6 +180,15 @@ pub const Layer = struct {
 
     pub fn matrix(layer: *const Layer, role: Role) weights.Matrix {
         return layer.tensors[@intFromEnum(role)].matrix;
+    }
+
+    /// A matrix that some models have, or null.
+    pub fn maybeMatrix(layer: *const Layer, role: Role) ?weights.Matrix {
+        return switch (layer.tensors[@intFromEnum(role)]) {
+            .matrix => |packed_matrix| packed_matrix,
+            .absent => null,
+            .vector => unreachable,
+        };
     }
 
     /// A norm's weight or a bias, or null where the model has none.

@@ -76,7 +76,7 @@ pub const Model = struct {
         const layer_traits = try os.allocator.alloc(traits_zig.LayerTraits, traits.layers);
         defer os.allocator.free(layer_traits);
         for (layers, layer_traits) |*layer, *t| {
-            t.* = try traits_zig.readLayer(&words, report, rotations_given);
+            t.* = try traits_zig.readLayer(&words, report, traits, rotations_given);
             layer.* = .init(traits, t.*);
         }
 
@@ -260,7 +260,7 @@ pub fn kvSizes(description: []const u8, kind: level_table.KvType, page_size: u32
     const specs = try os.allocator.alloc(kv_spec.KvSpec, traits.layers);
     defer os.allocator.free(specs);
     for (specs) |*spec| {
-        const layer: Layer = .init(traits, try traits_zig.readLayer(&words, &report, given[0..traits.rotations]));
+        const layer: Layer = .init(traits, try traits_zig.readLayer(&words, &report, traits, given[0..traits.rotations]));
         spec.* = layer.keeps();
     }
     return .of(specs, kind, page_size);
@@ -284,8 +284,8 @@ fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries:
     }
     for (entries) |entry| {
         const size = files[entry.file].size;
-        if (entry.offset <= size and entry.bytes <= size - entry.offset) continue;
-        _ = report.fail(.model_format, "tensor", .{ "{s}, layer {d}", .{ @tagName(entry.role), entry.layer } }, .{ "bytes inside the file of {d}", .{size} }, .{ "{d} at {d}", .{ entry.bytes, entry.offset } });
+        if (entry.offset <= size and entry.extent() <= size - entry.offset) continue;
+        _ = report.fail(.model_format, "tensor", .{ "{s}, layer {d}", .{ @tagName(entry.role), entry.layer } }, .{ "bytes inside the file of {d}", .{size} }, .{ "{d} at {d}", .{ entry.extent(), entry.offset } });
         return error.Refused;
     }
     return files;

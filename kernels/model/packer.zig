@@ -52,8 +52,12 @@ fn groupsOfClaim(group_bytes: usize) u32 {
 const Part = struct {
     file: File,
     offset: u64,
+    /// From slab to slab.
+    stride: u64,
     tensor: Tensor,
     groups_a_claim: u32,
+    /// Claims of one slab.
+    claims: u32,
     first_item: u32,
     /// 1 + the first row that is not finite, as far as threads met it, from the top; 0: none.
     bad_row: std.atomic.Value(u32) = .init(0),
@@ -68,7 +72,7 @@ const Part = struct {
                 part.file.read(part.offset, std.mem.sliceAsBytes(@constCast(vector))) catch |why| return part.notRead(why);
                 for (vector) |value| if (!std.math.isFinite(value)) part.blame(0);
             },
-            .matrix => |matrix| part.pack(matrix, claim, buffer),
+            .matrix => |matrix| part.pack(matrix.slab(claim / part.claims), claim, buffer),
         }
     }
 
@@ -81,13 +85,14 @@ const Part = struct {
 
     fn pack(part: *Part, matrix: Matrix, claim: u32, buffer: []align(64) u8) void {
         const row_bytes: usize = @intCast(weights.rowBytes(matrix.format, matrix.cols));
-        var group = claim * part.groups_a_claim;
+        const slab = claim / part.claims;
+        var group = claim % part.claims * part.groups_a_claim;
         const end = @min(group + part.groups_a_claim, matrix.groups());
         assert(group < end);
         const first_row = group * level_table.lanes;
         const last_row = @min(end * level_table.lanes, matrix.rows);
         const rows = buffer[0 .. (last_row - first_row) * row_bytes];
-        part.file.read(part.offset + first_row * row_bytes, rows) catch |why| return part.notRead(why);
+        part.file.read(part.offset + slab * part.stride + first_row * row_bytes, rows) catch |why| return part.notRead(why);
         while (group < end) : (group += 1) {
             const row = group * level_table.lanes;
             const bad = matrix.format.pack(
@@ -96,7 +101,7 @@ const Part = struct {
                 matrix.cols,
                 matrix.packed_bytes + group * matrix.group_bytes,
             );
-            if (bad != 0) part.blame(row + bad - 1);
+            if (bad != 0) part.blame(slab * matrix.rows + row + bad - 1);
         }
     }
 
@@ -120,16 +125,19 @@ const Job = struct {
         var part: Part = .{
             .file = file,
             .offset = entry.offset,
+            .stride = entry.stride,
             .tensor = tensor,
             .groups_a_claim = 1,
+            .claims = 1,
             .first_item = job.items,
         };
         var items: u32 = 1;
         if (tensor == .matrix) {
             part.groups_a_claim = groupsOfClaim(tensor.matrix.group_bytes);
-            items = std.math.divCeil(u32, tensor.matrix.groups(), part.groups_a_claim) catch unreachable;
+            part.claims = std.math.divCeil(u32, tensor.matrix.groups(), part.groups_a_claim) catch unreachable;
+            items = tensor.matrix.slabs * part.claims;
         }
-        if (items > 1) file.willNeed(entry.offset, entry.bytes);
+        if (items > 1) file.willNeed(entry.offset, entry.extent());
         assert(items > 0 and job.len < turn_tensors);
         job.parts[job.len] = part;
         job.len += 1;

@@ -5,7 +5,7 @@ const std = @import("std");
 const traits_zig = @import("traits.zig");
 const Role = @import("../wire.zig").choices.Roles;
 
-pub const Shape = struct { cols: u32, rows: u32 };
+pub const Shape = struct { cols: u32, rows: u32, slabs: u32 };
 
 pub const Slot = struct {
     role: Role,
@@ -17,10 +17,12 @@ pub const Slot = struct {
     /// Of a row; of a vector, its elements.
     cols: Size,
     rows: Size = .one,
+    /// Matrices of this shape, one after the other.
+    slabs: Size = .one,
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads_out, feed_forward, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -33,8 +35,14 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .queries => layer.heads * layer.k_dim,
         .keys => layer.kv_heads * layer.k_dim,
         .values => layer.kv_heads * layer.v_dim,
+        .heads => layer.heads,
         .heads_out => layer.heads * layer.v_dim,
         .feed_forward => layer.feed_forward,
+        .experts => layer.experts,
+        .expert_width => layer.expert_width,
+        .expert_inner => layer.experts * layer.expert_width,
+        .expert_outputs => layer.experts * traits.embedding,
+        .shared_width => layer.shared_width,
         .layer_inputs => traits.layer_inputs,
         .all_layer_inputs => traits.layers * traits.layer_inputs,
         .taps => layer.conv_kernel,
@@ -99,6 +107,7 @@ pub const attention = [_]Slot{
     .{ .role = .attn_output_bias, .form = .vector, .cols = .embedding },
     .{ .role = .attn_q_norm, .form = .vector, .cols = .query_norm },
     .{ .role = .attn_k_norm, .form = .vector, .cols = .key_norm },
+    .{ .role = .attn_sinks, .form = .vector, .cols = .heads },
 };
 
 /// Of the mixers that have a state.
@@ -118,10 +127,31 @@ pub const dense = [_]Slot{
     .{ .role = .ffn_down_bias, .form = .vector, .cols = .embedding },
 };
 
+/// Of the feed-forward `experts`.
+pub const experts = [_]Slot{
+    .{ .role = .ffn_gate_inp, .form = .matrix, .required = true, .cols = .embedding, .rows = .experts },
+    .{ .role = .ffn_gate_exps, .form = .matrix, .required = true, .cols = .embedding, .rows = .expert_width, .slabs = .experts },
+    .{ .role = .ffn_up_exps, .form = .matrix, .required = true, .cols = .embedding, .rows = .expert_width, .slabs = .experts },
+    .{ .role = .ffn_down_exps, .form = .matrix, .required = true, .cols = .expert_width, .rows = .embedding, .slabs = .experts },
+    .{ .role = .ffn_gate_inp_bias, .form = .vector, .cols = .experts },
+    .{ .role = .exp_probs_b, .form = .vector, .cols = .experts },
+    .{ .role = .ffn_gate_exps_bias, .form = .vector, .cols = .expert_inner },
+    .{ .role = .ffn_up_exps_bias, .form = .vector, .cols = .expert_inner },
+    .{ .role = .ffn_down_exps_bias, .form = .vector, .cols = .expert_outputs },
+};
+
+/// Of the expert that every token goes to, where there is one; its gate is one row.
+pub const shared_expert = [_]Slot{
+    .{ .role = .ffn_gate_shexp, .form = .matrix, .required = true, .cols = .embedding, .rows = .shared_width },
+    .{ .role = .ffn_up_shexp, .form = .matrix, .required = true, .cols = .embedding, .rows = .shared_width },
+    .{ .role = .ffn_down_shexp, .form = .matrix, .required = true, .cols = .shared_width, .rows = .embedding },
+    .{ .role = .ffn_gate_inp_shexp, .form = .matrix, .cols = .embedding },
+};
+
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ dense) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ dense ++ experts ++ shared_expert) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;
@@ -148,6 +178,14 @@ pub fn isRows(role: Role) bool {
     return slots[@intFromEnum(role)].form == .rows;
 }
 
+/// Whether it is an expert's own, whose products are made beside the others.
+pub fn isOfExperts(role: Role) bool {
+    std.debug.assert(@intFromEnum(role) < Role.count);
+    return for (experts ++ shared_expert) |slot| {
+        if (slot.role == role) break role != .ffn_gate_inp;
+    } else false;
+}
+
 /// Whether there is one for the whole model, not one for each layer.
 pub fn isGlobal(role: Role) bool {
     return for (globals ++ global_inputs) |slot| {
@@ -157,10 +195,13 @@ pub fn isGlobal(role: Role) bool {
 
 pub fn shapeOf(role: Role, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Shape {
     const slot = slots[@intFromEnum(role)];
-    std.debug.assert(slot.form != .vector or slot.rows == .one);
-    return .{ .cols = sizeOf(slot.cols, traits, layer), .rows = sizeOf(slot.rows, traits, layer) };
+    std.debug.assert(slot.form != .vector or (slot.rows == .one and slot.slabs == .one));
+    return .{ .cols = sizeOf(slot.cols, traits, layer), .rows = sizeOf(slot.rows, traits, layer), .slabs = sizeOf(slot.slabs, traits, layer) };
 }
 
 test "vectors are one row" {
-    for (slots) |slot| if (slot.form == .vector) try std.testing.expectEqual(Size.one, slot.rows);
+    for (slots) |slot| if (slot.form == .vector) {
+        try std.testing.expectEqual(Size.one, slot.rows);
+        try std.testing.expectEqual(Size.one, slot.slabs);
+    };
 }

@@ -31,7 +31,7 @@ pub fn readRotation(words: *Words, report: *Report, traits: Traits) Words.Error!
     return rotation;
 }
 
-pub fn readLayer(words: *Words, report: *Report, rotations: []const Rotation) Words.Error!LayerTraits {
+pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []const Rotation) Words.Error!LayerTraits {
     const traits = try words.record(LayerTraits, report);
     if (traits.rotation > rotations.len) return refuse(report, "rotation", 0, @intCast(rotations.len), traits.rotation);
     if (traits.rotation > 0 and rotations[traits.rotation - 1].dimensions > traits.k_dim)
@@ -45,7 +45,26 @@ pub fn readLayer(words: *Words, report: *Report, rotations: []const Rotation) Wo
         .short_convolution => if (traits.conv_kernel < 2)
             return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel),
     }
+    if (traits.experts == 0) {
+        if (traits.feed_forward == 0) return refuse(report, "feed-forward width of a layer without experts", 1, limits.feed_forward_max, 0);
+        if (traits.expert_width > 0 or traits.shared_width > 0) return refuse(report, "experts of a layer with a width of theirs", 1, limits.experts_max, 0);
+        return traits;
+    }
+    if (traits.feed_forward > 0) return refuse(report, "feed-forward width of a layer with experts", 0, 0, traits.feed_forward);
+    if (traits.expert_width == 0) return refuse(report, "width of experts", 1, limits.feed_forward_max, 0);
+    try checkRouting(report, model, traits.experts);
     return traits;
+}
+
+/// Each token finds as many experts as it goes to, in the groups that it may choose from.
+fn checkRouting(report: *Report, model: Traits, experts: u32) error{Refused}!void {
+    const groups = model.router_groups;
+    if (experts % groups != 0) return refuse(report, "groups of experts, a divisor of their number", 1, experts, groups);
+    const in_group = experts / groups;
+    if (groups > 1 and in_group < 2) return refuse(report, "experts of a group", 2, experts, in_group);
+    if (model.router_groups_used > groups) return refuse(report, "groups that are chosen from", 1, groups, model.router_groups_used);
+    const most = model.router_groups_used * in_group;
+    if (model.experts_used == 0 or model.experts_used > most) return refuse(report, "experts that a token goes to", 1, most, model.experts_used);
 }
 
 fn refuse(report: *Report, name: []const u8, least: u32, most: u32, got: u32) error{Refused} {

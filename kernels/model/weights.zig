@@ -16,7 +16,10 @@ const LayerTraits = traits_zig.LayerTraits;
 
 pub const Role = wire.choices.Roles;
 
-/// A packed matrix.
+/// Bytes between two slabs at most: so many that no sum of them overflows.
+const stride_max = 1 << 48;
+
+/// A packed matrix, or several of one shape, one after the other.
 pub const Matrix = struct {
     format: *const level_table.Format,
     packed_bytes: [*]align(64) u8,
@@ -25,9 +28,21 @@ pub const Matrix = struct {
     cols: u32,
     /// Which tensor of the model's description it is; adapters name it so.
     number: u32,
+    slabs: u32 = 1,
 
+    /// Of one slab.
     pub fn groups(matrix: Matrix) u32 {
         return std.math.divCeil(u32, matrix.rows, level_table.lanes) catch unreachable;
+    }
+
+    /// One of the matrices, alone.
+    pub fn slab(matrix: Matrix, index: u32) Matrix {
+        std.debug.assert(index < matrix.slabs);
+        std.debug.assert(matrix.group_bytes % 64 == 0);
+        var own = matrix;
+        own.packed_bytes = @alignCast(matrix.packed_bytes + index * matrix.groups() * matrix.group_bytes);
+        own.slabs = 1;
+        return own;
     }
 
     /// Row `row` as floats.
@@ -66,7 +81,9 @@ pub const Entry = struct {
     file: u32,
     cols: u32,
     rows: u32,
+    slabs: u32,
     offset: u64,
+    stride: u64,
     bytes: u64,
     /// Where it lies in the model's memory.
     arena_offset: usize,
@@ -85,19 +102,20 @@ pub const Entry = struct {
             return error.Refused;
         };
         const shape = tensors.shapeOf(role, traits, layers[layer]);
-        if (shape.cols == 0 or shape.rows == 0 or cols != shape.cols or rows != shape.rows) {
-            _ = report.fail(.model_format, "tensor shape", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d} x {d}", .{ shape.cols, shape.rows } }, .{ "{d} x {d}", .{ cols, rows } });
+        const slabs = described.slabs;
+        if (cols != shape.cols or rows != shape.rows or slabs != shape.slabs or cols == 0 or rows == 0 or slabs == 0) {
+            _ = report.fail(.model_format, "tensor shape", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d} x {d} x {d}", .{ shape.cols, shape.rows, shape.slabs } }, .{ "{d} x {d} x {d}", .{ cols, rows, slabs } });
             return error.Refused;
         }
         if (cols % format.block_elements != 0 or (tensors.isF32(role) and format.id != 0)) {
             _ = report.fail(.model_format, "tensor type", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, "F32, or a row length that is a multiple of the block", .{ "{s} with {d} columns", .{ format.name, cols } });
             return error.Refused;
         }
-        if (bytes != @as(u64, rows) * rowBytes(format, cols)) {
-            _ = report.fail(.model_format, "tensor bytes", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d}", .{@as(u64, rows) * rowBytes(format, cols)} }, .{ "{d}", .{bytes} });
+        const slab_bytes = @as(u64, rows) * rowBytes(format, cols);
+        if (bytes != slabs * slab_bytes or described.stride < slab_bytes or described.stride > stride_max) {
+            _ = report.fail(.model_format, "tensor bytes", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d}", .{slabs * slab_bytes} }, .{ "{d}, {d} apart", .{ bytes, described.stride } });
             return error.Refused;
         }
-        std.debug.assert(rows > 0 and cols > 0);
         const group_count = std.math.divCeil(u32, rows, level_table.lanes) catch unreachable;
         return .{
             .number = number,
@@ -107,10 +125,12 @@ pub const Entry = struct {
             .file = file,
             .cols = cols,
             .rows = rows,
+            .slabs = slabs,
             .offset = described.offset,
+            .stride = described.stride,
             .bytes = bytes,
             .arena_offset = 0,
-            .arena_bytes = if (tensors.isRows(role)) 0 else if (tensors.isMatrix(role)) group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
+            .arena_bytes = if (tensors.isRows(role)) 0 else if (tensors.isMatrix(role)) @as(usize, slabs) * group_count * format.groupBytes(cols) else @as(usize, cols) * @sizeOf(f32),
         };
     }
 
@@ -127,7 +147,13 @@ pub const Entry = struct {
             .rows = entry.rows,
             .cols = entry.cols,
             .number = entry.number,
+            .slabs = entry.slabs,
         } };
+    }
+
+    /// Bytes of the file from its first to its last.
+    pub fn extent(entry: Entry) u64 {
+        return entry.stride * (entry.slabs - 1) + entry.bytes / entry.slabs;
     }
 };
 

@@ -20,19 +20,40 @@ pub fn softcap(x: [*]const f32, cap: f32, n: u32, out: [*]f32) callconv(.c) void
 
 pub fn gated(kind: level_table.ActivationKind, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) callconv(.c) void {
     switch (kind) {
-        .silu => gatedBy(silu, gate, up, n, out),
-        .gelu => gatedBy(geluTanh, gate, up, n, out),
+        .silu => gatedBy(siluGate, gate, up, n, out),
+        .gelu => gatedBy(geluGate, gate, up, n, out),
+        .clamped => gatedBy(clampedGate, gate, up, n, out),
     }
 }
 
-fn gatedBy(comptime act: fn (F) F, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) void {
+fn gatedBy(comptime act: fn (F, F) F, gate: [*]const f32, up: [*]const f32, n: u32, out: [*]f32) void {
     var i: usize = 0;
-    while (i + 16 <= n) : (i += 16) simd.store(out + i, act(simd.load(gate + i)) * simd.load(up + i));
+    while (i + 16 <= n) : (i += 16) simd.store(out + i, act(simd.load(gate + i), simd.load(up + i)));
     if (i < n) {
-        const v = act(simd.loadPart(gate + i, n - i, 0)) * simd.loadPart(up + i, n - i, 0);
+        const v = act(simd.loadPart(gate + i, n - i, 0), simd.loadPart(up + i, n - i, 0));
         simd.storePart(out + i, n - i, v);
     }
 }
+
+fn siluGate(gate: F, up: F) F {
+    return silu(gate) * up;
+}
+
+fn geluGate(gate: F, up: F) F {
+    return geluTanh(gate) * up;
+}
+
+/// NaN stays NaN: comparisons with it are false.
+fn clampedGate(gate: F, up: F) F {
+    const g = @select(f32, gate > splat(clamp), splat(clamp), gate);
+    const below = @select(f32, up > splat(clamp), splat(clamp), up);
+    const u = @select(f32, below < splat(-clamp), splat(-clamp), below);
+    return g / (splat(1.0) + math.exp(-(g * splat(clamped_slope)))) * (u + splat(1.0));
+}
+
+/// gpt-oss' numbers.
+const clamp = 7.0;
+const clamped_slope = 1.702;
 
 /// x / (1 + e^-x)
 pub fn silu(x: F) F {

@@ -15,8 +15,7 @@ const tiny = 0x1p-100;
 
 pub fn quantizeSpans(x: *const level_table.Activations, token: u32, begin: u32, end: u32) callconv(.c) u32 {
     const spans = x.cols / level_table.span;
-    const first = level_table.tileStart(x.tokens, token);
-    const width = level_table.tileWidth(x.tokens - first);
+    const place: level_table.TilePlace = .of(x.tokens, token);
     const row = x.rows + token * @as(usize, x.row_stride);
     for (begin..end) |s| {
         const values: V = @as(*align(4) const V, @ptrCast(row + s * level_table.span)).*;
@@ -24,7 +23,7 @@ pub fn quantizeSpans(x: *const level_table.Activations, token: u32, begin: u32, 
         const magnitude = @reduce(.Max, @as(@Vector(level_table.span, u32), @bitCast(values)) & @as(@Vector(level_table.span, u32), @splat(0x7fff_ffff)));
         if (magnitude >= 0x7f80_0000) return 1;
         const max: f32 = @bitCast(magnitude);
-        const index = first * @as(usize, spans) + s * width + (token - first);
+        const index = place.span(spans, s);
         const levels: f32 = if (x.bits == .int8) 127 else 32512;
         const none = max < tiny;
         x.scales[index] = if (none) 0 else max / levels;

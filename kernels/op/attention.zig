@@ -5,7 +5,7 @@
 //!   score  q·k by fma over d in four accumulators (d mod 4), (0+1)+(2+3), times scale, then the soft cap
 //!   sum    of p = exp(score - maximum): lane = position mod 16, the four groups in order, then the tree
 //!   vector p·v by fma over the visible positions in order, from 0
-//! Blocks are merged from left to right by `merge`; the end multiplies the vector by 1 / sum. No query's additions depend
+//! Blocks are merged from left to right by `merge`; a sink joins after the last one; the end multiplies the vector by 1 / sum. No query's additions depend
 //! on its tile, so a tile of eight, one query, and blocks spread over threads give the same bits.
 
 const std = @import("std");
@@ -84,15 +84,9 @@ const State = struct {
             @memcpy(state.vector[0..n], vector[0..n]);
             return;
         }
-        const greater = @max(state.max, max);
-        var exponents: [16]f32 = @splat(0);
-        exponents[0] = state.max - greater;
-        exponents[1] = max - greater;
-        const factors: [16]f32 = math.exp(exponents);
+        const factors = state.weigh(max, sum);
         const a = simd.splat(factors[0]);
         const b = simd.splat(factors[1]);
-        state.max = greater;
-        state.sum = simd.fma(state.sum, factors[0], sum * factors[1]);
         var d: usize = 0;
         while (d + 16 <= n) : (d += 16) {
             simd.store(state.vector + d, simd.fma(simd.load(state.vector + d), a, simd.load(vector + d) * b));
@@ -102,10 +96,23 @@ const State = struct {
         simd.storePart(state.vector + d, n - d, simd.fma(own, a, simd.loadPart(vector + d, n - d, 0) * b));
     }
 
-    fn finish(state: *const State, args: *const Attention, token: usize, head: usize) void {
+    /// Joins maximum and sum of what comes next; returns what the vector so far and the next one are multiplied by.
+    fn weigh(state: *State, max: f32, sum: f32) [2]f32 {
+        const greater = @max(state.max, max);
+        var exponents: [16]f32 = @splat(0);
+        exponents[0] = state.max - greater;
+        exponents[1] = max - greater;
+        const factors: [16]f32 = math.exp(exponents);
+        state.max = greater;
+        state.sum = simd.fma(state.sum, factors[0], sum * factors[1]);
+        return factors[0..2].*;
+    }
+
+    fn finish(state: *State, args: *const Attention, token: usize, head: usize) void {
         const n = args.kv.v_dim;
         const out = args.out + token * args.out_stride + head * n;
-        const inverse = 1.0 / state.sum;
+        const kept = if (args.sinks) |sinks| state.weigh(sinks[head], 1)[0] else 1;
+        const inverse = kept / state.sum;
         var d: usize = 0;
         while (d + 16 <= n) : (d += 16) simd.store(out + d, simd.load(state.vector + d) * simd.splat(inverse));
         while (d < n) : (d += 1) out[d] = state.vector[d] * inverse;

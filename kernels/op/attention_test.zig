@@ -19,6 +19,8 @@ const Shape = struct {
     tokens: u32 = 1,
     window: u32 = 0,
     softcap: f32 = 0,
+    /// Above every score where it is 2, among them where it is 1.
+    sinks: u32 = 0,
 };
 
 /// A sequence of `position + tokens` positions with keys, values and queries, its pages in no order. What no
@@ -51,6 +53,10 @@ const Case = struct {
         const q = try normal(a, r, shape.tokens * q_stride);
         const k = try normal(a, r, positions * shape.kv_heads * shape.k_dim);
         const v = try normal(a, r, positions * shape.kv_heads * shape.v_dim);
+        const sinks = try normal(a, r, if (shape.sinks == 0) 0 else heads);
+        if (shape.sinks == 2) for (sinks) |*sink| {
+            sink.* += 40;
+        };
         return .{
             .arena = arena,
             .shape = shape,
@@ -79,6 +85,7 @@ const Case = struct {
                 .window = shape.window,
                 .scale = 1 / @sqrt(@as(f32, @floatFromInt(shape.k_dim))),
                 .softcap = shape.softcap,
+                .sinks = if (shape.sinks == 0) null else sinks.ptr,
             },
         };
     }
@@ -183,6 +190,7 @@ test "attention at every level equals plain loops: shapes at random" {
             .tokens = r.intRangeAtMost(u32, 1, 9),
             .window = if (i % 3 == 0) r.intRangeAtMost(u32, 1, 150) else 0,
             .softcap = if (i % 5 == 0) 2 else 0,
+            .sinks = @intCast(i % 7 % 3),
         }, i);
     }
 }

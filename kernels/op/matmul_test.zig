@@ -15,7 +15,7 @@ const testing = std.testing;
 const halves = [_]u16{ 0, 0x8000, 1, 0x8001, 0x03ff, 0x0400, 0x7bff, 0xfbff, 0x3c00, 0xbc00, 0x2e00, 0x1234, 0xa345 };
 
 /// Bytes at random, in which the fields that a format calls scales are finite.
-fn fill(comptime F: type, blocks: []align(1) F.Block, random: std.Random) void {
+pub fn fill(comptime F: type, blocks: []align(1) F.Block, random: std.Random) void {
     random.bytes(std.mem.sliceAsBytes(blocks));
     if (F.kind == .float) {
         for (blocks) |*bits| {

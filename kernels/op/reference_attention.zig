@@ -46,7 +46,13 @@ pub fn attend(args: *const level_table.Attention, token: usize, head: usize, out
         sum = @mulAdd(f32, sum, a, block_sum * b);
         for (out, vector[0..out.len]) |*o, v| o.* = @mulAdd(f32, o.*, a, v * b);
     }
-    const inverse = 1 / sum;
+    var kept: f32 = 1;
+    if (args.sinks) |sinks| {
+        const greater = if (sinks[head] > max) sinks[head] else max;
+        kept = exp(max - greater);
+        sum = @mulAdd(f32, sum, kept, exp(sinks[head] - greater));
+    }
+    const inverse = kept / sum;
     for (out) |*o| o.* *= inverse;
 }
 

@@ -62,7 +62,6 @@ pub const Batch = struct {
     /// Where span `s` of token `t` lies, in spans.
     pub fn spanIndex(batch: *const Batch, t: usize, s: usize) usize {
         const spans = batch.x.cols / level_table.span;
-        const first = level_table.tileStart(batch.x.tokens, @intCast(t));
-        return first * spans + s * level_table.tileWidth(batch.x.tokens - first) + (t - first);
+        return level_table.TilePlace.of(batch.x.tokens, @intCast(t)).span(spans, s);
     }
 };

@@ -73,11 +73,14 @@ test "activations and the soft cap at every level equal plain loops" {
         var silu: [n_max]f32 = undefined;
         var gelu: [n_max]f32 = undefined;
         var capped: [n_max]f32 = undefined;
+        var clamped: [n_max]f32 = undefined;
         for (x[0..n], y[0..n], 0..) |g, up, i| {
             silu[i] = g / (1 + exp(-g)) * up;
             const cubic = @mulAdd(f32, g * g * g, 0.044715, g);
             gelu[i] = g * 0.5 * (1 + tanh(cubic * 0.7978845608028654)) * up;
             capped[i] = 30 * tanh(g / 30);
+            const low = @min(g, 7);
+            clamped[i] = low / (1 + exp(-(low * 1.702))) * (@max(-7, @min(up, 7)) + 1);
         }
         for (dispatch.levels()) |level| {
             var out: [n_max]f32 = @splat(7);
@@ -86,6 +89,8 @@ test "activations and the soft cap at every level equal plain loops" {
             try expectSame(silu[0..n], out[0..n]);
             level.gated(.gelu, &x, &y, length, &out);
             try expectSame(gelu[0..n], out[0..n]);
+            level.gated(.clamped, &x, &y, length, &out);
+            try expectSame(clamped[0..n], out[0..n]);
             level.softcap(&x, 30, length, &out);
             try expectSame(capped[0..n], out[0..n]);
             for (out[n..]) |after| try testing.expectEqual(7, after);

@@ -13,142 +13,20 @@ const Model = @import("../model/model.zig").Model;
 const pool = @import("../threads/pool.zig");
 const Status = @import("../status.zig").Status;
 const wire = @import("../wire.zig");
-const Role = wire.choices.Roles;
 const KvType = wire.choices.KvTypes;
 const LogitRows = wire.choices.LogitRows;
 const layouts = wire.layouts;
 const Writer = @import("../host/words.zig").Writer;
+const test_model = @import("test_model.zig");
+pub const Fixture = test_model.Fixture;
+pub const embedding = test_model.embedding;
+const layers = test_model.layers;
+pub const vocabulary = test_model.vocabulary;
 const testing = std.testing;
 
-pub const embedding = 64;
-pub const vocabulary = 50;
-const heads = 4;
-const kv_heads = 2;
-const head_dim = 16;
-const feed_forward = 96;
-const layers = 2;
+pub const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: KvType = .f16, bits: u32 = 8, neighbour: bool = false, step_threads: u32 = 0 };
 
-/// A description, and the file it names.
-pub const Fixture = struct {
-    writer: Writer = .{},
-    data: std.ArrayList(u8) = .empty,
-    tensors: std.ArrayList(layouts.ModelTensor) = .empty,
-    random: std.Random.DefaultPrng,
-    path: [64]u8 = undefined,
-    path_len: usize = 0,
-
-    const gpa = testing.allocator;
-
-    /// `format` is the id of the matrices' type.
-    pub fn make(format: u32, seed: u64) !Fixture {
-        var fixture: Fixture = .{ .random = .init(seed) };
-        try fixture.matrix(.token_embd, 0, format, embedding, vocabulary);
-        try fixture.vector(.output_norm, 0, embedding);
-        for (0..layers) |index| {
-            const layer: u32 = @intCast(index);
-            try fixture.vector(.attn_norm, layer, embedding);
-            try fixture.matrix(.attn_q, layer, format, embedding, heads * head_dim);
-            try fixture.matrix(.attn_k, layer, format, embedding, kv_heads * head_dim);
-            try fixture.matrix(.attn_v, layer, format, embedding, kv_heads * head_dim);
-            try fixture.matrix(.attn_output, layer, format, heads * head_dim, embedding);
-            try fixture.vector(.ffn_norm, layer, embedding);
-            try fixture.matrix(.ffn_gate, layer, format, embedding, feed_forward);
-            try fixture.matrix(.ffn_up, layer, format, embedding, feed_forward);
-            try fixture.matrix(.ffn_down, layer, format, feed_forward, embedding);
-        }
-        try fixture.writer.record(layouts.ModelHeader{
-            .files = 1,
-            .tensors = @intCast(fixture.tensors.items.len),
-            .layers = layers,
-            .embedding = embedding,
-            .vocabulary = vocabulary,
-            .rotations = 1,
-            .rope_factors = 0,
-            .rope_style = .norm,
-            .query_norms = .heads,
-            .value_norms = false,
-            .layer_inputs = 0,
-            .activation = .silu,
-            .epsilon = 1e-5,
-            .embedding_scale = 1,
-            .residual_scale = 1,
-            .attention_scale = 0.25,
-            .attention_softcap = 0,
-            .logit_scale = 1,
-            .logit_softcap = 0,
-            .temperature_scale = 0,
-            .temperature_context = 1,
-        });
-        try fixture.writer.record(layouts.ModelRotation{ .dimensions = head_dim, .factors = false, .magnitude = 1, .base = 10000, .scale = 1, .ramp_begin = -1, .ramp_end = 0 });
-        for (0..layers) |_| try fixture.writer.record(layouts.ModelLayer{ .mixer = .attention, .conv_kernel = 0, .heads = heads, .kv_heads = kv_heads, .k_dim = head_dim, .v_dim = head_dim, .feed_forward = feed_forward, .window = 0, .rotation = 1, .keys = .own, .keys_layer = 0 });
-        for (fixture.tensors.items) |tensor| try fixture.writer.record(tensor);
-        const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), seed });
-        fixture.path_len = path.len;
-        try fixture.writeFile();
-        try fixture.writer.record(layouts.ModelFile{ .path_bytes = @intCast(path.len) });
-        var padded: [64]u8 align(4) = @splat(0);
-        @memcpy(padded[0..path.len], path);
-        try fixture.writer.list(std.mem.bytesAsSlice(u32, padded[0 .. (path.len + 3) / 4 * 4]));
-        return fixture;
-    }
-
-    pub fn deinit(fixture: *Fixture) void {
-        var path: [65]u8 = @splat(0);
-        @memcpy(path[0..fixture.path_len], fixture.path[0..fixture.path_len]);
-        _ = std.c.unlink(path[0..fixture.path_len :0]);
-        fixture.writer.deinit();
-        fixture.data.deinit(gpa);
-        fixture.tensors.deinit(gpa);
-    }
-
-    fn writeFile(fixture: *Fixture) !void {
-        var path: [65]u8 = @splat(0);
-        @memcpy(path[0..fixture.path_len], fixture.path[0..fixture.path_len]);
-        const fd = std.c.open(path[0..fixture.path_len :0], .{ .ACCMODE = .WRONLY, .CREAT = true, .TRUNC = true }, @as(c_uint, 0o600));
-        try testing.expect(fd >= 0);
-        defer _ = std.c.close(fd);
-        try testing.expectEqual(@as(isize, @intCast(fixture.data.items.len)), std.c.write(fd, fixture.data.items.ptr, fixture.data.items.len));
-    }
-
-    fn vector(fixture: *Fixture, role: Role, layer: u32, n: u32) !void {
-        try fixture.add(role, layer, .{ .format = 0, .cols = n, .rows = 1, .spread = 1 });
-    }
-
-    fn matrix(fixture: *Fixture, role: Role, layer: u32, format: u32, cols: u32, rows: u32) !void {
-        try fixture.add(role, layer, .{ .format = format, .cols = cols, .rows = rows, .spread = 0.15 });
-    }
-
-    /// A tensor of random values.
-    const Random = struct { format: u32, cols: u32, rows: u32, spread: f32 };
-
-    fn add(fixture: *Fixture, role: Role, layer: u32, random: Random) !void {
-        const format_id, const cols, const rows = .{ random.format, random.cols, random.rows };
-        const format = dispatch.format(format_id).?;
-        while (fixture.data.items.len % 32 != 0) try fixture.data.append(gpa, 0);
-        const offset = fixture.data.items.len;
-        const values = try gpa.alloc(f32, cols * rows);
-        defer gpa.free(values);
-        for (values) |*value| value.* = random.spread * fixture.random.random().floatNorm(f32);
-        const blocks = values.len / format.block_elements;
-        try fixture.data.resize(gpa, offset + blocks * format.block_bytes);
-        format.encode.?(values.ptr, blocks, fixture.data.items[offset..].ptr);
-        const bytes = fixture.data.items.len - offset;
-        try fixture.tensors.append(gpa, .{ .role = role, .layer = layer, .format = format_id, .file = 0, .columns = cols, .rows = rows, .offset = offset, .bytes = bytes });
-    }
-
-    fn load(fixture: *const Fixture) !*Model {
-        var buffer: [256]u8 = undefined;
-        var report: Report = .{ .buffer = &buffer };
-        const model = try Model.begin(fixture.writer.bytes(), &report);
-        while (model.state.load(.acquire) == 0) os.futexWait(&model.state, 0, std.time.ns_per_ms);
-        try testing.expect(model.ready());
-        return model;
-    }
-};
-
-const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: KvType = .f16, bits: u32 = 8, neighbour: bool = false, step_threads: u32 = 0 };
-
-fn openEngine(model: *Model, settings: Settings) !*Engine {
+pub fn openEngine(model: *Model, settings: Settings) !*Engine {
     var writer: Writer = .{};
     defer writer.deinit();
     try writer.record(layouts.EngineOptions{
@@ -186,7 +64,7 @@ pub fn sequence(writer: *Writer, id: u32, position: u32, tokens: []const u32, as
 }
 
 /// The logits of every position of `tokens`, and the token chosen after the last.
-fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) !u32 {
+pub fn logitsOf(model: *Model, tokens: []const u32, settings: Settings, out: []f32) !u32 {
     const engine = try openEngine(model, settings);
     defer engine.object.release();
     const pages = 256 / settings.page_size;
@@ -257,7 +135,7 @@ test "threads, chunks, pages and neighbours change no bit of the logits" {
     try testing.expectEqual(bytes_before, largeBytes());
 }
 
-fn runStep(engine: *Engine, writer: *const Writer, results: []Engine.Result, floats: []f32) !void {
+pub fn runStep(engine: *Engine, writer: *const Writer, results: []Engine.Result, floats: []f32) !void {
     var buffer: [256]u8 = undefined;
     var report: Report = .{ .buffer = &buffer };
     try engine.submit(writer.bytes(), &report);
@@ -446,7 +324,7 @@ test "a description that ends early, says too much or names what is not there is
         }
     }
     const Wrong = struct { at: usize, value: u32 };
-    const rotation_at = 21;
+    const rotation_at = 27;
     const layers_at = rotation_at + 11;
     const tensors_at = layers_at + layers * @typeInfo(layouts.ModelLayer).@"struct".fields.len;
     for ([_]Wrong{
@@ -472,18 +350,24 @@ test "a description that ends early, says too much or names what is not there is
         .{ .at = layers_at + 2, .value = 3 }, // KV heads that do not divide
         .{ .at = layers_at + 3, .value = 0 }, // key length
         .{ .at = layers_at + 3, .value = 0xffff_ffff }, // key length
-        .{ .at = layers_at + 7, .value = 2 }, // a rotation that is not there
-        .{ .at = layers_at + 9, .value = 2 }, // keys of a layer that is not before it
-        .{ .at = layers_at + 9, .value = 3 }, // keys of no kind
+        .{ .at = layers_at + 5, .value = 0 }, // neither experts nor a dense part
+        .{ .at = layers_at + 6, .value = 2 }, // both
+        .{ .at = layers_at + 7, .value = 1 }, // a width of experts that are not there
+        .{ .at = layers_at + 10, .value = 2 }, // a rotation that is not there
+        .{ .at = layers_at + 12, .value = 2 }, // keys of a layer that is not before it
+        .{ .at = layers_at + 12, .value = 3 }, // keys of no kind
         .{ .at = tensors_at, .value = 99 }, // role
         .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
         .{ .at = tensors_at + 1, .value = layers }, // layer
         .{ .at = tensors_at + 2, .value = 77 }, // format
         .{ .at = tensors_at + 3, .value = 1 }, // file
         .{ .at = tensors_at + 5, .value = 49 }, // rows
-        .{ .at = tensors_at + 6, .value = 0x7fff_ffff }, // offset past the file
-        .{ .at = tensors_at + 7, .value = 0xffff_ffff },
-        .{ .at = tensors_at + 8, .value = 1 }, // bytes
+        .{ .at = tensors_at + 6, .value = 2 }, // slabs
+        .{ .at = tensors_at + 7, .value = 0x7fff_ffff }, // offset past the file
+        .{ .at = tensors_at + 8, .value = 0xffff_ffff },
+        .{ .at = tensors_at + 9, .value = 1 }, // slabs closer than they are long
+        .{ .at = tensors_at + 10, .value = 0xffff_ffff },
+        .{ .at = tensors_at + 11, .value = 1 }, // bytes
     }) |wrong| {
         const words = try testing.allocator.dupe(u32, good);
         defer testing.allocator.free(words);

@@ -208,8 +208,7 @@ pub const Pass = struct {
     }
 
     pub fn setProduct(pass: *Pass, parts: []const Part) void {
-        if (pass.work.capture) |*capture| capture.keep(pass.products, pass.input.activations);
-        pass.products += 1;
+        pass.countProduct(&pass.input.activations);
         pass.setUnnumbered(parts);
     }
 
@@ -218,6 +217,14 @@ pub const Pass = struct {
         pass.product = .init(parts, &pass.input.activations, pass.threads);
         const adapting = &pass.work.adapting;
         if (adapting.begin(&pass.work.batch, pass.rows, parts, &pass.input.activations, pass.threads)) pass.product.adapting = adapting;
+    }
+
+    /// A product is about to be made of this input, which is kept where it was asked for.
+    pub fn countProduct(pass: *Pass, input: ?*const level_table.Activations) void {
+        if (pass.work.capture) |*capture| {
+            if (input) |rows| capture.keep(pass.products, rows.*);
+        }
+        pass.products += 1;
     }
 
     fn multiplyClaim(context: *anyopaque, item: u32, _: u32) void {

@@ -100,18 +100,44 @@ pub const Integers = struct {
 
     /// These integers beside the floats of `rows`, which they are made from.
     pub fn activations(integers: *const Integers, shape: Shape, rows: []f32, stride: u32) level_table.Activations {
-        std.debug.assert(shape.cols <= stride);
+        return integers.activationsFrom(0, shape, rows, stride);
+    }
+
+    /// The same from row `first` on, as a batch of its own.
+    pub fn activationsFrom(integers: *const Integers, first: usize, shape: Shape, rows: []f32, stride: u32) level_table.Activations {
+        std.debug.assert(shape.cols <= stride and (first + shape.tokens) * stride <= rows.len);
+        const spans = first * (shape.cols / level_table.span);
+        std.debug.assert((spans + shape.tokens * (shape.cols / level_table.span)) * level_table.span <= integers.q.len);
+        const low_spans = if (shape.bits == .int16) spans else 0;
         return .{
             .tokens = shape.tokens,
             .cols = shape.cols,
             .bits = shape.bits,
             .row_stride = stride,
-            .rows = rows.ptr,
-            .q = integers.q.ptr,
-            .q_low = integers.q_low.ptr,
-            .scales = integers.scales.ptr,
-            .sums = integers.sums.ptr,
-            .sums_low = integers.sums_low.ptr,
+            .rows = rows[first * stride ..].ptr,
+            .q = integers.q[spans * level_table.span ..].ptr,
+            .q_low = integers.q_low[low_spans * level_table.span ..].ptr,
+            .scales = integers.scales[spans..].ptr,
+            .sums = integers.sums[2 * spans ..].ptr,
+            .sums_low = integers.sums_low[2 * low_spans ..].ptr,
         };
     }
 };
+
+/// Copies the integers of a token of one batch to a token of another, whose tiles lie otherwise.
+pub fn copyIntegers(from: *const level_table.Activations, token: u32, to: *const level_table.Activations, place: u32) void {
+    std.debug.assert(from.cols == to.cols and from.bits == to.bits and token < from.tokens and place < to.tokens);
+    const spans = from.cols / level_table.span;
+    const source: level_table.TilePlace = .of(from.tokens, token);
+    const target: level_table.TilePlace = .of(to.tokens, place);
+    for (0..spans) |number| {
+        const f = source.span(spans, number);
+        const t = target.span(spans, number);
+        to.q[t * level_table.span ..][0..level_table.span].* = from.q[f * level_table.span ..][0..level_table.span].*;
+        to.scales[t] = from.scales[f];
+        to.sums[2 * t ..][0..2].* = from.sums[2 * f ..][0..2].*;
+        if (from.bits == .int8) continue;
+        to.q_low[t * level_table.span ..][0..level_table.span].* = from.q_low[f * level_table.span ..][0..level_table.span].*;
+        to.sums_low[2 * t ..][0..2].* = from.sums_low[2 * f ..][0..2].*;
+    }
+}

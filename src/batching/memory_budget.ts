@@ -49,9 +49,12 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
   const heads = most(({ heads, kDim, vDim }) => heads * (kDim + vDim)) +
     most(({ kvHeads, kDim, vDim }) => kvHeads * (kDim + vDim));
   // Rows of floats that a token has in a step: hidden states, queries, keys, values, both sides of the feed-forward part.
-  const { layers, layerInputs } = hyperparameters;
+  const { layers, layerInputs, expertsUsed } = hyperparameters;
   const inputs = (2 * layers + 1) * layerInputs;
-  const floats = 4 * embedding + inputs + heads + 3 * most(({ feedForward }) => feedForward);
+  const inner = most(({ feedForward, sharedWidth }) => Math.max(feedForward, sharedWidth));
+  // As many rows again for each expert that it goes to.
+  const expert = most(({ experts, expertWidth }) => experts > 0 ? 2 * embedding + 3 * expertWidth : 0);
+  const floats = 4 * embedding + inputs + heads + 3 * inner + expertsUsed * expert;
   return {
     program,
     weights: weights ?? tensors.reduce((sum, { role, bytes }) => rowsInFile.has(role) ? sum : sum + bytes, 0),

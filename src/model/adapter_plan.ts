@@ -104,7 +104,9 @@ function planPair(gguf: Gguf, plan: ModelPlan, base: string, alpha: number, mode
 function checkKind(gguf: Gguf, a: Tensor, { role, tensor, rows }: PlannedTensor): void {
   const expected = "pairs for matrices of attention, of the feed-forward part, and output.weight";
   if (role === "token_embd") throw unsupported(gguf, a.name, "changes the embeddings", expected);
-  if (tensor.dims.length > 2 || a.dims.length > 2) throw unsupported(gguf, a.name, "changes experts", expected);
+  if (tensor.dims.length > 2 || a.dims.length > 2 || role.endsWith("_shexp")) {
+    throw unsupported(gguf, a.name, "changes experts", expected);
+  }
   if (rows === 1) throw unsupported(gguf, a.name, `changes ${tensor.name}, a vector`, expected);
 }
 

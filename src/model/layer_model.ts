@@ -98,5 +98,5 @@ const ofNoLayer: ReadonlySet<string> = new Set(["token_embd", "output", "output_
 function tableOf(embedding: PlannedTensor, columns: number, file: number, rows: number): Partial<PlannedTensor> {
   const bytes = 4 * columns * rows;
   const tensor = { ...embedding.tensor, type: 0, typeName: "F32", file, offset: 0, bytes, dims: [columns, rows] };
-  return { tensor, columns, rows, offset: 0, bytes };
+  return { tensor, columns, rows, slabs: 1, offset: 0, stride: bytes, bytes };
 }

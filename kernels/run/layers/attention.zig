@@ -220,6 +220,7 @@ const Mixing = struct {
     }
 
     fn argsOf(mixing: *const Mixing, sequence: *const Sequence) level_table.Attention {
+        const sinks = mixing.pass.layer.vector(.attn_sinks);
         const scratch = mixing.scratch;
         const shared = mixing.pass.scratch;
         return .{
@@ -234,6 +235,7 @@ const Mixing = struct {
             .window = mixing.own.window,
             .scale = mixing.own.scale,
             .softcap = mixing.own.softcap,
+            .sinks = if (sinks) |scores| scores.ptr else null,
         };
     }
 

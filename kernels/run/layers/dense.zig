@@ -28,7 +28,10 @@ pub const Scratch = struct {
 
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
         var width: u32 = 0;
-        for (model.layers) |layer| width = @max(width, layer.feed_forward.dense.width);
+        for (model.layers) |layer| switch (layer.feed_forward) {
+            .dense => |own| width = @max(width, own.width),
+            .experts => {},
+        };
         const tokens: usize = options.batch_tokens;
         const stride = std.mem.alignForward(u32, width, level_table.lanes);
         return .{

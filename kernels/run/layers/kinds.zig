@@ -9,6 +9,7 @@ const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const attention = @import("attention.zig");
 const dense = @import("dense.zig");
+const experts = @import("experts.zig");
 pub const inputs = @import("inputs.zig");
 const recurrent = @import("recurrent.zig");
 const short_convolution = @import("short_convolution.zig");
@@ -16,6 +17,7 @@ const short_convolution = @import("short_convolution.zig");
 pub const Scratch = struct {
     attention: attention.Scratch,
     dense: dense.Scratch,
+    experts: experts.Scratch,
     inputs: inputs.Scratch,
     recurrent: recurrent.Scratch,
 
@@ -23,6 +25,7 @@ pub const Scratch = struct {
         return .{
             .attention = try .init(layout, model, options),
             .dense = try .init(layout, model, options),
+            .experts = try .init(layout, model, options),
             .inputs = try .init(layout, model, options),
             .recurrent = try .init(layout, model, options),
         };
@@ -44,6 +47,7 @@ pub fn mixerHalf(layer: *const Layer) Half {
 pub fn feedForwardHalf(layer: *const Layer) Half {
     return switch (layer.feed_forward) {
         .dense => dense.half,
+        .experts => experts.half,
     };
 }
 
@@ -73,6 +77,7 @@ pub fn takeDrafts(pass: *Pass, scratch: *Scratch) void {
 pub fn feedForward(pass: *Pass, scratch: *Scratch) void {
     switch (pass.layer.feed_forward) {
         .dense => |own| dense.run(pass, &scratch.dense, own),
+        .experts => |own| experts.run(pass, &scratch.experts, own),
     }
 }
 
@@ -86,6 +91,7 @@ pub fn productsOf(layers: []const Layer) u32 {
         };
         count += switch (layer.feed_forward) {
             .dense => @as(u32, dense.products),
+            .experts => @as(u32, experts.products),
         };
     }
     return count;

@@ -14,6 +14,7 @@ import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
 import { attentionOnly, readRecurrent } from "./recurrent.ts";
 import { planRope } from "./rope.ts";
 import { planKeys } from "./keys.ts";
+import { type ExpertLayer, planExperts } from "./experts.ts";
 import { readScales } from "./scales.ts";
 import { ARCHITECTURES } from "./table.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
@@ -88,7 +89,6 @@ const NEUTRAL: readonly (readonly [key: string, neutral: number, unless?: keyof 
   ["attention.shared_kv_layers", 0, "sharedKeys"],
   ["embedding_length_per_layer_input", 0, "layerInputs"],
   ["rope.scaling.yarn_ext_factor", 0],
-  ["nextn_predict_layers", 0],
 ];
 
 /**
@@ -120,8 +120,9 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   }
   refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture);
-  const { kDim: _k, vDim: _v, ...ofModel } = sizes;
-  const layers = readLayers(gguf, architecture, traits, sizes);
+  const { kDim: _k, vDim: _v, blocks: _b, ...ofModel } = sizes;
+  const experts = planExperts(gguf, architecture, traits.experts, sizes.layers);
+  const layers = readLayers(gguf, architecture, traits, sizes, experts.perLayer);
   const rope = planRope(gguf, architecture, traits, layers, context ?? sizes.context);
   const [{ dimensions }] = rope.rotations;
   if (traits.wholeHeads) refusePartialHeads(metadata, architecture, sizes, dimensions);
@@ -136,27 +137,20 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     ...readScales(metadata, architecture, traits, sizes, layers[0].heads),
     rotations: rope.rotations,
     ropeFactors: rope.factors === undefined ? 0 : dimensions / 2,
+    ...experts.router,
     perLayer: layers.map((layer, index) => ({ ...layer, rotation: rope.ofLayers[index] })),
   };
   const tensors = planTensors(gguf, hyperparameters, traits, rope.factors);
   return {
     hyperparameters,
     tensors,
-    parameters: tensors.reduce((sum, { columns, rows }) => sum + columns * rows, 0),
+    parameters: tensors.reduce((sum, { columns, rows, slabs }) => sum + columns * rows * slabs, 0),
   };
 }
 
 /** Refuses files that ask for something the architecture does not have, so that no wrong result is computed. */
-function refuseForeignTraits({ metadata, tensors }: Gguf, architecture: string, traits: Traits): void {
+function refuseForeignTraits({ metadata }: Gguf, architecture: string, traits: Traits): void {
   const key = (name: string) => `${architecture}.${name}`;
-  const experts = key("expert_count");
-  const count = metadata.count(experts, { least: 0, fallback: 0 });
-  if (count > 0) {
-    if (!tensors.has("blk.0.ffn_gate_inp.weight")) {
-      throw metadata.wrong(experts, "0 in a model without expert tensors", `${count}`);
-    }
-    throw metadata.unsupported(experts, "0, a dense model", `${count}, a mixture of experts`);
-  }
   for (const [name, neutral, unless] of NEUTRAL) {
     if (unless !== undefined && traits[unless] !== undefined) continue;
     const value = metadata.number(key(name), { fallback: neutral });
@@ -190,6 +184,8 @@ function refusePartialHeads(metadata: Metadata, architecture: string, { kDim, vD
 
 interface Sizes {
   layers: number;
+  /** Layers of the file: with those that only guess what comes next, which are the last. */
+  blocks: number;
   embedding: number;
   vocabulary: number;
   context: number;
@@ -211,7 +207,7 @@ function readSizes(gguf: Gguf, architecture: string): Sizes {
   const whole = Math.floor(embedding / heads);
   const context = metadata.count(`${architecture}.context_length`, { most: CONTEXT_STATED_MOST });
   return {
-    layers: metadata.count(`${architecture}.block_count`, { most: LIMITS.layersMax }),
+    ...readDepth(gguf, architecture),
     embedding,
     vocabulary: vocabularySize(gguf),
     context: Math.min(context, LIMITS.contextMax),
@@ -228,29 +224,46 @@ function readHeadSizes(metadata: Metadata, architecture: string, suffix: string,
   return { kDim: length("key", otherwise.kDim), vDim: length("value", otherwise.vDim) };
 }
 
+/** How many layers there are, and how many take part in the logits: a drafter's come last and do not. */
+function readDepth({ metadata, tensors }: Gguf, architecture: string): { layers: number; blocks: number } {
+  const blocks = metadata.count(`${architecture}.block_count`, { most: LIMITS.layersMax });
+  const key = `${architecture}.nextn_predict_layers`;
+  const drafter = metadata.count(key, { least: 0, most: blocks - 1, fallback: 0 });
+  const layers = blocks - drafter;
+  for (let layer = layers; layer < blocks; layer++) {
+    const name = `blk.${layer}.nextn.eh_proj.weight`;
+    if (!tensors.has(name)) throw metadata.wrong(key, `0 in a file without the tensor ${name}`, `${drafter}`);
+  }
+  return { layers, blocks };
+}
+
 function readLayers(
   gguf: Gguf,
   architecture: string,
   traits: Traits,
   sizes: Sizes,
+  experts: readonly ExpertLayer[],
 ): Omit<LayerParameters, "rotation">[] {
   const { metadata } = gguf;
   const headsKey = `${architecture}.attention.head_count`;
   const kvKey = `${architecture}.attention.head_count_kv`;
-  const { layers } = sizes;
-  const recurrent = readRecurrent(metadata, architecture, traits, layers);
+  const recurrent = readRecurrent(metadata, architecture, traits, sizes.layers);
   const isWithout = (layer: number) => recurrent[layer] !== undefined;
-  const heads = perLayer(gguf, headsKey, layers, LIMITS.headsMax, "attn_q", isWithout);
-  const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, layers, LIMITS.headsMax, "attn_k", isWithout) : heads;
-  const feedForward = perLayer(gguf, `${architecture}.feed_forward_length`, layers, LIMITS.feedForwardMax, "ffn_up");
+  const heads = perLayer(gguf, headsKey, sizes, LIMITS.headsMax, "attn_q", isWithout);
+  const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, sizes, LIMITS.headsMax, "attn_k", isWithout) : heads;
+  const allSparse = experts.every(({ experts }) => experts > 0);
+  const wide = allSparse
+    ? undefined
+    : perLayer(gguf, `${architecture}.feed_forward_length`, sizes, LIMITS.feedForwardMax, "ffn_up");
   const windows = readWindows(metadata, architecture, traits, sizes.layers);
   const keys = planKeys(gguf, architecture, traits, windows);
   const windowed = traits.windowHeads === undefined ? sizes : readHeadSizes(metadata, architecture, "_swa", sizes);
   return heads.map((count, layer) => {
     const own = recurrent[layer];
+    const inner = { feedForward: experts[layer].experts > 0 ? 0 : wide?.[layer] ?? 0, ...experts[layer] };
     if (own !== undefined) {
       const none = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, keys: "own", keysLayer: layer } as const;
-      return { ...own, ...none, feedForward: feedForward[layer] };
+      return { ...own, ...none, ...inner };
     }
     const { kDim, vDim } = windows[layer] > 0 ? windowed : sizes;
     if (count % kvHeads[layer] !== 0) {
@@ -262,7 +275,7 @@ function readLayers(
       kvHeads: kvHeads[layer],
       kDim,
       vDim,
-      feedForward: feedForward[layer],
+      ...inner,
       window: windows[layer],
       ...keys[layer],
     };
@@ -276,24 +289,24 @@ function readLayers(
 function perLayer(
   { metadata, tensors }: Gguf,
   key: string,
-  layers: number,
+  { layers, blocks }: Sizes,
   most: number,
   tensor: string,
   isWithout: (layer: number) => boolean = () => false,
 ): number[] {
   const value = metadata.get(key);
-  if (value instanceof MetadataArray && value.length !== layers) {
-    throw metadata.wrong(key, `a number, or one for each of ${layers} layers`, `an array of ${value.length}`);
+  if (value instanceof MetadataArray && value.length !== blocks) {
+    throw metadata.wrong(key, `a number, or one for each of ${blocks} layers`, `an array of ${value.length}`);
   }
   const numbers = value instanceof MetadataArray
-    ? Array.from(value)
+    ? Array.from(value).slice(0, layers)
     : new Array<MetadataValue | undefined>(layers).fill(value);
   const without = numbers.findIndex((number, layer) =>
     number === 0 && !isWithout(layer) && !tensors.has(`blk.${layer}.${tensor}.weight`)
   );
   if (without >= 0) throw metadata.unsupported(key, "a number above 0 for each layer", `0 in layer ${without}`);
   if (!(value instanceof MetadataArray)) return numbers.fill(metadata.count(key, { most })) as number[];
-  return Array.from(value, (element, layer) => isWithout(layer) ? 0 : wholeNumber(metadata, key, element, most));
+  return numbers.map((element, layer) => isWithout(layer) ? 0 : wholeNumber(metadata, key, element ?? 0, most));
 }
 
 function firstOf(metadata: Metadata, key: string): number {

@@ -10,22 +10,52 @@
 import type { Traits } from "./types.ts";
 
 const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true };
+const MIXTRAL: Traits = { ...LLAMA, experts: { score: "softmax", normalises: true, optional: true } };
+const GRANITE: Traits = { ...LLAMA, scales: true, rotationSwitch: true };
+const QWEN2: Traits = { ropeStyle: "neox", activation: "silu", biases: true };
 const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "heads" };
+const QWEN3MOE: Traits = { ...QWEN3, experts: { score: "softmax", normalises: true, ownWidth: true } };
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
 /** The architectures by the name in `general.architecture`. */
 export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
-  ["llama", LLAMA],
-  ["mistral", LLAMA],
+  ["llama", MIXTRAL],
+  ["mistral", MIXTRAL],
   ["mistral3", { ...LLAMA, yarnKeys: true, temperature: true }],
   ["smollm3", { ...LLAMA, unrotated: 4 }],
   ["ernie4_5", LLAMA],
-  ["granite", { ...LLAMA, scales: true, rotationSwitch: true }],
-  ["qwen2", { ropeStyle: "neox", activation: "silu", biases: true }],
+  ["ernie4_5-moe", {
+    ...LLAMA,
+    experts: {
+      score: "softmax",
+      normalises: true,
+      ownWidth: true,
+      shared: "length",
+      leadingDense: true,
+      interleaved: true,
+    },
+  }],
+  ["granite", GRANITE],
+  ["granitemoe", { ...GRANITE, experts: { score: "softmax", normalises: true, optional: true, shared: "length" } }],
+  ["qwen2", QWEN2],
+  ["qwen2moe", { ...QWEN2, experts: { score: "softmax", normalises: false, ownWidth: true, shared: "always" } }],
   ["qwen3", QWEN3],
+  ["qwen3moe", QWEN3MOE],
   ["qwen3vl", { ...QWEN3, sections: true }],
-  ["seed_oss", { ropeStyle: "neox", activation: "silu", biases: true, secondNorm: "post_attention_norm" }],
+  ["qwen3vlmoe", { ...QWEN3MOE, sections: true }],
+  ["seed_oss", { ...QWEN2, secondNorm: "post_attention_norm" }],
   ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true }],
+  ["hunyuan-moe", {
+    ...QWEN3,
+    queryNorms: "rotatedHeads",
+    experts: { score: "softmax", normalises: true, shared: "always" },
+  }],
+  ["olmoe", {
+    ropeStyle: "neox",
+    activation: "silu",
+    queryNorms: "rows",
+    experts: { score: "softmax", normalises: false },
+  }],
   ["olmo2", {
     ropeStyle: "neox",
     activation: "silu",
@@ -82,4 +112,25 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
   ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
+  ["glm4moe", {
+    ...QWEN3,
+    optionalNorms: true,
+    secondNorm: "post_attention_norm",
+    experts: {
+      score: "sigmoid",
+      normalises: false,
+      stated: true,
+      ownWidth: true,
+      shared: "count",
+      leadingDense: true,
+    },
+  }],
+  ["gpt-oss", {
+    ...QWEN2,
+    activation: "clamped",
+    secondNorm: "post_attention_norm",
+    window: { period: 2, size: 0 },
+    sinks: true,
+    experts: { score: "softmaxOfChosen", normalises: false, ownWidth: true },
+  }],
 ]);

@@ -34,9 +34,13 @@ export interface PlannedTensor {
   readonly columns: number;
   /** Rows; 1 for a vector. */
   readonly rows: number;
+  /** Matrices of so many rows: one for each expert, or 1. */
+  readonly slabs: number;
+  /** Bytes from the beginning of a slab to that of the next. */
+  readonly stride: number;
   /** Its first byte in its file. */
   readonly offset: number;
-  /** Its bytes. */
+  /** Its bytes, of all slabs. */
   readonly bytes: number;
 }
 
@@ -61,7 +65,7 @@ export function planTensors(
   if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
   if (hyperparameters.layerInputs > 0) planInputs(plan, hyperparameters);
   hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
-  plan.refuseUnused();
+  plan.refuseUnused(hyperparameters.layers);
   return plan.tensors;
 }
 
@@ -75,7 +79,6 @@ function planInputs(plan: Plan, { embedding, vocabulary, layers, layerInputs }: 
 
 function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameters: LayerParameters, layer: number) {
   const { embedding } = sizes;
-  const { feedForward } = parameters;
   const name = (part: string) => `blk.${layer}.${part}`;
   const before = traits.postNorms !== "only";
   if (before) plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
@@ -88,19 +91,8 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
 
   if (before) plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
-  if (traits.fused && !plan.has(name("ffn_gate.weight"))) {
-    plan.split(layer, name("ffn_up.weight"), embedding, [
-      { role: "ffn_gate", rows: feedForward },
-      { role: "ffn_up", rows: feedForward },
-    ]);
-  } else {
-    plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
-    plan.matrix("ffn_up", layer, name("ffn_up.weight"), embedding, feedForward);
-  }
-  plan.matrix("ffn_down", layer, name("ffn_down.weight"), feedForward, embedding);
-  plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
-  plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
-  plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
+  if (parameters.feedForward > 0) planDense(plan, embedding, traits, parameters.feedForward, layer);
+  if (parameters.experts > 0) planExpertTensors(plan, embedding, parameters, layer);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
   if (traits.layerInputs === undefined) return;
   plan.bias("layer_output_scale", layer, name("layer_output_scale.weight"), 1);
@@ -131,13 +123,55 @@ function planAttention(
   if (keys !== "ofLayer") plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
   if (keys === "own") plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
   plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);
-  if (traits.queryNorms !== undefined) {
+  if (traits.sinks) plan.vector("attn_sinks", layer, name("attn_sinks.weight"), heads);
+  const mayLack = traits.optionalNorms && !plan.has(name("attn_q_norm.weight"));
+  if (traits.queryNorms !== undefined && !mayLack) {
     const [queryHeads, keyHeads] = queryNorms === "rows" ? [heads, kvHeads] : [1, 1];
     plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), queryHeads * kDim);
     if (keys !== "ofLayer") plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), keyHeads * kDim);
   }
   // Converters write these for all layers, also where the keys of another are read.
   if (keys === "ofLayer") plan.ignore(["attn_k", "attn_v", "attn_k_norm"].map((part) => name(`${part}.weight`)));
+}
+
+function planDense(plan: Plan, embedding: number, traits: Traits, feedForward: number, layer: number) {
+  const name = (part: string) => `blk.${layer}.${part}`;
+  if (traits.fused && !plan.has(name("ffn_gate.weight"))) {
+    plan.split(layer, name("ffn_up.weight"), embedding, [
+      { role: "ffn_gate", rows: feedForward },
+      { role: "ffn_up", rows: feedForward },
+    ]);
+  } else {
+    plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
+    plan.matrix("ffn_up", layer, name("ffn_up.weight"), embedding, feedForward);
+  }
+  plan.matrix("ffn_down", layer, name("ffn_down.weight"), feedForward, embedding);
+  plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
+  plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
+  plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
+}
+
+/** The router, the experts as slabs of one tensor, and the shared expert with the row that weighs it. */
+function planExpertTensors(plan: Plan, embedding: number, parameters: LayerParameters, layer: number) {
+  const { experts, expertWidth, sharedWidth } = parameters;
+  const name = (part: string) => `blk.${layer}.${part}`;
+  plan.matrix("ffn_gate_inp", layer, name("ffn_gate_inp.weight"), embedding, experts);
+  plan.bias("ffn_gate_inp_bias", layer, name("ffn_gate_inp.bias"), experts);
+  plan.bias("exp_probs_b", layer, name("exp_probs_b.bias"), experts);
+  const inner: Part[] = [{ role: "ffn_gate_exps", rows: expertWidth }, { role: "ffn_up_exps", rows: expertWidth }];
+  const joined = name("ffn_gate_up_exps.weight");
+  if (plan.has(joined)) plan.split(layer, joined, embedding, inner, experts);
+  else for (const part of inner) plan.split(layer, name(`${part.role}.weight`), embedding, [part], experts);
+  plan.split(layer, name("ffn_down_exps.weight"), expertWidth, [{ role: "ffn_down_exps", rows: embedding }], experts);
+  plan.bias("ffn_gate_exps_bias", layer, name("ffn_gate_exps.bias"), expertWidth, false, experts);
+  plan.bias("ffn_up_exps_bias", layer, name("ffn_up_exps.bias"), expertWidth, false, experts);
+  plan.bias("ffn_down_exps_bias", layer, name("ffn_down_exps.bias"), embedding, false, experts);
+  if (sharedWidth === 0) return;
+  plan.matrix("ffn_gate_shexp", layer, name("ffn_gate_shexp.weight"), embedding, sharedWidth);
+  plan.matrix("ffn_up_shexp", layer, name("ffn_up_shexp.weight"), embedding, sharedWidth);
+  plan.matrix("ffn_down_shexp", layer, name("ffn_down_shexp.weight"), sharedWidth, embedding);
+  const gate = name("ffn_gate_inp_shexp.weight");
+  if (plan.has(gate)) plan.matrix("ffn_gate_inp_shexp", layer, gate, embedding, 1);
 }
 
 interface Part {
@@ -163,9 +197,10 @@ class Plan {
     this.split(layer, name, columns, [{ role, rows }]);
   }
 
-  /** A matrix whose rows belong to several roles, one after the other. */
-  split(layer: number, name: string, columns: number, parts: readonly Part[]): void {
-    const tensor = this.#take(name, columns, parts.reduce((sum, { rows }) => sum + rows, 0));
+  /** A matrix whose rows belong to several roles, one after the other; or `slabs` of such. */
+  split(layer: number, name: string, columns: number, parts: readonly Part[], slabs = 1): void {
+    const rowsOfAll = parts.reduce((sum, { rows }) => sum + rows, 0);
+    const tensor = this.#take(name, columns, rowsOfAll, slabs);
     const format = FORMATS.get(tensor.type);
     if (format === undefined || !format.supported) {
       const instead = formatInstead(tensor.type);
@@ -178,27 +213,33 @@ class Plan {
     const rowBytes = columns / format.blockElements * format.blockBytes;
     let offset = tensor.offset;
     for (const { role, rows } of parts) {
-      this.tensors.push({ role, layer, tensor, columns, rows, offset, bytes: rows * rowBytes });
+      const [stride, bytes] = [rowsOfAll * rowBytes, slabs * rows * rowBytes];
+      this.tensors.push({ role, layer, tensor, columns, rows, slabs, offset, stride, bytes });
       offset += rows * rowBytes;
     }
   }
 
-  vector(role: Role, layer: number, name: string, columns: number): void {
-    this.taps(role, layer, name, columns, 1);
+  /** A vector; of `parts` such, one after the other, one vector is made. */
+  vector(role: Role, layer: number, name: string, length: number, parts = 1): void {
+    this.#plain(role, layer, this.#take(name, length, parts), [length * parts, 1]);
   }
 
   /** A matrix whose values are used one by one: it must be f32. */
   taps(role: Role, layer: number, name: string, columns: number, rows: number): void {
-    const tensor = this.#take(name, columns, rows);
+    this.#plain(role, layer, this.#take(name, columns, rows), [columns, rows]);
+  }
+
+  #plain(role: Role, layer: number, tensor: Tensor, [columns, rows]: readonly [number, number]): void {
     if (tensor.type !== F32) {
-      throw unsupportedTensor(this.#gguf, name, `has the type ${tensor.typeName}`, "F32");
+      throw unsupportedTensor(this.#gguf, tensor.name, `has the type ${tensor.typeName}`, "F32");
     }
-    this.tensors.push({ role, layer, tensor, columns, rows, offset: tensor.offset, bytes: tensor.bytes });
+    const { offset, bytes } = tensor;
+    this.tensors.push({ role, layer, tensor, columns, rows, slabs: 1, offset, stride: bytes, bytes });
   }
 
   /** A bias: taken where it is there, unless it is required. */
-  bias(role: Role, layer: number, name: string, columns: number, required = false): void {
-    if (required || this.has(name)) this.vector(role, layer, name, columns);
+  bias(role: Role, layer: number, name: string, length: number, required = false, parts = 1): void {
+    if (required || this.has(name)) this.vector(role, layer, name, length, parts);
   }
 
   /** Tensors that may be there, and that nothing reads. */
@@ -206,22 +247,25 @@ class Plan {
     for (const name of names) this.#used.add(name);
   }
 
-  refuseUnused(): void {
+  /** Layers from `layers` on are a drafter's, which takes no part in the logits. */
+  refuseUnused(layers: number): void {
     for (const name of this.#gguf.tensors.keys()) {
       if (this.#used.has(name) || IGNORED.test(name)) continue;
+      if (Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0) >= layers) continue;
       const what = "has no place in this architecture, and the results would be wrong without it";
       throw unsupportedTensor(this.#gguf, name, what, "only tensors that the architecture uses");
     }
   }
 
-  #take(name: string, columns: number, rows: number): Tensor {
-    const shape = rows === 1 ? `${columns}` : `${columns} x ${rows}`;
+  #take(name: string, columns: number, rows: number, slabs = 1): Tensor {
+    const sizes = slabs > 1 ? [columns, rows, slabs] : rows > 1 ? [columns, rows] : [columns];
+    const shape = sizes.join(" x ");
     const tensor = this.#gguf.tensors.get(name);
     if (tensor === undefined) {
       throw tensorError(this.#gguf, name, `the tensor ${name} is missing`, `one of the shape ${shape}`);
     }
-    const [first, second = 1, ...more] = tensor.dims;
-    if (first !== columns || second !== rows || more.some((size) => size !== 1)) {
+    const [first, second = 1, third = 1, ...more] = tensor.dims;
+    if (first !== columns || second !== rows || third !== slabs || more.some((size) => size !== 1)) {
       const got = `the tensor ${name} is ${tensor.dims.join(" x ")}`;
       throw tensorError(this.#gguf, name, got, shape);
     }

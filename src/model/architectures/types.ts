@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Activation, QueryNorm, ROLES, RopeStyle } from "../../../ffi/wire.ts";
+import type { Activation, QueryNorm, ROLES, RopeStyle, RouterScore } from "../../../ffi/wire.ts";
 
 /**
  * What a tensor is for.
@@ -76,8 +76,64 @@ export interface Traits {
   readonly recurrent?: "shortConvolution";
   /** The name of the last norm's tensor, where it is another than `output_norm`. */
   readonly outputNorm?: string;
+  /** There are files without norms of queries and keys. */
+  readonly optionalNorms?: true;
+  /** Each head has a sink, a score that takes its share and gives nothing. */
+  readonly sinks?: true;
+  /** What its experts are like, where it has some. */
+  readonly experts?: ExpertTraits;
   /** With so many layers, attention is scaled by embedding / heads instead of the key length. */
   readonly wideScaleLayers?: number;
+}
+
+/** What distinguishes the experts of one architecture from those of another. */
+export interface ExpertTraits {
+  /** What experts are chosen by. */
+  readonly score: RouterScore;
+  /** Whether the weights of the chosen are divided by their sum. */
+  readonly normalises: boolean;
+  /** The file may say otherwise, and scale the weights. */
+  readonly stated?: true;
+  /** There are files without experts. */
+  readonly optional?: true;
+  /** The width of an expert is always stated apart from that of dense layers. */
+  readonly ownWidth?: true;
+  /**
+   * An expert that every token goes to: of a stated width, of as many experts' width as are stated, or there in every
+   * file, as wide as a dense layer unless it is stated.
+   */
+  readonly shared?: "length" | "count" | "always";
+  /** The first layers may be dense. */
+  readonly leadingDense?: true;
+  /** Only every so many layers may have experts. */
+  readonly interleaved?: true;
+}
+
+/**
+ * How a router chooses the experts of a token.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type RouterParameters } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { expertsUsed }: RouterParameters = lm.model.plan.hyperparameters;
+ * console.log(expertsUsed); // 0: a dense model
+ * ```
+ */
+export interface RouterParameters {
+  /** Experts that a token goes to; 0 in a model without experts. */
+  readonly expertsUsed: number;
+  /** What they are chosen by: the softmax of all logits, the sigmoid of each, or the logits, and then the softmax of the chosen. */
+  readonly routerScore: "softmax" | "sigmoid" | "softmaxOfChosen";
+  /** Groups of experts, of which only some are chosen from; 1: no groups. */
+  readonly routerGroups: number;
+  /** Groups that are chosen from. */
+  readonly routerGroupsUsed: number;
+  /** Whether the weights of the chosen are divided by their sum. */
+  readonly routerNormalises: boolean;
+  /** What the weights are multiplied by then. */
+  readonly routerScale: number;
 }
 
 /**
@@ -92,7 +148,7 @@ export interface Traits {
  * console.log(architecture, layers, embedding, vocabulary);
  * ```
  */
-export interface Hyperparameters {
+export interface Hyperparameters extends RouterParameters {
   /** The name of the architecture. */
   readonly architecture: string;
   /** How many layers there are. */
@@ -116,7 +172,7 @@ export interface Hyperparameters {
   /** Floats of each token that a layer gets beside the stream; 0 is none. */
   readonly layerInputs: number;
   /** The function between the two halves of a feed-forward layer. */
-  readonly activation: "silu" | "gelu";
+  readonly activation: "silu" | "gelu" | "clamped";
   /** What is added under the root of a norm. */
   readonly epsilon: number;
   /** What embeddings are multiplied by. */
@@ -162,8 +218,14 @@ export interface LayerParameters {
   readonly kDim: number;
   /** and of a value. */
   readonly vDim: number;
-  /** The width inside the feed-forward part. */
+  /** The width inside the dense feed-forward part; 0: the layer has none. */
   readonly feedForward: number;
+  /** Experts; 0: the layer has none. */
+  readonly experts: number;
+  /** The width inside each of them. */
+  readonly expertWidth: number;
+  /** The width inside the shared expert, which every token goes to; 0: there is none. */
+  readonly sharedWidth: number;
   /** How many positions, its own included, a query sees; 0: all before it. */
   readonly window: number;
   /** Which of the rotations it has, from 1; 0: queries and keys are not rotated. */

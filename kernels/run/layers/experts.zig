@@ -1,0 +1,438 @@
+//! The feed-forward `experts`: a router gives each token a few of many dense parts, and where there is one, a shared part is
+//! every token's. Tokens are sorted by expert, so that a product of one expert runs over all of its tokens, and only the
+//! experts in use are read. A token's result is the sum of what its experts give, in the order in which they were chosen, so
+//! that neither neighbours nor threads change it (docs/design/contract.md, "Experts"). It keeps nothing.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const level_table = @import("../../level/level_table.zig");
+const pool = @import("../../threads/pool.zig");
+const Experts = @import("../../model/layer.zig").Experts;
+const Half = @import("../pass.zig").Half;
+const Integers = @import("../scratch.zig").Integers;
+const Layout = @import("../../host/memory.zig").Layout;
+const Matrix = @import("../../model/weights.zig").Matrix;
+const Model = @import("../../model/model.zig").Model;
+const Options = @import("../options.zig").Options;
+const Part = @import("../part.zig").Part;
+const Pass = @import("../pass.zig").Pass;
+const Role = @import("../../model/weights.zig").Role;
+const copyIntegers = @import("../scratch.zig").copyIntegers;
+const row = @import("../pass.zig").row;
+
+/// Less work than this (bytes of weights, for each token) is done before another thread has heard of it.
+const shared_bytes_min = 64 << 10;
+/// The same for a claim: with less, threads wait longer for memory and for the counter of claims.
+const claim_bytes_min = 48 << 10;
+/// Claims of a thread, so that none waits long for a late one.
+const claims_a_thread = 12;
+/// Groups of a claim at most where many tokens share them: what a claim writes stays in the cache for the phase after it.
+const claim_groups_max = 8;
+/// A span of an inner row is two groups.
+const groups_of_span = level_table.span / level_table.lanes;
+
+pub const half: Half = .{
+    .norm = .ffn_norm,
+    .inputs = &.{ .ffn_gate_inp, .ffn_gate_exps, .ffn_up_exps, .ffn_gate_inp_shexp, .ffn_gate_shexp, .ffn_up_shexp },
+    .bias = .ffn_down_bias,
+    .post_norm = .post_ffw_norm,
+};
+/// Products that a layer makes: those of the normed stream, and those of the inner rows.
+pub const products = 2;
+
+pub const Scratch = struct {
+    /// Floats between the rows of two tokens, multiples of 16.
+    experts_stride: u32,
+    stride: u32,
+    shared_stride: u32,
+    /// Logits of the router, then scores, and room to choose in.
+    scores: []f32,
+    room: []f32,
+    /// The experts of each token by falling score, and their weights.
+    chosen: []u32,
+    weights: []f32,
+    /// Which row each of them is among all, sorted by expert; and the token of each row.
+    row_of: []u32,
+    token_of: []u32,
+    /// How many tokens each expert has, then where its rows begin.
+    rows_before: []u32,
+    /// Tokens sorted by expert: their normed stream, and later what the experts give.
+    sorted: []f32,
+    sorted_integers: Integers,
+    gate: []f32,
+    up: []f32,
+    activated: Integers,
+    shared_gate: []f32,
+    shared_up: []f32,
+    shared_activated: Integers,
+    shared_out: []f32,
+    /// The logit of the shared expert's weight, the first of `lanes`.
+    shared_weight: []f32,
+    uses: []Use,
+
+    pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
+        var count: u32 = 0;
+        var used: u32 = 0;
+        var width: u32 = 0;
+        var shared_width: u32 = 0;
+        for (model.layers) |layer| switch (layer.feed_forward) {
+            .dense => {},
+            .experts => |own| {
+                count = @max(count, own.count);
+                used = @max(used, own.used);
+                width = @max(width, own.width);
+                shared_width = @max(shared_width, own.shared_width);
+            },
+        };
+        const tokens: usize = if (count == 0) 0 else options.batch_tokens;
+        const shared_tokens = if (shared_width == 0) 0 else tokens;
+        const rows = tokens * used;
+        const bits = options.activation_bits;
+        const embedding = std.mem.alignForward(u32, model.traits.embedding, level_table.span);
+        const experts_stride = std.mem.alignForward(u32, count, level_table.lanes);
+        const stride = std.mem.alignForward(u32, width, level_table.lanes);
+        const shared_stride = std.mem.alignForward(u32, shared_width, level_table.lanes);
+        return .{
+            .experts_stride = experts_stride,
+            .stride = stride,
+            .shared_stride = shared_stride,
+            .scores = try layout.array(f32, tokens * experts_stride),
+            .room = try layout.array(f32, tokens * experts_stride),
+            .chosen = try layout.array(u32, rows),
+            .weights = try layout.array(f32, rows),
+            .row_of = try layout.array(u32, rows),
+            .token_of = try layout.array(u32, rows),
+            .rows_before = try layout.array(u32, count + 1),
+            .sorted = try layout.array(f32, rows * embedding),
+            .sorted_integers = try .init(layout, rows, embedding, bits),
+            .gate = try layout.array(f32, rows * stride),
+            .up = try layout.array(f32, rows * stride),
+            .activated = try .init(layout, rows, std.mem.alignForward(u32, width, level_table.span), bits),
+            .shared_gate = try layout.array(f32, shared_tokens * shared_stride),
+            .shared_up = try layout.array(f32, shared_tokens * shared_stride),
+            .shared_activated = try .init(layout, shared_tokens, std.mem.alignForward(u32, shared_width, level_table.span), bits),
+            .shared_out = try layout.array(f32, shared_tokens * embedding),
+            .shared_weight = try layout.array(f32, shared_tokens * level_table.lanes),
+            .uses = try layout.array(Use, if (count == 0) 0 else count + 1),
+        };
+    }
+};
+
+/// From the normed stream to what is added to the stream, for all tokens.
+pub fn run(pass: *Pass, scratch: *Scratch, own: Experts) void {
+    const layer = pass.layer;
+    assert(own.used > 0 and own.used <= own.count and own.width <= scratch.stride);
+    assert(layer.matrix(.ffn_down_exps).cols == own.width and layer.matrix(.ffn_down_exps).slabs == own.count);
+    var choosing: Choosing = .{ .pass = pass, .scratch = scratch, .own = own };
+    choosing.scoreAll();
+    pass.forTokens(@as(*const Choosing, &choosing), Choosing.route);
+    choosing.sort();
+    if (pass.tokens > 1) pass.forTokens(@as(*const Choosing, &choosing), Choosing.gather);
+
+    pass.countProduct(null);
+    var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf() };
+    pool.parallel(work.share(.inner), work.items, &work, Work.innerClaim);
+    pool.parallel(work.share(.down), work.items, &work, Work.downClaim);
+    pass.forTokens(@as(*const Choosing, &choosing), Choosing.combine);
+}
+
+/// Which tokens go to which experts, and back.
+const Choosing = struct {
+    pass: *Pass,
+    scratch: *Scratch,
+    own: Experts,
+
+    /// The router's logits; and that of the shared expert's weight.
+    fn scoreAll(choosing: *Choosing) void {
+        const pass = choosing.pass;
+        const scratch = choosing.scratch;
+        const router: Part = .{ .matrix = pass.layer.matrix(.ffn_gate_inp), .out = scratch.scores, .stride = scratch.experts_stride };
+        if (pass.layer.maybeMatrix(.ffn_gate_inp_shexp)) |gate| {
+            pass.multiply(&.{ router, .{ .matrix = gate, .out = scratch.shared_weight, .stride = level_table.lanes } });
+        } else pass.multiply(&.{router});
+    }
+
+    fn route(choosing: *const Choosing, token: u32) void {
+        const pass = choosing.pass;
+        const own = choosing.own;
+        const scratch = choosing.scratch;
+        const bias = pass.layer.vector(.ffn_gate_inp_bias);
+        const choice_bias = pass.layer.vector(.exp_probs_b);
+        const routing: level_table.Routing = .{
+            .experts = own.count,
+            .used = own.used,
+            .score = own.score,
+            .groups = own.groups,
+            .groups_used = own.groups_used,
+            .normalises = own.normalises,
+            .scale = own.scale,
+            .bias = if (bias) |values| values.ptr else null,
+            .choice_bias = if (choice_bias) |values| values.ptr else null,
+        };
+        const first = token * own.used;
+        const scores = row(scratch.scores, scratch.experts_stride, token);
+        const room = row(scratch.room, scratch.experts_stride, token);
+        if (pass.level.route(&routing, scores, room, scratch.chosen[first..].ptr, scratch.weights[first..].ptr) != 0) pass.fail(token);
+    }
+
+    /// Gives each choice a row: expert by expert, in the order of tokens.
+    fn sort(choosing: *const Choosing) void {
+        const scratch = choosing.scratch;
+        const own = choosing.own;
+        const begins = scratch.rows_before[0 .. own.count + 1];
+        const chosen = scratch.chosen[0 .. choosing.pass.tokens * own.used];
+        @memset(begins, 0);
+        for (chosen) |expert| begins[expert + 1] += 1;
+        for (1..begins.len) |expert| begins[expert] += begins[expert - 1];
+        assert(begins[own.count] == chosen.len);
+        for (chosen, 0..) |expert, choice| {
+            const to = begins[expert];
+            scratch.row_of[choice] = to;
+            scratch.token_of[to] = @intCast(choice / own.used);
+            begins[expert] += 1;
+        }
+        assert(begins[own.count - 1] == chosen.len);
+        // Each begin has become the next one's.
+        std.mem.copyBackwards(u32, begins[1..], begins[0..own.count]);
+        begins[0] = 0;
+    }
+
+    /// Copies a token's normed stream to its rows.
+    fn gather(choosing: *const Choosing, token: u32) void {
+        const pass = choosing.pass;
+        const own = choosing.own;
+        const input = &pass.input.activations;
+        const formats = [_]Matrix{ pass.layer.matrix(.ffn_gate_exps), pass.layer.matrix(.ffn_up_exps) };
+        const floats = formats[0].format.kind == .float or formats[1].format.kind == .float;
+        const integers = formats[0].format.kind == .block or formats[1].format.kind == .block;
+        for (token * own.used..(token + 1) * own.used) |choice| {
+            const place = choosing.scratch.row_of[choice];
+            const expert = choosing.scratch.chosen[choice];
+            const first = choosing.scratch.rows_before[expert];
+            const target = choosing.inputOf(first, choosing.scratch.rows_before[expert + 1] - first);
+            assert(place - first < target.tokens);
+            if (integers) copyIntegers(input, token, &target, place - first);
+            if (floats) {
+                const from = input.rows[token * @as(usize, input.row_stride) ..][0..input.cols];
+                @memcpy(target.rows[(place - first) * @as(usize, target.row_stride) ..][0..input.cols], from);
+            }
+        }
+    }
+
+    /// The input of an expert whose rows begin at `first`.
+    fn inputOf(choosing: *const Choosing, first: u32, tokens: u32) level_table.Activations {
+        const pass = choosing.pass;
+        // A single token is all experts' input as it is.
+        if (pass.tokens == 1) return pass.input.activations;
+        const shape: Integers.Shape = .{ .tokens = tokens, .cols = pass.input.activations.cols, .bits = pass.input.activations.bits };
+        return choosing.scratch.sorted_integers.activationsFrom(first, shape, choosing.scratch.sorted, choosing.outStride());
+    }
+
+    fn outStride(choosing: *const Choosing) u32 {
+        return std.mem.alignForward(u32, choosing.pass.model.traits.embedding, level_table.span);
+    }
+
+    /// The experts that have tokens, the shared one last.
+    fn usesOf(choosing: *const Choosing) []Use {
+        const pass = choosing.pass;
+        const scratch = choosing.scratch;
+        const own = choosing.own;
+        const layer = pass.layer;
+        const bits = pass.work.options.activation_bits;
+        var count: usize = 0;
+        for (scratch.rows_before[0..own.count], scratch.rows_before[1 .. own.count + 1], 0..) |first, end, number| {
+            if (first == end) continue;
+            const expert: u32 = @intCast(number);
+            const tokens = end - first;
+            scratch.uses[count] = .{
+                .gate = layer.matrix(.ffn_gate_exps).slab(expert),
+                .up = layer.matrix(.ffn_up_exps).slab(expert),
+                .down = layer.matrix(.ffn_down_exps).slab(expert),
+                .gate_bias = biasOf(layer.vector(.ffn_gate_exps_bias), expert, own.width),
+                .up_bias = biasOf(layer.vector(.ffn_up_exps_bias), expert, own.width),
+                .input = choosing.inputOf(first, tokens),
+                .inner = scratch.activated.activationsFrom(first, .{ .tokens = tokens, .cols = own.width, .bits = bits }, scratch.gate, scratch.stride),
+                .gate_rows = scratch.gate[first * @as(usize, scratch.stride) ..],
+                .up_rows = scratch.up[first * @as(usize, scratch.stride) ..],
+                .out = scratch.sorted[first * @as(usize, choosing.outStride()) ..],
+                .token_of = scratch.token_of[first..end],
+            };
+            count += 1;
+        }
+        if (own.shared_width > 0) {
+            const shape: Integers.Shape = .{ .tokens = pass.tokens, .cols = own.shared_width, .bits = bits };
+            scratch.uses[count] = .{
+                .gate = layer.matrix(.ffn_gate_shexp),
+                .up = layer.matrix(.ffn_up_shexp),
+                .down = layer.matrix(.ffn_down_shexp),
+                .gate_bias = null,
+                .up_bias = null,
+                .input = pass.input.activations,
+                .inner = scratch.shared_activated.activations(shape, scratch.shared_gate, scratch.shared_stride),
+                .gate_rows = scratch.shared_gate,
+                .up_rows = scratch.shared_up,
+                .out = scratch.shared_out,
+                .token_of = null,
+            };
+            count += 1;
+        }
+        for (scratch.uses[0..count]) |*use| use.out_stride = choosing.outStride();
+        return scratch.uses[0..count];
+    }
+
+    fn biasOf(values: ?[]const f32, expert: u32, count: u32) ?[]const f32 {
+        const all = values orelse return null;
+        return all[expert * count ..][0..count];
+    }
+
+    /// The sum of what a token's experts give, and the shared one after them.
+    fn combine(choosing: *const Choosing, token: u32) void {
+        const pass = choosing.pass;
+        const own = choosing.own;
+        const scratch = choosing.scratch;
+        const embedding = pass.model.traits.embedding;
+        const biases = pass.layer.vector(.ffn_down_exps_bias);
+        const y = pass.result(token);
+        @memset(y[0..embedding], 0);
+        for (token * own.used..(token + 1) * own.used) |choice| {
+            const out = row(scratch.sorted, choosing.outStride(), scratch.row_of[choice]);
+            if (biasOf(biases, scratch.chosen[choice], embedding)) |bias| pass.level.add(out, bias.ptr, embedding, out);
+            pass.level.addScaled(out, scratch.weights[choice], embedding, y);
+        }
+        if (own.shared_width == 0) return;
+        const shared = row(scratch.shared_out, choosing.outStride(), token);
+        if (pass.layer.maybeMatrix(.ffn_gate_inp_shexp) == null) return pass.level.add(y, shared, embedding, y);
+        pass.level.addScaled(shared, pass.level.sigmoid(row(scratch.shared_weight, level_table.lanes, token)[0]), embedding, y);
+    }
+};
+
+/// An expert that has tokens: its matrices, its input, and where what it makes goes.
+const Use = struct {
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
+    gate_bias: ?[]const f32,
+    up_bias: ?[]const f32,
+    input: level_table.Activations,
+    /// The activation, beside the rows of gate, which it takes the place of.
+    inner: level_table.Activations,
+    gate_rows: []f32,
+    up_rows: []f32,
+    out: []f32,
+    out_stride: u32 = 0,
+    /// The tokens of its rows; null: all, in their order.
+    token_of: ?[]const u32,
+    /// How the phase at work is shared out.
+    first_item: u32 = 0,
+    groups_a_claim: u32 = 0,
+
+    fn tokenAt(use: *const Use, index: u32) u32 {
+        return if (use.token_of) |tokens| tokens[index] else index;
+    }
+};
+
+/// The products of all experts in use, shared out together.
+const Work = struct {
+    pass: *Pass,
+    own: Experts,
+    uses: []Use,
+    items: u32 = 0,
+
+    const Phase = enum { inner, down };
+
+    /// Cuts a phase into claims; returns how many threads it pays for.
+    fn share(work: *Work, phase: Phase) u32 {
+        var total: usize = 0;
+        for (work.uses) |*use| total += bytesOfGroup(use, phase) * groupsOf(use, phase) * use.input.tokens;
+        const threads = if (total < shared_bytes_min) 1 else work.pass.threads;
+        const wanted = @max(claim_bytes_min, total / (threads * claims_a_thread));
+        var items: u32 = 0;
+        for (work.uses) |*use| {
+            const groups = groupsOf(use, phase);
+            const most = if (use.input.tokens < level_table.tile_max) groups else @min(groups, claim_groups_max);
+            const fitting: u32 = @intCast(std.math.clamp(wanted / (bytesOfGroup(use, phase) * use.input.tokens), 1, most));
+            use.groups_a_claim = std.mem.alignForward(u32, fitting, groups_of_span);
+            use.first_item = items;
+            items += std.math.divCeil(u32, groups, use.groups_a_claim) catch unreachable;
+        }
+        assert(items > 0 and items >= work.uses.len);
+        work.items = items;
+        return threads;
+    }
+
+    fn groupsOf(use: *const Use, phase: Phase) u32 {
+        return if (phase == .inner) use.gate.groups() else use.down.groups();
+    }
+
+    fn bytesOfGroup(use: *const Use, phase: Phase) usize {
+        return if (phase == .inner) use.gate.group_bytes + use.up.group_bytes else use.down.group_bytes;
+    }
+
+    /// Groups [begin, end) of an expert's matrices.
+    const Claim = struct {
+        use: *const Use,
+        begin: u32,
+        end: u32,
+
+        fn multiply(claim: Claim, input: *const level_table.Activations, part: Part, next: ?[*]const u8) void {
+            const matrix = part.matrix;
+            assert(matrix.cols == input.cols and claim.end <= matrix.groups() and claim.end * level_table.lanes <= part.stride);
+            const args: level_table.Matmul = .{
+                .weights = matrix.packed_bytes,
+                .group_bytes = matrix.group_bytes,
+                .activations = input,
+                .out = part.out.ptr,
+                .out_stride = part.stride,
+            };
+            matrix.format.matmul(&args, claim.begin, claim.end, next);
+        }
+    };
+
+    fn claimOf(work: *const Work, item: u32, phase: Phase) Claim {
+        var low: usize = 0;
+        var high = work.uses.len;
+        while (high - low > 1) {
+            const middle = low + (high - low) / 2;
+            if (work.uses[middle].first_item <= item) low = middle else high = middle;
+        }
+        const use = &work.uses[low];
+        const begin = (item - use.first_item) * use.groups_a_claim;
+        const end = @min(begin + use.groups_a_claim, groupsOf(use, phase));
+        assert(begin < end);
+        return .{ .use = use, .begin = begin, .end = end };
+    }
+
+    /// Some columns of gate and up, and their activation while they are in the cache.
+    fn innerClaim(context: *anyopaque, item: u32, _: u32) void {
+        const work: *const Work = @ptrCast(@alignCast(context));
+        const claim = work.claimOf(item, .inner);
+        const use = claim.use;
+        const stride = use.inner.row_stride;
+        const next = use.up.packed_bytes + claim.begin * use.up.group_bytes;
+        claim.multiply(&use.input, .{ .matrix = use.gate, .out = use.gate_rows, .stride = stride }, next);
+        claim.multiply(&use.input, .{ .matrix = use.up, .out = use.up_rows, .stride = stride }, null);
+        const first = claim.begin * level_table.lanes;
+        const last = @min(claim.end * level_table.lanes, use.inner.cols);
+        assert(first < last and first % level_table.span == 0);
+        for (0..use.inner.tokens) |index| work.activate(use, @intCast(index), first, last - first);
+    }
+
+    /// Columns [first, first + count) of an inner row.
+    fn activate(work: *const Work, use: *const Use, index: u32, first: u32, count: u32) void {
+        const level = work.pass.level;
+        const gate = row(use.gate_rows, use.inner.row_stride, index) + first;
+        const up = row(use.up_rows, use.inner.row_stride, index) + first;
+        if (use.gate_bias) |bias| level.add(gate, bias[first..].ptr, count, gate);
+        if (use.up_bias) |bias| level.add(up, bias[first..].ptr, count, up);
+        level.gated(work.own.activation, gate, up, count, gate);
+        if (use.down.format.kind == .float) return;
+        if (level.quantizeSpans(&use.inner, index, first / level_table.span, (first + count) / level_table.span) != 0) work.pass.fail(use.tokenAt(index));
+    }
+
+    fn downClaim(context: *anyopaque, item: u32, _: u32) void {
+        const work: *const Work = @ptrCast(@alignCast(context));
+        const claim = work.claimOf(item, .down);
+        const use = claim.use;
+        claim.multiply(&use.inner, .{ .matrix = use.down, .out = use.out, .stride = use.out_stride }, null);
+    }
+};

@@ -1,0 +1,187 @@
+/**
+ * Small models with experts for the tests of architectures (`variants.test.ts`): such as there are, with what their plan must
+ * say, and such as are refused.
+ *
+ * @module
+ */
+import type { Hyperparameters } from "../src/model/architectures/types.ts";
+import { arrayOf, f32, flag, u32 } from "./models.ts";
+import { type ExpertShape, type Shape, yarn } from "./small-models.ts";
+
+const mixtral = (experts: ExpertShape = { count: 8, used: 2 }): Shape => ({
+  architecture: "llama",
+  feedForward: 48,
+  experts,
+});
+const qwen3moe = (experts: Partial<ExpertShape> = {}, values: Shape["values"] = {}): Shape => ({
+  architecture: "qwen3moe",
+  headNorms: true,
+  experts: { count: 12, used: 3, width: 32, ...experts },
+  values,
+});
+
+const glm4moe = (values: Shape["values"]): Shape => ({
+  architecture: "glm4moe",
+  biases: ["q", "k", "v"],
+  secondNorm: "post_attention_norm",
+  experts: { count: 8, used: 3, width: 32, shared: 64, choiceBias: true, isDense: (layer) => layer === 0 },
+  values: {
+    "glm4moe.leading_dense_block_count": u32(1),
+    "glm4moe.expert_shared_count": u32(2),
+    "glm4moe.rope.dimension_count": u32(8),
+    ...values,
+  },
+});
+const gptOss = (values: Shape["values"]): Shape => ({
+  architecture: "gpt-oss",
+  biases: ["q", "k", "v", "output"],
+  secondNorm: "post_attention_norm",
+  sinks: true,
+  experts: { count: 6, used: 3, width: 32, biases: true },
+  values: { "gpt-oss.attention.sliding_window": u32(6), ...values },
+});
+/** Its third layer is no layer of the model's. */
+const drafted = (): Shape => ({
+  ...qwen3moe({}, { "qwen3moe.nextn_predict_layers": u32(1) }),
+  vectors: { "blk.2.nextn.eh_proj.weight": [0] },
+});
+
+/** Each with what its plan must say. */
+export const expertVariants: [name: string, shape: Shape, expected: Partial<Hyperparameters>][] = [
+  ["llama with experts", mixtral(), { expertsUsed: 2, routerScore: "softmax", routerNormalises: true }],
+  ["llama with experts of which all are used", mixtral({ count: 3, used: 3 }), { expertsUsed: 3 }],
+  ["qwen3moe with an odd number of experts", qwen3moe({ count: 17, used: 8 }), { expertsUsed: 8 }],
+  ["qwen3moe with gate and up as one tensor", qwen3moe({ joined: true }), {}],
+  ["qwen3moe with experts as wide as no vector", qwen3moe({ width: 10 }), {}],
+  ["qwen3vlmoe", {
+    ...qwen3moe(),
+    architecture: "qwen3vlmoe",
+    values: { "qwen3vlmoe.rope.dimension_sections": arrayOf("int32", [3, 3, 2, 0]) },
+  }, {}],
+  ["granitemoe with a shared expert", {
+    architecture: "granitemoe",
+    feedForward: 32,
+    experts: { count: 5, used: 2, shared: 48 },
+    values: {
+      "granitemoe.expert_shared_feed_forward_length": u32(48),
+      "granitemoe.residual_scale": f32(0.25),
+      "granitemoe.logit_scale": f32(4),
+    },
+  }, {}],
+  [
+    "granitemoe without experts",
+    { architecture: "granitemoe", values: { "granitemoe.logit_scale": f32(4) } },
+    { expertsUsed: 0 },
+  ],
+  ["ernie4_5-moe with a dense layer before, and every second", {
+    architecture: "ernie4_5-moe",
+    layers: 4,
+    experts: { count: 6, used: 2, width: 32, shared: 40, choiceBias: true, isDense: (layer) => layer !== 3 },
+    values: {
+      "ernie4_5-moe.expert_shared_feed_forward_length": u32(40),
+      "ernie4_5-moe.leading_dense_block_count": u32(2),
+      "ernie4_5-moe.interleave_moe_layer_step": u32(2),
+    },
+  }, { routerNormalises: true }],
+  ["glm4moe as it is by default", glm4moe({}), {
+    routerScore: "sigmoid",
+    routerNormalises: false,
+    routerScale: 1,
+    routerGroups: 1,
+  }],
+  [
+    "glm4moe with norms of heads, groups, a softmax, and a scale",
+    {
+      ...glm4moe({
+        "glm4moe.expert_group_count": u32(4),
+        "glm4moe.expert_group_used_count": u32(2),
+        "glm4moe.expert_gating_func": u32(1),
+        "glm4moe.expert_weights_norm": flag(true),
+        "glm4moe.expert_weights_scale": f32(2.5),
+      }),
+      headNorms: true,
+    },
+    { routerScore: "softmax", routerNormalises: true, routerScale: 2.5, routerGroups: 4, routerGroupsUsed: 2 },
+  ],
+  ["gpt-oss", gptOss({}), { routerScore: "softmaxOfChosen", activation: "clamped" }],
+  ["gpt-oss with yarn", gptOss(yarn("gpt-oss")), {}],
+  ["qwen2moe", {
+    architecture: "qwen2moe",
+    biases: ["q", "k", "v"],
+    experts: { count: 6, used: 2, width: 32, shared: 64, sharedGate: true },
+    values: { "qwen2moe.expert_shared_feed_forward_length": u32(64) },
+  }, { routerNormalises: false }],
+  ["hunyuan-moe with a shared expert as wide as the others", {
+    architecture: "hunyuan-moe",
+    headNorms: true,
+    experts: { count: 4, used: 1, shared: 96 },
+  }, { routerNormalises: true }],
+  ["olmoe", { architecture: "olmoe", headNorms: "rows", feedForward: 32, experts: { count: 8, used: 4 } }, {
+    routerNormalises: false,
+  }],
+  ["qwen3moe with a drafter, which is skipped", drafted(), { layers: 2 }],
+];
+
+type Refusal = [what: string, shape: Shape, type: string, where: string];
+
+/** Each with the error and the key or tensor that it names. */
+export const expertRefusals: Refusal[] = [
+  ...([
+    ["no experts where there must be some", { "qwen3moe.expert_count": u32(0) }, "expert_count"],
+    ["more experts than tensors have", { "qwen3moe.expert_count": u32(13) }, undefined],
+    ["fewer experts than tensors have", { "qwen3moe.expert_count": u32(11) }, undefined],
+    ["too many experts", { "qwen3moe.expert_count": u32(1025) }, "expert_count"],
+    ["no expert for a token", { "qwen3moe.expert_used_count": u32(0) }, "expert_used_count"],
+    ["a drafter that is missing", { "qwen3moe.nextn_predict_layers": u32(1) }, "nextn_predict_layers"],
+    ["more drafters than layers", { "qwen3moe.nextn_predict_layers": u32(3) }, "nextn_predict_layers"],
+    ["more experts for a token than there are", { "qwen3moe.expert_used_count": u32(13) }, "expert_used_count"],
+    ["no number of experts for a token", { "qwen3moe.expert_used_count": undefined }, "expert_used_count"],
+    ["no width of experts", { "qwen3moe.expert_feed_forward_length": u32(0) }, "expert_feed_forward_length"],
+    ["groups that do not divide", { "qwen3moe.expert_group_count": u32(5) }, "expert_group_count"],
+    ["groups of one expert", { "qwen3moe.expert_group_count": u32(12) }, "expert_group_count"],
+    [
+      "more groups chosen from than there are",
+      { "qwen3moe.expert_group_count": u32(4), "qwen3moe.expert_group_used_count": u32(5) },
+      "expert_group_used_count",
+    ],
+    [
+      "groups with too few experts for a token",
+      {
+        "qwen3moe.expert_group_count": u32(6),
+        "qwen3moe.expert_group_used_count": u32(1),
+        "qwen3moe.expert_used_count": u32(3),
+      },
+      "expert_used_count",
+    ],
+  ] as const).map(([what, values, key]): Refusal => [
+    what,
+    qwen3moe({}, values),
+    "ModelFormatError",
+    key === undefined ? "blk.0.ffn_gate_inp.weight" : `qwen3moe.${key}`,
+  ]),
+  ...([
+    ["a scale of weights that the architecture has not", { "qwen3moe.expert_weights_scale": f32(2) }],
+    ["another score", { "qwen3moe.expert_gating_func": u32(2) }],
+    ["a score that is not known", { "qwen3moe.expert_gating_func": u32(9) }],
+    ["a shared expert that the architecture has not", { "qwen3moe.expert_shared_feed_forward_length": u32(32) }],
+    ["shared experts that the architecture has not", { "qwen3moe.expert_shared_count": u32(1) }],
+  ] as const).map(([what, values]): Refusal => [
+    what,
+    qwen3moe({}, values),
+    "UnsupportedError",
+    Object.keys(values)[0],
+  ]),
+  [
+    "experts without a router",
+    { ...mixtral(), absent: ["blk.0.ffn_gate_inp.weight"] },
+    "ModelFormatError",
+    "llama.expert_count",
+  ],
+  ["a gpt-oss without sinks", { ...gptOss({}), sinks: false }, "ModelFormatError", "blk.0.attn_sinks.weight"],
+  [
+    "an expert tensor that is missing",
+    { ...mixtral(), absent: ["blk.1.ffn_down_exps.weight"] },
+    "ModelFormatError",
+    "blk.1.ffn_down_exps.weight",
+  ],
+];
