@@ -187,7 +187,7 @@ pub const Layer = struct {
         return switch (layer.tensors[@intFromEnum(role)]) {
             .matrix => |packed_matrix| packed_matrix,
             .absent => null,
-            .vector => unreachable,
+            .vector, .rows => unreachable,
         };
     }
 
