@@ -5,10 +5,16 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const CLASSES = [["L", /\p{L}/u], ["N", /\p{N}/u], ["P", /\p{P}/u], ["S", /\p{S}/u], ["M", /\p{M}/u], [
-  "W",
-  /\p{White_Space}/u,
-]];
+const CLASSES = [
+  ["L", /\p{L}/u],
+  ["N", /\p{N}/u],
+  ["P", /\p{P}/u],
+  ["S", /\p{S}/u],
+  ["D", /\p{Mn}/u],
+  ["M", /\p{M}/u],
+  ["W", /\p{White_Space}/u],
+  ["C", /\p{Cc}|\p{Cf}|\p{Co}/u],
+];
 const CODE_POINTS = 0x110000;
 const LINE = 100;
 
@@ -31,7 +37,7 @@ for (let code = 0, last = 0; code < CODE_POINTS;) {
 
 const lines = text.match(new RegExp(`.{1,${LINE}}`, "g")).map((line) => `  "${line}",`).join("\n");
 const source = `/**
- * Character classes of Unicode ${process.versions.unicode}: letters, numbers, punctuation, symbols, marks, white space. Made by
+ * Character classes of Unicode ${process.versions.unicode}: letters, numbers, punctuation, symbols, marks, white space, control characters. Made by
  * scripts/unicode.js; do not edit. Pre-tokenizers use this table and not the engine's \`\\p{...}\`, so that a text has the
  * same tokens in every version of every runtime.
  *
@@ -41,15 +47,18 @@ const source = `/**
 /** The version of Unicode that the classes are of. */
 export const UNICODE_VERSION = "${process.versions.unicode}";
 
-/** Classes as bits, so that a set of them is one number. A character has one class or none. */
-export const CLASS = { letter: 1, number: 2, punctuation: 4, symbol: 8, mark: 16, space: 32 } as const;
+/**
+ * Classes as bits, so that a set of them is one number. A character has one class or none; marks that take no room (Mn) have
+ * a bit more. \`control\` are the categories Cc, Cf and Co, without white space.
+ */
+export const CLASS = { letter: 1, number: 2, punctuation: 4, symbol: 8, mark: 16, space: 32, nonspacing: 64, control: 128 } as const;
 
 /** Runs in order: class, distance from the run before, length (both in base 36; none: 0, 1). */
 const RUNS = [
 ${lines}
 ];
 
-const BITS: Readonly<Record<string, number>> = { L: 1, N: 2, P: 4, S: 8, M: 16, W: 32 };
+const BITS: Readonly<Record<string, number>> = { L: 1, N: 2, P: 4, S: 8, M: 16, W: 32, D: 80, C: 128 };
 let table: Uint8Array | undefined;
 
 /** The class of every code point; made on first use. */

@@ -139,6 +139,12 @@ export class MetadataArray implements Iterable<MetadataValue> {
     return new Int32Array(this.#copy());
   }
 
+  /** The elements of an array of bytes, signed or not, as a view; undefined where they are none. */
+  octets(): Uint8Array | undefined {
+    if (VALUE_BYTES[this.elementType] !== 1 || this.elementType === VALUE_TYPE.bool) return undefined;
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#offset, this.length);
+  }
+
   /** The bytes of elements of four bytes each. The machines that we run on are little-endian, as the file is. */
   #copy(): ArrayBuffer {
     const start = this.#view.byteOffset + this.#offset;

@@ -12,12 +12,16 @@ export const BYTES_AT_ONCE = 1 << 14;
 
 /** Turns text without special tokens into tokens, and tokens into bytes. */
 export interface TextModel {
-  /** Whether a space is put before a text, and before what follows a special token. */
+  /** Whether `encode` puts a space before a text and before what follows a special token, so that decoding takes it off. */
   readonly spacePrefix: boolean;
   /** By byte, 1 where a character that has only such bytes is always part of a token: it is never dropped. */
   readonly spelled: Uint8Array;
-  /** Appends the tokens of a well-formed text to `out`. What the vocabulary cannot spell is dropped or the unknown token. */
-  encode(text: string, out: TokenList): Sliceable<void>;
+  /**
+   * Appends the tokens of a well-formed text to `out`. What the vocabulary cannot spell is dropped or the unknown token.
+   *
+   * @param afterSpecial whether the text begins, or follows a special token
+   */
+  encode(text: string, out: TokenList, afterSpecial: boolean): Sliceable<void>;
   /** The bytes of a token, as a copy. */
   piece(token: number): Uint8Array;
 }

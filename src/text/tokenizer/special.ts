@@ -30,15 +30,20 @@ export class SpecialTokens {
   readonly #hasEverywhere: boolean;
   #words: Words | undefined;
 
-  /** The special tokens of a vocabulary; of two with the same text the first counts. */
-  constructor(vocabulary: Vocabulary, metadata: Metadata) {
+  /**
+   * The special tokens of a vocabulary; of two with the same text the first counts.
+   *
+   * @param withUserDefined whether user-defined tokens are among them
+   */
+  constructor(vocabulary: Vocabulary, metadata: Metadata, withUserDefined = true) {
     const name = metadata.get("general.name");
     this.strips = typeof name === "string" && STRIPPING.test(name);
     const list: Special[] = [];
     const seen = new Set<string>();
     for (let token = 0; token < vocabulary.size; token++) {
       const kind = vocabulary.kinds[token];
-      if (kind !== KIND.control && kind !== KIND.unknown && kind !== KIND.userDefined) continue;
+      const isOurs = kind === KIND.control || kind === KIND.unknown || withUserDefined && kind === KIND.userDefined;
+      if (!isOurs) continue;
       const text = vocabulary.text(token);
       if (text === "" || seen.has(text)) continue;
       seen.add(text);

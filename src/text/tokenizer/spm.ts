@@ -72,8 +72,9 @@ export class SentencePiece implements TextModel {
     if (SPACE_BYTES.some((byte) => this.spelled[byte] === 0)) this.spelled[32] = 0;
   }
 
-  *encode(text: string, out: TokenList): Sliceable<void> {
-    const bytes = encoder.encode(text.replaceAll(" ", SPACE));
+  *encode(text: string, out: TokenList, afterSpecial: boolean): Sliceable<void> {
+    const prefix = afterSpecial && this.spacePrefix ? SPACE : "";
+    const bytes = encoder.encode(prefix + text.replaceAll(" ", SPACE));
     if (this.#known.characters.size > CHARACTERS_MOST) this.#known = this.#nothingKnown();
     const known = this.#known;
     let pause = BYTES_AT_ONCE;
@@ -165,7 +166,7 @@ export class SentencePiece implements TextModel {
 }
 
 /** The bytes of a token with U+2581 turned back into spaces. */
-function withSpaces(bytes: Uint8Array): Uint8Array {
+export function withSpaces(bytes: Uint8Array): Uint8Array {
   const out = new Uint8Array(bytes.length);
   let length = 0;
   for (let at = 0; at < bytes.length;) {

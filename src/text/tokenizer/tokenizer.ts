@@ -21,6 +21,8 @@ import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
 import { decodeFields, encodeAsyncFields, encodeFields, encodeRunsFields, tokenizerFields } from "./options.ts";
 import { joinRuns } from "./runs.ts";
 import { TokenList } from "./token_list.ts";
+import { Unigram } from "./unigram.ts";
+import { WordPiece } from "./wordpiece.ts";
 import type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer, TokenizerOptions } from "./types.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
@@ -69,10 +71,56 @@ export function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Token
   const { allowUnknownPreTokenizer } = readOptions(tokenizerFields, options);
   const kind = gguf.metadata.text(KIND_KEY);
   if (kind === "none" || kind === "no_vocab") return new IdsOnly(gguf);
-  if (kind !== "llama" && kind !== "gpt2") {
-    throw gguf.metadata.unsupported(KIND_KEY, "llama, gpt2 or none", `'${kind}'`);
+  if (!isTextKind(kind)) {
+    throw gguf.metadata.unsupported(KIND_KEY, `${Object.keys(KINDS).join(", ")} or none`, `'${kind}'`);
   }
   return new FileTokenizer(gguf, kind, allowUnknownPreTokenizer);
+}
+
+/** What is special to a kind of vocabulary. */
+interface TextKind {
+  /** The ids of tokens that the file does not name. */
+  readonly ids: Readonly<Partial<Record<"bos" | "eos" | "unknown", number>>>;
+  /** Whether a text begins with `bos` and ends with `eos` where the file doesn't say; `always`: whatever it says. */
+  readonly ends: { readonly bos: boolean; readonly eos: boolean; readonly always?: true };
+  /** Other names of the tokens that begin and end a text, which come first. */
+  readonly names?: { readonly bos: string; readonly eos: string };
+  /** Whether the model itself knows user-defined tokens. */
+  readonly keepsUserDefined?: true;
+  /** Whether files call the unknown token a control token. Elsewhere, a control token never stands for text. */
+  readonly controlUnknown?: true;
+}
+
+/** Kinds of vocabularies by their names in files. */
+const KINDS = {
+  llama: { ids: { bos: 1, eos: 2, unknown: 0 }, ends: { bos: true, eos: false } },
+  gpt2: { ids: {}, ends: { bos: false, eos: false } },
+  t5: { ids: { eos: 1, unknown: 2 }, ends: { bos: false, eos: true }, keepsUserDefined: true },
+  bert: {
+    ids: { bos: 101, eos: 102, unknown: 100 },
+    ends: { bos: true, eos: true, always: true },
+    names: { bos: "cls", eos: "seperator" },
+    controlUnknown: true,
+  },
+} as const satisfies Record<string, TextKind>;
+
+type KindName = keyof typeof KINDS;
+
+function isTextKind(name: string): name is KindName {
+  return Object.hasOwn(KINDS, name);
+}
+
+function modelOf(gguf: Gguf, kind: KindName, vocabulary: Vocabulary, given: ModelOptions): TextModel {
+  if (kind === "gpt2") return new ByteLevel(gguf, vocabulary, given.allowUnknown);
+  if (kind === "t5") return new Unigram(gguf, vocabulary, given.unknown);
+  if (kind === "bert") return new WordPiece(gguf, vocabulary, given.unknown);
+  return new SentencePiece(gguf, vocabulary, given.unknown);
+}
+
+interface ModelOptions {
+  /** The unknown token, where it may stand for text. */
+  readonly unknown: number | undefined;
+  readonly allowUnknown: boolean;
 }
 
 /** A text to tokenize, and where in it foreign parts begin and end. */
@@ -94,30 +142,34 @@ class FileTokenizer implements Tokenizer {
   readonly #special: SpecialTokens;
   #byteRules: ByteRules | undefined;
 
-  constructor(gguf: Gguf, kind: "llama" | "gpt2", allowUnknown: boolean) {
+  constructor(gguf: Gguf, name: KindName, allowUnknown: boolean) {
     const { metadata } = gguf;
     const vocabulary = new Vocabulary(gguf);
-    const sentencePiece = kind === "llama";
-    const id = (name: string, fallback?: number) =>
-      vocabulary.special(gguf, name, sentencePiece ? fallback : undefined);
-    const bos = id("bos", 1);
-    const eos = id("eos", 2);
-    const unknown = id("unknown", 0);
+    const kind: TextKind = KINDS[name];
+    const id = (name: string, fallback?: number) => vocabulary.special(gguf, name, fallback);
+    const { names } = kind;
+    const bos = (names && id(names.bos)) ?? id("bos", kind.ids.bos);
+    const eos = (names && id(names.eos)) ?? id("eos", kind.ids.eos);
+    const unknown = id("unknown", kind.ids.unknown);
     if (bos !== undefined) this.bos = bos;
     if (eos !== undefined) this.eos = eos;
     for (const name of OTHER_IDS) id(name);
     this.endOfGeneration = claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
-    const isControl = (token: number) => vocabulary.kinds[token] === KIND.control || this.endOfGeneration.has(token);
-    const model = sentencePiece
-      ? new SentencePiece(gguf, vocabulary, unknown === undefined || isControl(unknown) ? undefined : unknown)
-      : new ByteLevel(gguf, vocabulary, allowUnknown);
-    const addBos = model instanceof ByteLevel ? model.addBos : true;
-    this.addBos = metadata.flag("tokenizer.ggml.add_bos_token", addBos) && bos !== undefined;
-    this.addEos = metadata.flag("tokenizer.ggml.add_eos_token", false) && eos !== undefined;
+    const isControl = (token: number) =>
+      kind.controlUnknown === undefined && vocabulary.kinds[token] === KIND.control || this.endOfGeneration.has(token);
+    const model = modelOf(gguf, name, vocabulary, {
+      unknown: unknown === undefined || isControl(unknown) ? undefined : unknown,
+      allowUnknown,
+    });
+    const addsBos = model instanceof ByteLevel ? model.addBos : kind.ends.bos;
+    const adds = (end: "bos" | "eos", fallback: boolean) =>
+      kind.ends.always ?? metadata.flag(`tokenizer.ggml.add_${end}_token`, fallback);
+    this.addBos = adds("bos", addsBos) && bos !== undefined;
+    this.addEos = adds("eos", kind.ends.eos) && eos !== undefined;
     this.vocabularySize = vocabulary.size;
     this.#vocabulary = vocabulary;
     this.#model = model;
-    this.#special = new SpecialTokens(vocabulary, metadata);
+    this.#special = new SpecialTokens(vocabulary, metadata, kind.keepsUserDefined === undefined);
   }
 
   encode(text: string, options: EncodeOptions = {}): Uint32Array {
@@ -154,14 +206,13 @@ class FileTokenizer implements Tokenizer {
     // A template may have written the token that begins a text.
     const hasBos = isPrompt && fragments[0] === this.bos;
     if (addSpecial && this.addBos && !hasBos) tokens.push(this.bos as number);
-    const { spacePrefix } = this.#model;
     let afterSpecial = true;
     // Of short fragments there may be many.
     let sincePause = 0;
     for (const fragment of fragments) {
       if (typeof fragment === "number") tokens.push(fragment);
       else {
-        yield* this.#model.encode(afterSpecial && spacePrefix ? ` ${fragment}` : fragment, tokens);
+        yield* this.#model.encode(fragment, tokens, afterSpecial);
         sincePause += fragment.length;
       }
       afterSpecial = typeof fragment === "number";
