@@ -35,7 +35,10 @@ describeWholeKit("vocabularies of embedding models", "embed", (directory) => {
   const open = (name: string) => gunzipSync(readFileSync(join(directory, `${name}.gguf.gz`)));
 
   for (const name of ["unigram", "unigram_bytes"]) {
-    const { vectors, with_special } = readJson<{ vectors: Vector[]; with_special: Vector[] }>(directory, `${name}.json`);
+    const { vectors, with_special } = readJson<{ vectors: Vector[]; with_special: Vector[] }>(
+      directory,
+      `${name}.json`,
+    );
     it(`${name}: the ids of ${vectors.length} texts, and of ${with_special.length} with special tokens`, () => {
       const tokenizer = load(open(name));
       check(tokenizer, vectors, { addSpecial: false });

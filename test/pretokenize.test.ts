@@ -20,6 +20,9 @@ const cased = (suffix: string, digits: string) =>
   String.raw`[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))*((?=[\p{L}])([^A-Z]))+${suffix}|` +
   String.raw`[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))+((?=[\p{L}])([^A-Z]))*${suffix}|` +
   String.raw`\p{N}${digits}| ?[^\s\p{L}\p{N}]+[\r\n\/]*|${spaces}`;
+const marked = (suffix: string, digits: string) =>
+  String
+    .raw`[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+(?:${contractions})?${suffix}|${digits}| ?[^\s\p{L}\p{N}]+[\r\n\/]*|${spaces}`;
 const untilPunctuation = String.raw` ?[^\(\s\|.,!?…。，、।۔،\)]+`;
 const han = "[一-龥\u0800-一가-퟿]+";
 
@@ -47,6 +50,51 @@ const expressions: Record<string, string[]> = {
     String.raw` ?[\p{P}\p{S}]+[\r\n]*|${spaces}`,
   ],
   "deepseek-coder": ["[\r\n]", String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, han, String.raw`\p{N}`],
+  minicpm5: [String.raw`\p{N}{1,3}`, words("+")],
+  ufakzeka: [words("").replace(`(?:${contractions})|`, "")],
+  laguna: [String.raw`[^\n]+|[\n]+`, words("")],
+  "jais-2": [
+    words("{1,3}").replace(
+      String.raw`\s+(?!\S)|\s+`,
+      [512, 256, 128, 64, 32, 16, 8, 4].map((count) => String.raw`\s{${count}}(?!\S)|`).join("") +
+        String.raw`\s{1,2}(?!\S)|\s{1}`,
+    ),
+  ],
+  youtu: [
+    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\u3040-ゟ゠-ヿ]+",
+    marked("", String.raw`\p{N}`),
+  ],
+  tiny_aya: [String.raw`\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))`, marked("", String.raw`\p{N}{1,3}`)],
+  "granite-embed-multi-97m": [
+    cased(`(?:${contractions})?`, "{1,3}").replaceAll(String.raw`(?=[\p{L}])`, String.raw`(?=[\p{L}\p{M}])`),
+  ],
+  "kimi-k2": [
+    String.raw`[一-鿿㐀-䶿\u{20000}-\u{2ebef}]+|[^\r\n\p{L}\p{N}]?(?:(?![一-鿿㐀-䶿\u{20000}-\u{2ebef}])\p{L})+` +
+    `(?:${contractions})?|` + String.raw`\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|${spaces}`,
+  ],
+  superbpe: [String.raw`\p{N}+`, String.raw`(?=(\d{3})+(?!\d))`],
+  "exaone-moe": [
+    String
+      .raw`(?:${contractions})|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n\/]?|` +
+    String.raw`\s*[\r\n]|\s+(?!\S)|\s+`,
+  ],
+  chameleon: [
+    "<sentinel:[0-9]+>",
+    "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z",
+    String.raw`([\t\n]|    |  )`,
+    String.raw`\p{N}`,
+    String.raw`[\p{P}!-\/:-@\[-${"`"}\{-~]`,
+    gpt2,
+  ],
+  spark2_5: [
+    String.raw`\p{N}{1,3}`,
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    String.raw`[!"#$%&'\(\)*+,\-.\/:;<=>?@\[\\\]^_${"`"}\{\|\}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|` +
+    String.raw` ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+`,
+    String.raw`\p{N}`,
+  ],
+  gemma4: [String.raw`[^\n]+|[\n]+`],
+  whitespace: [String.raw`\S+`],
   "deepseek-llm": [
     "[\r\n]",
     // Of the long list of letters with case, those of the alphabet below.
@@ -73,7 +121,7 @@ function cut(patterns: readonly RegExp[], whole: string): string[] {
       for (const match of piece.matchAll(pattern)) {
         if (match.index > end) found.push(piece.slice(end, match.index));
         if (match[0] !== "") found.push(match[0]);
-        end = match.index + match[0].length;
+        end = Math.max(end, match.index + match[0].length);
       }
       if (end < piece.length) found.push(piece.slice(end));
       return found;

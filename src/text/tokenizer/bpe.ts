@@ -10,7 +10,7 @@ import type { Sliceable } from "../../machine/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { Merges } from "./merges.ts";
 import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
-import { findPreTokenizer, type PreTokenizer, splitWords } from "./pretokenize.ts";
+import { type PreTokenizer, splitWords } from "./pretokenize.ts";
 import type { TokenList } from "./token_list.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
 
@@ -20,8 +20,6 @@ const encoder = new TextEncoder();
 export class ByteLevel implements TextModel {
   readonly spacePrefix = false;
   readonly spelled = new Uint8Array(256);
-  /** Whether a text begins with BOS where the file has no `add_bos_token`. */
-  readonly addBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #pre: PreTokenizer;
   readonly #index: TokenIndex;
@@ -37,11 +35,10 @@ export class ByteLevel implements TextModel {
   #scratch = new Uint8Array(128);
 
   /** Reads and checks what is special to this kind of vocabulary. */
-  constructor(gguf: Gguf, vocabulary: Vocabulary, allowUnknownPre: boolean) {
+  constructor(gguf: Gguf, vocabulary: Vocabulary, pre: PreTokenizer) {
     const { metadata } = gguf;
     readScores(gguf, vocabulary.size); // not used, but a file that has them has to have them right
-    this.#pre = findPreTokenizer(metadata, allowUnknownPre);
-    this.addBos = this.#pre.addBos ?? false;
+    this.#pre = pre;
     this.#vocabulary = vocabulary;
     this.#index = new TokenIndex(vocabulary);
     for (let byte = 0; byte < 256; byte++) {

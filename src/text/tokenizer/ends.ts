@@ -26,8 +26,14 @@ const TEXTS: ReadonlySet<string> = new Set([
   "<|call|>",
   "<|calls|>",
   "<|flush|>",
+  "<turn|>",
+  "<|tool_response>",
+  "<\uff5cend\u2581of\u2581sentence\uff5c>",
+  "[e~[",
 ]);
-const LENGTHS = Array.from(TEXTS, (text) => text.length);
+const LENGTHS = Array.from(TEXTS, (text) => new TextEncoder().encode(text).length);
+/** The last bytes of all of them. */
+const BRACKETS: ReadonlySet<number> = new Set(Array.from(TEXTS, (text) => text.charCodeAt(text.length - 1)));
 const [SHORTEST, LONGEST] = [Math.min(...LENGTHS), Math.max(...LENGTHS)];
 
 /**
@@ -43,8 +49,7 @@ export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | u
     const end = vocabulary.endOf(token);
     const length = end - starts[token];
     // All the texts end in a bracket, so most tokens need no string.
-    const last = bytes[end - 1];
-    if (length < SHORTEST || length > LONGEST || last !== 62 && last !== 93) continue;
+    if (length < SHORTEST || length > LONGEST || !BRACKETS.has(bytes[end - 1])) continue;
     const text = vocabulary.text(token);
     if (!TEXTS.has(text) || vocabulary.kinds[token] === KIND.unknown) continue;
     tokens.add(token);
@@ -56,5 +61,8 @@ export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | u
   const endsTurns = known.has("<|call|>") && known.has("<|return|>") ||
     known.has("<|calls|>") && known.has("<|flush|>");
   if (end !== undefined && endsTurns && !ids.includes(end)) tokens.delete(end);
+  // A vocabulary of Gemma 4 has this one for no end.
+  const strange = known.has("<|tool_response>") ? known.get("</s>") : undefined;
+  if (strange !== undefined && !ids.includes(strange)) tokens.delete(strange);
   return tokens;
 }

@@ -9,6 +9,7 @@ import type { Metadata } from "../../files/gguf/read.ts";
 import type { Sliceable } from "../../machine/sliced.ts";
 import { characterClasses } from "../unicode.ts";
 import * as scan from "./scanners.ts";
+import * as rare from "./scanners_rare.ts";
 
 /** How a family of models cuts words. */
 export interface PreTokenizer {
@@ -18,6 +19,8 @@ export interface PreTokenizer {
   readonly wholeWords?: true;
   /** A text begins with BOS where the file has no `add_bos_token`. */
   readonly addBos?: true;
+  /** Tokens and merges are text as it is, not bytes as GPT-2 writes them; with `escaped`, spaces are U+2581 in them. */
+  readonly raw?: { readonly escaped: boolean; readonly wholeBreaks: boolean };
 }
 
 const LLAMA3 = scan.wordsOf({ digits: 3 });
@@ -30,7 +33,10 @@ const GPT4O: PreTokenizer = { passes: [scan.casedWordsOf({ digits: 3, suffixes: 
 const DEFAULT: PreTokenizer = {
   passes: [scan.punctuationAnd("$+<=>^~|"), scan.gpt2, scan.numbers, scan.threeDigits],
 };
-const DEEPSEEK3: PreTokenizer = { passes: [scan.upToThreeNumbers, scan.kanaOrHan, scan.deepseekWord] };
+const DEEPSEEK_WORD = scan.deepseekWordOf({ loneBreaks: false });
+const DEEPSEEK3: PreTokenizer = { passes: [scan.upToThreeNumbers, scan.kanaOrHan, DEEPSEEK_WORD] };
+/** The pre-tokenizer of `tokenizer.ggml.model` = `gemma4`. */
+export const GEMMA4: PreTokenizer = { passes: [rare.lines], raw: { escaped: true, wholeBreaks: true } };
 
 /** Pre-tokenizers by the name in `tokenizer.ggml.pre`. */
 const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
@@ -38,9 +44,9 @@ const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ...named(
     GPT2,
     "gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe trillion a.x-4.0 mellum " +
-      "exaone4 granite-docling",
+      "exaone4 granite-docling modern-bert jina-v1-en jina-v2-code",
   ),
-  ...named(LLAMA_BPE, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2"),
+  ...named(LLAMA_BPE, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano"),
   ...named(GPT4, "dbrx smaug-bpe chatglm-bpe glm4"),
   ...named(
     QWEN2,
@@ -49,13 +55,13 @@ const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ),
   ["seed-coder", { passes: [scan.wordsOf({ digits: 1, loneBreaks: true })] }],
   ["qwen35", { passes: [scan.wordsOf({ digits: 1, marks: true })] }],
-  ...named(STARCODER, "smollm starcoder refact command-r codeshell exaone minerva-7b"),
-  ...named(GPT4O, "gpt-4o llama4 minimax-m2"),
+  ...named(STARCODER, "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2"),
+  ...named(GPT4O, "gpt-4o llama4 minimax-m2 kanana2 talkie"),
   ["tekken", { passes: [scan.casedWordsOf({ digits: 1, suffixes: false })], wholeWords: true, addBos: true }],
   ["falcon", { passes: [scan.punctuationAnd("$+<=>^~|`"), scan.gpt2, scan.threeDigits] }],
   ...named({ passes: [scan.untilPunctuation] }, "poro-chat bloom gpt3-finnish"),
   ["viking", { passes: [scan.untilPunctuation, scan.number] }],
-  ...named(DEEPSEEK3, "deepseek-v3 hunyuan-dense"),
+  ...named(DEEPSEEK3, "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
   ["deepseek-llm", {
     passes: [
       scan.lineBreak,
@@ -66,6 +72,30 @@ const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
       scan.numbers,
     ],
   }],
+  ["spark2_5", {
+    passes: [scan.upToThreeNumbers, scan.kanaOrHan, scan.deepseekWordOf({ loneBreaks: true }), scan.number],
+  }],
+  ["minicpm5", { passes: [scan.upToThreeNumbers, scan.wordsOf({ digits: Infinity })], wholeWords: true }],
+  ["ufakzeka", { passes: [scan.wordsOf({ digits: 1, contractions: false })] }],
+  ["laguna", { passes: [rare.lines, scan.wordsOf({ digits: 1 })] }],
+  ["jais-2", { passes: [rare.blanksByPowers] }],
+  ["youtu", { passes: [rare.asianRuns, rare.suffixedWordsOf(1)], wholeWords: true }],
+  ...named({ passes: [rare.numbersFromEnd, rare.suffixedWordsOf(3)] }, "tiny_aya cohere2moe"),
+  ["granite-embed-multi-97m", {
+    passes: [scan.casedWordsOf({ digits: 3, suffixes: true, marks: true })],
+    wholeWords: true,
+  }],
+  ["kimi-k2", { passes: [rare.kimiWords] }],
+  ["superbpe", { passes: [scan.numbers, rare.digitsFromEnd] }],
+  ["exaone-moe", { passes: [rare.phrases] }],
+  ["afmoe", { passes: [rare.numbersFromEnd, rare.unspacedScripts, DEEPSEEK_WORD] }],
+  ["chameleon", {
+    passes: [rare.sentinel, rare.imageToken, rare.indents, scan.number, rare.oneSign, scan.gpt2],
+    addBos: true,
+  }],
+  ...named(GEMMA4, "gemma4 granite-embed-multi-311m"),
+  ["sarvam-moe", { passes: [rare.lines], raw: { escaped: true, wholeBreaks: false } }],
+  ["whitespace", { passes: [rare.nonSpaces], raw: { escaped: false, wholeBreaks: false } }],
   ["deepseek-coder", {
     passes: [scan.lineBreak, scan.letters, scan.punctuation, scan.deepseekHan, scan.number],
   }],

@@ -25,22 +25,22 @@ const APOSTROPHE = 39;
 const [LF, CR, SLASH] = [10, 13, 47];
 
 /** The end of the longest run of characters of these classes. */
-function run({ classes }: Text, at: number, end: number, mask: number): number {
+export function run({ classes }: Text, at: number, end: number, mask: number): number {
   while (at < end && (classes[at] & mask) !== 0) at++;
   return at;
 }
 
 /** The end of the longest run of characters of none of these classes. */
-function runWithout({ classes }: Text, at: number, end: number, mask: number): number {
+export function runWithout({ classes }: Text, at: number, end: number, mask: number): number {
   while (at < end && (classes[at] & mask) === 0) at++;
   return at;
 }
 
-function isBreak(code: number): boolean {
+export function isBreak(code: number): boolean {
   return code === LF || code === CR;
 }
 
-function isBreakOrSlash(code: number): boolean {
+export function isBreakOrSlash(code: number): boolean {
   return isBreak(code) || code === SLASH;
 }
 
@@ -53,7 +53,7 @@ function isUpper(code: number): boolean {
 }
 
 /** `'s|'t|'re|'ve|'m|'ll|'d`, in lower case or in any. */
-function contraction({ codes }: Text, at: number, end: number, anyCase: boolean): number {
+export function contraction({ codes }: Text, at: number, end: number, anyCase: boolean): number {
   if (codes[at] !== APOSTROPHE || at + 1 >= end) return at;
   const fold = anyCase ? 32 : 0;
   const letterAt = (index: number) => isUpper(codes[index]) ? codes[index] | fold : codes[index];
@@ -64,13 +64,13 @@ function contraction({ codes }: Text, at: number, end: number, anyCase: boolean)
 }
 
 /** `\s+(?!\S)|\s+`: white space, but for its last character where a word follows. */
-function spaces(text: Text, at: number, end: number): number {
+export function spaces(text: Text, at: number, end: number): number {
   const stop = run(text, at, end, W);
   return stop < end && stop - at > 1 ? stop - 1 : stop;
 }
 
 /** `\s*[\r\n]+`: white space up to its last line break. */
-function spacesWithBreak(text: Text, at: number, end: number): number {
+export function spacesWithBreak(text: Text, at: number, end: number): number {
   for (let stop = run(text, at, end, W); stop > at; stop--) {
     if (isBreak(text.codes[stop - 1])) return stop;
   }
@@ -90,7 +90,7 @@ export const gpt2: Scanner = (text, at, end) => {
 };
 
 /** ` ?[^\s\p{L}\p{N}]+`, or without characters of more classes, and what may follow of `after`. */
-function signs(text: Text, at: number, end: number, after: (code: number) => boolean, without: number): number {
+export function signs(text: Text, at: number, end: number, after: (code: number) => boolean, without: number): number {
   const start = text.codes[at] === SPACE ? at + 1 : at;
   let stop = runWithout(text, start, end, without);
   if (stop === start) return at;
@@ -99,29 +99,34 @@ function signs(text: Text, at: number, end: number, after: (code: number) => boo
 }
 
 /** Where the letters of a word begin: `[^\r\n\p{L}\p{N}]?` before a letter, or before another of these classes. */
-function wordStart({ codes, classes }: Text, at: number, end: number, letters: number): number {
+export function wordStart({ codes, classes }: Text, at: number, end: number, letters: number): number {
   if ((classes[at] & letters) !== 0) return at;
   const prefix = (classes[at] & N) === 0 && !isBreak(codes[at]) && at + 1 < end && (classes[at + 1] & letters) !== 0;
   return prefix ? at + 1 : -1;
 }
 
 /** `\p{N}{1,most}` */
-function digits(text: Text, at: number, end: number, most: number): number {
+export function digits(text: Text, at: number, end: number, most: number): number {
   return run(text, at, Math.min(end, at + most), N);
 }
 
 /**
  * `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
  * \s+(?!\S)|\s+`; with `marks`, `\p{M}` stands beside each `\p{L}` but the first; with `loneBreaks`, no line break
- * belongs to the signs before it.
+ * belongs to the signs before it; without `contractions`, the first alternative is left out.
  */
 export function wordsOf(
-  { digits: most, marks = false, loneBreaks = false }: { digits: number; marks?: boolean; loneBreaks?: boolean },
+  { digits: most, marks = false, loneBreaks = false, contractions = true }: {
+    digits: number;
+    marks?: boolean;
+    loneBreaks?: boolean;
+    contractions?: boolean;
+  },
 ): Scanner {
   const letters = marks ? L | M : L;
   const afterSigns = loneBreaks ? () => false : isBreak;
   return (text, at, end) => {
-    const short = contraction(text, at, end, true);
+    const short = contractions ? contraction(text, at, end, true) : at;
     if (short > at) return short;
     const start = wordStart(text, at, end, letters);
     if (start >= 0) return run(text, start, end, letters);
@@ -129,7 +134,7 @@ export function wordsOf(
   };
 }
 
-function numbersSignsSpaces(
+export function numbersSignsSpaces(
   text: Text,
   at: number,
   end: number,
@@ -148,19 +153,23 @@ function numbersSignsSpaces(
 /**
  * Words that end where capitals begin again, in ASCII:
  * `[^\r\n\p{L}\p{N}]?U*W+s?|[^\r\n\p{L}\p{N}]?U+W*s?|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
- * where U is a letter that is not a-z, W one that is not A-Z, and s, with `suffixes`, a contraction.
+ * where U is a letter that is not a-z, W one that is not A-Z, and s, with `suffixes`, a contraction; with `marks`, a mark counts
+ * as such a letter.
  */
-export function casedWordsOf({ digits: most, suffixes }: { digits: number; suffixes: boolean }): Scanner {
+export function casedWordsOf(
+  { digits: most, suffixes, marks = false }: { digits: number; suffixes: boolean; marks?: boolean },
+): Scanner {
+  const letters = marks ? L | M : L;
   return (text, at, end) => {
-    const start = wordStart(text, at, end, L);
+    const start = wordStart(text, at, end, letters);
     if (start < 0) return numbersSignsSpaces(text, at, end, most, isBreakOrSlash, W | L | N);
-    const stop = casedWord(text, start, end);
+    const stop = casedWord(text, start, end, letters);
     return suffixes && stop < end ? contraction(text, stop, end, true) : stop;
   };
 }
 
-function casedWord({ codes, classes }: Text, start: number, end: number): number {
-  const isLetter = (index: number) => index < end && (classes[index] & L) !== 0;
+function casedWord({ codes, classes }: Text, start: number, end: number, letters: number): number {
+  const isLetter = (index: number) => index < end && (classes[index] & letters) !== 0;
   let upper = start;
   while (isLetter(upper) && !isLower(codes[upper])) upper++;
   let stop = upper;
@@ -242,7 +251,7 @@ export const spacesAtEnd: Scanner = (text, at, end, tried) => {
 };
 
 /** A run of characters in one of these ranges, written `first last` for each. */
-function inRanges(ranges: string): (text: Text, at: number, end: number) => number {
+export function inRanges(ranges: string): (text: Text, at: number, end: number) => number {
   let codes: readonly number[] | undefined; // read when first asked for: most vocabularies need none of them
   const isIn = (codes: readonly number[], code: number) => {
     for (let index = 0; index < codes.length; index += 2) {
@@ -288,25 +297,28 @@ export const casedLetters: Scanner = (text, at, end) => afterSpace(text, at, end
 
 /**
  * ``[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|
- * \s*[\r\n]+|\s+(?!\S)|\s+``
+ * \s*[\r\n]+|\s+(?!\S)|\s+``; with `loneBreaks`, no line break belongs to the signs before it, and each is by itself.
  */
-export const deepseekWord: Scanner = (text, at, end) => {
-  const { codes, classes } = text;
-  const isAscii = (index: number) => index < end && (isLower(codes[index]) || isUpper(codes[index]));
-  if (codes[at] < 128 && (classes[at] & (P | S)) !== 0 && isAscii(at + 1)) {
-    let stop = at + 1;
-    while (isAscii(stop)) stop++;
-    return stop;
-  }
-  const prefix = (classes[at] & (L | P | S)) === 0 && !isBreak(codes[at]);
-  if (prefix && at + 1 < end && (classes[at + 1] & (L | M)) !== 0) return run(text, at + 1, end, L | M);
-  if ((classes[at] & (L | M)) !== 0) return run(text, at, end, L | M);
-  const start = codes[at] === SPACE ? at + 1 : at;
-  let stop = run(text, start, end, P | S);
-  if (stop > start) {
-    while (stop < end && isBreak(codes[stop])) stop++;
-    return stop;
-  }
-  const broken = spacesWithBreak(text, at, end);
-  return broken > at ? broken : spaces(text, at, end);
-};
+export function deepseekWordOf({ loneBreaks }: { loneBreaks: boolean }): Scanner {
+  return (text, at, end) => {
+    const { codes, classes } = text;
+    const isAscii = (index: number) => index < end && (isLower(codes[index]) || isUpper(codes[index]));
+    if (codes[at] < 128 && (classes[at] & (P | S)) !== 0 && isAscii(at + 1)) {
+      let stop = at + 1;
+      while (isAscii(stop)) stop++;
+      return stop;
+    }
+    const prefix = (classes[at] & (L | P | S)) === 0 && !isBreak(codes[at]);
+    if (prefix && at + 1 < end && (classes[at + 1] & (L | M)) !== 0) return run(text, at + 1, end, L | M);
+    if ((classes[at] & (L | M)) !== 0) return run(text, at, end, L | M);
+    const start = codes[at] === SPACE ? at + 1 : at;
+    let stop = run(text, start, end, P | S);
+    if (stop > start) {
+      while (!loneBreaks && stop < end && isBreak(codes[stop])) stop++;
+      return stop;
+    }
+    if (loneBreaks) return isBreak(codes[at]) ? at + 1 : spaces(text, at, end);
+    const broken = spacesWithBreak(text, at, end);
+    return broken > at ? broken : spaces(text, at, end);
+  };
+}

@@ -9,6 +9,7 @@ import type { Sliceable } from "../../machine/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
 import type { TokenList } from "./token_list.ts";
+import { characterBytes } from "./unigram_text.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
 
 const SPACE = "\u2581";
@@ -207,11 +208,6 @@ function spansWords(vocabulary: Vocabulary): boolean {
     }
   }
   return false;
-}
-
-/** The length of the UTF-8 character that begins with `byte`. */
-function characterBytes(byte: number): number {
-  return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
 }
 
 /** Ranks from scores: a higher score has a lower rank, equal scores share a rank. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkGguf, type Gguf } from "../../files/gguf/read.ts";
+import { checkGguf, type Gguf, type Metadata } from "../../files/gguf/read.ts";
 import { checkText, guarded } from "../../options/checks.ts";
 import { readOptions } from "../../options/schema.ts";
 import { tokenIds } from "../../options/token_ids.ts";
@@ -15,6 +15,8 @@ import { claimEndTokens } from "./ends.ts";
 import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
 import { checkToken, IdsOnly } from "./ids_only.ts";
 import { type ByteRules, leastTokens, tooLong } from "./length.ts";
+import { findPreTokenizer, GEMMA4, type PreTokenizer } from "./pretokenize.ts";
+import { RawBpe } from "./raw_bpe.ts";
 import { SentencePiece } from "./spm.ts";
 import { SpecialTokens } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
@@ -95,6 +97,7 @@ interface TextKind {
 const KINDS = {
   llama: { ids: { bos: 1, eos: 2, unknown: 0 }, ends: { bos: true, eos: false } },
   gpt2: { ids: {}, ends: { bos: false, eos: false } },
+  gemma4: { ids: {}, ends: { bos: false, eos: false } },
   t5: { ids: { eos: 1, unknown: 2 }, ends: { bos: false, eos: true }, keepsUserDefined: true },
   bert: {
     ids: { bos: 101, eos: 102, unknown: 100 },
@@ -111,16 +114,24 @@ function isTextKind(name: string): name is KindName {
 }
 
 function modelOf(gguf: Gguf, kind: KindName, vocabulary: Vocabulary, given: ModelOptions): TextModel {
-  if (kind === "gpt2") return new ByteLevel(gguf, vocabulary, given.allowUnknown);
   if (kind === "t5") return new Unigram(gguf, vocabulary, given.unknown);
   if (kind === "bert") return new WordPiece(gguf, vocabulary, given.unknown);
-  return new SentencePiece(gguf, vocabulary, given.unknown);
+  if (given.pre === undefined) return new SentencePiece(gguf, vocabulary, given.unknown);
+  return given.pre.raw === undefined
+    ? new ByteLevel(gguf, vocabulary, given.pre)
+    : new RawBpe(gguf, vocabulary, given.pre);
+}
+
+/** How words are cut before merges; undefined for kinds without merges. */
+function preTokenizerOf(metadata: Metadata, kind: KindName, allowUnknown: boolean): PreTokenizer | undefined {
+  if (kind === "gemma4") return GEMMA4;
+  return kind === "gpt2" ? findPreTokenizer(metadata, allowUnknown) : undefined;
 }
 
 interface ModelOptions {
   /** The unknown token, where it may stand for text. */
   readonly unknown: number | undefined;
-  readonly allowUnknown: boolean;
+  readonly pre: PreTokenizer | undefined;
 }
 
 /** A text to tokenize, and where in it foreign parts begin and end. */
@@ -157,11 +168,12 @@ class FileTokenizer implements Tokenizer {
     this.endOfGeneration = claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
     const isControl = (token: number) =>
       kind.controlUnknown === undefined && vocabulary.kinds[token] === KIND.control || this.endOfGeneration.has(token);
+    const pre = preTokenizerOf(metadata, name, allowUnknown);
     const model = modelOf(gguf, name, vocabulary, {
       unknown: unknown === undefined || isControl(unknown) ? undefined : unknown,
-      allowUnknown,
+      pre,
     });
-    const addsBos = model instanceof ByteLevel ? model.addBos : kind.ends.bos;
+    const addsBos = pre?.addBos ?? kind.ends.bos;
     const adds = (end: "bos" | "eos", fallback: boolean) =>
       kind.ends.always ?? metadata.flag(`tokenizer.ggml.add_${end}_token`, fallback);
     this.addBos = adds("bos", addsBos) && bos !== undefined;
