@@ -10,7 +10,6 @@ import type { Metadata } from "../../files/gguf/read.ts";
 import { characterClasses, CLASS } from "../unicode.ts";
 
 const { punctuation, nonspacing, space, control, mark } = CLASS;
-const BLANK = 32;
 /** What is decomposed at once, in units: a run of marks is put in order in time that grows with its square. */
 const DECOMPOSED_AT_ONCE = 512;
 /** Other white space that is a control character; the rest becomes a blank. */
