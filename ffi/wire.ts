@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 948857534f027999";
+export const STAMP = "0.1.0 ed760db682dc2e99";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -166,6 +166,15 @@ export const MIXERS = [
 /** One of {@link MIXERS}. */
 export type Mixer = (typeof MIXERS)[number];
 
+/** What norms divide by: the root mean square, or, with the mean taken away first, the standard deviation. */
+export const NORMS = [
+  "rootMeanSquare",
+  "deviation",
+] as const;
+
+/** One of {@link NORMS}. */
+export type Norm = (typeof NORMS)[number];
+
 /** Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of a layer before it. */
 export const KEYS = [
   "own",
@@ -275,6 +284,9 @@ export const ROLES = [
   "ffn_gate_exps_bias",
   "ffn_up_exps_bias",
   "ffn_down_exps_bias",
+  "attn_norm_bias",
+  "ffn_norm_bias",
+  "output_norm_bias",
 ] as const;
 
 /** One of {@link ROLES}. */

@@ -22,6 +22,8 @@ import {
   MIXERS,
   type ModelHandle,
   type NativeFunctions,
+  type Norm,
+  NORMS,
   OUTLIER_POLICIES,
   type OutlierPolicy,
   QUERY_NORMS,
@@ -61,6 +63,10 @@ export interface ModelHeader {
   readonly ropeStyle: RopeStyle;
   /** What the norms of queries and keys work on. */
   readonly queryNorms: QueryNorm;
+  /** What norms divide by. */
+  readonly norms: Norm;
+  /** Whether the feed-forward part reads what the mixer reads, and both are added at once. */
+  readonly parallel: boolean;
   /** Whether each head of values is normed, without a weight. */
   readonly valueNorms: boolean;
   /** Floats of each token that a layer gets beside the stream; 0: none. */
@@ -101,7 +107,7 @@ export interface ModelHeader {
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(27);
+  to.reserve(29);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -111,6 +117,8 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.u32(record.ropeFactors, "ropeFactors");
   to.choice(record.ropeStyle, ROPE_STYLES, "ropeStyle");
   to.choice(record.queryNorms, QUERY_NORMS, "queryNorms");
+  to.choice(record.norms, NORMS, "norms");
+  to.bool(record.parallel);
   to.bool(record.valueNorms);
   to.u32(record.layerInputs, "layerInputs");
   to.choice(record.activation, ACTIVATIONS, "activation");

@@ -25,6 +25,7 @@ const table: level_table.Level = .{
     .formats = &matmul.tables,
     .formats_len = matmul.tables.len,
     .rmsNorm = norm.rmsNorm,
+    .layerNorm = norm.layerNorm,
     .add = norm.add,
     .addScaled = norm.addScaled,
     .route = router.route,

@@ -24,6 +24,8 @@ pub const choices = struct {
     pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
     /// The kinds of mixers.
     pub const Mixers = enum(u32) { attention, short_convolution };
+    /// What norms divide by: the root mean square, or, with the mean taken away first, the standard deviation.
+    pub const Norms = enum(u32) { root_mean_square, deviation };
     /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
     /// a layer before it.
     pub const Keys = enum(u32) { own, as_values, of_layer };
@@ -86,6 +88,9 @@ pub const choices = struct {
         ffn_gate_exps_bias,
         ffn_up_exps_bias,
         ffn_down_exps_bias,
+        attn_norm_bias,
+        ffn_norm_bias,
+        output_norm_bias,
 
         /// GGUF names them so.
         pub const as_spelled = true;
@@ -146,6 +151,10 @@ pub const layouts = struct {
         rope_style: choices.RopeStyles,
         /// What the norms of queries and keys work on.
         query_norms: choices.QueryNorms,
+        /// What norms divide by.
+        norms: choices.Norms,
+        /// Whether the feed-forward part reads what the mixer reads, and both are added at once.
+        parallel: bool,
         /// Whether each head of values is normed, without a weight.
         value_norms: bool,
         /// Floats of each token that a layer gets beside the stream; 0: none.

@@ -28,6 +28,8 @@ const hyperparameters: Hyperparameters = {
   ropeFactors: 10,
   ropeStyle: "neox",
   queryNorms: "rows",
+  norms: "deviation",
+  parallel: false,
   valueNorms: true,
   layerInputs: 17,
   activation: "gelu",
@@ -63,7 +65,7 @@ const hyperparameters: Hyperparameters = {
     keysLayer: 18,
   }],
 };
-const headerWords = 27;
+const headerWords = 29;
 const rotationWords = 11;
 const layerWords = 14;
 const tensorWords = 13;
@@ -77,13 +79,13 @@ describe("a model's description", () => {
   it("has each field in the place where the library's table has it", () => {
     const words = describeModel({ hyperparameters, tensors: [tensor(2)], parameters: 0 }, ["p"]);
     const view = new DataView(words.words.buffer);
-    const u32 = Array.from({ length: 12 }, (_, index) => view.getUint32(4 * index, true));
-    assertEquals(u32, [1, 1, 3, 1, 4, 5, 10, 2, 1, 1, 17, 1], "files, tensors, layers and sizes, then choices");
-    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(48 + 4 * index, true));
+    const u32 = Array.from({ length: 14 }, (_, index) => view.getUint32(4 * index, true));
+    assertEquals(u32, [1, 1, 3, 1, 4, 5, 10, 2, 1, 1, 0, 1, 17, 1], "files, tensors, layers and sizes, then choices");
+    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(56 + 4 * index, true));
     assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.5]);
-    assertEquals(view.getUint32(80, true), 9);
-    assertEquals([...words.words.subarray(21, 26)], [18, 1, 19, 20, 1]);
-    assertEquals(view.getFloat32(4 * 26, true), 9.5);
+    assertEquals(view.getUint32(88, true), 9);
+    assertEquals([...words.words.subarray(23, 28)], [18, 1, 19, 20, 1]);
+    assertEquals(view.getFloat32(4 * 28, true), 9.5);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));

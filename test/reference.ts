@@ -40,6 +40,10 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     const normalise = (role: string, input: Float64Array) => norm(input, need(role, layer), h.epsilon);
     const maybeNormalise = (role: string, input: Float64Array) =>
       find(role, layer) === undefined ? input : normalise(role, input);
+    const read = (role: string, input: Float64Array) =>
+      h.norms === "rootMeanSquare"
+        ? maybeNormalise(role, input)
+        : layerNorm(input, need(role, layer), find(`${role}_bias`, layer), h.epsilon);
     const rotated = (role: string, input: Float64Array, position: number) => {
       let vector = project(role, input);
       if (h.queryNorms === "rows") vector = maybeNormalise(`${role}_norm`, vector);
@@ -51,7 +55,8 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       }
       return vector;
     };
-    const normed = x.map((vector) => maybeNormalise("attn_norm", vector));
+    const normed = x.map((vector) => read("attn_norm", vector));
+    const before = h.parallel ? normed : undefined;
     const mix = (position: number, result: Float64Array) => {
       x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", result)));
     };
@@ -101,7 +106,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     const experts = { router: h, layer: parameters, find: (role: string) => find(role, layer), gated };
     const feedForward = (input: Float64Array) => parameters.experts > 0 ? expertsOf(experts, input) : dense(input);
     x.forEach((vector, position) => {
-      const input = maybeNormalise("ffn_norm", vector);
+      const input = before?.[position] ?? read("ffn_norm", vector);
       x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", feedForward(input))));
     });
     inputs?.forEach((ofLayers, position) => {
@@ -114,10 +119,14 @@ export function referenceLogits(path: string, tokens: readonly number[], options
   }
   const output = find("output") ?? embedding;
   return x.map((vector) =>
-    multiply(output, norm(vector, need("output_norm"), h.epsilon)).map((logit) =>
-      softcap(logit * h.logitScale, h.logitSoftcap)
-    )
+    multiply(output, lastNorm(vector)).map((logit) => softcap(logit * h.logitScale, h.logitSoftcap))
   );
+
+  function lastNorm(vector: Float64Array): Float64Array {
+    const weight = need("output_norm");
+    if (h.norms === "rootMeanSquare") return norm(vector, weight, h.epsilon);
+    return layerNorm(vector, weight, find("output_norm_bias"), h.epsilon);
+  }
 
   /** What the layers get of a token beside the stream, one layer after the other. */
   function layerInputs(stream: Float64Array, token: number): Float64Array {
@@ -201,6 +210,16 @@ function norm(input: Float64Array, weight: Float64Array | undefined, epsilon: nu
   const mean = input.reduce((sum, value) => sum + value * value, 0) / input.length;
   const scale = 1 / Math.sqrt(mean + epsilon);
   return input.map((value, index) => value * scale * (weight?.[index] ?? 1));
+}
+
+function layerNorm(
+  input: Float64Array,
+  weight: Float64Array,
+  bias: Float64Array | undefined,
+  epsilon: number,
+): Float64Array {
+  const mean = input.reduce((sum, value) => sum + value, 0) / input.length;
+  return add(norm(input.map((value) => value - mean), weight, epsilon), bias);
 }
 
 function softcap(value: number, cap: number): number {

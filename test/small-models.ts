@@ -46,6 +46,10 @@ export interface Shape {
   layerInputs?: number;
   /** Whether each layer ends with a scale. */
   layerScales?: boolean;
+  /** Norms by deviation, with biases or without; the key of their epsilon is another. */
+  layerNorms?: "biases" | "plain";
+  /** There is no norm before the feed-forward part. */
+  parallel?: boolean;
   /** The name of the norm before the feed-forward part. */
   secondNorm?: string;
   /** q, k and v as one tensor, gate and up as one. */
@@ -184,7 +188,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     }),
     [`${name}.attention.head_count`]: perLayer(heads),
     [`${name}.attention.head_count_kv`]: perLayer(kvHeads),
-    [`${name}.attention.layer_norm_rms_epsilon`]: f32(1e-5),
+    [`${name}.attention.layer_norm_${shape.layerNorms ? "" : "rms_"}epsilon`]: f32(1e-5),
     ...(shape.keyLength === undefined ? {} : {
       [`${name}.attention.key_length`]: u32(keyLength),
       [`${name}.attention.value_length`]: u32(valueLength),
@@ -218,6 +222,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     const [q, k, v] = [at(heads) * kLength, at(kvHeads) * kLength, at(kvHeads) * vLength];
     const keys = shape.keys?.[layer] ?? "own";
     if (shape.postNorms !== "only") norm(block("attn_norm"), embedding);
+    if (shape.layerNorms === "biases") bias(block("attn_norm"), embedding);
     if (shape.taps !== undefined && k === 0) {
       matrix(block("shortconv.in_proj"), embedding, 3 * embedding);
       matrix(block("shortconv.conv"), shape.taps, embedding);
@@ -240,7 +245,8 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       norm(block("post_attention_norm"), embedding);
       norm(block("post_ffw_norm"), embedding);
     }
-    if (shape.postNorms !== "only") norm(block(shape.secondNorm ?? "ffn_norm"), embedding);
+    if (shape.postNorms !== "only" && !shape.parallel) norm(block(shape.secondNorm ?? "ffn_norm"), embedding);
+    if (shape.layerNorms === "biases" && !shape.parallel) bias(block("ffn_norm"), embedding);
     if (shape.experts !== undefined && !shape.experts.isDense?.(layer)) {
       addExperts(block, shape.experts, at(feedForward));
       continue;
@@ -260,6 +266,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     norm("per_layer_proj_norm", shape.layerInputs);
   }
   norm(shape.outputNorm ?? "output_norm", embedding);
+  if (shape.layerNorms === "biases") bias("output_norm", embedding);
   if (shape.untied) matrix("output", embedding, tokens);
   for (const [name, numbers] of Object.entries(shape.vectors ?? {})) {
     let at = 0;

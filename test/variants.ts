@@ -243,6 +243,29 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
       "gemma4.attention.shared_kv_layers": undefined,
     },
   }, { layerInputs: 0 }],
+  ["stablelm, rotated in part, with biases", {
+    architecture: "stablelm",
+    layerNorms: "biases",
+    biases: ["q", "k", "v"],
+    untied: true,
+    values: { "stablelm.rope.dimension_count": u32(4), "stablelm.use_parallel_residual": flag(false) },
+  }, { norms: "deviation", parallel: false, rotation: { dimensions: 4 } }],
+  ["stablelm with parallel halves", { architecture: "stablelm", layerNorms: "biases", parallel: true, untied: true }, {
+    parallel: true,
+  }],
+  ["command-r", {
+    architecture: "command-r",
+    layerNorms: "plain",
+    parallel: true,
+    values: { "command-r.logit_scale": f32(0.0625) },
+  }, { norms: "deviation", parallel: true, logitScale: 0.0625 }],
+  ["cohere2", {
+    architecture: "cohere2",
+    layerNorms: "plain",
+    parallel: true,
+    layers: 5,
+    values: { "cohere2.logit_scale": f32(0.25), "cohere2.attention.sliding_window": u32(6) },
+  }, { windows: [6, 6, 6, 0, 6], turns: [1, 1, 1, 0, 1], ropeStyle: "norm" }],
   ["glm4, rotated in part, with biases", {
     architecture: "glm4",
     fused: true,

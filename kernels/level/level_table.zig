@@ -458,8 +458,10 @@ pub const Level = extern struct {
     formats: [*]const Format,
     formats_len: u32,
 
-    /// Root mean square norm: out = (x / sqrt(mean(x^2) + eps)) * weight. `out` may be `x`.
+    /// Root mean square norm: out = (x / sqrt(mean(x^2) + eps)) * weight; without a weight it is 1. `out` may be `x`.
     rmsNorm: *const fn (x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// Layer norm: out = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias; a bias may be absent. `out` may be `x`.
+    layerNorm: *const fn (x: [*]const f32, weight: [*]const f32, bias: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = x + y.
     add: *const fn (x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
     /// y = x * factor + y, rounded once.

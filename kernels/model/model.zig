@@ -43,6 +43,7 @@ pub const Model = struct {
     /// The embedding again where the model ties them.
     output: weights.Matrix,
     output_norm: []const f32,
+    output_norm_bias: ?[]const f32,
     inputs: ?Inputs,
     rotations: []Rotation,
 
@@ -108,6 +109,7 @@ pub const Model = struct {
             .token_embd = undefined,
             .output = undefined,
             .output_norm = undefined,
+            .output_norm_bias = null,
             .inputs = null,
             .rotations = rotations,
             .entries = entries,
@@ -143,6 +145,10 @@ pub const Model = struct {
         };
         assert(model.output.cols == model.traits.embedding and model.output.rows == model.traits.vocabulary);
         model.output_norm = globals[@intFromEnum(weights.Role.output_norm)].vector;
+        model.output_norm_bias = switch (globals[@intFromEnum(weights.Role.output_norm_bias)]) {
+            .vector => |bias| bias,
+            else => null,
+        };
         if (model.traits.layer_inputs == 0) return;
         if (layer_zig.missingOf(&tensors.global_inputs, &globals)) |role| return refuse(report, "missing tensor", role, 0);
         model.inputs = .{

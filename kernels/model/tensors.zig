@@ -67,6 +67,7 @@ fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Recu
 pub const globals = [_]Slot{
     .{ .role = .token_embd, .form = .matrix, .required = true, .cols = .embedding, .rows = .vocabulary },
     .{ .role = .output_norm, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .output_norm_bias, .form = .vector, .cols = .embedding },
     .{ .role = .output, .form = .matrix, .cols = .embedding, .rows = .vocabulary },
     .{ .role = .rope_freqs, .form = .vector, .cols = .rope_factors },
 };
@@ -88,6 +89,8 @@ pub const layer_inputs = [_]Slot{
 /// Of every layer: the norms around its halves. Without one before it, a half reads the stream as it is.
 pub const layer_norms = [_]Slot{
     .{ .role = .attn_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .attn_norm_bias, .form = .vector, .cols = .embedding },
+    .{ .role = .ffn_norm_bias, .form = .vector, .cols = .embedding },
     .{ .role = .ffn_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_attention_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_ffw_norm, .form = .vector, .cols = .embedding },

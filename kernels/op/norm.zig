@@ -1,6 +1,7 @@
-//! What happens to whole vectors: root mean square norm, sum of two, product with a number, sum with such a product.
+//! What happens to whole vectors: norms by root mean square or by deviation, sum of two, product with a number, sum with such a
+//! product.
 //!
-//! The norm adds in a fixed order (docs/design/contract.md, "Reductions"): lane k mod 16 takes element k, a short end is filled with zeros, then the
+//! Norms add in a fixed order (docs/design/contract.md, "Reductions"): lane k mod 16 takes element k, a short end is filled with zeros, then the
 //! tree. Everything else works on each element alone.
 
 const simd = @import("../level/simd.zig");
@@ -27,6 +28,33 @@ pub fn rmsNorm(x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*
         i = 0;
         while (i + 16 <= n) : (i += 16) simd.store(out + i, simd.load(x + i) * inverse);
         if (i < n) simd.storePart(out + i, n - i, simd.loadPart(x + i, n - i, 0) * inverse);
+    }
+}
+
+/// The mean and the variance are sums in the same fixed order; the variance is that of the differences from the mean.
+pub fn layerNorm(x: [*]const f32, weight: [*]const f32, bias: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
+    const count: f32 = @floatFromInt(n);
+    var sums = simd.splat(0);
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) sums += simd.load(x + i);
+    if (i < n) sums += simd.loadPart(x + i, n - i, 0);
+    const mean = simd.tree(sums) / count;
+    var squares = simd.splat(0);
+    i = 0;
+    while (i + 16 <= n) : (i += 16) {
+        const v = simd.load(x + i) - simd.splat(mean);
+        squares = simd.fma(v, v, squares);
+    }
+    if (i < n) {
+        const v = simd.loadPart(x + i, n - i, mean) - simd.splat(mean);
+        squares = simd.fma(v, v, squares);
+    }
+    const inverse = simd.splat(1.0 / @sqrt(simd.tree(squares) / count + eps));
+    i = 0;
+    while (i < n) : (i += 16) {
+        const left = @min(16, n - i);
+        const normed = (simd.loadPart(x + i, left, 0) - simd.splat(mean)) * inverse * simd.loadPart(weight + i, left, 0);
+        simd.storePart(out + i, left, if (bias) |b| normed + simd.loadPart(b + i, left, 0) else normed);
     }
 }
 

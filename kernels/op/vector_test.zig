@@ -215,3 +215,36 @@ test "a ramp leaves fast pairs as they are and scales slow ones; temperatures ri
             try testing.expectApproxEqRel(expected, level.temperature(position, 16, 0.1), 1e-7);
     }
 }
+
+test "norms by deviation at every level equal plain loops, with biases and without" {
+    var random = std.Random.DefaultPrng.init(12);
+    var x: [n_max]f32 = undefined;
+    var weight: [n_max]f32 = undefined;
+    var bias: [n_max]f32 = undefined;
+    for (1..n_max) |n| {
+        fill(random.random(), &x);
+        fill(random.random(), &weight);
+        fill(random.random(), &bias);
+        const count: f32 = @floatFromInt(n);
+        var sums: [16]f32 = @splat(0);
+        for (x[0..n], 0..) |value, i| sums[i % 16] += value;
+        const mean = reference.tree(sums) / count;
+        var squares: [16]f32 = @splat(0);
+        for (x[0..n], 0..) |value, i| squares[i % 16] = @mulAdd(f32, value - mean, value - mean, squares[i % 16]);
+        const inverse = 1 / @sqrt(reference.tree(squares) / count + 1e-5);
+        var plain: [n_max]f32 = undefined;
+        var biased: [n_max]f32 = undefined;
+        for (0..n) |i| {
+            plain[i] = (x[i] - mean) * inverse * weight[i];
+            biased[i] = plain[i] + bias[i];
+        }
+        for (dispatch.levels()) |level| {
+            var out = x;
+            level.layerNorm(&out, &weight, null, 1e-5, @intCast(n), &out);
+            try expectSame(plain[0..n], out[0..n]);
+            try expectSame(x[n..], out[n..]);
+            level.layerNorm(&x, &weight, &bias, 1e-5, @intCast(n), &out);
+            try expectSame(biased[0..n], out[0..n]);
+        }
+    }
+}

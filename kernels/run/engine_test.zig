@@ -311,6 +311,18 @@ fn largeBytes() u64 {
     return memory.bytes(.weights) + memory.bytes(.kv) + memory.bytes(.scratch);
 }
 
+/// Words of a layout before a field; of all its fields for null.
+fn wordsBefore(comptime T: type, comptime field: ?@TypeOf(.field)) usize {
+    @setEvalBranchQuota(10_000);
+    if (field) |wanted| if (!@hasField(T, @tagName(wanted))) @compileError("no field " ++ @tagName(wanted));
+    comptime var words: usize = 0;
+    inline for (@typeInfo(T).@"struct".fields) |each| {
+        if (field) |wanted| if (comptime std.mem.eql(u8, each.name, @tagName(wanted))) return words;
+        words += if (each.type == u64 or each.type == f64) 2 else 1;
+    }
+    return words;
+}
+
 test "a description that ends early, says too much or names what is not there is refused" {
     if (builtin.os.tag == .windows) return error.SkipZigTest;
     var fixture: Fixture = try .make(8, 4);
@@ -324,38 +336,42 @@ test "a description that ends early, says too much or names what is not there is
         }
     }
     const Wrong = struct { at: usize, value: u32 };
-    const rotation_at = 27;
-    const layers_at = rotation_at + 11;
-    const tensors_at = layers_at + layers * @typeInfo(layouts.ModelLayer).@"struct".fields.len;
+    const H = layouts.ModelHeader;
+    const R = layouts.ModelRotation;
+    const L = layouts.ModelLayer;
+    const rotation_at = wordsBefore(H, null);
+    const layers_at = rotation_at + wordsBefore(R, null);
+    const tensors_at = layers_at + layers * wordsBefore(L, null);
     for ([_]Wrong{
-        .{ .at = 2, .value = 0 }, // layers
-        .{ .at = 3, .value = 9 }, // rotations
-        .{ .at = 4, .value = 65 }, // embedding: shapes no longer fit
-        .{ .at = 7, .value = 3 }, // rope style
-        .{ .at = 8, .value = 3 }, // norms of queries
-        .{ .at = 10, .value = 4097 }, // inputs of layers
-        .{ .at = 10, .value = 8 }, // inputs without their tensors
-        .{ .at = 12, .value = 0 }, // epsilon 0
-        .{ .at = 12, .value = 0x7fc0_0000 }, // epsilon NaN
-        .{ .at = 20, .value = 0 }, // positions of a temperature
+        .{ .at = wordsBefore(H, .layers), .value = 0 },
+        .{ .at = wordsBefore(H, .rotations), .value = 9 },
+        .{ .at = wordsBefore(H, .embedding), .value = 65 }, // shapes no longer fit
+        .{ .at = wordsBefore(H, .rope_style), .value = 3 },
+        .{ .at = wordsBefore(H, .query_norms), .value = 3 },
+        .{ .at = wordsBefore(H, .norms), .value = 2 },
+        .{ .at = wordsBefore(H, .layer_inputs), .value = 4097 },
+        .{ .at = wordsBefore(H, .layer_inputs), .value = 8 }, // without their tensors
+        .{ .at = wordsBefore(H, .epsilon), .value = 0 },
+        .{ .at = wordsBefore(H, .epsilon), .value = 0x7fc0_0000 }, // NaN
+        .{ .at = wordsBefore(H, .temperature_context), .value = 0 },
         .{ .at = rotation_at, .value = 15 }, // odd rope
         .{ .at = rotation_at, .value = 18 }, // more than a key
-        .{ .at = rotation_at + 1, .value = 1 }, // factors that are not there
-        .{ .at = rotation_at + 4, .value = 0xc000_0000 }, // a base below 0
-        .{ .at = rotation_at + 10, .value = 0xc010_0000 }, // a ramp that ends before it begins
-        .{ .at = layers_at, .value = 99 }, // mixer
-        .{ .at = layers_at, .value = 1 }, // a short convolution without taps
-        .{ .at = layers_at + 1, .value = 0 }, // heads
-        .{ .at = layers_at + 2, .value = 0 }, // KV heads
-        .{ .at = layers_at + 2, .value = 3 }, // KV heads that do not divide
-        .{ .at = layers_at + 3, .value = 0 }, // key length
-        .{ .at = layers_at + 3, .value = 0xffff_ffff }, // key length
-        .{ .at = layers_at + 5, .value = 0 }, // neither experts nor a dense part
-        .{ .at = layers_at + 6, .value = 2 }, // both
-        .{ .at = layers_at + 7, .value = 1 }, // a width of experts that are not there
-        .{ .at = layers_at + 10, .value = 2 }, // a rotation that is not there
-        .{ .at = layers_at + 12, .value = 2 }, // keys of a layer that is not before it
-        .{ .at = layers_at + 12, .value = 3 }, // keys of no kind
+        .{ .at = rotation_at + wordsBefore(R, .factors), .value = 1 }, // that are not there
+        .{ .at = rotation_at + wordsBefore(R, .base) + 1, .value = 0xc000_0000 }, // below 0
+        .{ .at = rotation_at + wordsBefore(R, .ramp_end) + 1, .value = 0xc010_0000 }, // before its begin
+        .{ .at = layers_at + wordsBefore(L, .mixer), .value = 99 },
+        .{ .at = layers_at + wordsBefore(L, .mixer), .value = 1 }, // a short convolution without taps
+        .{ .at = layers_at + wordsBefore(L, .heads), .value = 0 },
+        .{ .at = layers_at + wordsBefore(L, .kv_heads), .value = 0 },
+        .{ .at = layers_at + wordsBefore(L, .kv_heads), .value = 3 }, // do not divide
+        .{ .at = layers_at + wordsBefore(L, .k_dim), .value = 0 },
+        .{ .at = layers_at + wordsBefore(L, .k_dim), .value = 0xffff_ffff },
+        .{ .at = layers_at + wordsBefore(L, .feed_forward), .value = 0 }, // neither experts nor a dense part
+        .{ .at = layers_at + wordsBefore(L, .experts), .value = 2 }, // both
+        .{ .at = layers_at + wordsBefore(L, .expert_width), .value = 1 }, // of experts that are not there
+        .{ .at = layers_at + wordsBefore(L, .rotation), .value = 2 }, // that is not there
+        .{ .at = layers_at + wordsBefore(L, .keys), .value = 2 }, // of a layer that is not before it
+        .{ .at = layers_at + wordsBefore(L, .keys), .value = 3 }, // of no kind
         .{ .at = tensors_at, .value = 99 }, // role
         .{ .at = tensors_at, .value = 2 }, // output in place of token_embd
         .{ .at = tensors_at + 1, .value = layers }, // layer

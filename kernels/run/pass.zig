@@ -26,11 +26,15 @@ const claim_floats_min = 2048;
 /// the stream, after a bias and a norm where the layer has them.
 pub const Half = struct {
     norm: ?Role,
+    norm_bias: ?Role = null,
     /// The matrices that read the normed stream, where the layer has them.
     inputs: []const Role,
     bias: ?Role,
     post_norm: Role,
 };
+
+/// How both halves read the stream where they are parallel.
+const parallel_half: Half = .{ .norm = .attn_norm, .norm_bias = .attn_norm_bias, .inputs = &.{}, .bias = null, .post_norm = .post_attention_norm };
 
 /// A half of a layer that comes next.
 pub const Next = struct { layer: *const Layer, half: Half };
@@ -139,16 +143,28 @@ pub const Pass = struct {
             done: Half,
             next: ?Next,
             ends_layer: bool,
+            holds: bool,
 
             fn token(adding: @This(), number: u32) void {
-                adding.pass.addToStream(adding.done, number);
+                if (adding.holds) adding.pass.hold(adding.done, number) else adding.pass.addToStream(adding.done, number);
                 if (adding.ends_layer) adding.pass.scaleStream(number);
                 if (adding.next) |after| adding.pass.normToInput(after, number);
             }
         };
         if (next) |after| pass.readStream(after);
         const ends_layer = if (next) |after| after.layer != pass.layer else true;
-        pass.forTokens(Adding{ .pass = pass, .done = done, .next = next, .ends_layer = ends_layer }, Adding.token);
+        pass.forTokens(Adding{ .pass = pass, .done = done, .next = next, .ends_layer = ends_layer, .holds = pass.model.traits.parallel and !ends_layer }, Adding.token);
+    }
+
+    /// Keeps what the mixer gave until the feed-forward part, which reads the same stream, is added too.
+    fn hold(pass: *const Pass, done: Half, token: u32) void {
+        const y = pass.result(token);
+        if (done.bias) |bias| pass.addBias(y, bias);
+        @memcpy(pass.held(token)[0..pass.model.traits.embedding], y[0..pass.model.traits.embedding]);
+    }
+
+    fn held(pass: *const Pass, token: u32) [*]f32 {
+        return row(pass.scratch.held, pass.scratch.embedding_stride, token);
     }
 
     fn addToStream(pass: *const Pass, done: Half, token: u32) void {
@@ -159,6 +175,18 @@ pub const Pass = struct {
         if (pass.layer.vector(done.post_norm)) |weight| pass.level.rmsNorm(y, weight.ptr, pass.model.traits.epsilon, embedding, y);
         if (pass.model.traits.residual_scale != 1) pass.level.scale(y, pass.model.traits.residual_scale, embedding, y);
         pass.level.add(x, y, embedding, x);
+        if (pass.model.traits.parallel) pass.level.add(x, pass.held(token), embedding, x);
+    }
+
+    /// The stream of a token, normed for the whole model's norms.
+    pub fn norm(pass: *const Pass, token: u32, weight: []const f32, bias: ?[]const f32, out: [*]f32) void {
+        const traits = &pass.model.traits;
+        assert(weight.len == traits.embedding);
+        const x = pass.stream(token);
+        switch (traits.norms) {
+            .root_mean_square => pass.level.rmsNorm(x, weight.ptr, traits.epsilon, traits.embedding, out),
+            .deviation => pass.level.layerNorm(x, weight.ptr, if (bias) |values| values.ptr else null, traits.epsilon, traits.embedding, out),
+        }
     }
 
     /// What some layers end with.
@@ -172,9 +200,10 @@ pub const Pass = struct {
     pub fn normToInput(pass: *const Pass, next: Next, token: u32) void {
         const embedding = pass.model.traits.embedding;
         const input = row(pass.scratch.rows, pass.scratch.input_stride, token);
-        if (if (next.half.norm) |norm| next.layer.vector(norm) else null) |weight| {
-            assert(weight.len == embedding);
-            pass.level.rmsNorm(pass.stream(token), weight.ptr, pass.model.traits.epsilon, embedding, input);
+        // Both halves of a layer whose halves are parallel read through the mixer's norm.
+        const half = if (pass.model.traits.parallel) parallel_half else next.half;
+        if (if (half.norm) |role| next.layer.vector(role) else null) |weight| {
+            pass.norm(token, weight, if (half.norm_bias) |role| next.layer.vector(role) else null, input);
         } else @memcpy(input[0..embedding], pass.stream(token)[0..embedding]);
         pass.quantizeInput(token);
     }

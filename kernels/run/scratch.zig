@@ -17,6 +17,8 @@ pub const Scratch = struct {
     /// The residual stream, and what a half of a layer adds to it.
     x: []f32,
     y: []f32,
+    /// What a mixer gave, where the feed-forward part is added with it.
+    held: []f32,
     /// Input rows of the next matrix product, and the same as integers.
     rows: []f32,
     input: Integers,
@@ -45,6 +47,7 @@ pub const Scratch = struct {
             // Hidden states that sequences bring come after the tokens.
             .x = try layout.array(f32, (tokens + options.sequences) * embedding_stride),
             .y = try layout.array(f32, tokens * embedding_stride),
+            .held = try layout.array(f32, if (traits.parallel) tokens * embedding_stride else 0),
             .rows = try layout.array(f32, tokens * input_stride),
             .input = try .init(layout, tokens, input_stride, options.activation_bits),
             .token_sequence = try layout.array(u32, tokens + options.sequences),

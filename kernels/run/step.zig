@@ -137,7 +137,7 @@ const Step = struct {
         const pass = &run.pass;
         const token = pass.scratch.logit_token[row_index];
         const input = row(pass.scratch.rows, pass.scratch.input_stride, row_index);
-        pass.level.rmsNorm(pass.stream(token), pass.model.output_norm.ptr, pass.model.traits.epsilon, pass.model.traits.embedding, input);
+        pass.norm(token, pass.model.output_norm, pass.model.output_norm_bias, input);
         if (!pass.input.quantize) return;
         // Of the row, but the token's sequence fails.
         const spans = pass.input.activations.cols / level_table.span;

@@ -26,7 +26,7 @@ const tile_tokens = 8;
 /// A single sequence's attention is shared out by blocks from this many blocks on.
 const split_blocks_min = 4;
 
-pub const half: Half = .{ .norm = .attn_norm, .inputs = &.{ .attn_q, .attn_k, .attn_v }, .bias = .attn_output_bias, .post_norm = .post_attention_norm };
+pub const half: Half = .{ .norm = .attn_norm, .norm_bias = .attn_norm_bias, .inputs = &.{ .attn_q, .attn_k, .attn_v }, .bias = .attn_output_bias, .post_norm = .post_attention_norm };
 /// Products that a layer makes.
 pub const products = 2;
 

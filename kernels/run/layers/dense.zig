@@ -14,7 +14,7 @@ const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const row = @import("../pass.zig").row;
 
-pub const half: Half = .{ .norm = .ffn_norm, .inputs = &.{ .ffn_gate, .ffn_up }, .bias = .ffn_down_bias, .post_norm = .post_ffw_norm };
+pub const half: Half = .{ .norm = .ffn_norm, .norm_bias = .ffn_norm_bias, .inputs = &.{ .ffn_gate, .ffn_up }, .bias = .ffn_down_bias, .post_norm = .post_ffw_norm };
 /// Products that a layer makes.
 pub const products = 2;
 

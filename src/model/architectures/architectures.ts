@@ -74,9 +74,9 @@ export const planFields = {
 
 /** Files may state up to 16 Mi positions; `LIMITS.contextMax` can be used. */
 const CONTEXT_STATED_MOST = 1 << 24;
-/** Keys that would change the result, with the value that changes nothing, and the trait of architectures that heed it. */
-const NEUTRAL: readonly (readonly [key: string, neutral: number, unless?: keyof Traits])[] = [
-  ["logit_scale", 1, "scales"],
+/** Keys that would change the result, with the value that changes nothing, and the traits of architectures that heed it. */
+const NEUTRAL: readonly (readonly [key: string, neutral: number, ...unless: (keyof Traits)[]])[] = [
+  ["logit_scale", 1, "scales", "logitScale"],
   ["residual_scale", 1, "scales"],
   ["attention.temperature_scale", 0, "temperature"],
   ["rope.scaling.alpha", 0, "alpha"],
@@ -131,6 +131,8 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     architecture,
     ropeStyle: traits.ropeStyle,
     queryNorms: traits.queryNorms ?? "heads",
+    norms: traits.layerNorms ? "deviation" : "rootMeanSquare",
+    parallel: isParallel(gguf, traits),
     valueNorms: traits.valueNorms === true,
     layerInputs: traits.layerInputs ? readLayerInputs(metadata, architecture) : 0,
     activation: traits.activation,
@@ -151,8 +153,8 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
 /** Refuses files that ask for something the architecture does not have, so that no wrong result is computed. */
 function refuseForeignTraits({ metadata }: Gguf, architecture: string, traits: Traits): void {
   const key = (name: string) => `${architecture}.${name}`;
-  for (const [name, neutral, unless] of NEUTRAL) {
-    if (unless !== undefined && traits[unless] !== undefined) continue;
+  for (const [name, neutral, ...unless] of NEUTRAL) {
+    if (unless.some((trait) => traits[trait] !== undefined)) continue;
     const value = metadata.number(key(name), { fallback: neutral });
     // Writers put 0 where a factor is not used.
     if (value !== neutral && value !== 0) throw metadata.unsupported(key(name), `${neutral}`, `${value}`);
@@ -164,6 +166,11 @@ function refuseForeignTraits({ metadata }: Gguf, architecture: string, traits: T
   if (!traits.sections && sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
     throw metadata.unsupported(key("rope.dimension_sections"), "none", `[${[...sections].join(", ")}]`);
   }
+}
+
+/** Whether both halves of the layers read the same. */
+function isParallel({ tensors }: Gguf, { parallel }: Traits): boolean {
+  return parallel === true || (parallel === "withoutNorm" && !tensors.has("blk.0.ffn_norm.weight"));
 }
 
 function readLayerInputs(metadata: Metadata, architecture: string): number {

@@ -44,15 +44,23 @@ export function readScales(
   const softcap = (name: string, fallback: number | undefined) =>
     fallback === undefined ? 0 : metadata.number(key(name), { least: 0, fallback });
   return {
-    epsilon: metadata.positive(key("attention.layer_norm_rms_epsilon")),
+    epsilon: metadata.positive(
+      key(traits.layerNorms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
+    ),
     embeddingScale: scale("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
     residualScale: scale("residual_scale", 1),
     attentionScale: scale("attention.scale", attentionScale),
     attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
-    logitScale: traits.scales === undefined ? 1 : Math.fround(1 / metadata.positive(key("logit_scale"))),
+    logitScale: readLogitScale(metadata, key("logit_scale"), traits),
     logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),
     ...readTemperature(metadata, architecture, traits),
   };
+}
+
+/** What logits are multiplied by: files state that, or what they are divided by. */
+function readLogitScale(metadata: Metadata, key: string, { scales, logitScale }: Traits): number {
+  if (logitScale) return metadata.positive(key);
+  return scales ? Math.fround(1 / metadata.positive(key)) : 1;
 }
 
 function readTemperature(

@@ -17,6 +17,8 @@ const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "head
 const QWEN3MOE: Traits = { ...QWEN3, experts: { score: "softmax", normalises: true, ownWidth: true } };
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
+const COHERE: Traits = { ropeStyle: "norm", activation: "silu", layerNorms: true, parallel: true, logitScale: true };
+
 /** The architectures by the name in `general.architecture`. */
 export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
   ["llama", MIXTRAL],
@@ -70,6 +72,9 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     window: { period: 4, size: 4096, ofLayers: 64 },
     unrotated: "unwindowed",
   }],
+  ["stablelm", { ropeStyle: "neox", activation: "silu", layerNorms: true, parallel: "withoutNorm" }],
+  ["command-r", COHERE],
+  ["cohere2", { ...COHERE, window: { period: 4, size: "required" }, unrotated: "unwindowed" }],
   ["gemma", GEMMA],
   ["gemma2", {
     ...GEMMA,
@@ -95,7 +100,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     valueNorms: true,
     attentionScale: 1,
     logitSoftcap: 0,
-    window: { period: 0, size: "required" },
+    window: { period: "stated", size: "required" },
     windowHeads: true,
     localRopeBase: 10_000,
     sharedKeys: true,

@@ -61,6 +61,7 @@ export function planTensors(
   const { embedding, vocabulary } = hyperparameters;
   plan.matrix("token_embd", 0, "token_embd.weight", embedding, vocabulary);
   plan.vector("output_norm", 0, traits.outputNorm ?? "output_norm.weight", embedding);
+  if (traits.layerNorms) plan.bias("output_norm_bias", 0, "output_norm.bias", embedding);
   if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
   if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
   if (hyperparameters.layerInputs > 0) planInputs(plan, hyperparameters);
@@ -82,6 +83,7 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   const name = (part: string) => `blk.${layer}.${part}`;
   const before = traits.postNorms !== "only";
   if (before) plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
+  if (traits.layerNorms) plan.bias("attn_norm_bias", layer, name("attn_norm.bias"), embedding);
   if (parameters.mixer === "attention") planAttention(plan, sizes, traits, parameters, layer);
   for (const { role, name: part, form, columns, rows } of mixerTensors(sizes, parameters)) {
     if (form === "vector") plan.vector(role, layer, name(part), columns);
@@ -90,7 +92,10 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   }
   if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
 
-  if (before) plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
+  if (traits.layerNorms && !sizes.parallel) plan.bias("ffn_norm_bias", layer, name("ffn_norm.bias"), embedding);
+  if (before && !sizes.parallel) {
+    plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
+  }
   if (parameters.feedForward > 0) planDense(plan, embedding, traits, parameters.feedForward, layer);
   if (parameters.experts > 0) planExpertTensors(plan, embedding, parameters, layer);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);

@@ -42,10 +42,20 @@ export interface Traits {
   /** Soft caps of scores and logits, where the file does not say; 0 is none. Absent: the file is not asked. */
   readonly attentionSoftcap?: number;
   readonly logitSoftcap?: number;
+  /** Norms divide by the deviation from the mean, with biases where the file has them, not by the root mean square. */
+  readonly layerNorms?: true;
+  /** The feed-forward part reads what attention reads; `withoutNorm`: where the file has no norm before it. */
+  readonly parallel?: true | "withoutNorm";
+  /** The file states what logits are multiplied by. */
+  readonly logitScale?: true;
   /** The file states what embeddings, residuals and scores are multiplied by, and logits divided by. */
   readonly scales?: true;
   /** Layers with a sliding window: all but the last of each `period`; `ofLayers`: only in models of so many. */
-  readonly window?: { readonly period: number; readonly size: number | "required"; readonly ofLayers?: number };
+  readonly window?: {
+    readonly period: number | "stated";
+    readonly size: number | "required";
+    readonly ofLayers?: number;
+  };
   /** The rotary base of windowed layers, where it is another. */
   readonly localRopeBase?: number;
   /** Positions are not scaled in windowed layers. */
@@ -167,6 +177,10 @@ export interface Hyperparameters extends RouterParameters {
   readonly ropeStyle: "none" | "norm" | "neox";
   /** What the norms of queries and keys work on, where there are any. */
   readonly queryNorms: "heads" | "rows" | "rotatedHeads";
+  /** What norms divide by: the root mean square, or the deviation from the mean. */
+  readonly norms: "rootMeanSquare" | "deviation";
+  /** Whether the feed-forward part reads what the mixer reads, and both are added at once. */
+  readonly parallel: boolean;
   /** Whether each head of values is normalised, without a weight. */
   readonly valueNorms: boolean;
   /** Floats of each token that a layer gets beside the stream; 0 is none. */

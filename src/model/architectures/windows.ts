@@ -31,7 +31,7 @@ export function readWindows(metadata: Metadata, architecture: string, { window }
       return windowed === true || windowed === 1 ? size : 0;
     });
   }
-  if (window.size === "required") throw metadata.wrong(key, "true or false for each layer", "none");
+  if (window.period === "stated") throw metadata.wrong(key, "true or false for each layer", "none");
   const period = metadata.count(key, { least: 0, fallback: window.period });
   return Array.from({ length: layers }, (_, layer) => period > 0 && layer % period === period - 1 ? 0 : size);
 }
