@@ -1031,7 +1031,9 @@ export function replace(on: Pick<NativeFunctions, "lg_replace">, given: ReplaceA
 
 /** The arguments of {@link gram}. */
 export interface GramArguments {
-  /** Values of a row. */
+  /** Values of a row of x: rows of the sums. */
+  readonly xColumns: number;
+  /** Values of a row of y: columns of the sums. */
   readonly columns: number;
   /** Threads that compute. */
   readonly threads: number;
@@ -1043,14 +1045,15 @@ export interface GramArguments {
   readonly sums: Float32Array;
 }
 
-/** Adds the sum over rows of x[i] y[j] to some rows i of a square matrix; of x with itself, where j >= i only. */
+/** Adds the sum over rows of x[i] y[j] to some rows i of a matrix; of x with itself, where j >= i only. */
 export function gram(on: Pick<NativeFunctions, "lg_gram">, given: GramArguments): number {
   const { x, y, sums } = given;
   checkBuffer("Float32Array", x, "x");
   checkBuffer("Float32Array", y, "y");
   checkBuffer("Float32Array", sums, "sums");
   const options = new Words("gram");
-  options.reserve(7);
+  options.reserve(8);
+  options.u32(given.xColumns, "xColumns");
   options.u32(given.columns, "columns");
   options.u32(given.threads, "threads");
   options.u32(given.begin, "begin");

@@ -4,6 +4,7 @@
 const options = @import("level_options");
 const level_table = @import("level/level_table.zig");
 const calibrate = @import("op/calibrate.zig");
+const calibration_sums = @import("op/calibration_sums.zig");
 const format = @import("formats/format.zig");
 const formats = @import("formats/list.zig");
 const quantize = @import("op/quantize.zig");
@@ -26,10 +27,10 @@ const list = blk: {
 const table: level_table.Encoders = .{
     .list = list.ptr,
     .len = list.len,
-    .gram = calibrate.gram,
-    .factorColumn = calibrate.factorColumn,
-    .factorPivot = calibrate.factorPivot,
-    .solve = calibrate.solve,
+    .gram = calibration_sums.gram,
+    .factorColumn = calibration_sums.factorColumn,
+    .factorPivot = calibration_sums.factorPivot,
+    .solve = calibration_sums.solve,
 };
 
 comptime {

@@ -98,7 +98,7 @@ fn callAlone(host: *Host, results: *Results) !void {
     defer product.deinit();
     try testing.expectEqual(0, host.call("lg_matmul", .{ product.bytes().ptr, @as(u32, @intCast(product.bytes().len)), &results.quantized, bytes(&values), bytes(&results.products) }));
     results.sums = @splat(0);
-    var gram = try wordsOf(layouts.Gram{ .columns = 64, .threads = 1, .begin = 0, .end = 64, .x_bytes = 2048, .y_bytes = 2048, .sums_bytes = @sizeOf(@TypeOf(results.sums)) });
+    var gram = try wordsOf(layouts.Gram{ .x_columns = 64, .columns = 64, .threads = 1, .begin = 0, .end = 64, .x_bytes = 2048, .y_bytes = 2048, .sums_bytes = @sizeOf(@TypeOf(results.sums)) });
     defer gram.deinit();
     try testing.expectEqual(0, host.call("lg_gram", .{ gram.bytes().ptr, @as(u32, @intCast(gram.bytes().len)), bytes(&values), bytes(&values), bytes(&results.sums) }));
     // With thirds and sevenths, so that every pivot is rounded.

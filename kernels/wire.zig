@@ -508,7 +508,9 @@ pub const layouts = struct {
 
     /// The options of `lg_gram`.
     pub const Gram = struct {
-        /// Values of a row.
+        /// Values of a row of x: rows of the sums.
+        x_columns: u32,
+        /// Values of a row of y: columns of the sums.
         columns: u32,
         /// Threads that compute.
         threads: u32,
@@ -521,7 +523,7 @@ pub const layouts = struct {
 
         pub const into = [_]Buffer{.gram};
         pub const about = "options of sums of products";
-        pub const ranges = .{ .columns = .{ 1, limits.feed_forward_max }, .threads = .{ 1, limits.threads_max } };
+        pub const ranges = .{ .x_columns = .{ 1, limits.feed_forward_max }, .columns = .{ 1, limits.feed_forward_max }, .threads = .{ 1, limits.threads_max } };
     };
 
     /// The sizes of `lg_walk`'s buffers.
@@ -790,7 +792,7 @@ pub const functions = struct {
     /// Packs other blocks in the place of a model's matrix, of which no step may run.
     pub const lg_replace = struct { model: Handle(.model), layer: u32, role: choices.Roles, format: u32, blocks: In(u8) };
 
-    /// Adds the sum over rows of x[i] y[j] to some rows i of a square matrix; of x with itself, where j >= i only.
+    /// Adds the sum over rows of x[i] y[j] to some rows i of a matrix; of x with itself, where j >= i only.
     pub const lg_gram = struct {
         options: Options(layouts.Gram),
         x: SizedIn(f32),

@@ -24,13 +24,14 @@ const Gram = struct {
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const job: *Gram = @ptrCast(@alignCast(context));
         const begin = job.begin + item * rows_a_claim;
-        assert(begin < job.end and job.end <= job.args.cols);
+        assert(begin < job.end and job.end <= job.args.x_cols);
         dispatch.encoders().gram(&job.args, begin, @min(begin + rows_a_claim, job.end));
     }
 };
 
 /// The options of sums of products (`wire.zig`), checked.
 pub const GramOptions = struct {
+    x_columns: u32,
     columns: u32,
     threads: u32,
     tokens: u32,
@@ -41,25 +42,27 @@ pub const GramOptions = struct {
         var report: Report = .{};
         const given = try Words.whole(bytes, layouts.Gram, &report);
         const row_bytes = given.columns * 4;
-        if (given.x_bytes % row_bytes != 0 or given.y_bytes != given.x_bytes) return error.Refused;
-        if (given.sums_bytes != @as(u64, row_bytes) * given.columns) return error.Refused;
-        if (given.begin >= given.end or given.end > given.columns) return error.Refused;
+        const tokens = given.y_bytes / row_bytes;
+        if (given.y_bytes % row_bytes != 0 or given.x_bytes != @as(u64, tokens) * given.x_columns * 4) return error.Refused;
+        if (given.sums_bytes != @as(u64, row_bytes) * given.x_columns) return error.Refused;
+        if (given.begin >= given.end or given.end > given.x_columns) return error.Refused;
         return .{
+            .x_columns = given.x_columns,
             .columns = given.columns,
             .threads = given.threads,
-            .tokens = given.x_bytes / row_bytes,
+            .tokens = tokens,
             .begin = given.begin,
             .end = given.end,
         };
     }
 };
 
-/// Adds the products of rows of x and y to some rows of a `columns` x `columns` matrix; of x with itself, right of the diagonal.
+/// Adds the products of rows of x and y to some rows of a `x_columns` x `columns` matrix; of x with itself, right of the diagonal.
 /// Buffers have the sizes that `options` says.
 pub fn gram(options: GramOptions, x: [*]const f32, y: [*]const f32, out: [*]f32) void {
     assert(options.begin < options.end and options.threads > 0);
     var job: Gram = .{
-        .args = .{ .x = x, .y = y, .tokens = options.tokens, .cols = options.columns, .out = out },
+        .args = .{ .x = x, .y = y, .tokens = options.tokens, .x_cols = options.x_columns, .cols = options.columns, .out = out },
         .begin = options.begin,
         .end = options.end,
     };
@@ -137,7 +140,7 @@ pub const Options = struct {
         const given = try Words.whole(bytes, layouts.Calibrate, &report);
         const format = dispatch.format(given.format) orelse return error.Unsupported;
         const columns: u64 = given.columns;
-        if (columns == 0 or columns % format.block_elements != 0) return error.Refused;
+        if (columns == 0 or columns % format.block_elements != 0 or columns % level_table.calibrate_panel != 0) return error.Refused;
         if (given.rows * columns * 4 > given.values_bytes or columns * columns * 8 > given.factor_bytes or columns * 4 > given.importance_bytes) return error.Refused;
         if (given.rows * (columns / format.block_elements) * format.block_bytes > given.blocks_bytes) return error.Refused;
         return .{ .format = format, .rows = given.rows, .columns = given.columns, .threads = given.threads };
@@ -146,18 +149,21 @@ pub const Options = struct {
 
 const Rounding = struct {
     args: level_table.Calibrate,
-    run: *const fn (args: *const level_table.Calibrate, begin: u32, end: u32) callconv(.c) u32,
+    run: @typeInfo(@FieldType(level_table.Encoder, "calibrate")).optional.child,
     rows: u32,
     refused: std.atomic.Value(u32),
+    /// A room for each thread.
+    rooms: []align(64) f32,
 
-    const rows_a_claim = 8;
+    const rows_a_claim = level_table.lanes;
 
-    fn claim(context: *anyopaque, item: u32, _: u32) void {
+    fn claim(context: *anyopaque, item: u32, thread: u32) void {
         const job: *Rounding = @ptrCast(@alignCast(context));
         const begin = item * rows_a_claim;
         const end = @min(begin + rows_a_claim, job.rows);
         assert(begin < end);
-        const done = job.run(&job.args, begin, end);
+        const each = @as(usize, job.args.columns) * rows_a_claim;
+        const done = job.run(&job.args, begin, end, @alignCast(job.rooms.ptr + thread * each));
         assert(begin <= done and done <= end);
         if (done < end) _ = job.refused.fetchMin(done, .monotonic);
     }
@@ -166,7 +172,11 @@ const Rounding = struct {
 /// Rounds rows; returns how many come before the first that is refused. The values become the errors.
 pub fn round(options: Options, values: [*]f32, factors: [*]const f32, importance: [*]const f32, blocks: [*]u8) Error!u32 {
     const encoder = dispatch.encoder(options.format.id) orelse return error.Unsupported;
+    const room = @as(usize, options.columns) * Rounding.rows_a_claim * @sizeOf(f32);
+    const bytes = memory.allocate(.scratch, room * options.threads) orelse return error.OutOfMemory;
+    defer memory.release(.scratch, bytes);
     var job: Rounding = .{
+        .rooms = std.mem.bytesAsSlice(f32, bytes),
         .args = .{
             .values = values,
             .factor = factors,

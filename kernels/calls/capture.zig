@@ -1,7 +1,7 @@
 //! The inputs of matrices, kept for calibration, which needs to know what flows through a model. A step's products are
 //! numbered in the order they are made (four a layer: q k v, attention's output, gate and up, down; the last makes the
-//! logits), and of some of them the rows of their input stay until the next step. One number more stands for the hidden states
-//! after the last layer, which a layer that was loaded alone hands to the next.
+//! logits), and of some of them the rows of their input stay until the next step. Two numbers more stand for hidden states: those after the last
+//! layer, which a layer that was loaded alone hands to the next, and those between its mixer and its feed-forward.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -53,6 +53,11 @@ pub const Capture = struct {
         slot.rows = @min(from.count, capture.rows_max);
         slot.columns = from.columns;
         for (0..slot.rows) |row| @memcpy(slot.floats[row * from.columns ..][0..from.columns], from.first[row * from.stride ..][0..from.columns]);
+    }
+
+    /// Whether nothing is kept that comes after the input of product `number`: what it makes is not asked for.
+    pub fn endsWith(capture: *const Capture, number: u32) bool {
+        return number + 1 >= capture.first + capture.slots.len;
     }
 
     /// The rows that were kept of product `number`, one after the other; null if it is none of those.

@@ -146,9 +146,9 @@ pub const Encoder = extern struct {
     /// Floats to the file blocks [begin, end): returns `end`, or the first block whose values are not finite or need a
     /// scale that the format cannot hold; the blocks before it are written.
     quantize: *const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
-    /// The rows [begin, end) with errors compensated: returns `end`, or the first row that is refused. Null where the format
-    /// has no levels at even distances.
-    calibrate: ?*const fn (args: *const Calibrate, begin: u32, end: u32) callconv(.c) u32,
+    /// The rows [begin, end), at most `lanes`, with errors compensated: returns `end`, or the first row that is refused; `room` has
+    /// `lanes` times `columns` floats. Null where the format has no levels at even distances.
+    calibrate: ?*const fn (args: *const Calibrate, begin: u32, end: u32, room: [*]align(64) f32) callconv(.c) u32,
 };
 
 /// What an encoder object offers.
@@ -165,11 +165,13 @@ pub const Encoders = extern struct {
     solve: *const fn (r: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void,
 };
 
+pub const calibrate_panel = limits.calibrate_panel;
+
 /// Error-compensated rounding of whole rows (`op/calibrate.zig`).
 pub const Calibrate = extern struct {
     /// The weights, of which the errors are left.
     values: [*]f32,
-    /// r_ik / r_kk, `columns` x `columns`; below the diagonal finite.
+    /// r_ik / r_kk, `columns` x `columns`, panel after panel of `calibrate_panel` columns, each as `columns` rows; below the diagonal finite.
     factor: [*]const f32,
     /// The squares of r_kk.
     importance: [*]const f32,
@@ -313,11 +315,12 @@ pub const Rotation = extern struct {
     sin: [*]const f32,
 };
 
-/// out[i * cols + j] += the sum over tokens of x[t * cols + i] * y[t * cols + j].
+/// out[i * cols + j] += the sum over tokens of x[t * x_cols + i] * y[t * cols + j].
 pub const Gram = extern struct {
     x: [*]const f32,
     y: [*]const f32,
     tokens: u32,
+    x_cols: u32,
     cols: u32,
     out: [*]f32,
 };

@@ -11,181 +11,75 @@
 //! leaves e H e' least while all others stay (coordinate descent, as Behdin et al., "QuantEase", 2023, for the levels).
 
 const level_table = @import("../level/level_table.zig");
-const format = @import("../formats/format.zig");
 const float16 = @import("../level/float16.zig");
+const format = @import("../formats/format.zig");
+const isa = @import("../level/isa.zig");
 const simd = @import("../level/simd.zig");
 
-const D = @Vector(8, f64);
-
-/// Rows of a tile of sums, sixteen columns each: eight registers of AVX2, which leaves some for what is multiplied.
-const tile_rows = 4;
-const tile_columns = 16;
-/// Tokens and rows of x that stay in the first cache (16 KB) while tiles are made of them.
-const gram_tokens = 64;
-const gram_rows = 64;
-
-/// Adds the products of some tokens' rows: out[i * cols + j] += sum of x[t][i] * y[t][j], for i in [begin, end). Of x with itself
-/// only what lies right of the diagonal is sure to be there: the other half is the same.
-pub fn gram(args: *const level_table.Gram, begin: u32, end: u32) callconv(.c) void {
-    const x, const y, const tokens, const cols, const out = .{ args.x, args.y, args.tokens, args.cols, args.out };
-    const whole = cols - cols % tile_columns;
-    const tiled = end - (end - begin) % tile_rows;
-    var row = begin;
-    while (row < tiled) : (row += gram_rows) {
-        const rows = @min(gram_rows, tiled - row);
-        var column: u32 = if (x == y) row - row % tile_columns else 0;
-        while (column < whole) : (column += tile_columns) gramPanel(args, row, rows, column);
-    }
-    // What fills no tile: columns of no format have these.
-    for (begin..end) |i| for (if (i < tiled) whole else 0..cols) |j| {
-        var sum: f32 = 0;
-        for (0..tokens) |t| sum += x[t * cols + i] * y[t * cols + j];
-        out[i * cols + j] += sum;
-    };
-}
-
-/// The sums of some rows and `tile_columns` columns. Each is made in the order of tokens, and then added to what there is.
-fn gramPanel(args: *const level_table.Gram, row: u32, rows: u32, column: u32) void {
-    const tokens, const cols = .{ args.tokens, args.cols };
-    const x, const y = .{ args.x + row, args.y + column };
-    const out = args.out + @as(usize, row) * cols + column;
-    var sums: [gram_rows]simd.F = undefined;
-    @memset(sums[0..rows], @splat(0));
-    var panel: [gram_tokens]simd.F = undefined;
-    var first: usize = 0;
-    while (first < tokens) : (first += gram_tokens) {
-        const count = @min(gram_tokens, tokens - first);
-        // In one place: rows of y lie a multiple of the page's length apart, and would fall into the same lines of the cache.
-        for (panel[0..count], first..) |*vector, t| vector.* = simd.load(@alignCast(y + t * cols));
-        var i: usize = 0;
-        while (i < rows) : (i += tile_rows) gramTile(x + first * cols + i, cols, panel[0..count], sums[i..][0..tile_rows]);
-    }
-    for (sums[0..rows], 0..) |sum, i| {
-        const to: [*]align(4) f32 = @alignCast(out + i * cols);
-        simd.store(to, simd.load(to) + sum);
-    }
-}
-
-inline fn gramTile(x: [*]const f32, cols: u32, panel: []const simd.F, sums: *[tile_rows]simd.F) void {
-    var tile = sums.*;
-    for (panel, 0..) |vector, t| inline for (&tile, 0..) |*sum, i| {
-        sum.* += simd.splat(x[t * cols + i]) * vector;
-    };
-    sums.* = tile;
-}
-
-/// One column of R, from the last to the first: r[i][k] for i in [begin, end), where the columns after k are done and
-/// r[k][k] holds 1 / r_kk while this goes on.
-pub fn factorColumn(r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void {
-    const pivot = r + @as(usize, k) * n;
-    for (begin..end) |i| {
-        const row = r + i * n;
-        row[k] = (row[k] - dot(row + k + 1, pivot + k + 1, n - k - 1)) * pivot[k];
-    }
-}
-
-/// The square of r_kk; not above 0 where the matrix is not positive definite.
-pub fn factorPivot(r: [*]const f64, n: u32, k: u32) callconv(.c) f64 {
-    const row = r + @as(usize, k) * n;
-    return row[k] - dot(row + k + 1, row + k + 1, n - k - 1);
-}
-
-const solved_together = level_table.solved_together;
-const Solved = @Vector(solved_together, f64);
-
-/// Solves z R R' = row for `count` rows of f32, at most `solved_together`, which z replaces. R lies in the upper half of the
-/// n x n matrix, with 1 / r_kk on the diagonal; `room` holds n vectors. Every row is solved by the same additions in the same
-/// order, whatever others are beside it.
-pub fn solve(matrix: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void {
-    const y: [*]align(64) Solved = @ptrCast(room);
-    for (0..n) |k| {
-        var lanes: [solved_together]f64 = @splat(0);
-        for (0..count) |row| lanes[row] = rows[row * n + k];
-        y[k] = lanes;
-    }
-    // y R' = row: from the last column on, for R is upper triangular.
-    var k: usize = n;
-    while (k > 0) {
-        k -= 1;
-        const pivot = matrix + k * n;
-        var sum: Solved = @splat(0);
-        for (k + 1..n) |j| sum += @as(Solved, @splat(pivot[j])) * y[j];
-        y[k] = (y[k] - sum) * @as(Solved, @splat(pivot[k]));
-    }
-    // z R = y: from the first column on.
-    for (0..n) |first| {
-        const pivot = matrix + first * n;
-        const z = y[first] * @as(Solved, @splat(pivot[first]));
-        y[first] = z;
-        for (first + 1..n) |j| y[j] -= z * @as(Solved, @splat(pivot[j]));
-    }
-    for (0..n) |column| {
-        const lanes: [solved_together]f64 = y[column];
-        for (0..count) |row| rows[row * n + column] = @floatCast(lanes[row]);
-    }
-}
-
-fn dot(a: [*]const f64, b: [*]const f64, n: usize) f64 {
-    var sums: [4]D = @splat(@splat(0));
-    var i: usize = 0;
-    while (i + 32 <= n) : (i += 32) inline for (0..4) |quarter| {
-        sums[quarter] += @as(*align(8) const D, @ptrCast(a + i + 8 * quarter)).* * @as(*align(8) const D, @ptrCast(b + i + 8 * quarter)).*;
-    };
-    const lanes: [8]f64 = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    var sum: f64 = 0;
-    for (lanes) |lane| sum += lane;
-    while (i < n) : (i += 1) sum += a[i] * b[i];
-    return sum;
-}
-
-/// Rows that share a reading of the factor.
-const rows_together = 8;
-/// Columns of a part of a block: two vectors.
-const part = 32;
+const F = simd.F;
+/// Rows that are rounded together, one in each lane. No lane looks at another.
+const lanes = level_table.lanes;
+/// Columns of a panel: `factor` and `sums` lie panel after panel, each as rows of so many floats.
+const panel = level_table.calibrate_panel;
+/// Columns that are summed together: as many registers as leave some for what is multiplied.
+const together = if (isa.register_lanes == 16) 16 else 4;
 const elements_max = 256;
 /// Sweeps over a row after it is rounded, and turns of levels and scales in a block at each.
 const sweeps = 4;
 const turns = 3;
+/// Half floats of a scale that are tried in either direction, and how many may fail in a row.
+const scale_steps = 12;
+const scale_misses = 4;
 
-const Values = [elements_max]f32;
+/// A number for each column of a block and each row.
+const Values = [elements_max]F;
+const Floats = [elements_max]f32;
+
+/// The same, a float at a time.
+inline fn each(values: *Values) *[elements_max][lanes]f32 {
+    return @ptrCast(values);
+}
 
 /// What a format is to the code below, which is there once for all of them.
 const Codec = struct {
     elements: u32,
     block_bytes: u32,
-    /// The greatest code.
+    /// The value of the lowest code in scales, and the greatest code.
+    low: f32,
     top: f32,
     /// Half floats that may be moved, from the block's first byte on: none, a scale, a scale and a minimum.
     halves: u32,
-    decode: *const fn (block: [*]const u8, out: *Values) void,
+    decode: *const fn (block: [*]const u8, out: *Floats) void,
     recode: *const fn (block: [*]u8, codes: *const [elements_max]u8) void,
 };
 
 /// The calibrated encoder of a format, or null.
-pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
-    const features = format.features(F);
+pub fn of(comptime T: type) @FieldType(level_table.Encoder, "calibrate") {
+    const features = format.features(T);
     if (features.rounding == .none or !features.even) return null;
     const linear = features.rounding == .linear;
     const Of = struct {
-        fn decode(block: [*]const u8, out: *Values) void {
-            F.decode(@ptrCast(block), out[0..F.block_elements]);
+        fn decode(block: [*]const u8, out: *Floats) void {
+            T.decode(@ptrCast(block), out[0..T.block_elements]);
         }
 
         fn recode(block: [*]u8, codes: *const [elements_max]u8) void {
-            F.recode(@ptrCast(block), codes[0..F.block_elements]);
+            T.recode(@ptrCast(block), codes[0..T.block_elements]);
         }
 
         const codec: Codec = .{
-            .elements = F.block_elements,
-            .block_bytes = @sizeOf(F.Block),
-            .top = if (linear) F.linear.high - F.linear.low else F.sub_blocks.high - F.sub_blocks.low,
-            .halves = if (!linear) 0 else if (F.linear.kind == .range) 2 else 1,
+            .elements = T.block_elements,
+            .block_bytes = @sizeOf(T.Block),
+            .low = if (linear) T.linear.low else 0,
+            .top = if (linear) T.linear.high - T.linear.low else T.sub_blocks.high - T.sub_blocks.low,
+            .halves = if (!linear) 0 else if (T.linear.kind == .range) 2 else 1,
             .decode = decode,
             .recode = recode,
         };
 
-        fn run(args: *const level_table.Calibrate, begin: u32, end: u32) callconv(.c) u32 {
-            return (Rows{ .codec = &codec, .args = args, .columns = args.columns }).run(begin, end);
+        fn run(args: *const level_table.Calibrate, begin: u32, end: u32, room: [*]align(64) f32) callconv(.c) u32 {
+            var rows: Rows = .{ .codec = &codec, .args = args, .errors = @ptrCast(room), .first = begin, .count = end - begin };
+            return begin + rows.run();
         }
     };
     return Of.run;
@@ -194,239 +88,318 @@ pub fn of(comptime F: type) @FieldType(level_table.Encoder, "calibrate") {
 const Rows = struct {
     codec: *const Codec,
     args: *const level_table.Calibrate,
-    columns: usize,
+    /// The weights of each column, and then their errors.
+    errors: [*]F,
+    first: usize,
+    /// At most `lanes`. What other lanes hold is finite and read by nothing.
+    count: u32,
 
-    /// Values of a block in each of the rows at hand.
-    const Several = [rows_together]Values;
-
-    /// Blocks of the rows [begin, end): returns `end`, or the first row that the format cannot hold.
-    fn run(rows: Rows, begin: u32, end: u32) u32 {
+    /// Returns `count`, or the first row that the format cannot hold. The values become the errors.
+    fn run(rows: *const Rows) u32 {
         const elements = rows.codec.elements;
-        var row = begin;
-        while (row < end) : (row += rows_together) {
-            const count = @min(rows_together, end - row);
-            var several: Several align(64) = undefined;
-            for (0..rows.columns / elements) |b| {
-                rows.weighed(rows.args.factor, .{ row, row + count }, b * elements, b * elements, &several);
-                for (0..count) |r| {
-                    const weights = rows.errors(row + r, b);
-                    for (several[r][0..elements], weights) |*target, w| target.* += w;
-                    if (!rows.encode(row + r, b, &several[r])) return @intCast(row + r);
-                }
+        const columns = rows.args.columns;
+        for (rows.errors[0..columns], 0..) |*column, k| column.* = rows.gather(rows.args.values + rows.first * columns + k, columns);
+        for (0..columns / elements) |b| {
+            var targets: Values = undefined;
+            rows.weighed(rows.args.factor, b * elements, b * elements, &targets);
+            for (targets[0..elements], rows.errors + b * elements) |*target, weight| target.* += weight;
+            const good = rows.encode(b, &targets);
+            if (good < rows.count) return good;
+        }
+        for (0..sweeps) |_| {
+            var better = false;
+            for (0..columns / elements) |b| {
+                var slopes: Values = undefined;
+                rows.weighed(rows.args.sums, b * elements, columns, &slopes);
+                better = rows.descend(b, &slopes) or better;
             }
-            for (0..sweeps) |_| {
-                var better = false;
-                for (0..rows.columns / elements) |b| {
-                    rows.weighed(rows.args.sums, .{ row, row + count }, b * elements, rows.columns, &several);
-                    for (0..count) |r| better = rows.descend(row + r, b, &several[r]) or better;
+            if (!better) break;
+        }
+        for (rows.errors[0..columns], 0..) |column, k| {
+            const floats: [lanes]f32 = column;
+            for (0..rows.count) |r| rows.args.values[(rows.first + r) * columns + k] = floats[r];
+        }
+        return rows.count;
+    }
+
+    /// A float of each row, `stride` apart.
+    fn gather(rows: *const Rows, from: [*]const f32, stride: usize) F {
+        var floats: [lanes]f32 = @splat(0);
+        for (0..rows.count) |r| floats[r] = from[r * stride];
+        return floats;
+    }
+
+    fn blockOf(rows: *const Rows, r: usize, b: usize) [*]u8 {
+        return rows.args.blocks + ((rows.first + r) * (rows.args.columns / rows.codec.elements) + b) * rows.codec.block_bytes;
+    }
+
+    /// Row `i` of a matrix from a column on, as far as its panel goes.
+    inline fn at(rows: *const Rows, matrix: [*]const f32, i: usize, column: usize) [*]const f32 {
+        return matrix + column / panel * panel * rows.args.columns + i * panel + column % panel;
+    }
+
+    /// Errors of the first `limit` columns times a matrix: the columns of a block from `first` on.
+    fn weighed(rows: *const Rows, matrix: [*]const f32, first: usize, limit: usize, out: *Values) void {
+        var column: usize = 0;
+        while (column < rows.codec.elements) : (column += together) {
+            var sums: [together]F = @splat(@splat(0));
+            var row = rows.at(matrix, 0, first + column);
+            for (rows.errors[0..limit]) |e| {
+                inline for (&sums, 0..) |*sum, j| sum.* = simd.fma(e, simd.splat(row[j]), sum.*);
+                row += panel;
+            }
+            out[column..][0..together].* = sums;
+        }
+    }
+
+    /// Adds `amount` times row `first + k` of a matrix to the block's values from `from` on, or a little before.
+    inline fn spread(rows: *const Rows, matrix: [*]const f32, first: usize, k: usize, amount: F, values: *Values, from: usize) void {
+        var j = from & ~@as(usize, 7);
+        while (j < rows.codec.elements) : (j += 8) {
+            const row = rows.at(matrix, first + k, first + j);
+            inline for (0..8) |c| values[j + c] = simd.fma(amount, simd.splat(row[c]), values[j + c]);
+        }
+    }
+
+    /// Where a block's levels lie: the values of its lowest codes, and what a code adds.
+    const Ladder = struct {
+        low: Values,
+        step: Values,
+
+        fn read(ladder: *Ladder, rows: *const Rows, b: usize) void {
+            const elements = rows.codec.elements;
+            @memset(ladder.low[0..elements], @splat(0));
+            @memset(ladder.step[0..elements], @splat(1));
+            for (0..rows.count) |r| {
+                var copy: [256]u8 = undefined; // no block has more bytes
+                @memcpy(copy[0..rows.codec.block_bytes], rows.blockOf(r, b));
+                var codes: [elements_max]u8 = @splat(0);
+                var low: Floats = undefined;
+                var next: Floats = undefined;
+                rows.codec.recode(&copy, &codes);
+                rows.codec.decode(&copy, &low);
+                codes = @splat(1);
+                rows.codec.recode(&copy, &codes);
+                rows.codec.decode(&copy, &next);
+                for (0..elements) |k| {
+                    each(&ladder.low)[k][r] = low[k];
+                    each(&ladder.step)[k][r] = next[k] - low[k];
                 }
-                if (!better) break;
             }
         }
-        return end;
-    }
 
-    /// Where the weights of a block were, and then their errors are.
-    fn errors(rows: Rows, row: usize, b: usize) []f32 {
-        return rows.args.values[row * rows.columns + b * rows.codec.elements ..][0..rows.codec.elements];
-    }
-
-    fn blockAt(rows: Rows, row: usize, b: usize) [*]u8 {
-        return rows.args.blocks + (row * (rows.columns / rows.codec.elements) + b) * rows.codec.block_bytes;
-    }
-
-    /// Errors of the first `limit` columns of some rows times a matrix: the columns of a block from `first` on.
-    fn weighed(rows: Rows, matrix: [*]const f32, range: [2]u32, first: usize, limit: usize, out: *Several) void {
-        const row = range[0];
-        const count = range[1] - row;
-        var at: usize = 0;
-        while (at < rows.codec.elements) : (at += part) {
-            var sums: [rows_together][2]simd.F = @splat(@splat(@splat(0)));
-            for (0..limit) |i| {
-                const factors = matrix + i * rows.columns + first + at;
-                const low = simd.load(@alignCast(factors));
-                const high = simd.load(@alignCast(factors + 16));
-                inline for (0..rows_together) |r| {
-                    const e = simd.splat(if (r < count) rows.args.values[(row + r) * rows.columns + i] else 0);
-                    sums[r][0] += e * low;
-                    sums[r][1] += e * high;
-                }
-            }
-            for (0..count) |r| inline for (0..2) |h| simd.store(out[r][at + 16 * h ..].ptr, sums[r][h]);
+        /// One scale for the whole block.
+        fn set(ladder: *Ladder, codec: *const Codec, scale: F, minimum: F) void {
+            @memset(ladder.low[0..codec.elements], if (codec.halves == 2) minimum else scale * simd.splat(codec.low));
+            @memset(ladder.step[0..codec.elements], scale);
         }
+    };
+
+    /// The nearest code; NaN, where there is no step, becomes 0.
+    inline fn nearest(rows: *const Rows, place: F) F {
+        const inside = @select(f32, place > simd.splat(0), @min(place, simd.splat(rows.codec.top)), simd.splat(0));
+        return (inside + simd.splat(0x1.8p23)) - simd.splat(0x1.8p23); // to nearest even
     }
 
-    /// A block of one row: the scale, then the levels, each making up for those before it.
-    fn encode(rows: Rows, row: usize, b: usize, targets: *const Values) bool {
+    /// Levels of a block, what weights lack of them, and what that costs.
+    const Choice = struct { levels: Values, left: Values, cost: F };
+
+    /// A block of all rows: the scales, then the levels, each making up for those before it. Returns how many rows come before one
+    /// that the format cannot hold.
+    fn encode(rows: *const Rows, b: usize, targets: *const Values) u32 {
         const codec = rows.codec;
-        const first = b * codec.elements;
-        const best = rows.blockAt(row, b);
-        const start: level_table.Quantize = .{
-            .values = @ptrCast(targets),
+        const elements = codec.elements;
+        const good = rows.search(b, targets);
+        if (good < rows.count) return good;
+        var ladder: Ladder = undefined;
+        ladder.read(rows, b);
+        var best: Choice = undefined;
+        rows.settle(b, targets, &ladder, &best);
+        if (codec.halves > 0) {
+            const middle = rows.halves(b, 0);
+            const minimum = if (codec.halves == 2) float16.fromF16(lanes, rows.halves(b, 1)) else simd.splat(0);
+            var half = middle;
+            for ([_]i32{ -1, 1 }) |direction| {
+                var misses: simd.I = @splat(0);
+                var step: i32 = 1;
+                while (step <= scale_steps) : (step += 1) {
+                    // Some 64ths of an exponent's range away.
+                    const magnitude = @as(simd.I, @intCast(middle & @as(simd.H, @splat(0x7fff)))) + @as(simd.I, @splat(8 * direction * step));
+                    const tried = both(both(magnitude > @as(simd.I, @splat(0)), magnitude < @as(simd.I, @splat(0x7c00))), misses < @as(simd.I, @splat(scale_misses)));
+                    if (!@reduce(.Or, tried)) break;
+                    const inside: simd.H = @intCast(@select(i32, tried, magnitude, @as(simd.I, @splat(0))));
+                    const moved = middle & @as(simd.H, @splat(0x8000)) | inside;
+                    ladder.set(codec, float16.fromF16(lanes, moved), minimum);
+                    var trial: Choice = undefined;
+                    rows.settle(b, targets, &ladder, &trial);
+                    const better = both(tried, trial.cost < best.cost);
+                    misses = @select(i32, better, @as(simd.I, @splat(0)), misses + @as(simd.I, @splat(1)));
+                    if (!@reduce(.Or, better)) continue;
+                    half = @select(u16, better, moved, half);
+                    best.cost = @select(f32, better, trial.cost, best.cost);
+                    for (0..elements) |k| {
+                        best.levels[k] = @select(f32, better, trial.levels[k], best.levels[k]);
+                        best.left[k] = @select(f32, better, trial.left[k], best.left[k]);
+                    }
+                }
+            }
+            rows.setHalves(b, 0, half);
+        }
+        rows.write(b, &best.levels);
+        @memcpy(rows.errors + b * elements, best.left[0..elements]);
+        return rows.count;
+    }
+
+    inline fn both(a: simd.Mask, b: simd.Mask) simd.Mask {
+        return @select(bool, a, b, @as(simd.Mask, @splat(false)));
+    }
+
+    /// Scales by the format's own search.
+    fn search(rows: *const Rows, b: usize, targets: *const Values) u32 {
+        const elements = rows.codec.elements;
+        var plain: [lanes * elements_max]f32 = undefined;
+        var made: [lanes * 256]u8 = undefined;
+        for (targets[0..elements], 0..) |target, k| {
+            const floats: [lanes]f32 = target;
+            for (0..rows.count) |r| plain[r * elements + k] = floats[r];
+        }
+        const good = rows.args.quantize(&.{
+            .values = @ptrCast(&plain),
             .source = .f32,
             .rounding = .search,
             .outliers = .keep,
             .threshold = 0,
-            .importance = rows.args.importance + first,
-            .columns = codec.elements,
+            .importance = rows.args.importance + b * elements,
+            .columns = elements,
             .mask = null,
-            .blocks = best,
-        };
-        if (rows.args.quantize(&start, 0, 1) != 1) return false;
-        const weights = rows.errors(row, b);
-        var left: Values align(64) = undefined;
-        var least = rows.settle(first, weights, targets, best, &left);
-        if (codec.halves > 0) {
-            const middle = halfAt(best, 0).*;
-            for ([_]i32{ -1, 1 }) |direction| {
-                var misses: u32 = 0;
-                var step: i32 = 1;
-                while (step <= scale_steps and misses < scale_misses) : (step += 1) {
-                    // Scales alone are changed; the levels come with `settle`. No such format has more bytes.
-                    var trial: [64]u8 = undefined;
-                    @memcpy(trial[0..codec.block_bytes], best);
-                    halfAt(&trial, 0).* = moved(middle, direction * step) orelse break;
-                    var trial_left: Values align(64) = undefined;
-                    const e = rows.settle(first, weights, targets, &trial, &trial_left);
-                    if (e < least) {
-                        least = e;
-                        @memcpy(best, trial[0..codec.block_bytes]);
-                        left = trial_left;
-                        misses = 0;
-                    } else misses += 1;
-                }
-            }
-        }
-        @memcpy(weights, left[0..codec.elements]);
-        return true;
+            .blocks = &made,
+        }, 0, rows.count);
+        const bytes = rows.codec.block_bytes;
+        for (0..good) |r| @memcpy(rows.blockOf(r, b)[0..bytes], made[r * bytes ..][0..bytes]);
+        return @intCast(good);
     }
 
-    const scale_steps = 12;
-    const scale_misses = 4;
-
-    fn halfAt(block: [*]u8, index: usize) *align(1) u16 {
-        return @ptrCast(block + 2 * index);
+    fn halfAt(rows: *const Rows, r: usize, b: usize, index: usize) *align(1) u16 {
+        return @ptrCast(rows.blockOf(r, b) + 2 * index);
     }
 
-    /// A half float some 64ths of its exponent's range away.
-    fn moved(half: u16, steps: i32) ?u16 {
-        const magnitude = @as(i32, half & 0x7fff) + steps * 8;
-        if (magnitude <= 0 or magnitude >= 0x7c00) return null;
-        return half & 0x8000 | @as(u16, @intCast(magnitude));
+    fn halves(rows: *const Rows, b: usize, index: usize) simd.H {
+        var found: [lanes]u16 = @splat(0x3c00); // 1
+        for (0..rows.count) |r| found[r] = rows.halfAt(r, b, index).*;
+        return found;
     }
 
-    /// The values of a block's lowest codes, and what a code adds.
-    fn ladder(codec: *const Codec, block: [*]u8, low: *Values, step: *Values) void {
-        var codes: [elements_max]u8 = @splat(0);
-        codec.recode(block, &codes);
-        codec.decode(block, low);
-        codes = @splat(1);
-        codec.recode(block, &codes);
-        codec.decode(block, step);
-        for (step[0..codec.elements], low[0..codec.elements]) |*s, l| s.* -= l;
+    fn setHalves(rows: *const Rows, b: usize, index: usize, to: simd.H) void {
+        const found: [lanes]u16 = to;
+        for (0..rows.count) |r| rows.halfAt(r, b, index).* = found[r];
     }
 
-    /// The nearest code; NaN, where there is no step, becomes 0.
-    fn nearest(codec: *const Codec, place: f32) f32 {
-        const inside = if (!(place > 0)) 0 else if (place > codec.top) codec.top else place;
-        return (inside + 0x1.8p23) - 0x1.8p23; // to nearest even
-    }
-
-    /// A column of a block that begins at `first`.
-    const Column = struct { first: usize, k: usize };
-
-    /// Takes the row of `matrix` that belongs to a column, times `factor`, off the block's values from `from` on.
-    fn take(rows: Rows, matrix: [*]const f32, column: Column, factor: f32, values: *Values, from: usize) void {
-        const row = matrix + (column.first + column.k) * rows.columns + column.first;
-        var j = from & ~@as(usize, 15);
-        while (j < rows.codec.elements) : (j += 16) {
-            simd.store(@alignCast(values[j..].ptr), simd.load(@alignCast(values[j..].ptr)) - simd.splat(factor) * simd.load(@alignCast(row + j)));
+    fn write(rows: *const Rows, b: usize, levels: *Values) void {
+        for (0..rows.count) |r| {
+            var codes: [elements_max]u8 = undefined;
+            for (0..rows.codec.elements) |k| codes[k] = @intFromFloat(each(levels)[k][r]);
+            rows.codec.recode(rows.blockOf(r, b), &codes);
         }
     }
 
-    /// Sets the levels of a block whose scales are there; returns what they cost, and leaves the weights' errors.
-    fn settle(rows: Rows, first: usize, weights: []const f32, targets: *const Values, block: [*]u8, left: *Values) f32 {
-        const codec = rows.codec;
-        var low: Values = undefined;
-        var step: Values = undefined;
-        ladder(codec, block, &low, &step);
-        var codes: [elements_max]u8 = undefined;
-        var wanted: Values align(64) = targets.*;
-        var cost: f32 = 0;
-        for (0..codec.elements) |k| {
-            const level = nearest(codec, (wanted[k] - low[k]) / step[k]);
-            codes[k] = @intFromFloat(level);
-            const value = low[k] + level * step[k];
-            cost += rows.args.importance[first + k] * (wanted[k] - value) * (wanted[k] - value);
-            left[k] = weights[k] - value;
-            rows.take(rows.args.factor, .{ .first = first, .k = k }, -left[k], &wanted, k);
+    /// Sets the levels of a block whose scales are there.
+    fn settle(rows: *const Rows, b: usize, targets: *const Values, ladder: *const Ladder, choice: *Choice) void {
+        const elements = rows.codec.elements;
+        const first = b * elements;
+        var wanted: Values = undefined;
+        @memcpy(wanted[0..elements], targets[0..elements]);
+        var cost: F = @splat(0);
+        for (0..elements) |k| {
+            const level = rows.nearest((wanted[k] - ladder.low[k]) / ladder.step[k]);
+            const value = ladder.low[k] + level * ladder.step[k];
+            const gap = wanted[k] - value;
+            cost += simd.splat(rows.args.importance[first + k]) * gap * gap;
+            choice.levels[k] = level;
+            choice.left[k] = rows.errors[first + k] - value;
+            rows.spread(rows.args.factor, first, k, choice.left[k], &wanted, k + 1);
         }
-        codec.recode(block, &codes);
-        return cost;
+        choice.cost = cost;
     }
 
     /// Moves levels and half floats of a block to where each is best; `slopes` are the errors times the sums, which halve
     /// the derivatives. Returns whether anything moved.
-    fn descend(rows: Rows, row: usize, b: usize, slopes: *Values) bool {
+    fn descend(rows: *const Rows, b: usize, slopes: *Values) bool {
         const codec = rows.codec;
-        const first = b * codec.elements;
-        const block = rows.blockAt(row, b);
-        const left = rows.errors(row, b);
-        var value: Values = undefined;
-        codec.decode(block, &value);
-        var low: Values = undefined;
-        var step: Values = undefined;
-        ladder(codec, block, &low, &step);
-        var codes: [elements_max]u8 = undefined;
-        for (0..codec.elements) |k| codes[k] = @intFromFloat(nearest(codec, (value[k] - low[k]) / step[k]));
+        const elements = codec.elements;
+        const left = rows.errors + b * elements;
+        var ladder: Ladder = undefined;
+        ladder.read(rows, b);
+        var levels: Values = undefined;
+        rows.readLevels(b, &ladder, &levels);
         var ever = false;
         for (0..turns) |_| {
             var now = false;
-            for (0..codec.elements) |k| {
-                const level: f32 = @floatFromInt(codes[k]);
-                const wanted = level + slopes[k] / (rows.args.sums[(first + k) * rows.columns + first + k] * step[k]);
-                if (!(@abs(wanted - level) > 0.5)) continue;
-                const code = nearest(codec, wanted);
-                if (code == level) continue;
-                const more = (code - level) * step[k];
-                codes[k] = @intFromFloat(code);
+            for (0..elements) |k| {
+                const curvature = simd.splat(rows.at(rows.args.sums, b * elements + k, b * elements + k)[0]);
+                const wanted = levels[k] + slopes[k] / (curvature * ladder.step[k]);
+                const code = rows.nearest(wanted);
+                // NaN is not far.
+                const moved = both(@abs(wanted - levels[k]) > simd.splat(0.5), code != levels[k]);
+                if (!@reduce(.Or, moved)) continue;
+                const more = @select(f32, moved, (code - levels[k]) * ladder.step[k], simd.splat(0));
+                levels[k] = @select(f32, moved, code, levels[k]);
                 left[k] -= more;
-                rows.take(rows.args.sums, .{ .first = first, .k = k }, more, slopes, 0);
+                rows.spread(rows.args.sums, b * elements, k, -more, slopes, 0);
                 now = true;
             }
-            for (0..codec.halves) |index| {
-                const half = halfAt(block, index);
-                const d = float16.fromF16(1, .{half.*})[0];
-                // By how much each value grows with the half float.
-                var growth: Values align(64) = @splat(1);
-                if (index == 0) for (0..codec.elements) |k| {
-                    const base = if (codec.halves == 2) float16.fromF16(1, .{halfAt(block, 1).*})[0] else 0;
-                    growth[k] = (low[k] + @as(f32, @floatFromInt(codes[k])) * step[k] - base) / d;
-                };
-                var pull: f32 = 0;
-                var stiffness: f32 = 0;
-                var bent: Values align(64) = @splat(0);
-                for (0..codec.elements) |k| rows.take(rows.args.sums, .{ .first = first, .k = k }, -growth[k], &bent, 0);
-                for (0..codec.elements) |k| {
-                    pull += growth[k] * slopes[k];
-                    stiffness += growth[k] * bent[k];
-                }
-                const stored = float16.toF16(1, .{d + pull / stiffness})[0];
-                const more = float16.fromF16(1, .{stored})[0] - d;
-                // Not so where it is not finite, or no better than it was.
-                if (stored & 0x7fff == 0 or stored & 0x7c00 == 0x7c00 or !(2 * more * pull > more * more * stiffness)) continue;
-                half.* = stored;
-                ladder(codec, block, &low, &step);
-                for (0..codec.elements) |k| {
-                    left[k] -= more * growth[k];
-                    slopes[k] -= more * bent[k];
-                }
-                now = true;
-            }
+            for (0..codec.halves) |index| now = rows.descendHalf(b, index, &levels, &ladder, slopes) or now;
             if (!now) break;
             ever = true;
         }
-        codec.recode(block, &codes);
+        if (ever) rows.write(b, &levels);
         return ever;
+    }
+
+    fn readLevels(rows: *const Rows, b: usize, ladder: *const Ladder, levels: *Values) void {
+        const elements = rows.codec.elements;
+        @memset(levels[0..elements], @splat(0));
+        for (0..rows.count) |r| {
+            var values: Floats = undefined;
+            rows.codec.decode(rows.blockOf(r, b), &values);
+            for (0..elements) |k| each(levels)[k][r] = values[k];
+        }
+        for (levels[0..elements], ladder.low[0..elements], ladder.step[0..elements]) |*level, low, step| level.* = rows.nearest((level.* - low) / step);
+    }
+
+    /// Moves a scale (index 0) or a minimum of each row to where it is best; returns whether one moved.
+    fn descendHalf(rows: *const Rows, b: usize, index: usize, levels: *const Values, ladder: *Ladder, slopes: *Values) bool {
+        const codec = rows.codec;
+        const elements = codec.elements;
+        const left = rows.errors + b * elements;
+        const low = simd.splat(if (codec.halves == 2) 0 else codec.low);
+        // By how much each value grows with the half float.
+        var growth: Values = undefined;
+        for (0..elements) |k| growth[k] = if (index == 0) levels[k] + low else simd.splat(1);
+        var bent: Values = undefined;
+        @memset(bent[0..elements], @splat(0));
+        for (0..elements) |k| rows.spread(rows.args.sums, b * elements, k, growth[k], &bent, 0);
+        var pull: F = @splat(0);
+        var stiffness: F = @splat(0);
+        for (0..elements) |k| {
+            pull += growth[k] * slopes[k];
+            stiffness += growth[k] * bent[k];
+        }
+        const before = rows.halves(b, index);
+        const d = float16.fromF16(lanes, before);
+        const stored = float16.toF16(lanes, d + pull / stiffness);
+        const more = float16.fromF16(lanes, stored) - d;
+        const magnitude = stored & @as(simd.H, @splat(0x7fff));
+        const finite = both(magnitude != @as(simd.H, @splat(0)), magnitude < @as(simd.H, @splat(0x7c00)));
+        const moved = both(finite, simd.splat(2) * more * pull > more * more * stiffness);
+        if (!@reduce(.Or, moved)) return false;
+        const step = @select(f32, moved, more, simd.splat(0));
+        rows.setHalves(b, index, @select(u16, moved, stored, before));
+        for (0..elements) |k| {
+            left[k] -= step * growth[k];
+            slopes[k] -= step * bent[k];
+        }
+        const minimum = if (codec.halves == 2) float16.fromF16(lanes, rows.halves(b, 1)) else simd.splat(0);
+        ladder.set(codec, float16.fromF16(lanes, rows.halves(b, 0)), minimum);
+        return true;
     }
 };

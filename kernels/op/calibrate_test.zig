@@ -24,13 +24,13 @@ test "sums of products are those of plain loops, right of the diagonal too where
         const level = dispatch.encodersAt(number);
         var sums: [columns * columns]f32 align(64) = @splat(0.5);
         // In two parts, neither a multiple of anything.
-        const args: Gram = .{ .x = &x, .y = right, .tokens = tokens, .cols = columns, .out = &sums };
+        const args: Gram = .{ .x = &x, .y = right, .tokens = tokens, .x_cols = columns, .cols = columns, .out = &sums };
         level.gram(&args, 0, 37);
         level.gram(&args, 37, columns);
         for (0..columns) |i| for (0..columns) |j| {
             if (right == &x and j < i) continue;
             var sum: f32 = 0;
-            for (0..tokens) |t| sum += x[t * columns + i] * right[t * columns + j];
+            for (0..tokens) |t| sum = @mulAdd(f32, x[t * columns + i], right[t * columns + j], sum);
             try testing.expectEqual(0.5 + sum, sums[i * columns + j]);
         };
     };

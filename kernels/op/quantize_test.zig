@@ -176,9 +176,10 @@ test "calibrated rounding finds the same at every level, and less than half of w
     const level = dispatch.encodersAt(0);
     const both = try allocator.alloc(f32, 2 * columns * columns);
     defer allocator.free(both);
-    const sums = both[columns * columns ..];
+    const sums = try allocator.alloc(f32, columns * columns);
+    defer allocator.free(sums);
     @memset(sums, 0);
-    level.gram(&.{ .x = inputs.ptr, .y = inputs.ptr, .tokens = 96, .cols = columns, .out = sums.ptr }, 0, columns);
+    level.gram(&.{ .x = inputs.ptr, .y = inputs.ptr, .tokens = 96, .x_cols = columns, .cols = columns, .out = sums.ptr }, 0, columns);
     for (0..columns) |i| for (0..i) |j| {
         sums[i * columns + j] = sums[j * columns + i];
     };
@@ -192,11 +193,17 @@ test "calibrated rounding finds the same at every level, and less than half of w
         matrix[@as(usize, k) * columns + k] = 1 / @sqrt(level.factorPivot(matrix.ptr, columns, k));
         level.factorColumn(matrix.ptr, columns, k, 0, k);
     }
+    const room = try allocator.alignedAlloc(f32, .@"64", columns * level_table.lanes);
+    defer allocator.free(room);
     var importance: [columns]f32 = undefined;
     for (0..columns) |j| {
         const inverse = matrix[j * columns + j];
         importance[j] = @floatCast(1 / (inverse * inverse));
-        for (0..columns) |i| both[i * columns + j] = if (i < j) @floatCast(matrix[i * columns + j] * inverse) else 0;
+        for (0..columns) |i| {
+            const at = j / level_table.calibrate_panel * level_table.calibrate_panel * columns + i * level_table.calibrate_panel + j % level_table.calibrate_panel;
+            both[at] = if (i < j) @floatCast(matrix[i * columns + j] * inverse) else 0;
+            both[columns * columns + at] = sums[i * columns + j];
+        }
     }
     var values: [rows * columns]f32 = undefined;
     for (&values) |*value| value.* = random.random().floatNorm(f32);
@@ -211,13 +218,13 @@ test "calibrated rounding finds the same at every level, and less than half of w
                 .values = &left,
                 .factor = both.ptr,
                 .importance = &importance,
-                .sums = sums.ptr,
+                .sums = both.ptr + columns * columns,
                 .columns = columns,
                 .blocks = if (number == 0) &expected else &bytes,
                 .quantize = encoder.quantize,
             };
-            try testing.expectEqual(rows, encoder.calibrate.?(&calibrate, 8, rows));
-            try testing.expectEqual(8, encoder.calibrate.?(&calibrate, 0, 8));
+            try testing.expectEqual(rows, encoder.calibrate.?(&calibrate, 8, rows, room.ptr));
+            try testing.expectEqual(8, encoder.calibrate.?(&calibrate, 0, 8, room.ptr));
             if (number > 0) try testing.expectEqualSlices(u8, &expected, &bytes);
             // What is left is what the blocks lack.
             var made: [rows * columns]f32 = undefined;

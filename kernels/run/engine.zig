@@ -212,8 +212,8 @@ pub const Engine = struct {
         if (engine.busy()) return error.Busy;
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         engine.work.capture = null;
-        // That of the logits, and the hidden states.
-        const products = kinds.productsOf(engine.work.model.layers) + 2;
+        // That of the logits, and the hidden states of two places.
+        const products = kinds.productsOf(engine.work.model.layers) + 3;
         if (count == 0 or first >= products) return;
         engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride));
     }

@@ -237,8 +237,10 @@ pub const Pass = struct {
     }
 
     pub fn setProduct(pass: *Pass, parts: []const Part) void {
+        const skipped = if (pass.work.capture) |*capture| capture.endsWith(pass.products) else false;
         pass.countProduct(&pass.input.activations);
         pass.setUnnumbered(parts);
+        pass.product.skipped = skipped;
     }
 
     fn setUnnumbered(pass: *Pass, parts: []const Part) void {

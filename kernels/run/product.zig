@@ -36,6 +36,8 @@ pub const Product = struct {
     claims: u32 = 0,
     /// What adapters add; null where they add nothing.
     adapting: ?*const Adapting = null,
+    /// Zeros are made instead: nothing that comes of this product is asked for.
+    skipped: bool = false,
 
     pub fn init(parts: []const Part, activations: *const level_table.Activations, threads: u32) Product {
         std.debug.assert(parts.len > 0 and parts.len <= parts_max and threads > 0);
@@ -123,9 +125,15 @@ pub const Product = struct {
     fn multiplyPart(product: *const Product, index: usize, from: u32, to: u32, next: ?[*]const u8) void {
         const first = product.starts[index];
         std.debug.assert(first <= from and from < to and to <= product.starts[index + 1]);
+        if (product.skipped) return product.clearPart(index, from - first, to - first);
         const part = &product.parts[index];
         product.formats[index].matmul(part, from - first, to - first, next);
         if (product.adapting) |adapting| adapting.add(index, part.out, part.out_stride, from - first, to - first);
+    }
+
+    fn clearPart(product: *const Product, index: usize, begin: u32, end: u32) void {
+        const part = &product.parts[index];
+        for (0..part.activations.tokens) |token| @memset((part.out + token * part.out_stride)[begin * level_table.lanes .. end * level_table.lanes], 0);
     }
 
     /// The group that a thread with this claim will most likely begin with after it: others take those between.

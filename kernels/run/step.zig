@@ -46,6 +46,7 @@ const Step = struct {
             pass.index = @intCast(index);
             kinds.mix(pass, run.scratch);
             pass.add(kinds.mixerHalf(layer), .{ .layer = layer, .half = kinds.feedForwardHalf(layer) });
+            run.keepStream(kinds.productsOf(all) + 2);
             kinds.feedForward(pass, run.scratch);
             const next = if (index + 1 < all.len) mixerOf(&all[index + 1]) else null;
             if (layer.inputs > 0) {
@@ -55,13 +56,19 @@ const Step = struct {
             } else pass.add(kinds.feedForwardHalf(layer), next);
         }
         std.debug.assert(pass.products == kinds.productsOf(all));
-        if (pass.work.capture) |*capture| capture.keepRows(pass.products + 1, .{
+        run.keepStream(pass.products + 1);
+        return true;
+    }
+
+    /// Keeps the hidden states under a number, where they are asked for.
+    fn keepStream(run: *Step, number: u32) void {
+        const pass = &run.pass;
+        if (pass.work.capture) |*capture| capture.keepRows(number, .{
             .first = pass.stream(0),
             .stride = pass.scratch.embedding_stride,
             .columns = pass.model.traits.embedding,
             .count = pass.tokens,
         });
-        return true;
     }
 
     fn mixerOf(layer: anytype) Next {

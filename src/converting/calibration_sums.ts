@@ -1,50 +1,65 @@
 /**
  * The sums that calibrated rounding goes by, of the inputs of one product, and what is made of them: the factor by which errors of a
- * column are made up for by the columns after it, and the repair of what the inputs themselves have lost.
+ * column are made up for by the columns after it, and what is to be changed of the weights before they are rounded.
+ *
+ * Weights change so that the copy gives what the original gives. Where a product's results go to the stream as they are, it makes up for
+ * everything that the copy's stream lacks there; errors count by the size of the stream that they are added to, which the next norm
+ * divides by. Any other product makes up for what its inputs lack.
  *
  * The room is taken once, for the product with the most columns, and used for each: of a model of 1.1 B these are 0.9 GB.
  *
  * @module
  */
 import { native } from "../../ffi/native.ts";
+import { LIMITS } from "../../ffi/wire.ts";
 import type { Calibration } from "./round_calibrated.ts";
 import { inSlices } from "./slices.ts";
 
 /** Added to the diagonal, in parts of its mean: what keeps columns that say nothing from being trusted. */
 const damping = 0.01;
+/** Columns of a panel, as the library reads matrices. */
+const panel = LIMITS.calibratePanel;
+/** Keeps the weight of an empty stream finite. */
+const smallest = 1e-12;
+
+/** What the sums of a product are of. */
+export interface Summed {
+  /** Floats of an input. */
+  readonly columns: number;
+  /** Floats of the stream, where the product's results are added to it; else undefined. */
+  readonly stream: number | undefined;
+}
 
 /** The sums of one product after the other. */
 export class CalibrationSums {
   readonly #threads: number;
   readonly #signal: AbortSignal | undefined;
-  readonly #most: number;
   /** Of the rounded copy's inputs with themselves: the upper half. */
   readonly #own: Float32Array;
-  /** Of what the original's inputs are more than those, with those. */
-  readonly #lost: Float32Array;
+  /** Of what the copy lacks with the copy's inputs: of inputs, or of the stream. */
+  readonly #lacking: Float32Array;
   readonly #matrix: Float64Array;
   readonly #factor: Float32Array;
-  #columns = 0;
-  #hasLost = false;
+  #of: Summed = { columns: 0, stream: undefined };
+  #lacks = false;
 
-  /** Room for products of at most `columns` columns. */
-  constructor(columns: number, threads: number, signal: AbortSignal | undefined) {
-    this.#most = columns;
+  /** Room for these products. */
+  constructor(products: readonly Summed[], threads: number, signal: AbortSignal | undefined) {
     this.#threads = threads;
     this.#signal = signal;
+    const columns = Math.max(...products.map(({ columns }) => columns));
     this.#own = new Float32Array(columns * columns);
-    this.#lost = new Float32Array(columns * columns);
+    this.#lacking = new Float32Array(Math.max(...products.map(({ columns, stream }) => (stream ?? columns) * columns)));
     this.#matrix = new Float64Array(columns * columns);
     this.#factor = new Float32Array(2 * columns * columns);
   }
 
   /** Begins the sums of another product. */
-  begin(columns: number): void {
-    if (columns > this.#most) throw new RangeError(`${columns} columns, room for ${this.#most}`);
-    this.#columns = columns;
-    this.#hasLost = false;
-    this.#own.fill(0, 0, columns * columns);
-    this.#lost.fill(0, 0, columns * columns);
+  begin(of: Summed): void {
+    this.#of = of;
+    this.#lacks = false;
+    this.#own.fill(0, 0, of.columns * of.columns);
+    this.#lacking.fill(0, 0, (of.stream ?? of.columns) * of.columns);
   }
 
   /** Adds rows of the original's inputs, which are spoilt, and the copy's inputs at the same positions. */
@@ -52,33 +67,60 @@ export class CalibrationSums {
     for (let i = 0; i < original.length; i++) {
       const difference = original[i]! - copy[i]!;
       original[i] = difference;
-      if (difference !== 0) this.#hasLost = true;
+      if (difference !== 0) this.#lacks = true;
     }
-    await this.#addProducts(copy, copy, this.#own);
-    if (this.#hasLost) await this.#addProducts(original, copy, this.#lost);
+    await this.#addAll(original, copy, this.#of.columns);
   }
 
-  async #addProducts(x: Float32Array, y: Float32Array, to: Float32Array): Promise<void> {
-    const n = this.#columns;
-    const sums = to.subarray(0, n * n);
-    await inSlices(n, x.length / n, 64, this.#signal, (begin, end) => {
-      native().gram({ x, y, columns: n, begin, end, sums, threads: this.#threads });
+  /**
+   * Adds rows of a product whose results go to the stream: the original's stream after it, the copy's with the matrix as it was, and
+   * the copy's inputs. All but the copy's stream are spoilt.
+   */
+  async addToStream(original: Float32Array, stream: Float32Array, inputs: Float32Array): Promise<void> {
+    const { columns, stream: width = 0 } = this.#of;
+    for (let t = 0; t * width < original.length; t++) {
+      const [begin, end] = [t * width, (t + 1) * width];
+      let sum = 0;
+      for (let i = begin; i < end; i++) sum += original[i]! * original[i]!;
+      const weight = 1 / Math.sqrt(sum / width + smallest);
+      for (let i = begin; i < end; i++) {
+        const difference = original[i]! - stream[i]!;
+        original[i] = difference * weight;
+        if (difference !== 0) this.#lacks = true;
+      }
+      for (let i = t * columns; i < (t + 1) * columns; i++) inputs[i] = inputs[i]! * weight;
+    }
+    await this.#addAll(original, inputs, width);
+  }
+
+  async #addAll(lacking: Float32Array, copy: Float32Array, width: number): Promise<void> {
+    await this.#addProducts(copy, copy, this.#own, this.#of.columns);
+    if (this.#lacks) await this.#addProducts(lacking, copy, this.#lacking, width);
+  }
+
+  /** Adds the products of the `rows` values of x with those of y. */
+  async #addProducts(x: Float32Array, y: Float32Array, to: Float32Array, rows: number): Promise<void> {
+    const { columns } = this.#of;
+    const sums = to.subarray(0, rows * columns);
+    await inSlices(rows, y.length, 64, this.#signal, (begin, end) => {
+      native().gram({ x, y, xColumns: rows, columns, begin, end, sums, threads: this.#threads });
     });
   }
 
   /** What rounding goes by; valid until the next product begins. */
   async finish(): Promise<Calibration> {
-    const n = this.#columns;
+    const { columns: n, stream } = this.#of;
     const matrix = this.#matrix.subarray(0, n * n);
     const factor = this.#factor.subarray(0, 2 * n * n);
-    const sums = factor.subarray(n * n);
-    mirror(this.#own, sums, n);
     let trace = 0;
-    for (let i = 0; i < n; i++) trace += sums[i * n + i]!;
+    for (let i = 0; i < n; i++) trace += this.#own[i * n + i]!;
     // Columns that never had a value get the damping alone.
     const more = trace === 0 ? 1 : damping * trace / n;
-    for (let i = 0; i < n; i++) sums[i * n + i]! += more;
-    matrix.set(sums);
+    for (let i = 0; i < n; i++) {
+      for (let j = i; j < n; j++) matrix[j * n + i] = matrix[i * n + j] = this.#own[i * n + j]!;
+      matrix[i * n + i] = Math.fround(matrix[i * n + i]! + more);
+    }
+    toPanels(factor.subarray(n * n), n, (i, k) => i <= k ? matrix[i * n + k]! : matrix[k * n + i]!);
     await inSlices(n, 2 * n, 1, this.#signal, (begin, end) => {
       native().factor({ matrix, columns: n, begin: n - end, end: n - begin, threads: this.#threads });
     });
@@ -87,34 +129,35 @@ export class CalibrationSums {
       const inverse = matrix[k * n + k]!;
       importance[k] = 1 / (inverse * inverse);
     }
-    const repair = this.#hasLost ? await this.#repair(matrix) : null;
-    for (let i = 0; i < n; i++) {
-      for (let k = 0; k < n; k++) factor[i * n + k] = i < k ? matrix[i * n + k]! * matrix[k * n + k]! : 0;
-    }
-    return { factor, importance, columns: n, repair };
+    if (this.#lacks) await this.#solve(matrix, stream ?? n);
+    toPanels(factor, n, (i, k) => i < k ? matrix[i * n + k]! * matrix[k * n + k]! : 0);
+    const lacking = this.#lacks ? this.#lacking.subarray(0, (stream ?? n) * n) : null;
+    if (lacking !== null && stream === undefined) transpose(lacking, n);
+    return {
+      factor,
+      importance,
+      columns: n,
+      repair: stream === undefined ? lacking : null,
+      shift: stream === undefined ? null : lacking,
+    };
   }
 
-  /** lost (R R')^-1, transposed: column by column what a row's weights are to be changed by. */
-  async #repair(matrix: Float64Array): Promise<Float32Array> {
-    const n = this.#columns;
-    const lost = this.#lost.subarray(0, n * n);
-    await inSlices(n, 2 * n, 16, this.#signal, (begin, end) => {
-      const rows = lost.subarray(begin * n, end * n);
+  /** Lacking (R R')^-1, in its place. */
+  async #solve(matrix: Float64Array, count: number): Promise<void> {
+    const n = this.#of.columns;
+    await inSlices(count, 2 * n, 16, this.#signal, (begin, end) => {
+      const rows = this.#lacking.subarray(begin * n, end * n);
       native().solve({ matrix, columns: n, rows, threads: this.#threads });
     });
-    transpose(lost, n);
-    return lost;
   }
 }
 
-/** Copies a matrix of which the upper half is there, whole. */
-function mirror(upper: Float32Array, to: Float32Array, n: number): void {
-  for (let i = 0; i < n; i++) {
-    for (let j = i; j < n; j++) {
-      const value = upper[i * n + j]!;
-      to[i * n + j] = value;
-      to[j * n + i] = value;
-    }
+/** Writes a matrix panel after panel. */
+function toPanels(to: Float32Array, n: number, valueAt: (i: number, k: number) => number): void {
+  let at = 0;
+  for (let first = 0; first < n; first += panel) {
+    const end = Math.min(n, first + panel);
+    for (let i = 0; i < n; i++) for (let k = first; k < end; k++) to[at++] = valueAt(i, k);
   }
 }
 

@@ -16,6 +16,7 @@ import {
   type FieldsOf,
   given,
   group,
+  integer,
   other,
   readOptions,
   type Resolved,
@@ -53,6 +54,11 @@ export interface QuantizeFileOptions {
    * @default {texts that the model generates}
    */
   readonly calibration?: string;
+  /**
+   * How many tokens of that text the model reads, at most: windows from everywhere in it.
+   * @default {10240}
+   */
+  readonly calibrationTokens?: number;
   /**
    * Formats of some tensors, by a part of their names. Of several rules that fit a tensor, the last one holds.
    * @default {[]}
@@ -101,6 +107,13 @@ export const quantizeFileFields = {
     about: "The text that the model reads for calibrated rounding.",
     otherwise: "texts that the model generates",
     flag: { name: "calibrate", value: "TEXT", about: "a text file that the model reads for calibrated rounding" },
+  }),
+  calibrationTokens: integer({
+    about: "How many tokens of that text the model reads, at most.",
+    least: 64,
+    most: 1 << 24,
+    default: 10_240,
+    flag: { name: "calibrate-tokens", value: "N", about: "how many tokens of that text are read, at most" },
   }),
   tensorTypes: other<readonly TensorRule[]>()(
     {
@@ -182,7 +195,7 @@ export async function quantizeFile(
   const from = pathOf("input", input, "a GGUF file or a folder");
   const to = pathOf("output", output, "a file to write");
   const read = readOptions(quantizeFileFields, options);
-  const { type, tensorTypes, importance, signal, onProgress, calibration, rounding } = read;
+  const { type, tensorTypes, importance, signal, onProgress, calibration, calibrationTokens, rounding } = read;
   if (calibration !== undefined && rounding !== "calibrated") {
     refuseOption("calibration", 'none, or the rounding "calibrated"', calibration);
   }
@@ -208,7 +221,14 @@ export async function quantizeFile(
   const source = folder ? openFolder(from, read.allowUnknownPreTokenizer) : openGguf(from);
   try {
     await using calibrator = rounding === "calibrated"
-      ? await Calibrator.open(from, { text: calibration ?? await ownText(from, signal), threads, signal, output: to })
+      ? await Calibrator.open(from, {
+        text: calibration ?? await ownText(from, signal),
+        tokens: calibrationTokens,
+        threads,
+        signal,
+        output: to,
+        work: JSON.stringify([type, tensorTypes]),
+      })
       : undefined;
     const plain = rounding === "calibrated" ? "search" : rounding;
     return await convertFile(source, to, {

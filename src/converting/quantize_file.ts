@@ -261,10 +261,11 @@ async function convert(
   const piece = Math.max(1, Math.floor(pieceValues / columns));
   const matrixRows = tensor.dims[1] ?? 1;
   const weights = importance?.get(tensor.name);
-  const calibration = format.id === tensor.type ? undefined : await calibrator?.calibrationFor(tensor.name);
-  const all = calibration === undefined
-    ? undefined
-    : new Uint8Array(rows * columns / format.blockElements * format.blockBytes);
+  const isCopied = format.id === tensor.type;
+  const earlier = isCopied ? undefined : calibrator?.made(tensor.name);
+  const calibration = isCopied || earlier !== undefined ? undefined : await calibrator?.calibrationFor(tensor.name);
+  const newRowBytes = columns / format.blockElements * format.blockBytes;
+  const all = calibration === undefined ? undefined : new Uint8Array(rows * newRowBytes);
   let [squares, power] = [0, 0];
   for (let row = 0; row < rows;) {
     if (signal?.aborted) throw cancelledBy(signal);
@@ -272,22 +273,28 @@ async function convert(
     const count = Math.min(piece, matrixRows - row % matrixRows, rows - row);
     const bytes = new Uint8Array(count * rowBytes);
     tensor.read(bytes, row * rowBytes);
-    if (format.id === tensor.type) {
+    if (isCopied) {
       writer.write(bytes);
     } else {
       const floats = new Float32Array(count * columns);
       native().dequantize({ format: tensor.type, blocks: bytes, values: floats, threads: quantizer.threads });
       const matrix = Math.floor(row / matrixRows);
-      const made = await round(quantizer, format, floats, [count, columns], {
-        rounding,
-        calibration,
-        signal,
-        outliers: format.blockElements > 1 ? outliers : undefined,
-        importance: weights?.slice(matrix * columns, (matrix + 1) * columns),
-      }).catch((error) => {
-        throw located(error, tensor.name, row);
-      });
-      all?.set(made.blocks, row * columns / format.blockElements * format.blockBytes);
+      const made = earlier === undefined
+        ? await round(quantizer, format, floats, [count, columns], {
+          rounding,
+          calibration: calibration && rowsOf(calibration, row, count),
+          signal,
+          outliers: format.blockElements > 1 ? outliers : undefined,
+          importance: weights?.slice(matrix * columns, (matrix + 1) * columns),
+        }).catch((error) => {
+          throw located(error, tensor.name, row);
+        })
+        : new QuantizedTensor(
+          nameOf(format),
+          [count, columns],
+          earlier.subarray(row * newRowBytes, (row + count) * newRowBytes),
+        );
+      all?.set(made.blocks, row * newRowBytes);
       writer.write(made.blocks);
       const { rmse } = await quantizer.error(made, floats);
       squares += rmse * rmse * floats.length;
@@ -298,6 +305,12 @@ async function convert(
   }
   if (all !== undefined) calibrator?.replace(tensor.name, format.id, all);
   return power === 0 ? 0 : Math.sqrt(squares / power);
+}
+
+/** What some rows of a matrix are rounded by. */
+function rowsOf(calibration: Calibration, row: number, count: number): Calibration {
+  const { shift, columns } = calibration;
+  return { ...calibration, shift: shift && shift.subarray(row * columns, (row + count) * columns) };
 }
 
 /** How some rows are rounded. */

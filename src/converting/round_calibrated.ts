@@ -17,14 +17,18 @@ export interface Calibration {
   /** The squares of r_kk. */
   readonly importance: Float32Array;
   readonly columns: number;
-  /** Rows times this, transposed, make up for what the inputs have lost: added to the weights. Null: nothing was lost. */
+  /** Rows times this, transposed, make up for what the inputs lack: added to the weights. Null: nothing. */
   readonly repair: Float32Array | null;
+  /** What is added to the weights, row after row, to make up for what the stream lacks. Null: nothing. */
+  readonly shift: Float32Array | null;
 }
 
 /** Measures the inputs of matrices. */
 export interface TensorCalibrator extends AsyncDisposable {
   /** The place of a tensor in the order of rounding: a higher number comes later. */
   order(name: string): number;
+  /** The blocks of a tensor where they were made already; undefined where they were not. */
+  made(name: string): Uint8Array | undefined;
   /** The calibration of a tensor; undefined where its inputs are not known. Called in that order. */
   calibrationFor(name: string): Promise<Calibration | undefined>;
   /** Called with the blocks that a tensor has got. */
@@ -45,7 +49,7 @@ export async function roundCalibrated(
   calibration: Calibration,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  const { columns, repair } = calibration;
+  const { columns, repair, shift } = calibration;
   const rows = values.length / columns;
   if (repair !== null) {
     const more = new Float32Array(values.length);
@@ -66,6 +70,7 @@ export async function roundCalibrated(
     });
     for (let i = 0; i < values.length; i++) values[i] += more[i];
   }
+  if (shift !== null) { for (let i = 0; i < values.length; i++) values[i]! += shift[i]!; }
   if (!even.test(nameOf(format))) {
     const { importance } = calibration;
     const options = { format: nameOf(format), shape: [rows, columns], ...given({ signal }) };

@@ -16,11 +16,12 @@ export class RowFile implements Disposable {
   #descriptor: number | undefined;
   #rows = 0;
 
-  /** Makes the file, or empties it. */
-  constructor(path: string, columns: number) {
+  /** Makes the file, or empties it; with `rows`, opens one that has so many. */
+  constructor(path: string, columns: number, rows?: number) {
     this.path = path;
     this.columns = columns;
-    this.#descriptor = this.#attempt(() => this.#fs.openSync(path, "w+"));
+    this.#rows = rows ?? 0;
+    this.#descriptor = this.#attempt(() => this.#fs.openSync(path, rows === undefined ? "w+" : "r"));
   }
 
   /** How many rows were written. */
