@@ -17,6 +17,20 @@ export function readText(option: string, path: string): string {
   }
 }
 
+/** The text of a file that must be UTF-8 from beginning to end. */
+export function readExactText(option: string, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(path));
+  } catch (error) {
+    const isText = !(error instanceof TypeError);
+    throw refusal(
+      `${option}: ${path} ${isText ? "cannot be read" : "is no text in UTF-8"}`,
+      "the path of a text file",
+      error,
+    );
+  }
+}
+
 /**
  * A file for results. It is opened before the work begins, so that a path which cannot be written is heard of at once; the
  * bytes come under its name when all are there. What is no regular file (a pipe, a device) is written as it is.

@@ -103,9 +103,14 @@ function isSystemError(error: unknown): boolean {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string";
 }
 
-/** Shows how far something is, on standard error, if that is a terminal and it takes long enough to be worth it. */
+/**
+ * Shows how far something is, on standard error, if it takes long enough to be worth it: a bar on a terminal; elsewhere, where bytes are
+ * counted, a line now and then.
+ */
 export class ProgressBar {
   static readonly #delayMs = 300;
+  /** Between two lines where there is no terminal. */
+  static readonly #lineMs = 10_000;
   readonly #what: string;
   readonly #begin = performance.now();
   #bar: { update(value: number): void; stop(): void } | undefined;
@@ -113,19 +118,33 @@ export class ProgressBar {
   #ended = false;
 
   readonly #counts: boolean;
+  /** Where there is no terminal: when the last line was written, and how far it was then. */
+  #told: { readonly at: number; readonly done: number };
 
   /** A bar with this text before it; with `bytes`, it tells how many are done and how long the rest will take. */
   constructor(what: string, unit?: "bytes") {
     this.#what = what;
     this.#counts = unit === "bytes";
+    this.#told = { at: this.#begin, done: 0 };
   }
 
   /** Shows `done` of `total`. */
   update(done: number, total: number): void {
     if (this.#bar) return this.#bar.update(done);
-    if (this.#opening || !process.stderr.isTTY || performance.now() - this.#begin < ProgressBar.#delayMs) return;
+    if (!process.stderr.isTTY) return this.#tell(done, total);
+    if (this.#opening || performance.now() - this.#begin < ProgressBar.#delayMs) return;
     this.#opening = true;
     void this.#open(done, total);
+  }
+
+  /** A line now and then, with the time left by what was done since the last one. */
+  #tell(done: number, total: number): void {
+    const now = performance.now();
+    if (!this.#counts || now - this.#told.at < ProgressBar.#lineMs || done <= this.#told.done || done >= total) return;
+    const seconds = (now - this.#told.at) / 1000 * (total - done) / (done - this.#told.done);
+    const left = seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`;
+    note(`${this.#what}: ${Math.floor(100 * done / total)} %, about ${left} left`);
+    this.#told = { at: now, done };
   }
 
   /** Takes the bar away. */

@@ -8,14 +8,14 @@ import { quantizeFile, quantizeFileFields, type QuantizeFileOptions } from "../s
 import type { QuantizeFileReport, TensorReport } from "../src/converting/quantize_file.ts";
 import type { TensorRule } from "../src/converting/mixes.ts";
 import type { QuantizedFormat } from "../src/converting/types.ts";
-import { readText } from "./files.ts";
+import { readExactText } from "./files.ts";
 import { type FlagReaders, optionsFrom } from "./flags.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { note, print, ProgressBar, toJson } from "./output.ts";
 
 const readers: FlagReaders = {
-  calibrate: (path) => readText("--calibrate", path),
+  calibrate: (path) => readExactText("--calibrate", path),
   imatrix: (path) => ImportanceMatrix.read(path),
   "tensor-type": readRule,
 };

@@ -122,21 +122,24 @@ describe("a buffer", () => {
     refused(unknown, LightGPTError as typeof InvalidArgumentError, "format 4711");
     const [x, sums] = [new Float32Array(6), new Float32Array(4)];
     assertThrows(
-      () => native().gram({ columns: 2, threads: 1, begin: 0, end: 2, x, y: x.subarray(2), sums }),
+      () => native().gram({ xColumns: 2, columns: 2, threads: 1, begin: 0, end: 2, x, y: x.subarray(2), sums }),
       InvalidArgumentError,
     );
     assertThrows(
-      () => native().gram({ columns: 3, threads: 1, begin: 0, end: 3, x, y: x, sums }),
+      () => native().gram({ xColumns: 3, columns: 3, threads: 1, begin: 0, end: 3, x, y: x, sums }),
       InvalidArgumentError,
     );
     assertThrows(
-      () => native().gram({ columns: 4, threads: 1, begin: 0, end: 4, x, y: x, sums: x }),
+      () => native().gram({ xColumns: 4, columns: 4, threads: 1, begin: 0, end: 4, x, y: x, sums: x }),
       InvalidArgumentError,
     );
     for (const [begin, end] of [[1, 1], [0, 3]] as const) {
-      assertThrows(() => native().gram({ columns: 2, threads: 1, begin, end, x, y: x, sums }), InvalidArgumentError);
+      assertThrows(
+        () => native().gram({ xColumns: 2, columns: 2, threads: 1, begin, end, x, y: x, sums }),
+        InvalidArgumentError,
+      );
     }
-    native().gram({ columns: 2, threads: 1, begin: 0, end: 2, x, y: x, sums });
+    native().gram({ xColumns: 2, columns: 2, threads: 1, begin: 0, end: 2, x, y: x, sums });
   });
 });
 

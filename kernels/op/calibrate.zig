@@ -152,11 +152,14 @@ const Rows = struct {
         }
     }
 
-    /// Adds `amount` times row `first + k` of a matrix to the block's values from `from` on, or a little before.
-    inline fn spread(rows: *const Rows, matrix: [*]const f32, first: usize, k: usize, amount: F, values: *Values, from: usize) void {
+    /// Row `k` of a matrix, within the block that begins at `first`.
+    const Line = struct { matrix: [*]const f32, first: usize, k: usize };
+
+    /// Adds `amount` times a line to the block's values from `from` on, or a little before.
+    inline fn spread(rows: *const Rows, line: Line, amount: F, values: *Values, from: usize) void {
         var j = from & ~@as(usize, 7);
         while (j < rows.codec.elements) : (j += 8) {
-            const row = rows.at(matrix, first + k, first + j);
+            const row = rows.at(line.matrix, line.first + line.k, line.first + j);
             inline for (0..8) |c| values[j + c] = simd.fma(amount, simd.splat(row[c]), values[j + c]);
         }
     }
@@ -316,7 +319,7 @@ const Rows = struct {
             cost += simd.splat(rows.args.importance[first + k]) * gap * gap;
             choice.levels[k] = level;
             choice.left[k] = rows.errors[first + k] - value;
-            rows.spread(rows.args.factor, first, k, choice.left[k], &wanted, k + 1);
+            rows.spread(.{ .matrix = rows.args.factor, .first = first, .k = k }, choice.left[k], &wanted, k + 1);
         }
         choice.cost = cost;
     }
@@ -344,7 +347,7 @@ const Rows = struct {
                 const more = @select(f32, moved, (code - levels[k]) * ladder.step[k], simd.splat(0));
                 levels[k] = @select(f32, moved, code, levels[k]);
                 left[k] -= more;
-                rows.spread(rows.args.sums, b * elements, k, -more, slopes, 0);
+                rows.spread(.{ .matrix = rows.args.sums, .first = b * elements, .k = k }, -more, slopes, 0);
                 now = true;
             }
             for (0..codec.halves) |index| now = rows.descendHalf(b, index, &levels, &ladder, slopes) or now;
@@ -377,7 +380,7 @@ const Rows = struct {
         for (0..elements) |k| growth[k] = if (index == 0) levels[k] + low else simd.splat(1);
         var bent: Values = undefined;
         @memset(bent[0..elements], @splat(0));
-        for (0..elements) |k| rows.spread(rows.args.sums, b * elements, k, growth[k], &bent, 0);
+        for (0..elements) |k| rows.spread(.{ .matrix = rows.args.sums, .first = b * elements, .k = k }, growth[k], &bent, 0);
         var pull: F = @splat(0);
         var stiffness: F = @splat(0);
         for (0..elements) |k| {

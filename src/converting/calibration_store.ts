@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
+import { workFailure } from "./row_file.ts";
 
 /** Who works in the folder, at what, and how far it is. */
 interface Progress {
@@ -122,7 +122,7 @@ function readProgress(folder: string): Progress | undefined {
     return isProgress(found) ? found : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined; // half-written: it is begun anew
-    throw failure(path, error);
+    throw workFailure(path, error);
   }
 }
 
@@ -135,13 +135,6 @@ function attempt<T>(path: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    throw failure(path, error);
+    throw workFailure(path, error);
   }
-}
-
-function failure(path: string, cause: unknown): LightGPTError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new LightGPTError("io", `${path}: ${reason}`, { what: "the working folder of a calibration", where: path }, {
-    cause,
-  });
 }

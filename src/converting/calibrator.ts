@@ -82,6 +82,8 @@ export class Calibrator implements TensorCalibrator {
   /** States before the layer in work, of the original and of the copy; absent before the first layer. */
   #states: { readonly original: RowFile; readonly copy: RowFile } | undefined;
   #layer: Layer | undefined;
+  /** Files that are open. */
+  readonly #files = new Set<RowFile>();
   #product = -1;
   #calibration: Calibration | undefined;
 
@@ -98,7 +100,7 @@ export class Calibrator implements TensorCalibrator {
     this.#begun = this.#store.layers;
     if (this.#begun > 0) {
       const [original, copy] = ["original", "copy"].map((whose) =>
-        new RowFile(this.#store.path(`${whose}-${this.#begun}`), this.#embedding, this.#positions)
+        this.#file(`${whose}-${this.#begun}`, this.#embedding, this.#positions)
       );
       this.#states = { original: original!, copy: copy! };
     }
@@ -161,7 +163,7 @@ export class Calibrator implements TensorCalibrator {
   /** Frees the layer in work, and closes and removes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#layer !== undefined) await this.#close(this.#layer);
-    for (const file of [this.#states?.original, this.#states?.copy]) discard(file);
+    for (const file of this.#files) this.#discard(file);
     this.#store.remove();
   }
 
@@ -172,7 +174,7 @@ export class Calibrator implements TensorCalibrator {
     kinds.push(statesOfLayer, statesInside);
     const files = new Map(kinds.map((kind) => {
       const name = kind === statesOfLayer ? `original-${index + 1}` : `seen-${kind}`;
-      return [kind, new RowFile(this.#store.path(name), this.#columnsOf(index, kind))];
+      return [kind, this.#file(name, this.#columnsOf(index, kind))];
     }));
     {
       using original = await this.#load(index, this.#states?.original);
@@ -191,19 +193,19 @@ export class Calibrator implements TensorCalibrator {
 
   /** Has the copy, rounded now, read the text for its states after the layer. */
   async #leave(layer: Layer): Promise<void> {
-    const copy = new RowFile(this.#store.path(`copy-${layer.index + 1}`), this.#embedding);
+    const copy = this.#file(`copy-${layer.index + 1}`, this.#embedding);
     await this.#read(layer.engine, layer.index, [statesOfLayer], ([rows]) => copy.append(rows!));
     const before = this.#states;
     this.#states = { original: layer.original.get(statesOfLayer)!, copy };
     this.#store.finish(layer.index + 1);
-    for (const file of [before?.original, before?.copy]) discard(file);
+    if (before !== undefined) { for (const file of [before.original, before.copy]) this.#discard(file); }
     await this.#close(layer);
   }
 
   async #close({ engine, copy, original }: Layer): Promise<void> {
     await engine.dispose();
     copy[Symbol.dispose]();
-    for (const file of original.values()) if (file !== this.#states?.original) discard(file);
+    for (const file of original.values()) if (file !== this.#states?.original) this.#discard(file);
     this.#layer = undefined;
   }
 
@@ -274,6 +276,18 @@ export class Calibrator implements TensorCalibrator {
     return [embedding, heads * vDim, embedding, feedForward][kind] ?? embedding;
   }
 
+  #file(name: string, columns: number, rows?: number): RowFile {
+    const file = new RowFile(this.#store.path(name), columns, rows);
+    this.#files.add(file);
+    return file;
+  }
+
+  #discard(file: RowFile): void {
+    this.#files.delete(file);
+    file[Symbol.dispose]();
+    node("node:fs").rmSync(file.path, { force: true });
+  }
+
   #load(index: number, states: RowFile | undefined): Promise<LayerModel> {
     const { plan, gguf } = this.#model;
     const from = states === undefined ? undefined : { path: states.path, positions: this.#positions };
@@ -290,12 +304,6 @@ function workOf({ gguf }: Opened, windows: readonly Uint32Array[], work: string)
   }
   for (const window of windows) hash.update(new Uint8Array(window.buffer, window.byteOffset, window.byteLength));
   return hash.digest("hex");
-}
-
-function discard(file: RowFile | undefined): void {
-  if (file === undefined) return;
-  file[Symbol.dispose]();
-  node("node:fs").rmSync(file.path, { force: true });
 }
 
 /** The number of the product that a tensor is multiplied in, as `Native.capture` numbers them. */

@@ -67,10 +67,20 @@ export class RowFile implements Disposable {
     try {
       return action();
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new LightGPTError("io", `${this.path}: ${reason}`, { what: "a file of rows", where: this.path }, { cause });
+      throw workFailure(this.path, cause);
     }
   }
+}
+
+/** The error about a file that is needed only while something is made. */
+export function workFailure(path: string, cause: unknown): LightGPTError {
+  const isFull = cause instanceof Error && "code" in cause && cause.code === "ENOSPC";
+  const reason = isFull
+    ? "the disk is full; nothing was left behind"
+    : cause instanceof Error
+    ? cause.message
+    : String(cause);
+  return new LightGPTError("io", `${path}: ${reason}`, { what: "a file of work under way", where: path }, { cause });
 }
 
 function bytesOf(floats: Float32Array): Uint8Array {
