@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 ed760db682dc2e99";
+export const STAMP = "0.1.0 4dab3579b26b30de";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -42,6 +42,8 @@ export const LIMITS = {
   adaptersMax: 8,
   /** Columns between the two matrices of an adapter. */
   adapterRankMax: 4096,
+  /** Columns of a panel of the matrices that calibrated rounding reads. */
+  calibratePanel: 32,
   sequencesMax: 1024,
   pagesMax: 16777216,
   threadsMax: 256,

@@ -56,7 +56,7 @@ export interface QuantizeFileOptions {
   readonly calibration?: string;
   /**
    * How many tokens of that text the model reads, at most: windows from everywhere in it.
-   * @default {10240}
+   * @default {16384}
    */
   readonly calibrationTokens?: number;
   /**
@@ -112,7 +112,7 @@ export const quantizeFileFields = {
     about: "How many tokens of that text the model reads, at most.",
     least: 64,
     most: 1 << 24,
-    default: 10_240,
+    default: 16_384,
     flag: { name: "calibrate-tokens", value: "N", about: "how many tokens of that text are read, at most" },
   }),
   tensorTypes: other<readonly TensorRule[]>()(

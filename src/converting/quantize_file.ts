@@ -115,6 +115,7 @@ export async function convertFile(
     : [...source.tensors].sort((a, b) => calibrator.order(a.name) - calibrator.order(b.name));
   const jobs = ordered.map((tensor) => jobFor(tensor, plan, warnings));
   if (options.importance !== undefined) warnings.push(...checkImportances(options.importance, jobs));
+  warnings.push(...warnUncalibrated(jobs, calibrator));
   const requantized = jobs.filter(({ tensor, format }) => format.id !== tensor.type && isBlocks(tensor.type));
   if (requantized.length > 0) {
     const types = [...new Set(requantized.map(({ tensor }) => formatName(tensor.type)))].join(", ");
@@ -212,6 +213,21 @@ function jobFor(tensor: SourceTensor, plan: Plan, warnings: string[]): Job {
   if (format.id !== own.id && !own.supported) throw unreadable(tensor);
   const values = tensor.dims.reduce((product, size) => product * size, 1);
   return { tensor, format, bytes: values / format.blockElements * format.blockBytes };
+}
+
+/** Says which matrices of layers are rounded without their inputs, because calibrating does not know these. */
+function warnUncalibrated(jobs: readonly Job[], calibrator: TensorCalibrator | undefined): string[] {
+  if (calibrator === undefined) return [];
+  const names = jobs
+    .filter(({ tensor, format }) => isBlocks(format.id) && format.id !== tensor.type && tensor.name.startsWith("blk."))
+    .filter(({ tensor }) => calibrator.order(tensor.name) < 0)
+    .map(({ tensor }) => tensor.name);
+  if (names.length === 0) return [];
+  return [
+    `${names.length} matrices are rounded by a search, for their inputs are not calibrated: ${
+      names[0]
+    } and others like it.`,
+  ];
 }
 
 function unreadable({ name, type }: SourceTensor): LightGPTError {
