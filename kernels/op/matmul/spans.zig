@@ -51,6 +51,9 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
         const Operand = OperandOf(bytes_only);
         /// A pair of spans at once, where the registers hold what both need.
         const unrolled = F.chunk_spans <= 2 and width <= 2 and bytes_only;
+        /// 16-bit activations: both halves of a span at once, where the registers hold the sums of both. One token waits for
+        /// memory, which is read no sooner so.
+        const joint = !bytes_only and isa.has_vnni and width > 1 and (2 * VectorUnit(F, lanes, width, true).dots + 1) * width <= isa.registers - 6;
         /// Wide tiles keep the processor too busy to see the next group coming; the others wait for memory anyway.
         const fetches = width > 2;
 
@@ -73,7 +76,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
             const spans = x.cols / level_table.span;
             // The bytes, or the high halves and then the low ones.
             var halves: [2]Operand = undefined;
-            const count: u32 = if (bytes_only or x.bits == .int8) 1 else 2;
+            const count: u32 = if (joint) 2 else if (bytes_only or x.bits == .int8) 1 else 2;
             halves[0] = .high(x, tile, if (count == 1) 1 else 256);
             if (count == 2) halves[1] = .low(x, tile);
 
@@ -125,10 +128,20 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
                 if (halves.len == 1) return;
                 half(at, &halves[1], true, acc);
                 halves[1].advance(stride);
+            } else if (joint) {
+                both(at, halves[0..2], acc);
+                for (halves[0..2]) |*x| x.advance(stride);
             } else for (halves) |*x| {
                 half(at, x, true, acc);
                 x.advance(stride);
             }
+        }
+
+        inline fn both(at: Place, halves: *[2]Operand, acc: *Sums) void {
+            const Unit = VectorUnit(F, lanes, width, true);
+            const units = Unit.multiplyBoth(at, .{ halves[0].q, halves[1].q }, .{ halves[0].sums, halves[1].sums });
+            const d = F.scaleAt(lanes, at);
+            inline for (0..width) |t| inline for (&units, halves) |*unit, *x| Adder(F, lanes).add(at, d, unit, t, x, &acc[t]);
         }
 
         inline fn half(at: Place, x: *const Operand, comptime low: bool, acc: *Sums) void {

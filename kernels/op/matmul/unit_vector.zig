@@ -14,7 +14,7 @@ pub fn VectorUnit(comptime F: type, comptime lanes: u32, comptime width: u32, co
         const Self = @This();
         const parts = format.features(F).parts;
         /// Sums of a span: one for each integer scale.
-        const dots = if (parts == 2) 2 else 1;
+        pub const dots = if (parts == 2) 2 else 1;
         /// Steps of four columns that a sum has.
         const steps = 8 / dots;
         const Dot = dot.Dot(lanes, F.weights, low, steps);
@@ -29,6 +29,18 @@ pub fn VectorUnit(comptime F: type, comptime lanes: u32, comptime width: u32, co
                 inline for (0..width) |t| unit.sums[t][quad / steps].add(quad % steps, w, q[t * (level_table.span / 4) + quad]);
             }
             return unit;
+        }
+
+        /// The span times the high halves and the low halves of 16-bit activations: weights are loaded once for both.
+        pub inline fn multiplyBoth(at: Place, q: [2][*]const [4]i8, x_sums: [2][*]const i32) [2]Self {
+            var units: [2]Self = .{ .begin(x_sums[0]), .begin(x_sums[1]) };
+            inline for (0..8) |quad| {
+                const w = F.weightsAt(lanes, at, quad);
+                inline for (0..width) |t| inline for (&units, q) |*unit, half| {
+                    unit.sums[t][quad / steps].add(quad % steps, w, half[t * (level_table.span / 4) + quad]);
+                };
+            }
+            return units;
         }
 
         /// Takes off what weights are kept too large by.
