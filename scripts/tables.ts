@@ -9,22 +9,21 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readmeTable } from "../bench/quality/record.ts";
 import { COMMANDS } from "../cli/options.ts";
 import type { CommandSpec, OptionSpec } from "../cli/types.ts";
 import { native } from "../ffi/native.ts";
 import { LIMITS } from "../ffi/wire.ts";
+import { markdownTable as table, wrapped } from "./markdown.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import type { Traits } from "../src/model/architectures/types.ts";
 import { FORMATS } from "../src/files/formats.ts";
-
-/** Characters of a line of prose. */
-const proseWidth = 120;
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
 /** The pages that have tables, and the tables by the name in their comments. */
 export const pages: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-  "README.md": { names },
+  "README.md": { quality: readmeTable, names },
   "docs/cli.md": { commands },
   "docs/formats.md": { formats, architectures },
   "docs/limits.md": { limits },
@@ -91,13 +90,7 @@ function wordOf(key: string, { short, kind, value, choices }: OptionSpec): strin
 
 /** The names of the architectures, in lines as `deno fmt` breaks them. */
 function names(): string {
-  const lines = [""];
-  for (const word of [...ARCHITECTURES.keys()].join(", ").concat(".").split(" ")) {
-    const longer = `${lines.at(-1)} ${word}`.trimStart();
-    if (longer.length <= proseWidth) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
-  return lines.join("\n");
+  return wrapped([...ARCHITECTURES.keys()].join(", ").concat("."));
 }
 
 function architectures(): string {
@@ -154,13 +147,6 @@ function limits(): string {
     most.toLocaleString("en-US").replaceAll(",", " "),
   ]);
   return table(["", "at most"], rows);
-}
-
-/** A Markdown table, laid out as `deno fmt` does. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((cell, column) => Math.max(1, cell.length, ...rows.map((row) => row[column].length)));
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
 }
 
 /** A page with its tables made anew. */
