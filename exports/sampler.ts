@@ -18,6 +18,7 @@ export { type Diversity, diversity } from "../src/sampling/diversity.ts";
 export { Grammar } from "../src/grammar/grammar.ts";
 export type { Constraint } from "../src/sampling/constraint.ts";
 export type { Matcher } from "../src/grammar/matcher.ts";
+export type { SchemaOptions } from "../src/grammar/schema_options.ts";
 export type { ConstraintOptions } from "../src/grammar/options.ts";
 export { TokenMask } from "../src/sampling/mask.ts";
 export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";

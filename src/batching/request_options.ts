@@ -200,7 +200,7 @@ export const generateFields = {
   constraint: other<ConstraintOptions, ResolvedConstraint>()(
     {
       about: "What the answer must be.",
-      expected: "an object with regex, grammar or choice",
+      expected: "an object with schema, regex, grammar or choice",
       otherwise: "anything",
       fields: constraintFields,
     },

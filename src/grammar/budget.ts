@@ -18,6 +18,8 @@ export const GRAMMAR_LIMITS = {
   states: 400_000,
   /** Rules inside rules while it is read. */
   depth: 256,
+  /** Cases of a schema: what its keywords let a value be, in combination. */
+  cases: 100_000,
   /** Steps of a search for a text that a language has. */
   searches: 2_000_000,
 } as const;

@@ -28,6 +28,11 @@ export class ByteSets {
   readonly #sets: ByteSet[] = [];
   readonly #ids = new Map<string, number>();
 
+  /** How many sets there are. */
+  get count(): number {
+    return this.#sets.length;
+  }
+
   /** The number of a set. */
   intern(set: ByteSet): number {
     const key = set.join();

@@ -17,10 +17,13 @@ import { Masks } from "./masks.ts";
 import { Matcher } from "./matcher.ts";
 import { regexOf } from "./regex.ts";
 import { Rules } from "./rules.ts";
+import type { Whitespace } from "./schema/layout.ts";
+import { schemaRules } from "./schema/rules_of_cases.ts";
+import type { Json } from "./schema/types.ts";
 import { trieOf } from "./token_trie.ts";
 
 /** Writes rules; gives the one that a whole text must meet. */
-export type RuleWriter = (lexemes: Lexemes, rules: Rules) => number;
+export type RuleWriter = (lexemes: Lexemes, rules: Rules, budget: GrammarBudget) => number;
 
 /** Texts that a regular expression matches as a whole. */
 export function regexRules(source: string): RuleWriter {
@@ -41,9 +44,14 @@ export function gbnfRules(source: string): RuleWriter {
 export function choiceRules(texts: readonly string[]): RuleWriter {
   const encoder = new TextEncoder();
   return (lexemes, rules) => {
-    const lexeme = lexemes.either(...texts.map((text) => lexemes.literal(encoder.encode(text))));
+    const lexeme = lexemes.literals(texts.map((text) => encoder.encode(text)));
     return rules.add("choice", [[{ lexeme }]]);
   };
+}
+
+/** Values of a JSON schema. */
+export function schemaRulesOf(schema: Json, whitespace: Whitespace): RuleWriter {
+  return (lexemes, rules, budget) => schemaRules(schema, whitespace, { lexemes, rules, budget }).root;
 }
 
 /** Compiles the rules that `write` writes; gives a matcher at the beginning of a text, to be cloned. */
@@ -52,7 +60,7 @@ export function compile(tokenizer: Tokenizer, write: RuleWriter): Matcher {
   const budget = new GrammarBudget();
   const lexemes = new Lexemes(budget);
   const rules = new Rules(budget);
-  const root = write(lexemes, rules);
+  const root = write(lexemes, rules, budget);
   const derivatives = new Derivatives(lexemes, budget);
   if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) {
     throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {

@@ -56,6 +56,8 @@ export class Derivatives {
         return lexemes.both(...parts.map(derive));
       case KIND.not:
         return lexemes.not(derive(parts[0]));
+      case KIND.multiple:
+        return lexemes.multipleAfter(lexeme, this.byteOf[byteClass]);
       default: { // repeat
         const [least, most] = [lexemes.value(lexeme), lexemes.most(lexeme)];
         return lexemes.then(derive(parts[0]), lexemes.repeat(parts[0], Math.max(0, least - 1), most - 1));

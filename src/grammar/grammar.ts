@@ -4,10 +4,12 @@
  *
  * @module
  */
-import { checkText, refuseOption } from "../options/checks.ts";
+import { checkText, guarded, refuseOption } from "../options/checks.ts";
+import { readOptions } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { RuleWriter } from "./compile.ts";
 import type { Matcher } from "./matcher.ts";
+import { schemaFields, type SchemaOptions } from "./schema_options.ts";
 
 /**
  * Texts that a model is held to.
@@ -54,6 +56,22 @@ export class Grammar {
    */
   static gbnf(source: string, tokenizer: Tokenizer): Promise<Grammar> {
     return Grammar.#make("grammar", source, tokenizer, ({ gbnfRules }) => gbnfRules(source));
+  }
+
+  /**
+   * The values of a JSON schema, drafts 4 to 2020-12, as JSON.
+   *
+   * @param schema the schema; what is not enforced is refused, and names that no draft knows say nothing
+   * @param tokenizer the vocabulary whose tokens spell the values
+   * @param options how the values are laid out
+   * @returns the grammar
+   * @throws {InvalidArgumentError} where it cannot be read, or no value meets it
+   * @throws {UnsupportedError} where it asks for something that is not enforced
+   */
+  static async schema(schema: unknown, tokenizer: Tokenizer, options: SchemaOptions = {}): Promise<Grammar> {
+    const { whitespace } = readOptions(schemaFields, options);
+    const copy = guarded("schema", () => JSON.parse(JSON.stringify(schema) ?? "null"));
+    return await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, whitespace));
   }
 
   /**

@@ -15,7 +15,17 @@ import type { GrammarBudget } from "./budget.ts";
 export type Lexeme = number;
 
 /** What a term is. */
-export const KIND = { nothing: 0, empty: 1, bytes: 2, then: 3, either: 4, both: 5, not: 6, repeat: 7 } as const;
+export const KIND = {
+  nothing: 0,
+  empty: 1,
+  bytes: 2,
+  then: 3,
+  either: 4,
+  both: 5,
+  not: 6,
+  repeat: 7,
+  multiple: 8,
+} as const;
 
 /** The language without any text. */
 export const NOTHING: Lexeme = 0;
@@ -98,6 +108,23 @@ export class Lexemes {
     return bytes.reduceRight((rest, byte) => this.then(this.range(byte), rest), EMPTY);
   }
 
+  /** One of many texts, whose common beginnings are terms once. */
+  literals(texts: readonly Uint8Array[]): Lexeme {
+    return this.#trie(texts.toSorted(compareBytes), 0);
+  }
+
+  #trie(sorted: readonly Uint8Array[], depth: number): Lexeme {
+    if (sorted.length === 1) return this.literal(sorted[0].subarray(depth));
+    const parts: Lexeme[] = [];
+    for (let begin = 0, end = 0; begin < sorted.length; begin = end) {
+      const byte = sorted[begin][depth];
+      while (end < sorted.length && sorted[end][depth] === byte) end++;
+      if (byte === undefined) parts.push(EMPTY);
+      else parts.push(this.then(this.range(byte), this.#trie(sorted.slice(begin, end), depth + 1)));
+    }
+    return this.oneOf(parts);
+  }
+
   /** The texts of `first` followed by one of `rest`. */
   then(first: Lexeme, ...rest: readonly Lexeme[]): Lexeme {
     if (rest.length !== 1) return rest.length === 0 ? first : this.then(first, this.then(rest[0], ...rest.slice(1)));
@@ -117,6 +144,11 @@ export class Lexemes {
 
   /** The texts of one of the languages or more. */
   either(...lexemes: readonly Lexeme[]): Lexeme {
+    return this.oneOf(lexemes);
+  }
+
+  /** The same for a list of any length. */
+  oneOf(lexemes: readonly Lexeme[]): Lexeme {
     let set: number | undefined;
     const others = new Set<Lexeme>();
     const add = (lexeme: Lexeme) => {
@@ -175,6 +207,28 @@ export class Lexemes {
     return this.#make(KIND.repeat, [lexeme], from === 0, from, most);
   }
 
+  /**
+   * Decimal numbers without sign, `12.50`, that are multiples of `divisor` / 10^`places`. A term says the remainder so far and
+   * how many places are to come, so that a divisor of a thousand is as small as one of two.
+   */
+  multiple(divisor: number, places: number, remainder: number = 0, isBehindPoint: boolean = false): Lexeme {
+    for (let digit = 0x30; digit <= 0x39; digit++) this.range(digit); // each digit leads elsewhere
+    this.range(0x2e);
+    const whole = (BigInt(remainder) * 10n ** BigInt(places)) % BigInt(divisor) === 0n;
+    return this.#make(KIND.multiple, [], whole, remainder * 128 + places * 2 + Number(isBehindPoint), divisor);
+  }
+
+  /** What is left of a term of the kind `multiple` after a byte. */
+  multipleAfter(lexeme: Lexeme, byte: number): Lexeme {
+    const [value, divisor] = [this.value(lexeme), this.most(lexeme)];
+    const [remainder, places, isBehindPoint] = [Math.floor(value / 128), (value % 128) >> 1, value % 2 === 1];
+    if (byte === 0x2e && !isBehindPoint) return this.multiple(divisor, places, remainder, true);
+    const digit = byte - 0x30;
+    if (digit < 0 || digit > 9) return NOTHING;
+    if (isBehindPoint && places === 0) return digit === 0 ? lexeme : NOTHING;
+    return this.multiple(divisor, places - Number(isBehindPoint), (10 * remainder + digit) % divisor, isBehindPoint);
+  }
+
   /** A text of the language, or nothing. */
   maybe(lexeme: Lexeme): Lexeme {
     return this.either(EMPTY, lexeme);
@@ -226,8 +280,16 @@ export class Lexemes {
     this.#mosts.push(most);
     this.#parts.push(parts);
     this.#nullable.push(isNullable);
-    this.#needsSearch.push(kind === KIND.both || kind === KIND.not || parts.some((part) => this.#needsSearch[part]));
+    this.#needsSearch.push(
+      kind === KIND.both || kind === KIND.not || kind === KIND.multiple ||
+        parts.some((part) => this.#needsSearch[part]),
+    );
     this.#ids.set(key, id);
     return id;
   }
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  for (let at = 0; at < a.length && at < b.length; at++) if (a[at] !== b[at]) return a[at] - b[at];
+  return a.length - b.length;
 }

@@ -10,7 +10,7 @@ import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { Grammar } from "./grammar.ts";
 
 /**
- * Options for what an answer must be: one of `regex`, `grammar` and `choice`.
+ * Options for what an answer must be: one of `schema`, `regex`, `grammar` and `choice`.
  *
  * @example
  * ```ts
@@ -23,6 +23,11 @@ import { Grammar } from "./grammar.ts";
  * ```
  */
 export interface ConstraintOptions {
+  /**
+   * A JSON schema, drafts 4 to 2020-12: the answer is a value that meets it. What is not enforced is refused.
+   * @default {none}
+   */
+  readonly schema?: NonNullable<unknown>;
   /**
    * A regular expression that the whole answer matches.
    * @default {none}
@@ -42,6 +47,10 @@ export interface ConstraintOptions {
 
 /** The schema of {@link ConstraintOptions}. */
 export const constraintFields = {
+  schema: other<NonNullable<unknown>, string>()(
+    { about: "A JSON schema that the answer meets.", expected: "a JSON schema" },
+    (value) => JSON.stringify(value) ?? "null",
+  ),
   regex: text({ about: "A regular expression that the whole answer matches." }),
   grammar: other<string | Grammar>()(
     { about: "A grammar in GBNF, or one that is compiled.", expected: "a string or a Grammar" },
@@ -66,8 +75,8 @@ export type ResolvedConstraint = Resolved<typeof constraintFields>;
 /** Reads the option; exactly one of its kinds must be there. */
 export function readConstraint(value: unknown, name: string): ResolvedConstraint {
   const read = readOptions(constraintFields, value, name);
-  const kinds = (["regex", "grammar", "choice"] as const).filter((kind) => read[kind] !== undefined);
-  if (kinds.length !== 1) refuseOption(name, "one of regex, grammar and choice", kinds.join(" and ") || "none");
+  const kinds = (["schema", "regex", "grammar", "choice"] as const).filter((kind) => read[kind] !== undefined);
+  if (kinds.length !== 1) refuseOption(name, "one of schema, regex, grammar and choice", kinds.join(" and ") || "none");
   return read;
 }
 
@@ -77,17 +86,19 @@ const kept = new WeakMap<Tokenizer, Map<string, Grammar>>();
 
 /** The compiled grammar of a constraint. */
 export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Tokenizer): Promise<Grammar> {
-  const { regex, grammar, choice } = constraint;
+  const { schema, regex, grammar, choice } = constraint;
   if (grammar instanceof Grammar) {
     grammar.checkTokenizer(tokenizer);
     return grammar;
   }
-  const key = JSON.stringify([regex, grammar, choice]);
+  const key = JSON.stringify([schema, regex, grammar, choice]);
   let grammars = kept.get(tokenizer);
   if (!grammars) kept.set(tokenizer, grammars = new Map());
   const found = grammars.get(key);
   if (found) return found;
-  const made = regex !== undefined
+  const made = schema !== undefined
+    ? await Grammar.schema(JSON.parse(schema), tokenizer)
+    : regex !== undefined
     ? await Grammar.regex(regex, tokenizer)
     : grammar !== undefined
     ? await Grammar.gbnf(grammar, tokenizer)

@@ -70,7 +70,9 @@ export class Rules {
       });
     }
     this.#alternatives.forEach((alternatives, rule) => {
-      this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every(symbolFits));
+      this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every(symbolFits))
+        // What may be missing and can never be there is missing.
+        .map((symbols) => symbols.filter((symbol) => "lexeme" in symbol || fits.has(symbol.rule)));
     });
     return fits.has(root);
   }

@@ -1,0 +1,95 @@
+/**
+ * Keywords of arrays as cases, and their opposites.
+ *
+ * @module
+ */
+import { type CaseTools, count } from "./tools.ts";
+import { anyArray } from "./intersect.ts";
+import type { SchemaPlace } from "./references.ts";
+import { refuseSchema, refuseUnsupported } from "./refuse.ts";
+import { type ArrayCase, type Demand, type Json, NOTHING_EVALUATED, type SchemaObject } from "./types.ts";
+
+/** What an array may be. */
+export function arrayCases(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): ArrayCase[] {
+  const { prefix, rest, items } = itemsOf(schema, place, tools);
+  const [least = 0, most = Infinity] = [count(schema, "minItems", place), count(schema, "maxItems", place)];
+  if (least > most) return [];
+  const contains = containsOf(schema, place, tools);
+  const one = anyArray({
+    prefix,
+    rest,
+    least,
+    most,
+    contains: contains ? [contains] : [],
+    evaluated: { ...NOTHING_EVALUATED, all: items === Infinity, items: items === Infinity ? 0 : items },
+  });
+  return schema.uniqueItems === true ? uniqueCases(one, place) : [one];
+}
+
+/** Arrays of one item or none have no two that are equal. */
+function uniqueCases(one: ArrayCase, place: SchemaPlace): ArrayCase[] {
+  if (one.most <= 1) return [one];
+  return refuseUnsupported(place.where, "an array of one item at most, or without uniqueItems", "uniqueItems");
+}
+
+function itemsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools): {
+  readonly prefix: readonly Demand[];
+  readonly rest: Demand;
+  /** How many items are looked at. */
+  readonly items: number;
+} {
+  // Until 2019-09 a list of schemas stood under `items`, and `additionalItems` for those behind.
+  const isList = Array.isArray(schema.items);
+  const [listName, restName] = isList ? ["items", "additionalItems"] : ["prefixItems", "items"];
+  const list = (isList ? schema.items : schema.prefixItems) as Json | undefined;
+  if (list !== undefined && !Array.isArray(list)) {
+    refuseSchema(`${place.where}/${listName}`, "a list of schemas", typeof list);
+  }
+  const prefix = (list ?? []).map((inner: Json, index: number) => demand(inner, place, `${listName}/${index}`));
+  const rest = schema[restName];
+  return {
+    prefix,
+    rest: rest === undefined ? [] : demand(rest, place, restName),
+    items: rest === undefined ? prefix.length : Infinity,
+  };
+}
+
+function containsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools) {
+  if (schema.contains === undefined) return undefined;
+  const [least = 1, most = Infinity] = [count(schema, "minContains", place), count(schema, "maxContains", place)];
+  return { demand: demand(schema.contains, place, "contains"), least, most };
+}
+
+/** What an array is that breaks one of the keywords. */
+export function arrayOpposites(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): ArrayCase[] {
+  const cases: ArrayCase[] = [];
+  const [least, most] = [count(schema, "minItems", place), count(schema, "maxItems", place)];
+  if (least !== undefined && least > 0) cases.push(anyArray({ most: least - 1 }));
+  if (most !== undefined) cases.push(anyArray({ least: most + 1 }));
+  const { prefix, rest } = itemsOf(schema, place, tools);
+  const opposite = (demand: Demand): Demand[] => demand.map((literal) => [-literal]);
+  prefix.forEach((demand, index) => {
+    for (const other of opposite(demand)) {
+      cases.push(anyArray({ prefix: [...prefix.slice(0, index).map(() => []), other], least: index + 1 }));
+    }
+  });
+  // One of the items behind is another: with nothing before them that is an item that is contained.
+  for (const other of opposite(rest)) {
+    if (prefix.length > 0) {
+      refuseUnsupported(place.where, "the opposite of items without prefixItems", "the opposite of both");
+    }
+    cases.push(anyArray({ contains: [{ demand: other, least: 1, most: Infinity }] }));
+  }
+  const contains = containsOf(schema, place, tools);
+  if (contains) {
+    const { demand } = contains;
+    if (contains.least > 0) cases.push(anyArray({ contains: [{ demand, least: 0, most: contains.least - 1 }] }));
+    if (contains.most < Infinity) {
+      cases.push(anyArray({ contains: [{ demand, least: contains.most + 1, most: Infinity }] }));
+    }
+  }
+  if (schema.uniqueItems === true) {
+    refuseUnsupported(place.where, "a schema without uniqueItems", "the opposite of uniqueItems");
+  }
+  return cases;
+}

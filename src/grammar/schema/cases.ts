@@ -1,0 +1,336 @@
+/**
+ * What a schema, or its opposite, lets a value be: a list of cases, one of which the value meets. Each keyword gives cases of its
+ * own, which are intersected; `anyOf` and its kin join them. A child is never looked into here: it is a demand of its own, so a
+ * schema that comes back to itself ends.
+ *
+ * @module
+ */
+import { arrayCases, arrayOpposites } from "./array_keywords.ts";
+import { ANY, anyObject, intersect } from "./intersect.ts";
+import { objectCases, objectOpposites } from "./object_keywords.ts";
+import type { SchemaPlace } from "./references.ts";
+import { refuseSchema, refuseUnsupported } from "./refuse.ts";
+import { numberLanguages, textLanguages } from "./scalar_keywords.ts";
+import { type CaseTools, replaced } from "./tools.ts";
+import {
+  type Case,
+  type Demand,
+  type Evaluated,
+  joined,
+  type Json,
+  NOTHING_EVALUATED,
+  type SchemaObject,
+} from "./types.ts";
+import { otherValueCases, valueCases, valuesOf } from "./value_keywords.ts";
+
+/** Makes the cases of demands. */
+export class Cases {
+  readonly #tools: CaseTools;
+  /** Schemas whose cases are being made: coming back to one without a child in between never ends. */
+  readonly #open: number[] = [];
+
+  constructor(tools: CaseTools) {
+    this.#tools = tools;
+  }
+
+  /** What a value that meets a demand may be. */
+  of(demand: Demand): Case[] {
+    return demand.reduce<Case[]>((cases, literal) => this.#both(cases, this.#literal(literal, false)), this.#any());
+  }
+
+  #any(): Case[] {
+    return ANY(this.#tools);
+  }
+
+  #both(a: readonly Case[], b: readonly Case[]): Case[] {
+    this.#tools.budget.count("cases", a.length * b.length);
+    return intersect(a, b, this.#tools.lexemes);
+  }
+
+  /** @param exact whether it matters which branches a value meets: where something later asks what they have looked at. */
+  #literal(literal: number, exact: boolean): Case[] {
+    const id = Math.abs(literal) - 1;
+    if (this.#open.includes(literal)) {
+      refuseSchema(
+        this.#tools.references.at(id).where,
+        "a schema that does not come back to itself at once",
+        "one that does",
+      );
+    }
+    this.#open.push(literal);
+    const place = this.#tools.references.at(id);
+    const cases = literal > 0 ? this.#positive(place, exact) : this.#negative(place);
+    this.#open.pop();
+    return cases;
+  }
+
+  #demand(demand: Demand, exact: boolean): Case[] {
+    return demand.reduce<Case[]>((cases, literal) => this.#both(cases, this.#literal(literal, exact)), this.#any());
+  }
+
+  #positive(place: SchemaPlace, exactAbove: boolean): Case[] {
+    const { schema } = place;
+    if (typeof schema === "boolean") return schema ? this.#any() : [];
+    const reference = this.#reference(schema, place);
+    if (reference !== undefined && place.refAlone) return this.#literal(reference, exactAbove);
+    const asksEvaluated = schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined;
+    const exact = exactAbove || asksEvaluated;
+    let cases = this.#any();
+    for (const more of [...this.#plain(schema, place), ...this.#applied(schema, place, reference, exact)]) {
+      cases = this.#both(cases, more());
+      if (cases.length === 0) return cases;
+    }
+    return asksEvaluated ? cases.map((one) => this.#closed(one, schema, place)) : cases;
+  }
+
+  #reference(schema: SchemaObject, place: SchemaPlace): number | undefined {
+    const reference = schema.$ref;
+    if (reference === undefined) return undefined;
+    if (typeof reference !== "string") refuseSchema(place.where, "a $ref that is a text", JSON.stringify(reference));
+    return this.#tools.references.find(reference, place) + 1;
+  }
+
+  /** The cases of keywords that look at the value itself and its children. */
+  #plain(schema: SchemaObject, place: SchemaPlace): (() => Case[])[] {
+    const tools = this.#tools;
+    return [
+      () => this.#types(schema, place),
+      () => this.#values(schema, place),
+      () => this.#scalars(schema, place),
+      () => replaced(this.#any(), "array", arrayCases(schema, place, tools)),
+      () => replaced(this.#any(), "object", objectCases(schema, place, tools)),
+    ];
+  }
+
+  /** The cases of keywords that apply schemas to the value itself. */
+  #applied(schema: SchemaObject, place: SchemaPlace, reference: number | undefined, exact: boolean): (() => Case[])[] {
+    const found: (() => Case[])[] = [];
+    const of = (demand: Demand) => this.#demand(demand, exact);
+    const all = (name: string) => this.#list(schema, name, place);
+    if (reference !== undefined) found.push(() => this.#literal(reference, exact));
+    for (const demand of all("allOf")) found.push(() => of(demand));
+    if (schema.anyOf !== undefined) {
+      const branches = all("anyOf");
+      found.push(() => exact ? this.#everySplit(branches) : branches.flatMap(of));
+    }
+    if (schema.oneOf !== undefined) found.push(() => this.#exactlyOne(all("oneOf"), exact));
+    if (schema.not !== undefined) {
+      const demand = this.#tools.demand(schema.not, place, "not");
+      found.push(() => this.#opposite(demand));
+    }
+    if (schema.if !== undefined && (schema.then !== undefined || schema.else !== undefined || exact)) {
+      const [test, yes, no] = ["if", "then", "else"].map((name) =>
+        this.#tools.demand(schema[name] ?? true, place, name)
+      );
+      found.push(() => [
+        ...this.#both(of(test), of(yes)),
+        ...this.#both(this.#opposite(test), of(no)),
+      ]);
+    }
+    const dependents = { ...schemasOf(schema.dependentSchemas), ...schemasOf(schema.dependencies) };
+    for (const [name, inner] of Object.entries(dependents)) {
+      const demand = this.#tools.demand(inner, place, `dependentSchemas/${name}`);
+      const withName = anyObject({ named: new Map([[name, { demand: [], presence: "required" }]]) });
+      const withoutName = anyObject({ named: new Map([[name, { demand: [], presence: "absent" }]]) });
+      found.push(() => [
+        ...this.#both([withName], of(demand)),
+        ...replaced(this.#any(), "object", [withoutName]),
+      ]);
+    }
+    return found;
+  }
+
+  #list(schema: SchemaObject, name: string, place: SchemaPlace): Demand[] {
+    const value = schema[name];
+    if (value === undefined) return [];
+    if (!Array.isArray(value) || value.length === 0) {
+      refuseSchema(`${place.where}/${name}`, "a list of schemas", JSON.stringify(value).slice(0, 40));
+    }
+    return value.map((inner: Json, index: number) => this.#tools.demand(inner, place, `${name}/${index}`));
+  }
+
+  /** Each way in which one branch or more are met: what was looked at depends on which. */
+  #everySplit(branches: readonly Demand[]): Case[] {
+    let met: Case[] = [];
+    let none = this.#any();
+    for (const branch of branches) {
+      const [yes, no] = [this.#demand(branch, true), this.#opposite(branch)];
+      met = [...this.#both(met, yes), ...this.#both(met, no), ...this.#both(none, yes)];
+      none = this.#both(none, no);
+    }
+    return met;
+  }
+
+  #exactlyOne(branches: readonly Demand[], exact: boolean): Case[] {
+    const cases = branches.map((branch) => this.#demand(branch, exact));
+    return branches.flatMap((_, index) =>
+      branches.reduce<Case[]>((left, other, at) => {
+        if (at === index || left.length === 0) return left;
+        // Where no value can meet both, nothing has to be taken away; not every schema has an opposite that can be said.
+        return this.#areApart(left, cases[at]) ? left : this.#both(left, this.#opposite(other));
+      }, cases[index])
+    );
+  }
+
+  /** Whether no value meets both, as far as types, values and what must be there tell. */
+  #areApart(a: readonly Case[], b: readonly Case[]): boolean {
+    const common = this.#both(a, b);
+    return common.length === 0;
+  }
+
+  #opposite(demand: Demand): Case[] {
+    // What a schema under `not` has looked at is as if it had not been looked at.
+    return demand.flatMap((literal) => this.#literal(-literal, false)).map((one) =>
+      one.type === "object" || one.type === "array" ? { ...one, evaluated: NOTHING_EVALUATED } : one
+    );
+  }
+
+  #negative(place: SchemaPlace): Case[] {
+    const { schema } = place;
+    if (typeof schema === "boolean") return schema ? [] : this.#any();
+    const reference = this.#reference(schema, place);
+    if (reference !== undefined && place.refAlone) return this.#literal(-reference, false);
+    if (schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined) {
+      refuseUnsupported(place.where, "unevaluated... outside of not, oneOf and if", "the opposite of unevaluated...");
+    }
+    const tools = this.#tools;
+    const cases: Case[] = [];
+    if (reference !== undefined) cases.push(...this.#literal(-reference, false));
+    if (schema.type !== undefined) cases.push(...this.#otherTypes(schema, place));
+    cases.push(...this.#otherValues(schema, place), ...this.#otherScalars(schema, place));
+    cases.push(...arrayOpposites(schema, place, tools), ...objectOpposites(schema, place, tools));
+    for (const demand of this.#list(schema, "allOf", place)) cases.push(...this.#opposite(demand));
+    if (schema.anyOf !== undefined) {
+      cases.push(
+        ...this.#list(schema, "anyOf", place).reduce((left, one) => this.#both(left, this.#opposite(one)), this.#any()),
+      );
+    }
+    if (schema.oneOf !== undefined) cases.push(...this.#notExactlyOne(this.#list(schema, "oneOf", place)));
+    if (schema.not !== undefined) cases.push(...this.#demand(tools.demand(schema.not, place, "not"), false));
+    if (schema.if !== undefined) {
+      const [test, yes, no] = ["if", "then", "else"].map((name) => tools.demand(schema[name] ?? true, place, name));
+      cases.push(...this.#both(this.#demand(test, false), this.#opposite(yes)));
+      cases.push(...this.#both(this.#opposite(test), this.#opposite(no)));
+    }
+    const dependents = { ...schemasOf(schema.dependentSchemas), ...schemasOf(schema.dependencies) };
+    for (const [name, inner] of Object.entries(dependents)) {
+      const withName = anyObject({ named: new Map([[name, { demand: [], presence: "required" }]]) });
+      cases.push(...this.#both([withName], this.#opposite(tools.demand(inner, place, `dependentSchemas/${name}`))));
+    }
+    return cases;
+  }
+
+  #notExactlyOne(branches: readonly Demand[]): Case[] {
+    const none = branches.reduce((left, one) => this.#both(left, this.#opposite(one)), this.#any());
+    const two = branches.flatMap((one, index) =>
+      branches.slice(index + 1).flatMap((other) => this.#demand(joined(one, other), false))
+    );
+    return [...none, ...two];
+  }
+
+  #types(schema: SchemaObject, place: SchemaPlace): Case[] {
+    const types = typesOf(schema, place);
+    return types === undefined ? this.#any() : types.flatMap((type) => this.#ofType(type));
+  }
+
+  #ofType(type: string): Case[] {
+    if (type === "integer") return [{ type: "number", lexeme: this.#tools.numbers.integer }];
+    return this.#any().filter((one) => one.type === type);
+  }
+
+  #otherTypes(schema: SchemaObject, place: SchemaPlace): Case[] {
+    const { lexemes, numbers } = this.#tools;
+    const types = typesOf(schema, place) as string[];
+    const others = this.#any().filter(({ type }) =>
+      !types.includes(type) && !(type === "number" && types.includes("integer"))
+    );
+    if (!types.includes("integer") || types.includes("number")) return others;
+    return [...others, { type: "number", lexeme: lexemes.both(numbers.any, lexemes.not(numbers.integer)) }];
+  }
+
+  /** `enum` and `const`. */
+  #values(schema: SchemaObject, place: SchemaPlace): Case[] {
+    const lists = valuesOf(schema, place);
+    return lists.reduce<Case[]>(
+      (cases, values) => this.#both(cases, valueCases(values, place, this.#tools)),
+      this.#any(),
+    );
+  }
+
+  #otherValues(schema: SchemaObject, place: SchemaPlace): Case[] {
+    return valuesOf(schema, place).flatMap((values) =>
+      values.reduce<Case[]>((left, value) => this.#both(left, otherValueCases(value, place, this.#tools)), this.#any())
+    );
+  }
+
+  /** Keywords of strings and numbers. */
+  #scalars(schema: SchemaObject, place: SchemaPlace): Case[] {
+    const { lexemes, strings, numbers } = this.#tools;
+    const texts = textLanguages(schema, place, this.#tools);
+    const values = numberLanguages(schema, place, this.#tools);
+    const string: Case = { type: "string", lexeme: lexemes.both(strings.any, ...texts) };
+    const number: Case = { type: "number", lexeme: lexemes.both(numbers.any, ...values) };
+    return replaced(replaced(this.#any(), "string", [string]), "number", [number]);
+  }
+
+  #otherScalars(schema: SchemaObject, place: SchemaPlace): Case[] {
+    const { lexemes, strings, numbers } = this.#tools;
+    const texts = textLanguages(schema, place, this.#tools).map((lexeme): Case => ({
+      type: "string",
+      lexeme: lexemes.both(strings.any, lexemes.not(lexeme)),
+    }));
+    const values = numberLanguages(schema, place, this.#tools).map((lexeme): Case => ({
+      type: "number",
+      lexeme: lexemes.both(numbers.any, lexemes.not(lexeme)),
+    }));
+    return [...texts, ...values];
+  }
+
+  /** What no other keyword has looked at is held to `unevaluated...`. */
+  #closed(one: Case, schema: SchemaObject, place: SchemaPlace): Case {
+    const { lexemes, demand } = this.#tools;
+    if (one.type === "object" && schema.unevaluatedProperties !== undefined) {
+      const inner = demand(schema.unevaluatedProperties, place, "unevaluatedProperties");
+      if (one.evaluated.all) return one;
+      const names = lexemes.not(lexemes.either(...one.evaluated.names));
+      return { ...one, rules: [...one.rules, { names, demand: inner }], evaluated: everything };
+    }
+    if (one.type === "array" && schema.unevaluatedItems !== undefined) {
+      const inner = demand(schema.unevaluatedItems, place, "unevaluatedItems");
+      if (one.evaluated.all) return one;
+      if (one.contains.length > 0) {
+        refuseUnsupported(
+          place.where,
+          "unevaluatedItems without contains beside it",
+          "unevaluatedItems beside contains",
+        );
+      }
+      const { items } = one.evaluated;
+      const prefix = Array.from(
+        { length: Math.max(items, one.prefix.length) },
+        (_, index) => index < items ? one.prefix[index] ?? one.rest : joined(one.prefix[index], inner),
+      );
+      return { ...one, prefix, rest: joined(one.rest, inner), evaluated: everything };
+    }
+    return one;
+  }
+}
+
+const everything: Evaluated = { ...NOTHING_EVALUATED, all: true };
+
+function schemasOf(value: Json | undefined): Record<string, Json> {
+  const entries = Object.entries((value ?? {}) as SchemaObject);
+  return Object.fromEntries(entries.filter(([, inner]) => !Array.isArray(inner)));
+}
+
+const typeNames = ["null", "boolean", "integer", "number", "string", "array", "object"];
+
+function typesOf(schema: SchemaObject, place: SchemaPlace): string[] | undefined {
+  if (schema.type === undefined) return undefined;
+  const types = (Array.isArray(schema.type) ? schema.type : [schema.type]) as Json[];
+  const wrong = types.find((type) => typeof type !== "string" || !typeNames.includes(type));
+  if (wrong !== undefined || types.length === 0) {
+    refuseSchema(`${place.where}/type`, `one of ${typeNames.join(", ")}`, JSON.stringify(wrong ?? []));
+  }
+  return types as string[];
+}

@@ -1,0 +1,110 @@
+/**
+ * What two lists of cases have in common.
+ *
+ * @module
+ */
+import { type Lexemes, NOTHING } from "../lexemes.ts";
+import type { Numbers } from "./numbers.ts";
+import type { Strings } from "./strings.ts";
+import {
+  type ArrayCase,
+  type Case,
+  type Evaluated,
+  joined,
+  NOTHING_EVALUATED,
+  type ObjectCase,
+  type Presence,
+} from "./types.ts";
+
+/** The cases of any value. */
+export function ANY({ strings, numbers }: { readonly strings: Strings; readonly numbers: Numbers }): Case[] {
+  return [
+    { type: "null" },
+    { type: "boolean", values: [true, false] },
+    { type: "number", lexeme: numbers.any },
+    { type: "string", lexeme: strings.any },
+    anyArray(),
+    anyObject(),
+  ];
+}
+
+/** An array of which nothing is said but this. */
+export function anyArray(said: Partial<ArrayCase> = {}): ArrayCase {
+  const rest = { prefix: [], rest: [], least: 0, most: Infinity, contains: [], evaluated: NOTHING_EVALUATED };
+  return { type: "array", ...rest, ...said };
+}
+
+/** An object of which nothing is said but this. */
+export function anyObject(said: Partial<ObjectCase> = {}): ObjectCase {
+  const rest = { rules: [], needs: [], least: 0, most: Infinity, evaluated: NOTHING_EVALUATED };
+  return { type: "object", named: new Map(), ...rest, ...said };
+}
+
+/** The cases that are met where one of each list is. */
+export function intersect(a: readonly Case[], b: readonly Case[], lexemes: Lexemes): Case[] {
+  return a.flatMap((one) => b.flatMap((other) => common(one, other, lexemes) ?? []));
+}
+
+function common(a: Case, b: Case, lexemes: Lexemes): Case | undefined {
+  if (a.type === "null" && b.type === "null") return a;
+  if (a.type === "boolean" && b.type === "boolean") {
+    const values = a.values.filter((value) => b.values.includes(value));
+    return values.length > 0 ? { type: "boolean", values } : undefined;
+  }
+  if (a.type === "number" && b.type === "number" || a.type === "string" && b.type === "string") {
+    const lexeme = lexemes.both(a.lexeme, b.lexeme);
+    return lexeme === NOTHING ? undefined : { type: a.type, lexeme };
+  }
+  if (a.type === "array" && b.type === "array") return commonArray(a, b);
+  if (a.type === "object" && b.type === "object") return commonObject(a, b);
+  return undefined;
+}
+
+function commonArray(a: ArrayCase, b: ArrayCase): ArrayCase | undefined {
+  const [least, most] = [Math.max(a.least, b.least), Math.min(a.most, b.most)];
+  if (least > most) return undefined;
+  const prefix = Array.from(
+    { length: Math.max(a.prefix.length, b.prefix.length) },
+    (_, index) => joined(a.prefix[index] ?? a.rest, b.prefix[index] ?? b.rest),
+  );
+  return {
+    type: "array",
+    prefix,
+    rest: joined(a.rest, b.rest),
+    least,
+    most,
+    contains: [...a.contains, ...b.contains],
+    evaluated: bothEvaluated(a.evaluated, b.evaluated),
+  };
+}
+
+function commonObject(a: ObjectCase, b: ObjectCase): ObjectCase | undefined {
+  const [least, most] = [Math.max(a.least, b.least), Math.min(a.most, b.most)];
+  const named = new Map(a.named);
+  for (const [name, theirs] of b.named) {
+    const ours = named.get(name);
+    const presence = ours ? bothPresences(ours.presence, theirs.presence) : theirs.presence;
+    if (presence === undefined) return undefined;
+    named.set(name, { demand: ours ? joined(ours.demand, theirs.demand) : theirs.demand, presence });
+  }
+  const required = [...named.values()].filter(({ presence }) => presence === "required").length;
+  if (Math.max(least, required) > most) return undefined;
+  return {
+    type: "object",
+    named,
+    rules: [...a.rules, ...b.rules],
+    needs: [...a.needs, ...b.needs],
+    least,
+    most,
+    evaluated: bothEvaluated(a.evaluated, b.evaluated),
+  };
+}
+
+function bothPresences(a: Presence, b: Presence): Presence | undefined {
+  if (a === b || b === "optional") return a;
+  return a === "optional" ? b : undefined;
+}
+
+function bothEvaluated(a: Evaluated, b: Evaluated): Evaluated {
+  return { all: a.all || b.all, names: [...a.names, ...b.names], items: Math.max(a.items, b.items) };
+}

@@ -1,0 +1,164 @@
+/**
+ * Numbers as texts: which decimal spellings have a value within bounds, or a multiple. A number has up to 17 digits before its
+ * point and as many behind it, and no exponent, for a model that writes digits without end writes no JSON.
+ *
+ * @module
+ */
+import { type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
+
+/** Digits on either side of the point; 17 tell any two doubles of ordinary size apart. */
+const digitsMost = 17;
+
+/** The greatest divisor: each remainder is a state. */
+const divisorMost = 10_000;
+
+/** A number's digits. */
+interface Decimal {
+  readonly isNegative: boolean;
+  readonly whole: string;
+  /** Without zeros at its end. */
+  readonly fraction: string;
+}
+
+/** Languages of numbers. */
+export class Numbers {
+  /** Any number. */
+  readonly any: Lexeme;
+  /** Numbers without a fraction, `1.0` among them. */
+  readonly integer: Lexeme;
+  readonly #lexemes: Lexemes;
+  readonly #digit: Lexeme;
+  readonly #unsigned: Lexeme;
+
+  constructor(lexemes: Lexemes) {
+    this.#lexemes = lexemes;
+    this.#digit = lexemes.range(0x30, 0x39);
+    const whole = lexemes.either(
+      lexemes.range(0x30),
+      lexemes.then(lexemes.range(0x31, 0x39), lexemes.repeat(this.#digit, 0, digitsMost - 1)),
+    );
+    this.#unsigned = lexemes.then(whole, this.#fraction(lexemes.repeat(this.#digit, 1, digitsMost)));
+    this.any = this.#signed(this.#unsigned);
+    this.integer = this.#signed(
+      lexemes.then(whole, this.#fraction(lexemes.repeat(lexemes.range(0x30), 1, digitsMost))),
+    );
+  }
+
+  /** The spellings of a value, and the one of `JSON.stringify`. */
+  literal(value: number): Lexeme {
+    const own = this.#lexemes.literal(new TextEncoder().encode(JSON.stringify(value)));
+    return this.#lexemes.either(own, this.#lexemes.both(this.atLeast(value), this.atMost(value)));
+  }
+
+  /** Values of `bound` and more. */
+  atLeast(bound: number): Lexeme {
+    return this.#above(decimal(bound), true);
+  }
+
+  /** Values above `bound`. */
+  above(bound: number): Lexeme {
+    return this.#above(decimal(bound), false);
+  }
+
+  /** Values of `bound` and less. */
+  atMost(bound: number): Lexeme {
+    return this.#lexemes.both(this.any, this.#lexemes.not(this.above(bound)));
+  }
+
+  /** Values below `bound`. */
+  below(bound: number): Lexeme {
+    return this.#lexemes.both(this.any, this.#lexemes.not(this.atLeast(bound)));
+  }
+
+  /** Multiples of a positive value; `undefined` where its digits are too many. */
+  multipleOf(value: number): Lexeme | undefined {
+    const { whole, fraction } = decimal(value);
+    const divisor = Number(whole + fraction);
+    if (divisor > divisorMost || fraction.length > digitsMost) return undefined;
+    const lexemes = this.#lexemes;
+    return lexemes.both(
+      this.any,
+      this.#signed(lexemes.both(this.#unsigned, lexemes.multiple(divisor, fraction.length))),
+    );
+  }
+
+  #above({ isNegative, whole, fraction }: Decimal, orEqual: boolean): Lexeme {
+    const lexemes = this.#lexemes;
+    const isZero = whole === "0" && fraction === "";
+    if (!isNegative && !(isZero && orEqual)) return this.#unsignedAbove(whole, fraction, orEqual);
+    // All that have no sign, and those of a sign whose size is less.
+    const less = lexemes.both(this.#unsigned, lexemes.not(this.#unsignedAbove(whole, fraction, !orEqual)));
+    return lexemes.either(this.#unsigned, lexemes.then(lexemes.range(0x2d), less));
+  }
+
+  #unsignedAbove(whole: string, fraction: string, orEqual: boolean): Lexeme {
+    const lexemes = this.#lexemes;
+    const digits = (least: number, most = least) => lexemes.repeat(this.#digit, least, most);
+    const anyFraction = this.#fraction(digits(1, digitsMost));
+    const parts: Lexeme[] = [];
+    // More digits before the point.
+    if (whole.length < digitsMost) {
+      parts.push(lexemes.then(lexemes.range(0x31, 0x39), digits(whole.length, digitsMost - 1), anyFraction));
+    }
+    for (let at = 0; at < whole.length; at++) {
+      parts.push(
+        lexemes.then(
+          this.#text(whole.slice(0, at)),
+          this.#greater(whole, at),
+          digits(whole.length - at - 1),
+          anyFraction,
+        ),
+      );
+    }
+    for (let at = 0; at < fraction.length; at++) {
+      const begin = this.#text(`${whole}.${fraction.slice(0, at)}`);
+      parts.push(lexemes.then(begin, this.#greater(fraction, at), digits(0, digitsMost)));
+    }
+    const zeros = lexemes.repeat(lexemes.range(0x30), 0);
+    const equal = fraction === ""
+      ? lexemes.then(this.#text(whole), this.#fraction(lexemes.repeat(lexemes.range(0x30), 1)))
+      : lexemes.then(this.#text(`${whole}.${fraction}`), zeros);
+    const longer = lexemes.then(
+      this.#text(`${whole}.${fraction}`),
+      zeros,
+      lexemes.range(0x31, 0x39),
+      digits(0, digitsMost),
+    );
+    parts.push(longer);
+    if (orEqual) parts.push(equal);
+    return lexemes.both(this.#unsigned, lexemes.either(...parts));
+  }
+
+  #greater(digits: string, at: number): Lexeme {
+    const digit = digits.charCodeAt(at);
+    return digit === 0x39 ? NOTHING : this.#lexemes.range(digit + 1, 0x39);
+  }
+
+  #text(text: string): Lexeme {
+    return this.#lexemes.literal(new TextEncoder().encode(text));
+  }
+
+  #fraction(digits: Lexeme): Lexeme {
+    return this.#lexemes.maybe(this.#lexemes.then(this.#lexemes.range(0x2e), digits));
+  }
+
+  #signed(unsigned: Lexeme): Lexeme {
+    return this.#lexemes.then(this.#lexemes.maybe(this.#lexemes.range(0x2d)), unsigned);
+  }
+}
+
+/** The digits of a value, without an exponent. */
+function decimal(value: number): Decimal {
+  const [mantissa, exponent = "0"] = String(Math.abs(value)).split("e");
+  const [whole, fraction = ""] = mantissa.split(".");
+  const shift = Number(exponent);
+  const digits = whole + fraction;
+  const point = whole.length + shift;
+  const padded = point <= 0 ? "0".repeat(1 - point) + digits : digits.padEnd(point, "0");
+  const at = Math.max(1, point);
+  return {
+    isNegative: value < 0,
+    whole: padded.slice(0, at).replace(/^0+(?=.)/, ""),
+    fraction: padded.slice(at).replace(/0+$/, ""),
+  };
+}

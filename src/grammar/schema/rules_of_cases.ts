@@ -1,0 +1,148 @@
+/**
+ * A schema as rules: each demand is a rule, whose alternatives are the cases of a value that meets it. Demands are written when
+ * they are met first, until there are no new ones.
+ *
+ * @module
+ */
+import type { GrammarBudget } from "../budget.ts";
+import { Derivatives } from "../derivatives.ts";
+import { type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
+import type { Alternative, Rules } from "../rules.ts";
+import { arrayAlternatives } from "./array_rules.ts";
+import { Cases } from "./cases.ts";
+import type { CaseTools, RuleTools } from "./tools.ts";
+import { Layout, type Whitespace } from "./layout.ts";
+import { Numbers } from "./numbers.ts";
+import { objectAlternatives } from "./object_rules.ts";
+import { References, type SchemaPlace } from "./references.ts";
+import { Strings } from "./strings.ts";
+import type { Case, Demand, Json } from "./types.ts";
+
+/** What the rules of a schema are written with. */
+export interface SchemaWriter {
+  readonly lexemes: Lexemes;
+  readonly rules: Rules;
+  readonly budget: GrammarBudget;
+}
+
+/** The rules of a schema: the number of the first, and the names in it that no draft knows. */
+export function schemaRules(
+  schema: Json,
+  whitespace: Whitespace,
+  writer: SchemaWriter,
+): { readonly root: number; readonly ignored: readonly string[] } {
+  const translation = new Translation(schema, whitespace, writer);
+  return { root: translation.run(), ignored: [...translation.references.ignored] };
+}
+
+class Translation implements RuleTools {
+  readonly lexemes: Lexemes;
+  readonly strings: Strings;
+  readonly rules: Rules;
+  readonly layout: Layout;
+  readonly references: References;
+  readonly #numbers: Numbers;
+  readonly #cases: Cases;
+  readonly #budget: GrammarBudget;
+  readonly #ruleOf = new Map<string, number>();
+  readonly #open: [Demand, number][] = [];
+  #derived: { readonly sets: number; readonly derivatives: Derivatives } | undefined;
+  readonly #constants = new Map<string, Json>();
+
+  constructor(schema: Json, whitespace: Whitespace, { lexemes, rules, budget }: SchemaWriter) {
+    this.lexemes = lexemes;
+    this.rules = rules;
+    this.strings = new Strings(lexemes);
+    this.layout = new Layout(lexemes, whitespace);
+    this.references = new References(schema);
+    this.#numbers = new Numbers(lexemes);
+    this.#budget = budget;
+    const tools: CaseTools = {
+      lexemes,
+      budget,
+      strings: this.strings,
+      numbers: this.#numbers,
+      references: this.references,
+      demand: (value, at, where) => this.#demand(value, at, where),
+      names: (demand) => this.#names(demand),
+    };
+    this.#cases = new Cases(tools);
+  }
+
+  run(): number {
+    const root = this.rule([this.references.root + 1]);
+    for (let next = this.#open.pop(); next; next = this.#open.pop()) {
+      const [demand, rule] = next;
+      this.rules.define(rule, this.#cases.of(demand).flatMap((one) => this.#alternatives(one)));
+    }
+    return root;
+  }
+
+  rule(demand: Demand): number {
+    const key = demand.join();
+    let rule = this.#ruleOf.get(key);
+    if (rule !== undefined) return rule;
+    this.#ruleOf.set(key, rule = this.rules.declare("a value"));
+    this.#open.push([demand, rule]);
+    return rule;
+  }
+
+  hasName(names: Lexeme, name: string): boolean {
+    const derivatives = this.#derivatives();
+    let left = names;
+    for (const byte of this.strings.spelling(name)) left = derivatives.derive(left, derivatives.classOf[byte]);
+    return this.lexemes.isNullable(left);
+  }
+
+  hasText(lexeme: Lexeme): boolean {
+    return lexeme !== NOTHING && this.#derivatives().hasText(lexeme);
+  }
+
+  /** Derivatives hold as long as no new set of bytes tells bytes apart that were one class. */
+  #derivatives(): Derivatives {
+    const { count } = this.lexemes.sets;
+    if (this.#derived?.sets !== count) {
+      this.#derived = { sets: count, derivatives: new Derivatives(this.lexemes, this.#budget) };
+    }
+    return this.#derived.derivatives;
+  }
+
+  #alternatives(one: Case): Alternative[] {
+    switch (one.type) {
+      case "null":
+        return [[{ lexeme: this.#text("null") }]];
+      case "boolean":
+        return [[{ lexeme: this.lexemes.either(...one.values.map((value) => this.#text(String(value)))) }]];
+      case "number":
+        return [[{ lexeme: one.lexeme }]];
+      case "string":
+        return [[{ lexeme: this.strings.quoted(one.lexeme) }]];
+      case "array":
+        return arrayAlternatives(one, this);
+      default:
+        return objectAlternatives(one, this);
+    }
+  }
+
+  #text(text: string): Lexeme {
+    return this.lexemes.literal(new TextEncoder().encode(text));
+  }
+
+  #demand(value: Json, at: SchemaPlace, where: string): Demand {
+    // Values of `enum` and `const` become schemas, each once.
+    const isMade = value !== null && typeof value === "object" && (where === "const");
+    let schema = value;
+    if (isMade) {
+      const key = JSON.stringify(value);
+      schema = this.#constants.get(key) ?? value;
+      this.#constants.set(key, schema);
+    }
+    const id = this.references.inside(schema, at, where);
+    return this.references.at(id).schema === true ? [] : [id + 1];
+  }
+
+  #names(demand: Demand): Lexeme {
+    const strings = this.#cases.of(demand).flatMap((one) => one.type === "string" ? [one.lexeme] : []);
+    return this.lexemes.either(...strings);
+  }
+}

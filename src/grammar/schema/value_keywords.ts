@@ -1,0 +1,92 @@
+/**
+ * `enum` and `const` as cases: what a value is that is one of a list, and what one is that is not.
+ *
+ * @module
+ */
+import { ANY, anyArray, anyObject } from "./intersect.ts";
+import type { SchemaPlace } from "./references.ts";
+import { refuseSchema } from "./refuse.ts";
+import { type CaseTools, replaced } from "./tools.ts";
+import type { Case, Json, SchemaObject } from "./types.ts";
+
+/** The lists that a value must be in. */
+export function valuesOf(schema: SchemaObject, place: SchemaPlace): (readonly Json[])[] {
+  const found: (readonly Json[])[] = [];
+  if (schema.enum !== undefined) {
+    if (!Array.isArray(schema.enum)) {
+      refuseSchema(`${place.where}/enum`, "a list of values", JSON.stringify(schema.enum));
+    }
+    found.push(schema.enum);
+  }
+  if (schema.const !== undefined) found.push([schema.const]);
+  return found;
+}
+
+/** A case for all strings, and one for all numbers: a list of thousands is as few cases as one of three. */
+export function valueCases(values: readonly Json[], place: SchemaPlace, tools: CaseTools): Case[] {
+  const { lexemes, strings } = tools;
+  const texts = values.filter((value) => typeof value === "string").map((text) => strings.spelling(text));
+  const cases = values.filter((value) => typeof value !== "string").flatMap((value) => valueCase(value, place, tools));
+  const numbers = cases.flatMap((one) => one.type === "number" ? [one.lexeme] : []);
+  return [
+    ...(texts.length > 0 ? [{ type: "string", lexeme: lexemes.literals(texts) } as const] : []),
+    ...(numbers.length > 0 ? [{ type: "number", lexeme: lexemes.oneOf(numbers) } as const] : []),
+    ...cases.filter(({ type }) => type !== "number"),
+  ];
+}
+
+function valueCase(value: Json, place: SchemaPlace, tools: CaseTools): Case[] {
+  const { strings, numbers, demand } = tools;
+  if (value === null) return [{ type: "null" }];
+  if (typeof value === "boolean") return [{ type: "boolean", values: [value] }];
+  if (typeof value === "number") return [{ type: "number", lexeme: numbers.literal(value) }];
+  if (typeof value === "string") return [{ type: "string", lexeme: strings.literal(value) }];
+  const child = (inner: Json) => demand({ const: inner }, { ...place, base: place.base }, "const");
+  if (Array.isArray(value)) {
+    return [anyArray({ prefix: value.map(child), least: value.length, most: value.length })];
+  }
+  const names = Object.entries(value);
+  const named = names.map(([name, inner]) => [name, { demand: child(inner), presence: "required" }] as const);
+  return [anyObject({ named: new Map(named), most: names.length })];
+}
+
+/** What a value is that is not this one. */
+export function otherValueCases(value: Json, place: SchemaPlace, tools: CaseTools): Case[] {
+  const { lexemes, strings, numbers } = tools;
+  const any = ANY(tools);
+  if (value === null) return any.filter(({ type }) => type !== "null");
+  if (typeof value === "boolean") return replaced(any, "boolean", [{ type: "boolean", values: [!value] }]);
+  if (typeof value === "number") {
+    const lexeme = lexemes.both(numbers.any, lexemes.not(numbers.literal(value)));
+    return replaced(any, "number", [{ type: "number", lexeme }]);
+  }
+  if (typeof value === "string") {
+    const lexeme = lexemes.both(strings.any, lexemes.not(strings.literal(value)));
+    return replaced(any, "string", [{ type: "string", lexeme }]);
+  }
+  return otherStructure(value as readonly Json[] | SchemaObject, place, tools);
+}
+
+/** Another length, or the same and one child that is another. */
+function otherStructure(value: readonly Json[] | SchemaObject, place: SchemaPlace, tools: CaseTools): Case[] {
+  const any = ANY(tools);
+  const other = (inner: Json) => tools.demand({ not: { const: inner } }, place, "const");
+  if (Array.isArray(value)) {
+    const { length } = value;
+    return replaced(any, "array", [
+      ...(length > 0 ? [anyArray({ most: length - 1 })] : []),
+      anyArray({ least: length + 1 }),
+      ...value.map((inner: Json, index: number) =>
+        anyArray({ prefix: [...value.slice(0, index).map(() => []), other(inner)], least: index + 1 })
+      ),
+    ]);
+  }
+  const names = Object.entries(value as SchemaObject);
+  return replaced(any, "object", [
+    ...names.map(([name]) => anyObject({ named: new Map([[name, { demand: [], presence: "absent" }]]) })),
+    ...names.map(([name, inner]) =>
+      anyObject({ named: new Map([[name, { demand: other(inner), presence: "required" }]]) })
+    ),
+    anyObject({ least: names.length + 1 }),
+  ]);
+}

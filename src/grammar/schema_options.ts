@@ -1,0 +1,32 @@
+/**
+ * Options for what is made of a JSON schema.
+ *
+ * @module
+ */
+import { choice, type FieldsOf } from "../options/schema.ts";
+
+/**
+ * Options for what is made of a JSON schema.
+ *
+ * @example
+ * ```ts
+ * import { Grammar, LightGPT, type SchemaOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: SchemaOptions = { whitespace: "compact" };
+ * await using lm = await LightGPT.load();
+ * const grammar = await Grammar.schema({ type: "array", items: { type: "integer" } }, lm.model.tokenizer, options);
+ * console.log(grammar.matcher().isComplete);
+ * ```
+ */
+export interface SchemaOptions {
+  /**
+   * The blanks between values: none, or wherever JSON allows them one, or the end of a line and its indentation.
+   * @default {"indent"}
+   */
+  readonly whitespace?: "compact" | "indent";
+}
+
+/** The schema of {@link SchemaOptions}. */
+export const schemaFields = {
+  whitespace: choice(["compact", "indent"], { about: "The blanks between values.", default: "indent" }),
+} as const satisfies FieldsOf<SchemaOptions>;

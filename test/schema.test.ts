@@ -1,0 +1,263 @@
+/**
+ * JSON Schema as a grammar: the suite of the drafts, real schemas with valid and invalid values, the cases in which other engines
+ * fail, and random texts that a model without sense writes.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { Grammar, LightGPT, LightGPTError, loadTokenizer, readGguf, type Tokenizer } from "../mod.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { ANNOTATIONS, ENFORCED, REFUSED } from "../src/grammar/schema/keywords.ts";
+import { describeWholeKit } from "./kit.ts";
+
+let tokenizer: Tokenizer;
+before(() => {
+  tokenizer = loadTokenizer(readGguf(embeddedModel()));
+});
+
+const encoder = new TextEncoder();
+
+function has(grammar: Grammar, text: string): boolean {
+  const matcher = grammar.matcher();
+  return matcher.follow(encoder.encode(text)) && matcher.isComplete;
+}
+
+/** The grammar of a schema; where it is refused, the words. */
+async function grammarOf(schema: unknown): Promise<Grammar | string> {
+  try {
+    return await Grammar.schema(schema, tokenizer);
+  } catch (error) {
+    assert(error instanceof LightGPTError, String(error));
+    return error.message;
+  }
+}
+
+interface Group {
+  readonly description: string;
+  readonly schema: unknown;
+  readonly tests: readonly { readonly data: unknown; readonly valid: boolean; readonly description: string }[];
+}
+
+function unpacked(path: string): string {
+  return gunzipSync(readFileSync(path)).toString();
+}
+
+describeWholeKit("JSON-Schema-Test-Suite", "schema-suite", (directory) => {
+  const suites = [["draft2020-12", 1050, 235], ["draft7", 780, 135]] as const;
+  for (const [draft, least, most] of suites) {
+    it(`${draft}: nothing invalid is accepted, and most is right`, async () => {
+      const suite: Record<string, readonly Group[]> = JSON.parse(unpacked(join(directory, `${draft}.json.gz`)));
+      let [right, refused] = [0, 0];
+      for (const [path, groups] of Object.entries(suite)) {
+        if (path.startsWith("optional")) continue;
+        for (const { schema, tests, description } of groups) {
+          // Files of draft 7 don't say which draft they are of.
+          const said = draft === "draft7" && schema !== null && typeof schema === "object"
+            ? { $schema: "http://json-schema.org/draft-07/schema#", ...schema }
+            : schema;
+          const grammar = await grammarOf(said);
+          for (const { data, valid, description: test } of tests) {
+            // A schema that nothing meets is refused, which is right for all values.
+            const isEmpty = typeof grammar === "string" && grammar.includes("No text fits");
+            if (isEmpty && !valid) right++;
+            else if (typeof grammar === "string") refused++;
+            else if (has(grammar, JSON.stringify(data)) === valid) right++;
+            else assert(valid, `${path}, ${description}, ${test}: ${JSON.stringify(data)} is accepted`);
+          }
+        }
+      }
+      assertGreater(right, least);
+      assertLess(refused, most);
+    });
+  }
+});
+
+describeWholeKit("real schemas", "maskbench", (directory) => {
+  it("accept no invalid value, and are seldom refused", async () => {
+    const lines = unpacked(join(directory, "maskbench.jsonl.gz")).trim().split("\n");
+    const counts = { schemas: 0, refused: 0, valid: 0, rejected: 0, invalid: 0 };
+    for (let index = 5; index < lines.length; index += 40) {
+      const { name, schema, tests }: Group & { name: string } = JSON.parse(lines[index]);
+      counts.schemas++;
+      const grammar = await grammarOf(schema);
+      if (typeof grammar === "string") counts.refused++;
+      for (const { data, valid } of typeof grammar === "string" ? [] : tests) {
+        const isThere = has(grammar as Grammar, JSON.stringify(data));
+        if (!valid) assert(!isThere, `${name}: ${JSON.stringify(data)} is accepted`);
+        counts.rejected += Number(valid && !isThere);
+        counts[valid ? "valid" : "invalid"]++;
+      }
+    }
+    assert(counts.schemas > 40 && counts.valid > 50 && counts.invalid > 50, JSON.stringify(counts));
+    assertLess(counts.refused / counts.schemas, 0.08);
+    assertLess(counts.rejected / counts.valid, 0.05);
+  });
+});
+
+describe("a schema", () => {
+  async function verdicts(schema: unknown, accepted: readonly string[], rejected: readonly string[]): Promise<void> {
+    const grammar = await Grammar.schema(schema, tokenizer);
+    for (const text of accepted) assert(has(grammar, text), `${text} by ${JSON.stringify(schema)}`);
+    for (const text of rejected) assert(!has(grammar, text), `${text} by ${JSON.stringify(schema)}`);
+  }
+
+  it("holds where other engines let go", async () => {
+    const base = { properties: { a: { type: "integer" } }, required: ["a"] };
+    await verdicts({ type: "string", pattern: "^\\d+$" }, ['"123"'], ['"12a"', '""']);
+    await verdicts({ allOf: [base, { properties: { b: { const: 1 } }, required: ["b"] }] }, ['{"a":2,"b":1}'], [
+      '{"a":2}',
+      '{"a":2,"b":2}',
+    ]);
+    await verdicts({ type: "string", pattern: "^a+$", maxLength: 3 }, ['"aaa"'], ['"aaaa"', '"b"', '""']);
+    await verdicts({ type: "string", pattern: "b" }, ['"abc"'], ['"ac"']);
+    await verdicts({ properties: { a: { type: "integer" } }, type: "object" }, ['{"a":1}', "{}"], [
+      '{"\\u0061":"x"}',
+      '{"a":1,"a":2}',
+      '{"a":1,"\\u0061":"x"}',
+    ]);
+    await verdicts({ type: "object", properties: {}, additionalProperties: false }, ["{}"], ['{"a":1}']);
+    await verdicts({ type: "array", maxItems: 0 }, ["[]"], ["[1]"]);
+    await verdicts({ multipleOf: 0.01 }, ["1.25", "3", "-0.10"], ["1.255"]);
+    await verdicts({ type: "number", minimum: -1.5, exclusiveMaximum: 10 }, ["-1.5", "0", "9.99", "-0.0"], [
+      "-1.51",
+      "10",
+      "10.0",
+    ]);
+    await verdicts({ oneOf: [{ multipleOf: 2 }, { multipleOf: 3 }], type: "integer" }, ["2", "3", "9"], [
+      "6",
+      "5",
+      "0",
+    ]);
+    await verdicts({ type: "array", contains: { const: 1 }, minContains: 2, maxContains: 3 }, ["[1,2,1]"], [
+      "[1]",
+      "[1,1,1,1]",
+    ]);
+    await verdicts({ type: "string", format: "date" }, ['"2024-02-29"'], ['"2026-02-31"', '"2023-02-29"']);
+    await verdicts({ type: ["string", "null"] }, ['"a"', "null"], ["1"]);
+    await verdicts({ enum: [1, "a", null, { b: [true] }] }, ["1", '"a"', "null", '{"b":[true]}'], [
+      "2",
+      '{"b":[false]}',
+    ]);
+    const tree = {
+      $ref: "#/$defs/t",
+      $defs: { t: { type: "object", properties: { l: { $ref: "#/$defs/t" } }, additionalProperties: false } },
+    };
+    await verdicts(tree, ['{"l":{"l":{}}}', "{}"], ['{"l":1}']);
+    await verdicts({ type: "string" }, ['"\\ud83d\\ude00"'].map((text) => JSON.stringify(JSON.parse(text))), [
+      '"\\ud83d"',
+    ]);
+    await verdicts({}, ["1", "{}", "[1, 2]"], [`${"1".repeat(400)}`, "[     1]", "1e400"]);
+  });
+
+  it("keeps the order of its properties, counts without unrolling, and lays out as asked", async () => {
+    const schema = {
+      type: "object",
+      properties: { reasoning: { type: "string" }, answer: { type: "string" } },
+      required: ["reasoning", "answer"],
+    };
+    await verdicts(schema, ['{"reasoning":"a","answer":"b"}', '{\n  "reasoning": "a",\n  "answer": "b"\n}'], [
+      '{"answer":"b","reasoning":"a"}',
+    ]);
+    const compact = await Grammar.schema(schema, tokenizer, { whitespace: "compact" });
+    assert(!has(compact, '{"reasoning": "a", "answer": "b"}') && has(compact, '{"reasoning":"a","answer":"b"}'));
+    const long = await Grammar.schema({ type: "string", maxLength: 100_000 }, tokenizer);
+    assert(has(long, JSON.stringify("ä".repeat(3000))));
+    const many = await Grammar.schema(
+      { type: "array", minItems: 10, maxItems: 1000, items: { type: "boolean" } },
+      tokenizer,
+    );
+    assert(has(many, JSON.stringify(Array(1000).fill(true))) && !has(many, JSON.stringify(Array(1001).fill(true))));
+  });
+
+  it("says what it does not enforce, where, and what is a slip", async () => {
+    const refused: [unknown, string, string][] = [
+      [{ type: "array", uniqueItems: true }, "unsupported", "uniqueItems"],
+      [{ $ref: "https://example.com/schema" }, "unsupported", "$ref"],
+      [{ properties: { a: { maxmum: 3 } } }, "invalidArgument", "maximum"],
+      [{ type: "strin" }, "invalidArgument", "/type"],
+      [{ type: "string", format: "colour" }, "unsupported", "format"],
+      [{ type: "string", pattern: "(" }, "invalidArgument", "/pattern"],
+      [{ type: "string", pattern: "(?=a)" }, "unsupported", "/pattern"],
+      [{ $ref: "#/$defs/none" }, "invalidArgument", "#/$defs/none"],
+      [{ $ref: "#" }, "invalidArgument", "come back"],
+      [{ allOf: [{ type: "string" }, { type: "number" }] }, "invalidArgument", "No text fits"],
+      [{ type: "integer", minimum: 2, maximum: 1 }, "invalidArgument", "No text fits"],
+      [false, "invalidArgument", "No text fits"],
+      ["object", "invalidArgument", "an object or a boolean"],
+      [{ multipleOf: 0 }, "invalidArgument", "above 0"],
+      [{ minLength: -1 }, "invalidArgument", "minLength"],
+    ];
+    for (const [schema, code, words] of refused) {
+      const error = await assertRejects(() => Grammar.schema(schema, tokenizer), LightGPTError, words);
+      assertEquals(error.code, code, JSON.stringify(schema));
+    }
+  });
+
+  it("is refused, or done, in good time however hostile", async () => {
+    let deep: unknown = { type: "string" };
+    for (let depth = 0; depth < 10_000; depth++) deep = { items: deep };
+    const doubling = Object.fromEntries(
+      Array.from(
+        { length: 40 },
+        (
+          _,
+          index,
+        ) => [`d${index}`, { anyOf: [{ $ref: `#/$defs/d${index + 1}` }, { not: { $ref: `#/$defs/d${index + 1}` } }] }],
+      ),
+    );
+    const hostile = [
+      deep,
+      { $ref: "#/$defs/d0", $defs: { ...doubling, d40: { type: "string" } } },
+      { type: "string", pattern: "(a|a)*(a|a)*(a|a)*b{1,1000000000}" },
+      { type: "string", pattern: "(((((a{1,100}){1,100}){1,100}){1,100}){1,100}){1,100}" },
+      { enum: Array.from({ length: 50_000 }, (_, index) => `value ${index}`) },
+      { type: "array", minItems: 1_000_000_000, contains: { const: 1 }, maxContains: 1_000_000 },
+    ];
+    for (const schema of hostile) {
+      const begin = performance.now();
+      await grammarOf(schema);
+      assertLess(performance.now() - begin, 10_000, JSON.stringify(schema).slice(0, 60));
+    }
+  });
+
+  it("has each keyword in one list", () => {
+    const all = [...ENFORCED, ...ANNOTATIONS, ...REFUSED];
+    assertEquals(new Set(all).size, all.length);
+  });
+});
+
+describe("answers held to a schema", () => {
+  let lm: LightGPT;
+  before(async () => {
+    lm = await LightGPT.load(embeddedModel(), { threads: 1 });
+  });
+  after(() => lm.dispose());
+
+  it("are valid, whatever the model would rather say", async () => {
+    const schema = {
+      type: "object",
+      properties: {
+        name: { type: "string", maxLength: 12 },
+        kind: { enum: ["fox", "hen"] },
+        age: { type: "integer", minimum: 1, maximum: 30 },
+        friends: { type: "array", items: { type: "string", pattern: "^[A-Z][a-z]{1,6}$" }, maxItems: 3 },
+      },
+      required: ["name", "kind", "age"],
+      additionalProperties: false,
+    };
+    for (let seed = 0; seed < 20; seed++) {
+      const { text, stopReason } = await lm.complete("Once upon a time", {
+        constraint: { schema },
+        sampling: { seed, temperature: 2, topK: 0, topP: 1 },
+      });
+      assertEquals(stopReason, "endOfText");
+      const value = JSON.parse(text);
+      assert(value.name.length <= 24 && ["fox", "hen"].includes(value.kind) && value.age >= 1 && value.age <= 30, text);
+      for (const friend of value.friends ?? []) assert(/^[A-Z][a-z]{1,6}$/.test(friend), text);
+    }
+  });
+});
