@@ -53,7 +53,8 @@ export function pageOf(record: QualityRecord): string {
     "# What quantizing costs",
     "Written by `npm run bench -- quality`. Each file was made of the float copy (F32) of a model that was quantized already " +
     "(SmolLM2 as Q4_1 and Q8_0, Gemma 3 as Q4_K_M), for its original is out of reach: figures compare ways of making a " +
-    "file, and say little of the original. Measured is the distance from that copy by " +
+    "file, and say little of the original; types like those that it had (Q4_1, Q4_K_M) lose less than they would. " +
+    "Measured is the distance from that copy by " +
     `\`llama-perplexity --kl-divergence\`, over ${windows} windows of ${window} tokens of \`bench/texts/measure.txt\`; ` +
     "importance matrices and calibration read `bench/texts/calibrate.txt`. `nearest`, `search` and `calibrated` are ours; " +
     "llama-quantize rounds as it does, without and with llama-imatrix's matrix of the same text. Seconds are processor " +
