@@ -64,6 +64,7 @@ export class Native {
   readonly #progress = calls.roomForModelProgress();
   readonly #figures = calls.roomForMemoryFigures();
   readonly #discarded = calls.roomForDiscarded();
+  readonly #sums = calls.roomForDifference();
 
   /** Wraps an opened library. */
   constructor(library: Library) {
@@ -214,6 +215,22 @@ export class Native {
   /** Turns blocks of a format into floats; returns how many. */
   dequantize(given: calls.DequantizeArguments): number {
     return checked(calls.dequantize(this.#on, given), `format ${given.format}`);
+  }
+
+  /** Adds up the squares of the inputs of an engine's products from now on, from nothing; or no longer. */
+  sumInputs(engine: EngineHandle, isOn: boolean): void {
+    checked(calls.sumInputs(this.#on, engine, isOn ? 1 : 0), "sums");
+  }
+
+  /** Copies the sums of squares of a product's input, of one matrix of a stack; returns over how many rows. */
+  inputSums(given: calls.InputSumsArguments): number {
+    return checked(calls.inputSums(this.#on, given), "sums");
+  }
+
+  /** How far blocks are from values, of which there are at most `LIMITS.differenceValuesMax`. */
+  difference(given: Omit<calls.DifferenceArguments, "sums">): calls.Difference {
+    checked(calls.difference(this.#on, { ...given, sums: this.#sums }), `format ${given.format}`);
+    return calls.readDifference(this.#sums);
   }
 
   /** Rows of blocks times vectors, which lie one after the other: `results[vector * rows + row]`. */

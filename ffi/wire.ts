@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 4dab3579b26b30de";
+export const STAMP = "0.1.0 f57f4659907f2499";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -55,6 +55,8 @@ export const LIMITS = {
   samplerStepsMax: 12,
   /** Likeliest tokens whose log probabilities are handed out. */
   logprobsMax: 20,
+  /** Values that one call of `lg_difference` takes: their sums lie in a fixed array, a claim after the other. */
+  differenceValuesMax: 1048576,
 } as const;
 
 /** Numbers that stand for the absence of one. */
@@ -357,9 +359,12 @@ export const FUNCTIONS = {
   lg_sample: { parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"] },
   lg_quantize: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_dequantize: { parameters: ["u32", "buffer", "u32", "buffer", "u32", "u32"] },
+  lg_difference: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "u32"] },
   lg_matmul: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
   lg_capture: { parameters: ["u32", "u32", "u32"] },
   lg_captured: { parameters: ["u32", "u32", "buffer", "u32"] },
+  lg_sum_inputs: { parameters: ["u32", "u32"] },
+  lg_input_sums: { parameters: ["u32", "u32", "u32", "buffer", "u32"] },
   lg_replace: { parameters: ["u32", "u32", "u32", "u32", "buffer", "u32"] },
   lg_gram: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
   lg_factor: { parameters: ["buffer", "u32", "u32", "u32", "u32", "u32"] },
@@ -454,6 +459,14 @@ export interface NativeFunctions {
     valuesBytes: number,
     threads: number,
   ): number;
+  lg_difference(
+    options: Uint32Array,
+    optionsBytes: number,
+    blocks: Uint8Array,
+    values: Float32Array | Uint16Array,
+    sums: Float64Array,
+    sumsBytes: number,
+  ): number;
   lg_matmul(
     options: Uint32Array,
     optionsBytes: number,
@@ -463,6 +476,8 @@ export interface NativeFunctions {
   ): number;
   lg_capture(engine: EngineHandle, first: number, count: number): number;
   lg_captured(engine: EngineHandle, product: number, rows: Float32Array, rowsBytes: number): number;
+  lg_sum_inputs(engine: EngineHandle, kept: number): number;
+  lg_input_sums(engine: EngineHandle, product: number, matrix: number, sums: Float64Array, sumsBytes: number): number;
   lg_replace(
     model: ModelHandle,
     layer: number,

@@ -439,6 +439,36 @@ export function putSamplerChoice(to: Words<"batch" | "sampler">, record: Sampler
   to.u32(record.matches, "matches");
 }
 
+/** How far values are from others. */
+export interface Difference {
+  /** The sum of squared differences. */
+  readonly squares: number;
+  /** The greatest difference; NaN where one is. */
+  readonly greatest: number;
+  /** The sum of products. */
+  readonly products: number;
+  /** The sum of the values' squares. */
+  readonly values: number;
+  /** The sum of the squares of what stands for them. */
+  readonly made: number;
+}
+
+/** Room for {@link Difference}. */
+export function roomForDifference(): Float64Array {
+  return new Float64Array(5);
+}
+
+/** Reads {@link Difference}. */
+export function readDifference(from: Float64Array): Difference {
+  return {
+    squares: from[0],
+    greatest: from[1],
+    products: from[2],
+    values: from[3],
+    made: from[4],
+  };
+}
+
 /** How far loading is. */
 export interface ModelProgress {
   /** Bytes of the files' tensors that have been packed. */
@@ -941,6 +971,35 @@ export function dequantize(on: Pick<NativeFunctions, "lg_dequantize">, given: De
   return on.lg_dequantize(format, blocks, blocks.byteLength, values, values.byteLength, threads);
 }
 
+/** The arguments of {@link difference}. */
+export interface DifferenceArguments {
+  /** ggml's number of the blocks' type. */
+  readonly format: number;
+  /** As what the values are stored. */
+  readonly source: FloatSource;
+  /** Threads that compute. */
+  readonly threads: number;
+  readonly blocks: Uint8Array;
+  readonly values: Float32Array | Uint16Array;
+  readonly sums: Float64Array;
+}
+
+/** How far the values that blocks stand for are from others, at most `difference_values_max` of them, whole blocks. */
+export function difference(on: Pick<NativeFunctions, "lg_difference">, given: DifferenceArguments): number {
+  const { blocks, values, sums } = given;
+  checkBuffer("Uint8Array", blocks, "blocks");
+  if (values instanceof Float32Array) checkBuffer("Float32Array", values, "values");
+  else checkBuffer("Uint16Array", values, "values");
+  const options = new Words("quantize");
+  options.reserve(5);
+  options.u32(given.format, "format");
+  options.u32(FLOAT_SOURCES[given.source], "source");
+  options.u32(given.threads, "threads");
+  options.u32(blocks.byteLength, "blocksBytes");
+  options.u32(values.byteLength, "valuesBytes");
+  return on.lg_difference(options.words, options.length * 4, blocks, values, sums, sums.byteLength);
+}
+
 /** The arguments of {@link matmul}. */
 export interface MatmulArguments {
   /** ggml's number of the matrix's type. */
@@ -1008,6 +1067,31 @@ export function captured(
   checkU32(product, "product");
   checkBuffer("Float32Array", rows, "rows");
   return on.lg_captured(engine, product, rows, rows.byteLength);
+}
+
+/** Adds up the squares of the inputs of all products from now on, from nothing; 0: no longer. */
+export function sumInputs(on: Pick<NativeFunctions, "lg_sum_inputs">, engine: EngineHandle, kept: number): number {
+  checkU32(engine, "engine handle");
+  checkU32(kept, "kept");
+  return on.lg_sum_inputs(engine, kept);
+}
+
+/** The arguments of {@link inputSums}. */
+export interface InputSumsArguments {
+  readonly engine: EngineHandle;
+  readonly product: number;
+  readonly matrix: number;
+  readonly sums: Float64Array;
+}
+
+/** Copies the sums of squares of a product's input, column by column; returns over how many rows. `matrix` says which of a stack of matrices saw them: an expert, or, after these, the shared expert; 0 where there is no stack. */
+export function inputSums(on: Pick<NativeFunctions, "lg_input_sums">, given: InputSumsArguments): number {
+  const { engine, product, matrix, sums } = given;
+  checkU32(engine, "engine handle");
+  checkU32(product, "product");
+  checkU32(matrix, "matrix");
+  checkBuffer("Float64Array", sums, "sums");
+  return on.lg_input_sums(engine, product, matrix, sums, sums.byteLength);
 }
 
 /** The arguments of {@link replace}. */

@@ -5,6 +5,7 @@ const options = @import("level_options");
 const level_table = @import("level/level_table.zig");
 const calibrate = @import("op/calibrate.zig");
 const calibration_sums = @import("op/calibration_sums.zig");
+const difference = @import("op/difference.zig");
 const format = @import("formats/format.zig");
 const formats = @import("formats/list.zig");
 const quantize = @import("op/quantize.zig");
@@ -31,6 +32,8 @@ const table: level_table.Encoders = .{
     .factorColumn = calibration_sums.factorColumn,
     .factorPivot = calibration_sums.factorPivot,
     .solve = calibration_sums.solve,
+    .addSquares = difference.addSquares,
+    .difference = difference.measure,
 };
 
 comptime {

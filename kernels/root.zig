@@ -296,6 +296,16 @@ pub export fn lg_dequantize(format_id: u32, blocks: ?[*]const u8, blocks_len: u3
     return @intCast(count);
 }
 
+pub export fn lg_difference(options: ?[*]const u8, options_len: u32, blocks: ?[*]const u8, values: ?[*]const u8, sums: ?[*]u8, sums_len: u32) i32 {
+    const read = quantizer.Comparing.read(bytesOf(options, options_len)) catch |why| return refusal(why);
+    if (!aligned(values, read.valueBytes()) or !aligned(sums, 8) or sums_len != @sizeOf(wire.layouts.Difference)) return Status.invalid_argument.code();
+    const saved = fpu.enter();
+    defer saved.restore();
+    const out: *wire.layouts.Difference = @ptrCast(@alignCast(sums.?));
+    out.* = if (read.count() == 0) .{} else quantizer.difference(read, blocks.?, values.?);
+    return 0;
+}
+
 pub export fn lg_matmul(options: ?[*]const u8, options_len: u32, blocks: ?[*]const u8, inputs: ?[*]const u8, results: ?[*]u8) i32 {
     const read = product.Options.read(bytesOf(options, options_len)) catch |why| return refusal(why);
     if (!aligned(inputs, 4) or !aligned(results, 4)) return Status.invalid_argument.code();
@@ -319,6 +329,25 @@ pub export fn lg_captured(engine_handle: u32, product_number: u32, rows: ?[*]u8,
     defer object.release();
     const floats = engineOf(object).takeInput(product_number, mutableBytesOf(rows, rows_len)) catch return Status.busy.code();
     return @intCast(floats orelse return Status.invalid_argument.code());
+}
+
+pub export fn lg_sum_inputs(engine_handle: u32, kept: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    engineOf(object).sumInputs(kept != 0) catch |why| return switch (why) {
+        error.Busy => Status.busy.code(),
+        error.OutOfMemory => Status.out_of_memory.code(),
+    };
+    return 0;
+}
+
+pub export fn lg_input_sums(engine_handle: u32, product_number: u32, matrix: u32, sums: ?[*]u8, sums_len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    if (sums_len == 0 or sums_len % 8 != 0 or !aligned(sums, 8)) return Status.invalid_argument.code();
+    const out: [*]f64 = @ptrCast(@alignCast(sums.?));
+    const rows = engineOf(object).takeSums(product_number, matrix, out[0 .. sums_len / 8]) catch return Status.busy.code();
+    return @intFromFloat(@min(rows orelse return Status.invalid_argument.code(), std.math.maxInt(i32)));
 }
 
 pub export fn lg_replace(model_handle: u32, layer: u32, role: u32, format_id: u32, blocks: ?[*]const u8, blocks_len: u32) i32 {

@@ -50,6 +50,8 @@ const Host = struct {
 /// What a host learns from the library; compared between hosts.
 const Results = struct {
     quantized: [2 * 144]u8 = undefined,
+    difference: [5]f64 = undefined,
+    squares: [fixtures.embedding]f64 = undefined,
     floats: [512]f32 = undefined,
     products: [2]f32 = undefined,
     sums: [64 * 64]f32 = @splat(0),
@@ -94,6 +96,9 @@ fn callAlone(host: *Host, results: *Results) !void {
     defer quantize.deinit();
     try testing.expectEqual(2 * 144, host.call("lg_quantize", .{ quantize.bytes().ptr, @as(u32, @intCast(quantize.bytes().len)), bytes(&values), null, null, &results.quantized }));
     try testing.expectEqual(512, host.call("lg_dequantize", .{ q4_k, &results.quantized, results.quantized.len, bytes(&results.floats), 2048, 1 }));
+    var compared = try wordsOf(layouts.Compared{ .format = q4_k, .source = .f32, .threads = 1, .blocks_bytes = results.quantized.len, .values_bytes = 2048 });
+    defer compared.deinit();
+    try testing.expectEqual(0, host.call("lg_difference", .{ compared.bytes().ptr, @as(u32, @intCast(compared.bytes().len)), &results.quantized, bytes(&values), bytes(&results.difference), @sizeOf(@TypeOf(results.difference)) }));
     var product = try wordsOf(layouts.Product{ .format = q4_k, .rows = 2, .columns = 256, .vectors = 1, .activation_bits = 8, .threads = 1, .blocks_bytes = results.quantized.len, .inputs_bytes = 1024, .results_bytes = 8 });
     defer product.deinit();
     try testing.expectEqual(0, host.call("lg_matmul", .{ product.bytes().ptr, @as(u32, @intCast(product.bytes().len)), &results.quantized, bytes(&values), bytes(&results.products) }));
@@ -155,6 +160,7 @@ fn callModel(host: *Host, results: *Results) !void {
     defer options.deinit();
     const engine: u32 = @intCast(host.call("lg_engine_open", .{ model, options.bytes().ptr, @as(u32, @intCast(options.bytes().len)), &detail, detail.len }));
     try testing.expectEqual(0, host.call("lg_capture", .{ engine, 0, 1 }));
+    try testing.expectEqual(0, host.call("lg_sum_inputs", .{ engine, 1 }));
     var batch = try wordsOf(layouts.BatchHeader{ .runs_inline = true, .threads = 1, .sequences = 1, .tokens = 2 });
     defer batch.deinit();
     try fixtures.sequence(&batch, 5, 0, &.{ 3, 1 }, .{ .first_page = 0, .pages = 1, .logits = .last });
@@ -167,6 +173,13 @@ fn callModel(host: *Host, results: *Results) !void {
     try testing.expectEqual(1, host.call("lg_take", .{ engine, bytes(&taken), @sizeOf(@TypeOf(taken)), bytes(&results.logits), @sizeOf(@TypeOf(results.logits)) }));
     var rows: [2 * fixtures.embedding]f32 = undefined;
     try testing.expectEqual(rows.len, @as(usize, @intCast(host.call("lg_captured", .{ engine, 0, bytes(&rows), @sizeOf(@TypeOf(rows)) }))));
+    try testing.expectEqual(2, host.call("lg_input_sums", .{ engine, 0, 0, bytes(&results.squares), @sizeOf(@TypeOf(results.squares)) }));
+    for (results.squares, 0..) |sum, i| {
+        const two = [2]f64{ rows[i], rows[fixtures.embedding + i] };
+        try testing.expectEqual(two[0] * two[0] + two[1] * two[1], sum);
+    }
+    try testing.expect(host.call("lg_input_sums", .{ engine, 0, 1, bytes(&results.squares), @sizeOf(@TypeOf(results.squares)) }) < 0);
+    try testing.expect(host.call("lg_input_sums", .{ engine, 999, 0, bytes(&results.squares), @sizeOf(@TypeOf(results.squares)) }) < 0);
     try testing.expectEqual(0, host.call("lg_page_copy", .{ engine, 0, 1 }));
     const page = try testing.allocator.alloc(u8, 1 << 16);
     defer testing.allocator.free(page);

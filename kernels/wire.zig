@@ -10,99 +10,7 @@ pub const limits = @import("limits.zig");
 /// The version of LightGPT.
 pub const version = "0.1.0";
 
-/// Choices that cross as their numbers. TypeScript has the names, in its own spelling unless `as_spelled` is declared.
-pub const choices = struct {
-    /// What a native function returns below 0, and why a sequence failed.
-    pub const Statuses = @import("status.zig").Status;
-    pub const SamplingMethods = level_table.Method;
-    /// How keys and values are stored.
-    pub const KvTypes = level_table.KvType;
-    /// How rotary positions pair the elements of a head: not at all, (2k, 2k + 1), or (k, k + n/2).
-    pub const RopeStyles = level_table.RopeStyle;
-    /// What the norms of queries and keys work on: each head before rotation, the row of all heads before rotation, or each head
-    /// after rotation.
-    pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
-    /// The kinds of mixers.
-    pub const Mixers = enum(u32) { attention, short_convolution };
-    /// What norms divide by: the root mean square, or, with the mean taken away first, the standard deviation.
-    pub const Norms = enum(u32) { root_mean_square, deviation };
-    /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
-    /// a layer before it.
-    pub const Keys = enum(u32) { own, as_values, of_layer };
-    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it.
-    pub const Activations = level_table.ActivationKind;
-    /// What a router chooses experts by, and what their weights are made from: the softmax of all its logits, the sigmoid of each, or
-    /// the logits themselves, of which then the softmax of those chosen is taken.
-    pub const RouterScores = level_table.RouterScore;
-    pub const Roundings = level_table.Rounding;
-    pub const OutlierPolicies = level_table.Outliers;
-    pub const FloatSources = level_table.Source;
-
-    /// What a tensor is for. Norm weights, biases and rope factors are f32.
-    pub const Roles = enum(u32) {
-        token_embd,
-        output_norm,
-        output,
-        rope_freqs,
-        attn_norm,
-        attn_q,
-        attn_k,
-        attn_v,
-        attn_output,
-        ffn_norm,
-        ffn_gate,
-        ffn_up,
-        ffn_down,
-        attn_q_bias,
-        attn_k_bias,
-        attn_v_bias,
-        attn_output_bias,
-        attn_q_norm,
-        attn_k_norm,
-        post_attention_norm,
-        post_ffw_norm,
-        ffn_gate_bias,
-        ffn_up_bias,
-        ffn_down_bias,
-        ssm_in,
-        ssm_conv1d,
-        ssm_out,
-        layer_output_scale,
-        per_layer_token_embd,
-        per_layer_model_proj,
-        per_layer_proj_norm,
-        inp_gate,
-        proj,
-        post_norm,
-        attn_sinks,
-        ffn_gate_inp,
-        ffn_gate_exps,
-        ffn_up_exps,
-        ffn_down_exps,
-        ffn_gate_inp_shexp,
-        ffn_gate_shexp,
-        ffn_up_shexp,
-        ffn_down_shexp,
-        ffn_gate_inp_bias,
-        exp_probs_b,
-        ffn_gate_exps_bias,
-        ffn_up_exps_bias,
-        ffn_down_exps_bias,
-        attn_norm_bias,
-        ffn_norm_bias,
-        output_norm_bias,
-
-        /// GGUF names them so.
-        pub const as_spelled = true;
-        pub const count = @typeInfo(Roles).@"enum".fields.len;
-    };
-
-    /// The rows of logits that a step hands out for a sequence: of none, of the last or of all of its tokens.
-    pub const LogitRows = enum(u32) { none, last, all };
-
-    /// What `lg_describe` tells of.
-    pub const Topics = enum(u32) { formats, processor };
-};
+pub const choices = @import("wire_choices.zig").choices;
 
 /// Numbers that stand for the absence of one.
 pub const marks = struct {
@@ -463,6 +371,22 @@ pub const layouts = struct {
         pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
     };
 
+    /// The options of `lg_difference`.
+    pub const Compared = struct {
+        /// ggml's number of the blocks' type.
+        format: u32,
+        /// As what the values are stored.
+        source: choices.FloatSources,
+        /// Threads that compute.
+        threads: u32,
+        blocks_bytes: u32,
+        values_bytes: u32,
+
+        pub const into = [_]Buffer{.quantize};
+        pub const about = "options of a difference";
+        pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
+    };
+
     /// The options of `lg_matmul`; results are `rows` floats for each vector.
     pub const Product = struct {
         /// ggml's number of the matrix's type.
@@ -553,6 +477,9 @@ pub const layouts = struct {
         pub const about = "pair of an adapter";
         pub const ranges = .{ .tensor = .{ 0, limits.tensors_max - 1 }, .rank = .{ 1, limits.adapter_rank_max } };
     };
+
+    /// How far values are from others.
+    pub const Difference = level_table.Difference;
 
     /// How far loading is.
     pub const ModelProgress = extern struct {
@@ -772,6 +699,14 @@ pub const functions = struct {
     /// Turns blocks into floats; returns how many.
     pub const lg_dequantize = struct { format: u32, blocks: In(u8), values: Out(f32), threads: u32 };
 
+    /// How far the values that blocks stand for are from others, at most `difference_values_max` of them, whole blocks.
+    pub const lg_difference = struct {
+        options: Options(layouts.Compared),
+        blocks: SizedIn(u8),
+        values: SizedIn(union { f32: f32, u16: u16 }),
+        sums: Out(layouts.Difference),
+    };
+
     /// Rows of blocks times vectors, as a model computes them.
     pub const lg_matmul = struct {
         options: Options(layouts.Product),
@@ -788,6 +723,13 @@ pub const functions = struct {
 
     /// Copies the rows kept of a product in the last step; returns how many floats.
     pub const lg_captured = struct { engine: Handle(.engine), product: u32, rows: Out(f32) };
+
+    /// Adds up the squares of the inputs of all products from now on, from nothing; 0: no longer.
+    pub const lg_sum_inputs = struct { engine: Handle(.engine), kept: u32 };
+
+    /// Copies the sums of squares of a product's input, column by column; returns over how many rows. `matrix` says which of a
+    /// stack of matrices saw them: an expert, or, after these, the shared expert; 0 where there is no stack.
+    pub const lg_input_sums = struct { engine: Handle(.engine), product: u32, matrix: u32, sums: Out(f64) };
 
     /// Packs other blocks in the place of a model's matrix, of which no step may run.
     pub const lg_replace = struct { model: Handle(.model), layer: u32, role: choices.Roles, format: u32, blocks: In(u8) };

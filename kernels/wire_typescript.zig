@@ -472,7 +472,7 @@ pub fn TypeScript(comptime wire: type) type {
             inline for (fields, arguments) |field, argument| if (argument.way == .options) try fill(out, fields, field.type.Layout);
             try out.print("  return on.{s}(", .{name});
             inline for (fields, arguments) |field, argument| switch (argument.way) {
-                .plain => if (argument.is_choice) try out.print("{s}.indexOf({s}),", .{ comptime upper(choiceName(field.type)), argument.name }) else try out.print("{s},", .{argument.name}),
+                .plain => if (argument.is_choice) try out.print(if (comptime isList(field.type)) "{s}.indexOf({s})," else "{s}[{s}],", .{ comptime upper(choiceName(field.type)), argument.name }) else try out.print("{s},", .{argument.name}),
                 .written, .options => try out.print("{s}.words, {s}.length * 4,", .{ argument.name, argument.name }),
                 .given => if (@typeInfo(field.type.Element) == .@"struct" and comptime std.mem.eql(u8, argument.raw, "Uint32Array")) {
                     try out.print("{s}.words, {s}.words.byteLength,", .{ argument.name, argument.name });
@@ -537,6 +537,6 @@ pub fn write(comptime wire: type, sources: []const [:0]const u8, init: std.proce
 pub fn main(init: std.process.Init) !void {
     const arguments = try init.minimal.args.toSlice(init.arena.allocator());
     if (arguments.len != 2) return error.Folder;
-    const sources = [_][:0]const u8{ @embedFile("limits.zig"), @embedFile("status.zig"), @embedFile("level/level_table.zig"), @embedFile("wire.zig") };
+    const sources = [_][:0]const u8{ @embedFile("limits.zig"), @embedFile("status.zig"), @embedFile("level/level_table.zig"), @embedFile("wire_choices.zig"), @embedFile("wire.zig") };
     try write(@import("wire.zig"), &sources, init, arguments[1]);
 }

@@ -76,6 +76,38 @@ describe("collectImportance", () => {
   });
 });
 
+describe("experts", () => {
+  it("are rounded by importances of their own; one that no text reached gets plain rounding, and that is said", async () => {
+    const [columns, rows, experts] = [64, 4, 3];
+    const name = "blk.0.ffn_up_exps.weight";
+    const values = Float32Array.from({ length: columns * rows * experts }, (_, i) => Math.sin(i * i) * 0.1);
+    writeTensors(at("experts.gguf"), [[name, [columns, rows, experts], values]]);
+    const sums = Float32Array.from(
+      { length: columns * experts },
+      (_, i) => i < columns || i >= 2 * columns ? i % 7 : 0,
+    );
+    const matrix = new ImportanceMatrix(new Map([[name, { sums, counts: Float32Array.of(5, 0, 7) }]]));
+    const options = { type: "q4_0", importance: matrix };
+    const report = await quantizeFile(at("experts.gguf"), at("experts-q4_0.gguf"), options);
+    assertEquals(report.tensors[0]?.unreached, [1]);
+    assertEquals(
+      report.warnings.filter((warning) => warning.includes("experts 1 of blk.0.ffn_up_exps.weight")).length,
+      1,
+    );
+    const { offset, bytes } = readGguf(at("experts-q4_0.gguf")).tensors.get(name)!;
+    const made = readFileSync(at("experts-q4_0.gguf")).subarray(offset, offset + bytes);
+    for (const expert of [0, 1, 2]) {
+      const own = values.subarray(expert * columns * rows, (expert + 1) * columns * rows);
+      const importance = matrix.columns().get(name)!.subarray(expert * columns, (expert + 1) * columns);
+      const rounding = expert === 1 ? { rounding: "nearest" as const } : { importance };
+      const { blocks } = await new Quantizer().quantize(own, { format: "q4_0", shape: [rows, columns], ...rounding });
+      assertEquals(new Uint8Array(made.subarray(expert * blocks.length, (expert + 1) * blocks.length)), blocks);
+    }
+    const whole = await quantizeFile(at("experts.gguf"), at("experts-q4_0.gguf"), { type: "q4_0" });
+    assertEquals(whole.tensors[0]?.unreached, []);
+  });
+});
+
 describe("files of importance matrices", () => {
   const entries = new Map([
     ["blk.0.ffn_up.weight", { sums: Float32Array.of(2, 4, 6), counts: Float32Array.of(2) }],
@@ -104,8 +136,8 @@ describe("files of importance matrices", () => {
         ["blk.0.ffn_up_exps.weight.counts", [1, 2], 0],
       ],
     );
-    // An expert that was never asked: all its columns count the same.
-    assertEquals(back.columns().get("blk.0.ffn_up_exps.weight"), Float32Array.of(1, 2, 1, 1));
+    // Of an expert that no text reached nothing is known.
+    assertEquals(back.columns().get("blk.0.ffn_up_exps.weight"), Float32Array.of(1, 2, 0, 0));
   });
 
   it("of the older kind are read", () => {

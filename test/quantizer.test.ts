@@ -108,6 +108,29 @@ describe("the Quantizer", () => {
     }
   });
 
+  it("measures errors over several pieces, with any number of threads the same, outliers as exact as they are kept", async () => {
+    const large = noise((1 << 20) + 4096, 5);
+    for (const place of [3, (1 << 20) - 1, 1 << 20, large.length - 1]) large[place] = 50;
+    const tensor = await quantizer.quantize(large, { format: "q4_0", outliers: { policy: "split", threshold: 4 } });
+    assertEquals(tensor.outliers?.indices.length, 4);
+    const back = await quantizer.dequantize(tensor);
+    const expected = { squares: 0, most: 0, dot: 0, left: 0, right: 0 };
+    large.forEach((x, i) => {
+      const y = back[i];
+      expected.squares += (x - y) ** 2;
+      expected.most = Math.max(expected.most, Math.abs(x - y));
+      expected.dot += x * y;
+      expected.left += x * x;
+      expected.right += y * y;
+    });
+    const found = await quantizer.error(tensor, large);
+    assertAlmostEquals(found.rmse, Math.sqrt(expected.squares / large.length), 1e-12);
+    assertEquals(found.maximum, expected.most);
+    assertAlmostEquals(found.cosine, expected.dot / Math.sqrt(expected.left * expected.right), 1e-12);
+    assertEquals(await new Quantizer({ threads: 3 }).error(tensor, large), found);
+    assertEquals(await new Quantizer({ threads: 1 }).error(tensor, large), found);
+  });
+
   it("multiplies as the dequantized matrix does", async () => {
     const vectors = noise(3 * 256, 9);
     for (const format of formats) {

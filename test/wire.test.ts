@@ -23,7 +23,7 @@ import { SamplerState } from "../src/sampling/state.ts";
 import { repository } from "./kit.ts";
 
 /** The sources of the table, and what makes TypeScript of it. */
-const sources = ["limits.zig", "status.zig", "level/level_table.zig", "wire.zig"];
+const sources = ["limits.zig", "status.zig", "level/level_table.zig", "wire_choices.zig", "wire.zig"];
 const writers = ["wire_typescript.zig", "wire_docs.zig", "host/stamp.zig"];
 
 /** A change of one source, by what it changes. */
@@ -55,7 +55,7 @@ function changes(): Change[] {
     },
     {
       what: "a role more",
-      file: "wire.zig",
+      file: "wire_choices.zig",
       change: (text) => text.replace("ffn_down_bias,\n", "ffn_down_bias,\n extra,\n"),
     },
     { what: "another status", file: "status.zig", change: (text) => text.replace("busy = -12", "busy = -13") },

@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const layouts = @import("../wire.zig").layouts;
+const limits = @import("../limits.zig");
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
 const Report = @import("../host/report.zig").Report;
@@ -124,6 +125,100 @@ pub fn dequantize(format: *const level_table.Format, threads: u32, source: [*]co
     assert(threads > 0 and a_claim > 0);
     var job: Decoding = .{ .format = format, .source = source, .target = target, .blocks = blocks, .a_claim = a_claim };
     share(threads, blocks, job.a_claim, &job, Decoding.claim);
+}
+
+/// Values of a claim of `difference`, and of what lies decoded in the nearest cache.
+const differing_values = 1 << 14;
+const decoded_values = 1 << 10;
+const differing_claims = limits.difference_values_max / differing_values;
+
+/// The options of a difference, checked.
+pub const Comparing = struct {
+    format: *const level_table.Format,
+    given: layouts.Compared,
+
+    pub fn read(bytes: []const u8) Error!Comparing {
+        var report: Report = .{};
+        const given = try Words.whole(bytes, layouts.Compared, &report);
+        const comparing: Comparing = .{ .format = dispatch.format(given.format) orelse return error.Unsupported, .given = given };
+        const format = comparing.format;
+        const values = comparing.count();
+        if (given.values_bytes % comparing.valueBytes() != 0 or values > limits.difference_values_max or values % format.block_elements != 0) return error.Refused;
+        if (@as(u64, values / format.block_elements) * format.block_bytes != given.blocks_bytes) return error.Refused;
+        return comparing;
+    }
+
+    pub fn valueBytes(comparing: Comparing) u32 {
+        return if (comparing.given.source == .f32) 4 else 2;
+    }
+
+    pub fn count(comparing: Comparing) u32 {
+        return comparing.given.values_bytes / comparing.valueBytes();
+    }
+};
+
+/// Blocks, and the values that they are compared with.
+const Compared = struct {
+    format: *const level_table.Format,
+    blocks: [*]const u8,
+    source: level_table.Source,
+    values: [*]const u8,
+    count: u32,
+
+    /// The sums of a claim.
+    fn sums(compared: *const Compared, begin: u32, end: u32) level_table.Difference {
+        var all: level_table.Difference = .{};
+        var made: [decoded_values]f32 align(64) = undefined;
+        var widened: [decoded_values]f32 align(64) = undefined;
+        const format = compared.format;
+        var at = begin;
+        while (at < end) : (at += decoded_values) {
+            const count = @min(decoded_values, end - at);
+            format.decode(compared.blocks + @as(usize, at / format.block_elements) * format.block_bytes, count / format.block_elements, &made);
+            const values: [*]const f32 = if (compared.source == .f32) @as([*]const f32, @ptrCast(@alignCast(compared.values))) + at else widen: {
+                dispatch.format(@intFromEnum(compared.source)).?.decode(compared.values + @as(usize, at) * 2, count, &widened);
+                break :widen &widened;
+            };
+            var some: level_table.Difference = undefined;
+            dispatch.encoders().difference(values, &made, count, &some);
+            add(&all, some);
+        }
+        return all;
+    }
+};
+
+fn add(all: *level_table.Difference, some: level_table.Difference) void {
+    all.squares += some.squares;
+    if (some.greatest > all.greatest or std.math.isNan(some.greatest)) all.greatest = some.greatest;
+    all.products += some.products;
+    all.values += some.values;
+    all.made += some.made;
+}
+
+const Differing = struct {
+    compared: Compared,
+    claims: [differing_claims]level_table.Difference,
+
+    fn claim(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Differing = @ptrCast(@alignCast(context));
+        const begin = item * differing_values;
+        assert(begin < job.compared.count);
+        job.claims[item] = job.compared.sums(begin, @min(begin + differing_values, job.compared.count));
+    }
+};
+
+/// How far blocks are from values. The sums of claims are added in order, whichever thread made them.
+pub fn difference(options: Comparing, blocks: [*]const u8, values: [*]const u8) level_table.Difference {
+    const count = options.count();
+    assert(count > 0 and count <= limits.difference_values_max);
+    var job: Differing = .{
+        .compared = .{ .format = options.format, .blocks = blocks, .source = options.given.source, .values = values, .count = count },
+        .claims = undefined,
+    };
+    share(options.given.threads, count, differing_values, &job, Differing.claim);
+    var all: level_table.Difference = .{};
+    for (job.claims[0 .. std.math.divCeil(u32, count, differing_values) catch unreachable]) |some| add(&all, some);
+    return all;
 }
 
 fn claimBlocks(format: *const level_table.Format) u32 {

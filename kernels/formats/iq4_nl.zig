@@ -24,6 +24,12 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
     for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
 }
 
+/// `decode` in vectors: the same bits.
+pub inline fn unpack(block: *align(1) const Block) @Vector(32, f32) {
+    const levels_of: @Vector(32, i8) = @bitCast(iq4_values.of(8, packed_zig.splitNibbles(block.q)));
+    return @as(@Vector(32, f32), @floatFromInt(@as(@Vector(32, i32), levels_of))) * @as(@Vector(32, f32), @splat(scale(block)));
+}
+
 pub const encode = null;
 
 /// For the quantizer: its levels and their codes.

@@ -25,6 +25,11 @@ const kept: [16]u8 = blk: {
     break :blk table;
 };
 
+/// The values as they are.
+pub inline fn of(comptime lanes: u32, nibbles: simd.Bytes(lanes)) simd.Bytes(lanes) {
+    return simd.lookup(lanes, @bitCast(values), nibbles);
+}
+
 pub inline fn lookup(comptime lanes: u32, nibbles: simd.Bytes(lanes)) simd.Bytes(lanes) {
     return simd.lookup(lanes, kept, nibbles);
 }

@@ -27,6 +27,12 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
     for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
 }
 
+/// `decode` in vectors: the same bits.
+pub inline fn unpack(block: *align(1) const Block) @Vector(32, f32) {
+    const levels_of: @Vector(32, f32) = @floatFromInt(@as(@Vector(32, i32), fifth_bits.columns(block)));
+    return (levels_of - @as(@Vector(32, f32), @splat(16))) * @as(@Vector(32, f32), @splat(scale(block)));
+}
+
 /// As the reference quantizer does: the greatest magnitude becomes -16.
 pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     const d = scalar.extreme(values) / -16;

@@ -27,6 +27,13 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
     for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(fifth_bits.weight(block, i))) * scale(block) + minimumScale(block);
 }
 
+/// `decode` in vectors: the same bits.
+pub inline fn unpack(block: *align(1) const Block) @Vector(32, f32) {
+    const V = @Vector(32, f32);
+    const levels_of: V = @floatFromInt(@as(@Vector(32, i32), fifth_bits.columns(block)));
+    return levels_of * @as(V, @splat(scale(block))) + @as(V, @splat(minimumScale(block)));
+}
+
 /// As the reference quantizer does: the least value is m, the range is cut into 31 steps.
 pub fn encode(values: *const [32]f32, block: *align(1) Block) void {
     const steps: scalar.Steps = .init(values, 31);

@@ -163,6 +163,24 @@ pub const Encoders = extern struct {
     factorPivot: *const fn (r: [*]const f64, n: u32, k: u32) callconv(.c) f64,
     /// Rows, at most `solved_together`, times the inverse of R R', in their place; `room` has n times as many floats.
     solve: *const fn (r: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void,
+    /// Adds the square of each value to its sum.
+    addSquares: *const fn (values: [*]const f32, count: usize, sums: [*]f64) callconv(.c) void,
+    /// How far `made` is from `values`.
+    difference: *const fn (values: [*]const f32, made: [*]const f32, count: usize, out: *Difference) callconv(.c) void,
+};
+
+/// How far floats are from those that they stand for.
+pub const Difference = extern struct {
+    /// The sum of squared differences.
+    squares: f64 = 0,
+    /// The greatest difference; NaN where one is.
+    greatest: f64 = 0,
+    /// The sum of products.
+    products: f64 = 0,
+    /// The sum of the values' squares.
+    values: f64 = 0,
+    /// The sum of the squares of what stands for them.
+    made: f64 = 0,
 };
 
 pub const calibrate_panel = limits.calibrate_panel;

@@ -230,6 +230,30 @@ pub const Engine = struct {
         return source.len / 4;
     }
 
+    /// Adds up the squares of all products' inputs from now on, from nothing; or no longer.
+    pub fn sumInputs(engine: *Engine, on: bool) error{ Busy, OutOfMemory }!void {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        if (engine.work.sums) |*sums| sums.deinit(os.allocator);
+        engine.work.sums = null;
+        if (!on) return;
+        const layers = engine.work.model.layers;
+        const stacks = try os.allocator.alloc(u32, kinds.productsOf(layers) + 1);
+        defer os.allocator.free(stacks);
+        @memset(stacks, 1);
+        engine.work.sums = try .init(os.allocator, stacks, @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride));
+    }
+
+    /// Copies the sums of one matrix of a product; returns over how many rows, or null where there are none of that size.
+    pub fn takeSums(engine: *Engine, product: u32, matrix: u32, out: []f64) error{Busy}!?f64 {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        const sums = &(engine.work.sums orelse return null);
+        return sums.take(product, matrix, out);
+    }
+
     pub const PageError = error{Busy} || KvPages.Error;
 
     pub fn copyPage(engine: *Engine, from: u32, to: u32) PageError!void {
@@ -286,6 +310,7 @@ pub const Engine = struct {
         engine.work.batch.deinit();
         engine.work.adapting.deinit();
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
+        if (engine.work.sums) |*sums| sums.deinit(os.allocator);
         memory.release(.scratch, engine.scratch_memory);
         engine.work.kv.close();
         engine.work.model.object.release();

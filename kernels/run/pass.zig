@@ -255,6 +255,9 @@ pub const Pass = struct {
         if (pass.work.capture) |*capture| {
             if (input) |rows| capture.keep(pass.products, rows.*);
         }
+        if (pass.work.sums) |*sums| {
+            if (input) |own| sums.add(pass.products, 0, .{ .first = own.rows, .stride = own.row_stride, .columns = own.cols, .count = own.tokens });
+        }
         pass.products += 1;
     }
 

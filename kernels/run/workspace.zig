@@ -5,6 +5,7 @@ const std = @import("std");
 const Adapting = @import("adapting.zig").Adapting;
 const Batch = @import("batch.zig").Batch;
 const Capture = @import("../calls/capture.zig").Capture;
+const InputSums = @import("../calls/input_sums.zig").InputSums;
 const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
 const Options = @import("options.zig").Options;
@@ -22,4 +23,6 @@ pub const Workspace = struct {
     freed: std.atomic.Value(bool) = .init(false),
     /// Inputs of matrices that are kept, for calibration.
     capture: ?Capture = null,
+    /// Sums of squares of products' inputs, where they are asked for.
+    sums: ?InputSums = null,
 };

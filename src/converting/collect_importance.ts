@@ -1,10 +1,11 @@
 /**
- * Collects an importance matrix: a model reads a text, and the squares of each matrix's inputs are summed up, column by
- * column. Each reading serves as many matrices as memory for their inputs allows; then the text is read again.
+ * Collects an importance matrix: a model reads a text once, and the library sums up the squares of each matrix's inputs,
+ * column by column.
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
+import type { Role } from "../../ffi/wire.ts";
+import type { Engine } from "../engine/engine.ts";
 import { activationBits, activationsField } from "../engine/types.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { Model } from "../model/model.ts";
@@ -66,16 +67,25 @@ export const collectFields = {
   }),
 } as const satisfies FieldsOf<CollectOptions>;
 
-/** Bytes for the inputs that are kept at once. */
-const roomBytes = 128 << 20;
+/** Which product of its layer a matrix takes part in, as `Native.capture` numbers them. */
+const PRODUCTS = {
+  attn_q: 0,
+  attn_k: 0,
+  attn_v: 0,
+  ssm_in: 0,
+  attn_output: 1,
+  ssm_out: 1,
+  ffn_gate: 2,
+  ffn_up: 2,
+  ffn_down: 3,
+} as const satisfies Partial<Record<Role, number>>;
+const productsOfLayer = 4;
 
-/** The sums of one product's inputs: the matrices that share it, and what was found. */
+/** A product, and the tensors that take part in it. */
 interface Product {
   readonly number: number;
   readonly names: string[];
   readonly columns: number;
-  readonly sums: Float64Array;
-  rows: number;
 }
 
 /**
@@ -101,28 +111,18 @@ export async function collectImportance(
   assertNotAborted(signal);
   const threads = threadsOption(read.threads);
   const window = windowOf(read.window, model.context);
-  const { productOf } = await import("./calibrator.ts");
   const { openReader, readWindow, windowsOf } = await import("../measuring/text_windows.ts");
   const windows = await windowsOf(model, text, window, signal);
   const engine = openReader(model, window, threads, activationBits[read.activations]);
   try {
-    const products = productsOf(model, productOf);
-    const widest = Math.max(...products.map(({ columns }) => columns));
-    const together = Math.max(1, Math.floor(roomBytes / (4 * window * widest)));
-    const passes = Math.ceil(products.length / together);
-    const room = new Float32Array(window * widest);
+    engine.sumInputs(true);
     let done = 0;
-    for (let first = 0; first < products.length; first += together) {
-      const part = products.slice(first, first + together);
-      engine.capture(part[0].number, part.length);
-      for (const tokens of windows) {
-        assertNotAborted(signal);
-        await readWindow(engine, tokens);
-        for (const product of part) addSquares(product, room.subarray(0, engine.captured(product.number, room)));
-        onProgress?.(++done, passes * windows.length);
-      }
+    for (const tokens of windows) {
+      assertNotAborted(signal);
+      await readWindow(engine, tokens);
+      onProgress?.(++done, windows.length);
     }
-    const entries = new Map(products.flatMap(entriesOf));
+    const entries = new Map(productsOf(model).flatMap((product) => entriesOf(product, engine)));
     const origin = { datasets: dataset === undefined ? [] : [dataset], chunkCount: windows.length, chunkSize: window };
     return new ImportanceMatrix(entries, origin);
   } finally {
@@ -131,12 +131,12 @@ export async function collectImportance(
 }
 
 /** The products of all layers, in order, with the tensors that take part in each. */
-function productsOf({ plan }: Model, productOf: (tensor: string) => number | undefined): Product[] {
+function productsOf({ plan }: Model): Product[] {
   const products = new Map<number, Product>();
   for (const { role, layer, tensor, columns } of plan.tensors) {
-    const number = productOf(`blk.${layer}.${role}.weight`);
-    if (number === undefined) continue;
-    const product = products.get(number) ?? { number, names: [], columns, sums: new Float64Array(columns), rows: 0 };
+    if (!isMatrix(role)) continue;
+    const number = productsOfLayer * layer + PRODUCTS[role];
+    const product = products.get(number) ?? { number, names: [], columns };
     // Tensors in one piece, as phi3's q, k and v, come once for each role.
     if (!product.names.includes(tensor.name)) product.names.push(tensor.name);
     products.set(number, product);
@@ -144,16 +144,12 @@ function productsOf({ plan }: Model, productOf: (tensor: string) => number | und
   return [...products.values()].sort((a, b) => a.number - b.number);
 }
 
-function addSquares(product: Product, rows: Float32Array): void {
-  const { columns, sums } = product;
-  if (rows.length % columns !== 0) throw new LightGPTError("library", `${product.names[0]}: ${rows.length} inputs`);
-  for (let i = 0, column = 0; i < rows.length; i++) {
-    sums[column] += rows[i] * rows[i];
-    if (++column === columns) column = 0;
-  }
-  product.rows += rows.length / columns;
+function isMatrix(role: Role): role is keyof typeof PRODUCTS {
+  return Object.hasOwn(PRODUCTS, role);
 }
 
-function entriesOf({ names, sums, rows }: Product): [string, ImportanceEntry][] {
+function entriesOf({ number, names, columns }: Product, engine: Engine): [string, ImportanceEntry][] {
+  const sums = new Float64Array(columns);
+  const rows = engine.inputSums(number, 0, sums);
   return names.map((name) => [name, { sums: Float32Array.from(sums), counts: Float32Array.of(rows) }]);
 }

@@ -125,15 +125,17 @@ export class ImportanceMatrix {
     }
   }
 
-  /** The mean square of each column by the tensor's name: what `quantizeFile` takes as `importance`. */
+  /**
+   * The mean square of each column by the tensor's name: what `quantizeFile` takes as `importance`. Those of an expert that
+   * no text reached are 0, for nothing is known of it; it gets plain rounding.
+   */
   columns(): Map<string, Float32Array> {
     return new Map([...this.entries].map(([name, { sums, counts }]) => {
       const columns = sums.length / counts.length;
-      // Of an expert that was never asked nothing is known: all its columns count the same.
-      return [
-        name,
-        sums.map((sum, i) => counts[Math.floor(i / columns)] > 0 ? sum / counts[Math.floor(i / columns)] : 1),
-      ];
+      // Where nothing is known of a whole tensor, all its columns count the same.
+      const unknown = counts.length > 1 ? 0 : 1;
+      const mean = (sum: number, count: number) => count > 0 ? sum / count : unknown;
+      return [name, sums.map((sum, i) => mean(sum, counts[Math.floor(i / columns)]))];
     }));
   }
 }

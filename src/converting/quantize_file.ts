@@ -4,17 +4,15 @@
  *
  * @module
  */
-import { given } from "../options/schema.ts";
 import { LightGPTError } from "../../ffi/errors.ts";
-import { native } from "../../ffi/native.ts";
-import { formatName, FORMATS, type TensorFormat } from "../files/formats.ts";
+import { formatName, FORMATS } from "../files/formats.ts";
 import { MetadataArray, VALUE_TYPE } from "../files/gguf/metadata.ts";
 import { cancelledBy } from "../options/checks.ts";
-import { QuantizedTensor, Quantizer } from "./quantizer.ts";
-import type { OutlierOptions } from "./outliers.ts";
-import { type Calibration, roundCalibrated, type TensorCalibrator } from "./round_calibrated.ts";
+import { convertTensor, type ConvertTensorOptions, type Job, Rooms } from "./convert_tensor.ts";
+import { Quantizer } from "./quantizer.ts";
+import type { TensorCalibrator } from "./round_calibrated.ts";
 import type { ImportanceMatrix } from "./imatrix.ts";
-import { checkImportances } from "./check_importance.ts";
+import { checkImportances, unreachedOf } from "./check_importance.ts";
 import { type ModelFacts, Plan, type TensorRule } from "./mixes.ts";
 import { sameFile, type SourceTensor, type WeightSource } from "./weight_source.ts";
 import { fitting, formatOf, nameOf } from "./types.ts";
@@ -45,6 +43,8 @@ export interface TensorReport {
   readonly bytes: number;
   /** Root mean square of the error over that of the values; 0 for a copy. */
   readonly relativeError: number;
+  /** Of a stack of experts those that no text of the importance matrix reached, which got plain rounding. */
+  readonly unreached: readonly number[];
 }
 
 /**
@@ -69,23 +69,14 @@ export interface QuantizeFileReport {
   readonly warnings: readonly string[];
 }
 
-/** Values of a piece. */
-const pieceValues = 1 << 20;
-
 /** Options for converting a file; all have been checked. */
-export interface ConvertOptions {
+export interface ConvertOptions extends ConvertTensorOptions {
   readonly type: string;
-  readonly rounding: "nearest" | "search";
   readonly tensorTypes: readonly TensorRule[];
   readonly threads: number | undefined;
-  readonly importance: ReadonlyMap<string, Float32Array> | undefined;
   /** Where the importances come from, where that is known. */
   readonly importanceMatrix: ImportanceMatrix | undefined;
-  readonly outliers: OutlierOptions | undefined;
-  readonly signal: AbortSignal | undefined;
   readonly onProgress: ((done: number, total: number) => void) | undefined;
-  /** Knows the inputs of matrices, for calibrated rounding. */
-  readonly calibrator: TensorCalibrator | undefined;
 }
 
 /** Converts a source's tensors into a file; throws where the output would be one of the input's files. */
@@ -125,9 +116,15 @@ export async function convertFile(
     );
   }
   const metadata = new Map<string, NewValue>(source.metadata);
-  metadata.set("general.file_type", { type: VALUE_TYPE.uint32, value: plan.fileType });
-  metadata.set("general.quantization_version", { type: VALUE_TYPE.uint32, value: 2 });
-  for (const [key, value] of originOf(options.importanceMatrix)) metadata.set(key, value);
+  const words: [string, NewValue][] = [
+    ["general.quantization_version", { type: VALUE_TYPE.uint32, value: 2 }],
+    ["general.file_type", { type: VALUE_TYPE.uint32, value: plan.fileType }],
+    ...originOf(options.importanceMatrix),
+  ];
+  for (const [key, value] of words) {
+    metadata.delete(key); // so that they come last, as in a file of llama-quantize
+    metadata.set(key, value);
+  }
   metadata.delete("general.alignment"); // what is written is aligned to the format's default
   const writer = new GgufWriter(
     output,
@@ -169,12 +166,13 @@ async function convertAll(
 ): Promise<TensorReport[]> {
   const total = jobs.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
   const quantizer = new Quantizer(options.threads === undefined ? {} : { threads: options.threads });
+  const tools = { quantizer, rooms: new Rooms() };
   let done = 0;
   const reports: TensorReport[] = [];
   options.onProgress?.(0, total);
   for (const job of jobs) {
     const progress = (bytes: number) => options.onProgress?.(done += bytes, total);
-    const relativeError = await convert(job, quantizer, writer, options, progress);
+    const relativeError = await convertTensor(job, tools, writer, options, progress);
     source.check();
     const { tensor, format, bytes } = job;
     const parameters = tensor.dims.reduce((product, size) => product * size, 1);
@@ -185,16 +183,10 @@ async function convertAll(
       parameters,
       bytes,
       relativeError,
+      unreached: format.id === tensor.type ? [] : unreachedOf(tensor, options.importance),
     });
   }
   return reports;
-}
-
-/** A tensor, and what becomes of it. */
-interface Job {
-  readonly tensor: SourceTensor;
-  readonly format: TensorFormat;
-  readonly bytes: number;
 }
 
 function jobFor(tensor: SourceTensor, plan: Plan, warnings: string[]): Job {
@@ -261,105 +253,4 @@ function factsOf(metadata: ReadonlyMap<string, NewValue>, isWeighed: boolean): M
     experts: number("expert_count") ?? 0,
     isWeighed,
   };
-}
-
-/** Converts one tensor piece by piece; returns the relative error. */
-async function convert(
-  { tensor, format }: Job,
-  quantizer: Quantizer,
-  writer: GgufWriter,
-  { rounding, importance, outliers, signal, calibrator }: ConvertOptions,
-  progress: (bytes: number) => void,
-): Promise<number> {
-  const [columns] = tensor.dims;
-  const rows = tensor.dims.slice(1).reduce((product, size) => product * size, 1);
-  const rowBytes = tensor.bytes / rows;
-  const piece = Math.max(1, Math.floor(pieceValues / columns));
-  const matrixRows = tensor.dims[1] ?? 1;
-  const weights = importance?.get(tensor.name);
-  const isCopied = format.id === tensor.type;
-  const earlier = isCopied ? undefined : calibrator?.made(tensor.name);
-  const calibration = isCopied || earlier !== undefined ? undefined : await calibrator?.calibrationFor(tensor.name);
-  const newRowBytes = columns / format.blockElements * format.blockBytes;
-  const all = calibration === undefined ? undefined : new Uint8Array(rows * newRowBytes);
-  let [squares, power] = [0, 0];
-  for (let row = 0; row < rows;) {
-    if (signal?.aborted) throw cancelledBy(signal);
-    // A piece stays inside one matrix of a stack, for each may have importances of its own.
-    const count = Math.min(piece, matrixRows - row % matrixRows, rows - row);
-    const bytes = new Uint8Array(count * rowBytes);
-    tensor.read(bytes, row * rowBytes);
-    if (isCopied) {
-      writer.write(bytes);
-    } else {
-      const floats = new Float32Array(count * columns);
-      native().dequantize({ format: tensor.type, blocks: bytes, values: floats, threads: quantizer.threads });
-      const matrix = Math.floor(row / matrixRows);
-      const made = earlier === undefined
-        ? await round(quantizer, format, floats, [count, columns], {
-          rounding,
-          calibration: calibration && rowsOf(calibration, row, count),
-          signal,
-          outliers: format.blockElements > 1 ? outliers : undefined,
-          importance: weights?.slice(matrix * columns, (matrix + 1) * columns),
-        }).catch((error) => {
-          throw located(error, tensor.name, row);
-        })
-        : new QuantizedTensor(
-          nameOf(format),
-          [count, columns],
-          earlier.subarray(row * newRowBytes, (row + count) * newRowBytes),
-        );
-      all?.set(made.blocks, row * newRowBytes);
-      writer.write(made.blocks);
-      const { rmse } = await quantizer.error(made, floats);
-      squares += rmse * rmse * floats.length;
-      for (const value of floats) power += value * value;
-    }
-    row += count;
-    progress(bytes.length);
-  }
-  if (all !== undefined) calibrator?.replace(tensor.name, format.id, all);
-  return power === 0 ? 0 : Math.sqrt(squares / power);
-}
-
-/** What some rows of a matrix are rounded by. */
-function rowsOf(calibration: Calibration, row: number, count: number): Calibration {
-  const { shift, columns } = calibration;
-  return { ...calibration, shift: shift && shift.subarray(row * columns, (row + count) * columns) };
-}
-
-/** How some rows are rounded. */
-interface Rounding {
-  readonly rounding: "nearest" | "search";
-  readonly calibration: Calibration | undefined;
-  readonly importance: Float32Array | undefined;
-  readonly outliers: OutlierOptions | undefined;
-  readonly signal: AbortSignal | undefined;
-}
-
-async function round(
-  quantizer: Quantizer,
-  format: TensorFormat,
-  floats: Float32Array,
-  shape: readonly [number, number],
-  { rounding, calibration, importance, outliers, signal }: Rounding,
-): Promise<QuantizedTensor> {
-  if (calibration !== undefined && format.blockElements > 1) {
-    const blocks = await roundCalibrated(quantizer, format, floats.slice(), calibration, signal);
-    return new QuantizedTensor(nameOf(format), shape, blocks);
-  }
-  return await quantizer.quantize(floats, {
-    format: nameOf(format),
-    shape,
-    rounding,
-    ...given({ importance, outliers, signal }),
-  });
-}
-
-/** Says in which tensor a value was refused. */
-function located(error: unknown, name: string, row: number): unknown {
-  if (!(error instanceof LightGPTError) || !error.message.startsWith("values: row ")) return error;
-  const message = error.message.replace(/^values: row (\d+)/, (_, inner) => `${name}: row ${row + Number(inner)}`);
-  return new LightGPTError(error.code, message, { ...error.detail, where: name }, { cause: error });
 }

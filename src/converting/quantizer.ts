@@ -5,7 +5,8 @@
  * @module
  */
 import { checkBuffer, native } from "../../ffi/native.ts";
-import { FLOAT_SOURCES, type FloatSource, LIMITS } from "../../ffi/wire.ts";
+import { turn } from "../../ffi/runtime/builtins.ts";
+import { FLOAT_SOURCES, LIMITS } from "../../ffi/wire.ts";
 import type { TensorFormat } from "../files/formats.ts";
 import { threadsOption } from "../machine/machine.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
@@ -21,6 +22,7 @@ import {
   splitValues,
 } from "./checks.ts";
 import { activationBits } from "../engine/types.ts";
+import { DifferenceSums, measure, type QuantizationError } from "./difference.ts";
 import { inSlices } from "./slices.ts";
 import { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 import {
@@ -35,32 +37,13 @@ import {
 } from "./quantizer_options.ts";
 import { fitting, nameOf } from "./types.ts";
 
+export type { QuantizationError } from "./difference.ts";
 export { QuantizedTensor, type SplitOutliers } from "./tensor.ts";
 export type { QuantizedFormat } from "./types.ts";
 
-/**
- * How far a tensor is from what it was made of.
- *
- * @example
- * ```ts
- * import { type QuantizationError, Quantizer } from "@lightgpt/lightgpt";
- *
- * const quantizer = new Quantizer();
- * const values = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
- * const error: QuantizationError = await quantizer.error(await quantizer.quantize(values, { format: "q4_0" }), values);
- * console.log(error.rmse, error.maximum, error.cosine);
- * ```
- */
-export interface QuantizationError {
-  /** Root of the mean squared difference. */
-  readonly rmse: number;
-  /** The greatest difference. */
-  readonly maximum: number;
-  /** Cosine of the angle between both; 1 where both are zeros. */
-  readonly cosine: number;
-}
-
 const noFloats = new Float32Array(0);
+/** Values as they are, as a format. */
+const asFloats = { id: FLOAT_SOURCES.f32, blockElements: 1, blockBytes: 4 };
 const noWords = new Uint32Array(0);
 
 /**
@@ -204,48 +187,29 @@ export class Quantizer {
     const kind = sourceOf(reference, source);
     if (reference.length !== tensor.length) refuseOption("reference", `${tensor.length} values`, reference.length);
     assertNotAborted(signal);
-    const exact = new Map<number, number>();
-    tensor.outliers?.indices.forEach((place, i) => exact.set(place, tensor.outliers?.values[i] as number));
-    let [squares, most, dot, left, right] = [0, 0, 0, 0, 0];
-    let buffer = new Float32Array(0);
-    await inSlices(tensor.length / format.blockElements, format.blockElements * 4, 1, signal, (begin, end) => {
-      const [from, to] = [begin * format.blockElements, end * format.blockElements];
-      if (buffer.length < 2 * (to - from)) buffer = new Float32Array(2 * (to - from));
-      const made = buffer.subarray(0, to - from);
-      this.#decode(tensor, format, begin, end, made);
-      for (const [place, value] of exact) if (place >= from && place < to) made[place - from] = value;
-      const truth = this.#floats(reference, kind, from, to, buffer.subarray(to - from, 2 * (to - from)));
-      for (let i = 0; i < made.length; i++) {
-        const [x, y] = [truth[i] as number, made[i] as number];
-        const difference = Math.abs(x - y);
-        squares += difference * difference;
-        if (!(difference <= most)) most = difference;
-        dot += x * y;
-        left += x * x;
-        right += y * y;
+    const sums = new DifferenceSums();
+    const { threads } = this;
+    for (let begin = 0; begin < tensor.length; begin += LIMITS.differenceValuesMax) {
+      const end = Math.min(begin + LIMITS.differenceValuesMax, tensor.length);
+      const values = reference.subarray(begin, end);
+      if (tensor.outliers === undefined) {
+        const [from, to] = [begin, end].map((value) => value / format.blockElements * format.blockBytes);
+        measure(sums, { format, blocks: tensor.blocks.subarray(from, to), source: kind, values, threads });
+      } else {
+        const made = new Float32Array(end - begin);
+        this.#decode(tensor, format, begin / format.blockElements, end / format.blockElements, made);
+        putBack(made, tensor.outliers, begin);
+        measure(sums, { format: asFloats, blocks: new Uint8Array(made.buffer), source: kind, values, threads });
       }
-    });
-    const cosine = left === 0 && right === 0 ? 1 : left === 0 || right === 0 ? 0 : dot / Math.sqrt(left * right);
-    return { rmse: Math.sqrt(squares / tensor.length), maximum: most, cosine };
+      if (end < tensor.length) await turn();
+      assertNotAborted(signal);
+    }
+    return sums.error(tensor.length);
   }
 
   #decode(tensor: QuantizedTensor, format: TensorFormat, begin: number, end: number, out: Float32Array): void {
     const blocks = tensor.blocks.subarray(begin * format.blockBytes, end * format.blockBytes);
     native().dequantize({ format: format.id, blocks, values: out, threads: this.threads });
-  }
-
-  /** Values `from` to `to` as floats: where they lie, or widened into `room`. */
-  #floats(
-    values: Float32Array | Uint16Array,
-    kind: FloatSource,
-    from: number,
-    to: number,
-    room: Float32Array,
-  ): Float32Array {
-    if (values instanceof Float32Array) return values.subarray(from, to);
-    const blocks = new Uint8Array(values.buffer, values.byteOffset + from * 2, (to - from) * 2);
-    native().dequantize({ format: FLOAT_SOURCES[kind], blocks, values: room, threads: this.threads });
-    return room;
   }
 
   /** A value split off counts by what its block lacks of it. */
@@ -271,4 +235,11 @@ export class Quantizer {
       }
     });
   }
+}
+
+/** Puts values that were split off into the floats of the places from `begin` on. */
+function putBack(floats: Float32Array, { indices, values }: SplitOutliers, begin: number): void {
+  indices.forEach((place, i) => {
+    if (place >= begin && place < begin + floats.length) floats[place - begin] = values[i];
+  });
 }

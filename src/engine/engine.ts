@@ -205,6 +205,19 @@ export class Engine implements StepRunner {
     return this.#native.captured(this.#open(), product, out);
   }
 
+  /** Adds up the squares of the inputs of all products from now on, from nothing; or no longer. */
+  sumInputs(isOn: boolean): void {
+    this.#native.sumInputs(this.#open(), isOn);
+  }
+
+  /**
+   * Copies the sums of squares of a product's input, a column each; returns over how many rows. Of a stack of matrices
+   * `matrix` says which.
+   */
+  inputSums(product: number, matrix: number, out: Float64Array): number {
+    return this.#native.inputSums({ engine: this.#open(), product, matrix, sums: out });
+  }
+
   /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */
   async dispose(): Promise<void> {
     const handle = this.#handle;

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { VALUE_TYPE } from "./metadata.ts";
-import type { MetadataValue } from "./read.ts";
+import { MetadataArray, type MetadataValue, VALUE_TYPE } from "./metadata.ts";
 
 /** Elements of one type; a `MetadataArray` is such a thing. */
 export interface NewArray extends Iterable<MetadataValue> {
@@ -88,7 +87,8 @@ class Bytes {
       const elementType = "elementType" in value ? value.elementType : type;
       this.scalar(VALUE_TYPE.uint32, elementType);
       this.scalar(VALUE_TYPE.uint64, value.length);
-      for (const element of value) this.value(elementType, element);
+      if (value instanceof MetadataArray) this.raw(value.encoded());
+      else for (const element of value) this.value(elementType, element);
     } else if (type === VALUE_TYPE.string) {
       this.text(String(value));
     } else {

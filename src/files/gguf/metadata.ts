@@ -129,6 +129,14 @@ export class MetadataArray implements Iterable<MetadataValue> {
     return { bytes: new Uint8Array(buffer, byteOffset, byteLength), starts: this.#starts };
   }
 
+  /** The bytes of all elements, as the file has them: strings with their lengths in front. Not a copy. */
+  encoded(): Uint8Array {
+    const bytes = this.#starts === undefined
+      ? this.length * (VALUE_BYTES[this.elementType] ?? 0)
+      : this.#starts[this.length] - LENGTH_BYTES - this.#offset;
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#offset, bytes);
+  }
+
   /** The elements of an array of f32, as a copy. */
   floats(): Float32Array {
     return new Float32Array(this.#copy());
