@@ -18,15 +18,19 @@ pub fn Linear(comptime low_level: comptime_int, comptime high_level: comptime_in
             return (inside + magic) - magic;
         }
 
-        pub fn code(value: f32) u8 {
-            return @intFromFloat(value - low);
+        /// Candidates of a search at each end.
+        pub const steps = if (high > 64) 20 else 14;
+
+        /// The codes of levels.
+        pub inline fn codes(comptime n: u32, levels: @Vector(n, f32)) @Vector(n, u8) {
+            return @intFromFloat(levels - @as(@Vector(n, f32), @splat(low)));
         }
     };
 }
 
-/// Levels of a table, ascending; the codes of its entries are `codes`. Halfway between two lies the upper one, or the one
+/// Levels of a table, ascending; the codes of its entries are `numbers`. Halfway between two lies the upper one, or the one
 /// nearer to zero.
-pub fn Table(comptime values: []const f32, comptime codes: []const u8, comptime to_zero: bool) type {
+pub fn Table(comptime values: []const f32, comptime numbers: []const u8, comptime to_zero: bool) type {
     return struct {
         pub const low: f32 = values[0];
         pub const high: f32 = values[values.len - 1];
@@ -44,9 +48,17 @@ pub fn Table(comptime values: []const f32, comptime codes: []const u8, comptime 
             return result;
         }
 
-        pub fn code(value: f32) u8 {
-            for (values, codes) |entry, number| if (entry == value) return number;
-            unreachable;
+        /// Candidates of a search at each end: a level costs as many comparisons as the table has entries.
+        pub const steps = 8;
+
+        /// The codes of entries.
+        pub inline fn codes(comptime n: u32, levels: @Vector(n, f32)) @Vector(n, u8) {
+            const V = @Vector(n, f32);
+            var result: @Vector(n, u32) = @splat(numbers[0]);
+            inline for (values[1..], numbers[1..]) |entry, number| {
+                result = @select(u32, levels >= @as(V, @splat(entry)), @as(@Vector(n, u32), @splat(number)), result);
+            }
+            return @intCast(result);
         }
     };
 }

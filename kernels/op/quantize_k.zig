@@ -16,7 +16,7 @@ const float16 = @import("../level/float16.zig");
 const Effort = struct { tops: u32, fits: u32, steps: u32 };
 const quick: Effort = .{ .tops = 1, .fits = 1, .steps = 4 };
 const tops_exact = 48;
-const thorough: Effort = .{ .tops = 4, .fits = 2, .steps = 7 };
+const thorough: Effort = .{ .tops = 2, .fits = 2, .steps = 4 };
 
 /// Encodes `count` blocks of finite values; returns how many come before the first whose scale is not finite.
 pub fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
@@ -189,8 +189,8 @@ fn Super(comptime F: type) type {
             const scale: Lanes.Scale = .{ .d = @as(V, @splat(stored.d)) * stored.scales, .m = -(@as(V, @splat(stored.dmin)) * stored.minima) };
             var codes: [256]u8 = undefined;
             for (0..size) |i| {
-                const levels: [subs]f32 = lanes.levelIn(G, i, scale);
-                for (levels, 0..) |level, j| codes[j * size + i] = G.code(level);
+                const lane_codes: [subs]u8 = G.codes(subs, lanes.levelIn(G, i, scale));
+                for (lane_codes, 0..) |code, j| codes[j * size + i] = code;
             }
             var scales: [subs]i32 = undefined;
             var minima: [subs]i32 = undefined;

@@ -182,7 +182,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const plain = most / splat(if (both) G.low else G.high);
             var best: Sums = .{ .a = zero, .b = zero };
             var best_gain = zero;
-            const steps = 20;
+            const steps = G.steps;
             for (0..(if (both) 2 * steps else steps) / together) |turn| {
                 var factors: [together]V = undefined;
                 for (&factors, turn * together..) |*factor, i| {
@@ -262,10 +262,10 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const mean = all.x / all.w;
             var best: Gained = .{ .scale = .{ .d = range / splat(high), .m = least }, .gain = splat(-1) };
             // The range may end inside the values, at both ends by itself.
-            const steps = 7;
+            const steps = 4;
             for (0..steps) |i| for (0..steps) |k| {
-                const below: f32 = (@as(f32, @floatFromInt(i)) - 1.5) * 0.3;
-                const above: f32 = (@as(f32, @floatFromInt(k)) - 1.5) * 0.3;
+                const below: f32 = (@as(f32, @floatFromInt(i)) - 0.75) * 0.4;
+                const above: f32 = (@as(f32, @floatFromInt(k)) - 0.75) * 0.4;
                 const unit = range / splat(high);
                 const m = least + unit * splat(below);
                 const d = (range - unit * splat(below + above)) / splat(high);
@@ -388,12 +388,12 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         /// Writes the blocks of a scale, their levels by `levels_by` where that is another; returns how many come before
         /// the first whose scale cannot be stored.
         fn put(self: *const Self, comptime F: type, comptime G: type, found: Scale, levels_by: ?V, blocks: []align(1) F.Block) u32 {
-            var levels: [count][n]f32 = undefined;
+            var all: [count][n]u8 = undefined;
             const by: Scale = .{ .d = levels_by orelse found.d, .m = found.m };
-            for (&levels, 0..) |*level, j| level.* = self.levelIn(G, j, by);
+            for (&all, 0..) |*codes, j| codes.* = G.codes(n, self.levelIn(G, j, by));
             for (blocks, 0..) |*block, b| {
                 var codes: [count]u8 = undefined;
-                for (&codes, 0..) |*code, j| code.* = G.code(levels[j][b]);
+                for (&codes, &all) |*code, lanes| code.* = lanes[b];
                 const d = @as([n]f32, found.d)[b];
                 if (format.features(F).rounding == .grid and F.grid.powers) {
                     F.fillPower(block, d, codes);
@@ -415,14 +415,12 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 // The minimum that suits the rounded scale.
                 var q_sum = zero;
                 for (self.x, self.w) |x, w| q_sum += w * rounded(x, inverse(d), line.m, high);
-                const m = (x_sum - d * q_sum) / w_sum;
-                for ([_]V{ half(m), neighbour(m, 1), neighbour(m, -1) }) |minimum| {
-                    const e = self.lineError(.{ .d = d, .m = minimum }, high);
-                    const better = e < least;
-                    least = @select(f32, better, e, least);
-                    best.d = @select(f32, better, d, best.d);
-                    best.m = @select(f32, better, minimum, best.m);
-                }
+                const minimum = half((x_sum - d * q_sum) / w_sum);
+                const e = self.lineError(.{ .d = d, .m = minimum }, high);
+                const better = e < least;
+                least = @select(f32, better, e, least);
+                best.d = @select(f32, better, d, best.d);
+                best.m = @select(f32, better, minimum, best.m);
             }
             return best;
         }
