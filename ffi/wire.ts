@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 f57f4659907f2499";
+export const STAMP = "0.1.0 f4c19772bfefcfbb";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -291,6 +291,11 @@ export const ROLES = [
   "attn_norm_bias",
   "ffn_norm_bias",
   "output_norm_bias",
+  "ffn_gate_inp_scale",
+  "ffn_down_exps_scale",
+  "post_ffw_norm_1",
+  "pre_ffw_norm_2",
+  "post_ffw_norm_2",
 ] as const;
 
 /** One of {@link ROLES}. */

@@ -83,6 +83,11 @@ pub const choices = struct {
         attn_norm_bias,
         ffn_norm_bias,
         output_norm_bias,
+        ffn_gate_inp_scale,
+        ffn_down_exps_scale,
+        post_ffw_norm_1,
+        pre_ffw_norm_2,
+        post_ffw_norm_2,
 
         /// GGUF names them so.
         pub const as_spelled = true;

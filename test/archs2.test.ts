@@ -41,7 +41,6 @@ const REFUSED: ReadonlySet<string> = new Set([
   "granitehybrid",
   "falcon_h1",
   "nemotron_h",
-  "gemma4_dense_keqv",
 ]);
 
 /** The most that a logit may be off, in standard deviations: the smallest named mistake moves them by 5.7e-5. */

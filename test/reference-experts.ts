@@ -22,8 +22,8 @@ type RouterOf = Pick<
 /** The smallest sum that weights are divided by. */
 const sumLeast = 2 ** -14;
 
-/** What the experts, and the shared one, make of a row. */
-export function expertsOf(parts: ExpertParts, input: Float64Array): Float64Array {
+/** What the experts, and the shared one, make of a row; the router may read another. */
+export function expertsOf(parts: ExpertParts, input: Float64Array, routed: Float64Array = input): Float64Array {
   const { layer, find, gated } = parts;
   const width = input.length;
   const out = new Float64Array(width);
@@ -39,7 +39,10 @@ export function expertsOf(parts: ExpertParts, input: Float64Array): Float64Array
     const result = project("down", gate.map((value, i) => gated(value, up[i])), width);
     result.forEach((value, i) => out[i] += weight * value);
   };
-  for (const [expert, weight] of choose(parts, input)) dense("exps", layer.expertWidth, expert, weight);
+  const scales = find("ffn_down_exps_scale");
+  for (const [expert, weight] of choose(parts, routed)) {
+    dense("exps", layer.expertWidth, expert, weight * (scales?.[expert] ?? 1));
+  }
   const gate = find("ffn_gate_inp_shexp");
   if (layer.sharedWidth > 0) dense("shexp", layer.sharedWidth, 0, gate ? sigmoid(times(gate, input)[0]) : 1);
   return out;

@@ -104,10 +104,16 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       return project("ffn_down", project("ffn_gate", input).map((gate, i) => gated(gate, up[i])));
     };
     const experts = { router: h, layer: parameters, find: (role: string) => find(role, layer), gated };
-    const feedForward = (input: Float64Array) => parameters.experts > 0 ? expertsOf(experts, input) : dense(input);
+    const feedForward = (vector: Float64Array, input: Float64Array) => {
+      if (parameters.experts === 0) return dense(input);
+      if (parameters.feedForward === 0) return expertsOf(experts, input);
+      const routed = normalise("ffn_gate_inp_scale", vector).map((value) => value / Math.sqrt(h.embedding));
+      const sparse = expertsOf(experts, normalise("pre_ffw_norm_2", vector), routed);
+      return add(normalise("post_ffw_norm_1", dense(input)), normalise("post_ffw_norm_2", sparse));
+    };
     x.forEach((vector, position) => {
       const input = before?.[position] ?? read("ffn_norm", vector);
-      x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", feedForward(input))));
+      x[position] = add(vector, scaled(maybeNormalise("post_ffw_norm", feedForward(vector, input))));
     });
     inputs?.forEach((ofLayers, position) => {
       const own = ofLayers.subarray(layer * h.layerInputs, (layer + 1) * h.layerInputs);

@@ -127,6 +127,11 @@ describe("what is refused", () => {
         ...gemma4,
         layerInputs: undefined,
       }, "per_layer_token_embd.weight"],
+      ["experts beside a dense part without a norm of theirs", {
+        ...gemma4,
+        experts: { count: 6, used: 2, width: 40, beside: true },
+        absent: ["blk.0.pre_ffw_norm_2.weight"],
+      }, "blk.0.pre_ffw_norm_2.weight"],
       ["inputs of layers beyond the limit", {
         ...gemma4,
         values: { ...gemma4.values, "gemma4.embedding_length_per_layer_input": u32(4097) },

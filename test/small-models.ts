@@ -82,6 +82,8 @@ export interface ExpertShape {
   biases?: boolean;
   /** Gate and up as one tensor. */
   joined?: boolean;
+  /** Whether a dense part lies beside them, with norms of its own, and experts have scales. */
+  beside?: boolean;
   /** Whether a layer is dense. */
   isDense?: (layer: number) => boolean;
 }
@@ -249,7 +251,12 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     if (shape.layerNorms === "biases" && !shape.parallel) bias(block("ffn_norm"), embedding);
     if (shape.experts !== undefined && !shape.experts.isDense?.(layer)) {
       addExperts(block, shape.experts, at(feedForward));
-      continue;
+      if (!shape.experts.beside) continue;
+      norm(block("post_ffw_norm_1"), embedding);
+      norm(block("pre_ffw_norm_2"), embedding);
+      norm(block("post_ffw_norm_2"), embedding);
+      add(`${block("ffn_gate_inp")}.scale`, [embedding], () => 4 + bell());
+      add(`${block("ffn_down_exps")}.scale`, [shape.experts.count], () => 1 + bell() / 2);
     }
     if (!shape.fused) matrix(block("ffn_gate"), embedding, at(feedForward));
     matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));

@@ -67,7 +67,7 @@ describe("variants of architectures", () => {
         gemma3,
         gemma4,
         phi3,
-        ...variants.map(([, shape]) => shape).filter(({ heads }) => Array.isArray(heads)),
+        ...variants.map(([, shape]) => shape).filter(({ heads, experts }) => Array.isArray(heads) || experts?.beside),
       ]
     ) {
       await withModelFile(shape, async (path) => {

@@ -232,6 +232,22 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     layerInputs: 8,
     logitSoftcap: 20,
   }],
+  ["gemma4 with experts beside a dense part", {
+    ...gemma4,
+    // Few layers: these tell a rounding in the first one from none by 1e-4 of a std after six.
+    layers: 3,
+    keyLengths: [16, 32, 16],
+    kvHeads: [2, 1, 2],
+    layerInputs: undefined,
+    keys: ["own", "asValues", "own"],
+    experts: { count: 6, used: 2, width: 40, beside: true, isDense: (layer) => layer === 1 },
+    values: {
+      ...gemma4.values,
+      "gemma4.attention.sliding_window_pattern": arrayOf("bool", [true, false, true]),
+      "gemma4.embedding_length_per_layer_input": u32(0),
+      "gemma4.attention.shared_kv_layers": undefined,
+    },
+  }, { expertsUsed: 2, routerScore: "softmax", routerNormalises: true, first: { feedForward: 96, experts: 6 } }],
   ["gemma4 without inputs, scales and shared keys", {
     ...gemma4,
     layerInputs: undefined,

@@ -47,7 +47,11 @@ pub const ShortConvolution = struct {
 pub const FeedForward = union(enum) {
     dense: Dense,
     experts: Experts,
+    beside: Beside,
 };
+
+/// Experts beside a dense part: both read the stream, and what they give is added.
+pub const Beside = struct { dense: Dense, experts: Experts };
 
 /// act(gate) * up, then down.
 pub const Dense = struct {
@@ -103,9 +107,10 @@ pub const Layer = struct {
     }
 
     fn feedForwardOf(traits: traits_zig.Traits, own: traits_zig.LayerTraits) FeedForward {
-        std.debug.assert((own.experts > 0) != (own.feed_forward > 0));
-        if (own.experts == 0) return .{ .dense = .{ .width = own.feed_forward, .activation = traits.activation } };
-        return .{ .experts = .{
+        std.debug.assert(own.experts > 0 or own.feed_forward > 0);
+        const dense: Dense = .{ .width = own.feed_forward, .activation = traits.activation };
+        if (own.experts == 0) return .{ .dense = dense };
+        const experts: Experts = .{
             .count = own.experts,
             .used = traits.experts_used,
             .width = own.expert_width,
@@ -116,7 +121,8 @@ pub const Layer = struct {
             .groups_used = traits.router_groups_used,
             .normalises = traits.router_normalises,
             .scale = traits.router_scale,
-        } };
+        };
+        return if (own.feed_forward > 0) .{ .beside = .{ .dense = dense, .experts = experts } } else .{ .experts = experts };
     }
 
     /// What it keeps of a sequence.
@@ -139,15 +145,13 @@ pub const Layer = struct {
         };
         for (of_mixer) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
         const of_inputs: []const tensors.Slot = if (layer.inputs > 0) &tensors.layer_inputs else &.{};
-        const of_feed_forward: []const tensors.Slot = switch (layer.feed_forward) {
-            .dense => &tensors.dense,
-            .experts => &tensors.experts,
+        const of_feed_forward: []const []const tensors.Slot = switch (layer.feed_forward) {
+            .dense => &.{&tensors.dense},
+            .experts => |experts| if (experts.shared_width > 0) &.{ &tensors.experts, &tensors.shared_expert } else &.{&tensors.experts},
+            .beside => &.{ &tensors.dense, &tensors.experts, &tensors.beside },
         };
-        const of_shared: []const tensors.Slot = switch (layer.feed_forward) {
-            .dense => &.{},
-            .experts => |experts| if (experts.shared_width > 0) &tensors.shared_expert else &.{},
-        };
-        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_feed_forward, of_shared, of_inputs }) |slots| {
+        for (of_feed_forward) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
+        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_inputs }) |slots| {
             if (missingOf(slots, &layer.tensors)) |role| break role;
         } else null;
     }

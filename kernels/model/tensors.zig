@@ -141,6 +141,15 @@ pub const experts = [_]Slot{
     .{ .role = .ffn_gate_exps_bias, .form = .vector, .cols = .expert_inner },
     .{ .role = .ffn_up_exps_bias, .form = .vector, .cols = .expert_inner },
     .{ .role = .ffn_down_exps_bias, .form = .vector, .cols = .expert_outputs },
+    .{ .role = .ffn_down_exps_scale, .form = .vector, .cols = .experts },
+};
+
+/// Of a layer whose experts lie beside a dense part: each with norms of its own, the router with a scale of its input.
+pub const beside = [_]Slot{
+    .{ .role = .ffn_gate_inp_scale, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .post_ffw_norm_1, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .pre_ffw_norm_2, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .post_ffw_norm_2, .form = .vector, .required = true, .cols = .embedding },
 };
 
 /// Of the expert that every token goes to, where there is one; its gate is one row.
@@ -154,7 +163,7 @@ pub const shared_expert = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ dense ++ experts ++ shared_expert) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ dense ++ experts ++ shared_expert ++ beside) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;

@@ -50,7 +50,7 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
         if (traits.expert_width > 0 or traits.shared_width > 0) return refuse(report, "experts of a layer with a width of theirs", 1, limits.experts_max, 0);
         return traits;
     }
-    if (traits.feed_forward > 0) return refuse(report, "feed-forward width of a layer with experts", 0, 0, traits.feed_forward);
+    if (traits.feed_forward > 0 and traits.shared_width > 0) return refuse(report, "shared expert beside a dense part", 0, 0, traits.shared_width);
     if (traits.expert_width == 0) return refuse(report, "width of experts", 1, limits.feed_forward_max, 0);
     try checkRouting(report, model, traits.experts);
     return traits;

@@ -31,6 +31,7 @@ pub const Scratch = struct {
         for (model.layers) |layer| switch (layer.feed_forward) {
             .dense => |own| width = @max(width, own.width),
             .experts => {},
+            .beside => |both| width = @max(width, both.dense.width),
         };
         const tokens: usize = options.batch_tokens;
         const stride = std.mem.alignForward(u32, width, level_table.lanes);

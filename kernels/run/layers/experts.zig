@@ -75,15 +75,17 @@ pub const Scratch = struct {
         var used: u32 = 0;
         var width: u32 = 0;
         var shared_width: u32 = 0;
-        for (model.layers) |layer| switch (layer.feed_forward) {
-            .dense => {},
-            .experts => |own| {
-                count = @max(count, own.count);
-                used = @max(used, own.used);
-                width = @max(width, own.width);
-                shared_width = @max(shared_width, own.shared_width);
-            },
-        };
+        for (model.layers) |layer| {
+            const own = switch (layer.feed_forward) {
+                .dense => continue,
+                .experts => |own| own,
+                .beside => |both| both.experts,
+            };
+            count = @max(count, own.count);
+            used = @max(used, own.used);
+            width = @max(width, own.width);
+            shared_width = @max(shared_width, own.shared_width);
+        }
         const tokens: usize = if (count == 0) 0 else options.batch_tokens;
         const shared_tokens = if (shared_width == 0) 0 else tokens;
         const rows = tokens * used;
@@ -123,13 +125,27 @@ pub fn run(pass: *Pass, scratch: *Scratch, own: Experts) void {
     const layer = pass.layer;
     assert(own.used > 0 and own.used <= own.count and own.width <= scratch.stride);
     assert(layer.matrix(.ffn_down_exps).cols == own.width and layer.matrix(.ffn_down_exps).slabs == own.count);
+    const router = routerPart(pass, scratch);
+    if (pass.layer.maybeMatrix(.ffn_gate_inp_shexp)) |gate| {
+        pass.multiply(&.{ router, .{ .matrix = gate, .out = scratch.shared_weight, .stride = level_table.lanes } });
+    } else pass.multiply(&.{router});
+    pass.countProduct(null);
+    runScored(pass, scratch, own);
+}
+
+/// The router's logits as part of a product.
+pub fn routerPart(pass: *const Pass, scratch: *Scratch) Part {
+    return .{ .matrix = pass.layer.matrix(.ffn_gate_inp), .out = scratch.scores, .stride = scratch.experts_stride };
+}
+
+/// What comes after the router, of the input that is prepared for the experts.
+pub fn runScored(pass: *Pass, scratch: *Scratch, own: Experts) void {
+    assert(own.used <= own.count and pass.tokens > 0);
     var choosing: Choosing = .{ .pass = pass, .scratch = scratch, .own = own };
-    choosing.scoreAll();
     pass.forTokens(@as(*const Choosing, &choosing), Choosing.route);
     choosing.sort();
     if (pass.tokens > 1) pass.forTokens(@as(*const Choosing, &choosing), Choosing.gather);
 
-    pass.countProduct(null);
     var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf() };
     pool.parallel(work.share(.inner), work.items, &work, Work.innerClaim);
     pool.parallel(work.share(.down), work.items, &work, Work.downClaim);
@@ -141,16 +157,6 @@ const Choosing = struct {
     pass: *Pass,
     scratch: *Scratch,
     own: Experts,
-
-    /// The router's logits; and that of the shared expert's weight.
-    fn scoreAll(choosing: *Choosing) void {
-        const pass = choosing.pass;
-        const scratch = choosing.scratch;
-        const router: Part = .{ .matrix = pass.layer.matrix(.ffn_gate_inp), .out = scratch.scores, .stride = scratch.experts_stride };
-        if (pass.layer.maybeMatrix(.ffn_gate_inp_shexp)) |gate| {
-            pass.multiply(&.{ router, .{ .matrix = gate, .out = scratch.shared_weight, .stride = level_table.lanes } });
-        } else pass.multiply(&.{router});
-    }
 
     fn route(choosing: *const Choosing, token: u32) void {
         const pass = choosing.pass;
@@ -292,12 +298,14 @@ const Choosing = struct {
         const scratch = choosing.scratch;
         const embedding = pass.model.traits.embedding;
         const biases = pass.layer.vector(.ffn_down_exps_bias);
+        const scales = pass.layer.vector(.ffn_down_exps_scale);
         const y = pass.result(token);
         @memset(y[0..embedding], 0);
         for (token * own.used..(token + 1) * own.used) |choice| {
             const out = row(scratch.sorted, choosing.outStride(), scratch.row_of[choice]);
             if (biasOf(biases, scratch.chosen[choice], embedding)) |bias| pass.level.add(out, bias.ptr, embedding, out);
-            pass.level.addScaled(out, scratch.weights[choice], embedding, y);
+            const scale = if (scales) |values| values[scratch.chosen[choice]] else 1;
+            pass.level.addScaled(out, scratch.weights[choice] * scale, embedding, y);
         }
         if (own.shared_width == 0) return;
         const shared = row(scratch.shared_out, choosing.outStride(), token);

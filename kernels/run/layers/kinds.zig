@@ -8,6 +8,7 @@ const Model = @import("../../model/model.zig").Model;
 const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const attention = @import("attention.zig");
+const beside = @import("beside.zig");
 const dense = @import("dense.zig");
 const experts = @import("experts.zig");
 pub const inputs = @import("inputs.zig");
@@ -18,6 +19,7 @@ pub const Scratch = struct {
     attention: attention.Scratch,
     dense: dense.Scratch,
     experts: experts.Scratch,
+    beside: beside.Scratch,
     inputs: inputs.Scratch,
     recurrent: recurrent.Scratch,
 
@@ -26,6 +28,7 @@ pub const Scratch = struct {
             .attention = try .init(layout, model, options),
             .dense = try .init(layout, model, options),
             .experts = try .init(layout, model, options),
+            .beside = try .init(layout, model, options),
             .inputs = try .init(layout, model, options),
             .recurrent = try .init(layout, model, options),
         };
@@ -48,6 +51,7 @@ pub fn feedForwardHalf(layer: *const Layer) Half {
     return switch (layer.feed_forward) {
         .dense => dense.half,
         .experts => experts.half,
+        .beside => beside.half,
     };
 }
 
@@ -78,6 +82,7 @@ pub fn feedForward(pass: *Pass, scratch: *Scratch) void {
     switch (pass.layer.feed_forward) {
         .dense => |own| dense.run(pass, &scratch.dense, own),
         .experts => |own| experts.run(pass, &scratch.experts, own),
+        .beside => |own| beside.run(pass, .{ .own = &scratch.beside, .dense = &scratch.dense, .experts = &scratch.experts }, own),
     }
 }
 
@@ -92,6 +97,7 @@ pub fn productsOf(layers: []const Layer) u32 {
         count += switch (layer.feed_forward) {
             .dense => @as(u32, dense.products),
             .experts => @as(u32, experts.products),
+            .beside => @as(u32, beside.products),
         };
     }
     return count;

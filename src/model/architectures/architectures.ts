@@ -258,7 +258,8 @@ function readLayers(
   const isWithout = (layer: number) => recurrent[layer] !== undefined;
   const heads = perLayer(gguf, headsKey, sizes, LIMITS.headsMax, "attn_q", isWithout);
   const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, sizes, LIMITS.headsMax, "attn_k", isWithout) : heads;
-  const allSparse = experts.every(({ experts }) => experts > 0);
+  const isSparse = (layer: number) => experts[layer].experts > 0 && !traits.experts?.beside;
+  const allSparse = experts.every((_, layer) => isSparse(layer));
   const wide = allSparse
     ? undefined
     : perLayer(gguf, `${architecture}.feed_forward_length`, sizes, LIMITS.feedForwardMax, "ffn_up");
@@ -267,7 +268,7 @@ function readLayers(
   const windowed = traits.windowHeads === undefined ? sizes : readHeadSizes(metadata, architecture, "_swa", sizes);
   return heads.map((count, layer) => {
     const own = recurrent[layer];
-    const inner = { feedForward: experts[layer].experts > 0 ? 0 : wide?.[layer] ?? 0, ...experts[layer] };
+    const inner = { feedForward: isSparse(layer) ? 0 : wide?.[layer] ?? 0, ...experts[layer] };
     if (own !== undefined) {
       const none = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, keys: "own", keysLayer: layer } as const;
       return { ...own, ...none, ...inner };

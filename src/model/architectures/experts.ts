@@ -53,7 +53,9 @@ export function planExperts(
   if (traits === undefined) {
     throw metadata.unsupported(countKey, "0, a dense model", `${experts}, a mixture of experts`);
   }
-  const has = expertLayers(metadata, architecture, traits, layers);
+  const has = traits.beside
+    ? Array.from({ length: layers }, (_, layer) => tensors.has(`blk.${layer}.ffn_gate_inp.weight`))
+    : expertLayers(metadata, architecture, traits, layers);
   const own = widths(metadata, architecture, traits);
   return {
     router: planRouter(metadata, architecture, traits, experts),

@@ -105,6 +105,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     localRopeBase: 10_000,
     sharedKeys: true,
     layerInputs: true,
+    experts: { score: "softmax", normalises: true, optional: true, ownWidth: true, beside: true },
   }],
   ["lfm2", {
     ropeStyle: "neox",

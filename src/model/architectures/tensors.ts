@@ -171,6 +171,13 @@ function planExpertTensors(plan: Plan, embedding: number, parameters: LayerParam
   plan.bias("ffn_gate_exps_bias", layer, name("ffn_gate_exps.bias"), expertWidth, false, experts);
   plan.bias("ffn_up_exps_bias", layer, name("ffn_up_exps.bias"), expertWidth, false, experts);
   plan.bias("ffn_down_exps_bias", layer, name("ffn_down_exps.bias"), embedding, false, experts);
+  plan.bias("ffn_down_exps_scale", layer, name("ffn_down_exps.scale"), experts);
+  if (parameters.feedForward > 0) {
+    plan.vector("ffn_gate_inp_scale", layer, name("ffn_gate_inp.scale"), embedding);
+    for (const role of ["post_ffw_norm_1", "pre_ffw_norm_2", "post_ffw_norm_2"] as const) {
+      plan.vector(role, layer, name(`${role}.weight`), embedding);
+    }
+  }
   if (sharedWidth === 0) return;
   plan.matrix("ffn_gate_shexp", layer, name("ffn_gate_shexp.weight"), embedding, sharedWidth);
   plan.matrix("ffn_up_shexp", layer, name("ffn_up_shexp.weight"), embedding, sharedWidth);

@@ -113,6 +113,8 @@ export interface ExpertTraits {
    * file, as wide as a dense layer unless it is stated.
    */
   readonly shared?: "length" | "count" | "always";
+  /** Layers with experts have a dense part beside them; which layers, their tensors say. */
+  readonly beside?: true;
   /** The first layers may be dense. */
   readonly leadingDense?: true;
   /** Only every so many layers may have experts. */
