@@ -6,7 +6,7 @@
  */
 import type { Hyperparameters } from "../src/model/architectures/types.ts";
 import { arrayOf, f32, flag, u32 } from "./models.ts";
-import { type ExpertShape, type Shape, yarn } from "./small-models.ts";
+import { type ExpertShape, lfm2, type Shape, yarn } from "./small-models.ts";
 
 const mixtral = (experts: ExpertShape = { count: 8, used: 2 }): Shape => ({
   architecture: "llama",
@@ -119,6 +119,16 @@ export const expertVariants: [name: string, shape: Shape, expected: Partial<Hype
   ["olmoe", { architecture: "olmoe", headNorms: "rows", feedForward: 32, experts: { count: 8, used: 4 } }, {
     routerNormalises: false,
   }],
+  ["lfm2moe with a dense layer", {
+    ...lfm2,
+    architecture: "lfm2moe",
+    experts: { count: 6, used: 2, width: 32, choiceBias: true, isDense: (layer) => layer === 0 },
+    values: {
+      "lfm2moe.shortconv.l_cache": u32(3),
+      "lfm2moe.leading_dense_block_count": u32(1),
+      "lfm2moe.expert_gating_func": u32(2),
+    },
+  }, { routerScore: "sigmoid", routerNormalises: true }],
   ["qwen3moe with a drafter, which is skipped", drafted(), { layers: 2 }],
 ];
 

@@ -136,8 +136,9 @@ function planRouter(
 function scoreOf(metadata: Metadata, key: string, traits: ExpertTraits): RouterScore {
   const number = metadata.count(key, { least: 0, fallback: 0 });
   const score = number === 0 ? traits.score : SCORES.get(number);
-  if (score !== undefined && (traits.stated || score === traits.score)) return score;
-  const known = traits.stated ? [...SCORES].map(([number, name]) => `${number} (${name})`).join(", ") : traits.score;
+  const mayDiffer = traits.stated ?? traits.scored ?? false;
+  if (score !== undefined && (mayDiffer || score === traits.score)) return score;
+  const known = mayDiffer ? [...SCORES].map(([number, name]) => `${number} (${name})`).join(", ") : traits.score;
   throw metadata.unsupported(key, `one of ${known}`, `${number}`);
 }
 

@@ -19,6 +19,16 @@ const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: 
 
 const COHERE: Traits = { ropeStyle: "norm", activation: "silu", layerNorms: true, parallel: true, logitScale: true };
 
+const LFM2: Traits = {
+  ropeStyle: "neox",
+  activation: "silu",
+  queryNorms: "heads",
+  recurrent: "shortConvolution",
+  // Files that state a window have it in all layers with attention.
+  window: { period: 0, size: 0 },
+  outputNorm: "token_embd_norm.weight",
+};
+
 /** The architectures by the name in `general.architecture`. */
 export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
   ["llama", MIXTRAL],
@@ -107,14 +117,10 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     layerInputs: true,
     experts: { score: "softmax", normalises: true, optional: true, ownWidth: true, beside: true },
   }],
-  ["lfm2", {
-    ropeStyle: "neox",
-    activation: "silu",
-    queryNorms: "heads",
-    recurrent: "shortConvolution",
-    // Files that state a window have it in all layers with attention.
-    window: { period: 0, size: 0 },
-    outputNorm: "token_embd_norm.weight",
+  ["lfm2", LFM2],
+  ["lfm2moe", {
+    ...LFM2,
+    experts: { score: "sigmoid", normalises: true, scored: true, ownWidth: true, leadingDense: true },
   }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
   ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],

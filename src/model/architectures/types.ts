@@ -104,6 +104,8 @@ export interface ExpertTraits {
   readonly normalises: boolean;
   /** The file may say otherwise, and scale the weights. */
   readonly stated?: true;
+  /** The file may state another score alone. */
+  readonly scored?: true;
   /** There are files without experts. */
   readonly optional?: true;
   /** The width of an expert is always stated apart from that of dense layers. */
