@@ -199,11 +199,23 @@ export interface ModelLayer {
   readonly keys: Key;
   /** The layer whose keys and values it reads, where they are not its own. */
   readonly keysLayer: number;
+  /** Heads that have a state each. */
+  readonly stateHeads: number;
+  /** Groups of them that share a query and a key. */
+  readonly stateGroups: number;
+  /** Elements of a key of such a head. */
+  readonly stateSize: number;
+  /** Whether the heads of a group are those whose number has the same rest when divided by the groups; else they are neighbours. */
+  readonly stateHeadsInTurn: boolean;
+  /** Whether both gates of a delta rule are made by one matrix, group by group: each one's betas, then its alphas. */
+  readonly stateGatesTogether: boolean;
+  /** Whether what attention gives is gated: behind each head's query, its matrix gives a gate of the same length. */
+  readonly attentionGate: boolean;
 }
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(14);
+  to.reserve(20);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -218,6 +230,12 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.convKernel, "convKernel");
   to.choice(record.keys, KEYS, "keys");
   to.u32(record.keysLayer, "keysLayer");
+  to.u32(record.stateHeads, "stateHeads");
+  to.u32(record.stateGroups, "stateGroups");
+  to.u32(record.stateSize, "stateSize");
+  to.bool(record.stateHeadsInTurn);
+  to.bool(record.stateGatesTogether);
+  to.bool(record.attentionGate);
 }
 
 /** A tensor, or some rows of one. */

@@ -10,6 +10,7 @@ const activation = @import("op/activation.zig");
 const activations = @import("op/activations.zig");
 const attention = @import("op/attention.zig");
 const convolution = @import("op/convolution.zig");
+const delta_rule = @import("op/delta_rule.zig");
 const kv = @import("op/kv.zig");
 const norm = @import("op/norm.zig");
 const rope = @import("op/rope.zig");
@@ -44,6 +45,9 @@ const table: level_table.Level = .{
     .attentionBlocks = attention.attentionBlocks,
     .attentionMerge = attention.attentionMerge,
     .convolve = convolution.convolve,
+    .unitNorm = delta_rule.unitNorm,
+    .deltaRule = delta_rule.deltaRule,
+    .gateBySigmoid = activation.gateBySigmoid,
     .sample = sample.sample,
 };
 

@@ -10,6 +10,8 @@ pub const layer_inputs_max = 4096;
 pub const rotations_max = 8;
 /// Taps of a short convolution.
 pub const conv_kernel_max = 16;
+/// Elements of a key of a head with a state.
+pub const state_size_max = 256;
 /// Drafts of one step, over all its sequences, where layers have a state: what led to it is kept until it is known which are right.
 pub const state_drafts_max = 64;
 pub const embedding_max = 65_536;

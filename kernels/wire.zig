@@ -171,6 +171,18 @@ pub const layouts = struct {
         keys: choices.Keys,
         /// The layer whose keys and values it reads, where they are not its own.
         keys_layer: u32,
+        /// Heads that have a state each.
+        state_heads: u32,
+        /// Groups of them that share a query and a key.
+        state_groups: u32,
+        /// Elements of a key of such a head.
+        state_size: u32,
+        /// Whether the heads of a group are those whose number has the same rest when divided by the groups; else they are neighbours.
+        state_heads_in_turn: bool,
+        /// Whether both gates of a delta rule are made by one matrix, group by group: each one's betas, then its alphas.
+        state_gates_together: bool,
+        /// Whether what attention gives is gated: behind each head's query, its matrix gives a gate of the same length.
+        attention_gate: bool,
 
         pub const into = [_]Buffer{.model};
         pub const about = "layer of the model description";
@@ -185,6 +197,9 @@ pub const layouts = struct {
             .experts = .{ 0, limits.experts_max },
             .expert_width = .{ 0, limits.feed_forward_max },
             .shared_width = .{ 0, limits.feed_forward_max },
+            .state_heads = .{ 0, limits.heads_max },
+            .state_groups = .{ 0, limits.heads_max },
+            .state_size = .{ 0, limits.state_size_max },
             .window = .{ 0, 0x7fff_ffff },
         };
     };

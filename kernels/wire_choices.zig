@@ -15,7 +15,7 @@ pub const choices = struct {
     /// after rotation.
     pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
     /// The kinds of mixers.
-    pub const Mixers = enum(u32) { attention, short_convolution };
+    pub const Mixers = enum(u32) { attention, short_convolution, delta_rule };
     /// What norms divide by: the root mean square, or, with the mean taken away first, the standard deviation.
     pub const Norms = enum(u32) { root_mean_square, deviation };
     /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
@@ -88,6 +88,13 @@ pub const choices = struct {
         post_ffw_norm_1,
         pre_ffw_norm_2,
         post_ffw_norm_2,
+        ssm_gate,
+        ssm_beta,
+        ssm_alpha,
+        ssm_ba,
+        ssm_a,
+        ssm_dt_bias,
+        ssm_norm,
 
         /// GGUF names them so.
         pub const as_spelled = true;

@@ -63,11 +63,17 @@ const hyperparameters: Hyperparameters = {
     convKernel: 10,
     keys: "ofLayer",
     keysLayer: 18,
+    stateHeads: 21,
+    stateGroups: 19,
+    stateSize: 20,
+    stateHeadsInTurn: true,
+    stateGatesTogether: false,
+    attentionGate: true,
   }],
 };
 const headerWords = 29;
 const rotationWords = 11;
-const layerWords = 14;
+const layerWords = 20;
 const tensorWords = 13;
 
 function tensor(number: number): PlannedTensor {
@@ -106,6 +112,12 @@ describe("a model's description", () => {
       10,
       2,
       18,
+      21,
+      19,
+      20,
+      1,
+      0,
+      1,
     ]);
     const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 0, 8, 0, 8, 0, 2]);

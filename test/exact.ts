@@ -40,7 +40,18 @@ type Way = Required<Pick<LightGPTOptions, "threads" | "chunkTokens" | "pageSize"
 const parts: readonly (readonly [part: string, names: readonly string[] | undefined])[] = [
   ["archs", undefined],
   ["quants", undefined],
-  ["archs2", ["olmo2", "granite", "mistral3", "hunyuan_dense", "gemma4", "lfm2", "mixtral", "glm4moe", "gptoss_mxfp4"]],
+  ["archs2", [
+    "olmo2",
+    "granite",
+    "mistral3",
+    "hunyuan_dense",
+    "gemma4",
+    "lfm2",
+    "qwen35",
+    "mixtral",
+    "glm4moe",
+    "gptoss_mxfp4",
+  ]],
   ["quants2", ["moe_Q4_K_M"]],
 ];
 const chunkSizes = [1, 7, 64, 512];

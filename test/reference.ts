@@ -46,6 +46,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
         : layerNorm(input, need(role, layer), find(`${role}_bias`, layer), h.epsilon);
     const rotated = (role: string, input: Float64Array, position: number) => {
       let vector = project(role, input);
+      if (parameters.attentionGate && role === "attn_q") vector = takeGates(vector, kDim).queries;
       if (h.queryNorms === "rows") vector = maybeNormalise(`${role}_norm`, vector);
       for (let at = 0; at < vector.length; at += kDim) {
         const head = vector.subarray(at, at + kDim);
@@ -61,6 +62,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", result)));
     };
     const attend = (inputs: readonly Float64Array[]) => {
+      const gated = parameters.attentionGate ? inputs.map((vector) => takeGates(project("attn_q", vector), kDim)) : [];
       const queries = inputs.map((vector, position) => rotated("attn_q", vector, position));
       kept[layer] = parameters.keys === "ofLayer" ? kept[parameters.keysLayer] : {
         keys: inputs.map((vector, position) => rotated("attn_k", vector, position)),
@@ -92,11 +94,12 @@ export function referenceLogits(path: string, tokens: readonly number[], options
             for (let i = 0; i < vDim; i++) out[head * vDim + i] += share / sum * value[group * vDim + i];
           });
         }
+        gated[position]?.gates.forEach((gate, index) => out[index] /= 1 + Math.exp(-gate));
         mix(position, project("attn_output", out));
       }
     };
     if (parameters.mixer !== "attention") {
-      const own = { parameters, project, need: (role: string) => need(role, layer) };
+      const own = { parameters, epsilon: h.epsilon, project, need: (role: string) => need(role, layer) };
       mixWithState(own, normed).forEach((result, position) => mix(position, result));
     } else attend(normed);
     const dense = (input: Float64Array) => {
@@ -173,6 +176,12 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     if (h.activation === "silu") return value / (1 + Math.exp(-value));
     return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
   }
+}
+
+/** Queries and gates, which come head by head. */
+function takeGates(row: Float64Array, kDim: number): { queries: Float64Array; gates: Float64Array } {
+  const isGate = (index: number) => Math.floor(index / kDim) % 2 === 1;
+  return { queries: row.filter((_, index) => !isGate(index)), gates: row.filter((_, index) => isGate(index)) };
 }
 
 function widen(data: Uint8Array, { tensor, offset, columns, rows, slabs, stride }: PlannedTensor): Float64Array {

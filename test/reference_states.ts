@@ -8,6 +8,8 @@ import type { LayerParameters } from "../src/model/architectures/types.ts";
 /** A layer's weights and what is done with them. */
 export interface ReferenceLayer {
   readonly parameters: LayerParameters;
+  /** What is added under the root of a norm. */
+  readonly epsilon: number;
   /** A tensor, row after row. */
   need(role: string): Float64Array;
   /** A matrix times a vector. */
@@ -19,6 +21,8 @@ export function mixWithState(layer: ReferenceLayer, inputs: readonly Float64Arra
   switch (layer.parameters.mixer) {
     case "shortConvolution":
       return shortConvolution(layer, inputs);
+    case "deltaRule":
+      return deltaRule(layer, inputs);
     case "attention":
       throw new Error("Attention has no state.");
   }
@@ -47,6 +51,62 @@ function convolve(
       return sum;
     })
   );
+}
+
+/** The gated delta rule. */
+function deltaRule(layer: ReferenceLayer, inputs: readonly Float64Array[]): Float64Array[] {
+  const { parameters: { stateHeads: heads, stateGroups: groups, stateSize: size, stateHeadsInTurn }, epsilon } = layer;
+  const convolved = convolve(layer, inputs.map((input) => layer.project("ssm_in", input)));
+  const [rates, biases, weight] = ["ssm_a", "ssm_dt_bias", "ssm_norm"].map((role) => layer.need(role));
+  const states = Array.from({ length: heads }, () => new Float64Array(size * size));
+  return inputs.map((input, token) => {
+    const row = convolved[token].map(silu);
+    const part = (begin: number) => row.subarray(begin, begin + size);
+    const z = layer.project("ssm_gate", input);
+    const out = new Float64Array(heads * size);
+    for (const [head, m] of states.entries()) {
+      const group = stateHeadsInTurn ? head % groups : Math.floor(head * groups / heads);
+      const [q, k] = [group, groups + group].map((index) => unit(part(index * size), epsilon));
+      const v = part((2 * groups + head) * size);
+      const [beta, alpha] = gates(layer, input, head);
+      const decay = Math.exp(rates[head] * Math.log1p(Math.exp(alpha + biases[head])));
+      for (let i = 0; i < m.length; i++) m[i] *= decay;
+      const result = new Float64Array(size);
+      for (let column = 0; column < size; column++) {
+        let known = 0;
+        for (let i = 0; i < size; i++) known += k[i] * m[i * size + column];
+        const d = (v[column] - known) / (1 + Math.exp(-beta));
+        for (let i = 0; i < size; i++) {
+          m[i * size + column] += k[i] * d;
+          result[column] += q[i] * m[i * size + column] / Math.sqrt(size);
+        }
+      }
+      const mean = result.reduce((sum, value) => sum + value * value, 0) / size;
+      result.forEach((value, i) => {
+        const at = head * size + i;
+        out[at] = value / Math.sqrt(mean + epsilon) * weight[i] * silu(z[at]);
+      });
+    }
+    return layer.project("ssm_out", out);
+  });
+}
+
+/** The projections of a head's gates, beta and alpha. */
+function gates({ parameters, project }: ReferenceLayer, input: Float64Array, head: number): [number, number] {
+  if (!parameters.stateGatesTogether) return [project("ssm_beta", input)[head], project("ssm_alpha", input)[head]];
+  const both = project("ssm_ba", input);
+  const shared = parameters.stateHeads / parameters.stateGroups;
+  const begin = Math.floor(head / shared) * 2 * shared + head % shared;
+  return [both[begin], both[begin + shared]];
+}
+
+function unit(vector: Float64Array, epsilon: number): Float64Array {
+  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0) + epsilon);
+  return vector.map((value) => value / length);
+}
+
+function silu(value: number): number {
+  return value / (1 + Math.exp(-value));
 }
 
 function thirds(row: Float64Array): [Float64Array, Float64Array, Float64Array] {

@@ -30,6 +30,8 @@ export interface Shape {
   untied?: boolean;
   /** Layers that have a short convolution of so many taps in place of attention are those without heads of keys. */
   taps?: number;
+  /** Layers with a delta rule, all but each second, and attention whose results are gated. */
+  delta?: { heads: number; groups: number; size: number; taps: number; together?: boolean };
   /** The name of the last norm, where it is another. */
   outputNorm?: string;
   /** Biases of attention. */
@@ -162,6 +164,24 @@ export const lfm2: Shape = {
   values: { "lfm2.shortconv.l_cache": u32(3) },
 };
 
+/** One of qwen35: a layer with attention between two with a delta rule. */
+export const qwen35: Shape = {
+  architecture: "qwen35",
+  headNorms: true,
+  secondNorm: "post_attention_norm",
+  delta: { heads: 4, groups: 2, size: 16, taps: 4 },
+  values: {
+    "qwen35.full_attention_interval": u32(2),
+    "qwen35.rope.dimension_count": u32(8),
+    "qwen35.rope.dimension_sections": arrayOf("int32", [2, 1, 1, 0]),
+    "qwen35.ssm.conv_kernel": u32(4),
+    "qwen35.ssm.inner_size": u32(64),
+    "qwen35.ssm.state_size": u32(16),
+    "qwen35.ssm.time_step_rank": u32(4),
+    "qwen35.ssm.group_count": u32(2),
+  },
+};
+
 /** Four times the original context of 16. */
 export const yarn = (architecture: string) => ({
   [`${architecture}.rope.scaling.type`]: text("yarn"),
@@ -225,21 +245,35 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     const keys = shape.keys?.[layer] ?? "own";
     if (shape.postNorms !== "only") norm(block("attn_norm"), embedding);
     if (shape.layerNorms === "biases") bias(block("attn_norm"), embedding);
-    if (shape.taps !== undefined && k === 0) {
+    const { delta } = shape;
+    const isDelta = delta !== undefined && layer % 2 === 0;
+    const isAttention = !isDelta && k > 0;
+    if (isDelta) {
+      const [values, channels] = [delta.heads * delta.size, (2 * delta.groups + delta.heads) * delta.size];
+      matrix(block("attn_qkv"), embedding, channels);
+      matrix(block("attn_gate"), embedding, values);
+      if (delta.together) matrix(block("ssm_ba"), embedding, 2 * delta.heads);
+      else for (const gate of ["ssm_beta", "ssm_alpha"]) matrix(block(gate), embedding, delta.heads);
+      matrix(block("ssm_conv1d"), delta.taps, channels);
+      add(block("ssm_a"), [delta.heads], () => -0.2 - Math.abs(bell()));
+      bias(block("ssm_dt"), delta.heads);
+      norm(block("ssm_norm"), delta.size);
+      matrix(block("ssm_out"), values, embedding);
+    } else if (shape.taps !== undefined && k === 0) {
       matrix(block("shortconv.in_proj"), embedding, 3 * embedding);
       matrix(block("shortconv.conv"), shape.taps, embedding);
       matrix(block("shortconv.out_proj"), embedding, embedding);
     } else if (shape.fused) {
       matrix(block("attn_qkv"), embedding, q + k + v);
     } else {
-      matrix(block("attn_q"), embedding, q);
+      matrix(block("attn_q"), embedding, delta ? 2 * q : q);
       if (keys !== "none") matrix(block("attn_k"), embedding, k);
       if (keys === "own") matrix(block("attn_v"), embedding, v);
     }
-    if (k > 0) matrix(block("attn_output"), at(heads) * vLength, embedding);
+    if (isAttention) matrix(block("attn_output"), at(heads) * vLength, embedding);
     for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
     if (shape.sinks) add(`${block("attn_sinks")}.weight`, [at(heads)], () => 2 * bell());
-    if (shape.headNorms && k > 0) {
+    if (shape.headNorms && isAttention) {
       norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : kLength);
       if (keys !== "none") norm(block("attn_k_norm"), shape.headNorms === "rows" ? k : kLength);
     }

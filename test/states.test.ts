@@ -14,7 +14,7 @@ import { SamplerState } from "../src/sampling/state.ts";
 import { describeWholeKit } from "./kit.ts";
 
 /** One model of each kind of state. */
-const NAMES = ["lfm2"];
+const NAMES = ["lfm2", "qwen35"];
 const context = 96;
 const ids = (count: number, salt = 0) => Uint32Array.from({ length: count }, (_, i) => (i * 37 + salt * 11) % 280);
 
@@ -111,8 +111,8 @@ describeWholeKit("states of layers", "archs2", (directory) => {
     it(`${name}: a sequence that gave its pages up goes on with the same tokens`, async () => {
       const { pageBytes, statePages } = kvSizes(planModel(readGguf(path)), "f16", 16);
       const model = await Model.load(path, { context });
-      // Pages for one context: two of these sequences do not fit beside each other.
-      const kvBytesMax = pageBytes * (statePages + context / 16);
+      // Pages of one context and two states: two of these sequences begin beside each other, and do not end so.
+      const kvBytesMax = pageBytes * (2 * statePages + context / 16);
       const batcher = new Batcher(model, { pageSize: 16, kvBytesMax, cache: false, threads: 2 });
       try {
         const request = (salt: number) =>

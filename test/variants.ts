@@ -7,7 +7,7 @@
 import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
 import { expertVariants } from "./expert-shapes.ts";
 import { arrayOf, f32, flag, text, u32 } from "./models.ts";
-import { gemma3, gemma4, lfm2, llama, phi3, qwen2, type Shape, yarn } from "./small-models.ts";
+import { gemma3, gemma4, lfm2, llama, phi3, qwen2, qwen35, type Shape, yarn } from "./small-models.ts";
 
 /** What a plan must say. */
 export interface Expected extends Partial<Hyperparameters> {
@@ -152,6 +152,23 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     taps: 5,
     values: { "lfm2.shortconv.l_cache": u32(5), "lfm2.attention.sliding_window": u32(7) },
   }, { windows: [0, 0, 7] }],
+  ["qwen35", qwen35, { ropeStyle: "neox", turns: [0, 1, 0] }],
+  ["qwen35 of odd sizes, the layers named one by one", {
+    ...qwen35,
+    embedding: 60,
+    heads: 3,
+    kvHeads: 1,
+    feedForward: 35,
+    delta: { heads: 6, groups: 3, size: 9, taps: 2 },
+    values: {
+      "qwen35.attention.recurrent_layers": arrayOf("bool", [true, false, true]),
+      "qwen35.rope.dimension_sections": arrayOf("int32", [4, 3, 3, 0]),
+      "qwen35.ssm.conv_kernel": u32(2),
+      "qwen35.ssm.state_size": u32(9),
+      "qwen35.ssm.time_step_rank": u32(6),
+      "qwen35.ssm.group_count": u32(3),
+    },
+  }, { turns: [0, 1, 0] }],
   ["mistral3 without any of these", { ...llama, architecture: "mistral3" }, { temperatureScale: 0 }],
   ["smollm3: each fourth layer is not rotated", { ...llama, architecture: "smollm3", layers: 5 }, {
     turns: [1, 1, 1, 0, 1],

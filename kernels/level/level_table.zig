@@ -309,6 +309,35 @@ pub const Convolution = extern struct {
     out_stride: u32,
 };
 
+/// The gated delta rule of one head over the tokens of one sequence. What it reads of a token lies `stride` floats after the token
+/// before.
+pub const DeltaRule = extern struct {
+    stride: u32,
+    tokens: u32,
+    /// The state stays as it is after so many tokens; those behind are drafts.
+    kept: u32,
+    /// Elements of a query, a key and a value.
+    size: u32,
+    is_fresh: bool,
+    /// Of length 1 (`unitNorm`).
+    q: [*]const f32,
+    k: [*]const f32,
+    v: [*]const f32,
+    /// One float of each token: projections that become gates, beta and decay, in their place.
+    beta: [*]f32,
+    alpha: [*]f32,
+    /// decay = exp(rate * softplus(alpha + step_bias)).
+    rate: f32,
+    step_bias: f32,
+    /// What q M is multiplied by.
+    scale: f32,
+    /// state[column / 16][row][column % 16].
+    state: [*]align(64) f32,
+    /// out[token * out_stride + column]; null: only the state is wanted.
+    out: ?[*]f32,
+    out_stride: u32,
+};
+
 /// One block's share of one head's attention: maximum, sum and (not yet divided) vector, at `v_dim + 2` floats.
 pub fn partialFloats(v_dim: u32) u32 {
     return (v_dim + 2 + 15) & ~@as(u32, 15);
@@ -520,6 +549,12 @@ pub const Level = extern struct {
     attentionMerge: *const fn (args: *const Attention, head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]const f32) callconv(.c) void,
     /// The channels [begin, end) of a short convolution, up to a multiple of 16; `begin` is one.
     convolve: *const fn (args: *const Convolution, begin: u32, end: u32) callconv(.c) void,
+    /// x / sqrt(sum of squares + eps), in its place.
+    unitNorm: *const fn (x: [*]f32, eps: f32, n: u32) callconv(.c) void,
+    /// A head's delta rule; 1 where a gate is not finite.
+    deltaRule: *const fn (args: *const DeltaRule) callconv(.c) u32,
+    /// x = x * 1 / (1 + e^-gate).
+    gateBySigmoid: *const fn (x: [*]f32, gate: [*]const f32, n: u32) callconv(.c) void,
     /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.
     sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, workspace: [*]u32, sampled: *Sampled) callconv(.c) SampleStatus,
 };

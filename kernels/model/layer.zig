@@ -16,6 +16,7 @@ const Tensor = weights.Tensor;
 pub const Mixer = union(enum) {
     attention: Attention,
     short_convolution: ShortConvolution,
+    delta_rule: DeltaRule,
 };
 
 /// Attention of grouped heads.
@@ -36,12 +37,36 @@ pub const Attention = struct {
     scale: f32,
     /// 0: none.
     softcap: f32,
+    /// The matrix of queries gives a gate behind each head's query, for what the head gives.
+    is_gated: bool,
+
+    /// Rows of the matrix of queries.
+    pub fn queryRows(own: Attention) u32 {
+        return own.heads * own.k_dim * (1 + @as(u32, @intFromBool(own.is_gated)));
+    }
 };
 
 /// y = c * (the convolution of b * z); b, c and z are products of one input, `channels` each.
 pub const ShortConvolution = struct {
     channels: u32,
     taps: u32,
+};
+
+/// The gated delta rule: each of `heads` has a matrix of `size` by `size`; `groups` of them share a query and a key.
+pub const DeltaRule = struct {
+    heads: u32,
+    groups: u32,
+    size: u32,
+    taps: u32,
+    /// Head h is of the group h mod groups; else heads of a group are neighbours.
+    heads_in_turn: bool,
+    /// One matrix makes both gates.
+    gates_together: bool,
+
+    /// Those that go through the short convolution: queries, keys, values.
+    pub fn channels(own: DeltaRule) u32 {
+        return (2 * own.groups + own.heads) * own.size;
+    }
 };
 
 pub const FeedForward = union(enum) {
@@ -98,8 +123,17 @@ pub const Layer = struct {
                     .value_norms = traits.value_norms,
                     .scale = traits.attention_scale,
                     .softcap = traits.attention_softcap,
+                    .is_gated = own.attention_gate,
                 } },
                 .short_convolution => .{ .short_convolution = .{ .channels = traits.embedding, .taps = own.conv_kernel } },
+                .delta_rule => .{ .delta_rule = .{
+                    .heads = own.state_heads,
+                    .groups = own.state_groups,
+                    .size = own.state_size,
+                    .taps = own.conv_kernel,
+                    .heads_in_turn = own.state_heads_in_turn,
+                    .gates_together = own.state_gates_together,
+                } },
             },
             .feed_forward = feedForwardOf(traits, own),
             .inputs = traits.layer_inputs,
@@ -130,6 +164,10 @@ pub const Layer = struct {
         return switch (layer.mixer) {
             .attention => |own| if (own.keys == .of_layer) .{} else .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim } } },
             .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
+            .delta_rule => |own| .{ .state = .{
+                .past = .{ .count = own.taps - 1, .floats = own.channels() },
+                .heads = .{ .count = own.heads, .floats = own.size * std.mem.alignForward(u32, own.size, level_table.lanes) },
+            } },
         };
     }
 
@@ -142,6 +180,10 @@ pub const Layer = struct {
                 .of_layer => &.{&tensors.attention},
             },
             .short_convolution => &.{&tensors.recurrent},
+            .delta_rule => |own| if (own.gates_together)
+                &.{ &tensors.recurrent, &tensors.delta_rule, &tensors.gates_together }
+            else
+                &.{ &tensors.recurrent, &tensors.delta_rule, &tensors.gates_apart },
         };
         for (of_mixer) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
         const of_inputs: []const tensors.Slot = if (layer.inputs > 0) &tensors.layer_inputs else &.{};

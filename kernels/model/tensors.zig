@@ -22,7 +22,7 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_size };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -32,7 +32,7 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .rope_factors => traits.rope_factors,
         .query_norm => if (traits.query_norms == .rows) layer.heads * layer.k_dim else layer.k_dim,
         .key_norm => if (traits.query_norms == .rows) layer.kv_heads * layer.k_dim else layer.k_dim,
-        .queries => layer.heads * layer.k_dim,
+        .queries => layer.heads * layer.k_dim * (1 + @as(u32, @intFromBool(layer.attention_gate))),
         .keys => layer.kv_heads * layer.k_dim,
         .values => layer.kv_heads * layer.v_dim,
         .heads => layer.heads,
@@ -46,6 +46,9 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .layer_inputs => traits.layer_inputs,
         .all_layer_inputs => traits.layers * traits.layer_inputs,
         .taps => layer.conv_kernel,
+        .state_heads => layer.state_heads,
+        .both_gates => 2 * layer.state_heads,
+        .state_size => layer.state_size,
         .projected => recurrentSizes(traits, layer).projected,
         .convolved => recurrentSizes(traits, layer).convolved,
         .mixed => recurrentSizes(traits, layer).mixed,
@@ -60,6 +63,11 @@ fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Recu
     return switch (layer.mixer) {
         .attention => .{},
         .short_convolution => .{ .projected = 3 * traits.embedding, .convolved = traits.embedding, .mixed = traits.embedding },
+        .delta_rule => {
+            const values = layer.state_heads * layer.state_size;
+            const channels = 2 * layer.state_groups * layer.state_size + values;
+            return .{ .projected = channels, .convolved = channels, .mixed = values };
+        },
     };
 }
 
@@ -120,6 +128,21 @@ pub const recurrent = [_]Slot{
     .{ .role = .ssm_out, .form = .matrix, .required = true, .cols = .mixed, .rows = .embedding },
 };
 
+/// Of the mixer `delta_rule` besides, and its gates in either form.
+pub const delta_rule = [_]Slot{
+    .{ .role = .ssm_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .mixed },
+    .{ .role = .ssm_a, .form = .vector, .required = true, .cols = .state_heads },
+    .{ .role = .ssm_dt_bias, .form = .vector, .required = true, .cols = .state_heads },
+    .{ .role = .ssm_norm, .form = .vector, .required = true, .cols = .state_size },
+};
+pub const gates_apart = [_]Slot{
+    .{ .role = .ssm_beta, .form = .matrix, .required = true, .cols = .embedding, .rows = .state_heads },
+    .{ .role = .ssm_alpha, .form = .matrix, .required = true, .cols = .embedding, .rows = .state_heads },
+};
+pub const gates_together = [_]Slot{
+    .{ .role = .ssm_ba, .form = .matrix, .required = true, .cols = .embedding, .rows = .both_gates },
+};
+
 /// Of the feed-forward `dense`.
 pub const dense = [_]Slot{
     .{ .role = .ffn_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
@@ -163,7 +186,7 @@ pub const shared_expert = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ dense ++ experts ++ shared_expert ++ beside) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ dense ++ experts ++ shared_expert ++ beside) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;

@@ -40,10 +40,17 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
         .attention => {
             if (traits.kv_heads == 0 or traits.heads == 0 or traits.heads % traits.kv_heads != 0)
                 return refuse(report, "heads, a multiple of the KV heads", traits.kv_heads, limits.heads_max, traits.heads);
+            if (traits.attention_gate and traits.k_dim != traits.v_dim) return refuse(report, "value length beside a gate", traits.k_dim, traits.k_dim, traits.v_dim);
             if (@min(traits.k_dim, traits.v_dim) == 0) return refuse(report, "key and value lengths", 1, limits.head_dim_max, 0);
         },
         .short_convolution => if (traits.conv_kernel < 2)
             return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel),
+        .delta_rule => {
+            if (traits.conv_kernel < 2) return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel);
+            if (traits.state_size == 0) return refuse(report, "size of a state", 1, limits.state_size_max, 0);
+            if (traits.state_groups == 0 or traits.state_heads == 0 or traits.state_heads % traits.state_groups != 0)
+                return refuse(report, "heads with a state, a multiple of their groups", traits.state_groups, limits.heads_max, traits.state_heads);
+        },
     }
     if (traits.experts == 0) {
         if (traits.feed_forward == 0) return refuse(report, "feed-forward width of a layer without experts", 1, limits.feed_forward_max, 0);

@@ -55,6 +55,17 @@ fn clampedGate(gate: F, up: F) F {
 const clamp = 7.0;
 const clamped_slope = 1.702;
 
+/// x = x * 1 / (1 + e^-gate)
+pub fn gateBySigmoid(x: [*]f32, gate: [*]const f32, n: u32) callconv(.c) void {
+    var i: usize = 0;
+    while (i + 16 <= n) : (i += 16) simd.store(x + i, simd.load(x + i) * sigmoid(simd.load(gate + i)));
+    if (i < n) simd.storePart(x + i, n - i, simd.loadPart(x + i, n - i, 0) * sigmoid(simd.loadPart(gate + i, n - i, 0)));
+}
+
+fn sigmoid(x: F) F {
+    return splat(1.0) / (splat(1.0) + math.exp(-x));
+}
+
 /// x / (1 + e^-x)
 pub fn silu(x: F) F {
     return x / (splat(1.0) + math.exp(-x));

@@ -105,6 +105,16 @@ pub fn log(x: F) F {
     return @select(f32, x == splat(0.0), splat(-std.math.inf(f32)), positive);
 }
 
+/// ln(1 + e^x), about x where x is large and e^x where it is far below 0.
+pub fn softplus(x: F) F {
+    const y = exp(-abs(x));
+    // ln(1 + y) by the logarithm of the rounded sum, made good for what the rounding took.
+    const sum = splat(1.0) + y;
+    const taken = sum - splat(1.0);
+    const logarithm = @select(f32, taken == splat(0.0), y, log(sum) * (y / taken));
+    return @select(f32, x > splat(0.0), x, splat(0.0)) + @select(f32, x == x, logarithm, x);
+}
+
 fn abs(x: F) F {
     return @bitCast(@as(I, @bitCast(x)) & @as(I, @splat(std.math.maxInt(i32))));
 }
@@ -259,6 +269,19 @@ test "tanh is within 2 ulp and stops at 1" {
     try std.testing.expectEqual(-1, tanh(one(-50))[0]);
     try std.testing.expectEqual(0, tanh(one(0))[0]);
     try std.testing.expect(std.math.isNan(tanh(one(std.math.nan(f32)))[0]));
+}
+
+fn exactSoftplus(x: f64) f64 {
+    return @max(x, 0) + std.math.log1p(@exp(-@abs(x)));
+}
+
+test "softplus is within 3 ulp from where it is e^x to where it is x, and at the ends" {
+    try std.testing.expect(worst(softplus, exactSoftplus, -80, 80, 100_000) <= 3);
+    try std.testing.expect(worst(softplus, exactSoftplus, -1, 1, 100_000) <= 3);
+    const inf = std.math.inf(f32);
+    try std.testing.expectEqual(inf, softplus(one(inf))[0]);
+    try std.testing.expectEqual(0, softplus(one(-inf))[0]);
+    try std.testing.expect(std.math.isNan(softplus(one(std.math.nan(f32)))[0]));
 }
 
 test "log is within 1.5 ulp from subnormals to the largest" {

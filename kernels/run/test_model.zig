@@ -116,6 +116,12 @@ pub const Fixture = struct {
         try fixture.writer.record(layouts.ModelRotation{ .dimensions = head_dim, .factors = false, .magnitude = 1, .base = 10000, .scale = 1, .ramp_begin = -1, .ramp_end = 0 });
         for (0..shape.layers) |_| try fixture.writer.record(layouts.ModelLayer{
             .mixer = .attention,
+            .state_heads = 0,
+            .state_groups = 0,
+            .state_size = 0,
+            .state_heads_in_turn = false,
+            .state_gates_together = false,
+            .attention_gate = false,
             .heads = heads,
             .kv_heads = kv_heads,
             .k_dim = head_dim,

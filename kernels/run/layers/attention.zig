@@ -33,10 +33,13 @@ pub const products = 2;
 pub const Scratch = struct {
     /// Floats between the rows of two tokens, multiples of 16.
     q_stride: u32,
+    gate_stride: u32,
     k_stride: u32,
     v_stride: u32,
     angle_stride: u32,
     q: []f32,
+    /// What the heads give is multiplied by the sigmoid of these, in layers that have gates.
+    gates: []f32,
     k: []f32,
     v: []f32,
     /// Angles of each token: of each rotation, one after the other.
@@ -54,6 +57,7 @@ pub const Scratch = struct {
         var heads: u32 = 0;
         var kv_heads: u32 = 0;
         var queries: u32 = 0;
+        var gates: u32 = 0;
         var keys: u32 = 0;
         var values: u32 = 0;
         var partial_floats: u32 = 0;
@@ -64,7 +68,8 @@ pub const Scratch = struct {
             };
             heads = @max(heads, own.heads);
             kv_heads = @max(kv_heads, own.kv_heads);
-            queries = @max(queries, own.heads * own.k_dim);
+            queries = @max(queries, own.queryRows());
+            gates = @max(gates, if (own.is_gated) own.heads * own.v_dim else 0);
             keys = @max(keys, own.kv_heads * own.k_dim);
             values = @max(values, own.kv_heads * own.v_dim);
             partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
@@ -83,6 +88,8 @@ pub const Scratch = struct {
             .v_stride = v_stride,
             .angle_stride = angle_stride,
             .q = try layout.array(f32, tokens * q_stride),
+            .gate_stride = aligned(gates),
+            .gates = try layout.array(f32, tokens * aligned(gates)),
             .k = try layout.array(f32, tokens * k_stride),
             .v = try layout.array(f32, tokens * v_stride),
             .cos = try layout.array(f32, tokens * angle_stride),
@@ -132,7 +139,7 @@ pub const Scratch = struct {
 pub fn run(pass: *Pass, scratch: *Scratch, own: Attention) void {
     const layer = pass.layer;
     assert(own.heads % own.kv_heads == 0);
-    assert(layer.matrix(.attn_q).rows == own.heads * own.k_dim and layer.matrix(.attn_output).cols == own.heads * own.v_dim);
+    assert(layer.matrix(.attn_q).rows == own.queryRows() and layer.matrix(.attn_output).cols == own.heads * own.v_dim);
     const mixing: Mixing = .{ .pass = pass, .scratch = scratch, .own = own };
     const parts = [_]Part{
         .{ .matrix = layer.matrix(.attn_q), .out = scratch.q, .stride = scratch.q_stride },
@@ -168,6 +175,7 @@ const Mixing = struct {
         assert(token >= sequence.first and token - sequence.first < sequence.tokens.len);
         const q = row(scratch.q, scratch.q_stride, token);
         pass.addBias(q, .attn_q_bias);
+        if (own.is_gated) mixing.takeGates(token, q);
         mixing.normAndRotate(q, .{ .heads = own.heads, .norm = .attn_q_norm, .token = token });
         if (traits.temperature_scale != 0) pass.level.scale(q, scratch.temperatures[token], own.heads * own.k_dim, q);
         if (own.keys == .of_layer) return;
@@ -250,8 +258,24 @@ const Mixing = struct {
         return mixing.headColumns() % level_table.span == 0;
     }
 
-    /// Quantizes what the heads of a KV head gave, where it is whole spans.
-    fn quantizeHeads(mixing: *const Mixing, token: u32, kv_head: u32) void {
+    /// Takes the gates out from between the queries, which then lie together.
+    fn takeGates(mixing: *const Mixing, token: u32, q: [*]f32) void {
+        const dim = mixing.own.k_dim;
+        assert(mixing.scratch.gate_stride >= mixing.own.heads * dim and mixing.scratch.q_stride >= mixing.own.queryRows());
+        const gates = row(mixing.scratch.gates, mixing.scratch.gate_stride, token);
+        for (0..mixing.own.heads) |head| {
+            @memcpy(gates[head * dim ..][0..dim], q[(2 * head + 1) * dim ..][0..dim]);
+            if (head > 0) std.mem.copyForwards(f32, q[head * dim ..][0..dim], q[2 * head * dim ..][0..dim]);
+        }
+    }
+
+    /// Gates what the heads of a KV head gave, where the layer has gates, and quantizes it, where it is whole spans.
+    fn finishHeads(mixing: *const Mixing, token: u32, kv_head: u32) void {
+        if (mixing.own.is_gated) {
+            const columns = mixing.headColumns();
+            const out = row(mixing.pass.scratch.rows, mixing.pass.scratch.input_stride, token) + kv_head * columns;
+            mixing.pass.level.gateBySigmoid(out, row(mixing.scratch.gates, mixing.scratch.gate_stride, token) + kv_head * columns, columns);
+        }
         if (!mixing.headsAreSpans()) return;
         const spans = mixing.headColumns() / level_table.span;
         mixing.pass.quantizeSpans(&mixing.pass.input, token, kv_head * spans, (kv_head + 1) * spans);
@@ -295,7 +319,7 @@ const Mixing = struct {
         const end = @min(begin + tile_tokens, args.tokens);
         assert(kv_head < mixing.own.kv_heads and begin < end);
         mixing.pass.level.attention(&args, kv_head, begin, end);
-        for (begin..end) |token| mixing.quantizeHeads(sequence.first + @as(u32, @intCast(token)), kv_head);
+        for (begin..end) |token| mixing.finishHeads(sequence.first + @as(u32, @intCast(token)), kv_head);
     }
 
     fn tiles(sequence: *const Sequence) u32 {
@@ -350,6 +374,6 @@ const Split = struct {
         const group = split.args.heads / split.args.kv.heads;
         for (kv_head * group..(kv_head + 1) * group) |head|
             level.attentionMerge(&split.args, @intCast(head), 0, split.first_block, split.end_block, partials);
-        split.mixing.quantizeHeads(0, kv_head);
+        split.mixing.finishHeads(0, kv_head);
     }
 };

@@ -9,6 +9,7 @@ const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const attention = @import("attention.zig");
 const beside = @import("beside.zig");
+const delta_rule = @import("delta_rule.zig");
 const dense = @import("dense.zig");
 const experts = @import("experts.zig");
 pub const inputs = @import("inputs.zig");
@@ -30,7 +31,7 @@ pub const Scratch = struct {
             .experts = try .init(layout, model, options),
             .beside = try .init(layout, model, options),
             .inputs = try .init(layout, model, options),
-            .recurrent = try .init(layout, model, options),
+            .recurrent = try .init(layout, model, options, projectedFloats(model.layers)),
         };
     }
 
@@ -44,6 +45,7 @@ pub fn mixerHalf(layer: *const Layer) Half {
     return switch (layer.mixer) {
         .attention => attention.half,
         .short_convolution => short_convolution.half,
+        .delta_rule => delta_rule.half,
     };
 }
 
@@ -59,6 +61,7 @@ pub fn mix(pass: *Pass, scratch: *Scratch) void {
     switch (pass.layer.mixer) {
         .attention => |own| attention.run(pass, &scratch.attention, own),
         .short_convolution => |own| short_convolution.run(pass, &scratch.recurrent, own),
+        .delta_rule => |own| delta_rule.run(pass, &scratch.recurrent, own),
     }
 }
 
@@ -74,6 +77,7 @@ pub fn takeDrafts(pass: *Pass, scratch: *Scratch) void {
         switch (layer.mixer) {
             .attention => {},
             .short_convolution => |own| short_convolution.takeDrafts(pass, &scratch.recurrent, own),
+            .delta_rule => |own| delta_rule.takeDrafts(pass, &scratch.recurrent, own),
         }
     }
 }
@@ -93,6 +97,7 @@ pub fn productsOf(layers: []const Layer) u32 {
         count += switch (layer.mixer) {
             .attention => @as(u32, attention.products),
             .short_convolution => short_convolution.products,
+            .delta_rule => delta_rule.products,
         };
         count += switch (layer.feed_forward) {
             .dense => @as(u32, dense.products),
@@ -103,6 +108,19 @@ pub fn productsOf(layers: []const Layer) u32 {
     return count;
 }
 
+/// The longest row of projections of the mixers with a state, in floats.
+fn projectedFloats(layers: []const Layer) u32 {
+    var most: u32 = 0;
+    for (layers) |layer| {
+        most = @max(most, switch (layer.mixer) {
+            .attention => 0,
+            .short_convolution => |own| short_convolution.projectedFloats(own),
+            .delta_rule => |own| delta_rule.projectedFloats(own),
+        });
+    }
+    return most;
+}
+
 /// The longest row that mixers put together as the input of a product, in floats.
 pub fn mixedFloats(layers: []const Layer) u32 {
     var most: u32 = 0;
@@ -110,6 +128,7 @@ pub fn mixedFloats(layers: []const Layer) u32 {
         most = @max(most, switch (layer.mixer) {
             .attention => |own| own.heads * own.v_dim,
             .short_convolution => |own| own.channels,
+            .delta_rule => |own| own.heads * own.size,
         }, layer.inputs);
     }
     return most;

@@ -8,7 +8,6 @@ const std = @import("std");
 const assert = std.debug.assert;
 const level_table = @import("../../level/level_table.zig");
 const limits = @import("../../limits.zig");
-const Layer = @import("../../model/layer.zig").Layer;
 const Layout = @import("../../host/memory.zig").Layout;
 const Model = @import("../../model/model.zig").Model;
 const Options = @import("../options.zig").Options;
@@ -42,18 +41,17 @@ pub const Scratch = struct {
     draft_rows: u32,
     runs: []Run,
 
-    pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
-        var floats: u32 = 0;
+    /// `projected_floats`: the most that any layer's projections of a token take.
+    pub fn init(layout: *Layout, model: *const Model, options: Options, projected_floats: u32) Layout.Error!Scratch {
         var count: u32 = 0;
         const numbers = try layout.array(u32, model.layers.len);
         for (model.layers, 0..) |*layer, index| {
             // Empty while only sizes are added up.
             if (numbers.len > 0) numbers[index] = count;
             count += @intFromBool(!layer.keeps().state.isEmpty());
-            floats = @max(floats, projectedFloats(layer));
         }
         const draft_rows = if (count == 0) 0 else @min(limits.state_drafts_max, options.logit_rows);
-        const stride = std.mem.alignForward(u32, floats, level_table.lanes) + level_table.lanes;
+        const stride = std.mem.alignForward(u32, projected_floats, level_table.lanes) + level_table.lanes;
         return .{
             .stride = stride,
             .rows = try layout.array(f32, @as(usize, options.batch_tokens) * stride),
@@ -125,14 +123,6 @@ pub fn chosenDrafts(pass: *const Pass, sequence: *const Sequence) u32 {
     var chosen: u32 = 0;
     for (pass.work.batch.choicesOf(sequence)) |choice| chosen += @intFromBool(choice.token != null);
     return chosen -| 1;
-}
-
-/// Floats of a token's projections.
-fn projectedFloats(layer: *const Layer) u32 {
-    return switch (layer.mixer) {
-        .attention => 0,
-        .short_convolution => |own| 3 * own.channels,
-    };
 }
 
 /// The short convolution of a run; the caller says where its inputs lie and where what comes out goes.

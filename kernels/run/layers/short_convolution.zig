@@ -21,6 +21,11 @@ const shared_inputs_min = 16 << 10;
 /// Channels of an item: a span of the next product's input.
 const item_channels = level_table.span;
 
+/// Floats of a token's projections.
+pub fn projectedFloats(own: ShortConvolution) u32 {
+    return 3 * own.channels;
+}
+
 /// From the input of b, c and z to what is added to the stream, for all tokens.
 pub fn run(pass: *Pass, scratch: *const Scratch, own: ShortConvolution) void {
     pass.multiply(&.{.{ .matrix = pass.layer.matrix(.ssm_in), .out = scratch.rows, .stride = scratch.stride }});

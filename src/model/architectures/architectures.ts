@@ -270,7 +270,8 @@ function readLayers(
     const own = recurrent[layer];
     const inner = { feedForward: isSparse(layer) ? 0 : wide?.[layer] ?? 0, ...experts[layer] };
     if (own !== undefined) {
-      const none = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, keys: "own", keysLayer: layer } as const;
+      const sizes = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, attentionGate: false };
+      const none = { ...sizes, keys: "own", keysLayer: layer } as const;
       return { ...own, ...none, ...inner };
     }
     const { kDim, vDim } = windows[layer] > 0 ? windowed : sizes;
@@ -285,6 +286,7 @@ function readLayers(
       vDim,
       ...inner,
       window: windows[layer],
+      attentionGate: traits.gatedAttention === true,
       ...keys[layer],
     };
   });

@@ -122,6 +122,14 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     ...LFM2,
     experts: { score: "sigmoid", normalises: true, scored: true, ownWidth: true, leadingDense: true },
   }],
+  ["qwen35", {
+    ...QWEN3,
+    secondNorm: "post_attention_norm",
+    sections: true,
+    recurrent: "deltaRule",
+    stateHeads: "turns",
+    gatedAttention: true,
+  }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
   ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
   ["glm4moe", {

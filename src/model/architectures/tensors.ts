@@ -111,11 +111,12 @@ function planAttention(
   plan: Plan,
   { embedding, queryNorms }: Hyperparameters,
   traits: Traits,
-  { heads, kvHeads, kDim, vDim, keys }: LayerParameters,
+  { heads, kvHeads, kDim, vDim, keys, attentionGate }: LayerParameters,
   layer: number,
 ) {
   const name = (part: string) => `blk.${layer}.${part}`;
-  const attention: Part[] = [{ role: "attn_q", rows: heads * kDim }];
+  const queries = heads * kDim * (attentionGate ? 2 : 1);
+  const attention: Part[] = [{ role: "attn_q", rows: queries }];
   if (keys !== "ofLayer") attention.push({ role: "attn_k", rows: kvHeads * kDim });
   if (keys === "own") attention.push({ role: "attn_v", rows: kvHeads * vDim });
   if (plan.has(name("attn_qkv.weight"))) {
@@ -124,7 +125,7 @@ function planAttention(
     for (const { role, rows } of attention) plan.matrix(role, layer, name(`${role}.weight`), embedding, rows);
   }
   plan.matrix("attn_output", layer, name("attn_output.weight"), heads * vDim, embedding);
-  plan.bias("attn_q_bias", layer, name("attn_q.bias"), heads * kDim, traits.biases);
+  plan.bias("attn_q_bias", layer, name("attn_q.bias"), queries, traits.biases);
   if (keys !== "ofLayer") plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
   if (keys === "own") plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
   plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);

@@ -83,7 +83,11 @@ export interface Traits {
   /** Queries get a temperature that rises with their position. */
   readonly temperature?: true;
   /** What layers without heads of keys have in place of attention. Absent: all have attention. */
-  readonly recurrent?: "shortConvolution";
+  readonly recurrent?: "shortConvolution" | "deltaRule";
+  /** Which group a head with a state is of: those of a group are neighbours, and one matrix makes both gates, or they take turns. */
+  readonly stateHeads?: "neighbours" | "turns";
+  /** What attention gives is gated: behind each head's query, its matrix gives a gate. */
+  readonly gatedAttention?: true;
   /** The name of the last norm's tensor, where it is another than `output_norm`. */
   readonly outputNorm?: string;
   /** There are files without norms of queries and keys. */
@@ -227,7 +231,7 @@ export interface Hyperparameters extends RouterParameters {
  */
 export interface LayerParameters {
   /** What lets positions see each other. */
-  readonly mixer: "attention" | "shortConvolution";
+  readonly mixer: "attention" | "shortConvolution" | "deltaRule";
   /** Heads of queries; 0 without attention. */
   readonly heads: number;
   /** Heads of keys and values; 0 without attention. */
@@ -254,6 +258,18 @@ export interface LayerParameters {
   readonly keys: "own" | "asValues" | "ofLayer";
   /** The layer that keeps what this one reads. */
   readonly keysLayer: number;
+  /** Heads that have a state each; 0 where there are none. */
+  readonly stateHeads: number;
+  /** Groups of them that share a query and a key. */
+  readonly stateGroups: number;
+  /** Elements of a key of such a head. */
+  readonly stateSize: number;
+  /** Whether the heads of a group are those whose number has the same rest when divided by the groups; else they are neighbours. */
+  readonly stateHeadsInTurn: boolean;
+  /** Whether both gates of a delta rule are made by one matrix. */
+  readonly stateGatesTogether: boolean;
+  /** Whether what attention gives is gated: behind each head's query, its matrix gives a gate. */
+  readonly attentionGate: boolean;
 }
 
 /**

@@ -1,0 +1,111 @@
+//! The gated delta rule of one head: a square matrix M that decays with each token and takes up what the token's key does not yet
+//! give of its value (docs/design/contract.md, "States").
+//!
+//!   m = decay * M;  d = beta * (v - k m);  M = m + k d;  o = (q M) / sqrt(size)
+//!
+//! Lanes are columns of M, which do not depend on each other: 16 of them lie together, row after row, and walk all tokens before
+//! the next 16 do, so that they stay in the first cache. Rows are added in four sums, by row mod 4.
+
+const level_table = @import("../level/level_table.zig");
+const limits = @import("../limits.zig");
+const math = @import("math.zig");
+const simd = @import("../level/simd.zig");
+
+const F = simd.F;
+const splat = simd.splat;
+
+/// x / sqrt(sum of squares + eps), in its place.
+pub fn unitNorm(x: [*]f32, eps: f32, n: u32) callconv(.c) void {
+    var squares = splat(0);
+    var i: u32 = 0;
+    while (i < n) : (i += 16) {
+        const v = loadUpTo(x + i, n - i);
+        squares = simd.fma(v, v, squares);
+    }
+    const inverse = splat(1.0 / @sqrt(simd.tree(squares) + eps));
+    i = 0;
+    while (i < n) : (i += 16) storeUpTo(x + i, n - i, loadUpTo(x + i, n - i) * inverse);
+}
+
+/// The gates of all tokens, in their place; then M over the tokens. 1 where a gate is not finite, else 0.
+pub fn deltaRule(args: *const level_table.DeltaRule) callconv(.c) u32 {
+    var bad: u32 = 0;
+    for (0..args.tokens) |token| {
+        const at = token * args.stride;
+        const step = math.softplus(splat(args.alpha[at] + args.step_bias));
+        const decay = math.exp(splat(args.rate) * step);
+        const beta = splat(1.0) / (splat(1.0) + math.exp(splat(-args.beta[at])));
+        // What is not finite is not 0 when it is taken from itself.
+        const rest = (step - step) + (decay - decay) + (beta - beta);
+        if (rest[0] != 0) bad = 1;
+        args.alpha[at] = decay[0];
+        args.beta[at] = beta[0];
+    }
+    var column: u32 = 0;
+    while (column < args.size) : (column += 16) walk(args, column);
+    return bad;
+}
+
+/// Sixteen columns from `column` on, over all tokens.
+fn walk(args: *const level_table.DeltaRule, column: u32) void {
+    const floats = args.size * 16;
+    const own = args.state + column / 16 * floats;
+    if (args.is_fresh) @memset(own[0..floats], 0);
+    for (0..args.kept) |token| take(args, own, column, token);
+    if (args.kept == args.tokens) return;
+    // Drafts go on from a copy.
+    var copy: [limits.state_size_max * 16]f32 align(64) = undefined;
+    @memcpy(copy[0..floats], own[0..floats]);
+    for (args.kept..args.tokens) |token| take(args, &copy, column, token);
+}
+
+/// One token.
+inline fn take(args: *const level_table.DeltaRule, m: [*]f32, column: u32, token: usize) void {
+    const at = token * args.stride;
+    const decay = splat(args.alpha[at]);
+    const k = args.k + at;
+    const known = weigh(args.size, m, decay, k);
+    const left = args.size - column;
+    const d = splat(args.beta[at]) * (loadUpTo(args.v + at + column, left) - known);
+    const o = learn(args.size, m, decay, .{ .k = k, .q = args.q + at, .d = d });
+    const out = args.out orelse return;
+    storeUpTo(out + token * args.out_stride + column, left, o * splat(args.scale));
+}
+
+/// k times the decayed columns.
+inline fn weigh(size: u32, m: [*]const f32, decay: F, k: [*]const f32) F {
+    var sums: [4]F = @splat(splat(0));
+    var row: u32 = 0;
+    while (row + 4 <= size) : (row += 4) inline for (0..4) |i| {
+        sums[i] = simd.fma(splat(k[row + i]), simd.load(m + (row + i) * 16) * decay, sums[i]);
+    };
+    inline for (0..3) |i| if (row + i < size) {
+        sums[i] = simd.fma(splat(k[row + i]), simd.load(m + (row + i) * 16) * decay, sums[i]);
+    };
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+const Lesson = struct { k: [*]const f32, q: [*]const f32, d: F };
+
+/// Decays the columns and adds k d to them; then q times them.
+inline fn learn(size: u32, m: [*]f32, decay: F, lesson: Lesson) F {
+    var sums: [4]F = @splat(splat(0));
+    var row: u32 = 0;
+    while (row + 4 <= size) : (row += 4) inline for (0..4) |i| learnRow(m, decay, lesson, row + i, &sums[i]);
+    inline for (0..3) |i| if (row + i < size) learnRow(m, decay, lesson, row + i, &sums[i]);
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+inline fn learnRow(m: [*]f32, decay: F, lesson: Lesson, row: usize, sum: *F) void {
+    const new = simd.fma(splat(lesson.k[row]), lesson.d, simd.load(m + row * 16) * decay);
+    simd.store(m + row * 16, new);
+    sum.* = simd.fma(splat(lesson.q[row]), new, sum.*);
+}
+
+inline fn loadUpTo(values: [*]const f32, count: u32) F {
+    return if (count >= 16) simd.load(values) else simd.loadPart(values, count, 0);
+}
+
+inline fn storeUpTo(values: [*]f32, count: u32, lanes: F) void {
+    if (count >= 16) simd.store(values, lanes) else simd.storePart(values, count, lanes);
+}

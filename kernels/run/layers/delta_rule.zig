@@ -1,0 +1,180 @@
+//! The mixer `delta_rule`: products for queries, keys and values, for z and for the gates; a short convolution of the first three;
+//! then each head's matrix goes on over the tokens, and what it gives is normed and gated by z; the product of that. Its state is
+//! the convolution's last inputs and the matrices.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const level_table = @import("../../level/level_table.zig");
+const limits = @import("../../limits.zig");
+const pool = @import("../../threads/pool.zig");
+const recurrent = @import("recurrent.zig");
+const DeltaRule = @import("../../model/layer.zig").DeltaRule;
+const Half = @import("../pass.zig").Half;
+const Part = @import("../part.zig").Part;
+const Pass = @import("../pass.zig").Pass;
+const Run = recurrent.Run;
+const Scratch = recurrent.Scratch;
+const row = @import("../pass.zig").row;
+
+pub const half: Half = .{ .norm = .attn_norm, .inputs = &.{ .ssm_in, .ssm_gate }, .bias = .attn_output_bias, .post_norm = .post_attention_norm };
+/// Products that a layer makes.
+pub const products = 2;
+
+/// Less work than this (elements of matrices times tokens) is done before another thread has heard of it.
+const shared_elements_min = 32 << 10;
+/// Channels of an item of the convolution.
+const item_channels = 64;
+
+/// Where the projections of a token lie in its row.
+const Places = struct {
+    z: u32,
+    beta: u32,
+    alpha: u32,
+    end: u32,
+
+    fn of(own: DeltaRule) Places {
+        const z = aligned(own.channels());
+        const beta = z + aligned(own.heads * own.size);
+        // Both gates may be one matrix, whose rows lie together.
+        const alpha = beta + aligned(own.heads);
+        return .{ .z = z, .beta = beta, .alpha = alpha, .end = alpha + aligned(own.heads) };
+    }
+
+    fn aligned(floats: u32) u32 {
+        return std.mem.alignForward(u32, floats, level_table.lanes);
+    }
+};
+
+/// Floats of a token's projections.
+pub fn projectedFloats(own: DeltaRule) u32 {
+    return Places.of(own).end;
+}
+
+/// From the input of the projections to what is added to the stream, for all tokens.
+pub fn run(pass: *Pass, scratch: *const Scratch, own: DeltaRule) void {
+    const layer = pass.layer;
+    const places: Places = .of(own);
+    assert(places.end + level_table.lanes <= scratch.stride and layer.matrix(.ssm_in).rows == own.channels());
+    const in: Part = .{ .matrix = layer.matrix(.ssm_in), .out = scratch.rows, .stride = scratch.stride };
+    const z: Part = .{ .matrix = layer.matrix(.ssm_gate), .out = scratch.rows[places.z..], .stride = scratch.stride };
+    if (own.gates_together)
+        pass.multiply(&.{ in, z, .{ .matrix = layer.matrix(.ssm_ba), .out = scratch.rows[places.beta..], .stride = scratch.stride } })
+    else
+        pass.multiply(&.{
+            in,
+            z,
+            .{ .matrix = layer.matrix(.ssm_beta), .out = scratch.rows[places.beta..], .stride = scratch.stride },
+            .{ .matrix = layer.matrix(.ssm_alpha), .out = scratch.rows[places.alpha..], .stride = scratch.stride },
+        });
+    const out = layer.matrix(.ssm_out);
+    pass.setInput(pass.tokens, out);
+    goOn(pass, scratch, own, scratch.runsOfStep(pass));
+    if (own.size % level_table.span != 0) pass.forTokens(@as(*const Pass, pass), Pass.quantizeInput);
+    pass.multiply(&.{.{ .matrix = out, .out = pass.scratch.y, .stride = pass.scratch.embedding_stride }});
+}
+
+/// Lets states go on over the drafts that were chosen.
+pub fn takeDrafts(pass: *Pass, scratch: *const Scratch, own: DeltaRule) void {
+    goOn(pass, scratch, own, scratch.runsOfDrafts(pass));
+}
+
+fn goOn(pass: *const Pass, scratch: *const Scratch, own: DeltaRule, runs: []const Run) void {
+    assert(own.heads % own.groups == 0 and own.size <= limits.state_size_max);
+    const spans = std.math.divCeil(u32, own.channels(), item_channels) catch unreachable;
+    var going: Going = .{ .pass = pass, .stride = scratch.stride, .own = own, .places = .of(own), .runs = runs, .spans = spans };
+    const work = pass.tokens * own.heads * own.size * own.size;
+    const threads = if (work < shared_elements_min) 1 else pass.threads;
+    const count: u32 = @intCast(runs.len);
+    pool.parallel(threads, count * spans, &going, Going.convolve);
+    pool.parallel(threads, count * own.groups, &going, Going.group);
+}
+
+const Going = struct {
+    pass: *const Pass,
+    stride: u32,
+    own: DeltaRule,
+    places: Places,
+    runs: []const Run,
+    spans: u32,
+
+    /// An item is a span of channels of one run.
+    fn convolve(context: *anyopaque, number: u32, _: u32) void {
+        const going: *const Going = @ptrCast(@alignCast(context));
+        const one = &going.runs[number / going.spans];
+        const begin = number % going.spans * item_channels;
+        var args = recurrent.convolution(going.pass, one, going.stride, going.pass.layer.matrix(.ssm_conv1d));
+        args.is_activated = true;
+        args.out = one.rows;
+        going.pass.level.convolve(&args, begin, @min(begin + item_channels, going.own.channels()));
+    }
+
+    /// An item is one group of a run: a head of queries and keys, and the heads of values that use it.
+    fn group(context: *anyopaque, number: u32, _: u32) void {
+        const going: *const Going = @ptrCast(@alignCast(context));
+        const own = going.own;
+        const level = going.pass.level;
+        const one = &going.runs[number / own.groups];
+        assert(one.kept > 0 and one.kept <= one.tokens);
+        const key = number % own.groups;
+        const epsilon = going.pass.model.traits.epsilon;
+        for (0..one.tokens) |token| {
+            const projections = one.rows + token * going.stride;
+            level.unitNorm(projections + key * own.size, epsilon, own.size);
+            level.unitNorm(projections + (own.groups + key) * own.size, epsilon, own.size);
+        }
+        const shared = own.heads / own.groups;
+        for (0..shared) |index| going.headOf(one, key, @intCast(index));
+    }
+
+    fn headOf(going: *const Going, one: *const Run, key: u32, index: u32) void {
+        const own = going.own;
+        const pass = going.pass;
+        const shared = own.heads / own.groups;
+        const head = if (own.heads_in_turn) key + index * own.groups else key * shared + index;
+        assert(head < own.heads and index < shared);
+        const beta, const alpha = if (own.gates_together)
+            .{ going.places.beta + key * 2 * shared + index, going.places.beta + key * 2 * shared + shared + index }
+        else
+            .{ going.places.beta + head, going.places.alpha + head };
+        var args: level_table.DeltaRule = .{
+            .stride = going.stride,
+            .tokens = one.tokens,
+            .kept = one.kept,
+            .size = own.size,
+            .is_fresh = one.is_fresh,
+            .q = one.rows + key * own.size,
+            .k = one.rows + (own.groups + key) * own.size,
+            .v = one.rows + (2 * own.groups + head) * own.size,
+            .beta = one.rows + beta,
+            .alpha = one.rows + alpha,
+            .rate = pass.layer.vector(.ssm_a).?[head],
+            .step_bias = pass.layer.vector(.ssm_dt_bias).?[head],
+            .scale = 1 / @sqrt(@as(f32, @floatFromInt(own.size))),
+            .state = pass.work.kv.piece(pass.index, own.taps - 1 + head, one.state),
+            .out = null,
+            .out_stride = pass.scratch.input_stride,
+        };
+        const first = one.first orelse {
+            _ = pass.level.deltaRule(&args);
+            return;
+        };
+        const column = head * own.size;
+        args.out = row(pass.scratch.rows, pass.scratch.input_stride, first) + column;
+        if (pass.level.deltaRule(&args) != 0) pass.fail(first);
+        for (0..one.tokens) |token| going.finish(one, head, @intCast(token));
+    }
+
+    /// The norm and the gate of what a head gives for a token.
+    fn finish(going: *const Going, one: *const Run, head: u32, token: u32) void {
+        const pass = going.pass;
+        const size = going.own.size;
+        assert((head + 1) * size <= pass.input.activations.cols and token < one.tokens);
+        const out = row(pass.scratch.rows, pass.scratch.input_stride, one.first.? + token) + head * size;
+        const z = one.rows + token * going.stride + going.places.z + head * size;
+        pass.level.rmsNorm(out, pass.layer.vector(.ssm_norm).?.ptr, pass.model.traits.epsilon, size, out);
+        pass.level.gated(.silu, z, out, size, out);
+        if (size % level_table.span != 0) return;
+        const spans = size / level_table.span;
+        pass.quantizeSpans(&pass.input, one.first.? + token, head * spans, (head + 1) * spans);
+    }
+};
