@@ -7,6 +7,7 @@ const fpu = @import("host/fpu.zig");
 const library = @import("root.zig");
 const level_table = @import("level/level_table.zig");
 const pool = @import("threads/pool.zig");
+const grammar = @import("calls/grammar.zig");
 const layouts = @import("wire.zig").layouts;
 const Writer = @import("host/words.zig").Writer;
 const fixtures = @import("run/engine_test.zig");
@@ -59,6 +60,7 @@ const Results = struct {
     solved: [2 * 16]f32 = undefined,
     calibrated: [64]u8 = undefined,
     sampled: [level_table.sample_head_bytes]u8 = undefined,
+    mask: u32 = undefined,
     logits: [fixtures.vocabulary]f32 = undefined,
 };
 
@@ -124,6 +126,22 @@ fn callAlone(host: *Host, results: *Results) !void {
     try fixtures.sample(&sampler);
     try testing.expectEqual(0, host.call("lg_sample", .{ sampler.bytes().ptr, @as(u32, @intCast(sampler.bytes().len)), bytes(&logits), @sizeOf(@TypeOf(logits)), workspace.ptr, @as(u32, @intCast(workspace.len)) }));
     @memcpy(&results.sampled, workspace[0..level_table.sample_head_bytes]);
+    try callGrammar(host, results);
+}
+
+/// One token, "a", and an automaton that lets every byte come.
+fn callGrammar(host: *Host, results: *Results) !void {
+    var trie: [grammar.trieWords(1, 1)]u32 = undefined;
+    try testing.expectEqual(7, host.call("lg_trie", .{ "a", 1, bytes(&[_]u32{ 0, 1 }), 8, bytes(&trie), @sizeOf(@TypeOf(trie)) }));
+    var table: [grammar.table_head_words + 2]u32 = @splat(0);
+    table[0] = 1;
+    table[grammar.table_head_words + 1] = 1;
+    var open = [_]u32{ 1, grammar.none, 1, 0, 0 };
+    var sizes = try wordsOf(layouts.Walk{ .trie_bytes = @sizeOf(@TypeOf(trie)), .table_bytes = @sizeOf(@TypeOf(table)), .open_bytes = @sizeOf(@TypeOf(open)), .mask_bytes = 4 });
+    defer sizes.deinit();
+    results.mask = 0;
+    try testing.expectEqual(0, host.call("lg_walk", .{ sizes.bytes().ptr, @as(u32, @intCast(sizes.bytes().len)), bytes(&trie), bytes(&table), bytes(&open), bytes(&results.mask) }));
+    try testing.expectEqual(1, results.mask);
 }
 
 fn callCalibrate(host: *Host, results: *Results, values: []const f32) !void {
