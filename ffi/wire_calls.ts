@@ -254,6 +254,8 @@ export interface ModelTensor {
   readonly rows: number;
   /** Matrices of so many rows: one for each expert, or 1. */
   readonly slabs: number;
+  /** Where in this list, counted from 1, the tensor stands that scales what the matrix gives, a number for each slab; 0: none. */
+  readonly scale: number;
   /** Its first byte in the file. */
   readonly offset: bigint;
   /** From the first byte of a slab to the next one's. */
@@ -264,7 +266,7 @@ export interface ModelTensor {
 
 /** Appends {@link ModelTensor}. */
 export function putModelTensor(to: Words<"model">, record: ModelTensor): void {
-  to.reserve(13);
+  to.reserve(14);
   to.choice(record.role, ROLES, "role");
   to.u32(record.layer, "layer");
   to.u32(record.format, "format");
@@ -272,6 +274,7 @@ export function putModelTensor(to: Words<"model">, record: ModelTensor): void {
   to.u32(record.columns, "columns");
   to.u32(record.rows, "rows");
   to.u32(record.slabs, "slabs");
+  to.u32(record.scale, "scale");
   to.u64(record.offset);
   to.u64(record.stride);
   to.u64(record.bytes);

@@ -220,6 +220,8 @@ pub const layouts = struct {
         rows: u32,
         /// Matrices of so many rows: one for each expert, or 1.
         slabs: u32,
+        /// Where in this list, counted from 1, the tensor stands that scales what the matrix gives, a number for each slab; 0: none.
+        scale: u32,
         /// Its first byte in the file.
         offset: u64,
         /// From the first byte of a slab to the next one's.
@@ -229,6 +231,7 @@ pub const layouts = struct {
 
         pub const into = [_]Buffer{.model};
         pub const about = "tensor of the model description";
+        pub const ranges = .{ .scale = .{ 0, limits.tensors_max } };
     };
 
     /// A file of the model; its path follows as UTF-8, padded to whole words.

@@ -95,6 +95,7 @@ pub const choices = struct {
         ssm_a,
         ssm_dt_bias,
         ssm_norm,
+        scale,
 
         /// GGUF names them so.
         pub const as_spelled = true;

@@ -74,10 +74,18 @@ const hyperparameters: Hyperparameters = {
 const headerWords = 29;
 const rotationWords = 11;
 const layerWords = 20;
-const tensorWords = 13;
+const tensorWords = 14;
 
 function tensor(number: number): PlannedTensor {
-  const shape = { columns: 64, rows: number + 1, slabs: 4, offset: 2 ** 34 * number, stride: 2 ** 35, bytes: 2 ** 33 };
+  const shape = {
+    columns: 64,
+    rows: number + 1,
+    slabs: 4,
+    scale: 5,
+    offset: 2 ** 34 * number,
+    stride: 2 ** 35,
+    bytes: 2 ** 33,
+  };
   return { role: "attn_q", layer: number, tensor: { type: 2, file: 0 }, ...shape } as PlannedTensor;
 }
 
@@ -120,7 +128,7 @@ describe("a model's description", () => {
       1,
     ]);
     const at = layer + layerWords;
-    assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 0, 8, 0, 8, 0, 2]);
+    assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 5, 0, 8, 0, 8, 0, 2]);
     assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70]);
   });
 
@@ -133,9 +141,9 @@ describe("a model's description", () => {
       const at = (number: number) => 4 * (headerWords + rotationWords + layerWords + number * tensorWords);
       for (let number = 0; number < count; number++) {
         assertEquals(view.getUint32(at(number) + 20, true), number + 1);
-        assertEquals(view.getBigUint64(at(number) + 28, true), 2n ** 34n * BigInt(number));
-        assertEquals(view.getBigUint64(at(number) + 36, true), 2n ** 35n);
-        assertEquals(view.getBigUint64(at(number) + 44, true), 2n ** 33n);
+        assertEquals(view.getBigUint64(at(number) + 32, true), 2n ** 34n * BigInt(number));
+        assertEquals(view.getBigUint64(at(number) + 40, true), 2n ** 35n);
+        assertEquals(view.getBigUint64(at(number) + 48, true), 2n ** 33n);
       }
       assertEquals(view.getUint32(at(count), true), path.length);
       const bytes = new Uint8Array(words.words.buffer, at(count) + 4, path.length);

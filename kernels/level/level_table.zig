@@ -87,6 +87,8 @@ pub const Matmul = extern struct {
     /// out[token * out_stride + row]; the stride covers the rows rounded up to 16, all of which are written.
     out: [*]f32,
     out_stride: u32,
+    /// What each result is multiplied by in the end.
+    scale: f32 = 1,
 };
 
 /// Rows that are added to others: out[token * out_stride + row] += scale * (weights * x[token]), of an F32 matrix.

@@ -205,7 +205,7 @@ pub const Layer = struct {
             else => return false,
         };
         std.debug.assert(old.rows > 0 and old.group_bytes % 64 == 0);
-        if (old.slabs > 1) return false;
+        if (old.slabs > 1 or old.scales != null) return false;
         const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
         const group_bytes = format.groupBytes(old.cols);
         if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;

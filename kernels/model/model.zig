@@ -130,9 +130,13 @@ pub const Model = struct {
     fn place(model: *Model, report: *Report) error{Refused}!void {
         var globals: [weights.Role.count]Tensor = @splat(.absent);
         for (model.entries) |entry| {
+            if (entry.role == .scale) continue;
             const slot = if (tensors.isGlobal(entry.role)) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
             if (slot.* != .absent) return refuse(report, "two tensors for one role", entry.role, entry.layer);
             slot.* = model.store.tensor(entry);
+            if (entry.scale == 0) continue;
+            const scales = try model.scalesOf(entry, report);
+            slot.matrix.scales = scales;
         }
         if (layer_zig.missingOf(&tensors.globals, &globals)) |role| return refuse(report, "missing tensor", role, 0);
         for (model.layers, 0..) |*layer, index| {
@@ -156,6 +160,14 @@ pub const Model = struct {
             .projection = globals[@intFromEnum(weights.Role.per_layer_model_proj)].matrix,
             .norm = globals[@intFromEnum(weights.Role.per_layer_proj_norm)].vector,
         };
+    }
+
+    /// The scales of a matrix. Rows that are read back know none, so the embedding has none.
+    fn scalesOf(model: *const Model, entry: weights.Entry, report: *Report) error{Refused}![*]const f32 {
+        if (!tensors.isMatrix(entry.role) or entry.role == .token_embd or entry.scale > model.entries.len) return refuse(report, "a scale", entry.role, entry.layer);
+        const own = model.entries[entry.scale - 1];
+        if (own.role != .scale or own.cols != entry.slabs) return refuse(report, "scales of another shape", entry.role, entry.layer);
+        return model.store.tensor(own).vector.ptr;
     }
 
     fn refuse(report: *Report, what: []const u8, role: weights.Role, layer: u32) error{Refused} {

@@ -143,6 +143,9 @@ pub const gates_together = [_]Slot{
     .{ .role = .ssm_ba, .form = .matrix, .required = true, .cols = .embedding, .rows = .both_gates },
 };
 
+/// Of any matrix: what its results are multiplied by, a number for each slab.
+pub const scales = [_]Slot{.{ .role = .scale, .form = .vector, .cols = .one }};
+
 /// Of the feed-forward `dense`.
 pub const dense = [_]Slot{
     .{ .role = .ffn_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
@@ -186,7 +189,7 @@ pub const shared_expert = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ dense ++ experts ++ shared_expert ++ beside) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ scales ++ dense ++ experts ++ shared_expert ++ beside) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;

@@ -29,6 +29,8 @@ pub const Matrix = struct {
     /// Which tensor of the model's description it is; adapters name it so.
     number: u32,
     slabs: u32 = 1,
+    /// What the results of each slab are multiplied by; null: nothing.
+    scales: ?[*]const f32 = null,
 
     /// Of one slab.
     pub fn groups(matrix: Matrix) u32 {
@@ -42,7 +44,14 @@ pub const Matrix = struct {
         var own = matrix;
         own.packed_bytes = @alignCast(matrix.packed_bytes + index * matrix.groups() * matrix.group_bytes);
         own.slabs = 1;
+        if (matrix.scales) |scales| own.scales = scales + index;
         return own;
+    }
+
+    /// What the results of one slab are multiplied by.
+    pub fn scale(matrix: Matrix) f32 {
+        std.debug.assert(matrix.slabs == 1);
+        return if (matrix.scales) |scales| scales[0] else 1;
     }
 
     /// Row `row` as floats.
@@ -82,6 +91,8 @@ pub const Entry = struct {
     cols: u32,
     rows: u32,
     slabs: u32,
+    /// The entry of its scales, counted from 1; 0: none.
+    scale: u32,
     offset: u64,
     stride: u64,
     bytes: u64,
@@ -101,7 +112,8 @@ pub const Entry = struct {
             _ = report.fail(.unsupported, "tensor type", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, "a type that lg_describe lists", .{ "{d}", .{described.format} });
             return error.Refused;
         };
-        const shape = tensors.shapeOf(role, traits, layers[layer]);
+        // Scales have the shape of what they scale, which `Model.place` knows.
+        const shape: tensors.Shape = if (role == .scale) .{ .cols = cols, .rows = 1, .slabs = 1 } else tensors.shapeOf(role, traits, layers[layer]);
         const slabs = described.slabs;
         if (cols != shape.cols or rows != shape.rows or slabs != shape.slabs or cols == 0 or rows == 0 or slabs == 0) {
             _ = report.fail(.model_format, "tensor shape", .{ "{s}, layer {d}", .{ @tagName(role), layer } }, .{ "{d} x {d} x {d}", .{ shape.cols, shape.rows, shape.slabs } }, .{ "{d} x {d} x {d}", .{ cols, rows, slabs } });
@@ -126,6 +138,7 @@ pub const Entry = struct {
             .cols = cols,
             .rows = rows,
             .slabs = slabs,
+            .scale = described.scale,
             .offset = described.offset,
             .stride = described.stride,
             .bytes = bytes,

@@ -379,11 +379,13 @@ test "a description that ends early, says too much or names what is not there is
         .{ .at = tensors_at + 3, .value = 1 }, // file
         .{ .at = tensors_at + 5, .value = 49 }, // rows
         .{ .at = tensors_at + 6, .value = 2 }, // slabs
-        .{ .at = tensors_at + 7, .value = 0x7fff_ffff }, // offset past the file
-        .{ .at = tensors_at + 8, .value = 0xffff_ffff },
-        .{ .at = tensors_at + 9, .value = 1 }, // slabs closer than they are long
-        .{ .at = tensors_at + 10, .value = 0xffff_ffff },
-        .{ .at = tensors_at + 11, .value = 1 }, // bytes
+        .{ .at = tensors_at + 7, .value = 1 }, // a scale of the embedding
+        .{ .at = tensors_at + 7, .value = 0xffff_ffff }, // a scale that is not there
+        .{ .at = tensors_at + 8, .value = 0x7fff_ffff }, // offset past the file
+        .{ .at = tensors_at + 9, .value = 0xffff_ffff },
+        .{ .at = tensors_at + 10, .value = 1 }, // slabs closer than they are long
+        .{ .at = tensors_at + 11, .value = 0xffff_ffff },
+        .{ .at = tensors_at + 12, .value = 1 }, // bytes
     }) |wrong| {
         const words = try testing.allocator.dupe(u32, good);
         defer testing.allocator.free(words);

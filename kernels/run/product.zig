@@ -53,6 +53,7 @@ pub const Product = struct {
                 .activations = activations,
                 .out = part.out.ptr,
                 .out_stride = part.stride,
+                .scale = part.matrix.scale(),
             };
             groups += part.matrix.groups();
         }

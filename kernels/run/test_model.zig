@@ -216,7 +216,7 @@ pub const Fixture = struct {
         try fixture.data.resize(gpa, offset + blocks * format.block_bytes);
         if (format.encode) |encode| encode(values.ptr, blocks, fixture.data.items[offset..].ptr) else fixture.fill(format_id, offset);
         const bytes = fixture.data.items.len - offset;
-        try fixture.tensors.append(gpa, .{ .role = role, .layer = layer, .format = format_id, .file = 0, .columns = cols, .rows = rows, .slabs = random.slabs, .offset = offset, .stride = bytes / random.slabs, .bytes = bytes });
+        try fixture.tensors.append(gpa, .{ .role = role, .layer = layer, .format = format_id, .file = 0, .columns = cols, .rows = rows, .slabs = random.slabs, .scale = 0, .offset = offset, .stride = bytes / random.slabs, .bytes = bytes });
     }
 
     /// Random blocks from `offset` on, of a type that has no plain encoder.

@@ -21,10 +21,10 @@ export function describeLayers({ hyperparameters, tensors }: ModelPlan, files = 
 /** The description of a planned model whose tensors lie in `files`. */
 export function describeModel(plan: ModelPlan, files: readonly string[]): Words<"model"> {
   const words = describeLayers(plan, files.length);
-  for (const { role, layer, tensor, columns, rows, slabs, ...place } of plan.tensors) {
+  for (const { role, layer, tensor, columns, rows, slabs, scale, ...place } of plan.tensors) {
     const [format, file] = [tensor.type, tensor.file];
     const [offset, stride, bytes] = [BigInt(place.offset), BigInt(place.stride), BigInt(place.bytes)];
-    putModelTensor(words, { role, layer, format, file, columns, rows, slabs, offset, stride, bytes });
+    putModelTensor(words, { role, layer, format, file, columns, rows, slabs, scale, offset, stride, bytes });
   }
   for (const file of files) {
     const path = new TextEncoder().encode(file);

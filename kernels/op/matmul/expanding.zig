@@ -91,7 +91,7 @@ fn Kernel(comptime width: u32, comptime bytes_only: bool) type {
                 for (operands[0..count]) |*operand| operand.advance(tile.stride * source.spans);
             }
             const out = args.out + tile.token() * @as(usize, args.out_stride) + number * level_table.lanes;
-            inline for (0..width) |t| @as(*align(4) simd.F, @ptrCast(out + t * @as(usize, args.out_stride))).* = sums[t];
+            inline for (0..width) |t| @as(*align(4) simd.F, @ptrCast(out + t * @as(usize, args.out_stride))).* = @as(simd.F, sums[t]) * simd.splat(args.scale);
         }
 
         const Rows = struct { stride: u32, lane: u32 };

@@ -64,7 +64,7 @@ pub fn Floats(comptime F: type) type {
                 }
                 inline for (0..width) |t| {
                     const to = out + t * @as(usize, args.out_stride) + lane;
-                    @as(*align(4) Sums.V, @ptrCast(to)).* = sums.total(t);
+                    @as(*align(4) Sums.V, @ptrCast(to)).* = sums.total(t) * @as(Sums.V, @splat(args.scale));
                 }
             }
         }

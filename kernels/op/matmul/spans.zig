@@ -66,7 +66,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
                 const sums = rows(group, args.activations, tile, if (lanes == level_table.lanes) 0 else lane);
                 inline for (0..width) |t| {
                     const to = out + t * @as(usize, args.out_stride) + lane;
-                    @as(*align(4) V, @ptrCast(to)).* = sums[t];
+                    @as(*align(4) V, @ptrCast(to)).* = sums[t] * @as(V, @splat(args.scale));
                 }
             }
         }

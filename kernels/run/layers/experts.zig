@@ -391,6 +391,7 @@ const Work = struct {
                 .activations = input,
                 .out = part.out.ptr,
                 .out_stride = part.stride,
+                .scale = matrix.scale(),
             };
             matrix.format.matmul(&args, claim.begin, claim.end, next);
         }

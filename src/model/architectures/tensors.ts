@@ -42,11 +42,16 @@ export interface PlannedTensor {
   readonly offset: number;
   /** Its bytes, of all slabs. */
   readonly bytes: number;
+  /** Where in the list of tensors, counted from 1, that of its scales is: what it gives is multiplied by them; 0: none. */
+  readonly scale: number;
 }
 
 /** Tensors that some files have and that nothing depends on: tables that are computed nowadays. */
 const IGNORED =
   /^(rope_freqs|rope_factors_(long|short)|blk\.\d+\.(attn_rot_embd|rope_freqs)|attn_rot_embd)(\.weight)?$/;
+
+/** Matrices that have no scales. */
+const UNSCALED = /^(per_layer_)?token_embd\./;
 
 const F32 = 0;
 
@@ -223,11 +228,12 @@ class Plan {
       }
       throw unsupportedTensor(this.#gguf, name, `has the type ${tensor.typeName}`, instead);
     }
+    const scale = this.#scales(layer, tensor.name, slabs);
     const rowBytes = columns / format.blockElements * format.blockBytes;
     let offset = tensor.offset;
     for (const { role, rows } of parts) {
       const [stride, bytes] = [rowsOfAll * rowBytes, slabs * rows * rowBytes];
-      this.tensors.push({ role, layer, tensor, columns, rows, slabs, offset, stride, bytes });
+      this.tensors.push({ role, layer, tensor, columns, rows, slabs, offset, stride, bytes, scale });
       offset += rows * rowBytes;
     }
   }
@@ -247,7 +253,22 @@ class Plan {
       throw unsupportedTensor(this.#gguf, tensor.name, `has the type ${tensor.typeName}`, "F32");
     }
     const { offset, bytes } = tensor;
-    this.tensors.push({ role, layer, tensor, columns, rows, slabs: 1, offset, stride: bytes, bytes });
+    this.tensors.push({ role, layer, tensor, columns, rows, slabs: 1, offset, stride: bytes, bytes, scale: 0 });
+  }
+
+  /**
+   * The scales of a matrix, one for each slab, as files of NVFP4 have them beside it; those of its input serve other arithmetic.
+   *
+   * @returns where they are in the list, counted from 1, or 0
+   */
+  #scales(layer: number, matrix: string, slabs: number): number {
+    const name = matrix.replace(/\.weight$/, ".scale");
+    // An embedding's rows are read back, and no file scales them.
+    if (name === matrix || UNSCALED.test(matrix)) return 0;
+    this.ignore([matrix.replace(/\.weight$/, ".input_scale")]);
+    if (!this.has(name)) return 0;
+    this.vector("scale", layer, name, slabs);
+    return this.tensors.length;
   }
 
   /** A bias: taken where it is there, unless it is required. */
