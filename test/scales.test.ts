@@ -28,7 +28,7 @@ function scaled(name: string, damage: (values: Float32Array) => Float32Array = (
   const made: NewTensor[] = [];
   for (const { name, dims, type, offset, bytes } of tensors.values()) {
     const data = file.subarray(offset, offset + bytes);
-    const isScaled = type === 0 && dims.length > 1 && /\.weight$/.test(name) && name !== "token_embd.weight";
+    const isScaled = type === 0 && dims.length > 1 && /\.weight$/.test(name) && !/token_embd|ffn_gate_inp/.test(name);
     if (!isScaled) {
       made.push({ name, dims, type, data });
       continue;

@@ -50,8 +50,8 @@ export interface PlannedTensor {
 const IGNORED =
   /^(rope_freqs|rope_factors_(long|short)|blk\.\d+\.(attn_rot_embd|rope_freqs)|attn_rot_embd)(\.weight)?$/;
 
-/** Matrices that have no scales. */
-const UNSCALED = /^(per_layer_)?token_embd\./;
+/** Matrices that have no scales, or whose scales have a role of their own. */
+const UNSCALED = /^(per_layer_)?token_embd\.|\.ffn_(down_exps|gate_inp)\./;
 
 const F32 = 0;
 
