@@ -263,10 +263,9 @@ class Plan {
    */
   #scales(layer: number, matrix: string, slabs: number): number {
     const name = matrix.replace(/\.weight$/, ".scale");
-    // An embedding's rows are read back, and no file scales them.
-    if (name === matrix || UNSCALED.test(matrix)) return 0;
     this.ignore([matrix.replace(/\.weight$/, ".input_scale")]);
-    if (!this.has(name)) return 0;
+    // An embedding's rows are read back, and no file scales them.
+    if (name === matrix || UNSCALED.test(matrix) || !this.has(name)) return 0;
     this.vector("scale", layer, name, slabs);
     return this.tensors.length;
   }
