@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 aae957588a73f953";
+export const STAMP = "0.1.0 d48d3d795d89489d";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -22,6 +22,8 @@ export const LIMITS = {
   rotationsMax: 8,
   /** Taps of a short convolution. */
   convKernelMax: 16,
+  /** Elements of a key of a head with a state. */
+  stateSizeMax: 256,
   /** Drafts of one step, over all its sequences, where layers have a state: what led to it is kept until it is known which are right. */
   stateDraftsMax: 64,
   embeddingMax: 65536,
@@ -165,6 +167,7 @@ export type QueryNorm = (typeof QUERY_NORMS)[number];
 export const MIXERS = [
   "attention",
   "shortConvolution",
+  "deltaRule",
 ] as const;
 
 /** One of {@link MIXERS}. */
@@ -296,6 +299,13 @@ export const ROLES = [
   "post_ffw_norm_1",
   "pre_ffw_norm_2",
   "post_ffw_norm_2",
+  "ssm_gate",
+  "ssm_beta",
+  "ssm_alpha",
+  "ssm_ba",
+  "ssm_a",
+  "ssm_dt_bias",
+  "ssm_norm",
   "scale",
 ] as const;
 
