@@ -24,7 +24,7 @@ import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
 import { makeable, nameOf } from "../src/converting/types.ts";
 import type { NewValue } from "../src/files/gguf/encode.ts";
 import { GgufWriter } from "../src/files/gguf/write.ts";
-import { repository } from "./kit.ts";
+import { dataDirectory, repository } from "./kit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-importance-"));
 const embedded = join(repository, "models", "tinytales-q4_0.gguf");
@@ -77,6 +77,37 @@ describe("collectImportance", () => {
 });
 
 describe("experts", () => {
+  it("are summed one by one, each over the tokens that came to it; what all of them see is what the shared one sees", async () => {
+    const path = join(dataDirectory, "kit", "archs", "ernie4_5_moe.gguf");
+    await using model = await Model.load(path);
+    const matrix = await collectImportance(model, text.repeat(2), { window: 32 });
+    const key = [...readGguf(path).metadata.keys()].find((name) => name.endsWith(".expert_used_count"));
+    const used = readGguf(path).metadata.count(key!);
+    const names = [...matrix.entries.keys()];
+    const stacks = names.filter((name) => name.endsWith("ffn_gate_exps.weight"));
+    assertLess(0, stacks.length);
+    for (const name of stacks) {
+      const each = matrix.entries.get(name)!;
+      const down = matrix.entries.get(name.replace("gate", "down"))!;
+      const all = matrix.entries.get(name.replace("exps", "shexp"))!;
+      assertEquals(down.counts, each.counts);
+      assertEquals(each.counts.reduce((sum, count) => sum + count, 0), used * all.counts[0]);
+      const columns = all.sums.length;
+      all.sums.forEach((sum, column) => {
+        let found = 0;
+        each.counts.forEach((_, expert) => found += each.sums[expert * columns + column]);
+        assertAlmostEquals(found / used, sum, 1e-5 * sum);
+      });
+      assert(
+        down.sums.every((sum, i) =>
+          sum > 0 === down.counts[Math.floor(i / (down.sums.length / down.counts.length))] > 0
+        ),
+      );
+    }
+    const again = await collectImportance(model, text.repeat(2), { window: 32, threads: 2 });
+    assertEquals(again.entries, matrix.entries);
+  });
+
   it("are rounded by importances of their own; one that no text reached gets plain rounding, and that is said", async () => {
     const [columns, rows, experts] = [64, 4, 3];
     const name = "blk.0.ffn_up_exps.weight";

@@ -13,8 +13,6 @@ pub const InputSums = struct {
     bytes: []align(64) u8,
 
     const Slot = struct {
-        /// Values of a row, as many as came.
-        columns: u32 = 0,
         /// Rows that came to each matrix.
         rows: []f64,
         /// `sums[matrix * columns_max + column]`.
@@ -57,12 +55,16 @@ pub const InputSums = struct {
         sums.* = undefined;
     }
 
+    /// Adds rows to those of the last matrix of a product: its only one, or the one beside the experts, which sees all rows.
+    pub fn addAll(sums: *InputSums, product: u32, rows: Rows) void {
+        if (product < sums.slots.len) sums.add(product, @intCast(sums.slots[product].rows.len - 1), rows);
+    }
+
     /// Adds rows to those of one matrix of a product.
     pub fn add(sums: *InputSums, product: u32, matrix: u32, rows: Rows) void {
         if (product >= sums.slots.len) return;
         const slot = &sums.slots[product];
         assert(matrix < slot.rows.len and rows.columns <= slot.columns_max and rows.columns <= rows.stride);
-        slot.columns = rows.columns;
         slot.rows[matrix] += @floatFromInt(rows.count);
         const to = slot.sums[matrix * @as(usize, slot.columns_max) ..].ptr;
         for (0..rows.count) |index| {
@@ -71,14 +73,13 @@ pub const InputSums = struct {
         }
     }
 
-    /// Copies the sums of one matrix of a product; returns over how many rows. Null where there are none, or another number
-    /// of columns is asked for.
+    /// Copies the sums of one matrix of a product; returns over how many rows. Null where there are none, or more
+    /// columns are asked for than a row can have.
     pub fn take(sums: *const InputSums, product: u32, matrix: u32, out: []f64) ?f64 {
         if (product >= sums.slots.len) return null;
         const slot = &sums.slots[product];
         if (matrix >= slot.rows.len) return null;
-        // To an expert that no text reached no row has come.
-        if (slot.columns != 0 and out.len != slot.columns or out.len > slot.columns_max) return null;
+        if (out.len > slot.columns_max) return null;
         @memcpy(out, slot.sums[matrix * @as(usize, slot.columns_max) ..][0..out.len]);
         return slot.rows[matrix];
     }

@@ -242,7 +242,9 @@ pub const Engine = struct {
         const stacks = try os.allocator.alloc(u32, kinds.productsOf(layers) + 1);
         defer os.allocator.free(stacks);
         @memset(stacks, 1);
-        engine.work.sums = try .init(os.allocator, stacks, @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride));
+        kinds.stacksOf(layers, stacks);
+        const widest = @max(engine.kinds_scratch.dense.stride, engine.kinds_scratch.experts.stride, engine.kinds_scratch.experts.shared_stride);
+        engine.work.sums = try .init(os.allocator, stacks, @max(engine.work.scratch.input_stride, widest));
     }
 
     /// Copies the sums of one matrix of a product; returns over how many rows, or null where there are none of that size.

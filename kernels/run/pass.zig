@@ -256,7 +256,7 @@ pub const Pass = struct {
             if (input) |rows| capture.keep(pass.products, rows.*);
         }
         if (pass.work.sums) |*sums| {
-            if (input) |own| sums.add(pass.products, 0, .{ .first = own.rows, .stride = own.row_stride, .columns = own.cols, .count = own.tokens });
+            if (input) |own| sums.addAll(pass.products, .{ .first = own.rows, .stride = own.row_stride, .columns = own.cols, .count = own.tokens });
         }
         pass.products += 1;
     }

@@ -78,15 +78,14 @@ const PRODUCTS = {
   ffn_gate: 2,
   ffn_up: 2,
   ffn_down: 3,
+  ffn_gate_exps: 2,
+  ffn_up_exps: 2,
+  ffn_down_exps: 3,
+  ffn_gate_shexp: 2,
+  ffn_up_shexp: 2,
+  ffn_down_shexp: 3,
 } as const satisfies Partial<Record<Role, number>>;
 const productsOfLayer = 4;
-
-/** A product, and the tensors that take part in it. */
-interface Product {
-  readonly number: number;
-  readonly names: string[];
-  readonly columns: number;
-}
 
 /**
  * Has a model read a text and sums up the squares of its matrices' inputs. Throws where the text has no tokens.
@@ -122,7 +121,7 @@ export async function collectImportance(
       await readWindow(engine, tokens);
       onProgress?.(++done, windows.length);
     }
-    const entries = new Map(productsOf(model).flatMap((product) => entriesOf(product, engine)));
+    const entries = entriesOf(model, engine);
     const origin = { datasets: dataset === undefined ? [] : [dataset], chunkCount: windows.length, chunkSize: window };
     return new ImportanceMatrix(entries, origin);
   } finally {
@@ -130,26 +129,36 @@ export async function collectImportance(
   }
 }
 
-/** The products of all layers, in order, with the tensors that take part in each. */
-function productsOf({ plan }: Model): Product[] {
-  const products = new Map<number, Product>();
-  for (const { role, layer, tensor, columns } of plan.tensors) {
-    if (!isMatrix(role)) continue;
-    const number = productsOfLayer * layer + PRODUCTS[role];
-    const product = products.get(number) ?? { number, names: [], columns };
+/** What each matrix saw, in the order of products; of a stack, what each expert saw. */
+function entriesOf({ plan }: Model, engine: Engine): Map<string, ImportanceEntry> {
+  const matrices = plan.tensors.flatMap(({ role, ...rest }) =>
+    isMatrix(role) ? [{ ...rest, role, number: productsOfLayer * rest.layer + PRODUCTS[role] }] : []
+  ).sort((a, b) => a.number - b.number);
+  const experts = new Map(
+    matrices.flatMap(({ role, layer, tensor }) => isStack(role) ? [[layer, tensor.dims[2]]] : []),
+  );
+  const entries = new Map<string, ImportanceEntry>();
+  for (const { role, layer, tensor, columns, number } of matrices) {
     // Tensors in one piece, as phi3's q, k and v, come once for each role.
-    if (!product.names.includes(tensor.name)) product.names.push(tensor.name);
-    products.set(number, product);
+    if (entries.has(tensor.name)) continue;
+    const all = PRODUCTS[role] < PRODUCTS.ffn_gate ? 0 : experts.get(layer) ?? 0;
+    const seen = isStack(role) ? Array.from({ length: all }, (_, expert) => expert) : [all];
+    const sums = new Float32Array(columns * seen.length);
+    const counts = new Float32Array(seen.length);
+    const room = new Float64Array(columns);
+    seen.forEach((matrix, index) => {
+      counts[index] = engine.inputSums(number, matrix, room);
+      sums.set(room, index * columns);
+    });
+    entries.set(tensor.name, { sums, counts });
   }
-  return [...products.values()].sort((a, b) => a.number - b.number);
+  return entries;
+}
+
+function isStack(role: Role): boolean {
+  return role.endsWith("_exps");
 }
 
 function isMatrix(role: Role): role is keyof typeof PRODUCTS {
   return Object.hasOwn(PRODUCTS, role);
-}
-
-function entriesOf({ number, names, columns }: Product, engine: Engine): [string, ImportanceEntry][] {
-  const sums = new Float64Array(columns);
-  const rows = engine.inputSums(number, 0, sums);
-  return names.map((name) => [name, { sums: Float32Array.from(sums), counts: Float32Array.of(rows) }]);
 }

@@ -7,6 +7,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const level_table = @import("../../level/level_table.zig");
 const pool = @import("../../threads/pool.zig");
+const InputSums = @import("../../calls/input_sums.zig").InputSums;
 const Experts = @import("../../model/layer.zig").Experts;
 const Half = @import("../pass.zig").Half;
 const Integers = @import("../scratch.zig").Integers;
@@ -148,6 +149,7 @@ pub fn runScored(pass: *Pass, scratch: *Scratch, own: Experts) void {
 
     var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf() };
     pool.parallel(work.share(.inner), work.items, &work, Work.innerClaim);
+    if (pass.work.sums) |*sums| work.addSquares(sums);
     pool.parallel(work.share(.down), work.items, &work, Work.downClaim);
     pass.forTokens(@as(*const Choosing, &choosing), Choosing.combine);
 }
@@ -251,6 +253,7 @@ const Choosing = struct {
             const expert: u32 = @intCast(number);
             const tokens = end - first;
             scratch.uses[count] = .{
+                .expert = expert,
                 .gate = layer.matrix(.ffn_gate_exps).slab(expert),
                 .up = layer.matrix(.ffn_up_exps).slab(expert),
                 .down = layer.matrix(.ffn_down_exps).slab(expert),
@@ -268,6 +271,7 @@ const Choosing = struct {
         if (own.shared_width > 0) {
             const shape: Integers.Shape = .{ .tokens = pass.tokens, .cols = own.shared_width, .bits = bits };
             scratch.uses[count] = .{
+                .expert = own.count,
                 .gate = layer.matrix(.ffn_gate_shexp),
                 .up = layer.matrix(.ffn_up_shexp),
                 .down = layer.matrix(.ffn_down_shexp),
@@ -316,6 +320,8 @@ const Choosing = struct {
 
 /// An expert that has tokens: its matrices, its input, and where what it makes goes.
 const Use = struct {
+    /// Its number; the shared one comes after the others.
+    expert: u32,
     gate: Matrix,
     up: Matrix,
     down: Matrix,
@@ -347,6 +353,20 @@ const Work = struct {
     items: u32 = 0,
 
     const Phase = enum { inner, down };
+
+    /// What each expert sees, for an importance matrix; what all see was added with the router's product.
+    fn addSquares(work: *const Work, sums: *InputSums) void {
+        const own = work.own;
+        const input = &work.pass.input.activations;
+        const product = work.pass.products - products;
+        for (work.uses) |*use| {
+            const inner = &use.inner;
+            sums.add(product + 1, use.expert, .{ .first = inner.rows, .stride = inner.row_stride, .columns = inner.cols, .count = inner.tokens });
+            const tokens = use.token_of orelse continue;
+            assert(use.expert < own.count);
+            sums.add(product, use.expert, .{ .first = input.rows, .stride = input.row_stride, .columns = input.cols, .count = @intCast(tokens.len), .tokens = tokens });
+        }
+    }
 
     /// Cuts a phase into claims; returns how many threads it pays for.
     fn share(work: *Work, phase: Phase) u32 {

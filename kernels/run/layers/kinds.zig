@@ -90,6 +90,31 @@ pub fn feedForward(pass: *Pass, scratch: *Scratch) void {
     }
 }
 
+/// How many matrices see the input of each product of these layers: 1, or the experts and one that sees all rows.
+pub fn stacksOf(layers: []const Layer, out: []u32) void {
+    var at: u32 = 0;
+    for (layers, 1..) |*layer, count| {
+        const end = productsOf(layers[0..count]);
+        const stack = switch (layer.feed_forward) {
+            .dense => @as(u32, 1),
+            .experts => |own| own.count + 1,
+            // The dense part sees all rows.
+            .beside => |own| own.experts.count + 1,
+        };
+        @memset(out[at..end], 1);
+        @memset(out[end - feedForwardProducts(layer) .. end], stack);
+        at = end;
+    }
+}
+
+fn feedForwardProducts(layer: *const Layer) u32 {
+    return switch (layer.feed_forward) {
+        .dense => dense.products,
+        .experts => experts.products,
+        .beside => beside.products,
+    };
+}
+
 /// How many products a step of these layers makes, the logits' not among them.
 pub fn productsOf(layers: []const Layer) u32 {
     var count: u32 = 0;
