@@ -1,7 +1,7 @@
 /**
  * Streams a story to the terminal.
  *
- *     deno run -A examples/story.ts "The red fox"        (or: bun examples/story.ts ...)
+ *     deno run -A examples/story.ts "Tell me a story about a brave mouse named Pip."        (or: bun examples/story.ts ...)
  */
 import process from "node:process";
 import { LightGPT } from "../mod.ts";

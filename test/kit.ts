@@ -28,7 +28,7 @@ const kitPath = process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit");
 export const kitDirectory: string | undefined = find(kitPath);
 
 /** The TinyTales files, which lie beside the kit, or undefined. */
-export const talesDirectory: string | undefined = find(process.env.LIGHTGPT_TALES ?? join(kitPath, "../tinytales"));
+export const talesDirectory: string | undefined = find(process.env.LIGHTGPT_TALES ?? join(kitPath, "../tinytales2"));
 
 function find(path: string): string | undefined {
   return existsSync(join(path, "README.md")) ? path : undefined;
