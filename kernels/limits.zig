@@ -32,6 +32,8 @@ pub const batch_tokens_max = 8192;
 pub const adapters_max = 8;
 /// Columns between the two matrices of an adapter.
 pub const adapter_rank_max = 4096;
+/// Columns of a factor that are made together.
+pub const factor_columns = 32;
 /// Columns of a panel of the matrices that calibrated rounding reads.
 pub const calibrate_panel = 32;
 pub const sequences_max = 1024;

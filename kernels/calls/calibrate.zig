@@ -72,31 +72,46 @@ pub fn gram(options: GramOptions, x: [*]const f32, y: [*]const f32, out: [*]f32)
 const Factor = struct {
     matrix: [*]f64,
     n: u32,
-    k: u32,
+    columns: level_table.FactorColumns,
+    /// Rows that are worked on.
+    rows: u32,
 
     const rows_a_claim = 64;
 
-    fn claim(context: *anyopaque, item: u32, _: u32) void {
+    fn update(context: *anyopaque, item: u32, _: u32) void {
         const job: *Factor = @ptrCast(@alignCast(context));
         const begin = item * rows_a_claim;
-        assert(begin < job.k and job.k < job.n);
-        dispatch.encoders().factorColumn(job.matrix, job.n, job.k, begin, @min(begin + rows_a_claim, job.k));
+        assert(begin < job.rows and job.rows <= job.n);
+        dispatch.encoders().factorUpdate(job.matrix, job.n, job.columns, begin, @min(begin + rows_a_claim, job.rows));
+    }
+
+    fn finish(context: *anyopaque, item: u32, _: u32) void {
+        const job: *Factor = @ptrCast(@alignCast(context));
+        const begin = item * rows_a_claim;
+        assert(begin < job.rows and job.rows <= job.columns.first);
+        dispatch.encoders().factorRows(job.matrix, job.n, job.columns, begin, @min(begin + rows_a_claim, job.rows));
+    }
+
+    fn run(job: *Factor, rows: u32, threads: u32, part: *const fn (context: *anyopaque, item: u32, thread: u32) void) void {
+        job.rows = rows;
+        share(threads, std.math.divCeil(u32, rows, rows_a_claim) catch unreachable, 1, job, part);
     }
 };
 
-/// Columns [begin, end) of R, H = R R', in the upper half of the n x n matrix, the last first. The diagonal has 1 / r_kk.
+/// Columns [begin, end) of R, H = R R', in the upper half of the n x n matrix, the last first, some together: either number is so many
+/// from n, or 0. The diagonal has 1 / r_kk.
 pub fn factor(matrix: []f64, n: u32, begin: u32, end: u32, threads: u32) Error!void {
     if (n == 0 or matrix.len != @as(u64, n) * n or begin > end or end > n or threads == 0 or threads > limits.threads_max) return error.Refused;
-    var k = end;
-    while (k > begin) {
-        k -= 1;
-        const square = dispatch.encoders().factorPivot(matrix.ptr, n, k);
-        if (!(square > 0) or !std.math.isFinite(square)) return error.NonFinite;
-        matrix[@as(usize, k) * n + k] = 1 / @sqrt(square);
-        var job: Factor = .{ .matrix = matrix.ptr, .n = n, .k = k };
-        // Waking others pays for long columns only.
-        const claims = std.math.divCeil(u32, k, Factor.rows_a_claim) catch unreachable;
-        share(if (n - k < 512) 1 else threads, claims, 1, &job, Factor.claim);
+    const together = level_table.factor_columns;
+    if ((n - end) % together != 0 or (begin != 0 and (n - begin) % together != 0)) return error.Refused;
+    var last = end;
+    while (last > begin) {
+        const first = @max(begin, last -| together);
+        var job: Factor = .{ .matrix = matrix.ptr, .n = n, .columns = .{ .first = first, .last = last }, .rows = 0 };
+        job.run(last, threads, Factor.update);
+        if (dispatch.encoders().factorCorner(matrix.ptr, n, job.columns) != last) return error.NonFinite;
+        if (first > 0) job.run(first, threads, Factor.finish);
+        last = first;
     }
 }
 

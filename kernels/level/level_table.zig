@@ -159,10 +159,12 @@ pub const Encoders = extern struct {
     len: u32,
     /// Rows [begin, end) of `out`.
     gram: *const fn (args: *const Gram, begin: u32, end: u32) callconv(.c) void,
-    /// Column k of the factor of an n x n matrix, rows [begin, end); the columns after it are done, r[k][k] is 1 / r_kk.
-    factorColumn: *const fn (r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void,
-    /// r_kk squared, before `factorColumn`.
-    factorPivot: *const fn (r: [*]const f64, n: u32, k: u32) callconv(.c) f64,
+    /// What the columns from `last` on give is taken from rows [begin, end) of the columns.
+    factorUpdate: *const fn (r: [*]f64, n: u32, columns: FactorColumns, begin: u32, end: u32) callconv(.c) void,
+    /// The rows of the factor that are the columns' own; `last`, or the column that is refused.
+    factorCorner: *const fn (r: [*]f64, n: u32, columns: FactorColumns) callconv(.c) u32,
+    /// Rows [begin, end) above those.
+    factorRows: *const fn (r: [*]f64, n: u32, columns: FactorColumns, begin: u32, end: u32) callconv(.c) void,
     /// Rows, at most `solved_together`, times the inverse of R R', in their place; `room` has n times as many floats.
     solve: *const fn (r: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void,
     /// Adds the square of each value to its sum.
@@ -186,6 +188,10 @@ pub const Difference = extern struct {
 };
 
 pub const calibrate_panel = limits.calibrate_panel;
+
+/// Columns [first, last) of a factor, at most `factor_columns`.
+pub const FactorColumns = extern struct { first: u32, last: u32 };
+pub const factor_columns = limits.factor_columns;
 
 /// Error-compensated rounding of whole rows (`op/calibrate.zig`).
 pub const Calibrate = extern struct {

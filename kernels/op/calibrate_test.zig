@@ -5,6 +5,7 @@ const std = @import("std");
 const testing = std.testing;
 const dispatch = @import("../host/dispatch.zig");
 const Gram = @import("../level/level_table.zig").Gram;
+const FactorColumns = @import("../level/level_table.zig").FactorColumns;
 const solved_together = @import("../level/level_table.zig").solved_together;
 
 const columns = 86;
@@ -36,6 +37,45 @@ test "sums of products are those of plain loops, right of the diagonal too where
     };
 }
 
+test "columns of a factor made together are those made one after the other, at every level, whatever rows are beside a row" {
+    const allocator = testing.allocator;
+    var x: [2 * columns * columns]f32 align(64) = undefined;
+    fill(&x, 5);
+    const square = try allocator.alloc(f64, columns * columns);
+    defer allocator.free(square);
+    for (0..columns) |i| for (0..columns) |j| {
+        var sum: f64 = if (i == j) 1 else 0;
+        for (0..2 * columns) |t| sum += @as(f64, x[t * columns + i]) * x[t * columns + j];
+        square[i * columns + j] = sum;
+    };
+    const at_once = try allocator.dupe(f64, square);
+    defer allocator.free(at_once);
+    try testing.expectEqual(columns, dispatch.encodersAt(0).factorCorner(at_once.ptr, columns, .{ .first = 0, .last = columns }));
+    const first = try allocator.dupe(f64, square);
+    defer allocator.free(first);
+    const other = try allocator.dupe(f64, square);
+    defer allocator.free(other);
+    for (0..dispatch.levels().len) |number| {
+        const level = dispatch.encodersAt(number);
+        const matrix = if (number == 0) first else other;
+        @memcpy(matrix, square);
+        var last: u32 = columns;
+        while (last > 0) {
+            const part: FactorColumns = .{ .first = last -| 32, .last = last };
+            // In two parts, of which none is whole tiles.
+            level.factorUpdate(matrix.ptr, columns, part, 0, last / 2 | 1);
+            level.factorUpdate(matrix.ptr, columns, part, last / 2 | 1, last);
+            try testing.expectEqual(last, level.factorCorner(matrix.ptr, columns, part));
+            level.factorRows(matrix.ptr, columns, part, 0, part.first);
+            last = part.first;
+        }
+        for (0..columns) |i| for (i..columns) |k| {
+            try testing.expectApproxEqRel(at_once[i * columns + k] + 1e3, matrix[i * columns + k] + 1e3, 1e-12);
+            try testing.expectEqual(first[i * columns + k], matrix[i * columns + k]);
+        };
+    }
+}
+
 test "solved rows times the matrix are the rows, with the same bits at every level and beside any others" {
     const allocator = testing.allocator;
     var x: [2 * columns * columns]f32 align(64) = undefined;
@@ -57,12 +97,8 @@ test "solved rows times the matrix are the rows, with the same bits at every lev
     for (0..dispatch.levels().len) |number| {
         const level = dispatch.encodersAt(number);
         if (number == 0) {
-            var k: u32 = columns;
-            while (k > 0) {
-                k -= 1;
-                matrix[@as(usize, k) * columns + k] = 1 / @sqrt(level.factorPivot(matrix.ptr, columns, k));
-                level.factorColumn(matrix.ptr, columns, k, 0, k);
-            }
+            const all: FactorColumns = .{ .first = 0, .last = columns };
+            try testing.expectEqual(columns, level.factorCorner(matrix.ptr, columns, all));
         }
         var solved = rows;
         level.solve(matrix.ptr, columns, &solved, solved_together, room.ptr);

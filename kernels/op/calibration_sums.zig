@@ -1,6 +1,7 @@
 //! Sums of activations that calibrated rounding goes by (`calibrate.zig`), the triangular factor of such sums, and rows solved
 //! with it. Every sum has one order of additions, at every level and for any number of threads.
 
+const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const isa = @import("../level/isa.zig");
 const simd = @import("../level/simd.zig");
@@ -74,20 +75,81 @@ inline fn gramTile(comptime vectors: u32, x: [*]const f32, cols: u32, panel: []c
     sums.* = tile;
 }
 
-/// One column of R, from the last to the first: r[i][k] for i in [begin, end), where the columns after k are done and
-/// r[k][k] holds 1 / r_kk while this goes on.
-pub fn factorColumn(r: [*]f64, n: u32, k: u32, begin: u32, end: u32) callconv(.c) void {
-    const pivot = r + @as(usize, k) * n;
-    for (begin..end) |i| {
-        const row = r + i * n;
-        row[k] = (row[k] - dot(row + k + 1, pivot + k + 1, n - k - 1)) * pivot[k];
+/// Rows and columns of a tile of the factor.
+const factor_tile = if (isa.register_lanes == 16) 4 else 2;
+
+/// Takes from rows [begin, end) of a matrix, in columns [first, last) of it, what the columns from `last` on give, which are done:
+/// r[i][k] -= the sum over j >= last of r[i][j] * r[k][j]. What lies left of the diagonal is of no use then.
+pub fn factorUpdate(r: [*]f64, n: u32, columns: level_table.FactorColumns, begin: u32, end: u32) callconv(.c) void {
+    var i = begin;
+    while (i < end) : (i += factor_tile) {
+        const whole = i + factor_tile <= end;
+        var k = columns.first;
+        while (k < columns.last) : (k += factor_tile) {
+            if (whole and k + factor_tile <= columns.last) {
+                updateTile(factor_tile, r, n, columns.last, i, k);
+            } else for (i..@min(i + factor_tile, end)) |row| for (k..@min(k + factor_tile, columns.last)) |column| {
+                updateTile(1, r, n, columns.last, row, column);
+            };
+        }
     }
 }
 
-/// The square of r_kk; not above 0 where the matrix is not positive definite.
-pub fn factorPivot(r: [*]const f64, n: u32, k: u32) callconv(.c) f64 {
-    const row = r + @as(usize, k) * n;
-    return row[k] - dot(row + k + 1, row + k + 1, n - k - 1);
+fn updateTile(comptime size: usize, r: [*]f64, n: u32, last: u32, i: usize, k: usize) void {
+    var sums: [size][size]D = @splat(@splat(@splat(0)));
+    var j: usize = last;
+    while (j + 8 <= n) : (j += 8) {
+        var right: [size]D = undefined;
+        inline for (&right, 0..) |*vector, c| vector.* = vectorAt(r, n, k + c, j).*;
+        inline for (&sums, 0..) |*row, l| {
+            const left = vectorAt(r, n, i + l, j).*;
+            inline for (row, right) |*sum, vector| sum.* += left * vector;
+        }
+    }
+    for (0..size) |l| for (0..size) |c| {
+        const lanes: [8]f64 = sums[l][c];
+        var sum: f64 = 0;
+        for (lanes) |lane| sum += lane;
+        for (j..n) |rest| sum += r[(i + l) * n + rest] * r[(k + c) * n + rest];
+        r[(i + l) * n + k + c] -= sum;
+    };
+}
+
+inline fn vectorAt(r: [*]f64, n: u32, row: usize, column: usize) *align(8) const D {
+    return @ptrCast(r + row * n + column);
+}
+
+/// Columns [first, last) of R in rows [begin, end) above them, where all that lies right of them was taken, and the rows
+/// [first, last) are done; r[k][k] holds 1 / r_kk.
+pub fn factorRows(r: [*]f64, n: u32, columns: level_table.FactorColumns, begin: u32, end: u32) callconv(.c) void {
+    for (begin..end) |i| {
+        const row = r + i * n;
+        var k: usize = columns.last;
+        while (k > columns.first) {
+            k -= 1;
+            const pivot = r + k * n;
+            row[k] = (row[k] - dot(row + k + 1, pivot + k + 1, columns.last - k - 1)) * pivot[k];
+        }
+    }
+}
+
+/// Rows and columns [first, last) of R; returns the first column, from the last on, whose r_kk squared is not above 0 or not finite,
+/// or `last`.
+pub fn factorCorner(r: [*]f64, n: u32, columns: level_table.FactorColumns) callconv(.c) u32 {
+    var k = columns.last;
+    while (k > columns.first) {
+        k -= 1;
+        const pivot = r + @as(usize, k) * n;
+        const length = columns.last - k - 1;
+        const square = pivot[k] - dot(pivot + k + 1, pivot + k + 1, length);
+        if (!(square > 0) or !std.math.isFinite(square)) return k;
+        pivot[k] = 1 / @sqrt(square);
+        for (columns.first..k) |i| {
+            const row = r + i * n;
+            row[k] = (row[k] - dot(row + k + 1, pivot + k + 1, length)) * pivot[k];
+        }
+    }
+    return columns.last;
 }
 
 const solved_together = level_table.solved_together;

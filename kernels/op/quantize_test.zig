@@ -187,12 +187,8 @@ test "calibrated rounding finds the same at every level, and less than half of w
     const matrix = try allocator.alloc(f64, columns * columns);
     defer allocator.free(matrix);
     for (matrix, sums) |*to, from| to.* = from;
-    var k: u32 = columns;
-    while (k > 0) {
-        k -= 1;
-        matrix[@as(usize, k) * columns + k] = 1 / @sqrt(level.factorPivot(matrix.ptr, columns, k));
-        level.factorColumn(matrix.ptr, columns, k, 0, k);
-    }
+    const all: level_table.FactorColumns = .{ .first = 0, .last = columns };
+    try testing.expectEqual(columns, level.factorCorner(matrix.ptr, columns, all));
     const room = try allocator.alignedAlloc(f32, .@"64", columns * level_table.lanes);
     defer allocator.free(room);
     var importance: [columns]f32 = undefined;

@@ -121,7 +121,7 @@ export class CalibrationSums {
       matrix[i * n + i] = Math.fround(matrix[i * n + i]! + more);
     }
     toPanels(factor.subarray(n * n), n, (i, k) => i <= k ? matrix[i * n + k]! : matrix[k * n + i]!);
-    await inSlices(n, 2 * n, 1, this.#signal, (begin, end) => {
+    await inSlices(n, 2 * n, LIMITS.factorColumns, this.#signal, (begin, end) => {
       native().factor({ matrix, columns: n, begin: n - end, end: n - begin, threads: this.#threads });
     });
     const importance = new Float32Array(n);
