@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 3cb5a6b68039242a";
+export const STAMP = "0.1.0 1f1b9a136f881515";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -22,6 +22,8 @@ export const LIMITS = {
   rotationsMax: 8,
   /** Taps of a short convolution. */
   convKernelMax: 16,
+  /** Elements of a key of a head with a state. */
+  stateSizeMax: 256,
   /** Drafts of one step, over all its sequences, where layers have a state: what led to it is kept until it is known which are right. */
   stateDraftsMax: 64,
   embeddingMax: 65536,
@@ -57,6 +59,8 @@ export const LIMITS = {
   samplerStepsMax: 12,
   /** Likeliest tokens whose log probabilities are handed out. */
   logprobsMax: 20,
+  /** Values that one call of `lg_difference` takes: their sums lie in a fixed array, a claim after the other. */
+  differenceValuesMax: 1048576,
 } as const;
 
 /** Numbers that stand for the absence of one. */
@@ -165,6 +169,7 @@ export type QueryNorm = (typeof QUERY_NORMS)[number];
 export const MIXERS = [
   "attention",
   "shortConvolution",
+  "deltaRule",
 ] as const;
 
 /** One of {@link MIXERS}. */
@@ -291,6 +296,19 @@ export const ROLES = [
   "attn_norm_bias",
   "ffn_norm_bias",
   "output_norm_bias",
+  "ffn_gate_inp_scale",
+  "ffn_down_exps_scale",
+  "post_ffw_norm_1",
+  "pre_ffw_norm_2",
+  "post_ffw_norm_2",
+  "ssm_gate",
+  "ssm_beta",
+  "ssm_alpha",
+  "ssm_ba",
+  "ssm_a",
+  "ssm_dt_bias",
+  "ssm_norm",
+  "scale",
 ] as const;
 
 /** One of {@link ROLES}. */
@@ -359,9 +377,12 @@ export const FUNCTIONS = {
   lg_sample: { parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"] },
   lg_quantize: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_dequantize: { parameters: ["u32", "buffer", "u32", "buffer", "u32", "u32"] },
+  lg_difference: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "u32"] },
   lg_matmul: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
   lg_capture: { parameters: ["u32", "u32", "u32"] },
   lg_captured: { parameters: ["u32", "u32", "buffer", "u32"] },
+  lg_sum_inputs: { parameters: ["u32", "u32"] },
+  lg_input_sums: { parameters: ["u32", "u32", "u32", "buffer", "u32"] },
   lg_replace: { parameters: ["u32", "u32", "u32", "u32", "buffer", "u32"] },
   lg_gram: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
   lg_factor: { parameters: ["buffer", "u32", "u32", "u32", "u32", "u32"] },
@@ -456,6 +477,14 @@ export interface NativeFunctions {
     valuesBytes: number,
     threads: number,
   ): number;
+  lg_difference(
+    options: Uint32Array,
+    optionsBytes: number,
+    blocks: Uint8Array,
+    values: Float32Array | Uint16Array,
+    sums: Float64Array,
+    sumsBytes: number,
+  ): number;
   lg_matmul(
     options: Uint32Array,
     optionsBytes: number,
@@ -465,6 +494,8 @@ export interface NativeFunctions {
   ): number;
   lg_capture(engine: EngineHandle, first: number, count: number): number;
   lg_captured(engine: EngineHandle, product: number, rows: Float32Array, rowsBytes: number): number;
+  lg_sum_inputs(engine: EngineHandle, kept: number): number;
+  lg_input_sums(engine: EngineHandle, product: number, matrix: number, sums: Float64Array, sumsBytes: number): number;
   lg_replace(
     model: ModelHandle,
     layer: number,
