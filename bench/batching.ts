@@ -96,7 +96,7 @@ async function step(): Promise<void> {
     cancel() {},
     dispose: () => Promise.resolve(),
   };
-  const memory = { settings: runner.settings, copyPage() {}, discardPages: () => 0 };
+  const memory = { settings: runner.settings, copyPage() {}, discardPages: () => 0, leavePage() {} };
   const store = new KvStore(memory, { pageBytes: 1000, statePages: 0 }, {});
   const options = { queueMax: 100, maxWaitMs: 0, patience: 512, weights: new Map<string, number>() };
   const scheduler = new Scheduler(runner, store, new StepTimes(1), options);

@@ -188,9 +188,14 @@ export class Native {
     return calls.readDiscarded(this.#discarded).bytes;
   }
 
-  /** Writes a KV page and its checksum to `out`; returns the bytes. */
-  pageExport(engine: EngineHandle, page: number, out: Uint8Array): number {
-    return checked(calls.pageExport(this.#on, engine, page, out), "page");
+  /** Gives the memory of what windowed layers keep in a KV page back to the system. */
+  pageLeave(engine: EngineHandle, page: number): void {
+    checked(calls.pageLeave(this.#on, engine, page), "page");
+  }
+
+  /** Writes a KV page and its checksum to `out`, with `whole` 0 without what windowed layers keep; returns the bytes. */
+  pageExport(given: calls.PageExportArguments): number {
+    return checked(calls.pageExport(this.#on, given), "page");
   }
 
   /** Takes over a KV page that {@link Native.pageExport} wrote; false where its checksum is wrong. */

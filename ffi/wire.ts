@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 1f1b9a136f881515";
+export const STAMP = "0.1.0 62836b7f38d8b514";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -372,7 +372,8 @@ export const FUNCTIONS = {
   lg_cancel: { parameters: ["u32", "u32"] },
   lg_page_copy: { parameters: ["u32", "u32", "u32"] },
   lg_page_discard: { parameters: ["u32", "u32", "u32", "buffer", "u32"] },
-  lg_page_export: { parameters: ["u32", "u32", "buffer", "u32"] },
+  lg_page_leave: { parameters: ["u32", "u32"] },
+  lg_page_export: { parameters: ["u32", "u32", "u32", "buffer", "u32"] },
   lg_page_import: { parameters: ["u32", "u32", "buffer", "u32"] },
   lg_sample: { parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"] },
   lg_quantize: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
@@ -451,7 +452,8 @@ export interface NativeFunctions {
     discarded: Float64Array,
     discardedBytes: number,
   ): number;
-  lg_page_export(engine: EngineHandle, page: number, out: Uint8Array, outBytes: number): number;
+  lg_page_leave(engine: EngineHandle, page: number): number;
+  lg_page_export(engine: EngineHandle, page: number, whole: number, out: Uint8Array, outBytes: number): number;
   lg_page_import(engine: EngineHandle, page: number, bytes: Uint8Array, bytesBytes: number): number;
   lg_sample(
     sampler: Uint32Array,

@@ -556,11 +556,13 @@ export interface KvSizes {
   readonly pageBytes: number;
   /** Pages that hold the state of one sequence; 0 where no layer has one. */
   readonly statePages: number;
+  /** Bytes of a page that stay when windowed layers have left it behind; all of them where no layer does. */
+  readonly behindBytes: number;
 }
 
 /** Room for {@link KvSizes}. */
 export function roomForKvSizes(): Float64Array {
-  return new Float64Array(2);
+  return new Float64Array(3);
 }
 
 /** Reads {@link KvSizes}. */
@@ -568,6 +570,7 @@ export function readKvSizes(from: Float64Array): KvSizes {
   return {
     pageBytes: from[0],
     statePages: from[1],
+    behindBytes: from[2],
   };
 }
 
@@ -862,7 +865,7 @@ export interface PageCopyArguments {
   readonly to: number;
 }
 
-/** Copies a KV page; refused while a step is in flight, as are the next three. */
+/** Copies a KV page; refused while a step is in flight, as are the next four. */
 export function pageCopy(on: Pick<NativeFunctions, "lg_page_copy">, given: PageCopyArguments): number {
   const { engine, from, to } = given;
   checkU32(engine, "engine handle");
@@ -888,17 +891,29 @@ export function pageDiscard(on: Pick<NativeFunctions, "lg_page_discard">, given:
   return on.lg_page_discard(engine, first, count, discarded, discarded.byteLength);
 }
 
-/** Writes a KV page and a checksum of 8 bytes; returns the bytes. */
-export function pageExport(
-  on: Pick<NativeFunctions, "lg_page_export">,
-  engine: EngineHandle,
-  page: number,
-  out: Uint8Array,
-): number {
+/** Gives the memory of what windowed layers keep in a KV page back to the system. */
+export function pageLeave(on: Pick<NativeFunctions, "lg_page_leave">, engine: EngineHandle, page: number): number {
   checkU32(engine, "engine handle");
   checkU32(page, "page");
+  return on.lg_page_leave(engine, page);
+}
+
+/** The arguments of {@link pageExport}. */
+export interface PageExportArguments {
+  readonly engine: EngineHandle;
+  readonly page: number;
+  readonly whole: number;
+  readonly out: Uint8Array;
+}
+
+/** Writes a KV page and a checksum of 8 bytes, with `whole` = 0 without what windowed layers keep; returns the bytes. */
+export function pageExport(on: Pick<NativeFunctions, "lg_page_export">, given: PageExportArguments): number {
+  const { engine, page, whole, out } = given;
+  checkU32(engine, "engine handle");
+  checkU32(page, "page");
+  checkU32(whole, "whole");
   checkBuffer("Uint8Array", out, "out");
-  return on.lg_page_export(engine, page, out, out.byteLength);
+  return on.lg_page_export(engine, page, whole, out, out.byteLength);
 }
 
 /** Takes over what `lg_page_export` wrote; a wrong checksum is `model_format`. */

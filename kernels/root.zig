@@ -230,10 +230,17 @@ pub export fn lg_page_discard(engine_handle: u32, first: u32, count: u32, discar
     return if (giveRecord(wire.layouts.Discarded, .{ .bytes = @floatFromInt(given) }, discarded, discarded_len)) 0 else Status.invalid_argument.code();
 }
 
-pub export fn lg_page_export(engine_handle: u32, page: u32, out: ?[*]u8, out_len: u32) i32 {
+pub export fn lg_page_leave(engine_handle: u32, page: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    const count = engineOf(object).exportPage(page, mutableBytesOf(out, out_len)) catch |why| return pageFailure(why);
+    engineOf(object).leavePage(page) catch |why| return pageFailure(why);
+    return 0;
+}
+
+pub export fn lg_page_export(engine_handle: u32, page: u32, whole: u32, out: ?[*]u8, out_len: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    const count = engineOf(object).exportPage(page, whole != 0, mutableBytesOf(out, out_len)) catch |why| return pageFailure(why);
     return std.math.cast(i32, count) orelse Status.limit.code();
 }
 
@@ -455,6 +462,7 @@ pub export fn lg_kv_bytes(description: ?[*]const u8, description_len: u32, kv_ty
     return if (giveRecord(wire.layouts.KvSizes, .{
         .page_bytes = @floatFromInt(found.page_bytes),
         .state_pages = @floatFromInt(found.state_pages),
+        .behind_bytes = @floatFromInt(found.behind_bytes),
     }, sizes, sizes_len)) 0 else Status.invalid_argument.code();
 }
 

@@ -161,9 +161,9 @@ fn callModel(host: *Host, results: *Results) !void {
     var fixture: fixtures.Fixture = try .make(2, 3);
     defer fixture.deinit();
     const description = fixture.writer.bytes();
-    var sizes: [2]f64 = undefined;
+    var sizes: [3]f64 = undefined;
     try testing.expectEqual(0, host.call("lg_kv_bytes", .{ description.ptr, @as(u32, @intCast(description.len)), 0, 16, bytes(&sizes), @sizeOf(@TypeOf(sizes)) }));
-    try testing.expectEqual([2]f64{ 2 * 16 * (32 + 32) * 2, 0 }, sizes);
+    try testing.expectEqual([3]f64{ 2 * 16 * (32 + 32) * 2, 0, 2 * 16 * (32 + 32) * 2 }, sizes);
     const model: u32 = @intCast(host.call("lg_model_load", .{ description.ptr, @as(u32, @intCast(description.len)), &detail, detail.len }));
     while (host.call("lg_wait", .{ model, 10 }) == 0) {}
     var figures: [3]f64 = undefined;
@@ -201,8 +201,9 @@ fn callModel(host: *Host, results: *Results) !void {
     try testing.expectEqual(0, host.call("lg_page_copy", .{ engine, 0, 1 }));
     const page = try testing.allocator.alloc(u8, 1 << 16);
     defer testing.allocator.free(page);
-    const page_bytes: u32 = @intCast(host.call("lg_page_export", .{ engine, 0, page.ptr, @as(u32, @intCast(page.len)) }));
+    const page_bytes: u32 = @intCast(host.call("lg_page_export", .{ engine, 0, 1, page.ptr, @as(u32, @intCast(page.len)) }));
     try testing.expectEqual(0, host.call("lg_page_import", .{ engine, 2, page.ptr, page_bytes }));
+    try testing.expectEqual(0, host.call("lg_page_leave", .{ engine, 3 }));
     try testing.expectEqual(0, host.call("lg_page_discard", .{ engine, 3, 1, bytes(&figures), @sizeOf(@TypeOf(figures)) }));
     try testing.expect(host.call("lg_replace", .{ model, 0, 0, q8_0, null, 0 }) < 0);
     try testing.expectEqual(0, host.call("lg_engine_free", .{engine}));

@@ -533,6 +533,8 @@ pub const layouts = struct {
         page_bytes: f64,
         /// Pages that hold the state of one sequence; 0 where no layer has one.
         state_pages: f64,
+        /// Bytes of a page that stay when windowed layers have left it behind; all of them where no layer does.
+        behind_bytes: f64,
     };
 
     /// What `lg_page_discard` gave back.
@@ -688,14 +690,17 @@ pub const functions = struct {
     /// The step in flight gives a sequence up between two layers: 1, or 0 where there is no such sequence in flight.
     pub const lg_cancel = struct { engine: Handle(.engine), sequence: u32 };
 
-    /// Copies a KV page; refused while a step is in flight, as are the next three.
+    /// Copies a KV page; refused while a step is in flight, as are the next four.
     pub const lg_page_copy = struct { engine: Handle(.engine), from: u32, to: u32 };
 
     /// Gives the memory of KV pages back to the system until they are written again.
     pub const lg_page_discard = struct { engine: Handle(.engine), first: u32, count: u32, discarded: Out(layouts.Discarded) };
 
-    /// Writes a KV page and a checksum of 8 bytes; returns the bytes.
-    pub const lg_page_export = struct { engine: Handle(.engine), page: u32, out: Out(u8) };
+    /// Gives the memory of what windowed layers keep in a KV page back to the system.
+    pub const lg_page_leave = struct { engine: Handle(.engine), page: u32 };
+
+    /// Writes a KV page and a checksum of 8 bytes, with `whole` = 0 without what windowed layers keep; returns the bytes.
+    pub const lg_page_export = struct { engine: Handle(.engine), page: u32, whole: u32, out: Out(u8) };
 
     /// Takes over what `lg_page_export` wrote; a wrong checksum is `model_format`.
     pub const lg_page_import = struct { engine: Handle(.engine), page: u32, bytes: In(u8) };

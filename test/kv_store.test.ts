@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { KvStore } from "../src/batching/kv_store.ts";
+import { PageTable } from "../src/batching/page_table.ts";
 import { Sequence } from "../src/batching/sequence.ts";
 import type { StepSequence } from "../src/engine/engine.ts";
 import { FakeEngine, FakeSampler } from "./simulation.ts";
@@ -24,7 +25,7 @@ function prompt(first: number, pages = 1): Uint32Array {
 
 /** Computes the pages of a prompt and leaves them to the cache. */
 function leave(store: KvStore, tokens: Uint32Array): void {
-  const table = store.open("");
+  const table = new PageTable(store, "");
   assert(table.cover(tokens.length - 1));
   table.publish(tokens.subarray(0, tokens.length - 1));
   table.close();
@@ -34,7 +35,7 @@ describe("a table of pages", () => {
   it("uses the pages that it takes over: what is used stays, what is not is evicted", () => {
     const store = open(3);
     for (const first of [1, 2, 3]) leave(store, prompt(first));
-    const table = store.open("");
+    const table = new PageTable(store, "");
     assertEquals(table.attachPages(prompt(1), 0).position, 16);
     table.close();
     store.take(); // evicts one
@@ -44,7 +45,7 @@ describe("a table of pages", () => {
   it("uses a page of which it copies a part", () => {
     const store = open(4);
     for (const first of [1, 2, 3]) leave(store, prompt(first));
-    const table = store.open("");
+    const table = new PageTable(store, "");
     const part = Uint32Array.from([...prompt(1).subarray(0, 10), 7, 7]);
     assertEquals([table.attachPages(part, 0).position, table.attachPart(part, 0, 1).position], [0, 10]);
     store.take();
@@ -55,13 +56,13 @@ describe("a table of pages", () => {
   it("takes a part only where it is large enough, and looks again when there is more", () => {
     const store = open();
     const tokens = prompt(1);
-    const writer = store.open("");
+    const writer = new PageTable(store, "");
     writer.cover(16);
     writer.publishTail(tokens.subarray(0, 9));
-    const table = store.open("");
+    const table = new PageTable(store, "");
     assertEquals([12, 12, 10, 9].map((least) => table.attachPart(tokens, 0, least).position), [0, 0, 0, 9]);
     table.close();
-    const other = store.open("");
+    const other = new PageTable(store, "");
     assertEquals(other.attachPart(tokens, 0, 12).position, 0);
     writer.publishTail(tokens.subarray(0, 13));
     assertEquals(other.attachPart(tokens, 0, 12).position, 13);
@@ -69,7 +70,7 @@ describe("a table of pages", () => {
 
   it("is cut back to the pages of so many positions, and goes on from there", () => {
     const store = open();
-    const table = store.open("");
+    const table = new PageTable(store, "");
     table.cover(60);
     assertEquals([table.pages.length, store.pool.held], [4, 4]);
     table.truncate(33);
@@ -115,7 +116,7 @@ describe("a sequence", () => {
     const store = open();
     const { sequence, told } = begin(20);
     const next = sequence.next();
-    sequence.place(store.open(""), { at: 0, choices: 0, isOverdue: false });
+    sequence.place(new PageTable(store, ""), { at: 0, choices: 0, isOverdue: false });
     sequence.table?.cover(20);
     sequence.accept(sequence.prepare(20), chosen(5));
     assertEquals((await next)?.token, 5);
@@ -139,7 +140,7 @@ describe("a sequence", () => {
     const store = open();
     const { sequence, told } = begin(31);
     const first = sequence.next();
-    sequence.place(store.open(""), { at: 0, choices: 0, isOverdue: false });
+    sequence.place(new PageTable(store, ""), { at: 0, choices: 0, isOverdue: false });
     sequence.table?.cover(31);
     sequence.accept(sequence.prepare(31), chosen(5));
     assertEquals((await first)?.token, 5);

@@ -50,6 +50,29 @@ describe("pages", () => {
     assertEquals(taken.length, 6);
   });
 
+  it("weigh less when the last who saw their windowed part has left it behind", () => {
+    const pool = new PagePool(4, 16, 0.25);
+    pool.limit = 2.5;
+    const [one, two] = [pool.take() as number, pool.take() as number];
+    assertEquals([pool.weight, pool.available, pool.take()], [2, 0, undefined]);
+    pool.retain(one);
+    pool.leave(one);
+    assertEquals([pool.weight, pool.hasWindow(one), pool.takeLeft()], [2, true, []]);
+    pool.leave(one);
+    assertEquals([pool.weight, pool.hasWindow(one), pool.windowed, pool.held], [1.25, false, 1, 2]);
+    assertEquals([pool.weightOf(one), pool.weightOf(two), pool.available], [0.25, 1, 1]);
+    assertThrows(() => pool.leave(one), RangeError, "windowed part");
+    assertEquals([pool.takeLeft(), pool.takeLeft()], [[one], []]);
+    // A page that is freed, and taken again, is whole.
+    pool.release(one, false);
+    pool.release(one, false);
+    assertEquals([pool.weight, pool.held, pool.resident], [1, 1, 1.25]);
+    assertEquals([pool.take(), pool.weight, pool.resident], [one, 2, 2]);
+    // One that is freed as a whole leaves nothing behind.
+    pool.release(two);
+    assertEquals([pool.takeLeft(), pool.weight, pool.resident], [[], 1, 2]);
+  });
+
   it("refuse what would free a page twice", () => {
     const pool = new PagePool(2, 16);
     const page = pool.take() as number;

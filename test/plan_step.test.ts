@@ -64,7 +64,15 @@ function plan(running: readonly SequenceView[], more: Partial<PlanInput<Sequence
 /** A store in which `free` pages are left beside those that sequences hold. */
 function pagesOf(running: readonly SequenceView[], paused: readonly SequenceView[], free: number): PageState {
   const held = new Set([...running, ...paused].flatMap(({ pages }) => pages)).size;
-  return { size: 10_000, pageSize: 16, statePages: 0, available: free, limit: held + free, pinned: () => [] };
+  return {
+    size: 10_000,
+    pageSize: 16,
+    statePages: 0,
+    available: free,
+    limit: held + free,
+    pinned: () => [],
+    weightOf: () => 1,
+  };
 }
 
 describe("a plan", () => {
@@ -125,7 +133,15 @@ describe("a plan", () => {
   it("counts a page that several hold once, and none that the cache must keep", () => {
     const shared = [1, 2, 3];
     const [a, b] = [decoder(1, 49, { pages: shared }), decoder(2, 49, { pages: shared, priority: 3 })];
-    const pages = { size: 100, pageSize: 16, statePages: 0, available: 0, limit: 5, pinned: () => [9] };
+    const pages = {
+      size: 100,
+      pageSize: 16,
+      statePages: 0,
+      available: 0,
+      limit: 5,
+      pinned: () => [9],
+      weightOf: () => 1,
+    };
     // Five may be held: three that both have, one that is pinned; so one of both gets the last.
     assertEquals(plan([a, b], { pages }).counts, { 1: 1 });
     assertEquals(plan([a, b], { pages: { ...pages, limit: 6 } }).counts, { 1: 1, 2: 1 });

@@ -186,6 +186,8 @@ export class FakeEngine implements StepRunner {
     this.#memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
   }
 
+  leavePage(): void {}
+
   discardPages(first: number, count: number): number {
     assert(!this.#isBusy, "pages were given back during a step");
     const { pageSize } = this.settings;

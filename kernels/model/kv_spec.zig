@@ -17,12 +17,21 @@ pub const Positions = union(enum) {
     none,
     /// Keys and values, in pages.
     paged: Paged,
+
+    pub fn isWindowed(positions: Positions) bool {
+        return switch (positions) {
+            .none => false,
+            .paged => |paged| paged.windowed,
+        };
+    }
 };
 
 pub const Paged = struct {
     heads: u32,
     k_dim: u32,
     v_dim: u32,
+    /// Queries see a window of positions: what is kept of those before it is not read again.
+    windowed: bool = false,
 };
 
 /// Pieces of one size.
@@ -82,19 +91,26 @@ pub const Sizes = struct {
     page_bytes: usize,
     /// Pages that hold the state of one sequence; 0 where no layer has one.
     state_pages: u32,
+    /// Bytes of a page that stay when windowed layers have left it behind: they come first in it. All, where a page may hold a
+    /// state.
+    behind_bytes: usize,
 
     pub fn of(specs: []const KvSpec, kind: level_table.KvType, page_size: u32) Sizes {
         var page_bytes: usize = 0;
+        var behind_bytes: usize = 0;
         var largest: usize = 0;
         for (specs) |spec| {
-            page_bytes += positionBytes(spec.positions, kind, page_size);
+            const own = positionBytes(spec.positions, kind, page_size);
+            page_bytes += own;
+            if (!spec.positions.isWindowed()) behind_bytes += own;
             largest = @max(largest, bytesOf(spec.state.past.floats), bytesOf(spec.state.heads.floats));
         }
         var packing: Packing = .{ .page_bytes = @max(page_bytes, largest) };
         for (specs) |spec| {
             for (0..spec.state.pieceCount()) |piece| _ = packing.put(spec.state.floatsOf(@intCast(piece)));
         }
-        return .{ .page_bytes = packing.page_bytes, .state_pages = packing.pages() };
+        const state_pages = packing.pages();
+        return .{ .page_bytes = packing.page_bytes, .state_pages = state_pages, .behind_bytes = if (state_pages > 0) packing.page_bytes else behind_bytes };
     }
 };
 
@@ -120,13 +136,22 @@ test "a page has whole lines of each layer" {
     try std.testing.expectEqual(0, positionBytes(.none, .f16, 16));
 }
 
+test "what windowed layers keep comes last in a page, and can be left behind where no state may lie there" {
+    const whole: KvSpec = .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = 16, .v_dim = 16 } } };
+    const windowed: KvSpec = .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = 16, .v_dim = 16, .windowed = true } } };
+    const recurrent: KvSpec = .{ .state = .{ .past = .{ .count = 1, .floats = 16 } } };
+    try std.testing.expectEqual(Sizes{ .page_bytes = 3072, .state_pages = 0, .behind_bytes = 1024 }, Sizes.of(&.{ windowed, whole, windowed }, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 0, .behind_bytes = 0 }, Sizes.of(&.{windowed}, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 1, .behind_bytes = 1024 }, Sizes.of(&.{ windowed, recurrent }, .f16, 16));
+}
+
 test "the pieces of a state lie whole in pages, the largest of which a page holds" {
     const attention: KvSpec = .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = 16, .v_dim = 16 } } };
     const recurrent: KvSpec = .{ .state = .{ .past = .{ .count = 3, .floats = 40 }, .heads = .{ .count = 2, .floats = 256 } } };
     // A page of 1024 bytes holds the past (3 x 192) and no head beside it.
-    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 6 }, Sizes.of(&.{ recurrent, attention, recurrent }, .f16, 16));
-    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 0 }, Sizes.of(&.{attention}, .f16, 16));
-    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 3 }, Sizes.of(&.{recurrent}, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 6, .behind_bytes = 1024 }, Sizes.of(&.{ recurrent, attention, recurrent }, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 0, .behind_bytes = 1024 }, Sizes.of(&.{attention}, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 3, .behind_bytes = 1024 }, Sizes.of(&.{recurrent}, .f16, 16));
     var packing: Packing = .{ .page_bytes = 1024 };
     try std.testing.expectEqual(Place{ .page = 0, .offset = 0 }, packing.put(40));
     try std.testing.expectEqual(Place{ .page = 0, .offset = 192 }, packing.put(1));

@@ -162,7 +162,7 @@ pub const Layer = struct {
     /// What it keeps of a sequence.
     pub fn keeps(layer: *const Layer) KvSpec {
         return switch (layer.mixer) {
-            .attention => |own| if (own.keys == .of_layer) .{} else .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim } } },
+            .attention => |own| if (own.keys == .of_layer) .{} else .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim, .windowed = own.window > 0 } } },
             .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
             .delta_rule => |own| .{ .state = .{
                 .past = .{ .count = own.taps - 1, .floats = own.channels() },

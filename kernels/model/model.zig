@@ -275,8 +275,8 @@ pub fn kvSizes(description: []const u8, kind: level_table.KvType, page_size: u32
     const traits = try traits_zig.readTraits(&words, &report);
     var given: [limits.rotations_max]traits_zig.Rotation = undefined;
     for (given[0..traits.rotations]) |*rotation| rotation.* = try traits_zig.readRotation(&words, &report, traits);
-    const specs = try os.allocator.alloc(kv_spec.KvSpec, traits.layers);
-    defer os.allocator.free(specs);
+    var room: [limits.layers_max]kv_spec.KvSpec = undefined;
+    const specs = room[0..traits.layers];
     for (specs) |*spec| {
         const layer: Layer = .init(traits, try traits_zig.readLayer(&words, &report, traits, given[0..traits.rotations]));
         spec.* = layer.keeps();

@@ -266,11 +266,11 @@ pub const Engine = struct {
     }
 
     /// The bytes of a page and their checksum; returns how many.
-    pub fn exportPage(engine: *Engine, page: u32, out: []u8) PageError!usize {
+    pub fn exportPage(engine: *Engine, page: u32, whole: bool, out: []u8) PageError!usize {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
-        return engine.work.kv.write(page, out);
+        return engine.work.kv.write(page, whole, out);
     }
 
     /// Takes over what `exportPage` gave; the page is left alone where the bytes are not those.
@@ -287,6 +287,14 @@ pub const Engine = struct {
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
         return engine.work.kv.discard(first, count);
+    }
+
+    /// Gives the memory of what windowed layers keep in a page back.
+    pub fn leavePage(engine: *Engine, page: u32) PageError!void {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (engine.busy()) return error.Busy;
+        return engine.work.kv.leave(page);
     }
 
     /// Marks a sequence of the step in flight; true if there is one.

@@ -296,9 +296,9 @@ test "a hidden state and a copied page stand in for the tokens that made them" {
 
     const bytes = try testing.allocator.alloc(u8, engine.work.kv.page_bytes + 8);
     defer testing.allocator.free(bytes);
-    try testing.expectEqual(bytes.len, try engine.exportPage(2, bytes));
-    try testing.expectError(error.Short, engine.exportPage(2, bytes[1..]));
-    try testing.expectError(error.NoPage, engine.exportPage(32, bytes));
+    try testing.expectEqual(bytes.len, try engine.exportPage(2, true, bytes));
+    try testing.expectError(error.Short, engine.exportPage(2, true, bytes[1..]));
+    try testing.expectError(error.NoPage, engine.exportPage(32, true, bytes));
     try engine.importPage(11, bytes);
     try testing.expectEqualSlices(u8, try engine.work.kv.at(2), try engine.work.kv.at(11));
     try testing.expectError(error.Short, engine.importPage(11, bytes[1..]));

@@ -14,6 +14,8 @@ pub const KvPages = struct {
     bytes: []align(64) u8,
     count: u32,
     page_bytes: usize,
+    /// Bytes of a page that stay when windowed layers have left it behind.
+    behind_bytes: usize,
     page_size: u32,
     kind: level_table.KvType,
     /// Offset of each layer's keys and values inside a page.
@@ -34,12 +36,15 @@ pub const KvPages = struct {
         defer os.allocator.free(specs);
         var page_offset: usize = 0;
         var piece_count: u32 = 0;
-        for (layers, offsets, specs) |layer, *offset, *spec| {
+        for (layers, specs) |layer, *spec| {
             spec.* = layer.keeps();
-            offset.* = page_offset;
-            page_offset += kv_spec.positionBytes(spec.positions, options.kv_type, options.page_size);
             piece_count += spec.state.pieceCount();
         }
+        for ([_]bool{ false, true }) |windowed| for (specs, offsets) |spec, *offset| {
+            if (spec.positions.isWindowed() != windowed) continue;
+            offset.* = page_offset;
+            page_offset += kv_spec.positionBytes(spec.positions, options.kv_type, options.page_size);
+        };
         const sizes = kv_spec.Sizes.of(specs, options.kv_type, options.page_size);
         std.debug.assert(sizes.page_bytes >= page_offset and sizes.page_bytes > 0 and sizes.page_bytes % 64 == 0);
         const pieces = try os.allocator.alloc(kv_spec.Place, piece_count);
@@ -52,6 +57,7 @@ pub const KvPages = struct {
             .bytes = memory.allocate(.kv, wanted.*) orelse return error.NoPages,
             .count = options.pages,
             .page_bytes = sizes.page_bytes,
+            .behind_bytes = sizes.behind_bytes,
             .page_size = options.page_size,
             .kind = options.kv_type,
             .layer_offsets = offsets,
@@ -92,9 +98,10 @@ pub const KvPages = struct {
         if (from != to) @memcpy(target, source);
     }
 
-    /// Writes a page and its checksum; returns how many bytes that is.
-    pub fn write(pages: *const KvPages, page: u32, out: []u8) Error!usize {
-        const source = try pages.at(page);
+    /// Writes a page and its checksum, without what windowed layers keep unless it is `whole`; returns how many bytes that is.
+    pub fn write(pages: *const KvPages, page: u32, whole: bool, out: []u8) Error!usize {
+        const all = try pages.at(page);
+        const source = if (whole) all else all[0..pages.behind_bytes];
         if (out.len < source.len + checksum_bytes) return error.Short;
         @memcpy(out[0..source.len], source);
         std.mem.writeInt(u64, out[source.len..][0..checksum_bytes], std.hash.XxHash3.hash(0, source), .little);
@@ -103,7 +110,8 @@ pub const KvPages = struct {
 
     /// Takes over what `write` gave; the page is left alone where the bytes are not those.
     pub fn read(pages: *KvPages, page: u32, bytes: []const u8) Error!void {
-        const target = try pages.at(page);
+        const all = try pages.at(page);
+        const target = if (bytes.len == all.len + checksum_bytes) all else all[0..pages.behind_bytes];
         if (bytes.len != target.len + checksum_bytes) return error.Short;
         const sum = std.mem.readInt(u64, bytes[target.len..][0..checksum_bytes], .little);
         if (sum != std.hash.XxHash3.hash(0, bytes[0..target.len])) return error.Damaged;
@@ -115,6 +123,11 @@ pub const KvPages = struct {
     pub fn discard(pages: *KvPages, first: u32, count: u32) Error!usize {
         if (@as(u64, first) + count > pages.count) return error.NoPage;
         return os.discard(pages.bytes[first * pages.page_bytes ..][0 .. count * pages.page_bytes]);
+    }
+
+    /// The same of what windowed layers keep in a page.
+    pub fn leave(pages: *KvPages, page: u32) Error!void {
+        _ = os.discard((try pages.at(page))[pages.behind_bytes..]);
     }
 
     pub fn at(pages: *const KvPages, page: u32) error{NoPage}![]u8 {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { pagesFor } from "../engine/page_pool.ts";
 import type { KvStore } from "./kv_store.ts";
 import { goesBefore } from "./precedence.ts";
 import type { Sequence } from "./sequence.ts";
@@ -14,15 +13,15 @@ import type { Sequence } from "./sequence.ts";
  * a paused sequence, and of one that stands below it.
  */
 export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, store: KvStore): boolean {
-  const { pool, tree, statePages } = store;
+  const { pool, tree, windows } = store;
   const others = [...running];
   if (others.length === 0 || others.some((other) => goesBefore(other, sequence))) return true;
-  const pagesOf = ({ position, unread }: Sequence) => statePages + pagesFor(position + unread, pool.pageSize);
+  const pagesOf = ({ position, unread }: Sequence) => store.weightOf(position + unread);
   const wanted = others.reduce((sum, other) => sum + pagesOf(other), pagesOf(sequence));
   if (wanted <= pool.limit) return true;
-  // What several have in common is there once.
+  // What several have in common is there once; of the rest, what windowed layers keep of it may not be.
   const held = others.flatMap(({ pages }) => pages);
   const { salt } = sequence.options;
   const known = salt === undefined ? 0 : tree?.match(salt, sequence.tokens).pages.length ?? 0;
-  return wanted - known - (held.length - new Set(held).size) <= pool.limit;
+  return wanted - (known + held.length - new Set(held).size) * windows.behind <= pool.limit;
 }

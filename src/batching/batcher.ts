@@ -12,6 +12,7 @@ import { mapFields, type MapOptions, type MapRequest, type MapResult, type MapSo
 import { type BatcherOptions, resolveBatcherOptions } from "./options.ts";
 import { Scheduler } from "./scheduler.ts";
 import { BatchSettings } from "./settings.ts";
+import { windowsOf } from "./windows.ts";
 import { engineSizes } from "./memory_budget.ts";
 import type { Percentiles } from "./stats.ts";
 import { PieceStream } from "./stream.ts";
@@ -71,8 +72,11 @@ export interface BatcherStats {
   readonly batchFill: number;
   /** How often a request had to give up its pages for another. */
   readonly preemptions: number;
-  /** KV pages, and those that sequences or the cache hold. */
-  readonly pages: { readonly total: number; readonly held: number };
+  /**
+   * KV pages, and those that sequences or the cache hold; of these, those with what windowed layers keep: they give that back
+   * once no query sees it.
+   */
+  readonly pages: { readonly total: number; readonly held: number; readonly windowed: number };
   /** What the prefix cache did; absent where there is none. */
   readonly cache?: CacheStats;
 }
@@ -141,7 +145,9 @@ export class Batcher {
     const engine = new Engine(model, { ...settings, ...sizes }, stepThreads);
     const sizesOfPages = kvSizes(model.plan, settings.kv, settings.pageSize);
     const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
-    const store = new KvStore(engine, sizesOfPages, cache && { ...cache, codec });
+    const windows = windowsOf(model.plan.hyperparameters.perLayer, sizesOfPages);
+    const { weightMost } = sizes;
+    const store = new KvStore(engine, { ...sizesOfPages, windows, weightMost }, cache && { ...cache, codec });
     this.#model = model;
     this.threads = settings.threads;
     const times = new StepTimes(model.residentBytes, chunk);
@@ -216,7 +222,7 @@ export class Batcher {
       steps: meter.steps,
       batchFill: meter.batchFill.mean,
       preemptions: meter.preemptions,
-      pages: { total: store.pool.size, held: store.pool.held },
+      pages: { total: store.pool.size, held: store.pool.held, windowed: store.pool.windowed },
       ...(store.cache ? { cache: store.cache.stats() } : {}),
     };
   }

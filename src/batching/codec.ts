@@ -22,18 +22,21 @@ export interface CodecHost {
 export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvPage> {
   const { kv, pageSize } = engine.settings;
   const { embedding } = model.plan.hyperparameters;
-  const bytes = kvSizes(model.plan, kv, pageSize).pageBytes + 8;
+  const { pageBytes, behindBytes } = kvSizes(model.plan, kv, pageSize);
+  const checksumBytes = 8;
+  const bytes = pageBytes + checksumBytes;
   let identity: Promise<CacheIdentity> | undefined;
   return {
     identity: () => identity ??= identify(model, engine),
     partBytesMax: Math.max(bytes, 4 + 4 * embedding),
-    async encode({ page, states }, tokens) {
-      const own = new Uint8Array(bytes);
-      await scheduler().betweenSteps(() => engine.exportPage(page, own));
+    async encode({ page, hasWindow, states }, tokens) {
+      const own = new Uint8Array(hasWindow ? bytes : behindBytes + checksumBytes);
+      await scheduler().betweenSteps(() => engine.exportPage(page, own, hasWindow));
       return [own, ...[...states].filter(([count]) => count <= tokens).map(encodeState)];
     },
     decode([own, ...rest], tokens) {
-      if (own?.length !== bytes) return undefined;
+      const hasWindow = own?.length === bytes;
+      if (own === undefined || (!hasWindow && own.length !== behindBytes + checksumBytes)) return undefined;
       const states = new Map<number, Float32Array>();
       for (const part of rest) {
         const [count, state] = decodeState(part);
@@ -44,9 +47,13 @@ export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvP
         const { store } = scheduler();
         const page = store.takeUnused();
         if (page === undefined) return undefined;
-        if (engine.importPage(page, own)) return { page, states, isDropped: false };
-        store.pool.release(page);
-        return undefined;
+        if (!engine.importPage(page, own)) {
+          store.pool.release(page);
+          return undefined;
+        }
+        // What was saved with its windowed part was kept at the end of a prompt or of a turn.
+        if (!hasWindow) store.pool.leave(page);
+        return { page, hasWindow, keepsWindow: hasWindow, states, isDropped: false };
       });
     },
   };

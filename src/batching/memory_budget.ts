@@ -9,6 +9,7 @@ import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type EngineSettings, kvSizes } from "../engine/engine.ts";
 import { pagesFor } from "../engine/page_pool.ts";
+import { weightOf, windowsOf } from "./windows.ts";
 import { chunkMost } from "../engine/step_times.ts";
 import { FORMATS } from "../files/formats.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
@@ -58,7 +59,7 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
   return {
     program,
     weights: weights ?? tensors.reduce((sum, { role, bytes }) => rowsInFile.has(role) ? sum : sum + bytes, 0),
-    kv: pagesOfContext(plan, settings) * kvSizes(plan, kv, pageSize).pageBytes,
+    kv: Math.ceil(weightOfContext(plan, settings) * kvSizes(plan, kv, pageSize).pageBytes),
     work: 4 * floats * chunkMost + logitBudget,
   };
 }
@@ -66,6 +67,12 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
 /** Pages of one context: those of its positions, and those that hold a state. */
 function pagesOfContext(plan: ModelPlan, { kv, pageSize, context }: FitSettings): number {
   return pagesFor(context, pageSize) + kvSizes(plan, kv, pageSize).statePages;
+}
+
+/** What the pages of one context weigh, in whole pages: windowed layers leave theirs behind. */
+function weightOfContext(plan: ModelPlan, { kv, pageSize, context }: FitSettings): number {
+  const sizes = kvSizes(plan, kv, pageSize);
+  return sizes.statePages + weightOf(context, windowsOf(plan.hyperparameters.perLayer, sizes), pageSize);
 }
 
 /** All of it. */
@@ -130,7 +137,7 @@ export function engineSizes(
   { kv, pageSize, kvBytesMax, sequences }:
     & Pick<EngineSettings, "kv" | "pageSize" | "sequences">
     & { kvBytesMax?: number | undefined },
-): Pick<EngineSettings, "pages" | "sequences" | "batchTokens" | "logitRows"> {
+): Pick<EngineSettings, "pages" | "sequences" | "batchTokens" | "logitRows"> & { readonly weightMost: number } {
   const { plan, context, residentBytes, vocabulary } = model;
   const settings = { kv, pageSize, context };
   const { kv: bytes } = needOf(plan, settings, 0, residentBytes);
@@ -150,9 +157,10 @@ export function engineSizes(
     room = limit - (totalOf(need) - need.kv);
   }
   const contexts = Math.max(1, Math.floor(Math.min(usual, room / 2) / bytes));
-  const pages = pagesOfContext(plan, settings);
+  const [pages, weight] = [pagesOfContext(plan, settings), weightOfContext(plan, settings)];
   return {
     pages: kvBytesMax === undefined ? pages * contexts : Math.floor((pages * kvBytesMax) / bytes),
+    weightMost: kvBytesMax === undefined ? weight * contexts : (weight * kvBytesMax) / bytes,
     sequences,
     batchTokens: chunkMost + sequences,
     logitRows: Math.max(sequences, Math.min(chunkMost, Math.floor(logitBudget / (4 * vocabulary)))),

@@ -7,7 +7,7 @@
  */
 import type { Precedence } from "./precedence.ts";
 import type { SequenceView } from "./types.ts";
-import { pagesFor } from "../engine/page_pool.ts";
+import { pagesFor, weightSlack } from "../engine/page_pool.ts";
 
 /** The pages of a store, as a plan needs them. */
 export interface PageState {
@@ -18,8 +18,10 @@ export interface PageState {
   readonly statePages: number;
   /** Pages that can be taken without evicting anything. */
   readonly available: number;
-  /** Pages that may be held at once. */
+  /** What the pages that are held may weigh, in whole pages. */
   readonly limit: number;
+  /** What a page that is held weighs. */
+  weightOf(page: number): number;
   /** Pages that the cache must keep, in use or not. */
   pinned(): Iterable<number>;
 }
@@ -36,8 +38,9 @@ export class PageClaims<S extends SequenceView> {
   /** Pages given out so far: in all, and to each sequence. */
   #given = 0;
   readonly #givenTo = new Map<S, number>();
-  /** Pages that are left, as far as that is known. */
+  /** Pages that are left, as far as that is known, and what they may weigh, in whole pages. */
   #left: number;
+  #weightLeft: number;
   /** How many sequences hold each page, or the cache where it must; once that had to be counted. */
   #references: Uint32Array | undefined;
 
@@ -47,7 +50,7 @@ export class PageClaims<S extends SequenceView> {
     this.#precedence = precedence;
     this.#placed = placed;
     this.#candidates = new Set(placed);
-    this.#left = pages.available;
+    this.#left = this.#weightLeft = pages.available;
   }
 
   /**
@@ -79,30 +82,45 @@ export class PageClaims<S extends SequenceView> {
     this.#candidates.delete(victim);
     this.preempted.push(victim);
     const references = this.#references as Uint32Array;
-    for (const page of victim.pages) if (--(references[page] as number) === 0) this.#left++;
+    for (const page of victim.pages) {
+      if (--(references[page] as number) > 0) continue;
+      this.#left++;
+      this.#weightLeft += this.#pages.weightOf(page);
+    }
     return true;
   }
 
   /** Gives out up to `count` pages. */
   #take(count: number): number {
-    if (count > this.#left && !this.#references) this.#count();
-    const taken = Math.max(0, Math.min(count, this.#left));
+    if (count > this.#most && !this.#references) this.#count();
+    const taken = Math.max(0, Math.min(count, this.#most));
     this.#left -= taken;
+    this.#weightLeft -= taken;
     this.#given += taken;
     return taken;
+  }
+
+  /** Pages that can be given out: whole ones. */
+  get #most(): number {
+    return Math.min(this.#left, Math.floor(this.#weightLeft + weightSlack));
   }
 
   /** Whatever no sequence uses, and the cache need not keep, can be had. */
   #count(): void {
     const references = new Uint32Array(this.#pages.size);
     let held = 0;
+    let weight = 0;
     const hold = (page: number) => {
-      if (references[page] === 0) held++;
+      if (references[page] === 0) {
+        held++;
+        weight += this.#pages.weightOf(page);
+      }
       (references[page] as number)++;
     };
     for (const { pages } of this.#placed) pages.forEach(hold);
     for (const page of this.#pages.pinned()) hold(page);
     this.#references = references;
-    this.#left = this.#pages.limit - held - this.#given;
+    this.#left = this.#pages.size - held - this.#given;
+    this.#weightLeft = this.#pages.limit - weight - this.#given;
   }
 }

@@ -13,6 +13,7 @@ import { hasPagesFor } from "./admission.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv_store.ts";
+import { PageTable } from "./page_table.ts";
 import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
 import { withAdapters } from "./adapters.ts";
@@ -214,6 +215,7 @@ export class Scheduler implements SequenceOwner {
     for (let failed = 0;;) {
       await this.#clock.turn();
       for (const job of this.#jobs.splice(0)) job();
+      this.store.discardLeft();
       this.#place();
       const members = this.#carryOut(this.#plan());
       if (members.length > 0) {
@@ -275,7 +277,7 @@ export class Scheduler implements SequenceOwner {
     for (const sequence of waiting.sort((a, b) => turns.compare(a, b))) {
       const isOverdue = turns.isOverdue(sequence);
       if ((free-- <= 0 || !hasPagesFor(sequence, this.#open.running, this.store)) && !isOverdue) return;
-      sequence.place(this.store.open(sequence.options.salt), {
+      sequence.place(new PageTable(this.store, sequence.options.salt), {
         at: this.#step,
         choices: sequence.choices,
         isOverdue,
@@ -301,6 +303,7 @@ export class Scheduler implements SequenceOwner {
         statePages: this.store.statePages,
         available: pool.available,
         limit: pool.limit,
+        weightOf: (page) => pool.weightOf(page),
         pinned: () => this.store.pinned(),
       },
       limits: {
@@ -330,9 +333,9 @@ export class Scheduler implements SequenceOwner {
   /** Lets at most `pages` be held from now on: takes them from the cache first, then from the newest sequences; not in a step. */
   limitPages(pages: number): void {
     const { pool } = this.store;
-    pool.limit = Math.min(pages, pool.size);
+    pool.limit = Math.min(pages, this.store.weightMost);
     this.store.trim();
-    while (pool.held > pool.limit) {
+    while (pool.isOver) {
       const placed = [...this.#open.running, ...this.#open.paused].filter(({ pages }) => pages.length > 0);
       const [victim] = placed.length > 1 ? placed.sort((a, b) => goesBefore(a, b) ? -1 : 1) : [];
       if (!victim) break;

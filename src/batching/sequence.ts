@@ -10,7 +10,7 @@ import type { StepResult, StepSequence } from "../engine/engine.ts";
 import { choose } from "../sampling/choose.ts";
 import type { AdapterUse } from "../model/adapter.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
-import type { PageTable } from "./kv_store.ts";
+import type { PageTable } from "./page_table.ts";
 import type { RequestEnd } from "./stats.ts";
 import type { Place, SequenceState, SequenceView } from "./types.ts";
 
@@ -260,6 +260,7 @@ export class Sequence implements SequenceView {
     const read = this.#tokens.subarray(0, this.#position);
     if (result.hidden) this.#table?.publishTail(read, result.hidden);
     else this.#table?.publish(read);
+    this.#table?.leaveBehind(this.#position);
     const more = choices.slice(1);
     let chosen: Choice | undefined = choices[0];
     try {
@@ -307,7 +308,7 @@ export class Sequence implements SequenceView {
   }
 
   #closeTable(): void {
-    this.#table?.publishTail(this.#tokens.subarray(0, this.#position));
+    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), undefined, true);
     this.#table?.close();
     this.#table = undefined;
     this.#position = 0;

@@ -185,9 +185,17 @@ export class Engine implements StepRunner {
     return this.#native.pageDiscard({ engine: this.#open(), first, count });
   }
 
-  /** Writes a page and a checksum to `out`; returns the bytes. No step may be in flight. */
-  exportPage(page: number, out: Uint8Array): number {
-    return this.#native.pageExport(this.#open(), page, out);
+  /** Gives the memory of what windowed layers keep in a page back to the system; no step may be in flight. */
+  leavePage(page: number): void {
+    this.#native.pageLeave(this.#open(), page);
+  }
+
+  /**
+   * Writes a page and a checksum to `out`, with or without what windowed layers keep; returns the bytes. No step may be in
+   * flight.
+   */
+  exportPage(page: number, out: Uint8Array, isWhole: boolean = true): number {
+    return this.#native.pageExport({ engine: this.#open(), page, whole: isWhole ? 1 : 0, out });
   }
 
   /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */

@@ -14,7 +14,6 @@ import type { MeterListener } from "../batching/stats.ts";
 import { usableThreads } from "../machine/machine.ts";
 import { LoadMeter } from "../machine/load.ts";
 import { type Pressure, PressureProbe } from "../machine/pressure.ts";
-import { pagesFor } from "../engine/page_pool.ts";
 import { Adapter, type AdaptTarget } from "./adapter.ts";
 import type { EventLog } from "./events.ts";
 import { MemoryGovernor, type MemoryTarget } from "./memory_governor.ts";
@@ -53,8 +52,7 @@ export class Attendant {
   constructor({ batcher, context, log, limitBytes, adapts, targetTokenMs, resident }: AttendantOptions) {
     const scheduler = schedulerOf(batcher);
     this.#load = new LoadTarget(scheduler, settingsOf(batcher));
-    const { pool, statePages } = scheduler.store;
-    const pagesLeast = statePages + pagesFor(context, pool.pageSize);
+    const pagesLeast = Math.ceil(scheduler.store.weightOf(context));
     this.#meter = scheduler.meter;
     if (limitBytes !== undefined) {
       this.#governor = new MemoryGovernor(memoryTarget(scheduler, this.#load, pagesLeast), {
@@ -185,9 +183,9 @@ class LoadTarget implements AdaptTarget {
 }
 
 function memoryTarget(scheduler: Scheduler, load: LoadTarget, pagesLeast: number): MemoryTarget {
-  const { pool, pageBytes } = scheduler.store;
+  const { pool, pageBytes, weightMost } = scheduler.store;
   return {
-    pages: pool.size,
+    pages: Math.floor(weightMost),
     pagesLeast,
     pageBytes,
     get warm() {

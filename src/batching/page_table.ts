@@ -1,0 +1,293 @@
+/**
+ * The pages of one sequence: it takes over those that the cache has of its tokens, copies the last one where it shares only a
+ * part, takes new ones for what it reads, leaves what it has read to the cache, and leaves behind what no query sees through
+ * a window any more.
+ *
+ * @module
+ */
+import type { CachePage } from "../cache/page.ts";
+import { pagesFor } from "../engine/page_pool.ts";
+import type { KvPage, KvStore } from "./kv_store.ts";
+import { firstSeen } from "./windows.ts";
+
+/** Where a sequence stands after it took pages over. */
+export interface Attached {
+  readonly position: number;
+  /** The hidden state after the last token, where nothing is left to read. */
+  readonly state?: Float32Array;
+}
+
+/** The pages of one sequence. */
+export class PageTable {
+  /** The page numbers: those of its state, where the model keeps one, then those of its positions in their order. */
+  readonly pages: number[] = [];
+  readonly #store: KvStore;
+  /** The last whole page in the cache's tree, or the root of the salt; absent where nothing is shared. */
+  #cursor: CachePage<KvPage> | undefined;
+  /** Whole pages before the cursor and at it. */
+  #known = 0;
+  /** The incomplete page after the cursor as the cache knows it, where it is this table's own page. */
+  #tail: CachePage<KvPage> | undefined;
+  /** The first of its pages whose windowed part it sees; those before it are left behind. */
+  #firstSeen = 0;
+  /** The state of the cache after the cursor when that was last looked through, and for how many tokens. */
+  #seen: { readonly changedAt: number; readonly least: number } | undefined;
+
+  /** A table without pages; `salt` says which prefixes it shares; absent: none. */
+  constructor(store: KvStore, salt: string | undefined) {
+    this.#store = store;
+    if (salt !== undefined) this.#cursor = store.tree?.root(salt);
+  }
+
+  /** The place in the cache from which the next page would be found, where there is one. */
+  get cursor(): CachePage<KvPage> | undefined {
+    return this.#cursor;
+  }
+
+  /** Names that place, the same for all tables that stand there. */
+  get place(): string | number | undefined {
+    if (this.#store.statePages > 0) return undefined;
+    return this.#cursor?.parent ? this.#cursor.id : this.#cursor?.salt;
+  }
+
+  /** Positions that the pages have room for. */
+  get capacity(): number {
+    return Math.max(0, this.pages.length - this.#store.statePages) * this.#store.pool.pageSize;
+  }
+
+  /** Takes pages until they have room for `positions`. Where there are not enough, it keeps those it got and returns false. */
+  cover(positions: number): boolean {
+    while (this.capacity < positions) {
+      const page = this.#store.take();
+      if (page === undefined) return false;
+      this.pages.push(page);
+    }
+    return true;
+  }
+
+  /**
+   * Takes over the whole pages that the cache has of `tokens` from `position` on, where that is the end of the last page. All
+   * but the last token may be covered, and the last too where its hidden state is there.
+   *
+   * @returns the new position, and the state.
+   */
+  attachPages(tokens: Uint32Array, position: number): Attached {
+    const tree = this.#store.tree;
+    if (!tree || this.#store.statePages > 0 || !this.#isAtEnd(position) || !this.#isNews(1)) return { position };
+    const { pageSize } = this.#store.pool;
+    const found: CachePage<KvPage>[] = [];
+    let page = this.#cursor as CachePage<KvPage>;
+    for (let at = position;; at += pageSize) {
+      const next = tree.matchPage(page, tokens, at);
+      const isLast = at + pageSize >= tokens.length;
+      if (!next || (isLast && !next.value.states.has(pageSize))) break;
+      found.push(page = next);
+      if (isLast) break;
+    }
+    const usable = found.slice(0, this.#usable(found));
+    const beyond = usable.length < found.length ? this.#attachToEnd(found, tokens, position) : undefined;
+    if (beyond) return beyond;
+    const at = position + usable.length * pageSize;
+    this.#takeOver(usable, at);
+    const state = at === tokens.length ? usable.at(-1)?.value.states.get(pageSize) : undefined;
+    return { position: at, ...(state ? { state } : {}) };
+  }
+
+  /** Takes whole pages over, for a sequence that goes on at `at`, in them or in the page after them. */
+  #takeOver(found: readonly CachePage<KvPage>[], at: number): void {
+    const { pool, tree } = this.#store;
+    const seen = this.#firstSeenAt(at);
+    const own = this.#known;
+    for (const next of found) {
+      pool.retain(next.value.page, this.#known >= seen);
+      this.pages.push(next.value.page);
+      tree?.touch(next);
+      this.#cursor = next;
+      this.#known++;
+    }
+    this.#leaveOwn(seen, own);
+  }
+
+  /**
+   * Takes all of `found` over, where the window does not show enough at their end, but does at the end of a part of the page
+   * after them: a prompt or a turn ended there.
+   */
+  #attachToEnd(found: readonly CachePage<KvPage>[], tokens: Uint32Array, position: number): Attached | undefined {
+    const { pool: { pageSize }, tree } = this.#store;
+    const begin = position + found.length * pageSize;
+    const part = tree?.matchPart(found.at(-1) as CachePage<KvPage>, tokens, begin);
+    if (!part?.page.value.hasWindow) return undefined;
+    const { count, state } = usableOf(part, tokens, begin);
+    const shown = this.#known + found.length - this.#firstSeenAt(begin + count);
+    if (count < 1 || found.slice(-shown).some(({ value }) => shown > 0 && !value.hasWindow)) return undefined;
+    const page = this.#store.copy(part.page.value.page);
+    if (page === undefined) return undefined;
+    tree?.touch(part.page);
+    this.#takeOver(found, begin + count);
+    this.pages.push(page);
+    return { position: begin + count, ...(state ? { state } : {}) };
+  }
+
+  /** How many of the pages that follow can be taken over: of the last ones, what the window shows must be there. */
+  #usable(found: readonly CachePage<KvPage>[]): number {
+    const { pageSize } = this.#store.pool;
+    let run = 0;
+    let usable = 0;
+    found.forEach(({ value }, index) => {
+      run = value.hasWindow ? run + 1 : 0;
+      const pages = this.#known + index + 1;
+      if (run >= Math.min(index + 1, pages - this.#firstSeenAt(pages * pageSize))) usable = index + 1;
+    });
+    return usable;
+  }
+
+  #firstSeenAt(position: number): number {
+    return firstSeen(position, this.#store.windows, this.#store.pool.pageSize);
+  }
+
+  /** Lets the windowed parts of its pages before `seen` go, of those that it had before it took others over, `own` of them. */
+  #leaveOwn(seen: number, own: number): void {
+    const { pool, statePages } = this.#store;
+    for (let index = this.#firstSeen; index < Math.min(seen, own); index++) {
+      pool.leave(this.pages[statePages + index] as number);
+    }
+    this.#firstSeen = Math.max(this.#firstSeen, seen);
+  }
+
+  /** Leaves the pages behind that no query from `position` on sees through the window, in the cache, too. */
+  leaveBehind(position: number): void {
+    const seen = this.#firstSeenAt(position);
+    if (seen <= this.#firstSeen) return;
+    let page = this.#cursor;
+    for (let index = this.#known - 1; page?.parent && index >= this.#firstSeen; index--) {
+      if (index < seen) this.#store.leave(page);
+      page = page.parent;
+    }
+    this.#leaveOwn(seen, Infinity);
+  }
+
+  /** Has the cache keep what the window shows at the end of a prompt or of a turn, and as much before it. */
+  #keepEnd(position: number): void {
+    const { windows } = this.#store;
+    if (windows.window === 0) return;
+    const first = this.#firstSeenAt(position - windows.window);
+    let page = this.#tail ?? this.#cursor;
+    while (page?.parent && page.depth + page.tokens.length > first * this.#store.pool.pageSize) {
+      if (page.value.hasWindow) page.value.keepsWindow = true;
+      page = page.parent;
+    }
+  }
+
+  /** Copies a page of the cache that shares at least `least` of the next tokens, where there is one. */
+  attachPart(tokens: Uint32Array, position: number, least: number): Attached {
+    const tree = this.#store.tree;
+    if (!tree || this.#store.statePages > 0 || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
+    const cursor = this.#cursor as CachePage<KvPage>;
+    this.#seen = { changedAt: tree.changedAt(cursor), least };
+    const part = tree.matchPart(cursor, tokens, position);
+    if (!part?.page.value.hasWindow) return { position };
+    const { count, state } = usableOf(part, tokens, position);
+    if (count < Math.max(1, least)) return { position };
+    const page = this.#store.copy(part.page.value.page);
+    if (page === undefined) return { position };
+    tree.touch(part.page);
+    this.pages.push(page);
+    return { position: position + count, ...(state ? { state } : {}) };
+  }
+
+  /** Whether the last page is known to the cache and full. */
+  #isAtEnd(position: number): boolean {
+    const known = this.#known * this.#store.pool.pageSize;
+    return this.#cursor !== undefined && position === known && position === this.capacity;
+  }
+
+  /** Whether the cache may have something after the cursor that a look for `least` tokens would not have found before. */
+  #isNews(least: number): boolean {
+    const changedAt = this.#store.tree?.changedAt(this.#cursor as CachePage<KvPage>);
+    return this.#seen === undefined || this.#seen.changedAt !== changedAt || least < this.#seen.least;
+  }
+
+  /** Gives the pages back that lie wholly beyond `positions`: what was read there does not count. */
+  truncate(positions: number): void {
+    const { pool, statePages } = this.#store;
+    for (const page of this.pages.splice(statePages + pagesFor(positions, pool.pageSize))) pool.release(page);
+  }
+
+  /** Leaves the pages that `tokens`, all of which have been read, fill to the end, for others to find. */
+  publish(tokens: Uint32Array): void {
+    const { pool, tree } = this.#store;
+    const { pageSize } = pool;
+    while (this.#cursor && (this.#known + 1) * pageSize <= tokens.length) {
+      const begin = this.#known * pageSize;
+      const page = this.pages[this.#store.statePages + this.#known] as number;
+      const own = this.#tail?.isGone ? undefined : this.#tail;
+      this.#tail = undefined;
+      let kept = tree?.matchPage(this.#cursor, tokens, begin);
+      if (!kept && own && tree?.grow(own, tokens.subarray(begin + own.tokens.length, begin + pageSize))) kept = own;
+      kept ??= this.#store.keep(this.#cursor, tokens.slice(begin, begin + pageSize), page);
+      if (kept && kept.value.page !== page && !kept.value.hasWindow) this.#store.adopt(kept, page);
+      if (kept && kept.value.page !== page) {
+        // Another sequence was faster; both have the same bits.
+        pool.retain(kept.value.page);
+        pool.release(page);
+        this.pages[this.#store.statePages + this.#known] = kept.value.page;
+      }
+      this.#cursor = kept;
+      this.#known++;
+    }
+  }
+
+  /**
+   * Leaves the last page as well, incomplete as it is; `state` is the hidden state after the last token. At the end of a prompt
+   * or of a turn, what windowed layers keep of it stays in the cache.
+   */
+  publishTail(tokens: Uint32Array, state?: Float32Array, isEnd: boolean = state !== undefined): void {
+    this.publish(tokens);
+    this.#publishRest(tokens, state);
+    if (isEnd) this.#keepEnd(tokens.length);
+  }
+
+  #publishRest(tokens: Uint32Array, state: Float32Array | undefined): void {
+    const cursor = this.#cursor;
+    if (!cursor) return;
+    const { pageSize } = this.#store.pool;
+    const begin = this.#known * pageSize;
+    const count = tokens.length - begin;
+    if (count === 0) {
+      if (state && cursor.parent) this.#store.keepState(cursor, pageSize, state);
+      return;
+    }
+    const page = this.pages[this.#store.statePages + this.#known] as number;
+    let kept = this.#tail;
+    if (kept && !kept.isGone) {
+      const more = tokens.subarray(begin + kept.tokens.length);
+      if (more.length > 0) this.#store.tree?.grow(kept, more);
+    } else {
+      kept = this.#store.keep(cursor, tokens.slice(begin), page);
+      this.#tail = kept?.value.page === page ? kept : undefined;
+    }
+    if (kept && state) this.#store.keepState(kept, count, state);
+  }
+
+  /** Releases all pages. Again is fine. */
+  close(): void {
+    const { pool, statePages } = this.#store;
+    this.pages.forEach((page, index) =>
+      pool.release(page, index < statePages || index - statePages >= this.#firstSeen)
+    );
+    this.pages.length = 0;
+    this.#firstSeen = 0;
+    this.#cursor = undefined;
+    this.#tail = undefined;
+  }
+}
+
+/** How much of a part of a page a sequence can take over: all but its last token, and that too where its hidden state is there. */
+function usableOf(
+  { page, count }: { readonly page: CachePage<KvPage>; readonly count: number },
+  tokens: Uint32Array,
+  begin: number,
+): { readonly count: number; readonly state: Float32Array | undefined } {
+  const state = begin + count === tokens.length ? page.value.states.get(count) : undefined;
+  return { count: Math.min(count, tokens.length - begin - (state ? 0 : 1)), state };
+}
