@@ -255,7 +255,10 @@ pub const KvLayer = extern struct {
     heads: u32,
     k_dim: u32,
     v_dim: u32,
+    /// A value is the first elements of its key, and is not stored besides (latent attention).
+    values_in_keys: bool = false,
 
+    /// `v_dim` is 0 where values are in keys.
     pub fn layerBytes(kind: KvType, page_size: u32, heads: u32, k_dim: u32, v_dim: u32) usize {
         const values: usize = @as(usize, heads) * page_size * (@as(usize, k_dim) + v_dim);
         return switch (kind) {

@@ -222,7 +222,7 @@ const Tile = struct {
         const groups = .{ low / 16, (high + 15) / 16 };
         for (groups[0]..groups[1]) |g| {
             tile.keys[g] = kv.keys(&tile.args.kv, tile.kv_head, start + g * 16);
-            tile.rows[g] = kv.rows(&tile.args.kv, tile.kv_head, start + g * 16);
+            tile.rows[g] = if (tile.args.kv.values_in_keys) tile.keys[g] else kv.rows(&tile.args.kv, tile.kv_head, start + g * 16);
             const next = start + block_positions + g * 16;
             tile.ahead[g] = if (next < tile.seen_end[0]) kv.keys(&tile.args.kv, tile.kv_head, next).bytes else tile.rows[g].bytes;
             tile.multiply(g);
@@ -287,6 +287,10 @@ const Tile = struct {
                 const n: usize = tile.args.kv.v_dim;
                 const seen: Seen = .{ .p = tile.scores[query..].ptr, .out = tile.vectors + query * tile.stride, .stride = tile.stride, .v_dim = n, .from = from, .to = to };
                 var d: usize = 0;
+                if (tile.args.kv.values_in_keys) {
+                    while (d < n) : (d += 16) tile.columnsOfKeys(kind, count, &seen, d);
+                    return;
+                }
                 inline for (.{ 8, 4, 2, 1 }) |share| if (share <= @max(1, accumulators / count)) {
                     while (d + 16 * share <= n) : (d += 16 * share) {
                         tile.columns(kind, count, share, &seen, d);
@@ -300,7 +304,7 @@ const Tile = struct {
     /// q·k of `width` queries with 16 keys. Where the registers cannot hold four accumulators of each, these take turns.
     fn products(tile: *Tile, comptime kind: level_table.KvType, comptime width: usize, group: usize) void {
         const key = tile.keys[group];
-        const ahead = tile.rows[group].bytes;
+        const ahead = if (tile.args.kv.values_in_keys) tile.ahead[group] else tile.rows[group].bytes;
         const queries = &tile.queries;
         const k_dim = tile.args.kv.k_dim;
         const share: usize = @max(1, @min(4, accumulators / width));
@@ -361,11 +365,60 @@ const Tile = struct {
             if (share == 0) simd.storePart(own, v_dim - d, acc[i][c]) else simd.store(own, acc[i][c]);
         };
     }
+
+    /// The same for the 16 columns from `d` on where values are in keys: sixteen positions of a line of keys become sixteen
+    /// columns of a position.
+    fn columnsOfKeys(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, seen: *const Seen, d: usize) void {
+        const n = @min(16, seen.v_dim - d);
+        var acc: [count]F = undefined;
+        inline for (0..count) |i| acc[i] = if (n == 16) simd.load(seen.out + i * seen.stride + d) else simd.loadPart(seen.out + i * seen.stride + d, n, 0);
+        for (seen.from / 16..(seen.to + 15) / 16) |g| {
+            var lines: [16]F = @splat(simd.splat(0));
+            for (lines[0..n], d..) |*line, column| line.* = lineOf(kind, tile.keys[g], column);
+            lines = transposed(lines);
+            for (@max(seen.from, g * 16)..@min(seen.to, g * 16 + 16)) |position| {
+                inline for (0..count) |i| acc[i] = simd.fma(simd.splat(seen.p[i][position]), lines[position % 16], acc[i]);
+            }
+        }
+        inline for (0..count) |i| {
+            const own = seen.out + i * seen.stride + d;
+            if (n == 16) simd.store(own, acc[i]) else simd.storePart(own, n, acc[i]);
+        }
+    }
 };
 
+/// Line i, lane j of the result is line j, lane i.
+fn transposed(lines: [16]F) [16]F {
+    var now = lines;
+    inline for (.{ 8, 4, 2, 1 }) |step| {
+        const masks = comptime swapMasks(step);
+        inline for (0..16) |i| if (i & step == 0) {
+            const a, const b = .{ now[i], now[i + step] };
+            now[i] = @shuffle(f32, a, b, masks[0]);
+            now[i + step] = @shuffle(f32, a, b, masks[1]);
+        };
+    }
+    return now;
+}
+
+/// What exchanges the upper halves of pairs of lanes in one line with the lower ones in another; below 0: of the second line.
+fn swapMasks(comptime step: usize) [2]@Vector(16, i32) {
+    var masks: [2]@Vector(16, i32) = undefined;
+    for (0..16) |lane| {
+        const at: i32 = @intCast(lane);
+        masks[0][lane] = if (lane & step == 0) at else ~(at - @as(i32, step));
+        masks[1][lane] = if (lane & step == 0) at + step else ~at;
+    }
+    return masks;
+}
+
+inline fn lineOf(comptime kind: level_table.KvType, key: kv.Part, d: usize) F {
+    const line = kv.load(kind, key.values(kind) + d * 16);
+    return if (kind == .q8_0) line * float16.loadF16(key.scales + d / kv.block * 16) else line;
+}
+
 inline fn multiplyLine(comptime kind: level_table.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
-    var line = kv.load(kind, key.values(kind) + d * 16);
-    if (kind == .q8_0) line *= float16.loadF16(key.scales + d / kv.block * 16);
+    const line = lineOf(kind, key, d);
     inline for (0..width) |i| acc[i] = simd.fma(line, simd.splat(queries[d * width + i]), acc[i]);
 }
 

@@ -21,6 +21,7 @@ const Shape = struct {
     softcap: f32 = 0,
     /// Above every score where it is 2, among them where it is 1.
     sinks: u32 = 0,
+    values_in_keys: bool = false,
 };
 
 /// A sequence of `position + tokens` positions with keys, values and queries, its pages in no order. What no
@@ -41,7 +42,7 @@ const Case = struct {
         const r = random.random();
         const positions = shape.position + shape.tokens;
         const used = (positions + shape.page_size - 1) / shape.page_size;
-        const layer = level_table.KvLayer.layerBytes(shape.type, shape.page_size, shape.kv_heads, shape.k_dim, shape.v_dim);
+        const layer = level_table.KvLayer.layerBytes(shape.type, shape.page_size, shape.kv_heads, shape.k_dim, if (shape.values_in_keys) 0 else shape.v_dim);
         // Two layers; ours is the second.
         const page_bytes = std.mem.alignForward(usize, 2 * layer, 64);
         const memory = try a.alignedAlloc(u8, .@"64", page_bytes * used);
@@ -74,6 +75,7 @@ const Case = struct {
                     .heads = shape.kv_heads,
                     .k_dim = shape.k_dim,
                     .v_dim = shape.v_dim,
+                    .values_in_keys = shape.values_in_keys,
                 },
                 .q = q.ptr,
                 .q_stride = q_stride,
@@ -191,6 +193,27 @@ test "attention at every level equals plain loops: shapes at random" {
             .window = if (i % 3 == 0) r.intRangeAtMost(u32, 1, 150) else 0,
             .softcap = if (i % 5 == 0) 2 else 0,
             .sinks = @intCast(i % 7 % 3),
+        }, i);
+    }
+}
+
+test "attention at every level equals plain loops: values in keys" {
+    var random = std.Random.DefaultPrng.init(12);
+    const r = random.random();
+    for (0..120) |i| {
+        const kind = r.enumValue(level_table.KvType);
+        const dims: []const u32 = if (kind == .q8_0) &.{ 64, 96, 160 } else &.{ 9, 40, 72, 80, 144 };
+        const k_dim = dims[r.uintLessThan(usize, dims.len)];
+        try check(.{
+            .type = kind,
+            .k_dim = k_dim,
+            .v_dim = if (kind == .q8_0) k_dim - 32 else r.intRangeAtMost(u32, 1, k_dim),
+            .page_size = ([_]u32{ 16, 32, 64 })[r.uintLessThan(usize, 3)],
+            .group = r.intRangeAtMost(u32, 1, 20),
+            .position = r.uintLessThan(u32, 201),
+            .tokens = r.intRangeAtMost(u32, 1, 9),
+            .window = if (i % 4 == 0) r.intRangeAtMost(u32, 1, 150) else 0,
+            .values_in_keys = true,
         }, i);
     }
 }

@@ -40,7 +40,8 @@ pub fn keys(kv: *const KvLayer, head: usize, position: usize) Part {
     return part(kv, position, group * kv.k_dim * 16);
 }
 
-/// Values of the 16 positions that begin with `position` (a multiple of 16): values [16][d], scales [16][d / 32].
+/// Values of the 16 positions that begin with `position` (a multiple of 16): values [16][d], scales [16][d / 32]. Not of a layer
+/// whose values are in its keys.
 pub fn rows(kv: *const KvLayer, head: usize, position: usize) Part {
     const keys_before = @as(usize, kv.heads) * kv.page_size * kv.k_dim;
     const row = head * kv.page_size + position % kv.page_size;
@@ -51,7 +52,8 @@ fn part(kv: *const KvLayer, position: usize, element: usize) Part {
     const page: usize = kv.pages[position / kv.page_size];
     const bytes = kv.base + page * kv.page_bytes + kv.layer_offset;
     // The scales of a layer follow all its values, one for 32 of them, in the same order.
-    const end: usize = @as(usize, kv.heads) * kv.page_size * (@as(usize, kv.k_dim) + kv.v_dim);
+    const stored: usize = if (kv.values_in_keys) kv.k_dim else @as(usize, kv.k_dim) + kv.v_dim;
+    const end: usize = @as(usize, kv.heads) * kv.page_size * stored;
     return switch (kv.type) {
         .f16 => .{ .bytes = bytes + element * 2, .scales = undefined },
         .f32 => .{ .bytes = bytes + element * 4, .scales = undefined },
@@ -75,6 +77,7 @@ pub inline fn loadPart(comptime kind: level_table.KvType, p: [*]const Element(ki
     return load(kind, &lanes);
 }
 
+/// `v` is not read where values are in keys.
 pub fn kvWrite(kv: *const KvLayer, position: u32, k: [*]const f32, v: [*]const f32) callconv(.c) void {
     switch (kv.type) {
         inline else => |kind| write(kind, kv, position, k, v),
@@ -86,22 +89,22 @@ fn write(comptime kind: level_table.KvType, kv: *const KvLayer, position: usize,
     const lane = position & 15;
     for (0..kv.heads) |head| {
         const key = keys(kv, head, first);
-        const row = rows(kv, head, first);
         const key_lane = key.values(kind) + lane;
-        const row_start = row.values(kind) + lane * kv.v_dim;
         const k_head = k + head * kv.k_dim;
-        const v_head = v + head * kv.v_dim;
         if (kind == .q8_0) {
             for (0..kv.k_dim / block) |b| {
                 key.scales[b * 16 + lane] = quantize(k_head + b * block, key_lane + b * block * 16, 16);
             }
+        } else scatter(kind, k_head, kv.k_dim, key_lane, 16);
+        if (kv.values_in_keys) continue;
+        const row = rows(kv, head, first);
+        const row_start = row.values(kind) + lane * kv.v_dim;
+        const v_head = v + head * kv.v_dim;
+        if (kind == .q8_0) {
             for (0..kv.v_dim / block) |b| {
                 row.scales[lane * kv.v_dim / block + b] = quantize(v_head + b * block, row_start + b * block, 1);
             }
-        } else {
-            scatter(kind, k_head, kv.k_dim, key_lane, 16);
-            scatter(kind, v_head, kv.v_dim, row_start, 1);
-        }
+        } else scatter(kind, v_head, kv.v_dim, row_start, 1);
     }
 }
 

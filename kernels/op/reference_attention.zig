@@ -86,8 +86,9 @@ pub fn key(kv: *const level_table.KvLayer, head: usize, position: usize, d: usiz
     return number(kv, position, (group * kv.k_dim + d) * 16 + slot % 16, scale);
 }
 
-/// V as [head][position][d], after K.
+/// V as [head][position][d], after K, or in it.
 pub fn value(kv: *const level_table.KvLayer, head: usize, position: usize, d: usize) f32 {
+    if (kv.values_in_keys) return key(kv, head, position, d);
     const row = head * kv.page_size + position % kv.page_size;
     const before: usize = kv.heads * kv.page_size;
     const scale = before * (kv.k_dim / 32) + row * (kv.v_dim / 32) + d / 32;
@@ -100,7 +101,7 @@ fn number(kv: *const level_table.KvLayer, position: usize, element: usize, scale
         .f32 => return @as([*]const f32, @ptrCast(@alignCast(page)))[element],
         .f16 => return @as([*]const f16, @ptrCast(@alignCast(page)))[element],
         .q8_0 => {
-            const values: usize = kv.heads * kv.page_size * (kv.k_dim + kv.v_dim);
+            const values: usize = kv.heads * kv.page_size * (kv.k_dim + if (kv.values_in_keys) 0 else kv.v_dim);
             const scales: [*]const f16 = @ptrCast(@alignCast(page + values));
             return @as(f32, @floatFromInt(@as(i8, @bitCast(page[element])))) * @as(f32, scales[scale]);
         },
