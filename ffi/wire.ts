@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 62836b7f38d8b514";
+export const STAMP = "0.1.0 40cdf87eb134e00a";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -170,6 +170,7 @@ export const MIXERS = [
   "attention",
   "shortConvolution",
   "deltaRule",
+  "latent",
 ] as const;
 
 /** One of {@link MIXERS}. */
@@ -309,6 +310,14 @@ export const ROLES = [
   "ssm_dt_bias",
   "ssm_norm",
   "scale",
+  "attn_q_a",
+  "attn_q_a_norm",
+  "attn_q_b",
+  "attn_kv_a_mqa",
+  "attn_kv_a_norm",
+  "attn_k_b",
+  "attn_v_b",
+  "attn_kv_b",
 ] as const;
 
 /** One of {@link ROLES}. */

@@ -211,11 +211,17 @@ export interface ModelLayer {
   readonly stateGatesTogether: boolean;
   /** Whether what attention gives is gated: behind each head's query, its matrix gives a gate of the same length. */
   readonly attentionGate: boolean;
+  /** Elements of the latent row that keys and values of all heads are made from; 0: attention is not latent. With it, `k_dim` and `v_dim` are those of one head. */
+  readonly latentRank: number;
+  /** Elements at the end of each key that are rotated, in latent attention; those of a key are the same for all heads. */
+  readonly latentRotated: number;
+  /** Elements of the row that queries are made from, in latent attention; 0: they are made from the stream. */
+  readonly queryRank: number;
 }
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(20);
+  to.reserve(23);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -236,6 +242,9 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.bool(record.stateHeadsInTurn);
   to.bool(record.stateGatesTogether);
   to.bool(record.attentionGate);
+  to.u32(record.latentRank, "latentRank");
+  to.u32(record.latentRotated, "latentRotated");
+  to.u32(record.queryRank, "queryRank");
 }
 
 /** A tensor, or some rows of one. */

@@ -88,7 +88,7 @@ pub export fn lg_model_status(model_handle: u32, progress: ?[*]u8, progress_len:
     if (!giveRecord(wire.layouts.ModelProgress, .{
         .bytes_done = @floatFromInt(model.bytes_done.load(.acquire)),
         .bytes_total = @floatFromInt(model.bytes_total),
-        .resident_bytes = @floatFromInt(model.store.arena.len),
+        .resident_bytes = @floatFromInt(model.store.arena.len + model.turned.len),
     }, progress, progress_len)) return Status.invalid_argument.code();
     switch (@as(ModelState, @enumFromInt(model.state.load(.acquire)))) {
         .loading => return 0,

@@ -184,9 +184,20 @@ pub const layouts = struct {
         /// Whether what attention gives is gated: behind each head's query, its matrix gives a gate of the same length.
         attention_gate: bool,
 
+        /// Elements of the latent row that keys and values of all heads are made from; 0: attention is not latent. With it, `k_dim` and
+        /// `v_dim` are those of one head.
+        latent_rank: u32,
+        /// Elements at the end of each key that are rotated, in latent attention; those of a key are the same for all heads.
+        latent_rotated: u32,
+        /// Elements of the row that queries are made from, in latent attention; 0: they are made from the stream.
+        query_rank: u32,
+
         pub const into = [_]Buffer{.model};
         pub const about = "layer of the model description";
         pub const ranges = .{
+            .latent_rank = .{ 0, limits.head_dim_max },
+            .latent_rotated = .{ 0, limits.head_dim_max },
+            .query_rank = .{ 0, limits.embedding_max },
             .heads = .{ 0, limits.heads_max },
             .kv_heads = .{ 0, limits.heads_max },
             .k_dim = .{ 0, limits.head_dim_max },

@@ -15,7 +15,7 @@ pub const choices = struct {
     /// after rotation.
     pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
     /// The kinds of mixers.
-    pub const Mixers = enum(u32) { attention, short_convolution, delta_rule };
+    pub const Mixers = enum(u32) { attention, short_convolution, delta_rule, latent };
     /// What norms divide by: the root mean square, or, with the mean taken away first, the standard deviation.
     pub const Norms = enum(u32) { root_mean_square, deviation };
     /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
@@ -96,6 +96,15 @@ pub const choices = struct {
         ssm_dt_bias,
         ssm_norm,
         scale,
+        attn_q_a,
+        attn_q_a_norm,
+        attn_q_b,
+        attn_kv_a_mqa,
+        attn_kv_a_norm,
+        attn_k_b,
+        attn_v_b,
+        /// Of old files: the rows that make keys. Those that make values are `attn_v_b`.
+        attn_kv_b,
 
         /// GGUF names them so.
         pub const as_spelled = true;

@@ -107,6 +107,7 @@ function architectures(): string {
 /** What each trait beyond rotation and activation is called in the table. */
 const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, string>> = {
   scaledEmbedding: "scaled embeddings",
+  latent: "latent attention",
   biases: "biases of q, k, v",
   queryNorms: "norms of q and k",
   wholeHeads: "whole heads rotated",

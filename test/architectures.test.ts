@@ -33,8 +33,11 @@ const TOLERANCE = 2e-5;
 it("the kit's excerpt has a model with every trait", () => {
   const { models } = readJson<{ models: Model[] }>(excerptDirectory, "archs", "manifest.json");
   const shown = new Set(models.flatMap(({ arch }) => Object.keys(ARCHITECTURES.get(arch) ?? {})));
-  // Which tensors there are, no arithmetic; and what the kit has no model of (variants.test.ts has).
-  for (const trait of ["secondNorm", "optionalNorms", "layerNorms", "parallel", "logitScale"]) shown.add(trait);
+  // Which tensors there are, no arithmetic; what the kit has no model of (variants.test.ts has); and latent attention, whose
+  // two forms latent.test.ts compares.
+  for (const trait of ["latent", "secondNorm", "optionalNorms", "layerNorms", "parallel", "logitScale"]) {
+    shown.add(trait);
+  }
   const missing = [...ARCHITECTURES].flatMap(([name, traits]) =>
     Object.keys(traits).filter((trait) => !shown.has(trait)).map((trait) => `${name}: ${trait}`)
   );

@@ -34,7 +34,6 @@ interface KitModel {
 
 /** Models that are refused: one leaves the list when its architecture arrives. */
 const REFUSED: ReadonlySet<string> = new Set([
-  "deepseek2_mla",
   "qwen35moe",
   "qwen3next",
   "granitehybrid",

@@ -69,11 +69,14 @@ const hyperparameters: Hyperparameters = {
     stateHeadsInTurn: true,
     stateGatesTogether: false,
     attentionGate: true,
+    latentRank: 31,
+    latentRotated: 32,
+    queryRank: 33,
   }],
 };
 const headerWords = 29;
 const rotationWords = 11;
-const layerWords = 20;
+const layerWords = 23;
 const tensorWords = 14;
 
 function tensor(number: number): PlannedTensor {
@@ -126,6 +129,9 @@ describe("a model's description", () => {
       1,
       0,
       1,
+      31,
+      32,
+      33,
     ]);
     const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 5, 0, 8, 0, 8, 0, 2]);

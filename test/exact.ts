@@ -41,6 +41,8 @@ const parts: readonly (readonly [part: string, names: readonly string[] | undefi
   ["archs", undefined],
   ["quants", undefined],
   ["archs2", [
+    "gemma3",
+    "deepseek2_mla",
     "olmo2",
     "granite",
     "mistral3",

@@ -24,6 +24,7 @@ export function mixWithState(layer: ReferenceLayer, inputs: readonly Float64Arra
     case "deltaRule":
       return deltaRule(layer, inputs);
     case "attention":
+    case "latent":
       throw new Error("Attention has no state.");
   }
 }

@@ -70,9 +70,10 @@ pub const Adapter = struct {
         if (adapter.in_use.load(.acquire)) return error.Busy;
         if (options.tensor >= adapter.pairs.len or adapter.pairs[options.tensor] != null) return error.Refused;
         const entry = adapter.model.entries[options.tensor];
-        if (!tensors.isMatrix(entry.role) or tensors.isOfExperts(entry.role) or entry.role == .token_embd) return error.Refused;
+        if (!tensors.isMatrix(entry.role) or tensors.isOfExperts(entry.role) or tensors.isOfHeads(entry.role) or entry.role == .token_embd) return error.Refused;
         const rank: usize = options.rank;
         if (a.len != rank * entry.cols or b.len != rank * entry.rows) return error.Refused;
+        assert(entry.slabs == 1 and entry.cols > 0 and entry.rows > 0);
         const format = dispatch.format(0).?;
         var pair: Pair = .{
             .rank = options.rank,
@@ -87,6 +88,7 @@ pub const Adapter = struct {
         errdefer memory.release(.weights, pair.bytes);
         try packRows(format, a, entry.cols, pair.bytes);
         try packRows(format, b, options.rank, pair.bytes[pair.a_groups * pair.a_group_bytes ..]);
+        assert(pair.innerFloats() >= pair.rank and pair.bytes.len % 64 == 0);
         adapter.pairs[options.tensor] = pair;
         adapter.inner_floats = @max(adapter.inner_floats, pair.innerFloats());
         return pair.bytes.len;

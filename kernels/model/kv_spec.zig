@@ -30,6 +30,8 @@ pub const Paged = struct {
     heads: u32,
     k_dim: u32,
     v_dim: u32,
+    /// Latent attention: a value is the first elements of its key, and is not kept besides.
+    values_in_keys: bool = false,
     /// Queries see a window of positions: what is kept of those before it is not read again.
     windowed: bool = false,
 };
@@ -119,7 +121,7 @@ pub fn positionBytes(positions: Positions, kind: level_table.KvType, page_size: 
     std.debug.assert(std.math.isPowerOfTwo(page_size));
     return std.mem.alignForward(usize, switch (positions) {
         .none => 0,
-        .paged => |paged| level_table.KvLayer.layerBytes(kind, page_size, paged.heads, paged.k_dim, paged.v_dim),
+        .paged => |paged| level_table.KvLayer.layerBytes(kind, page_size, paged.heads, paged.k_dim, if (paged.values_in_keys) 0 else paged.v_dim),
     }, 64);
 }
 
@@ -134,6 +136,7 @@ test "a page has whole lines of each layer" {
     try std.testing.expectEqual(3 * 64 * (128 + 8), positionBytes(positions, .q8_0, 64));
     try std.testing.expectEqual(128, positionBytes(.{ .paged = .{ .heads = 1, .k_dim = 1, .v_dim = 2 } }, .f16, 16));
     try std.testing.expectEqual(0, positionBytes(.none, .f16, 16));
+    try std.testing.expectEqual(32 * 576 * 2, positionBytes(.{ .paged = .{ .heads = 1, .k_dim = 576, .v_dim = 512, .values_in_keys = true } }, .f16, 32));
 }
 
 test "what windowed layers keep comes last in a page, and can be left behind where no state may lie there" {

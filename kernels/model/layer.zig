@@ -17,6 +17,23 @@ pub const Mixer = union(enum) {
     attention: Attention,
     short_convolution: ShortConvolution,
     delta_rule: DeltaRule,
+    latent: Latent,
+};
+
+/// Attention whose keys and values of all heads are made from one latent row of a position, which is all that is kept.
+pub const Latent = struct {
+    heads: u32,
+    /// Elements of the latent row.
+    rank: u32,
+    /// Elements of the row that queries are made from; 0: they are made from the stream.
+    query_rank: u32,
+    /// Elements of a head's key that are made from the latent row, and those that are rotated, after them; the rotated ones of a
+    /// key are the same for all heads.
+    plain: u32,
+    rotated: u32,
+    v_dim: u32,
+    rotation: u32,
+    scale: f32,
 };
 
 /// Attention of grouped heads.
@@ -125,6 +142,16 @@ pub const Layer = struct {
                     .softcap = traits.attention_softcap,
                     .is_gated = own.attention_gate,
                 } },
+                .latent => .{ .latent = .{
+                    .heads = own.heads,
+                    .rank = own.latent_rank,
+                    .query_rank = own.query_rank,
+                    .plain = own.k_dim - own.latent_rotated,
+                    .rotated = own.latent_rotated,
+                    .v_dim = own.v_dim,
+                    .rotation = own.rotation,
+                    .scale = traits.attention_scale,
+                } },
                 .short_convolution => .{ .short_convolution = .{ .channels = traits.embedding, .taps = own.conv_kernel } },
                 .delta_rule => .{ .delta_rule = .{
                     .heads = own.state_heads,
@@ -163,6 +190,7 @@ pub const Layer = struct {
     pub fn keeps(layer: *const Layer) KvSpec {
         return switch (layer.mixer) {
             .attention => |own| if (own.keys == .of_layer) .{} else .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim, .windowed = own.window > 0 } } },
+            .latent => |own| .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = own.rank + own.rotated, .v_dim = own.rank, .values_in_keys = true } } },
             .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
             .delta_rule => |own| .{ .state = .{
                 .past = .{ .count = own.taps - 1, .floats = own.channels() },
@@ -184,6 +212,7 @@ pub const Layer = struct {
                 &.{ &tensors.recurrent, &tensors.delta_rule, &tensors.gates_together }
             else
                 &.{ &tensors.recurrent, &tensors.delta_rule, &tensors.gates_apart },
+            .latent => &.{&tensors.latent},
         };
         for (of_mixer) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
         const of_inputs: []const tensors.Slot = if (layer.inputs > 0) &tensors.layer_inputs else &.{};
@@ -195,6 +224,18 @@ pub const Layer = struct {
         for (of_feed_forward) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
         return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_inputs }) |slots| {
             if (missingOf(slots, &layer.tensors)) |role| break role;
+        } else switch (layer.mixer) {
+            .attention, .short_convolution, .delta_rule => null,
+            .latent => |own| layer.missingOfLatent(own),
+        };
+    }
+
+    /// Of latent attention, where one tensor or others do.
+    fn missingOfLatent(layer: *const Layer, own: Latent) ?Role {
+        if (layer.maybeMatrix(.attn_k_b) == null and layer.maybeMatrix(.attn_kv_b) == null) return .attn_k_b;
+        const wanted: []const Role = if (own.query_rank > 0) &.{ .attn_q_a, .attn_q_a_norm, .attn_q_b, .attn_output } else &.{ .attn_q, .attn_output };
+        return for (wanted) |role| {
+            if (layer.tensors[@intFromEnum(role)] == .absent) break role;
         } else null;
     }
 

@@ -21,6 +21,8 @@ const layer_zig = @import("layer.zig");
 const traits_zig = @import("traits.zig");
 const tensors = @import("tensors.zig");
 const store_zig = @import("store.zig");
+const memory = @import("../host/memory.zig");
+const turning = @import("turning.zig");
 const weights = @import("weights.zig");
 const Layer = layer_zig.Layer;
 const Store = store_zig.Store;
@@ -56,6 +58,10 @@ pub const Model = struct {
     bytes_done: std.atomic.Value(u64) = .init(0),
     bytes_total: u64,
     next_entry: usize = 0,
+    /// Transposes of matrices, made layer by layer when all weights are there.
+    turned: []align(64) u8 = &.{},
+    turned_bytes: usize = 0,
+    next_layer: usize = 0,
     failure: Status = .ok,
     unread: store_zig.Unread = .nothing,
     failed_row: u32 = 0,
@@ -117,6 +123,12 @@ pub const Model = struct {
             .bytes_total = bytes_total,
         };
         try model.place(report);
+        const turned = turning.bytesOfAll(layers);
+        if (turned > 0) model.turned = memory.allocate(.weights, turned) orelse {
+            _ = report.fail(.out_of_memory, "weights", "", .{ "{d} bytes", .{turned} }, "");
+            return error.OutOfMemory;
+        };
+        errdefer if (turned > 0) memory.release(.weights, model.turned);
 
         model.object.retain(); // the task's
         conductor.enqueue(&model.task) catch {
@@ -195,6 +207,11 @@ pub const Model = struct {
             }
             return true;
         }
+        if (model.next_layer < model.layers.len) {
+            model.turned_bytes += turning.turn(&model.layers[model.next_layer], @alignCast(model.turned[model.turned_bytes..])) catch return model.finish(.out_of_memory);
+            model.next_layer += 1;
+            return true;
+        }
         model.computeRope();
         return model.finish(.ok);
     }
@@ -240,6 +257,7 @@ pub const Model = struct {
         const model: *Model = @fieldParentPtr("object", object);
         std.debug.assert(model.store.source == null);
         model.store.close();
+        if (model.turned.len > 0) memory.release(.weights, model.turned);
         freeRotations(model.rotations);
         os.allocator.free(model.entries);
         os.allocator.free(model.layers);

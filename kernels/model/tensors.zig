@@ -22,7 +22,7 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_size };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_size, query_rank, latent_rank, latent_row, plain };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -45,6 +45,10 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .shared_width => layer.shared_width,
         .layer_inputs => traits.layer_inputs,
         .all_layer_inputs => traits.layers * traits.layer_inputs,
+        .query_rank => layer.query_rank,
+        .latent_rank => layer.latent_rank,
+        .latent_row => layer.latent_rank + layer.latent_rotated,
+        .plain => layer.k_dim - layer.latent_rotated,
         .taps => layer.conv_kernel,
         .state_heads => layer.state_heads,
         .both_gates => 2 * layer.state_heads,
@@ -61,7 +65,7 @@ const RecurrentSizes = struct { projected: u32 = 0, convolved: u32 = 0, mixed: u
 
 fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) RecurrentSizes {
     return switch (layer.mixer) {
-        .attention => .{},
+        .attention, .latent => .{},
         .short_convolution => .{ .projected = 3 * traits.embedding, .convolved = traits.embedding, .mixed = traits.embedding },
         .delta_rule => {
             const values = layer.state_heads * layer.state_size;
@@ -146,6 +150,18 @@ pub const gates_together = [_]Slot{
 /// Of any matrix: what its results are multiplied by, a number for each slab.
 pub const scales = [_]Slot{.{ .role = .scale, .form = .vector, .cols = .one }};
 
+/// Of the mixer `latent`, besides `attn_output`, and `attn_q` where queries are made from the stream.
+pub const latent = [_]Slot{
+    .{ .role = .attn_q_a, .form = .matrix, .cols = .embedding, .rows = .query_rank },
+    .{ .role = .attn_q_a_norm, .form = .vector, .cols = .query_rank },
+    .{ .role = .attn_q_b, .form = .matrix, .cols = .query_rank, .rows = .queries },
+    .{ .role = .attn_kv_a_mqa, .form = .matrix, .required = true, .cols = .embedding, .rows = .latent_row },
+    .{ .role = .attn_kv_a_norm, .form = .vector, .required = true, .cols = .latent_rank },
+    .{ .role = .attn_k_b, .form = .matrix, .cols = .plain, .rows = .latent_rank, .slabs = .heads },
+    .{ .role = .attn_v_b, .form = .matrix, .required = true, .cols = .latent_rank, .rows = .values, .slabs = .heads },
+    .{ .role = .attn_kv_b, .form = .matrix, .cols = .latent_rank, .rows = .plain, .slabs = .heads },
+};
+
 /// Of the feed-forward `dense`.
 pub const dense = [_]Slot{
     .{ .role = .ffn_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
@@ -189,7 +205,7 @@ pub const shared_expert = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ scales ++ dense ++ experts ++ shared_expert ++ beside) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ scales ++ dense ++ experts ++ shared_expert ++ beside ++ latent) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;
@@ -214,6 +230,11 @@ pub fn isF32(role: Role) bool {
 /// Whether it stays in its file.
 pub fn isRows(role: Role) bool {
     return slots[@intFromEnum(role)].form == .rows;
+}
+
+/// Whether its products are made head by head, beside the others.
+pub fn isOfHeads(role: Role) bool {
+    return role == .attn_k_b or role == .attn_v_b or role == .attn_kv_b;
 }
 
 /// Whether it is an expert's own, whose products are made beside the others.

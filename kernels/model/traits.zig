@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const layouts = @import("../wire.zig").layouts;
+const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
@@ -43,6 +44,7 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
             if (traits.attention_gate and traits.k_dim != traits.v_dim) return refuse(report, "value length beside a gate", traits.k_dim, traits.k_dim, traits.v_dim);
             if (@min(traits.k_dim, traits.v_dim) == 0) return refuse(report, "key and value lengths", 1, limits.head_dim_max, 0);
         },
+        .latent => {},
         .short_convolution => if (traits.conv_kernel < 2)
             return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel),
         .delta_rule => {
@@ -52,6 +54,7 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
                 return refuse(report, "heads with a state, a multiple of their groups", traits.state_groups, limits.heads_max, traits.state_heads);
         },
     }
+    try checkLatent(report, traits, rotations);
     if (traits.experts == 0) {
         if (traits.feed_forward == 0) return refuse(report, "feed-forward width of a layer without experts", 1, limits.feed_forward_max, 0);
         if (traits.expert_width > 0 or traits.shared_width > 0) return refuse(report, "experts of a layer with a width of theirs", 1, limits.experts_max, 0);
@@ -61,6 +64,20 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
     if (traits.expert_width == 0) return refuse(report, "width of experts", 1, limits.feed_forward_max, 0);
     try checkRouting(report, model, traits.experts);
     return traits;
+}
+
+/// Latent rows and values are whole groups, so that a product of one head writes nothing of another's.
+fn checkLatent(report: *Report, own: LayerTraits, rotations: []const Rotation) error{Refused}!void {
+    if (own.mixer != .latent) {
+        if (own.latent_rank > 0 or own.latent_rotated > 0 or own.query_rank > 0) return refuse(report, "latent row of a layer with parts of one", 1, limits.head_dim_max, 0);
+        return;
+    }
+    if (own.latent_rank == 0 or own.heads == 0 or own.v_dim == 0) return refuse(report, "latent row, heads and values", 1, limits.heads_max, 0);
+    if (own.kv_heads != 1 or own.window != 0 or own.keys != .own) return refuseText(report, "latent attention", "one latent row for all heads, and no window");
+    if (own.rotation == 0 or rotations[own.rotation - 1].dimensions != own.latent_rotated or own.latent_rotated >= own.k_dim)
+        return refuse(report, "rotated elements of a latent key", 2, own.k_dim - 1, own.latent_rotated);
+    if (own.latent_rank + own.latent_rotated > limits.head_dim_max) return refuse(report, "latent row", 1, limits.head_dim_max, own.latent_rank + own.latent_rotated);
+    if (own.latent_rank % level_table.lanes != 0 or own.v_dim % level_table.lanes != 0) return refuseText(report, "latent row and values", "multiples of 16 elements");
 }
 
 /// Each token finds as many experts as it goes to, in the groups that it may choose from.

@@ -145,6 +145,7 @@ pub const Adapting = struct {
 
     /// Adds to the groups [from, to) of part `index`, whose rows lie at `out`.
     pub fn add(adapting: *const Adapting, index: usize, out: [*]f32, out_stride: u32, from: u32, to: u32) void {
+        assert(from < to and to * level_table.lanes <= out_stride);
         for (adapting.jobs.items) |*job| {
             if (job.part != index) continue;
             const added: level_table.AddedRows = .{

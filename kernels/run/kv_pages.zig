@@ -127,6 +127,7 @@ pub const KvPages = struct {
 
     /// The same of what windowed layers keep in a page.
     pub fn leave(pages: *KvPages, page: u32) Error!void {
+        std.debug.assert(pages.behind_bytes <= pages.page_bytes);
         _ = os.discard((try pages.at(page))[pages.behind_bytes..]);
     }
 
@@ -148,6 +149,7 @@ pub const KvPages = struct {
             .heads = kept.heads,
             .k_dim = kept.k_dim,
             .v_dim = kept.v_dim,
+            .values_in_keys = kept.values_in_keys,
         };
     }
 

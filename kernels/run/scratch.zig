@@ -109,6 +109,11 @@ pub const Integers = struct {
     /// The same from row `first` on, as a batch of its own.
     pub fn activationsFrom(integers: *const Integers, first: usize, shape: Shape, rows: []f32, stride: u32) level_table.Activations {
         std.debug.assert(shape.cols <= stride and (first + shape.tokens) * stride <= rows.len);
+        return integers.beside(first, shape, rows[first * stride ..], stride);
+    }
+
+    /// Those of a batch of their own, which begins at row `first` of them, beside floats that lie elsewhere.
+    pub fn beside(integers: *const Integers, first: usize, shape: Shape, rows: []f32, stride: u32) level_table.Activations {
         const spans = first * (shape.cols / level_table.span);
         std.debug.assert((spans + shape.tokens * (shape.cols / level_table.span)) * level_table.span <= integers.q.len);
         const low_spans = if (shape.bits == .int16) spans else 0;
@@ -117,7 +122,7 @@ pub const Integers = struct {
             .cols = shape.cols,
             .bits = shape.bits,
             .row_stride = stride,
-            .rows = rows[first * stride ..].ptr,
+            .rows = rows.ptr,
             .q = integers.q[spans * level_table.span ..].ptr,
             .q_low = integers.q_low[low_spans * level_table.span ..].ptr,
             .scales = integers.scales[spans..].ptr,

@@ -47,7 +47,8 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
   const { hyperparameters, tensors } = plan;
   const { embedding, perLayer } = hyperparameters;
   const most = (of: (layer: typeof perLayer[number]) => number) => Math.max(...perLayer.map(of));
-  const heads = most(({ heads, kDim, vDim }) => heads * (kDim + vDim)) +
+  const latent = most(({ heads, latentRank, latentRotated }) => heads * (2 * latentRank + latentRotated));
+  const heads = latent + most(({ heads, kDim, vDim }) => heads * (kDim + vDim)) +
     most(({ kvHeads, kDim, vDim }) => kvHeads * (kDim + vDim));
   // Rows of floats that a token has in a step: hidden states, queries, keys, values, both sides of the feed-forward part.
   const { layers, layerInputs, expertsUsed } = hyperparameters;

@@ -101,12 +101,13 @@ function planPair(gguf: Gguf, plan: ModelPlan, base: string, alpha: number, mode
 }
 
 /** Refuses pairs of what is no plain matrix whose products are computed. */
-function checkKind(gguf: Gguf, a: Tensor, { role, tensor, rows }: PlannedTensor): void {
+function checkKind(gguf: Gguf, a: Tensor, { role, tensor, rows, slabs }: PlannedTensor): void {
   const expected = "pairs for matrices of attention, of the feed-forward part, and output.weight";
   if (role === "token_embd") throw unsupported(gguf, a.name, "changes the embeddings", expected);
   if (tensor.dims.length > 2 || a.dims.length > 2 || role.endsWith("_shexp")) {
     throw unsupported(gguf, a.name, "changes experts", expected);
   }
+  if (slabs > 1) throw unsupported(gguf, a.name, "changes matrices of single heads", expected);
   if (rows === 1) throw unsupported(gguf, a.name, `changes ${tensor.name}, a vector`, expected);
 }
 

@@ -62,17 +62,23 @@ pub const Scratch = struct {
         var values: u32 = 0;
         var partial_floats: u32 = 0;
         for (model.layers) |layer| {
-            const own = switch (layer.mixer) {
-                .attention => |own| own,
-                else => continue,
-            };
-            heads = @max(heads, own.heads);
-            kv_heads = @max(kv_heads, own.kv_heads);
-            queries = @max(queries, own.queryRows());
-            gates = @max(gates, if (own.is_gated) own.heads * own.v_dim else 0);
-            keys = @max(keys, own.kv_heads * own.k_dim);
-            values = @max(values, own.kv_heads * own.v_dim);
-            partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
+            switch (layer.mixer) {
+                .attention => |own| {
+                    heads = @max(heads, own.heads);
+                    kv_heads = @max(kv_heads, own.kv_heads);
+                    queries = @max(queries, own.queryRows());
+                    gates = @max(gates, if (own.is_gated) own.heads * own.v_dim else 0);
+                    keys = @max(keys, own.kv_heads * own.k_dim);
+                    values = @max(values, own.kv_heads * own.v_dim);
+                    partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
+                },
+                .latent => |own| {
+                    heads = @max(heads, own.heads);
+                    kv_heads = @max(kv_heads, 1);
+                    partial_floats = @max(partial_floats, level_table.partialFloats(own.rank));
+                },
+                .short_convolution, .delta_rule => {},
+            }
         }
         assert(heads >= kv_heads);
         var angle_stride: u32 = 0;
@@ -120,7 +126,7 @@ pub const Scratch = struct {
     }
 
     /// How rotation `number`, from 0, turns the heads of a token.
-    fn rotationOf(scratch: *const Scratch, model: *const Model, number: u32, token: u32, head_dim: u32) level_table.Rotation {
+    pub fn rotationOf(scratch: *const Scratch, model: *const Model, number: u32, token: u32, head_dim: u32) level_table.Rotation {
         var begin: usize = @as(usize, token) * scratch.angle_stride;
         for (model.rotations[0..number]) |before| begin += aligned(before.given.dimensions / 2);
         const dimensions = model.rotations[number].given.dimensions;
@@ -140,7 +146,16 @@ pub fn run(pass: *Pass, scratch: *Scratch, own: Attention) void {
     const layer = pass.layer;
     assert(own.heads % own.kv_heads == 0);
     assert(layer.matrix(.attn_q).rows == own.queryRows() and layer.matrix(.attn_output).cols == own.heads * own.v_dim);
-    const mixing: Mixing = .{ .pass = pass, .scratch = scratch, .own = own };
+    const mixing: Mixing = .{
+        .pass = pass,
+        .scratch = scratch,
+        .own = own,
+        .queries = scratch.q,
+        .query_stride = scratch.q_stride,
+        .results = pass.scratch.rows,
+        .result_stride = pass.scratch.input_stride,
+        .quantizes = true,
+    };
     const parts = [_]Part{
         .{ .matrix = layer.matrix(.attn_q), .out = scratch.q, .stride = scratch.q_stride },
         .{ .matrix = if (own.keys == .of_layer) undefined else layer.matrix(.attn_k), .out = scratch.k, .stride = scratch.k_stride },
@@ -160,10 +175,18 @@ pub fn run(pass: *Pass, scratch: *Scratch, own: Attention) void {
     pass.multiply(&.{.{ .matrix = output, .out = pass.scratch.y, .stride = pass.scratch.embedding_stride }});
 }
 
-const Mixing = struct {
+/// Queries over the positions that they see; latent attention has its own way to them.
+pub const Mixing = struct {
     pass: *Pass,
     scratch: *Scratch,
     own: Attention,
+    /// Where the queries lie, and where what the heads give goes.
+    queries: []f32,
+    query_stride: u32,
+    results: []f32,
+    result_stride: u32,
+    /// Whether what the heads give is the input of the next product as it is.
+    quantizes: bool,
 
     /// Biases, norms, rotation; then keys and values go to their page.
     fn rotateAndStore(mixing: *const Mixing, token: u32) void {
@@ -219,7 +242,7 @@ const Mixing = struct {
         while (begin < count) : (begin += dim) pass.level.rmsNorm(values + begin, weight.ptr, pass.model.traits.epsilon, dim, values + begin);
     }
 
-    fn keptOf(mixing: *const Mixing, sequence: *const Sequence) level_table.KvLayer {
+    pub fn keptOf(mixing: *const Mixing, sequence: *const Sequence) level_table.KvLayer {
         const pass = mixing.pass;
         // Else the level would read page numbers beyond the sequence's.
         assert(sequence.position + sequence.tokens.len <= sequence.pages.len * pass.work.kv.page_size);
@@ -229,14 +252,12 @@ const Mixing = struct {
 
     fn argsOf(mixing: *const Mixing, sequence: *const Sequence) level_table.Attention {
         const sinks = mixing.pass.layer.vector(.attn_sinks);
-        const scratch = mixing.scratch;
-        const shared = mixing.pass.scratch;
         return .{
             .kv = mixing.keptOf(sequence),
-            .q = row(scratch.q, scratch.q_stride, sequence.first),
-            .q_stride = scratch.q_stride,
-            .out = row(shared.rows, shared.input_stride, sequence.first),
-            .out_stride = shared.input_stride,
+            .q = row(mixing.queries, mixing.query_stride, sequence.first),
+            .q_stride = mixing.query_stride,
+            .out = row(mixing.results, mixing.result_stride, sequence.first),
+            .out_stride = mixing.result_stride,
             .heads = mixing.own.heads,
             .position = sequence.position,
             .tokens = @intCast(sequence.tokens.len),
@@ -273,17 +294,17 @@ const Mixing = struct {
     fn finishHeads(mixing: *const Mixing, token: u32, kv_head: u32) void {
         if (mixing.own.is_gated) {
             const columns = mixing.headColumns();
-            const out = row(mixing.pass.scratch.rows, mixing.pass.scratch.input_stride, token) + kv_head * columns;
+            const out = row(mixing.results, mixing.result_stride, token) + kv_head * columns;
             mixing.pass.level.gateBySigmoid(out, row(mixing.scratch.gates, mixing.scratch.gate_stride, token) + kv_head * columns, columns);
         }
-        if (!mixing.headsAreSpans()) return;
+        if (!mixing.quantizes or !mixing.headsAreSpans()) return;
         const spans = mixing.headColumns() / level_table.span;
         mixing.pass.quantizeSpans(&mixing.pass.input, token, kv_head * spans, (kv_head + 1) * spans);
     }
 
     // --- queries ----------------------------------------------------------------------------------------------------
 
-    fn attend(mixing: *const Mixing) void {
+    pub fn attend(mixing: *const Mixing) void {
         const pass = mixing.pass;
         const sequences = pass.sequences();
         if (sequences.len == 1 and pass.tokens == 1 and mixing.attendInBlocks(&sequences[0])) return;

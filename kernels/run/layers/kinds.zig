@@ -13,11 +13,13 @@ const delta_rule = @import("delta_rule.zig");
 const dense = @import("dense.zig");
 const experts = @import("experts.zig");
 pub const inputs = @import("inputs.zig");
+const latent = @import("latent.zig");
 const recurrent = @import("recurrent.zig");
 const short_convolution = @import("short_convolution.zig");
 
 pub const Scratch = struct {
     attention: attention.Scratch,
+    latent: latent.Scratch,
     dense: dense.Scratch,
     experts: experts.Scratch,
     beside: beside.Scratch,
@@ -27,6 +29,7 @@ pub const Scratch = struct {
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
         return .{
             .attention = try .init(layout, model, options),
+            .latent = try .init(layout, model, options),
             .dense = try .init(layout, model, options),
             .experts = try .init(layout, model, options),
             .beside = try .init(layout, model, options),
@@ -44,6 +47,7 @@ pub const Scratch = struct {
 pub fn mixerHalf(layer: *const Layer) Half {
     return switch (layer.mixer) {
         .attention => attention.half,
+        .latent => latent.half,
         .short_convolution => short_convolution.half,
         .delta_rule => delta_rule.half,
     };
@@ -60,6 +64,7 @@ pub fn feedForwardHalf(layer: *const Layer) Half {
 pub fn mix(pass: *Pass, scratch: *Scratch) void {
     switch (pass.layer.mixer) {
         .attention => |own| attention.run(pass, &scratch.attention, own),
+        .latent => |own| latent.run(pass, .{ .attention = &scratch.attention, .own = &scratch.latent }, own),
         .short_convolution => |own| short_convolution.run(pass, &scratch.recurrent, own),
         .delta_rule => |own| delta_rule.run(pass, &scratch.recurrent, own),
     }
@@ -75,7 +80,7 @@ pub fn takeDrafts(pass: *Pass, scratch: *Scratch) void {
         pass.layer = layer;
         pass.index = @intCast(index);
         switch (layer.mixer) {
-            .attention => {},
+            .attention, .latent => {},
             .short_convolution => |own| short_convolution.takeDrafts(pass, &scratch.recurrent, own),
             .delta_rule => |own| delta_rule.takeDrafts(pass, &scratch.recurrent, own),
         }
@@ -121,6 +126,7 @@ pub fn productsOf(layers: []const Layer) u32 {
     for (layers) |layer| {
         count += switch (layer.mixer) {
             .attention => @as(u32, attention.products),
+            .latent => latent.products,
             .short_convolution => short_convolution.products,
             .delta_rule => delta_rule.products,
         };
@@ -138,7 +144,7 @@ fn projectedFloats(layers: []const Layer) u32 {
     var most: u32 = 0;
     for (layers) |layer| {
         most = @max(most, switch (layer.mixer) {
-            .attention => 0,
+            .attention, .latent => 0,
             .short_convolution => |own| short_convolution.projectedFloats(own),
             .delta_rule => |own| delta_rule.projectedFloats(own),
         });
@@ -152,6 +158,7 @@ pub fn mixedFloats(layers: []const Layer) u32 {
     for (layers) |layer| {
         most = @max(most, switch (layer.mixer) {
             .attention => |own| own.heads * own.v_dim,
+            .latent => |own| @max(own.heads * own.v_dim, own.query_rank),
             .short_convolution => |own| own.channels,
             .delta_rule => |own| own.heads * own.size,
         }, layer.inputs);

@@ -14,6 +14,7 @@ import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
 import { attentionOnly, readRecurrent } from "./recurrent.ts";
 import { planRope } from "./rope.ts";
 import { planKeys } from "./keys.ts";
+import { latentHeads, NOT_LATENT, readLatent } from "./latent.ts";
 import { type ExpertLayer, planExperts } from "./experts.ts";
 import { readScales } from "./scales.ts";
 import { ARCHITECTURES } from "./table.ts";
@@ -119,9 +120,9 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     throw metadata.unsupported("general.architecture", `one of ${names}`, `'${architecture}'`);
   }
   refuseForeignTraits(gguf, architecture, traits);
-  const sizes = readSizes(gguf, architecture);
+  const sizes = readSizes(gguf, architecture, traits);
   const { kDim: _k, vDim: _v, blocks: _b, ...ofModel } = sizes;
-  const experts = planExperts(gguf, architecture, traits.experts, sizes.layers);
+  const experts = planExperts(gguf, architecture, traits.experts, sizes);
   const layers = readLayers(gguf, architecture, traits, sizes, experts.perLayer);
   const rope = planRope(gguf, architecture, traits, layers, context ?? sizes.context);
   const [{ dimensions }] = rope.rotations;
@@ -200,7 +201,7 @@ interface Sizes {
   vDim: number;
 }
 
-function readSizes(gguf: Gguf, architecture: string): Sizes {
+function readSizes(gguf: Gguf, architecture: string, traits: Traits): Sizes {
   const { metadata } = gguf;
   const embedding = metadata.count(`${architecture}.embedding_length`, { most: LIMITS.embeddingMax });
   const headsKey = `${architecture}.attention.head_count`;
@@ -218,7 +219,9 @@ function readSizes(gguf: Gguf, architecture: string): Sizes {
     embedding,
     vocabulary: vocabularySize(gguf),
     context: Math.min(context, LIMITS.contextMax),
-    ...readHeadSizes(metadata, architecture, "", { kDim: whole, vDim: whole }),
+    ...(traits.latent
+      ? latentHeads(metadata, architecture)
+      : readHeadSizes(metadata, architecture, "", { kDim: whole, vDim: whole })),
   };
 }
 
@@ -257,7 +260,12 @@ function readLayers(
   const recurrent = readRecurrent(metadata, architecture, traits, sizes.layers);
   const isWithout = (layer: number) => recurrent[layer] !== undefined;
   const heads = perLayer(gguf, headsKey, sizes, LIMITS.headsMax, "attn_q", isWithout);
-  const kvHeads = metadata.has(kvKey) ? perLayer(gguf, kvKey, sizes, LIMITS.headsMax, "attn_k", isWithout) : heads;
+  const kvHeads = traits.latent
+    ? heads.map(() => 1) // the latent row; files state 1, or as many as heads
+    : metadata.has(kvKey)
+    ? perLayer(gguf, kvKey, sizes, LIMITS.headsMax, "attn_k", isWithout)
+    : heads;
+  const latent = readLatent(metadata, architecture, traits, sizes.kDim);
   const isSparse = (layer: number) => experts[layer].experts > 0 && !traits.experts?.beside;
   const allSparse = experts.every((_, layer) => isSparse(layer));
   const wide = allSparse
@@ -272,7 +280,7 @@ function readLayers(
     if (own !== undefined) {
       const sizes = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, attentionGate: false };
       const none = { ...sizes, keys: "own", keysLayer: layer } as const;
-      return { ...own, ...none, ...inner };
+      return { ...own, ...none, ...NOT_LATENT, ...inner };
     }
     const { kDim, vDim } = windows[layer] > 0 ? windowed : sizes;
     if (count % kvHeads[layer] !== 0) {
@@ -280,6 +288,8 @@ function readLayers(
     }
     return {
       ...attentionOnly,
+      ...(traits.latent ? { mixer: "latent" } as const : {}),
+      ...latent,
       heads: count,
       kvHeads: kvHeads[layer],
       kDim,

@@ -35,8 +35,9 @@ export function planExperts(
   gguf: Gguf,
   architecture: string,
   traits: ExpertTraits | undefined,
-  layers: number,
+  sizes: { readonly layers: number; readonly vocabulary: number },
 ): ExpertPlan {
+  const { layers, vocabulary } = sizes;
   const { metadata, tensors } = gguf;
   const key = (name: string) => `${architecture}.${name}`;
   const countKey = key("expert_count");
@@ -58,9 +59,16 @@ export function planExperts(
     : expertLayers(metadata, architecture, traits, layers);
   const own = widths(metadata, architecture, traits);
   return {
-    router: planRouter(metadata, architecture, traits, experts),
+    router: planRouter(metadata, architecture, withScoreOf(traits, layers, vocabulary), experts),
     perLayer: has.map((isSparse) => isSparse ? { experts, ...own } : NONE),
   };
+}
+
+/** The traits with the score that files of this size have where they state none. */
+function withScoreOf(traits: ExpertTraits, layers: number, vocabulary: number): ExpertTraits {
+  const { sigmoidOf } = traits;
+  const isOther = sigmoidOf?.layers.includes(layers) && sigmoidOf.vocabulary === vocabulary;
+  return isOther ? { ...traits, score: "sigmoid" } : traits;
 }
 
 /** Which layers have experts. */

@@ -132,6 +132,7 @@ export function mixerTensors(sizes: Hyperparameters, parameters: LayerParameters
     attention: () => [],
     shortConvolution: convolutionTensors,
     deltaRule: deltaTensors,
+    latent: () => [],
   };
   return lists[parameters.mixer](sizes, parameters);
 }

@@ -43,7 +43,7 @@ export function planRope(
   const key = `${architecture}.rope.scaling.finetuned`;
   const isRotated = traits.rotationSwitch === undefined || metadata.flag(key, true);
   const ofLayers = layers.map(({ mixer, window }, layer) => {
-    if (!isRotated || mixer !== "attention") return 0;
+    if (!isRotated || !rotates(mixer)) return 0;
     const { unrotated } = traits;
     if (typeof unrotated === "number" && layer % unrotated === unrotated - 1) return 0;
     if (unrotated === "unwindowed" && isWindowed && window === 0) return 0;
@@ -62,7 +62,7 @@ function readRotation(
 ): { rotation: Rotation; factors: string | undefined } {
   const { metadata } = gguf;
   const key = (name: string) => `${architecture}.rope.${name}`;
-  const own = layers.filter(({ mixer, window }) => mixer === "attention" && !(traits.windowHeads && window > 0));
+  const own = layers.filter(({ mixer, window }) => rotates(mixer) && !(traits.windowHeads && window > 0));
   const kDim = Math.min(...own.map((layer) => layer.kDim));
   const dimensions = readDimensions(metadata, key("dimension_count"), kDim);
   if (traits.sections) checkSections(metadata, key("dimension_sections"), dimensions / 2);
@@ -166,4 +166,9 @@ function chooseFactors(
     throw metadata.wrong(`${architecture}.rope.scaling.type`, `the tensor ${wanted} with it`, "longrope");
   }
   return undefined;
+}
+
+/** Whether a mixer has queries and keys. */
+function rotates(mixer: LayerParameters["mixer"]): boolean {
+  return mixer === "attention" || mixer === "latent";
 }

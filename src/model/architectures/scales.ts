@@ -5,6 +5,7 @@
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
+import { latentScale } from "./latent.ts";
 import type { Hyperparameters, Traits } from "./types.ts";
 
 /** By how much a stated scale may differ from the right one, as a share: what a float32 is off by. */
@@ -49,7 +50,9 @@ export function readScales(
     ),
     embeddingScale: scale("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
     residualScale: scale("residual_scale", 1),
-    attentionScale: scale("attention.scale", attentionScale),
+    attentionScale: traits.latent
+      ? latentScale(metadata, architecture, kDim)
+      : scale("attention.scale", attentionScale),
     attentionSoftcap: softcap("attn_logit_softcapping", traits.attentionSoftcap),
     logitScale: readLogitScale(metadata, key("logit_scale"), traits),
     logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),

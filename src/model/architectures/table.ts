@@ -130,6 +130,21 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     stateHeads: "turns",
     gatedAttention: true,
   }],
+  ["deepseek2", {
+    ropeStyle: "norm",
+    activation: "silu",
+    latent: true,
+    experts: {
+      score: "softmax",
+      // GLM-4.7-Flash, as llama.cpp tells it from others.
+      sigmoidOf: { layers: [47, 48], vocabulary: 154_880 },
+      normalises: false,
+      stated: true,
+      ownWidth: true,
+      shared: "count",
+      leadingDense: true,
+    },
+  }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
   ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
   ["glm4moe", {

@@ -90,6 +90,7 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   if (before) plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
   if (traits.layerNorms) plan.bias("attn_norm_bias", layer, name("attn_norm.bias"), embedding);
   if (parameters.mixer === "attention") planAttention(plan, sizes, traits, parameters, layer);
+  if (parameters.mixer === "latent") planLatent(plan, embedding, parameters, layer);
   for (const { role, name: part, form, columns, rows } of mixerTensors(sizes, parameters)) {
     if (form === "vector") plan.vector(role, layer, name(part), columns);
     else if (form === "taps") plan.taps(role, layer, name(part), columns, rows);
@@ -143,6 +144,32 @@ function planAttention(
   }
   // Converters write these for all layers, also where the keys of another are read.
   if (keys === "ofLayer") plan.ignore(["attn_k", "attn_v", "attn_k_norm"].map((part) => name(`${part}.weight`)));
+}
+
+/** Latent attention: queries by way of a narrow row or from the stream; the latent row; and head by head what reads it. */
+function planLatent(plan: Plan, embedding: number, parameters: LayerParameters, layer: number) {
+  const { heads, kDim, vDim, latentRank, latentRotated, queryRank } = parameters;
+  const name = (part: string) => `blk.${layer}.${part}`;
+  const queries = heads * kDim;
+  const plain = kDim - latentRotated;
+  if (queryRank > 0) {
+    plan.matrix("attn_q_a", layer, name("attn_q_a.weight"), embedding, queryRank);
+    plan.vector("attn_q_a_norm", layer, name("attn_q_a_norm.weight"), queryRank);
+    plan.matrix("attn_q_b", layer, name("attn_q_b.weight"), queryRank, queries);
+  } else plan.matrix("attn_q", layer, name("attn_q.weight"), embedding, queries);
+  plan.matrix("attn_kv_a_mqa", layer, name("attn_kv_a_mqa.weight"), embedding, latentRank + latentRotated);
+  plan.vector("attn_kv_a_norm", layer, name("attn_kv_a_norm.weight"), latentRank);
+  plan.matrix("attn_output", layer, name("attn_output.weight"), heads * vDim, embedding);
+  plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);
+  const joined = name("attn_kv_b.weight");
+  if (plan.has(joined)) {
+    // Of old files: for each head the rows of its keys, then those of its values, in one matrix.
+    const parts: Part[] = [{ role: "attn_kv_b", rows: plain }, { role: "attn_v_b", rows: vDim }];
+    plan.split(layer, joined, latentRank, parts, heads, true);
+    return;
+  }
+  plan.split(layer, name("attn_k_b.weight"), plain, [{ role: "attn_k_b", rows: latentRank }], heads);
+  plan.split(layer, name("attn_v_b.weight"), latentRank, [{ role: "attn_v_b", rows: vDim }], heads);
 }
 
 function planDense(plan: Plan, embedding: number, traits: Traits, feedForward: number, layer: number) {
@@ -215,10 +242,13 @@ class Plan {
     this.split(layer, name, columns, [{ role, rows }]);
   }
 
-  /** A matrix whose rows belong to several roles, one after the other; or `slabs` of such. */
-  split(layer: number, name: string, columns: number, parts: readonly Part[], slabs = 1): void {
+  /**
+   * A matrix whose rows belong to several roles, one after the other; or `slabs` of such, which with `joined` are all of the
+   * tensor's rows.
+   */
+  split(layer: number, name: string, columns: number, parts: readonly Part[], slabs = 1, joined = false): void {
     const rowsOfAll = parts.reduce((sum, { rows }) => sum + rows, 0);
-    const tensor = this.#take(name, columns, rowsOfAll, slabs);
+    const tensor = joined ? this.#take(name, columns, rowsOfAll * slabs) : this.#take(name, columns, rowsOfAll, slabs);
     const format = FORMATS.get(tensor.type);
     if (format === undefined || !format.supported) {
       const instead = formatInstead(tensor.type);

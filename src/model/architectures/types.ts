@@ -39,6 +39,8 @@ export interface Traits {
   readonly wholeHeads?: true;
   /** q, k and v may be one tensor, as may gate and up. */
   readonly fused?: true;
+  /** Keys and values of all heads are made from one latent row of a position. */
+  readonly latent?: true;
   /** Soft caps of scores and logits, where the file does not say; 0 is none. Absent: the file is not asked. */
   readonly attentionSoftcap?: number;
   readonly logitSoftcap?: number;
@@ -106,6 +108,8 @@ export interface ExpertTraits {
   readonly score: RouterScore;
   /** Whether the weights of the chosen are divided by their sum. */
   readonly normalises: boolean;
+  /** The score of files that state none and have so many layers and tokens. */
+  readonly sigmoidOf?: { readonly layers: readonly number[]; readonly vocabulary: number };
   /** The file may say otherwise, and scale the weights. */
   readonly stated?: true;
   /** The file may state another score alone. */
@@ -231,7 +235,7 @@ export interface Hyperparameters extends RouterParameters {
  */
 export interface LayerParameters {
   /** What lets positions see each other. */
-  readonly mixer: "attention" | "shortConvolution" | "deltaRule";
+  readonly mixer: "attention" | "shortConvolution" | "deltaRule" | "latent";
   /** Heads of queries; 0 without attention. */
   readonly heads: number;
   /** Heads of keys and values; 0 without attention. */
@@ -248,6 +252,15 @@ export interface LayerParameters {
   readonly expertWidth: number;
   /** The width inside the shared expert, which every token goes to; 0: there is none. */
   readonly sharedWidth: number;
+  /**
+   * Elements of the latent row that keys and values of all heads are made from; 0: attention is not latent. With it, `kDim` and
+   * `vDim` are those of one head.
+   */
+  readonly latentRank: number;
+  /** Elements at the end of each key that are rotated, in latent attention; those of a key are the same for all heads. */
+  readonly latentRotated: number;
+  /** Elements of the row that queries are made from, in latent attention; 0: they are made from the stream. */
+  readonly queryRank: number;
   /** How many positions, its own included, a query sees; 0: all before it. */
   readonly window: number;
   /** Which of the rotations it has, from 1; 0: queries and keys are not rotated. */

@@ -17,7 +17,7 @@ const growth = 0.1;
 export function readYarn(
   metadata: Metadata,
   architecture: string,
-  { yarnKeys }: Traits,
+  { yarnKeys, latent }: Traits,
   { dimensions, base, scale, magnitude }: Rotation,
 ): Pick<Rotation, "magnitude" | "rampBegin" | "rampEnd"> {
   const key = (name: string) => `${architecture}.rope.scaling.${name}`;
@@ -29,7 +29,9 @@ export function readYarn(
   const pairOf = (turns: number) => dimensions * ln(original / (2 * Math.PI * turns)) / (2 * ln(base));
   const rampBegin = Math.max(0, Math.floor(pairOf(own("yarn_beta_fast", betas.fast))));
   const rampEnd = Math.min(dimensions - 1, Math.ceil(pairOf(own("yarn_beta_slow", betas.slow))));
-  const multiplier = yarnKeys === undefined ? 0 : metadata.number(key("yarn_log_multiplier"), { fallback: 0 });
+  const stated = metadata.number(key("yarn_log_multiplier"), { fallback: 0 });
+  // Latent attention that states one lengthens its scores by it, and nothing else.
+  const multiplier = latent && stated !== 0 ? 1 : yarnKeys === undefined ? 0 : stated;
   return {
     magnitude: magnitude * lengthOf(1 / scale) / lengthOf(1 / scale, multiplier),
     rampBegin,
