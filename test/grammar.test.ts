@@ -245,7 +245,7 @@ describe("a constraint of a request", () => {
   after(() => lm.dispose());
 
   it("holds the answer to a regular expression, a grammar, a choice", async () => {
-    const grammar = 'root ::= "{" pair ("," pair){0,2} "}"\npair ::= "\\"" [a-z]{1,8} "\\":" [0-9]{1,3}';
+    const grammar = 'root ::= "{" pair ("," pair){0,2} "}"\npair ::= "\\"" [a-z]{1,8} "\\":" [1-9] [0-9]{0,2}';
     for (let seed = 0; seed < 8; seed++) {
       const sampling = { seed, temperature: 2, topK: 0, topP: 1 };
       const one = await lm.complete("Once", { constraint: { regex: "[A-Z][a-z]{2,6}( [a-z]{1,5}){2}\\." }, sampling });
@@ -269,7 +269,7 @@ describe("a constraint of a request", () => {
       ),
     );
     assertEquals(together[1].tokens, alone.tokens);
-    assert(alone.tokens.length > 5);
+    assert(alone.tokens.length > 1);
   });
 
   it("may be cut by maxTokens, and goes with conversations of tokens, a grammar of one's own, and no other's", async () => {

@@ -308,6 +308,17 @@ async function numbers(): Promise<void> {
   argument("Sampler.choose top", (value) => sampler.choose(logits, value));
   argument("Sampler.distribution", (value) => sampler.distribution(value));
   argument("Sampler.accept", (value) => sampler.clone().accept(value));
+  const { tokenizer: own } = lm.model;
+  for (const name of ["regex", "gbnf", "schema", "choice"] as const) {
+    argument(`Grammar.${name} source`, (value) => face.Grammar[name](value, own));
+    argument(`Grammar.${name} tokenizer`, (value) => face.Grammar[name]("a" as never, value));
+  }
+  options("Grammar.schema", schemaFields, (value) => face.Grammar.schema(true, own, value));
+  const one = await face.Grammar.choice(["a"], own);
+  argument("Grammar.checkTokenizer", (value) => one.checkTokenizer(value));
+  argument("Grammar.matcher accept", (value) => one.matcher().accept(value));
+  argument("Grammar.matcher allows", (value) => one.matcher().allows(value));
+  argument("Grammar.matcher follow", (value) => one.matcher().follow(value));
   argument("TokenMask size", (value) => new face.TokenMask(value));
   argument("TokenMask tokens", (value) => new face.TokenMask(64, value));
   for (const name of ["add", "delete", "has", "fill"] as const) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
@@ -106,7 +106,8 @@ describe("a budget of memory", () => {
       assert(refused.message.includes(part), refused.message);
     }
     assertEquals(native().memory().weights, before.weights);
-    assertEquals(native().memory().allocations, before.allocations);
+    assertEquals(native().memory().handles, before.handles);
+    assertLess(native().memory().allocations - before.allocations, 10); // reading the description, and nothing for weights
   });
 
   it("refuses options that contradict it, and each other", async () => {

@@ -25,7 +25,7 @@ export interface Compiled {
  * import { Grammar, LightGPT } from "@lightgpt/lightgpt";
  *
  * await using lm = await LightGPT.load();
- * const matcher = Grammar.regex("[0-9]{4}", lm.model.tokenizer).matcher();
+ * const matcher = (await Grammar.regex("[0-9]{4}", lm.model.tokenizer)).matcher();
  * for (const token of lm.tokenize("19", { addSpecial: false })) if (matcher.allows(token)) matcher.accept(token);
  * console.log(matcher.isComplete); // two digits are missing
  * ```

@@ -16,8 +16,8 @@ import { type FieldsOf, number, other, readOptions } from "../options/schema.ts"
  * import { type AdapterOptions, LightGPT } from "@lightgpt/lightgpt";
  *
  * const adapters: AdapterOptions[] = [{ path: "adapter.gguf", scale: 0.5 }];
- * await using lm = await LightGPT.load("model.gguf", { adapters });
- * const { text } = await lm.complete("Once upon a time", { adapters: [], maxTokens: 20 }); // this request without it
+ * const load = () => LightGPT.load("model.gguf", { adapters });
+ * console.log(load.length, "requests may say `adapters: []`, and go without it");
  * ```
  */
 export interface AdapterOptions {
@@ -75,7 +75,8 @@ export function adaptersField(about: string, otherwise: string) {
     },
     (value, name) => {
       if (!Array.isArray(value) || value.length > LIMITS.adaptersMax) refuseOption(name, expected, value);
-      const asked = value.map((one, index) => readOptions(adapterFields, one, `${name}[${index}]`));
+      // A list with holes has nothing in them.
+      const asked = Array.from(value, (one, index) => readOptions(adapterFields, one, `${name}[${index}]`));
       asked.forEach(({ path }, index) => {
         if (asked.findIndex((other) => other.path === path) === index) return;
         refuseOption(`${name}[${index}].path`, "each adapter once", path);

@@ -235,7 +235,12 @@ export class SamplerState {
     const set = this.#setWords(vocabulary);
     if (!this.#constraint) return set;
     const words = this.#constraint.words();
-    return set.length === 0 ? words : words.map((word, index) => word & (set[index] as number));
+    if (set.length === 0) return words;
+    const both = words.map((word, index) => word & (set[index] as number));
+    if (both.every((word) => word === 0)) {
+      refuseOption("sampling", "allowed and banned tokens that leave one which the constraint lets come", "none");
+    }
+    return both;
   }
 
   /** The bits of the tokens that the settings allow; empty: all. A mask of the caller may change between two choices. */
