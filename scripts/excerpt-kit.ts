@@ -18,7 +18,7 @@ import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
 import { planModel } from "../src/model/architectures/architectures.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
-import { excerptDirectory, kitDirectory, readJson } from "../test/kit.ts";
+import { excerptDirectory, kitDirectory, leftOutOfExcerpt, readJson } from "../test/kit.ts";
 import { arrayOf, byteCharacters, KIND, memorySource } from "../test/models.ts";
 import { encodeGguf, type NewValue, valuesOf } from "./gguf-writer.ts";
 
@@ -116,9 +116,6 @@ function directory(name: string): string {
 /** Traits that are no arithmetic: which tensors there are. */
 const names: ReadonlySet<string> = new Set(["secondNorm", "optionalNorms"]);
 
-/** Architectures of the second set that the whole kit alone shows: their traits are small beside the room that their models take. */
-const leftOut: ReadonlySet<string> = new Set(["qwen3vl", "hunyuan-dense", "mistral3"]);
-
 /**
  * For each architecture of the kit's first set, and for each other one with a trait that none before it has, the smallest
  * model of float weights, with one position of one sequence.
@@ -140,7 +137,9 @@ function excerptModels(): void {
       !names.has(trait) && (trait !== "experts" || traits.experts?.optional === undefined)
     );
     const isNew = own.some((trait) => !shown.has(trait));
-    if (all.length === 0 || leftOut.has(name) || !(isNew || all.some(({ part }) => part === "archs"))) return [];
+    if (all.length === 0 || leftOutOfExcerpt.has(name) || !(isNew || all.some(({ part }) => part === "archs"))) {
+      return [];
+    }
     for (const trait of own) shown.add(trait);
     return all.slice(0, 1);
   });

@@ -25,6 +25,7 @@ import {
   quantizerFields,
 } from "../src/converting/quantizer_options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
+import { schemaFields } from "../src/grammar/schema_options.ts";
 import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";

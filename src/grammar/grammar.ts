@@ -83,9 +83,9 @@ export class Grammar {
    * @throws {InvalidArgumentError} where there is none
    */
   static async choice(texts: readonly string[], tokenizer: Tokenizer): Promise<Grammar> {
-    if (!Array.isArray(texts) || texts.length === 0) refuseOption("choice", "an array of strings", texts);
-    texts.forEach((text, index) => checkText(`choice[${index}]`, text));
-    const copy = [...texts];
+    const copy = guarded("choice", () => Array.isArray(texts) ? Array.from(texts) : []);
+    if (copy.length === 0) refuseOption("choice", "an array of strings", texts);
+    copy.forEach((text, index) => checkText(`choice[${index}]`, text));
     return await Grammar.#make("choice", "", tokenizer, ({ choiceRules }) => choiceRules(copy));
   }
 
@@ -96,7 +96,9 @@ export class Grammar {
     rules: (front: typeof import("./compile.ts")) => RuleWriter,
   ): Promise<Grammar> {
     checkText(name, source);
-    if (typeof tokenizer?.textBytes !== "function") refuseOption("tokenizer", "a Tokenizer", tokenizer);
+    if (guarded("tokenizer", () => typeof tokenizer?.textBytes) !== "function") {
+      refuseOption("tokenizer", "a Tokenizer", tokenizer);
+    }
     const front = await import("./compile.ts");
     return new Grammar(front.compile(tokenizer, rules(front)), tokenizer);
   }

@@ -43,6 +43,11 @@ export class Masks {
     this.#row(DEAD);
   }
 
+  /** Tokens of the vocabulary. */
+  get tokens(): number {
+    return this.#trie.tokens;
+  }
+
   /** The tokens that may come in a state: bit t % 32 of word floor(t / 32) is token t. Not to be written to. */
   of(state: State): Uint32Array {
     const same = this.#automaton.bounded(state, this.#trie.longest);

@@ -5,6 +5,8 @@
  * @module
  */
 import { LightGPTError } from "../../ffi/errors.ts";
+import { checkBuffer } from "../../ffi/native.ts";
+import { checkInteger } from "../options/checks.ts";
 import type { Constraint } from "../sampling/constraint.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { Masks } from "./masks.ts";
@@ -59,6 +61,7 @@ export class Matcher implements Constraint {
 
   /** Whether a token may come next. */
   allows(token: number): boolean {
+    checkInteger("token", token, 0, this.#compiled.masks.tokens - 1);
     return ((this.words()[token >>> 5] >>> (token & 31)) & 1) === 1;
   }
 
@@ -68,6 +71,7 @@ export class Matcher implements Constraint {
    * @throws LightGPTError of the code `invalidArgument` for a token that may not come.
    */
   accept(token: number): void {
+    checkInteger("token", token, 0, this.#compiled.masks.tokens - 1);
     const { automaton, masks, bytesOf } = this.#compiled;
     if (masks.ends.includes(token) && automaton.accepts(this.#state) && !this.#hasEnded) {
       this.#hasEnded = true;
@@ -86,6 +90,7 @@ export class Matcher implements Constraint {
 
   /** Goes on by bytes of the text, where they may come; where not, it says so and stays. */
   follow(bytes: Uint8Array): boolean {
+    checkBuffer("Uint8Array", bytes, "bytes");
     const next = this.#hasEnded ? DEAD : this.#compiled.masks.follow(this.#state, bytes);
     if (next !== DEAD) this.#state = next;
     return next !== DEAD;
