@@ -211,6 +211,15 @@ function texts(): void {
   argument("LightGPT.tokenize text", (value) => lm.tokenize(value));
   options("LightGPT.tokenize", encodeFields, (value) => lm.tokenize("a", value));
   const { tokenizer } = lm.model;
+  for (const name of ["regex", "gbnf", "schema", "choice"] as const) {
+    argument(`Grammar.${name}`, (value) => face.Grammar[name](value, tokenizer));
+    argument(`Grammar.${name} tokenizer`, (value) => face.Grammar[name]("a" as never, value));
+  }
+  options("Grammar.schema", schemaFields, (value) => face.Grammar.schema(true, tokenizer, value));
+  const made = face.Grammar.choice(["a"], tokenizer);
+  argument("Grammar.checkTokenizer", async (value) => (await made).checkTokenizer(value));
+  const call = (name: "accept" | "allows" | "follow") => async (value: never) => (await made).matcher()[name](value);
+  (["accept", "allows", "follow"] as const).forEach((name) => argument(`Grammar.${name}`, call(name)));
   for (const name of ["encode", "encodeAsync"] as const) {
     const fields = name === "encode" ? encodeFields : encodeAsyncFields;
     argument(`loadTokenizer ${name} text`, (value) => tokenizer[name](value));
@@ -309,17 +318,6 @@ async function numbers(): Promise<void> {
   argument("Sampler.choose top", (value) => sampler.choose(logits, value));
   argument("Sampler.distribution", (value) => sampler.distribution(value));
   argument("Sampler.accept", (value) => sampler.clone().accept(value));
-  const { tokenizer: own } = lm.model;
-  for (const name of ["regex", "gbnf", "schema", "choice"] as const) {
-    argument(`Grammar.${name} source`, (value) => face.Grammar[name](value, own));
-    argument(`Grammar.${name} tokenizer`, (value) => face.Grammar[name]("a" as never, value));
-  }
-  options("Grammar.schema", schemaFields, (value) => face.Grammar.schema(true, own, value));
-  const one = await face.Grammar.choice(["a"], own);
-  argument("Grammar.checkTokenizer", (value) => one.checkTokenizer(value));
-  argument("Grammar.matcher accept", (value) => one.matcher().accept(value));
-  argument("Grammar.matcher allows", (value) => one.matcher().allows(value));
-  argument("Grammar.matcher follow", (value) => one.matcher().follow(value));
   argument("TokenMask size", (value) => new face.TokenMask(value));
   argument("TokenMask tokens", (value) => new face.TokenMask(64, value));
   for (const name of ["add", "delete", "has", "fill"] as const) {
