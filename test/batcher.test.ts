@@ -237,15 +237,19 @@ describe("nothing is left", () => {
       }
     };
     await round(500);
-    const before = process.memoryUsage().rss;
-    await round(often(1500, 100_000));
+    let grown = Infinity;
+    // JavaScript's heap comes and goes, in a process of many tests by more than this; what leaks grows at each try.
+    for (let tries = 0; tries < 3 && grown > 64 * 2 ** 20; tries++) {
+      const before = process.memoryUsage().rss;
+      await round(often(1500, 100_000));
+      grown = process.memoryUsage().rss - before;
+    }
     note(29, "requests", often(2000, 100_500));
     const { queued, running, paused, pages, cache } = batcher.stats();
     assertEquals([queued, running, paused, listeners], [0, 0, 0, 0]);
     assertEquals(schedulerOf(batcher).tenants, 0);
     assertEquals(pages.held, cache?.pages);
-    // JavaScript's heap comes and goes by more than this; what leaks goes one way only.
-    assertLessOrEqual(process.memoryUsage().rss - before, 64 * 2 ** 20);
+    assertLessOrEqual(grown, 64 * 2 ** 20);
     await batcher.dispose();
     await until(() => native().memory().kv === kv);
     assertEquals(native().memory().handles, handles);

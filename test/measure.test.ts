@@ -58,6 +58,8 @@ describe("lightgpt bench", () => {
       "machine",
       "model",
       "threads",
+      "activations",
+      "kv",
       "prefill",
       "decode",
       "bandwidthGBs",

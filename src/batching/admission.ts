@@ -23,5 +23,7 @@ export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, 
   const held = others.flatMap(({ pages }) => pages);
   const { salt } = sequence.options;
   const known = salt === undefined ? 0 : tree?.match(salt, sequence.tokens).pages.length ?? 0;
-  return wanted - (known + held.length - new Set(held).size) * windows.behind <= pool.limit;
+  // Within one window nothing is left behind, so what is shared is shared whole.
+  const isWithin = [sequence, ...others].every(({ position, unread }) => position + unread <= windows.window);
+  return wanted - (known + held.length - new Set(held).size) * (isWithin ? 1 : windows.behind) <= pool.limit;
 }

@@ -52,7 +52,7 @@ export interface ModelPlan {
  * import { planModel, type PlanOptions, readGguf } from "@lightgpt/lightgpt";
  *
  * const options: PlanOptions = { context: 4096 };
- * console.log(planModel(readGguf("model.gguf"), options).hyperparameters.ropeScale);
+ * console.log(planModel(readGguf("model.gguf"), options).hyperparameters.rotations);
  * ```
  */
 export interface PlanOptions {
