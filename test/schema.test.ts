@@ -153,6 +153,16 @@ describe("a schema", () => {
     await verdicts({}, ["1", "{}", "[1, 2]"], [`${"1".repeat(400)}`, "[     1]", "1e400"]);
   });
 
+  it("asks for a property under some name also where the least number of properties is met", async () => {
+    const some = { required: ["a"], minProperties: 1, not: { patternProperties: { "^x": { type: "integer" } } } };
+    await verdicts({ type: "object", ...some }, ['{"a":1,"x":"s"}', '{"a":1,"b":2,"xy":null}'], [
+      '{"a":1}',
+      '{"a":1,"x":2}',
+    ]);
+    const counted = { type: "object", required: ["a"], minProperties: 2, maxProperties: 3 };
+    await verdicts(counted, ['{"a":1,"b":2}', '{"a":1,"b":2,"c":3}'], ['{"a":1}', '{"a":1,"b":2,"c":3,"d":4}']);
+  });
+
   it("keeps the order of its properties, counts without unrolling, and lays out as asked", async () => {
     const schema = {
       type: "object",

@@ -6,7 +6,7 @@
  * @module
  */
 import { arrayCases, arrayOpposites } from "./array_keywords.ts";
-import { ANY, anyObject, intersect } from "./intersect.ts";
+import { ANY, intersect, objectWith } from "./intersect.ts";
 import { objectCases, objectOpposites } from "./object_keywords.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
@@ -127,17 +127,20 @@ export class Cases {
         ...this.#both(this.#opposite(test), of(no)),
       ]);
     }
-    const dependents = { ...schemasOf(schema.dependentSchemas), ...schemasOf(schema.dependencies) };
-    for (const [name, inner] of Object.entries(dependents)) {
-      const demand = this.#tools.demand(inner, place, `dependentSchemas/${name}`);
-      const withName = anyObject({ named: new Map([[name, { demand: [], presence: "required" }]]) });
-      const withoutName = anyObject({ named: new Map([[name, { demand: [], presence: "absent" }]]) });
+    for (const [name, demand] of this.#dependents(schema, place)) {
       found.push(() => [
-        ...this.#both([withName], of(demand)),
-        ...replaced(this.#any(), "object", [withoutName]),
+        ...this.#both([objectWith(name, "required")], of(demand)),
+        ...replaced(this.#any(), "object", [objectWith(name, "absent")]),
       ]);
     }
     return found;
+  }
+
+  /** What is demanded of an object where a property is there. */
+  #dependents(schema: SchemaObject, place: SchemaPlace): [string, Demand][] {
+    const dependents = { ...schemasOf(schema.dependentSchemas), ...schemasOf(schema.dependencies) };
+    return Object.entries(dependents)
+      .map(([name, inner]) => [name, this.#tools.demand(inner, place, `dependentSchemas/${name}`)]);
   }
 
   #list(schema: SchemaObject, name: string, place: SchemaPlace): Demand[] {
@@ -167,15 +170,9 @@ export class Cases {
       branches.reduce<Case[]>((left, other, at) => {
         if (at === index || left.length === 0) return left;
         // Where no value can meet both, nothing has to be taken away; not every schema has an opposite that can be said.
-        return this.#areApart(left, cases[at]) ? left : this.#both(left, this.#opposite(other));
+        return this.#both(left, cases[at]).length === 0 ? left : this.#both(left, this.#opposite(other));
       }, cases[index])
     );
-  }
-
-  /** Whether no value meets both, as far as types, values and what must be there tell. */
-  #areApart(a: readonly Case[], b: readonly Case[]): boolean {
-    const common = this.#both(a, b);
-    return common.length === 0;
   }
 
   #opposite(demand: Demand): Case[] {
@@ -212,10 +209,8 @@ export class Cases {
       cases.push(...this.#both(this.#demand(test, false), this.#opposite(yes)));
       cases.push(...this.#both(this.#opposite(test), this.#opposite(no)));
     }
-    const dependents = { ...schemasOf(schema.dependentSchemas), ...schemasOf(schema.dependencies) };
-    for (const [name, inner] of Object.entries(dependents)) {
-      const withName = anyObject({ named: new Map([[name, { demand: [], presence: "required" }]]) });
-      cases.push(...this.#both([withName], this.#opposite(tools.demand(inner, place, `dependentSchemas/${name}`))));
+    for (const [name, demand] of this.#dependents(schema, place)) {
+      cases.push(...this.#both([objectWith(name, "required")], this.#opposite(demand)));
     }
     return cases;
   }

@@ -9,6 +9,7 @@ import type { Strings } from "./strings.ts";
 import {
   type ArrayCase,
   type Case,
+  type Demand,
   type Evaluated,
   joined,
   NOTHING_EVALUATED,
@@ -38,6 +39,11 @@ export function anyArray(said: Partial<ArrayCase> = {}): ArrayCase {
 export function anyObject(said: Partial<ObjectCase> = {}): ObjectCase {
   const rest = { rules: [], needs: [], least: 0, most: Infinity, evaluated: NOTHING_EVALUATED };
   return { type: "object", named: new Map(), ...rest, ...said };
+}
+
+/** An object of which one property is said to be there, or not. */
+export function objectWith(name: string, presence: Presence, demand: Demand = []): ObjectCase {
+  return anyObject({ named: new Map([[name, { demand, presence }]]) });
 }
 
 /** The cases that are met where one of each list is. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type CaseTools, count } from "./tools.ts";
-import { anyObject } from "./intersect.ts";
+import { anyObject, objectWith } from "./intersect.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema } from "./refuse.ts";
 import {
@@ -113,10 +113,8 @@ function namesRule(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): 
 export function objectOpposites(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): ObjectCase[] {
   const cases: ObjectCase[] = [];
   const { properties, patterns, additional } = propertiesOf(schema, place, tools);
-  const withNamed = (name: string, presence: Presence, demand: Demand = []) =>
-    anyObject({ named: new Map([[name, { demand, presence }]]) });
   for (const [name, demand] of properties) {
-    for (const literal of demand) cases.push(withNamed(name, "required", [-literal]));
+    for (const literal of demand) cases.push(objectWith(name, "required", [-literal]));
   }
   for (const { names, demand } of [...patterns, ...(additional ? [additional] : [])]) {
     for (const literal of demand) cases.push(anyObject({ needs: [{ names, demand: [-literal] }] }));
@@ -124,7 +122,7 @@ export function objectOpposites(schema: SchemaObject, place: SchemaPlace, tools:
   if (schema.propertyNames !== undefined) {
     for (const { names } of namesRule(schema, place, tools)) cases.push(anyObject({ needs: [{ names, demand: [] }] }));
   }
-  for (const name of requiredOf(schema, place)) cases.push(withNamed(name, "absent"));
+  for (const name of requiredOf(schema, place)) cases.push(objectWith(name, "absent"));
   const [least, most] = [count(schema, "minProperties", place), count(schema, "maxProperties", place)];
   if (least !== undefined && least > 0) cases.push(anyObject({ most: least - 1 }));
   if (most !== undefined) cases.push(anyObject({ least: most + 1 }));

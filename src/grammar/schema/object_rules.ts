@@ -42,8 +42,8 @@ class ObjectWriter {
   readonly #others: readonly NamedDemand[];
   readonly #need: NamedDemand | undefined;
   readonly #rules = new Map<string, number>();
-  /** Counts from here on make no difference. */
-  readonly #counts: number;
+  /** The least number of properties; 0 where those that must be there are as many. */
+  readonly #least: number;
 
   constructor(one: ObjectCase, tools: RuleTools) {
     this.#one = one;
@@ -56,8 +56,7 @@ class ObjectWriter {
     }
     this.#need = one.needs[0];
     const required = this.#named.filter(([, { presence }]) => presence === "required").length;
-    const counted = one.most !== Infinity ? one.most : one.least <= required ? 0 : one.least;
-    this.#counts = counted;
+    this.#least = one.least <= required ? 0 : one.least;
     // Others may have the same name twice, and then count once: only the first of them counts towards the least.
     if (one.least > this.#named.length + 1 && this.#others.length > 0) {
       refuseUnsupported(
@@ -99,7 +98,8 @@ class ObjectWriter {
 
   /** What follows when the properties before `index` were written or left out, `count` of them. */
   #from(index: number, count: number, isFirst: boolean): number {
-    const seen = Math.min(count, this.#counts);
+    // Beyond these, counts make no difference.
+    const seen = Math.min(count, this.#one.most === Infinity ? this.#least : this.#one.most);
     const key = `${index},${seen},${isFirst}`;
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
@@ -122,41 +122,25 @@ class ObjectWriter {
   }
 
   #end(count: number, isFirst: boolean): Alternative[] {
-    const { least, most } = this.#one;
-    const missing = Math.max(0, least - count);
-    if (missing > 0 && this.#counts < least && least > 0 && this.#counts === 0) {
-      return this.#others0(isFirst, most - count);
-    }
+    const missing = this.#least - count;
+    const room = this.#one.most - count;
     if (missing > 1) return [];
-    const { endObject } = this.#tools.layout;
-    const close: RuleSymbol = { lexeme: endObject };
-    const need = this.#need;
-    const room = most - count;
-    const alternatives: Alternative[] = [];
-    if (!need && missing === 0) alternatives.push([close]);
-    if (need) {
-      // The one that is needed comes last: of two with one name the last counts.
-      if (room < 1) return [];
-      const last = (first: boolean): Alternative[] => this.#needed(need, first).map((symbols) => [...symbols, close]);
-      alternatives.push(...last(isFirst));
-      if (room > 1) {
-        for (const symbols of this.#other(isFirst)) {
-          for (const end of last(false)) {
-            alternatives.push([...symbols, ...this.#more(room - 2), ...end]);
-          }
-        }
-      }
-      return alternatives;
-    }
-    if (room < 1) return alternatives;
-    for (const symbols of this.#other(isFirst)) alternatives.push([...symbols, ...this.#more(room - 1), close]);
-    return alternatives;
-  }
-
-  /** The least is met already. */
-  #others0(isFirst: boolean, room: number): Alternative[] {
     const close: RuleSymbol = { lexeme: this.#tools.layout.endObject };
-    return [[close], ...this.#other(isFirst).map((symbols) => [...symbols, ...this.#more(room - 1), close])];
+    const need = this.#need;
+    if (!need) {
+      const others = room < 1 ? [] : this.#other(isFirst);
+      return [
+        ...(missing > 0 ? [] : [[close]]),
+        ...others.map((symbols) => [...symbols, ...this.#more(room - 1), close]),
+      ];
+    }
+    // The one that is needed comes last: of two with one name the last counts.
+    if (room < 1) return [];
+    const alone = this.#needed(need, isFirst);
+    const others = room < 2 ? [] : this.#other(isFirst);
+    const last = this.#needed(need, false);
+    const behind = others.flatMap((symbols) => last.map((end) => [...symbols, ...this.#more(room - 2), ...end]));
+    return [...alone, ...behind].map((symbols) => [...symbols, close]);
   }
 
   #more(most: number): RuleSymbol[] {

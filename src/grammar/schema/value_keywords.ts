@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ANY, anyArray, anyObject } from "./intersect.ts";
+import { ANY, anyArray, anyObject, objectWith } from "./intersect.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema } from "./refuse.ts";
 import { type CaseTools, replaced } from "./tools.ts";
@@ -83,10 +83,8 @@ function otherStructure(value: readonly Json[] | SchemaObject, place: SchemaPlac
   }
   const names = Object.entries(value as SchemaObject);
   return replaced(any, "object", [
-    ...names.map(([name]) => anyObject({ named: new Map([[name, { demand: [], presence: "absent" }]]) })),
-    ...names.map(([name, inner]) =>
-      anyObject({ named: new Map([[name, { demand: other(inner), presence: "required" }]]) })
-    ),
+    ...names.map(([name]) => objectWith(name, "absent")),
+    ...names.map(([name, inner]) => objectWith(name, "required", other(inner))),
     anyObject({ least: names.length + 1 }),
   ]);
 }
