@@ -40,7 +40,6 @@ export class Automaton {
   readonly #stacks: Stacks;
   readonly #situations: Situation[] = [];
   readonly #ids = new Map<string, State>();
-  readonly #bounded = new Map<string, State>();
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
   constructor(lexemes: Lexemes, derivatives: Derivatives, rules: Rules, root: number, budget: GrammarBudget) {
@@ -54,16 +53,8 @@ export class Automaton {
     this.#intern({ entries: [], accepts: false }); // DEAD
     const closure = this.#closure();
     const bottom = this.#stacks.set([BOTTOM]);
-    const { starts, leasts, mosts } = this.#places;
-    for (const place of starts[root]) {
-      closure.run(this.#stacks.push(place, leasts[place], mosts[place], bottom), false);
-    }
+    for (const place of this.#places.starts[root]) closure.run(closure.at(place, bottom));
     this.start = closure.state();
-  }
-
-  /** How many states there are. */
-  get size(): number {
-    return this.#situations.length;
   }
 
   /** Whether the text may end in a state. */
@@ -100,7 +91,7 @@ export class Automaton {
       if (!this.#derivatives.hasText(left)) continue;
       closure.enter(left, behind);
       if (this.#lexemes.isNullable(left)) {
-        for (const node of this.#stacks.members(behind)) closure.run(node, false);
+        for (const node of this.#stacks.members(behind)) closure.run(node);
       }
     }
     return closure.state();
@@ -111,16 +102,12 @@ export class Automaton {
    * string that may still have 5000 characters is in the same state after each of them.
    */
   bounded(state: State, bytes: number): State {
-    const key = `${state},${bytes}`;
-    let found = this.#bounded.get(key);
-    if (found !== undefined) return found;
     const closure = this.#closure();
     for (const [lexeme, behind] of this.#situations[state].entries) {
       closure.enter(this.#lexemes.bounded(lexeme, bytes), this.#boundedSet(behind, bytes));
     }
-    if (this.#situations[state].accepts) closure.run(BOTTOM, false);
-    this.#bounded.set(key, found = closure.state());
-    return found;
+    if (this.#situations[state].accepts) closure.run(BOTTOM);
+    return closure.state();
   }
 
   #boundedSet(set: NodeSet, bytes: number): NodeSet {
@@ -130,10 +117,8 @@ export class Automaton {
         if (node === BOTTOM) return node;
         const { place, least, most, below } = stacks.node(node);
         // Each repetition that goes on takes a byte at least.
-        const [few, many] = most === Infinity
-          ? [Math.min(least, bytes), most]
-          : [Math.min(least, bytes), Math.min(most, bytes)];
-        return stacks.push(place, few, many, this.#boundedSet(below, bytes));
+        const many = most === Infinity ? most : Math.min(most, bytes);
+        return stacks.push(place, Math.min(least, bytes), many, this.#boundedSet(below, bytes));
       }),
     );
   }
@@ -181,15 +166,15 @@ class Closure {
   }
 
   /** Goes on at a node, as far as that takes no byte. */
-  run(first: StackNode, isPopped: boolean): void {
-    const open: [StackNode, boolean][] = [[first, isPopped]];
+  run(first: StackNode): void {
+    const open: [StackNode, boolean][] = [[first, false]];
     for (let next = open.pop(); next; next = open.pop()) {
       const [node, popped] = next;
       if (node === BOTTOM) {
         this.#accepts = true;
       } else if (popped && this.#entered.has(node)) {
         const { place, below } = this.#stacks.node(node);
-        open.push([this.#stacks.push(place + 1, ...this.#counts(place + 1), below), false]);
+        open.push([this.at(place + 1, below), false]);
       } else if (!this.#seen.has(node)) {
         this.#seen.add(node);
         this.#visit(node, open);
@@ -207,14 +192,14 @@ class Closure {
       case PLACE.lexeme:
         this.enter(value, this.#behind(place, below));
         if (this.#lexemes.isNullable(value)) {
-          open.push([this.#stacks.push(place + 1, ...this.#counts(place + 1), below), false]);
+          open.push([this.at(place + 1, below), false]);
         }
         break;
       case PLACE.rule:
         this.#begin(value, this.#behind(place, below), open);
         break;
       default: { // repeat
-        if (least === 0) open.push([this.#stacks.push(place + 1, ...this.#counts(place + 1), below), false]);
+        if (least === 0) open.push([this.at(place + 1, below), false]);
         if (most === 0) break;
         const again = this.#stacks.push(place, Math.max(0, least - 1), most - 1, below);
         this.#entered.add(again);
@@ -225,19 +210,19 @@ class Closure {
 
   #begin(rule: number, behind: NodeSet, open: [StackNode, boolean][]): void {
     for (const start of this.#places.starts[rule]) {
-      open.push([this.#stacks.push(start, ...this.#counts(start), behind), false]);
+      open.push([this.at(start, behind), false]);
     }
   }
 
   /** What follows a place. At the end of a rule that is what follows the rule, so a list of any length has one stack. */
   #behind(place: number, below: NodeSet): NodeSet {
     if (this.#places.kinds[place + 1] === PLACE.end) return below;
-    return this.#stacks.set([this.#stacks.push(place + 1, ...this.#counts(place + 1), below)]);
+    return this.#stacks.set([this.at(place + 1, below)]);
   }
 
-  /** The counts of a place that is reached anew. */
-  #counts(place: number): [number, number] {
-    return [this.#places.leasts[place], this.#places.mosts[place]];
+  /** The node of a place that is reached anew. */
+  at(place: number, below: NodeSet): StackNode {
+    return this.#stacks.push(place, this.#places.leasts[place], this.#places.mosts[place], below);
   }
 
   /** The state of all that was collected. */

@@ -25,6 +25,8 @@ export class Masks {
   readonly #automaton: Automaton;
   readonly #trie: TokenTrie;
   readonly #kept = new Map<State, Uint32Array>();
+  /** Of each state the one whose mask it has. */
+  readonly #sameAs = new Map<State, State>();
   /**
    * How many classes there are, and of each byte its class; then [row][class] the row after it. States get rows in the order in
    * which a walk meets them; row 0 is the dead state's.
@@ -32,6 +34,7 @@ export class Masks {
   #table: Uint32Array;
   readonly #rowOf = new Map<State, number>();
   readonly #stateOf: State[] = [];
+
   /** Masks of `automaton` over the tokens of `trie`; `ends` are those that end a text. */
   constructor(automaton: Automaton, trie: TokenTrie, ends: Iterable<number>) {
     this.#automaton = automaton;
@@ -50,7 +53,8 @@ export class Masks {
 
   /** The tokens that may come in a state: bit t % 32 of word floor(t / 32) is token t. Not to be written to. */
   of(state: State): Uint32Array {
-    const same = this.#automaton.bounded(state, this.#trie.longest);
+    let same = this.#sameAs.get(state);
+    if (same === undefined) this.#sameAs.set(state, same = this.#automaton.bounded(state, this.#trie.longest));
     let mask = this.#kept.get(same);
     if (mask !== undefined) return mask;
     mask = this.#walk(same);
