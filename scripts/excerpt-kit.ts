@@ -18,7 +18,7 @@ import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
 import { planModel } from "../src/model/architectures/architectures.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
-import { excerptDirectory, kitDirectory, leftOutOfExcerpt, readJson } from "../test/kit.ts";
+import { excerptDirectory, kitDirectory, type KitSequence, leftOutOfExcerpt, readJson } from "../test/kit.ts";
 import { arrayOf, byteCharacters, KIND, memorySource } from "../test/models.ts";
 import { encodeGguf, type NewValue, valuesOf } from "./gguf-writer.ts";
 
@@ -51,23 +51,13 @@ const templates = [
 const publishedStride = 7;
 const publishedCharacters = 20_000;
 
-interface Sequence {
-  name: string;
-  ids: number[];
-  positions: number[];
-  logits_exact: string;
-  logits_std: number;
-  greedy_exact: number[];
-  greedy_exact_margins: number[];
-}
-
 interface Model {
   name: string;
   file: string;
   arch: string;
   n_vocab: number;
   n_ctx: number;
-  sequences: Sequence[];
+  sequences: KitSequence[];
 }
 
 interface Vector {

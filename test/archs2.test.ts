@@ -10,17 +10,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
 import { LightGPT, LightGPTError } from "../mod.ts";
-import { describeWholeKit, readJson } from "./kit.ts";
-
-interface KitSequence {
-  name: string;
-  ids: number[];
-  positions: number[];
-  logits_exact: string;
-  logits_std: number;
-  greedy_exact: number[];
-  greedy_exact_margins: number[];
-}
+import { describeWholeKit, type KitSequence, readJson } from "./kit.ts";
 
 interface KitModel {
   name: string;

@@ -10,17 +10,7 @@ import { join } from "node:path";
 import { it } from "node:test";
 import { LightGPT, type LightGPTOptions } from "../mod.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
-import { describeKit, describeWholeKit, readJson } from "./kit.ts";
-
-interface KitSequence {
-  name: string;
-  ids: number[];
-  positions: number[];
-  logits_exact: string;
-  logits_std: number;
-  greedy_exact: number[];
-  greedy_exact_margins: number[];
-}
+import { describeKit, describeWholeKit, type KitSequence, readJson } from "./kit.ts";
 
 interface KitModel {
   name: string;

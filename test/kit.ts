@@ -27,6 +27,18 @@ export const leftOutOfExcerpt: ReadonlySet<string> = new Set(["qwen3vl", "hunyua
 
 const kitPath = process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit");
 
+/** What a manifest of models says of one sequence. */
+export interface KitSequence {
+  readonly name: string;
+  readonly ids: number[];
+  readonly positions: number[];
+  /** A file of f64 [positions][vocabulary]. */
+  readonly logits_exact: string;
+  readonly logits_std: number;
+  readonly greedy_exact: number[];
+  readonly greedy_exact_margins: number[];
+}
+
 /** The conformance kit, or undefined where it is not at hand. */
 export const kitDirectory: string | undefined = find(kitPath);
 

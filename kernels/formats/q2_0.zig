@@ -14,24 +14,15 @@ pub const Block = extern struct {
     q: [16]u8,
 };
 
-pub fn decode(block: *align(1) const Block, out: *[64]f32) void {
-    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(@as(i32, code(block, i)) - 1)) * scale(block);
-}
-
+const Own = scalar.OneScale(Block, block_elements, weight);
+pub const decode = Own.decode;
 pub const encode = null;
+pub const finite = Own.finite;
+pub const scale = Own.scale;
+pub const spanSum = Own.spanSum;
 
-pub fn finite(block: *align(1) const Block) bool {
-    return scalar.halfIsFinite(block.d);
-}
-
-pub fn scale(block: *align(1) const Block) f32 {
-    return scalar.half(block.d);
-}
-
-pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
-    var sum: i32 = 0;
-    for (x, span * 32..) |value, i| sum += (@as(i32, code(block, i)) - 1) * value;
-    return sum;
+fn weight(block: *align(1) const Block, i: usize) i32 {
+    return @as(i32, code(block, i)) - 1;
 }
 
 fn code(block: *align(1) const Block, i: usize) u8 {

@@ -17,6 +17,29 @@ pub inline fn halfIsFinite(bits: u16) bool {
     return bits & 0x7c00 != 0x7c00;
 }
 
+/// What a format computes whose weights are small integers times one half float `d` of the block.
+pub fn OneScale(comptime Block: type, comptime elements: usize, comptime weight: fn (*align(1) const Block, usize) i32) type {
+    return struct {
+        pub fn decode(block: *align(1) const Block, out: *[elements]f32) void {
+            for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
+        }
+
+        pub fn finite(block: *align(1) const Block) bool {
+            return halfIsFinite(block.d);
+        }
+
+        pub fn scale(block: *align(1) const Block) f32 {
+            return half(block.d);
+        }
+
+        pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
+            var total: i32 = 0;
+            for (x, span * 32..) |value, i| total += weight(block, i) * value;
+            return total;
+        }
+    };
+}
+
 /// trunc(value), kept between `low` and `high`; NaN becomes `low`. Values outside are those of blocks too large for
 /// their scale, whose bytes mean nothing but must still be bytes.
 pub inline fn integer(value: f32, comptime low: comptime_int, comptime high: comptime_int) i32 {

@@ -22,25 +22,12 @@ pub const Block = extern struct {
     d: u16 align(1),
 };
 
-pub fn decode(block: *align(1) const Block, out: *[256]f32) void {
-    for (out, 0..) |*value, i| value.* = @as(f32, @floatFromInt(weight(block, i))) * scale(block);
-}
-
+const Own = scalar.OneScale(Block, block_elements, weight);
+pub const decode = Own.decode;
 pub const encode = null;
-
-pub fn finite(block: *align(1) const Block) bool {
-    return scalar.halfIsFinite(block.d);
-}
-
-pub fn scale(block: *align(1) const Block) f32 {
-    return scalar.half(block.d);
-}
-
-pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {
-    var sum: i32 = 0;
-    for (x, span * 32..) |value, i| sum += weight(block, i) * value;
-    return sum;
-}
+pub const finite = Own.finite;
+pub const scale = Own.scale;
+pub const spanSum = Own.spanSum;
 
 const powers = [5]u8{ 1, 3, 9, 27, 81 };
 

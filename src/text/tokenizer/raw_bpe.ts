@@ -11,7 +11,7 @@ import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { Merges } from "./merges.ts";
 import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
 import { type PreTokenizer, splitWords } from "./pretokenize.ts";
-import { withSpaces } from "./spm.ts";
+import { pieceOf } from "./spm.ts";
 import type { TokenList } from "./token_list.ts";
 import { characterBytes } from "./unigram_text.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
@@ -86,11 +86,7 @@ export class RawBpe implements TextModel {
   }
 
   piece(token: number): Uint8Array {
-    const { kinds } = this.#vocabulary;
-    if (kinds[token] === KIND.byte) return Uint8Array.of(this.#vocabulary.byteOf(token));
-    const bytes = this.#vocabulary.bytes(token);
-    const isPlain = kinds[token] === KIND.control || kinds[token] === KIND.unknown || kinds[token] === KIND.userDefined;
-    return isPlain || !this.#isEscaped ? bytes.slice() : withSpaces(bytes);
+    return pieceOf(this.#vocabulary, token, this.#isEscaped);
   }
 
   #encodeWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {

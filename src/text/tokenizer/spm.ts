@@ -91,13 +91,7 @@ export class SentencePiece implements TextModel {
   }
 
   piece(token: number): Uint8Array {
-    const { kinds } = this.#vocabulary;
-    if (kinds[token] === KIND.byte) return Uint8Array.of(this.#vocabulary.byteOf(token));
-    const bytes = this.#vocabulary.bytes(token);
-    if (kinds[token] === KIND.control || kinds[token] === KIND.unknown || kinds[token] === KIND.userDefined) {
-      return bytes.slice();
-    }
-    return withSpaces(bytes);
+    return pieceOf(this.#vocabulary, token, true);
   }
 
   #encodeWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {
@@ -164,6 +158,15 @@ export class SentencePiece implements TextModel {
     if (bytes.every((byte) => this.#byteTokens[byte] >= 0)) bytes.forEach((byte) => out.push(this.#byteTokens[byte]));
     else if (this.#unknown !== undefined) out.push(this.#unknown);
   }
+}
+
+/** The bytes that a token stands for; `isEscaped`: its text has U+2581 for spaces. */
+export function pieceOf(vocabulary: Vocabulary, token: number, isEscaped: boolean): Uint8Array {
+  const kind = vocabulary.kinds[token];
+  if (kind === KIND.byte) return Uint8Array.of(vocabulary.byteOf(token));
+  const bytes = vocabulary.bytes(token);
+  const isPlain = kind === KIND.control || kind === KIND.unknown || kind === KIND.userDefined;
+  return isPlain || !isEscaped ? bytes.slice() : withSpaces(bytes);
 }
 
 /** The bytes of a token with U+2581 turned back into spaces. */
