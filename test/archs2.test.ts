@@ -24,8 +24,6 @@ interface KitModel {
 
 /** Models that are refused: one leaves the list when its architecture arrives. */
 const REFUSED: ReadonlySet<string> = new Set([
-  "qwen35moe",
-  "qwen3next",
   "granitehybrid",
   "falcon_h1",
   "nemotron_h",

@@ -50,6 +50,8 @@ const parts: readonly (readonly [part: string, names: readonly string[] | undefi
     "gemma4",
     "lfm2",
     "qwen35",
+    "qwen35moe",
+    "qwen3next",
     "mixtral",
     "glm4moe",
     "gptoss_mxfp4",

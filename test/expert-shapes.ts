@@ -6,7 +6,7 @@
  */
 import type { Hyperparameters } from "../src/model/architectures/types.ts";
 import { arrayOf, f32, flag, u32 } from "./models.ts";
-import { type ExpertShape, lfm2, type Shape, yarn } from "./small-models.ts";
+import { type ExpertShape, lfm2, qwen35, type Shape, yarn } from "./small-models.ts";
 
 const mixtral = (experts: ExpertShape = { count: 8, used: 2 }): Shape => ({
   architecture: "llama",
@@ -39,6 +39,20 @@ const gptOss = (values: Shape["values"]): Shape => ({
   sinks: true,
   experts: { count: 6, used: 3, width: 32, biases: true },
   values: { "gpt-oss.attention.sliding_window": u32(6), ...values },
+});
+/** One of the delta rule's architectures with experts. */
+const deltaExperts = (architecture: string, values: Shape["values"] = {}): Shape => ({
+  ...qwen35,
+  architecture,
+  delta: { heads: 4, groups: 2, size: 16, taps: 4, together: architecture === "qwen3next" },
+  experts: { count: 6, used: 2, width: 32, shared: 40, sharedGate: true },
+  values: {
+    ...Object.fromEntries(
+      Object.entries(qwen35.values ?? {}).map(([key, value]) => [key.replace("qwen35", architecture), value]),
+    ),
+    [`${architecture}.expert_shared_feed_forward_length`]: u32(40),
+    ...values,
+  },
 });
 /** Its third layer is no layer of the model's. */
 const drafted = (): Shape => ({
@@ -130,6 +144,10 @@ export const expertVariants: [name: string, shape: Shape, expected: Partial<Hype
     },
   }, { routerScore: "sigmoid", routerNormalises: true }],
   ["qwen3moe with a drafter, which is skipped", drafted(), { layers: 2 }],
+  ["qwen35moe", deltaExperts("qwen35moe"), { routerScore: "softmax", routerNormalises: true, ropeStyle: "neox" }],
+  ["qwen3next", deltaExperts("qwen3next", { "qwen3next.rope.dimension_sections": undefined }), {
+    routerNormalises: true,
+  }],
 ];
 
 type Refusal = [what: string, shape: Shape, type: string, where: string];
@@ -186,6 +204,12 @@ export const expertRefusals: Refusal[] = [
     { ...mixtral(), absent: ["blk.0.ffn_gate_inp.weight"] },
     "ModelFormatError",
     "llama.expert_count",
+  ],
+  [
+    "a shared expert without the row that weighs it",
+    { ...deltaExperts("qwen35moe"), absent: ["blk.0.ffn_gate_inp_shexp.weight"] },
+    "ModelFormatError",
+    "blk.0.ffn_gate_inp_shexp.weight",
   ],
   ["a gpt-oss without sinks", { ...gptOss({}), sinks: false }, "ModelFormatError", "blk.0.attn_sinks.weight"],
   [

@@ -14,7 +14,7 @@ import { SamplerState } from "../src/sampling/state.ts";
 import { describeWholeKit } from "./kit.ts";
 
 /** One model of each kind of state. */
-const NAMES = ["lfm2", "qwen35"];
+const NAMES = ["lfm2", "qwen35", "qwen3next"];
 const context = 96;
 const ids = (count: number, salt = 0) => Uint32Array.from({ length: count }, (_, i) => (i * 37 + salt * 11) % 280);
 

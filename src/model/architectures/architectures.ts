@@ -257,7 +257,7 @@ function readLayers(
   const { metadata } = gguf;
   const headsKey = `${architecture}.attention.head_count`;
   const kvKey = `${architecture}.attention.head_count_kv`;
-  const recurrent = readRecurrent(metadata, architecture, traits, sizes.layers);
+  const recurrent = readRecurrent(metadata, architecture, traits, sizes);
   const isWithout = (layer: number) => recurrent[layer] !== undefined;
   const heads = perLayer(gguf, headsKey, sizes, LIMITS.headsMax, "attn_q", isWithout);
   const kvHeads = traits.latent

@@ -111,7 +111,7 @@ function widths(metadata: Metadata, architecture: string, traits: ExpertTraits):
   }
   if (traits.shared === "count") return { expertWidth, sharedWidth: count * expertWidth };
   const stated = metadata.count(sharedKey, { least: 0, most, fallback: 0 });
-  return { expertWidth, sharedWidth: stated === 0 && traits.shared === "always" ? wide() : stated };
+  return { expertWidth, sharedWidth: stated === 0 && traits.shared !== "length" ? wide() : stated };
 }
 
 function planRouter(

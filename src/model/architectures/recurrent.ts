@@ -25,6 +25,9 @@ export const attentionOnly: Recurrent = {
   stateGatesTogether: false,
 };
 
+/** Layers that take part in the logits, and those of the file, with a drafter's, which come last. */
+type Depth = Readonly<Record<"layers" | "blocks", number>>;
+
 /** A tensor of a mixer. */
 export interface MixerTensor {
   readonly role: Role;
@@ -41,54 +44,54 @@ export function readRecurrent(
   metadata: Metadata,
   architecture: string,
   traits: Traits,
-  layers: number,
+  depth: Depth,
 ): (Recurrent | undefined)[] {
   switch (traits.recurrent) {
     case undefined:
-      return new Array<undefined>(layers).fill(undefined);
+      return new Array<undefined>(depth.layers).fill(undefined);
     case "shortConvolution": {
       const convKernel = readTaps(metadata, `${architecture}.shortconv.l_cache`);
       const own = { ...attentionOnly, mixer: traits.recurrent, convKernel };
-      return layersWithoutKeys(metadata, architecture, layers).map((isWithout) => isWithout ? own : undefined);
+      return layersWithoutKeys(metadata, architecture, depth).map((isWithout) => isWithout ? own : undefined);
     }
     case "deltaRule": {
       const own = readDeltaRule(metadata, architecture, traits);
-      return layersBesideAttention(metadata, architecture, layers).map((is) => is ? own : undefined);
+      return layersBesideAttention(metadata, architecture, depth).map((is) => is ? own : undefined);
     }
   }
 }
 
 /** The layers that have no heads of keys. */
-function layersWithoutKeys(metadata: Metadata, architecture: string, layers: number): boolean[] {
+function layersWithoutKeys(metadata: Metadata, architecture: string, { layers, blocks }: Depth): boolean[] {
   const key = `${architecture}.attention.head_count_kv`;
   const heads = metadata.get(key);
-  if (!(heads instanceof MetadataArray) || heads.length !== layers) {
+  if (!(heads instanceof MetadataArray) || heads.length !== blocks) {
     const got = heads instanceof MetadataArray ? `an array of ${heads.length}` : `${heads ?? "nothing"}`;
     throw metadata.wrong(
       key,
-      `an array with a number for each of ${layers} layers, 0 where there is no attention`,
+      `an array with a number for each of ${blocks} layers, 0 where there is no attention`,
       got,
     );
   }
-  return Array.from(heads, (count) => count === 0);
+  return Array.from(heads, (count) => count === 0).slice(0, layers);
 }
 
 /** All layers but the last of each `full_attention_interval`, or those that an array names. */
-function layersBesideAttention(metadata: Metadata, architecture: string, layers: number): boolean[] {
+function layersBesideAttention(metadata: Metadata, architecture: string, { layers, blocks }: Depth): boolean[] {
   const key = `${architecture}.attention.recurrent_layers`;
   const listed = metadata.get(key);
   if (listed === undefined) {
     const interval = metadata.count(`${architecture}.full_attention_interval`, { fallback: 4 });
     return Array.from({ length: layers }, (_, layer) => (layer + 1) % interval !== 0);
   }
-  if (!(listed instanceof MetadataArray) || listed.length !== layers) {
+  if (!(listed instanceof MetadataArray) || listed.length !== blocks) {
     const got = listed instanceof MetadataArray ? `an array of ${listed.length}` : `${listed}`;
-    throw metadata.wrong(key, `true or false for each of ${layers} layers`, got);
+    throw metadata.wrong(key, `true or false for each of ${blocks} layers`, got);
   }
   return Array.from(listed, (is) => {
     if (typeof is !== "boolean") throw metadata.wrong(key, "true or false for each layer", `an array with ${is}`);
     return is;
-  });
+  }).slice(0, layers);
 }
 
 function readDeltaRule(

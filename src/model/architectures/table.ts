@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Traits } from "./types.ts";
+import type { ExpertTraits, Traits } from "./types.ts";
 
 const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true };
 const MIXTRAL: Traits = { ...LLAMA, experts: { score: "softmax", normalises: true, optional: true } };
@@ -15,6 +15,14 @@ const GRANITE: Traits = { ...LLAMA, scales: true, rotationSwitch: true };
 const QWEN2: Traits = { ropeStyle: "neox", activation: "silu", biases: true };
 const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "heads" };
 const QWEN3MOE: Traits = { ...QWEN3, experts: { score: "softmax", normalises: true, ownWidth: true } };
+const QWEN35: Traits = {
+  ...QWEN3,
+  secondNorm: "post_attention_norm",
+  recurrent: "deltaRule",
+  stateHeads: "turns",
+  gatedAttention: true,
+};
+const WEIGHED: ExpertTraits = { score: "softmax", normalises: true, ownWidth: true, shared: "weighed" };
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
 const COHERE: Traits = { ropeStyle: "norm", activation: "silu", layerNorms: true, parallel: true, logitScale: true };
@@ -50,7 +58,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["granite", GRANITE],
   ["granitemoe", { ...GRANITE, experts: { score: "softmax", normalises: true, optional: true, shared: "length" } }],
   ["qwen2", QWEN2],
-  ["qwen2moe", { ...QWEN2, experts: { score: "softmax", normalises: false, ownWidth: true, shared: "always" } }],
+  ["qwen2moe", { ...QWEN2, experts: { ...WEIGHED, normalises: false } }],
   ["qwen3", QWEN3],
   ["qwen3moe", QWEN3MOE],
   ["qwen3vl", { ...QWEN3, sections: true }],
@@ -122,14 +130,9 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     ...LFM2,
     experts: { score: "sigmoid", normalises: true, scored: true, ownWidth: true, leadingDense: true },
   }],
-  ["qwen35", {
-    ...QWEN3,
-    secondNorm: "post_attention_norm",
-    sections: true,
-    recurrent: "deltaRule",
-    stateHeads: "turns",
-    gatedAttention: true,
-  }],
+  ["qwen35", { ...QWEN35, sections: true }],
+  ["qwen35moe", { ...QWEN35, sections: true, experts: WEIGHED }],
+  ["qwen3next", { ...QWEN35, stateHeads: "neighbours", experts: WEIGHED }],
   ["deepseek2", {
     ropeStyle: "norm",
     activation: "silu",

@@ -103,7 +103,7 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
     plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
   }
   if (parameters.feedForward > 0) planDense(plan, embedding, traits, parameters.feedForward, layer);
-  if (parameters.experts > 0) planExpertTensors(plan, embedding, parameters, layer);
+  if (parameters.experts > 0) planExpertTensors(plan, embedding, traits, parameters, layer);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
   if (traits.layerInputs === undefined) return;
   plan.bias("layer_output_scale", layer, name("layer_output_scale.weight"), 1);
@@ -190,7 +190,7 @@ function planDense(plan: Plan, embedding: number, traits: Traits, feedForward: n
 }
 
 /** The router, the experts as slabs of one tensor, and the shared expert with the row that weighs it. */
-function planExpertTensors(plan: Plan, embedding: number, parameters: LayerParameters, layer: number) {
+function planExpertTensors(plan: Plan, embedding: number, traits: Traits, parameters: LayerParameters, layer: number) {
   const { experts, expertWidth, sharedWidth } = parameters;
   const name = (part: string) => `blk.${layer}.${part}`;
   plan.matrix("ffn_gate_inp", layer, name("ffn_gate_inp.weight"), embedding, experts);
@@ -215,8 +215,8 @@ function planExpertTensors(plan: Plan, embedding: number, parameters: LayerParam
   plan.matrix("ffn_gate_shexp", layer, name("ffn_gate_shexp.weight"), embedding, sharedWidth);
   plan.matrix("ffn_up_shexp", layer, name("ffn_up_shexp.weight"), embedding, sharedWidth);
   plan.matrix("ffn_down_shexp", layer, name("ffn_down_shexp.weight"), sharedWidth, embedding);
-  const gate = name("ffn_gate_inp_shexp.weight");
-  if (plan.has(gate)) plan.matrix("ffn_gate_inp_shexp", layer, gate, embedding, 1);
+  if (traits.experts?.shared !== "weighed") return;
+  plan.matrix("ffn_gate_inp_shexp", layer, name("ffn_gate_inp_shexp.weight"), embedding, 1);
 }
 
 interface Part {

@@ -120,9 +120,9 @@ export interface ExpertTraits {
   readonly ownWidth?: true;
   /**
    * An expert that every token goes to: of a stated width, of as many experts' width as are stated, or there in every
-   * file, as wide as a dense layer unless it is stated.
+   * file, as wide as a dense layer unless it is stated; `weighed`: so, and a row of its own weighs it for each token.
    */
-  readonly shared?: "length" | "count" | "always";
+  readonly shared?: "length" | "count" | "always" | "weighed";
   /** Layers with experts have a dense part beside them; which layers, their tensors say. */
   readonly beside?: true;
   /** The first layers may be dense. */
