@@ -9,6 +9,7 @@ import type { GrammarBudget } from "./budget.ts";
 import type { Derivatives } from "./derivatives.ts";
 import { EMPTY, type Lexeme, type Lexemes } from "./lexemes.ts";
 import type { Rules } from "./rules.ts";
+import { canEnd, nextSteps } from "./shuffle.ts";
 import { BOTTOM, type NodeSet, PLACE, Places, type StackNode, Stacks } from "./stacks.ts";
 
 /** The number of a state. */
@@ -116,6 +117,9 @@ export class Automaton {
       stacks.members(set).map((node) => {
         if (node === BOTTOM) return node;
         const { place, least, most, below } = stacks.node(node);
+        if (this.#places.kinds[place] === PLACE.shuffle) {
+          return stacks.push(place, least, most, this.#boundedSet(below, bytes));
+        }
         // Each repetition that goes on takes a byte at least.
         const many = most === Infinity ? most : Math.min(most, bytes);
         return stacks.push(place, Math.min(least, bytes), many, this.#boundedSet(below, bytes));
@@ -198,6 +202,14 @@ class Closure {
       case PLACE.rule:
         this.#begin(value, this.#behind(place, below), open);
         break;
+      case PLACE.shuffle: {
+        const [shuffle, count] = [this.#places.shuffles[value], { used: least, tail: most }];
+        if (canEnd(shuffle, count)) open.push([this.at(place + 1, below), false]);
+        for (const [rule, { used, tail }] of nextSteps(shuffle, count)) {
+          this.#begin(rule, this.#stacks.set([this.#stacks.push(place, used, tail, below)]), open);
+        }
+        break;
+      }
       default: { // repeat
         if (least === 0) open.push([this.at(place + 1, below), false]);
         if (most === 0) break;

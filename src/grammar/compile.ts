@@ -17,8 +17,7 @@ import { Masks } from "./masks.ts";
 import { Matcher } from "./matcher.ts";
 import { regexOf } from "./regex.ts";
 import { Rules } from "./rules.ts";
-import type { Whitespace } from "./schema/layout.ts";
-import { schemaRules } from "./schema/rules_of_cases.ts";
+import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
 import { trieOf } from "./token_trie.ts";
 
@@ -50,8 +49,8 @@ export function choiceRules(texts: readonly string[]): RuleWriter {
 }
 
 /** Values of a JSON schema. */
-export function schemaRulesOf(schema: Json, whitespace: Whitespace): RuleWriter {
-  return (lexemes, rules, budget) => schemaRules(schema, whitespace, { lexemes, rules, budget }).root;
+export function schemaRulesOf(schema: Json, style: Style): RuleWriter {
+  return (lexemes, rules, budget) => schemaRules(schema, style, { lexemes, rules, budget }).root;
 }
 
 /** Compiles the rules that `write` writes; gives a matcher at the beginning of a text, to be cloned. */

@@ -69,9 +69,9 @@ export class Grammar {
    * @throws {UnsupportedError} where it asks for something that is not enforced
    */
   static async schema(schema: unknown, tokenizer: Tokenizer, options: SchemaOptions = {}): Promise<Grammar> {
-    const { whitespace } = readOptions(schemaFields, options);
+    const style = readOptions(schemaFields, options);
     const copy = guarded("schema", () => JSON.parse(JSON.stringify(schema) ?? "null"));
-    return await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, whitespace));
+    return await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, style));
   }
 
   /**

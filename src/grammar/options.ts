@@ -97,7 +97,7 @@ export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Token
   const found = grammars.get(key);
   if (found) return found;
   const made = schema !== undefined
-    ? await Grammar.schema(JSON.parse(schema), tokenizer)
+    ? await Grammar.schema(JSON.parse(schema), tokenizer, { order: "schema" })
     : regex !== undefined
     ? await Grammar.regex(regex, tokenizer)
     : grammar !== undefined

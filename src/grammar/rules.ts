@@ -8,10 +8,12 @@
 import { UnsupportedError } from "../../ffi/errors.ts";
 import { GRAMMAR_LIMITS, type GrammarBudget, refuseSize } from "./budget.ts";
 import { EMPTY, type Lexeme } from "./lexemes.ts";
+import { canEnd, fitting, rulesIn, type Shuffle } from "./shuffle.ts";
 
-/** What stands at a place of an alternative: a lexeme, a rule, or a rule again and again. */
+/** What stands at a place of an alternative: a lexeme, a rule, a rule again and again, or rules in any order. */
 export type RuleSymbol =
   | { readonly lexeme: Lexeme }
+  | { readonly shuffle: Shuffle }
   | { readonly rule: number; readonly least?: number; readonly most?: number };
 
 /** One of the ways in which a rule can be met: its symbols in order. */
@@ -61,8 +63,13 @@ export class Rules {
   /** Whether a text fits the rule; `hasText` says it of a lexeme. Alternatives that none fits are dropped in all rules. */
   prune(root: number, hasText: (lexeme: Lexeme) => boolean): boolean {
     const fits = new Set<number>();
-    const symbolFits = (symbol: RuleSymbol) =>
-      "lexeme" in symbol ? hasText(symbol.lexeme) : symbol.least === 0 || fits.has(symbol.rule);
+    const ruleFits = (rule: number) => fits.has(rule);
+    const symbolFits = (symbol: RuleSymbol) => {
+      if ("lexeme" in symbol) return hasText(symbol.lexeme);
+      return "shuffle" in symbol
+        ? fitting(symbol.shuffle, ruleFits) !== undefined
+        : symbol.least === 0 || fits.has(symbol.rule);
+    };
     for (let before = -1; before < fits.size;) {
       before = fits.size;
       this.#alternatives.forEach((alternatives, rule) => {
@@ -72,7 +79,11 @@ export class Rules {
     this.#alternatives.forEach((alternatives, rule) => {
       this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every(symbolFits))
         // What may be missing and can never be there is missing.
-        .map((symbols) => symbols.filter((symbol) => "lexeme" in symbol || fits.has(symbol.rule)));
+        .map((symbols) =>
+          symbols.filter((symbol) => !("rule" in symbol) || fits.has(symbol.rule)).map((symbol) =>
+            "shuffle" in symbol ? { shuffle: fitting(symbol.shuffle, ruleFits) ?? symbol.shuffle } : symbol
+          )
+        );
     });
     return fits.has(root);
   }
@@ -142,6 +153,7 @@ export class Rules {
       const found: number[] = [];
       for (const symbol of symbols) {
         if ("rule" in symbol) found.push(symbol.rule);
+        if ("shuffle" in symbol) found.push(...rulesIn(symbol.shuffle));
         if (!symbolIsNullable(symbol, nullable, isNullable)) break;
       }
       return found;
@@ -157,7 +169,8 @@ export class Rules {
     for (const symbols of this.of(rule)) {
       for (const [index, symbol] of symbols.entries()) {
         const isPlain = index === 0 && "rule" in symbol && symbol.most === undefined && !nullable.has(symbol.rule);
-        if ("rule" in symbol && circle.has(symbol.rule) && !isPlain) {
+        const begins = "shuffle" in symbol ? rulesIn(symbol.shuffle) : "rule" in symbol ? [symbol.rule] : [];
+        if (begins.some((begin) => circle.has(begin)) && !isPlain) {
           const name = this.#names[rule];
           throw new UnsupportedError(`The rule "${name}" can come back to itself behind something that may be empty.`, {
             what: "left recursion that is hidden",
@@ -215,8 +228,9 @@ function symbolIsNullable(
   nullable: ReadonlySet<number>,
   isNullable: (lexeme: Lexeme) => boolean,
 ): boolean {
-  return "lexeme" in symbol
-    ? symbol.lexeme === EMPTY || isNullable(symbol.lexeme)
+  if ("lexeme" in symbol) return symbol.lexeme === EMPTY || isNullable(symbol.lexeme);
+  return "shuffle" in symbol
+    ? canEnd(symbol.shuffle, { used: 0, tail: 0 })
     : symbol.least === 0 || nullable.has(symbol.rule);
 }
 

@@ -24,9 +24,16 @@ export interface SchemaOptions {
    * @default {"indent"}
    */
   readonly whitespace?: "compact" | "indent";
+  /**
+   * The order of an object's properties: any, as JSON has it, or that of the schema, with those behind that it does not name.
+   * Objects of more than 48 named properties have the order of the schema in either case.
+   * @default {"any"}
+   */
+  readonly order?: "any" | "schema";
 }
 
 /** The schema of {@link SchemaOptions}. */
 export const schemaFields = {
   whitespace: choice(["compact", "indent"], { about: "The blanks between values.", default: "indent" }),
+  order: choice(["any", "schema"], { about: "The order of an object's properties.", default: "any" }),
 } as const satisfies FieldsOf<SchemaOptions>;

@@ -8,6 +8,7 @@
 import type { GrammarBudget } from "./budget.ts";
 import type { Lexeme } from "./lexemes.ts";
 import type { Rules } from "./rules.ts";
+import type { Shuffle } from "./shuffle.ts";
 
 /** A place in a rule with what follows it. */
 export type StackNode = number;
@@ -15,7 +16,7 @@ export type StackNode = number;
 export type NodeSet = number;
 
 /** What stands at a place. */
-export const PLACE = { end: 0, lexeme: 1, rule: 2, repeat: 3 } as const;
+export const PLACE = { end: 0, lexeme: 1, rule: 2, repeat: 3, shuffle: 4 } as const;
 
 /** The node behind the last rule: everything has been read. */
 export const BOTTOM: StackNode = 0;
@@ -27,6 +28,8 @@ export class Places {
   readonly values: number[] = [];
   readonly leasts: number[] = [];
   readonly mosts: number[] = [];
+  /** The parts in any order, by the value of their place. */
+  readonly shuffles: Shuffle[] = [];
   /** Of each rule the places where its alternatives begin. */
   readonly starts: readonly (readonly number[])[];
 
@@ -38,6 +41,7 @@ export class Places {
         const start = this.kinds.length;
         for (const symbol of symbols) {
           if ("lexeme" in symbol) this.#add(PLACE.lexeme, symbol.lexeme);
+          else if ("shuffle" in symbol) this.#add(PLACE.shuffle, this.shuffles.push(symbol.shuffle) - 1);
           else if (symbol.most === undefined) this.#add(PLACE.rule, symbol.rule);
           // Fewer of what may be empty: the others are empty.
           else this.#add(PLACE.repeat, symbol.rule, nullable.has(symbol.rule) ? 0 : symbol.least, symbol.most);
@@ -74,7 +78,10 @@ export class Stacks {
     this.#nodes.push({ place: -1, least: 0, most: 0, below: -1 });
   }
 
-  /** What a node is: its place, the counts that are left where that repeats a rule, and what follows. */
+  /**
+   * What a node is: its place, the counts that are left where that repeats a rule, or the count of a shuffle (`used` as `least`,
+   * `tail` as `most`), and what follows.
+   */
   node(
     node: StackNode,
   ): { readonly place: number; readonly least: number; readonly most: number; readonly below: NodeSet } {

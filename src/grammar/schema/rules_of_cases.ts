@@ -10,7 +10,7 @@ import { type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
 import type { Alternative, Rules } from "../rules.ts";
 import { arrayAlternatives } from "./array_rules.ts";
 import { Cases } from "./cases.ts";
-import type { CaseTools, RuleTools } from "./tools.ts";
+import type { CaseTools, PropertyOrder, RuleTools } from "./tools.ts";
 import { Layout, type Whitespace } from "./layout.ts";
 import { Numbers } from "./numbers.ts";
 import { objectAlternatives } from "./object_rules.ts";
@@ -25,13 +25,19 @@ export interface SchemaWriter {
   readonly budget: GrammarBudget;
 }
 
+/** How values are written. */
+export interface Style {
+  readonly whitespace: Whitespace;
+  readonly order: PropertyOrder;
+}
+
 /** The rules of a schema: the number of the first, and the names in it that no draft knows. */
 export function schemaRules(
   schema: Json,
-  whitespace: Whitespace,
+  style: Style,
   writer: SchemaWriter,
 ): { readonly root: number; readonly ignored: readonly string[] } {
-  const translation = new Translation(schema, whitespace, writer);
+  const translation = new Translation(schema, style, writer);
   return { root: translation.run(), ignored: [...translation.references.ignored] };
 }
 
@@ -40,6 +46,7 @@ class Translation implements RuleTools {
   readonly strings: Strings;
   readonly rules: Rules;
   readonly layout: Layout;
+  readonly order: PropertyOrder;
   readonly references: References;
   readonly #numbers: Numbers;
   readonly #cases: Cases;
@@ -49,9 +56,10 @@ class Translation implements RuleTools {
   #derived: { readonly sets: number; readonly derivatives: Derivatives } | undefined;
   readonly #constants = new Map<string, Json>();
 
-  constructor(schema: Json, whitespace: Whitespace, { lexemes, rules, budget }: SchemaWriter) {
+  constructor(schema: Json, { whitespace, order }: Style, { lexemes, rules, budget }: SchemaWriter) {
     this.lexemes = lexemes;
     this.rules = rules;
+    this.order = order;
     this.strings = new Strings(lexemes);
     this.layout = new Layout(lexemes, whitespace);
     this.references = new References(schema);

@@ -13,6 +13,9 @@ import { refuseSchema } from "./refuse.ts";
 import type { Strings } from "./strings.ts";
 import type { Case, Demand, Json, SchemaObject } from "./types.ts";
 
+/** In which order the properties of an object come: any, or that of the schema. */
+export type PropertyOrder = "any" | "schema";
+
 /** What cases are made with. */
 export interface CaseTools {
   readonly lexemes: Lexemes;
@@ -32,6 +35,7 @@ export interface RuleTools {
   readonly strings: Strings;
   readonly rules: Rules;
   readonly layout: Layout;
+  readonly order: PropertyOrder;
   /** The rule of the values that meet a demand. */
   rule(demand: Demand): number;
   /** Whether a name is in a language of names. */

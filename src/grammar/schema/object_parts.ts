@@ -1,0 +1,111 @@
+/**
+ * The properties that an object may have, as symbols of rules: those that the schema names, the others in parts that are held to
+ * one demand each, and one that is needed under whatever name. In which order they come is said elsewhere.
+ *
+ * @module
+ */
+import { type Lexeme, NOTHING } from "../lexemes.ts";
+import type { RuleSymbol } from "../rules.ts";
+import { refuseUnsupported } from "./refuse.ts";
+import type { RuleTools } from "./tools.ts";
+import { type Demand, joined, type NamedDemand, type ObjectCase, type Presence } from "./types.ts";
+
+/** Rules of parts of others' names whose values are held to the same demand. */
+const partsMost = 64;
+
+/** A property that the schema names. */
+export interface NamedProperty {
+  readonly name: string;
+  readonly demand: Demand;
+  readonly presence: Presence;
+}
+
+/** The properties of one case of an object. */
+export class ObjectParts {
+  /** Those that may be there, in the order of the schema. */
+  readonly named: readonly NamedProperty[];
+  /** The least number of properties; 0 where those that must be there are as many. */
+  readonly least: number;
+  readonly most: number;
+  readonly #tools: RuleTools;
+  readonly #others: readonly NamedDemand[];
+  readonly #need: NamedDemand | undefined;
+
+  constructor(one: ObjectCase, tools: RuleTools) {
+    this.#tools = tools;
+    this.named = [...one.named].filter(([, { presence }]) => presence !== "absent")
+      .map(([name, { demand, presence }]) => ({ name, demand: this.#ruled(one, name, demand), presence }));
+    this.#others = this.#partition(one);
+    if (one.needs.length > 1) {
+      refuseUnsupported("", "a schema that needs one property of any name at most", "two properties of any names");
+    }
+    this.#need = one.needs[0];
+    this.most = one.most;
+    const required = this.named.filter(({ presence }) => presence === "required").length;
+    this.least = one.least <= required ? 0 : one.least;
+    // Others may have the same name twice, and then count once: only the first of them counts towards the least.
+    if (one.least > this.named.length + 1 && this.#others.length > 0) {
+      refuseUnsupported(
+        "",
+        "minProperties of at most one more than there are properties",
+        `minProperties ${one.least}`,
+      );
+    }
+  }
+
+  /** Whether one property of any name is needed. */
+  get needsOne(): boolean {
+    return this.#need !== undefined;
+  }
+
+  /** A property that the schema names; the first has no comma before it. */
+  property({ name, demand }: NamedProperty, isFirst: boolean): RuleSymbol[] {
+    return this.#property(this.#tools.strings.literal(name), demand, isFirst);
+  }
+
+  /** The ways to write another property. */
+  others(isFirst: boolean): RuleSymbol[][] {
+    return this.#others.map(({ names, demand }) => this.#property(names, demand, isFirst));
+  }
+
+  /** The ways to write the one that is needed, where it is one of the others. */
+  needed(isFirst: boolean): RuleSymbol[][] {
+    const need = this.#need;
+    if (!need) return [];
+    const { lexemes } = this.#tools;
+    return this.#others.flatMap(({ names, demand }) => {
+      const both = lexemes.both(names, need.names);
+      return both === NOTHING ? [] : [this.#property(both, joined(demand, need.demand), isFirst)];
+    });
+  }
+
+  #ruled({ rules }: ObjectCase, name: string, demand: Demand): Demand {
+    return rules.reduce(
+      (sum, rule) => this.#tools.hasName(rule.names, name) ? joined(sum, rule.demand) : sum,
+      demand,
+    );
+  }
+
+  /** The names that the schema does not name, in parts that are held to one demand each. */
+  #partition({ named, rules }: ObjectCase): NamedDemand[] {
+    const { lexemes, strings } = this.#tools;
+    const known = lexemes.either(...Array.from(named.keys(), (name) => strings.literal(name)));
+    let parts: NamedDemand[] = [{ names: lexemes.both(strings.any, lexemes.not(known)), demand: [] }];
+    for (const { names, demand } of rules) {
+      parts = parts.flatMap((part) => [
+        { names: lexemes.both(part.names, names), demand: joined(part.demand, demand) },
+        { names: lexemes.both(part.names, lexemes.not(names)), demand: part.demand },
+      ]).filter((part) => this.#tools.hasText(part.names));
+      if (parts.length > partsMost) {
+        refuseUnsupported("", "fewer patterns of names that overlap", `${parts.length} parts`);
+      }
+    }
+    return parts;
+  }
+
+  #property(name: Lexeme, demand: Demand, isFirst: boolean): RuleSymbol[] {
+    const { lexemes, strings, layout } = this.#tools;
+    const key = lexemes.then(strings.quoted(name), layout.colon);
+    return [{ lexeme: isFirst ? key : lexemes.then(layout.comma, key) }, { rule: this.#tools.rule(demand) }];
+  }
+}

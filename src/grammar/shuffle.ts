@@ -1,0 +1,114 @@
+/**
+ * Parts in any order, each once at most, as the properties of an object are. The orders are never written out: a place of this
+ * kind counts which parts were there, and says for each count which may come next. No count is entered from which the rest
+ * cannot be met.
+ *
+ * @module
+ */
+
+/** The parts that may stand in any order: a count says of each whether it was there, as a bit of an exact number. */
+export const shuffledMost = 48;
+
+/** A part, by the rule that writes it as the first of all, and the one that writes it behind others. */
+export interface ShuffledPart {
+  readonly first: number;
+  readonly next: number;
+}
+
+/** Parts in any order. */
+export interface Shuffle {
+  /** Parts of which each comes once at most; {@link shuffledMost} of them at most. */
+  readonly members: readonly (ShuffledPart & { readonly isRequired: boolean })[];
+  /** What may stand among them, again and again. */
+  readonly others?: ShuffledPart;
+  /** One of the others that must come; none comes behind it. */
+  readonly needed?: ShuffledPart;
+  /** How many there are; of the others only one counts towards the least. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Which parts were there: a bit of `used` for each member; twice the others, and one more where the needed one came. */
+export interface ShuffleCount {
+  readonly used: number;
+  readonly tail: number;
+}
+
+/** What may come next: a rule, and the count behind it. */
+export type ShuffleStep = readonly [rule: number, behind: ShuffleCount];
+
+/** Nothing was there. */
+const NONE: ShuffleCount = { used: 0, tail: 0 };
+
+/** The shuffle of those parts that a text fits; `undefined` where it cannot be met by them. */
+export function fitting(shuffle: Shuffle, fits: (rule: number) => boolean): Shuffle | undefined {
+  const kept = (part: ShuffledPart | undefined) => part && fits(part.next) ? part : undefined;
+  const members = shuffle.members.filter((member) => fits(member.next));
+  const required = ({ members }: Shuffle) => members.filter(({ isRequired }) => isRequired).length;
+  const left = { ...shuffle, members, others: kept(shuffle.others), needed: kept(shuffle.needed) };
+  if (required(left) < required(shuffle) || (shuffle.needed && !left.needed)) return undefined;
+  return canBeMet(left, NONE) ? left : undefined;
+}
+
+/** The rules of a shuffle. */
+export function rulesIn({ members, others, needed }: Shuffle): number[] {
+  return [...members, others, needed].flatMap((part) => part ? [part.first, part.next] : []);
+}
+
+/** Whether nothing more has to come. */
+export function canEnd(shuffle: Shuffle, count: ShuffleCount): boolean {
+  const { missing, distinct } = left(shuffle, count);
+  return missing === 0 && distinct >= shuffle.least;
+}
+
+/** What may come behind a count. */
+export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] {
+  const { members, others, needed, most } = shuffle;
+  const { used, tail } = count;
+  const side = used === 0 && tail === 0 ? "first" : "next";
+  const steps: ShuffleStep[] = [];
+  const add = (part: ShuffledPart, behind: ShuffleCount) => {
+    if (canBeMet(shuffle, behind)) steps.push([part[side], behind]);
+  };
+  members.forEach((member, index) => {
+    if (!isUsed(used, index)) add(member, { used: used + 2 ** index, tail });
+  });
+  if (tail % 2 === 1) return steps; // the needed one came
+  // Without a greatest number it makes no difference how many others there are.
+  if (others) add(others, { used, tail: most === Infinity ? 2 : tail + 2 });
+  if (needed) add(needed, { used, tail: tail + 1 });
+  return steps;
+}
+
+function isUsed(used: number, index: number): boolean {
+  return Math.floor(used / 2 ** index) % 2 === 1;
+}
+
+/** What is left to come. */
+function left({ members, needed }: Shuffle, { used, tail }: ShuffleCount) {
+  let [there, required, optional] = [0, 0, 0];
+  members.forEach(({ isRequired }, index) => {
+    if (isUsed(used, index)) there++;
+    else if (isRequired) required++;
+    else optional++;
+  });
+  const cameNeeded = tail % 2;
+  const isNeeded = needed !== undefined && cameNeeded === 0;
+  return {
+    /** Of different names. */
+    distinct: there + Math.min(1, tail),
+    all: there + (tail >> 1) + cameNeeded,
+    missing: required + Number(isNeeded),
+    required,
+    optional,
+    isNeeded,
+  };
+}
+
+function canBeMet(shuffle: Shuffle, count: ShuffleCount): boolean {
+  const { distinct, all, missing, required, optional, isNeeded } = left(shuffle, count);
+  const noOther = count.tail === 0;
+  const short = shuffle.least - distinct - required - Number(isNeeded && noOther);
+  const more = optional + Number(!isNeeded && noOther && shuffle.others !== undefined);
+  return short <= more && all + missing + Math.max(0, short) <= shuffle.most;
+}
