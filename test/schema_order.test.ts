@@ -55,7 +55,7 @@ function randomSchema(random: (below: number) => number): ObjectSchema {
 function meets(schema: ObjectSchema, value: Record<string, number | string>): boolean {
   const keys = Object.keys(value);
   const isOf = (name: string, { type }: { readonly type: string }) =>
-    typeof value[name] === (type === "integer" ? "number" : "string");
+    (type === "integer") === Number.isInteger(value[name]);
   const pattern = schema.patternProperties?.["^x"];
   const isX = (name: string) => name.startsWith("x");
   return schema.required.every((name) => name in value) &&

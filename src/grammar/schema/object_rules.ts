@@ -13,14 +13,13 @@ import { joined, type ObjectCase } from "./types.ts";
 
 /** The alternatives of an object. */
 export function objectAlternatives(one: ObjectCase, tools: RuleTools): Alternative[] {
-  const { layout, rules } = tools;
   return spread(one, tools).map((each): Alternative => {
     const parts = new ObjectParts(each, tools);
     const isShuffled = tools.order === "any" && parts.named.length > 0 && parts.named.length <= shuffledMost;
     const properties = isShuffled
       ? shuffled(parts, tools)
       : [{ rule: new OrderedObject(parts, tools).from(0, 0, true) }];
-    return [{ lexeme: layout.beginObject }, ...properties];
+    return [{ lexeme: tools.layout.beginObject }, ...properties];
   });
 }
 
