@@ -17,9 +17,10 @@
 export { Batcher, type BatcherStats, type PrefixCache } from "../src/batching/batcher.ts";
 export type { BatcherOptions, PrefixCacheOptions } from "../src/batching/options.ts";
 export type { BatchRequest, GenerateOptions, Prompt, RequestCacheOptions } from "../src/batching/request_options.ts";
+export type { ResumeOptions } from "../src/batching/resume.ts";
 export type { KvType } from "../src/engine/types.ts";
 export type { MapOptions, MapProgress, MapRequest, MapResult, MapSource } from "../src/batching/map_options.ts";
 export type { Percentiles } from "../src/batching/stats.ts";
-export { type Completion, Piece } from "../src/batching/completion.ts";
+export { type Completion, Piece, type ToldChoice } from "../src/batching/completion.ts";
 export type { AdapterOptions } from "../src/model/adapter_options.ts";
 export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";

@@ -23,4 +23,5 @@ export type { ConstraintOptions } from "../src/grammar/options.ts";
 export { TokenMask } from "../src/sampling/mask.ts";
 export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
 export type { MethodReport } from "../src/sampling/report.ts";
+export type { SamplerMemory } from "../src/sampling/memory.ts";
 export type { Choice, TokenLogprob } from "../src/sampling/state.ts";

@@ -318,6 +318,7 @@ async function numbers(): Promise<void> {
   argument("Sampler.choose top", (value) => sampler.choose(logits, value));
   argument("Sampler.distribution", (value) => sampler.distribution(value));
   argument("Sampler.accept", (value) => sampler.clone().accept(value));
+  argument("Sampler.recall", (value) => sampler.clone().recall(value));
   argument("TokenMask size", (value) => new face.TokenMask(value));
   argument("TokenMask tokens", (value) => new face.TokenMask(64, value));
   for (const name of ["add", "delete", "has", "fill"] as const) {

@@ -5,14 +5,16 @@
  * @module
  */
 import type { Scheduler } from "./scheduler.ts";
-import { type Completion, completionOf, Piece } from "./completion.ts";
+import { type Completion, completionOf, Piece, type ToldChoice } from "./completion.ts";
 import type { ResolvedConstraint } from "../grammar/options.ts";
-import type { PromptHost } from "./prompt.ts";
+import { checkLength, type PromptHost } from "./prompt.ts";
+import type { Resume } from "./resume.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
 import type { Sampling } from "../sampling/resolve.ts";
 import type { Adapters } from "../model/adapter.ts";
 import type { Constraint } from "../sampling/constraint.ts";
+import { refuseOption } from "../options/checks.ts";
 import { type Choice, SamplerState, seedOf } from "../sampling/state.ts";
 import { StopFilter } from "../text/stop.ts";
 import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
@@ -51,6 +53,8 @@ interface ResolvedOptions {
   constraint?: Constraint;
   /** The same as it was given, to be compiled when the request begins. */
   rules?: ResolvedConstraint | undefined;
+  /** What it goes on from. */
+  resume?: Resume | undefined;
   /** How the sequence gets its place. */
   place: Pick<SequenceOptions, "tenant" | "priority" | "deadlineMs" | "salt" | "adapters">;
 }
@@ -73,12 +77,12 @@ export class Answer {
   readonly #sampler: SamplerState;
   readonly #text: TextStream;
   readonly #tokens: number[] = [];
-  readonly #logprobs: Required<Choice>[] = [];
+  readonly #logprobs: ToldChoice[] = [];
   readonly #most: number;
   #sequence: Sequence | undefined;
   #stopReason: Completion["stopReason"];
   /** A piece of which text is held back: if the next token ends the text, the rest is this piece's. */
-  #held: { readonly text: string; readonly choice: Choice } | undefined;
+  #held: { readonly text: string; readonly choice: Choice; readonly isGiven?: true } | undefined;
 
   constructor({ host, options }: Prepared, begun: Begun) {
     const { tokenizer, context } = host;
@@ -93,6 +97,24 @@ export class Answer {
     this.#most = Math.min(options.maxTokens, context - ids.length);
     this.#stopReason = this.#most === options.maxTokens ? "maxTokens" : "context";
     this.isEnded = this.#most === 0;
+    if (options.resume) this.#resume(options.resume);
+  }
+
+  /** Takes over the tokens of a request that broke off: everything is then as it was after the last of them. */
+  #resume({ tokens, mu }: Resume): void {
+    const { tokenizer, context } = this.#host;
+    checkLength("prompt and resume", this.#begun.ids.length + tokens.length, context);
+    for (const [index, token] of tokens.entries()) {
+      const name = `resume.tokens[${index}]`;
+      const isToken = token < tokenizer.vocabularySize && !tokenizer.endOfGeneration.has(token);
+      if (!isToken) refuseOption(name, "a token that does not end the text", token);
+      if (this.isEnded) refuseOption(name, "none: the answer has ended before it", token);
+      this.#sampler.resume(token);
+      this.take({ token });
+    }
+    if (mu !== undefined) this.#sampler.mu = mu;
+    // The text of these tokens was given; only what is held back of it may still come.
+    if (this.#held) this.#held = { text: "", choice: this.#held.choice, isGiven: true };
   }
 
   /** Enters the scheduler. */
@@ -101,7 +123,7 @@ export class Answer {
     const { logitsProcessor, top } = this.#options;
     return this.#sequence = this.#host.scheduler.add({
       ...place,
-      prompt: ids,
+      prompt: this.#tokens.length === 0 ? ids : Uint32Array.from([...ids, ...this.#tokens]),
       // The last token is chosen and never read.
       positions: ids.length + this.#most - 1,
       sample: { sampler: this.#sampler, top },
@@ -116,11 +138,12 @@ export class Answer {
     this.#held = undefined;
     if (this.#host.tokenizer.endOfGeneration.has(token)) {
       this.#end("endOfText");
-      return held ? [new Piece(held.text + this.#text.end(), held.choice)] : [];
+      const rest = this.#text.end();
+      return held && !(held.isGiven && rest === "") ? [new Piece(held.text + rest, held.choice)] : [];
     }
-    const pieces = held ? [new Piece(held.text, held.choice)] : [];
+    const pieces = held && !held.isGiven ? [new Piece(held.text, held.choice)] : [];
     this.#tokens.push(token);
-    if (this.#options.top !== undefined) this.#logprobs.push(choice as Required<Choice>);
+    if (this.#options.top !== undefined && choice.top) this.#logprobs.push(choice as ToldChoice);
     let text = this.#text.push(token);
     const isLast = this.#tokens.length === this.#most || this.#sampler.isDone;
     if (isLast) text += this.#text.end();
@@ -142,7 +165,7 @@ export class Answer {
       text: this.#text.shown,
       tokens: this.#tokens,
       promptTokens: this.#begun.ids.length,
-      cachedTokens: this.#sequence?.saved ?? 0,
+      cachedTokens: Math.min(this.#sequence?.saved ?? 0, this.#begun.ids.length),
       generatedTokens: this.#tokens.length,
       loadMs: this.#host.loadMs,
       prefillMs,
@@ -151,6 +174,7 @@ export class Answer {
       seed: seedOf(this.#begun.sampling.seed),
       sampling: this.#sampler.report,
       ...(this.#options.top === undefined ? {} : { logprobs: this.#logprobs }),
+      ...(this.#sampler.hasMu ? { mu: this.#sampler.mu } : {}),
     });
   }
 }

@@ -29,13 +29,16 @@ export class Piece {
   readonly logprob: number | undefined;
   /** The likeliest tokens in its place, the likeliest first; where `logprobs` asked for them. */
   readonly top: readonly TokenLogprob[] | undefined;
+  /** Mirostat's threshold after the token, for `resume`; only with mirostat. */
+  readonly mu: number | undefined;
 
   /** A piece of text and its token. */
-  constructor(text: string, { token, logprob, top }: Choice) {
+  constructor(text: string, { token, logprob, top, mu }: Choice) {
     this.text = text;
     this.token = token;
     this.logprob = logprob;
     this.top = top;
+    this.mu = mu;
   }
 
   /** The text. */
@@ -43,6 +46,9 @@ export class Piece {
     return this.text;
   }
 }
+
+/** A choice whose log probabilities were asked for. */
+export type ToldChoice = Choice & Required<Pick<Choice, "logprob" | "top">>;
 
 /**
  * What a request came to.
@@ -79,8 +85,13 @@ export interface Completion {
   readonly seed: number | bigint;
   /** What each method of the sampler did. */
   readonly sampling: readonly MethodReport[];
-  /** Of each of `tokens` its log probability, and the likeliest in its place; where `logprobs` asked for them. */
-  readonly logprobs?: readonly Required<Choice>[];
+  /**
+   * Of each of `tokens` its log probability, and the likeliest in its place; where `logprobs` asked for them. Tokens that a
+   * request went on from are left out.
+   */
+  readonly logprobs?: readonly ToldChoice[];
+  /** Mirostat's threshold at the end, for `resume`; only with mirostat. */
+  readonly mu?: number;
   /** The same for `JSON.stringify`, which knows no bigint: such a seed is a string there. */
   toJSON(): Omit<Completion, "seed" | "toJSON"> & { readonly seed: number | string };
 }

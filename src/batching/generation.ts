@@ -12,6 +12,7 @@ import { wallClock } from "./clock.ts";
 import type { Completion, Piece } from "./completion.ts";
 import { encodePrompt, resolvePrompt } from "./prompt.ts";
 import { expired } from "./errors.ts";
+import { checkResume } from "./resume.ts";
 import type { Sequence } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
@@ -158,6 +159,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
     logitsProcessor,
     signal,
     rules: options.constraint,
+    resume: options.resume,
     place: {
       tenant,
       priority,
@@ -166,6 +168,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
       adapters: host.adapters.use(options.adapters, "adapters"),
     },
   };
+  if (options.resume) checkResume(options.resume, resolved.sampling, sampling?.seed !== undefined);
   if (stop.length > 0 && !host.tokenizer.hasText) {
     refuseOption("stop", "none, for the tokens of this model have no text", stop.join(", "));
   }

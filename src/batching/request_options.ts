@@ -24,6 +24,7 @@ import {
   type ResolvedConstraint,
 } from "../grammar/options.ts";
 import { type AdapterOptions, adaptersField } from "../model/adapter_options.ts";
+import { resumeField, type ResumeOptions } from "./resume.ts";
 import type { LogitsProcessor } from "../sampling/logits_processor.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { samplingFields } from "../sampling/schema.ts";
@@ -133,6 +134,13 @@ export interface GenerateOptions {
    * @default {anything}
    */
   readonly constraint?: ConstraintOptions;
+  /**
+   * The tokens that this request gave before it broke off, on this machine or another; with mirostat {@link ResumeOptions}. It
+   * goes on after them as if nothing had happened, where all else is as it was, the seed too. What comes is the rest; the
+   * completion is the whole.
+   * @default {from the beginning}
+   */
+  readonly resume?: ArrayLike<number> | ResumeOptions;
   /** Called before each token is chosen; it sees the logits and may change them. */
   readonly logitsProcessor?: LogitsProcessor;
   /** Ends the request with an error of the code `cancelled`. */
@@ -206,6 +214,7 @@ export const generateFields = {
     },
     readConstraint,
   ),
+  resume: resumeField,
   logitsProcessor: callback<LogitsProcessor>({
     about: "Called before each token is chosen; it may change the logits.",
   }),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
+import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { checkInteger } from "../options/checks.ts";
 import type { Constraint } from "../sampling/constraint.ts";
@@ -68,7 +68,7 @@ export class Matcher implements Constraint {
   /**
    * Goes on by a token.
    *
-   * @throws LightGPTError of the code `invalidArgument` for a token that may not come.
+   * @throws {InvalidArgumentError} for a token that may not come.
    */
   accept(token: number): void {
     checkInteger("token", token, 0, this.#compiled.masks.tokens - 1);
@@ -79,7 +79,7 @@ export class Matcher implements Constraint {
     }
     const bytes = bytesOf(token);
     if (bytes.length === 0 || !this.follow(bytes)) {
-      throw new LightGPTError("invalidArgument", `token: expected one that the grammar allows here, got ${token}.`, {
+      throw new InvalidArgumentError(`token: expected one that the grammar allows here, got ${token}.`, {
         what: "a token that a grammar does not allow",
         where: "token",
         expected: "a token of the mask",

@@ -31,21 +31,34 @@ export class History {
   readonly #dry: Sampling["dry"];
   #tokens = new Uint32Array(256);
   #length = 0;
+  readonly #skipped: number;
   #counts = new Pairs();
   /** The index in `#counts` of each token. */
   #slots = new Map<number, number>();
   #matches = new Pairs();
   #common = new Int32Array(0);
 
-  /** Keeps as much as the settings need. */
-  constructor(private readonly sampling: Sampling) {
+  /** Keeps as much as the settings need; `skipped` tokens came before those that it will be told. */
+  constructor(private readonly sampling: Sampling, skipped = 0) {
+    this.#skipped = skipped;
     this.#window = sampling.penaltyWindow;
     this.#dry = sampling.dry;
   }
 
-  /** How many tokens were added. */
+  /** How many tokens the text has. */
   get length(): number {
-    return this.#length;
+    return this.#skipped + this.#length;
+  }
+
+  /** How many of the last tokens the settings look at. */
+  get reach(): number {
+    return Math.max(this.#window, this.#dry?.window ?? 0);
+  }
+
+  /** The last tokens, as many as the settings look at. */
+  get kept(): Uint32Array {
+    const first = Math.max(0, this.#length - this.reach);
+    return this.#tokens.subarray(this.reach === 0 ? this.#length : first, this.#length);
   }
 
   /** Pairs of a token of the window and how often it occurs there. */
@@ -108,7 +121,7 @@ export class History {
 
   /** A copy that changes independently. */
   clone(): History {
-    const copy = new History(this.sampling);
+    const copy = new History(this.sampling, this.#skipped);
     copy.#tokens = this.#tokens.slice();
     copy.#length = this.#length;
     copy.#counts.words = this.#counts.words.slice();

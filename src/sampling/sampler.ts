@@ -12,6 +12,7 @@ import { resolveSampling } from "./resolve.ts";
 import { checkId } from "./schema.ts";
 import type { MethodReport } from "./report.ts";
 import { type Choice, SamplerState, seedOf } from "./state.ts";
+import { readMemory, type SamplerMemory } from "./memory.ts";
 import { LIMITS } from "../../ffi/wire.ts";
 
 /**
@@ -98,9 +99,11 @@ export class Sampler {
    * @param top how many of the likeliest tokens to tell, 0 to 20
    * @returns the token, its log probability, and those of the likeliest
    */
-  choose(logits: Float32Array, top: number = 0): Required<Choice> {
+  choose(logits: Float32Array, top: number = 0): Required<Omit<Choice, "mu">> & Choice {
     checkInteger("top", top, 0, LIMITS.logprobsMax);
-    return choose(this.#state, logits, { position: this.#state.position, top }) as Required<Choice>;
+    return choose(this.#state, logits, { position: this.#state.position, top }) as
+      & Required<Omit<Choice, "mu">>
+      & Choice;
   }
 
   /** The tokens that {@link Sampler.sample} would choose from with these `logits`, the likeliest first. Changes nothing. */
@@ -137,6 +140,21 @@ export class Sampler {
   /** Begins anew with the same settings and seed: the same choices come again. */
   reset(): void {
     this.#state.reset();
+  }
+
+  /** What it keeps of its text, as plain data: {@link Sampler.recall} of one with the same settings and seed goes on from it. */
+  memory(): SamplerMemory {
+    return this.#state.memory;
+  }
+
+  /**
+   * Goes on from what another sampler kept, on this machine or another; reports begin anew.
+   *
+   * @returns the sampler itself
+   */
+  recall(memory: SamplerMemory): this {
+    this.#state.recall(readMemory(memory));
+    return this;
   }
 
   /**

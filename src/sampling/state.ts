@@ -8,6 +8,7 @@ import { putSamplerChoice, putSamplerSettings, putSamplerStep, type Sampled } fr
 import { Words } from "../../ffi/words.ts";
 import { refuseOption } from "../options/checks.ts";
 import { History } from "./history.ts";
+import type { SamplerMemory } from "./memory.ts";
 import { TokenMask } from "./mask.ts";
 import type { Constraint } from "./constraint.ts";
 import type { Sampling } from "./resolve.ts";
@@ -52,6 +53,8 @@ export interface Choice {
   readonly logprob?: number;
   /** The likeliest tokens, the likeliest first. */
   readonly top?: readonly TokenLogprob[];
+  /** Mirostat's threshold after the choice; only with mirostat. */
+  readonly mu?: number;
 }
 
 /** A seed as it is told: a number, or above 2^53 - 1 a bigint. */
@@ -79,7 +82,8 @@ export class SamplerState {
   readonly #hasLists: boolean;
   #history: History;
   #report: Report;
-  #mu: number;
+  /** Mirostat's threshold. */
+  mu: number;
   #choices = 0;
   #mask: { readonly vocabulary: number; readonly words: Uint32Array } | undefined;
   #constraint: Constraint | undefined;
@@ -97,7 +101,7 @@ export class SamplerState {
       [allowed, banned, dry, constraint].some((part) => part !== undefined);
     this.#history = new History(sampling);
     this.#report = new Report(sampling.steps);
-    this.#mu = sampling.mu;
+    this.mu = sampling.mu;
   }
 
   /** How many tokens the text has. */
@@ -108,6 +112,11 @@ export class SamplerState {
   /** What each method did so far, in the order of the chain. */
   get report(): MethodReport[] {
     return this.#report.read();
+  }
+
+  /** Whether mirostat chooses, so that `mu` means something. */
+  get hasMu(): boolean {
+    return this.sampling.steps.at(-1)?.method === "mirostat";
   }
 
   /** Whether its constraint lets nothing follow. */
@@ -124,6 +133,31 @@ export class SamplerState {
   accept(token: number): void {
     this.#history.push(token);
     this.#constraint?.accept(token);
+  }
+
+  /** Adds a token that was chosen elsewhere, as if it had been chosen here. */
+  resume(token: number): void {
+    this.#choices++;
+    this.accept(token);
+  }
+
+  /** What it keeps, as plain data: with it and the same settings, another one goes on with the same choices. */
+  get memory(): SamplerMemory {
+    const { length, kept } = this.#history;
+    return { choices: this.#choices, mu: this.mu, length, tokens: [...kept] };
+  }
+
+  /** Goes on from what another one kept. */
+  recall({ choices, mu, length, tokens }: SamplerMemory): void {
+    this.reset();
+    this.#history = new History(this.sampling, length - tokens.length);
+    const least = Math.min(length, this.#history.reach);
+    if (tokens.length < least) {
+      refuseOption("memory.tokens", `the last ${least} tokens, which these settings look at`, `${tokens.length}`);
+    }
+    this.begin(tokens);
+    this.#choices = choices;
+    this.mu = mu;
   }
 
   /**
@@ -180,7 +214,7 @@ export class SamplerState {
       distribution: distribution === true,
       choice: this.#choices,
       position,
-      mu: this.#mu,
+      mu: this.mu,
       mask: mask.length,
       counts: counts.length / 2,
       matches: matches.length / 2,
@@ -199,15 +233,16 @@ export class SamplerState {
    */
   take(sampled: Sampled, vocabulary: number, top: number | undefined): Choice {
     this.#choices++;
-    this.#mu = sampled.mu;
+    this.mu = sampled.mu;
     this.#report.add(sampled, vocabulary);
     const { token } = sampled;
-    if (top === undefined) return { token };
+    const memory = this.hasMu ? { mu: sampled.mu } : {};
+    if (top === undefined) return { token, ...memory };
     const likeliest = Array.from({ length: sampled.top }, (_, index) => ({
       token: sampled.topIds(index),
       logprob: sampled.topLogprobs(index),
     }));
-    return { token, logprob: sampled.logprob, top: likeliest };
+    return { token, logprob: sampled.logprob, top: likeliest, ...memory };
   }
 
   /** A copy that would choose the same, and changes independently. */
@@ -216,7 +251,7 @@ export class SamplerState {
     copy.#constraint = this.#constraint?.clone();
     copy.#history = this.#history.clone();
     copy.#report = this.#report.clone();
-    copy.#mu = this.#mu;
+    copy.mu = this.mu;
     copy.#choices = this.#choices;
     return copy;
   }
@@ -225,7 +260,7 @@ export class SamplerState {
   reset(): void {
     this.#history = new History(this.sampling);
     this.#report = new Report(this.sampling.steps);
-    this.#mu = this.sampling.mu;
+    this.mu = this.sampling.mu;
     this.#choices = 0;
     this.#constraint = this.#unbegun?.clone();
   }
