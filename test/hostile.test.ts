@@ -312,13 +312,14 @@ async function numbers(): Promise<void> {
   options("Sampler", sampling.fields as Fields, (value) => new face.Sampler(value).sample(new Float32Array(64)));
   const sampler = new face.Sampler({ temperature: 0 });
   const logits = new Float32Array(64);
-  argument("Sampler.sample", (value) => sampler.sample(value));
-  argument("Sampler.sampleMany", (value) => sampler.sampleMany(value));
+  for (const name of ["sample", "sampleMany", "distribution"] as const) {
+    argument(`Sampler.${name}`, (value) => sampler[name](value));
+  }
   argument("Sampler.choose logits", (value) => sampler.choose(value, 2));
   argument("Sampler.choose top", (value) => sampler.choose(logits, value));
-  argument("Sampler.distribution", (value) => sampler.distribution(value));
-  argument("Sampler.accept", (value) => sampler.clone().accept(value));
-  argument("Sampler.recall", (value) => sampler.clone().recall(value));
+  for (const name of ["accept", "recall"] as const) {
+    argument(`Sampler.${name}`, (value) => sampler.clone()[name](value));
+  }
   argument("TokenMask size", (value) => new face.TokenMask(value));
   argument("TokenMask tokens", (value) => new face.TokenMask(64, value));
   for (const name of ["add", "delete", "has", "fill"] as const) {

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { after, before, describe, it } from "node:test";
-import { type Completion, type GenerateOptions, InvalidArgumentError, LightGPT, Piece, Sampler } from "../mod.ts";
+import { type Completion, type GenerateOptions, InvalidArgumentError, LightGPT, type Piece, Sampler } from "../mod.ts";
 import type { SamplingOptions } from "../mod.ts";
 
 /** All of an answer: each piece, and the end of it. */

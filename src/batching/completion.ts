@@ -47,7 +47,18 @@ export class Piece {
   }
 }
 
-/** A choice whose log probabilities were asked for. */
+/**
+ * A choice whose log probabilities were asked for.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type ToldChoice } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { logprobs = [] } = await lm.complete("Once", { maxTokens: 3, logprobs: 2 });
+ * for (const { token, logprob, top } of logprobs as ToldChoice[]) console.log(token, Math.exp(logprob), top.length);
+ * ```
+ */
 export type ToldChoice = Choice & Required<Pick<Choice, "logprob" | "top">>;
 
 /**

@@ -148,7 +148,7 @@ export class Sampler {
   }
 
   /**
-   * Goes on from what another sampler kept, on this machine or another; reports begin anew.
+   * Goes on from the `memory` of another sampler, of this machine or another; reports begin anew.
    *
    * @returns the sampler itself
    */
