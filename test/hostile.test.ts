@@ -317,9 +317,7 @@ async function numbers(): Promise<void> {
   }
   argument("Sampler.choose logits", (value) => sampler.choose(value, 2));
   argument("Sampler.choose top", (value) => sampler.choose(logits, value));
-  for (const name of ["accept", "recall"] as const) {
-    argument(`Sampler.${name}`, (value) => sampler.clone()[name](value));
-  }
+  for (const name of ["accept", "recall"] as const) argument(`Sampler.${name}`, (id) => sampler.clone()[name](id));
   argument("TokenMask size", (value) => new face.TokenMask(value));
   argument("TokenMask tokens", (value) => new face.TokenMask(64, value));
   for (const name of ["add", "delete", "has", "fill"] as const) {
