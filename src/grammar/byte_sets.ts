@@ -68,21 +68,47 @@ export class ByteSets {
   classes(): { readonly classOf: Uint8Array; readonly byteOf: Uint8Array } {
     let classOf = new Uint8Array(256);
     let count = 1;
-    for (const set of this.#sets) {
-      const split = new Map<number, number>();
+    const split = (isIn: (byte: number) => boolean) => {
+      const found = new Map<number, number>();
       const next = new Uint8Array(256);
       for (let byte = 0; byte < 256; byte++) {
-        const key = 2 * classOf[byte] + Number(hasByte(set, byte));
-        let found = split.get(key);
-        if (found === undefined) split.set(key, found = split.size);
-        next[byte] = found;
+        const key = 2 * classOf[byte] + Number(isIn(byte));
+        const known = found.get(key);
+        if (known === undefined) found.set(key, next[byte] = found.size);
+        else next[byte] = known;
       }
       classOf = next;
-      count = split.size;
-      if (count === 256) break;
+      count = found.size;
+    };
+    // Sets of one byte, which most are, make it a class of its own.
+    const alone = new Set<number>();
+    for (const set of this.#sets) {
+      const only = onlyByte(set);
+      if (only >= 0) alone.add(only);
+      else if (count < 256) split((byte) => hasByte(set, byte));
+    }
+    const sizes = new Uint16Array(256);
+    for (const id of classOf) sizes[id]++;
+    for (const byte of alone) {
+      if (sizes[classOf[byte]] === 1) continue;
+      sizes[classOf[byte]]--;
+      sizes[count] = 1;
+      classOf[byte] = count++;
     }
     const byteOf = new Uint8Array(count);
     for (let byte = 255; byte >= 0; byte--) byteOf[classOf[byte]] = byte;
     return { classOf, byteOf };
   }
+}
+
+/** The byte of a set that has one; else -1. */
+function onlyByte(set: ByteSet): number {
+  let found = -1;
+  for (let word = 0; word < setWords; word++) {
+    const bits = set[word];
+    if (bits === 0) continue;
+    if (found >= 0 || (bits & (bits - 1)) !== 0) return -1;
+    found = 32 * word + 31 - Math.clz32(bits);
+  }
+  return found;
 }

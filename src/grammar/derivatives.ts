@@ -67,33 +67,62 @@ export class Derivatives {
 
   /** Whether a language has a text. */
   hasText(lexeme: Lexeme): boolean {
+    const lexemes = this.#lexemes;
     if (lexeme === NOTHING) return false;
-    if (this.#lexemes.isNullable(lexeme) || !this.#lexemes.needsSearch(lexeme)) return true;
-    const known = this.#hasText.get(lexeme);
-    return known ?? this.#search(lexeme);
+    if (lexemes.isNullable(lexeme) || !lexemes.needsSearch(lexeme)) return true;
+    const parts = lexemes.parts(lexeme);
+    switch (lexemes.kind(lexeme)) {
+      case KIND.then: // as long as a text may be
+        for (; lexemes.kind(lexeme) === KIND.then; lexeme = lexemes.parts(lexeme)[1]) {
+          if (!this.hasText(lexemes.parts(lexeme)[0])) return false;
+        }
+        return this.hasText(lexeme);
+      case KIND.either:
+        return parts.some((part) => this.hasText(part));
+      case KIND.repeat:
+        return this.hasText(parts[0]);
+      default:
+        return this.#hasText.get(lexeme) ?? this.#search(lexeme);
+    }
   }
 
-  /** Looks for a text, shortest first. What lies on the way to it has one too; where there is none, all that was seen has none. */
+  /**
+   * Looks for a text, where the shortest may be first, and of those as deep as possible. What lies on the way to it has one too;
+   * where there is none, all that was seen has none.
+   */
   #search(start: Lexeme): boolean {
     const from = new Map<Lexeme, Lexeme>([[start, start]]);
-    const queue = [start];
-    for (const lexeme of queue) {
-      this.#budget.count("searches", 1);
-      for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
-        const next = this.derive(lexeme, byteClass);
-        if (next === NOTHING || from.has(next)) continue;
-        from.set(next, lexeme);
-        const known = this.#hasText.get(next);
-        if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
-          for (let at = lexeme;; at = from.get(at) as Lexeme) {
-            this.#hasText.set(at, true);
-            if (at === start) return true;
+    const open = new Map<number, Lexeme[]>(); // by the length that a text through them has at least
+    const enter = (lexeme: Lexeme, depth: number) => {
+      const length = depth + this.#lexemes.shortest(lexeme);
+      const others = open.get(length);
+      if (others) others.push(lexeme);
+      else if (length < Infinity) open.set(length, [lexeme]);
+    };
+    enter(start, 0);
+    while (open.size > 0) {
+      const length = [...open.keys()].reduce((least, each) => Math.min(least, each));
+      const lexemes = open.get(length) as Lexeme[];
+      for (let lexeme = lexemes.pop(); lexeme !== undefined; lexeme = lexemes.pop()) {
+        this.#budget.count("searches", 1);
+        const depth = length - this.#lexemes.shortest(lexeme);
+        for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
+          const next = this.derive(lexeme, byteClass);
+          if (next === NOTHING || from.has(next)) continue;
+          from.set(next, lexeme);
+          const known = this.#hasText.get(next);
+          if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
+            for (let at = lexeme;; at = from.get(at) as Lexeme) {
+              this.#hasText.set(at, true);
+              if (at === start) return true;
+            }
           }
+          if (known === undefined) enter(next, depth + 1);
         }
-        if (known === undefined) queue.push(next);
       }
+      open.delete(length);
     }
-    for (const lexeme of queue) this.#hasText.set(lexeme, false);
+    for (const lexeme of from.keys()) this.#hasText.set(lexeme, false);
     return false;
   }
 }

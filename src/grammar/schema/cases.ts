@@ -6,31 +6,43 @@
  * @module
  */
 import { arrayCases, arrayOpposites } from "./array_keywords.ts";
-import { ANY, intersect, objectWith } from "./intersect.ts";
+import { ANY, intersect, objectWith, saysNothing } from "./intersect.ts";
 import { objectCases, objectOpposites } from "./object_keywords.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
 import { numberLanguages, textLanguages } from "./scalar_keywords.ts";
 import { type CaseTools, replaced } from "./tools.ts";
 import {
+  type ArrayCase,
   type Case,
   type Demand,
   type Evaluated,
   joined,
   type Json,
   NOTHING_EVALUATED,
+  type ObjectCase,
   type SchemaObject,
 } from "./types.ts";
 import { otherValueCases, valueCases, valuesOf } from "./value_keywords.ts";
 
+/** How deep the demands of properties are looked into for contradictions. */
+const insideMost = 3;
+
 /** Makes the cases of demands. */
 export class Cases {
   readonly #tools: CaseTools;
+  /** The cases of any value; one list, so that it is known when nothing is said. */
+  readonly #anything: Case[];
   /** Schemas whose cases are being made: coming back to one without a child in between never ends. */
   readonly #open: number[] = [];
+  /** Whether demands of more than one schema are met by anything, where that has been asked. */
+  readonly #met = new Map<string, boolean>();
+  /** What was open where a property's demand was looked into. */
+  readonly #inside: number[][] = [];
 
   constructor(tools: CaseTools) {
     this.#tools = tools;
+    this.#anything = ANY(tools);
   }
 
   /** What a value that meets a demand may be. */
@@ -39,16 +51,43 @@ export class Cases {
   }
 
   #any(): Case[] {
-    return ANY(this.#tools);
+    return this.#anything;
   }
 
   #both(a: readonly Case[], b: readonly Case[]): Case[] {
+    if (a === this.#anything) return [...b];
+    if (b === this.#anything) return [...a];
     this.#tools.budget.count("cases", a.length * b.length);
-    return intersect(a, b, this.#tools.lexemes);
+    return intersect(a, b, this.#tools).filter((one) => one.type !== "object" || this.#canBe(one));
   }
 
-  /** @param exact whether it matters which branches a value meets: where something later asks what they have looked at. */
-  #literal(literal: number, exact: boolean): Case[] {
+  /**
+   * Whether no property that must be there contradicts itself: kinds of objects are mostly told apart by one property, and what
+   * they have in common would otherwise be taken apart keyword by keyword.
+   */
+  #canBe({ named }: ObjectCase): boolean {
+    return [...named.values()].every(({ demand, presence }) => presence !== "required" || this.#isMet(demand));
+  }
+
+  #isMet(demand: Demand): boolean {
+    // One schema alone is met by something, as far as anything here is concerned.
+    if (demand.length < 2 || this.#inside.length >= insideMost) return true;
+    const key = demand.join();
+    let met = this.#met.get(key);
+    if (met !== undefined) return met;
+    this.#met.set(key, true); // coming back to it on the way
+    this.#inside.push(this.#open.splice(0));
+    met = this.of(demand).some((one) => !("lexeme" in one) || this.#tools.hasText(one.lexeme));
+    this.#open.push(...this.#inside.pop() as number[]);
+    this.#met.set(key, met);
+    return met;
+  }
+
+  /**
+   * @param exact whether it matters which branches a value meets: where something later asks what they have looked at
+   * @param given what the value is known to be; what contradicts it need not be taken apart
+   */
+  #literal(literal: number, exact: boolean, given = this.#any()): Case[] {
     const id = Math.abs(literal) - 1;
     if (this.#open.includes(literal)) {
       refuseSchema(
@@ -59,28 +98,33 @@ export class Cases {
     }
     this.#open.push(literal);
     const place = this.#tools.references.at(id);
-    const cases = literal > 0 ? this.#positive(place, exact) : this.#negative(place);
+    const cases = literal > 0 ? this.#positive(place, exact, given) : this.#both(given, this.#negative(place));
     this.#open.pop();
     return cases;
   }
 
-  #demand(demand: Demand, exact: boolean): Case[] {
-    return demand.reduce<Case[]>((cases, literal) => this.#both(cases, this.#literal(literal, exact)), this.#any());
+  #demand(demand: Demand, exact: boolean, given = this.#any()): Case[] {
+    return demand.reduce<Case[]>((cases, literal) => this.#literal(literal, exact, cases), given);
   }
 
-  #positive(place: SchemaPlace, exactAbove: boolean): Case[] {
+  #positive(place: SchemaPlace, exactAbove: boolean, given: readonly Case[]): Case[] {
     const { schema } = place;
-    if (typeof schema === "boolean") return schema ? this.#any() : [];
+    if (typeof schema === "boolean") return schema ? [...given] : [];
     const reference = this.#reference(schema, place);
-    if (reference !== undefined && place.refAlone) return this.#literal(reference, exactAbove);
+    if (reference !== undefined && place.refAlone) return this.#literal(reference, exactAbove, [...given]);
     const asksEvaluated = schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined;
     const exact = exactAbove || asksEvaluated;
-    let cases = this.#any();
-    for (const more of [...this.#plain(schema, place), ...this.#applied(schema, place, reference, exact)]) {
+    // What was looked at outside of this schema is nothing to its own `unevaluated...`.
+    let cases = asksEvaluated ? this.#any() : [...given];
+    for (const more of this.#plain(schema, place)) {
       cases = this.#both(cases, more());
       if (cases.length === 0) return cases;
     }
-    return asksEvaluated ? cases.map((one) => this.#closed(one, schema, place)) : cases;
+    for (const more of this.#applied(schema, place, reference, exact)) {
+      cases = more(cases);
+      if (cases.length === 0) return cases;
+    }
+    return asksEvaluated ? this.#both(given, cases.map((one) => this.#closed(one, schema, place))) : cases;
   }
 
   #reference(schema: SchemaObject, place: SchemaPlace): number | undefined {
@@ -97,40 +141,52 @@ export class Cases {
       () => this.#types(schema, place),
       () => this.#values(schema, place),
       () => this.#scalars(schema, place),
-      () => replaced(this.#any(), "array", arrayCases(schema, place, tools)),
-      () => replaced(this.#any(), "object", objectCases(schema, place, tools)),
+      () => this.#said("array", arrayCases(schema, place, tools)),
+      () => this.#said("object", objectCases(schema, place, tools)),
     ];
   }
 
-  /** The cases of keywords that apply schemas to the value itself. */
-  #applied(schema: SchemaObject, place: SchemaPlace, reference: number | undefined, exact: boolean): (() => Case[])[] {
-    const found: (() => Case[])[] = [];
-    const of = (demand: Demand) => this.#demand(demand, exact);
+  /** Any value, but of one type what is said. */
+  #said(type: "array" | "object", cases: readonly (ArrayCase | ObjectCase)[]): Case[] {
+    const isSilent = cases.length === 1 && saysNothing(cases[0]);
+    return isSilent ? this.#any() : replaced(this.#any(), type, cases);
+  }
+
+  /** What keywords that apply schemas to the value itself leave of what it may be. */
+  #applied(
+    schema: SchemaObject,
+    place: SchemaPlace,
+    reference: number | undefined,
+    exact: boolean,
+  ): ((given: Case[]) => Case[])[] {
+    const found: ((given: Case[]) => Case[])[] = [];
     const all = (name: string) => this.#list(schema, name, place);
-    if (reference !== undefined) found.push(() => this.#literal(reference, exact));
-    for (const demand of all("allOf")) found.push(() => of(demand));
+    if (reference !== undefined) found.push((given) => this.#literal(reference, exact, given));
+    for (const demand of all("allOf")) found.push((given) => this.#demand(demand, exact, given));
     if (schema.anyOf !== undefined) {
       const branches = all("anyOf");
-      found.push(() => exact ? this.#everySplit(branches) : branches.flatMap(of));
+      found.push((given) =>
+        exact ? this.#everySplit(branches, given) : branches.flatMap((one) => this.#demand(one, false, given))
+      );
     }
-    if (schema.oneOf !== undefined) found.push(() => this.#exactlyOne(all("oneOf"), exact));
+    if (schema.oneOf !== undefined) found.push((given) => this.#exactlyOne(all("oneOf"), exact, given));
     if (schema.not !== undefined) {
       const demand = this.#tools.demand(schema.not, place, "not");
-      found.push(() => this.#opposite(demand));
+      found.push((given) => this.#both(given, this.#opposite(demand)));
     }
     if (schema.if !== undefined && (schema.then !== undefined || schema.else !== undefined || exact)) {
       const [test, yes, no] = ["if", "then", "else"].map((name) =>
         this.#tools.demand(schema[name] ?? true, place, name)
       );
-      found.push(() => [
-        ...this.#both(of(test), of(yes)),
-        ...this.#both(this.#opposite(test), of(no)),
+      found.push((given) => [
+        ...this.#demand(yes, exact, this.#demand(test, exact, given)),
+        ...this.#demand(no, exact, this.#both(given, this.#opposite(test))),
       ]);
     }
     for (const [name, demand] of this.#dependents(schema, place)) {
-      found.push(() => [
-        ...this.#both([objectWith(name, "required")], of(demand)),
-        ...replaced(this.#any(), "object", [objectWith(name, "absent")]),
+      found.push((given) => [
+        ...this.#demand(demand, exact, this.#both(given, [objectWith(name, "required")])),
+        ...this.#both(given, replaced(this.#any(), "object", [objectWith(name, "absent")])),
       ]);
     }
     return found;
@@ -153,25 +209,24 @@ export class Cases {
   }
 
   /** Each way in which one branch or more are met: what was looked at depends on which. */
-  #everySplit(branches: readonly Demand[]): Case[] {
+  #everySplit(branches: readonly Demand[], given: readonly Case[]): Case[] {
     let met: Case[] = [];
-    let none = this.#any();
+    let none = [...given];
     for (const branch of branches) {
-      const [yes, no] = [this.#demand(branch, true), this.#opposite(branch)];
-      met = [...this.#both(met, yes), ...this.#both(met, no), ...this.#both(none, yes)];
+      const no = this.#opposite(branch);
+      met = [...this.#demand(branch, true, met), ...this.#both(met, no), ...this.#demand(branch, true, none)];
       none = this.#both(none, no);
     }
     return met;
   }
 
-  #exactlyOne(branches: readonly Demand[], exact: boolean): Case[] {
-    const cases = branches.map((branch) => this.#demand(branch, exact));
-    return branches.flatMap((_, index) =>
-      branches.reduce<Case[]>((left, other, at) => {
-        if (at === index || left.length === 0) return left;
+  #exactlyOne(branches: readonly Demand[], exact: boolean, given: readonly Case[]): Case[] {
+    return branches.flatMap((branch) =>
+      branches.reduce<Case[]>((left, other) => {
+        if (other === branch || left.length === 0) return left;
         // Where no value can meet both, nothing has to be taken away; not every schema has an opposite that can be said.
-        return this.#both(left, cases[at]).length === 0 ? left : this.#both(left, this.#opposite(other));
-      }, cases[index])
+        return this.#demand(other, exact, left).length === 0 ? left : this.#both(left, this.#opposite(other));
+      }, this.#demand(branch, exact, [...given]))
     );
   }
 
@@ -263,8 +318,9 @@ export class Cases {
     const { lexemes, strings, numbers } = this.#tools;
     const texts = textLanguages(schema, place, this.#tools);
     const values = numberLanguages(schema, place, this.#tools);
-    const string: Case = { type: "string", lexeme: lexemes.both(strings.any, ...texts) };
-    const number: Case = { type: "number", lexeme: lexemes.both(numbers.any, ...values) };
+    if (texts.length === 0 && values.length === 0) return this.#any();
+    const string: Case = { type: "string", lexeme: texts.length === 0 ? strings.any : lexemes.both(...texts) };
+    const number: Case = { type: "number", lexeme: values.length === 0 ? numbers.any : lexemes.both(...values) };
     return replaced(replaced(this.#any(), "string", [string]), "number", [number]);
   }
 

@@ -17,8 +17,15 @@ import {
   type Presence,
 } from "./types.ts";
 
+/** The languages of strings and numbers. */
+export interface Languages {
+  readonly lexemes: Lexemes;
+  readonly strings: Strings;
+  readonly numbers: Numbers;
+}
+
 /** The cases of any value. */
-export function ANY({ strings, numbers }: { readonly strings: Strings; readonly numbers: Numbers }): Case[] {
+export function ANY({ strings, numbers }: Languages): Case[] {
   return [
     { type: "null" },
     { type: "boolean", values: [true, false] },
@@ -46,18 +53,38 @@ export function objectWith(name: string, presence: Presence, demand: Demand = []
   return anyObject({ named: new Map([[name, { demand, presence }]]) });
 }
 
-/** The cases that are met where one of each list is. */
-export function intersect(a: readonly Case[], b: readonly Case[], lexemes: Lexemes): Case[] {
-  return a.flatMap((one) => b.flatMap((other) => common(one, other, lexemes) ?? []));
+/** Whether a case is that of any array, or of any object. */
+export function saysNothing(one: ArrayCase | ObjectCase): boolean {
+  const { least, most, evaluated } = one;
+  if (least > 0 || most < Infinity || evaluated.all || evaluated.items > 0 || evaluated.names.length > 0) return false;
+  return one.type === "array"
+    ? one.prefix.length + one.rest.length + one.contains.length === 0
+    : one.named.size + one.rules.length + one.needs.length === 0;
 }
 
-function common(a: Case, b: Case, lexemes: Lexemes): Case | undefined {
+/** The cases that are met where one of each list is. */
+export function intersect(a: readonly Case[], b: readonly Case[], languages: Languages): Case[] {
+  const found: Case[] = [];
+  for (const one of a) {
+    for (const other of b) {
+      const both = one.type === other.type ? common(one, other, languages) : undefined;
+      if (both) found.push(both);
+    }
+  }
+  return found;
+}
+
+function common(a: Case, b: Case, { lexemes, strings, numbers }: Languages): Case | undefined {
   if (a.type === "null" && b.type === "null") return a;
   if (a.type === "boolean" && b.type === "boolean") {
     const values = a.values.filter((value) => b.values.includes(value));
     return values.length > 0 ? { type: "boolean", values } : undefined;
   }
   if (a.type === "number" && b.type === "number" || a.type === "string" && b.type === "string") {
+    // A case has texts of its type and no others: with all of them it has nothing to share but its own.
+    const any = a.type === "string" ? strings.any : numbers.any;
+    if (a.lexeme === any) return b;
+    if (b.lexeme === any) return a;
     const lexeme = lexemes.both(a.lexeme, b.lexeme);
     return lexeme === NOTHING ? undefined : { type: a.type, lexeme };
   }

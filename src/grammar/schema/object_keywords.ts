@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { NOTHING } from "../lexemes.ts";
 import { type CaseTools, count } from "./tools.ts";
 import { anyObject, objectWith } from "./intersect.ts";
 import type { SchemaPlace } from "./references.ts";
@@ -32,7 +33,8 @@ export function objectCases(schema: SchemaObject, place: SchemaPlace, tools: Cas
   if (schema.propertyNames !== undefined) rules.push(...namesRule(schema, place, tools));
   const [least = 0, most = Infinity] = [count(schema, "minProperties", place), count(schema, "maxProperties", place)];
   if (least > most) return [];
-  const looked = [...properties.map(([name]) => strings.literal(name)), ...patterns.map(({ names }) => names)];
+  const looked = [strings.literals(properties.map(([name]) => name)), ...patterns.map(({ names }) => names)]
+    .filter((names) => names !== NOTHING);
   const evaluated = { ...NOTHING_EVALUATED, all: schema.additionalProperties !== undefined, names: looked };
   let cases = [anyObject({ named, rules, least, most, evaluated })];
   for (const [name, others] of dependentNames(schema, place)) {
@@ -74,7 +76,7 @@ function propertiesOf(schema: SchemaObject, place: SchemaPlace, { lexemes, strin
   }));
   let additional: NamedDemand | undefined;
   if (schema.additionalProperties !== undefined) {
-    const known = [...properties.map(([name]) => strings.literal(name)), ...patterns.map(({ names }) => names)];
+    const known = [strings.literals(properties.map(([name]) => name)), ...patterns.map(({ names }) => names)];
     const inner = demand(schema.additionalProperties, place, "additionalProperties");
     additional = { names: lexemes.not(lexemes.either(...known)), demand: inner };
   }

@@ -89,7 +89,7 @@ export class ObjectParts {
   /** The names that the schema does not name, in parts that are held to one demand each. */
   #partition({ named, rules }: ObjectCase): NamedDemand[] {
     const { lexemes, strings } = this.#tools;
-    const known = lexemes.either(...Array.from(named.keys(), (name) => strings.literal(name)));
+    const known = strings.literals([...named.keys()]);
     let parts: NamedDemand[] = [{ names: lexemes.both(strings.any, lexemes.not(known)), demand: [] }];
     for (const { names, demand } of rules) {
       parts = parts.flatMap((part) => [

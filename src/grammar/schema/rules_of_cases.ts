@@ -73,6 +73,7 @@ class Translation implements RuleTools {
       references: this.references,
       demand: (value, at, where) => this.#demand(value, at, where),
       names: (demand) => this.#names(demand),
+      hasText: (lexeme) => this.hasText(lexeme),
     };
     this.#cases = new Cases(tools);
   }

@@ -45,6 +45,11 @@ export class Strings {
     return this.#lexemes.literal(this.spelling(text));
   }
 
+  /** One of these strings. */
+  literals(texts: readonly string[]): Lexeme {
+    return this.#lexemes.literals(texts.map((text) => this.spelling(text)));
+  }
+
   /** The bytes of a string between its quotes. */
   spelling(text: string): Uint8Array {
     return this.#encoder.encode(JSON.stringify(text).slice(1, -1));
@@ -68,8 +73,9 @@ export class Strings {
     const spell = (characters: Characters) => this.spell(characters);
     const read = (source: string) =>
       regexOf(this.#lexemes, source, { where: `format ${name}`, whole: true, anything: this.any, spell });
-    const but = found.but.map((source) => this.#lexemes.not(read(source)));
-    return this.#lexemes.both(read(found.source), this.length(0, found.most), ...but);
+    const but: Lexeme[] = found.but.map((source) => this.#lexemes.not(read(source)));
+    if (found.most < Infinity) but.push(this.length(0, found.most));
+    return this.#lexemes.both(read(found.source), ...but);
   }
 
   /** A string of a language with its quotes. */

@@ -27,6 +27,8 @@ export interface CaseTools {
   demand(value: Json, at: SchemaPlace, where: string): Demand;
   /** The strings that meet a demand, as contents. */
   names(demand: Demand): Lexeme;
+  /** Whether a language has a text. */
+  hasText(lexeme: Lexeme): boolean;
 }
 
 /** What rules of arrays and objects are made with. */
