@@ -23,6 +23,7 @@ import {
   type ObjectCase,
   type SchemaObject,
 } from "./types.ts";
+import { otherTypeCases, typeCases } from "./type_keyword.ts";
 import { otherValueCases, valueCases, valuesOf } from "./value_keywords.ts";
 
 /** How deep the demands of properties are looked into for contradictions. */
@@ -138,7 +139,7 @@ export class Cases {
   #plain(schema: SchemaObject, place: SchemaPlace): (() => Case[])[] {
     const tools = this.#tools;
     return [
-      () => this.#types(schema, place),
+      () => typeCases(schema, place, this.#any(), tools),
       () => this.#values(schema, place),
       () => this.#scalars(schema, place),
       () => this.#said("array", arrayCases(schema, place, tools)),
@@ -248,7 +249,7 @@ export class Cases {
     const tools = this.#tools;
     const cases: Case[] = [];
     if (reference !== undefined) cases.push(...this.#literal(-reference, false));
-    if (schema.type !== undefined) cases.push(...this.#otherTypes(schema, place));
+    if (schema.type !== undefined) cases.push(...otherTypeCases(schema, place, this.#any(), tools));
     cases.push(...this.#otherValues(schema, place), ...this.#otherScalars(schema, place));
     cases.push(...arrayOpposites(schema, place, tools), ...objectOpposites(schema, place, tools));
     for (const demand of this.#list(schema, "allOf", place)) cases.push(...this.#opposite(demand));
@@ -276,26 +277,6 @@ export class Cases {
       branches.slice(index + 1).flatMap((other) => this.#demand(joined(one, other), false))
     );
     return [...none, ...two];
-  }
-
-  #types(schema: SchemaObject, place: SchemaPlace): Case[] {
-    const types = typesOf(schema, place);
-    return types === undefined ? this.#any() : types.flatMap((type) => this.#ofType(type));
-  }
-
-  #ofType(type: string): Case[] {
-    if (type === "integer") return [{ type: "number", lexeme: this.#tools.numbers.integer }];
-    return this.#any().filter((one) => one.type === type);
-  }
-
-  #otherTypes(schema: SchemaObject, place: SchemaPlace): Case[] {
-    const { lexemes, numbers } = this.#tools;
-    const types = typesOf(schema, place) as string[];
-    const others = this.#any().filter(({ type }) =>
-      !types.includes(type) && !(type === "number" && types.includes("integer"))
-    );
-    if (!types.includes("integer") || types.includes("number")) return others;
-    return [...others, { type: "number", lexeme: lexemes.both(numbers.any, lexemes.not(numbers.integer)) }];
   }
 
   /** `enum` and `const`. */
@@ -372,16 +353,4 @@ const everything: Evaluated = { ...NOTHING_EVALUATED, all: true };
 function schemasOf(value: Json | undefined): Record<string, Json> {
   const entries = Object.entries((value ?? {}) as SchemaObject);
   return Object.fromEntries(entries.filter(([, inner]) => !Array.isArray(inner)));
-}
-
-const typeNames = ["null", "boolean", "integer", "number", "string", "array", "object"];
-
-function typesOf(schema: SchemaObject, place: SchemaPlace): string[] | undefined {
-  if (schema.type === undefined) return undefined;
-  const types = (Array.isArray(schema.type) ? schema.type : [schema.type]) as Json[];
-  const wrong = types.find((type) => typeof type !== "string" || !typeNames.includes(type));
-  if (wrong !== undefined || types.length === 0) {
-    refuseSchema(`${place.where}/type`, `one of ${typeNames.join(", ")}`, JSON.stringify(wrong ?? []));
-  }
-  return types as string[];
 }
