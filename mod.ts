@@ -80,8 +80,10 @@ export {
   type EncodeAsyncOptions,
   type EncodeOptions,
   loadTokenizer,
+  loadTokenizerAsync,
   type StreamDecoder,
   type Tokenizer,
+  type TokenizerAsyncOptions,
   type TokenizerOptions,
 } from "./src/text/tokenizer/tokenizer.ts";
 export type { TextRun } from "./src/text/types.ts";

@@ -33,13 +33,7 @@ import { planFields } from "../src/model/architectures/architectures.ts";
 import { loadFields } from "../src/model/model.ts";
 import type { AnyOption, Fields, OptionKind } from "../src/options/schema.ts";
 import { conversationFields, renderFields } from "../src/text/chat/options.ts";
-import {
-  decodeFields,
-  encodeAsyncFields,
-  encodeFields,
-  encodeRunsFields,
-  tokenizerFields,
-} from "../src/text/tokenizer/options.ts";
+import * as vocabulary from "../src/text/tokenizer/options.ts";
 import { optimizerFields, tuneFields } from "../src/tuning/options.ts";
 import { hostileValues } from "./hostile_values.ts";
 
@@ -209,7 +203,7 @@ function texts(): void {
     );
   }
   argument("LightGPT.tokenize text", (value) => lm.tokenize(value));
-  options("LightGPT.tokenize", encodeFields, (value) => lm.tokenize("a", value));
+  options("LightGPT.tokenize", vocabulary.encodeFields, (value) => lm.tokenize("a", value));
   const { tokenizer } = lm.model;
   for (const name of ["regex", "gbnf", "schema", "choice"] as const) {
     argument(`Grammar.${name}`, (value) => face.Grammar[name](value, tokenizer));
@@ -221,17 +215,17 @@ function texts(): void {
   const call = (name: "accept" | "allows" | "follow") => async (value: never) => (await made).matcher()[name](value);
   (["accept", "allows", "follow"] as const).forEach((name) => argument(`Grammar.${name}`, call(name)));
   for (const name of ["encode", "encodeAsync"] as const) {
-    const fields = name === "encode" ? encodeFields : encodeAsyncFields;
+    const fields = name === "encode" ? vocabulary.encodeFields : vocabulary.encodeAsyncFields;
     argument(`loadTokenizer ${name} text`, (value) => tokenizer[name](value));
     options(`loadTokenizer ${name}`, fields, (value) => tokenizer[name]("a", value));
   }
   argument("loadTokenizer encodeRuns runs", (value) => tokenizer.encodeRuns(value));
   argument("loadTokenizer encodeRuns run", (value) => tokenizer.encodeRuns([value]));
-  options("loadTokenizer encodeRuns", encodeRunsFields, (value) => tokenizer.encodeRuns([], value));
+  options("loadTokenizer encodeRuns", vocabulary.encodeRunsFields, (value) => tokenizer.encodeRuns([], value));
   argument("loadTokenizer decode tokens", (value) => tokenizer.decode(value));
-  options("loadTokenizer decode", decodeFields, (value) => tokenizer.decode([1], value));
+  options("loadTokenizer decode", vocabulary.decodeFields, (value) => tokenizer.decode([1], value));
   argument("loadTokenizer piece", (value) => tokenizer.piece(value));
-  options("loadTokenizer stream", decodeFields, (value) => tokenizer.stream(value));
+  options("loadTokenizer stream", vocabulary.decodeFields, (value) => tokenizer.stream(value));
   argument("loadTokenizer stream token", (value) => tokenizer.stream().push(value));
   argument("LightGPT.detokenize", (value) => lm.detokenize(value));
   argument("LightGPT.logits tokens", (value) => lm.logits(value));
@@ -249,7 +243,13 @@ function files(): void {
   argument("planModel gguf", (value) => face.planModel(value));
   options("planModel", planFields, (value) => face.planModel(lm.model.gguf, value));
   argument("loadTokenizer gguf", (value) => face.loadTokenizer(value));
-  options("loadTokenizer", tokenizerFields, (value) => face.loadTokenizer(lm.model.gguf, value));
+  options("loadTokenizer", vocabulary.tokenizerFields, (value) => face.loadTokenizer(lm.model.gguf, value));
+  argument("loadTokenizerAsync gguf", (value) => face.loadTokenizerAsync(value));
+  options(
+    "loadTokenizerAsync",
+    vocabulary.tokenizerAsyncFields,
+    (value) => face.loadTokenizerAsync(lm.model.gguf, value),
+  );
   const { metadata } = lm.model.gguf;
   for (
     const name of ["has", "get", "text", "flag", "count", "number", "positive", "array", "offsetOf", "typeOf"] as const

@@ -19,7 +19,7 @@ interface Special {
 
 function specialTokens(tokens: readonly Special[], changes: Values = {}): SpecialTokens {
   const gguf = metadataOnly(byteLevel([], tokens, changes));
-  return new SpecialTokens(new Vocabulary(gguf), gguf.metadata);
+  return atOnce(SpecialTokens.of(atOnce(Vocabulary.read(gguf)), gguf.metadata, true));
 }
 
 const first = 256;

@@ -71,7 +71,7 @@ pub fn build(text: []const u8, starts: []const u32, out: []u32) Error!u32 {
     for (starts[0..tokens], starts[1..]) |begin, end| if (begin > end or end > text.len) return error.Refused;
     if (out.len < trieWords(text.len, tokens)) return error.Refused;
     const allocator = std.heap.page_allocator;
-    const order = try allocator.alloc(u32, tokens);
+    const order = try allocator.alloc(Key, tokens);
     defer allocator.free(order);
     const chain = try allocator.alloc(u32, tokens);
     defer allocator.free(chain);
@@ -80,18 +80,19 @@ pub fn build(text: []const u8, starts: []const u32, out: []u32) Error!u32 {
     for (0..tokens) |token| {
         const length = starts[token + 1] - starts[token];
         if (length == 0 or length > longest_max) continue;
-        order[sorted] = @intCast(token);
+        order[sorted] = .of(text[starts[token]..][0..length], @intCast(token));
         sorted += 1;
     }
     const texts: Texts = .{ .text = text, .starts = starts };
-    std.sort.pdq(u32, order[0..sorted], texts, Texts.isLess);
+    std.sort.pdq(Key, order[0..sorted], texts, Texts.isLess);
 
     var path: [longest_max]u32 = undefined;
     var depth: u32 = 0;
     var count: u32 = 0;
     var longest: usize = 0;
     var before: []const u8 = &.{};
-    for (order[0..sorted]) |token| {
+    for (order[0..sorted]) |key| {
+        const token = key.token;
         const bytes = texts.of(token);
         longest = @max(longest, bytes.len);
         const shared = std.mem.indexOfDiff(u8, before, bytes) orelse {
@@ -130,6 +131,19 @@ fn close(out: []u32, path: []const u32, depth: u32, count: u32) void {
     for (path[depth..]) |node| out[head_words + @as(usize, node_words) * node + 1] = count;
 }
 
+/// A token to sort, with its first bytes as a number: most tokens are told apart by those, without a look at the text.
+const Key = struct {
+    first: u64,
+    token: u32,
+
+    fn of(bytes: []const u8, token: u32) Key {
+        var first: [8]u8 = @splat(0);
+        const count = @min(bytes.len, first.len);
+        @memcpy(first[0..count], bytes[0..count]);
+        return .{ .first = std.mem.readInt(u64, &first, .big), .token = token };
+    }
+};
+
 const Texts = struct {
     text: []const u8,
     starts: []const u32,
@@ -138,10 +152,11 @@ const Texts = struct {
         return texts.text[texts.starts[token]..texts.starts[token + 1]];
     }
 
-    fn isLess(texts: Texts, left: u32, right: u32) bool {
-        return switch (std.mem.order(u8, texts.of(left), texts.of(right))) {
+    fn isLess(texts: Texts, left: Key, right: Key) bool {
+        if (left.first != right.first) return left.first < right.first;
+        return switch (std.mem.order(u8, texts.of(left.token), texts.of(right.token))) {
             .lt => true,
-            .eq => left < right,
+            .eq => left.token < right.token,
             .gt => false,
         };
     }

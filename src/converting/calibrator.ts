@@ -16,7 +16,8 @@ import { openReader, readWindow } from "../measuring/text_windows.ts";
 import { LayerModel } from "../model/layer_model.ts";
 import { readPlan } from "../model/model.ts";
 import { cancelledBy } from "../options/checks.ts";
-import { loadTokenizer } from "../text/tokenizer/tokenizer.ts";
+import { given } from "../options/schema.ts";
+import { loadTokenizerAsync } from "../text/tokenizer/tokenizer.ts";
 import { CalibrationStore } from "./calibration_store.ts";
 import { CalibrationSums, type Summed } from "./calibration_sums.ts";
 import { calibrationWindows } from "./calibration_text.ts";
@@ -111,7 +112,8 @@ export class Calibrator implements TensorCalibrator {
     const { gguf, plan, context } = readPlan(path);
     const window = Math.min(windowMost, context);
     const { text, tokens, signal } = options;
-    const windows = await calibrationWindows({ tokenizer: loadTokenizer(gguf) }, text, { tokens, window, signal });
+    const tokenizer = await loadTokenizerAsync(gguf, given({ signal }));
+    const windows = await calibrationWindows({ tokenizer }, text, { tokens, window, signal });
     return new Calibrator({ gguf, plan }, windows, options);
   }
 

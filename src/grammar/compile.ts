@@ -54,7 +54,7 @@ export function schemaRulesOf(schema: Json, style: Style): RuleWriter {
 }
 
 /** Compiles the rules that `write` writes; gives a matcher at the beginning of a text, to be cloned. */
-export function compile(tokenizer: Tokenizer, write: RuleWriter): Matcher {
+export async function compile(tokenizer: Tokenizer, write: RuleWriter): Promise<Matcher> {
   if (!tokenizer.hasText) refuseOption("constraint", "none, for the tokens of this model have no text", "one");
   const budget = new GrammarBudget();
   const lexemes = new Lexemes(budget);
@@ -71,6 +71,6 @@ export function compile(tokenizer: Tokenizer, write: RuleWriter): Matcher {
   }
   rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
   const automaton = new Automaton(lexemes, derivatives, rules, root, budget);
-  const masks = new Masks(automaton, trieOf(tokenizer), tokenizer.endOfGeneration);
+  const masks = new Masks(automaton, await trieOf(tokenizer), tokenizer.endOfGeneration);
   return new Matcher({ automaton, masks, bytesOf: (token) => tokenizer.textBytes(token) });
 }

@@ -100,7 +100,7 @@ export class Grammar {
       refuseOption("tokenizer", "a Tokenizer", tokenizer);
     }
     const front = await import("./compile.ts");
-    return new Grammar(front.compile(tokenizer, rules(front)), tokenizer);
+    return new Grammar(await front.compile(tokenizer, rules(front)), tokenizer);
   }
 
   /**

@@ -4,7 +4,9 @@
  * @module
  */
 import { native } from "../../ffi/native.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { inSlices, SharedWork, type Sliceable } from "../machine/sliced.ts";
+import { layOut } from "../text/tokenizer/token_bytes.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /** A trie. */
 export interface TokenTrie {
@@ -20,33 +22,25 @@ export interface TokenTrie {
   readonly open: Uint32Array;
 }
 
-const tries = new WeakMap<Tokenizer, TokenTrie>();
+const tries = new WeakMap<Tokenizer, SharedWork<TokenTrie>>();
 
-/** The trie of a tokenizer: of all tokens that are part of a text. */
-export function trieOf(tokenizer: Tokenizer): TokenTrie {
+/** The trie of a tokenizer, of all tokens that are part of a text; the event loop goes on while the first caller's is built. */
+export async function trieOf(tokenizer: Tokenizer): Promise<TokenTrie> {
   let trie = tries.get(tokenizer);
-  if (!trie) tries.set(tokenizer, trie = build(tokenizer));
-  return trie;
+  if (trie === undefined) tries.set(tokenizer, trie = new SharedWork(build(tokenizer)));
+  return await inSlices(trie.get());
 }
 
-function build(tokenizer: Tokenizer): TokenTrie {
+function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
   const { vocabularySize, endOfGeneration } = tokenizer;
-  const starts = new Uint32Array(vocabularySize + 1);
-  let text = new Uint8Array(16 * vocabularySize);
-  let length = 0;
-  for (let token = 0; token < vocabularySize; token++) {
-    const bytes = endOfGeneration.has(token) ? none : tokenizer.textBytes(token);
-    if (length + bytes.length > text.length) {
-      const larger = new Uint8Array(2 * (length + bytes.length));
-      larger.set(text);
-      text = larger;
-    }
-    text.set(bytes, length);
-    starts[token + 1] = length += bytes.length;
-  }
+  const bytesOf = (token: number) => endOfGeneration.has(token) ? none : tokenizer.textBytes(token);
+  const { bytes, starts } = yield* layOut(vocabularySize, bytesOf);
   // Three words before the nodes, three for each, of which there are at most as many as bytes, and one for each token.
-  const room = new Uint32Array(3 + 3 * length + vocabularySize);
-  const words = room.slice(0, native().trie({ text: text.subarray(0, length), starts, trie: room }));
+  const room = new Uint32Array(3 + 3 * bytes.length + vocabularySize);
+  yield;
+  const end = native().trie({ text: bytes, starts, trie: room });
+  yield;
+  const words = room.slice(0, end);
   const nodes = words[0];
   return { words, nodes, tokens: words[1], longest: words[2], open: new Uint32Array(1 + 4 * (nodes + 1)) };
 }

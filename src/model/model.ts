@@ -9,6 +9,7 @@ import { localFile } from "../../ffi/assets.ts";
 import { prepare } from "../../ffi/library.ts";
 import { native } from "../../ffi/native.ts";
 import { LIMITS, type ModelHandle } from "../../ffi/wire.ts";
+import { turn } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { Adapters } from "./adapter.ts";
@@ -19,9 +20,9 @@ import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
 import { assertNotAborted } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
 import { pathOf } from "../options/paths.ts";
-import { abortSignal, callback, type FieldsOf, integer, readOptions, type Resolved } from "../options/schema.ts";
+import { abortSignal, callback, type FieldsOf, given, integer, readOptions, type Resolved } from "../options/schema.ts";
 import { allowUnknownField } from "../text/tokenizer/options.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { loadTokenizerAsync, type Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
  * How far loading is.
@@ -183,7 +184,8 @@ export class Model {
     await prepare();
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(file, read);
-    const tokenizer = loadTokenizer(gguf, { allowUnknownPreTokenizer });
+    await turn(); // reading a large header took its time
+    const tokenizer = await loadTokenizerAsync(gguf, given({ allowUnknownPreTokenizer, signal }));
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
     let handle: ModelHandle | undefined;
     try {

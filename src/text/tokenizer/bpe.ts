@@ -34,19 +34,23 @@ export class ByteLevel implements TextModel {
   readonly #symbols = new Int32Array(BYTES_AT_ONCE);
   #scratch = new Uint8Array(128);
 
-  /** Reads and checks what is special to this kind of vocabulary. */
-  constructor(gguf: Gguf, vocabulary: Vocabulary, pre: PreTokenizer) {
-    const { metadata } = gguf;
-    readScores(gguf, vocabulary.size); // not used, but a file that has them has to have them right
+  private constructor(vocabulary: Vocabulary, pre: PreTokenizer, index: TokenIndex, merges: Merges) {
     this.#pre = pre;
     this.#vocabulary = vocabulary;
-    this.#index = new TokenIndex(vocabulary);
+    this.#index = index;
+    this.#merges = merges;
     for (let byte = 0; byte < 256; byte++) {
       const end = this.#writeForm(Uint8Array.of(byte), 0, 1);
       this.#bytes[byte] = this.#symbol(this.#scratch.slice(0, end));
       this.spelled[byte] = this.#bytes[byte] < vocabulary.size ? 1 : 0;
     }
-    this.#merges = new Merges(metadata);
+  }
+
+  /** Reads and checks what is special to this kind of vocabulary. */
+  static *read(gguf: Gguf, vocabulary: Vocabulary, pre: PreTokenizer): Sliceable<ByteLevel> {
+    readScores(gguf, vocabulary.size); // not used, but a file that has them has to have them right
+    const index = yield* TokenIndex.of(vocabulary);
+    return new ByteLevel(vocabulary, pre, index, yield* Merges.read(gguf.metadata));
   }
 
   *encode(text: string, out: TokenList): Sliceable<void> {

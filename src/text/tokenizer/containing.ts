@@ -5,6 +5,7 @@
  * @module
  */
 import { inSlices, SharedWork, type Sliceable } from "../../machine/sliced.ts";
+import { layOut, type TokenBytes } from "./token_bytes.ts";
 import type { Tokenizer } from "./types.ts";
 
 /** Tokens that are looked at between two places where the work may pause. */
@@ -12,16 +13,9 @@ const TOKENS_AT_ONCE = 1 << 12;
 /** The most strings of which the tokens are kept, so that users of a server don't fill its memory. */
 const KEPT_MOST = 32;
 
-/** The bytes of all tokens. */
-interface Pieces {
-  readonly bytes: Uint8Array;
-  /** Where the bytes of each token end. */
-  readonly ends: Uint32Array;
-}
-
 /** What is known of a vocabulary, or being found out. */
 interface Known {
-  readonly pieces: SharedWork<Pieces>;
+  readonly pieces: SharedWork<TokenBytes>;
   /** The tokens that contain a string. */
   readonly found: Map<string, SharedWork<Uint32Array>>;
 }
@@ -43,7 +37,10 @@ export async function tokensContaining(
 }
 
 function* findAll(tokenizer: Tokenizer, strings: readonly string[]): Sliceable<Set<number>> {
-  const known = vocabularies.get(tokenizer) ?? { pieces: new SharedWork(layOut(tokenizer)), found: new Map() };
+  const known = vocabularies.get(tokenizer) ?? {
+    pieces: new SharedWork(layOut(tokenizer.vocabularySize, (token) => tokenizer.piece(token))),
+    found: new Map(),
+  };
   vocabularies.set(tokenizer, known);
   const all = new Set<number>();
   for (const string of strings) {
@@ -55,30 +52,12 @@ function* findAll(tokenizer: Tokenizer, strings: readonly string[]): Sliceable<S
   return all;
 }
 
-function* layOut(tokenizer: Tokenizer): Sliceable<Pieces> {
-  let bytes = new Uint8Array(16 * tokenizer.vocabularySize);
-  const ends = new Uint32Array(tokenizer.vocabularySize);
-  let end = 0;
-  for (let token = 0; token < ends.length; token++) {
-    const piece = tokenizer.piece(token);
-    if (end + piece.length > bytes.length) {
-      const larger = new Uint8Array(2 * (end + piece.length));
-      larger.set(bytes);
-      bytes = larger;
-    }
-    bytes.set(piece, end);
-    ends[token] = end += piece.length;
-    if (token % TOKENS_AT_ONCE === 0) yield;
-  }
-  return { bytes: bytes.slice(0, end), ends };
-}
-
 /** The tokens that contain `needle`, which has at least one byte. */
-function* find(pieces: SharedWork<Pieces>, needle: Uint8Array): Sliceable<Uint32Array> {
-  const { bytes, ends } = yield* pieces.get();
+function* find(pieces: SharedWork<TokenBytes>, needle: Uint8Array): Sliceable<Uint32Array> {
+  const { bytes, starts } = yield* pieces.get();
   const found: number[] = [];
-  for (let token = 0, begin = 0; token < ends.length; begin = ends[token++]) {
-    if (contains(bytes, begin, ends[token], needle)) found.push(token);
+  for (let token = 0; token + 1 < starts.length; token++) {
+    if (contains(bytes, starts[token], starts[token + 1], needle)) found.push(token);
     if (token % TOKENS_AT_ONCE === 0) yield;
   }
   return Uint32Array.from(found);

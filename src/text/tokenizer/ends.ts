@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Sliceable } from "../../machine/sliced.ts";
 import { KIND, type Vocabulary } from "./vocabulary.ts";
 
 const TEXTS: ReadonlySet<string> = new Set([
@@ -41,21 +42,19 @@ const [SHORTEST, LONGEST] = [Math.min(...LENGTHS), Math.max(...LENGTHS)];
  *
  * @param ids those that the metadata names
  */
-export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | undefined)[]): ReadonlySet<number> {
+export function* claimEndTokens(
+  vocabulary: Vocabulary,
+  ids: readonly (number | undefined)[],
+): Sliceable<ReadonlySet<number>> {
   const tokens = new Set(ids.filter((id) => id !== undefined));
   const known = new Map<string, number>();
-  const { bytes, starts } = vocabulary.texts;
-  for (let token = 0; token < vocabulary.size; token++) {
-    const end = vocabulary.endOf(token);
-    const length = end - starts[token];
-    // All the texts end in a bracket, so most tokens need no string.
-    if (length < SHORTEST || length > LONGEST || !BRACKETS.has(bytes[end - 1])) continue;
-    const text = vocabulary.text(token);
-    if (!TEXTS.has(text) || vocabulary.kinds[token] === KIND.unknown) continue;
-    tokens.add(token);
-    known.set(text, token);
-    vocabulary.kinds[token] = KIND.control;
-  }
+  yield* vocabulary.inRanges((from, to) => {
+    for (const [token, text] of knownTexts(vocabulary, from, to)) {
+      tokens.add(token);
+      known.set(text, token);
+      vocabulary.kinds[token] = KIND.control;
+    }
+  });
   // In vocabularies of gpt-oss and Solar, `<|end|>` ends a message, and other tokens end the turn.
   const end = known.get("<|end|>");
   const endsTurns = known.has("<|call|>") && known.has("<|return|>") ||
@@ -65,4 +64,19 @@ export function claimEndTokens(vocabulary: Vocabulary, ids: readonly (number | u
   const strange = known.has("<|tool_response>") ? known.get("</s>") : undefined;
   if (strange !== undefined && !ids.includes(strange)) tokens.delete(strange);
   return tokens;
+}
+
+/** The tokens of a range that are known for an end by their texts. */
+function knownTexts(vocabulary: Vocabulary, from: number, to: number): [token: number, text: string][] {
+  const { bytes, starts } = vocabulary.texts;
+  const found: [number, string][] = [];
+  for (let token = from; token < to; token++) {
+    const end = vocabulary.endOf(token);
+    const length = end - starts[token];
+    // All the texts end in a bracket, so most tokens need no string.
+    if (length < SHORTEST || length > LONGEST || !BRACKETS.has(bytes[end - 1])) continue;
+    const text = vocabulary.text(token);
+    if (TEXTS.has(text) && vocabulary.kinds[token] !== KIND.unknown) found.push([token, text]);
+  }
+  return found;
 }

@@ -5,8 +5,9 @@
  * @module
  */
 import { LENGTH_BYTES, type Metadata, type StringTable } from "../../files/gguf/read.ts";
+import type { Sliceable } from "../../machine/sliced.ts";
 import { RANKS_MOST } from "./merge.ts";
-import { HashIndex, hashOf, isEqual } from "./vocabulary.ts";
+import { HashIndex, hashOf, inRanges, isEqual } from "./vocabulary.ts";
 
 const MERGES = "tokenizer.ggml.merges";
 const STRING = 8;
@@ -17,20 +18,41 @@ export class Merges {
   readonly #table: StringTable;
   readonly #index: HashIndex;
 
+  private constructor(table: StringTable) {
+    this.#table = table;
+    this.#index = new HashIndex(table.starts.length - 1);
+  }
+
   /** Reads and checks the merges of a file. */
-  constructor(metadata: Metadata) {
+  static *read(metadata: Metadata): Sliceable<Merges> {
     const merges = metadata.array(MERGES, STRING);
     if (merges === undefined) throw metadata.wrongType(MERGES, "an array of string");
     if (merges.length > RANKS_MOST) {
       throw metadata.wrong(MERGES, `at most ${RANKS_MOST} merges`, `an array of ${merges.length}`);
     }
-    this.#table = merges.strings();
-    this.#index = new HashIndex(merges.length);
-    const bad = fill(this.#index, this.#table);
-    if (bad >= 0) {
+    const found = new Merges(merges.strings());
+    yield* inRanges(found.#table.starts, (from, to) => {
+      const bad = found.#add(from, to);
+      if (bad < 0) return;
       const text = JSON.stringify(merges.at(bad));
       throw metadata.wrong(MERGES, "two texts with a space between them", `an array whose entry ${bad} is ${text}`);
+    });
+    return found;
+  }
+
+  /**
+   * Adds the merges of a range.
+   *
+   * @returns the first entry that is no merge, or -1
+   */
+  #add(from: number, to: number): number {
+    const { bytes, starts } = this.#table;
+    for (let rank = from; rank < to; rank++) {
+      const start = starts[rank], end = starts[rank + 1] - LENGTH_BYTES;
+      if (separator(bytes, start, end) >= end - 1) return rank;
+      this.#index.add(hashOf(this.#index.seed, bytes, start, end), rank);
     }
+    return -1;
   }
 
   /** The rank of a pair of texts in the file's form, or -1 if it does not merge. */
@@ -64,18 +86,4 @@ function separator(bytes: Uint8Array, start: number, end: number): number {
   let space = start + 1;
   while (space < end && bytes[space] !== SPACE) space++;
   return space;
-}
-
-/**
- * Adds all merges to the index.
- *
- * @returns the first entry that is no merge, or -1
- */
-function fill(index: HashIndex, { bytes, starts }: StringTable): number {
-  for (let rank = 0; rank + 1 < starts.length; rank++) {
-    const start = starts[rank], end = starts[rank + 1] - LENGTH_BYTES;
-    if (separator(bytes, start, end) >= end - 1) return rank;
-    index.add(hashOf(index.seed, bytes, start, end), rank);
-  }
-  return -1;
 }

@@ -45,15 +45,13 @@ export class RawBpe implements TextModel {
   readonly #symbols = new Int32Array(BYTES_AT_ONCE);
   #known: Known;
 
-  /** Reads and checks what is special to this kind of vocabulary. */
-  constructor(gguf: Gguf, vocabulary: Vocabulary, pre: PreTokenizer) {
-    readScores(gguf, vocabulary.size); // not used, but a file that has them has to have them right
+  private constructor(vocabulary: Vocabulary, pre: PreTokenizer, index: TokenIndex, merges: Merges) {
     this.#vocabulary = vocabulary;
     this.#pre = pre;
     this.#isEscaped = pre.raw?.escaped === true;
     this.#wholeBreaks = pre.raw?.wholeBreaks === true;
-    this.#index = new TokenIndex(vocabulary);
-    this.#merges = new Merges(gguf.metadata);
+    this.#index = index;
+    this.#merges = merges;
     this.#known = this.#nothingKnown();
     for (let token = vocabulary.size - 1; token >= 0; token--) {
       if (vocabulary.kinds[token] === KIND.byte) this.#byteTokens[vocabulary.byteOf(token)] = token;
@@ -64,6 +62,13 @@ export class RawBpe implements TextModel {
     }
     // A space becomes U+2581.
     if (this.#isEscaped && encoder.encode(SPACE).some((byte) => this.spelled[byte] === 0)) this.spelled[32] = 0;
+  }
+
+  /** Reads and checks what is special to this kind of vocabulary. */
+  static *read(gguf: Gguf, vocabulary: Vocabulary, pre: PreTokenizer): Sliceable<RawBpe> {
+    readScores(gguf, vocabulary.size); // not used, but a file that has them has to have them right
+    const index = yield* TokenIndex.of(vocabulary);
+    return new RawBpe(vocabulary, pre, index, yield* Merges.read(gguf.metadata));
   }
 
   *encode(text: string, out: TokenList): Sliceable<void> {

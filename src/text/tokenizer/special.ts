@@ -30,29 +30,38 @@ export class SpecialTokens {
   readonly #hasEverywhere: boolean;
   #words: Words | undefined;
 
+  private constructor(list: readonly Special[], strips: boolean) {
+    this.#list = list;
+    this.strips = strips;
+    this.#hasEverywhere = list.some(({ isEverywhere }) => isEverywhere);
+  }
+
   /**
    * The special tokens of a vocabulary; of two with the same text the first counts.
    *
    * @param withUserDefined whether user-defined tokens are among them
    */
-  constructor(vocabulary: Vocabulary, metadata: Metadata, withUserDefined = true) {
+  static *of(vocabulary: Vocabulary, metadata: Metadata, withUserDefined: boolean): Sliceable<SpecialTokens> {
     const name = metadata.get("general.name");
-    this.strips = typeof name === "string" && STRIPPING.test(name);
+    const strips = typeof name === "string" && STRIPPING.test(name);
+    const { kinds, texts: { starts } } = vocabulary;
     const list: Special[] = [];
     const seen = new Set<string>();
-    for (let token = 0; token < vocabulary.size; token++) {
-      const kind = vocabulary.kinds[token];
-      const isOurs = kind === KIND.control || kind === KIND.unknown || withUserDefined && kind === KIND.userDefined;
-      if (!isOurs) continue;
+    const add = (token: number) => {
       const text = vocabulary.text(token);
-      if (text === "" || seen.has(text)) continue;
+      if (text === "" || seen.has(text)) return;
       seen.add(text);
-      const stripsRight = this.strips && !NOT_STRIPPING.has(text);
-      list.push({ token, text, stripsRight, isEverywhere: kind === KIND.userDefined });
-    }
-    const bytes = ({ token }: Special) => vocabulary.endOf(token) - vocabulary.texts.starts[token];
-    this.#list = list.sort((left, right) => bytes(right) - bytes(left));
-    this.#hasEverywhere = list.some(({ isEverywhere }) => isEverywhere);
+      const stripsRight = strips && !NOT_STRIPPING.has(text);
+      list.push({ token, text, stripsRight, isEverywhere: kinds[token] === KIND.userDefined });
+    };
+    yield* vocabulary.inRanges((from, to) => {
+      for (let token = from; token < to; token++) {
+        const kind = kinds[token];
+        if (kind === KIND.control || kind === KIND.unknown || withUserDefined && kind === KIND.userDefined) add(token);
+      }
+    });
+    const bytes = ({ token }: Special) => vocabulary.endOf(token) - starts[token];
+    return new SpecialTokens(list.sort((left, right) => bytes(right) - bytes(left)), strips);
   }
 
   /**

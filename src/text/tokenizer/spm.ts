@@ -28,6 +28,16 @@ interface Known {
   readonly pairs: LearnedPairs;
 }
 
+/** What the file says of such a vocabulary beside its tokens. */
+interface Parts {
+  readonly index: TokenIndex;
+  /** Of each token, where it stands in the order of merges. */
+  readonly ranks: Int32Array;
+  readonly splits: boolean;
+  readonly spacePrefix: boolean;
+  readonly unknown: number | undefined;
+}
+
 /** The SentencePiece-BPE model of a vocabulary. */
 export class SentencePiece implements TextModel {
   readonly spacePrefix: boolean;
@@ -43,25 +53,15 @@ export class SentencePiece implements TextModel {
   readonly #symbols = new Int32Array(BYTES_AT_ONCE);
   #known: Known;
 
-  /**
-   * Reads and checks what is special to this kind of vocabulary.
-   *
-   * @param unknown the token for a character that no tokens can spell; without it, such a character is dropped
-   */
-  constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined) {
-    const { metadata } = gguf;
+  private constructor(vocabulary: Vocabulary, { index, ranks, splits, spacePrefix, unknown }: Parts) {
     const { kinds, size } = vocabulary;
-    const scores = readScores(gguf, size);
-    if (scores === undefined) throw metadata.wrongType("tokenizer.ggml.scores", "an array of float32");
-    const kindsKey = "tokenizer.ggml.token_type";
-    if (!metadata.has(kindsKey)) throw metadata.wrongType(kindsKey, "an array of int32");
     this.#vocabulary = vocabulary;
     this.#known = this.#nothingKnown();
     this.#unknown = unknown;
-    this.#ranks = ranksOf(scores);
-    this.spacePrefix = metadata.flag("tokenizer.ggml.add_space_prefix", true);
-    this.#index = new TokenIndex(vocabulary);
-    this.#splits = !spansWords(vocabulary);
+    this.#ranks = ranks;
+    this.spacePrefix = spacePrefix;
+    this.#index = index;
+    this.#splits = splits;
     for (let token = size - 1; token >= 0; token--) {
       if (kinds[token] === KIND.byte) this.#byteTokens[vocabulary.byteOf(token)] = token;
     }
@@ -71,6 +71,26 @@ export class SentencePiece implements TextModel {
     }
     // A space becomes U+2581.
     if (SPACE_BYTES.some((byte) => this.spelled[byte] === 0)) this.spelled[32] = 0;
+  }
+
+  /**
+   * Reads and checks what is special to this kind of vocabulary.
+   *
+   * @param unknown the token for a character that no tokens can spell; without it, such a character is dropped
+   */
+  static *read(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined): Sliceable<SentencePiece> {
+    const { metadata } = gguf;
+    const scores = readScores(gguf, vocabulary.size);
+    if (scores === undefined) throw metadata.wrongType("tokenizer.ggml.scores", "an array of float32");
+    const kindsKey = "tokenizer.ggml.token_type";
+    if (!metadata.has(kindsKey)) throw metadata.wrongType(kindsKey, "an array of int32");
+    const ranks = ranksOf(scores);
+    yield;
+    const spacePrefix = metadata.flag("tokenizer.ggml.add_space_prefix", true);
+    const index = yield* TokenIndex.of(vocabulary);
+    let spans = false;
+    yield* vocabulary.inRanges((from, to) => spans ||= spansWords(vocabulary, from, to));
+    return new SentencePiece(vocabulary, { index, ranks, splits: !spans, spacePrefix, unknown });
   }
 
   *encode(text: string, out: TokenList, afterSpecial: boolean): Sliceable<void> {
@@ -197,10 +217,10 @@ function endOfWord(bytes: Uint8Array, start: number): number {
   return at;
 }
 
-/** Whether some token has a U+2581 after another character. */
-function spansWords(vocabulary: Vocabulary): boolean {
-  const { texts: { bytes, starts }, kinds, size } = vocabulary;
-  for (let token = 0; token < size; token++) {
+/** Whether some token of a range has a U+2581 after another character. */
+function spansWords(vocabulary: Vocabulary, from: number, to: number): boolean {
+  const { texts: { bytes, starts }, kinds } = vocabulary;
+  for (let token = from; token < to; token++) {
     if (kinds[token] === KIND.control || kinds[token] === KIND.unknown || kinds[token] === KIND.byte) continue;
     const end = vocabulary.endOf(token);
     let inWord = false;

@@ -20,16 +20,37 @@ import { RawBpe } from "./raw_bpe.ts";
 import { SentencePiece } from "./spm.ts";
 import { SpecialTokens } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
-import { decodeFields, encodeAsyncFields, encodeFields, encodeRunsFields, tokenizerFields } from "./options.ts";
+import {
+  decodeFields,
+  encodeAsyncFields,
+  encodeFields,
+  encodeRunsFields,
+  tokenizerAsyncFields,
+  tokenizerFields,
+} from "./options.ts";
 import { joinRuns } from "./runs.ts";
 import { TokenList } from "./token_list.ts";
 import { Unigram } from "./unigram.ts";
 import { WordPiece } from "./wordpiece.ts";
-import type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer, TokenizerOptions } from "./types.ts";
+import type {
+  DecodeOptions,
+  EncodeAsyncOptions,
+  EncodeOptions,
+  Tokenizer,
+  TokenizerAsyncOptions,
+  TokenizerOptions,
+} from "./types.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
 export type { StreamDecoder } from "./stream.ts";
-export type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer, TokenizerOptions } from "./types.ts";
+export type {
+  DecodeOptions,
+  EncodeAsyncOptions,
+  EncodeOptions,
+  Tokenizer,
+  TokenizerAsyncOptions,
+  TokenizerOptions,
+} from "./types.ts";
 
 const KIND_KEY = "tokenizer.ggml.model";
 /** How runs are read: control tokens where they are a template's, and no end of text. */
@@ -69,6 +90,32 @@ const OTHER_IDS = [
  * ```
  */
 export function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Tokenizer {
+  return atOnce(tokenizerOf(gguf, options));
+}
+
+/**
+ * Does what {@link loadTokenizer} does; the event loop has its turn every few milliseconds. A vocabulary of 262 144 tokens
+ * takes a tenth of a second and more.
+ *
+ * @param gguf what `readGguf` gives
+ * @returns the tokenizer
+ * @throws {UnsupportedError} if the vocabulary's kind or its pre-tokenizer is not supported
+ * @throws {ModelFormatError} if the vocabulary is damaged
+ * @throws {CancelledError} once the signal is aborted
+ * @example
+ * ```ts
+ * import { loadTokenizerAsync, readGguf } from "@lightgpt/lightgpt";
+ *
+ * const tokenizer = await loadTokenizerAsync(readGguf("model.gguf"), { signal: AbortSignal.timeout(1000) });
+ * console.log(tokenizer.vocabularySize);
+ * ```
+ */
+export async function loadTokenizerAsync(gguf: Gguf, options: TokenizerAsyncOptions = {}): Promise<Tokenizer> {
+  const { signal, ...rest } = readOptions(tokenizerAsyncFields, options);
+  return await inSlices(tokenizerOf(gguf, rest), signal);
+}
+
+function* tokenizerOf(gguf: Gguf, options: TokenizerOptions): Sliceable<Tokenizer> {
   checkGguf("gguf", gguf);
   const { allowUnknownPreTokenizer } = readOptions(tokenizerFields, options);
   const kind = gguf.metadata.text(KIND_KEY);
@@ -76,7 +123,7 @@ export function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Token
   if (!isTextKind(kind)) {
     throw gguf.metadata.unsupported(KIND_KEY, `${Object.keys(KINDS).join(", ")} or none`, `'${kind}'`);
   }
-  return new FileTokenizer(gguf, kind, allowUnknownPreTokenizer);
+  return yield* FileTokenizer.read(gguf, kind, allowUnknownPreTokenizer);
 }
 
 /** What is special to a kind of vocabulary. */
@@ -113,13 +160,11 @@ function isTextKind(name: string): name is KindName {
   return Object.hasOwn(KINDS, name);
 }
 
-function modelOf(gguf: Gguf, kind: KindName, vocabulary: Vocabulary, given: ModelOptions): TextModel {
+function* modelOf(gguf: Gguf, kind: KindName, vocabulary: Vocabulary, given: ModelOptions): Sliceable<TextModel> {
   if (kind === "t5") return new Unigram(gguf, vocabulary, given.unknown);
   if (kind === "bert") return new WordPiece(gguf, vocabulary, given.unknown);
-  if (given.pre === undefined) return new SentencePiece(gguf, vocabulary, given.unknown);
-  return given.pre.raw === undefined
-    ? new ByteLevel(gguf, vocabulary, given.pre)
-    : new RawBpe(gguf, vocabulary, given.pre);
+  if (given.pre === undefined) return yield* SentencePiece.read(gguf, vocabulary, given.unknown);
+  return yield* (given.pre.raw === undefined ? ByteLevel : RawBpe).read(gguf, vocabulary, given.pre);
 }
 
 /** How words are cut before merges; undefined for kinds without merges. */
@@ -140,6 +185,20 @@ interface Input {
   readonly foreign: readonly number[];
 }
 
+/** What a tokenizer is made of. */
+interface Parts {
+  readonly ends: {
+    readonly bos: number | undefined;
+    readonly eos: number | undefined;
+    readonly addBos: boolean;
+    readonly addEos: boolean;
+    readonly endOfGeneration: ReadonlySet<number>;
+  };
+  readonly vocabulary: Vocabulary;
+  readonly model: TextModel;
+  readonly special: SpecialTokens;
+}
+
 class FileTokenizer implements Tokenizer {
   readonly vocabularySize: number;
   readonly hasText = true;
@@ -153,35 +212,43 @@ class FileTokenizer implements Tokenizer {
   readonly #special: SpecialTokens;
   #byteRules: ByteRules | undefined;
 
-  constructor(gguf: Gguf, name: KindName, allowUnknown: boolean) {
+  private constructor({ ends, vocabulary, model, special }: Parts) {
+    if (ends.bos !== undefined) this.bos = ends.bos;
+    if (ends.eos !== undefined) this.eos = ends.eos;
+    this.addBos = ends.addBos;
+    this.addEos = ends.addEos;
+    this.endOfGeneration = ends.endOfGeneration;
+    this.vocabularySize = vocabulary.size;
+    this.#vocabulary = vocabulary;
+    this.#model = model;
+    this.#special = special;
+  }
+
+  static *read(gguf: Gguf, name: KindName, allowUnknown: boolean): Sliceable<FileTokenizer> {
     const { metadata } = gguf;
-    const vocabulary = new Vocabulary(gguf);
+    const vocabulary = yield* Vocabulary.read(gguf);
     const kind: TextKind = KINDS[name];
     const id = (name: string, fallback?: number) => vocabulary.special(gguf, name, fallback);
     const { names } = kind;
     const bos = (names && id(names.bos)) ?? id("bos", kind.ids.bos);
     const eos = (names && id(names.eos)) ?? id("eos", kind.ids.eos);
     const unknown = id("unknown", kind.ids.unknown);
-    if (bos !== undefined) this.bos = bos;
-    if (eos !== undefined) this.eos = eos;
     for (const name of OTHER_IDS) id(name);
-    this.endOfGeneration = claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
+    const endOfGeneration = yield* claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
     const isControl = (token: number) =>
-      kind.controlUnknown === undefined && vocabulary.kinds[token] === KIND.control || this.endOfGeneration.has(token);
+      kind.controlUnknown === undefined && vocabulary.kinds[token] === KIND.control || endOfGeneration.has(token);
     const pre = preTokenizerOf(metadata, name, allowUnknown);
-    const model = modelOf(gguf, name, vocabulary, {
+    const model = yield* modelOf(gguf, name, vocabulary, {
       unknown: unknown === undefined || isControl(unknown) ? undefined : unknown,
       pre,
     });
     const addsBos = pre?.addBos ?? kind.ends.bos;
     const adds = (end: "bos" | "eos", fallback: boolean) =>
       kind.ends.always ?? metadata.flag(`tokenizer.ggml.add_${end}_token`, fallback);
-    this.addBos = adds("bos", addsBos) && bos !== undefined;
-    this.addEos = adds("eos", kind.ends.eos) && eos !== undefined;
-    this.vocabularySize = vocabulary.size;
-    this.#vocabulary = vocabulary;
-    this.#model = model;
-    this.#special = new SpecialTokens(vocabulary, metadata, kind.keepsUserDefined === undefined);
+    const addBos = adds("bos", addsBos) && bos !== undefined;
+    const addEos = adds("eos", kind.ends.eos) && eos !== undefined;
+    const special = yield* SpecialTokens.of(vocabulary, metadata, kind.keepsUserDefined === undefined);
+    return new FileTokenizer({ ends: { bos, eos, addBos, addEos, endOfGeneration }, vocabulary, model, special });
   }
 
   encode(text: string, options: EncodeOptions = {}): Uint32Array {

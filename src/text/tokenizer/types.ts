@@ -196,3 +196,19 @@ export interface TokenizerOptions {
    */
   readonly allowUnknownPreTokenizer?: boolean;
 }
+
+/**
+ * Options for making the tokenizer of a file while the event loop goes on.
+ *
+ * @example
+ * ```ts
+ * import { loadTokenizerAsync, readGguf, type TokenizerAsyncOptions } from "@lightgpt/lightgpt";
+ *
+ * const options: TokenizerAsyncOptions = { signal: AbortSignal.timeout(1000) };
+ * console.log((await loadTokenizerAsync(readGguf("model.gguf"), options)).vocabularySize);
+ * ```
+ */
+export interface TokenizerAsyncOptions extends TokenizerOptions {
+  /** Ends the work, with a `CancelledError`. */
+  readonly signal?: AbortSignal;
+}

@@ -7,8 +7,9 @@
  */
 import { given } from "../../options/schema.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
+import type { Sliceable } from "../../machine/sliced.ts";
 import type { Gguf, StringTable } from "../../files/gguf/read.ts";
-import { LENGTH_BYTES, MetadataArray } from "../../files/gguf/read.ts";
+import { LENGTH_BYTES, type Metadata, MetadataArray } from "../../files/gguf/read.ts";
 
 /** Kinds of tokens, as in `tokenizer.ggml.token_type`. */
 export const KIND = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -18,6 +19,9 @@ const INT32 = 5;
 const TOKENS = "tokenizer.ggml.tokens";
 const KINDS = "tokenizer.ggml.token_type";
 const MOST = LIMITS.vocabularyMax;
+/** The most strings, and bytes of them, between two places where the work may pause: each takes about a millisecond. */
+const STRINGS_AT_ONCE = 1 << 13;
+const BYTES_AT_ONCE = 1 << 18;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Tokens with their kinds. */
@@ -29,19 +33,29 @@ export class Vocabulary {
   /** Their kinds. */
   readonly kinds: Int32Array;
 
+  private constructor(texts: StringTable, kinds: Int32Array) {
+    this.size = kinds.length;
+    this.texts = texts;
+    this.kinds = kinds;
+  }
+
   /** Reads and checks the tokens of a file. */
-  constructor(gguf: Gguf) {
+  static *read(gguf: Gguf): Sliceable<Vocabulary> {
     const { metadata } = gguf;
     const tokens = metadata.array(TOKENS, STRING);
     if (tokens === undefined) throw metadata.wrongType(TOKENS, "an array of string");
-    this.size = vocabularySize(gguf);
-    this.texts = tokens.strings();
+    const size = vocabularySize(gguf);
     const kinds = metadata.array(KINDS, INT32);
-    if (kinds !== undefined && kinds.length !== this.size) {
-      throw metadata.wrong(KINDS, `${this.size} entries, one for each token`, `an array of ${kinds.length}`);
+    if (kinds !== undefined && kinds.length !== size) {
+      throw metadata.wrong(KINDS, `${size} entries, one for each token`, `an array of ${kinds.length}`);
     }
-    this.kinds = kinds?.integers() ?? new Int32Array(this.size).fill(KIND.normal);
-    for (let token = 0; token < this.size; token++) {
+    const vocabulary = new Vocabulary(tokens.strings(), kinds?.integers() ?? new Int32Array(size).fill(KIND.normal));
+    yield* vocabulary.inRanges((from, to) => vocabulary.#check(metadata, from, to));
+    return vocabulary;
+  }
+
+  #check(metadata: Metadata, from: number, to: number): void {
+    for (let token = from; token < to; token++) {
       const kind = this.kinds[token];
       if (kind < KIND.undefined || kind > KIND.byte) {
         throw metadata.wrong(KINDS, "kinds from 0 to 6", `an array with ${kind} for token ${token}`);
@@ -51,6 +65,11 @@ export class Vocabulary {
         throw metadata.wrong(TOKENS, "<0x00> to <0xFF> for a byte token", `an array whose token ${token} is ${text}`);
       }
     }
+  }
+
+  /** Goes through the tokens in ranges, `from` to before `to`, between which the work may pause. */
+  inRanges(work: (from: number, to: number) => void): Sliceable<void> {
+    return inRanges(this.texts.starts, work);
   }
 
   /** The text of a token. */
@@ -140,17 +159,37 @@ function hexadecimal(character: number): number {
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
+/** Goes through strings, which begin at `starts`, in ranges from one to before another; the work may pause between two. */
+export function* inRanges(starts: Uint32Array, work: (from: number, to: number) => void): Sliceable<void> {
+  const count = starts.length - 1;
+  for (let from = 0, to = 0; from < count; from = to) {
+    to = Math.min(count, from + STRINGS_AT_ONCE);
+    while (to > from + 1 && starts[to] - starts[from] > BYTES_AT_ONCE) to = (from + to) >> 1;
+    work(from, to);
+    yield;
+  }
+}
+
 /** Finds tokens by their bytes. Of two with the same bytes, the first is found. */
 export class TokenIndex {
   readonly #table: StringTable;
   readonly #index: HashIndex;
 
-  /** An index of the tokens that text may become: not of control, unknown and byte tokens, nor of empty ones. */
-  constructor({ texts, kinds, size }: Vocabulary) {
+  private constructor({ texts, size }: Vocabulary) {
     this.#table = texts;
     this.#index = new HashIndex(size);
-    const { bytes, starts } = texts;
-    for (let token = 0; token < size; token++) {
+  }
+
+  /** An index of the tokens that text may become: not of control, unknown and byte tokens, nor of empty ones. */
+  static *of(vocabulary: Vocabulary): Sliceable<TokenIndex> {
+    const index = new TokenIndex(vocabulary);
+    yield* vocabulary.inRanges((from, to) => index.#add(vocabulary.kinds, from, to));
+    return index;
+  }
+
+  #add(kinds: Int32Array, from: number, to: number): void {
+    const { bytes, starts } = this.#table;
+    for (let token = from; token < to; token++) {
       const kind = kinds[token];
       const start = starts[token], end = starts[token + 1] - LENGTH_BYTES;
       if (start === end || kind === KIND.control || kind === KIND.unknown || kind === KIND.byte) continue;

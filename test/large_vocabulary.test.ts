@@ -1,0 +1,56 @@
+/**
+ * Vocabularies as large as any: they are read, and made a trie for grammars, while the event loop goes on; and tokens as long
+ * as a header may have cost time in proportion to their bytes.
+ *
+ * @module
+ */
+import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { describe, it } from "node:test";
+import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
+import { Grammar, loadTokenizer, loadTokenizerAsync } from "../mod.ts";
+import { metadataOnly, randomNumbers, sentencePiece } from "./models.ts";
+import { longestStall } from "./stall.ts";
+
+/** The longest stall that may be, in milliseconds: a person doesn't notice it in a stream. */
+const stallMs = 50;
+
+/** Texts of two to eleven letters, all different. */
+function words(count: number): string[] {
+  const next = randomNumbers(15);
+  return Array.from({ length: count }, (_, index) => {
+    const letters = Array.from({ length: next(6) }, () => String.fromCharCode(97 + next(26)));
+    return `${index % 2 === 0 ? "▁" : ""}${letters.join("")}${index.toString(36)}`;
+  });
+}
+
+describe("a vocabulary of 262 144 tokens", () => {
+  const gguf = metadataOnly(sentencePiece(words(1 << 18)));
+
+  it("is read in slices, and gives what it gives at once", async () => {
+    assertLess(await longestStall(() => loadTokenizerAsync(gguf), stallMs), stallMs);
+    const text = "the quick brown fox";
+    assertEquals((await loadTokenizerAsync(gguf)).encode(text), loadTokenizer(gguf).encode(text));
+  });
+
+  it("ends by its signal between two slices", async () => {
+    const controller = new AbortController();
+    const given = loadTokenizerAsync(gguf, { signal: controller.signal });
+    controller.abort();
+    await assertRejects(() => given, CancelledError);
+    await assertRejects(() => loadTokenizerAsync(gguf, { signal: 1 as never }), InvalidArgumentError);
+  });
+});
+
+describe("a grammar's first use of a vocabulary", () => {
+  const gguf = metadataOnly(sentencePiece(words(1 << 17)));
+
+  it("makes the trie in slices, once for all grammars that are made meanwhile", async () => {
+    const make = async () => {
+      const tokenizer = await loadTokenizerAsync(gguf);
+      const grammars = await Promise.all(["[a-z]+", "[0-9]+"].map((source) => Grammar.regex(source, tokenizer)));
+      return grammars.map((grammar) => grammar.matcher().isComplete);
+    };
+    assertLess(await longestStall(make, stallMs), stallMs);
+    assertEquals(await make(), [false, false]);
+  });
+});
