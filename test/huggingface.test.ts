@@ -137,8 +137,8 @@ describeWholeKit("a Hugging Face folder", "archs", (kit) => {
 
   it("with settings that are not supported is refused by their names", async () => {
     const set = (key: string, value: unknown) => ({ config }: Folder) => config[key] = value;
-    await refuse(set("architectures", ["MixtralForCausalLM"]), "expected one of LlamaForCausalLM");
-    await refuse(set("rope_scaling", { rope_type: "yarn", factor: 4 }), 'rope_scaling.rope_type is "yarn"');
+    await refuse(set("architectures", ["MambaForCausalLM"]), "expected one of LlamaForCausalLM");
+    await refuse(set("rope_scaling", { rope_type: "dynamic", factor: 4 }), 'rope_scaling.rope_type is "dynamic"');
     await refuse(set("hidden_act", "relu"), 'hidden_act is "relu", which is not supported');
     await refuse(set("quantization_config", { bits: 4 }), "weights as floats");
     await refuse(set("use_sliding_window", true), "use_sliding_window is true");

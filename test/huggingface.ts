@@ -127,7 +127,7 @@ export function folderOf(path: string): Folder {
 }
 
 /** Rows of each head in the order that pairs its halves: file rows 0, 2, 4 ... and then 1, 3, 5 ... */
-function halvesApart(data: Uint8Array, rows: number, headDim: number): Uint8Array {
+export function halvesApart(data: Uint8Array, rows: number, headDim: number): Uint8Array {
   const rowBytes = data.length / rows;
   const out = new Uint8Array(data.length);
   let to = 0;
@@ -174,22 +174,65 @@ function folderName(name: string, architecture: string): string {
   return layer === "" ? `${found}.${kind}` : `model.layers.${layer}.${found}.${kind}`;
 }
 
+const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const rest = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const wordsOf = (digits: string) => `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}${rest}`;
+const [upper, lower] = ["[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]", "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"];
+const casedOf = (suffix: string, digits: string) => {
+  const word = (middle: string) => `[^\\r\\n\\p{L}\\p{N}]?${middle}${suffix}|`;
+  return word(`${upper}*${lower}+`) + word(`${upper}+${lower}*`) + digits + rest.replace("\\r\\n]*", "\\r\\n/]*");
+};
+/** Regular expressions of published tokenizers by the name that GGUF has for them. */
+const EXPRESSIONS: Record<string, string[]> = {
+  "llama-bpe": [wordsOf("\\p{N}{1,3}")],
+  lfm2: [wordsOf("\\p{N}{1,3}")],
+  "smaug-bpe": [wordsOf("\\p{N}{1,3}")],
+  glm4: [wordsOf("\\p{N}{1,3}")],
+  qwen35: [
+    wordsOf("\\p{N}").replace("?\\p{L}+", "?[\\p{L}\\p{M}]+").replace("s\\p{L}\\p{N}]+", "s\\p{L}\\p{M}\\p{N}]+"),
+  ],
+  "gpt-4o": [casedOf(`${contractions}?`, "\\p{N}{1,3}")],
+  tekken: [casedOf("", "\\p{N}")],
+  "seed-coder": [
+    `${contractions}|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|\\s+(?!\\S)|\\s+`,
+  ],
+  "hunyuan-dense": [
+    "\\p{N}{1,3}",
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*" +
+    "|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+  ],
+};
+
+/** How words are cut, as `tokenizer.json` has it. */
+function stepsOf(pre: string): unknown[] {
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false };
+  if (["gpt-2", "olmo", "exaone4"].includes(pre)) return [{ ...bytes, use_regex: true }];
+  if (["starcoder", "refact", "command-r"].includes(pre)) {
+    return [{ type: "Digits", individual_digits: true }, { ...bytes, use_regex: true }];
+  }
+  const expressions = EXPRESSIONS[pre] ?? [wordsOf("\\p{N}")];
+  return [
+    ...expressions.map((Regex) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false })),
+    bytes,
+  ];
+}
+
 /** `tokenizer.json` and `tokenizer_config.json` of a file's vocabulary. */
-function vocabularyOf({ metadata }: Gguf): Pick<Folder, "tokenizer" | "tokenizerConfig"> {
+export function vocabularyOf({ metadata }: Gguf): Pick<Folder, "tokenizer" | "tokenizerConfig"> {
   const strings = (key: string) => [...metadata.array(`tokenizer.ggml.${key}`, 8) ?? []] as string[];
   const texts = strings("tokens");
   const kinds = [...metadata.array("tokenizer.ggml.token_type", 5) ?? []] as number[];
-  const pieces = metadata.text("tokenizer.ggml.model") === "llama";
+  const raw = metadata.text("tokenizer.ggml.model") === "gemma4";
+  const pieces = raw || metadata.text("tokenizer.ggml.model") === "llama";
   const scores = [...metadata.array("tokenizer.ggml.scores", 6) ?? []] as number[];
   const ids = new Map(texts.map((text, id) => [text, id]));
-  const llama3 = metadata.text("tokenizer.ggml.pre", "") === "llama-bpe";
-  const merges = pieces ? mergesOf(texts, scores, kinds, ids) : strings("merges");
+  const wholeWords = ["llama-bpe", "lfm2", "tekken"].includes(metadata.text("tokenizer.ggml.pre", ""));
+  const merges = pieces && !raw ? mergesOf(texts, scores, kinds, ids) : strings("merges");
   const id = (name: string) => metadata.get(`tokenizer.ggml.${name}_token_id`) as number | undefined;
   const bos = texts[id("bos") ?? 0];
-  const digits = llama3 ? "\\p{N}{1,3}" : "\\p{N}";
-  const regex = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" + digits +
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-  const prefix = metadata.flag("tokenizer.ggml.add_space_prefix", true);
+  const preTokenizers = stepsOf(metadata.text("tokenizer.ggml.pre", ""));
+  const prefix = metadata.flag("tokenizer.ggml.add_space_prefix", !raw);
   const rstrip = /phi-3/i.test(metadata.text("general.name", ""));
   const replace = { type: "Replace", pattern: { String: " " }, content: "▁" };
   const addBos = metadata.flag("tokenizer.ggml.add_bos_token", pieces);
@@ -206,16 +249,13 @@ function vocabularyOf({ metadata }: Gguf): Pick<Folder, "tokenizer" | "tokenizer
         : null,
       pre_tokenizer: pieces ? null : {
         type: "Sequence",
-        pretokenizers: [
-          { type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false },
-          { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false },
-        ],
+        pretokenizers: preTokenizers,
       },
       post_processor: addBos ? template : null,
       model: {
         type: "BPE",
         byte_fallback: pieces,
-        ignore_merges: llama3,
+        ignore_merges: wholeWords,
         unk_token: pieces ? texts[id("unknown") ?? 0] : null,
         vocab: Object.fromEntries(texts.map((text, id) => [text, id]).filter(([, id]) => kinds[Number(id)] !== 4)),
         merges,

@@ -13,9 +13,8 @@ import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import { statOf, SteadyFile, type WeightSource } from "../weight_source.ts";
 import { headerBytes, type NewValue } from "../../files/gguf/encode.ts";
 import { loadTokenizer } from "../../text/tokenizer/tokenizer.ts";
-import { readConfig } from "./config.ts";
+import { type Config, readConfig } from "./config.ts";
 import { isObject, JsonFile } from "./json.ts";
-import { llama3Factors } from "./rope.ts";
 import { readSafetensors, type SafeTensor } from "./safetensors.ts";
 import { madeTensor, mapTensors } from "./tensors.ts";
 import { readVocabulary } from "./vocabulary.ts";
@@ -42,13 +41,10 @@ export function openFolder(path: string, allowUnknownPreTokenizer: boolean): Wei
   try {
     const metadata = new Map<string, NewValue>([
       ...config.metadata,
-      ...vocabularyOf(path, configFile, tokenizer, config.vocabulary, allowUnknownPreTokenizer),
+      ...vocabularyOf(path, configFile, tokenizer, config, allowUnknownPreTokenizer),
     ]);
     const { mapped, warnings } = mapTensors(files.flatMap(({ tensors }) => tensors), config);
-    if (config.llama3 !== undefined) {
-      const base = metadata.get("llama.rope.freq_base")?.value as number;
-      mapped.push(madeTensor("rope_freqs.weight", llama3Factors(config.llama3, base)));
-    }
+    if (config.factors !== undefined) mapped.push(madeTensor("rope_freqs.weight", config.factors));
     const source: WeightSource = {
       files: files.map(({ file }) => file.path),
       metadata,
@@ -87,14 +83,14 @@ function vocabularyOf(
   path: string,
   config: JsonFile,
   tokenizer: JsonFile,
-  size: number,
+  { vocabulary, family }: Config,
   allowUnknown: boolean,
 ): Map<string, NewValue> {
   const read = (name: string) => JsonFile.read(join(path, name), configMost);
   const [tokenizerConfig, generationConfig] = [read("tokenizer_config.json"), read("generation_config.json")];
   const metadata = readVocabulary(
-    { path: join(path, tokenizerName), tokenizer, tokenizerConfig, generationConfig, config },
-    size,
+    { path: join(path, tokenizerName), tokenizer, tokenizerConfig, generationConfig, config, pre: family.pre },
+    vocabulary,
     allowUnknown,
   );
   const template = join(path, "chat_template.jinja");

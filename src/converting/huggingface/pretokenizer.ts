@@ -5,6 +5,7 @@
  * @module
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
+import { cutsAlike } from "../../text/tokenizer/pretokenize.ts";
 import { isObject, type JsonObject } from "./json.ts";
 
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
@@ -20,6 +21,21 @@ const casedWords = (suffix: string, digits: string) =>
   `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${suffix}|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${suffix}|${digits}|${CASED_REST}`;
 
 const threeDigits = words("\\p{N}{1,3}");
+/** Words with the marks behind their letters. */
+const markedWords = words("\\p{N}").replace("?\\p{L}+", "?[\\p{L}\\p{M}]+").replace(
+  "^\\s\\p{L}\\p{N}",
+  "^\\s\\p{L}\\p{M}\\p{N}",
+);
+/** Line breaks that end no run of signs. */
+const loneBreaks =
+  `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+/** DeepSeek's three expressions: digits, Chinese and Japanese, the rest. */
+const DEEPSEEK = [
+  "\\p{N}{1,3}",
+  "[一-龥\u3040-ゟ゠-ヿ]+",
+  "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" +
+  "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+];
 
 /** Names by what the steps come to. */
 const NAMES: ReadonlyMap<string, string> = new Map([
@@ -28,14 +44,25 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   [`split ${words("\\p{N}")}`, "qwen2"],
   [`split ${casedWords(`${CONTRACTIONS}?`, "\\p{N}{1,3}")}`, "gpt-4o"],
   [`split ${casedWords("", "\\p{N}")}`, "tekken"],
+  [`split ${markedWords}`, "qwen35"],
+  [`split ${loneBreaks}`, "seed-coder"],
+  [DEEPSEEK.map((expression) => `split ${expression}`).join(" "), "deepseek-v3"],
 ]);
 
-/** The name of a pre-tokenizer; `wholeWords`: words that are tokens are taken whatever the merges say. */
-export function preTokenizerName(step: unknown, wholeWords: boolean, where: string, allowUnknown: boolean): string {
+/**
+ * The name of a pre-tokenizer, that of the family where it is the same; `wholeWords`: words that are tokens are taken whatever the
+ * merges say.
+ */
+export function preTokenizerName(
+  step: unknown,
+  wholeWords: boolean,
+  { path: where, pre }: { readonly path: string; readonly pre: string | undefined },
+  allowUnknown: boolean,
+): string {
   const steps = flat(step).map(describe).filter((text) => text !== "").join(" ");
   // Two families have this expression, and differ in whole words.
   const name = steps === `split ${threeDigits}` ? (wholeWords ? "llama-bpe" : "dbrx") : NAMES.get(steps);
-  if (name !== undefined) return name;
+  if (name !== undefined) return pre !== undefined && cutsAlike(pre, name) ? pre : name;
   if (allowUnknown) return "default";
   throw new UnsupportedError(
     `${where}: the pre_tokenizer is one that is not known here (${steps.slice(0, 300)}); expected that of ${
@@ -60,7 +87,8 @@ function describe(step: JsonObject): string {
   if (step.type === "Digits" && step.individual_digits === true) return "digits";
   const pattern = isObject(step.pattern) ? step.pattern.Regex : undefined;
   if (step.type === "Split" && typeof pattern === "string" && step.behavior === "Isolated" && step.invert !== true) {
-    return `split ${pattern}`;
+    // Some files have line breaks as they are in their expressions, others escape them.
+    return `split ${pattern.replaceAll("\r", "\\r").replaceAll("\n", "\\n")}`;
   }
   return JSON.stringify(step);
 }

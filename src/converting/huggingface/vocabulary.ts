@@ -21,6 +21,8 @@ export interface VocabularyFiles {
   readonly tokenizerConfig: JsonFile | undefined;
   readonly generationConfig: JsonFile | undefined;
   readonly config: JsonFile;
+  /** What GGUF calls the family's pre-tokenizer, where others have the same one; `gemma4` is a kind of vocabulary. */
+  readonly pre: string | undefined;
 }
 
 /** Tokens by id, with their kinds. */
@@ -46,23 +48,32 @@ export function readVocabulary(files: VocabularyFiles, size: number, allowUnknow
   const merges = readMerges(model);
   const metadata = new Map<string, NewValue>();
   const set = (key: string, value: NewValue) => metadata.set(`tokenizer.ggml.${key}`, value);
-  set("model", { type: VALUE_TYPE.string, value: pieces ? "llama" : "gpt2" });
-  if (pieces) {
+  const isRaw = pieces && files.pre === "gemma4";
+  set("model", { type: VALUE_TYPE.string, value: isRaw ? "gemma4" : pieces ? "llama" : "gpt2" });
+  if (isRaw) {
+    if (beginsWithSpace(files)) throw unsupported(files.path, "normalizer", "Prepend", "no space before a text");
+    set("merges", { type: VALUE_TYPE.string, value: joinedPairs(merges) });
+  } else if (pieces) {
     set("pre", { type: VALUE_TYPE.string, value: "default" });
     set("scores", { type: VALUE_TYPE.float32, value: scoresOf(tokens, merges, model) });
     set("add_space_prefix", { type: VALUE_TYPE.bool, value: beginsWithSpace(files) });
   } else {
     checkNormalizer(files);
     const wholeWords = model.flag("ignore_merges", false);
-    const pre = preTokenizerName(tokenizer.get("pre_tokenizer"), wholeWords, files.path, allowUnknown);
+    const pre = preTokenizerName(tokenizer.get("pre_tokenizer"), wholeWords, files, allowUnknown);
     set("pre", { type: VALUE_TYPE.string, value: pre });
-    set("merges", { type: VALUE_TYPE.string, value: merges.map(([left, right]) => `${left} ${right}`) });
+    set("merges", { type: VALUE_TYPE.string, value: joinedPairs(merges) });
   }
   set("tokens", { type: VALUE_TYPE.string, value: tokens.texts });
   set("token_type", { type: VALUE_TYPE.int32, value: tokens.kinds });
   setSpecial(files, tokens, set);
   setTemplates(files, metadata);
   return metadata;
+}
+
+/** Pairs as a GGUF file has them. */
+function joinedPairs(merges: readonly [string, string][]): string[] {
+  return merges.map(([left, right]) => `${left} ${right}`);
 }
 
 function readTokens({ tokenizer }: VocabularyFiles, model: JsonFile, size: number, pieces: boolean): Tokens {

@@ -105,6 +105,12 @@ function named(pre: PreTokenizer, names: string): [string, PreTokenizer][] {
   return names.split(" ").map((name) => [name, pre]);
 }
 
+/** Whether two names are of one pre-tokenizer. */
+export function cutsAlike(name: string, other: string): boolean {
+  const found = PRE_TOKENIZERS.get(name);
+  return found !== undefined && found === PRE_TOKENIZERS.get(other);
+}
+
 /** The pre-tokenizer that a file names; an unknown one is refused unless `allowUnknown` is set. */
 export function findPreTokenizer(metadata: Metadata, allowUnknown: boolean): PreTokenizer {
   const key = "tokenizer.ggml.pre";
