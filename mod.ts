@@ -60,6 +60,7 @@ export {
   type Tensor,
 } from "./src/files/gguf/read.ts";
 export { LightGPT } from "./src/lightgpt/lightgpt.ts";
+export type { ObjectOptions, ObjectPart, ObjectResult } from "./src/lightgpt/object_options.ts";
 export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt/options.ts";
 export {
   type HistogramReport,

@@ -20,6 +20,16 @@ export type { Constraint } from "../src/sampling/constraint.ts";
 export type { Matcher } from "../src/grammar/matcher.ts";
 export type { SchemaOptions } from "../src/grammar/schema_options.ts";
 export type { ConstraintOptions } from "../src/grammar/options.ts";
+export { ObjectError } from "../src/grammar/standard/error.ts";
+export { jsonSchema } from "../src/grammar/standard/read.ts";
+export type {
+  DeepPartial,
+  InferInput,
+  InferOutput,
+  SchemaIssue,
+  StandardResult,
+  StandardSchema,
+} from "../src/grammar/standard/types.ts";
 export { TokenMask } from "../src/sampling/mask.ts";
 export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
 export type { MethodReport } from "../src/sampling/report.ts";

@@ -21,6 +21,8 @@ const messages: Readonly<Record<Exclude<Status, "ok">, string>> = {
   library: "the native library failed",
   io: "reading failed",
   busy: "a step is in flight",
+  incomplete: "cut before its end",
+  invalidOutput: "an answer that its schema's own check refuses",
 };
 
 /** What a native function returned; throws where that is a status. `details` is the buffer that it wrote an error's details to. */

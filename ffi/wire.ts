@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 40cdf87eb134e00a";
+export const STAMP = "0.1.0 75ddf95425d907d4";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -99,6 +99,10 @@ export const STATUSES = {
   io: -11,
   /** A step is in flight; wait for it first. */
   busy: -12,
+  /** An answer was cut before it was what it had to be. */
+  incomplete: -13,
+  /** An answer is refused by its schema's own check. */
+  invalidOutput: -14,
 } as const;
 
 /** What kind of thing went wrong; stable, so that a program may switch on it. */
@@ -113,7 +117,9 @@ export type ErrorCode =
   | "nonFinite"
   | "limit"
   | "library"
-  | "io";
+  | "io"
+  | "incomplete"
+  | "invalidOutput";
 
 /** One of {@link STATUSES}. */
 export type Status = keyof typeof STATUSES;

@@ -18,6 +18,10 @@ pub const Status = enum(i32) {
     io = -11,
     /// A step is in flight; wait for it first.
     busy = -12,
+    /// An answer was cut before it was what it had to be.
+    incomplete = -13,
+    /// An answer is refused by its schema's own check.
+    invalid_output = -14,
 
     /// What kind of thing went wrong; stable, so that a program may switch on it.
     pub const no_errors = [_]Status{ .ok, .busy };

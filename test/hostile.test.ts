@@ -26,6 +26,7 @@ import {
 } from "../src/converting/quantizer_options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { schemaFields } from "../src/grammar/schema_options.ts";
+import { objectFields } from "../src/lightgpt/object_options.ts";
 import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
@@ -61,6 +62,7 @@ const takeNothing: Readonly<Record<string, string>> = {
   LightGPTError: "thrown",
   ModelFormatError: "thrown",
   OutOfMemoryError: "thrown",
+  ObjectError: "thrown",
   QueueFullError: "thrown",
   UnsupportedError: "thrown",
   "Metadata.add": "called by the parser",
@@ -230,6 +232,13 @@ function texts(): void {
   argument("LightGPT.detokenize", (value) => lm.detokenize(value));
   argument("LightGPT.logits tokens", (value) => lm.logits(value));
   options("LightGPT.logits", logitsFields, (value) => lm.logits([1], value));
+  const schema = face.jsonSchema({ enum: [1] });
+  argument("jsonSchema schema", (value) => face.jsonSchema(value));
+  argument("jsonSchema validate", (value) => face.jsonSchema({}, value));
+  argument("LightGPT.object prompt", (value) => lm.object(value, { schema }));
+  options("LightGPT.object", objectFields, (value) => lm.object(prompt, value), { schema });
+  argument("LightGPT.objectStream prompt", (value) => drain(lm.objectStream(value, { schema })));
+  options("LightGPT.objectStream", objectFields, (value) => drain(lm.objectStream(prompt, value)), { schema });
   argument("LightGPT.perplexity text", (value) => lm.perplexity(value));
   options("LightGPT.perplexity", perplexityFields, (value) => lm.perplexity("Once upon a time", value));
   const measured = { reference: lm, text: "Once upon a time" };

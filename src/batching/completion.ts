@@ -108,8 +108,10 @@ export interface Completion {
 }
 
 /** A completion of its figures. What makes JSON of it is no figure, so nothing lists it. */
-export function completionOf(figures: Omit<Completion, "toJSON">): Completion {
+export function completionOf<Figures extends Omit<Completion, "toJSON">>(
+  figures: Figures,
+): Figures & { toJSON(): Omit<Figures, "seed" | "toJSON"> & { readonly seed: number | string } } {
   return Object.defineProperty(figures, "toJSON", {
     value: () => ({ ...figures, seed: typeof figures.seed === "bigint" ? `${figures.seed}` : figures.seed }),
-  }) as Completion;
+  }) as ReturnType<typeof completionOf<Figures>>;
 }

@@ -10,6 +10,8 @@ import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { RuleWriter } from "./compile.ts";
 import type { Matcher } from "./matcher.ts";
 import { schemaFields, type SchemaOptions } from "./schema_options.ts";
+import { inputSchema, isStandard } from "./standard/read.ts";
+import type { StandardSchema } from "./standard/types.ts";
 
 /**
  * Texts that a model is held to.
@@ -61,7 +63,8 @@ export class Grammar {
   /**
    * The values of a JSON schema, drafts 4 to 2020-12, as JSON.
    *
-   * @param schema the schema; what is not enforced is refused, and names that no draft knows say nothing
+   * @param schema the schema; what is not enforced is refused, and names that no draft knows say nothing. A schema of a library
+   * (Standard Schema) has no properties but those that it lists
    * @param tokenizer the vocabulary whose tokens spell the values
    * @param options how the values are laid out
    * @returns the grammar
@@ -70,7 +73,7 @@ export class Grammar {
    */
   static async schema(schema: unknown, tokenizer: Tokenizer, options: SchemaOptions = {}): Promise<Grammar> {
     const style = readOptions(schemaFields, options);
-    const copy = guarded("schema", () => JSON.parse(JSON.stringify(schema) ?? "null"));
+    const copy = guarded("schema", () => JSON.parse(JSON.stringify(plainSchema(schema, "schema")) ?? "null"));
     return await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, style));
   }
 
@@ -117,4 +120,9 @@ export class Grammar {
     if (tokenizer === this.#tokenizer) return;
     refuseOption("constraint.grammar", "a grammar for this model's tokenizer", "one for another");
   }
+}
+
+/** A JSON schema as it is; of a library's schema the one that it tells. */
+export function plainSchema(schema: unknown, name: string): unknown {
+  return guarded(name, () => isStandard(schema)) ? inputSchema(schema as StandardSchema, name, "deny") : schema;
 }

@@ -5,9 +5,9 @@
  * @module
  */
 import { checkText, refuseOption } from "../options/checks.ts";
-import { type FieldsOf, other, readOptions, type Resolved, text } from "../options/schema.ts";
+import { choice, type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
-import { Grammar } from "./grammar.ts";
+import { Grammar, plainSchema } from "./grammar.ts";
 
 /**
  * Options for what an answer must be: one of `schema`, `regex`, `grammar` and `choice`.
@@ -24,10 +24,16 @@ import { Grammar } from "./grammar.ts";
  */
 export interface ConstraintOptions {
   /**
-   * A JSON schema, drafts 4 to 2020-12: the answer is a value that meets it. What is not enforced is refused.
+   * A JSON schema, drafts 4 to 2020-12, or a schema of a library (Standard Schema), whose objects have no properties but those
+   * that it lists: the answer is a value that meets it. What is not enforced is refused.
    * @default {none}
    */
   readonly schema?: NonNullable<unknown>;
+  /**
+   * The blanks between values, beside `schema`: none, or wherever JSON allows them one, or the end of a line and its indentation.
+   * @default {"indent"}
+   */
+  readonly whitespace?: "compact" | "indent";
   /**
    * A regular expression that the whole answer matches.
    * @default {none}
@@ -49,8 +55,13 @@ export interface ConstraintOptions {
 export const constraintFields = {
   schema: other<NonNullable<unknown>, string>()(
     { about: "A JSON schema that the answer meets.", expected: "a JSON schema" },
-    (value) => JSON.stringify(value) ?? "null",
+    (value, name) => JSON.stringify(plainSchema(value, name)) ?? "null",
   ),
+  // Without a default of its own: beside another kind it means nothing.
+  whitespace: choice(["compact", "indent"], {
+    about: "The blanks between values of a schema.",
+    otherwise: '"indent"',
+  }),
   regex: text({ about: "A regular expression that the whole answer matches." }),
   grammar: other<string | Grammar>()(
     { about: "A grammar in GBNF, or one that is compiled.", expected: "a string or a Grammar" },
@@ -77,6 +88,9 @@ export function readConstraint(value: unknown, name: string): ResolvedConstraint
   const read = readOptions(constraintFields, value, name);
   const kinds = (["schema", "regex", "grammar", "choice"] as const).filter((kind) => read[kind] !== undefined);
   if (kinds.length !== 1) refuseOption(name, "one of schema, regex, grammar and choice", kinds.join(" and ") || "none");
+  if (read.whitespace !== undefined && read.schema === undefined) {
+    refuseOption(`${name}.whitespace`, `none beside ${kinds[0]}`, read.whitespace);
+  }
   return read;
 }
 
@@ -86,18 +100,18 @@ const kept = new WeakMap<Tokenizer, Map<string, Grammar>>();
 
 /** The compiled grammar of a constraint. */
 export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Tokenizer): Promise<Grammar> {
-  const { schema, regex, grammar, choice } = constraint;
+  const { schema, whitespace, regex, grammar, choice } = constraint;
   if (grammar instanceof Grammar) {
     grammar.checkTokenizer(tokenizer);
     return grammar;
   }
-  const key = JSON.stringify([schema, regex, grammar, choice]);
+  const key = JSON.stringify([schema, whitespace, regex, grammar, choice]);
   let grammars = kept.get(tokenizer);
   if (!grammars) kept.set(tokenizer, grammars = new Map());
   const found = grammars.get(key);
   if (found) return found;
   const made = schema !== undefined
-    ? await Grammar.schema(JSON.parse(schema), tokenizer, { order: "schema" })
+    ? await Grammar.schema(JSON.parse(schema), tokenizer, { order: "schema", ...given({ whitespace }) })
     : regex !== undefined
     ? await Grammar.regex(regex, tokenizer)
     : grammar !== undefined

@@ -15,7 +15,7 @@ import { conversationFields, type ConversationOptions } from "../text/chat/optio
 import { fetchEmbeddedModel } from "../files/embedded.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { checkLength } from "../batching/prompt.ts";
-import { generateFields, type GenerateOptions, saltOf } from "../batching/request_options.ts";
+import { generateFields, type GenerateOptions, type Prompt, saltOf } from "../batching/request_options.ts";
 import { factsOf, loadAccepted, loadFields, type Model } from "../model/model.ts";
 import type { Metrics } from "../measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "../tuning/optimizer.ts";
@@ -34,6 +34,9 @@ import {
   type LogitsOptions,
 } from "./options.ts";
 import type { Comparison, Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
+import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
+import { streamObject, writeObject } from "./objects.ts";
+import type { StandardSchema } from "../grammar/standard/types.ts";
 import type { EncodeOptions, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /**
@@ -148,11 +151,52 @@ export class LightGPT {
    * ```
    */
   async reply(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<Completion> {
-    const pieces = this.chat(messages, options);
-    for (;;) {
-      const { done, value } = await pieces.next();
-      if (done) return value;
-    }
+    return await lastOf(this.chat(messages, options));
+  }
+
+  /**
+   * Has the model write an object of a schema, after a prompt or in a conversation. No token that would break the schema is
+   * chosen; at the end the schema's own check has its say, and what it makes of the object is given.
+   *
+   * @param prompt a text, token ids, or the messages of a conversation
+   * @param options the schema, and how to generate
+   * @returns the object, and what a completion has
+   * @throws {ObjectError} with the code `incomplete` where `maxTokens`, the context or `deadlineMs` cut the object, with the code
+   * `invalidOutput` where the schema's own check refuses it
+   *
+   * @example
+   * ```ts
+   * import { jsonSchema, LightGPT } from "@lightgpt/lightgpt";
+   *
+   * const schema = jsonSchema<{ name: string; age: number }>({
+   *   type: "object",
+   *   properties: { name: { type: "string", maxLength: 20 }, age: { type: "integer", minimum: 1, maximum: 99 } },
+   *   required: ["name", "age"],
+   * });
+   * await using lm = await LightGPT.load();
+   * const { object } = await lm.object("The hero of the story: ", { schema, maxTokens: 200 });
+   * console.log(object.name, object.age);
+   * ```
+   */
+  async object<S extends StandardSchema>(
+    prompt: Prompt | readonly ChatMessage[],
+    options: ObjectOptions<S>,
+  ): Promise<ObjectResult<S>> {
+    return await lastOf(writeObject(this, prompt, options));
+  }
+
+  /**
+   * The same as {@link LightGPT.object}, as a value that grows; the generator's last value is what that gives.
+   *
+   * @param prompt a text, token ids, or the messages of a conversation
+   * @param options the schema, and how to generate
+   * @returns parts of the object as they come; the last has the whole as the model wrote it
+   */
+  objectStream<S extends StandardSchema>(
+    prompt: Prompt | readonly ChatMessage[],
+    options: ObjectOptions<S>,
+  ): AsyncGenerator<ObjectPart<S>, ObjectResult<S>, void> {
+    return streamObject(this, prompt, options);
   }
 
   /** The prompt that {@link LightGPT.chat} makes of `messages` and continues, as tokens. */
@@ -256,5 +300,13 @@ export class LightGPT {
   async #read(request: LogitsRequest): Promise<void> {
     checkLength("tokens", request.tokens.length, this.context);
     await readLogits(schedulerOf(this.batcher), request);
+  }
+}
+
+/** Reads a generator to its end; gives its last value. */
+async function lastOf<Last>(parts: AsyncGenerator<unknown, Last, void>): Promise<Last> {
+  for (;;) {
+    const { done, value } = await parts.next();
+    if (done) return value;
   }
 }
