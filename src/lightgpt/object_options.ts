@@ -24,7 +24,7 @@ import { chatFields, type ChatOptions } from "./options.ts";
  * ```
  */
 export interface ObjectOptions<S extends StandardSchema = StandardSchema>
-  extends Omit<ChatOptions, "constraint" | "stop" | "logprobs">, Pick<SchemaOptions, "whitespace"> {
+  extends Omit<ChatOptions, "constraint" | "stop" | "logprobs" | "resume">, Pick<SchemaOptions, "whitespace"> {
   /** What the object is: a schema of any library that follows Standard Schema, or `jsonSchema({ ... })`. */
   readonly schema: S;
   /**
@@ -35,7 +35,7 @@ export interface ObjectOptions<S extends StandardSchema = StandardSchema>
   readonly additional?: "deny" | "schema";
 }
 
-const { constraint: _constraint, stop: _stop, logprobs: _logprobs, ...answerFields } = chatFields;
+const { constraint: _constraint, stop: _stop, logprobs: _logprobs, resume: _resume, ...answerFields } = chatFields;
 
 /** The schema of {@link ObjectOptions}. */
 export const objectFields = {
