@@ -25,26 +25,18 @@ import {
   quantizerFields,
 } from "../src/converting/quantizer_options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
-import { schemaFields } from "../src/grammar/schema_options.ts";
-import { objectFields } from "../src/lightgpt/object_options.ts";
 import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { planFields } from "../src/model/architectures/architectures.ts";
 import { loadFields } from "../src/model/model.ts";
-import type { AnyOption, Fields, OptionKind } from "../src/options/schema.ts";
+import type { Fields, OptionKind } from "../src/options/schema.ts";
 import { conversationFields, renderFields } from "../src/text/chat/options.ts";
 import * as vocabulary from "../src/text/tokenizer/options.ts";
 import { optimizerFields, tuneFields } from "../src/tuning/options.ts";
+import { argument, drain, entries, type Entry, options } from "./hostile_entries.ts";
+import { grammarEntries } from "./hostile_grammars.ts";
 import { hostileValues } from "./hostile_values.ts";
-
-/** One thing that takes a value. */
-interface Entry {
-  readonly name: string;
-  readonly call: (value: never) => unknown;
-  /** What the value should be, where a schema says it. */
-  readonly option?: AnyOption;
-}
 
 const scratch = mkdtempSync(join(tmpdir(), "lightgpt-hostile-"));
 const model = embeddedModel();
@@ -72,36 +64,6 @@ const takeNothing: Readonly<Record<string, string>> = {
   "Metadata.unsupported": "makes an error for what reads a file",
 };
 
-const entries: Entry[] = [];
-
-function argument(name: string, call: (value: never) => unknown): void {
-  entries.push({ name, call });
-}
-
-/** The options as a whole, and each of them; those of groups, too. */
-function options(name: string, fields: Fields, call: (options: never) => unknown, base: object = {}): void {
-  argument(`${name} options`, call);
-  for (const [key, option] of Object.entries(fields)) {
-    entries.push({ name: `${name} ${key}`, call: (value) => call({ ...base, [key]: value } as never), option });
-    for (const [inner, innerOption] of Object.entries(option.fields ?? {})) {
-      const make = (value: never) => ({ ...base, [key]: { ...required(option.fields ?? {}), [inner]: value } });
-      entries.push({
-        name: `${name} ${key}.${inner}`,
-        call: (value) => call(make(value) as never),
-        option: innerOption,
-      });
-    }
-  }
-}
-
-/** Values for the options of a group that must be there. */
-function required(fields: Fields): Record<string, unknown> {
-  const values: Partial<Record<OptionKind, unknown>> = { number: 0, text: "x", choice: "keep" };
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, { isRequired }]) => isRequired).map(([name, { kind }]) => [name, values[kind]]),
-  );
-}
-
 /** Whether a value is of the kind that an option takes; what is not must be refused. */
 function isOfKind(kind: OptionKind, value: unknown): boolean {
   switch (kind) {
@@ -120,11 +82,6 @@ function isOfKind(kind: OptionKind, value: unknown): boolean {
     default:
       return true;
   }
-}
-
-async function drain(source: AsyncIterable<unknown>): Promise<void> {
-  let left = 4;
-  for await (const _ of source) if (--left === 0) break;
 }
 
 /** The results of `map`; what became of the first request decides. */
@@ -207,15 +164,7 @@ function texts(): void {
   argument("LightGPT.tokenize text", (value) => lm.tokenize(value));
   options("LightGPT.tokenize", vocabulary.encodeFields, (value) => lm.tokenize("a", value));
   const { tokenizer } = lm.model;
-  for (const name of ["regex", "gbnf", "schema", "choice"] as const) {
-    argument(`Grammar.${name}`, (value) => face.Grammar[name](value, tokenizer));
-    argument(`Grammar.${name} tokenizer`, (value) => face.Grammar[name]("a" as never, value));
-  }
-  options("Grammar.schema", schemaFields, (value) => face.Grammar.schema(true, tokenizer, value));
-  const made = face.Grammar.choice(["a"], tokenizer);
-  argument("Grammar.checkTokenizer", async (value) => (await made).checkTokenizer(value));
-  const call = (name: "accept" | "allows" | "follow") => async (value: never) => (await made).matcher()[name](value);
-  (["accept", "allows", "follow"] as const).forEach((name) => argument(`Grammar.${name}`, call(name)));
+  grammarEntries(lm);
   for (const name of ["encode", "encodeAsync"] as const) {
     const fields = name === "encode" ? vocabulary.encodeFields : vocabulary.encodeAsyncFields;
     argument(`loadTokenizer ${name} text`, (value) => tokenizer[name](value));
@@ -232,13 +181,6 @@ function texts(): void {
   argument("LightGPT.detokenize", (value) => lm.detokenize(value));
   argument("LightGPT.logits tokens", (value) => lm.logits(value));
   options("LightGPT.logits", logitsFields, (value) => lm.logits([1], value));
-  const schema = face.jsonSchema({ enum: [1] });
-  argument("jsonSchema schema", (value) => face.jsonSchema(value));
-  argument("jsonSchema validate", (value) => face.jsonSchema({}, value));
-  argument("LightGPT.object prompt", (value) => lm.object(value, { schema }));
-  options("LightGPT.object", objectFields, (value) => lm.object(prompt, value), { schema });
-  argument("LightGPT.objectStream prompt", (value) => drain(lm.objectStream(value, { schema })));
-  options("LightGPT.objectStream", objectFields, (value) => drain(lm.objectStream(prompt, value)), { schema });
   argument("LightGPT.perplexity text", (value) => lm.perplexity(value));
   options("LightGPT.perplexity", perplexityFields, (value) => lm.perplexity("Once upon a time", value));
   const measured = { reference: lm, text: "Once upon a time" };
