@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 75ddf95425d907d4";
+export const STAMP = "0.1.0 8d44589d9aa5ce9b";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -171,12 +171,15 @@ export const QUERY_NORMS = [
 /** One of {@link QUERY_NORMS}. */
 export type QueryNorm = (typeof QUERY_NORMS)[number];
 
-/** The kinds of mixers. */
+/** The kinds of mixers; `paired` is attention and Mamba-2 over one input. */
 export const MIXERS = [
   "attention",
   "shortConvolution",
   "deltaRule",
   "latent",
+  "mamba2",
+  "paired",
+  "none",
 ] as const;
 
 /** One of {@link MIXERS}. */
@@ -201,11 +204,12 @@ export const KEYS = [
 /** One of {@link KEYS}. */
 export type Key = (typeof KEYS)[number];
 
-/** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it. */
+/** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it; `relu` squared where there is no gate, for then up is its own gate. */
 export const ACTIVATIONS = [
   "silu",
   "gelu",
   "clamped",
+  "relu",
 ] as const;
 
 /** One of {@link ACTIVATIONS}. */
@@ -324,6 +328,11 @@ export const ROLES = [
   "attn_k_b",
   "attn_v_b",
   "attn_kv_b",
+  "ssm_conv1d_bias",
+  "ssm_dt",
+  "ssm_d",
+  "ffn_latent_down",
+  "ffn_latent_up",
 ] as const;
 
 /** One of {@link ROLES}. */

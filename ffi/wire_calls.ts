@@ -73,6 +73,8 @@ export interface ModelHeader {
   readonly layerInputs: number;
   /** The function between the halves of a feed-forward layer. */
   readonly activation: Activation;
+  /** Whether feed-forward parts have a gate; without, up is its own. */
+  readonly feedForwardGate: boolean;
   /** What is added under the root of a norm. */
   readonly epsilon: number;
   /** What embeddings are multiplied by. */
@@ -107,7 +109,7 @@ export interface ModelHeader {
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(29);
+  to.reserve(30);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -122,6 +124,7 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.bool(record.valueNorms);
   to.u32(record.layerInputs, "layerInputs");
   to.choice(record.activation, ACTIVATIONS, "activation");
+  to.bool(record.feedForwardGate);
   to.f32(record.epsilon);
   to.f32(record.embeddingScale);
   to.f32(record.residualScale);
@@ -189,6 +192,8 @@ export interface ModelLayer {
   readonly expertWidth: number;
   /** The width inside the shared expert, which every token goes to; 0: there is none. */
   readonly sharedWidth: number;
+  /** Elements of the narrower row that experts read and give, but for the shared one; 0: they read the stream. */
+  readonly expertLatent: number;
   /** A key is visible when query position - key position < window; 0: all are. */
   readonly window: number;
   /** The number of its rotation, from 1; 0: queries and keys are not rotated. */
@@ -201,10 +206,12 @@ export interface ModelLayer {
   readonly keysLayer: number;
   /** Heads that have a state each. */
   readonly stateHeads: number;
-  /** Groups of them that share a query and a key. */
+  /** Groups of them that share a query and a key; of Mamba-2, what stands for these. */
   readonly stateGroups: number;
-  /** Elements of a key of such a head. */
+  /** Elements of a key of such a head; of Mamba-2, of each of its channels' states. */
   readonly stateSize: number;
+  /** Channels of such a head, in Mamba-2. */
+  readonly stateWidth: number;
   /** Whether the heads of a group are those whose number has the same rest when divided by the groups; else they are neighbours. */
   readonly stateHeadsInTurn: boolean;
   /** Whether both gates of a delta rule are made by one matrix, group by group: each one's betas, then its alphas. */
@@ -221,7 +228,7 @@ export interface ModelLayer {
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(23);
+  to.reserve(25);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -231,6 +238,7 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.experts, "experts");
   to.u32(record.expertWidth, "expertWidth");
   to.u32(record.sharedWidth, "sharedWidth");
+  to.u32(record.expertLatent, "expertLatent");
   to.u32(record.window, "window");
   to.u32(record.rotation, "rotation");
   to.u32(record.convKernel, "convKernel");
@@ -239,6 +247,7 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.stateHeads, "stateHeads");
   to.u32(record.stateGroups, "stateGroups");
   to.u32(record.stateSize, "stateSize");
+  to.u32(record.stateWidth, "stateWidth");
   to.bool(record.stateHeadsInTurn);
   to.bool(record.stateGatesTogether);
   to.bool(record.attentionGate);

@@ -12,6 +12,7 @@ const attention = @import("op/attention.zig");
 const convolution = @import("op/convolution.zig");
 const delta_rule = @import("op/delta_rule.zig");
 const kv = @import("op/kv.zig");
+const mamba2 = @import("op/mamba2.zig");
 const norm = @import("op/norm.zig");
 const rope = @import("op/rope.zig");
 const router = @import("op/router.zig");
@@ -47,6 +48,7 @@ const table: level_table.Level = .{
     .convolve = convolution.convolve,
     .unitNorm = delta_rule.unitNorm,
     .deltaRule = delta_rule.deltaRule,
+    .mamba2 = mamba2.mamba2,
     .gateBySigmoid = activation.gateBySigmoid,
     .sample = sample.sample,
 };

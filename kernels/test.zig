@@ -27,6 +27,7 @@ test {
     _ = @import("op/blocks_test.zig");
     _ = @import("op/convolution_test.zig");
     _ = @import("op/delta_rule_test.zig");
+    _ = @import("op/mamba2_test.zig");
     _ = @import("op/math.zig");
     _ = @import("op/difference_test.zig");
     _ = @import("op/matmul_test.zig");

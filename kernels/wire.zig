@@ -69,6 +69,8 @@ pub const layouts = struct {
         layer_inputs: u32,
         /// The function between the halves of a feed-forward layer.
         activation: choices.Activations,
+        /// Whether feed-forward parts have a gate; without, up is its own.
+        feed_forward_gate: bool,
         /// What is added under the root of a norm.
         epsilon: f32,
         /// What embeddings are multiplied by.
@@ -161,6 +163,8 @@ pub const layouts = struct {
         expert_width: u32,
         /// The width inside the shared expert, which every token goes to; 0: there is none.
         shared_width: u32,
+        /// Elements of the narrower row that experts read and give, but for the shared one; 0: they read the stream.
+        expert_latent: u32,
         /// A key is visible when query position - key position < window; 0: all are.
         window: u32,
         /// The number of its rotation, from 1; 0: queries and keys are not rotated.
@@ -173,10 +177,12 @@ pub const layouts = struct {
         keys_layer: u32,
         /// Heads that have a state each.
         state_heads: u32,
-        /// Groups of them that share a query and a key.
+        /// Groups of them that share a query and a key; of Mamba-2, what stands for these.
         state_groups: u32,
-        /// Elements of a key of such a head.
+        /// Elements of a key of such a head; of Mamba-2, of each of its channels' states.
         state_size: u32,
+        /// Channels of such a head, in Mamba-2.
+        state_width: u32,
         /// Whether the heads of a group are those whose number has the same rest when divided by the groups; else they are neighbours.
         state_heads_in_turn: bool,
         /// Whether both gates of a delta rule are made by one matrix, group by group: each one's betas, then its alphas.
@@ -208,9 +214,11 @@ pub const layouts = struct {
             .experts = .{ 0, limits.experts_max },
             .expert_width = .{ 0, limits.feed_forward_max },
             .shared_width = .{ 0, limits.feed_forward_max },
+            .expert_latent = .{ 0, limits.embedding_max },
             .state_heads = .{ 0, limits.heads_max },
             .state_groups = .{ 0, limits.heads_max },
             .state_size = .{ 0, limits.state_size_max },
+            .state_width = .{ 0, limits.head_dim_max },
             .window = .{ 0, 0x7fff_ffff },
         };
     };

@@ -14,14 +14,15 @@ pub const choices = struct {
     /// What the norms of queries and keys work on: each head before rotation, the row of all heads before rotation, or each head
     /// after rotation.
     pub const QueryNorms = enum(u32) { heads, rows, rotated_heads };
-    /// The kinds of mixers.
-    pub const Mixers = enum(u32) { attention, short_convolution, delta_rule, latent };
+    /// The kinds of mixers; `paired` is attention and Mamba-2 over one input.
+    pub const Mixers = enum(u32) { attention, short_convolution, delta_rule, latent, mamba2, paired, none };
     /// What norms divide by: the root mean square, or, with the mean taken away first, the standard deviation.
     pub const Norms = enum(u32) { root_mean_square, deviation };
     /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
     /// a layer before it.
     pub const Keys = enum(u32) { own, as_values, of_layer };
-    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it.
+    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it;
+    /// `relu` squared where there is no gate, for then up is its own gate.
     pub const Activations = level_table.ActivationKind;
     /// What a router chooses experts by, and what their weights are made from: the softmax of all its logits, the sigmoid of each, or
     /// the logits themselves, of which then the softmax of those chosen is taken.
@@ -105,6 +106,12 @@ pub const choices = struct {
         attn_v_b,
         /// Of old files: the rows that make keys. Those that make values are `attn_v_b`.
         attn_kv_b,
+        ssm_conv1d_bias,
+        /// The rows of a Mamba-2's first matrix that make time steps; the others are `ssm_gate` and `ssm_in`.
+        ssm_dt,
+        ssm_d,
+        ffn_latent_down,
+        ffn_latent_up,
 
         /// GGUF names them so.
         pub const as_spelled = true;

@@ -1,15 +1,14 @@
 /**
  * The second set of the conformance kit: for each model every logit of every sequence near the exact ones, the exact
- * greedy continuations, and the ids of its texts. A model whose architecture is not there yet stands in one list, and is
- * refused by name: a wrong result is never computed. Each sequence is computed once, its continuation with it.
+ * greedy continuations, and the ids of its texts. Each sequence is computed once, its continuation with it.
  *
  * @module
  */
-import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
+import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
-import { LightGPT, LightGPTError } from "../mod.ts";
+import { LightGPT } from "../mod.ts";
 import { describeWholeKit, type KitSequence, readJson } from "./kit.ts";
 
 interface KitModel {
@@ -21,13 +20,6 @@ interface KitModel {
   sequences: KitSequence[];
   texts: { text: string; ids: number[] }[];
 }
-
-/** Models that are refused: one leaves the list when its architecture arrives. */
-const REFUSED: ReadonlySet<string> = new Set([
-  "granitehybrid",
-  "falcon_h1",
-  "nemotron_h",
-]);
 
 /** The most that a logit may be off, in standard deviations: the smallest named mistake moves them by 5.7e-5. */
 const TOLERANCE = 4e-5;
@@ -64,21 +56,7 @@ describeWholeKit("architectures of the second set", "archs2", (directory) => {
   const { models } = readJson<{ models: KitModel[] }>(directory, "manifest.json");
   const load = (model: KitModel) => LightGPT.load(join(directory, model.file), { kv: "f32", context: model.n_ctx });
 
-  it("the list of refused models names models of the kit", () => {
-    const names = new Set(models.map(({ name }) => name));
-    assertEquals([...REFUSED].filter((name) => !names.has(name)), []);
-  });
-
   for (const model of models) {
-    if (REFUSED.has(model.name)) {
-      it(`${model.name}: refused by name`, async () => {
-        const error = await assertRejects(() => load(model), LightGPTError);
-        assertEquals(error.code, "unsupported");
-        assert(error.message.includes(model.arch), error.message);
-      });
-      continue;
-    }
-
     it(`${model.name}: exact logits and continuations, token by token and at once; texts`, async () => {
       await using lm = await load(model);
       for (const sequence of model.sequences) {

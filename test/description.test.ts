@@ -33,6 +33,7 @@ const hyperparameters: Hyperparameters = {
   valueNorms: true,
   layerInputs: 17,
   activation: "gelu",
+  feedForwardGate: false,
   epsilon: 0.5,
   embeddingScale: 1.5,
   residualScale: 2.5,
@@ -58,6 +59,7 @@ const hyperparameters: Hyperparameters = {
     experts: 21,
     expertWidth: 22,
     sharedWidth: 17,
+    expertLatent: 34,
     window: 14,
     rotation: 1,
     convKernel: 10,
@@ -66,6 +68,7 @@ const hyperparameters: Hyperparameters = {
     stateHeads: 21,
     stateGroups: 19,
     stateSize: 20,
+    stateWidth: 35,
     stateHeadsInTurn: true,
     stateGatesTogether: false,
     attentionGate: true,
@@ -74,9 +77,9 @@ const hyperparameters: Hyperparameters = {
     queryRank: 33,
   }],
 };
-const headerWords = 29;
+const headerWords = 30;
 const rotationWords = 11;
-const layerWords = 23;
+const layerWords = 25;
 const tensorWords = 14;
 
 function tensor(number: number): PlannedTensor {
@@ -96,13 +99,17 @@ describe("a model's description", () => {
   it("has each field in the place where the library's table has it", () => {
     const words = describeModel({ hyperparameters, tensors: [tensor(2)], parameters: 0 }, ["p"]);
     const view = new DataView(words.words.buffer);
-    const u32 = Array.from({ length: 14 }, (_, index) => view.getUint32(4 * index, true));
-    assertEquals(u32, [1, 1, 3, 1, 4, 5, 10, 2, 1, 1, 0, 1, 17, 1], "files, tensors, layers and sizes, then choices");
-    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(56 + 4 * index, true));
+    const u32 = Array.from({ length: 15 }, (_, index) => view.getUint32(4 * index, true));
+    assertEquals(
+      u32,
+      [1, 1, 3, 1, 4, 5, 10, 2, 1, 1, 0, 1, 17, 1, 0],
+      "files, tensors, layers and sizes, then choices",
+    );
+    const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(60 + 4 * index, true));
     assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.5]);
-    assertEquals(view.getUint32(88, true), 9);
-    assertEquals([...words.words.subarray(23, 28)], [18, 1, 19, 20, 1]);
-    assertEquals(view.getFloat32(4 * 28, true), 9.5);
+    assertEquals(view.getUint32(92, true), 9);
+    assertEquals([...words.words.subarray(24, 29)], [18, 1, 19, 20, 1]);
+    assertEquals(view.getFloat32(4 * 29, true), 9.5);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
@@ -118,6 +125,7 @@ describe("a model's description", () => {
       21,
       22,
       17,
+      34,
       14,
       1,
       10,
@@ -126,6 +134,7 @@ describe("a model's description", () => {
       21,
       19,
       20,
+      35,
       1,
       0,
       1,

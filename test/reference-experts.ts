@@ -8,6 +8,8 @@ import type { Hyperparameters, LayerParameters } from "../src/model/architecture
 /** What the feed-forward part of a layer with experts is made of. */
 export interface ExpertParts {
   readonly router: RouterOf;
+  /** Whether experts have a gate; without, up is its own. */
+  readonly hasGate: boolean;
   readonly layer: LayerParameters;
   /** The values of a tensor of the layer, or undefined. */
   readonly find: (role: string) => Float64Array | undefined;
@@ -24,28 +26,31 @@ const sumLeast = 2 ** -14;
 
 /** What the experts, and the shared one, make of a row; the router may read another. */
 export function expertsOf(parts: ExpertParts, input: Float64Array, routed: Float64Array = input): Float64Array {
-  const { layer, find, gated } = parts;
-  const width = input.length;
-  const out = new Float64Array(width);
+  const { layer, find, gated, hasGate } = parts;
   const part = (role: string, expert: number, size: number) => find(role)?.subarray(expert * size, (expert + 1) * size);
-  const dense = (kind: string, inner: number, expert: number, weight: number) => {
+  const dense = (kind: string, inner: number, expert: number, input: Float64Array) => {
     const project = (name: string, from: Float64Array, rows: number) => {
       const product = times(part(`ffn_${name}_${kind}`, expert, rows * from.length), from);
       const bias = part(`ffn_${name}_${kind}_bias`, expert, rows);
       return bias === undefined ? product : product.map((value, row) => value + bias[row]);
     };
     const up = project("up", input, inner);
-    const gate = project("gate", input, inner);
-    const result = project("down", gate.map((value, i) => gated(value, up[i])), width);
-    result.forEach((value, i) => out[i] += weight * value);
+    const gate = hasGate ? project("gate", input, inner) : up;
+    return project("down", gate.map((value, i) => gated(value, up[i])), input.length);
   };
+  const narrow = layer.expertLatent > 0 ? times(find("ffn_latent_down"), input) : input;
+  const sum = new Float64Array(narrow.length);
   const scales = find("ffn_down_exps_scale");
   for (const [expert, weight] of choose(parts, routed)) {
-    dense("exps", layer.expertWidth, expert, weight * (scales?.[expert] ?? 1));
+    const factor = weight * (scales?.[expert] ?? 1);
+    dense("exps", layer.expertWidth, expert, narrow).forEach((value, i) => sum[i] += factor * value);
   }
+  const out = layer.expertLatent > 0 ? times(find("ffn_latent_up"), sum) : sum;
+  if (layer.sharedWidth === 0) return out;
   const gate = find("ffn_gate_inp_shexp");
-  if (layer.sharedWidth > 0) dense("shexp", layer.sharedWidth, 0, gate ? sigmoid(times(gate, input)[0]) : 1);
-  return out;
+  const weight = gate ? sigmoid(times(gate, input)[0]) : 1;
+  const shared = dense("shexp", layer.sharedWidth, 0, input);
+  return out.map((value, i) => value + weight * shared[i]);
 }
 
 /** The chosen experts and their weights. */

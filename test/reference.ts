@@ -56,9 +56,18 @@ export function referenceLogits(path: string, tokens: readonly number[], options
       }
       return vector;
     };
+    const stateOf = () => ({
+      parameters,
+      epsilon: h.epsilon,
+      project,
+      need: (role: string) => need(role, layer),
+      find: (role: string) => find(role, layer),
+    });
     const normed = x.map((vector) => read("attn_norm", vector));
     const before = h.parallel ? normed : undefined;
-    const mix = (position: number, result: Float64Array) => {
+    const beside = parameters.mixer === "paired" ? mixWithState(stateOf(), normed) : undefined;
+    const mix = (position: number, given: Float64Array) => {
+      const result = add(given, beside?.[position]);
       x[position] = add(x[position], scaled(maybeNormalise("post_attention_norm", result)));
     };
     const attend = (inputs: readonly Float64Array[]) => {
@@ -98,15 +107,23 @@ export function referenceLogits(path: string, tokens: readonly number[], options
         mix(position, project("attn_output", out));
       }
     };
-    if (parameters.mixer !== "attention") {
-      const own = { parameters, epsilon: h.epsilon, project, need: (role: string) => need(role, layer) };
-      mixWithState(own, normed).forEach((result, position) => mix(position, result));
-    } else attend(normed);
+    if (parameters.mixer === "attention" || parameters.mixer === "paired") attend(normed);
+    else if (parameters.mixer !== "none") {
+      mixWithState(stateOf(), normed).forEach((result, position) => mix(position, result));
+    }
+    if (parameters.feedForward + parameters.experts === 0) continue;
     const dense = (input: Float64Array) => {
       const up = project("ffn_up", input);
-      return project("ffn_down", project("ffn_gate", input).map((gate, i) => gated(gate, up[i])));
+      const gate = h.feedForwardGate ? project("ffn_gate", input) : up;
+      return project("ffn_down", gate.map((gate, i) => gated(gate, up[i])));
     };
-    const experts = { router: h, layer: parameters, find: (role: string) => find(role, layer), gated };
+    const experts = {
+      router: h,
+      hasGate: h.feedForwardGate,
+      layer: parameters,
+      find: (role: string) => find(role, layer),
+      gated,
+    };
     const feedForward = (vector: Float64Array, input: Float64Array) => {
       if (parameters.experts === 0) return dense(input);
       if (parameters.feedForward === 0) return expertsOf(experts, input);
@@ -173,6 +190,7 @@ export function referenceLogits(path: string, tokens: readonly number[], options
   }
 
   function activate(value: number): number {
+    if (h.activation === "relu") return Math.max(0, value);
     if (h.activation === "silu") return value / (1 + Math.exp(-value));
     return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
   }

@@ -12,7 +12,9 @@ export interface ReferenceLayer {
   readonly epsilon: number;
   /** A tensor, row after row. */
   need(role: string): Float64Array;
-  /** A matrix times a vector. */
+  /** One that not all models have. */
+  find(role: string): Float64Array | undefined;
+  /** A matrix times a vector, and its bias, where there is one of its name. */
   project(role: string, input: Float64Array): Float64Array;
 }
 
@@ -23,9 +25,13 @@ export function mixWithState(layer: ReferenceLayer, inputs: readonly Float64Arra
       return shortConvolution(layer, inputs);
     case "deltaRule":
       return deltaRule(layer, inputs);
+    case "mamba2":
+    case "paired":
+      return mamba2(layer, inputs);
     case "attention":
     case "latent":
-      throw new Error("Attention has no state.");
+    case "none":
+      throw new Error("The mixer has no state.");
   }
 }
 
@@ -39,19 +45,57 @@ function shortConvolution(layer: ReferenceLayer, inputs: readonly Float64Array[]
 
 /** The causal convolution of each channel. */
 function convolve(
-  { parameters: { convKernel: taps }, need }: ReferenceLayer,
+  { parameters: { convKernel: taps }, need, find }: ReferenceLayer,
   inputs: readonly Float64Array[],
 ): Float64Array[] {
   const kernel = need("ssm_conv1d");
+  const bias = find("ssm_conv1d_bias");
   return inputs.map((input, token) =>
     input.map((_, channel) => {
       let sum = 0;
       for (let tap = 0; tap < taps; tap++) {
         sum += (inputs[token - taps + 1 + tap]?.[channel] ?? 0) * kernel[channel * taps + tap];
       }
-      return sum;
+      return sum + (bias?.[channel] ?? 0);
     })
   );
+}
+
+/** Mamba-2. */
+function mamba2(layer: ReferenceLayer, inputs: readonly Float64Array[]): Float64Array[] {
+  const { parameters: { stateHeads: heads, stateGroups: groups, stateSize: size, stateWidth: width }, epsilon } = layer;
+  const inner = heads * width;
+  const convolved = convolve(layer, inputs.map((input) => layer.project("ssm_in", input)));
+  const [rates, through] = ["ssm_a", "ssm_d"].map((role) => layer.need(role));
+  const states = Array.from({ length: inner }, () => new Float64Array(size));
+  return inputs.map((input, token) => {
+    const row = convolved[token].map(silu);
+    const z = layer.project("ssm_gate", input);
+    const steps = layer.project("ssm_dt", input).map((step) => Math.log1p(Math.exp(step)));
+    const gated = z.map((gate, channel) => {
+      const head = Math.floor(channel / width);
+      const group = Math.floor(head * groups / heads);
+      const [b, c] = [group, groups + group].map((index) => row.subarray(inner + index * size));
+      let sum = through[head] * row[channel];
+      states[channel].forEach((state, i) => {
+        const next = state * Math.exp(rates[head] * steps[head]) + steps[head] * row[channel] * b[i];
+        states[channel][i] = next;
+        sum += next * c[i];
+      });
+      return sum * silu(gate);
+    });
+    return layer.project("ssm_out", normOfGroups(gated, layer.find("ssm_norm"), groups, epsilon));
+  });
+}
+
+function normOfGroups(row: Float64Array, weight: Float64Array | undefined, groups: number, epsilon: number) {
+  if (weight === undefined) return row;
+  const length = row.length / groups;
+  return row.map((value, at) => {
+    const begin = Math.floor(at / length) * length;
+    const squares = row.subarray(begin, begin + length).reduce((sum, other) => sum + other * other, 0);
+    return value / Math.sqrt(squares / length + epsilon) * weight[at];
+  });
 }
 
 /** The gated delta rule. */

@@ -32,6 +32,14 @@ export interface Shape {
   taps?: number;
   /** Layers with a delta rule, all but each second, and attention whose results are gated. */
   delta?: { heads: number; groups: number; size: number; taps: number; together?: boolean };
+  /** Mamba-2, in the layers that `mixers` names. */
+  mamba?: { heads: number; groups: number; size: number; width: number; taps: number; bare?: boolean };
+  /** What each layer has for a mixer; `both` is attention and Mamba-2, `none` a feed-forward part alone. */
+  mixers?: readonly ("mamba" | "attention" | "both" | "none")[];
+  /** Layers with a mixer have no feed-forward part. */
+  halves?: boolean;
+  /** Feed-forward parts have no gate. */
+  ungated?: boolean;
   /** The name of the last norm, where it is another. */
   outputNorm?: string;
   /** Biases of attention. */
@@ -54,6 +62,8 @@ export interface Shape {
   parallel?: boolean;
   /** The name of the norm before the feed-forward part. */
   secondNorm?: string;
+  /** That norm's tensor has its name alone, without `.weight`. */
+  bareSecondNorm?: boolean;
   /** q, k and v as one tensor, gate and up as one. */
   fused?: boolean;
   /** A score of no position for each head. */
@@ -84,6 +94,8 @@ export interface ExpertShape {
   biases?: boolean;
   /** Gate and up as one tensor. */
   joined?: boolean;
+  /** The length of the narrower row that they work on. */
+  latent?: number;
   /** Whether a dense part lies beside them, with norms of its own, and experts have scales. */
   beside?: boolean;
   /** Whether a layer is dense. */
@@ -182,6 +194,53 @@ export const qwen35: Shape = {
   },
 };
 
+/** One of granitehybrid: a layer with attention between two with Mamba-2. */
+export const granitehybrid: Shape = {
+  architecture: "granitehybrid",
+  kvHeads: [0, 2, 0],
+  mixers: ["mamba", "attention", "mamba"],
+  mamba: { heads: 6, groups: 2, size: 16, width: 16, taps: 4 },
+  values: {
+    "granitehybrid.logit_scale": f32(0.25),
+    "granitehybrid.residual_scale": f32(0.25),
+    ...mambaValues("granitehybrid"),
+  },
+};
+
+/** One of falcon-h1: attention and Mamba-2 in each layer, without a norm of groups. */
+export const falconH1: Shape = {
+  architecture: "falcon-h1",
+  keyLength: 16,
+  untied: true,
+  secondNorm: "ffn_norm",
+  bareSecondNorm: true,
+  mixers: ["both", "both", "both"],
+  mamba: { heads: 6, groups: 2, size: 16, width: 16, taps: 4, bare: true },
+  values: mambaValues("falcon-h1"),
+};
+
+/** One of nemotron_h: layers of one half each. */
+export const nemotronH: Shape = {
+  architecture: "nemotron_h",
+  layers: 5,
+  keyLength: 16,
+  kvHeads: [0, 0, 2, 0, 0],
+  feedForward: [0, 128, 0, 0, 96],
+  mixers: ["mamba", "none", "attention", "mamba", "none"],
+  halves: true,
+  ungated: true,
+  mamba: { heads: 6, groups: 2, size: 16, width: 16, taps: 4 },
+  values: mambaValues("nemotron_h"),
+};
+
+/** Metadata of a Mamba-2 with 6 heads of 16 channels. */
+function mambaValues(architecture: string): NonNullable<Shape["values"]> {
+  const sizes = { conv_kernel: 4, inner_size: 96, state_size: 16, time_step_rank: 6, group_count: 2 };
+  return Object.fromEntries(
+    Object.entries(sizes).map(([name, size]) => [`${architecture}.ssm.${name}`, u32(size)]),
+  );
+}
+
 /** Four times the original context of 16. */
 export const yarn = (architecture: string) => ({
   [`${architecture}.rope.scaling.type`]: text("yarn"),
@@ -247,7 +306,9 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     if (shape.layerNorms === "biases") bias(block("attn_norm"), embedding);
     const { delta } = shape;
     const isDelta = delta !== undefined && layer % 2 === 0;
-    const isAttention = !isDelta && k > 0;
+    const mixer = shape.mixers?.[layer];
+    const isAttention = !isDelta && k > 0 && mixer !== "none";
+    if (shape.mamba !== undefined && (mixer === "mamba" || mixer === "both")) addMamba(block, shape.mamba);
     if (isDelta) {
       const [values, channels] = [delta.heads * delta.size, (2 * delta.groups + delta.heads) * delta.size];
       matrix(block("attn_qkv"), embedding, channels);
@@ -265,13 +326,15 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       matrix(block("shortconv.out_proj"), embedding, embedding);
     } else if (shape.fused) {
       matrix(block("attn_qkv"), embedding, q + k + v);
-    } else {
+    } else if (isAttention || shape.mixers === undefined) {
       matrix(block("attn_q"), embedding, delta ? 2 * q : q);
       if (keys !== "none") matrix(block("attn_k"), embedding, k);
       if (keys === "own") matrix(block("attn_v"), embedding, v);
     }
     if (isAttention) matrix(block("attn_output"), at(heads) * vLength, embedding);
-    for (const part of shape.biases ?? []) bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
+    for (const part of isAttention ? shape.biases ?? [] : []) {
+      bias(block(`attn_${part}`), { q, k, v, output: embedding }[part]);
+    }
     if (shape.sinks) add(`${block("attn_sinks")}.weight`, [at(heads)], () => 2 * bell());
     if (shape.headNorms && isAttention) {
       norm(block("attn_q_norm"), shape.headNorms === "rows" ? q : kLength);
@@ -281,7 +344,11 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       norm(block("post_attention_norm"), embedding);
       norm(block("post_ffw_norm"), embedding);
     }
-    if (shape.postNorms !== "only" && !shape.parallel) norm(block(shape.secondNorm ?? "ffn_norm"), embedding);
+    if (shape.halves && mixer !== "none") continue;
+    if (shape.bareSecondNorm) add(block("ffn_norm"), [embedding], () => 1 + bell() / 4);
+    else if (shape.postNorms !== "only" && !shape.parallel && !shape.halves) {
+      norm(block(shape.secondNorm ?? "ffn_norm"), embedding);
+    }
     if (shape.layerNorms === "biases" && !shape.parallel) bias(block("ffn_norm"), embedding);
     if (shape.experts !== undefined && !shape.experts.isDense?.(layer)) {
       addExperts(block, shape.experts, at(feedForward));
@@ -292,7 +359,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       add(`${block("ffn_gate_inp")}.scale`, [embedding], () => 4 + bell());
       add(`${block("ffn_down_exps")}.scale`, [shape.experts.count], () => 1 + bell() / 2);
     }
-    if (!shape.fused) matrix(block("ffn_gate"), embedding, at(feedForward));
+    if (!shape.fused && !shape.ungated) matrix(block("ffn_gate"), embedding, at(feedForward));
     matrix(block("ffn_up"), embedding, (shape.fused ? 2 : 1) * at(feedForward));
     matrix(block("ffn_down"), at(feedForward), embedding);
     if (shape.layerScales) norm(block("layer_output_scale"), 1);
@@ -315,15 +382,34 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
   }
   return { values, tensors };
 
+  function addMamba(block: (part: string) => string, mamba: NonNullable<Shape["mamba"]>): void {
+    const { heads, groups, size, width, taps, bare } = mamba;
+    const [inner, channels] = [heads * width, heads * width + 2 * groups * size];
+    matrix(block("ssm_in"), embedding, inner + channels + heads);
+    matrix(block("ssm_conv1d"), taps, channels);
+    if (!bare) bias(block("ssm_conv1d"), channels);
+    bias(block("ssm_dt"), heads);
+    add(block("ssm_a"), [1, heads], () => -0.2 - Math.abs(bell()));
+    add(block("ssm_d"), [1, heads], () => 1 + bell() / 2);
+    if (!bare) add(`${block("ssm_norm")}.weight`, [inner / groups, groups], () => 1 + bell() / 4);
+    matrix(block("ssm_out"), inner, embedding);
+  }
+
   function addExperts(block: (part: string) => string, experts: ExpertShape, feedForward: number): void {
-    const { count, width = feedForward, shared } = experts;
+    const { count, width = feedForward, shared, latent } = experts;
+    const stream = latent ?? embedding;
     const slabs = (part: string, columns: number, rows: number) =>
       add(`${block(part)}.weight`, [columns, rows, count], () => bell() / Math.sqrt(columns));
     // Logits that lie apart: arithmetic in f32 must choose as in f64.
     add(`${block("ffn_gate_inp")}.weight`, [embedding, count], () => 4 * bell() / Math.sqrt(embedding));
-    if (experts.joined) slabs("ffn_gate_up_exps", embedding, 2 * width);
-    else for (const part of ["ffn_gate_exps", "ffn_up_exps"]) slabs(part, embedding, width);
-    slabs("ffn_down_exps", width, embedding);
+    if (latent !== undefined) {
+      matrix(block("ffn_latent_down"), embedding, latent);
+      matrix(block("ffn_latent_up"), latent, embedding);
+    }
+    const inner = shape.ungated ? ["ffn_up_exps"] : ["ffn_gate_exps", "ffn_up_exps"];
+    if (experts.joined) slabs("ffn_gate_up_exps", stream, 2 * width);
+    else for (const part of inner) slabs(part, stream, width);
+    slabs("ffn_down_exps", width, stream);
     if (experts.choiceBias) bias(block("exp_probs_b"), count);
     if (experts.biases) {
       bias(block("ffn_gate_inp"), count);
@@ -331,7 +417,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       for (const [part, length] of Object.entries(rows)) add(`${block(part)}.bias`, [length, count], () => bell() / 2);
     }
     if (shared === undefined) return;
-    matrix(block("ffn_gate_shexp"), embedding, shared);
+    if (!shape.ungated) matrix(block("ffn_gate_shexp"), embedding, shared);
     matrix(block("ffn_up_shexp"), embedding, shared);
     matrix(block("ffn_down_shexp"), shared, embedding);
     if (experts.sharedGate) add(`${block("ffn_gate_inp_shexp")}.weight`, [embedding], bell);

@@ -14,24 +14,26 @@ import { SamplerState } from "../src/sampling/state.ts";
 import { describeWholeKit } from "./kit.ts";
 
 /** One model of each kind of state. */
-const NAMES = ["lfm2", "qwen35", "qwen3next"];
+const NAMES = ["lfm2", "qwen35", "qwen3next", "granitehybrid", "falcon_h1", "nemotron_h"];
 const context = 96;
 const ids = (count: number, salt = 0) => Uint32Array.from({ length: count }, (_, i) => (i * 37 + salt * 11) % 280);
 
 interface Opened {
   readonly model: Model;
   readonly engine: Engine;
-  /** Pages of one sequence: its state's, then `positions` positions'. */
-  pages(first: number, positions: number): number[];
+  /** Pages of one sequence of three: its state's, then those of up to 64 positions. */
+  pages(sequence: 0 | 1 | 2, positions: number): number[];
 }
 
 async function withEngine(path: string, body: (opened: Opened) => Promise<void>): Promise<void> {
   const model = await Model.load(path, { context });
-  const settings = { kv: "f16", pageSize: 16, pages: 64, batchTokens: 128, sequences: 4, threads: 2 } as const;
+  const settings = { kv: "f16", pageSize: 16, pages: 256, batchTokens: 128, sequences: 4, threads: 2 } as const;
   const engine = new Engine(model, { ...settings, activationBits: 8, logitRows: 64 });
   try {
-    const pages = (first: number, positions: number) =>
-      Array.from({ length: engine.statePages + Math.ceil(positions / 16) }, (_, page) => first + page);
+    const pages = (sequence: number, positions: number) => {
+      const first = sequence * (engine.statePages + 4);
+      return Array.from({ length: engine.statePages + Math.ceil(positions / 16) }, (_, page) => first + page);
+    };
     await body({ model, engine, pages });
   } finally {
     await engine.dispose();
@@ -64,13 +66,13 @@ describeWholeKit("states of layers", "archs2", (directory) => {
 
     it(`${name}: goes on from a copy of its pages, and neither disturbs the other`, () =>
       withEngine(path, async ({ engine, pages }) => {
-        const [one, two] = [pages(0, 40), pages(20, 40)];
+        const [one, two] = [pages(0, 40), pages(1, 40)];
         await logitsOf(engine, { id: 1, position: 0, tokens: ids(20), pages: one });
         one.forEach((page, index) => engine.copyPage(page, two[index] as number));
         const next = { position: 20, tokens: ids(9, 1) };
         const both = await logitsOf(engine, { id: 1, ...next, pages: one }, { id: 2, ...next, pages: two });
         assertEquals(both[0], both[1]);
-        const whole = { id: 3, position: 0, tokens: Uint32Array.of(...ids(20), ...ids(9, 1)), pages: pages(40, 40) };
+        const whole = { id: 3, position: 0, tokens: Uint32Array.of(...ids(20), ...ids(9, 1)), pages: pages(2, 40) };
         assertEquals(await logitsOf(engine, whole), [both[0]]);
       }));
 
@@ -86,13 +88,13 @@ describeWholeKit("states of layers", "archs2", (directory) => {
             chosen.push(result?.choices?.[0]?.token as number);
           }
           const guesses = chosen.slice(0, 4).map((token, index) => index < right ? token : (token + 1) % 280);
-          const other = { id: 2, position: 0, tokens: ids(7, 3), pages: pages(20, 30), logits: "none" } as const;
+          const other = { id: 2, position: 0, tokens: ids(7, 3), pages: pages(1, 30), logits: "none" } as const;
           const drafted: StepSequence = {
             id: 3,
             position: 0,
             tokens: Uint32Array.of(...ids(21), ...guesses),
             drafts: 4,
-            pages: pages(40, 60),
+            pages: pages(2, 60),
             logits: "none",
             sample: sampler(),
           };

@@ -67,7 +67,9 @@ describe("variants of architectures", () => {
         gemma3,
         gemma4,
         phi3,
-        ...variants.map(([, shape]) => shape).filter(({ heads, experts }) => Array.isArray(heads) || experts?.beside),
+        ...variants.map(([, shape]) => shape).filter(({ heads, experts, mamba }) =>
+          Array.isArray(heads) || experts?.beside || mamba
+        ),
       ]
     ) {
       await withModelFile(shape, async (path) => {

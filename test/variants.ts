@@ -7,7 +7,20 @@
 import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
 import { expertVariants } from "./expert-shapes.ts";
 import { arrayOf, f32, flag, text, u32 } from "./models.ts";
-import { gemma3, gemma4, lfm2, llama, phi3, qwen2, qwen35, type Shape, yarn } from "./small-models.ts";
+import {
+  falconH1,
+  gemma3,
+  gemma4,
+  granitehybrid,
+  lfm2,
+  llama,
+  nemotronH,
+  phi3,
+  qwen2,
+  qwen35,
+  type Shape,
+  yarn,
+} from "./small-models.ts";
 
 /** What a plan must say. */
 export interface Expected extends Partial<Hyperparameters> {
@@ -23,6 +36,31 @@ export interface Expected extends Partial<Hyperparameters> {
   rotation?: Partial<Rotation>;
   /** and of the second. */
   windowRotation?: Partial<Rotation>;
+}
+
+/** One of nemotron_h_moe. */
+function nemotronExperts(latent?: number): Shape {
+  const key = (name: string) => `nemotron_h_moe.${name}`;
+  const values = Object.entries(nemotronH.values ?? {}).map(([name, value]) => [
+    name.replace("nemotron_h", "nemotron_h_moe"),
+    value,
+  ]);
+  return {
+    ...nemotronH,
+    architecture: "nemotron_h_moe",
+    experts: { count: 8, used: 3, width: 32, shared: 48, choiceBias: true, ...latent === undefined ? {} : { latent } },
+    values: {
+      ...Object.fromEntries(values),
+      [key("expert_shared_feed_forward_length")]: u32(48),
+      [key("expert_weights_norm")]: flag(true),
+      [key("expert_weights_scale")]: f32(2.5),
+      ...latent === undefined ? {} : {
+        [key("moe_latent_size")]: u32(latent),
+        [key("expert_feed_forward_length")]: arrayOf("uint32", [0, 32, 0, 0, 32]),
+        [key("expert_used_count")]: arrayOf("uint32", [0, 3, 0, 0, 3]),
+      },
+    },
+  };
 }
 
 /** Each with what its plan must say. */
@@ -169,6 +207,68 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
       "qwen35.ssm.group_count": u32(3),
     },
   }, { turns: [0, 1, 0] }],
+  ["granitehybrid, rotated", granitehybrid, { turns: [0, 1, 0], residualScale: 0.25, logitScale: 4 }],
+  ["granitehybrid, not rotated, of odd sizes", {
+    ...granitehybrid,
+    embedding: 60,
+    heads: 3,
+    kvHeads: [0, 0, 1],
+    feedForward: 35,
+    mixers: ["mamba", "mamba", "attention"],
+    mamba: { heads: 9, groups: 3, size: 7, width: 11, taps: 3 },
+    values: {
+      ...granitehybrid.values,
+      "granitehybrid.rope.scaling.finetuned": flag(false),
+      "granitehybrid.ssm.conv_kernel": u32(3),
+      "granitehybrid.ssm.inner_size": u32(99),
+      "granitehybrid.ssm.state_size": u32(7),
+      "granitehybrid.ssm.time_step_rank": u32(9),
+      "granitehybrid.ssm.group_count": u32(3),
+    },
+  }, { turns: [0, 0, 0] }],
+  ["granitehybrid without attention", {
+    ...granitehybrid,
+    kvHeads: 0,
+    mixers: ["mamba", "mamba", "mamba"],
+  }, { turns: [0, 0, 0] }],
+  ["granitehybrid with experts, one of them shared", {
+    ...granitehybrid,
+    feedForward: 32,
+    experts: { count: 5, used: 2, shared: 48 },
+    values: { ...granitehybrid.values, "granitehybrid.expert_shared_feed_forward_length": u32(48) },
+  }, { expertsUsed: 2, routerNormalises: true }],
+  ["falcon-h1", falconH1, { ropeStyle: "neox", turns: [1, 1, 1], first: { mixer: "paired" } }],
+  ["falcon-h1 with norms of groups, biases and factors", {
+    ...falconH1,
+    biases: ["q", "k", "v", "output"],
+    mamba: { heads: 6, groups: 2, size: 16, width: 16, taps: 4 },
+    vectors: { "rope_freqs.weight": [1, 1, 1, 2, 4, 8, 8, 8] },
+  }, {}],
+  ["nemotron_h", nemotronH, {
+    activation: "relu",
+    feedForwardGate: false,
+    turns: [0, 0, 0, 0, 0],
+    first: { mixer: "mamba2", feedForward: 0 },
+  }],
+  ["nemotron_h with the epsilon of norms by deviation, and biases", {
+    ...nemotronH,
+    biases: ["output"],
+    mixers: ["attention", "none", "attention", "mamba", "none"],
+    kvHeads: [2, 0, 2, 0, 0],
+    values: {
+      ...nemotronH.values,
+      "nemotron_h.attention.layer_norm_rms_epsilon": undefined,
+      "nemotron_h.attention.layer_norm_epsilon": f32(0.01),
+    },
+  }, { epsilon: Math.fround(0.01) }],
+  ["nemotron_h_moe", nemotronExperts(), {
+    routerScore: "sigmoid",
+    routerNormalises: true,
+    routerScale: 2.5,
+  }],
+  ["nemotron_h_moe with a narrower row, and numbers for each layer", nemotronExperts(24), {
+    routerNormalises: true,
+  }],
   ["mistral3 without any of these", { ...llama, architecture: "mistral3" }, { temperatureScale: 0 }],
   ["smollm3: each fourth layer is not rotated", { ...llama, architecture: "smollm3", layers: 5 }, {
     turns: [1, 1, 1, 0, 1],

@@ -320,6 +320,37 @@ pub const Convolution = extern struct {
     out_stride: u32,
 };
 
+/// Mamba-2 of one head over the tokens of one sequence. What it reads of a token lies `stride` floats after the token before.
+pub const Mamba2 = extern struct {
+    stride: u32,
+    tokens: u32,
+    /// The state stays as it is after so many tokens; those behind are drafts.
+    kept: u32,
+    /// States of a channel.
+    size: u32,
+    /// Channels.
+    width: u32,
+    is_fresh: bool,
+    /// Of each channel.
+    x: [*]const f32,
+    /// Of each state.
+    b: [*]const f32,
+    c: [*]const f32,
+    /// One float of each token: projections that become time steps, in their place, and what is made from these.
+    step: [*]f32,
+    decay: [*]f32,
+    /// decay = exp(rate * softplus(step + step_bias)).
+    rate: f32,
+    step_bias: f32,
+    /// What of x is added to what the states give.
+    through: f32,
+    /// state[channel / 16][state][channel % 16].
+    state: [*]align(64) f32,
+    /// out[token * out_stride + channel]; null: only the states are wanted.
+    out: ?[*]f32,
+    out_stride: u32,
+};
+
 /// The gated delta rule of one head over the tokens of one sequence. What it reads of a token lies `stride` floats after the token
 /// before.
 pub const DeltaRule = extern struct {
@@ -385,7 +416,7 @@ pub const Gram = extern struct {
 
 pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
 /// `clamped`: with g = min(gate, 7) and u = up between -7 and 7, g / (1 + e^(-1.702 g)) * (u + 1).
-pub const ActivationKind = enum(u32) { silu = 0, gelu = 1, clamped = 2 };
+pub const ActivationKind = enum(u32) { silu = 0, gelu = 1, clamped = 2, relu = 3 };
 pub const RouterScore = enum(u32) { softmax = 0, sigmoid = 1, softmax_of_chosen = 2 };
 /// Groups of experts at most.
 pub const router_groups_max = limits.router_groups_max;
@@ -564,6 +595,8 @@ pub const Level = extern struct {
     unitNorm: *const fn (x: [*]f32, eps: f32, n: u32) callconv(.c) void,
     /// A head's delta rule; 1 where a gate is not finite.
     deltaRule: *const fn (args: *const DeltaRule) callconv(.c) u32,
+    /// A head of Mamba-2; 1 where a time step is not finite.
+    mamba2: *const fn (args: *const Mamba2) callconv(.c) u32,
     /// x = x * 1 / (1 + e^-gate).
     gateBySigmoid: *const fn (x: [*]f32, gate: [*]const f32, n: u32) callconv(.c) void,
     /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.

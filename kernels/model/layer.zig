@@ -5,6 +5,8 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const KvSpec = @import("kv_spec.zig").KvSpec;
+const Positions = @import("kv_spec.zig").Positions;
+const State = @import("kv_spec.zig").State;
 const tensors = @import("tensors.zig");
 const traits_zig = @import("traits.zig");
 const weights = @import("weights.zig");
@@ -18,6 +20,49 @@ pub const Mixer = union(enum) {
     short_convolution: ShortConvolution,
     delta_rule: DeltaRule,
     latent: Latent,
+    mamba2: Mamba2,
+    paired: Paired,
+    /// The layer is a feed-forward part alone.
+    none,
+
+    /// What of it is attention of grouped heads.
+    pub fn attentionOf(mixer: Mixer) ?Attention {
+        return switch (mixer) {
+            .attention => |own| own,
+            .paired => |own| own.attention,
+            .short_convolution, .delta_rule, .latent, .mamba2, .none => null,
+        };
+    }
+};
+
+/// Attention and Mamba-2 over one input; what they give is added.
+pub const Paired = struct { attention: Attention, mamba2: Mamba2 };
+
+/// Mamba-2: each of `heads` has `width` channels with `size` states each; the heads of a group, which are neighbours, share what is
+/// written to the states and how they are read.
+pub const Mamba2 = struct {
+    heads: u32,
+    groups: u32,
+    size: u32,
+    width: u32,
+    taps: u32,
+
+    /// Those of all heads.
+    pub fn inner(own: Mamba2) u32 {
+        return own.heads * own.width;
+    }
+
+    /// Those that go through the short convolution: the heads', then what groups write and read.
+    pub fn channels(own: Mamba2) u32 {
+        return own.inner() + 2 * own.groups * own.size;
+    }
+
+    fn keeps(own: Mamba2) State {
+        return .{
+            .past = .{ .count = own.taps - 1, .floats = own.channels() },
+            .heads = .{ .count = own.heads, .floats = own.size * std.mem.alignForward(u32, own.width, level_table.lanes) },
+        };
+    }
 };
 
 /// Attention whose keys and values of all heads are made from one latent row of a position, which is all that is kept.
@@ -61,6 +106,11 @@ pub const Attention = struct {
     pub fn queryRows(own: Attention) u32 {
         return own.heads * own.k_dim * (1 + @as(u32, @intFromBool(own.is_gated)));
     }
+
+    fn keeps(own: Attention) Positions {
+        if (own.keys == .of_layer) return .none;
+        return .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim, .windowed = own.window > 0 } };
+    }
 };
 
 /// y = c * (the convolution of b * z); b, c and z are products of one input, `channels` each.
@@ -90,15 +140,18 @@ pub const FeedForward = union(enum) {
     dense: Dense,
     experts: Experts,
     beside: Beside,
+    /// The layer is a mixer alone.
+    none,
 };
 
 /// Experts beside a dense part: both read the stream, and what they give is added.
 pub const Beside = struct { dense: Dense, experts: Experts };
 
-/// act(gate) * up, then down.
+/// act(gate) * up, then down; without a gate, up is its own.
 pub const Dense = struct {
     width: u32,
     activation: level_table.ActivationKind,
+    has_gate: bool,
 };
 
 /// A router chooses some of many dense parts for each token; one more may be every token's.
@@ -109,7 +162,10 @@ pub const Experts = struct {
     width: u32,
     /// 0: there is none.
     shared_width: u32,
+    /// Elements of the row that they read and give, but for the shared one; 0: they read the stream.
+    latent: u32,
     activation: level_table.ActivationKind,
+    has_gate: bool,
     score: level_table.RouterScore,
     groups: u32,
     groups_used: u32,
@@ -128,20 +184,10 @@ pub const Layer = struct {
     pub fn init(traits: traits_zig.Traits, own: traits_zig.LayerTraits) Layer {
         return .{
             .mixer = switch (own.mixer) {
-                .attention => .{ .attention = .{
-                    .heads = own.heads,
-                    .kv_heads = own.kv_heads,
-                    .k_dim = own.k_dim,
-                    .v_dim = own.v_dim,
-                    .window = own.window,
-                    .rotation = own.rotation,
-                    .keys = own.keys,
-                    .keys_layer = own.keys_layer,
-                    .value_norms = traits.value_norms,
-                    .scale = traits.attention_scale,
-                    .softcap = traits.attention_softcap,
-                    .is_gated = own.attention_gate,
-                } },
+                .attention => .{ .attention = attentionOf(traits, own) },
+                .paired => .{ .paired = .{ .attention = attentionOf(traits, own), .mamba2 = mamba2Of(own) } },
+                .mamba2 => .{ .mamba2 = mamba2Of(own) },
+                .none => .none,
                 .latent => .{ .latent = .{
                     .heads = own.heads,
                     .rank = own.latent_rank,
@@ -167,16 +213,40 @@ pub const Layer = struct {
         };
     }
 
+    fn attentionOf(traits: traits_zig.Traits, own: traits_zig.LayerTraits) Attention {
+        return .{
+            .heads = own.heads,
+            .kv_heads = own.kv_heads,
+            .k_dim = own.k_dim,
+            .v_dim = own.v_dim,
+            .window = own.window,
+            .rotation = own.rotation,
+            .keys = own.keys,
+            .keys_layer = own.keys_layer,
+            .value_norms = traits.value_norms,
+            .scale = traits.attention_scale,
+            .softcap = traits.attention_softcap,
+            .is_gated = own.attention_gate,
+        };
+    }
+
+    fn mamba2Of(own: traits_zig.LayerTraits) Mamba2 {
+        return .{ .heads = own.state_heads, .groups = own.state_groups, .size = own.state_size, .width = own.state_width, .taps = own.conv_kernel };
+    }
+
     fn feedForwardOf(traits: traits_zig.Traits, own: traits_zig.LayerTraits) FeedForward {
-        std.debug.assert(own.experts > 0 or own.feed_forward > 0);
-        const dense: Dense = .{ .width = own.feed_forward, .activation = traits.activation };
+        std.debug.assert(own.experts > 0 or own.feed_forward > 0 or own.mixer != .none);
+        if (own.experts == 0 and own.feed_forward == 0) return .none;
+        const dense: Dense = .{ .width = own.feed_forward, .activation = traits.activation, .has_gate = traits.feed_forward_gate };
         if (own.experts == 0) return .{ .dense = dense };
         const experts: Experts = .{
             .count = own.experts,
             .used = traits.experts_used,
             .width = own.expert_width,
             .shared_width = own.shared_width,
+            .latent = own.expert_latent,
             .activation = traits.activation,
+            .has_gate = traits.feed_forward_gate,
             .score = traits.router_score,
             .groups = traits.router_groups,
             .groups_used = traits.router_groups_used,
@@ -189,7 +259,10 @@ pub const Layer = struct {
     /// What it keeps of a sequence.
     pub fn keeps(layer: *const Layer) KvSpec {
         return switch (layer.mixer) {
-            .attention => |own| if (own.keys == .of_layer) .{} else .{ .positions = .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim, .windowed = own.window > 0 } } },
+            .attention => |own| .{ .positions = own.keeps() },
+            .mamba2 => |own| .{ .state = own.keeps() },
+            .paired => |own| .{ .positions = own.attention.keeps(), .state = own.mamba2.keeps() },
+            .none => .{},
             .latent => |own| .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = own.rank + own.rotated, .v_dim = own.rank, .values_in_keys = true } } },
             .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
             .delta_rule => |own| .{ .state = .{
@@ -201,32 +274,46 @@ pub const Layer = struct {
 
     /// The first tensor that the layer's kinds must have and that is not there.
     pub fn missing(layer: *const Layer) ?Role {
-        const of_mixer: []const []const tensors.Slot = switch (layer.mixer) {
-            .attention => |own| switch (own.keys) {
-                .own => &.{ &tensors.attention, &tensors.own_keys, &tensors.own_values },
-                .as_values => &.{ &tensors.attention, &tensors.own_keys },
-                .of_layer => &.{&tensors.attention},
+        const of_inputs = [_][]const tensors.Slot{if (layer.inputs > 0) &tensors.layer_inputs else &.{}};
+        for (layer.slotsOfMixer() ++ layer.slotsOfFeedForward() ++ of_inputs) |slots| {
+            if (missingOf(slots, &layer.tensors)) |role| return role;
+        }
+        return if (layer.mixer == .latent) layer.missingOfLatent(layer.mixer.latent) else null;
+    }
+
+    /// The lists of the mixer's tensors; some are empty.
+    fn slotsOfMixer(layer: *const Layer) [6][]const tensors.Slot {
+        const none: []const tensors.Slot = &.{};
+        const attention = layer.mixer.attentionOf();
+        const of_heads: [3][]const tensors.Slot = if (attention) |own| .{
+            &tensors.attention,
+            if (own.keys == .of_layer) none else &tensors.own_keys,
+            if (own.keys == .own) &tensors.own_values else none,
+        } else @splat(none);
+        return of_heads ++ @as([3][]const tensors.Slot, switch (layer.mixer) {
+            .attention, .none => @splat(none),
+            .latent => .{ &tensors.latent, none, none },
+            .short_convolution => .{ &tensors.recurrent, none, none },
+            .delta_rule => |own| .{ &tensors.recurrent, &tensors.delta_rule, if (own.gates_together) &tensors.gates_together else &tensors.gates_apart },
+            .mamba2, .paired => .{ &tensors.recurrent, &tensors.gated_recurrent, &tensors.mamba2 },
+        });
+    }
+
+    /// The same of the feed-forward part.
+    fn slotsOfFeedForward(layer: *const Layer) [6][]const tensors.Slot {
+        const none: []const tensors.Slot = &.{};
+        return switch (layer.feed_forward) {
+            .none => @splat(none),
+            .dense => |own| .{ &tensors.dense, if (own.has_gate) &tensors.dense_gate else none, none, none, none, none },
+            .beside => .{ &tensors.dense, &tensors.dense_gate, &tensors.experts, &tensors.experts_gate, &tensors.beside, none },
+            .experts => |own| .{
+                &tensors.experts,
+                if (own.has_gate) &tensors.experts_gate else none,
+                if (own.shared_width > 0) &tensors.shared_expert else none,
+                if (own.shared_width > 0 and own.has_gate) &tensors.shared_gate else none,
+                if (own.latent > 0) &tensors.latent_experts else none,
+                none,
             },
-            .short_convolution => &.{&tensors.recurrent},
-            .delta_rule => |own| if (own.gates_together)
-                &.{ &tensors.recurrent, &tensors.delta_rule, &tensors.gates_together }
-            else
-                &.{ &tensors.recurrent, &tensors.delta_rule, &tensors.gates_apart },
-            .latent => &.{&tensors.latent},
-        };
-        for (of_mixer) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
-        const of_inputs: []const tensors.Slot = if (layer.inputs > 0) &tensors.layer_inputs else &.{};
-        const of_feed_forward: []const []const tensors.Slot = switch (layer.feed_forward) {
-            .dense => &.{&tensors.dense},
-            .experts => |experts| if (experts.shared_width > 0) &.{ &tensors.experts, &tensors.shared_expert } else &.{&tensors.experts},
-            .beside => &.{ &tensors.dense, &tensors.experts, &tensors.beside },
-        };
-        for (of_feed_forward) |slots| if (missingOf(slots, &layer.tensors)) |role| return role;
-        return for ([_][]const tensors.Slot{ &tensors.layer_norms, of_inputs }) |slots| {
-            if (missingOf(slots, &layer.tensors)) |role| break role;
-        } else switch (layer.mixer) {
-            .attention, .short_convolution, .delta_rule => null,
-            .latent => |own| layer.missingOfLatent(own),
         };
     }
 
@@ -291,18 +378,12 @@ pub const Layer = struct {
 /// Checks that layers which read the keys and values of another read what it keeps, in the shape that it has.
 pub fn checkKeys(layers: []const Layer, report: *Report) error{Refused}!void {
     for (layers, 0..) |layer, index| {
-        const own = switch (layer.mixer) {
-            .attention => |own| own,
-            else => continue,
-        };
+        const own = layer.mixer.attentionOf() orelse continue;
         if (own.keys == .as_values and own.k_dim != own.v_dim) return refuseKeys(report, index, own.keys_layer);
         if (own.keys != .of_layer) continue;
         std.debug.assert(index < layers.len);
         if (own.keys_layer >= index) return refuseKeys(report, index, own.keys_layer);
-        const keeper = switch (layers[own.keys_layer].mixer) {
-            .attention => |keeper| keeper,
-            else => return refuseKeys(report, index, own.keys_layer),
-        };
+        const keeper = layers[own.keys_layer].mixer.attentionOf() orelse return refuseKeys(report, index, own.keys_layer);
         if (keeper.keys == .of_layer or keeper.kv_heads != own.kv_heads or keeper.k_dim != own.k_dim or keeper.v_dim != own.v_dim)
             return refuseKeys(report, index, own.keys_layer);
     }

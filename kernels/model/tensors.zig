@@ -22,7 +22,7 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_size, query_rank, latent_rank, latent_row, plain };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_stream, expert_latent, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_norm, query_rank, latent_rank, latent_row, plain };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -41,7 +41,9 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .experts => layer.experts,
         .expert_width => layer.expert_width,
         .expert_inner => layer.experts * layer.expert_width,
-        .expert_outputs => layer.experts * traits.embedding,
+        .expert_stream => expertStream(traits, layer),
+        .expert_latent => layer.expert_latent,
+        .expert_outputs => layer.experts * expertStream(traits, layer),
         .shared_width => layer.shared_width,
         .layer_inputs => traits.layer_inputs,
         .all_layer_inputs => traits.layers * traits.layer_inputs,
@@ -52,25 +54,35 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .taps => layer.conv_kernel,
         .state_heads => layer.state_heads,
         .both_gates => 2 * layer.state_heads,
-        .state_size => layer.state_size,
+        .state_norm => recurrentSizes(traits, layer).norm,
         .projected => recurrentSizes(traits, layer).projected,
         .convolved => recurrentSizes(traits, layer).convolved,
         .mixed => recurrentSizes(traits, layer).mixed,
     };
 }
 
+/// Elements of the row that experts read and give.
+fn expertStream(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
+    return if (layer.expert_latent > 0) layer.expert_latent else traits.embedding;
+}
+
 /// Columns of a mixer with a state: what its first matrix gives, what of that goes through the short convolution, and what its
-/// last matrix takes.
-const RecurrentSizes = struct { projected: u32 = 0, convolved: u32 = 0, mixed: u32 = 0 };
+/// last matrix takes; and the weights of its norm.
+const RecurrentSizes = struct { projected: u32 = 0, convolved: u32 = 0, mixed: u32 = 0, norm: u32 = 0 };
 
 fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) RecurrentSizes {
     return switch (layer.mixer) {
-        .attention, .latent => .{},
+        .attention, .latent, .none => .{},
         .short_convolution => .{ .projected = 3 * traits.embedding, .convolved = traits.embedding, .mixed = traits.embedding },
         .delta_rule => {
             const values = layer.state_heads * layer.state_size;
             const channels = 2 * layer.state_groups * layer.state_size + values;
-            return .{ .projected = channels, .convolved = channels, .mixed = values };
+            return .{ .projected = channels, .convolved = channels, .mixed = values, .norm = layer.state_size };
+        },
+        .mamba2, .paired => {
+            const inner = layer.state_heads * layer.state_width;
+            const channels = inner + 2 * layer.state_groups * layer.state_size;
+            return .{ .projected = channels, .convolved = channels, .mixed = inner, .norm = inner };
         },
     };
 }
@@ -132,19 +144,28 @@ pub const recurrent = [_]Slot{
     .{ .role = .ssm_out, .form = .matrix, .required = true, .cols = .mixed, .rows = .embedding },
 };
 
-/// Of the mixer `delta_rule` besides, and its gates in either form.
-pub const delta_rule = [_]Slot{
+/// Of those of them that have heads with a state, besides.
+pub const gated_recurrent = [_]Slot{
     .{ .role = .ssm_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .mixed },
     .{ .role = .ssm_a, .form = .vector, .required = true, .cols = .state_heads },
     .{ .role = .ssm_dt_bias, .form = .vector, .required = true, .cols = .state_heads },
-    .{ .role = .ssm_norm, .form = .vector, .required = true, .cols = .state_size },
 };
+const state_norm: Slot = .{ .role = .ssm_norm, .form = .vector, .required = true, .cols = .state_norm };
+/// Of the mixer `delta_rule` besides, and its gates in either form.
+pub const delta_rule = gated_recurrent ++ [_]Slot{state_norm};
 pub const gates_apart = [_]Slot{
     .{ .role = .ssm_beta, .form = .matrix, .required = true, .cols = .embedding, .rows = .state_heads },
     .{ .role = .ssm_alpha, .form = .matrix, .required = true, .cols = .embedding, .rows = .state_heads },
 };
 pub const gates_together = [_]Slot{
     .{ .role = .ssm_ba, .form = .matrix, .required = true, .cols = .embedding, .rows = .both_gates },
+};
+
+/// Of the mixer `mamba2` besides; it may have a norm, too.
+pub const mamba2 = [_]Slot{
+    .{ .role = .ssm_dt, .form = .matrix, .required = true, .cols = .embedding, .rows = .state_heads },
+    .{ .role = .ssm_d, .form = .vector, .required = true, .cols = .state_heads },
+    .{ .role = .ssm_conv1d_bias, .form = .vector, .cols = .convolved },
 };
 
 /// Of any matrix: what its results are multiplied by, a number for each slab.
@@ -162,28 +183,38 @@ pub const latent = [_]Slot{
     .{ .role = .attn_kv_b, .form = .matrix, .cols = .latent_rank, .rows = .plain, .slabs = .heads },
 };
 
-/// Of the feed-forward `dense`.
-pub const dense = [_]Slot{
+/// Of the feed-forward `dense`, with a gate and without.
+pub const dense_gate = [_]Slot{
     .{ .role = .ffn_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
+    .{ .role = .ffn_gate_bias, .form = .vector, .cols = .feed_forward },
+};
+pub const dense = [_]Slot{
     .{ .role = .ffn_up, .form = .matrix, .required = true, .cols = .embedding, .rows = .feed_forward },
     .{ .role = .ffn_down, .form = .matrix, .required = true, .cols = .feed_forward, .rows = .embedding },
-    .{ .role = .ffn_gate_bias, .form = .vector, .cols = .feed_forward },
     .{ .role = .ffn_up_bias, .form = .vector, .cols = .feed_forward },
     .{ .role = .ffn_down_bias, .form = .vector, .cols = .embedding },
 };
 
-/// Of the feed-forward `experts`.
+/// Of the feed-forward `experts`, with a gate and without.
+pub const experts_gate = [_]Slot{
+    .{ .role = .ffn_gate_exps, .form = .matrix, .required = true, .cols = .expert_stream, .rows = .expert_width, .slabs = .experts },
+    .{ .role = .ffn_gate_exps_bias, .form = .vector, .cols = .expert_inner },
+};
 pub const experts = [_]Slot{
     .{ .role = .ffn_gate_inp, .form = .matrix, .required = true, .cols = .embedding, .rows = .experts },
-    .{ .role = .ffn_gate_exps, .form = .matrix, .required = true, .cols = .embedding, .rows = .expert_width, .slabs = .experts },
-    .{ .role = .ffn_up_exps, .form = .matrix, .required = true, .cols = .embedding, .rows = .expert_width, .slabs = .experts },
-    .{ .role = .ffn_down_exps, .form = .matrix, .required = true, .cols = .expert_width, .rows = .embedding, .slabs = .experts },
+    .{ .role = .ffn_up_exps, .form = .matrix, .required = true, .cols = .expert_stream, .rows = .expert_width, .slabs = .experts },
+    .{ .role = .ffn_down_exps, .form = .matrix, .required = true, .cols = .expert_width, .rows = .expert_stream, .slabs = .experts },
     .{ .role = .ffn_gate_inp_bias, .form = .vector, .cols = .experts },
     .{ .role = .exp_probs_b, .form = .vector, .cols = .experts },
-    .{ .role = .ffn_gate_exps_bias, .form = .vector, .cols = .expert_inner },
     .{ .role = .ffn_up_exps_bias, .form = .vector, .cols = .expert_inner },
     .{ .role = .ffn_down_exps_bias, .form = .vector, .cols = .expert_outputs },
     .{ .role = .ffn_down_exps_scale, .form = .vector, .cols = .experts },
+};
+
+/// Of experts that work on a narrower row than the stream: what makes it, and what makes it wide again.
+pub const latent_experts = [_]Slot{
+    .{ .role = .ffn_latent_down, .form = .matrix, .required = true, .cols = .embedding, .rows = .expert_latent },
+    .{ .role = .ffn_latent_up, .form = .matrix, .required = true, .cols = .expert_latent, .rows = .embedding },
 };
 
 /// Of a layer whose experts lie beside a dense part: each with norms of its own, the router with a scale of its input.
@@ -194,9 +225,9 @@ pub const beside = [_]Slot{
     .{ .role = .post_ffw_norm_2, .form = .vector, .required = true, .cols = .embedding },
 };
 
-/// Of the expert that every token goes to, where there is one; its gate is one row.
+/// Of the expert that every token goes to, where there is one; what weighs it is one row.
+pub const shared_gate = [_]Slot{.{ .role = .ffn_gate_shexp, .form = .matrix, .required = true, .cols = .embedding, .rows = .shared_width }};
 pub const shared_expert = [_]Slot{
-    .{ .role = .ffn_gate_shexp, .form = .matrix, .required = true, .cols = .embedding, .rows = .shared_width },
     .{ .role = .ffn_up_shexp, .form = .matrix, .required = true, .cols = .embedding, .rows = .shared_width },
     .{ .role = .ffn_down_shexp, .form = .matrix, .required = true, .cols = .shared_width, .rows = .embedding },
     .{ .role = .ffn_gate_inp_shexp, .form = .matrix, .cols = .embedding },
@@ -205,7 +236,7 @@ pub const shared_expert = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ scales ++ dense ++ experts ++ shared_expert ++ beside ++ latent) |slot| {
+    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ mamba2 ++ scales ++ dense ++ dense_gate ++ experts ++ experts_gate ++ latent_experts ++ shared_expert ++ shared_gate ++ beside ++ latent) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;
@@ -240,7 +271,7 @@ pub fn isOfHeads(role: Role) bool {
 /// Whether it is an expert's own, whose products are made beside the others.
 pub fn isOfExperts(role: Role) bool {
     std.debug.assert(@intFromEnum(role) < Role.count);
-    return for (experts ++ shared_expert) |slot| {
+    return for (experts ++ experts_gate ++ shared_expert ++ shared_gate) |slot| {
         if (slot.role == role) break role != .ffn_gate_inp;
     } else false;
 }

@@ -38,32 +38,53 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
     if (traits.rotation > 0 and rotations[traits.rotation - 1].dimensions > traits.k_dim)
         return refuse(report, "rope dimensions", 2, traits.k_dim, rotations[traits.rotation - 1].dimensions);
     switch (traits.mixer) {
-        .attention => {
-            if (traits.kv_heads == 0 or traits.heads == 0 or traits.heads % traits.kv_heads != 0)
-                return refuse(report, "heads, a multiple of the KV heads", traits.kv_heads, limits.heads_max, traits.heads);
-            if (traits.attention_gate and traits.k_dim != traits.v_dim) return refuse(report, "value length beside a gate", traits.k_dim, traits.k_dim, traits.v_dim);
-            if (@min(traits.k_dim, traits.v_dim) == 0) return refuse(report, "key and value lengths", 1, limits.head_dim_max, 0);
-        },
+        .attention => try checkAttention(report, traits),
         .latent => {},
-        .short_convolution => if (traits.conv_kernel < 2)
-            return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel),
-        .delta_rule => {
-            if (traits.conv_kernel < 2) return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, traits.conv_kernel);
-            if (traits.state_size == 0) return refuse(report, "size of a state", 1, limits.state_size_max, 0);
-            if (traits.state_groups == 0 or traits.state_heads == 0 or traits.state_heads % traits.state_groups != 0)
-                return refuse(report, "heads with a state, a multiple of their groups", traits.state_groups, limits.heads_max, traits.state_heads);
+        .short_convolution => try checkTaps(report, traits),
+        .delta_rule => try checkHeadsWithState(report, traits),
+        .mamba2 => try checkMamba2(report, traits),
+        .paired => {
+            try checkAttention(report, traits);
+            try checkMamba2(report, traits);
         },
+        .none => if (traits.experts == 0 and traits.feed_forward == 0) return refuseText(report, "layer", "a mixer or a feed-forward part"),
     }
+    if (model.parallel and (traits.mixer == .none or (traits.experts == 0 and traits.feed_forward == 0)))
+        return refuseText(report, "layer whose halves are added at once", "a mixer and a feed-forward part");
     try checkLatent(report, traits, rotations);
     if (traits.experts == 0) {
-        if (traits.feed_forward == 0) return refuse(report, "feed-forward width of a layer without experts", 1, limits.feed_forward_max, 0);
-        if (traits.expert_width > 0 or traits.shared_width > 0) return refuse(report, "experts of a layer with a width of theirs", 1, limits.experts_max, 0);
+        if (traits.expert_width > 0 or traits.shared_width > 0 or traits.expert_latent > 0) return refuse(report, "experts of a layer with a width of theirs", 1, limits.experts_max, 0);
         return traits;
     }
-    if (traits.feed_forward > 0 and traits.shared_width > 0) return refuse(report, "shared expert beside a dense part", 0, 0, traits.shared_width);
+    if (traits.feed_forward > 0 and (traits.shared_width > 0 or traits.expert_latent > 0 or !model.feed_forward_gate))
+        return refuseText(report, "experts beside a dense part", "a gate, and neither a shared expert nor a narrower row");
     if (traits.expert_width == 0) return refuse(report, "width of experts", 1, limits.feed_forward_max, 0);
     try checkRouting(report, model, traits.experts);
     return traits;
+}
+
+fn checkAttention(report: *Report, own: LayerTraits) error{Refused}!void {
+    if (own.kv_heads == 0 or own.heads == 0 or own.heads % own.kv_heads != 0)
+        return refuse(report, "heads, a multiple of the KV heads", own.kv_heads, limits.heads_max, own.heads);
+    if (own.attention_gate and own.k_dim != own.v_dim) return refuse(report, "value length beside a gate", own.k_dim, own.k_dim, own.v_dim);
+    if (@min(own.k_dim, own.v_dim) == 0) return refuse(report, "key and value lengths", 1, limits.head_dim_max, 0);
+}
+
+fn checkTaps(report: *Report, own: LayerTraits) error{Refused}!void {
+    if (own.conv_kernel < 2) return refuse(report, "taps of a short convolution", 2, limits.conv_kernel_max, own.conv_kernel);
+}
+
+fn checkHeadsWithState(report: *Report, own: LayerTraits) error{Refused}!void {
+    try checkTaps(report, own);
+    if (own.state_size == 0) return refuse(report, "size of a state", 1, limits.state_size_max, 0);
+    if (own.state_groups == 0 or own.state_heads == 0 or own.state_heads % own.state_groups != 0)
+        return refuse(report, "heads with a state, a multiple of their groups", own.state_groups, limits.heads_max, own.state_heads);
+}
+
+fn checkMamba2(report: *Report, own: LayerTraits) error{Refused}!void {
+    try checkHeadsWithState(report, own);
+    if (own.state_width == 0) return refuse(report, "channels of a head with a state", 1, limits.head_dim_max, 0);
+    std.debug.assert(own.state_heads * own.state_width <= limits.heads_max * limits.head_dim_max);
 }
 
 /// Latent rows and values are whole groups, so that a product of one head writes nothing of another's.

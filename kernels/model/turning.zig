@@ -14,7 +14,7 @@ const Matrix = @import("weights.zig").Matrix;
 /// The matrix whose transpose is wanted; null where the layer has what it needs.
 fn sourceOf(layer: *const Layer) ?Matrix {
     return switch (layer.mixer) {
-        .attention, .short_convolution, .delta_rule => null,
+        .attention, .short_convolution, .delta_rule, .mamba2, .paired, .none => null,
         .latent => if (layer.maybeMatrix(.attn_k_b) == null) layer.matrix(.attn_kv_b) else null,
     };
 }

@@ -23,6 +23,7 @@ pub fn gated(kind: level_table.ActivationKind, gate: [*]const f32, up: [*]const 
         .silu => gatedBy(siluGate, gate, up, n, out),
         .gelu => gatedBy(geluGate, gate, up, n, out),
         .clamped => gatedBy(clampedGate, gate, up, n, out),
+        .relu => gatedBy(reluGate, gate, up, n, out),
     }
 }
 
@@ -41,6 +42,11 @@ fn siluGate(gate: F, up: F) F {
 
 fn geluGate(gate: F, up: F) F {
     return geluTanh(gate) * up;
+}
+
+/// NaN stays NaN where the two are the same.
+fn reluGate(gate: F, up: F) F {
+    return @select(f32, gate > splat(0), gate, splat(0)) * up;
 }
 
 /// NaN stays NaN: comparisons with it are false.

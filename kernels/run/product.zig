@@ -66,9 +66,9 @@ pub const Product = struct {
         return product.share(product.starts[product.count], 1);
     }
 
-    /// Shares two matrices of one shape out, whose same groups belong to one claim, `unit` or a multiple of it of each.
-    pub fn shareBoth(product: *Product, unit: u32) u32 {
-        std.debug.assert(product.count == 2 and product.starts[2] == 2 * product.starts[1]);
+    /// Shares one or two matrices of one shape out, whose same groups belong to one claim, `unit` or a multiple of it of each.
+    pub fn shareAlike(product: *Product, unit: u32) u32 {
+        std.debug.assert(product.count <= 2 and product.starts[product.count] == product.count * product.starts[1]);
         return product.share(product.starts[1], unit);
     }
 
@@ -112,14 +112,15 @@ pub const Product = struct {
         }
     }
 
-    /// Claim `item` of two matrices of one shape: the same groups of either.
-    pub fn multiplyBoth(product: *const Product, item: u32) Groups {
+    /// Claim `item` of matrices of one shape: the same groups of each.
+    pub fn multiplyAlike(product: *const Product, item: u32) Groups {
         const half = product.starts[1];
         const begin = product.bounds[item];
         const end = product.bounds[item + 1];
         const next = product.nextOf(item);
-        product.multiplyPart(0, begin, end, product.weightsAt(half + begin));
-        product.multiplyPart(1, half + begin, half + end, if (next < half) product.weightsAt(next) else null);
+        const after = if (next < half) product.weightsAt(next) else null;
+        product.multiplyPart(0, begin, end, if (product.count > 1) product.weightsAt(half + begin) else after);
+        if (product.count > 1) product.multiplyPart(1, half + begin, half + end, after);
         return .{ .begin = begin, .end = end };
     }
 

@@ -11,6 +11,7 @@ const level_table = @import("../level/level_table.zig");
 const pool = @import("../threads/pool.zig");
 const allFinite = @import("finite.zig").allFinite;
 const kinds = @import("layers/kinds.zig");
+const Layer = @import("../model/layer.zig").Layer;
 const Next = @import("pass.zig").Next;
 const Pass = @import("pass.zig").Pass;
 const Workspace = @import("workspace.zig").Workspace;
@@ -34,26 +35,27 @@ const Step = struct {
         if (pass.model.inputs) |own| {
             pass.forTokens(@as(*const Step, run), embed);
             kinds.inputs.prepare(pass, &run.scratch.inputs, own);
-            pass.readStream(mixerOf(&all[0]));
+            pass.readStream(firstOf(&all[0]));
             pass.forTokens(@as(*const Step, run), readFirst);
         } else {
-            pass.readStream(mixerOf(&all[0]));
+            pass.readStream(firstOf(&all[0]));
             pass.forTokens(@as(*const Step, run), embedAndRead);
         }
         for (all, 0..) |*layer, index| {
             if (!run.heedCancels()) return false;
             pass.layer = layer;
             pass.index = @intCast(index);
+            const next: ?Next = if (index + 1 < all.len) firstOf(&all[index + 1]) else null;
+            const last: ?Next = if (layer.inputs > 0) .{ .layer = layer, .half = kinds.inputs.half } else next;
+            const second: ?Next = if (kinds.feedForwardHalf(layer)) |half| .{ .layer = layer, .half = half } else last;
             kinds.mix(pass, run.scratch);
-            pass.add(kinds.mixerHalf(layer), .{ .layer = layer, .half = kinds.feedForwardHalf(layer) });
+            if (kinds.mixerHalf(layer)) |half| pass.add(half, second);
             run.keepStream(kinds.productsOf(all) + 2);
             kinds.feedForward(pass, run.scratch);
-            const next = if (index + 1 < all.len) mixerOf(&all[index + 1]) else null;
-            if (layer.inputs > 0) {
-                pass.add(kinds.feedForwardHalf(layer), .{ .layer = layer, .half = kinds.inputs.half });
-                kinds.inputs.run(pass, &run.scratch.inputs);
-                pass.add(kinds.inputs.half, next);
-            } else pass.add(kinds.feedForwardHalf(layer), next);
+            if (kinds.feedForwardHalf(layer)) |half| pass.add(half, last);
+            if (layer.inputs == 0) continue;
+            kinds.inputs.run(pass, &run.scratch.inputs);
+            pass.add(kinds.inputs.half, next);
         }
         std.debug.assert(pass.products == kinds.productsOf(all));
         run.keepStream(pass.products + 1);
@@ -71,8 +73,9 @@ const Step = struct {
         });
     }
 
-    fn mixerOf(layer: anytype) Next {
-        return .{ .layer = layer, .half = kinds.mixerHalf(layer) };
+    /// The first half that a layer has.
+    fn firstOf(layer: *const Layer) Next {
+        return .{ .layer = layer, .half = kinds.mixerHalf(layer) orelse kinds.feedForwardHalf(layer).? };
     }
 
     /// Which sequence each token belongs to, and which token each row of logits comes from.
@@ -118,7 +121,7 @@ const Step = struct {
     }
 
     fn readFirst(run: *const Step, token: u32) void {
-        run.pass.normToInput(mixerOf(&run.pass.model.layers[0]), token);
+        run.pass.normToInput(firstOf(&run.pass.model.layers[0]), token);
     }
 
     fn embedAndRead(run: *const Step, token: u32) void {

@@ -131,8 +131,13 @@ export async function collectImportance(
 
 /** What each matrix saw, in the order of products; of a stack, what each expert saw. */
 function entriesOf({ plan }: Model, engine: Engine): Map<string, ImportanceEntry> {
+  const { perLayer } = plan.hyperparameters;
+  // Beside attention, what comes of states has a product without a number.
+  const isCounted = (role: Role, layer: number) => role !== "ssm_out" || perLayer[layer].mixer !== "paired";
   const matrices = plan.tensors.flatMap(({ role, ...rest }) =>
-    isMatrix(role) ? [{ ...rest, role, number: productsOfLayer * rest.layer + PRODUCTS[role] }] : []
+    isMatrix(role) && isCounted(role, rest.layer)
+      ? [{ ...rest, role, number: productsOfLayer * rest.layer + PRODUCTS[role] }]
+      : []
   ).sort((a, b) => a.number - b.number);
   const experts = new Map(
     matrices.flatMap(({ role, layer, tensor }) => isStack(role) ? [[layer, tensor.dims[2]]] : []),

@@ -62,22 +62,19 @@ pub const Scratch = struct {
         var values: u32 = 0;
         var partial_floats: u32 = 0;
         for (model.layers) |layer| {
-            switch (layer.mixer) {
-                .attention => |own| {
-                    heads = @max(heads, own.heads);
-                    kv_heads = @max(kv_heads, own.kv_heads);
-                    queries = @max(queries, own.queryRows());
-                    gates = @max(gates, if (own.is_gated) own.heads * own.v_dim else 0);
-                    keys = @max(keys, own.kv_heads * own.k_dim);
-                    values = @max(values, own.kv_heads * own.v_dim);
-                    partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
-                },
-                .latent => |own| {
-                    heads = @max(heads, own.heads);
-                    kv_heads = @max(kv_heads, 1);
-                    partial_floats = @max(partial_floats, level_table.partialFloats(own.rank));
-                },
-                .short_convolution, .delta_rule => {},
+            if (layer.mixer.attentionOf()) |own| {
+                heads = @max(heads, own.heads);
+                kv_heads = @max(kv_heads, own.kv_heads);
+                queries = @max(queries, own.queryRows());
+                gates = @max(gates, if (own.is_gated) own.heads * own.v_dim else 0);
+                keys = @max(keys, own.kv_heads * own.k_dim);
+                values = @max(values, own.kv_heads * own.v_dim);
+                partial_floats = @max(partial_floats, level_table.partialFloats(own.v_dim));
+            } else if (layer.mixer == .latent) {
+                const own = layer.mixer.latent;
+                heads = @max(heads, own.heads);
+                kv_heads = @max(kv_heads, 1);
+                partial_floats = @max(partial_floats, level_table.partialFloats(own.rank));
             }
         }
         assert(heads >= kv_heads);

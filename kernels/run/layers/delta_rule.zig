@@ -22,8 +22,6 @@ pub const products = 2;
 
 /// Less work than this (elements of matrices times tokens) is done before another thread has heard of it.
 const shared_elements_min = 32 << 10;
-/// Channels of an item of the convolution.
-const item_channels = 64;
 
 /// Where the projections of a token lie in its row.
 const Places = struct {
@@ -80,13 +78,11 @@ pub fn takeDrafts(pass: *Pass, scratch: *const Scratch, own: DeltaRule) void {
 
 fn goOn(pass: *const Pass, scratch: *const Scratch, own: DeltaRule, runs: []const Run) void {
     assert(own.heads % own.groups == 0 and own.size <= limits.state_size_max);
-    const spans = std.math.divCeil(u32, own.channels(), item_channels) catch unreachable;
-    var going: Going = .{ .pass = pass, .stride = scratch.stride, .own = own, .places = .of(own), .runs = runs, .spans = spans };
+    var going: Going = .{ .pass = pass, .stride = scratch.stride, .own = own, .places = .of(own), .runs = runs };
     const work = pass.tokens * own.heads * own.size * own.size;
     const threads = if (work < shared_elements_min) 1 else pass.threads;
-    const count: u32 = @intCast(runs.len);
-    pool.parallel(threads, count * spans, &going, Going.convolve);
-    pool.parallel(threads, count * own.groups, &going, Going.group);
+    recurrent.convolveAll(pass, scratch, runs, .{ .channels = own.channels(), .threads = threads });
+    pool.parallel(threads, @as(u32, @intCast(runs.len)) * own.groups, &going, Going.group);
 }
 
 const Going = struct {
@@ -95,18 +91,6 @@ const Going = struct {
     own: DeltaRule,
     places: Places,
     runs: []const Run,
-    spans: u32,
-
-    /// An item is a span of channels of one run.
-    fn convolve(context: *anyopaque, number: u32, _: u32) void {
-        const going: *const Going = @ptrCast(@alignCast(context));
-        const one = &going.runs[number / going.spans];
-        const begin = number % going.spans * item_channels;
-        var args = recurrent.convolution(going.pass, one, going.stride, going.pass.layer.matrix(.ssm_conv1d));
-        args.is_activated = true;
-        args.out = one.rows;
-        going.pass.level.convolve(&args, begin, @min(begin + item_channels, going.own.channels()));
-    }
 
     /// An item is one group of a run: a head of queries and keys, and the heads of values that use it.
     fn group(context: *anyopaque, number: u32, _: u32) void {

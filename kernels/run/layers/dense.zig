@@ -1,5 +1,5 @@
-//! The feed-forward `dense`: gate and up, two matrices of one shape; act(gate) * up; down. The thread that has made some
-//! columns of gate and up makes their activation too, and quantizes it, while it is in the cache. It keeps nothing.
+//! The feed-forward `dense`: gate and up, two matrices of one shape; act(gate) * up; down. Without a gate, up is its own. The thread
+//! that has made some columns of gate and up makes their activation too, and quantizes it, while it is in the cache. It keeps nothing.
 
 const std = @import("std");
 const level_table = @import("../../level/level_table.zig");
@@ -11,6 +11,7 @@ const Integers = @import("../scratch.zig").Integers;
 const Layout = @import("../../host/memory.zig").Layout;
 const Model = @import("../../model/model.zig").Model;
 const Options = @import("../options.zig").Options;
+const Part = @import("../part.zig").Part;
 const Pass = @import("../pass.zig").Pass;
 const row = @import("../pass.zig").row;
 
@@ -30,7 +31,7 @@ pub const Scratch = struct {
         var width: u32 = 0;
         for (model.layers) |layer| switch (layer.feed_forward) {
             .dense => |own| width = @max(width, own.width),
-            .experts => {},
+            .experts, .none => {},
             .beside => |both| width = @max(width, both.dense.width),
         };
         const tokens: usize = options.batch_tokens;
@@ -54,12 +55,13 @@ pub fn run(pass: *Pass, scratch: *Scratch, own: Dense) void {
         .activations = scratch.activated.activations(.{ .tokens = pass.tokens, .cols = down.cols, .bits = bits }, scratch.gate, scratch.stride),
         .quantize = down.format.kind == .block,
     } };
-    pass.setProduct(&.{
-        .{ .matrix = layer.matrix(.ffn_gate), .out = scratch.gate, .stride = scratch.stride },
-        .{ .matrix = layer.matrix(.ffn_up), .out = scratch.up, .stride = scratch.stride },
-    });
+    const up: Part = .{ .matrix = layer.matrix(.ffn_up), .out = if (own.has_gate) scratch.up else scratch.gate, .stride = scratch.stride };
+    if (own.has_gate)
+        pass.setProduct(&.{ .{ .matrix = layer.matrix(.ffn_gate), .out = scratch.gate, .stride = scratch.stride }, up })
+    else
+        pass.setProduct(&.{up});
     // A span of the result is two groups.
-    pool.parallel(pass.product.threads, pass.product.shareBoth(level_table.span / level_table.lanes), &gated, Gated.claim);
+    pool.parallel(pass.product.threads, pass.product.shareAlike(level_table.span / level_table.lanes), &gated, Gated.claim);
     pass.input = gated.output;
     pass.multiply(&.{.{ .matrix = down, .out = pass.scratch.y, .stride = pass.scratch.embedding_stride }});
 }
@@ -72,7 +74,7 @@ const Gated = struct {
 
     fn claim(context: *anyopaque, item: u32, _: u32) void {
         const gated: *const Gated = @ptrCast(@alignCast(context));
-        const groups = gated.pass.product.multiplyBoth(item);
+        const groups = gated.pass.product.multiplyAlike(item);
         const first = groups.begin * level_table.lanes;
         const last = @min(groups.end * level_table.lanes, gated.own.width);
         std.debug.assert(first < last and first % level_table.span == 0);
@@ -83,7 +85,7 @@ const Gated = struct {
     fn activate(gated: *const Gated, token: u32, first: u32, count: u32) void {
         const pass = gated.pass;
         const gate = row(gated.scratch.gate, gated.scratch.stride, token) + first;
-        const up = row(gated.scratch.up, gated.scratch.stride, token) + first;
+        const up = if (gated.own.has_gate) row(gated.scratch.up, gated.scratch.stride, token) + first else gate;
         if (pass.layer.vector(.ffn_gate_bias)) |bias| pass.level.add(gate, bias.ptr + first, count, gate);
         if (pass.layer.vector(.ffn_up_bias)) |bias| pass.level.add(up, bias.ptr + first, count, up);
         pass.level.gated(gated.own.activation, gate, up, count, gate);

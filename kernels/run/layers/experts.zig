@@ -1,7 +1,8 @@
 //! The feed-forward `experts`: a router gives each token a few of many dense parts, and where there is one, a shared part is
 //! every token's. Tokens are sorted by expert, so that a product of one expert runs over all of its tokens, and only the
 //! experts in use are read. A token's result is the sum of what its experts give, in the order in which they were chosen, so
-//! that neither neighbours nor threads change it (docs/design/contract.md, "Experts"). It keeps nothing.
+//! that neither neighbours nor threads change it (docs/design/contract.md, "Experts"). In some models the experts work on a narrower
+//! row, which one matrix makes of the stream's and another makes wide again. It keeps nothing.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -10,6 +11,7 @@ const pool = @import("../../threads/pool.zig");
 const InputSums = @import("../../calls/input_sums.zig").InputSums;
 const Experts = @import("../../model/layer.zig").Experts;
 const Half = @import("../pass.zig").Half;
+const Input = @import("../pass.zig").Input;
 const Integers = @import("../scratch.zig").Integers;
 const Layout = @import("../../host/memory.zig").Layout;
 const Matrix = @import("../../model/weights.zig").Matrix;
@@ -34,7 +36,7 @@ const groups_of_span = level_table.span / level_table.lanes;
 
 pub const half: Half = .{
     .norm = .ffn_norm,
-    .inputs = &.{ .ffn_gate_inp, .ffn_gate_exps, .ffn_up_exps, .ffn_gate_inp_shexp, .ffn_gate_shexp, .ffn_up_shexp },
+    .inputs = &.{ .ffn_gate_inp, .ffn_gate_exps, .ffn_up_exps, .ffn_gate_inp_shexp, .ffn_gate_shexp, .ffn_up_shexp, .ffn_latent_down },
     .bias = .ffn_down_bias,
     .post_norm = .post_ffw_norm,
 };
@@ -69,6 +71,10 @@ pub const Scratch = struct {
     shared_out: []f32,
     /// The logit of the shared expert's weight, the first of `lanes`.
     shared_weight: []f32,
+    /// The narrower row that experts read, then that of what they give; and what is made of it.
+    latent: []f32,
+    latent_integers: Integers,
+    latent_stride: u32,
     uses: []Use,
 
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
@@ -76,9 +82,10 @@ pub const Scratch = struct {
         var used: u32 = 0;
         var width: u32 = 0;
         var shared_width: u32 = 0;
+        var latent: u32 = 0;
         for (model.layers) |layer| {
             const own = switch (layer.feed_forward) {
-                .dense => continue,
+                .dense, .none => continue,
                 .experts => |own| own,
                 .beside => |both| both.experts,
             };
@@ -86,12 +93,15 @@ pub const Scratch = struct {
             used = @max(used, own.used);
             width = @max(width, own.width);
             shared_width = @max(shared_width, own.shared_width);
+            latent = @max(latent, own.latent);
         }
         const tokens: usize = if (count == 0) 0 else options.batch_tokens;
         const shared_tokens = if (shared_width == 0) 0 else tokens;
         const rows = tokens * used;
         const bits = options.activation_bits;
         const embedding = std.mem.alignForward(u32, model.traits.embedding, level_table.span);
+        const latent_stride = std.mem.alignForward(u32, latent, level_table.span);
+        const stream = @max(embedding, latent_stride);
         const experts_stride = std.mem.alignForward(u32, count, level_table.lanes);
         const stride = std.mem.alignForward(u32, width, level_table.lanes);
         const shared_stride = std.mem.alignForward(u32, shared_width, level_table.lanes);
@@ -106,16 +116,19 @@ pub const Scratch = struct {
             .row_of = try layout.array(u32, rows),
             .token_of = try layout.array(u32, rows),
             .rows_before = try layout.array(u32, count + 1),
-            .sorted = try layout.array(f32, rows * embedding),
-            .sorted_integers = try .init(layout, rows, embedding, bits),
+            .sorted = try layout.array(f32, rows * stream),
+            .sorted_integers = try .init(layout, rows, stream, bits),
             .gate = try layout.array(f32, rows * stride),
             .up = try layout.array(f32, rows * stride),
             .activated = try .init(layout, rows, std.mem.alignForward(u32, width, level_table.span), bits),
             .shared_gate = try layout.array(f32, shared_tokens * shared_stride),
             .shared_up = try layout.array(f32, shared_tokens * shared_stride),
             .shared_activated = try .init(layout, shared_tokens, std.mem.alignForward(u32, shared_width, level_table.span), bits),
-            .shared_out = try layout.array(f32, shared_tokens * embedding),
+            .shared_out = try layout.array(f32, shared_tokens * stream),
             .shared_weight = try layout.array(f32, shared_tokens * level_table.lanes),
+            .latent = try layout.array(f32, tokens * latent_stride),
+            .latent_integers = try .init(layout, if (latent == 0) 0 else tokens, latent_stride, bits),
+            .latent_stride = latent_stride,
             .uses = try layout.array(Use, if (count == 0) 0 else count + 1),
         };
     }
@@ -126,10 +139,17 @@ pub fn run(pass: *Pass, scratch: *Scratch, own: Experts) void {
     const layer = pass.layer;
     assert(own.used > 0 and own.used <= own.count and own.width <= scratch.stride);
     assert(layer.matrix(.ffn_down_exps).cols == own.width and layer.matrix(.ffn_down_exps).slabs == own.count);
-    const router = routerPart(pass, scratch);
-    if (pass.layer.maybeMatrix(.ffn_gate_inp_shexp)) |gate| {
-        pass.multiply(&.{ router, .{ .matrix = gate, .out = scratch.shared_weight, .stride = level_table.lanes } });
-    } else pass.multiply(&.{router});
+    var parts = [_]Part{routerPart(pass, scratch)} ** 3;
+    var count: usize = 1;
+    if (layer.maybeMatrix(.ffn_gate_inp_shexp)) |gate| {
+        parts[count] = .{ .matrix = gate, .out = scratch.shared_weight, .stride = level_table.lanes };
+        count += 1;
+    }
+    if (own.latent > 0) {
+        parts[count] = .{ .matrix = layer.matrix(.ffn_latent_down), .out = scratch.latent, .stride = scratch.latent_stride };
+        count += 1;
+    }
+    pass.multiply(parts[0..count]);
     pass.countProduct(null);
     runScored(pass, scratch, own);
 }
@@ -142,16 +162,25 @@ pub fn routerPart(pass: *const Pass, scratch: *Scratch) Part {
 /// What comes after the router, of the input that is prepared for the experts.
 pub fn runScored(pass: *Pass, scratch: *Scratch, own: Experts) void {
     assert(own.used <= own.count and pass.tokens > 0);
-    var choosing: Choosing = .{ .pass = pass, .scratch = scratch, .own = own };
+    var choosing: Choosing = .{ .pass = pass, .scratch = scratch, .own = own, .input = pass.input };
     pass.forTokens(@as(*const Choosing, &choosing), Choosing.route);
     choosing.sort();
+    if (own.latent > 0) {
+        choosing.input = choosing.latentInput(pass.layer.matrix(.ffn_up_exps));
+        pass.forTokens(@as(*const Choosing, &choosing), Choosing.quantizeLatent);
+    }
     if (pass.tokens > 1) pass.forTokens(@as(*const Choosing, &choosing), Choosing.gather);
 
-    var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf() };
+    var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf(), .input = choosing.input.activations };
     pool.parallel(work.share(.inner), work.items, &work, Work.innerClaim);
     if (pass.work.sums) |*sums| work.addSquares(sums);
     pool.parallel(work.share(.down), work.items, &work, Work.downClaim);
-    pass.forTokens(@as(*const Choosing, &choosing), Choosing.combine);
+    if (own.latent == 0) return pass.forTokens(@as(*const Choosing, &choosing), Choosing.combine);
+    choosing.input = choosing.latentInput(pass.layer.matrix(.ffn_latent_up));
+    pass.forTokens(@as(*const Choosing, &choosing), Choosing.combineLatent);
+    pass.input = choosing.input;
+    pass.multiplyUnnumbered(&.{.{ .matrix = pass.layer.matrix(.ffn_latent_up), .out = pass.scratch.y, .stride = pass.scratch.embedding_stride }});
+    pass.forTokens(@as(*const Choosing, &choosing), Choosing.addShared);
 }
 
 /// Which tokens go to which experts, and back.
@@ -159,6 +188,19 @@ const Choosing = struct {
     pass: *Pass,
     scratch: *Scratch,
     own: Experts,
+    /// What the experts read, but for the shared one.
+    input: Input,
+
+    /// The narrower row of each token as the input of a matrix.
+    fn latentInput(choosing: *const Choosing, matrix: Matrix) Input {
+        const scratch = choosing.scratch;
+        const shape: Integers.Shape = .{ .tokens = choosing.pass.tokens, .cols = choosing.own.latent, .bits = choosing.pass.work.options.activation_bits };
+        return .{ .activations = scratch.latent_integers.activations(shape, scratch.latent, scratch.latent_stride), .quantize = matrix.format.kind == .block };
+    }
+
+    fn quantizeLatent(choosing: *const Choosing, token: u32) void {
+        choosing.pass.quantizeSpans(&choosing.input, token, 0, choosing.own.latent / level_table.span);
+    }
 
     fn route(choosing: *const Choosing, token: u32) void {
         const pass = choosing.pass;
@@ -209,10 +251,11 @@ const Choosing = struct {
     fn gather(choosing: *const Choosing, token: u32) void {
         const pass = choosing.pass;
         const own = choosing.own;
-        const input = &pass.input.activations;
-        const formats = [_]Matrix{ pass.layer.matrix(.ffn_gate_exps), pass.layer.matrix(.ffn_up_exps) };
-        const floats = formats[0].format.kind == .float or formats[1].format.kind == .float;
-        const integers = formats[0].format.kind == .block or formats[1].format.kind == .block;
+        const input = &choosing.input.activations;
+        const up = pass.layer.matrix(.ffn_up_exps).format.kind;
+        const gate = if (own.has_gate) pass.layer.matrix(.ffn_gate_exps).format.kind else up;
+        const floats = gate == .float or up == .float;
+        const integers = gate == .block or up == .block;
         for (token * own.used..(token + 1) * own.used) |choice| {
             const place = choosing.scratch.row_of[choice];
             const expert = choosing.scratch.chosen[choice];
@@ -231,13 +274,14 @@ const Choosing = struct {
     fn inputOf(choosing: *const Choosing, first: u32, tokens: u32) level_table.Activations {
         const pass = choosing.pass;
         // A single token is all experts' input as it is.
-        if (pass.tokens == 1) return pass.input.activations;
-        const shape: Integers.Shape = .{ .tokens = tokens, .cols = pass.input.activations.cols, .bits = pass.input.activations.bits };
+        if (pass.tokens == 1) return choosing.input.activations;
+        const input = &choosing.input.activations;
+        const shape: Integers.Shape = .{ .tokens = tokens, .cols = input.cols, .bits = input.bits };
         return choosing.scratch.sorted_integers.activationsFrom(first, shape, choosing.scratch.sorted, choosing.outStride());
     }
 
     fn outStride(choosing: *const Choosing) u32 {
-        return std.mem.alignForward(u32, choosing.pass.model.traits.embedding, level_table.span);
+        return @max(std.mem.alignForward(u32, choosing.pass.model.traits.embedding, level_table.span), choosing.scratch.latent_stride);
     }
 
     /// The experts that have tokens, the shared one last.
@@ -252,13 +296,15 @@ const Choosing = struct {
             if (first == end) continue;
             const expert: u32 = @intCast(number);
             const tokens = end - first;
+            const up = layer.matrix(.ffn_up_exps).slab(expert);
+            const up_bias = biasOf(layer.vector(.ffn_up_exps_bias), expert, own.width);
             scratch.uses[count] = .{
                 .expert = expert,
-                .gate = layer.matrix(.ffn_gate_exps).slab(expert),
-                .up = layer.matrix(.ffn_up_exps).slab(expert),
+                .gate = if (own.has_gate) layer.matrix(.ffn_gate_exps).slab(expert) else up,
+                .up = if (own.has_gate) up else null,
                 .down = layer.matrix(.ffn_down_exps).slab(expert),
-                .gate_bias = biasOf(layer.vector(.ffn_gate_exps_bias), expert, own.width),
-                .up_bias = biasOf(layer.vector(.ffn_up_exps_bias), expert, own.width),
+                .gate_bias = if (own.has_gate) biasOf(layer.vector(.ffn_gate_exps_bias), expert, own.width) else up_bias,
+                .up_bias = up_bias,
                 .input = choosing.inputOf(first, tokens),
                 .inner = scratch.activated.activationsFrom(first, .{ .tokens = tokens, .cols = own.width, .bits = bits }, scratch.gate, scratch.stride),
                 .gate_rows = scratch.gate[first * @as(usize, scratch.stride) ..],
@@ -272,8 +318,8 @@ const Choosing = struct {
             const shape: Integers.Shape = .{ .tokens = pass.tokens, .cols = own.shared_width, .bits = bits };
             scratch.uses[count] = .{
                 .expert = own.count,
-                .gate = layer.matrix(.ffn_gate_shexp),
-                .up = layer.matrix(.ffn_up_shexp),
+                .gate = layer.matrix(if (own.has_gate) .ffn_gate_shexp else .ffn_up_shexp),
+                .up = if (own.has_gate) layer.matrix(.ffn_up_shexp) else null,
                 .down = layer.matrix(.ffn_down_shexp),
                 .gate_bias = null,
                 .up_bias = null,
@@ -297,21 +343,37 @@ const Choosing = struct {
 
     /// The sum of what a token's experts give, and the shared one after them.
     fn combine(choosing: *const Choosing, token: u32) void {
+        choosing.addUp(token, choosing.pass.result(token), choosing.pass.model.traits.embedding);
+        choosing.addShared(token);
+    }
+
+    /// The same as a narrower row, from which one product makes what the shared expert is added to.
+    fn combineLatent(choosing: *const Choosing, token: u32) void {
+        choosing.addUp(token, row(choosing.scratch.latent, choosing.scratch.latent_stride, token), choosing.own.latent);
+        choosing.quantizeLatent(token);
+    }
+
+    fn addUp(choosing: *const Choosing, token: u32, y: [*]f32, width: u32) void {
         const pass = choosing.pass;
         const own = choosing.own;
         const scratch = choosing.scratch;
-        const embedding = pass.model.traits.embedding;
         const biases = pass.layer.vector(.ffn_down_exps_bias);
         const scales = pass.layer.vector(.ffn_down_exps_scale);
-        const y = pass.result(token);
-        @memset(y[0..embedding], 0);
+        @memset(y[0..width], 0);
         for (token * own.used..(token + 1) * own.used) |choice| {
             const out = row(scratch.sorted, choosing.outStride(), scratch.row_of[choice]);
-            if (biasOf(biases, scratch.chosen[choice], embedding)) |bias| pass.level.add(out, bias.ptr, embedding, out);
+            if (biasOf(biases, scratch.chosen[choice], width)) |bias| pass.level.add(out, bias.ptr, width, out);
             const scale = if (scales) |values| values[scratch.chosen[choice]] else 1;
-            pass.level.addScaled(out, scratch.weights[choice] * scale, embedding, y);
+            pass.level.addScaled(out, scratch.weights[choice] * scale, width, y);
         }
-        if (own.shared_width == 0) return;
+    }
+
+    fn addShared(choosing: *const Choosing, token: u32) void {
+        const pass = choosing.pass;
+        const scratch = choosing.scratch;
+        if (choosing.own.shared_width == 0) return;
+        const embedding = pass.model.traits.embedding;
+        const y = pass.result(token);
         const shared = row(scratch.shared_out, choosing.outStride(), token);
         if (pass.layer.maybeMatrix(.ffn_gate_inp_shexp) == null) return pass.level.add(y, shared, embedding, y);
         pass.level.addScaled(shared, pass.level.sigmoid(row(scratch.shared_weight, level_table.lanes, token)[0]), embedding, y);
@@ -323,7 +385,8 @@ const Use = struct {
     /// Its number; the shared one comes after the others.
     expert: u32,
     gate: Matrix,
-    up: Matrix,
+    /// Null: what takes the place of gate is up, and its own gate.
+    up: ?Matrix,
     down: Matrix,
     gate_bias: ?[]const f32,
     up_bias: ?[]const f32,
@@ -350,6 +413,8 @@ const Work = struct {
     pass: *Pass,
     own: Experts,
     uses: []Use,
+    /// What the experts read, but for the shared one.
+    input: level_table.Activations,
     items: u32 = 0,
 
     const Phase = enum { inner, down };
@@ -357,7 +422,7 @@ const Work = struct {
     /// What each expert sees, for an importance matrix; what all see was added with the router's product.
     fn addSquares(work: *const Work, sums: *InputSums) void {
         const own = work.own;
-        const input = &work.pass.input.activations;
+        const input = &work.input;
         const product = work.pass.products - products;
         for (work.uses) |*use| {
             const inner = &use.inner;
@@ -393,7 +458,8 @@ const Work = struct {
     }
 
     fn bytesOfGroup(use: *const Use, phase: Phase) usize {
-        return if (phase == .inner) use.gate.group_bytes + use.up.group_bytes else use.down.group_bytes;
+        if (phase == .down) return use.down.group_bytes;
+        return use.gate.group_bytes + if (use.up) |up| up.group_bytes else 0;
     }
 
     /// Groups [begin, end) of an expert's matrices.
@@ -437,9 +503,9 @@ const Work = struct {
         const claim = work.claimOf(item, .inner);
         const use = claim.use;
         const stride = use.inner.row_stride;
-        const next = use.up.packed_bytes + claim.begin * use.up.group_bytes;
+        const next = if (use.up) |up| up.packed_bytes + claim.begin * up.group_bytes else null;
         claim.multiply(&use.input, .{ .matrix = use.gate, .out = use.gate_rows, .stride = stride }, next);
-        claim.multiply(&use.input, .{ .matrix = use.up, .out = use.up_rows, .stride = stride }, null);
+        if (use.up) |up| claim.multiply(&use.input, .{ .matrix = up, .out = use.up_rows, .stride = stride }, null);
         const first = claim.begin * level_table.lanes;
         const last = @min(claim.end * level_table.lanes, use.inner.cols);
         assert(first < last and first % level_table.span == 0);
@@ -450,9 +516,9 @@ const Work = struct {
     fn activate(work: *const Work, use: *const Use, index: u32, first: u32, count: u32) void {
         const level = work.pass.level;
         const gate = row(use.gate_rows, use.inner.row_stride, index) + first;
-        const up = row(use.up_rows, use.inner.row_stride, index) + first;
+        const up = if (use.up == null) gate else row(use.up_rows, use.inner.row_stride, index) + first;
         if (use.gate_bias) |bias| level.add(gate, bias[first..].ptr, count, gate);
-        if (use.up_bias) |bias| level.add(up, bias[first..].ptr, count, up);
+        if (use.up != null) if (use.up_bias) |bias| level.add(up, bias[first..].ptr, count, up);
         level.gated(work.own.activation, gate, up, count, gate);
         if (use.down.format.kind == .float) return;
         if (level.quantizeSpans(&use.inner, index, first / level_table.span, (first + count) / level_table.span) != 0) work.pass.fail(use.tokenAt(index));

@@ -14,12 +14,15 @@ const dense = @import("dense.zig");
 const experts = @import("experts.zig");
 pub const inputs = @import("inputs.zig");
 const latent = @import("latent.zig");
+const mamba2 = @import("mamba2.zig");
+const paired = @import("paired.zig");
 const recurrent = @import("recurrent.zig");
 const short_convolution = @import("short_convolution.zig");
 
 pub const Scratch = struct {
     attention: attention.Scratch,
     latent: latent.Scratch,
+    paired: paired.Scratch,
     dense: dense.Scratch,
     experts: experts.Scratch,
     beside: beside.Scratch,
@@ -30,6 +33,7 @@ pub const Scratch = struct {
         return .{
             .attention = try .init(layout, model, options),
             .latent = try .init(layout, model, options),
+            .paired = try .init(layout, model, options),
             .dense = try .init(layout, model, options),
             .experts = try .init(layout, model, options),
             .beside = try .init(layout, model, options),
@@ -44,21 +48,34 @@ pub const Scratch = struct {
     }
 };
 
-pub fn mixerHalf(layer: *const Layer) Half {
+/// Products that are counted for a half that a layer has not: all layers have the same numbers.
+const absent_products = 2;
+
+/// How the layer's mixer sees the stream; null: it has none.
+pub fn mixerHalf(layer: *const Layer) ?Half {
     return switch (layer.mixer) {
         .attention => attention.half,
         .latent => latent.half,
         .short_convolution => short_convolution.half,
         .delta_rule => delta_rule.half,
+        .mamba2 => mamba2.half,
+        .paired => paired.half,
+        .none => null,
     };
 }
 
-pub fn feedForwardHalf(layer: *const Layer) Half {
+/// How the layer's feed-forward part sees the stream; null: it has none.
+pub fn feedForwardHalf(layer: *const Layer) ?Half {
     return switch (layer.feed_forward) {
         .dense => dense.half,
         .experts => experts.half,
         .beside => beside.half,
+        .none => null,
     };
+}
+
+fn countAbsent(pass: *Pass) void {
+    for (0..absent_products) |_| pass.countProduct(null);
 }
 
 pub fn mix(pass: *Pass, scratch: *Scratch) void {
@@ -67,6 +84,9 @@ pub fn mix(pass: *Pass, scratch: *Scratch) void {
         .latent => |own| latent.run(pass, .{ .attention = &scratch.attention, .own = &scratch.latent }, own),
         .short_convolution => |own| short_convolution.run(pass, &scratch.recurrent, own),
         .delta_rule => |own| delta_rule.run(pass, &scratch.recurrent, own),
+        .mamba2 => |own| mamba2.run(pass, &scratch.recurrent, own),
+        .paired => |own| paired.run(pass, .{ .own = &scratch.paired, .attention = &scratch.attention, .recurrent = &scratch.recurrent }, own),
+        .none => countAbsent(pass),
     }
 }
 
@@ -80,9 +100,11 @@ pub fn takeDrafts(pass: *Pass, scratch: *Scratch) void {
         pass.layer = layer;
         pass.index = @intCast(index);
         switch (layer.mixer) {
-            .attention, .latent => {},
+            .attention, .latent, .none => {},
             .short_convolution => |own| short_convolution.takeDrafts(pass, &scratch.recurrent, own),
             .delta_rule => |own| delta_rule.takeDrafts(pass, &scratch.recurrent, own),
+            .mamba2 => |own| mamba2.takeDrafts(pass, &scratch.recurrent, own),
+            .paired => |own| mamba2.takeDrafts(pass, &scratch.recurrent, own.mamba2),
         }
     }
 }
@@ -92,6 +114,7 @@ pub fn feedForward(pass: *Pass, scratch: *Scratch) void {
         .dense => |own| dense.run(pass, &scratch.dense, own),
         .experts => |own| experts.run(pass, &scratch.experts, own),
         .beside => |own| beside.run(pass, .{ .own = &scratch.beside, .dense = &scratch.dense, .experts = &scratch.experts }, own),
+        .none => countAbsent(pass),
     }
 }
 
@@ -101,7 +124,7 @@ pub fn stacksOf(layers: []const Layer, out: []u32) void {
     for (layers, 1..) |*layer, count| {
         const end = productsOf(layers[0..count]);
         const stack = switch (layer.feed_forward) {
-            .dense => @as(u32, 1),
+            .dense, .none => @as(u32, 1),
             .experts => |own| own.count + 1,
             // The dense part sees all rows.
             .beside => |own| own.experts.count + 1,
@@ -117,23 +140,22 @@ fn feedForwardProducts(layer: *const Layer) u32 {
         .dense => dense.products,
         .experts => experts.products,
         .beside => beside.products,
+        .none => absent_products,
     };
 }
 
-/// How many products a step of these layers makes, the logits' not among them.
+/// How many products with a number a step of these layers makes, the logits' not among them.
 pub fn productsOf(layers: []const Layer) u32 {
     var count: u32 = 0;
-    for (layers) |layer| {
-        count += switch (layer.mixer) {
+    for (layers) |*layer| {
+        count += feedForwardProducts(layer) + switch (layer.mixer) {
             .attention => @as(u32, attention.products),
             .latent => latent.products,
             .short_convolution => short_convolution.products,
             .delta_rule => delta_rule.products,
-        };
-        count += switch (layer.feed_forward) {
-            .dense => @as(u32, dense.products),
-            .experts => @as(u32, experts.products),
-            .beside => @as(u32, beside.products),
+            .mamba2 => mamba2.products,
+            .paired => paired.products,
+            .none => absent_products,
         };
     }
     return count;
@@ -144,9 +166,11 @@ fn projectedFloats(layers: []const Layer) u32 {
     var most: u32 = 0;
     for (layers) |layer| {
         most = @max(most, switch (layer.mixer) {
-            .attention, .latent => 0,
+            .attention, .latent, .none => 0,
             .short_convolution => |own| short_convolution.projectedFloats(own),
             .delta_rule => |own| delta_rule.projectedFloats(own),
+            .mamba2 => |own| mamba2.projectedFloats(own),
+            .paired => |own| mamba2.projectedFloats(own.mamba2),
         });
     }
     return most;
@@ -161,7 +185,13 @@ pub fn mixedFloats(layers: []const Layer) u32 {
             .latent => |own| @max(own.heads * own.v_dim, own.query_rank),
             .short_convolution => |own| own.channels,
             .delta_rule => |own| own.heads * own.size,
-        }, layer.inputs);
+            .mamba2 => |own| own.inner(),
+            .paired => |own| @max(own.attention.heads * own.attention.v_dim, own.mamba2.inner()),
+            .none => 0,
+        }, layer.inputs, switch (layer.feed_forward) {
+            .experts => |own| own.latent,
+            .dense, .beside, .none => 0,
+        });
     }
     return most;
 }

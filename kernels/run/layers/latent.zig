@@ -62,7 +62,7 @@ pub const Scratch = struct {
         var plain: u32 = 0;
         var rank: u32 = 0;
         for (model.layers) |layer| switch (layer.mixer) {
-            .attention, .short_convolution, .delta_rule => {},
+            .attention, .short_convolution, .delta_rule, .mamba2, .paired, .none => {},
             .latent => |own| {
                 any = true;
                 narrow = @max(narrow, own.query_rank);

@@ -14,7 +14,11 @@ const Options = @import("../options.zig").Options;
 const Pass = @import("../pass.zig").Pass;
 const Sequence = @import("../batch.zig").Sequence;
 const weights = @import("../../model/weights.zig");
+const pool = @import("../../threads/pool.zig");
 const row = @import("../pass.zig").row;
+
+/// Channels of an item of a convolution.
+const item_channels = 64;
 
 /// The tokens of one sequence, over which its state goes on.
 pub const Run = struct {
@@ -124,6 +128,37 @@ pub fn chosenDrafts(pass: *const Pass, sequence: *const Sequence) u32 {
     for (pass.work.batch.choicesOf(sequence)) |choice| chosen += @intFromBool(choice.token != null);
     return chosen -| 1;
 }
+
+/// A short convolution in the place of its inputs, which come first in the projections, with silu.
+pub const InPlace = struct { channels: u32, bias: ?[]const f32 = null, threads: u32 };
+
+/// Convolves all runs; channels are shared out.
+pub fn convolveAll(pass: *const Pass, scratch: *const Scratch, runs: []const Run, own: InPlace) void {
+    const spans = std.math.divCeil(u32, own.channels, item_channels) catch unreachable;
+    var convolving: Convolving = .{ .pass = pass, .stride = scratch.stride, .runs = runs, .own = own, .spans = spans };
+    pool.parallel(own.threads, @as(u32, @intCast(runs.len)) * spans, &convolving, Convolving.item);
+}
+
+const Convolving = struct {
+    pass: *const Pass,
+    stride: u32,
+    runs: []const Run,
+    own: InPlace,
+    spans: u32,
+
+    /// An item is a span of channels of one run.
+    fn item(context: *anyopaque, number: u32, _: u32) void {
+        const convolving: *const Convolving = @ptrCast(@alignCast(context));
+        const pass = convolving.pass;
+        const one = &convolving.runs[number / convolving.spans];
+        const begin = number % convolving.spans * item_channels;
+        var args = convolution(pass, one, convolving.stride, pass.layer.matrix(.ssm_conv1d));
+        args.bias = if (convolving.own.bias) |bias| bias.ptr else null;
+        args.is_activated = true;
+        args.out = one.rows;
+        pass.level.convolve(&args, begin, @min(begin + item_channels, convolving.own.channels));
+    }
+};
 
 /// The short convolution of a run; the caller says where its inputs lie and where what comes out goes.
 pub fn convolution(pass: *const Pass, run: *const Run, stride: u32, kernel: weights.Matrix) level_table.Convolution {

@@ -5,21 +5,21 @@
  *
  * @module
  */
-import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
+import type { Hyperparameters, Traits } from "./types.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
-import type { Gguf, Metadata, MetadataValue } from "../../files/gguf/read.ts";
+import type { Gguf, Metadata } from "../../files/gguf/read.ts";
 import { checkGguf, MetadataArray } from "../../files/gguf/read.ts";
 import { type FieldsOf, integer, readOptions } from "../../options/schema.ts";
 import { vocabularySize } from "../../text/tokenizer/vocabulary.ts";
-import { attentionOnly, readRecurrent } from "./recurrent.ts";
+import { readRecurrent } from "./recurrent.ts";
 import { planRope } from "./rope.ts";
-import { planKeys } from "./keys.ts";
-import { latentHeads, NOT_LATENT, readLatent } from "./latent.ts";
-import { type ExpertLayer, planExperts } from "./experts.ts";
+import { latentHeads } from "./latent.ts";
+import { planExperts } from "./experts.ts";
+import { readHeadSizes, readLayers, type Sizes } from "./layers.ts";
 import { readScales } from "./scales.ts";
 import { ARCHITECTURES } from "./table.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
-import { readWindows } from "./windows.ts";
+import { wholeNumber } from "./whole.ts";
 
 export type { PlannedTensor } from "./tensors.ts";
 
@@ -122,8 +122,9 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture, traits);
   const { kDim: _k, vDim: _v, blocks: _b, ...ofModel } = sizes;
-  const experts = planExperts(gguf, architecture, traits.experts, sizes);
-  const layers = readLayers(gguf, architecture, traits, sizes, experts.perLayer);
+  const mixers = readRecurrent(metadata, architecture, traits, sizes);
+  const experts = planExperts(gguf, architecture, traits, sizes, mixers);
+  const layers = readLayers(gguf, architecture, traits, sizes, { mixers, experts: experts.perLayer });
   const rope = planRope(gguf, architecture, traits, layers, context ?? sizes.context);
   const [{ dimensions }] = rope.rotations;
   if (traits.wholeHeads) refusePartialHeads(metadata, architecture, sizes, dimensions);
@@ -137,6 +138,7 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     valueNorms: traits.valueNorms === true,
     layerInputs: traits.layerInputs ? readLayerInputs(metadata, architecture) : 0,
     activation: traits.activation,
+    feedForwardGate: traits.ungated === undefined,
     ...readScales(metadata, architecture, traits, sizes, layers[0].heads),
     rotations: rope.rotations,
     ropeFactors: rope.factors === undefined ? 0 : dimensions / 2,
@@ -190,17 +192,6 @@ function refusePartialHeads(metadata: Metadata, architecture: string, { kDim, vD
   }
 }
 
-interface Sizes {
-  layers: number;
-  /** Layers of the file: with those that only guess what comes next, which are the last. */
-  blocks: number;
-  embedding: number;
-  vocabulary: number;
-  context: number;
-  kDim: number;
-  vDim: number;
-}
-
 function readSizes(gguf: Gguf, architecture: string, traits: Traits): Sizes {
   const { metadata } = gguf;
   const embedding = metadata.count(`${architecture}.embedding_length`, { most: LIMITS.embeddingMax });
@@ -225,15 +216,6 @@ function readSizes(gguf: Gguf, architecture: string, traits: Traits): Sizes {
   };
 }
 
-type HeadSizes = Pick<Sizes, "kDim" | "vDim">;
-
-/** The lengths of keys and values of a head; `suffix` is that of the keys' names. */
-function readHeadSizes(metadata: Metadata, architecture: string, suffix: string, otherwise: HeadSizes): HeadSizes {
-  const length = (name: string, fallback: number) =>
-    metadata.count(`${architecture}.attention.${name}_length${suffix}`, { most: LIMITS.headDimMax, fallback });
-  return { kDim: length("key", otherwise.kDim), vDim: length("value", otherwise.vDim) };
-}
-
 /** How many layers there are, and how many take part in the logits: a drafter's come last and do not. */
 function readDepth({ metadata, tensors }: Gguf, architecture: string): { layers: number; blocks: number } {
   const blocks = metadata.count(`${architecture}.block_count`, { most: LIMITS.layersMax });
@@ -247,95 +229,11 @@ function readDepth({ metadata, tensors }: Gguf, architecture: string): { layers:
   return { layers, blocks };
 }
 
-function readLayers(
-  gguf: Gguf,
-  architecture: string,
-  traits: Traits,
-  sizes: Sizes,
-  experts: readonly ExpertLayer[],
-): Omit<LayerParameters, "rotation">[] {
-  const { metadata } = gguf;
-  const headsKey = `${architecture}.attention.head_count`;
-  const kvKey = `${architecture}.attention.head_count_kv`;
-  const recurrent = readRecurrent(metadata, architecture, traits, sizes);
-  const isWithout = (layer: number) => recurrent[layer] !== undefined;
-  const heads = perLayer(gguf, headsKey, sizes, LIMITS.headsMax, "attn_q", isWithout);
-  const kvHeads = traits.latent
-    ? heads.map(() => 1) // the latent row; files state 1, or as many as heads
-    : metadata.has(kvKey)
-    ? perLayer(gguf, kvKey, sizes, LIMITS.headsMax, "attn_k", isWithout)
-    : heads;
-  const latent = readLatent(metadata, architecture, traits, sizes.kDim);
-  const isSparse = (layer: number) => experts[layer].experts > 0 && !traits.experts?.beside;
-  const allSparse = experts.every((_, layer) => isSparse(layer));
-  const wide = allSparse
-    ? undefined
-    : perLayer(gguf, `${architecture}.feed_forward_length`, sizes, LIMITS.feedForwardMax, "ffn_up");
-  const windows = readWindows(metadata, architecture, traits, sizes.layers);
-  const keys = planKeys(gguf, architecture, traits, windows);
-  const windowed = traits.windowHeads === undefined ? sizes : readHeadSizes(metadata, architecture, "_swa", sizes);
-  return heads.map((count, layer) => {
-    const own = recurrent[layer];
-    const inner = { feedForward: isSparse(layer) ? 0 : wide?.[layer] ?? 0, ...experts[layer] };
-    if (own !== undefined) {
-      const sizes = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, attentionGate: false };
-      const none = { ...sizes, keys: "own", keysLayer: layer } as const;
-      return { ...own, ...none, ...NOT_LATENT, ...inner };
-    }
-    const { kDim, vDim } = windows[layer] > 0 ? windowed : sizes;
-    if (count % kvHeads[layer] !== 0) {
-      throw metadata.wrong(metadata.has(kvKey) ? kvKey : headsKey, `a divisor of ${count} heads`, `${kvHeads[layer]}`);
-    }
-    return {
-      ...attentionOnly,
-      ...(traits.latent ? { mixer: "latent" } as const : {}),
-      ...latent,
-      heads: count,
-      kvHeads: kvHeads[layer],
-      kDim,
-      vDim,
-      ...inner,
-      window: windows[layer],
-      attentionGate: traits.gatedAttention === true,
-      ...keys[layer],
-    };
-  });
-}
-
-/**
- * A number for each layer: the key holds one for all, or an array; 0 for the layers that `isWithout`. Another layer without the
- * part that `tensor` is the first matrix of has 0 there; such layers are not supported.
- */
-function perLayer(
-  { metadata, tensors }: Gguf,
-  key: string,
-  { layers, blocks }: Sizes,
-  most: number,
-  tensor: string,
-  isWithout: (layer: number) => boolean = () => false,
-): number[] {
-  const value = metadata.get(key);
-  if (value instanceof MetadataArray && value.length !== blocks) {
-    throw metadata.wrong(key, `a number, or one for each of ${blocks} layers`, `an array of ${value.length}`);
-  }
-  const numbers = value instanceof MetadataArray
-    ? Array.from(value).slice(0, layers)
-    : new Array<MetadataValue | undefined>(layers).fill(value);
-  const without = numbers.findIndex((number, layer) =>
-    number === 0 && !isWithout(layer) && !tensors.has(`blk.${layer}.${tensor}.weight`)
-  );
-  if (without >= 0) throw metadata.unsupported(key, "a number above 0 for each layer", `0 in layer ${without}`);
-  if (!(value instanceof MetadataArray)) return numbers.fill(metadata.count(key, { most })) as number[];
-  return numbers.map((element, layer) => isWithout(layer) ? 0 : wholeNumber(metadata, key, element ?? 0, most));
-}
-
 function firstOf(metadata: Metadata, key: string): number {
   const value = metadata.get(key);
-  const first = value instanceof MetadataArray && value.length > 0 ? value.at(0) : "nothing";
+  // Layers without attention may have 0.
+  const first = value instanceof MetadataArray
+    ? Array.from(value).find((count) => count !== 0) ?? "nothing"
+    : "nothing";
   return wholeNumber(metadata, key, first, LIMITS.headsMax);
-}
-
-function wholeNumber(metadata: Metadata, key: string, element: MetadataValue, most: number): number {
-  if (typeof element === "number" && Number.isInteger(element) && element >= 1 && element <= most) return element;
-  throw metadata.wrong(key, `whole numbers from 1 to ${most}`, `an array with ${element}`);
 }

@@ -6,11 +6,13 @@
  */
 import type { RouterScore } from "../../../ffi/wire.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
-import type { Gguf, Metadata } from "../../files/gguf/read.ts";
-import type { ExpertTraits, LayerParameters, RouterParameters } from "./types.ts";
+import { type Gguf, type Metadata, MetadataArray } from "../../files/gguf/read.ts";
+import type { Recurrent } from "./recurrent.ts";
+import type { ExpertTraits, LayerParameters, RouterParameters, Traits } from "./types.ts";
+import { wholeNumber } from "./whole.ts";
 
 /** What the experts of one layer come to. */
-export type ExpertLayer = Pick<LayerParameters, "experts" | "expertWidth" | "sharedWidth">;
+export type ExpertLayer = Pick<LayerParameters, "experts" | "expertWidth" | "sharedWidth" | "expertLatent">;
 
 /** How many experts there are in each layer, and how they are chosen. */
 export interface ExpertPlan {
@@ -18,7 +20,7 @@ export interface ExpertPlan {
   readonly perLayer: readonly ExpertLayer[];
 }
 
-const NONE: ExpertLayer = { experts: 0, expertWidth: 0, sharedWidth: 0 };
+const NONE: ExpertLayer = { experts: 0, expertWidth: 0, sharedWidth: 0, expertLatent: 0 };
 const NO_ROUTER: RouterParameters = {
   expertsUsed: 0,
   routerScore: "softmax",
@@ -30,12 +32,13 @@ const NO_ROUTER: RouterParameters = {
 /** `expert_gating_func`, by its numbers; 0 leaves it to the architecture. */
 const SCORES: ReadonlyMap<number, RouterScore> = new Map([[1, "softmax"], [2, "sigmoid"], [3, "softmaxOfChosen"]]);
 
-/** Reads what a file says of experts; `traits` are absent in architectures that have none. */
+/** Reads what a file says of experts. */
 export function planExperts(
   gguf: Gguf,
   architecture: string,
-  traits: ExpertTraits | undefined,
-  sizes: { readonly layers: number; readonly vocabulary: number },
+  { experts: traits, halves }: Traits,
+  sizes: { readonly layers: number; readonly blocks: number; readonly vocabulary: number },
+  mixers: readonly Recurrent[],
 ): ExpertPlan {
   const { layers, vocabulary } = sizes;
   const { metadata, tensors } = gguf;
@@ -56,11 +59,17 @@ export function planExperts(
   }
   const has = traits.beside
     ? Array.from({ length: layers }, (_, layer) => tensors.has(`blk.${layer}.ffn_gate_inp.weight`))
-    : expertLayers(metadata, architecture, traits, layers);
-  const own = widths(metadata, architecture, traits);
+    : expertLayers(metadata, architecture, traits, layers).map((is, layer) =>
+      is && (!halves || mixers[layer].mixer === "none")
+    );
+  const widths = widthsOf(metadata, architecture, traits, sizes.blocks, has);
+  const shared = readShared(metadata, architecture, traits, widths.find((width) => width > 0) ?? 0);
+  const expertLatent = readLatent(metadata, architecture, traits);
   return {
     router: planRouter(metadata, architecture, withScoreOf(traits, layers, vocabulary), experts),
-    perLayer: has.map((isSparse) => isSparse ? { experts, ...own } : NONE),
+    perLayer: has.map((isSparse, layer) =>
+      isSparse ? { experts, expertWidth: widths[layer], sharedWidth: shared, expertLatent } : NONE
+    ),
   };
 }
 
@@ -86,32 +95,55 @@ function expertLayers(metadata: Metadata, architecture: string, traits: ExpertTr
   return Array.from({ length: layers }, (_, layer) => layer >= leading && (layer + 1) % step === 0);
 }
 
-/** The width inside an expert, and inside the one that every token goes to. */
-function widths(metadata: Metadata, architecture: string, traits: ExpertTraits): Omit<ExpertLayer, "experts"> {
-  const key = (name: string) => `${architecture}.${name}`;
+/** The width inside the experts of each layer, stated for all or for each; 0 where it has none. */
+function widthsOf(
+  metadata: Metadata,
+  architecture: string,
+  { ownWidth }: ExpertTraits,
+  blocks: number,
+  has: readonly boolean[],
+): number[] {
   const most = LIMITS.feedForwardMax;
-  const wide = () => metadata.count(key("feed_forward_length"), { most });
-  const own = key("expert_feed_forward_length");
-  const expertWidth = traits.ownWidth || metadata.has(own) ? metadata.count(own, { most }) : wide();
-  const sharedKey = key("expert_shared_feed_forward_length");
-  const count = metadata.count(key("expert_shared_count"), {
+  const own = `${architecture}.expert_feed_forward_length`;
+  const listed = metadata.get(own);
+  if (!(listed instanceof MetadataArray)) {
+    const width = metadata.count(ownWidth || metadata.has(own) ? own : `${architecture}.feed_forward_length`, { most });
+    return has.map((isSparse) => isSparse ? width : 0);
+  }
+  if (listed.length !== blocks) {
+    throw metadata.wrong(own, `a number, or one for each of ${blocks} layers`, `an array of ${listed.length}`);
+  }
+  return has.map((isSparse, layer) => isSparse ? wholeNumber(metadata, own, listed.at(layer) ?? 0, most) : 0);
+}
+
+/** The width inside the expert that every token goes to; 0 where there is none. */
+function readShared(metadata: Metadata, architecture: string, { shared }: ExpertTraits, expertWidth: number): number {
+  const most = LIMITS.feedForwardMax;
+  const sharedKey = `${architecture}.expert_shared_feed_forward_length`;
+  const countKey = `${architecture}.expert_shared_count`;
+  const count = metadata.count(countKey, {
     least: 0,
-    most: Math.floor(most / expertWidth),
+    most: Math.floor(most / Math.max(1, expertWidth)),
     fallback: 0,
   });
-  if (traits.shared === undefined) {
-    const found = [[sharedKey, metadata.number(sharedKey, { fallback: 0 })], [
-      key("expert_shared_count"),
-      count,
-    ]] as const;
+  if (shared === undefined) {
+    const found = [[sharedKey, metadata.number(sharedKey, { fallback: 0 })], [countKey, count]] as const;
     for (const [name, value] of found) {
       if (value !== 0) throw metadata.unsupported(name, "0, no shared expert", `${value}`);
     }
-    return { expertWidth, sharedWidth: 0 };
+    return 0;
   }
-  if (traits.shared === "count") return { expertWidth, sharedWidth: count * expertWidth };
+  if (shared === "count") return count * expertWidth;
   const stated = metadata.count(sharedKey, { least: 0, most, fallback: 0 });
-  return { expertWidth, sharedWidth: stated === 0 && traits.shared !== "length" ? wide() : stated };
+  return stated === 0 && shared !== "length" ? metadata.count(`${architecture}.feed_forward_length`, { most }) : stated;
+}
+
+/** The length of the narrower row that experts work on; 0: they work on the stream. */
+function readLatent(metadata: Metadata, architecture: string, { latent }: ExpertTraits): number {
+  const key = `${architecture}.moe_latent_size`;
+  const length = metadata.count(key, { least: 0, most: LIMITS.embeddingMax, fallback: 0 });
+  if (length > 0 && !latent) throw metadata.unsupported(key, "0, experts that read the stream", `${length}`);
+  return length;
 }
 
 function planRouter(
@@ -132,7 +164,7 @@ function planRouter(
     : metadata.count(key("expert_group_used_count"), { most: routerGroups });
   const most = Math.min(LIMITS.expertsUsedMax, routerGroupsUsed * (experts / routerGroups));
   return {
-    expertsUsed: metadata.count(key("expert_used_count"), { most }),
+    expertsUsed: readUsed(metadata, key("expert_used_count"), most),
     routerScore: scoreOf(metadata, key("expert_gating_func"), traits),
     routerGroups,
     routerGroupsUsed,
@@ -141,10 +173,20 @@ function planRouter(
   };
 }
 
+/** How many experts a token goes to: the same in all layers, however a file states it. */
+function readUsed(metadata: Metadata, key: string, most: number): number {
+  const listed = metadata.get(key);
+  if (!(listed instanceof MetadataArray)) return metadata.count(key, { most });
+  const numbers = new Set(Array.from(listed).filter((count) => count !== 0));
+  const [used] = numbers;
+  if (numbers.size === 1) return wholeNumber(metadata, key, used, most);
+  throw metadata.unsupported(key, "one number for all layers with experts", `[${[...listed].join(", ")}]`);
+}
+
 function scoreOf(metadata: Metadata, key: string, traits: ExpertTraits): RouterScore {
   const number = metadata.count(key, { least: 0, fallback: 0 });
   const score = number === 0 ? traits.score : SCORES.get(number);
-  const mayDiffer = traits.stated ?? traits.scored ?? false;
+  const mayDiffer = traits.scored ?? false;
   if (score !== undefined && (mayDiffer || score === traits.score)) return score;
   const known = mayDiffer ? [...SCORES].map(([number, name]) => `${number} (${name})`).join(", ") : traits.score;
   throw metadata.unsupported(key, `one of ${known}`, `${number}`);

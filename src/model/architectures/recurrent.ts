@@ -1,26 +1,34 @@
 /**
- * Layers that keep a state in place of keys: which these are, their sizes, and their tensors. What the kinds compute is in
- * `docs/design/layers.md`.
+ * The mixers of layers: which layers keep a state in place of keys or beside them, and which have no mixer; sizes of states. What
+ * the kinds compute is in `docs/design/layers.md`.
  *
  * @module
  */
 import { LIMITS, type Mixer } from "../../../ffi/wire.ts";
-import { type Metadata, MetadataArray } from "../../files/gguf/read.ts";
-import type { Hyperparameters, LayerParameters, Role, Traits } from "./types.ts";
+import { type Metadata, MetadataArray, type MetadataValue } from "../../files/gguf/read.ts";
+import type { LayerParameters, Traits } from "./types.ts";
 
-/** What a layer with a state has beside what every layer has. */
+/** A layer's mixer, and the state that it may have. */
 export type Recurrent = Pick<
   LayerParameters,
-  "mixer" | "convKernel" | "stateHeads" | "stateGroups" | "stateSize" | "stateHeadsInTurn" | "stateGatesTogether"
+  | "mixer"
+  | "convKernel"
+  | "stateHeads"
+  | "stateGroups"
+  | "stateSize"
+  | "stateWidth"
+  | "stateHeadsInTurn"
+  | "stateGatesTogether"
 >;
 
 /** A layer that has attention and no state. */
-export const attentionOnly: Recurrent = {
+const attentionOnly: Recurrent = {
   mixer: "attention",
   convKernel: 0,
   stateHeads: 0,
   stateGroups: 0,
   stateSize: 0,
+  stateWidth: 0,
   stateHeadsInTurn: false,
   stateGatesTogether: false,
 };
@@ -28,43 +36,58 @@ export const attentionOnly: Recurrent = {
 /** Layers that take part in the logits, and those of the file, with a drafter's, which come last. */
 type Depth = Readonly<Record<"layers" | "blocks", number>>;
 
-/** A tensor of a mixer. */
-export interface MixerTensor {
-  readonly role: Role;
-  /** Its name behind that of the layer. */
-  readonly name: string;
-  /** A matrix; one whose values are used one by one, in f32; or a vector, also in f32. */
-  readonly form: "matrix" | "taps" | "vector";
-  readonly columns: number;
-  readonly rows: number;
+/** Whether a mixer has queries and keys. */
+export function hasHeads(mixer: Mixer): boolean {
+  return mixer === "attention" || mixer === "latent" || mixer === "paired";
 }
 
-/** For each layer what it has in place of attention; undefined where it has attention. */
+/** The mixer of each layer. */
 export function readRecurrent(
   metadata: Metadata,
   architecture: string,
   traits: Traits,
   depth: Depth,
-): (Recurrent | undefined)[] {
+): Recurrent[] {
+  const attention: Recurrent = traits.latent ? { ...attentionOnly, mixer: "latent" } : attentionOnly;
+  const choose = (own: Recurrent, layers: readonly boolean[]) => layers.map((is) => is ? own : attention);
   switch (traits.recurrent) {
     case undefined:
-      return new Array<undefined>(depth.layers).fill(undefined);
+      return new Array<Recurrent>(depth.layers).fill(attention);
     case "shortConvolution": {
       const convKernel = readTaps(metadata, `${architecture}.shortconv.l_cache`);
       const own = { ...attentionOnly, mixer: traits.recurrent, convKernel };
-      return layersWithoutKeys(metadata, architecture, depth).map((isWithout) => isWithout ? own : undefined);
+      return choose(own, layersWithoutKeys(metadata, architecture, depth));
     }
-    case "deltaRule": {
-      const own = readDeltaRule(metadata, architecture, traits);
-      return layersBesideAttention(metadata, architecture, depth).map((is) => is ? own : undefined);
+    case "deltaRule":
+      return choose(
+        readDeltaRule(metadata, architecture, traits),
+        layersBesideAttention(metadata, architecture, depth),
+      );
+    case "mamba2": {
+      const own = choose(readMamba2(metadata, architecture), layersWithoutKeys(metadata, architecture, depth));
+      if (!traits.halves) return own;
+      const widths = widthsOfLayers(metadata, architecture, depth);
+      return own.map((mixer, layer) => widths[layer] === 0 ? mixer : { ...attentionOnly, mixer: "none" });
     }
+    case "paired":
+      return new Array<Recurrent>(depth.layers).fill({ ...readMamba2(metadata, architecture), mixer: "paired" });
   }
+}
+
+/** The widths of feed-forward parts, 0 where there is none. */
+function widthsOfLayers(metadata: Metadata, architecture: string, { layers, blocks }: Depth): MetadataValue[] {
+  const key = `${architecture}.feed_forward_length`;
+  const widths = metadata.get(key);
+  if (widths instanceof MetadataArray && widths.length === blocks) return Array.from(widths).slice(0, layers);
+  const got = widths instanceof MetadataArray ? `an array of ${widths.length}` : `${widths ?? "nothing"}`;
+  throw metadata.wrong(key, `an array with a number for each of ${blocks} layers, 0 where there is a mixer`, got);
 }
 
 /** The layers that have no heads of keys. */
 function layersWithoutKeys(metadata: Metadata, architecture: string, { layers, blocks }: Depth): boolean[] {
   const key = `${architecture}.attention.head_count_kv`;
   const heads = metadata.get(key);
+  if (typeof heads === "number") return new Array<boolean>(layers).fill(heads === 0);
   if (!(heads instanceof MetadataArray) || heads.length !== blocks) {
     const got = heads instanceof MetadataArray ? `an array of ${heads.length}` : `${heads ?? "nothing"}`;
     throw metadata.wrong(
@@ -100,12 +123,7 @@ function readDeltaRule(
   { stateHeads: order }: Traits,
 ): Recurrent {
   const key = (name: string) => `${architecture}.ssm.${name}`;
-  const stateHeads = metadata.count(key("time_step_rank"), { most: LIMITS.headsMax });
-  const stateGroups = metadata.count(key("group_count"), { most: LIMITS.headsMax });
-  const stateSize = metadata.count(key("state_size"), { most: LIMITS.stateSizeMax });
-  if (stateHeads % stateGroups !== 0) {
-    throw metadata.wrong(key("group_count"), `a divisor of ${stateHeads} heads`, `${stateGroups}`);
-  }
+  const { stateHeads, stateGroups, stateSize, convKernel } = readHeads(metadata, architecture);
   const inner = metadata.count(key("inner_size"), { fallback: stateHeads * stateSize });
   if (inner !== stateHeads * stateSize) {
     const expected = `${stateHeads * stateSize}, ${stateHeads} heads of ${stateSize}`;
@@ -113,13 +131,39 @@ function readDeltaRule(
   }
   return {
     mixer: "deltaRule",
-    convKernel: readTaps(metadata, key("conv_kernel")),
+    convKernel,
     stateHeads,
     stateGroups,
     stateSize,
+    stateWidth: 0,
     stateHeadsInTurn: order === "turns",
     stateGatesTogether: order === "neighbours",
   };
+}
+
+function readMamba2(metadata: Metadata, architecture: string): Recurrent {
+  const heads = readHeads(metadata, architecture);
+  const key = `${architecture}.ssm.inner_size`;
+  const most = LIMITS.headDimMax * heads.stateHeads;
+  const inner = metadata.count(key, { most });
+  const norms = `${architecture}.ssm.dt_b_c_rms`;
+  if (metadata.flag(norms, false)) throw metadata.unsupported(norms, "false, as in all of Mamba-2", "true");
+  if (inner % heads.stateHeads !== 0) {
+    throw metadata.wrong(key, `a multiple of ${heads.stateHeads} heads`, `${inner}`);
+  }
+  return { ...attentionOnly, ...heads, mixer: "mamba2", stateWidth: inner / heads.stateHeads };
+}
+
+/** Heads with a state, which come in groups, and the convolution before them. */
+function readHeads(metadata: Metadata, architecture: string) {
+  const key = (name: string) => `${architecture}.ssm.${name}`;
+  const stateHeads = metadata.count(key("time_step_rank"), { most: LIMITS.headsMax });
+  const stateGroups = metadata.count(key("group_count"), { most: LIMITS.headsMax });
+  const stateSize = metadata.count(key("state_size"), { most: LIMITS.stateSizeMax });
+  if (stateHeads % stateGroups !== 0) {
+    throw metadata.wrong(key("group_count"), `a divisor of ${stateHeads} heads`, `${stateGroups}`);
+  }
+  return { stateHeads, stateGroups, stateSize, convKernel: readTaps(metadata, key("conv_kernel")) };
 }
 
 /** Taps of a short convolution. */
@@ -127,47 +171,4 @@ function readTaps(metadata: Metadata, key: string): number {
   const taps = metadata.count(key, { least: 0 });
   if (taps >= 2 && taps <= LIMITS.convKernelMax) return taps;
   throw metadata.wrong(key, `2 to ${LIMITS.convKernelMax} taps of a short convolution`, `${taps}`);
-}
-
-/** The tensors of a layer's mixer, unless that is attention. */
-export function mixerTensors(sizes: Hyperparameters, parameters: LayerParameters): MixerTensor[] {
-  const lists: Record<Mixer, (sizes: Hyperparameters, parameters: LayerParameters) => MixerTensor[]> = {
-    attention: () => [],
-    shortConvolution: convolutionTensors,
-    deltaRule: deltaTensors,
-    latent: () => [],
-  };
-  return lists[parameters.mixer](sizes, parameters);
-}
-
-function convolutionTensors({ embedding }: Hyperparameters, { convKernel }: LayerParameters): MixerTensor[] {
-  return [
-    { role: "ssm_in", name: "shortconv.in_proj.weight", form: "matrix", columns: embedding, rows: 3 * embedding },
-    { role: "ssm_conv1d", name: "shortconv.conv.weight", form: "taps", columns: convKernel, rows: embedding },
-    { role: "ssm_out", name: "shortconv.out_proj.weight", form: "matrix", columns: embedding, rows: embedding },
-  ];
-}
-
-function deltaTensors(
-  { embedding }: Hyperparameters,
-  { convKernel, stateHeads: heads, stateGroups, stateSize: size, stateGatesTogether }: LayerParameters,
-): MixerTensor[] {
-  const values = heads * size;
-  const channels = 2 * stateGroups * size + values;
-  const matrix = (role: Role, name: string, rows: number, columns = embedding) =>
-    ({ role, name: `${name}.weight`, form: "matrix", columns, rows }) as const;
-  const vector = (role: Role, name: string, columns: number) =>
-    ({ role, name, form: "vector", columns, rows: 1 }) as const;
-  return [
-    matrix("ssm_in", "attn_qkv", channels),
-    matrix("ssm_gate", "attn_gate", values),
-    ...stateGatesTogether
-      ? [matrix("ssm_ba", "ssm_ba", 2 * heads)]
-      : [matrix("ssm_beta", "ssm_beta", heads), matrix("ssm_alpha", "ssm_alpha", heads)],
-    { role: "ssm_conv1d", name: "ssm_conv1d.weight", form: "taps", columns: convKernel, rows: channels },
-    vector("ssm_a", "ssm_a", heads),
-    vector("ssm_dt_bias", "ssm_dt.bias", heads),
-    vector("ssm_norm", "ssm_norm.weight", size),
-    matrix("ssm_out", "ssm_out", embedding, values),
-  ];
 }

@@ -8,6 +8,7 @@ import { LIMITS } from "../../../ffi/wire.ts";
 import { type Gguf, type Metadata, MetadataArray } from "../../files/gguf/read.ts";
 import { pow } from "./elementary.ts";
 import type { LayerParameters, Rotation, Traits } from "./types.ts";
+import { hasHeads } from "./recurrent.ts";
 import { readYarn } from "./yarn.ts";
 
 /** How positions are turned into rotations. */
@@ -43,7 +44,7 @@ export function planRope(
   const key = `${architecture}.rope.scaling.finetuned`;
   const isRotated = traits.rotationSwitch === undefined || metadata.flag(key, true);
   const ofLayers = layers.map(({ mixer, window }, layer) => {
-    if (!isRotated || !rotates(mixer)) return 0;
+    if (!isRotated || traits.ropeStyle === "none" || !hasHeads(mixer)) return 0;
     const { unrotated } = traits;
     if (typeof unrotated === "number" && layer % unrotated === unrotated - 1) return 0;
     if (unrotated === "unwindowed" && isWindowed && window === 0) return 0;
@@ -62,9 +63,9 @@ function readRotation(
 ): { rotation: Rotation; factors: string | undefined } {
   const { metadata } = gguf;
   const key = (name: string) => `${architecture}.rope.${name}`;
-  const own = layers.filter(({ mixer, window }) => rotates(mixer) && !(traits.windowHeads && window > 0));
-  const kDim = Math.min(...own.map((layer) => layer.kDim));
-  const dimensions = readDimensions(metadata, key("dimension_count"), kDim);
+  const own = layers.filter(({ mixer, window }) => hasHeads(mixer) && !(traits.windowHeads && window > 0));
+  const kDim = Math.min(LIMITS.headDimMax, ...own.map((layer) => layer.kDim));
+  const dimensions = traits.ropeStyle === "none" ? 2 : readDimensions(metadata, key("dimension_count"), kDim);
   if (traits.sections) checkSections(metadata, key("dimension_sections"), dimensions / 2);
   const scaling = metadata.text(key("scaling.type"), "linear");
   if (!SCALINGS.includes(scaling)) {
@@ -75,7 +76,7 @@ function readRotation(
     least: 0,
     fallback: metadata.has(oldKey) ? metadata.number(oldKey, { least: 0 }) : 0,
   });
-  const factors = chooseFactors(gguf, architecture, scaling, context);
+  const factors = traits.ropeStyle === "none" ? undefined : chooseFactors(gguf, architecture, scaling, context);
   const base = readBase(metadata, architecture, traits, kDim);
   const plain = {
     dimensions,
@@ -166,9 +167,4 @@ function chooseFactors(
     throw metadata.wrong(`${architecture}.rope.scaling.type`, `the tensor ${wanted} with it`, "longrope");
   }
   return undefined;
-}
-
-/** Whether a mixer has queries and keys. */
-function rotates(mixer: LayerParameters["mixer"]): boolean {
-  return mixer === "attention" || mixer === "latent";
 }

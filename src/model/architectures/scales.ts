@@ -45,8 +45,11 @@ export function readScales(
   const softcap = (name: string, fallback: number | undefined) =>
     fallback === undefined ? 0 : metadata.number(key(name), { least: 0, fallback });
   return {
-    epsilon: metadata.positive(
-      key(traits.layerNorms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
+    epsilon: readEpsilon(
+      metadata,
+      key("attention.layer_norm_rms_epsilon"),
+      key("attention.layer_norm_epsilon"),
+      traits,
     ),
     embeddingScale: scale("embedding_scale", traits.scaledEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
     residualScale: scale("residual_scale", 1),
@@ -58,6 +61,11 @@ export function readScales(
     logitSoftcap: softcap("final_logit_softcapping", traits.logitSoftcap),
     ...readTemperature(metadata, architecture, traits),
   };
+}
+
+function readEpsilon(metadata: Metadata, ofSquares: string, ofDeviation: string, traits: Traits): number {
+  const isOther = traits.layerNorms ?? (traits.eitherEpsilon && !metadata.has(ofSquares));
+  return metadata.positive(isOther ? ofDeviation : ofSquares);
 }
 
 /** What logits are multiplied by: files state that, or what they are divided by. */

@@ -17,12 +17,20 @@ const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "head
 const QWEN3MOE: Traits = { ...QWEN3, experts: { score: "softmax", normalises: true, ownWidth: true } };
 const QWEN35: Traits = {
   ...QWEN3,
-  secondNorm: "post_attention_norm",
+  secondNorm: "post_attention_norm.weight",
   recurrent: "deltaRule",
   stateHeads: "turns",
   gatedAttention: true,
 };
 const WEIGHED: ExpertTraits = { score: "softmax", normalises: true, ownWidth: true, shared: "weighed" };
+const NEMOTRON_H: Traits = {
+  ropeStyle: "none",
+  activation: "relu",
+  ungated: true,
+  halves: true,
+  recurrent: "mamba2",
+  eitherEpsilon: true,
+};
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 
 const COHERE: Traits = { ropeStyle: "norm", activation: "silu", layerNorms: true, parallel: true, logitScale: true };
@@ -57,13 +65,34 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   }],
   ["granite", GRANITE],
   ["granitemoe", { ...GRANITE, experts: { score: "softmax", normalises: true, optional: true, shared: "length" } }],
+  ["granitehybrid", {
+    ropeStyle: "norm",
+    activation: "silu",
+    scales: true,
+    rotationSwitch: true,
+    recurrent: "mamba2",
+    experts: { score: "softmax", normalises: true, optional: true, shared: "length" },
+  }],
+  ["falcon-h1", { ropeStyle: "neox", activation: "silu", secondNorm: "ffn_norm", recurrent: "paired" }],
+  ["nemotron_h", NEMOTRON_H],
+  ["nemotron_h_moe", {
+    ...NEMOTRON_H,
+    experts: {
+      score: "sigmoid",
+      normalises: false,
+      stated: true,
+      ownWidth: true,
+      shared: "length",
+      latent: true,
+    },
+  }],
   ["qwen2", QWEN2],
   ["qwen2moe", { ...QWEN2, experts: { ...WEIGHED, normalises: false } }],
   ["qwen3", QWEN3],
   ["qwen3moe", QWEN3MOE],
   ["qwen3vl", { ...QWEN3, sections: true }],
   ["qwen3vlmoe", { ...QWEN3MOE, sections: true }],
-  ["seed_oss", { ...QWEN2, secondNorm: "post_attention_norm" }],
+  ["seed_oss", { ...QWEN2, secondNorm: "post_attention_norm.weight" }],
   ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true }],
   ["hunyuan-moe", {
     ...QWEN3,
@@ -143,6 +172,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
       sigmoidOf: { layers: [47, 48], vocabulary: 154_880 },
       normalises: false,
       stated: true,
+      scored: true,
       ownWidth: true,
       shared: "count",
       leadingDense: true,
@@ -153,11 +183,12 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["glm4moe", {
     ...QWEN3,
     optionalNorms: true,
-    secondNorm: "post_attention_norm",
+    secondNorm: "post_attention_norm.weight",
     experts: {
       score: "sigmoid",
       normalises: false,
       stated: true,
+      scored: true,
       ownWidth: true,
       shared: "count",
       leadingDense: true,
@@ -166,7 +197,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["gpt-oss", {
     ...QWEN2,
     activation: "clamped",
-    secondNorm: "post_attention_norm",
+    secondNorm: "post_attention_norm.weight",
     window: { period: 2, size: 0 },
     sinks: true,
     experts: { score: "softmaxOfChosen", normalises: false, ownWidth: true },

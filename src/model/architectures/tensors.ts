@@ -8,7 +8,8 @@
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import type { Hyperparameters, LayerParameters, Role, Traits } from "./types.ts";
 import { formatInstead, FORMATS } from "../../files/formats.ts";
-import { mixerTensors } from "./recurrent.ts";
+import { mixerTensors, type Part } from "./mixer_tensors.ts";
+import { hasHeads } from "./recurrent.ts";
 import type { Gguf, Tensor } from "../../files/gguf/read.ts";
 
 /**
@@ -86,24 +87,27 @@ function planInputs(plan: Plan, { embedding, vocabulary, layers, layerInputs }: 
 function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameters: LayerParameters, layer: number) {
   const { embedding } = sizes;
   const name = (part: string) => `blk.${layer}.${part}`;
+  const { mixer, feedForward, experts } = parameters;
   const before = traits.postNorms !== "only";
-  if (before) plan.vector("attn_norm", layer, name("attn_norm.weight"), embedding);
+  // The one norm of a layer without a mixer has the name of a mixer's.
+  if (before) plan.vector(mixer === "none" ? "ffn_norm" : "attn_norm", layer, name("attn_norm.weight"), embedding);
   if (traits.layerNorms) plan.bias("attn_norm_bias", layer, name("attn_norm.bias"), embedding);
-  if (parameters.mixer === "attention") planAttention(plan, sizes, traits, parameters, layer);
-  if (parameters.mixer === "latent") planLatent(plan, embedding, parameters, layer);
-  for (const { role, name: part, form, columns, rows } of mixerTensors(sizes, parameters)) {
-    if (form === "vector") plan.vector(role, layer, name(part), columns);
-    else if (form === "taps") plan.taps(role, layer, name(part), columns, rows);
-    else plan.matrix(role, layer, name(part), columns, rows);
+  if (mixer === "latent") planLatent(plan, embedding, parameters, layer);
+  else if (hasHeads(mixer)) planAttention(plan, sizes, traits, parameters, layer);
+  for (const tensor of mixerTensors(sizes, parameters)) {
+    const whole = name(tensor.name);
+    if (tensor.optional && !plan.has(whole)) continue;
+    if (tensor.form === "parts") plan.split(layer, whole, tensor.columns, tensor.parts);
+    else plan[tensor.form](tensor.role, layer, whole, tensor.columns, tensor.rows);
   }
   if (traits.postNorms) plan.vector("post_attention_norm", layer, name("post_attention_norm.weight"), embedding);
 
   if (traits.layerNorms && !sizes.parallel) plan.bias("ffn_norm_bias", layer, name("ffn_norm.bias"), embedding);
-  if (before && !sizes.parallel) {
-    plan.vector("ffn_norm", layer, name(`${traits.secondNorm ?? "ffn_norm"}.weight`), embedding);
+  if (before && !sizes.parallel && mixer !== "none" && feedForward + experts > 0) {
+    plan.vector("ffn_norm", layer, name(traits.secondNorm ?? "ffn_norm.weight"), embedding);
   }
-  if (parameters.feedForward > 0) planDense(plan, embedding, traits, parameters.feedForward, layer);
-  if (parameters.experts > 0) planExpertTensors(plan, embedding, traits, parameters, layer);
+  if (feedForward > 0) planDense(plan, embedding, traits, feedForward, layer);
+  if (experts > 0) planExpertTensors(plan, embedding, traits, parameters, layer);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
   if (traits.layerInputs === undefined) return;
   plan.bias("layer_output_scale", layer, name("layer_output_scale.weight"), 1);
@@ -180,30 +184,36 @@ function planDense(plan: Plan, embedding: number, traits: Traits, feedForward: n
       { role: "ffn_up", rows: feedForward },
     ]);
   } else {
-    plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
+    if (!traits.ungated) plan.matrix("ffn_gate", layer, name("ffn_gate.weight"), embedding, feedForward);
     plan.matrix("ffn_up", layer, name("ffn_up.weight"), embedding, feedForward);
   }
   plan.matrix("ffn_down", layer, name("ffn_down.weight"), feedForward, embedding);
-  plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
+  if (!traits.ungated) plan.bias("ffn_gate_bias", layer, name("ffn_gate.bias"), feedForward);
   plan.bias("ffn_up_bias", layer, name("ffn_up.bias"), feedForward);
   plan.bias("ffn_down_bias", layer, name("ffn_down.bias"), embedding);
 }
 
 /** The router, the experts as slabs of one tensor, and the shared expert with the row that weighs it. */
 function planExpertTensors(plan: Plan, embedding: number, traits: Traits, parameters: LayerParameters, layer: number) {
-  const { experts, expertWidth, sharedWidth } = parameters;
+  const { experts, expertWidth, sharedWidth, expertLatent } = parameters;
+  const stream = expertLatent > 0 ? expertLatent : embedding;
   const name = (part: string) => `blk.${layer}.${part}`;
   plan.matrix("ffn_gate_inp", layer, name("ffn_gate_inp.weight"), embedding, experts);
   plan.bias("ffn_gate_inp_bias", layer, name("ffn_gate_inp.bias"), experts);
   plan.bias("exp_probs_b", layer, name("exp_probs_b.bias"), experts);
-  const inner: Part[] = [{ role: "ffn_gate_exps", rows: expertWidth }, { role: "ffn_up_exps", rows: expertWidth }];
+  if (expertLatent > 0) {
+    plan.matrix("ffn_latent_down", layer, name("ffn_latent_down.weight"), embedding, expertLatent);
+    plan.matrix("ffn_latent_up", layer, name("ffn_latent_up.weight"), expertLatent, embedding);
+  }
+  const up: Part = { role: "ffn_up_exps", rows: expertWidth };
+  const inner: Part[] = traits.ungated ? [up] : [{ role: "ffn_gate_exps", rows: expertWidth }, up];
   const joined = name("ffn_gate_up_exps.weight");
-  if (plan.has(joined)) plan.split(layer, joined, embedding, inner, experts);
-  else for (const part of inner) plan.split(layer, name(`${part.role}.weight`), embedding, [part], experts);
-  plan.split(layer, name("ffn_down_exps.weight"), expertWidth, [{ role: "ffn_down_exps", rows: embedding }], experts);
-  plan.bias("ffn_gate_exps_bias", layer, name("ffn_gate_exps.bias"), expertWidth, false, experts);
+  if (plan.has(joined) && !traits.ungated) plan.split(layer, joined, stream, inner, experts);
+  else for (const part of inner) plan.split(layer, name(`${part.role}.weight`), stream, [part], experts);
+  plan.split(layer, name("ffn_down_exps.weight"), expertWidth, [{ role: "ffn_down_exps", rows: stream }], experts);
+  if (!traits.ungated) plan.bias("ffn_gate_exps_bias", layer, name("ffn_gate_exps.bias"), expertWidth, false, experts);
   plan.bias("ffn_up_exps_bias", layer, name("ffn_up_exps.bias"), expertWidth, false, experts);
-  plan.bias("ffn_down_exps_bias", layer, name("ffn_down_exps.bias"), embedding, false, experts);
+  plan.bias("ffn_down_exps_bias", layer, name("ffn_down_exps.bias"), stream, false, experts);
   plan.bias("ffn_down_exps_scale", layer, name("ffn_down_exps.scale"), experts);
   if (parameters.feedForward > 0) {
     plan.vector("ffn_gate_inp_scale", layer, name("ffn_gate_inp.scale"), embedding);
@@ -212,16 +222,11 @@ function planExpertTensors(plan: Plan, embedding: number, traits: Traits, parame
     }
   }
   if (sharedWidth === 0) return;
-  plan.matrix("ffn_gate_shexp", layer, name("ffn_gate_shexp.weight"), embedding, sharedWidth);
+  if (!traits.ungated) plan.matrix("ffn_gate_shexp", layer, name("ffn_gate_shexp.weight"), embedding, sharedWidth);
   plan.matrix("ffn_up_shexp", layer, name("ffn_up_shexp.weight"), embedding, sharedWidth);
   plan.matrix("ffn_down_shexp", layer, name("ffn_down_shexp.weight"), sharedWidth, embedding);
   if (traits.experts?.shared !== "weighed") return;
   plan.matrix("ffn_gate_inp_shexp", layer, name("ffn_gate_inp_shexp.weight"), embedding, 1);
-}
-
-interface Part {
-  role: Role;
-  rows: number;
 }
 
 /** Collects tensors, each checked for presence, shape and type. */

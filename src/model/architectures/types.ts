@@ -27,7 +27,7 @@ export interface Traits {
   readonly activation: Activation;
   /** Embeddings are multiplied by the root of their length. */
   readonly scaledEmbedding?: true;
-  /** What the norm before the feed-forward part is called, where not `ffn_norm`. */
+  /** The name of the norm's tensor before the feed-forward part, where not `ffn_norm.weight`. */
   readonly secondNorm?: string;
   /** Attention has biases on q, k and v; elsewhere they are taken where a file has them. */
   readonly biases?: true;
@@ -84,8 +84,14 @@ export interface Traits {
   readonly alpha?: true;
   /** Queries get a temperature that rises with their position. */
   readonly temperature?: true;
-  /** What layers without heads of keys have in place of attention. Absent: all have attention. */
-  readonly recurrent?: "shortConvolution" | "deltaRule";
+  /** What layers without heads of keys have in place of attention; `paired`: beside attention, in all layers. Absent: all have attention. */
+  readonly recurrent?: "shortConvolution" | "deltaRule" | "mamba2" | "paired";
+  /** Layers have one half each: those with a width a feed-forward part, the others a mixer. */
+  readonly halves?: true;
+  /** Feed-forward parts have no gate. */
+  readonly ungated?: true;
+  /** Where a file does not state the epsilon of its norms, it is that of norms by deviation. */
+  readonly eitherEpsilon?: true;
   /** Which group a head with a state is of: those of a group are neighbours, and one matrix makes both gates, or they take turns. */
   readonly stateHeads?: "neighbours" | "turns";
   /** What attention gives is gated: behind each head's query, its matrix gives a gate. */
@@ -110,10 +116,12 @@ export interface ExpertTraits {
   readonly normalises: boolean;
   /** The score of files that state none and have so many layers and tokens. */
   readonly sigmoidOf?: { readonly layers: readonly number[]; readonly vocabulary: number };
-  /** The file may say otherwise, and scale the weights. */
+  /** The file may say otherwise of that, and scale the weights. */
   readonly stated?: true;
-  /** The file may state another score alone. */
+  /** The file may state another score. */
   readonly scored?: true;
+  /** The file may state the length of a narrower row that they work on. */
+  readonly latent?: true;
   /** There are files without experts. */
   readonly optional?: true;
   /** The width of an expert is always stated apart from that of dense layers. */
@@ -198,7 +206,9 @@ export interface Hyperparameters extends RouterParameters {
   /** Floats of each token that a layer gets beside the stream; 0 is none. */
   readonly layerInputs: number;
   /** The function between the two halves of a feed-forward layer. */
-  readonly activation: "silu" | "gelu" | "clamped";
+  readonly activation: "silu" | "gelu" | "clamped" | "relu";
+  /** Whether feed-forward parts have a gate; without, up is its own, which squares `relu`. */
+  readonly feedForwardGate: boolean;
   /** What is added under the root of a norm. */
   readonly epsilon: number;
   /** What embeddings are multiplied by. */
@@ -234,8 +244,8 @@ export interface Hyperparameters extends RouterParameters {
  * ```
  */
 export interface LayerParameters {
-  /** What lets positions see each other. */
-  readonly mixer: "attention" | "shortConvolution" | "deltaRule" | "latent";
+  /** What lets positions see each other; `paired` is attention and Mamba-2 over one input. */
+  readonly mixer: "attention" | "shortConvolution" | "deltaRule" | "latent" | "mamba2" | "paired" | "none";
   /** Heads of queries; 0 without attention. */
   readonly heads: number;
   /** Heads of keys and values; 0 without attention. */
@@ -252,6 +262,8 @@ export interface LayerParameters {
   readonly expertWidth: number;
   /** The width inside the shared expert, which every token goes to; 0: there is none. */
   readonly sharedWidth: number;
+  /** Elements of the narrower row that experts read and give, but for the shared one; 0: they read the stream. */
+  readonly expertLatent: number;
   /**
    * Elements of the latent row that keys and values of all heads are made from; 0: attention is not latent. With it, `kDim` and
    * `vDim` are those of one head.
@@ -273,10 +285,12 @@ export interface LayerParameters {
   readonly keysLayer: number;
   /** Heads that have a state each; 0 where there are none. */
   readonly stateHeads: number;
-  /** Groups of them that share a query and a key. */
+  /** Groups of them that share a query and a key; in Mamba-2, what stands for these. */
   readonly stateGroups: number;
-  /** Elements of a key of such a head. */
+  /** Elements of a key of such a head; in Mamba-2, of each of its channels' states. */
   readonly stateSize: number;
+  /** Channels of such a head, in Mamba-2. */
+  readonly stateWidth: number;
   /** Whether the heads of a group are those whose number has the same rest when divided by the groups; else they are neighbours. */
   readonly stateHeadsInTurn: boolean;
   /** Whether both gates of a delta rule are made by one matrix. */

@@ -1,0 +1,70 @@
+//! Mamba-2 of one head: each of its channels keeps a row of states, which decay by what the token's time step says and take up the
+//! channel's input, weighed by the row b; the row c reads them (docs/design/contract.md, "States").
+//!
+//!   m = fma(b, step * x, decay * m);  y = c m + through * x
+//!
+//! Lanes are channels, which do not depend on each other: 16 of them lie together, state after state, and walk all tokens before
+//! the next 16 do, so that they stay in the first cache. States are added in four sums, by their number mod 4.
+
+const level_table = @import("../level/level_table.zig");
+const limits = @import("../limits.zig");
+const math = @import("math.zig");
+const simd = @import("../level/simd.zig");
+
+const F = simd.F;
+const splat = simd.splat;
+
+/// The steps and decays of all tokens, in their place; then the states over the tokens. 1 where one is not finite, else 0.
+pub fn mamba2(args: *const level_table.Mamba2) callconv(.c) u32 {
+    var bad: u32 = 0;
+    for (0..args.tokens) |token| {
+        const at = token * args.stride;
+        const step = math.softplus(splat(args.step[at] + args.step_bias));
+        const decay = math.exp(splat(args.rate) * step);
+        // What is not finite is not 0 when it is taken from itself.
+        const rest = (step - step) + (decay - decay);
+        if (rest[0] != 0) bad = 1;
+        args.step[at] = step[0];
+        args.decay[at] = decay[0];
+    }
+    var channel: u32 = 0;
+    while (channel < args.width) : (channel += 16) walk(args, channel);
+    return bad;
+}
+
+/// Sixteen channels from `channel` on, over all tokens.
+fn walk(args: *const level_table.Mamba2, channel: u32) void {
+    const floats = args.size * 16;
+    const own = args.state + channel / 16 * floats;
+    if (args.is_fresh) @memset(own[0..floats], 0);
+    for (0..args.kept) |token| take(args, own, channel, token);
+    if (args.kept == args.tokens) return;
+    // Drafts go on from a copy.
+    var copy: [limits.state_size_max * 16]f32 align(64) = undefined;
+    @memcpy(copy[0..floats], own[0..floats]);
+    for (args.kept..args.tokens) |token| take(args, &copy, channel, token);
+}
+
+/// What a token brings to each state.
+const Token = struct { decay: F, taken: F, b: [*]const f32, c: [*]const f32 };
+
+inline fn take(args: *const level_table.Mamba2, m: [*]f32, channel: u32, token: usize) void {
+    const at = token * args.stride;
+    const left = args.width - channel;
+    const x = if (left >= 16) simd.load(args.x + at + channel) else simd.loadPart(args.x + at + channel, left, 0);
+    const one: Token = .{ .decay = splat(args.decay[at]), .taken = splat(args.step[at]) * x, .b = args.b + at, .c = args.c + at };
+    var sums: [4]F = @splat(splat(0));
+    var state: u32 = 0;
+    while (state + 4 <= args.size) : (state += 4) inline for (0..4) |i| takeState(m, one, state + i, &sums[i]);
+    inline for (0..3) |i| if (state + i < args.size) takeState(m, one, state + i, &sums[i]);
+    const out = args.out orelse return;
+    const y = simd.fma(splat(args.through), x, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    const place = out + token * args.out_stride + channel;
+    if (left >= 16) simd.store(place, y) else simd.storePart(place, left, y);
+}
+
+inline fn takeState(m: [*]f32, one: Token, state: usize, sum: *F) void {
+    const new = simd.fma(splat(one.b[state]), one.taken, simd.load(m + state * 16) * one.decay);
+    simd.store(m + state * 16, new);
+    sum.* = simd.fma(splat(one.c[state]), new, sum.*);
+}
