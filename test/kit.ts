@@ -23,7 +23,15 @@ export const dataDirectory: string = join(root, "test", "data");
 export const excerptDirectory: string = join(dataDirectory, "kit");
 
 /** Architectures whose traits the whole kit alone shows: small beside the room that their models take in the excerpt. */
-export const leftOutOfExcerpt: ReadonlySet<string> = new Set(["qwen3vl", "hunyuan-dense", "mistral3", "deepseek2"]);
+export const leftOutOfExcerpt: ReadonlySet<string> = new Set([
+  "qwen3vl",
+  "hunyuan-dense",
+  "mistral3",
+  "deepseek2",
+  "granitehybrid",
+  "falcon-h1",
+  "nemotron_h",
+]);
 
 const kitPath = process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit");
 
