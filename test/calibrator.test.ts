@@ -12,6 +12,7 @@ import { after, describe, it } from "node:test";
 import { native } from "../ffi/native.ts";
 import { CancelledError, Model, Quantizer, readGguf } from "../mod.ts";
 import { Calibrator } from "../src/converting/calibrator.ts";
+import type { Calibration } from "../src/converting/round_calibrated.ts";
 import { QuantizedTensor } from "../src/converting/tensor.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { FORMATS } from "../src/files/formats.ts";
@@ -79,19 +80,18 @@ const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => su
 describe("a calibrator", () => {
   it("has nothing to make up for while nothing is rounded", async () => {
     await using calibrator = await open();
-    const calibration = await calibrator.calibrationFor(output);
-    assert(calibration !== undefined);
+    const calibration = await of(calibrator, output);
     assertEquals([calibration.columns, calibration.repair, calibration.shift], [256, null, null]);
-    assertEquals(await calibrator.calibrationFor("token_embd.weight"), undefined);
+    assertEquals(await calibrator.calibrationFor("token_embd.weight", 0), undefined);
   });
 
   it("makes a later matrix up for what an earlier one has lost", async () => {
     const { format, blocks } = await coarseValues();
     await using calibrator = await open();
     // Before a layer's first product is asked for there is no copy of the layer.
-    await calibrator.calibrationFor(values);
+    await calibrator.calibrationFor(values, 0);
     calibrator.replace(values, format, blocks);
-    const { repair, shift } = await calibrator.calibrationFor(output) ?? {};
+    const { repair, shift } = await of(calibrator, output);
     assert(repair === null && shift);
 
     // The outputs of the original, beside those of the rounded copy with the matrix as it was, and with it repaired.
@@ -116,7 +116,7 @@ describe("a calibrator", () => {
     await using calibrator = await open();
     // Nothing is rounded: the sums of a layer that was loaded alone are those of the whole model.
     const deep = "blk.2.ffn_gate.weight";
-    const { factor, columns } = await calibrator.calibrationFor(deep) ?? assertFails();
+    const { factor, columns } = await of(calibrator, deep);
     using model = await Model.load(path);
     const rows = await inputsOf(model, 2 * 4 + 2);
     const diagonal = Array.from({ length: columns }, (_, k) => rows.reduce((sum, row) => sum + row[k] ** 2, 0));
@@ -132,13 +132,13 @@ describe("a calibrator", () => {
   it("leaves nothing behind, at its end and when it is cancelled", async () => {
     {
       await using calibrator = await open();
-      await calibrator.calibrationFor("blk.1.attn_q.weight");
+      await calibrator.calibrationFor("blk.1.attn_q.weight", 0);
       assertEquals(readdirSync(folder).length, 1);
     }
     assertEquals(readdirSync(folder), []);
     const controller = new AbortController();
     await using calibrator = await open(controller.signal);
-    const asked = calibrator.calibrationFor("blk.3.ffn_down.weight");
+    const asked = calibrator.calibrationFor("blk.3.ffn_down.weight", 0);
     controller.abort();
     await assertRejects(() => asked, CancelledError);
     await calibrator[Symbol.asyncDispose]();
@@ -146,6 +146,9 @@ describe("a calibrator", () => {
   });
 });
 
-function assertFails(): never {
-  throw new Error("there is no calibration");
+/** The calibration of a matrix, which there must be. */
+async function of(calibrator: Calibrator, name: string): Promise<Calibration> {
+  const found = await calibrator.calibrationFor(name, 0);
+  assert(typeof found === "object");
+  return found;
 }

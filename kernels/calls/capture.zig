@@ -1,7 +1,9 @@
 //! The inputs of matrices, kept for calibration, which needs to know what flows through a model. A step's products are
 //! numbered in the order they are made (four a layer: q k v, attention's output, gate and up, down; the last makes the
 //! logits), and of some of them the rows of their input stay until the next step. Two numbers more stand for hidden states: those after the last
-//! layer, which a layer that was loaded alone hands to the next, and those between its mixer and its feed-forward.
+//! layer, which a layer that was loaded alone hands to the next, and those between its mixer and its feed-forward. Where a layer
+//! has experts, the product down has a row for each choice of a token, which says whose it is; a third number more stands
+//! for the inner rows of the shared expert.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -53,6 +55,24 @@ pub const Capture = struct {
         slot.rows = @min(from.count, capture.rows_max);
         slot.columns = from.columns;
         for (0..slot.rows) |row| @memcpy(slot.floats[row * from.columns ..][0..from.columns], from.first[row * from.stride ..][0..from.columns]);
+    }
+
+    /// What each row of an expert begins with: the expert's number, and the token's.
+    pub const labels = 2;
+
+    /// Adds rows of an expert under a number, if it is one of those to be kept; `first` begins anew.
+    pub fn keepExpert(capture: *Capture, number: u32, label: struct { expert: u32, first: bool }, tokens: []const u32, from: Rows) void {
+        if (number < capture.first or number - capture.first >= capture.slots.len) return;
+        const slot = &capture.slots[number - capture.first];
+        if (label.first) slot.* = .{ .columns = from.columns + labels, .floats = slot.floats };
+        assert(slot.columns == from.columns + labels and tokens.len == from.count);
+        for (tokens, 0..) |token, index| {
+            const to = slot.floats[slot.rows * @as(usize, slot.columns) ..][0..slot.columns];
+            to[0] = @floatFromInt(label.expert);
+            to[1] = @floatFromInt(token);
+            @memcpy(to[labels..], from.first[index * from.stride ..][0..from.columns]);
+            slot.rows += 1;
+        }
     }
 
     /// Whether nothing is kept that comes after the input of product `number`: what it makes is not asked for.

@@ -333,14 +333,18 @@ pub const Layer = struct {
             else => return false,
         };
         std.debug.assert(old.rows > 0 and old.group_bytes % 64 == 0);
-        if (old.slabs > 1 or old.scales != null) return false;
+        if (old.scales != null) return false;
         const row_bytes: usize = @intCast(weights.rowBytes(format, old.cols));
         const group_bytes = format.groupBytes(old.cols);
-        if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows or group_bytes > old.group_bytes) return false;
-        for (0..old.groups()) |group| {
-            const row = group * level_table.lanes;
-            const rows: u32 = @intCast(@min(level_table.lanes, old.rows - row));
-            if (format.pack(blocks.ptr + row * row_bytes, rows, old.cols, old.packed_bytes + group * group_bytes) != 0) return false;
+        if (old.cols % format.block_elements != 0 or blocks.len != row_bytes * old.rows * old.slabs or group_bytes > old.group_bytes) return false;
+        for (0..old.slabs) |slab| {
+            const from = blocks.ptr + slab * old.rows * row_bytes;
+            const to = old.packed_bytes + slab * old.groups() * group_bytes;
+            for (0..old.groups()) |group| {
+                const row = group * level_table.lanes;
+                const rows: u32 = @intCast(@min(level_table.lanes, old.rows - row));
+                if (format.pack(from + row * row_bytes, rows, old.cols, to + group * group_bytes) != 0) return false;
+            }
         }
         std.debug.assert(group_bytes <= old.group_bytes);
         old.format = format;

@@ -212,10 +212,11 @@ pub const Engine = struct {
         if (engine.busy()) return error.Busy;
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         engine.work.capture = null;
-        // That of the logits, and the hidden states of two places.
-        const products = kinds.productsOf(engine.work.model.layers) + 3;
+        // That of the logits, the hidden states of two places, and the inner rows of the shared expert.
+        const products = kinds.productsOf(engine.work.model.layers) + 4;
         if (count == 0 or first >= products) return;
-        engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride));
+        const widest = @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride, kinds.capturedFloats(engine.work.model.layers));
+        engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, widest);
     }
 
     /// Copies the rows kept of product `number`; returns how many floats, or null where they are not kept or do not fit.

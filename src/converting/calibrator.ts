@@ -9,39 +9,24 @@
  *
  * @module
  */
+import { UnsupportedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import type { Engine } from "../engine/engine.ts";
 import { openReader, readWindow } from "../measuring/text_windows.ts";
+import type { ModelPlan } from "../model/architectures/architectures.ts";
 import { LayerModel } from "../model/layer_model.ts";
 import { readPlan } from "../model/model.ts";
 import { cancelledBy } from "../options/checks.ts";
 import { given } from "../options/schema.ts";
 import { loadTokenizerAsync } from "../text/tokenizer/tokenizer.ts";
+import { CalibrationSteps, INSIDE, STATES, type Step } from "./calibration_steps.ts";
 import { CalibrationStore } from "./calibration_store.ts";
-import { CalibrationSums, type Summed } from "./calibration_sums.ts";
+import { CalibrationSums } from "./calibration_sums.ts";
 import { calibrationWindows } from "./calibration_text.ts";
+import { ExpertInputs, ExpertRows } from "./expert_rows.ts";
 import type { Calibration, TensorCalibrator } from "./round_calibrated.ts";
 import { RowFile } from "./row_file.ts";
-
-/** Which product a matrix is multiplied in, in its layer (`Native.capture`); some files have several in one. */
-const PRODUCTS: Readonly<Record<string, number>> = {
-  attn_q: 0,
-  attn_k: 0,
-  attn_v: 0,
-  attn_qkv: 0,
-  attn_output: 1,
-  ffn_gate: 2,
-  ffn_up: 2,
-  ffn_down: 3,
-};
-const productsOfLayer = 4;
-/** What a model of one layer gives after its four products and the one of the logits: the states after the layer. */
-const statesOfLayer = productsOfLayer + 1;
-/** The states between its mixer and its feed-forward. */
-const statesInside = statesOfLayer + 1;
-
-const matrixName = /^blk\.(\d+)\.(\w+)\.weight$/;
 
 /** Positions that are read together. */
 const windowMost = 256;
@@ -53,6 +38,15 @@ interface Layer {
   readonly engine: Engine;
   /** What was kept of the original, by its number: inputs of products, and states. */
   readonly original: ReadonlyMap<number, RowFile>;
+  /** Whose the original's inner rows of experts are. */
+  readonly originalRows: ExpertRows;
+}
+
+/** What calibrates one matrix: the step that it is of, and its place in a stack. */
+interface Known {
+  readonly step: Step;
+  readonly matrix: number;
+  readonly calibration: Calibration | "unreached";
 }
 
 /** Options for a {@link Calibrator}. */
@@ -76,6 +70,7 @@ export class Calibrator implements TensorCalibrator {
   readonly #windows: readonly Uint32Array[];
   readonly #positions: number;
   readonly #options: CalibratorOptions;
+  readonly #steps: CalibrationSteps;
   readonly #sums: CalibrationSums;
   readonly #store: CalibrationStore;
   /** Layers that another process had finished. */
@@ -85,18 +80,17 @@ export class Calibrator implements TensorCalibrator {
   #layer: Layer | undefined;
   /** Files that are open. */
   readonly #files = new Set<RowFile>();
-  #product = -1;
-  #calibration: Calibration | undefined;
+  #known: Known | undefined;
+  /** The experts' inputs of a step. */
+  #inputs: { readonly step: Step; readonly of: ExpertInputs } | undefined;
 
   private constructor(model: Opened, windows: readonly Uint32Array[], options: CalibratorOptions) {
     this.#model = model;
     this.#windows = windows;
     this.#positions = windows.reduce((sum, { length }) => sum + length, 0);
     this.#options = options;
-    const products = model.plan.hyperparameters.perLayer.flatMap((_, layer) =>
-      Array.from({ length: productsOfLayer }, (_, product) => this.#summed(layer, product))
-    );
-    this.#sums = new CalibrationSums(products, options.threads, options.signal);
+    this.#steps = new CalibrationSteps(model.plan);
+    this.#sums = new CalibrationSums(this.#steps.all, options.threads, options.signal);
     this.#store = CalibrationStore.open(options.output, workOf(model, windows, options.work));
     this.#begun = this.#store.layers;
     if (this.#begun > 0) {
@@ -110,6 +104,7 @@ export class Calibrator implements TensorCalibrator {
   /** Reads the model's plan and vocabulary, and the text; no weights yet. */
   static async open(path: string, options: CalibratorOptions): Promise<Calibrator> {
     const { gguf, plan, context } = readPlan(path);
+    checkLayers(path, plan);
     const window = Math.min(windowMost, context);
     const { text, tokens, signal } = options;
     const tokenizer = await loadTokenizerAsync(gguf, given({ signal }));
@@ -117,33 +112,33 @@ export class Calibrator implements TensorCalibrator {
     return new Calibrator({ gguf, plan }, windows, options);
   }
 
-  /** When a tensor's turn is: those of one product together, products in the order they are made. */
+  /** When a tensor's turn is: those of one step together, steps in the order they are made. */
   order(name: string): number {
-    return productOf(name) ?? -1;
+    return this.#steps.of(name)?.order ?? -1;
   }
 
   /** The blocks of a tensor that were made before this process began; undefined where there are none. */
   made(name: string): Uint8Array | undefined {
-    const product = productOf(name);
-    if (product === undefined || product >= productsOfLayer * this.#begun) return undefined;
-    return this.#store.kept(name);
+    const step = this.#steps.of(name);
+    return step === undefined || step.layer >= this.#begun ? undefined : this.#store.kept(name);
   }
 
-  /** What a tensor's rounding goes by, until the next product's; undefined for those that are no matrix of a layer. */
-  async calibrationFor(name: string): Promise<Calibration | undefined> {
-    const product = productOf(name);
-    if (product === undefined) return undefined;
-    if (product === this.#product) return this.#calibration;
-    const layer = Math.floor(product / productsOfLayer);
+  /** What the rounding of a tensor, or of one matrix of a stack, goes by, until the next is asked for. */
+  async calibrationFor(name: string, matrix: number): Promise<Calibration | "unreached" | undefined> {
+    const step = this.#steps.of(name);
+    if (step === undefined) return undefined;
+    const known = this.#known;
+    if (known?.step === step && known.matrix === matrix) return known.calibration;
     // A layer none of whose matrices changes is gone through all the same.
     let current = this.#layer;
-    while (current === undefined || current.index < layer) {
+    while (current === undefined || current.index < step.layer) {
       if (current !== undefined) await this.#leave(current);
       current = this.#layer = await this.#enter(current === undefined ? this.#begun : current.index + 1);
     }
-    this.#product = product;
-    this.#calibration = await this.#sum(current, product % productsOfLayer);
-    return this.#calibration;
+    this.#known = undefined;
+    const calibration = step.ofExperts ? await this.#sumExpert(current, step, matrix) : await this.#sum(current, step);
+    this.#known = { step, matrix, calibration };
+    return calibration;
   }
 
   /** Puts a tensor's new blocks into the copy, for what comes after it, and keeps them for a process that goes on. */
@@ -153,12 +148,17 @@ export class Calibrator implements TensorCalibrator {
     if (before === undefined || this.#layer === undefined) return;
     if (blocks.length > before.bytes) return; // only what shrinks fits in its place
     const { handle } = this.#layer.copy;
-    for (const { role, tensor, offset, bytes } of this.#model.plan.tensors) {
+    for (const { role, tensor, offset, stride, slabs, bytes } of this.#model.plan.tensors) {
       if (tensor.name !== name) continue;
-      const [from, to] = [offset - tensor.offset, offset - tensor.offset + bytes].map((at) =>
-        at / tensor.bytes * blocks.length
-      );
-      native().replace({ model: handle, layer: 0, role, format, blocks: blocks.subarray(from, to) });
+      const scale = blocks.length / tensor.bytes;
+      const own = bytes * scale;
+      const parts = new Uint8Array(own);
+      // Of a stack whose matrices hold several roles, each has its part of each.
+      for (let slab = 0; slab < slabs; slab++) {
+        const from = (offset - tensor.offset + slab * stride) * scale;
+        parts.set(blocks.subarray(from, from + own / slabs), slab * own / slabs);
+      }
+      native().replace({ model: handle, layer: 0, role, format, blocks: parts });
     }
   }
 
@@ -171,67 +171,101 @@ export class Calibrator implements TensorCalibrator {
 
   /** Loads a layer, and has the original read the text: what its products see and leave is kept. */
   async #enter(index: number): Promise<Layer> {
-    const kinds = Array.from({ length: productsOfLayer }, (_, product) => product)
-      .filter((product) => this.#summed(index, product).stream === undefined);
-    kinds.push(statesOfLayer, statesInside);
+    const kinds = this.#steps.keptOf(index);
+    const originalRows = new ExpertRows();
     const files = new Map(kinds.map((kind) => {
-      const name = kind === statesOfLayer ? `original-${index + 1}` : `seen-${kind}`;
-      return [kind, this.#file(name, this.#columnsOf(index, kind))];
+      const name = kind === STATES ? `original-${index + 1}` : `seen-${kind}`;
+      return [kind, this.#file(name, this.#steps.columnsOf(index, kind))];
     }));
     {
       using original = await this.#load(index, this.#states?.original);
       const engine = openReader(original, windowMost, this.#options.threads);
       try {
-        await this.#read(engine, index, kinds, (rows) => {
-          for (const [slot, kind] of kinds.entries()) files.get(kind)!.append(rows[slot]!);
+        await this.#read(engine, index, kinds, (rows, position) => {
+          for (const [slot, kind] of kinds.entries()) {
+            const isLabelled = this.#steps.labels(index, kind);
+            files.get(kind)!.append(
+              isLabelled ? originalRows.add(rows[slot]!, position, files.get(kind)!.columns) : rows[slot]!,
+            );
+          }
         });
       } finally {
         await engine.dispose();
       }
     }
     const copy = await this.#load(index, this.#states?.copy);
-    return { index, copy, engine: openReader(copy, windowMost, this.#options.threads), original: files };
+    const engine = openReader(copy, windowMost, this.#options.threads);
+    return { index, copy, engine, original: files, originalRows };
   }
 
   /** Has the copy, rounded now, read the text for its states after the layer. */
   async #leave(layer: Layer): Promise<void> {
     const copy = this.#file(`copy-${layer.index + 1}`, this.#embedding);
-    await this.#read(layer.engine, layer.index, [statesOfLayer], ([rows]) => copy.append(rows!));
+    await this.#read(layer.engine, layer.index, [STATES], ([rows]) => copy.append(rows!));
     const before = this.#states;
-    this.#states = { original: layer.original.get(statesOfLayer)!, copy };
+    this.#states = { original: layer.original.get(STATES)!, copy };
     this.#store.finish(layer.index + 1);
     if (before !== undefined) { for (const file of [before.original, before.copy]) this.#discard(file); }
     await this.#close(layer);
   }
 
   async #close({ engine, copy, original }: Layer): Promise<void> {
+    this.#forget();
     await engine.dispose();
     copy[Symbol.dispose]();
     for (const file of original.values()) if (file !== this.#states?.original) this.#discard(file);
     this.#layer = undefined;
   }
 
-  async #sum({ index, engine, original }: Layer, product: number): Promise<Calibration> {
-    const of = this.#summed(index, product);
-    const after = product === 1 ? statesInside : statesOfLayer;
-    const kind = of.stream === undefined ? product : after;
-    const file = original.get(kind)!;
+  async #sum({ index, engine, original }: Layer, step: Step): Promise<Calibration> {
+    const after = step.stream === undefined ? undefined : step.isMixers ? INSIDE : STATES;
+    const file = original.get(after ?? step.captured)!;
     const room = new Float32Array(windowMost * file.columns);
-    let position = 0;
-    this.#sums.begin(of);
+    this.#sums.begin(step);
     await this.#read(
       engine,
       index,
-      of.stream === undefined ? [product] : [product, after],
-      async ([inputs, stream]) => {
-        const rows = room.subarray(0, inputs!.length / of.columns * file.columns);
+      after === undefined ? this.#steps.readFor(step) : [step.captured, after],
+      async ([inputs, stream], position) => {
+        const rows = room.subarray(0, inputs!.length / step.columns * file.columns);
         file.read(position, rows);
-        position += rows.length / file.columns;
-        if (of.stream === undefined) await this.#sums.add(rows, inputs!);
+        if (after === undefined) await this.#sums.add(rows, inputs!);
         else await this.#sums.addToStream(rows, stream!, inputs!);
       },
     );
     return await this.#sums.finish();
+  }
+
+  /** The same for one expert, of the rows that came to it. */
+  async #sumExpert(layer: Layer, step: Step, expert: number): Promise<Calibration | "unreached"> {
+    if (this.#inputs?.step !== step) {
+      this.#forget();
+      this.#inputs = { step, of: await this.#readExperts(layer, step) };
+    }
+    const { of } = this.#inputs;
+    if (of.count(expert) === 0) return "unreached";
+    this.#sums.begin(step);
+    for (const [original, copy] of of.rows(expert, windowMost)) await this.#sums.add(original, copy);
+    return await this.#sums.finish();
+  }
+
+  /** Has the copy read the text for what its experts see. */
+  async #readExperts({ index, engine, original, originalRows }: Layer, step: Step): Promise<ExpertInputs> {
+    const file = this.#file("copy-seen", step.columns);
+    const rows = new ExpertRows();
+    const width = this.#steps.columnsOf(index, this.#steps.innerKind);
+    await this.#read(engine, index, this.#steps.readFor(step), (captured, position) => {
+      const [first, last] = [captured[0]!, captured.at(-1)!];
+      const inner = rows.add(last, position, width);
+      file.append(step.isInner ? inner : first);
+    });
+    return new ExpertInputs({ file, rows }, { file: original.get(step.captured)!, rows: originalRows }, step.isInner);
+  }
+
+  /** Drops the experts' inputs of a step that is done. */
+  #forget(): void {
+    if (this.#inputs !== undefined) this.#discard(this.#inputs.of.copy.file);
+    this.#inputs = undefined;
   }
 
   /** Reads the text once and hands over, window by window, what was asked for. */
@@ -239,43 +273,25 @@ export class Calibrator implements TensorCalibrator {
     engine: Engine,
     layer: number,
     kinds: readonly number[],
-    take: (rows: readonly Float32Array[]) => Promise<void> | void,
+    take: (rows: readonly Float32Array[], position: number) => Promise<void> | void,
   ): Promise<void> {
     const { signal } = this.#options;
     const first = kinds[0]!;
     engine.capture(first, kinds.at(-1)! - first + 1);
-    const rooms = kinds.map((kind) => new Float32Array(windowMost * this.#columnsOf(layer, kind)));
+    const rooms = kinds.map((kind) => new Float32Array(windowMost * this.#steps.floatsOf(layer, kind)));
     let position = 0;
     for (const tokens of this.#windows) {
       if (signal?.aborted) throw cancelledBy(signal);
       // After the first layer a position's number is its token.
       const ids = this.#states === undefined ? tokens : tokens.map((_, index) => position + index);
       await readWindow(engine, ids);
-      await take(kinds.map((kind, slot) => rooms[slot]!.subarray(0, engine.captured(kind, rooms[slot]!))));
+      await take(kinds.map((kind, slot) => rooms[slot]!.subarray(0, engine.captured(kind, rooms[slot]!))), position);
       position += tokens.length;
     }
   }
 
   get #embedding(): number {
     return this.#model.plan.hyperparameters.embedding;
-  }
-
-  /** What the sums of a product are of: its results go to the stream as they are, unless a norm comes first. */
-  #summed(layer: number, product: number): Summed {
-    const norm = product === 1 ? "post_attention_norm" : "post_ffw_norm";
-    const isAdded = product === 1 || product === 3;
-    const isNormed = this.#model.plan.tensors.some((tensor) => tensor.role === norm && tensor.layer === layer);
-    return {
-      columns: this.#columnsOf(layer, product),
-      stream: isAdded && !isNormed ? this.#embedding : undefined,
-    };
-  }
-
-  /** Floats of what is captured under a number. */
-  #columnsOf(layer: number, kind: number): number {
-    const { embedding, perLayer } = this.#model.plan.hyperparameters;
-    const { heads, feedForward, vDim } = perLayer[layer]!;
-    return [embedding, heads * vDim, embedding, feedForward][kind] ?? embedding;
   }
 
   #file(name: string, columns: number, rows?: number): RowFile {
@@ -297,6 +313,17 @@ export class Calibrator implements TensorCalibrator {
   }
 }
 
+/** Refuses models of which a layer cannot be computed from the states before it alone. */
+function checkLayers(path: string, { hyperparameters: { architecture, layerInputs, perLayer } }: ModelPlan): void {
+  if (layerInputs === 0 && perLayer.every(({ keys }) => keys !== "ofLayer")) return;
+  const inputs = "inputs of their own, or the keys of another layer";
+  throw new UnsupportedError(
+    `${path}: calibrated rounding goes layer by layer, and layers of ${architecture} take more than the states before them ` +
+      `(${inputs}); expected the rounding search, with an importance matrix.`,
+    { what: "calibrated rounding of such a model", where: "rounding", expected: "search", got: "calibrated" },
+  );
+}
+
 /** Names everything that decides the blocks: the model's files as they are, the tokens, and what the caller says. */
 function workOf({ gguf }: Opened, windows: readonly Uint32Array[], work: string): string {
   const hash = node("node:crypto").createHash("sha256").update(work);
@@ -306,10 +333,4 @@ function workOf({ gguf }: Opened, windows: readonly Uint32Array[], work: string)
   }
   for (const window of windows) hash.update(new Uint8Array(window.buffer, window.byteOffset, window.byteLength));
   return hash.digest("hex");
-}
-
-/** The number of the product that a tensor is multiplied in, as `Native.capture` numbers them. */
-export function productOf(name: string): number | undefined {
-  const [, layer, role = ""] = matrixName.exec(name) ?? [];
-  return Object.hasOwn(PRODUCTS, role) ? productsOfLayer * Number(layer) + PRODUCTS[role]! : undefined;
 }

@@ -39,14 +39,21 @@ export interface ConvertTensorOptions {
   readonly calibrator: TensorCalibrator | undefined;
 }
 
-/** Converts one tensor piece by piece; returns the relative error. */
+/** What was made of a tensor. */
+export interface Converted {
+  readonly relativeError: number;
+  /** Matrices of a stack to which nothing of a text came, so that they got plain rounding. */
+  readonly unreached: readonly number[];
+}
+
+/** Converts one tensor piece by piece. */
 export async function convertTensor(
   { tensor, format }: Job,
   { quantizer, rooms }: Tools,
   writer: GgufWriter,
   { rounding, importance, outliers, signal, calibrator }: ConvertTensorOptions,
   progress: (bytes: number) => void,
-): Promise<number> {
+): Promise<Converted> {
   const [columns] = tensor.dims;
   const rows = tensor.dims.slice(1).reduce((product, size) => product * size, 1);
   const rowBytes = tensor.bytes / rows;
@@ -56,9 +63,10 @@ export async function convertTensor(
   const unreached = new Set(unreachedOf(tensor, importance));
   const isCopied = format.id === tensor.type;
   const earlier = isCopied ? undefined : calibrator?.made(tensor.name);
-  const calibration = isCopied || earlier !== undefined ? undefined : await calibrator?.calibrationFor(tensor.name);
+  const isCalibrated = !isCopied && earlier === undefined && calibrator !== undefined &&
+    calibrator.order(tensor.name) >= 0;
   const newRowBytes = columns / format.blockElements * format.blockBytes;
-  const all = calibration === undefined ? undefined : new Uint8Array(rows * newRowBytes);
+  const all = isCalibrated ? new Uint8Array(rows * newRowBytes) : undefined;
   const sums = new DifferenceSums();
   for (let row = 0; row < rows;) {
     if (signal?.aborted) throw cancelledBy(signal);
@@ -71,11 +79,13 @@ export async function convertTensor(
     } else {
       const floats = floatsOf(bytes, tensor.type, count * columns, { quantizer, rooms });
       const matrix = Math.floor(row / matrixRows);
+      const calibration = isCalibrated ? await calibrator.calibrationFor(tensor.name, matrix) : undefined;
+      if (calibration === "unreached") unreached.add(matrix);
       const isKnown = weights !== undefined && !unreached.has(matrix);
       const made = earlier?.subarray(row * newRowBytes, (row + count) * newRowBytes) ??
         await round(quantizer, format, floats, [count, columns], {
           rounding: unreached.has(matrix) ? "nearest" : rounding,
-          calibration: calibration && rowsOf(calibration, row, count),
+          calibration: typeof calibration === "object" ? rowsOf(calibration, row, count) : undefined,
           signal,
           outliers: format.blockElements > 1 ? outliers : undefined,
           importance: isKnown ? weights.subarray(matrix * columns, (matrix + 1) * columns) : undefined,
@@ -91,7 +101,7 @@ export async function convertTensor(
     progress(bytes.length);
   }
   if (all !== undefined) calibrator?.replace(tensor.name, format.id, all);
-  return sums.relative;
+  return { relativeError: sums.relative, unreached: isCopied ? [] : [...unreached].sort((a, b) => a - b) };
 }
 
 /** Memory for pieces, used again by the next one: fresh pages cost as much as rounding does. */

@@ -12,7 +12,7 @@ import { convertTensor, type ConvertTensorOptions, type Job, Rooms } from "./con
 import { Quantizer } from "./quantizer.ts";
 import type { TensorCalibrator } from "./round_calibrated.ts";
 import type { ImportanceMatrix } from "./imatrix.ts";
-import { checkImportances, unreachedOf } from "./check_importance.ts";
+import { checkImportances } from "./check_importance.ts";
 import { type ModelFacts, Plan, type TensorRule } from "./mixes.ts";
 import { sameFile, type SourceTensor, type WeightSource } from "./weight_source.ts";
 import { fitting, formatOf, nameOf } from "./types.ts";
@@ -43,7 +43,7 @@ export interface TensorReport {
   readonly bytes: number;
   /** Root mean square of the error over that of the values; 0 for a copy. */
   readonly relativeError: number;
-  /** Of a stack of experts those that no text of the importance matrix reached, which got plain rounding. */
+  /** Of a stack of experts those that no text reached (that of the importance matrix or of calibrating): they got plain rounding. */
   readonly unreached: readonly number[];
 }
 
@@ -133,6 +133,7 @@ export async function convertFile(
   );
   try {
     const tensors = await convertAll(source, jobs, writer, options);
+    if (calibrator !== undefined) warnings.push(...warnUnreached(tensors));
     source.check();
     if (options.signal?.aborted) throw cancelledBy(options.signal);
     writer.finish();
@@ -172,7 +173,7 @@ async function convertAll(
   options.onProgress?.(0, total);
   for (const job of jobs) {
     const progress = (bytes: number) => options.onProgress?.(done += bytes, total);
-    const relativeError = await convertTensor(job, tools, writer, options, progress);
+    const { relativeError, unreached } = await convertTensor(job, tools, writer, options, progress);
     source.check();
     const { tensor, format, bytes } = job;
     const parameters = tensor.dims.reduce((product, size) => product * size, 1);
@@ -183,7 +184,7 @@ async function convertAll(
       parameters,
       bytes,
       relativeError,
-      unreached: format.id === tensor.type ? [] : unreachedOf(tensor, options.importance),
+      unreached,
     });
   }
   return reports;
@@ -219,6 +220,18 @@ function warnUncalibrated(jobs: readonly Job[], calibrator: TensorCalibrator | u
     `${names.length} matrices are rounded by a search, for their inputs are not calibrated: ${
       names[0]
     } and others like it.`,
+  ];
+}
+
+/** Says which experts were rounded without a text, because nothing of it came to them. */
+function warnUnreached(tensors: readonly TensorReport[]): string[] {
+  const found = tensors.filter(({ unreached }) => unreached.length > 0);
+  if (found.length === 0) return [];
+  const count = found.reduce((sum, { unreached }) => sum + unreached.length, 0);
+  return [
+    `${count} matrices of experts are rounded to the nearest, for nothing of the text came to them: ${
+      found[0].name
+    } has ${found[0].unreached.length}; more text reaches more.`,
   ];
 }
 

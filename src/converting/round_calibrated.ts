@@ -29,8 +29,11 @@ export interface TensorCalibrator extends AsyncDisposable {
   order(name: string): number;
   /** The blocks of a tensor where they were made already; undefined where they were not. */
   made(name: string): Uint8Array | undefined;
-  /** The calibration of a tensor; undefined where its inputs are not known. Called in that order. */
-  calibrationFor(name: string): Promise<Calibration | undefined>;
+  /**
+   * The calibration of a tensor, or of one matrix of a stack; `unreached` where nothing of the text came to it, undefined where its
+   * inputs are not known. Called in that order.
+   */
+  calibrationFor(name: string, matrix: number): Promise<Calibration | "unreached" | undefined>;
   /** Called with the blocks that a tensor has got. */
   replace(name: string, format: number, blocks: Uint8Array): void;
 }

@@ -8,11 +8,13 @@ const std = @import("std");
 const assert = std.debug.assert;
 const level_table = @import("../../level/level_table.zig");
 const pool = @import("../../threads/pool.zig");
+const Capture = @import("../../calls/capture.zig").Capture;
 const InputSums = @import("../../calls/input_sums.zig").InputSums;
 const Experts = @import("../../model/layer.zig").Experts;
 const Half = @import("../pass.zig").Half;
 const Input = @import("../pass.zig").Input;
 const Integers = @import("../scratch.zig").Integers;
+const Layer = @import("../../model/layer.zig").Layer;
 const Layout = @import("../../host/memory.zig").Layout;
 const Matrix = @import("../../model/weights.zig").Matrix;
 const Model = @import("../../model/model.zig").Model;
@@ -134,6 +136,16 @@ pub const Scratch = struct {
     }
 };
 
+/// The most floats that are kept of a token's choices, in any of the layers.
+pub fn capturedFloats(layers: []const Layer) u32 {
+    var most: u32 = 0;
+    for (layers) |*layer| switch (layer.feed_forward) {
+        .experts => |own| most = @max(most, own.used * (own.width + Capture.labels), own.shared_width),
+        else => {},
+    };
+    return most;
+}
+
 /// From the normed stream to what is added to the stream, for all tokens.
 pub fn run(pass: *Pass, scratch: *Scratch, own: Experts) void {
     const layer = pass.layer;
@@ -174,6 +186,7 @@ pub fn runScored(pass: *Pass, scratch: *Scratch, own: Experts) void {
     var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf(), .input = choosing.input.activations };
     pool.parallel(work.share(.inner), work.items, &work, Work.innerClaim);
     if (pass.work.sums) |*sums| work.addSquares(sums);
+    if (pass.work.capture) |*capture| work.keepInner(capture);
     pool.parallel(work.share(.down), work.items, &work, Work.downClaim);
     if (own.latent == 0) return pass.forTokens(@as(*const Choosing, &choosing), Choosing.combine);
     choosing.input = choosing.latentInput(pass.layer.matrix(.ffn_latent_up));
@@ -430,6 +443,23 @@ const Work = struct {
             const tokens = use.token_of orelse continue;
             assert(use.expert < own.count);
             sums.add(product, use.expert, .{ .first = input.rows, .stride = input.row_stride, .columns = input.cols, .count = @intCast(tokens.len), .tokens = tokens });
+        }
+    }
+
+    /// The inner rows of each expert, for calibration, and, under a number of their own, those of the shared one. Experts beside
+    /// a dense part have none: the numbers are that part's.
+    fn keepInner(work: *const Work, capture: *Capture) void {
+        const pass = work.pass;
+        if (pass.layer.has(.ffn_down)) return;
+        var first = true;
+        for (work.uses) |*use| {
+            const rows: Capture.Rows = .{ .first = use.inner.rows, .stride = use.inner.row_stride, .columns = use.inner.cols, .count = use.inner.tokens };
+            const tokens = use.token_of orelse {
+                if (pass.model.layers.len == 1) capture.keepRows(pass.products + 3, rows);
+                continue;
+            };
+            capture.keepExpert(pass.products - 1, .{ .expert = use.expert, .first = first }, tokens, rows);
+            first = false;
         }
     }
 

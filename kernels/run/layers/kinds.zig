@@ -118,6 +118,8 @@ pub fn feedForward(pass: *Pass, scratch: *Scratch) void {
     }
 }
 
+pub const capturedFloats = experts.capturedFloats;
+
 /// How many matrices see the input of each product of these layers: 1, or the experts and one that sees all rows.
 pub fn stacksOf(layers: []const Layer, out: []u32) void {
     var at: u32 = 0;
