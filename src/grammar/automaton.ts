@@ -6,8 +6,9 @@
  * @module
  */
 import type { GrammarBudget } from "./budget.ts";
-import type { Derivatives } from "./derivatives.ts";
+import { classWords, type Derivatives } from "./derivatives.ts";
 import { EMPTY, type Lexeme, type Lexemes } from "./lexemes.ts";
+import { plainMost, type PlainText } from "./plain_text.ts";
 import type { Rules } from "./rules.ts";
 import { canEnd, nextSteps } from "./shuffle.ts";
 import { BOTTOM, type NodeSet, PLACE, Places, type StackNode, Stacks } from "./stacks.ts";
@@ -26,6 +27,13 @@ interface Situation {
   readonly accepts: boolean;
 }
 
+/** The regular parts of a grammar. */
+export interface Terms {
+  readonly lexemes: Lexemes;
+  readonly derivatives: Derivatives;
+  readonly plain: PlainText;
+}
+
 /** Makes states and the transitions between them. */
 export class Automaton {
   /** Of each byte its class. */
@@ -36,16 +44,20 @@ export class Automaton {
   readonly start: State;
   readonly #lexemes: Lexemes;
   readonly #derivatives: Derivatives;
+  readonly #plain: PlainText;
   readonly #budget: GrammarBudget;
   readonly #places: Places;
   readonly #stacks: Stacks;
   readonly #situations: Situation[] = [];
   readonly #ids = new Map<string, State>();
+  /** Of each set of nodes the states in which one lexeme is before it. */
+  readonly #middles: Map<Lexeme, State>[] = [];
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
-  constructor(lexemes: Lexemes, derivatives: Derivatives, rules: Rules, root: number, budget: GrammarBudget) {
+  constructor({ lexemes, derivatives, plain }: Terms, rules: Rules, root: number, budget: GrammarBudget) {
     this.#lexemes = lexemes;
     this.#derivatives = derivatives;
+    this.#plain = plain;
     this.#budget = budget;
     this.#places = new Places(rules, (lexeme) => lexemes.isNullable(lexeme));
     this.#stacks = new Stacks(budget);
@@ -68,6 +80,26 @@ export class Automaton {
     return this.#situations[state].entries.length > 0;
   }
 
+  /** The classes of bytes that may come, and some that may not: bit c % 32 of word floor(c / 32) is class c. */
+  firstClasses(state: State): Uint32Array {
+    const found = new Uint32Array(classWords);
+    for (const [lexeme] of this.#situations[state].entries) {
+      this.#derivatives.first(lexeme).forEach((word, index) => found[index] |= word);
+    }
+    return found;
+  }
+
+  /** How many plain characters of a kind may come, as {@link PlainText.reach} says it of one term. */
+  plainReach(state: State, kind: number): number | undefined {
+    let most: number | undefined = 0;
+    for (const [lexeme] of this.#situations[state].entries) {
+      const reach = this.#plain.reach(lexeme, kind);
+      if (reach === plainMost) return reach;
+      most = reach === undefined || most === undefined ? undefined : Math.max(most, reach);
+    }
+    return most;
+  }
+
   /** The bytes of which each is the only one that may come, and before which the text may not end; at most `most`. */
   forced(state: State, most: number): Uint8Array {
     const bytes: number[] = [];
@@ -86,8 +118,16 @@ export class Automaton {
 
   /** The state after a byte of a class. */
   next(state: State, byteClass: number): State {
+    const { entries } = this.#situations[state];
+    if (entries.length === 1) {
+      const [[lexeme, behind]] = entries;
+      const left = this.#derivatives.derive(lexeme, byteClass);
+      if (!this.#derivatives.hasText(left)) return DEAD;
+      // In the middle of one lexeme, which is most of a text, nothing else has to be looked at.
+      if (!this.#lexemes.isNullable(left)) return this.#middle(left, behind);
+    }
     const closure = this.#closure();
-    for (const [lexeme, behind] of this.#situations[state].entries) {
+    for (const [lexeme, behind] of entries) {
       const left = this.#derivatives.derive(lexeme, byteClass);
       if (!this.#derivatives.hasText(left)) continue;
       closure.enter(left, behind);
@@ -125,6 +165,14 @@ export class Automaton {
         return stacks.push(place, Math.min(least, bytes), many, this.#boundedSet(below, bytes));
       }),
     );
+  }
+
+  #middle(lexeme: Lexeme, behind: NodeSet): State {
+    let states = this.#middles[behind];
+    if (!states) this.#middles[behind] = states = new Map();
+    let state = states.get(lexeme);
+    if (state === undefined) states.set(lexeme, state = this.#intern({ entries: [[lexeme, behind]], accepts: false }));
+    return state;
   }
 
   #closure(): Closure {

@@ -15,6 +15,7 @@ import { parseGbnf } from "./gbnf.ts";
 import { EMPTY, Lexemes } from "./lexemes.ts";
 import { Masks } from "./masks.ts";
 import { Matcher } from "./matcher.ts";
+import { plainCharacterTerms, PlainText } from "./plain_text.ts";
 import { regexOf } from "./regex.ts";
 import { Rules } from "./rules.ts";
 import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
@@ -60,7 +61,9 @@ export async function compile(tokenizer: Tokenizer, write: RuleWriter): Promise<
   const lexemes = new Lexemes(budget);
   const rules = new Rules(budget);
   const root = write(lexemes, rules, budget);
+  const characters = plainCharacterTerms(lexemes);
   const derivatives = new Derivatives(lexemes, budget);
+  const plain = new PlainText(lexemes, derivatives, characters);
   if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) {
     throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {
       what: "a constraint that nothing meets",
@@ -70,7 +73,7 @@ export async function compile(tokenizer: Tokenizer, write: RuleWriter): Promise<
     });
   }
   rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
-  const automaton = new Automaton(lexemes, derivatives, rules, root, budget);
+  const automaton = new Automaton({ lexemes, derivatives, plain }, rules, root, budget);
   const masks = new Masks(automaton, await trieOf(tokenizer), tokenizer.endOfGeneration);
   return new Matcher({ automaton, masks, bytesOf: (token) => tokenizer.textBytes(token) });
 }

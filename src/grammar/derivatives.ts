@@ -8,6 +8,9 @@ import { hasByte } from "./byte_sets.ts";
 import type { GrammarBudget } from "./budget.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 
+/** Words of a set of classes. */
+export const classWords = 8;
+
 /** Derives terms. All of their sets of bytes exist by now: derivatives bring no new classes. */
 export class Derivatives {
   /** Of each byte its class. */
@@ -17,6 +20,7 @@ export class Derivatives {
   readonly #lexemes: Lexemes;
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
+  readonly #firsts: (Uint32Array | undefined)[] = [];
   /** Terms of which it is known whether they have a text. */
   readonly #hasText = new Map<Lexeme, boolean>();
 
@@ -62,6 +66,42 @@ export class Derivatives {
         const [least, most] = [lexemes.value(lexeme), lexemes.most(lexeme)];
         return lexemes.then(derive(parts[0]), lexemes.repeat(parts[0], Math.max(0, least - 1), most - 1));
       }
+    }
+  }
+
+  /** The classes of first bytes: all by which texts of a language begin, and maybe others. */
+  first(lexeme: Lexeme): Uint32Array {
+    return this.#firsts[lexeme] ??= this.#first(lexeme);
+  }
+
+  #first(lexeme: Lexeme): Uint32Array {
+    const lexemes = this.#lexemes;
+    const found = new Uint32Array(classWords);
+    const parts = lexemes.parts(lexeme);
+    const add = (part: Lexeme) => this.first(part).forEach((word, index) => found[index] |= word);
+    switch (lexemes.kind(lexeme)) {
+      case KIND.nothing:
+      case KIND.empty:
+        return found;
+      case KIND.bytes: {
+        const set = lexemes.sets.get(lexemes.value(lexeme));
+        this.byteOf.forEach((byte, own) => {
+          if (hasByte(set, byte)) found[own >>> 5] |= 1 << (own & 31);
+        });
+        return found;
+      }
+      case KIND.then:
+        add(parts[0]);
+        if (lexemes.isNullable(parts[0])) add(parts[1]);
+        return found;
+      case KIND.either:
+      case KIND.repeat:
+        parts.forEach(add);
+        return found;
+      case KIND.both:
+        return parts.map((part) => this.first(part)).reduce((all, one) => all.map((word, index) => word & one[index]));
+      default:
+        return found.fill(0xffff_ffff);
     }
   }
 

@@ -49,6 +49,7 @@ export class Lexemes {
   /** Whether an intersection or a complement occurs in it: then only a search tells whether it is the language of no text. */
   readonly #needsSearch: boolean[] = [];
   readonly #shortest: number[] = [];
+  readonly #isFinite: boolean[] = [];
   /** Of 256 * first + last, the term of one byte between them. */
   readonly #ranges: Lexeme[] = [];
   readonly #ids = new Map<string | number, Lexeme>();
@@ -94,6 +95,11 @@ export class Lexemes {
   /** A length that no text of the language is below. */
   shortest(lexeme: Lexeme): number {
     return this.#shortest[lexeme];
+  }
+
+  /** Whether it is sure that a language has only so many texts. */
+  isFinite(lexeme: Lexeme): boolean {
+    return this.#isFinite[lexeme];
   }
 
   /** Whether intersections or complements occur in a term. */
@@ -301,6 +307,11 @@ export class Lexemes {
     this.#needsSearch.push(
       kind === KIND.both || kind === KIND.not || kind === KIND.multiple ||
         parts.some((part) => this.#needsSearch[part]),
+    );
+    const isFinite = (part: Lexeme) => this.#isFinite[part];
+    this.#isFinite.push(
+      kind === KIND.both ? parts.some(isFinite) : kind < KIND.not && parts.every(isFinite) ||
+        kind === KIND.repeat && most < Infinity && parts.every(isFinite),
     );
     this.#shortest.push(isNullable ? 0 : this.#shortestOf(kind, parts, value));
     this.#ids.set(key, id);

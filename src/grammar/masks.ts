@@ -15,7 +15,10 @@ const keptBytesMost = 64 << 20;
 /** Words of a table before its rows: how many classes there are, and of each byte its class. */
 const headWords = 1 + 256 / 4;
 
-/** A transition that has not been made, and the place of a walk through the whole trie: all ones. */
+/** The row of the state from which no text can be completed. */
+const deadRow = 0;
+
+/** A transition that has not been made: all ones. */
 const ABSENT = 0xffff_ffff;
 
 /** Masks of one automaton over one vocabulary. */
@@ -57,7 +60,7 @@ export class Masks {
     if (same === undefined) this.#sameAs.set(state, same = this.#automaton.bounded(state, this.#trie.longest));
     let mask = this.#kept.get(same);
     if (mask !== undefined) return mask;
-    mask = this.#walk(same);
+    mask = this.#maskOf(same);
     if ((this.#kept.size + 1) * mask.byteLength > keptBytesMost) {
       this.#kept.delete(this.#kept.keys().next().value as State); // the oldest
     }
@@ -77,23 +80,43 @@ export class Masks {
     return state;
   }
 
-  #walk(state: State): Uint32Array {
+  #maskOf(state: State): Uint32Array {
+    const mask = new Uint32Array(Math.ceil(this.tokens / 32));
+    const { plain, rest, masks, open } = this.#trie;
+    const row = this.#row(state);
+    open[0] = 0;
+    const enter = (tops: Uint32Array) => {
+      for (const top of tops) {
+        open[2 * open[0] + 1] = top;
+        open[2 * open[0] + 2] = row;
+        open[0]++;
+      }
+    };
+    enter(rest);
+    plain.forEach((tops, kind) => {
+      const reach = this.#automaton.plainReach(state, kind);
+      if (reach === undefined) enter(tops);
+      else if (reach > 0) masks[kind][reach].forEach((word, index) => mask[index] |= word);
+    });
+    this.#walk(mask);
+    if (this.#automaton.accepts(state)) { for (const token of this.ends) mask[token >>> 5] |= 1 << (token & 31); }
+    return mask;
+  }
+
+  /** Walks from the places that are open, and makes the transitions that are missing. */
+  #walk(mask: Uint32Array): void {
     const { classOf, classes } = this.#automaton;
-    const { words, tokens, open } = this.#trie;
-    const mask = new Uint32Array(Math.ceil(tokens / 32));
-    open.set([1, ABSENT, this.#row(state)]);
-    while (native().walk({ trie: words, table: this.#table, open, mask }) > 0) {
-      for (let index = 0; index < open[0]; index++) {
-        const [node, row] = open.subarray(1 + 2 * index, 3 + 2 * index);
-        const byteClass = classOf[words[3 + 3 * node] & 0xff];
+    const { words: trie, open } = this.#trie;
+    while (native().walk({ trie, table: this.#table, open, mask }) > 0) {
+      for (let index = 1; index <= 2 * open[0]; index += 2) {
+        const row = open[index + 1];
+        const byteClass = classOf[trie[3 + 3 * open[index]] & 0xff];
         const at = headWords + row * classes + byteClass;
         if (this.#table[at] !== ABSENT) continue;
         const next = this.#row(this.#automaton.next(this.#stateOf[row], byteClass));
         this.#table[at] = next; // the table may be another one by now
       }
     }
-    if (this.#automaton.accepts(state)) { for (const token of this.ends) mask[token >>> 5] |= 1 << (token & 31); }
-    return mask;
   }
 
   #row(state: State): number {
@@ -105,6 +128,11 @@ export class Masks {
       const larger = new Uint32Array(2 * this.#table.length - headWords).fill(ABSENT);
       larger.set(this.#table);
       this.#table = larger;
+    }
+    const at = headWords + row * this.#automaton.classes;
+    const first = this.#automaton.firstClasses(state);
+    for (let own = 0; own < this.#automaton.classes; own++) {
+      if (((first[own >>> 5] >>> (own & 31)) & 1) === 0) this.#table[at + own] = deadRow;
     }
     return row;
   }

@@ -7,13 +7,18 @@ import { native } from "../../ffi/native.ts";
 import { inSlices, SharedWork, type Sliceable } from "../machine/sliced.ts";
 import { layOut } from "../text/tokenizer/token_bytes.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
+import { PLAIN_KINDS, plainCharacters, plainKind, plainMost } from "./plain_text.ts";
 
-/** A trie. */
+/** The tokens of a vocabulary, those of each kind of plain text apart. */
 export interface TokenTrie {
-  /** How many nodes there are, tokens, bytes of the longest token; then the nodes. Native code alone reads these. */
+  /** How many nodes there are, tokens, bytes of the longest token; then the nodes, three words each, as native code has them. */
   readonly words: Uint32Array;
-  /** How many nodes there are. */
-  readonly nodes: number;
+  /** Of each kind of plain text, the nodes of first bytes. */
+  readonly plain: readonly Uint32Array[];
+  /** Those of all other tokens. */
+  readonly rest: Uint32Array;
+  /** Of each kind of plain text, the masks of the tokens with up to 0, 1, 2 ... `plainMost` characters. */
+  readonly masks: readonly (readonly Uint32Array[])[];
   /** Tokens of the vocabulary. */
   readonly tokens: number;
   /** Bytes of the longest token. */
@@ -21,6 +26,9 @@ export interface TokenTrie {
   /** Room for the places of one walk: how many, then those that are walked, and those that are found. */
   readonly open: Uint32Array;
 }
+
+/** Words before the nodes, and of a node. */
+const [headWords, nodeWords] = [3, 3];
 
 const tries = new WeakMap<Tokenizer, SharedWork<TokenTrie>>();
 
@@ -35,14 +43,84 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
   const { vocabularySize, endOfGeneration } = tokenizer;
   const bytesOf = (token: number) => endOfGeneration.has(token) ? none : tokenizer.textBytes(token);
   const { bytes, starts } = yield* layOut(vocabularySize, bytesOf);
-  // Three words before the nodes, three for each, of which there are at most as many as bytes, and one for each token.
-  const room = new Uint32Array(3 + 3 * bytes.length + vocabularySize);
+  const kinds = new Int8Array(vocabularySize);
+  const lengths = new Uint8Array(vocabularySize);
+  for (let token = 0; token < vocabularySize; token++) {
+    if (token % tokensOfSlice === 0) yield;
+    const characters = plainCharacters(bytes.subarray(starts[token], starts[token + 1]));
+    kinds[token] = characters?.length ? plainKind(characters) : -1;
+    lengths[token] = characters?.length ?? 0;
+  }
+  const tries: Uint32Array[] = [];
+  for (let kind = -1; kind < PLAIN_KINDS.length; kind++) {
+    const own = yield* layOut(vocabularySize, (token) => kinds[token] === kind ? bytesOf(token) : none);
+    tries.push(yield* trieOfTexts(own.bytes, own.starts));
+  }
+  const { words, tops: [rest, ...plain] } = joinTries(tries, vocabularySize);
   yield;
-  const end = native().trie({ text: bytes, starts, trie: room });
-  yield;
-  const words = room.slice(0, end);
-  const nodes = words[0];
-  return { words, nodes, tokens: words[1], longest: words[2], open: new Uint32Array(1 + 4 * (nodes + 1)) };
+  const masks = PLAIN_KINDS.map((_, kind) => masksOf(kind, kinds, lengths));
+  return {
+    words,
+    rest,
+    plain,
+    masks,
+    tokens: vocabularySize,
+    longest: words[2],
+    open: new Uint32Array(1 + 4 * (words[0] + 1)),
+  };
 }
 
+/** One trie of many, whose tokens are in one of them each; and of each the nodes of first bytes. */
+function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint32Array; tops: Uint32Array[] } {
+  const count = tries.reduce((sum, [own]) => sum + own, 0);
+  const words = new Uint32Array(headWords + nodeWords * count + tokens).fill(noToken);
+  words.set([count, tokens, tries.reduce((most, trie) => Math.max(most, trie[2]), 0)]);
+  let before = 0;
+  const tops = tries.map((trie) => {
+    const found: number[] = [];
+    const nodes = trie.subarray(headWords, headWords + nodeWords * trie[0]);
+    const out = words.subarray(headWords + nodeWords * before);
+    out.set(nodes);
+    for (let node = 0, end = 0; node < trie[0]; node++) {
+      out[nodeWords * node + 1] += before;
+      if (node !== end) continue;
+      found.push(before + node);
+      end = nodes[nodeWords * node + 1];
+    }
+    // The next token with the same bytes, of the tokens that are here.
+    const chains = words.subarray(headWords + nodeWords * count);
+    trie.subarray(headWords + nodeWords * trie[0]).forEach((next, token) => {
+      if (next !== noToken) chains[token] = next;
+    });
+    before += trie[0];
+    return Uint32Array.from(found);
+  });
+  return { words, tops };
+}
+
+/** In the place of a token: there is none. */
+const noToken = 0xffff_ffff;
+
+function masksOf(kind: number, kinds: Int8Array, lengths: Uint8Array): Uint32Array[] {
+  const masks = Array.from({ length: plainMost + 1 }, () => new Uint32Array(Math.ceil(kinds.length / 32)));
+  kinds.forEach((own, token) => {
+    if (own === kind) masks[lengths[token]][token >>> 5] |= 1 << (token & 31);
+  });
+  for (let length = 1; length <= plainMost; length++) {
+    masks[length - 1].forEach((word, index) => masks[length][index] |= word);
+  }
+  return masks;
+}
+
+function* trieOfTexts(text: Uint8Array, starts: Uint32Array): Sliceable<Uint32Array> {
+  // There are at most as many nodes as bytes; behind them is a word for each token.
+  const room = new Uint32Array(headWords + nodeWords * text.length + starts.length - 1);
+  yield;
+  const end = native().trie({ text, starts, trie: room });
+  yield;
+  return room.slice(0, end);
+}
+
+/** Tokens that are looked at before the event loop has a turn. */
+const tokensOfSlice = 10_000;
 const none = new Uint8Array(0);

@@ -4,14 +4,11 @@
  *
  * @module
  */
-import { ALL_CHARACTERS, type Characters, charactersOf, complement, oneOf } from "../characters.ts";
+import { ALL_CHARACTERS, type Characters, oneOf } from "../characters.ts";
 import type { Lexeme, Lexemes } from "../lexemes.ts";
+import { ESCAPED, PLAIN } from "../plain_text.ts";
 import { regexOf } from "../regex.ts";
 import { formatSource } from "./formats.ts";
-
-/** Characters that JSON escapes. */
-const escaped = charactersOf([[0, 0x1f], [0x22, 0x22], [0x5c, 0x5c]]);
-const plain = complement(escaped);
 
 /** Languages of strings, without the quotes around them. */
 export class Strings {
@@ -31,8 +28,8 @@ export class Strings {
   /** One character of a set. */
   spell(characters: Characters): Lexeme {
     const lexemes = this.#lexemes;
-    const parts = [oneOf(lexemes, common(characters, plain))];
-    for (const [first, last] of common(characters, escaped)) {
+    const parts = [oneOf(lexemes, common(characters, PLAIN))];
+    for (const [first, last] of common(characters, ESCAPED)) {
       for (let code = first; code <= last; code++) {
         parts.push(lexemes.literal(this.#encoder.encode(JSON.stringify(String.fromCharCode(code)).slice(1, -1))));
       }

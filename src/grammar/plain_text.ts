@@ -1,0 +1,158 @@
+/**
+ * Plain text, as it stands in most tokens of a vocabulary: whole characters, none of which JSON escapes, in kinds such as small
+ * letters or digits. Where a text may go on by any character of a kind, as in a string, its tokens need not be walked one by one:
+ * how many characters there may be is enough to know which of them are allowed.
+ *
+ * @module
+ */
+import { type Characters, charactersOf, complement, oneOf } from "./characters.ts";
+import type { Derivatives } from "./derivatives.ts";
+import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
+
+/** Characters that JSON escapes. */
+export const ESCAPED: Characters = charactersOf([[0, 0x1f], [0x22, 0x22], [0x5c, 0x5c]]);
+/** All others. */
+export const PLAIN: Characters = complement(ESCAPED);
+
+/** Characters of each kind of plain text; a text is of the first that has all of its characters. */
+export const PLAIN_KINDS: readonly Characters[] = [
+  [[0x61, 0x7a]],
+  [[0x30, 0x39]],
+  [[0x41, 0x5a], [0x61, 0x7a]],
+  [[0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7e]],
+  PLAIN,
+];
+
+/** Longer texts are told apart one by one. */
+export const plainMost = 32;
+
+/** Terms that are looked at for one answer; where they are not enough, nothing is said. */
+const termsMost = 48;
+
+/** What is known where it depends on the characters. */
+const UNKNOWN = undefined;
+
+/** What is left of a term after one character of a kind. */
+interface PlainStep {
+  readonly left: readonly Lexeme[];
+  /** Whether all of the characters may come, none, or some. */
+  readonly allows: "all" | "none" | "some";
+}
+
+/** The characters of a text that is UTF-8, `undefined` for others, and where there are more than {@link plainMost}. */
+export function plainCharacters(bytes: Uint8Array): readonly number[] | undefined {
+  if (bytes.length > 4 * plainMost) return undefined;
+  let text: string;
+  try {
+    text = strict.decode(bytes);
+  } catch {
+    return undefined;
+  }
+  const characters = Array.from(text, (character) => character.codePointAt(0) as number);
+  return characters.length > plainMost ? undefined : characters;
+}
+
+/** The kind of these characters; -1 where they are of none. */
+export function plainKind(characters: readonly number[]): number {
+  return PLAIN_KINDS.findIndex((kind) =>
+    characters.every((character) => kind.some(([first, last]) => first <= character && character <= last))
+  );
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Says how many characters of a kind terms let come. */
+export class PlainText {
+  readonly #derivatives: Derivatives;
+  readonly #lexemes: Lexemes;
+  readonly #characters: readonly Lexeme[];
+  readonly #steps: readonly Map<Lexeme, PlainStep>[] = PLAIN_KINDS.map(() => new Map());
+  readonly #reaches: readonly Map<Lexeme, number | undefined>[] = PLAIN_KINDS.map(() => new Map());
+
+  /** Looks at terms; `characters` are the terms of one character of each kind. */
+  constructor(lexemes: Lexemes, derivatives: Derivatives, characters: readonly Lexeme[]) {
+    this.#lexemes = lexemes;
+    this.#derivatives = derivatives;
+    this.#characters = characters;
+  }
+
+  /**
+   * How many characters of a kind may come: any text of up to so many, and none of more; {@link plainMost} also where more may
+   * come. `undefined` where it depends on which.
+   */
+  reach(lexeme: Lexeme, kind: number): number | undefined {
+    const reaches = this.#reaches[kind];
+    if (reaches.has(lexeme)) return reaches.get(lexeme);
+    const found = this.#isEndless(lexeme, kind) ? plainMost : this.#search(lexeme, kind);
+    reaches.set(lexeme, found);
+    return found;
+  }
+
+  /** Whether any text of a kind may come, seen by the form of a term. A search would go through all names of an object. */
+  #isEndless(lexeme: Lexeme, kind: number): boolean {
+    const lexemes = this.#lexemes;
+    switch (lexemes.kind(lexeme)) {
+      case KIND.then: // what is behind has a text
+        return this.reach(lexemes.parts(lexeme)[0], kind) === plainMost;
+      case KIND.both: {
+        // What has texts without end has others than a few that are forbidden.
+        const rest = lexemes.parts(lexeme).filter((part) => !this.#forbidsFew(part));
+        return rest.length === 1 && lexemes.kind(rest[0]) === KIND.repeat && lexemes.most(rest[0]) === Infinity &&
+          this.reach(rest[0], kind) === plainMost;
+      }
+      default:
+        return false;
+    }
+  }
+
+  #forbidsFew(lexeme: Lexeme): boolean {
+    const lexemes = this.#lexemes;
+    return lexemes.kind(lexeme) === KIND.not && lexemes.isFinite(lexemes.parts(lexeme)[0]);
+  }
+
+  #search(lexeme: Lexeme, kind: number): number | undefined {
+    const seen = new Set([lexeme]);
+    let frontier: Lexeme[] = [lexeme];
+    let mayEnd = false;
+    for (let depth = 0; depth < plainMost && frontier.length > 0; depth++) {
+      const steps = frontier.map((each) => this.#step(each, kind));
+      // Behind a term that may have ended something else goes on, of which nothing is known here.
+      if (steps.every(({ allows }) => allows === "none")) return mayEnd ? UNKNOWN : depth;
+      if (seen.size > termsMost || steps.some(({ allows }) => allows !== "all")) return UNKNOWN;
+      frontier = [...new Set(steps.flatMap(({ left }) => left))].filter((left) => !seen.has(left));
+      for (const left of frontier) seen.add(left);
+      mayEnd ||= frontier.some((left) => this.#lexemes.isNullable(left));
+    }
+    return plainMost;
+  }
+
+  #step(lexeme: Lexeme, kind: number): PlainStep {
+    const steps = this.#steps[kind];
+    let found = steps.get(lexeme);
+    if (!found) steps.set(lexeme, found = this.#stepOf(lexeme, kind));
+    return found;
+  }
+
+  #stepOf(lexeme: Lexeme, kind: number): PlainStep {
+    const derivatives = this.#derivatives;
+    const left = new Set<Lexeme>();
+    let isNarrow = false;
+    const go = (character: Lexeme, from: Lexeme) => {
+      for (let byteClass = 0; byteClass < derivatives.byteOf.length && !(isNarrow && left.size > 0); byteClass++) {
+        const rest = derivatives.derive(character, byteClass);
+        if (rest === NOTHING) continue;
+        const next = derivatives.derive(from, byteClass);
+        if (!derivatives.hasText(next)) isNarrow = true;
+        else if (rest === EMPTY) left.add(next);
+        else go(rest, next);
+      }
+    };
+    go(this.#characters[kind], lexeme);
+    return { left: [...left], allows: left.size === 0 ? "none" : isNarrow ? "some" : "all" };
+  }
+}
+
+/** The terms of one character of each kind: before derivatives are made, whose classes must know them. */
+export function plainCharacterTerms(lexemes: Lexemes): Lexeme[] {
+  return PLAIN_KINDS.map((characters) => oneOf(lexemes, characters));
+}
