@@ -5,6 +5,8 @@
  */
 import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { lightGptFields, type LightGPTOptions } from "../src/lightgpt/options.ts";
+import { draftWords } from "../src/batching/drafting/options.ts";
+import { Model } from "../src/model/model.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
 import { note, ProgressBar } from "./output.ts";
@@ -38,6 +40,14 @@ export async function openModel(
     bar.end();
     tuning.end();
   }
+}
+
+/** Loads the model that `--draft` names, where it names one; the caller disposes it, after the model that it guesses for. */
+export async function openDraft(args: Arguments, signal: AbortSignal): Promise<Model | undefined> {
+  const how = args.text("draft");
+  if (how === undefined || draftWords.some((word) => word === how)) return undefined;
+  const context = args.number("context");
+  return await Model.load(how, { signal, ...(context === undefined ? {} : { context }) });
 }
 
 /** An adapter as `--lora` names it: a file, or a file and a scale behind a colon. */

@@ -32,7 +32,10 @@ const COMMON: Readonly<Record<string, OptionSpec>> = {
 const ALLOW_UNKNOWN = flagsOf(lightGptFields, ["allowUnknownPreTokenizer"]);
 
 /** The options of subcommands that generate. */
-const GENERATION: Readonly<Record<string, OptionSpec>> = { ...flagsOf(generateFields, ["maxTokens"]), ...SAMPLING };
+const GENERATION: Readonly<Record<string, OptionSpec>> = {
+  ...flagsOf(generateFields, ["maxTokens", "draft"]),
+  ...SAMPLING,
+};
 
 /** The options of the subcommands that are about the machine and not about a text. */
 const MACHINE: Readonly<Record<string, OptionSpec>> = {

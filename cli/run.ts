@@ -6,8 +6,9 @@
 import process from "node:process";
 import type { Completion } from "../src/batching/completion.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
+import type { Model } from "../src/model/model.ts";
 import { optionsFrom } from "./flags.ts";
-import { openModel } from "./model.ts";
+import { openDraft, openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { note, print, readInput, toJson } from "./output.ts";
@@ -20,14 +21,15 @@ const REASONS: Readonly<Record<Completion["stopReason"], string>> = {
   context: "the context is full",
 };
 
-const { maxTokens } = generateFields;
+const { maxTokens, draft } = generateFields;
 
 /** Runs the subcommand. */
 export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   const prompt = args.argument ?? withoutLastNewline(await readInput(signal));
   if (prompt === undefined) throw new UsageError("run needs a PROMPT, or one on standard input through a pipe");
+  using guesser = await openDraft(args, signal);
   await using lm = await openModel(args, signal);
-  const options = generateOptions(args, signal);
+  const options = generateOptions(args, signal, guesser);
   if (args.flag("json")) {
     await print(toJson(await lm.complete(prompt, options)));
     return;
@@ -50,6 +52,8 @@ function withoutLastNewline(text: string | undefined): string | undefined {
 }
 
 /** What the options of a subcommand that generates ask for. */
-export function generateOptions(args: Arguments, signal: AbortSignal): GenerateOptions {
-  return { ...optionsFrom<GenerateOptions>(args, { maxTokens }), signal, sampling: samplingOptions(args) };
+export function generateOptions(args: Arguments, signal: AbortSignal, guesser?: Model): GenerateOptions {
+  const readers = { draft: (text: string) => guesser ? { model: guesser } : text };
+  const options = optionsFrom<GenerateOptions>(args, { maxTokens, draft }, readers);
+  return { ...options, signal, sampling: samplingOptions(args) };
 }

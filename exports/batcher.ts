@@ -18,6 +18,7 @@ export { Batcher, type BatcherStats, type PrefixCache } from "../src/batching/ba
 export type { BatcherOptions, PrefixCacheOptions } from "../src/batching/options.ts";
 export type { BatchRequest, GenerateOptions, Prompt, RequestCacheOptions } from "../src/batching/request_options.ts";
 export type { ResumeOptions } from "../src/batching/resume.ts";
+export type { DraftModelOptions, DraftOption } from "../src/batching/drafting/options.ts";
 export type { KvType } from "../src/engine/types.ts";
 export type { MapOptions, MapProgress, MapRequest, MapResult, MapSource } from "../src/batching/map_options.ts";
 export type { Percentiles } from "../src/batching/stats.ts";

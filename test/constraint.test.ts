@@ -8,6 +8,8 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { after, before, describe, it } from "node:test";
 import { type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
 import type { Host } from "../src/batching/answer.ts";
+import { DraftModels } from "../src/batching/drafting/draft_model.ts";
+import { Drafting } from "../src/batching/drafting/drafting.ts";
 import { Generation, prepareRequest } from "../src/batching/generation.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { generateFields } from "../src/batching/request_options.ts";
@@ -76,9 +78,12 @@ describe("a constraint", () => {
     });
     const options = { queueMax: 100, maxWaitMs: 0, patience: 64, weights: new Map<string, number>() };
     const store = new KvStore(engine, { pageBytes: 1, statePages: 0 }, cache ? {} : undefined);
-    const scheduler = new Scheduler(engine, store, new StepTimes(model.residentBytes, 16), options);
+    const drafting = new Drafting(model.vocabulary);
+    const times = new StepTimes(model.residentBytes, 16);
+    const scheduler = new Scheduler(engine, store, times, { ...options, drafting });
+    const draftModels = new DraftModels(model, { ...engine.settings, pageSize: 16 });
     const { tokenizer, context, adapters, loadMs } = model;
-    const host: Host = { scheduler, tokenizer, context, adapters, loadMs };
+    const host: Host = { scheduler, draftModels, tokenizer, context, adapters, loadMs };
     const run = async (prompt: string, constraint: Constraint | undefined, options: GenerateOptions) => {
       const prepared = prepareRequest(host, prompt, readOptions(generateFields, options));
       const pieces = new Generation(() => ({

@@ -25,6 +25,8 @@ describe("the scheduler", () => {
       refused: 0,
       failed: 0,
       preemptions: 0,
+      drafted: 0,
+      kept: 0,
       tokensSaved: 0,
       evictions: 0,
     };

@@ -8,6 +8,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { CancelledError, ClosedError, LightGPTError, QueueFullError } from "../mod.ts";
 import type { Clock } from "../src/batching/clock.ts";
+import { Drafting } from "../src/batching/drafting/drafting.ts";
+import type { Guesser } from "../src/batching/drafting/types.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import type { Sequence } from "../src/batching/sequence.ts";
@@ -113,9 +115,43 @@ export class FakeSampler {
     this.choices++;
   }
 
+  lookahead(): undefined {}
+
   /** As a sequence wants it. */
   static sample(seed: bigint): { sampler: SamplerState; top: undefined } {
     return { sampler: new FakeSampler(seed) as unknown as SamplerState, top: undefined };
+  }
+}
+
+/** Guesses what a request must give, or something else, as it happens. */
+class FakeGuesser implements Guesser {
+  readonly isWeighed: boolean;
+  readonly #random: (below: number) => number;
+  readonly #given: number;
+  readonly #all: readonly number[];
+  #next = 0;
+
+  constructor(random: (below: number) => number, prompt: Uint32Array, all: readonly number[]) {
+    this.#random = random;
+    this.isWeighed = random(2) === 0;
+    this.#given = prompt.length;
+    this.#all = all;
+  }
+
+  chances(tokens: Uint32Array, most: number): number[] {
+    this.#next = tokens.length - this.#given;
+    return Array.from({ length: Math.min(most, this.#random(12)) }, () => this.#random(10) / 10);
+  }
+
+  guesses(count: number): number[] {
+    return Array.from({ length: count }, (_, index) => {
+      const right = this.#all[this.#next + index] as number;
+      return this.#random(4) === 0 ? (right + 1) % vocabulary : right;
+    });
+  }
+
+  verified(guessed: number, kept: number): void {
+    assert(guessed > 0 && kept <= guessed, "kept more than was guessed");
   }
 }
 
@@ -162,7 +198,10 @@ export class FakeEngine implements StepRunner {
     assertEquals(new Set(sequences.map(({ id }) => id)).size, sequences.length);
     const tokens = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
     assert(tokens <= batchTokens, "tokens of a step");
-    const rows = sequences.reduce((sum, { logits, tokens }) => sum + (logits === "all" ? tokens.length : 1), 0);
+    const rows = sequences.reduce(
+      (sum, { logits, tokens, drafts = 0 }) => sum + (logits === "all" ? tokens.length : 1 + drafts),
+      0,
+    );
     assert(rows <= logitRows, "rows of a step");
     this.steps++;
     this.tokens += tokens;
@@ -202,6 +241,8 @@ export class FakeEngine implements StepRunner {
     const error = this.#fault(step);
     if (error) return { error, logits: new Float32Array(0) };
     let state = 0;
+    const drafts = step.drafts ?? 0;
+    const states: number[] = [];
     if (step.hidden) {
       assertEquals(step.tokens.length, 0);
       const [high, low] = step.hidden as unknown as [number, number];
@@ -216,6 +257,7 @@ export class FakeEngine implements StepRunner {
         assert(!written.has(place), "two sequences write to one place");
         written.set(place, step.id);
         this.#memory[place] = state;
+        states.push(state);
       }
     }
     const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = {
@@ -223,8 +265,16 @@ export class FakeEngine implements StepRunner {
     };
     if (step.sample) {
       const { seed, choices } = step.sample.sampler as unknown as FakeSampler;
-      result.choices = [{ token: choose(state, seed, choices, this.#vocabulary) }];
+      const chosen: Choice[] = [];
+      for (let index = 0; index <= drafts; index++) {
+        const at = states[states.length - 1 - drafts + index] ?? state;
+        const token = choose(at, seed, choices + index, this.#vocabulary);
+        chosen.push({ token });
+        if (token !== step.tokens[step.tokens.length - drafts + index]) break;
+      }
+      result.choices = chosen;
     }
+    assert(drafts === 0 || !step.keep, "a state behind a guess");
     if (step.keep) result.hidden = Float32Array.of(Math.floor(state / 65_536), state % 65_536);
     return result;
   }
@@ -238,6 +288,8 @@ export interface Tally {
   refused: number;
   failed: number;
   preemptions: number;
+  drafted: number;
+  kept: number;
   tokensSaved: number;
   evictions: number;
 }
@@ -270,8 +322,10 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   };
   const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, cache);
   const times = new StepTimes(1, random(2) === 0 ? undefined : 1 + random(40));
+  const drafting = new Drafting(vocabulary);
   const scheduler = new Scheduler(engine, store, times, {
     queueMax,
+    drafting,
     maxWaitMs: random(3) === 0 ? random(5) : 0,
     patience,
     weights: new Map([["b", 3]]),
@@ -294,6 +348,7 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     const throwsAt = random(12) === 0 ? random(count) : -1;
     let rows = 0;
     const processor = random(6) === 0 || throwsAt >= 0;
+    const guesses = random(3) > 0;
     const tenant = "abc".charAt(random(3));
     let sequence: Sequence;
     try {
@@ -314,6 +369,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
               },
             },
           }
+          : guesses
+          ? { guesser: new FakeGuesser(random, prompt, expected(prompt, seed, count + 12, vocabulary)) }
           : {}),
       });
     } catch (error) {
@@ -381,6 +438,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     if (fate.status === "rejected" && !(fate.reason instanceof ClosedError)) throw fate.reason;
   }
   tally.requests += requests;
+  tally.drafted += drafting.drafted;
+  tally.kept += drafting.kept;
   tally.preemptions += scheduler.meter.preemptions;
   tally.tokensSaved += store.cache?.stats().tokensSaved ?? 0;
   tally.evictions += store.cache?.stats().evictions ?? 0;

@@ -12,6 +12,7 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine } from "../src/engine/engine.ts";
+import { DraftModels } from "../src/batching/drafting/draft_model.ts";
 import { Generation, prepareRequest } from "../src/batching/generation.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import { Model } from "../src/model/model.ts";
@@ -55,7 +56,8 @@ async function openNarrow() {
     options,
   );
   const { tokenizer, adapters, loadMs } = model;
-  const host = { scheduler, tokenizer, context: contextTokens, adapters, loadMs };
+  const draftModels = new DraftModels(model, { ...engine.settings, pageSize: 32 });
+  const host = { scheduler, draftModels, tokenizer, context: contextTokens, adapters, loadMs };
   return {
     get held() {
       return [scheduler.queued + scheduler.placed, scheduler.store.pool.held];

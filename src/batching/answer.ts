@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { DraftModels } from "./drafting/draft_model.ts";
+import { type DraftOption, guesserOf } from "./drafting/options.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { type Completion, completionOf, Piece, type ToldChoice } from "./completion.ts";
 import type { ResolvedConstraint } from "../grammar/options.ts";
@@ -23,6 +25,8 @@ import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 export interface Host extends PromptHost {
   /** Runs the sequence. */
   readonly scheduler: Scheduler;
+  /** The models that guess for it. */
+  readonly draftModels: DraftModels;
   /** The adapters that were loaded with the model. */
   readonly adapters: Adapters;
   /** How long loading took. */
@@ -48,6 +52,7 @@ interface ResolvedOptions {
   stops: readonly string[];
   top: number | undefined;
   logitsProcessor: LogitsProcessor | undefined;
+  draft: DraftOption;
   signal: AbortSignal | undefined;
   /** Which tokens may come, where that depends on what came; it is used up by the request. */
   constraint?: Constraint;
@@ -119,14 +124,16 @@ export class Answer {
 
   /** Enters the scheduler. */
   enter(): Sequence {
-    const { ids, place } = this.#begun;
-    const { logitsProcessor, top } = this.#options;
-    return this.#sequence = this.#host.scheduler.add({
+    const { ids, place, sampling } = this.#begun;
+    const { logitsProcessor, top, draft } = this.#options;
+    const { scheduler, draftModels, tokenizer } = this.#host;
+    return this.#sequence = scheduler.add({
       ...place,
       prompt: this.#tokens.length === 0 ? ids : Uint32Array.from([...ids, ...this.#tokens]),
       // The last token is chosen and never read.
       positions: ids.length + this.#most - 1,
       sample: { sampler: this.#sampler, top },
+      guesser: guesserOf({ draft, sampling, logitsProcessor }, draftModels, tokenizer.endOfGeneration),
       process: logitsProcessor && processing(logitsProcessor, ids, this.#tokens),
     });
   }

@@ -7,6 +7,8 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { kvCodec } from "./codec.ts";
 import { KvStore } from "./kv_store.ts";
+import { DraftModels } from "./drafting/draft_model.ts";
+import { Drafting } from "./drafting/drafting.ts";
 import { mapPrompts } from "./map.ts";
 import { mapFields, type MapOptions, type MapRequest, type MapResult, type MapSource } from "./map_options.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "./options.ts";
@@ -70,6 +72,8 @@ export interface BatcherStats {
   readonly steps: number;
   /** How full the last 1024 steps were, 0 to 1; NaN before the first. */
   readonly batchFill: number;
+  /** Tokens that were guessed and verified, and those of them that the sampler chose too. */
+  readonly drafts: { readonly guessed: number; readonly kept: number };
   /** How often a request had to give up its pages for another. */
   readonly preemptions: number;
   /**
@@ -132,6 +136,8 @@ export class Batcher {
   readonly #model: Model;
   readonly #scheduler: Scheduler;
   readonly #settings: BatchSettings;
+  readonly #drafting: Drafting;
+  readonly #draftModels: DraftModels;
   #conversations: Conversations | undefined;
   #disposed: Promise<void> | undefined;
 
@@ -151,7 +157,10 @@ export class Batcher {
     this.#model = model;
     this.threads = settings.threads;
     const times = new StepTimes(model.residentBytes, chunk);
-    this.#scheduler = new Scheduler(engine, store, times, { ...scheduling, adapters: model.adapters.usual });
+    this.#drafting = new Drafting(model.vocabulary);
+    this.#draftModels = new DraftModels(model, { ...settings, sequences });
+    const scheduled = { ...scheduling, adapters: model.adapters.usual, drafting: this.#drafting };
+    this.#scheduler = new Scheduler(engine, store, times, scheduled);
     this.#settings = new BatchSettings(engine, times, this.#scheduler);
     this.cache = store.cache as PrefixCache | undefined;
   }
@@ -221,6 +230,7 @@ export class Batcher {
       betweenTokensMs: meter.betweenTokens.percentiles(),
       steps: meter.steps,
       batchFill: meter.batchFill.mean,
+      drafts: { guessed: this.#drafting.drafted, kept: this.#drafting.kept },
       preemptions: meter.preemptions,
       pages: { total: store.pool.size, held: store.pool.held, windowed: store.pool.windowed },
       ...(store.cache ? { cache: store.cache.stats() } : {}),
@@ -229,7 +239,7 @@ export class Batcher {
 
   /** Ends all requests with an error of the code `closed` and frees the pages. Again is fine. */
   dispose(): Promise<void> {
-    return this.#disposed ??= this.#scheduler.dispose();
+    return this.#disposed ??= this.#scheduler.dispose().finally(() => this.#draftModels.dispose());
   }
 
   /** {@link Batcher.dispose}, for `await using`. */
@@ -245,6 +255,7 @@ export class Batcher {
       });
     }
     const { tokenizer, context, adapters, loadMs } = this.#model;
-    return { scheduler: this.#scheduler, tokenizer, context, adapters, loadMs };
+    const [scheduler, draftModels] = [this.#scheduler, this.#draftModels];
+    return { scheduler, draftModels, tokenizer, context, adapters, loadMs };
   }
 }

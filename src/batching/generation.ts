@@ -10,6 +10,7 @@ import { CancelledError } from "../../ffi/errors.ts";
 import { Answer, type Begun, type Host, type Prepared } from "./answer.ts";
 import { wallClock } from "./clock.ts";
 import type { Completion, Piece } from "./completion.ts";
+import { checkDraft } from "./drafting/options.ts";
 import { encodePrompt, resolvePrompt } from "./prompt.ts";
 import { expired } from "./errors.ts";
 import { checkResume } from "./resume.ts";
@@ -144,7 +145,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
 /** Checks a request against the model; throws an `InvalidArgumentError` that names what is wrong. */
 export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typeof generateFields>): Prepared {
   const { maxTokens = Number.MAX_SAFE_INTEGER, sampling, stop, logprobs, logitsProcessor, signal } = options;
-  const { tenant, priority, deadlineMs } = options;
+  const { tenant, priority, deadlineMs, draft } = options;
   const breakers: string[] = [];
   const resolved = {
     maxTokens,
@@ -157,6 +158,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
     stops: stop,
     top: logprobs,
     logitsProcessor,
+    draft,
     signal,
     rules: options.constraint,
     resume: options.resume,
@@ -175,6 +177,8 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
   if (stop.length > 0 && options.constraint !== undefined) {
     refuseOption("stop", "none beside constraint, which says where the answer ends", stop.join(", "));
   }
+  checkDraft(resolved);
+  if (typeof draft === "object") host.draftModels.of(draft.model);
   assertNotAborted(signal);
   return { host, prompt: resolvePrompt(host, prompt), options: resolved };
 }

@@ -23,6 +23,7 @@ import {
   readConstraint,
   type ResolvedConstraint,
 } from "../grammar/options.ts";
+import { draftField, type DraftOption } from "./drafting/options.ts";
 import { type AdapterOptions, adaptersField } from "../model/adapter_options.ts";
 import { resumeField, type ResumeOptions } from "./resume.ts";
 import type { LogitsProcessor } from "../sampling/logits_processor.ts";
@@ -141,6 +142,12 @@ export interface GenerateOptions {
    * @default {from the beginning}
    */
   readonly resume?: ArrayLike<number> | ResumeOptions;
+  /**
+   * What guesses the next tokens, so that one step may verify and choose several: `lookup` finds them where the last ones stood
+   * before, an object names a model of the same vocabulary, `auto` is `lookup` where it pays. Results do not depend on it.
+   * @default {"auto"}
+   */
+  readonly draft?: DraftOption;
   /** Called before each token is chosen; it sees the logits and may change them. */
   readonly logitsProcessor?: LogitsProcessor;
   /** Ends the request with an error of the code `cancelled`. */
@@ -215,6 +222,7 @@ export const generateFields = {
     readConstraint,
   ),
   resume: resumeField,
+  draft: draftField,
   logitsProcessor: callback<LogitsProcessor>({
     about: "Called before each token is chosen; it may change the logits.",
   }),

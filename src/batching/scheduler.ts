@@ -11,6 +11,7 @@ import type { StepResult, StepRunner, StepSequence } from "../engine/engine.ts";
 import type { StepTimes } from "../engine/step_times.ts";
 import { hasPagesFor } from "./admission.ts";
 import { type Clock, wallClock } from "./clock.ts";
+import type { Drafting } from "./drafting/drafting.ts";
 import { Fairness } from "./fairness.ts";
 import type { KvStore } from "./kv_store.ts";
 import { PageTable } from "./page_table.ts";
@@ -36,6 +37,8 @@ export interface SchedulerOptions {
   readonly weights: ReadonlyMap<string, number>;
   /** The adapters of sequences that say nothing. Default: none. */
   readonly adapters?: AdapterUse;
+  /** What guesses the tokens of sequences that have a guesser. Default: nothing. */
+  readonly drafting?: Drafting;
   /** Default: the clock on the wall. */
   readonly clock?: Clock;
 }
@@ -177,9 +180,10 @@ export class Scheduler implements SequenceOwner {
     this.#runner.cancel(sequence.id);
     this.#fairness.leave(sequence.tenant);
     if (this.#leader === sequence) this.#leader = undefined;
-    const { outcome, bornMs, choices, options: { prompt } } = sequence;
+    const { outcome, bornMs, told, options: { prompt, guesser } } = sequence;
+    guesser?.model?.leave(sequence);
     const now = this.#clock.now();
-    this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: choices, ms: now - bornMs });
+    this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: told, ms: now - bornMs });
     // The pages that it leaves may be what another waits for.
     if (this.#open.waiting.size > 0) this.#start();
   }
@@ -240,25 +244,33 @@ export class Scheduler implements SequenceOwner {
     this.#gathered = undefined;
   }
 
-  async #runStep(members: readonly Member<Sequence>[]): Promise<void> {
+  async #runStep(planned: readonly Member<Sequence>[]): Promise<void> {
+    const { store: { statePages }, meter } = this;
+    const room = { ...this.#runner.settings, statePages, stepMs: this.#times.stepMs };
+    const drafts = await this.#options.drafting?.guess(planned, room);
+    // While a model guessed, a sequence may have ended.
+    const members = planned.filter(({ sequence }) => sequence.state === "running");
+    if (members.length === 0) return;
     this.#step++;
-    const steps = members.map(({ sequence, count }) => sequence.prepare(count));
+    const steps = members.map(({ sequence, count }) => sequence.prepare(count, drafts?.get(sequence)));
     let tokens = 0;
     let prompt = 0;
-    for (const { sequence, count } of members) {
-      tokens += count;
+    for (const [index, { sequence, count }] of members.entries()) {
+      const read = (steps[index] as StepSequence).tokens.length;
+      tokens += read;
       if (sequence.isReading) prompt += count;
       sequence.servedAt = this.#step;
-      this.#fairness.charge(sequence.tenant, Math.max(1, count));
+      this.#fairness.charge(sequence.tenant, Math.max(1, read));
     }
-    this.meter.steps++;
+    meter.steps++;
     const running = this.#open.running.size;
     const begin = this.#clock.now();
     try {
       const results = await this.#runner.run(steps, this.#times.isInline(tokens));
       const ms = this.#clock.now() - begin;
       this.#times.record(tokens, ms, prompt);
-      this.meter.step({ ms, tokens, prompt, sequences: members.length, running }, this.sequences);
+      this.#options.drafting?.record({ steps, members, results, ms });
+      meter.step({ ms, tokens, prompt, sequences: members.length, running }, this.sequences);
       members.forEach(({ sequence }, index) => {
         sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
       });

@@ -10,6 +10,7 @@ import type { StepResult, StepSequence } from "../engine/engine.ts";
 import { choose } from "../sampling/choose.ts";
 import type { AdapterUse } from "../model/adapter.ts";
 import type { Choice, SamplerState } from "../sampling/state.ts";
+import type { Guesser } from "./drafting/types.ts";
 import type { PageTable } from "./page_table.ts";
 import type { RequestEnd } from "./stats.ts";
 import type { Place, SequenceState, SequenceView } from "./types.ts";
@@ -34,6 +35,8 @@ export interface SequenceOptions {
   readonly deadlineMs?: number | undefined;
   /** The adapters that it uses. Default: the scheduler's. */
   readonly adapters?: AdapterUse | undefined;
+  /** What guesses its next tokens. Default: nothing. */
+  readonly guesser?: Guesser | undefined;
   /** The salt of the prefixes that it finds and leaves in the cache; absent: it does not use the cache. */
   readonly salt?: string | undefined;
 }
@@ -68,7 +71,10 @@ export class Sequence implements SequenceView {
   /** The hidden state after the last token, where that needs no reading. */
   #hidden: Float32Array | undefined;
   #choices = 0;
-  /** Tokens that were chosen and not asked for yet: only a step with drafts chooses more than one. */
+  /**
+   * Tokens that were chosen and not asked for yet: only a step with drafts chooses more than one. The sampler hears of each when
+   * its reader gets it, which all have before the next step.
+   */
   readonly #ready: Choice[] = [];
   /** Tokens that it read before its first choice. */
   #promptRead = 0;
@@ -123,6 +129,11 @@ export class Sequence implements SequenceView {
     return this.#choices;
   }
 
+  /** Those of them that its reader got. */
+  get told(): number {
+    return this.#choices - this.#ready.length;
+  }
+
   get wantsAllRows(): boolean {
     return this.options.logits?.rows === "all";
   }
@@ -156,6 +167,7 @@ export class Sequence implements SequenceView {
     if (this.#demand) throw new Error("A sequence was asked for a token while it made one.");
     const ready = this.#ready.shift();
     if (ready) {
+      this.options.sample?.sampler.accept(ready.token);
       this.#owner.delivered(this);
       return Promise.resolve(ready);
     }
@@ -231,7 +243,7 @@ export class Sequence implements SequenceView {
     return {
       id: this.id,
       position: this.#position,
-      tokens: drafts.length === 0 ? tokens : Uint32Array.from([...tokens, ...Array.from(drafts)]),
+      tokens: drafts.length === 0 ? tokens : joined(tokens, drafts),
       drafts: drafts.length,
       pages: count === 0 ? [] : table.pages,
       logits: logits?.rows === "all" ? "all" : (logits || process) && isLast ? "last" : "none",
@@ -253,7 +265,9 @@ export class Sequence implements SequenceView {
     const count = step.tokens.length - drafts + Math.max(0, choices.length - 1);
     const first = this.#position + (step.logits === "all" ? 0 : count - 1);
     if (this.#choices === 0) this.#promptRead += count;
-    for (const choice of choices) this.#take(choice);
+    const [next, ...more] = choices;
+    if (next) this.#take(next);
+    for (const { token } of more) this.#appendChosen(token);
     this.#hidden = undefined;
     this.#position += count;
     if (drafts > 0) this.#table?.truncate(this.#position);
@@ -261,8 +275,7 @@ export class Sequence implements SequenceView {
     if (result.hidden) this.#table?.publishTail(read, result.hidden);
     else this.#table?.publish(read);
     this.#table?.leaveBehind(this.#position);
-    const more = choices.slice(1);
-    let chosen: Choice | undefined = choices[0];
+    let chosen: Choice | undefined = next;
     try {
       if (result.logits.length > 0) {
         this.options.logits?.receive(result.logits, first);
@@ -291,8 +304,12 @@ export class Sequence implements SequenceView {
   }
 
   #take({ token }: Choice): void {
-    this.#choices++;
     this.options.sample?.sampler.accept(token);
+    this.#appendChosen(token);
+  }
+
+  #appendChosen(token: number): void {
+    this.#choices++;
     this.#append(token);
   }
 
@@ -320,6 +337,13 @@ export class Sequence implements SequenceView {
     this.#state = state;
     if (from !== state) this.#owner.changed(this, from);
   }
+}
+
+function joined(tokens: Uint32Array, drafts: ArrayLike<number>): Uint32Array {
+  const all = new Uint32Array(tokens.length + drafts.length);
+  all.set(tokens);
+  all.set(drafts, tokens.length);
+  return all;
 }
 
 function isGivenUp(error: unknown): boolean {

@@ -323,7 +323,7 @@ export class Engine implements StepRunner {
     for (let index = 0; index < count; index++) {
       this.#results.moveTo(first + index);
       if (this.#results.token === MARKS.noToken) break;
-      choices.push(sampler.take(this.#results.sampled, this.#vocabulary, top));
+      choices.push(sampler.take(this.#results.sampled, this.#vocabulary, top, index > 0));
     }
     return choices;
   }

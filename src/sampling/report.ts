@@ -40,6 +40,8 @@ export class Report {
   readonly #steps: readonly Step[];
   /** [steps][4]: runs, effective, removed, left. */
   #sums: Float64Array;
+  /** The same of choices that are not told yet, the oldest first. */
+  #ahead: Float64Array[] = [];
 
   /** Counts for a chain of these steps. */
   constructor(steps: readonly Step[]) {
@@ -47,9 +49,10 @@ export class Report {
     this.#sums = new Float64Array(4 * steps.length);
   }
 
-  /** Counts a choice out of `vocabulary` tokens. */
-  add(sampled: Sampled, vocabulary: number): void {
-    const sums = this.#sums;
+  /** Counts a choice out of `vocabulary` tokens; `isAhead`: once {@link Report.tell} is called for it. */
+  add(sampled: Sampled, vocabulary: number, isAhead: boolean): void {
+    const sums = isAhead ? new Float64Array(this.#sums.length) : this.#sums;
+    if (isAhead) this.#ahead.push(sums);
     let before = vocabulary;
     for (let step = 0; step < this.#steps.length; step++) {
       const kept = sampled.kept(step);
@@ -61,6 +64,12 @@ export class Report {
       sums[base + 3] += kept;
       before = kept;
     }
+  }
+
+  /** Counts the oldest choice that was made ahead, where there is one. */
+  tell(): void {
+    const told = this.#ahead.shift();
+    if (told) this.#sums.forEach((sum, index) => this.#sums[index] = sum + (told[index] as number));
   }
 
   /** The counts so far, in the order of the chain. */
@@ -75,6 +84,7 @@ export class Report {
   clone(): Report {
     const copy = new Report(this.#steps);
     copy.#sums = this.#sums.slice();
+    copy.#ahead = this.#ahead.map((sums) => sums.slice());
     return copy;
   }
 }

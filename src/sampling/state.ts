@@ -9,6 +9,7 @@ import { Words } from "../../ffi/words.ts";
 import { refuseOption } from "../options/checks.ts";
 import { History } from "./history.ts";
 import type { SamplerMemory } from "./memory.ts";
+import { Lookahead } from "./lookahead.ts";
 import { TokenMask } from "./mask.ts";
 import type { Constraint } from "./constraint.ts";
 import type { Sampling } from "./resolve.ts";
@@ -124,13 +125,19 @@ export class SamplerState {
     return this.#constraint?.isDone === true;
   }
 
+  /** A walk ahead by tokens that are guessed, where a constraint has something to say about them. */
+  lookahead(vocabulary: number): Lookahead | undefined {
+    return this.#constraint && new Lookahead(this.#constraint, this.#setWords(vocabulary));
+  }
+
   /** Adds the tokens before the first chosen one. */
   begin(prompt: Iterable<number>): void {
     for (const token of prompt) this.#history.push(token);
   }
 
-  /** Adds a chosen token. */
+  /** Adds a chosen token; of several that one step chose, each when its reader gets it. */
   accept(token: number): void {
+    this.#report.tell();
     this.#history.push(token);
     this.#constraint?.accept(token);
   }
@@ -229,12 +236,13 @@ export class SamplerState {
   /**
    * Counts a choice that native code has made.
    *
+   * @param isAhead whether the same step chose another before it; the report counts it when it is accepted.
    * @returns the choice
    */
-  take(sampled: Sampled, vocabulary: number, top: number | undefined): Choice {
+  take(sampled: Sampled, vocabulary: number, top: number | undefined, isAhead: boolean = false): Choice {
     this.#choices++;
     this.mu = sampled.mu;
-    this.#report.add(sampled, vocabulary);
+    this.#report.add(sampled, vocabulary, isAhead);
     const { token } = sampled;
     const memory = this.hasMu ? { mu: sampled.mu } : {};
     if (top === undefined) return { token, ...memory };

@@ -108,6 +108,8 @@ export interface MetricsReport {
   readonly paused: number;
   /** How often a request had to give up its pages for another. */
   readonly preemptions: number;
+  /** Tokens that were guessed and verified, and those of them that were kept. */
+  readonly drafts: { readonly guessed: number; readonly kept: number };
   /** KV pages: all, how many may be held, how many are held, and the share of these. */
   readonly kv: { readonly pages: number; readonly limit: number; readonly held: number; readonly use: number };
   /** The prefix cache; absent without one. */

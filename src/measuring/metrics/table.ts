@@ -70,6 +70,7 @@ export type MetricName =
   | "requests_total"
   | "steps_total"
   | "step_seconds_total"
+  | "draft_tokens_total"
   | "preemptions_total"
   | "tokens_per_second"
   | "requests_per_second"
@@ -100,6 +101,13 @@ export const METRICS: Readonly<Record<MetricName, MetricSpec>> = {
   },
   steps_total: counter("Steps.", ({ steps }) => steps),
   step_seconds_total: counter("Time that steps took.", ({ stepMs }) => stepMs / 1000, "s"),
+  draft_tokens_total: {
+    kind: "counter",
+    unit: "1",
+    about: "Tokens that were guessed and verified, and those of them that were kept.",
+    label: "which",
+    values: ({ drafts }) => each({ ...drafts }),
+  },
   preemptions_total: counter("How often a request gave up its pages for another.", ({ preemptions }) => preemptions),
   tokens_per_second: gauge("Tokens chosen in a second, over the last 256.", ({ tokensPerSecond }) => tokensPerSecond),
   requests_per_second: gauge(
