@@ -115,6 +115,10 @@ export class FakeSampler {
     this.choices++;
   }
 
+  acceptAhead(): void {
+    this.accept();
+  }
+
   lookahead(): undefined {}
 
   /** As a sequence wants it. */

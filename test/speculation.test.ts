@@ -217,6 +217,44 @@ describe("guessed tokens", () => {
     await models.dispose();
   });
 
+  it("of a model do not depend on what it guessed before", async () => {
+    const settings = { kv: "f16", pageSize: 32, threads: 1, activationBits: 8, sequences: 4 } as const;
+    const [models, others] = [new DraftModels(model, settings), new DraftModels(model, settings)];
+    const [seat, begin] = [{}, model.tokenizer.encode("Once upon")];
+    const source = models.of(other);
+    const [guessed = []] = await source.guess([{ seat, tokens: begin, count: 6 }]);
+    assertGreater(guessed.length, 2);
+    const [kept, wrong] = guessed as [number, number];
+    const tokens = Uint32Array.of(...begin, kept, wrong ^ 1, ...begin.subarray(1), kept);
+    const again = await source.guess([{ seat, tokens, count: 6 }]);
+    assertEquals(again, await others.of(other).guess([{ seat: {}, tokens, count: 6 }]));
+    source.leave(seat);
+    await models.dispose();
+    await others.dispose();
+  });
+
+  it("beyond the end of a text count in no report", async () => {
+    await using batcher = new Batcher(model, { threads: 2 });
+    const ask = (draft: "off" | "lookup", ...stop: string[]) =>
+      batcher.complete(line.repeat(4), {
+        draft,
+        stop,
+        maxTokens: 40,
+        sampling: { seed: 1, temperature: 0.1, topK: 20 },
+      });
+    const { text } = await ask("off");
+    let beyond = 0;
+    for (let end = 40; end < text.length; end += 3) {
+      const stop = text.slice(end - 18, end);
+      const without = await ask("off", stop);
+      const before = batcher.stats();
+      assertEquals(resultOf(await ask("lookup", stop)), resultOf(without));
+      const { drafts, steps } = batcher.stats();
+      if (steps - before.steps + drafts.kept - before.drafts.kept > without.generatedTokens) beyond++;
+    }
+    assertGreater(beyond, 0); // more was chosen than the text has
+  });
+
   it("change nothing when pages are short and sequences give theirs up", async () => {
     const { pageBytes } = kvSizes(model.plan, "f16", 16);
     const kvBytesMax = pageBytes * Math.ceil(model.context / 16);

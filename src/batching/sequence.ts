@@ -167,7 +167,7 @@ export class Sequence implements SequenceView {
     if (this.#demand) throw new Error("A sequence was asked for a token while it made one.");
     const ready = this.#ready.shift();
     if (ready) {
-      this.options.sample?.sampler.accept(ready.token);
+      this.options.sample?.sampler.acceptAhead(ready.token);
       this.#owner.delivered(this);
       return Promise.resolve(ready);
     }

@@ -135,9 +135,14 @@ export class SamplerState {
     for (const token of prompt) this.#history.push(token);
   }
 
-  /** Adds a chosen token; of several that one step chose, each when its reader gets it. */
-  accept(token: number): void {
+  /** Adds a token that a step chose behind another, when its reader gets it. */
+  acceptAhead(token: number): void {
     this.#report.tell();
+    this.accept(token);
+  }
+
+  /** Adds a chosen token. */
+  accept(token: number): void {
     this.#history.push(token);
     this.#constraint?.accept(token);
   }
@@ -236,7 +241,7 @@ export class SamplerState {
   /**
    * Counts a choice that native code has made.
    *
-   * @param isAhead whether the same step chose another before it; the report counts it when it is accepted.
+   * @param isAhead whether the same step chose another before it; the report counts it in `acceptAhead`.
    * @returns the choice
    */
   take(sampled: Sampled, vocabulary: number, top: number | undefined, isAhead: boolean = false): Choice {
