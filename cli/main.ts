@@ -44,6 +44,8 @@ const RUNNERS: Readonly<
   info,
   imatrix,
   bench,
+  // Loaded when it is used: the other commands need nothing of a server.
+  serve: async (args, signal) => await (await import("./serve.ts")).serve(args, signal),
 };
 
 /** Runs the command with the words after its name; returns the exit code. */

@@ -41,6 +41,7 @@ export const typescript = [
   { name: "converting", files: ["src/converting/*"] },
   { name: "tuning", files: ["src/tuning/*"] },
   { name: "lightgpt", files: ["src/lightgpt/*"] },
+  { name: "server", files: ["src/server/*"] },
   { name: "face", files: ["mod.ts", "exports/*"] },
   { name: "command", files: ["cli/*"] },
 ];

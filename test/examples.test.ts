@@ -99,24 +99,27 @@ describe("examples", () => {
     const port = String(20_000 + process.pid % 20_000);
     const server = start("serve.ts", [], { PORT: port });
     try {
-      const url = `http://127.0.0.1:${port}/?prompt=The+red+fox`;
+      const body = JSON.stringify({ model: "stories", prompt: "The red fox", max_tokens: 60, stream: true });
+      const headers = { "content-type": "application/json" };
+      const ask = (init = {}) =>
+        fetch(`http://127.0.0.1:${port}/v1/completions`, { method: "POST", headers, body, ...init });
       let response: Response | undefined;
       for (let attempt = 0; response === undefined && attempt < 300; attempt++) {
-        response = await fetch(url).catch(() => undefined);
+        response = await ask().catch(() => undefined);
         if (response === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
       }
       assert(response !== undefined, "no answer within 15 s");
       const events = await response.text();
-      assertMatch(events, /^data: {"text":/);
-      assertMatch(events, /event: end\ndata: {}\n\n$/);
+      assertMatch(events, /^data: {"id":/);
+      assertMatch(events, /data: \[DONE\]\n\n$/);
       for (let round = 0; round < 5; round++) {
         const controller = new AbortController();
-        const { body } = await fetch(url, { signal: controller.signal });
+        const { body } = await ask({ signal: controller.signal });
         await body?.getReader().read();
         controller.abort();
       }
-      assertEquals((await fetch(`http://127.0.0.1:${port}/?prompt=${"x".repeat(2000)}`)).status, 400);
-      assertMatch(await (await fetch(url)).text(), /event: end/);
+      assertEquals((await ask({ body: "{}" })).status, 400);
+      assertMatch(await (await ask()).text(), /\[DONE\]/);
     } finally {
       server.kill();
     }

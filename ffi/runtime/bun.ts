@@ -8,7 +8,7 @@
 import { timerDoorbell } from "./doorbell.ts";
 import { node } from "./builtins.ts";
 import type { EngineHandle, ModelHandle, Signature } from "../wire.ts";
-import type { Doorbell, Files, FunctionName, OpenLibrary, Runtime } from "./types.ts";
+import type { Doorbell, Files, FunctionName, Handler, OpenLibrary, Runtime, Socket } from "./types.ts";
 
 /** What we use of `bun:ffi`, so that `deno check` needs no types of Bun's. */
 interface BunFfi {
@@ -16,6 +16,13 @@ interface BunFfi {
     path: string,
     functions: Record<string, { args: string[]; returns: string }>,
   ): { symbols: Record<string, { readonly ptr: number }> };
+}
+
+/** What we use of Bun's server. */
+interface BunServe {
+  serve(
+    options: { hostname: string; port: number; idleTimeout: number; fetch: Handler },
+  ): { readonly port: number; stop(): Promise<void> };
 }
 
 /** The methods that Bun's Worker has and the standard one lacks. */
@@ -184,6 +191,13 @@ export const bun: Runtime = {
 
   resident(): number {
     return node("node:process").memoryUsage.rss();
+  },
+
+  listen(hostname: string, port: number, handler: Handler): Socket {
+    const { Bun: { serve } } = globalThis as unknown as { readonly Bun: BunServe };
+    // 0: by itself Bun cuts a request that is silent for ten seconds, as one that waits in a queue is.
+    const server = serve({ hostname, port, idleTimeout: 0, fetch: (request) => handler(request) });
+    return { port: server.port, close: () => server.stop() };
   },
 
   allows(): boolean {

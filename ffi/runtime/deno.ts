@@ -7,7 +7,7 @@
  */
 import { node } from "./builtins.ts";
 import type { ParameterType, Signature } from "../wire.ts";
-import type { Doorbell, Files, FunctionName, OpenLibrary, Permission, Runtime } from "./types.ts";
+import type { Doorbell, Files, FunctionName, Handler, OpenLibrary, Permission, Runtime, Socket } from "./types.ts";
 
 /** What {@link deno} adds to the functions of a library that has `lg_wait`: the same function, called on another thread. */
 interface WaitsElsewhere {
@@ -109,6 +109,11 @@ export const deno: Runtime = {
 
   resident(): number {
     return Deno.memoryUsage().rss;
+  },
+
+  listen(hostname: string, port: number, handler: Handler): Socket {
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, (request) => handler(request));
+    return { port: (server.addr as Deno.NetAddr).port, close: () => server.shutdown() };
   },
 
   allows(what: Permission, which: string): boolean {

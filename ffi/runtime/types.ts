@@ -45,6 +45,17 @@ export interface Doorbell {
   ring(handle: ModelHandle | EngineHandle, milliseconds: number): Promise<number>;
 }
 
+/** A socket that takes requests. */
+export interface Socket {
+  /** The port that it has: one that was free where 0 was asked for. */
+  readonly port: number;
+  /** Takes no more requests, and resolves when those that are open have ended. */
+  close(): Promise<void>;
+}
+
+/** What answers requests. */
+export type Handler = (request: Request) => Promise<Response>;
+
 /** What a runtime provides. */
 export interface Runtime {
   /** Its name, for messages. */
@@ -69,6 +80,8 @@ export interface Runtime {
   memory(): number | undefined;
   /** Bytes of memory that this process has. */
   resident(): number;
+  /** Takes requests of HTTP; throws the runtime's own error where the address cannot be had. A silent request is never cut. */
+  listen(hostname: string, port: number, handler: Handler): Socket;
   /** Whether the program may do something, as far as the runtime says before it is tried. Never prompts. */
   allows(what: Permission, which: string): boolean;
 }

@@ -26,12 +26,12 @@ export class Conversations {
   /**
    * Turns a conversation into tokens that are ready to be continued.
    *
-   * @param limits what ends the work, and how many tokens there may be
+   * @param limits what ends the work, how many tokens there may be, and the beginning of the answer where it is given
    */
   async tokens(
     messages: readonly ChatMessage[],
     options: ConversationOptions = {},
-    limits: Pick<EncodeAsyncOptions, "signal" | "context"> = {},
+    { begun = "", ...limits }: Pick<EncodeAsyncOptions, "signal" | "context"> & { readonly begun?: string } = {},
   ): Promise<Uint32Array> {
     const { template, ...rest } = options;
     const source = template ?? this.#source(options.tools !== undefined);
@@ -39,7 +39,8 @@ export class Conversations {
       ...rest,
       tokens: { bos_token: this.#text(this.#tokenizer.bos), eos_token: this.#text(this.#tokenizer.eos) },
     });
-    return await this.#tokenizer.encodeAsync(runs, { ...limits, name: "messages" });
+    const prompt = begun === "" ? runs : [...runs, { text: begun, foreign: true }];
+    return await this.#tokenizer.encodeAsync(prompt, { ...limits, name: "messages" });
   }
 
   #source(withTools: boolean): string {

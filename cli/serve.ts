@@ -1,0 +1,101 @@
+/**
+ * `lightgpt serve`: a server on a port. Its address goes to standard error, a line of JSON for each request to standard output.
+ * SIGTERM and Ctrl-C end it once the open requests have ended, or the grace is over.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import process from "node:process";
+import { LightGPT } from "../src/lightgpt/lightgpt.ts";
+import type { LightGPTOptions } from "../src/lightgpt/options.ts";
+import { checkObject, refuseOption } from "../src/options/checks.ts";
+import { given } from "../src/options/schema.ts";
+import { listen, listenFields, type ListenOptions } from "../src/server/listen.ts";
+import type { AccessLogEntry, ServedModelOptions, ServerKey, ServerOptions } from "../src/server/options.ts";
+import { createServer } from "../src/server/server.ts";
+import type { Arguments } from "./arguments.ts";
+import { optionsFrom } from "./flags.ts";
+import { openModel } from "./model.ts";
+import { note, print, toJson } from "./output.ts";
+import { UsageError } from "./types.ts";
+
+/** Addresses at which nothing but this machine is heard. */
+const loopback = ["127.0.0.1", "localhost", "::1"];
+
+/** Runs the subcommand. */
+export async function serve(args: Arguments, signal: AbortSignal): Promise<void> {
+  const where = optionsFrom<ListenOptions>(args, listenFields);
+  const { hostname = "127.0.0.1" } = where;
+  const names = args.list("host-name");
+  const isLocal = loopback.includes(hostname);
+  const keys = readKeys(args.text("keys"), process.env.LIGHTGPT_KEYS);
+  if (!isLocal && keys.length === 0) note(`${hostname} is open to other machines, and every request is taken: --keys`);
+  const template = args.text("chat-template");
+  const options: Omit<ServerOptions, "models"> = {
+    keys,
+    origins: args.list("origin"),
+    ...given({
+      // By another name, a page that a browser shows could be taken for this server's own.
+      hosts: isLocal || names.length > 0 ? [...loopback, "[::1]", ...names] : undefined,
+      template: template === undefined ? undefined : readFileSync(template, "utf8"),
+      log: args.flag("quiet") ? undefined : (entry: AccessLogEntry) => void print(toJson(entry)),
+    }),
+  };
+  const list = args.text("models");
+  if (list === undefined) {
+    const lm = await openModel(args, signal);
+    await using _ = lm;
+    const path = args.text("model");
+    const name = args.text("name") ?? (path === undefined ? "tinytales" : basename(path).replace(/\.gguf$/i, ""));
+    return await run({ ...options, models: { [name]: lm } }, where, args, signal);
+  }
+  for (const flag of ["model", "name"]) {
+    if (args.flag(flag)) throw new UsageError(`--${flag} is not for --models, whose file says it`);
+  }
+  await run({ ...options, models: readModels(list) }, where, args, signal);
+}
+
+async function run(options: ServerOptions, where: ListenOptions, args: Arguments, signal: AbortSignal): Promise<void> {
+  const server = createServer(options);
+  const listening = listen(server, where);
+  note(`serving ${Object.keys(options.models).join(", ")} at ${listening.url}/v1; Ctrl-C ends`);
+  const { promise: asked, resolve } = Promise.withResolvers<void>();
+  const stop = () => resolve();
+  process.once("SIGTERM", stop);
+  signal.addEventListener("abort", stop, { once: true });
+  if (!signal.aborted) await asked;
+  process.off("SIGTERM", stop);
+  if (server.open > 0) note(`waiting for ${server.open} requests to end`);
+  await server.close(1000 * (args.number("grace") ?? 10));
+  await listening.close();
+}
+
+/** The keys of a file and of the environment. */
+function readKeys(path: string | undefined, variable: string | undefined): ServerKey[] {
+  const lines = [
+    ...(path === undefined ? [] : readFileSync(path, "utf8").split(/\r?\n/)),
+    ...(variable?.split(",") ?? []),
+  ];
+  const keys = lines.map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
+    const [key, ...tenant] = line.split(/\s+/);
+    return { key, ...(tenant.length > 0 ? { tenant: tenant.join(" ") } : {}) };
+  });
+  if (path !== undefined && keys.length === 0) throw new UsageError(`${path} has no key`);
+  return keys;
+}
+
+/** The models that a file lists: `{ "name": { "path": ..., "template": ..., "idleMs": ..., and options of loading } }`. */
+function readModels(path: string): Record<string, ServedModelOptions> {
+  const list: unknown = JSON.parse(readFileSync(path, "utf8"));
+  checkObject(path, list);
+  return Object.fromEntries(
+    Object.entries(list).map(([name, entry]) => {
+      checkObject(`${path}: ${name}`, entry);
+      const { path: file, template, idleMs, ...options } = entry as Record<string, unknown>;
+      if (typeof file !== "string") refuseOption(`${path}: ${name}.path`, "the path of a GGUF file", file);
+      const load = () => LightGPT.load(file, options as LightGPTOptions);
+      return [name, { load, ...given({ template, idleMs }) } as ServedModelOptions];
+    }),
+  );
+}

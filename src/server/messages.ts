@@ -1,0 +1,79 @@
+/**
+ * The messages of a conversation as clients send them, in the shape that templates know: parts of text become one text, a
+ * developer is the system, and an answer that is only begun stays open, so that the model goes on with it.
+ *
+ * @module
+ */
+import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
+import { refuse } from "./failure.ts";
+import type { Call } from "./types.ts";
+
+/** A conversation, and the beginning of the answer that the client has given. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly begun: string;
+}
+
+const roles = ["system", "developer", "user", "assistant"] as const;
+const messageNames = ["role", "content", "name", "refusal"];
+
+/** Reads `messages` of a body. */
+export function readMessages(value: unknown, { limits }: Pick<Call, "limits">): Conversation {
+  if (!Array.isArray(value) || value.length === 0) refuse("messages", "messages: expected an array of messages.");
+  if (value.length > limits.messagesMax) {
+    refuse("messages", `messages: expected at most ${limits.messagesMax}, got ${value.length}.`);
+  }
+  const messages = value.map((message: unknown, index) => readMessage(message, `messages[${index}]`));
+  const last = messages.at(-1) as ChatMessage;
+  if (last.role !== "assistant") return { messages, begun: "" };
+  return { messages: messages.slice(0, -1), begun: last.content as string };
+}
+
+function readMessage(message: unknown, where: string): ChatMessage {
+  if (message === null || typeof message !== "object" || Array.isArray(message)) {
+    refuse(where, `${where}: expected an object with role and content.`);
+  }
+  const { role, content, ...rest } = message as Record<string, unknown>;
+  if (!roles.some((known) => known === role)) refuse(`${where}.role`, `${where}.role: expected ${roles.join(", ")}.`);
+  for (const [name, value] of Object.entries(rest)) {
+    const isEmpty = value === null || (Array.isArray(value) && value.length === 0);
+    if (!messageNames.includes(name) && !isEmpty) {
+      refuse(`${where}.${name}`, `${where}.${name}: it is not supported; there are ${messageNames.join(", ")}.`);
+    }
+  }
+  if (rest.name !== undefined && typeof rest.name !== "string") {
+    refuse(`${where}.name`, `${where}.name: expected a text.`);
+  }
+  return {
+    role: role === "developer" ? "system" : role as string,
+    content: readContent(content, `${where}.content`),
+    ...(rest.name === undefined ? {} : { name: rest.name as string }),
+  };
+}
+
+/** A text, or parts of text. */
+export function readContent(content: unknown, where: string): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) refuse(where, `${where}: expected a text or an array of parts.`);
+  return content.map((part: unknown, index) => {
+    const at = `${where}[${index}]`;
+    if (part === null || typeof part !== "object") refuse(at, `${at}: expected an object with type and text.`);
+    const { type, text } = part as Record<string, unknown>;
+    if (type !== "text" && type !== "input_text" && type !== "output_text") {
+      refuse(`${at}.type`, `${at}.type: expected "text"; this server reads nothing else.`);
+    }
+    if (typeof text !== "string") refuse(`${at}.text`, `${at}.text: expected a text.`);
+    return text;
+  }).join("\n");
+}
+
+/** The tokens of a conversation, ready to be continued. */
+export async function conversationTokens(
+  { served: { lm, talk, template }, signal }: Call,
+  { messages, begun }: Conversation,
+  variables: Readonly<Record<string, JsonValue>>,
+): Promise<Uint32Array> {
+  const options = { variables, ...(template === undefined ? {} : { template }) };
+  const tokens = await talk.tokens(messages, options, { signal, context: lm.context, begun });
+  return tokens;
+}

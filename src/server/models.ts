@@ -1,0 +1,169 @@
+/**
+ * The models of a server by name. One that is loaded on demand is loaded once for all that wait for it, counts the requests
+ * that use it, and is disposed of when none has for a while, or when another needs its memory. Whether there is memory is
+ * decided where models are loaded (`memory` of `LightGPT.load`): a load that does not fit is tried again once another model
+ * is gone. A model in use is never taken away, and loads go one after the other, in the order in which they were asked for.
+ *
+ * @module
+ */
+import { OutOfMemoryError } from "../../ffi/errors.ts";
+import { LightGPT } from "../lightgpt/lightgpt.ts";
+import { Conversations } from "../text/chat/conversation.ts";
+import { Failure } from "./failure.ts";
+import type { ServedModelOptions, ServerOptions } from "./options.ts";
+import { nowSeconds } from "./openai.ts";
+import type { Served } from "./types.ts";
+
+/** A model in use; `release` must be called once. */
+export interface Lease {
+  readonly served: Served;
+  release(): void;
+}
+
+/** One model: there, coming, or only known. */
+class Entry {
+  readonly name: string;
+  readonly template: string | undefined;
+  readonly source: ServedModelOptions | undefined;
+  readonly created: number = nowSeconds();
+  served: Served | undefined;
+  loading: Promise<Served> | undefined;
+  users = 0;
+  /** When it was released last. */
+  idleSince = 0;
+  timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(name: string, model: LightGPT | ServedModelOptions, template: string | undefined) {
+    this.name = name;
+    this.source = model instanceof LightGPT ? undefined : model;
+    this.template = this.source?.template ?? template;
+    if (model instanceof LightGPT) this.served = this.#serve(model);
+  }
+
+  #serve(lm: LightGPT): Served {
+    const { name, template } = this;
+    return { name, lm, talk: new Conversations(lm.model.gguf.metadata, lm.model.tokenizer), template };
+  }
+
+  async load(): Promise<Served> {
+    return this.served = this.#serve(await (this.source as ServedModelOptions).load());
+  }
+}
+
+/** The models of a server. */
+export class Models {
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #first: Entry;
+  /** The loads, one after the other. */
+  #loads: Promise<unknown> = Promise.resolve();
+  /** Called when a model is released. */
+  readonly #waiting = new Set<() => void>();
+
+  constructor(models: ServerOptions["models"], template: string | undefined) {
+    const entries = Object.entries(models).map(([name, model]) => new Entry(name, model, template));
+    this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
+    this.#first = entries[0];
+  }
+
+  /** The names of all, and since when they are known. */
+  get list(): { readonly name: string; readonly created: number }[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Those that are loaded. */
+  get loaded(): Served[] {
+    return [...this.#entries.values()].flatMap(({ served }) => served ?? []);
+  }
+
+  /** Whether a request to some model would not wait for a load, or all are loaded on demand. */
+  get isReady(): boolean {
+    return this.loaded.length > 0 || [...this.#entries.values()].every(({ source }) => source !== undefined);
+  }
+
+  /** Takes a model for a request: `name` names it, or the first is meant. */
+  async take(name: unknown): Promise<Lease> {
+    const entry = this.#find(name);
+    entry.users++;
+    clearTimeout(entry.timer);
+    try {
+      const served = entry.served ?? await (entry.loading ??= this.#load(entry));
+      return { served, release: () => this.#release(entry) };
+    } catch (error) {
+      this.#release(entry);
+      throw error;
+    }
+  }
+
+  /** Disposes of the models that were loaded here. */
+  async close(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      clearTimeout(entry.timer);
+      await this.#dispose(entry);
+    }
+  }
+
+  #find(name: unknown): Entry {
+    if (name === undefined || name === null) return this.#first;
+    const entry = typeof name === "string" ? this.#entries.get(name) : undefined;
+    if (entry !== undefined) return entry;
+    const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";
+    throw new Failure(`The model ${shown} does not exist; there are ${[...this.#entries.keys()].join(", ")}.`, {
+      status: 404,
+      type: "invalid_request_error",
+      code: "model_not_found",
+      param: "model",
+    });
+  }
+
+  #load(entry: Entry): Promise<Served> {
+    const load = this.#loads.catch(() => {}).then(() => this.#loadWithRoom(entry));
+    this.#loads = load;
+    return load.finally(() => entry.loading = undefined);
+  }
+
+  async #loadWithRoom(entry: Entry): Promise<Served> {
+    for (;;) {
+      try {
+        return await entry.load();
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError) || !(await this.#makeRoom(entry))) throw error;
+      }
+    }
+  }
+
+  /** Disposes of the model that was idle longest, or waits for one to be; false where none can be. */
+  async #makeRoom(asking: Entry): Promise<boolean> {
+    for (;;) {
+      const others = [...this.#entries.values()].filter((entry) => entry !== asking && entry.source && entry.served);
+      if (others.length === 0) return false;
+      const [victim] = others.filter(({ users }) => users === 0).sort((a, b) => a.idleSince - b.idleSince);
+      if (victim !== undefined) {
+        await this.#dispose(victim);
+        return true;
+      }
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.add(resolve);
+      await promise;
+    }
+  }
+
+  #release(entry: Entry): void {
+    entry.users--;
+    if (entry.users > 0) return;
+    entry.idleSince = performance.now();
+    for (const wake of [...this.#waiting]) wake();
+    this.#waiting.clear();
+    const { source } = entry;
+    if (source === undefined || entry.served === undefined || source.idleMs === Infinity) return;
+    entry.timer = setTimeout(() => void this.#dispose(entry), source.idleMs);
+    // A process that has nothing else to do need not wait for it.
+    (entry.timer as { unref?: () => void }).unref?.();
+  }
+
+  async #dispose(entry: Entry): Promise<void> {
+    const { served, source } = entry;
+    if (served === undefined || source === undefined) return;
+    entry.served = undefined;
+    await served.lm.dispose();
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * The server: a web-standard handler, which names no runtime and can be mounted anywhere. What comes in is checked in the
+ * order of what it costs: origin, path, method, key, body, then the model and the work. What each route does is in
+ * `routes.ts`, how a body is streamed in `stream.ts`.
+ *
+ * @module
+ */
+import { CancelledError } from "../../ffi/errors.ts";
+import { given, readOptions } from "../options/schema.ts";
+import type { Completion } from "../batching/completion.ts";
+import type { JsonValue } from "../text/chat/inputs.ts";
+import { readBody } from "./body.ts";
+import { Doors } from "./doors.ts";
+import { Failure, failureOf, failureResponse } from "./failure.ts";
+import { Keys } from "./keys.ts";
+import { Models } from "./models.ts";
+import { newId } from "./openai.ts";
+import { openApi } from "./openapi.ts";
+import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
+import { type Route, ROUTES } from "./routes.ts";
+import { Run } from "./run.ts";
+import { streamBody } from "./stream.ts";
+import type { Call, Dialect, Limits, Outcome, Plan, Tenant } from "./types.ts";
+
+/**
+ * A server of models.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT } from "@lightgpt/lightgpt";
+ * import { createServer, type Server } from "@lightgpt/lightgpt/server";
+ *
+ * await using lm = await LightGPT.load();
+ * await using server: Server = createServer({ models: { stories: lm } });
+ * const body = JSON.stringify({ model: "stories", prompt: "Once upon a time", max_tokens: 5 });
+ * const headers = { "content-type": "application/json" };
+ * const request = new Request("http://localhost/v1/completions", { method: "POST", headers, body });
+ * console.log((await (await server.fetch(request)).json()).choices[0].text);
+ * ```
+ */
+export interface Server extends AsyncDisposable {
+  /** Answers a request; what else the caller passes (`Deno.serve` does) is not looked at. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** Requests that are open. */
+  readonly open: number;
+  /**
+   * Takes no more requests, waits for those that are open at most `graceMs` milliseconds (10 000), ends the others, and
+   * disposes of the models that it loaded. Again is fine.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * Makes a server of models: a handler for `Deno.serve`, `Bun.serve`, or whatever takes a `Request` and wants a `Response`.
+ *
+ * @returns the server; models that the caller gives stay the caller's
+ * @throws {InvalidArgumentError} if an option is wrong
+ *
+ * @example
+ * ```ts
+ * import { LightGPT } from "@lightgpt/lightgpt";
+ * import { createServer } from "@lightgpt/lightgpt/server";
+ *
+ * await using lm = await LightGPT.load();
+ * await using server = createServer({ models: { stories: lm } });
+ * const response = await server.fetch(new Request("http://localhost/v1/models"));
+ * console.log(await response.json());
+ * ```
+ */
+export function createServer(options: ServerOptions): Server {
+  return new LocalServer(options);
+}
+
+class LocalServer implements Server {
+  readonly #models: Models;
+  readonly #keys: Keys;
+  readonly #doors: Doors;
+  readonly #limits: Limits;
+  readonly #log: ((entry: AccessLogEntry) => void) | undefined;
+  readonly #open = new Set<AbortController>();
+  readonly #perTenant = new Map<string, number>();
+  #closing: Promise<void> | undefined;
+  #emptied: (() => void) | undefined;
+
+  constructor(options: ServerOptions) {
+    const { models, keys, limits, template, origins, hosts, log } = readOptions(serverFields, options, "options", "");
+    this.#models = new Models(models, template);
+    this.#keys = new Keys(keys);
+    this.#doors = new Doors(origins, hosts);
+    this.#limits = limits;
+    this.#log = log;
+  }
+
+  readonly fetch = async (request: Request): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    const id = request.headers.get("x-request-id")?.slice(0, 128) ?? newId("req_");
+    const begin = performance.now();
+    const time = new Date().toISOString();
+    const { method } = request;
+    const ended = (outcome: Outcome) => {
+      this.#log?.({ time, id, method, path: pathname, ms: performance.now() - begin, ...outcome });
+    };
+    const route = ROUTES.find((one) => one.path === pathname && one.method === method);
+    const dialect = route?.dialect ?? ROUTES.find(({ path }) => path === pathname)?.dialect ?? "openai";
+    const response = await this.#answer(request, route, pathname, ended).catch((error: unknown) => {
+      const failure = failureOf(error);
+      ended({ status: failure.parts.status, error: describe(failure) });
+      return failureResponse(failure, dialect);
+    });
+    response.headers.set("x-request-id", id);
+    this.#doors.mark(request, response);
+    return response;
+  };
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  close(graceMs: number = 10_000): Promise<void> {
+    return this.#closing ??= this.#close(graceMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close(0);
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    if (this.#open.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#emptied = resolve;
+      const timer = setTimeout(() => {
+        for (const controller of this.#open) controller.abort(new CancelledError("The server was closed."));
+      }, graceMs);
+      await promise;
+      clearTimeout(timer);
+    }
+    await this.#models.close();
+  }
+
+  async #answer(
+    request: Request,
+    route: Route | undefined,
+    path: string,
+    ended: (outcome: Outcome) => void,
+  ): Promise<Response> {
+    const preflight = this.#doors.check(request);
+    if (preflight) {
+      ended({ status: preflight.status });
+      return preflight;
+    }
+    if (route?.tell === "health") return told({ status: "ok" }, ended);
+    const tenant = this.#keys.tenantOf(request);
+    const model = /^\/v1\/models\/(.+)$/.exec(path)?.[1];
+    if (model !== undefined && request.method === "GET") return told(this.#model(decodeURIComponent(model)), ended);
+    if (route === undefined) throw unknownPath(request.method, path);
+    if (route.tell !== undefined) return await this.#tell(route.tell, ended);
+    return await this.#work(request, route, tenant, ended);
+  }
+
+  async #tell(what: NonNullable<Route["tell"]>, ended: (outcome: Outcome) => void): Promise<Response> {
+    switch (what) {
+      case "health":
+        return told({ status: "ok" }, ended);
+      case "ready": {
+        if (this.#closing === undefined && this.#models.isReady) return told({ status: "ready" }, ended);
+        throw draining();
+      }
+      case "models":
+        return told({ object: "list", data: this.#models.list.map(({ name }) => this.#model(name)) }, ended);
+      case "openapi":
+        return told(openApi(), ended);
+      case "metrics": {
+        const texts = await Promise.all(this.#models.loaded.map(({ lm }) => lm.metrics.prometheus()));
+        ended({ status: 200 });
+        return new Response(texts.join("\n"), {
+          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+        });
+      }
+    }
+  }
+
+  #model(asked: string): JsonValue {
+    const found = this.#models.list.find(({ name }) => name === asked);
+    if (found !== undefined) return { id: found.name, object: "model", created: found.created, owned_by: "lightgpt" };
+    throw new Failure(`The model ${JSON.stringify(asked.slice(0, 100))} does not exist.`, {
+      status: 404,
+      type: "invalid_request_error",
+      code: "model_not_found",
+      param: "model",
+    });
+  }
+
+  /** Does what takes a body: reads it, takes the model, plans, runs. */
+  async #work(request: Request, route: Route, tenant: Tenant, ended: (outcome: Outcome) => void): Promise<Response> {
+    if (this.#closing !== undefined) throw draining();
+    const controller = new AbortController();
+    const leave = this.#enter(tenant, controller);
+    let model: string | undefined;
+    let release = () => {};
+    let isOver = false;
+    const finish = (outcome: Outcome) => {
+      if (isOver) return;
+      isOver = true;
+      release();
+      leave();
+      ended({ model, tenant: tenant.tenant, ...outcome });
+    };
+    try {
+      const body = await readBody(request, this.#limits);
+      const lease = await this.#models.take(body.model);
+      const { served } = lease;
+      ({ release } = lease);
+      model = served.name;
+      controller.signal.throwIfAborted();
+      const call: Call = { body, served, tenant, limits: this.#limits, signal: controller.signal };
+      if (route.answer) return told(await route.answer(call), finish);
+      const plan = await (route.plan as NonNullable<Route["plan"]>)(call);
+      const run = new Run(served.lm.batcher, plan.jobs, controller.signal);
+      if (plan.writer === undefined) {
+        return told(plan.whole(await finished(run, request, controller)), finish, run.completions);
+      }
+      // A body that is not read would never hear that the server is closed.
+      controller.signal.addEventListener("abort", () => finish({ status: 503, error: "The server was closed." }));
+      return this.#stream(plan, run, route.dialect, finish);
+    } catch (error) {
+      const failure = failureOf(controller.signal.aborted ? new CancelledError("The client left.") : error);
+      finish({ status: failure.parts.status, error: describe(failure) });
+      return failureResponse(failure, route.dialect);
+    }
+  }
+
+  #stream(plan: Plan, run: Run, dialect: Dialect, finish: (outcome: Outcome) => void): Response {
+    const body = streamBody({
+      run,
+      writer: plan.writer as NonNullable<Plan["writer"]>,
+      dialect,
+      heartbeatMs: this.#limits.heartbeatMs,
+      ended: ({ error, left }) => {
+        const failure = error === undefined ? undefined : failureOf(error);
+        const status = left ? 499 : failure?.parts.status ?? 200;
+        finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
+      },
+    });
+    const type = dialect === "ollama" ? "application/x-ndjson" : "text/event-stream; charset=utf-8";
+    return new Response(body, { headers: { "content-type": type, "cache-control": "no-store" } });
+  }
+
+  /** Counts a request in; returns what counts it out. */
+  #enter({ tenant }: Tenant, controller: AbortController): () => void {
+    const count = this.#perTenant.get(tenant) ?? 0;
+    if (count >= this.#limits.openPerKey) {
+      throw new Failure(`${count} requests of this key are open, and at most ${this.#limits.openPerKey} may be.`, {
+        status: 429,
+        type: "rate_limit_error",
+        code: "too_many_open",
+        headers: { "retry-after": "1" },
+      });
+    }
+    this.#perTenant.set(tenant, count + 1);
+    this.#open.add(controller);
+    return () => {
+      if (!this.#open.delete(controller)) return;
+      const left = (this.#perTenant.get(tenant) ?? 1) - 1;
+      if (left > 0) this.#perTenant.set(tenant, left);
+      else this.#perTenant.delete(tenant);
+      if (this.#open.size === 0) this.#emptied?.();
+    };
+  }
+}
+
+function told(value: JsonValue, ended: (outcome: Outcome) => void, completions: readonly Completion[] = []): Response {
+  ended({ status: 200, ...countsOf(completions) });
+  return Response.json(value);
+}
+
+/**
+ * All answers, once they have ended. An answer that is sent whole has no body yet whose reader could leave, so the request's
+ * signal says it; a streamed one does without, for Deno warns where a signal is touched.
+ */
+async function finished(run: Run, { signal }: Request, controller: AbortController): Promise<readonly Completion[]> {
+  const abort = () => controller.abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    if (signal.aborted) abort();
+    while (await run.next() !== undefined) { /* what the pieces say, the completions say */ }
+    return run.completions;
+  } finally {
+    signal.removeEventListener("abort", abort); // Deno aborts it after a success, too
+  }
+}
+
+function countsOf(completions: readonly Completion[]): Pick<Outcome, "promptTokens" | "tokens"> {
+  if (completions.length === 0) return {};
+  const sum = (value: (one: Completion) => number) => completions.reduce((total, one) => total + value(one), 0);
+  return { promptTokens: sum((one) => one.promptTokens), tokens: sum((one) => one.generatedTokens) };
+}
+
+/** An error as the log has it: what a client does not hear, it says. */
+function describe({ message, cause }: Failure): string {
+  return cause instanceof Error && cause.message !== message ? `${message} (${cause.name}: ${cause.message})` : message;
+}
+
+function draining(): Failure {
+  return new Failure("The server takes no requests now.", {
+    status: 503,
+    type: "server_error",
+    code: "not_ready",
+    headers: { "retry-after": "1" },
+  });
+}
+
+function unknownPath(method: string, path: string): Failure {
+  const methods = ROUTES.filter((route) => route.path === path).map((route) => route.method);
+  if (methods.length > 0) {
+    return new Failure(`${method} is not for ${path}; ${methods.join(" and ")} is.`, {
+      status: 405,
+      type: "invalid_request_error",
+      headers: { allow: methods.join(", ") },
+    });
+  }
+  return new Failure(`There is no ${path.slice(0, 100)} here; /openapi.json lists what there is.`, {
+    status: 404,
+    type: "invalid_request_error",
+    code: "unknown_url",
+  });
+}

@@ -1,0 +1,184 @@
+/**
+ * `/v1/chat/completions`.
+ *
+ * @module
+ */
+import type { Completion, Piece } from "../../batching/completion.ts";
+import type { ConstraintOptions } from "../../grammar/options.ts";
+import { refuseOption } from "../../options/checks.ts";
+import { boolean, choice, type Fields, other, readOptions, text } from "../../options/schema.ts";
+import type { JsonValue } from "../../text/chat/inputs.ts";
+import { refuse } from "../failure.ts";
+import { jobsOf } from "../jobs.ts";
+import { conversationTokens, readMessages } from "../messages.ts";
+import {
+  answerNames,
+  anything,
+  harmlessNames,
+  only,
+  samplingNames,
+  samplingOf,
+  streamNames,
+  tokensMost,
+  topLogprobs,
+  withoutNulls,
+} from "../names.ts";
+import { chatLogprobs, dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
+import type { Call, Plan, Served, Writer } from "../types.ts";
+
+/** The fields of a body. */
+export const chatNames = {
+  ...samplingNames,
+  ...answerNames,
+  ...harmlessNames,
+  model: text({ about: "The model." }),
+  messages: { ...anything("The conversation."), isRequired: true },
+  max_tokens: tokensMost,
+  max_completion_tokens: tokensMost,
+  logprobs: boolean({ about: "Whether log probabilities are told.", default: false }),
+  top_logprobs: topLogprobs,
+  response_format: anything("What the answer must be: text, json_object or json_schema."),
+  stream_options: streamNames,
+  chat_template_kwargs: other<Readonly<Record<string, JsonValue>>>()(
+    { about: "Further variables of the chat template.", expected: "an object" },
+    (value, name) => {
+      if (value === null || typeof value !== "object" || Array.isArray(value)) refuseOption(name, "an object", value);
+      return value as Readonly<Record<string, JsonValue>>;
+    },
+  ),
+  reasoning_effort: text({ about: "A variable of the chat template, where it knows it." }),
+  tools: only("an empty array: tools are not supported yet", (value) => Array.isArray(value) && value.length === 0),
+  tool_choice: choice(["none", "auto"], { about: "Without tools, none and auto are the same." }),
+  parallel_tool_calls: boolean({ about: "Without tools, nothing." }),
+  modalities: only('["text"]', (value) => JSON.stringify(value) === '["text"]'),
+  verbosity: choice(["medium"], { about: "There is one." }),
+} as const satisfies Fields;
+
+/** What a chat body asks for. */
+export async function planChat(call: Call): Promise<Plan> {
+  const given = withoutNulls(call.body);
+  const body = readOptions(chatNames, given, "body", "");
+  const { served } = call;
+  const conversation = readMessages(given.messages, call);
+  const constraint = responseFormat(given.response_format, given.constraint as ConstraintOptions | undefined);
+  if (!body.logprobs && body.top_logprobs !== undefined) refuse("top_logprobs", "top_logprobs: logprobs must be true.");
+  if (body.stream_options !== undefined && !body.stream) {
+    refuse("stream_options", "stream_options: stream must be true.");
+  }
+  const variables = { ...effort(served, body.reasoning_effort), ...body.chat_template_kwargs };
+  const prompt = await conversationTokens(call, conversation, variables);
+  const jobs = await jobsOf(call, {
+    prompts: [prompt],
+    n: body.n,
+    sampling: samplingOf(given),
+    maxTokens: mostOf(body.max_completion_tokens, body.max_tokens),
+    stop: body.stop.length > 0 ? body.stop : undefined,
+    logprobs: body.logprobs ? body.top_logprobs ?? 0 : undefined,
+    constraint,
+    constraintName: given.response_format === undefined ? "constraint" : "response_format",
+    promptName: "messages",
+  });
+  const told = new ChatTold(served, body.n, body.logprobs, body.stream_options?.include_usage === true);
+  return { jobs, whole: (completions) => told.whole(completions), writer: body.stream ? told : undefined };
+}
+
+/** The most tokens, of which OpenAI has an old and a new name. */
+function mostOf(most: number | undefined, old: number | undefined): number | undefined {
+  if (most !== undefined && old !== undefined && most !== old) {
+    refuse("max_tokens", "max_tokens: max_completion_tokens is the same, and says another number.");
+  }
+  return most ?? old;
+}
+
+/** A template that does not know the effort would ignore it. */
+function effort({ lm, template }: Served, value: string | undefined): Record<string, JsonValue> {
+  if (value === undefined) return {};
+  const key = "tokenizer.chat_template";
+  const { metadata } = lm.model.gguf;
+  const source = template ?? (metadata.has(key) ? metadata.text(key) : "");
+  if (!source.includes("reasoning_effort")) {
+    refuse("reasoning_effort", "reasoning_effort: the chat template of this model does not know it.");
+  }
+  return { reasoning_effort: value };
+}
+
+/** The constraint that `response_format` is. */
+export function responseFormat(format: unknown, own: ConstraintOptions | undefined): ConstraintOptions | undefined {
+  if (format === undefined) return own;
+  const where = "response_format";
+  if (format === null || typeof format !== "object") refuse(where, `${where}: expected an object with a type.`);
+  const { type, json_schema } = format as Record<string, unknown>;
+  if (type === "text") return own;
+  if (own !== undefined) refuse(where, `${where}: expected none beside constraint.`);
+  if (type === "json_object") return { schema: { type: "object" } };
+  if (type !== "json_schema") refuse(`${where}.type`, `${where}.type: expected text, json_object or json_schema.`);
+  const { schema } = (json_schema ?? {}) as Record<string, unknown>;
+  if (schema === undefined || schema === null) {
+    refuse(`${where}.json_schema`, `${where}.json_schema: expected an object with a schema.`);
+  }
+  return { schema };
+}
+
+/** Tells chat completions, whole and as events. */
+class ChatTold implements Writer {
+  readonly #served: Served;
+  readonly #n: number;
+  readonly #logprobs: boolean;
+  readonly #usage: boolean;
+  readonly #id = newId("chatcmpl-");
+  readonly #created = nowSeconds();
+
+  constructor(served: Served, n: number, logprobs: boolean, usage: boolean) {
+    this.#served = served;
+    this.#n = n;
+    this.#logprobs = logprobs;
+    this.#usage = usage;
+  }
+
+  whole(completions: readonly Completion[]): JsonValue {
+    const { tokenizer } = this.#served.lm.model;
+    const choices = completions.map((completion, index) => ({
+      index,
+      message: { role: "assistant", content: completion.text, refusal: null },
+      logprobs: this.#logprobs
+        ? { content: (completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one)), refusal: null }
+        : null,
+      finish_reason: finishReason(completion),
+    }));
+    return { ...this.#head("chat.completion"), choices, usage: usageOf(completions, this.#n) };
+  }
+
+  begin(): string {
+    const indices = Array.from({ length: this.#n }, (_, index) => index);
+    return indices.map((index) => this.#chunk(index, { role: "assistant", content: "" }, null, null)).join("");
+  }
+
+  piece(index: number, piece: Piece): string {
+    if (piece.text === "" && !this.#logprobs) return "";
+    const { tokenizer } = this.#served.lm.model;
+    const logprobs = this.#logprobs ? { content: [chatLogprobs(tokenizer, piece)], refusal: null } : null;
+    return this.#chunk(index, { content: piece.text }, logprobs, null);
+  }
+
+  end(index: number, completion: Completion): string {
+    return this.#chunk(index, {}, null, finishReason(completion));
+  }
+
+  finish(completions: readonly Completion[]): string {
+    const usage = this.#usage
+      ? dataEvent({ ...this.#head("chat.completion.chunk"), choices: [], usage: usageOf(completions, this.#n) })
+      : "";
+    return `${usage}data: [DONE]\n\n`;
+  }
+
+  #chunk(index: number, delta: JsonValue, logprobs: JsonValue, finish_reason: string | null): string {
+    const choices = [{ index, delta, logprobs, finish_reason }];
+    const usage = this.#usage ? { usage: null } : {};
+    return dataEvent({ ...this.#head("chat.completion.chunk"), choices, ...usage });
+  }
+
+  #head(object: string): Record<string, JsonValue> {
+    const [id, created, model] = [this.#id, this.#created, this.#served.name];
+    return { id, object, created, model, system_fingerprint: fingerprint };
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What the parts of the server say to one another. A skin turns the body of a request into jobs, and what comes of them into
+ * the answer that its clients expect; it does no input or output itself. A job is plain data.
+ *
+ * @module
+ */
+import type { Completion, Piece } from "../batching/completion.ts";
+import type { BatchRequest } from "../batching/request_options.ts";
+import type { ConstraintOptions } from "../grammar/options.ts";
+import type { LightGPT } from "../lightgpt/lightgpt.ts";
+import type { SamplingOptions } from "../sampling/options.ts";
+import type { Conversations } from "../text/chat/conversation.ts";
+import type { JsonValue } from "../text/chat/inputs.ts";
+
+/** What is to be generated. */
+export interface Job {
+  readonly prompt: Uint32Array;
+  readonly maxTokens?: number;
+  /** With the seed: the same job gives the same answer wherever it runs. */
+  readonly sampling: SamplingOptions & Required<Pick<SamplingOptions, "seed">>;
+  readonly stop: readonly string[];
+  readonly logprobs?: number;
+  readonly constraint?: ConstraintOptions;
+  readonly tenant: string;
+  readonly priority: number;
+  /** The tokens that were given before, where it goes on. */
+  readonly resume?: BatchRequest["resume"];
+}
+
+/** A model that is ready to take jobs. */
+export interface Served {
+  readonly name: string;
+  readonly lm: LightGPT;
+  readonly talk: Conversations;
+  /** The chat template in place of the model's own. */
+  readonly template: string | undefined;
+}
+
+/** The owner of a key: whose work it is. */
+export interface Tenant {
+  readonly tenant: string;
+  readonly priority: number;
+}
+
+/** What a request may ask for. */
+export interface Limits {
+  readonly bodyBytesMax: number;
+  readonly depthMax: number;
+  readonly messagesMax: number;
+  readonly choicesMax: number;
+  readonly openPerKey: number;
+  readonly heartbeatMs: number;
+}
+
+/** A request on its way: its body, and what serves it. */
+export interface Call {
+  /** What the body says, as JSON. */
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly served: Served;
+  readonly tenant: Tenant;
+  readonly limits: Limits;
+  /** Ends the work. */
+  readonly signal: AbortSignal;
+}
+
+/** Turns what comes of jobs into the parts of a streamed body. */
+export interface Writer {
+  /** What a stream begins with. */
+  begin(): string;
+  /** A piece of the answer with this index; the empty text where nothing is to be sent. */
+  piece(index: number, piece: Piece): string;
+  /** The end of the answer with this index. */
+  end(index: number, completion: Completion): string;
+  /** What a stream ends with once all answers have ended. */
+  finish(completions: readonly Completion[]): string;
+}
+
+/** What is to be done for a request, and how it is told. */
+export interface Plan {
+  readonly jobs: readonly Job[];
+  /** The body of an answer that is sent whole. */
+  whole(completions: readonly Completion[]): JsonValue;
+  /** Writes the answer as it comes; absent where it is sent whole. */
+  readonly writer?: Writer | undefined;
+}
+
+/** The form of errors and streams that the clients of a route know. */
+export type Dialect = "openai" | "anthropic" | "ollama";
+
+/** How a request ended, for the log and the figures. */
+export interface Outcome {
+  readonly status: number;
+  readonly model?: string | undefined;
+  readonly tenant?: string | undefined;
+  readonly promptTokens?: number;
+  readonly tokens?: number;
+  /** Why it has no proper end. */
+  readonly error?: string | undefined;
+}

@@ -1,0 +1,164 @@
+/**
+ * The server on a socket: clients that leave, that read slowly, and faults at many places. Only a finished answer ends cleanly.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import { LightGPT } from "../mod.ts";
+import { type AccessLogEntry, createServer, listen, type Listening, type Server } from "../exports/server.ts";
+import type { BatchRequest } from "../src/batching/request_options.ts";
+
+const path = "/v1/completions";
+const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+async function until(test: () => boolean, what: string): Promise<number> {
+  const begin = performance.now();
+  while (!test()) {
+    assertLess(performance.now() - begin, 5000, what);
+    await pause(1);
+  }
+  return performance.now() - begin;
+}
+
+describe("a server on a socket", () => {
+  let lm: LightGPT;
+  let server: Server;
+  let listening: Listening;
+  /** Bans the tokens that end a text, so that requests are long. */
+  let long: Record<string, unknown>;
+  const log: AccessLogEntry[] = [];
+  before(async () => {
+    // One place, and prompts that are read token by token: so a request can be met in every part of its life.
+    lm = await LightGPT.load(undefined, { batchSequences: 1, chunkTokens: 1, kvBytesMax: 2 ** 25, cache: false });
+    server = createServer({
+      models: { stories: lm },
+      limits: { heartbeatMs: 20 },
+      log: (entry) => void log.push(entry),
+    });
+    listening = listen(server, { port: 0 });
+    const bias = Object.fromEntries([...lm.model.tokenizer.endOfGeneration].map((token) => [token, -100]));
+    long = { prompt: "Once", max_tokens: 400, seed: 1, logit_bias: bias };
+  });
+  after(async () => {
+    await server.close(0);
+    await listening.close();
+    await lm.dispose();
+  });
+
+  const post = (body: unknown, signal?: AbortSignal) =>
+    fetch(`${listening.url}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+      ...(signal ? { signal } : {}),
+    });
+  const reading = async (response: Response) => {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true });
+    return text;
+  };
+  const stats = () => lm.batcher.stats();
+  const isFree = () => stats().running + stats().paused + stats().queued === 0 && server.open === 0;
+
+  it("frees the row of a client that leaves: in the queue, in its prompt, in its answer; whole and streamed", async () => {
+    const words = new Array(500).fill(400);
+    for (const stream of [false, true]) {
+      for (const where of ["queue", "prompt", "answer"] as const) {
+        // Deno looks at no socket while steps of microseconds follow one another on its own thread; those of real models do not.
+        if (!stream && where === "prompt" && "Deno" in globalThis) continue;
+        const other = where === "queue" ? lm.batcher.submit({ prompt: "The hen", readAhead: 1 << 16 }) : undefined;
+        if (other) await until(() => stats().running === 1, "the other runs");
+        const controller = new AbortController();
+        const { tokens } = stats();
+        const body = where === "prompt" ? { ...long, prompt: words, max_tokens: 9 } : long;
+        const asked = post({ ...body, stream }, controller.signal).then(reading);
+        const failed = assertRejects(() => asked);
+        if (where === "queue") await until(() => stats().queued === 1, "it waits");
+        else if (where === "prompt") await until(() => stats().running === 1 && stats().tokens === tokens, "it reads");
+        else await until(() => stats().tokens > tokens + 3, "it answers");
+        const lines = log.length;
+        controller.abort();
+        const ms = await until(
+          () => other ? stats().queued === 0 : stats().running + stats().paused === 0,
+          "it is free",
+        );
+        assertLess(ms, 100, `${where} ${stream}`);
+        await failed;
+        await other?.return(undefined as never);
+        await until(isFree, "all is free");
+        assertEquals(log.slice(lines).map(({ status }) => status), [499], where);
+      }
+    }
+  });
+
+  it("gives signs of life while a request waits, and lets a slow reader hold up no other", async () => {
+    const other = lm.batcher.submit({ prompt: "The hen", readAhead: 1 << 16, maxTokens: 400 });
+    await until(() => stats().running === 1, "the other runs");
+    const response = await post({ ...long, max_tokens: 5, stream: true });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const { value } = await reader.read();
+    await other.return(undefined as never);
+    let text = new TextDecoder().decode(value);
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      text += new TextDecoder().decode(next.value);
+    }
+    assert(text.includes(": alive\n\n") || text.startsWith("data: "), text.slice(0, 100));
+    assert(text.endsWith("data: [DONE]\n\n"));
+    // One that is never read keeps its place only until another asks.
+    const idle = await post({ ...long, stream: true });
+    const whole = await (await post({ ...long, max_tokens: 20 })).json();
+    assertEquals(whole.usage.completion_tokens, 20);
+    await idle.body?.cancel();
+    await until(isFree, "all is free");
+  });
+
+  it("never ends cleanly what is not finished: a fault at any token is an error to the client", async () => {
+    const submit = lm.batcher.submit.bind(lm.batcher);
+    const faults = [
+      (_: Float32Array): void => {
+        throw new RangeError("a secret of the program at /home/user");
+      },
+      (logits: Float32Array) => void (logits[7] = NaN),
+      (logits: Float32Array) => void logits.fill(-Infinity),
+    ];
+    try {
+      for (let place = 0; place < 24; place++) {
+        const fault = faults[place % 3];
+        lm.batcher.submit = (request: BatchRequest) =>
+          submit({
+            ...request,
+            logitsProcessor: (logits, { generated }) => generated.length === place ? fault(logits) : undefined,
+          });
+        const whole = await post(long);
+        const { error } = await whole.json();
+        assert(whole.status >= 400 && !JSON.stringify(error).includes("secret"), JSON.stringify(error));
+        const response = await post({ ...long, stream: true });
+        let text = "";
+        const decoder = new TextDecoder();
+        await assertRejects(async () => {
+          for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true });
+        });
+        assert(!text.includes("[DONE]") && !text.includes("secret"), text.slice(-200));
+        assert(text.trimEnd().split("\n\n").at(-1)?.startsWith('data: {"error":'), text.slice(-200));
+      }
+    } finally {
+      lm.batcher.submit = submit;
+    }
+    await until(isFree, "all is free");
+  });
+
+  it("serves a hundred streams at once, and the same texts as one alone", async () => {
+    const body = { prompt: "The fox", max_tokens: 12, stream: true };
+    const texts = await Promise.all(
+      Array.from({ length: 100 }, async (_, index) => {
+        const text = await reading(await post({ ...body, seed: index % 10 }));
+        assert(text.endsWith("data: [DONE]\n\n"));
+        return text.replace(/"(id|created)":("[^"]*"|\d+)/g, "").replace(/: alive\n\n/g, "");
+      }),
+    );
+    texts.forEach((text, index) => assertEquals(text, texts[index % 10]));
+    await until(isFree, "all is free");
+  });
+});
