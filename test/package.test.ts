@@ -148,7 +148,9 @@ describe("the package", () => {
         names.some((exported) => exported.toLowerCase().endsWith(entries[index + 2].slice(2))),
         entries[index + 2],
       );
-      assertEquals(names.filter((exported) => !face.includes(exported)), []);
+      // What listens is no part of the whole, which loads nothing of a server.
+      const isServer = entries[index + 2] === "./server";
+      assertEquals(names.filter((exported) => !face.includes(exported)), isServer ? ["createServer", "listen"] : []);
     }
     if (isDeno) assertEquals((await run(process.execPath, ["check", "--quiet", main])).code, 0, "the types");
   });

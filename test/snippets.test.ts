@@ -34,6 +34,7 @@ const notRunMost: Readonly<Record<string, number>> = {
   "docs/lightgpt.md": 1,
   "docs/models.md": 1,
   "docs/recipes.md": 1,
+  "docs/serving.md": 1,
 };
 
 /** npm scripts that take minutes or run the tests themselves: that they exist is all that is checked. */
