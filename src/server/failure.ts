@@ -46,6 +46,8 @@ const table: Readonly<Record<ErrorCode, FailureParts>> = {
   outOfMemory: { status: 503, type: "server_error", code: "out_of_memory", headers: soon },
   closed: { status: 503, type: "server_error", code: "shutting_down", headers: soon },
   cancelled: { status: 499, type: "invalid_request_error", code: "cancelled" },
+  incomplete: { status: 500, type: "server_error", code: "incomplete" },
+  invalidOutput: { status: 500, type: "server_error", code: "invalid_output" },
   nonFinite: { status: 500, type: "server_error", code: "non_finite", headers: never },
   modelFormat: { status: 500, type: "server_error", code: "model_format", headers: never },
   library: { status: 500, type: "server_error", code: "library", headers: never },
