@@ -155,17 +155,21 @@ export interface AccessLogEntry {
   readonly time: string;
   /** Its id, which the answer has as `x-request-id`. */
   readonly id: string;
-  /** The method and the path, without the query. */
+  /** The method. */
   readonly method: string;
+  /** The path, without the query. */
   readonly path: string;
   /** The status of the answer; 499 where the client left before the end. */
   readonly status: number;
   /** Until the last byte was handed over. */
   readonly ms: number;
+  /** The model that served it. */
   readonly model?: string | undefined;
+  /** Whose key it had. */
   readonly tenant?: string | undefined;
-  /** Tokens of the prompts, and tokens that were generated. */
+  /** Tokens of the prompts. */
   readonly promptTokens?: number;
+  /** Tokens that were generated. */
   readonly tokens?: number;
   /** What went wrong. */
   readonly error?: string | undefined;
