@@ -141,4 +141,21 @@ describe("the properties of an object", () => {
     assert(has(grammar, JSON.stringify(backwards)));
     assert(!has(grammar, `${JSON.stringify(backwards).slice(0, -1)},"n7":2}`));
   });
+
+  it("may be in a new order again and again: a grammar that serves many requests does not fill up", async () => {
+    const letters = Array.from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV");
+    const properties = Object.fromEntries(letters.map((name) => [name, { const: 0 }]));
+    const grammar = await Grammar.schema({ properties, type: "object", additionalProperties: false }, tokenizer);
+    const random = randomOf(7);
+    const shuffled = () => {
+      const left = [...letters];
+      const chosen = letters.map(() => left.splice(random(left.length), 1)[0]);
+      return new TextEncoder().encode(JSON.stringify(Object.fromEntries(chosen.map((name) => [name, 0]))));
+    };
+    const old = grammar.matcher();
+    for (let object = 0; object < 400 && !old.isWorn; object++) assert(grammar.matcher().follow(shuffled()));
+    assert(old.isWorn, "400 orders are as many states as a grammar may have");
+    assert(!grammar.matcher().isWorn && grammar.matcher().follow(shuffled()));
+    assert(old.follow(shuffled()) && old.isComplete, "a text that has begun goes on");
+  });
 });

@@ -254,7 +254,7 @@ class Closure {
         const [shuffle, count] = [this.#places.shuffles[value], { used: least, tail: most }];
         if (canEnd(shuffle, count)) open.push([this.at(place + 1, below), false]);
         for (const [rule, { used, tail }] of nextSteps(shuffle, count)) {
-          this.#begin(rule, this.#stacks.set([this.#stacks.push(place, used, tail, below)]), open);
+          this.#begin(rule, this.#stacks.single(this.#stacks.push(place, used, tail, below)), open);
         }
         break;
       }
@@ -263,7 +263,7 @@ class Closure {
         if (most === 0) break;
         const again = this.#stacks.push(place, Math.max(0, least - 1), most - 1, below);
         this.#entered.add(again);
-        this.#begin(value, this.#stacks.set([again]), open);
+        this.#begin(value, this.#stacks.single(again), open);
       }
     }
   }
@@ -277,7 +277,7 @@ class Closure {
   /** What follows a place. At the end of a rule that is what follows the rule, so a list of any length has one stack. */
   #behind(place: number, below: NodeSet): NodeSet {
     if (this.#places.kinds[place + 1] === PLACE.end) return below;
-    return this.#stacks.set([this.at(place + 1, below)]);
+    return this.#stacks.single(this.at(place + 1, below));
   }
 
   /** The node of a place that is reached anew. */

@@ -30,6 +30,17 @@ export type GrammarLimit = keyof typeof GRAMMAR_LIMITS;
 /** Counts what one grammar takes. */
 export class GrammarBudget {
   readonly #used = new Map<GrammarLimit, number>();
+  #atStart: ReadonlyMap<GrammarLimit, number> = new Map();
+
+  /** Says that what was counted until now is the grammar itself; what comes is made by texts on their way through it. */
+  start(): void {
+    this.#atStart = new Map(this.#used);
+  }
+
+  /** Whether texts have taken half of what was left for them. */
+  get isHalfUsed(): boolean {
+    return [...this.#used].some(([what, used]) => 2 * used > GRAMMAR_LIMITS[what] + (this.#atStart.get(what) ?? 0));
+  }
 
   /** Counts `more` of something; throws an error of the code `limit` where it is more than allowed. */
   count(what: GrammarLimit, more: number): void {

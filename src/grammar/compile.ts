@@ -54,26 +54,35 @@ export function schemaRulesOf(schema: Json, style: Style): RuleWriter {
   return (lexemes, rules, budget) => schemaRules(schema, style, { lexemes, rules, budget }).root;
 }
 
-/** Compiles the rules that `write` writes; gives a matcher at the beginning of a text, to be cloned. */
-export async function compile(tokenizer: Tokenizer, write: RuleWriter): Promise<Matcher> {
+/**
+ * Takes what the rules that `write` writes need of a vocabulary. Gives a function that compiles them; it gives a matcher at the
+ * beginning of a text, to be cloned.
+ */
+export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise<() => Matcher> {
   if (!tokenizer.hasText) refuseOption("constraint", "none, for the tokens of this model have no text", "one");
-  const budget = new GrammarBudget();
-  const lexemes = new Lexemes(budget);
-  const rules = new Rules(budget);
-  const root = write(lexemes, rules, budget);
-  const characters = plainCharacterTerms(lexemes);
-  const derivatives = new Derivatives(lexemes, budget);
-  const plain = new PlainText(lexemes, derivatives, characters);
-  if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) {
-    throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {
-      what: "a constraint that nothing meets",
-      where: "constraint",
-      expected: "one that a text can meet",
-      got: "a contradiction",
-    });
-  }
-  rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
-  const automaton = new Automaton({ lexemes, derivatives, plain }, rules, root, budget);
-  const masks = new Masks(automaton, await trieOf(tokenizer), tokenizer.endOfGeneration);
-  return new Matcher({ automaton, masks, bytesOf: (token) => tokenizer.textBytes(token) });
+  const trie = await trieOf(tokenizer);
+  return () => {
+    const budget = new GrammarBudget();
+    const lexemes = new Lexemes(budget);
+    const rules = new Rules(budget);
+    const root = write(lexemes, rules, budget);
+    const characters = plainCharacterTerms(lexemes);
+    const derivatives = new Derivatives(lexemes, budget);
+    const plain = new PlainText(lexemes, derivatives, characters);
+    if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) refuseContradiction();
+    rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
+    const automaton = new Automaton({ lexemes, derivatives, plain }, rules, root, budget);
+    const masks = new Masks(automaton, trie, tokenizer.endOfGeneration);
+    budget.start();
+    return new Matcher({ automaton, masks, budget, bytesOf: (token) => tokenizer.textBytes(token) });
+  };
+}
+
+function refuseContradiction(): never {
+  throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {
+    what: "a constraint that nothing meets",
+    where: "constraint",
+    expected: "one that a text can meet",
+    got: "a contradiction",
+  });
 }

@@ -27,11 +27,13 @@ import type { StandardSchema } from "./standard/types.ts";
  * ```
  */
 export class Grammar {
-  readonly #start: Matcher;
+  #start: Matcher;
+  readonly #compile: () => Matcher;
   readonly #tokenizer: Tokenizer;
 
-  private constructor(start: Matcher, tokenizer: Tokenizer) {
-    this.#start = start;
+  private constructor(compile: () => Matcher, tokenizer: Tokenizer) {
+    this.#compile = compile;
+    this.#start = compile();
     this.#tokenizer = tokenizer;
   }
 
@@ -103,7 +105,7 @@ export class Grammar {
       refuseOption("tokenizer", "a Tokenizer", tokenizer);
     }
     const front = await import("./compile.ts");
-    return new Grammar(await front.compile(tokenizer, rules(front)), tokenizer);
+    return new Grammar(await front.compiler(tokenizer, rules(front)), tokenizer);
   }
 
   /**
@@ -112,6 +114,8 @@ export class Grammar {
    * @returns a matcher of its own
    */
   matcher(): Matcher {
+    // What texts have led to is kept for the texts that come, and would grow without end where each is another.
+    if (this.#start.isWorn) this.#start = this.#compile();
     return this.#start.clone();
   }
 

@@ -54,6 +54,11 @@ export class Masks {
     return this.#trie.tokens;
   }
 
+  /** What the transitions take. */
+  get tableBytes(): number {
+    return this.#table.byteLength;
+  }
+
   /** The tokens that may come in a state: bit t % 32 of word floor(t / 32) is token t. Not to be written to. */
   of(state: State): Uint32Array {
     let same = this.#sameAs.get(state);

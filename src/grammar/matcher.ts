@@ -9,12 +9,17 @@ import { checkBuffer } from "../../ffi/native.ts";
 import { checkInteger } from "../options/checks.ts";
 import type { Constraint } from "../sampling/constraint.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
+import type { GrammarBudget } from "./budget.ts";
 import type { Masks } from "./masks.ts";
+
+/** Bytes of a table of transitions above which a grammar is compiled anew for the texts that come. */
+const tableBytesMost = 32 << 20;
 
 /** What the matchers of one grammar share. */
 export interface Compiled {
   readonly automaton: Automaton;
   readonly masks: Masks;
+  readonly budget: GrammarBudget;
   /** The bytes that a token adds to a text. */
   bytesOf(token: number): Uint8Array;
 }
@@ -52,6 +57,12 @@ export class Matcher implements Constraint {
   /** Whether nothing may follow. */
   get isDone(): boolean {
     return this.#hasEnded || !this.#compiled.automaton.goesOn(this.#state);
+  }
+
+  /** Whether what the matchers of this grammar share has become so large that new ones had better begin anew. */
+  get isWorn(): boolean {
+    const { masks, budget } = this.#compiled;
+    return masks.tableBytes > tableBytesMost || budget.isHalfUsed;
   }
 
   /** The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. A view that must not be written to. */

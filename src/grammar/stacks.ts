@@ -71,6 +71,8 @@ export class Stacks {
   readonly #nodeIds = new Map<string, StackNode>();
   readonly #sets: (readonly StackNode[])[] = [];
   readonly #setIds = new Map<string, NodeSet>();
+  /** Of a node the set of it alone. */
+  readonly #singles: NodeSet[] = [];
 
   /** No node but the bottom. */
   constructor(budget: GrammarBudget) {
@@ -102,6 +104,11 @@ export class Stacks {
     const id = this.#nodes.push({ place, least, most, below }) - 1;
     this.#nodeIds.set(key, id);
     return id;
+  }
+
+  /** The set of one node. */
+  single(node: StackNode): NodeSet {
+    return this.#singles[node] ??= this.set([node]);
   }
 
   /** The set of these nodes, those for the same place merged. */
