@@ -74,7 +74,8 @@ export {
   type ObservableResult,
   type OpenTelemetryMeter,
 } from "./src/measuring/metrics/metrics.ts";
-export type { Comparison, Perplexity, PerplexityOptions } from "./src/measuring/perplexity.ts";
+export type { Comparison } from "./src/measuring/comparison.ts";
+export type { Perplexity, PerplexityOptions } from "./src/measuring/perplexity.ts";
 export type { LogitsContext, LogitsProcessor } from "./src/sampling/logits_processor.ts";
 export {
   type DecodeOptions,

@@ -114,8 +114,16 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     about: "measure how well a model predicts a text",
     options: {
       ...COMMON,
-      file: { kind: "text", value: "TEXT", required: true, about: "the text, UTF-8" },
+      file: {
+        kind: "text",
+        value: "TEXT",
+        about: "the text, UTF-8; with --kl-divergence it may be left out, and is compared with that of the base",
+      },
       ...flagsOf(perplexityFields),
+      "kl-divergence": {
+        kind: "flag",
+        about: "read --kl-divergence-base, which this command or llama-perplexity wrote: how far the model is from it",
+      },
       compare: { kind: "text", value: "OTHER", about: "a GGUF file, the reference: how far the model is from it" },
       json: JSON_FLAG,
     },

@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, it } from "node:test";
 import { LightGPT } from "../mod.ts";
-import { surprise } from "../src/measuring/perplexity.ts";
+import { surprise } from "../src/measuring/log_probabilities.ts";
 import { describeTales, readJson } from "./kit.ts";
 
 interface Golden {

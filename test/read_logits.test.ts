@@ -33,9 +33,9 @@ function schedulerOf(spans: (readonly [begin: number, end: number])[][]): Schedu
   return { add } as unknown as Scheduler;
 }
 
-async function positionsOf(scheduler: Scheduler): Promise<number[][]> {
+async function positionsOf(scheduler: Scheduler, first = 0): Promise<number[][]> {
   const parts: number[][] = [];
-  for await (const { position, rows } of readRows(scheduler, new Uint32Array(6), vocabulary, undefined)) {
+  for await (const { position, rows } of readRows(scheduler, new Uint32Array(6), first, vocabulary, undefined)) {
     parts.push([position, ...Array.from({ length: rows.length / vocabulary }, (_, row) => rows[row * vocabulary])]);
   }
   return parts;
@@ -44,6 +44,13 @@ async function positionsOf(scheduler: Scheduler): Promise<number[][]> {
 describe("rows of logits", () => {
   it("come part by part", async () => {
     assertEquals(await positionsOf(schedulerOf([[[0, 3], [3, 4]], [[4, 6]]])), [[0, 0, 1, 2, 3], [4, 4, 5]]);
+  });
+
+  it("come from a position on; the last of those before it is nobody's", async () => {
+    const scheduler = schedulerOf([[[0, 1]], [[1, 5]], [[5, 6]]]);
+    assertEquals(await positionsOf(scheduler, 1), [[1, 1, 2, 3, 4], [5, 5]]);
+    // Where its pages were lost, all tokens are read again.
+    assertEquals(await positionsOf(schedulerOf([[[1, 2]], [[0, 3], [3, 6]]]), 2), [[2, 2, 3, 4, 5]]);
   });
 
   it("are those of their part where the tokens before it are read again, in one step with it or before", async () => {

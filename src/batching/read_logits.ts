@@ -56,35 +56,50 @@ export interface LogitRows {
 /** Bytes of the rows that are handed over at once: more tokens a step are hardly faster. */
 const rowBytesMost = 1 << 24;
 
+/** Of so many rows, those that {@link readRows} hands over at once. */
+export function rowsAtOnce(rows: number, vocabulary: number): number {
+  return Math.min(rows, Math.max(1, Math.floor(rowBytesMost / (4 * vocabulary))));
+}
+
 /**
- * Reads tokens part by part, and gives the logits after each of them. No part is read before its rows are asked for, so a slow
- * reader keeps few rows.
+ * Reads tokens part by part, and gives the logits after each of them from position `first` on. No part is read before its rows
+ * are asked for, so a slow reader keeps few rows.
  *
  * @param vocabulary logits of a row
  */
 export async function* readRows(
   scheduler: Scheduler,
   tokens: Uint32Array,
+  first: number,
   vocabulary: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<LogitRows, void, void> {
   assertNotAborted(signal);
-  const most = Math.min(tokens.length, Math.max(1, Math.floor(rowBytesMost / (4 * vocabulary))));
+  const most = rowsAtOnce(tokens.length - first, vocabulary);
   const kept = new Float32Array(most * vocabulary);
-  let begin = 0;
+  let begin = first;
+  // Of the tokens before the first row none is needed; a sequence that asks for the last reads them without logits.
+  let rows: "last" | "all" = first === 0 ? "all" : "last";
   const receive = (rows: Float32Array, position: number) => {
     // A sequence that had to give its pages up reads its first tokens again.
     const skipped = Math.max(0, begin - position) * vocabulary;
     if (skipped < rows.length) kept.set(rows.subarray(skipped), Math.max(0, position - begin) * vocabulary);
   };
   const sequence = scheduler.add({
-    prompt: tokens.subarray(0, most),
+    prompt: tokens.subarray(0, first === 0 ? most : first),
     positions: tokens.length,
-    logits: { rows: "all", receive },
+    logits: {
+      get rows() {
+        return rows;
+      },
+      receive,
+    },
   });
   const abort = () => sequence.end(cancelledBy(signal as AbortSignal));
   signal?.addEventListener("abort", abort, { once: true });
   try {
+    if (first > 0) await sequence.next();
+    rows = "all";
     for (; begin < tokens.length; begin += most) {
       if (begin > 0) sequence.extend(tokens.subarray(begin, begin + most));
       await sequence.next();

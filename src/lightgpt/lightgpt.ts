@@ -33,7 +33,8 @@ import {
   logitsFields,
   type LogitsOptions,
 } from "./options.ts";
-import type { Comparison, Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
+import type { Comparison } from "../measuring/comparison.ts";
+import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
 import { streamObject, writeObject } from "./objects.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
@@ -256,7 +257,8 @@ export class LightGPT {
 
   /**
    * How near this model, as it runs, is to a reference on a text: KL divergence, equal choices, ratio of perplexities. The
-   * reference is the file that it was made from, which is loaded for it and freed again, or another model that runs.
+   * reference is the file that it was made from, which is loaded for it and freed again, another model that runs, or what one
+   * said earlier (`klDivergenceBase`).
    * {@link LightGPT.metrics} tells the figures from then on.
    */
   async accuracy(options: AccuracyOptions): Promise<Comparison> {
@@ -293,8 +295,8 @@ export class LightGPT {
   }
 
   /** Reads tokens for the logits after each, part by part. */
-  readonly #rows = (tokens: Uint32Array, signal: AbortSignal | undefined) =>
-    readRows(schedulerOf(this.batcher), tokens, this.model.vocabulary, signal);
+  readonly #rows = (tokens: Uint32Array, first: number, signal: AbortSignal | undefined) =>
+    readRows(schedulerOf(this.batcher), tokens, first, this.model.vocabulary, signal);
 
   /** Reads tokens for their logits. */
   async #read(request: LogitsRequest): Promise<void> {

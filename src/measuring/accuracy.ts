@@ -5,22 +5,21 @@
  * @module
  */
 import { Batcher, schedulerOf } from "../batching/batcher.ts";
-import { readRows } from "../batching/read_logits.ts";
+import { type LogitRows, readRows, rowsAtOnce } from "../batching/read_logits.ts";
+import { inSlices } from "../machine/sliced.ts";
 import { Model } from "../model/model.ts";
-import { refuseOption } from "../options/checks.ts";
+import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
 import { type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
-import {
-  comparePerplexity,
-  type Comparison,
-  perplexityFields,
-  type PerplexityOptions,
-  type ReadRows,
-} from "./perplexity.ts";
-import { windowOf } from "./window.ts";
+import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { BaseReader, checkBase } from "./base_file.ts";
+import { compareWindows, type Comparison } from "./comparison.ts";
+import { cutText, perplexityFields, type PerplexityOptions } from "./perplexity.ts";
+import type { ReadRows } from "./types.ts";
+import { countedOf, halfWindows, headOf, wholeWindows, windowOf } from "./window.ts";
 
 /**
- * Options for measuring accuracy: against which file, and on which text.
+ * Options for measuring accuracy: against which file, and on which text; or against what a model said earlier.
  *
  * @example
  * ```ts
@@ -36,10 +35,20 @@ export interface AccuracyOptions extends PerplexityOptions {
   /**
    * What to compare with: the path or `file:` URL of a GGUF file, which is loaded for it and freed again, or a model that runs,
    * such as another `LightGPT`. It must have the same vocabulary.
+   * @default {what klDivergenceBase names; one of the two must be given}
    */
-  readonly reference: string | URL | ReferenceModel;
-  /** The text that both read: the longer, the surer the figures. */
-  readonly text: string;
+  readonly reference?: string | URL | ReferenceModel;
+  /**
+   * The text that both read: the longer, the surer the figures. With `klDivergenceBase`, the text that it should have been made of.
+   * @default {that of klDivergenceBase}
+   */
+  readonly text?: string;
+  /**
+   * A file that {@link LightGPT.perplexity} or llama-perplexity wrote, in place of a reference: it has the text's tokens and what
+   * the model that wrote it said of them.
+   * @default {none; then there must be a reference}
+   */
+  readonly klDivergenceBase?: string | URL;
 }
 
 /**
@@ -66,10 +75,14 @@ export interface ReferenceModel {
 export const accuracyFields = {
   ...perplexityFields,
   reference: other<string | URL | ReferenceModel, string | ReferenceModel>()(
-    { about: "What to compare with.", expected: "a GGUF file or a model that runs", required: true },
+    {
+      about: "What to compare with.",
+      expected: "a GGUF file or a model that runs",
+      otherwise: "what klDivergenceBase names",
+    },
     (value, name) => isRunning(value) ? value : pathOf(name, value, "a GGUF file, or a model that runs"),
   ),
-  text: text({ about: "The text that both read.", required: true }),
+  text: text({ about: "The text that both read.", otherwise: "that of klDivergenceBase" }),
 } as const satisfies FieldsOf<AccuracyOptions>;
 
 function isRunning(value: unknown): value is ReferenceModel {
@@ -82,35 +95,89 @@ function isRunning(value: unknown): value is ReferenceModel {
  * Measures how near a model is to a reference; a file is loaded for it and freed again.
  *
  * @param batcher runs `model`, as it would be served
- * @throws {InvalidArgumentError} if the reference has another vocabulary
+ * @throws {InvalidArgumentError} if the reference has another vocabulary, or a base file another window or text
  */
 export async function measureAccuracy(model: Model, batcher: Batcher, options: AccuracyOptions): Promise<Comparison> {
-  const { reference, text, ...perplexity } = readOptions(accuracyFields, options);
+  const settings = readOptions(accuracyFields, options);
+  const { reference, klDivergenceBase } = settings;
+  if (klDivergenceBase !== undefined) {
+    if (reference !== undefined) refuseOption("reference", "none beside klDivergenceBase", reference);
+    return await compareWithBase({ model, batcher }, klDivergenceBase, settings);
+  }
+  if (reference === undefined) refuseOption("reference", "a GGUF file or a model that runs", reference);
   if (typeof reference !== "string") {
     const context = Math.min(model.context, reference.model.context);
-    return await compare({ model, batcher }, reference, text, { ...perplexity, context });
+    return await compare({ model, batcher }, reference, { ...settings, context });
   }
-  const window = windowOf(perplexity.window, model.context);
-  const { signal } = perplexity;
+  const window = windowOf(settings.window, model.context, settings.method);
+  const { signal } = settings;
   await using exact = await Model.load(reference, { context: window, ...given({ signal }) });
   assertSameVocabulary(model, exact);
   await using runner = new Batcher(exact, { threads: batcher.threads, kv: "f32", cache: false });
   const other = { model: exact, batcher: runner };
-  return await compare({ model, batcher }, other, text, { ...perplexity, window, context: window });
+  return await compare({ model, batcher }, other, { ...settings, window, context: window });
 }
+
+type Settings = Resolved<typeof accuracyFields>;
 
 async function compare(
   { model, batcher }: ReferenceModel,
   reference: ReferenceModel,
-  text: string,
-  { context, ...options }: Resolved<typeof perplexityFields> & { readonly context: number },
+  { context, ...settings }: Settings & { readonly context: number },
 ): Promise<Comparison> {
   assertSameVocabulary(model, reference.model);
   const { tokenizer } = model;
-  const rowsOf = (batcher: Batcher): ReadRows => (tokens, signal) =>
-    readRows(schedulerOf(batcher), tokens, tokenizer.vocabularySize, signal);
-  const rows = { model: rowsOf(batcher), reference: rowsOf(reference.batcher) };
-  return await comparePerplexity({ tokenizer, context }, rows, text, given(options));
+  const { windows } = await cutText({ tokenizer, context }, textIn(settings), settings);
+  const exact = { read: rowsOf(reference.batcher, tokenizer), isBase: false };
+  return await compareWindows(windows, tokenizer.vocabularySize, rowsOf(batcher, tokenizer), exact, given(settings));
+}
+
+/** Compares with what another model said earlier of each token. */
+async function compareWithBase(
+  { model, batcher }: ReferenceModel,
+  path: string,
+  { text, method, window, signal, onProgress }: Settings,
+): Promise<Comparison> {
+  if (method === "full") refuseOption("method", '"llama.cpp", whose windows a base file has', method);
+  assertNotAborted(signal);
+  using base = new BaseReader(path);
+  const { tokenizer, context } = model;
+  const vocabulary = tokenizer.vocabularySize;
+  const use = { vocabulary, context, window };
+  checkBase(path, base, { ...use, tokens: undefined });
+  const head = headOf(tokenizer);
+  if (text !== undefined) {
+    const ids = await tokenizer.encodeAsync(text, { addSpecial: false, ...given({ signal }) });
+    checkBase(path, base, { ...use, tokens: wholeWindows(ids, head, base.window) });
+  }
+  const { count } = countedOf(base.window);
+  let done = 0;
+  async function* read(tokens: Uint32Array, first: number): AsyncGenerator<LogitRows, void, void> {
+    const most = rowsAtOnce(count, vocabulary);
+    for (let position = first; position < tokens.length; position += most) {
+      const rows = new Float32Array(Math.min(most, tokens.length - position) * vocabulary);
+      await inSlices(base.rows(done, rows), signal);
+      done += rows.length / vocabulary;
+      yield { position, rows };
+    }
+  }
+  const windows = halfWindows(base.tokens, head, base.window);
+  const reference = { read, isBase: true };
+  return await compareWindows(
+    windows,
+    vocabulary,
+    rowsOf(batcher, tokenizer),
+    reference,
+    given({ signal, onProgress }),
+  );
+}
+
+function textIn({ text }: Settings): string {
+  return text ?? refuseOption("text", "a string", text);
+}
+
+function rowsOf(batcher: Batcher, { vocabularySize }: Tokenizer): ReadRows {
+  return (tokens, first, signal) => readRows(schedulerOf(batcher), tokens, first, vocabularySize, signal);
 }
 
 function assertSameVocabulary({ tokenizer }: Model, { tokenizer: other }: Model): void {

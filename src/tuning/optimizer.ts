@@ -22,7 +22,7 @@ import { type OptimizerOptions, splitOptimizerOptions, type SplitOptions, tuneFi
 import { assertNotAborted, checkFunction, checkInstance, refuseOption } from "../options/checks.ts";
 import { given, readOptions } from "../options/schema.ts";
 import { chunkMost } from "../engine/step_times.ts";
-import type { Comparison } from "../measuring/perplexity.ts";
+import type { Comparison } from "../measuring/comparison.ts";
 import type { TunedSettings } from "./tuner/tuner.ts";
 import type { Profile } from "./tuner/profile.ts";
 

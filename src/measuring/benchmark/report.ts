@@ -5,7 +5,7 @@
  */
 import type { Percentiles } from "../../batching/stats.ts";
 import { median } from "../../machine/median.ts";
-import type { Comparison } from "../perplexity.ts";
+import type { Comparison } from "../comparison.ts";
 
 /** What `--json` prints. */
 export interface Report {

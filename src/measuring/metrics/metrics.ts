@@ -11,7 +11,7 @@ import type { OpenTelemetryMeter } from "./opentelemetry.ts";
 import { type MetricsReport, readMetrics } from "./report.ts";
 import { Model } from "../../model/model.ts";
 import { checkFunction, checkInstance, refuseOption } from "../../options/checks.ts";
-import type { Comparison } from "../perplexity.ts";
+import type { Comparison } from "../comparison.ts";
 
 export type { HistogramReport, MemoryReport, MetricsReport } from "./report.ts";
 export type { MetricName } from "./table.ts";

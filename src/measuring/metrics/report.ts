@@ -9,7 +9,7 @@ import { currentRuntime } from "../../../ffi/runtime/pick.ts";
 import { type Batcher, schedulerOf } from "../../batching/batcher.ts";
 import { type Histogram, histogramBoundsMs, type Percentiles } from "../../batching/stats.ts";
 import type { Model } from "../../model/model.ts";
-import type { Comparison } from "../perplexity.ts";
+import type { Comparison } from "../comparison.ts";
 
 /**
  * Times, counted by their length.
