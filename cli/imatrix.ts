@@ -1,26 +1,33 @@
 /**
  * `lightgpt imatrix`: has a model read a text and writes what its matrices saw, as an importance matrix in llama.cpp's
- * GGUF format.
+ * GGUF format. It computes nothing but that, so it takes no settings of requests.
  *
  * @module
  */
 import { basename } from "node:path";
 import { collectFields, collectImportance, type CollectOptions } from "../src/converting/collect_importance.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { loadFields, type LoadOptions, Model } from "../src/model/model.ts";
 import { readText } from "./files.ts";
 import { optionsFrom } from "./flags.ts";
-import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
-import { print, ProgressBar, toJson } from "./output.ts";
+import { note, print, ProgressBar, toJson } from "./output.ts";
 
 /** Runs the subcommand. */
 export async function imatrix(args: Arguments, signal: AbortSignal): Promise<void> {
   const [file, out] = [args.text("file"), args.text("out")];
   if (file === undefined || out === undefined) throw new UsageError("imatrix needs --file and --out");
   const text = readText("--file", file);
-  await using lm = await openModel(args, signal);
+  const loading = new ProgressBar("loading");
+  await using model = await Model.load(args.text("model") ?? embeddedModel(), {
+    ...optionsFrom<LoadOptions>(args, loadFields),
+    signal,
+    onProgress: ({ bytesDone, bytesTotal }) => loading.update(bytesDone, bytesTotal),
+  }).finally(() => loading.end());
+  for (const warning of model.warnings) note(warning);
   const bar = new ProgressBar("reading");
-  const matrix = await collectImportance(lm.model, text, {
+  const matrix = await collectImportance(model, text, {
     dataset: basename(file),
     signal,
     ...optionsFrom<CollectOptions>(args, collectFields),

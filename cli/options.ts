@@ -10,6 +10,7 @@ import { collectFields } from "../src/converting/collect_importance.ts";
 import { quantizeFileFields } from "../src/converting/convert.ts";
 import { generateFields } from "../src/batching/request_options.ts";
 import { lightGptFields } from "../src/lightgpt/options.ts";
+import { loadFields } from "../src/model/model.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { nearestName } from "../src/options/suggest.ts";
 import { tuneFields } from "../src/tuning/options.ts";
@@ -103,10 +104,11 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   imatrix: {
     about: "write how much each column of a model's matrices counts, for quantize --imatrix",
     options: {
-      ...COMMON,
+      model: MODEL,
+      ...flagsOf(loadFields, ["context", "allowUnknownPreTokenizer"]),
+      ...flagsOf(collectFields),
       file: { kind: "text", value: "TEXT", required: true, about: "the text to read, UTF-8" },
       out: { kind: "text", value: "FILE", required: true, about: "the GGUF file to write" },
-      ...flagsOf(collectFields, ["window"]),
       json: JSON_FLAG,
     },
   },

@@ -181,16 +181,17 @@ export async function cutText(
   return { windows: halfWindows(whole, head, window), window, whole };
 }
 
-/** Windows one after the other; how many tokens of them have been read is told. */
+/** Windows one after the other; how many of their tokens have been predicted is told. */
 export async function* inTurn(
   windows: readonly MeasuredWindow[],
   onProgress: PerplexityOptions["onProgress"],
 ): AsyncGenerator<MeasuredWindow, void, void> {
-  const total = windows.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const counted = ({ tokens, first }: MeasuredWindow) => tokens.length - 1 - first;
+  const total = windows.reduce((sum, window) => sum + counted(window), 0);
   let done = 0;
   onProgress?.(0, total);
   for (const window of windows) {
     yield window;
-    onProgress?.(done += window.tokens.length, total);
+    onProgress?.(done += counted(window), total);
   }
 }
