@@ -73,7 +73,15 @@ async function inputsOf(model: Model, product = outputProduct): Promise<Float32A
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-calibrator-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const open = (signal?: AbortSignal) =>
-  Calibrator.open(path, { text, tokens: 4096, threads: 1, signal, output: join(folder, "made.gguf"), work: "q4_0" });
+  Calibrator.open(path, {
+    text,
+    tokens: 4096,
+    threads: 1,
+    signal,
+    allowUnknownPreTokenizer: false,
+    output: join(folder, "made.gguf"),
+    work: "q4_0",
+  });
 
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 

@@ -56,6 +56,8 @@ export interface CalibratorOptions {
   readonly tokens: number;
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
+  /** Whether words are cut by default rules where the file names unknown ones. */
+  readonly allowUnknownPreTokenizer: boolean;
   /** The file that is made: states, inputs and finished blocks lie in a folder beside it, which is removed at the end. */
   readonly output: string;
   /** What decides the blocks besides the model and the text: work that was broken off is gone on with where all are the same. */
@@ -106,8 +108,8 @@ export class Calibrator implements TensorCalibrator {
     const { gguf, plan, context } = readPlan(path);
     checkLayers(path, plan);
     const window = Math.min(windowMost, context);
-    const { text, tokens, signal } = options;
-    const tokenizer = await loadTokenizerAsync(gguf, given({ signal }));
+    const { text, tokens, signal, allowUnknownPreTokenizer } = options;
+    const tokenizer = await loadTokenizerAsync(gguf, { allowUnknownPreTokenizer, ...given({ signal }) });
     const windows = await calibrationWindows({ tokenizer }, text, { tokens, window, signal });
     return new Calibrator({ gguf, plan }, windows, options);
   }

@@ -199,6 +199,9 @@ export async function quantizeFile(
   if (calibration !== undefined && rounding !== "calibrated") {
     refuseOption("calibration", 'none, or the rounding "calibrated"', calibration);
   }
+  if (options.calibrationTokens !== undefined && rounding !== "calibrated") {
+    refuseOption("calibrationTokens", 'none, or the rounding "calibrated"', calibrationTokens);
+  }
   if (importance !== undefined && rounding !== "search") {
     refuseOption("importance", 'none, or the rounding "search"', rounding);
   }
@@ -222,10 +225,11 @@ export async function quantizeFile(
   try {
     await using calibrator = rounding === "calibrated"
       ? await Calibrator.open(from, {
-        text: calibration ?? await ownText(from, signal),
+        text: calibration ?? await ownText(from, read),
         tokens: calibrationTokens,
         threads,
         signal,
+        allowUnknownPreTokenizer: read.allowUnknownPreTokenizer,
         output: to,
         work: JSON.stringify([type, tensorTypes]),
       })
@@ -264,10 +268,13 @@ function fileOutliers(
 }
 
 /** Texts that a model generates from the beginning, with fixed seeds: always the same. */
-async function ownText(path: string, signal: AbortSignal | undefined): Promise<string> {
+async function ownText(
+  path: string,
+  { signal, allowUnknownPreTokenizer }: Resolved<typeof quantizeFileFields>,
+): Promise<string> {
   const { Batcher } = await import("../batching/batcher.ts");
   const { Model } = await import("../model/model.ts");
-  await using model = await Model.load(path, given({ signal }));
+  await using model = await Model.load(path, { allowUnknownPreTokenizer, ...given({ signal }) });
   await using batcher = new Batcher(model, { kv: "f32" });
   const { bos } = model.tokenizer;
   const begin = bos === undefined ? model.tokenizer.encode(" ") : [bos];
