@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 8d44589d9aa5ce9b";
+export const STAMP = "0.1.0 9ee782b0329ea64d";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {

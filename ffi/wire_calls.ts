@@ -216,6 +216,8 @@ export interface ModelLayer {
   readonly stateHeadsInTurn: boolean;
   /** Whether both gates of a delta rule are made by one matrix, group by group: each one's betas, then its alphas. */
   readonly stateGatesTogether: boolean;
+  /** Whether queries, keys, values and z of a delta rule are made by one matrix, group by group. */
+  readonly stateRowsTogether: boolean;
   /** Whether what attention gives is gated: behind each head's query, its matrix gives a gate of the same length. */
   readonly attentionGate: boolean;
   /** Elements of the latent row that keys and values of all heads are made from; 0: attention is not latent. With it, `k_dim` and `v_dim` are those of one head. */
@@ -228,7 +230,7 @@ export interface ModelLayer {
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(25);
+  to.reserve(26);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -250,6 +252,7 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.stateWidth, "stateWidth");
   to.bool(record.stateHeadsInTurn);
   to.bool(record.stateGatesTogether);
+  to.bool(record.stateRowsTogether);
   to.bool(record.attentionGate);
   to.u32(record.latentRank, "latentRank");
   to.u32(record.latentRotated, "latentRotated");

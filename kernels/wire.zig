@@ -187,6 +187,8 @@ pub const layouts = struct {
         state_heads_in_turn: bool,
         /// Whether both gates of a delta rule are made by one matrix, group by group: each one's betas, then its alphas.
         state_gates_together: bool,
+        /// Whether queries, keys, values and z of a delta rule are made by one matrix, group by group.
+        state_rows_together: bool,
         /// Whether what attention gives is gated: behind each head's query, its matrix gives a gate of the same length.
         attention_gate: bool,
 

@@ -71,6 +71,7 @@ const hyperparameters: Hyperparameters = {
     stateWidth: 35,
     stateHeadsInTurn: true,
     stateGatesTogether: false,
+    stateRowsTogether: true,
     attentionGate: true,
     latentRank: 31,
     latentRotated: 32,
@@ -79,7 +80,7 @@ const hyperparameters: Hyperparameters = {
 };
 const headerWords = 30;
 const rotationWords = 11;
-const layerWords = 25;
+const layerWords = 26;
 const tensorWords = 14;
 
 function tensor(number: number): PlannedTensor {
@@ -137,6 +138,7 @@ describe("a model's description", () => {
       35,
       1,
       0,
+      1,
       1,
       31,
       32,

@@ -6,7 +6,7 @@
  */
 import type { Hyperparameters } from "../src/model/architectures/types.ts";
 import { arrayOf, f32, flag, u32 } from "./models.ts";
-import { type ExpertShape, lfm2, qwen35, type Shape, yarn } from "./small-models.ts";
+import { type ExpertShape, lfm2, nemotronExperts, qwen35, type Shape, yarn } from "./small-models.ts";
 
 const mixtral = (experts: ExpertShape = { count: 8, used: 2 }): Shape => ({
   architecture: "llama",
@@ -148,6 +148,23 @@ export const expertVariants: [name: string, shape: Shape, expected: Partial<Hype
   ["qwen3next", deltaExperts("qwen3next", { "qwen3next.rope.dimension_sections": undefined }), {
     routerNormalises: true,
   }],
+  ["qwen3next as old files have it", {
+    ...deltaExperts("qwen3next", { "qwen3next.rope.dimension_sections": undefined }),
+    delta: { heads: 4, groups: 2, size: 16, taps: 4, together: true, old: true },
+  }, {}],
+  ["qwen35moe with a drafter", {
+    ...deltaExperts("qwen35moe", {
+      "qwen35moe.nextn_predict_layers": u32(1),
+      "qwen35moe.attention.recurrent_layers": arrayOf("bool", [true, false, true, false]),
+    }),
+    layers: 4,
+    vectors: { "blk.3.nextn.eh_proj.weight": [0] },
+  }, { layers: 3 }],
+  ["nemotron_h_moe with a drafter", {
+    ...nemotronExperts(),
+    values: { ...nemotronExperts().values, "nemotron_h_moe.nextn_predict_layers": u32(1) },
+    vectors: { "blk.4.nextn.eh_proj.weight": [0] },
+  }, { layers: 4 }],
 ];
 
 type Refusal = [what: string, shape: Shape, type: string, where: string];

@@ -101,13 +101,14 @@ function normOfGroups(row: Float64Array, weight: Float64Array | undefined, group
 /** The gated delta rule. */
 function deltaRule(layer: ReferenceLayer, inputs: readonly Float64Array[]): Float64Array[] {
   const { parameters: { stateHeads: heads, stateGroups: groups, stateSize: size, stateHeadsInTurn }, epsilon } = layer;
-  const convolved = convolve(layer, inputs.map((input) => layer.project("ssm_in", input)));
+  const projected = inputs.map((input) => deltaProjections(layer, input));
+  const convolved = convolve(layer, projected.map(({ channels }) => channels));
   const [rates, biases, weight] = ["ssm_a", "ssm_dt_bias", "ssm_norm"].map((role) => layer.need(role));
   const states = Array.from({ length: heads }, () => new Float64Array(size * size));
   return inputs.map((input, token) => {
     const row = convolved[token].map(silu);
     const part = (begin: number) => row.subarray(begin, begin + size);
-    const z = layer.project("ssm_gate", input);
+    const { z } = projected[token];
     const out = new Float64Array(heads * size);
     for (const [head, m] of states.entries()) {
       const group = stateHeadsInTurn ? head % groups : Math.floor(head * groups / heads);
@@ -134,6 +135,19 @@ function deltaRule(layer: ReferenceLayer, inputs: readonly Float64Array[]): Floa
     }
     return layer.project("ssm_out", out);
   });
+}
+
+/** What goes through the convolution, all queries, then keys, then values; and z. Old files have them group by group. */
+function deltaProjections({ parameters, project }: ReferenceLayer, input: Float64Array) {
+  const { stateHeads: heads, stateGroups: groups, stateSize: size, stateRowsTogether } = parameters;
+  const rows = project("ssm_in", input);
+  if (!stateRowsTogether) return { channels: rows, z: project("ssm_gate", input) };
+  const shared = heads / groups * size;
+  const of = (begin: number, length: number) =>
+    Array.from({ length: groups }, (_, group) => group * 2 * (size + shared) + begin)
+      .flatMap((at) => [...rows.subarray(at, at + length)]);
+  const channels = [...of(0, size), ...of(size, size), ...of(2 * size, shared)];
+  return { channels: Float64Array.from(channels), z: Float64Array.from(of(2 * size + shared, shared)) };
 }
 
 /** The projections of a head's gates, beta and alpha. */

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { parseGguf } from "../src/files/gguf/read.ts";
 import { type ModelPlan, planModel } from "../src/model/architectures/architectures.ts";
 import { encodeGguf, type NewTensor } from "../scripts/gguf-writer.ts";
-import { arrayOf, f32, memorySource, randomNumbers, spm, text, u32, type Values } from "./models.ts";
+import { arrayOf, f32, flag, memorySource, randomNumbers, spm, text, u32, type Values } from "./models.ts";
 
 /** What a small model looks like. */
 export interface Shape {
@@ -30,8 +30,8 @@ export interface Shape {
   untied?: boolean;
   /** Layers that have a short convolution of so many taps in place of attention are those without heads of keys. */
   taps?: number;
-  /** Layers with a delta rule, all but each second, and attention whose results are gated. */
-  delta?: { heads: number; groups: number; size: number; taps: number; together?: boolean };
+  /** Layers with a delta rule, all but each second, and attention whose results are gated; `old`: with less tensors. */
+  delta?: { heads: number; groups: number; size: number; taps: number; together?: boolean; old?: boolean };
   /** Mamba-2, in the layers that `mixers` names. */
   mamba?: { heads: number; groups: number; size: number; width: number; taps: number; bare?: boolean };
   /** What each layer has for a mixer; `both` is attention and Mamba-2, `none` a feed-forward part alone. */
@@ -233,6 +233,31 @@ export const nemotronH: Shape = {
   values: mambaValues("nemotron_h"),
 };
 
+/** One of nemotron_h_moe; `latent` is the length of the row that its experts work on. */
+export function nemotronExperts(latent?: number): Shape {
+  const key = (name: string) => `nemotron_h_moe.${name}`;
+  const values = Object.entries(nemotronH.values ?? {}).map(([name, value]) => [
+    name.replace("nemotron_h", "nemotron_h_moe"),
+    value,
+  ]);
+  return {
+    ...nemotronH,
+    architecture: "nemotron_h_moe",
+    experts: { count: 8, used: 3, width: 32, shared: 48, choiceBias: true, ...latent === undefined ? {} : { latent } },
+    values: {
+      ...Object.fromEntries(values),
+      [key("expert_shared_feed_forward_length")]: u32(48),
+      [key("expert_weights_norm")]: flag(true),
+      [key("expert_weights_scale")]: f32(2.5),
+      ...latent === undefined ? {} : {
+        [key("moe_latent_size")]: u32(latent),
+        [key("expert_feed_forward_length")]: arrayOf("uint32", [0, 32, 0, 0, 32]),
+        [key("expert_used_count")]: arrayOf("uint32", [0, 3, 0, 0, 3]),
+      },
+    },
+  };
+}
+
 /** Metadata of a Mamba-2 with 6 heads of 16 channels. */
 function mambaValues(architecture: string): NonNullable<Shape["values"]> {
   const sizes = { conv_kernel: 4, inner_size: 96, state_size: 16, time_step_rank: 6, group_count: 2 };
@@ -311,8 +336,11 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
     if (shape.mamba !== undefined && (mixer === "mamba" || mixer === "both")) addMamba(block, shape.mamba);
     if (isDelta) {
       const [values, channels] = [delta.heads * delta.size, (2 * delta.groups + delta.heads) * delta.size];
-      matrix(block("attn_qkv"), embedding, channels);
-      matrix(block("attn_gate"), embedding, values);
+      if (delta.old) matrix(block("ssm_in"), embedding, channels + values);
+      else {
+        matrix(block("attn_qkv"), embedding, channels);
+        matrix(block("attn_gate"), embedding, values);
+      }
       if (delta.together) matrix(block("ssm_ba"), embedding, 2 * delta.heads);
       else for (const gate of ["ssm_beta", "ssm_alpha"]) matrix(block(gate), embedding, delta.heads);
       matrix(block("ssm_conv1d"), delta.taps, channels);

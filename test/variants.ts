@@ -14,6 +14,7 @@ import {
   granitehybrid,
   lfm2,
   llama,
+  nemotronExperts,
   nemotronH,
   phi3,
   qwen2,
@@ -36,31 +37,6 @@ export interface Expected extends Partial<Hyperparameters> {
   rotation?: Partial<Rotation>;
   /** and of the second. */
   windowRotation?: Partial<Rotation>;
-}
-
-/** One of nemotron_h_moe. */
-function nemotronExperts(latent?: number): Shape {
-  const key = (name: string) => `nemotron_h_moe.${name}`;
-  const values = Object.entries(nemotronH.values ?? {}).map(([name, value]) => [
-    name.replace("nemotron_h", "nemotron_h_moe"),
-    value,
-  ]);
-  return {
-    ...nemotronH,
-    architecture: "nemotron_h_moe",
-    experts: { count: 8, used: 3, width: 32, shared: 48, choiceBias: true, ...latent === undefined ? {} : { latent } },
-    values: {
-      ...Object.fromEntries(values),
-      [key("expert_shared_feed_forward_length")]: u32(48),
-      [key("expert_weights_norm")]: flag(true),
-      [key("expert_weights_scale")]: f32(2.5),
-      ...latent === undefined ? {} : {
-        [key("moe_latent_size")]: u32(latent),
-        [key("expert_feed_forward_length")]: arrayOf("uint32", [0, 32, 0, 0, 32]),
-        [key("expert_used_count")]: arrayOf("uint32", [0, 3, 0, 0, 3]),
-      },
-    },
-  };
 }
 
 /** Each with what its plan must say. */

@@ -129,6 +129,8 @@ pub const DeltaRule = struct {
     heads_in_turn: bool,
     /// One matrix makes both gates.
     gates_together: bool,
+    /// One matrix makes queries, keys, values and z, group by group.
+    rows_together: bool,
 
     /// Those that go through the short convolution: queries, keys, values.
     pub fn channels(own: DeltaRule) u32 {
@@ -206,6 +208,7 @@ pub const Layer = struct {
                     .taps = own.conv_kernel,
                     .heads_in_turn = own.state_heads_in_turn,
                     .gates_together = own.state_gates_together,
+                    .rows_together = own.state_rows_together,
                 } },
             },
             .feed_forward = feedForwardOf(traits, own),
@@ -294,7 +297,11 @@ pub const Layer = struct {
             .attention, .none => @splat(none),
             .latent => .{ &tensors.latent, none, none },
             .short_convolution => .{ &tensors.recurrent, none, none },
-            .delta_rule => |own| .{ &tensors.recurrent, &tensors.delta_rule, if (own.gates_together) &tensors.gates_together else &tensors.gates_apart },
+            .delta_rule => |own| .{
+                &tensors.recurrent,
+                if (own.rows_together) tensors.delta_rule[1..] else &tensors.delta_rule,
+                if (own.gates_together) &tensors.gates_together else &tensors.gates_apart,
+            },
             .mamba2, .paired => .{ &tensors.recurrent, &tensors.gated_recurrent, &tensors.mamba2 },
         });
     }

@@ -77,7 +77,8 @@ fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Recu
         .delta_rule => {
             const values = layer.state_heads * layer.state_size;
             const channels = 2 * layer.state_groups * layer.state_size + values;
-            return .{ .projected = channels, .convolved = channels, .mixed = values, .norm = layer.state_size };
+            const z = if (layer.state_rows_together) values else 0;
+            return .{ .projected = channels + z, .convolved = channels, .mixed = values, .norm = layer.state_size };
         },
         .mamba2, .paired => {
             const inner = layer.state_heads * layer.state_width;
@@ -144,7 +145,7 @@ pub const recurrent = [_]Slot{
     .{ .role = .ssm_out, .form = .matrix, .required = true, .cols = .mixed, .rows = .embedding },
 };
 
-/// Of those of them that have heads with a state, besides.
+/// Of those of them that have heads with a state, besides; the first may be a part of `ssm_in`.
 pub const gated_recurrent = [_]Slot{
     .{ .role = .ssm_gate, .form = .matrix, .required = true, .cols = .embedding, .rows = .mixed },
     .{ .role = .ssm_a, .form = .vector, .required = true, .cols = .state_heads },

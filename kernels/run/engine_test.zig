@@ -361,12 +361,15 @@ test "a description that ends early, says too much or names what is not there is
         .{ .at = rotation_at + wordsBefore(R, .ramp_end) + 1, .value = 0xc010_0000 }, // before its begin
         .{ .at = layers_at + wordsBefore(L, .mixer), .value = 99 },
         .{ .at = layers_at + wordsBefore(L, .mixer), .value = 1 }, // a short convolution without taps
+        .{ .at = layers_at + wordsBefore(L, .mixer), .value = 4 }, // Mamba-2 without heads
+        .{ .at = layers_at + wordsBefore(L, .mixer), .value = 5 }, // the same beside attention
         .{ .at = layers_at + wordsBefore(L, .heads), .value = 0 },
         .{ .at = layers_at + wordsBefore(L, .kv_heads), .value = 0 },
         .{ .at = layers_at + wordsBefore(L, .kv_heads), .value = 3 }, // do not divide
         .{ .at = layers_at + wordsBefore(L, .k_dim), .value = 0 },
         .{ .at = layers_at + wordsBefore(L, .k_dim), .value = 0xffff_ffff },
-        .{ .at = layers_at + wordsBefore(L, .feed_forward), .value = 0 }, // neither experts nor a dense part
+        .{ .at = layers_at + wordsBefore(L, .feed_forward), .value = 0 }, // neither experts nor a dense part, with tensors of one
+        .{ .at = layers_at + wordsBefore(L, .expert_latent), .value = 1 }, // of experts that are not there
         .{ .at = layers_at + wordsBefore(L, .experts), .value = 2 }, // both
         .{ .at = layers_at + wordsBefore(L, .expert_width), .value = 1 }, // of experts that are not there
         .{ .at = layers_at + wordsBefore(L, .rotation), .value = 2 }, // that is not there
@@ -393,6 +396,12 @@ test "a description that ends early, says too much or names what is not there is
         try testing.expectError(error.Refused, Model.begin(std.mem.sliceAsBytes(words), &report));
         try testing.expect(report.len > 0);
     }
+    // A layer with neither half.
+    good[layers_at + wordsBefore(L, .mixer)] = 6;
+    good[layers_at + wordsBefore(L, .feed_forward)] = 0;
+    report.len = 0;
+    try testing.expectError(error.Refused, Model.begin(std.mem.sliceAsBytes(good), &report));
+    try testing.expect(std.mem.indexOf(u8, buffer[0..report.len], "a mixer or a feed-forward part") != null);
 }
 
 test "a weight that is not finite ends loading with its place" {

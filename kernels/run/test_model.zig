@@ -124,6 +124,7 @@ pub const Fixture = struct {
             .expert_latent = 0,
             .state_heads_in_turn = false,
             .state_gates_together = false,
+            .state_rows_together = false,
             .attention_gate = false,
             .latent_rank = 0,
             .latent_rotated = 0,

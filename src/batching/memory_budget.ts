@@ -54,9 +54,13 @@ export function needOf(plan: ModelPlan, settings: FitSettings, program: number, 
   const { layers, layerInputs, expertsUsed } = hyperparameters;
   const inputs = (2 * layers + 1) * layerInputs;
   const inner = most(({ feedForward, sharedWidth }) => Math.max(feedForward, sharedWidth));
+  // Projections of what goes on over states, and what comes of them.
+  const states = most(({ stateHeads, stateGroups, stateSize, stateWidth }) =>
+    stateHeads * (3 * (stateWidth || stateSize) + 2) + 2 * stateGroups * stateSize
+  );
   // As many rows again for each expert that it goes to.
   const expert = most(({ experts, expertWidth }) => experts > 0 ? 2 * embedding + 3 * expertWidth : 0);
-  const floats = 4 * embedding + inputs + heads + 3 * inner + expertsUsed * expert;
+  const floats = 4 * embedding + inputs + heads + states + 3 * inner + expertsUsed * expert;
   return {
     program,
     weights: weights ?? tensors.reduce((sum, { role, bytes }) => rowsInFile.has(role) ? sum : sum + bytes, 0),

@@ -12,6 +12,7 @@ const DeltaRule = @import("../../model/layer.zig").DeltaRule;
 const Half = @import("../pass.zig").Half;
 const Part = @import("../part.zig").Part;
 const Pass = @import("../pass.zig").Pass;
+const Role = @import("../../model/weights.zig").Role;
 const Run = recurrent.Run;
 const Scratch = recurrent.Scratch;
 const row = @import("../pass.zig").row;
@@ -28,6 +29,8 @@ const Places = struct {
     z: u32,
     beta: u32,
     alpha: u32,
+    /// Rows of all that is made group by group, which then go to their places.
+    together: u32,
     end: u32,
 
     fn of(own: DeltaRule) Places {
@@ -35,7 +38,9 @@ const Places = struct {
         const beta = z + aligned(own.heads * own.size);
         // Both gates may be one matrix, whose rows lie together.
         const alpha = beta + aligned(own.heads);
-        return .{ .z = z, .beta = beta, .alpha = alpha, .end = alpha + aligned(own.heads) };
+        const together = alpha + aligned(own.heads);
+        const rows = if (own.rows_together) own.channels() + own.heads * own.size else 0;
+        return .{ .z = z, .beta = beta, .alpha = alpha, .together = together, .end = together + aligned(rows) };
     }
 
     fn aligned(floats: u32) u32 {
@@ -52,24 +57,52 @@ pub fn projectedFloats(own: DeltaRule) u32 {
 pub fn run(pass: *Pass, scratch: *const Scratch, own: DeltaRule) void {
     const layer = pass.layer;
     const places: Places = .of(own);
-    assert(places.end + level_table.lanes <= scratch.stride and layer.matrix(.ssm_in).rows == own.channels());
-    const in: Part = .{ .matrix = layer.matrix(.ssm_in), .out = scratch.rows, .stride = scratch.stride };
-    const z: Part = .{ .matrix = layer.matrix(.ssm_gate), .out = scratch.rows[places.z..], .stride = scratch.stride };
-    if (own.gates_together)
-        pass.multiply(&.{ in, z, .{ .matrix = layer.matrix(.ssm_ba), .out = scratch.rows[places.beta..], .stride = scratch.stride } })
+    assert(places.end + level_table.lanes <= scratch.stride and layer.matrix(.ssm_in).rows >= own.channels());
+    const gates: []const Made = if (own.gates_together)
+        &.{.{ .role = .ssm_ba, .place = places.beta }}
     else
-        pass.multiply(&.{
-            in,
-            z,
-            .{ .matrix = layer.matrix(.ssm_beta), .out = scratch.rows[places.beta..], .stride = scratch.stride },
-            .{ .matrix = layer.matrix(.ssm_alpha), .out = scratch.rows[places.alpha..], .stride = scratch.stride },
-        });
+        &.{ .{ .role = .ssm_beta, .place = places.beta }, .{ .role = .ssm_alpha, .place = places.alpha } };
+    const rows: []const Made = if (own.rows_together)
+        &.{.{ .role = .ssm_in, .place = places.together }}
+    else
+        &.{ .{ .role = .ssm_in, .place = 0 }, .{ .role = .ssm_gate, .place = places.z } };
+    var parts: [4]Part = undefined;
+    for ([_][]const Made{ rows, gates }, [_]usize{ 0, rows.len }) |list, first| for (list, parts[first..][0..list.len]) |made, *part| {
+        part.* = .{ .matrix = layer.matrix(made.role), .out = scratch.rows[made.place..], .stride = scratch.stride };
+    };
+    pass.multiply(parts[0 .. rows.len + gates.len]);
+    if (own.rows_together) pass.forTokens(Sorting{ .scratch = scratch, .own = own, .places = places }, Sorting.token);
     const out = layer.matrix(.ssm_out);
     pass.setInput(pass.tokens, out);
     goOn(pass, scratch, own, scratch.runsOfStep(pass));
     if (own.size % level_table.span != 0) pass.forTokens(@as(*const Pass, pass), Pass.quantizeInput);
     pass.multiply(&.{.{ .matrix = out, .out = pass.scratch.y, .stride = pass.scratch.embedding_stride }});
 }
+
+/// A matrix, and where in the row of a token what it makes goes.
+const Made = struct { role: Role, place: u32 };
+
+/// Queries, keys, values and z that are made group by group, on their way to where each of them has all groups.
+const Sorting = struct {
+    scratch: *const Scratch,
+    own: DeltaRule,
+    places: Places,
+
+    fn token(sorting: Sorting, number: u32) void {
+        const own = sorting.own;
+        const to = row(sorting.scratch.rows, sorting.scratch.stride, number);
+        const shared = own.heads / own.groups * own.size;
+        var from = to + sorting.places.together;
+        for (0..own.groups) |group| {
+            const values = 2 * own.groups * own.size + group * shared;
+            const targets = [_]usize{ group * own.size, (own.groups + group) * own.size, values, sorting.places.z + group * shared };
+            for (targets, [_]usize{ own.size, own.size, shared, shared }) |target, floats| {
+                @memcpy(to[target..][0..floats], from[0..floats]);
+                from += floats;
+            }
+        }
+    }
+};
 
 /// Lets states go on over the drafts that were chosen.
 pub fn takeDrafts(pass: *Pass, scratch: *const Scratch, own: DeltaRule) void {

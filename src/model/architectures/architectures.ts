@@ -122,7 +122,7 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture, traits);
   const { kDim: _k, vDim: _v, blocks: _b, ...ofModel } = sizes;
-  const mixers = readRecurrent(metadata, architecture, traits, sizes);
+  const mixers = readRecurrent(gguf, architecture, traits, sizes);
   const experts = planExperts(gguf, architecture, traits, sizes, mixers);
   const layers = readLayers(gguf, architecture, traits, sizes, { mixers, experts: experts.perLayer });
   const rope = planRope(gguf, architecture, traits, layers, context ?? sizes.context);

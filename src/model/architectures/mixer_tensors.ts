@@ -46,7 +46,8 @@ function convolutionTensors({ embedding }: Hyperparameters, { convKernel }: Laye
 
 function deltaTensors(
   { embedding }: Hyperparameters,
-  { convKernel, stateHeads: heads, stateGroups, stateSize: size, stateGatesTogether }: LayerParameters,
+  { convKernel, stateHeads: heads, stateGroups, stateSize: size, stateGatesTogether, stateRowsTogether }:
+    LayerParameters,
 ): MixerTensor[] {
   const values = heads * size;
   const channels = 2 * stateGroups * size + values;
@@ -55,8 +56,9 @@ function deltaTensors(
   const vector = (role: Role, name: string, columns: number) =>
     ({ role, name, form: "vector", columns, rows: 1 }) as const;
   return [
-    matrix("ssm_in", "attn_qkv", channels),
-    matrix("ssm_gate", "attn_gate", values),
+    ...stateRowsTogether
+      ? [matrix("ssm_in", "ssm_in", channels + values)]
+      : [matrix("ssm_in", "attn_qkv", channels), matrix("ssm_gate", "attn_gate", values)],
     ...stateGatesTogether
       ? [matrix("ssm_ba", "ssm_ba", 2 * heads)]
       : [matrix("ssm_beta", "ssm_beta", heads), matrix("ssm_alpha", "ssm_alpha", heads)],

@@ -5,7 +5,7 @@
  * @module
  */
 import { LIMITS, type Mixer } from "../../../ffi/wire.ts";
-import { type Metadata, MetadataArray, type MetadataValue } from "../../files/gguf/read.ts";
+import { type Gguf, type Metadata, MetadataArray, type MetadataValue } from "../../files/gguf/read.ts";
 import type { LayerParameters, Traits } from "./types.ts";
 
 /** A layer's mixer, and the state that it may have. */
@@ -19,6 +19,7 @@ export type Recurrent = Pick<
   | "stateWidth"
   | "stateHeadsInTurn"
   | "stateGatesTogether"
+  | "stateRowsTogether"
 >;
 
 /** A layer that has attention and no state. */
@@ -31,6 +32,7 @@ const attentionOnly: Recurrent = {
   stateWidth: 0,
   stateHeadsInTurn: false,
   stateGatesTogether: false,
+  stateRowsTogether: false,
 };
 
 /** Layers that take part in the logits, and those of the file, with a drafter's, which come last. */
@@ -43,7 +45,7 @@ export function hasHeads(mixer: Mixer): boolean {
 
 /** The mixer of each layer. */
 export function readRecurrent(
-  metadata: Metadata,
+  { metadata, tensors }: Gguf,
   architecture: string,
   traits: Traits,
   depth: Depth,
@@ -58,11 +60,16 @@ export function readRecurrent(
       const own = { ...attentionOnly, mixer: traits.recurrent, convKernel };
       return choose(own, layersWithoutKeys(metadata, architecture, depth));
     }
-    case "deltaRule":
-      return choose(
-        readDeltaRule(metadata, architecture, traits),
-        layersBesideAttention(metadata, architecture, depth),
+    case "deltaRule": {
+      const own = readDeltaRule(metadata, architecture, traits);
+      // Old files of architectures whose gates are made together have queries, keys, values and z together, too.
+      const isTogether = (layer: number) =>
+        own.stateGatesTogether && tensors.has(`blk.${layer}.ssm_in.weight`) &&
+        !tensors.has(`blk.${layer}.attn_qkv.weight`);
+      return layersBesideAttention(metadata, architecture, depth).map((is, layer) =>
+        is ? { ...own, stateRowsTogether: isTogether(layer) } : attention
       );
+    }
     case "mamba2": {
       const own = choose(readMamba2(metadata, architecture), layersWithoutKeys(metadata, architecture, depth));
       if (!traits.halves) return own;
@@ -138,6 +145,7 @@ function readDeltaRule(
     stateWidth: 0,
     stateHeadsInTurn: order === "turns",
     stateGatesTogether: order === "neighbours",
+    stateRowsTogether: false,
   };
 }
 

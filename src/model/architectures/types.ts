@@ -295,6 +295,8 @@ export interface LayerParameters {
   readonly stateHeadsInTurn: boolean;
   /** Whether both gates of a delta rule are made by one matrix. */
   readonly stateGatesTogether: boolean;
+  /** Whether queries, keys, values and z of a delta rule are made by one matrix, group by group. */
+  readonly stateRowsTogether: boolean;
   /** Whether what attention gives is gated: behind each head's query, its matrix gives a gate. */
   readonly attentionGate: boolean;
 }
