@@ -108,6 +108,7 @@ pub const Attention = struct {
     }
 
     fn keeps(own: Attention) Positions {
+        std.debug.assert(own.kv_heads > 0);
         if (own.keys == .of_layer) return .none;
         return .{ .paged = .{ .heads = own.kv_heads, .k_dim = own.k_dim, .v_dim = own.v_dim, .windowed = own.window > 0 } };
     }
@@ -234,6 +235,7 @@ pub const Layer = struct {
     }
 
     fn mamba2Of(own: traits_zig.LayerTraits) Mamba2 {
+        std.debug.assert(own.state_groups > 0 and own.state_heads % own.state_groups == 0 and own.conv_kernel >= 2);
         return .{ .heads = own.state_heads, .groups = own.state_groups, .size = own.state_size, .width = own.state_width, .taps = own.conv_kernel };
     }
 
@@ -308,6 +310,7 @@ pub const Layer = struct {
 
     /// The same of the feed-forward part.
     fn slotsOfFeedForward(layer: *const Layer) [6][]const tensors.Slot {
+        std.debug.assert(layer.feed_forward != .none or layer.mixer != .none);
         const none: []const tensors.Slot = &.{};
         return switch (layer.feed_forward) {
             .none => @splat(none),

@@ -81,6 +81,37 @@ pub const Fixture = struct {
         return fixture;
     }
 
+    fn layerOf(shape: Shape) layouts.ModelLayer {
+        return .{
+            .mixer = .attention,
+            .state_heads = 0,
+            .state_groups = 0,
+            .state_size = 0,
+            .state_width = 0,
+            .expert_latent = 0,
+            .state_heads_in_turn = false,
+            .state_gates_together = false,
+            .state_rows_together = false,
+            .attention_gate = false,
+            .latent_rank = 0,
+            .latent_rotated = 0,
+            .query_rank = 0,
+            .heads = heads,
+            .kv_heads = kv_heads,
+            .k_dim = head_dim,
+            .v_dim = head_dim,
+            .feed_forward = if (shape.experts == 0) feed_forward else 0,
+            .experts = shape.experts,
+            .expert_width = if (shape.experts == 0) 0 else shape.expert_width,
+            .shared_width = shape.shared_width,
+            .window = 0,
+            .rotation = 1,
+            .conv_kernel = 0,
+            .keys = .own,
+            .keys_layer = 0,
+        };
+    }
+
     fn describe(fixture: *Fixture, shape: Shape) !void {
         try fixture.writer.record(layouts.ModelHeader{
             .files = 1,
@@ -115,34 +146,7 @@ pub const Fixture = struct {
             .router_scale = 1.5,
         });
         try fixture.writer.record(layouts.ModelRotation{ .dimensions = head_dim, .factors = false, .magnitude = 1, .base = 10000, .scale = 1, .ramp_begin = -1, .ramp_end = 0 });
-        for (0..shape.layers) |_| try fixture.writer.record(layouts.ModelLayer{
-            .mixer = .attention,
-            .state_heads = 0,
-            .state_groups = 0,
-            .state_size = 0,
-            .state_width = 0,
-            .expert_latent = 0,
-            .state_heads_in_turn = false,
-            .state_gates_together = false,
-            .state_rows_together = false,
-            .attention_gate = false,
-            .latent_rank = 0,
-            .latent_rotated = 0,
-            .query_rank = 0,
-            .heads = heads,
-            .kv_heads = kv_heads,
-            .k_dim = head_dim,
-            .v_dim = head_dim,
-            .feed_forward = if (shape.experts == 0) feed_forward else 0,
-            .experts = shape.experts,
-            .expert_width = if (shape.experts == 0) 0 else shape.expert_width,
-            .shared_width = shape.shared_width,
-            .window = 0,
-            .rotation = 1,
-            .conv_kernel = 0,
-            .keys = .own,
-            .keys_layer = 0,
-        });
+        for (0..shape.layers) |_| try fixture.writer.record(layerOf(shape));
         for (fixture.tensors.items) |tensor| try fixture.writer.record(tensor);
         const path = try std.fmt.bufPrint(&fixture.path, "/tmp/lightgpt-test-{x}-{x}", .{ os.nowNs(), @intFromPtr(fixture) });
         fixture.path_len = path.len;
