@@ -12,6 +12,7 @@ import { type Characters, oneOf } from "./characters.ts";
 import { Derivatives } from "./derivatives.ts";
 import { rulesOf } from "./expressions.ts";
 import { parseGbnf } from "./gbnf.ts";
+import { LARK_ROOT, larkDefinitions } from "./lark/definitions.ts";
 import { EMPTY, Lexemes } from "./lexemes.ts";
 import { Masks } from "./masks.ts";
 import { Matcher } from "./matcher.ts";
@@ -38,6 +39,12 @@ export function regexRules(source: string): RuleWriter {
 export function gbnfRules(source: string): RuleWriter {
   if (source.length > GRAMMAR_LIMITS.characters) refuseSize("characters", source.length);
   return (lexemes, rules) => rulesOf(parseGbnf(source, lexemes), "root", lexemes, rules);
+}
+
+/** Texts of a grammar in Lark's notation, from its rule `start`. */
+export function larkRules(source: string): RuleWriter {
+  if (source.length > GRAMMAR_LIMITS.characters) refuseSize("characters", source.length);
+  return (lexemes, rules) => rulesOf(larkDefinitions(source, lexemes), LARK_ROOT, lexemes, rules);
 }
 
 /** One of a few texts. */

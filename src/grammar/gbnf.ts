@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { ALL_CHARACTERS, type Characters, charactersOf, complement, oneOf } from "./characters.ts";
 import type { Expression } from "./expressions.ts";
 import { EMPTY, type Lexemes } from "./lexemes.ts";
+import { refuseGrammar } from "./refuse_grammar.ts";
 import { checkDepth } from "./rules.ts";
 
 /** The definitions of a grammar. */
@@ -176,12 +176,6 @@ class GbnfParser {
   }
 
   #refuse(expected: string, got = JSON.stringify(this.#source.slice(this.#at, this.#at + 20))): never {
-    const line = this.#source.slice(0, this.#at).split("\n").length;
-    throw new InvalidArgumentError(`The grammar cannot be read in line ${line}: expected ${expected}, got ${got}.`, {
-      what: "a grammar that cannot be read",
-      where: `line ${line}`,
-      expected,
-      got,
-    });
+    refuseGrammar(this.#source.slice(0, this.#at).split("\n").length, expected, got);
   }
 }

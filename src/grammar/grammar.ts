@@ -1,6 +1,6 @@
 /**
- * A grammar compiled for a vocabulary: which texts there may be, and so which tokens may come next. Regular expressions, GBNF
- * and lists of texts become the same rules; the sampler takes the mask.
+ * A grammar compiled for a vocabulary: which texts there may be, and so which tokens may come next. Regular expressions, GBNF,
+ * Lark's notation and lists of texts become the same rules; the sampler takes the mask.
  *
  * @module
  */
@@ -60,6 +60,29 @@ export class Grammar {
    */
   static gbnf(source: string, tokenizer: Tokenizer): Promise<Grammar> {
     return Grammar.#make("grammar", source, tokenizer, ({ gbnfRules }) => gbnfRules(source));
+  }
+
+  /**
+   * The texts of a grammar in Lark's notation, from its rule `start`.
+   *
+   * @param source the grammar; priorities, templates, and imports other than of `common` are refused
+   * @param tokenizer the vocabulary whose tokens spell the texts
+   * @returns the grammar
+   * @throws {InvalidArgumentError} where it cannot be read, or no text fits it
+   * @throws {UnsupportedError} where it has what is not supported
+   *
+   * @example
+   * ```ts
+   * import { Grammar, LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load();
+   * const source = 'start: NAME ("and" NAME)*\nNAME: /[A-Z][a-z]{2,8}/\n%import common.WS\n%ignore WS';
+   * const grammar = await Grammar.lark(source, lm.model.tokenizer);
+   * console.log((await lm.complete("The friends are ", { constraint: { grammar }, maxTokens: 30 })).text);
+   * ```
+   */
+  static lark(source: string, tokenizer: Tokenizer): Promise<Grammar> {
+    return Grammar.#make("grammar", source, tokenizer, ({ larkRules }) => larkRules(source));
   }
 
   /**

@@ -40,10 +40,15 @@ export interface ConstraintOptions {
    */
   readonly regex?: string;
   /**
-   * A grammar in GBNF, or one that is compiled already.
+   * A grammar as text, or one that is compiled already.
    * @default {none}
    */
   readonly grammar?: string | Grammar;
+  /**
+   * The notation of `grammar` as text: llama.cpp's, from the rule `root`, or Lark's, from the rule `start`.
+   * @default {"gbnf"}
+   */
+  readonly syntax?: "gbnf" | "lark";
   /**
    * The texts of which the answer is one.
    * @default {none}
@@ -64,12 +69,13 @@ export const constraintFields = {
   }),
   regex: text({ about: "A regular expression that the whole answer matches." }),
   grammar: other<string | Grammar>()(
-    { about: "A grammar in GBNF, or one that is compiled.", expected: "a string or a Grammar" },
+    { about: "A grammar as text, or one that is compiled.", expected: "a string or a Grammar" },
     (value, name) => {
       if (!(value instanceof Grammar)) checkText(name, value);
       return value as string | Grammar;
     },
   ),
+  syntax: choice(["gbnf", "lark"], { about: "The notation of a grammar as text.", otherwise: '"gbnf"' }),
   choice: other<readonly string[]>()(
     { about: "The texts of which the answer is one.", expected: "an array of strings" },
     (value, name) => {
@@ -88,8 +94,10 @@ export function readConstraint(value: unknown, name: string): ResolvedConstraint
   const read = readOptions(constraintFields, value, name);
   const kinds = (["schema", "regex", "grammar", "choice"] as const).filter((kind) => read[kind] !== undefined);
   if (kinds.length !== 1) refuseOption(name, "one of schema, regex, grammar and choice", kinds.join(" and ") || "none");
-  if (read.whitespace !== undefined && read.schema === undefined) {
-    refuseOption(`${name}.whitespace`, `none beside ${kinds[0]}`, read.whitespace);
+  const beside = { whitespace: read.schema !== undefined, syntax: typeof read.grammar === "string" };
+  for (const option of ["whitespace", "syntax"] as const) {
+    if (read[option] === undefined || beside[option]) continue;
+    refuseOption(`${name}.${option}`, `none beside ${kinds[0]}`, read[option]);
   }
   return read;
 }
@@ -100,12 +108,12 @@ const kept = new WeakMap<Tokenizer, Map<string, Grammar>>();
 
 /** The compiled grammar of a constraint. */
 export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Tokenizer): Promise<Grammar> {
-  const { schema, whitespace, regex, grammar, choice } = constraint;
+  const { schema, whitespace, regex, grammar, syntax, choice } = constraint;
   if (grammar instanceof Grammar) {
     grammar.checkTokenizer(tokenizer);
     return grammar;
   }
-  const key = JSON.stringify([schema, whitespace, regex, grammar, choice]);
+  const key = JSON.stringify([schema, whitespace, regex, grammar, syntax, choice]);
   let grammars = kept.get(tokenizer);
   if (!grammars) kept.set(tokenizer, grammars = new Map());
   const found = grammars.get(key);
@@ -115,7 +123,7 @@ export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Token
     : regex !== undefined
     ? await Grammar.regex(regex, tokenizer)
     : grammar !== undefined
-    ? await Grammar.gbnf(grammar, tokenizer)
+    ? await Grammar[syntax ?? "gbnf"](grammar, tokenizer)
     : await Grammar.choice(choice as readonly string[], tokenizer);
   if (grammars.size >= keptMost) grammars.delete(grammars.keys().next().value as string);
   grammars.set(key, made);

@@ -7,7 +7,8 @@
  */
 import { InvalidArgumentError, UnsupportedError } from "../../ffi/errors.ts";
 import { category, CATEGORY_NAMES, DOT, escapedSet } from "./character_classes.ts";
-import { type Characters, charactersOf, complement } from "./characters.ts";
+import { folded } from "./case_folding.ts";
+import { ALL_CHARACTERS, type Characters, charactersOf, complement } from "./characters.ts";
 import { GRAMMAR_LIMITS, refuseSize } from "./budget.ts";
 import { EMPTY, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 
@@ -21,6 +22,8 @@ export interface RegexOptions {
   spell(characters: Characters): Lexeme;
   /** What may stand before and after a part that matches. */
   readonly anything: Lexeme;
+  /** Of `i` (case makes no difference) and `s` (the dot stands for ends of lines, too); others say nothing. */
+  readonly flags?: string;
 }
 
 /** The language of a regular expression. */
@@ -41,6 +44,7 @@ class RegexParser {
   readonly #lexemes: Lexemes;
   readonly #options: RegexOptions;
   readonly #source: readonly string[];
+  #flags: string;
   #at = 0;
   #depth = 0;
 
@@ -48,6 +52,7 @@ class RegexParser {
     if (source.length > GRAMMAR_LIMITS.characters) refuseSize("characters", source.length);
     this.#lexemes = lexemes;
     this.#options = options;
+    this.#flags = options.flags ?? "";
     this.#source = Array.from(source);
   }
 
@@ -141,30 +146,40 @@ class RegexParser {
       case "[":
         return [whole(this.#options.spell(this.#set()))];
       case ".":
-        return [whole(this.#options.spell(DOT))];
+        return [whole(this.#options.spell(this.#flags.includes("s") ? ALL_CHARACTERS : DOT))];
       case "\\":
-        return [whole(this.#options.spell(this.#escape(false)))];
+        return [whole(this.#options.spell(this.#cased(this.#escape(false))))];
       case "*":
       case "+":
       case "?":
         return this.#refuse(`${character} with nothing to repeat`);
       default:
-        return [whole(this.#options.spell(single(character)))];
+        return [whole(this.#options.spell(this.#cased(single(character))))];
     }
   }
 
   #group(): Variant[] {
+    const outside = this.#flags;
     if (this.#take("?")) {
       const kind = this.#next();
       if (kind === "<" && this.#peek() !== "=" && this.#peek() !== "!") {
         while (this.#next() !== ">");
       } else if (kind !== ":") {
-        this.#unsupported(`(?${kind}`, "a group without looking ahead or back");
+        this.#modify(kind);
       }
     }
     const variants = this.#alternatives();
+    this.#flags = outside;
     if (!this.#take(")")) this.#refuse("a group that is not closed");
     return variants;
+  }
+
+  /** Flags for a group alone: `(?i:`, `(?s-i:`. */
+  #modify(kind: string): void {
+    const found = /^([is]*)(?:-([is]*))?:/.exec(kind + this.#source.slice(this.#at, this.#at + 6).join(""));
+    if (found === null) this.#unsupported(`(?${kind}`, "a group without looking ahead or back");
+    this.#at += found[0].length - 1;
+    this.#flags = Array.from(this.#flags + found[1]).filter((flag) => !found[2]?.includes(flag)).join("");
   }
 
   #set(): Characters {
@@ -186,8 +201,12 @@ class RegexParser {
         runs.push(...first);
       }
     }
-    const set = charactersOf(runs);
+    const set = this.#cased(charactersOf(runs));
     return isNegated ? complement(set) : set;
+  }
+
+  #cased(set: Characters): Characters {
+    return this.#flags.includes("i") ? folded(set) : set;
   }
 
   #member(): Characters {
