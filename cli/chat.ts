@@ -12,6 +12,7 @@ import type { ChatMessage } from "../src/text/chat/template.ts";
 import type { GenerateOptions } from "../src/batching/request_options.ts";
 import type { Completion } from "../src/batching/completion.ts";
 import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
+import { checkConstraint } from "./constraint.ts";
 import { openDraft, openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { type Interrupt, note, print, toJson } from "./output.ts";
@@ -30,8 +31,9 @@ export async function chat(args: Arguments, signal: AbortSignal, interrupt: Inte
   const template = args.text("template");
   const source = template === undefined ? {} : { template: readFileSync(template, "utf8") };
   using guesser = await openDraft(args, signal);
-  await using lm = await openModel(args, signal);
   const { signal: _whole, ...options } = generateOptions(args, signal, guesser);
+  await using lm = await openModel(args, signal);
+  await checkConstraint(options.constraint, lm.model.tokenizer);
   const talk = new Talk(lm, { ...options, ...source }, args.text("system"), interrupt);
   // Refuses a model that cannot chat before anything is typed.
   await lm.chatTokens([{ role: "user", content: "?" }], source);

@@ -35,7 +35,7 @@ const ALLOW_UNKNOWN = flagsOf(lightGptFields, ["allowUnknownPreTokenizer"]);
 
 /** The options of subcommands that generate. */
 const GENERATION: Readonly<Record<string, OptionSpec>> = {
-  ...flagsOf(generateFields, ["maxTokens", "draft"]),
+  ...flagsOf(generateFields, ["maxTokens", "draft", "constraint"]),
   ...SAMPLING,
 };
 

@@ -7,6 +7,7 @@ import process from "node:process";
 import type { Completion } from "../src/batching/completion.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import type { Model } from "../src/model/model.ts";
+import { assertWhole, checkConstraint, constraintOptions } from "./constraint.ts";
 import { optionsFrom } from "./flags.ts";
 import { openDraft, openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
@@ -28,11 +29,14 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   const prompt = args.argument ?? withoutLastNewline(await readInput(signal));
   if (prompt === undefined) throw new UsageError("run needs a PROMPT, or one on standard input through a pipe");
   using guesser = await openDraft(args, signal);
-  await using lm = await openModel(args, signal);
   const options = generateOptions(args, signal, guesser);
+  await using lm = await openModel(args, signal);
+  const { tokenizer } = lm.model;
+  await checkConstraint(options.constraint, tokenizer);
   if (args.flag("json")) {
-    await print(toJson(await lm.complete(prompt, options)));
-    return;
+    const completion = await lm.complete(prompt, options);
+    await print(toJson(completion));
+    return await assertWhole(options.constraint, completion, tokenizer);
   }
   // On a terminal the prompt begins the text; a program that reads our output gets only what is new.
   if (process.stdout.isTTY) process.stderr.write(prompt);
@@ -44,6 +48,7 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   const rate = decodeMs > 0 ? `, ${Math.round(generatedTokens / decodeMs * 1000)} a second` : "";
   const chosen = args.number("temperature") === 0 ? "" : `; seed ${seed}`; // greedy needs none
   note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}${chosen}`);
+  await assertWhole(options.constraint, next.value, tokenizer);
 }
 
 /** `echo` and editors end a text with a newline that is no part of it. */
@@ -54,6 +59,6 @@ function withoutLastNewline(text: string | undefined): string | undefined {
 /** What the options of a subcommand that generates ask for. */
 export function generateOptions(args: Arguments, signal: AbortSignal, guesser?: Model): GenerateOptions {
   const readers = { draft: (text: string) => guesser ? { model: guesser } : text };
-  const options = optionsFrom<GenerateOptions>(args, { maxTokens, draft }, readers);
+  const options = { ...optionsFrom<GenerateOptions>(args, { maxTokens, draft }, readers), ...constraintOptions(args) };
   return { ...options, signal, sampling: samplingOptions(args) };
 }

@@ -31,7 +31,7 @@ export type {
   StandardSchema,
 } from "../src/grammar/standard/types.ts";
 export { TokenMask } from "../src/sampling/mask.ts";
-export type { Dry, Penalties, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
+export type { Dry, Penalties, SamplerOptions, SamplingMethod, SamplingOptions } from "../src/sampling/options.ts";
 export type { MethodReport } from "../src/sampling/report.ts";
 export type { SamplerMemory } from "../src/sampling/memory.ts";
 export type { Choice, TokenLogprob } from "../src/sampling/state.ts";

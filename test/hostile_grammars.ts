@@ -11,7 +11,7 @@ import { argument, drain, options } from "./hostile_entries.ts";
 /** Adds the entries. */
 export function grammarEntries(lm: face.LightGPT): void {
   const { tokenizer } = lm.model;
-  for (const name of ["regex", "gbnf", "schema", "choice"] as const) {
+  for (const name of ["regex", "gbnf", "lark", "schema", "choice"] as const) {
     argument(`Grammar.${name}`, (value) => face.Grammar[name](value, tokenizer));
     argument(`Grammar.${name} tokenizer`, (value) => face.Grammar[name]("a" as never, value));
   }
@@ -28,4 +28,6 @@ export function grammarEntries(lm: face.LightGPT): void {
   options("LightGPT.object", objectFields, (value) => lm.object(prompt, value), { schema });
   argument("LightGPT.objectStream prompt", (value) => drain(lm.objectStream(value, { schema })));
   options("LightGPT.objectStream", objectFields, (value) => drain(lm.objectStream(prompt, value)), { schema });
+  argument("Sampler grammar", (value) => new face.Sampler({ grammar: value }));
+  argument("Sampler.begin", (value) => new face.Sampler().begin(value));
 }

@@ -224,7 +224,11 @@ describe("llama.cpp's sample grammars", () => {
       ["int main(){return 0;}", "float f(int x){x = x+1;while(x<3){x = x*2;}return g(x, -1);}char c(){}"],
       ["int main(){return 0}", "main(){}"],
     ],
-    "chess.gbnf": [["1. e4 e5\n2. Nf3 d5\n", "1. Nf3 d5\n2. O-O Qxd4+\n13. exd8=Q# Rad1\n"], ["1. e9 e5\n2. e4 e5\n", "1. e4 e5\n", "e4 e5\n2. e4 e5\n"]],
+    "chess.gbnf": [["1. e4 e5\n2. Nf3 d5\n", "1. Nf3 d5\n2. O-O Qxd4+\n13. exd8=Q# Rad1\n"], [
+      "1. e9 e5\n2. e4 e5\n",
+      "1. e4 e5\n",
+      "e4 e5\n2. e4 e5\n",
+    ]],
     "english.gbnf": [["It is I, isn't it?", "A"], ["ä", ""]],
     "japanese.gbnf": [["これは", "日本、です。"], ["hello", ""]],
     "json.gbnf": [

@@ -59,7 +59,11 @@ export interface ConstraintOptions {
 /** The schema of {@link ConstraintOptions}. */
 export const constraintFields = {
   schema: other<NonNullable<unknown>, string>()(
-    { about: "A JSON schema that the answer meets.", expected: "a JSON schema" },
+    {
+      about: "A JSON schema that the answer meets.",
+      expected: "a JSON schema",
+      flag: { value: "FILE", about: "answer with a value of the JSON schema in FILE" },
+    },
     (value, name) => JSON.stringify(plainSchema(value, name)) ?? "null",
   ),
   // Without a default of its own: beside another kind it means nothing.
@@ -67,15 +71,26 @@ export const constraintFields = {
     about: "The blanks between values of a schema.",
     otherwise: '"indent"',
   }),
-  regex: text({ about: "A regular expression that the whole answer matches." }),
+  regex: text({
+    about: "A regular expression that the whole answer matches.",
+    flag: { value: "TEXT", about: "answer with a text that matches the regular expression TEXT as a whole" },
+  }),
   grammar: other<string | Grammar>()(
-    { about: "A grammar as text, or one that is compiled.", expected: "a string or a Grammar" },
+    {
+      about: "A grammar as text, or one that is compiled.",
+      expected: "a string or a Grammar",
+      flag: { value: "FILE", about: "answer with a text of the grammar in FILE" },
+    },
     (value, name) => {
       if (!(value instanceof Grammar)) checkText(name, value);
       return value as string | Grammar;
     },
   ),
-  syntax: choice(["gbnf", "lark"], { about: "The notation of a grammar as text.", otherwise: '"gbnf"' }),
+  syntax: choice(["gbnf", "lark"], {
+    about: "The notation of a grammar as text.",
+    otherwise: '"gbnf"',
+    flag: { about: "the notation of the file of --grammar" },
+  }),
   choice: other<readonly string[]>()(
     { about: "The texts of which the answer is one.", expected: "an array of strings" },
     (value, name) => {

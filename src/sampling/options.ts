@@ -5,6 +5,7 @@
  * @module
  */
 import type { SAMPLING_METHODS } from "../../ffi/wire.ts";
+import type { Constraint } from "./constraint.ts";
 import type { TokenMask } from "./mask.ts";
 
 /**
@@ -157,6 +158,34 @@ export interface Penalties {
    * @default {64}
    */
   readonly window?: number;
+}
+
+/**
+ * Options for a sampler of one's own.
+ *
+ * @example
+ * ```ts
+ * import { Grammar, LightGPT, Sampler, type SamplerOptions } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const grammar = await Grammar.choice(["happy", "sad"], lm.model.tokenizer);
+ * const options: SamplerOptions = { temperature: 0.7, grammar: grammar.matcher() };
+ * const sampler = new Sampler(options);
+ * const tokens = [...lm.tokenize("The end of the story is ")];
+ * while (!sampler.isDone) {
+ *   const token = sampler.sample(await lm.logits(tokens));
+ *   sampler.accept(token);
+ *   tokens.push(token);
+ * }
+ * console.log(lm.detokenize(tokens));
+ * ```
+ */
+export interface SamplerOptions extends SamplingOptions {
+  /**
+   * Says which tokens may come next: a `Matcher` of a `Grammar`, or a rule of one's own. It is copied as it is.
+   * @default {any token}
+   */
+  readonly grammar?: Constraint;
 }
 
 /**

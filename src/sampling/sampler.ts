@@ -6,10 +6,12 @@
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
+import { pickOptions, readOptions } from "../options/schema.ts";
+import { tokenIds } from "../options/token_ids.ts";
 import { candidates, choose } from "./choose.ts";
-import type { SamplingOptions } from "./options.ts";
+import type { SamplerOptions } from "./options.ts";
 import { resolveSampling } from "./resolve.ts";
-import { checkId } from "./schema.ts";
+import { checkId, samplerFields, samplingFields } from "./schema.ts";
 import type { MethodReport } from "./report.ts";
 import { type Choice, SamplerState, seedOf } from "./state.ts";
 import { readMemory, type SamplerMemory } from "./memory.ts";
@@ -65,16 +67,24 @@ export class Sampler {
    *
    * @throws {InvalidArgumentError} if a setting means nothing or contradicts another
    */
-  constructor(options: SamplingOptions | Sampler = {}) {
+  constructor(options: SamplerOptions | Sampler = {}) {
     const isSampler = guarded("sampling", () => options instanceof Sampler);
-    this.#state = isSampler
-      ? (options as Sampler).#state.clone()
-      : new SamplerState(resolveSampling(options as SamplingOptions));
+    if (isSampler) {
+      this.#state = (options as Sampler).#state.clone();
+      return;
+    }
+    const { grammar } = readOptions(samplerFields, options, "sampling", "");
+    this.#state = new SamplerState(resolveSampling(pickOptions(samplingFields, options)), grammar);
   }
 
   /** The seed that was given or drawn; a bigint only above 2^53 - 1. */
   get seed(): number | bigint {
     return seedOf(this.#state.sampling.seed);
+  }
+
+  /** Whether its grammar lets nothing follow; false without one. */
+  get isDone(): boolean {
+    return this.#state.isDone;
   }
 
   /** Chooses a token of `logits`, one float for each token of the vocabulary: its id. */
@@ -118,9 +128,21 @@ export class Sampler {
   }
 
   /**
-   * Adds a token to the text that penalties and DRY look at, whether it was chosen here or not.
+   * Adds the tokens of a prompt to the text that penalties and DRY look at; a grammar says nothing about them.
+   *
+   * @param tokens the ids
+   * @returns the sampler itself
+   */
+  begin(tokens: ArrayLike<number>): this {
+    this.#state.begin(tokenIds("tokens", tokens, LIMITS.vocabularyMax));
+    return this;
+  }
+
+  /**
+   * Adds a token to the text that penalties and DRY look at, whether it was chosen here or not, and goes on by it in the grammar.
    *
    * @returns the sampler itself
+   * @throws {LightGPTError} with the code `invalidArgument` where the grammar does not allow the token
    */
   accept(token: number): this {
     checkId("token", token);
@@ -148,7 +170,8 @@ export class Sampler {
   }
 
   /**
-   * Goes on from the `memory` of another sampler, of this machine or another; reports begin anew.
+   * Goes on from the `memory` of another sampler, of this machine or another; reports begin anew, and a grammar is where it was
+   * when the sampler was made.
    *
    * @returns the sampler itself
    */

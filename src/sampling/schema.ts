@@ -8,7 +8,8 @@ import { LIMITS, SAMPLING_METHODS } from "../../ffi/wire.ts";
 import { refuseOption } from "../options/checks.ts";
 import { type FieldsOf, group, integer, number, other } from "../options/schema.ts";
 import { TokenMask } from "./mask.ts";
-import type { Dry, Penalties, SamplingMethod, SamplingOptions } from "./options.ts";
+import type { Constraint } from "./constraint.ts";
+import type { Dry, Penalties, SamplerOptions, SamplingMethod, SamplingOptions } from "./options.ts";
 
 const integerMost = 0xffff_ffff;
 const windowMost = 2 ** 30;
@@ -266,6 +267,20 @@ export const samplingFields = {
     readSeed,
   ),
 } as const satisfies FieldsOf<SamplingOptions>;
+
+/** The schema of {@link SamplerOptions}. */
+export const samplerFields = {
+  ...samplingFields,
+  grammar: other<Constraint>()(
+    { about: "Says which tokens may come next.", expected: "a Matcher or another Constraint", otherwise: "any token" },
+    (value, name) => {
+      const given = value as Partial<Constraint> | null;
+      const isOne = given !== null && typeof given === "object" && typeof given.isDone === "boolean" &&
+        [given.words, given.accept, given.clone].every((method) => typeof method === "function");
+      return isOne ? (given as Constraint).clone() : refuseOption(name, "a Matcher or another Constraint", value);
+    },
+  ),
+} as const satisfies FieldsOf<SamplerOptions>;
 
 function readOrder(order: unknown, name: string): readonly SamplingMethod[] {
   if (!Array.isArray(order)) refuseOption(name, "an array of methods", order);

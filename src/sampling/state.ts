@@ -283,9 +283,11 @@ export class SamplerState {
     const set = this.#setWords(vocabulary);
     if (!this.#constraint) return set;
     const words = this.#constraint.words();
+    if (words.length !== Math.ceil(vocabulary / 32)) this.check(vocabulary);
+    if (isEmpty(words)) refuseOption("constraint", "a vocabulary with a token for what must come next", "none");
     if (set.length === 0) return words;
     const both = words.map((word, index) => word & (set[index] as number));
-    if (both.every((word) => word === 0)) {
+    if (isEmpty(both)) {
       refuseOption("sampling", "allowed and banned tokens that leave one which the constraint lets come", "none");
     }
     return both;
@@ -309,6 +311,10 @@ export class SamplerState {
     if (!changing) this.#mask = { vocabulary, words };
     return words;
   }
+}
+
+function isEmpty(words: Uint32Array): boolean {
+  return words.every((word) => word === 0);
 }
 
 const nothing = new Uint32Array(0);
