@@ -1,5 +1,5 @@
 /**
- * `npm run tables`: the tables of README.md, docs/cli.md, docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
+ * `npm run tables`: the tables of README.md, docs/cli.md, docs/constraints.md, docs/formats.md and docs/limits.md, from the lists in the code. Each stands between two
  * comments in its page; a test compares what is there with what comes of the lists now.
  *
  *     bun scripts/tables.ts
@@ -18,6 +18,8 @@ import { markdownTable as table, wrapped } from "./markdown.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import type { Traits } from "../src/model/architectures/types.ts";
 import { FORMATS } from "../src/files/formats.ts";
+import { FORMAT_NAMES } from "../src/grammar/schema/formats.ts";
+import { ANNOTATIONS, ENFORCED, REFUSED } from "../src/grammar/schema/keywords.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -25,6 +27,7 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 export const pages: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
   "README.md": { quality: readmeTable, names },
   "docs/cli.md": { commands },
+  "docs/constraints.md": { keywords },
   "docs/formats.md": { formats, architectures },
   "docs/limits.md": { limits },
 };
@@ -146,6 +149,17 @@ const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, 
   experts: "experts",
   wideScaleLayers: "wide scale in the largest",
 };
+
+/** The keywords of JSON Schema by what becomes of them, and the formats. */
+function keywords(): string {
+  const rows: [string, readonly string[]][] = [
+    ["enforced", ENFORCED],
+    ["formats that are enforced; others are refused", FORMAT_NAMES],
+    ["refused", REFUSED],
+    ["says nothing about what is valid", ANNOTATIONS],
+  ];
+  return table(["", ""], rows.map(([what, names]) => [what, names.map((name) => `\`${name}\``).join(", ")]));
+}
 
 function limits(): string {
   const rows = Object.entries(LIMITS).filter(([name]) => name.endsWith("Max")).map(([name, most]) => [

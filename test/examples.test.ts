@@ -81,6 +81,12 @@ describe("examples", () => {
     const [girl, boy] = shares;
     assert(girl && boy);
     assert(Number(girl[1]) > 50 && Number(boy[1]) < 50, `${girl[0]} and ${boy[0]}`);
+    assertMatch(girl.input ?? "", /\.\.\. She \(/);
+    assertMatch(boy.input ?? "", /\.\.\. He \(/);
+  });
+
+  it("extract.ts gives an object, whatever the model is", async () => {
+    assertMatch(await outputOf("extract.ts"), /^(.{0,60}, \d{1,3}, of .+|cut after: \{[^]*)\n$/);
   });
 
   it("quantize.ts makes a matrix seven times smaller", async () => {
