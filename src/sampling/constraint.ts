@@ -27,3 +27,10 @@ export interface Constraint {
   /** A constraint in the same state, which goes on alone. */
   clone(): Constraint;
 }
+
+/** Whether a value is a constraint, as far as can be seen. */
+export function isConstraint(value: unknown): value is Constraint {
+  if (value === null || typeof value !== "object") return false;
+  const { isDone, words, accept, clone } = value as Constraint;
+  return typeof isDone === "boolean" && [words, accept, clone].every((method) => typeof method === "function");
+}

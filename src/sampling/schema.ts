@@ -8,7 +8,7 @@ import { LIMITS, SAMPLING_METHODS } from "../../ffi/wire.ts";
 import { refuseOption } from "../options/checks.ts";
 import { type FieldsOf, group, integer, number, other } from "../options/schema.ts";
 import { TokenMask } from "./mask.ts";
-import type { Constraint } from "./constraint.ts";
+import { type Constraint, isConstraint } from "./constraint.ts";
 import type { Dry, Penalties, SamplerOptions, SamplingMethod, SamplingOptions } from "./options.ts";
 
 const integerMost = 0xffff_ffff;
@@ -273,12 +273,7 @@ export const samplerFields = {
   ...samplingFields,
   grammar: other<Constraint>()(
     { about: "Says which tokens may come next.", expected: "a Matcher or another Constraint", otherwise: "any token" },
-    (value, name) => {
-      const given = value as Partial<Constraint> | null;
-      const isOne = given !== null && typeof given === "object" && typeof given.isDone === "boolean" &&
-        [given.words, given.accept, given.clone].every((method) => typeof method === "function");
-      return isOne ? (given as Constraint).clone() : refuseOption(name, "a Matcher or another Constraint", value);
-    },
+    (value, name) => isConstraint(value) ? value.clone() : refuseOption(name, "a Matcher or another Constraint", value),
   ),
 } as const satisfies FieldsOf<SamplerOptions>;
 
