@@ -22,6 +22,7 @@ function view(id: number, length: number, position = 0, more: Partial<SequenceVi
     isAsked: true,
     position,
     unread: length - position,
+    readable: length - position,
     tokens: Uint32Array.from({ length }, (_, index) => 1000 * id + index),
     choices: 0,
     wantsAllRows: false,

@@ -28,6 +28,7 @@ describe("the scheduler", () => {
       drafted: 0,
       kept: 0,
       tokensSaved: 0,
+      savedByStates: 0,
       evictions: 0,
     };
     const only = process.env.LIGHTGPT_SCHEDULE;

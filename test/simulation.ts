@@ -164,6 +164,8 @@ export class FakeEngine implements StepRunner {
   readonly settings: StepRunner["settings"];
   readonly #vocabulary: number;
   readonly #memory: Uint32Array;
+  /** Pages that hold the state of a sequence: it must be right as well as the keys, and is read instead of them. */
+  readonly statePages: number;
   readonly #fault: (sequence: StepSequence | undefined) => Error | undefined;
   #isBusy = false;
   steps = 0;
@@ -174,8 +176,10 @@ export class FakeEngine implements StepRunner {
     settings: StepRunner["settings"],
     vocabulary: number,
     fault: (sequence: StepSequence | undefined) => Error | undefined = () => undefined,
+    statePages = 0,
   ) {
     this.settings = settings;
+    this.statePages = statePages;
     this.#vocabulary = vocabulary;
     this.#memory = new Uint32Array(settings.pages * settings.pageSize);
     this.#fault = fault;
@@ -241,9 +245,14 @@ export class FakeEngine implements StepRunner {
   #one(step: StepSequence, written: Map<number, number>): StepResult {
     const { pageSize } = this.settings;
     const at = (position: number) =>
-      (step.pages[Math.floor(position / pageSize)] as number) * pageSize + position % pageSize;
+      (step.pages[this.statePages + Math.floor(position / pageSize)] as number) * pageSize + position % pageSize;
+    const statePlaces = Array.from({ length: this.statePages }, (_, index) => (step.pages[index] as number) * pageSize);
     const error = this.#fault(step);
-    if (error) return { error, logits: new Float32Array(0) };
+    if (error) {
+      // What a step that failed leaves of a state is not one.
+      for (const place of statePlaces) this.#memory[place] = 0xbad;
+      return { error, logits: new Float32Array(0) };
+    }
     let state = 0;
     const drafts = step.drafts ?? 0;
     const states: number[] = [];
@@ -253,8 +262,12 @@ export class FakeEngine implements StepRunner {
       state = high * 65_536 + low;
     } else {
       assert(step.tokens.length > 0, "nothing to read");
-      assert(step.position + step.tokens.length <= step.pages.length * pageSize, "too few pages");
+      const capacity = (step.pages.length - this.statePages) * pageSize;
+      assert(step.position + step.tokens.length <= capacity, "too few pages");
       state = step.position === 0 ? 0 : this.#memory[at(step.position - 1)] as number;
+      if (step.position > 0) {
+        statePlaces.forEach((place, index) => assertEquals(this.#memory[place], (state ^ index) >>> 0, "the state"));
+      }
       for (let index = 0; index < step.tokens.length; index++) {
         state = mix(state, step.tokens[index] as number);
         const place = at(step.position + index);
@@ -263,6 +276,11 @@ export class FakeEngine implements StepRunner {
         this.#memory[place] = state;
         states.push(state);
       }
+      statePlaces.forEach((place, index) => {
+        assert(!written.has(place), "two sequences write to one state");
+        written.set(place, step.id);
+        this.#memory[place] = (state ^ index) >>> 0;
+      });
     }
     const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = {
       logits: new Float32Array(step.logits === "none" ? 0 : step.logits === "last" ? 1 : step.tokens.length),
@@ -295,6 +313,7 @@ export interface Tally {
   drafted: number;
   kept: number;
   tokensSaved: number;
+  savedByStates: number;
   evictions: number;
 }
 
@@ -306,7 +325,9 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   const clock = new FakeClock();
   const pageSize = 16;
   const positionsMax = 80;
-  const pages = positionsMax / pageSize + random(12);
+  const statePages = Math.floor(seed / 2) % 4 === 3 ? 1 + Math.floor(seed / 8) % 3 : 0;
+  const least = positionsMax / pageSize + statePages;
+  const pages = least + random(12);
   const queueMax = 2 + random(12);
   const patience = 4 + random(40);
   const isFaulty = random(5) === 0;
@@ -318,13 +339,14 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     { pages, pageSize, batchTokens: 8 + random(60), sequences: 1 + random(6), logitRows: 8 },
     vocabulary,
     fault,
+    statePages,
   );
   const cache = random(6) === 0 ? undefined : {
     policy: evictionPolicies[random(3)] ?? "cost",
     hashBits: random(2) === 0 ? 8 : 32,
     ...(random(3) === 0 ? { bytesMax: 100 * (1 + random(pages)) } : {}),
   };
-  const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, cache);
+  const store = new KvStore(engine, { pageBytes: 100, statePages }, cache);
   const times = new StepTimes(1, random(2) === 0 ? undefined : 1 + random(40));
   const drafting = new Drafting(vocabulary);
   const scheduler = new Scheduler(engine, store, times, {
@@ -419,7 +441,6 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     if (ticks === closesAt) void scheduler.dispose();
     if (turns && random(16) === 0) {
       times.stepMs = random(2) === 0 ? undefined : random(5);
-      const least = positionsMax / pageSize;
       const limit = least + random(pages - least + 1);
       void scheduler.betweenSteps(() => {
         scheduler.limitPages(limit);
@@ -446,11 +467,13 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   tally.kept += drafting.kept;
   tally.preemptions += scheduler.meter.preemptions;
   tally.tokensSaved += store.cache?.stats().tokensSaved ?? 0;
+  if (statePages > 0) tally.savedByStates += store.cache?.stats().tokensSaved ?? 0;
   tally.evictions += store.cache?.stats().evictions ?? 0;
   await clock.until(scheduler.dispose());
   assert(ends <= requests);
   assertEquals([scheduler.queued, scheduler.placed, scheduler.tenants], [0, 0, 0]);
-  assertEquals(store.pool.held, store.cache?.stats().pages ?? 0);
+  const { pages: kept = 0, states = 0 } = store.cache?.stats() ?? {};
+  assertEquals(store.pool.held, kept + states * statePages);
   store.cache?.clear();
   assertEquals([store.pool.held, store.cache?.stats().bytes ?? 0], [0, 0]);
 }

@@ -93,8 +93,8 @@ pub const Sizes = struct {
     page_bytes: usize,
     /// Pages that hold the state of one sequence; 0 where no layer has one.
     state_pages: u32,
-    /// Bytes of a page that stay when windowed layers have left it behind: they come first in it. All, where a page may hold a
-    /// state.
+    /// Bytes of a page that stay when windowed layers have left it behind: they come first in it. Of pages with a state none is
+    /// left behind.
     behind_bytes: usize,
 
     pub fn of(specs: []const KvSpec, kind: level_table.KvType, page_size: u32) Sizes {
@@ -111,8 +111,9 @@ pub const Sizes = struct {
         for (specs) |spec| {
             for (0..spec.state.pieceCount()) |piece| _ = packing.put(spec.state.floatsOf(@intCast(piece)));
         }
-        const state_pages = packing.pages();
-        return .{ .page_bytes = packing.page_bytes, .state_pages = state_pages, .behind_bytes = if (state_pages > 0) packing.page_bytes else behind_bytes };
+        // Where no layer has a window, all of a page stays.
+        const stays = if (behind_bytes == page_bytes) packing.page_bytes else behind_bytes;
+        return .{ .page_bytes = packing.page_bytes, .state_pages = packing.pages(), .behind_bytes = stays };
     }
 };
 
@@ -139,13 +140,16 @@ test "a page has whole lines of each layer" {
     try std.testing.expectEqual(32 * 576 * 2, positionBytes(.{ .paged = .{ .heads = 1, .k_dim = 576, .v_dim = 512, .values_in_keys = true } }, .f16, 32));
 }
 
-test "what windowed layers keep comes last in a page, and can be left behind where no state may lie there" {
+test "what windowed layers keep comes last in a page, and can be left behind" {
     const whole: KvSpec = .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = 16, .v_dim = 16 } } };
     const windowed: KvSpec = .{ .positions = .{ .paged = .{ .heads = 1, .k_dim = 16, .v_dim = 16, .windowed = true } } };
     const recurrent: KvSpec = .{ .state = .{ .past = .{ .count = 1, .floats = 16 } } };
     try std.testing.expectEqual(Sizes{ .page_bytes = 3072, .state_pages = 0, .behind_bytes = 1024 }, Sizes.of(&.{ windowed, whole, windowed }, .f16, 16));
     try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 0, .behind_bytes = 0 }, Sizes.of(&.{windowed}, .f16, 16));
-    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 1, .behind_bytes = 1024 }, Sizes.of(&.{ windowed, recurrent }, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 1024, .state_pages = 1, .behind_bytes = 0 }, Sizes.of(&.{ windowed, recurrent }, .f16, 16));
+    const large: KvSpec = .{ .state = .{ .heads = .{ .count = 1, .floats = 512 } } };
+    try std.testing.expectEqual(Sizes{ .page_bytes = 2048, .state_pages = 1, .behind_bytes = 0 }, Sizes.of(&.{ windowed, large }, .f16, 16));
+    try std.testing.expectEqual(Sizes{ .page_bytes = 2048, .state_pages = 1, .behind_bytes = 2048 }, Sizes.of(&.{ whole, large }, .f16, 16));
 }
 
 test "the pieces of a state lie whole in pages, the largest of which a page holds" {

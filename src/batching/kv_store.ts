@@ -10,6 +10,7 @@ import type { KvSizes } from "../../ffi/wire_calls.ts";
 import type { CachePage } from "../cache/page.ts";
 import type { CacheTree } from "../cache/tree.ts";
 import { PagePool } from "../engine/page_pool.ts";
+import { StateCopy } from "./state_copy.ts";
 import { noWindows, weightOf, type Windows } from "./windows.ts";
 
 /** What the cache keeps for a page. */
@@ -19,8 +20,10 @@ export interface KvPage {
   /** Whether the cache holds what windowed layers keep in it, and whether it keeps that when sequences have left it behind. */
   hasWindow: boolean;
   keepsWindow: boolean;
-  /** Hidden states after its first so many tokens, where a prompt ended there. */
-  readonly states: Map<number, Float32Array>;
+  /** The hidden state after its first so many tokens, where a prompt ended there. */
+  readonly hidden: Map<number, Float32Array>;
+  /** What recurrent layers have come to there: at the ends of prompts and turns, and where prompts part. */
+  readonly copies: Map<number, StateCopy>;
   /** Whether the cache has let it go. */
   isDropped: boolean;
 }
@@ -85,10 +88,12 @@ export class KvStore {
       isInUse: ({ page }) => this.pool.references(page) > 1,
       dropped: (value) => {
         value.isDropped = true;
+        for (const copy of [...value.copies.values()]) copy.drop();
         this.pool.release(value.page, value.hasWindow);
       },
     });
     this.tree = treeOf(this.cache);
+    if (statePages > 0) this.tree.states.of = ({ copies }) => copies;
   }
 
   /** Takes a page; evicts one from the cache where none is free. Undefined where all pages are in use. */
@@ -124,23 +129,78 @@ export class KvStore {
     return this.pool.dropFree().reduce((sum, { first, count }) => sum + this.#memory.discardPages(first, count), 0);
   }
 
-  /** Takes a page and copies another one to it. */
-  copy(from: number): number | undefined {
-    this.pool.retain(from); // what is evicted for its sake must not be itself
-    const page = this.take();
-    if (page !== undefined) this.#memory.copyPage(from, page);
-    this.pool.release(from);
-    return page;
+  /** Takes pages and copies others to them, all or none. */
+  copy(from: readonly number[]): number[] | undefined {
+    for (const page of from) this.pool.retain(page); // what is evicted for their sake must not be themselves
+    const to = this.#takeAll(from.length);
+    to?.forEach((page, index) => this.#memory.copyPage(from[index] as number, page));
+    for (const page of from) this.pool.release(page);
+    return to;
+  }
+
+  #takeAll(count: number): number[] | undefined {
+    const taken: number[] = [];
+    while (taken.length < count) {
+      const page = this.take();
+      if (page === undefined) {
+        for (const other of taken) this.pool.release(other);
+        return undefined;
+      }
+      taken.push(page);
+    }
+    return taken;
+  }
+
+  /** Writes a copy of a state over the one that lies in the pages `to`. */
+  restore(copy: StateCopy, to: readonly number[]): void {
+    copy.pages.forEach((page, index) => this.#memory.copyPage(page, to[index] as number));
+  }
+
+  /** The pages of a copy of a state, which leaves the cache: for a sequence where there are none for a copy of the copy. */
+  moveState(copy: StateCopy): readonly number[] {
+    for (const page of copy.pages) this.pool.retain(page);
+    this.tree?.removeState(copy);
+    return copy.pages;
+  }
+
+  /**
+   * Keeps the state after the first `count` tokens of a page, which lies in the pages `from` of a sequence: these, where the
+   * sequence `isLeaving`, or a copy.
+   */
+  keepState(kept: CachePage<KvPage>, count: number, from: readonly number[], isLeaving: boolean): void {
+    const tree = this.tree as CacheTree<KvPage>;
+    const { copies } = kept.value;
+    const known = copies.get(count);
+    if (known) return tree.touch(known);
+    if (kept.isGone) return;
+    tree.pin(kept);
+    const pages = isLeaving ? from.slice() : this.copy(from);
+    tree.unpin(kept);
+    if (!pages) return;
+    if (isLeaving) { for (const page of pages) this.pool.retain(page); }
+    const copy = new StateCopy(kept.value, count, pages, this);
+    if (tree.addState(kept, copy)) copies.set(count, copy);
+    else copy.drop();
   }
 
   /** The pages that the cache must keep, in use or not. */
   *pinned(): Iterable<number> {
-    for (const { value } of this.tree?.pinned() ?? []) yield value.page;
+    for (const { value, pins } of this.tree?.pinned() ?? []) {
+      yield value.page;
+      if (pins > 0) { for (const { pages } of value.copies.values()) yield* pages; }
+    }
   }
 
   /** Keeps a page with the tokens after `parent`; see `CacheTree.insert`. */
   keep(parent: CachePage<KvPage>, tokens: Uint32Array, page: number): CachePage<KvPage> | undefined {
-    const value: KvPage = { page, hasWindow: true, keepsWindow: false, states: new Map(), isDropped: false };
+    const value: KvPage = {
+      page,
+      hasWindow: true,
+      keepsWindow: false,
+      hidden: new Map(),
+      copies: new Map(),
+      isDropped: false,
+    };
     const kept = this.tree?.insert(parent, tokens, value, this.pageBytes);
     if (kept?.value === value) this.pool.retain(page);
     return kept;
@@ -167,20 +227,20 @@ export class KvStore {
   }
 
   /** Keeps the hidden state after the first `count` tokens of a page. */
-  keepState(kept: CachePage<KvPage>, count: number, state: Float32Array): void {
+  keepHidden(kept: CachePage<KvPage>, count: number, state: Float32Array): void {
     const tree = this.tree as CacheTree<KvPage>;
-    const { states } = kept.value;
-    if (kept.isGone || states.has(count)) return;
-    states.set(count, state.slice());
+    const { hidden } = kept.value;
+    if (kept.isGone || hidden.has(count)) return;
+    hidden.set(count, state.slice());
     tree.markEnd(kept, count);
     tree.resize(kept, this.#bytesOf(kept.value));
     tree.reserve(0);
   }
 
-  #bytesOf({ hasWindow, states }: KvPage): number {
+  #bytesOf({ hasWindow, hidden }: KvPage): number {
     // A page without any bytes would be worth more than all others.
     let bytes = hasWindow ? this.pageBytes : Math.max(1, Math.round(this.pageBytes * this.windows.behind));
-    for (const state of states.values()) bytes += state.byteLength;
+    for (const state of hidden.values()) bytes += state.byteLength;
     return bytes;
   }
 }

@@ -1,20 +1,32 @@
 /**
  * The pages of one sequence: it takes over those that the cache has of its tokens, copies the last one where it shares only a
  * part, takes new ones for what it reads, leaves what it has read to the cache, and leaves behind what no query sees through
- * a window any more.
+ * a window any more. Of a model with states it takes over what ends where the cache has a copy of the state.
  *
  * @module
  */
 import type { CachePage } from "../cache/page.ts";
 import { pagesFor } from "../engine/page_pool.ts";
+import type { StateMatch } from "../cache/tree.ts";
 import type { KvPage, KvStore } from "./kv_store.ts";
+import type { StateCopy } from "./state_copy.ts";
 import { firstSeen } from "./windows.ts";
 
 /** Where a sequence stands after it took pages over. */
 export interface Attached {
   readonly position: number;
   /** The hidden state after the last token, where nothing is left to read. */
-  readonly state?: Float32Array;
+  readonly hidden?: Float32Array;
+  /** Where the whole pages end that the cache has of its tokens, though without a state: other prompts part there. */
+  readonly shared?: number;
+}
+
+/** Where a prompt or a turn ends, or prompts part. */
+export interface End {
+  /** The hidden state after the last token, where a prompt ended. */
+  readonly hidden?: Float32Array | undefined;
+  /** What becomes of the sequence's recurrent state: it stays and is copied, or goes to the cache; a step that broke off left it unsure. */
+  readonly state: "stays" | "leaves" | "unsure";
 }
 
 /** The pages of one sequence. */
@@ -32,6 +44,8 @@ export class PageTable {
   #firstSeen = 0;
   /** The state of the cache after the cursor when that was last looked through, and for how many tokens. */
   #seen: { readonly changedAt: number; readonly least: number } | undefined;
+  /** How many states the cache had got when that was last looked through for one. */
+  #statesSeen = -1;
 
   /** A table without pages; `salt` says which prefixes it shares; absent: none. */
   constructor(store: KvStore, salt: string | undefined) {
@@ -44,9 +58,13 @@ export class PageTable {
     return this.#cursor;
   }
 
+  /** Whether its sequence has a recurrent state. */
+  get hasState(): boolean {
+    return this.#store.statePages > 0;
+  }
+
   /** Names that place, the same for all tables that stand there. */
   get place(): string | number | undefined {
-    if (this.#store.statePages > 0) return undefined;
     return this.#cursor?.parent ? this.#cursor.id : this.#cursor?.salt;
   }
 
@@ -69,18 +87,19 @@ export class PageTable {
    * Takes over the whole pages that the cache has of `tokens` from `position` on, where that is the end of the last page. All
    * but the last token may be covered, and the last too where its hidden state is there.
    *
-   * @returns the new position, and the state.
+   * @returns the new position, and the hidden state.
    */
   attachPages(tokens: Uint32Array, position: number): Attached {
     const tree = this.#store.tree;
-    if (!tree || this.#store.statePages > 0 || !this.#isAtEnd(position) || !this.#isNews(1)) return { position };
+    if (this.hasState) return this.#attachState(tokens, position);
+    if (!tree || !this.#isAtEnd(position) || !this.#isNews(1)) return { position };
     const { pageSize } = this.#store.pool;
     const found: CachePage<KvPage>[] = [];
     let page = this.#cursor as CachePage<KvPage>;
     for (let at = position;; at += pageSize) {
       const next = tree.matchPage(page, tokens, at);
       const isLast = at + pageSize >= tokens.length;
-      if (!next || (isLast && !next.value.states.has(pageSize))) break;
+      if (!next || (isLast && !next.value.hidden.has(pageSize))) break;
       found.push(page = next);
       if (isLast) break;
     }
@@ -89,8 +108,60 @@ export class PageTable {
     if (beyond) return beyond;
     const at = position + usable.length * pageSize;
     this.#takeOver(usable, at);
-    const state = at === tokens.length ? usable.at(-1)?.value.states.get(pageSize) : undefined;
-    return { position: at, ...(state ? { state } : {}) };
+    const hidden = at === tokens.length ? usable.at(-1)?.value.hidden.get(pageSize) : undefined;
+    return { position: at, ...(hidden ? { hidden } : {}) };
+  }
+
+  /** Takes over all pages up to the last state that the cache has of `tokens`, and a copy of that. */
+  #attachState(tokens: Uint32Array, position: number): Attached {
+    const tree = this.#store.tree;
+    const from = this.#cursor;
+    if (!tree || !from || this.#statesSeen === tree.states.added) return { position };
+    this.#statesSeen = tree.states.added;
+    const { pageSize } = this.#store.pool;
+    const begin = this.#known * pageSize;
+    const { whole, found } = tree.matchState(from, tokens, begin, (match) => this.#fits(match, tokens, position));
+    const shared = begin + whole * pageSize;
+    if (!found || !this.#takeState(found)) return { position, shared };
+    const end = found.page.depth + found.state.count;
+    const hidden = end === tokens.length ? found.page.value.hidden.get(found.state.count) : undefined;
+    return { position: end, shared, ...(hidden ? { hidden } : {}) };
+  }
+
+  /** Whether a sequence at `position` can go on at a state: something is saved, and the window shows what it must. */
+  #fits({ pages, page, state: { count } }: StateMatch<KvPage>, tokens: Uint32Array, position: number): boolean {
+    const end = page.depth + count;
+    if (end <= position || (end === tokens.length && !page.value.hidden.has(count))) return false;
+    const shown = this.#known + pages.length - this.#firstSeenAt(end);
+    return page.value.hasWindow && !pages.slice(-shown).some(({ value }) => shown > 0 && !value.hasWindow);
+  }
+
+  #takeState({ pages, page, state }: StateMatch<KvPage>): boolean {
+    const { pool, statePages, tree } = this.#store;
+    const copy = state as StateCopy;
+    const mayMove = page.pins === 0;
+    const isPart = page !== pages.at(-1);
+    tree?.pin(page); // with it, all that come before it stay
+    const part = isPart ? this.#store.copy([page.value.page]) : [];
+    const isFresh = this.pages.length < statePages;
+    const fresh = !part || !isFresh
+      ? []
+      : this.#store.copy(copy.pages) ?? (mayMove ? this.#store.moveState(copy) : undefined);
+    tree?.unpin(page);
+    if (!part || !fresh) {
+      for (const taken of part ?? []) pool.release(taken);
+      return false;
+    }
+    const own = isFresh ? 0 : statePages + this.#known;
+    for (const left of this.pages.splice(own)) pool.release(left);
+    if (isFresh) this.pages.push(...fresh);
+    else this.#store.restore(copy, this.pages.slice(0, statePages));
+    if (tree?.states.has(copy)) tree.touch(copy);
+    tree?.touch(page);
+    this.#tail = undefined;
+    this.#takeOver(pages, page.depth + copy.count);
+    this.pages.push(...part);
+    return true;
   }
 
   /** Takes whole pages over, for a sequence that goes on at `at`, in them or in the page after them. */
@@ -117,15 +188,15 @@ export class PageTable {
     const begin = position + found.length * pageSize;
     const part = tree?.matchPart(found.at(-1) as CachePage<KvPage>, tokens, begin);
     if (!part?.page.value.hasWindow) return undefined;
-    const { count, state } = usableOf(part, tokens, begin);
+    const { count, hidden } = usableOf(part, tokens, begin);
     const shown = this.#known + found.length - this.#firstSeenAt(begin + count);
     if (count < 1 || found.slice(-shown).some(({ value }) => shown > 0 && !value.hasWindow)) return undefined;
-    const page = this.#store.copy(part.page.value.page);
-    if (page === undefined) return undefined;
+    const copy = this.#store.copy([part.page.value.page]);
+    if (!copy) return undefined;
     tree?.touch(part.page);
     this.#takeOver(found, begin + count);
-    this.pages.push(page);
-    return { position: begin + count, ...(state ? { state } : {}) };
+    this.pages.push(...copy);
+    return { position: begin + count, ...(hidden ? { hidden } : {}) };
   }
 
   /** How many of the pages that follow can be taken over: of the last ones, what the window shows must be there. */
@@ -181,18 +252,18 @@ export class PageTable {
   /** Copies a page of the cache that shares at least `least` of the next tokens, where there is one. */
   attachPart(tokens: Uint32Array, position: number, least: number): Attached {
     const tree = this.#store.tree;
-    if (!tree || this.#store.statePages > 0 || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
+    if (!tree || this.hasState || !this.#isAtEnd(position) || !this.#isNews(least)) return { position };
     const cursor = this.#cursor as CachePage<KvPage>;
     this.#seen = { changedAt: tree.changedAt(cursor), least };
     const part = tree.matchPart(cursor, tokens, position);
     if (!part?.page.value.hasWindow) return { position };
-    const { count, state } = usableOf(part, tokens, position);
+    const { count, hidden } = usableOf(part, tokens, position);
     if (count < Math.max(1, least)) return { position };
-    const page = this.#store.copy(part.page.value.page);
-    if (page === undefined) return { position };
+    const copy = this.#store.copy([part.page.value.page]);
+    if (!copy) return { position };
     tree.touch(part.page);
-    this.pages.push(page);
-    return { position: position + count, ...(state ? { state } : {}) };
+    this.pages.push(...copy);
+    return { position: position + count, ...(hidden ? { hidden } : {}) };
   }
 
   /** Whether the last page is known to the cache and full. */
@@ -238,25 +309,28 @@ export class PageTable {
   }
 
   /**
-   * Leaves the last page as well, incomplete as it is; `state` is the hidden state after the last token. At the end of a prompt
-   * or of a turn, what windowed layers keep of it stays in the cache.
+   * Leaves the last page as well, incomplete as it is. At an `end`, the cache keeps the hidden state, the recurrent one, and what
+   * windowed layers keep.
    */
-  publishTail(tokens: Uint32Array, state?: Float32Array, isEnd: boolean = state !== undefined): void {
+  publishTail(tokens: Uint32Array, end?: End): void {
     this.publish(tokens);
-    this.#publishRest(tokens, state);
-    if (isEnd) this.#keepEnd(tokens.length);
+    const last = this.#publishRest(tokens);
+    if (!end) return;
+    const { pageSize } = this.#store.pool;
+    const count = tokens.length - (this.#known - (last === this.#cursor ? 1 : 0)) * pageSize;
+    if (last && end.hidden) this.#store.keepHidden(last, count, end.hidden);
+    if (last && this.hasState && end.state !== "unsure") {
+      this.#store.keepState(last, count, this.pages.slice(0, this.#store.statePages), end.state === "leaves");
+    }
+    this.#keepEnd(tokens.length);
   }
 
-  #publishRest(tokens: Uint32Array, state: Float32Array | undefined): void {
+  /** Leaves what is read of the page after the last whole one; returns the page that has the last token. */
+  #publishRest(tokens: Uint32Array): CachePage<KvPage> | undefined {
     const cursor = this.#cursor;
-    if (!cursor) return;
-    const { pageSize } = this.#store.pool;
-    const begin = this.#known * pageSize;
-    const count = tokens.length - begin;
-    if (count === 0) {
-      if (state && cursor.parent) this.#store.keepState(cursor, pageSize, state);
-      return;
-    }
+    if (!cursor) return undefined;
+    const begin = this.#known * this.#store.pool.pageSize;
+    if (tokens.length === begin) return cursor.parent ? cursor : undefined;
     const page = this.pages[this.#store.statePages + this.#known] as number;
     let kept = this.#tail;
     if (kept && !kept.isGone) {
@@ -266,7 +340,7 @@ export class PageTable {
       kept = this.#store.keep(cursor, tokens.slice(begin), page);
       this.#tail = kept?.value.page === page ? kept : undefined;
     }
-    if (kept && state) this.#store.keepState(kept, count, state);
+    return kept;
   }
 
   /** Releases all pages. Again is fine. */
@@ -287,7 +361,7 @@ function usableOf(
   { page, count }: { readonly page: CachePage<KvPage>; readonly count: number },
   tokens: Uint32Array,
   begin: number,
-): { readonly count: number; readonly state: Float32Array | undefined } {
-  const state = begin + count === tokens.length ? page.value.states.get(count) : undefined;
-  return { count: Math.min(count, tokens.length - begin - (state ? 0 : 1)), state };
+): { readonly count: number; readonly hidden: Float32Array | undefined } {
+  const hidden = begin + count === tokens.length ? page.value.hidden.get(count) : undefined;
+  return { count: Math.min(count, tokens.length - begin - (hidden ? 0 : 1)), hidden };
 }

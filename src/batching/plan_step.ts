@@ -180,7 +180,7 @@ class Planning<S extends SequenceView> {
     while (left.size > 0 && this.#chunkUsed < most) {
       const reader = [...left].reduce((a, b) => this.#turns.compare(rank(a), rank(b)) <= 0 ? a : b);
       const before = this.#members.get(reader) ?? 0;
-      let more = Math.min(reader.unread - before, part, most - this.#chunkUsed);
+      let more = Math.min(reader.readable - before, part, most - this.#chunkUsed);
       if (reader.wantsAllRows) more = Math.min(more, before === 0 ? this.#rows + 1 : this.#rows);
       const got = this.#claim(reader, before + more, rank(reader), isForced) - before;
       if (got > 0) {
@@ -188,7 +188,7 @@ class Planning<S extends SequenceView> {
         if (reader.wantsAllRows) this.#rows -= before === 0 ? got - 1 : got;
         this.#turns.give(reader.tenant, got);
       }
-      if (got < more || more === 0 || before + got === reader.unread) left.delete(reader);
+      if (got < more || more === 0 || before + got === reader.readable) left.delete(reader);
     }
   }
 

@@ -76,6 +76,10 @@ export class Sequence implements SequenceView {
    * its reader gets it, which all have before the next step.
    */
   readonly #ready: Choice[] = [];
+  /** Positions up to which others read with it: a chunk ends there, and a copy of its recurrent state stays. */
+  readonly #partings = new Set<number>();
+  /** Whether it takes part in a step that is not over: where its recurrent state stands is unsure. */
+  #isInStep = false;
   /** Tokens that it read before its first choice. */
   #promptRead = 0;
   #demand: Demand | undefined;
@@ -119,6 +123,12 @@ export class Sequence implements SequenceView {
 
   get position(): number {
     return this.#position;
+  }
+
+  get readable(): number {
+    let end = this.#length;
+    for (const parting of this.#partings) if (parting > this.#position) end = Math.min(end, parting);
+    return end - this.#position;
   }
 
   get tokens(): Uint32Array {
@@ -211,17 +221,23 @@ export class Sequence implements SequenceView {
   /** Takes whole pages that the cache has of its tokens, where it stands at the end of a page. */
   attachPages(): void {
     if (!this.#table || this.unread === 0) return;
-    const { position, state } = this.#table.attachPages(this.tokens, this.#position);
+    const { position, hidden, shared } = this.#table.attachPages(this.tokens, this.#position);
     this.#position = position;
-    this.#hidden = state;
+    this.#hidden = hidden;
+    if (shared !== undefined) this.partAt(shared);
+  }
+
+  /** Has it leave its recurrent state to the cache when it has read so many tokens: other sequences go on from there. */
+  partAt(position: number): void {
+    if (position > this.#position && position < this.#length) this.#partings.add(position);
   }
 
   /** Takes a part of a page that the cache has, where it has at least `least` of the next tokens. */
   attachPart(least: number): void {
     if (!this.#table || this.unread === 0) return;
-    const { position, state } = this.#table.attachPart(this.tokens, this.#position, least);
+    const { position, hidden } = this.#table.attachPart(this.tokens, this.#position, least);
     this.#position = position;
-    this.#hidden = state;
+    this.#hidden = hidden;
   }
 
   /** Leaves what it has read to the cache, the last page as it is, for one that waits for a part of it. */
@@ -239,6 +255,7 @@ export class Sequence implements SequenceView {
     const { sample, process, logits } = this.options;
     const isLast = count === this.unread;
     const table = this.#table as PageTable;
+    this.#isInStep = true;
     const tokens = this.#tokens.subarray(this.#position, this.#position + count);
     return {
       id: this.id,
@@ -258,6 +275,7 @@ export class Sequence implements SequenceView {
   accept(step: StepSequence, result: StepResult): void {
     if (this.#state === "ended") return;
     if (result.error) return this.end(result.error);
+    this.#isInStep = false;
     const { choices = [] } = result;
     const drafts = step.drafts ?? 0;
     const isLast = step.tokens.length - drafts === this.unread;
@@ -272,7 +290,8 @@ export class Sequence implements SequenceView {
     this.#position += count;
     if (drafts > 0) this.#table?.truncate(this.#position);
     const read = this.#tokens.subarray(0, this.#position);
-    if (result.hidden) this.#table?.publishTail(read, result.hidden);
+    const isEnd = result.hidden !== undefined || this.#partings.delete(this.#position);
+    if (isEnd) this.#table?.publishTail(read, { hidden: result.hidden, state: "stays" });
     else this.#table?.publish(read);
     this.#table?.leaveBehind(this.#position);
     let chosen: Choice | undefined = next;
@@ -325,11 +344,14 @@ export class Sequence implements SequenceView {
   }
 
   #closeTable(): void {
-    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), undefined, true);
+    const state = this.#isInStep ? "unsure" : "leaves";
+    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), { state });
     this.#table?.close();
     this.#table = undefined;
     this.#position = 0;
     this.#hidden = undefined;
+    this.#partings.clear();
+    this.#isInStep = false;
   }
 
   #change(state: SequenceState): void {

@@ -1,7 +1,8 @@
 /**
  * Prompts that begin alike and are read at the same time: which sequence waits for which. A sequence at the end of its pages
  * waits if another one reads the same next tokens, and takes that page over from the cache. So a common beginning is read once,
- * whatever the chunk.
+ * whatever the chunk. Sequences with recurrent states wait for the whole of what they have in common: the one that reads it
+ * leaves a copy of its state at the end of that.
  *
  * @module
  */
@@ -21,6 +22,7 @@ export function takeOver(running: Iterable<Sequence>, turns: Turns, pageSize: nu
   if (readers.length === 0) return waiting;
   readers.sort((a, b) => turns.compare(a, b));
   for (const sequence of readers) sequence.attachPages();
+  if (readers.some(({ table }) => table?.hasState)) return waitForStates(readers, pageSize);
   const waits = waitsOf(readers.map((sequence) => ({ sequence, place: sequence.table?.place })), pageSize);
   for (const sequence of readers) {
     const wait = waits.get(sequence);
@@ -28,6 +30,21 @@ export function takeOver(running: Iterable<Sequence>, turns: Turns, pageSize: nu
     if (isRead) wait.leader.share();
     sequence.attachPart(wait ? wait.end - sequence.position : 1);
     if (wait && !isRead && sequence.position < wait.end) waiting.set(sequence, wait.leader);
+  }
+  return waiting;
+}
+
+/** The same for sequences with states, all of which have read up to a state by now. */
+function waitForStates(readers: readonly Sequence[], pageSize: number): Map<Sequence, Sequence> {
+  const waiting = new Map<Sequence, Sequence>();
+  const sharing = readers.filter(({ table }) => table?.cursor !== undefined);
+  const waits = stateWaitsOf(
+    sharing.map((sequence) => ({ sequence, place: sequence.options.salt })),
+    pageSize,
+  );
+  for (const [sequence, { leader, end }] of waits) {
+    leader.partAt(end);
+    waiting.set(sequence, leader);
   }
   return waiting;
 }
@@ -74,6 +91,42 @@ export function waitsOf<S extends SequenceView>(readers: readonly Reader<S>[], p
     else group.push(sequence);
   }
   return waits;
+}
+
+/**
+ * Which of `readers`, which come in turn, waits for which other one, where sequences have states: for the one under the same salt
+ * with which it has the most whole pages in common, or all of that one's prompt, if that one has not read them yet.
+ */
+export function stateWaitsOf<S extends SequenceView>(
+  readers: readonly Reader<S>[],
+  pageSize: number,
+): Map<S, Wait<S>> {
+  const waits = new Map<S, Wait<S>>();
+  const leaders: Reader<S>[] = [];
+  // What has read more is ahead, whatever the turn.
+  for (const reader of [...readers].sort((a, b) => b.sequence.position - a.sequence.position)) {
+    const { sequence, place } = reader;
+    let best: Wait<S> | undefined;
+    for (const { sequence: leader } of leaders.filter((leader) => leader.place === place).slice(0, leadersMost)) {
+      const end = stateEnd(sequence, leader, pageSize);
+      const isAhead = end > leader.position && end - sequence.position >= pageSize;
+      if (isAhead && end > (best?.end ?? 0)) best = { leader, end };
+    }
+    if (best) waits.set(sequence, best);
+    else leaders.push(reader);
+  }
+  return waits;
+}
+
+/** Where `leader` can leave a state from which `sequence` goes on. */
+function stateEnd({ tokens }: SequenceView, leader: SequenceView, pageSize: number): number {
+  const most = Math.min(tokens.length, leader.tokens.length);
+  let count = 0;
+  while (count < most && tokens[count] === leader.tokens[count]) count++;
+  // At the end of its prompt it leaves one anyway, and the hidden state with it.
+  if (leader.choices === 0 && count === leader.tokens.length) return count;
+  const last = Math.min(count, tokens.length - 1);
+  return last - last % pageSize;
 }
 
 /** How many tokens after its position a sequence can take over from the page that `leader` reads. */

@@ -38,6 +38,8 @@ export interface SequenceView {
   readonly position: number;
   /** Tokens to read before the next one can be chosen; 0 where a kept hidden state takes their place. */
   readonly unread: number;
+  /** How many of these a step may read at most: a chunk ends where a copy of the state is to stay. */
+  readonly readable: number;
   /** All tokens so far. */
   readonly tokens: Uint32Array;
   /** Tokens chosen so far. */

@@ -5,6 +5,19 @@
  */
 import type { Evictable } from "./evict.ts";
 
+/**
+ * What recurrent layers have come to after some tokens of a page. Where pages have such states, a prefix is of use only up to
+ * one. A state is evicted on its own, and before its page.
+ */
+export interface CacheState extends Evictable {
+  /** Tokens of its page that come before it. */
+  readonly count: number;
+  /** Tokens between the state before it and this one, which it saves. */
+  cost: number;
+  /** Gives its value up; called when it leaves the tree. */
+  drop(): void;
+}
+
 /** A page in the tree, or, without a parent, the root of a salt. */
 export class CachePage<T> implements Evictable {
   /** Names it in the index; never used again. */
@@ -25,7 +38,9 @@ export class CachePage<T> implements Evictable {
   children = 0;
   /** The latest of these pages, often the only one. */
   newest: CachePage<T> | undefined;
-  /** How often it was pinned, which forbids its eviction. */
+  /** States of the pages that follow it. */
+  statesAfter = 0;
+  /** How often it was pinned, which forbids its eviction, and that of its states. */
   pins = 0;
   /** When the pages that follow it last became more, in changes of the whole tree. */
   changedAt = 0;

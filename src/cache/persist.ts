@@ -14,12 +14,12 @@ import { sameSum, type Sums } from "./sums.ts";
 import type { CacheIdentity, SavedPage } from "./types.ts";
 
 const magic = "LGTCACHE";
-const version = 2;
+const version = 3;
 const noParent = 0xffff_ffff;
 const endMark = 0x444e_4521; // "!END"
 const headerBytesMax = 1 << 24;
 /** Parts of a value. */
-const partsMax = 64;
+const partsMax = 256;
 
 /** What every stream of one cache has in common. */
 export interface StreamForm {

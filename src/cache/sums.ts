@@ -18,7 +18,7 @@ export interface Sums {
 }
 
 /** Bytes that begin the chain of MACs, so that no other use of a key makes the same ones. */
-const domain = "LightGPT saved cache 2";
+const domain = "LightGPT saved cache 3";
 
 /** Sums with a key, or without one. */
 export function sumsWith(key: Uint8Array | undefined): Sums {

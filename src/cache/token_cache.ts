@@ -65,11 +65,13 @@ export interface CacheStats {
   readonly tokensSaved: number;
   /** Pages kept. */
   readonly pages: number;
-  /** Bytes that they take. */
+  /** Copies of recurrent states that they have; 0 where the model has none. A prefix is found up to one. */
+  readonly states: number;
+  /** Bytes that all of these take. */
   readonly bytes: number;
   /** Bytes that they may take. */
   readonly bytesMax: number;
-  /** Pages evicted. */
+  /** Pages and states evicted. */
   readonly evictions: number;
 }
 
@@ -210,8 +212,8 @@ export class TokenCache<T> {
 
   /** What it has done so far. */
   stats(): CacheStats {
-    const { counts, bytes, size, evictions, options } = this.#tree;
-    return { ...counts, pages: size, bytes, bytesMax: options.bytesMax, evictions };
+    const { counts, bytes, size, states, evictions, options } = this.#tree;
+    return { ...counts, pages: size, states: states.size, bytes, bytesMax: options.bytesMax, evictions };
   }
 
   /**

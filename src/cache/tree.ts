@@ -2,13 +2,14 @@
  * A tree of pages. A page belongs to the tokens that it covers and to all tokens before them, which are its ancestors';
  * that is its identity, and a look-up compares every token of it. The index (`index.ts`) only finds candidates: it has each
  * page under its first 8, 16, 24 ... tokens, so that a part of a page can be found too. Every salt has a root of its own:
- * what lies under one can't be reached from another.
+ * what lies under one can't be reached from another. Pages may have states (`states.ts`), which bound what can be used.
  *
  * @module
  */
 import { type EvictionPolicy, Evictor } from "./evict.ts";
 import { RunHash, RunIndex, stride } from "./index.ts";
-import { beginsWith, CachePage, rootOf } from "./page.ts";
+import { beginsWith, CachePage, type CacheState, rootOf } from "./page.ts";
+import { PageStates } from "./states.ts";
 import type { CacheEvent } from "./types.ts";
 
 /** Candidates that are compared when a part of a page is looked for. */
@@ -22,6 +23,15 @@ export interface Match<T> {
   readonly part?: { readonly page: CachePage<T>; readonly count: number };
   /** Tokens covered, the part's included. */
   readonly tokens: number;
+}
+
+/** A place in the tree where a state is. */
+export interface StateMatch<T> {
+  /** Whole pages up to it; the last of them is its own where it is at that page's end. */
+  readonly pages: readonly CachePage<T>[];
+  /** The page that has it. */
+  readonly page: CachePage<T>;
+  readonly state: CacheState;
 }
 
 /** Options for a tree. */
@@ -46,7 +56,7 @@ export class CacheTree<T> {
   readonly #roots = new Map<string, CachePage<T>>();
   readonly #hash: RunHash;
   readonly #index = new RunIndex<CachePage<T>>();
-  readonly #evictor: Evictor<CachePage<T>>;
+  readonly #evictor: Evictor<CachePage<T> | CacheState>;
   readonly #all = new Set<CachePage<T>>();
   readonly #pinned = new Set<CachePage<T>>();
   #nextId = 1;
@@ -55,6 +65,9 @@ export class CacheTree<T> {
   #evictions = 0;
   /** Look-ups that found something, that found nothing; tokens asked for, and found. */
   readonly counts = { hits: 0, misses: 0, tokensAsked: 0, tokensSaved: 0 };
+
+  /** Of a cache whose pages have states: a prefix is of use up to one. */
+  readonly states: PageStates<T> = new PageStates();
 
   /** Hear of each page that is stored or leaves the tree. */
   readonly listeners = new Set<(event: CacheEvent) => void>();
@@ -66,7 +79,7 @@ export class CacheTree<T> {
     this.#evictor = new Evictor(options.policy);
   }
 
-  /** Bytes of all pages. */
+  /** Bytes of all pages and their states. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -76,7 +89,7 @@ export class CacheTree<T> {
     return this.#all.size;
   }
 
-  /** Pages evicted so far. */
+  /** Pages and states evicted so far. */
   get evictions(): number {
     return this.#evictions;
   }
@@ -96,11 +109,12 @@ export class CacheTree<T> {
     return this.#roots.get(salt) ?? this.#makeRoot(salt);
   }
 
-  /** The longest part of `tokens` that is there. */
+  /** The longest part of `tokens` that is there and of use. */
   match(salt: string, tokens: ArrayLike<number>): Match<T> {
     const root = this.#roots.get(salt);
     const pages: CachePage<T>[] = [];
     if (root === undefined) return { pages, tokens: 0 };
+    if (this.states.of) return this.#matchToState(root, tokens);
     let page = root;
     for (let at = 0;; at += this.options.pageSize) {
       const next = this.matchPage(page, tokens, at);
@@ -111,6 +125,52 @@ export class CacheTree<T> {
       pages.push(next);
       page = next;
     }
+  }
+
+  #matchToState(root: CachePage<T>, tokens: ArrayLike<number>): Match<T> {
+    const { found } = this.matchState(root, tokens, 0, () => true);
+    if (!found) return { pages: [], tokens: 0 };
+    const { pages, page, state: { count } } = found;
+    const covered = page.depth + count;
+    return page === pages.at(-1) ? { pages, tokens: covered } : { pages, part: { page, count }, tokens: covered };
+  }
+
+  /**
+   * The last state for which `fits` holds in the pages that cover `tokens` from `at` on, after `from`; and how many whole pages
+   * there are, with states or without.
+   */
+  matchState(
+    from: CachePage<T>,
+    tokens: ArrayLike<number>,
+    at: number,
+    fits: (match: StateMatch<T>) => boolean,
+  ): { readonly whole: number; readonly found?: StateMatch<T> } {
+    const { pageSize } = this.options;
+    const path = [this.#currentRoot(from)];
+    for (;;) {
+      const next = this.matchPage(path.at(-1) as CachePage<T>, tokens, at + (path.length - 1) * pageSize);
+      if (!next) break;
+      path.push(next);
+    }
+    const whole = path.length - 1;
+    for (let level = whole; level >= 0; level--) {
+      const parent = path[level] as CachePage<T>;
+      if (parent.statesAfter === 0) continue;
+      const begin = at + level * pageSize;
+      for (let length = Math.min(pageSize, tokens.length - begin); length > 0; length--) {
+        let found: StateMatch<T> | undefined;
+        this.#lookUp(parent, tokens, begin, length, (page) => {
+          const state = this.states.of?.(page.value).get(length);
+          const pages = path.slice(1, level + 1);
+          if (length === pageSize) pages.push(page);
+          const match = state && { pages, page, state };
+          if (match && fits(match)) found = match;
+          return found !== undefined;
+        });
+        if (found) return { whole, found };
+      }
+    }
+    return { whole };
   }
 
   /** The whole page after `parent` that covers the tokens from `at` on. */
@@ -169,7 +229,8 @@ export class CacheTree<T> {
     if (same?.count === tokens.length) return same.page;
     // The parent must outlive what makes room for its child.
     this.pin(under);
-    const fits = this.reserve(bytes);
+    const states = [...this.states.of?.(value).values() ?? []];
+    const fits = this.reserve(states.reduce((sum, state) => sum + state.bytes, bytes));
     this.unpin(under);
     if (!fits) return undefined;
     const page = new CachePage(this.#nextId++, under, "", tokens, value, bytes);
@@ -183,8 +244,35 @@ export class CacheTree<T> {
     if (tokens.length % stride !== 0) this.markEnd(page, tokens.length);
     this.#evictor.touch(page);
     this.#evictor.offer(page);
+    for (const state of states) this.#enterState(page, state);
     this.#tellStored(page);
     return page;
+  }
+
+  /** Adds a state to a page; false where the page has left the tree, or where there is no room. The caller enters it in the value. */
+  addState(page: CachePage<T>, state: CacheState): boolean {
+    if (page.isGone) return false;
+    this.pin(page);
+    const fits = this.reserve(state.bytes);
+    this.unpin(page);
+    if (fits) this.#enterState(page, state);
+    return fits;
+  }
+
+  #enterState(page: CachePage<T>, state: CacheState): void {
+    this.states.add(page, state);
+    this.#bytes += state.bytes;
+    this.markEnd(page, state.count);
+    this.#evictor.touch(state);
+    this.#evictor.offer(state);
+  }
+
+  /** Takes a state out; its page stays. */
+  removeState(state: CacheState): void {
+    const page = this.states.remove(state);
+    this.#bytes -= state.bytes;
+    state.drop();
+    if (page.children === 0) this.#evictor.offer(page);
   }
 
   /** Gives a page that is not full more tokens, which follow those that it has. False where it has left the tree. */
@@ -244,9 +332,9 @@ export class CacheTree<T> {
     this.counts.tokensSaved += found;
   }
 
-  /** Counts a use of a page. */
-  touch(page: CachePage<T>): void {
-    this.#evictor.touch(page);
+  /** Counts a use of a page or a state. */
+  touch(used: CachePage<T> | CacheState): void {
+    this.#evictor.touch(used);
   }
 
   /** Changes the bytes of a page. */
@@ -269,16 +357,21 @@ export class CacheTree<T> {
     return true;
   }
 
-  /** Evicts the page of least worth; false where all that are left are in use or pinned. */
+  /** Evicts the page or the state of least worth; false where all that are left are in use or pinned. */
   evict(): boolean {
     const victim = this.#evictor.take(
-      (page) => !page.isGone && page.children === 0,
-      (page) => page.pins === 0 && !this.options.isInUse(page.value),
+      (it) => it instanceof CachePage ? !it.isGone && it.children === 0 && !this.#hasStates(it) : this.states.has(it),
+      (it) => it instanceof CachePage ? it.pins === 0 && !this.options.isInUse(it.value) : !this.states.isPinned(it),
     );
     if (victim === undefined) return false;
     this.#evictions++;
-    this.#remove(victim);
+    if (victim instanceof CachePage) this.#remove(victim);
+    else this.removeState(victim);
     return true;
+  }
+
+  #hasStates(page: CachePage<T>): boolean {
+    return (this.states.of?.(page.value).size ?? 0) > 0;
   }
 
   /** Removes all pages, also those in use: these stay valid for their users, but are no longer found. */
@@ -299,6 +392,7 @@ export class CacheTree<T> {
 
   #remove(page: CachePage<T>): void {
     const parent = page.parent as CachePage<T>;
+    for (const state of [...this.states.of?.(page.value).values() ?? []]) this.removeState(state);
     for (let length = stride; length <= page.tokens.length; length += stride) this.#leave(page, length);
     for (const length of page.ends) this.#leave(page, length);
     page.isGone = true;

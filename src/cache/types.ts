@@ -23,7 +23,7 @@
 export interface ValueCodec<T> {
   /** What values belong to; a stream that says otherwise is refused. May take its time: it is asked once a stream. */
   readonly identity: CacheIdentity | (() => Promise<CacheIdentity>);
-  /** A value of a page of `tokens` tokens as bytes, in one to 64 parts. */
+  /** A value of a page of `tokens` tokens as bytes, in one to 256 parts. */
   encode(value: T, tokens: number): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
   /** The value again; undefined where there is no room for it, or where the bytes are not a value. */
   decode(parts: readonly Uint8Array[], tokens: number): T | undefined | Promise<T | undefined>;

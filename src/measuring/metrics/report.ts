@@ -118,6 +118,7 @@ export interface MetricsReport {
     readonly tokensAsked: number;
     readonly tokensSaved: number;
     readonly evictions: number;
+    readonly states: number;
     readonly bytes: number;
     readonly bytesMax: number;
   };
@@ -151,6 +152,7 @@ export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison
           tokensAsked: cache.tokensAsked,
           tokensSaved: cache.tokensSaved,
           evictions: cache.evictions,
+          states: cache.states,
           bytes: cache.bytes,
           bytesMax: cache.bytesMax,
         },
@@ -159,7 +161,7 @@ export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison
     memory: {
       weights: model.residentBytes,
       kv: resident * store.pageBytes,
-      ...(cache ? { prefixCache: cache.pages * store.pageBytes } : {}),
+      ...(cache ? { prefixCache: (cache.pages + cache.states * store.statePages) * store.pageBytes } : {}),
       scratch: native().memory().scratch,
       javascript: node("node:process").memoryUsage().heapUsed,
       resident: currentRuntime().resident(),

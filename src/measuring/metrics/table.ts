@@ -86,6 +86,7 @@ export type MetricName =
   | "cache_tokens_asked_total"
   | "cache_tokens_saved_total"
   | "cache_evictions_total"
+  | "cache_states"
   | "accuracy";
 
 /** All metrics. */
@@ -161,7 +162,8 @@ export const METRICS: Readonly<Record<MetricName, MetricSpec>> = {
   cache_hit_ratio: gauge("Share of the look-ups that found something.", ({ cache }) => cache?.hitRate),
   cache_tokens_asked_total: counter("Tokens that look-ups asked for.", ({ cache }) => cache?.tokensAsked),
   cache_tokens_saved_total: counter("Tokens of them that were found.", ({ cache }) => cache?.tokensSaved),
-  cache_evictions_total: counter("Pages evicted from the cache.", ({ cache }) => cache?.evictions),
+  cache_evictions_total: counter("Pages and states evicted from the cache.", ({ cache }) => cache?.evictions),
+  cache_states: gauge("Copies of recurrent states that the cache keeps.", ({ cache }) => cache?.states),
   accuracy: {
     kind: "gauge",
     unit: "1",

@@ -1,0 +1,38 @@
+/**
+ * A copy of what recurrent layers have come to after some tokens of a cached page: it lies in pages of the same pool, and the
+ * cache evicts it like a page.
+ *
+ * @module
+ */
+import type { CacheState } from "../cache/page.ts";
+import type { PagePool } from "../engine/page_pool.ts";
+import type { KvPage } from "./kv_store.ts";
+
+/** A copy of a state; it has a reference to each of its pages. */
+export class StateCopy implements CacheState {
+  readonly count: number;
+  readonly bytes: number;
+  /** The page numbers. */
+  readonly pages: readonly number[];
+  cost = 0;
+  uses = 0;
+  lastUsed = 0;
+  score = 0;
+  isQueued = false;
+  readonly #pool: PagePool;
+  readonly #of: KvPage;
+
+  /** Takes the references to `pages` over. It is the state after the first `count` tokens of `of`. */
+  constructor(of: KvPage, count: number, pages: readonly number[], memory: { pool: PagePool; pageBytes: number }) {
+    this.#of = of;
+    this.#pool = memory.pool;
+    this.count = count;
+    this.pages = pages;
+    this.bytes = pages.length * memory.pageBytes;
+  }
+
+  drop(): void {
+    this.#of.copies.delete(this.count);
+    for (const page of this.pages) this.#pool.release(page);
+  }
+}
