@@ -72,7 +72,7 @@ export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvP
           if (kind === kinds.hidden) hidden.set(count, new Float32Array(body.slice().buffer));
           else if (!copies.has(count)) {
             const pages = importState(engine, store, body);
-            if (pages) copies.set(count, new StateCopy(value, count, pages, store));
+            if (pages) copies.set(count, new StateCopy(copies, count, pages, store));
           }
         }
         return value;

@@ -178,7 +178,7 @@ export class KvStore {
     tree.unpin(kept);
     if (!pages) return;
     if (isLeaving) { for (const page of pages) this.pool.retain(page); }
-    const copy = new StateCopy(kept.value, count, pages, this);
+    const copy = new StateCopy(copies, count, pages, this);
     if (tree.addState(kept, copy)) copies.set(count, copy);
     else copy.drop();
   }

@@ -7,7 +7,7 @@
  */
 import type { CachePage } from "../cache/page.ts";
 import { pagesFor } from "../engine/page_pool.ts";
-import type { StateMatch } from "../cache/tree.ts";
+import { matchState, type StateMatch } from "../cache/states.ts";
 import type { KvPage, KvStore } from "./kv_store.ts";
 import type { StateCopy } from "./state_copy.ts";
 import { firstSeen } from "./windows.ts";
@@ -120,7 +120,7 @@ export class PageTable {
     this.#statesSeen = tree.states.added;
     const { pageSize } = this.#store.pool;
     const begin = this.#known * pageSize;
-    const { whole, found } = tree.matchState(from, tokens, begin, (match) => this.#fits(match, tokens, position));
+    const { whole, found } = matchState(tree, from, tokens, begin, (match) => this.#fits(match, tokens, position));
     const shared = begin + whole * pageSize;
     if (!found || !this.#takeState(found)) return { position, shared };
     const end = found.page.depth + found.state.count;

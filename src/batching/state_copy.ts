@@ -6,7 +6,6 @@
  */
 import type { CacheState } from "../cache/page.ts";
 import type { PagePool } from "../engine/page_pool.ts";
-import type { KvPage } from "./kv_store.ts";
 
 /** A copy of a state; it has a reference to each of its pages. */
 export class StateCopy implements CacheState {
@@ -20,11 +19,16 @@ export class StateCopy implements CacheState {
   score = 0;
   isQueued = false;
   readonly #pool: PagePool;
-  readonly #of: KvPage;
+  readonly #among: Map<number, StateCopy>;
 
-  /** Takes the references to `pages` over. It is the state after the first `count` tokens of `of`. */
-  constructor(of: KvPage, count: number, pages: readonly number[], memory: { pool: PagePool; pageBytes: number }) {
-    this.#of = of;
+  /** Takes the references to `pages` over; `among` are the copies of its page. */
+  constructor(
+    among: Map<number, StateCopy>,
+    count: number,
+    pages: readonly number[],
+    memory: { readonly pool: PagePool; readonly pageBytes: number },
+  ) {
+    this.#among = among;
     this.#pool = memory.pool;
     this.count = count;
     this.pages = pages;
@@ -32,7 +36,7 @@ export class StateCopy implements CacheState {
   }
 
   drop(): void {
-    this.#of.copies.delete(this.count);
+    if (this.#among.get(this.count) === this) this.#among.delete(this.count);
     for (const page of this.pages) this.#pool.release(page);
   }
 }

@@ -1,10 +1,76 @@
 /**
- * The states of a tree's pages: which page has which. Their values are the caller's; the tree evicts them (`tree.ts`) and finds
- * the last one that can be used.
+ * The states of a tree's pages: which page has which, and how the last one is found that can be used. Their values are the caller's;
+ * the tree evicts them (`tree.ts`).
  *
  * @module
  */
 import type { CachePage, CacheState } from "./page.ts";
+
+/** A place in a tree where a state is. */
+export interface StateMatch<T> {
+  /** Whole pages up to it; the last of them is its own where it is at that page's end. */
+  readonly pages: readonly CachePage<T>[];
+  /** The page that has it. */
+  readonly page: CachePage<T>;
+  readonly state: CacheState;
+}
+
+/** What looking for a state needs of a tree. */
+export interface StateTree<T> {
+  readonly options: { readonly pageSize: number };
+  readonly states: PageStates<T>;
+  /** The root that has the pages of a salt now, for a root that was made when it had none; any other page itself. */
+  current(page: CachePage<T>): CachePage<T>;
+  /** The whole page after `parent` that covers the tokens from `at` on. */
+  matchPage(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): CachePage<T> | undefined;
+  /** A page after `parent` whose first `length` tokens are those from `at` on, and that `fits`. */
+  lookUp(
+    parent: CachePage<T>,
+    tokens: ArrayLike<number>,
+    at: number,
+    length: number,
+    fits?: (page: CachePage<T>) => boolean,
+  ): CachePage<T> | undefined;
+}
+
+/**
+ * The last state for which `fits` holds in the pages that cover `tokens` from `at` on, after `from`; and how many whole pages
+ * there are, with states or without.
+ */
+export function matchState<T>(
+  tree: StateTree<T>,
+  from: CachePage<T>,
+  tokens: ArrayLike<number>,
+  at: number,
+  fits: (match: StateMatch<T>) => boolean,
+): { readonly whole: number; readonly found?: StateMatch<T> } {
+  const { options: { pageSize }, states } = tree;
+  const path = [tree.current(from)];
+  for (;;) {
+    const next = tree.matchPage(path.at(-1) as CachePage<T>, tokens, at + (path.length - 1) * pageSize);
+    if (!next) break;
+    path.push(next);
+  }
+  const whole = path.length - 1;
+  for (let level = whole; level >= 0; level--) {
+    const parent = path[level] as CachePage<T>;
+    if (parent.statesAfter === 0) continue;
+    const begin = at + level * pageSize;
+    for (let length = Math.min(pageSize, tokens.length - begin); length > 0; length--) {
+      let found: StateMatch<T> | undefined;
+      tree.lookUp(parent, tokens, begin, length, (page) => {
+        const state = states.of?.(page.value).get(length);
+        const pages = path.slice(1, level + 1);
+        if (length === pageSize) pages.push(page);
+        const match = state && { pages, page, state };
+        if (match && fits(match)) found = match;
+        return found !== undefined;
+      });
+      if (found) return { whole, found };
+    }
+  }
+  return { whole };
+}
 
 /** Which states there are. */
 export class PageStates<T> {

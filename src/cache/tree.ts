@@ -9,7 +9,7 @@
 import { type EvictionPolicy, Evictor } from "./evict.ts";
 import { RunHash, RunIndex, stride } from "./index.ts";
 import { beginsWith, CachePage, type CacheState, rootOf } from "./page.ts";
-import { PageStates } from "./states.ts";
+import { matchState, PageStates, type StateTree } from "./states.ts";
 import type { CacheEvent } from "./types.ts";
 
 /** Candidates that are compared when a part of a page is looked for. */
@@ -23,15 +23,6 @@ export interface Match<T> {
   readonly part?: { readonly page: CachePage<T>; readonly count: number };
   /** Tokens covered, the part's included. */
   readonly tokens: number;
-}
-
-/** A place in the tree where a state is. */
-export interface StateMatch<T> {
-  /** Whole pages up to it; the last of them is its own where it is at that page's end. */
-  readonly pages: readonly CachePage<T>[];
-  /** The page that has it. */
-  readonly page: CachePage<T>;
-  readonly state: CacheState;
 }
 
 /** Options for a tree. */
@@ -51,7 +42,7 @@ export interface TreeOptions<T> {
 }
 
 /** The pages of all salts. */
-export class CacheTree<T> {
+export class CacheTree<T> implements StateTree<T> {
   readonly options: TreeOptions<T>;
   readonly #roots = new Map<string, CachePage<T>>();
   readonly #hash: RunHash;
@@ -128,60 +119,22 @@ export class CacheTree<T> {
   }
 
   #matchToState(root: CachePage<T>, tokens: ArrayLike<number>): Match<T> {
-    const { found } = this.matchState(root, tokens, 0, () => true);
+    const { found } = matchState(this, root, tokens, 0, () => true);
     if (!found) return { pages: [], tokens: 0 };
     const { pages, page, state: { count } } = found;
     const covered = page.depth + count;
     return page === pages.at(-1) ? { pages, tokens: covered } : { pages, part: { page, count }, tokens: covered };
   }
 
-  /**
-   * The last state for which `fits` holds in the pages that cover `tokens` from `at` on, after `from`; and how many whole pages
-   * there are, with states or without.
-   */
-  matchState(
-    from: CachePage<T>,
-    tokens: ArrayLike<number>,
-    at: number,
-    fits: (match: StateMatch<T>) => boolean,
-  ): { readonly whole: number; readonly found?: StateMatch<T> } {
-    const { pageSize } = this.options;
-    const path = [this.#currentRoot(from)];
-    for (;;) {
-      const next = this.matchPage(path.at(-1) as CachePage<T>, tokens, at + (path.length - 1) * pageSize);
-      if (!next) break;
-      path.push(next);
-    }
-    const whole = path.length - 1;
-    for (let level = whole; level >= 0; level--) {
-      const parent = path[level] as CachePage<T>;
-      if (parent.statesAfter === 0) continue;
-      const begin = at + level * pageSize;
-      for (let length = Math.min(pageSize, tokens.length - begin); length > 0; length--) {
-        let found: StateMatch<T> | undefined;
-        this.#lookUp(parent, tokens, begin, length, (page) => {
-          const state = this.states.of?.(page.value).get(length);
-          const pages = path.slice(1, level + 1);
-          if (length === pageSize) pages.push(page);
-          const match = state && { pages, page, state };
-          if (match && fits(match)) found = match;
-          return found !== undefined;
-        });
-        if (found) return { whole, found };
-      }
-    }
-    return { whole };
-  }
-
   /** The whole page after `parent` that covers the tokens from `at` on. */
   matchPage(parent: CachePage<T>, tokens: ArrayLike<number>, at: number): CachePage<T> | undefined {
     const { pageSize } = this.options;
-    const under = this.#currentRoot(parent);
+    const under = this.current(parent);
     if (under.children === 0 || tokens.length - at < pageSize) return undefined;
     // Most pages have one that follows: to compare it is four times as fast as to hash what is looked for.
     const { newest } = under;
     if (newest && beginsWith(newest, tokens, at, pageSize)) return newest;
-    return this.#lookUp(under, tokens, at, pageSize);
+    return this.lookUp(under, tokens, at, pageSize);
   }
 
   /**
@@ -193,17 +146,17 @@ export class CacheTree<T> {
     tokens: ArrayLike<number>,
     at: number,
   ): { page: CachePage<T>; count: number } | undefined {
-    const under = this.#currentRoot(parent);
+    const under = this.current(parent);
     if (under.children === 0) return undefined;
     const left = Math.min(tokens.length - at, this.options.pageSize);
     if (left > 0 && left === tokens.length - at && left % stride !== 0) {
-      const page = this.#lookUp(under, tokens, at, left);
+      const page = this.lookUp(under, tokens, at, left);
       if (page) return { page, count: left };
     }
     for (let length = left - (left % stride); length > 0; length -= stride) {
       let best: { page: CachePage<T>; count: number } | undefined;
       let seen = 0;
-      this.#lookUp(under, tokens, at, length, (page) => {
+      this.lookUp(under, tokens, at, length, (page) => {
         let count = length;
         while (count < left && page.tokens[count] === tokens[at + count]) count++;
         if (best === undefined || count > best.count) best = { page, count };
@@ -212,7 +165,7 @@ export class CacheTree<T> {
       if (best) return best;
     }
     for (let length = Math.min(left, stride - 1); under.parent && length > 0; length--) {
-      const page = this.#lookUp(under, tokens, at, length);
+      const page = this.lookUp(under, tokens, at, length);
       if (page) return { page, count: length };
     }
     return undefined;
@@ -223,7 +176,7 @@ export class CacheTree<T> {
    * is the caller's. Undefined where `parent` has left the tree, or where there is no room.
    */
   insert(parent: CachePage<T>, tokens: Uint32Array, value: T, bytes: number): CachePage<T> | undefined {
-    const under = this.#currentRoot(parent);
+    const under = this.current(parent);
     if (under.isGone) return undefined;
     const same = this.matchPart(under, tokens, 0);
     if (same?.count === tokens.length) return same.page;
@@ -302,7 +255,7 @@ export class CacheTree<T> {
 
   /** When the pages after one last became more. A look-up that found nothing there since would find nothing again. */
   changedAt(page: CachePage<T>): number {
-    return this.#currentRoot(page).changedAt;
+    return this.current(page).changedAt;
   }
 
   /** Forbids the eviction of a page, and so of those before it, until {@link CacheTree.unpin}. */
@@ -381,7 +334,7 @@ export class CacheTree<T> {
   }
 
   /** The root that has the pages of a salt now, for a root that was made when it had none. */
-  #currentRoot(page: CachePage<T>): CachePage<T> {
+  current(page: CachePage<T>): CachePage<T> {
     return page.parent === undefined ? this.#roots.get(page.salt) ?? page : page;
   }
 
@@ -424,7 +377,7 @@ export class CacheTree<T> {
   }
 
   /** A page after `parent` whose first `length` tokens are those from `at` on, and that `fits`. */
-  #lookUp(
+  lookUp(
     parent: CachePage<T>,
     tokens: ArrayLike<number>,
     at: number,
