@@ -17,7 +17,7 @@ import type { Scheduler } from "../src/batching/scheduler.ts";
 import { Engine, kvSizes } from "../src/engine/engine.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { u32 } from "./models.ts";
-import { lfm2, qwen35, type Shape, smallModelBytes, withDirectory, withModelFile } from "./small-models.ts";
+import { falconH1, lfm2, qwen35, type Shape, smallModelBytes, withDirectory, withModelFile } from "./small-models.ts";
 
 const context = 400;
 const window = 40;
@@ -25,6 +25,7 @@ const window = 40;
 const shapes: Record<string, Shape> = {
   lfm2: { ...lfm2, context },
   qwen35: { ...qwen35, context },
+  falconH1: { ...falconH1, context },
   windowed: {
     ...lfm2,
     context,
