@@ -23,7 +23,8 @@ import { mapFields } from "../src/batching/map_options.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { readOptions } from "../src/options/schema.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
-import { FakeClock, FakeEngine, FakeSampler } from "./simulation.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { FakeEngine, FakeSampler } from "./simulation.ts";
 import { open, useModel } from "./small-batcher.ts";
 
 useModel();

@@ -9,7 +9,8 @@ import process from "node:process";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
-import { expected, FakeClock, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { expected, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
 import { note, often } from "./counts.ts";
 
 /** Each runtime takes half of the 20 000 schedules. */

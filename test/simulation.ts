@@ -7,7 +7,6 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { CancelledError, ClosedError, LightGPTError, QueueFullError } from "../mod.ts";
-import type { Clock } from "../src/batching/clock.ts";
 import { Drafting } from "../src/batching/drafting/drafting.ts";
 import type { Guesser } from "../src/batching/drafting/types.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
@@ -17,6 +16,7 @@ import { evictionPolicies } from "../src/cache/evict.ts";
 import type { Choice, SamplerState } from "../src/sampling/state.ts";
 import type { StepResult, StepRunner, StepSequence } from "../src/engine/engine.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
+import { FakeClock } from "./fake-clock.ts";
 
 /** Random integers from a seed (mulberry32). */
 export function randomFrom(seed: number): (below: number) => number {
@@ -27,56 +27,6 @@ export function randomFrom(seed: number): (below: number) => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
   };
-}
-
-/** Time that passes when `tick` is called. */
-export class FakeClock implements Clock {
-  #now = 0;
-  readonly #timers = new Map<number, { at: number; callback: () => void }>();
-  #turns: (() => void)[] = [];
-  #nextTimer = 0;
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    const id = this.#nextTimer++;
-    this.#timers.set(id, { at: this.#now + ms, callback });
-    return () => this.#timers.delete(id);
-  }
-
-  turn(): Promise<void> {
-    return new Promise((resolve) => this.#turns.push(resolve));
-  }
-
-  sleep(ms: number): Promise<void> {
-    return ms === 0 ? Promise.resolve() : new Promise((resolve) => this.after(ms, resolve));
-  }
-
-  /** Timers that somebody still waits for. */
-  get timers(): number {
-    return this.#timers.size;
-  }
-
-  /** Lets time pass until something is done. */
-  async until(work: Promise<unknown>): Promise<void> {
-    let isDone = false;
-    const done = work.finally(() => isDone = true);
-    while (!isDone) await this.tick();
-    await done;
-  }
-
-  /** A millisecond passes. */
-  async tick(): Promise<void> {
-    this.#now++;
-    for (const [id, { at, callback }] of this.#timers) {
-      if (at > this.#now || !this.#timers.delete(id)) continue;
-      callback();
-    }
-    for (const resolve of this.#turns.splice(0)) resolve();
-    for (let round = 0; round < 12; round++) await undefined; // whoever waits for one of these goes on
-  }
 }
 
 /** What a token at the end of `before` computes to: a number that depends on all of them. */
@@ -276,11 +226,6 @@ export class FakeEngine implements StepRunner {
         this.#memory[place] = state;
         states.push(state);
       }
-      statePlaces.forEach((place, index) => {
-        assert(!written.has(place), "two sequences write to one state");
-        written.set(place, step.id);
-        this.#memory[place] = (state ^ index) >>> 0;
-      });
     }
     const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = {
       logits: new Float32Array(step.logits === "none" ? 0 : step.logits === "last" ? 1 : step.tokens.length),
@@ -295,6 +240,15 @@ export class FakeEngine implements StepRunner {
         if (token !== step.tokens[step.tokens.length - drafts + index]) break;
       }
       result.choices = chosen;
+    }
+    // Of the drafts, the state takes those that were right.
+    const kept = states[states.length - 1 - drafts + Math.max(0, (result.choices?.length ?? 1) - 1)];
+    if (kept !== undefined) {
+      statePlaces.forEach((place, index) => {
+        assert(!written.has(place), "two sequences write to one state");
+        written.set(place, step.id);
+        this.#memory[place] = (kept ^ index) >>> 0;
+      });
     }
     assert(drafts === 0 || !step.keep, "a state behind a guess");
     if (step.keep) result.hidden = Float32Array.of(Math.floor(state / 65_536), state % 65_536);

@@ -9,7 +9,8 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import type { SequenceOptions } from "../src/batching/sequence.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
-import { expected, FakeClock, FakeEngine, FakeSampler, randomFrom } from "./simulation.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { expected, FakeEngine, FakeSampler, randomFrom } from "./simulation.ts";
 
 const vocabulary = 1000;
 const pageSize = 32;
