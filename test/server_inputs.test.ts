@@ -126,6 +126,7 @@ const wrong: readonly (readonly [string, unknown, number, string | null])[] = [
   ["/tokenize", {}, 400, "prompt"],
   ["/tokenize", { prompt: "x", ...talk }, 400, "prompt"],
   ["/detokenize", { tokens: [1e9] }, 400, "tokens[0]"],
+  ["/v1/embeddings", { input: "x" }, 501, null],
   ["/nowhere", {}, 404, null],
   ["/v1/models", {}, 405, null],
 ];
@@ -167,8 +168,15 @@ it("bodies that are changed at random are answered or refused, and never fail th
     a: { b: 1 },
   }];
   const bodies = [...wrong.flatMap(([path, body]) => typeof body === "object" ? [[path, body] as const] : [])]
-    .filter(([, body]) => JSON.stringify(body).length < 2000);
-  const good = [[chat, talk], [text, { prompt: "x" }], ["/tokenize", { prompt: "x" }]] as const;
+    .filter(([path, body]) => JSON.stringify(body).length < 2000 && path !== "/v1/embeddings");
+  const good = [
+    [chat, talk],
+    [text, { prompt: "x" }],
+    ["/tokenize", { prompt: "x" }],
+    ["/v1/messages", { ...talk, max_tokens: 1 }],
+    ["/api/chat", { ...talk, options: { num_predict: 1 } }],
+    ["/api/generate", { prompt: "x", options: { num_predict: 1 } }],
+  ] as const;
   const names = [
     "messages",
     "prompt",
@@ -184,7 +192,7 @@ it("bodies that are changed at random are answered or refused, and never fail th
   const statuses = new Map<number, number>();
   for (let round = 0; round < 4000; round++) {
     const [path, body] = random(2) === 0 ? pick(good) : pick(bodies);
-    const most = path.startsWith("/v1") ? { max_tokens: 1 } : {};
+    const most = path.startsWith("/v1/c") ? { max_tokens: 1 } : {};
     let sent: string | Uint8Array = JSON.stringify({ ...most, ...body as object, [pick(names)]: pick(values) });
     if (random(2) === 0) {
       const bytes = new TextEncoder().encode(sent);

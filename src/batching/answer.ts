@@ -178,6 +178,7 @@ export class Answer {
       prefillMs,
       decodeMs: this.#tokens.length > 0 ? decodeMs : 0,
       stopReason: this.#stopReason,
+      ...(this.#text.found === undefined ? {} : { stop: this.#text.found }),
       seed: seedOf(this.#begun.sampling.seed),
       sampling: this.#sampler.report,
       ...(this.#options.top === undefined ? {} : { logprobs: this.#logprobs }),
@@ -207,6 +208,11 @@ class TextStream {
   /** Whether a stop string has come. */
   get stopped(): boolean {
     return this.#filter.stopped;
+  }
+
+  /** The stop string that has come. */
+  get found(): string | undefined {
+    return this.#filter.found;
   }
 
   /** Whether text is held back that may still be shown. */

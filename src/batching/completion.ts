@@ -92,6 +92,8 @@ export interface Completion {
   readonly decodeMs: number;
   /** Why it ended: the model ended the text, or as asked for, or the context is full. */
   readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context";
+  /** The stop string that ended it, where one did. */
+  readonly stop?: string;
   /** The seed: with it, the same request gives the same tokens. A bigint only where it is above 2^53 - 1. */
   readonly seed: number | bigint;
   /** What each method of the sampler did. */

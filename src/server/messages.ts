@@ -6,7 +6,7 @@
  */
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
 import { refuse } from "./failure.ts";
-import type { Call } from "./types.ts";
+import type { Call, Served } from "./types.ts";
 
 /** A conversation, and the beginning of the answer that the client has given. */
 export interface Conversation {
@@ -14,27 +14,33 @@ export interface Conversation {
   readonly begun: string;
 }
 
-const roles = ["system", "developer", "user", "assistant"] as const;
+const rolesOfOpenAi = ["system", "developer", "user", "assistant"] as const;
 const messageNames = ["role", "content", "name", "refusal"];
 
-/** Reads `messages` of a body. */
-export function readMessages(value: unknown, { limits }: Pick<Call, "limits">): Conversation {
+/** Reads `messages` of a body, of which each has one of `roles`. */
+export function readMessages(
+  value: unknown,
+  { limits }: Pick<Call, "limits">,
+  roles: readonly string[] = rolesOfOpenAi,
+): Conversation {
   if (!Array.isArray(value) || value.length === 0) refuse("messages", "messages: expected an array of messages.");
   if (value.length > limits.messagesMax) {
     refuse("messages", `messages: expected at most ${limits.messagesMax}, got ${value.length}.`);
   }
-  const messages = value.map((message: unknown, index) => readMessage(message, `messages[${index}]`));
+  const messages = value.map((message: unknown, index) => readMessage(message, `messages[${index}]`, roles));
   const last = messages.at(-1) as ChatMessage;
   if (last.role !== "assistant") return { messages, begun: "" };
   return { messages: messages.slice(0, -1), begun: last.content as string };
 }
 
-function readMessage(message: unknown, where: string): ChatMessage {
+function readMessage(message: unknown, where: string, roles: readonly string[]): ChatMessage {
   if (message === null || typeof message !== "object" || Array.isArray(message)) {
     refuse(where, `${where}: expected an object with role and content.`);
   }
   const { role, content, ...rest } = message as Record<string, unknown>;
-  if (!roles.some((known) => known === role)) refuse(`${where}.role`, `${where}.role: expected ${roles.join(", ")}.`);
+  if (typeof role !== "string" || !roles.includes(role)) {
+    refuse(`${where}.role`, `${where}.role: expected ${roles.join(", ")}.`);
+  }
   for (const [name, value] of Object.entries(rest)) {
     const isEmpty = value === null || (Array.isArray(value) && value.length === 0);
     if (!messageNames.includes(name) && !isEmpty) {
@@ -45,7 +51,7 @@ function readMessage(message: unknown, where: string): ChatMessage {
     refuse(`${where}.name`, `${where}.name: expected a text.`);
   }
   return {
-    role: role === "developer" ? "system" : role as string,
+    role: role === "developer" ? "system" : role,
     content: readContent(content, `${where}.content`),
     ...(rest.name === undefined ? {} : { name: rest.name as string }),
   };
@@ -65,6 +71,22 @@ export function readContent(content: unknown, where: string): string {
     if (typeof text !== "string") refuse(`${at}.text`, `${at}.text: expected a text.`);
     return text;
   }).join("\n");
+}
+
+/** A variable of the chat template; refused as `param` where the template does not know it, and so would ignore it. */
+export function templateVariable(
+  { lm, template }: Served,
+  name: string,
+  value: JsonValue,
+  param: string | undefined,
+): Record<string, JsonValue> {
+  const key = "tokenizer.chat_template";
+  const { metadata } = lm.model.gguf;
+  const source = template ?? (metadata.has(key) ? metadata.text(key) : "");
+  if (param !== undefined && !source.includes(name)) {
+    refuse(param, `${param}: the chat template of this model does not know ${name}.`);
+  }
+  return { [name]: value };
 }
 
 /** The tokens of a conversation, ready to be continued. */

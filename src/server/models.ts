@@ -66,7 +66,7 @@ export class Models {
   }
 
   /** The names of all, and since when they are known. */
-  get list(): { readonly name: string; readonly created: number }[] {
+  get list(): { readonly name: string; readonly created: number; readonly served: Served | undefined }[] {
     return [...this.#entries.values()];
   }
 
@@ -104,7 +104,10 @@ export class Models {
 
   #find(name: unknown): Entry {
     if (name === undefined || name === null) return this.#first;
-    const entry = typeof name === "string" ? this.#entries.get(name) : undefined;
+    // Clients of Ollama put a tag behind a name that has none.
+    const entry = typeof name === "string"
+      ? this.#entries.get(name) ?? this.#entries.get(name.replace(/:latest$/, ""))
+      : undefined;
     if (entry !== undefined) return entry;
     const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";
     throw new Failure(`The model ${shown} does not exist; there are ${[...this.#entries.keys()].join(", ")}.`, {

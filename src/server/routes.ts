@@ -8,7 +8,10 @@ import type { Fields } from "../options/schema.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { chatNames, planChat } from "./skins/chat.ts";
 import { completionNames, planCompletions } from "./skins/completions.ts";
+import { countNames, countTokens, messagesNames, planMessages } from "./skins/messages.ts";
+import * as ollama from "./skins/ollama.ts";
 import { detokenize, detokenizeNames, tokenize, tokenizeNames } from "./skins/tokens.ts";
+import { Failure } from "./failure.ts";
 import type { Call, Dialect, Plan } from "./types.ts";
 
 /** What a path does. */
@@ -24,7 +27,17 @@ export interface Route {
   /** Answers at once, by the model that the body names. */
   readonly answer?: (call: Call) => JsonValue | Promise<JsonValue>;
   /** Tells something of the server itself. */
-  readonly tell?: "health" | "ready" | "metrics" | "models" | "openapi";
+  readonly tell?: "health" | "ready" | "metrics" | "models" | "openapi" | "tags" | "version";
+}
+
+/** What clients may ask for and is still to come. */
+function notImplemented(): never {
+  throw new Failure("This server makes no embeddings yet.", {
+    status: 501,
+    type: "server_error",
+    code: "not_implemented",
+    headers: { "x-should-retry": "false" },
+  });
 }
 
 /** All paths. */
@@ -61,6 +74,55 @@ export const ROUTES: readonly Route[] = [
     names: detokenizeNames,
     answer: detokenize,
   },
+  {
+    method: "POST",
+    path: "/v1/messages",
+    dialect: "anthropic",
+    about: "Answers a conversation, as clients of Anthropic ask.",
+    names: messagesNames,
+    plan: planMessages,
+  },
+  {
+    method: "POST",
+    path: "/v1/messages/count_tokens",
+    dialect: "anthropic",
+    about: "How many tokens a conversation has.",
+    names: countNames,
+    answer: countTokens,
+  },
+  {
+    method: "POST",
+    path: "/api/chat",
+    dialect: "ollama",
+    about: "Answers a conversation, as clients of Ollama ask.",
+    names: ollama.chatNames,
+    plan: ollama.planChat,
+  },
+  {
+    method: "POST",
+    path: "/api/generate",
+    dialect: "ollama",
+    about: "Answers a prompt, as clients of Ollama ask.",
+    names: ollama.generateNames,
+    plan: ollama.planGenerate,
+  },
+  {
+    method: "POST",
+    path: "/api/show",
+    dialect: "ollama",
+    about: "What is known of a model.",
+    names: ollama.showNames,
+    answer: ollama.show,
+  },
+  { method: "GET", path: "/api/tags", dialect: "ollama", about: "The models, as Ollama lists them.", tell: "tags" },
+  { method: "GET", path: "/api/version", dialect: "ollama", about: "The version.", tell: "version" },
+  ...["/v1/embeddings", "/api/embed", "/api/embeddings"].map((path): Route => ({
+    method: "POST",
+    path,
+    dialect: path.startsWith("/api") ? "ollama" : "openai",
+    about: "Embeddings: not implemented yet, status 501.",
+    answer: notImplemented,
+  })),
   { method: "GET", path: "/v1/models", dialect: "openai", about: "The models.", tell: "models" },
   { method: "GET", path: "/health", dialect: "openai", about: "Whether the process is alive.", tell: "health" },
   { method: "GET", path: "/ready", dialect: "openai", about: "Whether requests would be taken now.", tell: "ready" },

@@ -6,6 +6,7 @@
  * @module
  */
 import { CancelledError } from "../../ffi/errors.ts";
+import { VERSION } from "../../ffi/wire.ts";
 import { given, readOptions } from "../options/schema.ts";
 import type { Completion } from "../batching/completion.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
@@ -19,6 +20,7 @@ import { openApi } from "./openapi.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
 import { type Route, ROUTES } from "./routes.ts";
 import { Run } from "./run.ts";
+import { tag } from "./skins/ollama.ts";
 import { streamBody } from "./stream.ts";
 import type { Call, Dialect, Limits, Outcome, Plan, Tenant } from "./types.ts";
 
@@ -167,6 +169,13 @@ class LocalServer implements Server {
       }
       case "models":
         return told({ object: "list", data: this.#models.list.map(({ name }) => this.#model(name)) }, ended);
+      case "tags":
+        return told(
+          { models: this.#models.list.map(({ name, created, served }) => tag(name, created, served)) },
+          ended,
+        );
+      case "version":
+        return told({ version: VERSION }, ended);
       case "openapi":
         return told(openApi(), ended);
       case "metrics": {

@@ -11,7 +11,7 @@ export class StopFilter {
   readonly #stops: readonly string[];
   readonly #longest: number;
   #held = "";
-  #stopped = false;
+  #found: string | undefined;
 
   /** Watches for any of `stops`; none of them is empty. */
   constructor(stops: readonly string[]) {
@@ -21,7 +21,12 @@ export class StopFilter {
 
   /** Whether a stop string has come. */
   get stopped(): boolean {
-    return this.#stopped;
+    return this.#found !== undefined;
+  }
+
+  /** The stop string that has come. */
+  get found(): string | undefined {
+    return this.#found;
   }
 
   /** Whether text is held back that may be the beginning of a stop string. */
@@ -35,14 +40,14 @@ export class StopFilter {
    * @returns the text that may be shown
    */
   push(text: string): string {
-    if (this.#stopped) return "";
+    if (this.stopped) return "";
     if (this.#longest === 0) return text;
     const all = this.#held + text;
     const found = this.#first(all);
     if (found !== undefined) {
-      this.#stopped = true;
+      this.#found = found.stop;
       this.#held = "";
-      return all.slice(0, found);
+      return all.slice(0, found.begin);
     }
     const held = this.#beginning(all);
     this.#held = all.slice(all.length - held);
@@ -61,19 +66,19 @@ export class StopFilter {
   }
 
   /** Where the stop string begins that ends first; of several that end there, the longest. */
-  #first(text: string): number | undefined {
-    let begin: number | undefined;
+  #first(text: string): { readonly begin: number; readonly stop: string } | undefined {
+    let first: { begin: number; stop: string } | undefined;
     let end = Infinity;
     for (const stop of this.#stops) {
       const at = text.indexOf(stop);
       if (at < 0) continue;
       const stopEnd = at + stop.length;
-      if (stopEnd < end || (stopEnd === end && at < (begin as number))) {
-        begin = at;
+      if (stopEnd < end || (stopEnd === end && first !== undefined && at < first.begin)) {
+        first = { begin: at, stop };
         end = stopEnd;
       }
     }
-    return begin;
+    return first;
   }
 
   /** How many characters at the end of `text` are the beginning of a stop string; the most that are. */

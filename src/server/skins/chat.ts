@@ -10,7 +10,7 @@ import { boolean, choice, type Fields, other, readOptions, text } from "../../op
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
-import { conversationTokens, readMessages } from "../messages.ts";
+import { conversationTokens, readMessages, templateVariable } from "../messages.ts";
 import {
   answerNames,
   anything,
@@ -65,7 +65,12 @@ export async function planChat(call: Call): Promise<Plan> {
   if (body.stream_options !== undefined && !body.stream) {
     refuse("stream_options", "stream_options: stream must be true.");
   }
-  const variables = { ...effort(served, body.reasoning_effort), ...body.chat_template_kwargs };
+  const variables = {
+    ...body.reasoning_effort === undefined
+      ? {}
+      : templateVariable(served, "reasoning_effort", body.reasoning_effort, "reasoning_effort"),
+    ...body.chat_template_kwargs,
+  };
   const prompt = await conversationTokens(call, conversation, variables);
   const jobs = await jobsOf(call, {
     prompts: [prompt],
@@ -88,18 +93,6 @@ function mostOf(most: number | undefined, old: number | undefined): number | und
     refuse("max_tokens", "max_tokens: max_completion_tokens is the same, and says another number.");
   }
   return most ?? old;
-}
-
-/** A template that does not know the effort would ignore it. */
-function effort({ lm, template }: Served, value: string | undefined): Record<string, JsonValue> {
-  if (value === undefined) return {};
-  const key = "tokenizer.chat_template";
-  const { metadata } = lm.model.gguf;
-  const source = template ?? (metadata.has(key) ? metadata.text(key) : "");
-  if (!source.includes("reasoning_effort")) {
-    refuse("reasoning_effort", "reasoning_effort: the chat template of this model does not know it.");
-  }
-  return { reasoning_effort: value };
 }
 
 /** The constraint that `response_format` is. */

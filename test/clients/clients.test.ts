@@ -1,0 +1,161 @@
+/**
+ * The clients that people use, unchanged, against a server on a socket: OpenAI's, the AI SDK, Anthropic's and Ollama's. They are
+ * installed by `.ci/run` (`npm ci --prefix test/clients`), and skipped by name where they are not.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { listen, type Listening } from "../../exports/server.ts";
+import type { Completion } from "../../mod.ts";
+import { repository } from "../kit.ts";
+import { serveStories, type SmallServer, template } from "../small-server.ts";
+
+const isThere = existsSync(join(repository, "test/clients/node_modules/openai"));
+const skip = isThere ? false : "the clients are not installed: npm ci --prefix test/clients";
+
+/** A client's class; none of the packages is there for the type checker. */
+type Client = new (options: object) => Methods;
+/** Objects of clients, of which a test knows what it asks for. */
+// deno-lint-ignore no-explicit-any
+type Methods = any;
+
+/** A package by a name that no type checker follows. */
+async function load(name: string): Promise<Methods> {
+  return await import(name);
+}
+
+const messages = [{ role: "system", content: "Tell." }, { role: "user", content: "Of a fox." }];
+const schema = {
+  type: "object",
+  properties: { red: { type: "boolean" } },
+  required: ["red"],
+  additionalProperties: false,
+};
+
+describe("clients", { skip }, () => {
+  let small: SmallServer;
+  let listening: Listening;
+  let expected: Completion;
+  const key = "a long secret";
+  const rest = { temperature: 0.9, seed: 4 };
+  before(async () => {
+    small = await serveStories({ keys: [key] });
+    listening = listen(small.server, { port: 0 });
+    expected = await small.lm.reply(messages, { template, sampling: rest, maxTokens: 24 });
+  });
+  after(async () => {
+    await small[Symbol.asyncDispose]();
+    await listening.close();
+  });
+
+  const openai = async (more: object = {}) => {
+    const { default: OpenAI } = await load("openai") as { default: Client };
+    return new OpenAI({ apiKey: key, baseURL: `${listening.url}/v1`, maxRetries: 0, ...more });
+  };
+
+  it("openai: chat, streams, completions, logprobs, schemas, models, errors", async () => {
+    const client = await openai();
+    const asked = { model: "stories", messages, max_tokens: 24, ...rest };
+    const chat = await client.chat.completions.create({ ...asked, logprobs: true, top_logprobs: 2 });
+    assertEquals(chat.choices[0].message.content, expected.text);
+    assertEquals(chat.choices[0].logprobs.content.length, 24);
+    let text = "";
+    let usage: unknown;
+    const streamed = { ...asked, stream: true, stream_options: { include_usage: true } };
+    for await (const chunk of await client.chat.completions.create(streamed)) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      usage = chunk.usage ?? usage;
+    }
+    assertEquals([text, (usage as { completion_tokens: number }).completion_tokens], [expected.text, 24]);
+    const runner = client.chat.completions.stream(asked);
+    assertEquals((await runner.finalChatCompletion()).choices[0].message.content, expected.text);
+    const prompt = [...await small.lm.chatTokens(messages, { template })];
+    const completion = await client.completions.create({ model: "stories", prompt, max_tokens: 24, ...rest });
+    assertEquals(completion.choices[0].text, expected.text);
+    const response_format = { type: "json_schema", json_schema: { name: "x", schema, strict: true } };
+    const parsed = await client.chat.completions.parse({ ...asked, max_tokens: 99, response_format });
+    assertEquals(typeof parsed.choices[0].message.parsed.red, "boolean");
+    assertEquals((await client.models.list()).data.map(({ id }: { id: string }) => id), ["stories"]);
+    const error = await client.chat.completions.create({ ...asked, top_p: 3 }).catch((error: unknown) => error);
+    assertEquals([error.status, error.param, error.type], [400, "top_p", "invalid_request_error"]);
+    assert(error.requestID?.startsWith("req_"));
+    const denied = await (await openai({ apiKey: "not the secret" })).models.list().catch((error: unknown) => error);
+    assertEquals([denied.status, denied.code], [401, "invalid_api_key"]);
+  });
+
+  it("openai: leaving a stream frees its place, and a fault throws", async () => {
+    const client = await openai();
+    const asked = { model: "stories", prompt: "Once", max_tokens: 300, stream: true, seed: 1 };
+    for await (const _ of await client.completions.create(asked)) break;
+    for (let tries = 0; small.server.open > 0; tries++) {
+      assert(tries < 200, "it is still open");
+      await new Promise((done) => setTimeout(done, 5));
+    }
+    const submit = small.lm.batcher.submit.bind(small.lm.batcher);
+    small.lm.batcher.submit = (request) =>
+      submit({
+        ...request,
+        logitsProcessor: (logits, { generated }) => void (logits[0] = generated.length > 5 ? NaN : 0),
+      });
+    try {
+      await assertRejects(async () => {
+        for await (const _ of await client.completions.create(asked)) { /* until it fails */ }
+      });
+    } finally {
+      small.lm.batcher.submit = submit;
+    }
+  });
+
+  it("ai: text, streams, objects", async () => {
+    const { generateObject, generateText, jsonSchema, streamText } = await load("ai");
+    const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
+    const options = { name: "lightgpt", apiKey: key, baseURL: `${listening.url}/v1`, includeUsage: true };
+    const model = createOpenAICompatible({ ...options, supportsStructuredOutputs: true })("stories");
+    const [{ content: instructions }, { content: prompt }] = messages;
+    const asked = { model, instructions, prompt, maxOutputTokens: 24, maxRetries: 0, ...rest };
+    const { text, finishReason, usage } = await generateText(asked);
+    assertEquals([text, finishReason, usage.outputTokens], [expected.text, "length", 24]);
+    let streamed = "";
+    for await (const part of streamText(asked).textStream) streamed += part;
+    assertEquals(streamed, expected.text);
+    const { object } = await generateObject({ ...asked, maxOutputTokens: 99, schema: jsonSchema(schema) });
+    assertEquals(typeof object.red, "boolean");
+  });
+
+  it("@anthropic-ai/sdk: messages, streams, counts, errors", async () => {
+    const { default: Anthropic } = await load("@anthropic-ai/sdk") as { default: Client };
+    const client = new Anthropic({ apiKey: key, baseURL: listening.url, maxRetries: 0 });
+    const [{ content: system }, turn] = messages;
+    const asked = { model: "stories", system, messages: [turn], max_tokens: 24, ...rest };
+    const whole = await client.messages.create(asked);
+    assertEquals([whole.content[0].text, whole.stop_reason], [expected.text, "max_tokens"]);
+    const final = await client.messages.stream(asked).finalMessage();
+    assertEquals([final.content[0].text, final.usage.output_tokens], [expected.text, 24]);
+    const { input_tokens } = await client.messages.countTokens({ model: "stories", system, messages: [turn] });
+    assertEquals(input_tokens, expected.promptTokens);
+    const error = await client.messages.create({ ...asked, max_tokens: -1 }).catch((error: unknown) => error);
+    assertEquals([error.status, error.error.error.type], [400, "invalid_request_error"]);
+  });
+
+  it("ollama: chat, streams, generate, tags, show", async () => {
+    const { Ollama } = await load("ollama") as { Ollama: Client };
+    const client = new Ollama({ host: listening.url, headers: { authorization: `Bearer ${key}` } });
+    const options = { ...rest, num_predict: 24 };
+    const whole = await client.chat({ model: "stories", messages, options });
+    assertEquals([whole.message.content, whole.eval_count], [expected.text, 24]);
+    let text = "";
+    for await (const part of await client.chat({ model: "stories", messages, options, stream: true })) {
+      text += part.message.content;
+    }
+    assertEquals(text, expected.text);
+    const [{ content: system }, { content: prompt }] = messages;
+    assertEquals((await client.generate({ model: "stories", system, prompt, options })).response, expected.text);
+    assertEquals((await client.list()).models[0].name, "stories");
+    assertEquals((await client.show({ model: "stories" })).details.family, "llama");
+    const error = await client.embed({ model: "stories", input: "x" }).catch((error: unknown) => error);
+    assertEquals([error.status_code, error.error], [501, "This server makes no embeddings yet."]);
+  });
+});

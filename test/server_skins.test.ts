@@ -1,0 +1,161 @@
+/**
+ * The server in the interfaces of Anthropic and Ollama: the same job gives the same text as in OpenAI's and in process, whole and
+ * streamed, and what is wrong is told in each interface's own form.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import type { Completion } from "../mod.ts";
+import { serveStories, type SmallServer, template } from "./small-server.ts";
+
+const messages = [{ role: "system", content: "Tell." }, { role: "user", content: "Of a fox." }];
+const turns = messages.slice(1);
+
+/** The events of Anthropic's streams. */
+interface AnthropicEvent {
+  readonly type: string;
+  readonly delta?: { readonly text?: string; readonly stop_reason?: string; readonly stop_sequence?: string | null };
+  readonly usage?: Record<string, number>;
+  readonly message?: { readonly usage: Record<string, number> };
+}
+
+describe("the skins of a server", () => {
+  let small: SmallServer;
+  before(async () => {
+    small = await serveStories();
+  });
+  after(() => small[Symbol.asyncDispose]());
+
+  const json = async (path: string, body: unknown) => await (await small.post(path, body)).json();
+  const lines = async (path: string, body: unknown) =>
+    (await (await small.post(path, body)).text()).trimEnd().split("\n").map((line) => JSON.parse(line));
+  const reply = (options: object): Promise<Completion> => small.lm.reply(messages, { template, ...options });
+
+  it("of Anthropic: a message, its events, its counts", async () => {
+    for (const [stop, max_tokens] of [[[], 20], [[".", ","], 80]] as const) {
+      const sampling = { temperature: 1, seed: 5, topK: 20 };
+      const expected = await reply({ sampling, maxTokens: max_tokens, stop });
+      const body = {
+        model: "stories",
+        system: [{ type: "text", text: "Tell.", cache_control: { type: "ephemeral" } }],
+        messages: turns,
+        max_tokens,
+        stop_sequences: stop,
+        temperature: 1,
+        top_k: 20,
+        seed: 5,
+      };
+      const whole = await json("/v1/messages", body);
+      const reason = expected.stop === undefined ? "max_tokens" : "stop_sequence";
+      assertEquals(whole.content, [{ type: "text", text: expected.text }]);
+      assertEquals([whole.stop_reason, whole.stop_sequence], [reason, expected.stop ?? null]);
+      const { input_tokens, cache_read_input_tokens, output_tokens } = whole.usage;
+      assertEquals(input_tokens + cache_read_input_tokens, expected.promptTokens);
+      assertEquals(output_tokens, expected.generatedTokens);
+      const response = await small.post("/v1/messages", { ...body, stream: true });
+      const text = await response.text();
+      const events = text.trimEnd().split("\n\n").map((event) => {
+        const [, name, data] = /^event: (\S+)\ndata: (.*)$/.exec(event) as RegExpExecArray;
+        const parsed: AnthropicEvent = JSON.parse(data);
+        assertEquals(parsed.type, name);
+        return parsed;
+      });
+      const types = events.map(({ type }) => type).filter((type) => type !== "content_block_delta");
+      const [start, ...rest] = [
+        "message_start",
+        "content_block_start",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+      ];
+      assertEquals(types, [start, ...rest]);
+      assertEquals(events.map(({ delta }) => delta?.text ?? "").join(""), expected.text);
+      const last = events.at(-2);
+      assertEquals([last?.delta?.stop_reason, last?.delta?.stop_sequence], [reason, expected.stop ?? null]);
+      assertEquals(last?.usage?.output_tokens, expected.generatedTokens);
+    }
+    const count = await json("/v1/messages/count_tokens", { model: "stories", system: "Tell.", messages: turns });
+    assertEquals(count, { input_tokens: (await small.lm.chatTokens(messages, { template })).length });
+  });
+
+  it("of Ollama: lines, counts, and the options of its own", async () => {
+    const sampling = { temperature: 1.1, topK: 30, minP: 0.01, seed: 8, penalties: { repetition: 1.2, window: 20 } };
+    const expected = await reply({ sampling, maxTokens: 18 });
+    const options = { temperature: 1.1, top_k: 30, min_p: 0.01, seed: 8, repeat_penalty: 1.2, repeat_last_n: 20 };
+    const body = { model: "stories:latest", messages, options: { ...options, num_predict: 18, num_ctx: 256 } };
+    const whole = await json("/api/chat", { ...body, stream: false });
+    assertEquals(whole.message, { role: "assistant", content: expected.text });
+    const counts = [whole.done, whole.done_reason, whole.prompt_eval_count, whole.eval_count];
+    assertEquals(counts, [true, "length", expected.promptTokens, 18]);
+    const streamed = await lines("/api/chat", body);
+    assertEquals(streamed.map(({ message }) => message.content).join(""), expected.text);
+    assertEquals(streamed.map(({ done }) => done).lastIndexOf(false), streamed.length - 2);
+    assertEquals(streamed.at(-1).eval_count, 18);
+    const { messages: _, ...rest } = body;
+    const generated = await json("/api/generate", { ...rest, system: "Tell.", prompt: "Of a fox.", stream: false });
+    assertEquals(generated.response, expected.text);
+    const raw = await json("/api/generate", { ...rest, prompt: "The fox", raw: true, stream: false });
+    assertEquals(raw.response, (await small.lm.complete("The fox", { sampling, maxTokens: 18 })).text);
+    const surprise = { mirostat: 2, mirostat_tau: 3, seed: 1, num_predict: 9 };
+    const { response } = await json("/api/generate", {
+      prompt: "The fox",
+      raw: true,
+      stream: false,
+      options: surprise,
+    });
+    const same = { sampling: { mirostat: { tau: 3 }, seed: 1 }, maxTokens: 9 };
+    assertEquals(response, (await small.lm.complete("The fox", same)).text);
+    const schema = { type: "object", properties: { red: { type: "boolean" } }, required: ["red"] };
+    const held = await json("/api/chat", {
+      messages,
+      format: schema,
+      stream: false,
+      options: { seed: 1, num_predict: 99 },
+    });
+    if (held.done_reason === "stop") assert("red" in JSON.parse(held.message.content));
+  });
+
+  it("of Ollama: what there is, and a request that only loads", async () => {
+    const { models: [{ name, details }] } = await (await small.get("/api/tags")).json();
+    assertEquals([name, details.family], ["stories", "llama"]);
+    const shown = await json("/api/show", { model: "stories" });
+    assertEquals([shown.template, shown.model_info["general.architecture"]], [template, "llama"]);
+    assert((await (await small.get("/api/version")).json()).version !== "");
+    for (const path of ["/api/chat", "/api/generate"]) {
+      assertEquals((await json(path, { model: "stories", stream: false })).done_reason, "load");
+      assertEquals((await lines(path, { model: "stories" })).map(({ done_reason }) => done_reason), ["load"]);
+    }
+  });
+
+  it("say what is wrong in their own form", async () => {
+    const good = { messages: turns, max_tokens: 5 };
+    const wrong: [string, object, number, RegExp][] = [
+      ["/v1/messages", { messages: turns }, 400, /max_tokens/],
+      ["/v1/messages", { ...good, messages: [{ role: "system", content: "x" }] }, 400, /messages\[0\]\.role/],
+      ["/v1/messages", { ...good, tools: [{ name: "f" }] }, 400, /tools/],
+      ["/v1/messages", { ...good, thinking: { type: "enabled", budget_tokens: 1024 } }, 400, /thinking/],
+      ["/v1/messages", { ...good, stop: "x" }, 400, /stop/],
+      ["/v1/messages", { ...good, model: "claude" }, 404, /claude/],
+      ["/v1/messages", { ...good, messages: [{ role: "user", content: [{ type: "image" }] }] }, 400, /type/],
+      ["/v1/messages/count_tokens", { messages: turns, max_tokens: 5 }, 400, /max_tokens/],
+      ["/api/chat", { messages: turns, options: { num_ctx: 4096 } }, 400, /512.*4096/],
+      ["/api/chat", { messages: turns, options: { tfs_z: 1 } }, 400, /tfs_z/],
+      ["/api/chat", { messages: turns, options: { mirostat: 1 } }, 400, /mirostat/],
+      ["/api/chat", { messages: turns, options: { mirostat_tau: 1 } }, 400, /mirostat must be 2/],
+      ["/api/chat", { messages: turns, think: true }, 400, /enable_thinking/],
+      ["/api/chat", { messages: turns, format: "xml" }, 400, /format/],
+      ["/api/generate", { prompt: "x", images: ["aGk="] }, 400, /images/],
+      ["/api/generate", { prompt: "x", raw: true, system: "y" }, 400, /system/],
+      ["/api/embed", { input: "x" }, 501, /embeddings/],
+    ];
+    for (const [path, body, status, message] of wrong) {
+      const response = await small.post(path, body);
+      const { type, error } = await response.json();
+      const text = path.startsWith("/api") ? error : error.message;
+      assertEquals(response.status, status, `${path} ${text}`);
+      assert(message.test(text), text);
+      if (!path.startsWith("/api")) assertEquals([type, typeof error.type], ["error", "string"]);
+    }
+  });
+});
