@@ -76,6 +76,27 @@ describeWholeKit("JSON-Schema-Test-Suite", "schema-suite", (directory) => {
   }
 });
 
+describeWholeKit("formats", "schema-suite", (directory) => {
+  it("of the optional suite: nothing invalid is accepted, and most is right", async () => {
+    const suite: Record<string, readonly Group[]> = JSON.parse(unpacked(join(directory, "draft2020-12.json.gz")));
+    let [right, rejected] = [0, 0];
+    for (const [path, groups] of Object.entries(suite)) {
+      if (!path.startsWith("optional/format/")) continue;
+      for (const { schema, tests } of groups) {
+        const grammar = await grammarOf(schema);
+        for (const { data, valid, description } of typeof grammar === "string" ? [] : tests) {
+          const isThere = has(grammar as Grammar, JSON.stringify(data));
+          assert(valid || !isThere, `${path}, ${description}: ${JSON.stringify(data)} is accepted`);
+          if (isThere === valid) right++;
+          else rejected++;
+        }
+      }
+    }
+    assertGreater(right, 590);
+    assertLess(rejected, 50);
+  });
+});
+
 describeWholeKit("real schemas", "maskbench", (directory) => {
   it("accept no invalid value, and are seldom refused", async () => {
     const lines = unpacked(join(directory, "maskbench.jsonl.gz")).trim().split("\n");
