@@ -1,13 +1,18 @@
 /**
- * `lightgpt inspect`: what a model file holds, and whether it can run here or why not. It reads headers only.
+ * `lightgpt inspect`: what a model file holds, whether it can run here or why not, how it runs, and what memory it wants. It reads
+ * headers only.
  *
  * @module
  */
 import { LightGPTError } from "../ffi/errors.ts";
-import { planModel } from "../src/model/architectures/architectures.ts";
+import { prepare } from "../ffi/library.ts";
+import { type LayerGroup, reportRun, type RunReport } from "../src/batching/run_report.ts";
+import { resolveBatcherOptions } from "../src/batching/options.ts";
+import { type ModelPlan, planModel } from "../src/model/architectures/architectures.ts";
 import { warningsOf } from "../src/model/warnings.ts";
 import { formatInstead, FORMATS } from "../src/files/formats.ts";
 import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } from "../src/files/gguf/read.ts";
+import { mebibytes } from "../src/batching/memory_budget.ts";
 import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
@@ -29,6 +34,8 @@ interface Report {
   runs: boolean;
   /** Why it cannot run. */
   reason: string | null;
+  /** How it runs; null where it doesn't. */
+  run: RunReport | null;
   /** What it can do with the context asked for, but was not made for. */
   warnings: readonly string[];
   metadata: Record<string, unknown>;
@@ -38,14 +45,15 @@ interface Report {
 /** Runs the subcommand. */
 export async function inspect(args: Arguments): Promise<void> {
   if (args.argument === undefined) throw new UsageError("inspect needs FILE");
+  await prepare();
   const report = reportOn(readGguf(args.argument), args.flag("tensors"), args.number("context"));
   await print(args.flag("json") ? toJson(report) : plainText(report));
 }
 
 function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined): Report {
   const tensors = [...gguf.tensors.values()];
-  const reason = whyNot(gguf, tensors);
-  const warnings = reason === null && context !== undefined ? warningsOf(planModel(gguf, { context }), context) : [];
+  const { plan, reason } = planOf(gguf, tensors, context);
+  const { settings } = resolveBatcherOptions({});
   return {
     files: gguf.files,
     version: gguf.version,
@@ -56,7 +64,8 @@ function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined)
     types: countTypes(tensors),
     runs: reason === null,
     reason,
-    warnings,
+    run: plan ? reportRun(gguf, plan, settings, context) : null,
+    warnings: plan && context !== undefined ? warningsOf(plan, context) : [],
     metadata: Object.fromEntries([...gguf.metadata.entries()].map(([key, value]) => [key, shown(value)])),
     ...(withTensors ? { tensors: tensors.map(tensorRow) } : {}),
   };
@@ -66,18 +75,22 @@ function tensorRow({ name, typeName, dims, bytes, file, offset }: Tensor) {
   return { name, type: typeName, dims, bytes, file, offset };
 }
 
-/** The sentence that keeps the file from running, or null. Everything that loading checks in TypeScript is asked. */
-function whyNot(gguf: Gguf, tensors: readonly Tensor[]): string | null {
+/** The model of a file, or the sentence that keeps it from running. Everything that loading checks in TypeScript is asked. */
+function planOf(
+  gguf: Gguf,
+  tensors: readonly Tensor[],
+  context: number | undefined,
+): { readonly plan?: ModelPlan; readonly reason: string | null } {
   try {
     planModel(gguf);
     loadTokenizer(gguf);
   } catch (error) {
-    if (error instanceof LightGPTError) return error.message;
+    if (error instanceof LightGPTError) return { reason: error.message };
     throw error;
   }
   const refused = tensors.find(({ type }) => !FORMATS.get(type)?.supported);
-  if (refused === undefined) return null;
-  return `${refused.name}: no kernels for ${refused.typeName}; use ${formatInstead(refused.type)}.`;
+  if (refused === undefined) return { plan: planModel(gguf, context === undefined ? {} : { context }), reason: null };
+  return { reason: `${refused.name}: no kernels for ${refused.typeName}; use ${formatInstead(refused.type)}.` };
 }
 
 function textOf(gguf: Gguf, key: string): string | null {
@@ -115,6 +128,7 @@ function plainText(report: Report): string {
     ["parameters", String(report.parameters)],
     ["tensors", types],
     ["runs", report.runs ? "yes" : `no: ${report.reason}`],
+    ...report.run ? runRows(report.run) : [],
     ...report.warnings.map((warning): [string, string] => ["warning", warning]),
   ];
   const metadata = Object.entries(report.metadata).map(([key, value]): [string, string] => [key, inOneLine(value)]);
@@ -122,6 +136,59 @@ function plainText(report: Report): string {
     `${name}  ${type}  ${dims.join(" x ")}  ${bytes}`
   );
   return [...columns(rows), "", ...columns(metadata), ...(tensors ? ["", ...tensors] : [])].join("\n") + "\n";
+}
+
+/** The names of mixers for people. */
+const mixers: Record<LayerGroup["mixer"], string> = {
+  attention: "attention",
+  latent: "latent attention",
+  shortConvolution: "short convolution",
+  deltaRule: "delta rule",
+  mamba2: "Mamba-2",
+  paired: "attention and Mamba-2",
+  none: "no mixer",
+};
+const feedForwards: Record<LayerGroup["feedForward"], string> = {
+  dense: "dense",
+  experts: "experts",
+  beside: "experts beside a dense part",
+  none: "no feed-forward part",
+};
+
+function runRows(run: RunReport): [string, string][] {
+  const { experts, kvBytesAPosition, kvBytesBehind, stateBytes, kv, pageSize } = run;
+  const groups = run.layers.map(({ layers, mixer, feedForward, window, readsKeysOfOthers }) => {
+    const details = [
+      window > 0 ? `window of ${window}` : "",
+      readsKeysOfOthers ? "keys of another layer" : "",
+    ].filter((detail) => detail !== "");
+    return `${layers} x ${mixers[mixer]}${details.length > 0 ? ` (${details.join(", ")})` : ""}, ${
+      feedForwards[feedForward]
+    }`;
+  });
+  const behind = kvBytesBehind < kvBytesAPosition ? `, ${kvBytesBehind} once windows have passed` : "";
+  const shared = experts && experts.sharedWidth > 0 ? `, and a shared one of width ${experts.sharedWidth}` : "";
+  return [
+    ...groups.map((group, index): [string, string] => [index === 0 ? "layers" : "", group]),
+    ...experts
+      ? [
+        ["experts", `${experts.used} of ${experts.count} for each token, of width ${experts.width}${shared}`] as [
+          string,
+          string,
+        ],
+      ]
+      : [],
+    ["keys, values", `${kvBytesAPosition} bytes a position (${kv}, pages of ${pageSize})${behind}`],
+    ...stateBytes > 0 ? [["state", `${stateBytes} bytes a sequence`] as [string, string]] : [],
+    ...run.memory.map(({ context, total, kv }, index): [string, string] => {
+      const trained = context === run.context ? ", what it was trained for" : "";
+      return [
+        index === 0 ? "memory" : "",
+        `${mebibytes(total)} for ${context} positions (${mebibytes(kv)} of it keys and values)${trained}`,
+      ];
+    }),
+    ...run.ignored.map((what): [string, string] => ["ignored", what]),
+  ];
 }
 
 function inOneLine(value: unknown): string {

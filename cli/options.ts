@@ -68,10 +68,14 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     },
   },
   inspect: {
-    about: "show what a model file holds and whether it can run",
+    about: "show what a model file holds, whether it can run, how, and in what memory",
     argument: { name: "FILE", required: true },
     options: {
-      context: { kind: "integer", value: "N", about: "warn where the model was not trained for N tokens" },
+      context: {
+        kind: "integer",
+        value: "N",
+        about: "tell the memory of N tokens, and warn where the model was not trained for them",
+      },
       tensors: { kind: "flag", about: "list the tensors too" },
       json: JSON_FLAG,
     },

@@ -113,6 +113,13 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   if (metadata.get("general.type") === "adapter") {
     throw metadata.unsupported("general.type", "a model; an adapter is given as one of `adapters`", "'adapter'");
   }
+  if (metadata.get("general.type") === "mmproj" || architecture === "clip") {
+    throw metadata.unsupported(
+      "general.architecture",
+      "a language model, not a vision projector (mmproj)",
+      `'${architecture}'`,
+    );
+  }
   const traits = ARCHITECTURES.get(architecture);
   if (traits === undefined) {
     const names = [...ARCHITECTURES.keys()].join(", ");
