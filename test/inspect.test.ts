@@ -78,7 +78,11 @@ describe("how a model runs", () => {
     values.set("qwen3.block_count", u32(4));
     values.set("qwen3.nextn_predict_layers", u32(1));
     const vector = (name: string) => ({ name, type: 0, dims: [32], data: new Uint8Array(128) });
-    tensors.push(vector("blk.3.nextn.eh_proj.weight"), vector("blk.3.attn_norm.weight"), vector("blk.1.attn_rot_embd.weight"));
+    tensors.push(
+      vector("blk.3.nextn.eh_proj.weight"),
+      vector("blk.3.attn_norm.weight"),
+      vector("blk.1.attn_rot_embd.weight"),
+    );
     const gguf = parseGguf(memorySource("small", encodeGguf(values, tensors)));
     assertEquals(reportRun(gguf, planModel(gguf), settings).ignored, [
       "a drafter of 1 extra prediction layer (nextn)",
