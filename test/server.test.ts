@@ -212,6 +212,12 @@ it("takes only requests with a key, of which each tenant has its own cache and i
   assertEquals([tenants.length, tenants[0] === tenants[1], tenants[2]], [3, true, "two"]);
   const text = JSON.stringify(seen);
   assert(!text.includes("first key") && !text.includes("second key"), "no key is logged");
+  const made = await (await small.post("/v1/responses", { input: "Of a fox.", max_output_tokens: 2 }, first)).json();
+  for (const [headers, status] of [[second, 404], [first, 200]] as const) {
+    assertEquals((await small.get(`/v1/responses/${made.id}`, headers)).status, status);
+    const next = { input: "And?", previous_response_id: made.id, max_output_tokens: 1 };
+    assertEquals((await small.post("/v1/responses", next, headers)).status, status);
+  }
   // A stream that is not read is open.
   const body = { prompt: "Once", stream: true, max_tokens: 50 };
   const open = await small.post("/v1/completions", body, first);

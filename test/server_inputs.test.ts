@@ -142,13 +142,16 @@ it("bad requests are refused in OpenAI's shape, by the field, before anything is
     const { error } = await response.json();
     assertEquals([response.status, error.param], [status, param], `${shown}: ${error.message}`);
     assert(typeof error.message === "string" && typeof error.type === "string" && "code" in error, shown);
-    // The first request loads the template language, the first of a kind is compiled: once more, where it was slow.
-    if (ms < 10) continue;
-    const again = performance.now();
-    await small.post(path, body);
-    if (performance.now() - again >= 10) slow.push(`${shown}: ${performance.now() - again} ms`);
+    // The first request loads the template language, the first of a kind is compiled, and other programs run here, too.
+    let least = ms;
+    for (let tries = 0; least >= 10 && tries < 8; tries++) {
+      const again = performance.now();
+      await small.post(path, body);
+      least = Math.min(least, performance.now() - again);
+    }
+    if (least >= 10) slow.push(`${shown}: ${least} ms`);
   }
-  assertLess(slow.length, 3, slow.join("\n")); // other programs run on this machine, too
+  assertEquals(slow, []);
   assertEquals(small.lm.batcher.stats().steps, steps);
   const plain = { "content-type": "text/plain" };
   assertEquals((await small.post(chat, talk, plain)).status, 415);
@@ -173,6 +176,7 @@ it("bodies that are changed at random are answered or refused, and never fail th
     [chat, talk],
     [text, { prompt: "x" }],
     ["/tokenize", { prompt: "x" }],
+    ["/v1/responses", { input: "x", max_output_tokens: 1 }],
     ["/v1/messages", { ...talk, max_tokens: 1 }],
     ["/api/chat", { ...talk, options: { num_predict: 1 } }],
     ["/api/generate", { prompt: "x", options: { num_predict: 1 } }],

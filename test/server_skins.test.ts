@@ -128,6 +128,62 @@ describe("the skins of a server", () => {
     }
   });
 
+  it("of OpenAI's responses: whole, events with their numbers, and conversations that go on", async () => {
+    const sampling = { temperature: 1, seed: 5 };
+    const expected = await reply({ sampling, maxTokens: 20, logprobs: 1 });
+    const rest = { model: "stories", temperature: 1, seed: 5, max_output_tokens: 20, top_logprobs: 1 };
+    const body = { ...rest, instructions: "Tell.", input: "Of a fox.", include: ["message.output_text.logprobs"] };
+    const whole = await json("/v1/responses", body);
+    assertEquals([whole.status, whole.incomplete_details], ["incomplete", { reason: "max_output_tokens" }]);
+    const [{ text, logprobs }] = whole.output[0].content;
+    assertEquals(text, expected.text);
+    const bits = expected.logprobs?.map(({ logprob }) => logprob);
+    assertEquals(logprobs.map(({ logprob }: { logprob: number }) => logprob), bits);
+    assertEquals([whole.usage.input_tokens, whole.usage.output_tokens], [expected.promptTokens, 20]);
+    const items = [{ role: "user", content: [{ type: "input_text", text: "Of a fox." }] }];
+    const response = await small.post("/v1/responses", { ...body, input: items, stream: true });
+    const events = (await response.text()).trimEnd().split("\n\n").map((event) => {
+      const [, name, data] = /^event: (\S+)\ndata: (.*)$/.exec(event) as RegExpExecArray;
+      assertEquals(JSON.parse(data).type, name);
+      return JSON.parse(data);
+    });
+    assertEquals(events.map(({ sequence_number }) => sequence_number), events.map((_, index) => index));
+    assertEquals(events.map(({ delta }) => delta ?? "").join(""), expected.text);
+    const last = events.at(-1);
+    assertEquals([last.type, last.response.output[0].content], ["response.incomplete", whole.output[0].content]);
+    // A later one goes on from it, and so from what was said.
+    const next = await json("/v1/responses", {
+      ...rest,
+      top_logprobs: 0,
+      previous_response_id: whole.id,
+      input: "And then?",
+    });
+    const talk = [turns[0], { role: "assistant", content: expected.text }, { role: "user", content: "And then?" }];
+    const same = await small.lm.reply(talk, { template, sampling, maxTokens: 20 });
+    assertEquals(next.output[0].content[0].text, same.text);
+    assertEquals((await (await small.get(`/v1/responses/${whole.id}`)).json()).output, whole.output);
+    assertEquals((await small.get(`/v1/responses/${whole.id}?stream=true`)).status, 400);
+    const forget = new Request(`http://localhost/v1/responses/${whole.id}`, { method: "DELETE" });
+    assertEquals((await (await small.server.fetch(forget)).json()).deleted, true);
+    assertEquals((await small.get(`/v1/responses/${whole.id}`)).status, 404);
+    const short = await json("/v1/responses", { input: "Hi", store: false, max_output_tokens: 2 });
+    assertEquals((await small.get(`/v1/responses/${short.id}`)).status, 404);
+    const schema = {
+      type: "object",
+      properties: { red: { type: "boolean" } },
+      required: ["red"],
+      additionalProperties: false,
+    };
+    const held = await json("/v1/responses", {
+      ...rest,
+      top_logprobs: 0,
+      max_output_tokens: 99,
+      input: "Of a fox.",
+      text: { format: { type: "json_schema", name: "x", schema } },
+    });
+    if (held.status === "completed") assert("red" in JSON.parse(held.output[0].content[0].text));
+  });
+
   it("say what is wrong in their own form", async () => {
     const good = { messages: turns, max_tokens: 5 };
     const wrong: [string, object, number, RegExp][] = [
@@ -147,6 +203,16 @@ describe("the skins of a server", () => {
       ["/api/chat", { messages: turns, format: "xml" }, 400, /format/],
       ["/api/generate", { prompt: "x", images: ["aGk="] }, 400, /images/],
       ["/api/generate", { prompt: "x", raw: true, system: "y" }, 400, /system/],
+      ["/v1/responses", {}, 400, /input/],
+      ["/v1/responses", { input: [{ type: "function_call_output", call_id: "1" }] }, 400, /input\[0\]\.type/],
+      ["/v1/responses", { input: [{ role: "user", content: [{ type: "input_image" }] }] }, 400, /input\[0\]\.content/],
+      ["/v1/responses", { input: "x", previous_response_id: "resp_1" }, 404, /resp_1/],
+      ["/v1/responses", { input: "x", background: true }, 400, /background/],
+      ["/v1/responses", { input: "x", truncation: "auto" }, 400, /truncation/],
+      ["/v1/responses", { input: "x", include: ["reasoning.encrypted_content"] }, 400, /include/],
+      ["/v1/responses", { input: "x", text: { format: { type: "xml" } } }, 400, /type/],
+      ["/v1/responses", { input: "x", reasoning: { effort: "high" } }, 400, /reasoning\.effort/],
+      ["/v1/responses", { input: "x", top_logprobs: 3 }, 400, /top_logprobs/],
       ["/api/embed", { input: "x" }, 501, /embeddings/],
     ];
     for (const [path, body, status, message] of wrong) {
@@ -155,7 +221,7 @@ describe("the skins of a server", () => {
       const text = path.startsWith("/api") ? error : error.message;
       assertEquals(response.status, status, `${path} ${text}`);
       assert(message.test(text), text);
-      if (!path.startsWith("/api")) assertEquals([type, typeof error.type], ["error", "string"]);
+      if (path.startsWith("/v1/messages")) assertEquals([type, typeof error.type], ["error", "string"]);
     }
   });
 });

@@ -22,12 +22,13 @@ export function readMessages(
   value: unknown,
   { limits }: Pick<Call, "limits">,
   roles: readonly string[] = rolesOfOpenAi,
+  name = "messages",
 ): Conversation {
-  if (!Array.isArray(value) || value.length === 0) refuse("messages", "messages: expected an array of messages.");
+  if (!Array.isArray(value) || value.length === 0) refuse(name, `${name}: expected an array of messages.`);
   if (value.length > limits.messagesMax) {
-    refuse("messages", `messages: expected at most ${limits.messagesMax}, got ${value.length}.`);
+    refuse(name, `${name}: expected at most ${limits.messagesMax}, got ${value.length}.`);
   }
-  const messages = value.map((message: unknown, index) => readMessage(message, `messages[${index}]`, roles));
+  const messages = value.map((message: unknown, index) => readMessage(message, `${name}[${index}]`, roles));
   const last = messages.at(-1) as ChatMessage;
   if (last.role !== "assistant") return { messages, begun: "" };
   return { messages: messages.slice(0, -1), begun: last.content as string };

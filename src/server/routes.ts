@@ -10,6 +10,7 @@ import { chatNames, planChat } from "./skins/chat.ts";
 import { completionNames, planCompletions } from "./skins/completions.ts";
 import { countNames, countTokens, messagesNames, planMessages } from "./skins/messages.ts";
 import * as ollama from "./skins/ollama.ts";
+import { planResponses, responsesNames } from "./skins/responses.ts";
 import { detokenize, detokenizeNames, tokenize, tokenizeNames } from "./skins/tokens.ts";
 import { Failure } from "./failure.ts";
 import type { Call, Dialect, Plan } from "./types.ts";
@@ -73,6 +74,14 @@ export const ROUTES: readonly Route[] = [
     about: "The text of tokens.",
     names: detokenizeNames,
     answer: detokenize,
+  },
+  {
+    method: "POST",
+    path: "/v1/responses",
+    dialect: "openai",
+    about: "Answers a conversation; GET and DELETE /v1/responses/ID tell and forget an answer that is kept.",
+    names: responsesNames,
+    plan: planResponses,
   },
   {
     method: "POST",

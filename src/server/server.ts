@@ -10,10 +10,12 @@ import { VERSION } from "../../ffi/wire.ts";
 import { given, readOptions } from "../options/schema.ts";
 import type { Completion } from "../batching/completion.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
+import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { Doors } from "./doors.ts";
 import { Failure, failureOf, failureResponse } from "./failure.ts";
 import { Keys } from "./keys.ts";
+import { lookUp, modelEntry } from "./lookups.ts";
 import { Models } from "./models.ts";
 import { newId } from "./openai.ts";
 import { openApi } from "./openapi.ts";
@@ -75,6 +77,7 @@ export function createServer(options: ServerOptions): Server {
 
 class LocalServer implements Server {
   readonly #models: Models;
+  readonly #answers = new Answers();
   readonly #keys: Keys;
   readonly #doors: Doors;
   readonly #limits: Limits;
@@ -152,8 +155,8 @@ class LocalServer implements Server {
     }
     if (route?.tell === "health") return told({ status: "ok" }, ended);
     const tenant = this.#keys.tenantOf(request);
-    const model = /^\/v1\/models\/(.+)$/.exec(path)?.[1];
-    if (model !== undefined && request.method === "GET") return told(this.#model(decodeURIComponent(model)), ended);
+    const found = lookUp(request, { models: this.#models, answers: this.#answers }, tenant.tenant);
+    if (found !== undefined) return told(found, ended);
     if (route === undefined) throw unknownPath(request.method, path);
     if (route.tell !== undefined) return await this.#tell(route.tell, ended);
     return await this.#work(request, route, tenant, ended);
@@ -168,7 +171,7 @@ class LocalServer implements Server {
         throw draining();
       }
       case "models":
-        return told({ object: "list", data: this.#models.list.map(({ name }) => this.#model(name)) }, ended);
+        return told({ object: "list", data: this.#models.list.map(modelEntry) }, ended);
       case "tags":
         return told(
           { models: this.#models.list.map(({ name, created, served }) => tag(name, created, served)) },
@@ -186,17 +189,6 @@ class LocalServer implements Server {
         });
       }
     }
-  }
-
-  #model(asked: string): JsonValue {
-    const found = this.#models.list.find(({ name }) => name === asked);
-    if (found !== undefined) return { id: found.name, object: "model", created: found.created, owned_by: "lightgpt" };
-    throw new Failure(`The model ${JSON.stringify(asked.slice(0, 100))} does not exist.`, {
-      status: 404,
-      type: "invalid_request_error",
-      code: "model_not_found",
-      param: "model",
-    });
   }
 
   /** Does what takes a body: reads it, takes the model, plans, runs. */
@@ -221,7 +213,14 @@ class LocalServer implements Server {
       ({ release } = lease);
       model = served.name;
       controller.signal.throwIfAborted();
-      const call: Call = { body, served, tenant, limits: this.#limits, signal: controller.signal };
+      const call: Call = {
+        body,
+        served,
+        tenant,
+        limits: this.#limits,
+        answers: this.#answers,
+        signal: controller.signal,
+      };
       if (route.answer) return told(await route.answer(call), finish);
       const plan = await (route.plan as NonNullable<Route["plan"]>)(call);
       const run = new Run(served.lm.batcher, plan.jobs, controller.signal);

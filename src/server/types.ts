@@ -10,7 +10,7 @@ import type { ConstraintOptions } from "../grammar/options.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { Conversations } from "../text/chat/conversation.ts";
-import type { JsonValue } from "../text/chat/inputs.ts";
+import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
 
 /** What is to be generated. */
 export interface Job {
@@ -52,6 +52,25 @@ export interface Limits {
   readonly heartbeatMs: number;
 }
 
+/** An answer that is kept. */
+export interface Kept {
+  readonly tenant: string;
+  /** The answer as its client got it. */
+  readonly response: JsonValue;
+  /** The conversation up to and with it. */
+  readonly messages: readonly ChatMessage[];
+}
+
+/** Answers that clients may come back to. */
+export interface AnswerStore {
+  /** Keeps an answer; where there are too many, the oldest go. */
+  keep(id: string, kept: Kept): void;
+  /** The answer with this id; throws where there is none, or it is another tenant's, which is the same to a client. */
+  find(id: string, tenant: string): Kept;
+  /** Forgets an answer; throws where there is none. */
+  forget(id: string, tenant: string): void;
+}
+
 /** A request on its way: its body, and what serves it. */
 export interface Call {
   /** What the body says, as JSON. */
@@ -59,6 +78,8 @@ export interface Call {
   readonly served: Served;
   readonly tenant: Tenant;
   readonly limits: Limits;
+  /** The answers that clients may come back to. */
+  readonly answers: AnswerStore;
   /** Ends the work. */
   readonly signal: AbortSignal;
 }

@@ -86,6 +86,27 @@ describe("clients", { skip }, () => {
     assertEquals([denied.status, denied.code], [401, "invalid_api_key"]);
   });
 
+  it("openai: responses, whole, streamed, gone on with, found and forgotten", async () => {
+    const client = await openai();
+    const [{ content: instructions }, { content: input }] = messages;
+    const asked = { model: "stories", instructions, input, max_output_tokens: 24, ...rest };
+    const whole = await client.responses.create(asked);
+    assertEquals([whole.output_text, whole.status], [expected.text, "incomplete"]);
+    let text = "";
+    const types: string[] = [];
+    for await (const event of await client.responses.create({ ...asked, stream: true })) {
+      types.push(event.type);
+      if (event.type === "response.output_text.delta") text += event.delta;
+    }
+    assertEquals([text, types.at(-1)], [expected.text, "response.incomplete"]);
+    assertEquals((await client.responses.stream(asked).finalResponse()).output_text, expected.text);
+    const next = await client.responses.create({ ...asked, input: "And?", previous_response_id: whole.id });
+    assertEquals(next.previous_response_id, whole.id);
+    assertEquals((await client.responses.retrieve(whole.id)).output_text, expected.text);
+    await client.responses.delete(whole.id);
+    assertEquals((await client.responses.retrieve(whole.id).catch((error: unknown) => error)).status, 404);
+  });
+
   it("openai: leaving a stream frees its place, and a fault throws", async () => {
     const client = await openai();
     const asked = { model: "stories", prompt: "Once", max_tokens: 300, stream: true, seed: 1 };
