@@ -142,6 +142,17 @@ describe("a schema", () => {
     ]);
     await verdicts({ type: "object", properties: {}, additionalProperties: false }, ["{}"], ['{"a":1}']);
     await verdicts({ type: "array", maxItems: 0 }, ["[]"], ["[1]"]);
+    await verdicts({
+      type: "array",
+      items: { enum: ["a", 1, 2, true, null] },
+      uniqueItems: true,
+      minItems: 1,
+      maxItems: 3,
+    }, [
+      '["a"]',
+      "[2, 1]",
+      '[null,true,"a"]',
+    ], ["[]", "[1,1]", "[1,1.0]", '["a",1,"a"]', '["a",1,2,true]', "[3]"]);
     await verdicts({ multipleOf: 0.01 }, ["1.25", "3", "-0.10"], ["1.255"]);
     await verdicts({ type: "number", minimum: -1.5, exclusiveMaximum: 10 }, ["-1.5", "0", "9.99", "-0.0"], [
       "-1.51",

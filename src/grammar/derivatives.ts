@@ -11,6 +11,9 @@ import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 /** Words of a set of classes. */
 export const classWords = 8;
 
+/** Bytes of texts that are looked at for a list of them. */
+const listStepsMost = 20_000;
+
 /** Derives terms. All of their sets of bytes exist by now: derivatives bring no new classes. */
 export class Derivatives {
   /** Of each byte its class. */
@@ -164,5 +167,22 @@ export class Derivatives {
     }
     for (const lexeme of from.keys()) this.#hasText.set(lexeme, false);
     return false;
+  }
+
+  /** All texts of a language; `undefined` where that is more than `most`, or takes too long to say. */
+  texts(start: Lexeme, most: number): Uint8Array[] | undefined {
+    if (!this.#lexemes.isFinite(start)) return undefined;
+    const found: Uint8Array[] = [];
+    const open: [Lexeme, readonly number[]][] = [[start, []]];
+    for (let steps = 0; open.length > 0; steps++) {
+      if (steps > listStepsMost || found.length > most) return undefined;
+      const [lexeme, bytes] = open.pop() as [Lexeme, readonly number[]];
+      if (this.#lexemes.isNullable(lexeme)) found.push(Uint8Array.from(bytes));
+      for (let byte = 0; byte < 256; byte++) {
+        const left = this.derive(lexeme, this.classOf[byte]);
+        if (this.hasText(left)) open.push([left, [...bytes, byte]]);
+      }
+    }
+    return found.length > most ? undefined : found;
   }
 }

@@ -15,21 +15,15 @@ export function arrayCases(schema: SchemaObject, place: SchemaPlace, tools: Case
   const [least = 0, most = Infinity] = [count(schema, "minItems", place), count(schema, "maxItems", place)];
   if (least > most) return [];
   const contains = containsOf(schema, place, tools);
-  const one = anyArray({
+  return [anyArray({
     prefix,
     rest,
     least,
     most,
     contains: contains ? [contains] : [],
+    isUnique: schema.uniqueItems === true,
     evaluated: { ...NOTHING_EVALUATED, all: items === Infinity, items: items === Infinity ? 0 : items },
-  });
-  return schema.uniqueItems === true ? uniqueCases(one, place) : [one];
-}
-
-/** Arrays of one item or none have no two that are equal. */
-function uniqueCases(one: ArrayCase, place: SchemaPlace): ArrayCase[] {
-  if (one.most <= 1) return [one];
-  return refuseUnsupported(place.where, "an array of one item at most, or without uniqueItems", "uniqueItems");
+  })];
 }
 
 function itemsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools): {

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Alternative, RuleSymbol } from "../rules.ts";
+import { shuffledMost } from "../shuffle.ts";
 import { refuseUnsupported } from "./refuse.ts";
 import type { RuleTools } from "./tools.ts";
 import { type ArrayCase, type Demand, joined } from "./types.ts";
@@ -15,8 +16,29 @@ const statesMost = 20_000;
 /** The alternatives of an array. */
 export function arrayAlternatives(one: ArrayCase, tools: RuleTools): Alternative[] {
   const begin: RuleSymbol = { lexeme: tools.layout.beginArray };
+  // Arrays of one item or none have no two that are equal.
+  if (one.isUnique && one.most > 1) return [[begin, ...uniqueItems(one, tools)]];
   const writer = one.contains.length === 0 ? new PlainArray(one, tools) : new CountingArray(one, tools);
   return [[begin, { rule: writer.from() }]];
+}
+
+/** Items of which each is another: of a few values each comes once at most. */
+function uniqueItems(one: ArrayCase, { rules, layout, values }: RuleTools): RuleSymbol[] {
+  const { prefix, contains, rest, least, most } = one;
+  const texts = prefix.length + contains.length === 0 ? values(rest, shuffledMost) : undefined;
+  if (!texts) {
+    refuseUnsupported(
+      "",
+      `items of up to ${shuffledMost} values without items of their own, or one item`,
+      "uniqueItems",
+    );
+  }
+  const members = texts.map((lexeme) => ({
+    first: rules.add("an item", [[{ lexeme }]]),
+    next: rules.add("an item", [[{ lexeme: layout.comma }, { lexeme }]]),
+    isRequired: false,
+  }));
+  return [{ shuffle: { members, least, most } }, { lexeme: layout.endArray }];
 }
 
 function item(demand: Demand, isFirst: boolean, tools: RuleTools): RuleSymbol[] {

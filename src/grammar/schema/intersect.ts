@@ -38,7 +38,8 @@ export function ANY({ strings, numbers }: Languages): Case[] {
 
 /** An array of which nothing is said but this. */
 export function anyArray(said: Partial<ArrayCase> = {}): ArrayCase {
-  const rest = { prefix: [], rest: [], least: 0, most: Infinity, contains: [], evaluated: NOTHING_EVALUATED };
+  const counts = { least: 0, most: Infinity, contains: [], isUnique: false };
+  const rest = { prefix: [], rest: [], ...counts, evaluated: NOTHING_EVALUATED };
   return { type: "array", ...rest, ...said };
 }
 
@@ -58,7 +59,7 @@ export function saysNothing(one: ArrayCase | ObjectCase): boolean {
   const { least, most, evaluated } = one;
   if (least > 0 || most < Infinity || evaluated.all || evaluated.items > 0 || evaluated.names.length > 0) return false;
   return one.type === "array"
-    ? one.prefix.length + one.rest.length + one.contains.length === 0
+    ? one.prefix.length + one.rest.length + one.contains.length === 0 && !one.isUnique
     : one.named.size + one.rules.length + one.needs.length === 0;
 }
 
@@ -107,6 +108,7 @@ function commonArray(a: ArrayCase, b: ArrayCase): ArrayCase | undefined {
     least,
     most,
     contains: [...a.contains, ...b.contains],
+    isUnique: a.isUnique || b.isUnique,
     evaluated: bothEvaluated(a.evaluated, b.evaluated),
   };
 }

@@ -41,6 +41,9 @@ export function schemaRules(
   return { root: translation.run(), ignored: [...translation.references.ignored] };
 }
 
+/** Spellings of values that are told apart one by one. */
+const spellingsMost = 2000;
+
 class Translation implements RuleTools {
   readonly lexemes: Lexemes;
   readonly strings: Strings;
@@ -95,6 +98,21 @@ class Translation implements RuleTools {
     this.#open.push([demand, rule]);
     return rule;
   }
+
+  readonly values = (demand: Demand, most: number): Lexeme[] | undefined => {
+    const texts = new Set<string>();
+    for (const one of this.#cases.of(demand)) {
+      if (one.type === "array" || one.type === "object") return undefined;
+      for (const [symbol] of this.#alternatives(one)) {
+        const found = "lexeme" in symbol ? this.#derivatives().texts(symbol.lexeme, spellingsMost) : undefined;
+        if (!found) return undefined;
+        // Numbers have many spellings, and are equal whatever theirs is.
+        for (const text of found) texts.add(JSON.stringify(JSON.parse(new TextDecoder().decode(text))));
+      }
+      if (texts.size > most) return undefined;
+    }
+    return Array.from(texts, (text) => this.#text(text));
+  };
 
   hasName(names: Lexeme, name: string): boolean {
     const derivatives = this.#derivatives();

@@ -40,6 +40,8 @@ export interface RuleTools {
   readonly order: PropertyOrder;
   /** The rule of the values that meet a demand. */
   rule(demand: Demand): number;
+  /** The values that meet a demand, each as its text, where they are `most` at most and none has items of its own. */
+  readonly values: (demand: Demand, most: number) => readonly Lexeme[] | undefined;
   /** Whether a name is in a language of names. */
   hasName(names: Lexeme, name: string): boolean;
   /** Whether a language has a text. */

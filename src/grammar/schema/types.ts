@@ -41,6 +41,8 @@ export interface ArrayCase {
   readonly most: number;
   /** How many items meet a demand. */
   readonly contains: readonly { readonly demand: Demand; readonly least: number; readonly most: number }[];
+  /** Whether no two items are equal. */
+  readonly isUnique: boolean;
   readonly evaluated: Evaluated;
 }
 
