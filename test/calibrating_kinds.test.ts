@@ -11,7 +11,16 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
 import { u32 } from "./models.ts";
-import { gemma4, lfm2, qwen35, type Shape, smallModelBytes } from "./small-models.ts";
+import {
+  falconH1,
+  gemma4,
+  granitehybrid,
+  lfm2,
+  nemotronH,
+  qwen35,
+  type Shape,
+  smallModelBytes,
+} from "./small-models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-calibrating-kinds-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -54,6 +63,8 @@ const shapes: Record<string, Shape> = {
     },
   },
   qwen35,
+  granitehybrid,
+  falconH1,
 };
 
 describe("calibrated rounding", () => {
@@ -68,7 +79,9 @@ describe("calibrated rounding", () => {
       const found: number[] = [];
       for (const rounding of ["search", "calibrated"] as const) {
         const { warnings, tensors } = await makes(name, rounding);
-        assertEquals(warnings.filter((warning) => /by a search/.test(warning)), []);
+        // Beside attention, what comes of states has a product that is not captured.
+        const searched = warnings.filter((warning) => /by a search/.test(warning));
+        assertEquals(searched.length, name === "falconH1" && rounding === "calibrated" ? 1 : 0, searched[0]);
         const rounded = tensors.filter(({ to }) => to === "Q4_0").map((tensor) => tensor.name.split(".")[2]);
         const wanted = Object.keys(shapes[name].experts ?? {}).length > 0 ? "ffn_down_exps" : "ffn_down";
         assert(rounded.includes(wanted), `${rounded}`);
@@ -76,23 +89,22 @@ describe("calibrated rounding", () => {
         await using made = await LightGPT.load(at(`${name}-${rounding}.gguf`), { kv: "f32" });
         found.push((await made.accuracy({ reference: exact, text: letters.slice(0, 400) })).divergence);
       }
-      assertLess(found[1], 0.5 * found[0]);
+      assertLess(found[1], (name === "falconH1" ? 0.7 : 0.5) * found[0]);
     });
   }
 
   it("is refused by name where a layer needs more than the states before it", async () => {
-    writeFileSync(at("gemma4.gguf"), smallModelBytes(gemma4));
-    const error = await assertRejects(
-      () =>
-        quantizeFile(at("gemma4.gguf"), at("refused.gguf"), {
-          type: "q4_0",
-          rounding: "calibrated",
-          calibration: letters,
-        }),
-      LightGPTError,
-      "calibrated rounding goes layer by layer, and layers of gemma4 take more than the states before them",
-    );
-    assertEquals(error.code, "unsupported");
+    for (
+      const [shape, why] of [
+        [gemma4, "layers of gemma4 take more than the states before them"],
+        [nemotronH, "layers of nemotron_h are sometimes a feed-forward part alone"],
+      ] as const
+    ) {
+      writeFileSync(at("linked.gguf"), smallModelBytes(shape));
+      const options = { type: "q4_0", rounding: "calibrated", calibration: letters } as const;
+      const made = quantizeFile(at("linked.gguf"), at("refused.gguf"), options);
+      assertEquals((await assertRejects(() => made, LightGPTError, why)).code, "unsupported");
+    }
     assertEquals(readdirSync(folder).filter((name) => name.startsWith("refused")), []);
   });
 

@@ -17,11 +17,126 @@ export interface MixShape {
   /** Whether queries, keys and values are one matrix. */
   readonly isJoined?: true;
   readonly isTied?: true;
+  /** Roles and sizes of the tensors of a layer, where they are others than most models have. */
+  readonly layer?: (layer: number) => readonly (readonly [role: string, ...dims: number[]])[];
 }
 
 const rows = 32;
 const heads = (query: number, key: number) => ({ "attention.head_count": query, "attention.head_count_kv": key });
 const common = { "context_length": 64, "attention.layer_norm_rms_epsilon": 1e-5 };
+
+const states = {
+  "full_attention_interval": 4,
+  "ssm.conv_kernel": 4,
+  "ssm.state_size": 128,
+  "ssm.group_count": 4,
+  "ssm.time_step_rank": 8,
+  "ssm.inner_size": 1024,
+  "rope.dimension_count": 64,
+};
+const delta = [
+  ["attn_qkv", 1024, rows],
+  ["attn_gate", 1024, rows],
+  ["ssm_ba", 1024, 16],
+  ["ssm_conv1d", 4, 2048],
+  ["ssm_out", 1024, rows],
+] as const;
+
+/** The router and the experts of a layer. */
+const expertsOf = (columns: number, width: number, count: number) =>
+  [
+    ["ffn_gate_inp", columns, count],
+    ["ffn_gate_exps", columns, rows, count],
+    ["ffn_up_exps", columns, rows, count],
+    ["ffn_down_exps", width, rows, count],
+  ] as const;
+const attentionOf = (columns: number) =>
+  [
+    ["attn_q", columns, rows],
+    ["attn_k", columns, rows],
+    ["attn_v", columns, rows],
+    ["attn_output", columns, rows],
+  ] as const;
+const denseOf = (columns: number, width: number) =>
+  [
+    ["ffn_gate", columns, rows],
+    ["ffn_up", columns, rows],
+    ["ffn_down", width, rows],
+  ] as const;
+
+/** Models with experts and with states: gpt-oss, LFM2, Qwen 3 Next. */
+const newer: readonly MixShape[] = [
+  {
+    name: "gpt-oss",
+    architecture: "gpt-oss",
+    numbers: {
+      ...common,
+      block_count: 8,
+      embedding_length: 2880,
+      expert_feed_forward_length: 2880,
+      expert_count: 8,
+      expert_used_count: 4,
+      "attention.sliding_window": 128,
+      "attention.key_length": 64,
+      "attention.value_length": 64,
+      ...heads(64, 8),
+    },
+    columns: 2880,
+    feedForward: 2880,
+    layer: () => [["attn_norm", 2880], ...attentionOf(2880), ...expertsOf(2880, 2880, 8)],
+  },
+  {
+    name: "lfm2",
+    architecture: "lfm2",
+    numbers: {
+      ...common,
+      block_count: 16,
+      embedding_length: 1024,
+      feed_forward_length: 4608,
+      "shortconv.l_cache": 3,
+      ...heads(16, 8),
+    },
+    columns: 1024,
+    feedForward: 4608,
+    isTied: true,
+    layer: (layer) => [
+      ["attn_norm", 1024],
+      ...layer % 3 === 2
+        ? attentionOf(1024)
+        : [["shortconv.in_proj", 1024, rows], ["shortconv.conv", 3, 1024], ["shortconv.out_proj", 1024, rows]] as const,
+      ...denseOf(1024, 4608),
+    ],
+  },
+  {
+    name: "qwen3next",
+    architecture: "qwen3next",
+    numbers: {
+      ...common,
+      ...states,
+      block_count: 8,
+      embedding_length: 1024,
+      feed_forward_length: 512,
+      expert_feed_forward_length: 512,
+      expert_shared_feed_forward_length: 512,
+      expert_count: 16,
+      expert_used_count: 8,
+      "attention.key_length": 256,
+      "attention.value_length": 256,
+      ...heads(16, 2),
+    },
+    columns: 1024,
+    feedForward: 512,
+    layer: (layer) => [
+      ["attn_norm", 1024],
+      ...layer % 4 === 3 ? attentionOf(1024) : delta,
+      ...expertsOf(1024, 512, 16),
+      ["ffn_gate_inp_shexp", 1024],
+      ["ffn_gate_shexp", 1024, rows],
+      ["ffn_up_shexp", 1024, rows],
+      ["ffn_down_shexp", 512, rows],
+    ],
+  },
+];
 
 /** SmolLM2, Gemma 3 270M, Phi 3, Mixtral, Qwen 3 with experts, Llama 2 70B and Qwen 2 72B. */
 export const mixShapes: readonly MixShape[] = [
@@ -96,6 +211,7 @@ export const mixShapes: readonly MixShape[] = [
     columns: 256,
     feedForward: 512,
   },
+  ...newer,
 ];
 
 /** Every mix that both can write and whose types are meant to be the same, and those that an importance matrix changes. */
@@ -130,6 +246,10 @@ export function tensorsOf(shape: MixShape): { name: string; dims: number[] }[] {
   if (!isTied) tensors.push({ name: "output.weight", dims: [columns, rows] });
   for (let layer = 0; layer < layers; layer++) {
     const add = (role: string, ...dims: number[]) => tensors.push({ name: `blk.${layer}.${role}.weight`, dims });
+    if (shape.layer !== undefined) {
+      for (const [role, ...dims] of shape.layer(layer)) add(role, ...dims);
+      continue;
+    }
     add("attn_norm", columns);
     if (isJoined) add("attn_qkv", columns, rows);
     else for (const role of ["attn_q", "attn_k", "attn_v"]) add(role, columns, rows);

@@ -1,12 +1,13 @@
 /**
  * Records which types llama-quantize gives the tensors of models of several shapes, for `test/mixes.test.ts`:
  *
- *     bun bench/peers/mixes.ts LLAMA_QUANTIZE > test/data/mixes.json
+ *     bun bench/peers/mixes.ts LLAMA_QUANTIZE > mixes.json           # all shapes
+ *     bun bench/peers/mixes.ts LLAMA_QUANTIZE gpt-oss > mixes.json   # this one anew, the others as they are
  *
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -60,13 +61,15 @@ function letterOf(type: string): string {
   return String.fromCharCode(97 + record.types.indexOf(type));
 }
 
-const [program] = process.argv.slice(2);
-if (program === undefined) throw new Error("usage: bun bench/peers/mixes.ts LLAMA_QUANTIZE");
+const [program, ...names] = process.argv.slice(2);
+if (program === undefined) throw new Error("usage: bun bench/peers/mixes.ts LLAMA_QUANTIZE [SHAPE ...]");
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-mixes-"));
 const [model, importances, out] = ["model.gguf", "imatrix.gguf", "out.gguf"].map((name) => join(folder, name));
-const record: MixRecord = { types: [], shapes: {} };
+const record: MixRecord = names.length === 0
+  ? { types: [], shapes: {} }
+  : JSON.parse(readFileSync(new URL("../../test/data/mixes.json", import.meta.url), "utf8"));
 try {
-  for (const shape of mixShapes) {
+  for (const shape of mixShapes.filter(({ name }) => names.length === 0 || names.includes(name))) {
     const tensors = tensorsOf(shape);
     writeModel(model!, shape, tensors);
     writeImportances(importances!, tensors);

@@ -74,7 +74,9 @@ export class CalibrationSteps {
     this.#plan = plan;
     for (const { role, layer, tensor } of plan.tensors) {
       const name = STEPS[role];
-      if (name === undefined) continue;
+      // Beside attention, what comes of states has a product without a number.
+      const isUncounted = role === "ssm_out" && plan.hyperparameters.perLayer[layer]?.mixer === "paired";
+      if (name === undefined || isUncounted) continue;
       const order = NAMES.length * layer + NAMES.indexOf(name);
       const step = this.#steps.get(order) ?? this.#stepOf(layer, name, order);
       if (step === undefined) continue;
@@ -140,8 +142,8 @@ export class CalibrationSteps {
   #stepOf(layer: number, name: Name, order: number): Step | undefined {
     const isSparse = this.#isSparse(layer);
     const ofExperts = name.startsWith("experts");
-    // Experts beside a dense part see what nothing captures.
-    if (ofExperts && !isSparse) return undefined;
+    // Experts beside a dense part, or on a narrower row, see what nothing captures.
+    if (ofExperts && (!isSparse || this.#layer(layer).expertLatent > 0)) return undefined;
     const numbers: Record<Name, number> = {
       into: INTO,
       out: OUT,
@@ -169,7 +171,9 @@ export class CalibrationSteps {
 }
 
 /** Floats that come out of a mixer, before its last matrix. */
-function mixerWidth({ mixer, heads, vDim, stateHeads, stateSize }: LayerParameters, embedding: number): number {
+function mixerWidth(own: LayerParameters, embedding: number): number {
+  const { mixer, heads, vDim, stateHeads, stateSize, stateWidth } = own;
   if (mixer === "shortConvolution") return embedding;
+  if (mixer === "mamba2") return stateHeads * stateWidth;
   return mixer === "deltaRule" ? stateHeads * stateSize : heads * vDim;
 }
