@@ -77,15 +77,13 @@ export {
 export type { Comparison } from "./src/measuring/comparison.ts";
 export type { Perplexity, PerplexityOptions } from "./src/measuring/perplexity.ts";
 export type { LogitsContext, LogitsProcessor } from "./src/sampling/logits_processor.ts";
-export {
-  type DecodeOptions,
-  type EncodeAsyncOptions,
-  type EncodeOptions,
-  loadTokenizer,
-  loadTokenizerAsync,
-  type StreamDecoder,
-  type Tokenizer,
-  type TokenizerAsyncOptions,
-  type TokenizerOptions,
-} from "./src/text/tokenizer/tokenizer.ts";
+export { loadTokenizer } from "./src/text/tokenizer/load.ts";
+export type { StreamDecoder } from "./src/text/tokenizer/stream.ts";
+export type {
+  DecodeOptions,
+  EncodeAsyncOptions,
+  EncodeOptions,
+  Tokenizer,
+  TokenizerOptions,
+} from "./src/text/tokenizer/types.ts";
 export type { TextRun } from "./src/text/types.ts";

@@ -29,7 +29,7 @@ const quantizing = {
   blocks,
 } as const;
 const gguf = readGguf(embeddedModel());
-const tokenizer = loadTokenizer(gguf);
+const tokenizer = await loadTokenizer(gguf);
 const text = "Once upon a time, there was a little girl named Lily. She lived in a house by the bridge.\n".repeat(11);
 const ids = tokenizer.encode(text);
 

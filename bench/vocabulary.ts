@@ -20,7 +20,8 @@ import { median } from "../src/machine/median.ts";
 import { encodeGguf, type NewValue } from "../scripts/gguf-writer.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
-import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../src/text/tokenizer/load.ts";
+import type { Tokenizer } from "../src/text/tokenizer/types.ts";
 
 const tokenCount = 128_000;
 const letters = [..."etaoinshrdlucmfwypvbgkjqxz"];
@@ -83,9 +84,9 @@ function processorMs(): number {
   return existsSync(path) ? Number(readFileSync(path, "utf8").split(" ", 1)[0]) / 1e6 : NaN;
 }
 
-function timed(work: () => void): [wall: number, processor: number] {
+async function timed(work: () => unknown): Promise<[wall: number, processor: number]> {
   const [wall, processor] = [performance.now(), processorMs()];
-  work();
+  await work();
   return [performance.now() - wall, processorMs() - processor];
 }
 
@@ -102,28 +103,28 @@ function texts(): Record<string, string> {
 }
 
 /** What a child prints: names and times. */
-function measure(path: string): Record<string, [number, number]> {
+async function measure(path: string): Promise<Record<string, [number, number]>> {
   processorMs(); // the first look costs more
   let tokenizer: Tokenizer | undefined;
   const found: Record<string, [number, number]> = {
-    "header, vocabulary, first words": timed(() => {
-      tokenizer = loadTokenizer(readGguf(path));
+    "header, vocabulary, first words": await timed(async () => {
+      tokenizer = await loadTokenizer(readGguf(path));
       tokenizer.encode("Hello world");
     }),
   };
   for (const [name, text] of Object.entries(texts())) {
-    found[`1 MiB of ${name}`] = timed(() => tokenizer?.encode(text));
+    found[`1 MiB of ${name}`] = await timed(() => tokenizer?.encode(text));
   }
   return found;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { runs: { type: "string", default: "7" }, once: { type: "boolean", default: false } },
   });
   if (values.once) {
-    console.log(JSON.stringify(measure(positionals[0])));
+    console.log(JSON.stringify(await measure(positionals[0])));
     return;
   }
   const self = fileURLToPath(import.meta.url);
@@ -146,4 +147,4 @@ function main(): void {
   }
 }
 
-main();
+await main();

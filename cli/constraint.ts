@@ -6,7 +6,7 @@
 import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import type { Completion } from "../src/batching/completion.ts";
 import { type ConstraintOptions, grammarOf, readConstraint } from "../src/grammar/options.ts";
-import type { Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../src/text/tokenizer/types.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import type { Arguments } from "./arguments.ts";
 import { readExactText } from "./files.ts";

@@ -13,7 +13,7 @@ import { warningsOf } from "../src/model/warnings.ts";
 import { formatInstead, FORMATS } from "../src/files/formats.ts";
 import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } from "../src/files/gguf/read.ts";
 import { mebibytes } from "../src/batching/memory_budget.ts";
-import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../src/text/tokenizer/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { print, toJson } from "./output.ts";
@@ -46,13 +46,13 @@ interface Report {
 export async function inspect(args: Arguments): Promise<void> {
   if (args.argument === undefined) throw new UsageError("inspect needs FILE");
   await prepare();
-  const report = reportOn(readGguf(args.argument), args.flag("tensors"), args.number("context"));
+  const report = await reportOn(readGguf(args.argument), args.flag("tensors"), args.number("context"));
   await print(args.flag("json") ? toJson(report) : plainText(report));
 }
 
-function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined): Report {
+async function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined): Promise<Report> {
   const tensors = [...gguf.tensors.values()];
-  const { plan, reason } = planOf(gguf, tensors, context);
+  const { plan, reason } = await planOf(gguf, tensors, context);
   const { settings } = resolveBatcherOptions({});
   return {
     files: gguf.files,
@@ -76,14 +76,14 @@ function tensorRow({ name, typeName, dims, bytes, file, offset }: Tensor) {
 }
 
 /** The model of a file, or the sentence that keeps it from running. Everything that loading checks in TypeScript is asked. */
-function planOf(
+async function planOf(
   gguf: Gguf,
   tensors: readonly Tensor[],
   context: number | undefined,
-): { readonly plan?: ModelPlan; readonly reason: string | null } {
+): Promise<{ readonly plan?: ModelPlan; readonly reason: string | null }> {
   try {
     planModel(gguf);
-    loadTokenizer(gguf);
+    await loadTokenizer(gguf);
   } catch (error) {
     if (error instanceof LightGPTError) return { reason: error.message };
     throw error;

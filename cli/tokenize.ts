@@ -5,7 +5,7 @@
  */
 import { readGguf } from "../src/files/gguf/read.ts";
 import { fetchEmbeddedModel } from "../src/files/embedded.ts";
-import { loadTokenizerAsync } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../src/text/tokenizer/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { print, readInput, toJson } from "./output.ts";
@@ -14,7 +14,7 @@ import { print, readInput, toJson } from "./output.ts";
 export async function tokenize(args: Arguments, signal: AbortSignal): Promise<void> {
   const text = await readInput(signal);
   if (text === undefined) throw new UsageError("tokenize reads standard input; give it a text through a pipe");
-  const tokenizer = await loadTokenizerAsync(readGguf(args.text("model") ?? await fetchEmbeddedModel()), {
+  const tokenizer = await loadTokenizer(readGguf(args.text("model") ?? await fetchEmbeddedModel()), {
     allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
     signal,
   });

@@ -17,7 +17,7 @@ import { FORMATS } from "../src/files/formats.ts";
 import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
 import { planModel } from "../src/model/architectures/architectures.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
-import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../test/tokenizers.ts";
 import { excerptDirectory, kitDirectory, type KitSequence, leftOutOfExcerpt, readJson } from "../test/kit.ts";
 import { arrayOf, byteCharacters, KIND, memorySource } from "../test/models.ts";
 import { encodeGguf, type NewValue, valuesOf } from "./gguf-writer.ts";

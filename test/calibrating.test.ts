@@ -24,7 +24,7 @@ import { after, before, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, type QuantizeFileOptions, readGguf } from "../mod.ts";
 import { CalibrationStore } from "../src/converting/calibration_store.ts";
 import { calibrationWindows } from "../src/converting/calibration_text.ts";
-import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "./tokenizers.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { lightgpt } from "./command.ts";
 import { excerptDirectory, repository } from "./kit.ts";

@@ -14,7 +14,7 @@ import { encodeGguf, type NewTensor, type NewValue } from "../scripts/gguf-write
 import { planModel } from "../src/model/architectures/architectures.ts";
 import { parseGguf, readGguf } from "../src/files/gguf/read.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
-import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "./tokenizers.ts";
 import { repository } from "./kit.ts";
 import { arrayOf, f32, flag, memorySource, metadataOnly, sentencePiece, text, u32, type Values } from "./models.ts";
 import { smallModelBytes, withDirectory } from "./small-models.ts";

@@ -22,8 +22,8 @@ import { embeddedModel } from "../src/files/embedded.ts";
 import { randomFrom } from "./simulation.ts";
 
 let tokenizer: Tokenizer;
-before(() => {
-  tokenizer = loadTokenizer(readGguf(embeddedModel()));
+before(async () => {
+  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
 });
 
 /** Whether a grammar has a text, which comes a byte at a time: so every beginning is looked at. */

@@ -195,12 +195,6 @@ function files(): void {
   options("planModel", planFields, (value) => face.planModel(lm.model.gguf, value));
   argument("loadTokenizer gguf", (value) => face.loadTokenizer(value));
   options("loadTokenizer", vocabulary.tokenizerFields, (value) => face.loadTokenizer(lm.model.gguf, value));
-  argument("loadTokenizerAsync gguf", (value) => face.loadTokenizerAsync(value));
-  options(
-    "loadTokenizerAsync",
-    vocabulary.tokenizerAsyncFields,
-    (value) => face.loadTokenizerAsync(lm.model.gguf, value),
-  );
   const { metadata } = lm.model.gguf;
   for (
     const name of ["has", "get", "text", "flag", "count", "number", "positive", "array", "offsetOf", "typeOf"] as const

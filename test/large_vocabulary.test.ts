@@ -7,9 +7,10 @@
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
 import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
-import { Grammar, loadTokenizer, loadTokenizerAsync } from "../mod.ts";
+import { Grammar, loadTokenizer } from "../mod.ts";
 import { metadataOnly, randomNumbers, sentencePiece } from "./models.ts";
 import { longestStall } from "./stall.ts";
+import { loadTokenizer as makeAtOnce } from "./tokenizers.ts";
 
 /** The longest stall that may be, in milliseconds: a person doesn't notice it in a stream. */
 const stallMs = 50;
@@ -27,17 +28,17 @@ describe("a vocabulary of 262 144 tokens", () => {
   const gguf = metadataOnly(sentencePiece(words(1 << 18)));
 
   it("is read in slices, and gives what it gives at once", async () => {
-    assertLess(await longestStall(() => loadTokenizerAsync(gguf), stallMs), stallMs);
+    assertLess(await longestStall(() => loadTokenizer(gguf), stallMs), stallMs);
     const text = "the quick brown fox";
-    assertEquals((await loadTokenizerAsync(gguf)).encode(text), loadTokenizer(gguf).encode(text));
+    assertEquals((await loadTokenizer(gguf)).encode(text), makeAtOnce(gguf).encode(text));
   });
 
   it("ends by its signal between two slices", async () => {
     const controller = new AbortController();
-    const given = loadTokenizerAsync(gguf, { signal: controller.signal });
+    const given = loadTokenizer(gguf, { signal: controller.signal });
     controller.abort();
     await assertRejects(() => given, CancelledError);
-    await assertRejects(() => loadTokenizerAsync(gguf, { signal: 1 as never }), InvalidArgumentError);
+    await assertRejects(() => loadTokenizer(gguf, { signal: 1 as never }), InvalidArgumentError);
   });
 });
 
@@ -46,7 +47,7 @@ describe("a grammar's first use of a vocabulary", () => {
 
   it("makes the trie in slices, once for all grammars that are made meanwhile", async () => {
     const make = async () => {
-      const tokenizer = await loadTokenizerAsync(gguf);
+      const tokenizer = await loadTokenizer(gguf);
       const grammars = await Promise.all(["[a-z]+", "[0-9]+"].map((source) => Grammar.regex(source, tokenizer)));
       return grammars.map((grammar) => grammar.matcher().isComplete);
     };

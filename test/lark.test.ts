@@ -22,8 +22,8 @@ import { COMMON } from "../src/grammar/lark/common.ts";
 import { repository } from "./kit.ts";
 
 let tokenizer: Tokenizer;
-before(() => {
-  tokenizer = loadTokenizer(readGguf(embeddedModel()));
+before(async () => {
+  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
 });
 
 function has(grammar: Grammar, text: string): boolean {

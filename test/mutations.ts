@@ -9,7 +9,7 @@ import process from "node:process";
 import { ModelFormatError, UnsupportedError } from "../ffi/errors.ts";
 import { planModel } from "../src/model/architectures/architectures.ts";
 import { parseGguf } from "../src/files/gguf/read.ts";
-import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "./tokenizers.ts";
 import { memorySource, randomNumbers } from "./models.ts";
 
 /** Values around which readers of integers have gone wrong. */

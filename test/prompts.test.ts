@@ -11,7 +11,8 @@ import { after, before, describe, it } from "node:test";
 import { CancelledError, InvalidArgumentError, UnsupportedError } from "../ffi/errors.ts";
 import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { tokensContaining } from "../src/text/tokenizer/containing.ts";
-import { loadTokenizer, type Tokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "./tokenizers.ts";
+import type { Tokenizer } from "../src/text/tokenizer/types.ts";
 import { encodeGguf } from "../scripts/gguf-writer.ts";
 import {
   arrayOf,

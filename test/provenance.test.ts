@@ -8,13 +8,14 @@ import { assert, assertEquals } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { ChatTemplate, type JsonValue, loadTokenizer, type TextRun, type Tokenizer } from "../mod.ts";
+import { ChatTemplate, type JsonValue, type TextRun, type Tokenizer } from "../mod.ts";
 import { Conversations } from "../src/text/chat/conversation.ts";
 import { note, often } from "./counts.ts";
 import { controlTexts, forgedInput, needle, type TemplateInput } from "./forgeries.ts";
 import { describeKit, readJson } from "./kit.ts";
 import { byteLevel, KIND, metadataOnly } from "./models.ts";
 import { randomFrom } from "./simulation.ts";
+import { loadTokenizer } from "./tokenizers.ts";
 
 /** Forged conversations over all templates of a part of the kit. */
 const forgeries = often(2000, 60_000);

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
-import { loadTokenizer } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "./tokenizers.ts";
 import { arrayOf, KIND, metadataOnly, text, u32, type Values } from "./models.ts";
 
 const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);

@@ -15,8 +15,8 @@ import { ANNOTATIONS, ENFORCED, REFUSED } from "../src/grammar/schema/keywords.t
 import { describeWholeKit } from "./kit.ts";
 
 let tokenizer: Tokenizer;
-before(() => {
-  tokenizer = loadTokenizer(readGguf(embeddedModel()));
+before(async () => {
+  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
 });
 
 const encoder = new TextEncoder();

@@ -10,8 +10,8 @@ import { Grammar, LightGPTError, loadTokenizer, readGguf, type Tokenizer } from 
 import { embeddedModel } from "../src/files/embedded.ts";
 
 let tokenizer: Tokenizer;
-before(() => {
-  tokenizer = loadTokenizer(readGguf(embeddedModel()));
+before(async () => {
+  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
 });
 
 const names = ["a", "b", "xa", "y"];

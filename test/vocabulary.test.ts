@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { InvalidArgumentError, ModelFormatError, UnsupportedError } from "../ffi/errors.ts";
-import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../src/text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "./tokenizers.ts";
+import type { Tokenizer, TokenizerOptions } from "../src/text/tokenizer/types.ts";
 import {
   arrayOf,
   bpe,

@@ -19,7 +19,8 @@ import type { Constraint } from "../sampling/constraint.ts";
 import { refuseOption } from "../options/checks.ts";
 import { type Choice, SamplerState, seedOf } from "../sampling/state.ts";
 import { StopFilter } from "../text/stop.ts";
-import type { StreamDecoder, Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { StreamDecoder } from "../text/tokenizer/stream.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /** What a request needs of the model that serves it. */
 export interface Host extends PromptHost {

@@ -9,7 +9,6 @@ import { kvCodec } from "./codec.ts";
 import { KvStore } from "./kv_store.ts";
 import { DraftModels } from "./drafting/draft_model.ts";
 import { Drafting } from "./drafting/drafting.ts";
-import { mapPrompts } from "./map.ts";
 import { mapFields, type MapOptions, type MapRequest, type MapResult, type MapSource } from "./map_options.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "./options.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -201,7 +200,11 @@ export class Batcher {
    */
   map(prompts: MapSource, options: MapOptions = {}): AsyncGenerator<MapResult, void, void> {
     const { ahead = 2 * this.#settings.sequences, ...read } = readOptions(mapFields, options);
-    return mapPrompts((request) => this.#completeOne(request), prompts, options, { ...read, ahead });
+    const complete = (request: MapRequest) => this.#completeOne(request);
+    return (async function* () {
+      const { mapPrompts } = await import("./map.ts");
+      return yield* mapPrompts(complete, prompts, options, { ...read, ahead });
+    })();
   }
 
   async #completeOne({ prompt, messages, ...options }: MapRequest): Promise<Completion> {

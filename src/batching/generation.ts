@@ -21,7 +21,6 @@ import { grammarOf } from "../grammar/options.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
 import { resolveSampling } from "../sampling/resolve.ts";
 import type { Choice } from "../sampling/state.ts";
-import { tokensContaining } from "../text/tokenizer/containing.ts";
 
 /** Ends the sequence of a generator that was dropped half-read: the net below `return()`. */
 const lost = new FinalizationRegistry<Sequence>((sequence) => sequence.end());
@@ -88,6 +87,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
       const constraint = rules ? (await grammarOf(rules, host.tokenizer)).matcher() : options.constraint;
       controller.signal.throwIfAborted();
       if (breakers.length === 0 || sampling.dry === undefined) return { ids, sampling, place, constraint };
+      const { tokensContaining } = await import("../text/tokenizer/containing.ts");
       const found = await tokensContaining(host.tokenizer, breakers, controller.signal);
       const all = new Set([...sampling.dry.breakers, ...found]);
       return { ids, sampling: { ...sampling, dry: { ...sampling.dry, breakers: all } }, place, constraint };

@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { tokenIds } from "../options/token_ids.ts";
 import { tooLong } from "../text/tokenizer/length.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /** What a prompt has to fit. */
 export interface PromptHost {

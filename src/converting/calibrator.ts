@@ -19,7 +19,7 @@ import { LayerModel } from "../model/layer_model.ts";
 import { readPlan } from "../model/model.ts";
 import { cancelledBy } from "../options/checks.ts";
 import { given } from "../options/schema.ts";
-import { loadTokenizerAsync } from "../text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../text/tokenizer/load.ts";
 import { CalibrationSteps, INSIDE, STATES, type Step } from "./calibration_steps.ts";
 import { CalibrationStore } from "./calibration_store.ts";
 import { CalibrationSums } from "./calibration_sums.ts";
@@ -109,7 +109,7 @@ export class Calibrator implements TensorCalibrator {
     checkLayers(path, plan);
     const window = Math.min(windowMost, context);
     const { text, tokens, signal, allowUnknownPreTokenizer } = options;
-    const tokenizer = await loadTokenizerAsync(gguf, { allowUnknownPreTokenizer, ...given({ signal }) });
+    const tokenizer = await loadTokenizer(gguf, { allowUnknownPreTokenizer, ...given({ signal }) });
     const windows = await calibrationWindows({ tokenizer }, text, { tokens, window, signal });
     return new Calibrator({ gguf, plan }, windows, options);
   }

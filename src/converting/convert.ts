@@ -221,7 +221,7 @@ export async function quantizeFile(
       rounding,
     );
   }
-  const source = folder ? openFolder(from, read.allowUnknownPreTokenizer) : openGguf(from);
+  const source = folder ? await openFolder(from, read.allowUnknownPreTokenizer) : openGguf(from);
   try {
     await using calibrator = rounding === "calibrated"
       ? await Calibrator.open(from, {

@@ -60,3 +60,8 @@ export function refuseSize(what: GrammarLimit, got: number): never {
     got: String(got),
   });
 }
+
+/** Refuses rules that lie too deep inside each other. */
+export function checkDepth(depth: number): void {
+  if (depth > GRAMMAR_LIMITS.depth) refuseSize("depth", depth);
+}

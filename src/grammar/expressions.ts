@@ -6,7 +6,8 @@
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { EMPTY, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
-import { checkDepth, type Rules, type RuleSymbol } from "./rules.ts";
+import { checkDepth } from "./budget.ts";
+import type { Rules, RuleSymbol } from "./rules.ts";
 
 /** What may stand on the right side of a definition. */
 export type Expression =

@@ -7,8 +7,8 @@
 import { ALL_CHARACTERS, type Characters, charactersOf, complement, oneOf } from "./characters.ts";
 import type { Expression } from "./expressions.ts";
 import { EMPTY, type Lexemes } from "./lexemes.ts";
+import { checkDepth } from "./budget.ts";
 import { refuseGrammar } from "./refuse_grammar.ts";
-import { checkDepth } from "./rules.ts";
 
 /** The definitions of a grammar. */
 export function parseGbnf(source: string, lexemes: Lexemes): ReadonlyMap<string, Expression> {

@@ -6,7 +6,7 @@
  * @module
  */
 import { UnsupportedError } from "../../ffi/errors.ts";
-import { GRAMMAR_LIMITS, type GrammarBudget, refuseSize } from "./budget.ts";
+import type { GrammarBudget } from "./budget.ts";
 import { EMPTY, type Lexeme } from "./lexemes.ts";
 import { canEnd, fitting, rulesIn, type Shuffle } from "./shuffle.ts";
 
@@ -232,9 +232,4 @@ function symbolIsNullable(
   return "shuffle" in symbol
     ? canEnd(symbol.shuffle, { used: 0, tail: 0 })
     : symbol.least === 0 || nullable.has(symbol.rule);
-}
-
-/** Refuses rules that lie too deep inside each other. */
-export function checkDepth(depth: number): void {
-  if (depth > GRAMMAR_LIMITS.depth) refuseSize("depth", depth);
 }

@@ -36,9 +36,8 @@ import {
 import type { Comparison } from "../measuring/comparison.ts";
 import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
-import { streamObject, writeObject } from "./objects.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
-import type { EncodeOptions, Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "../text/tokenizer/types.ts";
 
 /**
  * A language model, ready to run.
@@ -183,6 +182,7 @@ export class LightGPT {
     prompt: Prompt | readonly ChatMessage[],
     options: ObjectOptions<S>,
   ): Promise<ObjectResult<S>> {
+    const { writeObject } = await import("./objects.ts");
     return await lastOf(writeObject(this, prompt, options));
   }
 
@@ -193,11 +193,12 @@ export class LightGPT {
    * @param options the schema, and how to generate
    * @returns parts of the object as they come; the last has the whole as the model wrote it
    */
-  objectStream<S extends StandardSchema>(
+  async *objectStream<S extends StandardSchema>(
     prompt: Prompt | readonly ChatMessage[],
     options: ObjectOptions<S>,
   ): AsyncGenerator<ObjectPart<S>, ObjectResult<S>, void> {
-    return streamObject(this, prompt, options);
+    const { streamObject } = await import("./objects.ts");
+    return yield* streamObject(this, prompt, options);
   }
 
   /** The prompt that {@link LightGPT.chat} makes of `messages` and continues, as tokens. */

@@ -11,7 +11,7 @@ import { Model } from "../model/model.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
 import { type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { BaseReader, checkBase } from "./base_file.ts";
 import { compareWindows, type Comparison } from "./comparison.ts";
 import { cutText, perplexityFields, type PerplexityOptions } from "./perplexity.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { LogitRows } from "../batching/read_logits.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /** Reads tokens and gives the logits after each from position `first` on, part by part. */
 export type ReadRows = (

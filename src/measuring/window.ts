@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkInteger } from "../options/checks.ts";
 import { choice, integer } from "../options/schema.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /** Tokens of a window where the context has as many. */
 const windowDefault = 256;

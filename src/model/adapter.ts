@@ -1,21 +1,15 @@
 /**
- * Adapters (LoRA) of a loaded model. A pair of narrow matrices is read, turned into floats and handed to native code, one
- * pair at a time, in slices of the event loop's time; the model's packed weights stay as they are. A sequence says which
- * adapters it uses; what tells their effect from another's goes into the salt of its prefixes.
+ * Adapters (LoRA) of a loaded model, whose packed weights stay as they are. A sequence says which adapters it uses; what tells
+ * their effect from another's goes into the salt of its prefixes. `load_adapter.ts` reads their files.
  *
  * @module
  */
-import { InvalidArgumentError, LightGPTError } from "../../ffi/errors.ts";
-import { localFile } from "../../ffi/assets.ts";
+import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
-import { node } from "../../ffi/runtime/builtins.ts";
-import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { AdapterHandle, ModelHandle } from "../../ffi/wire.ts";
-import { assertUnchanged, type Gguf, readGguf, readTensor, type Tensor } from "../files/gguf/read.ts";
-import { inSlices, type Sliceable } from "../machine/sliced.ts";
 import type { AskedAdapter } from "./adapter_options.ts";
-import { planAdapter, type PlannedPair } from "./adapter_plan.ts";
 import type { ModelPlan } from "./architectures/architectures.ts";
+import type { LoadedAdapter } from "./load_adapter.ts";
 
 /** The adapters of one sequence. */
 export interface AdapterUse {
@@ -23,15 +17,6 @@ export interface AdapterUse {
   readonly list: readonly { readonly handle: AdapterHandle; readonly scale: number }[];
   /** Tells it from every other use of adapters, in this process and in others. Empty where there are none. */
   readonly key: string;
-}
-
-/** An adapter in native memory. */
-interface LoadedAdapter {
-  readonly path: string;
-  readonly handle: AdapterHandle;
-  /** SHA-256 of all that it adds. */
-  readonly identity: string;
-  readonly bytes: number;
 }
 
 /** A use of no adapters. */
@@ -64,8 +49,10 @@ export class Adapters {
     signal?: AbortSignal,
   ): Promise<Adapters> {
     const loaded: LoadedAdapter[] = [];
+    if (asked.length === 0) return new Adapters(loaded, asked);
+    const { loadAdapter } = await import("./load_adapter.ts");
     try {
-      for (const { path } of asked) loaded.push(await loadOne(model, path, signal));
+      for (const { path } of asked) loaded.push(await loadAdapter(model, path, signal));
       return new Adapters(loaded, asked);
     } catch (error) {
       for (const { handle } of loaded) native().adapterFree(handle);
@@ -107,62 +94,4 @@ export class Adapters {
       got: path,
     });
   }
-}
-
-async function loadOne(
-  { handle: model, plan, file }: { readonly handle: ModelHandle; readonly plan: ModelPlan; readonly file: string },
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<LoadedAdapter> {
-  const gguf = readGguf(localFile(currentRuntime(), path));
-  const pairs = planAdapter(gguf, plan, file);
-  const handle = native().adapterOpen(model);
-  try {
-    const { identity, bytes } = await inSlices(fill(gguf, pairs, handle), signal);
-    assertUnchanged(gguf);
-    return { path, handle, identity, bytes };
-  } catch (error) {
-    native().adapterFree(handle);
-    throw error;
-  }
-}
-
-/** Gives all pairs to native code, one in a slice. */
-function* fill(
-  gguf: Gguf,
-  pairs: readonly PlannedPair[],
-  adapter: AdapterHandle,
-): Sliceable<{ identity: string; bytes: number }> {
-  const hash = node("node:crypto").createHash("sha256");
-  let bytes = 0;
-  for (const { matrix: tensor, rank, factor, a, b, firstRow, rows } of pairs) {
-    const [valuesOfA, valuesOfB] = [floatsOf(gguf, a), floatsOf(gguf, b)];
-    yield;
-    const own = valuesOfB.subarray(firstRow * rank, (firstRow + rows) * rank);
-    hash.update(JSON.stringify({ tensor, rank, factor, rows })).update(valuesOfA).update(own);
-    bytes += addPair(gguf, { adapter, tensor, rank, factor, a: valuesOfA, b: own }, a);
-    yield;
-  }
-  return { identity: hash.digest("hex"), bytes };
-}
-
-function addPair(gguf: Gguf, pair: Parameters<ReturnType<typeof native>["adapterAdd"]>[0], { name }: Tensor): number {
-  try {
-    return native().adapterAdd(pair);
-  } catch (error) {
-    if (!(error instanceof LightGPTError) || error.code !== "nonFinite") throw error;
-    throw new LightGPTError("nonFinite", `${gguf.files[0]}: ${name} or its partner has values that are not finite.`, {
-      what: "values that are not finite",
-      where: name,
-      expected: "finite values",
-    }, { cause: error });
-  }
-}
-
-/** The values of a tensor of any type that the library reads. */
-function floatsOf(gguf: Gguf, tensor: Tensor): Float32Array {
-  const blocks = readTensor(gguf, tensor);
-  const values = new Float32Array(tensor.dims.reduce((product, size) => product * size, 1));
-  native().dequantize({ format: tensor.type, blocks, values, threads: 1 });
-  return values;
 }

@@ -22,7 +22,8 @@ import { showAsLine } from "../options/inspect.ts";
 import { pathOf } from "../options/paths.ts";
 import { abortSignal, callback, type FieldsOf, given, integer, readOptions, type Resolved } from "../options/schema.ts";
 import { allowUnknownField } from "../text/tokenizer/options.ts";
-import { loadTokenizerAsync, type Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../text/tokenizer/load.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /**
  * How far loading is.
@@ -185,7 +186,7 @@ export class Model {
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(file, read);
     await turn(); // reading a large header took its time
-    const tokenizer = await loadTokenizerAsync(gguf, given({ allowUnknownPreTokenizer, signal }));
+    const tokenizer = await loadTokenizer(gguf, given({ allowUnknownPreTokenizer, signal }));
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
     let handle: ModelHandle | undefined;
     try {

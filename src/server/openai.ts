@@ -7,7 +7,7 @@ import { VERSION } from "../../ffi/wire.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import type { TokenLogprob } from "../sampling/state.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
-import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
 
 /** The same bits come from the same version. */
 export const fingerprint = `lightgpt-${VERSION}`;

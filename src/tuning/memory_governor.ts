@@ -10,6 +10,7 @@ import { OutOfMemoryError } from "../../ffi/errors.ts";
 import type { Pressure } from "../machine/pressure.ts";
 import { mebibytes } from "../batching/memory_budget.ts";
 import type { EventLog } from "./events.ts";
+import { highMark } from "./memory_limit.ts";
 
 /** The limits that a governor changes. */
 export interface MemoryTarget {
@@ -47,9 +48,6 @@ export interface GovernorOptions {
   readonly log: Pick<EventLog, "tell">;
 }
 
-/** Beyond this share of the limit nothing may grow: what is allocated between two looks must fit above it. */
-const highShare = 0.95;
-const marginLeast = 16 * 2 ** 20;
 /** From this much waiting for memory on, percent of ten seconds, the system is short of it. */
 const waitingMost = 10;
 /** The share of memory that is given back when the system is short of it. */
@@ -215,9 +213,4 @@ export class MemoryGovernor {
   #tell(text: string, change: { setting: string; from: number; to: number }): void {
     this.#options.log.tell("memory", `${text[0]?.toUpperCase()}${text.slice(1)}.`, change);
   }
-}
-
-/** The bytes of a limit that may be filled. */
-export function highMark(limitBytes: number): number {
-  return Math.min(limitBytes * highShare, Math.max(limitBytes / 2, limitBytes - marginLeast));
 }

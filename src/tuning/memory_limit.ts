@@ -24,7 +24,10 @@ import {
 import { batcherFields, type BatcherOptions } from "../batching/options.ts";
 import { checkInteger, refuseOption } from "../options/checks.ts";
 import { defaultOf } from "../options/schema.ts";
-import { highMark } from "./memory_governor.ts";
+
+/** Beyond this share of the limit nothing may grow: what is allocated between two looks must fit above it. */
+const highShare = 0.95;
+const marginLeast = 16 * 2 ** 20;
 
 const units: Readonly<Record<string, number>> = {
   b: 1,
@@ -131,4 +134,9 @@ function refuseMore(name: string, bytes: number | undefined, left: number, limit
     `${name}: expected at most ${left}, which the model leaves of ${mebibytes(limitBytes)} of memory, got ${bytes}.`,
     { what: "contradictory options", where: name, expected: `at most ${left}`, got: `${bytes}` },
   );
+}
+
+/** The bytes of a limit that may be filled. */
+export function highMark(limitBytes: number): number {
+  return Math.min(limitBytes * highShare, Math.max(limitBytes / 2, limitBytes - marginLeast));
 }

@@ -12,7 +12,7 @@ import { parseGguf } from "../../files/gguf/read.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import { statOf, SteadyFile, type WeightSource } from "../weight_source.ts";
 import { headerBytes, type NewValue } from "../../files/gguf/encode.ts";
-import { loadTokenizer } from "../../text/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../../text/tokenizer/load.ts";
 import { type Config, readConfig } from "./config.ts";
 import { isObject, JsonFile } from "./json.ts";
 import { readSafetensors, type SafeTensor } from "./safetensors.ts";
@@ -31,7 +31,7 @@ export function isFolder(path: string): boolean {
 }
 
 /** Opens a folder; throws where it is not whole, or a model that cannot be computed here. */
-export function openFolder(path: string, allowUnknownPreTokenizer: boolean): WeightSource {
+export async function openFolder(path: string, allowUnknownPreTokenizer: boolean): Promise<WeightSource> {
   const json = (name: string, most = configMost) => JsonFile.read(join(path, name), most);
   const configFile = json("config.json");
   if (configFile === undefined) throw missing(path, "config.json");
@@ -53,7 +53,7 @@ export function openFolder(path: string, allowUnknownPreTokenizer: boolean): Wei
       check: () => files.forEach(({ file }) => file.check()),
       close: () => files.forEach(({ file }) => file.close()),
     };
-    checkModel(path, source, allowUnknownPreTokenizer);
+    await checkModel(path, source, allowUnknownPreTokenizer);
     return source;
   } catch (error) {
     files.forEach(({ file }) => file.close());
@@ -156,7 +156,11 @@ function missing(path: string, name: string): ModelFormatError {
 }
 
 /** Plans the model as its GGUF file will be: what is missing or has the wrong shape is an error now. */
-function checkModel(path: string, { metadata, tensors }: WeightSource, allowUnknownPreTokenizer: boolean): void {
+async function checkModel(
+  path: string,
+  { metadata, tensors }: WeightSource,
+  allowUnknownPreTokenizer: boolean,
+): Promise<void> {
   const bytes = headerBytes(metadata, tensors);
   const size = tensors.reduce(
     (sum, tensor) => sum + Math.ceil(tensor.bytes / 32) * 32,
@@ -172,5 +176,5 @@ function checkModel(path: string, { metadata, tensors }: WeightSource, allowUnkn
     },
   });
   planModel(gguf);
-  loadTokenizer(gguf, { allowUnknownPreTokenizer });
+  await loadTokenizer(gguf, { allowUnknownPreTokenizer });
 }

@@ -11,7 +11,7 @@ import type { Expression } from "../expressions.ts";
 import { EMPTY, type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
 import { refuseGrammar } from "../refuse_grammar.ts";
 import { regexOf } from "../regex.ts";
-import { checkDepth } from "../rules.ts";
+import { checkDepth } from "../budget.ts";
 import { type LarkGrammar, type LarkNode, parseLark } from "./parse.ts";
 
 /** The name of what a whole text must meet: no rule has it. */

@@ -6,7 +6,7 @@
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
 import { refuseGrammar } from "../refuse_grammar.ts";
-import { checkDepth } from "../rules.ts";
+import { checkDepth } from "../budget.ts";
 import { COMMON } from "./common.ts";
 import { type LarkToken, larkTokens } from "./tokens.ts";
 

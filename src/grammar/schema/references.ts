@@ -7,7 +7,7 @@
 import { checkKeyword } from "./keywords.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
 import type { Json, SchemaObject } from "./types.ts";
-import { checkDepth } from "../rules.ts";
+import { checkDepth } from "../budget.ts";
 
 /** What a schema is: itself, where it stands, and which rules of reading hold there. */
 export interface SchemaPlace {

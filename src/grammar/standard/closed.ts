@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { checkDepth } from "../rules.ts";
+import { checkDepth } from "../budget.ts";
 import type { Json, SchemaObject } from "../schema/types.ts";
 
 /** Keywords whose value is a schema of a value. */

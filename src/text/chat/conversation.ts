@@ -9,7 +9,7 @@ import type { ConversationOptions } from "./options.ts";
 import type { ServedTemplate } from "./served.ts";
 import type { ChatMessage } from "./inputs.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
-import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/types.ts";
 
 /** Renders conversations for one model; templates are read once. */
 export class Conversations {

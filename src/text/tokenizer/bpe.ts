@@ -20,6 +20,7 @@ const encoder = new TextEncoder();
 export class ByteLevel implements TextModel {
   readonly spacePrefix = false;
   readonly spelled = new Uint8Array(256);
+  readonly addsBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #pre: PreTokenizer;
   readonly #index: TokenIndex;
@@ -35,6 +36,7 @@ export class ByteLevel implements TextModel {
   #scratch = new Uint8Array(128);
 
   private constructor(vocabulary: Vocabulary, pre: PreTokenizer, index: TokenIndex, merges: Merges) {
+    this.addsBos = pre.addBos === true;
     this.#pre = pre;
     this.#vocabulary = vocabulary;
     this.#index = index;

@@ -4,8 +4,10 @@
  *
  * @module
  */
+import type { Gguf } from "../../files/gguf/read.ts";
 import type { Sliceable } from "../../machine/sliced.ts";
 import type { TokenList } from "./token_list.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
 /** Bytes of a text that are tokenized between two places where the work may pause; a longer word pauses by itself. */
 export const BYTES_AT_ONCE = 1 << 14;
@@ -16,6 +18,8 @@ export interface TextModel {
   readonly spacePrefix: boolean;
   /** By byte, 1 where a character that has only such bytes is always part of a token: it is never dropped. */
   readonly spelled: Uint8Array;
+  /** Whether a text begins with `bos` where the file doesn't say; undefined where all vocabularies of the kind are alike. */
+  readonly addsBos?: boolean;
   /**
    * Appends the tokens of a well-formed text to `out`. What the vocabulary cannot spell is dropped or the unknown token.
    *
@@ -24,4 +28,19 @@ export interface TextModel {
   encode(text: string, out: TokenList, afterSpecial: boolean): Sliceable<void>;
   /** The bytes of a token, as a copy. */
   piece(token: number): Uint8Array;
+}
+
+/** Options for reading a model, beside the file. */
+export interface ModelOptions {
+  /** The kind's name in the file. */
+  readonly kind: string;
+  /** The unknown token, where it may stand for text. */
+  readonly unknown: number | undefined;
+  /** Whether an unknown pre-tokenizer is the default one. */
+  readonly allowUnknown: boolean;
+}
+
+/** What reads and checks what is special to a kind of vocabulary: the class of its model. */
+export interface ModelReader {
+  read(gguf: Gguf, vocabulary: Vocabulary, options: ModelOptions): Sliceable<TextModel>;
 }

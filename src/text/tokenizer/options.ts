@@ -4,13 +4,7 @@
  * @module
  */
 import { abortSignal, boolean, type FieldsOf, integer, text } from "../../options/schema.ts";
-import type {
-  DecodeOptions,
-  EncodeAsyncOptions,
-  EncodeOptions,
-  TokenizerAsyncOptions,
-  TokenizerOptions,
-} from "./types.ts";
+import type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, TokenizerOptions } from "./types.ts";
 
 /** The option `allowUnknownPreTokenizer`, as everything that loads a vocabulary has it. */
 export const allowUnknownField = boolean({
@@ -22,13 +16,8 @@ export const allowUnknownField = boolean({
 /** The schema of {@link TokenizerOptions}. */
 export const tokenizerFields = {
   allowUnknownPreTokenizer: allowUnknownField,
-} as const satisfies FieldsOf<TokenizerOptions>;
-
-/** The schema of {@link TokenizerAsyncOptions}. */
-export const tokenizerAsyncFields = {
-  ...tokenizerFields,
   signal: abortSignal("Ends the work."),
-} as const satisfies FieldsOf<TokenizerAsyncOptions>;
+} as const satisfies FieldsOf<TokenizerOptions>;
 
 /** The schema of {@link EncodeOptions}. */
 export const encodeFields = {

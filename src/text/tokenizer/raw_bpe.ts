@@ -34,6 +34,7 @@ interface Known {
 export class RawBpe implements TextModel {
   readonly spacePrefix = false;
   readonly spelled = new Uint8Array(256);
+  readonly addsBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #pre: PreTokenizer;
   readonly #isEscaped: boolean;
@@ -47,6 +48,7 @@ export class RawBpe implements TextModel {
 
   private constructor(vocabulary: Vocabulary, pre: PreTokenizer, index: TokenIndex, merges: Merges) {
     this.#vocabulary = vocabulary;
+    this.addsBos = pre.addBos === true;
     this.#pre = pre;
     this.#isEscaped = pre.raw?.escaped === true;
     this.#wholeBreaks = pre.raw?.wholeBreaks === true;

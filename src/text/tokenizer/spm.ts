@@ -7,7 +7,7 @@
 import type { Gguf } from "../../files/gguf/read.ts";
 import type { Sliceable } from "../../machine/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
-import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
+import { BYTES_AT_ONCE, type ModelOptions, type TextModel } from "./model.ts";
 import type { TokenList } from "./token_list.ts";
 import { characterBytes } from "./unigram_text.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
@@ -76,9 +76,9 @@ export class SentencePiece implements TextModel {
   /**
    * Reads and checks what is special to this kind of vocabulary.
    *
-   * @param unknown the token for a character that no tokens can spell; without it, such a character is dropped
+   * @param options `unknown`: the token for a character that no tokens can spell; without it, such a character is dropped
    */
-  static *read(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined): Sliceable<SentencePiece> {
+  static *read(gguf: Gguf, vocabulary: Vocabulary, { unknown }: ModelOptions): Sliceable<SentencePiece> {
     const { metadata } = gguf;
     const scores = readScores(gguf, vocabulary.size);
     if (scores === undefined) throw metadata.wrongType("tokenizer.ggml.scores", "an array of float32");

@@ -4,55 +4,24 @@
  *
  * @module
  */
-import { checkGguf, type Gguf, type Metadata } from "../../files/gguf/read.ts";
+import type { Gguf } from "../../files/gguf/read.ts";
 import { checkText, guarded } from "../../options/checks.ts";
 import { readOptions } from "../../options/schema.ts";
 import { tokenIds } from "../../options/token_ids.ts";
 import { atOnce, inSlices, type Sliceable } from "../../machine/sliced.ts";
-import { ByteLevel } from "./bpe.ts";
 import type { TextRun } from "../types.ts";
 import { claimEndTokens } from "./ends.ts";
-import { BYTES_AT_ONCE, type TextModel } from "./model.ts";
-import { checkToken, IdsOnly } from "./ids_only.ts";
+import { BYTES_AT_ONCE, type ModelReader, type TextModel } from "./model.ts";
+import { checkToken } from "./ids_only.ts";
 import { type ByteRules, leastTokens, tooLong } from "./length.ts";
-import { findPreTokenizer, GEMMA4, type PreTokenizer } from "./pretokenize.ts";
-import { RawBpe } from "./raw_bpe.ts";
-import { SentencePiece } from "./spm.ts";
 import { SpecialTokens } from "./special.ts";
 import { decodeUtf8, type StreamDecoder, Utf8Stream } from "./stream.ts";
-import {
-  decodeFields,
-  encodeAsyncFields,
-  encodeFields,
-  encodeRunsFields,
-  tokenizerAsyncFields,
-  tokenizerFields,
-} from "./options.ts";
+import { decodeFields, encodeAsyncFields, encodeFields, encodeRunsFields } from "./options.ts";
 import { joinRuns } from "./runs.ts";
 import { TokenList } from "./token_list.ts";
-import { Unigram } from "./unigram.ts";
-import { WordPiece } from "./wordpiece.ts";
-import type {
-  DecodeOptions,
-  EncodeAsyncOptions,
-  EncodeOptions,
-  Tokenizer,
-  TokenizerAsyncOptions,
-  TokenizerOptions,
-} from "./types.ts";
+import type { DecodeOptions, EncodeAsyncOptions, EncodeOptions, Tokenizer } from "./types.ts";
 import { KIND, Vocabulary } from "./vocabulary.ts";
 
-export type { StreamDecoder } from "./stream.ts";
-export type {
-  DecodeOptions,
-  EncodeAsyncOptions,
-  EncodeOptions,
-  Tokenizer,
-  TokenizerAsyncOptions,
-  TokenizerOptions,
-} from "./types.ts";
-
-const KIND_KEY = "tokenizer.ggml.model";
 /** How runs are read: control tokens where they are a template's, and no end of text. */
 const READ_AS_PROMPT = { parseSpecial: true, isPrompt: true } as const;
 const NOTHING = new Uint8Array(0);
@@ -73,58 +42,6 @@ const OTHER_IDS = [
   "suffix",
   "middle",
 ];
-
-/**
- * Makes the tokenizer of a model file.
- *
- * @param gguf what `readGguf` gives
- * @returns a tokenizer; of a file without vocabulary (`none`, `no_vocab`), one that knows ids only
- * @throws {UnsupportedError} if the vocabulary's kind or its pre-tokenizer is not supported
- * @throws {ModelFormatError} if the vocabulary is damaged
- * @example
- * ```ts
- * import { loadTokenizer, readGguf } from "@lightgpt/lightgpt";
- *
- * const tokenizer = loadTokenizer(readGguf("model.gguf"));
- * console.log(tokenizer.decode(tokenizer.encode("Once upon a time")));
- * ```
- */
-export function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Tokenizer {
-  return atOnce(tokenizerOf(gguf, options));
-}
-
-/**
- * Does what {@link loadTokenizer} does; the event loop has its turn every few milliseconds. A vocabulary of 262 144 tokens
- * takes a tenth of a second and more.
- *
- * @param gguf what `readGguf` gives
- * @returns the tokenizer
- * @throws {UnsupportedError} if the vocabulary's kind or its pre-tokenizer is not supported
- * @throws {ModelFormatError} if the vocabulary is damaged
- * @throws {CancelledError} once the signal is aborted
- * @example
- * ```ts
- * import { loadTokenizerAsync, readGguf } from "@lightgpt/lightgpt";
- *
- * const tokenizer = await loadTokenizerAsync(readGguf("model.gguf"), { signal: AbortSignal.timeout(1000) });
- * console.log(tokenizer.vocabularySize);
- * ```
- */
-export async function loadTokenizerAsync(gguf: Gguf, options: TokenizerAsyncOptions = {}): Promise<Tokenizer> {
-  const { signal, ...rest } = readOptions(tokenizerAsyncFields, options);
-  return await inSlices(tokenizerOf(gguf, rest), signal);
-}
-
-function* tokenizerOf(gguf: Gguf, options: TokenizerOptions): Sliceable<Tokenizer> {
-  checkGguf("gguf", gguf);
-  const { allowUnknownPreTokenizer } = readOptions(tokenizerFields, options);
-  const kind = gguf.metadata.text(KIND_KEY);
-  if (kind === "none" || kind === "no_vocab") return new IdsOnly(gguf);
-  if (!isTextKind(kind)) {
-    throw gguf.metadata.unsupported(KIND_KEY, `${Object.keys(KINDS).join(", ")} or none`, `'${kind}'`);
-  }
-  return yield* FileTokenizer.read(gguf, kind, allowUnknownPreTokenizer);
-}
 
 /** What is special to a kind of vocabulary. */
 interface TextKind {
@@ -154,30 +71,8 @@ const KINDS = {
   },
 } as const satisfies Record<string, TextKind>;
 
-type KindName = keyof typeof KINDS;
-
-function isTextKind(name: string): name is KindName {
-  return Object.hasOwn(KINDS, name);
-}
-
-function* modelOf(gguf: Gguf, kind: KindName, vocabulary: Vocabulary, given: ModelOptions): Sliceable<TextModel> {
-  if (kind === "t5") return new Unigram(gguf, vocabulary, given.unknown);
-  if (kind === "bert") return new WordPiece(gguf, vocabulary, given.unknown);
-  if (given.pre === undefined) return yield* SentencePiece.read(gguf, vocabulary, given.unknown);
-  return yield* (given.pre.raw === undefined ? ByteLevel : RawBpe).read(gguf, vocabulary, given.pre);
-}
-
-/** How words are cut before merges; undefined for kinds without merges. */
-function preTokenizerOf(metadata: Metadata, kind: KindName, allowUnknown: boolean): PreTokenizer | undefined {
-  if (kind === "gemma4") return GEMMA4;
-  return kind === "gpt2" ? findPreTokenizer(metadata, allowUnknown) : undefined;
-}
-
-interface ModelOptions {
-  /** The unknown token, where it may stand for text. */
-  readonly unknown: number | undefined;
-  readonly pre: PreTokenizer | undefined;
-}
+/** The name of a kind of vocabularies. */
+export type KindName = keyof typeof KINDS;
 
 /** A text to tokenize, and where in it foreign parts begin and end. */
 interface Input {
@@ -199,7 +94,8 @@ interface Parts {
   readonly special: SpecialTokens;
 }
 
-class FileTokenizer implements Tokenizer {
+/** The tokenizer of a file with a vocabulary. */
+export class FileTokenizer implements Tokenizer {
   readonly vocabularySize: number;
   readonly hasText = true;
   readonly bos?: number;
@@ -224,7 +120,13 @@ class FileTokenizer implements Tokenizer {
     this.#special = special;
   }
 
-  static *read(gguf: Gguf, name: KindName, allowUnknown: boolean): Sliceable<FileTokenizer> {
+  /** Reads and checks a file's vocabulary of the kind `name`, whose model `reader` reads. */
+  static *read(
+    gguf: Gguf,
+    name: KindName,
+    reader: ModelReader,
+    allowUnknown: boolean,
+  ): Sliceable<FileTokenizer> {
     const { metadata } = gguf;
     const vocabulary = yield* Vocabulary.read(gguf);
     const kind: TextKind = KINDS[name];
@@ -237,12 +139,12 @@ class FileTokenizer implements Tokenizer {
     const endOfGeneration = yield* claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
     const isControl = (token: number) =>
       kind.controlUnknown === undefined && vocabulary.kinds[token] === KIND.control || endOfGeneration.has(token);
-    const pre = preTokenizerOf(metadata, name, allowUnknown);
-    const model = yield* modelOf(gguf, name, vocabulary, {
+    const model = yield* reader.read(gguf, vocabulary, {
+      kind: name,
       unknown: unknown === undefined || isControl(unknown) ? undefined : unknown,
-      pre,
+      allowUnknown,
     });
-    const addsBos = pre?.addBos ?? kind.ends.bos;
+    const addsBos = model.addsBos ?? kind.ends.bos;
     const adds = (end: "bos" | "eos", fallback: boolean) =>
       kind.ends.always ?? metadata.flag(`tokenizer.ggml.add_${end}_token`, fallback);
     const addBos = adds("bos", addsBos) && bos !== undefined;

@@ -185,7 +185,7 @@ export interface Tokenizer {
  * import { loadTokenizer, readGguf, type TokenizerOptions } from "@lightgpt/lightgpt";
  *
  * const options: TokenizerOptions = { allowUnknownPreTokenizer: true };
- * console.log(loadTokenizer(readGguf("model.gguf"), options).vocabularySize);
+ * console.log((await loadTokenizer(readGguf("model.gguf"), options)).vocabularySize);
  * ```
  */
 export interface TokenizerOptions {
@@ -195,20 +195,6 @@ export interface TokenizerOptions {
    * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
-}
-
-/**
- * Options for making the tokenizer of a file while the event loop goes on.
- *
- * @example
- * ```ts
- * import { loadTokenizerAsync, readGguf, type TokenizerAsyncOptions } from "@lightgpt/lightgpt";
- *
- * const options: TokenizerAsyncOptions = { signal: AbortSignal.timeout(1000) };
- * console.log((await loadTokenizerAsync(readGguf("model.gguf"), options)).vocabularySize);
- * ```
- */
-export interface TokenizerAsyncOptions extends TokenizerOptions {
   /** Ends the work, with a `CancelledError`. */
   readonly signal?: AbortSignal;
 }

@@ -7,7 +7,7 @@
  */
 import type { Gguf } from "../../files/gguf/read.ts";
 import { SharedWork, type Sliceable } from "../../machine/sliced.ts";
-import type { TextModel } from "./model.ts";
+import type { ModelOptions, TextModel } from "./model.ts";
 import { withSpaces } from "./spm.ts";
 import { Suffixes } from "./suffixes.ts";
 import type { TokenList } from "./token_list.ts";
@@ -44,12 +44,7 @@ export class Unigram implements TextModel {
   readonly #byteTokens = new Int32Array(256).fill(-1);
   readonly #pieces: SharedWork<Pieces>;
 
-  /**
-   * Reads and checks what is special to this kind of vocabulary.
-   *
-   * @param unknown the token for characters without a piece; without it, such are dropped
-   */
-  constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined) {
+  private constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined) {
     const { metadata } = gguf;
     const scores = readScores(gguf, vocabulary.size);
     if (scores === undefined) throw metadata.wrongType("tokenizer.ggml.scores", "an array of float32");
@@ -66,6 +61,16 @@ export class Unigram implements TextModel {
     }
     this.#unknownScore = (least === Infinity ? 0 : least) - UNKNOWN_PENALTY;
     this.#pieces = new SharedWork(this.#prepare());
+  }
+
+  /**
+   * Reads and checks what is special to this kind of vocabulary.
+   *
+   * @param options `unknown`: the token for characters without a piece; without it, such are dropped
+   */
+  // deno-lint-ignore require-yield
+  static *read(gguf: Gguf, vocabulary: Vocabulary, { unknown }: ModelOptions): Sliceable<Unigram> {
+    return new Unigram(gguf, vocabulary, unknown);
   }
 
   *encode(text: string, out: TokenList): Sliceable<void> {

@@ -6,7 +6,7 @@
  */
 import type { Gguf } from "../../files/gguf/read.ts";
 import { SharedWork, type Sliceable } from "../../machine/sliced.ts";
-import type { TextModel } from "./model.ts";
+import type { ModelOptions, TextModel } from "./model.ts";
 import { withSpaces } from "./spm.ts";
 import type { TokenList } from "./token_list.ts";
 import { ByteTrie, ROOT } from "./trie.ts";
@@ -30,18 +30,23 @@ export class WordPiece implements TextModel {
   readonly #trie: SharedWork<ByteTrie>;
   readonly #found: number[] = [];
 
-  /**
-   * Reads and checks what is special to this kind of vocabulary.
-   *
-   * @param unknown the token for words without tokens; without it, such are dropped
-   */
-  constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined) {
+  private constructor(gguf: Gguf, vocabulary: Vocabulary, unknown: number | undefined) {
     const { kinds } = vocabulary;
     this.#vocabulary = vocabulary;
     this.#words = new BertWords(gguf.metadata);
     this.#unknown = unknown;
     const isPiece = (token: number) => kinds[token] !== KIND.control && kinds[token] !== KIND.unknown;
     this.#trie = new SharedWork(ByteTrie.of(vocabulary, isPiece));
+  }
+
+  /**
+   * Reads and checks what is special to this kind of vocabulary.
+   *
+   * @param options `unknown`: the token for words without tokens; without it, such are dropped
+   */
+  // deno-lint-ignore require-yield
+  static *read(gguf: Gguf, vocabulary: Vocabulary, { unknown }: ModelOptions): Sliceable<WordPiece> {
+    return new WordPiece(gguf, vocabulary, unknown);
   }
 
   *encode(text: string, out: TokenList): Sliceable<void> {
