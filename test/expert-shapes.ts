@@ -32,6 +32,20 @@ const glm4moe = (values: Shape["values"]): Shape => ({
     ...values,
   },
 });
+const dots1: Shape = {
+  architecture: "dots1",
+  headNorms: true,
+  kvHeads: 4,
+  untied: true,
+  experts: { count: 8, used: 3, width: 32, shared: 64, choiceBias: true, isDense: (layer) => layer === 0 },
+  values: {
+    "dots1.leading_dense_block_count": u32(1),
+    "dots1.expert_shared_count": u32(2),
+    "dots1.expert_gating_func": u32(2),
+    "dots1.expert_weights_norm": flag(true),
+    "dots1.expert_weights_scale": f32(2.5),
+  },
+};
 const gptOss = (values: Shape["values"]): Shape => ({
   architecture: "gpt-oss",
   biases: ["q", "k", "v", "output"],
@@ -117,6 +131,7 @@ export const expertVariants: [name: string, shape: Shape, expected: Partial<Hype
     },
     { routerScore: "softmax", routerNormalises: true, routerScale: 2.5, routerGroups: 4, routerGroupsUsed: 2 },
   ],
+  ["dots1", dots1, { routerScore: "sigmoid", routerNormalises: true, routerScale: 2.5 }],
   ["gpt-oss", gptOss({}), { routerScore: "softmaxOfChosen", activation: "clamped" }],
   ["gpt-oss with yarn", gptOss(yarn("gpt-oss")), {}],
   ["qwen2moe", {

@@ -214,6 +214,15 @@ describe("what is refused", () => {
     });
   }
 
+  it("those that are not there are refused by their names", () => {
+    for (
+      const architecture of ["gemma3n", "mamba", "mamba2", "jamba", "plamo2", "kimi-linear", "deepseek32", "nosuch"]
+    ) {
+      const error = assertThrows(() => plan({ architecture }), LightGPTError, `'${architecture}'`);
+      assertEquals([error.code, error.detail.where], ["unsupported", "general.architecture"]);
+    }
+  });
+
   it("another architecture is named, and those that there are", () => {
     const { message } = assertThrows(() => plan({ architecture: "falcon" }));
     for (const name of ["falcon", ...ARCHITECTURES.keys()]) assertEquals(message.includes(name), true, name);

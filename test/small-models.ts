@@ -199,11 +199,11 @@ export const granitehybrid: Shape = {
   architecture: "granitehybrid",
   kvHeads: [0, 2, 0],
   mixers: ["mamba", "attention", "mamba"],
-  mamba: { heads: 6, groups: 2, size: 16, width: 16, taps: 4 },
+  mamba: { heads: 8, groups: 2, size: 16, width: 16, taps: 4 },
   values: {
     "granitehybrid.logit_scale": f32(0.25),
     "granitehybrid.residual_scale": f32(0.25),
-    ...mambaValues("granitehybrid"),
+    ...mambaValues("granitehybrid", 8),
   },
 };
 
@@ -230,7 +230,7 @@ export const nemotronH: Shape = {
   halves: true,
   ungated: true,
   mamba: { heads: 6, groups: 2, size: 16, width: 16, taps: 4 },
-  values: mambaValues("nemotron_h"),
+  values: { ...mambaValues("nemotron_h"), "nemotron_h.attention.layer_norm_epsilon": f32(0.01) },
 };
 
 /** One of nemotron_h_moe; `latent` is the length of the row that its experts work on. */
@@ -258,9 +258,9 @@ export function nemotronExperts(latent?: number): Shape {
   };
 }
 
-/** Metadata of a Mamba-2 with 6 heads of 16 channels. */
-function mambaValues(architecture: string): NonNullable<Shape["values"]> {
-  const sizes = { conv_kernel: 4, inner_size: 96, state_size: 16, time_step_rank: 6, group_count: 2 };
+/** Metadata of a Mamba-2 with heads of 16 channels. */
+function mambaValues(architecture: string, heads = 6): NonNullable<Shape["values"]> {
+  const sizes = { conv_kernel: 4, inner_size: 16 * heads, state_size: 16, time_step_rank: heads, group_count: 2 };
   return Object.fromEntries(
     Object.entries(sizes).map(([name, size]) => [`${architecture}.ssm.${name}`, u32(size)]),
   );

@@ -234,7 +234,6 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     values: {
       ...nemotronH.values,
       "nemotron_h.attention.layer_norm_rms_epsilon": undefined,
-      "nemotron_h.attention.layer_norm_epsilon": f32(0.01),
     },
   }, { epsilon: Math.fround(0.01) }],
   ["nemotron_h_moe", nemotronExperts(), {
@@ -249,6 +248,7 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
   ["smollm3: each fourth layer is not rotated", { ...llama, architecture: "smollm3", layers: 5 }, {
     turns: [1, 1, 1, 0, 1],
   }],
+  ["arcee", { ...llama, architecture: "arcee", ungated: true }, { activation: "relu", feedForwardGate: false }],
   ["ernie4_5", { ...llama, architecture: "ernie4_5" }, { ropeStyle: "norm", turns: [1, 1, 1] }],
   ["granite with its scales", {
     ...llama,

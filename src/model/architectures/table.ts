@@ -23,6 +23,15 @@ const QWEN35: Traits = {
   gatedAttention: true,
 };
 const WEIGHED: ExpertTraits = { score: "softmax", normalises: true, ownWidth: true, shared: "weighed" };
+const BIASED: ExpertTraits = {
+  score: "sigmoid",
+  normalises: false,
+  stated: true,
+  scored: true,
+  ownWidth: true,
+  shared: "count",
+  leadingDense: true,
+};
 const NEMOTRON_H: Traits = {
   ropeStyle: "none",
   activation: "relu",
@@ -51,6 +60,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["mistral", MIXTRAL],
   ["mistral3", { ...LLAMA, yarnKeys: true, temperature: true }],
   ["smollm3", { ...LLAMA, unrotated: 4 }],
+  ["arcee", { ...LLAMA, activation: "relu", ungated: true }],
   ["ernie4_5", LLAMA],
   ["ernie4_5-moe", {
     ...LLAMA,
@@ -180,20 +190,8 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],
   ["glm4", { ropeStyle: "norm", activation: "silu", postNorms: true, fused: true }],
-  ["glm4moe", {
-    ...QWEN3,
-    optionalNorms: true,
-    secondNorm: "post_attention_norm.weight",
-    experts: {
-      score: "sigmoid",
-      normalises: false,
-      stated: true,
-      scored: true,
-      ownWidth: true,
-      shared: "count",
-      leadingDense: true,
-    },
-  }],
+  ["glm4moe", { ...QWEN3, optionalNorms: true, secondNorm: "post_attention_norm.weight", experts: BIASED }],
+  ["dots1", { ...QWEN3, experts: BIASED }],
   ["gpt-oss", {
     ...QWEN2,
     activation: "clamped",
