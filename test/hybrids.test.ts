@@ -11,6 +11,7 @@ import { describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile } from "../mod.ts";
 import { encodeGguf } from "../scripts/gguf-writer.ts";
 import { reckonProcessors } from "../src/machine/machine.ts";
+import { writeAdapter } from "./adapter-files.ts";
 import { arrayOf, f32, flag, u32 } from "./models.ts";
 import {
   falconH1,
@@ -23,6 +24,7 @@ import {
   type Shape,
   smallModel,
   withDirectory,
+  withModelFile,
 } from "./small-models.ts";
 
 reckonProcessors(3);
@@ -52,7 +54,7 @@ describe("what is refused of layers with a state", () => {
       ["ssm.time_step_rank", 0],
       ["ssm.time_step_rank", 1025],
       ["ssm.group_count", 0],
-      ["ssm.group_count", 4],
+      ["ssm.group_count", 5],
       ["ssm.inner_size", 0],
       ["ssm.inner_size", 97],
       ["ssm.inner_size", 2 ** 32 - 1],
@@ -208,8 +210,58 @@ describe("a time step that explodes", () => {
   }
 });
 
+const shapes = [granitehybrid, falconH1, nemotronH, nemotronExperts(32), qwen35];
+
+it("a model of feed-forward parts alone keeps nothing, and runs", () =>
+  withModelFile({
+    ...nemotronH,
+    layers: 2,
+    kvHeads: [0, 0],
+    feedForward: [64, 32],
+    mixers: ["none", "none"],
+  }, async (path) => {
+    await using lm = await LightGPT.load(path, { threads: 1 });
+    assertEquals(await lm.logits([4, 5, 9]), await lm.logits([7, 9]), "no token sees another");
+  }));
+
+describe("what is made of models with states", () => {
+  for (const [number, shape] of shapes.entries()) {
+    it(`${shape.architecture} (${number}): calibrated rounding comes nearer than the nearest`, () =>
+      withModelFile(shape, async (path) => {
+        const calibration = "once upon a time there was a little girl who lived in a big wood ".repeat(20);
+        const logitsOf = async (file: string) => {
+          await using lm = await LightGPT.load(file, { threads: 1 });
+          return await lm.logits(lm.tokenize(calibration.slice(0, 100)), { all: true });
+        };
+        const exact = await logitsOf(path);
+        const errors = [];
+        for (const options of [{ rounding: "nearest" }, { rounding: "calibrated", calibration }] as const) {
+          await quantizeFile(path, `${path}.q4`, { type: "q4_0", ...options });
+          const logits = await logitsOf(`${path}.q4`);
+          errors.push(logits.reduce((sum, logit, at) => sum + (logit - exact[at]) ** 2, 0));
+        }
+        assertLess(errors[1], errors[0]);
+      }));
+  }
+
+  it("an adapter changes matrices of Mamba-2, and no convolution", () =>
+    withModelFile(falconH1, async (path) => {
+      const shape = { rank: 5, alpha: 5, seed: 3 };
+      const adapter = writeAdapter(`${path}.lora`, path, { ...shape, only: /ssm_(in|out)\.weight$/ });
+      const logits: Float32Array[] = [];
+      for (const [threads, chunkTokens, scale] of [[1, 512, 1], [2, 1, 1], [2, 1, 0]]) {
+        await using lm = await LightGPT.load(path, { threads, chunkTokens, adapters: [{ path: adapter, scale }] });
+        logits.push(await lm.logits([5, 9, 77, 100, 4, 8, 99]));
+      }
+      assertEquals(logits[1], logits[0]);
+      assert(logits[2].some((logit, at) => logit !== logits[0][at]));
+      const other = writeAdapter(`${path}.lora`, path, { ...shape, only: /ssm_conv1d\.weight$/ });
+      const error = await assertRejects(() => LightGPT.load(path, { adapters: [{ path: other }] }), LightGPTError);
+      assertEquals([error.code, error.detail.where], ["unsupported", "blk.0.ssm_conv1d.weight.lora_a"]);
+    }));
+});
+
 describe("quantized weights of layers with a state", () => {
-  const shapes = [granitehybrid, falconH1, nemotronH, nemotronExperts(32), qwen35];
   for (const [number, shape] of shapes.entries()) {
     it(`${shape.architecture} (${number}): the same bits for threads and chunks, near the floats`, () =>
       withDirectory(async (directory) => {

@@ -70,7 +70,7 @@ pub const Adapter = struct {
         if (adapter.in_use.load(.acquire)) return error.Busy;
         if (options.tensor >= adapter.pairs.len or adapter.pairs[options.tensor] != null) return error.Refused;
         const entry = adapter.model.entries[options.tensor];
-        if (!tensors.isMatrix(entry.role) or tensors.isOfExperts(entry.role) or tensors.isOfHeads(entry.role) or entry.role == .token_embd) return error.Refused;
+        if (!tensors.isMatrix(entry.role) or tensors.isOfExperts(entry.role) or tensors.isOfHeads(entry.role) or tensors.isF32(entry.role) or entry.role == .token_embd) return error.Refused;
         const rank: usize = options.rank;
         if (a.len != rank * entry.cols or b.len != rank * entry.rows) return error.Refused;
         assert(entry.slabs == 1 and entry.cols > 0 and entry.rows > 0);

@@ -107,7 +107,8 @@ pub const Sizes = struct {
             if (!spec.positions.isWindowed()) behind_bytes += own;
             largest = @max(largest, bytesOf(spec.state.past.floats), bytesOf(spec.state.heads.floats));
         }
-        var packing: Packing = .{ .page_bytes = @max(page_bytes, largest) };
+        // Layers without a mixer keep nothing; a page of such has a line all the same.
+        var packing: Packing = .{ .page_bytes = @max(page_bytes, largest, 64) };
         for (specs) |spec| {
             for (0..spec.state.pieceCount()) |piece| _ = packing.put(spec.state.floatsOf(@intCast(piece)));
         }

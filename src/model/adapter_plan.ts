@@ -107,6 +107,7 @@ function checkKind(gguf: Gguf, a: Tensor, { role, tensor, rows, slabs }: Planned
   if (tensor.dims.length > 2 || a.dims.length > 2 || role.endsWith("_shexp")) {
     throw unsupported(gguf, a.name, "changes experts", expected);
   }
+  if (role === "ssm_conv1d") throw unsupported(gguf, a.name, "changes a short convolution", expected);
   if (slabs > 1) throw unsupported(gguf, a.name, "changes matrices of single heads", expected);
   if (rows === 1) throw unsupported(gguf, a.name, `changes ${tensor.name}, a vector`, expected);
 }
