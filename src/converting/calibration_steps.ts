@@ -51,6 +51,7 @@ const STEPS: Readonly<Partial<Record<Role, Name>>> = {
   ssm_ba: "into",
   attn_output: "out",
   ssm_out: "out",
+  ffn_latent_down: "forward",
   ffn_gate: "forward",
   ffn_up: "forward",
   ffn_gate_shexp: "forward",

@@ -317,14 +317,11 @@ export class Calibrator implements TensorCalibrator {
 
 /** Refuses models of which a layer cannot be computed alone, from the states before it. */
 function checkLayers(path: string, { hyperparameters: { architecture, layerInputs, perLayer } }: ModelPlan): void {
-  const isLinked = layerInputs > 0 || perLayer.some(({ keys }) => keys === "ofLayer");
-  if (!isLinked && perLayer.every(({ mixer }) => mixer !== "none")) return;
-  const why = isLinked
-    ? "take more than the states before them (inputs of their own, or the keys of another layer)"
-    : "are sometimes a feed-forward part alone";
+  if (layerInputs === 0 && perLayer.every(({ keys }) => keys !== "ofLayer")) return;
+  const inputs = "inputs of their own, or the keys of another layer";
   throw new UnsupportedError(
-    `${path}: calibrated rounding goes layer by layer, and layers of ${architecture} ${why}; ` +
-      "expected the rounding search, with an importance matrix.",
+    `${path}: calibrated rounding goes layer by layer, and layers of ${architecture} take more than the states before them ` +
+      `(${inputs}); expected the rounding search, with an importance matrix.`,
     { what: "calibrated rounding of such a model", where: "rounding", expected: "search", got: "calibrated" },
   );
 }

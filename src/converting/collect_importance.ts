@@ -82,6 +82,7 @@ const PRODUCTS = {
   ffn_up_exps: 2,
   ffn_down_exps: 3,
   ffn_gate_shexp: 2,
+  ffn_latent_down: 2,
   ffn_up_shexp: 2,
   ffn_down_shexp: 3,
 } as const satisfies Partial<Record<Role, number>>;
