@@ -16,6 +16,8 @@ import {
   type OpenTelemetryMeter,
   QueueFullError,
 } from "../mod.ts";
+import { Registry } from "prom-client";
+import { expositionText, type Family, histogramSamples } from "../src/measuring/metrics/exposition.ts";
 import { METRICS } from "../src/measuring/metrics/table.ts";
 import { describeTales } from "./kit.ts";
 
@@ -85,6 +87,29 @@ it("Prometheus' text has every metric with its values, and times as a histogram"
   assertEquals(names, expected.map(([name, { kind }]) => [name, kind]));
   const some = await lm.metrics.prometheus(["steps_total"]);
   assertEquals(some.match(/^lightgpt_\S+/gm), ["lightgpt_steps_total"]);
+});
+
+it("Prometheus' text is what prom-client writes of the same values", async () => {
+  const labels = { kind: 'a "b" \\ c\nd', other: "" };
+  const counted = { buckets: [{ most: 0.5, count: 2 }, { most: Infinity, count: 1 }], sum: 7.25, count: 3 };
+  const families: Family[] = [
+    { name: "one_total", help: "Of one\nand \\ two.", kind: "counter", samples: [{ labels: {}, value: 3 }] },
+    { name: "two", help: "Two.", kind: "gauge", samples: [{ labels, value: -1e-9 }, { labels: {}, value: Infinity }] },
+    { name: "three_seconds", help: "Three.", kind: "histogram", samples: histogramSamples(counted, { model: "x" }) },
+  ];
+  const registry = new Registry();
+  for (const { name, help, kind, samples } of families) {
+    const values = samples.map(({ suffix = "", labels, value }) => ({ value, labels, metricName: `${name}${suffix}` }));
+    const metric = { help, name, type: kind, aggregator: "sum", values };
+    registry.registerMetric({ name, get: () => Promise.resolve(metric) } as never);
+  }
+  const lines = (text: string) => text.split("\n").filter((line) => line !== "");
+  assertEquals(lines(expositionText(families)), lines(await registry.metrics()));
+  // Those of one name are one family, as the format wants it.
+  const [first] = families;
+  const twice = expositionText([first, families[1], { ...first, samples: [{ labels: { of: "2" }, value: 4 }] }]);
+  assertEquals(twice.match(/^one_total.*$/gm), ["one_total 3", 'one_total{of="2"} 4']);
+  assertEquals(twice.match(/^# TYPE one_total/gm)?.length, 1);
 });
 
 it("OpenTelemetry's instruments observe the same values, and stop when they are told to", async () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { type Completion, InvalidArgumentError, LightGPT } from "../mod.ts";
 import { type AccessLogEntry, createServer, type ServerOptions } from "../exports/server.ts";
@@ -171,7 +171,23 @@ describe("a server", () => {
     assertEquals([tokens, count], [[...small.lm.tokenize("Once upon")], tokens.length]);
     const { prompt } = await (await small.post("/detokenize", { tokens })).json();
     assertEquals(prompt, small.lm.detokenize(tokens));
-    assertMatch(await (await small.get("/metrics")).text(), /^lightgpt_tokens_total\b.* \d+$/m);
+    const figures = await (await small.get("/metrics")).text();
+    const figure = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(figures)?.[1]);
+    const named = '\\{model_name="stories"\\}';
+    const { tokens: chosen, queued, running } = small.lm.metrics.report();
+    assertEquals(figure(`lightgpt_tokens_total${named}`), chosen);
+    assertEquals(figure(`vllm:generation_tokens_total${named}`), chosen);
+    assertEquals([`running${named}`, `waiting${named}`].map((name) => figure(`vllm:num_requests_${name}`)), [
+      running,
+      queued,
+    ]);
+    assertEquals(figure(`vllm:e2e_request_latency_seconds_count${named}`), log.filter(({ tokens }) => tokens).length);
+    assertEquals(
+      figure('lightgpt_http_requests_total\\{status="200"\\}'),
+      log.filter(({ status, path }) => status === 200 && path !== "/metrics").length,
+    );
+    const types = figures.match(/^# TYPE \S+/gm) ?? [];
+    assertEquals(new Set(types).size, types.length, "each name is one family");
     const { paths } = await (await small.get("/openapi.json")).json();
     const { properties } = paths["/v1/chat/completions"].post.requestBody.content["application/json"].schema;
     assertEquals([properties.top_p.maximum, properties.messages !== undefined], [1, true]);

@@ -14,10 +14,11 @@ import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { Doors } from "./doors.ts";
 import { Failure, failureOf, failureResponse } from "./failure.ts";
+import { Figures } from "./figures.ts";
 import { Keys } from "./keys.ts";
 import { lookUp, modelEntry } from "./lookups.ts";
 import { Models } from "./models.ts";
-import { newId } from "./openai.ts";
+import { finishReason, newId } from "./openai.ts";
 import { openApi } from "./openapi.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
 import { type Route, ROUTES } from "./routes.ts";
@@ -78,6 +79,7 @@ export function createServer(options: ServerOptions): Server {
 class LocalServer implements Server {
   readonly #models: Models;
   readonly #answers = new Answers();
+  readonly #figures = new Figures();
   readonly #keys: Keys;
   readonly #doors: Doors;
   readonly #limits: Limits;
@@ -103,7 +105,10 @@ class LocalServer implements Server {
     const time = new Date().toISOString();
     const { method } = request;
     const ended = (outcome: Outcome) => {
-      this.#log?.({ time, id, method, path: pathname, ms: performance.now() - begin, ...outcome });
+      const ms = performance.now() - begin;
+      this.#figures.add(outcome, ms);
+      const { reasons: _, ...told } = outcome;
+      this.#log?.({ time, id, method, path: pathname, ms, ...told });
     };
     const route = ROUTES.find((one) => one.path === pathname && one.method === method);
     const dialect = route?.dialect ?? ROUTES.find(({ path }) => path === pathname)?.dialect ?? "openai";
@@ -158,11 +163,11 @@ class LocalServer implements Server {
     const found = lookUp(request, { models: this.#models, answers: this.#answers }, tenant.tenant);
     if (found !== undefined) return told(found, ended);
     if (route === undefined) throw unknownPath(request.method, path);
-    if (route.tell !== undefined) return await this.#tell(route.tell, ended);
+    if (route.tell !== undefined) return this.#tell(route.tell, ended);
     return await this.#work(request, route, tenant, ended);
   }
 
-  async #tell(what: NonNullable<Route["tell"]>, ended: (outcome: Outcome) => void): Promise<Response> {
+  #tell(what: NonNullable<Route["tell"]>, ended: (outcome: Outcome) => void): Response {
     switch (what) {
       case "health":
         return told({ status: "ok" }, ended);
@@ -182,9 +187,9 @@ class LocalServer implements Server {
       case "openapi":
         return told(openApi(), ended);
       case "metrics": {
-        const texts = await Promise.all(this.#models.loaded.map(({ lm }) => lm.metrics.prometheus()));
+        const text = this.#figures.text(this.#models.loaded);
         ended({ status: 200 });
-        return new Response(texts.join("\n"), {
+        return new Response(text, {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
         });
       }
@@ -297,10 +302,14 @@ async function finished(run: Run, { signal }: Request, controller: AbortControll
   }
 }
 
-function countsOf(completions: readonly Completion[]): Pick<Outcome, "promptTokens" | "tokens"> {
+function countsOf(completions: readonly Completion[]): Pick<Outcome, "promptTokens" | "tokens" | "reasons"> {
   if (completions.length === 0) return {};
   const sum = (value: (one: Completion) => number) => completions.reduce((total, one) => total + value(one), 0);
-  return { promptTokens: sum((one) => one.promptTokens), tokens: sum((one) => one.generatedTokens) };
+  return {
+    promptTokens: sum((one) => one.promptTokens),
+    tokens: sum((one) => one.generatedTokens),
+    reasons: completions.map(finishReason),
+  };
 }
 
 /** An error as the log has it: what a client does not hear, it says. */

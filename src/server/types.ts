@@ -115,6 +115,8 @@ export interface Outcome {
   readonly tenant?: string | undefined;
   readonly promptTokens?: number;
   readonly tokens?: number;
+  /** Why each answer ended. */
+  readonly reasons?: readonly string[];
   /** Why it has no proper end. */
   readonly error?: string | undefined;
 }

@@ -145,16 +145,18 @@ export class Metrics {
   }
 
   /**
-   * Writes metrics as Prometheus' text (`text/plain; version=0.0.4`). This needs the package prom-client.
+   * Writes metrics as Prometheus' text (`text/plain; version=0.0.4`).
    *
    * @param names the metrics; all unless given
    * @returns the text
-   * @throws {UnsupportedError} if prom-client cannot be loaded
    */
   async prometheus(names?: readonly MetricName[]): Promise<string> {
     const chosen = chooseMetrics(names);
-    const { prometheusText } = await import("./prometheus.ts");
-    return await prometheusText(chosen, this.report());
+    const [{ expositionText }, { familiesOf }] = await Promise.all([
+      import("./exposition.ts"),
+      import("./prometheus.ts"),
+    ]);
+    return expositionText(familiesOf(chosen, this.report()));
   }
 
   /**

@@ -1,75 +1,39 @@
 /**
- * Metrics as Prometheus reads them, written by prom-client. Everything is counted already, so its counters are not used: each
- * registered metric looks its values up when the text is asked for.
+ * The metrics of a report as Prometheus reads them.
  *
  * @module
  */
-import type { Metric, MetricValue as PromValue } from "prom-client";
-import { UnsupportedError } from "../../../ffi/errors.ts";
-import type { MetricsReport } from "./report.ts";
-import type { MetricName, MetricSpec, MetricValue } from "./table.ts";
+import { type Family, histogramSamples, type Sample } from "./exposition.ts";
+import type { HistogramReport, MetricsReport } from "./report.ts";
+import type { MetricName, MetricSpec } from "./table.ts";
 
 /** What every name begins with. */
 export const prefix = "lightgpt_";
 
-/** Writes metrics of a report as Prometheus' text. */
-export async function prometheusText(
+/** Times as counts of seconds. */
+export function inSeconds({ buckets, sumMs, count }: HistogramReport) {
+  return { buckets: buckets.map(({ mostMs, count }) => ({ most: mostMs / 1000, count })), sum: sumMs / 1000, count };
+}
+
+/** The metrics of a report; each sample has `labels` beside its own. */
+export function familiesOf(
   metrics: readonly (readonly [MetricName, MetricSpec])[],
   report: MetricsReport,
-): Promise<string> {
-  const { Registry } = await load();
-  const registry = new Registry();
-  for (const [name, spec] of metrics) {
-    const full = `${prefix}${name}`;
-    const metric = {
-      help: spec.about,
-      name: full,
-      type: spec.kind,
-      aggregator: "sum",
-      values: values(full, spec, report),
-    };
-    if (metric.values.length === 0) continue; // a name without a value says nothing
-    // What a registry asks of a metric; its types know only the library's own four classes.
-    registry.registerMetric({ name: full, get: () => Promise.resolve(metric) } as unknown as Metric);
-  }
-  return await registry.metrics();
+  labels: Readonly<Record<string, string>> = {},
+): Family[] {
+  return metrics.map(([name, spec]) => ({
+    name: `${prefix}${name}`,
+    help: spec.about,
+    kind: spec.kind,
+    samples: samplesOf(spec, report, labels),
+  }));
 }
 
-async function load(): Promise<typeof import("prom-client")> {
-  try {
-    return await import("prom-client"); // only where Prometheus is served
-  } catch (error) {
-    throw new UnsupportedError(
-      "Prometheus' text needs the package prom-client, which could not be loaded; expected it installed beside LightGPT.",
-      { what: "a package is missing", where: "prom-client" },
-      { cause: error },
-    );
-  }
-}
-
-function values(
-  name: string,
-  spec: MetricSpec,
-  report: MetricsReport,
-): (PromValue<string> & { metricName?: string })[] {
+function samplesOf(spec: MetricSpec, report: MetricsReport, labels: Readonly<Record<string, string>>): Sample[] {
   const times = spec.histogram?.(report);
-  if (!times) {
-    return (spec.values?.(report) ?? []).map((value) => ({ value: value.value, labels: labels(spec, value) }));
-  }
-  let below = 0;
-  const buckets = times.buckets.map(({ mostMs, count }) => {
-    below += count;
-    const le = mostMs === Infinity ? "+Inf" : String(mostMs / 1000);
-    return { metricName: `${name}_bucket`, labels: { le }, value: below };
+  if (times) return histogramSamples(inSeconds(times), labels);
+  return (spec.values?.(report) ?? []).map(({ label, value }) => {
+    const own = spec.label === undefined || label === undefined ? {} : { [spec.label]: label };
+    return { labels: { ...own, ...labels }, value };
   });
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, labels: {}, value: times.sumMs / 1000 },
-    { metricName: `${name}_count`, labels: {}, value: times.count },
-  ];
-}
-
-function labels({ label }: MetricSpec, value: MetricValue): Record<string, string> {
-  if (label === undefined || value.label === undefined) return {};
-  return { [label]: value.label };
 }
