@@ -78,18 +78,7 @@ export class CalibrationSums {
    */
   async addToStream(original: Float32Array, stream: Float32Array, inputs: Float32Array): Promise<void> {
     const { columns, stream: width = 0 } = this.#of;
-    for (let t = 0; t * width < original.length; t++) {
-      const [begin, end] = [t * width, (t + 1) * width];
-      let sum = 0;
-      for (let i = begin; i < end; i++) sum += original[i]! * original[i]!;
-      const weight = 1 / Math.sqrt(sum / width + smallest);
-      for (let i = begin; i < end; i++) {
-        const difference = original[i]! - stream[i]!;
-        original[i] = difference * weight;
-        if (difference !== 0) this.#lacks = true;
-      }
-      for (let i = t * columns; i < (t + 1) * columns; i++) inputs[i] = inputs[i]! * weight;
-    }
+    if (weigh(original, stream, inputs, columns)) this.#lacks = true;
     await this.#addAll(original, inputs, width);
   }
 
@@ -150,6 +139,31 @@ export class CalibrationSums {
       native().solve({ matrix, columns: n, rows, threads: this.#threads });
     });
   }
+}
+
+/**
+ * Turns the original's stream into what the copy's lacks, by the size of the original's rows, and weighs inputs likewise; says
+ * whether anything is lacking. A function of its own: in a method, with a private field in its loops, it takes four times as long.
+ */
+function weigh(original: Float32Array, stream: Float32Array, inputs: Float32Array, columns: number): boolean {
+  const count = inputs.length / columns;
+  const width = original.length / count;
+  let lacks = false;
+  for (let t = 0; t < count; t++) {
+    const begin = t * width;
+    const end = begin + width;
+    let sum = 0;
+    for (let i = begin; i < end; i++) sum += original[i]! * original[i]!;
+    const weight = 1 / Math.sqrt(sum / width + smallest);
+    for (let i = begin; i < end; i++) {
+      const difference = original[i]! - stream[i]!;
+      original[i] = difference * weight;
+      lacks = lacks || difference !== 0;
+    }
+    const last = (t + 1) * columns;
+    for (let i = t * columns; i < last; i++) inputs[i] = inputs[i]! * weight;
+  }
+  return lacks;
 }
 
 /** Writes a matrix panel after panel. */
