@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { readGguf } from "../mod.ts";
 import { type Folder, type FolderTensor, halvesApart, vocabularyOf } from "./huggingface.ts";
-import { File, headDimOf, type Kind, KINDS, type Settings } from "./huggingface_settings.ts";
+import { File, headDimOf, type Kind, KINDS, type Settings, share } from "./huggingface_settings.ts";
 
 const layerNames: Record<string, string> = {
   attn_norm: "input_layernorm",
@@ -35,6 +35,29 @@ const outerNames: Record<string, string> = {
   per_layer_token_embd: "model.embed_tokens_per_layer",
   per_layer_model_proj: "model.per_layer_model_projection",
   per_layer_proj_norm: "model.per_layer_projection_norm",
+};
+
+KINDS["command-r"] = {
+  class: "CohereForCausalLM",
+  settings: (file) => ({
+    logit_scale: file.number("logit_scale"),
+    layer_norm_eps: file.number("attention.layer_norm_epsilon"),
+    use_qk_norm: false,
+  }),
+};
+KINDS.cohere2 = {
+  class: "Cohere2ForCausalLM",
+  settings: (file) => ({ ...KINDS["command-r"].settings(file), sliding_window_pattern: 4 }),
+};
+KINDS.stablelm = {
+  class: "StableLmForCausalLM",
+  settings: (file) => ({
+    layer_norm_eps: file.number("attention.layer_norm_epsilon"),
+    use_parallel_residual: !file.has("blk.0.ffn_norm.weight"),
+    ...(file.number("rope.dimension_count") === undefined
+      ? { partial_rotary_factor: 1 }
+      : share(file, headDimOf(file))),
+  }),
 };
 
 /** The architectures that a folder can be made of. */
@@ -94,6 +117,17 @@ function tensorsOf(file: File, name: string, kind: Kind): FolderTensor[] {
     const own = at[file.architecture as keyof typeof at] ?? "mlp.gate.e_score_correction_bias";
     return one(own, data, file.architecture === "ernie4_5-moe" ? [1, ...shape] : shape);
   }
+  if (file.architecture === "granitehybrid") {
+    if (base === "ssm_a") return one("mamba.A_log", logarithms(data), [shape[0]]);
+    if (base === "ssm_d") return one("mamba.D", data, [shape[0]]);
+    if (base === "ssm_dt") return one("mamba.dt_bias", data);
+    if (base === "ssm_norm") return one("mamba.norm.weight", data, [shape[0] * shape[1]]);
+    if (base === "ffn_up") return [];
+    if (base === "ffn_gate") {
+      const bytes = paired(data, file.data(name.replace("gate", "up")), 1);
+      return one("shared_mlp.input_linear.weight", bytes, [2 * shape[0], shape[1]]);
+    }
+  }
   if (base === "ssm_a") return one("linear_attn.A_log", logarithms(groupedHeads(file, base, data, shape)));
   if (base === "ssm_dt") return one("linear_attn.dt_bias", groupedHeads(file, base, data, shape));
   if (suffix === ".scale") return one(base === "ffn_gate_inp" ? "router.scale" : "router.per_expert_scale", data);
@@ -115,7 +149,9 @@ function tensorsOf(file: File, name: string, kind: Kind): FolderTensor[] {
   if (kind.lessOne && /norm/.test(base) && base !== "ssm_norm") {
     changed = new Uint8Array(new Float32Array(data.buffer).map((value) => value - 1).buffer);
   }
-  if (/conv1d|shortconv\.conv/.test(base)) return one(`${known}.weight`, changed, [shape[0], 1, shape[1]]);
+  if (/conv1d|shortconv\.conv/.test(base) && suffix === ".weight") {
+    return one(`${known}.weight`, changed, [shape[0], 1, shape[1]]);
+  }
   if (base === "ffn_gate_inp_shexp") return one(`${known}.weight`, changed, [1, ...shape]);
   return one(base === "attn_sinks" || base === "layer_output_scale" ? known : `${known}${suffix}`, changed);
 }
@@ -245,12 +281,13 @@ function logarithms(data: Uint8Array): Uint8Array {
 export function withExactValues(path: string, copy: string): string {
   const { metadata, tensors } = readGguf(path);
   const kind = KINDS[metadata.text("general.architecture")];
-  if (kind.lessOne === undefined) return path;
+  const hasStates = [...tensors.keys()].some((name) => name.endsWith("ssm_a"));
+  if (kind.lessOne === undefined && !hasStates) return path;
   const bytes = readFileSync(path);
   for (const { name, offset, bytes: length } of tensors.values()) {
     for (let at = offset; at < offset + length; at += 4) {
       const value = bytes.readFloatLE(at);
-      if (name.includes("norm")) bytes.writeFloatLE(Math.round(value * 2 ** 16) / 2 ** 16, at);
+      if (kind.lessOne && name.includes("norm")) bytes.writeFloatLE(Math.round(value * 2 ** 16) / 2 ** 16, at);
       if (name.endsWith("ssm_a")) bytes.writeFloatLE(-Math.exp(Math.fround(Math.log(-value))), at);
     }
   }

@@ -108,7 +108,7 @@ const scales = (file: File): Settings => ({
   residual_multiplier: file.number("residual_scale") ?? 1,
   logits_scaling: file.number("logit_scale"),
 });
-const share = (file: File, headDim: number): Settings => ({
+export const share = (file: File, headDim: number): Settings => ({
   partial_rotary_factor: (file.number("rope.dimension_count") ?? 0) / headDim,
 });
 export const headDimOf = (file: File) =>
@@ -333,6 +333,34 @@ export const KINDS: Record<string, Kind> = {
     },
   },
 };
+KINDS.granitehybrid = {
+  class: "GraniteMoeHybridForCausalLM",
+  settings: (file) => {
+    const heads = file.array("attention.head_count_kv");
+    const inner = file.number("ssm.inner_size") ?? 0;
+    return {
+      ...scales(file),
+      num_key_value_heads: Math.max(...heads),
+      layer_types: heads.map((count) => count === 0 ? "mamba" : "attention"),
+      position_embedding_type: file.gguf.metadata.flag("granitehybrid.rope.scaling.finetuned", true) ? "rope" : "nope",
+      mamba_n_heads: file.number("ssm.time_step_rank"),
+      mamba_d_head: inner / (file.number("ssm.time_step_rank") ?? 1),
+      mamba_d_state: file.number("ssm.state_size"),
+      mamba_n_groups: file.number("ssm.group_count"),
+      mamba_d_conv: file.number("ssm.conv_kernel"),
+      shared_intermediate_size: file.number("feed_forward_length"),
+      num_local_experts: 0,
+    };
+  },
+  permuted: true,
+  names: {
+    ssm_in: "mamba.in_proj",
+    ssm_conv1d: "mamba.conv1d",
+    ssm_norm: "mamba.norm",
+    ssm_out: "mamba.out_proj",
+    ffn_down: "shared_mlp.output_linear",
+  },
+};
 KINDS.qwen2moe = {
   class: "Qwen2MoeForCausalLM",
   settings: (file) => ({
@@ -354,28 +382,6 @@ KINDS.seed_oss = {
   class: "SeedOssForCausalLM",
   settings: () => ({ attention_out_bias: false, mlp_bias: false }),
   names: second,
-};
-KINDS["command-r"] = {
-  class: "CohereForCausalLM",
-  settings: (file) => ({
-    logit_scale: file.number("logit_scale"),
-    layer_norm_eps: file.number("attention.layer_norm_epsilon"),
-    use_qk_norm: false,
-  }),
-};
-KINDS.cohere2 = {
-  class: "Cohere2ForCausalLM",
-  settings: (file) => ({ ...KINDS["command-r"].settings(file), sliding_window_pattern: 4 }),
-};
-KINDS.stablelm = {
-  class: "StableLmForCausalLM",
-  settings: (file) => ({
-    layer_norm_eps: file.number("attention.layer_norm_epsilon"),
-    use_parallel_residual: !file.has("blk.0.ffn_norm.weight"),
-    ...(file.number("rope.dimension_count") === undefined
-      ? { partial_rotary_factor: 1 }
-      : share(file, headDimOf(file))),
-  }),
 };
 KINDS.qwen35moe = {
   ...KINDS.qwen35,

@@ -10,6 +10,7 @@ import type { NewValue } from "../../files/gguf/encode.ts";
 import { ARCHITECTURES } from "../../model/architectures/table.ts";
 import { FAMILIES } from "./families.ts";
 import type { JsonFile } from "./json.ts";
+import type { Names } from "./names.ts";
 import { f32, text, u32 } from "./own_keys.ts";
 import { setRope } from "./rope.ts";
 import type { Family } from "./types.ts";
@@ -17,6 +18,8 @@ import type { Family } from "./types.ts";
 /** What a folder's `config.json` says. */
 export interface Config {
   readonly family: Family;
+  /** What the tensors of a layer are called. */
+  readonly names: Names;
   readonly metadata: Map<string, NewValue>;
   readonly layers: number;
   readonly heads: number;
@@ -63,6 +66,7 @@ export function readConfig(file: JsonFile, name: string): Config {
   }
   return {
     family,
+    names: experts === 0 ? family.denseNames ?? family.names : family.names,
     metadata,
     ...sizes,
     // Of models that read pictures too, either place may say so.

@@ -198,6 +198,19 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ["GraniteForCausalLM", GRANITE],
   ["GraniteMoeForCausalLM", GRANITE_MOE],
   ["GraniteMoeSharedForCausalLM", GRANITE_MOE],
+  ["GraniteMoeHybridForCausalLM", {
+    ...GRANITE,
+    architecture: "granitehybrid",
+    names: names.GRANITE_HYBRID_MOE,
+    denseNames: names.GRANITE_HYBRID,
+    rules: [
+      stated("position_embedding_type", "nope", "rope"),
+      only("mamba_proj_bias", false),
+      only("mamba_conv_bias", true),
+      only("normalization_function", "rmsnorm"),
+    ],
+    ownKeys: own.graniteHybrid,
+  }],
   ["Olmo2ForCausalLM", OLMO2],
   ["Olmo3ForCausalLM", OLMO2],
   ["OlmoeForCausalLM", {

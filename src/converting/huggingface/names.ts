@@ -17,6 +17,8 @@ export interface Cut {
   readonly turned?: true;
   /** What follows the heads of values, whose order is another in the file: rows behind queries and keys, rows, or columns. */
   readonly heads?: "behind" | "rows" | "columns";
+  /** What is a vector in the folder is a matrix in the file: of rows of one value each, or of a row for each group of heads. */
+  readonly as?: "column" | "groups";
 }
 
 export type Names = ReadonlyMap<string, string | Cut>;
@@ -107,6 +109,25 @@ export const GRANITE_MOE = both(
     "block_sparse_moe.output_linear": "ffn_down_exps",
     "shared_mlp.input_linear": { into: ["ffn_gate_shexp.weight", "ffn_up_shexp.weight"], by: "halves" },
     "shared_mlp.output_linear": "ffn_down_shexp",
+  }),
+);
+
+/** Granite's with Mamba-2, which has the shared expert's names for a dense part where there are no experts. */
+const MAMBA = names({
+  "mamba.in_proj": "ssm_in",
+  "mamba.conv1d": "ssm_conv1d",
+  "mamba.dt_bias": "ssm_dt.bias",
+  "mamba.A_log": { into: ["ssm_a"], as: "column" },
+  "mamba.D": { into: ["ssm_d"], as: "column" },
+  "mamba.norm": { into: ["ssm_norm.weight"], as: "groups" },
+  "mamba.out_proj": "ssm_out",
+});
+export const GRANITE_HYBRID_MOE = both(GRANITE_MOE, MAMBA);
+export const GRANITE_HYBRID = both(
+  GRANITE_HYBRID_MOE,
+  names({
+    "shared_mlp.input_linear": { into: ["ffn_gate.weight", "ffn_up.weight"], by: "halves" },
+    "shared_mlp.output_linear": "ffn_down",
   }),
 );
 

@@ -157,6 +157,29 @@ export const graniteMoe: OwnKeys = (settings) => {
   settings.set("expert_shared_feed_forward_length", u32(settings.config.count(shared, { least: 0 })));
 };
 
+/** Layers with Mamba-2 and with attention, experts or none. */
+export const graniteHybrid: OwnKeys = (settings) => {
+  const { config, layers, keyHeads, set } = settings;
+  granite(settings);
+  const kinds = layerKinds(settings, ["mamba", "attention"]);
+  if (kinds === undefined) throw config.wrong("layer_types", `mamba or attention for each of ${layers} layers`);
+  set("attention.head_count_kv", counts(kinds.map((kind) => kind === "mamba" ? 0 : keyHeads)));
+  set("rope.scaling.finetuned", flag(config.get("position_embedding_type") === "rope"));
+  const heads = config.count("mamba_n_heads", { most: LIMITS.headsMax });
+  set("ssm.conv_kernel", u32(config.count("mamba_d_conv", { most: LIMITS.convKernelMax })));
+  set("ssm.state_size", u32(config.count("mamba_d_state", { most: LIMITS.stateSizeMax })));
+  set("ssm.group_count", u32(config.count("mamba_n_groups", { most: LIMITS.headsMax })));
+  set("ssm.time_step_rank", u32(heads));
+  set("ssm.inner_size", u32(heads * config.count("mamba_d_head")));
+  const shared = u32(config.count("shared_intermediate_size"));
+  if (config.count("num_local_experts", { least: 0, fallback: 0 }) === 0) {
+    set("feed_forward_length", shared);
+    return;
+  }
+  setExperts(settings, "num_local_experts", "num_experts_per_tok");
+  set("expert_shared_feed_forward_length", shared);
+};
+
 export const olmo2: OwnKeys = (settings) => {
   if (settings.config.get("sliding_window") === undefined) return;
   settings.set("attention.sliding_window_pattern", flags(windowedLayers(settings, (layer) => layer % 4 < 3)));

@@ -68,6 +68,17 @@ export function withColumns(rows: Rows, length: number, at: (run: number) => num
   return { ...rows, read };
 }
 
+/** A vector as rows of so many values. */
+export function reshaped(vector: Rows, columns: number): Rows {
+  const rowBytes = columns * vector.rowBytes / vector.columns;
+  const read = (target: Uint8Array, first: number) => {
+    const all = new Uint8Array(vector.rowBytes);
+    vector.read(all, 0);
+    target.set(all.subarray(first * rowBytes, first * rowBytes + target.length));
+  };
+  return { ...vector, columns, count: Math.floor(vector.columns / columns), rowBytes, read };
+}
+
 /** Rows one after the other; all have one length and type. */
 export function stacked(parts: readonly Rows[]): Rows {
   const [{ rowBytes, count: each }] = parts;

@@ -10,7 +10,7 @@ import { pow } from "../../model/architectures/elementary.ts";
 import type { SourceTensor } from "../weight_source.ts";
 import type { Config } from "./config.ts";
 import { type Cut, OUTER } from "./names.ts";
-import { asFloats, blocksOf, picked, type Rows, rowsOf, stacked, turnedOver, withColumns } from "./rows.ts";
+import { asFloats, blocksOf, picked, reshaped, type Rows, rowsOf, stacked, turnedOver, withColumns } from "./rows.ts";
 import type { SafeTensor } from "./safetensors.ts";
 
 /** Numbers of tensor types by their names in the folder. */
@@ -111,7 +111,7 @@ function isDrafter(name: string, { layers }: Config): boolean {
 }
 
 /** Where it goes in a GGUF file; undefined where the architecture has no such tensor. */
-function placeOf(tensor: SafeTensor, { family, layers }: Config): Place | undefined {
+function placeOf(tensor: SafeTensor, { family, names, layers }: Config): Place | undefined {
   // The text part of a model that reads pictures, as older and newer folders have it.
   const own = family.textConfig === undefined
     ? tensor.name
@@ -125,9 +125,9 @@ function placeOf(tensor: SafeTensor, { family, layers }: Config): Place | undefi
   const expert = number === undefined ? undefined : Number(number);
   const general = expert === undefined ? part : part.replace(/\.experts\.\d+\./, ".experts.#.");
   const short = general.replace(/\.(weight|bias)$/, "");
-  const found = family.names.get(general) ?? family.names.get(short);
+  const found = names.get(general) ?? names.get(short);
   if (found === undefined) return undefined;
-  const cut = typeof found !== "string" ? found : { into: [family.names.has(general) ? found : `${found}.${kind}`] };
+  const cut = typeof found !== "string" ? found : { into: [names.has(general) ? found : `${found}.${kind}`] };
   return { ...cut, prefix: `blk.${Number(layer)}.`, expert };
 }
 
@@ -142,10 +142,14 @@ function convert(
   const { rows: whole, slabs } = readable(tensor, place, config, scales);
   const changed = withoutOne(permuted(tensor, names[0], whole, config), names[0], config);
   const ordered = place.heads === undefined ? changed : headsInTurn(tensor, changed, place.heads, config);
-  const parts = place.by === undefined ? [ordered] : cut(tensor, ordered, place.by, slabs, config);
+  const shaped = place.as === undefined
+    ? ordered
+    : reshaped(ordered, place.as === "column" ? 1 : groupColumns(tensor, config));
+  const parts = place.by === undefined ? [shaped] : cut(tensor, ordered, place.by, slabs, config);
   return names.map((name, index) => {
-    const isVector = parts[index].count === 1 && (tensor.shape.length === 1 || oneRow.test(name));
-    const isExact = isVector || exact.test(name) || !name.endsWith(".weight");
+    const isVector = place.as === undefined && parts[index].count === 1 &&
+      (tensor.shape.length === 1 || oneRow.test(name));
+    const isExact = isVector || place.as !== undefined || exact.test(name) || !name.endsWith(".weight");
     const rows = isExact ? asFloats(parts[index]) : parts[index];
     return { name, expert: place.expert, rows, slabs: isVector ? 0 : slabs, from: tensor };
   });
@@ -212,6 +216,11 @@ function withoutOne(rows: Rows, name: string, { family }: Config): Rows {
   if (name.endsWith(".ssm_a")) return asFloats(rows, (value) => -pow(Math.E, value));
   const isNorm = name.includes("norm") && !name.includes("ssm_norm");
   return family.normsLessOne && isNorm ? asFloats(rows, (value) => value + 1) : rows;
+}
+
+/** The values of a group of heads. */
+function groupColumns({ shape }: SafeTensor, { stateGroups }: Config): number {
+  return Math.max(1, Math.floor(shape[0] / Math.max(1, stateGroups)));
 }
 
 /** Heads of values that are neighbours in their group take turns. */

@@ -33,6 +33,8 @@ export interface Family {
   readonly architecture: string;
   /** What the tensors of a layer are called. */
   readonly names: Names;
+  /** The same without experts, where it is not. */
+  readonly denseNames?: Names;
   /** Rows of q and k change their order: llama's files pair neighbours, the folder's halves. */
   readonly permuted?: true;
   /** The weights of norms are kept less 1 in the folder. */
