@@ -213,6 +213,10 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     experts: { count: 5, used: 2, shared: 48 },
     values: { ...granitehybrid.values, "granitehybrid.expert_shared_feed_forward_length": u32(48) },
   }, { expertsUsed: 2, routerNormalises: true }],
+  ["granitehybrid without a scale of logits", {
+    ...granitehybrid,
+    values: { ...granitehybrid.values, "granitehybrid.logit_scale": undefined },
+  }, { logitScale: 1 }],
   ["falcon-h1", falconH1, { ropeStyle: "neox", turns: [1, 1, 1], first: { mixer: "paired" } }],
   ["falcon-h1 with norms of groups, biases and factors", {
     ...falconH1,
@@ -236,6 +240,13 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
       "nemotron_h.attention.layer_norm_rms_epsilon": undefined,
     },
   }, { epsilon: Math.fround(0.01) }],
+  ["nemotron_h with biases of its feed-forward parts", {
+    ...nemotronH,
+    vectors: {
+      "blk.1.ffn_up.bias": Array.from({ length: 128 }, (_, at) => Math.sin(at)),
+      "blk.1.ffn_down.bias": Array.from({ length: 64 }, (_, at) => Math.cos(at)),
+    },
+  }, {}],
   ["nemotron_h_moe", nemotronExperts(), {
     routerScore: "sigmoid",
     routerNormalises: true,

@@ -71,7 +71,9 @@ function readEpsilon(metadata: Metadata, ofSquares: string, ofDeviation: string,
 /** What logits are multiplied by: files state that, or what they are divided by. */
 function readLogitScale(metadata: Metadata, key: string, { scales, logitScale }: Traits): number {
   if (logitScale) return metadata.positive(key);
-  return scales ? Math.fround(1 / metadata.positive(key)) : 1;
+  // Writers put 0 where it is not used.
+  const isAbsent = scales === "optional" && metadata.number(key, { fallback: 0 }) === 0;
+  return scales && !isAbsent ? Math.fround(1 / metadata.positive(key)) : 1;
 }
 
 function readTemperature(

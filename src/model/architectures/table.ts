@@ -78,7 +78,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["granitehybrid", {
     ropeStyle: "norm",
     activation: "silu",
-    scales: true,
+    scales: "optional",
     rotationSwitch: true,
     recurrent: "mamba2",
     experts: { score: "softmax", normalises: true, optional: true, shared: "length" },

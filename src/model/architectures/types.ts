@@ -50,8 +50,8 @@ export interface Traits {
   readonly parallel?: true | "withoutNorm";
   /** The file states what logits are multiplied by. */
   readonly logitScale?: true;
-  /** The file states what embeddings, residuals and scores are multiplied by, and logits divided by. */
-  readonly scales?: true;
+  /** The file states what embeddings, residuals and scores are multiplied by, and logits divided by; that may be absent. */
+  readonly scales?: true | "optional";
   /** Layers with a sliding window: all but the last of each `period`; `ofLayers`: only in models of so many. */
   readonly window?: {
     readonly period: number | "stated";
