@@ -21,7 +21,7 @@ import { regexOf } from "./regex.ts";
 import { Rules } from "./rules.ts";
 import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
-import { trieOf } from "./token_trie.ts";
+import { bytesOf, trieOf } from "./token_trie.ts";
 
 /** Writes rules; gives the one that a whole text must meet. */
 export type RuleWriter = (lexemes: Lexemes, rules: Rules, budget: GrammarBudget) => number;
@@ -81,7 +81,7 @@ export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise
     const automaton = new Automaton({ lexemes, derivatives, plain }, rules, root, budget);
     const masks = new Masks(automaton, trie, tokenizer.endOfGeneration);
     budget.start();
-    return new Matcher({ automaton, masks, budget, bytesOf: (token) => tokenizer.textBytes(token) });
+    return new Matcher({ automaton, masks, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
   };
 }
 

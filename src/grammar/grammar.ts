@@ -6,12 +6,22 @@
  */
 import { checkText, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
+import type { Constraint } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { RuleWriter } from "./compile.ts";
 import type { Matcher } from "./matcher.ts";
 import { schemaFields, type SchemaOptions } from "./schema_options.ts";
 import { inputSchema, isStandard } from "./standard/read.ts";
 import type { StandardSchema } from "./standard/types.ts";
+
+/** A grammar that `compile` compiles, for what other rooms compose; its constraints are what `wrap` makes of matchers. */
+export let grammarFrom: (
+  compile: () => Matcher,
+  tokenizer: Tokenizer,
+  wrap?: (matcher: Matcher) => Constraint,
+) => Grammar;
+/** A constraint at the beginning of a text. */
+export let constraintOf: (grammar: Grammar) => Constraint;
 
 /**
  * Texts that a model is held to.
@@ -27,12 +37,22 @@ import type { StandardSchema } from "./standard/types.ts";
  * ```
  */
 export class Grammar {
+  static {
+    grammarFrom = (compile, tokenizer, wrap) => new Grammar(compile, tokenizer, wrap);
+    constraintOf = (grammar) => grammar.#wrap(grammar.matcher());
+  }
   #start: Matcher;
   readonly #compile: () => Matcher;
+  readonly #wrap: (matcher: Matcher) => Constraint;
   readonly #tokenizer: Tokenizer;
 
-  private constructor(compile: () => Matcher, tokenizer: Tokenizer) {
+  private constructor(
+    compile: () => Matcher,
+    tokenizer: Tokenizer,
+    wrap: (matcher: Matcher) => Constraint = (matcher) => matcher,
+  ) {
     this.#compile = compile;
+    this.#wrap = wrap;
     this.#start = compile();
     this.#tokenizer = tokenizer;
   }

@@ -9,6 +9,21 @@ import { layOut } from "../text/tokenizer/token_bytes.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { PLAIN_KINDS, plainCharacters, plainKind, plainMost } from "./plain_text.ts";
 
+/**
+ * The bytes by which rules name a control token: 0xFF, which no text has, and its id in four bytes of six bits. So a control token
+ * comes only where a rule names it, and nothing else spells it.
+ */
+export function controlBytes(token: number): Uint8Array {
+  return Uint8Array.of(0xff, ...[18, 12, 6, 0].map((shift) => 0x80 | (token >>> shift) & 0x3f));
+}
+
+/** The bytes by which a token goes through a grammar: its text's, or a control token's name in rules. */
+export function bytesOf(tokenizer: Tokenizer, token: number): Uint8Array {
+  const bytes = tokenizer.textBytes(token);
+  if (bytes.length === 0) return controlBytes(token);
+  return bytes.includes(0xff) ? none : bytes;
+}
+
 /** The tokens of a vocabulary, those of each kind of plain text apart. */
 export interface TokenTrie {
   /** How many nodes there are, tokens, bytes of the longest token; then the nodes, three words each, as native code has them. */
@@ -32,7 +47,7 @@ const [headWords, nodeWords] = [3, 3];
 
 const tries = new WeakMap<Tokenizer, SharedWork<TokenTrie>>();
 
-/** The trie of a tokenizer, of all tokens that are part of a text; the event loop goes on while the first caller's is built. */
+/** The trie of a tokenizer, of all tokens but those that end a text; the event loop goes on while the first caller's is built. */
 export async function trieOf(tokenizer: Tokenizer): Promise<TokenTrie> {
   let trie = tries.get(tokenizer);
   if (trie === undefined) tries.set(tokenizer, trie = new SharedWork(build(tokenizer)));
@@ -41,8 +56,8 @@ export async function trieOf(tokenizer: Tokenizer): Promise<TokenTrie> {
 
 function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
   const { vocabularySize, endOfGeneration } = tokenizer;
-  const bytesOf = (token: number) => endOfGeneration.has(token) ? none : tokenizer.textBytes(token);
-  const { bytes, starts } = yield* layOut(vocabularySize, bytesOf);
+  const own = (token: number) => endOfGeneration.has(token) ? none : bytesOf(tokenizer, token);
+  const { bytes, starts } = yield* layOut(vocabularySize, own);
   const kinds = new Int8Array(vocabularySize);
   const lengths = new Uint8Array(vocabularySize);
   for (let token = 0; token < vocabularySize; token++) {
@@ -53,8 +68,8 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
   }
   const tries: Uint32Array[] = [];
   for (let kind = -1; kind < PLAIN_KINDS.length; kind++) {
-    const own = yield* layOut(vocabularySize, (token) => kinds[token] === kind ? bytesOf(token) : none);
-    tries.push(yield* trieOfTexts(own.bytes, own.starts));
+    const texts = yield* layOut(vocabularySize, (token) => kinds[token] === kind ? own(token) : none);
+    tries.push(yield* trieOfTexts(texts.bytes, texts.starts));
   }
   const { words, tops: [rest, ...plain] } = joinTries(tries, vocabularySize);
   yield;

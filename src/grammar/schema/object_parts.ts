@@ -105,7 +105,7 @@ export class ObjectParts {
 
   #property(name: Lexeme, demand: Demand, isFirst: boolean): RuleSymbol[] {
     const { lexemes, strings, layout } = this.#tools;
-    const key = lexemes.then(strings.quoted(name), layout.colon);
+    const key = lexemes.then(strings.name(name), layout.colon);
     return [{ lexeme: isFirst ? key : lexemes.then(layout.comma, key) }, { rule: this.#tools.rule(demand) }];
   }
 }

@@ -12,6 +12,7 @@ import { arrayAlternatives } from "./array_rules.ts";
 import { Cases } from "./cases.ts";
 import type { CaseTools, PropertyOrder, RuleTools } from "./tools.ts";
 import { Layout, type Whitespace } from "./layout.ts";
+import { JSON_NOTATION, type Notation } from "./notation.ts";
 import { Numbers } from "./numbers.ts";
 import { objectAlternatives } from "./object_rules.ts";
 import { References, type SchemaPlace } from "./references.ts";
@@ -29,6 +30,8 @@ export interface SchemaWriter {
 export interface Style {
   readonly whitespace: Whitespace;
   readonly order: PropertyOrder;
+  /** How they are spelled; without it, as JSON. */
+  readonly notation?: Notation;
 }
 
 /** The rules of a schema: the number of the first, and the names in it that no draft knows. */
@@ -51,6 +54,7 @@ class Translation implements RuleTools {
   readonly layout: Layout;
   readonly order: PropertyOrder;
   readonly references: References;
+  readonly #words: Notation["words"];
   readonly #numbers: Numbers;
   readonly #cases: Cases;
   readonly #budget: GrammarBudget;
@@ -59,11 +63,16 @@ class Translation implements RuleTools {
   #derived: { readonly sets: number; readonly derivatives: Derivatives } | undefined;
   readonly #constants = new Map<string, Json>();
 
-  constructor(schema: Json, { whitespace, order }: Style, { lexemes, rules, budget }: SchemaWriter) {
+  constructor(
+    schema: Json,
+    { whitespace, order, notation = JSON_NOTATION }: Style,
+    { lexemes, rules, budget }: SchemaWriter,
+  ) {
     this.lexemes = lexemes;
     this.rules = rules;
     this.order = order;
-    this.strings = new Strings(lexemes);
+    this.#words = notation.words;
+    this.strings = new Strings(lexemes, notation);
     this.layout = new Layout(lexemes, whitespace);
     this.references = new References(schema);
     this.#numbers = new Numbers(lexemes);
@@ -137,9 +146,11 @@ class Translation implements RuleTools {
   #alternatives(one: Case): Alternative[] {
     switch (one.type) {
       case "null":
-        return [[{ lexeme: this.#text("null") }]];
+        return [[{ lexeme: this.#text(this.#words.null) }]];
       case "boolean":
-        return [[{ lexeme: this.lexemes.either(...one.values.map((value) => this.#text(String(value)))) }]];
+        return [[{
+          lexeme: this.lexemes.either(...one.values.map((value) => this.#text(this.#words[value ? "true" : "false"]))),
+        }]];
       case "number":
         return [[{ lexeme: one.lexeme }]];
       case "string":

@@ -1,14 +1,14 @@
 /**
- * Strings as JSON spells them, each character in one way: as it is, or where it may not stand, by the shortest escape that
- * `JSON.stringify` writes. So a key has one spelling, and languages of strings may be intersected and complemented.
+ * Strings as a notation spells them, each character in one way: as it is, or where it may not stand, by an escape. So a key has
+ * one spelling, and languages of strings may be intersected and complemented.
  *
  * @module
  */
-import { ALL_CHARACTERS, type Characters, oneOf } from "../characters.ts";
+import { ALL_CHARACTERS, type Characters, complement, oneOf } from "../characters.ts";
 import type { Lexeme, Lexemes } from "../lexemes.ts";
-import { ESCAPED, PLAIN } from "../plain_text.ts";
 import { regexOf } from "../regex.ts";
 import { formatSource } from "./formats.ts";
+import type { Notation } from "./notation.ts";
 
 /** Languages of strings, without the quotes around them. */
 export class Strings {
@@ -17,10 +17,14 @@ export class Strings {
   /** Any string. */
   readonly any: Lexeme;
   readonly #lexemes: Lexemes;
+  readonly #notation: Notation;
+  readonly #plain: Characters;
   readonly #encoder = new TextEncoder();
 
-  constructor(lexemes: Lexemes) {
+  constructor(lexemes: Lexemes, notation: Notation) {
     this.#lexemes = lexemes;
+    this.#notation = notation;
+    this.#plain = complement(notation.escaped);
     this.character = this.spell(ALL_CHARACTERS);
     this.any = lexemes.repeat(this.character, 0);
   }
@@ -28,10 +32,11 @@ export class Strings {
   /** One character of a set. */
   spell(characters: Characters): Lexeme {
     const lexemes = this.#lexemes;
-    const parts = [oneOf(lexemes, common(characters, PLAIN))];
-    for (const [first, last] of common(characters, ESCAPED)) {
+    const { escaped, escape } = this.#notation;
+    const parts = [oneOf(lexemes, common(characters, this.#plain))];
+    for (const [first, last] of common(characters, escaped)) {
       for (let code = first; code <= last; code++) {
-        parts.push(lexemes.literal(this.#encoder.encode(JSON.stringify(String.fromCharCode(code)).slice(1, -1))));
+        parts.push(lexemes.literal(this.#encoder.encode(escape(String.fromCharCode(code)))));
       }
     }
     return lexemes.either(...parts);
@@ -49,7 +54,12 @@ export class Strings {
 
   /** The bytes of a string between its quotes. */
   spelling(text: string): Uint8Array {
-    return this.#encoder.encode(JSON.stringify(text).slice(1, -1));
+    const { escaped, escape } = this.#notation;
+    const isEscaped = (one: string) => {
+      const code = one.charCodeAt(0);
+      return !one.isWellFormed() || escaped.some(([first, last]) => first <= code && code <= last);
+    };
+    return this.#encoder.encode(Array.from(text, (one) => isEscaped(one) ? escape(one) : one).join(""));
   }
 
   /** Strings of `least` to `most` characters. */
@@ -77,7 +87,17 @@ export class Strings {
 
   /** A string of a language with its quotes. */
   quoted(content: Lexeme): Lexeme {
-    const quote = this.#lexemes.range(0x22);
+    const { quote, end } = this.#notation;
+    const lexemes = this.#lexemes;
+    const inner = end === undefined
+      ? content
+      : lexemes.both(content, lexemes.not(lexemes.then(lexemes.all, lexemes.literal(end), lexemes.all)));
+    return lexemes.then(lexemes.literal(quote), inner, lexemes.literal(quote));
+  }
+
+  /** A property's name with its quotes. */
+  name(content: Lexeme): Lexeme {
+    const quote = this.#lexemes.literal(this.#notation.nameQuote);
     return this.#lexemes.then(quote, content, quote);
   }
 }
