@@ -34,6 +34,7 @@ export const typescript = [
   { name: "model", files: ["src/model/*"] },
   { name: "sampling", files: ["src/sampling/*"] },
   { name: "grammar", files: ["src/grammar/*"] },
+  { name: "tools", files: ["src/tools/*"] },
   { name: "engine", files: ["src/engine/*"] },
   { name: "cache", files: ["src/cache/*"] },
   { name: "batching", files: ["src/batching/*"] },

@@ -17,6 +17,7 @@ import { checkResume } from "./resume.ts";
 import type { Sequence } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
+import { constraintOf } from "../grammar/grammar.ts";
 import { grammarOf } from "../grammar/options.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
 import { resolveSampling } from "../sampling/resolve.ts";
@@ -84,7 +85,7 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     }
     try {
       const ids = typeof prompt === "string" ? await encodePrompt(host, prompt, controller.signal) : prompt;
-      const constraint = rules ? (await grammarOf(rules, host.tokenizer)).matcher() : options.constraint;
+      const constraint = rules ? constraintOf(await grammarOf(rules, host.tokenizer)) : options.constraint;
       controller.signal.throwIfAborted();
       if (breakers.length === 0 || sampling.dry === undefined) return { ids, sampling, place, constraint };
       const { tokensContaining } = await import("../text/tokenizer/containing.ts");

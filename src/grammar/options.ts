@@ -7,6 +7,7 @@
 import { checkText, refuseOption } from "../options/checks.ts";
 import { choice, type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
+import type { RuleWriter } from "./compile.ts";
 import { Grammar, plainSchema } from "./grammar.ts";
 
 /**
@@ -143,4 +144,20 @@ export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Token
   if (grammars.size >= keptMost) grammars.delete(grammars.keys().next().value as string);
   grammars.set(key, made);
   return made;
+}
+
+/** The rules of a constraint, for what is composed with others. */
+export async function rulesOfConstraint(constraint: ResolvedConstraint): Promise<RuleWriter> {
+  const { schema, whitespace = "indent", regex, grammar, choice } = constraint;
+  if (grammar instanceof Grammar) {
+    refuseOption(
+      "constraint.grammar",
+      "the text of a grammar: a compiled one cannot begin behind thoughts",
+      "a Grammar",
+    );
+  }
+  const front = await import("./compile.ts");
+  if (schema !== undefined) return front.schemaRulesOf(JSON.parse(schema), { whitespace, order: "schema" });
+  if (regex !== undefined) return front.regexRules(regex);
+  return grammar !== undefined ? front.gbnfRules(grammar) : front.choiceRules(choice as readonly string[]);
 }

@@ -21,7 +21,7 @@ import type { Metrics } from "../measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "../tuning/optimizer.ts";
 import { optimizerFields, splitOptimizerOptions } from "../tuning/options.ts";
 import { assertRoomFor, memoryLimit } from "../tuning/memory_limit.ts";
-import { refuseOption } from "../options/checks.ts";
+import { guarded, refuseOption } from "../options/checks.ts";
 import { tokenIds } from "../options/token_ids.ts";
 import { showAsLine } from "../options/inspect.ts";
 import { pickOptions, readOptions } from "../options/schema.ts";
@@ -35,6 +35,9 @@ import {
 } from "./options.ts";
 import type { Comparison } from "../measuring/comparison.ts";
 import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
+import { type Answer, type AnswerOptions, type AnswerPiece, asksForAnswer } from "./answer_options.ts";
+import type { Answers } from "./answers.ts";
+import type { Tools } from "../tools/tool.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
 import type { EncodeOptions, Tokenizer } from "../text/tokenizer/types.ts";
@@ -65,6 +68,7 @@ export class LightGPT {
   /** What found the settings, and says why. */
   readonly optimizer: Optimizer;
   #conversations: Conversations | undefined;
+  #answers: Promise<Answers> | undefined;
   #disposed: Promise<void> | undefined;
 
   private constructor(model: Model, optimizer: Optimizer) {
@@ -127,10 +131,43 @@ export class LightGPT {
    * Answers a conversation, `messages`, piece by piece, by the chat template in the model's file; the generator's last value is what
    * {@link LightGPT.complete} gives. Throws an {@link UnsupportedError} where the file has no template and none is given.
    */
-  async *chat(
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<Piece, Completion, void>;
+  /**
+   * The same with tools that the model may call, or with its thoughts told apart: each piece says whether it is text, thoughts or
+   * a call, and the last value has all of them.
+   *
+   * @param messages the conversation
+   * @param options the tools, and how to generate
+   * @returns the pieces
+   * @throws {UnsupportedError} where it is not known how the model writes calls
+   */
+  chat<T extends Tools>(
     messages: readonly ChatMessage[],
-    options: ChatOptions = {},
-  ): AsyncGenerator<Piece, Completion, void> {
+    options: AnswerOptions<T>,
+  ): AsyncGenerator<AnswerPiece<T>, Answer<T>, void>;
+  chat(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions = {}): AsyncGenerator {
+    return guarded("options", () => asksForAnswer(options))
+      ? this.#answer(messages, options as AnswerOptions)
+      : this.#chat(messages, options as ChatOptions);
+  }
+
+  async *#answer(
+    messages: readonly ChatMessage[],
+    options: AnswerOptions,
+  ): AsyncGenerator<AnswerPiece, Answer, void> {
+    const { context } = this;
+    const host = {
+      context,
+      tokenizer: this.#tokenizer,
+      conversations: this.#talk,
+      generate: (prompt: Prompt, options: GenerateOptions) => this.generate(prompt, options),
+    };
+    // Most programs never need what finds and reads calls.
+    this.#answers ??= import("./answers.ts").then(({ Answers }) => new Answers());
+    return yield* (await this.#answers).stream(host, messages, options);
+  }
+
+  async *#chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<Piece, Completion, void> {
     const { signal } = readOptions(chatFields, options);
     const { context } = this;
     const limits = signal === undefined ? { context } : { context, signal };
@@ -150,8 +187,19 @@ export class LightGPT {
    * console.log(text, stopReason);
    * ```
    */
-  async reply(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<Completion> {
-    return await lastOf(this.chat(messages, options));
+  reply(messages: readonly ChatMessage[], options?: ChatOptions): Promise<Completion>;
+  /**
+   * The same with tools that the model may call, or with its thoughts told apart.
+   *
+   * @param messages the conversation
+   * @param options the tools, and how to generate
+   * @returns text, thoughts and calls, and the answer as a message
+   * @throws {LightGPTError} with the code `incomplete` where a call was cut, with the code `invalidOutput` where the check of its
+   * tool's schema refuses its input
+   */
+  reply<T extends Tools>(messages: readonly ChatMessage[], options: AnswerOptions<T>): Promise<Answer<T>>;
+  async reply(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions = {}): Promise<unknown> {
+    return await lastOf(this.chat(messages, options as ChatOptions));
   }
 
   /**

@@ -9,7 +9,18 @@ import type { ConversationOptions } from "./options.ts";
 import type { ServedTemplate } from "./served.ts";
 import type { ChatMessage } from "./inputs.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
+import type { TextRun } from "../types.ts";
 import type { EncodeAsyncOptions, Tokenizer } from "../tokenizer/types.ts";
+
+/** A template that is read. */
+export interface ReadTemplate {
+  readonly source: string;
+  /** The prompt for a conversation in runs. */
+  readonly render: (
+    messages: readonly ChatMessage[],
+    options: Omit<ConversationOptions, "template">,
+  ) => readonly TextRun[];
+}
 
 /** Renders conversations for one model; templates are read once. */
 export class Conversations {
@@ -34,13 +45,23 @@ export class Conversations {
     { begun = "", ...limits }: Pick<EncodeAsyncOptions, "signal" | "context"> & { readonly begun?: string } = {},
   ): Promise<Uint32Array> {
     const { template, ...rest } = options;
-    const source = template ?? this.#source(options.tools !== undefined);
-    const runs = (await this.#parse(source)).runs(messages, {
-      ...rest,
-      tokens: { bos_token: this.#text(this.#tokenizer.bos), eos_token: this.#text(this.#tokenizer.eos) },
-    });
+    const { render } = await this.template(template, options.tools !== undefined);
+    const runs = render(messages, rest);
     const prompt = begun === "" ? runs : [...runs, { text: begun, foreign: true }];
     return await this.#tokenizer.encodeAsync(prompt, { ...limits, name: "messages" });
+  }
+
+  /**
+   * A template that is read: the model's own, unless another is given.
+   *
+   * @param own the other one
+   * @param withTools whether the model's own for tools is wanted, where it has one
+   */
+  async template(own: string | undefined, withTools: boolean): Promise<ReadTemplate> {
+    const source = own ?? this.#source(withTools);
+    const served = await this.#parse(source);
+    const tokens = { bos_token: this.#text(this.#tokenizer.bos), eos_token: this.#text(this.#tokenizer.eos) };
+    return { source, render: (messages, options) => served.runs(messages, { ...options, tokens }) };
   }
 
   #source(withTools: boolean): string {

@@ -1,0 +1,187 @@
+/**
+ * An answer while it comes, told apart into thoughts, text and calls. What may be the beginning of a mark is held back until more
+ * decides; no mark is ever part of a text.
+ *
+ * @module
+ */
+import type { WireFormat } from "./format.ts";
+import { CallReader } from "./read_calls.ts";
+import type { ReadCall, ToolDeclaration } from "./types.ts";
+import { isRead, type PARTIAL, scanText, skipBlanks, WRONG } from "./values.ts";
+import { CONTROL, textOfWire, type Wire } from "./wire.ts";
+
+/** What came of an answer. */
+export type AnswerEvent =
+  | { readonly type: "text" | "reasoning"; readonly text: string }
+  | { readonly type: "toolCall"; readonly call: ReadCall };
+
+/** What an answer is read by. */
+export interface AnswerMarks {
+  /** Marks of thoughts, and whether the prompt has begun some. */
+  readonly thoughts: { readonly open: Wire; readonly close: Wire; readonly isOpen: boolean } | undefined;
+  /** How calls are written, where some may come. */
+  readonly format: WireFormat | undefined;
+  readonly tools: readonly ToolDeclaration[];
+}
+
+type State = "start" | "thoughts" | "begin" | "text" | "behind" | "calls";
+
+/** Reads one answer. */
+export class AnswerReader {
+  readonly #marks: AnswerMarks;
+  #wire: Wire = "";
+  #state: State;
+  #calls: CallReader | undefined;
+  #isWrong = false;
+
+  constructor(marks: AnswerMarks) {
+    this.#marks = marks;
+    this.#state = marks.thoughts === undefined ? "begin" : marks.thoughts.isOpen ? "thoughts" : "start";
+  }
+
+  /** Whether a call has begun that did not come whole. */
+  get isCut(): boolean {
+    return this.#calls !== undefined && !this.#calls.isDone;
+  }
+
+  /** Whether something stands where only a call can; without a constraint that is what a model may write. */
+  get isWrong(): boolean {
+    return this.#isWrong;
+  }
+
+  /** Takes what one token adds; gives what is known now. */
+  push(wire: Wire): AnswerEvent[] {
+    this.#wire += wire;
+    return this.#read(false);
+  }
+
+  /** Takes the end. */
+  end(): AnswerEvent[] {
+    return this.#read(true);
+  }
+
+  #read(isEnd: boolean): AnswerEvent[] {
+    const events: AnswerEvent[] = [];
+    for (let isNew = true; isNew;) {
+      const before = this.#state;
+      this.#step(before, isEnd, events);
+      isNew = this.#state !== before;
+    }
+    return events;
+  }
+
+  #step(state: State, isEnd: boolean, events: AnswerEvent[]): void {
+    const { thoughts, format } = this.#marks;
+    switch (state) {
+      case "start":
+        if (thoughts && this.#skipMark(thoughts.open, isEnd, "thoughts") === WRONG) this.#state = "begin";
+        break;
+      case "thoughts":
+        if (thoughts && this.#until([thoughts.close], "reasoning", isEnd, events) === thoughts.close) {
+          this.#skip(thoughts.close.length);
+          this.#state = "begin";
+        }
+        break;
+      case "begin":
+        this.#begin(format, isEnd);
+        break;
+      case "text": {
+        const marks = [format?.text?.after, format?.onlyFirst ? "" : format?.trigger].filter((mark) => mark) as Wire[];
+        const found = this.#until(marks, "text", isEnd, events);
+        if (found === undefined) break;
+        if (found === format?.trigger) this.#beginCalls(format);
+        else {
+          this.#skip(found.length);
+          this.#state = "behind";
+        }
+        break;
+      }
+      case "behind":
+        if (format && this.#skipMark(format.trigger, isEnd, "calls", false) === "calls") this.#beginCalls(format);
+        break;
+      default:
+        this.#readCalls(isEnd, events);
+    }
+  }
+
+  /** What an answer begins with behind its thoughts: a call, or what stands before its text. */
+  #begin(format: WireFormat | undefined, isEnd: boolean): void {
+    const at = skipBlanks(this.#wire, 0);
+    if (at >= this.#wire.length && !isEnd) return;
+    const called = format ? scanText(this.#wire, at, format.trigger) : WRONG;
+    const opened = format?.text ? scanText(this.#wire, at, format.text.before) : WRONG;
+    if (isRead(called) && format) {
+      this.#skip(at);
+      this.#beginCalls(format);
+    } else if (isRead(opened)) {
+      this.#skip(opened.end);
+      this.#state = "text";
+    } else if (isEnd || (called === WRONG && opened === WRONG)) {
+      // Blanks behind thoughts belong to neither.
+      this.#skip(this.#marks.thoughts ? at : 0);
+      this.#state = "text";
+    }
+  }
+
+  #beginCalls(format: WireFormat): void {
+    this.#calls = new CallReader(format, this.#marks.tools, 0);
+    this.#state = "calls";
+  }
+
+  #readCalls(isEnd: boolean, events: AnswerEvent[]): void {
+    const reader = this.#calls as CallReader;
+    while (!reader.isDone) {
+      const call = reader.next(this.#wire, isEnd);
+      if (call === WRONG) this.#isWrong = true;
+      if (typeof call === "string") return;
+      events.push({ type: "toolCall", call });
+    }
+  }
+
+  /** Skips blanks and a mark at the beginning; says the next state where the mark was there. */
+  #skipMark(mark: Wire, isEnd: boolean, next: State, skips = true): State | typeof PARTIAL | typeof WRONG {
+    const at = skipBlanks(this.#wire, 0);
+    const found = scanText(this.#wire, at, mark);
+    if (!isRead(found)) return isEnd ? WRONG : found;
+    this.#skip(skips ? found.end : at);
+    if (skips) this.#state = next;
+    return next;
+  }
+
+  /** Gives the text up to the first of some marks, or as much of it as is no beginning of one. */
+  #until(marks: readonly Wire[], type: "text" | "reasoning", isEnd: boolean, events: AnswerEvent[]): Wire | undefined {
+    const places = marks.map((mark) => ({ mark, at: this.#wire.indexOf(mark) })).filter(({ at }) => at >= 0);
+    const [first] = places.sort((a, b) => a.at - b.at);
+    const all = first ? this.#wire.slice(0, first.at) : this.#wire;
+    // Blanks before a mark belong to it.
+    const shown = first ? all.trimEnd() : isEnd ? all : all.slice(0, all.length - heldBack(all, marks));
+    const text = textOfWire(shown.replaceAll(controls, ""));
+    if (text !== "") events.push({ type, text });
+    this.#skip(first ? first.at : shown.length);
+    return first?.mark;
+  }
+
+  #skip(length: number): void {
+    this.#wire = this.#wire.slice(length);
+  }
+}
+
+const controls = new RegExp(CONTROL, "g");
+
+/** How many characters at the end may belong to a mark, to the blanks before one, or to a character that is not whole. */
+function heldBack(wire: Wire, marks: readonly Wire[]): number {
+  let held = 0;
+  for (const mark of marks) {
+    for (let length = Math.min(mark.length - 1, wire.length); length > held; length--) {
+      if (wire.endsWith(mark.slice(0, length))) held = length;
+    }
+  }
+  const rest = wire.slice(0, wire.length - held);
+  if (marks.length > 0) held += /[ \t\r\n]*$/.exec(rest)?.[0].length ?? 0;
+  if (held > 0) return held;
+  const [lead, ...more] = /[\xc0-\xf7][\x80-\xbf]{0,2}$/.exec(wire)?.[0] ?? "";
+  if (lead === undefined) return 0;
+  const code = lead.charCodeAt(0);
+  const length = code < 0xe0 ? 2 : code < 0xf0 ? 3 : 4;
+  return more.length + 1 < length ? more.length + 1 : 0;
+}

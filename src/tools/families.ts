@@ -1,0 +1,62 @@
+/**
+ * Families whose templates do not write calls: their formats as their makers document them, recognized by what their templates or
+ * vocabularies have and no other's.
+ *
+ * @module
+ */
+import type { ToolFormat } from "./types.ts";
+import type { ControlTokens } from "./wire.ts";
+
+interface Family {
+  readonly name: string;
+  /** Control tokens that all must be in the vocabulary. */
+  readonly tokens: readonly string[];
+  /** What must stand in the template. */
+  readonly template: RegExp;
+  readonly format: ToolFormat;
+}
+
+const families: readonly Family[] = [
+  {
+    name: "gpt-oss (harmony)",
+    tokens: ["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|call|>"],
+    template: /<\|channel\|>/,
+    format: {
+      before: ["<|channel|>commentary to=functions."],
+      between: [" <|constrain|>json<|message|>"],
+      arguments: { kind: "json" },
+      end: [],
+      text: { before: "<|channel|>final<|message|>", after: "" },
+    },
+  },
+  {
+    name: "LFM2",
+    tokens: ["<|tool_call_start|>", "<|tool_call_end|>"],
+    template: /<\|tool_list_start\|>|List of tools/,
+    format: {
+      before: ["<|tool_call_start|>["],
+      between: [],
+      arguments: { kind: "pythonic" },
+      separator: [", "],
+      end: ["]<|tool_call_end|>"],
+    },
+  },
+  {
+    name: "Granite 3",
+    tokens: ["<|tool_call|>", "<|start_of_role|>"],
+    template: /<\|tool_call\|>/,
+    format: {
+      before: ['<|tool_call|>[{"name": "'],
+      between: ['", "arguments": '],
+      arguments: { kind: "json" },
+      separator: ['}, {"name": "'],
+      end: ["}]"],
+    },
+  },
+];
+
+/** The format of a family that a template and a vocabulary belong to. */
+export function familyFormat(template: string, controls: ControlTokens): ToolFormat | undefined {
+  const has = (token: string) => controls.at(token, 0)?.text === token;
+  return families.find((family) => family.tokens.every(has) && family.template.test(template))?.format;
+}

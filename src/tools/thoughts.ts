@@ -1,0 +1,75 @@
+/**
+ * What a model writes around its thoughts, found out by rendering an answer that has some, and whether a prompt has begun them.
+ *
+ * @module
+ */
+import { LightGPTError } from "../../ffi/errors.ts";
+import type { ChatMessage } from "../text/chat/inputs.ts";
+import { newWord } from "./nonces.ts";
+import { outsideTag } from "./patterns.ts";
+import type { Render } from "./types.ts";
+import type { ControlTokens, Wire } from "./wire.ts";
+
+/** The marks of thoughts. */
+export interface ThoughtMarks {
+  readonly open: string;
+  readonly close: string;
+}
+
+/** Pairs that models are known by, where a template drops the thoughts of earlier answers. */
+const known: readonly ThoughtMarks[] = [
+  { open: "<think>", close: "</think>" },
+  { open: "[THINK]", close: "[/THINK]" },
+  { open: "<|START_THINKING|>", close: "<|END_THINKING|>" },
+  { open: "<|channel>thought", close: "<channel|>" },
+  { open: "<|channel|>analysis<|message|>", close: "<|end|><|start|>assistant" },
+];
+
+/** The marks of a template; undefined where it has none. */
+export function thoughtMarks(render: Render, template: string, controls: ControlTokens): ThoughtMarks | undefined {
+  const has = (text: string) => template.includes(text) || controls.first(text) === 0;
+  return shownMarks(render) ??
+    known.find(({ open, close }) => has(open) && has(close) && template.includes(open.slice(0, 7)));
+}
+
+/** The marks around thoughts that a template shows. */
+function shownMarks(render: Render): ThoughtMarks | undefined {
+  const [user, thought, content] = [newWord(), newWord(), newWord()];
+  const show = (fields: object) => {
+    const messages: ChatMessage[] = [{ role: "user", content: user }, { role: "assistant", content, ...fields }];
+    try {
+      const text = render(messages, { addGenerationPrompt: false }).map((run) => run.text).join("");
+      return text.slice(text.lastIndexOf(user) + user.length);
+    } catch (error) {
+      if (error instanceof LightGPTError) return ""; // a template may not take such a message
+      throw error;
+    }
+  };
+  const plain = show({});
+  for (const name of ["reasoning_content", "reasoning", "thinking"]) {
+    const shown = show({ [name]: thought });
+    const at = shown.indexOf(thought);
+    const end = shown.indexOf(content);
+    if (at < 0 || end < at) continue;
+    const head = shown.slice(0, at).trimEnd();
+    let shared = 0;
+    while (shared < head.length && head[shared] === plain[shared]) shared++;
+    const open = head.slice(outsideTag(head, shared, "before")).trim();
+    const close = shown.slice(at + thought.length, end).trim();
+    const mark = /<[^<>]+>$|\[[A-Z]+\]$|<\|[^|]+\|>[^<>]*$/.exec(open || head)?.[0];
+    const last = /^(?:<[^<>]+>|\[\/[A-Z]+\])/.exec(close)?.[0];
+    // A mark of thoughts stands nowhere else.
+    if (mark !== undefined && last !== undefined && !plain.replace(close, "").includes(mark)) {
+      return { open: mark, close: last };
+    }
+  }
+  return undefined;
+}
+
+/** Whether a prompt ends within thoughts that it has begun. */
+export function opensThoughts(prompt: Wire, { open, close }: { open: Wire; close: Wire }): boolean {
+  const at = prompt.lastIndexOf(open);
+  if (at < 0 || prompt.indexOf(close, at) >= 0) return false;
+  // Further back is an earlier message.
+  return /^[ \t\r\n]*$/.test(prompt.slice(at + open.length));
+}
