@@ -59,6 +59,20 @@ export {
   type StringTable,
   type Tensor,
 } from "./src/files/gguf/read.ts";
+export { type Answer, type AnswerOptions, type AnswerPiece } from "./src/lightgpt/answer_options.ts";
+export { runTools, type RunToolsOptions, type ToolRun } from "./src/lightgpt/run_tools.ts";
+export type { CallOptions, ReasoningOptions, ToolChoice } from "./src/tools/options.ts";
+export {
+  Tool,
+  tool,
+  type ToolCall,
+  type ToolContext,
+  type ToolOptions,
+  type Tools,
+  toolsOf,
+} from "./src/tools/tool.ts";
+export { toolResult } from "./src/tools/tool_result.ts";
+export type { ArgumentsFormat, FormatPart, FormatPattern, ToolFormat, ValueType } from "./src/tools/types.ts";
 export { LightGPT } from "./src/lightgpt/lightgpt.ts";
 export type { ObjectOptions, ObjectPart, ObjectResult } from "./src/lightgpt/object_options.ts";
 export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt/options.ts";

@@ -76,6 +76,12 @@ describe("examples", () => {
     }
   });
 
+  it("agent.ts runs the tools that the model calls", async () => {
+    const text = await outputOf("agent.ts");
+    assertMatch(text, /^(?:weather of |sum of )/);
+    assertStringIncludes(text, "(2 answers)");
+  });
+
   it("classify.ts compares what could come next", async () => {
     const shares = (await outputOf("classify.ts")).split("\n").map((line) => line.match(/She (\d+) %, He (\d+) %/));
     const [girl, boy] = shares;

@@ -36,6 +36,7 @@ import * as vocabulary from "../src/text/tokenizer/options.ts";
 import { optimizerFields, tuneFields } from "../src/tuning/options.ts";
 import { argument, drain, entries, type Entry, options } from "./hostile_entries.ts";
 import { grammarEntries } from "./hostile_grammars.ts";
+import { toolEntries } from "./hostile_tools.ts";
 import { hostileValues } from "./hostile_values.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "lightgpt-hostile-"));
@@ -165,6 +166,7 @@ function texts(): void {
   options("LightGPT.tokenize", vocabulary.encodeFields, (value) => lm.tokenize("a", value));
   const { tokenizer } = lm.model;
   grammarEntries(lm);
+  toolEntries(lm);
   for (const name of ["encode", "encodeAsync"] as const) {
     const fields = name === "encode" ? vocabulary.encodeFields : vocabulary.encodeAsyncFields;
     argument(`loadTokenizer ${name} text`, (value) => tokenizer[name](value));

@@ -130,7 +130,11 @@ before(() => {
   mkdirSync(join(directory, "bin"));
   const model = everything.readGguf(join(repository, "models/tinytales-q4_0.gguf"));
   const bytes = readFileSync(join(repository, "models/tinytales-q4_0.gguf"));
-  const template = text("{% for m in messages %}{{ m.content }} {% endfor %}");
+  const template = text(
+    "{% for m in messages %}{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}" +
+      "{{ m.content }}{% for c in m.tool_calls or [] %}" +
+      '<call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}</call>{% endfor %} {% endfor %}',
+  );
   const tensors = [...model.tensors.values()].map(({ name, type, dims, offset, bytes: length }) => (
     { name, type, dims, data: bytes.subarray(offset, offset + length) }
   ));

@@ -175,12 +175,3 @@ function cutCall(reason: Completion["stopReason"]): LightGPTError {
     expected: "room for the whole call",
   });
 }
-
-/** The result of a call as a message, which is what the model sees next. */
-export function toolResult(call: { readonly id: string; readonly name: string }, result: unknown): ChatMessage {
-  if (call === null || typeof call !== "object" || typeof call.id !== "string" || typeof call.name !== "string") {
-    refuseOption("call", "a call with id and name", call);
-  }
-  const content = typeof result === "string" ? result : JSON.stringify(result) ?? "null";
-  return { role: "tool", tool_call_id: call.id, name: call.name, content };
-}

@@ -90,7 +90,7 @@ export class Turn {
     if ([this.#begin, quiet].some((begin) => begin.trim() === this.#head.trim())) return undefined;
     const cut = outsideTag(this.#head, commonPrefix(this.#head, this.#begin).length, "before");
     const before = withoutThoughts(this.#head.slice(cut));
-    if (before === "" || this.#begin.endsWith(before)) return undefined;
+    if (before === "" || this.#begin.trimEnd().endsWith(before)) return undefined;
     const end = this.#find(this.#tail, (wire) => this.#controls.ends.has(wire));
     // What stands behind a call as well ends the answer and not its text.
     const { names, keys, values } = this.#prober.words;

@@ -30,6 +30,7 @@ export class RandomArguments {
   readonly #random: (below: number) => number;
   readonly #properties: readonly { readonly name: string; readonly type: ValueType; readonly schema: JsonValue }[];
   readonly #words: string[];
+  #isMarked = false;
   /** Texts that no string holds. */
   readonly #ends: readonly string[];
 
@@ -59,9 +60,10 @@ export class RandomArguments {
     return { type: "object", properties };
   }
 
-  /** Arguments; those of the first round are plain, as some templates change what is not. */
+  /** Arguments; in the first round all of them, later always a string with all marks in it. */
   arguments(round: number): { readonly [name: string]: JsonValue } {
-    const some = this.#properties.filter(() => round === 0 || this.#random(3) > 0);
+    const some = this.#properties.filter(({ type }) => round === 0 || type === "string" || this.#random(3) > 0);
+    this.#isMarked = round > 0;
     return Object.fromEntries(some.map(({ name, type, schema }) => [name, this.#value(type, schema)]));
   }
 
@@ -83,10 +85,13 @@ export class RandomArguments {
   }
 
   #string(): string {
-    const text = Array.from({ length: 1 + this.#random(6) }, () => this.#words[this.#random(this.#words.length)]).join(
-      "",
-    );
-    return this.#ends.some((end) => text.includes(end)) ? "a" : text;
+    // One string of all marks in each answer but the first: what a template does with one of them shows at once.
+    const isAll = this.#isMarked;
+    this.#isMarked = false;
+    const length = isAll ? this.#words.length : 1 + this.#random(6);
+    const pick = (_: unknown, index: number) => this.#words[isAll ? index : this.#random(this.#words.length)];
+    const text = Array.from({ length }, pick).join("");
+    return this.#ends.some((end) => text.includes(end)) ? this.#words.slice(0, 9).join("") : text;
   }
 }
 

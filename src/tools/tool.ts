@@ -62,7 +62,8 @@ export interface ToolOptions<S extends StandardSchema = StandardSchema> {
 export class Tool<S extends StandardSchema = StandardSchema> implements ToolOptions<S> {
   readonly description: string;
   readonly input: S;
-  declare readonly run?: (input: InferOutput<S>, context: ToolContext) => unknown;
+  /** Does what the tool does. */
+  run?(input: InferOutput<S>, context: ToolContext): unknown;
 
   /** Checks what a tool is made of. */
   constructor(options: ToolOptions<S>) {
@@ -194,9 +195,10 @@ export function declarations(tools: Tools): ToolDeclaration[] {
  * ```
  */
 export function toolsOf(list: JsonValue): Record<string, Tool> {
-  if (!Array.isArray(list)) refuseOption("tools", "an array of tools", list);
+  const all = guarded("tools", () => Array.isArray(list) ? [...list] : undefined);
+  if (all === undefined) refuseOption("tools", "an array of tools", list);
   const tools = new Map<string, Tool>();
-  list.forEach((one: JsonValue, index: number) => {
+  all.forEach((one: JsonValue, index: number) => {
     const where = `tools[${index}]`;
     checkObject(where, one);
     const { function: given } = one as { function?: JsonValue };

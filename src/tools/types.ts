@@ -34,7 +34,17 @@ export type FormatPart = string | { readonly hole: "id" | "index" | "name" };
  */
 export type FormatPattern = readonly FormatPart[];
 
-/** A type of JSON values, as some formats write it beside a value. */
+/**
+ * A type of JSON values, as some formats write it beside a value.
+ *
+ * @example
+ * ```ts
+ * import type { ValueType } from "@lightgpt/lightgpt";
+ *
+ * const types: ValueType[] = ["string", "number"];
+ * console.log(types.length);
+ * ```
+ */
 export type ValueType = "string" | "number" | "boolean" | "null" | "object" | "array";
 
 /**

@@ -1,0 +1,60 @@
+/**
+ * Templates for tests of tools: those of the kit, each with a vocabulary of all bytes and the control tokens that it writes.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadTokenizer, type Tokenizer } from "../mod.ts";
+import { ServedTemplate } from "../src/text/chat/served.ts";
+import type { FormatSource } from "../src/tools/find_format.ts";
+import type { Render } from "../src/tools/types.ts";
+import { byteLevel, KIND, metadataOnly, u32 } from "./models.ts";
+
+/** What looks like a control token in the text of a template. */
+const marks =
+  /<[|｜][^<>|｜\s]+[|｜]>|<[|][^<>|]+>|<[^<>|]+[|]>|\[\/?[A-Z_]+\]|<\/?[a-z_:]+>|\[e~\[|\]~b\]|<SPECIAL_\d+>|<[|]"[|]>/g;
+
+/** A vocabulary of all bytes and some control tokens, of which `<EOS>` ends a text. */
+export function vocabularyWith(controls: readonly string[]): Tokenizer {
+  const specials = ["<BOS>", "<EOS>", ...new Set(controls)].map((text) => ({ text, kind: KIND.control }));
+  const ids = { "tokenizer.ggml.bos_token_id": u32(256), "tokenizer.ggml.eos_token_id": u32(257) };
+  return loadTokenizer(metadataOnly(byteLevel([], specials, ids)));
+}
+
+/** A template with a vocabulary of its own. */
+export async function templateOf(template: string, controls: readonly string[] = []): Promise<FormatSource> {
+  const served = await ServedTemplate.read(template);
+  const tokens = { bos_token: "<BOS>", eos_token: "<EOS>" };
+  const render: Render = (messages, options) => served.runs(messages, { ...options, tokens });
+  return { template, render, tokenizer: vocabularyWith([...template.match(marks) ?? [], ...controls]) };
+}
+
+/** The templates of a part of the kit by their names, each text once. */
+export function templatesIn(directory: string): Map<string, string> {
+  const names = readdirSync(directory).filter((name) => name.endsWith(".jinja"));
+  const byText = new Map(
+    names.map((name) => [readFileSync(join(directory, name), "utf8"), name.replace(".jinja", "")]),
+  );
+  return new Map(Array.from(byText, ([text, name]) => [name, text]));
+}
+
+const begin = '{% if add_generation_prompt %}{{ "<|im_start|>assistant\\n" }}{% endif %}';
+const message = '{{ "<|im_start|>" + m.role + "\\n" + m.content }}';
+const calls = "{% for c in m.tool_calls or [] %}";
+const jsonCall = '{{ "<tool_call>\\n{\\"name\\": \\"" + c.function.name + "\\", \\"arguments\\": " }}' +
+  '{{ c.function.arguments | tojson }}{{ "}\\n</tool_call>" }}';
+const ends = '{% endfor %}{{ "<|im_end|>\\n" }}{% endfor %}';
+
+/** Templates of our own, one for each kind of arguments. */
+export const own = {
+  json: `{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}${message}${calls}` +
+    `{% if m.content or not loop.first %}{{ "\\n" }}{% endif %}${jsonCall}${ends}${begin}`,
+  tagged: `{% for m in messages %}${message}${calls}<call={{ c.function.name }}>` +
+    '{% for k, v in c.function.arguments.items() %}{{ "\\n<arg=" + k + ">" }}' +
+    '{{ v if v is string else v | tojson }}</arg>{% endfor %}{{ "\\n</call>" }}' +
+    `${ends}${begin}`,
+  thinking: '{% for m in messages %}{{ "<|im_start|>" + m.role + "\\n" }}' +
+    '{% if m.reasoning_content %}{{ "<think>\\n" + m.reasoning_content + "\\n</think>\\n\\n" }}{% endif %}' +
+    `{{ m.content }}${calls}${jsonCall}${ends}${begin}{% if add_generation_prompt %}{{ "<think>\\n" }}{% endif %}`,
+} as const;
