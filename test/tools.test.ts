@@ -7,8 +7,14 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import process from "node:process";
 import { describe, it } from "node:test";
-import { type ArgumentsFormat, InvalidArgumentError, type ToolFormat, UnsupportedError } from "../mod.ts";
-import { compile } from "../src/grammar/compile.ts";
+import {
+  type ArgumentsFormat,
+  InvalidArgumentError,
+  type Tokenizer,
+  type ToolFormat,
+  UnsupportedError,
+} from "../mod.ts";
+import { compiler, type RuleWriter } from "../src/grammar/compile.ts";
 import type { Matcher } from "../src/grammar/matcher.ts";
 import { bytesOf } from "../src/grammar/token_trie.ts";
 import type { JsonValue } from "../src/text/chat/inputs.ts";
@@ -62,6 +68,10 @@ const parameters = {
   additionalProperties: false,
 } as const;
 const declared = ["weather", "time"].map((name) => ({ name, description: "A tool.", parameters }));
+
+async function compile(tokenizer: Tokenizer, rules: RuleWriter): Promise<Matcher> {
+  return (await compiler(tokenizer, rules))();
+}
 
 function callRules(format: WireFormat, changes: Partial<CallRules> = {}): CallRules {
   const tools = declared.map((declaration) => ({ declaration, schema: declaration.parameters }));

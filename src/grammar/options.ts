@@ -148,7 +148,7 @@ export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Token
 
 /** The rules of a constraint, for what is composed with others. */
 export async function rulesOfConstraint(constraint: ResolvedConstraint): Promise<RuleWriter> {
-  const { schema, whitespace = "indent", regex, grammar, choice } = constraint;
+  const { schema, whitespace = "indent", regex, grammar, syntax, choice } = constraint;
   if (grammar instanceof Grammar) {
     refuseOption(
       "constraint.grammar",
@@ -159,5 +159,6 @@ export async function rulesOfConstraint(constraint: ResolvedConstraint): Promise
   const front = await import("./compile.ts");
   if (schema !== undefined) return front.schemaRulesOf(JSON.parse(schema), { whitespace, order: "schema" });
   if (regex !== undefined) return front.regexRules(regex);
-  return grammar !== undefined ? front.gbnfRules(grammar) : front.choiceRules(choice as readonly string[]);
+  if (choice !== undefined) return front.choiceRules(choice);
+  return syntax === "lark" ? front.larkRules(grammar as string) : front.gbnfRules(grammar as string);
 }

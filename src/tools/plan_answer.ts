@@ -5,7 +5,7 @@
  * @module
  */
 import { UnsupportedError } from "../../ffi/errors.ts";
-import { compile, type RuleWriter } from "../grammar/compile.ts";
+import { compiler, type RuleWriter } from "../grammar/compile.ts";
 import { type Grammar, grammarFrom } from "../grammar/grammar.ts";
 import { closed } from "../grammar/standard/closed.ts";
 import type { Json } from "../grammar/schema/types.ts";
@@ -91,13 +91,13 @@ export class AnswerPlanner {
     const key = JSON.stringify([thoughts, choice, parallel, tools, format?.format, body?.key, budget]);
     return kept(this.#grammars, key, async () => {
       const make = (own: Thoughts | undefined) =>
-        compile(tokenizer, answerRules({ thoughts: own, calls: rules, body: body?.rules }));
+        compiler(tokenizer, answerRules({ thoughts: own, calls: rules, body: body?.rules }));
       const open = thoughts?.isOpen ? undefined : thoughts?.open;
-      const start = await make(thoughts && { open, close: thoughts.close, isForced: false });
-      if (budget === undefined || thoughts === undefined) return grammarFrom(start, tokenizer);
-      const ending = await make({ open: undefined, close: thoughts.close, isForced: true });
+      const whole = await make(thoughts && { open, close: thoughts.close, isForced: false });
+      if (budget === undefined || thoughts === undefined) return grammarFrom(whole, tokenizer);
+      const ending = (await make({ open: undefined, close: thoughts.close, isForced: true }))();
       const limits = { tokenizer, open: thoughts.open, close: thoughts.close, most: budget, ending };
-      return grammarFrom(start, tokenizer, new BudgetConstraint(limits, start.clone(), thoughts.isOpen));
+      return grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));
     });
   }
 }

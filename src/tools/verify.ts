@@ -5,7 +5,7 @@
  * @module
  */
 import { LightGPTError } from "../../ffi/errors.ts";
-import { compile } from "../grammar/compile.ts";
+import { compiler } from "../grammar/compile.ts";
 import { closed } from "../grammar/standard/closed.ts";
 import type { Json } from "../grammar/schema/types.ts";
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
@@ -40,10 +40,11 @@ export async function verifyFormat(
     const parameters = made.schema();
     return { declaration: { name, description: newWord(), parameters }, schema: closed(parameters as Json) };
   });
-  const start = await compile(
+  const compile = await compiler(
     tokenizer,
     answerRules({ thoughts: undefined, body: undefined, calls: { format, tools, choice: "required", parallel: true } }),
   );
+  const start = compile();
   for (let round = 0; round < rounds; round++) {
     const count = format.separator === undefined ? 1 : 1 + round % 2;
     const calls = Array.from({ length: count }, (_, index): ReadCall => {
