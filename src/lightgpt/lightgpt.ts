@@ -128,8 +128,13 @@ export class LightGPT {
   }
 
   /**
-   * Answers a conversation, `messages`, piece by piece, by the chat template in the model's file; the generator's last value is what
-   * {@link LightGPT.complete} gives. Throws an {@link UnsupportedError} where the file has no template and none is given.
+   * Answers a conversation piece by piece, by the chat template in the model's file; the generator's last value is what
+   * {@link LightGPT.complete} gives.
+   *
+   * @param messages the conversation
+   * @param options how to render it, and how to generate
+   * @returns the pieces
+   * @throws {UnsupportedError} where the file has no template and none is given
    */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<Piece, Completion, void>;
   /**
@@ -176,7 +181,11 @@ export class LightGPT {
   }
 
   /**
-   * Answers a conversation, `messages`, and gives the whole at its end: text, tokens, how many there are, and why it ended.
+   * Answers a conversation and gives the whole at its end: text, tokens, how many there are, and why it ended.
+   *
+   * @param messages the conversation
+   * @param options how to render it, and how to generate
+   * @returns the whole
    *
    * @example
    * ```ts

@@ -10,6 +10,7 @@ import type { ChatMessage } from "../text/chat/inputs.ts";
 import { callFields } from "../tools/options.ts";
 import type { ToolCall, Tools } from "../tools/tool.ts";
 import { toolResult } from "../tools/tool_result.ts";
+import type { LightGPT } from "./lightgpt.ts";
 import { type Answer, answerFields, type AnswerOptions } from "./answer_options.ts";
 
 /**
@@ -81,11 +82,6 @@ export interface ToolRun<T extends Tools = Tools> {
   readonly rounds: number;
 }
 
-/** What answers; a `LightGPT` does. */
-interface Replying {
-  reply<T extends Tools>(messages: readonly ChatMessage[], options: AnswerOptions<T>): Promise<Answer<T>>;
-}
-
 /**
  * Lets a model call tools until it answers with text.
  *
@@ -106,7 +102,7 @@ interface Replying {
  * ```
  */
 export async function runTools<T extends Tools>(
-  lm: Replying,
+  lm: Pick<LightGPT, "reply">,
   messages: readonly ChatMessage[],
   options: RunToolsOptions<T>,
 ): Promise<ToolRun<T>> {

@@ -114,7 +114,7 @@ function kept<T>(made: Map<string, Promise<T>>, key: string, make: () => Promise
   const known = made.get(key);
   if (known !== undefined) return known;
   const making = make();
-  making.catch(() => made.delete(key)); // whoever asked hears of it
+  making.catch(() => made.delete(key)); // the request that asked hears of it
   if (made.size >= keptMost) made.delete(made.keys().next().value as string);
   made.set(key, making);
   return making;

@@ -45,7 +45,12 @@ export interface ToolOptions<S extends StandardSchema = StandardSchema> {
   readonly description: string;
   /** What it takes: the schema of an object, of any library that follows Standard Schema, or `jsonSchema({ ... })`. */
   readonly input: S;
-  /** Does it; `runTools` calls this. What it gives goes back to the model: a text as it is, other values as JSON. */
+  /**
+   * Does it; `runTools` calls this. What it gives goes back to the model: a text as it is, other values as JSON.
+   *
+   * @param input what the schema made of the arguments
+   * @param context the id of the call, and what ends it
+   */
   run?(input: InferOutput<S>, context: ToolContext): unknown;
 }
 
@@ -62,7 +67,12 @@ export interface ToolOptions<S extends StandardSchema = StandardSchema> {
 export class Tool<S extends StandardSchema = StandardSchema> implements ToolOptions<S> {
   readonly description: string;
   readonly input: S;
-  /** Does what the tool does. */
+  /**
+   * Does what the tool does.
+   *
+   * @param input what its schema made of the arguments
+   * @param context the id of the call, and what ends it
+   */
   run?(input: InferOutput<S>, context: ToolContext): unknown;
 
   /** Checks what a tool is made of. */

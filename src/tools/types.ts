@@ -108,6 +108,7 @@ export interface ToolFormat {
   readonly before: FormatPattern;
   /** What stands between a name and its arguments. */
   readonly between: FormatPattern;
+  /** How the arguments are written. */
   readonly arguments: ArgumentsFormat;
   /**
    * What stands between the arguments of a call and the name of the next one.
