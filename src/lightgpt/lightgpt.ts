@@ -150,6 +150,7 @@ export class LightGPT {
     messages: readonly ChatMessage[],
     options: AnswerOptions<T>,
   ): AsyncGenerator<AnswerPiece<T>, Answer<T>, void>;
+  /** Answers `messages` in either way. */
   chat(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions = {}): AsyncGenerator {
     return guarded("options", () => asksForAnswer(options))
       ? this.#answer(messages, options as AnswerOptions)
@@ -207,6 +208,7 @@ export class LightGPT {
    * tool's schema refuses its input
    */
   reply<T extends Tools>(messages: readonly ChatMessage[], options: AnswerOptions<T>): Promise<Answer<T>>;
+  /** Answers `messages` in either way. */
   async reply(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions = {}): Promise<unknown> {
     return await lastOf(this.chat(messages, options as ChatOptions));
   }
