@@ -16,7 +16,7 @@ const marks =
   /<[|｜][^<>|｜\s]+[|｜]>|<[|][^<>|]+>|<[^<>|]+[|]>|\[\/?[A-Z_]+\]|<\/?[a-z_:]+>|\[e~\[|\]~b\]|<SPECIAL_\d+>|<[|]"[|]>/g;
 
 /** A vocabulary of all bytes and some control tokens, of which `<EOS>` ends a text. */
-export function vocabularyWith(controls: readonly string[]): Tokenizer {
+export function vocabularyWith(controls: readonly string[]): Promise<Tokenizer> {
   const specials = ["<BOS>", "<EOS>", ...new Set(controls)].map((text) => ({ text, kind: KIND.control }));
   const ids = { "tokenizer.ggml.bos_token_id": u32(256), "tokenizer.ggml.eos_token_id": u32(257) };
   return loadTokenizer(metadataOnly(byteLevel([], specials, ids)));
@@ -27,7 +27,7 @@ export async function templateOf(template: string, controls: readonly string[] =
   const served = await ServedTemplate.read(template);
   const tokens = { bos_token: "<BOS>", eos_token: "<EOS>" };
   const render: Render = (messages, options) => served.runs(messages, { ...options, tokens });
-  return { template, render, tokenizer: vocabularyWith([...template.match(marks) ?? [], ...controls]) };
+  return { template, render, tokenizer: await vocabularyWith([...template.match(marks) ?? [], ...controls]) };
 }
 
 /** The templates of a part of the kit by their names, each text once. */
