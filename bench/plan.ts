@@ -5,12 +5,16 @@
  * @module
  */
 import { cpus } from "node:os";
+import type { ShapeName } from "./shapes.ts";
 import type { FileType } from "./tinyllama.ts";
 
 /** Which program does the work, and with which settings. */
 export interface Subject {
-  /** `llama.cpp` is a program of its own (`peers/direct.cpp`); `node-llama-cpp` the same libraries behind their binding. */
-  readonly engine: "lightgpt" | "llama.cpp" | "node-llama-cpp";
+  /**
+   * `llama.cpp` is a program of its own (`peers/direct.cpp`); `node-llama-cpp` the same libraries behind their binding;
+   * `llama-bench` llama.cpp's own tool, of the folder that `LIGHTGPT_LLAMA_TOOLS` names, for architectures that are newer.
+   */
+  readonly engine: "lightgpt" | "llama.cpp" | "node-llama-cpp" | "llama-bench";
   /** The runtime of LightGPT; default Bun. node-llama-cpp runs in Node. */
   readonly runtime?: "bun" | "deno";
   readonly threads?: number;
@@ -35,7 +39,7 @@ export type Work =
 
 /** Subjects and work that are measured together, round by round. */
 export interface Experiment {
-  readonly model: FileType | "embedded";
+  readonly model: FileType | ShapeName | "embedded";
   readonly subjects: Readonly<Record<string, Subject>>;
   readonly work: readonly Work[];
   /** Measures the bare kernels too (`zig build tools`, `order`). */
@@ -51,6 +55,7 @@ const batch: Work = { name: "batch", kind: "decode", batch: 16, context: 8, toke
 const deep: Work = { name: "deep", kind: "decode", batch: 1, context: 2000, tokens: 24 };
 const both = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama.cpp" } } as const;
 const binding = { "node-llama-cpp": { engine: "node-llama-cpp" } } as const;
+const beside = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama-bench" } } as const;
 const levels = { lightgpt: { engine: "lightgpt" }, v3: { engine: "lightgpt", level: "v3" } } as const;
 
 /** The experiments by name. */
@@ -97,6 +102,8 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
   v3_q8_0: { model: "q8_0", subjects: levels, work: [prefill, decode] },
   v3_q4_k_m: { model: "q4_k_m", subjects: levels, work: [prefill, decode] },
   v3_q6_k: { model: "q6_k", subjects: levels, work: [prefill, decode] },
+  a3b: { model: "a3b", subjects: beside, work: [prefill, decode, batch] },
+  hybrid: { model: "hybrid", subjects: beside, work: [prefill, decode, batch] },
 };
 
 /** What a child process is asked to do. */
@@ -247,6 +254,10 @@ export const ROWS: readonly Row[] = [
     ...peerRows(type, { prefill: 1.5, decode: 1.5, batch: 1.5 }),
     shareRow(type, 0.85),
   ]),
+  ...peerRows("a3b", { prefill: 1.5, decode: 1.5 }),
+  shareRow("a3b", 0),
+  ...peerRows("hybrid", { prefill: 1.5, decode: 1.5 }),
+  shareRow("hybrid", 0),
   ...peerRows("f16", { prefill: 1, decode: 0 }),
   shareRow("f16", 0.85),
   {

@@ -14,8 +14,8 @@ import { fileURLToPath } from "node:url";
 import { promptSource } from "../src/measuring/benchmark/timing.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { allThreads, type ChildPlan, EXPERIMENTS, type Round, type Subject, type SubjectResult } from "./plan.ts";
+import { makeModel } from "./shapes.ts";
 import { sharedWindow } from "./statistics.ts";
-import { makeTinyLlama } from "./tinyllama.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const tool = (name: string) => here(`../node_modules/.bin/${name}`);
@@ -49,6 +49,41 @@ function runDirect({ model, threads, context, work }: ChildPlan): SubjectResult 
   );
   const result = runChild(direct, [model, String(threads), String(context), backends, ...words]);
   return { ...result as Omit<SubjectResult, "version" | "others">, version, others: {} };
+}
+
+/** llama.cpp's own tool, where a folder of its tools is named. */
+const tools = process.env.LIGHTGPT_LLAMA_TOOLS;
+
+/** One sequence only: the tool has no batches. */
+function runTool({ model, threads, work }: ChildPlan): SubjectResult {
+  const tool = `${tools}/llama-bench`;
+  const alone = work.filter((part) => part.kind === "prefill" || part.batch === 1);
+  const rates = alone.map((part) => {
+    const words = part.kind === "prefill"
+      ? ["-p", part.tokens, "-n", 0]
+      : ["-p", 0, "-n", part.tokens, "-d", part.context];
+    const output = execFileSync(
+      tool,
+      ["-m", model, "-t", `${threads}`, "-r", "1", "-o", "json", ...words.map(String)],
+      {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      },
+    );
+    const [{ avg_ts, build_commit }] = JSON.parse(output) as [{ avg_ts: number; build_commit: string }];
+    return { name: part.name, rate: avg_ts, commit: build_commit };
+  });
+  return {
+    version: `llama-bench, commit ${rates[0]?.commit}`,
+    rates: Object.fromEntries(rates.map(({ name, rate }) => [name, rate])),
+    others: {},
+    // The tool tells neither times of loading nor memory.
+    loadMs: NaN,
+    firstTokenMs: NaN,
+    emptyBytes: NaN,
+    loadedBytes: NaN,
+    peakBytes: NaN,
+  };
 }
 
 function runBinding(plan: ChildPlan): SubjectResult {
@@ -89,13 +124,15 @@ export function runRound(experiment: string, number: number): Round {
   const { model, subjects, work, kernels } = EXPERIMENTS[experiment];
   const most = work.map((part) => part.kind === "prefill" ? part.tokens + 1 : part.context + 2 * part.tokens + 17);
   const plan: ChildPlan = {
-    model: model === "embedded" ? embeddedModel() : makeTinyLlama(model),
+    model: model === "embedded" ? embeddedModel() : makeModel(model),
     threads: allThreads,
     context: Math.max(...most) > 512 ? Math.max(...most) : 512,
     work,
   };
   // Without a C++ compiler there is no program of llama.cpp's own, and no row against it.
-  const order = Object.entries(subjects).filter(([, { engine }]) => engine !== "llama.cpp" || existsSync(direct));
+  const isThere = (engine: Subject["engine"]) =>
+    engine === "llama.cpp" ? existsSync(direct) : engine === "llama-bench" ? tools !== undefined : true;
+  const order = Object.entries(subjects).filter(([, { engine }]) => isThere(engine));
   if (number % 2 === 1) order.reverse();
   const results = order.map(([name, subject]) => {
     const { threads, kv, activations } = subject;
@@ -110,6 +147,8 @@ export function runRound(experiment: string, number: number): Round {
         ? runLightGPT(subject, own)
         : subject.engine === "llama.cpp"
         ? runDirect(own)
+        : subject.engine === "llama-bench"
+        ? runTool(own)
         : runBinding(own);
     return [name, subject.neighbour ? besideNeighbour(action) : action()] as const;
   });

@@ -19,7 +19,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { EXPERIMENTS, type Round } from "./plan.ts";
 import { machineName, makeRecord, recordText } from "./record.ts";
-import { makeTinyLlama } from "./tinyllama.ts";
+import { makeModel } from "./shapes.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -65,7 +65,7 @@ const rounds: Round[] = values.raw !== undefined && existsSync(values.raw)
 
 for (const name of names) {
   const { model } = EXPERIMENTS[name];
-  if (model !== "embedded") makeTinyLlama(model); // no part of a round
+  if (model !== "embedded") makeModel(model); // no part of a round
 }
 // Rounds of all experiments in turn: what changes over time changes all alike.
 for (let number = 0; number < count; number++) {

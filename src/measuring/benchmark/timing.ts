@@ -113,16 +113,17 @@ export async function timeDecode(
 
 /**
  * Bytes of weights that one token reads: all but the embedding, of which it needs a row, unless that serves as the output
- * too; as they lie in memory, where a packed format may take more than in the file.
+ * too, and of experts those that a token goes to; as they lie in memory, where a packed format may take more than in the file.
  */
 export function bytesPerToken({ model }: Pick<Timed, "model">): number {
-  const { tensors } = model.plan;
+  const { tensors, hyperparameters: { perLayer, expertsUsed } } = model.plan;
   const isTied = !tensors.some(({ role }) => role === "output");
   let all = 0;
   let read = 0;
-  for (const { role, bytes, rows } of tensors) {
+  for (const { role, layer, bytes, rows, slabs } of tensors) {
     all += bytes;
-    read += role === "token_embd" && !isTied ? bytes / rows : bytes;
+    const share = slabs > 1 && slabs === perLayer[layer]?.experts ? expertsUsed / slabs : 1;
+    read += role === "token_embd" && !isTied ? bytes / rows : bytes * share;
   }
   return read / all * model.residentBytes;
 }
