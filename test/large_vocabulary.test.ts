@@ -6,9 +6,10 @@
  */
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
-import { CancelledError, InvalidArgumentError } from "../ffi/errors.ts";
+import process from "node:process";
+import { CancelledError, InvalidArgumentError, ModelFormatError } from "../ffi/errors.ts";
 import { Grammar, loadTokenizer } from "../mod.ts";
-import { metadataOnly, randomNumbers, sentencePiece } from "./models.ts";
+import { KIND, metadataOnly, randomNumbers, sentencePiece } from "./models.ts";
 import { longestStall } from "./stall.ts";
 import { loadTokenizer as makeAtOnce } from "./tokenizers.ts";
 
@@ -53,5 +54,50 @@ describe("a grammar's first use of a vocabulary", () => {
     };
     assertLess(await longestStall(make, stallMs), stallMs);
     assertEquals(await make(), [false, false]);
+  });
+});
+
+describe("tokens as long as a header may have", () => {
+  const letters = ["▁", "a", "b", "c", "d"];
+  const word = (length: number) => {
+    const next = randomNumbers(3);
+    return Array.from({ length }, () => letters[1 + next(4)]).join("");
+  };
+
+  it("become a machine for special tokens in slices", async () => {
+    const long = word(1 << 18);
+    const gguf = metadataOnly(sentencePiece([...letters, { text: long, kind: KIND.userDefined }]));
+    const encode = async () => {
+      const tokenizer = await loadTokenizer(gguf);
+      return await tokenizer.encodeAsync(`${long}${long}`, { addSpecial: false });
+    };
+    assertLess(await longestStall(encode, stallMs), stallMs);
+    assertEquals([...new Set(await encode())].length, 1);
+  });
+
+  it("are refused where special ones have more than 4 Mi characters", async () => {
+    const long = word(1 << 20);
+    const tokens = Array.from({ length: 5 }, (_, index) => ({ text: `${long}${index}`, kind: KIND.control }));
+    await assertRejects(
+      () => loadTokenizer(metadataOnly(sentencePiece(tokens))),
+      ModelFormatError,
+      "special tokens of at most 4194304 characters together",
+    );
+  });
+
+  it("cost a text time in proportion to it", () => {
+    const long = word(1000);
+    const tokenizer = makeAtOnce(
+      metadataOnly(sentencePiece([...letters, ...Array.from(long, (_, end) => long.slice(0, end)).slice(2)])),
+    );
+    const processorMs = (text: string) => {
+      const { user, system } = process.cpuUsage();
+      assertEquals(tokenizer.decode(tokenizer.encode(text)), text);
+      const after = process.cpuUsage();
+      return (after.user + after.system - user - system) / 1000;
+    };
+    const texts = [long.repeat(40), long.repeat(320)];
+    const [short, all] = texts.map((text) => Math.min(...Array.from({ length: 5 }, () => processorMs(text))));
+    assertLess(all, 8 * 3 * short + 20);
   });
 });

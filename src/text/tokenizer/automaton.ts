@@ -5,7 +5,10 @@
  *
  * @module
  */
+import type { Sliceable } from "../../machine/sliced.ts";
 
+/** Nodes that are made between two places where the work may pause. */
+const NODES_AT_ONCE = 1 << 13;
 /** No word, no node. */
 const NONE = -1;
 const ROOT = 0;
@@ -24,9 +27,7 @@ export class Automaton {
   readonly #words: Int32Array;
   readonly #lengths: Int32Array;
 
-  /** A machine for words of which none is empty and no two are equal. */
-  constructor(words: readonly string[]) {
-    const trie = growTrie(words);
+  private constructor(words: readonly string[], trie: Trie) {
     const nodes = trie.words.length;
     this.#firstChild = Int32Array.from(trie.firstChild);
     this.#units = Uint16Array.from(trie.units);
@@ -36,11 +37,18 @@ export class Automaton {
     this.#begins = new Int32Array(this.#units[afterBegins - 1] + 1).fill(ROOT);
     for (let node = 1; node < afterBegins; node++) this.#begins[this.#units[node]] = node;
     this.#suffixes = new Int32Array(nodes).fill(ROOT);
-    for (let node = 1; node < nodes; node++) {
-      for (let child = this.#firstChild[node]; child < this.#firstChild[node + 1]; child++) {
-        this.#suffixes[child] = this.step(this.#suffixes[node], this.#units[child]);
+  }
+
+  /** A machine for words of which none is empty and no two are equal. */
+  static *of(words: readonly string[]): Sliceable<Automaton> {
+    const made = new Automaton(words, yield* growTrie(words));
+    for (let node = 1; node < made.#words.length; node++) {
+      for (let child = made.#firstChild[node]; child < made.#firstChild[node + 1]; child++) {
+        made.#suffixes[child] = made.step(made.#suffixes[node], made.#units[child]);
       }
+      if (node % NODES_AT_ONCE === 0) yield;
     }
+    return made;
   }
 
   /** The node after one more unit of the text; before the first it is 0. */
@@ -140,7 +148,7 @@ interface Trie {
 }
 
 /** Grows the trie level by level: the words below a node are a part of the sorted list. */
-function growTrie(words: readonly string[]): Trie {
+function* growTrie(words: readonly string[]): Sliceable<Trie> {
   const sorted = words.map((word, index) => ({ word, index }))
     .sort((left, right) => left.word < right.word ? -1 : 1);
   const [units, ends, firstChild] = [[0], [NONE], [] as number[]];
@@ -159,6 +167,7 @@ function growTrie(words: readonly string[]): Trie {
       units.push(unit);
       ends.push(NONE);
     }
+    if (node % NODES_AT_ONCE === 0) yield;
   }
   firstChild.push(units.length);
   return { firstChild, units, words: ends };

@@ -6,13 +6,16 @@
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import { SharedWork, type Sliceable } from "../../machine/sliced.ts";
 import { Automaton } from "./automaton.ts";
 import { Cuts, type Word, type Words } from "./cuts.ts";
 import { KIND, type Vocabulary } from "./vocabulary.ts";
 
 /** A piece of a text: a token, or text between tokens. */
 export type Fragment = number | string;
+
+/** Characters (UTF-16) of all special tokens together: a hundred times what the largest vocabularies have. */
+const UNITS_MOST = 1 << 22;
 
 interface Special extends Word {
   readonly token: number;
@@ -28,11 +31,13 @@ export class SpecialTokens {
   readonly strips: boolean;
   readonly #list: readonly Special[];
   readonly #hasEverywhere: boolean;
-  #words: Words | undefined;
+  /** Made when a text first needs it: few programs need it at once. */
+  readonly #words: SharedWork<Words>;
 
   private constructor(list: readonly Special[], strips: boolean) {
     this.#list = list;
     this.strips = strips;
+    this.#words = new SharedWork(prepare(list));
     this.#hasEverywhere = list.some(({ isEverywhere }) => isEverywhere);
   }
 
@@ -47,10 +52,18 @@ export class SpecialTokens {
     const { kinds, texts: { starts } } = vocabulary;
     const list: Special[] = [];
     const seen = new Set<string>();
+    let units = 0;
     const add = (token: number) => {
       const text = vocabulary.text(token);
       if (text === "" || seen.has(text)) return;
       seen.add(text);
+      if ((units += text.length) > UNITS_MOST) {
+        throw metadata.wrong(
+          "tokenizer.ggml.tokens",
+          `special tokens of at most ${UNITS_MOST} characters together`,
+          "more",
+        );
+      }
       const stripsRight = strips && !NOT_STRIPPING.has(text);
       list.push({ token, text, stripsRight, isEverywhere: kinds[token] === KIND.userDefined });
     };
@@ -70,14 +83,13 @@ export class SpecialTokens {
    */
   *split(text: string, parse: boolean, foreign: readonly number[] = []): Sliceable<Fragment[]> {
     if (parse ? this.#list.length === 0 : !this.#hasEverywhere) return text === "" ? [] : [text];
-    const fragments = yield* new Cuts(text, this.#words ??= prepare(this.#list), parse, foreign).fragments();
+    const fragments = yield* new Cuts(text, yield* this.#words.get(), parse, foreign).fragments();
     return fragments.map((fragment) => typeof fragment === "number" ? this.#list[fragment].token : fragment);
   }
 }
 
-/** Made when a text first needs it: few programs need it at once. */
-function prepare(list: readonly Special[]): Words {
-  const automaton = new Automaton(list.map(({ text }) => text));
+function* prepare(list: readonly Special[]): Sliceable<Words> {
+  const automaton = yield* Automaton.of(list.map(({ text }) => text));
   return {
     list,
     automaton,
