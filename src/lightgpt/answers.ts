@@ -44,7 +44,7 @@ export class Answers {
     options: AnswerOptions<T>,
   ): AsyncGenerator<AnswerPiece<T>, Answer<T>, void> {
     const { tools } = options;
-    const { ids, plan } = await this.#prepare(host, messages, options);
+    const { ids, plan } = await this.prepare(host, messages, options);
     const own = pickOptions<GenerateOptions>(generateFields, options);
     const { constraint: _replaced, ...rest } = own;
     const pieces = host.generate(ids, plan.grammar ? { ...rest, constraint: { grammar: plan.grammar } } : rest);
@@ -65,8 +65,9 @@ export class Answers {
     return told.answer(completion);
   }
 
-  async #prepare<T extends Tools>(
-    { context, tokenizer, conversations }: AnswerHost,
+  /** The prompt, and how its answer is held and read. */
+  async prepare<T extends Tools>(
+    { context, tokenizer, conversations }: Omit<AnswerHost, "generate">,
     messages: readonly ChatMessage[],
     options: AnswerOptions<T>,
   ): Promise<{ ids: Uint32Array; plan: AnswerPlan }> {

@@ -14,8 +14,8 @@ export interface Conversation {
   readonly begun: string;
 }
 
-const rolesOfOpenAi = ["system", "developer", "user", "assistant"] as const;
-const messageNames = ["role", "content", "name", "refusal"];
+const rolesOfOpenAi = ["system", "developer", "user", "assistant", "tool"] as const;
+const messageNames = ["role", "content", "name", "refusal", "tool_calls", "tool_call_id", "reasoning_content"];
 
 /** Reads `messages` of a body, of which each has one of `roles`. */
 export function readMessages(
@@ -30,7 +30,7 @@ export function readMessages(
   }
   const messages = value.map((message: unknown, index) => readMessage(message, `${name}[${index}]`, roles));
   const last = messages.at(-1) as ChatMessage;
-  if (last.role !== "assistant") return { messages, begun: "" };
+  if (last.role !== "assistant" || last.tool_calls !== undefined) return { messages, begun: "" };
   return { messages: messages.slice(0, -1), begun: last.content as string };
 }
 
@@ -51,11 +51,40 @@ function readMessage(message: unknown, where: string, roles: readonly string[]):
   if (rest.name !== undefined && typeof rest.name !== "string") {
     refuse(`${where}.name`, `${where}.name: expected a text.`);
   }
+  const calls = role === "assistant" ? readCalls(rest.tool_calls, `${where}.tool_calls`) : [];
   return {
     role: role === "developer" ? "system" : role,
-    content: readContent(content, `${where}.content`),
+    content: calls.length > 0 && (content === null || content === undefined)
+      ? null
+      : readContent(content, `${where}.content`),
     ...(rest.name === undefined ? {} : { name: rest.name as string }),
+    ...(typeof rest.reasoning_content === "string" ? { reasoning_content: rest.reasoning_content } : {}),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    ...(role === "tool" ? { tool_call_id: readId(rest.tool_call_id, `${where}.tool_call_id`) } : {}),
   };
+}
+
+/** The calls of an answer that was given before. */
+function readCalls(calls: unknown, where: string): JsonValue[] {
+  if (calls === undefined || calls === null) return [];
+  if (!Array.isArray(calls)) refuse(where, `${where}: expected an array of calls.`);
+  return calls.map((call: unknown, index) => {
+    const at = `${where}[${index}]`;
+    const { id, function: called } = (call ?? {}) as {
+      id?: unknown;
+      function?: { name?: unknown; arguments?: unknown };
+    };
+    const { name, arguments: text } = called ?? {};
+    if (typeof name !== "string") refuse(`${at}.function.name`, `${at}.function.name: expected a text.`);
+    if (typeof text !== "string") {
+      refuse(`${at}.function.arguments`, `${at}.function.arguments: expected JSON as text.`);
+    }
+    return { id: readId(id, `${at}.id`), type: "function", function: { name, arguments: text } };
+  });
+}
+
+function readId(id: unknown, where: string): string {
+  return typeof id === "string" ? id : refuse(where, `${where}: expected the id of a call.`);
 }
 
 /** A text, or parts of text. */

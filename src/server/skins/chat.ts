@@ -8,9 +8,10 @@ import type { ConstraintOptions } from "../../grammar/options.ts";
 import { refuseOption } from "../../options/checks.ts";
 import { boolean, choice, type Fields, other, readOptions, text } from "../../options/schema.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
+import { CallTeller, messageOf, prepareCalls, type Prepared, type ToolFields } from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
-import { conversationTokens, readMessages, templateVariable } from "../messages.ts";
+import { type Conversation, conversationTokens, readMessages, templateVariable } from "../messages.ts";
 import {
   answerNames,
   anything,
@@ -47,9 +48,9 @@ export const chatNames = {
     },
   ),
   reasoning_effort: text({ about: "A variable of the chat template, where it knows it." }),
-  tools: only("an empty array: tools are not supported yet", (value) => Array.isArray(value) && value.length === 0),
-  tool_choice: choice(["none", "auto"], { about: "Without tools, none and auto are the same." }),
-  parallel_tool_calls: boolean({ about: "Without tools, nothing." }),
+  tools: anything("The functions that the model may call."),
+  tool_choice: anything("Whether and which are called: none, auto, required, or one by its name."),
+  parallel_tool_calls: boolean({ about: "Whether an answer may have several calls.", default: true }),
   modalities: only('["text"]', (value) => JSON.stringify(value) === '["text"]'),
   verbosity: choice(["medium"], { about: "There is one." }),
 } as const satisfies Fields;
@@ -71,20 +72,45 @@ export async function planChat(call: Call): Promise<Plan> {
       : templateVariable(served, "reasoning_effort", body.reasoning_effort, "reasoning_effort"),
     ...body.chat_template_kwargs,
   };
-  const prompt = await conversationTokens(call, conversation, variables);
+  const asked = { tools: given.tools as JsonValue, choice: given.tool_choice, parallel: body.parallel_tool_calls };
+  const held = await heldAnswer(call, conversation, asked, variables);
+  if (held.marks && constraint) refuse("tools", "tools: expected none beside response_format and constraint.");
+  if (held.marks && body.stop.length > 0) refuse("stop", "stop: expected none beside tools, whose calls it would cut.");
   const jobs = await jobsOf(call, {
-    prompts: [prompt],
+    prompts: [held.prompt],
     n: body.n,
     sampling: samplingOf(given),
     maxTokens: mostOf(body.max_completion_tokens, body.max_tokens),
     stop: body.stop.length > 0 ? body.stop : undefined,
     logprobs: body.logprobs ? body.top_logprobs ?? 0 : undefined,
-    constraint,
+    constraint: held.grammar ? { grammar: held.grammar } : constraint,
     constraintName: given.response_format === undefined ? "constraint" : "response_format",
     promptName: "messages",
   });
-  const told = new ChatTold(served, body.n, body.logprobs, body.stream_options?.include_usage === true);
+  const told = new ChatTold(served, {
+    n: body.n,
+    logprobs: body.logprobs,
+    usage: body.stream_options?.include_usage === true,
+    marks: held.marks,
+  });
   return { jobs, whole: (completions) => told.whole(completions), writer: body.stream ? told : undefined };
+}
+
+/** The prompt, and where there are tools, what the answer is held to and read by. */
+async function heldAnswer(
+  call: Call,
+  conversation: Conversation,
+  asked: ToolFields,
+  variables: Readonly<Record<string, JsonValue>>,
+): Promise<Pick<Prepared, "prompt"> & Partial<Prepared>> {
+  const { tools, choice } = asked;
+  if (tools !== undefined && !(Array.isArray(tools) && tools.length === 0)) {
+    return await prepareCalls(call, conversation, asked, variables);
+  }
+  if (choice !== undefined && choice !== "none" && choice !== "auto") {
+    refuse("tool_choice", "tool_choice: expected none or auto, for there are no tools.");
+  }
+  return { prompt: await conversationTokens(call, conversation, variables) };
 }
 
 /** The most tokens, of which OpenAI has an old and a new name. */
@@ -118,25 +144,37 @@ class ChatTold implements Writer {
   readonly #n: number;
   readonly #logprobs: boolean;
   readonly #usage: boolean;
+  /** What tells each answer apart, where there may be calls. */
+  readonly #tellers: readonly CallTeller[];
   readonly #id = newId("chatcmpl-");
   readonly #created = nowSeconds();
 
-  constructor(served: Served, n: number, logprobs: boolean, usage: boolean) {
+  constructor(
+    served: Served,
+    { n, logprobs, usage, marks }: {
+      n: number;
+      logprobs: boolean;
+      usage: boolean;
+      marks: Prepared["marks"] | undefined;
+    },
+  ) {
     this.#served = served;
     this.#n = n;
     this.#logprobs = logprobs;
     this.#usage = usage;
+    const { tokenizer } = served.lm.model;
+    this.#tellers = marks ? Array.from({ length: n }, () => new CallTeller(tokenizer, marks)) : [];
   }
 
   whole(completions: readonly Completion[]): JsonValue {
     const { tokenizer } = this.#served.lm.model;
     const choices = completions.map((completion, index) => ({
       index,
-      message: { role: "assistant", content: completion.text, refusal: null },
+      message: this.#message(index, completion),
       logprobs: this.#logprobs
         ? { content: (completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one)), refusal: null }
         : null,
-      finish_reason: finishReason(completion),
+      finish_reason: this.#finish(index, completion),
     }));
     return { ...this.#head("chat.completion"), choices, usage: usageOf(completions, this.#n) };
   }
@@ -147,14 +185,18 @@ class ChatTold implements Writer {
   }
 
   piece(index: number, piece: Piece): string {
-    if (piece.text === "" && !this.#logprobs) return "";
+    const deltas = this.#tellers[index]?.push(piece.token) ?? (piece.text === "" ? [] : [{ content: piece.text }]);
     const { tokenizer } = this.#served.lm.model;
     const logprobs = this.#logprobs ? { content: [chatLogprobs(tokenizer, piece)], refusal: null } : null;
-    return this.#chunk(index, { content: piece.text }, logprobs, null);
+    // The log probability comes with the first part; where there is none to tell yet, alone.
+    if (deltas.length === 0 && this.#logprobs) deltas.push({ content: "" });
+    return deltas.map((delta, at) => this.#chunk(index, delta, at === 0 ? logprobs : null, null)).join("");
   }
 
   end(index: number, completion: Completion): string {
-    return this.#chunk(index, {}, null, finishReason(completion));
+    const rest = this.#tellers[index]?.end() ?? [];
+    return rest.map((delta) => this.#chunk(index, delta, null, null)).join("") +
+      this.#chunk(index, {}, null, this.#finish(index, completion));
   }
 
   finish(completions: readonly Completion[]): string {
@@ -162,6 +204,17 @@ class ChatTold implements Writer {
       ? dataEvent({ ...this.#head("chat.completion.chunk"), choices: [], usage: usageOf(completions, this.#n) })
       : "";
     return `${usage}data: [DONE]\n\n`;
+  }
+
+  #message(index: number, { text, tokens }: Completion): JsonValue {
+    const teller = this.#tellers[index];
+    if (!teller) return { role: "assistant", content: text, refusal: null };
+    return messageOf([...tokens.flatMap((token) => teller.push(token)), ...teller.end()]);
+  }
+
+  /** An answer that was cut within a call has no such call, and says that it was cut. */
+  #finish(index: number, completion: Completion): string {
+    return this.#tellers[index]?.hasCalls ? "tool_calls" : finishReason(completion);
   }
 
   #chunk(index: number, delta: JsonValue, logprobs: JsonValue, finish_reason: string | null): string {
