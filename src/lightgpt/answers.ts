@@ -61,8 +61,10 @@ export class Answers {
     } finally {
       await pieces[Symbol.asyncDispose]();
     }
-    if (reader.isCut) throw cutCall(completion.stopReason);
-    return told.answer(completion);
+    const answer = told.answer(completion);
+    const wantsCall = options.toolChoice === "required" || typeof options.toolChoice === "object";
+    if (reader.isCut || (wantsCall && answer.toolCalls.length === 0)) throw cutCall(completion.stopReason);
+    return answer;
   }
 
   /** The prompt, and how its answer is held and read. */
