@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: LightGPT beside llama.cpp and beside what the machine can do (`bench/run.ts`), or with `headline`,
- * `quality`, `draw` or `plots` as the first word the table against a plain program, the record of quality, the pictures of
+ * `speculation`, `quality`, `draw` or `plots` as the first word the table against a plain program, answers with guessed tokens
+ * and without, the record of quality, the pictures of
  * the records, or those of `docs/sampling.md`. The peer and the plotting
  * library are packages of their own, installed when they are first needed, so that users never get them. Other arguments
  * are passed on.
@@ -18,6 +19,7 @@ const folder = join(root, "bench");
 const benches = {
   peers: { file: "run.ts", packages: "peers", needs: "node-llama-cpp", natives: true, direct: true },
   headline: { file: "headline.ts", natives: true },
+  speculation: { file: "speculation.ts", library: true },
   quality: { file: "quality/main.ts", library: true },
   draw: { file: "charts/draw.mjs", packages: "charts", needs: "echarts" },
   plots: { file: "charts/sampling.mjs", packages: "charts", needs: "echarts", library: true },
