@@ -1,7 +1,8 @@
 //! Attention of new tokens over the pages of one sequence, in blocks of 64 absolute positions (docs/design/contract.md, "Attention").
 //!
 //! The unit of work is a tile: one to eight queries that share a KV head (heads of a group, consecutive tokens), so that
-//! a key or value is loaded and widened once for all of them. For each block a query gets (maximum, sum, vector):
+//! a key or value is loaded and widened once for all of them; of a prompt, tiles go over the blocks together, as a panel, so
+//! that a block is widened once for all of these. For each block a query gets (maximum, sum, vector):
 //!   score  q·k by fma over d in four accumulators (d mod 4), (0+1)+(2+3), times scale, then the soft cap
 //!   sum    of p = exp(score - maximum): lane = position mod 16, the four groups in order, then the tree
 //!   vector p·v by fma over the visible positions in order, from 0
@@ -33,6 +34,8 @@ const widths = switch (width_max) {
     else => [_]usize{1},
 };
 
+/// The queries of a tile.
+const Queries = [limits.head_dim_max * width_max]f32;
 /// One query's scores of a block.
 const Scores = [block_positions]f32;
 
@@ -41,10 +44,23 @@ pub fn attention(args: *const Attention, kv_head: u32, begin: u32, end: u32) cal
     var query: usize = @as(usize, begin) * group;
     const query_end = @as(usize, end) * group;
     while (query < query_end) {
+        if (query_end - query > width_max and Panel.fits(args)) {
+            query += panel(args, kv_head, query, query_end);
+            continue;
+        }
+        var queries: Queries align(64) = undefined;
         var tile: Tile = undefined;
-        query += tile.take(args, kv_head, query, query_end);
+        query += tile.take(args, kv_head, query, query_end, &queries);
         tile.run();
     }
+}
+
+/// Runs a panel, which has a frame of its own; returns how many queries it took.
+noinline fn panel(args: *const Attention, kv_head: usize, query: usize, query_end: usize) usize {
+    var many: Panel = undefined;
+    const taken = many.take(args, kv_head, query, query_end);
+    many.run();
+    return taken;
 }
 
 pub fn attentionBlocks(args: *const Attention, kv_head: u32, token: u32, block_begin: u32, block_end: u32, partials: [*]f32) callconv(.c) void {
@@ -52,8 +68,9 @@ pub fn attentionBlocks(args: *const Attention, kv_head: u32, token: u32, block_b
     var query: usize = @as(usize, token) * group;
     const query_end = query + group;
     while (query < query_end) {
+        var queries: Queries align(64) = undefined;
         var tile: Tile = undefined;
-        query += tile.take(args, kv_head, query, query_end);
+        query += tile.take(args, kv_head, query, query_end, &queries);
         tile.runBlocks(block_begin, block_end, partials);
     }
 }
@@ -119,6 +136,27 @@ const State = struct {
     }
 };
 
+/// The keys and values of one block: as they are stored, or widened.
+const Block = struct {
+    type: level_table.KvType,
+    keys: [groups_max]kv.Part,
+    rows: [groups_max]kv.Part,
+    /// What comes after the rows: the next block's keys.
+    ahead: [groups_max][*]const u8,
+
+    /// Finds the groups [begin, end) of block `index` where they are stored; `seen_end` is behind the last position that is read.
+    fn find(block: *Block, args: *const Attention, kv_head: usize, index: usize, begin: usize, end: usize, seen_end: usize) void {
+        block.type = args.kv.type;
+        for (begin..end) |g| {
+            const position = index * block_positions + g * 16;
+            block.keys[g] = kv.keys(&args.kv, kv_head, position);
+            block.rows[g] = if (args.kv.values_in_keys) block.keys[g] else kv.rows(&args.kv, kv_head, position);
+            const next = position + block_positions;
+            block.ahead[g] = if (next < seen_end) kv.keys(&args.kv, kv_head, next).bytes else block.rows[g].bytes;
+        }
+    }
+};
+
 /// Up to `width_max` queries of one KV head.
 const Tile = struct {
     args: *const Attention,
@@ -130,13 +168,10 @@ const Tile = struct {
     seen_begin: [width_max]usize,
     seen_end: [width_max]usize,
     /// [d][query]: what an fma broadcasts lies side by side.
-    queries: [limits.head_dim_max * width_max]f32 align(64),
+    queries: [*]align(64) f32,
 
-    // The current block: its pages, scores (then p), and what comes of it; query i's vector is at vectors[i * stride].
-    keys: [groups_max]kv.Part,
-    rows: [groups_max]kv.Part,
-    /// What comes after the rows: the next block's keys.
-    ahead: [groups_max][*]const u8,
+    // The current block, scores (then p), and what comes of it; query i's vector is at vectors[i * stride].
+    block: *const Block,
     from: [width_max]usize,
     to: [width_max]usize,
     scores: [width_max]Scores align(64),
@@ -146,7 +181,7 @@ const Tile = struct {
     stride: usize,
 
     /// Takes as many queries as a tile can have, from `query` (token * group + head in the group) on; returns how many.
-    fn take(tile: *Tile, args: *const Attention, kv_head: usize, query: usize, query_end: usize) usize {
+    fn take(tile: *Tile, args: *const Attention, kv_head: usize, query: usize, query_end: usize, queries: [*]align(64) f32) usize {
         const group = args.heads / args.kv.heads;
         const k_dim: usize = args.kv.k_dim;
         var width: usize = width_max;
@@ -154,6 +189,7 @@ const Tile = struct {
         tile.args = args;
         tile.kv_head = kv_head;
         tile.width = width;
+        tile.queries = queries;
         for (0..width) |i| {
             const token = (query + i) / group;
             const head = kv_head * group + (query + i) % group;
@@ -170,22 +206,39 @@ const Tile = struct {
     /// All blocks, merged and divided, to `out`.
     fn run(tile: *Tile) void {
         var total: [limits.head_dim_max * width_max]f32 align(64) = undefined;
-        var block: [limits.head_dim_max * width_max]f32 align(64) = undefined;
-        const width = tile.width;
-        const v_dim = tile.args.kv.v_dim;
+        var vectors: [limits.head_dim_max * width_max]f32 align(64) = undefined;
         var states: [width_max]State = undefined;
-        for (states[0..width], 0..) |*state, i| state.* = .{ .vector = total[i * v_dim ..].ptr };
-        tile.vectors = &block;
-        tile.stride = v_dim;
-        const first = std.mem.min(usize, tile.seen_begin[0..width]) / block_positions;
-        const last = (std.mem.max(usize, tile.seen_end[0..width]) - 1) / block_positions;
-        for (first..last + 1) |index| {
-            tile.attend(index);
-            for (states[0..width], 0..) |*state, i| {
-                state.merge(tile.max[i], tile.sum[i], tile.vectors + i * tile.stride, v_dim);
-            }
+        tile.start(&states, &total, &vectors);
+        for (tile.firstBlock()..tile.lastBlock() + 1) |index| tile.join(&states, index, null);
+        tile.finish(&states);
+    }
+
+    /// Begins with nothing: `states` have their vectors in `total`, a block gives its own to `vectors`.
+    fn start(tile: *Tile, states: *[width_max]State, total: [*]f32, vectors: [*]f32) void {
+        for (states[0..tile.width], 0..) |*state, i| state.* = .{ .vector = total + i * tile.args.kv.v_dim };
+        tile.vectors = vectors;
+        tile.stride = tile.args.kv.v_dim;
+    }
+
+    fn firstBlock(tile: *const Tile) usize {
+        return std.mem.min(usize, tile.seen_begin[0..tile.width]) / block_positions;
+    }
+
+    fn lastBlock(tile: *const Tile) usize {
+        return (std.mem.max(usize, tile.seen_end[0..tile.width]) - 1) / block_positions;
+    }
+
+    /// Adds a block that lies to the right.
+    fn join(tile: *Tile, states: *[width_max]State, index: usize, found: ?*const Block) void {
+        tile.attend(index, found);
+        const n = tile.args.kv.v_dim;
+        for (states[0..tile.width], 0..) |*state, i| {
+            state.merge(tile.max[i], tile.sum[i], tile.vectors + i * tile.stride, n);
         }
-        for (states[0..width], 0..) |*state, i| state.finish(tile.args, tile.tokens[i], tile.heads[i]);
+    }
+
+    fn finish(tile: *const Tile, states: *[width_max]State) void {
+        for (states[0..tile.width], 0..) |*state, i| state.finish(tile.args, tile.tokens[i], tile.heads[i]);
     }
 
     /// The blocks [begin, end), each left where `attentionMerge` finds it. The heads of a tile follow one another.
@@ -194,7 +247,7 @@ const Tile = struct {
         for (begin..end) |index| {
             const partial = partials + (index * tile.args.heads + tile.heads[0]) * tile.stride;
             tile.vectors = partial + 2;
-            tile.attend(index);
+            tile.attend(index, null);
             for (0..tile.width) |i| {
                 partial[i * tile.stride] = tile.max[i];
                 partial[i * tile.stride + 1] = tile.sum[i];
@@ -202,16 +255,17 @@ const Tile = struct {
         }
     }
 
-    /// One block for every query; sum 0 where a query sees nothing of it.
-    fn attend(tile: *Tile, index: usize) void {
-        const start = index * block_positions;
+    /// One block for every query, `found` or where it is stored; sum 0 where a query sees nothing of it.
+    fn attend(tile: *Tile, index: usize, found: ?*const Block) void {
+        var stored: Block = undefined;
+        const origin = index * block_positions;
         var low: usize = block_positions;
         var high: usize = 0;
         for (0..tile.width) |i| {
             tile.max[i] = 0;
             tile.sum[i] = 0;
-            const from = @min(tile.seen_begin[i] -| start, block_positions);
-            const to = @max(@min(tile.seen_end[i] -| start, block_positions), from);
+            const from = @min(tile.seen_begin[i] -| origin, block_positions);
+            const to = @max(@min(tile.seen_end[i] -| origin, block_positions), from);
             tile.from[i] = from;
             tile.to[i] = to;
             if (from == to) continue;
@@ -220,22 +274,25 @@ const Tile = struct {
         }
         if (low >= high) return;
         const groups = .{ low / 16, (high + 15) / 16 };
-        for (groups[0]..groups[1]) |g| {
-            tile.keys[g] = kv.keys(&tile.args.kv, tile.kv_head, start + g * 16);
-            tile.rows[g] = if (tile.args.kv.values_in_keys) tile.keys[g] else kv.rows(&tile.args.kv, tile.kv_head, start + g * 16);
-            const next = start + block_positions + g * 16;
-            tile.ahead[g] = if (next < tile.seen_end[0]) kv.keys(&tile.args.kv, tile.kv_head, next).bytes else tile.rows[g].bytes;
-            tile.multiply(g);
+        if (found) |block| tile.block = block else {
+            stored.find(tile.args, tile.kv_head, index, groups[0], groups[1], tile.seen_end[0]);
+            tile.block = &stored;
         }
+        tile.multiply(groups[0], groups[1]);
         for (0..tile.width) |i| if (tile.from[i] < tile.to[i]) tile.weigh(i, groups[0], groups[1]);
         tile.gather();
     }
 
-    /// q·k of every query with the 16 keys of group `g`, to `scores`.
-    fn multiply(tile: *Tile, g: usize) void {
-        switch (tile.args.kv.type) {
+    /// q·k of every query with the keys of the groups [begin, end), to `scores`.
+    fn multiply(tile: *Tile, begin: usize, end: usize) void {
+        switch (tile.block.type) {
             inline else => |kind| inline for (widths) |width| {
-                if (width == tile.width) return tile.products(kind, width, g);
+                if (width == tile.width) {
+                    var g = begin;
+                    if (width * 2 <= accumulators) while (g + 2 <= end) : (g += 2) tile.products(kind, width, 2, g);
+                    while (g < end) : (g += 1) tile.products(kind, width, 1, g);
+                    return;
+                }
             },
         }
         unreachable;
@@ -247,12 +304,15 @@ const Tile = struct {
         const from: simd.U = @splat(@intCast(tile.from[i]));
         const to: simd.U = @splat(@intCast(tile.to[i]));
         const scores = &tile.scores[i];
+        const sees_all = tile.from[i] <= begin * 16 and tile.to[i] >= end * 16;
         var most = hidden;
         for (begin..end) |g| {
             var score = simd.load(scores[g * 16 ..].ptr) * simd.splat(tile.args.scale);
             if (tile.args.softcap != 0) score = activation.capped(score, tile.args.softcap);
-            const position = std.simd.iota(u32, 16) + @as(simd.U, @splat(@intCast(g * 16)));
-            score = @select(f32, (position >= from) & (position < to), score, hidden);
+            if (!sees_all) {
+                const position = std.simd.iota(u32, 16) + @as(simd.U, @splat(@intCast(g * 16)));
+                score = @select(f32, (position >= from) & (position < to), score, hidden);
+            }
             most = @max(most, score);
             simd.store(scores[g * 16 ..].ptr, score);
         }
@@ -271,60 +331,69 @@ const Tile = struct {
     /// p·v. What all queries see goes through the tile; the ends, where they differ, one query at a time.
     fn gather(tile: *Tile) void {
         const width = tile.width;
-        for (0..width) |i| @memset(tile.vectors[i * tile.stride ..][0..tile.args.kv.v_dim], 0);
+        const n = tile.args.kv.v_dim;
         const begin = std.mem.max(usize, tile.from[0..width]);
         const end = @max(begin, std.mem.min(usize, tile.to[0..width]));
-        for (0..width) |i| tile.add(1, i, tile.from[i], @min(begin, tile.to[i]));
-        inline for (widths) |w| if (w == width) tile.add(w, 0, begin, end);
-        for (0..width) |i| tile.add(1, i, @max(end, tile.from[i]), tile.to[i]);
+        const is_first = begin < end and std.mem.min(usize, tile.from[0..width]) == begin;
+        if (!is_first) {
+            for (0..width) |i| zero(tile.vectors[i * tile.stride ..][0..n]);
+            for (0..width) |i| tile.add(1, false, i, tile.from[i], @min(begin, tile.to[i]));
+        }
+        inline for (widths) |w| if (w == width) {
+            if (is_first) tile.add(w, true, 0, begin, end) else tile.add(w, false, 0, begin, end);
+        };
+        for (0..width) |i| tile.add(1, false, i, @max(end, tile.from[i]), tile.to[i]);
     }
 
-    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`.
-    fn add(tile: *Tile, comptime count: usize, query: usize, from: usize, to: usize) void {
+    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`; to nothing where it is
+    /// the first that is added.
+    fn add(tile: *Tile, comptime count: usize, comptime is_first: bool, query: usize, from: usize, to: usize) void {
         if (from >= to) return;
-        switch (tile.args.kv.type) {
+        switch (tile.block.type) {
             inline else => |kind| {
                 const n: usize = tile.args.kv.v_dim;
                 const seen: Seen = .{ .p = tile.scores[query..].ptr, .out = tile.vectors + query * tile.stride, .stride = tile.stride, .v_dim = n, .from = from, .to = to };
                 var d: usize = 0;
                 if (tile.args.kv.values_in_keys) {
-                    while (d < n) : (d += 16) tile.columnsOfKeys(kind, count, &seen, d);
+                    while (d < n) : (d += 16) tile.columnsOfKeys(kind, count, is_first, &seen, d);
                     return;
                 }
                 inline for (.{ 8, 4, 2, 1 }) |share| if (share <= @max(1, accumulators / count)) {
                     while (d + 16 * share <= n) : (d += 16 * share) {
-                        tile.columns(kind, count, share, &seen, d);
+                        tile.columns(kind, count, share, is_first, &seen, d);
                     }
                 };
-                if (d < n) tile.columns(kind, count, 0, &seen, d);
+                if (d < n) tile.columns(kind, count, 0, is_first, &seen, d);
             },
         }
     }
 
-    /// q·k of `width` queries with 16 keys. Where the registers cannot hold four accumulators of each, these take turns.
-    fn products(tile: *Tile, comptime kind: level_table.KvType, comptime width: usize, group: usize) void {
-        const key = tile.keys[group];
-        const ahead = if (tile.args.kv.values_in_keys) tile.ahead[group] else tile.rows[group].bytes;
-        const queries = &tile.queries;
+    /// q·k of `width` queries with the keys of `count` groups. Where the registers cannot hold four accumulators of each, these
+    /// take turns.
+    fn products(tile: *Tile, comptime kind: level_table.KvType, comptime width: usize, comptime count: usize, group: usize) void {
+        const queries = tile.queries;
         const k_dim = tile.args.kv.k_dim;
-        const share: usize = @max(1, @min(4, accumulators / width));
-        var sums: [4][width]F = undefined;
+        const share: usize = @max(1, @min(4, accumulators / (width * count)));
+        var sums: [4][count][width]F = undefined;
         var first: usize = 0;
         while (first < 4) : (first += share) {
-            var acc: [share][width]F = @splat(@splat(simd.splat(0)));
+            var acc: [share][count][width]F = @splat(@splat(@splat(simd.splat(0))));
             var d = first;
             while (d + share <= k_dim) : (d += 4) {
-                fetch(kind, share, ahead, d * 16);
-                inline for (0..share) |r| multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+                inline for (0..count) |c| {
+                    const ahead = if (tile.args.kv.values_in_keys) tile.block.ahead[group + c] else tile.block.rows[group + c].bytes;
+                    fetch(kind, share, ahead, d * 16);
+                }
+                inline for (0..share) |r| multiplyLines(kind, width, count, tile.block.keys[group..].ptr, queries, d + r, &acc[r]);
             }
             inline for (0..share) |r| {
-                if (d + r < k_dim) multiplyLine(kind, width, key, queries, d + r, &acc[r]);
+                if (d + r < k_dim) multiplyLines(kind, width, count, tile.block.keys[group..].ptr, queries, d + r, &acc[r]);
             }
             for (0..share) |r| sums[first + r] = acc[r];
         }
-        inline for (0..width) |i| {
-            simd.store(tile.scores[i][group * 16 ..].ptr, (sums[0][i] + sums[1][i]) + (sums[2][i] + sums[3][i]));
-        }
+        inline for (0..count) |c| inline for (0..width) |i| {
+            simd.store(tile.scores[i][(group + c) * 16 ..].ptr, (sums[0][c][i] + sums[1][c][i]) + (sums[2][c][i] + sums[3][c][i]));
+        };
     }
 
     /// The positions [from, to) of the block, and their weights and the vectors of the queries that see them.
@@ -332,27 +401,23 @@ const Tile = struct {
 
     /// p·v of what `count` queries see, for `share` vectors of columns from `d` of `v_dim` on; share 0: the last few columns,
     /// less than a vector.
-    fn columns(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime share: usize, seen: *const Seen, d: usize) void {
+    fn columns(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime share: usize, comptime is_first: bool, seen: *const Seen, d: usize) void {
         const v_dim = seen.v_dim;
         const vectors = @max(share, 1);
         var acc: [count][vectors]F = undefined;
         inline for (0..count) |i| inline for (0..vectors) |c| {
             const own = seen.out + i * seen.stride + d + c * 16;
-            acc[i][c] = if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
+            acc[i][c] = if (is_first) simd.splat(0) else if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
         };
         for (seen.from / 16..(seen.to + 15) / 16) |g| {
-            const part = tile.rows[g];
+            const part = tile.block.rows[g];
             for (@max(seen.from, g * 16)..@min(seen.to, g * 16 + 16)) |position| {
                 const element = position % 16 * v_dim + d;
-                fetch(kind, share, tile.ahead[g], element);
+                fetch(kind, share, tile.block.ahead[g], element);
                 var values: [vectors]F = undefined;
                 inline for (0..vectors) |c| {
-                    const row = part.values(kind) + element + c * 16;
-                    values[c] = if (share == 0) kv.loadPart(kind, row, v_dim - d) else kv.load(kind, row);
-                    if (kind == .q8_0) {
-                        const scale = part.scales[(element + c * 16) / kv.block];
-                        values[c] *= simd.splat(float16.fromF16(1, .{scale})[0]);
-                    }
+                    const at = element + c * 16;
+                    values[c] = if (share == 0) kv.loadPart(kind, part.values(kind) + at, v_dim - d) else valuesOf(kind, part, at);
                 }
                 inline for (0..count) |i| {
                     const weight = simd.splat(seen.p[i][position]);
@@ -368,13 +433,13 @@ const Tile = struct {
 
     /// The same for the 16 columns from `d` on where values are in keys: sixteen positions of a line of keys become sixteen
     /// columns of a position.
-    fn columnsOfKeys(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, seen: *const Seen, d: usize) void {
+    fn columnsOfKeys(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime is_first: bool, seen: *const Seen, d: usize) void {
         const n = @min(16, seen.v_dim - d);
         var acc: [count]F = undefined;
-        inline for (0..count) |i| acc[i] = if (n == 16) simd.load(seen.out + i * seen.stride + d) else simd.loadPart(seen.out + i * seen.stride + d, n, 0);
+        inline for (0..count) |i| acc[i] = if (is_first) simd.splat(0) else if (n == 16) simd.load(seen.out + i * seen.stride + d) else simd.loadPart(seen.out + i * seen.stride + d, n, 0);
         for (seen.from / 16..(seen.to + 15) / 16) |g| {
             var lines: [16]F = @splat(simd.splat(0));
-            for (lines[0..n], d..) |*line, column| line.* = lineOf(kind, tile.keys[g], column);
+            for (lines[0..n], d..) |*line, column| line.* = lineOf(kind, tile.block.keys[g], column);
             lines = transposed(lines);
             for (@max(seen.from, g * 16)..@min(seen.to, g * 16 + 16)) |position| {
                 inline for (0..count) |i| acc[i] = simd.fma(simd.splat(seen.p[i][position]), lines[position % 16], acc[i]);
@@ -384,6 +449,90 @@ const Tile = struct {
             const own = seen.out + i * seen.stride + d;
             if (n == 16) simd.store(own, acc[i]) else simd.storePart(own, n, acc[i]);
         }
+    }
+};
+
+/// Tiles of a prompt that go over the blocks together: what is stored of a block is widened once for all of them.
+const Panel = struct {
+    const tiles_max = 8;
+    const dim_max = 256;
+
+    args: *const Attention,
+    kv_head: usize,
+    count: usize,
+    tiles: [tiles_max]Tile,
+    states: [tiles_max][width_max]State,
+    queries: [tiles_max][dim_max * width_max]f32 align(64),
+    totals: [tiles_max][dim_max * width_max]f32 align(64),
+    vectors: [dim_max * width_max]f32 align(64),
+    block: Block,
+    keys: [dim_max * block_positions]f32 align(64),
+    rows: [dim_max * block_positions]f32 align(64),
+
+    fn fits(args: *const Attention) bool {
+        return args.kv.k_dim <= dim_max and args.kv.v_dim <= dim_max and !args.kv.values_in_keys;
+    }
+
+    fn take(many: *Panel, args: *const Attention, kv_head: usize, query: usize, query_end: usize) usize {
+        many.args = args;
+        many.kv_head = kv_head;
+        many.count = 0;
+        var taken: usize = 0;
+        while (many.count < tiles_max and query + taken < query_end) : (many.count += 1) {
+            const tile = &many.tiles[many.count];
+            taken += tile.take(args, kv_head, query + taken, query_end, &many.queries[many.count]);
+            tile.start(&many.states[many.count], &many.totals[many.count], &many.vectors);
+        }
+        return taken;
+    }
+
+    fn run(many: *Panel) void {
+        const tiles = many.tiles[0..many.count];
+        var first: usize = std.math.maxInt(usize);
+        var last: usize = 0;
+        for (tiles) |*tile| {
+            first = @min(first, tile.firstBlock());
+            last = @max(last, tile.lastBlock());
+        }
+        for (first..last + 1) |index| {
+            many.widen(index);
+            for (tiles, many.states[0..tiles.len]) |*tile, *states| {
+                if (index >= tile.firstBlock() and index <= tile.lastBlock()) tile.join(states, index, &many.block);
+            }
+        }
+        for (tiles, many.states[0..tiles.len]) |*tile, *states| tile.finish(states);
+    }
+
+    /// Widens what the sequence has of a block.
+    fn widen(many: *Panel, index: usize) void {
+        const args = many.args;
+        const end: usize = args.position + args.tokens;
+        const groups = @min(groups_max, (end - index * block_positions + 15) / 16);
+        var stored: Block = undefined;
+        stored.find(args, many.kv_head, index, 0, groups, end);
+        many.block.type = .f32;
+        switch (stored.type) {
+            inline else => |kind| for (0..groups) |g| {
+                many.block.keys[g] = widened(&many.keys, g * 16 * args.kv.k_dim);
+                many.block.rows[g] = widened(&many.rows, g * 16 * args.kv.v_dim);
+                many.block.ahead[g] = many.block.rows[g].bytes;
+                const lines = many.keys[g * 16 * args.kv.k_dim ..];
+                for (0..args.kv.k_dim) |d| {
+                    fetch(kind, 1, stored.rows[g].bytes, d * 16);
+                    simd.store(lines[d * 16 ..].ptr, lineOf(kind, stored.keys[g], d));
+                }
+                const rows = many.rows[g * 16 * args.kv.v_dim ..];
+                var element: usize = 0;
+                while (element < 16 * args.kv.v_dim) : (element += 16) {
+                    fetch(kind, 1, stored.ahead[g], element);
+                    simd.store(rows[element..].ptr, valuesOf(kind, stored.rows[g], element));
+                }
+            },
+        }
+    }
+
+    fn widened(values: []f32, begin: usize) kv.Part {
+        return .{ .bytes = @ptrCast(values[begin..].ptr), .scales = undefined };
     }
 };
 
@@ -417,9 +566,25 @@ inline fn lineOf(comptime kind: level_table.KvType, key: kv.Part, d: usize) F {
     return if (kind == .q8_0) line * float16.loadF16(key.scales + d / kv.block * 16) else line;
 }
 
-inline fn multiplyLine(comptime kind: level_table.KvType, comptime width: usize, key: kv.Part, queries: [*]const f32, d: usize, acc: *[width]F) void {
-    const line = lineOf(kind, key, d);
-    inline for (0..width) |i| acc[i] = simd.fma(line, simd.splat(queries[d * width + i]), acc[i]);
+/// Sixteen values of one position, from `element` of its group on.
+inline fn valuesOf(comptime kind: level_table.KvType, part: kv.Part, element: usize) F {
+    const values = kv.load(kind, part.values(kind) + element);
+    return if (kind == .q8_0) values * simd.splat(float16.fromF16(1, .{part.scales[element / kv.block]})[0]) else values;
+}
+
+inline fn multiplyLines(comptime kind: level_table.KvType, comptime width: usize, comptime count: usize, keys: [*]const kv.Part, queries: [*]const f32, d: usize, acc: *[count][width]F) void {
+    var lines: [count]F = undefined;
+    inline for (0..count) |c| lines[c] = lineOf(kind, keys[c], d);
+    inline for (0..width) |i| {
+        const query = simd.splat(queries[d * width + i]);
+        inline for (0..count) |c| acc[c][i] = simd.fma(lines[c], query, acc[c][i]);
+    }
+}
+
+inline fn zero(values: []f32) void {
+    var d: usize = 0;
+    while (d + 16 <= values.len) : (d += 16) simd.store(values[d..].ptr, simd.splat(0));
+    while (d < values.len) : (d += 1) values[d] = 0;
 }
 
 /// Asks for the cache lines of `vectors` stored vectors from `element` on. Memory is read in short runs, a page of one

@@ -21,8 +21,10 @@ const row = @import("../pass.zig").row;
 
 /// Less attention than this (products of a query's and a key's elements) is done before another thread has heard of it.
 const shared_products_min = 64 << 10;
-/// Tokens whose queries one item handles together.
-const tile_tokens = 8;
+/// Tokens whose queries one item handles together, at least; more, up to so many queries, where there are items enough.
+const tile_tokens_min = 8;
+const tile_queries_max = 64;
+const items_a_thread = 4;
 /// A single sequence's attention is shared out by blocks from this many blocks on.
 const split_blocks_min = 4;
 
@@ -305,13 +307,23 @@ pub const Mixing = struct {
         const pass = mixing.pass;
         const sequences = pass.sequences();
         if (sequences.len == 1 and pass.tokens == 1 and mixing.attendInBlocks(&sequences[0])) return;
+        const tiling: Tiling = .{ .mixing = mixing, .tokens = mixing.tileTokens() };
         var items: u32 = 0;
         for (sequences, 0..) |*sequence, number| {
             mixing.scratch.items[number] = items;
-            items += mixing.own.kv_heads * tiles(sequence);
+            items += mixing.own.kv_heads * tiling.tiles(sequence);
         }
         mixing.scratch.items[sequences.len] = items;
-        pool.parallel(mixing.threadsThatPay(), items, @constCast(mixing), attendItem);
+        pool.parallel(mixing.threadsThatPay(), items, @constCast(&tiling), Tiling.attend);
+    }
+
+    fn tileTokens(mixing: *const Mixing) u32 {
+        const pass = mixing.pass;
+        const own = mixing.own;
+        var tokens: u32 = tile_tokens_min;
+        while (2 * tokens * (own.heads / own.kv_heads) <= tile_queries_max and
+            own.kv_heads * (pass.tokens / (2 * tokens)) >= items_a_thread * pass.threads) tokens *= 2;
+        return tokens;
     }
 
     /// How many threads pay for the products of all heads with all keys.
@@ -320,28 +332,6 @@ pub const Mixing = struct {
         for (mixing.pass.sequences()) |*sequence| count += (sequence.position + 1) * sequence.tokens.len;
         count *= mixing.own.heads * (mixing.own.k_dim + mixing.own.v_dim);
         return if (count < shared_products_min) 1 else mixing.pass.threads;
-    }
-
-    /// An item is one KV head's queries of one tile of a sequence's tokens.
-    fn attendItem(context: *anyopaque, item: u32, _: u32) void {
-        const mixing: *const Mixing = @ptrCast(@alignCast(context));
-        const sequences = mixing.pass.sequences();
-        const starts = mixing.scratch.items[0 .. sequences.len + 1];
-        var number: usize = 0;
-        while (item >= starts[number + 1]) number += 1;
-        const sequence = &sequences[number];
-        const inside = item - starts[number];
-        const args = mixing.argsOf(sequence);
-        const kv_head = inside / tiles(sequence);
-        const begin = inside % tiles(sequence) * tile_tokens;
-        const end = @min(begin + tile_tokens, args.tokens);
-        assert(kv_head < mixing.own.kv_heads and begin < end);
-        mixing.pass.level.attention(&args, kv_head, begin, end);
-        for (begin..end) |token| mixing.finishHeads(sequence.first + @as(u32, @intCast(token)), kv_head);
-    }
-
-    fn tiles(sequence: *const Sequence) u32 {
-        return std.math.divCeil(u32, @intCast(sequence.tokens.len), tile_tokens) catch unreachable;
     }
 
     /// Shares one token's attention by blocks when there are fewer KV heads than threads could use; else false.
@@ -367,6 +357,34 @@ pub const Mixing = struct {
         for (mixing.scratch.left[0..kv_heads]) |*left| left.store(split.chunks, .monotonic);
         pool.parallel(threads, kv_heads * split.chunks, &split, Split.item);
         return true;
+    }
+};
+
+/// How the attention of a step is shared out: an item is one KV head's queries of so many tokens of a sequence.
+const Tiling = struct {
+    mixing: *const Mixing,
+    tokens: u32,
+
+    fn attend(context: *anyopaque, item: u32, _: u32) void {
+        const tiling: *const Tiling = @ptrCast(@alignCast(context));
+        const mixing = tiling.mixing;
+        const sequences = mixing.pass.sequences();
+        const starts = mixing.scratch.items[0 .. sequences.len + 1];
+        var number: usize = 0;
+        while (item >= starts[number + 1]) number += 1;
+        const sequence = &sequences[number];
+        const inside = item - starts[number];
+        const args = mixing.argsOf(sequence);
+        const kv_head = inside / tiling.tiles(sequence);
+        const begin = inside % tiling.tiles(sequence) * tiling.tokens;
+        const end = @min(begin + tiling.tokens, args.tokens);
+        assert(kv_head < mixing.own.kv_heads and begin < end);
+        mixing.pass.level.attention(&args, kv_head, begin, end);
+        for (begin..end) |token| mixing.finishHeads(sequence.first + @as(u32, @intCast(token)), kv_head);
+    }
+
+    fn tiles(tiling: *const Tiling, sequence: *const Sequence) u32 {
+        return std.math.divCeil(u32, @intCast(sequence.tokens.len), tiling.tokens) catch unreachable;
     }
 };
 
