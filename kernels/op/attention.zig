@@ -144,8 +144,9 @@ const Block = struct {
     /// What comes after the rows: the next block's keys.
     ahead: [groups_max][*]const u8,
 
-    /// Finds the groups [begin, end) of block `index` where they are stored; `seen_end` is behind the last position that is read.
-    fn find(block: *Block, args: *const Attention, kv_head: usize, index: usize, begin: usize, end: usize, seen_end: usize) void {
+    /// Finds the groups [begin, end) of block `index` where they are stored.
+    fn find(block: *Block, args: *const Attention, kv_head: usize, index: usize, begin: usize, end: usize) void {
+        const seen_end = @as(usize, args.position) + args.tokens;
         block.type = args.kv.type;
         for (begin..end) |g| {
             const position = index * block_positions + g * 16;
@@ -275,7 +276,7 @@ const Tile = struct {
         if (low >= high) return;
         const groups = .{ low / 16, (high + 15) / 16 };
         if (found) |block| tile.block = block else {
-            stored.find(tile.args, tile.kv_head, index, groups[0], groups[1], tile.seen_end[0]);
+            stored.find(tile.args, tile.kv_head, index, groups[0], groups[1]);
             tile.block = &stored;
         }
         tile.multiply(groups[0], groups[1]);
@@ -289,7 +290,7 @@ const Tile = struct {
             inline else => |kind| inline for (widths) |width| {
                 if (width == tile.width) {
                     var g = begin;
-                    if (width * 2 <= accumulators) while (g + 2 <= end) : (g += 2) tile.products(kind, width, 2, g);
+                    if (kind == .f32 and width == width_max and 2 * width <= accumulators) while (g + 2 <= end) : (g += 2) tile.products(kind, width, 2, g);
                     while (g < end) : (g += 1) tile.products(kind, width, 1, g);
                     return;
                 }
@@ -334,20 +335,14 @@ const Tile = struct {
         const n = tile.args.kv.v_dim;
         const begin = std.mem.max(usize, tile.from[0..width]);
         const end = @max(begin, std.mem.min(usize, tile.to[0..width]));
-        const is_first = begin < end and std.mem.min(usize, tile.from[0..width]) == begin;
-        if (!is_first) {
-            for (0..width) |i| zero(tile.vectors[i * tile.stride ..][0..n]);
-            for (0..width) |i| tile.add(1, false, i, tile.from[i], @min(begin, tile.to[i]));
-        }
-        inline for (widths) |w| if (w == width) {
-            if (is_first) tile.add(w, true, 0, begin, end) else tile.add(w, false, 0, begin, end);
-        };
-        for (0..width) |i| tile.add(1, false, i, @max(end, tile.from[i]), tile.to[i]);
+        for (0..width) |i| zero(tile.vectors[i * tile.stride ..][0..n]);
+        for (0..width) |i| tile.add(1, i, tile.from[i], @min(begin, tile.to[i]));
+        inline for (widths) |w| if (w == width) tile.add(w, 0, begin, end);
+        for (0..width) |i| tile.add(1, i, @max(end, tile.from[i]), tile.to[i]);
     }
 
-    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`; to nothing where it is
-    /// the first that is added.
-    fn add(tile: *Tile, comptime count: usize, comptime is_first: bool, query: usize, from: usize, to: usize) void {
+    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`.
+    fn add(tile: *Tile, comptime count: usize, query: usize, from: usize, to: usize) void {
         if (from >= to) return;
         switch (tile.block.type) {
             inline else => |kind| {
@@ -355,15 +350,15 @@ const Tile = struct {
                 const seen: Seen = .{ .p = tile.scores[query..].ptr, .out = tile.vectors + query * tile.stride, .stride = tile.stride, .v_dim = n, .from = from, .to = to };
                 var d: usize = 0;
                 if (tile.args.kv.values_in_keys) {
-                    while (d < n) : (d += 16) tile.columnsOfKeys(kind, count, is_first, &seen, d);
+                    while (d < n) : (d += 16) tile.columnsOfKeys(kind, count, &seen, d);
                     return;
                 }
                 inline for (.{ 8, 4, 2, 1 }) |share| if (share <= @max(1, accumulators / count)) {
                     while (d + 16 * share <= n) : (d += 16 * share) {
-                        tile.columns(kind, count, share, is_first, &seen, d);
+                        tile.columns(kind, count, share, &seen, d);
                     }
                 };
-                if (d < n) tile.columns(kind, count, 0, is_first, &seen, d);
+                if (d < n) tile.columns(kind, count, 0, &seen, d);
             },
         }
     }
@@ -384,10 +379,10 @@ const Tile = struct {
                     const ahead = if (tile.args.kv.values_in_keys) tile.block.ahead[group + c] else tile.block.rows[group + c].bytes;
                     fetch(kind, share, ahead, d * 16);
                 }
-                inline for (0..share) |r| multiplyLines(kind, width, count, tile.block.keys[group..].ptr, queries, d + r, &acc[r]);
+                inline for (0..share) |r| multiplyLines(.{ .kind = kind, .width = width, .count = count }, tile.block.keys[group..].ptr, queries, d + r, &acc[r]);
             }
             inline for (0..share) |r| {
-                if (d + r < k_dim) multiplyLines(kind, width, count, tile.block.keys[group..].ptr, queries, d + r, &acc[r]);
+                if (d + r < k_dim) multiplyLines(.{ .kind = kind, .width = width, .count = count }, tile.block.keys[group..].ptr, queries, d + r, &acc[r]);
             }
             for (0..share) |r| sums[first + r] = acc[r];
         }
@@ -401,13 +396,13 @@ const Tile = struct {
 
     /// p·v of what `count` queries see, for `share` vectors of columns from `d` of `v_dim` on; share 0: the last few columns,
     /// less than a vector.
-    fn columns(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime share: usize, comptime is_first: bool, seen: *const Seen, d: usize) void {
+    fn columns(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime share: usize, seen: *const Seen, d: usize) void {
         const v_dim = seen.v_dim;
         const vectors = @max(share, 1);
         var acc: [count][vectors]F = undefined;
         inline for (0..count) |i| inline for (0..vectors) |c| {
             const own = seen.out + i * seen.stride + d + c * 16;
-            acc[i][c] = if (is_first) simd.splat(0) else if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
+            acc[i][c] = if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
         };
         for (seen.from / 16..(seen.to + 15) / 16) |g| {
             const part = tile.block.rows[g];
@@ -433,10 +428,10 @@ const Tile = struct {
 
     /// The same for the 16 columns from `d` on where values are in keys: sixteen positions of a line of keys become sixteen
     /// columns of a position.
-    fn columnsOfKeys(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, comptime is_first: bool, seen: *const Seen, d: usize) void {
+    fn columnsOfKeys(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, seen: *const Seen, d: usize) void {
         const n = @min(16, seen.v_dim - d);
         var acc: [count]F = undefined;
-        inline for (0..count) |i| acc[i] = if (is_first) simd.splat(0) else if (n == 16) simd.load(seen.out + i * seen.stride + d) else simd.loadPart(seen.out + i * seen.stride + d, n, 0);
+        inline for (0..count) |i| acc[i] = if (n == 16) simd.load(seen.out + i * seen.stride + d) else simd.loadPart(seen.out + i * seen.stride + d, n, 0);
         for (seen.from / 16..(seen.to + 15) / 16) |g| {
             var lines: [16]F = @splat(simd.splat(0));
             for (lines[0..n], d..) |*line, column| line.* = lineOf(kind, tile.block.keys[g], column);
@@ -509,7 +504,7 @@ const Panel = struct {
         const end: usize = args.position + args.tokens;
         const groups = @min(groups_max, (end - index * block_positions + 15) / 16);
         var stored: Block = undefined;
-        stored.find(args, many.kv_head, index, 0, groups, end);
+        stored.find(args, many.kv_head, index, 0, groups);
         many.block.type = .f32;
         switch (stored.type) {
             inline else => |kind| for (0..groups) |g| {
@@ -572,9 +567,14 @@ inline fn valuesOf(comptime kind: level_table.KvType, part: kv.Part, element: us
     return if (kind == .q8_0) values * simd.splat(float16.fromF16(1, .{part.scales[element / kv.block]})[0]) else values;
 }
 
-inline fn multiplyLines(comptime kind: level_table.KvType, comptime width: usize, comptime count: usize, keys: [*]const kv.Part, queries: [*]const f32, d: usize, acc: *[count][width]F) void {
+/// How many queries meet how many groups of keys at once.
+const Meeting = struct { kind: level_table.KvType, width: usize, count: usize };
+
+inline fn multiplyLines(comptime meeting: Meeting, keys: [*]const kv.Part, queries: [*]const f32, d: usize, acc: *[meeting.count][meeting.width]F) void {
+    const width = meeting.width;
+    const count = meeting.count;
     var lines: [count]F = undefined;
-    inline for (0..count) |c| lines[c] = lineOf(kind, keys[c], d);
+    inline for (0..count) |c| lines[c] = lineOf(meeting.kind, keys[c], d);
     inline for (0..width) |i| {
         const query = simd.splat(queries[d * width + i]);
         inline for (0..count) |c| acc[c][i] = simd.fma(lines[c], query, acc[c][i]);
