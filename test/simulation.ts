@@ -69,6 +69,10 @@ export class FakeSampler {
     this.accept();
   }
 
+  assertChoice(): void {
+    // Nothing is kept from it.
+  }
+
   lookahead(): undefined {}
 
   /** As a sequence wants it. */

@@ -249,7 +249,7 @@ export class Scheduler implements SequenceOwner {
     const room = { ...this.#runner.settings, statePages, stepMs: this.#times.stepMs };
     const drafts = await this.#options.drafting?.guess(planned, room);
     // While a model guessed, a sequence may have ended.
-    const members = planned.filter(({ sequence }) => sequence.state === "running");
+    const members = planned.filter(({ sequence }) => sequence.state === "running" && canChoose(sequence));
     if (members.length === 0) return;
     this.#step++;
     const steps = members.map(({ sequence, count }) => sequence.prepare(count, drafts?.get(sequence)));
@@ -360,5 +360,16 @@ export class Scheduler implements SequenceOwner {
   #preempt(sequence: Sequence): void {
     sequence.preempt();
     this.meter.preemptions++;
+  }
+}
+
+/** Whether a sequence has a token to choose; one that has none ends alone, for an error of a step ends all that are in it. */
+function canChoose(sequence: Sequence): boolean {
+  try {
+    sequence.options.sample?.sampler.assertChoice();
+    return true;
+  } catch (error) {
+    sequence.end(error);
+    return false;
   }
 }

@@ -20,8 +20,8 @@ export const GRAMMAR_LIMITS = {
   depth: 256,
   /** Cases of a schema: what its keywords let a value be, in combination. */
   cases: 100_000,
-  /** Steps of a search for a text that a language has. */
-  searches: 2_000_000,
+  /** Derivatives, half of them, in searches for a text that a language has. */
+  searches: 10_000_000,
 } as const;
 
 /** What is counted. */

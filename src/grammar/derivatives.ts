@@ -147,7 +147,9 @@ export class Derivatives {
       const length = [...open.keys()].reduce((least, each) => Math.min(least, each));
       const lexemes = open.get(length) as Lexeme[];
       for (let lexeme = lexemes.pop(); lexeme !== undefined; lexeme = lexemes.pop()) {
-        this.#budget.count("searches", 1);
+        const parts = this.#lexemes.parts(lexeme).length;
+        // What a step costs: of each part the derivative by each class.
+        this.#budget.count("searches", 1 + (parts * this.byteOf.length >>> 1));
         const depth = length - this.#lexemes.shortest(lexeme);
         for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
           const next = this.derive(lexeme, byteClass);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LightGPTError } from "../../ffi/errors.ts";
 import { checkText, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
 import type { Constraint } from "../sampling/constraint.ts";
@@ -148,7 +149,11 @@ export class Grammar {
       refuseOption("tokenizer", "a Tokenizer", tokenizer);
     }
     const front = await import("./compile.ts");
-    return new Grammar(await front.compiler(tokenizer, rules(front)), tokenizer);
+    try {
+      return new Grammar(await front.compiler(tokenizer, rules(front)), tokenizer);
+    } catch (error) {
+      throw error instanceof RangeError ? tooLarge(name, error) : error;
+    }
   }
 
   /**
@@ -172,4 +177,14 @@ export class Grammar {
 /** A JSON schema as it is; of a library's schema the one that it tells. */
 export function plainSchema(schema: unknown, name: string): unknown {
   return guarded(name, () => isStandard(schema)) ? inputSchema(schema as StandardSchema, name, "deny") : schema;
+}
+
+/** What the runtime has no room for, such as calls inside calls, before a limit of ours is passed. */
+function tooLarge(name: string, cause: RangeError): LightGPTError {
+  return new LightGPTError("limit", `${name}: too large to be compiled: ${cause.message.replace(/\.$/, "")}.`, {
+    what: "a grammar that is too large",
+    where: name,
+    expected: "a smaller one",
+    got: cause.message,
+  }, { cause });
 }

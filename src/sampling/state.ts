@@ -86,6 +86,8 @@ export class SamplerState {
   /** Mirostat's threshold. */
   mu: number;
   #choices = 0;
+  /** Tokens of the vocabulary that it was checked against. */
+  #vocabulary: number | undefined;
   #mask: { readonly vocabulary: number; readonly words: Uint32Array } | undefined;
   #constraint: Constraint | undefined;
   /** The constraint as it was at the beginning. */
@@ -178,6 +180,7 @@ export class SamplerState {
    * @throws {InvalidArgumentError} if they name a token that it does not have, or a mask is of another size
    */
   check(vocabulary: number): void {
+    this.#vocabulary = vocabulary;
     const { bias, allowed, banned } = this.sampling;
     const checkId = (name: string, id: number) => {
       if (id >= vocabulary) refuseOption(name, `a token id from 0 to ${vocabulary - 1}`, id);
@@ -192,6 +195,11 @@ export class SamplerState {
     const length = Math.ceil(vocabulary / 32);
     const words = this.#constraint?.words().length ?? length;
     if (words !== length) refuseOption("constraint", `a mask of ${length} words`, `one of ${words}`);
+  }
+
+  /** Throws where settings and constraint leave no token: of one sequence, before a step that others share. */
+  assertChoice(): void {
+    if (this.#hasLists && this.#vocabulary !== undefined) this.#maskWords(this.#vocabulary);
   }
 
   /**
