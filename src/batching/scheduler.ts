@@ -18,6 +18,7 @@ import { PageTable } from "./page_table.ts";
 import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
 import { withAdapters } from "./adapters.ts";
+import { canChoose } from "./can_choose.ts";
 import { allPinned, closed, expired } from "./errors.ts";
 import type { AdapterUse } from "../model/adapter.ts";
 import { Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
@@ -360,16 +361,5 @@ export class Scheduler implements SequenceOwner {
   #preempt(sequence: Sequence): void {
     sequence.preempt();
     this.meter.preemptions++;
-  }
-}
-
-/** Whether a sequence has a token to choose; one that has none ends alone, for an error of a step ends all that are in it. */
-function canChoose(sequence: Sequence): boolean {
-  try {
-    sequence.options.sample?.sampler.assertChoice();
-    return true;
-  } catch (error) {
-    sequence.end(error);
-    return false;
   }
 }
