@@ -31,7 +31,7 @@ describe("--activations", () => {
 
   it("is an option of every command that runs a model", () => {
     const runs = Object.keys(COMMANDS).filter((name) => "threads" in COMMANDS[name]!.options && name !== "quantize");
-    assertEquals(runs, ["run", "chat", "logits", "imatrix", "perplexity", "tune", "info", "bench"]);
+    assertEquals(runs, ["run", "chat", "logits", "imatrix", "perplexity", "tune", "info", "bench", "serve"]);
     assertEquals(runs.filter((name) => !("activations" in COMMANDS[name]!.options)), []);
   });
 

@@ -58,7 +58,7 @@ function changes(): Change[] {
       file: "wire_choices.zig",
       change: (text) => text.replace("ffn_down_bias,\n", "ffn_down_bias,\n extra,\n"),
     },
-    { what: "another status", file: "status.zig", change: (text) => text.replace("busy = -12", "busy = -13") },
+    { what: "another status", file: "status.zig", change: (text) => text.replace("busy = -12", "busy = -99") },
     {
       what: "another limit",
       file: "limits.zig",
