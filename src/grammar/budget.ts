@@ -20,8 +20,10 @@ export const GRAMMAR_LIMITS = {
   depth: 256,
   /** Cases of a schema: what its keywords let a value be, in combination. */
   cases: 100_000,
-  /** Derivatives, half of them, in searches for a text that a language has. */
-  searches: 10_000_000,
+  /** Derivatives in searches for a text that a language has, while a grammar is compiled. */
+  searches: 1_000_000,
+  /** The same while texts are on their way through it. */
+  searchesOfTexts: 10_000_000,
 } as const;
 
 /** What is counted. */
@@ -30,11 +32,18 @@ export type GrammarLimit = keyof typeof GRAMMAR_LIMITS;
 /** Counts what one grammar takes. */
 export class GrammarBudget {
   readonly #used = new Map<GrammarLimit, number>();
+  #hasStarted = false;
   #atStart: ReadonlyMap<GrammarLimit, number> = new Map();
+
+  /** Counts work of a search for a text. */
+  countSearch(more: number): void {
+    this.count(this.#hasStarted ? "searchesOfTexts" : "searches", more);
+  }
 
   /** Says that what was counted until now is the grammar itself; what comes is made by texts on their way through it. */
   start(): void {
     this.#atStart = new Map(this.#used);
+    this.#hasStarted = true;
   }
 
   /** Whether texts have taken half of what was left for them. */

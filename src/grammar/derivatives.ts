@@ -11,6 +11,9 @@ import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 /** Words of a set of classes. */
 export const classWords = 8;
 
+/** How much more the way to a text's end counts than the way that was gone. */
+const distanceWeight = 8;
+
 /** Bytes of texts that are looked at for a list of them. */
 const listStepsMost = 20_000;
 
@@ -130,42 +133,48 @@ export class Derivatives {
   }
 
   /**
-   * Looks for a text, where the shortest may be first, and of those as deep as possible. What lies on the way to it has one too;
-   * where there is none, all that was seen has none.
+   * Looks for a text, where its end seems near. What lies on the way to it has one too; where there is none, all that was seen
+   * has none.
    */
   #search(start: Lexeme): boolean {
     const from = new Map<Lexeme, Lexeme>([[start, start]]);
-    const open = new Map<number, Lexeme[]>(); // by the length that a text through them has at least
+    const open = new Map<number, [Lexeme, number][]>();
+    let best = Infinity;
     const enter = (lexeme: Lexeme, depth: number) => {
-      const length = depth + this.#lexemes.shortest(lexeme);
-      const others = open.get(length);
-      if (others) others.push(lexeme);
-      else if (length < Infinity) open.set(length, [lexeme]);
+      // The way back counts too, or a search would go on and on where the end seems always equally near.
+      const rank = depth + distanceWeight * this.#lexemes.distance(lexeme);
+      if (rank === Infinity) return;
+      const others = open.get(rank);
+      if (others) others.push([lexeme, depth]);
+      else open.set(rank, [[lexeme, depth]]);
+      best = Math.min(best, rank);
     };
     enter(start, 0);
     while (open.size > 0) {
-      const length = [...open.keys()].reduce((least, each) => Math.min(least, each));
-      const lexemes = open.get(length) as Lexeme[];
-      for (let lexeme = lexemes.pop(); lexeme !== undefined; lexeme = lexemes.pop()) {
-        const parts = this.#lexemes.parts(lexeme).length;
-        // What a step costs: of each part the derivative by each class.
-        this.#budget.count("searches", 1 + (parts * this.byteOf.length >>> 1));
-        const depth = length - this.#lexemes.shortest(lexeme);
-        for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
-          const next = this.derive(lexeme, byteClass);
-          if (next === NOTHING || from.has(next)) continue;
-          from.set(next, lexeme);
-          const known = this.#hasText.get(next);
-          if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
-            for (let at = lexeme;; at = from.get(at) as Lexeme) {
-              this.#hasText.set(at, true);
-              if (at === start) return true;
-            }
-          }
-          if (known === undefined) enter(next, depth + 1);
-        }
+      if (best === Infinity) { for (const rank of open.keys()) best = Math.min(best, rank); }
+      const ranked = open.get(best) as [Lexeme, number][];
+      const [lexeme, depth] = ranked.pop() as [Lexeme, number];
+      if (ranked.length === 0) {
+        open.delete(best);
+        best = Infinity;
       }
-      open.delete(length);
+      const first = this.first(lexeme);
+      const parts = this.#lexemes.parts(lexeme).length;
+      for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
+        if (((first[byteClass >>> 5] >>> (byteClass & 31)) & 1) === 0) continue;
+        this.#budget.countSearch(1 + (parts >>> 1));
+        const next = this.derive(lexeme, byteClass);
+        if (next === NOTHING || from.has(next)) continue;
+        from.set(next, lexeme);
+        const known = this.#hasText.get(next);
+        if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
+          for (let at = lexeme;; at = from.get(at) as Lexeme) {
+            this.#hasText.set(at, true);
+            if (at === start) return true;
+          }
+        }
+        if (known === undefined) enter(next, depth + 1);
+      }
     }
     for (const lexeme of from.keys()) this.#hasText.set(lexeme, false);
     return false;

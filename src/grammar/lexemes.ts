@@ -48,7 +48,7 @@ export class Lexemes {
   readonly #nullable: boolean[] = [];
   /** Whether an intersection or a complement occurs in it: then only a search tells whether it is the language of no text. */
   readonly #needsSearch: boolean[] = [];
-  readonly #shortest: number[] = [];
+  readonly #distances: number[] = [];
   readonly #isFinite: boolean[] = [];
   /** Of 256 * first + last, the term of one byte between them. */
   readonly #ranges: Lexeme[] = [];
@@ -92,9 +92,9 @@ export class Lexemes {
     return this.#nullable[lexeme];
   }
 
-  /** A length that no text of the language is below. */
-  shortest(lexeme: Lexeme): number {
-    return this.#shortest[lexeme];
+  /** How far the end of a text may be, in bytes: a guess, by which a search for one finds its way. `Infinity`: there is none. */
+  distance(lexeme: Lexeme): number {
+    return this.#distances[lexeme];
   }
 
   /** Whether it is sure that a language has only so many texts. */
@@ -313,22 +313,22 @@ export class Lexemes {
       kind === KIND.both ? parts.some(isFinite) : kind < KIND.not && parts.every(isFinite) ||
         kind === KIND.repeat && most < Infinity && parts.every(isFinite),
     );
-    this.#shortest.push(isNullable ? 0 : this.#shortestOf(kind, parts, value));
+    this.#distances.push(isNullable ? 0 : this.#distanceOf(kind, parts, value));
     this.#ids.set(key, id);
     return id;
   }
 
-  #shortestOf(kind: number, parts: readonly Lexeme[], least: number): number {
-    const lengths = parts.map((part) => this.#shortest[part]);
+  #distanceOf(kind: number, parts: readonly Lexeme[], least: number): number {
+    const lengths = parts.map((part) => this.#distances[part]);
+    const sum = () => lengths.reduce((sum, length) => sum + length, 0);
     switch (kind) {
       case KIND.nothing:
         return Infinity;
       case KIND.then:
-        return lengths[0] + lengths[1];
+      case KIND.both: // each part asks for something of its own
+        return sum();
       case KIND.either:
         return lengths.reduce((least, length) => Math.min(least, length));
-      case KIND.both:
-        return lengths.reduce((most, length) => Math.max(most, length));
       case KIND.repeat:
         return least * lengths[0];
       default:
