@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
 import process from "node:process";
 import { CancelledError, InvalidArgumentError, ModelFormatError } from "../ffi/errors.ts";
 import { Grammar, loadTokenizer } from "../mod.ts";
+import { inRanges } from "../src/text/tokenizer/vocabulary.ts";
 import { KIND, metadataOnly, randomNumbers, sentencePiece } from "./models.ts";
 import { longestStall } from "./stall.ts";
 import { loadTokenizer as makeAtOnce } from "./tokenizers.ts";
@@ -32,6 +33,21 @@ describe("a vocabulary of 262 144 tokens", () => {
     assertLess(await longestStall(() => loadTokenizer(gguf), stallMs), stallMs);
     const text = "the quick brown fox";
     assertEquals((await loadTokenizer(gguf)).encode(text), makeAtOnce(gguf).encode(text));
+  });
+
+  it("is gone through in ranges of few tokens or few bytes, with a pause after each", () => {
+    // Short ones, long ones, and one that is longer than a range.
+    const lengths = [...Array(20_000).fill(8), ...Array(2000).fill(1000), 1 << 20, 8];
+    const starts = Uint32Array.from({ length: lengths.length + 1 });
+    lengths.forEach((length, index) => starts[index + 1] = starts[index] + length);
+    const ranges: [number, number][] = [];
+    let pauses = 0;
+    for (const _ of inRanges(starts, (from, to) => ranges.push([from, to]))) pauses++;
+    assertEquals(pauses, ranges.length);
+    assertEquals([0, ...ranges.map(([, to]) => to)], [...ranges.map(([from]) => from), lengths.length]);
+    for (const [from, to] of ranges) {
+      assert(to - from === 1 || to - from <= 1 << 13 && starts[to] - starts[from] <= 1 << 18, `${from} to ${to}`);
+    }
   });
 
   it("ends by its signal between two slices", async () => {
