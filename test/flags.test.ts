@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -43,12 +43,22 @@ before(async () => {
   writeFileSync(at("letters.txt"), "abcdefgh ijklm nop".repeat(60));
 });
 
-/** Runs a command; gives all that it says, and the sum of what it writes. */
-async function outcome(words: readonly string[]): Promise<{ code: number | null; said: string; made: string }> {
+/** What a command leaves: what it says, the sum of what it writes, and what it keeps for the next time. */
+interface Left {
+  readonly code: number | null;
+  readonly said: string;
+  readonly made: string;
+  readonly kept: readonly string[];
+}
+
+/** Runs a command; nothing is kept from before. */
+async function outcome(words: readonly string[]): Promise<Left> {
   rmSync(at("out.gguf"), { force: true });
-  const { code, stdout, stderr } = await lightgpt([...words]);
+  rmSync(at("cache"), { recursive: true, force: true });
+  const { code, stdout, stderr } = await lightgpt([...words], { env: { LIGHTGPT_CACHE: at("cache") } });
   const bytes = existsSync(at("out.gguf")) ? readFileSync(at("out.gguf")) : new Uint8Array();
-  return { code, said: stdout + stderr, made: createHash("sha256").update(bytes).digest("hex") };
+  const kept = existsSync(at("cache")) ? readdirSync(at("cache")) : [];
+  return { code, said: stdout + stderr, made: createHash("sha256").update(bytes).digest("hex"), kept };
 }
 
 function describeCommand(command: string, words: readonly string[], effects: Readonly<Record<string, Effect>>): void {
@@ -57,7 +67,7 @@ function describeCommand(command: string, words: readonly string[], effects: Rea
     it("is tried", () => {
       assertEquals([...Object.keys(effects), ...given].sort(), Object.keys(COMMANDS[command].options).sort());
     });
-    let plain: { code: number | null; said: string; made: string };
+    let plain: Left;
     before(async () => {
       plain = await outcome(words.map((word) => word.replace("@", `${folder}/`)));
       assertEquals(plain.code, 0, plain.said);
@@ -77,7 +87,7 @@ function describeCommand(command: string, words: readonly string[], effects: Rea
         const found = await outcome(all);
         if (refused === undefined) {
           assertEquals(found.code, 0, found.said);
-          assertNotEquals({ said: found.said, made: found.made }, { said: plain.said, made: plain.made });
+          assertNotEquals(found, plain);
         } else {
           assert(found.code !== 0, found.said);
           assertStringIncludes(found.said, refused);
