@@ -19,6 +19,11 @@ const limits = @import("../limits.zig");
 
 /// Rows of a group: the lanes of one vector (docs/design/contract.md, "Matrix products").
 pub const lanes = 16;
+
+/// Room for so many floats in whole vectors.
+pub fn wholeLanes(floats: u32) u32 {
+    return std.mem.alignForward(u32, floats, lanes);
+}
 /// Columns of a span: one block of quantized activations.
 pub const span = 32;
 /// Tokens of the widest tile.

@@ -39,6 +39,16 @@ pub inline fn storePart(p: [*]align(4) f32, n: usize, v: F) void {
     for (0..n) |i| p[i] = lanes[i];
 }
 
+/// Up to 16 floats of `n` that are left, then `pad`.
+pub inline fn loadUpTo(p: [*]align(4) const f32, n: usize, pad: f32) F {
+    return if (n >= 16) load(p) else loadPart(p, n, pad);
+}
+
+/// Up to 16 floats of `n` that are left.
+pub inline fn storeUpTo(p: [*]align(4) f32, n: usize, v: F) void {
+    if (n >= 16) store(p, v) else storePart(p, n, v);
+}
+
 /// A choice of lanes.
 pub const Mask = @Vector(16, bool);
 

@@ -60,7 +60,7 @@ pub const Mamba2 = struct {
     fn keeps(own: Mamba2) State {
         return .{
             .past = .{ .count = own.taps - 1, .floats = own.channels() },
-            .heads = .{ .count = own.heads, .floats = own.size * std.mem.alignForward(u32, own.width, level_table.lanes) },
+            .heads = .{ .count = own.heads, .floats = own.size * level_table.wholeLanes(own.width) },
         };
     }
 };
@@ -272,7 +272,7 @@ pub const Layer = struct {
             .short_convolution => |own| .{ .state = .{ .past = .{ .count = own.taps - 1, .floats = own.channels } } },
             .delta_rule => |own| .{ .state = .{
                 .past = .{ .count = own.taps - 1, .floats = own.channels() },
-                .heads = .{ .count = own.heads, .floats = own.size * std.mem.alignForward(u32, own.size, level_table.lanes) },
+                .heads = .{ .count = own.heads, .floats = own.size * level_table.wholeLanes(own.size) },
             } },
         };
     }

@@ -3,13 +3,12 @@
 //!
 //!   m = decay * M;  d = beta * (v - k m);  M = m + k d;  o = (q M) / sqrt(size)
 //!
-//! Lanes are columns of M, which do not depend on each other: 16 of them lie together, row after row, and walk all tokens before
-//! the next 16 do, so that they stay in the first cache. Rows are added in four sums, by row mod 4.
+//! Lanes are columns of M (state_lanes.zig). Rows are added in four sums, by row mod 4.
 
 const level_table = @import("../level/level_table.zig");
-const limits = @import("../limits.zig");
 const math = @import("math.zig");
 const simd = @import("../level/simd.zig");
+const state_lanes = @import("state_lanes.zig");
 
 const F = simd.F;
 const splat = simd.splat;
@@ -19,12 +18,12 @@ pub fn unitNorm(x: [*]f32, eps: f32, n: u32) callconv(.c) void {
     var squares = splat(0);
     var i: u32 = 0;
     while (i < n) : (i += 16) {
-        const v = loadUpTo(x + i, n - i);
+        const v = simd.loadUpTo(x + i, n - i, 0);
         squares = simd.fma(v, v, squares);
     }
     const inverse = splat(1.0 / @sqrt(simd.tree(squares) + eps));
     i = 0;
-    while (i < n) : (i += 16) storeUpTo(x + i, n - i, loadUpTo(x + i, n - i) * inverse);
+    while (i < n) : (i += 16) simd.storeUpTo(x + i, n - i, simd.loadUpTo(x + i, n - i, 0) * inverse);
 }
 
 /// The gates of all tokens, in their place; then M over the tokens. 1 where a gate is not finite, else 0.
@@ -41,22 +40,8 @@ pub fn deltaRule(args: *const level_table.DeltaRule) callconv(.c) u32 {
         args.alpha[at] = decay[0];
         args.beta[at] = beta[0];
     }
-    var column: u32 = 0;
-    while (column < args.size) : (column += 16) walk(args, column);
+    state_lanes.walk(args, args.size, take);
     return bad;
-}
-
-/// Sixteen columns from `column` on, over all tokens.
-fn walk(args: *const level_table.DeltaRule, column: u32) void {
-    const floats = args.size * 16;
-    const own = args.state + column / 16 * floats;
-    if (args.is_fresh) @memset(own[0..floats], 0);
-    for (0..args.kept) |token| take(args, own, column, token);
-    if (args.kept == args.tokens) return;
-    // Drafts go on from a copy.
-    var copy: [limits.state_size_max * 16]f32 align(64) = undefined;
-    @memcpy(copy[0..floats], own[0..floats]);
-    for (args.kept..args.tokens) |token| take(args, &copy, column, token);
 }
 
 /// One token.
@@ -66,10 +51,10 @@ inline fn take(args: *const level_table.DeltaRule, m: [*]f32, column: u32, token
     const k = args.k + at;
     const known = weigh(args.size, m, decay, k);
     const left = args.size - column;
-    const d = splat(args.beta[at]) * (loadUpTo(args.v + at + column, left) - known);
+    const d = splat(args.beta[at]) * (simd.loadUpTo(args.v + at + column, left, 0) - known);
     const o = learn(args.size, m, decay, .{ .k = k, .q = args.q + at, .d = d });
     const out = args.out orelse return;
-    storeUpTo(out + token * args.out_stride + column, left, o * splat(args.scale));
+    simd.storeUpTo(out + token * args.out_stride + column, left, o * splat(args.scale));
 }
 
 /// k times the decayed columns.
@@ -100,12 +85,4 @@ inline fn learnRow(m: [*]f32, decay: F, lesson: Lesson, row: usize, sum: *F) voi
     const new = simd.fma(splat(lesson.k[row]), lesson.d, simd.load(m + row * 16) * decay);
     simd.store(m + row * 16, new);
     sum.* = simd.fma(splat(lesson.q[row]), new, sum.*);
-}
-
-inline fn loadUpTo(values: [*]const f32, count: u32) F {
-    return if (count >= 16) simd.load(values) else simd.loadPart(values, count, 0);
-}
-
-inline fn storeUpTo(values: [*]f32, count: u32, lanes: F) void {
-    if (count >= 16) simd.store(values, lanes) else simd.storePart(values, count, lanes);
 }

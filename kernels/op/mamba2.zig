@@ -3,13 +3,12 @@
 //!
 //!   m = fma(b, step * x, decay * m);  y = c m + through * x
 //!
-//! Lanes are channels, which do not depend on each other: 16 of them lie together, state after state, and walk all tokens before
-//! the next 16 do, so that they stay in the first cache. States are added in four sums, by their number mod 4.
+//! Lanes are channels (state_lanes.zig). States are added in four sums, by their number mod 4.
 
 const level_table = @import("../level/level_table.zig");
-const limits = @import("../limits.zig");
 const math = @import("math.zig");
 const simd = @import("../level/simd.zig");
+const state_lanes = @import("state_lanes.zig");
 
 const F = simd.F;
 const splat = simd.splat;
@@ -27,22 +26,8 @@ pub fn mamba2(args: *const level_table.Mamba2) callconv(.c) u32 {
         args.step[at] = step[0];
         args.decay[at] = decay[0];
     }
-    var channel: u32 = 0;
-    while (channel < args.width) : (channel += 16) walk(args, channel);
+    state_lanes.walk(args, args.width, take);
     return bad;
-}
-
-/// Sixteen channels from `channel` on, over all tokens.
-fn walk(args: *const level_table.Mamba2, channel: u32) void {
-    const floats = args.size * 16;
-    const own = args.state + channel / 16 * floats;
-    if (args.is_fresh) @memset(own[0..floats], 0);
-    for (0..args.kept) |token| take(args, own, channel, token);
-    if (args.kept == args.tokens) return;
-    // Drafts go on from a copy.
-    var copy: [limits.state_size_max * 16]f32 align(64) = undefined;
-    @memcpy(copy[0..floats], own[0..floats]);
-    for (args.kept..args.tokens) |token| take(args, &copy, channel, token);
 }
 
 /// What a token brings to each state.
@@ -51,7 +36,7 @@ const Token = struct { decay: F, taken: F, b: [*]const f32, c: [*]const f32 };
 inline fn take(args: *const level_table.Mamba2, m: [*]f32, channel: u32, token: usize) void {
     const at = token * args.stride;
     const left = args.width - channel;
-    const x = if (left >= 16) simd.load(args.x + at + channel) else simd.loadPart(args.x + at + channel, left, 0);
+    const x = simd.loadUpTo(args.x + at + channel, left, 0);
     const one: Token = .{ .decay = splat(args.decay[at]), .taken = splat(args.step[at]) * x, .b = args.b + at, .c = args.c + at };
     var sums: [4]F = @splat(splat(0));
     var state: u32 = 0;
@@ -59,8 +44,7 @@ inline fn take(args: *const level_table.Mamba2, m: [*]f32, channel: u32, token: 
     inline for (0..3) |i| if (state + i < args.size) takeState(m, one, state + i, &sums[i]);
     const out = args.out orelse return;
     const y = simd.fma(splat(args.through), x, (sums[0] + sums[1]) + (sums[2] + sums[3]));
-    const place = out + token * args.out_stride + channel;
-    if (left >= 16) simd.store(place, y) else simd.storePart(place, left, y);
+    simd.storeUpTo(out + token * args.out_stride + channel, left, y);
 }
 
 inline fn takeState(m: [*]f32, one: Token, state: usize, sum: *F) void {

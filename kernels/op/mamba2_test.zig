@@ -6,9 +6,10 @@ const dispatch = @import("../host/dispatch.zig");
 const level_table = @import("../level/level_table.zig");
 const math = @import("math.zig");
 const simd = @import("../level/simd.zig");
+const test_chunks = @import("test_chunks.zig");
 
 const testing = std.testing;
-const tokens = 7;
+const tokens = test_chunks.tokens;
 const width_max = 35;
 const size_max = 18;
 /// x, b, c, then the time step and its decay.
@@ -38,10 +39,7 @@ fn plain(m: *[width_max][size_max]f32, row: *const Row, shape: Shape, out: []f32
     }
 }
 
-/// Tokens from `begin` on, of which the last `drafts` leave nothing.
-const Chunk = struct { begin: usize, count: u32, drafts: u32 = 0 };
-
-fn run(level: *const level_table.Level, rows: *const [tokens]Row, shape: Shape, state: *align(64) State, out: *[tokens][width_max]f32, chunk: Chunk) u32 {
+fn run(level: *const level_table.Level, rows: *const [tokens]Row, shape: Shape, state: *align(64) State, out: *[tokens][width_max]f32, chunk: test_chunks.Chunk) u32 {
     // Time steps are made in their place, so each chunk has rows of its own.
     var own = rows.*;
     const first = &own[chunk.begin];
@@ -77,11 +75,7 @@ test "each level's Mamba-2 equals plain loops, whatever the chunks and drafts" {
         var expected: [tokens][width_max]f32 = @splat(@splat(7));
         var m: [width_max][size_max]f32 = @splat(@splat(0));
         for (&rows, &expected) |*row, *out| plain(&m, row, shape, out);
-        for (dispatch.levels()) |level| for ([_][]const Chunk{
-            &.{.{ .begin = 0, .count = 7 }},
-            &.{ .{ .begin = 0, .count = 1 }, .{ .begin = 1, .count = 4 }, .{ .begin = 5, .count = 2 } },
-            &.{ .{ .begin = 0, .count = 5, .drafts = 3 }, .{ .begin = 2, .count = 3, .drafts = 3 }, .{ .begin = 2, .count = 5 } },
-        }) |chunks| {
+        for (dispatch.levels()) |level| for (test_chunks.ways) |chunks| {
             var state: State align(64) = @splat(std.math.nan(f32));
             var out: [tokens][width_max]f32 = @splat(@splat(7));
             for (chunks) |chunk| try testing.expectEqual(0, run(level, &rows, shape, &state, &out, chunk));

@@ -48,8 +48,7 @@ pub const Workspace = struct {
 
 /// Sixteen floats from `i` on of `len`; what is past the end reads as -infinity.
 pub inline fn at(p: [*]const f32, i: usize, len: usize) F {
-    const left = len - i;
-    return if (left >= 16) simd.load(p + i) else simd.loadPart(p + i, left, -inf);
+    return simd.loadUpTo(p + i, len - i, -inf);
 }
 
 /// a where it is greater, else b: one instruction, where b is never NaN.

@@ -37,8 +37,8 @@ pub const Scratch = struct {
         std.debug.assert(options.threads > 0 and options.batch_tokens > 0 and options.logit_rows > 0);
         const tokens: usize = options.batch_tokens;
         const input_stride = std.mem.alignForward(u32, @max(traits.embedding, mixed_floats), level_table.span);
-        const embedding_stride = std.mem.alignForward(u32, traits.embedding, level_table.lanes);
-        const vocabulary_stride = std.mem.alignForward(u32, traits.vocabulary, level_table.lanes);
+        const embedding_stride = level_table.wholeLanes(traits.embedding);
+        const vocabulary_stride = level_table.wholeLanes(traits.vocabulary);
         const sample_stride = level_table.SampleLayout.of(traits.vocabulary).words();
         return .{
             .embedding_stride = embedding_stride,

@@ -81,20 +81,20 @@ pub const Scratch = struct {
         }
         assert(heads >= kv_heads);
         var angle_stride: u32 = 0;
-        for (model.rotations) |rotation| angle_stride += aligned(rotation.given.dimensions / 2);
+        for (model.rotations) |rotation| angle_stride += level_table.wholeLanes(rotation.given.dimensions / 2);
         const tokens: usize = options.batch_tokens;
         const blocks = std.math.divCeil(usize, @as(usize, options.pages) * options.page_size, level_table.attention_block) catch unreachable;
-        const q_stride = aligned(queries);
-        const k_stride = aligned(keys);
-        const v_stride = aligned(values);
+        const q_stride = level_table.wholeLanes(queries);
+        const k_stride = level_table.wholeLanes(keys);
+        const v_stride = level_table.wholeLanes(values);
         return .{
             .q_stride = q_stride,
             .k_stride = k_stride,
             .v_stride = v_stride,
             .angle_stride = angle_stride,
             .q = try layout.array(f32, tokens * q_stride),
-            .gate_stride = aligned(gates),
-            .gates = try layout.array(f32, tokens * aligned(gates)),
+            .gate_stride = level_table.wholeLanes(gates),
+            .gates = try layout.array(f32, tokens * level_table.wholeLanes(gates)),
             .k = try layout.array(f32, tokens * k_stride),
             .v = try layout.array(f32, tokens * v_stride),
             .cos = try layout.array(f32, tokens * angle_stride),
@@ -106,10 +106,6 @@ pub const Scratch = struct {
         };
     }
 
-    fn aligned(floats: u32) u32 {
-        return std.mem.alignForward(u32, floats, level_table.lanes);
-    }
-
     /// What the layers share of a token: the angles and the temperature of its position.
     pub fn prepareToken(scratch: *const Scratch, pass: *const Pass, token: u32, position: u32) void {
         const traits = &pass.model.traits;
@@ -118,7 +114,7 @@ pub const Scratch = struct {
         for (pass.model.rotations) |rotation| {
             const pairs: u32 = @intCast(rotation.freqs.len);
             pass.level.ropeAngles(rotation.freqs.ptr, pairs, position, rotation.given.magnitude, scratch.cos[begin..].ptr, scratch.sin[begin..].ptr);
-            begin += aligned(pairs);
+            begin += level_table.wholeLanes(pairs);
         }
         if (traits.temperature_scale != 0)
             scratch.temperatures[token] = pass.level.temperature(position, traits.temperature_context, traits.temperature_scale);
@@ -127,7 +123,7 @@ pub const Scratch = struct {
     /// How rotation `number`, from 0, turns the heads of a token.
     pub fn rotationOf(scratch: *const Scratch, model: *const Model, number: u32, token: u32, head_dim: u32) level_table.Rotation {
         var begin: usize = @as(usize, token) * scratch.angle_stride;
-        for (model.rotations[0..number]) |before| begin += aligned(before.given.dimensions / 2);
+        for (model.rotations[0..number]) |before| begin += level_table.wholeLanes(before.given.dimensions / 2);
         const dimensions = model.rotations[number].given.dimensions;
         assert(begin + dimensions / 2 <= scratch.cos.len and dimensions <= head_dim);
         return .{

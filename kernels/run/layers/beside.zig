@@ -31,7 +31,7 @@ pub const Scratch = struct {
         const any = for (model.layers) |layer| {
             if (layer.feed_forward == .beside) break true;
         } else false;
-        const stride = std.mem.alignForward(u32, model.traits.embedding, level_table.lanes);
+        const stride = level_table.wholeLanes(model.traits.embedding);
         const tokens: usize = if (any) options.batch_tokens else 0;
         return .{ .stride = stride, .dense_out = try layout.array(f32, tokens * stride) };
     }

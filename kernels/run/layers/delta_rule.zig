@@ -34,17 +34,13 @@ const Places = struct {
     end: u32,
 
     fn of(own: DeltaRule) Places {
-        const z = aligned(own.channels());
-        const beta = z + aligned(own.heads * own.size);
+        const z = level_table.wholeLanes(own.channels());
+        const beta = z + level_table.wholeLanes(own.heads * own.size);
         // Both gates may be one matrix, whose rows lie together.
-        const alpha = beta + aligned(own.heads);
-        const together = alpha + aligned(own.heads);
+        const alpha = beta + level_table.wholeLanes(own.heads);
+        const together = alpha + level_table.wholeLanes(own.heads);
         const rows = if (own.rows_together) own.channels() + own.heads * own.size else 0;
-        return .{ .z = z, .beta = beta, .alpha = alpha, .together = together, .end = together + aligned(rows) };
-    }
-
-    fn aligned(floats: u32) u32 {
-        return std.mem.alignForward(u32, floats, level_table.lanes);
+        return .{ .z = z, .beta = beta, .alpha = alpha, .together = together, .end = together + level_table.wholeLanes(rows) };
     }
 };
 

@@ -35,7 +35,7 @@ pub const Scratch = struct {
             .beside => |both| width = @max(width, both.dense.width),
         };
         const tokens: usize = options.batch_tokens;
-        const stride = std.mem.alignForward(u32, width, level_table.lanes);
+        const stride = level_table.wholeLanes(width);
         return .{
             .stride = stride,
             .gate = try layout.array(f32, tokens * stride),

@@ -104,9 +104,9 @@ pub const Scratch = struct {
         const embedding = std.mem.alignForward(u32, model.traits.embedding, level_table.span);
         const latent_stride = std.mem.alignForward(u32, latent, level_table.span);
         const stream = @max(embedding, latent_stride);
-        const experts_stride = std.mem.alignForward(u32, count, level_table.lanes);
-        const stride = std.mem.alignForward(u32, width, level_table.lanes);
-        const shared_stride = std.mem.alignForward(u32, shared_width, level_table.lanes);
+        const experts_stride = level_table.wholeLanes(count);
+        const stride = level_table.wholeLanes(width);
+        const shared_stride = level_table.wholeLanes(shared_width);
         return .{
             .experts_stride = experts_stride,
             .stride = stride,

@@ -29,8 +29,8 @@ pub const Scratch = struct {
     pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Scratch {
         const width = model.traits.layer_inputs;
         const tokens: usize = if (width == 0) 0 else options.batch_tokens;
-        const stride = std.mem.alignForward(u32, width * model.traits.layers, level_table.lanes);
-        const gate_stride = std.mem.alignForward(u32, width, level_table.lanes);
+        const stride = level_table.wholeLanes(width * model.traits.layers);
+        const gate_stride = level_table.wholeLanes(width);
         return .{
             .width = width,
             .stride = stride,

@@ -78,23 +78,19 @@ pub const Scratch = struct {
         const tokens: usize = if (any) options.batch_tokens else 0;
         const bits = options.activation_bits;
         return .{
-            .narrow_stride = aligned(narrow),
-            .query_stride = aligned(queries),
-            .latent_stride = aligned(latent),
-            .absorbed_stride = aligned(absorbed),
-            .gathered_stride = aligned(gathered),
-            .narrow = try layout.array(f32, tokens * aligned(narrow)),
-            .queries = try layout.array(f32, tokens * aligned(queries)),
-            .latent = try layout.array(f32, tokens * aligned(latent)),
-            .absorbed = try layout.array(f32, tokens * aligned(absorbed)),
-            .gathered = try layout.array(f32, tokens * aligned(gathered)),
+            .narrow_stride = level_table.wholeLanes(narrow),
+            .query_stride = level_table.wholeLanes(queries),
+            .latent_stride = level_table.wholeLanes(latent),
+            .absorbed_stride = level_table.wholeLanes(absorbed),
+            .gathered_stride = level_table.wholeLanes(gathered),
+            .narrow = try layout.array(f32, tokens * level_table.wholeLanes(narrow)),
+            .queries = try layout.array(f32, tokens * level_table.wholeLanes(queries)),
+            .latent = try layout.array(f32, tokens * level_table.wholeLanes(latent)),
+            .absorbed = try layout.array(f32, tokens * level_table.wholeLanes(absorbed)),
+            .gathered = try layout.array(f32, tokens * level_table.wholeLanes(gathered)),
             .plain_integers = try .init(layout, tokens * heads, std.mem.alignForward(u32, plain, level_table.span), bits),
             .gathered_integers = try .init(layout, tokens * heads, std.mem.alignForward(u32, rank, level_table.span), bits),
         };
-    }
-
-    fn aligned(floats: u32) u32 {
-        return std.mem.alignForward(u32, floats, level_table.lanes);
     }
 };
 

@@ -31,14 +31,10 @@ const Places = struct {
     end: u32,
 
     fn of(own: Mamba2) Places {
-        const z = aligned(own.channels());
-        const step = z + aligned(own.inner());
-        const decay = step + aligned(own.heads);
-        return .{ .z = z, .step = step, .decay = decay, .end = decay + aligned(own.heads) };
-    }
-
-    fn aligned(floats: u32) u32 {
-        return std.mem.alignForward(u32, floats, level_table.lanes);
+        const z = level_table.wholeLanes(own.channels());
+        const step = z + level_table.wholeLanes(own.inner());
+        const decay = step + level_table.wholeLanes(own.heads);
+        return .{ .z = z, .step = step, .decay = decay, .end = decay + level_table.wholeLanes(own.heads) };
     }
 };
 

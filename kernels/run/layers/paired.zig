@@ -26,7 +26,7 @@ pub const Scratch = struct {
         const any = for (model.layers) |layer| {
             if (layer.mixer == .paired) break true;
         } else false;
-        const stride = std.mem.alignForward(u32, model.traits.embedding, level_table.lanes);
+        const stride = level_table.wholeLanes(model.traits.embedding);
         return .{ .out = try layout.array(f32, if (any) @as(usize, options.batch_tokens) * stride else 0) };
     }
 };

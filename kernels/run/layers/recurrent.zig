@@ -55,7 +55,7 @@ pub const Scratch = struct {
             count += @intFromBool(!layer.keeps().state.isEmpty());
         }
         const draft_rows = if (count == 0) 0 else @min(limits.state_drafts_max, options.logit_rows);
-        const stride = std.mem.alignForward(u32, projected_floats, level_table.lanes) + level_table.lanes;
+        const stride = level_table.wholeLanes(projected_floats) + level_table.lanes;
         return .{
             .stride = stride,
             .rows = try layout.array(f32, @as(usize, options.batch_tokens) * stride),
