@@ -16,6 +16,8 @@ import {
   integer,
   type Option,
   other,
+  readOptions,
+  type Resolved,
   text,
 } from "../options/schema.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
@@ -98,9 +100,23 @@ export const topLogprobs = integer({
   most: generateFields.logprobs.range?.most ?? 0,
 });
 
-/** A body without the names whose value is null: OpenAI's way of saying nothing. */
-export function withoutNulls(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+/** An object without the names whose value is null: OpenAI's way of saying nothing. */
+export function withoutNulls(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
+}
+
+/** What a body says: as it was given, without nulls, and read. */
+export function readBody<F extends Fields>(
+  fields: F,
+  body: Readonly<Record<string, unknown>>,
+): { readonly given: Record<string, unknown>; readonly body: Resolved<F> } {
+  const given = withoutNulls(body);
+  return { given, body: readOptions(fields, given, "body", "") };
+}
+
+/** Refuses what a stream should tell where there is none. */
+export function checkStreamOptions({ stream, stream_options }: { stream: boolean; stream_options: unknown }): void {
+  if (stream_options !== undefined && !stream) refuse("stream_options", "stream_options: stream must be true.");
 }
 
 /** A 53-bit seed, which every client can read as a number. */

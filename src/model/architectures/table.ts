@@ -177,15 +177,10 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     activation: "silu",
     latent: true,
     experts: {
+      ...BIASED,
       score: "softmax",
       // GLM-4.7-Flash, as llama.cpp tells it from others.
       sigmoidOf: { layers: [47, 48], vocabulary: 154_880 },
-      normalises: false,
-      stated: true,
-      scored: true,
-      ownWidth: true,
-      shared: "count",
-      leadingDense: true,
     },
   }],
   ["phi3", { ropeStyle: "neox", activation: "silu", fused: true }],

@@ -6,7 +6,7 @@
 import type { Completion, Piece } from "../../batching/completion.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
 import { refuseOption } from "../../options/checks.ts";
-import { boolean, choice, type Fields, other, readOptions, text } from "../../options/schema.ts";
+import { boolean, choice, type Fields, other, text } from "../../options/schema.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import { CallTeller, messageOf, prepareCalls, type Prepared, type ToolFields } from "../calls.ts";
 import { refuse } from "../failure.ts";
@@ -15,16 +15,18 @@ import { type Conversation, conversationTokens, readMessages, templateVariable }
 import {
   answerNames,
   anything,
+  checkStreamOptions,
   harmlessNames,
   only,
+  readBody,
   samplingNames,
   samplingOf,
   streamNames,
   tokensMost,
   topLogprobs,
-  withoutNulls,
 } from "../names.ts";
 import { chatLogprobs, dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
+import { responseFormat } from "../response_format.ts";
 import type { Call, Plan, Served, Writer } from "../types.ts";
 
 /** The fields of a body. */
@@ -57,15 +59,12 @@ export const chatNames = {
 
 /** What a chat body asks for. */
 export async function planChat(call: Call): Promise<Plan> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(chatNames, given, "body", "");
+  const { given, body } = readBody(chatNames, call.body);
   const { served } = call;
   const conversation = readMessages(given.messages, call);
   const constraint = responseFormat(given.response_format, given.constraint as ConstraintOptions | undefined);
   if (!body.logprobs && body.top_logprobs !== undefined) refuse("top_logprobs", "top_logprobs: logprobs must be true.");
-  if (body.stream_options !== undefined && !body.stream) {
-    refuse("stream_options", "stream_options: stream must be true.");
-  }
+  checkStreamOptions(body);
   const variables = {
     ...body.reasoning_effort === undefined
       ? {}
@@ -119,23 +118,6 @@ function mostOf(most: number | undefined, old: number | undefined): number | und
     refuse("max_tokens", "max_tokens: max_completion_tokens is the same, and says another number.");
   }
   return most ?? old;
-}
-
-/** The constraint that `response_format` is. */
-export function responseFormat(format: unknown, own: ConstraintOptions | undefined): ConstraintOptions | undefined {
-  if (format === undefined) return own;
-  const where = "response_format";
-  if (format === null || typeof format !== "object") refuse(where, `${where}: expected an object with a type.`);
-  const { type, json_schema } = format as Record<string, unknown>;
-  if (type === "text") return own;
-  if (own !== undefined) refuse(where, `${where}: expected none beside constraint.`);
-  if (type === "json_object") return { schema: { type: "object" } };
-  if (type !== "json_schema") refuse(`${where}.type`, `${where}.type: expected text, json_object or json_schema.`);
-  const { schema } = (json_schema ?? {}) as Record<string, unknown>;
-  if (schema === undefined || schema === null) {
-    refuse(`${where}.json_schema`, `${where}.json_schema: expected an object with a schema.`);
-  }
-  return { schema };
 }
 
 /** Tells chat completions, whole and as events. */

@@ -6,25 +6,26 @@
 import type { Completion, Piece, ToldChoice } from "../../batching/completion.ts";
 import type { Prompt } from "../../batching/request_options.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
-import { boolean, type Fields, integer, readOptions, text } from "../../options/schema.ts";
+import { boolean, type Fields, integer, text } from "../../options/schema.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf, promptTokens } from "../jobs.ts";
 import {
   answerNames,
   anything,
+  checkStreamOptions,
   harmlessNames,
   only,
+  readBody,
   samplingNames,
   samplingOf,
   streamNames,
   tokensMost,
   topLogprobs,
-  withoutNulls,
 } from "../names.ts";
 import { dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
+import { responseFormat } from "../response_format.ts";
 import type { Call, Plan, Served, Writer } from "../types.ts";
-import { responseFormat } from "./chat.ts";
 
 /** The fields of a body. */
 export const completionNames = {
@@ -44,15 +45,12 @@ export const completionNames = {
 
 /** What a body asks for. */
 export async function planCompletions(call: Call): Promise<Plan> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(completionNames, given, "body", "");
+  const { given, body } = readBody(completionNames, call.body);
   const { served } = call;
   const prompts = readPrompts(given.prompt, call.limits.choicesMax);
   if (body.best_of !== undefined && body.best_of !== body.n) refuse("best_of", "best_of: expected the same as n.");
   if (body.echo && body.logprobs !== undefined) refuse("logprobs", "logprobs: expected none beside echo.");
-  if (body.stream_options !== undefined && !body.stream) {
-    refuse("stream_options", "stream_options: stream must be true.");
-  }
+  checkStreamOptions(body);
   const names = prompts.length === 1 ? ["prompt"] : prompts.map((_, index) => `prompt[${index}]`);
   const tokens: Uint32Array[] = [];
   for (const [index, prompt] of prompts.entries()) tokens.push(await promptTokens(call, prompt, names[index]));

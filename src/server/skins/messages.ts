@@ -4,11 +4,11 @@
  * @module
  */
 import type { Completion, Piece } from "../../batching/completion.ts";
-import { type Fields, integer, readOptions, text } from "../../options/schema.ts";
+import { type Fields, integer, text } from "../../options/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import { jobsOf } from "../jobs.ts";
 import { type Conversation, conversationTokens, readContent, readMessages } from "../messages.ts";
-import { answerNames, anything, only, samplingNames, samplingOf, withoutNulls } from "../names.ts";
+import { answerNames, anything, only, readBody, samplingNames, samplingOf } from "../names.ts";
 import { namedEvent, newId } from "../openai.ts";
 import type { Call, Plan, Served, Writer } from "../types.ts";
 
@@ -43,8 +43,7 @@ export const countNames = conversationNames as Fields;
 
 /** What a body asks for. */
 export async function planMessages(call: Call): Promise<Plan> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(messagesNames, given, "body", "");
+  const { given, body } = readBody(messagesNames, call.body);
   const prompt = await conversationTokens(call, conversationOf(call, given), {});
   const jobs = await jobsOf(call, {
     prompts: [prompt],
@@ -61,8 +60,7 @@ export async function planMessages(call: Call): Promise<Plan> {
 
 /** How many tokens a conversation has. */
 export async function countTokens(call: Call): Promise<JsonValue> {
-  const given = withoutNulls(call.body);
-  readOptions(countNames, given, "body", "");
+  const { given } = readBody(countNames, call.body);
   return { input_tokens: (await conversationTokens(call, conversationOf(call, given), {})).length };
 }
 

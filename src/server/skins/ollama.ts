@@ -6,14 +6,14 @@
  */
 import type { Completion, Piece } from "../../batching/completion.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
-import { boolean, type Fields, group, integer, readOptions, text } from "../../options/schema.ts";
+import { boolean, type Fields, group, integer, text } from "../../options/schema.ts";
 import type { SamplingOptions } from "../../sampling/options.ts";
 import { samplingFields } from "../../sampling/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf, promptTokens } from "../jobs.ts";
 import { conversationTokens, readMessages, templateVariable } from "../messages.ts";
-import { answerNames, anything, drawSeed, only, withoutNulls } from "../names.ts";
+import { answerNames, anything, drawSeed, only, readBody, withoutNulls } from "../names.ts";
 import type { Call, Plan, Served, Writer } from "../types.ts";
 
 const penalties = samplingFields.penalties.fields as Fields;
@@ -81,8 +81,7 @@ export const generateNames = {
 
 /** What a conversation asks for. */
 export async function planChat(call: Call): Promise<Plan> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(chatNames, given, "body", "");
+  const { given, body } = readBody(chatNames, call.body);
   const { messages = [] } = given;
   if (Array.isArray(messages) && messages.length === 0) return loaded(call.served, "message", body.stream);
   const conversation = readMessages(messages, call);
@@ -92,8 +91,7 @@ export async function planChat(call: Call): Promise<Plan> {
 
 /** What a prompt asks for. */
 export async function planGenerate(call: Call): Promise<Plan> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(generateNames, given, "body", "");
+  const { given, body } = readBody(generateNames, call.body);
   const { served } = call;
   if (body.prompt === "") return loaded(served, "response", body.stream);
   if (body.raw) {
@@ -271,7 +269,7 @@ export const showNames = {
 
 /** What is known of a model: its template, and what its file says in numbers and texts. */
 export function show({ body, served }: Call): JsonValue {
-  readOptions(showNames, withoutNulls(body), "body", "");
+  readBody(showNames, body);
   const { metadata } = served.lm.model.gguf;
   const key = "tokenizer.chat_template";
   const facts = Object.fromEntries(

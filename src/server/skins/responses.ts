@@ -6,7 +6,7 @@
  */
 import type { Completion, Piece } from "../../batching/completion.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
-import { boolean, choice, type Fields, readOptions, text } from "../../options/schema.ts";
+import { boolean, choice, type Fields, text } from "../../options/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
@@ -16,6 +16,7 @@ import {
   anything,
   harmlessNames,
   only,
+  readBody,
   samplingNames,
   samplingOf,
   streamNames,
@@ -24,8 +25,8 @@ import {
   withoutNulls,
 } from "../names.ts";
 import { chatLogprobs, namedEvent, newId, nowSeconds } from "../openai.ts";
+import { responseFormat } from "../response_format.ts";
 import type { Call, Plan, Writer } from "../types.ts";
-import { responseFormat } from "./chat.ts";
 
 /** What `include` may name. */
 const logprobsName = "message.output_text.logprobs";
@@ -63,8 +64,7 @@ export const responsesNames = {
 
 /** What a body asks for. */
 export async function planResponses(call: Call): Promise<Plan> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(responsesNames, given, "body", "");
+  const { given, body } = readBody(responsesNames, call.body);
   const before = body.previous_response_id === undefined
     ? []
     : call.answers.find(body.previous_response_id, call.tenant.tenant).messages;

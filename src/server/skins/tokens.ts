@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { boolean, type Fields, other, readOptions, text } from "../../options/schema.ts";
+import { boolean, type Fields, other, text } from "../../options/schema.ts";
 import { tokenIds } from "../../options/token_ids.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { conversationTokens, readMessages } from "../messages.ts";
-import { anything, withoutNulls } from "../names.ts";
+import { anything, readBody } from "../names.ts";
 import type { Call } from "../types.ts";
 
 /** The fields of a body. */
@@ -22,8 +22,7 @@ export const tokenizeNames = {
 
 /** The tokens of a text or a conversation. */
 export async function tokenize(call: Call): Promise<JsonValue> {
-  const given = withoutNulls(call.body);
-  const body = readOptions(tokenizeNames, given, "body", "");
+  const { given, body } = readBody(tokenizeNames, call.body);
   const { lm } = call.served;
   const { tokenizer } = lm.model;
   if ((body.prompt === undefined) === (given.messages === undefined)) {
@@ -49,6 +48,6 @@ export const detokenizeNames = {
 
 /** The text of tokens. */
 export function detokenize({ body, served: { lm } }: Call): JsonValue {
-  const { tokens } = readOptions(detokenizeNames, withoutNulls(body), "body", "");
+  const { tokens } = readBody(detokenizeNames, body).body;
   return { prompt: lm.detokenize(tokens) };
 }
