@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { addBits } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
 import { classWords, type Derivatives } from "./derivatives.ts";
 import { EMPTY, type Lexeme, type Lexemes } from "./lexemes.ts";
@@ -84,7 +85,7 @@ export class Automaton {
   firstClasses(state: State): Uint32Array {
     const found = new Uint32Array(classWords);
     for (const [lexeme] of this.#situations[state].entries) {
-      this.#derivatives.first(lexeme).forEach((word, index) => found[index] |= word);
+      addBits(found, this.#derivatives.first(lexeme));
     }
     return found;
   }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { hasBit, setBit } from "../sampling/bits.ts";
+
 /** 256 bits: byte b is bit b % 32 of word floor(b / 32). */
 export type ByteSet = Uint32Array;
 
@@ -14,13 +16,8 @@ const setWords = 8;
 /** The set of the bytes from `first` to `last`. */
 export function byteRange(first: number, last: number): ByteSet {
   const set = new Uint32Array(setWords);
-  for (let byte = first; byte <= last; byte++) set[byte >>> 5] |= 1 << (byte & 31);
+  for (let byte = first; byte <= last; byte++) setBit(set, byte);
   return set;
-}
-
-/** Whether a byte is in a set. */
-export function hasByte(set: ByteSet, byte: number): boolean {
-  return ((set[byte >>> 5] >>> (byte & 31)) & 1) === 1;
 }
 
 /** Keeps each set once. */
@@ -85,7 +82,7 @@ export class ByteSets {
     for (const set of this.#sets) {
       const only = onlyByte(set);
       if (only >= 0) alone.add(only);
-      else if (count < 256) split((byte) => hasByte(set, byte));
+      else if (count < 256) split((byte) => hasBit(set, byte));
     }
     const sizes = new Uint16Array(256);
     for (const id of classOf) sizes[id]++;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { hasByte } from "./byte_sets.ts";
+import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 
@@ -27,8 +27,6 @@ export class Derivatives {
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
   readonly #firsts: (Uint32Array | undefined)[] = [];
-  /** Terms of which it is known whether they have a text. */
-  readonly #hasText = new Map<Lexeme, boolean>();
 
   /** Derives terms of `lexemes`. */
   constructor(lexemes: Lexemes, budget: GrammarBudget) {
@@ -54,7 +52,7 @@ export class Derivatives {
     const derive = (part: Lexeme) => this.derive(part, byteClass);
     switch (lexemes.kind(lexeme)) {
       case KIND.bytes:
-        return hasByte(lexemes.sets.get(lexemes.value(lexeme)), this.byteOf[byteClass]) ? EMPTY : NOTHING;
+        return hasBit(lexemes.sets.get(lexemes.value(lexeme)), this.byteOf[byteClass]) ? EMPTY : NOTHING;
       case KIND.then: {
         const [first, second] = parts;
         const left = lexemes.then(derive(first), second);
@@ -84,7 +82,7 @@ export class Derivatives {
     const lexemes = this.#lexemes;
     const found = new Uint32Array(classWords);
     const parts = lexemes.parts(lexeme);
-    const add = (part: Lexeme) => this.first(part).forEach((word, index) => found[index] |= word);
+    const add = (part: Lexeme) => addBits(found, this.first(part));
     switch (lexemes.kind(lexeme)) {
       case KIND.nothing:
       case KIND.empty:
@@ -92,7 +90,7 @@ export class Derivatives {
       case KIND.bytes: {
         const set = lexemes.sets.get(lexemes.value(lexeme));
         this.byteOf.forEach((byte, own) => {
-          if (hasByte(set, byte)) found[own >>> 5] |= 1 << (own & 31);
+          if (hasBit(set, byte)) setBit(found, own);
         });
         return found;
       }
@@ -128,7 +126,7 @@ export class Derivatives {
       case KIND.repeat:
         return this.hasText(parts[0]);
       default:
-        return this.#hasText.get(lexeme) ?? this.#search(lexeme);
+        return this.#lexemes.known.get(lexeme) ?? this.#search(lexeme);
     }
   }
 
@@ -151,32 +149,31 @@ export class Derivatives {
     };
     enter(start, 0);
     while (open.size > 0) {
-      if (best === Infinity) { for (const rank of open.keys()) best = Math.min(best, rank); }
       const ranked = open.get(best) as [Lexeme, number][];
       const [lexeme, depth] = ranked.pop() as [Lexeme, number];
       if (ranked.length === 0) {
         open.delete(best);
-        best = Infinity;
+        best = [...open.keys()].reduce((least, rank) => Math.min(least, rank), Infinity);
       }
       const first = this.first(lexeme);
       const parts = this.#lexemes.parts(lexeme).length;
       for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
-        if (((first[byteClass >>> 5] >>> (byteClass & 31)) & 1) === 0) continue;
+        if (!hasBit(first, byteClass)) continue;
         this.#budget.countSearch(1 + (parts >>> 1));
         const next = this.derive(lexeme, byteClass);
         if (next === NOTHING || from.has(next)) continue;
         from.set(next, lexeme);
-        const known = this.#hasText.get(next);
+        const known = this.#lexemes.known.get(next);
         if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
           for (let at = lexeme;; at = from.get(at) as Lexeme) {
-            this.#hasText.set(at, true);
+            this.#lexemes.known.set(at, true);
             if (at === start) return true;
           }
         }
         if (known === undefined) enter(next, depth + 1);
       }
     }
-    for (const lexeme of from.keys()) this.#hasText.set(lexeme, false);
+    for (const lexeme of from.keys()) this.#lexemes.known.set(lexeme, false);
     return false;
   }
 

@@ -38,6 +38,8 @@ export class Lexemes {
   readonly sets: ByteSets = new ByteSets();
   /** The language of all texts. */
   readonly all: Lexeme;
+  /** Whether terms have a text, where a search has found that out. */
+  readonly known: Map<Lexeme, boolean> = new Map();
   readonly #budget: GrammarBudget;
   readonly #kinds: number[] = [];
   /** Of `bytes`, the number of the set; of `repeat`, the least count. */

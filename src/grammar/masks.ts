@@ -6,8 +6,9 @@
  * @module
  */
 import { native } from "../../ffi/native.ts";
+import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
-import type { TokenTrie } from "./token_trie.ts";
+import { byteAt, type TokenTrie } from "./token_trie.ts";
 
 /** Bytes of masks that one grammar keeps. */
 const keptBytesMost = 64 << 20;
@@ -101,10 +102,10 @@ export class Masks {
     plain.forEach((tops, kind) => {
       const reach = this.#automaton.plainReach(state, kind);
       if (reach === undefined) enter(tops);
-      else if (reach > 0) masks[kind][reach].forEach((word, index) => mask[index] |= word);
+      else if (reach > 0) addBits(mask, masks[kind][reach]);
     });
     this.#walk(mask);
-    if (this.#automaton.accepts(state)) { for (const token of this.ends) mask[token >>> 5] |= 1 << (token & 31); }
+    if (this.#automaton.accepts(state)) { for (const token of this.ends) setBit(mask, token); }
     return mask;
   }
 
@@ -115,7 +116,7 @@ export class Masks {
     while (native().walk({ trie, table: this.#table, open, mask }) > 0) {
       for (let index = 1; index <= 2 * open[0]; index += 2) {
         const row = open[index + 1];
-        const byteClass = classOf[trie[3 + 3 * open[index]] & 0xff];
+        const byteClass = classOf[byteAt(trie, open[index])];
         const at = headWords + row * classes + byteClass;
         if (this.#table[at] !== ABSENT) continue;
         const next = this.#row(this.#automaton.next(this.#stateOf[row], byteClass));
@@ -137,7 +138,7 @@ export class Masks {
     const at = headWords + row * this.#automaton.classes;
     const first = this.#automaton.firstClasses(state);
     for (let own = 0; own < this.#automaton.classes; own++) {
-      if (((first[own >>> 5] >>> (own & 31)) & 1) === 0) this.#table[at + own] = deadRow;
+      if (!hasBit(first, own)) this.#table[at + own] = deadRow;
     }
     return row;
   }

@@ -7,6 +7,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { checkInteger } from "../options/checks.ts";
+import { hasBit } from "../sampling/bits.ts";
 import type { Constraint } from "../sampling/constraint.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { GrammarBudget } from "./budget.ts";
@@ -73,7 +74,7 @@ export class Matcher implements Constraint {
   /** Whether a token may come next. */
   allows(token: number): boolean {
     checkInteger("token", token, 0, this.#compiled.masks.tokens - 1);
-    return ((this.words()[token >>> 5] >>> (token & 31)) & 1) === 1;
+    return hasBit(this.words(), token);
   }
 
   /**

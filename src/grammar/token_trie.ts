@@ -5,6 +5,7 @@
  */
 import { native } from "../../ffi/native.ts";
 import { inSlices, SharedWork, type Sliceable } from "../machine/sliced.ts";
+import { addBits, setBit } from "../sampling/bits.ts";
 import { layOut } from "../text/tokenizer/token_bytes.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { PLAIN_KINDS, plainCharacters, plainKind, plainMost } from "./plain_text.ts";
@@ -45,6 +46,11 @@ export interface TokenTrie {
 /** Words before the nodes, and of a node. */
 const [headWords, nodeWords] = [3, 3];
 
+/** The byte of a node of a trie. */
+export function byteAt(words: Uint32Array, node: number): number {
+  return words[headWords + nodeWords * node] & 0xff;
+}
+
 const tries = new WeakMap<Tokenizer, SharedWork<TokenTrie>>();
 
 /** The trie of a tokenizer, of all tokens but those that end a text; the event loop goes on while the first caller's is built. */
@@ -59,12 +65,15 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
   const own = (token: number) => endOfGeneration.has(token) ? none : bytesOf(tokenizer, token);
   const { bytes, starts } = yield* layOut(vocabularySize, own);
   const kinds = new Int8Array(vocabularySize);
-  const lengths = new Uint8Array(vocabularySize);
+  const masks = PLAIN_KINDS.map(() =>
+    Array.from({ length: plainMost + 1 }, () => new Uint32Array(Math.ceil(vocabularySize / 32)))
+  );
   for (let token = 0; token < vocabularySize; token++) {
     if (token % tokensOfSlice === 0) yield;
     const characters = plainCharacters(bytes.subarray(starts[token], starts[token + 1]));
-    kinds[token] = characters?.length ? plainKind(characters) : -1;
-    lengths[token] = characters?.length ?? 0;
+    const kind = characters?.length ? plainKind(characters) : -1;
+    kinds[token] = kind;
+    if (characters && kind >= 0) setBit(masks[kind][characters.length], token);
   }
   const tries: Uint32Array[] = [];
   for (let kind = -1; kind < PLAIN_KINDS.length; kind++) {
@@ -73,7 +82,8 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
   }
   const { words, tops: [rest, ...plain] } = joinTries(tries, vocabularySize);
   yield;
-  const masks = PLAIN_KINDS.map((_, kind) => masksOf(kind, kinds, lengths));
+  // From tokens of so many characters to those of up to so many.
+  for (const own of masks) own.forEach((mask, length) => length > 0 && addBits(mask, own[length - 1]));
   return {
     words,
     rest,
@@ -115,17 +125,6 @@ function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint
 
 /** In the place of a token: there is none. */
 const noToken = 0xffff_ffff;
-
-function masksOf(kind: number, kinds: Int8Array, lengths: Uint8Array): Uint32Array[] {
-  const masks = Array.from({ length: plainMost + 1 }, () => new Uint32Array(Math.ceil(kinds.length / 32)));
-  kinds.forEach((own, token) => {
-    if (own === kind) masks[lengths[token]][token >>> 5] |= 1 << (token & 31);
-  });
-  for (let length = 1; length <= plainMost; length++) {
-    masks[length - 1].forEach((word, index) => masks[length][index] |= word);
-  }
-  return masks;
-}
 
 function* trieOfTexts(text: Uint8Array, starts: Uint32Array): Sliceable<Uint32Array> {
   // There are at most as many nodes as bytes; behind them is a word for each token.

@@ -6,6 +6,7 @@
  */
 import { LIMITS } from "../../ffi/wire.ts";
 import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
+import { clearBit, hasBit, setBit } from "./bits.ts";
 
 /**
  * A set of tokens of one vocabulary, as a bit mask. Its methods throw an {@link InvalidArgumentError} for an id that the
@@ -51,7 +52,7 @@ export class TokenMask {
    */
   add(token: number): this {
     this.#check(token);
-    this.words[token >>> 5] |= 1 << (token & 31);
+    setBit(this.words, token);
     return this;
   }
 
@@ -62,14 +63,14 @@ export class TokenMask {
    */
   delete(token: number): this {
     this.#check(token);
-    this.words[token >>> 5] &= ~(1 << (token & 31));
+    clearBit(this.words, token);
     return this;
   }
 
   /** Whether a token is in the set. */
   has(token: number): boolean {
     this.#check(token);
-    return (this.words[token >>> 5] >>> (token & 31) & 1) === 1;
+    return hasBit(this.words, token);
   }
 
   /** Takes all tokens in (`isIn`), or out. */

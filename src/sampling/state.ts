@@ -7,6 +7,7 @@
 import { putSamplerChoice, putSamplerSettings, putSamplerStep, type Sampled } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
 import { refuseOption } from "../options/checks.ts";
+import { clearBit, setBit } from "./bits.ts";
 import { History } from "./history.ts";
 import type { SamplerMemory } from "./memory.ts";
 import { Lookahead } from "./lookahead.ts";
@@ -313,9 +314,9 @@ export class SamplerState {
       ? allowed.words.slice()
       : new TokenMask(vocabulary, allowed).fill(false).words;
     if (allowed === undefined) words.fill(0xffff_ffff);
-    else if (!(allowed instanceof TokenMask)) { for (const id of allowed) words[id >>> 5] |= 1 << (id & 31); }
+    else if (!(allowed instanceof TokenMask)) { for (const id of allowed) setBit(words, id); }
     if (banned instanceof TokenMask) banned.words.forEach((word, index) => words[index] &= ~word);
-    else for (const id of banned ?? []) words[id >>> 5] &= ~(1 << (id & 31));
+    else for (const id of banned ?? []) clearBit(words, id);
     if (!changing) this.#mask = { vocabulary, words };
     return words;
   }
