@@ -12,25 +12,14 @@ import {
   InvalidArgumentError,
   LightGPT,
   LightGPTError,
-  loadTokenizer,
   type Matcher,
-  readGguf,
-  type Tokenizer,
   UnsupportedError,
 } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
+import { has, tokenizer, useTokenizer } from "./grammars.ts";
 import { randomFrom } from "./simulation.ts";
 
-let tokenizer: Tokenizer;
-before(async () => {
-  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
-});
-
-/** Whether a grammar has a text, which comes a byte at a time: so every beginning is looked at. */
-function has(grammar: Grammar, text: string): boolean {
-  const matcher = grammar.matcher();
-  return matcher.follow(new TextEncoder().encode(text)) && matcher.isComplete;
-}
+useTokenizer();
 
 function gbnf(source: string): Promise<Grammar> {
   return Grammar.gbnf(source, tokenizer);

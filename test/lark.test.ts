@@ -6,30 +6,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { before, describe, it } from "node:test";
-import {
-  Grammar,
-  InvalidArgumentError,
-  LightGPT,
-  LightGPTError,
-  loadTokenizer,
-  readGguf,
-  type Tokenizer,
-  UnsupportedError,
-} from "../mod.ts";
+import { describe, it } from "node:test";
+import { Grammar, InvalidArgumentError, LightGPT, LightGPTError, UnsupportedError } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { COMMON } from "../src/grammar/lark/common.ts";
+import { has, tokenizer, useTokenizer } from "./grammars.ts";
 import { repository } from "./kit.ts";
 
-let tokenizer: Tokenizer;
-before(async () => {
-  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
-});
-
-function has(grammar: Grammar, text: string): boolean {
-  const matcher = grammar.matcher();
-  return matcher.follow(new TextEncoder().encode(text)) && matcher.isComplete;
-}
+useTokenizer();
 
 async function verdicts(source: string, fits: readonly string[], others: readonly string[]): Promise<void> {
   const grammar = await Grammar.lark(source, tokenizer);

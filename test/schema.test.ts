@@ -9,22 +9,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { Grammar, LightGPT, LightGPTError, loadTokenizer, readGguf, type Tokenizer } from "../mod.ts";
+import { Grammar, LightGPT, LightGPTError } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { ANNOTATIONS, ENFORCED, REFUSED } from "../src/grammar/schema/keywords.ts";
+import { has, tokenizer, useTokenizer } from "./grammars.ts";
 import { describeWholeKit } from "./kit.ts";
 
-let tokenizer: Tokenizer;
-before(async () => {
-  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
-});
-
-const encoder = new TextEncoder();
-
-function has(grammar: Grammar, text: string): boolean {
-  const matcher = grammar.matcher();
-  return matcher.follow(encoder.encode(text)) && matcher.isComplete;
-}
+useTokenizer();
 
 /** The grammar of a schema; where it is refused, the words. */
 async function grammarOf(schema: unknown): Promise<Grammar | string> {

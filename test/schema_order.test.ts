@@ -5,14 +5,11 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { before, describe, it } from "node:test";
-import { Grammar, LightGPTError, loadTokenizer, readGguf, type Tokenizer } from "../mod.ts";
-import { embeddedModel } from "../src/files/embedded.ts";
+import { describe, it } from "node:test";
+import { Grammar, LightGPTError } from "../mod.ts";
+import { has, tokenizer, useTokenizer } from "./grammars.ts";
 
-let tokenizer: Tokenizer;
-before(async () => {
-  tokenizer = await loadTokenizer(readGguf(embeddedModel()));
-});
+useTokenizer();
 
 const names = ["a", "b", "xa", "y"];
 
@@ -85,11 +82,6 @@ async function grammarOf(schema: ObjectSchema, order: "any" | "schema"): Promise
     assert(error instanceof LightGPTError, String(error));
     return undefined;
   }
-}
-
-function has(grammar: Grammar, text: string): boolean {
-  const matcher = grammar.matcher();
-  return matcher.follow(new TextEncoder().encode(text)) && matcher.isComplete;
 }
 
 describe("the properties of an object", () => {
