@@ -8,7 +8,6 @@ import { LightGPTError } from "../../ffi/errors.ts";
 import { type Completion, completionOf, type Piece } from "../batching/completion.ts";
 import { generateFields, type GenerateOptions, type Prompt } from "../batching/request_options.ts";
 import { bytesOf } from "../grammar/token_trie.ts";
-import { type ResolvedConstraint, rulesOfConstraint } from "../grammar/options.ts";
 import { validated } from "../grammar/standard/read.ts";
 import { refuseOption } from "../options/checks.ts";
 import { pickOptions, readOptions } from "../options/schema.ts";
@@ -97,15 +96,8 @@ export class Answers {
     const limits = signal === undefined ? { context } : { context, signal };
     const ids = await tokenizer.encodeAsync(runs, { ...limits, name: "messages" });
     const prompt = controlTokensOf(tokenizer).readRuns(runs);
-    const body = constraint && await bodyOf(constraint);
-    return { ids, plan: await this.#planner.plan(facts, { calls: read, declared, found, prompt, body }) };
+    return { ids, plan: await this.#planner.plan(facts, { calls: read, declared, found, prompt, body: constraint }) };
   }
-}
-
-/** A constraint as rules that come behind thoughts. */
-async function bodyOf(constraint: ResolvedConstraint) {
-  const rules = await rulesOfConstraint(constraint);
-  return { rules, key: JSON.stringify(constraint) };
 }
 
 /** What was told of an answer so far. */

@@ -7,10 +7,10 @@
 import type { Answers } from "../lightgpt/answers.ts";
 import type { AnswerOptions } from "../lightgpt/answer_options.ts";
 import { bytesOf } from "../grammar/token_trie.ts";
-import type { Grammar } from "../grammar/grammar.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { type AnswerEvent, type AnswerMarks, AnswerReader } from "../tools/answer_reader.ts";
+import type { HeldAnswer } from "../tools/held_answer.ts";
 import { newId } from "../tools/nonces.ts";
 import type { ToolChoice } from "../tools/options.ts";
 import { toolsOf } from "../tools/tool.ts";
@@ -29,7 +29,7 @@ export interface ToolFields {
 /** A prompt whose answer may have calls, and how that answer is held and read. */
 export interface Prepared {
   readonly prompt: Uint32Array;
-  readonly grammar: Grammar | undefined;
+  readonly held: HeldAnswer | undefined;
   readonly marks: AnswerMarks;
 }
 
@@ -45,7 +45,7 @@ export async function prepareCalls(
 ): Promise<Prepared> {
   if (begun !== "") refuse("messages", "messages: an answer that is begun cannot have tools; end with another role.");
   const { served, signal } = call;
-  const { lm, talk, template } = served;
+  const { model, talk, template } = served;
   let planner = planners.get(served);
   if (!planner) planners.set(served, planner = import("../lightgpt/answers.ts").then(({ Answers }) => new Answers()));
   const options: AnswerOptions = {
@@ -56,10 +56,10 @@ export async function prepareCalls(
     signal,
     ...(template === undefined ? {} : { template }),
   };
-  const host = { context: lm.context, tokenizer: lm.model.tokenizer, conversations: talk };
+  const host = { context: model.context, tokenizer: model.tokenizer, conversations: talk };
   try {
     const { ids, plan } = await (await planner).prepare(host, messages, options);
-    return { prompt: ids, grammar: plan.grammar, marks: plan.marks };
+    return { prompt: ids, held: plan.held, marks: plan.marks };
   } catch (error) {
     const { message, parts } = failureOf(error);
     const param = parts.param === "toolChoice.name" ? "tool_choice" : parts.param ?? "tools";

@@ -7,7 +7,8 @@
 import { expositionText, type Family, histogramSamples } from "../measuring/metrics/exposition.ts";
 import { familiesOf, inSeconds, prefix } from "../measuring/metrics/prometheus.ts";
 import { chooseMetrics } from "../measuring/metrics/table.ts";
-import type { Outcome, Served } from "./types.ts";
+import type { LightGPT } from "../lightgpt/lightgpt.ts";
+import type { ModelPool, Outcome } from "./types.ts";
 
 /** Bounds of the histograms: seconds, and tokens; both grow about threefold. */
 const secondBounds = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];
@@ -65,7 +66,7 @@ export class Figures {
   }
 
   /** All figures as Prometheus reads them. */
-  text(models: readonly Served[]): string {
+  text(models: ModelPool): string {
     const statuses = [...this.#statuses].map(([status, value]) => ({ labels: { status: `${status}` }, value }));
     const requests: Family = {
       name: `${prefix}http_requests_total`,
@@ -73,7 +74,10 @@ export class Figures {
       kind: "counter",
       samples: statuses,
     };
-    return expositionText([requests, ...models.flatMap((served) => this.#familiesOf(served))]);
+    return expositionText([
+      requests,
+      ...models.list.flatMap(({ name, served }) => served?.lm ? this.#familiesOf(name, served.lm) : []),
+    ]);
   }
 
   #endsOf(model: string): Ends {
@@ -84,7 +88,7 @@ export class Figures {
     return ends;
   }
 
-  #familiesOf({ name, lm }: Served): Family[] {
+  #familiesOf(name: string, lm: LightGPT): Family[] {
     const report = lm.metrics.report();
     const labels = { model_name: name };
     const { seconds, promptTokens, tokens, reasons } = this.#endsOf(name);

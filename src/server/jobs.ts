@@ -7,10 +7,12 @@
 import { grammarOf, readConstraint } from "../grammar/options.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
 import type { Prompt } from "../batching/request_options.ts";
+import { given } from "../options/schema.ts";
 import { tokenIds } from "../options/token_ids.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { resolveSampling } from "../sampling/resolve.ts";
 import { resolveStops } from "../text/stop.ts";
+import type { HeldAnswer } from "../tools/held_answer.ts";
 import { Failure, failureOf, refuse } from "./failure.ts";
 import type { Call, Job } from "./types.ts";
 
@@ -23,6 +25,8 @@ export interface Ask {
   readonly stop?: string | readonly string[] | undefined;
   readonly logprobs?: number | undefined;
   readonly constraint?: ConstraintOptions | undefined;
+  /** What calls and thoughts are held to, in place of a constraint; it was compiled once. */
+  readonly held?: HeldAnswer | undefined;
   /** What the constraint is called in the body. */
   readonly constraintName?: string;
   /** What the prompts are called in the body. */
@@ -31,24 +35,20 @@ export interface Ask {
 
 /** The jobs of a request: prompt by prompt, `n` of each. */
 export async function jobsOf(call: Call, ask: Ask): Promise<Job[]> {
-  const { prompts, n, sampling, maxTokens, logprobs, constraint } = ask;
-  const { served: { lm }, tenant, limits } = call;
+  const { prompts, n, sampling, maxTokens, logprobs, constraint, held } = ask;
+  const { served: { model }, tenant, limits } = call;
   const count = prompts.length * n;
   if (count > limits.choicesMax) {
     refuse("n", `n: expected at most ${limits.choicesMax} answers to a request, got ${count}.`);
   }
-  for (const prompt of prompts) assertRoom(ask.promptName, prompt.length, lm.context);
+  for (const prompt of prompts) assertRoom(ask.promptName, prompt.length, model.context);
   // Options that contradict one another are refused here, before anything is sent; texts of DRY need the vocabulary, later.
   resolveSampling(sampling, () => []);
   const stop = ask.stop === undefined ? [] : resolveStops(ask.stop);
   if (constraint !== undefined) {
     await compile(call, constraint, ask.constraintName ?? "constraint");
   }
-  const optional = {
-    ...(maxTokens === undefined ? {} : { maxTokens }),
-    ...(logprobs === undefined ? {} : { logprobs }),
-    ...(constraint === undefined ? {} : { constraint }),
-  };
+  const optional = given({ maxTokens, logprobs, constraint, held });
   return prompts.flatMap((prompt) =>
     Array.from({ length: n }, (_, index) => ({
       prompt,
@@ -61,9 +61,13 @@ export async function jobsOf(call: Call, ask: Ask): Promise<Job[]> {
 }
 
 /** A schema that cannot be enforced is refused before the answer begins; what is compiled is kept. */
-async function compile({ served: { lm }, signal }: Call, constraint: ConstraintOptions, name: string): Promise<void> {
+async function compile(
+  { served: { model }, signal }: Call,
+  constraint: ConstraintOptions,
+  name: string,
+): Promise<void> {
   try {
-    await grammarOf(readConstraint(constraint, name), lm.model.tokenizer);
+    await grammarOf(readConstraint(constraint, name), model.tokenizer);
   } catch (error) {
     const { message, parts } = failureOf(error);
     throw new Failure(message.startsWith(name) ? message : `${name}: ${message}`, { ...parts, param: name });
@@ -82,17 +86,17 @@ export function assertRoom(param: string, tokens: number, context: number): void
 
 /** The tokens of a prompt that is a text or ids. */
 export async function promptTokens(
-  { served: { lm }, signal }: Call,
+  { served: { model }, signal }: Call,
   prompt: Prompt,
   name: string,
 ): Promise<Uint32Array> {
-  const { tokenizer } = lm.model;
+  const { tokenizer, context } = model;
   if (typeof prompt !== "string") {
     const ids = tokenIds(name, prompt, tokenizer.vocabularySize);
     if (ids.length === 0) refuse(name, `${name}: expected at least one token, got none.`);
     return ids;
   }
-  const ids = await tokenizer.encodeAsync(prompt, { isPrompt: true, context: lm.context, signal, name });
+  const ids = await tokenizer.encodeAsync(prompt, { isPrompt: true, context, signal, name });
   if (ids.length === 0) refuse(name, `${name}: expected at least one token; this model puts none before a text.`);
   return ids;
 }

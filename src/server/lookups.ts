@@ -5,8 +5,7 @@
  */
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { Failure, refuse } from "./failure.ts";
-import type { Models } from "./models.ts";
-import type { AnswerStore } from "./types.ts";
+import type { AnswerStore, ModelPool } from "./types.ts";
 
 /** A model as OpenAI lists it. */
 export function modelEntry({ name, created }: { readonly name: string; readonly created: number }): JsonValue {
@@ -16,7 +15,7 @@ export function modelEntry({ name, created }: { readonly name: string; readonly 
 /** What a path with a name in it tells; undefined where it is no such path. */
 export function lookUp(
   { method, url }: Request,
-  { models, answers }: { readonly models: Models; readonly answers: AnswerStore },
+  { models, answers }: { readonly models: ModelPool; readonly answers: AnswerStore },
   tenant: string,
 ): JsonValue | undefined {
   const { pathname: path, searchParams } = new URL(url);

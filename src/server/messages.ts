@@ -105,13 +105,13 @@ export function readContent(content: unknown, where: string): string {
 
 /** A variable of the chat template; refused as `param` where the template does not know it, and so would ignore it. */
 export function templateVariable(
-  { lm, template }: Served,
+  { model, template }: Served,
   name: string,
   value: JsonValue,
   param: string | undefined,
 ): Record<string, JsonValue> {
   const key = "tokenizer.chat_template";
-  const { metadata } = lm.model.gguf;
+  const { metadata } = model.gguf;
   const source = template ?? (metadata.has(key) ? metadata.text(key) : "");
   if (param !== undefined && !source.includes(name)) {
     refuse(param, `${param}: the chat template of this model does not know ${name}.`);
@@ -121,11 +121,11 @@ export function templateVariable(
 
 /** The tokens of a conversation, ready to be continued. */
 export async function conversationTokens(
-  { served: { lm, talk, template }, signal }: Call,
+  { served: { model, talk, template }, signal }: Call,
   { messages, begun }: Conversation,
   variables: Readonly<Record<string, JsonValue>>,
 ): Promise<Uint32Array> {
   const options = { variables, ...(template === undefined ? {} : { template }) };
-  const tokens = await talk.tokens(messages, options, { signal, context: lm.context, begun });
+  const tokens = await talk.tokens(messages, options, { signal, context: model.context, begun });
   return tokens;
 }

@@ -12,13 +12,8 @@ import { Conversations } from "../text/chat/conversation.ts";
 import { Failure } from "./failure.ts";
 import type { ServedModelOptions, ServerOptions } from "./options.ts";
 import { nowSeconds } from "./openai.ts";
-import type { Served } from "./types.ts";
-
-/** A model in use; `release` must be called once. */
-export interface Lease {
-  readonly served: Served;
-  release(): void;
-}
+import { LocalBackend } from "./backend.ts";
+import type { Lease, ModelPool, Served } from "./types.ts";
 
 /** One model: there, coming, or only known. */
 class Entry {
@@ -42,7 +37,9 @@ class Entry {
 
   #serve(lm: LightGPT): Served {
     const { name, template } = this;
-    return { name, lm, talk: new Conversations(lm.model.gguf.metadata, lm.model.tokenizer), template };
+    const { model } = lm;
+    const talk = new Conversations(model.gguf.metadata, model.tokenizer);
+    return { name, model, backend: new LocalBackend(lm), lm, talk, template };
   }
 
   async load(): Promise<Served> {
@@ -50,8 +47,8 @@ class Entry {
   }
 }
 
-/** The models of a server. */
-export class Models {
+/** The models that a server runs in this process. */
+export class Models implements ModelPool {
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #first: Entry;
   /** The loads, one after the other. */
@@ -65,22 +62,15 @@ export class Models {
     this.#first = entries[0];
   }
 
-  /** The names of all, and since when they are known. */
   get list(): { readonly name: string; readonly created: number; readonly served: Served | undefined }[] {
     return [...this.#entries.values()];
   }
 
-  /** Those that are loaded. */
-  get loaded(): Served[] {
-    return [...this.#entries.values()].flatMap(({ served }) => served ?? []);
-  }
-
-  /** Whether a request to some model would not wait for a load, or all are loaded on demand. */
   get isReady(): boolean {
-    return this.loaded.length > 0 || [...this.#entries.values()].every(({ source }) => source !== undefined);
+    const entries = [...this.#entries.values()];
+    return entries.some(({ served }) => served) || entries.every(({ source }) => source !== undefined);
   }
 
-  /** Takes a model for a request: `name` names it, or the first is meant. */
   async take(name: unknown): Promise<Lease> {
     const entry = this.#find(name);
     entry.users++;
@@ -94,7 +84,6 @@ export class Models {
     }
   }
 
-  /** Disposes of the models that were loaded here. */
   async close(): Promise<void> {
     for (const entry of this.#entries.values()) {
       clearTimeout(entry.timer);
@@ -167,6 +156,6 @@ export class Models {
     const { served, source } = entry;
     if (served === undefined || source === undefined) return;
     entry.served = undefined;
-    await served.lm.dispose();
+    await served.lm?.dispose();
   }
 }

@@ -5,8 +5,7 @@
  * @module
  */
 import type { Completion, Piece } from "../batching/completion.ts";
-import type { Batcher } from "../batching/batcher.ts";
-import type { Job } from "./types.ts";
+import type { Backend, Job } from "./types.ts";
 
 /** Something of one of the answers. */
 export type RunEvent =
@@ -24,16 +23,18 @@ export class Run {
   readonly completions: Completion[] = [];
   #pending: Pending[] = [];
 
-  /** Begins all jobs at once; throws where there is no room for one of them. */
-  constructor(batcher: Batcher, jobs: readonly Job[], signal: AbortSignal) {
-    const begun: AsyncGenerator<Piece, Completion, void>[] = [];
-    try {
-      for (const job of jobs) begun.push(batcher.submit({ ...job, signal }));
-    } catch (error) {
-      for (const pieces of begun) void pieces.return(undefined as never);
-      throw error;
-    }
+  private constructor(begun: readonly AsyncGenerator<Piece, Completion, void>[]) {
     this.#pending = begun.map((pieces, index) => ask(index, pieces));
+  }
+
+  /** Begins all jobs at once; rejects where there is no room for one of them. */
+  static async begin(backend: Backend, jobs: readonly Job[], signal: AbortSignal): Promise<Run> {
+    const tried = await Promise.allSettled(jobs.map((job) => backend.submit(job, signal)));
+    const begun = tried.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+    const refused = tried.find((one) => one.status === "rejected");
+    if (refused === undefined) return new Run(begun);
+    for (const pieces of begun) void pieces.return(undefined as never);
+    throw refused.reason;
   }
 
   /** What comes next; undefined once all answers have ended. */

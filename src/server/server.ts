@@ -7,7 +7,7 @@
  */
 import { CancelledError } from "../../ffi/errors.ts";
 import { VERSION } from "../../ffi/wire.ts";
-import { given, readOptions } from "../options/schema.ts";
+import { given, readOptions, type Resolved } from "../options/schema.ts";
 import type { Completion } from "../batching/completion.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { Answers } from "./answers.ts";
@@ -25,7 +25,7 @@ import { type Route, ROUTES } from "./routes.ts";
 import { Run } from "./run.ts";
 import { tag } from "./skins/ollama.ts";
 import { streamBody } from "./stream.ts";
-import type { Call, Dialect, Limits, Outcome, Plan, Tenant } from "./types.ts";
+import type { Call, Dialect, Limits, ModelPool, Outcome, Plan, Tenant } from "./types.ts";
 
 /**
  * A server of models.
@@ -73,11 +73,19 @@ export interface Server extends AsyncDisposable {
  * ```
  */
 export function createServer(options: ServerOptions): Server {
-  return new LocalServer(options);
+  const { models, template, ...settings } = readOptions(serverFields, options, "options", "");
+  return new ModelServer(new Models(models, template), settings);
 }
 
-class LocalServer implements Server {
-  readonly #models: Models;
+const { models: _models, template: _template, ...settingFields } = serverFields;
+
+/** A server whose models are those of a pool. */
+export function serverOf(models: ModelPool, options: Omit<ServerOptions, "models" | "template">): Server {
+  return new ModelServer(models, readOptions(settingFields, options, "options", ""));
+}
+
+class ModelServer implements Server {
+  readonly #models: ModelPool;
   readonly #answers = new Answers();
   readonly #figures = new Figures();
   readonly #keys: Keys;
@@ -89,9 +97,8 @@ class LocalServer implements Server {
   #closing: Promise<void> | undefined;
   #emptied: (() => void) | undefined;
 
-  constructor(options: ServerOptions) {
-    const { models, keys, limits, template, origins, hosts, log } = readOptions(serverFields, options, "options", "");
-    this.#models = new Models(models, template);
+  constructor(models: ModelPool, { keys, limits, origins, hosts, log }: Resolved<typeof settingFields>) {
+    this.#models = models;
     this.#keys = new Keys(keys);
     this.#doors = new Doors(origins, hosts);
     this.#limits = limits;
@@ -187,7 +194,7 @@ class LocalServer implements Server {
       case "openapi":
         return told(openApi(), ended);
       case "metrics": {
-        const text = this.#figures.text(this.#models.loaded);
+        const text = this.#figures.text(this.#models);
         ended({ status: 200 });
         return new Response(text, {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
@@ -228,7 +235,7 @@ class LocalServer implements Server {
       };
       if (route.answer) return told(await route.answer(call), finish);
       const plan = await (route.plan as NonNullable<Route["plan"]>)(call);
-      const run = new Run(served.lm.batcher, plan.jobs, controller.signal);
+      const run = await Run.begin(served.backend, plan.jobs, controller.signal);
       if (plan.writer === undefined) {
         return told(plan.whole(await finished(run, request, controller)), finish, run.completions);
       }

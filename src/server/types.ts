@@ -5,14 +5,16 @@
  * @module
  */
 import type { Completion, Piece } from "../batching/completion.ts";
-import type { BatchRequest } from "../batching/request_options.ts";
+import type { ResumeOptions } from "../batching/resume.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
+import type { Model } from "../model/model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { Conversations } from "../text/chat/conversation.ts";
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
+import type { HeldAnswer } from "../tools/held_answer.ts";
 
-/** What is to be generated. */
+/** What is to be generated: plain data, which can cross to another machine (`job_text.ts`). */
 export interface Job {
   readonly prompt: Uint32Array;
   readonly maxTokens?: number;
@@ -21,19 +23,51 @@ export interface Job {
   readonly stop: readonly string[];
   readonly logprobs?: number;
   readonly constraint?: ConstraintOptions;
+  /** What an answer with thoughts or calls is held to, in place of a constraint. */
+  readonly held?: HeldAnswer;
   readonly tenant: string;
   readonly priority: number;
+  /** Milliseconds from the request on after which it is not wanted any more. */
+  readonly deadlineMs?: number;
   /** The tokens that were given before, where it goes on. */
-  readonly resume?: BatchRequest["resume"];
+  readonly resume?: ResumeOptions;
+}
+
+/** What takes jobs; whether they run in this process or elsewhere, no skin knows. */
+export interface Backend {
+  /** Begins a job; rejects where there is no room for it, or it cannot be run. Ending what it gives ends the job. */
+  submit(job: Job, signal: AbortSignal): Promise<AsyncGenerator<Piece, Completion, void>>;
 }
 
 /** A model that is ready to take jobs. */
 export interface Served {
   readonly name: string;
-  readonly lm: LightGPT;
+  /** What is known of the model without its weights. */
+  readonly model: Pick<Model, "context" | "gguf" | "plan" | "residentBytes" | "tokenizer">;
+  readonly backend: Backend;
+  /** The model itself, where it runs in this process. */
+  readonly lm: LightGPT | undefined;
   readonly talk: Conversations;
   /** The chat template in place of the model's own. */
   readonly template: string | undefined;
+}
+
+/** A model in use; `release` must be called once. */
+export interface Lease {
+  readonly served: Served;
+  release(): void;
+}
+
+/** The models of a server by name. */
+export interface ModelPool {
+  /** The names of all, since when they are known, and what serves those that are ready. */
+  readonly list: readonly { readonly name: string; readonly created: number; readonly served: Served | undefined }[];
+  /** Whether a request to some model would not wait for a load, or all are loaded on demand. */
+  readonly isReady: boolean;
+  /** Takes a model for a request: `name` names it, or the first is meant. */
+  take(name: unknown): Promise<Lease>;
+  /** Disposes of what the pool has made itself. */
+  close(): Promise<void>;
 }
 
 /** The owner of a key: whose work it is. */

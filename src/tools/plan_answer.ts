@@ -5,16 +5,17 @@
  * @module
  */
 import { UnsupportedError } from "../../ffi/errors.ts";
-import { compiler, type RuleWriter } from "../grammar/compile.ts";
-import { type Grammar, grammarFrom } from "../grammar/grammar.ts";
+import type { Grammar } from "../grammar/grammar.ts";
+import type { ResolvedConstraint } from "../grammar/options.ts";
 import { closed } from "../grammar/standard/closed.ts";
 import type { Json } from "../grammar/schema/types.ts";
 import { refuseOption } from "../options/checks.ts";
+import { given } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { AnswerMarks } from "./answer_reader.ts";
-import { answerRules, type CallRules, type Thoughts } from "./answer_rules.ts";
-import { BudgetConstraint } from "./budget.ts";
+import type { CallRules } from "./answer_rules.ts";
 import { findFormat, type FoundFormat } from "./find_format.ts";
+import { grammarOfAnswer, type HeldAnswer, keep } from "./held_answer.ts";
 import type { ResolvedCalls } from "./options.ts";
 import { opensThoughts, type ThoughtMarks, thoughtMarks } from "./thoughts.ts";
 import type { Render, ToolDeclaration, ToolFormat } from "./types.ts";
@@ -34,28 +35,29 @@ export interface Asked {
   readonly found: FoundFormat | undefined;
   /** The prompt that was rendered. */
   readonly prompt: Wire;
-  /** What the answer must be in place of text and calls; the key tells it from others. */
-  readonly body: { readonly rules: RuleWriter; readonly key: string } | undefined;
+  /** What the answer must be in place of text and calls. */
+  readonly body: ResolvedConstraint | undefined;
 }
 
 /** How an answer is constrained and read. */
 export interface AnswerPlan {
-  /** The grammar; undefined where the answer may be anything. */
+  /** What it is held to, as plain data; undefined where the answer may be anything. */
+  readonly held: HeldAnswer | undefined;
+  /** The grammar of that. */
   readonly grammar: Grammar | undefined;
   readonly marks: AnswerMarks;
 }
 
-/** Formats and grammars that are kept for a tokenizer. */
+/** Formats that are kept. */
 const keptMost = 32;
 
-/** Finds formats and compiles grammars; both are kept, for most requests come with the same. */
+/** Finds formats, which are kept, and what an answer is held to. */
 export class AnswerPlanner {
   readonly #formats = new Map<string, Promise<FoundFormat>>();
-  readonly #grammars = new Map<string, Promise<Grammar>>();
 
   /** The format in which a model writes calls. */
   format(facts: TemplateFacts, own: ToolFormat | undefined): Promise<FoundFormat> {
-    return kept(this.#formats, JSON.stringify([facts.template, own]), () => findFormat(facts, own));
+    return keep(this.#formats, keptMost, JSON.stringify([facts.template, own]), () => findFormat(facts, own));
   }
 
   /** Plans an answer. */
@@ -74,50 +76,19 @@ export class AnswerPlanner {
     }
     const thoughts = marks && wireMarks(marks, prompt, (text) => controls.read(text));
     const rules = found && callRules(calls, found, declared);
+    const held = rules || body || budget !== undefined
+      ? given({ thoughts, calls: rules && { ...rules, format: rules.format.format }, body, budget })
+      : undefined;
     return {
       marks: {
         thoughts,
         format: rules && rules.choice !== "none" ? rules.format : undefined,
         tools: rules?.tools.map(({ declaration }) => declaration) ?? [],
       },
-      grammar: rules || body || budget !== undefined
-        ? await this.#grammar(tokenizer, { thoughts, rules, body, budget })
-        : undefined,
+      held,
+      grammar: held && await grammarOfAnswer(tokenizer, held),
     };
   }
-
-  #grammar(tokenizer: Tokenizer, { thoughts, rules, body, budget }: GrammarParts): Promise<Grammar> {
-    const { choice, parallel, tools, format } = rules ?? {};
-    const key = JSON.stringify([thoughts, choice, parallel, tools, format?.format, body?.key, budget]);
-    return kept(this.#grammars, key, async () => {
-      const make = (own: Thoughts | undefined) =>
-        compiler(tokenizer, answerRules({ thoughts: own, calls: rules, body: body?.rules }));
-      const open = thoughts?.isOpen ? undefined : thoughts?.open;
-      const whole = await make(thoughts && { open, close: thoughts.close, isForced: false });
-      if (budget === undefined || thoughts === undefined) return grammarFrom(whole, tokenizer);
-      const ending = (await make({ open: undefined, close: thoughts.close, isForced: true }))();
-      const limits = { tokenizer, open: thoughts.open, close: thoughts.close, most: budget, ending };
-      return grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));
-    });
-  }
-}
-
-interface GrammarParts {
-  readonly thoughts: AnswerMarks["thoughts"];
-  readonly rules: CallRules | undefined;
-  readonly body: Asked["body"];
-  readonly budget: number | undefined;
-}
-
-/** What was made for a key, or is being made; the oldest of too many is forgotten, and so is what fails. */
-function kept<T>(made: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
-  const known = made.get(key);
-  if (known !== undefined) return known;
-  const making = make();
-  making.catch(() => made.delete(key)); // the request that asked hears of it
-  if (made.size >= keptMost) made.delete(made.keys().next().value as string);
-  made.set(key, making);
-  return making;
 }
 
 function wireMarks(

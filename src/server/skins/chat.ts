@@ -82,7 +82,8 @@ export async function planChat(call: Call): Promise<Plan> {
     maxTokens: mostOf(body.max_completion_tokens, body.max_tokens),
     stop: body.stop.length > 0 ? body.stop : undefined,
     logprobs: body.logprobs ? body.top_logprobs ?? 0 : undefined,
-    constraint: held.grammar ? { grammar: held.grammar } : constraint,
+    constraint,
+    held: held.held,
     constraintName: given.response_format === undefined ? "constraint" : "response_format",
     promptName: "messages",
   });
@@ -144,12 +145,12 @@ class ChatTold implements Writer {
     this.#n = n;
     this.#logprobs = logprobs;
     this.#usage = usage;
-    const { tokenizer } = served.lm.model;
+    const { tokenizer } = served.model;
     this.#tellers = marks ? Array.from({ length: n }, () => new CallTeller(tokenizer, marks)) : [];
   }
 
   whole(completions: readonly Completion[]): JsonValue {
-    const { tokenizer } = this.#served.lm.model;
+    const { tokenizer } = this.#served.model;
     const choices = completions.map((completion, index) => ({
       index,
       message: this.#message(index, completion),
@@ -168,7 +169,7 @@ class ChatTold implements Writer {
 
   piece(index: number, piece: Piece): string {
     const deltas = this.#tellers[index]?.push(piece.token) ?? (piece.text === "" ? [] : [{ content: piece.text }]);
-    const { tokenizer } = this.#served.lm.model;
+    const { tokenizer } = this.#served.model;
     const logprobs = this.#logprobs ? { content: [chatLogprobs(tokenizer, piece)], refusal: null } : null;
     // The log probability comes with the first part; where there is none to tell yet, alone.
     if (deltas.length === 0 && this.#logprobs) deltas.push({ content: "" });

@@ -66,7 +66,7 @@ export async function planCompletions(call: Call): Promise<Plan> {
     promptName: "prompt",
   });
   const echoes = prompts.map((prompt) =>
-    !body.echo ? "" : typeof prompt === "string" ? prompt : served.lm.detokenize(prompt)
+    !body.echo ? "" : typeof prompt === "string" ? prompt : served.model.tokenizer.decode(Uint32Array.from(prompt))
   );
   const told = new CompletionsTold(served, body.n, echoes, body.stream_options?.include_usage === true);
   return { jobs, whole: (completions) => told.whole(completions), writer: body.stream ? told : undefined };
@@ -99,7 +99,7 @@ class Logprobs {
   }
 
   of(choices: readonly Pick<Piece | ToldChoice, "token" | "logprob" | "top">[]): JsonValue {
-    const text = (token: number) => new TextDecoder().decode(this.#served.lm.model.tokenizer.piece(token));
+    const text = (token: number) => new TextDecoder().decode(this.#served.model.tokenizer.piece(token));
     return {
       tokens: choices.map(({ token }) => text(token)),
       token_logprobs: choices.map(({ logprob = 0 }) => logprob),

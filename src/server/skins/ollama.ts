@@ -119,10 +119,10 @@ async function plan(
   isStream: boolean,
 ): Promise<Plan> {
   const chosen = withoutNulls(options as Record<string, unknown> ?? {});
-  const { lm } = call.served;
+  const { model } = call.served;
   const { num_ctx, num_predict, stop } = chosen as { num_ctx?: number; num_predict?: number; stop?: string[] };
-  if ((num_ctx ?? 0) > lm.context) {
-    refuse("num_ctx", `num_ctx: the context of this model is ${lm.context} here, got ${num_ctx}.`);
+  if ((num_ctx ?? 0) > model.context) {
+    refuse("num_ctx", `num_ctx: the context of this model is ${model.context} here, got ${num_ctx}.`);
   }
   const jobs = await jobsOf(call, {
     prompts: [prompt],
@@ -237,7 +237,7 @@ export function tag(name: string, created: number, served: Served | undefined): 
     name,
     model: name,
     modified_at: new Date(created * 1000).toISOString(),
-    size: served?.lm.model.residentBytes ?? 0,
+    size: served?.model.residentBytes ?? 0,
     digest: "",
     details: details(served),
   };
@@ -245,7 +245,7 @@ export function tag(name: string, created: number, served: Served | undefined): 
 
 function details(served: Served | undefined): Record<string, JsonValue> {
   if (served === undefined) return { format: "gguf" };
-  const { plan, gguf } = served.lm.model;
+  const { plan, gguf } = served.model;
   const family = gguf.metadata.text("general.architecture");
   return {
     parent_model: "",
@@ -270,7 +270,7 @@ export const showNames = {
 /** What is known of a model: its template, and what its file says in numbers and texts. */
 export function show({ body, served }: Call): JsonValue {
   readBody(showNames, body);
-  const { metadata } = served.lm.model.gguf;
+  const { metadata } = served.model.gguf;
   const key = "tokenizer.chat_template";
   const facts = Object.fromEntries(
     [...metadata.keys()].flatMap((name) => {
@@ -281,7 +281,7 @@ export function show({ body, served }: Call): JsonValue {
   );
   return {
     template: served.template ?? (metadata.has(key) ? metadata.text(key) : ""),
-    parameters: `num_ctx ${served.lm.context}`,
+    parameters: `num_ctx ${served.model.context}`,
     details: details(served),
     model_info: facts,
     capabilities: ["completion"],

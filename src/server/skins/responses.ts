@@ -159,7 +159,7 @@ class ResponseTold implements Writer {
   }
 
   whole(completion: Completion): JsonValue {
-    const { tokenizer } = this.#call.served.lm.model;
+    const { tokenizer } = this.#call.served.model;
     this.#logprobs.push(...(completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one)));
     return this.#ended(completion);
   }
@@ -174,7 +174,7 @@ class ResponseTold implements Writer {
   }
 
   piece(_index: number, piece: Piece): string {
-    const logprobs = piece.top === undefined ? [] : [chatLogprobs(this.#call.served.lm.model.tokenizer, piece)];
+    const logprobs = piece.top === undefined ? [] : [chatLogprobs(this.#call.served.model.tokenizer, piece)];
     this.#logprobs.push(...logprobs);
     if (piece.text === "" && logprobs.length === 0) return "";
     return this.#event("response.output_text.delta", { ...this.#place(), delta: piece.text, logprobs });

@@ -23,8 +23,7 @@ export const tokenizeNames = {
 /** The tokens of a text or a conversation. */
 export async function tokenize(call: Call): Promise<JsonValue> {
   const { given, body } = readBody(tokenizeNames, call.body);
-  const { lm } = call.served;
-  const { tokenizer } = lm.model;
+  const { tokenizer, context } = call.served.model;
   if ((body.prompt === undefined) === (given.messages === undefined)) {
     refuse("prompt", "prompt: expected a prompt or messages, one of them.");
   }
@@ -34,7 +33,7 @@ export async function tokenize(call: Call): Promise<JsonValue> {
   const strings = body.return_token_strs
     ? { token_strs: Array.from(tokens, (token) => new TextDecoder().decode(tokenizer.piece(token))) }
     : {};
-  return { count: tokens.length, max_model_len: lm.context, tokens: [...tokens], ...strings };
+  return { count: tokens.length, max_model_len: context, tokens: [...tokens], ...strings };
 }
 
 /** The fields of a body. */
@@ -47,7 +46,7 @@ export const detokenizeNames = {
 } as const satisfies Fields;
 
 /** The text of tokens. */
-export function detokenize({ body, served: { lm } }: Call): JsonValue {
+export function detokenize({ body, served: { model: { tokenizer } } }: Call): JsonValue {
   const { tokens } = readBody(detokenizeNames, body).body;
-  return { prompt: lm.detokenize(tokens) };
+  return { prompt: tokenizer.decode(tokenIds("tokens", tokens, tokenizer.vocabularySize)) };
 }

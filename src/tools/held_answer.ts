@@ -1,0 +1,71 @@
+/**
+ * What an answer with thoughts or calls is held to, as plain data that can cross to another machine, and the grammar that is made of
+ * it for a vocabulary. Grammars are kept, for most requests come with the same tools.
+ *
+ * @module
+ */
+import { compiler } from "../grammar/compile.ts";
+import { type Grammar, grammarFrom } from "../grammar/grammar.ts";
+import { type ResolvedConstraint, rulesOfConstraint } from "../grammar/options.ts";
+import type { Tokenizer } from "../text/tokenizer/types.ts";
+import { answerRules, type CallableTool, type CallRules, type Thoughts } from "./answer_rules.ts";
+import type { AnswerMarks } from "./answer_reader.ts";
+import { BudgetConstraint } from "./budget.ts";
+import { wireFormat } from "./format.ts";
+import type { ToolFormat } from "./types.ts";
+import { controlTokensOf } from "./wire.ts";
+
+/** What an answer is held to. */
+export interface HeldAnswer {
+  /** Thoughts before the answer. */
+  readonly thoughts?: AnswerMarks["thoughts"];
+  /** The calls that may come. */
+  readonly calls?: Omit<CallRules, "format" | "tools"> & {
+    readonly format: ToolFormat;
+    readonly tools: readonly CallableTool[];
+  };
+  /** What the answer must be in place of text and calls. */
+  readonly body?: ResolvedConstraint;
+  /** The most tokens of the thoughts. */
+  readonly budget?: number;
+}
+
+/** Grammars that are kept for a tokenizer. */
+const keptMost = 32;
+const kept = new WeakMap<Tokenizer, Map<string, Promise<Grammar>>>();
+
+/** The grammar of an answer. */
+export function grammarOfAnswer(tokenizer: Tokenizer, held: HeldAnswer): Promise<Grammar> {
+  let grammars = kept.get(tokenizer);
+  if (!grammars) kept.set(tokenizer, grammars = new Map());
+  return keep(grammars, keptMost, JSON.stringify(held), () => compile(tokenizer, held));
+}
+
+/** What was made for a key, or is being made; the oldest of more than `most` is forgotten, and so is what fails. */
+export function keep<T>(
+  made: Map<string, Promise<T>>,
+  most: number,
+  key: string,
+  make: () => Promise<T>,
+): Promise<T> {
+  const known = made.get(key);
+  if (known !== undefined) return known;
+  const making = make();
+  making.catch(() => made.delete(key)); // the request that asked hears of it
+  if (made.size >= most) made.delete(made.keys().next().value as string);
+  made.set(key, making);
+  return making;
+}
+
+async function compile(tokenizer: Tokenizer, { thoughts, calls, body, budget }: HeldAnswer): Promise<Grammar> {
+  const rules = calls && { ...calls, format: wireFormat(calls.format, controlTokensOf(tokenizer)) };
+  const bodyRules = body && await rulesOfConstraint(body);
+  const make = (own: Thoughts | undefined) =>
+    compiler(tokenizer, answerRules({ thoughts: own, calls: rules, body: bodyRules }));
+  const open = thoughts?.isOpen ? undefined : thoughts?.open;
+  const whole = await make(thoughts && { open, close: thoughts.close, isForced: false });
+  if (budget === undefined || thoughts === undefined) return grammarFrom(whole, tokenizer);
+  const ending = (await make({ open: undefined, close: thoughts.close, isForced: true }))();
+  const limits = { tokenizer, open: thoughts.open, close: thoughts.close, most: budget, ending };
+  return grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));
+}
