@@ -110,9 +110,17 @@ function denoManifest() {
   return { name, version, license, exports, imports: Object.fromEntries(used), publish };
 }
 
+/** Packages that have some hundred files each, and the one module that names them: of that, npm's package has a bundle. */
+export const bundled = { module: "src/server/libraries", names: ["hono", "zod"] };
+
+/** What installing the package brings. */
+export function installedDependencies() {
+  return Object.fromEntries(Object.entries(manifest.dependencies).filter(([name]) => !bundled.names.includes(name)));
+}
+
 /** Our package.json without what only we need: installing the package brings its dependencies, and runs no script. */
 function packageManifest() {
-  const { name, version, description, license, type, exports, bin, dependencies } = manifest;
+  const { name, version, description, license, type, exports, bin } = manifest;
   const compiled = (path) => path.replace(/\.ts$/, "");
   const conditions = (path) => ({ types: `${compiled(path)}.d.ts`, default: `${compiled(path)}.js` });
   return {
@@ -123,7 +131,7 @@ function packageManifest() {
     type,
     exports: Object.fromEntries(Object.entries(exports).map(([from, to]) => [from, conditions(to)])),
     bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `${compiled(path)}.js`])),
-    dependencies,
+    dependencies: installedDependencies(),
     engines: { bun: ">=1.4", deno: ">=2.9" },
     publishConfig: { access: "public" },
   };
@@ -148,9 +156,21 @@ export async function compile(folder, target) {
   const code = readFileSync(command, "utf8");
   if (!code.startsWith("#!")) writeFileSync(command, `#!/usr/bin/env bun\n${code}`);
   writeFileSync(join(target, "package.json"), text(packageManifest()));
+  await bundle(join(target, `${bundled.module}.js`));
   const missing = filesOf(folder).filter((path) => path !== "deno.json" && !/\.ts$/.test(path))
     .filter((path) => !existsSync(join(target, path)));
   if (missing.length > 0) throw new Failure(`deno pack left out ${missing.join(", ")}`);
+}
+
+/** Puts the packages that a module names into it, with their licences. */
+async function bundle(path) {
+  const words = ["build", join(root, `${bundled.module}.ts`), "--target=node", "--outfile", path];
+  await must(toolPath("bun"), words, { cwd: root });
+  const licences = bundled.names.map((name) => {
+    const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8"));
+    return `${name} ${version}\n\n${readFileSync(join(root, "node_modules", name, "LICENSE"), "utf8").trim()}`;
+  });
+  writeFileSync(path, `/*!\n${licences.join("\n\n")}\n*/\n${readFileSync(path, "utf8")}`);
 }
 
 /** What JSR would say to the package of `folder`; fails where it would refuse it, or where a file would be left out. */
@@ -199,7 +219,7 @@ export async function install(tgz, folder) {
     join(folder, "package.json"),
     text({ type: "module", dependencies: { [manifest.name]: manifest.version } }),
   );
-  for (const name of dependencies(Object.keys(manifest.dependencies))) {
+  for (const name of dependencies(Object.keys(installedDependencies()))) {
     const link = join(folder, "node_modules", ...name.split("/"));
     if (existsSync(link)) continue;
     mkdirSync(join(link, ".."), { recursive: true });

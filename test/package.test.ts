@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import { bytesMost, compile, dependencies, install, pack, publishDry, stage } from "../scripts/package.js";
+import { bundled, bytesMost, compile, dependencies, install, pack, publishDry, stage } from "../scripts/package.js";
 import { note, often } from "./counts.ts";
 import { repository } from "./kit.ts";
 
@@ -120,6 +120,16 @@ describe("the package", () => {
       );
       assertEquals(native, [], needed);
     }
+  });
+
+  it("has what the server takes from other packages in one file, with their licences", () => {
+    const code = readFileSync(join(installed, `${bundled.module}.js`), "utf8");
+    const { dependencies: needed } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+    for (const name of bundled.names) {
+      const licence = readFileSync(join(repository, "node_modules", name, "LICENSE"), "utf8").trim();
+      assert(code.includes(licence) && !(name in needed), name);
+    }
+    assert(!/^\s*(import|export) .*from /m.test(code), "it needs no other module");
   });
 
   it("would be taken by JSR, without slow types", { skip: !isDeno }, async () => {

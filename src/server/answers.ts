@@ -1,32 +1,39 @@
 /**
- * The answers that a server keeps for clients that come back to them: a bounded number, the oldest go first, and each is only
- * there for the tenant whose it is.
+ * The responses that a server keeps for clients that come back to them: bounded in number, bytes and age, the oldest go first, and
+ * each is only there for the tenant whose it is. One that is still made stays until it has ended.
  *
  * @module
  */
 import { Failure } from "./failure.ts";
-import type { AnswerStore, Kept } from "./types.ts";
+import type { AnswerStore, Kept, Limits } from "./types.ts";
 
-/** Answers that are kept at most, and characters of them all together. */
-const keptMost = 1000;
-const charactersMost = 1 << 24;
+type Bounds = Pick<Limits, "answersMax" | "answersBytesMax" | "answersMs">;
 
-/** The answers of a server. */
+interface Entry extends Kept {
+  readonly bytes: number;
+  readonly since: number;
+}
+
+/** The responses of a server. */
 export class Answers implements AnswerStore {
-  readonly #kept = new Map<string, Kept & { readonly characters: number }>();
-  #characters = 0;
+  readonly #bounds: Bounds;
+  readonly #kept = new Map<string, Entry>();
+  #bytes = 0;
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds;
+  }
 
   keep(id: string, kept: Kept): void {
-    const characters = JSON.stringify([kept.response, kept.messages]).length;
-    this.#kept.set(id, { ...kept, characters });
-    this.#characters += characters;
-    for (const [oldest] of this.#kept) {
-      if (this.#kept.size <= keptMost && this.#characters <= charactersMost) break;
-      this.#drop(oldest);
-    }
+    this.#drop(id);
+    const bytes = 2 * JSON.stringify([kept.response, kept.messages]).length + (kept.recording?.bytes ?? 0);
+    this.#kept.set(id, { ...kept, bytes, since: performance.now() });
+    this.#bytes += bytes;
+    this.#shrink();
   }
 
   find(id: string, tenant: string): Kept {
+    this.#shrink();
     const kept = this.#kept.get(id);
     if (kept !== undefined && kept.tenant === tenant) return kept;
     throw new Failure(`There is no response ${JSON.stringify(id.slice(0, 100))} here, or no more.`, {
@@ -37,12 +44,24 @@ export class Answers implements AnswerStore {
   }
 
   forget(id: string, tenant: string): void {
-    this.find(id, tenant);
+    // What ends is kept once more, with how it has ended.
+    this.find(id, tenant).recording?.cancel();
     this.#drop(id);
   }
 
+  /** Drops the oldest while there are too many, and all that are too old. */
+  #shrink(): void {
+    const { answersMax, answersBytesMax, answersMs } = this.#bounds;
+    const oldest = performance.now() - answersMs;
+    for (const [id, { since, recording }] of this.#kept) {
+      const isFull = this.#kept.size > answersMax || this.#bytes > answersBytesMax;
+      if (!isFull && since > oldest) break;
+      if (!recording?.isLive) this.#drop(id);
+    }
+  }
+
   #drop(id: string): void {
-    this.#characters -= this.#kept.get(id)?.characters ?? 0;
+    this.#bytes -= this.#kept.get(id)?.bytes ?? 0;
     this.#kept.delete(id);
   }
 }

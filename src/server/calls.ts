@@ -1,12 +1,16 @@
 /**
- * Calls of tools in OpenAI's form: what a body says of tools becomes what an answer is held to, and what comes is told apart
- * into text, thoughts and calls, token by token, so that a streamed answer and a whole one have the same.
+ * Answers that may have thoughts and calls of tools: what a body says of tools becomes what an answer is held to, and what comes is
+ * told apart into text, thoughts and calls, token by token, so that a streamed answer and a whole one have the same, whatever the
+ * interface.
  *
  * @module
  */
+import { LightGPTError } from "../../ffi/errors.ts";
+import type { Completion, Piece } from "../batching/completion.ts";
 import type { Answers } from "../lightgpt/answers.ts";
 import type { AnswerOptions } from "../lightgpt/answer_options.ts";
 import { bytesOf } from "../grammar/token_trie.ts";
+import type { ConstraintOptions } from "../grammar/options.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { type AnswerEvent, type AnswerMarks, AnswerReader } from "../tools/answer_reader.ts";
@@ -16,112 +20,186 @@ import type { ToolChoice } from "../tools/options.ts";
 import { toolsOf } from "../tools/tool.ts";
 import { wireOfBytes } from "../tools/wire.ts";
 import { Failure, failureOf, refuse } from "./failure.ts";
-import type { Conversation } from "./messages.ts";
+import { type Conversation, conversationTokens } from "./messages.ts";
 import type { Call, Served } from "./types.ts";
 
-/** What a body says of tools. */
-export interface ToolFields {
-  readonly tools: JsonValue;
-  readonly choice: unknown;
+/** What a body asks of an answer's form. */
+export interface Asked {
+  /** The tools in OpenAI's form. */
+  readonly tools: JsonValue | undefined;
+  readonly choice: ToolChoice;
   readonly parallel: boolean;
+  /** What the answer must be otherwise, and where it stops: neither goes with calls and thoughts. */
+  readonly constraint: ConstraintOptions | undefined;
+  readonly stop: readonly string[];
+  /** The most tokens of thoughts. */
+  readonly budget?: number | undefined;
+  /** The names that fields have in the body, where they are not OpenAI's. */
+  readonly rename?: ((name: string) => string) | undefined;
 }
 
-/** A prompt whose answer may have calls, and how that answer is held and read. */
+/** A prompt, and how its answer is held and read. */
 export interface Prepared {
   readonly prompt: Uint32Array;
+  /** What calls and thoughts are held to, in place of a constraint. */
   readonly held: HeldAnswer | undefined;
-  readonly marks: AnswerMarks;
+  /** Absent where the answer is text and nothing else. */
+  readonly marks: AnswerMarks | undefined;
 }
 
 /** What finds the formats of a model's calls; formats and grammars are kept with it. */
 const planners = new WeakMap<Served, Promise<Answers>>();
+/** Models whose templates show no thoughts. */
+const thoughtless = new WeakSet<Served>();
 
-/** Prepares an answer that may have calls. */
-export async function prepareCalls(
+/** Prepares an answer. */
+export async function prepareAnswer(
   call: Call,
-  { messages, begun }: Conversation,
-  { tools, choice, parallel }: ToolFields,
+  conversation: Conversation,
+  asked: Asked,
   variables: Readonly<Record<string, JsonValue>>,
 ): Promise<Prepared> {
-  if (begun !== "") refuse("messages", "messages: an answer that is begun cannot have tools; end with another role.");
+  const { tools, choice, constraint, stop, budget, rename = (name) => name } = asked;
+  const hasTools = tools !== undefined && !(Array.isArray(tools) && tools.length === 0);
+  if (hasTools) {
+    if (conversation.begun !== "") {
+      const name = rename("messages");
+      refuse(name, `${name}: an answer that is begun cannot have tools; end with another role.`);
+    }
+    if (constraint) refuse("tools", "tools: expected none beside response_format and constraint.");
+    if (stop.length > 0) {
+      refuse(rename("stop"), `${rename("stop")}: expected none beside tools, whose calls it would cut.`);
+    }
+  } else if (choice !== "none" && choice !== "auto") {
+    refuse("tool_choice", "tool_choice: expected none or auto, for there are no tools.");
+  }
+  const isPlain = constraint !== undefined || stop.length > 0 || conversation.begun !== "" ||
+    thoughtless.has(call.served);
+  if (!hasTools && budget === undefined && isPlain) {
+    return { prompt: await conversationTokens(call, conversation, variables), held: undefined, marks: undefined };
+  }
+  return await prepareMarked(call, conversation, hasTools ? asked : { ...asked, tools: undefined }, variables);
+}
+
+async function prepareMarked(
+  call: Call,
+  { messages }: Conversation,
+  { tools, choice, parallel, budget, rename = (name) => name }: Asked,
+  variables: Readonly<Record<string, JsonValue>>,
+): Promise<Prepared> {
   const { served, signal } = call;
   const { model, talk, template } = served;
   let planner = planners.get(served);
   if (!planner) planners.set(served, planner = import("../lightgpt/answers.ts").then(({ Answers }) => new Answers()));
-  const options: AnswerOptions = {
-    tools: toolsOf(tools),
-    toolChoice: readChoice(choice),
-    parallelToolCalls: parallel,
-    variables,
-    signal,
-    ...(template === undefined ? {} : { template }),
-  };
   const host = { context: model.context, tokenizer: model.tokenizer, conversations: talk };
   try {
+    const options: AnswerOptions = {
+      variables,
+      signal,
+      ...(tools === undefined ? {} : { tools: toolsOf(tools), toolChoice: choice, parallelToolCalls: parallel }),
+      ...(budget === undefined ? {} : { reasoning: { budget } }),
+      ...(template === undefined ? {} : { template }),
+    };
     const { ids, plan } = await (await planner).prepare(host, messages, options);
-    return { prompt: ids, held: plan.held, marks: plan.marks };
+    const { held, marks } = plan;
+    if (tools === undefined && marks.thoughts === undefined) {
+      thoughtless.add(served);
+      return { prompt: ids, held: undefined, marks: undefined };
+    }
+    return { prompt: ids, held, marks };
   } catch (error) {
     const { message, parts } = failureOf(error);
-    const param = parts.param === "toolChoice.name" ? "tool_choice" : parts.param ?? "tools";
-    throw new Failure(message, { ...parts, param }, { cause: error });
+    const where = error instanceof LightGPTError ? error.detail.where : undefined;
+    const param = parts.param ?? (where === "reasoning.budget" ? where : undefined);
+    if (param === undefined && tools === undefined) throw error;
+    const name = param === "toolChoice.name" ? "tool_choice" : param ?? "tools";
+    throw new Failure(message.replaceAll(name, rename(name)), { ...parts, param: rename(name) }, { cause: error });
   }
 }
 
-function readChoice(choice: unknown): ToolChoice {
+/** A choice of tools as OpenAI's chats say it. */
+export function readChoice(choice: unknown): ToolChoice {
   if (choice === undefined) return "auto";
   if (choice === "auto" || choice === "none" || choice === "required") return choice;
-  const { type, function: named } = (choice ?? {}) as { type?: unknown; function?: { name?: unknown } };
-  if (type === "function" && typeof named?.name === "string") return { name: named.name };
+  const { type, name, function: named } = (choice ?? {}) as {
+    type?: unknown;
+    name?: unknown;
+    function?: { name?: unknown };
+  };
+  const tool = named?.name ?? name;
+  if (type === "function" && typeof tool === "string") return { name: tool };
   return refuse("tool_choice", 'tool_choice: expected "none", "auto", "required", or a function by its name.');
 }
 
-/** Part of a message, in OpenAI's form. */
-export type Delta = Readonly<Record<string, JsonValue>>;
+/** A call that came whole. */
+export interface ToldCall {
+  readonly type: "call";
+  readonly id: string;
+  readonly name: string;
+  readonly input: Readonly<Record<string, JsonValue>>;
+}
+
+/** Part of an answer. */
+export type Part =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "reasoning"; readonly text: string }
+  | ToldCall;
 
 /** Tells one answer apart. */
-export class CallTeller {
+export class Teller {
   readonly #tokenizer: Tokenizer;
-  readonly #reader: AnswerReader;
+  readonly #reader: AnswerReader | undefined;
   #calls = 0;
+  #tokens = 0;
+  #isThinking = false;
+  /** Tokens of thoughts so far, with their marks. */
+  reasoningTokens = 0;
 
-  constructor(tokenizer: Tokenizer, marks: AnswerMarks) {
+  /** Without marks, all is text. */
+  constructor(tokenizer: Tokenizer, marks: AnswerMarks | undefined) {
     this.#tokenizer = tokenizer;
-    this.#reader = new AnswerReader(marks);
+    this.#reader = marks && new AnswerReader(marks);
   }
 
   /** Whether there were calls, and all of them came whole. */
   get hasCalls(): boolean {
-    return this.#calls > 0 && !this.#reader.isCut;
+    return this.#calls > 0 && !this.#reader?.isCut;
   }
 
   /** What one token adds. */
-  push(token: number): Delta[] {
-    return this.#reader.push(wireOfBytes(bytesOf(this.#tokenizer, token))).map((event) => this.#delta(event));
+  push({ token, text }: Pick<Piece, "token" | "text">): Part[] {
+    this.#tokens++;
+    if (!this.#reader) return text === "" ? [] : [{ type: "text", text }];
+    return this.#told(this.#reader.push(wireOfBytes(bytesOf(this.#tokenizer, token))));
   }
 
   /** What the end adds. */
-  end(): Delta[] {
-    return this.#reader.end().map((event) => this.#delta(event));
+  end(): Part[] {
+    return this.#told(this.#reader?.end() ?? []);
   }
 
-  #delta(event: AnswerEvent): Delta {
-    if (event.type !== "toolCall") return { [event.type === "text" ? "content" : "reasoning_content"]: event.text };
-    const { id = `call_${newId()}`, name, arguments: values } = event.call;
-    const called = { name, arguments: JSON.stringify(values) };
-    return { tool_calls: [{ index: this.#calls++, id, type: "function", function: called }] };
+  /** The parts of a whole answer; neighbours of one kind are one. */
+  whole({ text, tokens }: Completion): Part[] {
+    if (!this.#reader) return text === "" ? [] : [{ type: "text", text }];
+    const parts: Part[] = [];
+    for (const part of [...tokens.flatMap((token) => this.push({ token, text: "" })), ...this.end()]) {
+      const last = parts.at(-1);
+      if (last === undefined || last.type === "call" || part.type === "call" || last.type !== part.type) {
+        parts.push(part);
+      } else parts[parts.length - 1] = { ...last, text: last.text + part.text };
+    }
+    return parts;
   }
-}
 
-/** The parts of a message as the whole. */
-export function messageOf(deltas: readonly Delta[]): Record<string, JsonValue> {
-  const joined = (name: string) => deltas.map((delta) => delta[name] ?? "").join("");
-  const calls = deltas.flatMap(({ tool_calls }) => (tool_calls as { index: number }[] | undefined) ?? []);
-  const [content, reasoning] = [joined("content"), joined("reasoning_content")];
-  return {
-    role: "assistant",
-    content: content === "" && calls.length > 0 ? null : content,
-    refusal: null,
-    ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
-    ...(calls.length === 0 ? {} : { tool_calls: calls.map(({ index: _, ...call }) => call as unknown as JsonValue) }),
-  };
+  #told(events: readonly AnswerEvent[]): Part[] {
+    const isThinking = events.some(({ type }) => type === "reasoning") || (this.#isThinking && events.length === 0);
+    if (isThinking) this.reasoningTokens = this.#tokens;
+    this.#isThinking = isThinking;
+    return events.map((event) => {
+      if (event.type !== "toolCall") return event as Part;
+      this.#calls++;
+      const { id = `call_${newId()}`, name, arguments: input } = event.call;
+      return { type: "call", id, name, input };
+    });
+  }
 }

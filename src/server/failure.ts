@@ -33,6 +33,28 @@ export function refuse(param: string, message: string, code?: string): never {
   throw new Failure(message, { status: 400, type: "invalid_request_error", param, code });
 }
 
+/** Refuses a request while the server is closed. */
+export function draining(): Failure {
+  return new Failure("The server takes no requests now.", {
+    status: 503,
+    type: "server_error",
+    code: "not_ready",
+    headers: { "retry-after": "1" },
+  });
+}
+
+/** Throws for a model that there is not. */
+export function refuseModel(name: unknown, list: Iterable<{ readonly name: string }>): never {
+  const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";
+  const there = Array.from(list, (one) => one.name).join(", ");
+  throw new Failure(`The model ${shown} does not exist; there are ${there}.`, {
+    status: 404,
+    type: "invalid_request_error",
+    code: "model_not_found",
+    param: "model",
+  });
+}
+
 /** A repeat cannot help. */
 const never = { "x-should-retry": "false" };
 const soon = { "retry-after": "1" };

@@ -1,11 +1,24 @@
 /**
- * The messages of a conversation as clients send them, in the shape that templates know: parts of text become one text, a
+ * The messages of a conversation as clients of OpenAI send them, in the shape that templates know: parts of text become one text, a
  * developer is the system, and an answer that is only begun stays open, so that the model goes on with it.
  *
  * @module
  */
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
+import { given } from "../options/schema.ts";
 import { refuse } from "./failure.ts";
+import {
+  array,
+  discriminatedUnion,
+  literal,
+  nullish,
+  oneOf,
+  type output,
+  pipe,
+  transform,
+  union,
+} from "./libraries.ts";
+import { known, readTree, type Schema, text } from "./trees.ts";
 import type { Call, Served } from "./types.ts";
 
 /** A conversation, and the beginning of the answer that the client has given. */
@@ -14,93 +27,99 @@ export interface Conversation {
   readonly begun: string;
 }
 
-const rolesOfOpenAi = ["system", "developer", "user", "assistant", "tool"] as const;
-const messageNames = ["role", "content", "name", "refusal", "tool_calls", "tool_call_id", "reasoning_content"];
+const part = known({
+  type: oneOf(["text", "input_text", "output_text"], 'expected "text"; this server reads nothing else'),
+  text,
+  cache_control: nullish(known({ type: literal("ephemeral"), ttl: nullish(text) })),
+  logprobs: nullish(array(known({}))),
+}, "expected an object with type and text");
 
-/** Reads `messages` of a body, of which each has one of `roles`. */
-export function readMessages(
+/** A text, or parts of text. */
+export const content = union([
+  text,
+  pipe(array(part), transform((parts) => parts.map((one) => one.text).join("\n"))),
+], "expected a text or an array of parts");
+
+/** A call as it is said again to the model that made it. */
+export interface SaidCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON. */
+  readonly arguments: string;
+}
+
+const call = known({
+  id: text,
+  type: nullish(literal("function", 'expected "function"')),
+  function: known({ name: text, arguments: text }),
+});
+const name = nullish(text);
+const message = discriminatedUnion("role", [
+  known({ role: oneOf(["system", "developer", "user"]), content, name }),
+  known({
+    role: literal("assistant"),
+    content: nullish(content),
+    name,
+    refusal: nullish(text),
+    reasoning_content: nullish(text),
+    tool_calls: nullish(array(call, "expected an array of calls")),
+  }),
+  known({ role: literal("tool"), content, name, tool_call_id: text }),
+], "expected an object whose role is system, developer, user, assistant or tool");
+
+/** Reads `messages` of a body. */
+export function readMessages(value: unknown, where: Pick<Call, "limits">, name = "messages"): Conversation {
+  return openEnd(readList(message, value, where, name).map(messageOf));
+}
+
+/** Reads a list of messages, which has at least one and not too many. */
+export function readList<S extends Schema>(
+  schema: S,
   value: unknown,
   { limits }: Pick<Call, "limits">,
-  roles: readonly string[] = rolesOfOpenAi,
-  name = "messages",
-): Conversation {
+  name: string,
+): output<S>[] {
   if (!Array.isArray(value) || value.length === 0) refuse(name, `${name}: expected an array of messages.`);
   if (value.length > limits.messagesMax) {
     refuse(name, `${name}: expected at most ${limits.messagesMax}, got ${value.length}.`);
   }
-  const messages = value.map((message: unknown, index) => readMessage(message, `${name}[${index}]`, roles));
-  const last = messages.at(-1) as ChatMessage;
-  if (last.role !== "assistant" || last.tool_calls !== undefined) return { messages, begun: "" };
+  return value.map((one: unknown, index) => readTree(schema, one, `${name}[${index}]`));
+}
+
+/** A conversation whose last message may be the beginning of the answer. */
+export function openEnd(messages: readonly ChatMessage[]): Conversation {
+  const last = messages.at(-1);
+  if (last?.role !== "assistant" || last.tool_calls !== undefined) return { messages, begun: "" };
   return { messages: messages.slice(0, -1), begun: last.content as string };
 }
 
-function readMessage(message: unknown, where: string, roles: readonly string[]): ChatMessage {
-  if (message === null || typeof message !== "object" || Array.isArray(message)) {
-    refuse(where, `${where}: expected an object with role and content.`);
+function messageOf(told: output<typeof message>, index: number): ChatMessage {
+  const named = given({ name: told.name ?? undefined });
+  if (told.role === "tool") {
+    return { role: "tool", content: told.content, ...named, tool_call_id: told.tool_call_id };
   }
-  const { role, content, ...rest } = message as Record<string, unknown>;
-  if (typeof role !== "string" || !roles.includes(role)) {
-    refuse(`${where}.role`, `${where}.role: expected ${roles.join(", ")}.`);
+  if (told.role !== "assistant") {
+    return { role: told.role === "developer" ? "system" : told.role, content: told.content, ...named };
   }
-  for (const [name, value] of Object.entries(rest)) {
-    const isEmpty = value === null || (Array.isArray(value) && value.length === 0);
-    if (!messageNames.includes(name) && !isEmpty) {
-      refuse(`${where}.${name}`, `${where}.${name}: it is not supported; there are ${messageNames.join(", ")}.`);
-    }
+  const calls = (told.tool_calls ?? []).map(({ id, function: called }) => ({ id, ...called }));
+  if (calls.length === 0 && (told.content ?? undefined) === undefined) {
+    refuse(`messages[${index}].content`, `messages[${index}].content: expected a text or an array of parts.`);
   }
-  if (rest.name !== undefined && typeof rest.name !== "string") {
-    refuse(`${where}.name`, `${where}.name: expected a text.`);
-  }
-  const calls = role === "assistant" ? readCalls(rest.tool_calls, `${where}.tool_calls`) : [];
+  return { ...answerMessage(told.content ?? undefined, calls, told.reasoning_content ?? undefined), ...named };
+}
+
+/** An answer that was given before: its text, its calls, its thoughts. */
+export function answerMessage(
+  content: string | undefined,
+  calls: readonly SaidCall[],
+  reasoning: string | undefined,
+): ChatMessage {
+  const tool_calls: JsonValue[] = calls.map(({ id, ...called }) => ({ id, type: "function", function: called }));
   return {
-    role: role === "developer" ? "system" : role,
-    content: calls.length > 0 && (content === null || content === undefined)
-      ? null
-      : readContent(content, `${where}.content`),
-    ...(rest.name === undefined ? {} : { name: rest.name as string }),
-    ...(typeof rest.reasoning_content === "string" ? { reasoning_content: rest.reasoning_content } : {}),
-    ...(calls.length === 0 ? {} : { tool_calls: calls }),
-    ...(role === "tool" ? { tool_call_id: readId(rest.tool_call_id, `${where}.tool_call_id`) } : {}),
+    role: "assistant",
+    content: content ?? (calls.length > 0 ? null : ""),
+    ...given({ reasoning_content: reasoning, tool_calls: calls.length > 0 ? tool_calls : undefined }),
   };
-}
-
-/** The calls of an answer that was given before. */
-function readCalls(calls: unknown, where: string): JsonValue[] {
-  if (calls === undefined || calls === null) return [];
-  if (!Array.isArray(calls)) refuse(where, `${where}: expected an array of calls.`);
-  return calls.map((call: unknown, index) => {
-    const at = `${where}[${index}]`;
-    const { id, function: called } = (call ?? {}) as {
-      id?: unknown;
-      function?: { name?: unknown; arguments?: unknown };
-    };
-    const { name, arguments: text } = called ?? {};
-    if (typeof name !== "string") refuse(`${at}.function.name`, `${at}.function.name: expected a text.`);
-    if (typeof text !== "string") {
-      refuse(`${at}.function.arguments`, `${at}.function.arguments: expected JSON as text.`);
-    }
-    return { id: readId(id, `${at}.id`), type: "function", function: { name, arguments: text } };
-  });
-}
-
-function readId(id: unknown, where: string): string {
-  return typeof id === "string" ? id : refuse(where, `${where}: expected the id of a call.`);
-}
-
-/** A text, or parts of text. */
-export function readContent(content: unknown, where: string): string {
-  if (typeof content === "string") return content;
-  if (!Array.isArray(content)) refuse(where, `${where}: expected a text or an array of parts.`);
-  return content.map((part: unknown, index) => {
-    const at = `${where}[${index}]`;
-    if (part === null || typeof part !== "object") refuse(at, `${at}: expected an object with type and text.`);
-    const { type, text } = part as Record<string, unknown>;
-    if (type !== "text" && type !== "input_text" && type !== "output_text") {
-      refuse(`${at}.type`, `${at}.type: expected "text"; this server reads nothing else.`);
-    }
-    if (typeof text !== "string") refuse(`${at}.text`, `${at}.text: expected a text.`);
-    return text;
-  }).join("\n");
 }
 
 /** A variable of the chat template; refused as `param` where the template does not know it, and so would ignore it. */

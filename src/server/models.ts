@@ -9,11 +9,11 @@
 import { OutOfMemoryError } from "../../ffi/errors.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { Conversations } from "../text/chat/conversation.ts";
-import { Failure } from "./failure.ts";
+import { refuseModel } from "./failure.ts";
 import type { ServedModelOptions, ServerOptions } from "./options.ts";
 import { nowSeconds } from "./openai.ts";
 import { LocalBackend } from "./backend.ts";
-import type { Lease, ModelPool, Served } from "./types.ts";
+import type { Lease, Listed, ModelPool, Served } from "./types.ts";
 
 /** One model: there, coming, or only known. */
 class Entry {
@@ -62,7 +62,7 @@ export class Models implements ModelPool {
     this.#first = entries[0];
   }
 
-  get list(): { readonly name: string; readonly created: number; readonly served: Served | undefined }[] {
+  get list(): Listed[] {
     return [...this.#entries.values()];
   }
 
@@ -98,13 +98,7 @@ export class Models implements ModelPool {
       ? this.#entries.get(name) ?? this.#entries.get(name.replace(/:latest$/, ""))
       : undefined;
     if (entry !== undefined) return entry;
-    const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";
-    throw new Failure(`The model ${shown} does not exist; there are ${[...this.#entries.keys()].join(", ")}.`, {
-      status: 404,
-      type: "invalid_request_error",
-      code: "model_not_found",
-      param: "model",
-    });
+    return refuseModel(name, this.list);
   }
 
   #load(entry: Entry): Promise<Served> {

@@ -27,8 +27,8 @@ export function finishReason({ stopReason }: Completion): "stop" | "length" {
   return stopReason === "endOfText" || stopReason === "stop" ? "stop" : "length";
 }
 
-/** What a request cost: each prompt once, however many answers it has. */
-export function usageOf(completions: readonly Completion[], n: number): Record<string, JsonValue> {
+/** What a request cost: each prompt once, however many answers it has; `reasoning` of the tokens were thoughts. */
+export function usageOf(completions: readonly Completion[], n: number, reasoning = 0): Record<string, JsonValue> {
   const firsts = completions.filter((_, index) => index % n === 0);
   const sum = (list: readonly Completion[], value: (one: Completion) => number) =>
     list.reduce((total, one) => total + value(one), 0);
@@ -39,6 +39,7 @@ export function usageOf(completions: readonly Completion[], n: number): Record<s
     completion_tokens: generated,
     total_tokens: prompt + generated,
     prompt_tokens_details: { cached_tokens: sum(firsts, ({ cachedTokens }) => cachedTokens) },
+    completion_tokens_details: { reasoning_tokens: reasoning },
   };
 }
 

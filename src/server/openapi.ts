@@ -6,18 +6,20 @@
 import { VERSION } from "../../ffi/wire.ts";
 import type { AnyOption, Fields } from "../options/schema.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
-import { ROUTES } from "./routes.ts";
+import type { Route } from "./types.ts";
 
 /** The description of the whole interface. */
-export function openApi(): JsonValue {
+export function openApi(routes: readonly Route[]): JsonValue {
   const paths: Record<string, Record<string, JsonValue>> = {};
-  for (const { method, path, about, names } of ROUTES) {
+  for (const { method, path, about, names } of routes) {
     const operation: Record<string, JsonValue> = {
       summary: about,
       responses: { 200: { description: "The answer." }, default: { description: "What is wrong." } },
     };
     if (names) operation.requestBody = { required: true, content: { "application/json": { schema: objectOf(names) } } };
-    (paths[path] ??= {})[method.toLowerCase()] = operation;
+    const [, name] = /:(\w+)/.exec(path) ?? [];
+    if (name) operation.parameters = [{ name, in: "path", required: true, schema: { type: "string" } }];
+    (paths[path.replace(/:(\w+)({.*})?/, "{$1}")] ??= {})[method.toLowerCase()] = operation;
   }
   return {
     openapi: "3.1.0",

@@ -118,6 +118,21 @@ export interface ServerLimitOptions {
    * @default {5000}
    */
   readonly heartbeatMs?: number;
+  /**
+   * The most responses that are kept for later ones, of all keys together; the oldest go first.
+   * @default {1000}
+   */
+  readonly answersMax?: number;
+  /**
+   * The most bytes of responses that are kept.
+   * @default {64 MiB}
+   */
+  readonly answersBytesMax?: number;
+  /**
+   * Milliseconds for which a response is kept.
+   * @default {86400000}
+   */
+  readonly answersMs?: number;
 }
 
 /** The schema of {@link ServerLimitOptions}. */
@@ -134,6 +149,15 @@ export const limitFields = {
   choicesMax: integer({ about: "The most answers to one request.", least: 1, most: 1 << 10, default: 16 }),
   openPerKey: integer({ about: "The most open requests of a key.", least: 1, most: 1 << 20, default: 1024 }),
   heartbeatMs: integer({ about: "Time until a silent stream gives a sign.", least: 1, most: 1 << 20, default: 5000 }),
+  answersMax: integer({ about: "The most responses that are kept.", least: 0, most: 1 << 20, default: 1000 }),
+  answersBytesMax: integer({
+    about: "The most bytes of responses that are kept.",
+    least: 0,
+    most: 2 ** 40,
+    default: 2 ** 26,
+    otherwise: "64 MiB",
+  }),
+  answersMs: number({ about: "How long a response is kept.", least: 0, most: Infinity, default: 86_400_000 }),
 } as const satisfies FieldsOf<ServerLimitOptions>;
 
 /**

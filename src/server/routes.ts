@@ -1,35 +1,25 @@
 /**
- * The paths of a server, as one table: what each takes, in which dialect it answers, and what does the work. The list of
- * `/openapi.json` comes from it, and so does the answer to a method that a path does not know.
+ * The paths of a server, as one table: what each takes, and what does the work. The list of `/openapi.json` comes from it, and so
+ * does the answer to a method that a path does not know.
  *
  * @module
  */
-import type { Fields } from "../options/schema.ts";
+import { VERSION } from "../../ffi/wire.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { chatNames, planChat } from "./skins/chat.ts";
 import { completionNames, planCompletions } from "./skins/completions.ts";
 import { countNames, countTokens, messagesNames, planMessages } from "./skins/messages.ts";
 import * as ollama from "./skins/ollama.ts";
+import { show, showNames, tag } from "./skins/ollama_models.ts";
+import { cancelResponse, forgetResponse, tellResponse } from "./kept_responses.ts";
+import { openApi } from "./openapi.ts";
 import { planResponses, responsesNames } from "./skins/responses.ts";
 import { detokenize, detokenizeNames, tokenize, tokenizeNames } from "./skins/tokens.ts";
-import { Failure } from "./failure.ts";
-import type { Call, Dialect, Plan } from "./types.ts";
+import { draining, Failure, refuseModel } from "./failure.ts";
+import type { Listed, Look, Route } from "./types.ts";
 
-/** What a path does. */
-export interface Route {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly dialect: Dialect;
-  readonly about: string;
-  /** The fields of the body, where it has one. */
-  readonly names?: Fields;
-  /** Generates: what a body asks for, as jobs. */
-  readonly plan?: (call: Call) => Promise<Plan>;
-  /** Answers at once, by the model that the body names. */
-  readonly answer?: (call: Call) => JsonValue | Promise<JsonValue>;
-  /** Tells something of the server itself. */
-  readonly tell?: "health" | "ready" | "metrics" | "models" | "openapi" | "tags" | "version";
-}
+/** The one path for which no request needs a key. */
+export const healthPath = "/health";
 
 /** What clients may ask for and is still to come. */
 function notImplemented(): never {
@@ -46,7 +36,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/chat/completions",
-    dialect: "openai",
     about: "Answers a conversation.",
     names: chatNames,
     plan: planChat,
@@ -54,7 +43,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/completions",
-    dialect: "openai",
     about: "Goes on with texts or tokens.",
     names: completionNames,
     plan: planCompletions,
@@ -62,7 +50,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/tokenize",
-    dialect: "openai",
     about: "The tokens of a text or a conversation.",
     names: tokenizeNames,
     answer: tokenize,
@@ -70,7 +57,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/detokenize",
-    dialect: "openai",
     about: "The text of tokens.",
     names: detokenizeNames,
     answer: detokenize,
@@ -78,15 +64,31 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/responses",
-    dialect: "openai",
-    about: "Answers a conversation; GET and DELETE /v1/responses/ID tell and forget an answer that is kept.",
+    about: "Answers a conversation.",
     names: responsesNames,
     plan: planResponses,
   },
   {
+    method: "GET",
+    path: "/v1/responses/:name",
+    about: "A response that is kept; with stream=true the events of one in the background, from starting_after on.",
+    tell: tellResponse,
+  },
+  {
+    method: "DELETE",
+    path: "/v1/responses/:name",
+    about: "Forgets a response, and ends its work.",
+    tell: forgetResponse,
+  },
+  {
+    method: "POST",
+    path: "/v1/responses/:name/cancel",
+    about: "Ends the work of a response in the background.",
+    tell: cancelResponse,
+  },
+  {
     method: "POST",
     path: "/v1/messages",
-    dialect: "anthropic",
     about: "Answers a conversation, as clients of Anthropic ask.",
     names: messagesNames,
     plan: planMessages,
@@ -94,7 +96,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/messages/count_tokens",
-    dialect: "anthropic",
     about: "How many tokens a conversation has.",
     names: countNames,
     answer: countTokens,
@@ -102,7 +103,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/api/chat",
-    dialect: "ollama",
     about: "Answers a conversation, as clients of Ollama ask.",
     names: ollama.chatNames,
     plan: ollama.planChat,
@@ -110,7 +110,6 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/api/generate",
-    dialect: "ollama",
     about: "Answers a prompt, as clients of Ollama ask.",
     names: ollama.generateNames,
     plan: ollama.planGenerate,
@@ -118,23 +117,51 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/api/show",
-    dialect: "ollama",
     about: "What is known of a model.",
-    names: ollama.showNames,
-    answer: ollama.show,
+    names: showNames,
+    answer: show,
   },
-  { method: "GET", path: "/api/tags", dialect: "ollama", about: "The models, as Ollama lists them.", tell: "tags" },
-  { method: "GET", path: "/api/version", dialect: "ollama", about: "The version.", tell: "version" },
+  {
+    method: "GET",
+    path: "/api/tags",
+    about: "The models, as Ollama lists them.",
+    tell: ({ host }) => ({ models: host.list.map(tag) }),
+  },
+  { method: "GET", path: "/api/version", about: "The version.", tell: () => ({ version: VERSION }) },
   ...["/v1/embeddings", "/api/embed", "/api/embeddings"].map((path): Route => ({
     method: "POST",
     path,
-    dialect: path.startsWith("/api") ? "ollama" : "openai",
     about: "Embeddings: not implemented yet, status 501.",
     answer: notImplemented,
   })),
-  { method: "GET", path: "/v1/models", dialect: "openai", about: "The models.", tell: "models" },
-  { method: "GET", path: "/health", dialect: "openai", about: "Whether the process is alive.", tell: "health" },
-  { method: "GET", path: "/ready", dialect: "openai", about: "Whether requests would be taken now.", tell: "ready" },
-  { method: "GET", path: "/metrics", dialect: "openai", about: "Figures as Prometheus reads them.", tell: "metrics" },
-  { method: "GET", path: "/openapi.json", dialect: "openai", about: "This list.", tell: "openapi" },
+  {
+    method: "GET",
+    path: "/v1/models",
+    about: "The models.",
+    tell: ({ host }) => ({ object: "list", data: host.list.map(modelEntry) }),
+  },
+  { method: "GET", path: "/v1/models/:name{.+}", about: "A model.", tell: tellModel },
+  { method: "GET", path: healthPath, about: "Whether the process is alive.", tell: () => ({ status: "ok" }) },
+  { method: "GET", path: "/ready", about: "Whether requests would be taken now.", tell: tellReady },
+  { method: "GET", path: "/metrics", about: "Figures as Prometheus reads them.", tell: tellFigures },
+  { method: "GET", path: "/openapi.json", about: "This list.", tell: () => openApi(ROUTES) },
 ];
+
+/** A model as OpenAI lists it. */
+function modelEntry({ name, created }: Listed): JsonValue {
+  return { id: name, object: "model", created, owned_by: "lightgpt" };
+}
+
+function tellModel({ host, name }: Look): JsonValue {
+  const found = host.list.find((one) => one.name === name);
+  return found ? modelEntry(found) : refuseModel(name, host.list);
+}
+
+function tellReady({ host }: Look): JsonValue {
+  if (host.isReady) return { status: "ready" };
+  throw draining();
+}
+
+function tellFigures({ host }: Look): Response {
+  return new Response(host.figures(), { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
+}

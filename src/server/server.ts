@@ -6,26 +6,36 @@
  * @module
  */
 import { CancelledError } from "../../ffi/errors.ts";
-import { VERSION } from "../../ffi/wire.ts";
 import { given, readOptions, type Resolved } from "../options/schema.ts";
 import type { Completion } from "../batching/completion.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { Doors } from "./doors.ts";
-import { Failure, failureOf, failureResponse } from "./failure.ts";
+import { draining, Failure, failureOf, failureResponse } from "./failure.ts";
 import { Figures } from "./figures.ts";
 import { Keys } from "./keys.ts";
-import { lookUp, modelEntry } from "./lookups.ts";
+import { Hono } from "./libraries.ts";
 import { Models } from "./models.ts";
 import { finishReason, newId } from "./openai.ts";
-import { openApi } from "./openapi.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
-import { type Route, ROUTES } from "./routes.ts";
+import { RunRecording } from "./recording.ts";
+import { healthPath, ROUTES } from "./routes.ts";
 import { Run } from "./run.ts";
-import { tag } from "./skins/ollama.ts";
-import { streamBody } from "./stream.ts";
-import type { Call, Dialect, Limits, ModelPool, Outcome, Plan, Tenant } from "./types.ts";
+import { streamBody, streamResponse, tellRun, withHeartbeats } from "./stream.ts";
+import {
+  type Background,
+  type Call,
+  dialectOf,
+  type Host,
+  type Limits,
+  type ModelPool,
+  type Outcome,
+  type Plan,
+  type Route,
+  type Tenant,
+  type Writer,
+} from "./types.ts";
 
 /**
  * A server of models.
@@ -84,14 +94,29 @@ export function serverOf(models: ModelPool, options: Omit<ServerOptions, "models
   return new ModelServer(models, readOptions(settingFields, options, "options", ""));
 }
 
+/** What a request carries from route to route. */
+interface Carried {
+  /** What the server gives for each request. */
+  readonly Bindings: { readonly ended: (outcome: Outcome) => void };
+  readonly Variables: { tenant: Tenant };
+}
+
+/** A request that is worked on: whether it is over, and what ends it. */
+interface Work {
+  readonly request: Request;
+  readonly controller: AbortController;
+  readonly finish: (outcome: Outcome) => void;
+}
+
 class ModelServer implements Server {
   readonly #models: ModelPool;
-  readonly #answers = new Answers();
+  readonly #answers: Answers;
   readonly #figures = new Figures();
   readonly #keys: Keys;
   readonly #doors: Doors;
   readonly #limits: Limits;
   readonly #log: ((entry: AccessLogEntry) => void) | undefined;
+  readonly #routes = new Hono<Carried>();
   readonly #open = new Set<AbortController>();
   readonly #perTenant = new Map<string, number>();
   #closing: Promise<void> | undefined;
@@ -102,7 +127,9 @@ class ModelServer implements Server {
     this.#keys = new Keys(keys);
     this.#doors = new Doors(origins, hosts);
     this.#limits = limits;
+    this.#answers = new Answers(limits);
     this.#log = log;
+    this.#addRoutes();
   }
 
   readonly fetch = async (request: Request): Promise<Response> => {
@@ -117,13 +144,7 @@ class ModelServer implements Server {
       const { reasons: _, ...told } = outcome;
       this.#log?.({ time, id, method, path: pathname, ms, ...told });
     };
-    const route = ROUTES.find((one) => one.path === pathname && one.method === method);
-    const dialect = route?.dialect ?? ROUTES.find(({ path }) => path === pathname)?.dialect ?? "openai";
-    const response = await this.#answer(request, route, pathname, ended).catch((error: unknown) => {
-      const failure = failureOf(error);
-      ended({ status: failure.parts.status, error: describe(failure) });
-      return failureResponse(failure, dialect);
-    });
+    const response = await this.#routes.fetch(request, { ended });
     response.headers.set("x-request-id", id);
     this.#doors.mark(request, response);
     return response;
@@ -154,53 +175,44 @@ class ModelServer implements Server {
     await this.#models.close();
   }
 
-  async #answer(
-    request: Request,
-    route: Route | undefined,
-    path: string,
-    ended: (outcome: Outcome) => void,
-  ): Promise<Response> {
-    const preflight = this.#doors.check(request);
-    if (preflight) {
-      ended({ status: preflight.status });
-      return preflight;
+  /** What each path does, once origin and key are known to be right; the order is that of the costs. */
+  #addRoutes(): void {
+    const routes = this.#routes;
+    routes.use(async ({ req, env, set }, next) => {
+      const preflight = this.#doors.check(req.raw);
+      if (preflight) {
+        env.ended({ status: preflight.status });
+        return preflight;
+      }
+      if (req.path !== healthPath) set("tenant", this.#keys.tenantOf(req.raw));
+      await next();
+    });
+    for (const route of ROUTES) {
+      routes.on(route.method, route.path, async ({ req, env, get }) => {
+        const { tell } = route;
+        if (tell === undefined) return await this.#work(req.raw, route, get("tenant"), env.ended);
+        const { searchParams } = new URL(req.url);
+        const name = req.param("name") ?? "";
+        const found = tell({ host: this.#host(), tenant: get("tenant")?.tenant, name, query: searchParams });
+        if (!(found instanceof Response)) return told(found, env.ended);
+        env.ended({ status: found.status });
+        return found;
+      });
     }
-    if (route?.tell === "health") return told({ status: "ok" }, ended);
-    const tenant = this.#keys.tenantOf(request);
-    const found = lookUp(request, { models: this.#models, answers: this.#answers }, tenant.tenant);
-    if (found !== undefined) return told(found, ended);
-    if (route === undefined) throw unknownPath(request.method, path);
-    if (route.tell !== undefined) return this.#tell(route.tell, ended);
-    return await this.#work(request, route, tenant, ended);
+    for (const path of new Set(ROUTES.map((route) => route.path))) {
+      routes.all(path, ({ req }) => refuseMethod(req.method, path));
+    }
+    routes.notFound(({ req, env }) => refused(unknownPath(req.path), req.path, env.ended));
+    routes.onError((error, { req, env }) => refused(failureOf(error), req.path, env.ended));
   }
 
-  #tell(what: NonNullable<Route["tell"]>, ended: (outcome: Outcome) => void): Response {
-    switch (what) {
-      case "health":
-        return told({ status: "ok" }, ended);
-      case "ready": {
-        if (this.#closing === undefined && this.#models.isReady) return told({ status: "ready" }, ended);
-        throw draining();
-      }
-      case "models":
-        return told({ object: "list", data: this.#models.list.map(modelEntry) }, ended);
-      case "tags":
-        return told(
-          { models: this.#models.list.map(({ name, created, served }) => tag(name, created, served)) },
-          ended,
-        );
-      case "version":
-        return told({ version: VERSION }, ended);
-      case "openapi":
-        return told(openApi(), ended);
-      case "metrics": {
-        const text = this.#figures.text(this.#models);
-        ended({ status: 200 });
-        return new Response(text, {
-          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
-        });
-      }
-    }
+  #host(): Host {
+    return {
+      list: this.#models.list,
+      answers: this.#answers,
+      isReady: this.#closing === undefined && this.#models.isReady,
+      figures: () => this.#figures.text(this.#models),
+    };
   }
 
   /** Does what takes a body: reads it, takes the model, plans, runs. */
@@ -236,33 +248,59 @@ class ModelServer implements Server {
       if (route.answer) return told(await route.answer(call), finish);
       const plan = await (route.plan as NonNullable<Route["plan"]>)(call);
       const run = await Run.begin(served.backend, plan.jobs, controller.signal);
-      if (plan.writer === undefined) {
-        return told(plan.whole(await finished(run, request, controller)), finish, run.completions);
-      }
-      // A body that is not read would never hear that the server is closed.
-      controller.signal.addEventListener("abort", () => finish({ status: 503, error: "The server was closed." }));
-      return this.#stream(plan, run, route.dialect, finish);
+      return await this.#answer(plan, run, { request, controller, finish });
     } catch (error) {
       const failure = failureOf(controller.signal.aborted ? new CancelledError("The client left.") : error);
       finish({ status: failure.parts.status, error: describe(failure) });
-      return failureResponse(failure, route.dialect);
+      return failureResponse(failure, dialectOf(route.path));
     }
   }
 
-  #stream(plan: Plan, run: Run, dialect: Dialect, finish: (outcome: Outcome) => void): Response {
+  /** The answer of a run: in the background, whole, or as it comes. */
+  async #answer(plan: Plan, run: Run, work: Work): Promise<Response> {
+    const { request, controller, finish } = work;
+    if (plan.background) return this.#record(plan.background, run, work);
+    if (plan.writer === undefined) {
+      return told(plan.whole(await finished(run, request, controller)), finish, run.completions);
+    }
+    // A body that is not read would never hear that the server is closed.
+    controller.signal.addEventListener("abort", () => finish({ status: 503, error: "The server was closed." }));
+    return this.#stream(plan.writer, run, work);
+  }
+
+  #stream(writer: Writer, run: Run, { request, finish }: Work): Response {
+    const dialect = dialectOf(new URL(request.url).pathname);
     const body = streamBody({
-      run,
-      writer: plan.writer as NonNullable<Plan["writer"]>,
+      frames: withHeartbeats(tellRun(run, writer), this.#limits.heartbeatMs, dialect),
       dialect,
-      heartbeatMs: this.#limits.heartbeatMs,
+      left: () => run.end(),
       ended: ({ error, left }) => {
         const failure = error === undefined ? undefined : failureOf(error);
         const status = left ? 499 : failure?.parts.status ?? 200;
         finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
       },
     });
-    const type = dialect === "ollama" ? "application/x-ndjson" : "text/event-stream; charset=utf-8";
-    return new Response(body, { headers: { "content-type": type, "cache-control": "no-store" } });
+    return streamResponse(body, dialect);
+  }
+
+  /** Lets a run go on without its client. */
+  #record({ writer, isStream, begun, failed }: Background, run: Run, { controller, finish }: Work): Response {
+    const recording = new RunRecording({
+      run,
+      writer,
+      heartbeatMs: this.#limits.heartbeatMs,
+      controller,
+      ended: (failure) => {
+        if (failure) failed({ ...failure.parts, message: failure.message });
+        const status = failure?.parts.status ?? 200;
+        finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
+      },
+    });
+    const first = begun(recording);
+    void recording.record();
+    if (!isStream) return Response.json(first);
+    const frames = recording.frames(-1);
+    return streamResponse(streamBody({ frames, dialect: "openai", left: () => {}, ended: () => {} }), "openai");
   }
 
   /** Counts a request in; returns what counts it out. */
@@ -324,24 +362,22 @@ function describe({ message, cause }: Failure): string {
   return cause instanceof Error && cause.message !== message ? `${message} (${cause.name}: ${cause.message})` : message;
 }
 
-function draining(): Failure {
-  return new Failure("The server takes no requests now.", {
-    status: 503,
-    type: "server_error",
-    code: "not_ready",
-    headers: { "retry-after": "1" },
+/** An error as an answer. */
+function refused(failure: Failure, path: string, ended: (outcome: Outcome) => void): Response {
+  ended({ status: failure.parts.status, error: describe(failure) });
+  return failureResponse(failure, dialectOf(path));
+}
+
+function refuseMethod(method: string, path: string): never {
+  const methods = ROUTES.filter((route) => route.path === path).map((route) => route.method);
+  throw new Failure(`${method} is not for ${path}; ${methods.join(" and ")} is.`, {
+    status: 405,
+    type: "invalid_request_error",
+    headers: { allow: methods.join(", ") },
   });
 }
 
-function unknownPath(method: string, path: string): Failure {
-  const methods = ROUTES.filter((route) => route.path === path).map((route) => route.method);
-  if (methods.length > 0) {
-    return new Failure(`${method} is not for ${path}; ${methods.join(" and ")} is.`, {
-      status: 405,
-      type: "invalid_request_error",
-      headers: { allow: methods.join(", ") },
-    });
-  }
+function unknownPath(path: string): Failure {
   return new Failure(`There is no ${path.slice(0, 100)} here; /openapi.json lists what there is.`, {
     status: 404,
     type: "invalid_request_error",

@@ -11,10 +11,11 @@ import type { Dialect, Writer } from "./types.ts";
 
 /** What a streamed body is made with. */
 export interface BodyParts {
-  readonly run: Run;
-  readonly writer: Writer;
+  /** The texts that it consists of. */
+  readonly frames: AsyncGenerator<string, void, void>;
   readonly dialect: Dialect;
-  readonly heartbeatMs: number;
+  /** Called where the reader goes before the end. */
+  readonly left: () => void;
   /** Called once: with the error, or with undefined at a proper end; `left` where the reader went. */
   readonly ended: (how: { readonly error?: unknown; readonly left?: boolean }) => void;
 }
@@ -26,13 +27,10 @@ const heartbeats: Readonly<Record<Dialect, string>> = {
   ollama: "",
 };
 
-/** The body that tells a run. */
-export function streamBody(parts: BodyParts): ReadableStream<Uint8Array> {
-  const { run, writer, dialect, ended } = parts;
+/** The body of some frames. */
+export function streamBody({ frames, dialect, left, ended }: BodyParts): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
-  const frames = framesOf(parts);
   let failed: Error | undefined;
-  let text = writer.begin();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       if (failed !== undefined) {
@@ -40,16 +38,14 @@ export function streamBody(parts: BodyParts): ReadableStream<Uint8Array> {
         return controller.error(failed);
       }
       try {
-        while (text === "") {
+        for (;;) {
           const { done, value } = await frames.next();
           if (done) {
             ended({});
             return controller.close();
           }
-          text = value;
+          if (value !== "") return controller.enqueue(encoder.encode(value));
         }
-        controller.enqueue(encoder.encode(text));
-        text = "";
       } catch (error) {
         const failure = failureOf(error);
         ended({ error: failure });
@@ -59,15 +55,21 @@ export function streamBody(parts: BodyParts): ReadableStream<Uint8Array> {
     },
     cancel() {
       if (failed) return;
-      run.end();
+      left();
       ended({ left: true });
     },
   }, { highWaterMark: 0 });
 }
 
+/** A streamed body as an answer. */
+export function streamResponse(body: ReadableStream<Uint8Array>, dialect: Dialect): Response {
+  const type = dialect === "ollama" ? "application/x-ndjson" : "text/event-stream; charset=utf-8";
+  return new Response(body, { headers: { "content-type": type, "cache-control": "no-store" } });
+}
+
 /** Bun drops what it has not sent yet when a body breaks off: the last event gets the time to leave. */
 function sent(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
+  return new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 /** What a body breaks off with. Runtimes print it: one line, for the log has the rest. */
@@ -77,16 +79,28 @@ function brokenOff(message: string): Error {
   return error;
 }
 
-/** The parts of the body, with signs of life where there is silence. */
-async function* framesOf({ run, writer, dialect, heartbeatMs }: BodyParts): AsyncGenerator<string, void, void> {
-  for (;;) {
-    const next = run.next();
-    while (await isSilent(next, heartbeatMs)) yield heartbeats[dialect];
-    const event = await next;
-    if (event === undefined) break;
+/** A run as its writer tells it. */
+export async function* tellRun(run: Run, writer: Writer): AsyncGenerator<string, void, void> {
+  yield writer.begin();
+  for (let event = await run.next(); event !== undefined; event = await run.next()) {
     yield "piece" in event ? writer.piece(event.index, event.piece) : writer.end(event.index, event.completion);
   }
   yield writer.finish(run.completions);
+}
+
+/** The same texts, with signs of life where there is silence. */
+export async function* withHeartbeats(
+  texts: AsyncGenerator<string, void, void>,
+  heartbeatMs: number,
+  dialect: Dialect,
+): AsyncGenerator<string, void, void> {
+  for (;;) {
+    const next = texts.next();
+    while (await isSilent(next, heartbeatMs)) yield heartbeats[dialect];
+    const { done, value } = await next;
+    if (done) return;
+    yield value;
+  }
 }
 
 /** Whether `promise` is still open after a while. */

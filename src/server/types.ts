@@ -7,6 +7,7 @@
 import type { Completion, Piece } from "../batching/completion.ts";
 import type { ResumeOptions } from "../batching/resume.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
+import type { Fields } from "../options/schema.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
 import type { Model } from "../model/model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
@@ -61,7 +62,7 @@ export interface Lease {
 /** The models of a server by name. */
 export interface ModelPool {
   /** The names of all, since when they are known, and what serves those that are ready. */
-  readonly list: readonly { readonly name: string; readonly created: number; readonly served: Served | undefined }[];
+  readonly list: readonly Listed[];
   /** Whether a request to some model would not wait for a load, or all are loaded on demand. */
   readonly isReady: boolean;
   /** Takes a model for a request: `name` names it, or the first is meant. */
@@ -84,25 +85,86 @@ export interface Limits {
   readonly choicesMax: number;
   readonly openPerKey: number;
   readonly heartbeatMs: number;
+  readonly answersMax: number;
+  readonly answersBytesMax: number;
+  readonly answersMs: number;
 }
 
-/** An answer that is kept. */
+/** A response that is kept. */
 export interface Kept {
   readonly tenant: string;
-  /** The answer as its client got it. */
-  readonly response: JsonValue;
-  /** The conversation up to and with it. */
-  readonly messages: readonly ChatMessage[];
+  /** The response as it is now. */
+  readonly response: Readonly<Record<string, JsonValue>>;
+  /** The conversation up to and with its answer; undefined until that is whole. */
+  readonly messages: readonly ChatMessage[] | undefined;
+  /** What goes on without its client, where the response was made in the background. */
+  readonly recording?: Recording | undefined;
+}
+
+/** An answer that goes on without a reader, and can be read again from any of its events. */
+export interface Recording {
+  /** Whether it goes on. */
+  readonly isLive: boolean;
+  /** Bytes of its events. */
+  readonly bytes: number;
+  /** Its events behind those with numbers up to `after`: those that are there, then those that come. */
+  frames(after: number): AsyncGenerator<string, void, void>;
+  /** Ends it. Again is fine. */
+  cancel(): void;
 }
 
 /** Answers that clients may come back to. */
 export interface AnswerStore {
-  /** Keeps an answer; where there are too many, the oldest go. */
+  /** Keeps a response, or what has become of it; where there are too many, the oldest go. */
   keep(id: string, kept: Kept): void;
-  /** The answer with this id; throws where there is none, or it is another tenant's, which is the same to a client. */
+  /** The response with this id; throws where there is none, or it is another tenant's, which is the same to a client. */
   find(id: string, tenant: string): Kept;
-  /** Forgets an answer; throws where there is none. */
+  /** Forgets a response and ends its work; throws where there is none. */
   forget(id: string, tenant: string): void;
+}
+
+/** A model by the name that clients ask for. */
+export interface Listed {
+  readonly name: string;
+  /** Since when it is known, in seconds since 1970. */
+  readonly created: number;
+  /** The model, where it is loaded. */
+  readonly served: Served | undefined;
+}
+
+/** What a server tells of itself. */
+export interface Host {
+  readonly list: readonly Listed[];
+  readonly answers: AnswerStore;
+  /** Whether requests would be taken now. */
+  readonly isReady: boolean;
+  /** The figures, as Prometheus reads them. */
+  figures(): string;
+}
+
+/** A request for what needs no model. */
+export interface Look {
+  readonly host: Host;
+  readonly tenant: string;
+  /** The part of the path that names something. */
+  readonly name: string;
+  readonly query: URLSearchParams;
+}
+
+/** What a path takes and does. */
+export interface Route {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** As hono writes it: `:name` is the part that names something. */
+  readonly path: string;
+  readonly about: string;
+  /** The fields of the body, where it has one. */
+  readonly names?: Fields;
+  /** Generates: what a body asks for, as jobs. */
+  readonly plan?: (call: Call) => Promise<Plan>;
+  /** Answers at once, by the model that the body names. */
+  readonly answer?: (call: Call) => JsonValue | Promise<JsonValue>;
+  /** Tells what needs no model. */
+  readonly tell?: (look: Look) => JsonValue | Response;
 }
 
 /** A request on its way: its body, and what serves it. */
@@ -137,10 +199,29 @@ export interface Plan {
   whole(completions: readonly Completion[]): JsonValue;
   /** Writes the answer as it comes; absent where it is sent whole. */
   readonly writer?: Writer | undefined;
+  /** Takes the answer over, which then goes on without its client; absent where it is made while the client waits. */
+  readonly background?: Background | undefined;
 }
 
-/** The form of errors and streams that the clients of a route know. */
+/** How an answer in the background is told. */
+export interface Background {
+  readonly writer: Writer;
+  /** Whether the client that asked reads it as it comes. */
+  readonly isStream: boolean;
+  /** What the client that asked gets at once otherwise. */
+  begun(recording: Recording): JsonValue;
+  /** Hears that there will be no proper end, and why. */
+  failed(failure: { readonly message: string; readonly code?: string | undefined }): void;
+}
+
+/** The form of errors and streams that clients know. */
 export type Dialect = "openai" | "anthropic" | "ollama";
+
+/** The dialect of those that ask for a path. */
+export function dialectOf(path: string): Dialect {
+  if (path.startsWith("/api/")) return "ollama";
+  return path.startsWith("/v1/messages") ? "anthropic" : "openai";
+}
 
 /** How a request ended, for the log and the figures. */
 export interface Outcome {

@@ -8,10 +8,10 @@ import type { ConstraintOptions } from "../../grammar/options.ts";
 import { refuseOption } from "../../options/checks.ts";
 import { boolean, choice, type Fields, other, text } from "../../options/schema.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
-import { CallTeller, messageOf, prepareCalls, type Prepared, type ToolFields } from "../calls.ts";
+import { type Part, prepareAnswer, type Prepared, readChoice, Teller, type ToldCall } from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
-import { type Conversation, conversationTokens, readMessages, templateVariable } from "../messages.ts";
+import { readMessages, templateVariable } from "../messages.ts";
 import {
   answerNames,
   anything,
@@ -71,10 +71,13 @@ export async function planChat(call: Call): Promise<Plan> {
       : templateVariable(served, "reasoning_effort", body.reasoning_effort, "reasoning_effort"),
     ...body.chat_template_kwargs,
   };
-  const asked = { tools: given.tools as JsonValue, choice: given.tool_choice, parallel: body.parallel_tool_calls };
-  const held = await heldAnswer(call, conversation, asked, variables);
-  if (held.marks && constraint) refuse("tools", "tools: expected none beside response_format and constraint.");
-  if (held.marks && body.stop.length > 0) refuse("stop", "stop: expected none beside tools, whose calls it would cut.");
+  const held = await prepareAnswer(call, conversation, {
+    tools: given.tools as JsonValue | undefined,
+    choice: readChoice(given.tool_choice),
+    parallel: body.parallel_tool_calls,
+    constraint,
+    stop: body.stop,
+  }, variables);
   const jobs = await jobsOf(call, {
     prompts: [held.prompt],
     n: body.n,
@@ -96,23 +99,6 @@ export async function planChat(call: Call): Promise<Plan> {
   return { jobs, whole: (completions) => told.whole(completions), writer: body.stream ? told : undefined };
 }
 
-/** The prompt, and where there are tools, what the answer is held to and read by. */
-async function heldAnswer(
-  call: Call,
-  conversation: Conversation,
-  asked: ToolFields,
-  variables: Readonly<Record<string, JsonValue>>,
-): Promise<Pick<Prepared, "prompt"> & Partial<Prepared>> {
-  const { tools, choice } = asked;
-  if (tools !== undefined && !(Array.isArray(tools) && tools.length === 0)) {
-    return await prepareCalls(call, conversation, asked, variables);
-  }
-  if (choice !== undefined && choice !== "none" && choice !== "auto") {
-    refuse("tool_choice", "tool_choice: expected none or auto, for there are no tools.");
-  }
-  return { prompt: await conversationTokens(call, conversation, variables) };
-}
-
 /** The most tokens, of which OpenAI has an old and a new name. */
 function mostOf(most: number | undefined, old: number | undefined): number | undefined {
   if (most !== undefined && old !== undefined && most !== old) {
@@ -127,8 +113,10 @@ class ChatTold implements Writer {
   readonly #n: number;
   readonly #logprobs: boolean;
   readonly #usage: boolean;
-  /** What tells each answer apart, where there may be calls. */
-  readonly #tellers: readonly CallTeller[];
+  /** What tells each answer apart. */
+  readonly #tellers: readonly Teller[];
+  /** How many calls each answer has so far. */
+  readonly #calls: number[];
   readonly #id = newId("chatcmpl-");
   readonly #created = nowSeconds();
 
@@ -138,7 +126,7 @@ class ChatTold implements Writer {
       n: number;
       logprobs: boolean;
       usage: boolean;
-      marks: Prepared["marks"] | undefined;
+      marks: Prepared["marks"];
     },
   ) {
     this.#served = served;
@@ -146,7 +134,8 @@ class ChatTold implements Writer {
     this.#logprobs = logprobs;
     this.#usage = usage;
     const { tokenizer } = served.model;
-    this.#tellers = marks ? Array.from({ length: n }, () => new CallTeller(tokenizer, marks)) : [];
+    this.#tellers = Array.from({ length: n }, () => new Teller(tokenizer, marks));
+    this.#calls = new Array(n).fill(0);
   }
 
   whole(completions: readonly Completion[]): JsonValue {
@@ -159,7 +148,7 @@ class ChatTold implements Writer {
         : null,
       finish_reason: this.#finish(index, completion),
     }));
-    return { ...this.#head("chat.completion"), choices, usage: usageOf(completions, this.#n) };
+    return { ...this.#head("chat.completion"), choices, usage: this.#counts(completions) };
   }
 
   begin(): string {
@@ -168,7 +157,7 @@ class ChatTold implements Writer {
   }
 
   piece(index: number, piece: Piece): string {
-    const deltas = this.#tellers[index]?.push(piece.token) ?? (piece.text === "" ? [] : [{ content: piece.text }]);
+    const deltas = this.#tellers[index].push(piece).map((part) => this.#delta(index, part));
     const { tokenizer } = this.#served.model;
     const logprobs = this.#logprobs ? { content: [chatLogprobs(tokenizer, piece)], refusal: null } : null;
     // The log probability comes with the first part; where there is none to tell yet, alone.
@@ -177,27 +166,45 @@ class ChatTold implements Writer {
   }
 
   end(index: number, completion: Completion): string {
-    const rest = this.#tellers[index]?.end() ?? [];
+    const rest = this.#tellers[index].end().map((part) => this.#delta(index, part));
     return rest.map((delta) => this.#chunk(index, delta, null, null)).join("") +
       this.#chunk(index, {}, null, this.#finish(index, completion));
   }
 
   finish(completions: readonly Completion[]): string {
     const usage = this.#usage
-      ? dataEvent({ ...this.#head("chat.completion.chunk"), choices: [], usage: usageOf(completions, this.#n) })
+      ? dataEvent({ ...this.#head("chat.completion.chunk"), choices: [], usage: this.#counts(completions) })
       : "";
     return `${usage}data: [DONE]\n\n`;
   }
 
-  #message(index: number, { text, tokens }: Completion): JsonValue {
-    const teller = this.#tellers[index];
-    if (!teller) return { role: "assistant", content: text, refusal: null };
-    return messageOf([...tokens.flatMap((token) => teller.push(token)), ...teller.end()]);
+  #message(index: number, completion: Completion): JsonValue {
+    const parts = this.#tellers[index].whole(completion);
+    const joined = (type: "text" | "reasoning") => parts.map((part) => part.type === type ? part.text : "").join("");
+    const calls = parts.flatMap((part) => part.type === "call" ? [callOf(part)] : []);
+    const [content, reasoning] = [joined("text"), joined("reasoning")];
+    return {
+      role: "assistant",
+      content: content === "" && calls.length > 0 ? null : content,
+      refusal: null,
+      ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
+      ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    };
+  }
+
+  #delta(index: number, part: Part): Record<string, JsonValue> {
+    if (part.type === "text") return { content: part.text };
+    if (part.type === "reasoning") return { reasoning_content: part.text };
+    return { tool_calls: [{ index: this.#calls[index]++, ...callOf(part) }] };
+  }
+
+  #counts(completions: readonly Completion[]): JsonValue {
+    return usageOf(completions, this.#n, this.#tellers.reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0));
   }
 
   /** An answer that was cut within a call has no such call, and says that it was cut. */
   #finish(index: number, completion: Completion): string {
-    return this.#tellers[index]?.hasCalls ? "tool_calls" : finishReason(completion);
+    return this.#tellers[index].hasCalls ? "tool_calls" : finishReason(completion);
   }
 
   #chunk(index: number, delta: JsonValue, logprobs: JsonValue, finish_reason: string | null): string {
@@ -210,4 +217,8 @@ class ChatTold implements Writer {
     const [id, created, model] = [this.#id, this.#created, this.#served.name];
     return { id, object, created, model, system_fingerprint: fingerprint };
   }
+}
+
+function callOf({ id, name, input }: ToldCall): Record<string, JsonValue> {
+  return { id, type: "function", function: { name, arguments: JSON.stringify(input) } };
 }

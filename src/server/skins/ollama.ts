@@ -1,10 +1,9 @@
 /**
- * `/api/chat`, `/api/generate`, `/api/tags` and `/api/show`, as clients of Ollama know them: lines of JSON, durations in
- * nanoseconds, options in a group of their own. What an option would change and cannot is refused by name.
+ * `/api/chat` and `/api/generate`, as clients of Ollama know them: lines of JSON, durations in nanoseconds, options in a group of
+ * their own. What an option would change and cannot is refused by name.
  *
  * @module
  */
-import type { Completion, Piece } from "../../batching/completion.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
 import { boolean, type Fields, group, integer, text } from "../../options/schema.ts";
 import type { SamplingOptions } from "../../sampling/options.ts";
@@ -12,9 +11,13 @@ import { samplingFields } from "../../sampling/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf, promptTokens } from "../jobs.ts";
-import { conversationTokens, readMessages, templateVariable } from "../messages.ts";
+import { prepareAnswer, type Prepared } from "../calls.ts";
+import { array, discriminatedUnion, literal, nullish, oneOf, record, string } from "../libraries.ts";
+import { answerMessage, type Conversation, openEnd, readList, templateVariable } from "../messages.ts";
 import { answerNames, anything, drawSeed, only, readBody, withoutNulls } from "../names.ts";
-import type { Call, Plan, Served, Writer } from "../types.ts";
+import { any, known, text as words } from "../trees.ts";
+import type { Call, Plan, Served } from "../types.ts";
+import { type Field, LinesTold } from "./ollama_lines.ts";
 
 const penalties = samplingFields.penalties.fields as Fields;
 const mirostat = samplingFields.mirostat.fields as Fields;
@@ -66,7 +69,7 @@ const common = {
 export const chatNames = {
   ...common,
   messages: anything("The conversation; without one, the model is only loaded."),
-  tools: only("an empty array: tools are not supported yet", (value) => Array.isArray(value) && value.length === 0),
+  tools: anything("The functions that the model may call."),
 } as const satisfies Fields;
 
 /** The fields of `/api/generate`. */
@@ -79,14 +82,28 @@ export const generateNames = {
   images: only("an empty array", (value) => Array.isArray(value) && value.length === 0),
 } as const satisfies Fields;
 
+const call = known({
+  id: nullish(words),
+  function: known({ name: words, arguments: record(string(), any), index: any }),
+});
+const message = discriminatedUnion("role", [
+  known({ role: oneOf(["system", "user"]), content: words }),
+  known({
+    role: literal("assistant"),
+    content: nullish(words),
+    thinking: nullish(words),
+    tool_calls: nullish(array(call, "expected an array of calls")),
+  }),
+  known({ role: literal("tool"), content: words, tool_name: nullish(words), tool_call_id: nullish(words) }),
+], "expected an object whose role is system, user, assistant or tool");
+
 /** What a conversation asks for. */
 export async function planChat(call: Call): Promise<Plan> {
   const { given, body } = readBody(chatNames, call.body);
   const { messages = [] } = given;
   if (Array.isArray(messages) && messages.length === 0) return loaded(call.served, "message", body.stream);
-  const conversation = readMessages(messages, call);
-  const prompt = await conversationTokens(call, conversation, thinking(call.served, body.think));
-  return await plan(call, prompt, given, "message", body.stream);
+  const talk = { conversation: readTalk(messages, call), tools: given.tools as JsonValue | undefined };
+  return await plan(call, await held(call, talk, given, body.think), given, "message", body.stream);
 }
 
 /** What a prompt asks for. */
@@ -96,12 +113,49 @@ export async function planGenerate(call: Call): Promise<Plan> {
   if (body.prompt === "") return loaded(served, "response", body.stream);
   if (body.raw) {
     if (body.system !== undefined) refuse("system", "system: expected none beside raw.");
-    return await plan(call, await promptTokens(call, body.prompt, "prompt"), given, "response", body.stream);
+    const prompt = await promptTokens(call, body.prompt, "prompt");
+    const raw = { prompt, held: undefined, marks: undefined };
+    return await plan(call, raw, given, "response", body.stream);
   }
   const system: ChatMessage[] = body.system === undefined ? [] : [{ role: "system", content: body.system }];
   const messages = [...system, { role: "user", content: body.prompt }];
-  const prompt = await conversationTokens(call, { messages, begun: "" }, thinking(served, body.think));
-  return await plan(call, prompt, given, "response", body.stream);
+  const talk = { conversation: { messages, begun: "" }, tools: undefined };
+  return await plan(call, await held(call, talk, given, body.think), given, "response", body.stream);
+}
+
+/** A conversation whose calls have ids: results of tools come in the order of the calls. */
+function readTalk(messages: unknown, where: Call): Conversation {
+  let count = 0;
+  const waiting: string[] = [];
+  return openEnd(
+    readList(message, messages, where, "messages").map((told, index): ChatMessage => {
+      if (told.role === "tool") {
+        const id = told.tool_call_id ?? waiting.shift();
+        const name = `messages[${index}].role`;
+        if (id === undefined) refuse(name, `${name}: expected a call before the result of a tool.`);
+        return { role: "tool", content: told.content, tool_call_id: id };
+      }
+      if (told.role !== "assistant") return told as ChatMessage;
+      const calls = (told.tool_calls ?? []).map(({ id, function: called }) => {
+        const own = id ?? `call_${count++}`;
+        waiting.push(own);
+        return { id: own, name: called.name, arguments: JSON.stringify(called.arguments) };
+      });
+      return answerMessage(told.content ?? undefined, calls, told.thinking ?? undefined);
+    }),
+  );
+}
+
+/** The prompt of a conversation, and how its answer is held. */
+async function held(
+  call: Call,
+  { conversation, tools }: { readonly conversation: Conversation; readonly tools: JsonValue | undefined },
+  { options, format }: Readonly<Record<string, unknown>>,
+  think: boolean | undefined,
+): Promise<Prepared> {
+  const { stop = [] } = (options ?? {}) as { stop?: string[] };
+  const asked = { tools, choice: "auto" as const, parallel: true, constraint: constraintOf(format), stop };
+  return await prepareAnswer(call, conversation, asked, thinking(call.served, think));
 }
 
 function thinking(served: Served, think: boolean | undefined): Record<string, JsonValue> {
@@ -109,11 +163,9 @@ function thinking(served: Served, think: boolean | undefined): Record<string, Js
   return think === undefined ? {} : templateVariable(served, "enable_thinking", think, think ? "think" : undefined);
 }
 
-type Field = "message" | "response";
-
 async function plan(
   call: Call,
-  prompt: Uint32Array,
+  { prompt, held: calls, marks }: Prepared,
   { options, format }: Readonly<Record<string, unknown>>,
   field: Field,
   isStream: boolean,
@@ -131,17 +183,17 @@ async function plan(
     maxTokens: num_predict === undefined || num_predict < 0 ? undefined : num_predict,
     stop: stop?.length === 0 ? undefined : stop,
     constraint: constraintOf(format),
+    held: calls,
     constraintName: "format",
     promptName: field === "message" ? "messages" : "prompt",
   });
-  const told = new LinesTold(call.served, field);
+  const told = new LinesTold(call.served, field, marks);
   return { jobs, whole: ([completion]) => told.whole(completion), writer: isStream ? told : undefined };
 }
 
 /** A request for nothing loads the model, which has happened when it comes here. */
 function loaded(served: Served, field: Field, isStream: boolean): Plan {
-  const told = new LinesTold(served, field);
-  const line = told.line("", { done_reason: "load", done: true });
+  const line = new LinesTold(served, field).loaded();
   const writer = { begin: () => `${JSON.stringify(line)}\n`, piece: () => "", end: () => "", finish: () => "" };
   return { jobs: [], whole: () => line, writer: isStream ? writer : undefined };
 }
@@ -176,114 +228,4 @@ function samplingOf(given: Readonly<Record<string, unknown>>): SamplingOptions &
   if (given.mirostat === 2) found.mirostat = surprise;
   else if (Object.keys(surprise).length > 0) refuse("mirostat_tau", "mirostat_tau, mirostat_eta: mirostat must be 2.");
   return { seed: drawSeed(), ...found } as SamplingOptions & { readonly seed: number };
-}
-
-const nanoseconds = (ms: number) => Math.round(ms * 1e6);
-
-/** Tells lines: each a part of the answer, the last with the counts. */
-class LinesTold implements Writer {
-  readonly #served: Served;
-  readonly #field: Field;
-
-  constructor(served: Served, field: Field) {
-    this.#served = served;
-    this.#field = field;
-  }
-
-  whole(completion: Completion): JsonValue {
-    return this.line(completion.text, this.#counts(completion));
-  }
-
-  begin(): string {
-    return "";
-  }
-
-  piece(_index: number, { text }: Piece): string {
-    return text === "" ? "" : `${JSON.stringify(this.line(text, { done: false }))}\n`;
-  }
-
-  end(_index: number, completion: Completion): string {
-    return `${JSON.stringify(this.line("", this.#counts(completion)))}\n`;
-  }
-
-  finish(): string {
-    return "";
-  }
-
-  line(content: string, more: Record<string, JsonValue>): Record<string, JsonValue> {
-    const answer: Record<string, JsonValue> = this.#field === "message"
-      ? { message: { role: "assistant", content } }
-      : { response: content };
-    return { model: this.#served.name, created_at: new Date().toISOString(), ...answer, ...more };
-  }
-
-  #counts({ stopReason, promptTokens, generatedTokens, prefillMs, decodeMs }: Completion): Record<string, JsonValue> {
-    return {
-      done_reason: stopReason === "endOfText" || stopReason === "stop" ? "stop" : "length",
-      done: true,
-      total_duration: nanoseconds(prefillMs + decodeMs),
-      load_duration: 0,
-      prompt_eval_count: promptTokens,
-      prompt_eval_duration: nanoseconds(prefillMs),
-      eval_count: generatedTokens,
-      eval_duration: nanoseconds(decodeMs),
-    };
-  }
-}
-
-/** What a list says of a model; of one that is not loaded, its name. */
-export function tag(name: string, created: number, served: Served | undefined): JsonValue {
-  return {
-    name,
-    model: name,
-    modified_at: new Date(created * 1000).toISOString(),
-    size: served?.model.residentBytes ?? 0,
-    digest: "",
-    details: details(served),
-  };
-}
-
-function details(served: Served | undefined): Record<string, JsonValue> {
-  if (served === undefined) return { format: "gguf" };
-  const { plan, gguf } = served.model;
-  const family = gguf.metadata.text("general.architecture");
-  return {
-    parent_model: "",
-    format: "gguf",
-    family,
-    families: [family],
-    parameter_size: parametersText(plan.parameters),
-    quantization_level: "",
-  };
-}
-
-function parametersText(parameters: number): string {
-  return parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)}B` : `${(parameters / 1e6).toFixed(2)}M`;
-}
-
-/** The fields of `/api/show`. */
-export const showNames = {
-  model: text({ about: "The model." }),
-  verbose: boolean({ about: "Nothing: lists are never told.", default: false }),
-} as const satisfies Fields;
-
-/** What is known of a model: its template, and what its file says in numbers and texts. */
-export function show({ body, served }: Call): JsonValue {
-  readBody(showNames, body);
-  const { metadata } = served.model.gguf;
-  const key = "tokenizer.chat_template";
-  const facts = Object.fromEntries(
-    [...metadata.keys()].flatMap((name) => {
-      const value = name === key ? undefined : metadata.get(name);
-      const isPlain = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-      return isPlain ? [[name, value as JsonValue]] : [];
-    }),
-  );
-  return {
-    template: served.template ?? (metadata.has(key) ? metadata.text(key) : ""),
-    parameters: `num_ctx ${served.model.context}`,
-    details: details(served),
-    model_info: facts,
-    capabilities: ["completion"],
-  };
 }

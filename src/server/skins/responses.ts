@@ -1,32 +1,38 @@
 /**
  * `/v1/responses`: OpenAI's newer interface, which its own agents and the AI SDK use unless told otherwise. A response is kept
- * unless `store` is false, so that a later one can go on from it (`previous_response_id`).
+ * unless `store` is false, so that a later one can go on from it (`previous_response_id`); one in the background is made without
+ * its client.
  *
  * @module
  */
 import type { Completion, Piece } from "../../batching/completion.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
-import { boolean, choice, type Fields, text } from "../../options/schema.ts";
+import { boolean, type Fields, group, text } from "../../options/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
+import { prepareAnswer, type Prepared, readChoice, Teller } from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
-import { type Conversation, conversationTokens, readMessages, templateVariable } from "../messages.ts";
+import { array, literal, nullish, record, string } from "../libraries.ts";
+import { answerMessage, type Conversation, templateVariable } from "../messages.ts";
 import {
   answerNames,
   anything,
+  checkStreamOptions,
   harmlessNames,
   only,
   readBody,
   samplingNames,
   samplingOf,
-  streamNames,
   tokensMost,
   topLogprobs,
   withoutNulls,
 } from "../names.ts";
 import { chatLogprobs, namedEvent, newId, nowSeconds } from "../openai.ts";
 import { responseFormat } from "../response_format.ts";
-import type { Call, Plan, Writer } from "../types.ts";
+import { any, known, readTree, text as words } from "../trees.ts";
+import type { Background, Call, Kept, Plan, Recording, Writer } from "../types.ts";
+import { conversationOf } from "./response_input.ts";
+import { OutputItems } from "./response_items.ts";
 
 /** What `include` may name. */
 const logprobsName = "message.output_text.logprobs";
@@ -52,59 +58,82 @@ export const responsesNames = {
   constraint: answerNames.constraint,
   stop: answerNames.stop,
   stream: answerNames.stream,
-  stream_options: streamNames,
+  stream_options: group<{ readonly include_obfuscation?: boolean }>()({
+    include_obfuscation: only<boolean>("false: events are not padded", (value) => value === false),
+  }, { about: "What a stream tells." }),
   store: boolean({ about: "Whether the response is kept for later ones.", default: true }),
-  background: only<boolean>("false: responses are made while the client waits", (value) => value === false),
+  background: boolean({ about: "Whether the response is made without its client.", default: false }),
   truncation: only<string>('"disabled": nothing is cut silently', (value) => value === "disabled"),
   reasoning: anything("effort: a variable of the chat template, where it knows it."),
-  tools: only<unknown>("an empty array: tools are not supported yet", (value) => isList(value, () => false)),
-  tool_choice: choice(["none", "auto"], { about: "Without tools, none and auto are the same." }),
-  parallel_tool_calls: boolean({ about: "Without tools, nothing." }),
+  tools: anything("The functions that the model may call."),
+  tool_choice: anything("Whether and which are called: none, auto, required, or one by its name."),
+  parallel_tool_calls: boolean({ about: "Whether an answer may have several calls.", default: true }),
 } as const satisfies Fields;
+
+const tool = known({
+  type: literal("function", 'expected "function"; this server has no tools of its own'),
+  name: words,
+  description: nullish(words),
+  parameters: nullish(record(string(), any, "expected a schema")),
+  strict: any,
+});
 
 /** What a body asks for. */
 export async function planResponses(call: Call): Promise<Plan> {
   const { given, body } = readBody(responsesNames, call.body);
-  const before = body.previous_response_id === undefined
-    ? []
-    : call.answers.find(body.previous_response_id, call.tenant.tenant).messages;
-  const conversation = conversationOf(call, given.input, before);
+  checkStreamOptions(body);
+  const tells = (body.include?.length ?? 0) > 0;
+  if (!tells && (body.top_logprobs ?? 0) > 0) {
+    refuse("top_logprobs", `top_logprobs: include must name ${logprobsName}.`);
+  }
+  if (body.background && !body.store) refuse("store", "store: a response in the background is kept.");
+  const conversation = conversationOf(call, given.input, messagesBefore(call, body.previous_response_id));
   const system: ChatMessage[] = body.instructions === undefined ? [] : [{ role: "system", content: body.instructions }];
   const whole = { ...conversation, messages: [...system, ...conversation.messages] };
-  const prompt = await conversationTokens(call, whole, effortOf(call, given.reasoning));
-  const tells = (body.include?.length ?? 0) > 0;
+  const constraint = formatOf(given.text, given.constraint as ConstraintOptions | undefined);
+  const held = await prepareAnswer(call, whole, {
+    tools: toolsOf(given.tools),
+    choice: readChoice(given.tool_choice),
+    parallel: body.parallel_tool_calls,
+    constraint,
+    stop: body.stop,
+    rename: (name) => name.replace(".function", "").replace(/^messages/, "input"),
+  }, effortOf(call, given.reasoning));
   const jobs = await jobsOf(call, {
-    prompts: [prompt],
+    prompts: [held.prompt],
     n: 1,
     sampling: samplingOf(given),
     maxTokens: body.max_output_tokens,
     stop: body.stop.length > 0 ? body.stop : undefined,
     logprobs: tells ? body.top_logprobs ?? 0 : undefined,
-    constraint: formatOf(given.text, given.constraint as ConstraintOptions | undefined),
+    constraint,
+    held: held.held,
     constraintName: given.text === undefined ? "constraint" : "text.format",
     promptName: "input",
   });
-  if (!tells && (body.top_logprobs ?? 0) > 0) {
-    refuse("top_logprobs", `top_logprobs: include must name ${logprobsName}.`);
-  }
-  const told = new ResponseTold(call, conversation, given, body.store);
-  return { jobs, whole: ([completion]) => told.whole(completion), writer: body.stream ? told : undefined };
+  const told = new ResponseTold(call, { conversation, given, held, store: body.store, background: body.background });
+  return {
+    jobs,
+    whole: ([completion]) => told.whole(completion),
+    writer: body.stream ? told : undefined,
+    background: body.background ? told.background(body.stream) : undefined,
+  };
 }
 
-/** The items of `input` after the conversation that goes on. */
-function conversationOf(call: Call, input: unknown, before: readonly ChatMessage[]): Conversation {
-  if (typeof input === "string") return { messages: [...before, { role: "user", content: input }], begun: "" };
-  if (!Array.isArray(input)) refuse("input", "input: expected a text or an array of items.");
-  const items = input.map((item: unknown, index) => {
-    if (item === null || typeof item !== "object") refuse(`input[${index}]`, `input[${index}]: expected an object.`);
-    const { type = "message", id: _, status: __, ...message } = item as Record<string, unknown>;
-    if (type !== "message") {
-      refuse(`input[${index}].type`, `input[${index}].type: expected "message"; other items are not supported yet.`);
-    }
-    return message;
-  });
-  const { messages, begun } = readMessages(items, call, undefined, "input");
-  return { messages: [...before, ...messages], begun };
+/** The conversation of an earlier response. */
+function messagesBefore({ answers, tenant }: Call, id: string | undefined): readonly ChatMessage[] {
+  if (id === undefined) return [];
+  const { messages, response } = answers.find(id, tenant.tenant);
+  const name = "previous_response_id";
+  return messages ?? refuse(name, `${name}: expected a response that has ended; this one is ${response.status}.`);
+}
+
+function toolsOf(tools: unknown): JsonValue | undefined {
+  if (tools === undefined) return undefined;
+  return readTree(array(tool, "expected an array of tools"), tools, "tools").map((one) => ({
+    type: "function",
+    function: { name: one.name, description: one.description ?? "", parameters: (one.parameters ?? {}) as JsonValue },
+  }));
 }
 
 function formatOf(value: unknown, own: ConstraintOptions | undefined): ConstraintOptions | undefined {
@@ -137,111 +166,128 @@ function readObject(value: unknown, where: string): Record<string, unknown> {
   return withoutNulls(value as Record<string, unknown>);
 }
 
-type Status = "in_progress" | "completed" | "incomplete";
+type Status = "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "cancelled";
+
+/** What a response is told with. */
+interface Parts {
+  readonly conversation: Conversation;
+  /** The body. */
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly held: Prepared;
+  readonly store: boolean;
+  readonly background: boolean;
+}
 
 /** Tells a response, whole and as events, each with its number. */
 class ResponseTold implements Writer {
   readonly #call: Call;
-  readonly #conversation: Conversation;
-  readonly #given: Readonly<Record<string, unknown>>;
-  readonly #store: boolean;
+  readonly #parts: Parts;
+  readonly #teller: Teller;
+  readonly #items = new OutputItems((type, fields) => this.#event(type, fields));
   readonly #id = newId("resp_");
-  readonly #messageId = newId("msg_");
   readonly #created = nowSeconds();
-  readonly #logprobs: JsonValue[] = [];
+  #recording: Recording | undefined;
   #number = 0;
 
-  constructor(call: Call, conversation: Conversation, given: Readonly<Record<string, unknown>>, store: boolean) {
+  constructor(call: Call, parts: Parts) {
     this.#call = call;
-    this.#conversation = conversation;
-    this.#given = given;
-    this.#store = store;
+    this.#parts = parts;
+    this.#teller = new Teller(call.served.model.tokenizer, parts.held.marks);
   }
 
   whole(completion: Completion): JsonValue {
     const { tokenizer } = this.#call.served.model;
-    this.#logprobs.push(...(completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one)));
+    const logprobs = (completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one));
+    this.#items.add(this.#teller.whole(completion), logprobs);
     return this.#ended(completion);
   }
 
+  /** The same without its client. */
+  background(isStream: boolean): Background {
+    return {
+      writer: this,
+      isStream,
+      begun: (recording) => {
+        this.#recording = recording;
+        return this.#kept("queued", undefined);
+      },
+      failed: ({ message, code = "server_error" }) => {
+        const isCancelled = code === "cancelled";
+        const error = isCancelled ? null : { code, message };
+        this.#kept(isCancelled ? "cancelled" : "failed", undefined, { error });
+      },
+    };
+  }
+
   begin(): string {
-    const response = this.#response("in_progress", []);
-    const place = { output_index: 0, item: this.#item("in_progress", []) };
-    return this.#event("response.created", { response }) +
-      this.#event("response.in_progress", { response }) +
-      this.#event("response.output_item.added", place) +
-      this.#event("response.content_part.added", { ...this.#place(), part: this.#part("", []) });
+    if (!this.#parts.background) return this.#told("created", "in_progress") + this.#told("in_progress", "in_progress");
+    this.#kept("in_progress", undefined);
+    return this.#told("created", "queued") + this.#told("queued", "queued") + this.#told("in_progress", "in_progress");
   }
 
   piece(_index: number, piece: Piece): string {
     const logprobs = piece.top === undefined ? [] : [chatLogprobs(this.#call.served.model.tokenizer, piece)];
-    this.#logprobs.push(...logprobs);
-    if (piece.text === "" && logprobs.length === 0) return "";
-    return this.#event("response.output_text.delta", { ...this.#place(), delta: piece.text, logprobs });
+    return this.#items.add(this.#teller.push(piece), logprobs);
   }
 
   end(_index: number, completion: Completion): string {
-    const { text } = completion;
-    const part = this.#part(text, this.#logprobs);
-    const status = statusOf(completion);
-    return this.#event("response.output_text.done", { ...this.#place(), text, logprobs: this.#logprobs }) +
-      this.#event("response.content_part.done", { ...this.#place(), part }) +
-      this.#event("response.output_item.done", { output_index: 0, item: this.#item(status, [part]) }) +
-      this.#event(`response.${status}`, { response: this.#ended(completion) });
+    const rest = this.#items.add(this.#teller.end(), []) + this.#items.end(statusOf(completion));
+    return rest + this.#event(`response.${statusOf(completion)}`, { response: this.#ended(completion) });
   }
 
   finish(): string {
     return "";
   }
 
-  /** The response at its end, which is kept unless the client said otherwise. */
+  /** The response at its end. */
   #ended(completion: Completion): JsonValue {
-    const status = statusOf(completion);
-    const { text, promptTokens, cachedTokens, generatedTokens } = completion;
-    const item = this.#item(status, [this.#part(text, this.#logprobs)]);
+    const { promptTokens, cachedTokens, generatedTokens } = completion;
+    this.#items.end(statusOf(completion));
     const usage = {
       input_tokens: promptTokens,
       input_tokens_details: { cached_tokens: cachedTokens },
       output_tokens: generatedTokens,
-      output_tokens_details: { reasoning_tokens: 0 },
+      output_tokens_details: { reasoning_tokens: this.#teller.reasoningTokens },
       total_tokens: promptTokens + generatedTokens,
     };
-    const response = { ...this.#response(status, [item]), usage };
-    if (this.#store) {
-      const { messages, begun } = this.#conversation;
-      const { answers, tenant: { tenant } } = this.#call;
-      answers.keep(this.#id, {
-        tenant,
-        response,
-        messages: [...messages, { role: "assistant", content: begun + text }],
-      });
-    }
+    const { messages, begun } = this.#parts.conversation;
+    const { text, reasoning, calls } = this.#items.said;
+    const answer = answerMessage(begun + text, calls, reasoning === "" ? undefined : reasoning);
+    return this.#kept(statusOf(completion), [...messages, answer], { usage });
+  }
+
+  /** The response as it is now; kept unless the client said otherwise. */
+  #kept(status: Status, messages: Kept["messages"], more: Record<string, JsonValue> = {}): JsonValue {
+    const response = { ...this.#response(status), ...more };
+    const { answers, tenant: { tenant } } = this.#call;
+    if (this.#parts.store) answers.keep(this.#id, { tenant, response, messages, recording: this.#recording });
     return response;
   }
 
-  #response(status: Status, output: readonly JsonValue[]): Record<string, JsonValue> {
-    const asked = (name: string, otherwise: JsonValue = null) => (this.#given[name] ?? otherwise) as JsonValue;
+  #response(status: Status): Record<string, JsonValue> {
+    const { given, background, store } = this.#parts;
+    const asked = (name: string, otherwise: JsonValue = null) => (given[name] ?? otherwise) as JsonValue;
     return {
       id: this.#id,
       object: "response",
       created_at: this.#created,
       status,
-      background: false,
+      background,
       error: null,
       incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
       instructions: asked("instructions"),
       max_output_tokens: asked("max_output_tokens"),
       metadata: asked("metadata", {}),
       model: this.#call.served.name,
-      output,
-      parallel_tool_calls: true,
+      output: [...this.#items.ended],
+      parallel_tool_calls: asked("parallel_tool_calls", true),
       previous_response_id: asked("previous_response_id"),
       reasoning: asked("reasoning", { effort: null, summary: null }),
-      store: this.#store,
+      store,
       temperature: asked("temperature"),
       text: asked("text", { format: { type: "text" } }),
-      tool_choice: "auto",
-      tools: [],
+      tool_choice: asked("tool_choice", "auto"),
+      tools: asked("tools", []),
       top_logprobs: asked("top_logprobs", 0),
       top_p: asked("top_p"),
       truncation: "disabled",
@@ -250,19 +296,11 @@ class ResponseTold implements Writer {
     };
   }
 
-  #item(status: Status, content: readonly JsonValue[]): JsonValue {
-    return { id: this.#messageId, type: "message", status, role: "assistant", content };
+  #told(type: string, status: Status): string {
+    return this.#event(`response.${type}`, { response: this.#response(status) });
   }
 
-  #part(text: string, logprobs: readonly JsonValue[]): JsonValue {
-    return { type: "output_text", text, annotations: [], logprobs };
-  }
-
-  #place(): Record<string, JsonValue> {
-    return { item_id: this.#messageId, output_index: 0, content_index: 0 };
-  }
-
-  #event(type: string, fields: Record<string, JsonValue>): string {
+  #event(type: string, fields: Readonly<Record<string, JsonValue>>): string {
     return namedEvent(type, { type, sequence_number: this.#number++, ...fields });
   }
 }

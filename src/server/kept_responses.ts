@@ -1,0 +1,49 @@
+/**
+ * What clients ask of a response that is kept: to be told it, whole or as events; to end its work; to forget it.
+ *
+ * @module
+ */
+import type { JsonValue } from "../text/chat/inputs.ts";
+import { Failure, refuse } from "./failure.ts";
+import { streamBody, streamResponse } from "./stream.ts";
+import type { Look } from "./types.ts";
+
+/** The response, or its events from a number on. */
+export function tellResponse({ host, tenant, name, query }: Look): JsonValue | Response {
+  const { response, recording } = host.answers.find(name, tenant);
+  const { stream = "false", starting_after, ...rest } = Object.fromEntries(query);
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) refuse(unknown, `${unknown}: it is not supported; there are stream and starting_after.`);
+  if (stream !== "true" && stream !== "false") refuse("stream", "stream: expected true or false.");
+  if (stream === "false") {
+    if (starting_after !== undefined) refuse("starting_after", "starting_after: stream must be true.");
+    return response;
+  }
+  if (recording === undefined) refuse("stream", "stream: only a response in the background is told as events again.");
+  const after = starting_after === undefined ? -1 : Number(starting_after);
+  if (!Number.isInteger(after) || after < -1 || starting_after === "") {
+    refuse("starting_after", "starting_after: expected the number of an event.");
+  }
+  const frames = recording.frames(after);
+  return streamResponse(streamBody({ frames, dialect: "openai", left: () => {}, ended: () => {} }), "openai");
+}
+
+/** Ends the work of a response. One that has ended is told as it is. */
+export function cancelResponse({ host, tenant, name }: Look): JsonValue {
+  const { recording } = host.answers.find(name, tenant);
+  if (recording === undefined) {
+    throw new Failure("Only a response in the background can be cancelled.", {
+      status: 400,
+      type: "invalid_request_error",
+      code: "not_in_background",
+    });
+  }
+  recording.cancel();
+  return host.answers.find(name, tenant).response;
+}
+
+/** Forgets a response. */
+export function forgetResponse({ host, tenant, name }: Look): JsonValue {
+  host.answers.forget(name, tenant);
+  return { id: name, object: "response", deleted: true };
+}

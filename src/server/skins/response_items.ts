@@ -1,0 +1,124 @@
+/**
+ * The output of a response: items that open, grow and end, each of these an event. Thoughts are one, text is a message, each call is
+ * one of its own.
+ *
+ * @module
+ */
+import type { JsonValue } from "../../text/chat/inputs.ts";
+import type { Part, ToldCall } from "../calls.ts";
+import type { SaidCall } from "../messages.ts";
+import { newId } from "../openai.ts";
+
+interface Open {
+  readonly type: "text" | "reasoning";
+  readonly id: string;
+  readonly logprobs: JsonValue[];
+  text: string;
+}
+
+/** Makes an event with its number. */
+export type Event = (type: string, fields: Readonly<Record<string, JsonValue>>) => string;
+
+/** The items of one response. */
+export class OutputItems {
+  /** Those that have ended. */
+  readonly ended: JsonValue[] = [];
+  /** What the conversation goes on with. */
+  readonly said = { text: "", reasoning: "", calls: [] as SaidCall[] };
+  readonly #event: Event;
+  #open: Open | undefined;
+  /** Of tokens whose text is still to come. */
+  #logprobs: JsonValue[] = [];
+
+  constructor(event: Event) {
+    this.#event = event;
+  }
+
+  /** What one token adds. */
+  add(parts: readonly Part[], logprobs: readonly JsonValue[]): string {
+    this.#logprobs.push(...logprobs);
+    return parts.map((part) => part.type === "call" ? this.#call(part) : this.#grow(part)).join("");
+  }
+
+  /** Ends all; a response without any item has an empty message. */
+  end(status: "completed" | "incomplete"): string {
+    const rest = this.#open?.type === "text" && this.#logprobs.length > 0 || (!this.#open && this.ended.length === 0)
+      ? this.#grow({ type: "text", text: "" })
+      : "";
+    return rest + this.#close(status);
+  }
+
+  #grow({ type, text }: Exclude<Part, ToldCall>): string {
+    let before = "";
+    if (this.#open?.type !== type) {
+      before = this.#close("completed");
+      this.#open = { type, id: newId(type === "text" ? "msg_" : "rs_"), text: "", logprobs: [] };
+      before += this.#event("response.output_item.added", this.#item("in_progress", this.#open, [])) +
+        this.#event("response.content_part.added", { ...this.#place(), part: this.#part(this.#open) });
+    }
+    const open = this.#open as Open;
+    const logprobs = this.#logprobs;
+    this.#logprobs = [];
+    open.text += text;
+    this.said[type] += text;
+    if (type === "reasoning") {
+      return before + this.#event("response.reasoning_text.delta", { ...this.#place(), delta: text });
+    }
+    open.logprobs.push(...logprobs);
+    if (text === "" && logprobs.length === 0) return before;
+    return before + this.#event("response.output_text.delta", { ...this.#place(), delta: text, logprobs });
+  }
+
+  #close(status: "completed" | "incomplete"): string {
+    const open = this.#open;
+    if (!open) return "";
+    const { type, text, logprobs } = open;
+    const part = this.#part(open);
+    const done: Record<string, JsonValue> = type === "text" ? { text, logprobs } : { text };
+    const item = this.#item(status, open, [part]);
+    const events =
+      this.#event(`response.${type === "text" ? "output" : "reasoning"}_text.done`, { ...this.#place(), ...done }) +
+      this.#event("response.content_part.done", { ...this.#place(), part }) +
+      this.#event("response.output_item.done", item);
+    this.ended.push(item.item);
+    this.#open = undefined;
+    return events;
+  }
+
+  #call({ id, name, input }: ToldCall): string {
+    const before = this.#close("completed");
+    this.#logprobs = [];
+    const text = JSON.stringify(input);
+    const item = { id: newId("fc_"), type: "function_call", call_id: id, name };
+    const output_index = this.ended.length;
+    const place = { item_id: item.id, output_index };
+    const done = { ...item, arguments: text, status: "completed" };
+    this.ended.push(done);
+    this.said.calls.push({ id, name, arguments: text });
+    return before +
+      this.#event("response.output_item.added", {
+        output_index,
+        item: { ...item, arguments: "", status: "in_progress" },
+      }) +
+      this.#event("response.function_call_arguments.delta", { ...place, delta: text }) +
+      this.#event("response.function_call_arguments.done", { ...place, name, arguments: text }) +
+      this.#event("response.output_item.done", { output_index, item: done });
+  }
+
+  #item(status: string, { type, id }: Open, content: readonly JsonValue[]): { output_index: number; item: JsonValue } {
+    const item = type === "text"
+      ? { id, type: "message", status, role: "assistant", content }
+      : { id, type: "reasoning", status, summary: [], content };
+    return { output_index: this.ended.length, item };
+  }
+
+  #part({ type, text, logprobs }: Open): JsonValue {
+    return type === "text"
+      ? { type: "output_text", text, annotations: [], logprobs: [...logprobs] }
+      : { type: "reasoning_text", text };
+  }
+
+  #place(): Record<string, JsonValue> {
+    return { item_id: (this.#open as Open).id, output_index: this.ended.length, content_index: 0 };
+  }
+}
