@@ -59,6 +59,7 @@ export {
   type StringTable,
   type Tensor,
 } from "./src/files/gguf/read.ts";
+export { type DownloadProgress, fetchModel, type FetchModelOptions } from "./src/files/model_file.ts";
 export { type Answer, type AnswerOptions, type AnswerPiece } from "./src/lightgpt/answer_options.ts";
 export { runTools, type RunToolsOptions, type ToolRun } from "./src/lightgpt/run_tools.ts";
 export type { CallOptions, ReasoningOptions, ToolChoice } from "./src/tools/options.ts";

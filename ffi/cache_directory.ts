@@ -22,10 +22,15 @@ export function cacheDirectory(runtime: Runtime, platform: string = runtime.plat
   }
   const shared = platform === "linux" ? runtime.variable("XDG_CACHE_HOME") : undefined;
   if (shared?.startsWith("/")) return join(shared, "lightgpt");
-  const home = runtime.variable("HOME") ?? runtime.variable("USERPROFILE") ?? homeOfUser(runtime);
+  const home = homeDirectory(runtime);
   if (platform === "darwin") return join(home, "Library", "Caches", "lightgpt");
   if (platform === "win32") return join(home, "AppData", "Local", "lightgpt", "cache");
   return join(home, ".cache", "lightgpt");
+}
+
+/** The user's folder. Throws an error of the code `io` where it cannot be known. */
+export function homeDirectory(runtime: Runtime): string {
+  return runtime.variable("HOME") ?? runtime.variable("USERPROFILE") ?? homeOfUser(runtime);
 }
 
 /**

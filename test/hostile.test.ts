@@ -25,6 +25,7 @@ import {
   quantizerFields,
 } from "../src/converting/quantizer_options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
+import { fetchModelFields } from "../src/files/model_file.ts";
 import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
@@ -101,6 +102,8 @@ function requests(): void {
   const loadModel = async (path: unknown, options: unknown) =>
     (await face.Model.load(path as never, options as never)).dispose();
   argument("Model.load path", (path) => loadModel(path, {}));
+  argument("fetchModel model", (value) => face.fetchModel(value));
+  options("fetchModel", fetchModelFields, (options) => face.fetchModel(model, options));
   options("Model.load", loadFields, (options) => loadModel(model, options));
   for (const [name, runner] of [["LightGPT", () => lm], ["Batcher", () => lm.batcher]] as const) {
     argument(`${name}.complete prompt`, (value) => runner().complete(value, few));

@@ -6,6 +6,7 @@
  */
 import { ImportanceMatrix } from "./imatrix.ts";
 import { checkBuffer } from "../../ffi/native.ts";
+import { modelFile, pathOrName } from "../files/model_file.ts";
 import { threadsField, threadsOption } from "../machine/machine.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
@@ -162,6 +163,8 @@ const ruleFields = {
   format: text({ about: "The format of these tensors.", required: true }),
 } as const;
 
+const inputWords = "a GGUF file or a folder";
+
 function readImportance(importance: unknown, name: string): ReadonlyMap<string, Float32Array> | ImportanceMatrix {
   if (importance instanceof ImportanceMatrix) return importance;
   if (!(importance instanceof Map)) refuseOption(name, "an ImportanceMatrix, or a Map of Float32Array", importance);
@@ -192,7 +195,7 @@ export async function quantizeFile(
   output: string | URL,
   options: QuantizeFileOptions,
 ): Promise<QuantizeFileReport> {
-  const from = pathOf("input", input, "a GGUF file or a folder");
+  pathOrName("input", input, inputWords); // what is wrong with it is said first
   const to = pathOf("output", output, "a file to write");
   const read = readOptions(quantizeFileFields, options);
   const { type, tensorTypes, importance, signal, onProgress, calibration, calibrationTokens, rounding } = read;
@@ -208,6 +211,7 @@ export async function quantizeFile(
   const outliers = fileOutliers(read.outliers, rounding);
   assertNotAborted(signal);
   const threads = threadsOption(read.threads);
+  const from = await modelFile("input", input, { signal, onProgress: undefined }, inputWords);
   // Only quantizing files needs these.
   const { isFolder, openFolder } = await import("./huggingface/folder.ts");
   const { openGguf } = await import("./weight_source.ts");

@@ -78,7 +78,11 @@ export class LightGPT {
     this.threads = this.batcher.threads;
   }
 
-  /** Loads a GGUF file, by its path or `file:` URL; without one, the small model that comes with LightGPT. */
+  /**
+   * Loads a model: a GGUF file by its path or `file:` URL, or by a name, which is fetched once (`smollm2:135m`,
+   * `hf:user/repo:Q4_K_M`, `hf:user/repo/file.gguf`, `https://...gguf`, `ollama:name`, `lmstudio:user/repo`). Without any, the small
+   * one that comes with LightGPT.
+   */
   static async load(path?: string | URL, options: LightGPTOptions = {}): Promise<LightGPT> {
     // What is wrong should show before a model is loaded.
     readOptions(lightGptFields, options);

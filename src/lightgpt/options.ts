@@ -10,6 +10,7 @@ import {
   requestAdaptersField,
   type RequestCacheOptions,
 } from "../batching/request_options.ts";
+import type { DownloadProgress } from "../files/model_file.ts";
 import type { AdapterOptions } from "../model/adapter_options.ts";
 import { loadFields, type LoadProgress } from "../model/model.ts";
 import { abortSignal, boolean, type FieldsOf } from "../options/schema.ts";
@@ -40,6 +41,8 @@ export interface LightGPTOptions extends OptimizerOptions {
   readonly adapters?: readonly AdapterOptions[];
   /** Called with the progress of loading. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Called with how far fetching the model is, where it is given by its name and is not here. */
+  readonly onDownload?: (progress: DownloadProgress) => void;
   /**
    * Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then.
    * @default {false}

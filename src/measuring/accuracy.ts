@@ -9,7 +9,7 @@ import { type LogitRows, readRows, rowsAtOnce } from "../batching/read_logits.ts
 import { inSlices } from "../machine/sliced.ts";
 import { Model } from "../model/model.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
-import { pathOf } from "../options/paths.ts";
+import { pathOrName } from "../files/model_file.ts";
 import { type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { BaseReader, checkBase } from "./base_file.ts";
@@ -80,7 +80,7 @@ export const accuracyFields = {
       expected: "a GGUF file or a model that runs",
       otherwise: "what klDivergenceBase names",
     },
-    (value, name) => isRunning(value) ? value : pathOf(name, value, "a GGUF file, or a model that runs"),
+    (value, name) => isRunning(value) ? value : pathOrName(name, value, "a GGUF file, or a model that runs"),
   ),
   text: text({ about: "The text that both read.", otherwise: "that of klDivergenceBase" }),
 } as const satisfies FieldsOf<AccuracyOptions>;

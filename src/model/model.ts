@@ -17,9 +17,9 @@ import { type AdapterOptions, adaptersField } from "./adapter_options.ts";
 import { describeModel } from "./encode_model.ts";
 import { warningsOf } from "./warnings.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
+import { type DownloadProgress, modelFile, onDownloadField } from "../files/model_file.ts";
 import { assertNotAborted } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
-import { pathOf } from "../options/paths.ts";
 import { abortSignal, callback, type FieldsOf, given, integer, readOptions, type Resolved } from "../options/schema.ts";
 import { allowUnknownField } from "../text/tokenizer/options.ts";
 import { loadTokenizer } from "../text/tokenizer/load.ts";
@@ -69,6 +69,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Called with the progress of loading: at its beginning, now and then, and at its end. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Called with how far fetching the model is, where it is given by its name and is not here. */
+  readonly onDownload?: (progress: DownloadProgress) => void;
   /**
    * Cut words by default rules where the file names unknown ones; tokens may be slightly wrong then.
    * @default {false}
@@ -90,6 +92,7 @@ export const loadFields = {
   adapters: adaptersField("Adapters (LoRA) for requests to use; those that name none use all of these.", "none"),
   signal: abortSignal("Ends loading."),
   onProgress: callback<(progress: LoadProgress) => void>({ about: "Called with the progress of loading." }),
+  onDownload: onDownloadField,
   allowUnknownPreTokenizer: allowUnknownField,
 } as const satisfies FieldsOf<LoadOptions>;
 
@@ -168,7 +171,10 @@ export class Model {
     lost.register(this, handle, this);
   }
 
-  /** Loads a GGUF file; of a split one, give the path of the first part. */
+  /**
+   * Loads a GGUF file; of a split one, give the path of the first part. A model's name, such as `smollm2:135m` or
+   * `hf:user/repo:Q4_K_M`, is fetched once.
+   */
   static async load(path: string | URL, options: LoadOptions = {}): Promise<Model> {
     return await Model.#load(path, options, () => {});
   }
@@ -178,10 +184,10 @@ export class Model {
     options: LoadOptions,
     accept: (plan: ModelPlan, context: number) => void,
   ): Promise<Model> {
-    const file = pathOf("path", path, "a GGUF file");
     const read = readOptions(loadFields, options);
     const { allowUnknownPreTokenizer, signal } = read;
     assertNotAborted(signal);
+    const file = await modelFile("path", path, { signal, onProgress: read.onDownload });
     await prepare();
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(file, read);

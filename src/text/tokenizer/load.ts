@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { checkGguf, type Gguf } from "../../files/gguf/read.ts";
+import { checkGguf, type Gguf, readGguf } from "../../files/gguf/read.ts";
+import { modelFile } from "../../files/model_file.ts";
 import { inSlices } from "../../machine/sliced.ts";
+import { guarded } from "../../options/checks.ts";
 import { readOptions } from "../../options/schema.ts";
 import type { ModelReader } from "./model.ts";
 import { tokenizerFields } from "./options.ts";
@@ -27,7 +29,7 @@ export const MODEL_READERS: Readonly<Record<KindName, () => Promise<ModelReader>
  * Makes the tokenizer of a model file. The event loop has its turn every few milliseconds: a vocabulary of 262 144 tokens takes a
  * tenth of a second.
  *
- * @param gguf what `readGguf` gives
+ * @param model what `readGguf` gives, the path of a file, or a model's name
  * @returns a tokenizer; of a file without vocabulary (`none`, `no_vocab`), one that knows ids only
  * @throws {UnsupportedError} if the vocabulary's kind or its pre-tokenizer is not supported
  * @throws {ModelFormatError} if the vocabulary is damaged
@@ -40,13 +42,20 @@ export const MODEL_READERS: Readonly<Record<KindName, () => Promise<ModelReader>
  * console.log(tokenizer.decode(tokenizer.encode("Once upon a time")));
  * ```
  */
-export async function loadTokenizer(gguf: Gguf, options: TokenizerOptions = {}): Promise<Tokenizer> {
-  checkGguf("gguf", gguf);
+export async function loadTokenizer(model: Gguf | string | URL, options: TokenizerOptions = {}): Promise<Tokenizer> {
   const { allowUnknownPreTokenizer, signal } = readOptions(tokenizerFields, options);
+  const gguf = await openModel(model, signal);
   const kind = kindOf(gguf);
   if (kind === undefined) return new (await import("./ids_only.ts")).IdsOnly(gguf);
   const [{ FileTokenizer }, reader] = await Promise.all([import("./tokenizer.ts"), MODEL_READERS[kind]()]);
   return await inSlices(FileTokenizer.read(gguf, kind, reader, allowUnknownPreTokenizer), signal);
+}
+
+async function openModel(model: Gguf | string | URL, signal: AbortSignal | undefined): Promise<Gguf> {
+  const isPlace = guarded("model", () => typeof model === "string" || model instanceof URL);
+  if (isPlace) return readGguf(await modelFile("model", model, { signal, onProgress: undefined }));
+  checkGguf("model", model);
+  return model;
 }
 
 /** The kind of a file's vocabulary; undefined where it has none. */
