@@ -43,6 +43,7 @@ export const typescript = [
   { name: "tuning", files: ["src/tuning/*"] },
   { name: "lightgpt", files: ["src/lightgpt/*"] },
   { name: "server", files: ["src/server/*"] },
+  { name: "cluster", files: ["src/cluster/*"] },
   { name: "face", files: ["mod.ts", "exports/*"] },
   { name: "command", files: ["cli/*"] },
 ];

@@ -18,6 +18,7 @@ import { engineSizes } from "./memory_budget.ts";
 import type { Percentiles } from "./stats.ts";
 import { PieceStream } from "./stream.ts";
 import type { CacheStats, TokenCache } from "../cache/token_cache.ts";
+import type { CacheIdentity } from "../cache/types.ts";
 import { StepThreads } from "../engine/threads.ts";
 import { Engine, kvSizes } from "../engine/engine.ts";
 import type { Host } from "./answer.ts";
@@ -102,6 +103,8 @@ export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | 
 
 /** The scheduler of a batcher. */
 export let schedulerOf: (batcher: Batcher) => Scheduler;
+/** All that the keys and values of a batcher depend on beside the tokens, and so all that its choices do. */
+export let identityOf: (batcher: Batcher) => Promise<CacheIdentity>;
 /** What can be changed of a batcher while it runs. */
 export let settingsOf: (batcher: Batcher) => BatchSettings;
 
@@ -122,6 +125,7 @@ export let settingsOf: (batcher: Batcher) => BatchSettings;
 export class Batcher {
   static {
     schedulerOf = (batcher) => batcher.#scheduler;
+    identityOf = (batcher) => batcher.#identity();
     showAsLine(Batcher, (batcher) => {
       const { running, queued } = batcher.stats();
       return { ...factsOf(batcher.#model), threads: batcher.threads, running, queued };
@@ -134,6 +138,7 @@ export class Batcher {
   readonly threads: number;
   readonly #model: Model;
   readonly #scheduler: Scheduler;
+  readonly #identity: () => Promise<CacheIdentity>;
   readonly #settings: BatchSettings;
   readonly #drafting: Drafting;
   readonly #draftModels: DraftModels;
@@ -154,6 +159,7 @@ export class Batcher {
     const { weightMost } = sizes;
     const store = new KvStore(engine, { ...sizesOfPages, windows, weightMost }, cache && { ...cache, codec });
     this.#model = model;
+    this.#identity = codec.identity;
     this.threads = settings.threads;
     const times = new StepTimes(model.residentBytes, chunk);
     this.#drafting = new Drafting(model.vocabulary);

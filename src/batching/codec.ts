@@ -28,7 +28,9 @@ const partHead = 8;
 const checksumBytes = 8;
 
 /** Turns pages into bytes and back, between the steps of a scheduler. */
-export function kvCodec({ model, engine, scheduler }: CodecHost): ValueCodec<KvPage> {
+export function kvCodec(
+  { model, engine, scheduler }: CodecHost,
+): ValueCodec<KvPage> & { readonly identity: () => Promise<CacheIdentity> } {
   const { kv, pageSize } = engine.settings;
   const { embedding } = model.plan.hyperparameters;
   const { pageBytes, behindBytes, statePages } = kvSizes(model.plan, kv, pageSize);

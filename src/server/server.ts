@@ -87,10 +87,13 @@ export function createServer(options: ServerOptions): Server {
   return new ModelServer(new Models(models, template), settings);
 }
 
-const { models: _models, template: _template, ...settingFields } = serverFields;
+/** The schema of the options of a server whose models come from elsewhere. */
+export const { models: _models, template: _template, ...settingFields } = serverFields;
+/** The options of such a server. */
+export type PoolServerOptions = Omit<ServerOptions, "models" | "template">;
 
 /** A server whose models are those of a pool. */
-export function serverOf(models: ModelPool, options: Omit<ServerOptions, "models" | "template">): Server {
+export function serverOf(models: ModelPool, options: PoolServerOptions): Server {
   return new ModelServer(models, readOptions(settingFields, options, "options", ""));
 }
 

@@ -123,6 +123,13 @@ export function parseGguf(source: ByteSource): Gguf {
   return assemble([source.name], [{ part, size: source.size }]);
 }
 
+/** Parses all files of a model from any sources: what is done where only their headers are. */
+export function parseGgufParts(sources: readonly ByteSource[]): Gguf {
+  const parts = sources.map((source, index) => ({ part: parsePart(source, index), size: source.size }));
+  parts.forEach(({ part }, index) => checkPart(part, sources[index].name, index, parts.length));
+  return assemble(sources.map(({ name }) => name), parts);
+}
+
 interface SizedPart {
   part: GgufPart;
   size: number;

@@ -1,0 +1,119 @@
+/**
+ * The models of a gateway: those of which workers are there, by the names that their workers gave them. A model becomes ready when its
+ * facts have been fetched; its weights are never here.
+ *
+ * @module
+ */
+import { Failure } from "../server/failure.ts";
+import { nowSeconds } from "../server/openai.ts";
+import type { Lease, ModelPool, Served } from "../server/types.ts";
+import { Conversations } from "../text/chat/conversation.ts";
+import type { Hub } from "./hub.ts";
+import { readFacts } from "./model_facts.ts";
+import type { Registry, WorkerEntry } from "./registry.ts";
+import type { Transport } from "./types.ts";
+
+/** What a gateway's models are made with. */
+export interface GatewayParts {
+  readonly transport: Transport;
+  readonly registry: Registry;
+  readonly hub: Hub;
+}
+
+/** The models of a gateway. */
+export class GatewayModels implements ModelPool {
+  readonly #parts: GatewayParts;
+  readonly #served = new Map<string, Promise<Served>>();
+  readonly #ready = new Map<string, Served>();
+  readonly #created = new Map<string, number>();
+
+  /** Knows no model yet. */
+  constructor(parts: GatewayParts) {
+    this.#parts = parts;
+  }
+
+  get list(): { readonly name: string; readonly created: number; readonly served: Served | undefined }[] {
+    return [...this.#byName()].map(([name, { fingerprint }]) => {
+      const created = this.#created.get(name) ?? nowSeconds();
+      this.#created.set(name, created);
+      return { name, created, served: this.#ready.get(fingerprint) };
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#byName().size > 0;
+  }
+
+  async take(name: unknown): Promise<Lease> {
+    const { fingerprint, model } = this.#find(name);
+    return { served: await this.#serve(fingerprint, model), release: () => {} };
+  }
+
+  close(): Promise<void> {
+    this.#parts.registry.close();
+    return Promise.resolve();
+  }
+
+  /** Of each name a worker; where workers of one name have different bits, of the bits that most rows have. */
+  #byName(): Map<string, WorkerEntry> {
+    const rows = new Map<string, number>();
+    const workers = this.#parts.registry.workers().filter(({ isDraining }) => !isDraining);
+    for (const { fingerprint, rows: own } of workers) rows.set(fingerprint, (rows.get(fingerprint) ?? 0) + own);
+    const byName = new Map<string, WorkerEntry>();
+    const weight = (entry: WorkerEntry) => rows.get(entry.fingerprint) ?? 0;
+    for (const entry of workers.sort((a, b) => a.worker < b.worker ? -1 : 1)) {
+      const known = byName.get(entry.model);
+      if (known === undefined || weight(entry) > weight(known)) byName.set(entry.model, entry);
+    }
+    return new Map([...byName].sort(([a], [b]) => a < b ? -1 : 1));
+  }
+
+  #find(name: unknown): WorkerEntry {
+    const models = this.#byName();
+    const [first] = models.values();
+    if (first === undefined) {
+      throw new Failure("No worker is there.", {
+        status: 503,
+        type: "server_error",
+        code: "no_worker",
+        headers: { "retry-after": "2" },
+      });
+    }
+    if (name === undefined || name === null) return first;
+    const found = typeof name === "string" ? models.get(name) ?? models.get(name.replace(/:latest$/, "")) : undefined;
+    if (found !== undefined) return found;
+    const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";
+    throw new Failure(`The model ${shown} does not exist here; workers have ${[...models.keys()].join(", ")}.`, {
+      status: 404,
+      type: "invalid_request_error",
+      code: "model_not_found",
+      param: "model",
+    });
+  }
+
+  #serve(fingerprint: string, name: string): Promise<Served> {
+    const known = this.#served.get(fingerprint);
+    if (known !== undefined) return known;
+    const serving = this.#fetch(fingerprint, name);
+    serving.then((served) => this.#ready.set(fingerprint, served), () => this.#served.delete(fingerprint));
+    this.#served.set(fingerprint, serving);
+    return serving;
+  }
+
+  async #fetch(fingerprint: string, name: string): Promise<Served> {
+    const { transport, hub } = this.#parts;
+    const bytes = await transport.fetch(fingerprint);
+    if (bytes === undefined) {
+      throw new Failure(`What is known of the model ${name} is not there yet.`, {
+        status: 503,
+        type: "server_error",
+        code: "model_not_ready",
+        headers: { "retry-after": "1" },
+      });
+    }
+    const { model, template } = await readFacts(bytes);
+    const talk = new Conversations(model.gguf.metadata, model.tokenizer);
+    const backend = { submit: hub.submit.bind(hub, fingerprint) };
+    return { name, model, backend, lm: undefined, talk, template };
+  }
+}

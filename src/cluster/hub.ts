@@ -1,0 +1,228 @@
+/**
+ * The gateway's side of all jobs: puts them into the queues of their models, answers workers that ask how far a job is, and takes the
+ * parts of answers. What a part means is decided in `reading.ts`.
+ *
+ * @module
+ */
+import { QueueFullError } from "../../ffi/errors.ts";
+import type { Clock } from "../batching/clock.ts";
+import type { Completion, Piece } from "../batching/completion.ts";
+import { expired } from "../batching/errors.ts";
+import { cancelledBy } from "../options/checks.ts";
+import { Failure } from "../server/failure.ts";
+import { jobText } from "../server/job_text.ts";
+import type { Job } from "../server/types.ts";
+import { JobReading, type Said } from "./reading.ts";
+import { RemotePieces } from "./remote_pieces.ts";
+import { Router } from "./routing.ts";
+import { askSubject, controlSubject, frameSubject, newSubject, placeText } from "./subjects.ts";
+import type { Envelope, Frame, Place, Question, Reply, Transport } from "./types.ts";
+
+/** How long a job is tried to be put into a queue that cannot be reached, and how often. */
+const addMs = 10_000;
+const addAgainMs = 250;
+/** How often jobs without a sign are looked for in the queue, and after how long a silence. */
+const lookMs = 1000;
+const silentMs = 6000;
+/** How long a job goes on without a connection. */
+const lostMs = 60_000;
+
+/** A job that is open. */
+interface Open {
+  readonly reading: JobReading;
+  readonly pieces: RemotePieces;
+  readonly envelope: Envelope;
+  readonly place: Place;
+  /** What the queue calls it. */
+  entry: number;
+  /** How often it was put into the queue. */
+  copies: number;
+  /** When something was heard of it. */
+  heardAt: number;
+}
+
+/** All jobs of a gateway. */
+export class Hub {
+  readonly id: string = crypto.randomUUID().replaceAll("-", "");
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #router = new Router();
+  readonly #open = new Map<string, Open>();
+  readonly #ends: (() => void)[] = [];
+  #lostSince: number | undefined;
+
+  /** Begins to listen. */
+  constructor(transport: Transport, clock: Clock) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#ends.push(
+      transport.subscribe(askSubject(this.id), (text, answer) => answer(JSON.stringify(this.#answer(text)))),
+      transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame[])),
+    );
+    let cancel = clock.after(lookMs, function look() {
+      lookForJobs();
+      cancel = clock.after(lookMs, look);
+    });
+    const lookForJobs = () => this.#look();
+    this.#ends.push(() => cancel());
+  }
+
+  /** Puts a job into the queue of its model, and gives what comes of it. */
+  async submit(
+    fingerprint: string,
+    job: Job,
+    signal: AbortSignal,
+  ): Promise<AsyncGenerator<Piece, Completion, void>> {
+    const envelope: Envelope = {
+      id: crypto.randomUUID().replaceAll("-", ""),
+      gateway: this.id,
+      fingerprint,
+      job: jobText(job),
+    };
+    const text = JSON.stringify(envelope);
+    this.#checkLength(text);
+    const place = this.#router.place(job.tenant, job.prompt, job.priority);
+    const reading = new JobReading(envelope.id);
+    const undo: (() => void)[] = [];
+    const over = () => {
+      for (const act of undo.splice(0)) act();
+      this.#over(envelope.id);
+    };
+    const pieces = new RemotePieces(reading, { say: (said) => this.#say(said), over }, job.logprobs !== undefined);
+    const open = { reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: this.#clock.now() };
+    // A worker may ask before the queue has answered.
+    this.#open.set(envelope.id, open);
+    const abort = () => pieces.fail(cancelledBy(signal));
+    signal.addEventListener("abort", abort, { once: true });
+    undo.push(() => signal.removeEventListener("abort", abort));
+    const { deadlineMs } = job;
+    if (deadlineMs !== undefined) undo.push(this.#clock.after(deadlineMs, () => pieces.fail(expired(deadlineMs))));
+    try {
+      signal.throwIfAborted();
+      await this.#add(open, text);
+      return pieces;
+    } catch (error) {
+      pieces.fail(error);
+      throw error;
+    }
+  }
+
+  /** Ends all jobs and listens no more. */
+  close(error: unknown): void {
+    for (const { pieces } of [...this.#open.values()]) pieces.fail(error);
+    for (const end of this.#ends.splice(0)) end();
+  }
+
+  #checkLength(text: string): void {
+    const bytes = new TextEncoder().encode(text).length;
+    const most = this.#transport.messageBytesMax - 1024; // what the transport adds
+    if (bytes <= most) return;
+    throw new Failure(`The request is ${bytes} bytes as a job, and NATS takes ${most} (max_payload of its server).`, {
+      status: 413,
+      type: "invalid_request_error",
+      code: "request_too_large",
+    });
+  }
+
+  /** Tries until the queue has it, for a while: a server of NATS may be on its way back. */
+  async #add(open: Open, text: string): Promise<void> {
+    const { envelope: { id, fingerprint }, place } = open;
+    const end = this.#clock.now() + addMs;
+    const name = open.copies === 0 ? id : `${id}.${open.copies}`;
+    for (;;) {
+      try {
+        open.entry = await (await this.#transport.queue(fingerprint)).add(place, name, text);
+        open.heardAt = this.#clock.now();
+        return this.#transport.publish(newSubject(fingerprint), placeText(place));
+      } catch (error) {
+        if (error instanceof QueueFullError) throw error;
+        if (this.#clock.now() >= end) throw unreachable(error);
+      }
+      if (open.reading.isOver) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#clock.after(addAgainMs, resolve);
+      await promise;
+    }
+  }
+
+  #answer(text: string): Reply {
+    const question = JSON.parse(text) as Question;
+    const open = this.#open.get(question.job);
+    // It has ended, or its reader has left.
+    if (open === undefined) return { kind: "done" };
+    open.heardAt = this.#clock.now();
+    const reply = open.reading.ask(question);
+    if (open.reading.isPoison) void this.#bury(open);
+    return reply;
+  }
+
+  #take(frames: readonly Frame[]): void {
+    for (const frame of frames) {
+      const open = this.#open.get(frame.job);
+      if (open === undefined) {
+        this.#say([{ worker: frame.worker, control: { job: frame.job, kind: "done" } }]);
+        continue;
+      }
+      open.heardAt = this.#clock.now();
+      this.#say(open.reading.take(frame));
+      open.pieces.wake();
+    }
+  }
+
+  #say(said: readonly Said[]): void {
+    for (const { worker, control } of said) this.#transport.publish(controlSubject(worker), JSON.stringify(control));
+  }
+
+  #over(id: string): void {
+    const open = this.#open.get(id);
+    this.#open.delete(id);
+    if (open === undefined || open.entry === 0 || open.reading.outcome !== undefined) return;
+    const remove = async () => await (await this.#transport.queue(open.envelope.fingerprint)).remove(open.entry);
+    remove().catch(() => {}); // a worker that takes it asks first, and hears that it is done
+  }
+
+  /** Keeps a job that stops its workers, and tells its reader. */
+  async #bury({ envelope, pieces }: Open): Promise<void> {
+    try {
+      await this.#transport.bury(envelope.fingerprint, envelope.id, JSON.stringify(envelope));
+    } catch (error) {
+      pieces.fail(error);
+    }
+    pieces.wake();
+  }
+
+  /** Looks after jobs of which nothing is heard. */
+  #look(): void {
+    const now = this.#clock.now();
+    if (!this.#transport.isConnected) {
+      this.#lostSince ??= now;
+      if (now - this.#lostSince < lostMs) return;
+      for (const { pieces } of [...this.#open.values()]) pieces.fail(unreachable(undefined));
+      return;
+    }
+    this.#lostSince = undefined;
+    for (const open of this.#open.values()) {
+      if (open.entry === 0 || now - open.heardAt < silentMs || open.reading.outcome !== undefined) continue;
+      open.heardAt = now;
+      this.#restore(open).catch(() => {}); // it is asked for again in a while
+    }
+  }
+
+  /** Puts a job back that the queue has lost. */
+  async #restore(open: Open): Promise<void> {
+    const { envelope, reading } = open;
+    const queue = await this.#transport.queue(envelope.fingerprint);
+    if (await queue.has(open.entry) || reading.isOver || reading.outcome !== undefined) return;
+    open.copies++;
+    await this.#add(open, JSON.stringify(envelope));
+  }
+}
+
+function unreachable(cause: unknown): Failure {
+  return new Failure("The queue of jobs cannot be reached.", {
+    status: 503,
+    type: "server_error",
+    code: "queue_unreachable",
+    headers: { "retry-after": "1" },
+  }, { cause });
+}

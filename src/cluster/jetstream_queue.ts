@@ -1,0 +1,172 @@
+/**
+ * The queue of one model in JetStream: a stream from which a job goes when it is acknowledged, and a consumer for each place, made when
+ * a worker first asks there, for NATS 2.9 knows consumers of one subject only. Jobs are pulled one by one and never ahead.
+ *
+ * @module
+ */
+import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
+import type { Libraries } from "./libraries.ts";
+import type { Delivery, Place, WorkQueue } from "./types.ts";
+
+/** Jobs that may lie in the queue of a model. */
+const jobsMost = 10_000;
+/** JetStream's number for a stream that takes no more messages, and for one that is not there. */
+const errors = { full: 10077, noStream: 10059 } as const;
+/** Nanoseconds of a millisecond. */
+const nanos = 1_000_000;
+
+/** What a queue is made with. */
+export interface QueueParts {
+  readonly libraries: Libraries;
+  readonly connection: NatsConnection;
+  readonly client: JetStreamClient;
+  readonly manager: JetStreamManager;
+  readonly ackWaitMs: number;
+}
+
+/** The queue of a model. */
+export class JetStreamQueue implements WorkQueue {
+  readonly #parts: QueueParts;
+  readonly #fingerprint: string;
+  readonly #stream: string;
+  /** The consumers that are there. */
+  readonly #consumers = new Set<string>();
+
+  private constructor(parts: QueueParts, fingerprint: string) {
+    this.#parts = parts;
+    this.#fingerprint = fingerprint;
+    this.#stream = `LG_${fingerprint}`;
+  }
+
+  /** Opens the queue, and makes it where there is none. */
+  static async open(parts: QueueParts, fingerprint: string): Promise<JetStreamQueue> {
+    const queue = new JetStreamQueue(parts, fingerprint);
+    const { jetstream: { RetentionPolicy, StorageType, DiscardPolicy } } = parts.libraries;
+    await ensureStream(parts, {
+      name: queue.#stream,
+      subjects: [`lg.${fingerprint}.job.>`],
+      retention: RetentionPolicy.Workqueue,
+      storage: StorageType.File,
+      discard: DiscardPolicy.New,
+      max_msgs: jobsMost,
+    });
+    return queue;
+  }
+
+  async add(place: Place, id: string, text: string): Promise<number> {
+    try {
+      const { seq } = await this.#parts.client.publish(this.#subject(place), text, { msgID: id, timeout: 2000 });
+      return seq;
+    } catch (error) {
+      if (isApiError(error, errors.full)) throw new QueueFullError(jobsMost, jobsMost, 1000);
+      throw error;
+    }
+  }
+
+  async has(entry: number): Promise<boolean> {
+    return await this.#parts.manager.streams.getMessage(this.#stream, { seq: entry }) !== null;
+  }
+
+  async remove(entry: number): Promise<void> {
+    try {
+      await this.#parts.manager.streams.deleteMessage(this.#stream, entry, false);
+    } catch (error) {
+      if (!(error instanceof this.#parts.libraries.jetstream.JetStreamApiError)) throw error; // it is gone already
+    }
+  }
+
+  async take(place: Place): Promise<Delivery | undefined> {
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${consumerOf(place)}`;
+    const message = await this.#pull(subject, place);
+    // A status in place of a job: there is none.
+    if (message.headers?.code) return undefined;
+    const { reply } = message;
+    if (reply === undefined) return undefined;
+    const { connection } = this.#parts;
+    return {
+      text: message.string(),
+      deliveries: Number(reply.split(".")[4]),
+      working: () => connection.publish(reply, "+WPI"),
+      acknowledge: () => connection.publish(reply, "+ACK"),
+      giveBack: (delayMs) => connection.publish(reply, `-NAK {"delay": ${Math.round(delayMs * nanos)}}`),
+    };
+  }
+
+  async counts(): Promise<readonly { readonly place: Place; readonly count: number }[]> {
+    const filter = { subjects_filter: `lg.${this.#fingerprint}.job.>` };
+    const { state } = await this.#parts.manager.streams.info(this.#stream, filter);
+    return Object.entries(state.subjects ?? {}).flatMap(([subject, count]) => {
+      const [, priority, shard] = /\.p(\d+)\.s(\d+)$/.exec(subject) ?? [];
+      return shard === undefined ? [] : [{ place: { priority: Number(priority), shard: Number(shard) }, count }];
+    });
+  }
+
+  async #pull(subject: string, place: Place): Promise<Msg> {
+    const name = consumerOf(place);
+    // A server says nothing where there is no such consumer.
+    if (!this.#consumers.has(name)) await this.#addConsumer(place);
+    this.#consumers.add(name);
+    try {
+      // A job comes under its own subject, by which the client's common inbox does not know whose answer it is.
+      const options = { timeout: 2000, noMux: true };
+      return await this.#parts.connection.request(subject, '{"batch":1,"no_wait":true}', options);
+    } catch (error) {
+      this.#consumers.delete(name);
+      throw error;
+    }
+  }
+
+  async #addConsumer(place: Place): Promise<void> {
+    const { manager, ackWaitMs, libraries: { jetstream: { AckPolicy } } } = this.#parts;
+    await manager.consumers.add(this.#stream, {
+      durable_name: consumerOf(place),
+      filter_subject: this.#subject(place),
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: ackWaitMs * nanos,
+      max_deliver: -1,
+      max_ack_pending: jobsMost,
+    });
+  }
+
+  #subject({ priority, shard }: Place): string {
+    return `lg.${this.#fingerprint}.job.p${priority}.s${shard}`;
+  }
+}
+
+/** Makes a stream where there is none of its name. */
+export async function ensureStream(
+  { manager }: Pick<QueueParts, "manager">,
+  config: Parameters<JetStreamManager["streams"]["add"]>[0] & { readonly name: string },
+): Promise<void> {
+  try {
+    await manager.streams.info(config.name);
+  } catch (error) {
+    if (!isApiError(error, errors.noStream)) throw error;
+    await manager.streams.add(config);
+  }
+}
+
+function isApiError(error: unknown, number: number): boolean {
+  return error instanceof Error && (error as { code?: unknown }).code === number;
+}
+
+function consumerOf({ priority, shard }: Place): string {
+  return `p${priority}s${shard}`;
+}
+
+/** JetStream, which a server may have been started without. */
+export async function managerOf({ jetstream }: Libraries, connection: NatsConnection): Promise<JetStreamManager> {
+  try {
+    return await jetstream.jetstreamManager(connection, { timeout: 5000 });
+  } catch (cause) {
+    const where = connection.getServer();
+    throw new LightGPTError("io", `NATS at ${where} has no JetStream: start it as nats-server -js -sd FOLDER.`, {
+      what: "NATS without JetStream",
+      where,
+      expected: "nats-server -js",
+      got: cause instanceof Error ? cause.message : String(cause),
+    }, { cause });
+  }
+}

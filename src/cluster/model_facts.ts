@@ -1,0 +1,108 @@
+/**
+ * What a gateway needs of a model, without its weights: the headers of its files, and what was chosen when it was loaded. A worker
+ * leaves it under the model's fingerprint, which all that decides an answer is part of: workers that would give other bits have
+ * another one, and never the same jobs.
+ *
+ * @module
+ */
+import { ModelFormatError } from "../../ffi/errors.ts";
+import { node } from "../../ffi/runtime/builtins.ts";
+import { VERSION } from "../../ffi/wire.ts";
+import { identityOf } from "../batching/batcher.ts";
+import { type Gguf, parseGgufParts } from "../files/gguf/read.ts";
+import type { LightGPT } from "../lightgpt/lightgpt.ts";
+import { planModel } from "../model/architectures/architectures.ts";
+import type { Served } from "../server/types.ts";
+import { loadTokenizer } from "../text/tokenizer/load.ts";
+
+/** The digits of a fingerprint. */
+const digits = 16;
+
+/** What was chosen when a model was loaded. */
+interface Chosen {
+  readonly context: number;
+  readonly template?: string;
+  readonly residentBytes: number;
+  /** The sizes of the files, and how many bytes of each are its header. */
+  readonly files: readonly { readonly bytes: number; readonly header: number }[];
+}
+
+/** The fingerprint of a model that is loaded, with the template that it is served with. */
+export async function fingerprintOf(lm: LightGPT, template: string | undefined): Promise<string> {
+  const { createHash } = node("node:crypto");
+  const identity = await identityOf(lm.batcher);
+  const all = JSON.stringify({ identity, template, context: lm.context, version: VERSION });
+  return createHash("sha256").update(all).digest("hex").slice(0, digits);
+}
+
+/** What a gateway needs of a model, as bytes. */
+export function packFacts(lm: LightGPT, template: string | undefined): Uint8Array {
+  const { gguf, residentBytes } = lm.model;
+  const headers = gguf.files.map((path, index) => readHeader(gguf, path, index));
+  const chosen: Chosen = {
+    context: lm.context,
+    ...(template === undefined ? {} : { template }),
+    residentBytes,
+    files: headers.map(({ bytes, header }) => ({ bytes, header: header.length })),
+  };
+  const text = new TextEncoder().encode(JSON.stringify(chosen));
+  const length = new DataView(new ArrayBuffer(4));
+  length.setUint32(0, text.length, true);
+  const parts = [new Uint8Array(length.buffer), text, ...headers.map(({ header }) => header)];
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** The model of such bytes, without its weights. */
+export async function readFacts(bytes: Uint8Array): Promise<Pick<Served, "model" | "template">> {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const chosen = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))) as Chosen;
+  let at = 4 + length;
+  const gguf = parseGgufParts(chosen.files.map(({ bytes: size, header }, index) => {
+    const begin = at;
+    at += header;
+    const read = (target: Uint8Array, offset: number) => {
+      const part = bytes.subarray(begin + offset, Math.min(begin + header, begin + offset + target.length));
+      target.set(part);
+      return part.length;
+    };
+    return { name: `the header of file ${index + 1}`, size, read };
+  }));
+  const { context, residentBytes, template } = chosen;
+  const model = {
+    gguf,
+    plan: planModel(gguf, { context }),
+    context,
+    residentBytes,
+    tokenizer: await loadTokenizer(gguf),
+  };
+  return { model, template };
+}
+
+/** The bytes of a file before its tensors. */
+function readHeader(
+  { tensors }: Gguf,
+  path: string,
+  index: number,
+): { readonly bytes: number; readonly header: Uint8Array } {
+  const { openSync, fstatSync, readSync, closeSync } = node("node:fs");
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    const offsets = [...tensors.values()].filter((tensor) => tensor.file === index).map(({ offset }) => offset);
+    const header = new Uint8Array(Math.min(size, ...offsets));
+    for (let done = 0; done < header.length;) {
+      const count = readSync(file, header, done, header.length - done, done);
+      if (count === 0) throw new ModelFormatError(`${path} ends within its header`, { field: "header", offset: done });
+      done += count;
+    }
+    return { bytes: size, header };
+  } finally {
+    closeSync(file);
+  }
+}

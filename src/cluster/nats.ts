@@ -1,0 +1,161 @@
+/**
+ * The transport over NATS: messages between machines, the queues of models, who is there, and the headers of model files. The client
+ * connects again by itself when a server goes; what is sent meanwhile is kept for a while or lost, which the protocol lives with.
+ *
+ * @module
+ */
+import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
+import type { KV } from "@nats-io/kv";
+import type { ObjectStore } from "@nats-io/obj";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { ensureStream, JetStreamQueue, managerOf } from "./jetstream_queue.ts";
+import { connect, type Libraries, loadLibraries } from "./libraries.ts";
+import type { Transport, WorkQueue } from "./types.ts";
+
+/** Milliseconds after which what is announced is forgotten. */
+const announcedMs = 5000;
+/** The stream of jobs that are not tried again, and how many it keeps. */
+const dead = { name: "LG_DEAD", most: 1000 } as const;
+
+/** Where NATS is, and how long a job may give no sign. */
+export interface NatsOptions {
+  readonly url: string;
+  readonly ackWaitMs: number;
+  /** What the connection is called on the server. */
+  readonly name: string;
+}
+
+interface Parts {
+  readonly libraries: Libraries;
+  readonly connection: NatsConnection;
+  readonly client: JetStreamClient;
+  readonly manager: JetStreamManager;
+  readonly registry: KV;
+  readonly objects: ObjectStore;
+  readonly ackWaitMs: number;
+}
+
+/** Everything over one connection to NATS. */
+export class NatsTransport implements Transport {
+  readonly ackWaitMs: number;
+  readonly #parts: Parts;
+  readonly #queues = new Map<string, Promise<WorkQueue>>();
+  #isConnected = true;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.ackWaitMs = parts.ackWaitMs;
+    void this.#follow();
+  }
+
+  /** Connects; rejects where there is no server, it refuses, or it has no JetStream. */
+  static async open({ url, ackWaitMs, name }: NatsOptions): Promise<NatsTransport> {
+    const libraries = await loadLibraries();
+    const connection = await connect(libraries, url, name);
+    try {
+      const manager = await managerOf(libraries, connection);
+      const client = libraries.jetstream.jetstream(connection, { timeout: 5000 });
+      const registry = await new libraries.kv.Kvm(client).create("lg", { ttl: announcedMs, history: 1 });
+      const objects = await new libraries.obj.Objm(client).create("lg-models", {});
+      return new NatsTransport({ libraries, connection, client, manager, registry, objects, ackWaitMs });
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  get messageBytesMax(): number {
+    return this.#parts.connection.info?.max_payload ?? 1 << 20;
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  publish(subject: string, text: string): void {
+    if (!this.#parts.connection.isClosed()) this.#parts.connection.publish(subject, text);
+  }
+
+  async request(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
+    const { connection, libraries: { core } } = this.#parts;
+    try {
+      return (await connection.request(subject, text, { timeout: timeoutMs })).string();
+    } catch (error) {
+      const kinds = [core.NoRespondersError, core.RequestError, core.TimeoutError, core.ClosedConnectionError];
+      if (kinds.some((kind) => error instanceof kind)) return undefined;
+      throw error;
+    }
+  }
+
+  subscribe(subject: string, heard: (text: string, answer: (text: string) => void) => void): () => void {
+    const subscription = this.#parts.connection.subscribe(subject, {
+      callback: (error, message) => {
+        // An error here is the end of the subscription, of which the connection tells.
+        if (error === null) heard(message.string(), (text) => void message.respond(text));
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
+  queue(fingerprint: string): Promise<WorkQueue> {
+    const known = this.#queues.get(fingerprint);
+    if (known !== undefined) return known;
+    const opening: Promise<WorkQueue> = JetStreamQueue.open(this.#parts, fingerprint);
+    opening.catch(() => this.#queues.delete(fingerprint)); // the caller hears of it
+    this.#queues.set(fingerprint, opening);
+    return opening;
+  }
+
+  async bury(fingerprint: string, id: string, text: string): Promise<void> {
+    const { client, libraries: { jetstream: { StorageType } } } = this.#parts;
+    const kept = { name: dead.name, subjects: ["lg.dead.>"], storage: StorageType.File, max_msgs: dead.most };
+    await ensureStream(this.#parts, kept);
+    await client.publish(`lg.dead.${fingerprint}.${id}`, text, { msgID: id });
+  }
+
+  async announce(key: string, text: string): Promise<void> {
+    await this.#parts.registry.put(key, text);
+  }
+
+  async withdraw(key: string): Promise<void> {
+    await this.#parts.registry.delete(key);
+  }
+
+  async watch(heard: (key: string, text: string | undefined) => void): Promise<() => void> {
+    const { registry } = this.#parts;
+    const entries = await registry.watch();
+    const hear = async () => {
+      for await (const entry of entries) heard(entry.key, entry.operation === "PUT" ? entry.string() : undefined);
+    };
+    void hear();
+    // The caller knows all that is there when this returns; the watch tells it some time later.
+    for await (const key of await registry.keys()) {
+      const entry = await registry.get(key);
+      if (entry?.operation === "PUT") heard(key, entry.string());
+    }
+    return () => entries.stop();
+  }
+
+  async store(name: string, bytes: Uint8Array): Promise<void> {
+    if (await this.#parts.objects.info(name) !== null) return;
+    await this.#parts.objects.putBlob({ name }, bytes);
+  }
+
+  async fetch(name: string): Promise<Uint8Array | undefined> {
+    return await this.#parts.objects.getBlob(name) ?? undefined;
+  }
+
+  async close(): Promise<void> {
+    const { connection } = this.#parts;
+    if (connection.isClosed()) return;
+    // Draining waits for a server that may be gone.
+    await (this.#isConnected ? connection.drain() : connection.close());
+  }
+
+  async #follow(): Promise<void> {
+    for await (const { type } of this.#parts.connection.status()) {
+      if (type === "disconnect" || type === "close") this.#isConnected = false;
+      else if (type === "reconnect") this.#isConnected = true;
+    }
+  }
+}

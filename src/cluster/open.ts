@@ -1,0 +1,185 @@
+/**
+ * The way in: a worker, which runs jobs, and a gateway, which is a server whose jobs run on workers. Several of both may run on any
+ * machines that reach the same server of NATS.
+ *
+ * @module
+ */
+import { ClosedError } from "../../ffi/errors.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import { settingsOf } from "../batching/batcher.ts";
+import { wallClock } from "../batching/clock.ts";
+import { LightGPT } from "../lightgpt/lightgpt.ts";
+import { checkInstance } from "../options/checks.ts";
+import { pickOptions, readOptions } from "../options/schema.ts";
+import { LocalBackend } from "../server/backend.ts";
+import { type PoolServerOptions, type Server, serverOf, settingFields } from "../server/server.ts";
+import { GatewayModels } from "./gateway_models.ts";
+import { Hub } from "./hub.ts";
+import { fingerprintOf, packFacts } from "./model_facts.ts";
+import { NatsTransport } from "./nats.ts";
+import { gatewayFields, type GatewayOptions, workerFields, type WorkerOptions } from "./options.ts";
+import { Registry } from "./registry.ts";
+import type { Transport } from "./types.ts";
+import { Worker } from "./worker.ts";
+
+/**
+ * A worker that runs jobs.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT } from "@lightgpt/lightgpt";
+ * import { type ClusterWorker, startWorker } from "@lightgpt/lightgpt/cluster";
+ *
+ * await using lm = await LightGPT.load();
+ * const worker: ClusterWorker = await startWorker(lm, { nats: "nats://127.0.0.1:4222", name: "stories" });
+ * console.log(worker.id, worker.running);
+ * await worker.close();
+ * ```
+ */
+export interface ClusterWorker extends AsyncDisposable {
+  /** What it is called among others. */
+  readonly id: string;
+  /** What tells its model, template and settings from all that would give other bits. */
+  readonly fingerprint: string;
+  /** Jobs at work. */
+  readonly running: number;
+  /**
+   * Takes no more jobs, and puts those that have not ended after `graceMs` milliseconds (0) back, where other workers go on with
+   * them. Again is fine.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * Lets a model run jobs that come over NATS. The model stays the caller's.
+ *
+ * @param lm the model
+ * @param options where NATS is, and what the model is called
+ * @returns the worker
+ * @throws {LightGPTError} of the code `io` where NATS cannot be reached, refuses, or has no JetStream; of the code `library` where its
+ * clients are not installed
+ *
+ * @example
+ * ```ts
+ * import { LightGPT } from "@lightgpt/lightgpt";
+ * import { startWorker } from "@lightgpt/lightgpt/cluster";
+ *
+ * await using lm = await LightGPT.load();
+ * await using worker = await startWorker(lm, { nats: "nats://127.0.0.1:4222", name: "stories" });
+ * console.log(worker.running, "jobs");
+ * ```
+ */
+export async function startWorker(lm: LightGPT, options: WorkerOptions): Promise<ClusterWorker> {
+  checkInstance("lm", lm, LightGPT, "a LightGPT");
+  const { nats, ackWaitMs, ...rest } = readOptions(workerFields, options, "options", "");
+  const transport = await NatsTransport.open({ url: nats, ackWaitMs, name: `lightgpt worker ${rest.name}` });
+  try {
+    return await workerOver(transport, lm, rest);
+  } catch (error) {
+    await transport.close();
+    throw error;
+  }
+}
+
+/** A worker over any transport, which it closes at its end. */
+export async function workerOver(
+  transport: Transport,
+  lm: LightGPT,
+  { name, template, rows, troubled = () => {} }: Omit<WorkerOptions, "nats" | "ackWaitMs">,
+): Promise<ClusterWorker> {
+  const fingerprint = await fingerprintOf(lm, template);
+  await transport.store(fingerprint, packFacts(lm, template));
+  const registry = await Registry.open(transport, wallClock);
+  const worker = await Worker.start({
+    id: crypto.randomUUID().replaceAll("-", ""),
+    model: name,
+    fingerprint,
+    rows: rows ?? settingsOf(lm.batcher).sequences,
+    transport,
+    backend: new LocalBackend(lm),
+    registry,
+    clock: wallClock,
+    figures: () => figuresOf(lm),
+    troubled,
+  });
+  let closing: Promise<void> | undefined;
+  const close = (graceMs = 0) =>
+    closing ??= (async () => {
+      await worker.drain(graceMs);
+      registry.close();
+      await transport.close();
+    })();
+  return {
+    id: worker.id,
+    fingerprint,
+    get running() {
+      return worker.running;
+    },
+    close,
+    [Symbol.asyncDispose]: () => close(),
+  };
+}
+
+function figuresOf({ batcher }: LightGPT) {
+  const { tokensPerSecond, tokens, cache } = batcher.stats();
+  const { name } = currentRuntime();
+  return {
+    tokensPerSecond,
+    tokens,
+    cacheAsked: cache?.tokensAsked ?? 0,
+    cacheFound: cache?.tokensSaved ?? 0,
+    runtime: name,
+  };
+}
+
+/**
+ * Opens a server whose models are those of the workers at the same server of NATS. Its streams go on where a worker dies, bit for bit.
+ *
+ * @param options where NATS is, and what a server takes
+ * @returns the server
+ * @throws {LightGPTError} of the code `io` where NATS cannot be reached, refuses, or has no JetStream; of the code `library` where its
+ * clients are not installed
+ *
+ * @example
+ * ```ts
+ * import { openGateway } from "@lightgpt/lightgpt/cluster";
+ * import { listen } from "@lightgpt/lightgpt/server";
+ *
+ * await using gateway = await openGateway({ nats: "nats://127.0.0.1:4222" });
+ * const listening = listen(gateway, { port: 0 });
+ * console.log(await (await fetch(`${listening.url}/v1/models`)).json());
+ * await listening.close();
+ * ```
+ */
+export async function openGateway(options: GatewayOptions): Promise<Server> {
+  const { nats, ackWaitMs } = readOptions(gatewayFields, options, "options", "");
+  const transport = await NatsTransport.open({ url: nats, ackWaitMs, name: "lightgpt gateway" });
+  try {
+    return await gatewayOver(transport, pickOptions<PoolServerOptions>(settingFields, options));
+  } catch (error) {
+    await transport.close();
+    throw error;
+  }
+}
+
+/** A gateway over any transport, which it closes at its end. */
+export async function gatewayOver(transport: Transport, options: PoolServerOptions): Promise<Server> {
+  const registry = await Registry.open(transport, wallClock);
+  const hub = new Hub(transport, wallClock);
+  const server = serverOf(new GatewayModels({ transport, registry, hub }), options);
+  let closing: Promise<void> | undefined;
+  const close = (graceMs?: number) =>
+    closing ??= (async () => {
+      await server.close(graceMs);
+      hub.close(new ClosedError("The gateway was closed.", { where: "gateway" }));
+      await transport.close();
+    })();
+  return {
+    fetch: server.fetch,
+    get open() {
+      return server.open;
+    },
+    close,
+    [Symbol.asyncDispose]: () => close(0),
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * An answer at the gateway, as a state machine: what came of it, what its reader has read, and which worker has the job. It knows no
+ * transport and no clock, so that a simulation can drive it through anything. Two rules make it exact: a piece counts by its index,
+ * whatever worker sends it, for all of them compute the same; and a worker that takes a job up is told the tokens so far.
+ *
+ * @module
+ */
+import type { Control, EndData, ErrorData, Frame, PieceData, Question, Reply } from "./types.ts";
+
+/** Pieces that a worker may be ahead of the reader. */
+export const windowPieces = 64;
+/** Workers that may take a job up, one after the other, without a single piece in between. */
+const attemptsMost = 3;
+
+/** Something to be said to a worker. */
+export interface Said {
+  readonly worker: string;
+  readonly control: Control;
+}
+
+/** How an answer ended. */
+export type Outcome = { readonly end: EndData } | { readonly error: ErrorData };
+
+/** One answer as the gateway has it. */
+export class JobReading {
+  readonly job: string;
+  /** All pieces so far. */
+  readonly pieces: PieceData[] = [];
+  /** How it ended. */
+  outcome: Outcome | undefined;
+  /** Whether its worker is to be told that a job which stops one after the other is not tried again. */
+  isPoison = false;
+  /** Nothing wants it any more. */
+  isOver = false;
+  #owner: string | undefined;
+  #read = 0;
+  #upTo = windowPieces;
+  /** Workers that took it up since the last piece, and the last of them. */
+  #attempts = 0;
+  #attempt = "";
+
+  /** Nothing has come. */
+  constructor(job: string) {
+    this.job = job;
+  }
+
+  /** A worker asks how far the job is. */
+  ask({ worker, first, deliveries = 1 }: Question): Reply {
+    if (this.isOver || this.outcome !== undefined) return { kind: "done" };
+    if (!first && worker !== this.#owner) return { kind: "moved" };
+    const progress = { kind: "open", have: this.pieces.length, upTo: this.#upTo } as const;
+    if (!first) return progress;
+    const attempt = `${worker} ${deliveries}`;
+    if (attempt !== this.#attempt) {
+      if (this.#attempts >= attemptsMost) {
+        this.isPoison = true;
+        this.outcome = { error: poison(this.job, this.#attempts) };
+        return { kind: "done" };
+      }
+      this.#attempts++;
+      this.#attempt = attempt;
+    }
+    this.#owner = worker;
+    const mu = this.pieces.at(-1)?.mu;
+    const tokens = this.pieces.map(({ token }) => token);
+    return mu === undefined ? { ...progress, tokens } : { ...progress, tokens, mu };
+  }
+
+  /** A part of the answer has come. */
+  take({ worker, at, pieces, end, error, returned }: Frame): Said[] {
+    if (this.isOver || this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];
+    const have = this.pieces.length;
+    // What is missing in between comes again: the worker asks where it stands when it hears nothing.
+    if (at > have) return [];
+    this.pieces.push(...pieces.slice(have - at));
+    // What was put back in order begins anew; what was left lying by a worker that died counts.
+    if (this.pieces.length > have || returned) this.#attempts = 0;
+    if (error !== undefined) this.outcome = { error };
+    else if (end !== undefined) this.outcome = { end };
+    if (this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];
+    return worker === this.#owner ? [] : [this.#say(worker, { kind: "moved" })];
+  }
+
+  /** The next piece for the reader, if there is one, and what is to be said for it. */
+  read(): { readonly piece: PieceData | undefined; readonly said: readonly Said[] } {
+    if (this.#read === this.pieces.length) return { piece: undefined, said: [] };
+    const piece = this.pieces[this.#read++];
+    if (this.#upTo - this.#read > windowPieces / 2) return { piece, said: [] };
+    this.#upTo = this.#read + windowPieces;
+    const owner = this.#owner;
+    return { piece, said: owner === undefined ? [] : [this.#say(owner, { kind: "credit", upTo: this.#upTo })] };
+  }
+
+  /** The reader has left. */
+  leave(): Said[] {
+    this.isOver = true;
+    return this.#owner === undefined ? [] : [this.#say(this.#owner, { kind: "done" })];
+  }
+
+  #say(worker: string, control: Reply | { readonly kind: "credit"; readonly upTo: number }): Said {
+    return { worker, control: { job: this.job, ...control } as Control };
+  }
+}
+
+function poison(job: string, attempts: number): ErrorData {
+  const what = "a job that stops its workers";
+  return {
+    code: "incomplete",
+    message:
+      `${attempts} workers have begun the job ${job}, one after the other, and none gave a token: it is not tried ` +
+      "again. It lies with the dead letters.",
+    detail: { what, where: job },
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * Which place of the queue a job goes to, and which workers look there first. Prompts that begin alike go to one shard, and a shard has
+ * one owner, so that what was computed for a beginning is found again; an idle worker takes from the shards of others, so that none
+ * waits for its owner.
+ *
+ * @module
+ */
+import type { Place } from "./types.ts";
+
+/** Shards of a priority. */
+export const shardCount = 16;
+/** Tokens of a prompt that decide, cut to pages. */
+const tokensMost = 256;
+const pageTokens = 32;
+/** Beginnings that are remembered. */
+const rememberedMost = 4096;
+
+/** 32 bits of a text. */
+function hashOf(text: string, seed = 0x811c9dc5): number {
+  let hash = seed;
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x7feb352d);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x846ca68b);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** Places of the queue by priority: 7 to 9, 3 to 6, 0 to 2. */
+export function priorityClass(priority: number): number {
+  return priority >= 7 ? 0 : priority >= 3 ? 1 : 2;
+}
+
+/** Chooses shards for prompts, and remembers which beginnings it has sent where. */
+export class Router {
+  readonly #shards = new Map<string, number>();
+
+  /** The place for a job. */
+  place(tenant: string, prompt: Uint32Array, priority: number): Place {
+    return { priority: priorityClass(priority), shard: this.#shardOf(tenant, prompt) };
+  }
+
+  #shardOf(tenant: string, prompt: Uint32Array): number {
+    const pages = Math.floor(Math.min(prompt.length, tokensMost) / pageTokens);
+    if (pages === 0) return hashOf(`${tenant}\n${prompt.join()}`) % shardCount;
+    const keys: string[] = [];
+    let key = tenant;
+    for (let page = 0; page < pages; page++) {
+      // Two hashes, for what is sent to the wrong shard is only slower.
+      const text = `${key} ${prompt.subarray(page * pageTokens, (page + 1) * pageTokens).join()}`;
+      keys.push(key = `${hashOf(text)}.${hashOf(text, 7)}`);
+    }
+    // A beginning that is most of what decides goes where it went before; a short one, that all share, decides nothing.
+    const known = keys.slice(Math.ceil(pages / 2) - 1).findLast((one) => this.#shards.has(one));
+    const shard = known === undefined ? hashOf(keys.at(-1) as string) % shardCount : this.#shards.get(known) as number;
+    for (const one of keys) {
+      const before = this.#shards.get(one) ?? shard;
+      this.#shards.delete(one);
+      this.#shards.set(one, before);
+    }
+    for (const oldest of this.#shards.keys()) {
+      if (this.#shards.size <= rememberedMost) break;
+      this.#shards.delete(oldest);
+    }
+    return shard;
+  }
+}
+
+/** The shards that a worker owns, of all that are there: each has the owner for which a hash of both is largest. */
+export function ownedShards(worker: string, workers: readonly string[]): ReadonlySet<number> {
+  const all = [...new Set([...workers, worker])];
+  const owned = Array.from({ length: shardCount }, (_, shard) => shard).filter((shard) => {
+    const own = hashOf(`${shard} ${worker}`);
+    return all.every((other) => {
+      const theirs = hashOf(`${shard} ${other}`);
+      return theirs < own || (theirs === own && other <= worker);
+    });
+  });
+  return new Set(owned);
+}

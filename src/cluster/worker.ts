@@ -1,0 +1,238 @@
+/**
+ * A worker: takes jobs from the queue of its model when it has a free row, runs them by a backend, and sends what comes to the gateways
+ * that asked. What a job does next is decided in `running.ts`; here it is done. Which places are looked at first is `Puller`'s part.
+ *
+ * @module
+ */
+import type { Clock } from "../batching/clock.ts";
+import type { Completion, Piece } from "../batching/completion.ts";
+import { readJob } from "../server/job_text.ts";
+import type { Backend } from "../server/types.ts";
+import { endData, errorData, pieceData } from "./crossing.ts";
+import { Outbox } from "./outbox.ts";
+import { Puller } from "./puller.ts";
+import { beatMs, type Registry, type WorkerEntry, workerKey } from "./registry.ts";
+import { type Effect, JobRun } from "./running.ts";
+import { askSubject, controlSubject } from "./subjects.ts";
+import type { Control, Delivery, Envelope, Reply, Transport } from "./types.ts";
+
+/** How long no gateway may answer for a job until it is not waited for any more. */
+const orphanMs = 10_000;
+/** Silence counts as one only if it is asked into this often. */
+const askedMs = 3000;
+
+/** What a worker is made with. */
+export interface WorkerParts {
+  readonly id: string;
+  readonly model: string;
+  readonly fingerprint: string;
+  /** Jobs at once. */
+  readonly rows: number;
+  readonly transport: Transport;
+  readonly backend: Backend;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  /** What it is doing, for others to see. */
+  readonly figures: () => Pick<WorkerEntry, "tokensPerSecond" | "tokens" | "cacheAsked" | "cacheFound" | "runtime">;
+  /** Called with what goes wrong and is not the fault of a job. */
+  readonly troubled: (error: unknown) => void;
+}
+
+/** A job at work. */
+interface Running {
+  readonly run: JobRun;
+  readonly envelope: Envelope;
+  delivery: Delivery;
+  readonly controller: AbortController;
+  pieces: Promise<AsyncGenerator<Piece, Completion, void>> | undefined;
+}
+
+/** Takes jobs and runs them. */
+export class Worker {
+  readonly #parts: WorkerParts;
+  readonly #running = new Map<string, Running>();
+  readonly #silent = new Map<string, { since: number; last: number }>();
+  readonly #outbox: Outbox;
+  readonly #puller: Puller;
+  readonly #ends: (() => void)[] = [];
+  #emptied: (() => void) | undefined;
+  #isDraining = false;
+
+  private constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    this.#outbox = new Outbox(parts.transport);
+    this.#puller = new Puller({
+      ...parts,
+      hasRoom: () => this.#running.size < parts.rows,
+      take: (delivery) => this.#take(delivery),
+    });
+  }
+
+  /** Begins to work. */
+  static async start(parts: WorkerParts): Promise<Worker> {
+    const worker = new Worker(parts);
+    const { transport, clock } = parts;
+    worker.#ends.push(transport.subscribe(controlSubject(parts.id), (text) => worker.#hear(text)));
+    worker.#repeat(clock, transport.ackWaitMs / 4, () => worker.#tick());
+    worker.#repeat(clock, beatMs, () => void worker.#announce());
+    await worker.#announce();
+    await worker.#puller.start();
+    return worker;
+  }
+
+  /** What it is called among others. */
+  get id(): string {
+    return this.#parts.id;
+  }
+
+  /** Jobs at work. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Takes no more jobs, and puts those that it has back after `graceMs`, where they have not ended. */
+  async drain(graceMs: number): Promise<void> {
+    this.#isDraining = true;
+    await this.#announce();
+    await this.#puller.stop();
+    if (this.#running.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#emptied = resolve;
+      const cancel = this.#parts.clock.after(graceMs, resolve);
+      await promise;
+      cancel();
+    }
+    for (const running of [...this.#running.values()]) this.#carryOut(running, running.run.drain());
+    this.#outbox.flush();
+    for (const end of this.#ends.splice(0)) end();
+    await this.#parts.transport.withdraw(workerKey({ fingerprint: this.#parts.fingerprint, worker: this.#parts.id }))
+      .catch(this.#parts.troubled);
+  }
+
+  #repeat(clock: Clock, ms: number, act: () => void): void {
+    let cancel = clock.after(ms, function again() {
+      act();
+      cancel = clock.after(ms, again);
+    });
+    this.#ends.push(() => cancel());
+  }
+
+  #take(delivery: Delivery): void {
+    const { id, fingerprint } = this.#parts;
+    const envelope = JSON.parse(delivery.text) as Envelope;
+    const known = this.#running.get(envelope.id);
+    if (known !== undefined) {
+      // It was paused for so long that the queue gave the job away, and got it back: it goes on.
+      known.delivery = delivery;
+      return;
+    }
+    const run = new JobRun(envelope.id, id, delivery.deliveries);
+    const controller = new AbortController();
+    const running: Running = { run, envelope, delivery, controller, pieces: undefined };
+    this.#running.set(envelope.id, running);
+    if (envelope.fingerprint === fingerprint) return this.#carryOut(running, run.begin());
+    this.#carryOut(running, run.failed(wrongModel(envelope.fingerprint, fingerprint)));
+  }
+
+  #hear(text: string): void {
+    const control = JSON.parse(text) as Control;
+    const running = this.#running.get(control.job);
+    if (running) this.#carryOut(running, running.run.told(control));
+  }
+
+  #tick(): void {
+    for (const running of [...this.#running.values()]) this.#carryOut(running, running.run.tick());
+  }
+
+  #carryOut(running: Running, effects: readonly Effect[]): void {
+    for (const effect of effects) this.#do(running, effect);
+  }
+
+  #do(running: Running, effect: Effect): void {
+    const { delivery, envelope, controller } = running;
+    switch (effect.do) {
+      case "ask":
+        return void this.#ask(running, effect.first);
+      case "start":
+        return this.#start(running, effect.tokens, effect.mu);
+      case "next":
+        return void this.#next(running);
+      case "send":
+        return this.#outbox.send(envelope.gateway, effect.frame);
+      case "working":
+        return delivery.working();
+      case "acknowledge":
+        return delivery.acknowledge();
+      case "giveBack":
+        return delivery.giveBack(effect.delayMs);
+      case "stop":
+        controller.abort();
+        running.pieces?.then((pieces) => void pieces.return(undefined as never), () => {}); // it never began
+        return;
+      case "forget":
+        this.#running.delete(envelope.id);
+        this.#puller.wake();
+        if (this.#running.size === 0) this.#emptied?.();
+    }
+  }
+
+  async #ask(running: Running, isFirst: boolean): Promise<void> {
+    const { run, envelope: { gateway } } = running;
+    const { transport, clock } = this.#parts;
+    const question = JSON.stringify(run.question(isFirst));
+    const text = await transport.request(askSubject(gateway), question, transport.ackWaitMs / 2);
+    if (text !== undefined) {
+      this.#silent.delete(gateway);
+      return this.#carryOut(running, run.replied(JSON.parse(text) as Reply));
+    }
+    // While there is no connection, nothing is known of the gateway.
+    if (!transport.isConnected) return void this.#silent.delete(gateway);
+    const now = clock.now();
+    const before = this.#silent.get(gateway);
+    const silence = before === undefined || now - before.last > askedMs ? { since: now, last: now } : before;
+    silence.last = now;
+    this.#silent.set(gateway, silence);
+    if (now - silence.since >= orphanMs) this.#carryOut(running, run.orphaned());
+  }
+
+  #start(running: Running, tokens: readonly number[], mu: number | undefined): void {
+    const { envelope, controller } = running;
+    const begin = async () => {
+      const job = readJob(envelope.job);
+      const resume = mu === undefined ? { tokens } : { tokens, mu };
+      return await this.#parts.backend.submit(tokens.length === 0 ? job : { ...job, resume }, controller.signal);
+    };
+    running.pieces = begin();
+    running.pieces.catch((error: unknown) => this.#fail(running, error));
+  }
+
+  async #next(running: Running): Promise<void> {
+    try {
+      const { done, value } = await (await running.pieces as AsyncGenerator<Piece, Completion, void>).next();
+      this.#carryOut(running, done ? running.run.ended(endData(value)) : running.run.piece(pieceData(value)));
+    } catch (error) {
+      this.#fail(running, error);
+    }
+  }
+
+  #fail(running: Running, error: unknown): void {
+    // What ends it here is no failure.
+    if (running.run.isOver) return;
+    this.#carryOut(running, running.run.failed(errorData(error)));
+  }
+
+  async #announce(): Promise<void> {
+    const { id: worker, model, fingerprint, rows, figures, transport, troubled } = this.#parts;
+    const facts = { worker, model, fingerprint, rows, running: this.#running.size, isDraining: this.#isDraining };
+    const entry: WorkerEntry = { ...facts, ...figures() };
+    await transport.announce(workerKey(entry), JSON.stringify(entry)).catch(troubled);
+  }
+}
+
+function wrongModel(got: string, expected: string): ReturnType<typeof errorData> {
+  return {
+    code: "unsupported",
+    message: `A job for the model ${got} was given to a worker of ${expected}.`,
+    detail: { what: "a job for another model", where: "fingerprint", expected, got },
+  };
+}
