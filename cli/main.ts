@@ -46,6 +46,8 @@ const RUNNERS: Readonly<
   bench,
   // Loaded when it is used: the other commands need nothing of a server.
   serve: async (args, signal) => await (await import("./serve.ts")).serve(args, signal),
+  worker: async (args, signal) => await (await import("./cluster.ts")).worker(args, signal),
+  gateway: async (args, signal) => await (await import("./cluster.ts")).gateway(args, signal),
 };
 
 /** Runs the command with the words after its name; returns the exit code. */

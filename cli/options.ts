@@ -18,7 +18,7 @@ import { Arguments, type Value } from "./arguments.ts";
 import { benchCommand } from "./bench_options.ts";
 import { flagsOf } from "./flags.ts";
 import { SAMPLING } from "./sampling.ts";
-import { serveCommand } from "./serve_options.ts";
+import { gatewayCommand, serveCommand, workerCommand } from "./serve_options.ts";
 import { type CommandSpec, type OptionSpec, UsageError } from "./types.ts";
 
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
@@ -158,6 +158,8 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   bench: benchCommand(COMMON, JSON_FLAG),
   serve: serveCommand(COMMON),
+  worker: workerCommand(COMMON),
+  gateway: gatewayCommand(),
 };
 
 /** Reads the words after a subcommand's name; throws a {@link UsageError} for anything that the table doesn't have. */

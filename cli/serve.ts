@@ -13,7 +13,7 @@ import { checkObject, refuseOption } from "../src/options/checks.ts";
 import { given } from "../src/options/schema.ts";
 import { listen, listenFields, type ListenOptions } from "../src/server/listen.ts";
 import type { AccessLogEntry, ServedModelOptions, ServerKey, ServerOptions } from "../src/server/options.ts";
-import { createServer } from "../src/server/server.ts";
+import { createServer, type Server } from "../src/server/server.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";
@@ -23,32 +23,52 @@ import { UsageError } from "./types.ts";
 /** Addresses at which nothing but this machine is heard. */
 const loopback = ["127.0.0.1", "localhost", "::1"];
 
-/** Runs the subcommand. */
-export async function serve(args: Arguments, signal: AbortSignal): Promise<void> {
+/** Where a server listens and what it takes, whatever its models are. */
+export function servingOptions(args: Arguments): {
+  readonly where: ListenOptions;
+  readonly options: Pick<ServerOptions, "keys" | "origins" | "hosts" | "log">;
+} {
   const where = optionsFrom<ListenOptions>(args, listenFields);
   const { hostname = "127.0.0.1" } = where;
   const names = args.list("host-name");
   const isLocal = loopback.includes(hostname);
   const keys = readKeys(args.text("keys"), process.env.LIGHTGPT_KEYS);
   if (!isLocal && keys.length === 0) note(`${hostname} is open to other machines, and every request is taken: --keys`);
-  const template = args.text("chat-template");
-  const options: Omit<ServerOptions, "models"> = {
-    keys,
-    origins: args.list("origin"),
-    ...given({
-      // By another name, a page that a browser shows could be taken for this server's own.
-      hosts: isLocal || names.length > 0 ? [...loopback, "[::1]", ...names] : undefined,
-      template: template === undefined ? undefined : readFileSync(template, "utf8"),
-      log: args.flag("quiet") ? undefined : (entry: AccessLogEntry) => void print(toJson(entry)),
-    }),
+  return {
+    where,
+    options: {
+      keys,
+      origins: args.list("origin"),
+      ...given({
+        // By another name, a page that a browser shows could be taken for this server's own.
+        hosts: isLocal || names.length > 0 ? [...loopback, "[::1]", ...names] : undefined,
+        log: args.flag("quiet") ? undefined : (entry: AccessLogEntry) => void print(toJson(entry)),
+      }),
+    },
   };
+}
+
+/** The chat template that the command line names a file of, if it does. */
+export function templateOf(args: Arguments): { readonly template?: string } {
+  const path = args.text("chat-template");
+  return path === undefined ? {} : { template: readFileSync(path, "utf8") };
+}
+
+/** What a model is called: as asked for, or as its file. */
+export function modelName(args: Arguments): string {
+  const path = args.text("model");
+  return args.text("name") ?? (path === undefined ? "tinytales" : basename(path).replace(/\.gguf$/i, ""));
+}
+
+/** Runs the subcommand. */
+export async function serve(args: Arguments, signal: AbortSignal): Promise<void> {
+  const { where, options: common } = servingOptions(args);
+  const options = { ...common, ...templateOf(args) };
   const list = args.text("models");
   if (list === undefined) {
     const lm = await openModel(args, signal);
     await using _ = lm;
-    const path = args.text("model");
-    const name = args.text("name") ?? (path === undefined ? "tinytales" : basename(path).replace(/\.gguf$/i, ""));
-    return await run({ ...options, models: { [name]: lm } }, where, args, signal);
+    return await run({ ...options, models: { [modelName(args)]: lm } }, where, args, signal);
   }
   for (const flag of ["model", "name"]) {
     if (args.flag(flag)) throw new UsageError(`--${flag} is not for --models, whose file says it`);
@@ -58,17 +78,36 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
 
 async function run(options: ServerOptions, where: ListenOptions, args: Arguments, signal: AbortSignal): Promise<void> {
   const server = createServer(options);
+  await untilEnd(server, { name: Object.keys(options.models).join(", "), where, args, signal });
+}
+
+/** What a server is run with. */
+interface Serving {
+  /** What is served, for the line that tells the address. */
+  readonly name: string;
+  readonly where: ListenOptions;
+  readonly args: Arguments;
+  readonly signal: AbortSignal;
+}
+
+/** Lets a server listen until SIGTERM or Ctrl-C, and closes it. */
+export async function untilEnd(server: Server, { name, where, args, signal }: Serving): Promise<void> {
   const listening = listen(server, where);
-  note(`serving ${Object.keys(options.models).join(", ")} at ${listening.url}/v1; Ctrl-C ends`);
+  note(`serving ${name} at ${listening.url}/v1; Ctrl-C ends`);
+  await endAsked(signal);
+  if (server.open > 0) note(`waiting for ${server.open} requests to end`);
+  await server.close(1000 * (args.number("grace") ?? 10));
+  await listening.close();
+}
+
+/** Resolves at SIGTERM or Ctrl-C. */
+export async function endAsked(signal: AbortSignal): Promise<void> {
   const { promise: asked, resolve } = Promise.withResolvers<void>();
   const stop = () => resolve();
   process.once("SIGTERM", stop);
   signal.addEventListener("abort", stop, { once: true });
   if (!signal.aborted) await asked;
   process.off("SIGTERM", stop);
-  if (server.open > 0) note(`waiting for ${server.open} requests to end`);
-  await server.close(1000 * (args.number("grace") ?? 10));
-  await listening.close();
 }
 
 /** The keys of a file and of the environment. */

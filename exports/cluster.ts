@@ -12,7 +12,9 @@
  * await using lm = await LightGPT.load();
  * await using worker = await startWorker(lm, { nats, name: "stories" });
  * await using gateway = await openGateway({ nats }); // here or on another machine
- * console.log(worker.fingerprint, listen(gateway, { port: 0 }).url);
+ * const listening = listen(gateway, { port: 0 });
+ * console.log(worker.fingerprint, listening.url);
+ * await listening.close();
  * ```
  *
  * @module

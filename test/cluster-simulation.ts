@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { JobReading, type Said } from "../src/cluster/reading.ts";
+import { JobReading, type Said, windowPieces } from "../src/cluster/reading.ts";
 import { type Effect, JobRun } from "../src/cluster/running.ts";
 import type { Control, Frame, PieceData, Question, Reply } from "../src/cluster/types.ts";
 
@@ -203,6 +203,8 @@ export class World {
   #read(job: string): void {
     const reading = this.#readings.get(job) as JobReading;
     const told = this.told.get(job) as { pieces: PieceData[]; end: unknown };
+    const ahead = reading.pieces.length - told.pieces.length;
+    if (ahead > windowPieces) throw new Error(`${job} is ${ahead} pieces ahead of its reader`);
     for (let count = 1 + Math.floor(this.#random() * 40); count > 0; count--) {
       const { piece, said } = reading.read();
       this.#sayAll(said);

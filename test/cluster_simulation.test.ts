@@ -13,7 +13,7 @@ import { World } from "./cluster-simulation.ts";
 const schedules = Number(process.env.LIGHTGPT_SCHEDULES ?? 2000);
 
 it("gives every reader the same bits, nothing twice and nothing lost, whatever fails", () => {
-  let moved = 0;
+  let buried = 0;
   for (let seed = 1; seed <= schedules; seed++) {
     const kind = seed % 4;
     const world = new World(seed, {
@@ -26,7 +26,7 @@ it("gives every reader the same bits, nothing twice and nothing lost, whatever f
     for (const job of world.jobs) {
       const { pieces, end } = world.told.get(job) as { pieces: unknown[]; end: unknown };
       if (world.buried.includes(job)) {
-        moved++;
+        buried++;
         assertEquals(pieces, world.expected(job).slice(0, pieces.length), `schedule ${seed}, ${job}`);
         continue;
       }
@@ -35,5 +35,6 @@ it("gives every reader the same bits, nothing twice and nothing lost, whatever f
     }
     assertEquals(world.waiting, 0, `schedule ${seed}: nothing is left in the queue`);
   }
-  console.log("buried", moved);
+  // Three workers took it up and were ended before its first piece.
+  assert(buried <= schedules / 500, `${buried} jobs were given up`);
 });

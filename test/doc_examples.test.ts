@@ -15,6 +15,7 @@ import { writeGguf } from "../scripts/gguf-writer.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { repository } from "./kit.ts";
 import { text } from "./models.ts";
+import { type NatsServer, noNats, startNats } from "./nats-server.ts";
 
 interface Example {
   readonly place: string;
@@ -31,6 +32,8 @@ const directory = mkdtempSync(join(dist, "examples-"));
 const sources = ["src", "ffi", "exports"].flatMap((folder) =>
   readdirSync(join(repository, folder), { recursive: true }).map((name) => join(folder, String(name)))
 ).filter((name) => name.endsWith(".ts"));
+/** Examples of a cluster need a server of NATS to run; their types are always checked. */
+const needsNats = ({ code }: Example) => code.includes("@lightgpt/lightgpt/cluster");
 const examples = [...sources, "mod.ts"].flatMap(examplesOf);
 
 /** The fenced TypeScript of the comments of a file. */
@@ -44,7 +47,7 @@ function examplesOf(path: string): Example[] {
 }
 
 /** A program that runs all examples and tells which failed, as JSON on standard error. */
-function runner(count: number): string {
+function runner(indices: readonly number[]): string {
   return `
 const instrument = { addCallback() {}, removeCallback() {}, record() {} };
 const make = () => instrument;
@@ -53,7 +56,7 @@ globalThis.meter = { createObservableCounter: make, createObservableGauge: make,
 const failed = {};
 const { error } = console;
 console.error = () => {};
-for (let index = 0; index < ${count}; index++) {
+for (const index of [${indices}]) {
   try {
     await import(\`./example-\${index}.ts\`);
   } catch (reason) {
@@ -65,6 +68,7 @@ error(JSON.stringify(failed));
 }
 
 describe("examples in doc comments", () => {
+  let nats: NatsServer | undefined;
   before(async () => {
     const model = readGguf(embeddedModel());
     const bytes = readFileSync(embeddedModel());
@@ -82,10 +86,18 @@ describe("examples in doc comments", () => {
     }
     writeFileSync(join(directory, "new.gguf"), bytes);
     writeFileSync(join(directory, "truncated.gguf"), bytes.subarray(0, 1000));
-    for (const [index, { code }] of examples.entries()) writeFileSync(join(directory, `example-${index}.ts`), code);
-    writeFileSync(join(directory, "all.ts"), runner(examples.length));
+    if (!noNats) nats = await startNats();
+    for (const [index, { code }] of examples.entries()) {
+      const own = nats ? code.replaceAll("nats://127.0.0.1:4222", nats.url) : code;
+      writeFileSync(join(directory, `example-${index}.ts`), own);
+    }
+    const indices = [...examples.keys()].filter((index) => nats || !needsNats(examples[index]));
+    writeFileSync(join(directory, "all.ts"), runner(indices));
   });
-  after(() => rmSync(directory, { recursive: true, force: true }));
+  after(async () => {
+    rmSync(directory, { recursive: true, force: true });
+    await nats?.[Symbol.asyncDispose]();
+  });
 
   it("run", () => {
     assert(examples.length > 100, `${examples.length}`);

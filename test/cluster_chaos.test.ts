@@ -1,0 +1,123 @@
+/**
+ * A cluster of processes whose parts are killed, paused and lost under streams that are sampled, penalized, constrained and tell their
+ * log probabilities: every reader gets the bits of the unbroken run. The night run of `npm run reliability` does more of it.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import { LightGPT } from "../mod.ts";
+import { openGateway } from "../exports/cluster.ts";
+import { createServer, type Server } from "../exports/server.ts";
+import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
+import { posted } from "./small-server.ts";
+
+const ackWaitMs = 600;
+/** The processes take a while to start: they are started on one runtime's turn, and are of both. */
+const elsewhere = "Deno" in globalThis && "runs on Bun's turn, with workers on both";
+const streams = 18;
+
+/** What a stream asks for. */
+function bodyOf(index: number): Record<string, unknown> {
+  const schema = { type: "object", properties: { story: { type: "string", minLength: 60 } }, required: ["story"] };
+  return {
+    model: "stories",
+    prompt: `Story ${index}: once upon a time`,
+    stream: true,
+    seed: index,
+    temperature: 0.9,
+    frequency_penalty: 0.3,
+    logprobs: 2,
+    max_tokens: 110,
+    ...(index % 3 === 0 ? { constraint: { schema } } : {}),
+  };
+}
+
+/** Reads a stream, a little slower than it comes; gives its choices and the longest silence. */
+async function read(server: Server, body: unknown, delayMs: number): Promise<{ told: unknown[]; pauseMs: number }> {
+  const response = await server.fetch(posted("http://localhost/v1/completions", body));
+  assertEquals(response.status, 200);
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder();
+  let [text, pauseMs, last] = ["", 0, Infinity];
+  for (;;) {
+    const { done, value } = await reader.read();
+    const now = performance.now();
+    pauseMs = Math.max(pauseMs, now - last);
+    if (done) break;
+    text += decoder.decode(value, { stream: true });
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    last = performance.now();
+  }
+  assert(text.endsWith("data: [DONE]\n\n"), text.slice(-200));
+  const events = text.split("\n\n").flatMap((event) => /^data: (\{.*)$/m.exec(event)?.[1] ?? []);
+  return { told: events.map((event) => JSON.parse(event).choices), pauseMs };
+}
+
+describe("a cluster", { skip: noNats || elsewhere }, () => {
+  let lm: LightGPT;
+  let nats: NatsServer;
+  let gateway: Server;
+  let unbroken: unknown[][];
+  const workers: Command[] = [];
+  const startWorker = async (index: number) => {
+    const words = ["worker", "--nats", nats.url, "--name", "stories", "--ack-wait", `${ackWaitMs}`];
+    const runtime = runtimes[index % runtimes.length];
+    // Different processors give the same bits, too.
+    const env: Record<string, string> = index === 2 ? { LIGHTGPT_CPU: "baseline" } : {};
+    return await startCommand([...words, "--rows", "12", "--threads", "1"], { runtime, env });
+  };
+  before(async () => {
+    [nats, lm] = await Promise.all([startNats(), LightGPT.load(undefined, { kvBytesMax: 2 ** 26 })]);
+    workers.push(...await Promise.all([0, 1, 2].map(startWorker)));
+    gateway = await openGateway({ nats: nats.url, ackWaitMs });
+    await using server = createServer({ models: { stories: lm } });
+    const all = await Promise.all(Array.from({ length: streams }, (_, index) => read(server, bodyOf(index), 0)));
+    unbroken = all.map(({ told }) => told);
+  });
+  after(async () => {
+    await gateway?.close(0);
+    await Promise.all(workers.map((worker) => worker[Symbol.asyncDispose]()));
+    await nats?.[Symbol.asyncDispose]();
+    await lm?.dispose();
+  });
+
+  /** Does something to the cluster while all streams are read; gives the longest silence. */
+  async function underStreams(act: () => Promise<void>): Promise<number> {
+    const reading = Promise.all(Array.from({ length: streams }, (_, index) => read(gateway, bodyOf(index), 8)));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await act();
+    const all = await reading;
+    for (const [index, { told }] of all.entries()) assertEquals(told, unbroken[index], `stream ${index}`);
+    return Math.max(...all.map(({ pauseMs }) => pauseMs));
+  }
+
+  it("gives the same bits when a worker is killed", async () => {
+    const pauseMs = await underStreams(async () => void await workers[0].end("SIGKILL"));
+    console.log(`longest pause ${pauseMs.toFixed()} ms`);
+    assert(pauseMs < ackWaitMs + 4000, `${pauseMs} ms`); // of a busy machine; the night run is stricter
+    workers[0] = await startWorker(0);
+  });
+
+  it("gives nothing twice when a paused worker wakes", async () => {
+    await underStreams(async () => {
+      workers[1].child.kill("SIGSTOP");
+      await new Promise((resolve) => setTimeout(resolve, 3 * ackWaitMs));
+      workers[1].child.kill("SIGCONT");
+    });
+  });
+
+  it("goes on at once when a worker is told to end", async () => {
+    await underStreams(async () => assertEquals(await workers[2].end("SIGTERM"), 0));
+    workers[2] = await startWorker(2);
+  });
+
+  it("loses no job when NATS is killed and comes back", async () => {
+    await underStreams(async () => {
+      await nats.kill();
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await nats.start();
+    });
+    await underStreams(() => Promise.resolve());
+  });
+});
