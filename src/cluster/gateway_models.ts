@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { Failure } from "../server/failure.ts";
+import { Failure, refuseModel } from "../server/failure.ts";
 import { nowSeconds } from "../server/openai.ts";
-import type { Lease, ModelPool, Served } from "../server/types.ts";
+import type { Lease, Listed, ModelPool, Served } from "../server/types.ts";
 import { Conversations } from "../text/chat/conversation.ts";
 import type { Hub } from "./hub.ts";
 import { readFacts } from "./model_facts.ts";
@@ -32,7 +32,7 @@ export class GatewayModels implements ModelPool {
     this.#parts = parts;
   }
 
-  get list(): { readonly name: string; readonly created: number; readonly served: Served | undefined }[] {
+  get list(): Listed[] {
     return [...this.#byName()].map(([name, { fingerprint }]) => {
       const created = this.#created.get(name) ?? nowSeconds();
       this.#created.set(name, created);
@@ -82,13 +82,7 @@ export class GatewayModels implements ModelPool {
     if (name === undefined || name === null) return first;
     const found = typeof name === "string" ? models.get(name) ?? models.get(name.replace(/:latest$/, "")) : undefined;
     if (found !== undefined) return found;
-    const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";
-    throw new Failure(`The model ${shown} does not exist here; workers have ${[...models.keys()].join(", ")}.`, {
-      status: 404,
-      type: "invalid_request_error",
-      code: "model_not_found",
-      param: "model",
-    });
+    return refuseModel(name, this.list);
   }
 
   #serve(fingerprint: string, name: string): Promise<Served> {

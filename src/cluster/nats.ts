@@ -17,7 +17,7 @@ const announcedMs = 5000;
 /** The stream of jobs that are not tried again, and how many it keeps. */
 const dead = { name: "LG_DEAD", most: 1000 } as const;
 
-/** Where NATS is, and how long a job may give no sign. */
+/** Options for the connection: where NATS is, and how long a job may give no sign. */
 export interface NatsOptions {
   readonly url: string;
   readonly ackWaitMs: number;

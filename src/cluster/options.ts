@@ -4,7 +4,8 @@
  * @module
  */
 import { callback, type FieldsOf, integer, text } from "../options/schema.ts";
-import { type PoolServerOptions, settingFields } from "../server/server.ts";
+import type { ServerOptions } from "../server/options.ts";
+import { settingFields } from "../server/server.ts";
 
 /**
  * Options for how a machine takes part in a cluster.
@@ -101,7 +102,7 @@ export const workerFields = {
  * console.log((await gateway.fetch(new Request("http://localhost/health"))).status);
  * ```
  */
-export interface GatewayOptions extends ClusterOptions, PoolServerOptions {}
+export interface GatewayOptions extends ClusterOptions, Omit<ServerOptions, "models" | "template"> {}
 
 /** The schema of {@link GatewayOptions}. */
 export const gatewayFields = { ...settingFields, ...clusterFields } as const satisfies FieldsOf<GatewayOptions>;

@@ -89,7 +89,7 @@ export function createServer(options: ServerOptions): Server {
 
 /** The schema of the options of a server whose models come from elsewhere. */
 export const { models: _models, template: _template, ...settingFields } = serverFields;
-/** The options of such a server. */
+/** Options for such a server. */
 export type PoolServerOptions = Omit<ServerOptions, "models" | "template">;
 
 /** A server whose models are those of a pool. */
