@@ -22,6 +22,7 @@ import type { Arguments } from "./arguments.ts";
 import { COMMANDS, helpText, parseCommand } from "./options.ts";
 import { UsageError } from "./types.ts";
 import { errorText, Interrupt, note, print } from "./output.ts";
+import { pack } from "./pack.ts";
 import { perplexity } from "./perplexity.ts";
 import { quantize } from "./quantize.ts";
 import { run } from "./run.ts";
@@ -40,6 +41,7 @@ const RUNNERS: Readonly<
   logits,
   perplexity,
   quantize,
+  pack,
   tune,
   info,
   imatrix,

@@ -11,6 +11,7 @@ import { quantizeFileFields } from "../src/converting/convert.ts";
 import { generateFields } from "../src/batching/request_options.ts";
 import { lightGptFields } from "../src/lightgpt/options.ts";
 import { loadFields } from "../src/model/model.ts";
+import { packedFields } from "../src/model/packed/options.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { nearestName } from "../src/options/suggest.ts";
 import { tuneFields } from "../src/tuning/options.ts";
@@ -131,6 +132,18 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
         about: "read --kl-divergence-base, which this command or llama-perplexity wrote: how far the model is from it",
       },
       compare: { kind: "text", value: "OTHER", about: "a GGUF file, the reference: how far the model is from it" },
+      json: JSON_FLAG,
+    },
+  },
+  pack: {
+    about: "keep the packed weights of a model on disk, so that it starts at once; list, check or remove what is kept",
+    argument: { name: "FILE", required: false },
+    options: {
+      list: { kind: "flag", about: "list what is kept" },
+      check: { kind: "flag", about: "compare what is kept, or that of FILE, with the sums it was written with" },
+      remove: { kind: "flag", about: "remove that of FILE" },
+      all: { kind: "flag", about: "with --remove: all that is kept" },
+      ...flagsOf(packedFields),
       json: JSON_FLAG,
     },
   },

@@ -25,3 +25,4 @@ export type { Percentiles } from "../src/batching/stats.ts";
 export { type Completion, Piece, type ToldChoice } from "../src/batching/completion.ts";
 export type { AdapterOptions } from "../src/model/adapter_options.ts";
 export { type LoadOptions, type LoadProgress, Model } from "../src/model/model.ts";
+export type { PackedOptions, PackedUse } from "../src/model/packed/options.ts";

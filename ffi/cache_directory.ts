@@ -46,14 +46,20 @@ export function replaceFile(path: string, bytes: Uint8Array | string): void {
  * and be reading it. Throws what the system says.
  */
 export function provideFile(path: string, bytes: Uint8Array, isGood: () => boolean): void {
+  writeBeside(path, bytes, (unfinished) => placeFile(unfinished, path, isGood));
+}
+
+/**
+ * Gives a file that is whole its name, unless one that is good has it; the other name it may keep, which the caller removes. Throws
+ * what the system says.
+ */
+export function placeFile(unfinished: string, path: string, isGood: () => boolean): void {
   const { linkSync, renameSync } = node("node:fs");
-  writeBeside(path, bytes, (unfinished) => {
-    try {
-      linkSync(unfinished, path); // fails where a file has the name already, which a rename would replace
-    } catch {
-      if (!isGood()) renameSync(unfinished, path);
-    }
-  });
+  try {
+    linkSync(unfinished, path); // fails where a file has the name already, which a rename would replace
+  } catch {
+    if (!isGood()) renameSync(unfinished, path);
+  }
 }
 
 function writeBeside(path: string, bytes: Uint8Array | string, place: (unfinished: string) => void): void {

@@ -10,6 +10,8 @@ import {
   type AdapterHandle,
   type EngineHandle,
   type KvType,
+  LOAD_STATES,
+  type LoadState,
   type ModelHandle,
   type NativeFunctions,
   type Status,
@@ -23,8 +25,8 @@ export { type Buffers, checkBuffer, checkU32 } from "./buffers.ts";
 
 /** What {@link Native.modelStatus} reports. */
 export interface ModelStatus extends calls.ModelProgress {
-  /** Whether the model can be used. */
-  readonly ready: boolean;
+  /** How far loading is, and what became of packed weights. */
+  readonly state: LoadState;
 }
 
 /** A tensor type that the library computes with. */
@@ -118,7 +120,13 @@ export class Native {
   /** How far loading is; throws what ended it. */
   modelStatus(model: ModelHandle): ModelStatus {
     const status = checked(calls.modelStatus(this.#on, model, this.#progress, this.#fresh()), "model", this.#details);
-    return { ready: status === 1, ...calls.readModelProgress(this.#progress) };
+    return { state: LOAD_STATES[status] as LoadState, ...calls.readModelProgress(this.#progress) };
+  }
+
+  /** Compares some pieces of a packed file with their sums; returns where to go on, or 0 at the end. `path` is UTF-8. */
+  packedCheck(path: Uint8Array, first: number): number {
+    const details = this.#fresh();
+    return checked(calls.packedCheck(this.#on, { path, first, details }), "packed weights", this.#details);
   }
 
   /** Frees a model or ends its loading; false if that was done before. */

@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 9ee782b0329ea64d";
+export const STAMP = "0.1.0 77fbce3090b6a550";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -81,6 +81,12 @@ export const WORKSPACE = {
   ids: 1,
   /** The first of the two arrays that together hold the candidates' probabilities, as f64. */
   probabilities: 4,
+} as const;
+
+/** Files of packed weights. `layout` is one more whenever any format packs otherwise, or the file is made otherwise: what an older LightGPT left is packed anew then. The header has `header_bytes` in front; as many as a huge page, for the weights begin at one in memory, so at one in the file too. */
+export const PACKED_FILE = {
+  layout: 1,
+  headerBytes: 2097152,
 } as const;
 
 /** What a native function returns below 0, and why a sequence failed. */
@@ -348,6 +354,29 @@ export const LOGIT_ROWS = [
 /** One of {@link LOGIT_ROWS}. */
 export type LogitRow = (typeof LOGIT_ROWS)[number];
 
+/** Where packed weights come from and go to: packed into memory; shown from a packed file; packed, and kept in a new one. */
+export const PACKINGS = [
+  "memory",
+  "shown",
+  "kept",
+] as const;
+
+/** One of {@link PACKINGS}. */
+export type Packing = (typeof PACKINGS)[number];
+
+/** How far loading is. `shared`: ready, and the weights are those of a packed file. The last three are ready, too, but the weights could not be kept: the disk is full, the file would be larger than the system allows, it cannot be written. */
+export const LOAD_STATES = [
+  "loading",
+  "ready",
+  "shared",
+  "full",
+  "tooLarge",
+  "unwritable",
+] as const;
+
+/** One of {@link LOAD_STATES}. */
+export type LoadState = (typeof LOAD_STATES)[number];
+
 /** What `lg_describe` tells of. */
 export const TOPICS = [
   "formats",
@@ -384,6 +413,7 @@ export const FUNCTIONS = {
   lg_init: { parameters: ["buffer", "u32", "buffer", "u32"] },
   lg_model_load: { parameters: ["buffer", "u32", "buffer", "u32"] },
   lg_model_status: { parameters: ["u32", "buffer", "u32", "buffer", "u32"] },
+  lg_packed_check: { parameters: ["buffer", "u32", "u32", "buffer", "u32"] },
   lg_model_free: { parameters: ["u32"] },
   lg_adapter_open: { parameters: ["u32", "buffer", "u32"] },
   lg_adapter_add: { parameters: ["u32", "buffer", "u32", "buffer", "buffer"] },
@@ -431,6 +461,13 @@ export interface NativeFunctions {
     model: ModelHandle,
     progress: Float64Array,
     progressBytes: number,
+    details: Uint8Array,
+    detailsBytes: number,
+  ): number;
+  lg_packed_check(
+    path: Uint8Array,
+    pathBytes: number,
+    first: number,
     details: Uint8Array,
     detailsBytes: number,
   ): number;

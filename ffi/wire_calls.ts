@@ -26,6 +26,8 @@ import {
   NORMS,
   OUTLIER_POLICIES,
   type OutlierPolicy,
+  type Packing,
+  PACKINGS,
   QUERY_NORMS,
   type QueryNorm,
   type Role,
@@ -310,6 +312,21 @@ export interface ModelFile {
 /** Appends {@link ModelFile}. */
 export function putModelFile(to: Words<"model">, record: ModelFile): void {
   to.reserve(1);
+  to.u32(record.pathBytes, "pathBytes");
+}
+
+/** Ends a model's description: what is done with its packed weights, and, unless that is `memory`, the path of a file. */
+export interface ModelPacking {
+  /** What is done. */
+  readonly packing: Packing;
+  /** Bytes of the path, which follows. */
+  readonly pathBytes: number;
+}
+
+/** Appends {@link ModelPacking}. */
+export function putModelPacking(to: Words<"model">, record: ModelPacking): void {
+  to.reserve(2);
+  to.choice(record.packing, PACKINGS, "packing");
   to.u32(record.pathBytes, "pathBytes");
 }
 
@@ -757,7 +774,7 @@ export function modelLoad(
   return on.lg_model_load(description.words, description.length * 4, details, details.byteLength) as ModelHandle;
 }
 
-/** How far loading is: 0 loading, 1 ready. */
+/** How far loading is, as a number of `LoadStates`. */
 export function modelStatus(
   on: Pick<NativeFunctions, "lg_model_status">,
   model: ModelHandle,
@@ -766,6 +783,21 @@ export function modelStatus(
 ): number {
   checkU32(model, "model handle");
   return on.lg_model_status(model, progress, progress.byteLength, details, details.byteLength);
+}
+
+/** The arguments of {@link packedCheck}. */
+export interface PackedCheckArguments {
+  readonly path: Uint8Array;
+  readonly first: number;
+  readonly details: Uint8Array;
+}
+
+/** Compares some pieces of a packed file, from `first` on, with their sums; returns the first of those that come after them, or 0 where none do. */
+export function packedCheck(on: Pick<NativeFunctions, "lg_packed_check">, given: PackedCheckArguments): number {
+  const { path, first, details } = given;
+  checkBuffer("Uint8Array", path, "path");
+  checkU32(first, "first");
+  return on.lg_packed_check(path, path.byteLength, first, details, details.byteLength);
 }
 
 /** Frees a model, or ends its loading; engines that use it keep it until they are freed. */

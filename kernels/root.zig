@@ -22,6 +22,7 @@ const calibration = @import("calls/calibrate.zig");
 const grammar = @import("calls/grammar.zig");
 const memory = @import("host/memory.zig");
 const model_zig = @import("model/model.zig");
+const packed_file = @import("model/packed_file.zig");
 const Model = model_zig.Model;
 const ModelState = model_zig.State;
 const pool = @import("threads/pool.zig");
@@ -90,18 +91,18 @@ pub export fn lg_model_status(model_handle: u32, progress: ?[*]u8, progress_len:
         .bytes_total = @floatFromInt(model.bytes_total),
         .resident_bytes = @floatFromInt(model.store.arena.len + model.turned.len),
     }, progress, progress_len)) return Status.invalid_argument.code();
-    switch (@as(ModelState, @enumFromInt(model.state.load(.acquire)))) {
-        .loading => return 0,
-        .ready => return 1,
-        .failed => {
-            const entry = model.failedEntry();
-            if (model.failure == .io) {
-                const got = if (model.unread == .ended) "it became shorter while it was loaded" else "the system could not read it";
-                return report.fail(.io, "model file", .{ "{s}, layer {d}", .{ @tagName(entry.role), entry.layer } }, "as many bytes as when it was opened", .{ "{s}", .{got} }).code();
-            }
-            return report.fail(model.failure, "weights", .{ "{s}, layer {d}, row {d}", .{ @tagName(entry.role), entry.layer, model.failed_row } }, "finite values and scales", "").code();
-        },
+    if (model.loadState()) |state| return @intCast(@intFromEnum(state));
+    const entry = model.failedEntry();
+    if (model.failure == .io) {
+        const got = if (model.unread == .ended) "it became shorter while it was loaded" else "the system could not read it";
+        return report.fail(.io, "model file", .{ "{s}, layer {d}", .{ @tagName(entry.role), entry.layer } }, "as many bytes as when it was opened", .{ "{s}", .{got} }).code();
     }
+    return report.fail(model.failure, "weights", .{ "{s}, layer {d}, row {d}", .{ @tagName(entry.role), entry.layer, model.failed_row } }, "finite values and scales", "").code();
+}
+
+pub export fn lg_packed_check(path: ?[*]const u8, path_len: u32, first: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
+    return packed_file.check(bytesOf(path, path_len), first, &report) catch |why| return failure(&report, why);
 }
 
 pub export fn lg_model_free(model_handle: u32) i32 {

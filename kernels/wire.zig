@@ -33,6 +33,14 @@ pub const workspace = struct {
     pub const probabilities = 4;
 };
 
+/// Files of packed weights. `layout` is one more whenever any format packs otherwise, or the file is made otherwise: what an older
+/// LightGPT left is packed anew then. The header has `header_bytes` in front; as many as a huge page, for the weights begin at one
+/// in memory, so at one in the file too.
+pub const packed_file = struct {
+    pub const layout = 1;
+    pub const header_bytes = 2 << 20;
+};
+
 /// The buffers of words that TypeScript writes; each holds records of `layouts`.
 pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter, walk };
 
@@ -263,6 +271,18 @@ pub const layouts = struct {
         pub const into = [_]Buffer{.model};
         pub const about = "file of the model description";
         pub const ranges = .{ .path_bytes = .{ 1, limits.path_bytes_max } };
+    };
+
+    /// Ends a model's description: what is done with its packed weights, and, unless that is `memory`, the path of a file.
+    pub const ModelPacking = struct {
+        /// What is done.
+        packing: choices.Packings,
+        /// Bytes of the path, which follows.
+        path_bytes: u32,
+
+        pub const into = [_]Buffer{.model};
+        pub const about = "packing of the model description";
+        pub const ranges = .{ .path_bytes = .{ 0, limits.path_bytes_max } };
     };
 
     /// What an engine is opened with.
@@ -658,8 +678,12 @@ pub const functions = struct {
         pub const result: Kind = .model;
     };
 
-    /// How far loading is: 0 loading, 1 ready.
+    /// How far loading is, as a number of `LoadStates`.
     pub const lg_model_status = struct { model: Handle(.model), progress: Out(layouts.ModelProgress), details: Details };
+
+    /// Compares some pieces of a packed file, from `first` on, with their sums; returns the first of those that come after them, or 0
+    /// where none do.
+    pub const lg_packed_check = struct { path: In(u8), first: u32, details: Details };
 
     /// Frees a model, or ends its loading; engines that use it keep it until they are freed.
     pub const lg_model_free = struct { model: Handle(.model) };

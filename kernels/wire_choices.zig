@@ -121,6 +121,13 @@ pub const choices = struct {
     /// The rows of logits that a step hands out for a sequence: of none, of the last or of all of its tokens.
     pub const LogitRows = enum(u32) { none, last, all };
 
+    /// Where packed weights come from and go to: packed into memory; shown from a packed file; packed, and kept in a new one.
+    pub const Packings = enum(u32) { memory, shown, kept };
+
+    /// How far loading is. `shared`: ready, and the weights are those of a packed file. The last three are ready, too, but the weights
+    /// could not be kept: the disk is full, the file would be larger than the system allows, it cannot be written.
+    pub const LoadStates = enum(u32) { loading, ready, shared, full, too_large, unwritable };
+
     /// What `lg_describe` tells of.
     pub const Topics = enum(u32) { formats, processor };
 };

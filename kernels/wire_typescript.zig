@@ -79,7 +79,7 @@ pub fn TypeScript(comptime wire: type) type {
             );
             try out.print("/** The version of LightGPT. */\nexport const VERSION = \"{s}\";\n\n", .{wire.version});
             try out.print("/** The version and the hash of all of the border; a library with another is refused. */\nexport const STAMP = \"{s}\";\n\n", .{comptime stamp(wire)});
-            inline for (.{ "limits", "marks", "workspace" }) |name| try numbers(out, docs, name, @field(wire, name));
+            inline for (.{ "limits", "marks", "workspace", "packed_file" }) |name| try numbers(out, docs, name, @field(wire, name));
             inline for (choices) |decl| try choice(out, docs, decl.name, @field(wire.choices, decl.name));
             try out.writeAll(
                 \\declare const kind: unique symbol;

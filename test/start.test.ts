@@ -44,6 +44,7 @@ describe("a program that imports LightGPT", () => {
       "src/measuring/accuracy.ts",
       "src/measuring/perplexity.ts",
       "src/model/load_adapter.ts",
+      "src/model/packed/folder.ts",
       "src/text/jinja/",
       "src/text/tokenizer/byte_pairs.ts",
       "src/text/tokenizer/spm.ts",

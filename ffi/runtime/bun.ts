@@ -7,6 +7,7 @@
  */
 import { timerDoorbell } from "./doorbell.ts";
 import { node } from "./builtins.ts";
+import { privacyOf } from "./privacy.ts";
 import type { EngineHandle, ModelHandle, Signature } from "../wire.ts";
 import type { Doorbell, Files, FunctionName, Handler, OpenLibrary, Runtime, Socket } from "./types.ts";
 
@@ -143,6 +144,16 @@ const files: Files = {
   identity(path) {
     const status = node("node:fs").statSync(path, { throwIfNoEntry: false });
     return status && identityOf(status);
+  },
+
+  privacy(path) {
+    const status = node("node:fs").statSync(path, { throwIfNoEntry: false });
+    return privacyOf(status?.isDirectory() ? status : undefined, node("node:process").getuid?.());
+  },
+
+  touch(path) {
+    const now = new Date();
+    node("node:fs").utimesSync(path, now, now);
   },
 };
 

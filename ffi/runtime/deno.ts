@@ -6,6 +6,7 @@
  * @module
  */
 import { node } from "./builtins.ts";
+import { privacyOf } from "./privacy.ts";
 import type { ParameterType, Signature } from "../wire.ts";
 import type { Doorbell, Files, FunctionName, Handler, OpenLibrary, Permission, Runtime, Socket } from "./types.ts";
 
@@ -58,6 +59,23 @@ const files: Files = {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     }
+  },
+
+  privacy(path) {
+    try {
+      const { isDirectory, mode, uid } = Deno.statSync(path);
+      const isKnown = Deno.permissions.querySync({ name: "sys", kind: "uid" }).state === "granted";
+      const folder = isDirectory && mode !== null && uid !== null ? { mode, uid } : undefined;
+      return privacyOf(folder, isKnown ? Deno.uid() ?? undefined : undefined);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return "absent";
+      throw error;
+    }
+  },
+
+  touch(path) {
+    const now = new Date();
+    Deno.utimeSync(path, now, now);
   },
 };
 

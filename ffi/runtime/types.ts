@@ -25,13 +25,20 @@ export interface Files {
   open(path: string): OpenFile | undefined;
   /** What {@link OpenFile.identity} would be if the file were opened now; undefined where there is none. */
   identity(path: string): string | undefined;
+  /** Who may read and write a folder. */
+  privacy(path: string): Privacy;
+  /** Notes in a file's times that it was used now; throws where that is not allowed. */
+  touch(path: string): void;
 }
+
+/** Who may read and write a folder: this user alone, others too, or that may not be asked; or it is not there, or no folder. */
+export type Privacy = "private" | "shared" | "unknown" | "absent";
 
 /** A regular file, open for reading. */
 export interface OpenFile {
   /** Its size when it was opened. */
   readonly bytes: number;
-  /** Tells it from every other file, and from itself once it is written to. */
+  /** Tells it from every other file, and from itself once it is written to; the device comes first, and a colon. */
   readonly identity: string;
   /** Fills `target` with the bytes from `offset` on; returns how many there were. */
   read(target: Uint8Array, offset: number): number;

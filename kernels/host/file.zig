@@ -1,5 +1,6 @@
-//! A file that is read piece by piece into memory of ours. It is never mapped: a file that becomes shorter would end the
-//! process, and page faults take more time than the copy. Whether the name still means the same file is TypeScript's to ask.
+//! A file that is read piece by piece into memory of ours. A model's own file is never mapped: one that becomes shorter would
+//! end the process, and page faults take more time than the copy. Packed weights, which LightGPT wrote itself, are. Whether the
+//! name still means the same file is TypeScript's to ask.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -15,6 +16,11 @@ const call_max = 1 << 30;
 pub const OpenError = error{ Open, Empty, PathTooLong };
 /// `Short`: the file ended before the piece did.
 pub const ReadError = error{ Short, Read };
+/// `Full`: the disk or a quota; `TooLarge`: the system's limit on the size of files.
+pub const WriteError = error{ Full, TooLarge, Write };
+
+/// Whether files can be written and mapped here.
+pub const can_map = !is_windows;
 
 pub const File = struct {
     handle: if (is_windows) std.os.windows.HANDLE else std.c.fd_t,
@@ -24,17 +30,27 @@ pub const File = struct {
     /// `path` is UTF-8.
     pub fn open(path: []const u8) OpenError!File {
         if (is_windows) return windows.open(path);
+        var file = try openAs(path, .RDONLY);
+        errdefer file.close();
+        return if (file.size == 0) error.Empty else file;
+    }
+
+    /// A file that is there, to be written and read again.
+    pub fn openToWrite(path: []const u8) OpenError!File {
+        return if (can_map) openAs(path, .RDWR) else error.Open;
+    }
+
+    fn openAs(path: []const u8, mode: std.posix.ACCMODE) OpenError!File {
         var buffer: [path_max + 1]u8 = undefined;
         if (path.len > path_max) return error.PathTooLong;
         @memcpy(buffer[0..path.len], path);
         buffer[path.len] = 0;
         // Without NONBLOCK a pipe in the file's place would be waited for.
-        const fd = std.c.open(buffer[0..path.len :0], .{ .ACCMODE = .RDONLY, .CLOEXEC = true, .NONBLOCK = true });
+        const fd = std.c.open(buffer[0..path.len :0], .{ .ACCMODE = mode, .CLOEXEC = true, .NONBLOCK = true });
         if (fd < 0) return error.Open;
         errdefer _ = std.c.close(fd);
         const size = std.c.lseek(fd, 0, std.c.SEEK.END);
         if (size < 0) return error.Open;
-        if (size == 0) return error.Empty;
         return .{ .handle = fd, .size = @intCast(size) };
     }
 
@@ -58,6 +74,40 @@ pub const File = struct {
             if (count == 0) return error.Short;
             done += count;
         }
+    }
+
+    /// Writes `bytes` at `offset`.
+    pub fn write(file: File, offset: u64, bytes: []const u8) WriteError!void {
+        if (!can_map) return error.Write;
+        var done: usize = 0;
+        while (done < bytes.len) {
+            const call = if (is_linux) std.c.pwrite64 else std.c.pwrite;
+            const result = call(file.handle, bytes.ptr + done, @min(bytes.len - done, call_max), @intCast(offset + done));
+            if (result > 0) {
+                done += @intCast(result);
+                continue;
+            }
+            if (result == 0) return error.Write;
+            switch (std.posix.errno(result)) {
+                .INTR => {},
+                .NOSPC, .DQUOT => return error.Full,
+                .FBIG => return error.TooLarge,
+                else => return error.Write,
+            }
+        }
+    }
+
+    /// Shows the file's bytes from `offset` on, a multiple of any page, in the place of `memory`, which `os.allocate` gave: read
+    /// only, and the same memory in every process that does so. `Map`: it cannot be, and `memory` is as it was. `Lost`: neither.
+    pub fn map(file: File, offset: u64, memory: []align(64) u8) error{ Map, Lost }!void {
+        if (!can_map) return error.Map;
+        // Elsewhere first: a mapping that fails in the place of another may have taken that away before.
+        const tried = std.posix.mmap(null, memory.len, .{ .READ = true }, .{ .TYPE = .SHARED }, file.handle, offset) catch return error.Map;
+        std.posix.munmap(tried);
+        const place: [*]align(std.heap.page_size_min) u8 = @alignCast(memory.ptr);
+        _ = std.posix.mmap(place, memory.len, .{ .READ = true }, .{ .TYPE = .SHARED, .FIXED = true }, file.handle, offset) catch return error.Lost;
+        // A hint: where a part is not in the cache of files yet, it is read in pieces of huge pages.
+        if (is_linux) _ = std.c.madvise(place, memory.len, std.c.MADV.HUGEPAGE);
     }
 
     /// Says that [offset, offset + len) is about to be read from front to back.

@@ -66,7 +66,7 @@ pub fn stamp(comptime wire: type) []const u8 {
     return comptime blk: {
         @setEvalBranchQuota(200_000);
         var hash: Hash = .{};
-        for (.{ wire.limits, wire.marks, wire.workspace }) |numbers| for (@typeInfo(numbers).@"struct".decls) |decl| {
+        for (.{ wire.limits, wire.marks, wire.workspace, wire.packed_file }) |numbers| for (@typeInfo(numbers).@"struct".decls) |decl| {
             hash.text(decl.name);
             hash.number(@field(numbers, decl.name));
         };

@@ -8,7 +8,9 @@ const level_table = @import("../level/level_table.zig");
 const limits = @import("../limits.zig");
 const dispatch = @import("../host/dispatch.zig");
 const handle = @import("../host/handle.zig");
-const layouts = @import("../wire.zig").layouts;
+const wire = @import("../wire.zig");
+const layouts = wire.layouts;
+const Choices = wire.choices;
 const os = @import("../host/os.zig");
 const File = @import("../host/file.zig").File;
 const Report = @import("../host/report.zig").Report;
@@ -102,8 +104,9 @@ pub const Model = struct {
         const files = try openFiles(&words, report, traits, entries);
         var files_are_ours = true;
         errdefer if (files_are_ours) closeFiles(files);
+        const packing = try readPacking(&words, report);
         try words.end(traits_zig.Traits.about, report);
-        var store: Store = try .open(entries, files, report);
+        var store: Store = try .open(entries, files, packing, report);
         files_are_ours = false;
         errdefer store.close();
 
@@ -207,6 +210,8 @@ pub const Model = struct {
             }
             return true;
         }
+        if (model.store.keep()) return true;
+        if (model.store.kept == .lost) return model.finish(.out_of_memory);
         if (model.next_layer < model.layers.len) {
             model.turned_bytes += turning.turn(&model.layers[model.next_layer], @alignCast(model.turned[model.turned_bytes..])) catch return model.finish(.out_of_memory);
             model.next_layer += 1;
@@ -246,6 +251,18 @@ pub const Model = struct {
 
     pub fn ready(model: *const Model) bool {
         return model.state.load(.acquire) == @intFromEnum(State.ready);
+    }
+
+    /// How far loading is, as TypeScript reads it; `null`: it has failed.
+    pub fn loadState(model: *const Model) ?Choices.LoadStates {
+        return switch (@as(State, @enumFromInt(model.state.load(.acquire)))) {
+            .loading => .loading,
+            .failed => null,
+            .ready => switch (model.store.kept orelse return .ready) {
+                .lost => unreachable,
+                inline else => |kept| @field(Choices.LoadStates, @tagName(kept)),
+            },
+        };
     }
 
     /// The tensor at which loading failed, for the report.
@@ -325,6 +342,15 @@ fn openFiles(words: *Words, report: *Report, traits: traits_zig.Traits, entries:
         return error.Refused;
     }
     return files;
+}
+
+/// What ends the description: what is done with packed weights.
+fn readPacking(words: *Words, report: *Report) Model.Error!Store.Packing {
+    const read = try words.record(layouts.ModelPacking, report);
+    const path = (try words.take((read.path_bytes + 3) / 4))[0..read.path_bytes];
+    if ((read.packing == .memory) == (path.len == 0)) return .{ .how = read.packing, .path = path };
+    _ = report.fail(.invalid_argument, layouts.ModelPacking.about, "path", "a path, or none where weights are packed into memory", .{ "{d} bytes", .{path.len} });
+    return error.Refused;
 }
 
 fn closeFiles(files: []File) void {

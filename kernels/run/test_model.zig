@@ -155,6 +155,7 @@ pub const Fixture = struct {
         var padded: [64]u8 align(4) = @splat(0);
         @memcpy(padded[0..path.len], path);
         try fixture.writer.list(std.mem.bytesAsSlice(u32, padded[0 .. (path.len + 3) / 4 * 4]));
+        try fixture.writer.record(layouts.ModelPacking{ .packing = .memory, .path_bytes = 0 });
     }
 
     pub fn deinit(fixture: *Fixture) void {

@@ -17,7 +17,8 @@ let made = 0;
 
 /** The name of a partial file of `path`; it holds the process's number, so that a later process can ask whether it runs. */
 export function beginPartial(path: string): string {
-  removeStale(path);
+  const { basename, dirname } = node("node:path");
+  removeStale(dirname(path), `${basename(path)}.`);
   const partial = `${path}.${node("node:process").pid}-${made++}-${Date.now() % 1e6}.partial`;
   own.add(partial);
   return partial;
@@ -28,15 +29,14 @@ export function endPartial(partial: string): void {
   own.delete(partial);
 }
 
-/** Removes what killed processes left of the same target. */
-function removeStale(path: string): void {
+/** Removes what killed processes left in a folder: of the target whose name, with a dot, is `begin`, else of every target. */
+export function removeStale(folder: string, begin = ""): void {
   const fs = node("node:fs");
-  const { basename, dirname, join } = node("node:path");
-  const folder = dirname(path);
+  const { join } = node("node:path");
   if (!currentRuntime().allows("read", folder) || !fs.existsSync(folder)) return;
-  const begin = `${basename(path)}.`;
+  const rest = begin === "" ? /\.(\d+)-[\d-]+\.partial$/ : /^(\d+)-[\d-]+\.partial$/;
   for (const name of fs.readdirSync(folder)) {
-    const [, pid] = name.startsWith(begin) && /^(\d+)-[\d-]+\.partial$/.exec(name.slice(begin.length)) || [];
+    const [, pid] = name.startsWith(begin) && rest.exec(name.slice(begin.length)) || [];
     if (pid === undefined) continue;
     const partial = join(folder, name);
     // Another process may remove it meanwhile.

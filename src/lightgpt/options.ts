@@ -13,6 +13,7 @@ import {
 import type { DownloadProgress } from "../files/model_file.ts";
 import type { AdapterOptions } from "../model/adapter_options.ts";
 import { loadFields, type LoadProgress } from "../model/model.ts";
+import type { PackedOptions, PackedUse } from "../model/packed/options.ts";
 import { abortSignal, boolean, type FieldsOf } from "../options/schema.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
 import { optimizerFields, type OptimizerOptions } from "../tuning/options.ts";
@@ -48,6 +49,11 @@ export interface LightGPTOptions extends OptimizerOptions {
    * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
+  /**
+   * Whether packed weights on disk are used, and kept for later starts: those load at once, and all processes share one copy.
+   * @default {"auto"}
+   */
+  readonly packed?: PackedUse | PackedOptions;
 }
 
 /** The schema of {@link LightGPTOptions}. */

@@ -4,7 +4,15 @@
  *
  * @module
  */
-import { putModelFile, putModelHeader, putModelLayer, putModelRotation, putModelTensor } from "../../ffi/wire_calls.ts";
+import {
+  putModelFile,
+  putModelHeader,
+  putModelLayer,
+  putModelPacking,
+  putModelRotation,
+  putModelTensor,
+} from "../../ffi/wire_calls.ts";
+import type { Packing } from "../../ffi/wire.ts";
 import { Words } from "../../ffi/words.ts";
 import type { ModelPlan } from "./architectures/architectures.ts";
 
@@ -18,8 +26,18 @@ export function describeLayers({ hyperparameters, tensors }: ModelPlan, files = 
   return words;
 }
 
+/** What native code does with packed weights, and the path that it takes for it; none where it packs into memory. */
+export interface PackingPlace {
+  readonly packing: Packing;
+  readonly path: string;
+}
+
 /** The description of a planned model whose tensors lie in `files`. */
-export function describeModel(plan: ModelPlan, files: readonly string[]): Words<"model"> {
+export function describeModel(
+  plan: ModelPlan,
+  files: readonly string[],
+  { packing, path }: PackingPlace = { packing: "memory", path: "" },
+): Words<"model"> {
   const words = describeLayers(plan, files.length);
   for (const { role, layer, tensor, columns, rows, slabs, scale, ...place } of plan.tensors) {
     const [format, file] = [tensor.type, tensor.file];
@@ -31,5 +49,8 @@ export function describeModel(plan: ModelPlan, files: readonly string[]): Words<
     putModelFile(words, { pathBytes: path.length });
     words.bytes(path);
   }
+  const packed = new TextEncoder().encode(path);
+  putModelPacking(words, { packing, pathBytes: packed.length });
+  if (packed.length > 0) words.bytes(packed);
   return words;
 }

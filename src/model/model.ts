@@ -7,7 +7,7 @@
 import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
 import { localFile } from "../../ffi/assets.ts";
 import { prepare } from "../../ffi/library.ts";
-import { native } from "../../ffi/native.ts";
+import { type ModelStatus, native } from "../../ffi/native.ts";
 import { LIMITS, type ModelHandle } from "../../ffi/wire.ts";
 import { turn } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
@@ -15,6 +15,8 @@ import { type ModelPlan, planModel } from "./architectures/architectures.ts";
 import { Adapters } from "./adapter.ts";
 import { type AdapterOptions, adaptersField } from "./adapter_options.ts";
 import { describeModel } from "./encode_model.ts";
+import { packedField, type PackedOptions, type PackedUse } from "./packed/options.ts";
+import { PackedWeights } from "./packed/use.ts";
 import { warningsOf } from "./warnings.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
 import { type DownloadProgress, modelFile, onDownloadField } from "../files/model_file.ts";
@@ -76,6 +78,12 @@ export interface LoadOptions {
    * @default {false}
    */
   readonly allowUnknownPreTokenizer?: boolean;
+  /**
+   * Whether packed weights on disk are used, and kept for later starts: those load at once, and all processes share one copy.
+   * Weights that could not be kept are a warning ({@link Model.warnings}), never a failed start.
+   * @default {"auto"}
+   */
+  readonly packed?: PackedUse | PackedOptions;
 }
 
 /** The most positions that a context has unless a larger one is asked for: KV pages cost memory. */
@@ -94,6 +102,7 @@ export const loadFields = {
   onProgress: callback<(progress: LoadProgress) => void>({ about: "Called with the progress of loading." }),
   onDownload: onDownloadField,
   allowUnknownPreTokenizer: allowUnknownField,
+  packed: packedField,
 } as const satisfies FieldsOf<LoadOptions>;
 
 /** A wait is bounded, so that progress is reported and a signal heard. */
@@ -130,7 +139,8 @@ export class Model {
   /** What the file is as a model: sizes, traits, and which tensor is for what. */
   readonly plan: ModelPlan;
   /**
-   * What it can do but was not made for, a sentence each: a context above the one that it was trained for.
+   * What it can do but was not made for, and what was asked for and could not be had, a sentence each: a context above the one
+   * that it was trained for, packed weights that were not kept.
    *
    * @example
    * ```ts
@@ -151,6 +161,8 @@ export class Model {
   readonly adapters: Adapters;
   /** Bytes of memory that the weights take, adapters included. */
   readonly residentBytes: number;
+  /** The file of packed weights that it shares with other processes; undefined: the weights are memory of its own. */
+  readonly packedPath: string | undefined;
   /** How long loading took, in milliseconds. */
   readonly loadMs: number;
   /** The vocabulary: text to tokens and back. Of a model without one it knows ids only (`hasText`). */
@@ -162,7 +174,8 @@ export class Model {
     this.gguf = parts.gguf;
     this.plan = parts.plan;
     this.context = parts.context;
-    this.warnings = warningsOf(parts.plan, parts.context);
+    this.warnings = [...warningsOf(parts.plan, parts.context), ...parts.packed.warnings];
+    this.packedPath = parts.packed.path;
     this.tokenizer = parts.tokenizer;
     this.adapters = parts.adapters;
     this.residentBytes = parts.residentBytes + parts.adapters.bytes;
@@ -194,15 +207,19 @@ export class Model {
     await turn(); // reading a large header took its time
     const tokenizer = await loadTokenizer(gguf, given({ allowUnknownPreTokenizer, signal }));
     accept(plan, context); // last, for it asks native code: files are read before that has anything to do
+    const packed = new PackedWeights(read.packed, gguf, plan);
     let handle: ModelHandle | undefined;
     try {
-      handle = native().modelLoad(describeModel(plan, gguf.files));
-      const residentBytes = await finishLoading(handle, read);
+      await packed.open();
+      handle = await packed.begin((place) => native().modelLoad(describeModel(plan, gguf.files, place)));
+      const { residentBytes, state } = await finishLoading(handle, read);
       assertUnchanged(gguf);
+      await packed.end(state);
       const adapters = await Adapters.load({ handle, plan, file }, read.adapters ?? [], signal);
       const loadMs = performance.now() - begin;
-      return new Model({ gguf, plan, context, tokenizer, adapters, residentBytes, loadMs }, handle);
+      return new Model({ gguf, plan, context, tokenizer, adapters, residentBytes, packed, loadMs }, handle);
     } catch (error) {
+      packed.abandon();
       if (handle !== undefined) native().modelFree(handle);
       // Of a file that has changed, what seems wrong with it is not what is.
       if (error instanceof LightGPTError && ["modelFormat", "nonFinite", "io"].includes(error.code)) {
@@ -283,14 +300,15 @@ interface Loaded {
   readonly tokenizer: Tokenizer;
   readonly adapters: Adapters;
   readonly residentBytes: number;
+  readonly packed: PackedWeights;
   readonly loadMs: number;
 }
 
-/** Waits until a model is ready; returns the bytes it takes. */
+/** Waits until a model is ready; returns the bytes it takes, and what became of packed weights. */
 export async function finishLoading(
   handle: ModelHandle,
   { signal, onProgress }: Pick<Resolved<typeof loadFields>, "signal" | "onProgress">,
-): Promise<number> {
+): Promise<Pick<ModelStatus, "residentBytes" | "state">> {
   const report = (progress: LoadProgress) => {
     onProgress?.(progress);
     assertNotAborted(signal); // the callback may have aborted it, also at the end
@@ -298,9 +316,9 @@ export async function finishLoading(
   // A small model may be ready by now; it is told from the beginning all the same.
   report({ bytesDone: 0, bytesTotal: native().modelStatus(handle).bytesTotal });
   for (;;) {
-    const { ready, bytesDone, bytesTotal, residentBytes } = native().modelStatus(handle);
+    const { state, bytesDone, bytesTotal, residentBytes } = native().modelStatus(handle);
     report({ bytesDone, bytesTotal });
-    if (ready) return residentBytes;
+    if (state !== "loading") return { residentBytes, state };
     await native().wait(handle, waitMs);
   }
 }

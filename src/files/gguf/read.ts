@@ -82,6 +82,16 @@ export function readGguf(file: string | URL): Gguf {
 /** Of files that were opened by name: what they were when their headers were read. */
 const identities = new WeakMap<Gguf, readonly string[]>();
 
+/** What the files were when their headers were read, by what stays the same when a machine is started again. */
+export function identitiesOf(gguf: Gguf): string[] {
+  return (identities.get(gguf) ?? []).map(withoutDevice);
+}
+
+/** An identity without the number of the device, which another start may change. */
+export function withoutDevice(identity: string): string {
+  return identity.slice(identity.indexOf(":") + 1);
+}
+
 /** Throws unless the names still mean the files whose headers were read, and nothing has written to them. */
 export function assertUnchanged(gguf: Gguf): void {
   for (const [index, identity] of (identities.get(gguf) ?? []).entries()) assertSame(gguf.files[index], identity);
