@@ -136,7 +136,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     },
   },
   pack: {
-    about: "keep the packed weights of a model on disk, so that it starts at once; list, check or remove what is kept",
+    about: "keep a model's packed weights on disk, so that it starts at once; list, check, remove",
     argument: { name: "FILE", required: false },
     options: {
       list: { kind: "flag", about: "list what is kept" },

@@ -166,6 +166,8 @@ fn callModel(host: *Host, results: *Results) !void {
     try testing.expectEqual([3]f64{ 2 * 16 * (32 + 32) * 2, 0, 2 * 16 * (32 + 32) * 2 }, sizes);
     const model: u32 = @intCast(host.call("lg_model_load", .{ description.ptr, @as(u32, @intCast(description.len)), &detail, detail.len }));
     while (host.call("lg_wait", .{ model, 10 }) == 0) {}
+    const missing = "no packed file";
+    try testing.expectEqual(@import("status.zig").Status.io.code(), host.call("lg_packed_check", .{ missing, missing.len, 0, &detail, detail.len }));
     var figures: [3]f64 = undefined;
     try testing.expectEqual(1, host.call("lg_model_status", .{ model, bytes(&figures), @sizeOf(@TypeOf(figures)), &detail, detail.len }));
     const adapter: u32 = @intCast(host.call("lg_adapter_open", .{ model, &detail, detail.len }));

@@ -146,7 +146,7 @@ describe("a model's description", () => {
     ]);
     const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 5, 0, 8, 0, 8, 0, 2]);
-    assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70]);
+    assertEquals([...words.words.subarray(at + tensorWords, words.length)], [1, 0x70, 0, 0]);
   });
 
   it("holds every tensor and path, wherever its buffer has to grow", () => {
