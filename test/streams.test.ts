@@ -10,6 +10,7 @@ import { after, before, describe, it } from "node:test";
 import { CancelledError, type Completion, LightGPT } from "../mod.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
+import { readGguf } from "../src/files/gguf/read.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { DraftModels } from "../src/batching/drafting/draft_model.ts";
@@ -24,8 +25,10 @@ import { note, often } from "./counts.ts";
 
 const story = "Once upon a time";
 const greedy = { temperature: 0 } as const;
+/** The token that ends a text. */
+const eos = readGguf(embeddedModel()).metadata.get("tokenizer.ggml.eos_token_id") as number;
 /** Never meets the end of a text, so that a request lasts as long as it should. */
-const wild = (seed: number) => ({ temperature: 1e9, topK: 0, topP: 1, seed });
+const wild = (seed: number) => ({ temperature: 1e9, topK: 0, topP: 1, seed, banned: [eos] });
 const contextTokens = 512;
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -168,6 +171,12 @@ describe("ending a request", () => {
     controller.abort();
     assertEquals((await over.next()).done, true);
     await assertRejects(() => over.throw(new RangeError("late")), RangeError, "late");
+    const last = new AbortController();
+    const almost = narrow.generate(story, { maxTokens: 1, signal: last.signal, sampling: greedy });
+    assertEquals((await almost.next()).done, false);
+    last.abort(); // the answer has its last token: it is over, and the reader has only not asked for its end yet
+    const { done, value } = await almost.next();
+    assertEquals([done, (value as Completion).stopReason], [true, "maxTokens"]);
     assertEquals(narrow.held, [0, 0]);
   });
 });
@@ -247,7 +256,7 @@ describe("requests at the same time", () => {
         maxTokens: count,
         cache: false,
         stop,
-        sampling: { ...wild(index + 1), banned: [lm.model.tokenizer.eos!] },
+        sampling: wild(index + 1),
       };
       for await (const _ of lm.generate(story, options)) await Promise.resolve();
     };
@@ -306,6 +315,11 @@ describe("what nobody ended", () => {
       }
       await drop();
       const before = native().memory().handles;
+      {
+        // The compiled code of JavaScriptCore keeps the last closure that it ran until it has run others.
+        await using other = await LightGPT.load();
+        for (let i = 0; i < 20; i++) await other.complete("The dog", { maxTokens: 3 });
+      }
       for (let round = 0; round < 200 && native().memory().handles > 0; round++) {
         gc();
         await new Promise((resolve) => setTimeout(resolve, 10));

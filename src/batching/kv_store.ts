@@ -16,7 +16,7 @@ import { noWindows, weightOf, type Windows } from "./windows.ts";
 /** What the cache keeps for a page. */
 export interface KvPage {
   /** The page's number. */
-  page: number;
+  readonly page: number;
   /** Whether the cache holds what windowed layers keep in it, and whether it keeps that when sequences have left it behind. */
   hasWindow: boolean;
   keepsWindow: boolean;
@@ -206,15 +206,22 @@ export class KvStore {
     return kept;
   }
 
-  /** Has the cache keep another page of the same contents, which has a windowed part. */
-  adopt(kept: CachePage<KvPage>, page: number): void {
-    if (kept.isGone) return;
-    this.pool.retain(page);
-    this.pool.release(kept.value.page, kept.value.hasWindow);
-    kept.value.page = page;
-    kept.value.hasWindow = true;
-    this.tree?.resize(kept, this.#bytesOf(kept.value));
-    this.tree?.reserve(0);
+  /**
+   * Gives a page of the cache its windowed part back: a copy of `page`, which has the same contents. The number stays, so that
+   * each sequence holds all pages of the cache that come before those it uses, and none is kept for its children's sake alone.
+   */
+  complete(kept: CachePage<KvPage>, page: number): void {
+    const { value } = kept;
+    const tree = this.tree as CacheTree<KvPage>;
+    // A sequence may still see it through the window.
+    if (!this.pool.hasWindow(value.page)) this.#memory.copyPage(page, value.page);
+    this.pool.regain(value.page);
+    value.hasWindow = true;
+    tree.resize(kept, this.#bytesOf(value));
+    // The room that it needs must not be its own.
+    tree.pin(kept);
+    tree.reserve(0);
+    tree.unpin(kept);
   }
 
   /** Lets the windowed part of a page go that the cache keeps, unless a prompt or a turn ended there. */

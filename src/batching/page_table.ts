@@ -296,7 +296,7 @@ export class PageTable {
       let kept = tree?.matchPage(this.#cursor, tokens, begin);
       if (!kept && own && tree?.grow(own, tokens.subarray(begin + own.tokens.length, begin + pageSize))) kept = own;
       kept ??= this.#store.keep(this.#cursor, tokens.slice(begin, begin + pageSize), page);
-      if (kept && kept.value.page !== page && !kept.value.hasWindow) this.#store.adopt(kept, page);
+      if (kept && kept.value.page !== page && !kept.value.hasWindow) this.#store.complete(kept, page);
       if (kept && kept.value.page !== page) {
         // Another sequence was faster; both have the same bits.
         pool.retain(kept.value.page);

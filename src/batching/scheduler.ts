@@ -71,6 +71,8 @@ export class Scheduler implements SequenceOwner {
   #step = 0;
   #running: Promise<void> | undefined;
   #gathered: (() => void) | undefined;
+  /** Goes on after a wait for pages. */
+  #wake: (() => void) | undefined;
   #closed = false;
 
   /** Takes over `runner` and its pages. */
@@ -82,6 +84,7 @@ export class Scheduler implements SequenceOwner {
     this.#options = options;
     this.#clock = options.clock ?? wallClock;
     this.#fairness = new Fairness(options.patience, options.weights);
+    if (store.tree) store.tree.transferred = () => this.#wake?.();
   }
 
   /** Sequences that have no place. */
@@ -148,8 +151,9 @@ export class Scheduler implements SequenceOwner {
           reject(error);
         }
       };
-      if (this.#running) this.#jobs.push(run);
-      else run();
+      if (!this.#running) return run();
+      this.#jobs.push(run);
+      this.#wake?.();
     });
   }
 
@@ -167,6 +171,7 @@ export class Scheduler implements SequenceOwner {
   /** See {@link SequenceOwner}. */
   changed(sequence: Sequence, from: SequenceState): void {
     const { state } = sequence;
+    this.#wake?.();
     if (from !== "ended") this.#open[from].delete(sequence);
     if (state === "ended") return this.#remove(sequence);
     this.#open[state].add(sequence);
@@ -217,19 +222,28 @@ export class Scheduler implements SequenceOwner {
   /** Runs steps for as long as a reader asks. */
   async #run(): Promise<void> {
     if (this.#options.maxWaitMs > 0) await this.#gather();
-    for (let failed = 0;;) {
+    for (;;) {
       await this.#clock.turn();
-      for (const job of this.#jobs.splice(0)) job();
+      const jobs = this.#jobs.splice(0);
+      for (const job of jobs) job();
       this.store.discardLeft();
       this.#place();
-      const members = this.#carryOut(this.#plan());
-      if (members.length > 0) {
-        failed = 0;
-        await this.#runStep(members);
-      } else if (this.#open.running.size === 0) return;
-      // A page that is on its way into the cache is missing from a plan for a moment.
-      else if (failed++ > 0) this.#open.running.values().next().value?.end(allPinned());
+      const plan = this.#plan();
+      const members = this.#carryOut(plan);
+      if (members.length > 0) await this.#runStep(members);
+      else if (this.#open.running.size === 0) return;
+      // What a job took is on its way into the cache: it can be evicted from the next turn on.
+      else if (jobs.length > 0) continue;
+      else if (this.store.tree?.isTransferring) await this.#untilWoken();
+      // It may take the pages of any other, and all of the cache that is not pinned.
+      else (plan.leader ?? this.#open.running.values().next().value)?.end(allPinned());
     }
+  }
+
+  /** Waits until a page may have become free: something was done between steps, changed its state, or is no longer pinned. */
+  async #untilWoken(): Promise<void> {
+    await new Promise<void>((resolve) => this.#wake = resolve);
+    this.#wake = undefined;
   }
 
   /** Waits until there is a full batch, or long enough. */

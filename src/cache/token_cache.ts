@@ -225,28 +225,25 @@ export class TokenCache<T> {
     const sums = await sumsFor(options);
     checkInstance("stream", stream, WritableStream, "a WritableStream of bytes");
     const pages = this.#tree.pages().map((page) => ({ page, tokens: page.tokens, ends: [...page.ends] }));
-    // Nothing of it may be evicted before it is written.
-    for (const { page } of pages) this.#tree.pin(page);
-    try {
-      const numbers = new Map(pages.map(({ page }, number) => [page, number]));
-      const salts = [...new Set(pages.map(({ page }) => rootOf(page).salt))];
-      const saved = async function* (): AsyncGenerator<SavedPage> {
-        for (const { page, tokens, ends } of pages) {
-          if (page.isGone) {
-            throw new CancelledError("The cache was cleared while it was saved.", { what: "cancelled", where: "save" });
-          }
-          const parent = numbers.get(page.parent as CachePage<T>) ?? -1;
-          const parts = await codec.encode(page.value, tokens.length);
-          yield { parent, salt: rootOf(page).salt, tokens, ends, parts };
+    const numbers = new Map(pages.map(({ page }, number) => [page, number]));
+    const salts = [...new Set(pages.map(({ page }) => rootOf(page).salt))];
+    const saved = async function* (): AsyncGenerator<SavedPage> {
+      for (const { page, tokens, ends } of pages) {
+        if (page.isGone) {
+          throw new CancelledError("The cache was cleared while it was saved.", { what: "cancelled", where: "save" });
         }
-      };
+        const parent = numbers.get(page.parent as CachePage<T>) ?? -1;
+        const parts = await codec.encode(page.value, tokens.length);
+        yield { parent, salt: rootOf(page).salt, tokens, ends, parts };
+      }
+    };
+    // Nothing of it may be evicted before it is written.
+    return this.#tree.transfer(pages.map(({ page }) => page), async () => {
       const form = { identity: await identityOf(codec), pageSize: this.#tree.options.pageSize, sums };
       const { writePages } = await import("./persist.ts");
       const bytes = await writePages(stream, form, { salts, count: pages.length, pages: saved() });
       return { pages: pages.length, skipped: 0, bytes };
-    } finally {
-      for (const { page } of pages) this.#tree.unpin(page);
-    }
+    });
   }
 
   /**

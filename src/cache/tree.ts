@@ -50,6 +50,7 @@ export class CacheTree<T> implements StateTree<T> {
   readonly #evictor: Evictor<CachePage<T> | CacheState>;
   readonly #all = new Set<CachePage<T>>();
   readonly #pinned = new Set<CachePage<T>>();
+  #transfers = 0;
   #nextId = 1;
   #changes = 0;
   #bytes = 0;
@@ -266,6 +267,27 @@ export class CacheTree<T> implements StateTree<T> {
   /** Takes one {@link CacheTree.pin} back. */
   unpin(page: CachePage<T>): void {
     if (--page.pins === 0) this.#pinned.delete(page);
+  }
+
+  /** Whether pages are pinned for a while only, which {@link CacheTree.transferred} tells the end of. */
+  get isTransferring(): boolean {
+    return this.#transfers > 0;
+  }
+
+  /** Called when pages that were pinned for a while can be evicted again. */
+  transferred: (() => void) | undefined;
+
+  /** Pins pages while `work` is done with them. */
+  async transfer<R>(pages: readonly CachePage<T>[], work: () => Promise<R>): Promise<R> {
+    this.#transfers++;
+    for (const page of pages) this.pin(page);
+    try {
+      return await work();
+    } finally {
+      for (const page of pages) this.unpin(page);
+      this.#transfers--;
+      this.transferred?.();
+    }
   }
 
   /** The pages that can't be evicted because they, or pages after them, are pinned. */

@@ -131,6 +131,16 @@ export class PagePool {
     this.#left.push(page);
   }
 
+  /** Adds a reference to the windowed part of a page that is held; where that was left behind, the caller has written it anew. */
+  regain(page: number): void {
+    this.#check(page);
+    if (this.#windows[page] === 0 && this.#isBehind[page] === 1) {
+      this.#behindHeld--;
+      this.#makeWhole(page);
+    }
+    (this.#windows[page] as number)++;
+  }
+
   /** The pages whose windowed part was left behind since this was last called and is not wanted again; its memory can go. */
   takeLeft(): number[] {
     return this.#left.splice(0).filter((page) => this.#isBehind[page] === 1);
