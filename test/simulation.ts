@@ -121,6 +121,7 @@ export class FakeEngine implements StepRunner {
   readonly #memory: Uint32Array;
   /** What windowed layers keep: the same, until it is left behind. */
   readonly #windowed: Uint32Array;
+  readonly #both: readonly Uint32Array[];
   /** Positions that windowed layers see, the query's included; 0: there are none. */
   readonly window: number;
   /** Pages that hold the state of a sequence: it must be right as well as the keys, and is read instead of them. */
@@ -141,8 +142,8 @@ export class FakeEngine implements StepRunner {
     this.statePages = statePages;
     this.window = window;
     this.#vocabulary = vocabulary;
-    this.#memory = new Uint32Array(settings.pages * settings.pageSize);
-    this.#windowed = new Uint32Array(settings.pages * settings.pageSize);
+    this.#both = [0, 1].map(() => new Uint32Array(settings.pages * settings.pageSize));
+    [this.#memory, this.#windowed] = this.#both as [Uint32Array, Uint32Array];
     this.#fault = fault;
   }
 
@@ -191,9 +192,7 @@ export class FakeEngine implements StepRunner {
   copyPage(from: number, to: number): void {
     assert(!this.#isBusy, "a page was copied during a step");
     const { pageSize } = this.settings;
-    for (const memory of [this.#memory, this.#windowed]) {
-      memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
-    }
+    for (const memory of this.#both) memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
   }
 
   leavePage(page: number): void {
@@ -205,9 +204,7 @@ export class FakeEngine implements StepRunner {
   discardPages(first: number, count: number): number {
     assert(!this.#isBusy, "pages were given back during a step");
     const { pageSize } = this.settings;
-    for (const memory of [this.#memory, this.#windowed]) {
-      memory.fill(0xdead, first * pageSize, (first + count) * pageSize);
-    }
+    for (const memory of this.#both) memory.fill(0xdead, first * pageSize, (first + count) * pageSize);
     return count;
   }
 

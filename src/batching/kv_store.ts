@@ -173,9 +173,9 @@ export class KvStore {
     const known = copies.get(count);
     if (known) return tree.touch(known);
     if (kept.isGone) return;
-    tree.pin(kept);
+    tree.pins.add(kept);
     const pages = isLeaving ? from.slice() : this.copy(from);
-    tree.unpin(kept);
+    tree.pins.remove(kept);
     if (!pages) return;
     if (isLeaving) { for (const page of pages) this.pool.retain(page); }
     const copy = new StateCopy(copies, count, pages, this);
@@ -185,7 +185,7 @@ export class KvStore {
 
   /** The pages that the cache must keep, in use or not. */
   *pinned(): Iterable<number> {
-    for (const { value, pins } of this.tree?.pinned() ?? []) {
+    for (const { value, pins } of this.tree?.pins.all() ?? []) {
       yield value.page;
       if (pins > 0) { for (const { pages } of value.copies.values()) yield* pages; }
     }
@@ -219,9 +219,9 @@ export class KvStore {
     value.hasWindow = true;
     tree.resize(kept, this.#bytesOf(value));
     // The room that it needs must not be its own.
-    tree.pin(kept);
+    tree.pins.add(kept);
     tree.reserve(0);
-    tree.unpin(kept);
+    tree.pins.remove(kept);
   }
 
   /** Lets the windowed part of a page go that the cache keeps, unless a prompt or a turn ended there. */

@@ -141,13 +141,13 @@ export class PageTable {
     const copy = state as StateCopy;
     const mayMove = page.pins === 0;
     const isPart = page !== pages.at(-1);
-    tree?.pin(page); // with it, all that come before it stay
+    tree?.pins.add(page); // with it, all that come before it stay
     const part = isPart ? this.#store.copy([page.value.page]) : [];
     const isFresh = this.pages.length < statePages;
     const fresh = !part || !isFresh
       ? []
       : this.#store.copy(copy.pages) ?? (mayMove ? this.#store.moveState(copy) : undefined);
-    tree?.unpin(page);
+    tree?.pins.remove(page);
     if (!part || !fresh) {
       for (const taken of part ?? []) pool.release(taken);
       return false;

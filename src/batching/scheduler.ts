@@ -10,6 +10,7 @@ import { type LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import type { StepResult, StepRunner, StepSequence } from "../engine/engine.ts";
 import type { StepTimes } from "../engine/step_times.ts";
 import { hasPagesFor } from "./admission.ts";
+import { BetweenSteps } from "./between_steps.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import type { Drafting } from "./drafting/drafting.ts";
 import { Fairness } from "./fairness.ts";
@@ -66,13 +67,11 @@ export class Scheduler implements SequenceOwner {
   };
   /** The sequence that went on when none could. */
   #leader: Sequence | undefined;
-  readonly #jobs: (() => void)[] = [];
+  readonly #between = new BetweenSteps();
   #nextId = 0;
   #step = 0;
   #running: Promise<void> | undefined;
   #gathered: (() => void) | undefined;
-  /** Goes on after a wait for pages. */
-  #wake: (() => void) | undefined;
   #closed = false;
 
   /** Takes over `runner` and its pages. */
@@ -84,7 +83,7 @@ export class Scheduler implements SequenceOwner {
     this.#options = options;
     this.#clock = options.clock ?? wallClock;
     this.#fairness = new Fairness(options.patience, options.weights);
-    if (store.tree) store.tree.transferred = () => this.#wake?.();
+    if (store.tree) store.tree.pins.transferred = () => this.#between.wake();
   }
 
   /** Sequences that have no place. */
@@ -151,9 +150,8 @@ export class Scheduler implements SequenceOwner {
           reject(error);
         }
       };
-      if (!this.#running) return run();
-      this.#jobs.push(run);
-      this.#wake?.();
+      if (this.#running) this.#between.add(run);
+      else run();
     });
   }
 
@@ -171,7 +169,7 @@ export class Scheduler implements SequenceOwner {
   /** See {@link SequenceOwner}. */
   changed(sequence: Sequence, from: SequenceState): void {
     const { state } = sequence;
-    this.#wake?.();
+    this.#between.wake();
     if (from !== "ended") this.#open[from].delete(sequence);
     if (state === "ended") return this.#remove(sequence);
     this.#open[state].add(sequence);
@@ -213,7 +211,7 @@ export class Scheduler implements SequenceOwner {
   #start(): void {
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
-      for (const job of this.#jobs.splice(0)) job();
+      this.#between.run();
       // A reader may have asked after the last look.
       if (this.#asked > 0 && !this.#closed) this.#start();
     });
@@ -224,8 +222,7 @@ export class Scheduler implements SequenceOwner {
     if (this.#options.maxWaitMs > 0) await this.#gather();
     for (;;) {
       await this.#clock.turn();
-      const jobs = this.#jobs.splice(0);
-      for (const job of jobs) job();
+      const wereJobs = this.#between.run();
       this.store.discardLeft();
       this.#place();
       const plan = this.#plan();
@@ -233,17 +230,11 @@ export class Scheduler implements SequenceOwner {
       if (members.length > 0) await this.#runStep(members);
       else if (this.#open.running.size === 0) return;
       // What a job took is on its way into the cache: it can be evicted from the next turn on.
-      else if (jobs.length > 0) continue;
-      else if (this.store.tree?.isTransferring) await this.#untilWoken();
+      else if (wereJobs) continue;
+      else if (this.store.tree?.pins.isTransferring) await this.#between.wait();
       // It may take the pages of any other, and all of the cache that is not pinned.
       else (plan.leader ?? this.#open.running.values().next().value)?.end(allPinned());
     }
-  }
-
-  /** Waits until a page may have become free: something was done between steps, changed its state, or is no longer pinned. */
-  async #untilWoken(): Promise<void> {
-    await new Promise<void>((resolve) => this.#wake = resolve);
-    this.#wake = undefined;
   }
 
   /** Waits until there is a full batch, or long enough. */

@@ -174,12 +174,12 @@ export class TokenCache<T> {
   pin(tokens: ArrayLike<number>, scope: CacheScope = {}): Pin {
     const { pages, part, tokens: found } = this.#tree.match(saltOf(scope), tokenIds("tokens", tokens));
     const last = part?.page ?? pages.at(-1);
-    if (last) this.#tree.pin(last);
+    if (last) this.#tree.pins.add(last);
     let isHeld = last !== undefined;
     return {
       tokens: found,
       release: () => {
-        if (last && isHeld) this.#tree.unpin(last);
+        if (last && isHeld) this.#tree.pins.remove(last);
         isHeld = false;
       },
     };
@@ -238,7 +238,7 @@ export class TokenCache<T> {
       }
     };
     // Nothing of it may be evicted before it is written.
-    return this.#tree.transfer(pages.map(({ page }) => page), async () => {
+    return this.#tree.pins.transfer(pages.map(({ page }) => page), async () => {
       const form = { identity: await identityOf(codec), pageSize: this.#tree.options.pageSize, sums };
       const { writePages } = await import("./persist.ts");
       const bytes = await writePages(stream, form, { salts, count: pages.length, pages: saved() });

@@ -9,6 +9,7 @@
 import { type EvictionPolicy, Evictor } from "./evict.ts";
 import { RunHash, RunIndex, stride } from "./index.ts";
 import { beginsWith, CachePage, type CacheState, rootOf } from "./page.ts";
+import { Pins } from "./pins.ts";
 import { matchState, PageStates, type StateTree } from "./states.ts";
 import type { CacheEvent } from "./types.ts";
 
@@ -49,8 +50,6 @@ export class CacheTree<T> implements StateTree<T> {
   readonly #index = new RunIndex<CachePage<T>>();
   readonly #evictor: Evictor<CachePage<T> | CacheState>;
   readonly #all = new Set<CachePage<T>>();
-  readonly #pinned = new Set<CachePage<T>>();
-  #transfers = 0;
   #nextId = 1;
   #changes = 0;
   #bytes = 0;
@@ -60,6 +59,9 @@ export class CacheTree<T> implements StateTree<T> {
 
   /** Of a cache whose pages have states: a prefix is of use up to one. */
   readonly states: PageStates<T> = new PageStates();
+
+  /** The pages that must stay. */
+  readonly pins: Pins<T> = new Pins();
 
   /** Hear of each page that is stored or leaves the tree. */
   readonly listeners = new Set<(event: CacheEvent) => void>();
@@ -182,10 +184,10 @@ export class CacheTree<T> implements StateTree<T> {
     const same = this.matchPart(under, tokens, 0);
     if (same?.count === tokens.length) return same.page;
     // The parent must outlive what makes room for its child.
-    this.pin(under);
+    this.pins.add(under);
     const states = [...this.states.of?.(value).values() ?? []];
     const fits = this.reserve(states.reduce((sum, state) => sum + state.bytes, bytes));
-    this.unpin(under);
+    this.pins.remove(under);
     if (!fits) return undefined;
     const page = new CachePage(this.#nextId++, under, "", tokens, value, bytes);
     if (under.parent === undefined) this.#roots.set(under.salt, under);
@@ -206,9 +208,9 @@ export class CacheTree<T> implements StateTree<T> {
   /** Adds a state to a page; false where the page has left the tree, or where there is no room. The caller enters it in the value. */
   addState(page: CachePage<T>, state: CacheState): boolean {
     if (page.isGone) return false;
-    this.pin(page);
+    this.pins.add(page);
     const fits = this.reserve(state.bytes);
-    this.unpin(page);
+    this.pins.remove(page);
     if (fits) this.#enterState(page, state);
     return fits;
   }
@@ -257,46 +259,6 @@ export class CacheTree<T> implements StateTree<T> {
   /** When the pages after one last became more. A look-up that found nothing there since would find nothing again. */
   changedAt(page: CachePage<T>): number {
     return this.current(page).changedAt;
-  }
-
-  /** Forbids the eviction of a page, and so of those before it, until {@link CacheTree.unpin}. */
-  pin(page: CachePage<T>): void {
-    if (page.pins++ === 0) this.#pinned.add(page);
-  }
-
-  /** Takes one {@link CacheTree.pin} back. */
-  unpin(page: CachePage<T>): void {
-    if (--page.pins === 0) this.#pinned.delete(page);
-  }
-
-  /** Whether pages are pinned for a while only, which {@link CacheTree.transferred} tells the end of. */
-  get isTransferring(): boolean {
-    return this.#transfers > 0;
-  }
-
-  /** Called when pages that were pinned for a while can be evicted again. */
-  transferred: (() => void) | undefined;
-
-  /** Pins pages while `work` is done with them. */
-  async transfer<R>(pages: readonly CachePage<T>[], work: () => Promise<R>): Promise<R> {
-    this.#transfers++;
-    for (const page of pages) this.pin(page);
-    try {
-      return await work();
-    } finally {
-      for (const page of pages) this.unpin(page);
-      this.#transfers--;
-      this.transferred?.();
-    }
-  }
-
-  /** The pages that can't be evicted because they, or pages after them, are pinned. */
-  pinned(): Set<CachePage<T>> {
-    const pages = new Set<CachePage<T>>();
-    for (const pinned of this.#pinned) {
-      for (let page = pinned; page.parent && !page.isGone && !pages.has(page); page = page.parent) pages.add(page);
-    }
-    return pages;
   }
 
   /** Counts a look-up. */
