@@ -129,6 +129,8 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
               await wallClock.turn();
             }
             yield piece;
+            // What a stop string held back may be several pieces: none of them comes after the signal.
+            assertNotAborted(signal);
             needsTurn = true;
           }
         }
