@@ -212,7 +212,7 @@ export class FakeEngine implements StepRunner {
     const { pageSize } = this.settings;
     const at = (position: number) =>
       (step.pages[this.statePages + Math.floor(position / pageSize)] as number) * pageSize + position % pageSize;
-    const statePlaces = step.pages.slice(0, this.statePages).map((page) => page * pageSize);
+    const statePlaces = Array.from({ length: this.statePages }, (_, index) => (step.pages[index] as number) * pageSize);
     const error = this.#fault(step);
     if (error) {
       // What a step that failed leaves of a state is not one.
