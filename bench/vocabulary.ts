@@ -128,7 +128,7 @@ async function main(): Promise<void> {
     return;
   }
   const self = fileURLToPath(import.meta.url);
-  const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : ["run"];
+  const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
   for (const path of positionals.length > 0 ? positionals : [file("gpt2"), file("llama")]) {
     console.log(path);
     const runs = Array.from({ length: Number(values.runs) }, () => {

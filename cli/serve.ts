@@ -92,7 +92,7 @@ interface Serving {
 
 /** Lets a server listen until SIGTERM or Ctrl-C, and closes it. */
 export async function untilEnd(server: Server, { name, where, args, signal }: Serving): Promise<void> {
-  const listening = listen(server, where);
+  const listening = await listen(server, where);
   note(`serving ${name} at ${listening.url}/v1; Ctrl-C ends`);
   await endAsked(signal);
   if (server.open > 0) note(`waiting for ${server.open} requests to end`);

@@ -11,4 +11,4 @@ import { LightGPT } from "../mod.ts";
 
 const lm = await LightGPT.load();
 const server = createServer({ models: { stories: lm } });
-console.log(listen(server, { port: Number(process.env.PORT ?? 8080) }).url);
+console.log((await listen(server, { port: Number(process.env.PORT ?? 8080) })).url);

@@ -6,6 +6,7 @@
  */
 import { LightGPTError } from "./errors.ts";
 import { node } from "./runtime/builtins.ts";
+import { currentRuntime } from "./runtime/pick.ts";
 import type { Runtime } from "./runtime/types.ts";
 
 /**
@@ -63,9 +64,9 @@ export function placeFile(unfinished: string, path: string, isGood: () => boolea
 }
 
 function writeBeside(path: string, bytes: Uint8Array | string, place: (unfinished: string) => void): void {
-  const { mkdirSync, rmSync, writeFileSync } = node("node:fs");
+  const { rmSync, writeFileSync } = node("node:fs");
   const unfinished = `${path}.${node("node:process").pid}-${crypto.randomUUID().slice(0, 8)}.part`;
-  mkdirSync(node("node:path").dirname(path), { recursive: true });
+  currentRuntime().files.makeFolder(node("node:path").dirname(path));
   const remove = () => {
     try {
       rmSync(unfinished, { force: true });

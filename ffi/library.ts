@@ -101,7 +101,7 @@ export function openLibrary(runtime: Runtime, path: string): Library {
 
   const library = { call };
   const timer = runtime.variable("LIGHTGPT_DOORBELL") === "timer";
-  const doorbell = timer ? timerDoorbell(library) : runtime.doorbell(library);
+  const doorbell = timer ? timerDoorbell(library) : runtime.doorbell(library, path);
   return { path, runtime, call, doorbell };
 }
 
@@ -127,6 +127,9 @@ function attempt<Name extends FunctionName>(
     const reason = cause instanceof Error ? cause.message : String(cause);
     if (cause instanceof Error && /NotCapable|PermissionDenied/.test(cause.name)) {
       throw refused(path, `may not be loaded: allow it with --allow-ffi=${path}`, {}, cause);
+    }
+    if (cause instanceof Error && "code" in cause && cause.code === "ERR_ACCESS_DENIED") {
+      throw refused(path, "may not be loaded: allow it with --allow-ffi", {}, cause);
     }
     if (/lg_abi/.test(reason)) throw refused(path, "is not LightGPT's: it has no function lg_abi", {}, cause);
     if (/no such file|cannot find|could not be found|image not found/i.test(reason)) {

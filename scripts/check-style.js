@@ -1,6 +1,6 @@
 /**
  * What the formatters and linters don't know of our house rules: files are short and each opens with what it is, types of
- * options say so, two files name a runtime, no comment cites a document that is not here, none leaves a note for later.
+ * options say so, the files of ffi/runtime name a runtime, no comment cites a document that is not here, none leaves a note for later.
  * Rules that need a syntax tree are in `lint.js`.
  */
 import { main } from "./tools.js";
@@ -27,9 +27,9 @@ const rules = [
   },
   {
     broken: (path, text) =>
-      path.endsWith(".ts") && !["ffi/runtime/deno.ts", "ffi/runtime/bun.ts"].includes(path) &&
-      /\bDeno\.|\bBun\.|["']bun:ffi["']/.test(code(text)) &&
-      "names a runtime; only ffi/runtime/deno.ts and ffi/runtime/bun.ts may",
+      path.endsWith(".ts") && !path.startsWith("ffi/runtime/") &&
+      /\bDeno\.|\bBun\.|["'](bun|node):ffi["']/.test(code(text)) &&
+      "names a runtime; only the files of ffi/runtime may",
   },
   {
     // Spelled so that this line is no note itself.

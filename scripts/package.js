@@ -1,7 +1,7 @@
 /**
  * `npm run package`: the package as users get it, in dist/jsr: sources, the small model, the library for every platform,
  * and a table of their SHA-256 sums in `ffi/sums.ts`; in dist/npm the same as JavaScript with types, for neither Node nor
- * Deno reads TypeScript below node_modules; then the .tgz of that. `--here` takes only the library of this machine, which
+ * Deno reads TypeScript below node_modules, in a syntax that an old Node can read and refuse; then the .tgz of that. `--here` takes only the library of this machine, which
  * is enough to try a package and is what the tests do. docs/releasing.md says how they are published.
  */
 import { createHash } from "node:crypto";
@@ -18,6 +18,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { transform } from "esbuild";
 import { build, environment, library } from "./build.js";
 import { setup } from "./setup.js";
 import { Failure, main, manifest, root, run, toolPath } from "./tools.js";
@@ -132,7 +133,7 @@ function packageManifest() {
     exports: Object.fromEntries(Object.entries(exports).map(([from, to]) => [from, conditions(to)])),
     bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `${compiled(path)}.js`])),
     dependencies: installedDependencies(),
-    engines: { bun: ">=1.4", deno: ">=2.9" },
+    engines: { bun: ">=1.4", deno: ">=2.9", node: ">=26.10" },
     publishConfig: { access: "public" },
   };
 }
@@ -147,16 +148,14 @@ export async function compile(folder, target) {
   const tgz = join(target, "compiled.tgz");
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
-  await denoIn(folder, ["pack", "--quiet", "--allow-dirty", "--no-source-maps", "--output", tgz]);
+  await packModules(folder, tgz);
   await must("tar", ["-xzf", "compiled.tgz"], { cwd: target });
   rmSync(tgz);
   for (const name of readdirSync(unpacked)) renameSync(join(unpacked, name), join(target, name));
   rmSync(unpacked, { recursive: true });
-  const command = join(target, "cli/main.js");
-  const code = readFileSync(command, "utf8");
-  if (!code.startsWith("#!")) writeFileSync(command, `#!/usr/bin/env bun\n${code}`);
   writeFileSync(join(target, "package.json"), text(packageManifest()));
   await bundle(join(target, `${bundled.module}.js`));
+  for (const path of filesOf(target).filter((path) => path.endsWith(".js"))) await lower(join(target, path));
   const missing = filesOf(folder).filter((path) => path !== "deno.json" && !/\.ts$/.test(path))
     .filter((path) => !existsSync(join(target, path)));
   if (missing.length > 0) throw new Failure(`deno pack left out ${missing.join(", ")}`);
@@ -171,6 +170,26 @@ async function bundle(path) {
     return `${name} ${version}\n\n${readFileSync(join(root, "node_modules", name, "LICENSE"), "utf8").trim()}`;
   });
   writeFileSync(path, `/*!\n${licences.join("\n\n")}\n*/\n${readFileSync(path, "utf8")}`);
+}
+
+/** `deno pack` of a folder; what it takes are the exports and what they import, so the commands are exports for the while. */
+async function packModules(folder, tgz) {
+  const path = join(folder, "deno.json");
+  const before = readFileSync(path, "utf8");
+  const { exports, ...rest } = JSON.parse(before);
+  const commands = Object.entries(manifest.bin).map(([name, file]) => [`./bin/${name}`, file]);
+  writeFileSync(path, text({ ...rest, exports: { ...exports, ...Object.fromEntries(commands) } }));
+  try {
+    await denoIn(folder, ["pack", "--quiet", "--allow-dirty", "--no-source-maps", "--output", tgz]);
+  } finally {
+    writeFileSync(path, before);
+  }
+}
+
+/** Rewrites a module in the syntax of Node 20, so that an older Node than is needed says so instead of failing to parse it. */
+async function lower(path) {
+  const { code } = await transform(readFileSync(path, "utf8"), { target: "node20", format: "esm", charset: "utf8" });
+  writeFileSync(path, code);
 }
 
 /** What JSR would say to the package of `folder`; fails where it would refuse it, or where a file would be left out. */

@@ -1,5 +1,5 @@
 /**
- * Counts what the test runners report: Zig's summary lines, the JUnit files of Deno and Bun. What a runner leaves out
+ * Counts what the test runners report: Zig's summary lines, the JUnit files of Deno, Bun and Node. What a runner leaves out
  * (a file that can't be loaded, a crash) is counted as a failure, so that a suite which can't start never looks green.
  */
 
@@ -52,9 +52,19 @@ export function countBun(xml, output, code) {
   return atLeastOneFailure(counts, code);
 }
 
+/**
+ * Node's file has the leaves only, and a case of its name for a file that could not be loaded.
+ * @returns {Counts}
+ */
+export function countNode(xml, code) {
+  return atLeastOneFailure(count(testCases(xml)), code);
+}
+
 /** The test cases of a JUnit file: `suite` is what holds a case. */
 export function testCases(xml) {
-  return [...xml.matchAll(/<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes, body = ""]) => ({
+  return [...xml.matchAll(/<testcase ((?:[^>"]|"[^"]*")*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map((
+    [, attributes, body = ""],
+  ) => ({
     name: unescape(attributes.match(/\bname="([^"]*)"/)?.[1] ?? ""),
     suite: unescape(attributes.match(/\bclassname="([^"]*)"/)?.[1] ?? ""),
     skipped: /<skipped\b/.test(body),

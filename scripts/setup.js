@@ -1,6 +1,7 @@
 /**
- * Sees to it that node_modules/.bin has deno, bun and zig of the pinned versions: what is there already, else what PATH
- * has, else what npm installs. Once all is in place it only asks the tools for their versions and uses no network.
+ * Sees to it that node_modules/.bin has deno, bun and zig of the pinned versions, and node where it is asked for: what is
+ * there already, else what PATH has, else what npm installs. Once all is in place it only asks the tools for their
+ * versions and uses no network.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,13 +10,17 @@ import { Failure, installed, link, main, manifest, onPath, root, run, tools, ver
 const architectures = { x64: "x86-64", arm64: "ARM64" };
 const systems = { linux: "Linux", darwin: "macOS", win32: "Windows" };
 
-/** Sets everything up; the messages go to standard error, so that a story stays alone on standard output. */
-export async function setup() {
+/**
+ * Sets everything up, the spare tools named in `spares` too; the messages go to standard error, so that a story stays alone
+ * on standard output.
+ */
+export async function setup(spares = []) {
   checkMachine(process.version, process.platform, process.arch);
-  let missing = await missingTools();
+  const needed = tools.filter(({ name, spare, program }) => !spare || (spares.includes(name) && program.length > 0));
+  let missing = await missingTools(needed);
   if (missing.length === 0 && missingPackages().length === 0) return;
   await install(missing.length > 0);
-  missing = await missingTools();
+  missing = await missingTools(needed);
   if (missing.length > 0) throw new Failure(await explainMissing(missing));
   const packages = missingPackages();
   if (packages.length > 0) throw new Failure(`npm did not install ${packages.join(", ")}; run \`npm ci\` to see why`);
@@ -37,9 +42,9 @@ function list(names) {
   return Object.values(names).join(", ");
 }
 
-/** The tools that cannot be had without installing; the others are linked into node_modules/.bin. */
-async function missingTools() {
-  const found = await Promise.all(tools.map(async (tool) => (await provide(tool)) ? undefined : tool));
+/** Those of the tools that cannot be had without installing; the others are linked into node_modules/.bin. */
+async function missingTools(needed) {
+  const found = await Promise.all(needed.map(async (tool) => (await provide(tool)) ? undefined : tool));
   return found.filter((tool) => tool !== undefined);
 }
 
@@ -86,7 +91,7 @@ function missingPackages() {
 /** `npm ci`, or where the lock file doesn't please this npm, `npm install` without writing to it. */
 async function install(withTools) {
   const names = withTools ? tools.map((tool) => `${tool.name} ${tool.version}`).join(", ") : "packages";
-  console.error(`lightgpt: installing ${names} from npm${withTools ? " (about 600 MB, half a minute)" : ""} ...`);
+  console.error(`lightgpt: installing ${names} from npm${withTools ? " (about 800 MB, half a minute)" : ""} ...`);
   const common = ["--no-audit", "--no-fund", "--include=dev", "--fetch-retries=2", "--fetch-retry-mintimeout=1000"];
   common.push("--loglevel=error"); // `npm start --silent` would silence the reason, too
   // npm removes what it is told to omit: tools that came with an earlier install must stay.
@@ -131,4 +136,4 @@ async function explainMissing(missing) {
   return `${parts.join(", ")}; put it on PATH or remove node_modules and run again`;
 }
 
-main(import.meta.url, setup);
+main(import.meta.url, () => setup());

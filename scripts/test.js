@@ -1,8 +1,8 @@
 /**
- * `npm test`: sets up, builds, and runs everything: Zig tests, the TypeScript tests on Deno and the same on Bun, and
- * the checks. Each part prints its counts; the last line is `N passed, M failed` over all of them, the line before it
- * names what was skipped. A part that cannot start has failed. `npm test -- deno bun` runs only those parts;
- * `npm test -- mutants` is `mutants.js`.
+ * `npm test`: sets up, builds, and runs everything: Zig tests, the TypeScript tests on Deno, the same on Bun and some of
+ * them on Node, and the checks. Each part prints its counts; the last line is `N passed, M failed` over all of them, the
+ * line before it names what was skipped. A part that cannot start has failed. `npm test -- deno bun` runs only those parts;
+ * `npm test -- node-all` runs all tests on Node, `npm test -- mutants` is `mutants.js`.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,9 +15,9 @@ import { checkLock } from "./check-lock.js";
 import { checkStyle } from "./check-style.js";
 import { checkWire } from "./check-wire.js";
 import { tryMutants } from "./mutants.js";
-import { countBun, countDeno, countZig } from "./report.js";
+import { countBun, countDeno, countNode, countZig } from "./report.js";
 import { setup } from "./setup.js";
-import { Failure, main, manifest, root, run, toolPath } from "./tools.js";
+import { Failure, main, manifest, root, run, toolPath, tools } from "./tools.js";
 
 /** A test that takes longer has hung; the longest, seeded mutations of model files, take a minute. */
 const testMs = 300_000;
@@ -42,7 +42,56 @@ const suites = {
     const { code, output } = await run(toolPath("bun"), args, { env });
     return { ...countBun(readIfThere(xml), output, code), output };
   },
+  node: () => onNode(nodeFiles.map((name) => `test/${name}.test.ts`)),
 };
+
+/** Parts that run only where they are named. */
+const extras = {
+  "node-all": () => onNode([...filesOf("test")].filter((path) => path.endsWith(".test.ts"))),
+};
+
+/**
+ * What runs on Node each time: one minute for whatever touches the border, the event loop, files, sockets and how a process
+ * ends, and for the bits; what is computed in TypeScript alone has been tested on two runtimes by then.
+ */
+const nodeFiles = [
+  "abi",
+  "assets",
+  "batcher",
+  "buffers",
+  "chat",
+  "dispose",
+  "doorbell",
+  "errors",
+  "exact",
+  "exit",
+  "generation",
+  "handles",
+  "lightgpt",
+  "sampler",
+  "server_sockets",
+  "start",
+  "streams",
+  "tokenizer",
+];
+
+/** Runs tests on Node, a process for each file as Node's runner does it. */
+async function onNode(files) {
+  const { program, version } = tools.find(({ name }) => name === "node");
+  if (program.length === 0) {
+    return { passed: 0, failed: 0, skipped: [`all (npm has no Node ${version} for this machine)`], output: "" };
+  }
+  const xml = join(scratch, "node.xml");
+  const reports = ["junit", xml, "spec", "stdout"];
+  const flags = [0, 2].flatMap((
+    i,
+  ) => [`--test-reporter=${reports[i]}`, `--test-reporter-destination=${reports[i + 1]}`]);
+  // Node warns of foreign functions in each process, which tests of what a program writes need not expect.
+  const quiet = { ...env, NODE_OPTIONS: `${env.NODE_OPTIONS ?? ""} --disable-warning=ExperimentalWarning`.trim() };
+  const args = ["--test", "--test-concurrency=1", `--test-timeout=${testMs}`, ...flags, ...files];
+  const { code, output } = await run(toolPath("node"), args, { env: quiet });
+  return { ...countNode(readIfThere(xml), code), output };
+}
 
 /** Formatters, linters, types, documentation, and our own rules: each is one that passes or fails. */
 async function checks() {
@@ -103,15 +152,16 @@ function readIfThere(path) {
 function chosen([first, ...words]) {
   if (first === "mutants") return { mutants: () => tryMutants(words) };
   const wanted = first === undefined ? Object.keys(suites) : [first, ...words];
-  const unknown = wanted.find((name) => !Object.hasOwn(suites, name));
-  const known = [...Object.keys(suites), "mutants"].join(", ");
+  const all = { ...suites, ...extras };
+  const unknown = wanted.find((name) => !Object.hasOwn(all, name));
+  const known = [...Object.keys(all), "mutants"].join(", ");
   if (unknown !== undefined) throw new Failure(`no part "${unknown}"; there are ${known}`);
-  return Object.fromEntries(Object.entries(suites).filter(([name]) => wanted.includes(name)));
+  return Object.fromEntries(Object.entries(all).filter(([name]) => wanted.includes(name)));
 }
 
 async function test() {
   const parts = chosen(process.argv.slice(2));
-  await setup();
+  await setup(Object.keys(parts).some((name) => name.startsWith("node")) ? ["node"] : []);
   const total = { passed: 0, failed: 0, skipped: [] };
   const problem = await attempt(build);
   if (problem) {

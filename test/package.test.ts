@@ -179,7 +179,7 @@ describe("the package", () => {
       "0",
     ]);
     assertEquals([command.code, command.stdout.trim()], [0, stdout.trim()], command.stderr);
-    assertMatch(readFileSync(join(installed, "cli/main.js"), "utf8"), /^#!\/usr\/bin\/env bun\n/);
+    assertMatch(readFileSync(join(installed, "cli/start.js"), "utf8"), /^#!\/usr\/bin\/env node\n/);
   });
 
   it("compiles into one binary with Bun, library and model inside", { skip: isDeno }, async () => {

@@ -117,8 +117,11 @@ const finite = (x: number) => Math.min(Math.max(f(x), -most), most);
 /** Tokens of a state with their weights. */
 class Candidates {
   heat = 1;
+  tokens: Token[];
 
-  constructor(public tokens: Token[]) {}
+  constructor(tokens: Token[]) {
+    this.tokens = tokens;
+  }
 
   get max(): number {
     return this.tokens.reduce((max, { logit }) => Math.max(max, logit), -Infinity);

@@ -16,7 +16,7 @@ import { typescript, violations, zig } from "../scripts/check-imports.js";
 import { docViolations } from "../scripts/check-docs.js";
 import { assertionViolations, styleViolations } from "../scripts/check-style.js";
 import house from "../scripts/lint.js";
-import { countBun, countDeno, countZig } from "../scripts/report.js";
+import { countBun, countDeno, countNode, countZig } from "../scripts/report.js";
 import { checkMachine, offline } from "../scripts/setup.js";
 import { flags, withPrompt } from "../scripts/start.js";
 
@@ -71,6 +71,7 @@ describe("counting", () => {
     assertEquals(countZig("", 0).failed, 1);
     assertEquals(countDeno("", 1).failed, 1);
     assertEquals(countBun("", "", 1).failed, 1);
+    assertEquals(countNode("", 0).failed, 1);
     assertEquals(countBun('<testcase name="a" />', " 1 pass\n", 132).failed, 1);
   });
 
@@ -90,6 +91,14 @@ describe("counting", () => {
       '<testcase name="bad"><failure type="Error" message="x">x</failure></testcase>';
     assertEquals(countBun(xml, " 1 pass\n 1 skip\n 1 fail\n", 1), { passed: 1, failed: 1, skipped: ["late"] });
     assertEquals(countBun(xml, " 1 pass\n 1 skip\n 2 fail\n 1 error\n", 1).failed, 2);
+  });
+
+  it("counts Node's leaves, whatever is in their names, and a file that it could not load", () => {
+    const xml = `<testsuite name="group" tests="3"><testcase name="good &lt;x>" classname="group" file="a.test.ts"/>
+      <testcase name="late >" classname="group"><skipped type="skipped" message="why"/></testcase>
+      <testcase name="bad" classname="group" failure="a > b"><failure type="testCodeFailure" message="a > b">x</failure></testcase>
+      </testsuite><testcase name="b.test.ts" classname="test"><failure message="test failed">x</failure></testcase>`;
+    assertEquals(countNode(xml, 1), { passed: 1, failed: 2, skipped: ["late >"] });
   });
 });
 

@@ -36,7 +36,7 @@ describe("a server on a socket", () => {
       limits: { heartbeatMs: 20 },
       log: (entry) => void log.push(entry),
     });
-    listening = listen(server, { port: 0 });
+    listening = await listen(server, { port: 0 });
     const bias = Object.fromEntries([...lm.model.tokenizer.endOfGeneration].map((token) => [token, -100]));
     long = { prompt: "Once", max_tokens: 400, seed: 1, logit_bias: bias };
   });

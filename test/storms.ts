@@ -57,7 +57,7 @@ export async function storms(path: string, { cuts, storms, stormMs }: StormCount
   writeFileSync(`${path}.cjs`, cutter);
   for (let storm = 0; storm < storms; storm++) {
     copyFileSync(whole, path);
-    const flags = "Deno" in globalThis ? ["run", "-A"] : ["run"];
+    const flags = "Deno" in globalThis ? ["run", "-A"] : [];
     const child = spawn(process.execPath, [...flags, `${path}.cjs`, path], { stdio: ["ignore", "pipe", "inherit"] });
     await new Promise((resolve) => child.stdout.once("data", resolve));
     for (const end = performance.now() + stormMs; performance.now() < end;) await load();

@@ -10,11 +10,16 @@ interface Modules {
   "node:child_process": typeof import("node:child_process");
   "node:crypto": typeof import("node:crypto");
   "node:fs": typeof import("node:fs");
+  "node:http": typeof import("node:http");
+  "node:module": typeof import("node:module");
   "node:os": typeof import("node:os");
   "node:path": typeof import("node:path");
   "node:process": typeof import("node:process");
+  "node:stream": typeof import("node:stream");
+  "node:stream/promises": typeof import("node:stream/promises");
   "node:timers": typeof import("node:timers");
   "node:url": typeof import("node:url");
+  "node:worker_threads": typeof import("node:worker_threads");
   "node:zlib": typeof import("node:zlib");
 }
 

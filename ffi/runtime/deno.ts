@@ -77,6 +77,8 @@ const files: Files = {
     const now = new Date();
     Deno.utimeSync(path, now, now);
   },
+
+  makeFolder: (path) => Deno.mkdirSync(path, { recursive: true }),
 };
 
 /** Deno as a {@link Runtime}. */
@@ -129,7 +131,8 @@ export const deno: Runtime = {
     return Deno.memoryUsage().rss;
   },
 
-  listen(hostname: string, port: number, handler: Handler): Socket {
+  // deno-lint-ignore require-await -- what it throws becomes a rejection
+  async listen(hostname: string, port: number, handler: Handler): Promise<Socket> {
     const server = Deno.serve({ hostname, port, onListen: () => {} }, (request) => handler(request));
     return { port: (server.addr as Deno.NetAddr).port, close: () => server.shutdown() };
   },

@@ -1,5 +1,5 @@
 /**
- * What a runtime must provide. `deno.ts` and `bun.ts` implement it; nothing else names a runtime.
+ * What a runtime must provide. `deno.ts`, `bun.ts` and `node.ts` implement it; nothing else names a runtime.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { EngineHandle, ModelHandle, NativeFunctions, Signature } from "../w
 /** The name of a native function. */
 export type FunctionName = keyof NativeFunctions;
 
-/** An opened library. It is never closed: calling a symbol afterwards crashes both runtimes. */
+/** An opened library. It is never closed: calling a symbol afterwards crashes the runtime. */
 export interface OpenLibrary<Name extends FunctionName = FunctionName> {
   /** The functions by name; they block the caller. */
   readonly call: Pick<NativeFunctions, Name>;
 }
 
-/** What Deno may be asked to allow: a path to read or write, a command to run, a figure of the system to know. */
+/** What a runtime may be asked to allow: a path to read or write, a command to run, a figure of the system to know. */
 export type Permission = "read" | "write" | "run" | "sys";
 
 /** Files, as a runtime has them by itself: fast to begin with, for no module of Node's is loaded. What they throw is the runtime's. */
@@ -29,6 +29,8 @@ export interface Files {
   privacy(path: string): Privacy;
   /** Notes in a file's times that it was used now; throws where that is not allowed. */
   touch(path: string): void;
+  /** Makes a folder, and those that it lies in; one that is there is fine. */
+  makeFolder(path: string): void;
 }
 
 /** Who may read and write a folder: this user alone, others too, or that may not be asked; or it is not there, or no folder. */
@@ -66,7 +68,7 @@ export type Handler = (request: Request) => Promise<Response>;
 /** What a runtime provides. */
 export interface Runtime {
   /** Its name, for messages. */
-  readonly name: "Deno" | "Bun";
+  readonly name: "Deno" | "Bun" | "Node";
   /** The system, as `process.platform` names it. */
   readonly platform: string;
   /** The processor's architecture, as `process.arch` names it. */
@@ -77,8 +79,8 @@ export interface Runtime {
   readonly libc: "gnu" | "musl" | undefined;
   /** Opens the library at `path`; throws the runtime's own error where that fails. */
   open<Name extends FunctionName>(path: string, functions: Readonly<Record<Name, Signature>>): OpenLibrary<Name>;
-  /** The runtime's own doorbell for a library that {@link Runtime.open} has opened. */
-  doorbell(library: OpenLibrary): Doorbell;
+  /** The runtime's own doorbell for a library that {@link Runtime.open} has opened at `path`. */
+  doorbell(library: OpenLibrary, path: string): Doorbell;
   /** An environment variable; undefined where it is not set or may not be read. Never prompts. */
   variable(name: string): string | undefined;
   /** Whether a file lies inside the program that runs, where only the runtime itself can open it. */
@@ -87,8 +89,8 @@ export interface Runtime {
   memory(): number | undefined;
   /** Bytes of memory that this process has. */
   resident(): number;
-  /** Takes requests of HTTP; throws the runtime's own error where the address cannot be had. A silent request is never cut. */
-  listen(hostname: string, port: number, handler: Handler): Socket;
+  /** Takes requests of HTTP; fails with the runtime's own error where the address cannot be had. A silent request is never cut. */
+  listen(hostname: string, port: number, handler: Handler): Promise<Socket>;
   /** Whether the program may do something, as far as the runtime says before it is tried. Never prompts. */
   allows(what: Permission, which: string): boolean;
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { node } from "../../ffi/runtime/builtins.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { workFailure } from "./row_file.ts";
 
 /** Who works in the folder, at what, and how far it is. */
@@ -42,7 +43,7 @@ export class CalibrationStore {
     const goesOn = found?.work === work;
     attempt(folder, () => {
       if (!goesOn) fs.rmSync(folder, { recursive: true, force: true });
-      fs.mkdirSync(folder, { recursive: true });
+      currentRuntime().files.makeFolder(folder);
     });
     const store = new CalibrationStore(folder, work, goesOn ? found.layers : 0);
     held.add(folder);

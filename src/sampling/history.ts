@@ -27,6 +27,7 @@ function grown(words: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
 
 /** The memory of a sampler. */
 export class History {
+  readonly #sampling: Sampling;
   readonly #window: number;
   readonly #dry: Sampling["dry"];
   #tokens = new Uint32Array(256);
@@ -39,7 +40,8 @@ export class History {
   #common = new Int32Array(0);
 
   /** Keeps as much as the settings need; `skipped` tokens came before those that it will be told. */
-  constructor(private readonly sampling: Sampling, skipped = 0) {
+  constructor(sampling: Sampling, skipped = 0) {
+    this.#sampling = sampling;
     this.#skipped = skipped;
     this.#window = sampling.penaltyWindow;
     this.#dry = sampling.dry;
@@ -121,7 +123,7 @@ export class History {
 
   /** A copy that changes independently. */
   clone(): History {
-    const copy = new History(this.sampling, this.#skipped);
+    const copy = new History(this.#sampling, this.#skipped);
     copy.#tokens = this.#tokens.slice();
     copy.#length = this.#length;
     copy.#counts.words = this.#counts.words.slice();

@@ -19,7 +19,7 @@ import type { Server } from "./server.ts";
  * const where: ListenOptions = { port: 0 }; // any that is free
  * await using lm = await LightGPT.load();
  * await using server = createServer({ models: { stories: lm } });
- * const listening = listen(server, where);
+ * const listening = await listen(server, where);
  * console.log(listening.url);
  * await listening.close();
  * ```
@@ -63,7 +63,7 @@ export const listenFields = {
  *
  * await using lm = await LightGPT.load();
  * await using server = createServer({ models: { stories: lm } });
- * const listening: Listening = listen(server, { port: 0 });
+ * const listening: Listening = await listen(server, { port: 0 });
  * console.log((await fetch(`${listening.url}/health`)).status);
  * await listening.close();
  * ```
@@ -78,7 +78,7 @@ export interface Listening {
 }
 
 /**
- * Lets a `server` listen, on Deno and on Bun alike. It takes plain HTTP; put a proxy before it for TLS.
+ * Lets a `server` listen, alike on each runtime. It takes plain HTTP; put a proxy before it for TLS.
  *
  * @throws {LightGPTError} of the code `io` if the address cannot be had
  *
@@ -89,15 +89,15 @@ export interface Listening {
  *
  * await using lm = await LightGPT.load();
  * await using server = createServer({ models: { stories: lm } });
- * const listening = listen(server, { port: 0 });
+ * const listening = await listen(server, { port: 0 });
  * console.log(await (await fetch(`${listening.url}/v1/models`)).json());
  * await listening.close();
  * ```
  */
-export function listen(server: Server, options: ListenOptions = {}): Listening {
+export async function listen(server: Server, options: ListenOptions = {}): Promise<Listening> {
   const { port, hostname } = readOptions(listenFields, options);
   try {
-    const socket = currentRuntime().listen(hostname, port, server.fetch);
+    const socket = await currentRuntime().listen(hostname, port, server.fetch);
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return { url: `http://${host}:${socket.port}`, port: socket.port, close: () => socket.close() };
   } catch (error) {
