@@ -1,5 +1,5 @@
 /**
- * LightGPT runs GGUF language models on the CPU inside a Deno or Bun program.
+ * LightGPT runs GGUF language models on the CPU inside a Deno, Bun or Node program.
  *
  * @example
  * ```ts

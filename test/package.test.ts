@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -15,10 +15,13 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { bundled, bytesMost, compile, dependencies, install, pack, publishDry, stage } from "../scripts/package.js";
+import { toolPath } from "../scripts/tools.js";
 import { note, often } from "./counts.ts";
 import { repository } from "./kit.ts";
 
 const isDeno = "Deno" in globalThis;
+const isBun = "Bun" in globalThis;
+const isNode = !isDeno && !isBun;
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-package-"));
 const name = "@lightgpt/lightgpt";
 const folder = join(directory, "jsr");
@@ -170,7 +173,7 @@ describe("the package", () => {
     const { code, stdout, stderr } = await runFile(main);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /[a-z]{2}/);
-    const command = await runFile(join(installed, "cli/main.js"), [
+    const command = await runFile(join(installed, "cli/start.js"), [
       "run",
       "Once upon a time",
       "--max-tokens",
@@ -182,7 +185,7 @@ describe("the package", () => {
     assertMatch(readFileSync(join(installed, "cli/start.js"), "utf8"), /^#!\/usr\/bin\/env node\n/);
   });
 
-  it("compiles into one binary with Bun, library and model inside", { skip: isDeno }, async () => {
+  it("compiles into one binary with Bun, library and model inside", { skip: !isBun }, async () => {
     const library = files.find((path) => path.startsWith("lib/"));
     const inside = `import library from "./node_modules/${name}/${library}" with { type: "file" };
 import model from "./node_modules/${name}/models/tinytales-q4_0.gguf" with { type: "file" };
@@ -198,7 +201,7 @@ process.env.LIGHTGPT_LIBRARY = library;`;
     assert(readdirSync(cache).length >= 1);
   });
 
-  it("compiles into one binary with Bun that finds a large model beside it", { skip: isDeno }, async () => {
+  it("compiles into one binary with Bun that finds a large model beside it", { skip: !isBun }, async () => {
     const library = files.find((path) => path.startsWith("lib/"));
     const inside = `import library from "./node_modules/${name}/${library}" with { type: "file" };
 import { dirname, join } from "node:path";
@@ -251,6 +254,55 @@ const beside = join(dirname(process.execPath), "model.gguf");`;
     });
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /[a-z]{2}/);
+  });
+});
+
+describe("the package on a Node without foreign functions", { skip: !isNode }, () => {
+  /** Flags under which this Node is like an older one. */
+  const older = () => [
+    "--import",
+    writeProgram("older.mjs", 'process.getBuiltinModule("node:module").isBuiltin = () => false;\n'),
+  ];
+  const words = ["run", "Once upon a time", "--max-tokens", "9", "--temperature", "0"];
+  const command = () => join(installed, "cli/start.js");
+  const sentence = /LightGPT runs on Deno 2\.9, Bun 1\.4 and Node 26\.10, or newer; this is Node \d+\.\d+\.\d+/;
+
+  it("is written in a syntax that Node 20 reads", () => {
+    const modules = readdirSync(installed, { recursive: true }).map(String).filter((path) => path.endsWith(".js"));
+    assertGreater(modules.length, 10);
+    for (const path of modules) {
+      const text = readFileSync(join(installed, path), "utf8");
+      assert(!/^\s*(await )?using \w+ = /m.test(text), path);
+    }
+  });
+
+  it("is refused in one sentence", async () => {
+    const main = writeProgram(
+      "refused.ts",
+      `import { LightGPT, UnsupportedError } from "${name}";
+await LightGPT.load().catch((error) => console.log(error instanceof UnsupportedError, error.message));\n`,
+    );
+    const { code, stdout, stderr } = await run(process.execPath, [...older(), main]);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, new RegExp(`^true ${sentence.source}\\.\n$`));
+  });
+
+  it("has a command that runs on Bun or Deno where one is on the PATH, and else says what is needed", async () => {
+    const { stdout: expected } = await run(process.execPath, [command(), ...words]);
+    assertMatch(expected, /[a-z]{2}/);
+    const nowhere = await run(process.execPath, [...older(), command(), ...words], { PATH: directory });
+    assertEquals([nowhere.code, nowhere.stdout], [1, ""]);
+    assertMatch(
+      nowhere.stderr,
+      new RegExp(`^lightgpt: ${sentence.source}, and neither bun nor deno is on the PATH\\.\n$`),
+    );
+    for (const other of ["bun", "deno"]) {
+      const path = join(directory, `only-${other}`);
+      mkdirSync(path);
+      symlinkSync(toolPath(other), join(path, other));
+      const told = await run(process.execPath, [...older(), command(), ...words], { PATH: path });
+      assertEquals([told.code, told.stdout], [0, expected], told.stderr);
+    }
   });
 });
 
@@ -322,17 +374,24 @@ describe("Workers", () => {
   it("may load LightGPT in the main thread and in several at once", async () => {
     const worker = writeProgram(
       "worker.ts",
-      program(new URL("../mod.ts", import.meta.url).href) + "postMessage(text);\n",
+      program(new URL("../mod.ts", import.meta.url).href) +
+        (isNode
+          ? 'import { parentPort } from "node:worker_threads";\nparentPort.postMessage(text);\n'
+          : "postMessage(text);\n"),
     );
     const main = writeProgram(
       "workers.ts",
       `import { LightGPT } from "${new URL("../mod.ts", import.meta.url).href}";
+${isNode ? 'import { Worker } from "node:worker_threads";' : ""}
 const workers = Array.from({ length: ${
         often(4, 8)
-      } }, () => new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" }));
+      } }, () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }));
 const told = workers.map((worker) => new Promise((resolve, reject) => {
-  worker.onmessage = ({ data }) => resolve(data);
-  worker.onerror = (event) => reject(event.error ?? event.message);
+  ${
+        isNode
+          ? 'worker.on("message", resolve); worker.on("error", reject);'
+          : "worker.onmessage = ({ data }) => resolve(data); worker.onerror = (event) => reject(event.error ?? event.message);"
+      }
 }));
 await using lm = await LightGPT.load();
 const { text } = await lm.complete("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } });
