@@ -47,6 +47,19 @@ async function repeat(times: number, child: () => Promise<void>): Promise<void> 
   note(17, "ends", times);
 }
 
+/** Starts a worker with the source of a module that posts messages: the web's way, or Node's. */
+const startWorker = "Deno" in globalThis || "Bun" in globalThis
+  ? `(source) =>
+      new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), { type: "module" })`
+  : `(source) => {
+      const { Worker } = process.getBuiltinModule("node:worker_threads");
+      const posts = 'const { parentPort } = process.getBuiltinModule("node:worker_threads");' +
+        "globalThis.postMessage = (message) => parentPort.postMessage(message);";
+      const worker = new Worker(new URL("data:text/javascript," + encodeURIComponent(posts + source)));
+      worker.on("message", (data) => worker.onmessage?.({ data }));
+      return worker;
+    }`;
+
 describe("the process ends", () => {
   for (const [name, { how, ends }] of Object.entries(ways)) {
     it(`by ${name}`, () =>
@@ -93,8 +106,7 @@ describe("the process ends", () => {
         const lm = await LightGPT.load();
         postMessage("loaded");
         for (;;) await lm.complete("Once upon a time");\`;
-      const url = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
-      const workers = Array.from({ length: 3 }, () => new Worker(url, { type: "module" }));
+      const workers = Array.from({ length: 3 }, () => (${startWorker})(worker));
       await Promise.all(workers.map((worker) => new Promise((resolve) => worker.onmessage = resolve)));
       for (const worker of workers) {
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));

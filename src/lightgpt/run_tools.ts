@@ -115,7 +115,7 @@ export async function runTools<T extends Tools>(
     if (tool.run === undefined) refuseOption(`tools.${name}.run`, "a function", tool.run);
   }
   const own = pickOptions<AnswerOptions<T>>(answerFields, options);
-  const limits = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)];
+  const limits = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(Math.ceil(timeoutMs))];
   const ending = AbortSignal.any(limits.filter((one) => one !== undefined));
   for (let round = 1;; round++) {
     // A call that is required is required once.

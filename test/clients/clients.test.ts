@@ -43,7 +43,7 @@ describe("clients", { skip }, () => {
   const rest = { temperature: 0.9, seed: 4 };
   before(async () => {
     small = await serveStories({ keys: [key] });
-    listening = listen(small.server, { port: 0 });
+    listening = await listen(small.server, { port: 0 });
     expected = await small.lm.reply(messages, { template, sampling: rest, maxTokens: 24 });
   });
   after(async () => {
