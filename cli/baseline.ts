@@ -22,7 +22,8 @@ import { type BaselineReport, makeRows, type Report } from "../src/measuring/ben
 import { readText, ResultFile } from "./files.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
-import { print, ProgressBar, toJson } from "./output.ts";
+import { print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 const plain = "scalar";
 /** Tokens of a text that are compared bit by bit. */

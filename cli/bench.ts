@@ -13,7 +13,8 @@ import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
 import { UsageError } from "./types.ts";
-import { print, ProgressBar, toJson } from "./output.ts";
+import { print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 /** Runs the subcommand. */
 export async function bench(args: Arguments, signal: AbortSignal): Promise<void> {

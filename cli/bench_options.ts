@@ -13,7 +13,7 @@ function several(short: string, about: string): OptionSpec {
 /** The subcommand, made of the options that all with a model have in `common`. */
 export function benchCommand(common: Readonly<Record<string, OptionSpec>>, json: OptionSpec): CommandSpec {
   return {
-    about: "measure how fast a model runs on this machine, alone or side by side with a baseline",
+    about: "measure how fast a model runs on this machine, alone or beside a baseline",
     options: {
       ...common,
       prompt: several("p", "read prompts of so many tokens (default: 512, or what the context holds)"),

@@ -15,6 +15,8 @@ import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { checkConstraint } from "./constraint.ts";
 import { openDraft, openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
+import { canAsk } from "./menu.ts";
+import { UsageError } from "./types.ts";
 import { type Interrupt, note, print, toJson } from "./output.ts";
 import { generateOptions } from "./run.ts";
 
@@ -29,10 +31,12 @@ Ctrl-C stops an answer.
 /** Runs the subcommand. */
 export async function chat(args: Arguments, signal: AbortSignal, interrupt: Interrupt): Promise<void> {
   const template = args.text("template");
+  const path = args.text("model") ?? (template === undefined ? await offerModel(interrupt) : undefined);
+  if (path === undefined && template === undefined) return;
   const source = template === undefined ? {} : { template: readFileSync(template, "utf8") };
   using guesser = await openDraft(args, signal);
   const { signal: _whole, ...options } = generateOptions(args, signal, guesser);
-  await using lm = await openModel(args, signal);
+  await using lm = await openModel(args, signal, path);
   await checkConstraint(options.constraint, lm.model.tokenizer);
   const talk = new Talk(lm, { ...options, ...source }, args.text("system"), interrupt);
   // Refuses a model that cannot chat before anything is typed.
@@ -60,6 +64,18 @@ export async function chat(args: Arguments, signal: AbortSignal, interrupt: Inte
     signal.removeEventListener("abort", end);
     lines.close();
   }
+}
+
+/** Which model to talk with, where none was named: one that a person chooses; undefined where none is chosen. */
+async function offerModel(interrupt: Interrupt): Promise<string | undefined> {
+  if (!canAsk()) {
+    throw new UsageError(
+      "chat needs a model that answers, such as `lightgpt chat smollm2:135m` (105 MB, fetched once); `lightgpt pull` shows " +
+        "others. The embedded model only tells stories: `lightgpt run`",
+    );
+  }
+  note("the embedded model only tells stories; these answer, and are fetched once:");
+  return await (await import("./pull.ts")).chooseModel("Which one?", interrupt);
 }
 
 /** The conversation so far. */

@@ -12,15 +12,18 @@ import { readText } from "./files.ts";
 import { optionsFrom } from "./flags.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
-import { note, print, ProgressBar, toJson } from "./output.ts";
+import { modelPath } from "./download.ts";
+import { note, print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 /** Runs the subcommand. */
 export async function imatrix(args: Arguments, signal: AbortSignal): Promise<void> {
   const [file, out] = [args.text("file"), args.text("out")];
   if (file === undefined || out === undefined) throw new UsageError("imatrix needs --file and --out");
   const text = readText("--file", file);
-  const loading = new ProgressBar("loading");
-  await using model = await Model.load(args.text("model") ?? embeddedModel(), {
+  const path = await modelPath(args.text("model") ?? embeddedModel(), signal);
+  const loading = new ProgressBar(`loading ${basename(path)}`, "bytes");
+  await using model = await Model.load(path, {
     ...optionsFrom<LoadOptions>(args, loadFields),
     signal,
     onProgress: ({ bytesDone, bytesTotal }) => loading.update(bytesDone, bytesTotal),

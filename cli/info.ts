@@ -15,6 +15,7 @@ import { readPlan } from "../src/model/model.ts";
 import { keptProfile } from "../src/tuning/tuned_settings.ts";
 import type { Profile } from "../src/tuning/tuner/profile.ts";
 import type { Arguments } from "./arguments.ts";
+import { modelPath } from "./download.ts";
 import { optionsFrom } from "./flags.ts";
 import { note, print, toJson } from "./output.ts";
 
@@ -36,10 +37,12 @@ export interface InfoReport {
 }
 
 /** Runs the subcommand. */
-export async function info(args: Arguments): Promise<void> {
+export async function info(args: Arguments, signal: AbortSignal): Promise<void> {
   await prepare();
   const batching = optionsFrom<BatcherOptions>(args, batcherFields);
-  const model = readPlan(args.text("model") ?? await fetchEmbeddedModel(), { context: args.number("context") });
+  const model = readPlan(await modelPath(args.text("model") ?? await fetchEmbeddedModel(), signal), {
+    context: args.number("context"),
+  });
   const machine = probeMachine();
   const kept = keptProfile({ model, machine, batching });
   if (kept.note) note(kept.note);

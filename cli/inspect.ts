@@ -15,14 +15,18 @@ import { type Gguf, MetadataArray, type MetadataValue, readGguf, type Tensor } f
 import { mebibytes } from "../src/batching/memory_budget.ts";
 import { loadTokenizer } from "../src/text/tokenizer/load.ts";
 import type { Arguments } from "./arguments.ts";
+import { modelPath } from "./download.ts";
 import { UsageError } from "./types.ts";
 import { print, toJson } from "./output.ts";
+import { sizeText } from "../src/options/size_text.ts";
+import process from "node:process";
+import { styleText } from "node:util";
 
 /** Arrays up to this length are shown whole: per-layer numbers are, vocabularies aren't. */
 const wholeArray = 16;
 
 /** What `--json` prints. */
-interface Report {
+export interface Report {
   files: readonly string[];
   version: number;
   bytes: number;
@@ -43,14 +47,19 @@ interface Report {
 }
 
 /** Runs the subcommand. */
-export async function inspect(args: Arguments): Promise<void> {
-  if (args.argument === undefined) throw new UsageError("inspect needs FILE");
+export async function inspect(args: Arguments, signal: AbortSignal): Promise<void> {
+  if (args.argument === undefined) throw new UsageError("inspect needs MODEL");
   await prepare();
-  const report = await reportOn(readGguf(args.argument), args.flag("tensors"), args.number("context"));
+  const report = await reportOn(
+    readGguf(await modelPath(args.argument, signal)),
+    args.flag("tensors"),
+    args.number("context"),
+  );
   await print(args.flag("json") ? toJson(report) : plainText(report));
 }
 
-async function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined): Promise<Report> {
+/** What is known of a file. */
+export async function reportOn(gguf: Gguf, withTensors: boolean, context: number | undefined): Promise<Report> {
   const tensors = [...gguf.tensors.values()];
   const { plan, reason } = await planOf(gguf, tensors, context);
   const { settings } = resolveBatcherOptions({});
@@ -118,22 +127,23 @@ function shown(value: MetadataValue): unknown {
   return value.length <= wholeArray ? begin : { length: value.length, begin };
 }
 
-function plainText(report: Report): string {
+/** The report as text. */
+export function plainText(report: Report): string {
   const types = Object.entries(report.types).map(([type, { tensors }]) => `${type} x ${tensors}`).join(", ");
   const rows: [string, string][] = [
     ["files", report.files.join(", ")],
-    ["size", `${report.bytes} bytes, GGUF version ${report.version}`],
+    ["size", `${sizeText(report.bytes)} (${report.bytes} bytes), GGUF version ${report.version}`],
     ["architecture", report.architecture ?? "not named"],
     ["name", report.name ?? "not named"],
-    ["parameters", String(report.parameters)],
+    ["parameters", countText(report.parameters)],
     ["tensors", types],
-    ["runs", report.runs ? "yes" : `no: ${report.reason}`],
+    ["runs", report.runs ? styled("green", "yes") : styled("red", `no: ${report.reason}`)],
     ...report.run ? runRows(report.run) : [],
     ...report.warnings.map((warning): [string, string] => ["warning", warning]),
   ];
   const metadata = Object.entries(report.metadata).map(([key, value]): [string, string] => [key, inOneLine(value)]);
   const tensors = report.tensors?.map(({ name, type, dims, bytes }) =>
-    `${name}  ${type}  ${dims.join(" x ")}  ${bytes}`
+    `${name}  ${type}  ${dims.join(" x ")}  ${sizeText(bytes)}`
   );
   return [...columns(rows), "", ...columns(metadata), ...(tensors ? ["", ...tensors] : [])].join("\n") + "\n";
 }
@@ -166,7 +176,7 @@ function runRows(run: RunReport): [string, string][] {
       feedForwards[feedForward]
     }`;
   });
-  const behind = kvBytesBehind < kvBytesAPosition ? `, ${kvBytesBehind} once windows have passed` : "";
+  const behind = kvBytesBehind < kvBytesAPosition ? `, ${sizeText(kvBytesBehind)} once windows have passed` : "";
   const shared = experts && experts.sharedWidth > 0 ? `, and a shared one of width ${experts.sharedWidth}` : "";
   return [
     ...groups.map((group, index): [string, string] => [index === 0 ? "layers" : "", group]),
@@ -178,8 +188,8 @@ function runRows(run: RunReport): [string, string][] {
         ],
       ]
       : [],
-    ["keys, values", `${kvBytesAPosition} bytes a position (${kv}, pages of ${pageSize})${behind}`],
-    ...stateBytes > 0 ? [["state", `${stateBytes} bytes a sequence`] as [string, string]] : [],
+    ["keys, values", `${sizeText(kvBytesAPosition)} a position (${kv}, pages of ${pageSize})${behind}`],
+    ...stateBytes > 0 ? [["state", `${sizeText(stateBytes)} a sequence`] as [string, string]] : [],
     ...run.memory.map(({ context, total, kv }, index): [string, string] => {
       const trained = context === run.context ? ", what it was trained for" : "";
       return [
@@ -191,12 +201,24 @@ function runRows(run: RunReport): [string, string][] {
   ];
 }
 
+/** A number of weights, as models are called by: `135 million`. */
+function countText(count: number): string {
+  const [unit, word] = count < 1e6 ? [1, ""] : count < 1e9 ? [1e6, " million"] : [1e9, " billion"];
+  return `${unit === 1 ? count : Number((count / unit).toPrecision(3))}${word}`;
+}
+
+function styled(style: "bold" | "green" | "red", text: string): string {
+  return styleText(style, text, { stream: process.stdout });
+}
+
+/** A value of the metadata; f32 numbers have no more than seven digits that say something. */
 function inOneLine(value: unknown): string {
-  const json = toJson(value).trimEnd();
+  const rounded = typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
+  const json = toJson(rounded).trimEnd();
   return json.length <= 100 ? json : `${json.slice(0, 97)}...`;
 }
 
 function columns(rows: readonly [string, string][]): string[] {
   const width = Math.max(0, ...rows.map(([key]) => key.length));
-  return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}`);
+  return rows.map(([key, value]) => `${styled("bold", key.padEnd(width))}  ${value}`);
 }

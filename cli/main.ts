@@ -19,9 +19,10 @@ import { info } from "./info.ts";
 import { inspect } from "./inspect.ts";
 import { logits } from "./logits.ts";
 import type { Arguments } from "./arguments.ts";
-import { COMMANDS, helpText, parseCommand } from "./options.ts";
+import { helpText } from "./help.ts";
+import { COMMANDS, parseCommand } from "./options.ts";
 import { UsageError } from "./types.ts";
-import { errorText, Interrupt, note, print } from "./output.ts";
+import { complain, errorText, Interrupt, print } from "./output.ts";
 import { pack } from "./pack.ts";
 import { perplexity } from "./perplexity.ts";
 import { quantize } from "./quantize.ts";
@@ -29,6 +30,7 @@ import { run } from "./run.ts";
 import { tokenize } from "./tokenize.ts";
 import { tune } from "./tune.ts";
 import { nearestName } from "../src/options/suggest.ts";
+import { InvalidArgumentError } from "../ffi/errors.ts";
 import { VERSION } from "../ffi/wire.ts";
 
 const RUNNERS: Readonly<
@@ -46,10 +48,16 @@ const RUNNERS: Readonly<
   info,
   imatrix,
   bench,
-  // Loaded when it is used: the other commands need nothing of a server.
+  // Loaded when they are used: the other commands need nothing of a server, or of a hub.
   serve: async (args, signal) => await (await import("./serve.ts")).serve(args, signal),
   worker: async (args, signal) => await (await import("./cluster.ts")).worker(args, signal),
   gateway: async (args, signal) => await (await import("./cluster.ts")).gateway(args, signal),
+  pull: async (args, signal, interrupt) => await (await import("./pull.ts")).pull(args, signal, interrupt),
+  list: async (args, signal) => await (await import("./list.ts")).list(args, signal),
+  show: async (args, signal) => await (await import("./show.ts")).show(args, signal),
+  rm: async (args, signal) => await (await import("./list.ts")).rm(args, signal),
+  ps: async (args, signal) => await (await import("./ps.ts")).ps(args, signal),
+  completions: async (args) => await (await import("./completions.ts")).completions(args),
 };
 
 /** Runs the command with the words after its name; returns the exit code. */
@@ -64,14 +72,17 @@ export async function main(words: readonly string[]): Promise<number> {
       process.stderr.write("\n");
       return 130;
     }
-    note(errorText(error));
-    return error instanceof UsageError ? 2 : 1;
+    complain(errorText(error));
+    // An option's own check may know better than the table what it may be: the command line is wrong all the same.
+    return error instanceof UsageError || error instanceof InvalidArgumentError ? 2 : 1;
   }
 }
 
 async function dispatch([name, ...words]: readonly string[], interrupt: Interrupt): Promise<void> {
-  if (name === "--version" || name === "-V") return print(`lightgpt ${VERSION}\n`);
-  if (name === "--help" || name === "-h" || name === "help") return print(helpText());
+  if (name === "--version" || name === "-V" || name === "-v") return print(`lightgpt ${VERSION}\n`);
+  if (name === "help" && words[0] !== undefined && Object.hasOwn(COMMANDS, words[0])) return print(helpText(words[0]));
+  if (name === "--help" || name === "-h" || name === "help" && words.length === 0) return print(helpText());
+  if (name === "help") return await dispatch([...words, "--help"], interrupt); // which says that there is no such command
   if (name === undefined) throw new UsageError("no command; lightgpt --help lists them");
   if (!Object.hasOwn(COMMANDS, name)) {
     const nearest = nearestName(name, Object.keys(COMMANDS));

@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { basename } from "node:path";
 import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { lightGptFields, type LightGPTOptions } from "../src/lightgpt/options.ts";
 import { draftWords } from "../src/batching/drafting/options.ts";
 import { Model } from "../src/model/model.ts";
 import type { Arguments } from "./arguments.ts";
+import { DownloadBar } from "./download.ts";
 import { optionsFrom } from "./flags.ts";
-import { note, ProgressBar } from "./output.ts";
+import { note } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 /** Loads the model that `--model` names, or the embedded one; the caller disposes it. */
 export async function openModel(
@@ -18,13 +21,18 @@ export async function openModel(
   path: string | undefined = args.text("model"),
   untuned: "kept" | "off" = "kept",
 ): Promise<LightGPT> {
-  const bar = new ProgressBar("loading");
+  const bar = new ProgressBar(`loading ${path === undefined ? "the embedded model" : basename(path)}`, "bytes");
+  const download = new DownloadBar();
   const tuning = new ProgressBar("tuning");
   try {
     const lm = await LightGPT.load(path, {
       ...optionsFrom<LightGPTOptions>(args, lightGptFields, { lora: readAdapter }),
       signal,
-      onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
+      onDownload: download.update,
+      onProgress: ({ bytesDone, bytesTotal }) => {
+        download.end();
+        bar.update(bytesDone, bytesTotal);
+      },
       tune: args.flag("tune") ? "auto" : untuned,
       adapt: false, // a command has no load to follow, and a measurement should measure one setting
       onTune: ({ spentMs, budgetMs }) => {
@@ -37,6 +45,7 @@ export async function openModel(
     for (const { kind, text } of lm.optimizer.events) if (kind === "note") note(text);
     return lm;
   } finally {
+    download.end();
     bar.end();
     tuning.end();
   }
@@ -47,7 +56,9 @@ export async function openDraft(args: Arguments, signal: AbortSignal): Promise<M
   const how = args.text("draft");
   if (how === undefined || draftWords.some((word) => word === how)) return undefined;
   const context = args.number("context");
-  return await Model.load(how, { signal, ...(context === undefined ? {} : { context }) });
+  const download = new DownloadBar();
+  return await Model.load(how, { signal, onDownload: download.update, ...(context === undefined ? {} : { context }) })
+    .finally(() => download.end());
 }
 
 /** An adapter as `--lora` names it: a file, or a file and a scale behind a colon. */

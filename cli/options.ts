@@ -18,12 +18,19 @@ import { tuneFields } from "../src/tuning/options.ts";
 import { Arguments, type Value } from "./arguments.ts";
 import { benchCommand } from "./bench_options.ts";
 import { flagsOf } from "./flags.ts";
+import { modelCommands } from "./model_options.ts";
 import { SAMPLING } from "./sampling.ts";
 import { gatewayCommand, serveCommand, workerCommand } from "./serve_options.ts";
 import { type CommandSpec, type OptionSpec, UsageError } from "./types.ts";
 
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
-const MODEL: OptionSpec = { kind: "text", value: "FILE", about: "a GGUF file (default: the embedded model)" };
+const MODEL: OptionSpec = {
+  kind: "text",
+  value: "MODEL",
+  about: "a GGUF file, or a name such as smollm2:135m or hf:user/repo:Q4_K_M (default: the embedded model)",
+};
+/** A model in place of `--model`, for subcommands without another argument. */
+const MODEL_ARGUMENT = { name: "MODEL", required: false, sets: "model" } as const;
 
 /** The options of every subcommand that computes with a model. */
 const COMMON: Readonly<Record<string, OptionSpec>> = {
@@ -61,6 +68,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   chat: {
     about: "talk with a model that has a chat template; /help shows what can be typed",
+    argument: MODEL_ARGUMENT,
     options: {
       ...COMMON,
       ...GENERATION,
@@ -70,7 +78,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   inspect: {
     about: "show what a model file holds, whether it can run, how, and in what memory",
-    argument: { name: "FILE", required: true },
+    argument: { name: "MODEL", required: true },
     options: {
       context: {
         kind: "integer",
@@ -93,6 +101,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   logits: {
     about: "write the logits after some tokens as raw little-endian f32",
+    argument: MODEL_ARGUMENT,
     options: {
       ...COMMON,
       tokens: { kind: "ids", value: "1,2,3", required: true, about: "the token ids" },
@@ -108,6 +117,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   imatrix: {
     about: "write how much each column of a model's matrices counts, for quantize --imatrix",
+    argument: MODEL_ARGUMENT,
     options: {
       model: MODEL,
       ...flagsOf(loadFields, ["context", "allowUnknownPreTokenizer"]),
@@ -119,6 +129,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   perplexity: {
     about: "measure how well a model predicts a text",
+    argument: MODEL_ARGUMENT,
     options: {
       ...COMMON,
       file: {
@@ -149,6 +160,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   tune: {
     about: "measure the settings that make a model run fastest on this machine, and keep them",
+    argument: MODEL_ARGUMENT,
     options: {
       ...MACHINE,
       threads: {
@@ -167,12 +179,14 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   },
   info: {
     about: "show what this machine can do, and which settings were measured for a model",
+    argument: MODEL_ARGUMENT,
     options: { ...MACHINE, json: JSON_FLAG },
   },
-  bench: benchCommand(COMMON, JSON_FLAG),
-  serve: serveCommand(COMMON),
-  worker: workerCommand(COMMON),
+  bench: { ...benchCommand(COMMON, JSON_FLAG), argument: MODEL_ARGUMENT },
+  serve: { ...serveCommand(COMMON), argument: MODEL_ARGUMENT },
+  worker: { ...workerCommand(COMMON), argument: MODEL_ARGUMENT },
   gateway: gatewayCommand(),
+  ...modelCommands(JSON_FLAG),
 };
 
 /** Reads the words after a subcommand's name; throws a {@link UsageError} for anything that the table doesn't have. */
@@ -210,6 +224,11 @@ export function parseCommand(name: string, words: readonly string[]): Arguments 
         );
       }
       argument = token.value;
+      const { sets } = spec.argument;
+      if (sets !== undefined && values.has(sets)) {
+        throw new UsageError(`${spec.argument.name} and --${sets} are both given`);
+      }
+      if (sets !== undefined) values.set(sets, token.value);
     }
   }
   for (const [key, option] of Object.entries(spec.options)) {
@@ -283,41 +302,4 @@ function describeRange({ kind, least, above, most, expected }: OptionSpec): stri
   if (expected !== undefined) return expected;
   const what = kind === "integer" ? "an integer" : "a number";
   return above === undefined ? `${what} from ${least} to ${most}` : `${what} above ${above} and at most ${most}`;
-}
-
-/** The help text of a subcommand, or of the whole command. */
-export function helpText(name?: string): string {
-  if (name === undefined) {
-    const width = Math.max(...Object.keys(COMMANDS).map((key) => key.length));
-    const rows = Object.entries(COMMANDS).map(([key, { about }]) => `  ${key.padEnd(width)}  ${about}`);
-    return [
-      "Usage: lightgpt COMMAND [OPTIONS]",
-      "",
-      "Runs GGUF language models on the CPU.",
-      "",
-      ...rows,
-      "",
-      "lightgpt COMMAND --help shows the options of a command; lightgpt --version the version.",
-      "LIGHTGPT_DEBUG=1 adds stack traces to errors.",
-      "",
-    ].join("\n");
-  }
-  const { about, argument, options } = COMMANDS[name];
-  const words = Object.entries(options).map(([key, option]) => [
-    `${option.short === undefined ? "" : `-${option.short}, `}--${key}${
-      option.kind === "flag" ? "" : ` ${option.value ?? option.choices?.join("|")}`
-    }`,
-    option.about,
-  ]);
-  const width = Math.max(...words.map(([word]) => word.length));
-  const first = argument === undefined ? "" : argument.required ? ` ${argument.name}` : ` [${argument.name}]`;
-  const shown = first + (COMMANDS[name].second === undefined ? "" : ` ${COMMANDS[name].second}`);
-  return [
-    `Usage: lightgpt ${name}${shown} [OPTIONS]`,
-    "",
-    `${about[0].toUpperCase()}${about.slice(1)}.`,
-    "",
-    ...words.map(([word, about]) => `  ${word.padEnd(width)}  ${about}`),
-    "",
-  ].join("\n");
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import process from "node:process";
+import { styleText } from "node:util";
 import { LightGPTError } from "../ffi/errors.ts";
 import { cancelledBy } from "../src/options/checks.ts";
 import { UsageError } from "./types.ts";
@@ -55,7 +56,12 @@ export function print(text: string): Promise<void> {
 
 /** One line on standard error. */
 export function note(text: string): void {
-  process.stderr.write(`lightgpt: ${text}\n`);
+  process.stderr.write(`${styleText("dim", "lightgpt:", { stream: process.stderr })} ${text}\n`);
+}
+
+/** One line on standard error about what ends the command. */
+export function complain(text: string): void {
+  process.stderr.write(`${styleText("red", "lightgpt:", { stream: process.stderr })} ${text}\n`);
 }
 
 /** All of standard input as text; undefined where it is a terminal. */
@@ -101,69 +107,4 @@ export function errorText(error: unknown): string {
 
 function isSystemError(error: unknown): boolean {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string";
-}
-
-/**
- * Shows how far something is, on standard error, if it takes long enough to be worth it: a bar on a terminal; elsewhere, where bytes are
- * counted, a line now and then.
- */
-export class ProgressBar {
-  static readonly #delayMs = 300;
-  /** Between two lines where there is no terminal. */
-  static readonly #lineMs = 10_000;
-  readonly #what: string;
-  readonly #begin = performance.now();
-  #bar: { update(value: number): void; stop(): void } | undefined;
-  #opening = false;
-  #ended = false;
-
-  readonly #counts: boolean;
-  /** Where there is no terminal: when the last line was written, and how far it was then. */
-  #told: { readonly at: number; readonly done: number };
-
-  /** A bar with this text before it; with `bytes`, it tells how many are done and how long the rest will take. */
-  constructor(what: string, unit?: "bytes") {
-    this.#what = what;
-    this.#counts = unit === "bytes";
-    this.#told = { at: this.#begin, done: 0 };
-  }
-
-  /** Shows `done` of `total`. */
-  update(done: number, total: number): void {
-    if (this.#bar) return this.#bar.update(done);
-    if (!process.stderr.isTTY) return this.#tell(done, total);
-    if (this.#opening || performance.now() - this.#begin < ProgressBar.#delayMs) return;
-    this.#opening = true;
-    void this.#open(done, total);
-  }
-
-  /** A line now and then, with the time left by what was done since the last one. */
-  #tell(done: number, total: number): void {
-    const now = performance.now();
-    if (!this.#counts || now - this.#told.at < ProgressBar.#lineMs || done <= this.#told.done || done >= total) return;
-    const seconds = (now - this.#told.at) / 1000 * (total - done) / (done - this.#told.done);
-    const left = seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`;
-    note(`${this.#what}: ${Math.floor(100 * done / total)} %, about ${left} left`);
-    this.#told = { at: now, done };
-  }
-
-  /** Takes the bar away. */
-  end(): void {
-    this.#ended = true;
-    this.#bar?.stop();
-  }
-
-  async #open(done: number, total: number): Promise<void> {
-    const { default: { SingleBar } } = await import("cli-progress"); // only where a bar is shown
-    if (this.#ended) return;
-    const bytes = this.#counts ? ", {value} of {total} bytes, {eta_formatted} left" : "";
-    const bar = new SingleBar({
-      stream: process.stderr,
-      format: `${this.#what} [{bar}] {percentage} %${bytes}`,
-      clearOnComplete: true,
-      gracefulExit: false, // Ctrl-C is ours
-    });
-    bar.start(total, done);
-    this.#bar = bar;
-  }
 }

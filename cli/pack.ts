@@ -14,7 +14,9 @@ import { readOptions } from "../src/options/schema.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
 import { UsageError } from "./types.ts";
-import { print, ProgressBar, toJson } from "./output.ts";
+import { modelFile } from "../src/files/model_file.ts";
+import { print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 /** Runs the subcommand. */
 export async function pack(args: Arguments, signal: AbortSignal): Promise<void> {
@@ -60,7 +62,7 @@ async function filesOf({ argument }: Arguments, folder: string): Promise<PackedF
   const files = listPacked(folder);
   const named = files.filter(({ path }) => argument === undefined || path === argument);
   if (argument === undefined || named.length > 0) return named;
-  const { gguf, plan } = readPlan(argument);
+  const { gguf, plan } = readPlan(await modelFile("FILE", argument, { signal: undefined, onProgress: undefined }));
   const path = packedPath(folder, await packedKey(gguf, plan));
   const own = files.filter((file) => file.path === path);
   if (own.length > 0) return own;

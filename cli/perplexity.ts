@@ -12,7 +12,8 @@ import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
-import { print, ProgressBar, toJson } from "./output.ts";
+import { print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 /** Runs the subcommand. */
 export async function perplexity(args: Arguments, signal: AbortSignal): Promise<void> {

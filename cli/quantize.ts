@@ -11,8 +11,10 @@ import type { QuantizedFormat } from "../src/converting/types.ts";
 import { readExactText } from "./files.ts";
 import { type FlagReaders, optionsFrom } from "./flags.ts";
 import type { Arguments } from "./arguments.ts";
+import { sizeText } from "../src/options/size_text.ts";
 import { UsageError } from "./types.ts";
-import { note, print, ProgressBar, toJson } from "./output.ts";
+import { note, print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 const readers: FlagReaders = {
   calibrate: (path) => readExactText("--calibrate", path),
@@ -65,17 +67,17 @@ function table({ tensors, bytes, sourceBytes }: QuantizeFileReport): string {
     const parameters = sum(list, ({ parameters }) => parameters);
     const size = sum(list, ({ bytes }) => bytes);
     const error = Math.sqrt(sum(list, (t) => t.relativeError ** 2 * t.parameters) / parameters);
-    return [type, `${list.length}`, `${(8 * size / parameters).toFixed(2)}`, `${size}`, error.toFixed(5)];
+    return [type, `${list.length}`, `${(8 * size / parameters).toFixed(2)}`, sizeText(size), error.toFixed(5)];
   });
   const all = sum(tensors, ({ parameters }) => parameters);
-  const lines = [["type", "tensors", "bits", "bytes", "relative error"], ...rows];
+  const lines = [["type", "tensors", "bits", "size", "relative error"], ...rows];
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   const shown = lines.map((line) => line.map((word, i) => i === 0 ? word.padEnd(widths[i]) : word.padStart(widths[i])));
   return [
     ...shown.map((line) => line.join("  ")),
-    `file: ${bytes} bytes, ${(8 * bytes / all).toFixed(2)} bits a weight; ` +
+    `file: ${sizeText(bytes)}, ${(8 * bytes / all).toFixed(2)} bits a weight; ` +
     `${(4 * all / bytes).toFixed(2)} times below F32, ${(2 * all / bytes).toFixed(2)} below F16; ` +
-    `the source's tensors had ${sourceBytes}`,
+    `the source's tensors had ${sizeText(sourceBytes)}`,
     "",
   ].join("\n");
 }

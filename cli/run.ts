@@ -47,6 +47,9 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   const { generatedTokens, decodeMs, stopReason, seed } = next.value;
   const rate = decodeMs > 0 ? `, ${Math.round(generatedTokens / decodeMs * 1000)} a second` : "";
   const chosen = args.number("temperature") === 0 ? "" : `; seed ${seed}`; // greedy needs none
+  if (args.text("model") === undefined && process.stderr.isTTY) {
+    note("this model only tells stories; `lightgpt pull` shows models that answer, `lightgpt chat` talks with one");
+  }
   note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}${chosen}`);
   await assertWhole(options.constraint, next.value, tokenizer);
 }

@@ -6,6 +6,7 @@
 import { readGguf } from "../src/files/gguf/read.ts";
 import { fetchEmbeddedModel } from "../src/files/embedded.ts";
 import { loadTokenizer } from "../src/text/tokenizer/load.ts";
+import { modelPath } from "./download.ts";
 import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { print, readInput, toJson } from "./output.ts";
@@ -14,10 +15,13 @@ import { print, readInput, toJson } from "./output.ts";
 export async function tokenize(args: Arguments, signal: AbortSignal): Promise<void> {
   const text = await readInput(signal);
   if (text === undefined) throw new UsageError("tokenize reads standard input; give it a text through a pipe");
-  const tokenizer = await loadTokenizer(readGguf(args.text("model") ?? await fetchEmbeddedModel()), {
-    allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
-    signal,
-  });
+  const tokenizer = await loadTokenizer(
+    readGguf(await modelPath(args.text("model") ?? await fetchEmbeddedModel(), signal)),
+    {
+      allowUnknownPreTokenizer: args.flag("allow-unknown-pre-tokenizer"),
+      signal,
+    },
+  );
   const ids = Array.from(
     await tokenizer.encodeAsync(text, { addSpecial: !args.flag("no-bos"), parseSpecial: args.flag("special"), signal }),
   );

@@ -13,7 +13,9 @@ import type { OptimizerEvent } from "../src/tuning/events.ts";
 import { keptProfile } from "../src/tuning/tuned_settings.ts";
 import type { Profile } from "../src/tuning/tuner/profile.ts";
 import type { Arguments } from "./arguments.ts";
-import { note, print, ProgressBar, toJson } from "./output.ts";
+import { modelPath } from "./download.ts";
+import { note, print, toJson } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 
 /** Runs the subcommand. */
 export async function tune(args: Arguments, signal: AbortSignal): Promise<void> {
@@ -22,7 +24,8 @@ export async function tune(args: Arguments, signal: AbortSignal): Promise<void> 
   const seconds = args.number("seconds");
   const options = optionsFrom<LightGPTOptions>(args, lightGptFields);
   try {
-    await using lm = await LightGPT.load(args.text("model"), {
+    const asked = args.text("model");
+    await using lm = await LightGPT.load(asked === undefined ? undefined : await modelPath(asked, signal), {
       ...options,
       signal,
       onProgress: ({ bytesDone, bytesTotal }) => loading.update(bytesDone, bytesTotal),

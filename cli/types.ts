@@ -34,8 +34,8 @@ export interface OptionSpec {
 export interface CommandSpec {
   /** What it does, in a line. */
   readonly about: string;
-  /** The name of its argument in the help text, if it takes one, and whether it must be there. */
-  readonly argument?: { readonly name: string; readonly required: boolean };
+  /** The name of its argument in the help text, if it takes one, whether it must be there, and the option that it is short for. */
+  readonly argument?: { readonly name: string; readonly required: boolean; readonly sets?: "model" };
   /** A second argument, which must be there. */
   readonly second?: string;
   /** Its options by name, without the dashes. */

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
+import { embeddedModel } from "../src/files/embedded.ts";
 import { repository } from "./kit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-chat-"));
@@ -123,11 +124,18 @@ describe("lightgpt chat", () => {
     assertEquals(await ended, 130, said.stderr);
   });
 
-  it("refuses a model that has no template, in one line", async () => {
-    const { child, said, ended } = chat(["chat"]);
-    child.stdin.end("hello\n");
-    assertEquals(await ended, 1);
-    assertEquals([said.stdout, said.stderr.trimEnd().split("\n").length], ["", 1]);
-    assertStringIncludes(said.stderr, "chat template");
+  it("refuses a model that has no template, in one line, and says what to fetch where none is named", async () => {
+    for (
+      const [words, code, includes] of [
+        [["chat", embeddedModel()], 1, "chat template"],
+        [["chat"], 2, "such as `lightgpt chat smollm2:135m` (105 MB, fetched once); `lightgpt pull` shows others"],
+      ] as const
+    ) {
+      const { child, said, ended } = chat([...words]);
+      child.stdin.end("hello\n");
+      assertEquals(await ended, code);
+      assertEquals([said.stdout, said.stderr.trimEnd().split("\n").length], ["", 1]);
+      assertStringIncludes(said.stderr, includes);
+    }
   });
 });

@@ -36,7 +36,7 @@ describe("lightgpt", () => {
     assertRefused(await lightgpt(["run", "x", "--fast"]), 2, "--fast");
     assertRefused(await lightgpt(["run", "one", "two"]), 2, '"two"');
     assertRefused(await lightgpt(["logits", "--tokens", "1"]), 2, "--out");
-    assertRefused(await lightgpt(["inspect"]), 2, "FILE");
+    assertRefused(await lightgpt(["inspect"]), 2, "MODEL");
     assertRefused(await lightgpt(["tokenize", "word"], { input: "x" }), 2, '"word"');
   });
 
@@ -77,7 +77,7 @@ describe("lightgpt", () => {
     assertRefused(await lightgpt(["inspect", empty]), 1, "empty.gguf");
     assertRefused(await lightgpt(["perplexity", "--file", join(directory, "none.txt")]), 1, "none.txt");
     assertRefused(await lightgpt(["logits", "--tokens", "1", "--out", join(directory, "no", "o")]), 1, "no");
-    assertRefused(await lightgpt(["logits", "--tokens", "2048", "--out", join(directory, "o")]), 1, "2048");
+    assertRefused(await lightgpt(["logits", "--tokens", "2048", "--out", join(directory, "o")]), 2, "2048");
   });
 
   it("shows the stack when asked to", async () => {

@@ -103,7 +103,7 @@ describe("lightgpt inspect", () => {
           /^layers +2 x delta rule, dense$/m,
           /^ +1 x attention, dense$/m,
           /^keys, values +128 bytes a position \(f16, pages of 32\)$/m,
-          /^state +\d+ bytes a sequence$/m,
+          /^state +\d+ KB a sequence$/m,
           /^memory +\d+\.\d MiB for 128 positions \(.* of it keys and values\), what it was trained for$/m,
           /^ignored +vision: /m,
         ]

@@ -97,7 +97,7 @@ it("says what is wrong with its words", async () => {
   writeFileSync(empty, "# none\n");
   writeFileSync(broken, JSON.stringify({ one: { context: 64 } }));
   assertRefused(await lightgpt(["serve", "--keys", empty]), 2, "has no key");
-  assertRefused(await lightgpt(["serve", "--models", broken]), 1, "one.path");
+  assertRefused(await lightgpt(["serve", "--models", broken]), 2, "one.path");
   assertRefused(await lightgpt(["serve", "--models", broken, "--model", "x"]), 2, "--model is not for --models");
   assertRefused(await lightgpt(["serve", "--port", "70000"]), 2, "--port");
   assertRefused(

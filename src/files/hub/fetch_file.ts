@@ -9,6 +9,7 @@ import { createReadStream, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { LightGPTError } from "../../../ffi/errors.ts";
 import { assertNotAborted } from "../../options/checks.ts";
+import { sizeText } from "../../options/size_text.ts";
 import { withLock } from "./lock.ts";
 import { attempt, cannotKeep, PartialFile } from "./partial_file.ts";
 import { Meter } from "./meter.ts";
@@ -134,10 +135,4 @@ export async function sha256Of(
 /** Makes the folder of a file. */
 export function makeFolderOf(path: string): void {
   attempt(path, () => mkdirSync(dirname(path), { recursive: true }));
-}
-
-/** A number of bytes for people. */
-export function sizeText(bytes: number): string {
-  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} KB`;
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

@@ -111,8 +111,16 @@ function placeOf({ repository, revision }: HubName): string {
   return hubText({ repository, revision });
 }
 
-/** Asks the hub what a repository has. */
-export async function askHub(context: HubContext, name: HubName): Promise<Listing> {
+/** What a repository has; a hub that does not answer is an error that says what would help. */
+export async function repositoryFiles(context: HubContext, name: HubName): Promise<Listing> {
+  try {
+    return await askHub(context, name);
+  } catch (error) {
+    throw error instanceof PassingError ? unreachable(hubText(name), error) : error;
+  }
+}
+
+async function askHub(context: HubContext, name: HubName): Promise<Listing> {
   new Meter(context, hubText(name), new URL(context.endpoint).host).tell("asking", 0, 0);
   return await listRepository(context, name);
 }

@@ -50,7 +50,7 @@ export async function runBenchmark(
   { prompts, batches, tokens, repeats, precision, onProgress, signal }: BenchmarkPlan,
 ): Promise<Report> {
   const next = promptSource();
-  const total = (prompts.length + batches.length) * repeats;
+  const total = (prompts.length + batches.length + 1) * repeats; // the bandwidth is a figure, too
   let done = 0;
   const medianRate = async (time: () => Promise<Rate>) => {
     const rates: number[] = [];
@@ -90,6 +90,8 @@ export async function runBenchmark(
   }
   // Before the memory that is read to measure its rate counts, too.
   const peakBytes = 1024 * process.resourceUsage().maxRSS;
+  const bandwidthGBs = native().bandwidth({ threads: lm.threads, mebibytes: bandwidthMiB }) / 1e9;
+  onProgress(total, total);
   const { arch, os, level } = native().processor;
   const processors = cpus();
   return {
@@ -99,7 +101,7 @@ export async function runBenchmark(
     ...precision,
     prefill,
     decode,
-    bandwidthGBs: native().bandwidth({ threads: lm.threads, mebibytes: bandwidthMiB }) / 1e9,
+    bandwidthGBs,
     residentBytes: lm.model.residentBytes,
     firstTokenMs: finite(lm.batcher.stats().firstTokenMs),
     betweenTokensMs: finite(lm.batcher.stats().betweenTokensMs),

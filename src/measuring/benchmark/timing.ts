@@ -5,6 +5,7 @@
  * @module
  */
 import { LightGPTError } from "../../../ffi/errors.ts";
+import type { ModelPlan } from "../../model/architectures/architectures.ts";
 import type { Model } from "../../model/model.ts";
 import { given } from "../../options/schema.ts";
 
@@ -116,7 +117,11 @@ export async function timeDecode(
  * too, and of experts those that a token goes to; as they lie in memory, where a packed format may take more than in the file.
  */
 export function bytesPerToken({ model }: Pick<Timed, "model">): number {
-  const { tensors, hyperparameters: { perLayer, expertsUsed } } = model.plan;
+  return readShare(model.plan) * model.residentBytes;
+}
+
+/** The share of a model's bytes that a token reads: of experts those in use, of embeddings one row. */
+export function readShare({ tensors, hyperparameters: { perLayer, expertsUsed } }: ModelPlan): number {
   const isTied = !tensors.some(({ role }) => role === "output");
   let all = 0;
   let read = 0;
@@ -125,5 +130,5 @@ export function bytesPerToken({ model }: Pick<Timed, "model">): number {
     const share = slabs > 1 && slabs === perLayer[layer]?.experts ? expertsUsed / slabs : 1;
     read += role === "token_embd" && !isTied ? bytes / rows : bytes * share;
   }
-  return read / all * model.residentBytes;
+  return read / all;
 }
