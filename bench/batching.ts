@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 import process from "node:process";
 import { Batcher, LightGPT, Model, TokenCache } from "../mod.ts";
 import { KvStore } from "../src/batching/kv_store.ts";

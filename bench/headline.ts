@@ -12,7 +12,7 @@ import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../src/measuring/benchmark/timing.ts";
 import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";

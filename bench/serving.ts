@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 import process from "node:process";
 import { LightGPT, type LightGPTOptions, Model } from "../mod.ts";
 import { Meter } from "../src/batching/stats.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 
 /** The middle of some measurements and their range. */
 export interface Summary {

@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import { native } from "../ffi/native.ts";
 import { LIMITS } from "../ffi/wire.ts";
 import { type Batcher, Model, Optimizer, type OptimizerOptions, type TunedSettings } from "../mod.ts";
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 import { promptSource } from "../src/measuring/benchmark/timing.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { usableThreads } from "../src/machine/machine.ts";

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 import { encodeGguf, type NewValue } from "../scripts/gguf-writer.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";

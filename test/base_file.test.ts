@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { InvalidArgumentError, LightGPT, LightGPTError, ModelFormatError, quantizeFile } from "../mod.ts";
 import { BaseReader, BaseWriter } from "../src/measuring/base_file.ts";
-import { atOnce } from "../src/machine/sliced.ts";
+import { atOnce } from "../src/options/sliced.ts";
 import { lightgpt } from "./command.ts";
 import { dataDirectory, excerptDirectory, repository } from "./kit.ts";
 

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { type Completion, LightGPT, type LightGPTOptions, planModel, readGguf } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { reckonProcessors } from "../src/machine/machine.ts";
+import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { type AdapterShape, writeAdapter } from "./adapter-files.ts";
 import { kitDirectory, readJson, repository } from "./kit.ts";
 import { withDirectory } from "./small-models.ts";

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile } from "../mod.ts";
 import { encodeGguf } from "../scripts/gguf-writer.ts";
-import { reckonProcessors } from "../src/machine/machine.ts";
+import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { writeAdapter } from "./adapter-files.ts";
 import { arrayOf, f32, flag, u32 } from "./models.ts";
 import {

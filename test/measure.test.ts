@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { median } from "../src/machine/median.ts";
+import { median } from "../src/engine/median.ts";
 import { benchText } from "../src/measuring/benchmark/report_text.ts";
 import { bytesPerToken, promptSource, timeDecode, timePrefill } from "../src/measuring/benchmark/timing.ts";
 import { parseCommand } from "../cli/options.ts";

@@ -7,7 +7,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { it } from "node:test";
 import { UnsupportedError } from "../ffi/errors.ts";
-import { atOnce } from "../src/machine/sliced.ts";
+import { atOnce } from "../src/options/sliced.ts";
 import { findPreTokenizer, splitWords } from "../src/text/tokenizer/pretokenize.ts";
 import { metadataOnly, randomNumbers, text } from "./models.ts";
 

@@ -25,7 +25,7 @@ import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
 import { formatName } from "../src/files/formats.ts";
 import { VALUE_TYPE } from "../src/files/gguf/metadata.ts";
-import { reckonProcessors } from "../src/machine/machine.ts";
+import { reckonProcessors } from "../src/engine/threads_option.ts";
 import type { NewValue } from "../src/files/gguf/encode.ts";
 import { GgufWriter } from "../src/files/gguf/write.ts";
 import { repositoryUrl, runChild } from "./child.ts";

@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CancelledError, InvalidArgumentError, LightGPTError, QuantizedTensor, Quantizer } from "../mod.ts";
-import { reckonProcessors } from "../src/machine/machine.ts";
+import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { makeable, nameOf, type QuantizedFormat } from "../src/converting/types.ts";
 import { describeWholeKit, readJson } from "./kit.ts";
 

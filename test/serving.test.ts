@@ -11,7 +11,7 @@ import process from "node:process";
 import { ClosedError, InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
 import { native } from "../ffi/native.ts";
 import { schedulerOf, settingsOf } from "../src/batching/batcher.ts";
-import { reckonProcessors } from "../src/machine/machine.ts";
+import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { Attendant } from "../src/tuning/attendant.ts";
 import { EventLog } from "../src/tuning/events.ts";
 import { repository } from "./kit.ts";

@@ -7,7 +7,7 @@
 import { assertEquals, assertGreater, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { CancelledError } from "../ffi/errors.ts";
-import { atOnce, inSlices, SharedWork, type Sliceable } from "../src/machine/sliced.ts";
+import { atOnce, inSlices, SharedWork, type Sliceable } from "../src/options/sliced.ts";
 
 /** Work of so many steps of about a millisecond each. */
 function* busy(steps: number): Sliceable<number> {

@@ -6,7 +6,7 @@
  */
 import { assertEquals, assertLess } from "@std/assert";
 import { describe, it } from "node:test";
-import { atOnce } from "../src/machine/sliced.ts";
+import { atOnce } from "../src/options/sliced.ts";
 import { type Fragment, SpecialTokens } from "../src/text/tokenizer/special.ts";
 import { Vocabulary } from "../src/text/tokenizer/vocabulary.ts";
 import { byteLevel, KIND, metadataOnly, randomNumbers, text, type Values } from "./models.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gguf } from "../src/files/gguf/read.ts";
-import { atOnce } from "../src/machine/sliced.ts";
+import { atOnce } from "../src/options/sliced.ts";
 import { IdsOnly } from "../src/text/tokenizer/ids_only.ts";
 import { kindOf, MODEL_READERS } from "../src/text/tokenizer/load.ts";
 import { FileTokenizer } from "../src/text/tokenizer/tokenizer.ts";

@@ -13,7 +13,7 @@ import { LightGPT } from "../mod.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { ln, pow } from "../src/model/architectures/elementary.ts";
 import type { Hyperparameters } from "../src/model/architectures/types.ts";
-import { reckonProcessors } from "../src/machine/machine.ts";
+import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { bpe, f32, text } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository } from "./kit.ts";

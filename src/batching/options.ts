@@ -8,7 +8,7 @@ import type { EvictionPolicy } from "../cache/evict.ts";
 import { evictionFields } from "../cache/options.ts";
 import { activationBits, activationsField, type KvType, kvTypes } from "../engine/types.ts";
 import { chunkMost } from "../engine/step_times.ts";
-import { threadsField, threadsOption } from "../machine/machine.ts";
+import { threadsField, threadsOption } from "../engine/threads_option.ts";
 import { checkObject, refuseOption } from "../options/checks.ts";
 import { choice, type FieldsOf, integer, other, readOptions, type Resolved } from "../options/schema.ts";
 

@@ -5,9 +5,9 @@
  * @module
  */
 import { Failure, refuseModel } from "../server/failure.ts";
+import { servedOf } from "../server/models.ts";
 import { nowSeconds } from "../server/openai.ts";
 import type { Lease, Listed, ModelPool, Served } from "../server/types.ts";
-import { Conversations } from "../text/chat/conversation.ts";
 import type { Hub } from "./hub.ts";
 import { readFacts } from "./model_facts.ts";
 import type { Registry, WorkerEntry } from "./registry.ts";
@@ -106,8 +106,7 @@ export class GatewayModels implements ModelPool {
       });
     }
     const { model, template } = await readFacts(bytes);
-    const talk = new Conversations(model.gguf.metadata, model.tokenizer);
     const backend = { submit: hub.submit.bind(hub, fingerprint) };
-    return { name, model, backend, lm: undefined, talk, template };
+    return servedOf({ name, model, backend, lm: undefined, template });
   }
 }

@@ -9,11 +9,9 @@ import { ModelFormatError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import { VERSION } from "../../ffi/wire.ts";
 import { identityOf } from "../batching/batcher.ts";
-import { type Gguf, parseGgufParts } from "../files/gguf/read.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
-import { planModel } from "../model/architectures/architectures.ts";
+import { type FileHeader, modelOfHeaders } from "../model/headers.ts";
 import type { Served } from "../server/types.ts";
-import { loadTokenizer } from "../text/tokenizer/load.ts";
 
 /** The digits of a fingerprint. */
 const digits = 16;
@@ -63,33 +61,15 @@ export async function readFacts(bytes: Uint8Array): Promise<Pick<Served, "model"
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   const chosen = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))) as Chosen;
   let at = 4 + length;
-  const gguf = parseGgufParts(chosen.files.map(({ bytes: size, header }, index) => {
-    const begin = at;
-    at += header;
-    const read = (target: Uint8Array, offset: number) => {
-      const part = bytes.subarray(begin + offset, Math.min(begin + header, begin + offset + target.length));
-      target.set(part);
-      return part.length;
-    };
-    return { name: `the header of file ${index + 1}`, size, read };
+  const headers = chosen.files.map(({ bytes: size, header }) => ({
+    header: bytes.subarray(at, at += header),
+    bytes: size,
   }));
-  const { context, residentBytes, template } = chosen;
-  const model = {
-    gguf,
-    plan: planModel(gguf, { context }),
-    context,
-    residentBytes,
-    tokenizer: await loadTokenizer(gguf),
-  };
-  return { model, template };
+  return { model: await modelOfHeaders(headers, chosen), template: chosen.template };
 }
 
 /** The bytes of a file before its tensors. */
-function readHeader(
-  { tensors }: Gguf,
-  path: string,
-  index: number,
-): { readonly bytes: number; readonly header: Uint8Array } {
+function readHeader({ tensors }: LightGPT["model"]["gguf"], path: string, index: number): FileHeader {
   const { openSync, fstatSync, readSync, closeSync } = node("node:fs");
   const file = openSync(path, "r");
   try {

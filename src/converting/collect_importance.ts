@@ -7,7 +7,7 @@
 import type { Role } from "../../ffi/wire.ts";
 import type { Engine } from "../engine/engine.ts";
 import { activationBits, activationsField } from "../engine/types.ts";
-import { threadsField, threadsOption } from "../machine/machine.ts";
+import { threadsField, threadsOption } from "../engine/threads_option.ts";
 import { Model } from "../model/model.ts";
 import { windowField, windowOf } from "../measuring/window.ts";
 import { assertNotAborted, checkInstance, checkText } from "../options/checks.ts";

@@ -7,7 +7,7 @@
 import { ImportanceMatrix } from "./imatrix.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { modelFile, pathOrName } from "../files/model_file.ts";
-import { threadsField, threadsOption } from "../machine/machine.ts";
+import { threadsField, threadsOption } from "../engine/threads_option.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
 import {

@@ -8,7 +8,7 @@ import { checkBuffer, native } from "../../ffi/native.ts";
 import { turn } from "../../ffi/runtime/builtins.ts";
 import { FLOAT_SOURCES, LIMITS } from "../../ffi/wire.ts";
 import type { TensorFormat } from "../files/formats.ts";
-import { threadsOption } from "../machine/machine.ts";
+import { threadsOption } from "../engine/threads_option.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
 import {

@@ -7,7 +7,7 @@ import { ROUNDINGS } from "../../ffi/wire.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { activationTypes } from "../engine/types.ts";
 import type { TensorFormat } from "../files/formats.ts";
-import { threadsField } from "../machine/machine.ts";
+import { threadsField } from "../engine/threads_option.ts";
 import { abortSignal, choice, type FieldsOf, group, other } from "../options/schema.ts";
 import { checkShape } from "./tensor.ts";
 import { outlierFields, type OutlierOptions } from "./outliers.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { median } from "../machine/median.ts";
+import { median } from "./median.ts";
 
 /** Steps with one value before the other has its turn. */
 const turnSteps = 6;

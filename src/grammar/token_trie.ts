@@ -4,7 +4,7 @@
  * @module
  */
 import { native } from "../../ffi/native.ts";
-import { inSlices, SharedWork, type Sliceable } from "../machine/sliced.ts";
+import { inSlices, SharedWork, type Sliceable } from "../options/sliced.ts";
 import { addBits, setBit } from "../sampling/bits.ts";
 import { layOut } from "../text/tokenizer/token_bytes.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";

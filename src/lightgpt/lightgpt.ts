@@ -12,7 +12,6 @@ import { type LogitsRequest, readLogits, readRows } from "../batching/read_logit
 import type { ChatMessage } from "../text/chat/template.ts";
 import { Conversations } from "../text/chat/conversation.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
-import { fetchEmbeddedModel } from "../files/embedded.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { checkLength } from "../batching/prompt.ts";
 import { generateFields, type GenerateOptions, type Prompt, saltOf } from "../batching/request_options.ts";
@@ -90,11 +89,7 @@ export class LightGPT {
     // A share of what is free is one of what is free now, not of what the model leaves.
     const limit = memoryLimit(split.serving.memory);
     const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, { ...split.pages, context }, limit);
-    const model = await loadAccepted(
-      path === undefined ? await fetchEmbeddedModel() : path,
-      pickOptions(loadFields, options),
-      accept,
-    );
+    const model = await loadAccepted(path, pickOptions(loadFields, options), accept);
     try {
       return new LightGPT(model, await openOptimizer(model, split, limit));
     } catch (error) {

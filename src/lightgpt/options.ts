@@ -10,9 +10,8 @@ import {
   requestAdaptersField,
   type RequestCacheOptions,
 } from "../batching/request_options.ts";
-import type { DownloadProgress } from "../files/model_file.ts";
 import type { AdapterOptions } from "../model/adapter_options.ts";
-import { loadFields, type LoadProgress } from "../model/model.ts";
+import { type DownloadProgress, loadFields, type LoadProgress } from "../model/model.ts";
 import type { PackedOptions, PackedUse } from "../model/packed/options.ts";
 import { abortSignal, boolean, type FieldsOf } from "../options/schema.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";

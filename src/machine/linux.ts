@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { given } from "../options/schema.ts";
 import type { MachineDetails, MachineFacts, MemoryLimit, ProcessorCache } from "./types.ts";
 import { readCgroups } from "./cgroup.ts";
 import { numberList, type Source, wholeNumber } from "./source.ts";
@@ -88,7 +87,7 @@ function cachesOf(source: Source, cpu: number): ProcessorCache[] {
     if (size === undefined || type === "instruction") continue;
     const sharedBy = numberList(source.read(`${folder}/shared_cpu_list`))?.length;
     const bytes = Number(size) * { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[unit as "" | "K" | "M" | "G"];
-    caches.push({ level, bytes, ...given({ sharedBy }) });
+    caches.push({ level, bytes, ...(sharedBy === undefined ? {} : { sharedBy }) });
   }
   return caches.length > 0 ? caches : configuredCaches(source);
 }

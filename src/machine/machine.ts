@@ -5,14 +5,12 @@
  *
  * @module
  */
-import { LIMITS } from "../../ffi/wire.ts";
 import type { Machine, MachineFacts } from "./types.ts";
 import { native } from "../../ffi/native.ts";
 import { probeDarwin } from "./darwin.ts";
 import { probeLinux } from "./linux.ts";
 import { Source } from "./source.ts";
 import { probeWindows } from "./windows.ts";
-import { integer } from "../options/schema.ts";
 
 /** Memory that is read to measure how fast: more than caches hold. */
 const bandwidthMiB = 256;
@@ -81,31 +79,9 @@ export function usableThreads(): number {
   return parallelism().threads;
 }
 
-let reckoned = 0;
-
-/** For tests of many threads on a small machine: counts as if there were `count` processors; returns the count before. */
-export function reckonProcessors(count: number): number {
-  const before = reckoned;
-  reckoned = count;
-  return before;
-}
-
-/** The option `threads`, as all that compute have it. */
-export const threadsField = integer({
-  about: "Threads that compute.",
-  least: 1,
-  most: LIMITS.threadsMax,
-  otherwise: "the processors that may be used",
-  flag: { value: "N", about: "compute with N threads" },
-});
-
-/**
- * The number of threads that compute: `asked`, or as many as this process can run at once; at most one for each processor.
- * With two on a core, threads that wait for their turn hold the others up: decoding ran at 0.75 of its speed, with eight
- * at 0.38.
- */
-export function threadsOption(asked: number = Math.min(LIMITS.threadsMax, usableThreads())): number {
-  return Math.min(asked, Math.max(parallelism().processors, reckoned));
+/** Processors that this process may use, as whole ones; asked of the machine once. */
+export function usableProcessors(): number {
+  return parallelism().processors;
 }
 
 function probe(source: Source): MachineFacts {

@@ -6,12 +6,11 @@
  */
 import { Batcher, schedulerOf } from "../batching/batcher.ts";
 import { type LogitRows, readRows, rowsAtOnce } from "../batching/read_logits.ts";
-import { inSlices } from "../machine/sliced.ts";
+import { inSlices } from "../options/sliced.ts";
 import { Model } from "../model/model.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import { pathOrName } from "../files/model_file.ts";
 import { type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
-import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { BaseReader, checkBase } from "./base_file.ts";
 import { compareWindows, type Comparison } from "./comparison.ts";
 import { cutText, perplexityFields, type PerplexityOptions } from "./perplexity.ts";
@@ -176,7 +175,7 @@ function textIn({ text }: Settings): string {
   return text ?? refuseOption("text", "a string", text);
 }
 
-function rowsOf(batcher: Batcher, { vocabularySize }: Tokenizer): ReadRows {
+function rowsOf(batcher: Batcher, { vocabularySize }: Model["tokenizer"]): ReadRows {
   return (tokens, first, signal) => readRows(schedulerOf(batcher), tokens, first, vocabularySize, signal);
 }
 

@@ -9,7 +9,7 @@
 import { InvalidArgumentError, LightGPTError, ModelFormatError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import { OutputFile } from "../files/output_file.ts";
-import type { Sliceable } from "../machine/sliced.ts";
+import type { Sliceable } from "../options/sliced.ts";
 import { logarithmOfSum } from "./log_probabilities.ts";
 import { countedOf } from "./window.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { inSlices, type Sliceable } from "../machine/sliced.ts";
+import { inSlices, type Sliceable } from "../options/sliced.ts";
 import { baseFloor } from "./base_file.ts";
 import { logarithmOfSum } from "./log_probabilities.ts";
 import { inTurn, type Perplexity, type PerplexityOptions } from "./perplexity.ts";

@@ -7,7 +7,7 @@
 import { assertNotAborted, checkText, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
 import { abortSignal, callback, type FieldsOf, given, other, readOptions, type Resolved } from "../options/schema.ts";
-import { inSlices, type Sliceable } from "../machine/sliced.ts";
+import { inSlices, type Sliceable } from "../options/sliced.ts";
 import { BaseWriter } from "./base_file.ts";
 import { surprise } from "./log_probabilities.ts";
 import type { Reader, ReadRows } from "./types.ts";

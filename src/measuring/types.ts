@@ -4,7 +4,7 @@
  * @module
  */
 import type { LogitRows } from "../batching/read_logits.ts";
-import type { Tokenizer } from "../text/tokenizer/types.ts";
+import type { Model } from "../model/model.ts";
 
 /** Reads tokens and gives the logits after each from position `first` on, part by part. */
 export type ReadRows = (
@@ -16,7 +16,7 @@ export type ReadRows = (
 /** What reads a text: a vocabulary and a context. */
 export interface Reader {
   /** Turns the text into tokens. */
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: Model["tokenizer"];
   /** The most tokens of a window. */
   readonly context: number;
 }

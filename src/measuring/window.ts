@@ -7,7 +7,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkInteger } from "../options/checks.ts";
 import { choice, integer } from "../options/schema.ts";
-import type { Tokenizer } from "../text/tokenizer/types.ts";
+import type { Model } from "../model/model.ts";
 
 /** Tokens of a window where the context has as many. */
 const windowDefault = 256;
@@ -49,7 +49,7 @@ export function windowOf(asked: number | undefined, context: number, method: Met
 }
 
 /** The tokens before each window of a text: the one that begins a text, where the file wants it. */
-export function headOf({ addBos, bos }: Tokenizer): readonly number[] {
+export function headOf({ addBos, bos }: Model["tokenizer"]): readonly number[] {
   return addBos && bos !== undefined ? [bos] : [];
 }
 

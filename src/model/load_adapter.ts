@@ -11,7 +11,7 @@ import { node } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { AdapterHandle, ModelHandle } from "../../ffi/wire.ts";
 import { assertUnchanged, type Gguf, readGguf, readTensor, type Tensor } from "../files/gguf/read.ts";
-import { inSlices, type Sliceable } from "../machine/sliced.ts";
+import { inSlices, type Sliceable } from "../options/sliced.ts";
 import { planAdapter, type PlannedPair } from "./adapter_plan.ts";
 import type { ModelPlan } from "./architectures/architectures.ts";
 

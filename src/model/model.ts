@@ -19,6 +19,7 @@ import { packedField, type PackedOptions, type PackedUse } from "./packed/option
 import { PackedWeights } from "./packed/use.ts";
 import { warningsOf } from "./warnings.ts";
 import { assertUnchanged, type Gguf, readGguf } from "../files/gguf/read.ts";
+import { fetchEmbeddedModel } from "../files/embedded.ts";
 import { type DownloadProgress, modelFile, onDownloadField } from "../files/model_file.ts";
 import { assertNotAborted } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
@@ -26,6 +27,8 @@ import { abortSignal, callback, type FieldsOf, given, integer, readOptions, type
 import { allowUnknownField } from "../text/tokenizer/options.ts";
 import { loadTokenizer } from "../text/tokenizer/load.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
+
+export type { DownloadProgress } from "../files/model_file.ts";
 
 /**
  * How far loading is.
@@ -111,9 +114,12 @@ const waitMs = 25;
 /** Frees what a lost model holds: the net below `dispose`. */
 const lost = new FinalizationRegistry<ModelHandle>((handle) => native().modelFree(handle));
 
-/** Loads a model as `Model.load` does, once `accept` has seen what it is: it may throw before any weights are read. */
+/**
+ * Loads a model as `Model.load` does, once `accept` has seen what it is: it may throw before any weights are read. Without a path,
+ * the model that comes with LightGPT.
+ */
 export let loadAccepted: (
-  path: string | URL,
+  path: string | URL | undefined,
   options: LoadOptions,
   accept: (plan: ModelPlan, context: number) => void,
 ) => Promise<Model>;
@@ -131,7 +137,8 @@ export let loadAccepted: (
  */
 export class Model {
   static {
-    loadAccepted = (path, options, accept) => Model.#load(path, options, accept);
+    loadAccepted = async (path, options, accept) =>
+      Model.#load(path === undefined ? await fetchEmbeddedModel() : path, options, accept);
     showAsLine(Model, factsOf);
   }
   /** The file: metadata and table of tensors. */

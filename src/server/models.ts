@@ -38,13 +38,18 @@ class Entry {
   #serve(lm: LightGPT): Served {
     const { name, template } = this;
     const { model } = lm;
-    const talk = new Conversations(model.gguf.metadata, model.tokenizer);
-    return { name, model, backend: new LocalBackend(lm), lm, talk, template };
+    return servedOf({ name, model, backend: new LocalBackend(lm), lm, template });
   }
 
   async load(): Promise<Served> {
     return this.served = this.#serve(await (this.source as ServedModelOptions).load());
   }
+}
+
+/** A model with what renders conversations for it. */
+export function servedOf(parts: Omit<Served, "talk">): Served {
+  const { gguf, tokenizer } = parts.model;
+  return { ...parts, talk: new Conversations(gguf.metadata, tokenizer) };
 }
 
 /** The models that a server runs in this process. */

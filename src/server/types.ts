@@ -9,7 +9,7 @@ import type { ResumeOptions } from "../batching/resume.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
 import type { Fields } from "../options/schema.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
-import type { Model } from "../model/model.ts";
+import type { ModelFacts } from "../model/headers.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { Conversations } from "../text/chat/conversation.ts";
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
@@ -44,7 +44,7 @@ export interface Backend {
 export interface Served {
   readonly name: string;
   /** What is known of the model without its weights. */
-  readonly model: Pick<Model, "context" | "gguf" | "plan" | "residentBytes" | "tokenizer">;
+  readonly model: ModelFacts;
   readonly backend: Backend;
   /** The model itself, where it runs in this process. */
   readonly lm: LightGPT | undefined;

@@ -6,7 +6,6 @@
  */
 import type { Matcher } from "../grammar/matcher.ts";
 import { bytesOf } from "../grammar/token_trie.ts";
-import type { Constraint } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { bytesOfWire, type Wire, wireOfBytes } from "./wire.ts";
 
@@ -23,8 +22,8 @@ export interface ThoughtBudget {
 
 type Phase = "before" | "thinking" | "behind";
 
-/** The constraint of an answer whose thoughts have a budget. */
-export class BudgetConstraint implements Constraint {
+/** The constraint of an answer whose thoughts have a budget, in place of a matcher. */
+export class BudgetConstraint {
   readonly #budget: ThoughtBudget;
   #matcher: Matcher;
   #phase: Phase;
@@ -70,7 +69,7 @@ export class BudgetConstraint implements Constraint {
   }
 
   /** A constraint in the same state, which goes on alone. */
-  clone(): Constraint {
+  clone(): BudgetConstraint {
     const copy = new BudgetConstraint(this.#budget, this.#matcher.clone(), false);
     copy.#phase = this.#phase;
     copy.#used = this.#used;

@@ -9,7 +9,7 @@
 import type { StepRecord } from "../batching/stats.ts";
 import type { EventLog } from "./events.ts";
 import { AbTrial } from "../engine/ab_trial.ts";
-import { median } from "../machine/median.ts";
+import { median } from "../engine/median.ts";
 
 /** The settings that an adapter changes, each within bounds that the user, the tuner or memory sets. */
 export interface AdaptTarget {

@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { LightGPT, type LightGPTOptions } from "../../mod.ts";
-import { reckonProcessors } from "../../src/machine/machine.ts";
+import { reckonProcessors } from "../../src/engine/threads_option.ts";
 import { realModel } from "./models.ts";
 
 /** The models of the hashes. */

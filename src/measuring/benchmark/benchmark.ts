@@ -9,7 +9,7 @@ import process from "node:process";
 import { native } from "../../../ffi/native.ts";
 import type { Batcher } from "../../batching/batcher.ts";
 import type { Percentiles } from "../../batching/stats.ts";
-import { median } from "../../machine/median.ts";
+import { median } from "../../engine/median.ts";
 import type { Report } from "./report.ts";
 import { promptSource, type Rate, type Timed, timeDecode, timePrefill } from "./timing.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Percentiles } from "../../batching/stats.ts";
-import { median } from "../../machine/median.ts";
+import { median } from "../../engine/median.ts";
 import type { Comparison } from "../comparison.ts";
 
 /** What `--json` prints. */

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 
 /** Nodes that are made between two places where the work may pause. */
 const NODES_AT_ONCE = 1 << 13;

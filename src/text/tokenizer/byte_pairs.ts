@@ -5,7 +5,7 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { ByteLevel } from "./bpe.ts";
 import type { ModelOptions, TextModel } from "./model.ts";
 import { findPreTokenizer, GEMMA4 } from "./pretokenize.ts";

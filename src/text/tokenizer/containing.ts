@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { inSlices, SharedWork, type Sliceable } from "../../machine/sliced.ts";
+import { inSlices, SharedWork, type Sliceable } from "../../options/sliced.ts";
 import { layOut, type TokenBytes } from "./token_bytes.ts";
 import type { Tokenizer } from "./types.ts";
 

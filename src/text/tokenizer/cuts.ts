@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import type { Automaton, WordChains } from "./automaton.ts";
 import { MinHeap } from "./heap.ts";
 

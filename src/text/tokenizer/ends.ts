@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { KIND, type Vocabulary } from "./vocabulary.ts";
 
 const TEXTS: ReadonlySet<string> = new Set([

@@ -6,7 +6,7 @@
  */
 import { checkGguf, type Gguf, readGguf } from "../../files/gguf/read.ts";
 import { modelFile } from "../../files/model_file.ts";
-import { inSlices } from "../../machine/sliced.ts";
+import { inSlices } from "../../options/sliced.ts";
 import { guarded } from "../../options/checks.ts";
 import { readOptions } from "../../options/schema.ts";
 import type { ModelReader } from "./model.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { atOnce, type Sliceable } from "../../machine/sliced.ts";
+import { atOnce, type Sliceable } from "../../options/sliced.ts";
 import { MinHeap } from "./heap.ts";
 
 /** What two neighbouring symbols become, and how early. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { LENGTH_BYTES, type Metadata, type StringTable } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { RANKS_MOST } from "./merge.ts";
 import { HashIndex, hashOf, inRanges, isEqual } from "./vocabulary.ts";
 

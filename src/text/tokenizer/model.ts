@@ -5,7 +5,7 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import type { TokenList } from "./token_list.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { characterClasses } from "../unicode.ts";
 import * as scan from "./scanners.ts";
 import * as rare from "./scanners_rare.ts";

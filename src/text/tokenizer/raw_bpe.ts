@@ -6,7 +6,7 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { Merges } from "./merges.ts";
 import { BYTES_AT_ONCE, type TextModel } from "./model.ts";

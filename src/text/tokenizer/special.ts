@@ -6,7 +6,7 @@
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
-import { SharedWork, type Sliceable } from "../../machine/sliced.ts";
+import { SharedWork, type Sliceable } from "../../options/sliced.ts";
 import { Automaton } from "./automaton.ts";
 import { Cuts, type Word, type Words } from "./cuts.ts";
 import { KIND, type Vocabulary } from "./vocabulary.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { BYTES_AT_ONCE, type ModelOptions, type TextModel } from "./model.ts";
 import type { TokenList } from "./token_list.ts";

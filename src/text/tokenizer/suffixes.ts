@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { type ByteTrie, ROOT } from "./trie.ts";
 
 /** Nodes between two places where the work may pause. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 
 /** The most tokens, and bytes of them, between two places where the work may pause. */
 const TOKENS_AT_ONCE = 1 << 12;

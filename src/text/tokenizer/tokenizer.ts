@@ -8,7 +8,7 @@ import type { Gguf } from "../../files/gguf/read.ts";
 import { checkText, guarded } from "../../options/checks.ts";
 import { readOptions } from "../../options/schema.ts";
 import { tokenIds } from "../../options/token_ids.ts";
-import { atOnce, inSlices, type Sliceable } from "../../machine/sliced.ts";
+import { atOnce, inSlices, type Sliceable } from "../../options/sliced.ts";
 import type { TextRun } from "../types.ts";
 import { claimEndTokens } from "./ends.ts";
 import { BYTES_AT_ONCE, type ModelReader, type TextModel } from "./model.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** The node of no bytes. */

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
-import { SharedWork, type Sliceable } from "../../machine/sliced.ts";
+import { SharedWork, type Sliceable } from "../../options/sliced.ts";
 import type { ModelOptions, TextModel } from "./model.ts";
 import { withSpaces } from "./spm.ts";
 import { Suffixes } from "./suffixes.ts";

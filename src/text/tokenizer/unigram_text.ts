@@ -5,7 +5,7 @@
  * @module
  */
 import type { Metadata } from "../../files/gguf/read.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import { CharacterMap } from "./charsmap.ts";
 
 const BLANK = 32;

@@ -7,7 +7,7 @@
  */
 import { given } from "../../options/schema.ts";
 import { LIMITS } from "../../../ffi/wire.ts";
-import type { Sliceable } from "../../machine/sliced.ts";
+import type { Sliceable } from "../../options/sliced.ts";
 import type { Gguf, StringTable } from "../../files/gguf/read.ts";
 import { LENGTH_BYTES, type Metadata, MetadataArray } from "../../files/gguf/read.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Gguf } from "../../files/gguf/read.ts";
-import { SharedWork, type Sliceable } from "../../machine/sliced.ts";
+import { SharedWork, type Sliceable } from "../../options/sliced.ts";
 import type { ModelOptions, TextModel } from "./model.ts";
 import { withSpaces } from "./spm.ts";
 import type { TokenList } from "./token_list.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { turn } from "../../ffi/runtime/builtins.ts";
-import { cancelledBy } from "../options/checks.ts";
+import { cancelledBy } from "./checks.ts";
 
 /** Work that yields where it may pause. */
 export type Sliceable<T> = Generator<void, T, void>;
