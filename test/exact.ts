@@ -173,15 +173,21 @@ async function hashOf({ path, promptTokens, adapter }: ExactModel, setting: Sett
 }
 
 /**
- * The hash of every model whose name has `part` in it; with `most`, each setting is computed in so many ways only, which is
+ * The hash of every model whose name `has` says yes to; with `most`, each setting is computed in so many ways only, which is
  * for slow levels.
  */
-export async function exactHashes(most: number = chunkSizes.length, part = ""): Promise<Record<string, string>> {
+export async function exactHashes(
+  most: number = chunkSizes.length,
+  has: (name: string) => boolean = () => true,
+): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
   for (const [turn, model] of exactModels().entries()) {
-    if (model.name.includes(part)) hashes[model.name] = await exactHash(model, turn, most);
+    if (has(model.name)) hashes[model.name] = await exactHash(model, turn, most);
   }
   return hashes;
 }
 
-if (import.meta.main) console.log(JSON.stringify(await exactHashes(undefined, process.argv[2]), undefined, 2));
+if (import.meta.main) {
+  const [part = ""] = process.argv.slice(2);
+  console.log(JSON.stringify(await exactHashes(undefined, (name) => name.includes(part)), undefined, 2));
+}

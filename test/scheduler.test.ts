@@ -10,12 +10,12 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { half } from "./halves.ts";
 import { expected, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
 import { note, often } from "./counts.ts";
 
 /** Each runtime takes half of the 20 000 schedules. */
 const schedules = often(20_000, 100_000);
-const first = "Deno" in globalThis ? 0 : 1;
 
 describe("the scheduler", () => {
   it("gives every request its own tokens, once, in 20 000 schedules (half of them on each runtime)", async () => {
@@ -33,7 +33,7 @@ describe("the scheduler", () => {
       evictions: 0,
     };
     const only = process.env.LIGHTGPT_SCHEDULE;
-    for (let seed = only ? Number(only) : first; seed < (only ? Number(only) + 1 : schedules); seed += 2) {
+    for (let seed = only ? Number(only) : half; seed < (only ? Number(only) + 1 : schedules); seed += 2) {
       await runSchedule(seed, tally).catch((error) => {
         throw new Error(`LIGHTGPT_SCHEDULE=${seed}: ${error.message}`, { cause: error });
       });
