@@ -76,6 +76,15 @@ export { toolResult } from "./src/tools/tool_result.ts";
 export type { ArgumentsFormat, FormatPart, FormatPattern, ToolFormat, ValueType } from "./src/tools/types.ts";
 export { LightGPT } from "./src/lightgpt/lightgpt.ts";
 export type { ObjectOptions, ObjectPart, ObjectResult } from "./src/lightgpt/object_options.ts";
+export type { FitOptions, Fitted } from "./src/lightgpt/fit_options.ts";
+export { Session, type Turn } from "./src/lightgpt/session.ts";
+export type {
+  OnContextFull,
+  SessionAnswer,
+  SessionData,
+  SessionOptions,
+  SessionReply,
+} from "./src/lightgpt/session_options.ts";
 export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt/options.ts";
 export {
   type HistogramReport,

@@ -20,6 +20,8 @@ const REASONS: Readonly<Record<Completion["stopReason"], string>> = {
   maxTokens: "as many as asked for",
   stop: "a stop text was reached",
   context: "the context is full",
+  aborted: "it was stopped",
+  deadline: "its time was over",
 };
 
 const { maxTokens, draft } = generateFields;

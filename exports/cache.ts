@@ -15,4 +15,13 @@
 export { type CacheHit, type CacheStats, type Pin, TokenCache } from "../src/cache/token_cache.ts";
 export type { CacheScope, TokenCacheOptions } from "../src/cache/options.ts";
 export type { EvictionPolicy } from "../src/cache/evict.ts";
-export type { CacheEvent, CacheIdentity, CacheStreamOptions, CacheTransfer, ValueCodec } from "../src/cache/types.ts";
+export type {
+  CacheEvent,
+  CacheIdentity,
+  CacheSource,
+  CacheStreamOptions,
+  CacheTarget,
+  CacheTransfer,
+  NodeWritable,
+  ValueCodec,
+} from "../src/cache/types.ts";

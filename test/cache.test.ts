@@ -328,8 +328,8 @@ describe("a saved cache", () => {
   it("needs a codec and a stream", async () => {
     await assertRejects(() => new TokenCache<string>().save(new WritableStream()), InvalidArgumentError, "codec");
     const cache = new TokenCache<string>(options);
-    await assertRejects(() => cache.save({} as WritableStream<Uint8Array>), InvalidArgumentError, "a WritableStream");
-    await assertRejects(() => cache.load("x" as unknown as ReadableStream<Uint8Array>), InvalidArgumentError, "stream");
+    await assertRejects(() => cache.save({} as WritableStream<Uint8Array>), InvalidArgumentError, "a stream");
+    await assertRejects(() => cache.load(3 as unknown as ReadableStream<Uint8Array>), InvalidArgumentError, "a stream");
   });
 });
 

@@ -37,6 +37,7 @@ import * as vocabulary from "../src/text/tokenizer/options.ts";
 import { optimizerFields, tuneFields } from "../src/tuning/options.ts";
 import { argument, drain, entries, type Entry, options } from "./hostile_entries.ts";
 import { grammarEntries } from "./hostile_grammars.ts";
+import { conversationEntries } from "./hostile_conversations.ts";
 import { toolEntries } from "./hostile_tools.ts";
 import { hostileValues } from "./hostile_values.ts";
 
@@ -156,6 +157,7 @@ function texts(): void {
     argument(`LightGPT.${name} role`, (role) => call([{ role, content: "a" }], base));
     options(`LightGPT.${name}`, fields, (options) => call(messages, options), base);
   }
+  conversationEntries(lm, few);
   argument("ChatTemplate.parse", (value) => face.ChatTemplate.parse(value));
   for (const name of ["render", "runs"] as const) {
     argument(`ChatTemplate.${name} messages`, async (value) => (await face.ChatTemplate.parse(template))[name](value));
@@ -295,8 +297,9 @@ function caches(): void {
   options("TokenCache.pin", scopeFields, (value) => cache.pin(tokens, value).release());
   const kept = lm.cache;
   argument("TokenCache.listen", (value) => kept?.listen(value)());
-  argument("TokenCache.save stream", (value) => kept?.save(value));
-  argument("TokenCache.load stream", (value) => kept?.load(value));
+  // A text names a file, which would be written.
+  argument("TokenCache.save target", (value) => typeof value === "string" ? undefined : kept?.save(value));
+  argument("TokenCache.load source", (value) => kept?.load(value));
   options("TokenCache.save", cacheStreamFields, (value) => kept?.save(new WritableStream(), value));
   options(
     "TokenCache.load",

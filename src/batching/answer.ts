@@ -55,6 +55,7 @@ interface ResolvedOptions {
   logitsProcessor: LogitsProcessor | undefined;
   draft: DraftOption;
   signal: AbortSignal | undefined;
+  onAbort: "throw" | "return";
   /** Which tokens may come, where that depends on what came; it is used up by the request. */
   constraint?: Constraint;
   /** The same as it was given, to be compiled when the request begins. */
@@ -142,13 +143,9 @@ export class Answer {
   /** Takes a token; gives the pieces that are complete now. */
   take(choice: Choice): Piece[] {
     const { token } = choice;
+    if (this.#host.tokenizer.endOfGeneration.has(token)) return this.cut("endOfText");
     const held = this.#held;
     this.#held = undefined;
-    if (this.#host.tokenizer.endOfGeneration.has(token)) {
-      this.#end("endOfText");
-      const rest = this.#text.end();
-      return held && !(held.isGiven && rest === "") ? [new Piece(held.text + rest, held.choice)] : [];
-    }
     const pieces = held && !held.isGiven ? [new Piece(held.text, held.choice)] : [];
     this.#tokens.push(token);
     if (this.#options.top !== undefined && choice.top) this.#logprobs.push(choice as ToldChoice);
@@ -160,6 +157,15 @@ export class Answer {
     if (this.#text.isHolding && !this.isEnded) this.#held = { text, choice };
     else pieces.push(new Piece(text, choice));
     return pieces;
+  }
+
+  /** Ends it after the last token that was taken; gives the piece that was held back, if one was. */
+  cut(reason: Completion["stopReason"]): Piece[] {
+    const held = this.#held;
+    this.#held = undefined;
+    this.#end(reason);
+    const rest = this.#text.end();
+    return held && !(held.isGiven && rest === "") ? [new Piece(held.text + rest, held.choice)] : [];
   }
 
   #end(reason: Completion["stopReason"]): void {

@@ -78,7 +78,7 @@ export interface Completion {
   readonly text: string;
   /** The generated tokens, without one that ended the text. */
   readonly tokens: number[];
-  /** How many tokens the prompt has. */
+  /** How many tokens the prompt has; 0 where the request was ended before a text had become tokens. */
   readonly promptTokens: number;
   /** How many of them were found in the prefix cache, and not read. */
   readonly cachedTokens: number;
@@ -90,8 +90,11 @@ export interface Completion {
   readonly prefillMs: number;
   /** From the first token to the last. */
   readonly decodeMs: number;
-  /** Why it ended: the model ended the text, or as asked for, or the context is full. */
-  readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context";
+  /**
+   * Why it ended: the model ended the text, or as asked for, or the context is full; with `onAbort: "return"`, also that the
+   * signal or the deadline ended it.
+   */
+  readonly stopReason: "endOfText" | "maxTokens" | "stop" | "context" | "aborted" | "deadline";
   /** The stop string that ended it, where one did. */
   readonly stop?: string;
   /** The seed: with it, the same request gives the same tokens. A bigint only where it is above 2^53 - 1. */

@@ -14,6 +14,13 @@ export function expired(deadlineMs: number): CancelledError {
   });
 }
 
+/** Whether `error` is that of a request that its signal or its deadline has ended, and which of the two. */
+export function cutBy(error: unknown, signal: AbortSignal | undefined): "aborted" | "deadline" | undefined {
+  if (!(error instanceof CancelledError)) return undefined;
+  if (error.detail.where === "deadlineMs") return "deadline";
+  return signal?.aborted && error.cause === signal.reason ? "aborted" : undefined;
+}
+
 /** The error of a sequence whose scheduler was disposed. */
 export function closed(): ClosedError {
   return new ClosedError("LightGPT was disposed.", { what: "used after it was disposed", where: "LightGPT" });

@@ -12,7 +12,7 @@ import { wallClock } from "./clock.ts";
 import type { Completion, Piece } from "./completion.ts";
 import { checkDraft } from "./drafting/options.ts";
 import { encodePrompt, resolvePrompt } from "./prompt.ts";
-import { expired } from "./errors.ts";
+import { cutBy, expired } from "./errors.ts";
 import { checkResume } from "./resume.ts";
 import type { Sequence } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
@@ -103,15 +103,16 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     const begin = performance.now();
     const prepared = prepare();
     const { prompt, options, options: { signal, breakers, rules } } = prepared;
-    assertNotAborted(signal);
+    let answer: Answer | undefined;
+    let first = begin;
     const abort = () => this.#end(cancelledBy(signal as AbortSignal));
     signal?.addEventListener("abort", abort, { once: true });
     try {
+      assertNotAborted(signal);
       const begun = typeof prompt === "string" || breakers.length > 0 || rules !== undefined
         ? await this.#begin(prepared)
         : { ids: prompt, sampling: options.sampling, place: options.place, constraint: options.constraint };
-      const answer = new Answer(prepared, begun);
-      let first = begin;
+      answer = new Answer(prepared, begun);
       if (!answer.isEnded) {
         const sequence = this.#sequence = answer.enter();
         lost.register(this, sequence, sequence);
@@ -135,13 +136,19 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
           }
         }
       }
-      return answer.completion(first - begin, performance.now() - first);
+    } catch (error) {
+      const reason = options.onAbort === "return" ? cutBy(error, signal) : undefined;
+      if (reason === undefined) throw error;
+      const { sampling, place } = options;
+      answer ??= new Answer(prepared, { ids: new Uint32Array(), sampling, place, constraint: undefined });
+      yield* answer.cut(reason);
     } finally {
       this.#clearDeadline?.();
       signal?.removeEventListener("abort", abort);
       if (this.#sequence) lost.unregister(this.#sequence);
       this.#sequence?.end();
     }
+    return answer.completion(first - begin, performance.now() - first);
   }
 }
 
@@ -163,6 +170,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
     logitsProcessor,
     draft,
     signal,
+    onAbort: options.onAbort,
     rules: options.constraint,
     resume: options.resume,
     place: {
@@ -182,6 +190,6 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
   }
   checkDraft(resolved);
   if (typeof draft === "object") host.draftModels.of(draft.model);
-  assertNotAborted(signal);
+  if (options.onAbort === "throw") assertNotAborted(signal);
   return { host, prompt: resolvePrompt(host, prompt), options: resolved };
 }

@@ -9,6 +9,7 @@ import {
   abortSignal,
   boolean,
   callback,
+  choice,
   type FieldsOf,
   integer,
   number,
@@ -150,15 +151,21 @@ export interface GenerateOptions {
   readonly draft?: DraftOption;
   /** Called before each token is chosen; it sees the logits and may change them. */
   readonly logitsProcessor?: LogitsProcessor;
-  /** Ends the request with an error of the code `cancelled`. */
+  /** Ends the request, as `onAbort` says. */
   readonly signal?: AbortSignal;
+  /**
+   * What a request comes to that `signal` or `deadlineMs` ends: `throw` is an error of the code `cancelled`, `return` the
+   * completion so far, whose `stopReason` is `aborted` or `deadline`.
+   * @default {"throw"}
+   */
+  readonly onAbort?: "throw" | "return";
   /**
    * From 0 to 9: of the requests that wait, those with a higher priority go first.
    * @default {5}
    */
   readonly priority?: number;
   /**
-   * Ends the request with an error of the code `cancelled` after this many milliseconds.
+   * Ends the request after this many milliseconds, as `onAbort` says.
    * @default {no deadline}
    */
   readonly deadlineMs?: number;
@@ -227,6 +234,10 @@ export const generateFields = {
     about: "Called before each token is chosen; it may change the logits.",
   }),
   signal: abortSignal("Ends the request."),
+  onAbort: choice(["throw", "return"], {
+    about: "What a request comes to that its signal or its deadline ends: an error, or the completion so far.",
+    default: "throw",
+  }),
   priority: integer({
     about: "Of the requests that wait, those with a higher priority go first.",
     least: 0,

@@ -16,8 +16,17 @@ import {
 import type { Sums } from "./sums.ts";
 import { type CachePage, rootOf } from "./page.ts";
 import { CacheTree } from "./tree.ts";
-import type { CacheEvent, CacheIdentity, CacheStreamOptions, CacheTransfer, SavedPage, ValueCodec } from "./types.ts";
-import { checkInstance, guarded, refuseOption } from "../options/checks.ts";
+import type {
+  CacheEvent,
+  CacheIdentity,
+  CacheSource,
+  CacheStreamOptions,
+  CacheTarget,
+  CacheTransfer,
+  SavedPage,
+  ValueCodec,
+} from "./types.ts";
+import { guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
 import { tokenIds } from "../options/token_ids.ts";
 
@@ -217,13 +226,19 @@ export class TokenCache<T> {
   }
 
   /**
-   * Writes all pages to a stream and closes it. What changes meanwhile may be in it or not. Give a `key` if the stream is kept
-   * where others can write: without one, a person who changes the stream decides what the values are.
+   * Writes all pages to a file or a stream, and closes it. What changes meanwhile may be in it or not. Give a `key` if it is kept
+   * where others can write: without one, a person who changes it decides what the values are.
+   *
+   * @param target a path, a `file:` URL, or a stream
+   * @param options the key
+   * @returns how much was written
+   * @throws {LightGPTError} with the code `io` where the file cannot be written
    */
-  async save(stream: WritableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
+  async save(target: CacheTarget, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();
     const sums = await sumsFor(options);
-    checkInstance("stream", stream, WritableStream, "a WritableStream of bytes");
+    const { writableOf } = await import("./streams.ts");
+    const stream = writableOf(target);
     const pages = this.#tree.pages().map((page) => ({ page, tokens: page.tokens, ends: [...page.ends] }));
     const numbers = new Map(pages.map(({ page }, number) => [page, number]));
     const salts = [...new Set(pages.map(({ page }) => rootOf(page).salt))];
@@ -247,16 +262,21 @@ export class TokenCache<T> {
   }
 
   /**
-   * Adds the pages of a stream that {@link TokenCache.save} wrote, as many as there is room for. With the `key` that it was saved
-   * with, nothing is taken over that was not written with that key; **without a key the stream is trusted input**.
+   * Adds the pages that {@link TokenCache.save} wrote, as many as there is room for. With the `key` that they were saved
+   * with, nothing is taken over that was not written with that key; **without a key the file or stream is trusted input**.
    *
+   * @param source a path, a `file:` URL, or a stream
+   * @param options the key
+   * @returns how much was read
+   * @throws {LightGPTError} with the code `io` where the file cannot be read
    * @throws {InvalidArgumentError} The stream was cut, changed, saved with another key, or made for other values; what was
    *   loaded by then stays, and is whole.
    */
-  async load(stream: ReadableStream<Uint8Array>, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
+  async load(source: CacheSource, options: CacheStreamOptions = {}): Promise<CacheTransfer> {
     const codec = this.#needCodec();
     const sums = await sumsFor(options);
-    checkInstance("stream", stream, ReadableStream, "a ReadableStream of bytes");
+    const { readableOf } = await import("./streams.ts");
+    const stream = readableOf(source);
     const tree = this.#tree;
     const loaded: (CachePage<T> | undefined)[] = [];
     let count = 0;

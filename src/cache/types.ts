@@ -35,6 +35,58 @@ export interface ValueCodec<T> {
 }
 
 /**
+ * What {@link TokenCache.save} needs of one of Node's streams to write to, such as `fs.createWriteStream` gives.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type NodeWritable } from "@lightgpt/lightgpt";
+ * import { createWriteStream } from "node:fs";
+ *
+ * await using lm = await LightGPT.load();
+ * const stream: NodeWritable = createWriteStream("prefixes.cache");
+ * await lm.cache?.save(stream);
+ * ```
+ */
+export interface NodeWritable {
+  /** Writes bytes, and says when they are written. */
+  write(chunk: Uint8Array, callback: (error?: Error | null) => void): unknown;
+  /** Ends the stream, and says when it has ended. */
+  end(callback: (error?: Error | null) => void): unknown;
+  /** Tells the stream's error. */
+  once(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/**
+ * Where a cache is saved: the path or `file:` URL of a file, which appears whole or not at all, a web stream, or one of Node's.
+ *
+ * @example
+ * ```ts
+ * import { type CacheTarget, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const target: CacheTarget = "prefixes.cache";
+ * await using lm = await LightGPT.load();
+ * console.log(await lm.cache?.save(target));
+ * ```
+ */
+export type CacheTarget = string | URL | WritableStream<Uint8Array> | NodeWritable;
+
+/**
+ * What a cache is loaded from: the path or `file:` URL of a file, a web stream, or anything that gives its bytes one chunk after
+ * the other, as Node's streams do.
+ *
+ * @example
+ * ```ts
+ * import { type CacheSource, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * await lm.cache?.save("prefixes.cache");
+ * const source: CacheSource = "prefixes.cache";
+ * console.log(await lm.cache?.load(source));
+ * ```
+ */
+export type CacheSource = string | URL | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/**
  * Options for `TokenCache.save` and `TokenCache.load`.
  *
  * @example

@@ -24,9 +24,9 @@ import { chatFields, type ChatOptions } from "./options.ts";
  * ```
  */
 export interface AnswerOptions<T extends Tools = Tools>
-  extends Omit<ChatOptions, "tools" | "stop" | "resume">, CallOptions<T> {}
+  extends Omit<ChatOptions, "tools" | "stop" | "resume" | "prefill">, CallOptions<T> {}
 
-const { tools: _tools, stop: _stop, resume: _resume, ...others } = chatFields;
+const { tools: _tools, stop: _stop, resume: _resume, prefill: _prefill, ...others } = chatFields;
 
 /** The schema of {@link AnswerOptions}. */
 export const answerFields = { ...others, ...callFields } as const satisfies FieldsOf<AnswerOptions>;

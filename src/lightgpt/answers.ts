@@ -22,6 +22,7 @@ import { declarations, type ToolCall, type Tools } from "../tools/tool.ts";
 import type { ReadCall, Render } from "../tools/types.ts";
 import { controlTokensOf, wireOfBytes } from "../tools/wire.ts";
 import { writtenCalls } from "../tools/written_calls.ts";
+import { cutPrompt, lastOf, unread } from "./cut.ts";
 import { type Answer, answerFields, type AnswerOptions, type AnswerPiece } from "./answer_options.ts";
 
 /** What answers. */
@@ -43,12 +44,14 @@ export class Answers {
     options: AnswerOptions<T>,
   ): AsyncGenerator<AnswerPiece<T>, Answer<T>, void> {
     const { tools } = options;
-    const { ids, plan } = await this.prepare(host, messages, options);
     const own = pickOptions<GenerateOptions>(generateFields, options);
     const { constraint: _replaced, ...rest } = own;
+    const told = new Told<T>(tools);
+    const prepared = await this.prepare(host, messages, options).catch((error) => cutPrompt(error, own));
+    if (prepared === undefined) return told.answer(await lastOf(host.generate(unread, rest)));
+    const { ids, plan } = prepared;
     const pieces = host.generate(ids, plan.grammar ? { ...rest, constraint: { grammar: plan.grammar } } : rest);
     const reader = new AnswerReader(plan.marks);
-    const told = new Told<T>(tools);
     let completion: Completion;
     try {
       let next = await pieces.next();
@@ -61,6 +64,7 @@ export class Answers {
       await pieces[Symbol.asyncDispose]();
     }
     const answer = told.answer(completion);
+    if (completion.stopReason === "aborted" || completion.stopReason === "deadline") return answer;
     const wantsCall = options.toolChoice === "required" || typeof options.toolChoice === "object";
     if (reader.isCut || (wantsCall && answer.toolCalls.length === 0)) throw cutCall(completion.stopReason);
     return answer;

@@ -34,9 +34,13 @@ import {
 } from "./options.ts";
 import type { Comparison } from "../measuring/comparison.ts";
 import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
+import { cutPrompt, lastOf, unread } from "./cut.ts";
 import { type Answer, type AnswerOptions, type AnswerPiece, asksForAnswer } from "./answer_options.ts";
 import type { Answers } from "./answers.ts";
 import type { Tools } from "../tools/tool.ts";
+import { fitFields, type FitOptions, type Fitted } from "./fit_options.ts";
+import { Session } from "./session.ts";
+import { readMessages, type SessionOptions } from "./session_options.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
 import type { EncodeOptions, Tokenizer } from "../text/tokenizer/types.ts";
@@ -160,24 +164,30 @@ export class LightGPT {
     messages: readonly ChatMessage[],
     options: AnswerOptions,
   ): AsyncGenerator<AnswerPiece, Answer, void> {
-    const { context } = this;
-    const host = {
+    return yield* (await this.#answering()).stream(this.#answerHost(this.context), messages, options);
+  }
+
+  #answerHost(context: number) {
+    return {
       context,
       tokenizer: this.#tokenizer,
       conversations: this.#talk,
       generate: (prompt: Prompt, options: GenerateOptions) => this.generate(prompt, options),
     };
-    // Most programs never need what finds and reads calls.
-    this.#answers ??= import("./answers.ts").then(({ Answers }) => new Answers());
-    return yield* (await this.#answers).stream(host, messages, options);
+  }
+
+  /** Most programs never need what finds and reads calls. */
+  #answering(): Promise<Answers> {
+    return this.#answers ??= import("./answers.ts").then(({ Answers }) => new Answers());
   }
 
   async *#chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<Piece, Completion, void> {
-    const { signal } = readOptions(chatFields, options);
+    const { signal, prefill } = readOptions(chatFields, options);
     const { context } = this;
-    const limits = signal === undefined ? { context } : { context, signal };
-    const prompt = await this.#talk.tokens(messages, pickOptions(conversationFields, options), limits);
-    return yield* this.generate(prompt, pickOptions(generateFields, options));
+    const limits = { context, begun: prefill, ...(signal === undefined ? {} : { signal }) };
+    const prompt = await this.#talk.tokens(messages, pickOptions(conversationFields, options), limits)
+      .catch((error) => cutPrompt(error, options));
+    return yield* this.generate(prompt ?? unread, pickOptions(generateFields, options));
   }
 
   /**
@@ -257,6 +267,86 @@ export class LightGPT {
   ): AsyncGenerator<ObjectPart<S>, ObjectResult<S>, void> {
     const { streamObject } = await import("./objects.ts");
     return yield* streamObject(this, prompt, options);
+  }
+
+  /**
+   * A conversation that is kept: it has a history, forgets the oldest turns where the context is full, and becomes plain data.
+   *
+   * @param options a system message, the messages so far, and options for all its answers
+   * @returns the session
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load("model.gguf");
+   * const session = lm.session({ system: "You are terse.", maxTokens: 100 });
+   * console.log((await session.reply("Who wrote Faust?")).text);
+   * console.log((await session.reply("When?")).text);
+   * ```
+   */
+  session(options: SessionOptions = {}): Session {
+    const { context } = this;
+    this.#assertOpen();
+    return new Session({
+      context,
+      chat: (messages, options) => this.chat(messages, options),
+      count: (messages, options) => this.#count(messages, options),
+    }, options);
+  }
+
+  /**
+   * How many tokens a text has, as {@link LightGPT.tokenize} makes them, or a conversation, as a prompt.
+   *
+   * @param input a text, or the messages of a conversation
+   * @param options how a conversation is rendered
+   * @returns the number of tokens
+   */
+  async countTokens(input: string | readonly ChatMessage[], options: ConversationOptions = {}): Promise<number> {
+    const tokenizer = this.#tokenizer;
+    readOptions(conversationFields, options);
+    if (typeof input === "string") return (await tokenizer.encodeAsync(input)).length;
+    return (await this.#talk.tokens(readMessages(input, "input"), options)).length;
+  }
+
+  /**
+   * Makes a conversation fit: drops its oldest turns, or shortens one of its messages, until its prompt has at most `tokens`
+   * tokens.
+   *
+   * @param messages the conversation
+   * @param options how much it may take, and what gives way
+   * @returns what is left, and what was dropped
+   * @throws {InvalidArgumentError} where what must stay is too long
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load("model.gguf");
+   * const conversation = [{ role: "user", content: "Hello!" }];
+   * const { messages, dropped } = await lm.fit(conversation, { tokens: lm.context - 200 });
+   * console.log((await lm.reply(messages, { maxTokens: 200 })).text, dropped.length);
+   * ```
+   */
+  async fit(messages: readonly ChatMessage[], options: FitOptions = {}): Promise<Fitted> {
+    const talk = this.#talk;
+    const { tokens = Math.ceil(this.context * 3 / 4), cut } = readOptions(fitFields, options);
+    const rendering = pickOptions<ConversationOptions>(conversationFields, options);
+    const count = async (messages: readonly ChatMessage[]) => (await talk.tokens(messages, rendering)).length;
+    const all = readMessages(messages, "messages");
+    const { dropOldest, shorten } = await import("./fit.ts");
+    return cut === "oldest" ? dropOldest(all, tokens, count) : shorten(all, { at: cut, most: tokens }, count);
+  }
+
+  /** How many tokens the prompt of an answer has. */
+  async #count(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions): Promise<number> {
+    if (!guarded("options", () => asksForAnswer(options))) {
+      const { prefill = "" } = options as ChatOptions;
+      return (await this.#talk.tokens(messages, pickOptions(conversationFields, options), { begun: prefill })).length;
+    }
+    const answers = await this.#answering();
+    const { ids } = await answers.prepare(this.#answerHost(Infinity), messages, options as AnswerOptions);
+    return ids.length;
   }
 
   /** The prompt that {@link LightGPT.chat} makes of `messages` and continues, as tokens. */
@@ -361,13 +451,5 @@ export class LightGPT {
   async #read(request: LogitsRequest): Promise<void> {
     checkLength("tokens", request.tokens.length, this.context);
     await readLogits(schedulerOf(this.batcher), request);
-  }
-}
-
-/** Reads a generator to its end; gives its last value. */
-async function lastOf<Last>(parts: AsyncGenerator<unknown, Last, void>): Promise<Last> {
-  for (;;) {
-    const { done, value } = await parts.next();
-    if (done) return value;
   }
 }

@@ -24,7 +24,9 @@ import { chatFields, type ChatOptions } from "./options.ts";
  * ```
  */
 export interface ObjectOptions<S extends StandardSchema = StandardSchema>
-  extends Omit<ChatOptions, "constraint" | "stop" | "logprobs" | "resume">, Pick<SchemaOptions, "whitespace"> {
+  extends
+    Omit<ChatOptions, "constraint" | "stop" | "logprobs" | "resume" | "onAbort" | "prefill">,
+    Pick<SchemaOptions, "whitespace"> {
   /** What the object is: a schema of any library that follows Standard Schema, or `jsonSchema({ ... })`. */
   readonly schema: S;
   /**
@@ -35,7 +37,15 @@ export interface ObjectOptions<S extends StandardSchema = StandardSchema>
   readonly additional?: "deny" | "schema";
 }
 
-const { constraint: _constraint, stop: _stop, logprobs: _logprobs, resume: _resume, ...answerFields } = chatFields;
+const {
+  constraint: _constraint,
+  stop: _stop,
+  logprobs: _logprobs,
+  resume: _resume,
+  onAbort: _onAbort,
+  prefill: _prefill,
+  ...answerFields
+} = chatFields;
 
 /** The schema of {@link ObjectOptions}. */
 export const objectFields = {

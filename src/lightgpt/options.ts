@@ -13,7 +13,7 @@ import {
 import type { AdapterOptions } from "../model/adapter_options.ts";
 import { type DownloadProgress, loadFields, type LoadProgress } from "../model/model.ts";
 import type { PackedOptions, PackedUse } from "../model/packed/options.ts";
-import { abortSignal, boolean, type FieldsOf } from "../options/schema.ts";
+import { abortSignal, boolean, type FieldsOf, text } from "../options/schema.ts";
 import { conversationFields, type ConversationOptions } from "../text/chat/options.ts";
 import { optimizerFields, type OptimizerOptions } from "../tuning/options.ts";
 
@@ -118,10 +118,18 @@ export const logitsFields = {
  * for await (const piece of lm.chat([{ role: "user", content: "Hello!" }], options)) console.log(piece.text);
  * ```
  */
-export interface ChatOptions extends GenerateOptions, ConversationOptions {}
+export interface ChatOptions extends GenerateOptions, ConversationOptions {
+  /**
+   * The beginning of the answer, which the model goes on from; no control token is read in it, and it is no part of what
+   * comes back.
+   * @default {""}
+   */
+  readonly prefill?: string;
+}
 
 /** The schema of {@link ChatOptions}. */
 export const chatFields = {
   ...conversationFields,
   ...generateFields,
+  prefill: text({ about: "The beginning of the answer, which the model goes on from.", default: "" }),
 } as const satisfies FieldsOf<ChatOptions>;
