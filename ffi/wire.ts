@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 77fbce3090b6a550";
+export const STAMP = "0.1.0 086464718bb44e01";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -18,6 +18,10 @@ export const LIMITS = {
   headDimMax: 1024,
   /** Floats of a token that a layer gets beside the stream. */
   layerInputsMax: 4096,
+  /** Rows of a table of token types. */
+  tokenTypesMax: 1024,
+  /** Scores of a rank head. */
+  rankScoresMax: 4096,
   /** Ways in which the layers of one model rotate. */
   rotationsMax: 8,
   /** Taps of a short convolution. */
@@ -210,12 +214,14 @@ export const KEYS = [
 /** One of {@link KEYS}. */
 export type Key = (typeof KEYS)[number];
 
-/** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it; `relu` squared where there is no gate, for then up is its own gate. */
+/** The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `gelu_erf` by the error function, `plain_gelu_erf` the same where there is no gate to leave up out; `clamped` as gpt-oss has it; `relu` squared where there is no gate, for then up is its own gate. */
 export const ACTIVATIONS = [
   "silu",
   "gelu",
   "clamped",
   "relu",
+  "geluErf",
+  "plainGeluErf",
 ] as const;
 
 /** One of {@link ACTIVATIONS}. */
@@ -230,6 +236,27 @@ export const ROUTER_SCORES = [
 
 /** One of {@link ROUTER_SCORES}. */
 export type RouterScore = (typeof ROUTER_SCORES)[number];
+
+/** What follows the first matrix of a rank head. */
+export const RANK_ACTIVATIONS = [
+  "tanh",
+  "geluErf",
+] as const;
+
+/** One of {@link RANK_ACTIVATIONS}. */
+export type RankActivation = (typeof RANK_ACTIVATIONS)[number];
+
+/** What a step gives of a text: nothing, the row of each token, their mean, the first or the last of them. */
+export const POOLINGS = [
+  "none",
+  "rows",
+  "mean",
+  "first",
+  "last",
+] as const;
+
+/** One of {@link POOLINGS}. */
+export type Pooling = (typeof POOLINGS)[number];
 
 /** How floats become levels: the plain way, or by a search for the scales that leave the least error. */
 export const ROUNDINGS = [
@@ -339,6 +366,25 @@ export const ROLES = [
   "ssm_d",
   "ffn_latent_down",
   "ffn_latent_up",
+  "position_embd",
+  "token_types",
+  "token_embd_norm",
+  "token_embd_norm_bias",
+  "attn_output_norm",
+  "attn_output_norm_bias",
+  "attn_norm_2",
+  "attn_norm_2_bias",
+  "layer_output_norm",
+  "layer_output_norm_bias",
+  "attn_q_norm_bias",
+  "attn_k_norm_bias",
+  "dense_2",
+  "dense_3",
+  "cls",
+  "cls_bias",
+  "cls_norm",
+  "cls_output",
+  "cls_output_bias",
 ] as const;
 
 /** One of {@link ROLES}. */

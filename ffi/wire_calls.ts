@@ -28,8 +28,12 @@ import {
   type OutlierPolicy,
   type Packing,
   PACKINGS,
+  type Pooling,
+  POOLINGS,
   QUERY_NORMS,
   type QueryNorm,
+  RANK_ACTIVATIONS,
+  type RankActivation,
   type Role,
   ROLES,
   ROPE_STYLES,
@@ -107,11 +111,28 @@ export interface ModelHeader {
   readonly routerNormalises: boolean;
   /** What the weights are multiplied by then. */
   readonly routerScale: number;
+  /** Rows of the table of positions, which is the longest text; 0: there is none. */
+  readonly positions: number;
+  /** Rows of the table of token types; 0: there is none. */
+  readonly tokenTypes: number;
+  /** Whether the distance of a key lowers its score, head by head (ALiBi). */
+  readonly distancesLower: boolean;
+  /** What the two matrices give that a pooled row goes through; 0: there are none. */
+  readonly denseInner: number;
+  readonly denseWidth: number;
+  /** What the first matrix of a rank head gives; 0: it has none. */
+  readonly rankWidth: number;
+  /** The scores of a rank head; 0: there is none. */
+  readonly rankScores: number;
+  /** What follows its first matrix. */
+  readonly rankActivation: RankActivation;
+  /** Whether two scores become probabilities. */
+  readonly rankSoftmax: boolean;
 }
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(30);
+  to.reserve(39);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -142,6 +163,15 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.u32(record.routerGroupsUsed, "routerGroupsUsed");
   to.bool(record.routerNormalises);
   to.f32(record.routerScale);
+  to.u32(record.positions, "positions");
+  to.u32(record.tokenTypes, "tokenTypes");
+  to.bool(record.distancesLower);
+  to.u32(record.denseInner, "denseInner");
+  to.u32(record.denseWidth, "denseWidth");
+  to.u32(record.rankWidth, "rankWidth");
+  to.u32(record.rankScores, "rankScores");
+  to.choice(record.rankActivation, RANK_ACTIVATIONS, "rankActivation");
+  to.bool(record.rankSoftmax);
 }
 
 /** One way to rotate. Pair k turns at f = base^(-2 k / dimensions), divided by its factor, times 1 - r scaled and times r as it is: f * (scale * (1 - r) + r). r falls from 1 at the pair `ramp_begin` to 0 at the pair `ramp_end`. */
@@ -228,11 +258,13 @@ export interface ModelLayer {
   readonly latentRotated: number;
   /** Elements of the row that queries are made from, in latent attention; 0: they are made from the stream. */
   readonly queryRank: number;
+  /** Positions behind its own that a query sees, as far as its text has them; 0: causal. */
+  readonly ahead: number;
 }
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(26);
+  to.reserve(27);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -259,6 +291,7 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.latentRank, "latentRank");
   to.u32(record.latentRotated, "latentRotated");
   to.u32(record.queryRank, "queryRank");
+  to.u32(record.ahead, "ahead");
 }
 
 /** A tensor, or some rows of one. */
@@ -348,11 +381,13 @@ export interface EngineOptions {
   readonly activationBits: number;
   /** Most rows of logits that one step may ask for. */
   readonly logitRows: number;
+  /** Whether keys and values stay for later steps. Where they do not, each sequence is a whole text, and all layers share the pages' memory. */
+  readonly keeps: boolean;
 }
 
 /** Appends {@link EngineOptions}. */
 export function putEngineOptions(to: Words<"engine">, record: EngineOptions): void {
-  to.reserve(8);
+  to.reserve(9);
   to.choice(record.kvType, KV_TYPES, "kvType");
   to.u32(record.pageSize, "pageSize");
   to.u32(record.pages, "pages");
@@ -361,6 +396,7 @@ export function putEngineOptions(to: Words<"engine">, record: EngineOptions): vo
   to.u32(record.threads, "threads");
   to.u32(record.activationBits, "activationBits");
   to.u32(record.logitRows, "logitRows");
+  to.bool(record.keeps);
 }
 
 /** Begins a batch: what one step does. Each sequence follows. */
@@ -373,15 +409,30 @@ export interface BatchHeader {
   readonly sequences: number;
   /** Tokens of all sequences. */
   readonly tokens: number;
+  /** What is handed out of each sequence, behind logits and hidden state; of an engine that keeps nothing. */
+  readonly pooling: Pooling;
+  /** Whether pooled rows go through the rank head; else they go through the two matrices of a model that has them. */
+  readonly ranks: boolean;
+  /** Whether a pooled row is normed by deviation, without a weight, before it is cut. */
+  readonly levels: boolean;
+  /** How many elements of a pooled row stay; 0: all. */
+  readonly dimensions: number;
+  /** Whether pooled rows are made of length 1. */
+  readonly normalises: boolean;
 }
 
 /** Appends {@link BatchHeader}. */
 export function putBatchHeader(to: Words<"batch">, record: BatchHeader): void {
-  to.reserve(4);
+  to.reserve(9);
   to.bool(record.runsInline);
   to.u32(record.threads, "threads");
   to.u32(record.sequences, "sequences");
   to.u32(record.tokens, "tokens");
+  to.choice(record.pooling, POOLINGS, "pooling");
+  to.bool(record.ranks);
+  to.bool(record.levels);
+  to.u32(record.dimensions, "dimensions");
+  to.bool(record.normalises);
 }
 
 /** What one sequence does in a step. Its tokens, page numbers, hidden state, adapters and sampler follow, as far as it has them. */
@@ -402,13 +453,15 @@ export interface BatchSequence {
   readonly keep: boolean;
   /** Floats of a hidden state that was handed out after the token before `position`, or 0. */
   readonly hidden: number;
+  /** Tokens at its end that have the type 1, in a model with types; the others have 0. */
+  readonly secondType: number;
   /** Adapters that apply to it, in this order: pairs of an adapter's handle and the f32 that its products are multiplied by. */
   readonly adapters: number;
 }
 
 /** Appends {@link BatchSequence}. */
 export function putBatchSequence(to: Words<"batch">, record: BatchSequence): void {
-  to.reserve(9);
+  to.reserve(10);
   to.u32(record.id, "id");
   to.u32(record.position, "position");
   to.u32(record.tokens, "tokens");
@@ -417,6 +470,7 @@ export function putBatchSequence(to: Words<"batch">, record: BatchSequence): voi
   to.u32(record.choices, "choices");
   to.bool(record.keep);
   to.u32(record.hidden, "hidden");
+  to.u32(record.secondType, "secondType");
   to.u32(record.adapters, "adapters");
 }
 

@@ -39,6 +39,7 @@ const table: level_table.Level = .{
     .quantizeSpans = activations.quantizeSpans,
     .ropeFrequencies = rope.ropeFrequencies,
     .ropeAngles = rope.ropeAngles,
+    .alibiSlopes = rope.alibiSlopes,
     .temperature = rope.temperature,
     .rope = rope.rope,
     .kvWrite = kv.kvWrite,

@@ -6,6 +6,10 @@ pub const heads_max = 1024;
 pub const head_dim_max = 1024;
 /// Floats of a token that a layer gets beside the stream.
 pub const layer_inputs_max = 4096;
+/// Rows of a table of token types.
+pub const token_types_max = 1024;
+/// Scores of a rank head.
+pub const rank_scores_max = 4096;
 /// Ways in which the layers of one model rotate.
 pub const rotations_max = 8;
 /// Taps of a short convolution.

@@ -109,6 +109,23 @@ pub const layouts = struct {
         router_normalises: bool,
         /// What the weights are multiplied by then.
         router_scale: f32,
+        /// Rows of the table of positions, which is the longest text; 0: there is none.
+        positions: u32 = 0,
+        /// Rows of the table of token types; 0: there is none.
+        token_types: u32 = 0,
+        /// Whether the distance of a key lowers its score, head by head (ALiBi).
+        distances_lower: bool = false,
+        /// What the two matrices give that a pooled row goes through; 0: there are none.
+        dense_inner: u32 = 0,
+        dense_width: u32 = 0,
+        /// What the first matrix of a rank head gives; 0: it has none.
+        rank_width: u32 = 0,
+        /// The scores of a rank head; 0: there is none.
+        rank_scores: u32 = 0,
+        /// What follows its first matrix.
+        rank_activation: choices.RankActivations = .tanh,
+        /// Whether two scores become probabilities.
+        rank_softmax: bool = false,
 
         pub const into = [_]Buffer{.model};
         pub const about = "model description";
@@ -121,6 +138,12 @@ pub const layouts = struct {
             .rotations = .{ 0, limits.rotations_max },
             .rope_factors = .{ 0, limits.head_dim_max / 2 },
             .layer_inputs = .{ 0, limits.layer_inputs_max },
+            .positions = .{ 0, limits.context_max },
+            .token_types = .{ 0, limits.token_types_max },
+            .dense_inner = .{ 0, limits.embedding_max },
+            .dense_width = .{ 0, limits.embedding_max },
+            .rank_width = .{ 0, limits.embedding_max },
+            .rank_scores = .{ 0, limits.rank_scores_max },
             .temperature_context = .{ 1, 0xffff_ffff },
             .experts_used = .{ 0, limits.experts_used_max },
             .router_groups = .{ 1, limits.router_groups_max },
@@ -207,6 +230,8 @@ pub const layouts = struct {
         latent_rotated: u32,
         /// Elements of the row that queries are made from, in latent attention; 0: they are made from the stream.
         query_rank: u32,
+        /// Positions behind its own that a query sees, as far as its text has them; 0: causal.
+        ahead: u32 = 0,
 
         pub const into = [_]Buffer{.model};
         pub const about = "layer of the model description";
@@ -230,6 +255,7 @@ pub const layouts = struct {
             .state_size = .{ 0, limits.state_size_max },
             .state_width = .{ 0, limits.head_dim_max },
             .window = .{ 0, 0x7fff_ffff },
+            .ahead = .{ 0, limits.context_max },
         };
     };
 
@@ -303,6 +329,9 @@ pub const layouts = struct {
         activation_bits: u32,
         /// Most rows of logits that one step may ask for.
         logit_rows: u32,
+        /// Whether keys and values stay for later steps. Where they do not, each sequence is a whole text, and all layers share
+        /// the pages' memory.
+        keeps: bool = true,
 
         pub const into = [_]Buffer{.engine};
         pub const about = "engine options";
@@ -327,6 +356,16 @@ pub const layouts = struct {
         sequences: u32,
         /// Tokens of all sequences.
         tokens: u32,
+        /// What is handed out of each sequence, behind logits and hidden state; of an engine that keeps nothing.
+        pooling: choices.Poolings = .none,
+        /// Whether pooled rows go through the rank head; else they go through the two matrices of a model that has them.
+        ranks: bool = false,
+        /// Whether a pooled row is normed by deviation, without a weight, before it is cut.
+        levels: bool = false,
+        /// How many elements of a pooled row stay; 0: all.
+        dimensions: u32 = 0,
+        /// Whether pooled rows are made of length 1.
+        normalises: bool = false,
 
         pub const into = [_]Buffer{.batch};
         pub const about = "batch";
@@ -353,6 +392,8 @@ pub const layouts = struct {
         keep: bool,
         /// Floats of a hidden state that was handed out after the token before `position`, or 0.
         hidden: u32,
+        /// Tokens at its end that have the type 1, in a model with types; the others have 0.
+        second_type: u32 = 0,
         /// Adapters that apply to it, in this order: pairs of an adapter's handle and the f32 that its products are multiplied by.
         adapters: u32,
 

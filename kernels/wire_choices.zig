@@ -21,12 +21,17 @@ pub const choices = struct {
     /// Which keys and values a layer of attention reads: its own; its own, whose values are the keys before their norm; those of
     /// a layer before it.
     pub const Keys = enum(u32) { own, as_values, of_layer };
-    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `clamped` as gpt-oss has it;
+    /// The function between the two halves of a feed-forward layer; `gelu` by the hyperbolic tangent, `gelu_erf` by the error
+    /// function, `plain_gelu_erf` the same where there is no gate to leave up out; `clamped` as gpt-oss has it;
     /// `relu` squared where there is no gate, for then up is its own gate.
     pub const Activations = level_table.ActivationKind;
     /// What a router chooses experts by, and what their weights are made from: the softmax of all its logits, the sigmoid of each, or
     /// the logits themselves, of which then the softmax of those chosen is taken.
     pub const RouterScores = level_table.RouterScore;
+    /// What follows the first matrix of a rank head.
+    pub const RankActivations = enum(u32) { tanh, gelu_erf };
+    /// What a step gives of a text: nothing, the row of each token, their mean, the first or the last of them.
+    pub const Poolings = enum(u32) { none, rows, mean, first, last };
     pub const Roundings = level_table.Rounding;
     pub const OutlierPolicies = level_table.Outliers;
     pub const FloatSources = level_table.Source;
@@ -112,6 +117,26 @@ pub const choices = struct {
         ssm_d,
         ffn_latent_down,
         ffn_latent_up,
+        position_embd,
+        token_types,
+        token_embd_norm,
+        token_embd_norm_bias,
+        /// Of models whose halves are normed with the stream, once they are added to it.
+        attn_output_norm,
+        attn_output_norm_bias,
+        attn_norm_2,
+        attn_norm_2_bias,
+        layer_output_norm,
+        layer_output_norm_bias,
+        attn_q_norm_bias,
+        attn_k_norm_bias,
+        dense_2,
+        dense_3,
+        cls,
+        cls_bias,
+        cls_norm,
+        cls_output,
+        cls_output_bias,
 
         /// GGUF names them so.
         pub const as_spelled = true;

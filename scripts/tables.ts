@@ -148,6 +148,18 @@ const words: Readonly<Record<Exclude<keyof Traits, "ropeStyle" | "activation">, 
   sinks: "sinks",
   experts: "experts",
   wideScaleLayers: "wide scale in the largest",
+  encoder: "whole texts, both ways",
+  streamNorms: "norms of the stream",
+  embeddingNorm: "norm of embeddings",
+  bareFirst: "no norm before the first layer",
+  tokenTypes: "types of tokens",
+  secondType: "a type of documents",
+  positionTable: "table of positions",
+  distances: "scores lowered by distance (ALiBi)",
+  statedActivation: "activation by name",
+  rank: "rank head",
+  denseHeads: "matrices behind the pooled row",
+  levelsBeforeCut: "vectors normed before they are cut",
 };
 
 /** The keywords of JSON Schema by what becomes of them, and the formats. */

@@ -6,7 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import type { PlannedTensor } from "../src/model/architectures/architectures.ts";
-import type { Hyperparameters } from "../src/model/architectures/types.ts";
+import type { Hyperparameters, TextParameters } from "../src/model/architectures/types.ts";
 import { describeModel } from "../src/model/encode_model.ts";
 
 /** Every field has another value, so that none can stand in another's place. */
@@ -49,6 +49,15 @@ const hyperparameters: Hyperparameters = {
   routerGroupsUsed: 20,
   routerNormalises: true,
   routerScale: 9.5,
+  positions: 41,
+  tokenTypes: 42,
+  distancesLower: true,
+  denseInner: 43,
+  denseWidth: 44,
+  rankWidth: 45,
+  rankScores: 46,
+  rankActivation: "geluErf",
+  rankSoftmax: true,
   perLayer: [{
     mixer: "shortConvolution",
     heads: 11,
@@ -76,11 +85,14 @@ const hyperparameters: Hyperparameters = {
     latentRank: 31,
     latentRotated: 32,
     queryRank: 33,
+    ahead: 47,
   }],
 };
-const headerWords = 30;
+/** What no word tells of. */
+const texts = {} as TextParameters;
+const headerWords = 39;
 const rotationWords = 11;
-const layerWords = 26;
+const layerWords = 27;
 const tensorWords = 14;
 
 function tensor(number: number): PlannedTensor {
@@ -98,7 +110,7 @@ function tensor(number: number): PlannedTensor {
 
 describe("a model's description", () => {
   it("has each field in the place where the library's table has it", () => {
-    const words = describeModel({ hyperparameters, tensors: [tensor(2)], parameters: 0 }, ["p"]);
+    const words = describeModel({ hyperparameters, texts, tensors: [tensor(2)], parameters: 0 }, ["p"]);
     const view = new DataView(words.words.buffer);
     const u32 = Array.from({ length: 15 }, (_, index) => view.getUint32(4 * index, true));
     assertEquals(
@@ -111,6 +123,7 @@ describe("a model's description", () => {
     assertEquals(view.getUint32(92, true), 9);
     assertEquals([...words.words.subarray(24, 29)], [18, 1, 19, 20, 1]);
     assertEquals(view.getFloat32(4 * 29, true), 9.5);
+    assertEquals([...words.words.subarray(30, headerWords)], [41, 42, 1, 43, 44, 45, 46, 1, 1]);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
@@ -143,6 +156,7 @@ describe("a model's description", () => {
       31,
       32,
       33,
+      47,
     ]);
     const at = layer + layerWords;
     assertEquals([...words.words.subarray(at, at + tensorWords)], [5, 2, 2, 0, 64, 3, 4, 5, 0, 8, 0, 8, 0, 2]);
@@ -153,7 +167,7 @@ describe("a model's description", () => {
     for (let count = 0; count < 300; count++) {
       const tensors = Array.from({ length: count }, (_, number) => tensor(number));
       const path = "p".repeat(count * 11);
-      const words = describeModel({ hyperparameters, tensors, parameters: 0 }, [path]);
+      const words = describeModel({ hyperparameters, texts, tensors, parameters: 0 }, [path]);
       const view = new DataView(words.words.buffer, 0, 4 * words.length);
       const at = (number: number) => 4 * (headerWords + rotationWords + layerWords + number * tensorWords);
       for (let number = 0; number < count; number++) {

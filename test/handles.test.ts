@@ -27,10 +27,12 @@ const settings: EngineSettings = {
   logitRows: 2,
 };
 
+const notPooled = { pooling: "none", ranks: false, levels: false, dimensions: 0, normalises: false } as const;
+
 /** The settings as words. */
 function options(): Words<"engine"> {
   const words = new Words("engine");
-  putEngineOptions(words, { ...settings, kvType: settings.kv });
+  putEngineOptions(words, { ...settings, kvType: settings.kv, keeps: true });
   return words;
 }
 
@@ -142,8 +144,8 @@ describe("a handle", () => {
     const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
     // One sequence of two tokens on one page, its last logits asked for.
     const batch = new Words("batch");
-    putBatchHeader(batch, { runsInline: false, threads: 0, sequences: 1, tokens: 2 });
-    const asks = { logits: "last", choices: 0, keep: false, hidden: 0, adapters: 0 } as const;
+    putBatchHeader(batch, { runsInline: false, threads: 0, sequences: 1, tokens: 2, ...notPooled });
+    const asks = { logits: "last", choices: 0, keep: false, hidden: 0, secondType: 0, adapters: 0 } as const;
     putBatchSequence(batch, { id: 5, position: 0, tokens: 2, pages: 1, ...asks });
     batch.list([17, 18, 0]);
     const good = batch.words.slice(0, batch.length);

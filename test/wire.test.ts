@@ -198,6 +198,8 @@ describe("the border's table", () => {
   });
 });
 
+const notPooled = { pooling: "none", ranks: false, levels: false, dimensions: 0, normalises: false } as const;
+
 /**
  * Never called: `deno check` fails where one of the marked lines compiles. Arguments that are swapped, of another kind, or
  * left out are errors of the compiler.
@@ -232,9 +234,9 @@ export function doesNotCompile(to: Native, model: ModelHandle, engine: EngineHan
   // @ts-expect-error: a role that there is not
   to.replace({ model, layer: 0, role: "attn_w", format: 0, blocks: new Uint8Array(1) });
   // @ts-expect-error: a field is missing
-  calls.putBatchHeader(batch, { runsInline: false, threads: 1, sequences: 1 });
+  calls.putBatchHeader(batch, { runsInline: false, threads: 1, sequences: 1, ...notPooled });
   // @ts-expect-error: a field too many
-  calls.putBatchHeader(batch, { runsInline: false, threads: 1, sequences: 1, tokens: 1, extra: 1 });
+  calls.putBatchHeader(batch, { runsInline: false, threads: 1, sequences: 1, tokens: 1, ...notPooled, extra: 1 });
   // @ts-expect-error: a field of another type
-  calls.putBatchHeader(batch, { runsInline: 0, threads: 1, sequences: 1, tokens: 1 });
+  calls.putBatchHeader(batch, { runsInline: 0, threads: 1, sequences: 1, tokens: 1, ...notPooled });
 }

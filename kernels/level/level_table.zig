@@ -289,6 +289,10 @@ pub const Attention = extern struct {
     tokens: u32,
     /// A key is visible when query position - key position < window; 0: no window.
     window: u32,
+    /// Positions behind its own that a query sees, as far as there are tokens; 0: causal.
+    ahead: u32,
+    /// For each head what the distance of a key lowers its score by, a position; null: nothing.
+    slopes: ?[*]const f32,
     scale: f32,
     /// 0: none, else cap * tanh(s / cap).
     softcap: f32,
@@ -420,8 +424,9 @@ pub const Gram = extern struct {
 };
 
 pub const RopeStyle = enum(u32) { none = 0, norm = 1, neox = 2 };
+/// `gelu` by the hyperbolic tangent, `gelu_erf` by the error function; `plain_gelu_erf` leaves up out.
 /// `clamped`: with g = min(gate, 7) and u = up between -7 and 7, g / (1 + e^(-1.702 g)) * (u + 1).
-pub const ActivationKind = enum(u32) { silu = 0, gelu = 1, clamped = 2, relu = 3 };
+pub const ActivationKind = enum(u32) { silu = 0, gelu = 1, clamped = 2, relu = 3, gelu_erf = 4, plain_gelu_erf = 5 };
 pub const RouterScore = enum(u32) { softmax = 0, sigmoid = 1, softmax_of_chosen = 2 };
 /// Groups of experts at most.
 pub const router_groups_max = limits.router_groups_max;
@@ -557,8 +562,8 @@ pub const Level = extern struct {
 
     /// Root mean square norm: out = (x / sqrt(mean(x^2) + eps)) * weight; without a weight it is 1. `out` may be `x`.
     rmsNorm: *const fn (x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
-    /// Layer norm: out = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias; a bias may be absent. `out` may be `x`.
-    layerNorm: *const fn (x: [*]const f32, weight: [*]const f32, bias: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
+    /// Layer norm: out = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias; weight and bias may be absent. `out` may be `x`.
+    layerNorm: *const fn (x: [*]const f32, weight: ?[*]const f32, bias: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void,
     /// out = x + y.
     add: *const fn (x: [*]const f32, y: [*]const f32, n: u32, out: [*]f32) callconv(.c) void,
     /// y = x * factor + y, rounded once.
@@ -582,6 +587,9 @@ pub const Level = extern struct {
     ropeFrequencies: *const fn (given: *const RopeFrequencies, freqs: [*]f64) callconv(.c) void,
     /// cos and sin of position * freqs[k], times `magnitude`.
     ropeAngles: *const fn (freqs: [*]const f64, n: u32, position: u32, magnitude: f32, cos: [*]f32, sin: [*]f32) callconv(.c) void,
+    /// ALiBi's slope of each head: 2^(-8 (h + 1) / n) for the heads below n, the largest power of two among their numbers, then
+    /// every second one of twice as many.
+    alibiSlopes: *const fn (heads: u32, slopes: [*]f32) callconv(.c) void,
     /// 1 + factor * ln(floor(position / context) + 1): what a query at a position is multiplied by.
     temperature: *const fn (position: u32, context: u32, factor: f32) callconv(.c) f32,
     /// Rotates the first n_rot values of each head in place.

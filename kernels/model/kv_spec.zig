@@ -116,6 +116,13 @@ pub const Sizes = struct {
         const stays = if (behind_bytes == page_bytes) packing.page_bytes else behind_bytes;
         return .{ .page_bytes = packing.page_bytes, .state_pages = packing.pages(), .behind_bytes = stays };
     }
+
+    /// Where each layer takes the place of the one before it, for nothing outlasts its layer.
+    pub fn shared(specs: []const KvSpec, kind: level_table.KvType, page_size: u32) Sizes {
+        var page_bytes: usize = 64;
+        for (specs) |spec| page_bytes = @max(page_bytes, positionBytes(spec.positions, kind, page_size));
+        return .{ .page_bytes = page_bytes, .state_pages = 0, .behind_bytes = page_bytes };
+    }
 };
 
 /// Bytes of a layer in a page of so many positions; each layer begins at a multiple of 64.

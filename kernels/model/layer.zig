@@ -89,6 +89,8 @@ pub const Attention = struct {
     v_dim: u32,
     /// A key is visible when query position - key position < window; 0: all are.
     window: u32,
+    /// Positions behind its own that a query sees; 0: causal.
+    ahead: u32,
     /// The number of its rotation, from 1; 0: none.
     rotation: u32,
     keys: Keys,
@@ -224,6 +226,7 @@ pub const Layer = struct {
             .k_dim = own.k_dim,
             .v_dim = own.v_dim,
             .window = own.window,
+            .ahead = own.ahead,
             .rotation = own.rotation,
             .keys = own.keys,
             .keys_layer = own.keys_layer,

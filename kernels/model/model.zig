@@ -18,6 +18,7 @@ const Status = @import("../status.zig").Status;
 const Words = @import("../host/words.zig").Words;
 const conductor = @import("../threads/conductor.zig");
 const Task = conductor.Task;
+const Globals = @import("globals.zig").Globals;
 const kv_spec = @import("kv_spec.zig");
 const layer_zig = @import("layer.zig");
 const traits_zig = @import("traits.zig");
@@ -46,10 +47,12 @@ pub const Model = struct {
     token_embd: weights.Matrix,
     /// The embedding again where the model ties them.
     output: weights.Matrix,
-    output_norm: []const f32,
-    output_norm_bias: ?[]const f32,
+    /// All tensors of no layer.
+    globals: Globals,
     inputs: ?Inputs,
     rotations: []Rotation,
+    /// What a position of distance lowers the scores of each head by; none where nothing does.
+    slopes: []f32,
 
     entries: []weights.Entry,
     store: Store,
@@ -101,6 +104,12 @@ pub const Model = struct {
 
         const rotations = try allocateRotations(rotations_given);
         errdefer freeRotations(rotations);
+        const slopes = try os.allocator.alloc(f32, if (traits.distances_lower) layer_traits[0].heads else 0);
+        errdefer os.allocator.free(slopes);
+        for (layer_traits) |own| if (traits.distances_lower and (own.mixer != .attention or own.heads != slopes.len)) {
+            _ = report.fail(.model_format, "layers whose scores distances lower", "", "attention with the same heads in all", "");
+            return error.Refused;
+        };
         const files = try openFiles(&words, report, traits, entries);
         var files_are_ours = true;
         errdefer if (files_are_ours) closeFiles(files);
@@ -117,10 +126,10 @@ pub const Model = struct {
             .layers = layers,
             .token_embd = undefined,
             .output = undefined,
-            .output_norm = undefined,
-            .output_norm_bias = null,
+            .globals = .{},
             .inputs = null,
             .rotations = rotations,
+            .slopes = slopes,
             .entries = entries,
             .store = store,
             .bytes_total = bytes_total,
@@ -143,7 +152,7 @@ pub const Model = struct {
 
     /// Gives every tensor its place; refuses two for the same role and a required one that is absent.
     fn place(model: *Model, report: *Report) error{Refused}!void {
-        var globals: [weights.Role.count]Tensor = @splat(.absent);
+        const globals = &model.globals.tensors;
         for (model.entries) |entry| {
             if (entry.role == .scale) continue;
             const slot = if (tensors.isGlobal(entry.role)) &globals[@intFromEnum(entry.role)] else &model.layers[entry.layer].tensors[@intFromEnum(entry.role)];
@@ -153,7 +162,7 @@ pub const Model = struct {
             const scales = try model.scalesOf(entry, report);
             slot.matrix.scales = scales;
         }
-        if (layer_zig.missingOf(&tensors.globals, &globals)) |role| return refuse(report, "missing tensor", role, 0);
+        if (layer_zig.missingOf(&tensors.globals, globals) orelse model.globals.missing(model.traits)) |role| return refuse(report, "missing tensor", role, 0);
         for (model.layers, 0..) |*layer, index| {
             if (layer.missing()) |role| return refuse(report, "missing tensor", role, @intCast(index));
         }
@@ -163,13 +172,8 @@ pub const Model = struct {
             else => model.token_embd,
         };
         assert(model.output.cols == model.traits.embedding and model.output.rows == model.traits.vocabulary);
-        model.output_norm = globals[@intFromEnum(weights.Role.output_norm)].vector;
-        model.output_norm_bias = switch (globals[@intFromEnum(weights.Role.output_norm_bias)]) {
-            .vector => |bias| bias,
-            else => null,
-        };
         if (model.traits.layer_inputs == 0) return;
-        if (layer_zig.missingOf(&tensors.global_inputs, &globals)) |role| return refuse(report, "missing tensor", role, 0);
+        if (layer_zig.missingOf(&tensors.global_inputs, globals)) |role| return refuse(report, "missing tensor", role, 0);
         model.inputs = .{
             .embeddings = globals[@intFromEnum(weights.Role.per_layer_token_embd)].rows,
             .projection = globals[@intFromEnum(weights.Role.per_layer_model_proj)].matrix,
@@ -226,6 +230,7 @@ pub const Model = struct {
             if (entry.role == .rope_freqs) break model.store.tensor(entry).vector.ptr;
         } else null;
         const level = dispatch.level();
+        if (model.slopes.len > 0) level.alibiSlopes(@intCast(model.slopes.len), model.slopes.ptr);
         for (model.rotations) |rotation| {
             const given = rotation.given;
             assert(rotation.freqs.len == given.dimensions / 2 and (!given.factors or factors != null));
@@ -276,6 +281,7 @@ pub const Model = struct {
         model.store.close();
         if (model.turned.len > 0) memory.release(.weights, model.turned);
         freeRotations(model.rotations);
+        os.allocator.free(model.slopes);
         os.allocator.free(model.entries);
         os.allocator.free(model.layers);
         os.allocator.destroy(model);

@@ -22,7 +22,7 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_stream, expert_latent, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_norm, query_rank, latent_rank, latent_row, plain };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_stream, expert_latent, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_norm, positions, token_types, dense_inner, dense_width, rank_width, rank_scores, query_rank, latent_rank, latent_row, plain };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -51,6 +51,12 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .latent_rank => layer.latent_rank,
         .latent_row => layer.latent_rank + layer.latent_rotated,
         .plain => layer.k_dim - layer.latent_rotated,
+        .positions => traits.positions,
+        .token_types => traits.token_types,
+        .dense_inner => traits.dense_inner,
+        .dense_width => traits.dense_width,
+        .rank_width => traits.rank_width,
+        .rank_scores => traits.rank_scores,
         .taps => layer.conv_kernel,
         .state_heads => layer.state_heads,
         .both_gates => 2 * layer.state_heads,
@@ -91,10 +97,25 @@ fn recurrentSizes(traits: traits_zig.Traits, layer: traits_zig.LayerTraits) Recu
 /// Of the whole model; without `output`, the embedding serves for it.
 pub const globals = [_]Slot{
     .{ .role = .token_embd, .form = .matrix, .required = true, .cols = .embedding, .rows = .vocabulary },
-    .{ .role = .output_norm, .form = .vector, .required = true, .cols = .embedding },
+    .{ .role = .output_norm, .form = .vector, .cols = .embedding },
     .{ .role = .output_norm_bias, .form = .vector, .cols = .embedding },
     .{ .role = .output, .form = .matrix, .cols = .embedding, .rows = .vocabulary },
     .{ .role = .rope_freqs, .form = .vector, .cols = .rope_factors },
+    .{ .role = .position_embd, .form = .matrix, .cols = .embedding, .rows = .positions },
+    .{ .role = .token_types, .form = .matrix, .cols = .embedding, .rows = .token_types },
+    .{ .role = .token_embd_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .token_embd_norm_bias, .form = .vector, .cols = .embedding },
+};
+
+/// What follows the pooled row of a text: two matrices of some models, and a rank head.
+pub const heads = [_]Slot{
+    .{ .role = .dense_2, .form = .matrix, .cols = .embedding, .rows = .dense_inner },
+    .{ .role = .dense_3, .form = .matrix, .cols = .dense_inner, .rows = .dense_width },
+    .{ .role = .cls, .form = .matrix, .cols = .embedding, .rows = .rank_width },
+    .{ .role = .cls_bias, .form = .vector, .cols = .rank_width },
+    .{ .role = .cls_norm, .form = .vector, .cols = .rank_width },
+    .{ .role = .cls_output, .form = .matrix, .cols = .embedding, .rows = .rank_scores },
+    .{ .role = .cls_output_bias, .form = .vector, .cols = .rank_scores },
 };
 
 /// Of a model whose layers get inputs beside the stream.
@@ -120,6 +141,12 @@ pub const layer_norms = [_]Slot{
     .{ .role = .post_attention_norm, .form = .vector, .cols = .embedding },
     .{ .role = .post_ffw_norm, .form = .vector, .cols = .embedding },
     .{ .role = .layer_output_scale, .form = .vector, .cols = .one },
+    .{ .role = .attn_output_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .attn_output_norm_bias, .form = .vector, .cols = .embedding },
+    .{ .role = .attn_norm_2, .form = .vector, .cols = .embedding },
+    .{ .role = .attn_norm_2_bias, .form = .vector, .cols = .embedding },
+    .{ .role = .layer_output_norm, .form = .vector, .cols = .embedding },
+    .{ .role = .layer_output_norm_bias, .form = .vector, .cols = .embedding },
 };
 
 /// Of the mixer `attention`, with keys and with values of its own.
@@ -135,6 +162,8 @@ pub const attention = [_]Slot{
     .{ .role = .attn_output_bias, .form = .vector, .cols = .embedding },
     .{ .role = .attn_q_norm, .form = .vector, .cols = .query_norm },
     .{ .role = .attn_k_norm, .form = .vector, .cols = .key_norm },
+    .{ .role = .attn_q_norm_bias, .form = .vector, .cols = .query_norm },
+    .{ .role = .attn_k_norm_bias, .form = .vector, .cols = .key_norm },
     .{ .role = .attn_sinks, .form = .vector, .cols = .heads },
 };
 
@@ -237,7 +266,7 @@ pub const shared_expert = [_]Slot{
 /// Each role's slot; the compiler stops where a role has none or two.
 const slots: [Role.count]Slot = blk: {
     var found: [Role.count]?Slot = @splat(null);
-    for (globals ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ mamba2 ++ scales ++ dense ++ dense_gate ++ experts ++ experts_gate ++ latent_experts ++ shared_expert ++ shared_gate ++ beside ++ latent) |slot| {
+    for (globals ++ heads ++ global_inputs ++ layer_norms ++ layer_inputs ++ attention ++ own_keys ++ own_values ++ recurrent ++ delta_rule ++ gates_apart ++ gates_together ++ mamba2 ++ scales ++ dense ++ dense_gate ++ experts ++ experts_gate ++ latent_experts ++ shared_expert ++ shared_gate ++ beside ++ latent) |slot| {
         const place = &found[@intFromEnum(slot.role)];
         if (place.* != null) @compileError("two lists of tensors have " ++ @tagName(slot.role));
         place.* = slot;
@@ -279,7 +308,7 @@ pub fn isOfExperts(role: Role) bool {
 
 /// Whether there is one for the whole model, not one for each layer.
 pub fn isGlobal(role: Role) bool {
-    return for (globals ++ global_inputs) |slot| {
+    return for (globals ++ heads ++ global_inputs) |slot| {
         if (slot.role == role) break true;
     } else false;
 }

@@ -18,7 +18,16 @@ pub const Rotation = layouts.ModelRotation;
 pub fn readTraits(words: *Words, report: *Report) Words.Error!Traits {
     const traits = try words.record(Traits, report);
     if (!(traits.epsilon > 0)) return refuseText(report, "epsilon", "a number above 0");
+    try checkHeads(report, traits);
     return traits;
+}
+
+/// What follows a pooled row: two matrices or none; a rank head of one row, or of as many as the stream is wide.
+fn checkHeads(report: *Report, traits: Traits) error{Refused}!void {
+    if ((traits.dense_inner > 0) != (traits.dense_width > 0)) return refuseText(report, "matrices behind a pooled row", "two of them");
+    if (traits.rank_width == 1 and traits.rank_scores != 1) return refuse(report, "scores of a rank head of one row", 1, 1, traits.rank_scores);
+    if (traits.rank_width > 1 and (traits.rank_width != traits.embedding or traits.rank_scores == 0)) return refuse(report, "rows of a rank head", traits.embedding, traits.embedding, traits.rank_width);
+    if (traits.rank_softmax and traits.rank_scores != 2) return refuse(report, "scores that become probabilities", 2, 2, traits.rank_scores);
 }
 
 pub fn readRotation(words: *Words, report: *Report, traits: Traits) Words.Error!Rotation {

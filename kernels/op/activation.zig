@@ -1,5 +1,6 @@
 //! The functions between matrix products: the gated activation of the feed-forward layer, and the soft cap of logits.
 
+const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const simd = @import("../level/simd.zig");
 const math = @import("math.zig");
@@ -24,6 +25,8 @@ pub fn gated(kind: level_table.ActivationKind, gate: [*]const f32, up: [*]const 
         .gelu => gatedBy(geluGate, gate, up, n, out),
         .clamped => gatedBy(clampedGate, gate, up, n, out),
         .relu => gatedBy(reluGate, gate, up, n, out),
+        .gelu_erf => gatedBy(geluErfGate, gate, up, n, out),
+        .plain_gelu_erf => gatedBy(plainGeluErf, gate, up, n, out),
     }
 }
 
@@ -42,6 +45,14 @@ fn siluGate(gate: F, up: F) F {
 
 fn geluGate(gate: F, up: F) F {
     return geluTanh(gate) * up;
+}
+
+fn geluErfGate(gate: F, up: F) F {
+    return geluErf(gate) * up;
+}
+
+fn plainGeluErf(x: F, _: F) F {
+    return geluErf(x);
 }
 
 /// NaN stays NaN where the two are the same.
@@ -75,6 +86,11 @@ fn sigmoid(x: F) F {
 /// x / (1 + e^-x)
 pub fn silu(x: F) F {
     return x / (splat(1.0) + math.exp(-x));
+}
+
+/// x/2 (1 + erf(x / sqrt(2)))
+fn geluErf(x: F) F {
+    return x * splat(0.5) * (splat(1.0) + math.erf(x * splat(std.math.sqrt1_2)));
 }
 
 /// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))

@@ -165,13 +165,15 @@ const Tile = struct {
     width: usize,
     tokens: [width_max]usize,
     heads: [width_max]usize,
-    /// The positions that each query sees.
+    /// Each query's position, and the positions that it sees.
+    own: [width_max]usize,
     seen_begin: [width_max]usize,
     seen_end: [width_max]usize,
     /// [d][query]: what an fma broadcasts lies side by side.
     queries: [*]align(64) f32,
 
-    // The current block, scores (then p), and what comes of it; query i's vector is at vectors[i * stride].
+    // Where the current block begins; the block, scores (then p), and what comes of it; query i's vector is at vectors[i * stride].
+    origin: usize,
     block: *const Block,
     from: [width_max]usize,
     to: [width_max]usize,
@@ -196,8 +198,10 @@ const Tile = struct {
             const head = kv_head * group + (query + i) % group;
             tile.tokens[i] = token;
             tile.heads[i] = head;
-            tile.seen_end[i] = args.position + token + 1;
-            tile.seen_begin[i] = if (args.window == 0) 0 else tile.seen_end[i] -| args.window;
+            const own = args.position + token;
+            tile.own[i] = own;
+            tile.seen_end[i] = @min(own + 1 + args.ahead, @as(usize, args.position) + args.tokens);
+            tile.seen_begin[i] = if (args.window == 0) 0 else (own + 1) -| args.window;
             const q = args.q + token * args.q_stride + head * k_dim;
             for (0..k_dim) |d| tile.queries[d * width + i] = q[d];
         }
@@ -260,6 +264,7 @@ const Tile = struct {
     fn attend(tile: *Tile, index: usize, found: ?*const Block) void {
         var stored: Block = undefined;
         const origin = index * block_positions;
+        tile.origin = origin;
         var low: usize = block_positions;
         var high: usize = 0;
         for (0..tile.width) |i| {
@@ -309,6 +314,7 @@ const Tile = struct {
         var most = hidden;
         for (begin..end) |g| {
             var score = simd.load(scores[g * 16 ..].ptr) * simd.splat(tile.args.scale);
+            if (tile.args.slopes) |slopes| score = tile.lowered(score, slopes[tile.heads[i]], i, g);
             if (tile.args.softcap != 0) score = activation.capped(score, tile.args.softcap);
             if (!sees_all) {
                 const position = std.simd.iota(u32, 16) + @as(simd.U, @splat(@intCast(g * 16)));
@@ -327,6 +333,15 @@ const Tile = struct {
         }
         tile.max[i] = max;
         tile.sum[i] = simd.tree(sum);
+    }
+
+    /// Scores of query `i` lowered by `slope` for each position between it and a key of group `g`.
+    fn lowered(tile: *const Tile, score: F, slope: f32, i: usize, g: usize) F {
+        const first: i64 = @intCast(tile.origin + g * 16);
+        const own: i64 = @intCast(tile.own[i]);
+        const offset: f32 = @floatFromInt(first - own);
+        const distance = @abs(std.simd.iota(f32, 16) + simd.splat(offset));
+        return simd.fma(simd.splat(-slope), distance, score);
     }
 
     /// p·v. What all queries see goes through the tile; the ends, where they differ, one query at a time.

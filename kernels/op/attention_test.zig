@@ -4,6 +4,7 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const dispatch = @import("../host/dispatch.zig");
+const limits = @import("../limits.zig");
 const reference = @import("reference_attention.zig");
 
 const testing = std.testing;
@@ -18,6 +19,8 @@ const Shape = struct {
     position: u32,
     tokens: u32 = 1,
     window: u32 = 0,
+    ahead: u32 = 0,
+    slopes: bool = false,
     softcap: f32 = 0,
     /// Above every score where it is 2, among them where it is 1.
     sinks: u32 = 0,
@@ -54,6 +57,8 @@ const Case = struct {
         const q = try normal(a, r, shape.tokens * q_stride);
         const k = try normal(a, r, positions * shape.kv_heads * shape.k_dim);
         const v = try normal(a, r, positions * shape.kv_heads * shape.v_dim);
+        const slopes = try normal(a, r, heads);
+        for (slopes) |*slope| slope.* = @abs(slope.*) * 0.3;
         const sinks = try normal(a, r, if (shape.sinks == 0) 0 else heads);
         if (shape.sinks == 2) for (sinks) |*sink| {
             sink.* += 40;
@@ -85,6 +90,8 @@ const Case = struct {
                 .position = shape.position,
                 .tokens = shape.tokens,
                 .window = shape.window,
+                .ahead = shape.ahead,
+                .slopes = if (shape.slopes) slopes.ptr else null,
                 .scale = 1 / @sqrt(@as(f32, @floatFromInt(shape.k_dim))),
                 .softcap = shape.softcap,
                 .sinks = if (shape.sinks == 0) null else sinks.ptr,
@@ -161,7 +168,8 @@ fn inBlocks(case: *Case, level: *const level_table.Level, seed: u64) !void {
     const args = &case.args;
     for (0..case.shape.tokens) |t| {
         const token: u32 = @intCast(t);
-        const blocks = (args.position + token) / level_table.attention_block + 1;
+        const last = @min(args.position + token + args.ahead, args.position + args.tokens - 1);
+        const blocks = last / level_table.attention_block + 1;
         const stride = level_table.partialFloats(case.shape.v_dim);
         const partials = try case.arena.allocator().alloc(f32, blocks * args.heads * stride);
         @memset(partials, std.math.nan(f32));
@@ -227,6 +235,28 @@ test "attention at every level equals plain loops: each position up to 200" {
 test "a window hides what is before it, and whole blocks of it" {
     for ([_]u32{ 1, 2, 15, 16, 17, 63, 64, 65, 128, 129 }) |window| {
         try check(.{ .type = .f32, .k_dim = 16, .v_dim = 16, .position = 190, .tokens = 20, .group = 3, .window = window }, window);
+    }
+}
+
+test "queries that see what comes after them, all of it or a window, with slopes and without" {
+    var random = std.Random.DefaultPrng.init(13);
+    const r = random.random();
+    for (0..160) |i| {
+        const reach = if (i % 3 == 0) 0 else r.intRangeAtMost(u32, 0, 90);
+        const k_dim = ([_]u32{ 8, 16, 32, 40, 64 })[r.uintLessThan(usize, 5)];
+        try check(.{
+            .type = if (i % 4 == 0) .f16 else .f32,
+            .k_dim = k_dim,
+            .v_dim = k_dim,
+            .page_size = ([_]u32{ 16, 32, 64 })[r.uintLessThan(usize, 3)],
+            .kv_heads = r.intRangeAtMost(u32, 1, 3),
+            .group = r.intRangeAtMost(u32, 1, 3),
+            .position = 0,
+            .tokens = r.intRangeAtMost(u32, 1, if (i % 5 == 0) 300 else 40),
+            .window = if (reach == 0) 0 else reach + 1,
+            .ahead = if (reach == 0) limits.context_max else reach,
+            .slopes = i % 2 == 0,
+        }, i);
     }
 }
 

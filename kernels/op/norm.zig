@@ -32,7 +32,8 @@ pub fn rmsNorm(x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*
 }
 
 /// The mean and the variance are sums in the same fixed order; the variance is that of the differences from the mean.
-pub fn layerNorm(x: [*]const f32, weight: [*]const f32, bias: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
+/// Without a weight it is 1 everywhere.
+pub fn layerNorm(x: [*]const f32, weight: ?[*]const f32, bias: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
     const count: f32 = @floatFromInt(n);
     var sums = simd.splat(0);
     var i: usize = 0;
@@ -53,7 +54,8 @@ pub fn layerNorm(x: [*]const f32, weight: [*]const f32, bias: ?[*]const f32, eps
     i = 0;
     while (i < n) : (i += 16) {
         const left = @min(16, n - i);
-        const normed = (simd.loadPart(x + i, left, 0) - simd.splat(mean)) * inverse * simd.loadPart(weight + i, left, 0);
+        const plain = (simd.loadPart(x + i, left, 0) - simd.splat(mean)) * inverse;
+        const normed = if (weight) |w| plain * simd.loadPart(w + i, left, 0) else plain;
         simd.storePart(out + i, left, if (bias) |b| normed + simd.loadPart(b + i, left, 0) else normed);
     }
 }

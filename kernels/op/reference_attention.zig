@@ -13,11 +13,12 @@ pub fn attend(args: *const level_table.Attention, token: usize, head: usize, out
     const kv_head = head / (args.heads / args.kv.heads);
     const own = args.position + token;
     const first = if (args.window != 0 and own + 1 > args.window) own + 1 - args.window else 0;
+    const last = @min(own + args.ahead, args.position + args.tokens - 1);
     var max: f32 = undefined;
     var sum: f32 = 0;
-    for (0..own / 64 + 1) |block| {
+    for (0..last / 64 + 1) |block| {
         const begin = @max(first, block * 64);
-        const end = @min(own + 1, block * 64 + 64);
+        const end = @min(last + 1, block * 64 + 64);
         if (begin >= end) continue;
         var vector: [limits.head_dim_max]f32 = @splat(0);
         var p: [64]f32 = undefined;
@@ -60,7 +61,10 @@ fn score(args: *const level_table.Attention, token: usize, head: usize, kv_head:
     const q = args.q + token * args.q_stride + head * args.kv.k_dim;
     var acc: [4]f32 = @splat(0);
     for (0..args.kv.k_dim) |d| acc[d % 4] = @mulAdd(f32, q[d], key(&args.kv, kv_head, position, d), acc[d % 4]);
-    const s = ((acc[0] + acc[1]) + (acc[2] + acc[3])) * args.scale;
+    const own = args.position + token;
+    const distance: f32 = @floatFromInt(if (position > own) position - own else own - position);
+    const plain = ((acc[0] + acc[1]) + (acc[2] + acc[3])) * args.scale;
+    const s = if (args.slopes) |slopes| @mulAdd(f32, -slopes[head], distance, plain) else plain;
     return if (args.softcap == 0) s else args.softcap * math.tanh(simd.splat(s / args.softcap))[0];
 }
 

@@ -22,6 +22,16 @@ pub fn ropeFrequencies(given: *const level_table.RopeFrequencies, freqs: [*]f64)
     }
 }
 
+pub fn alibiSlopes(heads: u32, slopes: [*]f32) callconv(.c) void {
+    const whole = std.math.floorPowerOfTwo(u32, heads);
+    const n: f64 = @floatFromInt(whole);
+    for (0..heads) |head| {
+        const h: f64 = @floatFromInt(head);
+        const exponent = if (head < whole) -8 * (h + 1) / n else -4 * (2 * (h - n) + 1) / n;
+        slopes[head] = @floatCast(math.pow(2, exponent));
+    }
+}
+
 pub fn temperature(position: u32, context: u32, factor: f32) callconv(.c) f32 {
     const degree: f64 = @floatFromInt(position / context + 1);
     return @floatCast(1 + factor * math.log64(degree));

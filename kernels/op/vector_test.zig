@@ -24,6 +24,10 @@ fn exp(x: f32) f32 {
     return math.exp(@splat(x))[0];
 }
 
+fn erf(x: f32) f32 {
+    return math.erf(@splat(x))[0];
+}
+
 fn tanh(x: f32) f32 {
     return math.tanh(@splat(x))[0];
 }
@@ -73,12 +77,16 @@ test "activations and the soft cap at every level equal plain loops" {
         var silu: [n_max]f32 = undefined;
         var gelu: [n_max]f32 = undefined;
         var capped: [n_max]f32 = undefined;
+        var by_error: [n_max]f32 = undefined;
+        var plain: [n_max]f32 = undefined;
         var clamped: [n_max]f32 = undefined;
         for (x[0..n], y[0..n], 0..) |g, up, i| {
             silu[i] = g / (1 + exp(-g)) * up;
             const cubic = @mulAdd(f32, g * g * g, 0.044715, g);
             gelu[i] = g * 0.5 * (1 + tanh(cubic * 0.7978845608028654)) * up;
             capped[i] = 30 * tanh(g / 30);
+            plain[i] = g * 0.5 * (1 + erf(g * std.math.sqrt1_2));
+            by_error[i] = plain[i] * up;
             const low = @min(g, 7);
             clamped[i] = low / (1 + exp(-(low * 1.702))) * (@max(-7, @min(up, 7)) + 1);
         }
@@ -89,6 +97,10 @@ test "activations and the soft cap at every level equal plain loops" {
             try expectSame(silu[0..n], out[0..n]);
             level.gated(.gelu, &x, &y, length, &out);
             try expectSame(gelu[0..n], out[0..n]);
+            level.gated(.gelu_erf, &x, &y, length, &out);
+            try expectSame(by_error[0..n], out[0..n]);
+            level.gated(.plain_gelu_erf, &x, &y, length, &out);
+            try expectSame(plain[0..n], out[0..n]);
             level.gated(.clamped, &x, &y, length, &out);
             try expectSame(clamped[0..n], out[0..n]);
             level.softcap(&x, 30, length, &out);
@@ -108,6 +120,39 @@ test "activations mean what their names say" {
         level.gated(.gelu, &.{g}, &.{2}, 1, &out);
         const inner = @sqrt(2.0 / std.math.pi) * (x + 0.044715 * x * x * x);
         try testing.expectApproxEqAbs(x * (1 + std.math.tanh(inner)), out[0], 1e-6 * @max(1, @abs(x)));
+    }
+}
+
+test "layer norms at every level are alike, with weight and bias and without" {
+    var random = std.Random.DefaultPrng.init(5);
+    var x: [n_max]f32 = undefined;
+    var weight: [n_max]f32 = undefined;
+    var bias: [n_max]f32 = undefined;
+    for (2..n_max) |n| {
+        for ([_]*[n_max]f32{ &x, &weight, &bias }) |values| fill(random.random(), values);
+        var plain: [n_max]f32 = undefined;
+        dispatch.levels()[0].layerNorm(&x, null, null, 1e-5, @intCast(n), &plain);
+        var sum: f64 = 0;
+        for (plain[0..n]) |value| sum += value;
+        try testing.expectApproxEqAbs(0, sum, 1e-4);
+        for (dispatch.levels()) |level| {
+            var out: [n_max]f32 = undefined;
+            level.layerNorm(&x, null, null, 1e-5, @intCast(n), &out);
+            try expectSame(plain[0..n], out[0..n]);
+            level.layerNorm(&x, &weight, &bias, 1e-5, @intCast(n), &out);
+            for (out[0..n], plain[0..n], weight[0..n], bias[0..n]) |got, p, w, b| try testing.expectEqual(p * w + b, got);
+        }
+    }
+}
+
+test "slopes of ALiBi are powers of two, and beyond a power of two of heads those between" {
+    for (dispatch.levels()) |level| {
+        var slopes: [12]f32 = undefined;
+        level.alibiSlopes(8, &slopes);
+        for (slopes[0..8], 1..) |slope, number| try testing.expectEqual(std.math.ldexp(@as(f32, 1), -@as(i32, @intCast(number))), slope);
+        level.alibiSlopes(12, &slopes);
+        for (slopes[0..8], 1..) |slope, number| try testing.expectEqual(std.math.ldexp(@as(f32, 1), -@as(i32, @intCast(number))), slope);
+        for (slopes[8..], [_]f64{ 0.5, 1.5, 2.5, 3.5 }) |slope, exponent| try testing.expectApproxEqRel(@as(f32, @floatCast(@exp2(-exponent))), slope, 1e-7);
     }
 }
 

@@ -43,6 +43,9 @@ pub const Sequence = struct {
     logit_row: u32,
     logit_rows: u32,
 
+    /// Tokens at its end that have the type 1.
+    second_type: u32 = 0,
+
     status: Status = .ok,
     cancelled: std.atomic.Value(bool) = .init(false),
 
@@ -72,6 +75,24 @@ pub const Bounds = struct {
     batch_tokens: u32,
     sequences: u32,
     logit_rows: u32,
+    /// Sequences are whole texts, of which nothing stays.
+    whole: bool = false,
+    /// A text of a later token is not told from one of this position; 0: no such bound.
+    positions: u32 = 0,
+    token_types: u32 = 0,
+    /// Scores of the rank head, and elements of a pooled row without one.
+    rank_scores: u32 = 0,
+    pooled_width: u32 = 0,
+};
+
+/// What a step hands out of each text.
+pub const Pooling = struct {
+    kind: wire.choices.Poolings = .none,
+    ranks: bool = false,
+    levels: bool = false,
+    normalises: bool = false,
+    /// Elements of what is handed out for a text; of rows, of each.
+    width: u32 = 0,
 };
 
 pub const Batch = struct {
@@ -88,6 +109,7 @@ pub const Batch = struct {
     hidden: u32 = 0,
     logit_rows: u32 = 0,
     run_inline: bool = false,
+    pooling: Pooling = .{},
     /// 0: as many as the engine has.
     threads: u32 = 0,
 
@@ -113,6 +135,11 @@ pub const Batch = struct {
 
     pub fn active(batch: *const Batch) []Sequence {
         return batch.sequences[0..batch.count];
+    }
+
+    /// Which of the step's sequences it is.
+    pub fn numberOf(batch: *const Batch, sequence: *const Sequence) u32 {
+        return @intCast((@intFromPtr(sequence) - @intFromPtr(batch.sequences.ptr)) / @sizeOf(Sequence));
     }
 
     pub fn choicesOf(batch: *const Batch, sequence: *const Sequence) []Choice {
@@ -145,6 +172,7 @@ pub const Batch = struct {
         const header = try words.record(wire.layouts.BatchHeader, report);
         batch.run_inline = header.runs_inline;
         batch.threads = header.threads;
+        try batch.readPooling(header, bounds, report);
         if (header.sequences == 0 or header.sequences > bounds.sequences) try refuse(report, "sequences of a batch", 0, 1, bounds.sequences, header.sequences);
         if (header.tokens > bounds.batch_tokens) try refuse(report, "tokens of a batch", 0, 0, bounds.batch_tokens, header.tokens);
 
@@ -175,6 +203,17 @@ pub const Batch = struct {
 
     const ReadError = Words.Error || error{OutOfMemory};
 
+    fn readPooling(batch: *Batch, header: wire.layouts.BatchHeader, bounds: Bounds, report: *Report) ReadError!void {
+        batch.pooling = .{ .kind = header.pooling, .ranks = header.ranks, .levels = header.levels, .normalises = header.normalises };
+        const is_pooled = header.pooling != .none and header.pooling != .rows;
+        if (header.pooling != .none and !bounds.whole) try refuse(report, "pooling of an engine that keeps positions", 0, 0, 0, @intFromEnum(header.pooling));
+        if (header.ranks and (!is_pooled or bounds.rank_scores == 0)) try refuse(report, "rank head", 0, 1, limits.rank_scores_max, bounds.rank_scores);
+        const most = if (header.ranks or !is_pooled) 0 else bounds.pooled_width;
+        if (header.dimensions > most) try refuse(report, "dimensions of a pooled row", 0, 0, most, header.dimensions);
+        if ((header.levels or header.normalises) and most == 0) try refuse(report, "norm of what is not pooled", 0, 0, 0, 1);
+        batch.pooling.width = if (header.ranks) bounds.rank_scores else if (!is_pooled) bounds.embedding else if (header.dimensions > 0) header.dimensions else bounds.pooled_width;
+    }
+
     fn readSequence(batch: *Batch, words: *Words, bounds: Bounds, report: *Report, index: usize, tokens_left: u32) ReadError!Sequence {
         const given = try words.record(wire.layouts.BatchSequence, report);
         const has_tokens = given.hidden == 0;
@@ -183,6 +222,9 @@ pub const Batch = struct {
         if (given.tokens < least or given.tokens > if (has_tokens) tokens_left else 0) try refuse(report, "tokens of a sequence", index, least, tokens_left, given.tokens);
         const state_pages = if (has_tokens) bounds.state_pages else 0;
         if (given.pages < state_pages) try refuse(report, "pages of a state", index, state_pages, bounds.pages, given.pages);
+        if (bounds.whole and (given.position != 0 or !has_tokens)) try refuse(report, "position of a whole text", index, 0, 0, given.position);
+        if (given.second_type > if (bounds.token_types > 1) given.tokens else 0) try refuse(report, "tokens of type 1", index, 0, if (bounds.token_types > 1) given.tokens else 0, given.second_type);
+        if (bounds.positions > 0 and given.position + given.tokens > bounds.positions) try refuse(report, "positions that the model knows", index, 1, bounds.positions, given.position + given.tokens);
         const capacity = @min(@as(u64, given.pages - state_pages) * bounds.page_size, limits.context_max);
         const end = @as(u64, given.position) + given.tokens;
         if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
@@ -205,6 +247,7 @@ pub const Batch = struct {
             .first_choice = first_choice,
             .choice_count = given.choices,
             .keep = given.keep,
+            .second_type = given.second_type,
             .first_adapter = first_adapter,
             .adapter_count = given.adapters,
             .hidden = hidden,
@@ -314,21 +357,27 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 1, .value = 257 }, // threads
         .{ .at = 2, .value = 3 }, // sequences
         .{ .at = 3, .value = 4 }, // tokens
-        .{ .at = 5, .value = 15 }, // position past the pages
-        .{ .at = 5, .value = 0xffff_ffff },
-        .{ .at = 6, .value = 0 },
-        .{ .at = 7, .value = 0xffff_ffff },
-        .{ .at = 8, .value = 3 },
-        .{ .at = 9, .value = 3 }, // more choices than tokens
-        .{ .at = 10, .value = 2 }, // keep
-        .{ .at = 11, .value = 2 }, // hidden beside tokens
-        .{ .at = 11, .value = 3 },
-        .{ .at = 12, .value = 1 }, // an adapter that there is none of
-        .{ .at = 12, .value = 9 },
-        .{ .at = 14, .value = 10 }, // token
-        .{ .at = 15, .value = 4 }, // page
-        .{ .at = 21, .value = 0 }, // a sampler that is not announced
-        .{ .at = 28, .value = 99 }, // steps of its sampler
+        .{ .at = 4, .value = 2 }, // pooling of an engine that keeps positions
+        .{ .at = 5, .value = 1 }, // scores without a rank head
+        .{ .at = 6, .value = 1 }, // norms of what is not pooled
+        .{ .at = 7, .value = 1 },
+        .{ .at = 8, .value = 1 },
+        .{ .at = 10, .value = 15 }, // position past the pages
+        .{ .at = 10, .value = 0xffff_ffff },
+        .{ .at = 11, .value = 0 },
+        .{ .at = 12, .value = 0xffff_ffff },
+        .{ .at = 13, .value = 3 },
+        .{ .at = 14, .value = 3 }, // more choices than tokens
+        .{ .at = 15, .value = 2 }, // keep
+        .{ .at = 16, .value = 2 }, // hidden beside tokens
+        .{ .at = 16, .value = 3 },
+        .{ .at = 17, .value = 1 }, // types of a model without
+        .{ .at = 18, .value = 1 }, // an adapter that there is none of
+        .{ .at = 18, .value = 9 },
+        .{ .at = 20, .value = 10 }, // token
+        .{ .at = 21, .value = 4 }, // page
+        .{ .at = 27, .value = 0 }, // a sampler that is not announced
+        .{ .at = 35, .value = 99 }, // steps of its sampler
     });
 }
 
@@ -342,11 +391,44 @@ test "a hidden state comes in place of tokens" {
     try sampler_zig.writeTest(&writer);
     try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(writer.words.items));
     try testWrong(&writer, &.{
-        .{ .at = 5, .value = 1 << 21 }, // position
-        .{ .at = 6, .value = 1 }, // tokens beside it
-        .{ .at = 8, .value = 2 }, // logits of all tokens
-        .{ .at = 10, .value = 1 }, // keep
-        .{ .at = 11, .value = 1 }, // floats
-        .{ .at = 11, .value = 0 },
+        .{ .at = 10, .value = 1 << 21 }, // position
+        .{ .at = 11, .value = 1 }, // tokens beside it
+        .{ .at = 13, .value = 2 }, // logits of all tokens
+        .{ .at = 15, .value = 1 }, // keep
+        .{ .at = 16, .value = 1 }, // floats
+        .{ .at = 16, .value = 0 },
     });
+}
+
+test "of whole texts what is asked for must fit the model" {
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 3, .pooling = .mean, .dimensions = 2, .normalises = true });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 0, .tokens = 3, .pages = 1, .logits = .none, .choices = 0, .keep = false, .hidden = 0, .second_type = 1, .adapters = 0 });
+    try writer.list(&.{ 1, 2, 3, 0 });
+    var bounds = test_bounds;
+    bounds.whole = true;
+    bounds.positions = 3;
+    bounds.token_types = 2;
+    bounds.pooled_width = 2;
+    try std.testing.expectEqual([2]u32{ 1, 0 }, try testParseWithin(writer.words.items, bounds));
+    const words = writer.words.items;
+    for ([_]Wrong{
+        .{ .at = 4, .value = 5 }, // a pooling that there is none of
+        .{ .at = 4, .value = 1 }, // rows that are cut
+        .{ .at = 5, .value = 1 }, // scores without a rank head
+        .{ .at = 7, .value = 3 }, // more dimensions than there are
+        .{ .at = 10, .value = 1 }, // a text that does not begin at 0
+        .{ .at = 17, .value = 4 }, // more tokens of type 1 than tokens
+    }) |wrong| {
+        const before = words[wrong.at];
+        words[wrong.at] = wrong.value;
+        try std.testing.expectError(error.Refused, testParseWithin(words, bounds));
+        words[wrong.at] = before;
+    }
+    bounds.positions = 2;
+    try std.testing.expectError(error.Refused, testParseWithin(words, bounds));
+    bounds.positions = 0;
+    bounds.token_types = 1;
+    try std.testing.expectError(error.Refused, testParseWithin(words, bounds));
 }

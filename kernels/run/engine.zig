@@ -17,6 +17,7 @@ const kinds = @import("layers/kinds.zig");
 const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
 const Options = @import("options.zig").Options;
+const Pooled = @import("pooling.zig").Pooled;
 const Scratch = @import("scratch.zig").Scratch;
 const Workspace = @import("workspace.zig").Workspace;
 const conductor = @import("../threads/conductor.zig");
@@ -65,7 +66,7 @@ pub const Engine = struct {
         engine.* = .{
             .object = .{ .kind = .engine, .destroy = destroy },
             .task = .{ .run = run },
-            .work = .{ .model = model, .options = options, .kv = kv, .scratch = scratches.common },
+            .work = .{ .model = model, .options = options, .kv = kv, .scratch = scratches.common, .pooled = scratches.pooled },
             .kinds_scratch = scratches.of_kinds,
             .scratch_memory = scratch_memory,
         };
@@ -76,9 +77,10 @@ pub const Engine = struct {
     const Scratches = struct {
         common: Scratch,
         of_kinds: kinds.Scratch,
+        pooled: Pooled,
 
         fn init(layout: *memory.Layout, model: *const Model, options: Options) memory.Layout.Error!Scratches {
-            return .{ .common = try .init(layout, model, options, kinds.mixedFloats(model.layers)), .of_kinds = try .init(layout, model, options) };
+            return .{ .common = try .init(layout, model, options, kinds.mixedFloats(model.layers)), .of_kinds = try .init(layout, model, options), .pooled = try .init(layout, model, options) };
         }
     };
 
@@ -103,6 +105,11 @@ pub const Engine = struct {
             .batch_tokens = engine.work.options.batch_tokens,
             .sequences = engine.work.options.sequences,
             .logit_rows = engine.work.options.logit_rows,
+            .whole = !engine.work.options.keeps,
+            .positions = engine.work.model.traits.positions,
+            .token_types = engine.work.model.traits.token_types,
+            .rank_scores = engine.work.model.traits.rank_scores,
+            .pooled_width = Pooled.widthOf(engine.work.model),
         }, report);
         try engine.work.adapting.reserve(&engine.work.batch);
         engine.state.store(@intFromEnum(State.busy), .release);
@@ -145,6 +152,7 @@ pub const Engine = struct {
             records += @max(1, sequence.choice_count);
             floats_wanted += @as(usize, rowsToTake(sequence)) * engine.work.model.traits.vocabulary;
             if (keepsHidden(sequence)) floats_wanted += engine.work.model.traits.embedding;
+            floats_wanted += engine.pooledRows(sequence) * @as(usize, engine.work.batch.pooling.width);
         }
         if (results.len < records * @sizeOf(Result) or floats.len < floats_wanted * @sizeOf(f32)) return error.Short;
         var record: usize = 0;
@@ -185,10 +193,31 @@ pub const Engine = struct {
             const source = engine.work.scratch.logitRow(sequence.logit_row + sequence.logit_rows - rows + row);
             @memcpy(floats[row * row_bytes ..][0..row_bytes], std.mem.sliceAsBytes(source[0..traits.vocabulary]));
         }
-        if (!keepsHidden(sequence)) return rows * row_bytes;
-        const state = engine.work.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1)[0..traits.embedding];
-        @memcpy(floats[rows * row_bytes ..][0 .. state.len * @sizeOf(f32)], std.mem.sliceAsBytes(state));
-        return rows * row_bytes + state.len * @sizeOf(f32);
+        var at = rows * row_bytes;
+        if (keepsHidden(sequence)) at += put(floats[at..], engine.work.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1)[0..traits.embedding]);
+        const width = engine.work.batch.pooling.width;
+        for (0..engine.pooledRows(sequence)) |row| {
+            const values = if (engine.work.batch.pooling.kind == .rows) engine.work.scratch.hiddenRow(sequence.first + row) else engine.work.pooled.resultOf(engine.work.batch.numberOf(sequence));
+            at += put(floats[at..], values[0..width]);
+        }
+        return at;
+    }
+
+    /// Copies values; returns their bytes.
+    fn put(out: []u8, values: []const f32) usize {
+        const bytes = std.mem.sliceAsBytes(values);
+        @memcpy(out[0..bytes.len], bytes);
+        return bytes.len;
+    }
+
+    /// Rows that are handed out of what a text was pooled to.
+    fn pooledRows(engine: *const Engine, sequence: *const Sequence) usize {
+        if (sequence.status != .ok) return 0;
+        return switch (engine.work.batch.pooling.kind) {
+            .none => 0,
+            .rows => sequence.tokens.len,
+            .mean, .first, .last => 1,
+        };
     }
 
     /// Rows of logits that are handed out: those asked for, not those that choices need besides.

@@ -40,12 +40,13 @@ pub const KvPages = struct {
             spec.* = layer.keeps();
             piece_count += spec.state.pieceCount();
         }
-        for ([_]bool{ false, true }) |windowed| for (specs, offsets) |spec, *offset| {
+        const shares = !options.keeps and piece_count == 0 and !readsOther(layers);
+        if (shares) @memset(offsets, 0) else for ([_]bool{ false, true }) |windowed| for (specs, offsets) |spec, *offset| {
             if (spec.positions.isWindowed() != windowed) continue;
             offset.* = page_offset;
             page_offset += kv_spec.positionBytes(spec.positions, options.kv_type, options.page_size);
         };
-        const sizes = kv_spec.Sizes.of(specs, options.kv_type, options.page_size);
+        const sizes = if (shares) kv_spec.Sizes.shared(specs, options.kv_type, options.page_size) else kv_spec.Sizes.of(specs, options.kv_type, options.page_size);
         std.debug.assert(sizes.page_bytes >= page_offset and sizes.page_bytes > 0 and sizes.page_bytes % 64 == 0);
         const pieces = try os.allocator.alloc(kv_spec.Place, piece_count);
         errdefer os.allocator.free(pieces);
@@ -65,6 +66,14 @@ pub const KvPages = struct {
             .pieces = pieces,
             .first_pieces = first_pieces,
         };
+    }
+
+    /// Whether a layer reads what an earlier one keeps: then that must outlast the layers between.
+    fn readsOther(layers: []const Layer) bool {
+        return for (layers) |layer| {
+            const own = layer.mixer.attentionOf() orelse continue;
+            if (own.keys == .of_layer) break true;
+        } else false;
     }
 
     fn placePieces(specs: []const KvSpec, sizes: kv_spec.Sizes, pieces: []kv_spec.Place, first_pieces: []u32) void {

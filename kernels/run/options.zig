@@ -18,6 +18,8 @@ pub const Options = struct {
     threads: u32,
     activation_bits: level_table.ActivationBits,
     logit_rows: u32,
+    /// Whether keys and values stay for later steps.
+    keeps: bool,
 
     pub fn read(bytes: []const u8, model: *const Model, report: *Report) Words.Error!Options {
         const given = try Words.whole(bytes, layouts.EngineOptions, report);
@@ -44,6 +46,7 @@ pub const Options = struct {
             .threads = given.threads,
             .activation_bits = bits.?,
             .logit_rows = given.logit_rows,
+            .keeps = given.keeps,
         };
     }
 };

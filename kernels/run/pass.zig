@@ -31,7 +31,12 @@ pub const Half = struct {
     inputs: []const Role,
     bias: ?Role,
     post_norm: Role,
+    /// Norms of the stream, once the half is added to it; with the second, the half's own sum is normed and added once more.
+    stream_norms: []const StreamNorm = &.{},
 };
+
+/// A norm of the stream, where the layer has it.
+pub const StreamNorm = struct { weight: Role, bias: Role };
 
 /// How both halves read the stream where they are parallel.
 const parallel_half: Half = .{ .norm = .attn_norm, .norm_bias = .attn_norm_bias, .inputs = &.{}, .bias = null, .post_norm = .post_attention_norm };
@@ -174,15 +179,36 @@ pub const Pass = struct {
         if (done.bias) |bias| pass.addBias(y, bias);
         if (pass.layer.vector(done.post_norm)) |weight| pass.level.rmsNorm(y, weight.ptr, pass.model.traits.epsilon, embedding, y);
         if (pass.model.traits.residual_scale != 1) pass.level.scale(y, pass.model.traits.residual_scale, embedding, y);
+        if (pass.normsStream(done)) return pass.addAndNorm(done, x, y);
         pass.level.add(x, y, embedding, x);
         if (pass.model.traits.parallel) pass.level.add(x, pass.held(token), embedding, x);
     }
 
+    fn normsStream(pass: *const Pass, done: Half) bool {
+        return done.stream_norms.len > 0 and pass.layer.has(done.stream_norms[0].weight);
+    }
+
+    /// x becomes norm(y + x); where there is a second norm, norm(norm(y + x) + x) by both.
+    fn addAndNorm(pass: *const Pass, done: Half, x: [*]f32, y: [*]f32) void {
+        const embedding = pass.model.traits.embedding;
+        assert(!pass.model.traits.parallel);
+        for (done.stream_norms) |own| {
+            const weight = pass.layer.vector(own.weight) orelse break;
+            pass.level.add(y, x, embedding, y);
+            pass.normRow(y, weight, pass.layer.vector(own.bias), y);
+        }
+        @memcpy(x[0..embedding], y[0..embedding]);
+    }
+
     /// The stream of a token, normed for the whole model's norms.
     pub fn norm(pass: *const Pass, token: u32, weight: []const f32, bias: ?[]const f32, out: [*]f32) void {
+        pass.normRow(pass.stream(token), weight, bias, out);
+    }
+
+    /// A row of the stream's length, normed so.
+    fn normRow(pass: *const Pass, x: [*]const f32, weight: []const f32, bias: ?[]const f32, out: [*]f32) void {
         const traits = &pass.model.traits;
         assert(weight.len == traits.embedding);
-        const x = pass.stream(token);
         switch (traits.norms) {
             .root_mean_square => pass.level.rmsNorm(x, weight.ptr, traits.epsilon, traits.embedding, out),
             .deviation => pass.level.layerNorm(x, weight.ptr, if (bias) |values| values.ptr else null, traits.epsilon, traits.embedding, out),
@@ -241,6 +267,13 @@ pub const Pass = struct {
         pass.countProduct(&pass.input.activations);
         pass.setUnnumbered(parts);
         pass.product.skipped = skipped;
+    }
+
+    /// A product that no adapter adds to, and that is no layer's.
+    pub fn multiplyPlain(pass: *Pass, parts: []const Part) void {
+        assert(parts.len > 0 and pass.input.activations.tokens > 0);
+        pass.product = .init(parts, &pass.input.activations, pass.threads);
+        pool.parallel(pass.product.threads, pass.product.shareRow(), pass, multiplyClaim);
     }
 
     fn setUnnumbered(pass: *Pass, parts: []const Part) void {

@@ -11,6 +11,8 @@ const level_table = @import("../level/level_table.zig");
 const pool = @import("../threads/pool.zig");
 const allFinite = @import("finite.zig").allFinite;
 const kinds = @import("layers/kinds.zig");
+const pooling = @import("pooling.zig");
+const Sequence = @import("batch.zig").Sequence;
 const Layer = @import("../model/layer.zig").Layer;
 const Next = @import("pass.zig").Next;
 const Pass = @import("pass.zig").Pass;
@@ -117,7 +119,27 @@ const Step = struct {
         const x = pass.stream(token);
         pass.model.token_embd.unpackRow(sequence.tokens[offset], x);
         if (traits.embedding_scale != 1) pass.level.scale(x, traits.embedding_scale, traits.embedding, x);
+        addTables(pass, sequence, token);
         run.scratch.prepareToken(pass, token, sequence.position + offset);
+    }
+
+    /// What a model adds to a token's embedding for its type and its position, and the norm of the sum.
+    fn addTables(pass: *const Pass, sequence: *const Sequence, token: u32) void {
+        const globals = &pass.model.globals;
+        const embedding = pass.model.traits.embedding;
+        const offset = token - sequence.first;
+        const x = pass.stream(token);
+        const y = pass.result(token);
+        if (globals.matrix(.token_types)) |types| {
+            const is_second = offset + sequence.second_type >= sequence.tokens.len;
+            types.unpackRow(@intFromBool(is_second), y);
+            pass.level.add(x, y, embedding, x);
+        }
+        if (globals.matrix(.position_embd)) |positions| {
+            positions.unpackRow(sequence.position + offset, y);
+            pass.level.add(x, y, embedding, x);
+        }
+        if (globals.vector(.token_embd_norm)) |weight| pass.norm(token, weight, globals.vector(.token_embd_norm_bias), x);
     }
 
     fn readFirst(run: *const Step, token: u32) void {
@@ -132,6 +154,7 @@ const Step = struct {
     /// The last norm and the output rows that are needed, then the choices.
     fn finish(run: *Step) void {
         const pass = &run.pass;
+        if (pass.work.batch.pooling.kind != .none) pooling.run(pass, &pass.work.pooled);
         const rows = pass.work.batch.logit_rows;
         if (rows == 0) return;
         pass.rows = .logits;
@@ -147,7 +170,10 @@ const Step = struct {
         const pass = &run.pass;
         const token = pass.scratch.logit_token[row_index];
         const input = row(pass.scratch.rows, pass.scratch.input_stride, row_index);
-        pass.norm(token, pass.model.output_norm, pass.model.output_norm_bias, input);
+        const globals = &pass.model.globals;
+        if (globals.vector(.output_norm)) |weight| {
+            pass.norm(token, weight, globals.vector(.output_norm_bias), input);
+        } else @memcpy(input[0..pass.model.traits.embedding], pass.stream(token)[0..pass.model.traits.embedding]);
         if (!pass.input.quantize) return;
         // Of the row, but the token's sequence fails.
         const spans = pass.input.activations.cols / level_table.span;

@@ -9,6 +9,7 @@ const InputSums = @import("../calls/input_sums.zig").InputSums;
 const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
 const Options = @import("options.zig").Options;
+const Pooled = @import("pooling.zig").Pooled;
 const Scratch = @import("scratch.zig").Scratch;
 
 pub const Workspace = struct {
@@ -16,6 +17,8 @@ pub const Workspace = struct {
     options: Options,
     kv: KvPages,
     scratch: Scratch,
+    /// What is made of the rows of texts.
+    pooled: Pooled,
     batch: Batch = .{},
     /// What the adapters of the batch's sequences add to products.
     adapting: Adapting = .{},

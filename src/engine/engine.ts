@@ -21,6 +21,7 @@ import { Words } from "../../ffi/words.ts";
 import type { AdapterUse } from "../model/adapter.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
 import { describeLayers } from "../model/encode_model.ts";
+import { assertGenerates } from "../model/generates.ts";
 import type { Model } from "../model/model.ts";
 import type { StepThreads } from "./threads.ts";
 import type { KvType } from "./types.ts";
@@ -98,6 +99,8 @@ export interface StepRunner {
   dispose(): Promise<void>;
 }
 
+/** A step that gives nothing of whole texts. */
+const NOT_POOLED = { pooling: "none", ranks: false, levels: false, dimensions: 0, normalises: false } as const;
 const noLogits = new Float32Array(0);
 /** Version of the accumulation contract (`docs/design/contract.md`): what an engine of another computes has other bits. */
 export const accumulationContract = 1;
@@ -138,6 +141,7 @@ export class Engine implements StepRunner {
 
   /** Opens an engine over a model that has been loaded; `stepThreads` may give a short step fewer threads than `threads` says. */
   constructor(model: EngineModel, settings: EngineSettings, stepThreads?: StepThreads) {
+    assertGenerates(model.plan);
     this.settings = settings;
     this.#stepThreads = stepThreads;
     this.threads = { prefill: settings.threads, decode: settings.threads, prefillTokens: prefillTokensDefault };
@@ -146,7 +150,7 @@ export class Engine implements StepRunner {
     this.#embedding = model.plan.hyperparameters.embedding;
     this.#results = new Results(new Uint32Array(settings.sequences * Results.words));
     const options = new Words("engine");
-    putEngineOptions(options, { ...settings, kvType: settings.kv });
+    putEngineOptions(options, { ...settings, kvType: settings.kv, keeps: true });
     this.#handle = this.#native.engineOpen(model.handle, options);
     lost.register(this, this.#handle, this);
   }
@@ -158,7 +162,7 @@ export class Engine implements StepRunner {
     const begin = performance.now();
     this.#native.submit(handle, this.#batch);
     if (!this.#native.idle(handle)) {
-      const step = this.#settle(handle);
+      const step = settle(handle);
       this.#step = step;
       try {
         await step;
@@ -241,10 +245,6 @@ export class Engine implements StepRunner {
     throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
   }
 
-  async #settle(handle: EngineHandle): Promise<void> {
-    while (!await this.#native.wait(handle, waitMs));
-  }
-
   #encode(sequences: readonly StepSequence[], isInline: boolean): void {
     let count = 0;
     for (const { tokens } of sequences) count += tokens.length;
@@ -253,7 +253,13 @@ export class Engine implements StepRunner {
     const threads = this.#stepThreads?.threads(count, count > sequences.length, most, isInline) ?? most;
     const batch = this.#batch;
     batch.clear();
-    putBatchHeader(batch, { runsInline: isInline, threads, sequences: sequences.length, tokens: count });
+    putBatchHeader(batch, {
+      runsInline: isInline,
+      threads,
+      sequences: sequences.length,
+      tokens: count,
+      ...NOT_POOLED,
+    });
     for (const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden, adapters = [] } of sequences) {
       putBatchSequence(batch, {
         id,
@@ -264,6 +270,7 @@ export class Engine implements StepRunner {
         choices: sample === undefined ? 0 : 1 + drafts,
         keep: keep === true,
         hidden: hidden === undefined ? 0 : hidden.length,
+        secondType: 0,
         adapters: adapters.length,
       });
       batch.list(tokens);
@@ -329,8 +336,13 @@ export class Engine implements StepRunner {
   }
 }
 
+/** Waits for the end of a step, beside the event loop. */
+export async function settle(handle: EngineHandle): Promise<void> {
+  while (!await native().wait(handle, waitMs));
+}
+
 /** Why a sequence failed. */
-function sequenceError(status: number, hasSampler: boolean): LightGPTError {
+export function sequenceError(status: number, hasSampler: boolean): LightGPTError {
   const error = errorOf(status, "sequence");
   if (hasSampler && error.code === "invalidArgument") return nothingToChoose();
   if (error.code !== "io") return error;

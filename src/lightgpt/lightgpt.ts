@@ -15,6 +15,7 @@ import { conversationFields, type ConversationOptions } from "../text/chat/optio
 import type { Completion, Piece } from "../batching/completion.ts";
 import { checkLength } from "../batching/prompt.ts";
 import { generateFields, type GenerateOptions, type Prompt, saltOf } from "../batching/request_options.ts";
+import { assertGenerates } from "../model/generates.ts";
 import { factsOf, loadAccepted, loadFields, type Model } from "../model/model.ts";
 import type { Metrics } from "../measuring/metrics/metrics.ts";
 import { openOptimizer, type Optimizer } from "../tuning/optimizer.ts";
@@ -92,7 +93,10 @@ export class LightGPT {
     const split = splitOptimizerOptions(pickOptions(optimizerFields, options));
     // A share of what is free is one of what is free now, not of what the model leaves.
     const limit = memoryLimit(split.serving.memory);
-    const accept = (plan: ModelPlan, context: number) => assertRoomFor(plan, { ...split.pages, context }, limit);
+    const accept = (plan: ModelPlan, context: number) => {
+      assertGenerates(plan);
+      assertRoomFor(plan, { ...split.pages, context }, limit);
+    };
     const model = await loadAccepted(path, pickOptions(loadFields, options), accept);
     try {
       return new LightGPT(model, await openOptimizer(model, split, limit));

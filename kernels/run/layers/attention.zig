@@ -28,7 +28,10 @@ const items_a_thread = 4;
 /// A single sequence's attention is shared out by blocks from this many blocks on.
 const split_blocks_min = 4;
 
-pub const half: Half = .{ .norm = .attn_norm, .norm_bias = .attn_norm_bias, .inputs = &.{ .attn_q, .attn_k, .attn_v }, .bias = .attn_output_bias, .post_norm = .post_attention_norm };
+pub const half: Half = .{ .norm = .attn_norm, .norm_bias = .attn_norm_bias, .inputs = &.{ .attn_q, .attn_k, .attn_v }, .bias = .attn_output_bias, .post_norm = .post_attention_norm, .stream_norms = &.{
+    .{ .weight = .attn_output_norm, .bias = .attn_output_norm_bias },
+    .{ .weight = .attn_norm_2, .bias = .attn_norm_2_bias },
+} };
 /// Products that a layer makes.
 pub const products = 2;
 
@@ -234,7 +237,11 @@ pub const Mixing = struct {
         const dim: u32 = @intCast(weight.len);
         assert(dim > 0 and count % dim == 0);
         var begin: usize = 0;
-        while (begin < count) : (begin += dim) pass.level.rmsNorm(values + begin, weight.ptr, pass.model.traits.epsilon, dim, values + begin);
+        const bias = pass.layer.vector(if (role == .attn_q_norm) .attn_q_norm_bias else .attn_k_norm_bias);
+        while (begin < count) : (begin += dim) switch (pass.model.traits.norms) {
+            .root_mean_square => pass.level.rmsNorm(values + begin, weight.ptr, pass.model.traits.epsilon, dim, values + begin),
+            .deviation => pass.level.layerNorm(values + begin, weight.ptr, if (bias) |own| own.ptr else null, pass.model.traits.epsilon, dim, values + begin),
+        };
     }
 
     pub fn keptOf(mixing: *const Mixing, sequence: *const Sequence) level_table.KvLayer {
@@ -257,6 +264,8 @@ pub const Mixing = struct {
             .position = sequence.position,
             .tokens = @intCast(sequence.tokens.len),
             .window = mixing.own.window,
+            .ahead = mixing.own.ahead,
+            .slopes = if (mixing.pass.model.slopes.len > 0) mixing.pass.model.slopes.ptr else null,
             .scale = mixing.own.scale,
             .softcap = mixing.own.softcap,
             .sinks = if (sinks) |scores| scores.ptr else null,

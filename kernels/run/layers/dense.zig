@@ -15,7 +15,7 @@ const Part = @import("../part.zig").Part;
 const Pass = @import("../pass.zig").Pass;
 const row = @import("../pass.zig").row;
 
-pub const half: Half = .{ .norm = .ffn_norm, .norm_bias = .ffn_norm_bias, .inputs = &.{ .ffn_gate, .ffn_up }, .bias = .ffn_down_bias, .post_norm = .post_ffw_norm };
+pub const half: Half = .{ .norm = .ffn_norm, .norm_bias = .ffn_norm_bias, .inputs = &.{ .ffn_gate, .ffn_up }, .bias = .ffn_down_bias, .post_norm = .post_ffw_norm, .stream_norms = &.{.{ .weight = .layer_output_norm, .bias = .layer_output_norm_bias }} };
 /// Products that a layer makes.
 pub const products = 2;
 

@@ -41,6 +41,7 @@ pub const half: Half = .{
     .inputs = &.{ .ffn_gate_inp, .ffn_gate_exps, .ffn_up_exps, .ffn_gate_inp_shexp, .ffn_gate_shexp, .ffn_up_shexp, .ffn_latent_down },
     .bias = .ffn_down_bias,
     .post_norm = .post_ffw_norm,
+    .stream_norms = &.{.{ .weight = .layer_output_norm, .bias = .layer_output_norm_bias }},
 };
 /// Products that a layer makes: those of the normed stream, and those of the inner rows.
 pub const products = 2;

@@ -152,6 +152,7 @@ const Mixing = struct {
                 .k_dim = own.rank + own.rotated,
                 .v_dim = own.rank,
                 .window = 0,
+                .ahead = 0,
                 .rotation = own.rotation,
                 .scale = own.scale,
                 .softcap = 0,

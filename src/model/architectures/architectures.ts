@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { Hyperparameters, Traits } from "./types.ts";
-import { LIMITS } from "../../../ffi/wire.ts";
+import type { Hyperparameters, TextParameters, Traits } from "./types.ts";
+import { type Activation, LIMITS } from "../../../ffi/wire.ts";
 import type { Gguf, Metadata } from "../../files/gguf/read.ts";
 import { checkGguf, MetadataArray } from "../../files/gguf/read.ts";
 import { type FieldsOf, integer, readOptions } from "../../options/schema.ts";
@@ -19,6 +19,7 @@ import { readHeadSizes, readLayers, type Sizes } from "./layers.ts";
 import { readScales } from "./scales.ts";
 import { ARCHITECTURES } from "./table.ts";
 import { type PlannedTensor, planTensors } from "./tensors.ts";
+import { readTexts, readTextSizes } from "./texts.ts";
 import { wholeNumber } from "./whole.ts";
 
 export type { PlannedTensor } from "./tensors.ts";
@@ -38,6 +39,8 @@ export type { PlannedTensor } from "./tensors.ts";
 export interface ModelPlan {
   /** Sizes and constants. */
   readonly hyperparameters: Hyperparameters;
+  /** What it is to whole texts, which are embedded or ranked. */
+  readonly texts: TextParameters;
   /** The tensors and what each is for. Without one for `output`, the embedding serves as such. */
   readonly tensors: readonly PlannedTensor[];
   /** How many weights there are. */
@@ -86,7 +89,7 @@ const NEUTRAL: readonly (readonly [key: string, neutral: number, ...unless: (key
   ["attention.output_scale", 1],
   ["attention.value_scale", 1],
   ["attention.clamp_kqv", 0],
-  ["attention.max_alibi_bias", 0],
+  ["attention.max_alibi_bias", 0, "distances"],
   ["attention.shared_kv_layers", 0, "sharedKeys"],
   ["embedding_length_per_layer_input", 0, "layerInputs"],
   ["rope.scaling.yarn_ext_factor", 0],
@@ -128,6 +131,7 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   }
   refuseForeignTraits(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture, traits);
+  const texts = readTexts(gguf, architecture, traits);
   const { kDim: _k, vDim: _v, blocks: _b, ...ofModel } = sizes;
   const mixers = readRecurrent(gguf, architecture, traits, sizes);
   const experts = planExperts(gguf, architecture, traits, sizes, mixers);
@@ -144,17 +148,19 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     parallel: isParallel(gguf, traits),
     valueNorms: traits.valueNorms === true,
     layerInputs: traits.layerInputs ? readLayerInputs(metadata, architecture) : 0,
-    activation: traits.activation,
+    activation: readActivation(metadata, architecture, traits),
     feedForwardGate: traits.ungated === undefined,
     ...readScales(metadata, architecture, traits, sizes, layers[0].heads),
     rotations: rope.rotations,
     ropeFactors: rope.factors === undefined ? 0 : dimensions / 2,
+    ...readTextSizes(gguf, architecture, traits, texts, sizes),
     ...experts.router,
     perLayer: layers.map((layer, index) => ({ ...layer, rotation: rope.ofLayers[index] })),
   };
   const tensors = planTensors(gguf, hyperparameters, traits, rope.factors);
   return {
     hyperparameters,
+    texts,
     tensors,
     parameters: tensors.reduce((sum, { columns, rows, slabs }) => sum + columns * rows * slabs, 0),
   };
@@ -169,13 +175,24 @@ function refuseForeignTraits({ metadata }: Gguf, architecture: string, traits: T
     // Writers put 0 where a factor is not used.
     if (value !== neutral && value !== 0) throw metadata.unsupported(key(name), `${neutral}`, `${value}`);
   }
-  if (!metadata.flag(key("attention.causal"), true)) {
-    throw metadata.unsupported(key("attention.causal"), "true, a model that generates text", "false");
-  }
   const sections = metadata.get(key("rope.dimension_sections"));
   if (!traits.sections && sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
     throw metadata.unsupported(key("rope.dimension_sections"), "none", `[${[...sections].join(", ")}]`);
   }
+}
+
+/** The activation; some files name theirs. */
+function readActivation(
+  metadata: Metadata,
+  architecture: string,
+  { activation, statedActivation }: Traits,
+): Activation {
+  if (!statedActivation) return activation;
+  const key = `${architecture}.hidden_activation`;
+  const name = metadata.text(key, "gelu");
+  if (name === "gelu") return activation;
+  if (name === "silu") return "silu";
+  throw metadata.unsupported(key, "gelu or silu", `'${name}'`);
 }
 
 /** Whether both halves of the layers read the same. */

@@ -92,6 +92,10 @@ function expertLayers(metadata: Metadata, architecture: string, traits: ExpertTr
     most: traits.interleaved ? LIMITS.layersMax : 1,
     fallback: 1,
   });
+  if (traits.every) {
+    const every = metadata.count(key("moe_every_n_layers"), { least: 0, most: LIMITS.layersMax });
+    return Array.from({ length: layers }, (_, layer) => every > 0 && layer % every === 1);
+  }
   return Array.from({ length: layers }, (_, layer) => layer >= leading && (layer + 1) % step === 0);
 }
 

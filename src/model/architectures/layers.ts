@@ -8,6 +8,7 @@ import { LIMITS } from "../../../ffi/wire.ts";
 import { type Gguf, type Metadata, MetadataArray, type MetadataValue } from "../../files/gguf/read.ts";
 import type { ExpertLayer } from "./experts.ts";
 import { planKeys } from "./keys.ts";
+import { isCausal } from "./texts.ts";
 import { NOT_LATENT, readLatent } from "./latent.ts";
 import { hasHeads, type Recurrent } from "./recurrent.ts";
 import type { LayerParameters, Traits } from "./types.ts";
@@ -73,11 +74,22 @@ export function readLayers(
     : perLayer(gguf, `${architecture}.feed_forward_length`, sizes, LIMITS.feedForwardMax, "ffn_up", isMixer);
   const windows = readWindows(metadata, architecture, traits, sizes.layers);
   const keys = planKeys(gguf, architecture, traits, windows);
+  const causal = isCausal(metadata, architecture, traits);
+  if (!causal && mixers.some(({ mixer }) => mixer !== "attention")) {
+    throw metadata.unsupported(`${architecture}.attention.causal`, "true in a model with other mixers", "false");
+  }
+  /** How far a token sees, where its layer has a window. */
+  const seen = (window: number): Pick<LayerParameters, "window" | "ahead"> => {
+    if (causal) return { window, ahead: 0 };
+    if (window === 0) return { window, ahead: LIMITS.contextMax };
+    const side = traits.window?.centred ? Math.floor(window / 2) : window - 1;
+    return { window: side + 1, ahead: side };
+  };
   const windowed = traits.windowHeads === undefined ? sizes : readHeadSizes(metadata, architecture, "_swa", sizes);
   return heads.map((count, layer) => {
     const inner = { feedForward: isSparse(layer) ? 0 : wide?.[layer] ?? 0, ...experts[layer] };
     if (isWithout(layer)) {
-      const sizes = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, attentionGate: false };
+      const sizes = { heads: 0, kvHeads: 0, kDim: 0, vDim: 0, window: 0, ahead: 0, attentionGate: false };
       const none = { ...sizes, keys: "own", keysLayer: layer } as const;
       return { ...mixers[layer], ...none, ...NOT_LATENT, ...inner };
     }
@@ -93,7 +105,7 @@ export function readLayers(
       kDim,
       vDim,
       ...inner,
-      window: windows[layer],
+      ...seen(windows[layer]),
       attentionGate: traits.gatedAttention === true,
       ...keys[layer],
     };

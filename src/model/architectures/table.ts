@@ -13,7 +13,12 @@ const LLAMA: Traits = { ropeStyle: "norm", activation: "silu", wholeHeads: true 
 const MIXTRAL: Traits = { ...LLAMA, experts: { score: "softmax", normalises: true, optional: true } };
 const GRANITE: Traits = { ...LLAMA, scales: true, rotationSwitch: true };
 const QWEN2: Traits = { ropeStyle: "neox", activation: "silu", biases: true };
-const QWEN3: Traits = { ropeStyle: "neox", activation: "silu", queryNorms: "heads" };
+const QWEN3: Traits = {
+  ropeStyle: "neox",
+  activation: "silu",
+  queryNorms: "heads",
+  rank: { pooling: "last", softmax: true },
+};
 const QWEN3MOE: Traits = { ...QWEN3, experts: { score: "softmax", normalises: true, ownWidth: true } };
 const QWEN35: Traits = {
   ...QWEN3,
@@ -53,6 +58,18 @@ const LFM2: Traits = {
   window: { period: 0, size: 0 },
   outputNorm: "token_embd_norm.weight",
 };
+
+/** BERT and its kin: norms behind what is added, biases, every token sees all others. */
+const BERT: Traits = {
+  ropeStyle: "none",
+  activation: "geluErf",
+  layerNorms: true,
+  encoder: true,
+  streamNorms: true,
+  embeddingNorm: true,
+  tokenTypes: "required",
+};
+const PLAIN_BERT: Traits = { ...BERT, activation: "plainGeluErf", ungated: true };
 
 /** The architectures by the name in `general.architecture`. */
 export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits>([
@@ -194,5 +211,51 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     window: { period: 2, size: 0 },
     sinks: true,
     experts: { score: "softmaxOfChosen", normalises: false, ownWidth: true },
+  }],
+  ["llama-embed", LLAMA],
+  ["bert", { ...PLAIN_BERT, positionTable: true, secondType: true }],
+  ["nomic-bert", { ...BERT, ropeStyle: "neox", activation: "silu", levelsBeforeCut: true }],
+  ["nomic-bert-moe", {
+    ...PLAIN_BERT,
+    ropeStyle: "neox",
+    experts: { score: "softmax", normalises: false, every: true },
+  }],
+  ["jina-bert-v2", {
+    ...BERT,
+    fused: true,
+    distances: true,
+    queryNorms: "rows",
+    optionalNorms: true,
+  }],
+  ["jina-bert-v3", { ...PLAIN_BERT, ropeStyle: "neox" }],
+  ["modern-bert", {
+    ropeStyle: "neox",
+    activation: "geluErf",
+    statedActivation: true,
+    layerNorms: true,
+    encoder: true,
+    embeddingNorm: true,
+    bareFirst: true,
+    fused: true,
+    window: { period: 3, size: 0, first: true, centred: true },
+    localRopeBase: 10_000,
+    rank: { pooling: "mean", activation: "geluErf" },
+  }],
+  ["neo-bert", {
+    ropeStyle: "norm",
+    activation: "silu",
+    encoder: true,
+    fused: true,
+    outputNorm: "enc.output_norm.weight",
+  }],
+  ["eurobert", { ropeStyle: "neox", activation: "silu", encoder: true }],
+  ["gemma-embedding", {
+    ...GEMMA,
+    encoder: "always",
+    postNorms: true,
+    queryNorms: "heads",
+    window: { period: 6, size: 0, centred: true },
+    localRopeBase: 10_000,
+    denseHeads: true,
   }],
 ]);

@@ -66,7 +66,9 @@ export function planTensors(
   const plan = new Plan(gguf);
   const { embedding, vocabulary } = hyperparameters;
   plan.matrix("token_embd", 0, "token_embd.weight", embedding, vocabulary);
-  plan.vector("output_norm", 0, traits.outputNorm ?? "output_norm.weight", embedding);
+  if (!traits.streamNorms) plan.vector("output_norm", 0, traits.outputNorm ?? "output_norm.weight", embedding);
+  planTables(plan, hyperparameters, traits);
+  planHeads(plan, hyperparameters);
   if (traits.layerNorms) plan.bias("output_norm_bias", 0, "output_norm.bias", embedding);
   if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
   if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
@@ -74,6 +76,32 @@ export function planTensors(
   hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
   plan.refuseUnused(hyperparameters.layers);
   return plan.tensors;
+}
+
+/** What is added to embeddings, and the norm of the sum. */
+function planTables(plan: Plan, { embedding, positions, tokenTypes }: Hyperparameters, traits: Traits): void {
+  if (positions > 0) plan.matrix("position_embd", 0, "position_embd.weight", embedding, positions);
+  if (tokenTypes > 0) plan.matrix("token_types", 0, "token_types.weight", embedding, tokenTypes);
+  if (!traits.embeddingNorm) return;
+  plan.vector("token_embd_norm", 0, "token_embd_norm.weight", embedding);
+  plan.bias("token_embd_norm_bias", 0, "token_embd_norm.bias", embedding);
+}
+
+/** What a text's pooled row goes through. */
+function planHeads(plan: Plan, sizes: Hyperparameters): void {
+  const { embedding, denseInner, denseWidth, rankWidth, rankScores } = sizes;
+  if (denseInner > 0) {
+    plan.matrix("dense_2", 0, "dense_2.weight", embedding, denseInner);
+    plan.matrix("dense_3", 0, "dense_3.weight", denseInner, denseWidth);
+  }
+  if (rankWidth > 0) {
+    plan.matrix("cls", 0, "cls.weight", embedding, rankWidth);
+    plan.bias("cls_bias", 0, "cls.bias", rankWidth);
+    plan.bias("cls_norm", 0, "cls.norm.weight", rankWidth);
+  }
+  if (rankScores === 0 || rankWidth === 1) return;
+  plan.matrix("cls_output", 0, "cls.output.weight", embedding, rankScores);
+  plan.bias("cls_output_bias", 0, "cls.output.bias", rankScores);
 }
 
 /** What the inputs are made of that layers get beside the stream. */
@@ -88,9 +116,11 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   const { embedding } = sizes;
   const name = (part: string) => `blk.${layer}.${part}`;
   const { mixer, feedForward, experts } = parameters;
-  const before = traits.postNorms !== "only";
+  const before = traits.postNorms !== "only" && !traits.streamNorms;
   // The one norm of a layer without a mixer has the name of a mixer's.
-  if (before) plan.vector(mixer === "none" ? "ffn_norm" : "attn_norm", layer, name("attn_norm.weight"), embedding);
+  if (before && !(traits.bareFirst && layer === 0)) {
+    plan.vector(mixer === "none" ? "ffn_norm" : "attn_norm", layer, name("attn_norm.weight"), embedding);
+  }
   if (traits.layerNorms) plan.bias("attn_norm_bias", layer, name("attn_norm.bias"), embedding);
   if (mixer === "latent") planLatent(plan, embedding, parameters, layer);
   else if (hasHeads(mixer)) planAttention(plan, sizes, traits, parameters, layer);
@@ -109,12 +139,24 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   if (feedForward > 0) planDense(plan, embedding, traits, feedForward, layer);
   if (experts > 0) planExpertTensors(plan, embedding, traits, parameters, layer);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
+  if (traits.streamNorms) planStreamNorms(plan, embedding, layer);
   if (traits.layerInputs === undefined) return;
   plan.bias("layer_output_scale", layer, name("layer_output_scale.weight"), 1);
   if (sizes.layerInputs === 0) return;
   plan.matrix("inp_gate", layer, name("inp_gate.weight"), embedding, sizes.layerInputs);
   plan.matrix("proj", layer, name("proj.weight"), sizes.layerInputs, embedding);
   plan.vector("post_norm", layer, name("post_norm.weight"), embedding);
+}
+
+/** The norms behind each half's addition to the stream; some files have two behind attention. */
+function planStreamNorms(plan: Plan, embedding: number, layer: number): void {
+  const name = (part: string) => `blk.${layer}.${part}`;
+  plan.vector("attn_output_norm", layer, name("attn_output_norm.weight"), embedding);
+  plan.bias("attn_output_norm_bias", layer, name("attn_output_norm.bias"), embedding);
+  plan.bias("attn_norm_2", layer, name("attn_norm_2.weight"), embedding);
+  plan.bias("attn_norm_2_bias", layer, name("attn_norm_2.bias"), embedding);
+  plan.vector("layer_output_norm", layer, name("layer_output_norm.weight"), embedding);
+  plan.bias("layer_output_norm_bias", layer, name("layer_output_norm.bias"), embedding);
 }
 
 function planAttention(
@@ -145,6 +187,10 @@ function planAttention(
     const [queryHeads, keyHeads] = queryNorms === "rows" ? [heads, kvHeads] : [1, 1];
     plan.vector("attn_q_norm", layer, name("attn_q_norm.weight"), queryHeads * kDim);
     if (keys !== "ofLayer") plan.vector("attn_k_norm", layer, name("attn_k_norm.weight"), keyHeads * kDim);
+    if (traits.layerNorms) {
+      plan.bias("attn_q_norm_bias", layer, name("attn_q_norm.bias"), queryHeads * kDim);
+      plan.bias("attn_k_norm_bias", layer, name("attn_k_norm.bias"), keyHeads * kDim);
+    }
   }
   // Converters write these for all layers, also where the keys of another are read.
   if (keys === "ofLayer") plan.ignore(["attn_k", "attn_v", "attn_k_norm"].map((part) => name(`${part}.weight`)));

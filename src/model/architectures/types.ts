@@ -57,6 +57,10 @@ export interface Traits {
     readonly period: number | "stated";
     readonly size: number | "required";
     readonly ofLayers?: number;
+    /** The first of each period sees everything, not the last. */
+    readonly first?: true;
+    /** A token sees half of the window on either side. */
+    readonly centred?: true;
   };
   /** The rotary base of windowed layers, where it is another. */
   readonly localRopeBase?: number;
@@ -104,6 +108,34 @@ export interface Traits {
   readonly sinks?: true;
   /** What its experts are like, where it has some. */
   readonly experts?: ExpertTraits;
+  /** Tokens see those after them, unless the file says otherwise, or always; nothing is generated. */
+  readonly encoder?: true | "always";
+  /** The stream is normed once a half is added to it; halves read it as it is. */
+  readonly streamNorms?: true;
+  /** Embeddings are normed before the first layer. */
+  readonly embeddingNorm?: true;
+  /** The first layer reads the stream as it is. */
+  readonly bareFirst?: true;
+  /** Each type of token has a row that is added to embeddings. */
+  readonly tokenTypes?: "required" | "optional";
+  /** The second of two texts that are compared has the type 1, where there are two types. */
+  readonly secondType?: true;
+  /** Each position has a row that is added to embeddings. */
+  readonly positionTable?: true;
+  /** The distance of a key lowers its score (ALiBi). */
+  readonly distances?: true;
+  /** The file may name the activation: "silu" or "gelu". */
+  readonly statedActivation?: true;
+  /** Which row a rank head reads, and what follows its first matrix: the first, and tanh, unless it says so. */
+  readonly rank?: {
+    readonly pooling?: "first" | "mean" | "last";
+    readonly activation?: "tanh" | "geluErf";
+    readonly softmax?: true;
+  };
+  /** Two matrices follow the pooled row of a text. */
+  readonly denseHeads?: true;
+  /** A text's row is normed by deviation before it is cut. */
+  readonly levelsBeforeCut?: true;
   /** With so many layers, attention is scaled by embedding / heads instead of the key length. */
   readonly wideScaleLayers?: number;
 }
@@ -135,6 +167,8 @@ export interface ExpertTraits {
   readonly beside?: true;
   /** The first layers may be dense. */
   readonly leadingDense?: true;
+  /** `moe_every_n_layers` says of how many layers the second has experts. */
+  readonly every?: true;
   /** Only every so many layers may have experts. */
   readonly interleaved?: true;
 }
@@ -206,7 +240,7 @@ export interface Hyperparameters extends RouterParameters {
   /** Floats of each token that a layer gets beside the stream; 0 is none. */
   readonly layerInputs: number;
   /** The function between the two halves of a feed-forward layer. */
-  readonly activation: "silu" | "gelu" | "clamped" | "relu";
+  readonly activation: "silu" | "gelu" | "clamped" | "relu" | "geluErf" | "plainGeluErf";
   /** Whether feed-forward parts have a gate; without, up is its own, which squares `relu`. */
   readonly feedForwardGate: boolean;
   /** What is added under the root of a norm. */
@@ -227,8 +261,57 @@ export interface Hyperparameters extends RouterParameters {
   readonly temperatureScale: number;
   /** Positions that one degree of the temperature lasts. */
   readonly temperatureContext: number;
+  /** Rows of the table of positions, which is the longest text; 0: there is none. */
+  readonly positions: number;
+  /** Rows of the table of token types; 0: there is none. */
+  readonly tokenTypes: number;
+  /** Whether the distance of a key lowers its score, head by head. */
+  readonly distancesLower: boolean;
+  /** What the first of two matrices gives that a text's pooled row goes through; 0: there are none. */
+  readonly denseInner: number;
+  /** What the second of them gives. */
+  readonly denseWidth: number;
+  /** What the first matrix of a rank head gives; 0: it has none. */
+  readonly rankWidth: number;
+  /** The scores of a rank head; 0: there is none. */
+  readonly rankScores: number;
+  /** What follows its first matrix. */
+  readonly rankActivation: "tanh" | "geluErf";
+  /** Whether two scores become probabilities. */
+  readonly rankSoftmax: boolean;
   /** What may differ between layers. */
   readonly perLayer: readonly LayerParameters[];
+}
+
+/**
+ * What a model is to whole texts, which are embedded or ranked.
+ *
+ * @example
+ * ```ts
+ * import { LightGPT, type TextParameters } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const { causal, pooling }: TextParameters = lm.model.plan.texts;
+ * console.log(causal, pooling); // true undefined: it generates
+ * ```
+ */
+export interface TextParameters {
+  /** Whether tokens see only what is before them. */
+  readonly causal: boolean;
+  /** Whether it generates text. */
+  readonly generates: boolean;
+  /** What a text's vector is made of, as the file says; `rank`: a score is made. Undefined: it does not say. */
+  readonly pooling: "mean" | "first" | "last" | "rank" | undefined;
+  /** What a score is made of. */
+  readonly rankPooling: "mean" | "first" | "last";
+  /** The names of the scores. */
+  readonly labels: readonly string[];
+  /** Whether the document's tokens have the type 1 beside a query, where the model has two types. */
+  readonly secondType: boolean;
+  /** Whether a vector is normed by deviation before it is cut. */
+  readonly levelsBeforeCut: boolean;
+  /** Whether the file lacks the matrices that follow the pooled row in this architecture. */
+  readonly lacksMatrices: boolean;
 }
 
 /**
@@ -275,6 +358,8 @@ export interface LayerParameters {
   readonly queryRank: number;
   /** How many positions, its own included, a query sees; 0: all before it. */
   readonly window: number;
+  /** How many positions after its own a query sees, as far as a text has them; 0: none. */
+  readonly ahead: number;
   /** Which of the rotations it has, from 1; 0: queries and keys are not rotated. */
   readonly rotation: number;
   /** Taps of its short convolution; 0 where it has none. */

@@ -33,5 +33,6 @@ export function readWindows(metadata: Metadata, architecture: string, { window }
   }
   if (window.period === "stated") throw metadata.wrong(key, "true or false for each layer", "none");
   const period = metadata.count(key, { least: 0, fallback: window.period });
-  return Array.from({ length: layers }, (_, layer) => period > 0 && layer % period === period - 1 ? 0 : size);
+  const whole = window.first ? 0 : period - 1;
+  return Array.from({ length: layers }, (_, layer) => period > 0 && layer % period === whole ? 0 : size);
 }

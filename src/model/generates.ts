@@ -1,0 +1,17 @@
+/**
+ * Whether a model generates text: what keeps positions and chooses tokens asks before it does anything.
+ *
+ * @module
+ */
+import { UnsupportedError } from "../../ffi/errors.ts";
+import type { ModelPlan } from "./architectures/architectures.ts";
+
+/** Refuses a model that reads texts and generates none. */
+export function assertGenerates({ texts, hyperparameters: { architecture } }: ModelPlan): void {
+  if (texts.generates) return;
+  throw new UnsupportedError(
+    `A model of the architecture ${architecture} that sees texts in both directions generates none; ` +
+      "expected a model that generates text, or `Embedder.load` for its vectors and scores.",
+    { what: "a model that generates no text", where: architecture, expected: "a model that generates text" },
+  );
+}
