@@ -46,6 +46,7 @@ export type {
   Role,
   Rotation,
   RouterParameters,
+  TextParameters,
 } from "./src/model/architectures/types.ts";
 export { type ChatMessage, ChatTemplate, type JsonValue } from "./src/text/chat/template.ts";
 export type { ConversationOptions, RenderOptions } from "./src/text/chat/options.ts";

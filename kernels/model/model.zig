@@ -104,12 +104,8 @@ pub const Model = struct {
 
         const rotations = try allocateRotations(rotations_given);
         errdefer freeRotations(rotations);
-        const slopes = try os.allocator.alloc(f32, if (traits.distances_lower) layer_traits[0].heads else 0);
+        const slopes = try allocateSlopes(traits, layer_traits, report);
         errdefer os.allocator.free(slopes);
-        for (layer_traits) |own| if (traits.distances_lower and (own.mixer != .attention or own.heads != slopes.len)) {
-            _ = report.fail(.model_format, "layers whose scores distances lower", "", "attention with the same heads in all", "");
-            return error.Refused;
-        };
         const files = try openFiles(&words, report, traits, entries);
         var files_are_ours = true;
         errdefer if (files_are_ours) closeFiles(files);
@@ -287,6 +283,16 @@ pub const Model = struct {
         os.allocator.destroy(model);
     }
 };
+
+/// Room for a slope of each head, where distances lower scores.
+fn allocateSlopes(traits: traits_zig.Traits, layers: []const traits_zig.LayerTraits, report: *Report) Model.Error![]f32 {
+    const heads = if (traits.distances_lower) layers[0].heads else 0;
+    for (layers) |own| if (traits.distances_lower and (own.mixer != .attention or own.heads != heads)) {
+        _ = report.fail(.model_format, "layers whose scores distances lower", "", "attention with the same heads in all", "");
+        return error.Refused;
+    };
+    return os.allocator.alloc(f32, heads);
+}
 
 fn allocateRotations(given: []const traits_zig.Rotation) error{OutOfMemory}![]Rotation {
     const rotations = try os.allocator.alloc(Rotation, given.len);

@@ -18,6 +18,7 @@ const simd = @import("../level/simd.zig");
 const activation = @import("activation.zig");
 const kv = @import("kv.zig");
 const math = @import("math.zig");
+const transpose = @import("transpose.zig");
 
 const F = simd.F;
 const Attention = level_table.Attention;
@@ -450,7 +451,7 @@ const Tile = struct {
         for (seen.from / 16..(seen.to + 15) / 16) |g| {
             var lines: [16]F = @splat(simd.splat(0));
             for (lines[0..n], d..) |*line, column| line.* = lineOf(kind, tile.block.keys[g], column);
-            lines = transposed(lines);
+            lines = transpose.transposed(lines);
             for (@max(seen.from, g * 16)..@min(seen.to, g * 16 + 16)) |position| {
                 inline for (0..count) |i| acc[i] = simd.fma(simd.splat(seen.p[i][position]), lines[position % 16], acc[i]);
             }
@@ -545,31 +546,6 @@ const Panel = struct {
         return .{ .bytes = @ptrCast(values[begin..].ptr), .scales = undefined };
     }
 };
-
-/// Line i, lane j of the result is line j, lane i.
-fn transposed(lines: [16]F) [16]F {
-    var now = lines;
-    inline for (.{ 8, 4, 2, 1 }) |step| {
-        const masks = comptime swapMasks(step);
-        inline for (0..16) |i| if (i & step == 0) {
-            const a, const b = .{ now[i], now[i + step] };
-            now[i] = @shuffle(f32, a, b, masks[0]);
-            now[i + step] = @shuffle(f32, a, b, masks[1]);
-        };
-    }
-    return now;
-}
-
-/// What exchanges the upper halves of pairs of lanes in one line with the lower ones in another; below 0: of the second line.
-fn swapMasks(comptime step: usize) [2]@Vector(16, i32) {
-    var masks: [2]@Vector(16, i32) = undefined;
-    for (0..16) |lane| {
-        const at: i32 = @intCast(lane);
-        masks[0][lane] = if (lane & step == 0) at else ~(at - @as(i32, step));
-        masks[1][lane] = if (lane & step == 0) at + step else ~at;
-    }
-    return masks;
-}
 
 inline fn lineOf(comptime kind: level_table.KvType, key: kv.Part, d: usize) F {
     const line = kv.load(kind, key.values(kind) + d * 16);

@@ -9,45 +9,11 @@ const level_table = @import("../level/level_table.zig");
 const pool = @import("../threads/pool.zig");
 const allFinite = @import("finite.zig").allFinite;
 const Integers = @import("scratch.zig").Integers;
-const Layout = @import("../host/memory.zig").Layout;
 const Model = @import("../model/model.zig").Model;
-const Options = @import("options.zig").Options;
 const Pass = @import("pass.zig").Pass;
+const Pooled = @import("pooled.zig").Pooled;
 const Role = @import("../model/weights.zig").Role;
 const row = @import("pass.zig").row;
-
-pub const Pooled = struct {
-    /// Floats between the rows of two texts, a multiple of 32.
-    stride: u32,
-    /// A row of each text, and what a matrix makes of it.
-    rows: []f32,
-    made: []f32,
-    /// The rows as integers.
-    integers: Integers,
-
-    pub fn init(layout: *Layout, model: *const Model, options: Options) Layout.Error!Pooled {
-        const traits = &model.traits;
-        const texts: usize = if (options.keeps) 0 else options.sequences;
-        const widest = @max(traits.embedding, traits.dense_inner, traits.dense_width, traits.rank_width, traits.rank_scores);
-        const stride = std.mem.alignForward(u32, widest, level_table.span);
-        return .{
-            .stride = stride,
-            .rows = try layout.array(f32, texts * stride),
-            .made = try layout.array(f32, texts * stride),
-            .integers = try .init(layout, texts, stride, options.activation_bits),
-        };
-    }
-
-    /// Elements of a text's row before it is cut.
-    pub fn widthOf(model: *const Model) u32 {
-        const traits = &model.traits;
-        return if (traits.dense_width > 0) traits.dense_width else traits.embedding;
-    }
-
-    pub fn resultOf(pooled: *const Pooled, text: u32) []const f32 {
-        return row(pooled.rows, pooled.stride, text)[0..pooled.stride];
-    }
-};
 
 /// From the stream after the last layer to what is handed out.
 pub fn run(pass: *Pass, pooled: *Pooled) void {
@@ -136,6 +102,7 @@ fn gather(work: *const Work, text: u32) void {
     const pass = work.pass;
     const sequence = &pass.sequences()[text];
     const tokens: u32 = @intCast(sequence.tokens.len);
+    assert(tokens > 0 and sequence.position == 0);
     const out = work.rowOf(text);
     const n = work.embedding();
     const at = switch (pass.work.batch.pooling.kind) {
@@ -159,6 +126,7 @@ fn finishStage(work: *const Work, text: u32) void {
     const globals = &pass.model.globals;
     const stage = work.stage;
     const n = globals.matrix(stage.role).?.rows;
+    assert(n > 0 and n <= work.pooled.stride);
     const x = work.rowOf(text);
     if (if (stage.bias) |role| globals.vector(role) else null) |bias| pass.level.add(x, bias.ptr, n, x);
     if (stage.activation) |activation| switch (activation) {

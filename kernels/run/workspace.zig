@@ -9,7 +9,7 @@ const InputSums = @import("../calls/input_sums.zig").InputSums;
 const KvPages = @import("kv_pages.zig").KvPages;
 const Model = @import("../model/model.zig").Model;
 const Options = @import("options.zig").Options;
-const Pooled = @import("pooling.zig").Pooled;
+const Pooled = @import("pooled.zig").Pooled;
 const Scratch = @import("scratch.zig").Scratch;
 
 pub const Workspace = struct {

@@ -10,6 +10,7 @@ import type { Hyperparameters, LayerParameters, Role, Traits } from "./types.ts"
 import { formatInstead, FORMATS } from "../../files/formats.ts";
 import { mixerTensors, type Part } from "./mixer_tensors.ts";
 import { hasHeads } from "./recurrent.ts";
+import { streamNorms, type TextTensor, textTensors } from "./text_tensors.ts";
 import type { Gguf, Tensor } from "../../files/gguf/read.ts";
 
 /**
@@ -67,8 +68,7 @@ export function planTensors(
   const { embedding, vocabulary } = hyperparameters;
   plan.matrix("token_embd", 0, "token_embd.weight", embedding, vocabulary);
   if (!traits.streamNorms) plan.vector("output_norm", 0, traits.outputNorm ?? "output_norm.weight", embedding);
-  planTables(plan, hyperparameters, traits);
-  planHeads(plan, hyperparameters);
+  for (const tensor of textTensors(hyperparameters, traits)) plan.text(0, tensor);
   if (traits.layerNorms) plan.bias("output_norm_bias", 0, "output_norm.bias", embedding);
   if (gguf.tensors.has("output.weight")) plan.matrix("output", 0, "output.weight", embedding, vocabulary);
   if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, hyperparameters.ropeFactors);
@@ -76,32 +76,6 @@ export function planTensors(
   hyperparameters.perLayer.forEach((layer, index) => planLayer(plan, hyperparameters, traits, layer, index));
   plan.refuseUnused(hyperparameters.layers);
   return plan.tensors;
-}
-
-/** What is added to embeddings, and the norm of the sum. */
-function planTables(plan: Plan, { embedding, positions, tokenTypes }: Hyperparameters, traits: Traits): void {
-  if (positions > 0) plan.matrix("position_embd", 0, "position_embd.weight", embedding, positions);
-  if (tokenTypes > 0) plan.matrix("token_types", 0, "token_types.weight", embedding, tokenTypes);
-  if (!traits.embeddingNorm) return;
-  plan.vector("token_embd_norm", 0, "token_embd_norm.weight", embedding);
-  plan.bias("token_embd_norm_bias", 0, "token_embd_norm.bias", embedding);
-}
-
-/** What a text's pooled row goes through. */
-function planHeads(plan: Plan, sizes: Hyperparameters): void {
-  const { embedding, denseInner, denseWidth, rankWidth, rankScores } = sizes;
-  if (denseInner > 0) {
-    plan.matrix("dense_2", 0, "dense_2.weight", embedding, denseInner);
-    plan.matrix("dense_3", 0, "dense_3.weight", denseInner, denseWidth);
-  }
-  if (rankWidth > 0) {
-    plan.matrix("cls", 0, "cls.weight", embedding, rankWidth);
-    plan.bias("cls_bias", 0, "cls.bias", rankWidth);
-    plan.bias("cls_norm", 0, "cls.norm.weight", rankWidth);
-  }
-  if (rankScores === 0 || rankWidth === 1) return;
-  plan.matrix("cls_output", 0, "cls.output.weight", embedding, rankScores);
-  plan.bias("cls_output_bias", 0, "cls.output.bias", rankScores);
 }
 
 /** What the inputs are made of that layers get beside the stream. */
@@ -139,24 +113,13 @@ function planLayer(plan: Plan, sizes: Hyperparameters, traits: Traits, parameter
   if (feedForward > 0) planDense(plan, embedding, traits, feedForward, layer);
   if (experts > 0) planExpertTensors(plan, embedding, traits, parameters, layer);
   if (traits.postNorms) plan.vector("post_ffw_norm", layer, name("post_ffw_norm.weight"), embedding);
-  if (traits.streamNorms) planStreamNorms(plan, embedding, layer);
+  if (traits.streamNorms) { for (const tensor of streamNorms(sizes, layer)) plan.text(layer, tensor); }
   if (traits.layerInputs === undefined) return;
   plan.bias("layer_output_scale", layer, name("layer_output_scale.weight"), 1);
   if (sizes.layerInputs === 0) return;
   plan.matrix("inp_gate", layer, name("inp_gate.weight"), embedding, sizes.layerInputs);
   plan.matrix("proj", layer, name("proj.weight"), sizes.layerInputs, embedding);
   plan.vector("post_norm", layer, name("post_norm.weight"), embedding);
-}
-
-/** The norms behind each half's addition to the stream; some files have two behind attention. */
-function planStreamNorms(plan: Plan, embedding: number, layer: number): void {
-  const name = (part: string) => `blk.${layer}.${part}`;
-  plan.vector("attn_output_norm", layer, name("attn_output_norm.weight"), embedding);
-  plan.bias("attn_output_norm_bias", layer, name("attn_output_norm.bias"), embedding);
-  plan.bias("attn_norm_2", layer, name("attn_norm_2.weight"), embedding);
-  plan.bias("attn_norm_2_bias", layer, name("attn_norm_2.bias"), embedding);
-  plan.vector("layer_output_norm", layer, name("layer_output_norm.weight"), embedding);
-  plan.bias("layer_output_norm_bias", layer, name("layer_output_norm.bias"), embedding);
 }
 
 function planAttention(
@@ -354,6 +317,12 @@ class Plan {
   /** A bias: taken where it is there, unless it is required. */
   bias(role: Role, layer: number, name: string, length: number, required = false, parts = 1): void {
     if (required || this.has(name)) this.vector(role, layer, name, length, parts);
+  }
+
+  /** One of a model that reads whole texts. */
+  text(layer: number, { form, role, name, columns, rows }: TextTensor): void {
+    if (form === "matrix") this.matrix(role, layer, name, columns, rows);
+    else this[form](role, layer, name, columns);
   }
 
   /** Tensors that may be there, and that nothing reads. */
