@@ -10,6 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { describe, it } from "node:test";
+import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -22,6 +23,11 @@ export const dataDirectory: string = join(root, "test", "data");
 /** The part of the kit that is in the repository; its README.md says what it holds. */
 export const excerptDirectory: string = join(dataDirectory, "kit");
 
+/** Architectures that read whole texts and generate none: `embedding_kit.test.ts` has them. */
+export const textArchitectures: readonly string[] = [...ARCHITECTURES]
+  .filter(([name, { encoder }]) => encoder !== undefined || name === "llama-embed")
+  .map(([name]) => name);
+
 /** Architectures whose traits the whole kit alone shows: small beside the room that their models take in the excerpt. */
 export const leftOutOfExcerpt: ReadonlySet<string> = new Set([
   "qwen3vl",
@@ -31,6 +37,8 @@ export const leftOutOfExcerpt: ReadonlySet<string> = new Set([
   "granitehybrid",
   "falcon-h1",
   "nemotron_h",
+  // What reads whole texts is the part "embed" of the kit.
+  ...textArchitectures,
 ]);
 
 const kitPath = process.env.LIGHTGPT_KIT ?? join(root, "../shared/kit");
