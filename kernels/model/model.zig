@@ -48,8 +48,8 @@ pub const Model = struct {
     /// The embedding again where the model ties them.
     output: weights.Matrix,
     /// All tensors of no layer.
-    globals: Globals,
-    inputs: ?Inputs,
+    globals: Globals = .{},
+    inputs: ?Inputs = null,
     rotations: []Rotation,
     /// What a position of distance lowers the scores of each head by; none where nothing does.
     slopes: []f32,
@@ -122,8 +122,6 @@ pub const Model = struct {
             .layers = layers,
             .token_embd = undefined,
             .output = undefined,
-            .globals = .{},
-            .inputs = null,
             .rotations = rotations,
             .slopes = slopes,
             .entries = entries,
