@@ -86,7 +86,7 @@ export type {
   SessionOptions,
   SessionReply,
 } from "./src/lightgpt/session_options.ts";
-export type { ChatOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt/options.ts";
+export type { ChatOptions, InfillOptions, LightGPTOptions, LogitsOptions } from "./src/lightgpt/options.ts";
 export {
   type HistogramReport,
   type InstrumentOptions,

@@ -26,7 +26,7 @@ import {
 } from "../src/converting/quantizer_options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { fetchModelFields } from "../src/files/model_file.ts";
-import { chatFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
+import { chatFields, infillFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { planFields } from "../src/model/architectures/architectures.ts";
@@ -112,6 +112,7 @@ function requests(): void {
     argument(`${name}.generate prompt`, (value) => drain(runner().generate(value, few)));
     options(`${name}.generate`, generateFields, (value) => drain(runner().generate(prompt, value)), few);
   }
+  options("LightGPT.infill", infillFields, (value) => lm.infill(value), { prefix: prompt, suffix: "." });
   options("Batcher.submit", requestFields, (value) => drain(lm.batcher.submit(value)), { prompt, ...few });
   argument("Batcher.map source", (value) => results(lm.batcher.map(value, few)));
   argument("Batcher.map prompt", (value) => results(lm.batcher.map([value], few)));

@@ -24,10 +24,12 @@ import { assertRoomFor, memoryLimit } from "../tuning/memory_limit.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
 import { tokenIds } from "../options/token_ids.ts";
 import { showAsLine } from "../options/inspect.ts";
-import { pickOptions, readOptions } from "../options/schema.ts";
+import { given, pickOptions, readOptions } from "../options/schema.ts";
 import {
   chatFields,
   type ChatOptions,
+  infillFields,
+  type InfillOptions,
   lightGptFields,
   type LightGPTOptions,
   logitsFields,
@@ -44,6 +46,7 @@ import { Session } from "./session.ts";
 import { readMessages, type SessionOptions } from "./session_options.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
+import { infillPrompt } from "../text/infill.ts";
 import type { EncodeOptions, Tokenizer } from "../text/tokenizer/types.ts";
 
 /**
@@ -132,6 +135,28 @@ export class LightGPT {
   /** Continues a prompt and gives the whole at its end. */
   complete(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Promise<Completion> {
     return this.batcher.complete(prompt, options);
+  }
+
+  /**
+   * Writes what stands between two texts.
+   *
+   * @param options the two texts, and how to generate
+   * @throws {UnsupportedError} if the model was not trained for it: its vocabulary has no tokens that mark the texts
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load("model.gguf");
+   * const { text } = await lm.infill({ prefix: "def add(a, b):\n", suffix: "\nprint(add(1, 2))", maxTokens: 50 });
+   * console.log(text);
+   * ```
+   */
+  async infill(options: InfillOptions): Promise<Completion> {
+    const { prefix, suffix, signal } = readOptions(infillFields, options);
+    const { tokenizer, gguf: { metadata }, context } = this.model;
+    const prompt = await infillPrompt({ prefix, suffix }, { metadata, tokenizer }, { context, ...given({ signal }) });
+    return await this.complete(prompt, pickOptions(generateFields, options));
   }
 
   /**

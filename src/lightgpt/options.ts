@@ -133,3 +133,29 @@ export const chatFields = {
   ...generateFields,
   prefill: text({ about: "The beginning of the answer, which the model goes on from.", default: "" }),
 } as const satisfies FieldsOf<ChatOptions>;
+
+/**
+ * Options for filling in a text.
+ *
+ * @example
+ * ```ts
+ * import { type InfillOptions, LightGPT } from "@lightgpt/lightgpt";
+ *
+ * const options: InfillOptions = { prefix: "def add(a, b):\n", suffix: "\nprint(add(1, 2))", maxTokens: 50 };
+ * await using lm = await LightGPT.load("model.gguf");
+ * console.log((await lm.infill(options)).text);
+ * ```
+ */
+export interface InfillOptions extends GenerateOptions {
+  /** What stands before the text that is wanted. */
+  readonly prefix: string;
+  /** What stands behind it. */
+  readonly suffix: string;
+}
+
+/** The schema of {@link InfillOptions}. */
+export const infillFields = {
+  ...generateFields,
+  prefix: text({ about: "What stands before the text that is wanted.", required: true }),
+  suffix: text({ about: "What stands behind it.", required: true }),
+} as const satisfies FieldsOf<InfillOptions>;

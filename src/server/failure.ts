@@ -97,7 +97,8 @@ export function failureOf(error: unknown): Failure {
   }
   const isTooLong = detail.what === "too long for the context";
   const known = isTooLong ? { code: "context_length_exceeded" } : {};
-  const param = code === "invalidArgument" && detail.where !== undefined ? { param: detail.where } : {};
+  const isNamed = code === "invalidArgument" || (code === "unsupported" && detail.where === "suffix");
+  const param = isNamed && detail.where !== undefined ? { param: detail.where } : {};
   return new Failure(message, { ...parts, ...param, ...known }, { cause: error });
 }
 

@@ -8,6 +8,7 @@ import type { Prompt } from "../../batching/request_options.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
 import { boolean, type Fields, integer, text } from "../../options/schema.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
+import { infillPrompt } from "../../text/infill.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf, promptTokens } from "../jobs.ts";
 import {
@@ -15,7 +16,6 @@ import {
   anything,
   checkStreamOptions,
   harmlessNames,
-  only,
   readBody,
   samplingNames,
   samplingOf,
@@ -38,7 +38,7 @@ export const completionNames = {
   logprobs: topLogprobs,
   echo: boolean({ about: "Whether the prompt comes before the answer.", default: false }),
   best_of: integer({ about: "Only the number of answers, n.", least: 1, most: 1 << 10 }),
-  suffix: only("the empty text: this model is not asked to fill in", (value) => value === ""),
+  suffix: text({ about: "What stands behind the answer, where the model can fill in.", otherwise: "nothing" }),
   response_format: anything("What the answer must be."),
   stream_options: streamNames,
 } as const satisfies Fields;
@@ -53,7 +53,13 @@ export async function planCompletions(call: Call): Promise<Plan> {
   checkStreamOptions(body);
   const names = prompts.length === 1 ? ["prompt"] : prompts.map((_, index) => `prompt[${index}]`);
   const tokens: Uint32Array[] = [];
-  for (const [index, prompt] of prompts.entries()) tokens.push(await promptTokens(call, prompt, names[index]));
+  for (const [index, prompt] of prompts.entries()) {
+    tokens.push(
+      body.suffix === undefined || body.suffix === ""
+        ? await promptTokens(call, prompt, names[index])
+        : await infillTokens(call, prompt, body.suffix, names[index]),
+    );
+  }
   const jobs = await jobsOf(call, {
     prompts: tokens,
     n: body.n,
@@ -70,6 +76,18 @@ export async function planCompletions(call: Call): Promise<Plan> {
   );
   const told = new CompletionsTold(served, body.n, echoes, body.stream_options?.include_usage === true);
   return { jobs, whole: (completions) => told.whole(completions), writer: body.stream ? told : undefined };
+}
+
+/** The tokens of a text that is filled in. */
+export async function infillTokens(
+  { served: { model }, signal }: Call,
+  prefix: Prompt,
+  suffix: string,
+  name: string,
+): Promise<Uint32Array> {
+  if (typeof prefix !== "string") refuse(name, `${name}: expected a text beside suffix.`);
+  const { gguf: { metadata }, tokenizer, context } = model;
+  return await infillPrompt({ prefix, suffix }, { metadata, tokenizer }, { signal, context });
 }
 
 /** A prompt is a text or ids, and a request has one or several. */

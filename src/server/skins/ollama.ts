@@ -17,6 +17,7 @@ import { answerMessage, type Conversation, openEnd, readList, templateVariable }
 import { answerNames, anything, drawSeed, only, readBody, withoutNulls } from "../names.ts";
 import { any, known, text as words } from "../trees.ts";
 import type { Call, Plan, Served } from "../types.ts";
+import { infillTokens } from "./completions.ts";
 import { type Field, LinesTold } from "./ollama_lines.ts";
 
 const penalties = samplingFields.penalties.fields as Fields;
@@ -78,7 +79,7 @@ export const generateNames = {
   prompt: text({ about: "What the user says; without it, the model is only loaded.", default: "" }),
   system: text({ about: "What the model is told before." }),
   raw: boolean({ about: "Whether the prompt is continued as it is, without the chat template.", default: false }),
-  suffix: only("the empty text", (value) => value === ""),
+  suffix: text({ about: "What stands behind the answer, where the model can fill in.", default: "" }),
   images: only("an empty array", (value) => Array.isArray(value) && value.length === 0),
 } as const satisfies Fields;
 
@@ -111,6 +112,11 @@ export async function planGenerate(call: Call): Promise<Plan> {
   const { given, body } = readBody(generateNames, call.body);
   const { served } = call;
   if (body.prompt === "") return loaded(served, "response", body.stream);
+  if (body.suffix !== "") {
+    if (body.system !== undefined) refuse("system", "system: expected none beside suffix.");
+    const prompt = await infillTokens(call, body.prompt, body.suffix, "prompt");
+    return await plan(call, { prompt, held: undefined, marks: undefined }, given, "response", body.stream);
+  }
   if (body.raw) {
     if (body.system !== undefined) refuse("system", "system: expected none beside raw.");
     const prompt = await promptTokens(call, body.prompt, "prompt");

@@ -31,6 +31,13 @@ const TEXTS: ReadonlySet<string> = new Set([
   "<|tool_response>",
   "<\uff5cend\u2581of\u2581sentence\uff5c>",
   "[e~[",
+  "<|fim_pad|>",
+  "<fim_pad>",
+  "<fim-pad>",
+  "<|fim_repo|>",
+  "<|repo_name|>",
+  "<fim-repo>",
+  "<|file_sep|>",
 ]);
 const LENGTHS = Array.from(TEXTS, (text) => new TextEncoder().encode(text).length);
 /** The last bytes of all of them. */

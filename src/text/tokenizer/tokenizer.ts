@@ -25,6 +25,8 @@ import { KIND, Vocabulary } from "./vocabulary.ts";
 /** How runs are read: control tokens where they are a template's, and no end of text. */
 const READ_AS_PROMPT = { parseSpecial: true, isPrompt: true } as const;
 const NOTHING = new Uint8Array(0);
+/** Ends beside `eos`. Where a text is filled in, the three last ones end it: padding, a repository, a file. */
+const OTHER_ENDS = ["eot", "eom", "fim_pad", "fim_rep", "fim_sep"] as const;
 /** Special ids that are checked although nothing here uses them, so that other code may rely on them. */
 const OTHER_IDS = [
   "padding",
@@ -35,9 +37,6 @@ const OTHER_IDS = [
   "fim_pre",
   "fim_suf",
   "fim_mid",
-  "fim_pad",
-  "fim_rep",
-  "fim_sep",
   "prefix",
   "suffix",
   "middle",
@@ -136,7 +135,7 @@ export class FileTokenizer implements Tokenizer {
     const eos = (names && id(names.eos)) ?? id("eos", kind.ids.eos);
     const unknown = id("unknown", kind.ids.unknown);
     for (const name of OTHER_IDS) id(name);
-    const endOfGeneration = yield* claimEndTokens(vocabulary, [eos, id("eot"), id("eom")]);
+    const endOfGeneration = yield* claimEndTokens(vocabulary, [eos, ...OTHER_ENDS.map((end) => id(end))]);
     const isControl = (token: number) =>
       kind.controlUnknown === undefined && vocabulary.kinds[token] === KIND.control || endOfGeneration.has(token);
     const model = yield* reader.read(gguf, vocabulary, {
