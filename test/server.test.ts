@@ -186,6 +186,13 @@ describe("a server", () => {
       figure('lightgpt_http_requests_total\\{status="200"\\}'),
       log.filter(({ status, path }) => status === 200 && path !== "/metrics").length,
     );
+    const { requests } = small.lm.metrics.report();
+    for (const [name, count] of [["queue", chosen], ["prefill", chosen], ["decode", requests.finished]] as const) {
+      const all = figure(`vllm:request_${name}_time_seconds_count${named}`);
+      assert(all >= requests.finished && all <= count, `${name}: ${all}`);
+      const sum = figure(`vllm:request_${name}_time_seconds_sum${named}`);
+      assert(name === "queue" ? sum >= 0 : sum > 0, `${name}: ${sum}`);
+    }
     const types = figures.match(/^# TYPE \S+/gm) ?? [];
     assertEquals(new Set(types).size, types.length, "each name is one family");
     const { paths } = await (await small.get("/openapi.json")).json();

@@ -187,6 +187,7 @@ export class Scheduler implements SequenceOwner {
     const { outcome, bornMs, told, options: { prompt, guesser } } = sequence;
     guesser?.model?.leave(sequence);
     const now = this.#clock.now();
+    if (outcome === "finished" && told > 0) this.meter.decodeHistogram.add(sequence.tokenMs - sequence.firstMs);
     this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: told, ms: now - bornMs });
     // The pages that it leaves may be what another waits for.
     if (this.#open.waiting.size > 0) this.#start();
@@ -199,6 +200,8 @@ export class Scheduler implements SequenceOwner {
     if (isFirst) {
       if (sequence.options.salt !== undefined) this.store.tree?.count(sequence.options.prompt.length, sequence.saved);
       this.meter.token(now, sequence.bornMs, true);
+      this.meter.prefillHistogram.add(now - sequence.placedMs);
+      sequence.firstMs = now;
     } else this.meter.token(now, sequence.tokenMs, false);
     sequence.tokenMs = now;
   }
@@ -300,7 +303,9 @@ export class Scheduler implements SequenceOwner {
         choices: sequence.choices,
         isOverdue,
       });
-      this.meter.placed(this.#clock.now());
+      const now = this.#clock.now();
+      this.meter.placed(now, sequence.placedMs === 0 ? now - sequence.bornMs : undefined);
+      if (sequence.placedMs === 0) sequence.placedMs = now;
     }
   }
 

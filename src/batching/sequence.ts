@@ -90,6 +90,9 @@ export class Sequence implements SequenceView {
   placed: Place = { at: 0, choices: 0, isOverdue: false };
   /** How it ended, once it has. */
   outcome: RequestEnd["outcome"] = "finished";
+  /** When it got its first place, and when its first token was delivered; 0 before. */
+  placedMs = 0;
+  firstMs = 0;
   /** When it was added, and when it gave its last token, in milliseconds. */
   readonly bornMs: number;
   tokenMs = 0;

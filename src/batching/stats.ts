@@ -161,6 +161,10 @@ export class Meter {
   readonly ended = { finished: 0, cancelled: 0, failed: 0 };
   readonly firstTokenHistogram = new Histogram();
   readonly betweenTokensHistogram = new Histogram();
+  /** From a request to its place, from that to its first token, and of finished ones from that to the last. */
+  readonly queueHistogram = new Histogram();
+  readonly prefillHistogram = new Histogram();
+  readonly decodeHistogram = new Histogram();
   readonly listeners = new Set<MeterListener>();
   /** Times of the last ends of requests. */
   readonly #requestTimes = new Window(256);
@@ -171,8 +175,9 @@ export class Meter {
     return Math.ceil(Number.isNaN(mean) ? 1000 : Math.max(1, mean));
   }
 
-  /** A sequence got a place. */
-  placed(nowMs: number): void {
+  /** A sequence got a place; where it is its first, after a wait of `queueMs`. */
+  placed(nowMs: number, queueMs: number | undefined): void {
+    if (queueMs !== undefined) this.queueHistogram.add(queueMs);
     if (this.#lastPlacement !== undefined) this.placements.add(nowMs - this.#lastPlacement);
     this.#lastPlacement = nowMs;
   }

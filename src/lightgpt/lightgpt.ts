@@ -148,8 +148,12 @@ export class LightGPT {
    * import { LightGPT } from "@lightgpt/lightgpt";
    *
    * await using lm = await LightGPT.load("model.gguf");
-   * const { text } = await lm.infill({ prefix: "def add(a, b):\n", suffix: "\nprint(add(1, 2))", maxTokens: 50 });
-   * console.log(text);
+   * try {
+   *   const { text } = await lm.infill({ prefix: "def add(a, b):\n", suffix: "\nprint(add(1, 2))", maxTokens: 50 });
+   *   console.log(text);
+   * } catch (error) {
+   *   console.log(`${error}`); // most models that are not of code cannot fill in
+   * }
    * ```
    */
   async infill(options: InfillOptions): Promise<Completion> {

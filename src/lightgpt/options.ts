@@ -143,7 +143,7 @@ export const chatFields = {
  *
  * const options: InfillOptions = { prefix: "def add(a, b):\n", suffix: "\nprint(add(1, 2))", maxTokens: 50 };
  * await using lm = await LightGPT.load("model.gguf");
- * console.log((await lm.infill(options)).text);
+ * lm.infill(options).then(({ text }) => console.log(text), ({ message }) => console.log(message));
  * ```
  */
 export interface InfillOptions extends GenerateOptions {

@@ -11,7 +11,7 @@ import type { MetricName, MetricSpec } from "./table.ts";
 export const prefix = "lightgpt_";
 
 /** Times as counts of seconds. */
-export function inSeconds({ buckets, sumMs, count }: HistogramReport) {
+export function inSeconds({ buckets, sumMs, count }: Pick<HistogramReport, "buckets" | "sumMs" | "count">) {
   return { buckets: buckets.map(({ mostMs, count }) => ({ most: mostMs / 1000, count })), sum: sumMs / 1000, count };
 }
 

@@ -94,6 +94,12 @@ export interface MetricsReport {
   readonly firstTokenMs: HistogramReport;
   /** Milliseconds from a token to the next one of the same request. */
   readonly betweenTokensMs: HistogramReport;
+  /** Milliseconds that requests waited for a place in the batch. */
+  readonly queueMs: Omit<HistogramReport, keyof Percentiles>;
+  /** Milliseconds from a place to the first token. */
+  readonly prefillMs: Omit<HistogramReport, keyof Percentiles>;
+  /** Milliseconds from the first token to the last, of requests that have finished. */
+  readonly decodeMs: Omit<HistogramReport, keyof Percentiles>;
   /** Steps. */
   readonly steps: number;
   /** Milliseconds that they took. */
@@ -144,6 +150,9 @@ export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison
     requestsPerSecond: meter.requestsPerSecond,
     firstTokenMs: { ...firstTokenMs, ...histogram(meter.firstTokenHistogram) },
     betweenTokensMs: { ...betweenTokensMs, ...histogram(meter.betweenTokensHistogram) },
+    queueMs: histogram(meter.queueHistogram),
+    prefillMs: histogram(meter.prefillHistogram),
+    decodeMs: histogram(meter.decodeHistogram),
     kv: { pages: size, limit, held, use: held / size },
     ...(cache
       ? {
