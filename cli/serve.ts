@@ -93,7 +93,7 @@ interface Serving {
 /** Lets a server listen until SIGTERM or Ctrl-C, and closes it. */
 export async function untilEnd(server: Server, { name, where, args, signal }: Serving): Promise<void> {
   const listening = await listen(server, where);
-  note(`serving ${name} at ${listening.url}/v1; Ctrl-C ends`);
+  note(`serving ${name} at ${listening.url}/v1; a page to try it is at ${listening.url}/; Ctrl-C ends`);
   await endAsked(signal);
   if (server.open > 0) note(`waiting for ${server.open} requests to end`);
   await server.close(1000 * (args.number("grace") ?? 10));

@@ -217,7 +217,7 @@ export interface ServerOptions {
   /** The models by the names that clients ask for; the first also serves requests that name none. */
   readonly models: Readonly<Record<string, LightGPT | ServedModelOptions>>;
   /**
-   * The keys of which every request needs one, all paths but `/health`.
+   * The keys of which every request needs one, all paths but `/health` and the page at `/`.
    * @default {none: every request is taken}
    */
   readonly keys?: readonly (string | ServerKey)[];

@@ -13,13 +13,11 @@ import * as ollama from "./skins/ollama.ts";
 import { show, showNames, tag } from "./skins/ollama_models.ts";
 import { cancelResponse, forgetResponse, tellResponse } from "./kept_responses.ts";
 import { openApi } from "./openapi.ts";
+import { playground } from "./playground/page.ts";
 import { planResponses, responsesNames } from "./skins/responses.ts";
 import { detokenize, detokenizeNames, tokenize, tokenizeNames } from "./skins/tokens.ts";
 import { draining, Failure, refuseModel } from "./failure.ts";
 import type { Listed, Look, Route } from "./types.ts";
-
-/** The one path for which no request needs a key. */
-export const healthPath = "/health";
 
 /** What clients may ask for and is still to come. */
 function notImplemented(): never {
@@ -141,7 +139,14 @@ export const ROUTES: readonly Route[] = [
     tell: ({ host }) => ({ object: "list", data: host.list.map(modelEntry) }),
   },
   { method: "GET", path: "/v1/models/:name{.+}", about: "A model.", tell: tellModel },
-  { method: "GET", path: healthPath, about: "Whether the process is alive.", tell: () => ({ status: "ok" }) },
+  { method: "GET", path: "/", about: "A page to try the models with.", isOpen: true, tell: playground },
+  {
+    method: "GET",
+    path: "/health",
+    about: "Whether the process is alive.",
+    isOpen: true,
+    tell: () => ({ status: "ok" }),
+  },
   { method: "GET", path: "/ready", about: "Whether requests would be taken now.", tell: tellReady },
   { method: "GET", path: "/metrics", about: "Figures as Prometheus reads them.", tell: tellFigures },
   { method: "GET", path: "/openapi.json", about: "This list.", tell: () => openApi(ROUTES) },

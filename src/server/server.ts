@@ -20,7 +20,7 @@ import { Models } from "./models.ts";
 import { finishReason, newId } from "./openai.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
 import { RunRecording } from "./recording.ts";
-import { healthPath, ROUTES } from "./routes.ts";
+import { ROUTES } from "./routes.ts";
 import { Run } from "./run.ts";
 import { streamBody, streamResponse, tellRun, withHeartbeats } from "./stream.ts";
 import {
@@ -187,7 +187,8 @@ class ModelServer implements Server {
         env.ended({ status: preflight.status });
         return preflight;
       }
-      if (req.path !== healthPath) set("tenant", this.#keys.tenantOf(req.raw));
+      const isOpen = ROUTES.some((route) => route.isOpen && route.path === req.path);
+      if (!isOpen) set("tenant", this.#keys.tenantOf(req.raw));
       await next();
     });
     for (const route of ROUTES) {

@@ -157,6 +157,8 @@ export interface Route {
   /** As hono writes it: `:name` is the part that names something. */
   readonly path: string;
   readonly about: string;
+  /** Whether it needs no key: it tells nothing of this server. */
+  readonly isOpen?: true;
   /** The fields of the body, where it has one. */
   readonly names?: Fields;
   /** Generates: what a body asks for, as jobs. */

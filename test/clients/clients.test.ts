@@ -146,6 +146,71 @@ describe("clients", { skip }, () => {
     assertEquals(typeof object.red, "boolean");
   });
 
+  it("@langchain/openai: text, streams, objects, embeddings that are not there", async () => {
+    const { ChatOpenAI } = await load("@langchain/openai") as { ChatOpenAI: Client };
+    const options = { model: "stories", apiKey: key, configuration: { baseURL: `${listening.url}/v1` }, maxRetries: 0 };
+    const sampling = { temperature: rest.temperature, modelKwargs: { seed: rest.seed } };
+    const model = new ChatOpenAI({ ...options, ...sampling, maxTokens: 24 });
+    const talk = messages.map(({ role, content }) => [role === "user" ? "human" : role, content]);
+    const { content, response_metadata, usage_metadata } = await model.invoke(talk);
+    assertEquals([content, response_metadata.finish_reason, usage_metadata.output_tokens], [
+      expected.text,
+      "length",
+      24,
+    ]);
+    let streamed = "";
+    for await (const part of await model.stream(talk)) streamed += part.content;
+    assertEquals(streamed, expected.text);
+    const held = new ChatOpenAI({ ...options, ...sampling, maxTokens: 99 }).withStructuredOutput(
+      { title: "colour", $schema: "https://json-schema.org/draft/2020-12/schema", ...schema },
+      { method: "jsonSchema" },
+    );
+    assertEquals(typeof (await held.invoke(talk)).red, "boolean");
+    const wrong = await new ChatOpenAI({ ...options, topP: 3 }).invoke(talk).catch((error: unknown) => error);
+    assertEquals([wrong.status, wrong.param], [400, "top_p"]);
+  });
+
+  it("@openai/agents: by responses and by chats, whole and streamed", async () => {
+    const { Agent, OpenAIProvider, Runner, setTracingDisabled } = await load("@openai/agents") as Methods;
+    setTracingDisabled(true);
+    const [{ content: instructions }, { content: input }] = messages;
+    // An answer that is cut is an error to these agents: this one ends.
+    const constraint = { choice: ["A fox was here.", "A hen was here."] };
+    const { text: whole } = await small.lm.reply(messages, { template, sampling: rest, maxTokens: 24, constraint });
+    const providerData = { seed: rest.seed, constraint };
+    const modelSettings = { temperature: rest.temperature, maxTokens: 24, providerData };
+    const agent = new Agent({ name: "teller", instructions, model: "stories", modelSettings });
+    for (const useResponses of [true, false]) {
+      const modelProvider = new OpenAIProvider({ openAIClient: await openai(), useResponses });
+      const runner = new Runner({ modelProvider, tracingDisabled: true });
+      assertEquals((await runner.run(agent, input)).finalOutput, whole);
+      const stream = await runner.run(agent, input, { stream: true });
+      let text = "";
+      for await (const part of stream.toTextStream()) text += part;
+      await stream.completed;
+      assertEquals([text, stream.finalOutput], [whole, whole]);
+    }
+  });
+
+  it("openai: a response in the background, from any event on, and cancelled", async () => {
+    const client = await openai();
+    const [{ content: instructions }, { content: input }] = messages;
+    const asked = { model: "stories", instructions, input, max_output_tokens: 24, ...rest, background: true };
+    const { id } = await client.responses.create(asked);
+    let done = await client.responses.retrieve(id);
+    for (; done.status === "queued" || done.status === "in_progress"; done = await client.responses.retrieve(id)) {
+      await new Promise((turn) => setTimeout(turn, 2));
+    }
+    assertEquals(done.output_text, expected.text);
+    const numbers: number[] = [];
+    for await (const event of await client.responses.retrieve(id, { stream: true, starting_after: 4 })) {
+      numbers.push(event.sequence_number);
+    }
+    assertEquals(numbers, Array.from({ length: numbers.length }, (_, index) => index + 5));
+    const long = await client.responses.create({ ...asked, max_output_tokens: 400 });
+    assert(["cancelled", "completed", "incomplete"].includes((await client.responses.cancel(long.id)).status));
+  });
+
   it("@anthropic-ai/sdk: messages, streams, counts, errors", async () => {
     const { default: Anthropic } = await load("@anthropic-ai/sdk") as { default: Client };
     const client = new Anthropic({ apiKey: key, baseURL: listening.url, maxRetries: 0 });
