@@ -187,23 +187,16 @@ export class Scheduler implements SequenceOwner {
     const { outcome, bornMs, told, options: { prompt, guesser } } = sequence;
     guesser?.model?.leave(sequence);
     const now = this.#clock.now();
-    if (outcome === "finished" && told > 0) this.meter.decodeHistogram.add(sequence.tokenMs - sequence.firstMs);
-    this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: told, ms: now - bornMs });
+    this.meter.request(now, { outcome, promptTokens: prompt.length, tokens: told, ms: now - bornMs }, sequence);
     // The pages that it leaves may be what another waits for.
     if (this.#open.waiting.size > 0) this.#start();
   }
 
   /** See {@link SequenceOwner}. */
   delivered(sequence: Sequence): void {
-    const now = this.#clock.now();
-    const isFirst = sequence.tokenMs === 0;
-    if (isFirst) {
-      if (sequence.options.salt !== undefined) this.store.tree?.count(sequence.options.prompt.length, sequence.saved);
-      this.meter.token(now, sequence.bornMs, true);
-      this.meter.prefillHistogram.add(now - sequence.placedMs);
-      sequence.firstMs = now;
-    } else this.meter.token(now, sequence.tokenMs, false);
-    sequence.tokenMs = now;
+    const { options: { salt, prompt }, tokenMs, saved } = sequence;
+    if (tokenMs === 0 && salt !== undefined) this.store.tree?.count(prompt.length, saved);
+    this.meter.token(this.#clock.now(), sequence);
   }
 
   /** Sequences whose readers ask for a token. */
@@ -303,9 +296,7 @@ export class Scheduler implements SequenceOwner {
         choices: sequence.choices,
         isOverdue,
       });
-      const now = this.#clock.now();
-      this.meter.placed(now, sequence.placedMs === 0 ? now - sequence.bornMs : undefined);
-      if (sequence.placedMs === 0) sequence.placedMs = now;
+      this.meter.placed(this.#clock.now(), sequence);
     }
   }
 

@@ -141,6 +141,14 @@ export interface RequestEnd {
   readonly ms: number;
 }
 
+/** When a request came, had its first place, gave its first token and its last one; 0 before. */
+export interface RequestTimes {
+  readonly bornMs: number;
+  placedMs: number;
+  firstMs: number;
+  tokenMs: number;
+}
+
 /** What is counted while steps run. */
 export class Meter {
   readonly firstToken = new Window();
@@ -175,16 +183,25 @@ export class Meter {
     return Math.ceil(Number.isNaN(mean) ? 1000 : Math.max(1, mean));
   }
 
-  /** A sequence got a place; where it is its first, after a wait of `queueMs`. */
-  placed(nowMs: number, queueMs: number | undefined): void {
-    if (queueMs !== undefined) this.queueHistogram.add(queueMs);
+  /** A sequence got a place, its first or one after a preemption. */
+  placed(nowMs: number, times: RequestTimes): void {
+    if (times.placedMs === 0) {
+      times.placedMs = nowMs;
+      this.queueHistogram.add(nowMs - times.bornMs);
+    }
     if (this.#lastPlacement !== undefined) this.placements.add(nowMs - this.#lastPlacement);
     this.#lastPlacement = nowMs;
   }
 
   /** A sequence gave a token: its first, or one after another. */
-  token(nowMs: number, sinceMs: number, isFirst: boolean): void {
-    const ms = nowMs - sinceMs;
+  token(nowMs: number, times: RequestTimes): void {
+    const isFirst = times.tokenMs === 0;
+    const ms = nowMs - (isFirst ? times.bornMs : times.tokenMs);
+    if (isFirst) {
+      times.firstMs = nowMs;
+      this.prefillHistogram.add(nowMs - times.placedMs);
+    }
+    times.tokenMs = nowMs;
     this.tokens++;
     (isFirst ? this.firstToken : this.betweenTokens).add(ms);
     (isFirst ? this.firstTokenHistogram : this.betweenTokensHistogram).add(ms);
@@ -201,7 +218,8 @@ export class Meter {
   }
 
   /** A request has ended. */
-  request(nowMs: number, end: RequestEnd): void {
+  request(nowMs: number, end: RequestEnd, { firstMs, tokenMs }: RequestTimes): void {
+    if (end.outcome === "finished" && tokenMs > 0) this.decodeHistogram.add(tokenMs - firstMs);
     this.ended[end.outcome]++;
     this.#requestTimes.add(nowMs);
     for (const listener of this.listeners) listener.request?.(end);
