@@ -13,7 +13,7 @@ import { errorText, note } from "./output.ts";
 import { endAsked, modelName, servingOptions, templateOf, untilEnd } from "./serve.ts";
 
 /** Where NATS is; the command line has been checked, so that its address is there. */
-function clusterOptions(args: Arguments): ClusterOptions {
+export function clusterOptions(args: Arguments): ClusterOptions {
   return { ...optionsFrom<ClusterOptions>(args, clusterFields), nats: args.text("nats") as string };
 }
 

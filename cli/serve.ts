@@ -26,7 +26,7 @@ const loopback = ["127.0.0.1", "localhost", "::1"];
 /** Where a server listens and what it takes, whatever its models are. */
 export function servingOptions(args: Arguments): {
   readonly where: ListenOptions;
-  readonly options: Pick<ServerOptions, "keys" | "origins" | "hosts" | "log">;
+  readonly options: Pick<ServerOptions, "keys" | "origins" | "hosts" | "log" | "files">;
 } {
   const where = optionsFrom<ListenOptions>(args, listenFields);
   const { hostname = "127.0.0.1" } = where;
@@ -42,6 +42,7 @@ export function servingOptions(args: Arguments): {
       ...given({
         // By another name, a page that a browser shows could be taken for this server's own.
         hosts: isLocal || names.length > 0 ? [...loopback, "[::1]", ...names] : undefined,
+        files: args.text("files"),
         log: args.flag("quiet") ? undefined : (entry: AccessLogEntry) => void print(toJson(entry)),
       }),
     },

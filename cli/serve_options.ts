@@ -5,6 +5,7 @@
  */
 import { listenFields } from "../src/server/listen.ts";
 import { clusterFields, workerFields } from "../src/cluster/options.ts";
+import { serverFields } from "../src/server/options.ts";
 import { flagsOf } from "./flags.ts";
 import type { CommandSpec, OptionSpec } from "./types.ts";
 
@@ -33,6 +34,7 @@ const SERVING: Options = {
     most: 86_400,
     about: "let open requests end for at most S seconds after SIGTERM or Ctrl-C (default: 10)",
   },
+  ...flagsOf(serverFields, ["files"]),
   quiet: { kind: "flag", about: "write no line for each request" },
 };
 
@@ -67,6 +69,30 @@ export function workerCommand(common: Options): CommandSpec {
         least: 0,
         most: 86_400,
         about: "let jobs end for at most S seconds after SIGTERM or Ctrl-C, then put them back (default: 0)",
+      },
+    },
+  };
+}
+
+/** `lightgpt batch`. */
+export function batchCommand(common: Options): CommandSpec {
+  const { nats: { required: _, ...nats }, "ack-wait": ackWait } = flagsOf(clusterFields);
+  return {
+    about: "work a file of requests, one a line; a second run goes on where one ended",
+    argument: { name: "IN.jsonl", required: true },
+    second: "OUT.jsonl",
+    options: {
+      ...common,
+      nats: { ...nats, about: "let workers at this server of NATS do it, in place of a model here" },
+      "ack-wait": ackWait,
+      name: NAME,
+      "chat-template": TEMPLATE,
+      "at-once": {
+        kind: "integer",
+        value: "N",
+        least: 1,
+        most: 10_000,
+        about: "have at most N requests at work at once (default: 64)",
       },
     },
   };

@@ -121,7 +121,7 @@ export function installedDependencies() {
 
 /** Our package.json without what only we need: installing the package brings its dependencies, and runs no script. */
 function packageManifest() {
-  const { name, version, description, license, type, exports, bin } = manifest;
+  const { name, version, description, license, type, exports, bin, peerDependencies, peerDependenciesMeta } = manifest;
   const compiled = (path) => path.replace(/\.ts$/, "");
   const conditions = (path) => ({ types: `${compiled(path)}.d.ts`, default: `${compiled(path)}.js` });
   return {
@@ -133,6 +133,9 @@ function packageManifest() {
     exports: Object.fromEntries(Object.entries(exports).map(([from, to]) => [from, conditions(to)])),
     bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `${compiled(path)}.js`])),
     dependencies: installedDependencies(),
+    // The clients of NATS: only a cluster needs them.
+    peerDependencies,
+    peerDependenciesMeta,
     engines: { bun: ">=1.4", deno: ">=2.9", node: ">=26.10" },
     publishConfig: { access: "public" },
   };

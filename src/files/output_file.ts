@@ -85,7 +85,8 @@ export class OutputFile {
   }
 }
 
-function codeOf(cause: unknown): string {
+/** The name of what a file system refuses. */
+export function codeOf(cause: unknown): string {
   if (cause instanceof Error && "code" in cause) return String(cause.code);
   return /\(os error 27\)/.test(String(cause)) ? "EFBIG" : String(cause); // Deno has no code for this one
 }

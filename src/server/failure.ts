@@ -43,6 +43,16 @@ export function draining(): Failure {
   });
 }
 
+/** The failure of a request for files where there is no folder for them. */
+export function noFolder(): Failure {
+  return new Failure("This server keeps no files: it has no folder for them (files; --files FOLDER).", {
+    status: 501,
+    type: "server_error",
+    code: "not_implemented",
+    headers: { "x-should-retry": "false" },
+  });
+}
+
 /** Throws for a model that there is not. */
 export function refuseModel(name: unknown, list: Iterable<{ readonly name: string }>): never {
   const shown = typeof name === "string" ? JSON.stringify(name.slice(0, 100)) : "what is named";

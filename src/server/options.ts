@@ -242,6 +242,11 @@ export interface ServerOptions {
    * @default {any}
    */
   readonly hosts?: readonly string[];
+  /**
+   * A folder for `/v1/files` and `/v1/batches`; batches that have not ended go on when a server opens it again.
+   * @default {none: there are no files and batches}
+   */
+  readonly files?: string;
   /** Called for each request when it has ended. */
   readonly log?: (entry: AccessLogEntry) => void;
 }
@@ -290,6 +295,14 @@ export const serverFields = {
   template: text({ about: "A chat template.", otherwise: "the templates in the models' files" }),
   origins: texts("Origins of pages whose requests are taken."),
   hosts: texts("Names by which the server may be called."),
+  files: text({
+    about: "A folder for files and batches.",
+    otherwise: "none",
+    flag: {
+      value: "FOLDER",
+      about: "keep files and batches (/v1/files, /v1/batches) in FOLDER (default: there are none)",
+    },
+  }),
   log: callback<(entry: AccessLogEntry) => void>({ about: "Called for each request when it has ended." }),
 } as const satisfies FieldsOf<ServerOptions>;
 

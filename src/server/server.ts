@@ -11,8 +11,9 @@ import type { Completion } from "../batching/completion.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
+import { BatchDesk } from "./batches/desk.ts";
 import { Doors } from "./doors.ts";
-import { draining, Failure, failureOf, failureResponse } from "./failure.ts";
+import { draining, Failure, failureOf, failureResponse, noFolder } from "./failure.ts";
 import { Figures } from "./figures.ts";
 import { Keys } from "./keys.ts";
 import { Hono } from "./libraries.ts";
@@ -120,18 +121,22 @@ class ModelServer implements Server {
   readonly #limits: Limits;
   readonly #log: ((entry: AccessLogEntry) => void) | undefined;
   readonly #routes = new Hono<Carried>();
+  readonly #desk: BatchDesk | undefined;
   readonly #open = new Set<AbortController>();
   readonly #perTenant = new Map<string, number>();
   #closing: Promise<void> | undefined;
   #emptied: (() => void) | undefined;
 
-  constructor(models: ModelPool, { keys, limits, origins, hosts, log }: Resolved<typeof settingFields>) {
+  constructor(models: ModelPool, { keys, limits, origins, hosts, log, files }: Resolved<typeof settingFields>) {
     this.#models = models;
     this.#keys = new Keys(keys);
     this.#doors = new Doors(origins, hosts);
     this.#limits = limits;
     this.#answers = new Answers(limits);
     this.#log = log;
+    this.#desk = files === undefined
+      ? undefined
+      : new BatchDesk({ folder: files, work: (request, tenant) => this.#workLine(request, tenant) });
     this.#addRoutes();
   }
 
@@ -166,6 +171,7 @@ class ModelServer implements Server {
   }
 
   async #close(graceMs: number): Promise<void> {
+    await this.#desk?.close();
     if (this.#open.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#emptied = resolve;
@@ -201,6 +207,14 @@ class ModelServer implements Server {
         if (!(found instanceof Response)) return told(found, env.ended);
         env.ended({ status: found.status });
         return found;
+      });
+    }
+    for (const path of ["/v1/files/*", "/v1/batches/*"]) {
+      routes.all(path, async ({ req, env, get }) => {
+        if (this.#desk === undefined) throw noFolder();
+        const response = await this.#desk.handle(req.raw, get("tenant").tenant);
+        env.ended({ status: response.status, tenant: get("tenant").tenant });
+        return response;
       });
     }
     for (const path of new Set(ROUTES.map((route) => route.path))) {
@@ -258,6 +272,13 @@ class ModelServer implements Server {
       finish({ status: failure.parts.status, error: describe(failure) });
       return failureResponse(failure, dialectOf(route.path));
     }
+  }
+
+  /** A request of a batch: it comes behind all others of its tenant. */
+  async #workLine(request: Request, tenant: string): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const route = ROUTES.find(({ method, path }) => method === "POST" && path === pathname) as Route;
+    return await this.#work(request, route, { tenant, priority: 0 }, () => {});
   }
 
   /** The answer of a run: in the background, whole, or as it comes. */

@@ -1,0 +1,96 @@
+/**
+ * The file of a batch's results: lines are appended in the order of the input, each whole. What an earlier run has written stays; a
+ * line that it could not finish is cut off. A disk that is full leaves whole lines only.
+ *
+ * @module
+ */
+import { closeSync, createReadStream, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { LightGPTError } from "../../../ffi/errors.ts";
+import { codeOf } from "../../files/output_file.ts";
+
+const newline = 0x0a;
+
+/** Results that are there, and more to come. */
+export class Results {
+  readonly #path: string;
+  readonly #file: number;
+  #bytes: number;
+  /** How many lines there are. */
+  lines: number;
+
+  private constructor(path: string, bytes: number, lines: number) {
+    this.#path = path;
+    this.#bytes = bytes;
+    this.lines = lines;
+    this.#file = attempt(path, lines, () => openSync(path, existsSync(path) ? "r+" : "w"));
+    attempt(path, lines, () => ftruncateSync(this.#file, bytes));
+  }
+
+  /** Opens the file; `earlier` is called with each line that is there. */
+  static async open(path: string, earlier: (line: string) => void): Promise<Results> {
+    let [bytes, lines] = [0, 0];
+    if (existsSync(path)) {
+      for await (const line of wholeLines(path)) {
+        bytes += line.length + 1;
+        lines++;
+        earlier(new TextDecoder().decode(line));
+      }
+    }
+    return new Results(path, bytes, lines);
+  }
+
+  /** Appends a line. */
+  append(line: string): void {
+    const data = new TextEncoder().encode(`${line}\n`);
+    try {
+      for (let done = 0; done < data.length;) {
+        done += writeSync(this.#file, data, done, data.length - done, this.#bytes + done);
+      }
+    } catch (cause) {
+      ftruncateSync(this.#file, this.#bytes);
+      throw failure(this.#path, this.lines, cause);
+    }
+    this.#bytes += data.length;
+    this.lines++;
+  }
+
+  /** Brings all to the disk. */
+  close(): void {
+    fsyncSync(this.#file);
+    closeSync(this.#file);
+  }
+}
+
+/** The lines of a file that end with a newline, as bytes. */
+async function* wholeLines(path: string): AsyncGenerator<Uint8Array, void, void> {
+  let rest: Uint8Array = new Uint8Array();
+  for await (const chunk of createReadStream(path) as AsyncIterable<Uint8Array>) {
+    let data = new Uint8Array(rest.length + chunk.length);
+    data.set(rest);
+    data.set(chunk, rest.length);
+    for (let end = data.indexOf(newline); end >= 0; end = data.indexOf(newline)) {
+      yield data.subarray(0, end);
+      data = data.subarray(end + 1);
+    }
+    rest = data;
+  }
+}
+
+function attempt<T>(path: string, lines: number, call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw failure(path, lines, cause);
+  }
+}
+
+function failure(path: string, lines: number, cause: unknown): LightGPTError {
+  const code = codeOf(cause);
+  const why = code === "ENOSPC" ? "the disk is full" : `it cannot be written (${code})`;
+  return new LightGPTError("io", `${path}: ${why}; ${lines} lines are whole, and a second run goes on behind them.`, {
+    what: "results that cannot be written",
+    where: path,
+    expected: "room for the results",
+    got: code,
+  }, { cause });
+}
