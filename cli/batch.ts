@@ -10,7 +10,8 @@ import { createServer, type Server } from "../src/server/server.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterOptions } from "./cluster.ts";
 import { openModel } from "./model.ts";
-import { note, ProgressBar } from "./output.ts";
+import { note } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 import { modelName, templateOf } from "./serve.ts";
 import { UsageError } from "./types.ts";
 
@@ -44,7 +45,7 @@ interface Files {
 }
 
 async function work(server: Server, { args, ...files }: Files): Promise<BatchReport> {
-  const bar = new ProgressBar("batch", "bytes");
+  const bar = new ProgressBar("batch");
   try {
     return await runBatch({
       ...files,
