@@ -281,7 +281,7 @@ describe("models of the hub", () => {
     await says(/it is not here, and HF_HUB_OFFLINE allows no network/, () => undefined, "hf:user/model", {
       isOffline: true,
     });
-    await says(/the disk of .* has 1 MB free; expected 35 MB free/, () => undefined, "hf:user/model", {
+    await says(/the disk of .* has 1\.0 MB free; expected 35 MB free/, () => undefined, "hf:user/model", {
       freeBytes: () => 1e6,
     });
   });

@@ -1,5 +1,5 @@
 /**
- * The reliability table as data: 38 kinds of fault, what must come of each, and what shows it: tests by file and name, Zig
+ * The reliability table as data: 39 kinds of fault, what must come of each, and what shows it: tests by file and name, Zig
  * tests, or a tool's run. A number of the gate is what every change is tested with; the night run has larger ones
  * (`test/counts.ts`).
  */
@@ -368,6 +368,17 @@ export const rows = [
     shown: [
       test("grammar_storm", "valid or incomplete", "in good time and little memory"),
       test("real/objects", "no fewer of their fields"),
+    ],
+  },
+  {
+    row: 39,
+    what: "downloads that break: cut, silent, reset, wrong bytes, a full disk, killed",
+    expected: "no wrong file under a final name; 9 of 10 bytes that were there are kept",
+    gate: "12 downloads, each broken up to 3 times, and each fault by hand",
+    night: "500 downloads",
+    shown: [
+      test("hub_storm", "no wrong file under a final name"),
+      test("hub", "come whole through", "go on where", "never kept where the sum is wrong"),
     ],
   },
 ];
