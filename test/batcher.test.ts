@@ -20,7 +20,7 @@ import {
   QueueFullError,
 } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { schedulerOf } from "../src/batching/batcher.ts";
+import { partsOf } from "../src/batching/batcher.ts";
 import { randomFrom } from "./simulation.ts";
 import { contextBytes, open, stem, useModel } from "./small-batcher.ts";
 import { note, often } from "./counts.ts";
@@ -247,7 +247,7 @@ describe("nothing is left", () => {
     note(29, "requests", often(2000, 100_500));
     const { queued, running, paused, pages, cache } = batcher.stats();
     assertEquals([queued, running, paused, listeners], [0, 0, 0, 0]);
-    assertEquals(schedulerOf(batcher).tenants, 0);
+    assertEquals(partsOf(batcher).scheduler.tenants, 0);
     assertEquals(pages.held, cache?.pages);
     assertLessOrEqual(grown, 64 * 2 ** 20);
     await batcher.dispose();

@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { ClosedError, InvalidArgumentError, LightGPT, Optimizer, OutOfMemoryError } from "../mod.ts";
 import { native } from "../ffi/native.ts";
-import { schedulerOf, settingsOf } from "../src/batching/batcher.ts";
+import { partsOf } from "../src/batching/batcher.ts";
 import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { Attendant } from "../src/tuning/attendant.ts";
 import { EventLog } from "../src/tuning/events.ts";
@@ -48,8 +48,8 @@ it("results are the same, bit for bit, while batch, threads, chunk, pages and ca
   await using plain = await LightGPT.load(undefined, { threads: 1, cache: false });
   const expected = await complete(plain, prompts);
   await using lm = await LightGPT.load(undefined, { threads: 3, kvBytesMax: 8 * mib });
-  const scheduler = schedulerOf(lm.batcher);
-  const settings = settingsOf(lm.batcher);
+  const scheduler = partsOf(lm.batcher).scheduler;
+  const settings = partsOf(lm.batcher).settings;
   const { pool, tree } = scheduler.store;
   const random = randomFrom(3);
   let changes = 0;
@@ -77,7 +77,7 @@ it("results are the same, bit for bit, while batch, threads, chunk, pages and ca
 
 it("the memory of pages that are given up goes back to the system", async () => {
   await using lm = await LightGPT.load(undefined, { kvBytesMax: 96 * mib });
-  const scheduler = schedulerOf(lm.batcher);
+  const scheduler = partsOf(lm.batcher).scheduler;
   const { store } = scheduler;
   const random = randomFrom(1);
   while (store.pool.resident * store.pageBytes < 64 * mib) {
@@ -142,7 +142,7 @@ describe("a budget of memory", () => {
 
   it("is used for keys and values up to what it leaves", async () => {
     await using lm = await LightGPT.load(undefined, { memory: process.memoryUsage.rss() + 300 * mib });
-    const bytes = lm.metrics.report().kv.pages * schedulerOf(lm.batcher).store.pageBytes;
+    const bytes = lm.metrics.report().kv.pages * partsOf(lm.batcher).scheduler.store.pageBytes;
     assert(bytes > 150 * mib && bytes < 300 * mib, `${bytes / mib}`);
     await using share = await LightGPT.load(undefined, { memory: "50%" });
     assert(share.metrics.report().kv.pages > 256);
@@ -155,7 +155,7 @@ describe("a budget of memory", () => {
     await using plain = await LightGPT.load(undefined, { cache: false });
     const expected = await complete(plain, prompts);
     await using lm = await LightGPT.load(undefined, { kvBytesMax: 40 * mib });
-    const scheduler = schedulerOf(lm.batcher);
+    const scheduler = partsOf(lm.batcher).scheduler;
     const { pool, pageBytes } = scheduler.store;
     const log = new EventLog();
     // A process whose other memory is what the test says.

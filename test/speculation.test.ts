@@ -12,7 +12,7 @@ import { DraftModels, ModelGuesser } from "../src/batching/drafting/draft_model.
 import { draftLengths, likelyLength } from "../src/batching/drafting/lengths.ts";
 import { Lookup } from "../src/batching/drafting/lookup.ts";
 import type { Guesser } from "../src/batching/drafting/types.ts";
-import { schedulerOf } from "../src/batching/batcher.ts";
+import { partsOf } from "../src/batching/batcher.ts";
 import { resolveSampling } from "../src/sampling/resolve.ts";
 import { type Choice, SamplerState } from "../src/sampling/state.ts";
 import { StepCosts } from "../src/engine/step_costs.ts";
@@ -65,7 +65,7 @@ interface Asked {
 async function choicesOf(batcher: Batcher, { prompt, sampling, count, guesser }: Asked): Promise<Choice[]> {
   const sampler = new SamplerState(resolveSampling(sampling));
   sampler.begin(prompt);
-  const sequence = schedulerOf(batcher).add({
+  const sequence = partsOf(batcher).scheduler.add({
     prompt,
     positions: prompt.length + count - 1,
     sample: { sampler, top: 1 },

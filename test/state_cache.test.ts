@@ -9,7 +9,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { LightGPT, type LightGPTOptions, Model, planModel, readGguf } from "../mod.ts";
-import { schedulerOf } from "../src/batching/batcher.ts";
+import { partsOf } from "../src/batching/batcher.ts";
 import { kvCodec } from "../src/batching/codec.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { PageTable } from "../src/batching/page_table.ts";
@@ -121,7 +121,7 @@ for (const [name, shape] of Object.entries(shapes)) {
         const { pageBytes, statePages } = kvSizes(planModel(readGguf(path)), "f16", 16);
         const pages = 2 * statePages + context / 16;
         await using lm = await LightGPT.load(path, { ...usual, kvBytesMax: pages * pageBytes });
-        const { pool } = schedulerOf(lm.batcher).store;
+        const { pool } = partsOf(lm.batcher).scheduler.store;
         for (let round = 0; round < 30; round++) {
           const prompt = joined(ids(60 + 16 * (round % 3)), ids(40, round % 7));
           assertEquals((await ask(lm, prompt)).tokens, (await ask(cold, prompt)).tokens);

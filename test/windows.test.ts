@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "node:test";
 import { LightGPT, type LightGPTOptions, planModel, readGguf } from "../mod.ts";
-import { schedulerOf } from "../src/batching/batcher.ts";
+import { partsOf } from "../src/batching/batcher.ts";
 import { needOf } from "../src/batching/memory_budget.ts";
 import { firstSeen, weightOf, windowsOf } from "../src/batching/windows.ts";
 import { kvSizes } from "../src/engine/engine.ts";
@@ -50,7 +50,7 @@ const ids = (count: number, salt = 0) =>
 
 /** The most pages with a windowed part that were held at once. */
 function watch(lm: LightGPT): { most: number } {
-  const { pool } = schedulerOf(lm.batcher).store;
+  const { pool } = partsOf(lm.batcher).scheduler.store;
   const seen = { most: 0 };
   const take = pool.take.bind(pool);
   pool.take = () => {
@@ -72,7 +72,7 @@ describe("4096 tokens of a windowed model", () => {
           const seen = watch(lm);
           await lm.complete(ids(4000), { maxTokens: 96, sampling: greedy });
           assertGreater(seen.most, 0);
-          const { statePages } = schedulerOf(lm.batcher).store;
+          const { statePages } = partsOf(lm.batcher).scheduler.store;
           assertLessOrEqual((seen.most - statePages) * pageSize, window + chunkTokens + 2 * pageSize);
           assertEquals(lm.batcher.stats().pages, { ...lm.batcher.stats().pages, held: 0, windowed: 0 });
         }));
@@ -150,7 +150,7 @@ describe("bits of a windowed model", () => {
         for (const [index, prompt] of prompts.entries()) {
           assertEquals(together[index]?.tokens, (await answer(cold, prompt)).tokens);
         }
-        const { weight, limit } = schedulerOf(lm.batcher).store.pool;
+        const { weight, limit } = partsOf(lm.batcher).scheduler.store.pool;
         assertLessOrEqual(weight, limit + 1e-6);
       }));
 

@@ -101,12 +101,17 @@ export interface BatcherStats {
  */
 export type PrefixCache = Pick<TokenCache<unknown>, "stats" | "clear" | "pin" | "listen" | "save" | "load">;
 
-/** The scheduler of a batcher. */
-export let schedulerOf: (batcher: Batcher) => Scheduler;
-/** All that the keys and values of a batcher depend on beside the tokens, and so all that its choices do. */
-export let identityOf: (batcher: Batcher) => Promise<CacheIdentity>;
-/** What can be changed of a batcher while it runs. */
-export let settingsOf: (batcher: Batcher) => BatchSettings;
+/** What the rooms above see of a batcher, beside what users do. */
+export interface BatcherParts {
+  readonly scheduler: Scheduler;
+  /** What can be changed while it runs. */
+  readonly settings: BatchSettings;
+  /** All that its keys and values depend on beside the tokens, and so all that its choices do. */
+  identity(): Promise<CacheIdentity>;
+}
+
+/** The parts of a batcher. */
+export let partsOf: (batcher: Batcher) => BatcherParts;
 
 /**
  * Runs many requests over one model.
@@ -124,22 +129,18 @@ export let settingsOf: (batcher: Batcher) => BatchSettings;
  */
 export class Batcher {
   static {
-    schedulerOf = (batcher) => batcher.#scheduler;
-    identityOf = (batcher) => batcher.#identity();
+    partsOf = (batcher) => batcher.#parts;
     showAsLine(Batcher, (batcher) => {
       const { running, queued } = batcher.stats();
       return { ...factsOf(batcher.#model), threads: batcher.threads, running, queued };
     });
-    settingsOf = (batcher) => batcher.#settings;
   }
   /** What is kept of prefixes; undefined where nothing is. */
   readonly cache: PrefixCache | undefined;
   /** Threads that compute. */
   readonly threads: number;
   readonly #model: Model;
-  readonly #scheduler: Scheduler;
-  readonly #identity: () => Promise<CacheIdentity>;
-  readonly #settings: BatchSettings;
+  readonly #parts: BatcherParts;
   readonly #drafting: Drafting;
   readonly #draftModels: DraftModels;
   #conversations: Conversations | undefined;
@@ -154,19 +155,18 @@ export class Batcher {
     const stepThreads = options.threads === undefined ? new StepThreads() : undefined;
     const engine = new Engine(model, { ...settings, ...sizes }, stepThreads);
     const sizesOfPages = kvSizes(model.plan, settings.kv, settings.pageSize);
-    const codec = kvCodec({ model, engine, scheduler: () => this.#scheduler });
+    const codec = kvCodec({ model, engine, scheduler: () => this.#parts.scheduler });
     const windows = windowsOf(model.plan.hyperparameters.perLayer, sizesOfPages);
     const { weightMost } = sizes;
     const store = new KvStore(engine, { ...sizesOfPages, windows, weightMost }, cache && { ...cache, codec });
     this.#model = model;
-    this.#identity = codec.identity;
     this.threads = settings.threads;
     const times = new StepTimes(model.residentBytes, chunk);
     this.#drafting = new Drafting(model.vocabulary);
     this.#draftModels = new DraftModels(model, { ...settings, sequences });
     const scheduled = { ...scheduling, adapters: model.adapters.usual, drafting: this.#drafting };
-    this.#scheduler = new Scheduler(engine, store, times, scheduled);
-    this.#settings = new BatchSettings(engine, times, this.#scheduler);
+    const scheduler = new Scheduler(engine, store, times, scheduled);
+    this.#parts = { scheduler, settings: new BatchSettings(engine, times, scheduler), identity: codec.identity };
     this.cache = store.cache as PrefixCache | undefined;
   }
 
@@ -177,7 +177,7 @@ export class Batcher {
   submit(request: BatchRequest): AsyncGenerator<Piece, Completion, void> {
     const { prompt, readAhead, ...options } = readOptions(requestFields, request, "request", "");
     const prepared = prepareRequest(this.#host(), prompt, options);
-    this.#scheduler.assertRoom();
+    this.#parts.scheduler.assertRoom();
     return new PieceStream(new Generation(() => prepared), readAhead);
   }
 
@@ -205,7 +205,7 @@ export class Batcher {
    * @returns the results, in the order of the prompts unless `order` says otherwise.
    */
   map(prompts: MapSource, options: MapOptions = {}): AsyncGenerator<MapResult, void, void> {
-    const { ahead = 2 * this.#settings.sequences, ...read } = readOptions(mapFields, options);
+    const { ahead = 2 * this.#parts.settings.sequences, ...read } = readOptions(mapFields, options);
     const complete = (request: MapRequest) => this.#completeOne(request);
     return (async function* () {
       const { mapPrompts } = await import("./map.ts");
@@ -228,7 +228,7 @@ export class Batcher {
 
   /** What it is doing, and has done. */
   stats(): BatcherStats {
-    const { meter, store, queued, placed, paused } = this.#scheduler;
+    const { meter, store, queued, placed, paused } = this.#parts.scheduler;
     return {
       queued,
       running: placed - paused,
@@ -248,7 +248,7 @@ export class Batcher {
 
   /** Ends all requests with an error of the code `closed` and frees the pages. Again is fine. */
   dispose(): Promise<void> {
-    return this.#disposed ??= this.#scheduler.dispose().finally(() => this.#draftModels.dispose());
+    return this.#disposed ??= this.#parts.scheduler.dispose().finally(() => this.#draftModels.dispose());
   }
 
   /** {@link Batcher.dispose}, for `await using`. */
@@ -264,7 +264,7 @@ export class Batcher {
       });
     }
     const { tokenizer, context, adapters, loadMs } = this.#model;
-    const [scheduler, draftModels] = [this.#scheduler, this.#draftModels];
+    const [scheduler, draftModels] = [this.#parts.scheduler, this.#draftModels];
     return { scheduler, draftModels, tokenizer, context, adapters, loadMs };
   }
 }

@@ -8,7 +8,7 @@
 import { ModelFormatError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import { VERSION } from "../../ffi/wire.ts";
-import { identityOf } from "../batching/batcher.ts";
+import { partsOf } from "../batching/batcher.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
 import { type FileHeader, modelOfHeaders } from "../model/headers.ts";
 import type { Served } from "../server/types.ts";
@@ -28,7 +28,7 @@ interface Chosen {
 /** The fingerprint of a model that is loaded, with the template that it is served with. */
 export async function fingerprintOf(lm: LightGPT, template: string | undefined): Promise<string> {
   const { createHash } = node("node:crypto");
-  const identity = await identityOf(lm.batcher);
+  const identity = await partsOf(lm.batcher).identity();
   const all = JSON.stringify({ identity, template, context: lm.context, version: VERSION });
   return createHash("sha256").update(all).digest("hex").slice(0, digits);
 }

@@ -6,7 +6,7 @@
  */
 import { ClosedError } from "../../ffi/errors.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
-import { settingsOf } from "../batching/batcher.ts";
+import { partsOf } from "../batching/batcher.ts";
 import { wallClock } from "../batching/clock.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { checkInstance } from "../options/checks.ts";
@@ -94,7 +94,7 @@ export async function workerOver(
     id: crypto.randomUUID().replaceAll("-", ""),
     model: name,
     fingerprint,
-    rows: rows ?? settingsOf(lm.batcher).sequences,
+    rows: rows ?? partsOf(lm.batcher).settings.sequences,
     transport,
     backend: new LocalBackend(lm),
     registry,

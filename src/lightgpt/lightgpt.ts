@@ -7,7 +7,7 @@
 import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
 import type { AccuracyOptions } from "../measuring/accuracy.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
-import { type Batcher, type PrefixCache, schedulerOf } from "../batching/batcher.ts";
+import { type Batcher, partsOf, type PrefixCache } from "../batching/batcher.ts";
 import { type LogitsRequest, readLogits, readRows } from "../batching/read_logits.ts";
 import type { ChatMessage } from "../text/chat/template.ts";
 import { Conversations } from "../text/chat/conversation.ts";
@@ -478,11 +478,11 @@ export class LightGPT {
 
   /** Reads tokens for the logits after each, part by part. */
   readonly #rows = (tokens: Uint32Array, first: number, signal: AbortSignal | undefined) =>
-    readRows(schedulerOf(this.batcher), tokens, first, this.model.vocabulary, signal);
+    readRows(partsOf(this.batcher).scheduler, tokens, first, this.model.vocabulary, signal);
 
   /** Reads tokens for their logits. */
   async #read(request: LogitsRequest): Promise<void> {
     checkLength("tokens", request.tokens.length, this.context);
-    await readLogits(schedulerOf(this.batcher), request);
+    await readLogits(partsOf(this.batcher).scheduler, request);
   }
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Batcher, schedulerOf } from "../batching/batcher.ts";
+import { Batcher, partsOf } from "../batching/batcher.ts";
 import { type LogitRows, readRows, rowsAtOnce } from "../batching/read_logits.ts";
 import { inSlices } from "../options/sliced.ts";
 import { Model } from "../model/model.ts";
@@ -176,7 +176,7 @@ function textIn({ text }: Settings): string {
 }
 
 function rowsOf(batcher: Batcher, { vocabularySize }: Model["tokenizer"]): ReadRows {
-  return (tokens, first, signal) => readRows(schedulerOf(batcher), tokens, first, vocabularySize, signal);
+  return (tokens, first, signal) => readRows(partsOf(batcher).scheduler, tokens, first, vocabularySize, signal);
 }
 
 function assertSameVocabulary({ tokenizer }: Model, { tokenizer: other }: Model): void {

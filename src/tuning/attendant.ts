@@ -7,7 +7,7 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
-import { type Batcher, schedulerOf, settingsOf } from "../batching/batcher.ts";
+import { type Batcher, partsOf } from "../batching/batcher.ts";
 import type { BatchSettings } from "../batching/settings.ts";
 import type { Scheduler } from "../batching/scheduler.ts";
 import type { MeterListener } from "../batching/stats.ts";
@@ -50,8 +50,8 @@ export class Attendant {
 
   /** Begins at once. */
   constructor({ batcher, context, log, limitBytes, adapts, targetTokenMs, resident }: AttendantOptions) {
-    const scheduler = schedulerOf(batcher);
-    this.#load = new LoadTarget(scheduler, settingsOf(batcher));
+    const { scheduler, settings } = partsOf(batcher);
+    this.#load = new LoadTarget(scheduler, settings);
     const pagesLeast = Math.ceil(scheduler.store.weightOf(context));
     this.#meter = scheduler.meter;
     if (limitBytes !== undefined) {

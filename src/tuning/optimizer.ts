@@ -8,7 +8,7 @@
 import { LightGPTError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import type { AccuracyOptions } from "../measuring/accuracy.ts";
-import { Batcher, settingsOf } from "../batching/batcher.ts";
+import { Batcher, partsOf } from "../batching/batcher.ts";
 import type { BatcherOptions } from "../batching/options.ts";
 import { probeMachine } from "../machine/machine.ts";
 import type { Machine } from "../machine/types.ts";
@@ -164,7 +164,7 @@ export class Optimizer {
 
   /** What the batcher works with now. */
   get settings(): Omit<TunedSettings, "pageSize" | "spinLoops"> {
-    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, sequences } = settingsOf(this.batcher);
+    const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, sequences } = partsOf(this.batcher).settings;
     return { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences: sequences };
   }
 
@@ -175,7 +175,7 @@ export class Optimizer {
 
   #apply(profile: Profile): void {
     const { prefillThreads, decodeThreads, prefillTokens, chunkTokens, batchSequences, spinLoops } = profile.settings;
-    const settings = settingsOf(this.batcher);
+    const settings = partsOf(this.batcher).settings;
     Object.assign(settings, { prefillThreads, decodeThreads, prefillTokens, sequences: batchSequences });
     if (chunkTokens < chunkMost) settings.chunkTokens = chunkTokens;
     native().spin(spinLoops);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Batcher, schedulerOf } from "../../batching/batcher.ts";
+import { Batcher, partsOf } from "../../batching/batcher.ts";
 import { histogramBoundsMs, type MeterListener } from "../../batching/stats.ts";
 import { chooseMetrics, type MetricName } from "./table.ts";
 import type { OpenTelemetryMeter } from "./opentelemetry.ts";
@@ -134,7 +134,7 @@ export class Metrics {
         reportError(error);
       }
     };
-    const { listeners } = schedulerOf(this.#batcher).meter;
+    const { listeners } = partsOf(this.#batcher).scheduler.meter;
     const heard: MeterListener = {
       step: (step) => tell({ kind: "step", ...step }),
       token: (ms, isFirst) => tell({ kind: "token", ms, isFirst }),
@@ -170,7 +170,7 @@ export class Metrics {
   async openTelemetry(meter?: OpenTelemetryMeter, names?: readonly MetricName[]): Promise<() => void> {
     const chosen = chooseMetrics(names);
     const { hostMeter, instrument } = await import("./opentelemetry.ts");
-    const { meter: source } = schedulerOf(this.#batcher);
+    const { meter: source } = partsOf(this.#batcher).scheduler;
     return instrument(meter ?? await hostMeter(), chosen, () => this.report(), source, histogramBoundsMs);
   }
 }

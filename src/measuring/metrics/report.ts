@@ -6,7 +6,7 @@
 import { native } from "../../../ffi/native.ts";
 import { node } from "../../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
-import { type Batcher, schedulerOf } from "../../batching/batcher.ts";
+import { type Batcher, partsOf } from "../../batching/batcher.ts";
 import { type Histogram, histogramBoundsMs, type Percentiles } from "../../batching/stats.ts";
 import type { Model } from "../../model/model.ts";
 import type { Comparison } from "../comparison.ts";
@@ -139,7 +139,7 @@ export interface MetricsReport {
 /** Reads all figures. */
 export function readMetrics(model: Model, batcher: Batcher, accuracy: Comparison | undefined): MetricsReport {
   const { pages: _, cache, firstTokenMs, betweenTokensMs, ...stats } = batcher.stats();
-  const { meter, store } = schedulerOf(batcher);
+  const { meter, store } = partsOf(batcher).scheduler;
   const { size, limit, held, resident } = store.pool;
   const { parameters } = model.plan;
   return {
