@@ -1,15 +1,18 @@
 /**
- * `lightgpt worker` and `lightgpt gateway`: the two kinds of processes of a cluster, which meet at a server of NATS.
+ * `lightgpt worker` and `lightgpt gateway`, the two kinds of processes of a cluster, which meet at a server of NATS, and `lightgpt top`,
+ * which shows them.
  *
  * @module
  */
+import process from "node:process";
 import { openGateway, startWorker } from "../src/cluster/open.ts";
 import { clusterFields, type ClusterOptions } from "../src/cluster/options.ts";
+import { Overview, overviewText } from "../src/cluster/overview.ts";
 import { given } from "../src/options/schema.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
 import { openModel } from "./model.ts";
-import { errorText, note } from "./output.ts";
+import { errorText, note, print, toJson } from "./output.ts";
 import { endAsked, modelName, servingOptions, templateOf, untilEnd } from "./serve.ts";
 
 /** Where NATS is; the command line has been checked, so that its address is there. */
@@ -41,4 +44,37 @@ export async function gateway(args: Arguments, signal: AbortSignal): Promise<voi
   const { where, options } = servingOptions(args);
   const server = await openGateway({ ...options, ...clusterOptions(args) });
   await untilEnd(server, { name: "the models of all workers", where, args, signal });
+}
+
+/** How often the picture is drawn anew. */
+const drawMs = 1000;
+
+/** Shows what a cluster is doing: on a terminal again and again, until Ctrl-C, elsewhere once. */
+export async function top(args: Arguments, signal: AbortSignal): Promise<void> {
+  const overview = await Overview.open(clusterOptions(args));
+  try {
+    if (args.flag("json")) return await print(toJson(await overview.models()));
+    for (;;) {
+      const text = overviewText(await overview.models());
+      if (!process.stdout.isTTY) return await print(text);
+      await print(`\x1b[H\x1b[2J${text}`);
+      if (await isEndedWithin(drawMs, signal)) return;
+    }
+  } finally {
+    await overview.close();
+  }
+}
+
+/** Whether the signal is aborted within a while. */
+function isEndedWithin(ms: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve(signal.aborted);
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+  });
 }

@@ -58,6 +58,7 @@ const RUNNERS: Readonly<
   rm: async (args, signal) => await (await import("./list.ts")).rm(args, signal),
   ps: async (args, signal) => await (await import("./ps.ts")).ps(args, signal),
   completions: async (args) => await (await import("./completions.ts")).completions(args),
+  top: async (args, signal) => await (await import("./cluster.ts")).top(args, signal),
   batch: async (args, signal) => await (await import("./batch.ts")).batch(args, signal),
 };
 

@@ -20,7 +20,7 @@ import { benchCommand } from "./bench_options.ts";
 import { flagsOf } from "./flags.ts";
 import { modelCommands } from "./model_options.ts";
 import { SAMPLING } from "./sampling.ts";
-import { batchCommand, gatewayCommand, serveCommand, workerCommand } from "./serve_options.ts";
+import { batchCommand, gatewayCommand, serveCommand, topCommand, workerCommand } from "./serve_options.ts";
 import { type CommandSpec, type OptionSpec, UsageError } from "./types.ts";
 
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
@@ -187,6 +187,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   worker: { ...workerCommand(COMMON), argument: MODEL_ARGUMENT },
   gateway: gatewayCommand(),
   ...modelCommands(JSON_FLAG),
+  top: topCommand(JSON_FLAG),
   batch: batchCommand(COMMON),
 };
 

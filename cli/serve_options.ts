@@ -74,6 +74,14 @@ export function workerCommand(common: Options): CommandSpec {
   };
 }
 
+/** `lightgpt top`. */
+export function topCommand(json: OptionSpec): CommandSpec {
+  return {
+    about: "show the workers and queues at a server of NATS, again and again on a terminal",
+    options: { ...flagsOf(clusterFields, ["nats"]), json },
+  };
+}
+
 /** `lightgpt batch`. */
 export function batchCommand(common: Options): CommandSpec {
   const { nats: { required: _, ...nats }, "ack-wait": ackWait } = flagsOf(clusterFields);
