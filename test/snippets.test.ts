@@ -33,6 +33,7 @@ const notRunMost: Readonly<Record<string, number>> = {
   "docs/cluster.md": 4,
   "docs/constraints.md": 1,
   "docs/deploying.md": 3,
+  "docs/frameworks.md": 1,
   "docs/lightgpt.md": 1,
   "docs/models.md": 2,
   "docs/recipes.md": 1,
