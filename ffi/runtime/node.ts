@@ -6,7 +6,6 @@
  */
 import { node } from "./builtins.ts";
 import { timerDoorbell } from "./doorbell.ts";
-import { listenHttp } from "./node_http.ts";
 import { withSystem } from "./system.ts";
 import { type WaitingThread, WorkerDoorbell } from "./worker_doorbell.ts";
 import type { Signature } from "../wire.ts";
@@ -74,8 +73,9 @@ export const nodeRuntime: Runtime = withSystem({
     return false; // a single executable of Node's has no paths for what is inside
   },
 
-  listen(hostname: string, port: number, handler: Handler): Promise<Socket> {
-    return listenHttp(hostname, port, handler);
+  async listen(hostname: string, port: number, handler: Handler): Promise<Socket> {
+    const { listenHttp } = await import("./node_http.ts"); // only a server needs it
+    return await listenHttp(hostname, port, handler);
   },
 
   allows(what: Permission, which: string): boolean {

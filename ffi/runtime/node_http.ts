@@ -4,9 +4,11 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { node } from "./builtins.ts";
 import type { Handler, Socket } from "./types.ts";
+
+type IncomingMessage = InstanceType<typeof import("node:http").IncomingMessage>;
+type ServerResponse = InstanceType<typeof import("node:http").ServerResponse>;
 
 /** Takes requests at an address; fails with Node's error where that cannot be had. */
 export async function listenHttp(hostname: string, port: number, handler: Handler): Promise<Socket> {

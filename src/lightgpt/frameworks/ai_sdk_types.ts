@@ -69,7 +69,7 @@ export type AiSdkTool =
   | { readonly type: "provider"; readonly name: string };
 
 /**
- * What the AI SDK asks of a model.
+ * Options for one call of the AI SDK: what it asks of a model.
  *
  * @example
  * ```ts

@@ -22,7 +22,7 @@ export interface DescribedTool {
   readonly schema: object;
 }
 
-/** Options of an answer, but what the framework itself says of tools. */
+/** Options for an answer, but what the framework itself says of tools. */
 export type AskedOptions = Omit<AnswerOptions, "tools" | "toolChoice"> & Pick<ChatOptions, "stop">;
 
 /** What a framework asks. */
