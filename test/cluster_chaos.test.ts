@@ -10,12 +10,13 @@ import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
 import { createServer, type Server } from "../exports/server.ts";
 import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
+import { isNight, note } from "./counts.ts";
 import { posted } from "./small-server.ts";
 
 const ackWaitMs = 600;
 /** The processes take a while to start: they are started on one runtime's turn, and are of both. */
 const elsewhere = "Deno" in globalThis && "runs on Bun's turn, with workers on both";
-const streams = 18;
+const streams = isNight ? 100 : 18;
 
 /** What a stream asks for. */
 function bodyOf(index: number): Record<string, unknown> {
@@ -89,13 +90,14 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     await act();
     const all = await reading;
     for (const [index, { told }] of all.entries()) assertEquals(told, unbroken[index], `stream ${index}`);
+    note(40, "streams under a fault", streams);
     return Math.max(...all.map(({ pauseMs }) => pauseMs));
   }
 
   it("gives the same bits when a worker is killed", async () => {
     const pauseMs = await underStreams(async () => void await workers[0].end("SIGKILL"));
-    console.log(`longest pause ${pauseMs.toFixed()} ms`);
-    assert(pauseMs < ackWaitMs + 4000, `${pauseMs} ms`); // of a busy machine; the night run is stricter
+    // Beside the other tests the machine is busy.
+    assert(pauseMs < ackWaitMs + (isNight ? 500 : 4000), `${pauseMs} ms`);
     workers[0] = await startWorker(0);
   });
 
@@ -119,5 +121,23 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
       await nats.start();
     });
     await underStreams(() => Promise.resolve());
+  });
+
+  it("holds for ten minutes of faults", { skip: !isNight && "runs at night" }, async () => {
+    const end = performance.now() + 600_000;
+    for (let round = 0; performance.now() < end; round++) {
+      const index = round % workers.length;
+      await underStreams(async () => {
+        if (round % 4 === 0) return await nats.kill().then(() => nats.start());
+        if (round % 4 === 1) {
+          await workers[index].end("SIGKILL");
+          workers[index] = await startWorker(index);
+          return;
+        }
+        workers[index].child.kill("SIGSTOP");
+        await new Promise((resolve) => setTimeout(resolve, (round % 5) * ackWaitMs));
+        workers[index].child.kill("SIGCONT");
+      });
+    }
   });
 });

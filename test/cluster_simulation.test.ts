@@ -6,11 +6,10 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { it } from "node:test";
-import process from "node:process";
+import { isNight, note } from "./counts.ts";
 import { World } from "./cluster-simulation.ts";
 
-/** Schedules of this size; the night run has more. */
-const schedules = Number(process.env.LIGHTGPT_SCHEDULES ?? 2000);
+const schedules = isNight ? 200_000 : 2000;
 
 it("gives every reader the same bits, nothing twice and nothing lost, whatever fails", () => {
   let buried = 0;
@@ -35,6 +34,7 @@ it("gives every reader the same bits, nothing twice and nothing lost, whatever f
     }
     assertEquals(world.waiting, 0, `schedule ${seed}: nothing is left in the queue`);
   }
+  note(40, "schedules of a cluster", schedules);
   // Three workers took it up and were ended before its first piece.
   assert(buried <= schedules / 500, `${buried} jobs were given up`);
 });

@@ -1,5 +1,5 @@
 /**
- * The reliability table as data: 39 kinds of fault, what must come of each, and what shows it: tests by file and name, Zig
+ * The reliability table as data: 40 kinds of fault, what must come of each, and what shows it: tests by file and name, Zig
  * tests, or a tool's run. A number of the gate is what every change is tested with; the night run has larger ones
  * (`test/counts.ts`).
  */
@@ -379,6 +379,24 @@ export const rows = [
     shown: [
       test("hub_storm", "no wrong file under a final name"),
       test("hub", "come whole through", "go on where", "never kept where the sum is wrong"),
+    ],
+  },
+  {
+    row: 40,
+    what: "machines of a cluster that die, pause, are cut off or end; messages late, lost and doubled",
+    expected: "every reader gets the bits of the unbroken run, nothing twice, nothing lost",
+    gate: "2 000 schedules; 18 streams under each of 4 faults",
+    night: "200 000 schedules; 100 streams, and ten minutes of faults",
+    shown: [
+      test("cluster_simulation", "the same bits"),
+      test(
+        "cluster_chaos",
+        "a worker is killed",
+        "a paused worker wakes",
+        "told to end",
+        "NATS is killed",
+        "ten minutes",
+      ),
     ],
   },
 ];
