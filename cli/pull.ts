@@ -37,11 +37,11 @@ export async function chooseModel(question: string, interrupt: Interrupt): Promi
   await prepare();
   const room = roomHere();
   const context = hubContext({ signal: interrupt.signal, onProgress: undefined });
-  const lines = catalog.map(({ name, bytes, about }) => {
+  const lines = catalog.map(({ name, bytes, about, readShare = 1 }) => {
     const isHere = modelHere(context, parseModelName(name, context.endpoint)) !== undefined;
     const { fits, tokensPerSecond } = fitOf(bytes, undefined, room);
     const how = isHere ? "is here" : fits ? "" : "does not fit the free memory";
-    const rate = `at most ${rateText(tokensPerSecond)}`;
+    const rate = `at most ${rateText(tokensPerSecond / readShare)}`;
     const text = `${name.padEnd(14)}${sizeText(bytes).padStart(8)}  ${about}; ${
       [rate, how].filter((part) => part !== "").join(", ")
     }`;

@@ -86,7 +86,7 @@ export function topCommand(json: OptionSpec): CommandSpec {
 export function batchCommand(common: Options): CommandSpec {
   const { nats: { required: _, ...nats }, "ack-wait": ackWait } = flagsOf(clusterFields);
   return {
-    about: "work a file of requests, one a line; a second run goes on where one ended",
+    about: "work a file of requests, one a line; a second run goes on with it",
     argument: { name: "IN.jsonl", required: true },
     second: "OUT.jsonl",
     options: {

@@ -16,6 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -24,6 +25,7 @@ import { LightGPTError } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import type { DownloadProgress, HubContext } from "../src/files/hub/types.ts";
 import { contextIn, find, hasty, randomFile } from "./hub_context.ts";
+import { repository } from "./kit.ts";
 import { type Fault, type Seen, sumOf, TestHub } from "./hub_server.ts";
 
 const commit = "0123456789abcdef0123456789abcdef01234567";
@@ -331,6 +333,28 @@ describe("models of the hub", () => {
     chmodSync(join(folder, "hub"), 0o500);
     assertMatch(await failure("hf:user/model"), /writing there is not allowed; HF_HUB_CACHE/);
     chmodSync(join(folder, "hub"), 0o700);
+  });
+
+  it("keep what came where the system allows no larger file", async () => {
+    if (process.platform !== "linux") return;
+    const start = "Deno" in globalThis ? "run --allow-all --no-check --no-code-cache --quiet" : "";
+    const child = join(repository, "test", "hub_child.ts");
+    const command = `ulimit -f 500; exec '${process.execPath}' ${start} '${child}' '${folder}' '${hub.endpoint}'`;
+    const stderr = await new Promise<string>((done) => {
+      const program = spawn("bash", ["-c", command], {
+        stdio: ["ignore", "ignore", "pipe"],
+        env: { ...process.env, TMPDIR: folder },
+      });
+      let text = "";
+      program.stderr.setEncoding("utf8").on("data", (part: string) => text += part);
+      program.on("close", () => done(text));
+    });
+    assertMatch(stderr, /does not allow files so large \(ulimit -f\); what came so far is kept/);
+    assertEquals(wrongFiles(), []);
+    hub.calm();
+    assertEquals(sumOf(readFileSync(await find(context(), "hf:user/model"))), sumOf(large));
+    const sent = hub.seen.filter(({ host }) => host === "storage").length;
+    assert(sent < 14, `${sent} ranges of the file's 23 pieces`);
   });
 
   it("leave nothing outside their folder, whatever the hub calls its files", async () => {

@@ -1,6 +1,6 @@
 /**
  * Short names: models that run here, small ones first, with the repository and the type of weights that each stands for.
- * Repositories move and sizes are as others wrote them down; `npm run models -- --check` compares each row with the hub.
+ * Repositories move and sizes are as others wrote them down; `npm run catalog` compares each row with the hub.
  *
  * @module
  */
@@ -29,6 +29,8 @@ export interface CatalogEntry {
   readonly type: string;
   /** The size of the file, about. */
   readonly bytes: number;
+  /** The share of it that a token reads, where that is not all: of experts those in use. */
+  readonly readShare?: number;
   /** What it is good for, in a few words. */
   readonly about: string;
   readonly wheel?: WheelSource;
@@ -68,7 +70,10 @@ export const catalog: readonly CatalogEntry[] = [
   row("llama3.2:1b", "bartowski/Llama-3.2-1B-Instruct-GGUF", "Q4_K_M", 808 * MB, "short answers, summaries"),
   row("llama3.2:3b", "bartowski/Llama-3.2-3B-Instruct-GGUF", "Q4_K_M", 2.02 * GB, "conversations"),
   row("smollm3:3b", "ggml-org/SmolLM3-3B-GGUF", "Q4_K_M", 1.92 * GB, "conversations; thinks when asked to"),
-  row("gpt-oss:20b", "ggml-org/gpt-oss-20b-GGUF", "MXFP4", 12.1 * GB, "large: reasoning, code, tools"),
+  {
+    ...row("gpt-oss:20b", "ggml-org/gpt-oss-20b-GGUF", "MXFP4", 12.1 * GB, "large: reasoning, code, tools"),
+    readShare: 0.2,
+  },
 ];
 
 function row(name: string, repository: string, type: string, bytes: number, about: string): CatalogEntry {

@@ -21,6 +21,7 @@ import {
   writeSync,
 } from "node:fs";
 import { LightGPTError } from "../../../ffi/errors.ts";
+import { heedFileLimit } from "../partial.ts";
 
 /** Bytes from `start` to before `end`. */
 export interface Span {
@@ -54,6 +55,7 @@ export class PartialFile {
     this.path = path;
     this.#journal = `${path}.spans`;
     this.#syncs = syncs;
+    heedFileLimit();
     this.#file = attempt(path, () => openSync(path, constants.O_RDWR | constants.O_CREAT));
     this.#readJournal();
   }
