@@ -82,10 +82,8 @@ export class Puller {
   /** Takes a job, if there is one; says how long to wait until the next. */
   async #takeOne(queue: WorkQueue): Promise<number> {
     const { clock, id, fingerprint, registry, take } = this.#parts;
-    if (clock.now() - this.#lookedAt >= lookMs) {
-      this.#lookedAt = clock.now();
-      for (const { place } of await queue.counts()) this.#hints.set(placeText(place), { place, at: -Infinity });
-    }
+    // What is known of is not kept waiting for it.
+    if (clock.now() - this.#lookedAt >= lookMs) void this.#look(queue);
     const others = registry.workers(fingerprint).filter(({ isDraining }) => !isDraining);
     const owned = ownedShards(id, others.map(({ worker }) => worker));
     const rank = ({ priority, shard }: Place) => 2 * priority + (owned.has(shard) ? 0 : 1);
@@ -106,6 +104,17 @@ export class Puller {
       return 0;
     }
     return waitMs;
+  }
+
+  /** Looks where there are jobs, those at work included. */
+  async #look(queue: WorkQueue): Promise<void> {
+    this.#lookedAt = this.#parts.clock.now();
+    try {
+      for (const { place } of await queue.counts()) this.#hints.set(placeText(place), { place, at: -Infinity });
+      this.wake();
+    } catch (error) {
+      this.#parts.troubled(error); // without a connection: it looks again
+    }
   }
 
   async #pause(ms: number): Promise<void> {
