@@ -5,11 +5,15 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
 import { createServer, type Server } from "../exports/server.ts";
 import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
+import { runBatch } from "../src/server/batches/run_batch.ts";
 import { isNight, note } from "./counts.ts";
 import { posted } from "./small-server.ts";
 
@@ -112,6 +116,34 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
   it("goes on at once when a worker is told to end", async () => {
     await underStreams(async () => assertEquals(await workers[2].end("SIGTERM"), 0));
     workers[2] = await startWorker(2);
+  });
+
+  it("writes each line of a batch once when a worker is killed", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lightgpt-cluster-"));
+    const at = (name: string) => join(folder, name);
+    const count = isNight ? 10_000 : 150;
+    const lines = Array.from({ length: count }, (_, index) => {
+      const body = { model: "stories", prompt: `Line ${index}: once`, max_tokens: 24, temperature: 0.9 };
+      return JSON.stringify({ custom_id: `${index}`, method: "POST", url: "/v1/completions", body });
+    });
+    writeFileSync(at("in"), lines.join("\n"));
+    let killed: Promise<void> | undefined;
+    const kill = async () => {
+      await workers[0].end("SIGKILL");
+      workers[0] = await startWorker(0);
+    };
+    const onProgress = (done: number) => done > 20 && (killed ??= kill());
+    await runBatch({ fetch: gateway.fetch, input: at("in"), output: at("out"), atOnce: 32, onProgress });
+    await killed;
+    await using server = createServer({ models: { stories: lm } });
+    await runBatch({ fetch: server.fetch, input: at("in"), output: at("same"), atOnce: 32 });
+    const text = readFileSync(at("out"), "utf8");
+    assertEquals(
+      text.trimEnd().split("\n").map((line) => JSON.parse(line).custom_id),
+      lines.map((_, index) => `${index}`),
+    );
+    assert(text === readFileSync(at("same"), "utf8"), "the same bytes as in one process");
+    rmSync(folder, { recursive: true });
   });
 
   it("loses no job when NATS is killed and comes back", async () => {
