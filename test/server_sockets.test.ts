@@ -4,9 +4,12 @@
  * @module
  */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { existsSync, readdirSync } from "node:fs";
+import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { LightGPT } from "../mod.ts";
 import { type AccessLogEntry, createServer, listen, type Listening, type Server } from "../exports/server.ts";
+import { note, often } from "./counts.ts";
 import type { BatchRequest } from "../src/batching/request_options.ts";
 
 const path = "/v1/completions";
@@ -62,35 +65,50 @@ describe("a server on a socket", () => {
   const stats = () => lm.batcher.stats();
   const isFree = () => stats().running + stats().paused + stats().queued === 0 && server.open === 0;
 
+  /** A client that asks by a socket of its own, which can be closed at any moment. */
+  const asking = (body: object) => {
+    const socket = connect(listening.port, "127.0.0.1");
+    const text = JSON.stringify(body);
+    const head = ["POST /v1/completions HTTP/1.1", "host: 127.0.0.1", "content-type: application/json"];
+    socket.on("error", () => {}); // the server may close first
+    socket.write([...head, `content-length: ${text.length}`, "", text].join("\r\n"));
+    return socket;
+  };
+
   it("frees the row of a client that leaves: in the queue, in its prompt, in its answer; whole and streamed", async () => {
-    const words = new Array(500).fill(400);
-    for (const stream of [false, true]) {
+    const words = new Array(300).fill(400);
+    const held = () => lm.metrics.report().kv.held;
+    const rounds = often(4, 167);
+    const [before, late] = [held(), [] as string[]];
+    const descriptors = () => existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0;
+    let opened = 0;
+    for (let round = 0; round < rounds; round++) {
       for (const where of ["queue", "prompt", "answer"] as const) {
-        // Deno looks at no socket while steps of microseconds follow one another on its own thread; those of real models do not.
-        if (!stream && where === "prompt" && "Deno" in globalThis) continue;
-        const other = where === "queue" ? lm.batcher.submit({ prompt: "The hen", readAhead: 1 << 16 }) : undefined;
-        if (other) await until(() => stats().running === 1, "the other runs");
-        const controller = new AbortController();
-        const { tokens } = stats();
-        const body = where === "prompt" ? { ...long, prompt: words, max_tokens: 9 } : long;
-        const asked = post({ ...body, stream }, controller.signal).then(reading);
-        const failed = assertRejects(() => asked);
-        if (where === "queue") await until(() => stats().queued === 1, "it waits");
-        else if (where === "prompt") await until(() => stats().running === 1 && stats().tokens === tokens, "it reads");
-        else await until(() => stats().tokens > tokens + 3, "it answers");
-        const lines = log.length;
-        controller.abort();
-        const ms = await until(
-          () => other ? stats().queued === 0 : stats().running + stats().paused === 0,
-          "it is free",
-        );
-        assertLess(ms, 100, `${where} ${stream}`);
-        await failed;
-        await other?.return(undefined as never);
-        await until(isFree, "all is free");
-        assertEquals(log.slice(lines).map(({ status }) => status), [499], where);
+        for (const stream of [false, true]) {
+          const other = where === "queue" ? lm.batcher.submit({ prompt: "The hen", readAhead: 1 << 16 }) : undefined;
+          if (other) await until(() => stats().running === 1, "the other runs");
+          const { tokens } = stats();
+          const socket = asking({ ...long, ...(where === "prompt" ? { prompt: words, max_tokens: 190 } : {}), stream });
+          if (where === "queue") await until(() => stats().queued === 1, "it waits");
+          else if (where === "prompt") await until(() => stats().running + stats().paused === 1, "it reads");
+          else await until(() => stats().tokens > tokens + 3, "it answers");
+          const lines = log.length;
+          socket.destroy();
+          const isGone = () => other ? stats().queued === 0 : stats().running + stats().paused === 0;
+          const ms = await until(isGone, "it is free");
+          // Other programs run here, too: a few may be heard late.
+          if (ms >= 100) late.push(`${where} ${stream}: ${ms.toFixed(0)} ms`);
+          await other?.return(undefined as never);
+          await until(isFree, "all is free");
+          assertEquals(log.slice(lines).map(({ status }) => status), [499], `${where} ${stream}`);
+        }
       }
+      if (round === 0) opened = descriptors();
     }
+    assertLess(late.length, 2 + rounds / 10, late.join("\n"));
+    assertEquals(held(), before, "no page of theirs is held");
+    assertLess(descriptors(), opened + 8, "no descriptor of theirs is open");
+    note(45, "clients that left", 6 * rounds);
   });
 
   it("gives signs of life while a request waits, and lets a slow reader hold up no other", async () => {
@@ -132,8 +150,9 @@ describe("a server on a socket", () => {
             logitsProcessor: (logits, { generated }) => generated.length === place ? fault(logits) : undefined,
           });
         const whole = await post(long);
-        const { error } = await whole.json();
-        assert(whole.status >= 400 && !JSON.stringify(error).includes("secret"), JSON.stringify(error));
+        // Deno sends the head ahead of an answer that takes long: such a body breaks off.
+        const told = await whole.text().catch(() => undefined);
+        assert(told === undefined || (whole.status >= 400 && !told.includes("secret")), told);
         const response = await post({ ...long, stream: true });
         let text = "";
         const decoder = new TextDecoder();

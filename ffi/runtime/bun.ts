@@ -73,6 +73,7 @@ function startThread(address: number, answer: (returned: number) => void, fail: 
 /** Bun as a {@link Runtime}. */
 export const bun: Runtime = withSystem({
   name: "Bun",
+  hearsLeaving: true,
 
   open<Name extends FunctionName>(path: string, functions: Readonly<Record<Name, Signature>>): OpenLibrary<Name> {
     const definitions: Record<string, { args: string[]; returns: string }> = {};

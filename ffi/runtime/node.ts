@@ -54,6 +54,7 @@ const opened: unknown[] = [];
 /** Node as a {@link Runtime}. */
 export const nodeRuntime: Runtime = withSystem({
   name: "Node",
+  hearsLeaving: true,
 
   open<Name extends FunctionName>(path: string, functions: Readonly<Record<Name, Signature>>): OpenLibrary<Name> {
     const definitions: Record<string, { arguments: string[]; return: "i32" }> = {};

@@ -69,6 +69,8 @@ export type Handler = (request: Request) => Promise<Response>;
 export interface Runtime {
   /** Its name, for messages. */
   readonly name: "Deno" | "Bun" | "Node";
+  /** Whether a request's signal tells that its client left before the answer began, whatever the size of its body. */
+  readonly hearsLeaving: boolean;
   /** The system, as `process.platform` names it. */
   readonly platform: string;
   /** The processor's architecture, as `process.arch` names it. */

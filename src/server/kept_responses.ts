@@ -5,7 +5,7 @@
  */
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { Failure, refuse } from "./failure.ts";
-import { streamBody, streamResponse } from "./stream.ts";
+import { eventBody, streamResponse } from "./stream.ts";
 import type { Look } from "./types.ts";
 
 /** The response, or its events from a number on. */
@@ -25,7 +25,7 @@ export function tellResponse({ host, tenant, name, query }: Look): JsonValue | R
     refuse("starting_after", "starting_after: expected the number of an event.");
   }
   const frames = recording.frames(after);
-  return streamResponse(streamBody({ frames, dialect: "openai", left: () => {}, ended: () => {} }), "openai");
+  return streamResponse(eventBody(frames), "openai");
 }
 
 /** Ends the work of a response. One that has ended is told as it is. */

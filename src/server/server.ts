@@ -6,24 +6,25 @@
  * @module
  */
 import { CancelledError } from "../../ffi/errors.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { given, readOptions, type Resolved } from "../options/schema.ts";
-import type { Completion } from "../batching/completion.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { BatchDesk } from "./batches/desk.ts";
 import { Doors } from "./doors.ts";
-import { draining, Failure, failureOf, failureResponse, noFolder } from "./failure.ts";
+import { draining, Failure, failureBody, failureFrame, failureOf, failureResponse, noFolder } from "./failure.ts";
 import { Figures } from "./figures.ts";
 import { Keys } from "./keys.ts";
 import { Hono } from "./libraries.ts";
 import { Models } from "./models.ts";
-import { finishReason, newId } from "./openai.ts";
+import { newId } from "./openai.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
 import { RunRecording } from "./recording.ts";
 import { ROUTES } from "./routes.ts";
+import { countsOf, describe, finished, refused, refuseMethod, told, unknownPath } from "./outcomes.ts";
 import { Run } from "./run.ts";
-import { streamBody, streamResponse, tellRun, withHeartbeats } from "./stream.ts";
+import { eventBody, isSilent, streamBody, streamResponse, tellRun, withHeartbeats } from "./stream.ts";
 import {
   type Background,
   type Call,
@@ -97,6 +98,9 @@ export type PoolServerOptions = Omit<ServerOptions, "models" | "template">;
 export function serverOf(models: ModelPool, options: PoolServerOptions): Server {
   return new ModelServer(models, readOptions(settingFields, options, "options", ""));
 }
+
+/** Until a whole answer sends its head ahead, where it must: what fails sooner has a status of its own. */
+const patienceMs = 40;
 
 /** What a request carries from route to route. */
 interface Carried {
@@ -286,18 +290,40 @@ class ModelServer implements Server {
     const { request, controller, finish } = work;
     if (plan.background) return this.#record(plan.background, run, work);
     if (plan.writer === undefined) {
-      return told(plan.whole(await finished(run, request, controller)), finish, run.completions);
+      const whole = finished(run, request, controller).then((completions) => plan.whole(completions));
+      const isLate = !currentRuntime().hearsLeaving && await isSilent(whole, patienceMs);
+      return isLate ? this.#late(whole, run, work) : told(await whole, finish, run.completions);
     }
     // A body that is not read would never hear that the server is closed.
     controller.signal.addEventListener("abort", () => finish({ status: 503, error: "The server was closed." }));
     return this.#stream(plan.writer, run, work);
   }
 
-  #stream(writer: Writer, run: Run, { request, finish }: Work): Response {
-    const dialect = dialectOf(new URL(request.url).pathname);
-    const body = streamBody({
-      frames: withHeartbeats(tellRun(run, writer), this.#limits.heartbeatMs, dialect),
-      dialect,
+  #stream(writer: Writer, run: Run, work: Work): Response {
+    const dialect = dialectOf(new URL(work.request.url).pathname);
+    const frames = withHeartbeats(tellRun(run, writer), this.#limits.heartbeatMs, dialect);
+    return streamResponse(this.#body(frames, (failure) => failureFrame(failure, dialect), run, work), dialect);
+  }
+
+  /** A whole answer whose head goes before it, for only then a runtime tells that the client leaves. */
+  #late(whole: Promise<JsonValue>, run: Run, work: Work): Response {
+    const dialect = dialectOf(new URL(work.request.url).pathname);
+    const frames = (async function* () {
+      yield JSON.stringify(await whole);
+    })();
+    const body = this.#body(frames, (failure) => JSON.stringify(failureBody(failure, dialect)), run, work);
+    return new Response(body, { headers: { "content-type": "application/json" } });
+  }
+
+  #body(
+    frames: AsyncGenerator<string, void, void>,
+    failed: (failure: Failure) => string,
+    run: Run,
+    { finish }: Work,
+  ): ReadableStream<Uint8Array> {
+    return streamBody({
+      frames,
+      failed,
       left: () => run.end(),
       ended: ({ error, left }) => {
         const failure = error === undefined ? undefined : failureOf(error);
@@ -305,7 +331,6 @@ class ModelServer implements Server {
         finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
       },
     });
-    return streamResponse(body, dialect);
   }
 
   /** Lets a run go on without its client. */
@@ -324,8 +349,7 @@ class ModelServer implements Server {
     const first = begun(recording);
     void recording.record();
     if (!isStream) return Response.json(first);
-    const frames = recording.frames(-1);
-    return streamResponse(streamBody({ frames, dialect: "openai", left: () => {}, ended: () => {} }), "openai");
+    return streamResponse(eventBody(recording.frames(-1)), "openai");
   }
 
   /** Counts a request in; returns what counts it out. */
@@ -349,63 +373,4 @@ class ModelServer implements Server {
       if (this.#open.size === 0) this.#emptied?.();
     };
   }
-}
-
-function told(value: JsonValue, ended: (outcome: Outcome) => void, completions: readonly Completion[] = []): Response {
-  ended({ status: 200, ...countsOf(completions) });
-  return Response.json(value);
-}
-
-/**
- * All answers, once they have ended. An answer that is sent whole has no body yet whose reader could leave, so the request's
- * signal says it; a streamed one does without, for Deno warns where a signal is touched.
- */
-async function finished(run: Run, { signal }: Request, controller: AbortController): Promise<readonly Completion[]> {
-  const abort = () => controller.abort();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    if (signal.aborted) abort();
-    while (await run.next() !== undefined) { /* what the pieces say, the completions say */ }
-    return run.completions;
-  } finally {
-    signal.removeEventListener("abort", abort); // Deno aborts it after a success, too
-  }
-}
-
-function countsOf(completions: readonly Completion[]): Pick<Outcome, "promptTokens" | "tokens" | "reasons"> {
-  if (completions.length === 0) return {};
-  const sum = (value: (one: Completion) => number) => completions.reduce((total, one) => total + value(one), 0);
-  return {
-    promptTokens: sum((one) => one.promptTokens),
-    tokens: sum((one) => one.generatedTokens),
-    reasons: completions.map(finishReason),
-  };
-}
-
-/** An error as the log has it: what a client does not hear, it says. */
-function describe({ message, cause }: Failure): string {
-  return cause instanceof Error && cause.message !== message ? `${message} (${cause.name}: ${cause.message})` : message;
-}
-
-/** An error as an answer. */
-function refused(failure: Failure, path: string, ended: (outcome: Outcome) => void): Response {
-  ended({ status: failure.parts.status, error: describe(failure) });
-  return failureResponse(failure, dialectOf(path));
-}
-
-function refuseMethod(method: string, path: string): never {
-  const methods = ROUTES.filter((route) => route.path === path).map((route) => route.method);
-  throw new Failure(`${method} is not for ${path}; ${methods.join(" and ")} is.`, {
-    status: 405,
-    type: "invalid_request_error",
-    headers: { allow: methods.join(", ") },
-  });
-}
-
-function unknownPath(path: string): Failure {
-  return new Failure(`There is no ${path.slice(0, 100)} here; /openapi.json lists what there is.`, {
-    status: 404,
-    type: "invalid_request_error",
-    code: "unknown_url",
-  });
 }

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { failureFrame, failureOf } from "./failure.ts";
+import { type Failure, failureFrame, failureOf } from "./failure.ts";
 import type { Run } from "./run.ts";
 import type { Dialect, Writer } from "./types.ts";
 
@@ -13,7 +13,8 @@ import type { Dialect, Writer } from "./types.ts";
 export interface BodyParts {
   /** The texts that it consists of. */
   readonly frames: AsyncGenerator<string, void, void>;
-  readonly dialect: Dialect;
+  /** What is told last where it fails. */
+  readonly failed: (failure: Failure) => string;
   /** Called where the reader goes before the end. */
   readonly left: () => void;
   /** Called once: with the error, or with undefined at a proper end; `left` where the reader went. */
@@ -28,7 +29,7 @@ const heartbeats: Readonly<Record<Dialect, string>> = {
 };
 
 /** The body of some frames. */
-export function streamBody({ frames, dialect, left, ended }: BodyParts): ReadableStream<Uint8Array> {
+export function streamBody({ frames, failed: tell, left, ended }: BodyParts): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let failed: Error | undefined;
   return new ReadableStream<Uint8Array>({
@@ -50,7 +51,7 @@ export function streamBody({ frames, dialect, left, ended }: BodyParts): Readabl
         const failure = failureOf(error);
         ended({ error: failure });
         failed = brokenOff(failure.message);
-        controller.enqueue(encoder.encode(failureFrame(failure, dialect)));
+        controller.enqueue(encoder.encode(tell(failure)));
       }
     },
     cancel() {
@@ -59,6 +60,12 @@ export function streamBody({ frames, dialect, left, ended }: BodyParts): Readabl
       ended({ left: true });
     },
   }, { highWaterMark: 0 });
+}
+
+/** The body that tells the events of a recording, which goes on without its reader. */
+export function eventBody(frames: BodyParts["frames"]): ReadableStream<Uint8Array> {
+  const failed = (failure: Failure) => failureFrame(failure, "openai");
+  return streamBody({ frames, failed, left: () => {}, ended: () => {} });
 }
 
 /** A streamed body as an answer. */
@@ -104,7 +111,7 @@ export async function* withHeartbeats(
 }
 
 /** Whether `promise` is still open after a while. */
-async function isSilent(promise: Promise<unknown>, ms: number): Promise<boolean> {
+export async function isSilent(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<true>((resolve) => timer = setTimeout(() => resolve(true), ms));
   try {
