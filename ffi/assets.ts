@@ -20,7 +20,13 @@ export interface AssetSource {
   readonly sums: Readonly<Record<string, FileSum>>;
 }
 
-const own: AssetSource = { base: new URL("../", import.meta.url), sums: SUMS };
+/** This module's address; a bundler that writes CommonJS leaves none. */
+const here: string | undefined = import.meta.url;
+
+/** Whether a bundler has put this code into another file, which no file of the package lies beside. */
+const isBundled = !/\/ffi\/assets\.[jt]s$/.test(here ?? "");
+
+const own: AssetSource = { base: new URL("../", here ?? "file:///"), sums: SUMS };
 
 /** Whether files must be fetched before they can be opened. */
 export function isRemote({ base }: AssetSource = own): boolean {
@@ -42,7 +48,7 @@ export function packagedPlatforms({ sums }: AssetSource = own): string[] {
  * {@link fetchAsset} does.
  */
 export function assetPath(runtime: Runtime, path: string, source: AssetSource = own): string {
-  if (!isRemote(source)) return placeOf(path, source);
+  if (!isRemote(source)) return source === own && isBundled ? unbundled(path) : placeOf(path, source);
   const sum = sumOf(path, source);
   const cached = cachedPath(runtime, path, sum.sha256);
   const fault = readFault(cached, sum);
@@ -73,6 +79,19 @@ export function localFile(runtime: Runtime, path: string): string {
   const sum = { bytes: bytes.length, sha256 };
   if (readFault(copy, sum) !== undefined) store(copy, bytes, sum, path);
   return copy;
+}
+
+/** A file that a bundler has left behind, unless the program has put the package's folders above its own. */
+function unbundled(path: string): string {
+  const place = placeOf(path, own);
+  if (currentRuntime().files.identity(place) !== undefined) return place;
+  const remedy = path.startsWith("lib/") ? "LIGHTGPT_LIBRARY to name the library" : "the path of a model";
+  throw failure(
+    path,
+    `is not where a bundler has put LightGPT's code (${place})`,
+    `@lightgpt/lightgpt to be left out of the bundle (external), or ${remedy}; docs/bundlers.md says how`,
+    place,
+  );
 }
 
 function sumOf(path: string, { sums, base }: AssetSource): FileSum {

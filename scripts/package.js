@@ -130,7 +130,13 @@ function packageManifest() {
     description,
     license,
     type,
-    exports: Object.fromEntries(Object.entries(exports).map(([from, to]) => [from, conditions(to)])),
+    exports: {
+      ...Object.fromEntries(Object.entries(exports).map(([from, to]) => [from, conditions(to)])),
+      // Bundlers and compilers put these files into a program, as a path.
+      ...Object.fromEntries(
+        assetFolders.map((name) => [`./${name}/*`, { types: "./asset.d.ts", default: `./${name}/*` }]),
+      ),
+    },
     bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `${compiled(path)}.js`])),
     dependencies: installedDependencies(),
     // The clients of NATS: only a cluster needs them.
@@ -140,6 +146,11 @@ function packageManifest() {
     publishConfig: { access: "public" },
   };
 }
+
+/** Folders whose files are no code. */
+const assetFolders = ["lib", "models"];
+const assetTypes =
+  "/** The path of a file that a bundler has put into a program. */\ndeclare const path: string;\nexport default path;\n";
 
 function text(json) {
   return JSON.stringify(json, null, 2) + "\n";
@@ -157,6 +168,7 @@ export async function compile(folder, target) {
   for (const name of readdirSync(unpacked)) renameSync(join(unpacked, name), join(target, name));
   rmSync(unpacked, { recursive: true });
   writeFileSync(join(target, "package.json"), text(packageManifest()));
+  writeFileSync(join(target, "asset.d.ts"), assetTypes);
   await bundle(join(target, `${bundled.module}.js`));
   for (const path of filesOf(target).filter((path) => path.endsWith(".js"))) await lower(join(target, path));
   const missing = filesOf(folder).filter((path) => path !== "deno.json" && !/\.ts$/.test(path))

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
+import { build as esbuild } from "esbuild";
 import { bundled, bytesMost, compile, dependencies, install, pack, publishDry, stage } from "../scripts/package.js";
 import { toolPath } from "../scripts/tools.js";
 import { note, often } from "./counts.ts";
@@ -144,7 +145,7 @@ describe("the package", () => {
     const ours = read(join(repository, "package.json"));
     assertEquals(ours.exports, read(join(repository, "deno.json")).exports);
     const entries = Object.keys(ours.exports);
-    assertEquals(Object.keys(read(join(installed, "package.json")).exports), entries);
+    assertEquals(Object.keys(read(join(installed, "package.json")).exports), [...entries, "./lib/*", "./models/*"]);
     const paths = entries.map((entry) => name + entry.slice(1));
     const main = writeProgram(
       "exports.ts",
@@ -189,8 +190,8 @@ describe("the package", () => {
 
   it("compiles into one binary with Bun, library and model inside", { skip: !isBun }, async () => {
     const library = files.find((path) => path.startsWith("lib/"));
-    const inside = `import library from "./node_modules/${name}/${library}" with { type: "file" };
-import model from "./node_modules/${name}/models/tinytales-q4_0.gguf" with { type: "file" };
+    const inside = `import library from "${name}/${library}" with { type: "file" };
+import model from "${name}/models/tinytales-q4_0.gguf" with { type: "file" };
 process.env.LIGHTGPT_LIBRARY = library;`;
     const main = writeProgram("compiled.ts", program(name, inside, "model"));
     const binary = join(directory, "story");
@@ -205,7 +206,7 @@ process.env.LIGHTGPT_LIBRARY = library;`;
 
   it("compiles into one binary with Bun that finds a large model beside it", { skip: !isBun }, async () => {
     const library = files.find((path) => path.startsWith("lib/"));
-    const inside = `import library from "./node_modules/${name}/${library}" with { type: "file" };
+    const inside = `import library from "${name}/${library}" with { type: "file" };
 import { dirname, join } from "node:path";
 process.env.LIGHTGPT_LIBRARY = library;`;
     const main = writeProgram("beside.ts", program(name, inside, 'join(dirname(process.execPath), "model.gguf")'));
@@ -256,6 +257,67 @@ const beside = join(dirname(process.execPath), "model.gguf");`;
     });
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /[a-z]{2}/);
+  });
+});
+
+describe("a bundle", () => {
+  const source = (model = "") =>
+    `import { LightGPT } from "${name}";
+const ask = async () => {
+  const lm = await LightGPT.load(${model});
+  console.log((await lm.complete("Once upon a time", { maxTokens: 9, sampling: { temperature: 0 } })).text);
+  await lm.dispose();
+};
+ask().catch((error) => console.log(error.code, error.message));
+`;
+  /** Bundles by each bundler that this runtime has, and by esbuild; the paths of what came. */
+  const bundle = async (main: string, out: string, external = false): Promise<string[]> => {
+    const made: string[] = [];
+    for (const format of external ? ["esm"] as const : ["esm", "cjs"] as const) {
+      const outfile = join(directory, out, "es", format === "esm" ? "app.mjs" : "app.cjs");
+      const packages = external ? "external" : "bundle";
+      const logLevel = "error"; // esbuild warns that CommonJS has no import.meta
+      await esbuild({ entryPoints: [main], bundle: true, platform: "node", format, packages, outfile, logLevel });
+      made.push(outfile);
+    }
+    const outfile = join(directory, out, "own", "app.js");
+    const words = isBun
+      ? ["build", main, "--target=bun", "--outfile", outfile, ...external ? ["--packages=external"] : []]
+      : ["bundle", "--quiet", "--output", outfile, ...external ? ["--packages", "external"] : [], main];
+    if (isNode) return made;
+    const { code, stderr } = await run(process.execPath, words);
+    assertEquals(code, 0, stderr);
+    return [...made, outfile];
+  };
+  const env = () => ({ LIGHTGPT_LIBRARY: join(installed, files.find((path) => path.startsWith("lib/")) ?? "") });
+
+  it("that leaves LightGPT out runs", async () => {
+    const main = writeProgram("external.ts", source());
+    for (const path of await bundle(main, "external", true)) {
+      const { code, stdout, stderr } = await runFile(path);
+      assertEquals([code, stderr], [0, ""], path);
+      assertMatch(stdout, /[a-z]{2}/);
+    }
+  });
+
+  it("that holds LightGPT runs where library and model are named, and else says what to do", async () => {
+    const model = JSON.stringify(join(installed, "models", "tinytales-q4_0.gguf"));
+    for (const path of await bundle(writeProgram("inside.ts", source()), "inside")) {
+      const { code, stdout } = await runFile(path, [], env());
+      assertEquals(code, 0, path);
+      assertMatch(
+        stdout,
+        /^io LightGPT's file models.* left out of the bundle \(external\), or the path of a model;/,
+        path,
+      );
+    }
+    for (const path of await bundle(writeProgram("named.ts", source(model)), "named")) {
+      const named = await runFile(path, [], env());
+      assertEquals(named.code, 0, named.stderr);
+      assertMatch(named.stdout, /^[^:]*[a-z]{2}/);
+      const { stdout } = await runFile(path);
+      assertMatch(stdout, /^io LightGPT's file lib\/.* left out of the bundle \(external\), or LIGHTGPT_LIBRARY/, path);
+    }
   });
 });
 
