@@ -62,15 +62,15 @@ describe("lightgpt with a constraint", () => {
     const { code, stdout, stderr } = await lightgpt(words, { input: "Is it?\nReally?\n" });
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /^(yes|no)!\n(yes|no)!\n$/);
-    assertRefused(await lightgpt([...words.slice(0, 3), "--regex", "("], { input: "a\n" }), 1, "regex");
+    assertRefused(await lightgpt([...words.slice(0, 3), "--regex", "("], { input: "a\n" }), 2, "regex");
   });
 
   it("says what is wrong with files and flags", async () => {
     const run = (...words: string[]) => lightgpt(["run", "Once", ...words]);
     assertRefused(await run("--schema", join(directory, "none.json")), 1, "cannot be read (ENOENT)");
-    assertRefused(await run("--schema", file("text.json", "{ a")), 1, "text.json is no JSON");
-    assertRefused(await run("--grammar", file("bad.gbnf", "root ::= (")), 1, "line 1");
-    assertRefused(await run("--schema", file("slip.json", '{"maxmum": 3}')), 1, "maximum");
+    assertRefused(await run("--schema", file("text.json", "{ a")), 2, "text.json is no JSON");
+    assertRefused(await run("--grammar", file("bad.gbnf", "root ::= (")), 2, "line 1");
+    assertRefused(await run("--schema", file("slip.json", '{"maxmum": 3}')), 2, "maximum");
     assertRefused(await run("--regex", "a(?=b)"), 1, "not regular");
     assertRefused(await run("--schema", schema, "--regex", "a"), 2, "--schema and --regex");
     assertRefused(await run("--syntax", "lark"), 2, "--grammar");

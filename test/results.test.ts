@@ -160,7 +160,9 @@ describe("a file", () => {
   });
 
   it("is on this machine", async () => {
-    for (const wrong of [new URL("https://example.com/m.gguf"), "file://%00", "", "a\0b", 7, null]) {
+    const address = new URL("https://example.com/m.gguf"); // which loading would fetch
+    assertThrows(() => readGguf(address), InvalidArgumentError, "path: expected the path or file: URL");
+    for (const wrong of [new URL("ftp://example.com/m.gguf"), "file://%00", "", "a\0b", 7, null]) {
       assertThrows(() => readGguf(wrong as string), InvalidArgumentError, "path: expected the path or file: URL");
       await assertRejects(() => LightGPT.load(wrong as string), InvalidArgumentError, "path: expected");
       await assertRejects(() => Model.load(wrong as string), InvalidArgumentError, "path: expected");
