@@ -41,6 +41,7 @@ export const typescript = [
   { name: "measuring", files: ["src/measuring/*"] },
   { name: "converting", files: ["src/converting/*"] },
   { name: "tuning", files: ["src/tuning/*"] },
+  { name: "embedding", files: ["src/embedding/*"] },
   { name: "lightgpt", files: ["src/lightgpt/*"] },
   { name: "server", files: ["src/server/*"] },
   { name: "cluster", files: ["src/cluster/*"] },

@@ -28,6 +28,8 @@ import { embeddedModel } from "../src/files/embedded.ts";
 import { fetchModelFields } from "../src/files/model_file.ts";
 import { chatFields, infillFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
+import { Embedder } from "../src/embedding/embedder.ts";
+import { embedFields } from "../src/embedding/options.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { planFields } from "../src/model/architectures/architectures.ts";
 import { loadFields } from "../src/model/model.ts";
@@ -189,6 +191,16 @@ function texts(): void {
   argument("LightGPT.detokenize", (value) => lm.detokenize(value));
   argument("LightGPT.logits tokens", (value) => lm.logits(value));
   options("LightGPT.logits", logitsFields, (value) => lm.logits([1], value));
+  argument("LightGPT.embed inputs", (value) => lm.embed(value, { pooling: "mean" }));
+  options("LightGPT.embed", embedFields, (value) => lm.embed("Once", value), { pooling: "mean" });
+  argument("Embedder.load model", (value) => Embedder.load(value));
+  argument("Embedder.over model", (value) => Embedder.over(value));
+  const embedder = Embedder.over(lm.model);
+  argument("Embedder.embed inputs", (value) => embedder.embed(value, { pooling: "mean" }));
+  options("Embedder.embedParts", embedFields, (value) => embedder.embedParts(["Once"], value).next(), {
+    pooling: "mean",
+  });
+  argument("Embedder.rerank query", (value) => embedder.rerank(value, []));
   argument("LightGPT.perplexity text", (value) => lm.perplexity(value));
   options("LightGPT.perplexity", perplexityFields, (value) => lm.perplexity("Once upon a time", value));
   const measured = { reference: lm, text: "Once upon a time" };

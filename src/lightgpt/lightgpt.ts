@@ -35,6 +35,10 @@ import {
   logitsFields,
   type LogitsOptions,
 } from "./options.ts";
+import type { Embedder, EmbedSource } from "../embedding/embedder.ts";
+import type { Embeddings } from "../embedding/embeddings.ts";
+import type { EmbedInput } from "../embedding/inputs.ts";
+import type { EmbedOptions } from "../embedding/options.ts";
 import type { Comparison } from "../measuring/comparison.ts";
 import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
 import { cutPrompt, lastOf, unread } from "./cut.ts";
@@ -76,6 +80,7 @@ export class LightGPT {
   readonly optimizer: Optimizer;
   #conversations: Conversations | undefined;
   #answers: Promise<Answers> | undefined;
+  #embedder: Promise<Embedder> | undefined;
   #disposed: Promise<void> | undefined;
 
   private constructor(model: Model, optimizer: Optimizer) {
@@ -430,6 +435,32 @@ export class LightGPT {
     return logits;
   }
 
+  /**
+   * Makes a vector of each text, by the rows behind the last norm; how they are pooled, the file says, or `pooling`.
+   *
+   * @param inputs a text, or many: strings, or arrays of token ids
+   * @param options what vectors are like
+   * @returns the vectors in one block
+   * @throws {LightGPTError} where neither says how rows are pooled
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load();
+   * const { dimensions, count } = await lm.embed(["Once upon a time", "The end"], { pooling: "mean" });
+   * console.log(count, dimensions);
+   * ```
+   */
+  async embed(inputs: EmbedInput | EmbedSource, options: EmbedOptions = {}): Promise<Embeddings> {
+    this.#assertOpen();
+    const { context, threads } = this;
+    this.#embedder ??= import("../embedding/embedder.ts").then(({ Embedder }) =>
+      Embedder.over(this.model, { context, threads })
+    );
+    return await (await this.#embedder).embed(inputs, options);
+  }
+
   /** How well the model predicts a text. All tokens are read, whatever the prefix cache has: each is predicted. */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const tokenizer = this.#tokenizer;
@@ -450,12 +481,21 @@ export class LightGPT {
 
   /** Ends all requests with an error of the code `closed` and frees all memory. Again is fine. */
   dispose(): Promise<void> {
-    return this.#disposed ??= this.optimizer.dispose().finally(() => this.model.dispose());
+    return this.#disposed ??= this.#dispose();
   }
 
   /** {@link LightGPT.dispose}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  async #dispose(): Promise<void> {
+    try {
+      await (await this.#embedder)?.dispose();
+      await this.optimizer.dispose();
+    } finally {
+      this.model.dispose();
+    }
   }
 
   get #talk(): Conversations {
