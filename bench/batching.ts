@@ -12,7 +12,7 @@ import { Batcher, LightGPT, Model, TokenCache } from "../mod.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import type { EvictionPolicy } from "../src/cache/evict.ts";
-import type { StepRunner } from "../src/engine/engine.ts";
+import type { StepRunner } from "../src/engine/step.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { resolveSampling } from "../src/sampling/resolve.ts";
 import { SamplerState } from "../src/sampling/state.ts";
@@ -93,6 +93,10 @@ async function step(): Promise<void> {
           ...(sample ? { choices: [{ token: 7 }] } : {}),
         })),
       ),
+    // Its sequences are never ahead of their readers.
+    runChain: () => Promise.reject(new Error("expected steps, not a chain")),
+    haltChain() {},
+    handOver() {},
     cancel() {},
     dispose: () => Promise.resolve(),
   };

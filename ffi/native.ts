@@ -164,20 +164,33 @@ export class Native {
     checked(calls.submit(this.#on, engine, batch, this.#fresh()), "engine", this.#details);
   }
 
-  /** Whether nothing is in flight for an engine or model. */
+  /** Whether nothing is in flight for an engine or model, or a chain has results to take. */
   idle(handle: ModelHandle | EngineHandle): boolean {
     return checked(calls.wait(this.#on, handle, 0), "handle") === 1;
   }
 
-  /** Waits, off the JavaScript thread, until nothing is in flight for an engine or model, or `milliseconds` are over. */
+  /**
+   * Waits, off the JavaScript thread, until nothing is in flight for an engine or model, a chain has results to take, or
+   * `milliseconds` are over.
+   */
   async wait(handle: ModelHandle | EngineHandle, milliseconds: number): Promise<boolean> {
     await this.#library.doorbell.ring(handle, milliseconds);
     return this.idle(handle); // the doorbell is a hint; the handle's state is the truth
   }
 
-  /** Fetches what the last step gave: a result of each sequence and rows of logits; returns how many sequences. */
+  /** Fetches what the last step, or ended rounds of a chain, gave: results and rows of logits; returns how many results. */
   take(engine: EngineHandle, results: calls.StepResult, logits: Float32Array): number {
     return checked(calls.take(this.#on, engine, results, logits), "engine");
+  }
+
+  /** Lets so many rounds of the chain in flight run in all, 0: none after the one in flight; false where no round follows. */
+  chain(engine: EngineHandle, granted: number): boolean {
+    return checked(calls.chain(this.#on, engine, granted), "engine") === 1;
+  }
+
+  /** Hands over what the choice of a sequence in the round in flight goes by; false where that is not awaited. */
+  mask(engine: EngineHandle, sequence: number, choice: Words<"sampler">): boolean {
+    return checked(calls.mask(this.#on, engine, sequence, choice, this.#fresh()), "engine", this.#details) === 1;
   }
 
   /** Asks the step in flight to give a sequence up; false if there is no such sequence in flight. */

@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 086464718bb44e01";
+export const STAMP = "0.1.0 6f5e1ee4e9b33fed";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -46,6 +46,8 @@ export const LIMITS = {
   batchTokensMax: 8192,
   /** Adapters of one sequence. */
   adaptersMax: 8,
+  /** Rounds of a chain of steps. */
+  chainRoundsMax: 32,
   /** Columns between the two matrices of an adapter. */
   adapterRankMax: 4096,
   /** Columns of a factor that are made together. */
@@ -469,6 +471,8 @@ export const FUNCTIONS = {
   lg_submit: { parameters: ["u32", "buffer", "u32", "buffer", "u32"] },
   lg_wait: { parameters: ["u32", "u32"], blocks: true },
   lg_take: { parameters: ["u32", "buffer", "u32", "buffer", "u32"] },
+  lg_chain: { parameters: ["u32", "u32"] },
+  lg_mask: { parameters: ["u32", "u32", "buffer", "u32", "buffer", "u32"] },
   lg_cancel: { parameters: ["u32", "u32"] },
   lg_page_copy: { parameters: ["u32", "u32", "u32"] },
   lg_page_discard: { parameters: ["u32", "u32", "u32", "buffer", "u32"] },
@@ -549,6 +553,15 @@ export interface NativeFunctions {
     resultsBytes: number,
     floats: Float32Array,
     floatsBytes: number,
+  ): number;
+  lg_chain(engine: EngineHandle, granted: number): number;
+  lg_mask(
+    engine: EngineHandle,
+    sequence: number,
+    choice: Uint32Array,
+    choiceBytes: number,
+    details: Uint8Array,
+    detailsBytes: number,
   ): number;
   lg_cancel(engine: EngineHandle, sequence: number): number;
   lg_page_copy(engine: EngineHandle, from: number, to: number): number;

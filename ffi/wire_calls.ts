@@ -419,11 +419,17 @@ export interface BatchHeader {
   readonly dimensions: number;
   /** Whether pooled rows are made of length 1. */
   readonly normalises: boolean;
+  /** Rounds of a chain: so many steps at most follow one another, each with the tokens that the one before chose. 1: no chain. In one, each sequence brings one token and one sampler, and gets no logits; its pages have room for all rounds. */
+  readonly rounds: number;
+  /** How many of them may run before `lg_chain` says more. */
+  readonly granted: number;
+  /** Tokens that end a chain when they are chosen; they follow. */
+  readonly ends: number;
 }
 
 /** Appends {@link BatchHeader}. */
 export function putBatchHeader(to: Words<"batch">, record: BatchHeader): void {
-  to.reserve(9);
+  to.reserve(12);
   to.bool(record.runsInline);
   to.u32(record.threads, "threads");
   to.u32(record.sequences, "sequences");
@@ -433,6 +439,9 @@ export function putBatchHeader(to: Words<"batch">, record: BatchHeader): void {
   to.bool(record.levels);
   to.u32(record.dimensions, "dimensions");
   to.bool(record.normalises);
+  to.u32(record.rounds, "rounds");
+  to.u32(record.granted, "granted");
+  to.u32(record.ends, "ends");
 }
 
 /** What one sequence does in a step. Its tokens, page numbers, hidden state, adapters and sampler follow, as far as it has them. */
@@ -457,11 +466,13 @@ export interface BatchSequence {
   readonly secondType: number;
   /** Adapters that apply to it, in this order: pairs of an adapter's handle and the f32 that its products are multiplied by. */
   readonly adapters: number;
+  /** Whether what its choices go by, but for the first of a chain, comes late, by `lg_mask`: a mask, penalties. */
+  readonly late: boolean;
 }
 
 /** Appends {@link BatchSequence}. */
 export function putBatchSequence(to: Words<"batch">, record: BatchSequence): void {
-  to.reserve(10);
+  to.reserve(11);
   to.u32(record.id, "id");
   to.u32(record.position, "position");
   to.u32(record.tokens, "tokens");
@@ -472,6 +483,7 @@ export function putBatchSequence(to: Words<"batch">, record: BatchSequence): voi
   to.u32(record.hidden, "hidden");
   to.u32(record.secondType, "secondType");
   to.u32(record.adapters, "adapters");
+  to.bool(record.late);
 }
 
 /** What is the same for all choices of a sampler. Its steps follow, then `SamplerChoice`. */
@@ -687,7 +699,7 @@ export function readDiscarded(from: Float64Array): Discarded {
 /** What came of one sequence in a step: a record for each choice that it asked for, and one where it asked for none. */
 export class StepResult {
   /** Words of one. */
-  static readonly words = 84;
+  static readonly words = 86;
   /** The memory. */
   readonly words: Uint32Array<ArrayBuffer>;
   readonly #doubles: Float64Array;
@@ -701,13 +713,13 @@ export class StepResult {
     this.words = words;
     this.#doubles = new Float64Array(words.buffer);
     this.at = at;
-    this.sampled = new Sampled(words, at + 4);
+    this.sampled = new Sampled(words, at + 6);
   }
 
   /** Goes to the one of this number among those that lie one after the other. */
   moveTo(index: number): void {
-    this.at = index * 84;
-    this.sampled.at = this.at + 4;
+    this.at = index * 86;
+    this.sampled.at = this.at + 6;
   }
 
   /** The sequence. */
@@ -728,6 +740,11 @@ export class StepResult {
   /** Rows of logits, which follow one another; none in records behind a sequence's first. */
   get rows(): number {
     return this.words[this.at + 3];
+  }
+
+  /** How long the step took, without waiting for what came late. */
+  get milliseconds(): number {
+    return this.#doubles[this.at / 2 + 2];
   }
 }
 
@@ -935,7 +952,7 @@ export function submit(
   return on.lg_submit(engine, batch.words, batch.length * 4, details, details.byteLength);
 }
 
-/** Waits until nothing is in flight: 1, or 0 when the time is over. */
+/** Waits until nothing is in flight, or a chain has results to take: 1, or 0 when the time is over. */
 export function wait(
   on: Pick<NativeFunctions, "lg_wait">,
   waited: ModelHandle | EngineHandle,
@@ -946,7 +963,7 @@ export function wait(
   return on.lg_wait(waited, milliseconds);
 }
 
-/** Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many sequences. */
+/** Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many results. Of a chain, those of all rounds that were not taken yet, round after round. */
 export function take(
   on: Pick<NativeFunctions, "lg_take">,
   engine: EngineHandle,
@@ -956,6 +973,26 @@ export function take(
   checkU32(engine, "engine handle");
   checkBuffer("Float32Array", floats, "floats");
   return on.lg_take(engine, results.words, results.words.byteLength, floats, floats.byteLength);
+}
+
+/** So many rounds of the chain in flight may run in all; 0: it ends with the round in flight. Returns 1, or 0 where no further round follows. */
+export function chain(on: Pick<NativeFunctions, "lg_chain">, engine: EngineHandle, granted: number): number {
+  checkU32(engine, "engine handle");
+  checkU32(granted, "granted");
+  return on.lg_chain(engine, granted);
+}
+
+/** Hands over what the choice of a sequence in the round in flight goes by: one `SamplerChoice` and its lists, without the bias. The choice waits for it. Returns 1, or 0 where that choice is not awaited. */
+export function mask(
+  on: Pick<NativeFunctions, "lg_mask">,
+  engine: EngineHandle,
+  sequence: number,
+  choice: Words<"sampler">,
+  details: Uint8Array,
+): number {
+  checkU32(engine, "engine handle");
+  checkU32(sequence, "sequence");
+  return on.lg_mask(engine, sequence, choice.words, choice.length * 4, details, details.byteLength);
 }
 
 /** The step in flight gives a sequence up between two layers: 1, or 0 where there is no such sequence in flight. */

@@ -34,6 +34,8 @@ pub const path_bytes_max = 4096;
 pub const batch_tokens_max = 8192;
 /// Adapters of one sequence.
 pub const adapters_max = 8;
+/// Rounds of a chain of steps.
+pub const chain_rounds_max = 32;
 /// Columns between the two matrices of an adapter.
 pub const adapter_rank_max = 4096;
 /// Columns of a factor that are made together.

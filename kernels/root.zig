@@ -217,6 +217,20 @@ pub export fn lg_cancel(engine_handle: u32, sequence: u32) i32 {
     return @intFromBool(engineOf(object).cancel(sequence));
 }
 
+pub export fn lg_chain(engine_handle: u32, granted: u32) i32 {
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    return @intFromBool(engineOf(object).grant(granted));
+}
+
+pub export fn lg_mask(engine_handle: u32, sequence: u32, choice: ?[*]const u8, choice_len: u32, details: ?[*]u8, details_len: u32) i32 {
+    var report = reportTo(details, details_len);
+    const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
+    defer object.release();
+    const taken = engineOf(object).takeLate(sequence, bytesOf(choice, choice_len), &report) catch |why| return failure(&report, why);
+    return @intFromBool(taken);
+}
+
 pub export fn lg_page_copy(engine_handle: u32, from: u32, to: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();

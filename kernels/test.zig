@@ -20,6 +20,7 @@ test {
     _ = @import("calls/grammar.zig");
     _ = @import("calls/sample.zig");
     _ = @import("threads/conductor.zig");
+    _ = @import("run/chain_test.zig");
     _ = @import("run/engine_test.zig");
     _ = @import("run/experts_test.zig");
     _ = @import("op/activations_test.zig");

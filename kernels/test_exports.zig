@@ -191,6 +191,8 @@ fn callModel(host: *Host, results: *Results) !void {
     try testing.expectEqual(0, host.call("lg_cancel", .{ engine, 5 }));
     var taken: [256]u32 = undefined;
     try testing.expectEqual(1, host.call("lg_take", .{ engine, bytes(&taken), @sizeOf(@TypeOf(taken)), bytes(&results.logits), @sizeOf(@TypeOf(results.logits)) }));
+    try testing.expectEqual(0, host.call("lg_chain", .{ engine, 2 }));
+    try testing.expectEqual(0, host.call("lg_mask", .{ engine, 5, null, 0, &detail, detail.len }));
     var rows: [2 * fixtures.embedding]f32 = undefined;
     try testing.expectEqual(rows.len, @as(usize, @intCast(host.call("lg_captured", .{ engine, 0, bytes(&rows), @sizeOf(@TypeOf(rows)) }))));
     try testing.expectEqual(2, host.call("lg_input_sums", .{ engine, 0, 0, bytes(&results.squares), @sizeOf(@TypeOf(results.squares)) }));

@@ -366,10 +366,17 @@ pub const layouts = struct {
         dimensions: u32 = 0,
         /// Whether pooled rows are made of length 1.
         normalises: bool = false,
+        /// Rounds of a chain: so many steps at most follow one another, each with the tokens that the one before chose. 1: no chain. In
+        /// one, each sequence brings one token and one sampler, and gets no logits; its pages have room for all rounds.
+        rounds: u32 = 1,
+        /// How many of them may run before `lg_chain` says more.
+        granted: u32 = 1,
+        /// Tokens that end a chain when they are chosen; they follow.
+        ends: u32 = 0,
 
         pub const into = [_]Buffer{.batch};
         pub const about = "batch";
-        pub const ranges = .{ .threads = .{ 0, limits.threads_max } };
+        pub const ranges = .{ .threads = .{ 0, limits.threads_max }, .rounds = .{ 1, limits.chain_rounds_max }, .granted = .{ 1, limits.chain_rounds_max } };
     };
 
     /// What one sequence does in a step. Its tokens, page numbers, hidden state, adapters and sampler follow, as far as it has them.
@@ -396,6 +403,8 @@ pub const layouts = struct {
         second_type: u32 = 0,
         /// Adapters that apply to it, in this order: pairs of an adapter's handle and the f32 that its products are multiplied by.
         adapters: u32,
+        /// Whether what its choices go by, but for the first of a chain, comes late, by `lg_mask`: a mask, penalties.
+        late: bool = false,
 
         pub const into = [_]Buffer{.batch};
         pub const about = "sequence of the batch";
@@ -635,6 +644,8 @@ pub const layouts = struct {
         token: u32,
         /// Rows of logits, which follow one another; none in records behind a sequence's first.
         rows: u32,
+        /// How long the step took, without waiting for what came late.
+        milliseconds: f64,
         /// What its sampler did.
         sampled: level_table.Sampled,
     };
@@ -736,15 +747,24 @@ pub const functions = struct {
     /// Copies a batch and queues one step, or runs it at once.
     pub const lg_submit = struct { engine: Handle(.engine), batch: Written(.batch), details: Details };
 
-    /// Waits until nothing is in flight: 1, or 0 when the time is over.
+    /// Waits until nothing is in flight, or a chain has results to take: 1, or 0 when the time is over.
     pub const lg_wait = struct {
         waited: Handle(.model_or_engine),
         milliseconds: u32,
         pub const blocks = true;
     };
 
-    /// Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many sequences.
+    /// Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many results. Of a
+    /// chain, those of all rounds that were not taken yet, round after round.
     pub const lg_take = struct { engine: Handle(.engine), results: Out(layouts.StepResult), floats: Out(f32) };
+
+    /// So many rounds of the chain in flight may run in all; 0: it ends with the round in flight. Returns 1, or 0 where no further
+    /// round follows.
+    pub const lg_chain = struct { engine: Handle(.engine), granted: u32 };
+
+    /// Hands over what the choice of a sequence in the round in flight goes by: one `SamplerChoice` and its lists, without the
+    /// bias. The choice waits for it. Returns 1, or 0 where that choice is not awaited.
+    pub const lg_mask = struct { engine: Handle(.engine), sequence: u32, choice: Written(.sampler), details: Details };
 
     /// The step in flight gives a sequence up between two layers: 1, or 0 where there is no such sequence in flight.
     pub const lg_cancel = struct { engine: Handle(.engine), sequence: u32 };

@@ -6,7 +6,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { after, before, describe, it } from "node:test";
-import { Engine, type StepSequence } from "../src/engine/engine.ts";
+import { Engine } from "../src/engine/engine.ts";
+import type { StepSequence } from "../src/engine/step.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Model } from "../src/model/model.ts";
 import { resolveSampling } from "../src/sampling/resolve.ts";

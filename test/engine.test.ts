@@ -6,7 +6,8 @@
 import { assertEquals, assertInstanceOf, assertNotEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { CancelledError, Model } from "../mod.ts";
-import { Engine, type EngineSettings, kvSizes } from "../src/engine/engine.ts";
+import { Engine, kvSizes } from "../src/engine/engine.ts";
+import type { EngineSettings } from "../src/engine/step.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 
 const settings: EngineSettings = {

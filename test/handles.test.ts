@@ -12,7 +12,8 @@ import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult } from "
 import { Words } from "../ffi/words.ts";
 import { LightGPT } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
-import { Engine, type EngineSettings } from "../src/engine/engine.ts";
+import { Engine } from "../src/engine/engine.ts";
+import type { EngineSettings } from "../src/engine/step.ts";
 import { Model } from "../src/model/model.ts";
 import { often } from "./counts.ts";
 
@@ -144,8 +145,25 @@ describe("a handle", () => {
     const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
     // One sequence of two tokens on one page, its last logits asked for.
     const batch = new Words("batch");
-    putBatchHeader(batch, { runsInline: false, threads: 0, sequences: 1, tokens: 2, ...notPooled });
-    const asks = { logits: "last", choices: 0, keep: false, hidden: 0, secondType: 0, adapters: 0 } as const;
+    putBatchHeader(batch, {
+      runsInline: false,
+      threads: 0,
+      sequences: 1,
+      tokens: 2,
+      rounds: 1,
+      granted: 1,
+      ends: 0,
+      ...notPooled,
+    });
+    const asks = {
+      logits: "last",
+      choices: 0,
+      keep: false,
+      hidden: 0,
+      secondType: 0,
+      adapters: 0,
+      late: false,
+    } as const;
     putBatchSequence(batch, { id: 5, position: 0, tokens: 2, pages: 1, ...asks });
     batch.list([17, 18, 0]);
     const good = batch.words.slice(0, batch.length);

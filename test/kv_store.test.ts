@@ -9,8 +9,8 @@ import { describe, it } from "node:test";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { PageTable } from "../src/batching/page_table.ts";
 import { Sequence } from "../src/batching/sequence.ts";
-import type { StepSequence } from "../src/engine/engine.ts";
-import { FakeEngine, FakeSampler } from "./simulation.ts";
+import type { StepSequence } from "../src/engine/step.ts";
+import { FakeEngine, FakeSampler } from "./fake-engine.ts";
 
 const settings = { pages: 6, pageSize: 16, batchTokens: 100, sequences: 4, logitRows: 8 };
 

@@ -24,7 +24,7 @@ import { Scheduler } from "../src/batching/scheduler.ts";
 import { readOptions } from "../src/options/schema.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { FakeEngine, FakeSampler } from "./simulation.ts";
+import { FakeEngine, FakeSampler } from "./fake-engine.ts";
 import { open, useModel } from "./small-batcher.ts";
 
 useModel();

@@ -7,7 +7,7 @@
 import { describe, it } from "node:test";
 import { readRows } from "../src/batching/read_logits.ts";
 import type { Scheduler } from "../src/batching/scheduler.ts";
-import type { SequenceOptions } from "../src/batching/sequence.ts";
+import type { SequenceOptions } from "../src/batching/sequence_options.ts";
 import { assertEquals } from "@std/assert";
 
 /** Four rows of so many logits are a part. */

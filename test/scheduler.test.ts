@@ -10,8 +10,9 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { expected, FakeEngine, FakeSampler } from "./fake-engine.ts";
 import { half } from "./halves.ts";
-import { expected, FakeEngine, FakeSampler, randomFrom, runSchedule, type Tally } from "./simulation.ts";
+import { randomFrom, runSchedule, type Tally } from "./simulation.ts";
 import { note, often } from "./counts.ts";
 
 /** Each runtime takes half of the 20 000 schedules. */
@@ -28,6 +29,8 @@ describe("the scheduler", () => {
       preemptions: 0,
       drafted: 0,
       kept: 0,
+      chained: 0,
+      late: 0,
       tokensSaved: 0,
       savedByStates: 0,
       evictions: 0,

@@ -11,7 +11,7 @@ import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { expected, FakeEngine, FakeSampler } from "./simulation.ts";
+import { expected, FakeEngine, FakeSampler } from "./fake-engine.ts";
 
 const settings = { pages: 6, pageSize: 16, batchTokens: 96, sequences: 4, logitRows: 8 };
 const vocabulary = 1000;

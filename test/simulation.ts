@@ -14,10 +14,11 @@ import { weightSlack } from "../src/engine/page_pool.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
 import type { Sequence } from "../src/batching/sequence.ts";
 import { evictionPolicies } from "../src/cache/evict.ts";
-import type { Choice, SamplerState } from "../src/sampling/state.ts";
-import type { StepResult, StepRunner, StepSequence } from "../src/engine/engine.ts";
+import type { Choice } from "../src/sampling/state.ts";
+import type { StepSequence } from "../src/engine/step.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { expected, FakeEngine, FakeSampler } from "./fake-engine.ts";
 
 /** Random integers from a seed (mulberry32). */
 export function randomFrom(seed: number): (below: number) => number {
@@ -28,58 +29,6 @@ export function randomFrom(seed: number): (below: number) => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
   };
-}
-
-/** What a token at the end of `before` computes to: a number that depends on all of them. */
-function mix(before: number, token: number): number {
-  const mixed = Math.imul(before ^ (token + 0x9e3779b9), 0x85ebca6b);
-  return (mixed ^ (mixed >>> 13)) >>> 0;
-}
-
-function choose(state: number, seed: bigint, choice: number, vocabulary: number): number {
-  return mix(mix(state, Number(seed)), choice) % vocabulary;
-}
-
-/** What a request must give: the tokens of an engine that serves nobody else. */
-export function expected(prompt: ArrayLike<number>, seed: bigint, count: number, vocabulary: number): number[] {
-  let state = 0;
-  for (let index = 0; index < prompt.length; index++) state = mix(state, prompt[index] as number);
-  const tokens: number[] = [];
-  for (let choice = 0; choice < count; choice++) {
-    const token = choose(state, seed, choice, vocabulary);
-    tokens.push(token);
-    state = mix(state, token);
-  }
-  return tokens;
-}
-
-/** How tokens are chosen there: by a seed and the number of the choice. */
-export class FakeSampler {
-  readonly seed: bigint;
-  choices = 0;
-
-  constructor(seed: bigint) {
-    this.seed = seed;
-  }
-
-  accept(): void {
-    this.choices++;
-  }
-
-  acceptAhead(): void {
-    this.accept();
-  }
-
-  assertChoice(): void {
-    // Nothing is kept from it.
-  }
-
-  lookahead(): undefined {}
-
-  /** As a sequence wants it. */
-  static sample(seed: bigint): { sampler: SamplerState; top: undefined } {
-    return { sampler: new FakeSampler(seed) as unknown as SamplerState, top: undefined };
-  }
 }
 
 /** Guesses what a request must give, or something else, as it happens. */
@@ -114,168 +63,6 @@ class FakeGuesser implements Guesser {
   }
 }
 
-/** An engine that computes numbers and checks all that it is told. */
-export class FakeEngine implements StepRunner {
-  readonly settings: StepRunner["settings"];
-  readonly #vocabulary: number;
-  readonly #memory: Uint32Array;
-  /** What windowed layers keep: the same, until it is left behind. */
-  readonly #windowed: Uint32Array;
-  readonly #both: readonly [Uint32Array, Uint32Array];
-  /** Positions that windowed layers see, the query's included; 0: there are none. */
-  readonly window: number;
-  /** Pages that hold the state of a sequence: it must be right as well as the keys, and is read instead of them. */
-  readonly statePages: number;
-  readonly #fault: (sequence: StepSequence | undefined) => Error | undefined;
-  #isBusy = false;
-  steps = 0;
-  tokens = 0;
-
-  /** `fault` is asked for each sequence of a step, and once for the step. */
-  constructor(
-    settings: StepRunner["settings"],
-    vocabulary: number,
-    fault: (sequence: StepSequence | undefined) => Error | undefined = () => undefined,
-    { statePages = 0, window = 0 }: { readonly statePages?: number; readonly window?: number } = {},
-  ) {
-    this.settings = settings;
-    this.statePages = statePages;
-    this.window = window;
-    this.#vocabulary = vocabulary;
-    const floats = settings.pages * settings.pageSize;
-    [this.#memory, this.#windowed] = this.#both = [new Uint32Array(floats), new Uint32Array(floats)];
-    this.#fault = fault;
-  }
-
-  /** What the scheduler did wrong first: it takes what is thrown for a failure of the engine. */
-  broken: unknown;
-
-  async run(sequences: readonly StepSequence[]): Promise<StepResult[]> {
-    const refused = this.#fault(undefined);
-    if (refused) throw refused;
-    try {
-      return await this.#run(sequences);
-    } catch (error) {
-      this.broken ??= error;
-      throw error;
-    }
-  }
-
-  async #run(sequences: readonly StepSequence[]): Promise<StepResult[]> {
-    assert(!this.#isBusy, "two steps at once");
-    const { batchTokens, logitRows } = this.settings;
-    assert(sequences.length > 0 && sequences.length <= this.settings.sequences, "sequences of a step");
-    assertEquals(new Set(sequences.map(({ id }) => id)).size, sequences.length);
-    const tokens = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
-    assert(tokens <= batchTokens, "tokens of a step");
-    const rows = sequences.reduce(
-      (sum, { logits, tokens, drafts = 0 }) => sum + (logits === "all" ? tokens.length : 1 + drafts),
-      0,
-    );
-    assert(rows <= logitRows, "rows of a step");
-    this.steps++;
-    this.tokens += tokens;
-    this.#isBusy = true;
-    const written = new Map<number, number>();
-    const results = sequences.map((sequence) => this.#one(sequence, written));
-    await undefined;
-    this.#isBusy = false;
-    return results;
-  }
-
-  cancel(): void {}
-
-  dispose(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  copyPage(from: number, to: number): void {
-    assert(!this.#isBusy, "a page was copied during a step");
-    const { pageSize } = this.settings;
-    for (const memory of this.#both) memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
-  }
-
-  leavePage(page: number): void {
-    assert(!this.#isBusy, "a page was left behind during a step");
-    const { pageSize } = this.settings;
-    this.#windowed.fill(0xdead, page * pageSize, (page + 1) * pageSize);
-  }
-
-  discardPages(first: number, count: number): number {
-    assert(!this.#isBusy, "pages were given back during a step");
-    const { pageSize } = this.settings;
-    for (const memory of this.#both) memory.fill(0xdead, first * pageSize, (first + count) * pageSize);
-    return count;
-  }
-
-  #one(step: StepSequence, written: Map<number, number>): StepResult {
-    const { pageSize } = this.settings;
-    const at = (position: number) =>
-      (step.pages[this.statePages + Math.floor(position / pageSize)] as number) * pageSize + position % pageSize;
-    const statePlaces = Array.from({ length: this.statePages }, (_, index) => (step.pages[index] as number) * pageSize);
-    const error = this.#fault(step);
-    if (error) {
-      // What a step that failed leaves of a state is not one.
-      for (const place of statePlaces) this.#memory[place] = 0xbad;
-      return { error, logits: new Float32Array(0) };
-    }
-    let state = 0;
-    const drafts = step.drafts ?? 0;
-    const states: number[] = [];
-    if (step.hidden) {
-      assertEquals(step.tokens.length, 0);
-      const [high, low] = step.hidden as unknown as [number, number];
-      state = high * 65_536 + low;
-    } else {
-      assert(step.tokens.length > 0, "nothing to read");
-      const capacity = (step.pages.length - this.statePages) * pageSize;
-      assert(step.position + step.tokens.length <= capacity, "too few pages");
-      state = step.position === 0 ? 0 : this.#memory[at(step.position - 1)] as number;
-      if (step.position > 0) {
-        statePlaces.forEach((place, index) => assertEquals(this.#memory[place], (state ^ index) >>> 0, "the state"));
-      }
-      const seen = this.window === 0 ? step.position : Math.max(0, step.position - this.window + 1);
-      for (let position = seen; position < step.position; position++) {
-        assert(this.#windowed[at(position)] === this.#memory[at(position)], "what the window shows is gone");
-      }
-      for (let index = 0; index < step.tokens.length; index++) {
-        state = mix(state, step.tokens[index] as number);
-        const place = at(step.position + index);
-        assert(!written.has(place), "two sequences write to one place");
-        written.set(place, step.id);
-        this.#memory[place] = this.#windowed[place] = state;
-        states.push(state);
-      }
-    }
-    const result: { -readonly [Key in keyof StepResult]: StepResult[Key] } = {
-      logits: new Float32Array(step.logits === "none" ? 0 : step.logits === "last" ? 1 : step.tokens.length),
-    };
-    if (step.sample) {
-      const { seed, choices } = step.sample.sampler as unknown as FakeSampler;
-      const chosen: Choice[] = [];
-      for (let index = 0; index <= drafts; index++) {
-        const at = states[states.length - 1 - drafts + index] ?? state;
-        const token = choose(at, seed, choices + index, this.#vocabulary);
-        chosen.push({ token });
-        if (token !== step.tokens[step.tokens.length - drafts + index]) break;
-      }
-      result.choices = chosen;
-    }
-    // Of the drafts, the state takes those that were right.
-    const kept = states[states.length - 1 - drafts + Math.max(0, (result.choices?.length ?? 1) - 1)];
-    if (kept !== undefined) {
-      statePlaces.forEach((place, index) => {
-        assert(!written.has(place), "two sequences write to one state");
-        written.set(place, step.id);
-        this.#memory[place] = (kept ^ index) >>> 0;
-      });
-    }
-    assert(drafts === 0 || !step.keep, "a state behind a guess");
-    if (step.keep) result.hidden = Float32Array.of(Math.floor(state / 65_536), state % 65_536);
-    return result;
-  }
-}
-
 /** What a schedule came to. */
 export interface Tally {
   requests: number;
@@ -286,6 +73,8 @@ export interface Tally {
   preemptions: number;
   drafted: number;
   kept: number;
+  chained: number;
+  late: number;
   tokensSaved: number;
   savedByStates: number;
   evictions: number;
@@ -336,6 +125,7 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     weights: new Map([["b", 3]]),
     clock,
   });
+  const tokensAhead = random(3) === 0 ? 0 : 1 + random(6);
   const stem = Array.from({ length: 48 }, () => random(vocabulary));
   const requests = 2 + random(12);
   const open = new Set<Sequence>();
@@ -374,9 +164,13 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
               },
             },
           }
-          : guesses
-          ? { guesser: new FakeGuesser(random, prompt, expected(prompt, seed, count + 12, vocabulary)) }
-          : {}),
+          : {
+            ...(random(5) > 0 ? { ahead: tokensAhead } : {}),
+            ...(random(4) === 0 ? { ends: new Set([random(vocabulary)]) } : {}),
+            ...(guesses
+              ? { guesser: new FakeGuesser(random, prompt, expected(prompt, seed, count + 12, vocabulary)) }
+              : {}),
+          }),
       });
     } catch (error) {
       if (!(error instanceof QueueFullError)) throw error;
@@ -444,6 +238,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   tally.requests += requests;
   tally.drafted += drafting.drafted;
   tally.kept += drafting.kept;
+  tally.chained += engine.chained;
+  tally.late += engine.late;
   tally.preemptions += scheduler.meter.preemptions;
   tally.tokensSaved += store.cache?.stats().tokensSaved ?? 0;
   if (statePages > 0) tally.savedByStates += store.cache?.stats().tokensSaved ?? 0;

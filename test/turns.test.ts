@@ -7,10 +7,11 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
-import type { SequenceOptions } from "../src/batching/sequence.ts";
+import type { SequenceOptions } from "../src/batching/sequence_options.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { expected, FakeEngine, FakeSampler, randomFrom } from "./simulation.ts";
+import { expected, FakeEngine, FakeSampler } from "./fake-engine.ts";
+import { randomFrom } from "./simulation.ts";
 
 const vocabulary = 1000;
 const pageSize = 32;

@@ -35,6 +35,8 @@ pub const Sequence = struct {
     pages: []const u32,
     /// The pages that hold its state.
     state: []const u32,
+    /// Whether what its choices go by comes late, but for the first of a chain.
+    late: bool,
     /// A hidden state that was handed out before, in place of tokens: only the last norm and the output are left to do.
     hidden: []const f32,
     /// Index of its first token in the batch.
@@ -112,6 +114,11 @@ pub const Batch = struct {
     pooling: Pooling = .{},
     /// 0: as many as the engine has.
     threads: u32 = 0,
+    /// Rounds of a chain; 1: it is none.
+    rounds: u32 = 1,
+    granted: u32 = 1,
+    /// Tokens that end a chain.
+    ends: []const u32 = &.{},
 
     pub const Error = error{ Refused, OutOfMemory };
 
@@ -173,6 +180,9 @@ pub const Batch = struct {
         batch.run_inline = header.runs_inline;
         batch.threads = header.threads;
         try batch.readPooling(header, bounds, report);
+        batch.rounds = header.rounds;
+        batch.granted = header.granted;
+        batch.ends = try words.list(u32, header.ends);
         if (header.sequences == 0 or header.sequences > bounds.sequences) try refuse(report, "sequences of a batch", 0, 1, bounds.sequences, header.sequences);
         if (header.tokens > bounds.batch_tokens) try refuse(report, "tokens of a batch", 0, 0, bounds.batch_tokens, header.tokens);
 
@@ -226,7 +236,12 @@ pub const Batch = struct {
         if (given.second_type > if (bounds.token_types > 1) given.tokens else 0) try refuse(report, "tokens of type 1", index, 0, if (bounds.token_types > 1) given.tokens else 0, given.second_type);
         if (bounds.positions > 0 and given.position + given.tokens > bounds.positions) try refuse(report, "positions that the model knows", index, 1, bounds.positions, given.position + given.tokens);
         const capacity = @min(@as(u64, given.pages - state_pages) * bounds.page_size, limits.context_max);
-        const end = @as(u64, given.position) + given.tokens;
+        const end = @as(u64, given.position) + given.tokens + (batch.rounds - 1);
+        const is_plain = given.tokens == 1 and given.choices == 1 and given.logits == .none and !given.keep and !bounds.whole;
+        // What comes late comes from the very thread that an inline step keeps.
+        const waits_for_itself = given.late and batch.run_inline;
+        if (batch.rounds > 1 and waits_for_itself) try refuse(report, "late choices of an inline chain", index, 0, 0, 1);
+        if (batch.rounds > 1 and !is_plain) try refuse(report, "tokens of a chained sequence", index, 1, 1, given.tokens);
         if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
         if (!has_tokens and (given.logits == .all or given.keep)) try refuse(report, "logits of a hidden state", index, 0, 1, @intFromEnum(given.logits));
         const choices_most = if (has_tokens) given.tokens else 1;
@@ -248,6 +263,7 @@ pub const Batch = struct {
             .choice_count = given.choices,
             .keep = given.keep,
             .second_type = given.second_type,
+            .late = given.late,
             .first_adapter = first_adapter,
             .adapter_count = given.adapters,
             .hidden = hidden,
@@ -362,22 +378,29 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 6, .value = 1 }, // norms of what is not pooled
         .{ .at = 7, .value = 1 },
         .{ .at = 8, .value = 1 },
-        .{ .at = 10, .value = 15 }, // position past the pages
-        .{ .at = 10, .value = 0xffff_ffff },
-        .{ .at = 11, .value = 0 },
-        .{ .at = 12, .value = 0xffff_ffff },
-        .{ .at = 13, .value = 3 },
-        .{ .at = 14, .value = 3 }, // more choices than tokens
-        .{ .at = 15, .value = 2 }, // keep
-        .{ .at = 16, .value = 2 }, // hidden beside tokens
+        .{ .at = 9, .value = 0 }, // rounds
+        .{ .at = 9, .value = 2 }, // rounds of what is no chain
+        .{ .at = 9, .value = 33 },
+        .{ .at = 10, .value = 0 }, // granted rounds
+        .{ .at = 10, .value = 33 },
+        .{ .at = 11, .value = 1 }, // a token that ends chains: what follows is one word short
+        .{ .at = 11, .value = 0xffff_ffff },
+        .{ .at = 13, .value = 15 }, // position past the pages
+        .{ .at = 13, .value = 0xffff_ffff },
+        .{ .at = 14, .value = 0 },
+        .{ .at = 15, .value = 0xffff_ffff },
         .{ .at = 16, .value = 3 },
-        .{ .at = 17, .value = 1 }, // types of a model without
-        .{ .at = 18, .value = 1 }, // an adapter that there is none of
-        .{ .at = 18, .value = 9 },
-        .{ .at = 20, .value = 10 }, // token
-        .{ .at = 21, .value = 4 }, // page
-        .{ .at = 27, .value = 0 }, // a sampler that is not announced
-        .{ .at = 35, .value = 99 }, // steps of its sampler
+        .{ .at = 17, .value = 3 }, // more choices than tokens
+        .{ .at = 18, .value = 2 }, // keep
+        .{ .at = 19, .value = 2 }, // hidden beside tokens
+        .{ .at = 19, .value = 3 },
+        .{ .at = 20, .value = 1 }, // types of a model without
+        .{ .at = 21, .value = 1 }, // an adapter that there is none of
+        .{ .at = 21, .value = 9 },
+        .{ .at = 24, .value = 10 }, // token
+        .{ .at = 25, .value = 4 }, // page
+        .{ .at = 31, .value = 0 }, // a sampler that is not announced
+        .{ .at = 40, .value = 99 }, // steps of its sampler
     });
 }
 
@@ -391,12 +414,12 @@ test "a hidden state comes in place of tokens" {
     try sampler_zig.writeTest(&writer);
     try std.testing.expectEqual([2]u32{ 1, 1 }, try testParse(writer.words.items));
     try testWrong(&writer, &.{
-        .{ .at = 10, .value = 1 << 21 }, // position
-        .{ .at = 11, .value = 1 }, // tokens beside it
-        .{ .at = 13, .value = 2 }, // logits of all tokens
-        .{ .at = 15, .value = 1 }, // keep
-        .{ .at = 16, .value = 1 }, // floats
-        .{ .at = 16, .value = 0 },
+        .{ .at = 13, .value = 1 << 21 }, // position
+        .{ .at = 14, .value = 1 }, // tokens beside it
+        .{ .at = 16, .value = 2 }, // logits of all tokens
+        .{ .at = 18, .value = 1 }, // keep
+        .{ .at = 19, .value = 1 }, // floats
+        .{ .at = 19, .value = 0 },
     });
 }
 
@@ -418,8 +441,8 @@ test "of whole texts what is asked for must fit the model" {
         .{ .at = 4, .value = 1 }, // rows that are cut
         .{ .at = 5, .value = 1 }, // scores without a rank head
         .{ .at = 7, .value = 3 }, // more dimensions than there are
-        .{ .at = 10, .value = 1 }, // a text that does not begin at 0
-        .{ .at = 17, .value = 4 }, // more tokens of type 1 than tokens
+        .{ .at = 13, .value = 1 }, // a text that does not begin at 0
+        .{ .at = 20, .value = 4 }, // more tokens of type 1 than tokens
     }) |wrong| {
         const before = words[wrong.at];
         words[wrong.at] = wrong.value;

@@ -10,7 +10,9 @@ const os = @import("../host/os.zig");
 const Report = @import("../host/report.zig").Report;
 const Words = @import("../host/words.zig").Words;
 const Sequence = @import("batch.zig").Sequence;
-const step = @import("step.zig").step;
+const step = @import("step.zig");
+const chain_zig = @import("chain.zig");
+const Chain = chain_zig.Chain;
 const memory = @import("../host/memory.zig");
 const Choice = @import("batch.zig").Choice;
 const kinds = @import("layers/kinds.zig");
@@ -23,8 +25,14 @@ const Workspace = @import("workspace.zig").Workspace;
 const conductor = @import("../threads/conductor.zig");
 const Task = conductor.Task;
 
-/// A step is queued or runs (`busy`), or its results wait to be taken.
-const State = enum(u32) { idle, busy, done };
+/// A step is queued or runs (`busy`), or its results wait to be taken; of a chain, some while it goes on (`ahead`).
+const State = enum(u32) { idle, busy, done, ahead };
+
+/// What the step in flight does next. Between both it may have to wait for what its choices go by.
+const Stage = enum { pass, choices };
+
+/// How long a turn of the conductor waits for that: other engines have theirs in between.
+const late_wait_ns = std.time.ns_per_ms;
 
 pub const Engine = struct {
     /// What `state` holds while a step is queued or runs: what a waiting thread compares with.
@@ -36,6 +44,10 @@ pub const Engine = struct {
     /// What each kind of layer works in besides.
     kinds_scratch: kinds.Scratch,
     scratch_memory: []align(64) u8,
+    chain: Chain = .{},
+    stage: Stage = .pass,
+    /// How long the step in flight has computed.
+    spent_ns: u64 = 0,
 
     lock: os.Lock = .{},
     state: std.atomic.Value(u32) = .init(@intFromEnum(State.idle)),
@@ -92,6 +104,18 @@ pub const Engine = struct {
     pub const SubmitError = error{ Refused, OutOfMemory, Busy, NoThread };
 
     pub fn submit(engine: *Engine, bytes: []const u8, report: *Report) SubmitError!void {
+        try engine.prepare(bytes, report);
+        // Another engine may be driving the pool: then the step waits for its turn like any other.
+        if (engine.work.batch.run_inline and conductor.tryRunHere(&engine.task)) return;
+        conductor.enqueue(&engine.task) catch |err| {
+            engine.state.store(@intFromEnum(State.idle), .release);
+            engine.object.release();
+            return err;
+        };
+    }
+
+    /// Copies a batch; the engine is busy with it from here on.
+    fn prepare(engine: *Engine, bytes: []const u8, report: *Report) SubmitError!void {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.state.load(.acquire) != @intFromEnum(State.idle)) return error.Busy;
@@ -112,27 +136,84 @@ pub const Engine = struct {
             .pooled_width = Pooled.widthOf(engine.work.model),
         }, report);
         try engine.work.adapting.reserve(&engine.work.batch);
+        try engine.chain.begin(&engine.work.batch);
         engine.state.store(@intFromEnum(State.busy), .release);
         engine.object.retain(); // the step's
-        // Another engine may be driving the pool: then the step waits for its turn like any other.
-        if (engine.work.batch.run_inline and conductor.tryRunHere(&engine.task)) return;
-        conductor.enqueue(&engine.task) catch |err| {
-            engine.state.store(@intFromEnum(State.idle), .release);
-            engine.object.release();
-            return err;
-        };
     }
 
+    /// A round of a chain, or the whole step; true where another follows, or the choices wait for something.
     fn run(task: *Task) bool {
         const engine: *Engine = @fieldParentPtr("task", task);
-        step(&engine.work, &engine.kinds_scratch);
+        if (engine.stage == .pass) {
+            const begin = os.nowNs();
+            engine.stage = if (step.computeLogits(&engine.work, &engine.kinds_scratch)) .choices else .pass;
+            engine.spent_ns = os.nowNs() - begin;
+        }
+        if (engine.stage == .choices) {
+            if (!engine.waitForLate()) return true;
+            const begin = os.nowNs();
+            step.choose(&engine.work, &engine.kinds_scratch);
+            engine.spent_ns += os.nowNs() - begin;
+            engine.stage = .pass;
+        }
+        if (engine.endRound()) return true;
         engine.object.announce(&engine.state, @intFromEnum(State.done));
         return false;
     }
 
+    /// Waits a while for what the choices go by; whether all is there.
+    fn waitForLate(engine: *Engine) bool {
+        if (engine.work.batch.rounds == 1) return true;
+        const seen = engine.chain.arrivals.load(.acquire);
+        if (engine.work.freed.load(.acquire) or engine.chain.isComplete(&engine.work.batch)) return true;
+        os.futexWait(&engine.chain.arrivals, seen, late_wait_ns);
+        return engine.work.freed.load(.acquire) or engine.chain.isComplete(&engine.work.batch);
+    }
+
+    fn endRound(engine: *Engine) bool {
+        if (engine.work.batch.rounds == 1) return false;
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (!engine.chain.endRound(&engine.work.batch, engine.spent_ns)) return false;
+        engine.state.store(@intFromEnum(State.ahead), .release);
+        os.futexWakeAll(&engine.state);
+        return true;
+    }
+
     /// Whether a step is queued or runs.
     pub fn busy(engine: *const Engine) bool {
-        return engine.state.load(.acquire) == @intFromEnum(State.busy);
+        return switch (@as(State, @enumFromInt(engine.state.load(.acquire)))) {
+            .busy, .ahead => true,
+            .idle, .done => false,
+        };
+    }
+
+    /// How many rounds of the chain in flight may run in all; false where no further one follows.
+    pub fn grant(engine: *Engine, rounds: u32) bool {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (!engine.busy() or engine.work.batch.rounds == 1 or engine.chain.over) return false;
+        engine.chain.granted = rounds;
+        return true;
+    }
+
+    /// Hands over what the choice of a sequence in the round in flight goes by; false where that is not awaited.
+    pub fn takeLate(engine: *Engine, id: u32, bytes: []const u8, report: *Report) SubmitError!bool {
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        if (!engine.busy() or engine.work.batch.rounds == 1) return false;
+        for (engine.work.batch.active(), 0..) |*sequence, number| {
+            if (sequence.id != id) continue;
+            return engine.chain.takeLate(&engine.work.batch, number, bytes, engine.work.model.traits.vocabulary, report) catch |err| switch (err) {
+                error.Refused => error.Refused,
+                error.OutOfMemory => error.OutOfMemory,
+                error.Short => {
+                    _ = report.fail(.invalid_argument, "choice", "", .{ "more than {d} bytes", .{bytes.len} }, "");
+                    return error.Refused;
+                },
+            };
+        }
+        return false;
     }
 
     pub const TakeError = error{ Busy, Short };
@@ -143,8 +224,12 @@ pub const Engine = struct {
     pub fn take(engine: *Engine, results: []u8, floats: []u8) TakeError!u32 {
         engine.lock.acquire();
         defer engine.lock.unlock();
-        if (engine.busy()) return error.Busy;
-        if (engine.state.load(.acquire) == @intFromEnum(State.idle)) return 0;
+        switch (@as(State, @enumFromInt(engine.state.load(.acquire)))) {
+            .busy => return error.Busy,
+            .idle => return 0,
+            .done, .ahead => {},
+        }
+        if (engine.work.batch.rounds > 1) return engine.takeRounds(results);
         const sequences = engine.work.batch.active();
         var records: usize = 0;
         var floats_wanted: usize = 0;
@@ -162,9 +247,27 @@ pub const Engine = struct {
             at += engine.takeFloats(sequence, floats[at..]);
         }
         std.debug.assert(record == records and at == floats_wanted * @sizeOf(f32));
+        engine.rest();
+        return @intCast(records);
+    }
+
+    /// The rounds of a chain that were not taken yet.
+    fn takeRounds(engine: *Engine, results: []u8) error{Short}!u32 {
+        const chain = &engine.chain;
+        const count = engine.work.batch.count;
+        std.debug.assert(chain.taken <= chain.ended and chain.ended * count <= chain.results.len);
+        const records = std.mem.sliceAsBytes(chain.results[chain.taken * count .. chain.ended * count]);
+        if (results.len < records.len) return error.Short;
+        @memcpy(results[0..records.len], records);
+        const rounds = chain.ended - chain.taken;
+        chain.taken = chain.ended;
+        if (engine.state.load(.acquire) == @intFromEnum(State.done)) engine.rest() else engine.state.store(@intFromEnum(State.busy), .release);
+        return rounds * count;
+    }
+
+    fn rest(engine: *Engine) void {
         engine.work.batch.releaseAdapters();
         engine.state.store(@intFromEnum(State.idle), .release);
-        return @intCast(records);
     }
 
     fn takeChoices(engine: *const Engine, sequence: *const Sequence, results: []u8) usize {
@@ -176,6 +279,7 @@ pub const Engine = struct {
                 .status = sequence.status.code(),
                 .token = if (choice) |own| own.token orelse wire.marks.no_token else wire.marks.no_token,
                 .rows = if (index == 0) rowsToTake(sequence) else 0,
+                .milliseconds = chain_zig.milliseconds(engine.spent_ns),
                 .sampled = if (choice) |own| own.sampled else .{},
             };
             @memcpy(results[index * @sizeOf(Result) ..][0..@sizeOf(Result)], std.mem.asBytes(&result));
@@ -335,6 +439,7 @@ pub const Engine = struct {
         for (engine.work.batch.active()) |*sequence| {
             if (sequence.id != id) continue;
             sequence.cancelled.store(true, .release);
+            engine.chain.wake();
             return true;
         }
         return false;
@@ -343,11 +448,13 @@ pub const Engine = struct {
     /// The step in flight, if any, ends at the next layer; memory goes when it has.
     pub fn abandon(engine: *Engine) void {
         engine.work.freed.store(true, .release);
+        engine.chain.wake();
     }
 
     fn destroy(object: *handle.Object) void {
         const engine: *Engine = @fieldParentPtr("object", object);
         engine.work.batch.deinit();
+        engine.chain.deinit();
         engine.work.adapting.deinit();
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         if (engine.work.sums) |*sums| sums.deinit(os.allocator);

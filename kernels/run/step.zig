@@ -19,11 +19,24 @@ const Pass = @import("pass.zig").Pass;
 const Workspace = @import("workspace.zig").Workspace;
 const row = @import("pass.zig").row;
 
-pub fn step(work: *Workspace, scratch: *kinds.Scratch) void {
+/// From tokens to logits; false where no token is to be chosen.
+pub fn computeLogits(work: *Workspace, scratch: *kinds.Scratch) bool {
     var run: Step = .{ .pass = .init(work), .scratch = scratch };
     run.prepare();
-    if (run.pass.tokens > 0 and !run.layers()) return;
-    if (run.heedCancels()) run.finish();
+    if (run.pass.tokens > 0 and !run.layers()) return false;
+    if (!run.heedCancels()) return false;
+    if (work.batch.pooling.kind != .none) pooling.run(&run.pass, &work.pooled);
+    if (work.batch.logit_rows == 0) return false;
+    run.logits();
+    return true;
+}
+
+/// Chooses the tokens of a step whose logits are there.
+pub fn choose(work: *Workspace, scratch: *kinds.Scratch) void {
+    var run: Step = .{ .pass = .init(work), .scratch = scratch };
+    if (!run.heedCancels()) return;
+    pool.parallel(run.pass.threads, work.batch.count, &run, Step.chooseOf);
+    kinds.takeDrafts(&run.pass, scratch);
 }
 
 const Step = struct {
@@ -151,18 +164,14 @@ const Step = struct {
         run.readFirst(token);
     }
 
-    /// The last norm and the output rows that are needed, then the choices.
-    fn finish(run: *Step) void {
+    /// The last norm and the output rows that are needed.
+    fn logits(run: *Step) void {
         const pass = &run.pass;
-        if (pass.work.batch.pooling.kind != .none) pooling.run(pass, &pass.work.pooled);
         const rows = pass.work.batch.logit_rows;
-        if (rows == 0) return;
         pass.rows = .logits;
         pass.setInput(rows, pass.model.output);
         pool.parallel(pass.threads, rows, run, normForLogits);
         pass.multiply(&.{.{ .matrix = pass.model.output, .out = pass.scratch.logits, .stride = pass.scratch.vocabulary_stride }});
-        pool.parallel(pass.threads, pass.work.batch.count, run, choose);
-        kinds.takeDrafts(pass, run.scratch);
     }
 
     fn normForLogits(context: *anyopaque, row_index: u32, _: u32) void {
@@ -180,16 +189,16 @@ const Step = struct {
         if (pass.level.quantizeSpans(&pass.input.activations, row_index, 0, spans) != 0) pass.fail(token);
     }
 
-    fn choose(context: *anyopaque, item: u32, thread: u32) void {
+    fn chooseOf(context: *anyopaque, item: u32, thread: u32) void {
         const run: *const Step = @ptrCast(@alignCast(context));
         const pass = &run.pass;
         const sequence = &pass.sequences()[item];
         const traits = &pass.model.traits;
         for (0..sequence.logit_rows) |index| {
-            const logits = pass.scratch.logitRow(sequence.logit_row + index);
-            if (traits.logit_scale != 1) pass.level.scale(logits.ptr, traits.logit_scale, traits.vocabulary, logits.ptr);
-            if (traits.logit_softcap != 0) pass.level.softcap(logits.ptr, traits.logit_softcap, traits.vocabulary, logits.ptr);
-            if (!allFinite(logits[0..traits.vocabulary])) sequence.status = .non_finite;
+            const values = pass.scratch.logitRow(sequence.logit_row + index);
+            if (traits.logit_scale != 1) pass.level.scale(values.ptr, traits.logit_scale, traits.vocabulary, values.ptr);
+            if (traits.logit_softcap != 0) pass.level.softcap(values.ptr, traits.logit_softcap, traits.vocabulary, values.ptr);
+            if (!allFinite(values[0..traits.vocabulary])) sequence.status = .non_finite;
         }
         if (sequence.status != .ok) return;
         const choices = pass.work.batch.choicesOf(sequence);

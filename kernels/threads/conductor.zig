@@ -38,14 +38,13 @@ pub fn enqueue(task: *Task) Error!void {
     os.futexWakeAll(&queued);
 }
 
-/// Runs one turn of a task on the calling thread if no other thread drives the pool; false: nothing was done.
+/// Runs all turns of a task on the calling thread if no other thread drives the pool; false: nothing was done.
 pub fn tryRunHere(task: *Task) bool {
     if (!pool.driver.tryAcquire()) return false;
     defer pool.driver.unlock();
     const saved = fpu.enter();
     defer saved.restore();
-    const again = task.run(task);
-    std.debug.assert(!again);
+    while (task.run(task)) {}
     return true;
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import type { AdapterUse } from "../model/adapter.ts";
-import type { SequenceOptions } from "./sequence.ts";
+import type { SequenceOptions } from "./sequence_options.ts";
 
 /** Begins a salt that names adapters. A salt that begins so by itself gets it once more, so that none is taken for another. */
 const mark = "\u0001";

@@ -5,13 +5,14 @@
  * @module
  */
 import type { DraftModels } from "./drafting/draft_model.ts";
-import { type DraftOption, guesserOf } from "./drafting/options.ts";
+import { type DraftOption, guesserOf, hasChangingMask } from "./drafting/options.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { type Completion, completionOf, Piece, type ToldChoice } from "./completion.ts";
 import type { ResolvedConstraint } from "../grammar/options.ts";
 import { checkLength, type PromptHost } from "./prompt.ts";
 import type { Resume } from "./resume.ts";
-import type { Sequence, SequenceOptions } from "./sequence.ts";
+import type { Sequence } from "./sequence.ts";
+import type { SequenceOptions } from "./sequence_options.ts";
 import { type LogitsProcessor, processing } from "../sampling/logits_processor.ts";
 import type { Sampling } from "../sampling/resolve.ts";
 import type { Adapters } from "../model/adapter.ts";
@@ -86,6 +87,8 @@ export class Answer {
   readonly #tokens: number[] = [];
   readonly #logprobs: ToldChoice[] = [];
   readonly #most: number;
+  /** Mirostat's threshold after the last token. */
+  #mu: number;
   #sequence: Sequence | undefined;
   #stopReason: Completion["stopReason"];
   /** A piece of which text is held back: if the next token ends the text, the rest is this piece's. */
@@ -105,6 +108,7 @@ export class Answer {
     this.#stopReason = this.#most === options.maxTokens ? "maxTokens" : "context";
     this.isEnded = this.#most === 0;
     if (options.resume) this.#resume(options.resume);
+    this.#mu = this.#sampler.mu;
   }
 
   /** Takes over the tokens of a request that broke off: everything is then as it was after the last of them. */
@@ -127,8 +131,11 @@ export class Answer {
   /** Enters the scheduler. */
   enter(): Sequence {
     const { ids, place, sampling } = this.#begun;
-    const { logitsProcessor, top, draft } = this.#options;
+    const { logitsProcessor, top, draft, stops } = this.#options;
     const { scheduler, draftModels, tokenizer } = this.#host;
+    const isReadAlone = logitsProcessor !== undefined || hasChangingMask(sampling);
+    // What a recurrent layer has come to behind a stop string is of no use to what follows the text.
+    const isCutBack = stops.length > 0 && scheduler.store.statePages > 0;
     return this.#sequence = scheduler.add({
       ...place,
       prompt: this.#tokens.length === 0 ? ids : Uint32Array.from([...ids, ...this.#tokens]),
@@ -136,6 +143,8 @@ export class Answer {
       positions: ids.length + this.#most - 1,
       sample: { sampler: this.#sampler, top },
       guesser: guesserOf({ draft, sampling, logitsProcessor }, draftModels, tokenizer.endOfGeneration),
+      ahead: isReadAlone || isCutBack ? 0 : scheduler.tokensAhead,
+      ends: tokenizer.endOfGeneration,
       process: logitsProcessor && processing(logitsProcessor, ids, this.#tokens),
     });
   }
@@ -143,6 +152,7 @@ export class Answer {
   /** Takes a token; gives the pieces that are complete now. */
   take(choice: Choice): Piece[] {
     const { token } = choice;
+    this.#mu = choice.mu ?? this.#mu;
     if (this.#host.tokenizer.endOfGeneration.has(token)) return this.cut("endOfText");
     const held = this.#held;
     this.#held = undefined;
@@ -150,10 +160,12 @@ export class Answer {
     this.#tokens.push(token);
     if (this.#options.top !== undefined && choice.top) this.#logprobs.push(choice as ToldChoice);
     let text = this.#text.push(token);
-    const isLast = this.#tokens.length === this.#most || this.#sampler.isDone;
+    // A constraint may be where tokens have led it that were not taken yet.
+    const isDone = this.#sampler.isDone && this.#sequence?.hasReady !== true;
+    const isLast = this.#tokens.length === this.#most || isDone;
     if (isLast) text += this.#text.end();
     if (this.#text.stopped) this.#end("stop");
-    else if (isLast) this.#end(this.#sampler.isDone ? "endOfText" : this.#stopReason);
+    else if (isLast) this.#end(isDone ? "endOfText" : this.#stopReason);
     if (this.#text.isHolding && !this.isEnded) this.#held = { text, choice };
     else pieces.push(new Piece(text, choice));
     return pieces;
@@ -189,7 +201,7 @@ export class Answer {
       seed: seedOf(this.#begun.sampling.seed),
       sampling: this.#sampler.report,
       ...(this.#options.top === undefined ? {} : { logprobs: this.#logprobs }),
-      ...(this.#sampler.hasMu ? { mu: this.#sampler.mu } : {}),
+      ...(this.#sampler.hasMu ? { mu: this.#mu } : {}),
     });
   }
 }

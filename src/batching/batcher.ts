@@ -181,7 +181,7 @@ export class Batcher {
     return new PieceStream(new Generation(() => prepared), readAhead);
   }
 
-  /** Continues `prompt`, piece by piece: nothing happens before the first is asked for, and none is made ahead. */
+  /** Continues `prompt`, piece by piece: nothing happens before the first is asked for. */
   generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, Completion, void> {
     checkPrompt(prompt);
     return new Generation(() => prepareRequest(this.#host(), prompt, readOptions(generateFields, options)));

@@ -11,7 +11,7 @@ export function canChoose(sequence: Sequence): boolean {
     sequence.options.sample?.sampler.assertChoice();
     return true;
   } catch (error) {
-    sequence.end(error);
+    sequence.fail(error);
     return false;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One request: a prompt goes in, pieces of text come out, as an async generator. It asks its sequence for a token when its
- * reader asks for a piece, so a slow reader costs nothing, and `break`, `return()` or a signal ends it at once, even while
+ * reader asks for a piece, so a slow reader costs no more than the tokens that its sequence may be ahead, and `break`, `return()` or a signal ends it at once, even while
  * a token is being made.
  *
  * @module

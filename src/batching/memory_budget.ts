@@ -7,7 +7,8 @@
 import { InvalidArgumentError, OutOfMemoryError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
-import { type EngineSettings, kvSizes } from "../engine/engine.ts";
+import { kvSizes } from "../engine/engine.ts";
+import type { EngineSettings } from "../engine/step.ts";
 import { pagesFor } from "../engine/page_pool.ts";
 import { weightOf, windowsOf } from "./windows.ts";
 import { chunkMost } from "../engine/step_times.ts";

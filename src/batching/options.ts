@@ -116,6 +116,13 @@ export interface BatcherOptions {
    */
   readonly patienceSteps?: number;
   /**
+   * How many tokens of a request may be chosen before its reader asks for them, so that no step waits for the reader or for
+   * JavaScript; 0: none. Results do not depend on it. A `logitsProcessor` or a `TokenMask` may change between two tokens, so a
+   * request with one is never ahead.
+   * @default {4}
+   */
+  readonly tokensAhead?: number;
+  /**
    * Shares of the work for tenants, by name; numbers above 0. A tenant that is not named has 1.
    * @default {{}}
    */
@@ -172,6 +179,12 @@ export const batcherFields = {
     most: 1 << 24,
     default: 512,
   }),
+  tokensAhead: integer({
+    about: "Tokens of a request that may be chosen before its reader asks for them.",
+    least: 0,
+    most: LIMITS.chainRoundsMax - 1,
+    default: 4,
+  }),
   tenants: other<Readonly<Record<string, number>>, ReadonlyMap<string, number>>()(
     {
       about: "Shares of the work for tenants, by name.",
@@ -203,6 +216,7 @@ export function resolveBatcherOptions(options: BatcherOptions) {
       maxWaitMs: read.maxWaitMs,
       patience: read.patienceSteps,
       weights: read.tenants,
+      tokensAhead: read.tokensAhead,
     },
   };
 }

@@ -6,7 +6,7 @@
  */
 import { assertNotAborted, cancelledBy } from "../options/checks.ts";
 import type { Scheduler } from "./scheduler.ts";
-import type { SequenceOptions } from "./sequence.ts";
+import type { SequenceOptions } from "./sequence_options.ts";
 
 /** What is read, and where its logits go. */
 export interface LogitsRequest extends Pick<SequenceOptions, "tenant" | "salt" | "adapters"> {

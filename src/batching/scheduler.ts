@@ -1,13 +1,13 @@
 /**
- * Runs the sequences of one engine. A sequence asks for a token when its reader does; one that does not ask costs nothing, so
- * a slow reader holds up no other. Sequences that ask get a place in the batch, in turn (`fairness.ts`, `admission.ts`).
+ * Runs the sequences of one engine. A sequence asks for a token when its reader does, and for a few that it may be
+ * ahead of its reader; one that does not ask costs nothing, so a slow reader holds up no other. Sequences that ask get a place in the batch, in turn (`fairness.ts`, `admission.ts`).
  * Before each step, prompts take over what the cache has of them (`shared_beginnings.ts`); then the step is decided
- * (`plan_step.ts`), carried out and run. The event loop gets its turn between any two steps.
+ * (`plan_step.ts`), carried out and run (`steps.ts`). The event loop gets its turn between any two steps.
  *
  * @module
  */
 import { type LightGPTError, QueueFullError } from "../../ffi/errors.ts";
-import type { StepResult, StepRunner, StepSequence } from "../engine/engine.ts";
+import type { StepRunner } from "../engine/step.ts";
 import type { StepTimes } from "../engine/step_times.ts";
 import { hasPagesFor } from "./admission.ts";
 import { BetweenSteps } from "./between_steps.ts";
@@ -19,12 +19,13 @@ import { PageTable } from "./page_table.ts";
 import { type Member, planStep, type StepPlan } from "./plan_step.ts";
 import { goesBefore, Precedence } from "./precedence.ts";
 import { withAdapters } from "./adapters.ts";
-import { canChoose } from "./can_choose.ts";
 import { allPinned, closed, expired } from "./errors.ts";
 import type { AdapterUse } from "../model/adapter.ts";
-import { Sequence, type SequenceOptions, type SequenceOwner } from "./sequence.ts";
+import { Sequence, type SequenceOwner } from "./sequence.ts";
+import type { SequenceOptions } from "./sequence_options.ts";
 import { takeOver } from "./shared_beginnings.ts";
 import { Meter } from "./stats.ts";
+import { Steps } from "./steps.ts";
 import type { SequenceState } from "./types.ts";
 
 /** Options for a scheduler; all have been checked. */
@@ -39,6 +40,8 @@ export interface SchedulerOptions {
   readonly weights: ReadonlyMap<string, number>;
   /** The adapters of sequences that say nothing. Default: none. */
   readonly adapters?: AdapterUse;
+  /** Tokens of a sequence that may be chosen before its reader asks for them, where nothing speaks against it. Default 0. */
+  readonly tokensAhead?: number;
   /** What guesses the tokens of sequences that have a guesser. Default: nothing. */
   readonly drafting?: Drafting;
   /** Default: the clock on the wall. */
@@ -68,8 +71,8 @@ export class Scheduler implements SequenceOwner {
   /** The sequence that went on when none could. */
   #leader: Sequence | undefined;
   readonly #between = new BetweenSteps();
+  readonly #steps: Steps;
   #nextId = 0;
-  #step = 0;
   #running: Promise<void> | undefined;
   #gathered: (() => void) | undefined;
   #closed = false;
@@ -84,6 +87,21 @@ export class Scheduler implements SequenceOwner {
     this.#clock = options.clock ?? wallClock;
     this.#fairness = new Fairness(options.patience, options.weights);
     if (store.tree) store.tree.pins.transferred = () => this.#between.wake();
+    this.#steps = new Steps({
+      runner,
+      store,
+      times,
+      meter: this.meter,
+      fairness: this.#fairness,
+      clock: this.#clock,
+      drafting: options.drafting,
+      running: this.#open.running,
+    });
+  }
+
+  /** Tokens of a sequence that may be chosen before its reader asks for them, where nothing speaks against it. */
+  get tokensAhead(): number {
+    return this.#options.tokensAhead ?? 0;
   }
 
   /** Sequences that have no place. */
@@ -150,8 +168,9 @@ export class Scheduler implements SequenceOwner {
           reject(error);
         }
       };
-      if (this.#running) this.#between.add(run);
-      else run();
+      if (!this.#running) return run();
+      this.#between.add(run);
+      this.#steps.halt();
     });
   }
 
@@ -175,7 +194,8 @@ export class Scheduler implements SequenceOwner {
     this.#open[state].add(sequence);
     const isAsked = state === "waiting" || state === "running";
     if (!isAsked || from === "waiting" || from === "running") return;
-    sequence.askedAt = this.#step;
+    sequence.askedAt = this.#steps.count;
+    if (state === "running" || this.#open.running.size < this.sequences) this.#steps.halt(sequence);
     this.#start();
     if (this.#gathered && this.#asked >= this.sequences) this.#gathered();
   }
@@ -223,13 +243,13 @@ export class Scheduler implements SequenceOwner {
       this.#place();
       const plan = this.#plan();
       const members = this.#carryOut(plan);
-      if (members.length > 0) await this.#runStep(members);
+      if (members.length > 0) await this.#steps.run(members, this.sequences);
       else if (this.#open.running.size === 0) return;
       // What a job took is on its way into the cache: it can be evicted from the next turn on.
       else if (wereJobs) continue;
       else if (this.store.tree?.pins.isTransferring) await this.#between.wait();
       // It may take the pages of any other, and all of the cache that is not pinned.
-      else (plan.leader ?? this.#open.running.values().next().value)?.end(allPinned());
+      else (plan.leader ?? this.#open.running.values().next().value)?.fail(allPinned());
     }
   }
 
@@ -246,53 +266,17 @@ export class Scheduler implements SequenceOwner {
     this.#gathered = undefined;
   }
 
-  async #runStep(planned: readonly Member<Sequence>[]): Promise<void> {
-    const { store: { statePages }, meter } = this;
-    const room = { ...this.#runner.settings, statePages, stepMs: this.#times.stepMs };
-    const drafts = await this.#options.drafting?.guess(planned, room);
-    // While a model guessed, a sequence may have ended.
-    const members = planned.filter(({ sequence }) => sequence.state === "running" && canChoose(sequence));
-    if (members.length === 0) return;
-    this.#step++;
-    const steps = members.map(({ sequence, count }) => sequence.prepare(count, drafts?.get(sequence)));
-    let tokens = 0;
-    let prompt = 0;
-    for (const [index, { sequence, count }] of members.entries()) {
-      const read = (steps[index] as StepSequence).tokens.length;
-      tokens += read;
-      if (sequence.isReading) prompt += count;
-      sequence.servedAt = this.#step;
-      this.#fairness.charge(sequence.tenant, Math.max(1, read));
-    }
-    meter.steps++;
-    const running = this.#open.running.size;
-    const begin = this.#clock.now();
-    try {
-      const results = await this.#runner.run(steps, this.#times.isInline(tokens));
-      const ms = this.#clock.now() - begin;
-      this.#times.record(tokens, ms, prompt);
-      this.#options.drafting?.record({ steps, members, results, ms });
-      meter.step({ ms, tokens, prompt, sequences: members.length, running }, this.sequences);
-      members.forEach(({ sequence }, index) => {
-        sequence.accept(steps[index] as StepSequence, results[index] as StepResult);
-      });
-    } catch (error) {
-      // The step as a whole was refused; which sequence it was for can't be told.
-      for (const { sequence } of members) sequence.end(error);
-    }
-  }
-
   /** Gives places to the sequences whose turn it is: as many as a step can serve, and those that are overdue. */
   #place(): void {
     if (this.#open.waiting.size === 0) return;
     let free = this.sequences - this.#open.running.size;
-    const turns = this.#fairness.turns(this.#step);
+    const turns = this.#fairness.turns(this.#steps.count);
     const waiting = [...this.#open.waiting].filter((sequence) => free > 0 || turns.isOverdue(sequence));
     for (const sequence of waiting.sort((a, b) => turns.compare(a, b))) {
       const isOverdue = turns.isOverdue(sequence);
       if ((free-- <= 0 || !hasPagesFor(sequence, this.#open.running, this.store)) && !isOverdue) return;
       sequence.place(new PageTable(this.store, sequence.options.salt), {
-        at: this.#step,
+        at: this.#steps.count,
         choices: sequence.choices,
         isOverdue,
       });
@@ -302,10 +286,10 @@ export class Scheduler implements SequenceOwner {
 
   #plan(): StepPlan<Sequence> {
     const { pool } = this.store;
-    const waits = takeOver(this.#open.running, this.#fairness.turns(this.#step), pool.pageSize);
+    const waits = takeOver(this.#open.running, this.#fairness.turns(this.#steps.count), pool.pageSize);
     const { batchTokens, logitRows } = this.#runner.settings;
     return planStep({
-      step: this.#step,
+      step: this.#steps.count,
       running: [...this.#open.running],
       paused: [...this.#open.paused],
       waits,
@@ -332,9 +316,9 @@ export class Scheduler implements SequenceOwner {
   /** Takes and gives pages as a plan says; returns the members that got theirs. */
   #carryOut({ members, preempted, leader }: StepPlan<Sequence>): Member<Sequence>[] {
     for (const sequence of preempted) this.#preempt(sequence);
-    if (leader && (leader !== this.#leader || !new Precedence(this.#fairness, this.#step).isProtected(leader))) {
+    if (leader && (leader !== this.#leader || !new Precedence(this.#fairness, this.#steps.count).isProtected(leader))) {
       this.#leader = leader;
-      leader.placed = { at: this.#step, choices: leader.choices, isOverdue: true };
+      leader.placed = { at: this.#steps.count, choices: leader.choices, isOverdue: true };
     }
     return members.flatMap(({ sequence, count }) => {
       const { table, position, unread } = sequence;

@@ -6,40 +6,13 @@
  * @module
  */
 import { CancelledError, ClosedError } from "../../ffi/errors.ts";
-import type { StepResult, StepSequence } from "../engine/engine.ts";
+import type { StepResult, StepSequence } from "../engine/step.ts";
 import { choose } from "../sampling/choose.ts";
-import type { AdapterUse } from "../model/adapter.ts";
-import type { Choice, SamplerState } from "../sampling/state.ts";
-import type { Guesser } from "./drafting/types.ts";
+import type { Choice } from "../sampling/state.ts";
 import type { PageTable } from "./page_table.ts";
+import type { SequenceOptions } from "./sequence_options.ts";
 import type { RequestEnd } from "./stats.ts";
 import type { Place, SequenceState, SequenceView } from "./types.ts";
-
-/** Options for a sequence; all have been checked. */
-export interface SequenceOptions {
-  /** The first tokens; at least one. */
-  readonly prompt: Uint32Array;
-  /** Positions that it will need at most. */
-  readonly positions: number;
-  /** How to choose tokens, and how many log probabilities to tell; absent: none is chosen. */
-  readonly sample?: { readonly sampler: SamplerState; readonly top: number | undefined };
-  /** May change the logits before a token is chosen; the array is valid during the call. */
-  readonly process?: ((logits: Float32Array) => void) | undefined;
-  /** Receives rows of logits, of all tokens or of the last, valid during the call; `position` is that of the first row. */
-  readonly logits?: { readonly rows: "last" | "all"; receive(rows: Float32Array, position: number): void };
-  /** The tenant whose share of the work it uses. Default: the empty string. */
-  readonly tenant?: string;
-  /** 0 to 9; higher goes first. Default 5. */
-  readonly priority?: number;
-  /** Milliseconds from now until it must have ended. */
-  readonly deadlineMs?: number | undefined;
-  /** The adapters that it uses. Default: the scheduler's. */
-  readonly adapters?: AdapterUse | undefined;
-  /** What guesses its next tokens. Default: nothing. */
-  readonly guesser?: Guesser | undefined;
-  /** The salt of the prefixes that it finds and leaves in the cache; absent: it does not use the cache. */
-  readonly salt?: string | undefined;
-}
 
 /** A reader that waits for the next token. */
 interface Demand {
@@ -71,11 +44,9 @@ export class Sequence implements SequenceView {
   /** The hidden state after the last token, where that needs no reading. */
   #hidden: Float32Array | undefined;
   #choices = 0;
-  /**
-   * Tokens that were chosen and not asked for yet: only a step with drafts chooses more than one. The sampler hears of each when
-   * its reader gets it, which all have before the next step.
-   */
+  /** Tokens that were chosen and not asked for yet. */
   readonly #ready: Choice[] = [];
+  #isOver = false;
   /** Positions up to which others read with it: a chunk ends there, and a copy of its recurrent state stays. */
   readonly #partings = new Set<number>();
   /** Whether it takes part in a step that is not over: where its recurrent state stands is unsure. */
@@ -117,7 +88,38 @@ export class Sequence implements SequenceView {
   }
 
   get isAsked(): boolean {
-    return this.#demand !== undefined;
+    return this.#demand !== undefined || (this.#choices > 0 && !this.#isOver && this.#ready.length < this.#ahead);
+  }
+
+  /** How many tokens it may choose now, before its reader asks again. */
+  get room(): number {
+    return Math.max(0, Number(this.#demand !== undefined) + this.#ahead - this.#ready.length);
+  }
+
+  /** How many tokens it has positions for. */
+  get left(): number {
+    return this.options.positions + 1 - this.#length;
+  }
+
+  /** Whether it can go on natively from the token that a step of `count` tokens chooses. */
+  isChained(count: number): boolean {
+    const { sample, process, logits, guesser } = this.options;
+    const isPlain = sample !== undefined && !process && !logits && guesser?.model === undefined;
+    return isPlain && this.#ahead > 0 && !this.#isOver && this.#choices > 0 && count === 1 && this.unread === 1;
+  }
+
+  /** Whether its last token ends its text, or it has no position for another. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Whether it has chosen tokens that its reader did not ask for yet. */
+  get hasReady(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  get #ahead(): number {
+    return this.options.ahead ?? 0;
   }
 
   get unread(): number {
@@ -176,17 +178,17 @@ export class Sequence implements SequenceView {
    * @returns the token chosen after it, which is then the next to be read; undefined where none is chosen.
    */
   next(): Promise<Choice | undefined> {
-    if (this.#state === "ended") return Promise.reject(this.#error);
     if (this.#demand) throw new Error("A sequence was asked for a token while it made one.");
     const ready = this.#ready.shift();
     if (ready) {
-      this.options.sample?.sampler.acceptAhead(ready.token);
-      this.#owner.delivered(this);
+      this.#tell();
+      this.#settle();
       return Promise.resolve(ready);
     }
+    if (this.#state === "ended") return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
       this.#demand = { resolve, reject };
-      this.#change(this.#table ? "running" : "waiting");
+      this.#settle();
     });
   }
 
@@ -197,6 +199,12 @@ export class Sequence implements SequenceView {
 
   /** Ends the sequence and releases its pages; a reader that waits gets `error`. Again is fine. */
   end(error?: unknown): void {
+    this.#ready.length = 0;
+    this.fail(error);
+  }
+
+  /** Ends it by what its own work came to: its reader gets the tokens first that were chosen before. */
+  fail(error: unknown): void {
     if (this.#state === "ended") return;
     this.#error = error ?? new ClosedError("The sequence has ended.", { where: "sequence" });
     this.outcome = error === undefined ? "finished" : isGivenUp(error) ? "cancelled" : "failed";
@@ -212,13 +220,13 @@ export class Sequence implements SequenceView {
   place(table: PageTable, placed: Place): void {
     this.#table = table;
     this.placed = placed;
-    this.#change(this.#demand ? "running" : "paused");
+    this.#settle();
   }
 
   /** Loses its place and leaves its pages to the cache; it can be placed again. */
   preempt(): void {
     this.#closeTable();
-    this.#change(this.#demand ? "waiting" : "idle");
+    this.#settle();
   }
 
   /** Takes whole pages that the cache has of its tokens, where it stands at the end of a page. */
@@ -274,21 +282,24 @@ export class Sequence implements SequenceView {
     };
   }
 
-  /** Takes over what came of its part in a step. */
-  accept(step: StepSequence, result: StepResult): void {
-    if (this.#state === "ended") return;
-    if (result.error) return this.end(result.error);
-    this.#isInStep = false;
+  /** Takes over what came of its part in a step; `isInStep`: of a round of a chain that goes on. */
+  accept(step: StepSequence, result: StepResult, isInStep: boolean = false): void {
+    // What a chain chose behind the end of the text does not count.
+    if (this.#state === "ended" || (this.#isOver && !this.#demand)) return;
+    if (result.error) return this.fail(result.error);
+    this.#isInStep = isInStep;
     const { choices = [] } = result;
     const drafts = step.drafts ?? 0;
-    const isLast = step.tokens.length - drafts === this.unread;
+    const readsAll = step.tokens.length - drafts === this.unread;
     // A draft is kept where it is the token that was chosen in its place; what follows the first wrong one is cut off.
     const count = step.tokens.length - drafts + Math.max(0, choices.length - 1);
     const first = this.#position + (step.logits === "all" ? 0 : count - 1);
     if (this.#choices === 0) this.#promptRead += count;
-    const [next, ...more] = choices;
-    if (next) this.#take(next);
-    for (const { token } of more) this.#appendChosen(token);
+    try {
+      for (const choice of choices) this.#take(choice);
+    } catch (error) {
+      return this.fail(error);
+    }
     this.#hidden = undefined;
     this.#position += count;
     if (drafts > 0) this.#table?.truncate(this.#position);
@@ -297,22 +308,40 @@ export class Sequence implements SequenceView {
     if (isEnd) this.#table?.publishTail(read, { hidden: result.hidden, state: "stays" });
     else this.#table?.publish(read);
     this.#table?.leaveBehind(this.#position);
-    let chosen: Choice | undefined = next;
+    let processed: Choice | undefined;
     try {
       if (result.logits.length > 0) {
         this.options.logits?.receive(result.logits, first);
-        chosen ??= this.#process(result.logits);
+        if (choices.length === 0) processed = this.#process(result.logits);
       }
     } catch (error) {
-      return this.end(error);
+      return this.fail(error);
     }
-    if (!isLast) return;
-    this.#ready.push(...more);
+    if (readsAll) this.#give(choices.length > 0 ? choices : [processed]);
+  }
+
+  /** Gives its reader what was chosen, the first at once where it waits. */
+  #give(chosen: readonly (Choice | undefined)[]): void {
     const demand = this.#demand;
+    const rest = demand ? chosen.slice(1) : chosen;
+    for (const choice of rest) if (choice) this.#ready.push(choice);
     this.#demand = undefined;
+    if (demand) this.#tell();
+    this.#settle();
+    demand?.resolve(chosen[0]);
+  }
+
+  /** Its reader gets a token. */
+  #tell(): void {
+    this.options.sample?.sampler.tell();
     this.#owner.delivered(this);
-    this.#change("paused");
-    demand?.resolve(chosen);
+  }
+
+  /** Takes the state that follows from what it has and wants. */
+  #settle(): void {
+    if (this.#state === "ended") return;
+    if (this.#table) this.#change(this.isAsked ? "running" : "paused");
+    else this.#change(this.isAsked ? "waiting" : "idle");
   }
 
   /** Chooses from logits that a processor may change first: the step only computed them. */
@@ -326,13 +355,11 @@ export class Sequence implements SequenceView {
   }
 
   #take({ token }: Choice): void {
-    this.options.sample?.sampler.accept(token);
-    this.#appendChosen(token);
-  }
-
-  #appendChosen(token: number): void {
+    const { sample, ends, positions } = this.options;
+    sample?.sampler.accept(token);
     this.#choices++;
     this.#append(token);
+    this.#isOver = ends?.has(token) === true || this.#length > positions || sample?.sampler.isDone === true;
   }
 
   #append(token: number): void {

@@ -7,10 +7,10 @@
 
 /**
  * Where a sequence is in its life:
- * - `idle`: it has no pages, and its reader asks for nothing;
- * - `waiting`: its reader asks for a token, and it has no place in the batch yet (again, after a preemption);
- * - `running`: its reader asks, and it has a place;
- * - `paused`: it has a place, and its reader asks for nothing;
+ * - `idle`: it has no pages, and asks for nothing;
+ * - `waiting`: it asks for a token, and it has no place in the batch yet (again, after a preemption);
+ * - `running`: it asks, and it has a place;
+ * - `paused`: it has a place, and asks for nothing;
  * - `ended`.
  */
 export type SequenceState = "idle" | "waiting" | "running" | "paused" | "ended";
@@ -32,7 +32,7 @@ export interface SequenceView {
   readonly tenant: string;
   /** 0 to 9; higher goes first. */
   readonly priority: number;
-  /** Whether its reader asks for a token. */
+  /** Whether it asks for a token: its reader does, or it may be ahead of its reader. */
   readonly isAsked: boolean;
   /** Tokens whose keys and values are in its pages. */
   readonly position: number;

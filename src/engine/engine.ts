@@ -1,15 +1,16 @@
 /**
  * One step of a batch: turns a list of sequences into the words that native code reads, runs the step (beside the event
- * loop, or at once when it is very short), and reads the
- * results. One step is in flight at a time. Which sequences take part in a step, and which pages a sequence has, is decided in
- * `batching/`.
+ * loop, or at once when it is very short), and reads the results. A chain is a step that native code repeats by itself, each
+ * time with the tokens that it chose before. One step or chain is in flight at a time. Which sequences take part in a step,
+ * and which pages a sequence has, is decided in `batching/`.
  *
  * @module
  */
 import { errorOf } from "../../ffi/call.ts";
 import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
-import { type EngineHandle, type LogitRow, MARKS } from "../../ffi/wire.ts";
+import { turn } from "../../ffi/runtime/builtins.ts";
+import { type EngineHandle, MARKS } from "../../ffi/wire.ts";
 import {
   type KvSizes,
   putBatchHeader,
@@ -18,90 +19,19 @@ import {
   StepResult as Results,
 } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
-import type { AdapterUse } from "../model/adapter.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
 import { describeLayers } from "../model/encode_model.ts";
 import { assertGenerates } from "../model/generates.ts";
 import type { Model } from "../model/model.ts";
+import type { Chain, EngineSettings, Round, SampleRequest, StepResult, StepRunner, StepSequence } from "./step.ts";
 import type { StepThreads } from "./threads.ts";
-import type { KvType } from "./types.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
-import type { Choice, SamplerState } from "../sampling/state.ts";
-
-/** Which rows of logits a step should give for a sequence. */
-export type LogitRows = LogitRow;
-
-/** What one sequence does in a step. */
-export interface StepSequence {
-  /** Names the sequence to `cancel`; any u32 that no other sequence of the step has. */
-  readonly id: number;
-  /** Position of the first token. */
-  readonly position: number;
-  /** The tokens to read; at least one, unless `hidden` is given. */
-  readonly tokens: ArrayLike<number>;
-  /** How many of them, at the end, are guesses of what will be chosen. Default 0. */
-  readonly drafts?: number;
-  /** Page numbers: those of its state, where the model keeps one, then those that cover all positions so far, these tokens' included. */
-  readonly pages: ArrayLike<number>;
-  /** Logits to hand out. */
-  readonly logits: LogitRows;
-  /** How to choose a token after the last one; absent: none is chosen. */
-  readonly sample?: { readonly sampler: SamplerState; readonly top: number | undefined } | undefined;
-  /** Whether to hand out the hidden state after the last token, from which the rest of a step can be done again. */
-  readonly keep?: boolean;
-  /** A hidden state handed out after the token before `position`, in place of tokens. */
-  readonly hidden?: Float32Array | undefined;
-  /** The adapters that apply to it. */
-  readonly adapters?: AdapterUse["list"] | undefined;
-}
-
-/** What came of one sequence in a step. */
-export interface StepResult {
-  /** Why the sequence failed; the others of the step did not. */
-  readonly error?: Error;
-  /** The chosen tokens: one, and one more for each draft that was right before the first that was wrong. */
-  readonly choices?: readonly Choice[];
-  /** Rows of logits, one after the other. Valid until the next step: copy what must stay. */
-  readonly logits: Float32Array;
-  /** The hidden state; as short-lived as the logits. */
-  readonly hidden?: Float32Array;
-}
-
-/** Settings of an engine; all have been checked. */
-export interface EngineSettings {
-  /** How keys and values are stored. */
-  readonly kv: KvType;
-  /** Positions of a page. */
-  readonly pageSize: number;
-  /** Pages. */
-  readonly pages: number;
-  /** Most tokens of a step. */
-  readonly batchTokens: number;
-  /** Most sequences of a step. */
-  readonly sequences: number;
-  /** Threads, the conductor included. */
-  readonly threads: number;
-  /** Bits of quantized activations. */
-  readonly activationBits: 8 | 16;
-  /** Most rows of logits of a step. */
-  readonly logitRows: number;
-}
-
-/** What runs steps: an engine, or, in tests of the scheduler, what stands in for one. */
-export interface StepRunner {
-  /** What it can take. */
-  readonly settings: Pick<EngineSettings, "pages" | "pageSize" | "batchTokens" | "sequences" | "logitRows">;
-  /** Runs one step. */
-  run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]>;
-  /** Cancels a sequence of the step in flight. */
-  cancel(id: number): void;
-  /** Ends it. */
-  dispose(): Promise<void>;
-}
+import type { Choice } from "../sampling/state.ts";
 
 /** A step that gives nothing of whole texts. */
 const NOT_POOLED = { pooling: "none", ranks: false, levels: false, dimensions: 0, normalises: false } as const;
 const noLogits = new Float32Array(0);
+const noChain = { rounds: 1, granted: 1, ends: [] } as const;
 /** Version of the accumulation contract (`docs/design/contract.md`): what an engine of another computes has other bits. */
 export const accumulationContract = 1;
 /** Tokens of a step from which on it has the threads of prompts: it computes more than it reads. */
@@ -135,9 +65,12 @@ export class Engine implements StepRunner {
   /** Undefined once it was disposed. */
   #handle: EngineHandle | undefined;
   readonly #batch: Words<"batch"> = new Words("batch", 1024);
+  readonly #late: Words<"sampler"> = new Words("sampler", 256);
   #results: Results;
   #logits = noLogits;
   #step: Promise<unknown> | undefined;
+  /** How many rounds of the chain in flight may run in all. */
+  #granted = 0;
 
   /** Opens an engine over a model that has been loaded; `stepThreads` may give a short step fewer threads than `threads` says. */
   constructor(model: EngineModel, settings: EngineSettings, stepThreads?: StepThreads) {
@@ -159,19 +92,60 @@ export class Engine implements StepRunner {
   async run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]> {
     const handle = this.#open();
     this.#encode(sequences, isInline);
-    const begin = performance.now();
     this.#native.submit(handle, this.#batch);
-    if (!this.#native.idle(handle)) {
-      const step = settle(handle);
-      this.#step = step;
+    await this.#inFlight(() => settle(handle));
+    const results = this.#take(handle, sequences);
+    this.#results.moveTo(0);
+    this.#stepThreads?.record(this.#results.milliseconds);
+    return results;
+  }
+
+  /** Runs a step round after round; where it is inline, all rounds end before this returns to the event loop. */
+  async runChain(sequences: readonly StepSequence[], isInline: boolean, chain: Chain): Promise<void> {
+    const handle = this.#open();
+    const most = this.#threadsMost(sequences.length);
+    this.#granted = chain.granted;
+    this.#encode(sequences, isInline, chain);
+    this.#makeRoom(chain.rounds * sequences.length);
+    this.#native.submit(handle, this.#batch);
+    const take = (rounds: readonly Omit<Round, "isLast">[], isOver: boolean) =>
+      rounds.forEach((round, index) => {
+        if (index === 0 || !this.#stepThreads?.isTrying) this.#stepThreads?.record(round.ms);
+        const granted = chain.take({ ...round, isLast: isOver && index === rounds.length - 1 });
+        const isOther = this.#stepThreads?.isTrying || this.#threadsMost(sequences.length) !== most;
+        this.#granted = isOther ? 0 : granted;
+      });
+    await this.#inFlight(async () => {
+      let isOver = false;
       try {
-        await step;
+        for (let isFirst = true; !isOver; isFirst = false) {
+          // Where rounds end faster than they are taken, the event loop has its turn all the same.
+          if (!isFirst && this.#native.idle(handle)) await turn();
+          await settle(handle);
+          const taken = this.#takeRounds(handle, sequences);
+          isOver = !this.#native.chain(handle, this.#granted);
+          // What ended between the two calls.
+          if (isOver) await settle(handle);
+          take(isOver ? [...taken, ...this.#takeRounds(handle, sequences)] : taken, isOver);
+          if (!isOver) this.#native.chain(handle, this.#granted);
+        }
       } finally {
-        this.#step = undefined;
+        if (!isOver) await this.#abandonChain(handle);
       }
-    }
-    this.#stepThreads?.record(performance.now() - begin);
-    return this.#take(handle, sequences);
+    });
+  }
+
+  /** Lets the chain in flight end with the round in flight. */
+  haltChain(): void {
+    this.#granted = 0;
+    if (this.#step !== undefined) this.#native.chain(this.#open(), 0);
+  }
+
+  /** Hands over what the choice of a sequence in the round in flight goes by. */
+  handOver(id: number, { sampler, top }: SampleRequest, position: number): void {
+    this.#late.clear();
+    sampler.encodeNext(this.#late, this.#vocabulary, { position, top });
+    this.#native.mask(this.#open(), id, this.#late);
   }
 
   /** Cancels sequence `id` of the step in flight, between two layers. */
@@ -245,12 +219,47 @@ export class Engine implements StepRunner {
     throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
   }
 
-  #encode(sequences: readonly StepSequence[], isInline: boolean): void {
+  /** Remembers that something is in flight while `work` awaits its end. */
+  async #inFlight(work: () => Promise<void>): Promise<void> {
+    const step = work();
+    this.#step = step;
+    try {
+      await step;
+    } finally {
+      this.#step = undefined;
+    }
+  }
+
+  /** Ends a chain whose results nothing takes any more. */
+  async #abandonChain(handle: EngineHandle): Promise<void> {
+    this.#granted = 0;
+    while (this.#native.chain(handle, 0)) {
+      await settle(handle);
+      this.#native.take(handle, this.#results, noLogits);
+    }
+    await settle(handle);
+    this.#native.take(handle, this.#results, noLogits);
+  }
+
+  /** Threads of a step of `tokens` tokens, at most. */
+  #threadsMost(tokens: number): number {
+    const { prefill, decode, prefillTokens } = this.threads;
+    return tokens >= prefillTokens ? prefill : decode;
+  }
+
+  #encode(
+    sequences: readonly StepSequence[],
+    isInline: boolean,
+    chain: Pick<Chain, "rounds" | "granted" | "ends"> = noChain,
+  ): void {
     let count = 0;
     for (const { tokens } of sequences) count += tokens.length;
-    const { prefill, decode, prefillTokens } = this.threads;
-    const most = count >= prefillTokens ? prefill : decode;
+    const most = this.#threadsMost(count);
+    const ends = [...chain.ends];
     const threads = this.#stepThreads?.threads(count, count > sequences.length, most, isInline) ?? most;
+    // A trial of threads compares step by step.
+    const rounds = this.#stepThreads?.isTrying ? 1 : chain.rounds;
+    const granted = Math.min(rounds, chain.granted);
     const batch = this.#batch;
     batch.clear();
     putBatchHeader(batch, {
@@ -259,7 +268,11 @@ export class Engine implements StepRunner {
       sequences: sequences.length,
       tokens: count,
       ...NOT_POOLED,
+      rounds,
+      granted,
+      ends: ends.length,
     });
+    batch.list(ends);
     for (const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden, adapters = [] } of sequences) {
       putBatchSequence(batch, {
         id,
@@ -272,6 +285,7 @@ export class Engine implements StepRunner {
         hidden: hidden === undefined ? 0 : hidden.length,
         secondType: 0,
         adapters: adapters.length,
+        late: rounds > 1 && sample?.sampler.changes === true,
       });
       batch.list(tokens);
       batch.list(pages);
@@ -297,9 +311,7 @@ export class Engine implements StepRunner {
       if (keep) floats += this.#embedding;
     }
     if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
-    if (records * Results.words > this.#results.words.length) {
-      this.#results = new Results(new Uint32Array(records * Results.words));
-    }
+    this.#makeRoom(records);
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
     let record = 0;
@@ -324,21 +336,43 @@ export class Engine implements StepRunner {
     });
   }
 
+  /** Makes room for so many results. */
+  #makeRoom(records: number): void {
+    if (records * Results.words <= this.#results.words.length) return;
+    this.#results = new Results(new Uint32Array(records * Results.words));
+  }
+
+  /** The rounds of a chain that have ended and were not taken yet. */
+  #takeRounds(handle: EngineHandle, sequences: readonly StepSequence[]): Omit<Round, "isLast">[] {
+    const records = this.#native.take(handle, this.#results, noLogits);
+    return Array.from({ length: records / sequences.length }, (_, round) => {
+      const first = round * sequences.length;
+      const results = sequences.map(({ sample }, index): StepResult => {
+        this.#results.moveTo(first + index);
+        const { status } = this.#results;
+        if (status < 0) return { error: sequenceError(status, true), logits: noLogits };
+        return { choices: this.#choices(first + index, 1, sample as SampleRequest), logits: noLogits };
+      });
+      this.#results.moveTo(first);
+      return { results, ms: this.#results.milliseconds };
+    });
+  }
+
   /** The tokens chosen for one sequence, of which `count` records tell from `first` on. */
-  #choices(first: number, count: number, { sampler, top }: NonNullable<StepSequence["sample"]>): Choice[] {
+  #choices(first: number, count: number, { sampler, top }: SampleRequest): Choice[] {
     const choices: Choice[] = [];
     for (let index = 0; index < count; index++) {
       this.#results.moveTo(first + index);
       if (this.#results.token === MARKS.noToken) break;
-      choices.push(sampler.take(this.#results.sampled, this.#vocabulary, top, index > 0));
+      choices.push(sampler.take(this.#results.sampled, this.#vocabulary, top));
     }
     return choices;
   }
 }
 
-/** Waits for the end of a step, beside the event loop. */
+/** Waits, beside the event loop, until a step has ended, or a round of a chain has. */
 export async function settle(handle: EngineHandle): Promise<void> {
-  while (!await native().wait(handle, waitMs));
+  while (!native().idle(handle) && !await native().wait(handle, waitMs));
 }
 
 /** Why a sequence failed. */

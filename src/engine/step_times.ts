@@ -87,6 +87,16 @@ export class StepTimes {
     return ms < inlineMs || (ms < probeMs && ++this.#beside % probeEvery === 0);
   }
 
+  /** Whether a step of `tokens` tokens is expected to be so short that it runs before `submit` returns. */
+  isShort(tokens: number): boolean {
+    return this.#expect(tokens) < inlineMs;
+  }
+
+  /** How many such steps may follow one another before the event loop has its turn. */
+  roundsInline(tokens: number): number {
+    return Math.max(1, Math.floor(inlineMs / this.#expect(tokens)));
+  }
+
   /** A step of `tokens` tokens, `prompt` of them from prompts, took `ms`. */
   record(tokens: number, ms: number, prompt: number): void {
     const size = sizeClass(tokens);

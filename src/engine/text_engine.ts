@@ -128,7 +128,16 @@ export class TextEngine {
     let count = 0;
     for (const { tokens } of texts) count += tokens.length;
     const { threads } = this.settings;
-    putBatchHeader(batch, { runsInline: false, threads, sequences: texts.length, tokens: count, ...result });
+    putBatchHeader(batch, {
+      runsInline: false,
+      threads,
+      sequences: texts.length,
+      tokens: count,
+      ...result,
+      rounds: 1,
+      granted: 1,
+      ends: 0,
+    });
     let page = 0;
     texts.forEach(({ tokens, secondType }, id) => {
       const pages = this.#statePages + Math.ceil(tokens.length / pageSize);
@@ -143,6 +152,7 @@ export class TextEngine {
         hidden: 0,
         secondType,
         adapters: 0,
+        late: false,
       });
       batch.list(tokens);
       batch.list(Array.from({ length: pages }, () => page++));

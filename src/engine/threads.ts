@@ -56,6 +56,11 @@ export class StepThreads {
     return kind.isAlone ? 1 : most;
   }
 
+  /** Whether both ways are compared for the step that came last. */
+  get isTrying(): boolean {
+    return this.#current?.trial !== undefined;
+  }
+
   /** That step took `ms`. */
   record(ms: number): void {
     const kind = this.#current;

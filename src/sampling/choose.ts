@@ -31,7 +31,9 @@ let sampled = new Sampled(workspace);
  */
 export function choose(state: SamplerState, logits: Float32Array, request: Request): Choice {
   run(state, logits, request);
-  return state.take(sampled, logits.length, request.top);
+  const choice = state.take(sampled, logits.length, request.top);
+  state.tell();
+  return choice;
 }
 
 /**

@@ -40,7 +40,7 @@ export class Report {
   readonly #steps: readonly Step[];
   /** [steps][4]: runs, effective, removed, left. */
   #sums: Float64Array;
-  /** The same of choices that are not told yet, the oldest first. */
+  /** The same of choices that their reader did not get yet, the oldest first. */
   #ahead: Float64Array[] = [];
 
   /** Counts for a chain of these steps. */
@@ -49,24 +49,24 @@ export class Report {
     this.#sums = new Float64Array(4 * steps.length);
   }
 
-  /** Counts a choice out of `vocabulary` tokens; `isAhead`: once {@link Report.tell} is called for it. */
-  add(sampled: Sampled, vocabulary: number, isAhead: boolean): void {
-    const sums = isAhead ? new Float64Array(this.#sums.length) : this.#sums;
-    if (isAhead) this.#ahead.push(sums);
+  /** Counts a choice out of `vocabulary` tokens, once {@link Report.tell} is called for it. */
+  add(sampled: Sampled, vocabulary: number): void {
+    const sums = new Float64Array(this.#sums.length);
+    this.#ahead.push(sums);
     let before = vocabulary;
     for (let step = 0; step < this.#steps.length; step++) {
       const kept = sampled.kept(step);
       if (kept === MARKS.notRun) continue;
       const base = 4 * step;
-      sums[base] += 1;
-      if (kept < before) sums[base + 1] += 1;
-      sums[base + 2] += before - kept;
-      sums[base + 3] += kept;
+      sums[base] = 1;
+      sums[base + 1] = kept < before ? 1 : 0;
+      sums[base + 2] = before - kept;
+      sums[base + 3] = kept;
       before = kept;
     }
   }
 
-  /** Counts the oldest choice that was made ahead, where there is one. */
+  /** Counts the oldest choice that was not told yet, where there is one. */
   tell(): void {
     const told = this.#ahead.shift();
     if (told) this.#sums.forEach((sum, index) => this.#sums[index] = sum + (told[index] as number));

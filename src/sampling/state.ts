@@ -138,10 +138,14 @@ export class SamplerState {
     for (const token of prompt) this.#history.push(token);
   }
 
-  /** Adds a token that a step chose behind another, when its reader gets it. */
-  acceptAhead(token: number): void {
+  /** Whether what a choice goes by changes from token to token: a constraint's mask, what penalties look at. */
+  get changes(): boolean {
+    return this.#constraint !== undefined || this.sampling.penaltyWindow > 0 || this.sampling.dry !== undefined;
+  }
+
+  /** The reader got the oldest choice that was taken and not told yet: the report counts it. */
+  tell(): void {
     this.#report.tell();
-    this.accept(token);
   }
 
   /** Adds a chosen token. */
@@ -220,6 +224,11 @@ export class SamplerState {
     });
   }
 
+  /** Appends what the next choice of an encoded sampler goes by. */
+  encodeNext(to: Words<"sampler">, vocabulary: number, request: Request): void {
+    this.#encodeChoice(to, vocabulary, request, nothing);
+  }
+
   #encodeChoice(
     to: Words<"batch" | "sampler">,
     vocabulary: number,
@@ -247,16 +256,11 @@ export class SamplerState {
     to.list(matches);
   }
 
-  /**
-   * Counts a choice that native code has made.
-   *
-   * @param isAhead whether the same step chose another before it; the report counts it in `acceptAhead`.
-   * @returns the choice
-   */
-  take(sampled: Sampled, vocabulary: number, top: number | undefined, isAhead: boolean = false): Choice {
+  /** Takes a choice that native code has made. The report counts it in {@link SamplerState.tell}. */
+  take(sampled: Sampled, vocabulary: number, top: number | undefined): Choice {
     this.#choices++;
     this.mu = sampled.mu;
-    this.#report.add(sampled, vocabulary, isAhead);
+    this.#report.add(sampled, vocabulary);
     const { token } = sampled;
     const memory = this.hasMu ? { mu: sampled.mu } : {};
     if (top === undefined) return { token, ...memory };

@@ -4,7 +4,7 @@
  * @module
  */
 import { batcherFields, type BatcherOptions, resolveBatcherOptions } from "../batching/options.ts";
-import type { EngineSettings } from "../engine/engine.ts";
+import type { EngineSettings } from "../engine/step.ts";
 import { assertNotAborted, refuseOption } from "../options/checks.ts";
 import {
   abortSignal,

@@ -5,7 +5,8 @@
  * @module
  */
 import { InvalidArgumentError } from "../../../ffi/errors.ts";
-import { Engine, kvSizes, type StepResult, type StepSequence } from "../../engine/engine.ts";
+import { Engine, kvSizes } from "../../engine/engine.ts";
+import type { StepResult, StepSequence } from "../../engine/step.ts";
 import { StepTimes } from "../../engine/step_times.ts";
 import { StepThreads } from "../../engine/threads.ts";
 import { LENGTH_BYTES, MetadataArray } from "../../files/gguf/metadata.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { LIMITS } from "../../../ffi/wire.ts";
-import type { StepResult, StepSequence } from "../../engine/engine.ts";
+import type { StepResult, StepSequence } from "../../engine/step.ts";
 import { StepCosts } from "../../engine/step_costs.ts";
 import type { SamplerState } from "../../sampling/state.ts";
 import type { Member } from "../plan_step.ts";
@@ -74,7 +74,7 @@ export class Drafting {
     try {
       return await this.#guess(asking.flatMap(({ sequence }) => this.#candidateOf(sequence)), members, room);
     } catch (error) {
-      for (const { sequence } of asking) sequence.end(error);
+      for (const { sequence } of asking) sequence.fail(error);
       return none;
     }
   }
@@ -93,6 +93,12 @@ export class Drafting {
       if (guess.length > 0) drafts.set(sequence, guess);
     }
     return drafts;
+  }
+
+  /** Whether guesses for the next step of these members would pay. */
+  expects(members: readonly Member<Sequence>[], room: DraftRoom): boolean {
+    const candidates = members.flatMap(({ sequence }) => this.#candidateOf(sequence));
+    return candidates.length > 0 && this.#lengths(candidates, members, room).some((length) => length > 0);
   }
 
   /** A step has ended after `ms`. */

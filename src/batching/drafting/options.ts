@@ -112,6 +112,7 @@ export function guesserOf(
   return typeof draft === "object" ? new ModelGuesser(models.of(draft.model)) : new Lookup(ends, draft === "auto");
 }
 
-function hasChangingMask({ allowed, banned }: DraftedRequest["sampling"]): boolean {
+/** Whether the caller may change between two tokens which of them may come. */
+export function hasChangingMask({ allowed, banned }: DraftedRequest["sampling"]): boolean {
   return allowed instanceof TokenMask || banned instanceof TokenMask;
 }

@@ -11,7 +11,7 @@ import { LIMITS, VERSION } from "../../../ffi/wire.ts";
 import { node } from "../../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
 import type { Runtime } from "../../../ffi/runtime/types.ts";
-import type { EngineSettings } from "../../engine/engine.ts";
+import type { EngineSettings } from "../../engine/step.ts";
 import type { Machine } from "../../machine/types.ts";
 import type { Model } from "../../model/model.ts";
 import { chunkMost } from "../../engine/step_times.ts";

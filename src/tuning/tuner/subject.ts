@@ -6,7 +6,8 @@
  */
 import { OutOfMemoryError } from "../../../ffi/errors.ts";
 import { native } from "../../../ffi/native.ts";
-import { Engine, type EngineSettings, kvSizes, type StepSequence } from "../../engine/engine.ts";
+import { Engine, kvSizes } from "../../engine/engine.ts";
+import type { EngineSettings, StepSequence } from "../../engine/step.ts";
 import type { Model } from "../../model/model.ts";
 import { chunkMost, StepTimes } from "../../engine/step_times.ts";
 import { pagesFor } from "../../engine/page_pool.ts";

@@ -1,0 +1,240 @@
+/**
+ * Chained steps: tokens, log probabilities and reports are those of steps that are taken one by one, over all samplers and
+ * mixes; and each thing that ends a chain ends it where it would end without one.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertGreater, assertLessOrEqual, assertRejects } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import {
+  Batcher,
+  type BatcherOptions,
+  ClosedError,
+  type Completion,
+  type GenerateOptions,
+  InvalidArgumentError,
+  LightGPTError,
+  Model,
+  type Piece,
+} from "../mod.ts";
+import { schedulerOf } from "../src/batching/batcher.ts";
+import { embeddedModel } from "../src/files/embedded.ts";
+import { turn } from "../ffi/runtime/builtins.ts";
+import { Engine } from "../src/engine/engine.ts";
+import { StepTimes } from "../src/engine/step_times.ts";
+
+const requests: readonly GenerateOptions[] = [
+  { sampling: { seed: 0, temperature: 0 }, logprobs: 3 },
+  { sampling: { seed: 1, temperature: 1.2, topK: 0 }, logprobs: 0 },
+  { sampling: { seed: 2, typicalP: 0.8, minP: 0.01, xtc: { probability: 0.5, threshold: 0.1 } } },
+  { sampling: { seed: 3, temperature: 2, penalties: { repetition: 1.3, frequency: 0.2, window: 16 } }, logprobs: 2 },
+  { sampling: { seed: 4, dry: { multiplier: 0.8 }, bias: { 400: 2 }, banned: [301] } },
+  { sampling: { seed: 5, mirostat: { tau: 3, eta: 0.2 } } },
+  { sampling: { seed: 6 }, stop: ["had a", "ball. ", "the "] },
+  { sampling: { seed: 7 }, constraint: { regex: "( Tom had a (red|blue) (ball|hat)\\.){2,5}" }, logprobs: 1 },
+  { sampling: { seed: 8, temperature: 0 }, constraint: { choice: [" Tom had a red ball and a blue hat.", " no"] } },
+  { sampling: { seed: 9, temperature: 2, banned: [13] }, constraint: { regex: "[A-Z][a-z ,]{10,60}\\." } },
+  { sampling: { seed: 10 }, logitsProcessor: (logits) => void (logits[301] = -Infinity) },
+  { sampling: { seed: 11 }, draft: "lookup" },
+];
+
+/** Whether steps look so short that they run in the event loop's place, and the round of a chain that fails; 0: none. */
+const world = { isInline: false, failsIn: 0 };
+/** Chains, their rounds, and choices whose mask came late. */
+const counts = { chains: 0, rounds: 0, late: 0 };
+
+/** Has each batcher do as `world` says, and counts. */
+function watch(): () => void {
+  const { runChain, handOver } = Engine.prototype;
+  const { isShort, isInline, roundsInline } = StepTimes.prototype;
+  Object.assign(StepTimes.prototype, {
+    isShort: () => world.isInline,
+    isInline: () => world.isInline,
+    roundsInline: () => 31,
+  });
+  Engine.prototype.runChain = function (sequences, isInline, chain) {
+    assertEquals(isInline, world.isInline);
+    counts.chains++;
+    let round = 0;
+    return runChain.call(this, sequences, isInline, {
+      ...chain,
+      take: ({ results, ...rest }) => {
+        counts.rounds++;
+        if (++round !== world.failsIn) return chain.take({ results, ...rest });
+        world.failsIn = 0;
+        const error = new LightGPTError("nonFinite", "a fault of the test");
+        return chain.take({ ...rest, results: results.map(({ logits }) => ({ error, logits })) });
+      },
+    });
+  };
+  Engine.prototype.handOver = function (...given) {
+    counts.late++;
+    handOver.apply(this, given);
+  };
+  return () => {
+    Object.assign(Engine.prototype, { runChain, handOver });
+    Object.assign(StepTimes.prototype, { isShort, isInline, roundsInline });
+  };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await turn();
+}
+
+/** All of a completion but times and what the cache had. */
+function resultOf({ text, tokens, stopReason, stop, seed, sampling, logprobs, mu, generatedTokens }: Completion) {
+  return { text, tokens, stopReason, stop, seed, sampling, logprobs, mu, generatedTokens };
+}
+
+const prompts = ["Once upon a time", "The red fox had a ball. The red fox had", "One day, Lily"];
+
+describe("chained steps", () => {
+  let model: Model;
+
+  let restore = () => {};
+  before(async () => {
+    restore = watch();
+    model = await Model.load(embeddedModel(), { context: 200 });
+  });
+  after(() => {
+    model.dispose();
+    restore();
+  });
+
+  function open(options: BatcherOptions = {}): Batcher {
+    return new Batcher(model, { pageSize: 16, threads: 2, ...options });
+  }
+
+  const all = requests.flatMap((options, index) =>
+    [prompts[index % 3], prompts[(index + 1) % 3]].map((prompt) => ({
+      prompt: prompt as string,
+      options: { draft: "off" as const, maxTokens: 20 + 7 * (index % 4), ...options },
+    }))
+  );
+
+  it("give what steps give that are taken one by one: alone, together, in few pages, beside the event loop and in its place", async () => {
+    const expected: unknown[] = [];
+    {
+      await using batcher = open({ tokensAhead: 0 });
+      for (const { prompt, options } of all) expected.push(resultOf(await batcher.complete(prompt, options)));
+    }
+    for (const isInline of [true, false]) {
+      world.isInline = isInline;
+      for (const tokensAhead of [1, 4, 31]) {
+        await using batcher = open({ tokensAhead, cache: tokensAhead !== 1 });
+        counts.chains = counts.rounds = counts.late = 0;
+        for (const [index, { prompt, options }] of all.entries()) {
+          assertEquals(resultOf(await batcher.complete(prompt, options)), expected[index]);
+        }
+        const together = await Promise.all(all.map(({ prompt, options }) => batcher.complete(prompt, options)));
+        assertEquals(together.map(resultOf), expected);
+        assertGreater(counts.rounds, counts.chains + 20, `chained, inline ${isInline}, ahead ${tokensAhead}`);
+        if (!isInline) assertGreater(counts.late, 20);
+      }
+    }
+    world.isInline = false;
+    // Sequences lose their pages while they are chained.
+    await using batcher = open();
+    const scheduler = schedulerOf(batcher);
+    const chained = all.filter(({ options }) => !options.logitsProcessor);
+    const running = Promise.all(chained.map(({ prompt, options }) => batcher.complete(prompt, options)));
+    for (const [round, pages] of [13, 400, 13, 400, 13, 400].entries()) {
+      await until(() => batcher.stats().tokens > 40 * (round + 1));
+      await scheduler.betweenSteps(() => scheduler.limitPages(pages));
+    }
+    const together = await running;
+    assertEquals(together.map(resultOf), expected.filter((_, index) => !all[index]?.options.logitsProcessor));
+    assertGreater(batcher.stats().preemptions, 5);
+  });
+
+  it("stop with a reader that stops, after what it may be ahead, and go on with it", async () => {
+    for (const isInline of [true, false]) {
+      world.isInline = isInline;
+      await using batcher = open({ tokensAhead: 3 });
+      const pieces = batcher.generate("Once upon a time", { draft: "off", maxTokens: 30, sampling: { seed: 1 } });
+      const tokens: number[] = [];
+      for (let count = 0; count < 5; count++) tokens.push(((await pieces.next()).value as Piece).token);
+      await until(() => batcher.stats().paused === 1);
+      const before = batcher.stats();
+      for (let wait = 0; wait < 20; wait++) await turn();
+      assertEquals(batcher.stats().steps, before.steps);
+      assertLessOrEqual(before.steps, 5 + 3);
+      assertEquals(before.tokens, 5);
+      for await (const { token } of pieces) tokens.push(token);
+      const whole = await batcher.complete("Once upon a time", { draft: "off", maxTokens: 30, sampling: { seed: 1 } });
+      assertEquals(tokens, whole.tokens);
+    }
+  });
+
+  it("end at once with a request that is given up, and with the batcher", async () => {
+    await using batcher = open();
+    const controller = new AbortController();
+    const options = { draft: "off", sampling: { seed: 1 } } as const;
+    const other = batcher.complete("One day, Lily", { ...options, maxTokens: 60 });
+    const pieces = batcher.generate("Once upon a time", { ...options, maxTokens: 150, signal: controller.signal });
+    for (let count = 0; count < 9; count++) await pieces.next();
+    const next = pieces.next();
+    controller.abort();
+    await next.catch((error) => assertEquals(error.code, "cancelled"));
+    await assertRejects(async () => {
+      for await (const _ of pieces);
+      throw controller.signal.reason;
+    });
+    const alone = open({ tokensAhead: 0 });
+    assertEquals((await other).tokens, (await alone.complete("One day, Lily", { ...options, maxTokens: 60 })).tokens);
+    await alone.dispose();
+
+    const left = batcher.complete("Once upon a time", { ...options, maxTokens: 150 });
+    await until(() => batcher.stats().running === 1);
+    const [error] = await Promise.all([assertRejects(() => left), batcher.dispose()]);
+    assert(error instanceof ClosedError);
+  });
+
+  it("let others in, and work between steps", async () => {
+    await using batcher = open();
+    const options = { draft: "off", sampling: { seed: 1, temperature: 2 } } as const;
+    const long = batcher.complete("Once upon a time", { ...options, maxTokens: 150 });
+    await until(() => batcher.stats().tokens > 10);
+    const scheduler = schedulerOf(batcher);
+    const { tokens } = batcher.stats();
+    await scheduler.betweenSteps(() => scheduler.limitPages(40));
+    assertLessOrEqual(batcher.stats().tokens - tokens, 31, "a job waits for a round, not for a chain");
+    const short = await batcher.complete("One day", { ...options, maxTokens: 3 });
+    assertEquals(short.generatedTokens, 3);
+    assertEquals((await long).generatedTokens, 150);
+  });
+
+  it("give a failing sequence's reader the tokens before its failure", async () => {
+    await using batcher = open({ tokensAhead: 8 });
+    world.failsIn = 7;
+    const tokens: number[] = [];
+    const error = await assertRejects(async () => {
+      for await (const { token } of batcher.generate("Once upon a time", { draft: "off", maxTokens: 50 })) {
+        tokens.push(token);
+      }
+    });
+    assertEquals((error as { code?: string }).code, "nonFinite");
+    assertEquals(tokens.length, 1 + 6, "one of the prompt's step, and one of each round before");
+    assertEquals((await batcher.complete("One day", { draft: "off", maxTokens: 9 })).generatedTokens, 9);
+  });
+
+  it("are counted as steps", async () => {
+    await using batcher = open();
+    const seen: number[] = [];
+    schedulerOf(batcher).meter.listeners.add({ step: ({ ms, tokens }) => seen.push(ms * tokens) });
+    const { generatedTokens } = await batcher.complete("Once upon a time", { draft: "off", maxTokens: 40 });
+    assertEquals(batcher.stats().steps, seen.length);
+    assertEquals(seen.length, generatedTokens);
+    assert(seen.every((ms) => ms > 0));
+  });
+
+  for (const tokensAhead of [-1, 32, 1.5, "4"]) {
+    it(`refuse tokensAhead ${JSON.stringify(tokensAhead)}`, async () => {
+      await assertRejects(
+        () => Promise.resolve().then(() => open({ tokensAhead } as unknown as BatcherOptions)),
+        InvalidArgumentError,
+        "tokensAhead",
+      );
+    });
+  }
+});
