@@ -233,12 +233,11 @@ export class Engine implements StepRunner {
   /** Ends a chain whose results nothing takes any more. */
   async #abandonChain(handle: EngineHandle): Promise<void> {
     this.#granted = 0;
-    while (this.#native.chain(handle, 0)) {
+    for (let goesOn = true; goesOn;) {
+      goesOn = this.#native.chain(handle, 0);
       await settle(handle);
       this.#native.take(handle, this.#results, noLogits);
     }
-    await settle(handle);
-    this.#native.take(handle, this.#results, noLogits);
   }
 
   /** Threads of a step of `tokens` tokens, at most. */
