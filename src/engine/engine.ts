@@ -348,8 +348,7 @@ export class Engine implements StepRunner {
       const first = round * sequences.length;
       const results = sequences.map(({ sample }, index): StepResult => {
         this.#results.moveTo(first + index);
-        const { status } = this.#results;
-        if (status < 0) return { error: sequenceError(status, true), logits: noLogits };
+        if (this.#results.status < 0) return { error: sequenceError(this.#results.status, true), logits: noLogits };
         return { choices: this.#choices(first + index, 1, sample as SampleRequest), logits: noLogits };
       });
       this.#results.moveTo(first);
