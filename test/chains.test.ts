@@ -17,7 +17,7 @@ import {
   Model,
   type Piece,
 } from "../mod.ts";
-import { schedulerOf } from "../src/batching/batcher.ts";
+import { partsOf } from "../src/batching/batcher.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { turn } from "../ffi/runtime/builtins.ts";
 import { Engine } from "../src/engine/engine.ts";
@@ -135,7 +135,7 @@ describe("chained steps", () => {
     world.isInline = false;
     // Sequences lose their pages while they are chained.
     await using batcher = open();
-    const scheduler = schedulerOf(batcher);
+    const scheduler = partsOf(batcher).scheduler;
     const chained = all.filter(({ options }) => !options.logitsProcessor);
     const running = Promise.all(chained.map(({ prompt, options }) => batcher.complete(prompt, options)));
     for (const [round, pages] of [13, 400, 13, 400, 13, 400].entries()) {
@@ -195,7 +195,7 @@ describe("chained steps", () => {
     const options = { draft: "off", sampling: { seed: 1, temperature: 2 } } as const;
     const long = batcher.complete("Once upon a time", { ...options, maxTokens: 150 });
     await until(() => batcher.stats().tokens > 10);
-    const scheduler = schedulerOf(batcher);
+    const scheduler = partsOf(batcher).scheduler;
     const { tokens } = batcher.stats();
     await scheduler.betweenSteps(() => scheduler.limitPages(40));
     assertLessOrEqual(batcher.stats().tokens - tokens, 31, "a job waits for a round, not for a chain");
@@ -221,7 +221,7 @@ describe("chained steps", () => {
   it("are counted as steps", async () => {
     await using batcher = open();
     const seen: number[] = [];
-    schedulerOf(batcher).meter.listeners.add({ step: ({ ms, tokens }) => seen.push(ms * tokens) });
+    partsOf(batcher).scheduler.meter.listeners.add({ step: ({ ms, tokens }) => seen.push(ms * tokens) });
     const { generatedTokens } = await batcher.complete("Once upon a time", { draft: "off", maxTokens: 40 });
     assertEquals(batcher.stats().steps, seen.length);
     assertEquals(seen.length, generatedTokens);
