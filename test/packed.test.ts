@@ -26,13 +26,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
-import { LightGPT, type LightGPTOptions, Model, type PackedUse } from "../mod.ts";
+import { LightGPT, type LightGPTOptions, Model, type PackedUse, readGguf } from "../mod.ts";
 import { PACKED_FILE } from "../ffi/wire.ts";
 import { checkPacked, listPacked, makeRoom } from "../src/model/packed/folder.ts";
+import { identitiesOf } from "../src/files/gguf/read.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { lightgpt } from "./command.ts";
-import { gemma3, nemotronExperts, phi3, qwen2, type Shape, smallModelBytes, withDirectory } from "./small-models.ts";
+import {
+  gemma3,
+  gemma4,
+  nemotronExperts,
+  phi3,
+  qwen2,
+  type Shape,
+  smallModelBytes,
+  withDirectory,
+} from "./small-models.ts";
 
 const prompt = [1, 3, 5, 7, 9];
 
@@ -71,7 +81,7 @@ function onlyFile(folder: string): string {
 }
 
 describe("packed weights on disk", () => {
-  const shapes: Readonly<Record<string, Shape>> = { qwen2, gemma3, nemotronExperts: nemotronExperts() };
+  const shapes: Readonly<Record<string, Shape>> = { qwen2, gemma4, nemotronExperts: nemotronExperts() };
   for (const [name, shape] of Object.entries(shapes)) {
     it(`give the same bits as without, ${name}`, () =>
       withModel(shape, async (model, folder) => {
@@ -112,6 +122,14 @@ describe("packed weights on disk", () => {
       assertEquals((await logitsOf(moved, use(folder))).packedPath, packedPath);
       writeFileSync(model, smallModelBytes(phi3));
       assertEquals((await logitsOf(model, use(folder))).packedPath, undefined);
+    }));
+
+  it("are known by the same on every runtime: no part of a millisecond counts", () =>
+    withModel(qwen2, (model) => {
+      utimesSync(model, 1.7e9, 1.7e9 + 0.1234567);
+      const [identity] = identitiesOf(readGguf(model));
+      assertEquals(identity, `${statSync(model).ino}:${statSync(model).size}:1700000000123`);
+      return Promise.resolve();
     }));
 
   it("are not used once their source has changed, and go when others are kept", () =>

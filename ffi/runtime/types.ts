@@ -40,7 +40,7 @@ export type Privacy = "private" | "shared" | "unknown" | "absent";
 export interface OpenFile {
   /** Its size when it was opened. */
   readonly bytes: number;
-  /** Tells it from every other file, and from itself once it is written to; the device comes first, and a colon. */
+  /** Tells it from every other file, and from itself once it is written to; the device first, the time last, colons between. */
   readonly identity: string;
   /** Fills `target` with the bytes from `offset` on; returns how many there were. */
   read(target: Uint8Array, offset: number): number;

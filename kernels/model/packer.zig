@@ -121,9 +121,8 @@ const Job = struct {
 
     fn add(job: *Job, entry: Entry, files: []const File, arena: []align(64) u8) void {
         const tensor = entry.tensor(arena, files);
-        const file = files[entry.file];
         var part: Part = .{
-            .file = file,
+            .file = files[entry.file],
             .offset = entry.offset,
             .stride = entry.stride,
             .tensor = tensor,
@@ -137,7 +136,6 @@ const Job = struct {
             part.claims = std.math.divCeil(u32, tensor.matrix.groups(), part.groups_a_claim) catch unreachable;
             items = tensor.matrix.slabs * part.claims;
         }
-        if (items > 1) file.willNeed(entry.offset, entry.extent());
         assert(items > 0 and job.len < turn_tensors);
         job.parts[job.len] = part;
         job.len += 1;
@@ -183,6 +181,7 @@ pub const Packer = struct {
             _ = report.fail(.out_of_memory, "memory to read the file into", "", .{ "{d} bytes", .{threads * stride} }, "");
             return error.OutOfMemory;
         };
+        for (files) |file| file.advise(.in_order);
         return .{ .files = files, .buffers = .{ .memory = bytes, .stride = stride }, .threads = threads };
     }
 

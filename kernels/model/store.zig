@@ -116,7 +116,8 @@ pub const Store = struct {
         store.source = null;
         if (store.keeper) |*keeper| keeper.close();
         store.keeper = null;
-        if (!store.keeps_files) store.closeFiles();
+        if (!store.keeps_files) return store.closeFiles();
+        for (store.files) |file| file.advise(.here_and_there);
     }
 
     fn closeFiles(store: *Store) void {

@@ -82,14 +82,17 @@ export function readGguf(file: string | URL): Gguf {
 /** Of files that were opened by name: what they were when their headers were read. */
 const identities = new WeakMap<Gguf, readonly string[]>();
 
-/** What the files were when their headers were read, by what stays the same when a machine is started again. */
+/** What the files were when their headers were read, as {@link lastingIdentity} gives it. */
 export function identitiesOf(gguf: Gguf): string[] {
-  return (identities.get(gguf) ?? []).map(withoutDevice);
+  return (identities.get(gguf) ?? []).map(lastingIdentity);
 }
 
-/** An identity without the number of the device, which another start may change. */
-export function withoutDevice(identity: string): string {
-  return identity.slice(identity.indexOf(":") + 1);
+/**
+ * What of an identity is the same after another start of the machine, which may number devices otherwise, and on every runtime,
+ * some of which know parts of milliseconds.
+ */
+export function lastingIdentity(identity: string): string {
+  return identity.slice(identity.indexOf(":") + 1).replace(/\.\d+$/, "");
 }
 
 /** Throws unless the names still mean the files whose headers were read, and nothing has written to them. */

@@ -9,7 +9,7 @@ import { LightGPTError } from "../../../ffi/errors.ts";
 import { native } from "../../../ffi/native.ts";
 import { node, turn } from "../../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
-import { withoutDevice } from "../../files/gguf/read.ts";
+import { lastingIdentity } from "../../files/gguf/read.ts";
 import { beginPartial, endPartial, heedFileLimit, removeStale } from "../../files/partial.ts";
 import { assertNotAborted } from "../../options/checks.ts";
 import { type PackedHeader, writeHeader } from "./header.ts";
@@ -45,7 +45,7 @@ export function listPacked(folder: string): PackedFile[] {
 function sourceFault(header: PackedHeader | undefined): string | undefined {
   if (header === undefined) return undefined;
   const now = currentRuntime().files.identity(header.source);
-  const isSame = now === undefined || withoutDevice(now) === header.identity;
+  const isSame = now === undefined || lastingIdentity(now) === header.identity;
   return isSame ? undefined : "its source has changed";
 }
 
