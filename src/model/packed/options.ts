@@ -60,7 +60,6 @@ export const packedFields = {
       about: "A folder that only its owner may read and write.",
       expected: "the path or file: URL of a folder",
       otherwise: "packed in the cache folder",
-      kind: "text",
       flag: { value: "FOLDER", about: "the folder that packed weights are kept in" },
     },
     (value, name) => pathOf(name, value, "a folder"),
@@ -85,7 +84,6 @@ export const packedField = other<PackedUse | PackedOptions, AskedPacked>()(
     about: "Whether packed weights on disk are used, and kept for later starts, and where.",
     expected,
     default: "auto",
-    kind: "text",
     flag: {
       value: packedWords.join("|"),
       about: "use packed weights on disk; keep: and keep them for later starts (default: auto)",
