@@ -1,11 +1,13 @@
 /**
  * Keys: every path wants one but those that tell nothing, and no tenant finds, hits, goes on from or ends what is another's, however
- * it asks.
+ * it asks. The pool: models that do not fit together take turns, and none goes while it is used.
  *
  * @module
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { it } from "node:test";
+import { LightGPT, OutOfMemoryError } from "../mod.ts";
+import { createServer } from "../exports/server.ts";
 import { ROUTES } from "../src/server/routes.ts";
 import { often } from "./counts.ts";
 import { randomFrom } from "./simulation.ts";
@@ -78,4 +80,39 @@ it("no tenant finds, hits, goes on from, ends or forgets what is another's", asy
     assertEquals(await cached((asking + 1) % 3), 0);
   }
   assertLess(500, tries + often(400, 0));
+});
+
+it("models that do not fit together take turns: none fails, and none goes while it is used", async () => {
+  const loaded = new Set<string>();
+  let most = 0;
+  /** Models that went while they were used. */
+  const wrong: string[] = [];
+  const model = (name: string) => ({
+    load: async () => {
+      if (loaded.size >= 2) throw new OutOfMemoryError("no room", { what: "memory", where: "memory" });
+      loaded.add(name);
+      most = Math.max(most, loaded.size);
+      const lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 23 });
+      const dispose = lm.dispose.bind(lm);
+      lm.dispose = () => {
+        const { running, paused, queued } = lm.batcher.stats();
+        if (running + paused + queued > 0) wrong.push(name);
+        loaded.delete(name);
+        return dispose();
+      };
+      return lm;
+    },
+  });
+  const names = ["one", "two", "three"];
+  await using server = createServer({ models: Object.fromEntries(names.map((name) => [name, model(name)])) });
+  const random = randomFrom(9);
+  const asked = Array.from({ length: often(24, 200) }, () => names[random(3)]);
+  const running = asked.map(async (name, index) => {
+    await new Promise((done) => setTimeout(done, index * 10));
+    const body = { model: name, prompt: "Once", max_tokens: 4, seed: index };
+    const response = await server.fetch(posted("http://localhost/v1/completions", body));
+    return response.status;
+  });
+  assertEquals((await Promise.all(running)).filter((status) => status !== 200), []);
+  assertEquals([most, loaded.size <= 2, wrong], [2, true, []]);
 });

@@ -108,7 +108,7 @@ describe("a server on a socket", () => {
     assertLess(late.length, 2 + rounds / 10, late.join("\n"));
     assertEquals(held(), before, "no page of theirs is held");
     assertLess(descriptors(), opened + 8, "no descriptor of theirs is open");
-    note(45, "clients that left", 6 * rounds);
+    note(28, "clients that left", 6 * rounds);
   });
 
   it("gives signs of life while a request waits, and lets a slow reader hold up no other", async () => {

@@ -312,6 +312,11 @@ class ModelServer implements Server {
       yield JSON.stringify(await whole);
     })();
     const body = this.#body(frames, (failure) => JSON.stringify(failureBody(failure, dialect)), run, work);
+    // The work is over when the answer is there, whenever it is read.
+    whole.then(
+      () => work.finish({ status: 200, ...countsOf(run.completions) }),
+      (error) => work.finish({ status: failureOf(error).parts.status, error: describe(failureOf(error)) }),
+    );
     return new Response(body, { headers: { "content-type": "application/json" } });
   }
 
