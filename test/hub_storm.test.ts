@@ -12,6 +12,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { LightGPTError } from "../mod.ts";
+import { usualPatience } from "../src/files/hub/environment.ts";
 import { blobPath } from "../src/files/hub/layout.ts";
 import { PartialFile } from "../src/files/hub/partial_file.ts";
 import type { HubContext } from "../src/files/hub/types.ts";
@@ -155,7 +156,8 @@ async function tryOnce(place: string, way: Way, isLast: boolean, random: (below:
   };
   const more: Partial<HubContext> = {
     signal: controller.signal,
-    patience: { ...hasty, stallMs: 30, answerMs: 80, triesMost: 2 },
+    // The last try is to come whole, on a busy machine too.
+    patience: isLast ? usualPatience : { ...hasty, stallMs: 30, answerMs: 80, triesMost: 2 },
     ...way === "full" && !isLast ? { freeBytes: () => 1e6 * random(40) } : {},
   };
   try {
