@@ -21,7 +21,9 @@ const source = (names: readonly string[], most: number) => `
 describe("tokens and logits", () => {
   const committed = readJson<Record<string, string>>(dataDirectory, "exact.json");
   const names = exactModels().map(({ name }) => name);
-  const { levels } = native().processor;
+  const isNode = !("Deno" in globalThis || "Bun" in globalThis);
+  // A level is the library's own matter, which two runtimes try: on Node the best one shows that the border gives the same bits.
+  const levels = native().processor.levels.slice(isNode ? -1 : 0);
   // Plain loops take many times as long: there one way has to do, and half of the models on each runtime.
   const namesAt = (level: string) => level === "baseline" ? halfOf(names) : names;
   const outcome = inLanes(levels.map((level) => () => {
