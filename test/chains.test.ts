@@ -211,6 +211,8 @@ describe("chained steps", () => {
     const error = await assertRejects(async () => {
       for await (const { token } of batcher.generate("Once upon a time", { draft: "off", maxTokens: 50 })) {
         tokens.push(token);
+        // It fails before its reader takes more.
+        await until(() => batcher.stats().running + batcher.stats().paused === 0);
       }
     });
     assertEquals((error as { code?: string }).code, "nonFinite");
