@@ -23,6 +23,7 @@ import { helpText } from "./help.ts";
 import { COMMANDS, parseCommand } from "./options.ts";
 import { UsageError } from "./types.ts";
 import { complain, errorText, Interrupt, print } from "./output.ts";
+import { embed, rerank } from "./embed.ts";
 import { pack } from "./pack.ts";
 import { perplexity } from "./perplexity.ts";
 import { quantize } from "./quantize.ts";
@@ -40,6 +41,8 @@ const RUNNERS: Readonly<
   chat,
   inspect,
   tokenize,
+  embed,
+  rerank,
   logits,
   perplexity,
   quantize,

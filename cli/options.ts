@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { collectFields } from "../src/converting/collect_importance.ts";
 import { quantizeFileFields } from "../src/converting/convert.ts";
 import { generateFields } from "../src/batching/request_options.ts";
+import { embedderFields, embedFields, rerankFields } from "../src/embedding/options.ts";
 import { lightGptFields } from "../src/lightgpt/options.ts";
 import { loadFields } from "../src/model/model.ts";
 import { packedFields } from "../src/model/packed/options.ts";
@@ -28,6 +29,12 @@ const MODEL: OptionSpec = {
   kind: "text",
   value: "MODEL",
   about: "a GGUF file, or a name such as smollm2:135m or hf:user/repo:Q4_K_M (default: the embedded model)",
+};
+const MODEL_OF_TEXTS: OptionSpec = {
+  kind: "text",
+  value: "MODEL",
+  required: true,
+  about: "a GGUF file that embeds or ranks texts",
 };
 /** A model in place of `--model`, for subcommands without another argument. */
 const MODEL_ARGUMENT = { name: "MODEL", required: false, sets: "model" } as const;
@@ -98,6 +105,15 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       "no-bos": { kind: "flag", about: "add no token at the beginning or end" },
       json: JSON_FLAG,
     },
+  },
+  embed: {
+    about: "print a vector of each line of standard input, as JSON, by an embedding model",
+    options: { model: { ...MODEL_OF_TEXTS }, ...flagsOf(embedderFields), ...flagsOf(embedFields) },
+  },
+  rerank: {
+    about: "print the lines of standard input by how well they answer QUERY",
+    argument: { name: "QUERY", required: true },
+    options: { model: { ...MODEL_OF_TEXTS }, ...flagsOf(embedderFields), ...flagsOf(rerankFields), json: JSON_FLAG },
   },
   logits: {
     about: "write the logits after some tokens as raw little-endian f32",

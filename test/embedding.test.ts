@@ -19,6 +19,7 @@ import {
   toInt8,
 } from "../exports/embedding.ts";
 import { LightGPT } from "../mod.ts";
+import { lightgpt } from "./command.ts";
 import { describeWholeKit, readJson } from "./kit.ts";
 
 interface KitModel {
@@ -176,6 +177,20 @@ describeWholeKit("Embedder", "embed", (directory) => {
     assertEquals((await lm.embed("The fox ran", { pooling: "mean" })).row(0), vectors.row(1));
     const { tokens } = await lm.complete("Once upon a time", { maxTokens: 3, sampling: { temperature: 0 } });
     assertEquals(tokens.length, 3);
+  });
+
+  it("the command prints vectors of lines, and lines by how well they answer", async () => {
+    const model = (name: string) => ["--model", join(directory, `${name}.gguf`)];
+    const printed = await lightgpt(["embed", ...model("bert_mean"), "--dimensions", "8"], {
+      input: "the cat\nthe dog\n",
+    });
+    await using bert = await load("bert_mean");
+    const vectors = await bert.embed(["the cat", "the dog"], { dimensions: 8 });
+    assertEquals(printed.stdout.trim().split("\n").map((line) => Float32Array.from(JSON.parse(line))), [...vectors]);
+    const [query, input] = ["what is the capital of france", "the cat\nparis is the capital\n"];
+    const ranked = await lightgpt(["rerank", query, ...model("bert_rank"), "--top", "1", "--json"], { input });
+    await using ranker = await load("bert_rank");
+    assertEquals(JSON.parse(ranked.stdout), await ranker.rerank(query, input.trim().split("\n"), { top: 1 }));
   });
 
   it("vectors of bytes and bits keep what is near", () => {

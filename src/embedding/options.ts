@@ -118,7 +118,6 @@ export const embedFields = {
   normalize: boolean({
     about: "Whether vectors are made of length 1.",
     otherwise: "true",
-    flag: { name: "normalize", about: "make vectors of length 1 (--no-normalize: leave them)" },
   }),
   dimensions: integer({
     about: "How many numbers of a vector stay.",
