@@ -12,7 +12,7 @@
  * await using lm = await LightGPT.load();
  * await using worker = await startWorker(lm, { nats, name: "stories" });
  * await using gateway = await openGateway({ nats }); // here or on another machine
- * const listening = listen(gateway, { port: 0 });
+ * const listening = await listen(gateway, { port: 0 });
  * console.log(worker.fingerprint, listening.url);
  * await listening.close();
  * ```

@@ -146,7 +146,7 @@ function figuresOf({ batcher }: LightGPT) {
  * import { listen } from "@lightgpt/lightgpt/server";
  *
  * await using gateway = await openGateway({ nats: "nats://127.0.0.1:4222" });
- * const listening = listen(gateway, { port: 0 });
+ * const listening = await listen(gateway, { port: 0 });
  * console.log(await (await fetch(`${listening.url}/v1/models`)).json());
  * await listening.close();
  * ```
