@@ -95,12 +95,14 @@ describe("a plan", () => {
     assertEquals(plan([view(1, 400, 0, light), view(2, 20, 0, heavy)]).counts, { 1: 44, 2: 20 });
   });
 
-  it("does not make a prompt spare sequences of lower priority", () => {
+  it("does not make a prompt spare sequences of lower priority, unless a time was promised to all", () => {
     const chunkBeside = (decoders: number) => decoders === 0 ? 64 : 8;
     const limits = { sequences: 16, batchTokens: 500, logitRows: 32, chunkBeside };
     const low = decoder(1, 30, { priority: 0 });
     assertEquals(plan([low, view(2, 100)], { limits }).counts, { 1: 1, 2: 64 });
     assertEquals(plan([low, decoder(3, 30), view(2, 100)], { limits }).counts, { 1: 1, 3: 1, 2: 8 });
+    const promised = { ...limits, sparesAll: true };
+    assertEquals(plan([low, view(2, 100)], { limits: promised }).counts, { 1: 1, 2: 8 });
   });
 
   it("keeps to the tokens, the rows and the sequences of a step", () => {

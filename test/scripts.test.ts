@@ -17,6 +17,7 @@ import { docViolations } from "../scripts/check-docs.js";
 import { assertionViolations, styleViolations } from "../scripts/check-style.js";
 import house from "../scripts/lint.js";
 import { countBun, countDeno, countNode, countZig } from "../scripts/report.js";
+import { withRows } from "../scripts/reliability/main.js";
 import { checkMachine, offline } from "../scripts/setup.js";
 import { flags, withPrompt } from "../scripts/start.js";
 
@@ -34,6 +35,16 @@ describe("set-up", () => {
     assertEquals(offline("npm error code EAI_AGAIN\nnpm error errno EAI_AGAIN"), "EAI_AGAIN");
     assertEquals(offline("npm error code EUSAGE"), undefined);
   });
+});
+
+it("a run of some rows of the reliability table leaves the others", () => {
+  const head = "| row | result |\n| --- | --- |";
+  const page = (told: string, rows: string) =>
+    `before\n<!-- table: begin -->\n\n${told}\n\n${head}\n${rows}\n\n<!-- table: end -->\nafter`;
+  assertEquals(
+    withRows(page("All.", "| 2   | a |\n| 10  | b |"), "Some.", `${head}\n| 10 | c |\n| 3 | d |`),
+    page("All.\n\nSome.", "| 2   | a |\n| 3 | d |\n| 10 | c |"),
+  );
 });
 
 describe("npm start", () => {

@@ -17,13 +17,13 @@ const vocabulary = 1000;
 const pageSize = 32;
 
 /** A batch of 16 with room for all. */
-function world(chunk: number, weights: ReadonlyMap<string, number> = new Map()) {
+function world(chunk: number, weights: ReadonlyMap<string, number> = new Map(), times = new StepTimes(1, chunk)) {
   const clock = new FakeClock();
   const settings = { pages: 1000, pageSize, batchTokens: 600, sequences: 16, logitRows: 64 };
   const engine = new FakeEngine(settings, vocabulary);
   const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, {});
   const options = { queueMax: 1000, maxWaitMs: 0, patience: 512, weights, clock };
-  const scheduler = new Scheduler(engine, store, new StepTimes(1, chunk), options);
+  const scheduler = new Scheduler(engine, store, times, options);
   /** Reads a prompt and chooses `count` tokens; tells the steps until the first. */
   const run = async (prompt: readonly number[], count: number, options: Partial<SequenceOptions> = {}) => {
     const sequence = scheduler.add({
@@ -170,4 +170,21 @@ describe("tokens of prompts", () => {
       await clock.until(scheduler.dispose());
     });
   }
+});
+
+it("a step's time is promised to requests of every priority: a prompt of a higher one is read in parts beside a lower one", async () => {
+  const steps: number[] = [];
+  for (const stepMs of [undefined, 1]) {
+    // Of weights so large each step is expected to take far longer than that.
+    const times = new StepTimes(1e13, undefined);
+    times.stepMs = stepMs;
+    const { clock, scheduler, run } = world(512, new Map(), times);
+    const low = run(promptOf(1, 9), 400, { priority: 0 });
+    for (let tick = 0; tick < 9; tick++) await clock.tick();
+    steps.push((await settleOne(clock, run(promptOf(2, 200), 1, { priority: 9 }))).first);
+    await settleOne(clock, low);
+    await clock.until(scheduler.dispose());
+  }
+  const [whole = 0, inParts = 0] = steps;
+  assert(whole <= 4 && inParts > 2 * whole, `${whole} and ${inParts} steps`);
 });

@@ -1,7 +1,8 @@
 /**
  * `npm run reliability`: runs what shows each row of the reliability table, on Bun and Deno, and prints the table with its
  * numbers and counts; `--night` runs the larger numbers and what takes too long for every change. `--rows 5,9`, `--runtime bun`,
- * `--limit 10` (minutes for each run) make it less; `--write` keeps the table in docs/reliability.md.
+ * `--limit 10` (minutes for each run) make it less; `--write` keeps the table in docs/reliability.md, or with `--rows` these of
+ * its rows.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -33,7 +34,6 @@ function options() {
   if (!runtimes.every((name) => ["bun", "deno"].includes(name))) throw new Failure("--runtime: bun or deno");
   const minutes = Number(values.limit ?? (values.night ? 120 : 10));
   if (!(minutes > 0)) throw new Failure(`--limit: minutes above 0, not ${values.limit}`);
-  if (values.write && numbers.length < rows.length) throw new Failure("--write: expected all rows, without --rows");
   return { isNight: values.night, write: values.write, numbers, runtimes, limitMs: minutes * 60_000 };
 }
 
@@ -72,8 +72,7 @@ async function runAll(chosen, { isNight, runtimes, limitMs }) {
 }
 
 /** What the runs say of a row: held, failed or skipped, and how much was done. */
-export function judge({ row, shown, later }, outcomes, isNight) {
-  if (later !== undefined) return { state: "later", counts: later };
+export function judge({ row, shown }, outcomes, isNight) {
   let [passed, failed, skipped] = [0, 0, 0];
   const counts = new Map();
   const problems = [];
@@ -113,14 +112,32 @@ export function judge({ row, shown, later }, outcomes, isNight) {
 function tableOf(chosen, outcomes, isNight) {
   const lines = chosen.map((row) => {
     const { state, counts } = judge(row, outcomes, isNight);
-    const numbers = row.later === undefined ? `${row.gate} / ${row.night}` : "";
-    return `| ${row.row} | ${row.what} | ${row.expected} | ${numbers} | ${state} | ${counts} |`;
+    return `| ${row.row} | ${row.what} | ${row.expected} | ${row.gate} / ${row.night} | ${state} | ${counts} |`;
   });
   return [
     "| row | fault | what must come of it | number: every change / night | result | counts of this run |",
     "| --- | --- | --- | --- | --- | --- |",
     ...lines,
   ].join("\n");
+}
+
+/** The page with another table, and what is told of its run. */
+function withTable(text, told, table) {
+  const [before] = text.split(begin);
+  const [, after] = text.split(end);
+  return `${before}${begin}\n\n${told}\n\n${table}\n\n${end}${after}`;
+}
+
+/** The page with some rows of its table as they are in another one, and what is told of that one's run behind what is told already. */
+export function withRows(text, told, table) {
+  const kept = text.split(begin)[1].split(end)[0].trim().split("\n");
+  const numberOf = (line) => Number(/^\| *(\d+) *\|/.exec(line)?.[1]);
+  const lines = new Map();
+  for (const line of [...kept, ...table.split("\n")]) if (numberOf(line) > 0) lines.set(numberOf(line), line);
+  const head = table.split("\n").slice(0, 2);
+  const before = kept.filter((line) => !line.startsWith("|")).join("\n").trim();
+  const sorted = [...lines].sort(([a], [b]) => a - b).map(([, line]) => line);
+  return withTable(text, `${before}\n\n${told}`, [...head, ...sorted].join("\n"));
 }
 
 async function reliability() {
@@ -133,7 +150,7 @@ async function reliability() {
   const states = picked.map((row) => judge(row, outcomes, chosen.isNight).state);
   const count = (state) => states.filter((found) => found === state).length;
   const summary = `${count("held")} of ${picked.length} rows held, ${count("FAILED")} failed, ` +
-    `${count("at night")} at night only, ${count("skipped")} skipped, ${count("later")} later`;
+    `${count("at night")} at night only, ${count("skipped")} skipped`;
   console.log(`${table}\n\n${summary}`);
   if (chosen.write) {
     const when = new Date().toISOString().slice(0, 16).replace("T", " ");
@@ -142,12 +159,9 @@ async function reliability() {
       cpus()[0]?.model ?? "unknown processor"
     }, ${cpus().length} processors`;
     const text = readFileSync(page, "utf8");
-    const [before] = text.split(begin);
-    const [, after] = text.split(end);
-    writeFileSync(
-      page,
-      `${before}${begin}\n\n${kind} of ${when} UTC (${where}): ${summary}.\n\n${table}\n\n${end}${after}`,
-    );
+    const told = `${kind} of ${when} UTC (${where})`;
+    if (picked.length === rows.length) writeFileSync(page, withTable(text, `${told}: ${summary}.`, table));
+    else writeFileSync(page, withRows(text, `Rows ${chosen.numbers.join(", ")}: ${told}.`, table));
     await run(toolPath("deno"), ["fmt", "--quiet", page]);
   }
   process.exitCode = count("FAILED") > 0 ? 1 : 0;

@@ -48,6 +48,8 @@ export interface PlanLimits {
   readonly logitRows: number;
   /** Tokens of prompts, in a step for which `decoders` sequences wait that need one token, while `readers` need more. */
   chunkBeside(decoders: number, readers: number): number;
+  /** Whether a prompt spares sequences of lower priority, too: a step has a time that all of them were promised. Default: false. */
+  readonly sparesAll?: boolean;
 }
 
 /** A sequence that takes part in a step. */
@@ -170,8 +172,8 @@ class Planning<S extends SequenceView> {
     const { limits, running } = this.#input;
     const rank = (sequence: S) => picks.get(sequence) as S;
     const { priority } = rank(readers[0] as S);
-    // A prompt need not spare those that stand below it.
-    const spared = decoders.filter((decoder) => decoder.priority >= priority);
+    // A prompt need not spare those that stand below it, unless a time was promised to all.
+    const spared = limits.sparesAll ? decoders : decoders.filter((decoder) => decoder.priority >= priority);
     const chunk = limits.chunkBeside(spared.length, running.length - decoders.length);
     const most = Math.min(chunk, room);
     const isShared = readers.some((reader) => reader.tenant !== readers[0]?.tenant);

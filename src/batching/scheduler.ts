@@ -309,6 +309,7 @@ export class Scheduler implements SequenceOwner {
         batchTokens,
         logitRows,
         chunkBeside: (decoders, readers) => this.#times.chunkBeside(decoders, readers),
+        sparesAll: this.#times.stepMs !== undefined,
       },
     });
   }
