@@ -22,7 +22,6 @@ const tool = (name) => ({ kind: "tool", name });
  * @property {string} gate The number on every change.
  * @property {string} night The number of the night run.
  * @property {object[]} shown
- * @property {string} [later] Why nothing shows it yet.
  */
 
 /** @type {readonly Row[]} */
