@@ -31,7 +31,20 @@ describe("--activations", () => {
 
   it("is an option of every command that runs a model", () => {
     const runs = Object.keys(COMMANDS).filter((name) => "threads" in COMMANDS[name]!.options && name !== "quantize");
-    assertEquals(runs, ["run", "chat", "logits", "imatrix", "perplexity", "tune", "info", "bench", "serve"]);
+    const known = [
+      "run",
+      "chat",
+      "embed",
+      "rerank",
+      "logits",
+      "imatrix",
+      "perplexity",
+      "tune",
+      "info",
+      "bench",
+      "serve",
+    ];
+    assertEquals(runs, [...known, "worker", "batch"]);
     assertEquals(runs.filter((name) => !("activations" in COMMANDS[name]!.options)), []);
   });
 

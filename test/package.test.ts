@@ -161,6 +161,7 @@ describe("the package", () => {
       "./server": ["createServer", "listen"],
       "./ai-sdk": ["createProvider", "languageModel"],
       "./cluster": ["openGateway", "startWorker"],
+      "./embedding": ["Embeddings", "binarySimilarity", "int8Similarity", "similarity", "toBinary", "toInt8"],
     };
     for (const [index, names] of components.entries()) {
       const entry = entries[index + 2];

@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { LightGPTError } from "../ffi/errors.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { expertRefusals } from "./expert-shapes.ts";
-import { arrayOf, f32, flag, text, u32 } from "./models.ts";
+import { arrayOf, f32, text, u32 } from "./models.ts";
 import { gemma3, gemma4, llama, phi3, planSmall as plan, type Shape, yarn } from "./small-models.ts";
 
 /** What makes layer 1 of a llama one without some part. */
@@ -44,7 +44,6 @@ describe("what is refused", () => {
       ["a scale of the residual stream", "residual_scale", f32(2), []],
       ["a cap of scores", "attn_logit_softcapping", f32(50), []],
       ["a cap of logits", "final_logit_softcapping", f32(30), []],
-      ["attention that sees what follows", "attention.causal", flag(false), []],
       ["alibi", "attention.max_alibi_bias", f32(8), []],
       ["clamped attention", "attention.clamp_kqv", f32(8), []],
       ["an unknown scaling of positions", "rope.scaling.type", text("nosuch"), []],

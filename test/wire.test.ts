@@ -23,7 +23,14 @@ import { SamplerState } from "../src/sampling/state.ts";
 import { repository } from "./kit.ts";
 
 /** The sources of the table, and what makes TypeScript of it. */
-const sources = ["limits.zig", "status.zig", "level/level_table.zig", "wire_choices.zig", "wire.zig"];
+const sources = [
+  "limits.zig",
+  "status.zig",
+  "level/level_table.zig",
+  "wire_choices.zig",
+  "wire_memory.zig",
+  "wire.zig",
+];
 const writers = ["wire_typescript.zig", "wire_docs.zig", "host/stamp.zig"];
 
 /** A change of one source, by what it changes. */

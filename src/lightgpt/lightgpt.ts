@@ -383,7 +383,11 @@ export class LightGPT {
       return (await this.#talk.tokens(messages, pickOptions(conversationFields, options), { begun: prefill })).length;
     }
     const answers = await this.#answering();
-    const { ids } = await answers.prepare(this.#answerHost(Infinity), messages, options as AnswerOptions);
+    const { ids } = await answers.prepare(
+      this.#answerHost(Number.MAX_SAFE_INTEGER),
+      messages,
+      options as AnswerOptions,
+    );
     return ids.length;
   }
 

@@ -71,7 +71,12 @@ export const sessionFields = {
   ...answering,
   system: text({ about: "A system message, which stands before all others.", otherwise: "none" }),
   messages: other<readonly ChatMessage[]>()(
-    { about: "The messages of a conversation that goes on.", expected: "an array of messages", default: [] },
+    {
+      about: "The messages of a conversation that goes on.",
+      expected: "an array of messages",
+      default: [],
+      otherwise: "[]",
+    },
     readMessages,
   ),
   onContextFull: other<OnContextFull>()(
