@@ -332,6 +332,7 @@ function caches(): void {
 }
 
 describe("hostile values", () => {
+  const { LIGHTGPT_CACHE: cacheBefore } = process.env;
   before(async () => {
     process.env.LIGHTGPT_CACHE = join(scratch, "cache"); // for what some values ask to be kept
     lm = await face.LightGPT.load(undefined, { threads: 1, context: 64 });
@@ -342,6 +343,9 @@ describe("hostile values", () => {
     caches();
   });
   after(async () => {
+    // Other tests run in this process, too.
+    if (cacheBefore === undefined) delete process.env.LIGHTGPT_CACHE;
+    else process.env.LIGHTGPT_CACHE = cacheBefore;
     await lm.dispose();
     rmSync(scratch, { recursive: true });
   });
