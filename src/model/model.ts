@@ -212,14 +212,14 @@ export class Model {
     const begin = performance.now();
     const { gguf, plan, context } = readPlan(file, read);
     await turn(); // reading a large header took its time
-    accept(plan, context);
     const packed = new PackedWeights(read.packed, gguf, plan);
     let handle: ModelHandle | undefined;
     try {
+      // Before any native code, for what comes from outside meets memory-safe code first.
+      const tokenizer = await loadTokenizer(gguf, given({ allowUnknownPreTokenizer, signal }));
+      accept(plan, context);
       await packed.open();
       handle = await packed.begin((place) => native().modelLoad(describeModel(plan, gguf.files, place)));
-      // While native code reads and packs weights, the vocabulary is read here.
-      const tokenizer = await loadTokenizer(gguf, given({ allowUnknownPreTokenizer, signal }));
       const { residentBytes, state } = await finishLoading(handle, read);
       assertUnchanged(gguf);
       await packed.end(state);
