@@ -4,7 +4,10 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { currentRuntime } from "../ffi/runtime/pick.ts";
+import type { Runtime } from "../ffi/runtime/types.ts";
 import { hubContext, usualPatience } from "../src/files/hub/environment.ts";
 import { findModel } from "../src/files/hub/find_model.ts";
 import { parseModelName } from "../src/files/hub/names.ts";
@@ -53,4 +56,16 @@ export function randomFile(bytes: number, seed: string): Uint8Array {
   }
   whole.set(new TextEncoder().encode("GGUF"));
   return whole;
+}
+
+/** This runtime with another environment. */
+export function runtimeWith(variables: Readonly<Record<string, string>>): Runtime {
+  return { ...currentRuntime(), platform: "linux", variable: (name) => variables[name] };
+}
+
+/** Writes a file, and makes its folder; gives its path. */
+export function write(path: string, bytes: Uint8Array | string): string {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+  return path;
 }

@@ -5,12 +5,10 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { currentRuntime } from "../ffi/runtime/pick.ts";
-import type { Runtime } from "../ffi/runtime/types.ts";
 import { fetchModel, InvalidArgumentError, LightGPT, LightGPTError, loadTokenizer } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { catalog } from "../src/files/hub/catalog.ts";
@@ -19,21 +17,11 @@ import { hubContext } from "../src/files/hub/environment.ts";
 import { hubText, isSafePath, parseModelName } from "../src/files/hub/names.ts";
 import { pipIndexes } from "../src/files/hub/python_index.ts";
 import { isInside, nextAddress, waitOf } from "../src/files/hub/request.ts";
+import { runtimeWith, write } from "./hub_context.ts";
 
 const hf = "https://huggingface.co";
 const tales = new Uint8Array(readFileSync(embeddedModel()));
 let folder: string;
-
-/** This runtime with another environment. */
-function runtimeWith(variables: Readonly<Record<string, string>>): Runtime {
-  return { ...currentRuntime(), platform: "linux", variable: (name) => variables[name] };
-}
-
-function write(path: string, bytes: Uint8Array | string): string {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, bytes);
-  return path;
-}
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "lightgpt-sources-"));

@@ -5,13 +5,11 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { deflateRawSync } from "node:zlib";
-import { currentRuntime } from "../ffi/runtime/pick.ts";
-import type { Runtime } from "../ffi/runtime/types.ts";
 import { LightGPTError } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import type { WheelSource } from "../src/files/hub/catalog.ts";
@@ -20,24 +18,13 @@ import { parseModelName } from "../src/files/hub/names.ts";
 import { findLmStudio, findOllama } from "../src/files/hub/other_programs.ts";
 import { fetchWheel } from "../src/files/hub/own_models.ts";
 import type { DownloadProgress } from "../src/files/hub/types.ts";
-import { contextIn, find, hasty, randomFile } from "./hub_context.ts";
+import { contextIn, find, hasty, randomFile, runtimeWith, write } from "./hub_context.ts";
 import { sumOf, TestHub } from "./hub_server.ts";
 
 const hf = "https://huggingface.co";
 const commit = "0123456789abcdef0123456789abcdef01234567";
 const tales = new Uint8Array(readFileSync(embeddedModel()));
 let folder: string;
-
-/** This runtime with another environment. */
-function runtimeWith(variables: Readonly<Record<string, string>>): Runtime {
-  return { ...currentRuntime(), platform: "linux", variable: (name) => variables[name] };
-}
-
-function write(path: string, bytes: Uint8Array | string): string {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, bytes);
-  return path;
-}
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "lightgpt-sources-"));

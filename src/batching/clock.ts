@@ -24,3 +24,12 @@ export const wallClock: Clock = {
   },
   turn,
 };
+
+/** Calls `act` every `ms` milliseconds; returns a function that ends this. */
+export function every(clock: Clock, ms: number, act: () => void): () => void {
+  let cancel = clock.after(ms, function again() {
+    act();
+    cancel = clock.after(ms, again);
+  });
+  return () => cancel();
+}

@@ -6,6 +6,7 @@
  */
 import { LightGPTError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
+import { codeOf } from "../files/output_file.ts";
 import { beginPartial, endPartial, heedFileLimit } from "../files/partial.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
@@ -111,7 +112,7 @@ function readableFrom(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Ar
 }
 
 function failed(path: string, what: "read" | "written", cause: unknown): never {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+  const code = codeOf(cause);
   const isThere = what === "written" ? "its folder does not exist; make it first" : "there is no such file";
   throw new LightGPTError("io", `${path}: ${code === "ENOENT" ? isThere : `it cannot be ${what} (${code})`}.`, {
     what: `a file that cannot be ${what}`,

@@ -5,7 +5,7 @@
  * @module
  */
 import { QueueFullError } from "../../ffi/errors.ts";
-import type { Clock } from "../batching/clock.ts";
+import { type Clock, every } from "../batching/clock.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { expired } from "../batching/errors.ts";
 import { cancelledBy } from "../options/checks.ts";
@@ -58,13 +58,8 @@ export class Hub {
     this.#ends.push(
       transport.subscribe(askSubject(this.id), (text, answer) => answer(JSON.stringify(this.#answer(text)))),
       transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame[])),
+      every(clock, lookMs, () => this.#look()),
     );
-    let cancel = clock.after(lookMs, function look() {
-      lookForJobs();
-      cancel = clock.after(lookMs, look);
-    });
-    const lookForJobs = () => this.#look();
-    this.#ends.push(() => cancel());
   }
 
   /** Puts a job into the queue of its model, and gives what comes of it. */

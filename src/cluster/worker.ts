@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Clock } from "../batching/clock.ts";
+import { type Clock, every } from "../batching/clock.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { readJob } from "../server/job_text.ts";
 import type { Backend } from "../server/types.ts";
@@ -73,8 +73,10 @@ export class Worker {
     const worker = new Worker(parts);
     const { transport, clock } = parts;
     worker.#ends.push(transport.subscribe(controlSubject(parts.id), (text) => worker.#hear(text)));
-    worker.#repeat(clock, transport.ackWaitMs / 4, () => worker.#tick());
-    worker.#repeat(clock, beatMs, () => void worker.#announce());
+    worker.#ends.push(
+      every(clock, transport.ackWaitMs / 4, () => worker.#tick()),
+      every(clock, beatMs, () => void worker.#announce()),
+    );
     await worker.#announce();
     await worker.#puller.start();
     return worker;
@@ -107,14 +109,6 @@ export class Worker {
     for (const end of this.#ends.splice(0)) end();
     await this.#parts.transport.withdraw(workerKey({ fingerprint: this.#parts.fingerprint, worker: this.#parts.id }))
       .catch(this.#parts.troubled);
-  }
-
-  #repeat(clock: Clock, ms: number, act: () => void): void {
-    let cancel = clock.after(ms, function again() {
-      act();
-      cancel = clock.after(ms, again);
-    });
-    this.#ends.push(() => cancel());
   }
 
   #take(delivery: Delivery): void {

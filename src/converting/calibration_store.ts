@@ -7,6 +7,7 @@
  */
 import { node } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
+import { isGone } from "../files/processes.ts";
 import { workFailure } from "./row_file.ts";
 
 /** Who works in the folder, at what, and how far it is. */
@@ -102,15 +103,8 @@ export class CalibrationStore {
 const held = new Set<string>();
 
 function isAlive(pid: number, folder: string): boolean {
-  const { pid: own, kill } = node("node:process");
   // In a container the next process often has the number of the one before.
-  if (pid === own) return held.has(folder);
-  try {
-    kill(pid, 0); // asks whether the process exists; no signal is sent
-    return true;
-  } catch (error) {
-    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
-  }
+  return pid === node("node:process").pid ? held.has(folder) : !isGone(pid);
 }
 
 /** What a folder says of itself; undefined where it is not there, or broken. */

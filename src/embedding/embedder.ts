@@ -162,18 +162,13 @@ export class Embedder {
     const source = sourceOf(inputs);
     const total = Array.isArray(source) ? source.length : undefined;
     const block = new Block(result.pooling === "rows" || total === undefined ? 0 : total * width);
-    const starts = [0];
-    let tokens = 0;
+    const layout = new Layout(result, width);
     const place = (floats: number) => block.take(floats);
     for await (const { texts } of this.#run(source, read, result, width, place)) {
-      for (const text of texts) {
-        tokens += text.tokens.length;
-        const rows = result.pooling === "rows" ? text.tokens.length : 1;
-        starts.push((starts.at(-1) as number) + rows * width);
-      }
-      read.onProgress?.({ done: starts.length - 1, total, tokens });
+      layout.add(texts);
+      read.onProgress?.({ done: layout.starts.length - 1, total, tokens: layout.tokens });
     }
-    return new Embeddings(block.data, width, starts, tokens);
+    return new Embeddings(block.data, width, layout.starts, layout.tokens);
   }
 
   /**
@@ -193,16 +188,12 @@ export class Embedder {
     let [done, tokens] = [0, 0];
     const place = (floats: number) => new Float32Array(floats);
     for await (const { texts, data } of this.#run(source, read, result, width, place)) {
-      const starts = [0];
-      let own = 0;
-      for (const text of texts) {
-        own += text.tokens.length;
-        starts.push((starts.at(-1) as number) + (result.pooling === "rows" ? text.tokens.length : 1) * width);
-      }
+      const layout = new Layout(result, width);
+      layout.add(texts);
       done += texts.length;
-      tokens += own;
+      tokens += layout.tokens;
       read.onProgress?.({ done, total, tokens });
-      yield new Embeddings(data, width, starts, own);
+      yield new Embeddings(data, width, layout.starts, layout.tokens);
     }
   }
 
@@ -317,6 +308,29 @@ export class Embedder {
   #assertOpen(): void {
     if (this.#disposed === undefined) return;
     throw new ClosedError("The embedder was used after it was disposed.", { where: "embedder" });
+  }
+}
+
+/** Where the numbers of each text begin, one text behind the other. */
+class Layout {
+  /** The end of the last one included. */
+  readonly starts = [0];
+  /** Tokens of all of them. */
+  tokens = 0;
+  readonly #result: TextResult;
+  readonly #width: number;
+
+  constructor(result: TextResult, width: number) {
+    this.#result = result;
+    this.#width = width;
+  }
+
+  add(texts: readonly TokenText[]): void {
+    for (const { tokens: { length } } of texts) {
+      this.tokens += length;
+      const rows = this.#result.pooling === "rows" ? length : 1;
+      this.starts.push((this.starts.at(-1) as number) + rows * this.#width);
+    }
   }
 }
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { errorOf } from "../../ffi/call.ts";
-import { ClosedError, LightGPTError } from "../../ffi/errors.ts";
+import { LightGPTError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
 import { turn } from "../../ffi/runtime/builtins.ts";
 import { type EngineHandle, MARKS } from "../../ffi/wire.ts";
@@ -24,6 +24,7 @@ import { describeLayers } from "../model/encode_model.ts";
 import { assertGenerates } from "../model/generates.ts";
 import type { Model } from "../model/model.ts";
 import type { Chain, EngineSettings, Round, SampleRequest, StepResult, StepRunner, StepSequence } from "./step.ts";
+import { HeldEngine } from "./held_engine.ts";
 import type { StepThreads } from "./threads.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
 import type { Choice } from "../sampling/state.ts";
@@ -44,9 +45,6 @@ export function kvSizes(plan: ModelPlan, kv: EngineSettings["kv"], pageSize: num
   return native().kvBytes(describeLayers(plan), kv, pageSize);
 }
 
-/** Frees what a lost engine holds: the net below `dispose`. */
-const lost = new FinalizationRegistry<EngineHandle>((handle) => native().engineFree(handle));
-
 /** What an engine needs of a model: the whole one, or a layer that was loaded alone. */
 export type EngineModel = Pick<Model, "handle" | "plan" | "vocabulary">;
 
@@ -62,13 +60,11 @@ export class Engine implements StepRunner {
   readonly #native: Native = native();
   readonly #vocabulary: number;
   readonly #embedding: number;
-  /** Undefined once it was disposed. */
-  #handle: EngineHandle | undefined;
+  readonly #held: HeldEngine;
   readonly #batch: Words<"batch"> = new Words("batch", 1024);
   readonly #late: Words<"sampler"> = new Words("sampler", 256);
   #results: Results;
   #logits = noLogits;
-  #step: Promise<unknown> | undefined;
   /** How many rounds of the chain in flight may run in all. */
   #granted = 0;
 
@@ -84,16 +80,15 @@ export class Engine implements StepRunner {
     this.#results = new Results(new Uint32Array(settings.sequences * Results.words));
     const options = new Words("engine");
     putEngineOptions(options, { ...settings, kvType: settings.kv, keeps: true });
-    this.#handle = this.#native.engineOpen(model.handle, options);
-    lost.register(this, this.#handle, this);
+    this.#held = new HeldEngine(model, options);
   }
 
   /** Runs one step; results come in the order of `sequences`. `isInline`: before this returns to the event loop. */
   async run(sequences: readonly StepSequence[], isInline: boolean): Promise<StepResult[]> {
-    const handle = this.#open();
+    const handle = this.#held.handle;
     this.#encode(sequences, isInline);
     this.#native.submit(handle, this.#batch);
-    await this.#inFlight(() => settle(handle));
+    await this.#held.inFlight(() => settle(handle));
     const results = this.#take(handle, sequences);
     this.#results.moveTo(0);
     this.#stepThreads?.record(this.#results.milliseconds);
@@ -102,7 +97,7 @@ export class Engine implements StepRunner {
 
   /** Runs a step round after round; where it is inline, all rounds end before this returns to the event loop. */
   async runChain(sequences: readonly StepSequence[], isInline: boolean, chain: Chain): Promise<void> {
-    const handle = this.#open();
+    const handle = this.#held.handle;
     const most = this.#threadsMost(sequences.length);
     this.#granted = chain.granted;
     this.#encode(sequences, isInline, chain);
@@ -115,7 +110,7 @@ export class Engine implements StepRunner {
         const isOther = this.#stepThreads?.isTrying || this.#threadsMost(sequences.length) !== most;
         this.#granted = isOther ? 0 : granted;
       });
-    await this.#inFlight(async () => {
+    await this.#held.inFlight(async () => {
       let isOver = false;
       try {
         for (let isFirst = true; !isOver; isFirst = false) {
@@ -138,34 +133,34 @@ export class Engine implements StepRunner {
   /** Lets the chain in flight end with the round in flight. */
   haltChain(): void {
     this.#granted = 0;
-    if (this.#step !== undefined) this.#native.chain(this.#open(), 0);
+    if (this.#held.isBusy) this.#native.chain(this.#held.handle, 0);
   }
 
   /** Hands over what the choice of a sequence in the round in flight goes by. */
   handOver(id: number, { sampler, top }: SampleRequest, position: number): void {
     this.#late.clear();
     sampler.encodeNext(this.#late, this.#vocabulary, { position, top });
-    this.#native.mask(this.#open(), id, this.#late);
+    this.#native.mask(this.#held.handle, id, this.#late);
   }
 
   /** Cancels sequence `id` of the step in flight, between two layers. */
   cancel(id: number): void {
-    if (this.#step !== undefined) this.#native.cancel(this.#open(), id);
+    if (this.#held.isBusy) this.#native.cancel(this.#held.handle, id);
   }
 
   /** Copies page `from` to page `to`; no step may be in flight. */
   copyPage(from: number, to: number): void {
-    this.#native.pageCopy({ engine: this.#open(), from, to });
+    this.#native.pageCopy({ engine: this.#held.handle, from, to });
   }
 
   /** Gives the memory of `count` pages back to the system until they are written again; returns how many bytes. */
   discardPages(first: number, count: number): number {
-    return this.#native.pageDiscard({ engine: this.#open(), first, count });
+    return this.#native.pageDiscard({ engine: this.#held.handle, first, count });
   }
 
   /** Gives the memory of what windowed layers keep in a page back to the system; no step may be in flight. */
   leavePage(page: number): void {
-    this.#native.pageLeave(this.#open(), page);
+    this.#native.pageLeave(this.#held.handle, page);
   }
 
   /**
@@ -173,27 +168,27 @@ export class Engine implements StepRunner {
    * flight.
    */
   exportPage(page: number, out: Uint8Array, isWhole: boolean = true): number {
-    return this.#native.pageExport({ engine: this.#open(), page, whole: isWhole ? 1 : 0, out });
+    return this.#native.pageExport({ engine: this.#held.handle, page, whole: isWhole ? 1 : 0, out });
   }
 
   /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */
   importPage(page: number, bytes: Uint8Array): boolean {
-    return this.#native.pageImport(this.#open(), page, bytes);
+    return this.#native.pageImport(this.#held.handle, page, bytes);
   }
 
   /** Keeps the inputs of a step's products `first` to `first + count - 1` (`Native.capture` numbers them). */
   capture(first: number, count: number): void {
-    this.#native.capture({ engine: this.#open(), first, count });
+    this.#native.capture({ engine: this.#held.handle, first, count });
   }
 
   /** Copies the rows kept of a product in the last step; returns how many floats. */
   captured(product: number, out: Float32Array): number {
-    return this.#native.captured(this.#open(), product, out);
+    return this.#native.captured(this.#held.handle, product, out);
   }
 
   /** Adds up the squares of the inputs of all products from now on, from nothing; or no longer. */
   sumInputs(isOn: boolean): void {
-    this.#native.sumInputs(this.#open(), isOn);
+    this.#native.sumInputs(this.#held.handle, isOn);
   }
 
   /**
@@ -201,33 +196,12 @@ export class Engine implements StepRunner {
    * `matrix` says which.
    */
   inputSums(product: number, matrix: number, out: Float64Array): number {
-    return this.#native.inputSums({ engine: this.#open(), product, matrix, sums: out });
+    return this.#native.inputSums({ engine: this.#held.handle, product, matrix, sums: out });
   }
 
   /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */
-  async dispose(): Promise<void> {
-    const handle = this.#handle;
-    if (handle === undefined) return;
-    this.#handle = undefined;
-    lost.unregister(this);
-    await this.#step;
-    this.#native.engineFree(handle);
-  }
-
-  #open(): EngineHandle {
-    if (this.#handle !== undefined) return this.#handle;
-    throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
-  }
-
-  /** Remembers that something is in flight while `work` awaits its end. */
-  async #inFlight(work: () => Promise<void>): Promise<void> {
-    const step = work();
-    this.#step = step;
-    try {
-      await step;
-    } finally {
-      this.#step = undefined;
-    }
+  dispose(): Promise<void> {
+    return this.#held.dispose();
   }
 
   /** Ends a chain whose results nothing takes any more. */

@@ -5,12 +5,12 @@
  *
  * @module
  */
-import { ClosedError } from "../../ffi/errors.ts";
 import { type Native, native } from "../../ffi/native.ts";
-import type { EngineHandle, Pooling as WirePooling } from "../../ffi/wire.ts";
+import type { Pooling as WirePooling } from "../../ffi/wire.ts";
 import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Results } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
 import { type EngineModel, sequenceError, settle } from "./engine.ts";
+import { HeldEngine } from "./held_engine.ts";
 
 /** A text as tokens. */
 export interface TokenText {
@@ -49,9 +49,6 @@ export interface TextEngineSettings {
 /** Positions of a page: the smallest, for a short text takes one of its own. */
 const pageSize = 16;
 
-/** Frees what a lost engine holds: the net below `dispose`. */
-const lost = new FinalizationRegistry<EngineHandle>((handle) => native().engineFree(handle));
-
 /** Runs steps over whole texts. */
 export class TextEngine {
   /** The settings it was opened with. */
@@ -60,8 +57,7 @@ export class TextEngine {
   readonly #batch: Words<"batch"> = new Words("batch", 1024);
   readonly #results: Results;
   readonly #statePages: number;
-  #handle: EngineHandle | undefined;
-  #step: Promise<unknown> | undefined;
+  readonly #held: HeldEngine;
 
   /** Opens an engine over a model; `statePages`: pages that hold the state of a sequence, where the model keeps one. */
   constructor(model: EngineModel, settings: TextEngineSettings, statePages: number) {
@@ -72,8 +68,7 @@ export class TextEngine {
     const pages = Math.ceil(settings.batchTokens / pageSize) + settings.sequences * (1 + statePages);
     // Keys and values as they are computed: nothing of them is kept, so memory is no reason to round them.
     putEngineOptions(options, { ...settings, kvType: "f32", pageSize, pages, logitRows: 1, keeps: false });
-    this.#handle = this.#native.engineOpen(model.handle, options);
-    lost.register(this, this.#handle, this);
+    this.#held = new HeldEngine(model, options);
   }
 
   /**
@@ -82,16 +77,10 @@ export class TextEngine {
    * @returns for each text why it failed, or undefined
    */
   async run(texts: readonly TokenText[], result: TextResult, out: Float32Array): Promise<(Error | undefined)[]> {
-    const handle = this.#open();
+    const { handle } = this.#held;
     this.#encode(texts, result);
     this.#native.submit(handle, this.#batch);
-    const step = settle(handle);
-    this.#step = step;
-    try {
-      await step;
-    } finally {
-      this.#step = undefined;
-    }
+    await this.#held.inFlight(() => settle(handle));
     this.#native.take(handle, this.#results, out);
     return texts.map((_, index) => {
       this.#results.moveTo(index);
@@ -101,25 +90,15 @@ export class TextEngine {
 
   /** Gives up all texts of the step in flight, between two layers. */
   cancel(): void {
-    const handle = this.#handle;
-    if (handle === undefined || this.#step === undefined) return;
+    if (!this.#held.isOpen || !this.#held.isBusy) return;
+    const { handle } = this.#held;
     for (let id = 0; id < this.settings.sequences; id++) if (!this.#native.cancel(handle, id)) return;
   }
 
   /** Ends the engine: waits for a step in flight, which is given up, and frees the memory. Again is fine. */
   async dispose(): Promise<void> {
-    const handle = this.#handle;
-    if (handle === undefined) return;
     this.cancel();
-    this.#handle = undefined;
-    lost.unregister(this);
-    await this.#step;
-    this.#native.engineFree(handle);
-  }
-
-  #open(): EngineHandle {
-    if (this.#handle !== undefined) return this.#handle;
-    throw new ClosedError("The engine was used after it was disposed.", { where: "engine" });
+    await this.#held.dispose();
   }
 
   #encode(texts: readonly TokenText[], result: TextResult): void {

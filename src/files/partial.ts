@@ -7,6 +7,7 @@
  */
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
+import { isGone } from "./processes.ts";
 
 /** Milliseconds after which an unchanged file has no writer any more, even if a process with its number runs. */
 const staleMs = 24 * 3600 * 1000;
@@ -41,23 +42,18 @@ export function removeStale(folder: string, begin = ""): void {
     const partial = join(folder, name);
     // Another process may remove it meanwhile.
     const status = fs.statSync(partial, { throwIfNoEntry: false });
-    if (!status?.isFile() || !(isGone(Number(pid), partial) || Date.now() - status.mtimeMs > staleMs)) continue;
+    if (!status?.isFile() || !(isLeft(Number(pid), partial) || Date.now() - status.mtimeMs > staleMs)) continue;
     fs.rmSync(partial, { force: true });
   }
 }
 
 /** Whether a partial file's process has ended. In a container the next process often has the number of the one before. */
-function isGone(pid: number, partial: string): boolean {
-  const { pid: ownPid, kill } = node("node:process");
-  if (pid === ownPid) {
+/** Whether nothing writes a partial file of process `pid` any more. */
+function isLeft(pid: number, partial: string): boolean {
+  if (pid === node("node:process").pid) {
     return ![...own].some((open) => node("node:path").resolve(open) === node("node:path").resolve(partial));
   }
-  try {
-    kill(pid, 0); // asks whether the process exists; no signal is sent
-    return false;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ESRCH"; // other errors: it exists, and belongs to another user
-  }
+  return isGone(pid);
 }
 
 let isHeeded = false;

@@ -12,8 +12,15 @@ import type { Fitted } from "./fit_options.ts";
 /** Counts the tokens of a conversation as a prompt. */
 export type Count = (messages: readonly ChatMessage[]) => Promise<number>;
 
-/** Drops the oldest turns until at most `most` tokens are left. Nothing is dropped where all fits. */
-export async function dropOldest(messages: readonly ChatMessage[], most: number, count: Count): Promise<Fitted> {
+/**
+ * Drops the oldest turns where there are more than `most` tokens, until at most `aim` are left, or `most` where the last turn alone
+ * takes more than that.
+ */
+export async function dropOldest(
+  messages: readonly ChatMessage[],
+  { most, aim = most }: { readonly most: number; readonly aim?: number },
+  count: Count,
+): Promise<Fitted> {
   const before = await count(messages);
   if (before <= most) return { messages, dropped: [], tokens: before };
   const [head, ...turns] = turnsOf(messages);
@@ -21,9 +28,10 @@ export async function dropOldest(messages: readonly ChatMessage[], most: number,
   const attempt = async (first: number) => ({ first, tokens: await count(from(first)) });
   let best = await attempt(Math.max(turns.length - 1, 0));
   if (best.tokens > most) throw tooLong(best.tokens, most);
+  const wanted = best.tokens <= aim ? aim : most;
   for (let low = 1; low < best.first;) {
     const middle = await attempt((low + best.first) >> 1);
-    if (middle.tokens <= most) best = middle;
+    if (middle.tokens <= wanted) best = middle;
     else low = middle.first + 1;
   }
   return { messages: from(best.first), dropped: turns.slice(0, best.first).flat(), tokens: best.tokens };

@@ -373,7 +373,7 @@ export class LightGPT {
     const count = async (messages: readonly ChatMessage[]) => (await talk.tokens(messages, rendering)).length;
     const all = readMessages(messages, "messages");
     const { dropOldest, shorten } = await import("./fit.ts");
-    return cut === "oldest" ? dropOldest(all, tokens, count) : shorten(all, { at: cut, most: tokens }, count);
+    return cut === "oldest" ? dropOldest(all, { most: tokens }, count) : shorten(all, { at: cut, most: tokens }, count);
   }
 
   /** How many tokens the prompt of an answer has. */

@@ -223,15 +223,14 @@ export class Session {
     const room = Math.min(options.maxTokens ?? Infinity, Math.ceil(context / 4));
     const most = context - room;
     const count = (messages: readonly ChatMessage[]) => this.#host.count(this.#withSystem(messages), options);
-    const tokens = await count(messages);
-    if (tokens <= most) return { messages, dropped: [], tokens };
     const how = this.#onContextFull;
-    // More goes than has to: the next turns then find their beginning in the cache.
     if (how === "dropOldest") {
       const { dropOldest } = await import("./fit.ts");
-      const kept = await dropOldest(messages, Math.floor(most * 3 / 4), count).catch(() => undefined);
-      return kept ?? await dropOldest(messages, most, count);
+      // More goes than has to: the next turns then find their beginning in the cache.
+      return await dropOldest(messages, { most, aim: Math.floor(most * 3 / 4) }, count);
     }
+    const tokens = await count(messages);
+    if (tokens <= most) return { messages, dropped: [], tokens };
     if (how === "error") throw full(tokens, most);
     const chosen = readMessages(await how(messages), "onContextFull");
     const left = await count(chosen);

@@ -8,8 +8,9 @@
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
+import { sleep } from "../../options/sleep.ts";
+import { isGone } from "../processes.ts";
 import { attempt } from "./partial_file.ts";
-import { sleep } from "./request.ts";
 
 /** Milliseconds between two touches, and without one after which a lock was left. */
 const [touchMs, leftMs] = [1000, 15_000];
@@ -83,15 +84,6 @@ function ageMs(path: string): number {
 /** A holder of another machine touches its lock; one of this machine that is gone does so no more. */
 function isElsewhere(path: string): boolean {
   return ageMs(path) < 2 * touchMs;
-}
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0); // asks whether the process exists; no signal is sent
-    return false;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ESRCH";
-  }
 }
 
 /** Writes the lock's text again: its date is then the disk's, not this machine's. */

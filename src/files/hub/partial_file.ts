@@ -21,6 +21,7 @@ import {
   writeSync,
 } from "node:fs";
 import { LightGPTError } from "../../../ffi/errors.ts";
+import { codeOf } from "../output_file.ts";
 import { heedFileLimit } from "../partial.ts";
 
 /** Bytes from `start` to before `end`. */
@@ -225,9 +226,7 @@ export function attempt<T>(path: string, call: () => T): T {
 export function writeFailure(path: string, cause: unknown): LightGPTError {
   if (cause instanceof LightGPTError) return cause;
   const isDenied = cause instanceof Error && cause.name === "NotCapable";
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : /\(os error 27\)/.test(String(cause)) // Deno has no code for this one
-    ? "EFBIG"
-    : String(cause);
+  const code = codeOf(cause);
   const why = isDenied
     ? `allow it with --allow-read and --allow-write=${path}`
     : reasons[code] ?? `it cannot be written (${code})`;

@@ -7,6 +7,7 @@
  */
 import { LightGPTError } from "../../../ffi/errors.ts";
 import { assertNotAborted } from "../../options/checks.ts";
+import { sleep } from "../../options/sleep.ts";
 import type { HubContext } from "./types.ts";
 
 /** How often a question is asked that nothing answers: what waits for a list should soon know that none comes. */
@@ -160,19 +161,6 @@ export async function pauseAfter(
   }
   const ms = waitSeconds === undefined ? patience.pauseMs * 2 ** (tries - 1) : 1000 * waitSeconds;
   await sleep(Math.min(ms, 1000 * patience.waitMostSeconds), signal);
-}
-
-/** Waits; ends at once where the signal is aborted. */
-export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  assertNotAborted(signal);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = () => resolve();
-  signal?.addEventListener("abort", stop, { once: true });
-  await promise;
-  clearTimeout(timer);
-  signal?.removeEventListener("abort", stop);
-  assertNotAborted(signal);
 }
 
 /** The body as text; throws where it is longer than `most` bytes or is cut. */

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { LightGPTError } from "../../../ffi/errors.ts";
 import { node } from "../../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../../ffi/runtime/pick.ts";
 import type { LoadState, ModelHandle } from "../../../ffi/wire.ts";
@@ -135,7 +134,6 @@ export class PackedWeights {
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof LightGPTError) return error.message;
   if (error instanceof Error) return error.message;
   throw error;
 }

@@ -7,8 +7,9 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { CancelledError, InvalidArgumentError, LightGPTError } from "../../../ffi/errors.ts";
+import { InvalidArgumentError, LightGPTError } from "../../../ffi/errors.ts";
 import { cancelledBy, refuseOption } from "../../options/checks.ts";
+import { sleep } from "../../options/sleep.ts";
 import { answerText, type BadLine, badText, type LineRequest, readLine } from "./lines.ts";
 import { Results } from "./results.ts";
 
@@ -142,7 +143,7 @@ async function workLine(
     }
     // There is no room, or no worker: that says nothing of the line.
     if (performance.now() >= end) throw refused(number, messageOf(body));
-    await pause(Number(response.headers.get("retry-after-ms") ?? againMs), signal);
+    await sleep(Number(response.headers.get("retry-after-ms") ?? againMs), signal);
   }
 }
 
@@ -201,20 +202,5 @@ function messageOf(body: unknown): string {
 function refused(number: number, message: string): LightGPTError {
   return new LightGPTError("io", `line ${number}: no server took it for ten minutes: ${message}`, {
     what: "a server that takes nothing",
-  });
-}
-
-/** Waits, or rejects once the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason instanceof Error ? signal.reason : new CancelledError("The batch was ended."));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort, { once: true });
   });
 }
