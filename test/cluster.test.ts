@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { after, before, describe, it } from "node:test";
+import { currentRuntime } from "../ffi/runtime/pick.ts";
 import { LightGPT, LightGPTError } from "../mod.ts";
 import { type ClusterWorker, openGateway, startWorker } from "../exports/cluster.ts";
 import { createServer, type Server } from "../exports/server.ts";
@@ -23,6 +24,19 @@ it("says how to get the clients of NATS where there are none", async () => {
   const none = () => Promise.reject(new Error("Cannot find package"));
   await assertRejects(() => loadLibraries(none), LightGPTError, "npm install @nats-io/transport-node");
 });
+
+/** The text of a body, and whether it broke off. */
+async function readToEnd({ body }: Response): Promise<{ text: string; isBroken: boolean }> {
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for await (const chunk of body ?? []) text += decoder.decode(chunk, { stream: true });
+    return { text, isBroken: false };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return { text, isBroken: true };
+  }
+}
 
 describe("workers and gateways", { skip: noNats }, () => {
   let lm: LightGPT;
@@ -152,8 +166,11 @@ describe("workers and gateways", { skip: noNats }, () => {
     }
     assertEquals(kinds, ["open", "open", "open", "done"]);
     const response = await failing;
-    assertEquals(response.status, 500);
-    assert((await response.json()).error.message.includes("3 workers have begun the job"));
+    const { text, isBroken } = await readToEnd(response);
+    // Where a runtime does not tell that a client leaves, the head of a late answer goes ahead: its failure breaks the body.
+    const { hearsLeaving } = currentRuntime();
+    assertEquals([response.status, isBroken], hearsLeaving ? [500, false] : [200, true]);
+    assert(JSON.parse(text).error.message.includes("3 workers have begun the job"));
   });
 
   it("are shown with their rows and their queue", async () => {
