@@ -96,6 +96,7 @@ async function results(source: AsyncIterable<face.MapResult>): Promise<void> {
 }
 
 let lm: face.LightGPT;
+let embedder: Embedder;
 
 function requests(): void {
   const prompt = "Once";
@@ -196,7 +197,7 @@ function texts(): void {
   options("LightGPT.embed", embedFields, (value) => lm.embed("Once", value), { pooling: "mean" });
   argument("Embedder.load model", (value) => Embedder.load(value));
   argument("Embedder.over model", (value) => Embedder.over(value));
-  const embedder = Embedder.over(lm.model);
+  embedder = Embedder.over(lm.model);
   argument("Embedder.embed inputs", (value) => embedder.embed(value, { pooling: "mean" }));
   options("Embedder.embedParts", embedFields, (value) => embedder.embedParts(["Once"], value).next(), {
     pooling: "mean",
@@ -346,6 +347,7 @@ describe("hostile values", () => {
     // Other tests run in this process, too.
     if (cacheBefore === undefined) delete process.env.LIGHTGPT_CACHE;
     else process.env.LIGHTGPT_CACHE = cacheBefore;
+    await embedder.dispose();
     await lm.dispose();
     rmSync(scratch, { recursive: true });
   });

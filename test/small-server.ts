@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LightGPT } from "../mod.ts";
+import { LightGPT, type LightGPTOptions } from "../mod.ts";
 import { createServer, type Server, type ServerOptions } from "../exports/server.ts";
 
 /** A template that shows every message, and asks for an answer. */
@@ -28,9 +28,12 @@ export function posted(url: string, body: unknown, headers: Record<string, strin
   });
 }
 
-/** Serves the embedded model as `stories`. */
-export async function serveStories(options: Partial<ServerOptions> = {}): Promise<SmallServer> {
-  const lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 26 });
+/** Serves the embedded model as `stories`; `loading`: how it is loaded. */
+export async function serveStories(
+  options: Partial<ServerOptions> = {},
+  loading: LightGPTOptions = {},
+): Promise<SmallServer> {
+  const lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 26, ...loading });
   const server = createServer({ models: { stories: lm }, template, ...options });
   return {
     lm,
