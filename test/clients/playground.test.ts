@@ -43,8 +43,8 @@ describe("the playground", { skip }, () => {
   const hosts = new Set<string>();
   const key = "a long secret";
   before(async () => {
-    // Not ahead of its reader: the small model would have ended an answer before a key is pressed.
-    const loading = { tokensAhead: 0 };
+    // Not ahead of its reader, and with room for a long answer: the small model would have ended it before a key is pressed.
+    const loading = { tokensAhead: 0, context: 4096 };
     small = await serveStories({ keys: [key], template: own.json.replace("{{ tools | tojson }}", "") }, loading);
     listening = await listen(small.server, { port: 0 });
     const { chromium } = await load("playwright-core");
@@ -60,6 +60,8 @@ describe("the playground", { skip }, () => {
     await small?.[Symbol.asyncDispose]();
     await listening?.close();
   });
+  /** What keeps an answer from ending before its limit. */
+  const endless = () => ({ logit_bias: Object.fromEntries(endsOf(small).map((id) => [id, -100])) });
   const picture = async (name: string) => {
     if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });
   };
@@ -85,10 +87,15 @@ describe("the playground", { skip }, () => {
     for (const [id, value] of [["max_tokens", "24"], ["seed", "4"], ["temperature", "0.9"], ["system", "Tell."]]) {
       await page.fill(`#${id}`, value);
     }
+    // Long enough for a rate, which a few tokens at once have none of.
+    await page.fill("#max_tokens", "600");
+    await page.fill("#more", JSON.stringify(endless()));
     await say("Of a <b>fox</b>.");
     await isDone();
+    await page.fill("#max_tokens", "24");
+    await page.fill("#more", "");
     const messages = [{ role: "system", content: "Tell." }, { role: "user", content: "Of a <b>fox</b>." }];
-    const body = { messages, max_tokens: 24, seed: 4, temperature: 0.9 };
+    const body = { messages, max_tokens: 600, seed: 4, temperature: 0.9, ...endless() };
     const headers = { authorization: `Bearer ${key}` };
     const { choices: [{ message }] } = await (await small.post("/v1/chat/completions", body, headers)).json();
     assertEquals(await told(), message.content);
@@ -97,7 +104,7 @@ describe("the playground", { skip }, () => {
     const tip = await page.locator("#tip").textContent();
     assert(/^chosen: .* % {2}"/.test(tip) && tip.split("\n").length === 6, tip);
     assert(
-      /24 tokens · .*tokens\/s · first after \d+ ms · length/.test(
+      /600 tokens · .*tokens\/s · first after \d+ ms · length/.test(
         await page.locator(".figures").first().textContent(),
       ),
     );
@@ -127,8 +134,8 @@ describe("the playground", { skip }, () => {
   });
 
   it("stops by Escape, and the row is free at once", async () => {
-    await page.fill("#max_tokens", "400");
-    await page.fill("#more", JSON.stringify({ logit_bias: Object.fromEntries(endsOf(small).map((id) => [id, -100])) }));
+    await page.fill("#max_tokens", "3000");
+    await page.fill("#more", JSON.stringify(endless()));
     await say("Of a hen.");
     await page.waitForSelector(".turn.assistant .token");
     await page.press("body", "Escape");
