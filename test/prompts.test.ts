@@ -275,7 +275,7 @@ describe("a long prompt is ended while it is tokenized", () => {
     await withModelFile(
       { architecture: "llama", layers: 1, embedding: 32, heads: 1, kvHeads: 1, context: 1 << 20 },
       async (path) => {
-        await using lm = await LightGPT.load(path, { threads: 1, context: 1 << 20, kv: "q8_0", memory: "1GiB" });
+        await using lm = await LightGPT.load(path, { threads: 1, context: 1 << 20, kv: "q8_0", memory: "4GiB" });
         const prompt = "ж☃ the abc ".repeat(50_000);
         const timed = async (end: (pieces: ReturnType<typeof lm.generate>) => unknown, options = {}) => {
           const pieces = lm.generate(prompt, { maxTokens: 1, ...options });
