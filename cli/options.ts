@@ -81,6 +81,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
       ...GENERATION,
       system: { kind: "text", value: "TEXT", about: "what the model is told before the conversation" },
       template: { kind: "text", value: "FILE", about: "a Jinja template in place of the model's own" },
+      json: JSON_FLAG,
     },
   },
   inspect: {

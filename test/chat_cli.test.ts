@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -93,7 +93,19 @@ describe("lightgpt chat", () => {
     assertEquals(await ended, 0, said.stderr);
     assertEquals(said.stdout.trimEnd().split("\n").length >= 3, true, said.stdout);
     assertMatch(said.stderr, /oldest \d+ messages/);
-    assertMatch(said.stderr, /too long for the context of 64/);
+    assertMatch(said.stderr, /must stay of the conversation takes \d+ tokens, which is more than 56/);
+  });
+
+  it("gives each answer as a line of JSON", async () => {
+    const { child, said, ended } = chat([...common, "--max-tokens", "4", "--json"]);
+    child.stdin.end("Once upon a time\nThe red fox\n");
+    assertEquals(await ended, 0, said.stderr);
+    const replies = said.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(replies.map(({ stopReason, generatedTokens }) => [stopReason, generatedTokens]), [
+      ["maxTokens", 4],
+      ["maxTokens", 4],
+    ]);
+    assertGreater(replies[1].promptTokens, replies[0].promptTokens);
   });
 
   it("says that a full context cut an answer", async () => {
