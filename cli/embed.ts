@@ -12,10 +12,11 @@ import {
   rerankFields,
   type RerankOptions,
 } from "../src/embedding/options.ts";
+import { lightGptFields } from "../src/lightgpt/options.ts";
 import type { Arguments } from "./arguments.ts";
 import { modelPath } from "./download.ts";
-import { optionsFrom } from "./flags.ts";
-import { print, readInput, toJson } from "./output.ts";
+import { flagsOf, optionsFrom } from "./flags.ts";
+import { note, print, readInput, toJson } from "./output.ts";
 import { UsageError } from "./types.ts";
 
 /** Prints a vector a line, as a JSON array, in the order of the texts. */
@@ -43,6 +44,18 @@ async function linesOf(command: string, signal: AbortSignal): Promise<string[]> 
   const lines = (text ?? "").split(/\r?\n/).filter((line) => line !== "");
   if (lines.length > 0) return lines;
   throw new UsageError(`${command} reads standard input, a text a line; give it some through a pipe`);
+}
+
+/** Loads the model for a command whose options are those of models that generate; refuses what has no meaning for this one. */
+export async function openEmbedder(args: Arguments, signal: AbortSignal): Promise<Embedder> {
+  const own = flagsOf(embedderFields);
+  const foreign = [...Object.keys(flagsOf(lightGptFields)), "tune"].find((flag) => !(flag in own) && args.flag(flag));
+  if (foreign !== undefined) {
+    throw new UsageError(`--${foreign} is for models that generate, and this one makes vectors`);
+  }
+  const embedder = await load(args, signal);
+  for (const warning of embedder.model.warnings) note(warning);
+  return embedder;
 }
 
 async function load(args: Arguments, signal: AbortSignal): Promise<Embedder> {

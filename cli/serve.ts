@@ -7,8 +7,11 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
+import { Embedder } from "../src/embedding/embedder.ts";
+import type { EmbedderOptions } from "../src/embedding/options.ts";
 import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import type { LightGPTOptions } from "../src/lightgpt/options.ts";
+import { isReadingOnly } from "../src/model/generates.ts";
 import { checkObject, refuseOption } from "../src/options/checks.ts";
 import { given } from "../src/options/schema.ts";
 import { listen, listenFields, type ListenOptions } from "../src/server/listen.ts";
@@ -16,6 +19,7 @@ import type { AccessLogEntry, ServedModelOptions, ServerKey, ServerOptions } fro
 import { createServer, type Server } from "../src/server/server.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
+import { openEmbedder } from "./embed.ts";
 import { openModel } from "./model.ts";
 import { note, print, toJson } from "./output.ts";
 import { UsageError } from "./types.ts";
@@ -67,7 +71,7 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
   const options = { ...common, ...templateOf(args) };
   const list = args.text("models");
   if (list === undefined) {
-    const lm = await openModel(args, signal);
+    const lm = await openServed(args, signal);
     await using _ = lm;
     return await run({ ...options, models: { [modelName(args)]: lm } }, where, args, signal);
   }
@@ -75,6 +79,26 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
     if (args.flag(flag)) throw new UsageError(`--${flag} is not for --models, whose file says it`);
   }
   await run({ ...options, models: readModels(list) }, where, args, signal);
+}
+
+/** The model that the command line names, as what it is: one that generates, or one that makes vectors or ranks. */
+async function openServed(args: Arguments, signal: AbortSignal): Promise<LightGPT | Embedder> {
+  try {
+    return await openModel(args, signal);
+  } catch (error) {
+    if (!isReadingOnly(error)) throw error;
+    return await openEmbedder(args, signal);
+  }
+}
+
+/** The same of a list. */
+async function loadServed(path: string, options: object): Promise<LightGPT | Embedder> {
+  try {
+    return await LightGPT.load(path, options as LightGPTOptions);
+  } catch (error) {
+    if (!isReadingOnly(error)) throw error;
+    return await Embedder.load(path, options as EmbedderOptions);
+  }
 }
 
 async function run(options: ServerOptions, where: ListenOptions, args: Arguments, signal: AbortSignal): Promise<void> {
@@ -134,7 +158,7 @@ function readModels(path: string): Record<string, ServedModelOptions> {
       checkObject(`${path}: ${name}`, entry);
       const { path: file, template, idleMs, ...options } = entry as Record<string, unknown>;
       if (typeof file !== "string") refuseOption(`${path}: ${name}.path`, "the path of a GGUF file", file);
-      const load = () => LightGPT.load(file, options as LightGPTOptions);
+      const load = () => loadServed(file, options);
       return [name, { load, ...given({ template, idleMs }) } as ServedModelOptions];
     }),
   );

@@ -195,6 +195,7 @@ function texts(): void {
   options("LightGPT.logits", logitsFields, (value) => lm.logits([1], value));
   argument("LightGPT.embed inputs", (value) => lm.embed(value, { pooling: "mean" }));
   options("LightGPT.embed", embedFields, (value) => lm.embed("Once", value), { pooling: "mean" });
+  argument("LightGPT.rerank query", (value) => lm.rerank(value, []));
   argument("Embedder.load model", (value) => Embedder.load(value));
   argument("Embedder.over model", (value) => Embedder.over(value));
   embedder = Embedder.over(lm.model);

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { assertRefused, lightgpt } from "./command.ts";
-import { repository } from "./kit.ts";
+import { kitDirectory, repository } from "./kit.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { template } from "./small-server.ts";
 
@@ -90,6 +90,23 @@ it("serves the models of a file, each when it is asked for", async () => {
   }
   process.kill(child.pid as number, "SIGTERM");
   assertEquals([await ended, said.stdout], [0, ""]);
+});
+
+it("serves a model of vectors alone, and beside others", { skip: kitDirectory === undefined }, async () => {
+  const path = join(kitDirectory as string, "embed/bert_mean.gguf");
+  const list = join(folder, "both.json");
+  writeFileSync(list, JSON.stringify({ stories: { path: embeddedModel() }, vectors: { path, threads: 1 } }));
+  for (const words of [["--model", path, "--name", "vectors", "--threads", "1"], ["--models", list]]) {
+    const { child, url, ended, said } = await serve([...words, "--quiet"]);
+    const body = JSON.stringify({ model: "vectors", input: ["the cat", "the dog"] });
+    const response = await fetch(`${url}/v1/embeddings`, { method: "POST", headers, body });
+    assertEquals((await response.json()).data?.length, 2);
+    process.kill(child.pid as number, "SIGTERM");
+    assertEquals([await ended, said.stdout], [0, ""]);
+  }
+  for (const words of [["--kv", "f16"], ["--tune"]]) {
+    assertRefused(await lightgpt(["serve", "--model", path, ...words]), 2, `${words[0]} is for models that generate`);
+  }
 });
 
 it("says what is wrong with its words", async () => {

@@ -127,7 +127,9 @@ const wrong: readonly (readonly [string, unknown, number, string | null])[] = [
   ["/tokenize", {}, 400, "prompt"],
   ["/tokenize", { prompt: "x", ...talk }, 400, "prompt"],
   ["/detokenize", { tokens: [1e9] }, 400, "tokens[0]"],
-  ["/v1/embeddings", { input: "x" }, 501, null],
+  ["/v1/embeddings", { input: "x" }, 400, "pooling"],
+  ["/v1/embeddings", { input: {} }, 400, "input"],
+  ["/v1/rerank", { query: "x" }, 400, "documents"],
   ["/nowhere", {}, 404, null],
   ["/v1/models", {}, 405, null],
 ];
@@ -172,11 +174,14 @@ it("bodies that are changed at random are answered or refused, and never fail th
     a: { b: 1 },
   }];
   const bodies = [...wrong.flatMap(([path, body]) => typeof body === "object" ? [[path, body] as const] : [])]
-    .filter(([path, body]) => JSON.stringify(body).length < 2000 && path !== "/v1/embeddings");
+    .filter(([, body]) => JSON.stringify(body).length < 2000);
   const good = [
     [chat, talk],
     [text, { prompt: "x" }],
     ["/tokenize", { prompt: "x" }],
+    ["/v1/embeddings", { input: ["x", [1, 2]], pooling: "mean", dimensions: 8 }],
+    ["/v1/rerank", { query: "x", documents: ["x"], top_n: 1 }],
+    ["/api/embed", { input: ["x"], dimensions: 8 }],
     ["/v1/responses", { input: "x", max_output_tokens: 1 }],
     ["/v1/messages", { ...talk, max_tokens: 1 }],
     ["/api/chat", { ...talk, options: { num_predict: 1 } }],

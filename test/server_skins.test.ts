@@ -231,7 +231,9 @@ describe("the skins of a server", () => {
       ["/v1/responses", { input: "x", text: { format: { type: "xml" } } }, 400, /type/],
       ["/v1/responses", { input: "x", reasoning: { effort: "high" } }, 400, /reasoning\.effort/],
       ["/v1/responses", { input: "x", top_logprobs: 3 }, 400, /top_logprobs/],
-      ["/api/embed", { input: "x" }, 501, /embeddings/],
+      ["/api/embed", { input: "x" }, 400, /pooling/],
+      ["/api/embed", { input: 7 }, 400, /input/],
+      ["/api/embeddings", { prompt: 7 }, 400, /prompt/],
     ];
     for (const [path, body, status, message] of wrong) {
       const response = await small.post(path, body);

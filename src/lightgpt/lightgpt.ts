@@ -35,10 +35,10 @@ import {
   logitsFields,
   type LogitsOptions,
 } from "./options.ts";
-import type { Embedder, EmbedSource } from "../embedding/embedder.ts";
+import type { Embedder, EmbedSource, RankedDocument } from "../embedding/embedder.ts";
 import type { Embeddings } from "../embedding/embeddings.ts";
 import type { EmbedInput } from "../embedding/inputs.ts";
-import type { EmbedOptions } from "../embedding/options.ts";
+import type { EmbedOptions, RerankOptions } from "../embedding/options.ts";
 import type { Comparison } from "../measuring/comparison.ts";
 import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";
 import { cutPrompt, lastOf, unread } from "./cut.ts";
@@ -457,12 +457,29 @@ export class LightGPT {
    * ```
    */
   async embed(inputs: EmbedInput | EmbedSource, options: EmbedOptions = {}): Promise<Embeddings> {
+    return await (await this.#texts()).embed(inputs, options);
+  }
+
+  /**
+   * Scores how well each document answers a query, where the model has a head for it, as rerankers made of generating models do.
+   *
+   * @param query the question
+   * @param documents what may answer it
+   * @param options how many are wanted
+   * @returns the documents, the best first
+   * @throws {UnsupportedError} where the model has no head that ranks
+   */
+  async rerank(query: string, documents: readonly string[], options: RerankOptions = {}): Promise<RankedDocument[]> {
+    return await (await this.#texts()).rerank(query, documents, options);
+  }
+
+  /** What reads whole texts, made on first use. */
+  #texts(): Promise<Embedder> {
     this.#assertOpen();
     const { context, threads } = this;
-    this.#embedder ??= import("../embedding/embedder.ts").then(({ Embedder }) =>
+    return this.#embedder ??= import("../embedding/embedder.ts").then(({ Embedder }) =>
       Embedder.over(this.model, { context, threads })
     );
-    return await (await this.#embedder).embed(inputs, options);
   }
 
   /** How well the model predicts a text. All tokens are read, whatever the prefix cache has: each is predicted. */

@@ -7,7 +7,7 @@
 import { expositionText, type Family, histogramSamples } from "../measuring/metrics/exposition.ts";
 import { familiesOf, inSeconds, prefix } from "../measuring/metrics/prometheus.ts";
 import { chooseMetrics } from "../measuring/metrics/table.ts";
-import type { LightGPT } from "../lightgpt/lightgpt.ts";
+import { LightGPT } from "../lightgpt/lightgpt.ts";
 import type { ModelPool, Outcome } from "./types.ts";
 
 /** Bounds of the histograms: seconds, and tokens; both grow about threefold. */
@@ -76,7 +76,9 @@ export class Figures {
     };
     return expositionText([
       requests,
-      ...models.list.flatMap(({ name, served }) => served?.lm ? this.#familiesOf(name, served.lm) : []),
+      ...models.list.flatMap(({ name, served }) =>
+        served?.lm instanceof LightGPT ? this.#familiesOf(name, served.lm) : []
+      ),
     ]);
   }
 

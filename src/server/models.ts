@@ -7,6 +7,7 @@
  * @module
  */
 import { OutOfMemoryError } from "../../ffi/errors.ts";
+import { Embedder } from "../embedding/embedder.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { Conversations } from "../text/chat/conversation.ts";
 import { refuseModel } from "./failure.ts";
@@ -28,17 +29,19 @@ class Entry {
   idleSince = 0;
   timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(name: string, model: LightGPT | ServedModelOptions, template: string | undefined) {
+  constructor(name: string, model: LightGPT | Embedder | ServedModelOptions, template: string | undefined) {
     this.name = name;
-    this.source = model instanceof LightGPT ? undefined : model;
+    const isThere = model instanceof LightGPT || model instanceof Embedder;
+    this.source = isThere ? undefined : model;
     this.template = this.source?.template ?? template;
-    if (model instanceof LightGPT) this.served = this.#serve(model);
+    if (isThere) this.served = this.#serve(model);
   }
 
-  #serve(lm: LightGPT): Served {
+  #serve(lm: LightGPT | Embedder): Served {
     const { name, template } = this;
     const { model } = lm;
-    return servedOf({ name, model, backend: new LocalBackend(lm), lm, template });
+    const backend = lm instanceof LightGPT ? new LocalBackend(lm) : undefined;
+    return servedOf({ name, model, backend, lm, template });
   }
 
   async load(): Promise<Served> {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Embedder } from "../embedding/embedder.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { checkObject, refuseOption } from "../options/checks.ts";
 import { callback, type FieldsOf, group, integer, number, other, readOptions, text } from "../options/schema.ts";
@@ -21,7 +22,7 @@ import { callback, type FieldsOf, group, integer, number, other, readOptions, te
  */
 export interface ServedModelOptions {
   /** Loads the model; what it gives is disposed of by the server. */
-  readonly load: () => Promise<LightGPT>;
+  readonly load: () => Promise<LightGPT | Embedder>;
   /**
    * A chat template in place of the model's own.
    * @default {the template in the model's file}
@@ -36,7 +37,7 @@ export interface ServedModelOptions {
 
 /** The schema of {@link ServedModelOptions}. */
 export const servedModelFields = {
-  load: callback<() => Promise<LightGPT>>({ about: "Loads the model.", required: true }),
+  load: callback<() => Promise<LightGPT | Embedder>>({ about: "Loads the model.", required: true }),
   template: text({ about: "A chat template.", otherwise: "the template in the model's file" }),
   idleMs: number({
     about: "Time without a request until it is disposed of.",
@@ -109,6 +110,11 @@ export interface ServerLimitOptions {
    */
   readonly choicesMax?: number;
   /**
+   * The most texts or documents of one request for vectors or scores.
+   * @default {2048}
+   */
+  readonly inputsMax?: number;
+  /**
    * The most requests of one key that are open at once.
    * @default {1024}
    */
@@ -147,6 +153,7 @@ export const limitFields = {
   depthMax: integer({ about: "How deep a body may be.", least: 4, most: 512, default: 64 }),
   messagesMax: integer({ about: "The most messages of a conversation.", least: 1, most: 1 << 20, default: 4096 }),
   choicesMax: integer({ about: "The most answers to one request.", least: 1, most: 1 << 10, default: 16 }),
+  inputsMax: integer({ about: "The most texts of one request.", least: 1, most: 1 << 20, default: 2048 }),
   openPerKey: integer({ about: "The most open requests of a key.", least: 1, most: 1 << 20, default: 1024 }),
   heartbeatMs: integer({ about: "Time until a silent stream gives a sign.", least: 1, most: 1 << 20, default: 5000 }),
   answersMax: integer({ about: "The most responses that are kept.", least: 0, most: 1 << 20, default: 1000 }),
@@ -214,8 +221,11 @@ export interface AccessLogEntry {
  * ```
  */
 export interface ServerOptions {
-  /** The models by the names that clients ask for; the first also serves requests that name none. */
-  readonly models: Readonly<Record<string, LightGPT | ServedModelOptions>>;
+  /**
+   * The models by the names that clients ask for, those that generate and those that make vectors or rank; the first also serves
+   * requests that name none.
+   */
+  readonly models: Readonly<Record<string, LightGPT | Embedder | ServedModelOptions>>;
   /**
    * The keys of which every request needs one, all paths but `/health` and the page at `/`.
    * @default {none: every request is taken}
@@ -270,7 +280,9 @@ export const serverFields = {
       return Object.fromEntries(
         entries.map(([key, model]) => [
           key,
-          model instanceof LightGPT ? model : readOptions(servedModelFields, model, `${name}.${key}`),
+          model instanceof LightGPT || model instanceof Embedder
+            ? model
+            : readOptions(servedModelFields, model, `${name}.${key}`),
         ]),
       ) as ServerOptions["models"];
     },

@@ -10,41 +10,62 @@ import { Failure, failureResponse } from "./failure.ts";
 import { finishReason } from "./openai.ts";
 import { ROUTES } from "./routes.ts";
 import type { Run } from "./run.ts";
-import { dialectOf, type Outcome } from "./types.ts";
+import { type Backend, dialectOf, type Outcome, type Served } from "./types.ts";
 
 /** A value as the answer of a request that has ended. */
 export function told(
   value: JsonValue,
   ended: (outcome: Outcome) => void,
-  completions: readonly Completion[] = [],
+  counts: Underway["counts"] = () => ({}),
 ): Response {
-  ended({ status: 200, ...countsOf(completions) });
+  ended({ status: 200, ...counts() });
   return Response.json(value);
 }
 
+/** Work that an answer tells: what ends it, and what it came to so far. */
+export interface Underway {
+  readonly end: () => void;
+  readonly counts: () => Pick<Outcome, "promptTokens" | "tokens" | "reasons">;
+}
+
+/** A run as the work of an answer. */
+export function underway(run: Run): Underway {
+  return { end: () => run.end(), counts: () => countsOf(run.completions) };
+}
+
+/** What generates for a model; refuses one that only makes vectors or ranks. */
+export function generating({ name, backend }: Served): Backend {
+  if (backend !== undefined) return backend;
+  throw new Failure(
+    `The model ${name} generates no text; it is for /v1/embeddings or /v1/rerank. Expected a model that generates.`,
+    { status: 400, type: "invalid_request_error", code: "unsupported", param: "model" },
+  );
+}
+
+/** All answers of a run, once they have ended. */
+export async function completed(run: Run): Promise<readonly Completion[]> {
+  while (await run.next() !== undefined) { /* what the pieces say, the completions say */ }
+  return run.completions;
+}
+
 /**
- * All answers, once they have ended. An answer that is sent whole has no body yet whose reader could leave, so the request's
- * signal says it, where it can; others do without, for Deno warns where a signal is touched.
+ * What work gives. An answer that is sent whole has no body yet whose reader could leave, so the request's signal says it, where
+ * it can; others do without, for Deno warns where a signal is touched.
  */
-export async function finished(
-  run: Run,
-  request: Request,
-  controller: AbortController,
-): Promise<readonly Completion[]> {
+export async function finished<T>(work: () => Promise<T>, request: Request, controller: AbortController): Promise<T> {
   const signal = currentRuntime().hearsLeaving ? request.signal : undefined;
   const abort = () => controller.abort();
   signal?.addEventListener("abort", abort, { once: true });
   try {
     if (signal?.aborted) abort();
-    while (await run.next() !== undefined) { /* what the pieces say, the completions say */ }
-    return run.completions;
+    return await work();
   } finally {
     signal?.removeEventListener("abort", abort);
   }
 }
 
 /** What a request came to in numbers. */
-export function countsOf(completions: readonly Completion[]): Pick<Outcome, "promptTokens" | "tokens" | "reasons"> {
+export function countsOf(completions: readonly Completion[]): ReturnType<Underway["counts"]> {
   if (completions.length === 0) return {};
   const sum = (value: (one: Completion) => number) => completions.reduce((total, one) => total + value(one), 0);
   return {

@@ -7,27 +7,19 @@
 import { VERSION } from "../../ffi/wire.ts";
 import type { JsonValue } from "../text/chat/inputs.ts";
 import { chatNames, planChat } from "./skins/chat.ts";
+import { embeddingNames, embeddings, rerank, rerankNames } from "./skins/embeddings.ts";
 import { completionNames, planCompletions } from "./skins/completions.ts";
 import { countNames, countTokens, messagesNames, planMessages } from "./skins/messages.ts";
 import * as ollama from "./skins/ollama.ts";
+import { embed, embedNames, embedOne, embedOneNames } from "./skins/ollama_embed.ts";
 import { show, showNames, tag } from "./skins/ollama_models.ts";
 import { cancelResponse, forgetResponse, tellResponse } from "./kept_responses.ts";
 import { openApi } from "./openapi.ts";
 import { playground } from "./playground/page.ts";
 import { planResponses, responsesNames } from "./skins/responses.ts";
 import { detokenize, detokenizeNames, tokenize, tokenizeNames } from "./skins/tokens.ts";
-import { draining, Failure, refuseModel } from "./failure.ts";
+import { draining, refuseModel } from "./failure.ts";
 import type { Listed, Look, Route } from "./types.ts";
-
-/** What clients may ask for and is still to come. */
-function notImplemented(): never {
-  throw new Failure("This server makes no embeddings yet.", {
-    status: 501,
-    type: "server_error",
-    code: "not_implemented",
-    headers: { "x-should-retry": "false" },
-  });
-}
 
 /** All paths. */
 export const ROUTES: readonly Route[] = [
@@ -126,12 +118,16 @@ export const ROUTES: readonly Route[] = [
     tell: ({ host }) => ({ models: host.list.map(tag) }),
   },
   { method: "GET", path: "/api/version", about: "The version.", tell: () => ({ version: VERSION }) },
-  ...["/v1/embeddings", "/api/embed", "/api/embeddings"].map((path): Route => ({
+  { method: "POST", path: "/v1/embeddings", about: "Vectors of texts.", names: embeddingNames, read: embeddings },
+  {
     method: "POST",
-    path,
-    about: "Embeddings: not implemented yet, status 501.",
-    answer: notImplemented,
-  })),
+    path: "/v1/rerank",
+    about: "Documents by how well they answer a query.",
+    names: rerankNames,
+    read: rerank,
+  },
+  { method: "POST", path: "/api/embed", about: "Vectors of texts.", names: embedNames, read: embed },
+  { method: "POST", path: "/api/embeddings", about: "The vector of a text.", names: embedOneNames, read: embedOne },
   {
     method: "GET",
     path: "/v1/models",

@@ -1,19 +1,17 @@
 /**
  * The server: a web-standard handler, which names no runtime and can be mounted anywhere. What comes in is checked in the
  * order of what it costs: origin, path, method, key, body, then the model and the work. What each route does is in
- * `routes.ts`, how a body is streamed in `stream.ts`.
+ * `routes.ts`, how an answer is told in `telling.ts`.
  *
  * @module
  */
 import { CancelledError } from "../../ffi/errors.ts";
-import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { given, readOptions, type Resolved } from "../options/schema.ts";
-import type { JsonValue } from "../text/chat/inputs.ts";
 import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { BatchDesk } from "./batches/desk.ts";
 import { Doors } from "./doors.ts";
-import { draining, Failure, failureBody, failureFrame, failureOf, failureResponse, noFolder } from "./failure.ts";
+import { draining, Failure, failureOf, failureResponse, noFolder } from "./failure.ts";
 import { Figures } from "./figures.ts";
 import { Keys } from "./keys.ts";
 import { Hono } from "./libraries.ts";
@@ -22,9 +20,21 @@ import { newId } from "./openai.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
 import { RunRecording } from "./recording.ts";
 import { ROUTES } from "./routes.ts";
-import { countsOf, describe, finished, refused, refuseMethod, told, unknownPath } from "./outcomes.ts";
+import {
+  completed,
+  countsOf,
+  describe,
+  finished,
+  generating,
+  refused,
+  refuseMethod,
+  told,
+  underway,
+  unknownPath,
+} from "./outcomes.ts";
 import { Run } from "./run.ts";
-import { eventBody, isSilent, streamBody, streamResponse, tellRun, withHeartbeats } from "./stream.ts";
+import { eventBody, streamResponse } from "./stream.ts";
+import { readAnswer, streamedAnswer, wholeAnswer, type Work } from "./telling.ts";
 import {
   type Background,
   type Call,
@@ -36,7 +46,6 @@ import {
   type Plan,
   type Route,
   type Tenant,
-  type Writer,
 } from "./types.ts";
 
 /**
@@ -99,21 +108,11 @@ export function serverOf(models: ModelPool, options: PoolServerOptions): Server 
   return new ModelServer(models, readOptions(settingFields, options, "options", ""));
 }
 
-/** Until a whole answer sends its head ahead, where it must: what fails sooner has a status of its own. */
-const patienceMs = 40;
-
 /** What a request carries from route to route. */
 interface Carried {
   /** What the server gives for each request. */
   readonly Bindings: { readonly ended: (outcome: Outcome) => void };
   readonly Variables: { tenant: Tenant };
-}
-
-/** A request that is worked on: whether it is over, and what ends it. */
-interface Work {
-  readonly request: Request;
-  readonly controller: AbortController;
-  readonly finish: (outcome: Outcome) => void;
 }
 
 class ModelServer implements Server {
@@ -267,9 +266,11 @@ class ModelServer implements Server {
         answers: this.#answers,
         signal: controller.signal,
       };
+      if (route.read) return await readAnswer(route.read(call), { request, controller, finish });
       if (route.answer) return told(await route.answer(call), finish);
+      const backend = generating(served);
       const plan = await (route.plan as NonNullable<Route["plan"]>)(call);
-      const run = await Run.begin(served.backend, plan.jobs, controller.signal);
+      const run = await Run.begin(backend, plan.jobs, controller.signal);
       return await this.#answer(plan, run, { request, controller, finish });
     } catch (error) {
       const failure = failureOf(controller.signal.aborted ? new CancelledError("The client left.") : error);
@@ -287,55 +288,15 @@ class ModelServer implements Server {
 
   /** The answer of a run: in the background, whole, or as it comes. */
   async #answer(plan: Plan, run: Run, work: Work): Promise<Response> {
-    const { request, controller, finish } = work;
+    const { request, controller } = work;
     if (plan.background) return this.#record(plan.background, run, work);
     if (plan.writer === undefined) {
-      const whole = finished(run, request, controller).then((completions) => plan.whole(completions));
-      const isLate = !currentRuntime().hearsLeaving && await isSilent(whole, patienceMs);
-      return isLate ? this.#late(whole, run, work) : told(await whole, finish, run.completions);
+      const done = finished(() => completed(run), request, controller).then((completions) => plan.whole(completions));
+      return await wholeAnswer(done, underway(run), work);
     }
     // A body that is not read would never hear that the server is closed.
-    controller.signal.addEventListener("abort", () => finish({ status: 503, error: "The server was closed." }));
-    return this.#stream(plan.writer, run, work);
-  }
-
-  #stream(writer: Writer, run: Run, work: Work): Response {
-    const dialect = dialectOf(new URL(work.request.url).pathname);
-    const frames = withHeartbeats(tellRun(run, writer), this.#limits.heartbeatMs, dialect);
-    return streamResponse(this.#body(frames, (failure) => failureFrame(failure, dialect), run, work), dialect);
-  }
-
-  /** A whole answer whose head goes before it, for only then a runtime tells that the client leaves. */
-  #late(whole: Promise<JsonValue>, run: Run, work: Work): Response {
-    const dialect = dialectOf(new URL(work.request.url).pathname);
-    const frames = (async function* () {
-      yield JSON.stringify(await whole);
-    })();
-    const body = this.#body(frames, (failure) => JSON.stringify(failureBody(failure, dialect)), run, work);
-    // The work is over when the answer is there, whenever it is read.
-    whole.then(
-      () => work.finish({ status: 200, ...countsOf(run.completions) }),
-      (error) => work.finish({ status: failureOf(error).parts.status, error: describe(failureOf(error)) }),
-    );
-    return new Response(body, { headers: { "content-type": "application/json" } });
-  }
-
-  #body(
-    frames: AsyncGenerator<string, void, void>,
-    failed: (failure: Failure) => string,
-    run: Run,
-    { finish }: Work,
-  ): ReadableStream<Uint8Array> {
-    return streamBody({
-      frames,
-      failed,
-      left: () => run.end(),
-      ended: ({ error, left }) => {
-        const failure = error === undefined ? undefined : failureOf(error);
-        const status = left ? 499 : failure?.parts.status ?? 200;
-        finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
-      },
-    });
+    controller.signal.addEventListener("abort", () => work.finish({ status: 503, error: "The server was closed." }));
+    return streamedAnswer(plan.writer, run, this.#limits.heartbeatMs, work);
   }
 
   /** Lets a run go on without its client. */

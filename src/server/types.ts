@@ -8,6 +8,7 @@ import type { Completion, Piece } from "../batching/completion.ts";
 import type { ResumeOptions } from "../batching/resume.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
 import type { Fields } from "../options/schema.ts";
+import type { Embedder } from "../embedding/embedder.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
 import type { ModelFacts } from "../model/headers.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
@@ -45,9 +46,10 @@ export interface Served {
   readonly name: string;
   /** What is known of the model without its weights. */
   readonly model: ModelFacts;
-  readonly backend: Backend;
+  /** Generates; undefined where the model only makes vectors or ranks. */
+  readonly backend: Backend | undefined;
   /** The model itself, where it runs in this process. */
-  readonly lm: LightGPT | undefined;
+  readonly lm: LightGPT | Embedder | undefined;
   readonly talk: Conversations;
   /** The chat template in place of the model's own. */
   readonly template: string | undefined;
@@ -83,6 +85,7 @@ export interface Limits {
   readonly depthMax: number;
   readonly messagesMax: number;
   readonly choicesMax: number;
+  readonly inputsMax: number;
   readonly openPerKey: number;
   readonly heartbeatMs: number;
   readonly answersMax: number;
@@ -165,8 +168,17 @@ export interface Route {
   readonly plan?: (call: Call) => Promise<Plan>;
   /** Answers at once, by the model that the body names. */
   readonly answer?: (call: Call) => JsonValue | Promise<JsonValue>;
+  /** Reads texts, and generates nothing. */
+  readonly read?: (call: Call) => Promise<TextsRead>;
   /** Tells what needs no model. */
   readonly tell?: (look: Look) => JsonValue | Response;
+}
+
+/** What texts came to. */
+export interface TextsRead {
+  readonly value: JsonValue;
+  /** Tokens that were read. */
+  readonly promptTokens: number;
 }
 
 /** A request on its way: its body, and what serves it. */

@@ -8,9 +8,10 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { listen, type Listening } from "../../exports/server.ts";
+import { Embedder } from "../../exports/embedding.ts";
+import { createServer, listen, type Listening, type Server } from "../../exports/server.ts";
 import type { Completion } from "../../mod.ts";
-import { repository } from "../kit.ts";
+import { describeWholeKit, repository } from "../kit.ts";
 import { serveStories, type SmallServer, template } from "../small-server.ts";
 
 const isThere = existsSync(join(repository, "test/clients/node_modules/openai"));
@@ -146,7 +147,7 @@ describe("clients", { skip }, () => {
     assertEquals(typeof object.red, "boolean");
   });
 
-  it("@langchain/openai: text, streams, objects, embeddings that are not there", async () => {
+  it("@langchain/openai: text, streams, objects", async () => {
     const { ChatOpenAI } = await load("@langchain/openai") as { ChatOpenAI: Client };
     const options = { model: "stories", apiKey: key, configuration: { baseURL: `${listening.url}/v1` }, maxRetries: 0 };
     const sampling = { temperature: rest.temperature, modelKwargs: { seed: rest.seed } };
@@ -242,6 +243,64 @@ describe("clients", { skip }, () => {
     assertEquals((await client.list()).models[0].name, "stories");
     assertEquals((await client.show({ model: "stories" })).details.family, "llama");
     const error = await client.embed({ model: "stories", input: "x" }).catch((error: unknown) => error);
-    assertEquals([error.status_code, error.error], [501, "This server makes no embeddings yet."]);
+    assertEquals(error.status_code, 400);
+    assert(error.error.startsWith("pooling: expected mean"), error.error);
+  });
+});
+
+describeWholeKit("clients of vectors", "embed", (directory) => {
+  let embedder: Embedder;
+  let server: Server;
+  let listening: Listening;
+  const key = "a long secret";
+  const texts = ["the cat", "the dog and the cat"];
+  before(async () => {
+    if (!isThere) return;
+    embedder = await Embedder.load(join(directory, "bert_mean.gguf"));
+    server = createServer({ models: { vectors: embedder }, keys: [key] });
+    listening = await listen(server, { port: 0 });
+  });
+  after(async () => {
+    if (!isThere) return;
+    await server.close(0);
+    await listening.close();
+    await embedder.dispose();
+  });
+  const wanted = async (options = {}) => [...await embedder.embed(texts, options)].map((row) => row.slice());
+  const told = (vectors: Iterable<Iterable<number>>) => Array.from(vectors, (row) => Float32Array.from(row));
+
+  it("openai: vectors as bytes and numbers, shorter ones, errors", { skip }, async () => {
+    const { default: OpenAI } = await load("openai") as { default: Client };
+    const client = new OpenAI({ apiKey: key, baseURL: `${listening.url}/v1`, maxRetries: 0 });
+    for (const encoding_format of [undefined, "float"]) {
+      const { data, usage } = await client.embeddings.create({ model: "vectors", input: texts, encoding_format });
+      assertEquals(told(data.map(({ embedding }: { embedding: number[] }) => embedding)), await wanted());
+      assertEquals(usage.total_tokens, (await embedder.embed(texts)).tokens);
+    }
+    const { data } = await client.embeddings.create({ model: "vectors", input: texts, dimensions: 8 });
+    assertEquals(
+      told(data.map(({ embedding }: { embedding: number[] }) => embedding)),
+      await wanted({ dimensions: 8 }),
+    );
+    const error = await client.embeddings.create({ model: "vectors", input: ["a", ""] }).catch((error: unknown) =>
+      error
+    );
+    assertEquals([error.status, error.param], [400, "input[1]"]);
+  });
+
+  it("@langchain/openai and ollama: vectors of documents and of a query", { skip }, async () => {
+    const { OpenAIEmbeddings } = await load("@langchain/openai") as { OpenAIEmbeddings: Client };
+    const configuration = { baseURL: `${listening.url}/v1` };
+    const chain = new OpenAIEmbeddings({ model: "vectors", apiKey: key, configuration, maxRetries: 0 });
+    assertEquals(told(await chain.embedDocuments(texts)), await wanted());
+    assertEquals(told([await chain.embedQuery(texts[1])]), (await wanted()).slice(1));
+    const { Ollama } = await load("ollama") as { Ollama: Client };
+    const client = new Ollama({ host: listening.url, headers: { authorization: `Bearer ${key}` } });
+    assertEquals(told((await client.embed({ model: "vectors", input: texts })).embeddings), await wanted());
+    assertEquals(told([(await client.embeddings({ model: "vectors", prompt: texts[0] })).embedding]), [
+      (await wanted())[0],
+    ]);
+    const error = await client.chat({ model: "vectors", messages }).catch((error: unknown) => error);
+    assertEquals(error.status_code, 400);
   });
 });

@@ -61,6 +61,6 @@ export function show({ body, served }: Call): JsonValue {
     parameters: `num_ctx ${served.model.context}`,
     details: details(served),
     model_info: facts,
-    capabilities: ["completion"],
+    capabilities: served.backend === undefined ? ["embedding"] : ["completion", "embedding"],
   };
 }
