@@ -24,6 +24,7 @@ export interface GatewayParts {
 export class GatewayModels implements ModelPool {
   readonly #parts: GatewayParts;
   readonly #served = new Map<string, Promise<Served>>();
+  readonly #fingerprints = new WeakMap<Served, string>();
   readonly #ready = new Map<string, Served>();
   readonly #created = new Map<string, number>();
 
@@ -46,7 +47,14 @@ export class GatewayModels implements ModelPool {
 
   async take(name: unknown): Promise<Lease> {
     const { fingerprint, model } = this.#find(name);
-    return { served: await this.#serve(fingerprint, model), release: () => {} };
+    return { served: await this.serve(fingerprint, model), release: () => {} };
+  }
+
+  /** What tells a model of this gateway from all that would give other bits. */
+  fingerprintOf(served: Served): string {
+    const fingerprint = this.#fingerprints.get(served);
+    if (fingerprint === undefined) throw new Error("a model of another gateway");
+    return fingerprint;
   }
 
   close(): Promise<void> {
@@ -85,7 +93,8 @@ export class GatewayModels implements ModelPool {
     return refuseModel(name, this.list);
   }
 
-  #serve(fingerprint: string, name: string): Promise<Served> {
+  /** The model with this fingerprint, whether workers of it are there or not. */
+  serve(fingerprint: string, name: string): Promise<Served> {
     const known = this.#served.get(fingerprint);
     if (known !== undefined) return known;
     const serving = this.#fetch(fingerprint, name);
@@ -107,6 +116,8 @@ export class GatewayModels implements ModelPool {
     }
     const { model, template } = await readFacts(bytes);
     const backend = { submit: hub.submit.bind(hub, fingerprint) };
-    return servedOf({ name, model, backend, lm: undefined, template });
+    const served = servedOf({ name, model, backend, lm: undefined, template });
+    this.#fingerprints.set(served, fingerprint);
+    return served;
   }
 }

@@ -16,7 +16,7 @@ import { JobReading, type Said } from "./reading.ts";
 import { RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
 import { askSubject, controlSubject, frameSubject, newSubject, placeText } from "./subjects.ts";
-import type { Envelope, Frame, Place, Question, Reply, Transport } from "./types.ts";
+import type { Envelope, Frame, PieceData, Place, Question, Reply, Transport } from "./types.ts";
 
 /** How long a job is tried to be put into a queue that cannot be reached, and how often. */
 const addMs = 10_000;
@@ -27,8 +27,17 @@ const silentMs = 6000;
 /** How long a job goes on without a connection. */
 const lostMs = 60_000;
 
+/** What is written down of an answer, so that another gateway can go on with it. */
+export interface AnswerLog {
+  /** The pieces that are there, where it began at another gateway. */
+  readonly before: readonly PieceData[];
+  /** Something has come. */
+  grown(reading: JobReading): void;
+}
+
 /** A job that is open. */
 interface Open {
+  readonly log: AnswerLog | undefined;
   readonly reading: JobReading;
   readonly pieces: RemotePieces;
   readonly envelope: Envelope;
@@ -67,6 +76,7 @@ export class Hub {
     fingerprint: string,
     job: Job,
     signal: AbortSignal,
+    log?: AnswerLog,
   ): Promise<AsyncGenerator<Piece, Completion, void>> {
     const envelope: Envelope = {
       id: crypto.randomUUID().replaceAll("-", ""),
@@ -77,14 +87,14 @@ export class Hub {
     const text = JSON.stringify(envelope);
     this.#checkLength(text);
     const place = this.#router.place(job.tenant, job.prompt, job.priority);
-    const reading = new JobReading(envelope.id);
+    const reading = new JobReading(envelope.id, log?.before);
     const undo: (() => void)[] = [];
     const over = () => {
       for (const act of undo.splice(0)) act();
       this.#over(envelope.id);
     };
     const pieces = new RemotePieces(reading, { say: (said) => this.#say(said), over }, job.logprobs !== undefined);
-    const open = { reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: this.#clock.now() };
+    const open = { log, reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: this.#clock.now() };
     // A worker may ask before the queue has answered.
     this.#open.set(envelope.id, open);
     const abort = () => pieces.fail(cancelledBy(signal));
@@ -160,6 +170,7 @@ export class Hub {
       }
       open.heardAt = this.#clock.now();
       this.#say(open.reading.take(frame));
+      open.log?.grown(open.reading);
       open.pieces.wake();
     }
   }
@@ -177,7 +188,8 @@ export class Hub {
   }
 
   /** Keeps a job that stops its workers, and tells its reader. */
-  async #bury({ envelope, pieces }: Open): Promise<void> {
+  async #bury({ envelope, log, reading, pieces }: Open): Promise<void> {
+    log?.grown(reading);
     try {
       await this.#transport.bury(envelope.fingerprint, envelope.id, JSON.stringify(envelope));
     } catch (error) {

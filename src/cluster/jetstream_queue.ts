@@ -148,7 +148,8 @@ export async function ensureStream(
   }
 }
 
-function isApiError(error: unknown, number: number): boolean {
+/** Whether JetStream has answered with this number. */
+export function isApiError(error: unknown, number: number): boolean {
   return error instanceof Error && (error as { code?: unknown }).code === number;
 }
 

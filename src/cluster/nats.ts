@@ -9,8 +9,9 @@ import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ensureStream, JetStreamQueue, managerOf } from "./jetstream_queue.ts";
+import { NatsVault } from "./nats_vault.ts";
 import { connect, type Libraries, loadLibraries } from "./libraries.ts";
-import type { Transport, WorkQueue } from "./types.ts";
+import type { Transport, Vault, WorkQueue } from "./types.ts";
 
 /** Milliseconds after which what is announced is forgotten. */
 const announcedMs = 5000;
@@ -143,6 +144,10 @@ export class NatsTransport implements Transport {
 
   async fetch(name: string): Promise<Uint8Array | undefined> {
     return await this.#parts.objects.getBlob(name) ?? undefined;
+  }
+
+  async vault(name: string, ageMs: number): Promise<Vault> {
+    return await NatsVault.open({ ...this.#parts, name, ageMs });
   }
 
   async close(): Promise<void> {

@@ -7,10 +7,11 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { partsOf } from "../batching/batcher.ts";
-import { wallClock } from "../batching/clock.ts";
+import { every, wallClock } from "../batching/clock.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { checkInstance } from "../options/checks.ts";
 import { pickOptions, readOptions } from "../options/schema.ts";
+import { Answers } from "../server/answers.ts";
 import { LocalBackend } from "../server/backend.ts";
 import { type PoolServerOptions, type Server, serverOf, settingFields } from "../server/server.ts";
 import { GatewayModels } from "./gateway_models.ts";
@@ -18,7 +19,8 @@ import { Hub } from "./hub.ts";
 import { fingerprintOf, packFacts } from "./model_facts.ts";
 import { NatsTransport } from "./nats.ts";
 import { gatewayFields, type GatewayOptions, workerFields, type WorkerOptions } from "./options.ts";
-import { Registry } from "./registry.ts";
+import { beatMs, gatewayKey, Registry } from "./registry.ts";
+import { SharedAnswers } from "./shared_answers.ts";
 import type { Transport } from "./types.ts";
 import { Worker } from "./worker.ts";
 
@@ -164,13 +166,27 @@ export async function openGateway(options: GatewayOptions): Promise<Server> {
 
 /** A gateway over any transport, which it closes at its end. */
 export async function gatewayOver(transport: Transport, options: PoolServerOptions): Promise<Server> {
-  const registry = await Registry.open(transport, wallClock);
-  const hub = new Hub(transport, wallClock);
-  const server = serverOf(new GatewayModels({ transport, registry, hub }), options);
+  const { limits } = readOptions(settingFields, options, "options", "");
+  const vault = await transport.vault("answers", limits.answersMs);
+  const clock = wallClock;
+  const registry = await Registry.open(transport, clock);
+  const hub = new Hub(transport, clock);
+  const models = new GatewayModels({ transport, registry, hub });
+  const answers = new SharedAnswers({ local: new Answers(limits), vault, transport, registry, hub, models, clock });
+  const server = serverOf(models, options, { answers });
+  const key = gatewayKey(hub.id);
+  // Without a connection it is announced again in a while.
+  const announce = () => void transport.announce(key, hub.id).catch(() => {});
+  await transport.announce(key, hub.id);
+  const stopAnnouncing = every(clock, beatMs, announce);
+  answers.start((begun) => server.goOn(begun));
   let closing: Promise<void> | undefined;
   const close = (graceMs?: number) =>
     closing ??= (async () => {
+      await answers.leave();
       await server.close(graceMs);
+      stopAnnouncing();
+      if (transport.isConnected) await transport.withdraw(key);
       hub.close(new ClosedError("The gateway was closed.", { where: "gateway" }));
       await transport.close();
     })();

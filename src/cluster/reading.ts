@@ -25,7 +25,7 @@ export type Outcome = { readonly end: EndData } | { readonly error: ErrorData };
 export class JobReading {
   readonly job: string;
   /** All pieces so far. */
-  readonly pieces: PieceData[] = [];
+  readonly pieces: PieceData[];
   /** How it ended. */
   outcome: Outcome | undefined;
   /** Whether its worker is to be told that a job which stops one after the other is not tried again. */
@@ -33,15 +33,18 @@ export class JobReading {
   /** Nothing wants it any more. */
   isOver = false;
   #owner: string | undefined;
-  #read = 0;
-  #upTo = windowPieces;
+  #read: number;
+  #upTo: number;
   /** Workers that took it up since the last piece, and the last of them. */
   #attempts = 0;
   #attempt = "";
 
-  /** Nothing has come. */
-  constructor(job: string) {
+  /** Nothing has come but `before`, which its reader has: the job was begun at another gateway. */
+  constructor(job: string, before: readonly PieceData[] = []) {
     this.job = job;
+    this.pieces = [...before];
+    this.#read = before.length;
+    this.#upTo = before.length + windowPieces;
   }
 
   /** A worker asks how far the job is. */

@@ -1,5 +1,5 @@
 /**
- * Who is there: each worker tells again and again what it is and how busy, and one that is silent for a while is gone. How long ago
+ * Who is there, workers and gateways: each worker tells again and again what it is and how busy, and one that is silent for a while is gone. How long ago
  * something was heard is measured by the clock of the machine that hears it, so clocks need not agree.
  *
  * @module
@@ -9,7 +9,7 @@ import type { Transport } from "./types.ts";
 
 /** How often a worker tells what it is, and when a silent one is gone. */
 export const beatMs = 1500;
-const goneMs = 5000;
+export const goneMs = 5000;
 
 /** What a worker says of itself. */
 export interface WorkerEntry {
@@ -34,10 +34,16 @@ export function workerKey({ fingerprint, worker }: Pick<WorkerEntry, "fingerprin
   return `worker.${fingerprint}.${worker}`;
 }
 
+/** The key of a gateway. */
+export function gatewayKey(gateway: string): string {
+  return `gateway.${gateway}`;
+}
+
 /** Those that are there. */
 export class Registry {
   readonly #clock: Clock;
   readonly #heard = new Map<string, { readonly entry: WorkerEntry; readonly at: number }>();
+  readonly #gateways = new Map<string, number>();
   #stop: (() => void) | undefined;
 
   private constructor(clock: Clock) {
@@ -59,13 +65,25 @@ export class Registry {
     return all.filter((entry) => fingerprint === undefined || entry.fingerprint === fingerprint);
   }
 
+  /** The gateways that are there. */
+  gateways(): ReadonlySet<string> {
+    const now = this.#clock.now();
+    for (const [gateway, at] of this.#gateways) if (now - at > goneMs) this.#gateways.delete(gateway);
+    return new Set(this.#gateways.keys());
+  }
+
   /** Listens no more. */
   close(): void {
     this.#stop?.();
   }
 
   #hear(key: string, text: string | undefined): void {
-    if (!key.startsWith("worker.")) return;
+    const [kind, name] = key.split(".");
+    if (kind === "gateway") {
+      if (text === undefined) this.#gateways.delete(name);
+      else this.#gateways.set(name, this.#clock.now());
+    }
+    if (kind !== "worker") return;
     if (text === undefined) this.#heard.delete(key);
     else this.#heard.set(key, { entry: JSON.parse(text) as WorkerEntry, at: this.#clock.now() });
   }

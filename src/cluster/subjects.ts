@@ -11,6 +11,8 @@ export const askSubject = (gateway: string) => `lg.ask.${gateway}`;
 export const frameSubject = (gateway: string) => `lg.out.${gateway}`;
 /** What gateways say to a worker. */
 export const controlSubject = (worker: string) => `lg.control.${worker}`;
+/** What gateways say to one another of responses that end before their time. */
+export const responsesSubject = "lg.responses";
 /** A job was put into the queue of a model: its place. A hint, for idle workers look by themselves now and then. */
 export const newSubject = (fingerprint: string) => `lg.new.${fingerprint}`;
 

@@ -109,6 +109,34 @@ export interface WorkQueue {
   counts(): Promise<readonly { readonly place: Place; readonly count: number }[]>;
 }
 
+/** What gateways keep together, so that each finds what another has left: small records, files, and logs that grow. */
+export interface Vault {
+  /** A record, and what `write` takes to replace just this one. */
+  read(key: string): Promise<{ readonly text: string; readonly revision: number } | undefined>;
+  /** Writes a record in place of that of a revision, 0 for none; false where it was replaced by another before. */
+  write(key: string, text: string, revision: number): Promise<boolean>;
+  /** Erases a record. */
+  erase(key: string): Promise<void>;
+  /** The keys of all records whose keys begin so, up to a point. */
+  keys(beginning: string): Promise<readonly string[]>;
+  /** Adds an entry to a log; several may add, and all read the same. */
+  append(log: string, text: string): Promise<void>;
+  /** The entries of a log from a place on, 0 for all, and the place behind them. An entry may come again. */
+  entries(log: string, from: number): Promise<{ readonly texts: readonly string[]; readonly next: number }>;
+  /** Calls `grown` when there are new entries, as far as it is heard; returns what ends this. */
+  follow(log: string, grown: () => void): () => void;
+  /** Empties a log. */
+  wipe(log: string): Promise<void>;
+  /** Keeps a file. */
+  put(name: string, bytes: Uint8Array): Promise<void>;
+  /** A file. */
+  get(name: string): Promise<Uint8Array | undefined>;
+  /** The bytes of a file. */
+  size(name: string): Promise<number | undefined>;
+  /** Drops a file. One that is not there is fine. */
+  drop(name: string): Promise<void>;
+}
+
 /** What carries everything between machines. */
 export interface Transport {
   /** Sends a message to those that listen now; it may be lost. */
@@ -131,6 +159,8 @@ export interface Transport {
   store(name: string, bytes: Uint8Array): Promise<void>;
   /** The bytes under a name. */
   fetch(name: string): Promise<Uint8Array | undefined>;
+  /** What all gateways keep together under a name, each part of it for `ageMs` milliseconds. */
+  vault(name: string, ageMs: number): Promise<Vault>;
   /** Milliseconds after which a job that gives no sign is handed to another worker. */
   readonly ackWaitMs: number;
   /** Bytes that a message may have. */

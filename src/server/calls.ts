@@ -149,15 +149,17 @@ export type Part =
 export class Teller {
   readonly #tokenizer: Tokenizer;
   readonly #reader: AnswerReader | undefined;
+  readonly #name: () => string;
   #calls = 0;
   #tokens = 0;
   #isThinking = false;
   /** Tokens of thoughts so far, with their marks. */
   reasoningTokens = 0;
 
-  /** Without marks, all is text. */
-  constructor(tokenizer: Tokenizer, marks: AnswerMarks | undefined) {
+  /** Without marks, all is text; `name` names calls to which the model gives no name. */
+  constructor(tokenizer: Tokenizer, marks: AnswerMarks | undefined, name = () => `call_${newId()}`) {
     this.#tokenizer = tokenizer;
+    this.#name = name;
     this.#reader = marks && new AnswerReader(marks);
   }
 
@@ -198,7 +200,7 @@ export class Teller {
     return events.map((event) => {
       if (event.type !== "toolCall") return event as Part;
       this.#calls++;
-      const { id = `call_${newId()}`, name, arguments: input } = event.call;
+      const { id = this.#name(), name, arguments: input } = event.call;
       return { type: "call", id, name, input };
     });
   }

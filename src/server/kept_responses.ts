@@ -4,13 +4,13 @@
  * @module
  */
 import type { JsonValue } from "../text/chat/inputs.ts";
-import { Failure, refuse } from "./failure.ts";
+import { refuse } from "./failure.ts";
 import { eventBody, streamResponse } from "./stream.ts";
 import type { Look } from "./types.ts";
 
 /** The response, or its events from a number on. */
-export function tellResponse({ host, tenant, name, query }: Look): JsonValue | Response {
-  const { response, recording } = host.answers.find(name, tenant);
+export async function tellResponse({ host, tenant, name, query }: Look): Promise<JsonValue | Response> {
+  const { response, recording } = await host.answers.find(name, tenant);
   const { stream = "false", starting_after, ...rest } = Object.fromEntries(query);
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) refuse(unknown, `${unknown}: it is not supported; there are stream and starting_after.`);
@@ -29,21 +29,12 @@ export function tellResponse({ host, tenant, name, query }: Look): JsonValue | R
 }
 
 /** Ends the work of a response. One that has ended is told as it is. */
-export function cancelResponse({ host, tenant, name }: Look): JsonValue {
-  const { recording } = host.answers.find(name, tenant);
-  if (recording === undefined) {
-    throw new Failure("Only a response in the background can be cancelled.", {
-      status: 400,
-      type: "invalid_request_error",
-      code: "not_in_background",
-    });
-  }
-  recording.cancel();
-  return host.answers.find(name, tenant).response;
+export async function cancelResponse({ host, tenant, name }: Look): Promise<JsonValue> {
+  return (await host.answers.cancel(name, tenant)).response;
 }
 
 /** Forgets a response. */
-export function forgetResponse({ host, tenant, name }: Look): JsonValue {
-  host.answers.forget(name, tenant);
+export async function forgetResponse({ host, tenant, name }: Look): Promise<JsonValue> {
+  await host.answers.forget(name, tenant);
   return { id: name, object: "response", deleted: true };
 }

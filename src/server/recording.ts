@@ -5,28 +5,32 @@
  * @module
  */
 import { CancelledError } from "../../ffi/errors.ts";
+import { given } from "../options/schema.ts";
+import type { JsonValue } from "../text/chat/inputs.ts";
 import { type Failure, failureOf } from "./failure.ts";
+import { countsOf, describe } from "./outcomes.ts";
 import type { Run } from "./run.ts";
 import { tellRun, withHeartbeats } from "./stream.ts";
-import type { Recording, Writer } from "./types.ts";
+import type { Background, Outcome, Recording, Writer } from "./types.ts";
 
 /** What a recording is made with. */
-export interface RecordingParts {
+interface RecordingParts {
   readonly run: Run;
   readonly writer: Writer;
   readonly heartbeatMs: number;
   /** Ends the run. */
   readonly controller: AbortController;
   /** Called once at the end, with what went wrong. */
-  readonly ended: (failure: Failure | undefined) => void;
+  readonly ended: (failure: Failure | undefined) => Promise<void>;
 }
 
 /** Records a run. */
-export class RunRecording implements Recording {
+class RunRecording implements Recording {
   readonly #parts: RecordingParts;
   readonly #events: string[] = [];
   #failure: Failure | undefined;
   #isLive = true;
+  readonly #settled = Promise.withResolvers<void>();
   #changed = Promise.withResolvers<void>();
   bytes = 0;
 
@@ -36,6 +40,10 @@ export class RunRecording implements Recording {
 
   get isLive(): boolean {
     return this.#isLive;
+  }
+
+  get settled(): Promise<void> {
+    return this.#settled.promise;
   }
 
   /** Reads the run to its end. */
@@ -85,7 +93,12 @@ export class RunRecording implements Recording {
   #end(ended: RecordingParts["ended"]): void {
     if (!this.#isLive) return;
     this.#isLive = false;
-    ended(this.#failure);
+    ended(this.#failure)
+      .catch((error) => this.#failure ??= failureOf(error))
+      .finally(() => {
+        this.#settled.resolve();
+        this.#wake();
+      });
     this.#wake();
   }
 
@@ -93,4 +106,29 @@ export class RunRecording implements Recording {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }
+}
+
+/** Lets a run go on without its client; gives what its client gets at once, too. */
+export function recordRun(
+  background: Background,
+  run: Run,
+  { heartbeatMs, controller, finish }: Pick<RecordingParts, "heartbeatMs" | "controller"> & {
+    readonly finish: (outcome: Outcome) => void;
+  },
+): { readonly recording: Recording; readonly first: JsonValue } {
+  const { writer, failed } = background;
+  const recording = new RunRecording({
+    run,
+    writer,
+    heartbeatMs,
+    controller,
+    ended: async (failure) => {
+      if (failure) await failed({ ...failure.parts, message: failure.message });
+      const status = failure?.parts.status ?? 200;
+      finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
+    },
+  });
+  const first = background.begun(recording);
+  void recording.record();
+  return { recording, first };
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import { CancelledError } from "../../ffi/errors.ts";
-import { given, readOptions, type Resolved } from "../options/schema.ts";
+import { readOptions, type Resolved } from "../options/schema.ts";
 import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { BatchDesk } from "./batches/desk.ts";
@@ -18,11 +18,10 @@ import { Hono } from "./libraries.ts";
 import { Models } from "./models.ts";
 import { newId } from "./openai.ts";
 import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
-import { RunRecording } from "./recording.ts";
+import { recordRun } from "./recording.ts";
 import { ROUTES } from "./routes.ts";
 import {
   completed,
-  countsOf,
   describe,
   finished,
   generating,
@@ -33,10 +32,13 @@ import {
   unknownPath,
 } from "./outcomes.ts";
 import { Run } from "./run.ts";
+import { planResponses } from "./skins/responses.ts";
 import { eventBody, streamResponse } from "./stream.ts";
 import { readAnswer, streamedAnswer, wholeAnswer, type Work } from "./telling.ts";
 import {
+  type AnswerStore,
   type Background,
+  type Begun,
   type Call,
   dialectOf,
   type Host,
@@ -44,6 +46,7 @@ import {
   type ModelPool,
   type Outcome,
   type Plan,
+  type Recording,
   type Route,
   type Tenant,
 } from "./types.ts";
@@ -104,8 +107,14 @@ export const { models: _models, template: _template, ...settingFields } = server
 export type PoolServerOptions = Omit<ServerOptions, "models" | "template">;
 
 /** A server whose models are those of a pool. */
-export function serverOf(models: ModelPool, options: PoolServerOptions): Server {
-  return new ModelServer(models, readOptions(settingFields, options, "options", ""));
+export function serverOf(models: ModelPool, options: PoolServerOptions, parts: ServerParts = {}): ModelServer {
+  return new ModelServer(models, readOptions(settingFields, options, "options", ""), parts);
+}
+
+/** What a server may be given in place of its own. */
+export interface ServerParts {
+  /** Keeps responses. */
+  readonly answers?: AnswerStore;
 }
 
 /** What a request carries from route to route. */
@@ -115,9 +124,10 @@ interface Carried {
   readonly Variables: { tenant: Tenant };
 }
 
-class ModelServer implements Server {
+/** A server over models of any kind. */
+export class ModelServer implements Server {
   readonly #models: ModelPool;
-  readonly #answers: Answers;
+  readonly #answers: AnswerStore;
   readonly #figures = new Figures();
   readonly #keys: Keys;
   readonly #doors: Doors;
@@ -130,12 +140,16 @@ class ModelServer implements Server {
   #closing: Promise<void> | undefined;
   #emptied: (() => void) | undefined;
 
-  constructor(models: ModelPool, { keys, limits, origins, hosts, log, files }: Resolved<typeof settingFields>) {
+  constructor(
+    models: ModelPool,
+    { keys, limits, origins, hosts, log, files }: Resolved<typeof settingFields>,
+    { answers = new Answers(limits) }: ServerParts = {},
+  ) {
     this.#models = models;
     this.#keys = new Keys(keys);
     this.#doors = new Doors(origins, hosts);
     this.#limits = limits;
-    this.#answers = new Answers(limits);
+    this.#answers = answers;
     this.#log = log;
     this.#desk = files === undefined
       ? undefined
@@ -206,7 +220,7 @@ class ModelServer implements Server {
         if (tell === undefined) return await this.#work(req.raw, route, get("tenant"), env.ended);
         const { searchParams } = new URL(req.url);
         const name = req.param("name") ?? "";
-        const found = tell({ host: this.#host(), tenant: get("tenant")?.tenant, name, query: searchParams });
+        const found = await tell({ host: this.#host(), tenant: get("tenant")?.tenant, name, query: searchParams });
         if (!(found instanceof Response)) return told(found, env.ended);
         env.ended({ status: found.status });
         return found;
@@ -270,7 +284,9 @@ class ModelServer implements Server {
       if (route.answer) return told(await route.answer(call), finish);
       const backend = generating(served);
       const plan = await (route.plan as NonNullable<Route["plan"]>)(call);
-      const run = await Run.begin(backend, plan.jobs, controller.signal);
+      const named = plan.background?.named;
+      const taking = named ? this.#answers.backendOf({ named, body, tenant, served }, backend) : backend;
+      const run = await Run.begin(taking, plan.jobs, controller.signal);
       return await this.#answer(plan, run, { request, controller, finish });
     } catch (error) {
       const failure = failureOf(controller.signal.aborted ? new CancelledError("The client left.") : error);
@@ -300,22 +316,27 @@ class ModelServer implements Server {
   }
 
   /** Lets a run go on without its client. */
-  #record({ writer, isStream, begun, failed }: Background, run: Run, { controller, finish }: Work): Response {
-    const recording = new RunRecording({
-      run,
-      writer,
-      heartbeatMs: this.#limits.heartbeatMs,
-      controller,
-      ended: (failure) => {
-        if (failure) failed({ ...failure.parts, message: failure.message });
-        const status = failure?.parts.status ?? 200;
-        finish({ status, ...countsOf(run.completions), ...given({ error: failure && describe(failure) }) });
-      },
-    });
-    const first = begun(recording);
-    void recording.record();
-    if (!isStream) return Response.json(first);
-    return streamResponse(eventBody(recording.frames(-1)), "openai");
+  #record(background: Background, run: Run, work: Work): Response {
+    const { recording, first } = recordRun(background, run, { heartbeatMs: this.#limits.heartbeatMs, ...work });
+    return background.isStream ? streamResponse(eventBody(recording.frames(-1)), "openai") : Response.json(first);
+  }
+
+  /** Tells a response that began elsewhere: from its beginning on, as it was told there. Resolves when it can be found here. */
+  async goOn({ named, body, tenant, served }: Begun): Promise<Recording> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const finish = this.#hold(controller);
+    try {
+      const call: Call = { body, served, tenant, limits: this.#limits, answers: this.#answers, signal, named };
+      const { background, jobs } = await planResponses(call);
+      const taking = this.#answers.backendOf({ named, body, tenant, served }, generating(served));
+      const run = await Run.begin(taking, jobs, signal);
+      const { heartbeatMs } = this.#limits;
+      return recordRun(background as Background, run, { heartbeatMs, controller, finish }).recording;
+    } catch (error) {
+      finish();
+      throw error;
+    }
   }
 
   /** Counts a request in; returns what counts it out. */
@@ -330,13 +351,21 @@ class ModelServer implements Server {
       });
     }
     this.#perTenant.set(tenant, count + 1);
-    this.#open.add(controller);
+    const free = this.#hold(controller);
     return () => {
-      if (!this.#open.delete(controller)) return;
+      if (!this.#open.has(controller)) return;
       const left = (this.#perTenant.get(tenant) ?? 1) - 1;
       if (left > 0) this.#perTenant.set(tenant, left);
       else this.#perTenant.delete(tenant);
-      if (this.#open.size === 0) this.#emptied?.();
+      free();
+    };
+  }
+
+  /** What must end before the server is closed; returns what tells that it has. */
+  #hold(controller: AbortController): () => void {
+    this.#open.add(controller);
+    return () => {
+      if (this.#open.delete(controller) && this.#open.size === 0) this.#emptied?.();
     };
   }
 }

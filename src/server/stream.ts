@@ -90,7 +90,7 @@ function brokenOff(message: string): Error {
 export async function* tellRun(run: Run, writer: Writer): AsyncGenerator<string, void, void> {
   yield writer.begin();
   for (let event = await run.next(); event !== undefined; event = await run.next()) {
-    yield "piece" in event ? writer.piece(event.index, event.piece) : writer.end(event.index, event.completion);
+    yield "piece" in event ? writer.piece(event.index, event.piece) : await writer.end(event.index, event.completion);
   }
   yield writer.finish(run.completions);
 }

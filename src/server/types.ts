@@ -108,6 +108,8 @@ export interface Kept {
 export interface Recording {
   /** Whether it goes on. */
   readonly isLive: boolean;
+  /** Resolves when it has ended and is kept. */
+  readonly settled: Promise<void>;
   /** Bytes of its events. */
   readonly bytes: number;
   /** Its events behind those with numbers up to `after`: those that are there, then those that come. */
@@ -119,11 +121,33 @@ export interface Recording {
 /** Answers that clients may come back to. */
 export interface AnswerStore {
   /** Keeps a response, or what has become of it; where there are too many, the oldest go. */
-  keep(id: string, kept: Kept): void;
-  /** The response with this id; throws where there is none, or it is another tenant's, which is the same to a client. */
-  find(id: string, tenant: string): Kept;
-  /** Forgets a response and ends its work; throws where there is none. */
-  forget(id: string, tenant: string): void;
+  keep(id: string, kept: Kept): Promise<void>;
+  /** The response with this id; rejects where there is none, or it is another tenant's, which is the same to a client. */
+  find(id: string, tenant: string): Promise<Kept>;
+  /** Ends the work of a response in the background; gives the response. */
+  cancel(id: string, tenant: string): Promise<Kept>;
+  /** Forgets a response and ends its work; rejects where there is none. */
+  forget(id: string, tenant: string): Promise<void>;
+  /**
+   * What takes the job of a response in the background: `own`, the model's, or what writes down beside it what is needed to go on
+   * elsewhere.
+   */
+  backendOf(begun: Begun, own: Backend): Backend;
+}
+
+/** What a response is told with: a server that has the same name and time, and the same pieces, tells the same. */
+export interface Named {
+  readonly id: string;
+  /** Seconds since 1970. */
+  readonly created: number;
+}
+
+/** A response in the background, as it was asked for. */
+export interface Begun {
+  readonly named: Named;
+  readonly body: Call["body"];
+  readonly tenant: Tenant;
+  readonly served: Served;
 }
 
 /** A model by the name that clients ask for. */
@@ -171,7 +195,7 @@ export interface Route {
   /** Reads texts, and generates nothing. */
   readonly read?: (call: Call) => Promise<TextsRead>;
   /** Tells what needs no model. */
-  readonly tell?: (look: Look) => JsonValue | Response;
+  readonly tell?: (look: Look) => JsonValue | Response | Promise<JsonValue | Response>;
 }
 
 /** What texts came to. */
@@ -192,6 +216,8 @@ export interface Call {
   readonly answers: AnswerStore;
   /** Ends the work. */
   readonly signal: AbortSignal;
+  /** What a response is told with that began elsewhere. */
+  readonly named?: Named | undefined;
 }
 
 /** Turns what comes of jobs into the parts of a streamed body. */
@@ -201,7 +227,7 @@ export interface Writer {
   /** A piece of the answer with this index; the empty text where nothing is to be sent. */
   piece(index: number, piece: Piece): string;
   /** The end of the answer with this index. */
-  end(index: number, completion: Completion): string;
+  end(index: number, completion: Completion): string | Promise<string>;
   /** What a stream ends with once all answers have ended. */
   finish(completions: readonly Completion[]): string;
 }
@@ -210,7 +236,7 @@ export interface Writer {
 export interface Plan {
   readonly jobs: readonly Job[];
   /** The body of an answer that is sent whole. */
-  whole(completions: readonly Completion[]): JsonValue;
+  whole(completions: readonly Completion[]): JsonValue | Promise<JsonValue>;
   /** Writes the answer as it comes; absent where it is sent whole. */
   readonly writer?: Writer | undefined;
   /** Takes the answer over, which then goes on without its client; absent where it is made while the client waits. */
@@ -219,13 +245,14 @@ export interface Plan {
 
 /** How an answer in the background is told. */
 export interface Background {
+  readonly named: Named;
   readonly writer: Writer;
   /** Whether the client that asked reads it as it comes. */
   readonly isStream: boolean;
   /** What the client that asked gets at once otherwise. */
   begun(recording: Recording): JsonValue;
   /** Hears that there will be no proper end, and why. */
-  failed(failure: { readonly message: string; readonly code?: string | undefined }): void;
+  failed(failure: { readonly message: string; readonly code?: string | undefined }): Promise<void>;
 }
 
 /** The form of errors and streams that clients know. */

@@ -7,7 +7,6 @@
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import type { Part, ToldCall } from "../calls.ts";
 import type { SaidCall } from "../messages.ts";
-import { newId } from "../openai.ts";
 
 interface Open {
   readonly type: "text" | "reasoning";
@@ -26,12 +25,15 @@ export class OutputItems {
   /** What the conversation goes on with. */
   readonly said = { text: "", reasoning: "", calls: [] as SaidCall[] };
   readonly #event: Event;
+  readonly #name: (prefix: string) => string;
   #open: Open | undefined;
   /** Of tokens whose text is still to come. */
   #logprobs: JsonValue[] = [];
 
-  constructor(event: Event) {
+  /** `name` makes the ids of items. */
+  constructor(event: Event, name: (prefix: string) => string) {
     this.#event = event;
+    this.#name = name;
   }
 
   /** What one token adds. */
@@ -52,7 +54,7 @@ export class OutputItems {
     let before = "";
     if (this.#open?.type !== type) {
       before = this.#close("completed");
-      this.#open = { type, id: newId(type === "text" ? "msg_" : "rs_"), text: "", logprobs: [] };
+      this.#open = { type, id: this.#name(type === "text" ? "msg_" : "rs_"), text: "", logprobs: [] };
       before += this.#event("response.output_item.added", this.#item("in_progress", this.#open, [])) +
         this.#event("response.content_part.added", { ...this.#place(), part: this.#part(this.#open) });
     }
@@ -89,7 +91,7 @@ export class OutputItems {
     const before = this.#close("completed");
     this.#logprobs = [];
     const text = JSON.stringify(input);
-    const item = { id: newId("fc_"), type: "function_call", call_id: id, name };
+    const item = { id: this.#name("fc_"), type: "function_call", call_id: id, name };
     const output_index = this.ended.length;
     const place = { item_id: item.id, output_index };
     const done = { ...item, arguments: text, status: "completed" };

@@ -30,7 +30,7 @@ import {
 import { chatLogprobs, namedEvent, newId, nowSeconds } from "../openai.ts";
 import { responseFormat } from "../response_format.ts";
 import { any, known, readTree, text as words } from "../trees.ts";
-import type { Background, Call, Kept, Plan, Recording, Writer } from "../types.ts";
+import type { Background, Call, Kept, Named, Plan, Recording, Writer } from "../types.ts";
 import { conversationOf } from "./response_input.ts";
 import { OutputItems } from "./response_items.ts";
 
@@ -87,7 +87,7 @@ export async function planResponses(call: Call): Promise<Plan> {
     refuse("top_logprobs", `top_logprobs: include must name ${logprobsName}.`);
   }
   if (body.background && !body.store) refuse("store", "store: a response in the background is kept.");
-  const conversation = conversationOf(call, given.input, messagesBefore(call, body.previous_response_id));
+  const conversation = conversationOf(call, given.input, await messagesBefore(call, body.previous_response_id));
   const system: ChatMessage[] = body.instructions === undefined ? [] : [{ role: "system", content: body.instructions }];
   const whole = { ...conversation, messages: [...system, ...conversation.messages] };
   const constraint = formatOf(given.text, given.constraint as ConstraintOptions | undefined);
@@ -121,9 +121,9 @@ export async function planResponses(call: Call): Promise<Plan> {
 }
 
 /** The conversation of an earlier response. */
-function messagesBefore({ answers, tenant }: Call, id: string | undefined): readonly ChatMessage[] {
+async function messagesBefore({ answers, tenant }: Call, id: string | undefined): Promise<readonly ChatMessage[]> {
   if (id === undefined) return [];
-  const { messages, response } = answers.find(id, tenant.tenant);
+  const { messages, response } = await answers.find(id, tenant.tenant);
   const name = "previous_response_id";
   return messages ?? refuse(name, `${name}: expected a response that has ended; this one is ${response.status}.`);
 }
@@ -183,23 +183,25 @@ class ResponseTold implements Writer {
   readonly #call: Call;
   readonly #parts: Parts;
   readonly #teller: Teller;
-  readonly #items = new OutputItems((type, fields) => this.#event(type, fields));
-  readonly #id = newId("resp_");
-  readonly #created = nowSeconds();
+  readonly #items: OutputItems;
+  readonly #named: Named;
   #recording: Recording | undefined;
   #number = 0;
 
   constructor(call: Call, parts: Parts) {
     this.#call = call;
     this.#parts = parts;
-    this.#teller = new Teller(call.served.model.tokenizer, parts.held.marks);
+    this.#named = call.named ?? { id: newId("resp_"), created: nowSeconds() };
+    const name = namesBehind(this.#named.id);
+    this.#items = new OutputItems((type, fields) => this.#event(type, fields), name);
+    this.#teller = new Teller(call.served.model.tokenizer, parts.held.marks, () => name("call_"));
   }
 
-  whole(completion: Completion): JsonValue {
+  async whole(completion: Completion): Promise<JsonValue> {
     const { tokenizer } = this.#call.served.model;
     const logprobs = (completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one));
     this.#items.add(this.#teller.whole(completion), logprobs);
-    return this.#ended(completion);
+    return await this.#ended(completion);
   }
 
   /** The same without its client. */
@@ -207,21 +209,23 @@ class ResponseTold implements Writer {
     return {
       writer: this,
       isStream,
+      named: this.#named,
       begun: (recording) => {
         this.#recording = recording;
-        return this.#kept("queued", undefined);
+        void this.#kept("queued", undefined);
+        return this.#response("queued");
       },
-      failed: ({ message, code = "server_error" }) => {
+      failed: async ({ message, code = "server_error" }) => {
         const isCancelled = code === "cancelled";
         const error = isCancelled ? null : { code, message };
-        this.#kept(isCancelled ? "cancelled" : "failed", undefined, { error });
+        await this.#kept(isCancelled ? "cancelled" : "failed", undefined, { error });
       },
     };
   }
 
   begin(): string {
     if (!this.#parts.background) return this.#told("created", "in_progress") + this.#told("in_progress", "in_progress");
-    this.#kept("in_progress", undefined);
+    void this.#kept("in_progress", undefined);
     return this.#told("created", "queued") + this.#told("queued", "queued") + this.#told("in_progress", "in_progress");
   }
 
@@ -230,9 +234,9 @@ class ResponseTold implements Writer {
     return this.#items.add(this.#teller.push(piece), logprobs);
   }
 
-  end(_index: number, completion: Completion): string {
+  async end(_index: number, completion: Completion): Promise<string> {
     const rest = this.#items.add(this.#teller.end(), []) + this.#items.end(statusOf(completion));
-    return rest + this.#event(`response.${statusOf(completion)}`, { response: this.#ended(completion) });
+    return rest + this.#event(`response.${statusOf(completion)}`, { response: await this.#ended(completion) });
   }
 
   finish(): string {
@@ -240,7 +244,7 @@ class ResponseTold implements Writer {
   }
 
   /** The response at its end. */
-  #ended(completion: Completion): JsonValue {
+  async #ended(completion: Completion): Promise<JsonValue> {
     const { promptTokens, cachedTokens, generatedTokens } = completion;
     this.#items.end(statusOf(completion));
     const usage = {
@@ -253,14 +257,15 @@ class ResponseTold implements Writer {
     const { messages, begun } = this.#parts.conversation;
     const { text, reasoning, calls } = this.#items.said;
     const answer = answerMessage(begun + text, calls, reasoning === "" ? undefined : reasoning);
-    return this.#kept(statusOf(completion), [...messages, answer], { usage });
+    return await this.#kept(statusOf(completion), [...messages, answer], { usage });
   }
 
   /** The response as it is now; kept unless the client said otherwise. */
-  #kept(status: Status, messages: Kept["messages"], more: Record<string, JsonValue> = {}): JsonValue {
+  async #kept(status: Status, messages: Kept["messages"], more: Record<string, JsonValue> = {}): Promise<JsonValue> {
     const response = { ...this.#response(status), ...more };
     const { answers, tenant: { tenant } } = this.#call;
-    if (this.#parts.store) answers.keep(this.#id, { tenant, response, messages, recording: this.#recording });
+    const kept = { tenant, response, messages, recording: this.#recording };
+    if (this.#parts.store) await answers.keep(this.#named.id, kept);
     return response;
   }
 
@@ -268,9 +273,9 @@ class ResponseTold implements Writer {
     const { given, background, store } = this.#parts;
     const asked = (name: string, otherwise: JsonValue = null) => (given[name] ?? otherwise) as JsonValue;
     return {
-      id: this.#id,
+      id: this.#named.id,
       object: "response",
-      created_at: this.#created,
+      created_at: this.#named.created,
       status,
       background,
       error: null,
@@ -307,4 +312,10 @@ class ResponseTold implements Writer {
 
 function statusOf({ stopReason }: Completion): "completed" | "incomplete" {
   return stopReason === "endOfText" || stopReason === "stop" ? "completed" : "incomplete";
+}
+
+/** Names for the parts of a response, which follow from its own: whatever server tells it, they are the same. */
+function namesBehind(id: string): (prefix: string) => string {
+  let count = 0;
+  return (prefix) => `${prefix}${id.slice("resp_".length)}${count++}`;
 }

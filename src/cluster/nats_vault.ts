@@ -1,0 +1,183 @@
+/**
+ * What gateways keep together, in NATS: records in a key-value bucket, files in an object store, logs in a stream with a subject for
+ * each. An entry of a log that is longer than a message goes as several, and a reader has it when all of them are there.
+ *
+ * @module
+ */
+import type { StoredMsg } from "@nats-io/jetstream";
+import type { KV } from "@nats-io/kv";
+import type { ObjectStore } from "@nats-io/obj";
+import { LightGPTError } from "../../ffi/errors.ts";
+import { ensureStream, isApiError, type QueueParts } from "./jetstream_queue.ts";
+import type { Vault } from "./types.ts";
+
+/** JetStream's numbers for a record that another has replaced, and for a server without room. */
+const replaced = 10071;
+const full = [10023, 10047, 10077, 10122];
+/** What a message has beside its text, at most, in bytes. */
+const overheadBytes = 1024;
+/** The header of a part of an entry: the entry, which part it is, and of how many. */
+const partHeader = "lg-part";
+const nanos = 1_000_000;
+
+/** What a vault is made with. */
+export interface VaultParts extends Omit<QueueParts, "ackWaitMs"> {
+  readonly name: string;
+  readonly ageMs: number;
+}
+
+interface Stores {
+  readonly records: KV;
+  readonly files: ObjectStore;
+}
+
+/** A vault in NATS. */
+export class NatsVault implements Vault {
+  readonly #parts: VaultParts;
+  readonly #stores: Stores;
+  readonly #stream: string;
+
+  private constructor(parts: VaultParts, stores: Stores) {
+    this.#parts = parts;
+    this.#stores = stores;
+    this.#stream = `LG_LOG_${parts.name}`;
+  }
+
+  /** Opens what is there, and makes what is not. */
+  static async open(parts: VaultParts): Promise<NatsVault> {
+    const { libraries: { kv, obj, jetstream: { StorageType } }, client, name, ageMs } = parts;
+    const age = Number.isFinite(ageMs) ? Math.max(1, Math.round(ageMs)) : 0; // 0: for ever
+    return await told(name, async () => {
+      const records = await new kv.Kvm(client).create(`lg-${name}`, { history: 1, ...(age > 0 ? { ttl: age } : {}) });
+      const files = await new obj.Objm(client).create(`lg-${name}`, age > 0 ? { ttl: age * nanos } : {});
+      const vault = new NatsVault(parts, { records, files });
+      const logs = {
+        name: vault.#stream,
+        subjects: [vault.#subject(">")],
+        storage: StorageType.File,
+        allow_direct: true,
+      };
+      await ensureStream(parts, { ...logs, max_age: age * nanos });
+      return vault;
+    });
+  }
+
+  async read(key: string): Promise<{ readonly text: string; readonly revision: number } | undefined> {
+    const entry = await this.#stores.records.get(key);
+    return entry?.operation === "PUT" ? { text: entry.string(), revision: entry.revision } : undefined;
+  }
+
+  async write(key: string, text: string, revision: number): Promise<boolean> {
+    const { records } = this.#stores;
+    try {
+      await told(key, () => revision === 0 ? records.create(key, text) : records.update(key, text, revision));
+      return true;
+    } catch (error) {
+      if (isApiError(error, replaced)) return false;
+      throw error;
+    }
+  }
+
+  async erase(key: string): Promise<void> {
+    await this.#stores.records.purge(key);
+  }
+
+  async keys(beginning: string): Promise<readonly string[]> {
+    return await Array.fromAsync(await this.#stores.records.keys(`${beginning}.*`));
+  }
+
+  async append(log: string, text: string): Promise<void> {
+    const { client, connection, libraries: { core } } = this.#parts;
+    const bytes = new TextEncoder().encode(text);
+    const most = (connection.info?.max_payload ?? 1 << 20) - overheadBytes;
+    const count = Math.max(1, Math.ceil(bytes.length / most));
+    const entry = crypto.randomUUID();
+    for (let part = 0; part < count; part++) {
+      const headers = core.headers();
+      headers.set(partHeader, `${entry} ${part} ${count}`);
+      const data = bytes.subarray(part * most, (part + 1) * most);
+      await told(log, () => client.publish(this.#subject(log), data, count > 1 ? { headers } : {}));
+    }
+  }
+
+  async entries(log: string, from: number): Promise<{ readonly texts: readonly string[]; readonly next: number }> {
+    const texts: string[] = [];
+    const open = new Map<string, { readonly first: number; readonly parts: Uint8Array[] }>();
+    let next = from;
+    for (;;) {
+      const message = await this.#message(log, next);
+      if (message === null) break;
+      next = message.seq + 1;
+      const [entry, part, count] = message.header.get(partHeader).split(" ");
+      if (entry === "") {
+        texts.push(message.string());
+        continue;
+      }
+      const begun = open.get(entry) ?? { first: message.seq, parts: [] };
+      begun.parts[Number(part)] = message.data;
+      open.set(entry, begun);
+      if (begun.parts.filter(Boolean).length < Number(count)) continue;
+      open.delete(entry);
+      texts.push(textOf(begun.parts));
+    }
+    // What is not whole yet is looked at again.
+    return { texts, next: Math.min(next, ...[...open.values()].map(({ first }) => first)) };
+  }
+
+  follow(log: string, grown: () => void): () => void {
+    const subscription = this.#parts.connection.subscribe(this.#subject(log), { callback: () => grown() });
+    return () => subscription.unsubscribe();
+  }
+
+  async wipe(log: string): Promise<void> {
+    await this.#parts.manager.streams.purge(this.#stream, { filter: this.#subject(log) });
+  }
+
+  async put(name: string, bytes: Uint8Array): Promise<void> {
+    await told(name, () => this.#stores.files.putBlob({ name }, bytes));
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    return await this.#stores.files.getBlob(name) ?? undefined;
+  }
+
+  async size(name: string): Promise<number | undefined> {
+    const info = await this.#stores.files.info(name);
+    return info === null || info.deleted ? undefined : info.size;
+  }
+
+  async drop(name: string): Promise<void> {
+    if (await this.size(name) !== undefined) await this.#stores.files.delete(name);
+  }
+
+  #message(log: string, from: number): Promise<StoredMsg | null> {
+    return this.#parts.manager.direct.getMessage(this.#stream, {
+      seq: Math.max(1, from),
+      next_by_subj: this.#subject(log),
+    });
+  }
+
+  #subject(log: string): string {
+    return `lg.log.${this.#parts.name}.${log}`;
+  }
+}
+
+function textOf(parts: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder();
+  return parts.map((part) => decoder.decode(part, { stream: true })).join("") + decoder.decode();
+}
+
+/** Says it where NATS has no room. */
+async function told<T>(where: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (!full.some((number) => isApiError(cause, number))) throw cause;
+    throw new LightGPTError("io", `NATS has no room for ${where}: ${(cause as Error).message}`, {
+      what: "NATS without room",
+      where,
+      expected: "a JetStream with room (max_file_store, and its disk)",
+      got: (cause as Error).message,
+    }, { cause });
+  }
+}

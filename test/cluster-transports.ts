@@ -1,0 +1,82 @@
+/**
+ * Transports for tests of a cluster: one over another whose frames take their time.
+ *
+ * @module
+ */
+import type { Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
+
+/** A transport that sends one part of an answer every `frameMs` milliseconds. */
+export class SlowTransport implements Transport {
+  readonly #inner: Transport;
+  readonly #frameMs: number;
+  #sent: Promise<void> = Promise.resolve();
+
+  constructor(inner: Transport, frameMs: number) {
+    this.#inner = inner;
+    this.#frameMs = frameMs;
+  }
+
+  get ackWaitMs(): number {
+    return this.#inner.ackWaitMs;
+  }
+
+  get messageBytesMax(): number {
+    return this.#inner.messageBytesMax;
+  }
+
+  get isConnected(): boolean {
+    return this.#inner.isConnected;
+  }
+
+  publish(subject: string, text: string): void {
+    if (!subject.startsWith("lg.out.")) return this.#inner.publish(subject, text);
+    this.#sent = this.#sent.then(async () => {
+      await new Promise((resolve) => setTimeout(resolve, this.#frameMs));
+      this.#inner.publish(subject, text);
+    });
+  }
+
+  request(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
+    return this.#inner.request(subject, text, timeoutMs);
+  }
+
+  subscribe(subject: string, heard: (text: string, answer: (text: string) => void) => void): () => void {
+    return this.#inner.subscribe(subject, heard);
+  }
+
+  queue(fingerprint: string): Promise<WorkQueue> {
+    return this.#inner.queue(fingerprint);
+  }
+
+  bury(fingerprint: string, id: string, text: string): Promise<void> {
+    return this.#inner.bury(fingerprint, id, text);
+  }
+
+  announce(key: string, text: string): Promise<void> {
+    return this.#inner.announce(key, text);
+  }
+
+  withdraw(key: string): Promise<void> {
+    return this.#inner.withdraw(key);
+  }
+
+  watch(heard: (key: string, text: string | undefined) => void): Promise<() => void> {
+    return this.#inner.watch(heard);
+  }
+
+  store(name: string, bytes: Uint8Array): Promise<void> {
+    return this.#inner.store(name, bytes);
+  }
+
+  fetch(name: string): Promise<Uint8Array | undefined> {
+    return this.#inner.fetch(name);
+  }
+
+  vault(name: string, ageMs: number): Promise<Vault> {
+    return this.#inner.vault(name, ageMs);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
