@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import {
   type Answer,
@@ -74,9 +74,21 @@ describe("an answer with tools", () => {
     const options = { ...common, toolChoice: "required", sampling: { seed: 1 } } as const;
     const pieces = lm.chat(messages, options);
     const names: string[] = [];
+    let [grown, parts] = ["", 0];
     let next = await pieces.next();
-    for (; !next.done; next = await pieces.next()) if (next.value.type === "toolCall") names.push(next.value.name);
+    for (; !next.done; next = await pieces.next()) {
+      const piece = next.value;
+      if (piece.type === "toolCallDelta") {
+        grown += piece.text;
+        parts++;
+      }
+      if (piece.type !== "toolCall") continue;
+      assertEquals(JSON.parse(grown), piece.input);
+      grown = "";
+      names.push(piece.name);
+    }
     const answer: Answer<typeof tools> = next.value;
+    assertGreater(parts, 2 * names.length);
     assertEquals(answer.toolCalls.map(({ name }) => name), names);
     assertEquals((await lm.reply(messages, options)).tokens, answer.tokens);
     assertEquals(JSON.parse(JSON.stringify(answer)).toolCalls.length, names.length);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { eventsOf, serveStories, type SmallServer } from "./small-server.ts";
 import { own } from "./tool-templates.ts";
@@ -51,7 +51,12 @@ describe("tools of a server", () => {
       const events = await eventsOf(await small.post("/v1/chat/completions", { ...body, stream: true }));
       const choices = events.slice(0, -1).map((event) => JSON.parse(event).choices[0]);
       const streamed = choices.flatMap(({ delta }) => delta.tool_calls ?? []);
-      assertEquals(streamed.map((call) => call.function), [called]);
+      assertEquals([streamed[0].type, streamed[0].function.name], ["function", called.name]);
+      assert(
+        streamed.slice(1).every((part) => part.index === 0 && part.id === undefined && !("name" in part.function)),
+      );
+      assertEquals(streamed.map((part) => part.function.arguments).join(""), called.arguments);
+      assertGreater(streamed.length, 5);
       assertEquals(choices.at(-1).finish_reason, "tool_calls");
       // The call and its result go back, and the conversation goes on.
       const result = { role: "tool", tool_call_id: id, content: "Windy." };
@@ -132,7 +137,9 @@ describe("tools of a server", () => {
     const done = events.filter(({ type }) => type === "response.output_item.done").map(({ item }) => item);
     assertEquals(done, events.at(-1).response.output);
     const deltas = events.filter(({ type }) => type === "response.function_call_arguments.delta");
-    assertEquals(deltas.map(({ delta }) => delta), done.map((item) => item.arguments));
+    const grown = done.map(({ id }) => deltas.map((one) => one.item_id === id ? one.delta : "").join(""));
+    assertEquals(grown, done.map((item) => item.arguments));
+    assertGreater(deltas.length, 3 * done.length);
 
     const anthropic = names.map((name) => ({ name, input_schema: parameters }));
     const body = { messages, tools: anthropic, tool_choice: { type: "tool", name: "tides" }, seed: 3, max_tokens: 200 };
@@ -149,6 +156,7 @@ describe("tools of a server", () => {
       content.map(({ name, input }: { name: string; input: object }) => [name, input]),
     );
     assertEquals(parts.find(({ type }) => type === "message_delta").delta.stop_reason, "tool_use");
+    assertGreater(parts.filter(({ type }) => type === "content_block_delta").length, 5);
   });
 
   it("are not called where an answer is cut, and refused where they cannot be", async () => {
@@ -158,6 +166,18 @@ describe("tools of a server", () => {
     const short = { input: "?", tools: flat, tool_choice: "required", seed: 3, max_output_tokens: 6 };
     const { status, output } = await ask("/v1/responses", short);
     assertEquals([status, output.map(({ type }: { type: string }) => type)], ["incomplete", ["message"]]);
+    // One whose name has come is an item that is incomplete.
+    const later = { ...short, max_output_tokens: 44 };
+    const whole = (await ask("/v1/responses", later)).output;
+    const stream = (await eventsOf(await small.post("/v1/responses", { ...later, stream: true })))
+      .map((event) => JSON.parse(event)).at(-1).response;
+    for (const items of [whole, stream.output]) {
+      assertEquals(items.map((item: { type: string; status: string }) => [item.type, item.status]), [[
+        "function_call",
+        "incomplete",
+      ]]);
+    }
+    assertEquals([stream.status, stream.output[0].arguments], ["incomplete", whole[0].arguments]);
     const wrong: [object, string][] = [
       [{ tools: [{ type: "function", function: { name: "a b" } }] }, "tools[0].function.name"],
       [{ tools: {} }, "tools"],

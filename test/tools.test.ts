@@ -23,10 +23,10 @@ import { answerRules, type CallRules } from "../src/tools/answer_rules.ts";
 import { findFormat, type FormatSource } from "../src/tools/find_format.ts";
 import { type WireFormat, wireFormat } from "../src/tools/format.ts";
 import { verifyFormat } from "../src/tools/verify.ts";
-import { controlTokensOf, wireOfBytes } from "../src/tools/wire.ts";
+import { controlTokensOf, wireOfBytes, wireOfText } from "../src/tools/wire.ts";
 import { describeKit } from "./kit.ts";
 import { randomFrom } from "./simulation.ts";
-import { own, templateOf, templatesIn } from "./tool-templates.ts";
+import { own, templateOf, templatesIn, vocabularyWith } from "./tool-templates.ts";
 
 /** Calls that are rendered and read for each format; 1000 when the whole is looked at. */
 const rounds = Number(process.env.LIGHTGPT_TOOL_CALLS ?? 4);
@@ -100,15 +100,34 @@ function walk(
   return tokens;
 }
 
-/** The answer as a reader tells it that gets token by token. */
+type WholeEvent = Exclude<AnswerEvent, { type: "toolCallDelta" }>;
+
+/** The answer as a reader tells it that gets token by token; of each call the parts that came before it are the whole. */
 function read(
   tokens: readonly number[],
   { tokenizer }: FormatSource,
   format: WireFormat,
-): [AnswerEvent[], AnswerReader] {
+): [WholeEvent[], AnswerReader] {
   const reader = new AnswerReader({ thoughts: undefined, format, tools: declared });
-  const events = tokens.flatMap((token) => reader.push(wireOfBytes(bytesOf(tokenizer, token))));
-  return [[...events, ...reader.end()], reader];
+  const events = [
+    ...tokens.flatMap((token) => reader.push(wireOfBytes(bytesOf(tokenizer, token)))),
+    ...reader.end(),
+  ];
+  const grown: string[] = [];
+  return [
+    events.flatMap((event): WholeEvent[] => {
+      if (event.type === "toolCallDelta") {
+        grown[event.index] = (grown[event.index] ?? "") + event.text;
+        return [];
+      }
+      if (event.type === "toolCall") {
+        assertEquals(event.call.text, grown[event.index]);
+        assertEquals(JSON.parse(event.call.text), event.call.arguments);
+      }
+      return [event];
+    }),
+    reader,
+  ];
 }
 
 function assertIsInput(given: Readonly<Record<string, JsonValue | undefined>>): void {
@@ -282,6 +301,22 @@ describe("an answer with calls", () => {
     assertEquals(start.allows(end), false);
     for (const token of source.tokenizer.encode("<|im_", { addSpecial: false })) start.accept(token);
     assert(start.allows(source.tokenizer.encode("e", { addSpecial: false })[0])); // spelled, it is a text as any other
+  });
+
+  it("tells its arguments as they come, each character that is certain", async () => {
+    const parts = async (template: string, text: string) => {
+      const { format } = await findFormat(await templateOf(template), undefined);
+      const own = wireFormat(format.format, controlTokensOf(await vocabularyWith([])));
+      const reader = new AnswerReader({ thoughts: undefined, format: own, tools: declared });
+      const told = Array.from(wireOfText(text), (byte) => reader.push(byte)).flat();
+      return told.flatMap((event) => event.type === "toolCallDelta" ? [event.text] : []);
+    };
+    const tagged = await parts(own.tagged, '<call=time>\n<arg=text>é</a"</arg>\n<arg=count>12</arg>\n</call>');
+    assertEquals(tagged, ["", '{"text":"', "é", '</a\\"', '"', ',"count":', "12", "}"]);
+    const text = '<tool_call>\n{"name": "time", "arguments": {"text": "é\\n", "count": 12.0}}\n</tool_call>';
+    const json = await parts(own.json, text);
+    assertEquals(json.join(""), '{"text":"é\\n","count":12}');
+    assertEquals(json.slice(0, 4), ["", "{", '"', "t"]);
   });
 
   it("cannot hold the tag that ends an argument", async () => {

@@ -32,7 +32,8 @@ const { tools: _tools, stop: _stop, resume: _resume, prefill: _prefill, ...other
 export const answerFields = { ...others, ...callFields } as const satisfies FieldsOf<AnswerOptions>;
 
 /**
- * A piece of an answer: text, thoughts, or a whole call.
+ * A piece of an answer: text, thoughts, what comes of a call's arguments as JSON, or the whole call behind these. The first such
+ * part of a call comes as soon as its name is known.
  *
  * @example
  * ```ts
@@ -45,6 +46,7 @@ export const answerFields = { ...others, ...callFields } as const satisfies Fiel
 export type AnswerPiece<T extends Tools = Tools> =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "toolCallDelta"; readonly id: string; readonly name: keyof T & string; readonly text: string }
   | ToolCall<T>;
 
 /**

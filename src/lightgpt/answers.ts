@@ -17,6 +17,7 @@ import { conversationFields, type ConversationOptions } from "../text/chat/optio
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { type AnswerEvent, AnswerReader } from "../tools/answer_reader.ts";
 import { newId } from "../tools/nonces.ts";
+import type { WholeCall } from "../tools/read_calls.ts";
 import { type AnswerPlan, AnswerPlanner } from "../tools/plan_answer.ts";
 import { declarations, type ToolCall, type Tools } from "../tools/tool.ts";
 import type { ReadCall, Render } from "../tools/types.ts";
@@ -109,6 +110,7 @@ class Told<T extends Tools> {
   readonly #tools: T | undefined;
   readonly #calls: ToolCall<T>[] = [];
   readonly #written: ReadCall[] = [];
+  readonly #ids: string[] = [];
   #text = "";
   #reasoning = "";
 
@@ -120,7 +122,12 @@ class Told<T extends Tools> {
   async *all(events: readonly AnswerEvent[]): AsyncGenerator<AnswerPiece<T>, void, void> {
     for (const event of events) {
       if (event.type === "toolCall") {
-        yield await this.#call(event.call);
+        yield await this.#call(event.call, this.#idOf(event.index, event.call.id));
+        continue;
+      }
+      if (event.type === "toolCallDelta") {
+        const { type, name, text } = event;
+        yield { type, id: this.#idOf(event.index, event.id), name, text };
         continue;
       }
       if (event.type === "text") this.#text += event.text;
@@ -129,8 +136,12 @@ class Told<T extends Tools> {
     }
   }
 
-  async #call(call: ReadCall): Promise<ToolCall<T>> {
-    const id = call.id ?? newId();
+  /** The id of a call: its own, or one that it gets with its first part. */
+  #idOf(index: number, own: string | undefined): string {
+    return this.#ids[index] ??= own ?? newId();
+  }
+
+  async #call({ text: _told, ...call }: WholeCall, id: string): Promise<ToolCall<T>> {
     const { input } = (this.#tools as T)[call.name];
     const result = await validated(input, call.arguments);
     if (result.issues !== undefined) {

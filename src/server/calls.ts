@@ -131,19 +131,36 @@ export function readChoice(choice: unknown): ToolChoice {
   return refuse("tool_choice", 'tool_choice: expected "none", "auto", "required", or a function by its name.');
 }
 
-/** A call that came whole. */
+/** What came of a call's arguments as JSON; the first part has nothing but its name, or more. */
+export interface CallPart {
+  readonly type: "callPart";
+  /** How many calls came before it. */
+  readonly index: number;
+  readonly id: string;
+  readonly name: string;
+  readonly text: string;
+  readonly isFirst: boolean;
+}
+
+/** A call that came whole, behind its parts. */
 export interface ToldCall {
   readonly type: "call";
   readonly id: string;
   readonly name: string;
   readonly input: Readonly<Record<string, JsonValue>>;
+  /** The input as JSON, as its parts have it. */
+  readonly text: string;
 }
 
 /** Part of an answer. */
 export type Part =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
+  | CallPart
   | ToldCall;
+
+/** Part of a whole answer. */
+export type WholePart = Exclude<Part, CallPart>;
 
 /** Tells one answer apart. */
 export class Teller {
@@ -151,6 +168,7 @@ export class Teller {
   readonly #reader: AnswerReader | undefined;
   readonly #name: () => string;
   #calls = 0;
+  readonly #ids: string[] = [];
   #tokens = 0;
   #isThinking = false;
   /** Tokens of thoughts so far, with their marks. */
@@ -180,11 +198,17 @@ export class Teller {
     return this.#told(this.#reader?.end() ?? []);
   }
 
-  /** The parts of a whole answer; neighbours of one kind are one. */
-  whole({ text, tokens }: Completion): Part[] {
+  /** The parts of a whole answer as a stream has them. */
+  parts({ text, tokens }: Pick<Completion, "text" | "tokens">): Part[] {
     if (!this.#reader) return text === "" ? [] : [{ type: "text", text }];
-    const parts: Part[] = [];
-    for (const part of [...tokens.flatMap((token) => this.push({ token, text: "" })), ...this.end()]) {
+    return [...tokens.flatMap((token) => this.push({ token, text: "" })), ...this.end()];
+  }
+
+  /** The parts of a whole answer; calls are whole, and neighbours of one kind are one. */
+  whole(completion: Pick<Completion, "text" | "tokens">): WholePart[] {
+    const parts: WholePart[] = [];
+    for (const part of this.parts(completion)) {
+      if (part.type === "callPart") continue;
       const last = parts.at(-1);
       if (last === undefined || last.type === "call" || part.type === "call" || last.type !== part.type) {
         parts.push(part);
@@ -197,11 +221,20 @@ export class Teller {
     const isThinking = events.some(({ type }) => type === "reasoning") || (this.#isThinking && events.length === 0);
     if (isThinking) this.reasoningTokens = this.#tokens;
     this.#isThinking = isThinking;
-    return events.map((event) => {
+    return events.map((event): Part => {
+      if (event.type === "toolCallDelta") {
+        const { index, name, text } = event;
+        const isFirst = this.#ids[index] === undefined;
+        return { type: "callPart", index, id: this.#idOf(index, event.id), name, text, isFirst };
+      }
       if (event.type !== "toolCall") return event as Part;
       this.#calls++;
-      const { id = this.#name(), name, arguments: input } = event.call;
-      return { type: "call", id, name, input };
+      const { id, name, arguments: input, text } = event.call;
+      return { type: "call", id: this.#idOf(event.index, id), name, input, text };
     });
+  }
+
+  #idOf(index: number, own: string | undefined): string {
+    return this.#ids[index] ??= own ?? this.#name();
   }
 }

@@ -5,15 +5,16 @@
  * @module
  */
 import type { WireFormat } from "./format.ts";
-import { CallReader } from "./read_calls.ts";
-import type { ReadCall, ToolDeclaration } from "./types.ts";
+import { type CallDelta, CallReader, type WholeCall } from "./read_calls.ts";
+import type { ToolDeclaration } from "./types.ts";
 import { isRead, type PARTIAL, scanText, skipBlanks, WRONG } from "./values.ts";
-import { CONTROL, textOfWire, type Wire } from "./wire.ts";
+import { CONTROL, heldBack, textOfWire, type Wire } from "./wire.ts";
 
 /** What came of an answer. */
 export type AnswerEvent =
   | { readonly type: "text" | "reasoning"; readonly text: string }
-  | { readonly type: "toolCall"; readonly call: ReadCall };
+  | ({ readonly type: "toolCallDelta" } & CallDelta)
+  | { readonly type: "toolCall"; readonly index: number; readonly call: WholeCall };
 
 /** What an answer is read by. */
 export interface AnswerMarks {
@@ -130,11 +131,13 @@ export class AnswerReader {
 
   #readCalls(isEnd: boolean, events: AnswerEvent[]): void {
     const reader = this.#calls as CallReader;
+    const tell = (delta: CallDelta) => events.push({ type: "toolCallDelta", ...delta });
     while (!reader.isDone) {
-      const call = reader.next(this.#wire, isEnd);
+      const { count } = reader;
+      const call = reader.next(this.#wire, isEnd, tell);
       if (call === WRONG) this.#isWrong = true;
       if (typeof call === "string") return;
-      events.push({ type: "toolCall", call });
+      events.push({ type: "toolCall", index: count, call });
     }
   }
 
@@ -167,21 +170,3 @@ export class AnswerReader {
 }
 
 const controls = new RegExp(CONTROL, "g");
-
-/** How many characters at the end may belong to a mark, to the blanks before one, or to a character that is not whole. */
-function heldBack(wire: Wire, marks: readonly Wire[]): number {
-  let held = 0;
-  for (const mark of marks) {
-    for (let length = Math.min(mark.length - 1, wire.length); length > held; length--) {
-      if (wire.endsWith(mark.slice(0, length))) held = length;
-    }
-  }
-  const rest = wire.slice(0, wire.length - held);
-  if (marks.length > 0) held += /[ \t\r\n]*$/.exec(rest)?.[0].length ?? 0;
-  if (held > 0) return held;
-  const [lead, ...more] = /[\xc0-\xf7][\x80-\xbf]{0,2}$/.exec(wire)?.[0] ?? "";
-  if (lead === undefined) return 0;
-  const code = lead.charCodeAt(0);
-  const length = code < 0xe0 ? 2 : code < 0xf0 ? 3 : 4;
-  return more.length + 1 < length ? more.length + 1 : 0;
-}

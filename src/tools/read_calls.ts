@@ -1,28 +1,29 @@
 /**
- * Calls read from what a model wrote, by the format that the constraint was made of. Each call is read as soon as it has come whole.
+ * Calls read from what a model wrote, by the format that the constraint was made of. What comes of a call is told while it comes, and the call where it has come whole.
  *
  * @module
  */
-import type { JsonValue } from "../text/chat/inputs.ts";
-import type { ValueStart, WireArguments, WireFormat, WirePattern } from "./format.ts";
+import type { WireFormat, WirePattern } from "./format.ts";
+import { type GrowingArguments, growingArguments, valueOfArguments } from "./grow_arguments.ts";
 import type { ReadCall, ToolDeclaration } from "./types.ts";
-import { typeOf, typesOf } from "./value_types.ts";
-import {
-  isRead,
-  type Outcome,
-  parseJson,
-  parsePython,
-  PARTIAL,
-  scanJsonObject,
-  scanPython,
-  scanQuoted,
-  scanText,
-  WRONG,
-} from "./values.ts";
+import { isRead, type Outcome, PARTIAL, scanText, WRONG } from "./values.ts";
 import { textOfWire, type Wire, wireOfText } from "./wire.ts";
 
-type Arguments = ReadCall["arguments"];
-type Tagged = Extract<WireArguments, { kind: "tagged" }>;
+/** A call that came whole. */
+export interface WholeCall extends ReadCall {
+  /** Its arguments as JSON, as they were told in parts. */
+  readonly text: string;
+}
+
+/** What came of a call's arguments; the first is there as soon as the name is known, and may be empty. */
+export interface CallDelta {
+  /** How many calls came before it. */
+  readonly index: number;
+  readonly id: string | undefined;
+  readonly name: string;
+  /** What follows in the arguments as JSON. */
+  readonly text: string;
+}
 
 /** What the holes of a pattern hold. */
 interface Holes {
@@ -30,10 +31,15 @@ interface Holes {
   readonly index?: string;
 }
 
-/** A call whose arguments came. */
+/** A call whose name came. */
 interface OpenCall {
-  readonly call: Omit<ReadCall, "id">;
+  readonly tool: ToolDeclaration;
   readonly id: string | undefined;
+  readonly arguments: GrowingArguments;
+  /** Whether its arguments have come whole, so that reading goes on behind them. */
+  isRead: boolean;
+  /** How much of the arguments was told; -1: nothing of the call. */
+  told: number;
 }
 
 const holes = { id: /[A-Za-z0-9_.:-]+/y, index: /[0-9]+/y };
@@ -64,8 +70,10 @@ export class CallReader {
   readonly #format: WireFormat;
   readonly #tools: ReadonlyMap<Wire, ToolDeclaration>;
   #at: number;
+  /** Whether the id of a call stands behind its arguments. */
+  readonly #isIdBehind: boolean;
   #count = 0;
-  /** The call whose arguments came, as long as its id may come behind them. */
+  /** The call whose name came, as long as it has not come whole. */
   #open: OpenCall | undefined;
   /** What stands before the next name was read; its holes. */
   #before: Holes | undefined;
@@ -75,7 +83,13 @@ export class CallReader {
   constructor(format: WireFormat, tools: readonly ToolDeclaration[], at: number) {
     this.#format = format;
     this.#tools = new Map(tools.map((tool) => [wireOfText(tool.name), tool]));
+    this.#isIdBehind = hasId(format.end);
     this.#at = at;
+  }
+
+  /** How many calls have come whole. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Whether the last call is behind. */
@@ -93,10 +107,46 @@ export class CallReader {
     return this.#at;
   }
 
-  /** The next call that has come whole; `isEnd` where no more comes. */
-  next(wire: Wire, isEnd: boolean): ReadCall | typeof PARTIAL | typeof WRONG {
+  /**
+   * The next call that has come whole; `isEnd` where no more comes. What is new of the arguments of one on its way, or of that one,
+   * goes to `tell`; where its id stands behind them, all of them at once.
+   */
+  next(
+    wire: Wire,
+    isEnd: boolean,
+    tell: (delta: CallDelta) => void = () => {},
+  ): WholeCall | typeof PARTIAL | typeof WRONG {
     if (this.#isDone) return PARTIAL;
-    if (this.#open !== undefined) return this.#close(wire, isEnd);
+    if (this.#open === undefined) {
+      const begun = this.#begin(wire);
+      if (!isRead(begun)) return begun;
+      this.#open = begun.value;
+    }
+    const open = this.#open;
+    if (!open.isRead) {
+      const end = open.arguments.read(wire);
+      if (!this.#isIdBehind) this.#tell(open, open.id, tell);
+      if (typeof end === "string") return end;
+      open.isRead = true;
+      this.#at = end;
+    }
+    const call = this.#close(wire, isEnd, open);
+    if (typeof call === "string") return call;
+    this.#tell(open, call.id, tell);
+    this.#open = undefined;
+    this.#count++;
+    return call;
+  }
+
+  #tell(open: OpenCall, id: string | undefined, tell: (delta: CallDelta) => void): void {
+    const text = open.arguments.text.slice(Math.max(0, open.told));
+    if (text === "" && open.told >= 0) return;
+    open.told = open.arguments.text.length;
+    tell({ index: this.#count, id, name: open.tool.name, text });
+  }
+
+  /** A call whose name came. */
+  #begin(wire: Wire): Outcome<OpenCall> {
     if (this.#before === undefined) {
       const before = scanPattern(wire, this.#at, this.#format.before, "");
       if (!isRead(before)) return before;
@@ -106,17 +156,12 @@ export class CallReader {
     const head = this.#name(wire);
     if (!isRead(head)) return head;
     const { name, tool, holes } = head.value;
-    const given = readArguments(wire, head.end, this.#format.arguments, tool);
-    if (!isRead(given)) return given;
-    this.#at = given.end;
-    const index = holes.index ?? this.#before.index ?? String(this.#count);
-    this.#open = {
-      call: { name: tool.name, arguments: given.value },
-      id: holes.id ?? this.#before.id ?? this.#made(name, index),
-    };
+    const before = this.#before;
+    const index = holes.index ?? before.index ?? String(this.#count);
     this.#before = undefined;
-    this.#count++;
-    return this.#close(wire, isEnd);
+    const id = holes.id ?? before.id ?? this.#made(name, index);
+    const own = growingArguments(head.end, this.#format.arguments, tool);
+    return { value: { tool, id, arguments: own, isRead: false, told: -1 }, end: head.end };
   }
 
   /** The name of a call with what stands behind it. */
@@ -132,29 +177,33 @@ export class CallReader {
   }
 
   /** Reads what stands behind arguments: another call follows, or none. */
-  #close(wire: Wire, isEnd: boolean): ReadCall | typeof PARTIAL | typeof WRONG {
+  #close(
+    wire: Wire,
+    isEnd: boolean,
+    { tool, id, arguments: own }: OpenCall,
+  ): WholeCall | typeof PARTIAL | typeof WRONG {
     const { separator, end } = this.#format;
-    const { call, id } = this.#open as OpenCall;
+    const whole = (later: string | undefined): WholeCall => {
+      return { name: tool.name, arguments: valueOfArguments(own), text: own.text, id: later ?? id };
+    };
     const more = separator ? scanPattern(wire, this.#at, separator, "") : WRONG;
-    const last = scanPattern(wire, this.#at, end, wireOfText(call.name));
+    const last = scanPattern(wire, this.#at, end, wireOfText(tool.name));
     if (isRead(more)) {
       this.#at = more.end;
       // The id in a separator belongs to the call before it where the end has one, too.
-      const isBehind = hasId(end);
-      this.#before = isBehind ? {} : more.value;
-      this.#open = undefined;
-      return { ...call, id: (isBehind ? more.value.id : undefined) ?? id };
+      this.#before = this.#isIdBehind ? {} : more.value;
+      return whole(this.#isIdBehind ? more.value.id : undefined);
     }
     if (more === PARTIAL && !isEnd) return PARTIAL;
     if (isRead(last)) {
       this.#isDone = true;
       this.#at = last.end;
-      return { ...call, id: last.value.id ?? id };
+      return whole(last.value.id);
     }
     // Cut behind its arguments, a call is whole unless its id is missing.
-    if (last === PARTIAL && isEnd && !hasId(end)) {
+    if (last === PARTIAL && isEnd && !this.#isIdBehind) {
       this.#isDone = true;
-      return { ...call, id };
+      return whole(undefined);
     }
     return last;
   }
@@ -168,75 +217,4 @@ export class CallReader {
 
 function hasId(pattern: WirePattern): boolean {
   return pattern.some((part) => typeof part !== "string" && part.hole === "id");
-}
-
-/** Reads the arguments of a call. */
-export function readArguments(
-  wire: Wire,
-  at: number,
-  format: WireArguments,
-  tool: ToolDeclaration,
-): Outcome<Arguments> {
-  switch (format.kind) {
-    case "json":
-      return scanJsonObject(wire, at);
-    case "quoted":
-      return scanQuoted(wire, at, format.quote);
-    case "pythonic":
-      return scanPython(wire, at);
-    default:
-      return readTagged(wire, at, format, tool);
-  }
-}
-
-function readTagged(wire: Wire, at: number, format: Tagged, tool: ToolDeclaration): Outcome<Arguments> {
-  const entries: [string, JsonValue][] = [];
-  for (;;) {
-    const open = scanText(wire, at, format.beforeName);
-    if (open === PARTIAL) return PARTIAL;
-    if (open === WRONG) break;
-    const start = firstStart(wire, open.end, format.starts);
-    if (start === undefined) return PARTIAL;
-    const name = wire.slice(open.end, start.at);
-    const from = start.at + start.text.length;
-    const close = format.afterValue(name);
-    const to = wire.indexOf(close, from);
-    if (to < 0) return PARTIAL;
-    const value = typed(wire.slice(from, to), start.types, format.words, textOfWire(name), tool);
-    if (value === undefined) return WRONG;
-    entries.push([textOfWire(name), value]);
-    at = to + close.length;
-  }
-  if (entries.length > 0) return { value: Object.fromEntries(entries), end: at };
-  const empty = scanText(wire, at, format.empty);
-  return isRead(empty) ? { value: {}, end: empty.end } : empty;
-}
-
-function firstStart(
-  wire: Wire,
-  from: number,
-  starts: readonly ValueStart[],
-): (ValueStart & { at: number }) | undefined {
-  return starts.map((start) => ({ ...start, at: wire.indexOf(start.text, from) })).filter(({ at }) => at >= 0)
-    .sort((a, b) => a.at - b.at || b.text.length - a.text.length)[0];
-}
-
-/** A value that stands between tags: what its schema and the tag let it be, and a string where nothing else reads it. */
-function typed(
-  wire: Wire,
-  types: ValueStart["types"],
-  words: Tagged["words"],
-  name: string,
-  { parameters }: ToolDeclaration,
-): JsonValue | undefined {
-  const properties = parameters.properties as { readonly [name: string]: JsonValue } | undefined;
-  const allowed = typesOf(properties?.[name], parameters);
-  const open = types.filter((type) => allowed.has(type));
-  if (open.length === 1 && open[0] === "string") return textOfWire(wire);
-  // Words of the other language are strings.
-  const isOther = words === "python" && /^(?:true|false|null)$/.test(wire);
-  const isWord = words === "python" && /^(?:True|False|None)$/.test(wire);
-  const value = isOther ? undefined : isWord ? parsePython(wire) : parseJson(wire);
-  if (value !== undefined && open.includes(typeOf(value))) return value;
-  return open.includes("string") ? textOfWire(wire) : undefined;
 }

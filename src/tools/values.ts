@@ -5,7 +5,7 @@
  * @module
  */
 import type { JsonValue } from "../text/chat/inputs.ts";
-import { textOfWire, type Wire } from "./wire.ts";
+import { heldBack, textOfWire, type Wire } from "./wire.ts";
 
 /** A value and where it ends. */
 export interface Scanned<T> {
@@ -88,85 +88,82 @@ interface Spelling {
 
 const number = /-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
-/** Reads values of a spelling. */
-class Scanner {
+/** Reads values of a spelling; what it gives is JSON, with what stands in a value in its order. */
+export class Scanner {
   readonly #spelling: Spelling;
 
   constructor(spelling: Spelling) {
     this.#spelling = spelling;
   }
 
-  value(wire: Wire, at: number): Outcome<JsonValue> {
+  /** Reads a value at a place. */
+  value(wire: Wire, at: number): Outcome<string> {
     if (at >= wire.length) return PARTIAL;
-    if (wire[at] === "{") return this.object(wire, at);
+    if (wire[at] === "{") return this.#object(wire, at);
     if (wire[at] === "[") return this.#list(wire, at);
     const string = this.#spelling.string(wire, at);
-    if (string !== undefined) return string;
+    if (string !== undefined) return isRead(string) ? { ...string, value: JSON.stringify(string.value) } : string;
     for (const [word, value] of this.#spelling.words) {
       const found = scanText(wire, at, word);
-      if (isRead(found)) return { value, end: found.end };
+      if (isRead(found)) return { value: JSON.stringify(value), end: found.end };
       if (found === PARTIAL) return PARTIAL;
     }
     number.lastIndex = at;
     const found = number.exec(wire);
     if (found === null) return wire.slice(at) === "-" ? PARTIAL : WRONG;
-    return { value: Number(found[0]), end: number.lastIndex };
+    // It is whole where something else stands behind it.
+    if (/^(?:\.|[eE][+-]?)?$/.test(wire.slice(number.lastIndex, number.lastIndex + 3))) return PARTIAL;
+    return { value: JSON.stringify(Number(found[0])), end: number.lastIndex };
   }
 
-  object(wire: Wire, at: number): Outcome<{ readonly [name: string]: JsonValue }> {
-    const entries: [string, JsonValue][] = [];
-    const end = this.#items(wire, at, "}", (from) => {
-      const name = this.#spelling.name(wire, from);
+  /** Reads the name of a property at a place, with the colon behind it. */
+  name(wire: Wire, at: number): Outcome<string> {
+    return this.#spelling.name(wire, at);
+  }
+
+  #object(wire: Wire, at: number): Outcome<string> {
+    return this.#items(wire, at, "}", (from) => {
+      const name = this.name(wire, from);
       if (!isRead(name)) return name;
       const value = this.value(wire, skipBlanks(wire, name.end));
-      if (isRead(value)) entries.push([name.value, value.value]);
-      return value;
+      return isRead(value) ? { ...value, value: `${JSON.stringify(name.value)}:${value.value}` } : value;
     });
-    return isRead(end) ? { value: Object.fromEntries(entries), end: end.end } : end;
   }
 
-  #list(wire: Wire, at: number): Outcome<JsonValue> {
-    const items: JsonValue[] = [];
-    const end = this.#items(wire, at, "]", (from) => {
-      const value = this.value(wire, from);
-      if (isRead(value)) items.push(value.value);
-      return value;
-    });
-    return isRead(end) ? { value: items, end: end.end } : end;
+  #list(wire: Wire, at: number): Outcome<string> {
+    return this.#items(wire, at, "]", (from) => this.value(wire, from));
   }
 
   /** Reads items between a bracket and its other one, with commas between them. */
-  #items(wire: Wire, at: number, close: string, read: (at: number) => Outcome<unknown>): Outcome<undefined> {
+  #items(wire: Wire, at: number, close: string, read: (at: number) => Outcome<string>): Outcome<string> {
+    const items: string[] = [];
+    const ended = (place: number) => ({ value: `${wire[at]}${items.join()}${close}`, end: place + 1 });
     let place = skipBlanks(wire, at + 1);
-    if (wire[place] === close) return { value: undefined, end: place + 1 };
+    if (wire[place] === close) return ended(place);
     for (;;) {
       const item = read(place);
       if (!isRead(item)) return item;
+      items.push(item.value);
       place = skipBlanks(wire, item.end);
-      if (wire[place] === close) return { value: undefined, end: place + 1 };
+      if (wire[place] === close) return ended(place);
       if (place >= wire.length) return PARTIAL;
       if (wire[place] !== ",") return WRONG;
       place = skipBlanks(wire, place + 1);
     }
   }
-
-  /** Reads `name=value, ...` between brackets. */
-  named(wire: Wire, at: number): Outcome<{ readonly [name: string]: JsonValue }> {
-    if (at >= wire.length) return PARTIAL;
-    if (wire[at] !== "(") return WRONG;
-    const entries: [string, JsonValue][] = [];
-    const end = this.#items(wire, at, ")", (from) => {
-      const equals = wire.indexOf("=", from);
-      if (equals < 0) return PARTIAL;
-      const value = this.value(wire, equals + 1);
-      if (isRead(value)) entries.push([textOfWire(wire.slice(from, equals)), value.value]);
-      return value;
-    });
-    return isRead(end) ? { value: Object.fromEntries(entries), end: end.end } : end;
-  }
 }
 
 const pythonEscapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "\\": "\\", "'": "'", '"': '"' };
+
+const pythonEscape = /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([^]))/gi;
+
+/** The text of characters between Python's quotes. */
+function pythonText(wire: Wire): string {
+  return textOfWire(wire).replace(pythonEscape, (all, x?: string, u?: string, long?: string, one?: string) => {
+    const code = x ?? u ?? long;
+    return code === undefined ? pythonEscapes[one as string] ?? all : String.fromCodePoint(parseInt(code, 16));
+  });
+}
 
 function pythonString(wire: Wire, at: number): Outcome<string> | undefined {
   const quote = wire[at];
@@ -174,16 +171,16 @@ function pythonString(wire: Wire, at: number): Outcome<string> | undefined {
   const whole = quote === "'" ? /(?:[^'\\]|\\[^])*'/y : /(?:[^"\\]|\\[^])*"/y;
   whole.lastIndex = at + 1;
   const found = whole.exec(wire);
-  if (found === null) return PARTIAL;
-  const escape = /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([^]))/gi;
-  const value = textOfWire(found[0].slice(0, -1)).replace(
-    escape,
-    (all, x?: string, u?: string, long?: string, one?: string) => {
-      const code = x ?? u ?? long;
-      return code === undefined ? pythonEscapes[one as string] ?? all : String.fromCodePoint(parseInt(code, 16));
-    },
-  );
-  return { value, end: whole.lastIndex };
+  return found === null ? PARTIAL : { value: pythonText(found[0].slice(0, -1)), end: whole.lastIndex };
+}
+
+/** The characters of a Python string from a place, up to an escape that may go on. */
+export function pythonCharacters(wire: Wire, from: number): { readonly text: string; readonly end: number } {
+  const certain = /(?:[^\\]|\\(?:x[0-9a-f]{2}|[^xuU]))*/iy;
+  certain.lastIndex = from;
+  const [found] = certain.exec(wire) as RegExpExecArray;
+  const own = found.slice(0, found.length - heldBack(found, []));
+  return { text: pythonText(own), end: from + own.length };
 }
 
 const python = new Scanner({
@@ -199,22 +196,20 @@ const python = new Scanner({
   words: [["True", true], ["False", false], ["None", null], ["true", true], ["false", false], ["null", null]],
 });
 
-/** Reads arguments as Python writes them: `(city='Rome', days=3)`. */
-export function scanPython(wire: Wire, at: number): Outcome<{ readonly [name: string]: JsonValue }> {
-  return python.named(wire, at);
+/** Reads a value as Python writes it; gives it as JSON. */
+export function scanPython(wire: Wire, at: number): Outcome<string> {
+  return python.value(wire, at);
 }
 
 /** Reads a value as Python writes it, which is all of a text. */
 export function parsePython(wire: Wire): JsonValue | undefined {
-  const found = python.value(wire, 0);
-  return isRead(found) && found.end === wire.length ? found.value : undefined;
+  const found = python.value(`${wire} `, 0);
+  return isRead(found) && found.end === wire.length ? JSON.parse(found.value) : undefined;
 }
 
-/** Reads an object with strings between quotes of a format's own and names without any. */
-export function scanQuoted(wire: Wire, at: number, quote: Wire): Outcome<{ readonly [name: string]: JsonValue }> {
-  if (at >= wire.length) return PARTIAL;
-  if (wire[at] !== "{") return WRONG;
-  const scanner = new Scanner({
+/** Reads values with strings between quotes of a format's own and names without any. */
+export function quotedScanner(quote: Wire): Scanner {
+  return new Scanner({
     string: (text, from) => {
       const open = scanText(text, from, quote);
       if (open === WRONG) return undefined;
@@ -228,5 +223,4 @@ export function scanQuoted(wire: Wire, at: number, quote: Wire): Outcome<{ reado
     },
     words: [["true", true], ["false", false], ["null", null], ["None", null]],
   });
-  return scanner.object(wire, at);
 }

@@ -40,6 +40,26 @@ export function textOfWire(wire: Wire): string {
 /** The first control token in a text and behind a place: five characters. */
 export const CONTROL = /\xff[\x80-\xbf]{4}/;
 
+/**
+ * How many characters at the end may belong to one of some marks, to the blanks before one, or to a character that is not whole.
+ */
+export function heldBack(wire: Wire, marks: readonly Wire[]): number {
+  let held = 0;
+  for (const mark of marks) {
+    for (let length = Math.min(mark.length - 1, wire.length); length > held; length--) {
+      if (wire.endsWith(mark.slice(0, length))) held = length;
+    }
+  }
+  const rest = wire.slice(0, wire.length - held);
+  if (marks.length > 0) held += /[ \t\r\n]*$/.exec(rest)?.[0].length ?? 0;
+  if (held > 0) return held;
+  const [lead, ...more] = /[\xc0-\xf7][\x80-\xbf]{0,2}$/.exec(wire)?.[0] ?? "";
+  if (lead === undefined) return 0;
+  const code = lead.charCodeAt(0);
+  const length = code < 0xe0 ? 2 : code < 0xf0 ? 3 : 4;
+  return more.length + 1 < length ? more.length + 1 : 0;
+}
+
 /** The control tokens of a vocabulary by their texts. */
 export class ControlTokens {
   /** Those that end an answer. */

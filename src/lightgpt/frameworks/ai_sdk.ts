@@ -225,6 +225,7 @@ function samplingOf(called: AiSdkCallOptions): NonNullable<ChatOptions["sampling
 /** Adds a part to those of a whole answer; neighbours of one kind are one. */
 function add(content: AiSdkContent[], part: Part): void {
   const last = content.at(-1);
+  if (part.type === "toolCallDelta") return;
   if (part.type === "toolCall") content.push(callOf(part));
   else if (last?.type === part.type) last.text += part.text;
   else content.push({ type: part.type, text: part.text });
@@ -260,6 +261,8 @@ function streamOf(
 ): ReadableStream<AiSdkStreamPart> {
   let open: "text" | "reasoning" | undefined;
   let count = 0;
+  /** The call whose arguments come. */
+  let called: string | undefined;
   const close = (controller: ReadableStreamDefaultController<AiSdkStreamPart>) => {
     if (open !== undefined) controller.enqueue({ type: `${open}-end`, id: `${count}` });
     open = undefined;
@@ -276,11 +279,16 @@ function streamOf(
         controller.enqueue({ type: "finish", ...finish(value) });
         controller.close();
       } else if (value.type === "toolCall") {
-        close(controller);
-        controller.enqueue({ type: "tool-input-start", id: value.id, toolName: value.name });
-        controller.enqueue({ type: "tool-input-delta", id: value.id, delta: callOf(value).input });
         controller.enqueue({ type: "tool-input-end", id: value.id });
         controller.enqueue(callOf(value));
+      } else if (value.type === "toolCallDelta") {
+        const { id, name, text } = value;
+        if (called !== id) {
+          close(controller);
+          controller.enqueue({ type: "tool-input-start", id, toolName: name });
+          called = id;
+        }
+        controller.enqueue({ type: "tool-input-delta", id, delta: text });
       } else {
         if (open !== value.type) {
           close(controller);

@@ -40,6 +40,7 @@ export interface Asked {
 export type Part =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "toolCallDelta"; readonly id: string; readonly name: string; readonly text: string }
   | { readonly type: "toolCall"; readonly id: string; readonly name: string; readonly input: unknown };
 
 /** How an answer ended, and what it cost. */

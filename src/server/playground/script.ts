@@ -110,12 +110,17 @@ async function answer() {
         turn.tokens.push(token);
         waiting.push(() => shown.token(token));
       }
-      for (const { index: _, ...call } of delta.tool_calls ?? []) {
-        (turn.tool_calls ??= []).push(call);
-        waiting.push(() => shown.call(call));
+      for (const { index, ...call } of delta.tool_calls ?? []) {
+        const calls = turn.tool_calls ??= [];
+        if (calls[index]) calls[index].function.arguments += call.function.arguments;
+        else calls[index] = call;
+        waiting.push(() => shown.call(calls[index], index));
       }
       if (choice.finish_reason) {
         turn.reason = choice.finish_reason;
+        // An answer that was cut within a call has all but that one.
+        if (turn.reason === "length" && !isJson(turn.tool_calls?.at(-1)?.function.arguments)) turn.tool_calls?.pop();
+        if (turn.tool_calls?.length === 0) delete turn.tool_calls;
         isWhole = true;
       }
       if (waiting.length === 1) requestAnimationFrame(draw);
@@ -134,6 +139,14 @@ async function answer() {
   }
   keep();
   if (turn.tool_calls) $("say").placeholder = "The result of " + turn.tool_calls[0].function.name;
+}
+
+function isJson(text) {
+  try {
+    return JSON.parse(text) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function stop() {

@@ -122,8 +122,9 @@ function answerView(view) {
       span.token = token;
       body.append(span);
     },
-    call(call) {
-      calls.append(element("pre", "", call.function.name + "(" + call.function.arguments + ")"));
+    call(call, index) {
+      const shown = calls.children[index] ?? calls.appendChild(element("pre"));
+      shown.textContent = call.function.name + "(" + call.function.arguments + ")";
     },
     figures({ count, firstMs, ms, reason, error }) {
       const rate = count > 1 && ms > firstMs + 20 ? (1000 * (count - 1) / (ms - firstMs)).toFixed(1) + " tokens/s" : "";

@@ -115,8 +115,6 @@ class ChatTold implements Writer {
   readonly #usage: boolean;
   /** What tells each answer apart. */
   readonly #tellers: readonly Teller[];
-  /** How many calls each answer has so far. */
-  readonly #calls: number[];
   readonly #id = newId("chatcmpl-");
   readonly #created = nowSeconds();
 
@@ -135,7 +133,6 @@ class ChatTold implements Writer {
     this.#usage = usage;
     const { tokenizer } = served.model;
     this.#tellers = Array.from({ length: n }, () => new Teller(tokenizer, marks));
-    this.#calls = new Array(n).fill(0);
   }
 
   whole(completions: readonly Completion[]): JsonValue {
@@ -157,7 +154,7 @@ class ChatTold implements Writer {
   }
 
   piece(index: number, piece: Piece): string {
-    const deltas = this.#tellers[index].push(piece).map((part) => this.#delta(index, part));
+    const deltas = this.#tellers[index].push(piece).flatMap(deltaOf);
     const { tokenizer } = this.#served.model;
     const logprobs = this.#logprobs ? { content: [chatLogprobs(tokenizer, piece)], refusal: null } : null;
     // The log probability comes with the first part; where there is none to tell yet, alone.
@@ -166,7 +163,7 @@ class ChatTold implements Writer {
   }
 
   end(index: number, completion: Completion): string {
-    const rest = this.#tellers[index].end().map((part) => this.#delta(index, part));
+    const rest = this.#tellers[index].end().flatMap(deltaOf);
     return rest.map((delta) => this.#chunk(index, delta, null, null)).join("") +
       this.#chunk(index, {}, null, this.#finish(index, completion));
   }
@@ -192,12 +189,6 @@ class ChatTold implements Writer {
     };
   }
 
-  #delta(index: number, part: Part): Record<string, JsonValue> {
-    if (part.type === "text") return { content: part.text };
-    if (part.type === "reasoning") return { reasoning_content: part.text };
-    return { tool_calls: [{ index: this.#calls[index]++, ...callOf(part) }] };
-  }
-
   #counts(completions: readonly Completion[]): JsonValue {
     return usageOf(completions, this.#n, this.#tellers.reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0));
   }
@@ -219,6 +210,15 @@ class ChatTold implements Writer {
   }
 }
 
-function callOf({ id, name, input }: ToldCall): Record<string, JsonValue> {
-  return { id, type: "function", function: { name, arguments: JSON.stringify(input) } };
+function callOf({ id, name, text }: Pick<ToldCall, "id" | "name" | "text">): Record<string, JsonValue> {
+  return { id, type: "function", function: { name, arguments: text } };
+}
+
+/** What a part adds to a message. A whole call adds nothing, for its parts came before it. */
+function deltaOf(part: Part): Record<string, JsonValue>[] {
+  if (part.type === "call") return [];
+  if (part.type === "text") return [{ content: part.text }];
+  if (part.type === "reasoning") return [{ reasoning_content: part.text }];
+  const { index, text, isFirst } = part;
+  return [{ tool_calls: [{ index, ...(isFirst ? callOf(part) : { function: { arguments: text } }) }] }];
 }

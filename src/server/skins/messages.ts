@@ -8,7 +8,15 @@ import type { Completion, Piece } from "../../batching/completion.ts";
 import { type Fields, integer, text } from "../../options/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import type { ToolChoice } from "../../tools/options.ts";
-import { type Asked, type Part, prepareAnswer, type Prepared, Teller } from "../calls.ts";
+import {
+  type Asked,
+  type CallPart,
+  type Part,
+  prepareAnswer,
+  type Prepared,
+  Teller,
+  type WholePart,
+} from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
 import {
@@ -217,7 +225,7 @@ class MessageTold implements Writer {
   readonly #teller: Teller;
   readonly #id = newId("msg_");
   /** The kind of block that is open, and how many came before it. */
-  #open: "text" | "reasoning" | undefined;
+  #open: "text" | "reasoning" | "call" | undefined;
   #index = 0;
 
   constructor(served: Served, { prompt, marks }: Prepared) {
@@ -265,18 +273,8 @@ class MessageTold implements Writer {
   }
 
   #part(part: Part): string {
-    if (part.type === "call") {
-      const { id, name, input } = part;
-      const before = this.#close();
-      const at = this.#index++;
-      return before +
-        this.#event("content_block_start", { index: at, content_block: { type: "tool_use", id, name, input: {} } }) +
-        this.#event("content_block_delta", {
-          index: at,
-          delta: { type: "input_json_delta", partial_json: JSON.stringify(input) },
-        }) +
-        this.#event("content_block_stop", { index: at });
-    }
+    if (part.type === "call") return this.#close();
+    if (part.type === "callPart") return this.#callPart(part);
     const { type, text } = part;
     let before = "";
     if (this.#open !== type) {
@@ -287,6 +285,19 @@ class MessageTold implements Writer {
     if (text === "") return before;
     const delta = type === "text" ? { type: "text_delta", text } : { type: "thinking_delta", thinking: text };
     return before + this.#event("content_block_delta", { index: this.#index, delta });
+  }
+
+  #callPart({ id, name, text, isFirst }: CallPart): string {
+    let before = "";
+    if (isFirst) {
+      before = this.#close() + this.#event("content_block_start", {
+        index: this.#index,
+        content_block: { type: "tool_use", id, name, input: {} },
+      });
+      this.#open = "call";
+    }
+    const delta = { type: "input_json_delta", partial_json: text };
+    return text === "" ? before : before + this.#event("content_block_delta", { index: this.#index, delta });
   }
 
   /** Ends the block that is open. */
@@ -310,7 +321,7 @@ class MessageTold implements Writer {
   }
 }
 
-function blockOf(part: Part): JsonValue {
+function blockOf(part: WholePart): JsonValue {
   if (part.type === "text") return { type: "text", text: part.text };
   if (part.type === "reasoning") return { type: "thinking", thinking: part.text, signature: "" };
   const { id, name, input } = part;

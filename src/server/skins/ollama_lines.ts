@@ -6,7 +6,7 @@
 import type { Completion, Piece } from "../../batching/completion.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import type { AnswerMarks } from "../../tools/answer_reader.ts";
-import { type Part, Teller } from "../calls.ts";
+import { type Part, Teller, type WholePart } from "../calls.ts";
 import type { Served, Writer } from "../types.ts";
 
 /** Where the text of an answer is. */
@@ -52,10 +52,12 @@ export class LinesTold implements Writer {
   }
 
   #parts(parts: readonly Part[]): string {
-    return parts.map((part) => `${JSON.stringify(this.#line([part], { done: false }))}\n`).join("");
+    // Ollama's clients take whole calls.
+    const told = parts.filter((part) => part.type !== "callPart");
+    return told.map((part) => `${JSON.stringify(this.#line([part], { done: false }))}\n`).join("");
   }
 
-  #line(parts: readonly Part[], more: Record<string, JsonValue>): Record<string, JsonValue> {
+  #line(parts: readonly WholePart[], more: Record<string, JsonValue>): Record<string, JsonValue> {
     const joined = (type: "text" | "reasoning") => parts.map((part) => part.type === type ? part.text : "").join("");
     const calls = parts.flatMap((part) =>
       part.type === "call" ? [{ id: part.id, function: { name: part.name, arguments: part.input } }] : []

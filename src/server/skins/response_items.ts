@@ -5,13 +5,22 @@
  * @module
  */
 import type { JsonValue } from "../../text/chat/inputs.ts";
-import type { Part, ToldCall } from "../calls.ts";
+import type { CallPart, Part, ToldCall, WholePart } from "../calls.ts";
 import type { SaidCall } from "../messages.ts";
 
 interface Open {
   readonly type: "text" | "reasoning";
   readonly id: string;
   readonly logprobs: JsonValue[];
+  text: string;
+}
+
+/** A call whose arguments come. */
+interface OpenCall {
+  readonly type: "call";
+  readonly id: string;
+  readonly call_id: string;
+  readonly name: string;
   text: string;
 }
 
@@ -26,7 +35,7 @@ export class OutputItems {
   readonly said = { text: "", reasoning: "", calls: [] as SaidCall[] };
   readonly #event: Event;
   readonly #name: (prefix: string) => string;
-  #open: Open | undefined;
+  #open: Open | OpenCall | undefined;
   /** Of tokens whose text is still to come. */
   #logprobs: JsonValue[] = [];
 
@@ -39,7 +48,10 @@ export class OutputItems {
   /** What one token adds. */
   add(parts: readonly Part[], logprobs: readonly JsonValue[]): string {
     this.#logprobs.push(...logprobs);
-    return parts.map((part) => part.type === "call" ? this.#call(part) : this.#grow(part)).join("");
+    return parts.map((part) => {
+      if (part.type === "callPart") return this.#growCall(part);
+      return part.type === "call" ? this.#call(part) : this.#grow(part);
+    }).join("");
   }
 
   /** Ends all; a response without any item has an empty message. */
@@ -50,7 +62,7 @@ export class OutputItems {
     return rest + this.#close(status);
   }
 
-  #grow({ type, text }: Exclude<Part, ToldCall>): string {
+  #grow({ type, text }: Exclude<WholePart, ToldCall>): string {
     let before = "";
     if (this.#open?.type !== type) {
       before = this.#close("completed");
@@ -74,6 +86,8 @@ export class OutputItems {
   #close(status: "completed" | "incomplete"): string {
     const open = this.#open;
     if (!open) return "";
+    // A call ends where it has come whole; one that is open otherwise was cut.
+    if (open.type === "call") return this.#closeCall(open, "incomplete");
     const { type, text, logprobs } = open;
     const part = this.#part(open);
     const done: Record<string, JsonValue> = type === "text" ? { text, logprobs } : { text };
@@ -87,24 +101,38 @@ export class OutputItems {
     return events;
   }
 
-  #call({ id, name, input }: ToldCall): string {
+  #growCall({ id, name, text, isFirst }: CallPart): string {
+    const before = isFirst ? this.#openCall(id, name) : "";
+    const open = this.#open as OpenCall;
+    open.text += text;
+    if (text === "") return before;
+    return before + this.#event("response.function_call_arguments.delta", { ...this.#callPlace(open), delta: text });
+  }
+
+  #openCall(id: string, name: string): string {
     const before = this.#close("completed");
     this.#logprobs = [];
-    const text = JSON.stringify(input);
-    const item = { id: this.#name("fc_"), type: "function_call", call_id: id, name };
-    const output_index = this.ended.length;
-    const place = { item_id: item.id, output_index };
-    const done = { ...item, arguments: text, status: "completed" };
-    this.ended.push(done);
+    this.#open = { type: "call", id: this.#name("fc_"), call_id: id, name, text: "" };
+    const item = callItem(this.#open, "in_progress");
+    return before + this.#event("response.output_item.added", { output_index: this.ended.length, item });
+  }
+
+  #call({ id, name, text }: ToldCall): string {
     this.said.calls.push({ id, name, arguments: text });
-    return before +
-      this.#event("response.output_item.added", {
-        output_index,
-        item: { ...item, arguments: "", status: "in_progress" },
-      }) +
-      this.#event("response.function_call_arguments.delta", { ...place, delta: text }) +
-      this.#event("response.function_call_arguments.done", { ...place, name, arguments: text }) +
-      this.#event("response.output_item.done", { output_index, item: done });
+    return this.#closeCall(this.#open as OpenCall, "completed");
+  }
+
+  #closeCall(open: OpenCall, status: "completed" | "incomplete"): string {
+    const place = this.#callPlace(open);
+    const item = callItem(open, status);
+    this.ended.push(item);
+    this.#open = undefined;
+    return this.#event("response.function_call_arguments.done", { ...place, name: open.name, arguments: open.text }) +
+      this.#event("response.output_item.done", { output_index: place.output_index, item });
+  }
+
+  #callPlace({ id }: OpenCall): { item_id: string; output_index: number } {
+    return { item_id: id, output_index: this.ended.length };
   }
 
   #item(status: string, { type, id }: Open, content: readonly JsonValue[]): { output_index: number; item: JsonValue } {
@@ -123,4 +151,8 @@ export class OutputItems {
   #place(): Record<string, JsonValue> {
     return { item_id: (this.#open as Open).id, output_index: this.ended.length, content_index: 0 };
   }
+}
+
+function callItem({ id, call_id, name, text }: OpenCall, status: string): Record<string, JsonValue> {
+  return { id, type: "function_call", call_id, name, arguments: text, status };
 }

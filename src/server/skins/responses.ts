@@ -200,7 +200,7 @@ class ResponseTold implements Writer {
   async whole(completion: Completion): Promise<JsonValue> {
     const { tokenizer } = this.#call.served.model;
     const logprobs = (completion.logprobs ?? []).map((one) => chatLogprobs(tokenizer, one));
-    this.#items.add(this.#teller.whole(completion), logprobs);
+    this.#items.add(this.#teller.parts(completion), logprobs);
     return await this.#ended(completion);
   }
 
