@@ -2,7 +2,7 @@
  * Runs what shows a row of the reliability table, each once however many rows it shows, and gathers what came of it: test cases
  * by name, and the counts that tests note (`test/counts.ts`). A run that crashes, hangs or reports nothing has failed.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { environment } from "../build.js";
@@ -22,6 +22,26 @@ const libraryName = process.platform === "darwin" ? "liblightgpt.dylib" : "libli
 /** Names a run: the same evidence of two rows is run once. */
 export function keyOf({ kind, file, filters, name, library = "" }) {
   return [kind, file ?? name ?? filters.join("|"), library].join(" ");
+}
+
+/**
+ * `collect`, for which a folder remembers: what was run there, by the gate or by night, is read and not run again. What was cut
+ * off or failed is run again.
+ */
+export function keeping(folder) {
+  if (folder === undefined) return collect;
+  mkdirSync(folder, { recursive: true });
+  return async (shown, options) => {
+    const name = `${options.isNight ? "night" : "gate"} ${keyOf(shown)} ${options.runtime}`;
+    const path = join(folder, `${name.replace(/[^\w.]+/g, "-")}.json`);
+    if (existsSync(path)) {
+      const kept = JSON.parse(readFileSync(path, "utf8"));
+      if (kept.ok) return kept;
+    }
+    const outcome = await collect(shown, options);
+    writeFileSync(path, JSON.stringify(outcome));
+    return outcome;
+  };
 }
 
 /** Runs it on one runtime (or none, for what has none). @returns {Promise<Outcome>} */

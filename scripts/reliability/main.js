@@ -2,7 +2,8 @@
  * `npm run reliability`: runs what shows each row of the reliability table, on Bun and Deno, and prints the table with its
  * numbers and counts; `--night` runs the larger numbers and what takes too long for every change. `--rows 5,9`, `--runtime bun`,
  * `--limit 10` (minutes for each run) make it less; `--write` keeps the table in docs/reliability.md, or with `--rows` these of
- * its rows.
+ * its rows. `--keep FOLDER` keeps what came of each run there and takes from there what has been run, so that a night can be cut
+ * into pieces and its rows shared out.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -11,7 +12,7 @@ import { parseArgs } from "node:util";
 import { build, environment } from "../build.js";
 import { setup } from "../setup.js";
 import { Failure, main, root, run, toolPath } from "../tools.js";
-import { collect, keyOf } from "./evidence.js";
+import { keeping, keyOf } from "./evidence.js";
 import { rows } from "./rows.js";
 
 const page = join(root, "docs", "reliability.md");
@@ -25,6 +26,7 @@ function options() {
       rows: { type: "string" },
       runtime: { type: "string" },
       limit: { type: "string" },
+      keep: { type: "string" },
     },
   });
   const numbers = values.rows?.split(",").map(Number) ?? rows.map(({ row }) => row);
@@ -34,7 +36,8 @@ function options() {
   if (!runtimes.every((name) => ["bun", "deno"].includes(name))) throw new Failure("--runtime: bun or deno");
   const minutes = Number(values.limit ?? (values.night ? 120 : 10));
   if (!(minutes > 0)) throw new Failure(`--limit: minutes above 0, not ${values.limit}`);
-  return { isNight: values.night, write: values.write, numbers, runtimes, limitMs: minutes * 60_000 };
+  const limitMs = minutes * 60_000;
+  return { isNight: values.night, write: values.write, numbers, runtimes, limitMs, folder: values.keep };
 }
 
 /** Builds the libraries that only these tests have. */
@@ -52,17 +55,18 @@ async function buildVariants(wanted) {
 }
 
 /** Everything that shows the rows, run once each. */
-async function runAll(chosen, { isNight, runtimes, limitMs }) {
+async function runAll(chosen, { isNight, runtimes, limitMs, folder }) {
   const outcomes = new Map();
   const all = chosen.flatMap(({ shown }) => shown).filter(({ isNightly }) => isNight || !isNightly);
   await buildVariants(new Set(all.map(({ library }) => library)));
+  const collectOnce = keeping(folder);
   for (const shown of all) {
     const key = keyOf(shown);
     if (outcomes.has(key)) continue;
     const runs = new Map();
     outcomes.set(key, runs);
     for (const runtime of shown.kind === "test" ? runtimes : ["native"]) {
-      const outcome = await collect(shown, { runtime, isNight, limitMs });
+      const outcome = await collectOnce(shown, { runtime, isNight, limitMs });
       runs.set(runtime, outcome);
       console.error(`${outcome.ok ? "ok" : "FAILED"} ${key} ${runtime} (${(outcome.ms / 1000).toFixed(1)} s)`);
       if (!outcome.ok) console.error(outcome.output);
