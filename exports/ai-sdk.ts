@@ -21,7 +21,7 @@ export {
   languageModel,
 } from "../src/lightgpt/frameworks/ai_sdk.ts";
 export type {
-  AiSdkCallOptions,
+  AiSdkCall,
   AiSdkContent,
   AiSdkFinish,
   AiSdkMessage,

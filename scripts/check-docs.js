@@ -5,11 +5,12 @@
 import { spawnSync } from "node:child_process";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { main, root, toolPath } from "./tools.js";
+import { main, manifest, root, toolPath } from "./tools.js";
 
 /** Everything wrong with a list of symbols as `deno doc --json` gives them, one sentence each. */
 export function docViolations(symbols) {
-  return symbols.flatMap(({ name, declarations }) => {
+  // What an entry only hands on is looked at where it is declared.
+  return symbols.filter(({ declarations: [{ kind }] }) => kind !== "reference").flatMap(({ name, declarations }) => {
     const [declaration] = declarations;
     const tags = declarations.flatMap(({ jsDoc }) => jsDoc?.tags ?? []);
     const isTable = declaration.location.filename.endsWith("/ffi/wire.ts"); // generated, and lists alone
@@ -82,16 +83,16 @@ function placeOf({ location }) {
   return `${relative(root, fileURLToPath(location.filename))}:${location.line}`;
 }
 
-/** The public symbols: `mod.ts` has those of all other entries. */
+/** The public symbols of all entries; what several of them export is one. */
 export function checkDocs() {
-  const { stdout, stderr, status } = spawnSync(toolPath("deno"), ["doc", "--json", "mod.ts"], {
+  const entries = Object.values(manifest.exports).filter((entry) => !entry.startsWith("./cli/"));
+  const { stdout, stderr, status } = spawnSync(toolPath("deno"), ["doc", "--json", ...entries], {
     cwd: root,
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });
   if (status !== 0) return [stderr.trim()];
-  const [{ symbols }] = Object.values(JSON.parse(stdout).nodes);
-  return docViolations(symbols);
+  return [...new Set(Object.values(JSON.parse(stdout).nodes).flatMap(({ symbols }) => docViolations(symbols)))];
 }
 
 main(import.meta.url, () => {

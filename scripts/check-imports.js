@@ -14,7 +14,7 @@ import { main, root } from "./tools.js";
  */
 export const typescript = [
   { name: "wire", files: ["ffi/wire.ts"] },
-  { name: "errors", files: ["ffi/errors.ts"] },
+  { name: "errors", files: ["ffi/errors.ts", "ffi/system_errors.ts"] },
   {
     name: "runtime",
     files: [
@@ -164,9 +164,34 @@ export function sources(extension, folders, singles) {
     .map((path) => [path, readFileSync(join(root, path), "utf8")]);
 }
 
+/** How many rooms `src/` may have, and how many pairs of them of which one imports the other: what a reader has to keep in mind. */
+const most = { rooms: 19, pairs: 70 };
+
+/** What is wrong where `src/` has more rooms, or more pairs of rooms that import one another, than it may. */
+export function tooManyPairs(files, { rooms, pairs } = most) {
+  const roomOf = (path) => /^src\/([^/]+)\//.exec(path)?.[1];
+  const found = new Set();
+  const names = new Set();
+  for (const [path, text] of files) {
+    const from = roomOf(path);
+    if (from === undefined) continue;
+    names.add(from);
+    for (const to of imports(path, text).map(roomOf)) {
+      if (to !== undefined && to !== from) found.add(`${from} -> ${to}`);
+    }
+  }
+  return [
+    ...(names.size > rooms ? [`src/ has ${names.size} rooms; at most ${rooms} are allowed`] : []),
+    ...(found.size > pairs
+      ? [`${found.size} pairs of rooms import one another; at most ${pairs} are allowed: ${[...found].join(", ")}`]
+      : []),
+  ];
+}
+
 /** Both languages. */
 export function checkImports() {
   return [
+    ...tooManyPairs(sources(".ts", ["src"], [])),
     ...violations(sources(".ts", ["ffi", "src", "cli", "exports"], ["mod.ts"]), typescript),
     ...violations(sources(".zig", ["kernels"], []), zig),
   ];

@@ -159,7 +159,11 @@ describe("perplexity as llama-perplexity measures it", () => {
           "its header alone 20",
         ],
         [{ klDivergenceBase: qwen2 }, ModelFormatError, "does not begin with _logits_"],
-        [{ klDivergenceBase: place("none.kld") }, LightGPTError, "cannot be read (ENOENT)"],
+        [
+          { klDivergenceBase: place("none.kld") },
+          LightGPTError,
+          "there is no such file; expected a file of log probabilities",
+        ],
         [{ klDivergenceBase: theirs, window: 128 }, InvalidArgumentError, "windows of 64 tokens, not 128"],
         [
           { klDivergenceBase: theirs, text: `x${text}` },

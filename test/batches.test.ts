@@ -135,7 +135,7 @@ describe("a batch", () => {
     await assertRejects(() => run({ input: short, output: at("out") }), LightGPTError, "another batch");
     write("text", ["no results"]);
     await assertRejects(() => run({ output: at("text") }), LightGPTError, "no results of a batch");
-    await assertRejects(() => run({ input: at("none"), output: at("new") }), LightGPTError, "ENOENT");
+    await assertRejects(() => run({ input: at("none"), output: at("new") }), LightGPTError, "there is no such file");
   });
 
   const small = at("small");

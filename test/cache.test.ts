@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import { type CacheEvent, InvalidArgumentError, TokenCache, type TokenCacheOptions } from "../mod.ts";
-import { treeOf } from "../src/cache/token_cache.ts";
+import { cacheTreeOf } from "../src/cache/token_cache.ts";
 import { randomFrom } from "./simulation.ts";
 import { often } from "./counts.ts";
 
@@ -156,7 +156,7 @@ describe("TokenCache", () => {
         const { pages, bytes } = cache.stats();
         assert(bytes <= 40 && pages === bytes);
         assert(left.length < values.length || left.length === values.length);
-        for (const page of treeOf(cache).pages()) assert(page.parent && !page.parent.isGone, "an orphan");
+        for (const page of cacheTreeOf(cache).pages()) assert(page.parent && !page.parent.isGone, "an orphan");
       }
       assertEquals(cache.lookup(pinned).tokens, 16);
       assert(cache.stats().evictions > 500);
@@ -167,7 +167,7 @@ describe("TokenCache", () => {
       if (policy === "lru") assertEquals(cache.lookup(pinned).tokens, 0);
       cache.clear();
       assertEquals([cache.stats().pages, cache.stats().bytes], [0, 0]);
-      assertEquals(treeOf(cache).salts, 0);
+      assertEquals(cacheTreeOf(cache).salts, 0);
     }
   });
 
@@ -206,7 +206,7 @@ describe("TokenCache", () => {
         assertEquals(event.position, tokens.length - event.tokens.length);
         return `${event.salt}:${tokens.join()}`;
       });
-      const kept = treeOf(cache).pages().map((page) => {
+      const kept = cacheTreeOf(cache).pages().map((page) => {
         const tokens: number[] = [];
         let at = page;
         for (; at.parent; at = at.parent) tokens.unshift(...at.tokens);
@@ -217,8 +217,8 @@ describe("TokenCache", () => {
     for (let round = 0; round < 300; round++) {
       const tokens = Array.from({ length: 1 + random(40) }, () => random(2));
       cache.insert(tokens, Array.from({ length: Math.ceil(tokens.length / 8) }, () => "x"), { salt: "ab"[random(2)] });
-      const part = treeOf(cache).pages().find(({ tokens, children }) => tokens.length < 8 && children === 0);
-      if (part && random(3) === 0) treeOf(cache).grow(part, [1]);
+      const part = cacheTreeOf(cache).pages().find(({ tokens, children }) => tokens.length < 8 && children === 0);
+      if (part && random(3) === 0) cacheTreeOf(cache).grow(part, [1]);
       check();
     }
     assertGreater(cache.stats().evictions, 100);
@@ -236,7 +236,7 @@ describe("TokenCache", () => {
     const long = Array.from({ length: 800 }, (_, index) => index);
     cache.insert(long, long.slice(0, 100).map((page) => `deep ${page}`));
     cache.insert([9, 9, 9, 9, 9, 9, 9, 9], ["shallow"]); // the newer of both, and used as often
-    const tree = treeOf(cache);
+    const tree = cacheTreeOf(cache);
     tree.limit(100);
     assertEquals([cache.lookup([9, 9, 9, 9, 9, 9, 9, 9]).tokens, cache.lookup(long).tokens], [0, 800]);
   });
@@ -292,7 +292,7 @@ describe("a saved cache", () => {
       changed[at] = (changed[at] as number) ^ (1 << at % 8);
       const cache = new TokenCache<string>(options);
       await assertRejects(() => cache.load(streamOf(changed)), InvalidArgumentError, "can't be used");
-      for (const { value } of treeOf(cache).pages()) assert("abcdef".includes(value), `byte ${at}`);
+      for (const { value } of cacheTreeOf(cache).pages()) assert("abcdef".includes(value), `byte ${at}`);
     }
   });
 
@@ -320,7 +320,7 @@ describe("a saved cache", () => {
     const cache = filled();
     const failing = new WritableStream<Uint8Array>({ write: () => Promise.reject(new Error("disk full")) });
     await assertRejects(() => cache.save(failing), Error, "disk full");
-    for (const { pins } of treeOf(cache).pages()) assertEquals(pins, 0);
+    for (const { pins } of cacheTreeOf(cache).pages()) assertEquals(pins, 0);
     const slow = new WritableStream<Uint8Array>({ write: () => cache.clear() });
     await assertRejects(() => cache.save(slow), Error, "cleared while it was saved");
   });

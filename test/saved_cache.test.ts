@@ -8,7 +8,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
 import { InvalidArgumentError, LightGPT, TokenCache, type TokenCacheOptions } from "../mod.ts";
-import { treeOf } from "../src/cache/token_cache.ts";
+import { cacheTreeOf } from "../src/cache/token_cache.ts";
 
 const codec = {
   identity: { kind: "text", version: 1 },
@@ -157,7 +157,7 @@ describe("a cache saved with a key", () => {
       for (const stream of [changed, bytes.slice(0, at)]) {
         const cache = new TokenCache<string>(options);
         await assertRejects(() => cache.load(streamOf(stream), { key }), InvalidArgumentError, "can't be used");
-        for (const { value } of treeOf(cache).pages()) assert("abc".includes(value), `byte ${at}`);
+        for (const { value } of cacheTreeOf(cache).pages()) assert("abc".includes(value), `byte ${at}`);
       }
     }
   });

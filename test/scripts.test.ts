@@ -12,7 +12,7 @@ import { COMMANDS } from "../cli/options.ts";
 import { library } from "../scripts/build.js";
 import { libraryViolations, readElf } from "../scripts/check-library.js";
 import { lockViolations } from "../scripts/check-lock.js";
-import { typescript, violations, zig } from "../scripts/check-imports.js";
+import { tooManyPairs, typescript, violations, zig } from "../scripts/check-imports.js";
 import { docViolations } from "../scripts/check-docs.js";
 import { assertionViolations, styleViolations } from "../scripts/check-style.js";
 import house from "../scripts/lint.js";
@@ -160,6 +160,18 @@ describe("checks", () => {
     one(violations([["kernels/run/step.zig", 'const x = @import("../op/rope.zig");']], zig), /object border/);
     assertEquals(violations([["kernels/op/rope.zig", 'const t = @import("../level/level_table.zig");']], zig), []);
     assertEquals(violations([["kernels/run/step.zig", 'const t = @import("../level/level_table.zig");']], zig), []);
+  });
+
+  it("find too many rooms, and too many pairs of them", () => {
+    const files = [
+      ["src/a/one.ts", 'import { two } from "../b/two.ts";'],
+      ["src/a/three.ts", 'import { two } from "../b/two.ts";\nimport { one } from "./one.ts";'],
+      ["src/b/two.ts", 'import { node } from "../../ffi/runtime/builtins.ts";'],
+    ];
+    assertEquals(tooManyPairs(files, { rooms: 2, pairs: 1 }), []);
+    const [rooms, pairs] = tooManyPairs(files, { rooms: 1, pairs: 0 });
+    assertEquals(rooms, "src/ has 2 rooms; at most 1 are allowed");
+    assertEquals(pairs, "1 pairs of rooms import one another; at most 0 are allowed: a -> b");
   });
 
   it("find circles of imports and files beside a folder of their name", () => {

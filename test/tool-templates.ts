@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../mod.ts";
-import { ServedTemplate } from "../src/text/chat/served.ts";
+import { AdaptedTemplate } from "../src/text/chat/adapted_template.ts";
 import type { FormatSource } from "../src/tools/find_format.ts";
 import type { Render } from "../src/tools/types.ts";
 import { byteLevel, KIND, metadataOnly, u32 } from "./models.ts";
@@ -24,7 +24,7 @@ export function vocabularyWith(controls: readonly string[]): Promise<Tokenizer> 
 
 /** A template with a vocabulary of its own. */
 export async function templateOf(template: string, controls: readonly string[] = []): Promise<FormatSource> {
-  const served = await ServedTemplate.read(template);
+  const served = await AdaptedTemplate.read(template);
   const tokens = { bos_token: "<BOS>", eos_token: "<EOS>" };
   const render: Render = (messages, options) => served.runs(messages, { ...options, tokens });
   return { template, render, tokenizer: await vocabularyWith([...template.match(marks) ?? [], ...controls]) };

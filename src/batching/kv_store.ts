@@ -5,7 +5,7 @@
  * @module
  */
 import type { TokenCacheOptions } from "../cache/options.ts";
-import { TokenCache, treeOf } from "../cache/token_cache.ts";
+import { cacheTreeOf, TokenCache } from "../cache/token_cache.ts";
 import type { KvSizes } from "../../ffi/wire_calls.ts";
 import type { CachePage } from "../cache/page.ts";
 import type { CacheTree } from "../cache/tree.ts";
@@ -92,7 +92,7 @@ export class KvStore {
         this.pool.release(value.page, value.hasWindow);
       },
     });
-    this.tree = treeOf(this.cache);
+    this.tree = cacheTreeOf(this.cache);
     if (statePages > 0) this.tree.states.of = ({ copies }) => copies;
   }
 

@@ -12,9 +12,9 @@ import type { EngineSettings } from "../engine/step.ts";
 import { pagesFor } from "../engine/page_pool.ts";
 import { weightOf, windowsOf } from "./windows.ts";
 import { chunkMost } from "../engine/step_times.ts";
-import { FORMATS } from "../files/formats.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
 import type { Model } from "../model/model.ts";
+import { typeThatFits } from "../model/type_that_fits.ts";
 
 /** Contexts beyond the first get pages only within this many bytes: more would rarely be used. */
 const kvBudget = 2 ** 30;
@@ -109,22 +109,6 @@ export function assertFits(plan: ModelPlan, need: Need, limitBytes: number, sett
       got: `${limitBytes} bytes`,
     },
   );
-}
-
-/** The largest type, of those that files are made in, that all matrices could have to fit in `bytes`; undefined where even the smallest takes more. */
-function typeThatFits(plan: ModelPlan, weights: number, bytes: number): { name: string; bytes: number } | undefined {
-  const formats = [...FORMATS.values()].filter(({ supported, name }) =>
-    supported && /^(Q[2-8]_K|Q[4-8]_|F16)/.test(name)
-  );
-  return formats.map(({ name, blockElements, blockBytes }) => ({
-    name,
-    bytes: plan.tensors.reduce((sum, { columns, rows, bytes }) => {
-      const canBe = rows > 1 && columns % blockElements === 0;
-      return sum + (canBe ? columns / blockElements * blockBytes * rows : bytes);
-    }, 0),
-  }))
-    .filter((format) => format.bytes <= bytes && format.bytes < weights)
-    .sort((a, b) => b.bytes - a.bytes)[0];
 }
 
 /** What the process has without `bytes` of weights that are loaded. */

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Gguf } from "../files/gguf/read.ts";
 import { kvSizes } from "../engine/engine.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
 import type { LayerParameters } from "../model/architectures/types.ts";
+import type { Model } from "../model/model.ts";
 import { type FitSettings, needOf, totalOf } from "./memory_budget.ts";
 import { windowsOf } from "./windows.ts";
 
@@ -63,7 +63,7 @@ const contexts = [2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072, 262_144, 1_
 
 /** Tells how the model of a file runs; `asked` is a context that has a row of its own. */
 export function reportRun(
-  gguf: Gguf,
+  gguf: Model["gguf"],
   plan: ModelPlan,
   settings: Omit<FitSettings, "context">,
   asked?: number,
@@ -116,7 +116,7 @@ function memoryAt(plan: ModelPlan, settings: FitSettings): MemoryRow {
   return { context: settings.context, weights, kv, work, total: totalOf(need) };
 }
 
-function ignoredOf({ tensors, metadata }: Gguf, { tensors: planned, hyperparameters }: ModelPlan): string[] {
+function ignoredOf({ tensors, metadata }: Model["gguf"], { tensors: planned, hyperparameters }: ModelPlan): string[] {
   const { architecture, layers } = hyperparameters;
   const used = new Set(planned.map(({ tensor }) => tensor.name));
   const unused = [...tensors.keys()].filter((name) => !used.has(name));

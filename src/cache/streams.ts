@@ -4,9 +4,8 @@
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
-import { codeOf } from "../files/output_file.ts";
+import { readFailure, writeFailure } from "../../ffi/system_errors.ts";
 import { beginPartial, endPartial, heedFileLimit } from "../files/partial.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
 import { pathOf } from "../options/paths.ts";
@@ -41,7 +40,7 @@ export function readableOf(source: CacheSource): ReadableStream<Uint8Array> {
 
 function fileSink(path: string): WritableStream<Uint8Array> {
   const fs = node("node:fs").promises;
-  const attempt = <T>(work: Promise<T>) => work.catch((cause) => failed(path, "written", cause));
+  const attempt = <T>(work: Promise<T>) => work.catch((cause) => Promise.reject(writeFailure(path, cause)));
   let partial: string, file: Awaited<ReturnType<typeof fs.open>> | undefined;
   const discard = async () => {
     await file?.close();
@@ -95,7 +94,7 @@ async function* fileChunks(path: string): AsyncGenerator<Uint8Array> {
   try {
     yield* node("node:fs").createReadStream(path, { highWaterMark: 1 << 20 });
   } catch (cause) {
-    failed(path, "read", cause);
+    throw readFailure(path, cause, "a saved cache");
   }
 }
 
@@ -109,14 +108,4 @@ function readableFrom(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Ar
     },
     cancel: async () => void await chunks.return?.(),
   });
-}
-
-function failed(path: string, what: "read" | "written", cause: unknown): never {
-  const code = codeOf(cause);
-  const isThere = what === "written" ? "its folder does not exist; make it first" : "there is no such file";
-  throw new LightGPTError("io", `${path}: ${code === "ENOENT" ? isThere : `it cannot be ${what} (${code})`}.`, {
-    what: `a file that cannot be ${what}`,
-    where: path,
-    got: code,
-  }, { cause });
 }

@@ -106,7 +106,7 @@ export interface Pin {
 }
 
 /** The pages of a cache, for callers that keep their place among them. */
-export let treeOf: <T>(cache: TokenCache<T>) => CacheTree<T>;
+export let cacheTreeOf: <T>(cache: TokenCache<T>) => CacheTree<T>;
 
 /**
  * Values by prefix of tokens.
@@ -123,7 +123,7 @@ export let treeOf: <T>(cache: TokenCache<T>) => CacheTree<T>;
  */
 export class TokenCache<T> {
   static {
-    treeOf = (cache) => cache.#tree;
+    cacheTreeOf = (cache) => cache.#tree;
   }
   readonly #tree: CacheTree<T>;
   readonly #bytesOf: (value: T) => number;

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
+import type { LightGPTError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
+import { readFailure, writeFailure } from "../../ffi/system_errors.ts";
 
 /** A file of rows, written once from its beginning and then read. */
 export class RowFile implements Disposable {
@@ -49,7 +50,7 @@ export class RowFile implements Disposable {
         if (got === 0) throw new RangeError(`it has ${this.#rows} rows`);
         at += got;
       }
-    });
+    }, (path, cause) => readFailure(path, cause, "the rows that were written"));
   }
 
   /** Closes it; the file stays. */
@@ -63,24 +64,18 @@ export class RowFile implements Disposable {
     return this.#descriptor;
   }
 
-  #attempt<T>(action: () => T): T {
+  #attempt<T>(action: () => T, failure = workFailure): T {
     try {
       return action();
     } catch (cause) {
-      throw workFailure(this.path, cause);
+      throw failure(this.path, cause);
     }
   }
 }
 
 /** The error about a file that is needed only while something is made. */
 export function workFailure(path: string, cause: unknown): LightGPTError {
-  const isFull = cause instanceof Error && "code" in cause && cause.code === "ENOSPC";
-  const reason = isFull
-    ? "the disk is full; nothing was left behind"
-    : cause instanceof Error
-    ? cause.message
-    : String(cause);
-  return new LightGPTError("io", `${path}: ${reason}`, { what: "a file of work under way", where: path }, { cause });
+  return writeFailure(path, cause, { what: "a file of work under way", left: "nothing was left behind" });
 }
 
 function bytesOf(floats: Float32Array): Uint8Array {

@@ -85,6 +85,13 @@ export function toInt8(vector: ArrayLike<number>): Int8Vector {
  * @param b as long
  * @returns from -1 to 1
  * @throws {InvalidArgumentError} where they are not equally long
+ *
+ * @example
+ * ```ts
+ * import { int8Similarity, toInt8 } from "@lightgpt/lightgpt/embedding";
+ *
+ * console.log(int8Similarity(toInt8(Float32Array.of(1, 2)), toInt8(Float32Array.of(2, 4)))); // 1, or nearly
+ * ```
  */
 export function int8Similarity(a: Int8Vector, b: Int8Vector): number {
   // Scales are positive, and a cosine does not know them.
@@ -121,6 +128,14 @@ export function toBinary(vector: ArrayLike<number>): Uint8Array {
  * @param b as long
  * @returns from -1 to 1
  * @throws {InvalidArgumentError} where they are not equally long
+ *
+ * @example
+ * ```ts
+ * import { binarySimilarity, toBinary } from "@lightgpt/lightgpt/embedding";
+ *
+ * const vector = Float32Array.of(1, -1, 1, 1, -1, -1, -1, -1);
+ * console.log(binarySimilarity(toBinary(vector), toBinary(vector.map((x) => -x)))); // -1
+ * ```
  */
 export function binarySimilarity(a: Uint8Array, b: Uint8Array): number {
   const n = lengthOf(a, b);

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { LightGPTError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
+import { notAFile, writeFailure } from "../../ffi/system_errors.ts";
 import { beginPartial, endPartial, heedFileLimit } from "./partial.ts";
 
 /** A file being written. */
@@ -26,7 +26,7 @@ export class OutputFile {
   constructor(path: string, length: number) {
     this.path = path;
     const there = this.#attempt(() => this.#fs.statSync(path, { throwIfNoEntry: false }));
-    if (there !== undefined && !there.isFile()) this.#fail("NOTFILE");
+    if (there !== undefined && !there.isFile()) this.#fail(notAFile());
     heedFileLimit();
     this.#partial = this.#attempt(() => beginPartial(path));
     try {
@@ -71,33 +71,11 @@ export class OutputFile {
     try {
       return call();
     } catch (cause) {
-      this.#fail(codeOf(cause), cause);
+      this.#fail(cause);
     }
   }
 
-  #fail(code: string, cause?: unknown): never {
-    throw new LightGPTError("io", `${this.path}: ${reasons[code] ?? `it cannot be written (${code})`}.`, {
-      what: "a file that cannot be written",
-      where: this.path,
-      expected: "a folder that exists, with room for the file",
-      got: code,
-    }, { cause });
+  #fail(cause: unknown): never {
+    throw writeFailure(this.path, cause, { left: "nothing was left behind" });
   }
 }
-
-/** The name of what a file system refuses. */
-export function codeOf(cause: unknown): string {
-  if (cause instanceof Error && "code" in cause) return String(cause.code);
-  return /\(os error 27\)/.test(String(cause)) ? "EFBIG" : String(cause); // Deno has no code for this one
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "its folder does not exist; make it first",
-  ENOTDIR: "its folder is a file; expected the path of a file to be made",
-  NOTFILE: "it is a folder or a device; expected the path of a file to be made",
-  ENOSPC: "the disk is full; nothing was left behind",
-  EFBIG:
-    "it would be larger than the system or the file system allows a file to be (ulimit -f); nothing was left behind",
-  EACCES: "writing there is not allowed",
-  EROFS: "the file system is read-only",
-};

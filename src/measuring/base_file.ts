@@ -6,8 +6,9 @@
  *
  * @module
  */
-import { InvalidArgumentError, LightGPTError, ModelFormatError } from "../../ffi/errors.ts";
+import { InvalidArgumentError, ModelFormatError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
+import { readFailure } from "../../ffi/system_errors.ts";
 import { OutputFile } from "../files/output_file.ts";
 import type { Sliceable } from "../options/sliced.ts";
 import { logarithmOfSum } from "./log_probabilities.ts";
@@ -208,13 +209,7 @@ export class BaseReader implements Disposable, BaseHeader {
     try {
       return action();
     } catch (cause) {
-      const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-      throw new LightGPTError("io", `${this.#path} cannot be read (${reason}); expected a file of log probabilities.`, {
-        what: "a file that cannot be read",
-        where: this.#path,
-        expected: "a file of log probabilities",
-        got: reason,
-      }, { cause });
+      throw readFailure(this.#path, cause, "a file of log probabilities");
     }
   }
 }

@@ -10,7 +10,6 @@ import type { ConstraintOptions } from "../grammar/options.ts";
 import type { Fields } from "../options/schema.ts";
 import type { Embedder } from "../embedding/embedder.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
-import type { ModelFacts } from "../model/headers.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { Conversations } from "../text/chat/conversation.ts";
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
@@ -45,7 +44,7 @@ export interface Backend {
 export interface Served {
   readonly name: string;
   /** What is known of the model without its weights. */
-  readonly model: ModelFacts;
+  readonly model: Pick<LightGPT["model"], "context" | "gguf" | "plan" | "residentBytes" | "tokenizer">;
   /** Generates; undefined where the model only makes vectors or ranks. */
   readonly backend: Backend | undefined;
   /** The model itself, where it runs in this process. */

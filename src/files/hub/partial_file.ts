@@ -20,8 +20,8 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { LightGPTError } from "../../../ffi/errors.ts";
-import { codeOf } from "../output_file.ts";
+import type { LightGPTError } from "../../../ffi/errors.ts";
+import { writeFailure } from "../../../ffi/system_errors.ts";
 import { heedFileLimit } from "../partial.ts";
 
 /** Bytes from `start` to before `end`. */
@@ -200,40 +200,21 @@ function readIdentity(line: string | undefined): Identity | undefined {
 /** What an error says of a place that cannot be written. */
 export const cannotKeep = "a model that cannot be kept";
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full; what came so far is kept, and the same command goes on from there",
-  EDQUOT: "the quota of the disk is used up; what came so far is kept, and the same command goes on from there",
-  EFBIG: "the system or the file system does not allow files so large (ulimit -f); what came so far is kept",
-  EACCES:
-    "writing there is not allowed; HF_HUB_CACHE names another folder (LIGHTGPT_MODELS for what is not from the hub)",
-  EPERM:
-    "writing there is not allowed; HF_HUB_CACHE names another folder (LIGHTGPT_MODELS for what is not from the hub)",
-  EROFS:
-    "the file system is read-only; HF_HUB_CACHE names another folder (LIGHTGPT_MODELS for what is not from the hub)",
-  ENOTDIR: "its folder is a file; HF_HUB_CACHE names another folder (LIGHTGPT_MODELS for what is not from the hub)",
-};
-
 /** Runs a call of the file system; what it throws becomes an error that says what to do. */
 export function attempt<T>(path: string, call: () => T): T {
   try {
     return call();
   } catch (cause) {
-    throw writeFailure(path, cause);
+    throw keepFailure(path, cause);
   }
 }
 
 /** The error for a place that cannot be written. */
-export function writeFailure(path: string, cause: unknown): LightGPTError {
-  if (cause instanceof LightGPTError) return cause;
-  const isDenied = cause instanceof Error && cause.name === "NotCapable";
-  const code = codeOf(cause);
-  const why = isDenied
-    ? `allow it with --allow-read and --allow-write=${path}`
-    : reasons[code] ?? `it cannot be written (${code})`;
-  return new LightGPTError("io", `${path}: ${why}.`, {
+export function keepFailure(path: string, cause: unknown): LightGPTError {
+  return writeFailure(path, cause, {
     what: cannotKeep,
-    where: path,
     expected: "a folder that can be written, with room for the file",
-    got: code,
-  }, { cause });
+    left: "what came so far is kept, and the same command goes on from there",
+    elsewhere: "HF_HUB_CACHE names another folder (LIGHTGPT_MODELS for what is not from the hub)",
+  });
 }

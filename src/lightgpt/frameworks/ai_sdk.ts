@@ -11,7 +11,7 @@ import type { AnswerOptions } from "../answer_options.ts";
 import type { ChatOptions } from "../options.ts";
 import { promptMessages } from "./ai_sdk_prompt.ts";
 import type {
-  AiSdkCallOptions,
+  AiSdkCall,
   AiSdkContent,
   AiSdkFinish,
   AiSdkResult,
@@ -70,9 +70,9 @@ export interface AiSdkModel {
   /** Addresses that the model itself would fetch: none. */
   readonly supportedUrls: Record<string, RegExp[]>;
   /** Answers as a whole; the SDK calls it. */
-  doGenerate(options: AiSdkCallOptions): Promise<AiSdkResult>;
+  doGenerate(options: AiSdkCall): Promise<AiSdkResult>;
   /** Answers part by part; the SDK calls it. */
-  doStream(options: AiSdkCallOptions): Promise<{ stream: ReadableStream<AiSdkStreamPart> }>;
+  doStream(options: AiSdkCall): Promise<{ stream: ReadableStream<AiSdkStreamPart> }>;
 }
 
 /**
@@ -98,7 +98,7 @@ export function languageModel(lm: LightGPT, options: AiSdkModelOptions = {}): Ai
   const { id = "lightgpt", chat = {} } = options;
   if (typeof id !== "string") refuseOption("id", "a text", id);
   checkObject("chat", chat);
-  const begin = (called: AiSdkCallOptions) => {
+  const begin = (called: AiSdkCall) => {
     const { asked, warnings } = readCall(called, chat);
     return { parts: ask(lm, asked), warnings };
   };
@@ -177,7 +177,7 @@ export interface AiSdkProvider {
 }
 
 /** What a call of the SDK asks, and what of it has no meaning here. */
-function readCall(called: AiSdkCallOptions, chat: AskedOptions): { asked: Asked; warnings: AiSdkWarning[] } {
+function readCall(called: AiSdkCall, chat: AskedOptions): { asked: Asked; warnings: AiSdkWarning[] } {
   const warnings: AiSdkWarning[] = [];
   const unsupported = (feature: string, details: string) => warnings.push({ type: "unsupported", feature, details });
   const own = (called.providerOptions?.lightgpt ?? {}) as AskedOptions;
@@ -212,7 +212,7 @@ function readCall(called: AiSdkCallOptions, chat: AskedOptions): { asked: Asked;
   return { asked: { messages: promptMessages(called.prompt), tools, toolChoice, schema, options }, warnings };
 }
 
-function samplingOf(called: AiSdkCallOptions): NonNullable<ChatOptions["sampling"]> {
+function samplingOf(called: AiSdkCall): NonNullable<ChatOptions["sampling"]> {
   const { temperature, topP, topK, seed, presencePenalty: presence, frequencyPenalty: frequency } = called;
   const given = { temperature, topP, topK, seed };
   const penalties = Object.entries({ presence, frequency }).filter(([, value]) => value !== undefined);

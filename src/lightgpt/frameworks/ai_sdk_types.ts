@@ -69,17 +69,17 @@ export type AiSdkTool =
   | { readonly type: "provider"; readonly name: string };
 
 /**
- * Options for one call of the AI SDK: what it asks of a model.
+ * A call of the AI SDK: what it asks of a model. What is absent, `chat` decides.
  *
  * @example
  * ```ts
- * import type { AiSdkCallOptions } from "@lightgpt/lightgpt/ai-sdk";
+ * import type { AiSdkCall } from "@lightgpt/lightgpt/ai-sdk";
  *
- * const call: AiSdkCallOptions = { prompt: [{ role: "system", content: "Be terse." }], maxOutputTokens: 20 };
+ * const call: AiSdkCall = { prompt: [{ role: "system", content: "Be terse." }], maxOutputTokens: 20 };
  * console.log(call.maxOutputTokens);
  * ```
  */
-export interface AiSdkCallOptions {
+export interface AiSdkCall {
   /** The conversation. */
   readonly prompt: readonly AiSdkMessage[];
   /** The most tokens of the answer. */

@@ -6,8 +6,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LightGPTError } from "../../../ffi/errors.ts";
-import { codeOf } from "../../files/output_file.ts";
+import { whyNotWritten, writeFailure } from "../../../ffi/system_errors.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import { Failure, refuse } from "../failure.ts";
 import { newId, nowSeconds } from "../openai.ts";
@@ -66,12 +65,10 @@ export class BatchDesk {
       try {
         mkdirSync(join(parts.folder, kind), { recursive: true });
       } catch (cause) {
-        throw new LightGPTError("io", `files: ${parts.folder} cannot be made (${codeOf(cause)}).`, {
+        throw writeFailure(join(parts.folder, kind), cause, {
           what: "a folder that cannot be made",
-          where: "files",
           expected: "a folder that may be written",
-          got: codeOf(cause),
-        }, { cause });
+        });
       }
     }
     const open = this.#all<StoredBatch>("batches").filter(({ status }) => status === "in_progress");
@@ -273,8 +270,9 @@ export class BatchDesk {
       renameSync(`${path}.part`, path);
     } catch (cause) {
       rmSync(`${path}.part`, { force: true });
-      const why = codeOf(cause) === "ENOSPC" ? "the disk is full" : `it cannot be written (${codeOf(cause)})`;
-      throw new Failure(`The file cannot be kept: ${why}.`, { ...serverFault, status: 507 }, { cause });
+      throw new Failure(`The file cannot be kept: ${whyNotWritten(cause)}.`, { ...serverFault, status: 507 }, {
+        cause,
+      });
     }
   }
 

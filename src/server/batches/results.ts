@@ -5,8 +5,8 @@
  * @module
  */
 import { closeSync, createReadStream, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { LightGPTError } from "../../../ffi/errors.ts";
-import { codeOf } from "../../files/output_file.ts";
+import type { LightGPTError } from "../../../ffi/errors.ts";
+import { writeFailure } from "../../../ffi/system_errors.ts";
 
 const newline = 0x0a;
 
@@ -85,12 +85,9 @@ function attempt<T>(path: string, lines: number, call: () => T): T {
 }
 
 function failure(path: string, lines: number, cause: unknown): LightGPTError {
-  const code = codeOf(cause);
-  const why = code === "ENOSPC" ? "the disk is full" : `it cannot be written (${code})`;
-  return new LightGPTError("io", `${path}: ${why}; ${lines} lines are whole, and a second run goes on behind them.`, {
+  return writeFailure(path, cause, {
     what: "results that cannot be written",
-    where: path,
     expected: "room for the results",
-    got: code,
-  }, { cause });
+    left: `${lines} lines are whole, and a second run goes on behind them`,
+  });
 }

@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { InvalidArgumentError, LightGPTError } from "../../../ffi/errors.ts";
+import { readFailure } from "../../../ffi/system_errors.ts";
 import { cancelledBy, refuseOption } from "../../options/checks.ts";
 import { sleep } from "../../options/sleep.ts";
 import { answerText, type BadLine, badText, type LineRequest, readLine } from "./lines.ts";
@@ -168,11 +169,7 @@ async function* linesOf(path: string): AsyncGenerator<Numbered, void, void> {
     }
   } catch (cause) {
     if (cause instanceof LightGPTError || !(cause instanceof Error && "code" in cause)) throw cause;
-    throw new LightGPTError("io", `${path}: it cannot be read (${cause.code}).`, {
-      what: "a batch that cannot be read",
-      where: path,
-      got: String(cause.code),
-    }, { cause });
+    throw readFailure(path, cause, "a batch: a file of lines of JSON");
   }
 }
 

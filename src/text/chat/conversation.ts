@@ -6,7 +6,7 @@
  */
 import { UnsupportedError } from "../../../ffi/errors.ts";
 import type { ConversationOptions } from "./options.ts";
-import type { ServedTemplate } from "./served.ts";
+import type { AdaptedTemplate } from "./adapted_template.ts";
 import type { ChatMessage } from "./inputs.ts";
 import type { Metadata } from "../../files/gguf/read.ts";
 import type { TextRun } from "../types.ts";
@@ -26,7 +26,7 @@ export interface ReadTemplate {
 export class Conversations {
   readonly #metadata: Metadata;
   readonly #tokenizer: Tokenizer;
-  readonly #templates = new Map<string, Promise<ServedTemplate>>();
+  readonly #templates = new Map<string, Promise<AdaptedTemplate>>();
 
   /** For the model whose file has this metadata. */
   constructor(metadata: Metadata, tokenizer: Tokenizer) {
@@ -76,7 +76,7 @@ export class Conversations {
     );
   }
 
-  #parse(source: string): Promise<ServedTemplate> {
+  #parse(source: string): Promise<AdaptedTemplate> {
     const known = this.#templates.get(source);
     if (known !== undefined) return known;
     const parsed = readTemplate(source);
@@ -92,7 +92,7 @@ export class Conversations {
 }
 
 /** The template language is a third of all code, and most programs that only continue texts never need it. */
-async function readTemplate(source: string): Promise<ServedTemplate> {
-  const { ServedTemplate } = await import("./served.ts");
-  return await ServedTemplate.read(source);
+async function readTemplate(source: string): Promise<AdaptedTemplate> {
+  const { AdaptedTemplate } = await import("./adapted_template.ts");
+  return await AdaptedTemplate.read(source);
 }

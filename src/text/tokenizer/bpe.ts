@@ -61,8 +61,8 @@ export class ByteLevel implements TextModel {
     let start = 0;
     let pause = BYTES_AT_ONCE;
     for (const end of ends) {
-      if (end - start > BYTES_AT_ONCE) yield* this.#encodeLong(bytes.subarray(start, end), out);
-      else this.#encodeWord(bytes, start, end, out);
+      if (end - start > BYTES_AT_ONCE) yield* this.#encodeLongWord(bytes.subarray(start, end), out);
+      else this.#encodeShortWord(bytes, start, end, out);
       start = end;
       if (end < pause) continue;
       yield;
@@ -80,7 +80,7 @@ export class ByteLevel implements TextModel {
     return rawBytes(text);
   }
 
-  #encodeWord(bytes: Uint8Array, start: number, end: number, out: TokenList): void {
+  #encodeShortWord(bytes: Uint8Array, start: number, end: number, out: TokenList): void {
     if (this.#pre.wholeWords) {
       const token = this.#index.find(this.#scratch, 0, this.#writeForm(bytes, start, end));
       if (token >= 0) {
@@ -95,7 +95,7 @@ export class ByteLevel implements TextModel {
   }
 
   /** Tokenizes a long word in slices, apart from what is kept for short ones: these may come meanwhile. */
-  *#encodeLong(word: Uint8Array, out: TokenList): Sliceable<void> {
+  *#encodeLongWord(word: Uint8Array, out: TokenList): Sliceable<void> {
     if (this.#pre.wholeWords) {
       const token = this.#index.find(this.#scratch, 0, this.#writeForm(word, 0, word.length));
       if (token >= 0) {

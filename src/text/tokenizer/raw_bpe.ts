@@ -83,8 +83,8 @@ export class RawBpe implements TextModel {
     for (const end of ends) {
       const whole = this.#wholeBreaks && bytes[start] === LF ? this.#index.find(bytes, start, end) : -1;
       if (whole >= 0) out.push(whole);
-      else if (end - start > BYTES_AT_ONCE) yield* this.#encodeLong(known, bytes.subarray(start, end), out);
-      else this.#encodeWord(known, bytes, start, end, out);
+      else if (end - start > BYTES_AT_ONCE) yield* this.#encodeLongWord(known, bytes.subarray(start, end), out);
+      else this.#encodeShortWord(known, bytes, start, end, out);
       start = end;
       if (end < pause) continue;
       yield;
@@ -96,7 +96,7 @@ export class RawBpe implements TextModel {
     return pieceOf(this.#vocabulary, token, this.#isEscaped);
   }
 
-  #encodeWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {
+  #encodeShortWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {
     const symbols = this.#symbols;
     let count = 0;
     for (let at = start; at < end;) {
@@ -109,7 +109,7 @@ export class RawBpe implements TextModel {
   }
 
   /** Tokenizes a long line in slices, apart from what is kept for short ones: these may come meanwhile. */
-  *#encodeLong(known: Known, line: Uint8Array, out: TokenList): Sliceable<void> {
+  *#encodeLongWord(known: Known, line: Uint8Array, out: TokenList): Sliceable<void> {
     const symbols = new Int32Array(line.length);
     let count = 0;
     for (let at = 0; at < line.length;) {

@@ -101,8 +101,8 @@ export class SentencePiece implements TextModel {
     let pause = BYTES_AT_ONCE;
     for (let start = 0; start < bytes.length;) {
       const end = this.#splits ? endOfWord(bytes, start) : bytes.length;
-      if (end - start > BYTES_AT_ONCE) yield* this.#encodeLong(known, bytes.subarray(start, end), out);
-      else this.#encodeWord(known, bytes, start, end, out);
+      if (end - start > BYTES_AT_ONCE) yield* this.#encodeLongWord(known, bytes.subarray(start, end), out);
+      else this.#encodeShortWord(known, bytes, start, end, out);
       start = end;
       if (end < pause) continue;
       yield;
@@ -114,7 +114,7 @@ export class SentencePiece implements TextModel {
     return pieceOf(this.#vocabulary, token, true);
   }
 
-  #encodeWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {
+  #encodeShortWord(known: Known, bytes: Uint8Array, start: number, end: number, out: TokenList): void {
     const symbols = this.#symbols;
     let count = 0;
     for (let at = start; at < end;) {
@@ -127,7 +127,7 @@ export class SentencePiece implements TextModel {
   }
 
   /** Tokenizes a long word in slices, apart from what is kept for short ones: these may come meanwhile. */
-  *#encodeLong(known: Known, word: Uint8Array, out: TokenList): Sliceable<void> {
+  *#encodeLongWord(known: Known, word: Uint8Array, out: TokenList): Sliceable<void> {
     const symbols = new Int32Array(word.length);
     let count = 0;
     for (let at = 0; at < word.length;) {

@@ -11,8 +11,7 @@ import type { EngineSettings, StepSequence } from "../../engine/step.ts";
 import type { Model } from "../../model/model.ts";
 import { chunkMost, StepTimes } from "../../engine/step_times.ts";
 import { pagesFor } from "../../engine/page_pool.ts";
-import { resolveSampling } from "../../sampling/resolve.ts";
-import { SamplerState } from "../../sampling/state.ts";
+import { greedySampler } from "../../engine/greedy.ts";
 import { batcherFields } from "../../batching/options.ts";
 import { defaultOf } from "../../options/schema.ts";
 
@@ -64,7 +63,6 @@ const decodePosition = 256;
 const sequencesMost = 64;
 /** Logits and other scratch memory of one try may take this much. */
 const logitBytesMost = 2 ** 26;
-const greedy = resolveSampling({ temperature: 0 });
 
 /** The steps of a loaded model. */
 export class ModelSubject implements Subject {
@@ -115,7 +113,7 @@ export class ModelSubject implements Subject {
         tokens: this.#prompt.subarray(id % this.chunkMost, id % this.chunkMost + 1),
         pages: [...this.#statePages(pageSize, id), ...shared, first + id],
         logits: "none" as const,
-        sample: { sampler: new SamplerState(greedy), top: undefined },
+        sample: { sampler: greedySampler(), top: undefined },
       })),
     );
   }

@@ -9,13 +9,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type ChatMessage, ChatTemplate, InvalidArgumentError, type JsonValue, LightGPTError } from "../mod.ts";
-import { ServedTemplate } from "../src/text/chat/served.ts";
+import { AdaptedTemplate } from "../src/text/chat/adapted_template.ts";
 import { describeKit, readJson } from "./kit.ts";
 
 const now = new Date(2026, 0, 15, 12);
 
 async function served(source: string, messages: ChatMessage[]): Promise<string> {
-  const template = await ServedTemplate.read(source);
+  const template = await AdaptedTemplate.read(source);
   return template.runs(messages, { now }).map(({ text }) => text).join("");
 }
 
@@ -100,7 +100,7 @@ describeKit("what servers are sent, by published templates", "templates2", (dire
     let asObject = 0;
     for (const name of Object.keys(templates)) {
       const source = readFileSync(join(directory, `${name}.jinja`), "utf8");
-      const [template, reader] = [await ChatTemplate.parse(source), await ServedTemplate.read(source)];
+      const [template, reader] = [await ChatTemplate.parse(source), await AdaptedTemplate.read(source)];
       const { messages, tools, add_generation_prompt: _, bos_token, eos_token } = cases.callstr;
       const tokens = { bos_token: String(bos_token), eos_token: String(eos_token) };
       const options = { now, tokens, ...(tools === undefined ? {} : { tools }) };
@@ -124,7 +124,7 @@ describeKit("what servers are sent, by published templates", "templates2", (dire
   it("no content gives the prompt of an empty one, where Python fails or writes None", async () => {
     for (const name of Object.keys(templates)) {
       const source = readFileSync(join(directory, `${name}.jinja`), "utf8");
-      const [template, reader] = [await ChatTemplate.parse(source), await ServedTemplate.read(source)];
+      const [template, reader] = [await ChatTemplate.parse(source), await AdaptedTemplate.read(source)];
       const { messages, tools, add_generation_prompt: _, ...variables } = cases.callnone;
       const options = { now, variables, ...(tools === undefined ? {} : { tools }) };
       const filled = messages.map((message) => ({ ...message, content: message.content ?? "" }));

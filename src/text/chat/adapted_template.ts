@@ -18,7 +18,7 @@ import type { RenderOptions } from "./options.ts";
 import { type Prompt, readProgram, renderPrompt } from "./prompt.ts";
 
 /** A template, and what it was found to want. */
-export class ServedTemplate {
+export class AdaptedTemplate {
   readonly #program: Program;
   #wanted: "text" | "object" | "unknown" | undefined;
 
@@ -27,8 +27,8 @@ export class ServedTemplate {
   }
 
   /** Reads a template; throws a `ModelFormatError` where it is no Jinja. */
-  static read(source: string): Promise<ServedTemplate> {
-    return new Promise((resolve) => resolve(new ServedTemplate(readProgram(source))));
+  static read(source: string): Promise<AdaptedTemplate> {
+    return new Promise((resolve) => resolve(new AdaptedTemplate(readProgram(source))));
   }
 
   /** The prompt for a conversation in runs. */
