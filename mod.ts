@@ -18,7 +18,6 @@ export * from "./exports/cache.ts";
 export * from "./exports/optimizer.ts";
 export * from "./exports/quantizer.ts";
 export * from "./exports/sampler.ts";
-export { ROLES } from "./ffi/wire.ts";
 export {
   CancelledError,
   ClosedError,
@@ -34,20 +33,6 @@ export {
 } from "./ffi/errors.ts";
 export { prepare } from "./ffi/library.ts";
 export type { AccuracyOptions, ReferenceModel } from "./src/measuring/accuracy.ts";
-export {
-  type ModelPlan,
-  planModel,
-  type PlannedTensor,
-  type PlanOptions,
-} from "./src/model/architectures/architectures.ts";
-export type {
-  Hyperparameters,
-  LayerParameters,
-  Role,
-  Rotation,
-  RouterParameters,
-  TextParameters,
-} from "./src/model/architectures/types.ts";
 export { type ChatMessage, ChatTemplate, type JsonValue } from "./src/text/chat/template.ts";
 export type { ConversationOptions, RenderOptions } from "./src/text/chat/options.ts";
 export {
@@ -57,7 +42,6 @@ export {
   type MetadataValue,
   type NumberRules,
   readGguf,
-  type StringTable,
   type Tensor,
 } from "./src/files/gguf/read.ts";
 export { type DownloadProgress, fetchModel, type FetchModelOptions } from "./src/files/model_file.ts";

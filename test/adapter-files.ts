@@ -5,7 +5,8 @@
  */
 import { writeFileSync } from "node:fs";
 import { encodeGguf, type NewTensor } from "../scripts/gguf-writer.ts";
-import { planModel, readGguf } from "../mod.ts";
+import { readGguf } from "../mod.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
 import { f32, randomNumbers, text, type Values } from "./models.ts";
 
 /** What an adapter is like. */

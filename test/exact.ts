@@ -12,7 +12,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import process from "node:process";
-import { type Completion, LightGPT, type LightGPTOptions, planModel, readGguf } from "../mod.ts";
+import { type Completion, LightGPT, type LightGPTOptions, readGguf } from "../mod.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
 import { native } from "../ffi/native.ts";
 import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { type AdapterShape, writeAdapter } from "./adapter-files.ts";

@@ -32,7 +32,6 @@ import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { Embedder } from "../src/embedding/embedder.ts";
 import { embedFields } from "../src/embedding/options.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
-import { planFields } from "../src/model/architectures/architectures.ts";
 import { loadFields } from "../src/model/model.ts";
 import type { Fields, OptionKind } from "../src/options/schema.ts";
 import { conversationFields, renderFields } from "../src/text/chat/options.ts";
@@ -51,7 +50,6 @@ const hangMs = 20_000;
 
 /** Exports that take nothing from a caller: lists, and classes whose objects only LightGPT makes. */
 const takeNothing: Readonly<Record<string, string>> = {
-  ROLES: "a list",
   SAMPLING_METHODS: "a list",
   Piece: "made by a request",
   CancelledError: "thrown",
@@ -214,8 +212,6 @@ function texts(): void {
 
 function files(): void {
   argument("readGguf", (value) => face.readGguf(value));
-  argument("planModel gguf", (value) => face.planModel(value));
-  options("planModel", planFields, (value) => face.planModel(lm.model.gguf, value));
   argument("loadTokenizer gguf", (value) => face.loadTokenizer(value));
   options("loadTokenizer", vocabulary.tokenizerFields, (value) => face.loadTokenizer(lm.model.gguf, value));
   const { metadata } = lm.model.gguf;

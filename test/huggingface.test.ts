@@ -9,15 +9,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import {
-  LightGPT,
-  LightGPTError,
-  planModel,
-  quantizeFile,
-  type QuantizeFileOptions,
-  Quantizer,
-  readGguf,
-} from "../mod.ts";
+import { LightGPT, LightGPTError, quantizeFile, type QuantizeFileOptions, Quantizer, readGguf } from "../mod.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
 import { type Folder, folderOf, gemma, phi3, safetensors, withExactNorms, writeFolder } from "./huggingface.ts";
 import { describeWholeKit, readJson } from "./kit.ts";
 import { f32, text } from "./models.ts";

@@ -8,7 +8,8 @@ import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/ass
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { LightGPT, type LightGPTOptions, Model, planModel, readGguf } from "../mod.ts";
+import { LightGPT, type LightGPTOptions, Model, readGguf } from "../mod.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
 import { partsOf } from "../src/batching/batcher.ts";
 import { kvCodec } from "../src/batching/codec.ts";
 import { KvStore } from "../src/batching/kv_store.ts";

@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { join } from "node:path";
 import { it } from "node:test";
-import { Batcher, Model, planModel, readGguf } from "../mod.ts";
+import { Batcher, Model, readGguf } from "../mod.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
 import { Engine, kvSizes } from "../src/engine/engine.ts";
 import type { StepSequence } from "../src/engine/step.ts";
 import { resolveSampling } from "../src/sampling/resolve.ts";

@@ -6,7 +6,8 @@
  */
 import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "node:test";
-import { LightGPT, type LightGPTOptions, planModel, readGguf } from "../mod.ts";
+import { LightGPT, type LightGPTOptions, readGguf } from "../mod.ts";
+import { planModel } from "../src/model/architectures/architectures.ts";
 import { partsOf } from "../src/batching/batcher.ts";
 import { needOf } from "../src/batching/memory_budget.ts";
 import { firstSeen, weightOf, windowsOf } from "../src/batching/windows.ts";

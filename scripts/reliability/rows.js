@@ -128,7 +128,7 @@ export const rows = [
     what: "sanitizers",
     expected: "no report",
     gate: "at night only",
-    night: "TSan and valgrind on Zig tests, 6 files of tests on the library in ReleaseSafe",
+    night: "TSan and valgrind on Zig tests; 6 files of tests at their gate number on the library in ReleaseSafe",
     shown: [
       tool("tsan"),
       tool("valgrind"),

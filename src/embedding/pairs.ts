@@ -6,7 +6,6 @@
  */
 import type { TokenText } from "../engine/text_engine.ts";
 import type { Model } from "../model/model.ts";
-import type { TextRun } from "../text/types.ts";
 import type { Inputs, Reading } from "./inputs.ts";
 
 /** Puts pairs together for one model. */
@@ -58,8 +57,11 @@ export class Pairs {
   }
 }
 
+/** A prompt in runs, as the tokenizer takes it. */
+type Runs = Extract<Parameters<Model["tokenizer"]["encodeAsync"]>[0], readonly unknown[]>;
+
 /** A template with both texts in their places, which no control token is read in. */
-function runsOf(template: string, values: { readonly query: string; readonly document: string }): TextRun[] {
+function runsOf(template: string, values: { readonly query: string; readonly document: string }): Runs {
   return template.split(/(\{query\}|\{document\})/).filter((part) => part !== "").map((part) => {
     if (part === "{query}") return { text: values.query, foreign: true };
     return part === "{document}" ? { text: values.document, foreign: true } : { text: part, foreign: false };

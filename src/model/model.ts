@@ -132,7 +132,7 @@ export let loadAccepted: (
  * import { Model } from "@lightgpt/lightgpt";
  *
  * await using model = await Model.load("model.gguf");
- * console.log(model.plan.hyperparameters.architecture, model.plan.parameters);
+ * console.log(model.architecture, model.parameters, model.vocabulary);
  * ```
  */
 export class Model {
@@ -143,7 +143,11 @@ export class Model {
   }
   /** The file: metadata and table of tensors. */
   readonly gguf: Gguf;
-  /** What the file is as a model: sizes, traits, and which tensor is for what. */
+  /**
+   * What the file is as a model: sizes, traits, and which tensor is for what.
+   *
+   * @ignore
+   */
   readonly plan: ModelPlan;
   /**
    * What it can do but was not made for, and what was asked for and could not be had, a sentence each: a context above the one
@@ -237,6 +241,16 @@ export class Model {
     }
   }
 
+  /** The architecture, as the file names it. */
+  get architecture(): string {
+    return this.plan.hyperparameters.architecture;
+  }
+
+  /** How many parameters it has. */
+  get parameters(): number {
+    return this.plan.parameters;
+  }
+
   /** Entries of the vocabulary. */
   get vocabulary(): number {
     return this.plan.hyperparameters.vocabulary;
@@ -276,12 +290,11 @@ export class Model {
 }
 
 /** What tells a model from others, for one line. */
-export function factsOf({ gguf, plan }: Pick<Model, "gguf" | "plan">): {
+export function factsOf({ gguf, architecture, parameters }: Pick<Model, "gguf" | "architecture" | "parameters">): {
   readonly file: string | undefined;
   readonly architecture: string;
   readonly parameters: number;
 } {
-  const { hyperparameters: { architecture }, parameters } = plan;
   return { file: gguf.files[0], architecture, parameters };
 }
 

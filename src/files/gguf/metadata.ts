@@ -56,17 +56,6 @@ export const LENGTH_BYTES = 8;
 
 /**
  * The strings of an array where they lie.
- *
- * @example
- * ```ts
- * import { MetadataArray, readGguf, type StringTable } from "@lightgpt/lightgpt";
- *
- * const tokens = readGguf("model.gguf").metadata.get("tokenizer.ggml.tokens");
- * if (tokens instanceof MetadataArray) {
- *   const { bytes, starts }: StringTable = tokens.strings();
- *   console.log(bytes.length, starts.length);
- * }
- * ```
  */
 export interface StringTable {
   /** The bytes that hold all of them. */
@@ -122,7 +111,11 @@ export class MetadataArray implements Iterable<MetadataValue> {
     for (let index = 0; index < this.length; index++) yield this.at(index);
   }
 
-  /** Where the strings of a string array lie. */
+  /**
+   * Where the strings of a string array lie.
+   *
+   * @ignore
+   */
   strings(): StringTable {
     if (this.#starts === undefined) throw new TypeError("Not an array of strings");
     const { buffer, byteOffset, byteLength } = this.#view;

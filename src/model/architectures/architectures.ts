@@ -26,15 +26,6 @@ export type { PlannedTensor } from "./tensors.ts";
 
 /**
  * Everything that the library needs to load a model.
- *
- * @example
- * ```ts
- * import { LightGPT, type ModelPlan } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const plan: ModelPlan = lm.model.plan;
- * console.log(plan.parameters, plan.hyperparameters.layers, plan.tensors.length);
- * ```
  */
 export interface ModelPlan {
   /** Sizes and constants. */
@@ -49,14 +40,6 @@ export interface ModelPlan {
 
 /**
  * Options for a plan: what it depends on besides the file.
- *
- * @example
- * ```ts
- * import { planModel, type PlanOptions, readGguf } from "@lightgpt/lightgpt";
- *
- * const options: PlanOptions = { context: 4096 };
- * console.log(planModel(readGguf("model.gguf"), options).hyperparameters.rotations);
- * ```
  */
 export interface PlanOptions {
   /**
@@ -99,14 +82,6 @@ const NEUTRAL: readonly (readonly [key: string, neutral: number, ...unless: (key
  * Reads what the library needs to know of a model, and checks it.
  *
  * @param gguf what {@link readGguf} gives; no weights are read
- *
- * @example
- * ```ts
- * import { planModel, readGguf } from "@lightgpt/lightgpt";
- *
- * const { hyperparameters, parameters } = planModel(readGguf("model.gguf"));
- * console.log(hyperparameters.layers, "layers,", parameters, "parameters");
- * ```
  */
 export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   checkGguf("gguf", gguf);

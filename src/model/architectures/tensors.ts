@@ -15,15 +15,6 @@ import type { Gguf, Tensor } from "../../files/gguf/read.ts";
 
 /**
  * A tensor, or some rows of one, with its role.
- *
- * @example
- * ```ts
- * import { LightGPT, type PlannedTensor } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const largest: PlannedTensor | undefined = lm.model.plan.tensors.toSorted((a, b) => b.bytes - a.bytes)[0];
- * console.log(largest?.tensor.name, largest?.rows, largest?.columns);
- * ```
  */
 export interface PlannedTensor {
   /** What it is for. */

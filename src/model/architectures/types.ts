@@ -8,15 +8,6 @@ import type { Activation, QueryNorm, ROLES, RopeStyle, RouterScore } from "../..
 
 /**
  * What a tensor is for.
- *
- * @example
- * ```ts
- * import { LightGPT, type Role } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const roles = new Set<Role>(lm.model.plan.tensors.map(({ role }) => role));
- * console.log(roles.has("attn_q")); // true
- * ```
  */
 export type Role = (typeof ROLES)[number];
 
@@ -175,15 +166,6 @@ export interface ExpertTraits {
 
 /**
  * How a router chooses the experts of a token.
- *
- * @example
- * ```ts
- * import { LightGPT, type RouterParameters } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const { expertsUsed }: RouterParameters = lm.model.plan.hyperparameters;
- * console.log(expertsUsed); // 0: a dense model
- * ```
  */
 export interface RouterParameters {
   /** Experts that a token goes to; 0 in a model without experts. */
@@ -202,15 +184,6 @@ export interface RouterParameters {
 
 /**
  * The sizes and constants of a model, as the library's description has them (`ModelHeader` in `ffi/wire_calls.ts`).
- *
- * @example
- * ```ts
- * import { type Hyperparameters, LightGPT } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const { architecture, layers, embedding, vocabulary }: Hyperparameters = lm.model.plan.hyperparameters;
- * console.log(architecture, layers, embedding, vocabulary);
- * ```
  */
 export interface Hyperparameters extends RouterParameters {
   /** The name of the architecture. */
@@ -285,15 +258,6 @@ export interface Hyperparameters extends RouterParameters {
 
 /**
  * What a model is to whole texts, which are embedded or ranked.
- *
- * @example
- * ```ts
- * import { LightGPT, type TextParameters } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const { causal, pooling }: TextParameters = lm.model.plan.texts;
- * console.log(causal, pooling); // true undefined: it generates
- * ```
  */
 export interface TextParameters {
   /** Whether tokens see only what is before them. */
@@ -316,15 +280,6 @@ export interface TextParameters {
 
 /**
  * What may differ between layers.
- *
- * @example
- * ```ts
- * import { type LayerParameters, LightGPT } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const first: LayerParameters | undefined = lm.model.plan.hyperparameters.perLayer[0];
- * console.log(first?.heads, first?.kvHeads, first?.feedForward);
- * ```
  */
 export interface LayerParameters {
   /** What lets positions see each other; `paired` is attention and Mamba-2 over one input. */
@@ -389,15 +344,6 @@ export interface LayerParameters {
 /**
  * One way to rotate. Pair k turns at f = base^(-2k / dimensions), divided by its factor, times 1 - r scaled and times r as it
  * is: f * (scale * (1 - r) + r). r falls from 1 at the pair `rampBegin` to 0 at the pair `rampEnd`.
- *
- * @example
- * ```ts
- * import { LightGPT, type Rotation } from "@lightgpt/lightgpt";
- *
- * await using lm = await LightGPT.load();
- * const first: Rotation | undefined = lm.model.plan.hyperparameters.rotations[0];
- * console.log(first?.dimensions, first?.base, first?.scale);
- * ```
  */
 export interface Rotation {
   /** Elements of a head that are rotated. */
