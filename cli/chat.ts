@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Arguments } from "./arguments.ts";
 import { checkConstraint } from "./constraint.ts";
@@ -13,6 +12,7 @@ import { openDraft, openModel } from "./model.ts";
 import { type Interrupt, note } from "./output.ts";
 import { generateOptions } from "./run.ts";
 import { commandNames, Talk } from "./talk.ts";
+import { templateOption, toolOptions } from "./tools.ts";
 import { TurnReader } from "./turns.ts";
 import { UsageError } from "./types.ts";
 
@@ -21,7 +21,8 @@ export async function chat(args: Arguments, signal: AbortSignal, interrupt: Inte
   const template = args.text("template");
   const path = args.text("model") ?? (template === undefined ? await offerModel(interrupt) : undefined);
   if (path === undefined && template === undefined) return;
-  const source = template === undefined ? {} : { template: readFileSync(template, "utf8") };
+  const source = templateOption(args);
+  const tools = toolOptions(args);
   using guesser = await openDraft(args, signal);
   const { signal: _whole, ...options } = generateOptions(args, signal, guesser);
   await using lm = await openModel(args, signal, path);
@@ -29,7 +30,7 @@ export async function chat(args: Arguments, signal: AbortSignal, interrupt: Inte
   // Refuses a model that cannot chat before anything is typed.
   await lm.chatTokens([{ role: "user", content: "?" }], source);
   const system = args.text("system");
-  const talk = new Talk(lm, { answers: { ...options, ...source }, system, json: args.flag("json") }, interrupt);
+  const talk = new Talk(lm, { answers: { ...options, ...source }, tools, system, json: args.flag("json") }, interrupt);
   if (process.stdin.isTTY) process.stderr.write("/help shows what can be typed.\n");
   const turns = new TurnReader(interrupt, commandNames);
   const end = () => turns.close();

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
+import { LightGPTError } from "../ffi/errors.ts";
 import type { Completion } from "../src/batching/completion.ts";
 import { type ConstraintOptions, grammarOf, readConstraint } from "../src/grammar/options.ts";
 import type { Tokenizer } from "../src/text/tokenizer/types.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import type { Arguments } from "./arguments.ts";
-import { readExactText } from "./files.ts";
+import { readExactText, readJson } from "./files.ts";
 import { type FlagReaders, optionsFrom } from "./flags.ts";
 import { UsageError } from "./types.ts";
 
@@ -17,18 +17,7 @@ const { constraint } = generateFields;
 const kinds = ["schema", "regex", "grammar"];
 
 const readers: FlagReaders = {
-  schema: (path) => {
-    const text = readExactText("--schema", path);
-    try {
-      return JSON.parse(text);
-    } catch (error) {
-      throw new InvalidArgumentError(`--schema: ${path} is no JSON; expected the path of a JSON schema.`, {
-        what: "a file that is no JSON",
-        where: "--schema",
-        expected: "the path of a JSON schema",
-      }, { cause: error });
-    }
-  },
+  schema: (path) => readJson("--schema", path, "a JSON schema"),
   grammar: (path) => readExactText("--grammar", path),
 };
 

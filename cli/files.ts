@@ -6,7 +6,8 @@
  */
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import process from "node:process";
-import { LightGPTError } from "../ffi/errors.ts";
+import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
+import type { JsonValue } from "../src/text/chat/inputs.ts";
 
 /** The text of the file that an option names. */
 export function readText(option: string, path: string): string {
@@ -28,6 +29,20 @@ export function readExactText(option: string, path: string): string {
       "the path of a text file",
       error,
     );
+  }
+}
+
+/** The JSON of the file that an option names; `what` says what it should be. */
+export function readJson(option: string, path: string, what: string): JsonValue {
+  const text = readExactText(option, path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${option}: ${path} is no JSON; expected the path of ${what}.`, {
+      what: "a file that is no JSON",
+      where: option,
+      expected: `the path of ${what}`,
+    }, { cause: error });
   }
 }
 

@@ -22,6 +22,7 @@ import { flagsOf } from "./flags.ts";
 import { modelCommands } from "./model_options.ts";
 import { SAMPLING } from "./sampling.ts";
 import { batchCommand, gatewayCommand, serveCommand, topCommand, workerCommand } from "./serve_options.ts";
+import { TOOLS } from "./tools.ts";
 import { type CommandSpec, type OptionSpec, UsageError } from "./types.ts";
 
 const JSON_FLAG: OptionSpec = { kind: "flag", about: "print one JSON value instead of text" };
@@ -70,6 +71,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     options: {
       ...COMMON,
       ...GENERATION,
+      ...TOOLS,
       json: JSON_FLAG,
     },
   },
@@ -79,8 +81,8 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
     options: {
       ...COMMON,
       ...GENERATION,
+      ...TOOLS,
       system: { kind: "text", value: "TEXT", about: "what the model is told before the conversation" },
-      template: { kind: "text", value: "FILE", about: "a Jinja template in place of the model's own" },
       json: JSON_FLAG,
     },
   },

@@ -6,6 +6,8 @@
 import process from "node:process";
 import type { Completion } from "../src/batching/completion.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
+import type { AnswerOptions } from "../src/lightgpt/answer_options.ts";
+import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import type { Model } from "../src/model/model.ts";
 import { assertWhole, checkConstraint, constraintOptions } from "./constraint.ts";
 import { optionsFrom } from "./flags.ts";
@@ -14,6 +16,7 @@ import type { Arguments } from "./arguments.ts";
 import { UsageError } from "./types.ts";
 import { note, print, readInput, toJson } from "./output.ts";
 import { samplingOptions } from "./sampling.ts";
+import { callLine, templateOption, toolOptions } from "./tools.ts";
 
 const REASONS: Readonly<Record<Completion["stopReason"], string>> = {
   endOfText: "the text is complete",
@@ -32,7 +35,13 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   if (prompt === undefined) throw new UsageError("run needs a PROMPT, or one on standard input through a pipe");
   using guesser = await openDraft(args, signal);
   const options = generateOptions(args, signal, guesser);
+  const tools = toolOptions(args);
+  const template = templateOption(args);
+  if (tools === undefined && template.template !== undefined) {
+    throw new UsageError("--template is of --tools, which is missing: run continues a prompt as it is");
+  }
   await using lm = await openModel(args, signal);
+  if (tools !== undefined) return await runWithTools(lm, prompt, { ...options, ...template, ...tools }, args);
   const { tokenizer } = lm.model;
   await checkConstraint(options.constraint, tokenizer);
   if (args.flag("json")) {
@@ -54,6 +63,27 @@ export async function run(args: Arguments, signal: AbortSignal): Promise<void> {
   }
   note(`${generatedTokens} tokens${rate}; ${REASONS[stopReason]}${chosen}`);
   await assertWhole(options.constraint, next.value, tokenizer);
+}
+
+/** With tools the prompt is what a user says; the calls of the answer are printed, one a line. */
+async function runWithTools(lm: LightGPT, prompt: string, options: AnswerOptions, args: Arguments): Promise<void> {
+  const messages = [{ role: "user", content: prompt }];
+  if (args.flag("json")) return await print(toJson(await lm.reply(messages, options)));
+  const pieces = lm.chat(messages, options);
+  let next = await pieces.next();
+  let isOpen = false;
+  for (; !next.done; next = await pieces.next()) {
+    if (next.value.type === "text") {
+      await print(next.value.text);
+      isOpen = true;
+    } else if (next.value.type === "toolCall") {
+      await print(`${isOpen ? "\n" : ""}${callLine(next.value)}`);
+      isOpen = false;
+    }
+  }
+  const { generatedTokens, stopReason } = next.value;
+  if (isOpen) await print("\n");
+  note(`${generatedTokens} tokens; ${REASONS[stopReason]}`);
 }
 
 /** `echo` and editors end a text with a newline that is no part of it. */

@@ -11,10 +11,14 @@ import type { Completion, Piece } from "../src/batching/completion.ts";
 import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import type { ChatOptions } from "../src/lightgpt/options.ts";
 import type { Session } from "../src/lightgpt/session.ts";
-import type { SessionReply } from "../src/lightgpt/session_options.ts";
+import type { SessionAnswer, SessionReply } from "../src/lightgpt/session_options.ts";
+import type { AnswerOptions, AnswerPiece } from "../src/lightgpt/answer_options.ts";
 import type { AnyOption } from "../src/options/schema.ts";
 import { generateFields } from "../src/batching/request_options.ts";
 import { samplingFields } from "../src/sampling/schema.ts";
+import type { ToolCall, Tools } from "../src/tools/tool.ts";
+import { toolResult } from "../src/tools/tool_result.ts";
+import { callLine } from "./tools.ts";
 import { Markdown } from "./markdown.ts";
 import { type Interrupt, note, print, toJson } from "./output.ts";
 
@@ -46,6 +50,8 @@ Ctrl-C stops an answer.
 /** Options for a conversation in the terminal. */
 export interface TalkOptions {
   readonly answers: ChatOptions;
+  /** What the model may call. */
+  readonly tools: Pick<AnswerOptions, "tools" | "toolChoice"> | undefined;
   readonly system: string | undefined;
   /** Whether each answer is one line of JSON. */
   readonly json: boolean;
@@ -59,6 +65,9 @@ export class Talk {
   #set: ChatOptions = {};
   #session: Session;
   #last: Completion | undefined;
+  /** The calls whose results are to come, and the results that came. */
+  #calls: readonly ToolCall<Tools>[] = [];
+  readonly #results: ChatMessage[] = [];
 
   /** With a model that can chat. */
   constructor(lm: LightGPT, options: TalkOptions, interrupt: Interrupt) {
@@ -78,7 +87,7 @@ export class Talk {
     const line = text.trim();
     if (line === "") return true;
     if (!line.startsWith("/")) {
-      await this.#answer((options) => this.#session.chat(text, options));
+      await this.#say(text);
       return true;
     }
     if (line === "/exit" || line === "/quit") return false;
@@ -92,10 +101,28 @@ export class Talk {
     return true;
   }
 
+  /** A turn; behind calls, the result of the first that has none. */
+  async #say(text: string): Promise<void> {
+    const [call, ...others] = this.#calls;
+    if (call !== undefined) {
+      this.#calls = others;
+      this.#results.push(toolResult(call, text));
+      if (others.length > 0) return this.#askForResult();
+    }
+    const turn = call === undefined ? text : this.#results.splice(0);
+    await this.#answer((options) => this.#session.chat(turn, options));
+  }
+
+  #askForResult(): void {
+    note(`what does ${this.#calls[0].name} give?`);
+  }
+
   async #do(name: string, argument: string): Promise<void> {
     switch (name) {
       case "/clear":
         this.#session.clear();
+        this.#calls = [];
+        this.#results.length = 0;
         return note("the conversation begins anew");
       case "/regenerate":
         return await this.#answer((options) => this.#session.regenerate(options));
@@ -176,7 +203,9 @@ export class Talk {
   }
 
   /** Shows an answer as it comes. */
-  async #answer(ask: (options: ChatOptions) => AsyncGenerator<Piece, SessionReply, void>): Promise<void> {
+  async #answer(
+    ask: (options: ChatOptions) => AsyncGenerator<Shown, SessionReply | SessionAnswer, void>,
+  ): Promise<void> {
     const { json } = this.#options;
     const controller = new AbortController();
     this.#interrupt.inner = () => controller.abort();
@@ -185,10 +214,12 @@ export class Talk {
     whole.addEventListener("abort", stop, { once: true });
     const shown = process.stdout.isTTY ? new Markdown(process.stdout) : undefined;
     try {
-      const pieces = ask({ ...this.#set, signal: controller.signal, onAbort: "return" });
+      const own = { ...this.#options.tools, ...this.#set, signal: controller.signal, onAbort: "return" };
+      const pieces = ask(own as ChatOptions); // a session takes both kinds of options
       let next = await pieces.next();
       for (; !next.done; next = await pieces.next()) {
-        if (!json) await print(shown?.push(next.value.text) ?? next.value.text);
+        const text = textOf(next.value);
+        if (!json) await print(shown?.push(text) ?? text);
       }
       const reply = this.#last = next.value;
       await print(json ? toJson(reply) : `${shown?.end() ?? ""}\n`);
@@ -197,6 +228,8 @@ export class Talk {
         note(`the oldest ${dropped.length} messages no longer fit the context and were forgotten`);
       }
       this.#tell(reply);
+      this.#calls = "toolCalls" in reply ? reply.toolCalls : [];
+      if (this.#calls.length > 0) this.#askForResult();
     } catch (error) {
       if (!(error instanceof LightGPTError) || error instanceof CancelledError) throw error;
       note(error.message);
@@ -218,6 +251,15 @@ export class Talk {
       `the answer was cut: the context of ${this.#lm.context} tokens is full; --context makes it larger, /clear begins anew`,
     );
   }
+}
+
+/** A piece of an answer, with tools or without. */
+type Shown = Piece | AnswerPiece;
+
+/** What is shown of a piece. */
+function textOf(piece: Shown): string {
+  if (!("type" in piece) || piece.type === "text") return (piece as Piece).text;
+  return piece.type === "toolCall" ? callLine(piece) : "";
 }
 
 /** What a text says: a number, yes or no, or itself. */

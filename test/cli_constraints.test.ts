@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { assertRefused, lightgpt } from "./command.ts";
+import { own } from "./tool-templates.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-constraints-"));
 
@@ -63,6 +64,37 @@ describe("lightgpt with a constraint", () => {
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /^(yes|no)!\n(yes|no)!\n$/);
     assertRefused(await lightgpt([...words.slice(0, 3), "--regex", "("], { input: "a\n" }), 2, "regex");
+  });
+
+  it("prints calls of tools, and takes their results", async () => {
+    const template = file("tools.jinja", own.json);
+    const parameters = {
+      type: "object",
+      properties: { city: { type: "string", minLength: 1, maxLength: 6 } },
+      required: ["city"],
+    };
+    const list = [{ type: "function", function: { name: "weather", description: "The weather.", parameters } }];
+    const tools = ["--tools", file("tools.json", JSON.stringify(list)), "--template", template];
+    const one = ["--tool-choice", "weather", ...wild];
+    const run = await lightgpt(["run", "How is it?", ...tools, ...one]);
+    assertEquals(run.code, 0, run.stderr);
+    const call = JSON.parse(run.stdout);
+    assert(call.name === "weather" && call.arguments.city.length > 0, run.stdout);
+    const json = JSON.parse((await lightgpt(["run", "How is it?", ...tools, ...one, "--json"])).stdout);
+    assertEquals(json.toolCalls.map(({ name, input }: Record<string, unknown>) => ({ name, arguments: input })), [
+      call,
+    ]);
+    const talk = await lightgpt(["chat", ...tools, ...one], { input: "How is it?\nWindy.\n" });
+    assertEquals(talk.code, 0, talk.stderr);
+    const said = talk.stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+    assertEquals([said.length, said[0]], [2, call]);
+    assertStringIncludes(talk.stderr, "what does weather give?");
+    const refused: [string[], number, string][] = [
+      [["--tool-choice", "none"], 2, "--tool-choice is of --tools"],
+      [[...tools, "--regex", "a"], 2, "--tools and --regex"],
+      [[...tools, "--tool-choice", "clock"], 2, "weather"],
+    ];
+    for (const [words, code, text] of refused) assertRefused(await lightgpt(["run", "x", ...words]), code, text);
   });
 
   it("says what is wrong with files and flags", async () => {
