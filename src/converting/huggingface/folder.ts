@@ -15,6 +15,7 @@ import { headerBytes, type NewValue } from "../../files/gguf/encode.ts";
 import { loadTokenizer } from "../../text/tokenizer/load.ts";
 import { type Config, readConfig } from "./config.ts";
 import { isObject, JsonFile } from "./json.ts";
+import { poolingOf } from "./pooling.ts";
 import { readSafetensors, type SafeTensor } from "./safetensors.ts";
 import { madeTensor, mapTensors } from "./tensors.ts";
 import { readVocabulary } from "./vocabulary.ts";
@@ -43,13 +44,16 @@ export async function openFolder(path: string, allowUnknownPreTokenizer: boolean
       ...config.metadata,
       ...vocabularyOf(path, configFile, tokenizer, config, allowUnknownPreTokenizer),
     ]);
+    const { pooling, warnings: told } = poolingOf(path);
+    const poolingKey = `${config.family.architecture}.pooling_type`;
+    if (pooling !== undefined && !metadata.has(poolingKey)) metadata.set(poolingKey, pooling);
     const { mapped, warnings } = mapTensors(files.flatMap(({ tensors }) => tensors), config);
     if (config.factors !== undefined) mapped.push(madeTensor("rope_freqs.weight", config.factors));
     const source: WeightSource = {
       files: files.map(({ file }) => file.path),
       metadata,
       tensors: mapped,
-      warnings,
+      warnings: [...warnings, ...told],
       check: () => files.forEach(({ file }) => file.check()),
       close: () => files.forEach(({ file }) => file.close()),
     };
@@ -87,9 +91,10 @@ function vocabularyOf(
   allowUnknown: boolean,
 ): Map<string, NewValue> {
   const read = (name: string) => JsonFile.read(join(path, name), configMost);
+  const types = family.unrotated ? config.count("type_vocab_size", { most: 1 << 16, fallback: 2 }) : undefined;
   const [tokenizerConfig, generationConfig] = [read("tokenizer_config.json"), read("generation_config.json")];
   const metadata = readVocabulary(
-    { path: join(path, tokenizerName), tokenizer, tokenizerConfig, generationConfig, config, pre: family.pre },
+    { path: join(path, tokenizerName), tokenizer, tokenizerConfig, generationConfig, config, pre: family.pre, types },
     vocabulary,
     allowUnknown,
   );

@@ -13,7 +13,7 @@ import type { OwnKeys, OwnSettings } from "./types.ts";
 export const u32 = (value: number): NewValue => ({ type: VALUE_TYPE.uint32, value });
 export const f32 = (value: number): NewValue => ({ type: VALUE_TYPE.float32, value });
 export const text = (value: string): NewValue => ({ type: VALUE_TYPE.string, value });
-const flag = (value: boolean): NewValue => ({ type: VALUE_TYPE.bool, value });
+export const flag = (value: boolean): NewValue => ({ type: VALUE_TYPE.bool, value });
 const flags = (value: boolean[]): NewValue => ({ type: VALUE_TYPE.bool, value });
 const counts = (value: number[]): NewValue => ({ type: VALUE_TYPE.uint32, value });
 

@@ -11,6 +11,7 @@ import type { SourceTensor } from "../weight_source.ts";
 import type { Config } from "./config.ts";
 import { type Cut, OUTER } from "./names.ts";
 import { asFloats, blocksOf, picked, reshaped, type Rows, rowsOf, stacked, turnedOver, withColumns } from "./rows.ts";
+import type { Layout } from "./types.ts";
 import type { SafeTensor } from "./safetensors.ts";
 
 /** Numbers of tensor types by their names in the folder. */
@@ -24,7 +25,8 @@ const pictures = /^(model\.)?(vision_tower|multi_modal_projector|visual|embed_vi
 const drafters = /^(model\.)?mtp(\.|_)/;
 
 /** Matrices that stay exact: routers, and the taps of short convolutions. */
-const exact = /\.(ffn_gate_inp|ffn_gate_inp_shexp|ssm_conv1d|shortconv\.conv)\.weight$/;
+const exact =
+  /^(position_embd|token_types)\.weight$|\.(ffn_gate_inp|ffn_gate_inp_shexp|ssm_conv1d|shortconv\.conv)\.weight$/;
 
 /** What a folder may have as a matrix of one row, and a file has as a vector. */
 const oneRow = /\.(ffn_gate_inp_shexp\.weight|exp_probs_b\.bias)$/;
@@ -52,7 +54,7 @@ export function mapTensors(
   config: Config,
 ): { readonly mapped: SourceTensor[]; readonly warnings: string[] } {
   const made = new Map<string, Made[]>();
-  const [unread, drafted]: [string[], string[]] = [[], []];
+  const [unread, drafted, omitted]: [string[], string[], string[]] = [[], [], []];
   const scales = new Map(tensors.filter(({ name }) => name.endsWith("_scales")).map((tensor) => [tensor.name, tensor]));
   for (const tensor of tensors) {
     const { name } = tensor;
@@ -66,6 +68,10 @@ export function mapTensors(
       drafted.push(name);
       continue;
     }
+    if (config.family.layout?.omitted?.names.test(ownName(tensor, config))) {
+      omitted.push(name);
+      continue;
+    }
     const place = placeOf(tensor, config);
     if (place === undefined && tensor.bytes === 0) continue;
     if (place === undefined) {
@@ -75,6 +81,7 @@ export function mapTensors(
     if (config.tied && place.into[0] === "output.weight") continue;
     for (const part of convert(tensor, place, config, scales)) put(made, part);
   }
+  const heads = config.family.layout?.omitted;
   const place = (name: string) => order(name, config.layers);
   const mapped = [...made.values()].map((parts) => joined(parts, config));
   return {
@@ -82,6 +89,7 @@ export function mapTensors(
     warnings: [
       ...leftOut(unread, "that read pictures", "the file is of the text part"),
       ...leftOut(drafted, "of extra prediction layers", "they take no part in what the model says"),
+      ...leftOut(omitted, heads?.what ?? "", heads?.why ?? ""),
     ],
   };
 }
@@ -110,16 +118,29 @@ function isDrafter(name: string, { layers }: Config): boolean {
   return drafters.test(name) || Number(/^model\.layers\.(\d{1,3})\./.exec(name)?.[1] ?? -1) >= layers;
 }
 
-/** Where it goes in a GGUF file; undefined where the architecture has no such tensor. */
-function placeOf(tensor: SafeTensor, { family, names, layers }: Config): Place | undefined {
+/** How most folders name their tensors. */
+const LAYOUT: Pick<Layout, "layer" | "outer"> = { layer: /^model\.layers\.(\d{1,3})\.(.+)$/, outer: OUTER };
+
+/** The name that a tensor has within its kind of model. */
+function ownName({ name }: SafeTensor, { family: { layout, textConfig } }: Config): string {
+  // Old folders have two other names for what a norm multiplies by and adds.
+  if (layout !== undefined) {
+    return name.replace(layout.before, "").replace(/\.gamma$/, ".weight").replace(/\.beta$/, ".bias");
+  }
   // The text part of a model that reads pictures, as older and newer folders have it.
-  const own = family.textConfig === undefined
-    ? tensor.name
-    : tensor.name.replace(/^language_model\.(?=model\.|lm_head\.)/, "").replace(/^model\.language_model\./, "model.");
+  return textConfig === undefined
+    ? name
+    : name.replace(/^language_model\.(?=model\.|lm_head\.)/, "").replace(/^model\.language_model\./, "model.");
+}
+
+/** Where it goes in a GGUF file; undefined where the architecture has no such tensor. */
+function placeOf(tensor: SafeTensor, config: Config): Place | undefined {
+  const { family: { layout = LAYOUT }, names, layers } = config;
+  const own = ownName(tensor, config);
   const [, base, kind] = /^(.*)\.(weight|bias)$/.exec(own) ?? [];
-  const outer = OUTER.get(base ?? "");
+  const outer = layout.outer.get(base ?? "");
   if (outer !== undefined) return { prefix: "", into: [`${outer}.${kind}`], expert: undefined };
-  const [, layer, part] = /^model\.layers\.(\d{1,3})\.(.+)$/.exec(own) ?? [];
+  const [, layer, part] = layout.layer.exec(own) ?? [];
   if (part === undefined || Number(layer) >= layers) return undefined;
   const number = /\.experts\.(\d{1,5})\./.exec(part)?.[1];
   const expert = number === undefined ? undefined : Number(number);
@@ -140,7 +161,8 @@ function convert(
 ): Made[] {
   const names = place.into.map((name) => place.prefix + name);
   const { rows: whole, slabs } = readable(tensor, place, config, scales);
-  const changed = withoutOne(permuted(tensor, names[0], whole, config), names[0], config);
+  const used = withoutUnused(whole, names[0], config);
+  const changed = withoutOne(permuted(tensor, names[0], used, config), names[0], config);
   const ordered = place.heads === undefined ? changed : headsInTurn(tensor, changed, place.heads, config);
   const shaped = place.as === undefined
     ? ordered
@@ -216,6 +238,12 @@ function withoutOne(rows: Rows, name: string, { family }: Config): Rows {
   if (name.endsWith(".ssm_a")) return asFloats(rows, (value) => -pow(Math.E, value));
   const isNorm = name.includes("norm") && !name.includes("ssm_norm");
   return family.normsLessOne && isNorm ? asFloats(rows, (value) => value + 1) : rows;
+}
+
+/** The table of positions without the rows that no token has. */
+function withoutUnused(rows: Rows, name: string, { unusedPositions }: Config): Rows {
+  if (name !== "position_embd.weight" || unusedPositions === 0) return rows;
+  return picked(rows, Math.max(1, rows.count - unusedPositions), (row) => row + unusedPositions);
 }
 
 /** The values of a group of heads. */

@@ -27,6 +27,18 @@ export interface Rule {
   readonly required?: true;
 }
 
+/** How the names of a folder's tensors are made, where not as most are. */
+export interface Layout {
+  /** What may stand before all names. */
+  readonly before: RegExp;
+  /** The number of a layer, and the rest of a name. */
+  readonly layer: RegExp;
+  /** The tensors of no layer. */
+  readonly outer: ReadonlyMap<string, string>;
+  /** Tensors that are left out, and what a user is told of them. */
+  readonly omitted?: { readonly names: RegExp; readonly what: string; readonly why: string };
+}
+
 /** What the tensors of an architecture are called and need. */
 export interface Family {
   /** `general.architecture`. */
@@ -35,6 +47,7 @@ export interface Family {
   readonly names: Names;
   /** The same without experts, where it is not. */
   readonly denseNames?: Names;
+  readonly layout?: Layout;
   /** Rows of q and k change their order: llama's files pair neighbours, the folder's halves. */
   readonly permuted?: true;
   /** The weights of norms are kept less 1 in the folder. */
@@ -57,6 +70,10 @@ export interface Family {
   readonly epsilon?: string;
   /** Norms subtract the mean. */
   readonly layerNorms?: true;
+  /** Nothing is rotated: positions are a table. */
+  readonly unrotated?: true;
+  /** The table of positions begins with rows up to and with this setting's, which no token has. */
+  readonly positionsFrom?: string;
   /** Heads are the embedding's length divided by their number, whatever `head_dim` says. */
   readonly evenHeads?: true;
   /** There is no dense feed-forward part. */

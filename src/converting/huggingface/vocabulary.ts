@@ -9,6 +9,7 @@ import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import type { NewValue } from "../../files/gguf/encode.ts";
 import { isObject, type JsonFile } from "./json.ts";
+import { setUnigram, setWordPiece, unigramEntries } from "./text_vocabulary.ts";
 import { flat, preTokenizerName } from "./pretokenizer.ts";
 
 /** Kinds of tokens, as GGUF numbers them. */
@@ -23,6 +24,8 @@ export interface VocabularyFiles {
   readonly config: JsonFile;
   /** What GGUF calls the family's pre-tokenizer, where others have the same one; `gemma4` is a kind of vocabulary. */
   readonly pre: string | undefined;
+  /** Types of tokens, of a model that reads whole texts. */
+  readonly types: number | undefined;
 }
 
 /** Tokens by id, with their kinds. */
@@ -37,20 +40,28 @@ export function readVocabulary(files: VocabularyFiles, size: number, allowUnknow
   const { tokenizer } = files;
   const model = tokenizer.object("model");
   const type = model?.text("type") ?? (model?.get("merges") === undefined ? "absent" : "BPE");
-  if (model === undefined || type !== "BPE") {
+  // Only models that read whole texts have these.
+  const expected = files.types === undefined ? ["BPE"] : ["BPE", "WordPiece", "Unigram"];
+  if (model === undefined || !expected.includes(type)) {
     throw new UnsupportedError(
-      `${files.path}: model.type is ${type}, which is not supported; expected BPE (what SentencePiece calls unigram is not read).`,
-      { what: "an unsupported kind of tokenizer", where: "model.type", expected: "BPE", got: type },
+      `${files.path}: model.type is ${type}, which is not supported; expected ${expected.join(", ")}.`,
+      { what: "an unsupported kind of tokenizer", where: "model.type", expected: expected.join(", "), got: type },
     );
   }
   const pieces = model.flag("byte_fallback", false);
   const tokens = readTokens(files, model, size, pieces);
-  const merges = readMerges(model);
+  const merges = type === "BPE" ? readMerges(model) : [];
   const metadata = new Map<string, NewValue>();
   const set = (key: string, value: NewValue) => metadata.set(`tokenizer.ggml.${key}`, value);
   const isRaw = pieces && files.pre === "gemma4";
-  set("model", { type: VALUE_TYPE.string, value: isRaw ? "gemma4" : pieces ? "llama" : "gpt2" });
-  if (isRaw) {
+  if (type === "BPE") set("model", { type: VALUE_TYPE.string, value: isRaw ? "gemma4" : pieces ? "llama" : "gpt2" });
+  let texts = tokens.texts;
+  if (type === "WordPiece") {
+    const isSpecial = (id: number) => tokens.kinds[id] !== KIND.normal;
+    texts = setWordPiece(files, model, tokens.texts, isSpecial, set);
+  } else if (type === "Unigram") {
+    setUnigram(files, model, size, set);
+  } else if (isRaw) {
     if (beginsWithSpace(files)) throw unsupported(files.path, "normalizer", "Prepend", "no space before a text");
     set("merges", { type: VALUE_TYPE.string, value: joinedPairs(merges) });
   } else if (pieces) {
@@ -64,9 +75,13 @@ export function readVocabulary(files: VocabularyFiles, size: number, allowUnknow
     set("pre", { type: VALUE_TYPE.string, value: pre });
     set("merges", { type: VALUE_TYPE.string, value: joinedPairs(merges) });
   }
-  set("tokens", { type: VALUE_TYPE.string, value: tokens.texts });
+  set("tokens", { type: VALUE_TYPE.string, value: texts });
   set("token_type", { type: VALUE_TYPE.int32, value: tokens.kinds });
   setSpecial(files, tokens, set);
+  if (files.types !== undefined) {
+    setAroundPairs(files, tokens, set);
+    set("token_type_count", { type: VALUE_TYPE.uint32, value: files.types });
+  }
   setTemplates(files, metadata);
   return metadata;
 }
@@ -99,9 +114,9 @@ function readTokens({ tokenizer }: VocabularyFiles, model: JsonFile, size: numbe
     added.filter(({ id }) => Number.isSafeInteger(id) && Number(id) >= size).map(({ content, id }) => [content, id]),
   );
   const isBeyond = (text: unknown, id: unknown) => beyond.has(text) && beyond.get(text) === id;
-  const vocabulary = model.object("vocab");
+  const vocabulary = model.text("type") === "Unigram" ? unigramEntries(model) : model.object("vocab")?.entries();
   if (vocabulary === undefined) throw model.wrong("vocab", "an object of tokens and their ids");
-  for (const [text, id] of vocabulary.entries()) {
+  for (const [text, id] of vocabulary) {
     if (isBeyond(text, id)) continue;
     const isByte = pieces && /^<0x[0-9A-Fa-f]{2}>$/.test(text);
     put(text, id, isByte ? KIND.byte : KIND.normal, model, "vocab");
@@ -110,8 +125,12 @@ function readTokens({ tokenizer }: VocabularyFiles, model: JsonFile, size: numbe
     if (isBeyond(content, id)) continue;
     put(content, id, special === true ? KIND.control : KIND.userDefined, tokenizer, "added_tokens");
   }
-  const unknown = model.text("unk_token");
-  if (unknown !== undefined && ids.has(unknown)) kinds[ids.get(unknown) as number] = KIND.unknown;
+  const unknown = model.text("type") === "Unigram"
+    ? texts[model.count("unk_id", { least: 0 })]
+    : model.text("unk_token");
+  if (model.text("type") !== "WordPiece" && unknown !== undefined && ids.has(unknown)) {
+    kinds[ids.get(unknown) as number] = KIND.unknown;
+  }
   for (let id = 0; id < size; id++) texts[id] ??= `[PAD${id}]`;
   return { texts, kinds, ids };
 }
@@ -184,7 +203,10 @@ function setSpecial(files: VocabularyFiles, { ids, texts }: Tokens, set: (key: s
   const put = (key: string, id: number | undefined) => {
     if (id !== undefined) set(`${key}_token_id`, { type: VALUE_TYPE.uint32, value: id });
   };
-  const [bos, eos] = [idOf("bos"), idOf("eos")];
+  // What BERT begins and ends a text with has names of its own.
+  const [bos, eos] = files.types === undefined
+    ? [idOf("bos"), idOf("eos")]
+    : [idOf("cls") ?? idOf("bos"), idOf("sep") ?? idOf("eos")];
   put("bos", bos);
   put("eos", eos);
   put("unknown", idOf("unk"));
@@ -203,6 +225,26 @@ function setSpecial(files: VocabularyFiles, { ids, texts }: Tokens, set: (key: s
   says("add_eos_token", eos, eos !== undefined && around.behind.includes(texts[eos]));
 }
 
+/** Tokens that models of whole texts have else, and whether two stand between the texts of a pair. */
+function setAroundPairs({ tokenizerConfig, tokenizer }: VocabularyFiles, { ids }: Tokens, set: Set): void {
+  const names = [["seperator", "sep"], ["cls", "cls"], ["mask", "mask"]] as const; // the first is spelled so in files
+  for (const [key, name] of names) {
+    const named = tokenizerConfig?.get(`${name}_token`);
+    const text = isObject(named) ? named.content : named;
+    const id = typeof text === "string" ? ids.get(text) : undefined;
+    if (id !== undefined) set(`${key}_token_id`, { type: VALUE_TYPE.uint32, value: id });
+  }
+  const isDoubled = flat(tokenizer.get("post_processor")).some(({ type, pair }) => {
+    if (type === "RobertaProcessing") return true;
+    const steps = Array.isArray(pair) ? pair.map((step) => isObject(step) && isObject(step.SpecialToken)) : [];
+    const second = steps.lastIndexOf(false);
+    return second >= 2 && steps[second - 1] === true && steps[second - 2] === true;
+  });
+  set("add_sep_token", { type: VALUE_TYPE.bool, value: isDoubled });
+}
+
+type Set = (key: string, value: NewValue) => void;
+
 /** One id or several, checked. */
 function idsUnder(file: JsonFile, key: string, size: number): number[] {
   const value = file.get(key);
@@ -217,6 +259,11 @@ function idsUnder(file: JsonFile, key: string, size: number): number[] {
 function aroundTexts(tokenizer: JsonFile): { before: string[]; behind: string[] } {
   const around = { before: [] as string[], behind: [] as string[] };
   for (const step of flat(tokenizer.get("post_processor"))) {
+    if (step.type === "BertProcessing" || step.type === "RobertaProcessing") {
+      const [cls, sep] = [step.cls, step.sep].map((token) => Array.isArray(token) ? token[0] : undefined);
+      if (typeof cls === "string") around.before.push(cls);
+      if (typeof sep === "string") around.behind.push(sep);
+    }
     if (step.type !== "TemplateProcessing" || !Array.isArray(step.single)) continue;
     let list = around.before;
     for (const part of step.single) {

@@ -1,0 +1,68 @@
+/**
+ * What a folder says beside the model of how a text's vector is made: `modules.json` of sentence-transformers. A step that a file has
+ * no place for is refused by name.
+ *
+ * @module
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+import type { NewValue } from "../../files/gguf/encode.ts";
+import { isObject, JsonFile } from "./json.ts";
+import { u32 } from "./own_keys.ts";
+
+const modulesName = "modules.json";
+const jsonMost = 1 << 20;
+
+/** Numbers of poolings by their names in the folder. */
+const POOLINGS: ReadonlyMap<string, number> = new Map([["mean", 1], ["cls", 2], ["lasttoken", 3]]);
+/** The same where each has a key of its own. */
+const keyOf = (name: string) => name === "mean" ? "pooling_mode_mean_tokens" : `pooling_mode_${name}${suffix(name)}`;
+const suffix = (name: string) => name === "cls" ? "_token" : "";
+const others = ["max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens"].map((name) => `pooling_mode_${name}`);
+/** Steps that need no place: the model itself, and the length of 1, which callers ask for. */
+const silent = /\.(Transformer|Normalize)$/;
+
+/** The pooling of a folder, where it names one; and what a user should know. */
+export function poolingOf(path: string): { readonly pooling?: NewValue; readonly warnings: string[] } {
+  const file = join(path, modulesName);
+  if (!existsSync(file)) return { warnings: [] };
+  const modules = readModules(file);
+  const foreign = modules.find(({ type }) => !silent.test(type) && !type.endsWith(".Pooling"));
+  if (foreign !== undefined) throw unsupported(file, foreign.type, "Transformer, Pooling, Normalize");
+  const pooling = modules.find(({ type }) => type.endsWith(".Pooling"));
+  if (pooling === undefined) return { warnings: [] };
+  const config = JsonFile.read(join(path, pooling.path, "config.json"), jsonMost);
+  if (config === undefined) {
+    const missing = join(path, pooling.path, "config.json");
+    return {
+      warnings: [`${missing} is missing, which ${modulesName} names: the file will not say how a vector is pooled.`],
+    };
+  }
+  const named = config.text("pooling_mode");
+  const chosen = named === undefined ? [...POOLINGS.keys()].filter((name) => config.flag(keyOf(name), false)) : [named];
+  const found = POOLINGS.get(chosen[0] ?? "");
+  const [other] = others.filter((key) => config.flag(key, false));
+  if (found === undefined || chosen.length > 1 || other !== undefined) {
+    throw unsupported(join(path, pooling.path), other ?? chosen.join(" and "), "one of mean, cls, lasttoken");
+  }
+  return { pooling: u32(found), warnings: [] };
+}
+
+/** The steps; their folders are beside the file, whatever they say. */
+function readModules(file: string): { readonly type: string; readonly path: string }[] {
+  const list: unknown = JSON.parse(readFileSync(file, "utf8").slice(0, jsonMost));
+  const isModule = (one: unknown): one is { readonly type: string; readonly path: string } =>
+    isObject(one) && typeof one.type === "string" && typeof one.path === "string" && /^[\w.-]*$/.test(one.path);
+  if (Array.isArray(list) && list.every(isModule)) return list;
+  throw new ModelFormatError(`${file}: it is damaged; expected an array of { type, path }`, { field: modulesName });
+}
+
+function unsupported(file: string, got: string, expected: string): UnsupportedError {
+  return new UnsupportedError(`${file}: ${got} is not supported; expected ${expected}.`, {
+    what: "an unsupported way to a vector",
+    where: file,
+    expected,
+    got,
+  });
+}
