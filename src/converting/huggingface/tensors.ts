@@ -9,9 +9,9 @@ import { LightGPTError, ModelFormatError, UnsupportedError } from "../../../ffi/
 import { pow } from "../../model/architectures/elementary.ts";
 import type { SourceTensor } from "../weight_source.ts";
 import type { Config } from "./config.ts";
-import { type Cut, OUTER } from "./names.ts";
+import { LAYOUT, ownName } from "./layout.ts";
+import type { Cut } from "./names.ts";
 import { asFloats, blocksOf, picked, reshaped, type Rows, rowsOf, stacked, turnedOver, withColumns } from "./rows.ts";
-import type { Layout } from "./types.ts";
 import type { SafeTensor } from "./safetensors.ts";
 
 /** Numbers of tensor types by their names in the folder. */
@@ -116,21 +116,6 @@ function order(name: string, layers: number): number {
 
 function isDrafter(name: string, { layers }: Config): boolean {
   return drafters.test(name) || Number(/^model\.layers\.(\d{1,3})\./.exec(name)?.[1] ?? -1) >= layers;
-}
-
-/** How most folders name their tensors. */
-const LAYOUT: Pick<Layout, "layer" | "outer"> = { layer: /^model\.layers\.(\d{1,3})\.(.+)$/, outer: OUTER };
-
-/** The name that a tensor has within its kind of model. */
-function ownName({ name }: SafeTensor, { family: { layout, textConfig } }: Config): string {
-  // Old folders have two other names for what a norm multiplies by and adds.
-  if (layout !== undefined) {
-    return name.replace(layout.before, "").replace(/\.gamma$/, ".weight").replace(/\.beta$/, ".bias");
-  }
-  // The text part of a model that reads pictures, as older and newer folders have it.
-  return textConfig === undefined
-    ? name
-    : name.replace(/^language_model\.(?=model\.|lm_head\.)/, "").replace(/^model\.language_model\./, "model.");
 }
 
 /** Where it goes in a GGUF file; undefined where the architecture has no such tensor. */
