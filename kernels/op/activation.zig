@@ -55,7 +55,7 @@ fn plainGeluErf(x: F, _: F) F {
     return geluErf(x);
 }
 
-/// NaN stays NaN where the two are the same.
+/// Where gate and input are the same, as in relu^2, NaN stays NaN: 0 * NaN.
 fn reluGate(gate: F, up: F) F {
     return @select(f32, gate > splat(0), gate, splat(0)) * up;
 }

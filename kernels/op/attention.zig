@@ -56,7 +56,7 @@ pub fn attention(args: *const Attention, kv_head: u32, begin: u32, end: u32) cal
     }
 }
 
-/// Runs a panel, which has a frame of its own; returns how many queries it took.
+/// Runs a panel in a stack frame of its own; returns how many queries it took.
 noinline fn panel(args: *const Attention, kv_head: usize, query: usize, query_end: usize) usize {
     var many: Panel = undefined;
     const taken = many.take(args, kv_head, query, query_end);
@@ -86,7 +86,7 @@ pub fn attentionMerge(args: *const Attention, head: u32, token: u32, block_begin
     total.finish(args, token, head);
 }
 
-/// What a query has so far. Sum 0 means nothing: the sum of a visible block is at least 1.
+/// What is known of a query so far. Sum 0: it has met no visible block, for the sum of one is at least 1.
 const State = struct {
     max: f32 = 0,
     sum: f32 = 0,
@@ -114,7 +114,7 @@ const State = struct {
         simd.storePart(state.vector + d, n - d, simd.fma(own, a, simd.loadPart(vector + d, n - d, 0) * b));
     }
 
-    /// Joins maximum and sum of what comes next; returns what the vector so far and the next one are multiplied by.
+    /// Joins the maximum and the sum of the next block; returns two factors: that of the vector so far, and that of the block's.
     fn weigh(state: *State, max: f32, sum: f32) [2]f32 {
         const greater = @max(state.max, max);
         var exponents: [16]f32 = @splat(0);
@@ -142,7 +142,7 @@ const Block = struct {
     type: level_table.KvType,
     keys: [groups_max]kv.Part,
     rows: [groups_max]kv.Part,
-    /// What comes after the rows: the next block's keys.
+    /// The keys of the next block, which lie behind these rows.
     ahead: [groups_max][*]const u8,
 
     /// Finds the groups [begin, end) of block `index` where they are stored.
@@ -219,7 +219,7 @@ const Tile = struct {
         tile.finish(&states);
     }
 
-    /// Begins with nothing: `states` have their vectors in `total`, a block gives its own to `vectors`.
+    /// Begins before the first block: `states` keep their vectors in `total`, each block writes its own to `vectors`.
     fn start(tile: *Tile, states: *[width_max]State, total: [*]f32, vectors: [*]f32) void {
         for (states[0..tile.width], 0..) |*state, i| state.* = .{ .vector = total + i * tile.args.kv.v_dim };
         tile.vectors = vectors;
@@ -261,7 +261,7 @@ const Tile = struct {
         }
     }
 
-    /// One block for every query, `found` or where it is stored; sum 0 where a query sees nothing of it.
+    /// One block for every query, read from `found` or from its page; a query that sees none of it gets sum 0.
     fn attend(tile: *Tile, index: usize, found: ?*const Block) void {
         var stored: Block = undefined;
         const origin = index * block_positions;
@@ -327,7 +327,7 @@ const Tile = struct {
         const max = simd.treeMax(most);
         var sum = simd.splat(0);
         for (begin..end) |g| {
-            // Where the query sees nothing, exp(-inf) adds 0.
+            // A position that the query does not see has score -inf, and exp(-inf) adds 0.
             const p = math.exp(simd.load(scores[g * 16 ..].ptr) - simd.splat(max));
             simd.store(scores[g * 16 ..].ptr, p);
             sum += p;
@@ -345,7 +345,7 @@ const Tile = struct {
         return simd.fma(simd.splat(-slope), distance, score);
     }
 
-    /// p·v. What all queries see goes through the tile; the ends, where they differ, one query at a time.
+    /// p·v. Positions that all queries see go through the tile; the ends, where queries differ, are added one query at a time.
     fn gather(tile: *Tile) void {
         const width = tile.width;
         const n = tile.args.kv.v_dim;
@@ -407,7 +407,7 @@ const Tile = struct {
         };
     }
 
-    /// The positions [from, to) of the block, and their weights and the vectors of the queries that see them.
+    /// The positions [from, to) of the block, their weights, and the vectors of the queries that see these positions.
     const Seen = struct { p: [*]const Scores, out: [*]f32, stride: usize, v_dim: usize, from: usize, to: usize };
 
     /// p·v of what `count` queries see, for `share` vectors of columns from `d` of `v_dim` on; share 0: the last few columns,
@@ -463,7 +463,7 @@ const Tile = struct {
     }
 };
 
-/// Tiles of a prompt that go over the blocks together: what is stored of a block is widened once for all of them.
+/// Tiles of a prompt that go over the blocks together, so that a stored block is widened once for all of them.
 const Panel = struct {
     const tiles_max = 8;
     const dim_max = 256;
@@ -514,7 +514,7 @@ const Panel = struct {
         for (tiles, many.states[0..tiles.len]) |*tile, *states| tile.finish(states);
     }
 
-    /// Widens what the sequence has of a block.
+    /// Widens the positions of a block that the sequence has.
     fn widen(many: *Panel, index: usize) void {
         const args = many.args;
         const end: usize = args.position + args.tokens;

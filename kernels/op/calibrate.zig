@@ -1,4 +1,4 @@
-//! Error-compensated rounding, and the sums of activations that it goes by.
+//! Error-compensated rounding, which weighs errors by sums of activations.
 //!
 //! What rounding a row w to v costs the product with inputs x is (w - v) H (w - v)', H the sum of x x'. With
 //! H = R R', R upper triangular, that is a sum over columns of r_kk^2 (t_k - v_k)^2, where t_k = w_k + (the errors of the
@@ -21,13 +21,13 @@ const F = simd.F;
 const lanes = level_table.lanes;
 /// Columns of a panel: `factor` and `sums` lie panel after panel, each as rows of so many floats.
 const panel = level_table.calibrate_panel;
-/// Columns that are summed together: as many registers as leave some for what is multiplied.
+/// Columns that are summed together: their sums leave some registers for the factors.
 const together = if (isa.register_lanes == 16) 16 else 4;
 const elements_max = 256;
 /// Sweeps over a row after it is rounded, and turns of levels and scales in a block at each.
 const sweeps = 4;
 const turns = 3;
-/// Half floats of a scale that are tried in either direction, and how many may fail in a row.
+/// Half floats that are tried in either direction from a scale, and after how many failures in a row the search ends.
 const scale_steps = 12;
 const scale_misses = 4;
 
@@ -40,7 +40,7 @@ inline fn each(values: *Values) *[elements_max][lanes]f32 {
     return @ptrCast(values);
 }
 
-/// What a format is to the code below, which is there once for all of them.
+/// What the code below needs of a format; the code is compiled once for all formats.
 const Codec = struct {
     elements: u32,
     block_bytes: u32,
@@ -88,10 +88,10 @@ pub fn of(comptime T: type) @FieldType(level_table.Encoder, "calibrate") {
 const Rows = struct {
     codec: *const Codec,
     args: *const level_table.Calibrate,
-    /// The weights of each column, and then their errors.
+    /// The weights of each column; rounding replaces them by their errors.
     errors: [*]F,
     first: usize,
-    /// At most `lanes`. What other lanes hold is finite and read by nothing.
+    /// At most `lanes`. The other lanes hold finite numbers that nothing reads.
     count: u32,
 
     /// Returns `count`, or the first row that the format cannot hold. The values become the errors.
@@ -164,7 +164,7 @@ const Rows = struct {
         }
     }
 
-    /// Where a block's levels lie: the values of its lowest codes, and what a code adds.
+    /// The levels of a block: the value of the lowest code, and the step from a code to the next.
     const Ladder = struct {
         low: Values,
         step: Values,
@@ -204,7 +204,7 @@ const Rows = struct {
         return (inside + simd.splat(0x1.8p23)) - simd.splat(0x1.8p23); // to nearest even
     }
 
-    /// Levels of a block, what weights lack of them, and what that costs.
+    /// Levels of a block, the differences of the weights from them, and the error that they cost.
     const Choice = struct { levels: Values, left: Values, cost: F };
 
     /// A block of all rows: the scales, then the levels, each making up for those before it. Returns how many rows come before one
@@ -341,7 +341,7 @@ const Rows = struct {
                 const curvature = simd.splat(rows.at(rows.args.sums, b * elements + k, b * elements + k)[0]);
                 const wanted = levels[k] + slopes[k] / (curvature * ladder.step[k]);
                 const code = rows.nearest(wanted);
-                // NaN is not far.
+                // A NaN counts as near: the comparison is false.
                 const moved = both(@abs(wanted - levels[k]) > simd.splat(0.5), code != levels[k]);
                 if (!@reduce(.Or, moved)) continue;
                 const more = @select(f32, moved, (code - levels[k]) * ladder.step[k], simd.splat(0));

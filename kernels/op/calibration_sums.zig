@@ -9,7 +9,7 @@ const simd = @import("../level/simd.zig");
 const simd_lanes = level_table.lanes;
 const D = @Vector(8, f64);
 
-/// A tile of sums, rows by vectors of columns: sixteen registers of AVX-512; of others eight, which leaves some for what is multiplied.
+/// A tile of sums, rows by vectors of columns: sixteen registers of AVX-512, eight of other levels. The rest hold the factors.
 const tile_rows = if (isa.register_lanes == 16) 8 else 4;
 const tile_vectors = if (isa.register_lanes == 16) 2 else 1;
 /// Tokens and rows of x that stay in the first cache (16 KB) while tiles are made of them.
@@ -17,7 +17,7 @@ const gram_tokens = 64;
 const gram_rows = 64;
 
 /// Adds the products of some tokens' rows: out[i * cols + j] += sum of x[t][i] * y[t][j], for i in [begin, end). Of x with itself
-/// only what lies right of the diagonal is sure to be there: the other half is the same.
+/// only the half right of the diagonal is filled for certain: the other half equals it.
 pub fn gram(args: *const level_table.Gram, begin: u32, end: u32) callconv(.c) void {
     const x, const y, const tokens, const cols, const out = .{ args.x, args.y, args.tokens, args.cols, args.out };
     const whole = cols - cols % simd_lanes;
@@ -30,7 +30,7 @@ pub fn gram(args: *const level_table.Gram, begin: u32, end: u32) callconv(.c) vo
         while (column + wide <= whole) : (column += wide) gramPanel(tile_vectors, args, row, rows, column);
         while (column < whole) : (column += simd_lanes) gramPanel(1, args, row, rows, column);
     }
-    // What fills no tile: columns of no format have these.
+    // Columns that fill no tile; no format has such a number of columns.
     for (begin..end) |i| for (if (i < tiled) whole else 0..cols) |j| {
         var sum: f32 = 0;
         for (0..tokens) |t| sum = simd.fma(x[t * args.x_cols + i], y[t * cols + j], sum);
@@ -49,7 +49,7 @@ fn gramPanel(comptime vectors: u32, args: *const level_table.Gram, row: u32, row
     var first: usize = 0;
     while (first < tokens) : (first += gram_tokens) {
         const count = @min(gram_tokens, tokens - first);
-        // In one place: rows of y lie a multiple of the page's length apart, and would fall into the same lines of the cache.
+        // Copied side by side: rows of y lie a multiple of the page's length apart, so they would share lines of the cache.
         for (panel[0..count], first..) |*row_of, t| inline for (row_of, 0..) |*vector, v| {
             vector.* = simd.load(@alignCast(y + t * cols + v * simd_lanes));
         };
@@ -78,8 +78,8 @@ inline fn gramTile(comptime vectors: u32, x: [*]const f32, cols: u32, panel: []c
 /// Rows and columns of a tile of the factor.
 const factor_tile = if (isa.register_lanes == 16) 4 else 2;
 
-/// Takes from rows [begin, end) of a matrix, in columns [first, last) of it, what the columns from `last` on give, which are done:
-/// r[i][k] -= the sum over j >= last of r[i][j] * r[k][j]. What lies left of the diagonal is of no use then.
+/// Subtracts from rows [begin, end) of a matrix, in columns [first, last), the products with the columns from `last` on, which are done:
+/// r[i][k] -= the sum over j >= last of r[i][j] * r[k][j]. The numbers left of the diagonal are not used after that.
 pub fn factorUpdate(r: [*]f64, n: u32, columns: level_table.FactorColumns, begin: u32, end: u32) callconv(.c) void {
     var i = begin;
     while (i < end) : (i += factor_tile) {
@@ -119,7 +119,7 @@ inline fn vectorAt(r: [*]f64, n: u32, row: usize, column: usize) *align(8) const
     return @ptrCast(r + row * n + column);
 }
 
-/// Columns [first, last) of R in rows [begin, end) above them, where all that lies right of them was taken, and the rows
+/// Columns [first, last) of R in rows [begin, end) above them, after the columns right of them were subtracted, and the rows
 /// [first, last) are done; r[k][k] holds 1 / r_kk.
 pub fn factorRows(r: [*]f64, n: u32, columns: level_table.FactorColumns, begin: u32, end: u32) callconv(.c) void {
     for (begin..end) |i| {

@@ -1,5 +1,5 @@
-//! The gated delta rule of one head: a square matrix M that decays with each token and takes up what the token's key does not yet
-//! give of its value (docs/design/contract.md, "States").
+//! The gated delta rule of one head. A square matrix M decays with each token; then it learns the part of the token's value that it
+//! does not yet return for the token's key (docs/design/contract.md, "States").
 //!
 //!   m = decay * M;  d = beta * (v - k m);  M = m + k d;  o = (q M) / sqrt(size)
 //!
@@ -34,7 +34,7 @@ pub fn deltaRule(args: *const level_table.DeltaRule) callconv(.c) u32 {
         const step = math.softplus(splat(args.alpha[at] + args.step_bias));
         const decay = math.exp(splat(args.rate) * step);
         const beta = splat(1.0) / (splat(1.0) + math.exp(splat(-args.beta[at])));
-        // What is not finite is not 0 when it is taken from itself.
+        // x - x is 0 for finite x alone: one comparison finds infinity and NaN.
         const rest = (step - step) + (decay - decay) + (beta - beta);
         if (rest[0] != 0) bad = 1;
         args.alpha[at] = decay[0];

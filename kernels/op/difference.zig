@@ -55,7 +55,7 @@ const Sums = struct {
     }
 };
 
-/// NaN is more than all else, and stays.
+/// NaN is greater than every number, and stays.
 inline fn isMore(a: D, b: D) @Vector(lanes, bool) {
     const both = @Vector(lanes, bool);
     return @select(bool, a > b, @as(both, @splat(true)), a != a);

@@ -70,7 +70,7 @@ pub inline fn load(comptime kind: level_table.KvType, p: [*]const Element(kind))
     };
 }
 
-/// The first `n` (less than 16) of them, then zeros; nothing past them is read.
+/// The first `n` (less than 16) of them, then zeros; memory behind them is not read.
 pub inline fn loadPart(comptime kind: level_table.KvType, p: [*]const Element(kind), n: usize) F {
     var lanes: [16]Element(kind) = @splat(0);
     for (0..n) |i| lanes[i] = p[i];
@@ -124,7 +124,7 @@ fn scatter(comptime kind: level_table.KvType, x: [*]const f32, n: usize, out: [*
 }
 
 /// One block of 32 to every `stride`-th element; returns its scale. A block below 2^-100 is all zero. One that is not
-/// finite gets the scale NaN, so that every reader meets it.
+/// finite gets the scale NaN, so that each product with it is NaN.
 fn quantize(x: [*]const f32, out: [*]i8, comptime stride: usize) u16 {
     const low = simd.load(x);
     const high = simd.load(x + 16);

@@ -1,5 +1,5 @@
-//! Mamba-2 of one head: each of its channels keeps a row of states, which decay by what the token's time step says and take up the
-//! channel's input, weighed by the row b; the row c reads them (docs/design/contract.md, "States").
+//! Mamba-2 of one head: each channel keeps a row of states. A token's time step sets by how much they decay; then the channel's
+//! input is added, weighed by the row b, and the row c reads them (docs/design/contract.md, "States").
 //!
 //!   m = fma(b, step * x, decay * m);  y = c m + through * x
 //!
@@ -20,7 +20,7 @@ pub fn mamba2(args: *const level_table.Mamba2) callconv(.c) u32 {
         const at = token * args.stride;
         const step = math.softplus(splat(args.step[at] + args.step_bias));
         const decay = math.exp(splat(args.rate) * step);
-        // What is not finite is not 0 when it is taken from itself.
+        // x - x is 0 for finite x alone: one comparison finds infinity and NaN.
         const rest = (step - step) + (decay - decay);
         if (rest[0] != 0) bad = 1;
         args.step[at] = step[0];

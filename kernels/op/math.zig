@@ -32,7 +32,7 @@ pub fn exp(x: F) F {
     return reduced.factor * powerOfTwo(half) * powerOfTwo(reduced.exponent -% half);
 }
 
-/// `exp` for weights of a choice: the same bits from x = -60 to 0, and below that e^-60, which weighs nothing as well.
+/// `exp` for the weights of a choice: the same bits from x = -60 to 0; below that e^-60, whose weight is 0 as well.
 pub inline fn expBelow(x: F) F {
     // Without fused multiply-add it is long, and called from many places.
     return if (isa.has_fma) expNear(x) else @call(.never_inline, expNear, .{x});
@@ -136,7 +136,7 @@ pub fn log(x: F) F {
 /// ln(1 + e^x), about x where x is large and e^x where it is far below 0.
 pub fn softplus(x: F) F {
     const y = exp(-abs(x));
-    // ln(1 + y) by the logarithm of the rounded sum, made good for what the rounding took.
+    // ln(1 + y) by the logarithm of the rounded sum, corrected by the error of the rounding.
     const sum = splat(1.0) + y;
     const taken = sum - splat(1.0);
     const logarithm = @select(f32, taken == splat(0.0), y, log(sum) * (y / taken));

@@ -1,5 +1,5 @@
-//! What happens to whole vectors: norms by root mean square or by deviation, sum of two, product with a number, sum with such a
-//! product.
+//! Operations on whole vectors: norms by root mean square or by deviation, the sum of two vectors, the product with a number, and
+//! the sum with such a product.
 //!
 //! Norms add in a fixed order (docs/design/contract.md, "Reductions"): lane k mod 16 takes element k, a short end is filled with zeros, then the
 //! tree. Everything else works on each element alone.

@@ -34,7 +34,7 @@ fn Staged(comptime elements: u32) type {
     };
 }
 
-/// What a format makes of up to sixteen blocks of finite values: how many come before the first that it cannot hold.
+/// Encodes up to sixteen blocks of finite values; returns how many come before the first that the format cannot hold.
 fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     if (format.features(F).rounding == .sub_blocks) return k.encode(F, rounding, values, importance, blocks, count);
     const elements = F.block_elements;
@@ -132,7 +132,7 @@ fn Encoder(comptime F: type, comptime plain: bool) type {
             if (words) |list| for (0..elements / 32) |word| {
                 list[word] = 0;
             };
-            // A block that is not finite has no reach; it is refused later.
+            // A block that is not finite has no mean and no deviation here; it is refused later.
             if (!std.math.isFinite(reach)) return;
             var low: f32 = std.math.inf(f32);
             var high: f32 = -std.math.inf(f32);

@@ -3,8 +3,8 @@
 //!
 //! First every sub-block's own best scale is searched for. Then half floats are tried under which the greatest of these
 //! becomes one of the largest integers; for each, a sub-block takes the integers near its own scale that leave it the
-//! least error, and the half floats are fitted to what came out, by least squares, and tried again. What is kept is
-//! what leaves the least error as stored. `nearest` takes fewer turns of the same.
+//! least error, and the half floats are fitted to these integers by least squares, and tried again. The choice with the least
+//! error as stored is kept. `nearest` takes fewer turns of the same.
 
 const level_table = @import("../level/level_table.zig");
 const format = @import("../formats/format.zig");
@@ -60,7 +60,7 @@ fn Super(comptime F: type) type {
                 var least = lanes.x[0];
                 for (lanes.x) |x| least = @min(least, x);
                 minimumTurns(lanes, effort, best, 1);
-                // Where everything lies above zero, so may what is added.
+                // Where all values lie above zero, the minimum may lie above zero, too.
                 if (@reduce(.Min, least) > 0) minimumTurns(lanes, effort, best, -1);
             } else {
                 const own = lanes.symmetric(G, true).d;
@@ -69,7 +69,7 @@ fn Super(comptime F: type) type {
                     const d = @as([subs]f32, own)[j];
                     if (@abs(d) > @abs(greatest)) greatest = d;
                 }
-                // Values that fit the levels all but exactly leave only what the half float rounds: more of those are tried.
+                // Values that fit the levels almost exactly leave only the rounding of the half float as error: more half floats are tried.
                 const energy = total(lanes.errorIn(G, .{ .d = zero, .m = zero }));
                 for (0..if (effort.tops > 1) tops_exact else effort.tops) |turn| {
                     if (turn >= effort.tops and !(best.total < energy * 1e-5)) break;
@@ -103,7 +103,7 @@ fn Super(comptime F: type) type {
             for (0..effort.fits + 1) |_| {
                 const found = settle(lanes, halves, scales, minima) orelse return;
                 if (found.total < best.total) best.* = found;
-                // The next turn begins with what the sub-blocks have now.
+                // The next turn begins with the present integers of the sub-blocks.
                 scales = @as(V, @splat(found.d)) * found.scales;
                 minima = @as(V, @splat(found.dmin)) * found.minima;
                 halves = fit(lanes, found) orelse return;
@@ -203,7 +203,7 @@ fn Super(comptime F: type) type {
             return representable(lanes, stored);
         }
 
-        /// Whether something was kept of values that are too large for any half float.
+        /// False where no choice was kept: the values are too large for every half float.
         fn representable(lanes: *const Lanes, stored: Stored) bool {
             if (stored.d != 0 or stored.dmin != 0) return true;
             var most = zero;

@@ -16,8 +16,8 @@ const isa = @import("../level/isa.zig");
 /// Turns of levels and scale after the search.
 const refinements = 4;
 
-/// Blocks that are searched side by side: some registers of them, so that not every addition waits for the one before. On
-/// x86 with neither AVX2 nor more, bytes count.
+/// Blocks that are searched side by side: several registers of them, so that an addition need not wait for the one before. On
+/// x86 without AVX2 one register, for a smaller library.
 pub const lanes_most = if (builtin.cpu.arch == .x86_64 and isa.register_lanes == 4) 4 else 16;
 
 /// Encodes `count` blocks of finite values, at most `lanes_most`; returns how many come before the first whose scale is not
@@ -78,7 +78,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             if (self.weighted) self.evenWhereNothingCounts();
         }
 
-        /// Where no column counts, all count the same; weights are brought near 1 so that squares stay in range.
+        /// Where every importance is 0, all columns count the same; weights are brought near 1 so that squares stay in range.
         fn evenWhereNothingCounts(self: *Self) void {
             var most = zero;
             for (self.w) |w| most = @max(most, w);
@@ -229,7 +229,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             var least = self.errorIn(G, best);
             for (candidates[1..]) |d| {
                 const e = self.errorIn(G, .{ .d = d, .m = zero });
-                // A scale that is not finite leaves NaN, which is not less.
+                // A scale that is not finite leaves a NaN error: the comparison is false.
                 const better = e < least;
                 least = @select(f32, better, e, least);
                 best.d = @select(f32, better, d, best.d);
@@ -350,7 +350,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             return if (sign > 0) @min(m, zero) else @max(m, zero);
         }
 
-        /// A line, and the error that it leaves, less what no line changes.
+        /// A line, and the error that it leaves, less the part that is the same for every line.
         const Costing = struct { scale: Scale, cost: V };
 
         /// Takes the line that fits the levels of `start` among those whose minimum is on its side, if that is better.

@@ -29,7 +29,7 @@ pub fn sample(sampling: *const level_table.Sampling, logits: [*]const f32, vocab
     }
     const raw: Normalizer = if (sampling.logprobs > 0) .init(&list) else undefined;
     if (sampling.logprobs > 1) raw.likeliest(list, workspace, sampling.logprobs - 1, sampled);
-    // Looking for the likeliest used the workspace, but the maxima of columns are still there.
+    // The search for the likeliest used the workspace, but the maxima of columns are still there.
     if (sampling.mask != null or sampling.bias_len > 0) {
         if (sampling.bias_len > 0) edits.bias(&list, workspace, sampling.bias[0..sampling.bias_len]);
         if (sampling.mask) |bits| edits.mask(&list, workspace, bits);
@@ -66,8 +66,8 @@ pub fn sample(sampling: *const level_table.Sampling, logits: [*]const f32, vocab
     return .ok;
 }
 
-/// Whether all that is left comes to the greatest logit: cuts that always keep it, and temperature 0. Then no cut is
-/// run. Not while a whole vocabulary has yet to be penalized, nor where the greatest may be taken out.
+/// Whether the remaining steps can only choose the greatest logit: cuts that always keep it, and temperature 0. Then no cut is
+/// run. False while penalties of the whole vocabulary are to come, and where a step may take the greatest out.
 fn isGreedy(steps: []const level_table.Step, whole: bool) bool {
     if (!whole) return false;
     var cold = false;
@@ -157,7 +157,7 @@ const Normalizer = struct {
 
 const Drawn = struct { index: usize, weight: u64, total: u64 };
 
-/// Vectors whose weights are added into one sum, so that only one such block is looked at twice.
+/// Vectors whose weights are added into one sum: the draw looks twice at one such block only.
 const block_vectors = 64;
 const blocks_max = @import("../limits.zig").vocabulary_max / (16 * block_vectors);
 

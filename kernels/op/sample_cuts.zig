@@ -14,7 +14,7 @@ const Bound = select.Bound;
 const at = list_zig.at;
 const inf = list_zig.inf;
 
-/// In lists up to this length nothing is won by setting aside what cannot matter.
+/// In lists up to this length, setting aside tokens that cannot be kept costs more than it saves.
 const short = 256;
 
 /// The k greatest logits.
@@ -45,7 +45,7 @@ noinline fn topPOf(list: *List, workspace: Workspace, p: f32, min_keep: usize, c
     if (list.len <= min_keep) return;
     const total = list.total();
     const goal = share(p, total);
-    // Tokens that weigh so little that all the tokens together could weigh no more than what is cut off, are not needed.
+    // A token is set aside where even a whole vocabulary of such tokens would weigh no more than what is cut off.
     const least = (total - goal) / list.len + 1;
     const heavy: Heavy(warm) = .{ .list = list, .floor = if (list.len <= short) -inf else list_zig.leastExponent(@min(least, 1 << 32)) };
     var scores = copy(list, workspace, &heavy);
@@ -161,7 +161,7 @@ pub noinline fn typical(list: *List, workspace: Workspace, p: f32, min_keep: usi
     const plenty = scores;
     var bound = scores.find(true, share(p, sums.total));
     if (min_keep > 1) {
-        // The scores were parted; they are made again.
+        // The selection has reordered the scores; they are computed again.
         if (min_keep >= plenty.len) return;
         _ = copy(list, workspace, &any);
         i = 0;

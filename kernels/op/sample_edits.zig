@@ -11,7 +11,7 @@ const List = list_zig.List;
 const Workspace = list_zig.Workspace;
 const inf = list_zig.inf;
 
-/// Makes the list's logits ones that may be changed.
+/// Copies the list's logits, unless they are a copy already, so that they may be changed.
 fn own(list: *List, workspace: Workspace) [*]f32 {
     if (list.logits != @as([*]const f32, workspace.logits)) {
         @memcpy(workspace.logits[0..list.len], list.logits[0..list.len]);
@@ -36,7 +36,7 @@ pub fn bias(list: *List, workspace: Workspace, pairs: []const level_table.Pair) 
     const logits = own(list, workspace);
     for (pairs) |pair| {
         const amount: f32 = @bitCast(pair.value);
-        // A banned token stays banned, and infinity less infinity is not a number.
+        // A banned token stays banned: -inf + inf would be NaN.
         logits[pair.id] = if (amount == -inf) -inf else logits[pair.id] + amount;
     }
 }
@@ -69,7 +69,7 @@ pub fn dry(list: *List, workspace: Workspace, step: *const level_table.Step, mat
 
 const most = std.math.floatMax(f32);
 
-/// Infinity less infinity would not be a number.
+/// Guards against inf - inf, which is NaN.
 fn finite(x: f32) f32 {
     return std.math.clamp(x, -most, most);
 }

@@ -105,7 +105,7 @@ pub noinline fn leastExponent(goal: u64) f32 {
 
 pub const List = struct {
     logits: [*]const f32,
-    /// Null: 0, 1, 2, ...
+    /// The ids; null: 0, 1, 2, ...
     ids: ?[*]const u32 = null,
     len: usize,
     /// The greatest logit.
@@ -199,7 +199,7 @@ pub const List = struct {
         }
     }
 
-    /// Goes on with one token.
+    /// Keeps one token alone.
     pub fn only(list: *List, index: usize, workspace: Workspace) void {
         const token = list.id(index);
         workspace.logits[0] = list.logits[index];
@@ -223,7 +223,7 @@ pub const List = struct {
         list.become(count, workspace);
     }
 
-    /// The same for logits from `floor` on, where groups that have none are passed over.
+    /// The same for logits from `floor` on; groups without such a logit are skipped.
     pub noinline fn packFrom(list: *List, workspace: Workspace, floor: f32) void {
         const test_: From = .{ .floor = floor };
         if (!list.grouped) return list.pack(workspace, test_);

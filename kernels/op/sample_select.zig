@@ -11,9 +11,9 @@ const Sum = list_zig.Sum;
 const Part = list_zig.Workspace.Part;
 const inf = list_zig.inf;
 
-/// So few are sorted.
+/// At most so many scores are sorted.
 const few = 16;
-/// Pivots in the middle of the values; after so many of them, in the middle of what floats there are, which ends surely.
+/// So many pivots lie in the middle of the values. Later ones lie in the middle of the floats between the ends, which surely ends.
 const value_rounds = 12;
 
 /// Greater scores are in, and of those that equal `score` the first `ties`.
@@ -21,7 +21,7 @@ pub const Bound = struct {
     score: f32,
     ties: usize,
 
-    /// The bound that lets more in.
+    /// The wider of two bounds.
     pub fn wider(a: Bound, b: Bound) Bound {
         if (a.score == b.score) return .{ .score = a.score, .ties = @max(a.ties, b.ties) };
         return if (a.score < b.score) a else b;

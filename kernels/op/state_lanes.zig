@@ -1,5 +1,5 @@
-//! States whose lanes do not depend on each other: 16 of them lie together, row after row, and walk all tokens before the next 16
-//! do, so that they stay in the first cache.
+//! States whose lanes do not depend on each other. 16 lanes lie together, row after row; they walk all tokens before the next 16
+//! lanes do, so that they stay in the first cache.
 
 const limits = @import("../limits.zig");
 

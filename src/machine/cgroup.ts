@@ -93,7 +93,7 @@ function unescape(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }
 
-/** The group's path as seen from the mount. A path that does not lie below it is another namespace's: the mount is ours. */
+/** The group's path below the mount. A path outside of it belongs to another namespace: then the mount itself is our group. */
 function below(path: string, root: string): string {
   if (path.split("/").includes("..")) return "/";
   if (root === "/") return path;

@@ -11,7 +11,7 @@ import { numberList, type Source, wholeNumber } from "./source.ts";
 const devices = "/sys/devices/system/cpu";
 /** Processors with less than this share of the largest capacity are efficiency cores. */
 const smallCapacity = 0.75;
-/** Indexes of caches from 0 on that are looked for. */
+/** How many indexes of caches are looked at, from 0 on. */
 const cachesMost = 10;
 
 /** Reads what there is; members that are not known are absent. */
@@ -52,7 +52,7 @@ function processorName(info = ""): string | undefined {
   return field("model name") ?? field("Processor") ?? (part && `implementer ${implementer}, part ${part}`);
 }
 
-/** How many cores the processors are on: those that share one count once. */
+/** How many cores the processors belong to; two processors of one core count once. */
 function coresOf(source: Source, cpus: readonly number[]): number | undefined {
   const cores = new Set<number>();
   for (const cpu of cpus) {

@@ -9,11 +9,11 @@ import type { Machine } from "./types.ts";
 
 /** Times of a moment, in milliseconds. */
 export interface Times {
-  /** Of all processors, at work. */
+  /** The time that all processors were at work. */
   readonly busy: number;
-  /** Of this process. */
+  /** The processor time of this process. */
   readonly own: number;
-  /** On the clock. */
+  /** The time on the clock. */
   readonly clock: number;
 }
 
@@ -29,8 +29,8 @@ export class LoadMeter {
   }
 
   /**
-   * The share, 0 to 1, of the processors that this process may use which others took: what they used beyond the processors
-   * that this process can't use. Undefined where it is not known.
+   * The share (0 to 1) of this process's usable processors that other processes took. Time that fits on the processors
+   * which this process may not use does not count. Undefined where it is not known.
    */
   share({ threads, processors = threads }: Pick<Machine, "threads" | "processors">): number | undefined {
     const end = this.#read();

@@ -30,7 +30,7 @@ export function probeMachine(): Machine {
   return machineOf(new Source());
 }
 
-/** The machine that a source tells of; tests give one of recorded files and answers. */
+/** The machine that a source describes; tests give a source of recorded files and answers. */
 export function machineOf(source: Source): Machine {
   const { platform, arch } = source;
   const facts = probe(source);
@@ -94,7 +94,7 @@ export function measureBandwidth(threads: number): number {
   return native().bandwidth({ threads, mebibytes: bandwidthMiB });
 }
 
-/** A part of a processor more is not worth a thread that the others wait for. */
+/** Whole processors only: the other threads would wait for one that has a part of a processor. */
 function threadsOf(
   { parallelism }: Source,
   { usable = Infinity, quota = Infinity }: Pick<MachineFacts, "usable" | "quota">,

@@ -15,7 +15,7 @@ export interface Pressure {
   readonly met: number | undefined;
 }
 
-/** Asks for the pressure again and again; where the files lie is found out once. */
+/** Reads the pressure as often as asked; the places of the files are found once. */
 export class PressureProbe {
   readonly #source: Source;
   readonly #folder: string | undefined;

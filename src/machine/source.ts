@@ -8,7 +8,7 @@ import { node } from "../../ffi/runtime/builtins.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import type { Runtime } from "../../ffi/runtime/types.ts";
 
-/** Bytes; longer files of the system are not read. */
+/** The most bytes of a file of the system that is read. */
 const textMost = 1 << 20;
 /** Milliseconds after which a command is given up. */
 const commandMs = 2000;
@@ -119,7 +119,7 @@ export class Source {
     return attempt(() => ({ total: node("node:os").totalmem(), free: node("node:os").freemem() }));
   }
 
-  /** Tells something once. */
+  /** Keeps a note, each text once. */
   note(text: string): void {
     this.notes.add(text);
   }

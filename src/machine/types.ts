@@ -101,15 +101,15 @@ export interface Machine {
 export interface MachineFacts {
   readonly usable?: number | undefined;
   readonly quota?: number | undefined;
-  /** A function, because the answer takes many files or a command: it is called only when the fact is used. */
+  /** A function, since the answer takes many files or a command: it is called only when the fact is used. */
   readonly details: () => MachineDetails;
 }
 
-/** What a probe finds that loading a model needs not know. */
+/** What a probe finds beyond what loading a model needs. */
 export interface MachineDetails {
   readonly processor?: string | undefined;
   readonly processors?: number | undefined;
-  /** Where only a command tells it. */
+  /** As in {@link MachineFacts}, where only a command tells it. */
   readonly usable?: number | undefined;
   readonly cores?: number | undefined;
   readonly efficiency?: number | undefined;

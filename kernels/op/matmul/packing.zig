@@ -12,7 +12,7 @@ pub fn Packing(comptime F: type) type {
     return struct {
         pub const chunk_bytes = F.chunkBytes(F.chunk_spans);
         pub const span_bytes = chunk_bytes / F.chunk_spans;
-        /// What weights are kept too large by, as their bytes lie in a group.
+        /// The number that is added to weights so that their bytes in a group are unsigned.
         pub const bias = F.bias + if (F.weights == .signed and isa.signed_biased) 128 else 0;
         const features = format.features(F);
         const block_spans = F.block_elements / level_table.span;

@@ -15,7 +15,7 @@ const VectorUnit = @import("unit_vector.zig").VectorUnit;
 
 pub fn Product(comptime F: type) type {
     return struct {
-        /// Where the library's bytes count more than the speed of two or three tokens.
+        /// Whether few kernels are compiled: where the library's size matters more than the speed of two or three tokens.
         const few = isa.register_lanes == 8;
         /// Tokens whose sums the registers hold.
         const widest = if (isa.register_lanes == 8 or isa.plain) 4 else 8;

@@ -3,8 +3,8 @@
 
 const level_table = @import("../../level/level_table.zig");
 
-/// What a kernel sees of a tile: tokens of `stride` from token `first` of the batch, of which it takes its width from
-/// `offset` on; and how far from its weights those lie that it asks for meanwhile, in bytes (0: none).
+/// A kernel's part of a tile. The tile has `stride` tokens from token `first` of the batch on; the kernel takes its width of them
+/// from `offset` on. `ahead` is how many bytes behind its weights the ones lie that it prefetches (0: none).
 pub const Tile = struct {
     first: u32,
     stride: u32,
@@ -21,7 +21,7 @@ pub const Claim = struct {
     end: u32,
     next: ?[*]const u8,
 
-    /// How far from the weights of `group` those lie that come `distance` groups later.
+    /// How many bytes behind the weights of `group` those of the group lie that comes `distance` groups later.
     inline fn ahead(claim: Claim, args: *const level_table.Matmul, group: u32, distance: u32) usize {
         if (group + distance < claim.end) return distance * args.group_bytes;
         const next = claim.next orelse return 0;
@@ -38,7 +38,7 @@ pub const Widths = struct { widest: u32, few: bool };
 const run_bytes = 192 << 10;
 /// Tokens of a batch whose tiles do not stay in the second cache too; below, a group at a time is enough.
 const run_tokens_min = 5 * level_table.tile_max;
-/// Groups that are asked for ahead where one at a time is enough: with one, the kernel waited for memory that answers late.
+/// Groups that are prefetched where one group at a time is computed: with one, the kernel waited for slow memory.
 const groups_ahead = 2;
 
 /// Calls `kernel(width, args, group, tile)` for every group from `begin` on and every tile of the batch.

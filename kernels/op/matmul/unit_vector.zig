@@ -43,7 +43,7 @@ pub fn VectorUnit(comptime F: type, comptime lanes: u32, comptime width: u32, co
             return units;
         }
 
-        /// Takes off what weights are kept too large by.
+        /// Subtracts the number that was added to weights to make their bytes unsigned.
         inline fn begin(x_sums: [*]const i32) Self {
             var unit: Self = .{ .sums = undefined };
             inline for (0..width) |t| inline for (0..dots) |part| {
