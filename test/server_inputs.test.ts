@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { after, before, it } from "node:test";
-import { often } from "./counts.ts";
+import { note, often } from "./counts.ts";
 import { randomFrom } from "./simulation.ts";
 import { serveStories, type SmallServer } from "./small-server.ts";
 
@@ -155,6 +155,7 @@ it("bad requests are refused in OpenAI's shape, by the field, before anything is
     if (least >= 10) slow.push(`${shown}: ${least} ms`);
   }
   assertLess(slow.length, 3, slow.join("\n"));
+  note(28, "bad requests", wrong.length);
   assertEquals(small.lm.batcher.stats().steps, steps);
   const plain = { "content-type": "text/plain" };
   assertEquals((await small.post(chat, talk, plain)).status, 415);
@@ -200,7 +201,8 @@ it("bodies that are changed at random are answered or refused, and never fail th
     "stream",
   ];
   const statuses = new Map<number, number>();
-  for (let round = 0; round < often(4000, 100_000); round++) {
+  const rounds = often(4000, 100_000);
+  for (let round = 0; round < rounds; round++) {
     const [path, body] = random(2) === 0 ? pick(good) : pick(bodies);
     const most = path.startsWith("/v1/c") ? { max_tokens: 1 } : {};
     let sent: string | Uint8Array = JSON.stringify({ ...most, ...body as object, [pick(names)]: pick(values) });
@@ -216,4 +218,5 @@ it("bodies that are changed at random are answered or refused, and never fail th
   }
   assert((statuses.get(200) ?? 0) > 20 && (statuses.get(400) ?? 0) > 500, JSON.stringify([...statuses]));
   assertEquals([small.server.open, small.lm.batcher.stats().running], [0, 0]);
+  note(28, "changed bodies", rounds);
 });
