@@ -47,7 +47,7 @@ import type { Answers } from "./answers.ts";
 import type { Tools } from "../tools/tool.ts";
 import { fitFields, type FitOptions, type Fitted } from "./fit_options.ts";
 import { Session } from "./session.ts";
-import { readMessages, type SessionOptions } from "./session_options.ts";
+import { messageList, type SessionOptions } from "./session_options.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
 import { infillPrompt } from "../text/infill.ts";
@@ -344,7 +344,7 @@ export class LightGPT {
     const tokenizer = this.#tokenizer;
     readOptions(conversationFields, options);
     if (typeof input === "string") return (await tokenizer.encodeAsync(input)).length;
-    return (await this.#talk.tokens(readMessages(input, "input"), options)).length;
+    return (await this.#talk.tokens(messageList(input, "input"), options)).length;
   }
 
   /**
@@ -371,7 +371,7 @@ export class LightGPT {
     const { tokens = Math.ceil(this.context * 3 / 4), cut } = readOptions(fitFields, options);
     const rendering = pickOptions<ConversationOptions>(conversationFields, options);
     const count = async (messages: readonly ChatMessage[]) => (await talk.tokens(messages, rendering)).length;
-    const all = readMessages(messages, "messages");
+    const all = messageList(messages, "messages");
     const { dropOldest, shorten } = await import("./fit.ts");
     return cut === "oldest" ? dropOldest(all, { most: tokens }, count) : shorten(all, { at: cut, most: tokens }, count);
   }

@@ -17,8 +17,8 @@ import { lastOf } from "./cut.ts";
 import type { Fitted } from "./fit_options.ts";
 import { chatFields, type ChatOptions } from "./options.ts";
 import {
+  messageList,
   type OnContextFull,
-  readMessages,
   type SessionAnswer,
   sessionAnswerFields,
   type SessionData,
@@ -232,7 +232,7 @@ export class Session {
     const tokens = await count(messages);
     if (tokens <= most) return { messages, dropped: [], tokens };
     if (how === "error") throw full(tokens, most);
-    const chosen = readMessages(await how(messages), "onContextFull");
+    const chosen = messageList(await how(messages), "onContextFull");
     const left = await count(chosen);
     if (left > most) throw full(left, most);
     return { messages: chosen, dropped: messages.filter((message) => !chosen.includes(message)), tokens: left };
@@ -255,7 +255,7 @@ export class Session {
 function messagesOf(turn: Turn): readonly ChatMessage[] {
   return guarded("turn", () => {
     if (typeof turn === "string") return [{ role: "user", content: turn }];
-    return readMessages(Array.isArray(turn) ? turn : [turn], "turn");
+    return messageList(Array.isArray(turn) ? turn : [turn], "turn");
   });
 }
 

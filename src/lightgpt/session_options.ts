@@ -77,7 +77,7 @@ export const sessionFields = {
       default: [],
       otherwise: "[]",
     },
-    readMessages,
+    messageList,
   ),
   onContextFull: other<OnContextFull>()(
     {
@@ -93,7 +93,7 @@ export const sessionFields = {
 } as const satisfies FieldsOf<SessionOptions>;
 
 /** An array of messages; what is in them is checked where a template reads them. */
-export function readMessages(value: unknown, name: string): readonly ChatMessage[] {
+export function messageList(value: unknown, name: string): readonly ChatMessage[] {
   return guarded(name, () => {
     if (!Array.isArray(value)) return refuseOption(name, "an array of messages", value);
     for (const [index, message] of value.entries()) {
