@@ -65,6 +65,21 @@ describe("a server on a socket", () => {
   const stats = () => lm.batcher.stats();
   const isFree = () => stats().running + stats().paused + stats().queued === 0 && server.open === 0;
 
+  /** A request that has the only place for two seconds at least, so that another one queues on a busy machine, too. */
+  const occupied = async () => {
+    const other = lm.batcher.submit({
+      prompt: "The hen",
+      maxTokens: 400,
+      readAhead: 1 << 16,
+      logitsProcessor: (logits) => {
+        for (const token of lm.model.tokenizer.endOfGeneration) logits[token] = -Infinity;
+        for (const begin = performance.now(); performance.now() - begin < 5;);
+      },
+    });
+    await until(() => stats().running === 1, "the other runs");
+    return other;
+  };
+
   /** A client that asks by a socket of its own, which can be closed at any moment. */
   const asking = (body: object) => {
     const socket = connect(listening.port, "127.0.0.1");
@@ -85,8 +100,7 @@ describe("a server on a socket", () => {
     for (let round = 0; round < rounds; round++) {
       for (const where of ["queue", "prompt", "answer"] as const) {
         for (const stream of [false, true]) {
-          const other = where === "queue" ? lm.batcher.submit({ prompt: "The hen", readAhead: 1 << 16 }) : undefined;
-          if (other) await until(() => stats().running === 1, "the other runs");
+          const other = where === "queue" ? await occupied() : undefined;
           const { tokens } = stats();
           const socket = asking({ ...long, ...(where === "prompt" ? { prompt: words, max_tokens: 190 } : {}), stream });
           if (where === "queue") await until(() => stats().queued === 1, "it waits");
