@@ -7,7 +7,14 @@ import { type CaseTools, count } from "./tools.ts";
 import { anyArray } from "./intersect.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
-import { type ArrayCase, type Demand, type Json, NOTHING_EVALUATED, type SchemaObject } from "./types.ts";
+import {
+  type ArrayCase,
+  type Containing,
+  type Demand,
+  type Json,
+  NOTHING_EVALUATED,
+  type SchemaObject,
+} from "./types.ts";
 
 /** What an array may be. */
 export function arrayCases(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): ArrayCase[] {
@@ -22,7 +29,12 @@ export function arrayCases(schema: SchemaObject, place: SchemaPlace, tools: Case
     most,
     contains: contains ? [contains] : [],
     isUnique: schema.uniqueItems === true,
-    evaluated: { ...NOTHING_EVALUATED, all: items === Infinity, items: items === Infinity ? 0 : items },
+    evaluated: {
+      ...NOTHING_EVALUATED,
+      all: items === Infinity,
+      items: items === Infinity ? 0 : items,
+      contains: contains && place.containsEvaluates ? [contains.demand] : [],
+    },
   })];
 }
 
@@ -48,10 +60,10 @@ function itemsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools
   };
 }
 
-function containsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools) {
+function containsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools): Containing | undefined {
   if (schema.contains === undefined) return undefined;
   const [least = 1, most = Infinity] = [count(schema, "minContains", place), count(schema, "maxContains", place)];
-  return { demand: demand(schema.contains, place, "contains"), least, most };
+  return { demand: demand(schema.contains, place, "contains"), least, most, from: 0 };
 }
 
 /** What an array is that breaks one of the keywords. */
@@ -67,20 +79,16 @@ export function arrayOpposites(schema: SchemaObject, place: SchemaPlace, tools: 
       cases.push(anyArray({ prefix: [...prefix.slice(0, index).map(() => []), other], least: index + 1 }));
     }
   });
-  // One of the items behind is another: with nothing before them that is an item that is contained.
+  // One of the items behind is another.
   for (const other of opposite(rest)) {
-    if (prefix.length > 0) {
-      refuseUnsupported(place.where, "the opposite of items without prefixItems", "the opposite of both");
-    }
-    cases.push(anyArray({ contains: [{ demand: other, least: 1, most: Infinity }] }));
+    cases.push(anyArray({ contains: [{ demand: other, least: 1, most: Infinity, from: prefix.length }] }));
   }
   const contains = containsOf(schema, place, tools);
   if (contains) {
     const { demand } = contains;
-    if (contains.least > 0) cases.push(anyArray({ contains: [{ demand, least: 0, most: contains.least - 1 }] }));
-    if (contains.most < Infinity) {
-      cases.push(anyArray({ contains: [{ demand, least: contains.most + 1, most: Infinity }] }));
-    }
+    const counted = (least: number, most: number) => anyArray({ contains: [{ demand, least, most, from: 0 }] });
+    if (contains.least > 0) cases.push(counted(0, contains.least - 1));
+    if (contains.most < Infinity) cases.push(counted(contains.most + 1, Infinity));
   }
   if (schema.uniqueItems === true) {
     refuseUnsupported(place.where, "a schema without uniqueItems", "the opposite of uniqueItems");

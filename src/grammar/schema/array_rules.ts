@@ -105,7 +105,8 @@ class CountingArray {
     this.#one = one;
     this.#tools = tools;
     // One at least, for before the first item there is no comma.
-    this.#itemsMost = Math.max(1, one.prefix.length, one.least, one.most === Infinity ? 0 : one.most);
+    const froms = one.contains.map(({ from }) => from);
+    this.#itemsMost = Math.max(1, one.prefix.length, one.least, one.most === Infinity ? 0 : one.most, ...froms);
   }
 
   from(): number {
@@ -135,7 +136,7 @@ class CountingArray {
     if (items < most) {
       const own = prefix[items] ?? rest;
       const after = Math.min(items + 1, this.#itemsMost);
-      for (const { demand, counts: next } of this.#choices(own, counts)) {
+      for (const { demand, counts: next } of this.#choices(items, own, counts)) {
         alternatives.push([...item(demand, items === 0, this.#tools), { rule: this.#ruleOf(after, next) }]);
       }
     }
@@ -143,14 +144,18 @@ class CountingArray {
   }
 
   /** An item for each set of the demands that it meets; of the others it meets the opposites. */
-  #choices(own: Demand, counts: readonly number[]): { readonly demand: Demand; readonly counts: readonly number[] }[] {
+  #choices(
+    item: number,
+    own: Demand,
+    counts: readonly number[],
+  ): { readonly demand: Demand; readonly counts: readonly number[] }[] {
     let found: { demand: Demand; counts: readonly number[] }[] = [{ demand: own, counts: [] }];
-    this.#one.contains.forEach(({ demand, least, most }, index) => {
+    this.#one.contains.forEach(({ demand, least, most, from }, index) => {
       const count = counts[index];
       const enough = most === Infinity ? least : most + 1;
       found = found.flatMap((one) => {
         // Where more make no difference, it need not be told which items meet the demand.
-        if (most === Infinity && count >= least) return [{ ...one, counts: [...one.counts, count] }];
+        if (item < from || (most === Infinity && count >= least)) return [{ ...one, counts: [...one.counts, count] }];
         const met = count + 1 > most
           ? []
           : [{ demand: joined(one.demand, demand), counts: [...one.counts, Math.min(count + 1, enough)] }];

@@ -9,14 +9,13 @@ import { arrayCases, arrayOpposites } from "./array_keywords.ts";
 import { ANY, intersect, objectWith, saysNothing } from "./intersect.ts";
 import { objectCases, objectOpposites } from "./object_keywords.ts";
 import type { SchemaPlace } from "./references.ts";
-import { refuseSchema, refuseUnsupported } from "./refuse.ts";
+import { refuseSchema } from "./refuse.ts";
 import { numberLanguages, textLanguages } from "./scalar_keywords.ts";
 import { type CaseTools, replaced } from "./tools.ts";
 import {
   type ArrayCase,
   type Case,
   type Demand,
-  type Evaluated,
   joined,
   type Json,
   NOTHING_EVALUATED,
@@ -24,6 +23,7 @@ import {
   type SchemaObject,
 } from "./types.ts";
 import { otherTypeCases, typeCases } from "./type_keyword.ts";
+import { asksUnevaluated, brokenCases, closedCase } from "./unevaluated.ts";
 import { otherValueCases, valueCases, valuesOf } from "./value_keywords.ts";
 
 /** How deep the demands of properties are looked into for contradictions. */
@@ -111,28 +111,40 @@ export class Cases {
   #positive(place: SchemaPlace, exactAbove: boolean, given: readonly Case[]): Case[] {
     const { schema } = place;
     if (typeof schema === "boolean") return schema ? [...given] : [];
-    const reference = this.#reference(schema, place);
-    if (reference !== undefined && place.refAlone) return this.#literal(reference, exactAbove, [...given]);
-    const asksEvaluated = schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined;
-    const exact = exactAbove || asksEvaluated;
+    if (!asksUnevaluated(schema)) return this.#unclosed(schema, place, exactAbove, given);
     // What was looked at outside of this schema is nothing to its own `unevaluated...`.
-    let cases = asksEvaluated ? this.#any() : [...given];
+    const cases = this.#unclosed(schema, place, true, this.#any());
+    return this.#both(given, cases.map((one) => closedCase(one, schema, place, this.#tools)));
+  }
+
+  /** What all keywords but `unevaluated...` let a value be. */
+  #unclosed(schema: SchemaObject, place: SchemaPlace, exact: boolean, given: readonly Case[]): Case[] {
+    const references = this.#references(schema, place);
+    if (references.length > 0 && place.refAlone) return this.#literal(references[0], exact, [...given]);
+    let cases = [...given];
     for (const more of this.#plain(schema, place)) {
       cases = this.#both(cases, more());
       if (cases.length === 0) return cases;
     }
-    for (const more of this.#applied(schema, place, reference, exact)) {
+    for (const more of this.#applied(schema, place, references, exact)) {
       cases = more(cases);
       if (cases.length === 0) return cases;
     }
-    return asksEvaluated ? this.#both(given, cases.map((one) => this.#closed(one, schema, place))) : cases;
+    return cases;
   }
 
-  #reference(schema: SchemaObject, place: SchemaPlace): number | undefined {
-    const reference = schema.$ref;
-    if (reference === undefined) return undefined;
-    if (typeof reference !== "string") refuseSchema(place.where, "a $ref that is a text", JSON.stringify(reference));
-    return this.#tools.references.find(reference, place) + 1;
+  /** The schemas that a schema refers to. */
+  #references(schema: SchemaObject, place: SchemaPlace): number[] {
+    const { references } = this.#tools;
+    return ["$ref", "$dynamicRef", "$recursiveRef"].flatMap((keyword) => {
+      const reference = schema[keyword];
+      if (reference === undefined) return [];
+      if (typeof reference !== "string") {
+        refuseSchema(place.where, `a ${keyword} that is a text`, JSON.stringify(reference));
+      }
+      if (keyword === "$ref") return [references.find(reference, place) + 1];
+      return [references.findDynamic(reference, place, keyword === "$recursiveRef") + 1];
+    });
   }
 
   /** The cases of keywords that look at the value itself and its children. */
@@ -157,12 +169,12 @@ export class Cases {
   #applied(
     schema: SchemaObject,
     place: SchemaPlace,
-    reference: number | undefined,
+    references: readonly number[],
     exact: boolean,
   ): ((given: Case[]) => Case[])[] {
     const found: ((given: Case[]) => Case[])[] = [];
     const all = (name: string) => this.#list(schema, name, place);
-    if (reference !== undefined) found.push((given) => this.#literal(reference, exact, given));
+    for (const reference of references) found.push((given) => this.#literal(reference, exact, given));
     for (const demand of all("allOf")) found.push((given) => this.#demand(demand, exact, given));
     if (schema.anyOf !== undefined) {
       const branches = all("anyOf");
@@ -241,14 +253,15 @@ export class Cases {
   #negative(place: SchemaPlace): Case[] {
     const { schema } = place;
     if (typeof schema === "boolean") return schema ? [] : this.#any();
-    const reference = this.#reference(schema, place);
-    if (reference !== undefined && place.refAlone) return this.#literal(-reference, false);
-    if (schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined) {
-      refuseUnsupported(place.where, "unevaluated... outside of not, oneOf and if", "the opposite of unevaluated...");
-    }
+    const references = this.#references(schema, place);
+    if (references.length > 0 && place.refAlone) return this.#literal(-references[0], false);
     const tools = this.#tools;
     const cases: Case[] = [];
-    if (reference !== undefined) cases.push(...this.#literal(-reference, false));
+    for (const reference of references) cases.push(...this.#literal(-reference, false));
+    if (asksUnevaluated(schema)) {
+      const beside = this.#unclosed(schema, place, true, this.#any());
+      cases.push(...beside.flatMap((one) => brokenCases(one, schema, place, tools)));
+    }
     if (schema.type !== undefined) cases.push(...otherTypeCases(schema, place, this.#any(), tools));
     cases.push(...this.#otherValues(schema, place), ...this.#otherScalars(schema, place));
     cases.push(...arrayOpposites(schema, place, tools), ...objectOpposites(schema, place, tools));
@@ -317,38 +330,7 @@ export class Cases {
     }));
     return [...texts, ...values];
   }
-
-  /** What no other keyword has looked at is held to `unevaluated...`. */
-  #closed(one: Case, schema: SchemaObject, place: SchemaPlace): Case {
-    const { lexemes, demand } = this.#tools;
-    if (one.type === "object" && schema.unevaluatedProperties !== undefined) {
-      const inner = demand(schema.unevaluatedProperties, place, "unevaluatedProperties");
-      if (one.evaluated.all) return one;
-      const names = lexemes.not(lexemes.either(...one.evaluated.names));
-      return { ...one, rules: [...one.rules, { names, demand: inner }], evaluated: everything };
-    }
-    if (one.type === "array" && schema.unevaluatedItems !== undefined) {
-      const inner = demand(schema.unevaluatedItems, place, "unevaluatedItems");
-      if (one.evaluated.all) return one;
-      if (one.contains.length > 0) {
-        refuseUnsupported(
-          place.where,
-          "unevaluatedItems without contains beside it",
-          "unevaluatedItems beside contains",
-        );
-      }
-      const { items } = one.evaluated;
-      const prefix = Array.from(
-        { length: Math.max(items, one.prefix.length) },
-        (_, index) => index < items ? one.prefix[index] ?? one.rest : joined(one.prefix[index], inner),
-      );
-      return { ...one, prefix, rest: joined(one.rest, inner), evaluated: everything };
-    }
-    return one;
-  }
 }
-
-const everything: Evaluated = { ...NOTHING_EVALUATED, all: true };
 
 function schemasOf(value: Json | undefined): Record<string, Json> {
   const entries = Object.entries((value ?? {}) as SchemaObject);

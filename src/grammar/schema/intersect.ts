@@ -141,5 +141,7 @@ function bothPresences(a: Presence, b: Presence): Presence | undefined {
 }
 
 function bothEvaluated(a: Evaluated, b: Evaluated): Evaluated {
-  return { all: a.all || b.all, names: [...a.names, ...b.names], items: Math.max(a.items, b.items) };
+  const names = [...a.names, ...b.names];
+  const contains = [...a.contains, ...b.contains];
+  return { all: a.all || b.all, names, items: Math.max(a.items, b.items), contains };
 }

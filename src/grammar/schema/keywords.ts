@@ -20,6 +20,8 @@ export const ENFORCED: readonly string[] = [
   "then",
   "else",
   "$ref",
+  "$dynamicRef",
+  "$recursiveRef",
   "multipleOf",
   "minimum",
   "maximum",
@@ -59,6 +61,7 @@ export const ANNOTATIONS: readonly string[] = [
   "id",
   "$anchor",
   "$dynamicAnchor",
+  "$recursiveAnchor",
   "$defs",
   "definitions",
   "$comment",
@@ -76,7 +79,7 @@ export const ANNOTATIONS: readonly string[] = [
 ];
 
 /** Keywords that are not enforced. */
-export const REFUSED: readonly string[] = ["$dynamicRef", "$recursiveRef", "$recursiveAnchor", "extends", "disallow"];
+export const REFUSED: readonly string[] = ["extends", "disallow"];
 
 const enforced = new Set(ENFORCED);
 const annotations = new Set(ANNOTATIONS);

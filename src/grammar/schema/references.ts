@@ -6,7 +6,7 @@
  */
 import { checkKeyword } from "./keywords.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
-import type { Json, SchemaObject } from "./types.ts";
+import type { Demand, Json, SchemaObject } from "./types.ts";
 import { checkDepth } from "../budget.ts";
 
 /** What a schema is: itself, where it stands, and which rules of reading hold there. */
@@ -18,7 +18,14 @@ export interface SchemaPlace {
   readonly base: string;
   /** Whether keywords beside `$ref` say nothing: until draft 7. */
   readonly refAlone: boolean;
+  /** Whether `contains` looks at the items that meet it, which `unevaluatedItems` then leaves alone: from 2020-12 on. */
+  readonly containsEvaluates: boolean;
+  /** Where dynamic references lead, by the documents that were gone through on the way here; undefined where there are none. */
+  readonly scope: Scope | undefined;
 }
+
+/** The same without the schema. */
+type Place = Omit<SchemaPlace, "schema">;
 
 /** Keywords whose value is a schema. */
 const one = [
@@ -41,6 +48,12 @@ const members = ["properties", "patternProperties", "dependentSchemas", "depende
 
 const rootBase = "schema://root/";
 
+/** The name under which a document is found that `$recursiveAnchor` opens (2019-09): no `$dynamicAnchor` is so named. */
+const recursive = "";
+
+/** The schemas that dynamic anchors name, by the documents that were gone through: the outermost that has a name counts. */
+type Scope = ReadonlyMap<string, number>;
+
 /** All schemas of a document. */
 export class References {
   /** Names that no draft knows. */
@@ -49,18 +62,23 @@ export class References {
   readonly #ids = new Map<object, number>();
   /** Whole identifiers and anchors. */
   readonly #named = new Map<string, number>();
+  /** Of each document its dynamic anchors. */
+  readonly #anchors = new Map<string, Map<string, number>>();
+  /** The scopes, each once, and schemas in them. */
+  readonly #scopes = new Map<string, Scope>();
+  readonly #scoped = new Map<Scope, Map<number, number>>();
   readonly #true: number;
   readonly #false: number;
+  readonly #root: number;
 
   constructor(root: Json) {
-    const place = { where: "", base: rootBase, refAlone: false };
+    const place: Place = { where: "", base: rootBase, refAlone: false, containsEvaluates: true, scope: undefined };
     this.#true = this.#places.push({ ...place, schema: true }) - 1;
     this.#false = this.#places.push({ ...place, schema: false }) - 1;
-    this.#root = this.add(root, "", rootBase, false);
-    this.#named.set(rootBase, this.#root);
+    const own = this.#add(root, place, 0);
+    this.#named.set(rootBase, own);
+    this.#root = this.#anchors.size === 0 ? own : this.#in(own, this.#scopeOf(new Map()));
   }
-
-  readonly #root: number;
 
   /** The number of the whole. */
   get root(): number {
@@ -72,45 +90,72 @@ export class References {
     return this.#places[id];
   }
 
-  /** The number of a schema inside another, at a place that {@link References.add} walked over. */
+  /** The number of a schema inside another, at a place that was walked over, or of one that is made of such. */
   inside(value: Json, at: SchemaPlace, where: string): number {
     if (typeof value === "boolean") return value ? this.#true : this.#false;
-    const found = this.#ids.get(value as object);
-    return found ?? this.add(value, `${at.where}/${where}`, at.base, at.refAlone);
+    const { schema: _schema, ...place } = at;
+    const known = this.#ids.get(value as object);
+    return this.#in(
+      known ?? this.#add(value, { ...place, where: `${at.where}/${where}`, scope: undefined }, 0),
+      at.scope,
+    );
+  }
+
+  /** The number of a schema that is met where one of some demands is. */
+  union(demands: readonly Demand[], at: SchemaPlace): number {
+    const anyOf = demands.map((demand) => ({ allOf: demand.map((literal) => this.#schemaIn(literal - 1, at)) }));
+    return this.inside({ anyOf }, at, "unevaluatedItems");
+  }
+
+  #schemaIn(id: number, at: SchemaPlace): Json {
+    const { schema, scope, where } = this.at(id);
+    if (scope !== at.scope && typeof schema === "object") {
+      refuseUnsupported(where, "unevaluatedItems in the document of contains", "contains behind a dynamic reference");
+    }
+    return schema as Json;
+  }
+
+  /** A schema as it is behind the documents of a scope, and in its own. */
+  #in(id: number, scope: Scope | undefined): number {
+    if (scope === undefined || id === this.#true || id === this.#false) return id;
+    const place = this.#places[id];
+    const own = this.#anchors.get(place.base);
+    const missing = own && [...own].some(([name]) => !scope.has(name));
+    const whole = missing ? this.#scopeOf(new Map([...own, ...scope])) : scope;
+    let ids = this.#scoped.get(whole);
+    if (!ids) this.#scoped.set(whole, ids = new Map());
+    let found = ids.get(id);
+    if (found === undefined) ids.set(id, found = this.#places.push({ ...place, scope: whole }) - 1);
+    return found;
+  }
+
+  #scopeOf(scope: Scope): Scope {
+    const key = [...scope].map(([name, id]) => `${id}:${JSON.stringify(name)}`).sort().join();
+    const known = this.#scopes.get(key);
+    if (known === undefined) this.#scopes.set(key, scope);
+    return known ?? scope;
   }
 
   /** Takes a schema and those inside it. */
-  add(value: Json, where: string, base: string, refAlone: boolean, depth = 0): number {
+  #add(value: Json, at: Place, depth: number): number {
     if (typeof value === "boolean") return value ? this.#true : this.#false;
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      refuseSchema(where, "a schema: an object or a boolean", JSON.stringify(value).slice(0, 40));
+      refuseSchema(at.where, "a schema: an object or a boolean", JSON.stringify(value).slice(0, 40));
     }
     checkDepth(depth);
     const schema = value as SchemaObject;
     const known = this.#ids.get(schema);
     if (known !== undefined) return known;
-    const draft = schema.$schema;
-    if (typeof draft === "string") refAlone = /draft-0?[3-7]/.test(draft);
-    const name = schema.$id ?? (refAlone ? schema.id : undefined);
-    const isWhole = typeof name === "string" && !(refAlone && schema.$ref !== undefined);
-    const own = isWhole ? resolved(name as string, base) : base;
-    const [document, fragment] = splitFragment(own);
-    if (isWhole && document !== splitFragment(base)[0]) base = document;
-    const id = this.#places.push({ schema, where, base, refAlone }) - 1;
+    const place = this.#placed(schema, at);
+    const id = this.#places.push({ ...place, schema }) - 1;
     this.#ids.set(schema, id);
-    if (isWhole) {
-      if (fragment !== "") this.#named.set(`${document}#${fragment}`, id);
-      else this.#named.set(document, id);
-    }
-    for (const anchor of [schema.$anchor, schema.$dynamicAnchor]) {
-      if (typeof anchor === "string") this.#named.set(`${base}#${anchor}`, id);
-    }
-    const next = (inner: Json, place: string) => this.add(inner, `${where}/${place}`, base, refAlone, depth + 1);
+    this.#name(schema, id, at.base);
+    const next = (inner: Json, where: string) =>
+      this.#add(inner, { ...place, where: `${at.where}/${where}` }, depth + 1);
+    const isAlone = place.refAlone && schema.$ref !== undefined;
     for (const [keyword, inner] of Object.entries(schema)) {
-      if (
-        refAlone && schema.$ref !== undefined && keyword !== "$ref" && keyword !== "definitions" && keyword !== "$defs"
-      ) continue;
-      if (checkKeyword(keyword, where)) this.ignored.add(keyword);
+      if (isAlone && keyword !== "$ref" && keyword !== "definitions" && keyword !== "$defs") continue;
+      if (checkKeyword(keyword, at.where)) this.ignored.add(keyword);
       if (Array.isArray(inner) && list.includes(keyword)) {
         inner.forEach((item, index) => next(item, `${keyword}/${index}`));
       } else if (one.includes(keyword) && inner !== null && typeof inner === "object") next(inner, keyword);
@@ -123,8 +168,50 @@ export class References {
     return id;
   }
 
+  /** How a schema is read: its own draft and identifier, where it says them. */
+  #placed(schema: SchemaObject, at: Place): Place {
+    const draft = schema.$schema;
+    const place = typeof draft === "string"
+      ? { ...at, refAlone: /draft-0?[3-7]/.test(draft), containsEvaluates: !draft.includes("2019-09") }
+      : at;
+    const own = ownName(schema, place);
+    return own === undefined ? place : { ...place, base: splitFragment(resolved(own, at.base))[0] };
+  }
+
+  /** Keeps the names of a schema. */
+  #name(schema: SchemaObject, id: number, outer: string): void {
+    const { base, refAlone } = this.at(id);
+    const own = ownName(schema, { refAlone });
+    if (own !== undefined) {
+      const [document, fragment] = splitFragment(resolved(own, outer));
+      this.#named.set(fragment === "" ? document : `${document}#${fragment}`, id);
+    }
+    for (const anchor of [schema.$anchor, schema.$dynamicAnchor]) {
+      if (typeof anchor === "string") this.#named.set(`${base}#${anchor}`, id);
+    }
+    const dynamic = schema.$recursiveAnchor === true ? recursive : schema.$dynamicAnchor;
+    if (typeof dynamic !== "string") return;
+    const anchors = this.#anchors.get(base);
+    if (anchors) anchors.set(dynamic, id);
+    else this.#anchors.set(base, new Map([[dynamic, id]]));
+  }
+
   /** The schema that a reference names. */
   find(reference: string, from: SchemaPlace): number {
+    return this.#in(this.#find(reference, from), from.scope);
+  }
+
+  /** The schema that a dynamic reference names: where that can be another one's, the outermost that has its name. */
+  findDynamic(reference: string, from: SchemaPlace, isRecursive: boolean): number {
+    const id = this.#find(reference, from);
+    const { schema } = this.at(id);
+    const fragment = isRecursive ? recursive : splitFragment(resolved(reference, from.base))[1];
+    const isOpen = typeof schema === "object" &&
+      (isRecursive ? schema.$recursiveAnchor === true : schema.$dynamicAnchor === fragment);
+    return this.#in(isOpen ? from.scope?.get(fragment) ?? id : id, from.scope);
+  }
+
+  #find(reference: string, from: SchemaPlace): number {
     const whole = resolved(reference, from.base);
     const [document, fragment] = splitFragment(whole);
     const named = this.#named.get(fragment === "" ? document : `${document}#${fragment}`);
@@ -146,8 +233,14 @@ export class References {
       const known = value !== null && typeof value === "object" ? this.#ids.get(value) : undefined;
       if (known !== undefined) at = this.at(known);
     }
-    return this.inside(value, { ...at, where: at.where }, "");
+    return this.inside(value, at, "");
   }
+}
+
+/** The identifier of a schema, where it has one that counts. */
+function ownName(schema: SchemaObject, { refAlone }: Pick<Place, "refAlone">): string | undefined {
+  const name = schema.$id ?? (refAlone ? schema.id : undefined);
+  return typeof name === "string" && !(refAlone && schema.$ref !== undefined) ? name : undefined;
 }
 
 function resolved(reference: string, base: string): string {

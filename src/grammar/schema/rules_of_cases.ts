@@ -62,6 +62,7 @@ class Translation implements RuleTools {
   readonly #open: [Demand, number][] = [];
   #derived: { readonly sets: number; readonly derivatives: Derivatives } | undefined;
   readonly #constants = new Map<string, Json>();
+  readonly #unions = new Map<string, number>();
 
   constructor(
     schema: Json,
@@ -84,6 +85,7 @@ class Translation implements RuleTools {
       numbers: this.#numbers,
       references: this.references,
       demand: (value, at, where) => this.#demand(value, at, where),
+      oneOf: (demands, at) => this.#oneOf(demands, at),
       names: (demand) => this.#names(demand),
       hasText: (lexeme) => this.hasText(lexeme),
     };
@@ -177,6 +179,14 @@ class Translation implements RuleTools {
     }
     const id = this.references.inside(schema, at, where);
     return this.references.at(id).schema === true ? [] : [id + 1];
+  }
+
+  #oneOf(demands: readonly Demand[], at: SchemaPlace): Demand {
+    if (demands.length === 1) return demands[0];
+    const key = JSON.stringify(demands);
+    let id = this.#unions.get(key);
+    if (id === undefined) this.#unions.set(key, id = this.references.union(demands, at));
+    return [id + 1];
   }
 
   #names(demand: Demand): Lexeme {

@@ -25,6 +25,8 @@ export interface CaseTools {
   readonly budget: GrammarBudget;
   /** The demand that a value meets a schema inside another. */
   demand(value: Json, at: SchemaPlace, where: string): Demand;
+  /** The demand that a value meets one of some demands. */
+  oneOf(demands: readonly Demand[], place: SchemaPlace): Demand;
   /** The strings that meet a demand, as contents. */
   names(demand: Demand): Lexeme;
   /** Whether a language has a text. */

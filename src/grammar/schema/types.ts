@@ -29,6 +29,16 @@ export interface Evaluated {
   readonly names: readonly Lexeme[];
   /** Items at the beginning of an array. */
   readonly items: number;
+  /** What looks at each item that meets it. */
+  readonly contains: readonly Demand[];
+}
+
+/** How many items of an array, from one on, meet a demand. */
+export interface Containing {
+  readonly demand: Demand;
+  readonly least: number;
+  readonly most: number;
+  readonly from: number;
 }
 
 /** An array. */
@@ -40,7 +50,7 @@ export interface ArrayCase {
   readonly least: number;
   readonly most: number;
   /** How many items meet a demand. */
-  readonly contains: readonly { readonly demand: Demand; readonly least: number; readonly most: number }[];
+  readonly contains: readonly Containing[];
   /** Whether no two items are equal. */
   readonly isUnique: boolean;
   readonly evaluated: Evaluated;
@@ -72,7 +82,7 @@ export type Case =
   | ObjectCase;
 
 /** Nothing was looked at. */
-export const NOTHING_EVALUATED: Evaluated = { all: false, names: [], items: 0 };
+export const NOTHING_EVALUATED: Evaluated = { all: false, names: [], items: 0, contains: [] };
 
 /** Both demands. */
 export function joined(a: Demand, b: Demand): Demand {
