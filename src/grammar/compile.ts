@@ -56,9 +56,17 @@ export function choiceRules(texts: readonly string[]): RuleWriter {
   };
 }
 
-/** Values of a JSON schema. */
-export function schemaRulesOf(schema: Json, style: Style): RuleWriter {
-  return (lexemes, rules, budget) => schemaRules(schema, style, { lexemes, rules, budget }).root;
+/** Values of a JSON schema; `tell` hears of the names in it that no draft knows. */
+export function schemaRulesOf(
+  schema: Json,
+  style: Style,
+  tell: (ignored: readonly string[]) => void = () => {},
+): RuleWriter {
+  return (lexemes, rules, budget) => {
+    const { root, ignored } = schemaRules(schema, style, { lexemes, rules, budget });
+    tell(ignored);
+    return root;
+  };
 }
 
 /**

@@ -46,6 +46,7 @@ export class Grammar {
   readonly #compile: () => Matcher;
   readonly #wrap: (matcher: Matcher) => Constraint;
   readonly #tokenizer: Tokenizer;
+  #ignored: readonly string[] = [];
 
   private constructor(
     compile: () => Matcher,
@@ -120,7 +121,11 @@ export class Grammar {
   static async schema(schema: unknown, tokenizer: Tokenizer, options: SchemaOptions = {}): Promise<Grammar> {
     const style = readOptions(schemaFields, options);
     const copy = guarded("schema", () => JSON.parse(JSON.stringify(plainSchema(schema, "schema")) ?? "null"));
-    return await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, style));
+    let ignored: readonly string[] = [];
+    const tell = (names: readonly string[]) => ignored = names;
+    const made = await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, style, tell));
+    made.#ignored = ignored;
+    return made;
   }
 
   /**
@@ -154,6 +159,11 @@ export class Grammar {
     } catch (error) {
       throw error instanceof RangeError ? tooLarge(name, error) : error;
     }
+  }
+
+  /** Names in the schema that no draft of JSON Schema knows: they say nothing about what is valid. */
+  get ignored(): readonly string[] {
+    return [...this.#ignored];
   }
 
   /**

@@ -30,10 +30,20 @@ export interface SchemaOptions {
    * @default {"any"}
    */
   readonly order?: "any" | "schema";
+  /**
+   * What becomes of names that no draft of JSON Schema knows: they say nothing, as the standard has it, and are listed in
+   * `Grammar.ignored`, or they are refused.
+   * @default {"annotation"}
+   */
+  readonly unknown?: "annotation" | "refuse";
 }
 
 /** The schema of {@link SchemaOptions}. */
 export const schemaFields = {
   whitespace: choice(["compact", "indent"], { about: "The blanks between values.", default: "indent" }),
   order: choice(["any", "schema"], { about: "The order of an object's properties.", default: "any" }),
+  unknown: choice(["annotation", "refuse"], {
+    about: "What becomes of names that no draft of JSON Schema knows.",
+    default: "annotation",
+  }),
 } as const satisfies FieldsOf<SchemaOptions>;

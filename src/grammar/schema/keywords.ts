@@ -84,10 +84,14 @@ export const REFUSED: readonly string[] = ["extends", "disallow"];
 const enforced = new Set(ENFORCED);
 const annotations = new Set(ANNOTATIONS);
 
+/** What becomes of names that no draft knows: they say nothing, as the standard has it, or are refused. */
+export type UnknownNames = "annotation" | "refuse";
+
 /** Throws where a keyword is refused or a slip; says whether it is one that no draft knows. */
-export function checkKeyword(keyword: string, where: string): boolean {
+export function checkKeyword(keyword: string, where: string, unknown: UnknownNames): boolean {
   if (enforced.has(keyword) || annotations.has(keyword)) return false;
   if (REFUSED.includes(keyword)) refuseUnsupported(where, "a schema without it", keyword);
+  if (unknown === "refuse") refuseUnsupported(where, "keywords of JSON Schema alone", keyword);
   // Short names are near to everything, and a name that begins so is of a program's own.
   if (keyword.length < 5 || /^([_$@]|x-)/.test(keyword)) return true;
   const meant = ENFORCED.find((known) => known.length > 4 && editDistance(keyword, known) === 1);

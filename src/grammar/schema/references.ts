@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkKeyword } from "./keywords.ts";
+import { checkKeyword, type UnknownNames } from "./keywords.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
 import type { Demand, Json, SchemaObject } from "./types.ts";
 import { checkDepth } from "../budget.ts";
@@ -67,11 +67,14 @@ export class References {
   /** The scopes, each once, and schemas in them. */
   readonly #scopes = new Map<string, Scope>();
   readonly #scoped = new Map<Scope, Map<number, number>>();
+  readonly #unknown: UnknownNames;
   readonly #true: number;
   readonly #false: number;
   readonly #root: number;
 
-  constructor(root: Json) {
+  /** Where `unknown` refuses them, a name that no draft knows throws. */
+  constructor(root: Json, unknown: UnknownNames) {
+    this.#unknown = unknown;
     const place: Place = { where: "", base: rootBase, refAlone: false, containsEvaluates: true, scope: undefined };
     this.#true = this.#places.push({ ...place, schema: true }) - 1;
     this.#false = this.#places.push({ ...place, schema: false }) - 1;
@@ -155,7 +158,7 @@ export class References {
     const isAlone = place.refAlone && schema.$ref !== undefined;
     for (const [keyword, inner] of Object.entries(schema)) {
       if (isAlone && keyword !== "$ref" && keyword !== "definitions" && keyword !== "$defs") continue;
-      if (checkKeyword(keyword, at.where)) this.ignored.add(keyword);
+      if (checkKeyword(keyword, at.where, this.#unknown)) this.ignored.add(keyword);
       if (Array.isArray(inner) && list.includes(keyword)) {
         inner.forEach((item, index) => next(item, `${keyword}/${index}`));
       } else if (one.includes(keyword) && inner !== null && typeof inner === "object") next(inner, keyword);

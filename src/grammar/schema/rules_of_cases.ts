@@ -10,6 +10,7 @@ import { type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
 import type { Alternative, Rules } from "../rules.ts";
 import { arrayAlternatives } from "./array_rules.ts";
 import { Cases } from "./cases.ts";
+import type { UnknownNames } from "./keywords.ts";
 import type { CaseTools, PropertyOrder, RuleTools } from "./tools.ts";
 import { Layout, type Whitespace } from "./layout.ts";
 import { JSON_NOTATION, type Notation } from "./notation.ts";
@@ -30,6 +31,8 @@ export interface SchemaWriter {
 export interface Style {
   readonly whitespace: Whitespace;
   readonly order: PropertyOrder;
+  /** What becomes of names that no draft knows; without it, they say nothing. */
+  readonly unknown?: UnknownNames;
   /** How they are spelled; without it, as JSON. */
   readonly notation?: Notation;
 }
@@ -66,7 +69,7 @@ class Translation implements RuleTools {
 
   constructor(
     schema: Json,
-    { whitespace, order, notation = JSON_NOTATION }: Style,
+    { whitespace, order, unknown = "annotation", notation = JSON_NOTATION }: Style,
     { lexemes, rules, budget }: SchemaWriter,
   ) {
     this.lexemes = lexemes;
@@ -75,7 +78,7 @@ class Translation implements RuleTools {
     this.#words = notation.words;
     this.strings = new Strings(lexemes, notation);
     this.layout = new Layout(lexemes, whitespace);
-    this.references = new References(schema);
+    this.references = new References(schema, unknown);
     this.#numbers = new Numbers(lexemes);
     this.#budget = budget;
     const tools: CaseTools = {

@@ -67,8 +67,9 @@ class Closing {
     if (!isObject(schema)) return schema;
     const inner = this.#inner(schema, depth);
     if (schema.additionalProperties !== undefined || schema.unevaluatedProperties !== undefined) return inner;
-    if (typeof schema.$ref === "string") {
-      const isOpen = adds(schema) || this.#isOpen(schema.$ref);
+    const reference = schema.$ref ?? schema.$dynamicRef ?? schema.$recursiveRef;
+    if (typeof reference === "string") {
+      const isOpen = schema.$ref === undefined || adds(schema) || this.#isOpen(reference);
       return isOpen ? { allOf: [inner], unevaluatedProperties: false } : inner;
     }
     const isUnion = unions.some((keyword) => Array.isArray(schema[keyword]));
