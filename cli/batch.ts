@@ -5,7 +5,8 @@
  * @module
  */
 import { openGateway } from "../src/cluster/open.ts";
-import { type BatchReport, runBatch } from "../src/server/batches/run_batch.ts";
+import { runBatchFiles } from "../src/server/batches/file_lines.ts";
+import type { BatchReport } from "../src/server/batches/run_batch.ts";
 import { createServer, type Server } from "../src/server/server.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterOptions } from "./cluster.ts";
@@ -47,7 +48,7 @@ interface Files {
 async function work(server: Server, { args, ...files }: Files): Promise<BatchReport> {
   const bar = new ProgressBar("batch");
   try {
-    return await runBatch({
+    return await runBatchFiles({
       ...files,
       fetch: server.fetch,
       atOnce: args.number("at-once") ?? atOnceUsual,

@@ -34,7 +34,6 @@ const SERVING: Options = {
     most: 86_400,
     about: "let open requests end for at most S seconds after SIGTERM or Ctrl-C (default: 10)",
   },
-  ...flagsOf(serverFields, ["files"]),
   quiet: { kind: "flag", about: "write no line for each request" },
 };
 
@@ -48,6 +47,7 @@ export function serveCommand(common: Options): CommandSpec {
       name: NAME,
       models: { kind: "text", value: "FILE", about: "serve several models, which a JSON file lists, in place of one" },
       "chat-template": TEMPLATE,
+      ...flagsOf(serverFields, ["files"]),
       ...SERVING,
     },
   };

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { LightGPTError } from "../mod.ts";
-import { type BatchRun, runBatch } from "../src/server/batches/run_batch.ts";
+import { type FileRun, runBatchFiles } from "../src/server/batches/file_lines.ts";
 import { serveStories } from "./small-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-batches-"));
@@ -28,7 +28,7 @@ function write(name: string, lines: readonly string[]): string {
 }
 
 /** A server that answers by the prompt, later ones often sooner, and refuses now and then. */
-function strange(seen: string[] = []): BatchRun["fetch"] {
+function strange(seen: string[] = []): FileRun["fetch"] {
   let count = 0;
   return async (request) => {
     const { prompt, seed } = await request.json() as { prompt: string; seed: number };
@@ -49,8 +49,8 @@ describe("a batch", () => {
     rmSync(folder, { recursive: true, force: true });
   });
   const lines = Array.from({ length: 60 }, (_, index) => line(`line ${index}`, { prompt: `p${index}` }));
-  const run = (more: Partial<BatchRun> & { output: string }) =>
-    runBatch({ fetch: strange(), input: at("in"), atOnce: 8, ...more });
+  const run = (more: Partial<FileRun> & { output: string }) =>
+    runBatchFiles({ fetch: strange(), input: at("in"), atOnce: 8, ...more });
 
   it("is written in order, and a second run of it writes the same", async () => {
     write("in", lines);
@@ -220,7 +220,7 @@ describe("batches of a server", () => {
     // The same lines, worked by the command's own way, give the same bytes.
     writeFileSync(join(files, "same"), lines.join("\n"));
     const output = join(files, "same-out");
-    await runBatch({ fetch: small.server.fetch, input: join(files, "same"), output, atOnce: 5, headers });
+    await runBatchFiles({ fetch: small.server.fetch, input: join(files, "same"), output, atOnce: 5, headers });
     assertEquals(readFileSync(output, "utf8"), text);
     appendFileSync(output, "x");
   });

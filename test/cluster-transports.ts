@@ -76,7 +76,8 @@ export class SlowTransport implements Transport {
     return this.#inner.vault(name, ageMs);
   }
 
-  close(): Promise<void> {
-    return this.#inner.close();
+  async close(): Promise<void> {
+    await this.#sent;
+    await this.#inner.close();
   }
 }

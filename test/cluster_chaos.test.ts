@@ -13,7 +13,7 @@ import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
 import { createServer, type Server } from "../exports/server.ts";
 import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
-import { runBatch } from "../src/server/batches/run_batch.ts";
+import { runBatchFiles } from "../src/server/batches/file_lines.ts";
 import { isNight, note } from "./counts.ts";
 import { posted } from "./small-server.ts";
 
@@ -133,10 +133,10 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
       workers[0] = await startWorker(0);
     };
     const onProgress = (done: number) => done > 20 && (killed ??= kill());
-    await runBatch({ fetch: gateway.fetch, input: at("in"), output: at("out"), atOnce: 32, onProgress });
+    await runBatchFiles({ fetch: gateway.fetch, input: at("in"), output: at("out"), atOnce: 32, onProgress });
     await killed;
     await using server = createServer({ models: { stories: lm } });
-    await runBatch({ fetch: server.fetch, input: at("in"), output: at("same"), atOnce: 32 });
+    await runBatchFiles({ fetch: server.fetch, input: at("in"), output: at("same"), atOnce: 32 });
     const text = readFileSync(at("out"), "utf8");
     assertEquals(
       text.trimEnd().split("\n").map((line) => JSON.parse(line).custom_id),

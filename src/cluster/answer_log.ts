@@ -51,23 +51,9 @@ export class AnswerWriter implements AnswerLog {
       const { job, pieces, outcome } = reading;
       const count = pieces.length;
       const frame: Frame = { job, worker: "", at: this.#written, pieces: pieces.slice(this.#written), ...outcome };
-      await this.#append(JSON.stringify(frame));
+      await appendSurely(this.#vault, this.#log, JSON.stringify(frame), this.#clock, writeMs);
       this.#written = count;
       this.#hasEnd = outcome !== undefined;
-    }
-  }
-
-  async #append(text: string): Promise<void> {
-    const end = this.#clock.now() + writeMs;
-    for (;;) {
-      try {
-        return await this.#vault.append(this.#log, text);
-      } catch (error) {
-        if (this.#clock.now() >= end) throw error;
-      }
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#clock.after(againMs, resolve);
-      await promise;
     }
   }
 }
@@ -89,5 +75,20 @@ export class AnswerReader {
     const { texts, next } = await this.#vault.entries(this.#log, this.#next);
     this.#next = next;
     for (const text of texts) reading.take(JSON.parse(text) as Frame);
+  }
+}
+
+/** Adds an entry to a log; what cannot be written is tried again for `ms` milliseconds. */
+export async function appendSurely(vault: Vault, log: string, text: string, clock: Clock, ms: number): Promise<void> {
+  const end = clock.now() + ms;
+  for (;;) {
+    try {
+      return await vault.append(log, text);
+    } catch (error) {
+      if (clock.now() >= end) throw error;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    clock.after(againMs, resolve);
+    await promise;
   }
 }

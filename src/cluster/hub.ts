@@ -12,6 +12,7 @@ import { cancelledBy } from "../options/checks.ts";
 import { Failure } from "../server/failure.ts";
 import { jobText } from "../server/job_text.ts";
 import type { Job } from "../server/types.ts";
+import { unreachable } from "./failures.ts";
 import { JobReading, type Said } from "./reading.ts";
 import { RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
@@ -223,13 +224,4 @@ export class Hub {
     open.copies++;
     await this.#add(open, JSON.stringify(envelope));
   }
-}
-
-function unreachable(cause: unknown): Failure {
-  return new Failure("The queue of jobs cannot be reached.", {
-    status: 503,
-    type: "server_error",
-    code: "queue_unreachable",
-    headers: { "retry-after": "1" },
-  }, { cause });
 }

@@ -37,6 +37,12 @@ export async function loadLibraries(
   }
 }
 
+/** Whether an error says that a server does not answer, and nothing else. */
+export function isLost(core: Libraries["core"], error: unknown): boolean {
+  const kinds = [core.NoRespondersError, core.RequestError, core.TimeoutError, core.ClosedConnectionError];
+  return [...kinds, core.DrainingConnectionError].some((kind) => error instanceof kind);
+}
+
 /** Connects to a server of NATS by its address, which may have a user and a password, or a token. */
 export async function connect({ core }: Libraries, url: string, name: string): Promise<NatsConnection> {
   const { servers, ...login } = readUrl(url);

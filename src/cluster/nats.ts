@@ -10,7 +10,7 @@ import type { ObjectStore } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ensureStream, JetStreamQueue, managerOf } from "./jetstream_queue.ts";
 import { NatsVault } from "./nats_vault.ts";
-import { connect, type Libraries, loadLibraries } from "./libraries.ts";
+import { connect, isLost, type Libraries, loadLibraries } from "./libraries.ts";
 import type { Transport, Vault, WorkQueue } from "./types.ts";
 
 /** Milliseconds after which what is announced is forgotten. */
@@ -74,7 +74,8 @@ export class NatsTransport implements Transport {
   }
 
   publish(subject: string, text: string): void {
-    if (!this.#parts.connection.isClosed()) this.#parts.connection.publish(subject, text);
+    const { connection } = this.#parts;
+    if (!connection.isClosed() && !connection.isDraining()) connection.publish(subject, text);
   }
 
   async request(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
@@ -82,8 +83,7 @@ export class NatsTransport implements Transport {
     try {
       return (await connection.request(subject, text, { timeout: timeoutMs })).string();
     } catch (error) {
-      const kinds = [core.NoRespondersError, core.RequestError, core.TimeoutError, core.ClosedConnectionError];
-      if (kinds.some((kind) => error instanceof kind)) return undefined;
+      if (isLost(core, error)) return undefined;
       throw error;
     }
   }

@@ -7,8 +7,9 @@
 import type { StoredMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
-import { LightGPTError } from "../../ffi/errors.ts";
+import { noRoom, unreachable } from "./failures.ts";
 import { ensureStream, isApiError, type QueueParts } from "./jetstream_queue.ts";
+import { isLost, type Libraries } from "./libraries.ts";
 import type { Vault } from "./types.ts";
 
 /** JetStream's numbers for a record that another has replaced, and for a server without room. */
@@ -47,7 +48,7 @@ export class NatsVault implements Vault {
   static async open(parts: VaultParts): Promise<NatsVault> {
     const { libraries: { kv, obj, jetstream: { StorageType } }, client, name, ageMs } = parts;
     const age = Number.isFinite(ageMs) ? Math.max(1, Math.round(ageMs)) : 0; // 0: for ever
-    return await told(name, async () => {
+    return await told(parts.libraries, async () => {
       const records = await new kv.Kvm(client).create(`lg-${name}`, { history: 1, ...(age > 0 ? { ttl: age } : {}) });
       const files = await new obj.Objm(client).create(`lg-${name}`, age > 0 ? { ttl: age * nanos } : {});
       const vault = new NatsVault(parts, { records, files });
@@ -63,14 +64,14 @@ export class NatsVault implements Vault {
   }
 
   async read(key: string): Promise<{ readonly text: string; readonly revision: number } | undefined> {
-    const entry = await this.#stores.records.get(key);
+    const entry = await this.#told(() => this.#stores.records.get(key));
     return entry?.operation === "PUT" ? { text: entry.string(), revision: entry.revision } : undefined;
   }
 
   async write(key: string, text: string, revision: number): Promise<boolean> {
     const { records } = this.#stores;
     try {
-      await told(key, () => revision === 0 ? records.create(key, text) : records.update(key, text, revision));
+      await this.#told<unknown>(() => revision === 0 ? records.create(key, text) : records.update(key, text, revision));
       return true;
     } catch (error) {
       if (isApiError(error, replaced)) return false;
@@ -79,11 +80,11 @@ export class NatsVault implements Vault {
   }
 
   async erase(key: string): Promise<void> {
-    await this.#stores.records.purge(key);
+    await this.#told(() => this.#stores.records.purge(key));
   }
 
   async keys(beginning: string): Promise<readonly string[]> {
-    return await Array.fromAsync(await this.#stores.records.keys(`${beginning}.*`));
+    return await this.#told(async () => await Array.fromAsync(await this.#stores.records.keys(`${beginning}.*`)));
   }
 
   async append(log: string, text: string): Promise<void> {
@@ -96,7 +97,7 @@ export class NatsVault implements Vault {
       const headers = core.headers();
       headers.set(partHeader, `${entry} ${part} ${count}`);
       const data = bytes.subarray(part * most, (part + 1) * most);
-      await told(log, () => client.publish(this.#subject(log), data, count > 1 ? { headers } : {}));
+      await this.#told(() => client.publish(this.#subject(log), data, count > 1 ? { headers } : {}));
     }
   }
 
@@ -130,31 +131,34 @@ export class NatsVault implements Vault {
   }
 
   async wipe(log: string): Promise<void> {
-    await this.#parts.manager.streams.purge(this.#stream, { filter: this.#subject(log) });
+    const filter = this.#subject(log);
+    await this.#told(() => this.#parts.manager.streams.purge(this.#stream, { filter }));
   }
 
   async put(name: string, bytes: Uint8Array): Promise<void> {
-    await told(name, () => this.#stores.files.putBlob({ name }, bytes));
+    await this.#told(() => this.#stores.files.putBlob({ name }, bytes));
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
-    return await this.#stores.files.getBlob(name) ?? undefined;
+    return await this.#told(() => this.#stores.files.getBlob(name)) ?? undefined;
   }
 
   async size(name: string): Promise<number | undefined> {
-    const info = await this.#stores.files.info(name);
+    const info = await this.#told(() => this.#stores.files.info(name));
     return info === null || info.deleted ? undefined : info.size;
   }
 
   async drop(name: string): Promise<void> {
-    if (await this.size(name) !== undefined) await this.#stores.files.delete(name);
+    if (await this.size(name) !== undefined) await this.#told(() => this.#stores.files.delete(name));
   }
 
-  #message(log: string, from: number): Promise<StoredMsg | null> {
-    return this.#parts.manager.direct.getMessage(this.#stream, {
-      seq: Math.max(1, from),
-      next_by_subj: this.#subject(log),
-    });
+  async #message(log: string, from: number): Promise<StoredMsg | null> {
+    const query = { seq: Math.max(1, from), next_by_subj: this.#subject(log) };
+    return await this.#told(() => this.#parts.manager.direct.getMessage(this.#stream, query));
+  }
+
+  #told<T>(act: () => Promise<T>): Promise<T> {
+    return told(this.#parts.libraries, act);
   }
 
   #subject(log: string): string {
@@ -167,17 +171,13 @@ function textOf(parts: readonly Uint8Array[]): string {
   return parts.map((part) => decoder.decode(part, { stream: true })).join("") + decoder.decode();
 }
 
-/** Says it where NATS has no room. */
-async function told<T>(where: string, act: () => Promise<T>): Promise<T> {
+/** Does something with NATS; what it does not do for want of room or of a connection is said in words of ours. */
+async function told<T>({ core }: Libraries, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (cause) {
-    if (!full.some((number) => isApiError(cause, number))) throw cause;
-    throw new LightGPTError("io", `NATS has no room for ${where}: ${(cause as Error).message}`, {
-      what: "NATS without room",
-      where,
-      expected: "a JetStream with room (max_file_store, and its disk)",
-      got: (cause as Error).message,
-    }, { cause });
+    if (full.some((number) => isApiError(cause, number))) throw noRoom(cause as Error);
+    if (isLost(core, cause)) throw unreachable(cause);
+    throw cause;
   }
 }

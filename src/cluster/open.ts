@@ -22,6 +22,7 @@ import { gatewayFields, type GatewayOptions, workerFields, type WorkerOptions } 
 import { beatMs, gatewayKey, Registry } from "./registry.ts";
 import { SharedAnswers } from "./shared_answers.ts";
 import type { Transport } from "./types.ts";
+import { VaultShelf } from "./vault_shelf.ts";
 import { Worker } from "./worker.ts";
 
 /**
@@ -173,7 +174,10 @@ export async function gatewayOver(transport: Transport, options: PoolServerOptio
   const hub = new Hub(transport, clock);
   const models = new GatewayModels({ transport, registry, hub });
   const answers = new SharedAnswers({ local: new Answers(limits), vault, transport, registry, hub, models, clock });
-  const server = serverOf(models, options, { answers });
+  const gateways = () => registry.gateways();
+  const files = await transport.vault("files", Infinity);
+  const shelf = new VaultShelf({ vault: files, gateway: hub.id, gateways, clock });
+  const server = serverOf(models, options, { answers, shelf });
   const key = gatewayKey(hub.id);
   // Without a connection it is announced again in a while.
   const announce = () => void transport.announce(key, hub.id).catch(() => {});

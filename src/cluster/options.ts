@@ -91,7 +91,7 @@ export const workerFields = {
 } as const satisfies FieldsOf<WorkerOptions>;
 
 /**
- * Options for a gateway: those of a server, whose models are those of its workers.
+ * Options for a gateway: those of a server, whose models are those of its workers, and whose files and batches are in NATS.
  *
  * @example
  * ```ts
@@ -102,7 +102,10 @@ export const workerFields = {
  * console.log((await gateway.fetch(new Request("http://localhost/health"))).status);
  * ```
  */
-export interface GatewayOptions extends ClusterOptions, Omit<ServerOptions, "models" | "template"> {}
+export interface GatewayOptions extends ClusterOptions, Omit<ServerOptions, "models" | "template" | "files"> {}
+
+/** What a server takes that a gateway has no need of: its files and batches are in NATS. */
+const { files: _, ...servingFields } = settingFields;
 
 /** The schema of {@link GatewayOptions}. */
-export const gatewayFields = { ...settingFields, ...clusterFields } as const satisfies FieldsOf<GatewayOptions>;
+export const gatewayFields = { ...servingFields, ...clusterFields } as const satisfies FieldsOf<GatewayOptions>;

@@ -10,6 +10,8 @@ import { readOptions, type Resolved } from "../options/schema.ts";
 import { Answers } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { BatchDesk } from "./batches/desk.ts";
+import { FolderShelf } from "./batches/folder_shelf.ts";
+import type { Shelf } from "./batches/types.ts";
 import { Doors } from "./doors.ts";
 import { draining, Failure, failureOf, failureResponse, noFolder } from "./failure.ts";
 import { Figures } from "./figures.ts";
@@ -115,6 +117,8 @@ export function serverOf(models: ModelPool, options: PoolServerOptions, parts: S
 export interface ServerParts {
   /** Keeps responses. */
   readonly answers?: AnswerStore;
+  /** Keeps files and batches. */
+  readonly shelf?: Shelf;
 }
 
 /** What a request carries from route to route. */
@@ -143,7 +147,8 @@ export class ModelServer implements Server {
   constructor(
     models: ModelPool,
     { keys, limits, origins, hosts, log, files }: Resolved<typeof settingFields>,
-    { answers = new Answers(limits) }: ServerParts = {},
+    { answers = new Answers(limits), shelf = files === undefined ? undefined : new FolderShelf(files) }: ServerParts =
+      {},
   ) {
     this.#models = models;
     this.#keys = new Keys(keys);
@@ -151,9 +156,9 @@ export class ModelServer implements Server {
     this.#limits = limits;
     this.#answers = answers;
     this.#log = log;
-    this.#desk = files === undefined
+    this.#desk = shelf === undefined
       ? undefined
-      : new BatchDesk({ folder: files, work: (request, tenant) => this.#workLine(request, tenant) });
+      : new BatchDesk({ shelf, work: (request, tenant) => this.#workLine(request, tenant) });
     this.#addRoutes();
   }
 

@@ -1,51 +1,26 @@
 /**
- * `/v1/files` and `/v1/batches`, as clients of OpenAI know them, over a folder: what is uploaded, what is asked for and what came of it
- * lie there, so that a batch goes on when the server starts again. Batches are worked one after the other, behind all other requests.
+ * `/v1/files` and `/v1/batches`, as clients of OpenAI know them: what is uploaded, what is asked for and what came of it are kept, so
+ * that a batch goes on when its server starts again, or at another that has the same. A server works batches one after the other,
+ * behind all other requests.
  *
  * @module
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { whyNotWritten, writeFailure } from "../../../ffi/system_errors.ts";
+import { every, wallClock } from "../../batching/clock.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import { Failure, refuse } from "../failure.ts";
 import { newId, nowSeconds } from "../openai.ts";
 import { batchPaths } from "./lines.ts";
 import { runBatch } from "./run_batch.ts";
+import type { Records, Shelf, StoredBatch, StoredFile } from "./types.ts";
 
 /** Bytes of a file that is uploaded. */
 const fileBytesMax = 256 * 2 ** 20;
 /** Requests of a batch at work at once. */
 const atOnce = 32;
 
-/** A file, as it is told. */
-interface StoredFile {
-  readonly id: string;
-  readonly tenant: string;
-  readonly filename: string;
-  readonly purpose: string;
-  readonly created_at: number;
-}
-
-/** A batch, as it is kept. */
-interface StoredBatch {
-  readonly id: string;
-  readonly tenant: string;
-  readonly endpoint: string;
-  readonly input_file_id: string;
-  readonly output_file_id: string;
-  readonly completion_window: string;
-  readonly metadata: JsonValue;
-  readonly created_at: number;
-  readonly status: "in_progress" | "completed" | "failed" | "cancelled";
-  readonly ended_at?: number;
-  readonly counts?: { readonly total: number; readonly completed: number; readonly failed: number };
-  readonly error?: string;
-}
-
 /** What a desk is opened with. */
 export interface DeskParts {
-  readonly folder: string;
+  readonly shelf: Shelf;
   /** Answers a request of a batch, as its tenant's. */
   readonly work: (request: Request, tenant: string) => Promise<Response>;
 }
@@ -57,50 +32,50 @@ export class BatchDesk {
   readonly #cancels = new Map<string, AbortController>();
   /** The batches, one after the other. */
   #last: Promise<void> = Promise.resolve();
+  readonly #opened: Promise<void>;
+  #looking: Promise<void> | undefined;
+  #stop = () => {};
 
-  /** Opens a folder, made where there is none, and goes on with the batches in it. */
+  /** Goes on with the batches that are there, and whose servers are gone. */
   constructor(parts: DeskParts) {
     this.#parts = parts;
-    for (const kind of ["files", "batches"]) {
-      try {
-        mkdirSync(join(parts.folder, kind), { recursive: true });
-      } catch (cause) {
-        throw writeFailure(join(parts.folder, kind), cause, {
-          what: "a folder that cannot be made",
-          expected: "a folder that may be written",
-        });
-      }
-    }
-    const open = this.#all<StoredBatch>("batches").filter(({ status }) => status === "in_progress");
-    for (const batch of open.sort((a, b) => a.created_at - b.created_at)) this.#queue(batch);
+    this.#opened = this.#look();
+    this.#opened.catch(() => {}); // each request hears of it
+    const { lookMs } = parts.shelf;
+    if (lookMs !== undefined) this.#stop = every(wallClock, lookMs, () => this.#lookAgain());
   }
 
   /** Answers a request for one of the paths. */
   async handle(request: Request, tenant: string): Promise<Response> {
+    await this.#opened;
+    const { shelf } = this.#parts;
     const { pathname } = new URL(request.url);
     const [, , kind, id, action] = pathname.split("/");
     const call = `${request.method} ${kind}${id ? "/id" : ""}${action ? `/${action}` : ""}`;
     switch (call) {
       case "POST files":
-        return Response.json(this.#tellFile(await this.#upload(request, tenant)));
-      case "GET files":
-        return Response.json(listOf(this.#mine<StoredFile>("files", tenant).map((file) => this.#tellFile(file))));
+        return Response.json(await this.#tellFile(await this.#upload(request, tenant)));
+      case "GET files": {
+        const files = await this.#mine("files", tenant);
+        return Response.json(listOf(await Promise.all(files.map((file) => this.#tellFile(file)))));
+      }
       case "GET files/id":
-        return Response.json(this.#tellFile(this.#find<StoredFile>("files", id, tenant)));
+        return Response.json(await this.#tellFile(await this.#find("files", id, tenant)));
       case "GET files/id/content":
-        return new Response(this.#content(this.#find<StoredFile>("files", id, tenant)), {
+        return new Response(await shelf.bytes((await this.#find("files", id, tenant)).id), {
           headers: { "content-type": "application/jsonl" },
         });
       case "DELETE files/id":
-        return Response.json(this.#remove(this.#find<StoredFile>("files", id, tenant)));
+        await shelf.drop((await this.#find("files", id, tenant)).id);
+        return Response.json({ id, object: "file", deleted: true });
       case "POST batches":
         return Response.json(tellBatch(await this.#begin(request, tenant)));
       case "GET batches":
-        return Response.json(listOf(this.#mine<StoredBatch>("batches", tenant).map(tellBatch)));
+        return Response.json(listOf((await this.#mine("batches", tenant)).map(tellBatch)));
       case "GET batches/id":
-        return Response.json(tellBatch(this.#find<StoredBatch>("batches", id, tenant)));
+        return Response.json(tellBatch(await this.#find("batches", id, tenant)));
       case "POST batches/id/cancel":
-        return Response.json(tellBatch(this.#cancel(this.#find<StoredBatch>("batches", id, tenant))));
+        return Response.json(tellBatch(await this.#cancel(await this.#find("batches", id, tenant))));
     }
     throw new Failure(`There is no ${request.method} ${pathname.slice(0, 100)}.`, {
       status: 404,
@@ -109,9 +84,11 @@ export class BatchDesk {
     });
   }
 
-  /** Ends the work; batches that have not ended go on when the folder is opened again. */
+  /** Ends the work; batches that have not ended go on later, or elsewhere. */
   async close(): Promise<void> {
+    this.#stop();
     this.#ending.abort(new Error("The server is closed."));
+    await this.#looking;
     await this.#last;
   }
 
@@ -140,8 +117,8 @@ export class BatchDesk {
       purpose,
       created_at: nowSeconds(),
     };
-    this.#write(this.#lines(stored.id), new Uint8Array(await file.arrayBuffer()));
-    this.#save("files", stored);
+    await this.#parts.shelf.put(stored.id, new Uint8Array(await file.arrayBuffer()));
+    await this.#add("files", stored);
     return stored;
   }
 
@@ -158,7 +135,7 @@ export class BatchDesk {
       refuse("endpoint", `endpoint: expected ${batchPaths.join(", ")}.`);
     }
     if (completion_window !== "24h") refuse("completion_window", 'completion_window: expected "24h".');
-    this.#find<StoredFile>("files", input_file_id, tenant);
+    await this.#find("files", input_file_id, tenant);
     const id = newId("batch_");
     const created_at = nowSeconds();
     const output: StoredFile = {
@@ -168,7 +145,7 @@ export class BatchDesk {
       purpose: "batch_output",
       created_at,
     };
-    this.#save("files", output);
+    await this.#add("files", output);
     const batch: StoredBatch = {
       id,
       tenant,
@@ -180,8 +157,8 @@ export class BatchDesk {
       created_at,
       status: "in_progress",
     };
-    this.#save("batches", batch);
-    this.#queue(batch);
+    await this.#add("batches", batch);
+    if (await this.#parts.shelf.claim(id)) this.#queue(batch);
     return batch;
   }
 
@@ -193,15 +170,17 @@ export class BatchDesk {
   }
 
   async #run(batch: StoredBatch, signal: AbortSignal): Promise<void> {
-    const { input_file_id, output_file_id, endpoint, tenant } = batch;
+    const { id, input_file_id, output_file_id, endpoint, tenant } = batch;
+    const { shelf, work } = this.#parts;
     let counts = { total: 0, completed: 0, failed: 0 };
+    let saving: Promise<unknown> = Promise.resolve();
     let savedAt = 0;
     try {
       signal.throwIfAborted();
       const { lines } = await runBatch({
-        fetch: (request) => this.#parts.work(request, tenant),
-        input: this.#lines(input_file_id),
-        output: this.#lines(output_file_id),
+        fetch: (request) => work(request, tenant),
+        input: shelf.input(input_file_id),
+        output: shelf.output(output_file_id),
         path: endpoint,
         atOnce,
         signal,
@@ -210,108 +189,93 @@ export class BatchDesk {
           counts = { ...counts, total, completed: done - counts.failed };
           if (performance.now() - savedAt < 1000) return;
           savedAt = performance.now();
-          this.#save("batches", { ...batch, counts });
+          const now = counts;
+          saving = saving.then(() => this.#save(id, { counts: now }));
+          saving.catch(() => {}); // heard at the end
         },
       });
-      this.#end(batch, { status: "completed", counts: { ...counts, total: lines } });
+      await saving;
+      await shelf.finish(output_file_id);
+      await this.#save(id, { status: "completed", counts: { ...counts, total: lines }, ended_at: nowSeconds() });
     } catch (error) {
-      // When the server is closed, it goes on later.
+      // When the server is closed, it goes on later; and so it does where its failure cannot be kept.
       if (this.#ending.signal.aborted) return;
       const message = error instanceof Error ? error.message : String(error);
-      this.#end(batch, signal.aborted ? { status: "cancelled", counts } : { status: "failed", counts, error: message });
+      const how = signal.aborted ? { status: "cancelled" } as const : { status: "failed", error: message } as const;
+      await this.#save(id, { ...how, counts, ended_at: nowSeconds() }).catch(() => {});
     } finally {
-      this.#cancels.delete(batch.id);
+      this.#cancels.delete(id);
     }
   }
 
-  #end(batch: StoredBatch, how: Pick<StoredBatch, "status" | "counts" | "error">): void {
-    this.#save("batches", { ...batch, ...how, ended_at: nowSeconds() });
+  async #cancel({ id }: StoredBatch): Promise<StoredBatch> {
+    const batch = await this.#save(id, { status: "cancelled", ended_at: nowSeconds() });
+    if (batch.status === "cancelled") this.#cancels.get(id)?.abort(new Error("The batch was cancelled."));
+    return batch;
   }
 
-  #cancel(batch: StoredBatch): StoredBatch {
-    if (batch.status !== "in_progress") return batch;
-    this.#cancels.get(batch.id)?.abort(new Error("The batch was cancelled."));
-    const cancelled = { ...batch, status: "cancelled", ended_at: nowSeconds() } as const;
-    this.#save("batches", cancelled);
-    return cancelled;
+  /** Changes a batch that has not ended; gives it as it is then. */
+  async #save(id: string, more: Partial<StoredBatch>): Promise<StoredBatch> {
+    const { shelf } = this.#parts;
+    const open = (now: StoredBatch | undefined) => now?.status === "in_progress" ? { ...now, ...more } : undefined;
+    return await shelf.change("batches", id, open) ?? noSuch("batches", id);
   }
 
-  #content({ id }: StoredFile): Uint8Array<ArrayBuffer> {
-    return existsSync(this.#lines(id)) ? new Uint8Array(readFileSync(this.#lines(id))) : new Uint8Array();
+  async #add<K extends keyof Records>(kind: K, record: Records[K]): Promise<void> {
+    await this.#parts.shelf.change(kind, record.id, () => record);
   }
 
-  #remove({ id }: StoredFile): JsonValue {
-    rmSync(this.#lines(id), { force: true });
-    rmSync(this.#path("files", id), { force: true });
-    return { id, object: "file", deleted: true };
-  }
-
-  #tellFile({ tenant: _, ...file }: StoredFile): JsonValue {
-    const path = this.#lines(file.id);
-    return { object: "file", ...file, bytes: existsSync(path) ? statSync(path).size : 0, status: "processed" };
-  }
-
-  #lines(id: string): string {
-    return join(this.#parts.folder, "files", `${id}.jsonl`);
-  }
-
-  #path(kind: "files" | "batches", id: string): string {
-    return join(this.#parts.folder, kind, `${id}.json`);
-  }
-
-  #save(kind: "files" | "batches", value: StoredFile | StoredBatch): void {
-    this.#write(this.#path(kind, value.id), JSON.stringify(value));
-  }
-
-  /** Writes a file whole or not at all. */
-  #write(path: string, data: string | Uint8Array): void {
-    try {
-      writeFileSync(`${path}.part`, data);
-      renameSync(`${path}.part`, path);
-    } catch (cause) {
-      rmSync(`${path}.part`, { force: true });
-      throw new Failure(`The file cannot be kept: ${whyNotWritten(cause)}.`, { ...serverFault, status: 507 }, {
-        cause,
-      });
+  /** Takes up batches that no server works, and ends those that another server was told to end. */
+  async #look(): Promise<void> {
+    const { shelf } = this.#parts;
+    const batches = (await shelf.all("batches")).sort((a, b) => a.created_at - b.created_at);
+    for (const batch of batches) {
+      const { id, status } = batch;
+      const cancel = this.#cancels.get(id);
+      if (status === "cancelled") cancel?.abort(new Error("The batch was cancelled."));
+      if (status !== "in_progress" || cancel !== undefined || this.#ending.signal.aborted) continue;
+      if (await shelf.claim(id)) this.#queue(batch);
     }
   }
 
-  #all<T>(kind: "files" | "batches"): T[] {
-    const folder = join(this.#parts.folder, kind);
-    return readdirSync(folder).filter((name) => name.endsWith(".json"))
-      .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as T);
+  #lookAgain(): void {
+    if (this.#looking !== undefined) return;
+    // What cannot be reached now is looked at again in a while.
+    this.#looking = this.#look().catch(() => {}).finally(() => this.#looking = undefined);
   }
 
-  #mine<T extends { readonly tenant: string; readonly created_at: number }>(
-    kind: "files" | "batches",
-    tenant: string,
-  ): T[] {
-    return this.#all<T>(kind).filter((one) => one.tenant === tenant).sort((a, b) => b.created_at - a.created_at);
+  async #tellFile({ tenant: _, ...file }: StoredFile): Promise<JsonValue> {
+    return { object: "file", ...file, bytes: await this.#parts.shelf.size(file.id), status: "processed" };
   }
 
-  #find<T extends { readonly tenant: string }>(kind: "files" | "batches", id: string, tenant: string): T {
+  async #mine<K extends keyof Records>(kind: K, tenant: string): Promise<Records[K][]> {
+    const all = await this.#parts.shelf.all(kind);
+    return all.filter((one) => one.tenant === tenant).sort((a, b) => b.created_at - a.created_at);
+  }
+
+  async #find<K extends keyof Records>(kind: K, id: string, tenant: string): Promise<Records[K]> {
     // An id is never taken as a part of a path before its form is known.
-    if (/^(file-|batch_)[0-9a-f]{32}$/.test(id) && existsSync(this.#path(kind, id))) {
-      const found = JSON.parse(readFileSync(this.#path(kind, id), "utf8")) as T;
-      if (found.tenant === tenant) return found;
-    }
-    throw new Failure(`There is no ${kind === "files" ? "file" : "batch"} ${JSON.stringify(id.slice(0, 100))} here.`, {
-      status: 404,
-      type: "invalid_request_error",
-      code: "not_found",
-      param: "id",
-    });
+    const isId = /^(file-|batch_)[0-9a-f]{32}$/.test(id);
+    const found = isId ? await this.#parts.shelf.load(kind, id) : undefined;
+    return found?.tenant === tenant ? found : noSuch(kind, id);
   }
 }
 
-const serverFault = { status: 500, type: "server_error", code: "io" } as const;
+function noSuch(kind: keyof Records, id: string): never {
+  throw new Failure(`There is no ${kind === "files" ? "file" : "batch"} ${JSON.stringify(id.slice(0, 100))} here.`, {
+    status: 404,
+    type: "invalid_request_error",
+    code: "not_found",
+    param: "id",
+  });
+}
 
 function listOf(data: readonly JsonValue[]): JsonValue {
   return { object: "list", data: [...data], has_more: false };
 }
 
 /** A batch as OpenAI tells it; all results are in one file, those without an answer, too. */
-function tellBatch({ tenant: _, counts, ended_at, error, ...batch }: StoredBatch): JsonValue {
+function tellBatch({ tenant: _, owner: _owner, counts, ended_at, error, ...batch }: StoredBatch): JsonValue {
   const errors = error === undefined ? null : { object: "list", data: [{ code: "failed", message: error }] };
   return {
     object: "batch",

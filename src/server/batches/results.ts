@@ -7,11 +7,17 @@
 import { closeSync, createReadStream, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { LightGPTError } from "../../../ffi/errors.ts";
 import { writeFailure } from "../../../ffi/system_errors.ts";
+import type { BatchOutput, ResultLines } from "./types.ts";
 
 const newline = 0x0a;
 
+/** The results in a file. */
+export function fileResults(path: string): BatchOutput {
+  return { name: path, open: (earlier) => Results.open(path, earlier) };
+}
+
 /** Results that are there, and more to come. */
-export class Results {
+class Results implements ResultLines {
   readonly #path: string;
   readonly #file: number;
   #bytes: number;
@@ -39,8 +45,7 @@ export class Results {
     return new Results(path, bytes, lines);
   }
 
-  /** Appends a line. */
-  append(line: string): void {
+  append(line: string): Promise<void> {
     const data = new TextEncoder().encode(`${line}\n`);
     try {
       for (let done = 0; done < data.length;) {
@@ -52,12 +57,13 @@ export class Results {
     }
     this.#bytes += data.length;
     this.lines++;
+    return Promise.resolve();
   }
 
-  /** Brings all to the disk. */
-  close(): void {
+  close(): Promise<void> {
     fsyncSync(this.#file);
     closeSync(this.#file);
+    return Promise.resolve();
   }
 }
 

@@ -1,18 +1,14 @@
 /**
- * Works a file of requests, one a line: many at once, results in the order of the lines, each written exactly once. A second run goes
+ * Works requests, one a line: many at once, results in the order of the lines, each written exactly once. A second run goes
  * on behind what the first has written, and what it would have written again is the same.
  *
  * @module
  */
-import { createReadStream } from "node:fs";
-import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { InvalidArgumentError, LightGPTError } from "../../../ffi/errors.ts";
-import { readFailure } from "../../../ffi/system_errors.ts";
-import { cancelledBy, refuseOption } from "../../options/checks.ts";
+import { cancelledBy } from "../../options/checks.ts";
 import { sleep } from "../../options/sleep.ts";
 import { answerText, type BadLine, badText, type LineRequest, readLine } from "./lines.ts";
-import { Results } from "./results.ts";
+import type { BatchInput, BatchOutput, ResultLines } from "./types.ts";
 
 /** How long a server that takes nothing is asked again, and how often at most. */
 const refusedMs = 600_000;
@@ -22,8 +18,8 @@ const againMs = 250;
 export interface BatchRun {
   /** Answers the requests: a server's `fetch`. */
   readonly fetch: (request: Request) => Promise<Response>;
-  readonly input: string;
-  readonly output: string;
+  readonly input: BatchInput;
+  readonly output: BatchOutput;
   /** The path that all lines must ask; any that batches have where it is absent. */
   readonly path?: string;
   /** Requests at work at once. */
@@ -54,22 +50,21 @@ interface Numbered {
 /** Works a batch. */
 export async function runBatch(run: BatchRun): Promise<BatchReport> {
   const { input, output, onProgress } = run;
-  if (resolve(input) === resolve(output)) refuseOption("output", "another file than the input", output);
   const ids: (string | null)[] = [];
-  const results = await Results.open(output, (line) => ids.push(idOf(line, output)));
+  const results = await output.open((line) => ids.push(idOf(line, output.name)));
   try {
-    const total = await countLines(input, ids, output);
+    const total = await countLines(input, ids, output.name);
     const earlier = results.lines;
     onProgress?.(earlier, total);
     const failed = await workLines(run, results, total);
     return { lines: total, earlier, failed };
   } finally {
-    results.close();
+    await results.close();
   }
 }
 
 /** Works the lines that have no result yet; gives how many have failed. */
-async function workLines(run: BatchRun, results: Results, total: number): Promise<number> {
+async function workLines(run: BatchRun, results: ResultLines, total: number): Promise<number> {
   const { input, atOnce, path, signal, onProgress, onFailed } = run;
   const ending = new AbortController();
   const abort = () => ending.abort(cancelledBy(signal as AbortSignal));
@@ -79,7 +74,7 @@ async function workLines(run: BatchRun, results: Results, total: number): Promis
   let failed = 0;
   const writeFirst = async () => {
     const { text, failure } = await (working.shift() as (typeof working)[number]);
-    results.append(text);
+    await results.append(text);
     if (failure !== undefined) {
       failed++;
       onFailed?.(failure);
@@ -149,7 +144,7 @@ async function workLine(
 }
 
 /** Counts the lines, and throws where the results that are there are of other ones. */
-async function countLines(input: string, ids: readonly (string | null)[], output: string): Promise<number> {
+async function countLines(input: BatchInput, ids: readonly (string | null)[], output: string): Promise<number> {
   let total = 0;
   for await (const { text, number } of linesOf(input)) {
     if (total < ids.length && readLine(text, number).id !== ids[total]) throw otherBatch(output, total + 1);
@@ -159,17 +154,11 @@ async function countLines(input: string, ids: readonly (string | null)[], output
   return total;
 }
 
-async function* linesOf(path: string): AsyncGenerator<Numbered, void, void> {
+async function* linesOf(input: BatchInput): AsyncGenerator<Numbered, void, void> {
   let number = 0;
-  try {
-    const input = createReadStream(path, "utf8");
-    for await (const text of createInterface({ input, crlfDelay: Infinity })) {
-      number++;
-      if (text.trim() !== "") yield { text, number };
-    }
-  } catch (cause) {
-    if (cause instanceof LightGPTError || !(cause instanceof Error && "code" in cause)) throw cause;
-    throw readFailure(path, cause, "a batch: a file of lines of JSON");
+  for await (const text of input.lines()) {
+    number++;
+    if (text.trim() !== "") yield { text, number };
   }
 }
 
