@@ -32,6 +32,7 @@ export class Puller {
   readonly #parts: PullerParts;
   /** Places where there may be jobs, and when that was heard. */
   readonly #hints = new Map<string, { readonly place: Place; readonly at: number }>();
+  #owned: { readonly names: string; readonly shards: ReadonlySet<number> } | undefined;
   #wake: (() => void) | undefined;
   #isStopped = false;
   #lookedAt = -Infinity;
@@ -81,11 +82,11 @@ export class Puller {
 
   /** Takes a job, if there is one; says how long to wait until the next. */
   async #takeOne(queue: WorkQueue): Promise<number> {
-    const { clock, id, fingerprint, registry, take } = this.#parts;
+    const { clock, fingerprint, registry, take } = this.#parts;
     // What is known of is not kept waiting for it.
     if (clock.now() - this.#lookedAt >= lookMs) void this.#look(queue);
     const others = registry.workers(fingerprint).filter(({ isDraining }) => !isDraining);
-    const owned = ownedShards(id, others.map(({ worker }) => worker));
+    const owned = this.#ownedBeside(others.map(({ worker }) => worker).sort());
     const rank = ({ priority, shard }: Place) => 2 * priority + (owned.has(shard) ? 0 : 1);
     const hints = [...this.#hints].sort(([, a], [, b]) => rank(a.place) - rank(b.place));
     let waitMs = lookMs;
@@ -104,6 +105,13 @@ export class Puller {
       return 0;
     }
     return waitMs;
+  }
+
+  /** The shards that are this worker's, found anew when others come or go. */
+  #ownedBeside(others: readonly string[]): ReadonlySet<number> {
+    const names = others.join();
+    if (this.#owned?.names !== names) this.#owned = { names, shards: ownedShards(this.#parts.id, others) };
+    return this.#owned.shards;
   }
 
   /** Looks where there are jobs, those at work included. */

@@ -14,6 +14,9 @@ const tokensMost = 256;
 const pageTokens = 32;
 /** Beginnings that are remembered. */
 const rememberedMost = 4096;
+/** Of so many shards a new beginning gets the one that had the fewest jobs, of the last few hundred. */
+const choices = 4;
+const countedMost = 512;
 
 /** 32 bits of a text. */
 function hashOf(text: string, seed = 0x811c9dc5): number {
@@ -32,15 +35,30 @@ export function priorityClass(priority: number): number {
 /** Chooses shards for prompts, and remembers which beginnings it has sent where. */
 export class Router {
   readonly #shards = new Map<string, number>();
+  /** Jobs of each shard; older ones count less and less. */
+  readonly #jobs = new Float64Array(shardCount);
+  #counted = 0;
 
   /** The place for a job. */
   place(tenant: string, prompt: Uint32Array, priority: number): Place {
-    return { priority: priorityClass(priority), shard: this.#shardOf(tenant, prompt) };
+    const shard = this.#shardOf(tenant, prompt);
+    this.#jobs[shard]++;
+    if (++this.#counted >= countedMost) {
+      this.#counted /= 2;
+      this.#jobs.forEach((count, index) => this.#jobs[index] = count / 2);
+    }
+    return { priority: priorityClass(priority), shard };
+  }
+
+  /** A shard for a key: the least used of a few that follow from it, so that gateways mostly agree. */
+  #least(key: string): number {
+    const shards = Array.from({ length: choices }, (_, index) => hashOf(key, 31 * index + 1) % shardCount);
+    return shards.reduce((best, shard) => this.#jobs[shard] < this.#jobs[best] ? shard : best);
   }
 
   #shardOf(tenant: string, prompt: Uint32Array): number {
     const pages = Math.floor(Math.min(prompt.length, tokensMost) / pageTokens);
-    if (pages === 0) return hashOf(`${tenant}\n${prompt.join()}`) % shardCount;
+    if (pages === 0) return this.#least(`${tenant}\n${prompt.join()}`);
     const keys: string[] = [];
     let key = tenant;
     for (let page = 0; page < pages; page++) {
@@ -50,7 +68,7 @@ export class Router {
     }
     // A beginning that is most of what decides goes where it went before; a short one, that all share, decides nothing.
     const known = keys.slice(Math.ceil(pages / 2) - 1).findLast((one) => this.#shards.has(one));
-    const shard = known === undefined ? hashOf(keys.at(-1) as string) % shardCount : this.#shards.get(known) as number;
+    const shard = known === undefined ? this.#least(keys.at(-1) as string) : this.#shards.get(known) as number;
     for (const one of keys) {
       const before = this.#shards.get(one) ?? shard;
       this.#shards.delete(one);
@@ -64,15 +82,21 @@ export class Router {
   }
 }
 
-/** The shards that a worker owns, of all that are there: each has the owner for which a hash of both is largest. */
+/**
+ * The shards that a worker owns, of all that are there: each has the owner for which a hash of both is largest, of those that have not
+ * their share of shards yet. Few move when a worker comes or goes.
+ */
 export function ownedShards(worker: string, workers: readonly string[]): ReadonlySet<number> {
-  const all = [...new Set([...workers, worker])];
-  const owned = Array.from({ length: shardCount }, (_, shard) => shard).filter((shard) => {
-    const own = hashOf(`${shard} ${worker}`);
-    return all.every((other) => {
-      const theirs = hashOf(`${shard} ${other}`);
-      return theirs < own || (theirs === own && other <= worker);
-    });
-  });
-  return new Set(owned);
+  const all = [...new Set([...workers, worker])].sort();
+  const owned = new Map(all.map((one) => [one, new Set<number>()]));
+  const share = Math.ceil(shardCount / all.length);
+  const wishes = all.flatMap((one) =>
+    Array.from({ length: shardCount }, (_, shard) => ({ one, shard, weight: hashOf(`${shard} ${one}`) }))
+  );
+  const free = new Set(Array.from({ length: shardCount }, (_, shard) => shard));
+  for (const { one, shard } of wishes.sort((a, b) => b.weight - a.weight)) {
+    const shards = owned.get(one) as Set<number>;
+    if (shards.size < share && free.delete(shard)) shards.add(shard);
+  }
+  return owned.get(worker) as Set<number>;
 }
