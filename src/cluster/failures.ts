@@ -24,3 +24,12 @@ export function noRoom(cause: Error): Failure {
     headers: { "x-should-retry": "false" },
   }, { cause });
 }
+
+/** Something goes into no message. */
+export function tooLong(what: string, most: number): Failure {
+  return new Failure(`${what} is longer than a message of NATS may be: ${most} bytes (max_payload of its server).`, {
+    status: 413,
+    type: "invalid_request_error",
+    code: "request_too_large",
+  });
+}

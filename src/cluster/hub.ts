@@ -12,7 +12,7 @@ import { cancelledBy } from "../options/checks.ts";
 import { Failure } from "../server/failure.ts";
 import { jobText } from "../server/job_text.ts";
 import type { Job } from "../server/types.ts";
-import { unreachable } from "./failures.ts";
+import { tooLong, unreachable } from "./failures.ts";
 import { JobReading, type Said } from "./reading.ts";
 import { RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
@@ -86,7 +86,7 @@ export class Hub {
       job: jobText(job),
     };
     const text = JSON.stringify(envelope);
-    this.#checkLength(text);
+    if (!this.#fits(text)) throw tooLong("The request as a job", this.#transport.messageBytesMax);
     const place = this.#router.place(job.tenant, job.prompt, job.priority);
     const reading = new JobReading(envelope.id, log?.before);
     const undo: (() => void)[] = [];
@@ -119,15 +119,10 @@ export class Hub {
     for (const end of this.#ends.splice(0)) end();
   }
 
-  #checkLength(text: string): void {
-    const bytes = new TextEncoder().encode(text).length;
-    const most = this.#transport.messageBytesMax - 1024; // what the transport adds
-    if (bytes <= most) return;
-    throw new Failure(`The request is ${bytes} bytes as a job, and NATS takes ${most} (max_payload of its server).`, {
-      status: 413,
-      type: "invalid_request_error",
-      code: "request_too_large",
-    });
+  /** Whether a text goes into a message, with what the transport adds. */
+  #fits(text: string): boolean {
+    const most = this.#transport.messageBytesMax - 1024;
+    return 3 * text.length <= most || new TextEncoder().encode(text).length <= most;
   }
 
   /** Tries until the queue has it, for a while: a server of NATS may be on its way back. */
@@ -141,7 +136,7 @@ export class Hub {
         open.heardAt = this.#clock.now();
         return this.#transport.publish(newSubject(fingerprint), placeText(place));
       } catch (error) {
-        if (error instanceof QueueFullError) throw error;
+        if (error instanceof QueueFullError || error instanceof Failure) throw error;
         if (this.#clock.now() >= end) throw unreachable(error);
       }
       if (open.reading.isOver) return;
@@ -159,7 +154,9 @@ export class Hub {
     open.heardAt = this.#clock.now();
     const reply = open.reading.ask(question);
     if (open.reading.isPoison) void this.#bury(open);
-    return reply;
+    if (reply.kind !== "open" || reply.tokens === undefined || this.#fits(JSON.stringify(reply))) return reply;
+    open.pieces.fail(tooLong(`What came of the job ${question.job}`, this.#transport.messageBytesMax));
+    return { kind: "done" };
   }
 
   #take(frames: readonly Frame[]): void {

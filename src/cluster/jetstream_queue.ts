@@ -7,6 +7,7 @@
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
+import { noRoom } from "./failures.ts";
 import type { Libraries } from "./libraries.ts";
 import type { Delivery, Place, WorkQueue } from "./types.ts";
 
@@ -14,6 +15,8 @@ import type { Delivery, Place, WorkQueue } from "./types.ts";
 const jobsMost = 10_000;
 /** JetStream's number for a stream that takes no more messages, and for one that is not there. */
 const errors = { full: 10077, noStream: 10059 } as const;
+/** Its numbers for a server without room: memory and files, of the server and of the account. */
+const noRoomErrors = [10023, 10028, 10047, 10002];
 /** Nanoseconds of a millisecond. */
 const nanos = 1_000_000;
 
@@ -61,6 +64,7 @@ export class JetStreamQueue implements WorkQueue {
       return seq;
     } catch (error) {
       if (isApiError(error, errors.full)) throw new QueueFullError(jobsMost, jobsMost, 1000);
+      if (hasNoRoom(error)) throw noRoom(error);
       throw error;
     }
   }
@@ -146,6 +150,11 @@ export async function ensureStream(
     if (!isApiError(error, errors.noStream)) throw error;
     await manager.streams.add(config);
   }
+}
+
+/** Whether JetStream has said that it has no room. */
+export function hasNoRoom(error: unknown): error is Error {
+  return noRoomErrors.some((number) => isApiError(error, number));
 }
 
 /** Whether JetStream has answered with this number. */

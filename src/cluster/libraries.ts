@@ -51,6 +51,8 @@ export async function connect({ core }: Libraries, url: string, name: string): P
     name,
     ...login,
     maxReconnectAttempts: -1,
+    // A server that refuses after its return may take the same again.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: 250,
     reconnectJitter: 100,
     pingInterval: 5000,

@@ -8,13 +8,12 @@ import type { StoredMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
 import { noRoom, unreachable } from "./failures.ts";
-import { ensureStream, isApiError, type QueueParts } from "./jetstream_queue.ts";
+import { ensureStream, hasNoRoom, isApiError, type QueueParts } from "./jetstream_queue.ts";
 import { isLost, type Libraries } from "./libraries.ts";
 import type { Vault } from "./types.ts";
 
-/** JetStream's numbers for a record that another has replaced, and for a server without room. */
+/** JetStream's number for a record that another has replaced. */
 const replaced = 10071;
-const full = [10023, 10047, 10077, 10122];
 /** What a message has beside its text, at most, in bytes. */
 const overheadBytes = 1024;
 /** The header of a part of an entry: the entry, which part it is, and of how many. */
@@ -176,7 +175,7 @@ async function told<T>({ core }: Libraries, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (cause) {
-    if (full.some((number) => isApiError(cause, number))) throw noRoom(cause as Error);
+    if (hasNoRoom(cause)) throw noRoom(cause);
     if (isLost(core, cause)) throw unreachable(cause);
     throw cause;
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LightGPTError } from "../../ffi/errors.ts";
 import { type Clock, every } from "../batching/clock.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { readJob } from "../server/job_text.ts";
@@ -113,7 +114,8 @@ export class Worker {
 
   #take(delivery: Delivery): void {
     const { id, fingerprint } = this.#parts;
-    const envelope = JSON.parse(delivery.text) as Envelope;
+    const envelope = envelopeOf(delivery.text);
+    if (envelope === undefined) return void this.#bury(delivery);
     const known = this.#running.get(envelope.id);
     if (known !== undefined) {
       // It was paused for so long that the queue gave the job away, and got it back: it goes on.
@@ -126,6 +128,18 @@ export class Worker {
     this.#running.set(envelope.id, running);
     if (envelope.fingerprint === fingerprint) return this.#carryOut(running, run.begin());
     this.#carryOut(running, run.failed(wrongModel(envelope.fingerprint, fingerprint)));
+  }
+
+  /** Puts aside what is no job: it would come again and again. */
+  async #bury(delivery: Delivery): Promise<void> {
+    const { transport, fingerprint, troubled } = this.#parts;
+    try {
+      await transport.bury(fingerprint, crypto.randomUUID(), delivery.text);
+      delivery.acknowledge();
+      troubled(unreadable(delivery.text));
+    } catch (error) {
+      troubled(error); // it comes again, and is put aside then
+    }
   }
 
   #hear(text: string): void {
@@ -221,6 +235,30 @@ export class Worker {
     const entry: WorkerEntry = { ...facts, ...figures() };
     await transport.announce(workerKey(entry), JSON.stringify(entry)).catch(troubled);
   }
+}
+
+/** The job that a text says; undefined where it says none. */
+function envelopeOf(text: string): Envelope | undefined {
+  try {
+    const { id, gateway, fingerprint, job } = JSON.parse(text) as Record<keyof Envelope, unknown>;
+    const all = [id, gateway, fingerprint, job];
+    return all.every((one) => typeof one === "string") ? JSON.parse(text) as Envelope : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function unreadable(text: string): LightGPTError {
+  return new LightGPTError(
+    "invalidArgument",
+    "A message in the queue is no job; it lies with the dead letters (LG_DEAD).",
+    {
+      what: "a message in the queue that is no job",
+      where: "queue",
+      expected: "a job of a gateway",
+      got: text.slice(0, 80),
+    },
+  );
 }
 
 function wrongModel(got: string, expected: string): ReturnType<typeof errorData> {
