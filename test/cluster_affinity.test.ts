@@ -23,7 +23,7 @@ function promptOf(seed: number, length: number): number[] {
 }
 
 /** A queue in memory, and messages that all hear at once. */
-class Memory implements Pick<Transport, "queue" | "subscribe" | "watch"> {
+class Memory implements Pick<Transport, "queue" | "watch"> {
   readonly #jobs = new Map<string, { readonly place: Place; readonly texts: string[] }>();
   readonly #heard: ((text: string) => void)[] = [];
   #watching: ((key: string, text: string) => void)[] = [];

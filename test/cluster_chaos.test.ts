@@ -8,19 +8,26 @@ import { assert, assertEquals } from "@std/assert";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { after, before, describe, it } from "node:test";
+import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
 import { createServer, type Server } from "../exports/server.ts";
 import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
 import { runBatchFiles } from "../src/server/batches/file_lines.ts";
+import { mix } from "./cluster-simulation.ts";
 import { isNight, note } from "./counts.ts";
+import { repository } from "./kit.ts";
 import { posted } from "./small-server.ts";
 
 const ackWaitMs = 600;
+const hourMs = 3_600_000;
 /** The processes take a while to start: they are started on one runtime's turn, and are of both. */
 const elsewhere = "Deno" in globalThis && "runs on Bun's turn, with workers on both";
 const streams = isNight ? 100 : 18;
+/** Seconds of faults of all kinds: some in the gate, and as many as are asked for (LIGHTGPT_CHAOS_S=60), ten minutes at night. */
+const chaosS = Number(process.env.LIGHTGPT_CHAOS_S ?? (isNight ? 600 : 6));
 
 /** What a stream asks for. */
 function bodyOf(index: number): Record<string, unknown> {
@@ -67,10 +74,16 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
   const workers: Command[] = [];
   const startWorker = async (index: number) => {
     const words = ["worker", "--nats", nats.url, "--name", "stories", "--ack-wait", `${ackWaitMs}`];
-    const runtime = runtimes[index % runtimes.length];
-    // Different processors give the same bits, too.
-    const env: Record<string, string> = index === 2 ? { LIGHTGPT_CPU: "baseline" } : {};
-    return await startCommand([...words, "--rows", "12", "--threads", "1"], { runtime, env });
+    // Other runtimes, processors and clocks give the same bits, too.
+    const runtime = [...runtimes[index % runtimes.length], "--preload", join(repository, "test/skewed-clock.ts")];
+    const skewMs = [0, hourMs, -hourMs][index];
+    const { levels } = native().processor;
+    const level = levels[Math.max(0, levels.length - 1 - index)];
+    const env = { LIGHTGPT_CPU: level, LIGHTGPT_TEST_SKEW_MS: `${skewMs}` };
+    const worker = await startCommand([...words, "--rows", "12", "--threads", "1"], { runtime, env });
+    const [, said] = /the clock says (\S+)/.exec(worker.told()) ?? [];
+    assert(Math.abs(Date.parse(said) - Date.now() - skewMs) < 60_000, worker.told());
+    return worker;
   };
   before(async () => {
     [nats, lm] = await Promise.all([startNats(), LightGPT.load(undefined, { kvBytesMax: 2 ** 26 })]);
@@ -128,13 +141,20 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     });
     writeFileSync(at("in"), lines.join("\n"));
     let killed: Promise<void> | undefined;
+    let kills = 0;
     const kill = async () => {
-      await workers[0].end("SIGKILL");
-      workers[0] = await startWorker(0);
+      const index = kills++ % workers.length;
+      await workers[index].end("SIGKILL");
+      workers[index] = await startWorker(index);
+      // At night the next one after twenty seconds.
+      if (!isNight) return;
+      await new Promise((resolve) => setTimeout(resolve, 20_000));
+      killed = undefined;
     };
     const onProgress = (done: number) => done > 20 && (killed ??= kill());
     await runBatchFiles({ fetch: gateway.fetch, input: at("in"), output: at("out"), atOnce: 32, onProgress });
     await killed;
+    note(40, "workers killed under a batch", kills);
     await using server = createServer({ models: { stories: lm } });
     await runBatchFiles({ fetch: server.fetch, input: at("in"), output: at("same"), atOnce: 32 });
     const text = readFileSync(at("out"), "utf8");
@@ -149,27 +169,42 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
   it("loses no job when NATS is killed and comes back", async () => {
     await underStreams(async () => {
       await nats.kill();
-      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await new Promise((resolve) => setTimeout(resolve, isNight ? 5000 : 3000));
       await nats.start();
     });
     await underStreams(() => Promise.resolve());
   });
 
-  it("holds for ten minutes of faults", { skip: !isNight && "runs at night" }, async () => {
-    const end = performance.now() + 600_000;
-    for (let round = 0; performance.now() < end; round++) {
-      const index = round % workers.length;
+  it("holds under one fault after the other", async () => {
+    const end = performance.now() + 1000 * chaosS;
+    let faults = 0;
+    for (let round = 0; round === 0 || performance.now() < end; round++) {
       await underStreams(async () => {
-        if (round % 4 === 0) return await nats.kill().then(() => nats.start());
-        if (round % 4 === 1) {
-          await workers[index].end("SIGKILL");
-          workers[index] = await startWorker(index);
-          return;
-        }
-        workers[index].child.kill("SIGSTOP");
-        await new Promise((resolve) => setTimeout(resolve, (round % 5) * ackWaitMs));
-        workers[index].child.kill("SIGCONT");
+        for (let fault = 0; fault < (isNight ? 3 : 2); fault++, faults++) await doHarm(mix(round, fault));
       });
     }
+    note(40, "faults of a cluster under streams", faults);
   });
+
+  /** One of all faults, to one of all parts. */
+  async function doHarm(seed: number): Promise<void> {
+    const index = seed % workers.length;
+    const spanMs = (mix(seed, 1) % 40) * ackWaitMs / 10;
+    const kind = mix(seed, 2) % 5;
+    if (kind === 0) {
+      await nats.kill();
+      await new Promise((resolve) => setTimeout(resolve, spanMs));
+      return await nats.start();
+    }
+    if (kind <= 2) {
+      await workers[index].end(kind === 1 ? "SIGKILL" : "SIGTERM");
+      workers[index] = await startWorker(index);
+      return;
+    }
+    // One worker is cut off from all, or all from all.
+    const process = kind === 3 ? workers[index].child : nats.child();
+    process.kill("SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, spanMs));
+    process.kill("SIGCONT");
+  }
 });

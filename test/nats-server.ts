@@ -20,10 +20,12 @@ export const noNats: string | false = spawnSync("nats-server", ["--version"]).st
 /** A server of NATS. */
 export interface NatsServer extends AsyncDisposable {
   readonly url: string;
+  /** Its process. */
+  child(): ChildProcess;
   /** Ends it at once, as a crash does; its files stay. */
   kill(): Promise<void>;
-  /** Starts it again with its files. */
-  start(): Promise<void>;
+  /** Starts it again with its files, and with other flags where they are given. */
+  start(flags?: readonly string[]): Promise<void>;
 }
 
 /** Starts a server with a folder of its own. */
@@ -31,8 +33,8 @@ export async function startNats(flags: readonly string[] = []): Promise<NatsServ
   const folder = mkdtempSync(join(tmpdir(), "lightgpt-nats-"));
   const port = await freePort();
   let child: ChildProcess | undefined;
-  const start = async () => {
-    child = spawn("nats-server", ["-js", "-sd", folder, "-a", "127.0.0.1", "-p", `${port}`, ...flags], {
+  const start = async (own = flags) => {
+    child = spawn("nats-server", ["-js", "-sd", folder, "-a", "127.0.0.1", "-p", `${port}`, ...own], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     await said(child, /Server is ready/);
@@ -41,6 +43,7 @@ export async function startNats(flags: readonly string[] = []): Promise<NatsServ
   await start();
   return {
     url: `nats://127.0.0.1:${port}`,
+    child: () => child as ChildProcess,
     kill,
     start,
     async [Symbol.asyncDispose]() {

@@ -190,7 +190,8 @@ export async function gatewayOver(transport: Transport, options: PoolServerOptio
       await answers.leave();
       await server.close(graceMs);
       stopAnnouncing();
-      if (transport.isConnected) await transport.withdraw(key);
+      // Where it cannot be taken back, it is forgotten by itself in a while.
+      if (transport.isConnected) await transport.withdraw(key).catch(() => {});
       hub.close(new ClosedError("The gateway was closed.", { where: "gateway" }));
       await transport.close();
     })();

@@ -39,10 +39,12 @@ export class BatchDesk {
   /** Goes on with the batches that are there, and whose servers are gone. */
   constructor(parts: DeskParts) {
     this.#parts = parts;
-    this.#opened = this.#look();
-    this.#opened.catch(() => {}); // each request hears of it
     const { lookMs } = parts.shelf;
-    if (lookMs !== undefined) this.#stop = every(wallClock, lookMs, () => this.#lookAgain());
+    this.#opened = lookMs === undefined ? this.#look() : Promise.resolve();
+    this.#opened.catch(() => {}); // each request hears of it
+    if (lookMs === undefined) return;
+    this.#lookAgain();
+    this.#stop = every(wallClock, lookMs, () => this.#lookAgain());
   }
 
   /** Answers a request for one of the paths. */

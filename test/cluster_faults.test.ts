@@ -1,0 +1,195 @@
+/**
+ * What a cluster says where something is wrong that no job is to blame for: NATS that is lost, full or refuses, messages that are no
+ * jobs, keys, a worker without its model.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { LightGPT } from "../mod.ts";
+import { openGateway } from "../exports/cluster.ts";
+import { Hub } from "../src/cluster/hub.ts";
+import { NatsTransport } from "../src/cluster/nats.ts";
+import { workerOver } from "../src/cluster/open.ts";
+import { askSubject, frameSubject } from "../src/cluster/subjects.ts";
+import type { Reply, Transport, WorkQueue } from "../src/cluster/types.ts";
+import { Failure } from "../src/server/failure.ts";
+import type { Job } from "../src/server/types.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { noNats, startCommand, startNats } from "./nats-server.ts";
+import { posted } from "./small-server.ts";
+
+const job: Job = { prompt: Uint32Array.of(1), sampling: { seed: 1 }, stop: [], tenant: "", priority: 5 };
+
+/** A transport that a test holds in its hands. */
+class Handed {
+  readonly messageBytesMax = 4096;
+  isConnected = true;
+  isReachable = true;
+  readonly added: string[] = [];
+  readonly #heard = new Map<string, (text: string, answer: (text: string) => void) => void>();
+
+  queue(): Promise<WorkQueue> {
+    const add = (_place: unknown, _id: string, text: string) =>
+      this.isReachable ? Promise.resolve(this.added.push(text)) : Promise.reject(new Error("no server"));
+    return Promise.resolve({ add, remove: () => Promise.resolve() } as unknown as WorkQueue);
+  }
+
+  subscribe(subject: string, heard: (text: string, answer: (text: string) => void) => void): () => void {
+    this.#heard.set(subject, heard);
+    return () => {};
+  }
+
+  publish(): void {}
+
+  /** Says something to the hub; gives what it answers. */
+  say<T>(subject: string, value: unknown): T | undefined {
+    let told: T | undefined;
+    this.#heard.get(subject)?.(JSON.stringify(value), (text) => told = JSON.parse(text) as T);
+    return told;
+  }
+}
+
+function hubOver(): { readonly hub: Hub; readonly transport: Handed; readonly clock: FakeClock } {
+  const [transport, clock] = [new Handed(), new FakeClock()];
+  return { hub: new Hub(transport as unknown as Transport, clock), transport, clock };
+}
+
+async function codeOf(work: Promise<unknown>, clock: FakeClock): Promise<unknown[]> {
+  let failure: unknown;
+  await clock.until(work.catch((error: unknown) => failure = error));
+  assert(failure instanceof Failure, String(failure));
+  return [failure.parts.status, failure.parts.code];
+}
+
+const passing = async (clock: FakeClock, ms: number) => {
+  for (let tick = 0; tick < ms; tick++) await clock.tick();
+};
+
+describe("a gateway", () => {
+  const signal = new AbortController().signal;
+
+  it("says after ten seconds that no job can be put into the queue, and puts it there where NATS comes back", async () => {
+    const { hub, transport, clock } = hubOver();
+    transport.isReachable = false;
+    const begin = clock.now();
+    assertEquals(await codeOf(hub.submit("f", job, signal), clock), [503, "queue_unreachable"]);
+    assert(clock.now() - begin >= 10_000 && clock.now() - begin < 11_000);
+    const waiting = hub.submit("f", job, signal);
+    await passing(clock, 5000);
+    transport.isReachable = true;
+    await clock.until(waiting);
+    assertEquals(transport.added.length, 1);
+  });
+
+  it("ends streams after a minute without NATS, and not before", async () => {
+    const { hub, transport, clock } = hubOver();
+    const pieces = await hub.submit("f", job, signal);
+    const next = pieces.next();
+    next.catch(() => {});
+    transport.isConnected = false;
+    await passing(clock, 50_000);
+    transport.isConnected = true;
+    await passing(clock, 2000);
+    const { id } = JSON.parse(transport.added[0]);
+    transport.say(frameSubject(hub.id), [{ job: id, worker: "w", at: 0, pieces: [{ text: "a", token: 1 }] }]);
+    assertEquals((await next).value?.text, "a");
+    const second = pieces.next();
+    transport.isConnected = false;
+    const begin = clock.now();
+    assertEquals(await codeOf(second, clock), [503, "queue_unreachable"]);
+    assert(clock.now() - begin >= 60_000);
+  });
+
+  it("gives a job up whose tokens go into no message, and says it", async () => {
+    const { hub, transport, clock } = hubOver();
+    const pieces = await hub.submit("f", job, signal);
+    const { id } = JSON.parse(transport.added[0]);
+    const many = Array.from({ length: 1000 }, (_, token) => ({ text: "a", token }));
+    transport.say(frameSubject(hub.id), [{ job: id, worker: "w", at: 0, pieces: many }]);
+    const reply = transport.say<Reply>(askSubject(hub.id), { job: id, worker: "x", first: true, deliveries: 2 });
+    assertEquals(reply, { kind: "done" });
+    const rest = (async () => {
+      for await (const _ of pieces) { /* what was there, and then the failure */ }
+    })();
+    assertEquals(await codeOf(rest, clock), [413, "request_too_large"]);
+    const long = { ...job, stop: ["x".repeat(4096)] };
+    assertEquals(await codeOf(hub.submit("f", long, signal), clock), [413, "request_too_large"]);
+  });
+});
+
+describe("a cluster", { skip: noNats }, () => {
+  const ask = async (server: { fetch(request: Request): Promise<Response> }, headers = {}) => {
+    const response = await server.fetch(
+      posted("http://localhost/v1/completions", { prompt: "x", max_tokens: 2 }, headers),
+    );
+    return [response.status, (await response.json()).error?.code];
+  };
+
+  it("puts messages aside that are no jobs, and takes keys", async () => {
+    await using nats = await startNats();
+    await using lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 26 });
+    const transport = await NatsTransport.open({ url: nats.url, ackWaitMs: 300, name: "test" });
+    const told: string[] = [];
+    const troubled = (error: unknown) => void told.push(String(error));
+    await using worker = await workerOver(transport, lm, { name: "stories", troubled });
+    const queue = await transport.queue(worker.fingerprint);
+    await using server = await openGateway({ nats: nats.url, keys: ["a long secret"] });
+    for (const text of ["{", "null", '{"id": 3}']) {
+      await queue.add({ priority: 0, shard: 0 }, crypto.randomUUID(), text);
+    }
+    while ((await queue.counts()).length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals(told.map((one) => one.includes("is no job")), [true, true, true]);
+    assertEquals(await ask(server), [401, "invalid_api_key"]);
+    assertEquals(await ask(server, { authorization: "Bearer another" }), [401, "invalid_api_key"]);
+    assertEquals(await ask(server, { authorization: "Bearer a long secret" }), [200, undefined]);
+  });
+
+  it("tells a NATS without room", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lightgpt-nats-"));
+    writeFileSync(join(folder, "nats.conf"), "jetstream { max_file_store: 300KB }\n");
+    {
+      await using nats = await startNats(["-c", join(folder, "nats.conf")]);
+      await using server = await openGateway({ nats: nats.url });
+      const form = new FormData();
+      form.set("purpose", "batch");
+      form.set("file", new File(["x".repeat(1 << 20)], "in.jsonl"));
+      const headers = { "content-length": `${1 << 21}` };
+      const request = new Request("http://localhost/v1/files", { method: "POST", body: form, headers });
+      const response = await server.fetch(request);
+      assertEquals([response.status, (await response.json()).error.code], [507, "no_room"]);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it("goes on when a NATS that refused takes it again", async () => {
+    const right = ["--user", "one", "--pass", "secret"];
+    await using nats = await startNats(right);
+    await using server = await openGateway({ nats: nats.url.replace("//", "//one:secret@") });
+    assertEquals(await ask(server), [503, "no_worker"]);
+    await nats.kill();
+    await nats.start(["--user", "one", "--pass", "other"]);
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    await nats.kill();
+    await nats.start(right);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const list = () => server.fetch(new Request("http://localhost/v1/batches"));
+    let status = 0;
+    for (let round = 0; round < 100 && status !== 200; round++) {
+      status = (await list()).status;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assertEquals(status, 200);
+  });
+
+  it("has no worker without its model", async () => {
+    await assertRejects(
+      () => startCommand(["worker", "--nats", "nats://127.0.0.1:9", "--model", "/none/model.gguf"]),
+      Error,
+      "there is no such file",
+    );
+  });
+});
