@@ -1,6 +1,7 @@
 /**
  * Gateway, workers and queue in a world with a seeded clock, in which messages are late, lost, doubled and out of order, and workers are
- * killed, paused and cut off. The states of a job at both ends are those of the product; the queue behaves as JetStream's.
+ * killed, paused and cut off. The gateway is killed, too, and another one goes on from what was written down, which may be less than
+ * readers had. The states of a job at both ends are those of the product; the queue behaves as JetStream's.
  *
  * @module
  */
@@ -9,6 +10,8 @@ import { type Effect, JobRun } from "../src/cluster/running.ts";
 import type { Control, Frame, PieceData, Question, Reply } from "../src/cluster/types.ts";
 
 const ackWaitMs = 2000;
+/** After so long another gateway goes on, and a worker gives up a job whose gateway does not answer. */
+const [takenOverMs, orphanMs] = [5000, 10_000];
 
 /** 32 bits of a few numbers. */
 export function mix(...numbers: readonly number[]): number {
@@ -33,7 +36,7 @@ export interface Troubles {
   readonly doubled: number;
   /** The longest way of a message, in milliseconds; others take less, so that some overtake. */
   readonly lateMs: number;
-  /** Kills, pauses, partitions of workers, and absences of the queue, all at random times. */
+  /** Kills, pauses, partitions of workers, kills of the gateway, and absences of the queue, all at random times. */
   readonly faults: number;
 }
 
@@ -46,7 +49,7 @@ interface Waiting {
 
 interface Machine {
   name: string;
-  readonly runs: Map<string, { readonly run: JobRun; at: number; mu: number; life: number }>;
+  readonly runs: Map<string, { readonly run: JobRun; at: number; mu: number; life: number; isOrphan?: true }>;
   pausedUntil: number;
   cutUntil: number;
   /** Things that came while it was paused. */
@@ -66,7 +69,13 @@ export class World {
   #order = 0;
   readonly #troubles: Troubles;
   readonly #jobs: ReadonlyMap<string, { readonly seed: number; readonly length: number }>;
+  /** By the names that jobs have at their gateways; behind a job's own name is how many it had before. */
   readonly #readings = new Map<string, JobReading>();
+  /** What is written down of each job. */
+  readonly #log = new Map<string, PieceData[]>();
+  /** What its readers had when a gateway was killed. */
+  readonly earlier = new Map<string, PieceData[]>();
+  #gateway = 0;
   readonly #machines: Machine[];
   readonly #queue: Waiting[] = [];
   #absentUntil = 0;
@@ -187,21 +196,49 @@ export class World {
       this.#on(machine, () => {
         for (const [job, { run }] of machine.runs) this.#carryOut(machine, job, run.drain());
       });
+    } else if (kind < 0.93) {
+      this.#gateway++;
+      this.#readings.clear();
+      this.#after(takenOverMs, () => this.#takeOver());
     } else {
       this.#absentUntil = this.now + span;
     }
   }
 
   #submit(job: string): void {
-    this.#readings.set(job, new JobReading(job));
-    this.told.set(job, { pieces: [], end: undefined });
-    this.#queue.push({ job, deliveries: 0, dueAt: 0 });
-    this.#read(job);
+    const before = this.#log.get(job) ?? [];
+    const name = `${job} ${this.#gateway}`;
+    this.#log.set(job, before);
+    this.#readings.set(name, new JobReading(name, before));
+    this.told.set(job, { pieces: [...before], end: undefined });
+    this.#queue.push({ job: name, deliveries: 0, dueAt: 0 });
+    this.#read(name);
+  }
+
+  /** Another gateway goes on with what has not ended. */
+  #takeOver(): void {
+    for (const [job, { pieces, end }] of [...this.told]) {
+      if (end !== undefined || this.#readings.has(`${job} ${this.#gateway}`)) continue;
+      const had = this.earlier.get(job) ?? [];
+      this.earlier.set(job, pieces.length > had.length ? pieces : had);
+      this.#submit(job);
+    }
+  }
+
+  /** Writes down what has come, a little later. */
+  #write(name: string): void {
+    const reading = this.#readings.get(name);
+    this.#after(this.#random() * 200, () => {
+      if (reading === undefined || this.#readings.get(name) !== reading) return;
+      this.#log.set(jobOf(name), [...reading.pieces]);
+    });
   }
 
   /** A reader that takes what is there, at its own pace. */
-  #read(job: string): void {
-    const reading = this.#readings.get(job) as JobReading;
+  #read(name: string): void {
+    const reading = this.#readings.get(name);
+    if (reading === undefined) return;
+    const job = jobOf(name);
     const told = this.told.get(job) as { pieces: PieceData[]; end: unknown };
     const ahead = reading.pieces.length - told.pieces.length;
     if (ahead > windowPieces) throw new Error(`${job} is ${ahead} pieces ahead of its reader`);
@@ -218,7 +255,7 @@ export class World {
       }
       told.pieces.push(piece);
     }
-    this.#after(1 + this.#random() * 300, () => this.#read(job));
+    this.#after(1 + this.#random() * 300, () => this.#read(name));
   }
 
   #sayAll(said: readonly Said[]): void {
@@ -257,7 +294,8 @@ export class World {
 
   #ask(machine: Machine, question: Question): void {
     this.#deliver(machine, () => {
-      const reading = this.#readings.get(question.job) as JobReading;
+      const reading = this.#readings.get(question.job);
+      if (reading === undefined) return this.#orphan(machine, question.job);
       const reply: Reply = reading.ask(question);
       this.#deliver(machine, () =>
         this.#on(machine, () => {
@@ -268,7 +306,24 @@ export class World {
   }
 
   #send(machine: Machine, frame: Frame): void {
-    this.#deliver(machine, () => this.#sayAll((this.#readings.get(frame.job) as JobReading).take(frame)));
+    this.#deliver(machine, () => {
+      const reading = this.#readings.get(frame.job);
+      if (reading === undefined) return;
+      this.#sayAll(reading.take(frame));
+      this.#write(frame.job);
+    });
+  }
+
+  /** A job whose gateway does not answer is given up after a while. */
+  #orphan(machine: Machine, job: string): void {
+    const running = machine.runs.get(job);
+    if (running === undefined || running.isOrphan) return;
+    running.isOrphan = true;
+    this.#after(orphanMs, () => {
+      this.#on(machine, () => {
+        if (machine.runs.get(job) === running) this.#carryOut(machine, job, running.run.orphaned());
+      });
+    });
   }
 
   #carryOut(machine: Machine, job: string, effects: readonly Effect[]): void {
@@ -317,7 +372,7 @@ export class World {
 
   #generate(machine: Machine, job: string): void {
     const running = machine.runs.get(job);
-    const { seed, length } = this.#jobs.get(job) as { seed: number; length: number };
+    const { seed, length } = this.#jobs.get(jobOf(job)) as { seed: number; length: number };
     if (running === undefined) return;
     const [{ life }, { life: own }] = [machine, running];
     this.#after(1 + this.#random() * 40, () => {
@@ -332,4 +387,9 @@ export class World {
       });
     });
   }
+}
+
+/** The job of a name that it has at a gateway. */
+function jobOf(name: string): string {
+  return name.split(" ")[0];
 }

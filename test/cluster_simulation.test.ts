@@ -12,7 +12,7 @@ import { World } from "./cluster-simulation.ts";
 const schedules = isNight ? 200_000 : 2000;
 
 it("gives every reader the same bits, nothing twice and nothing lost, whatever fails", () => {
-  let buried = 0;
+  let [buried, kills] = [0, 0];
   for (let seed = 1; seed <= schedules; seed++) {
     const kind = seed % 4;
     const world = new World(seed, {
@@ -24,6 +24,13 @@ it("gives every reader the same bits, nothing twice and nothing lost, whatever f
     world.run();
     for (const job of world.jobs) {
       const { pieces, end } = world.told.get(job) as { pieces: unknown[]; end: unknown };
+      const had = world.earlier.get(job) ?? [];
+      assertEquals(
+        had,
+        world.expected(job).slice(0, had.length),
+        `schedule ${seed}, ${job} at a gateway that was killed`,
+      );
+      kills += had.length > 0 ? 1 : 0;
       if (world.buried.includes(job)) {
         buried++;
         assertEquals(pieces, world.expected(job).slice(0, pieces.length), `schedule ${seed}, ${job}`);
@@ -35,6 +42,7 @@ it("gives every reader the same bits, nothing twice and nothing lost, whatever f
     assertEquals(world.waiting, 0, `schedule ${seed}: nothing is left in the queue`);
   }
   note(40, "schedules of a cluster", schedules);
+  assert(kills >= schedules / 10, `${kills} jobs have lost their gateway`);
   // Three workers took it up and were ended before its first piece.
   assert(buried <= schedules / 500, `${buried} jobs were given up`);
 });
