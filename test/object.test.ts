@@ -68,6 +68,12 @@ describe("an object", () => {
     const four = await lm.object("The size: ", { schema: plain, sampling });
     expectType<{ size: 1 | 2 }>()(four.object);
     assert([1, 2].includes(four.object.size));
+    // As TypeBox makes them: a kind under a symbol, and the type under a name that no value has.
+    const typebox = { type: "boolean", [Symbol.for("TypeBox.Kind")]: "Boolean" } as { type: string; static: boolean };
+    expectType<StandardSchema<boolean>>()(jsonSchema(typebox));
+    const five = await lm.object("Is it so? ", { schema: jsonSchema(typebox), sampling });
+    expectType<boolean>()(five.object);
+    assertEquals(typeof five.object, "boolean");
     // @ts-expect-error: the fields of a completion have their own types
     four.seed satisfies string;
     assertEquals([four.stopReason, JSON.parse(JSON.stringify(four)).object], ["endOfText", four.object]);

@@ -14,7 +14,28 @@ import type { StandardResult, StandardSchema } from "./types.ts";
 export type Additional = "deny" | "schema";
 
 /**
- * A plain JSON schema, drafts 4 to 2020-12, as a Standard Schema; TypeBox's schemas are such.
+ * A JSON schema that says its type, as those of TypeBox up to 0.34 do, as a Standard Schema.
+ *
+ * @param schema the schema; it is copied
+ * @param validate checks a value beyond what the schema says; without it, values are taken as they are
+ * @returns a schema whose values are of the type that `schema` says
+ *
+ * @example
+ * ```ts
+ * import { jsonSchema } from "@lightgpt/lightgpt";
+ *
+ * declare const hero: { readonly static: { name: string } }; // Type.Object({ name: Type.String() })
+ * const read = () => jsonSchema(hero); // StandardSchema<{ name: string }>
+ * console.log(typeof read);
+ * ```
+ */
+export function jsonSchema<S extends { readonly static: unknown }>(
+  schema: S,
+  validate?: (value: S["static"]) => StandardResult<S["static"]> | Promise<StandardResult<S["static"]>>,
+): StandardSchema<S["static"]>;
+/**
+ * A plain JSON schema, drafts 4 to 2020-12, as a Standard Schema. TypeBox's schemas are such: of 1.0 and later,
+ * `jsonSchema<Static<typeof Hero>>(Hero)` has the type.
  *
  * @param schema the schema; it is copied
  * @param validate checks a value beyond what the schema says, and may make something else of it; without it, values are taken as they are
@@ -35,6 +56,17 @@ export type Additional = "deny" | "schema";
  * ```
  */
 export function jsonSchema<Input = unknown, Output = Input>(
+  schema: NonNullable<unknown>,
+  validate?: (value: Input) => StandardResult<Output> | Promise<StandardResult<Output>>,
+): StandardSchema<Input, Output>;
+/**
+ * Makes a Standard Schema in either way.
+ *
+ * @param schema the schema
+ * @param validate the check
+ * @returns the Standard Schema
+ */
+export function jsonSchema<Input, Output>(
   schema: NonNullable<unknown>,
   validate?: (value: Input) => StandardResult<Output> | Promise<StandardResult<Output>>,
 ): StandardSchema<Input, Output> {
