@@ -35,8 +35,6 @@ const rounds = Number(process.env.LIGHTGPT_TOOL_CALLS ?? 4);
 const unsupported: Readonly<Record<string, RegExp>> = {
   "GigaChat3-10B-A1.8B": /a call begins with what ends an answer/,
   "HuggingFaceTB-SmolLM3-3B": /does not show calls/,
-  "Kimi-K2-Instruct": /refuses a call.*append/,
-  "Kimi-K2-Thinking": /refuses a call.*append/,
   "Kimi-K3": /a call stands behind an empty text/,
   "common-chatml": /does not show calls/,
   "common-gemma": /does not show calls/,
@@ -52,6 +50,8 @@ const unsupported: Readonly<Record<string, RegExp>> = {
 
 /** Formats of families, whose templates do not write calls. */
 const families: Readonly<Record<string, ArgumentsFormat["kind"]>> = {
+  "Kimi-K2-Instruct": "json",
+  "Kimi-K2-Thinking": "json",
   "LFM2-8B-A1B": "pythonic",
   "LFM2.5-Instruct": "pythonic",
   "ibm-granite-granite-3.3-2B-Instruct": "json",

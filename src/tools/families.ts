@@ -42,6 +42,20 @@ const families: readonly Family[] = [
     },
   },
   {
+    // Templates of this family that append to lists, which Hugging Face's sandbox refuses, as does ours.
+    name: "Kimi K2",
+    tokens: ["<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>"],
+    template: /<\|tool_calls_section_begin\|>/,
+    format: {
+      before: ["<|tool_calls_section_begin|><|tool_call_begin|>functions."],
+      between: [":", { hole: "index" }, "<|tool_call_argument_begin|>"],
+      arguments: { kind: "json" },
+      separator: ["<|tool_call_end|><|tool_call_begin|>functions."],
+      end: ["<|tool_call_end|><|tool_calls_section_end|>"],
+      id: ["functions.", { hole: "name" }, ":", { hole: "index" }],
+    },
+  },
+  {
     name: "Granite 3",
     tokens: ["<|tool_call|>", "<|start_of_role|>"],
     template: /<\|tool_call\|>/,
