@@ -1,0 +1,172 @@
+/**
+ * What a constraint costs. Masks: how long schemas take to compile and each mask takes, on real schemas with their valid values over
+ * a vocabulary of 128 000 tokens, the first time and once more. Decoding: tokens a second with a schema against without, one
+ * sequence and sixteen with sixteen schemas, by turns, so that a busy moment meets both.
+ *
+ *     bun bench/constraints.ts masks [EVERY]                  deno run -A bench/constraints.ts masks [EVERY]
+ *     bun bench/constraints.ts decode [MODEL] [ROUNDS]        deno run -A bench/constraints.ts decode [MODEL] [ROUNDS]
+ *
+ * Masks come from the conformance kit (LIGHTGPT_KIT), one of EVERY 20 schemas. Without a model decoding is measured on the
+ * TinyLlama-shaped file of `tinyllama.ts`. `others` is how many cores other programs kept busy meanwhile.
+ *
+ * @module
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { median } from "../src/engine/median.ts";
+import { type Completion, Grammar, LightGPT, LightGPTError, loadTokenizer, readGguf, type Tokenizer } from "../mod.ts";
+import { defaultPath, makeTinyLlama } from "./tinyllama.ts";
+import { startTiming } from "./timing.mjs";
+
+const kit = process.env.LIGHTGPT_KIT ?? fileURLToPath(new URL("../../shared/kit", import.meta.url));
+const round = (value: number) => Math.round(value * 100) / 100;
+
+/** A list of milliseconds as quantiles in microseconds. */
+function quantiles(ms: number[]): Record<string, number> {
+  const sorted = ms.toSorted((a, b) => a - b);
+  const at = (share: number) => round(1000 * (sorted[Math.floor(share * (sorted.length - 1))] ?? NaN));
+  const mean = round(1000 * ms.reduce((sum, one) => sum + one, 0) / ms.length);
+  return { count: ms.length, mean, p50: at(0.5), p90: at(0.9), p99: at(0.99), "p99.9": at(0.999), max: at(1) };
+}
+
+/** Times of masks: of the first of a text, of others that the trie was walked for, and of those that were there already. */
+interface Times {
+  readonly first: number[];
+  readonly walked: number[];
+  readonly kept: number[];
+}
+
+/** Walks texts, with a mask before each token. */
+function walk(grammar: Grammar, texts: readonly (readonly number[])[], times: Times): void {
+  const seen = new Set<Uint32Array>();
+  for (const tokens of texts) {
+    const matcher = grammar.matcher();
+    for (const [index, token] of tokens.entries()) {
+      const begin = performance.now();
+      const mask = matcher.words();
+      const took = performance.now() - begin;
+      if (index === 0) times.first.push(took);
+      else times[seen.has(mask) ? "kept" : "walked"].push(took);
+      seen.add(mask);
+      if (!matcher.allows(token)) return;
+      matcher.accept(token);
+    }
+  }
+}
+
+interface Group {
+  readonly schema: unknown;
+  readonly tests: readonly { readonly data: unknown; readonly valid: boolean }[];
+}
+
+/** The tokenizer of a file's bytes. */
+async function tokenizerOf(bytes: Uint8Array): Promise<Tokenizer> {
+  const directory = mkdtempSync(join(tmpdir(), "lightgpt-constraints-"));
+  try {
+    writeFileSync(join(directory, "vocabulary.gguf"), bytes);
+    return await loadTokenizer(readGguf(join(directory, "vocabulary.gguf")));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function masks(every: number): Promise<void> {
+  const unpacked = (path: string) => gunzipSync(readFileSync(join(kit, path)));
+  const tokenizer = await tokenizerOf(unpacked("tokenizers/llama-bpe.gguf.gz"));
+  const begin = performance.now();
+  await Grammar.choice(["a"], tokenizer);
+  const trieMs = performance.now() - begin;
+  const compile: number[] = [];
+  const [cold, warm] = [0, 1].map((): Times => ({ first: [], walked: [], kept: [] }));
+  const lines = unpacked("maskbench/maskbench.jsonl.gz").toString().trim().split("\n");
+  let refused = 0;
+  const timing = startTiming();
+  for (const line of lines.filter((_, index) => index % every === 0)) {
+    const { schema, tests }: Group = JSON.parse(line);
+    const texts = tests.filter(({ valid }) => valid)
+      .map(({ data }) => [...tokenizer.encode(JSON.stringify(data), { addSpecial: false })]);
+    const start = performance.now();
+    try {
+      const grammar = await Grammar.schema(schema, tokenizer);
+      compile.push(performance.now() - start);
+      walk(grammar, texts, cold);
+      walk(grammar, texts, warm);
+    } catch (error) {
+      if (!(error instanceof LightGPTError)) throw error;
+      refused++;
+    }
+  }
+  const { others } = timing();
+  console.log(`${tokenizer.vocabularySize} tokens; trie made in ${round(trieMs)} ms; ${refused} schemas refused`);
+  console.log(`microseconds; others ${others === null ? "unknown" : round(others)}`);
+  console.table({
+    compile: quantiles(compile),
+    "first mask of a text": quantiles(cold.first),
+    "masks walked for": quantiles(cold.walked),
+    "all masks, cold": quantiles([...cold.walked, ...cold.kept]),
+    "all masks, warm": quantiles([...warm.walked, ...warm.kept]),
+  });
+}
+
+/** A schema whose values never end, so that answers are as long as asked for; each `kind` is another one. */
+function endless(kind: number): Record<string, unknown> {
+  const item = {
+    type: "object",
+    properties: { [`name${kind}`]: { type: "string", maxLength: 12 + kind }, size: { type: "integer", maximum: 999 } },
+    required: [`name${kind}`, "size"],
+    additionalProperties: false,
+  };
+  return { type: "array", minItems: 100_000, items: item };
+}
+
+const tokensEach = 96;
+/** Never meets the end of a text. */
+const sampling = (seed: number) => ({ temperature: 1.5, topK: 40, seed });
+
+function rate(completions: readonly Completion[]): number {
+  const ms = Math.max(...completions.map(({ decodeMs }) => decodeMs));
+  return 1000 * completions.reduce((sum, { generatedTokens }) => sum + generatedTokens - 1, 0) / ms;
+}
+
+async function decode(path: string, rounds: number): Promise<void> {
+  const most = 16;
+  await using lm = await LightGPT.load(path, { threads: 2, context: most * 256, cache: false });
+  const end = [...lm.model.tokenizer.endOfGeneration];
+  const answers = (count: number, isHeld: boolean, seed: number) =>
+    Promise.all(Array.from({ length: count }, (_, index) =>
+      lm.complete(`Once upon a time ${seed}.${index} `, {
+        maxTokens: tokensEach,
+        draft: "off",
+        sampling: { ...sampling(seed + index), ...(isHeld ? {} : { banned: end }) },
+        ...(isHeld ? { constraint: { schema: endless(index), whitespace: "compact" } } : {}),
+      })));
+  for (const count of [1, most]) {
+    await answers(count, true, 0); // compiled, and masks of the first states
+    const ratios: number[] = [];
+    const timing = startTiming();
+    for (let turn = 0; turn < rounds; turn++) {
+      const isFirst = turn % 2 === 0;
+      const one = rate(await answers(count, isFirst, turn));
+      const other = rate(await answers(count, !isFirst, turn));
+      ratios.push(isFirst ? one / other : other / one);
+    }
+    const { others } = timing();
+    console.log(
+      `${count} sequence${count > 1 ? "s with schemas of their own" : ""}: ${
+        round(100 * median(ratios))
+      } % of the rate ` +
+        `without (${ratios.map((ratio) => round(100 * ratio)).join(", ")}); others ${
+          others === null ? "?" : round(others)
+        }`,
+    );
+  }
+}
+
+const [what = "masks", first, second] = process.argv.slice(2);
+if (what === "masks") await masks(Number(first ?? 20));
+else if (what === "decode") await decode(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
+else throw new Error(`masks or decode, got ${what}`);
