@@ -22,7 +22,9 @@ describe("constraints that attack", () => {
   after(() => lm.dispose());
 
   it("are refused with the limit that they pass", async () => {
-    const hostile = [deep(1000), { anyOf: [{ type: "null" }, deep(400)] }];
+    const large = { enum: Array.from({ length: 90_000 }, (_, index) => `value ${index}`) };
+    assertEquals(JSON.stringify(large).length > 1 << 20, true);
+    const hostile = [deep(1000), { anyOf: [{ type: "null" }, deep(400)] }, large];
     for (const schema of hostile) {
       const told = JSON.stringify(schema).slice(0, 60);
       const error = await assertRejects(() => Grammar.schema(schema, lm.model.tokenizer), LightGPTError);

@@ -9,6 +9,7 @@ import { checkText, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
 import type { Constraint } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
+import { GRAMMAR_LIMITS, refuseSize } from "./budget.ts";
 import type { RuleWriter } from "./compile.ts";
 import type { Matcher } from "./matcher.ts";
 import { schemaFields, type SchemaOptions } from "./schema_options.ts";
@@ -120,7 +121,9 @@ export class Grammar {
    */
   static async schema(schema: unknown, tokenizer: Tokenizer, options: SchemaOptions = {}): Promise<Grammar> {
     const style = readOptions(schemaFields, options);
-    const copy = guarded("schema", () => JSON.parse(JSON.stringify(plainSchema(schema, "schema")) ?? "null"));
+    const text = guarded("schema", () => JSON.stringify(plainSchema(schema, "schema")) ?? "null");
+    if (text.length > GRAMMAR_LIMITS.characters) refuseSize("characters", text.length);
+    const copy = JSON.parse(text);
     let ignored: readonly string[] = [];
     const tell = (names: readonly string[]) => ignored = names;
     const made = await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, style, tell));
