@@ -6,7 +6,7 @@
  *     bun bench/constraints.ts masks [EVERY]                  deno run -A bench/constraints.ts masks [EVERY]
  *     bun bench/constraints.ts decode [MODEL] [ROUNDS]        deno run -A bench/constraints.ts decode [MODEL] [ROUNDS]
  *
- * Masks come from the conformance kit (LIGHTGPT_KIT), one of EVERY 20 schemas. Without a model decoding is measured on the
+ * Masks come from the conformance kit, one of EVERY 20 schemas. Without a model decoding is measured on the
  * TinyLlama-shaped file of `tinyllama.ts`. `others` is how many cores other programs kept busy meanwhile.
  *
  * @module
@@ -15,14 +15,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { median } from "../src/engine/median.ts";
 import { type Completion, Grammar, LightGPT, LightGPTError, loadTokenizer, readGguf, type Tokenizer } from "../mod.ts";
+import { kitDirectory } from "../test/kit.ts";
 import { defaultPath, makeTinyLlama } from "./tinyllama.ts";
 import { startTiming } from "./timing.mjs";
 
-const kit = process.env.LIGHTGPT_KIT ?? fileURLToPath(new URL("../../shared/kit", import.meta.url));
 const round = (value: number) => Math.round(value * 100) / 100;
 
 /** A list of milliseconds as quantiles in microseconds. */
@@ -75,7 +74,8 @@ async function tokenizerOf(bytes: Uint8Array): Promise<Tokenizer> {
 }
 
 async function masks(every: number): Promise<void> {
-  const unpacked = (path: string) => gunzipSync(readFileSync(join(kit, path)));
+  if (kitDirectory === undefined) throw new Error("masks are measured on the conformance kit: say where it lies");
+  const unpacked = (path: string) => gunzipSync(readFileSync(join(kitDirectory as string, path)));
   const tokenizer = await tokenizerOf(unpacked("tokenizers/llama-bpe.gguf.gz"));
   const begin = performance.now();
   await Grammar.choice(["a"], tokenizer);

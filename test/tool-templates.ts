@@ -54,6 +54,10 @@ export const own = {
     '{% for k, v in c.function.arguments.items() %}{{ "\\n<arg=" + k + ">" }}' +
     '{{ v if v is string else v | tojson }}</arg>{% endfor %}{{ "\\n</call>" }}' +
     `${ends}${begin}`,
+  // As Llama 4's pythonic template does: a list of calls, their values as JSON.
+  pythonic: `{% for m in messages %}${message}{% if m.tool_calls %}[${calls}{% if not loop.first %}, {% endif %}` +
+    "{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{% if not loop.first %}, {% endif %}" +
+    "{{ k }}={{ v | tojson }}{% endfor %}){% endfor %}]{% endif %}" + `{{ "<|im_end|>\\n" }}{% endfor %}${begin}`,
   thinking: '{% for m in messages %}{{ "<|im_start|>" + m.role + "\\n" }}' +
     '{% if m.reasoning_content %}{{ "<think>\\n" + m.reasoning_content + "\\n</think>\\n\\n" }}{% endif %}' +
     `{{ m.content }}${calls}${jsonCall}${ends}${begin}{% if add_generation_prompt %}{{ "<think>\\n" }}{% endif %}`,

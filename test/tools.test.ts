@@ -200,6 +200,14 @@ describe("a format", () => {
     assertEquals(format.format, expected);
   });
 
+  it("is a list of Python's calls, with values as JSON, where a template writes one", async () => {
+    const source = await templateOf(own.pythonic);
+    const { format } = await findFormat(source, undefined);
+    assertEquals([format.format.before, format.format.arguments], [["["], { kind: "pythonic", values: "json" }]);
+    await verifyFormat({ ...source, format }, rounds, randomFrom(5));
+    await assertCallsAreValid(source, format, 5);
+  });
+
   it("is refused where a template changes what it writes", async () => {
     const source = await templateOf(
       own.json.replace("c.function.arguments | tojson", "c.function.arguments | tojson | replace('日', '')"),

@@ -10,16 +10,17 @@ import type { ToolDeclaration, ValueType } from "./types.ts";
 import { typeOf, typesOf } from "./value_types.ts";
 import {
   isRead,
+  jsonValues,
   type Outcome,
   parseJson,
   parsePython,
   PARTIAL,
-  pythonCharacters,
+  pythonValues,
   quotedScanner,
   type Scanner,
-  scanPython,
   scanText,
   skipBlanks,
+  type SpelledValues,
   WRONG,
 } from "./values.ts";
 import { heldBack, textOfWire, type Wire } from "./wire.ts";
@@ -166,8 +167,14 @@ export class QuotedList implements ArgumentList {
   }
 }
 
-/** As Python writes arguments with names: `(city='Rome', days=3)`. */
+/** As Python writes arguments with names: `(city='Rome', days=3)`; the values may be spelled as JSON. */
 export class PythonList implements ArgumentList {
+  readonly #spelled: SpelledValues;
+
+  constructor(values: "python" | "json") {
+    this.#spelled = values === "python" ? pythonValues : jsonValues;
+  }
+
   next(wire: Wire, at: number, isFirst: boolean): Outcome<string | undefined> {
     const more = afterComma(wire, at, isFirst, "()");
     if (!isRead(more)) return more;
@@ -177,7 +184,7 @@ export class PythonList implements ArgumentList {
   }
 
   value(wire: Wire, at: number): Outcome<string> {
-    return scanPython(wire, at);
+    return this.#spelled.scan(wire, at);
   }
 
   string(wire: Wire, at: number): number | undefined {
@@ -185,6 +192,6 @@ export class PythonList implements ArgumentList {
   }
 
   characters(wire: Wire, from: number): { text: string; end: number } {
-    return pythonCharacters(wire, from);
+    return this.#spelled.characters(wire, from);
   }
 }

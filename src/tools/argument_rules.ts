@@ -34,7 +34,9 @@ export function argumentRule(format: WireArguments, tool: ToolDeclaration, schem
       return schemaRules(schema, { whitespace: "compact", order: "any", notation }, writer).root;
     }
     case "pythonic":
-      return new Listed(tool, schema as Schema, writer).named();
+      return new Listed(tool, schema as Schema, writer).named(
+        format.values === "json" ? JSON_NOTATION : PYTHON_NOTATION,
+      );
     default:
       return new Listed(tool, schema as Schema, writer).tagged(format);
   }
@@ -98,11 +100,11 @@ class Listed {
   }
 
   /** As Python writes arguments with names. */
-  named(): number {
+  named(notation: Notation): number {
     const comma = this.#literal(", ");
     const written = this.#properties.map(([name, schema]): Alternative[] => [[
       { lexeme: this.#literal(`${wireOfText(name)}=`) },
-      { rule: this.#value(schema, undefined, { whitespace: "indent", order: "schema", notation: PYTHON_NOTATION }) },
+      { rule: this.#value(schema, undefined, { whitespace: "indent", order: "schema", notation }) },
     ]]);
     const list = this.#list(written, (isFirst) => isFirst ? [] : [{ lexeme: comma }], []);
     return this.#writer.rules.add("arguments", [[

@@ -20,7 +20,7 @@ export interface ValueStart {
 export type WireArguments =
   | { readonly kind: "json" }
   | { readonly kind: "quoted"; readonly quote: Wire }
-  | { readonly kind: "pythonic" }
+  | { readonly kind: "pythonic"; readonly values?: "python" | "json" }
   | {
     readonly kind: "tagged";
     readonly beforeName: Wire;

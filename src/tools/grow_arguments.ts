@@ -26,7 +26,7 @@ export function growingArguments(at: number, format: WireArguments, tool: ToolDe
     case "quoted":
       return new ListedArguments(at, new QuotedList(format.quote));
     case "pythonic":
-      return new ListedArguments(at, new PythonList());
+      return new ListedArguments(at, new PythonList(format.values ?? "python"));
     default:
       return new ListedArguments(at, new TaggedList(format, tool));
   }

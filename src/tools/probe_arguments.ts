@@ -72,7 +72,11 @@ function quoted(rest: string, key: string, value: string): Place | undefined {
 }
 
 function pythonic(rest: string, key: string, value: string): Place | undefined {
-  const text = `(${key}='${value}')`;
-  const from = rest.indexOf(text);
-  return from < 0 ? undefined : { format: { kind: "pythonic" }, from, to: from + text.length };
+  for (const format of [{ kind: "pythonic" }, { kind: "pythonic", values: "json" }] as const) {
+    const quote = "values" in format ? '"' : "'";
+    const text = `(${key}=${quote}${value}${quote})`;
+    const from = rest.indexOf(text);
+    if (from >= 0) return { format, from, to: from + text.length };
+  }
+  return undefined;
 }

@@ -49,7 +49,7 @@ export class RandomArguments {
       .flatMap((parts) => parts.filter((part) => typeof part === "string"));
     this.#words = ["a", "Zoë", "日本", "😀", " ", "\n", '"', "{", "}", "</", ">", ",", ": ", "<|im_end|>", ...own];
     // Templates write strings between single quotes as they are, so that one with such a quote is another text.
-    if (given.kind !== "pythonic") this.#words.push("'", "\\");
+    if (given.kind !== "pythonic" || given.values === "json") this.#words.push("'", "\\");
     this.#ends = ends(format);
   }
 

@@ -68,7 +68,14 @@ export type ValueType = "string" | "number" | "boolean" | "null" | "object" | "a
 export type ArgumentsFormat =
   | { readonly kind: "json" }
   | { readonly kind: "quoted"; readonly quote: string }
-  | { readonly kind: "pythonic" }
+  | {
+    readonly kind: "pythonic";
+    /**
+     * How values are spelled: as Python does, strings in single quotes, or as JSON does.
+     * @default {"python"}
+     */
+    readonly values?: "python" | "json";
+  }
   | {
     readonly kind: "tagged";
     readonly beforeName: string;

@@ -174,32 +174,69 @@ function pythonString(wire: Wire, at: number): Outcome<string> | undefined {
   return found === null ? PARTIAL : { value: pythonText(found[0].slice(0, -1)), end: whole.lastIndex };
 }
 
-/** The characters of a Python string from a place, up to an escape that may go on. */
-export function pythonCharacters(wire: Wire, from: number): { readonly text: string; readonly end: number } {
-  const certain = /(?:[^\\]|\\(?:x[0-9a-f]{2}|[^xuU]))*/iy;
+/** How values of one language are read. */
+export interface SpelledValues {
+  /** Reads a value; gives it as JSON. */
+  scan(wire: Wire, at: number): Outcome<string>;
+  /** The characters of a string from a place, up to an escape that may go on. */
+  characters(wire: Wire, from: number): { readonly text: string; readonly end: number };
+}
+
+/** Characters and escapes that are whole, as far as `certain` goes. */
+function charactersIn(wire: Wire, from: number, certain: RegExp, read: (wire: Wire) => string) {
   certain.lastIndex = from;
   const [found] = certain.exec(wire) as RegExpExecArray;
   const own = found.slice(0, found.length - heldBack(found, []));
-  return { text: pythonText(own), end: from + own.length };
+  return { text: read(own), end: from + own.length };
+}
+
+/** A name in quotes, with the colon behind it. */
+function nameBefore(
+  wire: Wire,
+  at: number,
+  read: (wire: Wire, at: number) => Outcome<string> | undefined,
+): Outcome<string> {
+  const name = read(wire, at);
+  if (name === undefined) return at < wire.length ? WRONG : PARTIAL;
+  if (!isRead(name)) return name;
+  const behind = scanText(wire, skipBlanks(wire, name.end), ":");
+  return isRead(behind) ? { value: name.value, end: behind.end } : behind;
 }
 
 const python = new Scanner({
   string: pythonString,
-  name: (wire, at) => {
-    const name = pythonString(wire, at);
-    if (name === undefined) return at < wire.length ? WRONG : PARTIAL;
-    if (!isRead(name)) return name;
-    const colon = scanText(wire, skipBlanks(wire, name.end), ":");
-    return isRead(colon) ? { value: name.value, end: colon.end } : colon;
-  },
+  name: (wire, at) => nameBefore(wire, at, pythonString),
   // Some templates write objects as JSON among Python's other values.
   words: [["True", true], ["False", false], ["None", null], ["true", true], ["false", false], ["null", null]],
 });
 
-/** Reads a value as Python writes it; gives it as JSON. */
-export function scanPython(wire: Wire, at: number): Outcome<string> {
-  return python.value(wire, at);
+/** Values as Python writes them. */
+export const pythonValues: SpelledValues = {
+  scan: (wire, at) => python.value(wire, at),
+  characters: (wire, from) => charactersIn(wire, from, /(?:[^\\]|\\(?:x[0-9a-f]{2}|[^xuU]))*/iy, pythonText),
+};
+
+function jsonString(wire: Wire, at: number): Outcome<string> | undefined {
+  if (wire[at] !== '"') return undefined;
+  const whole = /(?:[^"\\]|\\[^])*"/y;
+  whole.lastIndex = at + 1;
+  if (whole.exec(wire) === null) return PARTIAL;
+  const value = parseJson(wire.slice(at, whole.lastIndex));
+  return typeof value === "string" ? { value, end: whole.lastIndex } : WRONG;
 }
+
+const json = new Scanner({
+  string: jsonString,
+  name: (wire, at) => nameBefore(wire, at, jsonString),
+  words: [["true", true], ["false", false], ["null", null]],
+});
+
+/** Values as JSON has them. */
+export const jsonValues: SpelledValues = {
+  scan: (wire, at) => json.value(wire, at),
+  characters: (wire, from) =>
+    charactersIn(wire, from, /(?:[^\\]|\\[^u])*/y, (own) => (parseJson(`"${own}"`) ?? "") as string),
+};
 
 /** Reads a value as Python writes it, which is all of a text. */
 export function parsePython(wire: Wire): JsonValue | undefined {

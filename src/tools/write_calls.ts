@@ -53,10 +53,14 @@ class ArgumentsWriter {
       case "quoted":
         return this.#quoted(given, this.#own(format.quote));
       case "pythonic":
-        return this.#given(`(${Object.entries(given).map(([name, value]) => `${name}=${python(value)}`).join(", ")})`);
+        return this.#given(`(${this.#named(given, format.values === "json" ? JSON.stringify : python)})`);
       default:
         return this.#tagged(format, given);
     }
+  }
+
+  #named(given: Arguments, spell: (value: JsonValue | undefined) => string): string {
+    return Object.entries(given).map(([name, value]) => `${name}=${spell(value)}`).join(", ");
   }
 
   #tagged(format: Extract<ArgumentsFormat, { kind: "tagged" }>, given: Arguments): string {
