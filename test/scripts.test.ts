@@ -37,14 +37,20 @@ describe("set-up", () => {
   });
 });
 
-it("a run of some rows of the reliability table leaves the others", () => {
-  const head = "| row | result |\n| --- | --- |";
-  const page = (told: string, rows: string) =>
-    `before\n<!-- table: begin -->\n\n${told}\n\n${head}\n${rows}\n\n<!-- table: end -->\nafter`;
-  assertEquals(
-    withRows(page("All.", "| 2   | a |\n| 10  | b |"), "Some.", `${head}\n| 10 | c |\n| 3 | d |`),
-    page("All.\n\nSome.", "| 2   | a |\n| 3 | d |\n| 10 | c |"),
+it("a run of some rows of the reliability table leaves the others, and counts all", () => {
+  const head = "| row | a | b | c | result | run | d |\n| --- | --- | --- | --- | --- | --- | --- |";
+  const row = (number: number, state: string, run: string) => `| ${number} | a | b | c | ${state} | ${run}, now | d |`;
+  const page = (told: string, rows: readonly string[]) =>
+    `before\n<!-- table: begin -->\n\n${told}\n\n${head}\n${rows.join("\n")}\n\n<!-- table: end -->\nafter`;
+  const written = withRows(
+    page("All.", [row(2, "held", "change"), row(10, "FAILED", "change")]),
+    "here",
+    [head, row(10, "held", "night"), row(3, "skipped", "night")].join("\n"),
   );
+  const told =
+    "2 of 3 rows held, 1 of them at the night's numbers; 0 failed, 0 are for the night only, 1 were skipped (here). " +
+    "A row tells of which run it is, and when that ended (UTC).";
+  assertEquals(written, page(told, [row(2, "held", "change"), row(3, "skipped", "night"), row(10, "held", "night")]));
 });
 
 describe("npm start", () => {

@@ -2,7 +2,7 @@
  * Runs what shows a row of the reliability table, each once however many rows it shows, and gathers what came of it: test cases
  * by name, and the counts that tests note (`test/counts.ts`). A run that crashes, hangs or reports nothing has failed.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { environment } from "../build.js";
@@ -12,7 +12,7 @@ import { tools } from "./sanitizers.js";
 
 /**
  * What came of one run.
- * @typedef {{ cases: { name: string, skipped: boolean, failure?: string }[], ok: boolean, ms: number, counts: object[], output: string }} Outcome
+ * @typedef {{ cases: { name: string, skipped: boolean, failure?: string }[], ok: boolean, ms: number, when: string, counts: object[], output: string }} Outcome
  */
 
 /** The folder of libraries that are built for tests alone. */
@@ -36,7 +36,7 @@ export function keeping(folder) {
     const path = join(folder, `${name.replace(/[^\w.]+/g, "-")}.json`);
     if (existsSync(path)) {
       const kept = JSON.parse(readFileSync(path, "utf8"));
-      if (kept.ok) return kept;
+      if (kept.ok) return { when: statSync(path).mtime.toISOString(), ...kept };
     }
     const outcome = await collect(shown, options);
     writeFileSync(path, JSON.stringify(outcome));
@@ -67,7 +67,7 @@ export async function collect(shown, { runtime, isNight, limitMs }) {
     const noted = existsSync(counts)
       ? readFileSync(counts, "utf8").trim().split("\n").map((line) => JSON.parse(line))
       : [];
-    return { ...outcome, ms: performance.now() - begin, counts: noted };
+    return { ...outcome, ms: performance.now() - begin, when: new Date().toISOString(), counts: noted };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -116,32 +116,43 @@ export function judge({ row, shown }, outcomes, isNight) {
 function tableOf(chosen, outcomes, isNight) {
   const lines = chosen.map((row) => {
     const { state, counts } = judge(row, outcomes, isNight);
-    return `| ${row.row} | ${row.what} | ${row.expected} | ${row.gate} / ${row.night} | ${state} | ${counts} |`;
+    const run = `${isNight ? "night" : "change"}, ${whenOf(row, outcomes)}`;
+    return `| ${row.row} | ${row.what} | ${row.expected} | ${row.gate} / ${row.night} | ${state} | ${run} | ${counts} |`;
   });
   return [
-    "| row | fault | what must come of it | number: every change / night | result | counts of this run |",
-    "| --- | --- | --- | --- | --- | --- |",
+    "| row | fault | what must come of it | number: every change / night | result | run | counts of this run |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
     ...lines,
   ].join("\n");
 }
 
-/** The page with another table, and what is told of its run. */
-function withTable(text, told, table) {
-  const [before] = text.split(begin);
-  const [, after] = text.split(end);
-  return `${before}${begin}\n\n${told}\n\n${table}\n\n${end}${after}`;
+/** When the last run that shows a row ended: date and time of day, UTC. */
+function whenOf({ shown }, outcomes) {
+  const times = shown.flatMap((evidence) => [...(outcomes.get(keyOf(evidence)) ?? new Map()).values()])
+    .map(({ when }) => when).sort();
+  return (times.at(-1) ?? new Date().toISOString()).slice(0, 16).replace("T", " ");
 }
 
-/** The page with some rows of its table as they are in another one, and what is told of that one's run behind what is told already. */
-export function withRows(text, told, table) {
+/** The page with some rows of its table as they are in another one, and how many of all hold. */
+export function withRows(text, where, table) {
+  const [before] = text.split(begin);
+  const [, after] = text.split(end);
   const kept = text.split(begin)[1].split(end)[0].trim().split("\n");
   const numberOf = (line) => Number(/^\| *(\d+) *\|/.exec(line)?.[1]);
   const lines = new Map();
   for (const line of [...kept, ...table.split("\n")]) if (numberOf(line) > 0) lines.set(numberOf(line), line);
-  const head = table.split("\n").slice(0, 2);
-  const before = kept.filter((line) => !line.startsWith("|")).join("\n").trim();
+  const cells = [...lines.values()].map((line) => line.split("|").map((cell) => cell.trim()));
+  const count = (state) => cells.filter((row) => row[5] === state).length;
+  const atNight = cells.filter((row) => row[5] === "held" && row[6].startsWith("night")).length;
+  const told = `${count("held")} of ${lines.size} rows held, ${atNight} of them at the night's numbers; ` +
+    `${count("FAILED")} failed, ${count("at night")} are for the night only, ${
+      count("skipped")
+    } were skipped (${where}). ` +
+    `A row tells of which run it is, and when that ended (UTC).`;
   const sorted = [...lines].sort(([a], [b]) => a - b).map(([, line]) => line);
-  return withTable(text, `${before}\n\n${told}`, [...head, ...sorted].join("\n"));
+  return `${before}${begin}\n\n${told}\n\n${
+    [...table.split("\n").slice(0, 2), ...sorted].join("\n")
+  }\n\n${end}${after}`;
 }
 
 async function reliability() {
@@ -157,15 +168,11 @@ async function reliability() {
     `${count("at night")} at night only, ${count("skipped")} skipped`;
   console.log(`${table}\n\n${summary}`);
   if (chosen.write) {
-    const when = new Date().toISOString().slice(0, 16).replace("T", " ");
-    const kind = chosen.isNight ? "The night run" : "The run of every change";
-    const where = `${chosen.runtimes.join(" and ")}, ${
-      cpus()[0]?.model ?? "unknown processor"
-    }, ${cpus().length} processors`;
-    const text = readFileSync(page, "utf8");
-    const told = `${kind} of ${when} UTC (${where})`;
-    if (picked.length === rows.length) writeFileSync(page, withTable(text, `${told}: ${summary}.`, table));
-    else writeFileSync(page, withRows(text, `Rows ${chosen.numbers.join(", ")}: ${told}.`, table));
+    const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} processors`;
+    writeFileSync(
+      page,
+      withRows(readFileSync(page, "utf8"), `the last run: ${chosen.runtimes.join(" and ")}, ${machine}`, table),
+    );
     await run(toolPath("deno"), ["fmt", "--quiet", page]);
   }
   process.exitCode = count("FAILED") > 0 ? 1 : 0;
