@@ -16,7 +16,7 @@ const noRoom: Readonly<Record<string, string>> = {
 /** Why nothing can be written there: another place may do. */
 const noPlace: Readonly<Record<string, string>> = {
   ENOENT: "its folder does not exist; make it first",
-  ENOTDIR: "its folder is a file; expected the path of a file to be made",
+  ENOTDIR: "its folder is a file",
   EISDIR: "it is a folder; expected the path of a file to be made",
   NOTFILE: "it is a folder or a device; expected the path of a file to be made",
   EACCES: "writing there is not allowed",
