@@ -53,6 +53,31 @@ describe("a table of pages", () => {
     table.close();
   });
 
+  it("waits with a page that has to be copied while a step is in flight, and with what comes behind it", () => {
+    const engine = new FakeEngine(settings, 1000);
+    const copies: number[][] = [];
+    const copy = engine.copyPage.bind(engine);
+    engine.copyPage = (from, to) => void (copies.push([from, to]), copy(from, to));
+    const store = new KvStore(engine, {
+      pageBytes: 100,
+      statePages: 0,
+      windows: { window: 16, behind: 0.5 },
+    }, {});
+    const tokens = prompt(1, 3);
+    const [first, second] = [new PageTable(store, ""), new PageTable(store, "")];
+    assert(first.cover(48) && second.cover(32));
+    assert(first.publish(tokens.subarray(0, 48)));
+    first.leaveBehind(48); // its first page goes on without what windowed layers keep
+    assertEquals(second.publish(tokens.subarray(0, 32), true), false);
+    second.publishTail(tokens.subarray(0, 32), { state: "unsure" }, true);
+    assertEquals(copies, []);
+    const own = second.pages[0];
+    assertEquals(second.publish(tokens.subarray(0, 32)), true);
+    assertEquals(copies[0], [own, first.pages[0]]);
+    first.close();
+    second.close();
+  });
+
   it("takes a part only where it is large enough, and looks again when there is more", () => {
     const store = open();
     const tokens = prompt(1);

@@ -284,19 +284,25 @@ export class PageTable {
     for (const page of this.pages.splice(statePages + pagesFor(positions, pool.pageSize))) pool.release(page);
   }
 
-  /** Leaves the pages that `tokens`, all of which have been read, fill to the end, for others to find. */
-  publish(tokens: Uint32Array): void {
+  /**
+   * Leaves the pages that `tokens`, all of which have been read, fill to the end, for others to find. While a step is in flight no
+   * page can be copied: a page that needs it waits, and so do those behind it. Returns whether all are left.
+   */
+  publish(tokens: Uint32Array, isInStep: boolean = false): boolean {
     const { pool, tree } = this.#store;
     const { pageSize } = pool;
     while (this.#cursor && (this.#known + 1) * pageSize <= tokens.length) {
       const begin = this.#known * pageSize;
       const page = this.pages[this.#store.statePages + this.#known] as number;
       const own = this.#tail?.isGone ? undefined : this.#tail;
-      this.#tail = undefined;
       let kept = tree?.matchPage(this.#cursor, tokens, begin);
+      const isCopied = (there: CachePage<KvPage> | undefined) =>
+        there !== undefined && there.value.page !== page && !there.value.hasWindow;
+      if (isInStep && isCopied(kept ?? own)) return false;
+      this.#tail = undefined;
       if (!kept && own && tree?.grow(own, tokens.subarray(begin + own.tokens.length, begin + pageSize))) kept = own;
       kept ??= this.#store.keep(this.#cursor, tokens.slice(begin, begin + pageSize), page);
-      if (kept && kept.value.page !== page && !kept.value.hasWindow) this.#store.complete(kept, page);
+      if (kept && isCopied(kept)) this.#store.complete(kept, page);
       if (kept && kept.value.page !== page) {
         // Another sequence was faster; both have the same bits.
         pool.retain(kept.value.page);
@@ -306,14 +312,15 @@ export class PageTable {
       this.#cursor = kept;
       this.#known++;
     }
+    return true;
   }
 
   /**
    * Leaves the last page as well, incomplete as it is. At an `end`, the cache keeps the hidden state, the recurrent one, and what
-   * windowed layers keep.
+   * windowed layers keep. While a step is in flight, see {@link publish}.
    */
-  publishTail(tokens: Uint32Array, end?: End): void {
-    this.publish(tokens);
+  publishTail(tokens: Uint32Array, end?: End, isInStep: boolean = false): void {
+    if (!this.publish(tokens, isInStep)) return;
     const last = this.#publishRest(tokens);
     if (!end) return;
     const { pageSize } = this.#store.pool;

@@ -306,8 +306,8 @@ export class Sequence implements SequenceView {
     const read = this.#tokens.subarray(0, this.#position);
     const isEnd = result.hidden !== undefined || this.#partings.delete(this.#position);
     if (isEnd) this.#table?.publishTail(read, { hidden: result.hidden, state: "stays" });
-    else this.#table?.publish(read);
-    this.#table?.leaveBehind(this.#position);
+    // What waits for a page to be copied still needs all of it.
+    if (isEnd || this.#table?.publish(read, isInStep)) this.#table?.leaveBehind(this.#position);
     let processed: Choice | undefined;
     try {
       if (result.logits.length > 0) {
@@ -375,7 +375,7 @@ export class Sequence implements SequenceView {
 
   #closeTable(): void {
     const state = this.#isInStep ? "unsure" : "leaves";
-    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), { state });
+    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), { state }, this.#isInStep);
     this.#table?.close();
     this.#table = undefined;
     this.#position = 0;
