@@ -14,6 +14,8 @@
  */
 export { Embedder, type EmbedSource, type RankedDocument } from "../src/embedding/embedder.ts";
 export { Embeddings } from "../src/embedding/embeddings.ts";
+export { type SearchHit, VectorIndex } from "../src/embedding/vector_index.ts";
+export type { IndexLoadOptions, SearchOptions, VectorIndexOptions } from "../src/embedding/index_options.ts";
 export type { EmbedInput } from "../src/embedding/inputs.ts";
 export type { EmbedderOptions, EmbedOptions, EmbedProgress, RerankOptions } from "../src/embedding/options.ts";
 export {

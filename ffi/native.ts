@@ -259,6 +259,11 @@ export class Native {
     return calls.readDifference(this.#sums);
   }
 
+  /** The nearest rows of an index, each as its place and the bits of its score in `results`; returns how many. */
+  search(given: calls.SearchArguments): number {
+    return checked(calls.search(this.#on, given), "index");
+  }
+
   /** Rows of blocks times vectors, which lie one after the other: `results[vector * rows + row]`. */
   matmul(given: calls.MatmulArguments): void {
     checked(calls.matmul(this.#on, given), "vectors");

@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 6f5e1ee4e9b33fed";
+export const STAMP = "0.1.0 3e3e9117e471aa52";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -65,6 +65,8 @@ export const LIMITS = {
   samplerStepsMax: 12,
   /** Likeliest tokens whose log probabilities are handed out. */
   logprobsMax: 20,
+  /** Rows that a search of an index gives at most. */
+  searchWantedMax: 65536,
   /** Values that one call of `lg_difference` takes: their sums lie in a fixed array, a claim after the other. */
   differenceValuesMax: 1048576,
 } as const;
@@ -259,6 +261,16 @@ export const POOLINGS = [
 
 /** One of {@link POOLINGS}. */
 export type Pooling = (typeof POOLINGS)[number];
+
+/** How the rows of an index of vectors are kept. */
+export const VECTOR_KINDS = [
+  "f32",
+  "int8",
+  "binary",
+] as const;
+
+/** One of {@link VECTOR_KINDS}. */
+export type VectorKind = (typeof VECTOR_KINDS)[number];
 
 /** How floats become levels: the plain way, or by a search for the scales that leave the least error. */
 export const ROUNDINGS = [
@@ -484,6 +496,7 @@ export const FUNCTIONS = {
   lg_dequantize: { parameters: ["u32", "buffer", "u32", "buffer", "u32", "u32"] },
   lg_difference: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "u32"] },
   lg_matmul: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
+  lg_search: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_capture: { parameters: ["u32", "u32", "u32"] },
   lg_captured: { parameters: ["u32", "u32", "buffer", "u32"] },
   lg_sum_inputs: { parameters: ["u32", "u32"] },
@@ -613,6 +626,14 @@ export interface NativeFunctions {
     blocks: Uint8Array,
     inputs: Float32Array,
     results: Float32Array,
+  ): number;
+  lg_search(
+    options: Uint32Array,
+    optionsBytes: number,
+    data: Uint8Array,
+    query: Uint8Array,
+    mask: Uint32Array,
+    results: Uint32Array,
   ): number;
   lg_capture(engine: EngineHandle, first: number, count: number): number;
   lg_captured(engine: EngineHandle, product: number, rows: Float32Array, rowsBytes: number): number;

@@ -46,6 +46,8 @@ import {
   type SamplingMethod,
   type Topic,
   TOPICS,
+  VECTOR_KINDS,
+  type VectorKind,
 } from "./wire.ts";
 import { Words } from "./words.ts";
 
@@ -1218,6 +1220,50 @@ export function matmul(on: Pick<NativeFunctions, "lg_matmul">, given: MatmulArgu
   options.u32(inputs.byteLength, "inputsBytes");
   options.u32(results.byteLength, "resultsBytes");
   return on.lg_matmul(options.words, options.length * 4, blocks, inputs, results);
+}
+
+/** The arguments of {@link search}. */
+export interface SearchArguments {
+  /** How rows and the query are kept. */
+  readonly kind: VectorKind;
+  /** Numbers of a row. */
+  readonly dimensions: number;
+  readonly rows: number;
+  /** Rows that are wanted. */
+  readonly wanted: number;
+  /** Threads that compute. */
+  readonly threads: number;
+  /** What the bytes of the query are multiplied by. */
+  readonly queryScale: number;
+  /** Where in `data` the scales of rows of bytes begin. */
+  readonly scalesAt: number;
+  readonly data: Uint8Array;
+  readonly query: Uint8Array;
+  readonly mask: Uint32Array;
+  readonly results: Uint32Array;
+}
+
+/** The rows of an index that are nearest to a query, the nearest first, each as its place and its score, the bits of an f32; returns how many. */
+export function search(on: Pick<NativeFunctions, "lg_search">, given: SearchArguments): number {
+  const { data, query, mask, results } = given;
+  checkBuffer("Uint8Array", data, "data");
+  checkBuffer("Uint8Array", query, "query");
+  checkBuffer("Uint32Array", mask, "mask");
+  checkBuffer("Uint32Array", results, "results");
+  const options = new Words("search");
+  options.reserve(11);
+  options.choice(given.kind, VECTOR_KINDS, "kind");
+  options.u32(given.dimensions, "dimensions");
+  options.u32(given.rows, "rows");
+  options.u32(given.wanted, "wanted");
+  options.u32(given.threads, "threads");
+  options.f32(given.queryScale);
+  options.u32(given.scalesAt, "scalesAt");
+  options.u32(data.byteLength, "dataBytes");
+  options.u32(query.byteLength, "queryBytes");
+  options.u32(mask.byteLength, "maskBytes");
+  options.u32(results.byteLength, "resultsBytes");
+  return on.lg_search(options.words, options.length * 4, data, query, mask, results);
 }
 
 /** The arguments of {@link capture}. */

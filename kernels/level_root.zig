@@ -17,6 +17,7 @@ const norm = @import("op/norm.zig");
 const rope = @import("op/rope.zig");
 const router = @import("op/router.zig");
 const sample = @import("op/sample.zig");
+const search = @import("op/search.zig");
 
 /// A level is for one thread of pure arithmetic; what would panic is undefined in it, and tested for at the levels
 /// compiled with safety (`zig build test`).
@@ -51,6 +52,7 @@ const table: level_table.Level = .{
     .deltaRule = delta_rule.deltaRule,
     .mamba2 = mamba2.mamba2,
     .gateBySigmoid = activation.gateBySigmoid,
+    .score = search.score,
     .sample = sample.sample,
 };
 

@@ -54,5 +54,7 @@ pub const spins_default = 2000;
 pub const sampler_steps_max = 12;
 /// Likeliest tokens whose log probabilities are handed out.
 pub const logprobs_max = 20;
+/// Rows that a search of an index gives at most.
+pub const search_wanted_max = 65_536;
 /// Values that one call of `lg_difference` takes: their sums lie in a fixed array, a claim after the other.
 pub const difference_values_max = 1 << 20;

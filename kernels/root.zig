@@ -26,6 +26,7 @@ const packed_file = @import("model/packed_file.zig");
 const Model = model_zig.Model;
 const ModelState = model_zig.State;
 const pool = @import("threads/pool.zig");
+const nearest = @import("calls/search.zig");
 const product = @import("calls/matmul.zig");
 const quantizer = @import("calls/quantize.zig");
 const sampler_zig = @import("calls/sample.zig");
@@ -334,6 +335,14 @@ pub export fn lg_matmul(options: ?[*]const u8, options_len: u32, blocks: ?[*]con
     if (read.rows == 0) return 0;
     product.multiply(read, blocks.?, @ptrCast(@alignCast(inputs.?)), @ptrCast(@alignCast(results.?))) catch |why| return refusal(why);
     return 0;
+}
+
+pub export fn lg_search(options: ?[*]const u8, options_len: u32, data: ?[*]const u8, query: ?[*]const u8, mask: ?[*]const u8, results: ?[*]u8) i32 {
+    const read = nearest.Options.read(bytesOf(options, options_len)) catch |why| return refusal(why);
+    if (!aligned(data, 4) or !aligned(query, 4) or !aligned(mask, 4) or !aligned(results, 4)) return Status.invalid_argument.code();
+    if (read.given.rows == 0) return 0;
+    const found = nearest.search(read, data.?, query.?, @ptrCast(@alignCast(mask)), @ptrCast(@alignCast(results.?))) catch |why| return refusal(why);
+    return @intCast(found);
 }
 
 pub export fn lg_capture(engine_handle: u32, first: u32, count: u32) i32 {

@@ -41,6 +41,7 @@ test {
     _ = @import("op/sample_select.zig");
     _ = @import("op/sample_test.zig");
     _ = @import("op/router_test.zig");
+    _ = @import("op/search_test.zig");
     _ = @import("op/vector_test.zig");
     _ = @import("host/os.zig");
     _ = @import("host/report.zig");

@@ -42,7 +42,7 @@ pub const packed_file = struct {
 };
 
 /// The buffers of words that TypeScript writes; each holds records of `layouts`.
-pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter, walk };
+pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter, walk, search };
 
 /// Records of named fields. `into` says which buffers a record is written to; one without is read by TypeScript. `about` names
 /// it in errors. Numbers lie within `ranges`, where a field has one; floats are finite. Sizes end in `bytes`.
@@ -496,6 +496,36 @@ pub const layouts = struct {
         pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
     };
 
+    /// The options of `lg_search`. A mask has a bit for each row that may be given; without one all may.
+    pub const Search = struct {
+        /// How rows and the query are kept.
+        kind: choices.VectorKinds,
+        /// Numbers of a row.
+        dimensions: u32,
+        rows: u32,
+        /// Rows that are wanted.
+        wanted: u32,
+        /// Threads that compute.
+        threads: u32,
+        /// What the bytes of the query are multiplied by.
+        query_scale: f32,
+        /// Where in `data` the scales of rows of bytes begin.
+        scales_at: u32,
+        data_bytes: u32,
+        query_bytes: u32,
+        mask_bytes: u32,
+        results_bytes: u32,
+
+        pub const into = [_]Buffer{.search};
+        pub const about = "options of a search";
+        pub const ranges = .{
+            .dimensions = .{ 1, limits.embedding_max },
+            .rows = .{ 0, 1 << 24 },
+            .wanted = .{ 1, limits.search_wanted_max },
+            .threads = .{ 1, limits.threads_max },
+        };
+    };
+
     /// The options of `lg_matmul`; results are `rows` floats for each vector.
     pub const Product = struct {
         /// ggml's number of the matrix's type.
@@ -816,6 +846,16 @@ pub const functions = struct {
         /// The vectors, one after the other.
         inputs: SizedIn(f32),
         results: SizedOut(f32),
+    };
+
+    /// The rows of an index that are nearest to a query, the nearest first, each as its place and its score, the bits of an f32;
+    /// returns how many.
+    pub const lg_search = struct {
+        options: Options(layouts.Search),
+        data: SizedIn(u8),
+        query: SizedIn(u8),
+        mask: SizedIn(u32),
+        results: SizedOut(u32),
     };
 
     /// Keeps the inputs of a step's products `first` to `first + count - 1` from now on; count 0: of none. Layer l has the products

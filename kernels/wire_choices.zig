@@ -32,6 +32,8 @@ pub const choices = struct {
     pub const RankActivations = enum(u32) { tanh, gelu_erf };
     /// What a step gives of a text: nothing, the row of each token, their mean, the first or the last of them.
     pub const Poolings = enum(u32) { none, rows, mean, first, last };
+    /// How the rows of an index of vectors are kept.
+    pub const VectorKinds = level_table.VectorKind;
     pub const Roundings = level_table.Rounding;
     pub const OutlierPolicies = level_table.Outliers;
     pub const FloatSources = level_table.Source;

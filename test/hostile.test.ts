@@ -30,7 +30,9 @@ import { fetchModelFields } from "../src/files/model_file.ts";
 import { chatFields, infillFields, lightGptFields, logitsFields } from "../src/lightgpt/options.ts";
 import { accuracyFields } from "../src/measuring/accuracy.ts";
 import { Embedder } from "../src/embedding/embedder.ts";
+import { indexLoadFields, searchFields, vectorIndexFields } from "../src/embedding/index_options.ts";
 import { embedFields } from "../src/embedding/options.ts";
+import { VectorIndex } from "../src/embedding/vector_index.ts";
 import { perplexityFields } from "../src/measuring/perplexity.ts";
 import { loadFields } from "../src/model/model.ts";
 import type { Fields, OptionKind } from "../src/options/schema.ts";
@@ -202,6 +204,17 @@ function texts(): void {
     pooling: "mean",
   });
   argument("Embedder.rerank query", (value) => embedder.rerank(value, []));
+  options("VectorIndex", vectorIndexFields, (value) => new VectorIndex(value), { dimensions: 8 });
+  const index = new VectorIndex({ dimensions: 8 });
+  argument("VectorIndex.add vectors", (value) => index.add(value));
+  argument("VectorIndex.remove ids", (value) => index.remove(value));
+  argument("VectorIndex.has id", (value) => index.has(value));
+  argument("VectorIndex.vector id", (value) => index.vector(value));
+  argument("VectorIndex.mask ids", (value) => index.mask(value));
+  argument("VectorIndex.search query", (value) => index.search(value));
+  options("VectorIndex.search", searchFields, (value) => index.search(new Float32Array(8), value));
+  argument("VectorIndex.load source", (value) => VectorIndex.load(value));
+  options("VectorIndex.load", indexLoadFields, (value) => VectorIndex.load(index.save(), value));
   argument("LightGPT.perplexity text", (value) => lm.perplexity(value));
   options("LightGPT.perplexity", perplexityFields, (value) => lm.perplexity("Once upon a time", value));
   const measured = { reference: lm, text: "Once upon a time" };

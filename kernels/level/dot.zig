@@ -41,7 +41,11 @@ pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool, c
 
         /// The `step`th (0 to 3, or 0 to 7) four columns and their activations.
         pub inline fn add(dot: *Self, comptime step: u32, w: simd.Bytes(lanes), x: [4]i8) void {
-            const four: @Vector(lanes, i32) = @splat(@bitCast(x));
+            dot.addColumns(step, w, @splat(@bitCast(x)));
+        }
+
+        /// The same where each lane has activations of its own.
+        pub inline fn addColumns(dot: *Self, comptime step: u32, w: simd.Bytes(lanes), four: @Vector(lanes, i32)) void {
             if (isa.has_vnni) {
                 dot.sum = dpbusd(lanes, dot.sum, w, four);
             } else if (isa.has_avx2 and weights == .unsigned) {

@@ -554,6 +554,22 @@ pub const SampleLayout = struct {
 /// Rows that `solve` takes at once, one in each lane.
 pub const solved_together = 16;
 
+/// How the rows of an index are kept.
+pub const VectorKind = enum(u32) { f32 = 0, int8 = 1, binary = 2 };
+
+/// Rows to be scored by a query, which is kept as they are.
+pub const Search = extern struct {
+    kind: VectorKind,
+    dimensions: u32,
+    row_bytes: u32,
+    rows: [*]const u8,
+    /// Of rows of bytes, an f32 for each.
+    scales: ?[*]const u8,
+    /// Of bytes, none is -128.
+    query: [*]const u8,
+    query_scale: f32,
+};
+
 pub const Level = extern struct {
     /// "v4", "dotprod", ...
     name: [*:0]const u8,
@@ -612,6 +628,8 @@ pub const Level = extern struct {
     mamba2: *const fn (args: *const Mamba2) callconv(.c) u32,
     /// x = x * 1 / (1 + e^-gate).
     gateBySigmoid: *const fn (x: [*]f32, gate: [*]const f32, n: u32) callconv(.c) void,
+    /// The scores of rows [begin, end), the first of them that of row `begin`.
+    score: *const fn (args: *const Search, begin: u32, end: u32, scores: [*]f32) callconv(.c) void,
     /// Chooses a token. `workspace` has `SampleLayout.words` words and is aligned to 8 bytes.
     sample: *const fn (sampling: *const Sampling, logits: [*]const f32, vocabulary: u32, workspace: [*]u32, sampled: *Sampled) callconv(.c) SampleStatus,
 };
