@@ -125,6 +125,10 @@ describeWholeKit("Embedder", "embed", (directory) => {
       const error = await assertRejects(call, InvalidArgumentError);
       assert(error.message.includes(message), error.message);
     }
+    const longer = () => load("bert_mean", { context: 129 });
+    await assertRejects(longer, InvalidArgumentError, "context: expected at most 128");
+    const longest = () => load("modern_bert", { context: 8193 });
+    await assertRejects(longest, InvalidArgumentError, "context: expected at most 8192");
     await assertRejects(() => bert.rerank("a", ["b"]), UnsupportedError, "no head that ranks");
     await using ranker = await load("bert_rank");
     await assertRejects(() => ranker.rerank("", ["a"]), InvalidArgumentError, "query: expected");

@@ -17,6 +17,7 @@ import { planModel } from "../src/model/architectures/architectures.ts";
 import { native } from "../ffi/native.ts";
 import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { type AdapterShape, writeAdapter } from "./adapter-files.ts";
+import { exactTexts } from "./exact_texts.ts";
 import { kitDirectory, readJson, repository } from "./kit.ts";
 import { withDirectory } from "./small-models.ts";
 
@@ -32,6 +33,8 @@ export interface ExactModel {
   readonly chunks: number;
   /** An adapter that it is computed with. */
   readonly adapter?: AdapterShape;
+  /** It reads whole texts: vectors and scores are compared. */
+  readonly readsTexts?: true;
 }
 
 type Setting = Required<Pick<LightGPTOptions, "kv" | "activations">>;
@@ -93,6 +96,15 @@ export function exactModels(): ExactModel[] {
       models.push({ name: `${part}/${name}`, path, promptTokens: 73, chunks: 2 });
     }
   }
+  const { models: reading } = readJson<{ models: { name: string; file: string }[] }>(
+    kitDirectory,
+    "embed",
+    "manifest.json",
+  );
+  for (const { name, file } of reading) {
+    const path = join(kitDirectory, "embed", file);
+    models.push({ name: `embed/${name}`, path, promptTokens: 90, chunks: 2, readsTexts: true });
+  }
   return models;
 }
 
@@ -124,7 +136,8 @@ function wayOf(setting: number, chunk: number): Way {
 
 /** The SHA-256 of all that a model gives; throws where two ways to compute it differ. `most` limits the ways. */
 async function exactHash(model: ExactModel, turn: number, most: number): Promise<string> {
-  const { name, path, chunks } = model;
+  const { name, path, chunks, readsTexts } = model;
+  if (readsTexts) return await exactTexts(path, most);
   const all = createHash("sha256");
   for (const [index, setting] of settingsOf(path).entries()) {
     let first: { hash: string; way: Way } | undefined;

@@ -57,6 +57,17 @@ describe("examples", () => {
     assert(lines.length >= 2 && lines.every((line) => line !== undefined));
   });
 
+  it("search.ts finds a passage, and says where it stands", async () => {
+    const notes = mkdtempSync(join(tmpdir(), "lightgpt-notes-"));
+    writeFileSync(join(notes, "a.md"), "# Cats\n\nThe cat sat on the mat.\n\nIt was warm.\n");
+    writeFileSync(join(notes, "b.md"), "# Trains\n\nThe red train was late.\n");
+    const found = await outputOf("search.ts", [notes, "The cat sat on the mat"]);
+    rmSync(notes, { recursive: true });
+    assertMatch(found, /^\S+[ab]\.md:\d+ {2}\(-?\d\.\d{3}\)\n/);
+    assertStringIncludes(found, "a.md:3");
+    assertStringIncludes(found, "The red train was late.");
+  });
+
   it("summarize.ts goes over a file part by part", async () => {
     assert((await outputOf("summarize.ts", ["LICENSE"])).trim().length > 0);
   });

@@ -102,7 +102,11 @@ export class Embedder {
     this.model = model;
     this.#ownsModel = ownsModel;
     const most = positions > 0 ? positions : options.context ?? Math.min(context, contextUsual);
-    this.context = Math.min(most, options.context ?? most, LIMITS.batchTokensMax);
+    const limit = Math.min(positions > 0 ? positions : Infinity, LIMITS.batchTokensMax);
+    if ((options.context ?? 0) > limit) {
+      refuseOption("context", `at most ${limit}, for a text is read in one step`, options.context);
+    }
+    this.context = Math.min(most, options.context ?? most, limit);
     this.threads = threadsOption(options.threads);
     const settings = {
       batchTokens: Math.max(stepTokens, this.context),

@@ -35,6 +35,7 @@ import {
   logitsFields,
   type LogitsOptions,
 } from "./options.ts";
+import { LIMITS } from "../../ffi/wire.ts";
 import type { Embedder, EmbedSource, RankedDocument } from "../embedding/embedder.ts";
 import type { Embeddings } from "../embedding/embeddings.ts";
 import type { EmbedInput } from "../embedding/inputs.ts";
@@ -476,7 +477,8 @@ export class LightGPT {
   /** What reads whole texts, made on first use. */
   #texts(): Promise<Embedder> {
     this.#assertOpen();
-    const { context, threads } = this;
+    const { threads } = this;
+    const context = Math.min(this.context, LIMITS.batchTokensMax);
     return this.#embedder ??= import("../embedding/embedder.ts").then(({ Embedder }) =>
       Embedder.over(this.model, { context, threads })
     );
