@@ -55,8 +55,8 @@ describeWholeKit("Embedder", "embed", (directory) => {
 
   for (const name of ["bert_rank", "bert_rank_direct", "xlmr_rank", "jina_v2_rank", "modern_bert_rank", "qwen3_rank"]) {
     it(`${name}: scores of pairs`, async () => {
-      // One of the kit's pairs is a token longer than what a model was trained for.
-      await using ranker = await load(name, { context: 256 });
+      // One of the kit's pairs is a token longer than what a model was trained for; those with a table of positions read no more.
+      await using ranker = await load(name, /^(bert|xlmr)/.test(name) ? {} : { context: 256 });
       for (const { query, document, scores_exact } of kit(name).pairs ?? []) {
         const [best] = await ranker.rerank(query, [document]);
         assertLess(Math.abs((best?.score ?? NaN) - (scores_exact[0] as number)), 2e-5, document);
