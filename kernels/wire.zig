@@ -41,8 +41,7 @@ pub const packed_file = struct {
     pub const header_bytes = 2 << 20;
 };
 
-/// The buffers of words that TypeScript writes; each holds records of `layouts`.
-pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter, walk, search };
+pub const Buffer = @import("wire_choices.zig").Buffer;
 
 /// Records of named fields. `into` says which buffers a record is written to; one without is read by TypeScript. `about` names
 /// it in errors. Numbers lie within `ranges`, where a field has one; floats are finite. Sizes end in `bytes`.
@@ -496,35 +495,7 @@ pub const layouts = struct {
         pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
     };
 
-    /// The options of `lg_search`. A mask has a bit for each row that may be given; without one all may.
-    pub const Search = struct {
-        /// How rows and the query are kept.
-        kind: choices.VectorKinds,
-        /// Numbers of a row.
-        dimensions: u32,
-        rows: u32,
-        /// Rows that are wanted.
-        wanted: u32,
-        /// Threads that compute.
-        threads: u32,
-        /// What the bytes of the query are multiplied by.
-        query_scale: f32,
-        /// Where in `data` the scales of rows of bytes begin.
-        scales_at: u32,
-        data_bytes: u32,
-        query_bytes: u32,
-        mask_bytes: u32,
-        results_bytes: u32,
-
-        pub const into = [_]Buffer{.search};
-        pub const about = "options of a search";
-        pub const ranges = .{
-            .dimensions = .{ 1, limits.embedding_max },
-            .rows = .{ 0, 1 << 24 },
-            .wanted = .{ 1, limits.search_wanted_max },
-            .threads = .{ 1, limits.threads_max },
-        };
-    };
+    pub const Search = @import("wire_search.zig").Search;
 
     /// The options of `lg_matmul`; results are `rows` floats for each vector.
     pub const Product = struct {

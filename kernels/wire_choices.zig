@@ -158,3 +158,6 @@ pub const choices = struct {
     /// What `lg_describe` tells of.
     pub const Topics = enum(u32) { formats, processor };
 };
+
+/// The buffers of words that TypeScript writes; each holds records of `layouts`.
+pub const Buffer = enum { model, engine, batch, sampler, quantize, product, calibrate, gram, adapter, walk, search };

@@ -60,7 +60,10 @@ export const zig = [
   { name: "formats", files: ["kernels/formats/*"], object: true },
   { name: "op", files: ["kernels/op/*"], object: true },
   { name: "objects", files: ["kernels/level_root.zig", "kernels/encode_root.zig"], object: true },
-  { name: "wire", files: ["kernels/wire.zig", "kernels/wire_choices.zig", "kernels/wire_memory.zig"] },
+  {
+    name: "wire",
+    files: ["kernels/wire.zig", "kernels/wire_choices.zig", "kernels/wire_memory.zig", "kernels/wire_search.zig"],
+  },
   { name: "host", files: ["kernels/host/*"] },
   { name: "threads", files: ["kernels/threads/*"] },
   { name: "model", files: ["kernels/model/*"] },

@@ -134,12 +134,23 @@ export class VectorIndex {
     for (const id of list) this.#rows.remove(id);
   }
 
-  /** Whether there is such a row. */
+  /**
+   * Whether there is such a row.
+   *
+   * @param id its number
+   * @returns whether it was added, and not removed since
+   */
   has(id: number): boolean {
     return Number.isInteger(id) && this.#rows.has(id);
   }
 
-  /** A row as numbers; of bytes and bits what they stand for, 1 and -1 for bits. */
+  /**
+   * A row as numbers; of bytes and bits what they stand for, 1 and -1 for bits.
+   *
+   * @param id its number
+   * @returns a copy, `dimensions` numbers
+   * @throws {InvalidArgumentError} where there is no such row
+   */
   vector(id: number): Float32Array {
     checkInteger("id", id, 0, 2 ** 32 - 1);
     if (!this.#rows.has(id)) refuseOption("id", "a row that is there", id);
@@ -149,6 +160,8 @@ export class VectorIndex {
   /**
    * A filter for {@link VectorIndex.search}: the bits of these rows are set, bit `id` mod 32 of word `id` / 32.
    *
+   * @param ids the numbers of the rows that may be given
+   * @returns a bit for each row
    * @throws {InvalidArgumentError} where there is no such row
    */
   mask(ids: Iterable<number>): Uint32Array {
