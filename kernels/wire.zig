@@ -495,30 +495,9 @@ pub const layouts = struct {
         pub const ranges = .{ .threads = .{ 1, limits.threads_max } };
     };
 
-    pub const Search = @import("wire_search.zig").Search;
+    pub const Search = @import("wire_products.zig").Search;
 
-    /// The options of `lg_matmul`; results are `rows` floats for each vector.
-    pub const Product = struct {
-        /// ggml's number of the matrix's type.
-        format: u32,
-        /// Rows of the matrix.
-        rows: u32,
-        /// Values of a row, and of a vector.
-        columns: u32,
-        /// Vectors.
-        vectors: u32,
-        /// Bits of quantized activations: 8 or 16.
-        activation_bits: u32,
-        /// Threads that compute.
-        threads: u32,
-        blocks_bytes: u32,
-        inputs_bytes: u32,
-        results_bytes: u32,
-
-        pub const into = [_]Buffer{.product};
-        pub const about = "options of a product";
-        pub const ranges = .{ .vectors = .{ 1, limits.batch_tokens_max }, .threads = .{ 1, limits.threads_max } };
-    };
+    pub const Product = @import("wire_products.zig").Product;
 
     /// The options of `lg_calibrate`.
     pub const Calibrate = struct {

@@ -537,6 +537,6 @@ pub fn write(comptime wire: type, sources: []const [:0]const u8, init: std.proce
 pub fn main(init: std.process.Init) !void {
     const arguments = try init.minimal.args.toSlice(init.arena.allocator());
     if (arguments.len != 2) return error.Folder;
-    const sources = [_][:0]const u8{ @embedFile("limits.zig"), @embedFile("status.zig"), @embedFile("level/level_table.zig"), @embedFile("wire_choices.zig"), @embedFile("wire_search.zig"), @embedFile("wire.zig") };
+    const sources = [_][:0]const u8{ @embedFile("limits.zig"), @embedFile("status.zig"), @embedFile("level/level_table.zig"), @embedFile("wire_choices.zig"), @embedFile("wire_products.zig"), @embedFile("wire.zig") };
     try write(@import("wire.zig"), &sources, init, arguments[1]);
 }

@@ -62,7 +62,7 @@ export const zig = [
   { name: "objects", files: ["kernels/level_root.zig", "kernels/encode_root.zig"], object: true },
   {
     name: "wire",
-    files: ["kernels/wire.zig", "kernels/wire_choices.zig", "kernels/wire_memory.zig", "kernels/wire_search.zig"],
+    files: ["kernels/wire.zig", "kernels/wire_choices.zig", "kernels/wire_memory.zig", "kernels/wire_products.zig"],
   },
   { name: "host", files: ["kernels/host/*"] },
   { name: "threads", files: ["kernels/threads/*"] },

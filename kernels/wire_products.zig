@@ -1,4 +1,5 @@
-//! The record of a search over the rows of an index: a part of the table in `wire.zig`, which has everything else.
+//! The records of products with a matrix and of a search over the rows of an index: a part of the table in `wire.zig`, which has
+//! everything else.
 
 const wire_choices = @import("wire_choices.zig");
 const choices = wire_choices.choices;
@@ -33,4 +34,27 @@ pub const Search = struct {
         .wanted = .{ 1, limits.search_wanted_max },
         .threads = .{ 1, limits.threads_max },
     };
+};
+
+/// The options of `lg_matmul`; results are `rows` floats for each vector.
+pub const Product = struct {
+    /// ggml's number of the matrix's type.
+    format: u32,
+    /// Rows of the matrix.
+    rows: u32,
+    /// Values of a row, and of a vector.
+    columns: u32,
+    /// Vectors.
+    vectors: u32,
+    /// Bits of quantized activations: 8 or 16.
+    activation_bits: u32,
+    /// Threads that compute.
+    threads: u32,
+    blocks_bytes: u32,
+    inputs_bytes: u32,
+    results_bytes: u32,
+
+    pub const into = [_]Buffer{.product};
+    pub const about = "options of a product";
+    pub const ranges = .{ .vectors = .{ 1, limits.batch_tokens_max }, .threads = .{ 1, limits.threads_max } };
 };
