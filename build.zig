@@ -13,7 +13,17 @@ const std = @import("std");
 /// The oldest C library that the Linux build runs with.
 const glibc: std.SemanticVersion = .{ .major = 2, .minor = 28, .patch = 0 };
 
-const Level = struct { name: [:0]const u8, features: []const u8, optimize: ?std.builtin.OptimizeMode = null, encodes: bool = false };
+const Level = struct {
+    name: [:0]const u8,
+    features: []const u8,
+    optimize: ?std.builtin.OptimizeMode = null,
+    encodes: bool = false,
+    /// The level that it is made of with the matrix unit's products beside; null: a level of its own.
+    below: ?[:0]const u8 = null,
+};
+
+/// What `v4` is compiled for: as its compilers tune for it, whole 512-bit registers.
+const v4_features = "x86_64_v4+avx512vnni-prefer_256_bit";
 
 /// What each level adds to the baseline. The names are those of `kernels/host/dispatch.zig` and `kernels/host/cpu.zig`.
 fn levels(arch: std.Target.Cpu.Arch) []const Level {
@@ -22,8 +32,8 @@ fn levels(arch: std.Target.Cpu.Arch) []const Level {
             // For processors of before 2013, and slow for want of fma, not of unrolled loops: here bytes count.
             .{ .name = "baseline", .features = "baseline", .optimize = .ReleaseSmall, .encodes = true },
             .{ .name = "v3", .features = "x86_64_v3", .optimize = .ReleaseSmall, .encodes = true },
-            // As its compilers tune for it: whole 512-bit registers.
-            .{ .name = "v4", .features = "x86_64_v4+avx512vnni-prefer_256_bit", .encodes = true },
+            .{ .name = "v4", .features = v4_features, .encodes = true },
+            .{ .name = "amx", .features = v4_features ++ "+amx_tile+amx_int8", .optimize = .ReleaseSmall, .below = "v4" },
         },
         .aarch64 => &.{
             .{ .name = "baseline", .features = "baseline", .encodes = true },
@@ -32,6 +42,16 @@ fn levels(arch: std.Target.Cpu.Arch) []const Level {
         },
         else => std.process.fatal("LightGPT has kernels for x86_64 and aarch64, not for {t}", .{arch}),
     };
+}
+
+/// The matrix unit without its instructions, which it emulates then, for tests: at levels that every such processor, or most, have.
+const emulations = [_]Level{
+    .{ .name = "emulated_baseline", .features = "baseline", .optimize = .ReleaseSafe, .below = "baseline" },
+    .{ .name = "emulated_v4", .features = v4_features, .optimize = .ReleaseSafe, .below = "v4" },
+};
+
+fn emulated(arch: std.Target.Cpu.Arch) []const Level {
+    return if (arch == .x86_64) &emulations else emulations[0..1];
 }
 
 pub fn build(b: *std.Build) void {
@@ -62,6 +82,12 @@ pub fn build(b: *std.Build) void {
     const run = b.addRunArtifact(order_program);
     if (b.args) |args| run.addArgs(args);
     order.dependOn(&run.step);
+
+    const cores = b.step("cores", "Measure products of many tokens and the cost of sharing work out");
+    const cores_program = coresProgram(b, target);
+    const run_cores = b.addRunArtifact(cores_program);
+    run_cores.stdio = .inherit;
+    cores.dependOn(&run_cores.step);
 
     const tools = b.step("bench-tools", "Build the programs that the benches run, into zig-out/bin");
     for ([_]*std.Build.Step.Compile{ order_program, plainProgram(b, target) }) |program| {
@@ -118,9 +144,14 @@ fn library(b: *std.Build, target: std.Build.ResolvedTarget, variant: Variant) *s
 /// The objects of all levels; `always` compiles them alike, whatever suits them best.
 fn addLevels(b: *std.Build, root: *std.Build.Module, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode, always: ?std.builtin.OptimizeMode) void {
     for (levels(target.result.cpu.arch)) |level| {
-        root.addObject(levelObject(b, target, level, always orelse level.optimize orelse optimize, "kernels/level_root.zig", "level"));
+        root.addObject(levelRoot(b, target, level, always orelse level.optimize orelse optimize));
         if (level.encodes) root.addObject(levelObject(b, target, level, always orelse .ReleaseSmall, "kernels/encode_root.zig", "encode"));
     }
+}
+
+fn levelRoot(b: *std.Build, target: std.Build.ResolvedTarget, level: Level, optimize: std.builtin.OptimizeMode) *std.Build.Step.Compile {
+    const source, const name = if (level.below == null) .{ "kernels/level_root.zig", "level" } else .{ "kernels/amx_root.zig", "products" };
+    return levelObject(b, target, level, optimize, source, name);
 }
 
 /// An object for the processors of one level; the source exports something under the level's name.
@@ -143,6 +174,7 @@ fn levelObject(
     query.cpu_features_sub = parsed.cpu_features_sub;
     const options = b.addOptions();
     options.addOption([:0]const u8, "name", level.name);
+    if (level.below) |below| options.addOption([:0]const u8, "below", below);
     const module = b.createModule(.{
         .root_source_file = b.path(source),
         .target = b.resolveTargetQuery(query),
@@ -186,12 +218,25 @@ fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step
         .imports = &.{.{ .name = "kernels", .module = kernels }},
     });
     addLevels(b, module, target, .ReleaseFast, null);
-    for (levels(target.result.cpu.arch)) |level| {
+    for (levels(target.result.cpu.arch)) |level| if (level.below == null) {
         const limits = levelObject(b, target, level, .ReleaseFast, "bench/order/limits.zig", "limits");
         limits.root_module.addAnonymousImport("kernels", .{ .root_source_file = b.path("kernels/bench.zig") });
         module.addObject(limits);
-    }
+    };
     return b.addExecutable(.{ .name = "order", .root_module = module, .use_llvm = true });
+}
+
+fn coresProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+    const kernels = b.createModule(.{ .root_source_file = b.path("kernels/bench.zig"), .link_libc = true });
+    const module = b.createModule(.{
+        .root_source_file = b.path("bench/order/cores.zig"),
+        .target = target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+        .imports = &.{.{ .name = "kernels", .module = kernels }},
+    });
+    addLevels(b, module, target, .ReleaseFast, null);
+    return b.addExecutable(.{ .name = "cores", .root_module = module, .use_llvm = true });
 }
 
 /// The baseline of the headline bench, as a first program would be: optimized, but written plainly.
@@ -216,6 +261,7 @@ fn testProgram(b: *std.Build, target: std.Build.ResolvedTarget, filters: []const
     });
     module.addAnonymousImport("blocks.json", .{ .root_source_file = b.path("test/data/kit/blocks.json") });
     addLevels(b, module, target, .ReleaseFast, null);
+    for (emulated(target.result.cpu.arch)) |level| module.addObject(levelRoot(b, target, level, level.optimize.?));
     return b.addTest(.{
         .name = b.fmt("test-{t}", .{target.result.cpu.arch}),
         .root_module = module,

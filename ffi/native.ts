@@ -53,6 +53,8 @@ export interface NativeProcessor {
   readonly level: string;
   /** The levels that this processor can run, the lowest first. */
   readonly levels: readonly string[];
+  /** The level that the processor has and the system refused to this process, such as `amx`; else empty. */
+  readonly refused: string;
 }
 
 /** Bytes that every process can have: for no more, the runtime is not asked. */

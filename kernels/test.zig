@@ -23,6 +23,7 @@ test {
     _ = @import("run/chain_test.zig");
     _ = @import("run/engine_test.zig");
     _ = @import("run/experts_test.zig");
+    _ = @import("run/levels_test.zig");
     _ = @import("op/activations_test.zig");
     _ = @import("op/attention_test.zig");
     _ = @import("op/blocks_test.zig");

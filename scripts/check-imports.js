@@ -59,7 +59,11 @@ export const zig = [
   { name: "level", files: ["kernels/level/*"], object: true },
   { name: "formats", files: ["kernels/formats/*"], object: true },
   { name: "op", files: ["kernels/op/*"], object: true },
-  { name: "objects", files: ["kernels/level_root.zig", "kernels/encode_root.zig"], object: true },
+  {
+    name: "objects",
+    files: ["kernels/level_root.zig", "kernels/amx_root.zig", "kernels/encode_root.zig"],
+    object: true,
+  },
   {
     name: "wire",
     files: ["kernels/wire.zig", "kernels/wire_choices.zig", "kernels/wire_memory.zig", "kernels/wire_products.zig"],

@@ -46,9 +46,31 @@ function levels(): { arch: string; name: string; encodes: boolean }[] {
   );
 }
 
+/** The level of the matrix unit, which is emulated in tests where a machine has none. */
+const matrixLevel = "amx";
+
+/** The types that the level leaves to the one below, because that is as fast. */
+function leftToVectors(): string[] {
+  const names = read("kernels/amx_root.zig").match(/const slower = \[_\]\[\]const u8\{([^}]*)\}/)?.[1] ?? "";
+  return [...names.matchAll(/"(\w+)"/g)].map(([, name]) => name);
+}
+
+/** Which types of weights a real matrix unit was seen to multiply as the scalar reference does, and on what machine. */
+function seenOnMatrixUnit(): { machine: string; date: string; formats: string[] } {
+  return JSON.parse(read("test/data/amx.json"));
+}
+
 /** Formats in rows, CPU levels in columns; every level is compiled from the one list of formats. */
 function formats(): string {
   const columns = levels();
+  const seen = new Set(seenOnMatrixUnit().formats);
+  const left = new Set(leftToVectors());
+  // Products of plain floats are those of the level below.
+  const atMatrixLevel = ({ name, blockElements }: { name: string; blockElements: number }) => {
+    if (blockElements === 1) return "as v4";
+    const how = seen.has(name) ? "run" : "emulated";
+    return left.has(name) ? `as v4 (unit: ${how})` : how;
+  };
   const described = native().formats;
   const list = read("kernels/formats/list.zig");
   const listed = [...list.matchAll(/^ {4}@import\("(\w+)\.zig"\)/gm)].map(([, file]) => file);
@@ -65,7 +87,7 @@ function formats(): string {
       `${format.blockElements}`,
       `${bits}`,
       encodes ? "yes" : "no",
-      ...columns.map(() => "yes"),
+      ...columns.map(({ name }) => name === matrixLevel ? atMatrixLevel(format) : "yes"),
     ];
   });
   const heads = columns.map(({ arch, name }) => `${arch} ${name}`);

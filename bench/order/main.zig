@@ -46,7 +46,7 @@ pub fn main() !void {
     var results: [dispatch.names.len]Result = undefined;
     var count: usize = 0;
     inline for (dispatch.names, 0..) |name, index| if (index > 0 and index < dispatch.levels().len) {
-        const limits = @extern(*const Limits, .{ .name = "order_limits_" ++ name, .visibility = .hidden });
+        const limits = @extern(*const Limits, .{ .name = "order_limits_" ++ if (std.mem.eql(u8, name, "amx")) "v4" else name, .visibility = .hidden });
         results[count] = try measure(name, dispatch.levels()[index], limits, memory);
         count += 1;
     };

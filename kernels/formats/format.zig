@@ -75,6 +75,18 @@ pub fn features(comptime F: type) Features {
     };
 }
 
+/// What the sum of a row has of each span: its integers under so many integer scales, and a minimum, which may be integers too.
+pub const Terms = struct {
+    parts: comptime_int,
+    minimum: bool,
+    integer_minimum: bool,
+
+    pub fn of(comptime F: type) Terms {
+        const all = features(F);
+        return .{ .parts = all.parts, .minimum = all.minimum, .integer_minimum = all.integer_minimum };
+    }
+};
+
 const Declaration = struct { name: []const u8, form: Form, what: []const u8 };
 
 const Form = union(enum) {

@@ -8,9 +8,10 @@ const builtin = @import("builtin");
 pub const Features = packed struct(u32) {
     v3: bool = false,
     v4: bool = false,
+    amx: bool = false,
     dotprod: bool = false,
     i8mm: bool = false,
-    _: u28 = 0,
+    _: u27 = 0,
 };
 
 pub fn detect() Features {
@@ -65,7 +66,9 @@ fn detectX86() Features {
     const v3 = has(state, &.{ 1, 2 }) and has(more.ebx, &.{ 3, 5, 8 }) and has(extended, &.{5});
     // Mask registers and both halves of ZMM; AVX-512 F, DQ, BW, VL; VNNI
     const v4 = v3 and has(state, &.{ 5, 6, 7 }) and has(more.ebx, &.{ 16, 17, 30, 31 }) and has(more.ecx, &.{11});
-    return .{ .v3 = v3, .v4 = v4 };
+    // Both states of the matrix registers; AMX-TILE and AMX-INT8. Linux alone gives them to a process that asks (`os.zig`).
+    const amx = v4 and builtin.os.tag == .linux and has(state, &.{ 17, 18 }) and has(more.edx, &.{ 24, 25 });
+    return .{ .v3 = v3, .v4 = v4, .amx = amx };
 }
 
 fn detectArm() Features {
@@ -98,5 +101,6 @@ fn sysctlFlag(name: [*:0]const u8) bool {
 test "a higher level implies the lower" {
     const features = detect();
     if (features.v4) try std.testing.expect(features.v3);
+    if (features.amx) try std.testing.expect(features.v4);
     if (features.i8mm) try std.testing.expect(features.dotprod);
 }

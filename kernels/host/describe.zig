@@ -69,7 +69,7 @@ fn write(about: wire.choices.Topics, writer: *std.Io.Writer) !void {
                 if (index > 0) try writer.writeByte(',');
                 try writer.print("\"{s}\"", .{name});
             }
-            try writer.writeAll("]}");
+            try writer.print("],\"refused\":\"{s}\"}}", .{dispatch.refused() orelse ""});
         },
     }
 }

@@ -5,10 +5,11 @@ const std = @import("std");
 const builtin = @import("builtin");
 const level_table = @import("../level/level_table.zig");
 const cpu = @import("cpu.zig");
+const os = @import("os.zig");
 
 /// The levels of this build, from the lowest to the best; each runs wherever a later one does.
 pub const names: []const []const u8 = switch (builtin.cpu.arch) {
-    .x86_64 => &.{ "baseline", "v3", "v4" },
+    .x86_64 => &.{ "baseline", "v3", "v4", "amx" },
     .aarch64 => &.{ "baseline", "dotprod", "i8mm" },
     else => @compileError("no levels for this processor"),
 };
@@ -16,10 +17,61 @@ pub const names: []const []const u8 = switch (builtin.cpu.arch) {
 const tables: [names.len]*const level_table.Level = blk: {
     var list: [names.len]*const level_table.Level = undefined;
     for (&list, names) |*table, name| {
-        table.* = @extern(*const level_table.Level, .{ .name = "lightgpt_level_" ++ name, .visibility = .hidden });
+        table.* = if (is(name, "amx")) &amx.level else @extern(*const level_table.Level, .{ .name = "lightgpt_level_" ++ name, .visibility = .hidden });
     }
     break :blk list;
 };
+
+fn is(name: []const u8, other: []const u8) bool {
+    return std.mem.eql(u8, name, other);
+}
+
+/// A level made of another one and of products that take the place of some of its own.
+pub const Composed = struct {
+    level: level_table.Level = undefined,
+    formats: [level_table.formats_max]level_table.Format = undefined,
+
+    pub fn compose(composed: *Composed, below: *const level_table.Level, products: *const level_table.Products) void {
+        std.debug.assert(products.len == below.formats_len and products.len <= composed.formats.len);
+        for (composed.formats[0..products.len], below.formats[0..products.len], products.list[0..products.len]) |*format_of, of, product| {
+            format_of.* = of;
+            format_of.matmul = product orelse of.matmul;
+        }
+        composed.level = below.*;
+        composed.level.name = products.name;
+        composed.level.formats = &composed.formats;
+    }
+};
+
+var amx: Composed = .{};
+/// Whether the system lets this process have the registers of AMX. It is asked once, when the level is wanted.
+var amx_state: std.atomic.Value(u32) = .init(@intFromEnum(Permission.unasked));
+var amx_asking: os.Lock = .{};
+
+const Permission = enum(u32) { unasked, granted, refused };
+
+fn permission() Permission {
+    return @enumFromInt(amx_state.load(.acquire));
+}
+
+/// Makes the level `amx` ready; false where the processor has none, or the system refuses it.
+fn readyAmx() bool {
+    if (builtin.cpu.arch != .x86_64 or !cpu.detect().amx) return false;
+    amx_asking.acquire();
+    defer amx_asking.unlock();
+    if (permission() == .unasked) {
+        const below = tables[names.len - 2];
+        amx.compose(below, @extern(*const level_table.Products, .{ .name = "lightgpt_products_amx", .visibility = .hidden }));
+        const state: Permission = if (os.allowMatrixRegisters()) .granted else .refused;
+        amx_state.store(@intFromEnum(state), .release);
+    }
+    return permission() == .granted;
+}
+
+/// The level that the processor has and the system refuses, if that has shown.
+pub fn refused() ?[]const u8 {
+    return if (permission() == .refused) "amx" else null;
+}
 
 /// The levels that have an encoder object; what one leaves out, and those above have none of, the next below has.
 const encoder_names: []const []const u8 = switch (builtin.cpu.arch) {
@@ -38,20 +90,28 @@ const encoder_tables: [encoder_names.len]*const level_table.Encoders = blk: {
 /// Set once, before anything computes.
 var chosen: std.atomic.Value(?*const level_table.Level) = .init(null);
 
+/// `Refused`: the processor could, and the system does not let it.
+pub const Error = error{ Unknown, Unsupported, Refused };
+
 /// Chooses the level of this name; empty: the best this processor can run. Choosing the same again is fine; another is
 /// `Unsupported`, because packed weights belong to the level that packed them.
-pub fn init(name: []const u8) error{ Unknown, Unsupported }!void {
+pub fn init(name: []const u8) Error!void {
     const wanted = try find(name);
     if (chosen.cmpxchgStrong(null, wanted, .acq_rel, .acquire)) |already| {
         if (name.len > 0 and already != wanted) return error.Unsupported;
     }
 }
 
-fn find(name: []const u8) error{ Unknown, Unsupported }!*const level_table.Level {
-    const runnable = levels();
-    if (name.len == 0) return runnable[runnable.len - 1];
+fn find(name: []const u8) Error!*const level_table.Level {
+    if (name.len == 0) {
+        const runnable = levels();
+        return runnable[runnable.len - 1];
+    }
     for (names, tables, 0..) |candidate, table, index| {
-        if (std.mem.eql(u8, candidate, name)) return if (index < runnable.len) table else error.Unsupported;
+        if (!is(candidate, name)) continue;
+        // A process that is told to use a lower level does not ask for AMX.
+        if (is(name, "amx") and cpu.detect().amx and !readyAmx()) return error.Refused;
+        return if (index < known()) table else error.Unsupported;
     }
     return error.Unknown;
 }
@@ -64,22 +124,35 @@ pub fn level() *const level_table.Level {
     };
 }
 
-/// The names of the levels that this processor can run, the lowest first.
+/// Another level from now on, for tests that compare whole models; returns the one before.
+pub fn exchange(table: *const level_table.Level) *const level_table.Level {
+    const before = level();
+    chosen.store(table, .release);
+    return before;
+}
+
+/// The names of the levels that this processor can run, the lowest first; what the system refuses is none of them.
 pub fn available(buffer: *[names.len][]const u8) []const []const u8 {
-    const count = levels().len;
+    const count = known();
     for (names[0..count], buffer[0..count]) |name, *slot| slot.* = name;
     return buffer[0..count];
 }
 
-/// The levels that this processor can run, the lowest first; all of them, for tests and benches that compare them.
+/// The levels that this process can run, the lowest first; all of them, for tests and benches that compare them.
 pub fn levels() []const *const level_table.Level {
+    const count = known();
+    return tables[0..if (is(names[count - 1], "amx") and !readyAmx()) count - 1 else count];
+}
+
+/// How many levels the processor has, without those that the system is known to refuse.
+fn known() usize {
     const features = cpu.detect();
     var count: usize = 1;
     inline for (names[1..]) |name| {
-        if (!@field(features, name)) break;
+        if (!@field(features, name) or (is(name, "amx") and permission() == .refused)) break;
         count += 1;
     }
-    return tables[0..count];
+    return count;
 }
 
 /// The chosen level's block formats.
@@ -144,4 +217,17 @@ test "every level lists the same formats, each once" {
             for (first.formats[0..index]) |earlier| try testing.expect(earlier.id != a.id);
         }
     }
+}
+
+test "a level that the system refuses is none of those that run, and asking for it by name says why" {
+    if (builtin.cpu.arch != .x86_64) return;
+    _ = levels(); // whoever asks has asked
+    const before = amx_state.swap(@intFromEnum(Permission.refused), .acq_rel);
+    defer amx_state.store(before, .release);
+    const amx_table = tables[names.len - 1];
+    try testing.expectEqualStrings("amx", refused().?);
+    try testing.expectEqual(if (cpu.detect().amx) error.Refused else error.Unsupported, find("amx"));
+    try testing.expect(try find("") != amx_table);
+    var buffer: [names.len][]const u8 = undefined;
+    for (available(&buffer)) |name| try testing.expect(!is(name, "amx"));
 }

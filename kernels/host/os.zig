@@ -62,6 +62,15 @@ pub fn discard(part: []u8) usize {
     return if (refused) 0 else end - begin;
 }
 
+/// Asks for the matrix registers of AMX, for the whole process and for good; false where the system refuses. It may because a
+/// thread's signal stack has no room for them, so a process that wants them not does not ask.
+pub fn allowMatrixRegisters() bool {
+    if (!is_linux or builtin.cpu.arch != .x86_64) return false;
+    const arch_req_xcomp_perm = 0x1023;
+    const tile_data = 18;
+    return std.os.linux.syscall2(.arch_prctl, arch_req_xcomp_perm, tile_data) == 0;
+}
+
 /// Sleeps while `word` holds `expected`, at most `timeout_ns` (null: without end). Wakes without a reason are allowed.
 pub fn futexWait(word: *const std.atomic.Value(u32), expected: u32, timeout_ns: ?u64) void {
     if (is_linux) {

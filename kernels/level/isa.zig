@@ -17,6 +17,7 @@ pub const has_fma = arm or feature(.fma);
 pub const has_f16c = arm or feature(.f16c);
 pub const has_vnni = feature(.avx512vnni) and feature(.avx512bw);
 pub const has_avx2 = feature(.avx2);
+pub const has_amx = feature(.amx_int8);
 pub const has_dotprod = arm and std.Target.aarch64.featureSetHas(cpu.features, .dotprod);
 
 /// Lanes of one register: tile kernels work on so many rows at a time.

@@ -143,6 +143,23 @@ pub const Format = extern struct {
     nearest: ?*const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
 };
 
+/// Room for the formats of a level that is put together (`host/dispatch.zig`).
+pub const formats_max = 64;
+
+/// Products that take the place of another level's: an object of the matrix unit (`amx_root.zig`) offers them.
+pub const Products = extern struct {
+    pub const Product = @FieldType(Format, "matmul");
+
+    /// Of the level that they make of the other one.
+    name: [*:0]const u8,
+    /// For each format, in the order of `Level.formats`; null: the other level's own.
+    list: [*]const ?Product,
+    len: u32,
+};
+
+/// Tokens from which on the matrix unit multiplies: fewer wait for memory.
+pub const matrix_tokens_min = 16;
+
 /// From so many values on, what is decoded at once goes to memory past the caches.
 pub const stream_values = 1 << 17;
 

@@ -8,6 +8,7 @@ const formats = @import("../formats/list.zig");
 const reference = @import("reference.zig");
 const test_batch = @import("test_batch.zig");
 const test_guard = @import("test_guard.zig");
+const test_levels = @import("test_levels.zig");
 const Batch = test_batch.Batch;
 const testing = std.testing;
 
@@ -65,10 +66,11 @@ fn columnsOf(comptime F: type) []const u32 {
 }
 
 test "products equal the scalar reference" {
-    inline for (formats.list) |F| try products(F);
+    const levels = test_levels.all();
+    inline for (formats.list) |F| try products(F, levels);
 }
 
-fn products(comptime F: type) !void {
+fn products(comptime F: type, levels: test_levels.List) !void {
     var random = std.Random.DefaultPrng.init(F.id);
     const r = random.random();
     for (columnsOf(F), 0..) |cols, c| for ([_]u32{ 1, 2, 7, 47 }, 0..) |tokens, n| {
@@ -76,14 +78,14 @@ fn products(comptime F: type) !void {
         const rows: u32 = @intCast(1 + (c * 4 + n) * 13 % 33);
         for ([_]level_table.ActivationBits{ .int8, .int16 }) |bits| {
             if (F.kind == .float and bits == .int16) continue;
-            try product(F, r, .{ .cols = cols, .rows = rows, .tokens = tokens, .bits = bits });
+            try product(F, r, .{ .cols = cols, .rows = rows, .tokens = tokens, .bits = bits, .levels = levels });
         }
     };
 }
 
-const Shape = struct { cols: u32, rows: u32, tokens: u32, bits: level_table.ActivationBits };
+const Shape = struct { cols: u32, rows: u32, tokens: u32, bits: level_table.ActivationBits, levels: test_levels.List };
 
-/// A product of random weights and activations, at every level.
+/// A product of random weights and activations, at some levels.
 fn product(comptime F: type, r: std.Random, shape: Shape) !void {
     const blocks = shape.cols / F.block_elements;
     const weights = try test_batch.allocator.alignedAlloc(u8, .@"2", shape.rows * blocks * @sizeOf(F.Block));
@@ -102,7 +104,41 @@ fn product(comptime F: type, r: std.Random, shape: Shape) !void {
     for (0..shape.tokens) |t| for (0..shape.rows) |row| {
         expected[t * shape.rows + row] = try expectedDot(F, typed[row * blocks ..][0..blocks], &batch, t);
     };
-    for (dispatch.levels()) |level| try productsAt(F, level, typed, shape.rows, &batch, expected);
+    for (shape.levels.slice()) |level| try productsAt(F, level, typed, shape.rows, &batch, expected);
+}
+
+test "products of the matrix unit, emulated where there is none, equal the scalar reference" {
+    const levels = test_levels.matrix();
+    inline for (formats.list) |F| if (F.kind == .block) {
+        var random = std.Random.DefaultPrng.init(2000 + F.id);
+        const r = random.random();
+        // More than one piece of a row, and a piece that is short; one group, pairs of groups; tokens with a rest, and of two runs.
+        const long: u32 = if (F.block_elements == 32) 19 * 32 else if (F.block_elements < 256) 7 * F.block_elements else 3 * 256;
+        for ([_]Shape{
+            .{ .cols = long, .rows = 33, .tokens = 16, .bits = .int8, .levels = levels },
+            .{ .cols = long, .rows = 20, .tokens = 29, .bits = .int16, .levels = levels },
+            .{ .cols = @max(64, F.block_elements), .rows = 16, .tokens = if (F.id == 2) 300 else 17, .bits = .int8, .levels = levels },
+        }) |shape| try product(F, r, shape);
+    };
+}
+
+test "products of the matrix unit equal the scalar reference on AMX itself" {
+    var levels = test_levels.matrix();
+    if (!test_levels.isReal(levels.buffer[levels.len - 1])) return error.SkipZigTest;
+    levels.buffer[0] = levels.buffer[levels.len - 1];
+    levels.len = 1;
+    inline for (formats.list) |F| if (F.kind == .block) {
+        var random = std.Random.DefaultPrng.init(3000 + F.id);
+        const r = random.random();
+        for (0..test_guard.cases(40)) |_| try product(F, r, .{
+            .cols = F.block_elements * r.intRangeAtMost(u32, 1, if (F.block_elements == 32) 32 else 4),
+            .rows = r.intRangeAtMost(u32, 1, 100),
+            .tokens = r.intRangeAtMost(u32, 16, if (r.uintLessThan(u32, 10) == 0) 300 else 60),
+            .bits = if (r.boolean()) .int8 else .int16,
+            .levels = levels,
+        });
+        std.debug.print("AMX: {s} equals the scalar reference\n", .{F.name});
+    };
 }
 
 test "products between guard pages equal the scalar reference" {
@@ -111,6 +147,7 @@ test "products between guard pages equal the scalar reference" {
     test_batch.allocator = guard.allocator();
     defer test_batch.allocator = testing.allocator;
     const count = test_guard.cases(60);
+    const levels = test_levels.all();
     inline for (formats.list) |F| {
         var random = std.Random.DefaultPrng.init(1000 + F.id);
         const r = random.random();
@@ -122,8 +159,9 @@ test "products between guard pages equal the scalar reference" {
             try product(F, r, .{
                 .cols = cols,
                 .rows = r.intRangeAtMost(u32, 1, 33),
-                .tokens = r.intRangeAtMost(u32, 1, 9),
+                .tokens = if (r.uintLessThan(u32, 6) == 0) r.intRangeAtMost(u32, 16, 35) else r.intRangeAtMost(u32, 1, 9),
                 .bits = if (F.kind == .float or r.boolean()) .int8 else .int16,
+                .levels = levels,
             });
         }
         try testing.expect(!guard.is_broken);

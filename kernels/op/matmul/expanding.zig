@@ -118,7 +118,7 @@ fn Kernel(comptime width: u32, comptime bytes_only: bool) type {
         inline fn addSum(at: Place, x: *const Operand, acc: *[width]V) void {
             const unit = VectorUnit(expanded, lanes, width, true).multiply(at, x.q, x.sums);
             const d = expanded.scaleAt(lanes, at);
-            inline for (0..width) |t| spans_zig.Adder(expanded, lanes).add(at, d, &unit, t, x, &acc[t]);
+            inline for (0..width) |t| spans_zig.Adder(expanded, .of(expanded), lanes).add(at, d, &unit, t, x, &acc[t]);
         }
 
         /// One token waits for memory: what it reads soon. Wide tiles share the next group out.

@@ -71,7 +71,8 @@ pub fn Packing(comptime F: type) type {
             for (0..spans) |s| unpackSpan(place(group, spans, @intCast(s)), lane, out[s * level_table.span ..][0..level_table.span]);
         }
 
-        fn place(group: [*]const u8, spans: u32, span: u32) Place {
+        /// Where a span of a row of `spans` lies.
+        pub inline fn place(group: [*]const u8, spans: u32, span: u32) Place {
             const full = spans / F.chunk_spans;
             const chunk = span / F.chunk_spans;
             if (chunk < full) return .{ .chunk = group + chunk * chunk_bytes, .spans = F.chunk_spans, .span = span % F.chunk_spans, .lane = 0 };

@@ -141,13 +141,13 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
             const Unit = VectorUnit(F, lanes, width, true);
             const units = Unit.multiplyBoth(at, .{ halves[0].q, halves[1].q }, .{ halves[0].sums, halves[1].sums });
             const d = F.scaleAt(lanes, at);
-            inline for (0..width) |t| inline for (&units, halves) |*unit, *x| Adder(F, lanes).add(at, d, unit, t, x, &acc[t]);
+            inline for (0..width) |t| inline for (&units, halves) |*unit, *x| Adder(F, .of(F), lanes).add(at, d, unit, t, x, &acc[t]);
         }
 
         inline fn half(at: Place, x: *const Operand, comptime low: bool, acc: *Sums) void {
             const unit = VectorUnit(F, lanes, width, low).multiply(at, x.q, x.sums);
             const d = F.scaleAt(lanes, at);
-            inline for (0..width) |t| Adder(F, lanes).add(at, d, &unit, t, x, &acc[t]);
+            inline for (0..width) |t| Adder(F, .of(F), lanes).add(at, d, &unit, t, x, &acc[t]);
         }
     };
 }
@@ -193,25 +193,25 @@ pub fn OperandOf(comptime bytes_only: bool) type {
     };
 }
 
-/// Adds a span: its integers under their integer scales by one fused multiply-add, then its minimum by another.
-pub fn Adder(comptime F: type, comptime lanes: u32) type {
+/// Adds a span: its integers under their integer scales by one fused multiply-add, then its minimum by another. `F` gives the
+/// scales of a place, `terms` says which there are.
+pub fn Adder(comptime F: type, comptime terms: format.Terms, comptime lanes: u32) type {
     return struct {
         const V = @Vector(lanes, f32);
-        const features = format.features(F);
 
         /// Adds token `t` of a unit's integers, of scales `d`, to what spans before this one came to; `x` are its activations.
         pub inline fn add(at: Place, d: V, unit: anytype, t: usize, x: anytype, sum: *V) void {
             const d_x: V = @splat(x.scale(t));
             sum.* = simd.fma(scaled(at, unit, t), d * d_x, sum.*);
-            if (features.minimum) sum.* = simd.fma(minimum(at, x.sums + 2 * t), F.minimumAt(lanes, at) * d_x, sum.*);
+            if (terms.minimum) sum.* = simd.fma(minimum(at, x.sums + 2 * t), F.minimumAt(lanes, at) * d_x, sum.*);
         }
 
         /// The integers times their integer scales: below 2^24 and so exact.
         inline fn scaled(at: Place, unit: anytype, t: usize) V {
             const first: V = @floatFromInt(unit.integers(t, 0));
-            if (features.parts == 0) return first;
+            if (terms.parts == 0) return first;
             const product = first * F.integerAt(lanes, at, 0);
-            if (features.parts == 1) return product;
+            if (terms.parts == 1) return product;
             const second: V = @floatFromInt(unit.integers(t, 1));
             const scale = F.integerAt(lanes, at, 1);
             return if (isa.has_fma) @mulAdd(V, second, scale, product) else product + second * scale;
@@ -219,9 +219,9 @@ pub fn Adder(comptime F: type, comptime lanes: u32) type {
 
         /// The sum of activations, each 16 or 32 times its integer minimum where the format has such.
         inline fn minimum(at: Place, sums: [*]const i32) V {
-            if (!features.integer_minimum) return @splat(@floatFromInt(sums[1]));
+            if (!terms.integer_minimum) return @splat(@floatFromInt(sums[1]));
             const first = F.minimumIntegerAt(lanes, at, 0);
-            if (features.parts == 2) {
+            if (terms.parts == 2) {
                 return @floatFromInt(dot.minimumSum(lanes, first, F.minimumIntegerAt(lanes, at, 1), sums));
             }
             return @as(V, @floatFromInt(first)) * @as(V, @splat(@floatFromInt(sums[1])));

@@ -21,6 +21,12 @@ pub const Claim = struct {
     end: u32,
     next: ?[*]const u8,
 
+    /// The weights that come `distance` groups after `group`, as far as is known.
+    pub fn weightsAfter(claim: Claim, args: *const level_table.Matmul, group: u32, distance: u32) ?[*]const u8 {
+        if (group + distance < claim.end) return args.weights + (group + distance) * args.group_bytes;
+        return claim.next;
+    }
+
     /// How many bytes behind the weights of `group` those of the group lie that comes `distance` groups later.
     inline fn ahead(claim: Claim, args: *const level_table.Matmul, group: u32, distance: u32) usize {
         if (group + distance < claim.end) return distance * args.group_bytes;

@@ -92,7 +92,8 @@ export async function runBenchmark(
   const peakBytes = 1024 * process.resourceUsage().maxRSS;
   const bandwidthGBs = native().bandwidth({ threads: lm.threads, mebibytes: bandwidthMiB }) / 1e9;
   onProgress(total, total);
-  const { arch, os, level } = native().processor;
+  const { arch, os, level: chosen, refused } = native().processor;
+  const level = refused === "" ? chosen : `${chosen} (the system refuses ${refused})`;
   const processors = cpus();
   return {
     machine: { processor: processors[0]?.model.trim() ?? "unknown", cores: processors.length, arch, os, level },
