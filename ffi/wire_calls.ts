@@ -101,8 +101,6 @@ export interface ModelHeader {
   readonly temperatureScale: number;
   /** Positions that one degree of the temperature lasts. */
   readonly temperatureContext: number;
-  /** Experts that a token goes to, in layers that have experts. */
-  readonly expertsUsed: number;
   /** What experts are chosen by. */
   readonly routerScore: RouterScore;
   /** Groups of experts, of which only some may be chosen from; 1: no groups. */
@@ -134,7 +132,7 @@ export interface ModelHeader {
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(39);
+  to.reserve(38);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -159,7 +157,6 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.f32(record.logitSoftcap);
   to.f32(record.temperatureScale);
   to.u32(record.temperatureContext, "temperatureContext");
-  to.u32(record.expertsUsed, "expertsUsed");
   to.choice(record.routerScore, ROUTER_SCORES, "routerScore");
   to.u32(record.routerGroups, "routerGroups");
   to.u32(record.routerGroupsUsed, "routerGroupsUsed");
@@ -222,6 +219,8 @@ export interface ModelLayer {
   readonly feedForward: number;
   /** Experts; 0: the layer has none. */
   readonly experts: number;
+  /** Those that a token goes to. */
+  readonly expertsUsed: number;
   /** The width inside each of them. */
   readonly expertWidth: number;
   /** The width inside the shared expert, which every token goes to; 0: there is none. */
@@ -266,7 +265,7 @@ export interface ModelLayer {
 
 /** Appends {@link ModelLayer}. */
 export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
-  to.reserve(27);
+  to.reserve(28);
   to.choice(record.mixer, MIXERS, "mixer");
   to.u32(record.heads, "heads");
   to.u32(record.kvHeads, "kvHeads");
@@ -274,6 +273,7 @@ export function putModelLayer(to: Words<"model">, record: ModelLayer): void {
   to.u32(record.vDim, "vDim");
   to.u32(record.feedForward, "feedForward");
   to.u32(record.experts, "experts");
+  to.u32(record.expertsUsed, "expertsUsed");
   to.u32(record.expertWidth, "expertWidth");
   to.u32(record.sharedWidth, "sharedWidth");
   to.u32(record.expertLatent, "expertLatent");

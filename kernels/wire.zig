@@ -96,8 +96,6 @@ pub const layouts = struct {
         temperature_scale: f32,
         /// Positions that one degree of the temperature lasts.
         temperature_context: u32,
-        /// Experts that a token goes to, in layers that have experts.
-        experts_used: u32,
         /// What experts are chosen by.
         router_score: choices.RouterScores,
         /// Groups of experts, of which only some may be chosen from; 1: no groups.
@@ -144,7 +142,6 @@ pub const layouts = struct {
             .rank_width = .{ 0, limits.embedding_max },
             .rank_scores = .{ 0, limits.rank_scores_max },
             .temperature_context = .{ 1, 0xffff_ffff },
-            .experts_used = .{ 0, limits.experts_used_max },
             .router_groups = .{ 1, limits.router_groups_max },
             .router_groups_used = .{ 1, limits.router_groups_max },
         };
@@ -189,6 +186,8 @@ pub const layouts = struct {
         feed_forward: u32,
         /// Experts; 0: the layer has none.
         experts: u32,
+        /// Those that a token goes to.
+        experts_used: u32,
         /// The width inside each of them.
         expert_width: u32,
         /// The width inside the shared expert, which every token goes to; 0: there is none.
@@ -246,6 +245,7 @@ pub const layouts = struct {
             .conv_kernel = .{ 0, limits.conv_kernel_max },
             .feed_forward = .{ 0, limits.feed_forward_max },
             .experts = .{ 0, limits.experts_max },
+            .experts_used = .{ 0, limits.experts_used_max },
             .expert_width = .{ 0, limits.feed_forward_max },
             .shared_width = .{ 0, limits.feed_forward_max },
             .expert_latent = .{ 0, limits.embedding_max },

@@ -38,10 +38,12 @@ export function adapterOf(model: string, shape: AdapterShape): {
     ...shape.values,
   };
   const tensors: NewTensor[] = [];
-  for (const { name, dims: [columns = 1, rows = 1] } of gguf.tensors.values()) {
-    if (!only.test(name) || rows === 1) continue;
-    const add = (half: string, dims: number[], spread: number) => {
-      const data = Float32Array.from({ length: dims[0] * dims[1] }, () => spread * bell());
+  for (const { name, dims: [columns = 1, rows = 1, ...stacked] } of gguf.tensors.values()) {
+    if (!only.test(name) || !name.endsWith(".weight") || rows === 1) continue;
+    const add = (half: string, pair: number[], spread: number) => {
+      const dims = [...pair, ...stacked];
+      const length = dims.reduce((product, size) => product * size, 1);
+      const data = Float32Array.from({ length }, () => spread * bell());
       tensors.push({ name: `${name}.${half}`, type: 0, dims, data: new Uint8Array(data.buffer) });
     };
     add("lora_a", [columns, rank], 1 / Math.sqrt(columns));
@@ -69,11 +71,13 @@ export function merged(model: readonly NewTensor[], adapter: readonly NewTensor[
     const [columns, rank] = a.dims as [number, number];
     const [valuesOfA, valuesOfB] = [floats(a), floats(b)];
     const sums = Float64Array.from(floats(tensor));
-    for (let row = 0; row < (b.dims[1] as number); row++) {
+    const rows = b.dims[1] as number;
+    for (let row = 0; row < rows * (b.dims[2] ?? 1); row++) {
+      const slab = Math.floor(row / rows);
       for (let k = 0; k < rank; k++) {
         const weight = scale * (valuesOfB[row * rank + k] as number);
         for (let column = 0; column < columns; column++) {
-          sums[row * columns + column] += weight * (valuesOfA[k * columns + column] as number);
+          sums[row * columns + column] += weight * (valuesOfA[(slab * rank + k) * columns + column] as number);
         }
       }
     }

@@ -43,7 +43,8 @@ const hyperparameters: Hyperparameters = {
   logitSoftcap: 6.5,
   temperatureScale: 8.5,
   temperatureContext: 9,
-  expertsUsed: 18,
+  // No word of its own: layers have theirs.
+  expertsUsed: 48,
   routerScore: "sigmoid",
   routerGroups: 19,
   routerGroupsUsed: 20,
@@ -66,6 +67,7 @@ const hyperparameters: Hyperparameters = {
     vDim: 16,
     feedForward: 13,
     experts: 21,
+    expertsUsed: 48,
     expertWidth: 22,
     sharedWidth: 17,
     expertLatent: 34,
@@ -90,9 +92,9 @@ const hyperparameters: Hyperparameters = {
 };
 /** What no word tells of. */
 const texts = {} as TextParameters;
-const headerWords = 39;
+const headerWords = 38;
 const rotationWords = 11;
-const layerWords = 27;
+const layerWords = 28;
 const tensorWords = 14;
 
 function tensor(number: number): PlannedTensor {
@@ -121,9 +123,9 @@ describe("a model's description", () => {
     const f32 = Array.from({ length: 8 }, (_, index) => view.getFloat32(60 + 4 * index, true));
     assertEquals(f32, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.5]);
     assertEquals(view.getUint32(92, true), 9);
-    assertEquals([...words.words.subarray(24, 29)], [18, 1, 19, 20, 1]);
-    assertEquals(view.getFloat32(4 * 29, true), 9.5);
-    assertEquals([...words.words.subarray(30, headerWords)], [41, 42, 1, 43, 44, 45, 46, 1, 1]);
+    assertEquals([...words.words.subarray(24, 28)], [1, 19, 20, 1]);
+    assertEquals(view.getFloat32(4 * 28, true), 9.5);
+    assertEquals([...words.words.subarray(29, headerWords)], [41, 42, 1, 43, 44, 45, 46, 1, 1]);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));
@@ -137,6 +139,7 @@ describe("a model's description", () => {
       16,
       13,
       21,
+      48,
       22,
       17,
       34,

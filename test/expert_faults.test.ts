@@ -100,6 +100,22 @@ describe("experts whose numbers are broken", () => {
   }
 });
 
+describe("embeddings whose squares are beyond all floats", () => {
+  for (const shape of [{ architecture: "llama" }, { architecture: "stablelm", layerNorms: "biases" }] as Shape[]) {
+    it(`end their sequence with nonFinite, that one alone: ${shape.architecture}`, () =>
+      withFaults(
+        { ...shape, untied: true },
+        [{ tensor: "token_embd.weight", at: 64 * 50, count: 32, value: 3e38 }],
+        async (lm) => {
+          const alone = [...(await lm.complete(ids(1), greedy)).tokens];
+          const bad = nonFinite(lm.complete(ids(50), greedy));
+          assertEquals([...(await lm.complete(ids(1), { ...greedy, cache: false })).tokens], alone);
+          await bad;
+        },
+      ));
+  }
+});
+
 describe("windows that can be none", () => {
   const cases: [what: string, shape: Shape, key: string, window: number][] = [
     ["0 in gemma4", gemma4, "gemma4.attention.sliding_window", 0],

@@ -18,7 +18,7 @@ export interface ExpertParts {
 
 type RouterOf = Pick<
   Hyperparameters,
-  "expertsUsed" | "routerScore" | "routerGroups" | "routerGroupsUsed" | "routerNormalises" | "routerScale"
+  "routerScore" | "routerGroups" | "routerGroupsUsed" | "routerNormalises" | "routerScale"
 >;
 
 /** The smallest sum that weights are divided by. */
@@ -73,7 +73,7 @@ function choose({ router, layer, find }: ExpertParts, input: Float64Array): [num
   }));
   const best = new Set(groups.sort((a, b) => b.value - a.value).slice(0, router.routerGroupsUsed).map((g) => g.group));
   const chosen = ranked.filter(({ expert }) => best.has(groupOf(expert))).sort((a, b) => b.value - a.value)
-    .slice(0, router.expertsUsed).map(({ expert }) => expert);
+    .slice(0, layer.expertsUsed).map(({ expert }) => expert);
   let weights: Float64Array = Float64Array.from(chosen, (expert) => scores[expert]);
   if (router.routerScore === "softmaxOfChosen") weights = softmax(weights);
   if (router.routerNormalises) {

@@ -39,6 +39,12 @@ export interface Expected extends Partial<Hyperparameters> {
   windowRotation?: Partial<Rotation>;
 }
 
+/** Layers with experts of which one takes two for a token, the other five. */
+const unlikeExperts: Shape = {
+  ...nemotronExperts(24),
+  values: { ...nemotronExperts(24).values, "nemotron_h_moe.expert_used_count": arrayOf("uint32", [0, 2, 0, 0, 5]) },
+};
+
 /** Each with what its plan must say. */
 export const variants: [name: string, shape: Shape, expected: Expected][] = [
   ["llama with an output matrix", { ...llama, untied: true }, {
@@ -247,6 +253,7 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
       "blk.1.ffn_down.bias": Array.from({ length: 64 }, (_, at) => Math.cos(at)),
     },
   }, {}],
+  ["nemotron_h_moe whose layers use unlike numbers of experts", unlikeExperts, { expertsUsed: 5 }],
   ["nemotron_h_moe", nemotronExperts(), {
     routerScore: "sigmoid",
     routerNormalises: true,

@@ -13,23 +13,26 @@ const os = @import("../host/os.zig");
 const tensors = @import("tensors.zig");
 const Model = @import("model.zig").Model;
 
-/// A and B as packed groups of F32 rows.
+/// A and B as packed groups of F32 rows; of a stack of matrices, those of each.
 pub const Pair = struct {
     rank: u32,
     /// What its products are multiplied by, whatever a sequence asks for.
     factor: f32,
-    /// [rank rows][columns of the matrix], then [rows of the matrix][rank], in one piece of memory.
+    /// Of each matrix [rank rows][columns of the matrix], then [rows of the matrix][rank], in one piece of memory.
     bytes: []align(64) u8,
+    /// Of one matrix.
+    slab_bytes: usize,
     a_group_bytes: usize,
     b_group_bytes: usize,
     a_groups: u32,
 
-    pub fn a(pair: *const Pair) [*]const u8 {
-        return pair.bytes.ptr;
+    pub fn a(pair: *const Pair, slab: u32) [*]const u8 {
+        assert((slab + 1) * pair.slab_bytes <= pair.bytes.len);
+        return pair.bytes.ptr + slab * pair.slab_bytes;
     }
 
-    pub fn b(pair: *const Pair) [*]const u8 {
-        return pair.bytes.ptr + pair.a_groups * pair.a_group_bytes;
+    pub fn b(pair: *const Pair, slab: u32) [*]const u8 {
+        return pair.a(slab) + pair.a_groups * pair.a_group_bytes;
     }
 
     /// Floats of A x for one token: the rank rounded up to whole groups.
@@ -70,24 +73,29 @@ pub const Adapter = struct {
         if (adapter.in_use.load(.acquire)) return error.Busy;
         if (options.tensor >= adapter.pairs.len or adapter.pairs[options.tensor] != null) return error.Refused;
         const entry = adapter.model.entries[options.tensor];
-        if (!tensors.isMatrix(entry.role) or tensors.isOfExperts(entry.role) or tensors.isOfHeads(entry.role) or tensors.isF32(entry.role) or entry.role == .token_embd) return error.Refused;
+        if (!tensors.isMatrix(entry.role) or tensors.isOfHeads(entry.role) or tensors.isF32(entry.role) or entry.role == .token_embd) return error.Refused;
         const rank: usize = options.rank;
-        if (a.len != rank * entry.cols or b.len != rank * entry.rows) return error.Refused;
-        assert(entry.slabs == 1 and entry.cols > 0 and entry.rows > 0);
+        if (a.len != rank * entry.cols * entry.slabs or b.len != rank * entry.rows * entry.slabs) return error.Refused;
+        assert(entry.slabs > 0 and entry.cols > 0 and entry.rows > 0);
         const format = dispatch.format(0).?;
         var pair: Pair = .{
             .rank = options.rank,
             .factor = options.factor,
             .bytes = undefined,
+            .slab_bytes = undefined,
             .a_group_bytes = format.groupBytes(entry.cols),
             .b_group_bytes = format.groupBytes(options.rank),
             .a_groups = std.math.divCeil(u32, options.rank, level_table.lanes) catch unreachable,
         };
         const b_groups = std.math.divCeil(u32, entry.rows, level_table.lanes) catch unreachable;
-        pair.bytes = memory.allocate(.weights, pair.a_groups * pair.a_group_bytes + b_groups * pair.b_group_bytes) orelse return error.OutOfMemory;
+        pair.slab_bytes = pair.a_groups * pair.a_group_bytes + b_groups * pair.b_group_bytes;
+        pair.bytes = memory.allocate(.weights, entry.slabs * pair.slab_bytes) orelse return error.OutOfMemory;
         errdefer memory.release(.weights, pair.bytes);
-        try packRows(format, a, entry.cols, pair.bytes);
-        try packRows(format, b, options.rank, pair.bytes[pair.a_groups * pair.a_group_bytes ..]);
+        for (0..entry.slabs) |slab| {
+            const bytes = pair.bytes[slab * pair.slab_bytes ..][0..pair.slab_bytes];
+            try packRows(format, a[slab * rank * entry.cols ..][0 .. rank * entry.cols], entry.cols, bytes);
+            try packRows(format, b[slab * rank * entry.rows ..][0 .. rank * entry.rows], options.rank, bytes[pair.a_groups * pair.a_group_bytes ..]);
+        }
         assert(pair.innerFloats() >= pair.rank and pair.bytes.len % 64 == 0);
         adapter.pairs[options.tensor] = pair;
         adapter.inner_floats = @max(adapter.inner_floats, pair.innerFloats());

@@ -249,7 +249,7 @@ pub const Layer = struct {
         if (own.experts == 0) return .{ .dense = dense };
         const experts: Experts = .{
             .count = own.experts,
-            .used = traits.experts_used,
+            .used = own.experts_used,
             .width = own.expert_width,
             .shared_width = own.shared_width,
             .latent = own.expert_latent,

@@ -62,13 +62,13 @@ pub fn readLayer(words: *Words, report: *Report, model: Traits, rotations: []con
         return refuseText(report, "layer whose halves are added at once", "a mixer and a feed-forward part");
     try checkLatent(report, traits, rotations);
     if (traits.experts == 0) {
-        if (traits.expert_width > 0 or traits.shared_width > 0 or traits.expert_latent > 0) return refuse(report, "experts of a layer with a width of theirs", 1, limits.experts_max, 0);
+        if (traits.experts_used > 0 or traits.expert_width > 0 or traits.shared_width > 0 or traits.expert_latent > 0) return refuse(report, "experts of a layer that uses some, or has a width of theirs", 1, limits.experts_max, 0);
         return traits;
     }
     if (traits.feed_forward > 0 and (traits.shared_width > 0 or traits.expert_latent > 0 or !model.feed_forward_gate))
         return refuseText(report, "experts beside a dense part", "a gate, and neither a shared expert nor a narrower row");
     if (traits.expert_width == 0) return refuse(report, "width of experts", 1, limits.feed_forward_max, 0);
-    try checkRouting(report, model, traits.experts);
+    try checkRouting(report, model, traits);
     return traits;
 }
 
@@ -111,14 +111,15 @@ fn checkLatent(report: *Report, own: LayerTraits, rotations: []const Rotation) e
 }
 
 /// Each token finds as many experts as it goes to, in the groups that it may choose from.
-fn checkRouting(report: *Report, model: Traits, experts: u32) error{Refused}!void {
+fn checkRouting(report: *Report, model: Traits, own: LayerTraits) error{Refused}!void {
+    const experts = own.experts;
     const groups = model.router_groups;
     if (experts % groups != 0) return refuse(report, "groups of experts, a divisor of their number", 1, experts, groups);
     const in_group = experts / groups;
     if (groups > 1 and in_group < 2) return refuse(report, "experts of a group", 2, experts, in_group);
     if (model.router_groups_used > groups) return refuse(report, "groups that are chosen from", 1, groups, model.router_groups_used);
     const most = model.router_groups_used * in_group;
-    if (model.experts_used == 0 or model.experts_used > most) return refuse(report, "experts that a token goes to", 1, most, model.experts_used);
+    if (own.experts_used == 0 or own.experts_used > most) return refuse(report, "experts that a token goes to", 1, most, own.experts_used);
 }
 
 fn refuse(report: *Report, name: []const u8, least: u32, most: u32, got: u32) error{Refused} {

@@ -6,6 +6,11 @@
 
 const simd = @import("../level/simd.zig");
 
+/// Of squares whose sum is beyond all floats it is not a number: as 0 it would hide that the values are too large.
+inline fn inverseRoot(mean: f32) f32 {
+    return 1.0 / @sqrt(mean) + (mean - mean);
+}
+
 /// Without a weight it is 1 everywhere.
 pub fn rmsNorm(x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*]f32) callconv(.c) void {
     var squares = simd.splat(0);
@@ -19,7 +24,7 @@ pub fn rmsNorm(x: [*]const f32, weight: ?[*]const f32, eps: f32, n: u32, out: [*
         squares = simd.fma(v, v, squares);
     }
     const mean = simd.tree(squares) / @as(f32, @floatFromInt(n));
-    const inverse = simd.splat(1.0 / @sqrt(mean + eps));
+    const inverse = simd.splat(inverseRoot(mean + eps));
     if (weight) |w| {
         i = 0;
         while (i + 16 <= n) : (i += 16) simd.store(out + i, simd.load(x + i) * inverse * simd.load(w + i));
@@ -50,7 +55,7 @@ pub fn layerNorm(x: [*]const f32, weight: ?[*]const f32, bias: ?[*]const f32, ep
         const v = simd.loadPart(x + i, n - i, mean) - simd.splat(mean);
         squares = simd.fma(v, v, squares);
     }
-    const inverse = simd.splat(1.0 / @sqrt(simd.tree(squares) / count + eps));
+    const inverse = simd.splat(inverseRoot(simd.tree(squares) / count + eps));
     i = 0;
     while (i < n) : (i += 16) {
         const left = @min(16, n - i);

@@ -113,7 +113,7 @@ pub const Adapting = struct {
         };
     }
 
-    fn same(a: []const Applied, b: []const Applied) bool {
+    pub fn same(a: []const Applied, b: []const Applied) bool {
         if (a.len != b.len) return false;
         return for (a, b) |one, other| {
             if (one.adapter != other.adapter or one.scale != other.scale) break false;
@@ -134,7 +134,7 @@ pub const Adapting = struct {
         input.tokens = @min(level_table.tile_max, job.rows - skipped);
         const stride = job.pair.innerFloats();
         const product: level_table.Matmul = .{
-            .weights = job.pair.a(),
+            .weights = job.pair.a(0),
             .group_bytes = job.pair.a_group_bytes,
             .activations = &input,
             .out = adapting.inner.ptr + job.inner + skipped * stride,
@@ -149,7 +149,7 @@ pub const Adapting = struct {
         for (adapting.jobs.items) |*job| {
             if (job.part != index) continue;
             const added: level_table.AddedRows = .{
-                .weights = job.pair.b(),
+                .weights = job.pair.b(0),
                 .group_bytes = job.pair.b_group_bytes,
                 .cols = job.pair.rank,
                 .x = adapting.inner.ptr + job.inner,

@@ -136,6 +136,7 @@ pub const Engine = struct {
             .pooled_width = Pooled.widthOf(engine.work.model),
         }, report);
         try engine.work.adapting.reserve(&engine.work.batch);
+        try engine.work.adapting_experts.reserve(&engine.work.batch, engine.work.model.layers);
         try engine.chain.begin(&engine.work.batch);
         engine.state.store(@intFromEnum(State.busy), .release);
         engine.object.retain(); // the step's
@@ -456,6 +457,7 @@ pub const Engine = struct {
         engine.work.batch.deinit();
         engine.chain.deinit();
         engine.work.adapting.deinit();
+        engine.work.adapting_experts.deinit();
         if (engine.work.capture) |*capture| capture.deinit(os.allocator);
         if (engine.work.sums) |*sums| sums.deinit(os.allocator);
         memory.release(.scratch, engine.scratch_memory);

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const Adapting = @import("adapting.zig").Adapting;
+const AdaptingExperts = @import("adapting_experts.zig").AdaptingExperts;
 const Batch = @import("batch.zig").Batch;
 const Capture = @import("../calls/capture.zig").Capture;
 const InputSums = @import("../calls/input_sums.zig").InputSums;
@@ -22,6 +23,7 @@ pub const Workspace = struct {
     batch: Batch = .{},
     /// What the adapters of the batch's sequences add to products.
     adapting: Adapting = .{},
+    adapting_experts: AdaptingExperts = .{},
     /// The engine was freed: the step ends at the next layer.
     freed: std.atomic.Value(bool) = .init(false),
     /// Inputs of matrices that are kept, for calibration.

@@ -126,7 +126,7 @@ export class CalibrationSteps {
   /** Floats that are captured of each token. */
   floatsOf(layer: number, kind: number): number {
     const columns = this.columnsOf(layer, kind);
-    return this.labels(layer, kind) ? this.#plan.hyperparameters.expertsUsed * (labels + columns) : columns;
+    return this.labels(layer, kind) ? this.#layer(layer).expertsUsed * (labels + columns) : columns;
   }
 
   #layer(layer: number): LayerParameters {

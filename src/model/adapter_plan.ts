@@ -24,6 +24,10 @@ export interface PlannedPair {
   /** The rows of B that belong to the matrix; more where several matrices are one tensor of the file. */
   readonly firstRow: number;
   readonly rows: number;
+  /** Matrices of a stack, each of which has its own A and B: the experts. */
+  readonly slabs: number;
+  /** Rows of each B, the others' included. */
+  readonly allRows: number;
 }
 
 const halves = [".lora_a", ".lora_b"] as const;
@@ -79,10 +83,10 @@ function planPair(gguf: Gguf, plan: ModelPlan, base: string, alpha: number, mode
   }
   checkKind(gguf, a, first.planned);
   const rank = a.dims[1] ?? 1;
-  const { columns } = first.planned;
+  const { columns, slabs } = first.planned;
   const rows = parts.reduce((sum, { planned }) => sum + planned.rows, 0);
-  checkShape(gguf, a, [columns, rank]);
-  checkShape(gguf, b, [rank, rows]);
+  checkShape(gguf, a, [columns, rank, slabs]);
+  checkShape(gguf, b, [rank, rows, slabs]);
   if (rank > LIMITS.adapterRankMax) {
     throw unsupported(gguf, a.name, `has the rank ${rank}`, `at most ${LIMITS.adapterRankMax}`);
   }
@@ -94,7 +98,7 @@ function planPair(gguf: Gguf, plan: ModelPlan, base: string, alpha: number, mode
   const factor = alpha === 0 ? 1 : alpha / rank;
   let firstRow = 0;
   return parts.map(({ planned, matrix }) => {
-    const pair = { matrix, rank, factor, a, b, firstRow, rows: planned.rows };
+    const pair = { matrix, rank, factor, a, b, firstRow, rows: planned.rows, slabs, allRows: rows };
     firstRow += planned.rows;
     return pair;
   });
@@ -102,20 +106,20 @@ function planPair(gguf: Gguf, plan: ModelPlan, base: string, alpha: number, mode
 
 /** Refuses pairs of what is no plain matrix whose products are computed. */
 function checkKind(gguf: Gguf, a: Tensor, { role, tensor, rows, slabs }: PlannedTensor): void {
-  const expected = "pairs for matrices of attention, of the feed-forward part, and output.weight";
+  const expected = "pairs for matrices of attention, of the feed-forward part and its experts, and output.weight";
   if (role === "token_embd") throw unsupported(gguf, a.name, "changes the embeddings", expected);
-  if (tensor.dims.length > 2 || a.dims.length > 2 || role.endsWith("_shexp")) {
-    throw unsupported(gguf, a.name, "changes experts", expected);
-  }
   if (role === "ssm_conv1d") throw unsupported(gguf, a.name, "changes a short convolution", expected);
-  if (slabs > 1) throw unsupported(gguf, a.name, "changes matrices of single heads", expected);
+  if (slabs > 1 && !role.endsWith("_exps")) {
+    throw unsupported(gguf, a.name, "changes matrices of single heads", expected);
+  }
   if (rows === 1) throw unsupported(gguf, a.name, `changes ${tensor.name}, a vector`, expected);
 }
 
-function checkShape(gguf: Gguf, tensor: Tensor, [columns, rows]: readonly [number, number]): void {
-  const [first, second = 1, ...more] = tensor.dims;
-  if (first === columns && second === rows && more.every((size) => size === 1)) return;
-  throw wrong(gguf, tensor.name, `the tensor ${tensor.name} is ${tensor.dims.join(" x ")}`, `${columns} x ${rows}`);
+function checkShape(gguf: Gguf, tensor: Tensor, sizes: readonly [columns: number, rows: number, slabs: number]): void {
+  const { dims } = tensor;
+  if (dims.length <= 4 && [0, 1, 2, 3].every((axis) => (dims[axis] ?? 1) === (sizes[axis] ?? 1))) return;
+  const expected = sizes.slice(0, sizes[2] > 1 ? 3 : 2).join(" x ");
+  throw wrong(gguf, tensor.name, `the tensor ${tensor.name} is ${dims.join(" x ")}`, expected);
 }
 
 function wrong(gguf: Gguf, name: string, message: string, expected: string): ModelFormatError {

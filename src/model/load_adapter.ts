@@ -51,15 +51,27 @@ function* fill(
 ): Sliceable<{ identity: string; bytes: number }> {
   const hash = node("node:crypto").createHash("sha256");
   let bytes = 0;
-  for (const { matrix: tensor, rank, factor, a, b, firstRow, rows } of pairs) {
+  for (const pair of pairs) {
+    const { matrix: tensor, rank, factor, a, b, rows } = pair;
     const [valuesOfA, valuesOfB] = [floatsOf(gguf, a), floatsOf(gguf, b)];
     yield;
-    const own = valuesOfB.subarray(firstRow * rank, (firstRow + rows) * rank);
+    const own = ownRows(valuesOfB, pair);
     hash.update(JSON.stringify({ tensor, rank, factor, rows })).update(valuesOfA).update(own);
     bytes += addPair(gguf, { adapter, tensor, rank, factor, a: valuesOfA, b: own }, a);
     yield;
   }
   return { identity: hash.digest("hex"), bytes };
+}
+
+/** The rows of B that belong to a pair's matrix; of a stack, those of each. */
+function ownRows(all: Float32Array, { rank, firstRow, rows, slabs, allRows }: PlannedPair): Float32Array {
+  if (rows === allRows) return all;
+  const own = new Float32Array(rows * rank * slabs);
+  for (let slab = 0; slab < slabs; slab++) {
+    const first = (slab * allRows + firstRow) * rank;
+    own.set(all.subarray(first, first + rows * rank), slab * rows * rank);
+  }
+  return own;
 }
 
 function addPair(gguf: Gguf, pair: Parameters<ReturnType<typeof native>["adapterAdd"]>[0], { name }: Tensor): number {

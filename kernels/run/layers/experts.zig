@@ -8,6 +8,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const level_table = @import("../../level/level_table.zig");
 const pool = @import("../../threads/pool.zig");
+const AdaptedRows = @import("../adapting_experts.zig").Range;
 const Capture = @import("../../calls/capture.zig").Capture;
 const InputSums = @import("../../calls/input_sums.zig").InputSums;
 const Experts = @import("../../model/layer.zig").Experts;
@@ -185,9 +186,11 @@ pub fn runScored(pass: *Pass, scratch: *Scratch, own: Experts) void {
     if (pass.tokens > 1) pass.forTokens(@as(*const Choosing, &choosing), Choosing.gather);
 
     var work: Work = .{ .pass = pass, .own = own, .uses = choosing.usesOf(), .input = choosing.input.activations };
+    work.adapt(.inner);
     pool.parallel(work.share(.inner), work.items, &work, Work.innerClaim);
     if (pass.work.sums) |*sums| work.addSquares(sums);
     if (pass.work.capture) |*capture| work.keepInner(capture);
+    work.adapt(.down);
     pool.parallel(work.share(.down), work.items, &work, Work.downClaim);
     if (own.latent == 0) return pass.forTokens(@as(*const Choosing, &choosing), Choosing.combine);
     choosing.input = choosing.latentInput(pass.layer.matrix(.ffn_latent_up));
@@ -268,7 +271,7 @@ const Choosing = struct {
         const input = &choosing.input.activations;
         const up = pass.layer.matrix(.ffn_up_exps).format.kind;
         const gate = if (own.has_gate) pass.layer.matrix(.ffn_gate_exps).format.kind else up;
-        const floats = gate == .float or up == .float;
+        const floats = gate == .float or up == .float or pass.work.batch.adapters.items.len > 0;
         const integers = gate == .block or up == .block;
         for (token * own.used..(token + 1) * own.used) |choice| {
             const place = choosing.scratch.row_of[choice];
@@ -416,6 +419,8 @@ const Use = struct {
     /// How the phase at work is shared out.
     first_item: u32 = 0,
     groups_a_claim: u32 = 0,
+    /// What adapters add to gate or down, and to up.
+    adapted: [2]AdaptedRows = @splat(.{}),
 
     fn tokenAt(use: *const Use, index: u32) u32 {
         return if (use.token_of) |tokens| tokens[index] else index;
@@ -462,6 +467,27 @@ const Work = struct {
             capture.keepExpert(pass.products - 1, .{ .expert = use.expert, .first = first }, tokens, rows);
             first = false;
         }
+    }
+
+    /// Makes what adapters add to the products of a phase.
+    fn adapt(work: *const Work, phase: Phase) void {
+        const batch = &work.pass.work.batch;
+        const adapting = &work.pass.work.adapting_experts;
+        adapting.clear();
+        if (batch.adapters.items.len == 0) return;
+        for (work.uses) |*use| {
+            const slab = if (use.token_of == null) 0 else use.expert;
+            const input = if (phase == .inner) use.input else use.inner;
+            const first = if (phase == .inner) use.gate else use.down;
+            use.adapted[0] = adapting.plan(batch, .{ .matrix = first, .slab = slab, .input = input, .token_of = use.token_of });
+            use.adapted[1] = if (phase == .inner and use.up != null) adapting.plan(batch, .{ .matrix = use.up.?, .slab = slab, .input = input, .token_of = use.token_of }) else .{};
+        }
+        adapting.make(work.pass.threads);
+    }
+
+    /// Adds it to some groups of a product.
+    fn addAdapted(work: *const Work, claim: Claim, rows: AdaptedRows, out: []f32, stride: u32) void {
+        if (rows.end > rows.first) work.pass.work.adapting_experts.add(rows, out.ptr, stride, claim.begin, claim.end);
     }
 
     /// Cuts a phase into claims; returns how many threads it pays for.
@@ -537,6 +563,8 @@ const Work = struct {
         const next = if (use.up) |up| up.packed_bytes + claim.begin * up.group_bytes else null;
         claim.multiply(&use.input, .{ .matrix = use.gate, .out = use.gate_rows, .stride = stride }, next);
         if (use.up) |up| claim.multiply(&use.input, .{ .matrix = up, .out = use.up_rows, .stride = stride }, null);
+        work.addAdapted(claim, use.adapted[0], use.gate_rows, stride);
+        work.addAdapted(claim, use.adapted[1], use.up_rows, stride);
         const first = claim.begin * level_table.lanes;
         const last = @min(claim.end * level_table.lanes, use.inner.cols);
         assert(first < last and first % level_table.span == 0);
@@ -560,5 +588,6 @@ const Work = struct {
         const claim = work.claimOf(item, .down);
         const use = claim.use;
         claim.multiply(&use.inner, .{ .matrix = use.down, .out = use.out, .stride = use.out_stride }, null);
+        work.addAdapted(claim, use.adapted[0], use.out, use.out_stride);
     }
 };

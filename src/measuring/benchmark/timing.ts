@@ -121,13 +121,14 @@ export function bytesPerToken({ model }: Pick<Timed, "model">): number {
 }
 
 /** The share of a model's bytes that a token reads: of experts those in use, of embeddings one row. */
-export function readShare({ tensors, hyperparameters: { perLayer, expertsUsed } }: ModelPlan): number {
+export function readShare({ tensors, hyperparameters: { perLayer } }: ModelPlan): number {
   const isTied = !tensors.some(({ role }) => role === "output");
   let all = 0;
   let read = 0;
   for (const { role, layer, bytes, rows, slabs } of tensors) {
     all += bytes;
-    const share = slabs > 1 && slabs === perLayer[layer]?.experts ? expertsUsed / slabs : 1;
+    const own = perLayer[layer];
+    const share = slabs > 1 && slabs === own?.experts ? own.expertsUsed / slabs : 1;
     read += role === "token_embd" && !isTied ? bytes / rows : bytes * share;
   }
   return read / all;

@@ -12,15 +12,18 @@ import type { ExpertTraits, LayerParameters, RouterParameters, Traits } from "./
 import { wholeNumber } from "./whole.ts";
 
 /** What the experts of one layer come to. */
-export type ExpertLayer = Pick<LayerParameters, "experts" | "expertWidth" | "sharedWidth" | "expertLatent">;
+export type ExpertLayer = Pick<
+  LayerParameters,
+  "experts" | "expertsUsed" | "expertWidth" | "sharedWidth" | "expertLatent"
+>;
 
-/** How many experts there are in each layer, and how they are chosen. */
+/** How many experts there are in each layer, how many a token goes to, and how they are chosen. */
 export interface ExpertPlan {
   readonly router: RouterParameters;
   readonly perLayer: readonly ExpertLayer[];
 }
 
-const NONE: ExpertLayer = { experts: 0, expertWidth: 0, sharedWidth: 0, expertLatent: 0 };
+const NONE: ExpertLayer = { experts: 0, expertsUsed: 0, expertWidth: 0, sharedWidth: 0, expertLatent: 0 };
 const NO_ROUTER: RouterParameters = {
   expertsUsed: 0,
   routerScore: "softmax",
@@ -65,10 +68,14 @@ export function planExperts(
   const widths = widthsOf(metadata, architecture, traits, sizes.blocks, has);
   const shared = readShared(metadata, architecture, traits, widths.find((width) => width > 0) ?? 0);
   const expertLatent = readLatent(metadata, architecture, traits);
+  const { most, ...router } = planRouter(metadata, architecture, withScoreOf(traits, layers, vocabulary), experts);
+  const used = readUsed(metadata, key("expert_used_count"), most, sizes.blocks, has);
   return {
-    router: planRouter(metadata, architecture, withScoreOf(traits, layers, vocabulary), experts),
+    router: { ...router, expertsUsed: Math.max(...used) },
     perLayer: has.map((isSparse, layer) =>
-      isSparse ? { experts, expertWidth: widths[layer], sharedWidth: shared, expertLatent } : NONE
+      isSparse
+        ? { experts, expertsUsed: used[layer], expertWidth: widths[layer], sharedWidth: shared, expertLatent }
+        : NONE
     ),
   };
 }
@@ -155,7 +162,7 @@ function planRouter(
   architecture: string,
   traits: ExpertTraits,
   experts: number,
-): RouterParameters {
+): Omit<RouterParameters, "expertsUsed"> & { readonly most: number } {
   const key = (name: string) => `${architecture}.${name}`;
   const groups = metadata.count(key("expert_group_count"), { least: 0, most: LIMITS.routerGroupsMax, fallback: 0 });
   const routerGroups = Math.max(1, groups);
@@ -168,7 +175,7 @@ function planRouter(
     : metadata.count(key("expert_group_used_count"), { most: routerGroups });
   const most = Math.min(LIMITS.expertsUsedMax, routerGroupsUsed * (experts / routerGroups));
   return {
-    expertsUsed: readUsed(metadata, key("expert_used_count"), most),
+    most,
     routerScore: scoreOf(metadata, key("expert_gating_func"), traits),
     routerGroups,
     routerGroupsUsed,
@@ -177,14 +184,23 @@ function planRouter(
   };
 }
 
-/** How many experts a token goes to: the same in all layers, however a file states it. */
-function readUsed(metadata: Metadata, key: string, most: number): number {
+/** How many experts a token goes to in each layer, stated for all or for each; 0 where it has none. */
+function readUsed(
+  metadata: Metadata,
+  key: string,
+  most: number,
+  blocks: number,
+  has: readonly boolean[],
+): number[] {
   const listed = metadata.get(key);
-  if (!(listed instanceof MetadataArray)) return metadata.count(key, { most });
-  const numbers = new Set(Array.from(listed).filter((count) => count !== 0));
-  const [used] = numbers;
-  if (numbers.size === 1) return wholeNumber(metadata, key, used, most);
-  throw metadata.unsupported(key, "one number for all layers with experts", `[${[...listed].join(", ")}]`);
+  if (!(listed instanceof MetadataArray)) {
+    const used = metadata.count(key, { most });
+    return has.map((isSparse) => isSparse ? used : 0);
+  }
+  if (listed.length !== blocks) {
+    throw metadata.wrong(key, `a number, or one for each of ${blocks} layers`, `an array of ${listed.length}`);
+  }
+  return has.map((isSparse, layer) => isSparse ? wholeNumber(metadata, key, listed.at(layer) ?? 0, most) : 0);
 }
 
 function scoreOf(metadata: Metadata, key: string, traits: ExpertTraits): RouterScore {

@@ -168,7 +168,7 @@ export interface ExpertTraits {
  * How a router chooses the experts of a token.
  */
 export interface RouterParameters {
-  /** Experts that a token goes to; 0 in a model without experts. */
+  /** Experts that a token goes to, at most in any layer; 0 in a model without experts. */
   readonly expertsUsed: number;
   /** What they are chosen by: the softmax of all logits, the sigmoid of each, or the logits, and then the softmax of the chosen. */
   readonly routerScore: "softmax" | "sigmoid" | "softmaxOfChosen";
@@ -296,6 +296,8 @@ export interface LayerParameters {
   readonly feedForward: number;
   /** Experts; 0: the layer has none. */
   readonly experts: number;
+  /** Those that a token goes to. */
+  readonly expertsUsed: number;
   /** The width inside each of them. */
   readonly expertWidth: number;
   /** The width inside the shared expert, which every token goes to; 0: there is none. */
