@@ -19,8 +19,9 @@ const list = blk: {
     for (formats.list) |F| {
         // Registers of sixteen lanes pay where levels are linear. The sub-blocks of a K-format fill none, and a table gains 7 %.
         if (isa.register_lanes == 16 and format.features(F).rounding != .linear) continue;
+        if (isa.register_lanes != 4 and format.features(F).rare) continue;
         const encode = quantize.of(F) orelse continue;
-        all = all ++ [_]level_table.Encoder{.{ .id = F.id, .quantize = encode, .calibrate = calibrate.of(F) }};
+        all = all ++ [_]level_table.Encoder{.{ .id = F.id, .quantize = encode, .calibrate = calibrate.of(F), .claim_values = if (format.features(F).rounding == .lattice) 1 << 10 else 1 << 16 }};
     }
     break :blk all;
 };

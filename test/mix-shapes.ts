@@ -231,9 +231,14 @@ export const comparedMixes: readonly string[] = [
     "q3_k_m",
     "q3_k_l",
   ],
+  ...["iq3_s", "iq3_m", "tq1_0", "tq2_0", "q2_0"],
   ...["q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m"],
 ];
-export const weighedMixes: readonly string[] = ["q4_0", "q5_0", "iq4_nl", "iq4_xs", "q3_k_m", "q4_k_m"];
+export const weighedMixes: readonly string[] = [
+  ...["q4_0", "q5_0", "iq4_nl", "iq4_xs", "q3_k_m", "q4_k_m", "iq3_m"],
+  // llama-quantize makes these with a matrix alone.
+  ...["iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq3_xxs", "iq3_xs", "q2_k_s"],
+];
 
 /** The tensors of a model, in the order of its layers. */
 export function tensorsOf(shape: MixShape): { name: string; dims: number[] }[] {

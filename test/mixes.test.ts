@@ -20,7 +20,13 @@ function theirTypes(shape: MixShape, mix: string): string[] {
 }
 
 /** What stands in for blocks of 256 where rows do not fit: ours is IQ4_NL, theirs Q4_0; both have 4.5 bits a weight. */
-const standIn: Readonly<Record<string, string>> = { q2_k: "q4_0", q3_k: "q4_0" };
+const standIn: Readonly<Record<string, string>> = {
+  q2_k: "q4_0",
+  q3_k: "q4_0",
+  q2_0: "q4_0",
+  tq1_0: "q4_0",
+  tq2_0: "q4_0",
+};
 
 /** The types that we give, with the one stand-in that differs put as theirs. */
 function typesOf(shape: MixShape, mix: string, isWeighed: boolean): string[] {
@@ -57,6 +63,14 @@ describe("mixes", () => {
   }
 
   it("are all compared, but for plain floats and MXFP4 throughout, which llama-quantize does not make", () => {
-    assertEquals(mixNames().filter((name) => !comparedMixes.includes(name)).sort(), ["bf16", "f16", "f32", "mxfp4"]);
+    const compared = [...comparedMixes, ...weighedMixes];
+    assertEquals(mixNames().filter((name) => !compared.includes(name)).sort(), [
+      "bf16",
+      "f16",
+      "f32",
+      "mxfp4",
+      "nvfp4",
+      "q1_0",
+    ]);
   });
 });

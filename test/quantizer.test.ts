@@ -103,7 +103,8 @@ describe("the Quantizer", () => {
         const back = await quantizer.dequantize(tensor);
         const squares = back.reduce((sum, value, i) => sum + (value - values[i]) ** 2, 0);
         assertAlmostEquals(rmse, Math.sqrt(squares / values.length), 1e-9);
-        assert(maximum >= rmse && cosine > 0.95, `${format} of ${source}: cosine ${cosine}`);
+        const least = blockBytes / blockElements < 0.3 ? 0.8 : 0.95;
+        assert(maximum >= rmse && cosine > least, `${format} of ${source}: cosine ${cosine}`);
       }
     }
   });
@@ -153,9 +154,12 @@ describe("the Quantizer", () => {
     const large = noise(1 << 20, 3);
     const importance = noise(1024, 4).map(Math.abs);
     for (const format of blockFormats) {
+      // Points of a lattice take long to find.
+      const rows = format.startsWith("iq") && format !== "iq4_nl" ? 16 : 1024;
+      const values = large.subarray(0, rows * 1024);
       const [one, three] = await Promise.all(
         [1, 3].map((threads) =>
-          new Quantizer({ threads }).quantize(large, { format, shape: [1024, 1024], importance, rounding: "nearest" })
+          new Quantizer({ threads }).quantize(values, { format, shape: [rows, 1024], importance, rounding: "nearest" })
         ),
       );
       assertEquals(one.blocks, three.blocks);

@@ -6,14 +6,13 @@
  *
  * @module
  */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { ImportanceMatrix } from "../../mod.ts";
 import { VALUE_TYPE } from "../../src/files/gguf/metadata.ts";
-import { readGguf } from "../../src/files/gguf/read.ts";
 import type { NewValue } from "../../src/files/gguf/encode.ts";
 import { GgufWriter } from "../../src/files/gguf/write.ts";
 import {
@@ -64,7 +63,7 @@ function letterOf(type: string): string {
 const [program, ...names] = process.argv.slice(2);
 if (program === undefined) throw new Error("usage: bun bench/peers/mixes.ts LLAMA_QUANTIZE [SHAPE ...]");
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-mixes-"));
-const [model, importances, out] = ["model.gguf", "imatrix.gguf", "out.gguf"].map((name) => join(folder, name));
+const [model, importances] = ["model.gguf", "imatrix.gguf"].map((name) => join(folder, name));
 const record: MixRecord = names.length === 0
   ? { types: [], shapes: {} }
   : JSON.parse(readFileSync(new URL("../../test/data/mixes.json", import.meta.url), "utf8"));
@@ -76,9 +75,16 @@ try {
     const ofShape: Record<string, string> = record.shapes[shape.name] = {};
     for (const mix of [...comparedMixes, ...weighedMixes.map((name) => `${name}+`)]) {
       const weighed = mix.endsWith("+") ? ["--imatrix", importances!] : [];
-      execFileSync(program, [...weighed, model!, out!, mix.replace("+", "").toUpperCase(), "2"], { stdio: "pipe" });
-      const made = readGguf(out!).tensors;
-      ofShape[mix] = tensors.map(({ name }) => letterOf(made.get(name)!.typeName.toLowerCase())).join("");
+      // It tells what it would make, and makes nothing.
+      const words = [...weighed, "--dry-run", model!, mix.replace("+", "").toUpperCase()];
+      const { stdout, stderr } = spawnSync(program, words, { encoding: "utf8" });
+      const made = new Map(
+        Array.from(
+          `${stdout}${stderr}`.matchAll(/^\[ *\d+\/ *\d+\] (\S+) .* type = +(\w+), size = [^(\n]*(?:\((\w+)\))?$/gm),
+          ([, name, from, to]) => [name!, (to ?? from!).toLowerCase()],
+        ),
+      );
+      ofShape[mix] = tensors.map(({ name }) => letterOf(made.get(name)!)).join("");
     }
   }
 } finally {

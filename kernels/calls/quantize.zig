@@ -78,6 +78,7 @@ const Job = struct {
 pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8, mask: ?[*]u8, blocks: [*]u8) error{Unsupported}!u32 {
     const count = options.blocks();
     assert(options.given.threads > 0 and @as(u64, count) * options.format.block_bytes <= options.given.blocks_bytes);
+    const encoder = dispatch.encoder(options.format.id);
     var job: Job = .{
         .args = .{
             .values = values,
@@ -92,10 +93,10 @@ pub fn quantize(options: Options, values: [*]const u8, importance: ?[*]const u8,
         },
         .quantize = quantize: {
             if (options.given.rounding == .nearest) if (options.format.nearest) |nearest| break :quantize nearest;
-            break :quantize (dispatch.encoder(options.format.id) orelse return error.Unsupported).quantize;
+            break :quantize (encoder orelse return error.Unsupported).quantize;
         },
         .blocks = count,
-        .a_claim = claimBlocks(options.format),
+        .a_claim = @max(4, (if (encoder) |own| own.claim_values else claim_values) / options.format.block_elements),
         .refused = .init(count),
     };
     share(options.given.threads, count, job.a_claim, &job, Job.claim);

@@ -6,6 +6,7 @@ const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const dot = @import("../level/dot.zig");
 const expanded = @import("expanded.zig");
+const lattice = @import("lattice.zig");
 const simd = @import("../level/simd.zig");
 const Place = @import("packed.zig").Place;
 
@@ -30,6 +31,8 @@ pub const Grid = struct {
     codes: []const u8,
     /// Whether scales are powers of two.
     powers: bool,
+    /// How far beyond or within the ends the greatest value is tried; 0: a fifth of the highest level.
+    reach: f32 = 0,
 };
 
 /// Sub-blocks of 256 values: their number and levels, and the range of their integer scales and minima.
@@ -50,8 +53,11 @@ pub const Features = struct {
     minimum: bool,
     /// Whether minima are integers times a scale of the block.
     integer_minimum: bool,
-    /// How the quantizer makes blocks: not at all, or from levels that lie evenly, in a table, or under integer scales.
-    rounding: enum { none, linear, grid, sub_blocks },
+    /// How the quantizer makes blocks: not at all, or from levels that lie evenly, in a table, or under integer scales, or from
+    /// the points of a lattice.
+    rounding: enum { none, linear, grid, sub_blocks, lattice },
+    /// Whether few models have it: its encoder is made once, for all processors.
+    rare: bool,
     /// Whether levels lie evenly, which calibrated rounding goes by.
     even: bool,
     /// Whether `unpack` decodes in vectors.
@@ -67,8 +73,9 @@ pub fn features(comptime F: type) Features {
         .parts = if (@hasDecl(F, "parts")) F.parts else 0,
         .minimum = @hasDecl(F, "minimumAt"),
         .integer_minimum = @hasDecl(F, "minimumIntegerAt"),
-        .rounding = if (@hasDecl(F, "linear")) .linear else if (@hasDecl(F, "sub_blocks")) .sub_blocks else if (@hasDecl(F, "grid")) .grid else .none,
-        .even = !@hasDecl(F, "grid"),
+        .rounding = if (@hasDecl(F, "linear")) .linear else if (@hasDecl(F, "sub_blocks")) .sub_blocks else if (@hasDecl(F, "grid")) .grid else if (@hasDecl(F, "store")) .lattice else .none,
+        .rare = @hasDecl(F, "store") or (@hasDecl(F, "grid") and !@hasDecl(F, "sub_blocks") and F.block_elements != 32),
+        .even = !@hasDecl(F, "grid") and !@hasDecl(F, "store"),
         .unpacks = @hasDecl(F, "unpack"),
         .expands = @hasDecl(F, "expand"),
         .halves = @hasDecl(F, "halfScale"),
@@ -199,7 +206,7 @@ fn unpacked(comptime F: type) Group {
 /// What the quantizer needs; a half float's bits are a u16.
 fn rounding(comptime F: type) []const Group {
     const Write = *align(1) F.Block;
-    const Codes = @Vector(32, u8);
+    const Codes = if (F.block_elements == 32) @Vector(32, u8) else *const [F.block_elements]u8;
     const recode: Declaration = .{ .name = "recode", .form = function(&.{ Write, *const [F.block_elements]u8 }, void), .what = "puts other codes under the scales that are there" };
     const fill: Declaration = .{ .name = "fill", .form = function(&.{ Write, u16, u16, Codes }, void), .what = "makes a block of a scale, a minimum and codes" };
     const grid: Declaration = .{ .name = "grid", .form = .{ .value = Grid }, .what = "its levels and their codes" };
@@ -224,7 +231,19 @@ fn rounding(comptime F: type) []const Group {
             .{ .name = "assemble", .form = assembling(F), .what = "makes a block of half floats, integers and codes" },
             grid,
         } },
+        .{ .name = "a format of levels in a table under scales of half spans", .declarations = &.{
+            grid,
+            .{ .name = "scaleByte", .form = function(&.{f32}, u8), .what = "the byte of the scale next to a magnitude, of which half counts" },
+            .{ .name = "scaleOf", .form = function(&.{u8}, f32), .what = "what such a byte multiplies levels by" },
+            .{ .name = "fillScales", .form = function(&.{ Write, [F.block_elements / 16]u8, *const [F.block_elements]u8 }, void), .what = "makes a block of the bytes of scales and codes" },
+        } },
+        .{ .name = "a format of lattice points", .declarations = &.{
+            .{ .name = "shape", .form = .{ .value = lattice.Shape }, .what = "its lattice" },
+            .{ .name = "store", .form = function(&.{ Write, *const lattice.Found }, void), .what = "makes a block of points, signs and scales" },
+        } },
     };
+    if (@hasDecl(F, "store")) return all[6..7];
+    if (@hasDecl(F, "grid") and @hasDecl(F, "halfScale")) return all[5..6];
     if (@hasDecl(F, "linear")) return all[0..1];
     if (@hasDecl(F, "grid") and @hasDecl(F, "sub_blocks")) return all[4..5];
     if (@hasDecl(F, "grid")) return if (@TypeOf(F.grid) == Grid and F.grid.powers) all[2..3] else all[1..2];

@@ -19,7 +19,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq1, .run = 8, .high_bits = 3, .parts = 2, .levels = &.{}, .factor = 0.125 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq1, .run = 8, .high_bits = 3, .parts = 2, .levels = &.{}, .factor = 0.125, .step_max = 7 };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         var bits: u16 = 0;
         for (block.scales, 0..) |word, i| bits |= word >> 12 << @intCast(4 * i);
@@ -41,6 +43,20 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq1, .run = 8, .high_b
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.high = @splat(0);
+    for (&block.q, found.points[0..32], found.signs, 0..) |*q, point, signs, run| {
+        q.* = @truncate(point);
+        block.high[run / 2] |= @as(u8, @intCast(point >> 8 | (signs & 1) << 3)) << @intCast(run % 2 * 4);
+    }
+    for (&block.scales, 0..) |*word, i| {
+        word.* = found.d >> @intCast(4 * i) << 12;
+        for (found.steps[4 * i ..][0..4], 0..) |step, k| word.* |= @as(u16, step) << @intCast(3 * k);
+    }
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

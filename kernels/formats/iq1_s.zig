@@ -18,7 +18,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq1, .run = 8, .high_bits = 3, .parts = 1, .levels = &.{}, .factor = 0.125 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq1, .run = 8, .high_bits = 3, .parts = 1, .levels = &.{}, .factor = 0.125, .step_max = 7 };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         return block.d;
     }
@@ -38,6 +40,17 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq1, .run = 8, .high_b
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.d = found.d;
+    for (&block.high, 0..) |*word, s| word.* = @as(u16, found.steps[2 * s]) << 12 | @as(u16, found.signs[4 * s] & 1) << 15;
+    for (&block.q, found.points[0..32], 0..) |*q, point, run| {
+        q.* = @truncate(point);
+        block.high[run / 4] |= point >> 8 << @intCast(run % 4 * 3);
+    }
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

@@ -20,7 +20,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq2_s, .run = 8, .high_bits = 2, .parts = 2, .levels = &.{ 8, 25, 43 }, .factor = 0.125 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq2_s, .run = 8, .high_bits = 2, .parts = 2, .levels = &.{ 8, 25, 43 }, .factor = 0.125, .step_max = 15 };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         return block.d;
     }
@@ -40,6 +42,17 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq2_s, .run = 8, .high
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.* = .{ .d = found.d, .q = undefined, .signs = found.signs, .high = @splat(0), .scales = undefined };
+    for (&block.q, found.points[0..32], 0..) |*q, point, run| {
+        q.* = @truncate(point);
+        block.high[run / 4] |= @as(u8, @intCast(point >> 8)) << @intCast(run % 4 * 2);
+    }
+    for (&block.scales, 0..) |*byte, i| byte.* = found.steps[2 * i] | found.steps[2 * i + 1] << 4;
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

@@ -19,7 +19,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq2_xs, .run = 8, .high_bits = 1, .parts = 2, .levels = &.{ 8, 25, 43 }, .factor = 0.125 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq2_xs, .run = 8, .high_bits = 1, .parts = 2, .levels = &.{ 8, 25, 43 }, .factor = 0.125, .step_max = 15, .even = true };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         return block.d;
     }
@@ -39,6 +41,14 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq2_xs, .run = 8, .hig
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.d = found.d;
+    for (&block.q, found.points[0..32], found.signs) |*q, point, signs| q.* = point | @as(u16, signs & 127) << 9;
+    for (&block.scales, 0..) |*byte, i| byte.* = found.steps[2 * i] | found.steps[2 * i + 1] << 4;
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

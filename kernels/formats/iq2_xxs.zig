@@ -18,7 +18,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq2_xxs, .run = 8, .high_bits = 0, .parts = 1, .levels = &.{ 8, 25, 43 }, .factor = 0.125 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq2_xxs, .run = 8, .high_bits = 0, .parts = 1, .levels = &.{ 8, 25, 43 }, .factor = 0.125, .step_max = 15, .even = true };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         return block.d;
     }
@@ -38,6 +40,16 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq2_xxs, .run = 8, .hi
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.d = found.d;
+    for (&block.q, 0..) |*part, s| {
+        for (&part.indices, found.points[4 * s ..][0..4]) |*index, point| index.* = @intCast(point);
+        part.word = even_signs.wordOf(found.signs[4 * s ..][0..4], found.steps[2 * s]);
+    }
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

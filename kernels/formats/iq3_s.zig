@@ -20,7 +20,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq3_s, .run = 4, .high_bits = 1, .parts = 1, .levels = &.{ 1, 3, 5, 7, 9, 11, 13, 15 }, .factor = 1 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq3_s, .run = 4, .high_bits = 1, .parts = 1, .levels = &.{ 1, 3, 5, 7, 9, 11, 13, 15 }, .factor = 1, .step_max = 15 };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         return block.d;
     }
@@ -40,6 +42,17 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq3_s, .run = 4, .high
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.* = .{ .d = found.d, .q = undefined, .high = @splat(0), .signs = found.signs, .scales = undefined };
+    for (&block.q, found.points, 0..) |*q, point, run| {
+        q.* = @truncate(point);
+        block.high[run / 8] |= @as(u8, @intCast(point >> 8)) << @intCast(run % 8);
+    }
+    for (&block.scales, 0..) |*byte, i| byte.* = found.steps[4 * i] | found.steps[4 * i + 2] << 4;
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

@@ -19,7 +19,9 @@ pub const Block = extern struct {
 
 const Read = *align(1) const Block;
 
-const Own = lattice.Lattice(Block, .{ .points = &lattices.iq3_xxs, .run = 4, .high_bits = 0, .parts = 1, .levels = &.{ 4, 12, 20, 28, 36, 44, 52, 62 }, .factor = 0.25 }, struct {
+pub const shape: lattice.Shape = .{ .points = &lattices.iq3_xxs, .run = 4, .high_bits = 0, .parts = 1, .levels = &.{ 4, 12, 20, 28, 36, 44, 52, 62 }, .factor = 0.25, .step_max = 15, .even = true };
+
+const Own = lattice.Lattice(Block, shape, struct {
     pub fn d(block: Read) u16 {
         return block.d;
     }
@@ -39,6 +41,14 @@ const Own = lattice.Lattice(Block, .{ .points = &lattices.iq3_xxs, .run = 4, .hi
 
 pub const decode = Own.decode;
 pub const encode = null;
+
+/// For the quantizer: a block of what was found.
+pub fn store(block: *align(1) Block, found: *const lattice.Found) void {
+    block.d = found.d;
+    for (&block.q, found.points) |*q, point| q.* = @intCast(point);
+    for (&block.words, 0..) |*word, s| word.* = even_signs.wordOf(found.signs[4 * s ..][0..4], found.steps[2 * s]);
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

@@ -11,6 +11,18 @@ const scalar = @import("scalar.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
+/// What an encoder found for a block.
+pub const Found = struct {
+    /// The half float's bits.
+    d: u16,
+    /// The integer c of 16 weights each; where 32 share one, both have it.
+    steps: [16]u8,
+    /// The numbers of points.
+    points: [64]u16,
+    /// The signs of eight weights each; of points that are moved, all bits or none.
+    signs: [32]u8,
+};
+
 pub const Shape = struct {
     /// The lattice: an entry a point.
     points: []const u16,
@@ -24,6 +36,10 @@ pub const Shape = struct {
     levels: []const u8,
     /// What d is multiplied by, a power of two.
     factor: f32,
+    /// The greatest c.
+    step_max: comptime_int,
+    /// Whether of eight signs an even number is set.
+    even: bool = false,
 };
 
 /// `Parts` has, of a block: `d` (the bits), `index` of a run, `signs` of 8 weights as bits (of IQ1: any bit for the run's), and

@@ -4,7 +4,6 @@
 //! Packed, four spans are seventeen whole cache lines: 256 bytes of nibbles each, then the exponents of all four.
 
 const codes_zig = @import("codes.zig");
-const format = @import("format.zig");
 const fp4 = @import("fp4.zig");
 const packed_zig = @import("packed.zig");
 const dot = @import("../level/dot.zig");
@@ -28,11 +27,7 @@ pub fn decode(block: *align(1) const Block, out: *[32]f32) void {
 pub const encode = null;
 
 /// For the quantizer: its levels, ascending, and their codes.
-pub const grid: format.Grid = .{
-    .values = &.{ -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 },
-    .codes = &.{ 15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7 },
-    .powers = true,
-};
+pub const grid = fp4.grid;
 
 /// `d` is half of the scale, a power of two, or 0 where all values are.
 pub fn fillPower(block: *align(1) Block, d: f32, codes: @Vector(32, u8)) void {

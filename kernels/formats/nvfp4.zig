@@ -27,13 +27,39 @@ pub fn decode(block: *align(1) const Block, out: *[64]f32) void {
 
 pub const encode = null;
 
+/// For the quantizer: its levels, ascending, and their codes; scales of each 16 by their own bytes.
+pub const grid = fp4.grid;
+
+/// The byte of the scale next to a magnitude, of which half counts.
+pub fn scaleByte(magnitude: f32) u8 {
+    if (!(magnitude > 0)) return 0;
+    const bits: u32 = @bitCast(@min(magnitude, 448));
+    const exponent = @as(i32, @intCast(bits >> 23)) - 120;
+    if (exponent <= 0) return @intFromFloat(@min(magnitude * 512 + 0.5, 7));
+    const rounded = (bits >> 19) + 1 >> 1;
+    return @intCast(@min(rounded -% (120 << 3), 0x7e));
+}
+
+/// What a byte of a scale multiplies levels by.
+pub fn scaleOf(byte: u8) f32 {
+    return scalesOf(1, .{byte})[0];
+}
+
+pub fn fillScales(block: *align(1) Block, scales: [4]u8, codes: *const [64]u8) void {
+    block.scales = scales;
+    for (&block.q, 0..) |*byte, i| {
+        const first = i / 8 * 16 + i % 8;
+        byte.* = codes[first] | codes[first + 8] << 4;
+    }
+}
+
 /// Every byte is a scale: what stands for no number in E4M3 is 0 here.
 pub fn finite(_: *align(1) const Block) bool {
     return true;
 }
 
 pub fn halfScale(block: *align(1) const Block, half: usize) f32 {
-    return scalesOf(1, .{block.scales[half]})[0];
+    return scaleOf(block.scales[half]);
 }
 
 pub fn spanSum(block: *align(1) const Block, span: usize, x: *const [32]i8) i32 {

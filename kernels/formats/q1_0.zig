@@ -2,6 +2,7 @@
 //!
 //! Packed: d of all rows, then 64 bytes of weights a span.
 
+const format = @import("format.zig");
 const expanded = @import("expanded.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
@@ -20,7 +21,27 @@ pub const Block = extern struct {
 
 const Own = scalar.OneScale(Block, block_elements, weight);
 pub const decode = Own.decode;
-pub const encode = null;
+
+/// The mean magnitude, and signs.
+pub fn encode(values: *const [128]f32, block: *align(1) Block) void {
+    var sum: f32 = 0;
+    var codes: [128]u8 = undefined;
+    for (values, &codes) |value, *code| {
+        sum += @abs(value);
+        code.* = @intFromBool(value >= 0);
+    }
+    fill(block, scalar.toHalf(sum / 128), 0, &codes);
+}
+
+/// For the quantizer: its levels and their codes.
+pub const grid: format.Grid = .{ .values = &.{ -1, 1 }, .codes = &.{ 0, 1 }, .powers = false };
+
+pub fn fill(block: *align(1) Block, d: u16, _: u16, codes: *const [128]u8) void {
+    block.d = d;
+    block.q = @splat(0);
+    for (codes, 0..) |code, i| block.q[i / 8] |= code << @intCast(i % 8);
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

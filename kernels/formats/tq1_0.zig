@@ -6,6 +6,7 @@
 const expanded = @import("expanded.zig");
 const packed_zig = @import("packed.zig");
 const scalar = @import("scalar.zig");
+const ternary = @import("ternary.zig");
 const simd = @import("../level/simd.zig");
 const Place = packed_zig.Place;
 
@@ -24,7 +25,36 @@ pub const Block = extern struct {
 
 const Own = scalar.OneScale(Block, block_elements, weight);
 pub const decode = Own.decode;
-pub const encode = null;
+
+pub fn encode(values: *const [256]f32, block: *align(1) Block) void {
+    var codes: [256]u8 = undefined;
+    const d = ternary.plain(values, &codes);
+    fill(block, d, 0, &codes);
+}
+
+/// For the quantizer: its levels and their codes.
+pub const grid = ternary.grid;
+
+pub fn fill(block: *align(1) Block, d: u16, _: u16, codes: *const [256]u8) void {
+    block.d = d;
+    for (&block.q, 0..) |*byte, i| {
+        const first, const apart: usize = if (i < 32) .{ i, 32 } else .{ 160 + i - 32, 16 };
+        var digits: u32 = 0;
+        for (0..5) |n| digits = 3 * digits + codes[first + n * apart];
+        byte.* = fraction(digits);
+    }
+    for (&block.high, 240..) |*byte, first| {
+        var digits: u32 = 0;
+        for (0..4) |n| digits = 3 * digits + codes[first + n * 4];
+        byte.* = fraction(3 * digits);
+    }
+}
+
+/// Five digits as a fraction of 256, rounded up, so that each digit comes back.
+fn fraction(digits: u32) u8 {
+    return @intCast((digits * 256 + 242) / 243);
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;
@@ -61,8 +91,7 @@ pub fn pack(block: *align(1) const Block, chunk: [*]u8, _: u32, _: u32, lane: u3
                 const digit: u32 = if (quad < quads) @intCast(weight(block, 4 * quad + column) + 1) else 0;
                 digits = 3 * digits + digit;
             }
-            // Rounded up, so that each digit comes back.
-            byte.* = @intCast((digits * 256 + 242) / 243);
+            byte.* = fraction(digits);
         }
         packed_zig.putColumns(chunk + 32 + 64 * vector, lane, &bytes);
     }

@@ -3,6 +3,7 @@
 const packed_zig = @import("packed.zig");
 const pairs = @import("pairs.zig");
 const scalar = @import("scalar.zig");
+const ternary = @import("ternary.zig");
 
 pub const id = 35;
 pub const name = "TQ2_0";
@@ -16,7 +17,21 @@ pub const Block = extern struct {
 
 const Own = scalar.OneScale(Block, block_elements, weight);
 pub const decode = Own.decode;
-pub const encode = null;
+
+pub fn encode(values: *const [256]f32, block: *align(1) Block) void {
+    var codes: [256]u8 = undefined;
+    const d = ternary.plain(values, &codes);
+    fill(block, d, 0, &codes);
+}
+
+/// For the quantizer: its levels and their codes.
+pub const grid = ternary.grid;
+
+pub fn fill(block: *align(1) Block, d: u16, _: u16, codes: *const [256]u8) void {
+    block.* = .{ .q = @splat(0), .d = d };
+    for (codes, 0..) |code, i| block.q[i / 128 * 32 + i % 32] |= code << @intCast(2 * (i % 128 / 32));
+}
+
 pub const finite = Own.finite;
 pub const scale = Own.scale;
 pub const spanSum = Own.spanSum;

@@ -173,6 +173,8 @@ pub const Encoder = extern struct {
     /// The rows [begin, end), at most `lanes`, with errors compensated: returns `end`, or the first row that is refused; `room` has
     /// `lanes` times `columns` floats. Null where the format has no levels at even distances.
     calibrate: ?*const fn (args: *const Calibrate, begin: u32, end: u32, room: [*]align(64) f32) callconv(.c) u32,
+    /// Values that take some 0.1 ms of plain rounding, or a few of finding points of a lattice: a claim of a thread.
+    claim_values: u32,
 };
 
 /// What an encoder object offers.

@@ -8,6 +8,7 @@ const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const format = @import("../formats/format.zig");
 const k = @import("quantize_k.zig");
+const lattice = @import("quantize_lattice.zig");
 const nearest = @import("quantize_nearest.zig");
 const search = @import("quantize_search.zig");
 const float16 = @import("../level/float16.zig");
@@ -37,6 +38,8 @@ fn Staged(comptime elements: u32) type {
 /// Encodes up to sixteen blocks of finite values; returns how many come before the first that the format cannot hold.
 fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     if (format.features(F).rounding == .sub_blocks) return k.encode(F, rounding, values, importance, blocks, count);
+    if (format.features(F).rounding == .lattice) return lattice.encode(F, rounding, values, importance, blocks, count);
+    if (format.features(F).halves) return search.byHalves(F, rounding, values, importance, blocks, count);
     const elements = F.block_elements;
     var begin: u32 = 0;
     while (begin < count) : (begin += search.lanes_most) {

@@ -29,12 +29,12 @@ pub fn Linear(comptime low_level: comptime_int, comptime high_level: comptime_in
 }
 
 /// Levels of a table, ascending; the codes of its entries are `numbers`. Halfway between two lies the upper one, or the one
-/// nearer to zero.
-pub fn Table(comptime values: []const f32, comptime numbers: []const u8, comptime to_zero: bool) type {
+/// nearer to zero. `far` is how far beyond or within the ends the greatest value is tried, 0 a fifth of the highest level.
+pub fn Table(comptime values: []const f32, comptime numbers: []const u8, comptime to_zero: bool, comptime far: f32) type {
     return struct {
         pub const low: f32 = values[0];
         pub const high: f32 = values[values.len - 1];
-        pub const reach: f32 = high / 5;
+        pub const reach: f32 = if (far > 0) far else high / 5;
 
         /// The nearest entry.
         pub inline fn level(comptime n: u32, v: @Vector(n, f32)) @Vector(n, f32) {
@@ -49,7 +49,7 @@ pub fn Table(comptime values: []const f32, comptime numbers: []const u8, comptim
         }
 
         /// Candidates of a search at each end: a level costs as many comparisons as the table has entries.
-        pub const steps = 8;
+        pub const steps = if (far > 0) 20 else 8;
 
         /// The codes of entries.
         pub inline fn codes(comptime n: u32, levels: @Vector(n, f32)) @Vector(n, u8) {

@@ -31,7 +31,7 @@ fn Super(comptime F: type) type {
     const subs = F.sub_blocks.count;
     const size = 256 / subs;
     const with_minimum = F.sub_blocks.minimum_max > 0;
-    const G = if (format.features(F).even) grid.Linear(F.sub_blocks.low, F.sub_blocks.high) else grid.Table(F.grid.values, F.grid.codes, false);
+    const G = if (format.features(F).even) grid.Linear(F.sub_blocks.low, F.sub_blocks.high) else grid.Table(F.grid.values, F.grid.codes, false, 0);
     const Lanes = Search(subs, size);
     const V = @Vector(subs, f32);
     const scale_low: f32 = F.sub_blocks.scale_min;

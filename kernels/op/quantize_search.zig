@@ -35,7 +35,7 @@ pub fn linear(comptime F: type, values: [*]align(4) const f32, importance: ?[*]c
 /// The same for levels from a table, which `F.grid` names; scales are half floats, or powers of two.
 pub fn table(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
     const Lanes = Search(lanes_most, F.block_elements);
-    const G = grid.Table(F.grid.values, F.grid.codes, F.grid.powers);
+    const G = grid.Table(F.grid.values, F.grid.codes, F.grid.powers, F.grid.reach);
     var lanes: Lanes = undefined;
     lanes.load(values, importance, count);
     if (F.grid.powers) {
@@ -43,8 +43,57 @@ pub fn table(comptime F: type, rounding: level_table.Rounding, values: [*]align(
         return lanes.put(F, G, if (rounding == .search) lanes.power(G, plain) else .{ .d = plain, .m = @splat(0) }, null, blocks[0..count]);
     }
     if (rounding == .search) return lanes.put(F, G, lanes.symmetric(G, true), null, blocks[0..count]);
+    if (@TypeOf(F.encode) != @TypeOf(null)) return plainly(F, values, blocks[0..count]);
     const start = lanes.extreme() / @as(@Vector(lanes_most, f32), @splat(G.low));
     return lanes.put(F, G, lanes.bySquares(G, start), start, blocks[0..count]);
+}
+
+/// Plain rounding as the format's scalar `encode` does it.
+fn plainly(comptime F: type, values: [*]align(4) const f32, blocks: []align(1) F.Block) u32 {
+    for (blocks, 0..) |*block, b| {
+        F.encode(values[b * F.block_elements ..][0..F.block_elements], block);
+        if (!F.finite(block)) return @intCast(b);
+    }
+    return @intCast(blocks.len);
+}
+
+/// Levels of a table under a scale of a byte for each half span, those of a block side by side.
+pub fn byHalves(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
+    const n = F.block_elements / 16;
+    const G = grid.Table(F.grid.values, F.grid.codes, true, 0);
+    for (0..count) |b| {
+        var lanes: Search(n, 16) = undefined;
+        lanes.load(values + b * F.block_elements, if (importance) |all| all + b * F.block_elements else null, n);
+        const most = @abs(lanes.extreme());
+        if (!(@reduce(.Max, most) <= F.scaleOf(0x7e) * G.high)) return @intCast(b);
+        var plain: [n]u8 = undefined;
+        for (&plain, @as([n]f32, most)) |*byte, own| byte.* = F.scaleByte(own / (G.high / 2));
+        var bytes = plain;
+        var left: @Vector(n, f32) = @splat(0);
+        // The greatest value may become the level below the highest, whose scale is half as large again: four bytes on.
+        for (0..if (rounding == .search) 9 else 1) |turn| {
+            var own = plain;
+            for (&own) |*byte| byte.* = if (turn == 0) byte.* else @min(@as(u8, byte.* -| 3) + @as(u8, @intCast(turn - 1)), 0x7e);
+            const e = lanes.errorIn(G, .{ .d = scalesOf(F, own), .m = @splat(0) });
+            for (&bytes, own, @as([n]bool, e < left)) |*byte, candidate, better| if (turn == 0 or better) {
+                byte.* = candidate;
+            };
+            left = if (turn == 0) e else @min(left, e);
+        }
+        var codes: [F.block_elements]u8 = undefined;
+        const scale: Search(n, 16).Scale = .{ .d = scalesOf(F, bytes), .m = @splat(0) };
+        for (0..16) |i| for (@as([n]u8, G.codes(n, lanes.levelIn(G, i, scale))), 0..) |code, half| {
+            codes[half * 16 + i] = code;
+        };
+        F.fillScales(&blocks[b], bytes, &codes);
+    }
+    return count;
+}
+
+fn scalesOf(comptime F: type, bytes: anytype) @Vector(bytes.len, f32) {
+    var scales: [bytes.len]f32 = undefined;
+    for (&scales, bytes) |*scale, byte| scale.* = F.scaleOf(byte);
+    return scales;
 }
 
 /// `n` blocks of `count` values side by side.
@@ -401,7 +450,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 }
                 const halves = float16.toF16(2, .{ d, @as([n]f32, found.m)[b] });
                 if (halves[0] & 0x7c00 == 0x7c00 or halves[1] & 0x7c00 == 0x7c00) return @intCast(b);
-                F.fill(block, halves[0], halves[1], codes);
+                F.fill(block, halves[0], halves[1], if (count == 32) codes else &codes);
             }
             return @intCast(blocks.len);
         }

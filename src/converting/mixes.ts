@@ -7,7 +7,7 @@
  */
 import { refuseOption } from "../options/checks.ts";
 import type { SourceTensor } from "./weight_source.ts";
-import { makeable, nameOf, type QuantizedFormat } from "./types.ts";
+import { formatOf, makeable, nameOf, type QuantizedFormat } from "./types.ts";
 
 /** A matrix's place in its model, and what of the model decides its format. */
 interface Place {
@@ -42,6 +42,19 @@ interface Mix {
   /** The product that ends a feed-forward. */
   readonly down?: Rule;
   readonly attentionOutput?: Rule;
+  /** Queries and keys of attention. */
+  readonly queryAndKey?: QuantizedFormat;
+  /** The products that begin a feed-forward. */
+  readonly up?: Rule;
+  /** The embedding, where it makes no logits. */
+  readonly embedding?: QuantizedFormat;
+  /**
+   * The matrix that makes the logits.
+   * @default {Q6_K}
+   */
+  readonly output?: QuantizedFormat;
+  /** Whether it is one of the least bits, which have rules of their own for models of many experts. */
+  readonly isLeast?: true;
   /** Whether mixtures of 8 experts get more bits for the output of attention. */
   readonly favoursOutputOf8?: true;
   /** Whether a matrix of experts has the base, and every other one 8 bits. */
@@ -71,6 +84,21 @@ const ofTable = {
   favoursOutputOf8: true,
 } as const satisfies Partial<Mix>;
 
+/** What mixes of 1 and 2 bits have in common: `better` is what matters most where queries do not share keys. */
+const least = (better: QuantizedFormat, attentionOutput: QuantizedFormat | undefined, embedding: QuantizedFormat) =>
+  ({
+    value: ({ model }) => model.groups >= 4 || model.experts >= 4 ? "q4_k" : better,
+    down: (place) => isFirst(place, 8) ? better : undefined,
+    attentionOutput: () => attentionOutput,
+    favoursOutputOf8: true,
+    isLeast: true,
+    embedding,
+    output: "q5_k",
+  }) as const satisfies Partial<Mix>;
+
+/** Neither the first nor the last eighth of the layers. */
+const isAmid = ({ index, count }: Place) => index >= Math.floor(count / 8) && index < Math.floor(7 * count / 8);
+
 const MIXES: Readonly<Record<string, Mix>> = {
   f32: { base: "f32", fileType: 0 },
   f16: { base: "f16", fileType: 1 },
@@ -82,6 +110,45 @@ const MIXES: Readonly<Record<string, Mix>> = {
   q8_0: { base: "q8_0", fileType: 7 },
   iq4_nl: { base: "iq4_nl", fileType: 25, ...ofTable },
   iq4_xs: { base: "iq4_xs", fileType: 30, ...ofTable },
+  iq1_s: { base: "iq1_s", fileType: 24, ...least("q2_k", "iq2_xxs", "q2_k") },
+  iq1_m: { base: "iq1_m", fileType: 31, ...least("q2_k", "iq2_xxs", "q2_k") },
+  iq2_xxs: { base: "iq2_xxs", fileType: 19, ...least("q2_k", undefined, "q2_k") },
+  iq2_xs: { base: "iq2_xs", fileType: 20, ...least("q2_k", undefined, "q2_k") },
+  iq2_s: { base: "iq2_xs", fileType: 28, ...least("iq3_s", "iq3_s", "iq3_s") },
+  iq2_m: { base: "iq2_s", fileType: 29, ...least("iq3_s", "iq3_s", "iq3_s") },
+  iq3_xxs: {
+    base: "iq3_xxs",
+    fileType: 23,
+    value: ({ model }) => model.groups >= 4 ? "q4_k" : model.isWeighed ? undefined : "iq3_s",
+    queryAndKey: "iq2_s",
+    down: (place) => place.model.isWeighed ? undefined : isFirst(place, 8) ? "q4_k" : "q3_k",
+    attentionOutput: always("iq3_s"),
+    favoursOutputOf8: true,
+    embedding: "iq3_s",
+    output: "q5_k",
+  },
+  iq3_xs: {
+    base: "iq3_s",
+    fileType: 22,
+    value: grouped("q4_k"),
+    queryAndKey: "iq3_xxs",
+    up: (place) => isAmid(place) ? "iq3_xxs" : undefined,
+    favoursOutputOf8: true,
+  },
+  iq3_s: { base: "iq3_s", fileType: 26, value: grouped("q4_k"), favoursOutputOf8: true },
+  iq3_m: {
+    base: "iq3_s",
+    fileType: 27,
+    value: always("q4_k"),
+    down: (place) => isFirst(place, 8) || (place.model.experts === 8 && isFavoured(place)) ? "q4_k" : undefined,
+    attentionOutput: always("q4_k"),
+    favoursOutputOf8: true,
+  },
+  tq1_0: { base: "tq1_0", fileType: 36, embedding: "q4_k" },
+  tq2_0: { base: "tq2_0", fileType: 37, embedding: "q4_k" },
+  q1_0: { base: "q1_0", fileType: 40 },
+  q2_0: { base: "q2_0", fileType: 41, embedding: "q4_k" },
+  nvfp4: { base: "nvfp4", fileType: 39 },
   mxfp4: { base: "mxfp4", fileType: 38 },
   mxfp4_moe: { base: "mxfp4", fileType: 38, isForExperts: true },
   q6_k: { base: "q6_k", fileType: 18 },
@@ -92,6 +159,12 @@ const MIXES: Readonly<Record<string, Mix>> = {
     down: always("q3_k"),
     attentionOutput: always("q3_k"),
     favoursOutputOf8: true,
+  },
+  q2_k_s: {
+    base: "q2_k",
+    fileType: 21,
+    value: grouped("q4_k"),
+    down: (place) => isFirst(place, 8) ? "q4_k" : undefined,
   },
   q3_k_s: { base: "q3_k", fileType: 11, favoursOutputOf8: true },
   q3_k_m: {
@@ -145,8 +218,10 @@ const kept = new RegExp(
 const roles = {
   value: /\.attn_(v|qkv|kv_b)\.weight$/,
   key: /\.attn_k\.weight$/,
+  query: /\.attn_q\.weight$/,
   attentionOutput: /\.attn_output\.weight$/,
   down: /\.ffn_down.*\.weight$/,
+  up: /\.ffn_(up|gate).*\.weight$/,
 } as const;
 
 /**
@@ -177,11 +252,12 @@ export function mixNames(): string[] {
 /** Every format that a mix can give, by trying its rules on models of different kinds. */
 function formatsOf(mix: Mix): Set<QuantizedFormat> {
   const found = new Set([mix.base]);
+  for (const format of [mix.queryAndKey, mix.embedding, mix.output]) if (format !== undefined) found.add(format);
   for (const isWeighed of [false, true]) {
     for (const groups of [1, 4]) {
       const model = { architecture: "llama", layers: 32, groups, experts: 0, isWeighed };
       for (const index of [0, 4, 16]) {
-        for (const rule of [mix.value, mix.down, mix.attentionOutput]) {
+        for (const rule of [mix.value, mix.down, mix.attentionOutput, mix.up]) {
           const format = rule?.({ index, count: 32, model });
           if (format !== undefined) found.add(format);
         }
@@ -201,6 +277,7 @@ export class Plan {
   readonly #isTied: boolean;
   /** The names of the matrices of a role, in the order of layers. */
   readonly #values: readonly string[];
+  readonly #downs: readonly string[];
 
   constructor(type: string, rules: readonly TensorRule[], tensors: readonly SourceTensor[], model: ModelFacts) {
     const lower = type.toLowerCase();
@@ -211,8 +288,9 @@ export class Plan {
     this.#rules = rules;
     this.#model = model;
     this.#isTied = !tensors.some(({ name }) => name === "output.weight");
-    this.#values = tensors.map(({ name }) => name).filter((name) => roles.value.test(name))
-      .sort((a, b) => layerOf(a) - layerOf(b));
+    const inOrder = (role: RegExp) =>
+      tensors.map(({ name }) => name).filter((name) => role.test(name)).sort((a, b) => layerOf(a) - layerOf(b));
+    [this.#values, this.#downs] = [inOrder(roles.value), inOrder(roles.down)];
     for (const { pattern } of rules) {
       if (!tensors.some(({ name }) => name.includes(pattern))) {
         refuseOption("tensorTypes", "a part of the name of a tensor in the file", pattern);
@@ -225,26 +303,30 @@ export class Plan {
     if (dims.length < 2 || !name.endsWith(".weight") || kept.test(name)) return undefined;
     const rule = this.#rules.findLast(({ pattern }) => name.includes(pattern));
     if (rule !== undefined) return rule.format;
-    const { base, isForExperts } = this.#mix;
+    const { base, isForExperts, embedding, output } = this.#mix;
     if (isPlain(base)) return base;
     const isEmbedding = name === "token_embd.weight" || name === "per_layer_token_embd.weight";
     const makesLogits = name === "output.weight" || (this.#isTied && isEmbedding);
     if (isForExperts) return dims.length > 2 && !makesLogits ? base : "q8_0";
-    if (makesLogits) return outputFormat(base);
+    if (makesLogits) return outputFormat(base, output, dims[0]!);
+    if (isEmbedding) return embedding ?? base;
     return this.#byRole(name) ?? base;
   }
 
   #byRole(name: string): QuantizedFormat | undefined {
-    const { base, value, down, attentionOutput, favoursOutputOf8 } = this.#mix;
+    const { base, value, queryAndKey, down, up, attentionOutput, favoursOutputOf8, isLeast } = this.#mix;
     const model = this.#model;
     if (roles.value.test(name)) {
-      if (model.experts === 8) return "q8_0"; // small beside the experts
+      if (model.experts === 8 && !isLeast) return "q8_0"; // small beside the experts
       const format = value?.({ index: this.#values.indexOf(name), count: this.#values.length, model }) ?? base;
-      return isOf70B(model) && (format === "q3_k" || format === "q4_k") ? "q5_k" : format;
+      return !isLeast && isOf70B(model) && (format === "q3_k" || format === "q4_k") ? "q5_k" : format;
     }
-    if (roles.key.test(name)) return model.experts === 8 ? "q8_0" : undefined;
+    if (roles.key.test(name) && model.experts === 8) return isLeast ? "q4_k" : "q8_0";
+    if (roles.key.test(name) || roles.query.test(name)) return queryAndKey;
     const place = { index: layerOf(name), count: model.layers, model };
-    if (roles.down.test(name)) return down?.(place);
+    // The mixes of the least bits count matrices where the others count layers: with shared experts there are two in each.
+    if (roles.down.test(name)) return down?.(isLeast ? { ...place, index: this.#downs.indexOf(name) } : place);
+    if (roles.up.test(name)) return up?.(place);
     if (!roles.attentionOutput.test(name)) return undefined;
     if (model.experts === 8) return favoursOutputOf8 ? "q5_k" : undefined;
     return attentionOutput?.(place);
@@ -265,8 +347,8 @@ function isPlain(format: QuantizedFormat): boolean {
   return format === "f32" || format === "f16" || format === "bf16";
 }
 
-/** The matrix that makes the logits: Q6_K, unless most have more bits than that; Q8_0 where Q6_K cannot be made. */
-function outputFormat(base: QuantizedFormat): QuantizedFormat {
-  if (base === "q8_0") return base;
-  return makeable().some((format) => nameOf(format) === "q6_k") ? "q6_k" : "q8_0";
+/** The matrix that makes the logits: Q6_K, unless most have more bits than that; Q8_0 where rows do not fit most's blocks. */
+function outputFormat(base: QuantizedFormat, output: QuantizedFormat = "q6_k", columns: number): QuantizedFormat {
+  if (base === "q8_0" || columns % formatOf(base, "type").blockElements !== 0) return "q8_0";
+  return makeable().some((format) => nameOf(format) === output) ? output : "q8_0";
 }

@@ -45,6 +45,9 @@ const noFloats = new Float32Array(0);
 /** Values as they are, as a format. */
 const asFloats = { id: FLOAT_SOURCES.f32, blockElements: 1, blockBytes: 4 };
 const noWords = new Uint32Array(0);
+/** Formats whose weights are points of a lattice, and how much longer a value takes there than in others. */
+const lattices = /^IQ[123]_/;
+const latticeWork = 64;
 
 /**
  * Makes quantized tensors of floats, and works with them. Large tensors are done by several threads in slices of a few
@@ -89,7 +92,8 @@ export class Quantizer {
     const count = values.length / format.blockElements;
     // With importances a slice begins with a row; else anywhere.
     const step = importance === undefined ? 1 : columns / format.blockElements;
-    await inSlices(count, format.blockElements, step, signal, (begin, end) => {
+    const work = format.blockElements * (lattices.test(format.name) ? latticeWork : 1);
+    await inSlices(count, work, step, signal, (begin, end) => {
       const [from, to] = [begin * format.blockElements, end * format.blockElements];
       const written = native().quantize({
         format: format.id,

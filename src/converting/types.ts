@@ -36,7 +36,19 @@ export type QuantizedFormat =
   | "q6_k"
   | "iq4_nl"
   | "iq4_xs"
-  | "mxfp4";
+  | "iq1_s"
+  | "iq1_m"
+  | "iq2_xxs"
+  | "iq2_xs"
+  | "iq2_s"
+  | "iq3_xxs"
+  | "iq3_s"
+  | "tq1_0"
+  | "tq2_0"
+  | "q1_0"
+  | "q2_0"
+  | "mxfp4"
+  | "nvfp4";
 
 /** The formats that floats can be turned into, in the order of error messages. */
 const QUANTIZED_FORMATS: readonly QuantizedFormat[] = [
@@ -55,10 +67,22 @@ const QUANTIZED_FORMATS: readonly QuantizedFormat[] = [
   "q6_k",
   "iq4_nl",
   "iq4_xs",
+  "iq1_s",
+  "iq1_m",
+  "iq2_xxs",
+  "iq2_xs",
+  "iq2_s",
+  "iq3_xxs",
+  "iq3_s",
+  "tq1_0",
+  "tq2_0",
+  "q1_0",
+  "q2_0",
   "mxfp4",
+  "nvfp4",
 ];
 
-/** What a format of blocks of 256 falls back to where a row is a multiple of 32 only, as in llama.cpp. */
+/** What a format of long blocks falls back to where a row is a multiple of 32 only, as in llama.cpp. */
 export const FALLBACK: Readonly<Partial<Record<QuantizedFormat, QuantizedFormat>>> = {
   q2_k: "iq4_nl",
   q3_k: "iq4_nl",
@@ -66,6 +90,16 @@ export const FALLBACK: Readonly<Partial<Record<QuantizedFormat, QuantizedFormat>
   q5_k: "q5_1",
   q6_k: "q8_0",
   iq4_xs: "iq4_nl",
+  iq1_s: "iq4_nl",
+  iq1_m: "iq4_nl",
+  iq2_xxs: "iq4_nl",
+  iq2_xs: "iq4_nl",
+  iq2_s: "iq4_nl",
+  iq3_xxs: "iq4_nl",
+  iq3_s: "iq4_nl",
+  tq1_0: "iq4_nl",
+  tq2_0: "iq4_nl",
+  q2_0: "iq4_nl",
 };
 
 /** The format of this name, in either case; throws where there is none that floats can be turned into here. */
