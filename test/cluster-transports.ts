@@ -1,9 +1,10 @@
 /**
- * Transports for tests of a cluster: one over another whose frames take their time.
+ * Transports for tests of a cluster, over others: one whose frames take their time, and one that ends what begins a job.
  *
  * @module
  */
-import type { Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
+import { askSubject } from "../src/cluster/subjects.ts";
+import type { Question, Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
 
 /** A transport that sends one part of an answer every `frameMs` milliseconds. */
 export class SlowTransport implements Transport {
@@ -79,5 +80,26 @@ export class SlowTransport implements Transport {
   async close(): Promise<void> {
     await this.#sent;
     await this.#inner.close();
+  }
+}
+
+/** A transport of a gateway: what begins a job is ended before it is answered. */
+export class DeadlyTransport extends SlowTransport {
+  readonly #end: () => Promise<void>;
+
+  constructor(inner: Transport, end: () => Promise<void>) {
+    super(inner, 0);
+    this.#end = end;
+  }
+
+  override subscribe(subject: string, heard: (text: string, answer: (text: string) => void) => void): () => void {
+    if (!subject.startsWith(askSubject(""))) return super.subscribe(subject, heard);
+    let dying = Promise.resolve();
+    return super.subscribe(subject, (text, answer) => {
+      dying = dying.then(async () => {
+        if ((JSON.parse(text) as Question).first) await this.#end();
+        heard(text, answer);
+      });
+    });
   }
 }

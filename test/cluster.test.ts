@@ -149,6 +149,8 @@ describe("workers and gateways", { skip: noNats }, () => {
     ) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+    const { promise: dead, resolve: buried } = Promise.withResolvers<string>();
+    transport.subscribe(`lg.dead.${fingerprint}.*`, (text) => buried((JSON.parse(text) as Envelope).fingerprint));
     const failing = ask(server, "/v1/completions", { model: "alone", prompt: "x", max_tokens: 3 });
     const kinds: string[] = [];
     while (kinds.at(-1) !== "done") {
@@ -164,7 +166,9 @@ describe("workers and gateways", { skip: noNats }, () => {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    // Handed over three times and begun each time: the fourth is told that it is done with.
     assertEquals(kinds, ["open", "open", "open", "done"]);
+    assertEquals(await dead, fingerprint);
     const response = await failing;
     const { text, isBroken } = await readToEnd(response);
     // Where a runtime does not tell that a client leaves, the head of a late answer goes ahead: its failure breaks the body.

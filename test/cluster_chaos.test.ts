@@ -14,6 +14,9 @@ import { native } from "../ffi/native.ts";
 import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
 import { createServer, type Server } from "../exports/server.ts";
+import { NatsTransport } from "../src/cluster/nats.ts";
+import { gatewayOver } from "../src/cluster/open.ts";
+import { DeadlyTransport } from "./cluster-transports.ts";
 import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
 import { runBatchFiles } from "../src/server/batches/file_lines.ts";
 import { mix } from "./cluster-simulation.ts";
@@ -173,6 +176,26 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
       await nats.start();
     });
     await underStreams(() => Promise.resolve());
+  });
+
+  it("gives a job up that ends three workers, and keeps it", { skip: !isNight && "runs at night" }, async () => {
+    let deaths = 0;
+    // All are killed when one has begun, before it hears what to begin with.
+    const die = async () => {
+      deaths++;
+      await Promise.all(workers.map((worker) => worker.end("SIGKILL")));
+      workers.splice(0, 3, ...await Promise.all([0, 1, 2].map(startWorker)));
+    };
+    const inner = await NatsTransport.open({ url: nats.url, ackWaitMs, name: "test" });
+    const { promise: buried, resolve: bury } = Promise.withResolvers<string>();
+    inner.subscribe("lg.dead.>", bury);
+    await using server = await gatewayOver(new DeadlyTransport(inner, die), {});
+    const body = { model: "stories", prompt: "once", max_tokens: 3 };
+    const response = await server.fetch(posted("http://localhost/v1/completions", body));
+    assert((await response.json()).error.message.includes("3 workers have begun the job"));
+    assert((await buried).includes('"gateway"'));
+    // A worker that asks again before it dies counts once.
+    assert(deaths >= 4, `${deaths} deaths`);
   });
 
   it("holds under one fault after the other", async () => {

@@ -17,6 +17,8 @@ const jobsMost = 10_000;
 const errors = { full: 10077, noStream: 10059 } as const;
 /** Its numbers for a server without room: memory and files, of the server and of the account. */
 const noRoomErrors = [10023, 10028, 10047, 10002];
+/** How long JetStream may take until it says that it is there. */
+const openMs = 15_000;
 /** Nanoseconds of a millisecond. */
 const nanos = 1_000_000;
 
@@ -167,11 +169,22 @@ function consumerOf({ priority, shard }: Place): string {
 }
 
 /** JetStream, which a server may have been started without. */
-export async function managerOf({ jetstream }: Libraries, connection: NatsConnection): Promise<JetStreamManager> {
+export async function managerOf(
+  { core, jetstream }: Libraries,
+  connection: NatsConnection,
+): Promise<JetStreamManager> {
   try {
-    return await jetstream.jetstreamManager(connection, { timeout: 5000 });
+    return await jetstream.jetstreamManager(connection, { timeout: openMs });
   } catch (cause) {
     const where = connection.getServer();
+    if (cause instanceof core.TimeoutError) {
+      throw new LightGPTError("io", `NATS at ${where} does not answer: ${openMs / 1000} seconds have passed.`, {
+        what: "NATS does not answer",
+        where,
+        expected: "a server that is not overloaded",
+        got: cause.message,
+      }, { cause });
+    }
     throw new LightGPTError("io", `NATS at ${where} has no JetStream: start it as nats-server -js -sd FOLDER.`, {
       what: "NATS without JetStream",
       where,
