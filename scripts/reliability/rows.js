@@ -389,7 +389,7 @@ export const rows = [
     row: 40,
     what: "machines of a cluster that die, pause, are cut off or end; messages late, lost and doubled",
     expected: "every reader gets the bits of the unbroken run, nothing twice, nothing lost",
-    gate: "2 000 schedules; 18 streams under each of 4 faults",
+    gate: "2 000 schedules; 18 streams under each of 4 faults, and seconds of all kinds of faults; a gateway killed",
     night: "200 000 schedules; 100 streams, and ten minutes of faults",
     shown: [
       test("cluster_simulation", "the same bits"),
@@ -399,8 +399,10 @@ export const rows = [
         "a paused worker wakes",
         "told to end",
         "NATS is killed",
-        "ten minutes",
+        "one fault after the other",
       ),
+      test("cluster_answers", "theirs is killed"),
+      test("cluster_faults", "a minute without NATS", "refused takes it again"),
     ],
   },
 ];
