@@ -69,3 +69,20 @@ export function dataEvent(value: unknown): string {
 export function namedEvent(name: string, value: unknown): string {
   return `event: ${name}\n${dataEvent(value)}`;
 }
+
+/** Writes the chunks of one streamed answer: what is the same in all of them is made into JSON once. */
+export class Chunks {
+  readonly #head: string;
+  readonly #tail: string;
+
+  /** `head`: the fields before the choices; `usage`: whether each chunk says that its usage comes later. */
+  constructor(head: Readonly<Record<string, JsonValue>>, usage: boolean) {
+    this.#head = `data: ${JSON.stringify(head).slice(0, -1)},"choices":[`;
+    this.#tail = usage ? '],"usage":null}\n\n' : "]}\n\n";
+  }
+
+  /** A chunk of one choice. */
+  of(choice: Readonly<Record<string, JsonValue>>): string {
+    return this.#head + JSON.stringify(choice) + this.#tail;
+  }
+}

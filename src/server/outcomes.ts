@@ -44,7 +44,7 @@ export function generating({ name, backend }: Served): Backend {
 
 /** All answers of a run, once they have ended. */
 export async function completed(run: Run): Promise<readonly Completion[]> {
-  while (await run.next() !== undefined) { /* what the pieces say, the completions say */ }
+  while (!run.isFinished) await run.take(); // what the pieces say, the completions say
   return run.completions;
 }
 
@@ -65,7 +65,8 @@ export async function finished<T>(work: () => Promise<T>, request: Request, cont
 }
 
 /** What a request came to in numbers. */
-export function countsOf(completions: readonly Completion[]): ReturnType<Underway["counts"]> {
+export function countsOf(all: readonly Completion[]): ReturnType<Underway["counts"]> {
+  const completions = Object.values(all); // where a client leaves, some answers have ended, and not the ones before them
   if (completions.length === 0) return {};
   const sum = (value: (one: Completion) => number) => completions.reduce((total, one) => total + value(one), 0);
   return {

@@ -10,7 +10,7 @@ import type { JsonValue } from "../text/chat/inputs.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import { countsOf, describe } from "./outcomes.ts";
 import type { Run } from "./run.ts";
-import { tellRun, withHeartbeats } from "./stream.ts";
+import { heartbeats, tellRun, withHeartbeats } from "./stream.ts";
 import type { Background, Outcome, Recording, Writer } from "./types.ts";
 
 /** What a recording is made with. */
@@ -67,7 +67,7 @@ class RunRecording implements Recording {
   }
 
   frames(after: number): AsyncGenerator<string, void, void> {
-    return withHeartbeats(this.#eventsBehind(after), this.#parts.heartbeatMs, "openai");
+    return withHeartbeats(this.#eventsBehind(after), this.#parts.heartbeatMs, heartbeats.openai);
   }
 
   async *#eventsBehind(after: number): AsyncGenerator<string, void, void> {

@@ -21,8 +21,8 @@ export interface BodyParts {
   readonly ended: (how: { readonly error?: unknown; readonly left?: boolean }) => void;
 }
 
-/** The signs of life, each of which every client of its dialect skips; NDJSON has none. */
-const heartbeats: Readonly<Record<Dialect, string>> = {
+/** Signs of life, each of which every client of its dialect skips; NDJSON has none. */
+export const heartbeats: Readonly<Record<Dialect, string>> = {
   openai: ": alive\n\n",
   anthropic: 'event: ping\ndata: {"type": "ping"}\n\n',
   ollama: "",
@@ -86,24 +86,43 @@ function brokenOff(message: string): Error {
   return error;
 }
 
-/** A run as its writer tells it. */
-export async function* tellRun(run: Run, writer: Writer): AsyncGenerator<string, void, void> {
+/**
+ * Milliseconds between two writes of a stream, as between two pictures of a screen: what comes sooner goes together, each
+ * token as an event of its own. A write costs the server and its client about as much as a token of a small model.
+ */
+const togetherMs = 16;
+
+/** A run as its writer tells it; where it is silent for a while, `alive` comes again and again. */
+export async function* tellRun(
+  run: Run,
+  writer: Writer,
+  { ms, alive }: { readonly ms: number; readonly alive: string } = { ms: Infinity, alive: "" },
+): AsyncGenerator<string, void, void> {
   yield writer.begin();
-  for (let event = await run.next(); event !== undefined; event = await run.next()) {
-    yield "piece" in event ? writer.piece(event.index, event.piece) : await writer.end(event.index, event.completion);
+  for (let toldMs = -Infinity; !run.isFinished;) {
+    await run.fill(toldMs + togetherMs - performance.now());
+    const events = await run.take(ms);
+    let told = "";
+    for (const event of events) {
+      told += "piece" in event
+        ? writer.piece(event.index, event.piece)
+        : await writer.end(event.index, event.completion);
+    }
+    toldMs = performance.now();
+    if (run.isFinished) yield told + writer.finish(run.completions);
+    else yield events.length === 0 ? alive : told;
   }
-  yield writer.finish(run.completions);
 }
 
-/** The same texts, with signs of life where there is silence. */
+/** Some texts, with signs of life where there is silence. */
 export async function* withHeartbeats(
   texts: AsyncGenerator<string, void, void>,
   heartbeatMs: number,
-  dialect: Dialect,
+  alive: string,
 ): AsyncGenerator<string, void, void> {
   for (;;) {
     const next = texts.next();
-    while (await isSilent(next, heartbeatMs)) yield heartbeats[dialect];
+    while (await isSilent(next, heartbeatMs)) yield alive;
     const { done, value } = await next;
     if (done) return;
     yield value;

@@ -10,7 +10,7 @@ import type { JsonValue } from "../text/chat/inputs.ts";
 import { type Failure, failureBody, failureFrame, failureOf } from "./failure.ts";
 import { describe, finished, told, type Underway, underway } from "./outcomes.ts";
 import type { Run } from "./run.ts";
-import { isSilent, streamBody, streamResponse, tellRun, withHeartbeats } from "./stream.ts";
+import { heartbeats, isSilent, streamBody, streamResponse, tellRun } from "./stream.ts";
 import { dialectOf, type Outcome, type TextsRead, type Writer } from "./types.ts";
 
 /** Until a whole answer sends its head ahead, where it must: what fails sooner has a status of its own. */
@@ -43,7 +43,7 @@ export async function wholeAnswer(whole: Promise<JsonValue>, underway: Underway,
 /** The answer of a run as it comes, with a sign of life every `heartbeatMs`. */
 export function streamedAnswer(writer: Writer, run: Run, heartbeatMs: number, work: Work): Response {
   const dialect = dialectOf(new URL(work.request.url).pathname);
-  const frames = withHeartbeats(tellRun(run, writer), heartbeatMs, dialect);
+  const frames = tellRun(run, writer, { ms: heartbeatMs, alive: heartbeats[dialect] });
   return streamResponse(bodyOf(frames, (failure) => failureFrame(failure, dialect), underway(run), work), dialect);
 }
 

@@ -25,7 +25,7 @@ import {
   tokensMost,
   topLogprobs,
 } from "../names.ts";
-import { chatLogprobs, dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
+import { chatLogprobs, Chunks, dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
 import { responseFormat } from "../response_format.ts";
 import type { Call, Plan, Served, Writer } from "../types.ts";
 
@@ -117,6 +117,7 @@ class ChatTold implements Writer {
   readonly #tellers: readonly Teller[];
   readonly #id = newId("chatcmpl-");
   readonly #created = nowSeconds();
+  readonly #chunks: Chunks;
 
   constructor(
     served: Served,
@@ -133,6 +134,7 @@ class ChatTold implements Writer {
     this.#usage = usage;
     const { tokenizer } = served.model;
     this.#tellers = Array.from({ length: n }, () => new Teller(tokenizer, marks));
+    this.#chunks = new Chunks(this.#head("chat.completion.chunk"), usage);
   }
 
   whole(completions: readonly Completion[]): JsonValue {
@@ -199,9 +201,7 @@ class ChatTold implements Writer {
   }
 
   #chunk(index: number, delta: JsonValue, logprobs: JsonValue, finish_reason: string | null): string {
-    const choices = [{ index, delta, logprobs, finish_reason }];
-    const usage = this.#usage ? { usage: null } : {};
-    return dataEvent({ ...this.#head("chat.completion.chunk"), choices, ...usage });
+    return this.#chunks.of({ index, delta, logprobs, finish_reason });
   }
 
   #head(object: string): Record<string, JsonValue> {

@@ -23,7 +23,7 @@ import {
   tokensMost,
   topLogprobs,
 } from "../names.ts";
-import { dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
+import { Chunks, dataEvent, fingerprint, finishReason, newId, nowSeconds, usageOf } from "../openai.ts";
 import { responseFormat } from "../response_format.ts";
 import type { Call, Plan, Served, Writer } from "../types.ts";
 
@@ -141,6 +141,7 @@ class CompletionsTold implements Writer {
   readonly #usage: boolean;
   readonly #id = newId("cmpl-");
   readonly #created = nowSeconds();
+  readonly #chunks: Chunks;
   readonly #logprobs = new Map<number, Logprobs>();
 
   constructor(served: Served, n: number, echoes: readonly string[], usage: boolean) {
@@ -148,6 +149,7 @@ class CompletionsTold implements Writer {
     this.#n = n;
     this.#echoes = echoes;
     this.#usage = usage;
+    this.#chunks = new Chunks(this.#head(), usage);
   }
 
   whole(completions: readonly Completion[]): JsonValue {
@@ -192,8 +194,7 @@ class CompletionsTold implements Writer {
   }
 
   #chunk(index: number, text: string, logprobs: JsonValue = null, finish_reason: string | null = null): string {
-    const usage = this.#usage ? { usage: null } : {};
-    return dataEvent({ ...this.#head(), choices: [{ text, index, logprobs, finish_reason }], ...usage });
+    return this.#chunks.of({ text, index, logprobs, finish_reason });
   }
 
   #head(): Record<string, JsonValue> {
