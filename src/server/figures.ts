@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { partsOf } from "../batching/batcher.ts";
 import { expositionText, type Family, histogramSamples } from "../measuring/metrics/exposition.ts";
 import { familiesOf, inSeconds, prefix } from "../measuring/metrics/prometheus.ts";
 import { chooseMetrics } from "../measuring/metrics/table.ts";
@@ -43,6 +44,7 @@ class Ends {
   readonly seconds = new Counted(secondBounds);
   readonly promptTokens = new Counted(tokenBounds);
   readonly tokens = new Counted(tokenBounds);
+  readonly longest = new Counted(tokenBounds);
   readonly reasons = new Map<string, number>();
 }
 
@@ -52,7 +54,7 @@ export class Figures {
   readonly #ends = new Map<string, Ends>();
 
   /** Counts a request that has ended. */
-  add({ status, model, promptTokens = 0, tokens = 0, reasons = [] }: Outcome, ms: number): void {
+  add({ status, model, promptTokens = 0, tokens = 0, longest = 0, reasons = [] }: Outcome, ms: number): void {
     this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
     if (model === undefined || (reasons.length === 0 && status === 200)) return;
     const ends = this.#endsOf(model);
@@ -63,6 +65,7 @@ export class Figures {
     ends.seconds.add(ms / 1000);
     ends.promptTokens.add(promptTokens);
     ends.tokens.add(tokens);
+    ends.longest.add(longest);
   }
 
   /** All figures as Prometheus reads them. */
@@ -93,7 +96,9 @@ export class Figures {
   #familiesOf(name: string, lm: LightGPT): Family[] {
     const report = lm.metrics.report();
     const labels = { model_name: name };
-    const { seconds, promptTokens, tokens, reasons } = this.#endsOf(name);
+    const { seconds, promptTokens, tokens, longest, reasons } = this.#endsOf(name);
+    const { pageSize } = partsOf(lm.batcher).scheduler.store.pool;
+    const pages = { block_size: `${pageSize}`, num_gpu_blocks: `${report.kv.pages}` };
     const one = (kind: "counter" | "gauge", suffix: string, help: string, value: number): Family => (
       { name: `vllm:${suffix}`, help, kind, samples: [{ labels, value }] }
     );
@@ -112,12 +117,20 @@ export class Figures {
       one("counter", "num_preemptions_total", "Requests that gave up their pages.", report.preemptions),
       many("time_to_first_token_seconds", "From a request to its first token.", inSeconds(report.firstTokenMs)),
       many("inter_token_latency_seconds", "From a token to the next.", inSeconds(report.betweenTokensMs)),
+      many("time_per_output_token_seconds", "The same by its older name.", inSeconds(report.betweenTokensMs)),
       many("request_queue_time_seconds", "Until a request had its place in the batch.", inSeconds(report.queueMs)),
       many("request_prefill_time_seconds", "From its place to its first token.", inSeconds(report.prefillMs)),
       many("request_decode_time_seconds", "From its first token to its last.", inSeconds(report.decodeMs)),
       many("e2e_request_latency_seconds", "From a request to its end.", seconds),
       many("request_prompt_tokens", "Tokens of the prompts of a request.", promptTokens),
       many("request_generation_tokens", "Tokens generated for a request.", tokens),
+      many("request_max_num_generation_tokens", "Tokens of the longest answer of a request.", longest),
+      {
+        name: "vllm:cache_config_info",
+        help: "Positions of a KV page, and the pages.",
+        kind: "gauge",
+        samples: [{ labels: { ...pages, ...labels }, value: 1 }],
+      },
       {
         name: "vllm:request_success_total",
         help: "Answers by why they ended; abort where the client left.",

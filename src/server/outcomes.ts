@@ -25,7 +25,7 @@ export function told(
 /** Work that an answer tells: what ends it, and what it came to so far. */
 export interface Underway {
   readonly end: () => void;
-  readonly counts: () => Pick<Outcome, "promptTokens" | "tokens" | "reasons">;
+  readonly counts: () => Pick<Outcome, "promptTokens" | "tokens" | "longest" | "reasons">;
 }
 
 /** A run as the work of an answer. */
@@ -72,6 +72,7 @@ export function countsOf(all: readonly Completion[]): ReturnType<Underway["count
   return {
     promptTokens: sum((one) => one.promptTokens),
     tokens: sum((one) => one.generatedTokens),
+    longest: Math.max(...completions.map((one) => one.generatedTokens)),
     reasons: completions.map(finishReason),
   };
 }

@@ -171,7 +171,7 @@ export class ModelServer implements Server {
     const ended = (outcome: Outcome) => {
       const ms = performance.now() - begin;
       this.#figures.add(outcome, ms);
-      const { reasons: _, ...told } = outcome;
+      const { reasons: _, longest: __, ...told } = outcome;
       this.#log?.({ time, id, method, path: pathname, ms, ...told });
     };
     const response = await this.#routes.fetch(request, { ended });

@@ -270,6 +270,8 @@ export interface Outcome {
   readonly tenant?: string | undefined;
   readonly promptTokens?: number;
   readonly tokens?: number;
+  /** Tokens of its longest answer. */
+  readonly longest?: number;
   /** Why each answer ended. */
   readonly reasons?: readonly string[];
   /** Why it has no proper end. */
