@@ -135,11 +135,10 @@ export class Scheduler implements SequenceOwner {
     const { queueMax } = this.#options;
     // Paused sequences can pile up as well as those that were never begun.
     const open = this.queued + this.paused;
-    const full = open < queueMax ? undefined : new QueueFullError(open, queueMax, this.meter.placementMs);
-    const error = this.refusal?.() ?? full;
-    if (error === undefined) return;
+    const error = this.refusal?.();
+    if (error === undefined && open < queueMax) return;
     this.meter.refused++;
-    throw error;
+    throw error ?? new QueueFullError(open, queueMax, this.meter.retryMs(this.#clock.now()));
   }
 
   /** Adds a sequence; it runs when it is asked. */

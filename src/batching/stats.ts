@@ -47,6 +47,12 @@ export class Window {
     return values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 
+  /** Of the spans between events: how long the one is that a random moment falls into; NaN while there are none. */
+  get spanAround(): number {
+    const values = this.#present();
+    return values.reduce((sum, value) => sum + value * value, 0) / values.reduce((sum, value) => sum + value, 0);
+  }
+
   /** Of times: how many a second, over the span that they cover. */
   get rate(): number {
     const times = this.#present();
@@ -149,6 +155,9 @@ export interface RequestTimes {
   tokenMs: number;
 }
 
+/** Milliseconds: the longest time after which a refused request is asked to come again. */
+const retryMsMost = 60_000;
+
 /** What is counted while steps run. */
 export class Meter {
   readonly firstToken = new Window();
@@ -159,6 +168,8 @@ export class Meter {
   /** Times of the last tokens. */
   readonly #tokenTimes = new Window(256);
   #lastPlacement: number | undefined;
+  /** When the request that was refused last is to come again. */
+  #toldMs = -Infinity;
   tokens = 0;
   promptTokens = 0;
   steps = 0;
@@ -177,10 +188,16 @@ export class Meter {
   /** Times of the last ends of requests. */
   readonly #requestTimes = new Window(256);
 
-  /** Whole milliseconds until a place is free, as it was of late; a second where that is not known. */
-  get placementMs(): number {
-    const { mean } = this.placements;
-    return Math.ceil(Number.isNaN(mean) ? 1000 : Math.max(1, mean));
+  /**
+   * In how many whole milliseconds a request that finds no place should come again: at the next ones that become free, which may
+   * be several at once, behind those that were told so before; in a second, and a tenth more for each, where none is known.
+   */
+  retryMs(nowMs: number): number {
+    const { mean, spanAround } = this.placements;
+    const [first, more] = Number.isNaN(spanAround) ? [1000, 100] : [spanAround, mean];
+    const at = Math.max(nowMs + Math.max(1, first), this.#toldMs + more);
+    this.#toldMs = Math.min(at, nowMs + retryMsMost);
+    return Math.ceil(this.#toldMs - nowMs);
   }
 
   /** A sequence got a place, its first or one after a preemption. */
@@ -189,7 +206,9 @@ export class Meter {
       times.placedMs = nowMs;
       this.queueHistogram.add(nowMs - times.bornMs);
     }
-    if (this.#lastPlacement !== undefined) this.placements.add(nowMs - this.#lastPlacement);
+    // One that did not wait says nothing of how long a place takes to become free.
+    const last = this.#lastPlacement;
+    if (last !== undefined && times.bornMs <= last) this.placements.add(nowMs - last);
     this.#lastPlacement = nowMs;
   }
 
