@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { it } from "node:test";
@@ -52,12 +52,15 @@ it("serves on loopback with keys and a template, writes a line for each request,
   writeFileSync(keys, "# the keys\nalongsecret the first tenant\n");
   writeFileSync(jinja, template);
   const words = ["--keys", keys, "--chat-template", jinja, "--name", "stories", "--threads", "1"];
+  const begin = performance.now();
   const { child, url, said, ended } = await serve(words, { LIGHTGPT_KEYS: "anothersecret" });
   const ask = (path: string, key: string, body?: unknown) =>
     fetch(`${url}${path}`, {
       headers: { ...headers, authorization: `Bearer ${key}` },
       ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
     });
+  assertEquals((await ask("/ready", "anothersecret")).status, 200);
+  assertLess(performance.now() - begin, 5000); // half a second on a machine that does nothing else
   assertMatch(url, /^http:\/\/127\.0\.0\.1:\d+$/);
   assertEquals((await fetch(`${url}/health`)).status, 200);
   assertEquals((await ask("/v1/models", "alongsecre")).status, 401);
@@ -68,9 +71,18 @@ it("serves on loopback with keys and a template, writes a line for each request,
   // A page that goes by another name.
   const foreign = { ...headers, host: "evil.example", authorization: "Bearer alongsecret" };
   if (!("Deno" in globalThis)) assertEquals((await fetch(`${url}/v1/models`, { headers: foreign })).status, 403);
-  const open = await ask("/v1/completions", "alongsecret", { prompt: "Once", max_tokens: 300, stream: true, seed: 3 });
+  const body = { prompt: "Once", max_tokens: 60, stream: true };
+  const open = await Promise.all(Array.from({ length: 50 }, (_, seed) => {
+    return ask("/v1/completions", "alongsecret", { ...body, seed });
+  }));
+  // What is not read yet keeps the server: so it is asked while it ends.
+  const [last, ...others] = open;
   process.kill(child.pid as number, "SIGTERM");
-  assert((await open.text()).endsWith("data: [DONE]\n\n"));
+  while (!said.stderr.includes("waiting for")) await new Promise((done) => setTimeout(done, 5));
+  const refused = await ask("/v1/completions", "alongsecret", body);
+  assertEquals([refused.status, (await refused.json()).error.code], [503, "not_ready"]);
+  assertEquals((await ask("/ready", "alongsecret")).status, 503);
+  for (const stream of [...others, last]) assert((await stream.text()).endsWith("data: [DONE]\n\n"));
   assertEquals(await ended, 0, said.stderr);
   const lines = said.stdout.trim().split("\n").map((line) => JSON.parse(line));
   assertEquals(lines.find(({ path, status }) => path === "/v1/models" && status === 401)?.tenant, undefined);

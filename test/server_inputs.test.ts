@@ -200,6 +200,10 @@ it("bodies that are changed at random are answered or refused, and never fail th
     "mirostat",
     "stream",
   ];
+  const headerNames = ["content-type", "content-length", "authorization", "x-api-key", "x-request-id", "accept"];
+  headerNames.push("origin", "host", "connection", "anthropic-version", "x-stainless-retry-count", "cookie", "range");
+  const headerValues = ["", "x", "0", "-1", "1e9", "null", "application/json; charset=utf-16", "APPLICATION/JSON ; x"];
+  headerValues.push("Bearer ", "Bearer \u00ff\u0080", "http://localhost", "[::1]:x", "../../etc", "a".repeat(20_000));
   const statuses = new Map<number, number>();
   const rounds = often(4000, 100_000);
   for (let round = 0; round < rounds; round++) {
@@ -211,8 +215,13 @@ it("bodies that are changed at random are answered or refused, and never fail th
       for (let change = 0; change <= random(3); change++) bytes[random(bytes.length)] = random(256);
       sent = random(3) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes;
     }
-    const response = await small.post(path, sent);
-    assertLess(response.status, 500, `${path} ${new TextDecoder().decode(new TextEncoder().encode(String(sent)))}`);
+    const headers = random(4) === 0 ? { [pick(headerNames)]: pick(headerValues) } : {};
+    const response = await small.post(path, sent, headers);
+    assertLess(
+      response.status,
+      500,
+      `${JSON.stringify(headers)} ${path} ${new TextDecoder().decode(new TextEncoder().encode(String(sent)))}`,
+    );
     await response.text();
     statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
   }

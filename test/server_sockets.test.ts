@@ -7,7 +7,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { existsSync, readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { LightGPT } from "../mod.ts";
+import { LightGPT, OutOfMemoryError } from "../mod.ts";
 import { type AccessLogEntry, createServer, listen, type Listening, type Server } from "../exports/server.ts";
 import { note, often } from "./counts.ts";
 import type { BatchRequest } from "../src/batching/request_options.ts";
@@ -154,10 +154,13 @@ describe("a server on a socket", () => {
       },
       (logits: Float32Array) => void (logits[7] = NaN),
       (logits: Float32Array) => void logits.fill(-Infinity),
+      (_: Float32Array): void => {
+        throw new OutOfMemoryError("no room for another page", { what: "memory", where: "memory" });
+      },
     ];
     try {
-      for (let place = 0; place < 24; place++) {
-        const fault = faults[place % 3];
+      for (let place = 0; place < 40; place++) {
+        const fault = faults[place % faults.length];
         lm.batcher.submit = (request: BatchRequest) =>
           submit({
             ...request,

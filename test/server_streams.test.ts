@@ -166,6 +166,25 @@ describe("a server's streams", () => {
     assertLess(sorted[499], 4 * sorted[250]);
   });
 
+  it("whose model is disposed of fail, each after what it had told", async () => {
+    await using other = await serveStories({}, { cache: false });
+    const responses = await Promise.all([1, 2, 3].map((seed) => other.post("/v1/completions", body(seed, 400))));
+    const readers = responses.map((response) => (response.body as ReadableStream<Uint8Array>).getReader());
+    await Promise.all(readers.map((reader) => reader.read()));
+    await other.lm.dispose();
+    for (const reader of readers) {
+      const texts: string[] = [];
+      await assertRejects(async () => {
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+          texts.push(new TextDecoder().decode(part.value));
+        }
+      });
+      const last = texts.join("").trimEnd().split("\n\n").at(-1) ?? "";
+      assertEquals(JSON.parse(last.slice(6)).error.code, "shutting_down");
+    }
+    assertEquals(other.server.open, 0);
+  });
+
   it("that are not read hold up no other, and go on from where they were", async () => {
     const stalled = await Promise.all(
       Array.from({ length: 4 }, (_, seed) => small.post("/v1/completions", body(seed, 100))),
