@@ -14,6 +14,7 @@ import { randomFrom } from "./simulation.ts";
 import { posted, serveStories } from "./small-server.ts";
 
 const keys = ["alpha", "beta", "gamma"].map((tenant) => ({ key: `the key of ${tenant}`, tenant }));
+const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 const by = (index: number) => ({ authorization: `Bearer ${keys[index].key}` });
 
 it("every route wants a key but those that tell nothing of the server", async () => {
@@ -83,37 +84,68 @@ it("no tenant finds, hits, goes on from, ends or forgets what is another's", asy
   assertLess(500, tries + often(400, 0));
 });
 
-it("models that do not fit together take turns: none fails, and none goes while it is used", async () => {
+/** Models of which two fit; how many there were at most, and those that went while they were used. */
+function models(names: readonly string[]) {
   const loaded = new Set<string>();
-  let most = 0;
-  /** Models that went while they were used. */
-  const wrong: string[] = [];
+  const seen = { most: 0, wrong: [] as string[] };
   const model = (name: string) => ({
     load: async () => {
       if (loaded.size >= 2) throw new OutOfMemoryError("no room", { what: "memory", where: "memory" });
       loaded.add(name);
-      most = Math.max(most, loaded.size);
+      seen.most = Math.max(seen.most, loaded.size);
       const lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 23 });
       const dispose = lm.dispose.bind(lm);
       lm.dispose = () => {
         const { running, paused, queued } = lm.batcher.stats();
-        if (running + paused + queued > 0) wrong.push(name);
+        if (running + paused + queued > 0) seen.wrong.push(name);
         loaded.delete(name);
         return dispose();
       };
       return lm;
     },
   });
+  return { server: createServer({ models: Object.fromEntries(names.map((name) => [name, model(name)])) }), seen };
+}
+
+it("models that do not fit together take turns: none fails, and none goes while it is used", async () => {
   const names = ["one", "two", "three"];
-  await using server = createServer({ models: Object.fromEntries(names.map((name) => [name, model(name)])) });
+  const { server, seen } = models(names);
+  await using _ = server;
   const random = randomFrom(9);
   const asked = Array.from({ length: often(24, 200) }, () => names[random(3)]);
   const running = asked.map(async (name, index) => {
-    await new Promise((done) => setTimeout(done, index * 10));
+    await pause(index * 10);
     const body = { model: name, prompt: "Once", max_tokens: 4, seed: index };
     const response = await server.fetch(posted("http://localhost/v1/completions", body));
     return response.status;
   });
   assertEquals((await Promise.all(running)).filter((status) => status !== 200), []);
-  assertEquals([most, loaded.size <= 2, wrong], [2, true, []]);
+  assertEquals([seen.most, seen.wrong], [2, []]);
+});
+
+it("a model that is asked for comes, however much those that are there are used", async () => {
+  const { server, seen } = models(["one", "two", "three"]);
+  await using _ = server;
+  const ask = async (model: string, max_tokens: number) => {
+    const response = await server.fetch(
+      posted("http://localhost/v1/completions", { model, prompt: "Once", max_tokens }),
+    );
+    await response.text();
+    return response.status;
+  };
+  await Promise.all(["one", "two"].map((name) => ask(name, 1)));
+  let isOver = false;
+  const statuses: number[] = [];
+  // Three at a time for each: one of them is always open.
+  const busy = ["one", "two"].flatMap((name) =>
+    Array.from({ length: 3 }, async (_, index) => {
+      await pause(10 * index);
+      while (!isOver) statuses.push(await ask(name, 60));
+    })
+  );
+  await pause(30);
+  for (let round = 0; round < 3; round++) statuses.push(await ask("three", 2));
+  isOver = true;
+  await Promise.all(busy);
+  assertEquals([statuses.filter((status) => status !== 200), seen.most, seen.wrong], [[], 2, []]);
 });

@@ -25,8 +25,11 @@ class Entry {
   served: Served | undefined;
   loading: Promise<Served> | undefined;
   users = 0;
-  /** When it was released last. */
+  /** When it was released last, and when it was loaded. */
   idleSince = 0;
+  loadedAt = 0;
+  /** Requests wait for this while it is to go once those that use it have ended. */
+  leaving: PromiseWithResolvers<void> | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(name: string, model: LightGPT | Embedder | ServedModelOptions, template: string | undefined) {
@@ -45,7 +48,9 @@ class Entry {
   }
 
   async load(): Promise<Served> {
-    return this.served = this.#serve(await (this.source as ServedModelOptions).load());
+    this.served = this.#serve(await (this.source as ServedModelOptions).load());
+    this.loadedAt = performance.now();
+    return this.served;
   }
 }
 
@@ -81,6 +86,7 @@ export class Models implements ModelPool {
 
   async take(name: unknown): Promise<Lease> {
     const entry = this.#find(name);
+    while (entry.leaving) await entry.leaving.promise;
     entry.users++;
     clearTimeout(entry.timer);
     try {
@@ -125,19 +131,30 @@ export class Models implements ModelPool {
     }
   }
 
-  /** Disposes of the model that was idle longest, or waits for one to be; false where none can be. */
+  /**
+   * Disposes of the model that was idle longest, or waits for one to be; false where none can be. Where all are used, the one that
+   * was loaded first takes no more requests until there is room: else those that keep coming would keep others out for good.
+   */
   async #makeRoom(asking: Entry): Promise<boolean> {
-    for (;;) {
-      const others = [...this.#entries.values()].filter((entry) => entry !== asking && entry.source && entry.served);
-      if (others.length === 0) return false;
-      const [victim] = others.filter(({ users }) => users === 0).sort((a, b) => a.idleSince - b.idleSince);
-      if (victim !== undefined) {
-        await this.#dispose(victim);
-        return true;
+    let leaving: Entry | undefined;
+    try {
+      for (;;) {
+        const others = [...this.#entries.values()].filter((entry) => entry !== asking && entry.source && entry.served);
+        if (others.length === 0) return false;
+        const [victim] = others.filter(({ users }) => users === 0).sort((a, b) => a.idleSince - b.idleSince);
+        if (victim !== undefined) {
+          await this.#dispose(victim);
+          return true;
+        }
+        leaving ??= others.reduce((first, other) => other.loadedAt < first.loadedAt ? other : first);
+        leaving.leaving ??= Promise.withResolvers<void>();
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#waiting.add(resolve);
+        await promise;
       }
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.add(resolve);
-      await promise;
+    } finally {
+      leaving?.leaving?.resolve();
+      if (leaving) leaving.leaving = undefined;
     }
   }
 
