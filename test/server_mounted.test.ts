@@ -24,17 +24,17 @@ interface Runtimes {
   };
 }
 
-const { Deno, Bun } = globalThis as unknown as Runtimes;
+const { Deno: deno, Bun: bun } = globalThis as unknown as Runtimes;
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
 /** A handler in the server of this runtime, as its documentation says. */
 async function serveByRuntime(handler: Handler): Promise<{ readonly port: number; close(): Promise<void> }> {
-  if (Deno) {
-    const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, handler);
+  if (deno) {
+    const server = deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, handler);
     return { port: server.addr.port, close: () => server.shutdown() };
   }
-  if (Bun) {
-    const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: handler, idleTimeout: 0 });
+  if (bun) {
+    const server = bun.serve({ port: 0, hostname: "127.0.0.1", fetch: handler, idleTimeout: 0 });
     return { port: server.port, close: () => server.stop() };
   }
   const { listenHttp } = await import("../ffi/runtime/node_http.ts");

@@ -4,27 +4,18 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Embedder } from "../../exports/embedding.ts";
-import {
-  createServer,
-  listen,
-  type Listening,
-  type Server,
-} from "../../exports/server.ts";
+import { createServer, listen, type Listening, type Server } from "../../exports/server.ts";
 import type { Completion } from "../../mod.ts";
 import { describeWholeKit, repository } from "../kit.ts";
 import { serveStories, type SmallServer, template } from "../small-server.ts";
 
-const isThere = existsSync(
-  join(repository, "test/clients/node_modules/openai"),
-);
-const skip = isThere
-  ? false
-  : "the clients are not installed: npm ci --prefix test/clients";
+const isThere = existsSync(join(repository, "test/clients/node_modules/openai"));
+const skip = isThere ? false : "the clients are not installed: npm ci --prefix test/clients";
 
 /** A client's class; none of the packages is there for the type checker. */
 type Client = new (options: object) => Methods;
@@ -37,10 +28,7 @@ async function load(name: string): Promise<Methods> {
   return await import(name);
 }
 
-const messages = [{ role: "system", content: "Tell." }, {
-  role: "user",
-  content: "Of a fox.",
-}];
+const messages = [{ role: "system", content: "Tell." }, { role: "user", content: "Of a fox." }];
 const schema = {
   type: "object",
   properties: { red: { type: "boolean" } },
@@ -57,11 +45,7 @@ describe("clients", { skip }, () => {
   before(async () => {
     small = await serveStories({ keys: [key] });
     listening = await listen(small.server, { port: 0 });
-    expected = await small.lm.reply(messages, {
-      template,
-      sampling: rest,
-      maxTokens: 24,
-    });
+    expected = await small.lm.reply(messages, { template, sampling: rest, maxTokens: 24 });
   });
   after(async () => {
     await small[Symbol.asyncDispose]();
@@ -70,135 +54,63 @@ describe("clients", { skip }, () => {
 
   const openai = async (more: object = {}) => {
     const { default: OpenAI } = await load("openai") as { default: Client };
-    return new OpenAI({
-      apiKey: key,
-      baseURL: `${listening.url}/v1`,
-      maxRetries: 0,
-      ...more,
-    });
+    return new OpenAI({ apiKey: key, baseURL: `${listening.url}/v1`, maxRetries: 0, ...more });
   };
 
   it("openai: chat, streams, completions, logprobs, schemas, models, errors", async () => {
     const client = await openai();
     const asked = { model: "stories", messages, max_tokens: 24, ...rest };
-    const chat = await client.chat.completions.create({
-      ...asked,
-      logprobs: true,
-      top_logprobs: 2,
-    });
+    const chat = await client.chat.completions.create({ ...asked, logprobs: true, top_logprobs: 2 });
     assertEquals(chat.choices[0].message.content, expected.text);
     assertEquals(chat.choices[0].logprobs.content.length, 24);
     let text = "";
     let usage: unknown;
-    const streamed = {
-      ...asked,
-      stream: true,
-      stream_options: { include_usage: true },
-    };
+    const streamed = { ...asked, stream: true, stream_options: { include_usage: true } };
     for await (const chunk of await client.chat.completions.create(streamed)) {
       text += chunk.choices[0]?.delta.content ?? "";
       usage = chunk.usage ?? usage;
     }
-    assertEquals([
-      text,
-      (usage as { completion_tokens: number }).completion_tokens,
-    ], [expected.text, 24]);
+    assertEquals([text, (usage as { completion_tokens: number }).completion_tokens], [expected.text, 24]);
     const runner = client.chat.completions.stream(asked);
-    assertEquals(
-      (await runner.finalChatCompletion()).choices[0].message.content,
-      expected.text,
-    );
+    assertEquals((await runner.finalChatCompletion()).choices[0].message.content, expected.text);
     const prompt = [...await small.lm.chatTokens(messages, { template })];
-    const completion = await client.completions.create({
-      model: "stories",
-      prompt,
-      max_tokens: 24,
-      ...rest,
-    });
+    const completion = await client.completions.create({ model: "stories", prompt, max_tokens: 24, ...rest });
     assertEquals(completion.choices[0].text, expected.text);
-    const response_format = {
-      type: "json_schema",
-      json_schema: { name: "x", schema, strict: true },
-    };
-    const parsed = await client.chat.completions.parse({
-      ...asked,
-      max_tokens: 99,
-      response_format,
-    });
+    const response_format = { type: "json_schema", json_schema: { name: "x", schema, strict: true } };
+    const parsed = await client.chat.completions.parse({ ...asked, max_tokens: 99, response_format });
     assertEquals(typeof parsed.choices[0].message.parsed.red, "boolean");
-    assertEquals(
-      (await client.models.list()).data.map(({ id }: { id: string }) => id),
-      ["stories"],
-    );
-    const error = await client.chat.completions.create({ ...asked, top_p: 3 })
-      .catch((error: unknown) => error);
-    assertEquals([error.status, error.param, error.type], [
-      400,
-      "top_p",
-      "invalid_request_error",
-    ]);
+    assertEquals((await client.models.list()).data.map(({ id }: { id: string }) => id), ["stories"]);
+    const error = await client.chat.completions.create({ ...asked, top_p: 3 }).catch((error: unknown) => error);
+    assertEquals([error.status, error.param, error.type], [400, "top_p", "invalid_request_error"]);
     assert(error.requestID?.startsWith("req_"));
-    const denied = await (await openai({ apiKey: "not the secret" })).models
-      .list().catch((error: unknown) => error);
+    const denied = await (await openai({ apiKey: "not the secret" })).models.list().catch((error: unknown) => error);
     assertEquals([denied.status, denied.code], [401, "invalid_api_key"]);
   });
 
   it("openai: responses, whole, streamed, gone on with, found and forgotten", async () => {
     const client = await openai();
     const [{ content: instructions }, { content: input }] = messages;
-    const asked = {
-      model: "stories",
-      instructions,
-      input,
-      max_output_tokens: 24,
-      ...rest,
-    };
+    const asked = { model: "stories", instructions, input, max_output_tokens: 24, ...rest };
     const whole = await client.responses.create(asked);
-    assertEquals([whole.output_text, whole.status], [
-      expected.text,
-      "incomplete",
-    ]);
+    assertEquals([whole.output_text, whole.status], [expected.text, "incomplete"]);
     let text = "";
     const types: string[] = [];
-    for await (
-      const event of await client.responses.create({ ...asked, stream: true })
-    ) {
+    for await (const event of await client.responses.create({ ...asked, stream: true })) {
       types.push(event.type);
       if (event.type === "response.output_text.delta") text += event.delta;
     }
     assertEquals([text, types.at(-1)], [expected.text, "response.incomplete"]);
-    assertEquals(
-      (await client.responses.stream(asked).finalResponse()).output_text,
-      expected.text,
-    );
-    const next = await client.responses.create({
-      ...asked,
-      input: "And?",
-      previous_response_id: whole.id,
-    });
+    assertEquals((await client.responses.stream(asked).finalResponse()).output_text, expected.text);
+    const next = await client.responses.create({ ...asked, input: "And?", previous_response_id: whole.id });
     assertEquals(next.previous_response_id, whole.id);
-    assertEquals(
-      (await client.responses.retrieve(whole.id)).output_text,
-      expected.text,
-    );
+    assertEquals((await client.responses.retrieve(whole.id)).output_text, expected.text);
     await client.responses.delete(whole.id);
-    assertEquals(
-      (await client.responses.retrieve(whole.id).catch((error: unknown) =>
-        error
-      )).status,
-      404,
-    );
+    assertEquals((await client.responses.retrieve(whole.id).catch((error: unknown) => error)).status, 404);
   });
 
   it("openai: leaving a stream frees its place, and a fault throws", async () => {
     const client = await openai();
-    const asked = {
-      model: "stories",
-      prompt: "Once",
-      max_tokens: 300,
-      stream: true,
-      seed: 1,
-    };
+    const asked = { model: "stories", prompt: "Once", max_tokens: 300, stream: true, seed: 1 };
     for await (const _ of await client.completions.create(asked)) break;
     for (let tries = 0; small.server.open > 0; tries++) {
       assert(tries < 200, "it is still open");
@@ -208,14 +120,11 @@ describe("clients", { skip }, () => {
     small.lm.batcher.submit = (request) =>
       submit({
         ...request,
-        logitsProcessor: (logits, { generated }) =>
-          void (logits[0] = generated.length > 5 ? NaN : 0),
+        logitsProcessor: (logits, { generated }) => void (logits[0] = generated.length > 5 ? NaN : 0),
       });
     try {
       await assertRejects(async () => {
-        for await (
-          const _ of await client.completions.create(asked)
-        ) { /* until it fails */ }
+        for await (const _ of await client.completions.create(asked)) { /* until it fails */ }
       });
     } finally {
       small.lm.batcher.submit = submit;
@@ -223,72 +132,29 @@ describe("clients", { skip }, () => {
   });
 
   it("ai: text, streams, objects", async () => {
-    const { generateObject, generateText, jsonSchema, streamText } = await load(
-      "ai",
-    );
+    const { generateObject, generateText, jsonSchema, streamText } = await load("ai");
     const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
-    const options = {
-      name: "lightgpt",
-      apiKey: key,
-      baseURL: `${listening.url}/v1`,
-      includeUsage: true,
-    };
-    const model = createOpenAICompatible({
-      ...options,
-      supportsStructuredOutputs: true,
-    })("stories");
+    const options = { name: "lightgpt", apiKey: key, baseURL: `${listening.url}/v1`, includeUsage: true };
+    const model = createOpenAICompatible({ ...options, supportsStructuredOutputs: true })("stories");
     const [{ content: instructions }, { content: prompt }] = messages;
-    const asked = {
-      model,
-      instructions,
-      prompt,
-      maxOutputTokens: 24,
-      maxRetries: 0,
-      ...rest,
-    };
+    const asked = { model, instructions, prompt, maxOutputTokens: 24, maxRetries: 0, ...rest };
     const { text, finishReason, usage } = await generateText(asked);
-    assertEquals([text, finishReason, usage.outputTokens], [
-      expected.text,
-      "length",
-      24,
-    ]);
+    assertEquals([text, finishReason, usage.outputTokens], [expected.text, "length", 24]);
     let streamed = "";
     for await (const part of streamText(asked).textStream) streamed += part;
     assertEquals(streamed, expected.text);
-    const { object } = await generateObject({
-      ...asked,
-      maxOutputTokens: 99,
-      schema: jsonSchema(schema),
-    });
+    const { object } = await generateObject({ ...asked, maxOutputTokens: 99, schema: jsonSchema(schema) });
     assertEquals(typeof object.red, "boolean");
   });
 
   it("@langchain/openai: text, streams, objects", async () => {
-    const { ChatOpenAI } = await load("@langchain/openai") as {
-      ChatOpenAI: Client;
-    };
-    const options = {
-      model: "stories",
-      apiKey: key,
-      configuration: { baseURL: `${listening.url}/v1` },
-      maxRetries: 0,
-    };
-    const sampling = {
-      temperature: rest.temperature,
-      modelKwargs: { seed: rest.seed },
-    };
+    const { ChatOpenAI } = await load("@langchain/openai") as { ChatOpenAI: Client };
+    const options = { model: "stories", apiKey: key, configuration: { baseURL: `${listening.url}/v1` }, maxRetries: 0 };
+    const sampling = { temperature: rest.temperature, modelKwargs: { seed: rest.seed } };
     const model = new ChatOpenAI({ ...options, ...sampling, maxTokens: 24 });
-    const talk = messages.map((
-      { role, content },
-    ) => [role === "user" ? "human" : role, content]);
-    const { content, response_metadata, usage_metadata } = await model.invoke(
-      talk,
-    );
-    assertEquals([
-      content,
-      response_metadata.finish_reason,
-      usage_metadata.output_tokens,
-    ], [
+    const talk = messages.map(({ role, content }) => [role === "user" ? "human" : role, content]);
+    const { content, response_metadata, usage_metadata } = await model.invoke(talk);
+    assertEquals([content, response_metadata.finish_reason, usage_metadata.output_tokens], [
       expected.text,
       "length",
       24,
@@ -296,52 +162,27 @@ describe("clients", { skip }, () => {
     let streamed = "";
     for await (const part of await model.stream(talk)) streamed += part.content;
     assertEquals(streamed, expected.text);
-    const held = new ChatOpenAI({ ...options, ...sampling, maxTokens: 99 })
-      .withStructuredOutput(
-        {
-          title: "colour",
-          $schema: "https://json-schema.org/draft/2020-12/schema",
-          ...schema,
-        },
-        { method: "jsonSchema" },
-      );
+    const held = new ChatOpenAI({ ...options, ...sampling, maxTokens: 99 }).withStructuredOutput(
+      { title: "colour", $schema: "https://json-schema.org/draft/2020-12/schema", ...schema },
+      { method: "jsonSchema" },
+    );
     assertEquals(typeof (await held.invoke(talk)).red, "boolean");
-    const wrong = await new ChatOpenAI({ ...options, topP: 3 }).invoke(talk)
-      .catch((error: unknown) => error);
+    const wrong = await new ChatOpenAI({ ...options, topP: 3 }).invoke(talk).catch((error: unknown) => error);
     assertEquals([wrong.status, wrong.param], [400, "top_p"]);
   });
 
   it("@openai/agents: by responses and by chats, whole and streamed", async () => {
-    const { Agent, OpenAIProvider, Runner, setTracingDisabled } = await load(
-      "@openai/agents",
-    ) as Methods;
+    const { Agent, OpenAIProvider, Runner, setTracingDisabled } = await load("@openai/agents") as Methods;
     setTracingDisabled(true);
     const [{ content: instructions }, { content: input }] = messages;
     // An answer that is cut is an error to these agents: this one ends.
     const constraint = { choice: ["A fox was here.", "A hen was here."] };
-    const { text: whole } = await small.lm.reply(messages, {
-      template,
-      sampling: rest,
-      maxTokens: 24,
-      constraint,
-    });
+    const { text: whole } = await small.lm.reply(messages, { template, sampling: rest, maxTokens: 24, constraint });
     const providerData = { seed: rest.seed, constraint };
-    const modelSettings = {
-      temperature: rest.temperature,
-      maxTokens: 24,
-      providerData,
-    };
-    const agent = new Agent({
-      name: "teller",
-      instructions,
-      model: "stories",
-      modelSettings,
-    });
+    const modelSettings = { temperature: rest.temperature, maxTokens: 24, providerData };
+    const agent = new Agent({ name: "teller", instructions, model: "stories", modelSettings });
     for (const useResponses of [true, false]) {
-      const modelProvider = new OpenAIProvider({
-        openAIClient: await openai(),
-        useResponses,
-      });
+      const modelProvider = new OpenAIProvider({ openAIClient: await openai(), useResponses });
       const runner = new Runner({ modelProvider, tracingDisabled: true });
       assertEquals((await runner.run(agent, input)).finalOutput, whole);
       const stream = await runner.run(agent, input, { stream: true });
@@ -355,127 +196,53 @@ describe("clients", { skip }, () => {
   it("openai: a response in the background, from any event on, and cancelled", async () => {
     const client = await openai();
     const [{ content: instructions }, { content: input }] = messages;
-    const asked = {
-      model: "stories",
-      instructions,
-      input,
-      max_output_tokens: 24,
-      ...rest,
-      background: true,
-    };
+    const asked = { model: "stories", instructions, input, max_output_tokens: 24, ...rest, background: true };
     const { id } = await client.responses.create(asked);
     let done = await client.responses.retrieve(id);
-    for (
-      ;
-      done.status === "queued" || done.status === "in_progress";
-      done = await client.responses.retrieve(id)
-    ) {
+    for (; done.status === "queued" || done.status === "in_progress"; done = await client.responses.retrieve(id)) {
       await new Promise((turn) => setTimeout(turn, 2));
     }
     assertEquals(done.output_text, expected.text);
     const numbers: number[] = [];
-    for await (
-      const event of await client.responses.retrieve(id, {
-        stream: true,
-        starting_after: 4,
-      })
-    ) {
+    for await (const event of await client.responses.retrieve(id, { stream: true, starting_after: 4 })) {
       numbers.push(event.sequence_number);
     }
-    assertEquals(
-      numbers,
-      Array.from({ length: numbers.length }, (_, index) => index + 5),
-    );
-    const long = await client.responses.create({
-      ...asked,
-      max_output_tokens: 400,
-    });
-    assert(
-      ["cancelled", "completed", "incomplete"].includes(
-        (await client.responses.cancel(long.id)).status,
-      ),
-    );
+    assertEquals(numbers, Array.from({ length: numbers.length }, (_, index) => index + 5));
+    const long = await client.responses.create({ ...asked, max_output_tokens: 400 });
+    assert(["cancelled", "completed", "incomplete"].includes((await client.responses.cancel(long.id)).status));
   });
 
   it("@anthropic-ai/sdk: messages, streams, counts, errors", async () => {
-    const { default: Anthropic } = await load("@anthropic-ai/sdk") as {
-      default: Client;
-    };
-    const client = new Anthropic({
-      apiKey: key,
-      baseURL: listening.url,
-      maxRetries: 0,
-    });
+    const { default: Anthropic } = await load("@anthropic-ai/sdk") as { default: Client };
+    const client = new Anthropic({ apiKey: key, baseURL: listening.url, maxRetries: 0 });
     const [{ content: system }, turn] = messages;
-    const asked = {
-      model: "stories",
-      system,
-      messages: [turn],
-      max_tokens: 24,
-      ...rest,
-    };
+    const asked = { model: "stories", system, messages: [turn], max_tokens: 24, ...rest };
     const whole = await client.messages.create(asked);
-    assertEquals([whole.content[0].text, whole.stop_reason], [
-      expected.text,
-      "max_tokens",
-    ]);
+    assertEquals([whole.content[0].text, whole.stop_reason], [expected.text, "max_tokens"]);
     const final = await client.messages.stream(asked).finalMessage();
-    assertEquals([final.content[0].text, final.usage.output_tokens], [
-      expected.text,
-      24,
-    ]);
-    const { input_tokens } = await client.messages.countTokens({
-      model: "stories",
-      system,
-      messages: [turn],
-    });
+    assertEquals([final.content[0].text, final.usage.output_tokens], [expected.text, 24]);
+    const { input_tokens } = await client.messages.countTokens({ model: "stories", system, messages: [turn] });
     assertEquals(input_tokens, expected.promptTokens);
-    const error = await client.messages.create({ ...asked, max_tokens: -1 })
-      .catch((error: unknown) => error);
-    assertEquals([error.status, error.error.error.type], [
-      400,
-      "invalid_request_error",
-    ]);
+    const error = await client.messages.create({ ...asked, max_tokens: -1 }).catch((error: unknown) => error);
+    assertEquals([error.status, error.error.error.type], [400, "invalid_request_error"]);
   });
 
   it("ollama: chat, streams, generate, tags, show", async () => {
     const { Ollama } = await load("ollama") as { Ollama: Client };
-    const client = new Ollama({
-      host: listening.url,
-      headers: { authorization: `Bearer ${key}` },
-    });
+    const client = new Ollama({ host: listening.url, headers: { authorization: `Bearer ${key}` } });
     const options = { ...rest, num_predict: 24 };
     const whole = await client.chat({ model: "stories", messages, options });
-    assertEquals([whole.message.content, whole.eval_count], [
-      expected.text,
-      24,
-    ]);
+    assertEquals([whole.message.content, whole.eval_count], [expected.text, 24]);
     let text = "";
-    for await (
-      const part of await client.chat({
-        model: "stories",
-        messages,
-        options,
-        stream: true,
-      })
-    ) {
+    for await (const part of await client.chat({ model: "stories", messages, options, stream: true })) {
       text += part.message.content;
     }
     assertEquals(text, expected.text);
     const [{ content: system }, { content: prompt }] = messages;
-    assertEquals(
-      (await client.generate({ model: "stories", system, prompt, options }))
-        .response,
-      expected.text,
-    );
+    assertEquals((await client.generate({ model: "stories", system, prompt, options })).response, expected.text);
     assertEquals((await client.list()).models[0].name, "stories");
-    assertEquals(
-      (await client.show({ model: "stories" })).details.family,
-      "llama",
-    );
-    const error = await client.embed({ model: "stories", input: "x" }).catch((
-      error: unknown,
-    ) => error);
+    assertEquals((await client.show({ model: "stories" })).details.family, "llama");
+    const error = await client.embed({ model: "stories", input: "x" }).catch((error: unknown) => error);
     assertEquals(error.status_code, 400);
     assert(error.error.startsWith("pooling: expected mean"), error.error);
   });
@@ -499,139 +266,41 @@ describeWholeKit("clients of vectors", "embed", (directory) => {
     await listening.close();
     await embedder.dispose();
   });
-  const wanted = async (options = {}) =>
-    [...await embedder.embed(texts, options)].map((row) => row.slice());
-  const told = (vectors: Iterable<Iterable<number>>) =>
-    Array.from(vectors, (row) => Float32Array.from(row));
+  const wanted = async (options = {}) => [...await embedder.embed(texts, options)].map((row) => row.slice());
+  const told = (vectors: Iterable<Iterable<number>>) => Array.from(vectors, (row) => Float32Array.from(row));
 
-  it(
-    "openai: vectors as bytes and numbers, shorter ones, errors",
-    { skip },
-    async () => {
-      const { default: OpenAI } = await load("openai") as { default: Client };
-      const client = new OpenAI({
-        apiKey: key,
-        baseURL: `${listening.url}/v1`,
-        maxRetries: 0,
-      });
-      for (const encoding_format of [undefined, "float"]) {
-        const { data, usage } = await client.embeddings.create({
-          model: "vectors",
-          input: texts,
-          encoding_format,
-        });
-        assertEquals(
-          told(data.map(({ embedding }: { embedding: number[] }) => embedding)),
-          await wanted(),
-        );
-        assertEquals(usage.total_tokens, (await embedder.embed(texts)).tokens);
-      }
-      const { data } = await client.embeddings.create({
-        model: "vectors",
-        input: texts,
-        dimensions: 8,
-      });
-      assertEquals(
-        told(data.map(({ embedding }: { embedding: number[] }) => embedding)),
-        await wanted({ dimensions: 8 }),
-      );
-      const error = await client.embeddings.create({
-        model: "vectors",
-        input: ["a", ""],
-      }).catch((error: unknown) => error);
-      assertEquals([error.status, error.param], [400, "input[1]"]);
-    },
-  );
+  it("openai: vectors as bytes and numbers, shorter ones, errors", { skip }, async () => {
+    const { default: OpenAI } = await load("openai") as { default: Client };
+    const client = new OpenAI({ apiKey: key, baseURL: `${listening.url}/v1`, maxRetries: 0 });
+    for (const encoding_format of [undefined, "float"]) {
+      const { data, usage } = await client.embeddings.create({ model: "vectors", input: texts, encoding_format });
+      assertEquals(told(data.map(({ embedding }: { embedding: number[] }) => embedding)), await wanted());
+      assertEquals(usage.total_tokens, (await embedder.embed(texts)).tokens);
+    }
+    const { data } = await client.embeddings.create({ model: "vectors", input: texts, dimensions: 8 });
+    assertEquals(
+      told(data.map(({ embedding }: { embedding: number[] }) => embedding)),
+      await wanted({ dimensions: 8 }),
+    );
+    const error = await client.embeddings.create({ model: "vectors", input: ["a", ""] }).catch((error: unknown) =>
+      error
+    );
+    assertEquals([error.status, error.param], [400, "input[1]"]);
+  });
 
-  it("@langchain/openai and ollama: vectors of documents and of a query", {
-    skip,
-  }, async () => {
-    const { OpenAIEmbeddings } = await load("@langchain/openai") as {
-      OpenAIEmbeddings: Client;
-    };
+  it("@langchain/openai and ollama: vectors of documents and of a query", { skip }, async () => {
+    const { OpenAIEmbeddings } = await load("@langchain/openai") as { OpenAIEmbeddings: Client };
     const configuration = { baseURL: `${listening.url}/v1` };
-    const chain = new OpenAIEmbeddings({
-      model: "vectors",
-      apiKey: key,
-      configuration,
-      maxRetries: 0,
-    });
+    const chain = new OpenAIEmbeddings({ model: "vectors", apiKey: key, configuration, maxRetries: 0 });
     assertEquals(told(await chain.embedDocuments(texts)), await wanted());
-    assertEquals(
-      told([await chain.embedQuery(texts[1])]),
-      (await wanted()).slice(1),
-    );
+    assertEquals(told([await chain.embedQuery(texts[1])]), (await wanted()).slice(1));
     const { Ollama } = await load("ollama") as { Ollama: Client };
-    const client = new Ollama({
-      host: listening.url,
-      headers: { authorization: `Bearer ${key}` },
-    });
-    assertEquals(
-      told((await client.embed({ model: "vectors", input: texts })).embeddings),
-      await wanted(),
-    );
-    assertEquals(
-      told([
-        (await client.embeddings({ model: "vectors", prompt: texts[0] }))
-          .embedding,
-      ]),
-      [
-        (await wanted())[0],
-      ],
-    );
-    const error = await client.chat({ model: "vectors", messages }).catch((
-      error: unknown,
-    ) => error);
+    const client = new Ollama({ host: listening.url, headers: { authorization: `Bearer ${key}` } });
+    assertEquals(told((await client.embed({ model: "vectors", input: texts })).embeddings), await wanted());
+    assertEquals(told([(await client.embeddings({ model: "vectors", prompt: texts[0] })).embedding]), [
+      (await wanted())[0],
+    ]);
+    const error = await client.chat({ model: "vectors", messages }).catch((error: unknown) => error);
     assertEquals(error.status_code, 400);
   });
 });
-
-it(
-  "openai: asks again when it was told to, and is served, where half as many again come at once as there is room for",
-  { skip },
-  async () => {
-    await using small = await serveStories({}, {
-      batchSequences: 4,
-      queueMax: 8,
-      cache: false,
-    });
-    const listening = await listen(small.server, { port: 0 });
-    try {
-      const { default: OpenAI } = await load("openai") as { default: Client };
-      const client = new OpenAI({
-        apiKey: "none",
-        baseURL: `${listening.url}/v1`,
-      });
-      const ask = async (seed: number) => {
-        const asked = {
-          model: "stories",
-          prompt: "Once",
-          max_tokens: 40,
-          seed,
-        };
-        return await client.completions.create(asked).then(
-          () => true,
-          (error: { readonly code: string }) => error.code,
-        );
-      };
-      const outcomes: (true | string)[] = [];
-      for (let round = 0; round < 6; round++) {
-        outcomes.push(
-          ...await Promise.all(
-            Array.from({ length: 12 }, (_, index) => ask(100 * round + index)),
-          ),
-        );
-      }
-      const failed = outcomes.filter((one) => one !== true);
-      assertLess(failed.length, 0.05 * outcomes.length, failed.join(" "));
-      assertLess(
-        0,
-        small.lm.metrics.report().requests.refused,
-        "some were refused at first",
-      );
-    } finally {
-      await small[Symbol.asyncDispose]();
-      await listening.close();
-    }
-  },
-);
