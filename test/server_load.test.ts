@@ -45,11 +45,11 @@ it("a request that finds the queue full is told when to come again: within twice
     }
   };
   const clients = Array.from({ length: 9 }, (_, seed) => client(seed));
-  while (answered < 60) await pause(5);
+  while (answered < 60 || ratios.length < 8) await pause(5);
   isOver = true;
   await Promise.all(clients);
   const [taken, refused] = [200, 429].map((status) => statuses.get(status) ?? 0);
-  assert(refused > 5 && ratios.length > 5, JSON.stringify([...statuses]));
+  assert(refused >= ratios.length, JSON.stringify([...statuses]));
   assertLess(refused, taken, "most of those that come again when they are told to are taken");
   assertLess(median(ratios), 2, ratios.join(" "));
 });
