@@ -9,10 +9,11 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { LightGPTError } from "../ffi/errors.ts";
+import { here } from "../ffi/here.ts";
 import { currentRuntime } from "../ffi/runtime/pick.ts";
 import type { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { cancelledBy } from "../src/options/checks.ts";
@@ -97,7 +98,7 @@ function precisionWords(args: Arguments): string[] {
 /** Runs this command again with other words, on plain instructions where asked; gives what it printed. */
 async function runSelf(words: readonly string[], isPlain: boolean, signal: AbortSignal): Promise<string> {
   const runtime = currentRuntime();
-  const script = fileURLToPath(new URL("./main.ts", import.meta.url));
+  const script = fileURLToPath(new URL(`../cli/main${extname(here ?? "")}`, here));
   const before = runtime.isEmbedded(script)
     ? []
     : runtime.name === "Deno"

@@ -20,6 +20,12 @@ export {
   createProvider,
   languageModel,
 } from "../src/lightgpt/frameworks/ai_sdk.ts";
+export {
+  type AiSdkEmbeddingCall,
+  type AiSdkEmbeddingModel,
+  type AiSdkEmbeddingOptions,
+  embeddingModel,
+} from "../src/lightgpt/frameworks/ai_sdk_embedding.ts";
 export type {
   AiSdkCall,
   AiSdkContent,

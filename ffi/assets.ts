@@ -7,6 +7,7 @@
  */
 import { cacheDirectory, provideFile } from "./cache_directory.ts";
 import { LightGPTError } from "./errors.ts";
+import { here } from "./here.ts";
 import { node } from "./runtime/builtins.ts";
 import { currentRuntime } from "./runtime/pick.ts";
 import type { Runtime } from "./runtime/types.ts";
@@ -20,11 +21,8 @@ export interface AssetSource {
   readonly sums: Readonly<Record<string, FileSum>>;
 }
 
-/** This module's address; a bundler that writes CommonJS leaves none. */
-const here: string | undefined = import.meta.url;
-
 /** Whether a bundler has put this code into another file, which no file of the package lies beside. */
-const isBundled = !/\/ffi\/assets\.[jt]s$/.test(here ?? "");
+const isBundled = !/\/ffi\/here\.[jt]s$/.test(here ?? "");
 
 const own: AssetSource = { base: new URL("../", here ?? "file:///"), sums: SUMS };
 

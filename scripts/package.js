@@ -1,7 +1,8 @@
 /**
  * `npm run package`: the package as users get it, in dist/jsr: sources, the small model, the library for every platform,
  * and a table of their SHA-256 sums in `ffi/sums.ts`; in dist/npm the same as JavaScript with types, for neither Node nor
- * Deno reads TypeScript below node_modules, in a syntax that an old Node can read and refuse; then the .tgz of that. `--here` takes only the library of this machine, which
+ * Deno reads TypeScript below node_modules: in few files, with the packages that it depends on, in a syntax that an old Node
+ * can read and refuse; then the .tgz of that. `--here` takes only the library of this machine, which
  * is enough to try a package and is what the tests do. docs/releasing.md says how they are published.
  */
 import { createHash } from "node:crypto";
@@ -17,8 +18,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
-import { transform } from "esbuild";
+import { build as esbuild } from "esbuild";
 import { build, environment, library } from "./build.js";
 import { setup } from "./setup.js";
 import { Failure, main, manifest, root, run, toolPath } from "./tools.js";
@@ -36,6 +38,9 @@ export const platforms = [
 
 /** What a package of all platforms may weigh, and one of a single platform. */
 export const bytesMost = { all: 15e6, here: 5e6 };
+
+/** What one of a single platform may take where it is installed. */
+export const installedMost = { bytes: 6.7e6, files: 300 };
 
 const sources = [
   "mod.ts",
@@ -111,19 +116,13 @@ function denoManifest() {
   return { name, version, license, exports, imports: Object.fromEntries(used), publish };
 }
 
-/** Packages that have some hundred files each, and the one module that names them: of that, npm's package has a bundle. */
-export const bundled = { module: "src/server/libraries", names: ["hono", "zod"] };
-
-/** What installing the package brings. */
-export function installedDependencies() {
-  return Object.fromEntries(Object.entries(manifest.dependencies).filter(([name]) => !bundled.names.includes(name)));
-}
+/** Packages that npm's package has inside, so that installing it brings nothing else. */
+export const bundled = dependencies(Object.keys(manifest.dependencies));
 
 /** Our package.json without what only we need: installing the package brings its dependencies, and runs no script. */
 function packageManifest() {
   const { name, version, description, license, type, exports, bin, peerDependencies, peerDependenciesMeta } = manifest;
-  const compiled = (path) => path.replace(/\.ts$/, "");
-  const conditions = (path) => ({ types: `${compiled(path)}.d.ts`, default: `${compiled(path)}.js` });
+  const conditions = (path) => ({ types: path.replace(/\.ts$/, ".d.ts"), default: `./${outputOf(path)}.js` });
   return {
     name,
     version,
@@ -137,8 +136,7 @@ function packageManifest() {
         assetFolders.map((name) => [`./${name}/*`, { types: "./asset.d.ts", default: `./${name}/*` }]),
       ),
     },
-    bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `${compiled(path)}.js`])),
-    dependencies: installedDependencies(),
+    bin: Object.fromEntries(Object.entries(bin).map(([command, path]) => [command, `./${outputOf(path)}.js`])),
     // The clients of NATS: only a cluster needs them.
     peerDependencies,
     peerDependenciesMeta,
@@ -165,26 +163,98 @@ export async function compile(folder, target) {
   await packModules(folder, tgz);
   await must("tar", ["-xzf", "compiled.tgz"], { cwd: target });
   rmSync(tgz);
+  // Of what Deno makes, the types are wanted.
+  for (const path of filesOf(unpacked).filter((path) => path.endsWith(".js"))) rmSync(join(unpacked, path));
   for (const name of readdirSync(unpacked)) renameSync(join(unpacked, name), join(target, name));
   rmSync(unpacked, { recursive: true });
   writeFileSync(join(target, "package.json"), text(packageManifest()));
   writeFileSync(join(target, "asset.d.ts"), assetTypes);
-  await bundle(join(target, `${bundled.module}.js`));
-  for (const path of filesOf(target).filter((path) => path.endsWith(".js"))) await lower(join(target, path));
+  writeFileSync(join(target, "LICENSES.txt"), licences());
+  await bundle(folder, target);
+  removeEmpty(target);
   const missing = filesOf(folder).filter((path) => path !== "deno.json" && !/\.ts$/.test(path))
     .filter((path) => !existsSync(join(target, path)));
   if (missing.length > 0) throw new Failure(`deno pack left out ${missing.join(", ")}`);
 }
 
-/** Puts the packages that a module names into it, with their licences. */
-async function bundle(path) {
-  const words = ["build", join(root, `${bundled.module}.ts`), "--target=node", "--outfile", path];
-  await must(toolPath("bun"), words, { cwd: root });
-  const licences = bundled.names.map((name) => {
-    const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8"));
-    return `${name} ${version}\n\n${readFileSync(join(root, "node_modules", name, "LICENSE"), "utf8").trim()}`;
+/** Where the module of an export or a command goes: all in folders of the same depth, beside that of their common parts. */
+function outputOf(path) {
+  return path === "./mod.ts" ? "exports/mod" : path.slice("./".length, -".ts".length);
+}
+
+/** Puts the modules of the JSR package into few files, with what they depend on; what is loaded on demand stays apart. */
+async function bundle(folder, target) {
+  const entries = [...Object.values(manifest.exports), ...Object.values(manifest.bin)];
+  const options = { platform: "node", format: "esm", target: "node20", charset: "utf8", logLevel: "error" };
+  const here = "ffi/here";
+  await esbuild({ ...options, entryPoints: [join(folder, `${here}.ts`)], outfile: join(target, `${here}.js`) });
+  await esbuild({
+    ...options,
+    bundle: true,
+    splitting: true,
+    entryPoints: Object.fromEntries(entries.map((path) => [outputOf(path), join(folder, path)])),
+    outdir: target,
+    chunkNames: "chunks/[name]-[hash]",
+    // Names stay, for stack traces and for what console.log shows of an object.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    nodePaths: [join(root, "node_modules")],
+    external: Object.keys(manifest.peerDependencies),
+    plugins: [{ name: "package", setup: (build) => resolveParts(build, `../${here}.js`) }],
   });
-  writeFileSync(path, `/*!\n${licences.join("\n\n")}\n*/\n${readFileSync(path, "utf8")}`);
+  for (const path of filesOf(target).filter((path) => path.endsWith(".js"))) withNames(join(target, path));
+}
+
+/** `var A = class _A` is how esbuild writes a class that names itself; what is seen of it should be A. */
+function withNames(path) {
+  const code = readFileSync(path, "utf8");
+  const names = Array.from(code.matchAll(/\b(\w+)=class _\1\b/g), ([, name]) => name);
+  if (names.length > 0) writeFileSync(path, code.replace(new RegExp(`\\b_(${names.join("|")})\\b`, "g"), "$1"));
+}
+
+/** The module that knows where the package lies stays a file of its own; a CommonJS module has Node's parts by a call. */
+function resolveParts(build, here) {
+  build.onResolve({ filter: /\/here\.ts$/ }, () => ({ path: here, external: true }));
+  build.onResolve(
+    { filter: /^(node:)?[a-z_/]+$/ },
+    ({ path, kind }) => kind === "require-call" && isBuiltin(path) ? { path, namespace: "builtin" } : undefined,
+  );
+  build.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+    contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+  }));
+  build.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
+    contents: withSiblings(readFileSync(path, "utf8")),
+    loader: "ts",
+  }));
+}
+
+/** A module with those parts of its own folder that it loads on demand: in a bundle these cost little, and files cost more. */
+function withSiblings(code) {
+  const imports = [];
+  const inner = code.replace(/await import\("(\.\/[^"]+)"\)/g, (_, path) => {
+    const name = `sibling${imports.length}`;
+    imports.push(`import * as ${name} from "${path}";\n`);
+    return name;
+  });
+  return inner + imports.join("");
+}
+
+/** The licences of what is inside. */
+function licences() {
+  return bundled.map((name) => {
+    const folder = join(root, "node_modules", name);
+    const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const file = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+    return `${name} ${version}\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+  }).join("\n----\n\n");
+}
+
+function removeEmpty(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+    const inner = join(folder, entry.name);
+    removeEmpty(inner);
+    if (readdirSync(inner).length === 0) rmSync(inner, { recursive: true });
+  }
 }
 
 /** `deno pack` of a folder; what it takes are the exports and what they import, so the commands are exports for the while. */
@@ -199,12 +269,6 @@ async function packModules(folder, tgz) {
   } finally {
     writeFileSync(path, before);
   }
-}
-
-/** Rewrites a module in the syntax of Node 20, so that an older Node than is needed says so instead of failing to parse it. */
-async function lower(path) {
-  const { code } = await transform(readFileSync(path, "utf8"), { target: "node20", format: "esm", charset: "utf8" });
-  writeFileSync(path, code);
 }
 
 /** What JSR would say to the package of `folder`; fails where it would refuse it, or where a file would be left out. */
@@ -244,7 +308,7 @@ export async function pack(folder) {
   return { path, bytes: statSync(path).size };
 }
 
-/** Unpacks a .tgz where an installation would have put it in `folder`, beside links to our copies of its dependencies. */
+/** Unpacks a .tgz where an installation would have put it in `folder`. */
 export async function install(tgz, folder) {
   const target = join(folder, "node_modules", ...manifest.name.split("/"));
   mkdirSync(target, { recursive: true });
@@ -253,12 +317,6 @@ export async function install(tgz, folder) {
     join(folder, "package.json"),
     text({ type: "module", dependencies: { [manifest.name]: manifest.version } }),
   );
-  for (const name of dependencies(Object.keys(installedDependencies()))) {
-    const link = join(folder, "node_modules", ...name.split("/"));
-    if (existsSync(link)) continue;
-    mkdirSync(join(link, ".."), { recursive: true });
-    symlinkSync(join(root, "node_modules", ...name.split("/")), link, "junction");
-  }
   return target;
 }
 

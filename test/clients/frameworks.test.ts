@@ -12,7 +12,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { type AiSdkModel, createProvider, languageModel } from "../../exports/ai-sdk.ts";
+import { type AiSdkModel, createProvider, embeddingModel, languageModel } from "../../exports/ai-sdk.ts";
 import { InvalidArgumentError, LightGPT, UnsupportedError } from "../../mod.ts";
 import { repository } from "../kit.ts";
 import { template } from "../small-server.ts";
@@ -274,11 +274,8 @@ describe("the AI SDK in this process", { skip }, () => {
       "responseFormat without a schema",
     ]);
     const provider = createProvider({ stories: lm });
-    assertThrows(
-      () => provider.embeddingModel("stories"),
-      UnsupportedError,
-      "embedding",
-    );
+    assertThrows(() => provider.imageModel("stories"), UnsupportedError, "image");
+    assertThrows(() => provider.embeddingModel("other"), InvalidArgumentError, "stories");
     assertThrows(
       () => provider.languageModel("other"),
       InvalidArgumentError,
@@ -296,16 +293,43 @@ describe("the AI SDK in this process", { skip }, () => {
     );
   });
 
+  it("makes vectors, one and many", async () => {
+    const values = ["a fox", "a hen"];
+    const expected = await lm.embed(values, { pooling: "mean" });
+    const options = { embed: { pooling: "mean" } } as const;
+    const many = await ai.embedMany({ model: embeddingModel(lm, options), values });
+    assertEquals([many.embeddings, many.usage.tokens], [
+      [Array.from(expected.row(0)), Array.from(expected.row(1))],
+      expected.tokens,
+    ]);
+    const registry = ai.createProviderRegistry({ local: createProvider({ stories: lm }) });
+    const one = await ai.embed({
+      model: registry.embeddingModel("local:stories"),
+      value: "a fox",
+      providerOptions: { lightgpt: { pooling: "mean" } },
+    });
+    assertEquals(one.embedding, many.embeddings[0]);
+    const gone = await ai.embed({
+      model: embeddingModel(lm, options),
+      value: "a fox",
+      abortSignal: AbortSignal.abort(),
+      maxRetries: 0,
+    }).catch((error: Error) => error);
+    assertEquals(gone.name, "AbortError");
+    assertThrows(() => embeddingModel({} as LightGPT), InvalidArgumentError, "an Embedder");
+  });
+
   it("has the types that the SDK asks for", { skip: !("Deno" in globalThis) }, () => {
     const folder = mkdtempSync(join(tmpdir(), "lightgpt-types-"));
     const file = join(folder, "model.ts");
     const at = (path: string) => pathToFileURL(join(repository, path)).href;
     writeFileSync(
       file,
-      `import type { LanguageModelV4, ProviderV4 } from "${
+      `import type { EmbeddingModelV4, LanguageModelV4, ProviderV4 } from "${
         at("test/clients/node_modules/@ai-sdk/provider/dist/index.d.ts")
       }";
-import type { AiSdkModel, AiSdkProvider } from "${at("exports/ai-sdk.ts")}";
+import type { AiSdkEmbeddingModel, AiSdkModel, AiSdkProvider } from "${at("exports/ai-sdk.ts")}";
+export const asVectors = (model: AiSdkEmbeddingModel): EmbeddingModelV4 => model;
 export const asModel = (model: AiSdkModel): LanguageModelV4 => model;
 export const asProvider = (provider: AiSdkProvider): ProviderV4 => provider;\n`,
     );

@@ -9,6 +9,7 @@ import { checkObject, refuseOption } from "../../options/checks.ts";
 import { LightGPT } from "../lightgpt.ts";
 import type { AnswerOptions } from "../answer_options.ts";
 import type { ChatOptions } from "../options.ts";
+import { type AiSdkEmbeddingModel, embeddingModel } from "./ai_sdk_embedding.ts";
 import { promptMessages } from "./ai_sdk_prompt.ts";
 import type {
   AiSdkCall,
@@ -18,6 +19,7 @@ import type {
   AiSdkStreamPart,
   AiSdkWarning,
 } from "./ai_sdk_types.ts";
+import type { EmbeddingSource } from "./embedding_source.ts";
 import { ask, type Asked, type AskedOptions, type Outcome, type Part } from "./ask.ts";
 
 /**
@@ -125,7 +127,7 @@ export function languageModel(lm: LightGPT, options: AiSdkModelOptions = {}): Ai
 /**
  * A provider of the AI SDK over models by their names, for `createProviderRegistry` and `customProvider`.
  *
- * @param models the models
+ * @param models the models; an `Embedder` makes vectors, any other answers and makes vectors
  * @returns the provider
  *
  * @example
@@ -138,19 +140,21 @@ export function languageModel(lm: LightGPT, options: AiSdkModelOptions = {}): Ai
  * console.log(provider.languageModel("stories").modelId);
  * ```
  */
-export function createProvider(models: Readonly<Record<string, LightGPT>>): AiSdkProvider {
+export function createProvider(models: Readonly<Record<string, EmbeddingSource>>): AiSdkProvider {
   checkObject("models", models);
-  const refuse = (what: string) => {
-    throw new UnsupportedError(`LightGPT has no ${what} for the AI SDK.`, { what: `no ${what}` });
-  };
+  const named = (id: string) =>
+    Object.hasOwn(models, id) ? models[id] : refuseOption("modelId", Object.keys(models).join(", ") || "no model", id);
   return {
     specificationVersion: "v4",
     languageModel(id) {
-      if (!Object.hasOwn(models, id)) refuseOption("modelId", Object.keys(models).join(", ") || "no model", id);
-      return languageModel(models[id], { id });
+      const model = named(id);
+      if (model instanceof LightGPT) return languageModel(model, { id });
+      throw new UnsupportedError(`${id} makes vectors, and answers nothing.`, { what: "no model that answers" });
     },
-    embeddingModel: () => refuse("embedding models"),
-    imageModel: () => refuse("image models"),
+    embeddingModel: (id) => embeddingModel(named(id), { id }),
+    imageModel: () => {
+      throw new UnsupportedError("LightGPT has no image models for the AI SDK.", { what: "no image models" });
+    },
   };
 }
 
@@ -170,8 +174,8 @@ export interface AiSdkProvider {
   readonly specificationVersion: "v4";
   /** The model of a name. */
   languageModel(modelId: string): AiSdkModel;
-  /** There is none: throws an {@link UnsupportedError}. */
-  embeddingModel(modelId: string): never;
+  /** The model of a name, which makes vectors. */
+  embeddingModel(modelId: string): AiSdkEmbeddingModel;
   /** There is none: throws an {@link UnsupportedError}. */
   imageModel(modelId: string): never;
 }

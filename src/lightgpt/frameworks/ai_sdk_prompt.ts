@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { UnsupportedError } from "../../../ffi/errors.ts";
 import { refuseOption } from "../../options/checks.ts";
-import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
+import type { ChatMessage } from "../../text/chat/inputs.ts";
 import { toolResult } from "../../tools/tool_result.ts";
 import type { AiSdkMessage, AiSdkPart } from "./ai_sdk_types.ts";
+import { assistantMessage, type MadeCall, unreadable } from "./messages.ts";
 
 /** The messages of a prompt; a part that no template of ours takes is refused by its place. */
 export function promptMessages(prompt: readonly AiSdkMessage[]): ChatMessage[] {
@@ -18,44 +18,29 @@ export function promptMessages(prompt: readonly AiSdkMessage[]): ChatMessage[] {
 function messagesOf({ role, content }: AiSdkMessage, where: string): ChatMessage[] {
   if (typeof content === "string") return [{ role, content }];
   if (role === "tool") return content.flatMap((part, index) => resultOf(part, `${where}.content[${index}]`));
-  const said = { text: "", reasoning: "", calls: [] as JsonValue[] };
+  const said = { text: "", reasoning: "", calls: [] as MadeCall[] };
   content.forEach((part, index) => {
     if (part.type === "text") said.text += part.text ?? "";
     else if (part.type === "reasoning") said.reasoning += part.text ?? "";
     else if (part.type === "tool-call") said.calls.push(callOf(part));
-    else throw unsupported(part.type, `${where}.content[${index}]`);
+    else throw unreadable(part.type, `${where}.content[${index}]`);
   });
   if (role !== "assistant") return [{ role, content: said.text }];
-  return [{
-    role,
-    content: said.text === "" && said.calls.length > 0 ? null : said.text,
-    ...(said.reasoning === "" ? {} : { reasoning_content: said.reasoning }),
-    ...(said.calls.length === 0 ? {} : { tool_calls: said.calls }),
-  }];
+  return [assistantMessage(said.text, said.reasoning, said.calls)];
 }
 
-function callOf({ toolCallId = "", toolName = "", input }: AiSdkPart): JsonValue {
-  const written = typeof input === "string" ? input : JSON.stringify(input ?? {});
-  return { id: toolCallId, type: "function", function: { name: toolName, arguments: written } };
+function callOf({ toolCallId: id = "", toolName: name = "", input }: AiSdkPart): MadeCall {
+  return { id, name, input };
 }
 
 function resultOf({ type, toolCallId = "", toolName = "", output }: AiSdkPart, where: string): ChatMessage[] {
   if (type === "tool-approval-response") return []; // it was for the program: the call's result follows
-  if (type !== "tool-result" || output === undefined) throw unsupported(type, where);
+  if (type !== "tool-result" || output === undefined) throw unreadable(type, where);
   const call = { id: toolCallId, name: toolName };
   if (output.type === "execution-denied") return [toolResult(call, output.reason ?? "The call was not allowed.")];
   if (output.type !== "content") return [toolResult(call, output.value ?? null)];
   const parts = output.value as AiSdkPart[];
   const other = parts.find(({ type }) => type !== "text");
-  if (other !== undefined) throw unsupported(other.type, where);
+  if (other !== undefined) throw unreadable(other.type, where);
   return [toolResult(call, parts.map(({ text }) => text ?? "").join("\n"))];
-}
-
-function unsupported(type: string, where: string): UnsupportedError {
-  return new UnsupportedError(`${where}: a part of the type "${type}"; LightGPT reads text, calls and their results.`, {
-    what: "a part that no model here reads",
-    where,
-    expected: "text",
-    got: type,
-  });
 }
