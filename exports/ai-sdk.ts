@@ -37,3 +37,4 @@ export type {
   AiSdkTool,
   AiSdkWarning,
 } from "../src/lightgpt/frameworks/ai_sdk_types.ts";
+export type { EmbeddingSource } from "../src/lightgpt/frameworks/embedding_source.ts";

@@ -20,3 +20,4 @@ export {
   type ChatLightGPTOptions,
 } from "../src/lightgpt/frameworks/langchain.ts";
 export { LightGPTEmbeddings, type LightGPTEmbeddingsOptions } from "../src/lightgpt/frameworks/langchain_embeddings.ts";
+export type { EmbeddingSource } from "../src/lightgpt/frameworks/embedding_source.ts";

@@ -19,6 +19,7 @@ export const typescript = [
     name: "runtime",
     files: [
       "ffi/buffers.ts",
+      "ffi/here.ts",
       "ffi/words.ts",
       "ffi/runtime/*",
       "ffi/sums.ts",

@@ -156,16 +156,35 @@ export class ChatLightGPT extends BaseChatModel<ChatLightGPTCallOptions> {
     return this.withConfig({ ...kwargs, tools });
   }
 
-  /** The model whose answers are objects of a schema, held to it token by token. */
+  /**
+   * The model whose answers are objects of a schema, held to it token by token.
+   *
+   * @param schema of zod or another library that tells its JSON Schema, or the JSON Schema itself
+   * @param config `includeRaw` gives the message with the object
+   * @returns what gives objects
+   */
   override withStructuredOutput<T extends object>(
     schema: OutputSchema<T>,
     config?: StructuredOutputMethodOptions<false>,
   ): Runnable<BaseLanguageModelInput, T>;
-  /** The same, with the message that has the object. */
+  /**
+   * The same, with the message that has the object.
+   *
+   * @param schema as above
+   * @param config with `includeRaw`
+   * @returns what gives objects and messages
+   */
   override withStructuredOutput<T extends object>(
     schema: OutputSchema<T>,
     config: StructuredOutputMethodOptions<true>,
   ): Runnable<BaseLanguageModelInput, { raw: BaseMessage; parsed: T }>;
+  /**
+   * Both, as one.
+   *
+   * @param schema as above
+   * @param config as above
+   * @returns what gives objects, alone or with messages
+   */
   override withStructuredOutput<T extends object>(
     schema: OutputSchema<T>,
     config: StructuredOutputMethodOptions<boolean> = {},
@@ -177,7 +196,14 @@ export class ChatLightGPT extends BaseChatModel<ChatLightGPTCallOptions> {
     return assembleStructuredOutputPipeline(held, createContentParser<T>(schema), includeRaw, name);
   }
 
-  /** Answers as a whole; LangChain calls it. */
+  /**
+   * Answers as a whole; LangChain calls it.
+   *
+   * @param messages the conversation
+   * @param options what the call has
+   * @param manager hears the pieces
+   * @returns the answer
+   */
   override async _generate(
     messages: BaseMessage[],
     options: this["ParsedCallOptions"],
@@ -199,7 +225,14 @@ export class ChatLightGPT extends BaseChatModel<ChatLightGPTCallOptions> {
     return { generations: [{ text: message.text, message, generationInfo: whole?.generationInfo ?? {} }] };
   }
 
-  /** Answers part by part; LangChain calls it. */
+  /**
+   * Answers part by part; LangChain calls it.
+   *
+   * @param messages the conversation
+   * @param options what the call has
+   * @param manager hears the pieces
+   * @returns the answer
+   */
   override async *_streamResponseChunks(
     messages: BaseMessage[],
     options: this["ParsedCallOptions"],

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AIMessage, type BaseMessage, ChatMessage as RoleMessage, ToolMessage } from "@langchain/core/messages";
+import type { AIMessage, BaseMessage, ChatMessage as RoleMessage, ToolMessage } from "@langchain/core/messages";
 import type { ChatMessage } from "../../text/chat/inputs.ts";
 import { toolResult } from "../../tools/tool_result.ts";
 import { assistantMessage, unreadable } from "./messages.ts";
@@ -17,7 +17,7 @@ export function conversationOf(messages: readonly BaseMessage[]): ChatMessage[] 
   const named = new Map<string, string>();
   return messages.map((message, index) => {
     const where = `messages[${index}]`;
-    if (message instanceof AIMessage || message.getType() === "ai") return answered(message as AIMessage, where, named);
+    if (message.getType() === "ai") return answered(message as AIMessage, where, named);
     const { text } = partsOf(message, where);
     if (message.getType() === "tool") {
       const { tool_call_id: id, name } = message as ToolMessage;
