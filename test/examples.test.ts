@@ -77,11 +77,16 @@ describe("examples", () => {
     try {
       const file = join(directory, "prompts.jsonl");
       const prompts = [...Array.from({ length: 30 }, (_, i) => `Story ${i}. The`), "too long ".repeat(600), "The end"];
-      writeFileSync(file, prompts.map((prompt) => JSON.stringify({ prompt })).join("\n\n"));
+      const lines = [...prompts.map((prompt) => JSON.stringify({ prompt })), "no JSON"];
+      writeFileSync(file, lines.join("\n\n"));
       const results = (await outputOf("batch.ts", [file])).trimEnd().split("\n").map((line) => JSON.parse(line));
-      assertEquals(results.map(({ index }) => index), prompts.map((_, index) => index));
-      assertMatch(results[30].error, /context/);
-      for (const { index, text } of results) assert(index === 30 || text.length > 0, `no text for line ${index}`);
+      assertEquals(results.map(({ line }) => line).toSorted((a, b) => a - b), lines.map((_, index) => 2 * index + 1));
+      const [bad, ...done] = results.toSorted((a, b) => b.line - a.line);
+      assertMatch(bad.error, /expected .* got no JSON/);
+      for (const { line, text, error } of done) {
+        if (line === 61) assertMatch(error, /context/);
+        else assert(text.length > 0, `no text for line ${line}`);
+      }
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

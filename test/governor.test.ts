@@ -94,6 +94,11 @@ describe("a model that does not fit", () => {
     const all = needOf(plan, large, 50 * mib);
     const error = assertThrows(() => assertFits(plan, all, 200 * mib, large), OutOfMemoryError, 'kv "q8_0"');
     assertEquals((error as OutOfMemoryError).detail.where, "context");
+    const context = Number(/context: (\d+)/.exec(error.message)?.[1]);
+    const named = { ...large, context };
+    assertFits(plan, needOf(plan, named, 50 * mib), 200 * mib, named);
+    const more = { ...large, context: context + 256 };
+    assertThrows(() => assertFits(plan, needOf(plan, more, 50 * mib), 200 * mib, more), OutOfMemoryError);
   });
 
   it("is summed up once: a batcher's own sizes ask the same sum", async () => {

@@ -93,10 +93,12 @@ export function assertFits(plan: ModelPlan, need: Need, limitBytes: number, sett
   const left = limitBytes - (total - need.weights);
   const fits = typeThatFits(plan, need.weights, left);
   const isContext = total - need.kv <= limitBytes;
-  const smaller = isContext && settings.kv !== "q8_0" ? ', a smaller context, kv "q8_0"' : ", a smaller context";
+  const context = contextThatFits(plan, settings, limitBytes - (total - need.kv));
+  const shorter = context === undefined ? "a smaller context" : `context: ${context}`;
+  const smaller = `, ${shorter}${isContext && settings.kv !== "q8_0" ? ', kv "q8_0"' : ""}`;
   const without = left > 0 && fits === undefined && !isContext
     ? "no type of its weights would fit: expected a smaller model"
-    : `expected more memory${settings.context > 1024 ? smaller : ""}, or a smaller model`;
+    : `expected more memory${settings.context > contextStep ? smaller : ""}, or a smaller model`;
   const instead = fits ? `as ${fits.name} its weights would take ${mebibytes(fits.bytes)} and fit` : without;
   throw new OutOfMemoryError(
     `memory: the model needs ${mebibytes(total)} (weights ${mebibytes(need.weights)}, keys and values of ` +
@@ -109,6 +111,25 @@ export function assertFits(plan: ModelPlan, need: Need, limitBytes: number, sett
       got: `${limitBytes} bytes`,
     },
   );
+}
+
+/** Contexts that are proposed are multiples of so many positions. */
+const contextStep = 256;
+
+/** The largest context whose keys and values take at most `bytes`; undefined where none does. */
+function contextThatFits(plan: ModelPlan, settings: FitSettings, bytes: number): number | undefined {
+  const fits = (steps: number) => {
+    const context = steps * contextStep;
+    return weightOfContext(plan, { ...settings, context }) * kvSizes(plan, settings.kv, settings.pageSize).pageBytes <=
+      bytes;
+  };
+  let [least, most] = [0, Math.floor(settings.context / contextStep)];
+  while (least < most) {
+    const middle = Math.ceil((least + most) / 2);
+    if (fits(middle)) least = middle;
+    else most = middle - 1;
+  }
+  return least === 0 ? undefined : least * contextStep;
 }
 
 /** What the process has without `bytes` of weights that are loaded. */

@@ -67,7 +67,9 @@ export async function measureProfile(
   if (!profile) return undefined;
   const others = load.share(machine);
   if (others !== undefined && others > disturbedShare) {
-    const text = `Others used ${Math.round(100 * others)} % of this machine meanwhile, so the profile is not kept.`;
+    const text =
+      `Other programs used ${Math.round(100 * others)} % of this machine meanwhile, so what was measured is ` +
+      "used now and not kept; `lightgpt tune` at a quiet hour keeps it.";
     log.tell("note", text);
     return profile;
   }

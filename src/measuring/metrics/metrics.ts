@@ -122,7 +122,22 @@ export class Metrics {
    * Calls `listener` at the end of each step and request, and for each token. An error that it throws goes to `reportError`, and
    * ends nothing that runs here.
    *
+   * @param listener called with each event
    * @returns a function that ends the calls
+   *
+   * @example
+   * ```ts
+   * import { LightGPT } from "@lightgpt/lightgpt";
+   *
+   * await using lm = await LightGPT.load();
+   * let tokens = 0;
+   * const stop = lm.metrics.listen((event) => {
+   *   if (event.kind === "request") tokens += event.tokens;
+   * });
+   * await lm.complete("Once upon a time", { maxTokens: 9 });
+   * stop();
+   * console.log(tokens);
+   * ```
    */
   listen(listener: (event: MetricEvent) => void): () => void {
     if (listener === undefined) refuseOption("listener", "a function", listener);

@@ -137,17 +137,18 @@ class Tuner {
     const show = (choice: TriedSettings) => open.map((setting) => choice[setting]).join(" and ");
     if (value === base || !best) {
       const why = best
-        ? `none of ${values.length - 1} others is measurably better; the best, ${show(best.value)}, makes a ` +
-          `difference of ${percent(best.comparison)}`
+        ? `no other value is measurably faster (tried: ${values.length - 1}; the nearest, ${show(best.value)}, was ` +
+          `${differenceText(best.comparison)})`
         : isDecided
-        ? "all others take far longer"
-        : "there was no time to compare others";
+        ? "all other values take far longer"
+        : "there was no time to try others";
       for (const setting of open) this.#keep(setting, why);
       return;
     }
-    const names = open.length > 1 ? `${open.join(" and ")} ` : "";
-    const gain = `${percent(best.comparison)} faster, in ${rounds} rounds`;
-    const why = `${names}${show(value)} instead of ${show(base)} is ${gain}`;
+    const together = open.length > 1 ? `, measured together as ${open.join(" and ")}` : "";
+    const why = `${show(value)} was ${differenceText(best.comparison)} than ${
+      show(base)
+    } in ${rounds} rounds${together}`;
     for (const setting of open) {
       const from = this.#settings[setting];
       const to = value[setting] === base[setting] ? from : value[setting] as number;
@@ -225,7 +226,7 @@ class Tuner {
     const from = this.#plan.defaults[setting];
     if (this.#settings[setting] === from) return;
     this.#settings = { ...this.#settings, [setting]: from };
-    const why = `measured against all defaults at the end, the choice made a difference of ${percent(comparison)}`;
+    const why = `measured against all defaults at the end, another choice was ${differenceText(comparison)}`;
     this.#trials.set(setting, { setting, from, to: from, why });
   }
 }
@@ -248,7 +249,14 @@ function threadsFor(
   return tokens >= prefillTokens ? prefillThreads : decodeThreads;
 }
 
-function percent({ gain, low, high }: TimeComparison): string {
-  const show = (share: number) => Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "any";
-  return `${show(gain)} (${show(low)} to ${show(high)})`;
+/** How much faster something was, and between what it lies with 99 % certainty. */
+function differenceText({ gain, low, high }: TimeComparison): string {
+  const range = Number.isFinite(low) && Number.isFinite(high)
+    ? `, surely between ${shareText(low)} and ${shareText(high)}`
+    : "";
+  return shareText(gain) + range;
+}
+
+function shareText(share: number): string {
+  return `${Math.abs(100 * share).toFixed(1)} % ${share < 0 ? "slower" : "faster"}`;
 }
