@@ -121,12 +121,14 @@ export const bundled = dependencies(Object.keys(manifest.dependencies));
 
 /** Our package.json without what only we need: installing the package brings its dependencies, and runs no script. */
 function packageManifest() {
-  const { name, version, description, license, type, exports, bin, peerDependencies, peerDependenciesMeta } = manifest;
+  const { name, version, description, keywords, license, type, exports, bin } = manifest;
+  const { peerDependencies, peerDependenciesMeta } = manifest;
   const conditions = (path) => ({ types: path.replace(/\.ts$/, ".d.ts"), default: `./${outputOf(path)}.js` });
   return {
     name,
     version,
     description,
+    keywords,
     license,
     type,
     exports: {
@@ -170,6 +172,7 @@ export async function compile(folder, target) {
   writeFileSync(join(target, "package.json"), text(packageManifest()));
   writeFileSync(join(target, "asset.d.ts"), assetTypes);
   writeFileSync(join(target, "LICENSES.txt"), licences());
+  writeFileSync(join(target, "README.md"), readme(target));
   await bundle(folder, target);
   removeEmpty(target);
   const missing = filesOf(folder).filter((path) => path !== "deno.json" && !/\.ts$/.test(path))
@@ -237,6 +240,16 @@ function withSiblings(code) {
     return name;
   });
   return inner + imports.join("");
+}
+
+/** The README with those links that lead to files of the package; pages of the repository are named, for it has no address yet. */
+function readme(target) {
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  return text.replace(/(!?)\[([^\]]*)\]\(([^):#]+)(#[^)]*)?\)/g, (link, image, words, path) => {
+    if (existsSync(join(target, path))) return link;
+    if (image === "!") return "";
+    return words === path ? `\`${path}\`` : `${words} (\`${path}\` of the repository)`;
+  });
 }
 
 /** The licences of what is inside. */

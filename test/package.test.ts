@@ -9,6 +9,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -171,6 +172,13 @@ console.log(wrong.map(([name, value]) => name + " is " + value.name).join());\n`
     );
     const { code, stdout, stderr } = await runFile(main);
     assertEquals([code, stdout.trim()], [0, ""], stderr);
+  });
+
+  it("has a README whose links lead to files of the package, or to other hosts", () => {
+    const readme = readFileSync(join(installed, "README.md"), "utf8");
+    const targets = Array.from(readme.matchAll(/\]\(([^)#]+)[^)]*\)/g), ([, target]) => target);
+    assertEquals(targets.filter((target) => !/^https?:/.test(target) && !existsSync(join(installed, target))), []);
+    assert(!/\[[^\]]*\]\((docs|examples|bench)\//.test(readme));
   });
 
   it("has a progress bar, for which a library is inside", async () => {

@@ -25,7 +25,7 @@ export interface Files {
   open(path: string): OpenFile | undefined;
   /** What {@link OpenFile.identity} would be if the file were opened now; undefined where there is none. */
   identity(path: string): string | undefined;
-  /** Who may read and write a folder. */
+  /** Which users may read and write a folder. */
   privacy(path: string): Privacy;
   /** Notes in a file's times that it was used now; throws where that is not allowed. */
   touch(path: string): void;
@@ -33,7 +33,7 @@ export interface Files {
   makeFolder(path: string): void;
 }
 
-/** Who may read and write a folder: this user alone, others too, or that may not be asked; or it is not there, or no folder. */
+/** Which users may read and write a folder: this one alone, others too, or that may not be asked; or it is not there, or no folder. */
 export type Privacy = "private" | "shared" | "unknown" | "absent";
 
 /** A regular file, open for reading. */

@@ -1,5 +1,5 @@
 /**
- * What a sequence is told when it is added: its first tokens, how it chooses, who gets what, and how it takes its turns.
+ * What a sequence is told when it is added: its first tokens, how it chooses, where its tokens go, and its place among others.
  *
  * @module
  */

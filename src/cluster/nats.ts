@@ -1,5 +1,5 @@
 /**
- * The transport over NATS: messages between machines, the queues of models, who is there, and the headers of model files. The client
+ * The transport over NATS: messages between machines, the queues of models, the machines that are there, and the headers of model files. The client
  * connects again by itself when a server goes; what is sent meanwhile is kept for a while or lost, which the protocol lives with.
  *
  * @module

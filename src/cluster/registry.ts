@@ -1,5 +1,5 @@
 /**
- * Who is there, workers and gateways: each worker tells again and again what it is and how busy, and one that is silent for a while is gone. How long ago
+ * The workers and gateways that are there: each worker tells again and again what it is and how busy, and one that is silent for a while is gone. How long ago
  * something was heard is measured by the clock of the machine that hears it, so clocks need not agree.
  *
  * @module

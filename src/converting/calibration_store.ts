@@ -10,7 +10,7 @@ import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { isGone } from "../files/processes.ts";
 import { workFailure } from "./row_file.ts";
 
-/** Who works in the folder, at what, and how far it is. */
+/** The process that works in the folder, its job, and how far it is. */
 interface Progress {
   readonly process: number;
   readonly work: string;

@@ -115,7 +115,7 @@ export class LightGPT {
     }
   }
 
-  /** What it does, in figures. */
+  /** Metrics: counts and times of steps, requests, the cache and memory. */
   get metrics(): Metrics {
     return this.optimizer.metrics;
   }

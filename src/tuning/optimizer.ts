@@ -66,7 +66,7 @@ export class Optimizer {
   }
   /** What runs the requests. */
   readonly batcher: Batcher;
-  /** What it does, in figures. */
+  /** Metrics: counts and times of steps, requests, the cache and memory. */
   readonly metrics: Metrics;
   readonly #model: Model;
   readonly #batching: BatcherOptions;

@@ -1,6 +1,6 @@
 /**
- * The bytes of a GGUF file before its tensors' data: header, metadata and table. Who writes the data behind it, and where, is
- * not known here.
+ * The bytes of a GGUF file before its tensors' data: header, metadata and table. The data behind it
+ * is written elsewhere.
  *
  * @module
  */

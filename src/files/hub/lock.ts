@@ -1,5 +1,5 @@
 /**
- * One process at a time: a file that says who fetches, touched as long as the process runs. Whether its holder is gone is told by how
+ * One process at a time: a file that names the process that fetches, touched as long as the process runs. Whether its holder is gone is told by how
  * long it was not touched, measured by the clock of the disk that it lies on, so that a clock which is off changes nothing.
  * Where two take a lock that was left at once, both fetch, and the file is still right.
  *

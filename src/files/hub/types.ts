@@ -1,5 +1,5 @@
 /**
- * What the files of this room share: who is asked for a model, how patiently, what is told meanwhile, and what a place that
+ * What the files of this room share: which places are asked for a model, how patiently, what is told meanwhile, and what a place that
  * has models says of its files.
  *
  * @module
@@ -39,7 +39,7 @@ export interface DownloadProgress {
   readonly note?: string;
 }
 
-/** Hears how far fetching is. */
+/** Called with the progress of fetching. */
 export type OnDownload = (progress: DownloadProgress) => void;
 
 /** Times and sizes of a transfer; tests have others. */
@@ -61,7 +61,7 @@ export interface Patience {
   readonly pieceMost: number;
 }
 
-/** Who is asked for models, from where, and where they are kept. */
+/** Where models come from, and where they are kept. */
 export interface HubContext {
   /** The hub, with no slash at its end. */
   readonly endpoint: string;
