@@ -239,12 +239,13 @@ export class ChatLightGPT extends BaseChatModel<ChatLightGPTCallOptions> {
     manager?: CallbackManagerForLLMRun,
   ): AsyncGenerator<ChatGenerationChunk> {
     const parts = ask(this.#lm, this.#asked(messages, options));
-    let calls = 0;
+    /** The calls so far, in their order. */
+    const calls: string[] = [];
     let next = await parts.next();
     for (; !next.done; next = await parts.next()) {
       const part = next.value;
+      if (part.type === "toolCall") continue; // its arguments have come piece by piece
       const message = messageOf(part, calls);
-      if (part.type === "toolCall") calls++;
       const text = part.type === "text" ? part.text : "";
       yield new ChatGenerationChunk({ text, message });
       await manager?.handleLLMNewToken(text, undefined, undefined, undefined, undefined, {
@@ -288,13 +289,16 @@ function toolChoiceOf(choice: ChatLightGPTCallOptions["tool_choice"]): Asked["to
   return { name };
 }
 
-function messageOf(part: Part, calls: number): AIMessageChunk {
+function messageOf(part: Exclude<Part, { type: "toolCall" }>, calls: string[]): AIMessageChunk {
   if (part.type === "text") return new AIMessageChunk({ content: part.text });
   if (part.type === "reasoning") {
     return new AIMessageChunk({ content: "", additional_kwargs: { reasoning_content: part.text } });
   }
-  const { id, name, input } = part;
-  const chunk = { type: "tool_call_chunk", id, name, args: JSON.stringify(input), index: calls } as const;
+  const { id, name, text: args } = part;
+  // LangChain puts the pieces of one index together, names too: they stand in the first.
+  const isFirst = !calls.includes(id);
+  if (isFirst) calls.push(id);
+  const chunk = { type: "tool_call_chunk", args, index: calls.indexOf(id), ...(isFirst ? { id, name } : {}) } as const;
   return new AIMessageChunk({ content: "", tool_call_chunks: [chunk] });
 }
 
