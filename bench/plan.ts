@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { existsSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import type { ShapeName } from "./shapes.ts";
 import type { FileType } from "./tinyllama.ts";
@@ -20,6 +21,8 @@ export interface Subject {
   readonly threads?: number;
   /** A CPU level that is forced. */
   readonly level?: string;
+  /** llama.cpp without its backend for AMX: of the others it takes the best. */
+  readonly withoutAmx?: true;
   readonly activations?: "int16";
   readonly kv?: "f32";
   /** A process beside it that keeps one core busy with integers, at the same priority. */
@@ -49,22 +52,33 @@ export interface Experiment {
 /** Threads of a subject unless it says otherwise: all cores, as both engines would take. */
 export const allThreads: number = cpus().length;
 
+/** Whether this processor has AMX, of which both engines make use. */
+const hasAmx = existsSync("/proc/cpuinfo") && /\bamx_int8\b/.test(readFileSync("/proc/cpuinfo", "latin1"));
+
 const prefill: Work = { name: "prefill", kind: "prefill", tokens: 512 };
 const decode: Work = { name: "decode", kind: "decode", batch: 1, context: 16, tokens: 48 };
 const batch: Work = { name: "batch", kind: "decode", batch: 16, context: 8, tokens: 16 };
 const deep: Work = { name: "deep", kind: "decode", batch: 1, context: 2000, tokens: 24 };
 const both = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama.cpp" } } as const;
+/** Both engines; where there is AMX, also both without it, so that each is held against its equal. */
+const equals = hasAmx
+  ? {
+    ...both,
+    "lightgpt, no AMX": { engine: "lightgpt", level: "v4" },
+    "llama.cpp, no AMX": { engine: "llama.cpp", withoutAmx: true },
+  } as const
+  : both;
 const binding = { "node-llama-cpp": { engine: "node-llama-cpp" } } as const;
 const beside = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama-bench" } } as const;
 const levels = { lightgpt: { engine: "lightgpt" }, v3: { engine: "lightgpt", level: "v3" } } as const;
 
 /** The experiments by name. */
 export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
-  q4_0: { model: "q4_0", subjects: { ...both, ...binding }, work: [prefill, decode, batch], kernels: true },
-  q8_0: { model: "q8_0", subjects: both, work: [prefill, decode, batch] },
-  q4_k_m: { model: "q4_k_m", subjects: both, work: [prefill, decode, batch] },
-  q6_k: { model: "q6_k", subjects: both, work: [prefill, decode, batch] },
-  f16: { model: "f16", subjects: both, work: [{ ...prefill, tokens: 256 }, { ...decode, tokens: 24 }] },
+  q4_0: { model: "q4_0", subjects: { ...equals, ...binding }, work: [prefill, decode, batch], kernels: true },
+  q8_0: { model: "q8_0", subjects: equals, work: [prefill, decode, batch] },
+  q4_k_m: { model: "q4_k_m", subjects: equals, work: [prefill, decode, batch] },
+  q6_k: { model: "q6_k", subjects: equals, work: [prefill, decode, batch] },
+  f16: { model: "f16", subjects: equals, work: [{ ...prefill, tokens: 256 }, { ...decode, tokens: 24 }] },
   context: { model: "q4_0", subjects: { lightgpt: { engine: "lightgpt" } }, work: [decode, deep] },
   threads: {
     model: "q4_0",
@@ -202,15 +216,25 @@ function tileShare(work: "prefill" | "batch") {
   };
 }
 
-function peerRows(type: string, goals: { prefill: number; decode: number; batch?: number }): Row[] {
-  return Object.entries(goals).map(([work, goal]) => ({
-    id: `${type}.${work}`,
-    experiment: type,
-    label: `${workName(work)}, ${type.toUpperCase()}`,
-    of: "llama.cpp",
-    goal,
-    value: against(work, "lightgpt", "llama.cpp"),
-  }));
+/** Goals by work. */
+interface Goals {
+  readonly prefill: number;
+  readonly decode: number;
+  readonly batch?: number;
+}
+
+/** Rows of a file type against llama.cpp; where there is AMX, with it on both sides (`amx`) and without it on both. */
+function peerRows(type: string, goals: Goals, amx?: Goals): Row[] {
+  const rows = (wanted: Goals, without: "" | ", no AMX") =>
+    Object.entries(wanted).map(([work, goal]): Row => ({
+      id: `${type}.${work}${without && ".noAmx"}`,
+      experiment: type,
+      label: `${workName(work)}, ${type.toUpperCase()}${without}`,
+      of: "llama.cpp",
+      goal,
+      value: against(work, `lightgpt${without}`, `llama.cpp${without}`),
+    }));
+  return hasAmx && amx ? [...rows(amx, ""), ...rows(goals, ", no AMX")] : rows(goals, "");
 }
 
 function workName(work: string): string {
@@ -228,11 +252,16 @@ function shareRow(type: string, goal: number): Row {
   };
 }
 
-const formats = ["q8_0", "q4_k_m", "q6_k"];
+/** Goals of other formats: without AMX, with it. */
+const formats: Readonly<Record<string, readonly [Goals, Goals]>> = {
+  q8_0: [{ prefill: 3, decode: 2.2, batch: 4 }, { prefill: 1.6, decode: 1.4, batch: 2 }],
+  q4_k_m: [{ prefill: 2.5, decode: 2.2, batch: 3 }, { prefill: 1.6, decode: 1.4, batch: 2.2 }],
+  q6_k: [{ prefill: 3, decode: 1.5, batch: 1.5 }, { prefill: 1.6, decode: 1.4, batch: 1.5 }],
+};
 
 /** Every row, in the order of the tables. */
 export const ROWS: readonly Row[] = [
-  ...peerRows("q4_0", { prefill: 3, decode: 2.2, batch: 3 }),
+  ...peerRows("q4_0", { prefill: 3, decode: 2.2, batch: 3.5 }, { prefill: 2, decode: 1.4, batch: 2.5 }),
   ...["prefill", "decode", "batch"].map((work): Row => ({
     id: `q4_0.${work}.binding`,
     experiment: "q4_0",
@@ -250,15 +279,15 @@ export const ROWS: readonly Row[] = [
     goal: work === "batch" ? 0.8 : 0, // a prompt's share is told, without a goal
     value: tileShare(work),
   })),
-  ...formats.flatMap((type) => [
-    ...peerRows(type, { prefill: 1.5, decode: 1.5, batch: 1.5 }),
+  ...Object.entries(formats).flatMap(([type, [goals, amx]]) => [
+    ...peerRows(type, goals, amx),
     shareRow(type, 0.85),
   ]),
   ...peerRows("a3b", { prefill: 1.5, decode: 1.5 }),
   shareRow("a3b", 0),
   ...peerRows("hybrid", { prefill: 1.5, decode: 1.5 }),
   shareRow("hybrid", 0),
-  ...peerRows("f16", { prefill: 1, decode: 0 }),
+  ...peerRows("f16", { prefill: 2.5, decode: 0 }, { prefill: 0, decode: 0 }),
   shareRow("f16", 0.85),
   {
     id: "context",
@@ -350,7 +379,7 @@ export const ROWS: readonly Row[] = [
     goal: 0.8,
     value: bandwidthShare("v3"),
   },
-  ...["q4_0", ...formats].map((type): Row => ({
+  ...["q4_0", ...Object.keys(formats)].map((type): Row => ({
     id: `v3.prefill.${type}`,
     experiment: type === "q4_0" ? "v3" : `v3_${type}`,
     label: `AVX2 alone, prompt, ${type.toUpperCase()}`,

@@ -40,14 +40,20 @@ function runLightGPT({ runtime = "bun", level }: Subject, plan: ChildPlan): Subj
 /** The libraries of llama.cpp that node-llama-cpp brings for this machine, and the program linked with them. */
 const direct = here("peers/node_modules/.direct/direct");
 
-function runDirect({ model, threads, context, work }: ChildPlan): SubjectResult {
-  const { backends, version } = JSON.parse(readFileSync(`${direct}.json`, "utf8"));
+function runDirect({ withoutAmx }: Subject, { model, threads, context, work }: ChildPlan): SubjectResult {
+  const { backends, backendsWithoutAmx, version } = JSON.parse(readFileSync(`${direct}.json`, "utf8"));
   const words = work.map((part) =>
     part.kind === "prefill"
       ? `${part.name}:prefill:${part.tokens}`
       : `${part.name}:decode:${part.batch}:${part.context}:${part.tokens}`
   );
-  const result = runChild(direct, [model, String(threads), String(context), backends, ...words]);
+  const result = runChild(direct, [
+    model,
+    String(threads),
+    String(context),
+    withoutAmx ? backendsWithoutAmx : backends,
+    ...words,
+  ]);
   return { ...result as Omit<SubjectResult, "version" | "others">, version, others: {} };
 }
 
@@ -146,7 +152,7 @@ export function runRound(experiment: string, number: number): Round {
       subject.engine === "lightgpt"
         ? runLightGPT(subject, own)
         : subject.engine === "llama.cpp"
-        ? runDirect(own)
+        ? runDirect(subject, own)
         : subject.engine === "llama-bench"
         ? runTool(own)
         : runBinding(own);

@@ -7,7 +7,7 @@
  * are passed on.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.js";
 import { setup } from "./setup.js";
@@ -40,7 +40,7 @@ async function installPackages({ packages, needs }) {
 async function buildDirect() {
   const modules = join(folder, "peers", "node_modules");
   const built = join(modules, ".direct");
-  if (existsSync(join(built, "direct.json"))) return;
+  if (existsSync(join(built, "without-amx"))) return;
   const platform = `${process.platform === "darwin" ? "mac" : process.platform}-${process.arch}`;
   const backends = join(modules, "@node-llama-cpp", platform, "bins", platform);
   const attempt = async () => {
@@ -69,7 +69,20 @@ async function buildDirect() {
     readFileSync(join(modules, "node-llama-cpp", "llama", "binariesGithubRelease.json"), "utf8"),
   );
   const version = `llama.cpp ${release}, as a program, node-llama-cpp's prebuilt libraries`;
-  writeFileSync(join(built, "direct.json"), JSON.stringify({ backends, version }) + "\n");
+  const backendsWithoutAmx = linkWithoutAmx(backends, join(built, "without-amx"));
+  writeFileSync(join(built, "direct.json"), JSON.stringify({ backends, backendsWithoutAmx, version }) + "\n");
+}
+
+/** A folder with llama.cpp's backends but for the one that has AMX: of those that are there it takes the best. */
+function linkWithoutAmx(backends, folder) {
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(backends)) {
+    const link = join(folder, name);
+    if (/^libggml-cpu-/.test(name) && !/sapphirerapids/.test(name) && !existsSync(link)) {
+      symlinkSync(join(backends, name), link);
+    }
+  }
+  return folder;
 }
 
 async function buildNatives() {
