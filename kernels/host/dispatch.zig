@@ -221,7 +221,7 @@ test "every level lists the same formats, each once" {
 
 test "a level that the system refuses is none of those that run, and asking for it by name says why" {
     if (builtin.cpu.arch != .x86_64) return;
-    _ = levels(); // whoever asks has asked
+    _ = levels(); // the first question has been answered
     const before = amx_state.swap(@intFromEnum(Permission.refused), .acq_rel);
     defer amx_state.store(before, .release);
     const amx_table = tables[names.len - 1];
