@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 3e3e9117e471aa52";
+export const STAMP = "0.1.0 83f604b4bc4cdc9c";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
