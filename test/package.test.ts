@@ -216,7 +216,8 @@ bar.start(2, 0); bar.update(2); bar.stop();\n`,
     // What serves, and what other packages ask, is no part of the whole, which loads nothing of either.
     const apart: Record<string, string[]> = {
       "./server": ["createServer", "listen"],
-      "./ai-sdk": ["createProvider", "languageModel"],
+      "./ai-sdk": ["createProvider", "embeddingModel", "languageModel"],
+      "./langchain": ["ChatLightGPT", "LightGPTEmbeddings"],
       "./cluster": ["openGateway", "startWorker"],
       "./embedding": ["Embeddings", "binarySimilarity", "int8Similarity", "similarity", "toBinary", "toInt8"],
     };
