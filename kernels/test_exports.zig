@@ -55,6 +55,7 @@ const Results = struct {
     squares: [fixtures.embedding]f64 = undefined,
     floats: [512]f32 = undefined,
     products: [2]f32 = undefined,
+    nearest: [4]u32 = undefined,
     sums: [64 * 64]f32 = @splat(0),
     factor: [16 * 16]f64 = undefined,
     solved: [2 * 16]f32 = undefined,
@@ -104,6 +105,9 @@ fn callAlone(host: *Host, results: *Results) !void {
     var product = try wordsOf(layouts.Product{ .format = q4_k, .rows = 2, .columns = 256, .vectors = 1, .activation_bits = 8, .threads = 1, .blocks_bytes = results.quantized.len, .inputs_bytes = 1024, .results_bytes = 8 });
     defer product.deinit();
     try testing.expectEqual(0, host.call("lg_matmul", .{ product.bytes().ptr, @as(u32, @intCast(product.bytes().len)), &results.quantized, bytes(&values), bytes(&results.products) }));
+    var search = try wordsOf(layouts.Search{ .kind = .f32, .dimensions = 32, .rows = 16, .wanted = 2, .threads = 1, .query_scale = 1, .scales_at = 0, .data_bytes = 2048, .query_bytes = 128, .mask_bytes = 0, .results_bytes = @sizeOf(@TypeOf(results.nearest)) });
+    defer search.deinit();
+    try testing.expectEqual(2, host.call("lg_search", .{ search.bytes().ptr, @as(u32, @intCast(search.bytes().len)), bytes(&values), bytes(&values), null, bytes(&results.nearest) }));
     results.sums = @splat(0);
     var gram = try wordsOf(layouts.Gram{ .x_columns = 64, .columns = 64, .threads = 1, .begin = 0, .end = 64, .x_bytes = 2048, .y_bytes = 2048, .sums_bytes = @sizeOf(@TypeOf(results.sums)) });
     defer gram.deinit();
