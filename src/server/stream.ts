@@ -74,9 +74,12 @@ export function streamResponse(body: ReadableStream<Uint8Array>, dialect: Dialec
   return new Response(body, { headers: { "content-type": type, "cache-control": "no-store" } });
 }
 
-/** Bun drops what it has not sent yet when a body breaks off: the last event gets the time to leave. */
-function sent(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 50));
+/**
+ * Bun drops what it has not sent yet when a body breaks off: the last event gets the time to leave, and turns of the event loop,
+ * for on a busy machine a time may be over before anything was done in it.
+ */
+async function sent(): Promise<void> {
+  for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 /** What a body breaks off with. Runtimes print it: one line, for the log has the rest. */
