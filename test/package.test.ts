@@ -219,7 +219,15 @@ bar.start(2, 0); bar.update(2); bar.stop();\n`,
       "./ai-sdk": ["createProvider", "embeddingModel", "languageModel"],
       "./langchain": ["ChatLightGPT", "LightGPTEmbeddings"],
       "./cluster": ["openGateway", "startWorker"],
-      "./embedding": ["Embeddings", "binarySimilarity", "int8Similarity", "similarity", "toBinary", "toInt8"],
+      "./embedding": [
+        "Embeddings",
+        "VectorIndex",
+        "binarySimilarity",
+        "int8Similarity",
+        "similarity",
+        "toBinary",
+        "toInt8",
+      ],
     };
     for (const [index, names] of components.entries()) {
       const entry = entries[index + 2];
