@@ -158,7 +158,7 @@ describe("lightgpt with models by name", () => {
     };
     if (complete("lightgpt", "") !== undefined) {
       assertEquals(complete("lightgpt", "pul"), "pull");
-      assertEquals(complete("lightgpt", "run", "--tem"), "--temperature");
+      assertEquals(complete("lightgpt", "run", "--tempe"), "--temperature");
       assertEquals(complete("lightgpt", "run", "--kv", "q"), "q8_0");
       assertEquals(complete("lightgpt", "chat", "gemma3:2"), "gemma3:270m");
     }

@@ -29,6 +29,7 @@ const sources = [
   "level/level_table.zig",
   "wire_choices.zig",
   "wire_memory.zig",
+  "wire_products.zig",
   "wire.zig",
 ];
 const writers = ["wire_typescript.zig", "wire_docs.zig", "host/stamp.zig"];

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { ModelFormatError } from "../../ffi/errors.ts";
 import { LIMITS } from "../../ffi/wire.ts";
-import { refuseOption } from "../options/checks.ts";
+import { guarded, refuseOption } from "../options/checks.ts";
 import { IndexRows, type RowKind, type Segment } from "./index_rows.ts";
 
 /** "LGVI", the version, the kind, dimensions, places. */
@@ -122,9 +122,11 @@ class Reader {
   constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
     const expected = "bytes in pieces: an iterable of Uint8Array";
     if (source === null || typeof source !== "object") refuseOption("source", expected, source);
-    if (Symbol.asyncIterator in source) this.#source = source[Symbol.asyncIterator]();
-    else if (Symbol.iterator in source) this.#source = source[Symbol.iterator]();
-    else refuseOption("source", expected, source);
+    this.#source = guarded("source", () => {
+      if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
+      if (Symbol.iterator in source) return source[Symbol.iterator]();
+      return refuseOption("source", expected, source);
+    });
   }
 
   /** The next bytes, in memory of their own. */
@@ -162,18 +164,29 @@ class Reader {
     if (!got.every((byte, index) => byte === wanted[index])) {
       throw damaged("its sum is another", "the bytes that were saved");
     }
-    if (this.#piece.length > 0 || !(await this.#source.next()).done) throw damaged("something follows it", "its end");
+    if (this.#piece.length > 0 || !(await this.#next()).done) throw damaged("something follows it", "its end");
   }
 
   async close(): Promise<void> {
     await this.#source.return?.();
   }
 
+  /** The next piece; what the source throws is the cause of an error that names it. */
+  async #next(): Promise<IteratorResult<Uint8Array, unknown>> {
+    try {
+      return await this.#source.next();
+    } catch (error) {
+      return guarded("source", () => {
+        throw error;
+      });
+    }
+  }
+
   async #read(bytes: number, what: string): Promise<Uint8Array<ArrayBuffer>> {
     const out = new Uint8Array(bytes);
     for (let done = 0; done < bytes;) {
       if (this.#piece.length === 0) {
-        const { done: isOver, value } = await this.#source.next();
+        const { done: isOver, value } = await this.#next();
         if (isOver) throw damaged(`it ends within ${what}`, "the whole of it");
         if (!(value instanceof Uint8Array)) refuseOption("source", "pieces that are Uint8Array", value);
         this.#piece = new Uint8Array(value.buffer, value.byteOffset, value.byteLength) as Uint8Array<ArrayBuffer>;

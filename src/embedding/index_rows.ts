@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { refuseOption } from "../options/checks.ts";
+import { guarded, refuseOption } from "../options/checks.ts";
 import { LightGPTError } from "../../ffi/errors.ts";
 import { toBinary, toInt8 } from "./compact.ts";
 
@@ -91,8 +91,11 @@ export class IndexRows {
   /** Adds vectors that lie one after the other; none where one is refused. */
   add(vectors: ArrayLike<number>): Uint32Array {
     const { dimensions } = this;
-    const count = vectors.length / dimensions;
-    const floats = vectors instanceof Float32Array ? vectors : Float32Array.from(vectors);
+    const floats = floatsOf("vectors", vectors);
+    if (floats.length % dimensions !== 0) {
+      refuseOption("vectors", `vectors of ${dimensions} numbers`, `${floats.length} numbers`);
+    }
+    const count = floats.length / dimensions;
     for (let row = 0; row < count; row++) {
       this.#check(
         count === 1 ? "vectors" : `vectors[${row}]`,
@@ -132,11 +135,10 @@ export class IndexRows {
 
   /** A query as native code takes it. */
   queryOf(query: ArrayLike<number>): QueryRow {
-    if (query === null || typeof query !== "object" || query.length !== this.dimensions) {
-      const got = query === null || typeof query !== "object" ? query : `${query.length} numbers`;
-      refuseOption("query", `${this.dimensions} numbers, as a row has`, got);
+    const floats = floatsOf("query", query);
+    if (floats.length !== this.dimensions) {
+      refuseOption("query", `${this.dimensions} numbers, as a row has`, `${floats.length} numbers`);
     }
-    const floats = Float32Array.from(query);
     this.#check("query", floats);
     return this.#row(floats);
   }
@@ -235,4 +237,10 @@ export class IndexRows {
     const { data, scalesAt, live, capacity } = larger;
     Object.assign(segment, { data, scalesAt, live, capacity });
   }
+}
+
+/** Numbers as 32-bit floats; those that are already are not copied. */
+function floatsOf(name: string, values: ArrayLike<number>): Float32Array {
+  if (values === null || typeof values !== "object") return refuseOption(name, "an array of numbers", values);
+  return guarded(name, () => values instanceof Float32Array ? values.subarray() : Float32Array.from(values));
 }

@@ -8,7 +8,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { threadsOption } from "../engine/threads_option.ts";
-import { checkInteger, refuseOption } from "../options/checks.ts";
+import { checkInteger, guarded, refuseOption } from "../options/checks.ts";
 import { showAsLine } from "../options/inspect.ts";
 import { readOptions } from "../options/schema.ts";
 import { inSlices, type Sliceable } from "../options/sliced.ts";
@@ -110,10 +110,6 @@ export class VectorIndex {
    */
   add(vectors: ArrayLike<number>): Uint32Array {
     this.#assertStill();
-    const { dimensions } = this;
-    if (vectors === null || typeof vectors !== "object") refuseOption("vectors", "an array of numbers", vectors);
-    const { length } = vectors;
-    if (length % dimensions !== 0) refuseOption("vectors", `vectors of ${dimensions} numbers`, `${length} numbers`);
     return this.#rows.add(vectors);
   }
 
@@ -254,9 +250,10 @@ export class VectorIndex {
   }
 
   #listOf(ids: Iterable<number>): number[] {
-    const isMany = ids !== null && typeof ids === "object" && Symbol.iterator in ids;
-    if (!isMany) return refuseOption("ids", "the number of a row, or several", ids);
-    const list = Array.from(ids);
+    const list = guarded("ids", () => {
+      const isMany = ids !== null && typeof ids === "object" && Symbol.iterator in ids;
+      return isMany ? Array.from(ids) : refuseOption("ids", "the number of a row, or several", ids);
+    });
     list.forEach((id, index) => checkInteger(`ids[${index}]`, id, 0, 2 ** 32 - 1));
     return list;
   }
