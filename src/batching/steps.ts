@@ -138,14 +138,12 @@ export class Steps {
 
   /** How many rounds a chain of these members may have; 1: their step stays one. Pages are taken for all of them. */
   #rounds(members: readonly Member<Sequence>[]): number {
-    const { running, times, runner, store: { windows } } = this.#with;
+    const { running, times, store: { windows } } = this.#with;
     const isChained = members.length === running.size &&
       members.every(({ sequence, count }) => sequence.isChained(count));
     if (!isChained) return 1;
     // What a window has left behind goes when the chain ends: by then it may be as much as a chunk's.
-    const most = windows.window > 0
-      ? Math.min(LIMITS.chainRoundsMax, runner.settings.batchTokens)
-      : LIMITS.chainRoundsMax;
+    const most = windows.window > 0 ? Math.min(LIMITS.chainRoundsMax, times.chunk) : LIMITS.chainRoundsMax;
     let rounds = Math.min(most, ...members.map(({ sequence }) => sequence.left));
     if (times.isShort(members.length)) {
       // What comes late would come from the thread that such a chain keeps.
