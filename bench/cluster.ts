@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { readFileSync } from "node:fs";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -97,6 +98,16 @@ class Engine {
   }
 }
 
+/** Seconds of processor time that processes have had, this one among them; what is busy beside them does not change it. */
+function processorSeconds(processes: readonly ChildProcess[]): number {
+  const own = process.cpuUsage();
+  const others = processes.map(({ pid }) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100; // a clock tick of Linux is 10 ms
+  });
+  return (own.user + own.system) / 1e6 + others.reduce((sum, one) => sum + one, 0);
+}
+
 /** The middle of how much later a first token comes through a gateway. */
 async function latency(gateway: Server): Promise<number> {
   await using lm = await LightGPT.load(values.model, { threads: 1 });
@@ -121,13 +132,20 @@ async function main(): Promise<void> {
     await Promise.all(alone.map((one) => one.said()));
     await using gateway = await openGateway({ nats: nats.url, limits: { openPerKey: 1024 } });
     const rates: [number[], number[]] = [[], []];
+    const costs: [number[], number[]] = [[], []];
+    const apartOnes = alone.map(({ child }) => child);
+    const clusterOnes = [...workers.map(({ child }) => child), nats.child()];
     for (let round = 0; round <= rounds; round++) {
       const from = 1000 * round;
+      const cost = [processorSeconds(apartOnes)];
       const begin = performance.now();
       await Promise.all(alone.map((one, index) => one.read(from + streams * index)));
       const apart = (performance.now() - begin) / 1000;
+      cost.push(processorSeconds(apartOnes), processorSeconds(clusterOnes));
       const together = await readAll(gateway, from, engines * streams);
+      cost.push(processorSeconds(clusterOnes));
       if (round === 0) continue; // warms
+      [cost[1] - cost[0], cost[3] - cost[2]].forEach((seconds, index) => costs[index].push(seconds));
       [apart, together].forEach((seconds, index) => rates[index].push(engines * streams * tokens / seconds));
       console.log(
         `round ${round}: engines ${rates[0].at(-1)?.toFixed(0)}, cluster ${rates[1].at(-1)?.toFixed(0)} tokens/s`,
@@ -135,6 +153,8 @@ async function main(): Promise<void> {
     }
     const ratio = median(rates[1].map((rate, index) => rate / rates[0][index]));
     console.log(`three workers over three engines: ${ratio.toFixed(3)}   goal >= 0.95`);
+    const dearer = median(costs[1].map((seconds, index) => costs[0][index] / seconds));
+    console.log(`the same by processor time, whatever else the machine does: ${dearer.toFixed(3)}`);
     console.log(`added latency of the first token: ${(await latency(gateway)).toFixed(2)} ms   goal <= 3 ms`);
   } finally {
     for (const { child } of alone) child.kill();
