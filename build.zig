@@ -84,7 +84,7 @@ pub fn build(b: *std.Build) void {
     order.dependOn(&run.step);
 
     const cores = b.step("cores", "Measure products of many tokens and the cost of sharing work out");
-    const cores_program = coresProgram(b, target);
+    const cores_program = kernelBench(b, target, "cores", "bench/order/cores.zig");
     const run_cores = b.addRunArtifact(cores_program);
     run_cores.stdio = .inherit;
     cores.dependOn(&run_cores.step);
@@ -209,34 +209,27 @@ fn libraryPath(b: *std.Build, query: std.Target.Query, target: std.Target) []con
 
 /// The bench of the kernels, with the machine's limits measured by an object of each level too.
 fn orderProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
-    const kernels = b.createModule(.{ .root_source_file = b.path("kernels/bench.zig"), .link_libc = true });
-    const module = b.createModule(.{
-        .root_source_file = b.path("bench/order/main.zig"),
-        .target = target,
-        .optimize = .ReleaseFast,
-        .link_libc = true,
-        .imports = &.{.{ .name = "kernels", .module = kernels }},
-    });
-    addLevels(b, module, target, .ReleaseFast, null);
+    const program = kernelBench(b, target, "order", "bench/order/main.zig");
     for (levels(target.result.cpu.arch)) |level| if (level.below == null) {
         const limits = levelObject(b, target, level, .ReleaseFast, "bench/order/limits.zig", "limits");
         limits.root_module.addAnonymousImport("kernels", .{ .root_source_file = b.path("kernels/bench.zig") });
-        module.addObject(limits);
+        program.root_module.addObject(limits);
     };
-    return b.addExecutable(.{ .name = "order", .root_module = module, .use_llvm = true });
+    return program;
 }
 
-fn coresProgram(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+/// A program that measures the kernels of all levels.
+fn kernelBench(b: *std.Build, target: std.Build.ResolvedTarget, name: []const u8, source: []const u8) *std.Build.Step.Compile {
     const kernels = b.createModule(.{ .root_source_file = b.path("kernels/bench.zig"), .link_libc = true });
     const module = b.createModule(.{
-        .root_source_file = b.path("bench/order/cores.zig"),
+        .root_source_file = b.path(source),
         .target = target,
         .optimize = .ReleaseFast,
         .link_libc = true,
         .imports = &.{.{ .name = "kernels", .module = kernels }},
     });
     addLevels(b, module, target, .ReleaseFast, null);
-    return b.addExecutable(.{ .name = "cores", .root_module = module, .use_llvm = true });
+    return b.addExecutable(.{ .name = name, .root_module = module, .use_llvm = true });
 }
 
 /// The baseline of the headline bench, as a first program would be: optimized, but written plainly.

@@ -71,7 +71,7 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
   const options = { ...common, ...templateOf(args) };
   const list = args.text("models");
   if (list === undefined) {
-    const lm = await openServed(args, signal);
+    const lm = await either(() => openModel(args, signal), () => openEmbedder(args, signal));
     await using _ = lm;
     return await run({ ...options, models: { [modelName(args)]: lm } }, where, args, signal);
   }
@@ -81,23 +81,16 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
   await run({ ...options, models: readModels(list) }, where, args, signal);
 }
 
-/** The model that the command line names, as what it is: one that generates, or one that makes vectors or ranks. */
-async function openServed(args: Arguments, signal: AbortSignal): Promise<LightGPT | Embedder> {
+/** A model as what it is: one that generates, or one that makes vectors or ranks. */
+async function either(
+  generating: () => Promise<LightGPT>,
+  reading: () => Promise<Embedder>,
+): Promise<LightGPT | Embedder> {
   try {
-    return await openModel(args, signal);
+    return await generating();
   } catch (error) {
     if (!isReadingOnly(error)) throw error;
-    return await openEmbedder(args, signal);
-  }
-}
-
-/** The same of a list. */
-async function loadServed(path: string, options: object): Promise<LightGPT | Embedder> {
-  try {
-    return await LightGPT.load(path, options as LightGPTOptions);
-  } catch (error) {
-    if (!isReadingOnly(error)) throw error;
-    return await Embedder.load(path, options as EmbedderOptions);
+    return await reading();
   }
 }
 
@@ -158,7 +151,11 @@ function readModels(path: string): Record<string, ServedModelOptions> {
       checkObject(`${path}: ${name}`, entry);
       const { path: file, template, idleMs, ...options } = entry as Record<string, unknown>;
       if (typeof file !== "string") refuseOption(`${path}: ${name}.path`, "the path of a GGUF file", file);
-      const load = () => loadServed(file, options);
+      const load = () =>
+        either(
+          () => LightGPT.load(file, options as LightGPTOptions),
+          () => Embedder.load(file, options as EmbedderOptions),
+        );
       return [name, { load, ...given({ template, idleMs }) } as ServedModelOptions];
     }),
   );

@@ -238,6 +238,7 @@ describeWholeKit("folders of models that embed or rank", "embed", (kit) => {
       ["models.Dense", () => {}, () => writePooling(folder, "mean_tokens", [dense])],
       ["max_tokens", () => {}, () => writePooling(folder, "max_tokens")],
       ["modules.json", () => {}, () => writeFileSync(join(folder, "modules.json"), '{"type": 1}')],
+      ["modules.json", () => {}, () => writeFileSync(join(folder, "modules.json"), "[{")],
     ];
     for (const [includes, change, beside] of cases) {
       rmSync(folder, { recursive: true, force: true });

@@ -14,14 +14,14 @@ export const hasTerminal: boolean = spawnSync("python3", ["-c", "import pty"]).s
 
 const driver = `
 import json, os, pty, re, select, sys
-words, steps = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+words, steps, patience = json.loads(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(words[0], words)
 screen, seen = b"", 0
 while True:
     try:
-        if not select.select([fd], [], [], 20)[0]:
+        if not select.select([fd], [], [], patience)[0]:
             screen += b"[waited in vain for " + steps[0][0].encode() + b"]" if steps else b"[did not end]"
             os.kill(pid, 9)
             break
@@ -46,16 +46,17 @@ function sourceOf(after: string | RegExp): string {
   return typeof after === "string" ? after.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : after.source;
 }
 
-/** What the screen showed at the end, with the exit code. */
+/** What the screen showed at the end, with the exit code; a screen that stays as it is for `patienceS` seconds ends it. */
 export function inTerminal(
   words: readonly string[],
   steps: readonly Step[],
   env: Readonly<Record<string, string>> = {},
+  patienceS: number = 20,
 ): Promise<string> {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
   const command = [process.execPath, ...start, join(repository, "cli/main.ts"), ...words];
   const patterns = steps.map(([after, type]) => [sourceOf(after), type]);
-  const child = spawn("python3", ["-c", driver, JSON.stringify(command), JSON.stringify(patterns)], {
+  const child = spawn("python3", ["-c", driver, JSON.stringify(command), JSON.stringify(patterns), `${patienceS}`], {
     cwd: repository,
     env: { ...process.env, TERM: "xterm-256color", NO_COLOR: "1", ...env },
   });

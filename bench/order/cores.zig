@@ -7,8 +7,10 @@
 
 const std = @import("std");
 const kernels = @import("kernels");
+const Activations = @import("activations.zig").Activations;
 const level_table = kernels.level_table;
 const dispatch = kernels.dispatch;
+const now = kernels.os.nowNs;
 const pool = kernels.pool;
 
 const cols = 2048;
@@ -64,7 +66,7 @@ fn measureFormat(name: []const u8, levels: []const *const level_table.Level, thr
 const Work = struct {
     args: level_table.Matmul,
     format: *const level_table.Format,
-    activations: *level_table.Activations,
+    activations: *Activations,
     weights: []align(64) const u8,
     groups: u32,
 
@@ -73,45 +75,25 @@ const Work = struct {
             if (std.mem.eql(u8, std.mem.span(f.name), name)) break f;
         } else unreachable;
         const weights = try packedWeights(format);
-        const spans = tokens * cols / level_table.span;
-        const x = try a.create(level_table.Activations);
-        const rows = try a.alloc(f32, tokens * cols);
-        for (rows, 0..) |*value, i| value.* = @floatFromInt(@as(i32, @intCast(i * 7919 % 255)) - 127);
-        x.* = .{
-            .tokens = tokens,
-            .cols = cols,
-            .bits = .int8,
-            .row_stride = cols,
-            .rows = rows.ptr,
-            .q = (try a.alignedAlloc(i8, .@"64", tokens * cols)).ptr,
-            .q_low = undefined, // 8 bits only
-            .scales = (try a.alloc(f32, spans)).ptr,
-            .sums = (try a.alloc(i32, 2 * spans)).ptr,
-            .sums_low = undefined,
-        };
-        for (0..tokens) |t| if (level.quantizeSpans(x, @intCast(t), 0, cols / level_table.span) != 0) unreachable;
+        const activations = try a.create(Activations);
+        activations.* = try .init(level, tokens, cols);
         const out = try a.alloc(f32, tokens * groups * 16);
         @memset(out, 0);
         return .{
             .format = format,
-            .activations = x,
+            .activations = activations,
             .weights = weights,
             // A pass is some milliseconds.
             .groups = if (tokens > 64) groups / 4 else groups,
-            .args = .{ .weights = weights.ptr, .group_bytes = format.groupBytes(cols), .activations = x, .out = out.ptr, .out_stride = groups * 16 },
+            .args = .{ .weights = weights.ptr, .group_bytes = format.groupBytes(cols), .activations = &activations.x, .out = out.ptr, .out_stride = groups * 16 },
         };
     }
 
     fn deinit(work: *Work) void {
-        const x = work.activations;
-        const spans = x.tokens * cols / level_table.span;
         a.free(work.weights);
-        a.free(x.rows[0 .. x.tokens * cols]);
-        a.free(@as([*]align(64) i8, @alignCast(x.q))[0 .. x.tokens * cols]);
-        a.free(x.scales[0..spans]);
-        a.free(x.sums[0 .. 2 * spans]);
-        a.free(work.args.out[0 .. x.tokens * groups * 16]);
-        a.destroy(x);
+        a.free(work.args.out[0 .. work.activations.x.tokens * groups * 16]);
+        work.activations.deinit();
+        a.destroy(work.activations);
     }
 
     fn claim(context: *anyopaque, item: u32, _: u32) void {
@@ -148,12 +130,6 @@ fn phase(threads: u32, claims: u32) f64 {
     }
     std.mem.sort(u64, &times, {}, std.sort.asc(u64));
     return @floatFromInt(times[times.len / 2]);
-}
-
-fn now() u64 {
-    var time: std.c.timespec = undefined;
-    _ = std.c.clock_gettime(.MONOTONIC, &time);
-    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
 }
 
 fn print(comptime text: []const u8, values: anytype) void {

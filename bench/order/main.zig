@@ -11,9 +11,11 @@
 
 const std = @import("std");
 const kernels = @import("kernels");
+const Activations = @import("activations.zig").Activations;
 const Limits = @import("table.zig").Limits;
 const level_table = kernels.level_table;
 const dispatch = kernels.dispatch;
+const now = kernels.os.nowNs;
 
 const memory_bytes = 1 << 30;
 const huge_page = 2 << 20;
@@ -62,10 +64,10 @@ fn measure(name: []const u8, level: *const level_table.Level, limits: *const Lim
     const groups: u32 = @intCast(memory.len / group_bytes);
     fill(format, memory, groups);
 
-    var one: Activations = try .init(level, 1);
-    var eight: Activations = try .init(level, 8);
-    var sixteen: Activations = try .init(level, 16);
-    var prompt: Activations = try .init(level, 256);
+    var one: Activations = try .init(level, 1, cols);
+    var eight: Activations = try .init(level, 8, cols);
+    var sixteen: Activations = try .init(level, 16, cols);
+    var prompt: Activations = try .init(level, 256, cols);
     const out = try std.heap.c_allocator.alloc(f32, 16 * 16 * @as(usize, groups));
     var args: level_table.Matmul = .{ .weights = memory.ptr, .group_bytes = group_bytes, .activations = &one.x, .out = out.ptr, .out_stride = 16 * groups };
     const pass_groups: u32 = @intCast(pass_bytes / group_bytes);
@@ -141,6 +143,8 @@ fn attend(level: *const level_table.Level, memory: []align(64) u8, out: []f32) f
         .position = positions - 1,
         .tokens = 1,
         .window = 0,
+        .ahead = 0,
+        .slopes = null,
         .scale = 0.088,
         .softcap = 0,
         .sinks = null,
@@ -150,33 +154,6 @@ fn attend(level: *const level_table.Level, memory: []align(64) u8, out: []f32) f
     for (0..repeats) |_| level.attention(&args, 0, 0, 1);
     return rate(repeats * heads * positions * 2 * dim, start);
 }
-
-const Activations = struct {
-    x: level_table.Activations,
-
-    fn init(level: *const level_table.Level, tokens: u32) !Activations {
-        const a = std.heap.c_allocator;
-        const spans = tokens * cols / level_table.span;
-        const rows = try a.alloc(f32, tokens * cols);
-        for (rows, 0..) |*value, i| value.* = @floatFromInt(@as(i32, @intCast(i * 7919 % 255)) - 127);
-        const result: Activations = .{
-            .x = .{
-                .tokens = tokens,
-                .cols = cols,
-                .bits = .int8,
-                .row_stride = cols,
-                .rows = rows.ptr,
-                .q = (try a.alignedAlloc(i8, .@"64", tokens * cols)).ptr,
-                .q_low = undefined, // 8 bits only
-                .scales = (try a.alloc(f32, spans)).ptr,
-                .sums = (try a.alloc(i32, 2 * spans)).ptr,
-                .sums_low = undefined,
-            },
-        };
-        for (0..tokens) |t| if (level.quantizeSpans(&result.x, @intCast(t), 0, cols / level_table.span) != 0) unreachable;
-        return result;
-    }
-};
 
 /// One random group, copied all over the memory.
 fn fill(format: *const level_table.Format, memory: []align(64) u8, groups: u32) void {
@@ -194,12 +171,6 @@ fn fill(format: *const level_table.Format, memory: []align(64) u8, groups: u32) 
 /// Leaves nothing of one level's layout to the next.
 fn fillAgain(memory: []u8) void {
     @memset(memory, 0);
-}
-
-fn now() u64 {
-    var time: std.c.timespec = undefined;
-    _ = std.c.clock_gettime(.MONOTONIC, &time);
-    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
 }
 
 /// So many things since `start`, in 10^9 a second.

@@ -7,8 +7,19 @@ const scalar = @import("scalar.zig");
 /// The levels and their codes.
 pub const grid: format.Grid = .{ .values = &.{ -1, 0, 1 }, .codes = &.{ 0, 1, 2 }, .powers = false, .reach = 4 };
 
+/// Plain rounding of a block.
+pub fn Encoding(comptime Block: type, comptime fill: fn (*align(1) Block, u16, u16, *const [256]u8) void) type {
+    return struct {
+        pub fn encode(values: *const [256]f32, block: *align(1) Block) void {
+            var codes: [256]u8 = undefined;
+            const d = plain(values, &codes);
+            fill(block, d, 0, &codes);
+        }
+    };
+}
+
 /// The codes of plain rounding; returns the scale as a half float's bits.
-pub fn plain(values: *const [256]f32, codes: *[256]u8) u16 {
+fn plain(values: *const [256]f32, codes: *[256]u8) u16 {
     const d = @abs(scalar.extreme(values));
     const inverse = if (d > 0) 1 / d else 0;
     for (values, codes) |value, *code| code.* = @intCast(scalar.nearestAway(value * inverse, -1, 1) + 1);

@@ -18,11 +18,7 @@ pub const Block = extern struct {
 const Own = scalar.OneScale(Block, block_elements, weight);
 pub const decode = Own.decode;
 
-pub fn encode(values: *const [256]f32, block: *align(1) Block) void {
-    var codes: [256]u8 = undefined;
-    const d = ternary.plain(values, &codes);
-    fill(block, d, 0, &codes);
-}
+pub const encode = ternary.Encoding(Block, fill).encode;
 
 /// For the quantizer: its levels and their codes.
 pub const grid = ternary.grid;

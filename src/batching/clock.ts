@@ -25,6 +25,13 @@ export const wallClock: Clock = {
   turn,
 };
 
+/** Waits `ms` milliseconds. */
+export async function pause(clock: Clock, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  clock.after(ms, resolve);
+  await promise;
+}
+
 /** Calls `act` every `ms` milliseconds; returns a function that ends this. */
 export function every(clock: Clock, ms: number, act: () => void): () => void {
   let cancel = clock.after(ms, function again() {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Clock } from "../batching/clock.ts";
+import { type Clock, pause } from "../batching/clock.ts";
 import type { AnswerLog } from "./hub.ts";
 import type { JobReading } from "./reading.ts";
 import type { Frame, PieceData, Vault } from "./types.ts";
@@ -87,8 +87,6 @@ export async function appendSurely(vault: Vault, log: string, text: string, cloc
     } catch (error) {
       if (clock.now() >= end) throw error;
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    clock.after(againMs, resolve);
-    await promise;
+    await pause(clock, againMs);
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { QueueFullError } from "../../ffi/errors.ts";
-import { type Clock, every } from "../batching/clock.ts";
+import { type Clock, every, pause } from "../batching/clock.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { expired } from "../batching/errors.ts";
 import { cancelledBy } from "../options/checks.ts";
@@ -140,9 +140,7 @@ export class Hub {
         if (this.#clock.now() >= end) throw unreachable(error);
       }
       if (open.reading.isOver) return;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#clock.after(addAgainMs, resolve);
-      await promise;
+      await pause(this.#clock, addAgainMs);
     }
   }
 

@@ -20,7 +20,7 @@ const noRoomErrors = [10023, 10028, 10047, 10002];
 /** How long JetStream may take until it says that it is there. */
 const openMs = 15_000;
 /** Nanoseconds of a millisecond. */
-const nanos = 1_000_000;
+export const nanos = 1_000_000;
 
 /** What a queue is made with. */
 export interface QueueParts {

@@ -43,6 +43,11 @@ export function isLost(core: Libraries["core"], error: unknown): boolean {
   return [...kinds, core.DrainingConnectionError].some((kind) => error instanceof kind);
 }
 
+/** The bytes that a message may have, as the server says. */
+export function messageBytesMost({ info }: NatsConnection): number {
+  return info?.max_payload ?? 1 << 20;
+}
+
 /** Connects to a server of NATS by its address, which may have a user and a password, or a token. */
 export async function connect({ core }: Libraries, url: string, name: string): Promise<NatsConnection> {
   const { servers, ...login } = readUrl(url);

@@ -8,8 +8,8 @@ import type { StoredMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
 import { noRoom, unreachable } from "./failures.ts";
-import { ensureStream, hasNoRoom, isApiError, type QueueParts } from "./jetstream_queue.ts";
-import { isLost, type Libraries } from "./libraries.ts";
+import { ensureStream, hasNoRoom, isApiError, nanos, type QueueParts } from "./jetstream_queue.ts";
+import { isLost, type Libraries, messageBytesMost } from "./libraries.ts";
 import type { Vault } from "./types.ts";
 
 /** JetStream's number for a record that another has replaced. */
@@ -18,7 +18,6 @@ const replaced = 10071;
 const overheadBytes = 1024;
 /** The header of a part of an entry: the entry, which part it is, and of how many. */
 const partHeader = "lg-part";
-const nanos = 1_000_000;
 
 /** What a vault is made with. */
 export interface VaultParts extends Omit<QueueParts, "ackWaitMs"> {
@@ -89,7 +88,7 @@ export class NatsVault implements Vault {
   async append(log: string, text: string): Promise<void> {
     const { client, connection, libraries: { core } } = this.#parts;
     const bytes = new TextEncoder().encode(text);
-    const most = (connection.info?.max_payload ?? 1 << 20) - overheadBytes;
+    const most = messageBytesMost(connection) - overheadBytes;
     const count = Math.max(1, Math.ceil(bytes.length / most));
     const entry = crypto.randomUUID();
     for (let part = 0; part < count; part++) {

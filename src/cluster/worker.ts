@@ -240,9 +240,9 @@ export class Worker {
 /** The job that a text says; undefined where it says none. */
 function envelopeOf(text: string): Envelope | undefined {
   try {
-    const { id, gateway, fingerprint, job } = JSON.parse(text) as Record<keyof Envelope, unknown>;
-    const all = [id, gateway, fingerprint, job];
-    return all.every((one) => typeof one === "string") ? JSON.parse(text) as Envelope : undefined;
+    const envelope = JSON.parse(text) as Envelope;
+    const { id, gateway, fingerprint, job }: Record<keyof Envelope, unknown> = envelope;
+    return [id, gateway, fingerprint, job].every((one) => typeof one === "string") ? envelope : undefined;
   } catch {
     return undefined;
   }

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { ModelFormatError } from "../../ffi/errors.ts";
 import { LIMITS } from "../../ffi/wire.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
-import { IndexRows, type RowKind, type Segment } from "./index_rows.ts";
+import { IndexRows, isSet, type RowKind, type Segment } from "./index_rows.ts";
 
 /** "LGVI", the version, the kind, dimensions, places. */
 const magic = 0x4956474c;
@@ -74,7 +74,6 @@ export async function readIndex(source: AsyncIterable<Uint8Array> | Iterable<Uin
 
 /** Rows are made room for as far as their bytes have come. */
 async function readRows(reader: Reader, rows: IndexRows, slots: number, live: Uint32Array): Promise<void> {
-  const isLive = (id: number) => ((live[id >>> 5] as number) >>> (id & 31) & 1) === 1;
   const stepRows = 32 * Math.max(1, Math.floor(pieceBytes / rows.rowBytes / 32));
   for (let done = 0; done < slots;) {
     const before = rows.segments.length;
@@ -84,7 +83,7 @@ async function readRows(reader: Reader, rows: IndexRows, slots: number, live: Ui
     for (let at = done; at < last; at += stepRows) {
       pieces.push(await reader.take(Math.min(stepRows, last - at) * rows.rowBytes, "rows"));
     }
-    rows.restore(last - done, isLive);
+    rows.restore(last - done, (id) => isSet(live, id));
     const segment = rows.segments[before] as Segment;
     let at = 0;
     for (const piece of pieces) {

@@ -85,7 +85,7 @@ export class IndexRows {
     const segment = this.#segments[Math.floor(id / this.#perSegment)];
     if (segment === undefined) return false;
     const at = id - segment.first;
-    return at < segment.rows && ((segment.live[at >>> 5] as number) >>> (at & 31) & 1) === 1;
+    return at < segment.rows && isSet(segment.live, at);
   }
 
   /** Adds vectors that lie one after the other; none where one is refused. */
@@ -237,6 +237,11 @@ export class IndexRows {
     const { data, scalesAt, live, capacity } = larger;
     Object.assign(segment, { data, scalesAt, live, capacity });
   }
+}
+
+/** Whether a bit is set, bit `at` mod 32 of word `at` / 32. */
+export function isSet(words: Uint32Array, at: number): boolean {
+  return ((words[at >>> 5] as number) >>> (at & 31) & 1) === 1;
 }
 
 /** Numbers as 32-bit floats; those that are already are not copied. */

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@s
 import { it } from "node:test";
 import { type ChatMessage, LightGPT, LightGPTError } from "../../mod.ts";
 import { currentRuntime } from "../../ffi/runtime/pick.ts";
-import { terminal } from "./terminal.ts";
+import { inTerminal } from "../terminal.ts";
 import { assertHeld, holding } from "../memory.ts";
 import { halfOf } from "../halves.ts";
 import { describeReal } from "./models.ts";
@@ -37,11 +37,17 @@ describeReal("smollm2", "smollm2", (path) => {
   });
 
   it("holds it through the command, in a terminal", async () => {
-    const screen = await terminal(["chat", "--model", path, "--temperature", "0", "--max-tokens", "24"], [
-      questions[0]!,
-      questions[1]!,
-      "/exit",
-    ]);
+    const ready = /> $/;
+    const screen = await inTerminal(
+      ["chat", "--model", path, "--temperature", "0", "--max-tokens", "24"],
+      [
+        [ready, `${questions[0]!}\r`],
+        [ready, `${questions[1]!}\r`],
+        [ready, "/exit\r"],
+      ],
+      { TERM: "dumb" },
+      120,
+    );
     assertMatch(screen, /Shakespeare/);
     assertMatch(screen, /cold|cool/);
   });

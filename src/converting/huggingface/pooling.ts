@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
+import { readFailure } from "../../../ffi/system_errors.ts";
 import type { NewValue } from "../../files/gguf/encode.ts";
 import { isObject, JsonFile } from "./json.ts";
 import { u32 } from "./own_keys.ts";
@@ -14,11 +15,12 @@ import { u32 } from "./own_keys.ts";
 const modulesName = "modules.json";
 const jsonMost = 1 << 20;
 
-/** Numbers of poolings by their names in the folder. */
-const POOLINGS: ReadonlyMap<string, number> = new Map([["mean", 1], ["cls", 2], ["lasttoken", 3]]);
-/** The same where each has a key of its own. */
-const keyOf = (name: string) => name === "mean" ? "pooling_mode_mean_tokens" : `pooling_mode_${name}${suffix(name)}`;
-const suffix = (name: string) => name === "cls" ? "_token" : "";
+/** Poolings: their names in the folder, the keys of older folders, which have one for each, and their numbers in a file. */
+const POOLINGS = [
+  { name: "mean", key: "pooling_mode_mean_tokens", number: 1 },
+  { name: "cls", key: "pooling_mode_cls_token", number: 2 },
+  { name: "lasttoken", key: "pooling_mode_lasttoken", number: 3 },
+] as const;
 const others = ["max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens"].map((name) => `pooling_mode_${name}`);
 /** Steps that need no place: the model itself, and the length of 1, which callers ask for. */
 const silent = /\.(Transformer|Normalize)$/;
@@ -40,22 +42,33 @@ export function poolingOf(path: string): { readonly pooling?: NewValue; readonly
     };
   }
   const named = config.text("pooling_mode");
-  const chosen = named === undefined ? [...POOLINGS.keys()].filter((name) => config.flag(keyOf(name), false)) : [named];
-  const found = POOLINGS.get(chosen[0] ?? "");
+  const flagged = () => POOLINGS.filter(({ key }) => config.flag(key, false)).map(({ name }) => name);
+  const chosen: readonly string[] = named === undefined ? flagged() : [named];
+  const found = POOLINGS.find(({ name }) => name === chosen[0]);
   const [other] = others.filter((key) => config.flag(key, false));
   if (found === undefined || chosen.length > 1 || other !== undefined) {
     throw unsupported(join(path, pooling.path), other ?? chosen.join(" and "), "one of mean, cls, lasttoken");
   }
-  return { pooling: u32(found), warnings: [] };
+  return { pooling: u32(found.number), warnings: [] };
 }
 
 /** The steps; their folders are beside the file, whatever they say. */
 function readModules(file: string): { readonly type: string; readonly path: string }[] {
-  const list: unknown = JSON.parse(readFileSync(file, "utf8").slice(0, jsonMost));
+  const list = listIn(file);
   const isModule = (one: unknown): one is { readonly type: string; readonly path: string } =>
     isObject(one) && typeof one.type === "string" && typeof one.path === "string" && /^[\w.-]*$/.test(one.path);
   if (Array.isArray(list) && list.every(isModule)) return list;
   throw new ModelFormatError(`${file}: it is damaged; expected an array of { type, path }`, { field: modulesName });
+}
+
+/** What a file has as JSON; undefined where it has none. */
+function listIn(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, "utf8").slice(0, jsonMost));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw readFailure(file, error, "a file that may be read");
+  }
 }
 
 function unsupported(file: string, got: string, expected: string): UnsupportedError {

@@ -12,7 +12,7 @@ import { isObject, type JsonFile, type JsonObject } from "./json.ts";
 import { flat } from "./pretokenizer.ts";
 import { flag, text } from "./own_keys.ts";
 
-type Set = (key: string, value: NewValue) => void;
+export type Set = (key: string, value: NewValue) => void;
 
 /** A tokenizer of a folder, and what it is called in errors. */
 interface Place {
@@ -118,7 +118,8 @@ function splits({ type }: JsonObject): string {
   return type === "WhitespaceSplit" ? "runs" : type === "Metaspace" ? "ok" : `${type}`;
 }
 
-function unsupported(path: string, where: string, got: unknown, expected: unknown): UnsupportedError {
+/** The error about a part of a tokenizer that has no place in a file. */
+export function unsupported(path: string, where: string, got: unknown, expected: unknown): UnsupportedError {
   return new UnsupportedError(`${path}: the ${where} is ${got}, which is not supported; expected ${expected}.`, {
     what: "an unsupported tokenizer",
     where,

@@ -9,7 +9,7 @@ import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import { VALUE_TYPE } from "../../files/gguf/metadata.ts";
 import type { NewValue } from "../../files/gguf/encode.ts";
 import { isObject, type JsonFile } from "./json.ts";
-import { setUnigram, setWordPiece, unigramEntries } from "./text_vocabulary.ts";
+import { type Set, setUnigram, setWordPiece, unigramEntries, unsupported } from "./text_vocabulary.ts";
 import { flat, preTokenizerName } from "./pretokenizer.ts";
 
 /** Kinds of tokens, as GGUF numbers them. */
@@ -182,15 +182,6 @@ function checkNormalizer({ tokenizer, path }: VocabularyFiles): void {
   }
 }
 
-function unsupported(path: string, where: string, got: string, expected: string): UnsupportedError {
-  return new UnsupportedError(`${path}: the ${where} is ${got}, which is not supported; expected ${expected}.`, {
-    what: "an unsupported tokenizer",
-    where,
-    expected,
-    got,
-  });
-}
-
 /** Tokens with a meaning, and whether a text begins or ends with one. */
 function setSpecial(files: VocabularyFiles, { ids, texts }: Tokens, set: (key: string, value: NewValue) => void): void {
   const { config, tokenizerConfig, generationConfig, tokenizer } = files;
@@ -242,8 +233,6 @@ function setAroundPairs({ tokenizerConfig, tokenizer }: VocabularyFiles, { ids }
   });
   set("add_sep_token", { type: VALUE_TYPE.bool, value: isDoubled });
 }
-
-type Set = (key: string, value: NewValue) => void;
 
 /** One id or several, checked. */
 function idsUnder(file: JsonFile, key: string, size: number): number[] {

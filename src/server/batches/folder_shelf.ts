@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "../../../ffi/cache_directory.ts";
 import { whyNotWritten, writeFailure } from "../../../ffi/system_errors.ts";
 import { Failure } from "../failure.ts";
 import { fileLines } from "./file_lines.ts";
@@ -98,13 +99,10 @@ export class FolderShelf implements Shelf {
     return join(this.#folder, kind, `${id}.json`);
   }
 
-  /** Writes a file whole or not at all. */
   #write(path: string, data: string | Uint8Array): void {
     try {
-      writeFileSync(`${path}.part`, data);
-      renameSync(`${path}.part`, path);
+      replaceFile(path, data);
     } catch (cause) {
-      rmSync(`${path}.part`, { force: true });
       const parts = { status: 507, type: "server_error", code: "io" };
       throw new Failure(`The file cannot be kept: ${whyNotWritten(cause)}.`, parts, { cause });
     }
