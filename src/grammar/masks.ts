@@ -88,11 +88,15 @@ export class Masks {
 
   #maskOf(state: State): Uint32Array {
     const mask = new Uint32Array(Math.ceil(this.tokens / 32));
-    const { plain, rest, masks, open } = this.#trie;
+    const { plain, rest, masks, open, words } = this.#trie;
+    const { classOf } = this.#automaton;
     const row = this.#row(state);
+    const first = this.#automaton.firstClasses(state);
     open[0] = 0;
     const enter = (tops: Uint32Array) => {
-      for (const top of tops) {
+      for (let index = 0; index < tops.length; index++) {
+        const top = tops[index];
+        if (!hasBit(first, classOf[byteAt(words, top)])) continue;
         open[2 * open[0] + 1] = top;
         open[2 * open[0] + 2] = row;
         open[0]++;

@@ -6,6 +6,7 @@
  * @module
  */
 import { type Characters, charactersOf, complement, oneOf } from "./characters.ts";
+import { hasBits, haveCommon } from "../sampling/bits.ts";
 import type { Derivatives } from "./derivatives.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 
@@ -66,6 +67,8 @@ export class PlainText {
   readonly #derivatives: Derivatives;
   readonly #lexemes: Lexemes;
   readonly #characters: readonly Lexeme[];
+  /** Of each kind the classes of first bytes. */
+  readonly #firsts: readonly Uint32Array[];
   readonly #steps: readonly Map<Lexeme, PlainStep>[] = PLAIN_KINDS.map(() => new Map());
   readonly #reaches: readonly Map<Lexeme, number | undefined>[] = PLAIN_KINDS.map(() => new Map());
 
@@ -74,6 +77,7 @@ export class PlainText {
     this.#lexemes = lexemes;
     this.#derivatives = derivatives;
     this.#characters = characters;
+    this.#firsts = characters.map((character) => derivatives.first(character));
   }
 
   /**
@@ -83,9 +87,16 @@ export class PlainText {
   reach(lexeme: Lexeme, kind: number): number | undefined {
     const reaches = this.#reaches[kind];
     if (reaches.has(lexeme)) return reaches.get(lexeme);
-    const found = this.#isEndless(lexeme, kind) ? plainMost : this.#search(lexeme, kind);
+    const found = this.#reachOf(lexeme, kind);
     reaches.set(lexeme, found);
     return found;
+  }
+
+  #reachOf(lexeme: Lexeme, kind: number): number | undefined {
+    const [first, firstOfKind] = [this.#derivatives.first(lexeme), this.#firsts[kind]];
+    if (!haveCommon(first, firstOfKind)) return 0;
+    if (!hasBits(first, firstOfKind)) return UNKNOWN;
+    return this.#isEndless(lexeme, kind) ? plainMost : this.#search(lexeme, kind);
   }
 
   /** Whether any text of a kind may come, seen by the form of a term. A search would go through all names of an object. */
