@@ -25,7 +25,7 @@ import { usableThreads } from "../src/machine/machine.ts";
 import { compareTimes, type TimeComparison } from "../src/tuning/tuner/compare.ts";
 import { seededRandom } from "../src/tuning/tuner/race.ts";
 import { ModelSubject } from "../src/tuning/tuner/subject.ts";
-import { chunkMost, chunkMs, StepTimes } from "../src/engine/step_times.ts";
+import { chunkMost, layerMsMost, StepTimes } from "../src/engine/step_times.ts";
 
 const context = 512;
 const prompts = promptSource();
@@ -140,7 +140,7 @@ async function grid(path: string): Promise<void> {
   );
   const decode = (settings: TunedSettings) => subject.decode(settings, 1);
   const tokens = isSmall ? 256 : 64;
-  const times = new StepTimes(model.residentBytes);
+  const times = new StepTimes(model.residentBytes, undefined, subject.layers);
   const prefill = async (settings: TunedSettings) => {
     for (let at = 0; at < tokens;) {
       // The most chunk means that it adapts.
@@ -160,7 +160,7 @@ async function grid(path: string): Promise<void> {
   }
 }
 
-/** Chunks whose steps take at most 50 ms, so that cancelling is prompt: no other can be chosen. */
+/** Chunks whose layers take at most 50 ms, so that cancelling is prompt: no other can be chosen. */
 async function shortChunks(subject: ModelSubject, settings: TunedSettings): Promise<number[]> {
   const chunks = [16];
   for (const chunk of [32, 64, 128, 256]) {
@@ -170,7 +170,7 @@ async function shortChunks(subject: ModelSubject, settings: TunedSettings): Prom
       await subject.prefill(settings, chunk);
       least = Math.min(least, performance.now() - begin);
     }
-    if (least > chunkMs) break;
+    if (least / subject.layers > layerMsMost) break;
     chunks.push(chunk);
   }
   return chunks;

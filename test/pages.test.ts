@@ -94,7 +94,20 @@ describe("the times of steps", () => {
     assert(times.isInline(1), "quick ones bring it back");
   });
 
-  it("makes chunks that take some 50 ms, within 16 and 512 tokens", () => {
+  it("makes chunks whose layers take some 40 ms, of any whole tiles", () => {
+    const times = new StepTimes(1e6, undefined, 20);
+    // A token takes 5 ms, and a hundredth more for each that the chunk has.
+    const ms = (tokens: number) => tokens * (5 + tokens / 100);
+    for (let step = 0; step < 9; step++) times.record(times.chunk, ms(times.chunk), times.chunk);
+    const { chunk } = times;
+    assert(chunk % 8 === 0 && chunk !== 128, `${chunk}`);
+    assert(ms(chunk) / 20 <= 40 && ms(chunk * 1.3) / 20 > 40, `${chunk}: ${ms(chunk) / 20} ms a layer`);
+    // With more positions before them, the same tokens take longer.
+    times.record(chunk, 1.5 * ms(chunk), chunk);
+    assert(times.chunk < 0.8 * chunk && times.chunk > 0.6 * chunk, `${times.chunk} after ${chunk}`);
+  });
+
+  it("makes chunks that take some 40 ms where there is one layer, within 16 and 512 tokens", () => {
     const times = new StepTimes(1e6);
     assertEquals(times.chunk, 64);
     for (let step = 0; step < 9; step++) times.record(times.chunk, 1, times.chunk);
@@ -136,7 +149,7 @@ describe("the times of steps", () => {
     const times = new StepTimes(1e6);
     for (let step = 0; step < 9; step++) times.record(1, 10, 0);
     for (let step = 0; step < 9; step++) times.record(17, 100, 16);
-    assertEquals([times.chunkBeside(1, 1), times.chunkBeside(1, 15)], [4, 15]);
+    assertEquals([times.chunkBeside(1, 1), times.chunkBeside(1, 15)], [6, 15]);
     times.stepMs = 12;
     assertEquals(times.chunkBeside(1, 15), 4);
   });

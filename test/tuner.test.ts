@@ -33,6 +33,7 @@ interface Costs {
 class FakeSubject implements Subject {
   readonly chunkMost = 512;
   readonly sequencesMost = 64;
+  readonly layers = 1;
   /** Milliseconds since the beginning. */
   time = 0;
   steps = 0;
@@ -242,10 +243,10 @@ describe("tuning", () => {
   });
 
   it("chooses the chunk that reads fastest among those that are short enough", async () => {
-    // Larger chunks are better up to 128, where a cache overflows.
-    const costs: Costs = { decode: () => 1, prefill: (_, tokens) => 5 + tokens * (tokens > 128 ? 0.5 : 0.2) };
+    // Larger chunks are better up to 64, where a cache overflows.
+    const costs: Costs = { decode: () => 1, prefill: (_, tokens) => 2 + tokens * (tokens > 64 ? 0.25 : 0.18) };
     const { settings } = await tune(plan(new FakeSubject(costs, 11)));
-    assertEquals(settings.chunkTokens, 128);
+    assertEquals(settings.chunkTokens, 64);
     const long: Costs = { decode: () => 1, prefill: (_, tokens) => 200 + tokens };
     assertEquals((await tune(plan(new FakeSubject(long, 12)))).settings.chunkTokens, 512, "adapting does what it can");
   });

@@ -161,7 +161,7 @@ export class Batcher {
     const store = new KvStore(engine, { ...sizesOfPages, windows, weightMost }, cache && { ...cache, codec });
     this.#model = model;
     this.threads = settings.threads;
-    const times = new StepTimes(model.residentBytes, chunk);
+    const times = new StepTimes(model.residentBytes, chunk, model.plan.hyperparameters.layers);
     this.#drafting = new Drafting(model.vocabulary);
     this.#draftModels = new DraftModels(model, { ...settings, sequences });
     const scheduled = { ...scheduling, adapters: model.adapters.usual, drafting: this.#drafting };

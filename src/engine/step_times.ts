@@ -13,10 +13,13 @@ const inlineMs = 0.5;
  */
 const probeEvery = 16;
 const probeMs = 2;
-/** The most milliseconds that a step with a chunk of a prompt should take. */
-export const chunkMs = 50;
-/** Milliseconds: after a shorter step the chunk is doubled. */
-export const chunkShortMs = chunkMs / 3;
+/**
+ * The most milliseconds that a layer of a step with a chunk of a prompt should take: a request that is given up is noticed
+ * between two layers.
+ */
+export const layerMsMost = 50;
+/** Milliseconds of a layer that a chunk aims at: what comes next takes longer, for more positions lie before it. */
+export const layerMsAim = 40;
 /** Bytes of weights that a modest processor reads in a millisecond: the guess before anything was measured. */
 const guessedBytesPerMs = 10e6;
 
@@ -24,6 +27,10 @@ const guessedBytesPerMs = 10e6;
 const growth = 1.4;
 
 const chunkLeast = 16;
+/** A chunk is whole tiles of so many tokens, as kernels take them. */
+const tile = 8;
+/** A chunk grows where a layer of one so many times as large is short enough. */
+const growthLeast = 1.15;
 /** The fewest tokens of a chunk beside sequences that wait for a token. */
 const chunkBesideLeast = 4;
 /** Tokens of the first chunk. */
@@ -31,11 +38,19 @@ export const chunkFirst = 64;
 /** The most tokens of a chunk. */
 export const chunkMost = 512;
 
+/** What steps of about as many tokens come to. */
+interface SizeClass {
+  /** Of the steps of late, on average. */
+  tokens: number;
+  ms: number;
+}
+
 /** Times of steps, by the size of their batch. */
 export class StepTimes {
-  /** Expected milliseconds of a step, by the logarithm of its tokens. */
-  readonly #expected: number[] = [];
+  /** By the logarithm of the tokens. */
+  readonly #classes: SizeClass[] = [];
   readonly #weightBytes: number;
+  readonly #layers: number;
   /** Whether the chunk was set by an option, and stays so. */
   readonly isFixed: boolean;
   #chunk: number;
@@ -44,9 +59,10 @@ export class StepTimes {
   #most: number;
   #beside = 0;
 
-  /** `weightBytes` make the first guess; `chunk` fixes the chunk size, which otherwise adapts. */
-  constructor(weightBytes: number, chunk?: number) {
+  /** `weightBytes` make the first guess; `chunk` fixes the chunk size, which otherwise adapts to the time of one of `layers`. */
+  constructor(weightBytes: number, chunk?: number, layers: number = 1) {
     this.#weightBytes = weightBytes;
+    this.#layers = layers;
     this.isFixed = chunk !== undefined;
     this.#chunk = chunk ?? chunkFirst;
     this.#most = chunk ?? chunkMost;
@@ -77,7 +93,9 @@ export class StepTimes {
     const most = this.stepMs ?? 2 * this.#expect(decoders);
     const least = Math.max(chunkBesideLeast, this.stepMs === undefined ? readers : 0);
     let chunk = this.#chunk;
-    while (chunk > least && this.#expect(decoders + chunk) > most) chunk = Math.max(least, Math.ceil(chunk / 2));
+    while (chunk > least && this.#expect(decoders + chunk) > most) {
+      chunk = Math.max(least, chunk - Math.max(1, Math.floor(chunk / 8)));
+    }
     return chunk;
   }
 
@@ -101,23 +119,40 @@ export class StepTimes {
   record(tokens: number, ms: number, prompt: number): void {
     const size = sizeClass(tokens);
     // Half the new, half the old: one disturbed step among quick ones changes nothing.
-    this.#expected[size] = (this.#expect(tokens) + ms) / 2;
-    if (this.isFixed) return;
-    if (ms > chunkMs && prompt > this.#chunk / 2) {
-      this.#chunk = Math.min(this.#most, Math.max(chunkLeast, Math.floor(this.#chunk / 2)));
-    } else if (ms < chunkShortMs && prompt >= this.#chunk) this.#chunk = Math.min(this.#most, this.#chunk * 2);
+    const known = this.#classes[size] ?? { tokens, ms: this.#expect(tokens) };
+    this.#classes[size] = { tokens: (known.tokens + tokens) / 2, ms: (this.#expect(tokens) + ms) / 2 };
+    if (!this.isFixed && prompt > this.#chunk / 2) this.#adapt(prompt, tokens * layerMsAim / (ms / this.#layers));
+  }
+
+  /** Takes the chunk towards so many tokens, whose layers are as long as they may be; at most twice or half as many at once. */
+  #adapt(prompt: number, aim: number): void {
+    const isLarger = prompt >= this.#chunk && aim > growthLeast * this.#chunk;
+    if (aim >= this.#chunk && !isLarger) return;
+    const next = Math.min(2 * this.#chunk, Math.max(this.#chunk / 2, aim));
+    this.#chunk = Math.min(this.#most, Math.max(chunkLeast, tile * Math.floor(next / tile)));
   }
 
   #expect(tokens: number): number {
     const size = sizeClass(tokens);
-    const known = this.#expected[size];
-    if (known !== undefined) return known;
+    const own = this.#classes[size];
+    if (own !== undefined) return this.#between(own, this.#classes[own.tokens < tokens ? size + 1 : size - 1], tokens);
     // From what was measured of smaller steps: the weights are read once for all tokens, the rest grows with them.
     for (let smaller = size - 1; smaller >= 0; smaller--) {
-      const ms = this.#expected[smaller];
-      if (ms !== undefined) return ms * growth ** (size - smaller);
+      const known = this.#classes[smaller];
+      if (known === undefined) continue;
+      const before = this.#classes[smaller - 1];
+      if (before === undefined) return known.ms * growth ** (size - smaller);
+      // Two steps of about as many tokens say little about that: it takes no shorter, and no longer than in proportion.
+      const most = known.ms * tokens / known.tokens;
+      return Math.min(most, Math.max(known.ms, this.#between(known, before, tokens)));
     }
     return (this.#weightBytes / guessedBytesPerMs) * Math.max(1, 2 ** size / 8);
+  }
+
+  /** The milliseconds of a step on the line through a class and its neighbour, where that is known. */
+  #between(own: SizeClass, other: SizeClass | undefined, tokens: number): number {
+    if (other === undefined || own.tokens === other.tokens) return own.ms;
+    return own.ms + (other.ms - own.ms) * (tokens - own.tokens) / (other.tokens - own.tokens);
   }
 }
 

@@ -5,7 +5,6 @@
  * @module
  */
 import { prefillTokensDefault } from "../../engine/engine.ts";
-import { chunkMs } from "../../engine/step_times.ts";
 import type { Budget } from "./time_budget.ts";
 import type { TunePlan } from "./plan.ts";
 import type { TunedSettings } from "./subject.ts";
@@ -78,7 +77,7 @@ const generating: Stage = {
 /** Threads and chunk of reading: a step of more tokens is worth more threads, and more threads are worth a larger step. */
 const reading: Stage = {
   settings: ["prefillThreads", "chunkTokens"],
-  share: 32,
+  share: 48,
   async candidates(context) {
     const { plan, works, settings } = context;
     const { prefillThreads } = settings;
@@ -104,9 +103,9 @@ const reading: Stage = {
     works.promptMs(Math.min(chunkTokens, works.promptTokens), prefillThreads),
   units: ({ chunkTokens }) => chunkTokens,
   gainLeast: () => gainUsual,
-  // Of a slow model even the least step takes longer.
+  // Of a slow model even the layers of the least step take longer.
   isAllowed: ({ plan, works }, settings) =>
-    plan.fixed.has("chunkTokens") || settings.chunkTokens <= works.chunkBase || works.chunkMs(settings) <= chunkMs,
+    plan.fixed.has("chunkTokens") || settings.chunkTokens <= works.chunkBase || works.isPrompt(settings),
 };
 
 /** From how many tokens on the threads of prompts are the better ones. */
@@ -162,7 +161,11 @@ async function promising(
   // From the most down: one thread is slower than all, and not to be waited for with a large chunk.
   let counts = threadCounts(plan).reverse();
   const pairs = new Map<string, { prefillThreads: number; chunkTokens: number }>();
-  const chunks = () => works.chunks.length > 0 ? works.chunks : [works.chunkBase];
+  // What is much smaller than what a step would have by itself costs a round each, and is never the best.
+  const chunks = () => {
+    const worthTrying = works.chunks.filter((chunk) => chunk >= works.chunkBase / 8);
+    return worthTrying.length > 0 ? worthTrying : [works.chunkBase];
+  };
   for (let index = 0; index < chunks().length; index += 2) {
     const tokens = chunks()[index] as number;
     const times = new Map<number, number>();

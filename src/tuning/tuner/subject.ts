@@ -49,6 +49,8 @@ export interface Subject {
   /** The most tokens and sequences that a step can have. */
   readonly chunkMost: number;
   readonly sequencesMost: number;
+  /** Layers, between which a request that is given up is noticed. */
+  readonly layers: number;
   /** A step of so many tokens of a prompt, `at` the position of the first. */
   prefill(settings: TunedSettings, tokens: number, at?: number): Promise<void>;
   /** A step in which so many sequences generate one token each. */
@@ -68,6 +70,7 @@ const logitBytesMost = 2 ** 26;
 export class ModelSubject implements Subject {
   readonly chunkMost: number;
   readonly sequencesMost: number;
+  readonly layers: number;
   readonly #model: Model;
   readonly #settings: Pick<EngineSettings, "kv" | "activationBits" | "threads">;
   readonly #engines = new Map<number, Engine>();
@@ -80,6 +83,7 @@ export class ModelSubject implements Subject {
     this.#settings = settings;
     this.#times = new StepTimes(model.residentBytes);
     this.chunkMost = Math.min(chunkMost, model.context);
+    this.layers = model.plan.hyperparameters.layers;
     const rows = Math.floor(logitBytesMost / (4 * model.vocabulary));
     this.sequencesMost = Math.max(defaultOf(batcherFields.batchSequences), Math.min(sequencesMost, rows));
     this.#prompt = Uint32Array.from({ length: this.chunkMost }, (_, index) => 3 + (index * 79) % 251);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { chunkFirst, chunkMs, chunkShortMs } from "../../engine/step_times.ts";
+import { layerMsAim, layerMsMost } from "../../engine/step_times.ts";
 import type { Budget } from "./time_budget.ts";
 import type { Subject, TunedSettings } from "./subject.ts";
 
@@ -42,12 +42,11 @@ export class Works {
     return [...this.#sizes].sort((a, b) => a - b);
   }
 
-  /** The chunk that `engine/step_times.ts` would settle on by itself. */
+  /** About the chunk that `engine/step_times.ts` would settle on by itself: the largest that was timed and is not larger. */
   get chunkBase(): number {
-    if (!this.#chunks.has(chunkFirst)) return Math.max(promptLeast, ...this.#chunks.keys());
-    let chunk = chunkFirst;
-    while (this.#chunks.has(2 * chunk) && (this.#chunks.get(chunk) as number) < chunkShortMs) chunk *= 2;
-    return chunk;
+    const { layers } = this.#subject;
+    const short = [...this.#chunks].filter(([, ms]) => ms / layers <= layerMsAim).map(([chunk]) => chunk);
+    return Math.max(promptLeast, ...short);
   }
 
   /** A prompt of whole chunks of any size. */
@@ -81,7 +80,7 @@ export class Works {
       for (let count = 0; count < 2 && !budget.isOver(this.promptMs(chunk, settings.prefillThreads)); count++) {
         ms = Math.min(ms, await this.prefill(settings, chunk) ?? Infinity);
       }
-      if (ms > chunkMs) break;
+      if (ms / this.#subject.layers > layerMsMost) break;
       times.set(chunk, ms);
       this.#sizes.add(chunk);
     }
@@ -100,9 +99,9 @@ export class Works {
     return tokens * (known ?? this.#promptTokenMs ?? this.#decodeLeastMs ?? 0);
   }
 
-  /** The shortest step of a chunk so far, with so many threads. */
-  chunkMs({ prefillThreads, chunkTokens }: TunedSettings): number {
-    return this.#chunkMs.get(`${prefillThreads} ${chunkTokens}`) ?? 0;
+  /** Whether a request that is given up is noticed soon enough in a chunk, by the shortest step of one so far, with so many threads. */
+  isPrompt({ prefillThreads, chunkTokens }: TunedSettings): boolean {
+    return (this.#chunkMs.get(`${prefillThreads} ${chunkTokens}`) ?? 0) / this.#subject.layers <= layerMsMost;
   }
 
   /** A step in which so many sequences generate a token each. */
