@@ -4,9 +4,9 @@
  *     bun bench/http.ts throughput [MODEL [STREAMS]]   tokens/s and processor time a token, over HTTP and in process
  *     bun bench/http.ts first [MODEL]                  how much later the first byte comes than the first token in process
  *     bun bench/http.ts many [MODEL]                   500 streams at once: how late the event loop is, and who waits longest
- *     bun bench/http.ts soak [MODEL [MINUTES]]         whether memory and descriptors grow while clients come, and some leave
+ *     bun bench/http.ts soak [MODEL [MINUTES [N]]]     whether memory and descriptors grow while N clients come and go
  *
- * Without MODEL it is the embedded one.
+ * Without MODEL it is the embedded one. Deno's `soak` needs `--v8-flags=--expose-gc`: it looks at what is left behind collections.
  *
  * @module
  */
@@ -228,21 +228,42 @@ async function many(path: string | undefined): Promise<void> {
   report("delay of the event loop, p99", `${p99.toFixed(1)} ms`, "<= 50 ms");
 }
 
-async function soak(path: string | undefined, minutes: number): Promise<void> {
+/** Collects all that nothing refers to: what is left is kept. */
+function collect(): void {
+  const { Bun, gc = Bun?.gc } = globalThis as { Bun?: { gc(isSync: boolean): void }; gc?: (isSync: boolean) => void };
+  if (!gc) throw new Error("soak: expected --v8-flags=--expose-gc");
+  for (let times = 0; times < 3; times++) gc(true);
+}
+
+/** How much a figure grows in an hour: the slope of the line through all of its points. */
+function perHour(points: readonly (readonly [minute: number, value: number])[]): number {
+  const mean = (of: (point: readonly [number, number]) => number) =>
+    points.reduce((sum, point) => sum + of(point), 0) / points.length;
+  const [middle, level] = [mean(([minute]) => minute), mean(([, value]) => value)];
+  const spread = mean(([minute]) => (minute - middle) ** 2);
+  return 60 * mean(([minute, value]) => (minute - middle) * (value - level)) / spread;
+}
+
+async function soak(path: string | undefined, minutes: number, atOnce: number): Promise<void> {
   await using opened = await open(path);
   const { lm, work } = opened;
   const samples: { readonly minute: number; readonly mib: number; readonly files: number }[] = [];
+  const heap: [minute: number, mib: number][] = [];
   const begin = performance.now();
   const minute = () => (performance.now() - begin) / 60_000;
-  const sample = () => {
+  const timer = setInterval(() => {
     const files = readdirSync("/proc/self/fd").length;
     samples.push({ minute: minute(), mib: process.memoryUsage.rss() / 2 ** 20, files });
-  };
-  const timer = setInterval(sample, 5000);
+  }, 5000);
   let streams = 0;
   while (minute() < minutes) {
-    await clients({ ...work, streams: 400, atOnce: 12, tokens: 60, leaves: 10 });
+    await clients({ ...work, streams: 400, atOnce, tokens: 60, leaves: 10 });
     streams += 400;
+    // Now and then only: a collector that is called all the time is not the one that servers have.
+    if (minute() < heap.length * 5) continue;
+    collect();
+    heap.push([minute(), process.memoryUsage().heapUsed / 2 ** 20]);
+    console.log(`minute ${minute().toFixed(0)}: ${streams} streams, heap ${heap.at(-1)?.[1].toFixed(2)} MiB`);
   }
   clearInterval(timer);
   while (lm.batcher.stats().running > 0) await new Promise((done) => setTimeout(done, 10));
@@ -250,18 +271,17 @@ async function soak(path: string | undefined, minutes: number): Promise<void> {
   const byMinute = Map.groupBy(samples, ({ minute }) => Math.floor(minute)).values();
   const least = Array.from(byMinute, (some) => some.reduce((low, one) => one.mib < low.mib ? one : low));
   console.log(`MiB, the least of each minute: ${least.map(({ mib }) => mib.toFixed(0)).join(" ")}`);
-  const settled = least.filter((one) => one.minute > minutes / 3);
-  const mean = (of: (one: (typeof samples)[number]) => number) =>
-    settled.reduce((sum, one) => sum + of(one), 0) / settled.length;
-  const [middle, level] = [mean((one) => one.minute), mean((one) => one.mib)];
-  const slope = mean((one) => (one.minute - middle) * (one.mib - level)) / mean((one) => (one.minute - middle) ** 2);
-  const files = samples.filter((one) => one.minute > minutes / 3).map((one) => one.files);
+  const settled = <T>(all: readonly T[], at: (one: T) => number) => all.filter((one) => at(one) > minutes / 3);
+  const resident = settled(least, (one) => one.minute).map(({ minute, mib }) => [minute, mib] as const);
+  const files = settled(samples, (one) => one.minute).map((one) => one.files);
   report(
     `${streams} streams in ${minutes} minutes, one of ten left half-way`,
     `${lm.batcher.stats().pages.held} pages held`,
     "0",
   );
-  report("slope of the memory, after a third of the time", `${(60 * slope).toFixed(2)} MiB an hour`, "<= 1");
+  const mib = (slope: number) => `${slope.toFixed(2)} MiB an hour`;
+  report("slope of the heap behind collections, after a third", mib(perHour(settled(heap, ([at]) => at))), "<= 1");
+  report("slope of the resident memory, after a third", mib(perHour(resident)), "<= 1");
   report("open files", `${Math.min(...files)} to ${Math.max(...files)}`, "constant");
 }
 
@@ -272,8 +292,10 @@ if (name === "clients") {
 } else if (name === "throughput") await throughput(path || undefined, Number(count));
 else if (name === "first") await first(path || undefined);
 else if (name === "many") await many(path || undefined);
-else if (name === "soak") await soak(path || undefined, Number(process.argv[4] ?? 60));
-else {
+else if (name === "soak") {
+  const [minutes = "60", atOnce = "12"] = process.argv.slice(4);
+  await soak(path || undefined, Number(minutes), Number(atOnce));
+} else {
   console.error(`http: expected throughput, first, many or soak, got "${name}"`);
   process.exitCode = 2;
 }
