@@ -113,7 +113,8 @@ async function prepareMarked(
     const param = parts.param ?? (where === "reasoning.budget" ? where : undefined);
     if (param === undefined && tools === undefined) throw error;
     const name = param === "toolChoice.name" ? "tool_choice" : param ?? "tools";
-    throw new Failure(message.replaceAll(name, rename(name)), { ...parts, param: rename(name) }, { cause: error });
+    const named = param === undefined ? `${name}: ${message}` : message; // some dialects tell nothing but the sentence
+    throw new Failure(named.replaceAll(name, rename(name)), { ...parts, param: rename(name) }, { cause: error });
   }
 }
 

@@ -18,7 +18,7 @@ import {
   transform,
   union,
 } from "./libraries.ts";
-import { known, readTree, type Schema, text } from "./trees.ts";
+import { any, known, readTree, type Schema, text } from "./trees.ts";
 import type { Call, Served } from "./types.ts";
 
 /** A conversation, and the beginning of the answer that the client has given. */
@@ -31,6 +31,7 @@ const part = known({
   type: oneOf(["text", "input_text", "output_text"], 'expected "text"; this server reads nothing else'),
   text,
   cache_control: nullish(known({ type: literal("ephemeral"), ttl: nullish(text) })),
+  prompt_cache_breakpoint: any,
   logprobs: nullish(array(known({}))),
 }, "expected an object with type and text");
 
@@ -50,6 +51,7 @@ export interface SaidCall {
 
 const call = known({
   id: text,
+  index: any, // said again as a stream told it
   type: nullish(literal("function", 'expected "function"')),
   function: known({ name: text, arguments: text }),
 });
@@ -62,6 +64,7 @@ const message = discriminatedUnion("role", [
     name,
     refusal: nullish(text),
     reasoning_content: nullish(text),
+    reasoning: nullish(text), // the same, as vLLM and OpenRouter name it
     tool_calls: nullish(array(call, "expected an array of calls")),
   }),
   known({ role: literal("tool"), content, name, tool_call_id: text }),
@@ -105,7 +108,8 @@ function messageOf(told: output<typeof message>, index: number): ChatMessage {
   if (calls.length === 0 && (told.content ?? undefined) === undefined) {
     refuse(`messages[${index}].content`, `messages[${index}].content: expected a text or an array of parts.`);
   }
-  return { ...answerMessage(told.content ?? undefined, calls, told.reasoning_content ?? undefined), ...named };
+  const thoughts = told.reasoning_content ?? told.reasoning ?? undefined;
+  return { ...answerMessage(told.content ?? undefined, calls, thoughts), ...named };
 }
 
 /** An answer that was given before: its text, its calls, its thoughts. */
@@ -124,18 +128,31 @@ export function answerMessage(
 
 /** A variable of the chat template; refused as `param` where the template does not know it, and so would ignore it. */
 export function templateVariable(
-  { model, template }: Served,
+  served: Served,
   name: string,
   value: JsonValue,
   param: string | undefined,
 ): Record<string, JsonValue> {
-  const key = "tokenizer.chat_template";
-  const { metadata } = model.gguf;
-  const source = template ?? (metadata.has(key) ? metadata.text(key) : "");
-  if (param !== undefined && !source.includes(name)) {
+  if (param !== undefined && !templateOf(served).includes(name)) {
     refuse(param, `${param}: the chat template of this model does not know ${name}.`);
   }
   return { [name]: value };
+}
+
+/** How much a model is to think, in the words of its template; `none` holds by itself where a template knows no thoughts. */
+export function effortVariable(served: Served, effort: string, param: string): Record<string, JsonValue> {
+  const template = templateOf(served);
+  if (effort === "none" && !template.includes("reasoning_effort")) {
+    if (template.includes("enable_thinking")) return { enable_thinking: false };
+    if (!template.includes("think")) return {};
+  }
+  return templateVariable(served, "reasoning_effort", effort, param);
+}
+
+function templateOf({ model, template }: Served): string {
+  const key = "tokenizer.chat_template";
+  const { metadata } = model.gguf;
+  return template ?? (metadata.has(key) ? metadata.text(key) : "");
 }
 
 /** The tokens of a conversation, ready to be continued. */

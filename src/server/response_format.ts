@@ -7,9 +7,12 @@ import type { ConstraintOptions } from "../grammar/options.ts";
 import { refuse } from "./failure.ts";
 
 /** The constraint that `response_format` is. */
-export function responseFormat(format: unknown, own: ConstraintOptions | undefined): ConstraintOptions | undefined {
+export function responseFormat(
+  format: unknown,
+  own: ConstraintOptions | undefined,
+  where: string = "response_format",
+): ConstraintOptions | undefined {
   if (format === undefined) return own;
-  const where = "response_format";
   if (format === null || typeof format !== "object") refuse(where, `${where}: expected an object with a type.`);
   const { type, json_schema } = format as Record<string, unknown>;
   if (type === "text") return own;

@@ -12,7 +12,7 @@ import { completionNames, planCompletions } from "./skins/completions.ts";
 import { countNames, countTokens, messagesNames, planMessages } from "./skins/messages.ts";
 import * as ollama from "./skins/ollama.ts";
 import { embed, embedNames, embedOne, embedOneNames } from "./skins/ollama_embed.ts";
-import { show, showNames, tag } from "./skins/ollama_models.ts";
+import { loadedTag, show, showNames, tag } from "./skins/ollama_models.ts";
 import { cancelResponse, forgetResponse, tellResponse } from "./kept_responses.ts";
 import { openApi } from "./openapi.ts";
 import { playground } from "./playground/page.ts";
@@ -116,6 +116,12 @@ export const ROUTES: readonly Route[] = [
     path: "/api/tags",
     about: "The models, as Ollama lists them.",
     tell: ({ host }) => ({ models: host.list.map(tag) }),
+  },
+  {
+    method: "GET",
+    path: "/api/ps",
+    about: "The models that are loaded, as Ollama lists them.",
+    tell: ({ host }) => ({ models: host.list.filter(({ served }) => served !== undefined).map(loadedTag) }),
   },
   { method: "GET", path: "/api/version", about: "The version.", tell: () => ({ version: VERSION }) },
   { method: "POST", path: "/v1/embeddings", about: "Vectors of texts.", names: embeddingNames, read: embeddings },

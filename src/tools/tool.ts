@@ -211,7 +211,8 @@ export function toolsOf(list: JsonValue): Record<string, Tool> {
   all.forEach((one: JsonValue, index: number) => {
     const where = `tools[${index}]`;
     checkObject(where, one);
-    const { function: given } = one as { function?: JsonValue };
+    const { type = "function", function: given } = one as { type?: JsonValue; function?: JsonValue };
+    if (type !== "function") refuseOption(`${where}.type`, '"function", the one kind of tools', type);
     checkObject(`${where}.function`, given);
     const { name, description = "", parameters = {} } = given as Record<string, JsonValue>;
     if (typeof name !== "string" || !names.test(name)) refuseOption(`${where}.function.name`, nameRule, name);

@@ -147,6 +147,28 @@ describe("clients", { skip }, () => {
     assertEquals(typeof object.red, "boolean");
   });
 
+  it("@ai-sdk/openai, by responses: text, streams, objects, a conversation that goes on", async () => {
+    const { generateObject, generateText, jsonSchema, streamText } = await load("ai");
+    const { createOpenAI } = await load("@ai-sdk/openai");
+    const model = createOpenAI({ apiKey: key, baseURL: `${listening.url}/v1` })("stories");
+    const [{ content: instructions }, turn] = messages;
+    const options = { template, sampling: { temperature: 0 }, maxTokens: 24 };
+    const asked = { model, instructions, maxOutputTokens: 24, maxRetries: 0, temperature: 0 };
+    const first = await generateText({ ...asked, messages: [turn] });
+    const said = await small.lm.reply(messages, options);
+    assertEquals([first.text, first.finishReason, first.usage.outputTokens], [said.text, "length", 24]);
+    let streamed = "";
+    for await (const part of streamText({ ...asked, messages: [turn] }).textStream) streamed += part;
+    assertEquals(streamed, said.text);
+    // It sends no text that the server keeps, but its item's id.
+    const more = { role: "user", content: "And?" };
+    const { text } = await generateText({ ...asked, messages: [turn, ...first.response.messages, more] });
+    const talk = [...messages, { role: "assistant", content: said.text }, more];
+    assertEquals(text, (await small.lm.reply(talk, options)).text);
+    const held = { ...asked, messages: [turn], maxOutputTokens: 99, schema: jsonSchema(schema) };
+    assertEquals(typeof (await generateObject(held)).object.red, "boolean");
+  });
+
   it("@langchain/openai: text, streams, objects", async () => {
     const { ChatOpenAI } = await load("@langchain/openai") as { ChatOpenAI: Client };
     const options = { model: "stories", apiKey: key, configuration: { baseURL: `${listening.url}/v1` }, maxRetries: 0 };

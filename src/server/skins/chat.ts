@@ -11,7 +11,7 @@ import type { JsonValue } from "../../text/chat/inputs.ts";
 import { type Part, prepareAnswer, type Prepared, readChoice, Teller, type ToldCall } from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
-import { readMessages, templateVariable } from "../messages.ts";
+import { effortVariable, readMessages } from "../messages.ts";
 import {
   answerNames,
   anything,
@@ -66,9 +66,7 @@ export async function planChat(call: Call): Promise<Plan> {
   if (!body.logprobs && body.top_logprobs !== undefined) refuse("top_logprobs", "top_logprobs: logprobs must be true.");
   checkStreamOptions(body);
   const variables = {
-    ...body.reasoning_effort === undefined
-      ? {}
-      : templateVariable(served, "reasoning_effort", body.reasoning_effort, "reasoning_effort"),
+    ...body.reasoning_effort === undefined ? {} : effortVariable(served, body.reasoning_effort, "reasoning_effort"),
     ...body.chat_template_kwargs,
   };
   const held = await prepareAnswer(call, conversation, {

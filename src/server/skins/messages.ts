@@ -1,22 +1,13 @@
 /**
  * `/v1/messages` and `/v1/messages/count_tokens`, as clients of Anthropic know them: messages of blocks, which are texts, thoughts,
- * calls of tools and their results.
+ * calls of tools and their results. How an answer is told is in `message_told.ts`.
  *
  * @module
  */
-import type { Completion, Piece } from "../../batching/completion.ts";
-import { type Fields, integer, text } from "../../options/schema.ts";
+import { choice, type Fields, integer, text } from "../../options/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import type { ToolChoice } from "../../tools/options.ts";
-import {
-  type Asked,
-  type CallPart,
-  type Part,
-  prepareAnswer,
-  type Prepared,
-  Teller,
-  type WholePart,
-} from "../calls.ts";
+import { type Asked, prepareAnswer } from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
 import {
@@ -32,11 +23,12 @@ import {
   string,
   union,
 } from "../libraries.ts";
-import { answerMessage, content as parts, type Conversation, openEnd, readList } from "../messages.ts";
+import { answerMessage, content as parts, type Conversation, effortVariable, openEnd, readList } from "../messages.ts";
 import { answerNames, anything, only, readBody, samplingNames, samplingOf } from "../names.ts";
-import { namedEvent, newId } from "../openai.ts";
+import { responseFormat } from "../response_format.ts";
 import { any, known, readTree, text as words } from "../trees.ts";
-import type { Call, Plan, Served, Writer } from "../types.ts";
+import type { Call, Plan } from "../types.ts";
+import { MessageTold } from "./message_told.ts";
 
 const conversationNames = {
   model: text({ about: "The model." }),
@@ -44,7 +36,10 @@ const conversationNames = {
   system: anything("What the model is told before the conversation."),
   tools: anything("The tools that the model may call."),
   tool_choice: anything("Whether and which are called: type auto, any, tool with a name, or none."),
-  thinking: anything("Thoughts before the answer: type disabled, or enabled with budget_tokens."),
+  thinking: anything("Thoughts before the answer: type disabled, adaptive, or enabled with budget_tokens."),
+  output_config: anything("format: a JSON schema that the answer meets; effort: as reasoning_effort of chats."),
+  cache_control: anything("Nothing: prefixes are found without it."),
+  speed: only('"standard"', (value) => value === "standard"),
 };
 
 /** The fields of a body. */
@@ -61,7 +56,7 @@ export const messagesNames = {
   constraint: answerNames.constraint,
   stream: answerNames.stream,
   metadata: anything("Nothing: it is kept nowhere."),
-  service_tier: only('"auto"', (value) => value === "auto"),
+  service_tier: choice(["auto", "standard_only"], { about: "There is one tier." }),
 } as const satisfies Fields;
 
 /** The fields of a body whose tokens are counted. */
@@ -75,7 +70,7 @@ const userBlock = discriminatedUnion("type", [
     type: literal("tool_result"),
     tool_use_id: words,
     content: optional(parts),
-    is_error: nullish(boolean("expected a boolean")),
+    is_error: nullish(boolean("expected a boolean")), // no template has a place for it
     cache_control: hint,
   }),
 ], "expected a block of type text or tool_result");
@@ -91,12 +86,13 @@ const answerBlock = discriminatedUnion("type", [
   }),
 ], "expected a block of type text, thinking or tool_use");
 const message = discriminatedUnion("role", [
+  known({ role: literal("system"), content: parts }),
   known({ role: literal("user"), content: union([words, array(userBlock)], "expected a text or an array of blocks") }),
   known({
     role: literal("assistant"),
     content: union([words, array(answerBlock)], "expected a text or an array of blocks"),
   }),
-], "expected an object whose role is user or assistant");
+], "expected an object whose role is user, assistant or system");
 
 const tool = known({
   type: nullish(literal("custom", 'expected "custom"; this server has no tools of its own')),
@@ -104,31 +100,48 @@ const tool = known({
   description: nullish(words),
   input_schema: record(string(), any, "expected a schema"),
   cache_control: hint,
+  strict: any, // all calls are held to their schemas
+  eager_input_streaming: any, // all are told as they come
 });
 const parallel = { disable_parallel_tool_use: nullish(boolean("expected a boolean")) };
-const choice = discriminatedUnion("type", [
+const toolChoice = discriminatedUnion("type", [
   known({ type: literal("auto"), ...parallel }),
   known({ type: literal("any"), ...parallel }),
   known({ type: literal("tool"), name: words, ...parallel }),
   known({ type: literal("none") }),
 ], "expected an object whose type is auto, any, tool or none");
+const shown = nullish(literal("summarized", 'expected "summarized"; thoughts are told whole'));
 const thinking = discriminatedUnion("type", [
   known({ type: literal("disabled") }),
-  known({ type: literal("enabled"), budget_tokens: number("expected a number") }),
-], "expected an object whose type is enabled or disabled");
+  // As without the field: the model decides.
+  known({ type: literal("adaptive"), display: shown }),
+  known({ type: literal("enabled"), budget_tokens: number("expected a number"), display: shown }),
+], "expected an object whose type is enabled, adaptive or disabled");
+const outputConfig = known({
+  effort: nullish(words),
+  format: nullish(
+    known({
+      type: literal("json_schema", 'expected "json_schema"'),
+      schema: record(string(), any, "expected a schema"),
+    }),
+  ),
+});
 
 /** What a body asks for. */
 export async function planMessages(call: Call): Promise<Plan> {
   const { given, body } = readBody(messagesNames, call.body);
-  const asked = { ...askedOf(given), stop: body.stop_sequences, constraint: given.constraint as Asked["constraint"] };
-  const held = await prepareAnswer(call, conversationOf(call, given), asked, {});
+  const { format, variables } = outputOf(call, given);
+  const constraint = responseFormat(format, given.constraint as Asked["constraint"], formatName);
+  const asked = { ...askedOf(given), stop: body.stop_sequences, constraint };
+  const held = await prepareAnswer(call, conversationOf(call, given), asked, variables);
   const jobs = await jobsOf(call, {
     prompts: [held.prompt],
     n: 1,
     sampling: samplingOf(given),
     maxTokens: body.max_tokens,
     stop: body.stop_sequences.length > 0 ? body.stop_sequences : undefined,
-    constraint: asked.constraint,
+    constraint,
+    constraintName: format === undefined ? "constraint" : formatName,
     held: held.held,
     promptName: "messages",
   });
@@ -139,9 +152,25 @@ export async function planMessages(call: Call): Promise<Plan> {
 /** How many tokens a body has. */
 export async function countTokens(call: Call): Promise<JsonValue> {
   const { given } = readBody(countNames, call.body);
-  const asked = { ...askedOf(given), stop: [], constraint: undefined };
-  const { prompt } = await prepareAnswer(call, conversationOf(call, given), asked, {});
+  const { format, variables } = outputOf(call, given);
+  const asked = { ...askedOf(given), stop: [], constraint: responseFormat(format, undefined, formatName) };
+  const { prompt } = await prepareAnswer(call, conversationOf(call, given), asked, variables);
   return { input_tokens: prompt.length };
+}
+
+const formatName = "output_config.format";
+
+/** What a body says of the answer's form, and how much the model is to think. */
+function outputOf(
+  { served }: Call,
+  { output_config }: Readonly<Record<string, unknown>>,
+): { readonly format: JsonValue | undefined; readonly variables: Record<string, JsonValue> } {
+  if (output_config === undefined) return { format: undefined, variables: {} };
+  const { effort, format } = readTree(outputConfig, output_config, "output_config");
+  return {
+    format: format ? { type: format.type, json_schema: { schema: format.schema as JsonValue } } : undefined,
+    variables: effort ? effortVariable(served, effort, "output_config.effort") : {},
+  };
 }
 
 /** What a body says of tools and thoughts. */
@@ -149,7 +178,7 @@ function askedOf(given: Readonly<Record<string, unknown>>): Omit<Asked, "stop" |
   const tools = given.tools === undefined
     ? []
     : readTree(array(tool, "expected an array of tools"), given.tools, "tools");
-  const chosen = given.tool_choice === undefined ? undefined : readTree(choice, given.tool_choice, "tool_choice");
+  const chosen = given.tool_choice === undefined ? undefined : readTree(toolChoice, given.tool_choice, "tool_choice");
   const thoughts = given.thinking === undefined ? undefined : readTree(thinking, given.thinking, "thinking");
   return {
     tools: tools.map(({ name, description, input_schema }) => ({
@@ -204,126 +233,4 @@ function messagesOf(told: ReturnType<typeof readTree<typeof message>>, index: nu
   );
   const thoughts = blocks.map((block) => block.type === "thinking" ? block.thinking : "").join("");
   return [answerMessage(joined, calls, thoughts === "" ? undefined : thoughts)];
-}
-
-/** Anthropic counts tokens that were found in the cache apart. */
-function usage({ promptTokens, cachedTokens, generatedTokens }: Completion): Record<string, JsonValue> {
-  return {
-    input_tokens: promptTokens - cachedTokens,
-    cache_creation_input_tokens: 0,
-    cache_read_input_tokens: cachedTokens,
-    output_tokens: generatedTokens,
-  };
-}
-
-type BlockEvent = Record<string, JsonValue>;
-
-/** Tells a message, whole and as events. */
-class MessageTold implements Writer {
-  readonly #served: Served;
-  readonly #promptTokens: number;
-  readonly #teller: Teller;
-  readonly #id = newId("msg_");
-  /** The kind of block that is open, and how many came before it. */
-  #open: "text" | "reasoning" | "call" | undefined;
-  #index = 0;
-
-  constructor(served: Served, { prompt, marks }: Prepared) {
-    this.#served = served;
-    this.#promptTokens = prompt.length;
-    this.#teller = new Teller(served.model.tokenizer, marks);
-  }
-
-  whole(completion: Completion): JsonValue {
-    const content = this.#teller.whole(completion).map(blockOf);
-    return {
-      ...this.#head(),
-      content: content.length > 0 ? content : [{ type: "text", text: "" }],
-      ...this.#stop(completion),
-      usage: usage(completion),
-    };
-  }
-
-  begin(): string {
-    const message = {
-      ...this.#head(),
-      content: [],
-      stop_reason: null,
-      stop_sequence: null,
-      usage: { input_tokens: this.#promptTokens, output_tokens: 0 },
-    };
-    return namedEvent("message_start", { type: "message_start", message });
-  }
-
-  piece(_index: number, piece: Piece): string {
-    return this.#teller.push(piece).map((part) => this.#part(part)).join("");
-  }
-
-  end(_index: number, completion: Completion): string {
-    const rest = this.#teller.end().map((part) => this.#part(part)).join("");
-    const empty = rest === "" && this.#open === undefined && this.#index === 0
-      ? this.#part({ type: "text", text: "" })
-      : "";
-    return rest + empty + this.#close() +
-      this.#event("message_delta", { delta: this.#stop(completion), usage: usage(completion) });
-  }
-
-  finish(): string {
-    return this.#event("message_stop", {});
-  }
-
-  #part(part: Part): string {
-    if (part.type === "call") return this.#close();
-    if (part.type === "callPart") return this.#callPart(part);
-    const { type, text } = part;
-    let before = "";
-    if (this.#open !== type) {
-      before = this.#close() +
-        this.#event("content_block_start", { index: this.#index, content_block: blockOf({ type, text: "" }) });
-      this.#open = type;
-    }
-    if (text === "") return before;
-    const delta = type === "text" ? { type: "text_delta", text } : { type: "thinking_delta", thinking: text };
-    return before + this.#event("content_block_delta", { index: this.#index, delta });
-  }
-
-  #callPart({ id, name, text, isFirst }: CallPart): string {
-    let before = "";
-    if (isFirst) {
-      before = this.#close() + this.#event("content_block_start", {
-        index: this.#index,
-        content_block: { type: "tool_use", id, name, input: {} },
-      });
-      this.#open = "call";
-    }
-    const delta = { type: "input_json_delta", partial_json: text };
-    return text === "" ? before : before + this.#event("content_block_delta", { index: this.#index, delta });
-  }
-
-  /** Ends the block that is open. */
-  #close(): string {
-    if (this.#open === undefined) return "";
-    this.#open = undefined;
-    return this.#event("content_block_stop", { index: this.#index++ });
-  }
-
-  #stop({ stopReason, stop }: Completion): Record<string, JsonValue> {
-    const cut = stopReason === "stop" ? "stop_sequence" : stopReason === "endOfText" ? "end_turn" : "max_tokens";
-    return { stop_reason: this.#teller.hasCalls ? "tool_use" : cut, stop_sequence: stop ?? null };
-  }
-
-  #event(type: string, fields: BlockEvent): string {
-    return namedEvent(type, { type, ...fields });
-  }
-
-  #head(): Record<string, JsonValue> {
-    return { id: this.#id, type: "message", role: "assistant", model: this.#served.name };
-  }
-}
-
-function blockOf(part: WholePart): JsonValue {
-  if (part.type === "text") return { type: "text", text: part.text };
-  if (part.type === "reasoning") return { type: "thinking", thinking: part.text, signature: "" };
-  const { id, name, input } = part;
-  return { type: "tool_use", id, name, input };
 }

@@ -5,7 +5,8 @@
  * @module
  */
 import type { ConstraintOptions } from "../../grammar/options.ts";
-import { boolean, type Fields, group, integer, text } from "../../options/schema.ts";
+import { refuseOption } from "../../options/checks.ts";
+import { boolean, type Fields, group, integer, other, text } from "../../options/schema.ts";
 import type { SamplingOptions } from "../../sampling/options.ts";
 import { samplingFields } from "../../sampling/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
@@ -14,7 +15,7 @@ import { jobsOf, promptTokens } from "../jobs.ts";
 import { prepareAnswer, type Prepared } from "../calls.ts";
 import { array, discriminatedUnion, literal, nullish, oneOf, record, string } from "../libraries.ts";
 import { answerMessage, type Conversation, openEnd, readList, templateVariable } from "../messages.ts";
-import { answerNames, anything, drawSeed, only, readBody, withoutNulls } from "../names.ts";
+import { answerNames, anything, drawSeed, only, readBody, topLogprobs, withoutNulls } from "../names.ts";
 import { any, known, text as words } from "../trees.ts";
 import type { Call, Plan, Served } from "../types.ts";
 import { infillTokens } from "./completions.ts";
@@ -46,7 +47,11 @@ const optionNames: Fields = {
   typical_p: samplingFields.typicalP,
   seed: samplingFields.seed,
   repeat_penalty: penalties.repetition,
-  repeat_last_n: integer({ about: "How many of the last tokens penalties count.", least: 1, most: 2 ** 30 }),
+  repeat_last_n: integer({
+    about: "How many of the last tokens penalties count: 0 for none of them, -1 for all.",
+    least: -1,
+    most: 2 ** 30,
+  }),
   frequency_penalty: penalties.frequency,
   presence_penalty: penalties.presence,
   mirostat: only("0 or 2", (value) => value === 0 || value === 2),
@@ -55,7 +60,15 @@ const optionNames: Fields = {
   num_predict: integer({ about: "The most tokens to generate; below 0 as many as fit.", least: -2, most: 2 ** 31 }),
   num_ctx: integer({ about: "At most the model's context here.", least: 1, most: 2 ** 31 }),
   stop: answerNames.stop,
+  tfs_z: only("1", (value) => value === 1),
+  penalize_newline: only("true", (value) => value === true),
+  logits_all: only("false", (value) => value === false),
+  vocab_only: only("false", (value) => value === false),
+  embedding_only: only("false", (value) => value === false),
 };
+
+const levels = ["low", "medium", "high"];
+const thinkWords = "true, false, low, medium or high";
 
 const common = {
   model: text({ about: "The model." }),
@@ -63,7 +76,15 @@ const common = {
   format: anything('"json", or a JSON schema that the answer meets.'),
   options: group<Record<string, unknown>>()(optionNames as never, { about: "How tokens are chosen." }),
   keep_alive: anything("Nothing: how long models stay is the server's part."),
-  think: boolean({ about: "The variable enable_thinking of the chat template, where it knows it." }),
+  think: other<boolean | string>()(
+    { about: "Whether or how much the model thinks, where its chat template knows that.", expected: thinkWords },
+    (value, name) => {
+      const isKnown = typeof value === "boolean" || (typeof value === "string" && levels.includes(value));
+      return isKnown ? value : refuseOption(name, thinkWords, value);
+    },
+  ),
+  logprobs: boolean({ about: "Whether log probabilities are told.", default: false }),
+  top_logprobs: topLogprobs,
 } as const;
 
 /** The fields of `/api/chat`. */
@@ -104,7 +125,7 @@ export async function planChat(call: Call): Promise<Plan> {
   const { messages = [] } = given;
   if (Array.isArray(messages) && messages.length === 0) return loaded(call.served, "message", body.stream);
   const talk = { conversation: readTalk(messages, call), tools: given.tools as JsonValue | undefined };
-  return await plan(call, await held(call, talk, given, body.think), given, "message", body.stream);
+  return await plan(call, await held(call, talk, given, body.think), { given, body, field: "message" });
 }
 
 /** What a prompt asks for. */
@@ -115,18 +136,17 @@ export async function planGenerate(call: Call): Promise<Plan> {
   if (body.suffix !== "") {
     if (body.system !== undefined) refuse("system", "system: expected none beside suffix.");
     const prompt = await infillTokens(call, body.prompt, body.suffix, "prompt");
-    return await plan(call, { prompt, held: undefined, marks: undefined }, given, "response", body.stream);
+    return await plan(call, { prompt, held: undefined, marks: undefined }, { given, body, field: "response" });
   }
   if (body.raw) {
     if (body.system !== undefined) refuse("system", "system: expected none beside raw.");
     const prompt = await promptTokens(call, body.prompt, "prompt");
-    const raw = { prompt, held: undefined, marks: undefined };
-    return await plan(call, raw, given, "response", body.stream);
+    return await plan(call, { prompt, held: undefined, marks: undefined }, { given, body, field: "response" });
   }
   const system: ChatMessage[] = body.system === undefined ? [] : [{ role: "system", content: body.system }];
   const messages = [...system, { role: "user", content: body.prompt }];
   const talk = { conversation: { messages, begun: "" }, tools: undefined };
-  return await plan(call, await held(call, talk, given, body.think), given, "response", body.stream);
+  return await plan(call, await held(call, talk, given, body.think), { given, body, field: "response" });
 }
 
 /** A conversation whose calls have ids: results of tools come in the order of the calls. */
@@ -157,25 +177,36 @@ async function held(
   call: Call,
   { conversation, tools }: { readonly conversation: Conversation; readonly tools: JsonValue | undefined },
   { options, format }: Readonly<Record<string, unknown>>,
-  think: boolean | undefined,
+  think: boolean | string | undefined,
 ): Promise<Prepared> {
   const { stop = [] } = (options ?? {}) as { stop?: string[] };
   const asked = { tools, choice: "auto" as const, parallel: true, constraint: constraintOf(format), stop };
   return await prepareAnswer(call, conversation, asked, thinking(call.served, think));
 }
 
-function thinking(served: Served, think: boolean | undefined): Record<string, JsonValue> {
+function thinking(served: Served, think: boolean | string | undefined): Record<string, JsonValue> {
+  if (typeof think === "string") return templateVariable(served, "reasoning_effort", think, "think");
   // A template without thought has none to leave out.
   return think === undefined ? {} : templateVariable(served, "enable_thinking", think, think ? "think" : undefined);
+}
+
+/** A body, as it was given and as it was read, and where its answer goes. */
+interface Wanted {
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly body: {
+    readonly stream: boolean;
+    readonly logprobs: boolean;
+    readonly top_logprobs?: number | undefined;
+  };
+  readonly field: Field;
 }
 
 async function plan(
   call: Call,
   { prompt, held: calls, marks }: Prepared,
-  { options, format }: Readonly<Record<string, unknown>>,
-  field: Field,
-  isStream: boolean,
+  { given: { options, format }, body: { stream, logprobs, top_logprobs }, field }: Wanted,
 ): Promise<Plan> {
+  if (!logprobs && top_logprobs !== undefined) refuse("top_logprobs", "top_logprobs: logprobs must be true.");
   const chosen = withoutNulls(options as Record<string, unknown> ?? {});
   const { model } = call.served;
   const { num_ctx, num_predict, stop } = chosen as { num_ctx?: number; num_predict?: number; stop?: string[] };
@@ -185,7 +216,8 @@ async function plan(
   const jobs = await jobsOf(call, {
     prompts: [prompt],
     n: 1,
-    sampling: samplingOf(chosen),
+    sampling: samplingOf(chosen, model.context),
+    logprobs: logprobs ? top_logprobs ?? 0 : undefined,
     maxTokens: num_predict === undefined || num_predict < 0 ? undefined : num_predict,
     stop: stop?.length === 0 ? undefined : stop,
     constraint: constraintOf(format),
@@ -194,7 +226,7 @@ async function plan(
     promptName: field === "message" ? "messages" : "prompt",
   });
   const told = new LinesTold(call.served, field, marks);
-  return { jobs, whole: ([completion]) => told.whole(completion), writer: isStream ? told : undefined };
+  return { jobs, whole: ([completion]) => told.whole(completion), writer: stream ? told : undefined };
 }
 
 /** A request for nothing loads the model, which has happened when it comes here. */
@@ -212,7 +244,10 @@ function constraintOf(format: unknown): ConstraintOptions | undefined {
 }
 
 /** Ollama's names to ours; the fields have been checked. */
-function samplingOf(given: Readonly<Record<string, unknown>>): SamplingOptions & { readonly seed: number } {
+function samplingOf(
+  given: Readonly<Record<string, unknown>>,
+  context: number,
+): SamplingOptions & { readonly seed: number } {
   const found: Record<string, unknown> = {};
   const rename = (names: Readonly<Record<string, string>>, to: Record<string, unknown>) => {
     for (const [theirs, ours] of Object.entries(names)) if (given[theirs] !== undefined) to[ours] = given[theirs];
@@ -228,7 +263,8 @@ function samplingOf(given: Readonly<Record<string, unknown>>): SamplingOptions &
   };
   rename(simple, found);
   const counts = { repeat_penalty: "repetition", frequency_penalty: "frequency", presence_penalty: "presence" };
-  const used = rename({ ...counts, repeat_last_n: "window" }, {});
+  const { repeat_last_n: last } = given;
+  const used = last === 0 ? {} : rename(counts, last === undefined ? {} : { window: last === -1 ? context : last });
   if (Object.keys(used).length > 0) found.penalties = used;
   const surprise = rename({ mirostat_tau: "tau", mirostat_eta: "eta" }, {});
   if (given.mirostat === 2) found.mirostat = surprise;

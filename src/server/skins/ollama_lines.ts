@@ -7,6 +7,7 @@ import type { Completion, Piece } from "../../batching/completion.ts";
 import type { JsonValue } from "../../text/chat/inputs.ts";
 import type { AnswerMarks } from "../../tools/answer_reader.ts";
 import { type Part, Teller, type WholePart } from "../calls.ts";
+import { chatLogprobs } from "../openai.ts";
 import type { Served, Writer } from "../types.ts";
 
 /** Where the text of an answer is. */
@@ -27,7 +28,10 @@ export class LinesTold implements Writer {
   }
 
   whole(completion: Completion): JsonValue {
-    return this.#line(this.#teller.whole(completion), this.#counts(completion));
+    return this.#line(this.#teller.whole(completion), {
+      ...this.#logprobs(completion.logprobs ?? []),
+      ...this.#counts(completion),
+    });
   }
 
   begin(): string {
@@ -35,11 +39,12 @@ export class LinesTold implements Writer {
   }
 
   piece(_index: number, piece: Piece): string {
-    return this.#parts(this.#teller.push(piece));
+    const more = piece.top === undefined ? {} : this.#logprobs([piece]);
+    return this.#parts(this.#teller.push(piece), more);
   }
 
   end(_index: number, completion: Completion): string {
-    return `${this.#parts(this.#teller.end())}${JSON.stringify(this.#line([], this.#counts(completion)))}\n`;
+    return `${this.#parts(this.#teller.end(), {})}${JSON.stringify(this.#line([], this.#counts(completion)))}\n`;
   }
 
   finish(): string {
@@ -51,10 +56,20 @@ export class LinesTold implements Writer {
     return this.#line([], { done_reason: "load", done: true });
   }
 
-  #parts(parts: readonly Part[]): string {
+  /** Lines of some parts; what there is `more` comes with the first, and has a line where there is none. */
+  #parts(parts: readonly Part[], more: Record<string, JsonValue>): string {
     // Ollama's clients take whole calls.
-    const told = parts.filter((part) => part.type !== "callPart");
-    return told.map((part) => `${JSON.stringify(this.#line([part], { done: false }))}\n`).join("");
+    const told = parts.flatMap((part) => part.type === "callPart" ? [] : [[part]]);
+    const lines = told.length === 0 && Object.keys(more).length > 0 ? [[]] : told;
+    const line = (parts: readonly WholePart[], at: number) =>
+      this.#line(parts, { ...(at === 0 ? more : {}), done: false });
+    return lines.map((parts, at) => `${JSON.stringify(line(parts, at))}\n`).join("");
+  }
+
+  #logprobs(choices: readonly Pick<Piece, "token" | "logprob" | "top">[]): Record<string, JsonValue> {
+    if (choices.length === 0) return {};
+    const { tokenizer } = this.#served.model;
+    return { logprobs: choices.map((one) => chatLogprobs(tokenizer, one)) };
   }
 
   #line(parts: readonly WholePart[], more: Record<string, JsonValue>): Record<string, JsonValue> {

@@ -1,5 +1,5 @@
 /**
- * `/api/tags` and `/api/show`: the models, as clients of Ollama know them.
+ * `/api/tags`, `/api/ps` and `/api/show`: the models, as clients of Ollama know them.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { readBody } from "../names.ts";
 import type { Call, Listed, Served } from "../types.ts";
 
 /** What a list says of a model; of one that is not loaded, its name. */
-export function tag({ name, created, served }: Listed): JsonValue {
+export function tag({ name, created, served }: Listed): Record<string, JsonValue> {
   return {
     name,
     model: name,
@@ -18,6 +18,11 @@ export function tag({ name, created, served }: Listed): JsonValue {
     digest: "",
     details: details(served),
   };
+}
+
+/** What is said of a model that is loaded: it stays, and none of it is on a graphics card. */
+export function loadedTag(listed: Listed): JsonValue {
+  return { ...tag(listed), expires_at: "9999-12-31T23:59:59Z", size_vram: 0 };
 }
 
 function details(served: Served | undefined): Record<string, JsonValue> {

@@ -3,14 +3,15 @@
  *
  * @module
  */
-import type { ChatMessage } from "../../text/chat/inputs.ts";
+import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
+import { refuse } from "../failure.ts";
 import { array, discriminatedUnion, literal, nullish, oneOf } from "../libraries.ts";
 import { answerMessage, content, type Conversation, openEnd, readList, type SaidCall } from "../messages.ts";
-import { known, type readTree, text } from "../trees.ts";
+import { known, readTree, text } from "../trees.ts";
 import type { Call } from "../types.ts";
 
 /** What items have that says nothing to a model. */
-const own = { id: nullish(text), status: nullish(text) };
+const own = { id: nullish(text), status: nullish(text), phase: nullish(text) };
 const item = discriminatedUnion("type", [
   known({
     type: literal("message"),
@@ -31,12 +32,33 @@ const item = discriminatedUnion("type", [
 type Item = ReturnType<typeof readTree<typeof item>>;
 
 /** The conversation of an input, behind what was said `before`. */
-export function conversationOf(call: Call, input: unknown, before: readonly ChatMessage[]): Conversation {
+export async function conversationOf(
+  call: Call,
+  input: unknown,
+  before: readonly ChatMessage[],
+): Promise<Conversation> {
   if (typeof input === "string") return { messages: [...before, { role: "user", content: input }], begun: "" };
-  const given = Array.isArray(input) ? input.map(withType) : input;
+  const given = Array.isArray(input)
+    ? await Promise.all(input.map(async (one, index) => await referred(call, one, `input[${index}]`) ?? withType(one)))
+    : input;
   const messages = new Turns();
   for (const one of readList(item, given, call, "input")) messages.add(one);
   return openEnd([...before, ...messages.all()]);
+}
+
+const reference = known({ type: literal("item_reference"), id: text });
+
+/** The item that a reference names: one of a response that is kept, whose id those of its items have in them. */
+async function referred({ answers, tenant }: Call, item: unknown, where: string): Promise<unknown> {
+  const isNamed = item !== null && typeof item === "object" && (item as { type?: unknown }).type === "item_reference";
+  if (!isNamed) return undefined;
+  const { id } = readTree(reference, item, where);
+  const [, response] = /^[a-z]+_([0-9a-f]{32})[0-9]+$/.exec(id) ?? [];
+  const name = `${where}.id`;
+  if (response === undefined) refuse(name, `${name}: expected the id of an item of a response of this server.`);
+  const { output } = (await answers.find(`resp_${response}`, tenant.tenant)).response as { output: JsonValue[] };
+  const found = output.find((one) => (one as { id?: JsonValue }).id === id);
+  return found ?? refuse(name, `${name}: the response of this item does not have it.`);
 }
 
 /** A message need not say that it is one. */

@@ -13,7 +13,7 @@ import { prepareAnswer, type Prepared, readChoice, Teller } from "../calls.ts";
 import { refuse } from "../failure.ts";
 import { jobsOf } from "../jobs.ts";
 import { array, literal, nullish, record, string } from "../libraries.ts";
-import { answerMessage, type Conversation, templateVariable } from "../messages.ts";
+import { answerMessage, type Conversation, effortVariable } from "../messages.ts";
 import {
   answerNames,
   anything,
@@ -34,9 +34,9 @@ import type { Background, Call, Kept, Named, Plan, Recording, Writer } from "../
 import { conversationOf } from "./response_input.ts";
 import { OutputItems } from "./response_items.ts";
 
-/** What `include` may name. */
+/** What `include` may name. Thoughts are told as they are, to be said again, so that nothing of them is encrypted. */
 const logprobsName = "message.output_text.logprobs";
-const isList = (value: unknown, test: (item: unknown) => boolean) => Array.isArray(value) && value.every(test);
+const includable: readonly unknown[] = [logprobsName, "reasoning.encrypted_content"];
 
 /** The fields of a body. */
 export const responsesNames = {
@@ -51,8 +51,8 @@ export const responsesNames = {
   max_output_tokens: tokensMost,
   top_logprobs: topLogprobs,
   include: only<readonly string[]>(
-    `[] or ["${logprobsName}"]`,
-    (value) => isList(value, (item) => item === logprobsName),
+    `some of ${includable.join(", ")}`,
+    (value) => Array.isArray(value) && value.every((item) => includable.includes(item)),
   ),
   text: anything("What the answer must be: format of type text, json_object or json_schema."),
   constraint: answerNames.constraint,
@@ -68,7 +68,11 @@ export const responsesNames = {
   tools: anything("The functions that the model may call."),
   tool_choice: anything("Whether and which are called: none, auto, required, or one by its name."),
   parallel_tool_calls: boolean({ about: "Whether an answer may have several calls.", default: true }),
+  max_tool_calls: anything("Nothing: it counts calls of the server's own tools, of which there are none."),
 } as const satisfies Fields;
+
+/** What `reasoning` may say beside the effort: what holds without it. Thoughts are told whole, which is no summary. */
+const reasoningOnly = { summary: "auto", generate_summary: "auto", context: "auto", mode: "standard" };
 
 const tool = known({
   type: literal("function", 'expected "function"; this server has no tools of its own'),
@@ -82,12 +86,12 @@ const tool = known({
 export async function planResponses(call: Call): Promise<Plan> {
   const { given, body } = readBody(responsesNames, call.body);
   checkStreamOptions(body);
-  const tells = (body.include?.length ?? 0) > 0;
+  const tells = body.include?.includes(logprobsName) === true;
   if (!tells && (body.top_logprobs ?? 0) > 0) {
     refuse("top_logprobs", `top_logprobs: include must name ${logprobsName}.`);
   }
   if (body.background && !body.store) refuse("store", "store: a response in the background is kept.");
-  const conversation = conversationOf(call, given.input, await messagesBefore(call, body.previous_response_id));
+  const conversation = await conversationOf(call, given.input, await messagesBefore(call, body.previous_response_id));
   const system: ChatMessage[] = body.instructions === undefined ? [] : [{ role: "system", content: body.instructions }];
   const whole = { ...conversation, messages: [...system, ...conversation.messages] };
   const constraint = formatOf(given.text, given.constraint as ConstraintOptions | undefined);
@@ -144,19 +148,21 @@ function formatOf(value: unknown, own: ConstraintOptions | undefined): Constrain
   if (verbosity !== undefined && verbosity !== "medium") refuse("text.verbosity", 'text.verbosity: expected "medium".');
   if (format === undefined) return own;
   const { type, schema } = readObject(format, "text.format");
-  return responseFormat(type === "json_schema" ? { type, json_schema: { schema } } : format, own);
+  return responseFormat(type === "json_schema" ? { type, json_schema: { schema } } : format, own, "text.format");
 }
 
 function effortOf({ served }: Call, value: unknown): Record<string, JsonValue> {
   if (value === undefined) return {};
-  const { effort, summary, ...rest } = readObject(value, "reasoning");
-  const [unknown] = [...Object.keys(rest), ...(summary === undefined ? [] : ["summary"])];
-  if (unknown !== undefined) {
-    refuse(`reasoning.${unknown}`, `reasoning.${unknown}: it is not supported; there is effort.`);
+  const { effort, ...rest } = readObject(value, "reasoning");
+  for (const [name, said] of Object.entries(rest)) {
+    const where = `reasoning.${name}`;
+    const only = reasoningOnly[name as keyof typeof reasoningOnly];
+    if (only === undefined) refuse(where, `${where}: it is not supported; there is effort.`);
+    if (said !== only) refuse(where, `${where}: expected "${only}".`);
   }
   if (effort === undefined) return {};
   if (typeof effort !== "string") refuse("reasoning.effort", "reasoning.effort: expected a text.");
-  return templateVariable(served, "reasoning_effort", effort, "reasoning.effort");
+  return effortVariable(served, effort, "reasoning.effort");
 }
 
 function readObject(value: unknown, where: string): Record<string, unknown> {
