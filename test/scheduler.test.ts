@@ -6,8 +6,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import process from "node:process";
+import { QueueFullError } from "../mod.ts";
 import { KvStore } from "../src/batching/kv_store.ts";
 import { Scheduler } from "../src/batching/scheduler.ts";
+import { median } from "../src/engine/median.ts";
+import { Meter } from "../src/batching/stats.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { expected, FakeEngine, FakeSampler } from "./fake-engine.ts";
@@ -47,15 +50,15 @@ describe("the scheduler", () => {
     for (const [kind, count] of Object.entries(tally)) assert(count > schedules / 100, `${kind}: ${count}`);
   });
 
-  /** Ten requests a batch on an engine of `pages` pages. */
-  function world(pages: number, weights: ReadonlyMap<string, number> = new Map()) {
+  /** An engine of `pages` pages that runs `sequences` at once. */
+  function world(pages: number, weights: ReadonlyMap<string, number> = new Map(), sequences = 4, queueMax = 100) {
     const clock = new FakeClock();
     const engine = new FakeEngine(
-      { pages, pageSize: 16, batchTokens: 64, sequences: 4, logitRows: 8 },
+      { pages, pageSize: 16, batchTokens: 64, sequences, logitRows: 8 },
       1000,
     );
     const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, {});
-    const options = { queueMax: 100, maxWaitMs: 0, patience: 1000, weights, clock };
+    const options = { queueMax, maxWaitMs: 0, patience: 1000, weights, clock };
     return { clock, engine, store, scheduler: new Scheduler(engine, store, new StepTimes(1, 16), options) };
   }
 
@@ -83,6 +86,76 @@ describe("the scheduler", () => {
     assert(share > 2.4 && share < 3.6, `three to one, was ${share}`);
     await clock.until(scheduler.dispose());
     await Promise.all(all);
+  });
+
+  // Readers that need longer for a token than a step takes have their sequences paused, and others get their places.
+  for (const lateMs of [0, 10, 30]) {
+    it(`tells a request that finds the queue full when to come again; readers need up to ${lateMs} ms a token`, async () => {
+      const { clock, scheduler } = world(400, new Map(), 2, 4);
+      const random = randomFrom(5);
+      const told: number[] = [];
+      let [taken, answered, isOver] = [0, 0, false];
+      const enter = async (id: number, count: number) => {
+        while (!isOver) {
+          try {
+            const sample = FakeSampler.sample(BigInt(id));
+            return scheduler.add({ prompt: Uint32Array.of(id, 1, 2), positions: 3 + count, sample, ahead: 4 });
+          } catch (error) {
+            if (!(error instanceof QueueFullError)) throw error;
+            told.push(error.retryAfterMs);
+            await clock.sleep(error.retryAfterMs);
+          }
+        }
+      };
+      /** A client that wants one answer after the other, and comes again when it is told to. */
+      const client = async (id: number) => {
+        while (!isOver) {
+          const count = 1 + random(60);
+          const sequence = await enter(id, count);
+          if (sequence) taken++;
+          for (let tokens = 0; sequence && tokens < count; tokens++) {
+            await sequence.next();
+            await clock.sleep(random(lateMs + 1));
+          }
+          sequence?.end();
+          answered++;
+        }
+      };
+      const clients = Promise.all(Array.from({ length: 9 }, (_, id) => client(id)));
+      // The first refused ones are told to come in a second, for nothing is known yet.
+      while (answered < 40 || told.length < 12) await clock.tick();
+      const [since, takenBefore, answeredBefore] = [clock.now(), taken, answered];
+      told.length = 0;
+      while (answered < answeredBefore + 100) await clock.tick();
+      const answerMs = (clock.now() - since) / 100;
+      const figures = `${told.length} refused, ${taken - takenBefore} taken; told ${
+        median(told)
+      } ms of ${answerMs} ms an answer`;
+      // Of those that were told to come, one comes for each answer; besides it one that has its answer and wants another.
+      assert(told.length < 1.1 * (taken - takenBefore), figures);
+      // Of nine clients, three or a few more wait outside, one answer behind another.
+      assert(told.length > 10 && median(told) > answerMs && median(told) < 6 * answerMs, figures);
+      isOver = true;
+      await clock.until(clients);
+      await clock.until(scheduler.dispose());
+    });
+  }
+
+  it("tells one that is refused how often places become free while they are short, not how often requests come", () => {
+    const meter = new Meter();
+    const end = { outcome: "finished", promptTokens: 1, tokens: 1, ms: 1 } as const;
+    const times = { bornMs: 0, placedMs: 0, firstMs: 0, tokenMs: 0 };
+    const ends = (...atMs: readonly number[]) => atMs.forEach((ms) => meter.request(ms, end, times));
+    // Nothing is known: in a second, and a tenth more for the next.
+    assertEquals([meter.retryMs(0), meter.retryMs(0)], [1000, 1100]);
+    meter.enough();
+    ends(400, 900);
+    meter.short(5000);
+    ends(5040, 5080, 5120);
+    meter.enough();
+    ends(100_000, 200_000);
+    // Behind another that is refused at the same moment.
+    assertEquals([meter.retryMs(300_000), meter.retryMs(300_000)], [40, 80]);
   });
 
   it("computes a prefix once that a hundred requests share", async () => {

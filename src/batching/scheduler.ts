@@ -267,6 +267,12 @@ export class Scheduler implements SequenceOwner {
 
   /** Gives places to the sequences whose turn it is: as many as a step can serve, and those that are overdue. */
   #place(): void {
+    this.#givePlaces();
+    if (this.#open.waiting.size > 0) this.meter.short(this.#clock.now());
+    else if (this.placed < this.sequences) this.meter.enough();
+  }
+
+  #givePlaces(): void {
     if (this.#open.waiting.size === 0) return;
     let free = this.sequences - this.#open.running.size;
     const turns = this.#fairness.turns(this.#steps.count);

@@ -163,11 +163,12 @@ export class Meter {
   readonly firstToken = new Window();
   readonly betweenTokens = new Window();
   readonly batchFill = new Window();
-  /** Milliseconds between two sequences that got a place. */
-  readonly placements = new Window(32);
+  /** Milliseconds between two ends of requests while others had no place: how often a place becomes free. */
+  readonly #ends = new Window(32);
   /** Times of the last tokens. */
   readonly #tokenTimes = new Window(256);
-  #lastPlacement: number | undefined;
+  /** Since when requests have had no place, or when the last one ended since then; undefined while each has one. */
+  #shortMs: number | undefined;
   /** When the request that was refused last is to come again. */
   #toldMs = -Infinity;
   tokens = 0;
@@ -189,11 +190,12 @@ export class Meter {
   readonly #requestTimes = new Window(256);
 
   /**
-   * In how many whole milliseconds a request that finds no place should come again: at the next ones that become free, which may
-   * be several at once, behind those that were told so before; in a second, and a tenth more for each, where none is known.
+   * In how many whole milliseconds a request that finds no place should come again: when the next requests end, which may be
+   * several at once, behind those that were told so before; in a second, and a tenth more for each, where nothing is known.
    */
   retryMs(nowMs: number): number {
-    const { mean, spanAround } = this.placements;
+    this.short(nowMs);
+    const { mean, spanAround } = this.#ends;
     const [first, more] = Number.isNaN(spanAround) ? [1000, 100] : [spanAround, mean];
     const at = Math.max(nowMs + Math.max(1, first), this.#toldMs + more);
     this.#toldMs = Math.min(at, nowMs + retryMsMost);
@@ -206,10 +208,16 @@ export class Meter {
       times.placedMs = nowMs;
       this.queueHistogram.add(nowMs - times.bornMs);
     }
-    // One that did not wait says nothing of how long a place takes to become free.
-    const last = this.#lastPlacement;
-    if (last !== undefined && times.bornMs <= last) this.placements.add(nowMs - last);
-    this.#lastPlacement = nowMs;
+  }
+
+  /** There are requests without a place. */
+  short(nowMs: number): void {
+    this.#shortMs ??= nowMs;
+  }
+
+  /** Each request has a place, and places are left. */
+  enough(): void {
+    this.#shortMs = undefined;
   }
 
   /** A sequence gave a token: its first, or one after another. */
@@ -241,6 +249,11 @@ export class Meter {
     if (end.outcome === "finished" && tokenMs > 0) this.decodeHistogram.add(tokenMs - firstMs);
     this.ended[end.outcome]++;
     this.#requestTimes.add(nowMs);
+    // While places are left, the time between two ends says how often requests come, not how soon one ends.
+    if (this.#shortMs !== undefined) {
+      this.#ends.add(nowMs - this.#shortMs);
+      this.#shortMs = nowMs;
+    }
     for (const listener of this.listeners) listener.request?.(end);
   }
 
