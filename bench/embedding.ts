@@ -1,7 +1,8 @@
 /**
  * How fast texts become vectors: a thousand of 20 to 400 tokens, ids ready, by one thread and by two, texts a second of wall time and
  * of the processor's. Beside it llama.cpp's own bench over the same file, where `LLAMA_BENCH` names it: one text of the mean
- * length a call, which is its best setting.
+ * length a call, which is its best setting. Where `ONNX` names the folder that `peers/minilm_onnx.py` makes, onnxruntime and
+ * transformers.js as well, on the same ids (`npm install` in `peers/` first).
  *
  *     bun bench/embedding.ts minilm-f32.gguf [minilm-q8_0.gguf ...]
  *
@@ -9,6 +10,7 @@
  */
 import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { Embedder } from "../exports/embedding.ts";
 
 const count = Number(process.env.TEXTS ?? 1000);
@@ -27,6 +29,21 @@ function told(name: string, tokens: number, ms: number, cpuMs: number): void {
   console.log(`${name}: ${rate(ms)}; of the processor ${rate(cpuMs)}`);
 }
 
+/** The other programs, each in its turn. */
+function tellPeers(folder: string, threads: number): void {
+  const script = fileURLToPath(new URL("peers/embedding.mjs", import.meta.url));
+  const plan = JSON.stringify({ lengths, threads, vocabulary: 30_522 });
+  const { stdout, stderr } = spawnSync("node", [script, folder, plan], { encoding: "utf8" });
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  for (const line of stdout.split("\n").filter((one) => one !== "")) {
+    const { name, ms, cpuMs } = JSON.parse(line) as { name: string; ms: number; cpuMs: number };
+    told(`${name}, ${threads} threads`, tokens, ms, cpuMs);
+  }
+  if (stdout === "") throw new Error(`${script} says: ${stderr}`);
+}
+
+const { LLAMA_BENCH, ONNX } = process.env;
+if (ONNX !== undefined) { for (const threads of [1, 2]) tellPeers(ONNX, threads); }
 for (const path of process.argv.slice(2)) {
   for (const threads of [1, 2]) {
     await using embedder = await Embedder.load(path, { threads });
@@ -41,7 +58,6 @@ for (const path of process.argv.slice(2)) {
     const ms = performance.now() - begin;
     const { user, system } = process.cpuUsage(before);
     told(`${path}, ${threads} threads`, tokens, ms, (user + system) / 1000);
-    const { LLAMA_BENCH } = process.env;
     if (LLAMA_BENCH === undefined) continue;
     const words = [
       "-m",

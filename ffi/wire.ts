@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 83f604b4bc4cdc9c";
+export const STAMP = "0.1.0 38e47860ca457724";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -43,7 +43,7 @@ export const LIMITS = {
   filesMax: 1024,
   pathBytesMax: 4096,
   /** Tokens of one step, over all its sequences. */
-  batchTokensMax: 8192,
+  batchTokensMax: 32768,
   /** Adapters of one sequence. */
   adaptersMax: 8,
   /** Rounds of a chain of steps. */

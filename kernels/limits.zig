@@ -31,7 +31,7 @@ pub const tensors_max = 65_536;
 pub const files_max = 1024;
 pub const path_bytes_max = 4096;
 /// Tokens of one step, over all its sequences.
-pub const batch_tokens_max = 8192;
+pub const batch_tokens_max = 32_768;
 /// Adapters of one sequence.
 pub const adapters_max = 8;
 /// Rounds of a chain of steps.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
@@ -109,6 +109,23 @@ describeWholeKit("Embedder", "embed", (directory) => {
     assertEquals(prompted.row(0), (await embedder.embed("the cat")).row(0));
   });
 
+  it("reads texts of more than 8192 tokens where they are asked for", async () => {
+    const ids = Uint32Array.from({ length: 8300 }, (_, at) => 5 + at * 7919 % 120);
+    await using usual = await load("qwen3_last", { threads: 2 });
+    await assertRejects(() => usual.embed(ids), InvalidArgumentError, "expected at most 128");
+    await using long = await load("qwen3_last", { context: 10_000, threads: 2 });
+    assertEquals(long.context, 10_000);
+    const { data, dimensions } = await long.embed(ids, { pooling: "none" });
+    assertEquals(data.length, ids.length * dimensions);
+    // A token sees only those before it, so the beginning's rows are those of the beginning alone.
+    const beginning = await usual.embed(ids.slice(0, 100), { pooling: "none" });
+    assertEquals(data.slice(0, 100 * dimensions), beginning.data.slice());
+    // The last row has seen the first token, 8299 before it.
+    const other = ids.slice();
+    other[0] = 4;
+    assertNotEquals((await long.embed(other)).data, (await long.embed(ids)).data);
+  });
+
   it("refuses what it cannot do, by name", async () => {
     await using bert = await load("bert_mean");
     const refused: [() => Promise<unknown>, string][] = [
@@ -127,8 +144,8 @@ describeWholeKit("Embedder", "embed", (directory) => {
     }
     const longer = () => load("bert_mean", { context: 129 });
     await assertRejects(longer, InvalidArgumentError, "context: expected at most 128");
-    const longest = () => load("modern_bert", { context: 8193 });
-    await assertRejects(longest, InvalidArgumentError, "context: expected at most 8192");
+    const longest = () => load("modern_bert", { context: 32_769 });
+    await assertRejects(longest, InvalidArgumentError, "context: expected at most 32768");
     await assertRejects(() => bert.rerank("a", ["b"]), UnsupportedError, "no head that ranks");
     await using ranker = await load("bert_rank");
     await assertRejects(() => ranker.rerank("", ["a"]), InvalidArgumentError, "query: expected");

@@ -42,11 +42,13 @@ export interface Config {
 /** Reads it; `name` becomes the model's. */
 export function readConfig(file: JsonFile, name: string): Config {
   const [first] = file.list("architectures") ?? [];
-  const family = typeof first === "string" ? FAMILIES.get(first) : undefined;
-  if (family === undefined) throw file.unsupported("architectures", `one of ${[...FAMILIES.keys()].join(", ")}`);
+  const named = typeof first === "string" ? FAMILIES.get(first) : undefined;
+  if (named === undefined) throw file.unsupported("architectures", `one of ${[...FAMILIES.keys()].join(", ")}`);
+  const family = named.instead?.(file) ?? named;
   checkWeights(file, family);
-  const config = family.textConfig === undefined ? file : file.object("text_config", family.textConfig);
-  if (config === undefined) throw file.wrong("text_config", "an object");
+  const own = family.textConfig === undefined ? file : file.object("text_config", family.textConfig);
+  if (own === undefined) throw file.wrong("text_config", "an object");
+  const config = family.aliases === undefined ? own : own.renamed(family.aliases);
   refuseForeign(config, family);
   const { architecture } = family;
   const metadata = new Map<string, NewValue>([
@@ -108,7 +110,8 @@ function setSizes(config: JsonFile, family: Family, set: (key: string, value: Ne
   set("attention.head_count_kv", u32(keyHeads));
   set("attention.key_length", u32(headDim));
   set("attention.value_length", u32(headDim));
-  const epsilon = config.positive(family.epsilon ?? "rms_norm_eps", family.explicit ? undefined : 1e-6);
+  const usual = family.epsilonUsual ?? (family.explicit ? undefined : 1e-6);
+  const epsilon = config.positive(family.epsilon ?? "rms_norm_eps", usual);
   set(family.layerNorms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", f32(epsilon));
   const vocabulary = config.count("vocab_size");
   set("vocab_size", u32(vocabulary));
@@ -166,7 +169,7 @@ function refuseForeign(config: JsonFile, family: Family): void {
   if (family.explicit && ARCHITECTURES.get(architecture)?.window === undefined) {
     if (config.flag("use_sliding_window", true)) without("sliding_window", "none", () => false);
   }
-  if (architecture === "gemma2" || architecture === "gemma3") refuseForeignScale(config, architecture);
+  if (["gemma2", "gemma3", "gemma-embedding"].includes(architecture)) refuseForeignScale(config, architecture);
   if (architecture === "gemma3") refuseForeignGemma3(without);
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 import { ENCODERS } from "./encoders.ts";
+import { LATER_ENCODERS } from "./later_encoders.ts";
 import * as names from "./names.ts";
 import * as own from "./own_keys.ts";
 import type { Family, Rule } from "./types.ts";
@@ -309,4 +310,5 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ["Ministral3ForCausalLM", MISTRAL3],
   ["Mistral3ForConditionalGeneration", { ...MISTRAL3, ...inner }],
   ...ENCODERS,
+  ...LATER_ENCODERS,
 ]);

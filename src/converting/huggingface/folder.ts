@@ -25,6 +25,16 @@ const configMost = 4 << 20;
 const tokenizerMost = 128 << 20;
 const shardsMost = 1024;
 const plainName = /^[^/\\]+\.safetensors$/;
+/** The pooling of a reranking model, by its number in a file. */
+const rankPooling = 4;
+/** What a file calls the matrices that a pooled row goes through. */
+const denseNames = ["dense_2", "dense_3"];
+
+/** A file of weights, and what of it is the model's. */
+interface OpenFile {
+  readonly file: SteadyFile;
+  readonly tensors: SafeTensor[];
+}
 
 /** Whether a path is a folder, and so one of these. */
 export function isFolder(path: string): boolean {
@@ -44,9 +54,15 @@ export async function openFolder(path: string, allowUnknownPreTokenizer: boolean
       ...config.metadata,
       ...vocabularyOf(path, configFile, tokenizer, config, allowUnknownPreTokenizer),
     ]);
-    const { pooling, warnings: told } = poolingOf(path);
+    const { pooling, dense, warnings: told } = poolingOf(path, config.family.dense === true);
     const poolingKey = `${config.family.architecture}.pooling_type`;
-    if (pooling !== undefined && !metadata.has(poolingKey)) metadata.set(poolingKey, pooling);
+    // A head that ranks has a pooling of its own.
+    if (pooling !== undefined && metadata.get(poolingKey)?.value !== rankPooling) metadata.set(poolingKey, pooling);
+    for (const [index, folder] of dense.entries()) {
+      const step = openDense(join(path, folder), denseNames[index] as string);
+      files.push(step);
+      setDense(step, `${config.family.architecture}.${denseNames[index]}`, metadata);
+    }
     const { mapped, warnings } = mapTensors(files.flatMap(({ tensors }) => tensors), config);
     if (config.factors !== undefined) mapped.push(madeTensor("rope_freqs.weight", config.factors));
     const source: WeightSource = {
@@ -63,6 +79,31 @@ export async function openFolder(path: string, allowUnknownPreTokenizer: boolean
     files.forEach(({ file }) => file.close());
     throw error;
   }
+}
+
+/** The matrix of a step behind the pooled row, under the name that a file has for it. */
+function openDense(path: string, name: string): OpenFile {
+  const from = join(path, "model.safetensors");
+  if (!existsSync(from)) throw missing(path, "model.safetensors");
+  const file = new SteadyFile(from);
+  try {
+    const tensors = readSafetensors(file).map((tensor) => ({
+      ...tensor,
+      name: tensor.name.replace(/^linear\./, `${name}.`),
+    }));
+    return { file, tensors };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** The sizes of such a matrix. */
+function setDense({ tensors }: OpenFile, key: string, metadata: Map<string, NewValue>): void {
+  const [rows, columns] = tensors.find(({ name }) => name.endsWith(".weight"))?.shape ?? [];
+  if (rows === undefined || columns === undefined) return;
+  metadata.set(`${key}_feat_in`, { type: VALUE_TYPE.uint32, value: columns });
+  metadata.set(`${key}_feat_out`, { type: VALUE_TYPE.uint32, value: rows });
 }
 
 /** The folder's own name; tokens that take the space behind them, as phi3's, are known by a name with theirs in it. */
@@ -91,7 +132,10 @@ function vocabularyOf(
   allowUnknown: boolean,
 ): Map<string, NewValue> {
   const read = (name: string) => JsonFile.read(join(path, name), configMost);
-  const types = family.unrotated ? config.count("type_vocab_size", { most: 1 << 16, fallback: 2 }) : undefined;
+  const usual = family.tokenTypes;
+  const types = usual === undefined || usual === 0
+    ? usual
+    : config.count("type_vocab_size", { most: 1 << 16, fallback: usual });
   const [tokenizerConfig, generationConfig] = [read("tokenizer_config.json"), read("generation_config.json")];
   const metadata = readVocabulary(
     { path: join(path, tokenizerName), tokenizer, tokenizerConfig, generationConfig, config, pre: family.pre, types },
@@ -106,7 +150,7 @@ function vocabularyOf(
 }
 
 /** The files of weights: one, or those of an index. */
-function openShards(path: string): { file: SteadyFile; tensors: SafeTensor[] }[] {
+function openShards(path: string): OpenFile[] {
   const indexName = "model.safetensors.index.json";
   const index = JsonFile.read(join(path, indexName), tokenizerMost);
   const places = index?.object("weight_map");
@@ -123,7 +167,7 @@ function openShards(path: string): { file: SteadyFile; tensors: SafeTensor[] }[]
       { field: "weight_map" },
     );
   }
-  const opened: { file: SteadyFile; tensors: SafeTensor[] }[] = [];
+  const opened: OpenFile[] = [];
   try {
     for (const name of names) {
       if (!existsSync(join(path, name))) throw missing(path, name);

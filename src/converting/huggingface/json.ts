@@ -22,11 +22,18 @@ export class JsonFile {
   readonly #path: string;
   readonly #prefix: string;
   readonly #values: JsonObject;
+  readonly #aliases: Readonly<Record<string, string>>;
 
-  constructor(path: string, values: JsonObject, prefix = "") {
+  constructor(path: string, values: JsonObject, prefix = "", aliases: Readonly<Record<string, string>> = {}) {
     this.#path = path;
     this.#prefix = prefix;
     this.#values = values;
+    this.#aliases = aliases;
+  }
+
+  /** The same, asked for by other names than its own: `aliases` has its own name for each. */
+  renamed(aliases: Readonly<Record<string, string>>): JsonFile {
+    return new JsonFile(this.#path, this.#values, this.#prefix, aliases);
   }
 
   /** Reads a file of at most `bytesMost` bytes; undefined where there is none. */
@@ -59,7 +66,17 @@ export class JsonFile {
 
   /** The value of a key that is its own and not null. */
   get(key: string): unknown {
-    return Object.hasOwn(this.#values, key) ? this.#values[key] ?? undefined : undefined;
+    const own = this.#ownName(key);
+    return Object.hasOwn(this.#values, own) ? this.#values[own] ?? undefined : undefined;
+  }
+
+  /** Whether a key is there, if null. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#values, this.#ownName(key));
+  }
+
+  #ownName(key: string): string {
+    return Object.hasOwn(this.#aliases, key) ? this.#aliases[key] as string : key;
   }
 
   /** Its keys and values. */
@@ -117,8 +134,9 @@ export class JsonFile {
   /** The error for a key whose value is wrong or missing. */
   wrong(key: string, expected: string): ModelFormatError {
     const got = shown(this.get(key));
-    return new ModelFormatError(`${this.#path}: ${this.#prefix}${key} is ${got}; expected ${expected}`, {
-      field: `${this.#prefix}${key}`,
+    const name = `${this.#prefix}${this.#ownName(key)}`;
+    return new ModelFormatError(`${this.#path}: ${name} is ${got}; expected ${expected}`, {
+      field: name,
       expected,
       got,
     });
@@ -127,9 +145,10 @@ export class JsonFile {
   /** The error for a key whose value is right but not supported. */
   unsupported(key: string, expected: string): UnsupportedError {
     const got = shown(this.get(key));
+    const name = `${this.#prefix}${this.#ownName(key)}`;
     return new UnsupportedError(
-      `${this.#path}: ${this.#prefix}${key} is ${got}, which is not supported; expected ${expected}.`,
-      { what: "an unsupported setting", where: `${this.#prefix}${key}`, expected, got },
+      `${this.#path}: ${name} is ${got}, which is not supported; expected ${expected}.`,
+      { what: "an unsupported setting", where: name, expected, got },
     );
   }
 }

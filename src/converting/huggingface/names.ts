@@ -15,16 +15,21 @@ export interface Cut {
   readonly by?: "halves" | "turns" | "groups";
   /** Each matrix is turned over first: a folder may have it with rows for columns. */
   readonly turned?: true;
-  /** What follows the heads of values, whose order is another in the file: rows behind queries and keys, rows, or columns. */
-  readonly heads?: "behind" | "rows" | "columns";
+  /**
+   * What follows the heads of values, whose order is another in the file: rows behind queries and keys, rows, or columns; `shared`: each
+   * head's rows of queries, keys and values lie together.
+   */
+  readonly heads?: "behind" | "rows" | "columns" | "shared";
+  /** The matrices of all experts lie one below the other. */
+  readonly stacked?: true;
   /** What is a vector in the folder is a matrix in the file: of rows of one value each, or of a row for each group of heads. */
   readonly as?: "column" | "groups";
 }
 
 export type Names = ReadonlyMap<string, string | Cut>;
 
-const names = (list: Readonly<Record<string, string | Cut>>): Names => new Map(Object.entries(list));
-const both = (...lists: readonly Names[]): Names => new Map(lists.flatMap((list) => [...list]));
+export const names = (list: Readonly<Record<string, string | Cut>>): Names => new Map(Object.entries(list));
+export const both = (...lists: readonly Names[]): Names => new Map(lists.flatMap((list) => [...list]));
 
 /** Those that most have. */
 export const PLAIN = names({

@@ -14,7 +14,7 @@ export const u32 = (value: number): NewValue => ({ type: VALUE_TYPE.uint32, valu
 export const f32 = (value: number): NewValue => ({ type: VALUE_TYPE.float32, value });
 export const text = (value: string): NewValue => ({ type: VALUE_TYPE.string, value });
 export const flag = (value: boolean): NewValue => ({ type: VALUE_TYPE.bool, value });
-const flags = (value: boolean[]): NewValue => ({ type: VALUE_TYPE.bool, value });
+export const flags = (value: boolean[]): NewValue => ({ type: VALUE_TYPE.bool, value });
 const counts = (value: number[]): NewValue => ({ type: VALUE_TYPE.uint32, value });
 
 /** What stands for a pair that is not rotated: its frequency divided by this is 0, for all that matters. */
@@ -33,7 +33,7 @@ function layerKinds({ config, layers }: OwnSettings, known: readonly string[]): 
 const WINDOWED = ["sliding_attention", "full_attention"];
 
 /** Which layers have a window; `otherwise` where the file does not say. */
-function windowedLayers(settings: OwnSettings, otherwise: (layer: number) => boolean): boolean[] {
+export function windowedLayers(settings: OwnSettings, otherwise: (layer: number) => boolean): boolean[] {
   return layerKinds(settings, WINDOWED)?.map((kind) => kind === WINDOWED[0]) ??
     Array.from({ length: settings.layers }, (_, layer) => otherwise(layer));
 }
@@ -330,3 +330,12 @@ function setRotations({ config, headDim, set }: OwnSettings, full: number): Floa
   const rotated = Math.floor(full * share / 2);
   return Float32Array.from({ length: full / 2 }, (_, pair) => pair < rotated ? 1 : unrotated);
 }
+
+/** Every token sees those after it, too. */
+export const readsBothWays: OwnKeys = ({ set }) => set("attention.causal", flag(false));
+
+/** A head that ranks documents, of a model that reads whole texts. */
+export const ranks: OwnKeys = (settings) => {
+  readsBothWays(settings);
+  settings.set("pooling_type", u32(4));
+};

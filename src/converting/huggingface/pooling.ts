@@ -25,19 +25,38 @@ const others = ["max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens"].map
 /** Steps that need no place: the model itself, and the length of 1, which callers ask for. */
 const silent = /\.(Transformer|Normalize)$/;
 
-/** The pooling of a folder, where it names one; and what a user should know. */
-export function poolingOf(path: string): { readonly pooling?: NewValue; readonly warnings: string[] } {
+/** How a folder's vectors are made. */
+export interface FolderPooling {
+  /** Its number in a file, where the folder names one. */
+  readonly pooling?: NewValue;
+  /** The folders of the matrices behind it, in their order. */
+  readonly dense: readonly string[];
+  /** What a user should know. */
+  readonly warnings: readonly string[];
+}
+
+/** The pooling of a folder; `hasDense`: the architecture has two matrices behind it. */
+export function poolingOf(path: string, hasDense: boolean): FolderPooling {
   const file = join(path, modulesName);
-  if (!existsSync(file)) return { warnings: [] };
+  if (!existsSync(file)) return { dense: [], warnings: [] };
   const modules = readModules(file);
-  const foreign = modules.find(({ type }) => !silent.test(type) && !type.endsWith(".Pooling"));
-  if (foreign !== undefined) throw unsupported(file, foreign.type, "Transformer, Pooling, Normalize");
+  const isDense = ({ type }: Module) => hasDense && type.endsWith(".Dense");
+  const foreign = modules.find((one) => !silent.test(one.type) && !one.type.endsWith(".Pooling") && !isDense(one));
+  if (foreign !== undefined) {
+    throw unsupported(file, foreign.type, `Transformer, Pooling, ${hasDense ? "Dense, " : ""}Normalize`);
+  }
+  const dense = modules.filter(isDense).map((one) => one.path);
+  if (dense.length !== 0 && dense.length !== 2) {
+    throw unsupported(file, `${dense.length} of Dense`, "two of them, or none");
+  }
+  for (const folder of dense) refuseForeignDense(join(path, folder));
   const pooling = modules.find(({ type }) => type.endsWith(".Pooling"));
-  if (pooling === undefined) return { warnings: [] };
+  if (pooling === undefined) return { dense, warnings: [] };
   const config = JsonFile.read(join(path, pooling.path, "config.json"), jsonMost);
   if (config === undefined) {
     const missing = join(path, pooling.path, "config.json");
     return {
+      dense,
       warnings: [`${missing} is missing, which ${modulesName} names: the file will not say how a vector is pooled.`],
     };
   }
@@ -49,13 +68,27 @@ export function poolingOf(path: string): { readonly pooling?: NewValue; readonly
   if (found === undefined || chosen.length > 1 || other !== undefined) {
     throw unsupported(join(path, pooling.path), other ?? chosen.join(" and "), "one of mean, cls, lasttoken");
   }
-  return { pooling: u32(found.number), warnings: [] };
+  return { pooling: u32(found.number), dense, warnings: [] };
+}
+
+/** A matrix alone is what a file has a place for. */
+function refuseForeignDense(path: string): void {
+  const config = JsonFile.read(join(path, "config.json"), jsonMost);
+  const activation = config?.text("activation_function") ?? "torch.nn.modules.activation.Tanh";
+  if (!activation.endsWith(".Identity")) throw unsupported(path, activation, "Identity as activation_function");
+  if (config?.flag("bias", true) !== false) throw unsupported(path, "a bias", "bias false");
+}
+
+/** A step of a folder. */
+interface Module {
+  readonly type: string;
+  readonly path: string;
 }
 
 /** The steps; their folders are beside the file, whatever they say. */
-function readModules(file: string): { readonly type: string; readonly path: string }[] {
+function readModules(file: string): Module[] {
   const list = listIn(file);
-  const isModule = (one: unknown): one is { readonly type: string; readonly path: string } =>
+  const isModule = (one: unknown): one is Module =>
     isObject(one) && typeof one.type === "string" && typeof one.path === "string" && /^[\w.-]*$/.test(one.path);
   if (Array.isArray(list) && list.every(isModule)) return list;
   throw new ModelFormatError(`${file}: it is damaged; expected an array of { type, path }`, { field: modulesName });

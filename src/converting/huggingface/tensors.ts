@@ -165,8 +165,8 @@ function convert(
 /** A tensor's rows as they are, or turned over; and how many matrices they are. */
 function readable(
   tensor: SafeTensor,
-  { turned }: Place,
-  { family }: Config,
+  { turned, stacked: isBelow }: Place,
+  { family, experts }: Config,
   scales: ReadonlyMap<string, SafeTensor>,
 ): { readonly rows: Rows; readonly slabs: number } {
   const { shape } = tensor;
@@ -185,8 +185,9 @@ function readable(
   if (shape.length < 1 || shape.length > most || shape.some((size) => size < 1)) {
     throw refused(tensor, most === 3 ? "a stack of matrices" : "a vector or a matrix", says);
   }
-  const slabs = isStack ? shape[0] : 1;
+  const slabs = isStack ? shape[0] : isBelow ? experts : 1;
   const rows = rowsOf(tensor, type);
+  if (rows.count % slabs !== 0) throw refused(tensor, `rows for each of ${slabs} experts`, says);
   return { rows: turned ? turnedOver(rows, slabs) : rows, slabs };
 }
 
@@ -238,6 +239,7 @@ function groupColumns({ shape }: SafeTensor, { stateGroups }: Config): number {
 
 /** Heads of values that are neighbours in their group take turns. */
 function headsInTurn(tensor: SafeTensor, rows: Rows, where: NonNullable<Cut["heads"]>, config: Config): Rows {
+  if (where === "shared") return headsApart(tensor, rows, config);
   const { stateHeads: heads, stateGroups: groups, stateSize: size } = config;
   const each = heads / groups;
   const before = where === "behind" ? 2 * groups * size : 0;
@@ -251,6 +253,22 @@ function headsInTurn(tensor: SafeTensor, rows: Rows, where: NonNullable<Cut["hea
   return picked(rows, rows.count, (row) => {
     const at = row - before;
     return at < 0 ? row : before + head(Math.floor(at / length)) * length + at % length;
+  });
+}
+
+/** All queries, then all keys, then all values, of rows where these follow one another head by head. */
+function headsApart(tensor: SafeTensor, rows: Rows, { heads, headDim }: Config): Rows {
+  const part = heads * headDim;
+  if (rows.count !== 3 * part) {
+    throw refused(
+      tensor,
+      `${3 * part} rows, ${heads} heads of 3 x ${headDim}`,
+      `its shape is [${tensor.shape.join(", ")}]`,
+    );
+  }
+  return picked(rows, rows.count, (row) => {
+    const [which, inside] = [Math.floor(row / part), row % part];
+    return (Math.floor(inside / headDim) * 3 + which) * headDim + inside % headDim;
   });
 }
 

@@ -66,16 +66,25 @@ export interface Family {
   readonly scalings?: readonly ("llama3" | "yarn" | "dynamic")[];
   /** The family's own keys say how windowed and other layers are rotated. */
   readonly localRopes?: true;
-  /** Under which name the number is kept that is added under the root of a norm, where not `rms_norm_eps`. */
+  /** Under which names settings are kept that most have under others. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  /** The family that a folder is of instead, by what else its settings say. */
+  readonly instead?: (config: JsonFile) => Family | undefined;
+  /** Under which name the number is kept that is added under the root of a norm, where not `rms_norm_eps`; and where the file does not say. */
   readonly epsilon?: string;
+  readonly epsilonUsual?: number;
   /** Norms subtract the mean. */
   readonly layerNorms?: true;
-  /** Nothing is rotated: positions are a table. */
+  /** Nothing is rotated: positions are a table, or lower scores. */
   readonly unrotated?: true;
+  /** It reads whole texts: rows of its table of token types where the file does not say, 0 without such a table. */
+  readonly tokenTypes?: number;
   /** The table of positions begins with rows up to and with this setting's, which no token has. */
   readonly positionsFrom?: string;
   /** Heads are the embedding's length divided by their number, whatever `head_dim` says. */
   readonly evenHeads?: true;
+  /** A pooled row goes through two matrices, which lie in folders of their own. */
+  readonly dense?: true;
   /** There is no dense feed-forward part. */
   readonly sparse?: true;
   /** What the base and the number under the root are is never left out. */

@@ -131,9 +131,11 @@ function planAttention(
     for (const { role, rows } of attention) plan.matrix(role, layer, name(`${role}.weight`), embedding, rows);
   }
   plan.matrix("attn_output", layer, name("attn_output.weight"), heads * vDim, embedding);
-  plan.bias("attn_q_bias", layer, name("attn_q.bias"), queries, traits.biases);
-  if (keys !== "ofLayer") plan.bias("attn_k_bias", layer, name("attn_k.bias"), kvHeads * kDim, traits.biases);
-  if (keys === "own") plan.bias("attn_v_bias", layer, name("attn_v.bias"), kvHeads * vDim, traits.biases);
+  const biases = attention.map(({ role, rows }) => ({ role: `${role}_bias` as Role, rows }));
+  if (plan.has(name("attn_qkv.bias"))) plan.splitVector(layer, name("attn_qkv.bias"), biases);
+  else {for (const { role, rows } of biases) {
+      plan.bias(role, layer, name(role.replace("_bias", ".bias")), rows, traits.biases);
+    }}
   plan.bias("attn_output_bias", layer, name("attn_output.bias"), embedding);
   if (traits.sinks) plan.vector("attn_sinks", layer, name("attn_sinks.weight"), heads);
   const mayLack = traits.optionalNorms && !plan.has(name("attn_q_norm.weight"));
@@ -276,6 +278,16 @@ class Plan {
   /** A vector; of `parts` such, one after the other, one vector is made. */
   vector(role: Role, layer: number, name: string, length: number, parts = 1): void {
     this.#plain(role, layer, this.#take(name, length, parts), [length * parts, 1]);
+  }
+
+  /** A vector whose values belong to several roles, one after the other. */
+  splitVector(layer: number, name: string, parts: readonly Part[]): void {
+    const tensor = this.#take(name, parts.reduce((sum, { rows }) => sum + rows, 0), 1);
+    let { offset } = tensor;
+    for (const { role, rows } of parts) {
+      this.#plain(role, layer, { ...tensor, offset, bytes: 4 * rows }, [rows, 1]);
+      offset += 4 * rows;
+    }
   }
 
   /** A matrix whose values are used one by one: it must be f32. */

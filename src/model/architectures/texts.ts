@@ -73,10 +73,13 @@ export function readTextSizes(
   };
 }
 
-/** Rows of the table of token types. */
+/** Rows of the table of token types. DistilBERT has none, which files tell by a count of 1 and no table. */
 function readTokenTypes({ metadata, tensors }: Gguf, { tokenTypes }: Traits): number {
-  if (tokenTypes === undefined || (tokenTypes === "optional" && !tensors.has("token_types.weight"))) return 0;
-  return metadata.count("tokenizer.ggml.token_type_count", { most: LIMITS.tokenTypesMax });
+  if (tokenTypes === undefined) return 0;
+  const hasTable = tensors.has("token_types.weight");
+  if (tokenTypes === "optional" && !hasTable) return 0;
+  const count = metadata.count("tokenizer.ggml.token_type_count", { most: LIMITS.tokenTypesMax });
+  return count === 1 && !hasTable ? 0 : count;
 }
 
 /** What the two matrices behind a pooled row give. */
