@@ -126,3 +126,12 @@ function readEntry(
   }
   return { file, name, type: dtype, shape, offset: data + begin, bytes };
 }
+
+/** The error about a tensor that has no use as it is. */
+export function refused({ file, name }: SafeTensor, expected: string, got: string): ModelFormatError {
+  return new ModelFormatError(`${file.path}: the tensor ${name} cannot be used, ${got}; expected ${expected}`, {
+    field: name,
+    expected,
+    got,
+  });
+}

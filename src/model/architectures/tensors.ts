@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { ModelFormatError, UnsupportedError } from "../../../ffi/errors.ts";
 import type { Hyperparameters, LayerParameters, Role, Traits } from "./types.ts";
 import { formatInstead, FORMATS } from "../../files/formats.ts";
 import { mixerTensors, type Part } from "./mixer_tensors.ts";
 import { hasHeads } from "./recurrent.ts";
+import { tensorError, unsupportedTensor } from "./tensor_errors.ts";
 import { streamNorms, type TextTensor, textTensors } from "./text_tensors.ts";
 import type { Gguf, Tensor } from "../../files/gguf/read.ts";
 
@@ -358,27 +358,4 @@ class Plan {
     this.#used.add(name);
     return tensor;
   }
-}
-
-/** The error about a tensor; its offset is where the file describes it. */
-function tensorError(gguf: Gguf, name: string, message: string, expected: string): ModelFormatError {
-  const tensor = gguf.tensors.get(name);
-  const where = tensor === undefined ? "" : ` (byte ${tensor.infoOffset})`;
-  return new ModelFormatError(`${gguf.files[tensor?.file ?? 0]}: ${message}; expected ${expected}${where}`, {
-    field: name,
-    ...(tensor === undefined ? {} : { offset: tensor.infoOffset }),
-    expected,
-  });
-}
-
-/** The error about a tensor that may be right, but that we have nothing for. */
-function unsupportedTensor(gguf: Gguf, name: string, what: string, expected: string): UnsupportedError {
-  const tensor = gguf.tensors.get(name);
-  const place = tensor === undefined ? gguf.files[0] : `${gguf.files[tensor.file]} (byte ${tensor.infoOffset})`;
-  return new UnsupportedError(`${place}: the tensor ${name} ${what}, which is not supported; expected ${expected}.`, {
-    what: "a tensor that is not supported",
-    where: name,
-    expected,
-    ...(tensor === undefined ? {} : { got: tensor.typeName }),
-  });
 }
