@@ -96,7 +96,7 @@ export type {
   TokenizerOptions,
 } from "./src/text/tokenizer/types.ts";
 export type { TextRun } from "./src/text/types.ts";
-export { Embedder, type EmbedSource, type RankedDocument } from "./src/embedding/embedder.ts";
+export { Embedder } from "./src/embedding/embedder.ts";
+export type { EmbedInput, EmbedSource, RankedDocument } from "./src/embedding/types.ts";
 export type { Embeddings } from "./src/embedding/embeddings.ts";
-export type { EmbedInput } from "./src/embedding/inputs.ts";
 export type { EmbedderOptions, EmbedOptions, EmbedProgress, RerankOptions } from "./src/embedding/options.ts";

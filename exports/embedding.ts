@@ -12,11 +12,11 @@
  *
  * @module
  */
-export { Embedder, type EmbedSource, type RankedDocument } from "../src/embedding/embedder.ts";
+export { Embedder } from "../src/embedding/embedder.ts";
+export type { EmbedInput, EmbedSource, RankedDocument } from "../src/embedding/types.ts";
 export { Embeddings } from "../src/embedding/embeddings.ts";
 export { type SearchHit, VectorIndex } from "../src/embedding/vector_index.ts";
 export type { IndexLoadOptions, SearchOptions, VectorIndexOptions } from "../src/embedding/index_options.ts";
-export type { EmbedInput } from "../src/embedding/inputs.ts";
 export type { EmbedderOptions, EmbedOptions, EmbedProgress, RerankOptions } from "../src/embedding/options.ts";
 export {
   binarySimilarity,

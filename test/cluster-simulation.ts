@@ -42,6 +42,7 @@ export interface Troubles {
 
 interface Waiting {
   readonly job: string;
+  readonly isNew: boolean;
   deliveries: number;
   /** When it is handed to another worker. */
   dueAt: number;
@@ -211,7 +212,7 @@ export class World {
     this.#log.set(job, before);
     this.#readings.set(name, new JobReading(name, before));
     this.told.set(job, { pieces: [...before], end: undefined });
-    this.#queue.push({ job: name, deliveries: 0, dueAt: 0 });
+    this.#queue.push({ job: name, isNew: before.length === 0, deliveries: 0, dueAt: 0 });
     this.#read(name);
   }
 
@@ -276,14 +277,14 @@ export class World {
     if (waiting === undefined) return;
     waiting.deliveries++;
     waiting.dueAt = this.now + ackWaitMs;
-    const { job, deliveries } = waiting;
+    const { job, isNew, deliveries } = waiting;
     // Handed over, but on its way it may be lost.
     this.#deliver(machine, () => {
       this.#on(machine, () => {
         if (machine.runs.has(job)) return;
         const run = new JobRun(job, machine.name, deliveries);
         machine.runs.set(job, { run, at: 0, mu: 0, life: 0 });
-        this.#carryOut(machine, job, run.begin());
+        this.#carryOut(machine, job, run.begin(isNew));
       });
     });
   }

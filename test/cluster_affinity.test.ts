@@ -89,7 +89,7 @@ async function run(seed: number, workers: number, rows: number, everyMs: number)
     const registry = await Registry.open(memory as unknown as Transport, clock);
     const puller: Puller = new Puller({
       ...{ id, fingerprint: "model", transport: memory as unknown as Transport, registry, clock },
-      hasRoom: () => running < rows,
+      room: () => rows - running,
       take: ({ text }) => {
         running++;
         const isThere = cache.has(text);

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { node } from "../../ffi/runtime/builtins.ts";
 import type { CacheIdentity, ValueCodec } from "../cache/types.ts";
 import { accumulationContract, type Engine, kvSizes } from "../engine/engine.ts";
 import type { Model } from "../model/model.ts";
+import { weightsSum } from "../model/weights_sum.ts";
 import type { KvPage, KvStore } from "./kv_store.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { StateCopy } from "./state_copy.ts";
@@ -130,16 +130,11 @@ function readPart(part: Uint8Array): { readonly kind: number; readonly count: nu
 
 /** All that keys and values depend on, beside the tokens. */
 async function identify({ gguf, plan, adapters }: Model, { settings }: Engine): Promise<CacheIdentity> {
-  const { createHash } = await import("node:crypto"); // slow to load, and few save a cache
-  const hash = createHash("sha256");
-  for (const file of gguf.files) {
-    for await (const chunk of node("node:fs").createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
-  }
   const { ropeStyle, rotations } = plan.hyperparameters;
   const factors = plan.tensors.find(({ role }) => role === "rope_freqs")?.tensor.name;
   return {
     values: "keys and values",
-    weights: hash.digest("hex"),
+    weights: await weightsSum(gguf),
     kv: settings.kv,
     activationBits: settings.activationBits,
     rope: JSON.stringify({ ropeStyle, rotations, factors }),

@@ -11,12 +11,13 @@ import type { EndData, ErrorData, PieceData } from "./types.ts";
 
 /** A piece as it crosses. */
 export function pieceData({ text, token, logprob, top, mu }: Piece): PieceData {
+  if (logprob === undefined && top === undefined && mu === undefined) return { text, token };
   return given({ text, token, logprob, top, mu });
 }
 
 /** A piece that has crossed. */
-export function pieceOf({ text, token, logprob, top, mu }: PieceData): Piece {
-  return new Piece(text, given({ token, logprob, top, mu }));
+export function pieceOf(data: PieceData): Piece {
+  return new Piece(data.text, data);
 }
 
 /** What a completion has beside its pieces. */

@@ -17,7 +17,8 @@ import { JobReading, type Said } from "./reading.ts";
 import { RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
 import { askSubject, controlSubject, frameSubject, newSubject, placeText } from "./subjects.ts";
-import type { Envelope, Frame, PieceData, Place, Question, Reply, Transport } from "./types.ts";
+import { Together } from "./together.ts";
+import type { Control, Envelope, Frame, PieceData, Place, Question, Reply, Transport } from "./types.ts";
 
 /** How long a job is tried to be put into a queue that cannot be reached, and how often. */
 const addMs = 10_000;
@@ -59,12 +60,16 @@ export class Hub {
   readonly #router = new Router();
   readonly #open = new Map<string, Open>();
   readonly #ends: (() => void)[] = [];
+  readonly #controls: Together<Control>;
   #lostSince: number | undefined;
 
   /** Begins to listen. */
   constructor(transport: Transport, clock: Clock) {
     this.#transport = transport;
     this.#clock = clock;
+    const say = (worker: string, controls: Control[]) =>
+      transport.publish(controlSubject(worker), JSON.stringify(controls));
+    this.#controls = new Together(clock, 0, say);
     this.#ends.push(
       transport.subscribe(askSubject(this.id), (text, answer) => answer(JSON.stringify(this.#answer(text)))),
       transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame[])),
@@ -84,6 +89,7 @@ export class Hub {
       gateway: this.id,
       fingerprint,
       job: jobText(job),
+      ...(log === undefined || log.before.length === 0 ? { isNew: true } : {}),
     };
     const text = JSON.stringify(envelope);
     if (!this.#fits(text)) throw tooLong("The request as a job", this.#transport.messageBytesMax);
@@ -116,6 +122,7 @@ export class Hub {
   /** Ends all jobs and listens no more. */
   close(error: unknown): void {
     for (const { pieces } of [...this.#open.values()]) pieces.fail(error);
+    this.#controls.flush();
     for (const end of this.#ends.splice(0)) end();
   }
 
@@ -172,7 +179,10 @@ export class Hub {
   }
 
   #say(said: readonly Said[]): void {
-    for (const { worker, control } of said) this.#transport.publish(controlSubject(worker), JSON.stringify(control));
+    for (const { worker, control } of said) {
+      this.#controls.waitingFor(worker).push(control);
+      this.#controls.schedule(true);
+    }
   }
 
   #over(id: string): void {
@@ -217,6 +227,7 @@ export class Hub {
     const queue = await this.#transport.queue(envelope.fingerprint);
     if (await queue.has(open.entry) || reading.isOver || reading.outcome !== undefined) return;
     open.copies++;
-    await this.#add(open, JSON.stringify(envelope));
+    const { isNew: _, ...begun } = envelope;
+    await this.#add(open, JSON.stringify(begun));
   }
 }

@@ -9,6 +9,7 @@ import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import { noRoom } from "./failures.ts";
 import type { Libraries } from "./libraries.ts";
+import { PullInbox } from "./pull_inbox.ts";
 import type { Delivery, Place, WorkQueue } from "./types.ts";
 
 /** Jobs that may lie in the queue of a model. */
@@ -36,8 +37,8 @@ export class JetStreamQueue implements WorkQueue {
   readonly #parts: QueueParts;
   readonly #fingerprint: string;
   readonly #stream: string;
-  /** The consumers that are there. */
-  readonly #consumers = new Set<string>();
+  /** The inboxes of places that have been pulled from. */
+  readonly #inboxes = new Map<string, PullInbox>();
 
   private constructor(parts: QueueParts, fingerprint: string) {
     this.#parts = parts;
@@ -88,16 +89,7 @@ export class JetStreamQueue implements WorkQueue {
     const message = await this.#pull(subject, place);
     // A status in place of a job: there is none.
     if (message.headers?.code) return undefined;
-    const { reply } = message;
-    if (reply === undefined) return undefined;
-    const { connection } = this.#parts;
-    return {
-      text: message.string(),
-      deliveries: Number(reply.split(".")[4]),
-      working: () => connection.publish(reply, "+WPI"),
-      acknowledge: () => connection.publish(reply, "+ACK"),
-      giveBack: (delayMs) => connection.publish(reply, `-NAK {"delay": ${Math.round(delayMs * nanos)}}`),
-    };
+    return this.#delivery(message);
   }
 
   async counts(): Promise<readonly { readonly place: Place; readonly count: number }[]> {
@@ -109,19 +101,43 @@ export class JetStreamQueue implements WorkQueue {
     });
   }
 
+  #delivery(message: Msg): Delivery | undefined {
+    const { reply } = message;
+    if (reply === undefined) return undefined;
+    const { connection } = this.#parts;
+    const say = (text: string) => {
+      if (!connection.isClosed() && !connection.isDraining()) connection.publish(reply, text);
+    };
+    return {
+      text: message.string(),
+      deliveries: Number(reply.split(".")[4]),
+      working: () => say("+WPI"),
+      acknowledge: () => say("+ACK"),
+      giveBack: (delayMs) => say(`-NAK {"delay": ${Math.round(delayMs * nanos)}}`),
+    };
+  }
+
   async #pull(subject: string, place: Place): Promise<Msg> {
-    const name = consumerOf(place);
-    // A server says nothing where there is no such consumer.
-    if (!this.#consumers.has(name)) await this.#addConsumer(place);
-    this.#consumers.add(name);
+    const inbox = await this.#inboxOf(place);
     try {
-      // A job comes under its own subject, by which the client's common inbox does not know whose answer it is.
-      const options = { timeout: 2000, noMux: true };
-      return await this.#parts.connection.request(subject, '{"batch":1,"no_wait":true}', options);
+      return await inbox.next(subject);
     } catch (error) {
-      this.#consumers.delete(name);
+      // A server says nothing where there is no such consumer.
+      inbox.close();
+      this.#inboxes.delete(consumerOf(place));
       throw error;
     }
+  }
+
+  async #inboxOf(place: Place): Promise<PullInbox> {
+    const name = consumerOf(place);
+    const known = this.#inboxes.get(name);
+    if (known !== undefined) return known;
+    await this.#addConsumer(place);
+    const { connection, libraries: { core } } = this.#parts;
+    const inbox = new PullInbox(connection, core, (message) => this.#delivery(message)?.giveBack(0));
+    this.#inboxes.set(name, inbox);
+    return inbox;
   }
 
   async #addConsumer(place: Place): Promise<void> {

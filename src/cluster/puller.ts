@@ -22,16 +22,22 @@ export interface PullerParts {
   readonly transport: Transport;
   readonly registry: Registry;
   readonly clock: Clock;
-  readonly hasRoom: () => boolean;
+  /** How many jobs may be taken. */
+  readonly room: () => number;
   readonly take: (delivery: Delivery) => void;
   readonly troubled: (error: unknown) => void;
+}
+
+/** A place where there may be jobs, and when that was heard. */
+interface Hint {
+  readonly place: Place;
+  readonly at: number;
 }
 
 /** Takes jobs while there is room. */
 export class Puller {
   readonly #parts: PullerParts;
-  /** Places where there may be jobs, and when that was heard. */
-  readonly #hints = new Map<string, { readonly place: Place; readonly at: number }>();
+  readonly #hints = new Map<string, Hint>();
   #owned: { readonly names: string; readonly shards: ReadonlySet<number> } | undefined;
   #wake: (() => void) | undefined;
   #isStopped = false;
@@ -72,7 +78,7 @@ export class Puller {
     while (!this.#isStopped) {
       let waitMs = lookMs;
       try {
-        if (this.#parts.hasRoom()) waitMs = await this.#takeOne(queue);
+        if (this.#parts.room() > 0) waitMs = await this.#takeSome(queue);
       } catch (error) {
         this.#parts.troubled(error); // without a connection: it tries again
       }
@@ -80,31 +86,35 @@ export class Puller {
     }
   }
 
-  /** Takes a job, if there is one; says how long to wait until the next. */
-  async #takeOne(queue: WorkQueue): Promise<number> {
-    const { clock, fingerprint, registry, take } = this.#parts;
+  /** Takes jobs, if there are some, of as many places at once as there is room for; says how long to wait until the next. */
+  async #takeSome(queue: WorkQueue): Promise<number> {
+    const { clock, fingerprint, registry, room } = this.#parts;
     // What is known of is not kept waiting for it.
     if (clock.now() - this.#lookedAt >= lookMs) void this.#look(queue);
     const others = registry.workers(fingerprint).filter(({ isDraining }) => !isDraining);
     const owned = this.#ownedBeside(others.map(({ worker }) => worker).sort());
     const rank = ({ priority, shard }: Place) => 2 * priority + (owned.has(shard) ? 0 : 1);
     const hints = [...this.#hints].sort(([, a], [, b]) => rank(a.place) - rank(b.place));
-    let waitMs = lookMs;
-    for (const [key, { place, at }] of hints) {
-      const leftFor = at + leftMs - clock.now();
-      if (!owned.has(place.shard) && leftFor > 0) {
-        waitMs = Math.min(waitMs, leftFor);
-        continue;
-      }
-      // What is heard from here on is news.
-      this.#hints.delete(key);
-      const delivery = await queue.take(place);
-      if (delivery === undefined) continue;
-      this.#hints.set(key, { place, at });
-      take(delivery);
-      return 0;
+    const leftFor = ({ place, at }: Hint) => owned.has(place.shard) ? 0 : at + leftMs - clock.now();
+    const due = hints.filter(([, hint]) => leftFor(hint) <= 0);
+    for (let index = 0; index < due.length;) {
+      const some = due.slice(index, index += room());
+      const taken = await Promise.allSettled(some.map(([key, hint]) => this.#takeFrom(queue, key, hint)));
+      for (const one of taken) if (one.status === "rejected") throw one.reason;
+      if (taken.some((one) => one.status === "fulfilled" && one.value)) return 0;
     }
-    return waitMs;
+    return Math.min(lookMs, ...hints.map(([, hint]) => leftFor(hint)).filter((ms) => ms > 0));
+  }
+
+  /** Takes a job of a place; says whether there was one. */
+  async #takeFrom(queue: WorkQueue, key: string, hint: Hint): Promise<boolean> {
+    // What is heard from here on is news.
+    this.#hints.delete(key);
+    const delivery = await queue.take(hint.place);
+    if (delivery === undefined) return false;
+    this.#hints.set(key, hint);
+    this.#parts.take(delivery);
+    return true;
   }
 
   /** The shards that are this worker's, found anew when others come or go. */

@@ -81,6 +81,8 @@ export class JobReading {
     if (error !== undefined) this.outcome = { error };
     else if (end !== undefined) this.outcome = { end };
     if (this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];
+    // A worker that begins at once may be heard before its question.
+    this.#owner ??= worker;
     return worker === this.#owner ? [] : [this.#say(worker, { kind: "moved" })];
   }
 

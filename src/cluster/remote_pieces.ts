@@ -22,6 +22,8 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
   readonly #host: RemoteHost;
   readonly #hasLogprobs: boolean;
   #asked: Promise<unknown> = Promise.resolve();
+  /** How many calls wait for a piece. */
+  #waiting = 0;
   #wake: (() => void) | undefined;
   #failure: { readonly error: unknown } | undefined;
 
@@ -46,7 +48,11 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
 
   /** The next piece. */
   next(): Promise<IteratorResult<Piece, Completion>> {
-    const next = this.#asked.then(() => this.#next());
+    // What is there already needs no turn.
+    const piece = this.#waiting > 0 || this.#failure !== undefined || this.#reading.isOver ? undefined : this.#read();
+    if (piece !== undefined) return Promise.resolve({ done: false, value: piece });
+    this.#waiting++;
+    const next = this.#asked.then(() => this.#next()).finally(() => this.#waiting--);
     this.#asked = next.catch(() => {}); // the caller hears of it
     return next;
   }
@@ -81,13 +87,18 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
     this.wake();
   }
 
+  #read(): Piece | undefined {
+    const { piece, said } = this.#reading.read();
+    if (said.length > 0) this.#host.say(said);
+    return piece === undefined ? undefined : pieceOf(piece);
+  }
+
   async #next(): Promise<IteratorResult<Piece, Completion>> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#reading.isOver) return { done: true, value: undefined as never };
-      const { piece, said } = this.#reading.read();
-      this.#host.say(said);
-      if (piece !== undefined) return { done: false, value: pieceOf(piece) };
+      const piece = this.#read();
+      if (piece !== undefined) return { done: false, value: piece };
       const { outcome, pieces } = this.#reading;
       if (outcome !== undefined) {
         this.#leave();

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { windowPieces } from "./reading.ts";
 import type { Control, EndData, ErrorData, Frame, PieceData, Question, Reply } from "./types.ts";
 
 /** What is to be done. */
@@ -67,9 +68,12 @@ export class JobRun {
     return isFirst ? { job, worker, first: true, deliveries: this.#deliveries } : { job, worker };
   }
 
-  /** It begins. */
-  begin(): Effect[] {
-    return [{ do: "ask", first: true }];
+  /** It begins; where nothing has come of it yet and no other worker has had it, before the gateway has answered. */
+  begin(isNew: boolean): Effect[] {
+    if (!isNew || this.#deliveries > 1) return [{ do: "ask", first: true }];
+    this.#state = "running";
+    this.#upTo = windowPieces;
+    return [{ do: "ask", first: true }, { do: "start", tokens: [], mu: undefined }, ...this.#ask()];
   }
 
   /** The gateway has answered. */
@@ -86,6 +90,8 @@ export class JobRun {
       return [{ do: "start", tokens: reply.tokens, mu: reply.mu }, ...this.#ask()];
     }
     this.#upTo = Math.max(this.#upTo, reply.upTo);
+    // What it had when it was begun, before it could have anything.
+    if (reply.tokens !== undefined && this.#state === "running") return this.#ask();
     const missing = reply.have < this.#made || this.#state === "finished" ? [this.#frame(reply.have)] : [];
     return [...missing, ...this.#ask()];
   }

@@ -80,6 +80,8 @@ export interface Envelope {
   readonly fingerprint: string;
   /** The job as `jobText` writes it. */
   readonly job: string;
+  /** Nothing has come of it yet: the first worker begins without asking how far it is. */
+  readonly isNew?: true;
 }
 
 /** A job that a worker has been handed, until it is acknowledged. */

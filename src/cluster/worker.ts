@@ -61,10 +61,10 @@ export class Worker {
 
   private constructor(parts: WorkerParts) {
     this.#parts = parts;
-    this.#outbox = new Outbox(parts.transport);
+    this.#outbox = new Outbox(parts.transport, parts.clock);
     this.#puller = new Puller({
       ...parts,
-      hasRoom: () => this.#running.size < parts.rows,
+      room: () => parts.rows - this.#running.size,
       take: (delivery) => this.#take(delivery),
     });
   }
@@ -123,10 +123,12 @@ export class Worker {
       return;
     }
     const run = new JobRun(envelope.id, id, delivery.deliveries);
+    // A gateway that is gone wants nothing any more.
+    const isNew = envelope.isNew === true && this.#parts.registry.gateways().has(envelope.gateway);
     const controller = new AbortController();
     const running: Running = { run, envelope, delivery, controller, pieces: undefined };
     this.#running.set(envelope.id, running);
-    if (envelope.fingerprint === fingerprint) return this.#carryOut(running, run.begin());
+    if (envelope.fingerprint === fingerprint) return this.#carryOut(running, run.begin(isNew));
     this.#carryOut(running, run.failed(wrongModel(envelope.fingerprint, fingerprint)));
   }
 
@@ -143,9 +145,10 @@ export class Worker {
   }
 
   #hear(text: string): void {
-    const control = JSON.parse(text) as Control;
-    const running = this.#running.get(control.job);
-    if (running) this.#carryOut(running, running.run.told(control));
+    for (const control of JSON.parse(text) as Control[]) {
+      const running = this.#running.get(control.job);
+      if (running) this.#carryOut(running, running.run.told(control));
+    }
   }
 
   #tick(): void {
@@ -241,7 +244,7 @@ export class Worker {
 function envelopeOf(text: string): Envelope | undefined {
   try {
     const envelope = JSON.parse(text) as Envelope;
-    const { id, gateway, fingerprint, job }: Record<keyof Envelope, unknown> = envelope;
+    const { id, gateway, fingerprint, job }: Record<keyof Envelope, unknown> = { isNew: false, ...envelope };
     return [id, gateway, fingerprint, job].every((one) => typeof one === "string") ? envelope : undefined;
   } catch {
     return undefined;

@@ -6,23 +6,9 @@
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import type { TokenText } from "../engine/text_engine.ts";
-import type { Model } from "../model/model.ts";
 import { refuseOption } from "../options/checks.ts";
 import { tokenIds } from "../options/token_ids.ts";
-
-/**
- * A text to embed: a string, or the ids of all its tokens, with those that the model wants at its ends.
- *
- * @example
- * ```ts
- * import { Embedder, type EmbedInput } from "@lightgpt/lightgpt/embedding";
- *
- * const inputs: EmbedInput[] = ["a text", [1, 75, 102]];
- * await using embedder = await Embedder.load("model.gguf");
- * console.log((await embedder.embed(inputs, { pooling: "mean" })).count); // 2
- * ```
- */
-export type EmbedInput = string | ArrayLike<number>;
+import type { EmbedInput, TextModel } from "./types.ts";
 
 /** Characters of a text that is tokenized at once; a longer one lets the event loop go on. */
 const longText = 4096;
@@ -38,10 +24,10 @@ export interface Reading {
 
 /** Makes tokens of texts for one model. */
 export class Inputs {
-  readonly #model: Model;
+  readonly #model: TextModel;
 
   /** For the texts of `model`. */
-  constructor(model: Model) {
+  constructor(model: TextModel) {
     this.#model = model;
   }
 
@@ -49,7 +35,7 @@ export class Inputs {
   async read(name: string, input: EmbedInput, reading: Reading): Promise<TokenText> {
     const ids = typeof input === "string"
       ? await this.#encode(name, input, reading)
-      : tokenIds(name, input, this.#model.vocabulary);
+      : tokenIds(name, input, this.#model.plan.hyperparameters.vocabulary);
     if (ids.length === 0) refuseOption(name, "a text with at least one token", "none");
     return { tokens: this.fit(name, ids, reading), secondType: 0 };
   }

@@ -5,17 +5,17 @@
  * @module
  */
 import type { TokenText } from "../engine/text_engine.ts";
-import type { Model } from "../model/model.ts";
 import type { Inputs, Reading } from "./inputs.ts";
+import type { TextModel } from "./types.ts";
 
 /** Puts pairs together for one model. */
 export class Pairs {
-  readonly #model: Model;
+  readonly #model: TextModel;
   readonly #inputs: Inputs;
   readonly #template: string | undefined;
 
   /** For `model`, whose texts `inputs` makes tokens of. */
-  constructor(model: Model, inputs: Inputs) {
+  constructor(model: TextModel, inputs: Inputs) {
     this.#model = model;
     this.#inputs = inputs;
     const template = model.gguf.metadata.get("tokenizer.chat_template.rerank");
@@ -43,7 +43,7 @@ export class Pairs {
     const begin = around.slice(0, around.length - end.length);
     const id = "tokenizer.ggml.seperator_token_id";
     const separator = metadata.flag("tokenizer.ggml.add_sep_token", false)
-      ? [metadata.count(id, { least: 0, most: this.#model.vocabulary - 1, fallback: end[0] ?? 0 })]
+      ? [metadata.count(id, { least: 0, most: this.#model.plan.hyperparameters.vocabulary - 1, fallback: end[0] ?? 0 })]
       : [];
     const before = [...begin, ...query, ...end, ...separator];
     const room = reading.most - before.length - end.length;
@@ -58,7 +58,7 @@ export class Pairs {
 }
 
 /** A prompt in runs, as the tokenizer takes it. */
-type Runs = Extract<Parameters<Model["tokenizer"]["encodeAsync"]>[0], readonly unknown[]>;
+type Runs = Extract<Parameters<TextModel["tokenizer"]["encodeAsync"]>[0], readonly unknown[]>;
 
 /** A template with both texts in their places, which no control token is read in. */
 function runsOf(template: string, values: { readonly query: string; readonly document: string }): Runs {

@@ -4,33 +4,17 @@
  *
  * @module
  */
-import type { TextEngine, TextResult, TokenText } from "../engine/text_engine.ts";
+import type { TextEngine, TokenText } from "../engine/text_engine.ts";
 import { assertNotAborted, cancelledBy } from "../options/checks.ts";
+import type { StepBlock, StepOrder, TextRunner } from "./types.ts";
 
 /** Tokens that fill a step: products are as fast as they get, and a step is soon over. */
 export const stepTokens = 512;
 /** Most texts of a step. */
 export const stepTexts = 128;
 
-/** What a step gave. */
-export interface StepBlock {
-  readonly texts: readonly TokenText[];
-  /** The numbers of its texts, one after the other. */
-  readonly data: Float32Array;
-}
-
-/** Where a step's numbers go, and what it asks for. */
-export interface StepOrder {
-  readonly result: TextResult;
-  /** Numbers of a vector, or of a row. */
-  readonly width: number;
-  /** Gives the memory of so many numbers. */
-  readonly place: (floats: number) => Float32Array;
-  readonly signal: AbortSignal | undefined;
-}
-
 /** Runs the steps of all calls, one after the other. */
-export class Steps {
+export class Steps implements TextRunner {
   readonly #engine: TextEngine;
   /** The end of the step before. */
   #turn: Promise<unknown> = Promise.resolve();

@@ -36,9 +36,9 @@ import {
   type LogitsOptions,
 } from "./options.ts";
 import { LIMITS } from "../../ffi/wire.ts";
-import type { Embedder, EmbedSource, RankedDocument } from "../embedding/embedder.ts";
+import type { Embedder } from "../embedding/embedder.ts";
+import type { EmbedInput, EmbedSource, RankedDocument } from "../embedding/types.ts";
 import type { Embeddings } from "../embedding/embeddings.ts";
-import type { EmbedInput } from "../embedding/inputs.ts";
 import type { EmbedOptions, RerankOptions } from "../embedding/options.ts";
 import type { Comparison } from "../measuring/comparison.ts";
 import type { Perplexity, PerplexityOptions } from "../measuring/perplexity.ts";

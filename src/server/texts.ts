@@ -4,7 +4,7 @@
  * @module
  */
 import { LightGPTError } from "../../ffi/errors.ts";
-import type { EmbedInput } from "../embedding/inputs.ts";
+import type { EmbedInput } from "../embedding/types.ts";
 import type { EmbedOptions } from "../embedding/options.ts";
 import type { Embedder } from "../embedding/embedder.ts";
 import type { Embeddings } from "../embedding/embeddings.ts";
