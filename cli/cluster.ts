@@ -11,9 +11,8 @@ import { Overview, overviewText } from "../src/cluster/overview.ts";
 import { given } from "../src/options/schema.ts";
 import type { Arguments } from "./arguments.ts";
 import { optionsFrom } from "./flags.ts";
-import { openModel } from "./model.ts";
 import { errorText, note, print, toJson } from "./output.ts";
-import { endAsked, modelName, servingOptions, templateOf, untilEnd } from "./serve.ts";
+import { endAsked, modelName, openServed, servingOptions, templateOf, untilEnd } from "./serve.ts";
 
 /** Where NATS is; the command line has been checked, so that its address is there. */
 export function clusterOptions(args: Arguments): ClusterOptions {
@@ -23,7 +22,7 @@ export function clusterOptions(args: Arguments): ClusterOptions {
 /** Runs jobs until SIGTERM or Ctrl-C. */
 export async function worker(args: Arguments, signal: AbortSignal): Promise<void> {
   const where = clusterOptions(args);
-  const lm = await openModel(args, signal);
+  const lm = await openServed(args, signal);
   await using _ = lm;
   const name = modelName(args);
   const running = await startWorker(lm, {

@@ -71,7 +71,7 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
   const options = { ...common, ...templateOf(args) };
   const list = args.text("models");
   if (list === undefined) {
-    const lm = await either(() => openModel(args, signal), () => openEmbedder(args, signal));
+    const lm = await openServed(args, signal);
     await using _ = lm;
     return await run({ ...options, models: { [modelName(args)]: lm } }, where, args, signal);
   }
@@ -82,6 +82,10 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
 }
 
 /** A model as what it is: one that generates, or one that makes vectors or ranks. */
+export async function openServed(args: Arguments, signal: AbortSignal): Promise<LightGPT | Embedder> {
+  return await either(() => openModel(args, signal), () => openEmbedder(args, signal));
+}
+
 async function either(
   generating: () => Promise<LightGPT>,
   reading: () => Promise<Embedder>,

@@ -345,7 +345,7 @@ export class World {
           this.#generate(machine, job);
           break;
         case "send":
-          this.#send(machine, effect.frame);
+          this.#send(machine, effect.frame as Frame);
           break;
         case "working":
           this.#deliver(

@@ -4,7 +4,7 @@
  * @module
  */
 import { askSubject } from "../src/cluster/subjects.ts";
-import type { Question, Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
+import type { Envelope, Question, Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
 
 /** A transport that sends one part of an answer every `frameMs` milliseconds. */
 export class SlowTransport implements Transport {
@@ -83,13 +83,28 @@ export class SlowTransport implements Transport {
   }
 }
 
-/** A transport of a gateway: what begins a job is ended before it is answered. */
+/** A transport of a gateway: what begins a job is ended before it is answered, and none begins without asking. */
 export class DeadlyTransport extends SlowTransport {
   readonly #end: () => Promise<void>;
 
   constructor(inner: Transport, end: () => Promise<void>) {
     super(inner, 0);
     this.#end = end;
+  }
+
+  override async queue(fingerprint: string): Promise<WorkQueue> {
+    const queue = await super.queue(fingerprint);
+    const add: WorkQueue["add"] = (place, id, text) => {
+      const { isNew: _, ...envelope } = JSON.parse(text) as Envelope;
+      return queue.add(place, id, JSON.stringify(envelope));
+    };
+    return {
+      add,
+      has: (entry) => queue.has(entry),
+      remove: (entry) => queue.remove(entry),
+      take: (place) => queue.take(place),
+      counts: () => queue.counts(),
+    };
   }
 
   override subscribe(subject: string, heard: (text: string, answer: (text: string) => void) => void): () => void {

@@ -7,7 +7,7 @@ import { type ErrorCode, errorFor, LightGPTError } from "../../ffi/errors.ts";
 import { type Completion, completionOf, Piece, type ToldChoice } from "../batching/completion.ts";
 import { given } from "../options/schema.ts";
 import { failureOf } from "../server/failure.ts";
-import type { EndData, ErrorData, PieceData } from "./types.ts";
+import type { EndData, ErrorData, PartData, PieceData, RowData, RowsEnd } from "./types.ts";
 
 /** A piece as it crosses. */
 export function pieceData({ text, token, logprob, top, mu }: Piece): PieceData {
@@ -27,7 +27,12 @@ export function endData(completion: Completion): EndData {
 }
 
 /** The completion of an answer that has crossed. */
-export function completionFrom(pieces: readonly PieceData[], end: EndData, hasLogprobs: boolean): Completion {
+export function completionFrom(
+  pieces: readonly PieceData[],
+  end: EndData | RowsEnd,
+  hasLogprobs: boolean,
+): Completion {
+  if ("rows" in end) throw new Error("rows in place of an answer");
   const tokens = pieces.map(({ token }) => token);
   return completionOf({
     ...end,
@@ -36,6 +41,47 @@ export function completionFrom(pieces: readonly PieceData[], end: EndData, hasLo
     generatedTokens: tokens.length,
     ...(hasLogprobs ? { logprobs: pieces.map(({ text: _, ...choice }) => choice as ToldChoice) } : {}),
   });
+}
+
+/** The numbers of a text as they cross. */
+export function rowData({ buffer, byteOffset, byteLength }: Float32Array): RowData {
+  return { numbers: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength).toBase64() };
+}
+
+/** Numbers that have crossed. */
+export function rowOf({ numbers }: RowData): Float32Array {
+  return new Float32Array(Uint8Array.fromBase64(numbers).slice().buffer);
+}
+
+/** A job at work: what comes of it, part by part. */
+export interface Work {
+  next(): Promise<{ readonly piece: PartData } | { readonly end: EndData | RowsEnd }>;
+  end(): void;
+}
+
+/** An answer that is generated. */
+export function answerWork(pieces: AsyncGenerator<Piece, Completion, void>): Work {
+  return {
+    async next() {
+      const { done, value } = await pieces.next();
+      return done ? { end: endData(value) } : { piece: pieceData(value) };
+    },
+    end: () => void pieces.return(undefined as never),
+  };
+}
+
+/** Texts that are computed, from one on. */
+export function rowsWork(rows: AsyncGenerator<Float32Array, void, void>, have: number): Work {
+  let count = have;
+  return {
+    async next() {
+      const { done, value } = await rows.next();
+      if (done) return { end: { rows: count } };
+      count++;
+      return { piece: rowData(value) };
+    },
+    end: () => void rows.return(),
+  };
 }
 
 /** An error as it crosses: of one that is none of ours, only that there was one. */

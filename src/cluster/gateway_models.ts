@@ -7,11 +7,16 @@
 import { Failure, refuseModel } from "../server/failure.ts";
 import { servedOf } from "../server/models.ts";
 import { nowSeconds } from "../server/openai.ts";
-import type { Lease, Listed, ModelPool, Served } from "../server/types.ts";
+import { remoteReading } from "../server/text_backend.ts";
+import type { Lease, Listed, ModelPool, Served, Tenant } from "../server/types.ts";
 import type { Hub } from "./hub.ts";
 import { readFacts } from "./model_facts.ts";
 import type { Registry, WorkerEntry } from "./registry.ts";
 import type { Transport } from "./types.ts";
+
+/** Bytes of a message that a token of a text takes (4, in base64), and for how many tokens all else in a message counts. */
+const bytesOfToken = 16 / 3;
+const tokensOfRest = 2048;
 
 /** What a gateway's models are made with. */
 export interface GatewayParts {
@@ -114,9 +119,17 @@ export class GatewayModels implements ModelPool {
         headers: { "retry-after": "1" },
       });
     }
-    const { model, template } = await readFacts(bytes);
-    const backend = { submit: hub.submit.bind(hub, fingerprint) };
-    const served = servedOf({ name, model, backend, lm: undefined, template });
+    const { model, template, textContext: context } = await readFacts(bytes);
+    const backend = model.plan.texts.generates ? { submit: hub.submit.bind(hub, fingerprint) } : undefined;
+    const tokensMost = Math.floor(transport.messageBytesMax / bytesOfToken) - tokensOfRest;
+    const reading = ({ priority }: Tenant) =>
+      remoteReading({
+        model,
+        context,
+        tokensMost,
+        backend: { read: (order, signal) => hub.read(fingerprint, order, priority, signal) },
+      });
+    const served = servedOf({ name, model, backend, reading, lm: undefined, template });
     this.#fingerprints.set(served, fingerprint);
     return served;
   }

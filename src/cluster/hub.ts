@@ -10,15 +10,27 @@ import type { Completion, Piece } from "../batching/completion.ts";
 import { expired } from "../batching/errors.ts";
 import { cancelledBy } from "../options/checks.ts";
 import { Failure } from "../server/failure.ts";
-import { jobText } from "../server/job_text.ts";
-import type { Job } from "../server/types.ts";
+import { jobText, textsText } from "../server/job_text.ts";
+import type { Job, TextsOrder } from "../server/types.ts";
+import { completionFrom, pieceOf, rowOf } from "./crossing.ts";
 import { tooLong, unreachable } from "./failures.ts";
 import { JobReading, type Said } from "./reading.ts";
-import { RemotePieces } from "./remote_pieces.ts";
+import { type RemoteForm, RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
 import { askSubject, controlSubject, frameSubject, newSubject, placeText } from "./subjects.ts";
 import { Together } from "./together.ts";
-import type { Control, Envelope, Frame, PieceData, Place, Question, Reply, Transport } from "./types.ts";
+import type {
+  Control,
+  Envelope,
+  Frame,
+  PartData,
+  PieceData,
+  Place,
+  Question,
+  Reply,
+  RowData,
+  Transport,
+} from "./types.ts";
 
 /** How long a job is tried to be put into a queue that cannot be reached, and how often. */
 const addMs = 10_000;
@@ -39,9 +51,10 @@ export interface AnswerLog {
 
 /** A job that is open. */
 interface Open {
-  readonly log: AnswerLog | undefined;
-  readonly reading: JobReading;
-  readonly pieces: RemotePieces;
+  /** Called when something has come. */
+  readonly grown: () => void;
+  readonly reading: JobReading<PartData>;
+  readonly pieces: Pick<RemotePieces<PartData, unknown, unknown>, "fail" | "wake">;
   readonly envelope: Envelope;
   readonly place: Place;
   /** What the queue calls it. */
@@ -50,6 +63,16 @@ interface Open {
   copies: number;
   /** When something was heard of it. */
   heardAt: number;
+}
+
+/** What a gateway wants done elsewhere. */
+interface Wanted<Part extends PartData, Item, End> {
+  readonly envelope: Pick<Envelope, "fingerprint" | "job" | "isTexts">;
+  readonly place: Place;
+  readonly signal: AbortSignal;
+  readonly deadlineMs?: number | undefined;
+  readonly form: RemoteForm<Part, Item, End>;
+  readonly log?: { readonly before: readonly Part[]; grown(reading: JobReading<Part>): void } | undefined;
 }
 
 /** All jobs of a gateway. */
@@ -72,42 +95,70 @@ export class Hub {
     this.#controls = new Together(clock, 0, say);
     this.#ends.push(
       transport.subscribe(askSubject(this.id), (text, answer) => answer(JSON.stringify(this.#answer(text)))),
-      transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame[])),
+      transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame<PartData>[])),
       every(clock, lookMs, () => this.#look()),
     );
   }
 
   /** Puts a job into the queue of its model, and gives what comes of it. */
-  async submit(
+  submit(
     fingerprint: string,
     job: Job,
     signal: AbortSignal,
     log?: AnswerLog,
   ): Promise<AsyncGenerator<Piece, Completion, void>> {
+    const { tenant, prompt, priority, deadlineMs } = job;
+    const hasLogprobs = job.logprobs !== undefined;
+    return this.#begin<PieceData, Piece, Completion>({
+      envelope: { fingerprint, job: jobText(job) },
+      place: this.#router.place(tenant, prompt, priority),
+      signal,
+      deadlineMs,
+      form: { item: pieceOf, end: (pieces, end) => completionFrom(pieces, end, hasLogprobs) },
+      log,
+    });
+  }
+
+  /** Has texts computed, and gives the numbers of each. */
+  async *read(
+    fingerprint: string,
+    order: TextsOrder,
+    priority: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Float32Array, void, void> {
+    yield* await this.#begin<RowData, Float32Array, void>({
+      envelope: { fingerprint, job: textsText(order), isTexts: true },
+      place: this.#router.anywhere(priority),
+      signal,
+      form: { item: rowOf, end: () => {} },
+    });
+  }
+
+  async #begin<Part extends PartData, Item, End>(
+    { envelope: parts, place, signal, deadlineMs, form, log }: Wanted<Part, Item, End>,
+  ): Promise<RemotePieces<Part, Item, End>> {
     const envelope: Envelope = {
+      ...parts,
       id: crypto.randomUUID().replaceAll("-", ""),
       gateway: this.id,
-      fingerprint,
-      job: jobText(job),
       ...(log === undefined || log.before.length === 0 ? { isNew: true } : {}),
     };
     const text = JSON.stringify(envelope);
     if (!this.#fits(text)) throw tooLong("The request as a job", this.#transport.messageBytesMax);
-    const place = this.#router.place(job.tenant, job.prompt, job.priority);
-    const reading = new JobReading(envelope.id, log?.before);
+    const reading = new JobReading<Part>(envelope.id, log?.before);
     const undo: (() => void)[] = [];
     const over = () => {
       for (const act of undo.splice(0)) act();
       this.#over(envelope.id);
     };
-    const pieces = new RemotePieces(reading, { say: (said) => this.#say(said), over }, job.logprobs !== undefined);
-    const open = { log, reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: this.#clock.now() };
+    const pieces = new RemotePieces(reading, { say: (said) => this.#say(said), over }, form);
+    const grown = () => log?.grown(reading);
+    const open: Open = { grown, reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: this.#clock.now() };
     // A worker may ask before the queue has answered.
     this.#open.set(envelope.id, open);
     const abort = () => pieces.fail(cancelledBy(signal));
     signal.addEventListener("abort", abort, { once: true });
     undo.push(() => signal.removeEventListener("abort", abort));
-    const { deadlineMs } = job;
     if (deadlineMs !== undefined) undo.push(this.#clock.after(deadlineMs, () => pieces.fail(expired(deadlineMs))));
     try {
       signal.throwIfAborted();
@@ -164,7 +215,7 @@ export class Hub {
     return { kind: "done" };
   }
 
-  #take(frames: readonly Frame[]): void {
+  #take(frames: readonly Frame<PartData>[]): void {
     for (const frame of frames) {
       const open = this.#open.get(frame.job);
       if (open === undefined) {
@@ -173,7 +224,7 @@ export class Hub {
       }
       open.heardAt = this.#clock.now();
       this.#say(open.reading.take(frame));
-      open.log?.grown(open.reading);
+      open.grown();
       open.pieces.wake();
     }
   }
@@ -194,8 +245,8 @@ export class Hub {
   }
 
   /** Keeps a job that stops its workers, and tells its reader. */
-  async #bury({ envelope, log, reading, pieces }: Open): Promise<void> {
-    log?.grown(reading);
+  async #bury({ envelope, grown, pieces }: Open): Promise<void> {
+    grown();
     try {
       await this.#transport.bury(envelope.fingerprint, envelope.id, JSON.stringify(envelope));
     } catch (error) {

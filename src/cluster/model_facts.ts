@@ -9,9 +9,10 @@ import { ModelFormatError } from "../../ffi/errors.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
 import { VERSION } from "../../ffi/wire.ts";
 import { partsOf } from "../batching/batcher.ts";
-import type { LightGPT } from "../lightgpt/lightgpt.ts";
+import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { type FileHeader, modelOfHeaders } from "../model/headers.ts";
-import type { Served } from "../server/types.ts";
+import { textContextOf, textIdentity } from "../server/text_backend.ts";
+import type { Embedder, Served } from "../server/types.ts";
 
 /** The digits of a fingerprint. */
 const digits = 16;
@@ -19,6 +20,8 @@ const digits = 16;
 /** What was chosen when a model was loaded. */
 interface Chosen {
   readonly context: number;
+  /** The most tokens of a text that is read as a whole. */
+  readonly textContext: number;
   readonly template?: string;
   readonly residentBytes: number;
   /** The sizes of the files, and how many bytes of each are its header. */
@@ -26,19 +29,20 @@ interface Chosen {
 }
 
 /** The fingerprint of a model that is loaded, with the template that it is served with. */
-export async function fingerprintOf(lm: LightGPT, template: string | undefined): Promise<string> {
+export async function fingerprintOf(lm: LightGPT | Embedder, template: string | undefined): Promise<string> {
   const { createHash } = node("node:crypto");
-  const identity = await partsOf(lm.batcher).identity();
+  const identity = await (lm instanceof LightGPT ? partsOf(lm.batcher).identity() : textIdentity(lm));
   const all = JSON.stringify({ identity, template, context: lm.context, version: VERSION });
   return createHash("sha256").update(all).digest("hex").slice(0, digits);
 }
 
 /** What a gateway needs of a model, as bytes. */
-export function packFacts(lm: LightGPT, template: string | undefined): Uint8Array {
+export function packFacts(lm: LightGPT | Embedder, template: string | undefined): Uint8Array {
   const { gguf, residentBytes } = lm.model;
   const headers = gguf.files.map((path, index) => readHeader(gguf, path, index));
   const chosen: Chosen = {
-    context: lm.context,
+    context: lm.model.context,
+    textContext: textContextOf(lm),
     ...(template === undefined ? {} : { template }),
     residentBytes,
     files: headers.map(({ bytes, header }) => ({ bytes, header: header.length })),
@@ -57,7 +61,9 @@ export function packFacts(lm: LightGPT, template: string | undefined): Uint8Arra
 }
 
 /** The model of such bytes, without its weights. */
-export async function readFacts(bytes: Uint8Array): Promise<Pick<Served, "model" | "template">> {
+export async function readFacts(
+  bytes: Uint8Array,
+): Promise<Pick<Served, "model" | "template"> & { readonly textContext: number }> {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   const chosen = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))) as Chosen;
   let at = 4 + length;
@@ -65,7 +71,7 @@ export async function readFacts(bytes: Uint8Array): Promise<Pick<Served, "model"
     header: bytes.subarray(at, at += header),
     bytes: size,
   }));
-  return { model: await modelOfHeaders(headers, chosen), template: chosen.template };
+  return { model: await modelOfHeaders(headers, chosen), template: chosen.template, textContext: chosen.textContext };
 }
 
 /** The bytes of a file before its tensors. */

@@ -5,15 +5,17 @@
  * @module
  */
 import { ClosedError } from "../../ffi/errors.ts";
-import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { partsOf } from "../batching/batcher.ts";
 import { every, wallClock } from "../batching/clock.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
-import { checkInstance } from "../options/checks.ts";
+import { refuseOption } from "../options/checks.ts";
 import { pickOptions, readOptions } from "../options/schema.ts";
 import { Answers } from "../server/answers.ts";
 import { LocalBackend } from "../server/backend.ts";
+import { isModel } from "../server/options.ts";
 import { type PoolServerOptions, type Server, serverOf, settingFields } from "../server/server.ts";
+import { LocalTexts } from "../server/text_backend.ts";
+import type { Embedder } from "../server/types.ts";
 import { GatewayModels } from "./gateway_models.ts";
 import { Hub } from "./hub.ts";
 import { fingerprintOf, packFacts } from "./model_facts.ts";
@@ -54,7 +56,8 @@ export interface ClusterWorker extends AsyncDisposable {
 }
 
 /**
- * Lets a model run jobs that come over NATS. The model stays the caller's.
+ * Lets a model run jobs that come over NATS: one that generates, or an embedder, which makes vectors or ranks. The model stays the
+ * caller's.
  *
  * @param lm the model
  * @param options where NATS is, and what the model is called
@@ -72,8 +75,8 @@ export interface ClusterWorker extends AsyncDisposable {
  * console.log(worker.running, "jobs");
  * ```
  */
-export async function startWorker(lm: LightGPT, options: WorkerOptions): Promise<ClusterWorker> {
-  checkInstance("lm", lm, LightGPT, "a LightGPT");
+export async function startWorker(lm: LightGPT | Embedder, options: WorkerOptions): Promise<ClusterWorker> {
+  if (!isModel(lm)) refuseOption("lm", "a LightGPT or an Embedder", lm);
   const { nats, ackWaitMs, ...rest } = readOptions(workerFields, options, "options", "");
   const transport = await NatsTransport.open({ url: nats, ackWaitMs, name: `lightgpt worker ${rest.name}` });
   try {
@@ -84,25 +87,31 @@ export async function startWorker(lm: LightGPT, options: WorkerOptions): Promise
   }
 }
 
+/** Orders of texts that a worker has at once, unless more are asked for: one is computed while others come and go. */
+const ordersAtOnce = 4;
+
 /** A worker over any transport, which it closes at its end. */
 export async function workerOver(
   transport: Transport,
-  lm: LightGPT,
+  lm: LightGPT | Embedder,
   { name, template, rows, troubled = () => {} }: Omit<WorkerOptions, "nats" | "ackWaitMs">,
 ): Promise<ClusterWorker> {
   const fingerprint = await fingerprintOf(lm, template);
   await transport.store(fingerprint, packFacts(lm, template));
   const registry = await Registry.open(transport, wallClock);
+  const texts = new LocalTexts(lm);
+  const isGenerating = lm instanceof LightGPT;
   const worker = await Worker.start({
     id: crypto.randomUUID().replaceAll("-", ""),
     model: name,
     fingerprint,
-    rows: rows ?? partsOf(lm.batcher).settings.sequences,
+    rows: rows ?? (isGenerating ? partsOf(lm.batcher).settings.sequences : ordersAtOnce),
     transport,
-    backend: new LocalBackend(lm),
+    backend: isGenerating ? new LocalBackend(lm) : undefined,
+    texts,
     registry,
     clock: wallClock,
-    figures: () => figuresOf(lm),
+    figures: () => isGenerating ? figuresOf(lm) : texts.figures(),
     troubled,
   });
   let closing: Promise<void> | undefined;
@@ -125,14 +134,7 @@ export async function workerOver(
 
 function figuresOf({ batcher }: LightGPT) {
   const { tokensPerSecond, tokens, cache } = batcher.stats();
-  const { name } = currentRuntime();
-  return {
-    tokensPerSecond,
-    tokens,
-    cacheAsked: cache?.tokensAsked ?? 0,
-    cacheFound: cache?.tokensSaved ?? 0,
-    runtime: name,
-  };
+  return { tokensPerSecond, tokens, cacheAsked: cache?.tokensAsked ?? 0, cacheFound: cache?.tokensSaved ?? 0 };
 }
 
 /**

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Control, EndData, ErrorData, Frame, PieceData, Question, Reply } from "./types.ts";
+import type { Control, EndData, ErrorData, Frame, PartData, PieceData, Question, Reply, RowsEnd } from "./types.ts";
 
 /** Pieces that a worker may be ahead of the reader. */
 export const windowPieces = 64;
@@ -19,13 +19,13 @@ export interface Said {
 }
 
 /** How an answer ended. */
-export type Outcome = { readonly end: EndData } | { readonly error: ErrorData };
+export type Outcome = { readonly end: EndData | RowsEnd } | { readonly error: ErrorData };
 
 /** One answer as the gateway has it. */
-export class JobReading {
+export class JobReading<Part extends PartData = PieceData> {
   readonly job: string;
   /** All pieces so far. */
-  readonly pieces: PieceData[];
+  readonly pieces: Part[];
   /** How it ended. */
   outcome: Outcome | undefined;
   /** Whether its worker is to be told that a job which stops one after the other is not tried again. */
@@ -40,7 +40,7 @@ export class JobReading {
   #attempt = "";
 
   /** Nothing has come but `before`, which its reader has: the job was begun at another gateway. */
-  constructor(job: string, before: readonly PieceData[] = []) {
+  constructor(job: string, before: readonly Part[] = []) {
     this.job = job;
     this.pieces = [...before];
     this.#read = before.length;
@@ -64,13 +64,14 @@ export class JobReading {
       this.#attempt = attempt;
     }
     this.#owner = worker;
-    const mu = this.pieces.at(-1)?.mu;
-    const tokens = this.pieces.map(({ token }) => token);
+    const tokens = this.pieces.flatMap((piece) => "token" in piece ? [piece.token] : []);
+    const last = this.pieces.at(-1);
+    const mu = last !== undefined && "mu" in last ? last.mu : undefined;
     return mu === undefined ? { ...progress, tokens } : { ...progress, tokens, mu };
   }
 
   /** A part of the answer has come. */
-  take({ worker, at, pieces, end, error, returned }: Frame): Said[] {
+  take({ worker, at, pieces, end, error, returned }: Frame<Part>): Said[] {
     if (this.isOver || this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];
     const have = this.pieces.length;
     // What is missing in between comes again: the worker asks where it stands when it hears nothing.
@@ -87,7 +88,7 @@ export class JobReading {
   }
 
   /** The next piece for the reader, if there is one, and what is to be said for it. */
-  read(): { readonly piece: PieceData | undefined; readonly said: readonly Said[] } {
+  read(): { readonly piece: Part | undefined; readonly said: readonly Said[] } {
     if (this.#read === this.pieces.length) return { piece: undefined, said: [] };
     const piece = this.pieces[this.#read++];
     if (this.#upTo - this.#read > windowPieces / 2) return { piece, said: [] };

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Completion, Piece } from "../batching/completion.ts";
-import { completionFrom, errorOf, pieceOf } from "./crossing.ts";
-import type { JobReading, Said } from "./reading.ts";
+import { errorOf } from "./crossing.ts";
+import type { JobReading, Outcome, Said } from "./reading.ts";
+import type { PartData } from "./types.ts";
 
 /** What an answer needs of its gateway. */
 export interface RemoteHost {
@@ -16,11 +16,17 @@ export interface RemoteHost {
   over(): void;
 }
 
+/** What has crossed, as its reader takes it. */
+export interface RemoteForm<Part extends PartData, Item, End> {
+  item(part: Part): Item;
+  end(parts: readonly Part[], end: Extract<Outcome, { readonly end: unknown }>["end"]): End;
+}
+
 /** The pieces of a job that runs elsewhere. */
-export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
-  readonly #reading: JobReading;
+export class RemotePieces<Part extends PartData, Item, End> implements AsyncGenerator<Item, End, void> {
+  readonly #reading: JobReading<Part>;
   readonly #host: RemoteHost;
-  readonly #hasLogprobs: boolean;
+  readonly #form: RemoteForm<Part, Item, End>;
   #asked: Promise<unknown> = Promise.resolve();
   /** How many calls wait for a piece. */
   #waiting = 0;
@@ -28,10 +34,10 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
   #failure: { readonly error: unknown } | undefined;
 
   /** Reads what comes of a job. */
-  constructor(reading: JobReading, host: RemoteHost, hasLogprobs: boolean) {
+  constructor(reading: JobReading<Part>, host: RemoteHost, form: RemoteForm<Part, Item, End>) {
     this.#reading = reading;
     this.#host = host;
-    this.#hasLogprobs = hasLogprobs;
+    this.#form = form;
   }
 
   /** Something has come. */
@@ -47,7 +53,7 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
   }
 
   /** The next piece. */
-  next(): Promise<IteratorResult<Piece, Completion>> {
+  next(): Promise<IteratorResult<Item, End>> {
     // What is there already needs no turn.
     const piece = this.#waiting > 0 || this.#failure !== undefined || this.#reading.isOver ? undefined : this.#read();
     if (piece !== undefined) return Promise.resolve({ done: false, value: piece });
@@ -58,13 +64,13 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
   }
 
   /** Ends the job. */
-  async return(value: Completion | PromiseLike<Completion>): Promise<IteratorResult<Piece, Completion>> {
+  async return(value: End | PromiseLike<End>): Promise<IteratorResult<Item, End>> {
     this.#leave();
     return { done: true, value: await value };
   }
 
   /** Ends the job with an error. */
-  throw(error: unknown): Promise<IteratorResult<Piece, Completion>> {
+  throw(error: unknown): Promise<IteratorResult<Item, End>> {
     this.fail(error);
     return Promise.reject(error);
   }
@@ -87,13 +93,13 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
     this.wake();
   }
 
-  #read(): Piece | undefined {
+  #read(): Item | undefined {
     const { piece, said } = this.#reading.read();
     if (said.length > 0) this.#host.say(said);
-    return piece === undefined ? undefined : pieceOf(piece);
+    return piece === undefined ? undefined : this.#form.item(piece);
   }
 
-  async #next(): Promise<IteratorResult<Piece, Completion>> {
+  async #next(): Promise<IteratorResult<Item, End>> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#reading.isOver) return { done: true, value: undefined as never };
@@ -103,7 +109,7 @@ export class RemotePieces implements AsyncGenerator<Piece, Completion, void> {
       if (outcome !== undefined) {
         this.#leave();
         if ("error" in outcome) throw errorOf(outcome.error);
-        return { done: true, value: completionFrom(pieces, outcome.end, this.#hasLogprobs) };
+        return { done: true, value: this.#form.end(pieces, outcome.end) };
       }
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;

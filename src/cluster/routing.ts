@@ -41,7 +41,19 @@ export class Router {
 
   /** The place for a job. */
   place(tenant: string, prompt: Uint32Array, priority: number): Place {
-    const shard = this.#shardOf(tenant, prompt);
+    return this.#placed(this.#shardOf(tenant, prompt), priority);
+  }
+
+  /** The place for a job that no worker is better for than another. */
+  anywhere(priority: number): Place {
+    let least = 0;
+    this.#jobs.forEach((count, shard) => {
+      if (count < this.#jobs[least]) least = shard;
+    });
+    return this.#placed(least, priority);
+  }
+
+  #placed(shard: number, priority: number): Place {
     this.#jobs[shard]++;
     if (++this.#counted >= countedMost) {
       this.#counted /= 2;

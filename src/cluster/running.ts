@@ -6,17 +6,22 @@
  * @module
  */
 import { windowPieces } from "./reading.ts";
-import type { Control, EndData, ErrorData, Frame, PieceData, Question, Reply } from "./types.ts";
+import type { Control, EndData, ErrorData, Frame, PartData, Question, Reply, RowsEnd } from "./types.ts";
 
 /** What is to be done. */
 export type Effect =
   /** Ask the gateway how far the job is. */
   | { readonly do: "ask"; readonly first: boolean }
   /** Begin to generate, from where another worker broke off. */
-  | { readonly do: "start"; readonly tokens: readonly number[]; readonly mu: number | undefined }
+  | {
+    readonly do: "start";
+    readonly have: number;
+    readonly tokens: readonly number[];
+    readonly mu?: number | undefined;
+  }
   /** Ask the model for a piece. */
   | { readonly do: "next" }
-  | { readonly do: "send"; readonly frame: Frame }
+  | { readonly do: "send"; readonly frame: Frame<PartData> }
   /** Tell the queue that the job is at work, is done, or goes back. */
   | { readonly do: "working" | "acknowledge" }
   | { readonly do: "giveBack"; readonly delayMs: number }
@@ -36,7 +41,7 @@ export class JobRun {
   readonly worker: string;
   readonly #deliveries: number;
   #state: "opening" | "running" | "finished" | "over" = "opening";
-  readonly #pieces: PieceData[] = [];
+  readonly #pieces: PartData[] = [];
   /** The index of the first of the pieces that are here. */
   #base = 0;
   #upTo = 0;
@@ -73,7 +78,7 @@ export class JobRun {
     if (!isNew || this.#deliveries > 1) return [{ do: "ask", first: true }];
     this.#state = "running";
     this.#upTo = windowPieces;
-    return [{ do: "ask", first: true }, { do: "start", tokens: [], mu: undefined }, ...this.#ask()];
+    return [{ do: "ask", first: true }, { do: "start", have: 0, tokens: [] }, ...this.#ask()];
   }
 
   /** The gateway has answered. */
@@ -87,7 +92,7 @@ export class JobRun {
       this.#state = "running";
       this.#base = reply.have;
       this.#upTo = reply.upTo;
-      return [{ do: "start", tokens: reply.tokens, mu: reply.mu }, ...this.#ask()];
+      return [{ do: "start", have: reply.have, tokens: reply.tokens, mu: reply.mu }, ...this.#ask()];
     }
     this.#upTo = Math.max(this.#upTo, reply.upTo);
     // What it had when it was begun, before it could have anything.
@@ -106,7 +111,7 @@ export class JobRun {
   }
 
   /** The model has given a piece. */
-  piece(piece: PieceData): Effect[] {
+  piece(piece: PartData): Effect[] {
     this.#isWaiting = false;
     if (this.#state !== "running") return [];
     this.#pieces.push(piece);
@@ -114,7 +119,7 @@ export class JobRun {
   }
 
   /** The answer has ended. */
-  ended(end: EndData): Effect[] {
+  ended(end: EndData | RowsEnd): Effect[] {
     return this.#finish({ end });
   }
 

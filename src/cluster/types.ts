@@ -11,8 +11,21 @@ import type { ErrorCode, ErrorDetail } from "../../ffi/errors.ts";
 /** A piece of an answer as it crosses. */
 export type PieceData = Pick<Piece, "text" | "token"> & Partial<Pick<Piece, "logprob" | "top" | "mu">>;
 
+/** The numbers of a text as they cross: 32-bit floats, the low byte first, in base64. */
+export interface RowData {
+  readonly numbers: string;
+}
+
+/** What an answer consists of. */
+export type PartData = PieceData | RowData;
+
 /** What a completion has beside its pieces. */
 export type EndData = Omit<Completion, "text" | "tokens" | "generatedTokens" | "logprobs" | "toJSON">;
+
+/** The end of rows: how many there are. */
+export interface RowsEnd {
+  readonly rows: number;
+}
 
 /** An error as it crosses. */
 export interface ErrorData {
@@ -22,13 +35,13 @@ export interface ErrorData {
 }
 
 /** A part of an answer: pieces from an index on, and how it ended, once it has. */
-export interface Frame {
+export interface Frame<Part extends PartData = PieceData> {
   readonly job: string;
   readonly worker: string;
   /** The index of the first piece; of an end without pieces, how many pieces there are. */
   readonly at: number;
-  readonly pieces: readonly PieceData[];
-  readonly end?: EndData;
+  readonly pieces: readonly Part[];
+  readonly end?: EndData | RowsEnd;
   readonly error?: ErrorData;
   /** The worker takes no more part, and has put the job back. */
   readonly returned?: true;
@@ -78,8 +91,10 @@ export interface Envelope {
   /** Where its answer goes. */
   readonly gateway: string;
   readonly fingerprint: string;
-  /** The job as `jobText` writes it. */
+  /** The job as `jobText` writes it, or as `textsText` does. */
   readonly job: string;
+  /** Texts are to be computed, and nothing generated. */
+  readonly isTexts?: true;
   /** Nothing has come of it yet: the first worker begins without asking how far it is. */
   readonly isNew?: true;
 }

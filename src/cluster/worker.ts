@@ -5,11 +5,11 @@
  * @module
  */
 import { LightGPTError } from "../../ffi/errors.ts";
+import { currentRuntime } from "../../ffi/runtime/pick.ts";
 import { type Clock, every } from "../batching/clock.ts";
-import type { Completion, Piece } from "../batching/completion.ts";
-import { readJob } from "../server/job_text.ts";
-import type { Backend } from "../server/types.ts";
-import { endData, errorData, pieceData } from "./crossing.ts";
+import { readJob, readTexts } from "../server/job_text.ts";
+import type { Backend, TextBackend } from "../server/types.ts";
+import { answerWork, errorData, rowsWork, type Work } from "./crossing.ts";
 import { Outbox } from "./outbox.ts";
 import { Puller } from "./puller.ts";
 import { beatMs, type Registry, type WorkerEntry, workerKey } from "./registry.ts";
@@ -30,11 +30,13 @@ export interface WorkerParts {
   /** Jobs at once. */
   readonly rows: number;
   readonly transport: Transport;
-  readonly backend: Backend;
+  /** Generates; undefined where the model only reads texts. */
+  readonly backend: Backend | undefined;
+  readonly texts: TextBackend;
   readonly registry: Registry;
   readonly clock: Clock;
   /** What it is doing, for others to see. */
-  readonly figures: () => Pick<WorkerEntry, "tokensPerSecond" | "tokens" | "cacheAsked" | "cacheFound" | "runtime">;
+  readonly figures: () => Pick<WorkerEntry, "tokensPerSecond" | "tokens" | "cacheAsked" | "cacheFound">;
   /** Called with what goes wrong and is not the fault of a job. */
   readonly troubled: (error: unknown) => void;
 }
@@ -45,7 +47,7 @@ interface Running {
   readonly envelope: Envelope;
   delivery: Delivery;
   readonly controller: AbortController;
-  pieces: Promise<AsyncGenerator<Piece, Completion, void>> | undefined;
+  work: Promise<Work> | undefined;
 }
 
 /** Takes jobs and runs them. */
@@ -126,7 +128,7 @@ export class Worker {
     // A gateway that is gone wants nothing any more.
     const isNew = envelope.isNew === true && this.#parts.registry.gateways().has(envelope.gateway);
     const controller = new AbortController();
-    const running: Running = { run, envelope, delivery, controller, pieces: undefined };
+    const running: Running = { run, envelope, delivery, controller, work: undefined };
     this.#running.set(envelope.id, running);
     if (envelope.fingerprint === fingerprint) return this.#carryOut(running, run.begin(isNew));
     this.#carryOut(running, run.failed(wrongModel(envelope.fingerprint, fingerprint)));
@@ -165,7 +167,7 @@ export class Worker {
       case "ask":
         return void this.#ask(running, effect.first);
       case "start":
-        return this.#start(running, effect.tokens, effect.mu);
+        return this.#start(running, effect);
       case "next":
         return void this.#next(running);
       case "send":
@@ -178,7 +180,7 @@ export class Worker {
         return delivery.giveBack(effect.delayMs);
       case "stop":
         controller.abort();
-        running.pieces?.then((pieces) => void pieces.return(undefined as never), () => {}); // it never began
+        running.work?.then((work) => work.end(), () => {}); // it never began
         return;
       case "forget":
         this.#running.delete(envelope.id);
@@ -206,21 +208,27 @@ export class Worker {
     if (now - silence.since >= orphanMs) this.#carryOut(running, run.orphaned());
   }
 
-  #start(running: Running, tokens: readonly number[], mu: number | undefined): void {
-    const { envelope, controller } = running;
-    const begin = async () => {
+  #start(running: Running, { have, tokens, mu }: Extract<Effect, { readonly do: "start" }>): void {
+    const { envelope, controller: { signal } } = running;
+    const { backend, texts: reader } = this.#parts;
+    const begin = async (): Promise<Work> => {
+      if (envelope.isTexts) {
+        const { texts, ...order } = readTexts(envelope.job);
+        return rowsWork(reader.read({ ...order, texts: texts.slice(have) }, signal), have);
+      }
+      if (backend === undefined) throw generatesNone(this.#parts.model);
       const job = readJob(envelope.job);
       const resume = mu === undefined ? { tokens } : { tokens, mu };
-      return await this.#parts.backend.submit(tokens.length === 0 ? job : { ...job, resume }, controller.signal);
+      return answerWork(await backend.submit(tokens.length === 0 ? job : { ...job, resume }, signal));
     };
-    running.pieces = begin();
-    running.pieces.catch((error: unknown) => this.#fail(running, error));
+    running.work = begin();
+    running.work.catch((error: unknown) => this.#fail(running, error));
   }
 
   async #next(running: Running): Promise<void> {
     try {
-      const { done, value } = await (await running.pieces as AsyncGenerator<Piece, Completion, void>).next();
-      this.#carryOut(running, done ? running.run.ended(endData(value)) : running.run.piece(pieceData(value)));
+      const told = await (await running.work as Work).next();
+      this.#carryOut(running, "end" in told ? running.run.ended(told.end) : running.run.piece(told.piece));
     } catch (error) {
       this.#fail(running, error);
     }
@@ -235,7 +243,7 @@ export class Worker {
   async #announce(): Promise<void> {
     const { id: worker, model, fingerprint, rows, figures, transport, troubled } = this.#parts;
     const facts = { worker, model, fingerprint, rows, running: this.#running.size, isDraining: this.#isDraining };
-    const entry: WorkerEntry = { ...facts, ...figures() };
+    const entry: WorkerEntry = { ...facts, ...figures(), runtime: currentRuntime().name };
     await transport.announce(workerKey(entry), JSON.stringify(entry)).catch(troubled);
   }
 }
@@ -244,7 +252,7 @@ export class Worker {
 function envelopeOf(text: string): Envelope | undefined {
   try {
     const envelope = JSON.parse(text) as Envelope;
-    const { id, gateway, fingerprint, job }: Record<keyof Envelope, unknown> = { isNew: false, ...envelope };
+    const { id, gateway, fingerprint, job }: Record<string, unknown> = { ...envelope };
     return [id, gateway, fingerprint, job].every((one) => typeof one === "string") ? envelope : undefined;
   } catch {
     return undefined;
@@ -262,6 +270,15 @@ function unreadable(text: string): LightGPTError {
       got: text.slice(0, 80),
     },
   );
+}
+
+function generatesNone(model: string): LightGPTError {
+  return new LightGPTError("unsupported", `The model ${model} generates no text.`, {
+    what: "a model that generates no text",
+    where: "model",
+    expected: "texts to read",
+    got: "a job that generates",
+  });
 }
 
 function wrongModel(got: string, expected: string): ReturnType<typeof errorData> {

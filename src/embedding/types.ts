@@ -84,6 +84,6 @@ export interface TextRunner {
 }
 
 /** Texts that are to be computed: plain data, which can cross to another machine. */
-export interface TextsOrder extends Pick<StepOrder, "result" | "width"> {
+export interface TextsOrder extends Pick<StepOrder, "result"> {
   readonly texts: readonly TokenText[];
 }

@@ -54,6 +54,9 @@ import type { StandardSchema } from "../grammar/standard/types.ts";
 import { infillPrompt } from "../text/infill.ts";
 import type { EncodeOptions, Tokenizer } from "../text/tokenizer/types.ts";
 
+/** What reads whole texts by a model that generates. */
+export let textsOf: (lm: LightGPT) => Promise<Embedder>;
+
 /**
  * A language model, ready to run.
  *
@@ -69,6 +72,7 @@ import type { EncodeOptions, Tokenizer } from "../text/tokenizer/types.ts";
  */
 export class LightGPT {
   static {
+    textsOf = (lm) => lm.#texts();
     showAsLine(LightGPT, ({ model, context, threads }) => ({ ...factsOf(model), context, threads }));
   }
   /** The model: metadata, sizes, vocabulary. */

@@ -7,11 +7,11 @@
  * @module
  */
 import { OutOfMemoryError } from "../../ffi/errors.ts";
-import { Embedder } from "../embedding/embedder.ts";
+import type { Embedder } from "../embedding/embedder.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { Conversations } from "../text/chat/conversation.ts";
 import { refuseModel } from "./failure.ts";
-import type { ServedModelOptions, ServerOptions } from "./options.ts";
+import { isModel, type ServedModelOptions, type ServerOptions } from "./options.ts";
 import { nowSeconds } from "./openai.ts";
 import { LocalBackend } from "./backend.ts";
 import type { Lease, Listed, ModelPool, Served } from "./types.ts";
@@ -34,7 +34,7 @@ class Entry {
 
   constructor(name: string, model: LightGPT | Embedder | ServedModelOptions, template: string | undefined) {
     this.name = name;
-    const isThere = model instanceof LightGPT || model instanceof Embedder;
+    const isThere = isModel(model);
     this.source = isThere ? undefined : model;
     this.template = this.source?.template ?? template;
     if (isThere) this.served = this.#serve(model);
@@ -44,7 +44,7 @@ class Entry {
     const { name, template } = this;
     const { model } = lm;
     const backend = lm instanceof LightGPT ? new LocalBackend(lm) : undefined;
-    return servedOf({ name, model, backend, lm, template });
+    return servedOf({ name, model, backend, lm, reading: () => lm, template });
   }
 
   async load(): Promise<Served> {

@@ -269,6 +269,11 @@ const texts = (about: string) =>
     return [...value] as readonly string[];
   });
 
+/** Whether a value is a model that runs in this process. */
+export function isModel(value: unknown): value is LightGPT | Embedder {
+  return value instanceof LightGPT || value instanceof Embedder;
+}
+
 /** The schema of {@link ServerOptions}. */
 export const serverFields = {
   models: other<ServerOptions["models"]>()(
@@ -280,9 +285,7 @@ export const serverFields = {
       return Object.fromEntries(
         entries.map(([key, model]) => [
           key,
-          model instanceof LightGPT || model instanceof Embedder
-            ? model
-            : readOptions(servedModelFields, model, `${name}.${key}`),
+          isModel(model) ? model : readOptions(servedModelFields, model, `${name}.${key}`),
         ]),
       ) as ServerOptions["models"];
     },

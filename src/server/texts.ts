@@ -6,23 +6,9 @@
 import { LightGPTError } from "../../ffi/errors.ts";
 import type { EmbedInput } from "../embedding/types.ts";
 import type { EmbedOptions } from "../embedding/options.ts";
-import type { Embedder } from "../embedding/embedder.ts";
 import type { Embeddings } from "../embedding/embeddings.ts";
-import type { LightGPT } from "../lightgpt/lightgpt.ts";
 import { Failure, failureOf, refuse } from "./failure.ts";
-import type { Call, Served } from "./types.ts";
-
-/** What reads texts for a request. */
-export function readerOf({ name, lm }: Served): LightGPT | Embedder {
-  if (lm !== undefined) return lm;
-  // Texts are read where the weights are, and workers take nothing but jobs that generate.
-  throw new Failure(`The model ${name} runs on other machines, which make no vectors and scores for this one.`, {
-    status: 501,
-    type: "server_error",
-    code: "not_implemented",
-    headers: { "x-should-retry": "false" },
-  });
-}
+import type { Call } from "./types.ts";
 
 /** The texts of a field: a text, token ids, or an array of these. */
 export function readInputs(field: string, value: unknown, most: number): EmbedInput[] {
@@ -39,14 +25,13 @@ export function readInputs(field: string, value: unknown, most: number): EmbedIn
 
 /** The vectors of texts that stand in `field`. */
 export async function embedInputs(
-  { served, signal }: Call,
+  { served, tenant, signal }: Call,
   field: string,
   inputs: readonly EmbedInput[],
   options: Omit<EmbedOptions, "signal" | "onProgress">,
 ): Promise<Embeddings> {
-  const reader = readerOf(served);
   try {
-    return await reader.embed(inputs, { ...options, signal });
+    return await served.reading(tenant).embed(inputs, { ...options, signal });
   } catch (error) {
     throw named(error, "inputs", field);
   }

@@ -9,11 +9,14 @@ import type { ResumeOptions } from "../batching/resume.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
 import type { Fields } from "../options/schema.ts";
 import type { Embedder } from "../embedding/embedder.ts";
+import type { TextsOrder } from "../embedding/types.ts";
 import type { LightGPT } from "../lightgpt/lightgpt.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { Conversations } from "../text/chat/conversation.ts";
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
 import type { HeldAnswer } from "../tools/held_answer.ts";
+
+export type { Embedder, TextsOrder };
 
 /** What is to be generated: plain data, which can cross to another machine (`job_text.ts`). */
 export interface Job {
@@ -40,6 +43,15 @@ export interface Backend {
   submit(job: Job, signal: AbortSignal): Promise<AsyncGenerator<Piece, Completion, void>>;
 }
 
+/** What computes texts; whether in this process or elsewhere, no skin knows. */
+export interface TextBackend {
+  /** The numbers of each text in their order. Ending what it gives, or the signal, ends the work. */
+  read(order: TextsOrder, signal: AbortSignal): AsyncGenerator<Float32Array, void, void>;
+}
+
+/** What makes vectors and scores of texts. */
+export type TextReading = Pick<LightGPT, "embed" | "rerank">;
+
 /** A model that is ready to take jobs. */
 export interface Served {
   readonly name: string;
@@ -47,6 +59,8 @@ export interface Served {
   readonly model: Pick<LightGPT["model"], "context" | "gguf" | "plan" | "residentBytes" | "tokenizer">;
   /** Generates; undefined where the model only makes vectors or ranks. */
   readonly backend: Backend | undefined;
+  /** Reads texts for a tenant. */
+  reading(tenant: Tenant): TextReading;
   /** The model itself, where it runs in this process. */
   readonly lm: LightGPT | Embedder | undefined;
   readonly talk: Conversations;

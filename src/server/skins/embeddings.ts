@@ -11,7 +11,7 @@ import type { JsonValue } from "../../text/chat/inputs.ts";
 import { refuse } from "../failure.ts";
 import { anything, readBody } from "../names.ts";
 import { newId } from "../openai.ts";
-import { embedInputs, readerOf, readInputs } from "../texts.ts";
+import { embedInputs, readInputs } from "../texts.ts";
 import type { Call, TextsRead } from "../types.ts";
 
 /** The fields of `/v1/embeddings`. */
@@ -61,9 +61,9 @@ export const rerankNames = {
 export async function rerank(call: Call): Promise<TextsRead> {
   const { given, body } = readBody(rerankNames, call.body);
   const documents = readDocuments(given.documents, call.limits.inputsMax);
-  const { served: { name }, signal } = call;
+  const { served, tenant, signal } = call;
   let promptTokens = 0;
-  const ranked = await readerOf(call.served).rerank(body.query, documents, {
+  const ranked = await served.reading(tenant).rerank(body.query, documents, {
     truncate: body.truncate,
     signal,
     onProgress: ({ tokens }) => promptTokens = tokens,
@@ -74,7 +74,7 @@ export async function rerank(call: Call): Promise<TextsRead> {
     ...(body.return_documents ? { document: { text: document } } : {}),
   }));
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
-  return { value: { id: newId("rerank-"), object: "list", model: name, results, usage }, promptTokens };
+  return { value: { id: newId("rerank-"), object: "list", model: served.name, results, usage }, promptTokens };
 }
 
 function readDocuments(value: unknown, most: number): string[] {
