@@ -5,7 +5,16 @@
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { after, before, describe, it } from "node:test";
-import { type ChatMessage, type Completion, LightGPT, LightGPTError } from "../mod.ts";
+import {
+  type ChatMessage,
+  type Completion,
+  jsonSchema,
+  LightGPT,
+  LightGPTError,
+  type SessionOptions,
+  tool,
+} from "../mod.ts";
+import { own } from "./tool-templates.ts";
 
 const template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}" +
   "{% if add_generation_prompt %}[assistant] {% endif %}";
@@ -35,6 +44,32 @@ describe("a session", () => {
     const again = await lm.reply([...messages, assistant(first.text), user("Once")], { ...greedy, maxTokens: 5 });
     assertEquals(text, again.text);
     assertEquals(String(JSON.stringify(first)).includes('"dropped":[]'), true);
+  });
+
+  it("makes the prompt of a turn once, with tools and without; twice only where a function may shorten it", async () => {
+    const { tokenizer } = lm.model;
+    const encode = tokenizer.encodeAsync.bind(tokenizer);
+    let prompts = 0;
+    tokenizer.encodeAsync = (...parameters) => {
+      prompts++;
+      return encode(...parameters);
+    };
+    try {
+      const made = async (options: SessionOptions) => {
+        prompts = 0;
+        await lm.session({ ...greedy, ...options, maxTokens: 4 }).reply("Hello!");
+        return prompts;
+      };
+      assertEquals(await made({}), 1);
+      assertEquals(await made({ onContextFull: "error" }), 1);
+      assertEquals(await made({ messages: turns(30), onContextFull: (messages) => messages.slice(-2) }), 2);
+      prompts = 0;
+      const tools = { add: tool({ description: "Adds.", input: jsonSchema({ type: "object" }), run: () => 1 }) };
+      await lm.session({ ...greedy, maxTokens: 4 }).reply("Hello!", { tools, template: own.json });
+      assertEquals(prompts, 1);
+    } finally {
+      tokenizer.encodeAsync = encode;
+    }
   });
 
   it("goes on from its JSON, and finds what was read in the cache", async () => {

@@ -34,6 +34,12 @@ export interface AnswerHost {
   generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<Piece, Completion, void>;
 }
 
+/** A prompt, and how its answer is held and read. */
+export interface PreparedPrompt {
+  readonly ids: Uint32Array;
+  readonly plan: AnswerPlan;
+}
+
 /** Answers conversations of one model. */
 export class Answers {
   readonly #planner = new AnswerPlanner();
@@ -44,13 +50,21 @@ export class Answers {
     messages: readonly ChatMessage[],
     options: AnswerOptions<T>,
   ): AsyncGenerator<AnswerPiece<T>, Answer<T>, void> {
-    const { tools } = options;
     const own = pickOptions<GenerateOptions>(generateFields, options);
-    const { constraint: _replaced, ...rest } = own;
-    const told = new Told<T>(tools);
     const prepared = await this.prepare(host, messages, options).catch((error) => cutPrompt(error, own));
-    if (prepared === undefined) return told.answer(await lastOf(host.generate(unread, rest)));
-    const { ids, plan } = prepared;
+    if (prepared !== undefined) return yield* this.answer(host, prepared, options);
+    const { constraint: _replaced, ...rest } = own;
+    return new Told<T>(options.tools).answer(await lastOf(host.generate(unread, rest)));
+  }
+
+  /** The same, of a prompt that is prepared. */
+  async *answer<T extends Tools>(
+    host: Pick<AnswerHost, "generate" | "tokenizer">,
+    { ids, plan }: PreparedPrompt,
+    options: AnswerOptions<T>,
+  ): AsyncGenerator<AnswerPiece<T>, Answer<T>, void> {
+    const { constraint: _replaced, ...rest } = pickOptions<GenerateOptions>(generateFields, options);
+    const told = new Told<T>(options.tools);
     const pieces = host.generate(ids, plan.grammar ? { ...rest, constraint: { grammar: plan.grammar } } : rest);
     const reader = new AnswerReader(plan.marks);
     let completion: Completion;
@@ -76,7 +90,7 @@ export class Answers {
     { context, tokenizer, conversations }: Omit<AnswerHost, "generate">,
     messages: readonly ChatMessage[],
     options: AnswerOptions<T>,
-  ): Promise<{ ids: Uint32Array; plan: AnswerPlan }> {
+  ): Promise<PreparedPrompt> {
     const stop = (options as { stop?: unknown }).stop;
     if (stop !== undefined) {
       refuseOption("stop", "none beside tools and reasoning, whose marks say where an answer ends", stop);

@@ -47,7 +47,7 @@ import { type Answer, type AnswerOptions, type AnswerPiece, asksForAnswer } from
 import type { Answers } from "./answers.ts";
 import type { Tools } from "../tools/tool.ts";
 import { fitFields, type FitOptions, type Fitted } from "./fit_options.ts";
-import { Session } from "./session.ts";
+import { type PreparedAnswer, Session } from "./session.ts";
 import { messageList, type SessionOptions } from "./session_options.ts";
 import type { ObjectOptions, ObjectPart, ObjectResult } from "./object_options.ts";
 import type { StandardSchema } from "../grammar/standard/types.ts";
@@ -333,8 +333,7 @@ export class LightGPT {
     this.#assertOpen();
     return new Session({
       context,
-      chat: (messages, options) => this.chat(messages, options),
-      count: (messages, options) => this.#count(messages, options),
+      prepare: (messages, options) => this.#prepare(messages, options),
     }, options);
   }
 
@@ -381,19 +380,16 @@ export class LightGPT {
     return cut === "oldest" ? dropOldest(all, { most: tokens }, count) : shorten(all, { at: cut, most: tokens }, count);
   }
 
-  /** How many tokens the prompt of an answer has. */
-  async #count(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions): Promise<number> {
+  /** The prompt of an answer, of any length. */
+  async #prepare(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions): Promise<PreparedAnswer> {
     if (!guarded("options", () => asksForAnswer(options))) {
-      const { prefill = "" } = options as ChatOptions;
-      return (await this.#talk.tokens(messages, pickOptions(conversationFields, options), { begun: prefill })).length;
+      const { prefill = "", ...chat } = options as ChatOptions;
+      const prompt = await this.#talk.tokens(messages, pickOptions(conversationFields, chat), { begun: prefill });
+      return { tokens: prompt.length, answer: () => this.generate(prompt, pickOptions(generateFields, chat)) };
     }
-    const answers = await this.#answering();
-    const { ids } = await answers.prepare(
-      this.#answerHost(Number.MAX_SAFE_INTEGER),
-      messages,
-      options as AnswerOptions,
-    );
-    return ids.length;
+    const [answers, host] = [await this.#answering(), this.#answerHost(Number.MAX_SAFE_INTEGER)];
+    const prepared = await answers.prepare(host, messages, options as AnswerOptions);
+    return { tokens: prepared.ids.length, answer: () => answers.answer(host, prepared, options as AnswerOptions) };
   }
 
   /** The prompt that {@link LightGPT.chat} makes of `messages` and continues, as tokens. */

@@ -14,6 +14,7 @@ import type { ChatMessage } from "../text/chat/inputs.ts";
 import type { Tools } from "../tools/tool.ts";
 import { type Answer, answerFields, type AnswerOptions, type AnswerPiece, asksForAnswer } from "./answer_options.ts";
 import { lastOf } from "./cut.ts";
+import type { Count } from "./fit.ts";
 import type { Fitted } from "./fit_options.ts";
 import { chatFields, type ChatOptions } from "./options.ts";
 import {
@@ -31,10 +32,16 @@ import {
 export interface SessionHost {
   /** Tokens that a prompt and its answer may have. */
   readonly context: number;
-  /** Answers a conversation. */
-  chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<Piece, Completion, void>;
-  /** How many tokens the prompt of a conversation has. */
-  count(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions): Promise<number>;
+  /** Makes the prompt of a conversation. */
+  prepare(messages: readonly ChatMessage[], options: ChatOptions | AnswerOptions): Promise<PreparedAnswer>;
+}
+
+/** The prompt of a conversation. */
+export interface PreparedAnswer {
+  /** How many tokens it has. */
+  readonly tokens: number;
+  /** Answers it. */
+  answer(): AsyncGenerator<Piece, Completion, void> | AsyncGenerator<AnswerPiece, Answer, void>;
 }
 
 /** How answers end that are stopped. */
@@ -194,8 +201,8 @@ export class Session {
     let isStopped = true;
     this.#isAnswering = true;
     try {
-      const { messages, dropped } = await this.#fit([...before, ...turn], all);
-      await using pieces = this.#host.chat(this.#withSystem(messages), all);
+      const { messages, dropped, prepared } = await this.#prepare([...before, ...turn], all);
+      await using pieces = prepared.answer() as AsyncGenerator<Piece, Completion, void>;
       try {
         let next = await pieces.next();
         for (; !next.done; next = await pieces.next()) {
@@ -217,12 +224,27 @@ export class Session {
     }
   }
 
-  /** The conversation as it goes on: with room for an answer of a quarter of the context, or of `maxTokens`. */
-  async #fit(messages: readonly ChatMessage[], options: ChatOptions): Promise<Fitted> {
+  /** The conversation as it goes on, and its prompt: what was counted last is what is answered, unless something was dropped. */
+  async #prepare(
+    messages: readonly ChatMessage[],
+    options: ChatOptions,
+  ): Promise<Fitted & { readonly prepared: PreparedAnswer }> {
+    const prepare = (messages: readonly ChatMessage[]) => this.#host.prepare(this.#withSystem(messages), options);
+    let counted: readonly ChatMessage[] | undefined;
+    let prepared: PreparedAnswer | undefined;
+    const fitted = await this.#fit(messages, options, async (messages) => {
+      prepared = await prepare(messages);
+      counted = messages;
+      return prepared.tokens;
+    });
+    const isCounted = prepared !== undefined && counted === fitted.messages;
+    return { ...fitted, prepared: isCounted ? prepared as PreparedAnswer : await prepare(fitted.messages) };
+  }
+
+  /** With room for an answer of a quarter of the context, or of `maxTokens`. */
+  async #fit(messages: readonly ChatMessage[], { maxTokens = Infinity }: ChatOptions, count: Count): Promise<Fitted> {
     const { context } = this.#host;
-    const room = Math.min(options.maxTokens ?? Infinity, Math.ceil(context / 4));
-    const most = context - room;
-    const count = (messages: readonly ChatMessage[]) => this.#host.count(this.#withSystem(messages), options);
+    const most = context - Math.min(maxTokens, Math.ceil(context / 4));
     const how = this.#onContextFull;
     if (how === "dropOldest") {
       const { dropOldest } = await import("./fit.ts");
