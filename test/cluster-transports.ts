@@ -21,8 +21,8 @@ export class SlowTransport implements Transport {
     return this.#inner.ackWaitMs;
   }
 
-  get messageBytesMax(): number {
-    return this.#inner.messageBytesMax;
+  get textBytesMax(): number {
+    return this.#inner.textBytesMax;
   }
 
   get isConnected(): boolean {

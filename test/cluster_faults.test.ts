@@ -8,12 +8,14 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { describe, it } from "node:test";
 import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
 import { Hub } from "../src/cluster/hub.ts";
 import { NatsTransport } from "../src/cluster/nats.ts";
 import { workerOver } from "../src/cluster/open.ts";
+import { SharedAnswers } from "../src/cluster/shared_answers.ts";
 import { askSubject, frameSubject } from "../src/cluster/subjects.ts";
 import type { Reply, Transport, WorkQueue } from "../src/cluster/types.ts";
 import { Failure } from "../src/server/failure.ts";
@@ -26,7 +28,7 @@ const job: Job = { prompt: Uint32Array.of(1), sampling: { seed: 1 }, stop: [], t
 
 /** A transport that a test holds in its hands. */
 class Handed {
-  readonly messageBytesMax = 4096;
+  readonly textBytesMax = 3072;
   isConnected = true;
   isReachable = true;
   readonly added: string[] = [];
@@ -121,6 +123,36 @@ describe("a gateway", () => {
   });
 });
 
+describe("responses whose gateways are gone", () => {
+  it("are taken up though one of them cannot be read, which is told", async () => {
+    const clock = new FakeClock();
+    const records: Record<string, string> = { "live.a": "no JSON", "live.b": JSON.stringify({ owner: "gone" }) };
+    const erased: string[] = [];
+    const vault = {
+      keys: () => Promise.resolve(Object.keys(records)),
+      read: (key: string) => Promise.resolve(records[key] && { text: records[key], revision: 1 }),
+      write: () => Promise.resolve(true),
+      get: () => Promise.resolve(undefined),
+      erase: (key: string) => Promise.resolve(void erased.push(key)),
+    };
+    const transport = { isConnected: true, subscribe: () => () => {} };
+    const parts = { vault, transport, clock, hub: { id: "here" }, registry: { gateways: () => new Set() } };
+    const told: string[] = [];
+    const hear = (warning: Error) => void told.push(warning.name);
+    process.on("warning", hear);
+    try {
+      const answers = new SharedAnswers(parts as unknown as ConstructorParameters<typeof SharedAnswers>[0]);
+      answers.start(() => Promise.reject(new Error("none is there")));
+      for (let ms = 0; ms < 20_000 && erased.length === 0; ms++) await clock.tick();
+      await answers.leave();
+      while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    } finally {
+      process.off("warning", hear);
+    }
+    assertEquals([erased[0], told[0]], ["live.b", "SyntaxError"]);
+  });
+});
+
 describe("a cluster", { skip: noNats }, () => {
   const ask = async (server: { fetch(request: Request): Promise<Response> }, headers = {}) => {
     const response = await server.fetch(
@@ -178,7 +210,7 @@ describe("a cluster", { skip: noNats }, () => {
     await new Promise((resolve) => setTimeout(resolve, 500));
     const list = () => server.fetch(new Request("http://localhost/v1/batches"));
     let status = 0;
-    for (let round = 0; round < 100 && status !== 200; round++) {
+    for (let round = 0; round < 1000 && status !== 200; round++) {
       status = (await list()).status;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -27,7 +27,7 @@ export function noRoom(cause: Error): Failure {
 
 /** Something goes into no message. */
 export function tooLong(what: string, most: number): Failure {
-  return new Failure(`${what} is longer than a message of NATS may be: ${most} bytes (max_payload of its server).`, {
+  return new Failure(`${what} is longer than a message of NATS may be: ${most} bytes (by max_payload of its server).`, {
     status: 413,
     type: "invalid_request_error",
     code: "request_too_large",

@@ -144,7 +144,7 @@ export class Hub {
       ...(log === undefined || log.before.length === 0 ? { isNew: true } : {}),
     };
     const text = JSON.stringify(envelope);
-    if (!this.#fits(text)) throw tooLong("The request as a job", this.#transport.messageBytesMax);
+    if (!this.#fits(text)) throw tooLong("The request as a job", this.#transport.textBytesMax);
     const reading = new JobReading<Part>(envelope.id, log?.before);
     const undo: (() => void)[] = [];
     const over = () => {
@@ -177,9 +177,9 @@ export class Hub {
     for (const end of this.#ends.splice(0)) end();
   }
 
-  /** Whether a text goes into a message, with what the transport adds. */
+  /** Whether a text goes into a message. */
   #fits(text: string): boolean {
-    const most = this.#transport.messageBytesMax - 1024;
+    const most = this.#transport.textBytesMax;
     return 3 * text.length <= most || new TextEncoder().encode(text).length <= most;
   }
 
@@ -211,7 +211,7 @@ export class Hub {
     const reply = open.reading.ask(question);
     if (open.reading.isPoison) void this.#bury(open);
     if (reply.kind !== "open" || reply.tokens === undefined || this.#fits(JSON.stringify(reply))) return reply;
-    open.pieces.fail(tooLong(`What came of the job ${question.job}`, this.#transport.messageBytesMax));
+    open.pieces.fail(tooLong(`What came of the job ${question.job}`, this.#transport.textBytesMax));
     return { kind: "done" };
   }
 

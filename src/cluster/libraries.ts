@@ -43,9 +43,12 @@ export function isLost(core: Libraries["core"], error: unknown): boolean {
   return [...kinds, core.DrainingConnectionError].some((kind) => error instanceof kind);
 }
 
-/** The bytes that a message may have, as the server says. */
-export function messageBytesMost({ info }: NatsConnection): number {
-  return info?.max_payload ?? 1 << 20;
+/** What a message has beside its text, at most, in bytes: its headers. */
+const overheadBytes = 1024;
+
+/** The bytes that the text of a message may have: what the server says of a message, less what is not its text. */
+export function textBytesMost({ info }: NatsConnection): number {
+  return (info?.max_payload ?? 1 << 20) - overheadBytes;
 }
 
 /** Connects to a server of NATS by its address, which may have a user and a password, or a token. */

@@ -10,7 +10,7 @@ import type { ObjectStore } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ensureStream, JetStreamQueue, managerOf } from "./jetstream_queue.ts";
 import { NatsVault } from "./nats_vault.ts";
-import { connect, isLost, type Libraries, loadLibraries, messageBytesMost } from "./libraries.ts";
+import { connect, isLost, type Libraries, loadLibraries, textBytesMost } from "./libraries.ts";
 import type { Transport, Vault, WorkQueue } from "./types.ts";
 
 /** Milliseconds after which what is announced is forgotten. */
@@ -65,8 +65,8 @@ export class NatsTransport implements Transport {
     }
   }
 
-  get messageBytesMax(): number {
-    return messageBytesMost(this.#parts.connection);
+  get textBytesMax(): number {
+    return textBytesMost(this.#parts.connection);
   }
 
   get isConnected(): boolean {

@@ -9,13 +9,11 @@ import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
 import { noRoom, unreachable } from "./failures.ts";
 import { ensureStream, hasNoRoom, isApiError, nanos, type QueueParts } from "./jetstream_queue.ts";
-import { isLost, type Libraries, messageBytesMost } from "./libraries.ts";
+import { isLost, type Libraries, textBytesMost } from "./libraries.ts";
 import type { Vault } from "./types.ts";
 
 /** JetStream's number for a record that another has replaced. */
 const replaced = 10071;
-/** What a message has beside its text, at most, in bytes. */
-const overheadBytes = 1024;
 /** The header of a part of an entry: the entry, which part it is, and of how many. */
 const partHeader = "lg-part";
 
@@ -88,7 +86,7 @@ export class NatsVault implements Vault {
   async append(log: string, text: string): Promise<void> {
     const { client, connection, libraries: { core } } = this.#parts;
     const bytes = new TextEncoder().encode(text);
-    const most = messageBytesMost(connection) - overheadBytes;
+    const most = textBytesMost(connection);
     const count = Math.max(1, Math.ceil(bytes.length / most));
     const entry = crypto.randomUUID();
     for (let part = 0; part < count; part++) {

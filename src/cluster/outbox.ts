@@ -47,12 +47,12 @@ export class Outbox {
 
   #send(gateway: string, frames: readonly Frame<PartData>[]): void {
     const text = JSON.stringify(frames);
-    const { messageBytesMax } = this.#transport;
-    if (text.length <= messageBytesMax / shareOfBytes) return this.#transport.publish(frameSubject(gateway), text);
+    const { textBytesMax } = this.#transport;
+    if (text.length <= textBytesMax / shareOfBytes) return this.#transport.publish(frameSubject(gateway), text);
     const [first] = frames;
     if (frames.length === 1 && first.pieces.length === 1) {
-      if (text.length <= messageBytesMax / shareOfOne) return this.#transport.publish(frameSubject(gateway), text);
-      return this.#send(gateway, [tooLarge(first, messageBytesMax)]);
+      if (text.length <= textBytesMax / shareOfOne) return this.#transport.publish(frameSubject(gateway), text);
+      return this.#send(gateway, [tooLarge(first, textBytesMax)]);
     }
     const halves = frames.length > 1 ? halvesOf(frames) : cut(first);
     for (const half of halves) this.#send(gateway, half);

@@ -5,10 +5,12 @@
  *
  * @module
  */
+import { emitWarning } from "node:process";
 import { CancelledError, type ErrorCode, LightGPTError } from "../../ffi/errors.ts";
 import { type Clock, every } from "../batching/clock.ts";
 import type { Completion, Piece } from "../batching/completion.ts";
 import { type Answers, noResponse, recordingOf } from "../server/answers.ts";
+import { Failure } from "../server/failure.ts";
 import { jobText, readJob } from "../server/job_text.ts";
 import type { AnswerStore, Backend, Begun, Job, Kept, Named, Recording, Tenant } from "../server/types.ts";
 import { AnswerReader, AnswerWriter } from "./answer_log.ts";
@@ -285,18 +287,27 @@ export class SharedAnswers implements AnswerStore {
     const { transport, clock, vault } = this.#parts;
     if (!transport.isConnected) this.#connectedAt = clock.now();
     if (!transport.isConnected) return;
+    for (const key of await this.#tried(() => vault.keys("live")) ?? []) {
+      const id = key.slice("live.".length);
+      if (!this.#stored.has(id)) await this.#tried(() => this.#takeUp(id));
+    }
+  }
+
+  /** Goes on with a response whose gateway is gone. */
+  async #takeUp(id: string): Promise<void> {
+    await this.#claim(id);
+    if (!this.#mine.has(id)) return;
+    const stored = await this.#read<Stored>(begunName(id));
+    if (stored !== undefined) await this.#open(id, stored);
+    else await this.#parts.vault.erase(liveKey(id));
+  }
+
+  /** Where NATS is not there, or the model is not, it is tried again in a while; what else goes wrong holds up no other response. */
+  async #tried<T>(act: () => Promise<T>): Promise<T | undefined> {
     try {
-      for (const key of await vault.keys("live")) {
-        const id = key.slice("live.".length);
-        if (this.#stored.has(id)) continue;
-        await this.#claim(id);
-        if (!this.#mine.has(id)) continue;
-        const stored = await this.#read<Stored>(begunName(id));
-        if (stored !== undefined) await this.#open(id, stored);
-        else await vault.erase(key);
-      }
-    } catch {
-      // NATS is not there, or the model is not: it is looked for again in a while.
+      return await act();
+    } catch (error) {
+      if (!(error instanceof Failure || error instanceof LightGPTError)) emitWarning(error as Error);
     }
   }
 

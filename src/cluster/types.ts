@@ -180,8 +180,8 @@ export interface Transport {
   vault(name: string, ageMs: number): Promise<Vault>;
   /** Milliseconds after which a job that gives no sign is handed to another worker. */
   readonly ackWaitMs: number;
-  /** Bytes that a message may have. */
-  readonly messageBytesMax: number;
+  /** Bytes that the text of a message may have. */
+  readonly textBytesMax: number;
   /** Whether messages go through now. */
   readonly isConnected: boolean;
   /** Sends what is still to be sent, and ends. */
