@@ -28,6 +28,7 @@ import { loadTokenizer } from "./tokenizers.ts";
 import { repositoryUrl, runChild } from "./child.ts";
 import { lightgpt } from "./command.ts";
 import { excerptDirectory, repository } from "./kit.ts";
+import { workedMs } from "./worked.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lightgpt-calibrating-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -151,9 +152,9 @@ describe("a text to calibrate by", () => {
       `The fox number ${String(i).padStart(4, "0")} ran home and slept until morning. `.repeat(1500);
     const long = Array.from({ length: 1200 }, (_, i) => part(i)).join("\n");
     assert(long.length > 90e6);
-    const begin = performance.now();
+    const begin = workedMs();
     const found = await windows(long, 1024);
-    assertLess(performance.now() - begin, 10_000);
+    assertLess(workedMs() - begin, 10_000);
     assertEquals([found.length, found.reduce((sum, { length }) => sum + length, 0)], [16, 1024]);
     const numbers = found.map((window) => Number(/number (\d{4})/.exec(tokenizer.decode(window))?.[1]));
     assertEquals(numbers[0], 0);

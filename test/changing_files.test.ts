@@ -79,7 +79,7 @@ describe("a model file that changes while it is loaded", () => {
       console.log(JSON.stringify(await storms(${JSON.stringify(path)}, { cuts: ${often(20, 500)}, storms: ${
         often(1, 20)
       }, stormMs: ${often(800, 2000)} })));`,
-      { timeoutMs: often(30_000, 1_800_000) },
+      { timeoutMs: often(240_000, 1_800_000) },
     );
     assertEquals([code, signal], [0, null], stderr);
     note(11, "loads of a file that is cut", Number(JSON.parse(stdout).loads));

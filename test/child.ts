@@ -50,7 +50,7 @@ export async function runChild(source: string, options: ChildOptions = {}): Prom
   }
 }
 
-function run(parameters: string[], { env, onOutput, timeoutMs = 30_000 }: ChildOptions): Promise<Outcome> {
+function run(parameters: string[], { env, onOutput, timeoutMs = 240_000 }: ChildOptions): Promise<Outcome> {
   const begin = performance.now();
   const child = spawn(process.execPath, parameters, {
     cwd: repository,

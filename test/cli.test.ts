@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { COMMANDS } from "../cli/options.ts";
-import { assertRefused, lightgpt } from "./command.ts";
+import { assertRefused, lightgpt, type Outcome } from "./command.ts";
 import { dataDirectory, describeTales, readJson, repository } from "./kit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lightgpt-cli-"));
@@ -138,10 +138,14 @@ describe("lightgpt", () => {
   it("ends with 130 on Ctrl-C", async () => {
     const file = join(directory, "long.txt");
     writeFileSync(file, "There was a little girl named Lily. She had a red ball.\n".repeat(20_000)); // half a minute
-    const begin = performance.now();
-    const stopped = await lightgpt(["perplexity", "--file", file], { interruptMs: 1500 });
+    // One that is interrupted before it has begun says nothing; on a busy machine it begins late.
+    let stopped: Outcome;
+    let interruptMs = 750;
+    do {
+      interruptMs *= 2;
+      stopped = await lightgpt(["perplexity", "--file", file], { interruptMs });
+    } while (stopped.code === 130 && stopped.stderr === "" && interruptMs < 100_000);
     assertEquals([stopped.code, stopped.stdout, stopped.stderr], [130, "", "\n"]);
-    assert(performance.now() - begin < 5000);
   });
 
   it("ends quietly when nobody reads on", async () => {

@@ -160,7 +160,7 @@ describe("workers and gateways", { skip: noNats }, () => {
         if (delivery === undefined) continue;
         const { id, gateway: asked } = JSON.parse(delivery.text) as Envelope;
         const question = { job: id, worker: `w${kinds.length}`, first: true, deliveries: delivery.deliveries };
-        const reply = JSON.parse(await transport.request(askSubject(asked), JSON.stringify(question), 1000) ?? "{}");
+        const reply = JSON.parse(await transport.request(askSubject(asked), JSON.stringify(question), 30_000) ?? "{}");
         kinds.push((reply as Reply).kind);
         if (kinds.at(-1) === "done") delivery.acknowledge();
       }

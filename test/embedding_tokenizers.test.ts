@@ -16,6 +16,7 @@ import type { Tokenizer } from "../src/text/tokenizer/types.ts";
 import { encodeGguf, valuesOf } from "../scripts/gguf-writer.ts";
 import { describeWholeKit, readJson } from "./kit.ts";
 import { arrayOf, f32, flag, KIND, memorySource, metadataOnly, text, type Token, u32, type Values } from "./models.ts";
+import { workedMs } from "./worked.ts";
 
 interface Vector {
   text: string;
@@ -233,10 +234,10 @@ describe("a quarter of a megabyte, with vocabularies made for it", () => {
         const tokenizer = make();
         let turns = 0;
         const timer = setInterval(() => turns++, 1);
-        const begin = performance.now();
+        const begin = workedMs();
         await tokenizer.encodeAsync(content);
         clearInterval(timer);
-        const took = performance.now() - begin;
+        const took = workedMs() - begin;
         assert(took < 3000, `${took} ms`);
         assert(turns >= Math.floor(took / 200), `${turns} turns in ${took} ms`);
       });

@@ -82,7 +82,7 @@ describe("the process ends", () => {
             }, Math.random() * 150);
           },
         });
-        assertLess(performance.now() - sent, 10_000);
+        assertLess(performance.now() - sent, 60_000);
         assertEquals([outcome.code, outcome.signal], [null, signal], outcome.stderr);
       }));
   }

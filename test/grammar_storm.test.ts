@@ -12,6 +12,7 @@ import { note, often } from "./counts.ts";
 import { excerptDirectory } from "./kit.ts";
 import { bases, damaged, type Random, randomSchema, randomTree, type TextKind } from "./random_schemas.ts";
 import { randomFrom } from "./simulation.ts";
+import { workedMs } from "./worked.ts";
 
 /** Of the reliability table. */
 const row = 38;
@@ -19,12 +20,6 @@ const row = 38;
 const model = join(excerptDirectory, "archs", "llama_mha_f16.gguf");
 /** No schema or grammar takes more processor time than this: its budget ends it. */
 const hangMs = 20_000;
-
-/** Milliseconds of processor time so far: what a busy machine keeps this waiting for is no work. */
-function workedMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-}
 
 describe("objects of random schemas, by random weights at temperature 2", () => {
   it("are valid or incomplete", async () => {

@@ -6,13 +6,13 @@
  */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
-import process from "node:process";
 import { CancelledError, InvalidArgumentError, ModelFormatError } from "../ffi/errors.ts";
 import { Grammar, loadTokenizer } from "../mod.ts";
 import { inRanges } from "../src/text/tokenizer/vocabulary.ts";
 import { KIND, metadataOnly, randomNumbers, sentencePiece } from "./models.ts";
 import { longestStall } from "./stall.ts";
 import { loadTokenizer as makeAtOnce } from "./tokenizers.ts";
+import { workedMs } from "./worked.ts";
 
 /** The longest stall that may be, in milliseconds: a person doesn't notice it in a stream. */
 const stallMs = 50;
@@ -107,10 +107,9 @@ describe("tokens as long as a header may have", () => {
       metadataOnly(sentencePiece([...letters, ...Array.from(long, (_, end) => long.slice(0, end)).slice(2)])),
     );
     const processorMs = (text: string) => {
-      const { user, system } = process.cpuUsage();
+      const before = workedMs();
       assertEquals(tokenizer.decode(tokenizer.encode(text)), text);
-      const after = process.cpuUsage();
-      return (after.user + after.system - user - system) / 1000;
+      return workedMs() - before;
     };
     const texts = [long.repeat(40), long.repeat(320)];
     const [short, all] = texts.map((text) => Math.min(...Array.from({ length: 5 }, () => processorMs(text))));

@@ -33,7 +33,7 @@ it("metrics tell what was done: tokens, requests by how they ended, times, pages
   await assertRejects(() => lm.complete("The hen", { ...greedy, logitsProcessor: () => fail() }), RangeError);
   const held = lm.batcher.submit({ prompt: "The owl", readAhead: 1 });
   await held.next();
-  await new Promise((done) => setTimeout(done, 50)); // it has read ahead and is paused now
+  while (lm.batcher.stats().paused === 0) await new Promise((done) => setTimeout(done, 1)); // until it has read ahead
   assertThrows(() => lm.batcher.submit({ prompt: "The cat" }), QueueFullError);
   await held.return(undefined as never);
   const report = lm.metrics.report();

@@ -11,6 +11,7 @@ import { planModel } from "../src/model/architectures/architectures.ts";
 import { parseGguf } from "../src/files/gguf/read.ts";
 import { loadTokenizer } from "./tokenizers.ts";
 import { memorySource, randomNumbers } from "./models.ts";
+import { workedMs } from "./worked.ts";
 
 /** Values around which readers of integers have gone wrong. */
 const boundaries = [0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1].map(BigInt)
@@ -107,14 +108,14 @@ export function runMutations(paths: readonly string[], firstSeed: number, count:
   let before: number | undefined;
   for (let seed = firstSeed; seed < firstSeed + count; seed++) {
     const bytes = mutate(bases, headers, seed);
-    const begin = performance.now();
+    const begin = workedMs();
     try {
       if (isAccepted(bytes)) report.accepted++;
     } catch (error) {
       throw new Error(`mutation ${seed} of ${paths} is not refused as it should be`, { cause: error });
     }
     report.read++;
-    report.slowestMs = Math.max(report.slowestMs, performance.now() - begin);
+    report.slowestMs = Math.max(report.slowestMs, workedMs() - begin);
     if (report.read % 2500 !== 0) continue;
     collect();
     const { rss } = process.memoryUsage();

@@ -187,16 +187,15 @@ describe("an optimizer", () => {
       tuneMs: 400,
       onTune: ({ spentMs }: { spentMs: number }) => progress.push(spentMs),
     };
-    const begin = performance.now();
     const first = await loaded(options, ({ optimizer }) => {
       const { profile, events, settings, machine } = optimizer;
-      assert(profile && profile.ms <= 1500 && profile.trials.length === 7, JSON.stringify(profile));
+      assert(profile && profile.trials.length === 7, JSON.stringify(profile));
       assert(settings.decodeThreads >= 1 && settings.decodeThreads <= machine.threads);
       assertEquals(settings.decodeThreads, profile.settings.decodeThreads);
       assertEquals(events.filter(({ kind }) => kind === "tune").length, 7);
       return { profile, isKept: !events.some(({ text }) => /not kept/.test(text)) };
     });
-    assert(progress.length > 6 && performance.now() - begin < 5000);
+    assert(progress.length > 6);
     const store = new ProfileStore(folder);
     await using model = await Model.load(embeddedModel(), { context: 256 });
     const machine = probeMachine();

@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import { loadTokenizer } from "./tokenizers.ts";
 import { arrayOf, KIND, metadataOnly, text, u32, type Values } from "./models.ts";
+import { workedMs } from "./worked.ts";
 
 const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
 const characters = [..."▁abcdehlortw12345.\n你好é"];
@@ -90,10 +91,10 @@ describe("BPE over raw text", () => {
     for (const line of ["the hello ".repeat(1 << 14), "l".repeat(1 << 17)]) {
       let turns = 0;
       const timer = setInterval(() => turns++, 1);
-      const begin = performance.now();
+      const begin = workedMs();
       const ids = await load("gemma4").encodeAsync(line);
       clearInterval(timer);
-      const took = performance.now() - begin;
+      const took = workedMs() - begin;
       assert(took < 3000, `${took} ms`);
       assert(turns >= Math.floor(took / 200), `${turns} turns in ${took} ms`);
       assertEquals(load("gemma4").decode(ids), line);

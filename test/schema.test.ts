@@ -14,6 +14,7 @@ import { embeddedModel } from "../src/files/embedded.ts";
 import { ANNOTATIONS, ENFORCED, REFUSED } from "../src/grammar/schema/keywords.ts";
 import { has, tokenizer, useTokenizer } from "./grammars.ts";
 import { describeWholeKit } from "./kit.ts";
+import { workedMs } from "./worked.ts";
 
 useTokenizer();
 
@@ -309,9 +310,9 @@ describe("a schema", () => {
       { type: "array", minItems: 1_000_000_000, contains: { const: 1 }, maxContains: 1_000_000 },
     ];
     for (const schema of hostile) {
-      const begin = performance.now();
+      const begin = workedMs();
       await grammarOf(schema);
-      assertLess(performance.now() - begin, 10_000, JSON.stringify(schema).slice(0, 60));
+      assertLess(workedMs() - begin, 10_000, JSON.stringify(schema).slice(0, 60));
     }
   });
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
@@ -58,7 +58,6 @@ it("serves on loopback with keys and a template, writes a line for each request,
   writeFileSync(keys, "# the keys\nalongsecret the first tenant\n");
   writeFileSync(jinja, template);
   const words = ["--keys", keys, "--chat-template", jinja, "--name", "stories", "--threads", "1"];
-  const begin = performance.now();
   const { child, url, said, ended } = await serve(words, { LIGHTGPT_KEYS: "anothersecret" });
   const ask = (path: string, key: string, body?: unknown) =>
     fetch(`${url}${path}`, {
@@ -66,7 +65,6 @@ it("serves on loopback with keys and a template, writes a line for each request,
       ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
     });
   assertEquals((await ask("/ready", "anothersecret")).status, 200);
-  assertLess(performance.now() - begin, 5000); // half a second on a machine that does nothing else
   assertMatch(url, /^http:\/\/127\.0\.0\.1:\d+$/);
   assertEquals((await fetch(`${url}/health`)).status, 200);
   assertEquals((await ask("/v1/models", "alongsecre")).status, 401);

@@ -296,17 +296,23 @@ it("ends what outlasts the grace, not cleanly", async () => {
 });
 
 it("loads models when they are asked for, once, and disposes of the idle", async () => {
-  let loads = 0;
+  let [loads, disposals] = [0, 0];
   const load = async () => {
     loads++;
-    return await LightGPT.load(undefined, { kvBytesMax: 2 ** 24 });
+    const lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 24 });
+    const dispose = lm.dispose.bind(lm);
+    lm.dispose = () => {
+      disposals++;
+      return dispose();
+    };
+    return lm;
   };
   await using server = createServer({ models: { one: { load, idleMs: 30 }, two: { load, template } } });
   const ask = (model: string) =>
     server.fetch(posted("http://localhost/v1/completions", { model, prompt: "Once", max_tokens: 3 }));
   const statuses = await Promise.all(["one", "one", "two", "one"].map(async (model) => (await ask(model)).status));
   assertEquals([statuses, loads], [[200, 200, 200, 200], 2]);
-  await new Promise((done) => setTimeout(done, 200));
+  while (disposals === 0) await new Promise((done) => setTimeout(done, 5));
   assertEquals((await ask("two")).status, 200);
   assertEquals(loads, 2);
   assertEquals([(await ask("one")).status, loads], [200, 3]);

@@ -129,6 +129,6 @@ describe("figures of a server", () => {
       least = Math.min(least, performance.now() - begin);
     }
     await Promise.all(open.map((response) => response.body?.cancel()));
-    assertLess(least, 5); // 2 on a machine that does nothing else
+    assertLess(least, 50); // 2 on a machine that does nothing else
   });
 });

@@ -9,6 +9,7 @@ import { after, before, it } from "node:test";
 import { note, often } from "./counts.ts";
 import { randomFrom } from "./simulation.ts";
 import { serveStories, type SmallServer } from "./small-server.ts";
+import { workedMs } from "./worked.ts";
 
 let small: SmallServer;
 before(async () => {
@@ -139,18 +140,18 @@ it("bad requests are refused in OpenAI's shape, by the field, before anything is
   const slow: string[] = [];
   for (const [path, body, status, param] of wrong) {
     const shown = `${path} ${body instanceof Uint8Array ? "bytes" : JSON.stringify(body).slice(0, 120)}`;
-    const begin = performance.now();
+    const begin = workedMs();
     const response = await small.post(path, body);
-    const ms = performance.now() - begin;
+    const ms = workedMs() - begin;
     const { error } = await response.json();
     assertEquals([response.status, error.param], [status, param], `${shown}: ${error.message}`);
     assert(typeof error.message === "string" && typeof error.type === "string" && "code" in error, shown);
     // The first request loads the template language, the first of a kind is compiled, and other programs run here, too.
     let least = ms;
     for (let tries = 0; least >= 10 && tries < 8; tries++) {
-      const again = performance.now();
+      const again = workedMs();
       await small.post(path, body);
-      least = Math.min(least, performance.now() - again);
+      least = Math.min(least, workedMs() - again);
     }
     if (least >= 10) slow.push(`${shown}: ${least} ms`);
   }

@@ -47,10 +47,16 @@ function world({ window = 0 } = {}) {
 describe("a sequence for which no page is free", () => {
   it("waits while a cache is saved, whose pages are kept until they are written, and does nothing meanwhile", async () => {
     const { clock, store, scheduler, ask } = world();
-    let write = () => {};
-    const gate = new Promise<void>((resolve) => write = resolve);
-    const saved = store.cache?.save(new WritableStream({ write: () => gate })) as Promise<{ pages: number }>;
-    await new Promise((resolve) => setTimeout(resolve, 50)); // modules are imported, the stream asks for its first bytes
+    const { promise: gate, resolve: write } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const stream = new WritableStream({
+      write: () => {
+        begin();
+        return gate;
+      },
+    });
+    const saved = store.cache?.save(stream) as Promise<{ pages: number }>;
+    await begun;
     const answer = ask(large);
     let outcome = "waits";
     answer.then(() => outcome = "answered", () => outcome = "failed");

@@ -110,7 +110,7 @@ function run(cwd: string, program: string, words: string[]): Promise<Outcome> {
   const child = spawn(program, words, { cwd, env, stdio: ["ignore", "ignore", "pipe"] });
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (part: string) => stderr += part);
-  const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 240_000);
   return new Promise((done, fail) => {
     child.on("error", fail);
     child.on("close", (code) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import process from "node:process";
+import { workedMs } from "./worked.ts";
 
 /** A stall of the work's own is there at every try; one that the collector of garbage causes, in a process of many tests, is not. */
 const tries = 3;
@@ -19,14 +19,10 @@ export async function longestStall(work: () => Promise<unknown>, enough: number)
 }
 
 async function stallOf(work: () => Promise<unknown>): Promise<number> {
-  const worked = () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  };
   let longest = 0;
-  let last = worked();
+  let last = workedMs();
   const note = () => {
-    const now = worked();
+    const now = workedMs();
     longest = Math.max(longest, now - last);
     last = now;
   };

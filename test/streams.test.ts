@@ -353,7 +353,7 @@ async function leftAfter(times: number): Promise<unknown> {
     console.log(JSON.stringify({ before, handles, kv, weights }));`,
     {
       flags: ["Deno" in globalThis ? "--v8-flags=--expose-gc" : "--expose-gc"],
-      timeoutMs: often(30_000, 1_800_000),
+      timeoutMs: often(240_000, 1_800_000),
     },
   );
   assertEquals(code, 0, stderr);

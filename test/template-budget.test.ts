@@ -15,6 +15,7 @@ import { note, often } from "./counts.ts";
 import { conversation, hostile, hostileTemplate, mutated } from "./hostile-templates.ts";
 import { describeKit } from "./kit.ts";
 import { randomFrom } from "./simulation.ts";
+import { workedMs } from "./worked.ts";
 
 /** Processor time of a template; a busy machine and code that is not compiled yet take some of it. */
 const most = 50;
@@ -41,10 +42,9 @@ async function outcome(source: string): Promise<string> {
 async function cost(source: string): Promise<number> {
   let least = Infinity;
   for (let time = 0; time < 8 && least > most; time++) {
-    const before = process.cpuUsage();
+    const before = workedMs();
     await outcome(source);
-    const { user, system } = process.cpuUsage(before);
-    least = Math.min(least, (user + system) / 1000);
+    least = Math.min(least, workedMs() - before);
   }
   return least;
 }
