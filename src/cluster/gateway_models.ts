@@ -121,7 +121,7 @@ export class GatewayModels implements ModelPool {
     }
     const { model, template, textContext: context } = await readFacts(bytes);
     const backend = model.plan.texts.generates ? { submit: hub.submit.bind(hub, fingerprint) } : undefined;
-    const tokensMost = Math.floor(transport.messageBytesMax / bytesOfToken) - tokensOfRest;
+    const tokensMost = Math.floor(transport.textBytesMax / bytesOfToken) - tokensOfRest;
     const reading = ({ priority }: Tenant) =>
       remoteReading({
         model,
