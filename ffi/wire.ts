@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 38e47860ca457724";
+export const STAMP = "0.1.0 1013b4ae2286bbb6";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -399,6 +399,9 @@ export const ROLES = [
   "cls_norm",
   "cls_output",
   "cls_output_bias",
+  "nextn_enorm",
+  "nextn_hnorm",
+  "nextn_eh_proj",
 ] as const;
 
 /** One of {@link ROLES}. */

@@ -128,11 +128,15 @@ export interface ModelHeader {
   readonly rankActivation: RankActivation;
   /** Whether two scores become probabilities. */
   readonly rankSoftmax: boolean;
+  /** Whether each token comes with a hidden state, which its embedding is joined with before the first layer: the layer of a drafter (nextn). */
+  readonly joinsStates: boolean;
+  /** Whether the last norm divides by the deviation, whatever the others do. */
+  readonly lastDeviation: boolean;
 }
 
 /** Appends {@link ModelHeader}. */
 export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
-  to.reserve(38);
+  to.reserve(40);
   to.u32(record.files, "files");
   to.u32(record.tensors, "tensors");
   to.u32(record.layers, "layers");
@@ -171,6 +175,8 @@ export function putModelHeader(to: Words<"model">, record: ModelHeader): void {
   to.u32(record.rankScores, "rankScores");
   to.choice(record.rankActivation, RANK_ACTIVATIONS, "rankActivation");
   to.bool(record.rankSoftmax);
+  to.bool(record.joinsStates);
+  to.bool(record.lastDeviation);
 }
 
 /** One way to rotate. Pair k turns at f = base^(-2 k / dimensions), divided by its factor, times 1 - r scaled and times r as it is: f * (scale * (1 - r) + r). r falls from 1 at the pair `ramp_begin` to 0 at the pair `ramp_end`. */
@@ -452,7 +458,7 @@ export interface BatchSequence {
   readonly id: number;
   /** Position of the first token. */
   readonly position: number;
-  /** Tokens; none where a hidden state is given. */
+  /** Tokens; none where a hidden state is given in their place. */
   readonly tokens: number;
   /** Page numbers: first those of its state, as many as `KvSizes` says, then those that cover the positions 0 .. position + tokens. A sequence begins with the empty state at position 0, whatever the pages hold. */
   readonly pages: number;
@@ -462,7 +468,7 @@ export interface BatchSequence {
   readonly choices: number;
   /** Whether the hidden state after the last token is handed out, behind the logits. */
   readonly keep: boolean;
-  /** Floats of a hidden state that was handed out after the token before `position`, or 0. */
+  /** Floats of a hidden state that was handed out after the token before `position`, or 0; in a model that joins states, of those of all tokens. */
   readonly hidden: number;
   /** Tokens at its end that have the type 1, in a model with types; the others have 0. */
   readonly secondType: number;
@@ -470,11 +476,13 @@ export interface BatchSequence {
   readonly adapters: number;
   /** Whether what its choices go by, but for the first of a chain, comes late, by `lg_mask`: a mask, penalties. */
   readonly late: boolean;
+  /** Whether what the last norm gives after each token is handed out, behind the logits and the hidden state. */
+  readonly states: boolean;
 }
 
 /** Appends {@link BatchSequence}. */
 export function putBatchSequence(to: Words<"batch">, record: BatchSequence): void {
-  to.reserve(11);
+  to.reserve(12);
   to.u32(record.id, "id");
   to.u32(record.position, "position");
   to.u32(record.tokens, "tokens");
@@ -486,6 +494,7 @@ export function putBatchSequence(to: Words<"batch">, record: BatchSequence): voi
   to.u32(record.secondType, "secondType");
   to.u32(record.adapters, "adapters");
   to.bool(record.late);
+  to.bool(record.states);
 }
 
 /** What is the same for all choices of a sampler. Its steps follow, then `SamplerChoice`. */

@@ -123,6 +123,11 @@ pub const layouts = struct {
         rank_activation: choices.RankActivations = .tanh,
         /// Whether two scores become probabilities.
         rank_softmax: bool = false,
+        /// Whether each token comes with a hidden state, which its embedding is joined with before the first layer: the layer of a
+        /// drafter (nextn).
+        joins_states: bool = false,
+        /// Whether the last norm divides by the deviation, whatever the others do.
+        last_deviation: bool = false,
 
         pub const into = [_]Buffer{.model};
         pub const about = "model description";
@@ -384,7 +389,7 @@ pub const layouts = struct {
         id: u32,
         /// Position of the first token.
         position: u32,
-        /// Tokens; none where a hidden state is given.
+        /// Tokens; none where a hidden state is given in their place.
         tokens: u32,
         /// Page numbers: first those of its state, as many as `KvSizes` says, then those that cover the positions 0 .. position +
         /// tokens. A sequence begins with the empty state at position 0, whatever the pages hold.
@@ -396,7 +401,8 @@ pub const layouts = struct {
         choices: u32,
         /// Whether the hidden state after the last token is handed out, behind the logits.
         keep: bool,
-        /// Floats of a hidden state that was handed out after the token before `position`, or 0.
+        /// Floats of a hidden state that was handed out after the token before `position`, or 0; in a model that joins states, of
+        /// those of all tokens.
         hidden: u32,
         /// Tokens at its end that have the type 1, in a model with types; the others have 0.
         second_type: u32 = 0,
@@ -404,6 +410,8 @@ pub const layouts = struct {
         adapters: u32,
         /// Whether what its choices go by, but for the first of a chain, comes late, by `lg_mask`: a mask, penalties.
         late: bool = false,
+        /// Whether what the last norm gives after each token is handed out, behind the logits and the hidden state.
+        states: bool = false,
 
         pub const into = [_]Buffer{.batch};
         pub const about = "sequence of the batch";

@@ -139,6 +139,10 @@ pub const choices = struct {
         cls_norm,
         cls_output,
         cls_output_bias,
+        /// Of the layer of a drafter: what its token's embedding and the hidden state are normed by, and what joins them.
+        nextn_enorm,
+        nextn_hnorm,
+        nextn_eh_proj,
 
         /// GGUF names them so.
         pub const as_spelled = true;

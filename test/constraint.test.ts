@@ -8,7 +8,7 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { after, before, describe, it } from "node:test";
 import { type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
 import type { Host } from "../src/batching/answer.ts";
-import { DraftModels } from "../src/batching/drafting/draft_model.ts";
+import { DraftModels } from "../src/batching/drafting/draft_models.ts";
 import { Drafting } from "../src/batching/drafting/drafting.ts";
 import { Generation, prepareRequest } from "../src/batching/generation.ts";
 import { KvStore } from "../src/batching/kv_store.ts";

@@ -5,16 +5,33 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { planModel, type PlannedTensor, type PlanOptions } from "../src/model/architectures/architectures.ts";
+import {
+  type ModelPlan,
+  planModel,
+  type PlannedTensor,
+  type PlanOptions,
+} from "../src/model/architectures/architectures.ts";
 import type { Rotation } from "../src/model/architectures/types.ts";
 import { mixWithState } from "./reference_states.ts";
-import { readGguf } from "../src/files/gguf/read.ts";
+import { type Gguf, readGguf } from "../src/files/gguf/read.ts";
 import { expertsOf } from "./reference-experts.ts";
 
 /** The logits after every token, as float64. Weights have to be F32 or F16. `options` are those of the plan. */
 export function referenceLogits(path: string, tokens: readonly number[], options: PlanOptions = {}): Float64Array[] {
   const gguf = readGguf(path);
-  const { hyperparameters: h, tensors } = planModel(gguf, options);
+  return referencePass(gguf, planModel(gguf, options), tokens).logits;
+}
+
+/**
+ * The logits after every token, and what the last norm gave before them; `beside`: of a drafter's layer, what the model's last norm
+ * gave after the token before each.
+ */
+export function referencePass(
+  gguf: Gguf,
+  { hyperparameters: h, tensors }: ModelPlan,
+  tokens: readonly number[],
+  beside: readonly Float64Array[] = [],
+): { logits: Float64Array[]; states: Float64Array[] } {
   const data = gguf.files.map((file) => readFileSync(file));
   const weights = new Map(tensors.map((tensor) => [`${tensor.role} ${tensor.layer}`, tensor]));
   const find = (role: string, layer = 0) => {
@@ -30,6 +47,16 @@ export function referenceLogits(path: string, tokens: readonly number[], options
   const x: Float64Array[] = tokens.map((token) =>
     Float64Array.from(embedding.subarray(token * h.embedding, (token + 1) * h.embedding), (e) => e * h.embeddingScale)
   );
+
+  if (h.joinsStates) {
+    x.forEach((vector, position) => {
+      const halves = [
+        norm(vector, need("nextn_enorm"), h.epsilon),
+        norm(beside[position], need("nextn_hnorm"), h.epsilon),
+      ];
+      x[position] = multiply(need("nextn_eh_proj"), Float64Array.from(halves.flatMap((half) => [...half])));
+    });
+  }
 
   const inputs = h.layerInputs === 0 ? undefined : x.map((vector, position) => layerInputs(vector, tokens[position]));
   const kept: { keys: Float64Array[]; values: Float64Array[] }[] = [];
@@ -144,13 +171,15 @@ export function referenceLogits(path: string, tokens: readonly number[], options
     x.forEach((vector, position) => x[position] = vector.map((value) => value * factor));
   }
   const output = find("output") ?? embedding;
-  return x.map((vector) =>
-    multiply(output, lastNorm(vector)).map((logit) => softcap(logit * h.logitScale, h.logitSoftcap))
+  const states = x.map(lastNorm);
+  const logits = states.map((state) =>
+    multiply(output, state).map((logit) => softcap(logit * h.logitScale, h.logitSoftcap))
   );
+  return { logits, states };
 
   function lastNorm(vector: Float64Array): Float64Array {
     const weight = need("output_norm");
-    if (h.norms === "rootMeanSquare") return norm(vector, weight, h.epsilon);
+    if (h.norms === "rootMeanSquare" && !h.lastDeviation) return norm(vector, weight, h.epsilon);
     return layerNorm(vector, weight, find("output_norm_bias"), h.epsilon);
   }
 

@@ -8,7 +8,8 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Batcher, type Completion, type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
-import { DraftModels, ModelGuesser } from "../src/batching/drafting/draft_model.ts";
+import { DraftModels } from "../src/batching/drafting/draft_models.ts";
+import { ModelGuesser } from "../src/batching/drafting/model_guesser.ts";
 import { draftLengths, likelyLength } from "../src/batching/drafting/lengths.ts";
 import { Lookup } from "../src/batching/drafting/lookup.ts";
 import type { Guesser } from "../src/batching/drafting/types.ts";

@@ -21,7 +21,7 @@ import { Scheduler } from "../src/batching/scheduler.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { Engine } from "../src/engine/engine.ts";
-import { DraftModels } from "../src/batching/drafting/draft_model.ts";
+import { DraftModels } from "../src/batching/drafting/draft_models.ts";
 import { batcherFields } from "../src/batching/options.ts";
 import { Generation, prepareRequest } from "../src/batching/generation.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";

@@ -34,6 +34,9 @@ pub const Globals = struct {
             .{ .size = traits.dense_width, .role = .dense_3 },
             .{ .size = traits.rank_width, .role = .cls },
             .{ .size = if (traits.rank_width == 1) 0 else traits.rank_scores, .role = .cls_output },
+            .{ .size = @intFromBool(traits.joins_states), .role = .nextn_enorm },
+            .{ .size = @intFromBool(traits.joins_states), .role = .nextn_hnorm },
+            .{ .size = @intFromBool(traits.joins_states), .role = .nextn_eh_proj },
         };
         std.debug.assert(traits.rank_width != 1 or traits.rank_scores == 1);
         return for (wanted) |own| {

@@ -22,7 +22,7 @@ pub const Slot = struct {
 };
 
 /// Sizes that a model's traits give.
-const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_stream, expert_latent, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_norm, positions, token_types, dense_inner, dense_width, rank_width, rank_scores, query_rank, latent_rank, latent_row, plain };
+const Size = enum { one, embedding, vocabulary, rope_factors, query_norm, key_norm, queries, keys, values, heads, heads_out, feed_forward, experts, expert_width, expert_stream, expert_latent, expert_inner, expert_outputs, shared_width, layer_inputs, all_layer_inputs, taps, projected, convolved, mixed, state_heads, both_gates, state_norm, positions, token_types, dense_inner, dense_width, rank_width, rank_scores, both_streams, query_rank, latent_rank, latent_row, plain };
 
 fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) u32 {
     return switch (size) {
@@ -57,6 +57,7 @@ fn sizeOf(size: Size, traits: traits_zig.Traits, layer: traits_zig.LayerTraits) 
         .dense_width => traits.dense_width,
         .rank_width => traits.rank_width,
         .rank_scores => traits.rank_scores,
+        .both_streams => 2 * traits.embedding,
         .taps => layer.conv_kernel,
         .state_heads => layer.state_heads,
         .both_gates => 2 * layer.state_heads,
@@ -105,6 +106,9 @@ pub const globals = [_]Slot{
     .{ .role = .token_types, .form = .matrix, .cols = .embedding, .rows = .token_types },
     .{ .role = .token_embd_norm, .form = .vector, .cols = .embedding },
     .{ .role = .token_embd_norm_bias, .form = .vector, .cols = .embedding },
+    .{ .role = .nextn_enorm, .form = .vector, .cols = .embedding },
+    .{ .role = .nextn_hnorm, .form = .vector, .cols = .embedding },
+    .{ .role = .nextn_eh_proj, .form = .matrix, .cols = .both_streams, .rows = .embedding },
 };
 
 /// What follows the pooled row of a text: two matrices of some models, and a rank head.

@@ -39,6 +39,10 @@ pub const Sequence = struct {
     late: bool,
     /// A hidden state that was handed out before, in place of tokens: only the last norm and the output are left to do.
     hidden: []const f32,
+    /// In a model that joins states: one for each of its tokens.
+    joined: []align(4) const f32 = &.{},
+    /// Whether what the last norm gives after each token is handed out.
+    states: bool = false,
     /// Index of its first token in the batch.
     first: u32,
     /// Row of its first logits among those the step computes, and how many it has.
@@ -79,6 +83,8 @@ pub const Bounds = struct {
     logit_rows: u32,
     /// Sequences are whole texts, of which nothing stays.
     whole: bool = false,
+    /// Each token comes with a hidden state.
+    joins: bool = false,
     /// A text of a later token is not told from one of this position; 0: no such bound.
     positions: u32 = 0,
     token_types: u32 = 0,
@@ -226,8 +232,9 @@ pub const Batch = struct {
 
     fn readSequence(batch: *Batch, words: *Words, bounds: Bounds, report: *Report, index: usize, tokens_left: u32) ReadError!Sequence {
         const given = try words.record(wire.layouts.BatchSequence, report);
-        const has_tokens = given.hidden == 0;
-        if (!has_tokens and given.hidden != bounds.embedding) try refuse(report, "hidden state of a sequence", index, 0, bounds.embedding, given.hidden);
+        const has_tokens = bounds.joins or given.hidden == 0;
+        const floats = if (bounds.joins) @as(u64, given.tokens) * bounds.embedding else bounds.embedding;
+        if ((bounds.joins or !has_tokens) and given.hidden != floats) try refuse(report, "hidden state of a sequence", index, 0, floats, given.hidden);
         const least = @intFromBool(has_tokens);
         if (given.tokens < least or given.tokens > if (has_tokens) tokens_left else 0) try refuse(report, "tokens of a sequence", index, least, tokens_left, given.tokens);
         const state_pages = if (has_tokens) bounds.state_pages else 0;
@@ -237,13 +244,13 @@ pub const Batch = struct {
         if (bounds.positions > 0 and given.position + given.tokens > bounds.positions) try refuse(report, "positions that the model knows", index, 1, bounds.positions, given.position + given.tokens);
         const capacity = @min(@as(u64, given.pages - state_pages) * bounds.page_size, limits.context_max);
         const end = @as(u64, given.position) + given.tokens + (batch.rounds - 1);
-        const is_plain = given.tokens == 1 and given.choices == 1 and given.logits == .none and !given.keep and !bounds.whole;
+        const is_plain = given.tokens == 1 and given.choices == 1 and given.logits == .none and !given.keep and !given.states and !bounds.joins and !bounds.whole;
         // What comes late comes from the very thread that an inline step keeps.
         const waits_for_itself = given.late and batch.run_inline;
         if (batch.rounds > 1 and waits_for_itself) try refuse(report, "late choices of an inline chain", index, 0, 0, 1);
         if (batch.rounds > 1 and !is_plain) try refuse(report, "tokens of a chained sequence", index, 1, 1, given.tokens);
         if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
-        if (!has_tokens and (given.logits == .all or given.keep)) try refuse(report, "logits of a hidden state", index, 0, 1, @intFromEnum(given.logits));
+        if (!has_tokens and (given.logits == .all or given.keep or given.states)) try refuse(report, "logits of a hidden state", index, 0, 1, @intFromEnum(given.logits));
         const choices_most = if (has_tokens) given.tokens else 1;
         if (given.choices > choices_most) try refuse(report, "choices of a sequence", index, 0, choices_most, given.choices);
         const tokens = try words.list(u32, given.tokens);
@@ -266,7 +273,9 @@ pub const Batch = struct {
             .late = given.late,
             .first_adapter = first_adapter,
             .adapter_count = given.adapters,
-            .hidden = hidden,
+            .hidden = if (bounds.joins) &.{} else hidden,
+            .joined = if (bounds.joins) hidden else &.{},
+            .states = given.states,
             .tokens = tokens,
             .pages = pages[state_pages..],
             .state = pages[0..state_pages],
@@ -397,10 +406,11 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 20, .value = 1 }, // types of a model without
         .{ .at = 21, .value = 1 }, // an adapter that there is none of
         .{ .at = 21, .value = 9 },
-        .{ .at = 24, .value = 10 }, // token
-        .{ .at = 25, .value = 4 }, // page
-        .{ .at = 31, .value = 0 }, // a sampler that is not announced
-        .{ .at = 40, .value = 99 }, // steps of its sampler
+        .{ .at = 23, .value = 2 }, // states
+        .{ .at = 25, .value = 10 }, // token
+        .{ .at = 26, .value = 4 }, // page
+        .{ .at = 32, .value = 0 }, // a sampler that is not announced
+        .{ .at = 42, .value = 99 }, // steps of its sampler
     });
 }
 
@@ -421,6 +431,31 @@ test "a hidden state comes in place of tokens" {
         .{ .at = 19, .value = 1 }, // floats
         .{ .at = 19, .value = 0 },
     });
+}
+
+test "in a model that joins states each token has one" {
+    const half: u32 = @bitCast(@as(f32, 0.5));
+    var writer: Writer = .{};
+    defer writer.deinit();
+    try writer.record(wire.layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = 2 });
+    try writer.record(wire.layouts.BatchSequence{ .id = 7, .position = 3, .tokens = 2, .pages = 1, .logits = .none, .choices = 0, .keep = false, .hidden = 4, .states = true, .adapters = 0 });
+    try writer.list(&.{ 1, 9, 0, half, half, half, half });
+    var bounds = test_bounds;
+    bounds.joins = true;
+    try std.testing.expectEqual([2]u32{ 1, 0 }, try testParseWithin(writer.words.items, bounds));
+    try std.testing.expectError(error.Refused, testParse(writer.words.items));
+    const words = writer.words.items;
+    for ([_]Wrong{
+        .{ .at = 14, .value = 1 }, // a state too many
+        .{ .at = 19, .value = 2 }, // one too few
+        .{ .at = 19, .value = 0 },
+        .{ .at = 19, .value = 0xffff_fffe },
+    }) |wrong| {
+        const before = words[wrong.at];
+        words[wrong.at] = wrong.value;
+        try std.testing.expectError(error.Refused, testParseWithin(words, bounds));
+        words[wrong.at] = before;
+    }
 }
 
 test "of whole texts what is asked for must fit the model" {

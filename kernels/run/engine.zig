@@ -130,6 +130,7 @@ pub const Engine = struct {
             .sequences = engine.work.options.sequences,
             .logit_rows = engine.work.options.logit_rows,
             .whole = !engine.work.options.keeps,
+            .joins = engine.work.model.traits.joins_states,
             .positions = engine.work.model.traits.positions,
             .token_types = engine.work.model.traits.token_types,
             .rank_scores = engine.work.model.traits.rank_scores,
@@ -221,7 +222,7 @@ pub const Engine = struct {
     pub const Result = wire.layouts.StepResult;
 
     /// Writes what came of each sequence, a record for each of its choices but one at least; and its logits one row after the
-    /// other, then its hidden state, as asked for. Returns the number of records.
+    /// other, then its hidden state, then what the last norm gives after each token, as asked for. Returns the number of records.
     pub fn take(engine: *Engine, results: []u8, floats: []u8) TakeError!u32 {
         engine.lock.acquire();
         defer engine.lock.unlock();
@@ -238,6 +239,7 @@ pub const Engine = struct {
             records += @max(1, sequence.choice_count);
             floats_wanted += @as(usize, rowsToTake(sequence)) * engine.work.model.traits.vocabulary;
             if (keepsHidden(sequence)) floats_wanted += engine.work.model.traits.embedding;
+            floats_wanted += statesToTake(sequence) * engine.work.model.traits.embedding;
             floats_wanted += engine.pooledRows(sequence) * @as(usize, engine.work.batch.pooling.width);
         }
         if (results.len < records * @sizeOf(Result) or floats.len < floats_wanted * @sizeOf(f32)) return error.Short;
@@ -289,7 +291,7 @@ pub const Engine = struct {
     }
 
     /// Returns the bytes that a sequence's rows and hidden state take.
-    fn takeFloats(engine: *const Engine, sequence: *const Sequence, floats: []u8) usize {
+    fn takeFloats(engine: *Engine, sequence: *const Sequence, floats: []u8) usize {
         const traits = &engine.work.model.traits;
         const row_bytes = @as(usize, traits.vocabulary) * @sizeOf(f32);
         const rows = rowsToTake(sequence);
@@ -300,6 +302,7 @@ pub const Engine = struct {
         }
         var at = rows * row_bytes;
         if (keepsHidden(sequence)) at += put(floats[at..], engine.work.scratch.hiddenRow(sequence.first + sequence.tokens.len - 1)[0..traits.embedding]);
+        for (0..statesToTake(sequence)) |token| at += put(floats[at..], step.lastNormed(&engine.work, @intCast(sequence.first + token)));
         const width = engine.work.batch.pooling.width;
         for (0..engine.pooledRows(sequence)) |row| {
             const values = if (engine.work.batch.pooling.kind == .rows) engine.work.scratch.hiddenRow(sequence.first + row) else engine.work.pooled.resultOf(engine.work.batch.numberOf(sequence));
@@ -333,6 +336,10 @@ pub const Engine = struct {
             .last => 1,
             .all => sequence.logit_rows,
         };
+    }
+
+    fn statesToTake(sequence: *const Sequence) usize {
+        return if (sequence.states and sequence.status == .ok) sequence.tokens.len else 0;
     }
 
     fn keepsHidden(sequence: *const Sequence) bool {

@@ -10,6 +10,7 @@ const pool = @import("../threads/pool.zig");
 const weights = @import("../model/weights.zig");
 const Layer = @import("../model/layer.zig").Layer;
 const Model = @import("../model/model.zig").Model;
+const Norms = @import("../wire.zig").choices.Norms;
 const Part = @import("part.zig").Part;
 const Product = @import("product.zig").Product;
 const Role = weights.Role;
@@ -195,21 +196,21 @@ pub const Pass = struct {
         for (done.stream_norms) |own| {
             const weight = pass.layer.vector(own.weight) orelse break;
             pass.level.add(y, x, embedding, y);
-            pass.normRow(y, weight, pass.layer.vector(own.bias), y);
+            pass.normRow(y, weight, pass.layer.vector(own.bias), pass.model.traits.norms, y);
         }
         @memcpy(x[0..embedding], y[0..embedding]);
     }
 
     /// The stream of a token, normed for the whole model's norms.
     pub fn norm(pass: *const Pass, token: u32, weight: []const f32, bias: ?[]const f32, out: [*]f32) void {
-        pass.normRow(pass.stream(token), weight, bias, out);
+        pass.normRow(pass.stream(token), weight, bias, pass.model.traits.norms, out);
     }
 
-    /// A row of the stream's length, normed so.
-    fn normRow(pass: *const Pass, x: [*]const f32, weight: []const f32, bias: ?[]const f32, out: [*]f32) void {
+    /// A row of the stream's length, normed.
+    pub fn normRow(pass: *const Pass, x: [*]const f32, weight: []const f32, bias: ?[]const f32, norms: Norms, out: [*]f32) void {
         const traits = &pass.model.traits;
         assert(weight.len == traits.embedding);
-        switch (traits.norms) {
+        switch (norms) {
             .root_mean_square => pass.level.rmsNorm(x, weight.ptr, traits.epsilon, traits.embedding, out),
             .deviation => pass.level.layerNorm(x, weight.ptr, if (bias) |values| values.ptr else null, traits.epsilon, traits.embedding, out),
         }

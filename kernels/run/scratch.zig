@@ -36,7 +36,8 @@ pub const Scratch = struct {
         const traits = model.traits;
         std.debug.assert(options.threads > 0 and options.batch_tokens > 0 and options.logit_rows > 0);
         const tokens: usize = options.batch_tokens;
-        const input_stride = std.mem.alignForward(u32, @max(traits.embedding, mixed_floats), level_table.span);
+        const stream_floats = traits.embedding * (1 + @as(u32, @intFromBool(traits.joins_states)));
+        const input_stride = std.mem.alignForward(u32, @max(stream_floats, mixed_floats), level_table.span);
         const embedding_stride = level_table.wholeLanes(traits.embedding);
         const vocabulary_stride = level_table.wholeLanes(traits.vocabulary);
         const sample_stride = level_table.SampleLayout.of(traits.vocabulary).words();

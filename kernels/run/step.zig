@@ -10,6 +10,7 @@ const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const pool = @import("../threads/pool.zig");
 const allFinite = @import("finite.zig").allFinite;
+const joining = @import("joining.zig");
 const kinds = @import("layers/kinds.zig");
 const pooling = @import("pooling.zig");
 const Sequence = @import("batch.zig").Sequence;
@@ -39,6 +40,26 @@ pub fn choose(work: *Workspace, scratch: *kinds.Scratch) void {
     kinds.takeDrafts(&run.pass, scratch);
 }
 
+/// What the last norm gives after a token of a step that is over, in a row that the next call uses too.
+pub fn lastNormed(work: *Workspace, token: u32) []const f32 {
+    const pass: Pass = .init(work);
+    const out = row(pass.scratch.rows, pass.scratch.input_stride, 0);
+    lastNorm(&pass, token, out);
+    return out[0..pass.model.traits.embedding];
+}
+
+/// The stream of a token through the last norm, where there is one.
+fn lastNorm(pass: *const Pass, token: u32, out: [*]f32) void {
+    const traits = &pass.model.traits;
+    const globals = &pass.model.globals;
+    const weight = globals.vector(.output_norm) orelse {
+        @memcpy(out[0..traits.embedding], pass.stream(token)[0..traits.embedding]);
+        return;
+    };
+    const bias = globals.vector(.output_norm_bias);
+    pass.normRow(pass.stream(token), weight, bias, if (traits.last_deviation) .deviation else traits.norms, out);
+}
+
 const Step = struct {
     pass: Pass,
     scratch: *kinds.Scratch,
@@ -50,6 +71,11 @@ const Step = struct {
         if (pass.model.inputs) |own| {
             pass.forTokens(@as(*const Step, run), embed);
             kinds.inputs.prepare(pass, &run.scratch.inputs, own);
+            pass.readStream(firstOf(&all[0]));
+            pass.forTokens(@as(*const Step, run), readFirst);
+        } else if (pass.model.traits.joins_states) {
+            pass.forTokens(@as(*const Step, run), embed);
+            joining.run(pass);
             pass.readStream(firstOf(&all[0]));
             pass.forTokens(@as(*const Step, run), readFirst);
         } else {
@@ -179,10 +205,7 @@ const Step = struct {
         const pass = &run.pass;
         const token = pass.scratch.logit_token[row_index];
         const input = row(pass.scratch.rows, pass.scratch.input_stride, row_index);
-        const globals = &pass.model.globals;
-        if (globals.vector(.output_norm)) |weight| {
-            pass.norm(token, weight, globals.vector(.output_norm_bias), input);
-        } else @memcpy(input[0..pass.model.traits.embedding], pass.stream(token)[0..pass.model.traits.embedding]);
+        lastNorm(pass, token, input);
         if (!pass.input.quantize) return;
         // Of the row, but the token's sequence fails.
         const spans = pass.input.activations.cols / level_table.span;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DraftModels } from "./drafting/draft_model.ts";
+import type { DraftModels } from "./drafting/draft_models.ts";
 import { type DraftOption, guesserOf, hasChangingMask } from "./drafting/options.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { type Completion, completionOf, Piece, type ToldChoice } from "./completion.ts";

@@ -7,7 +7,7 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { kvCodec } from "./codec.ts";
 import { KvStore } from "./kv_store.ts";
-import { DraftModels } from "./drafting/draft_model.ts";
+import { DraftModels } from "./drafting/draft_models.ts";
 import { Drafting } from "./drafting/drafting.ts";
 import { mapFields, type MapOptions, type MapRequest, type MapResult, type MapSource } from "./map_options.ts";
 import { type BatcherOptions, resolveBatcherOptions } from "./options.ts";

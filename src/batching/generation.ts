@@ -190,6 +190,7 @@ export function prepareRequest(host: Host, prompt: Prompt, options: Resolved<typ
   }
   checkDraft(resolved);
   if (typeof draft === "object") host.draftModels.of(draft.model);
+  if (draft === "nextn") host.draftModels.own();
   if (options.onAbort === "throw") assertNotAborted(signal);
   return { host, prompt: resolvePrompt(host, prompt), options: resolved };
 }

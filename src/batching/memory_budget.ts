@@ -144,7 +144,7 @@ export function usualKvBytes(contextBytes: number, sequences: number): number {
 
 /** What an engine for a loaded model has room for; throws where not even one context fits. */
 export function engineSizes(
-  model: Model,
+  model: Pick<Model, "plan" | "context" | "residentBytes" | "vocabulary">,
   { kv, pageSize, kvBytesMax, sequences }:
     & Pick<EngineSettings, "kv" | "pageSize" | "sequences">
     & { kvBytesMax?: number | undefined },

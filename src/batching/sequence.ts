@@ -278,6 +278,7 @@ export class Sequence implements SequenceView {
       sample: isLast && !process ? sample : undefined,
       keep: isLast && count > 0 && this.#choices === 0 && table.cursor !== undefined,
       hidden: this.#hidden,
+      states: count > 0 && this.options.guesser?.states !== undefined,
       adapters: this.options.adapters?.list,
     };
   }
@@ -295,6 +296,7 @@ export class Sequence implements SequenceView {
     const count = step.tokens.length - drafts + Math.max(0, choices.length - 1);
     const first = this.#position + (step.logits === "all" ? 0 : count - 1);
     if (this.#choices === 0) this.#promptRead += count;
+    if (result.states) this.options.guesser?.states?.add(this.#position, result.states, count);
     try {
       for (const choice of choices) this.#take(choice);
     } catch (error) {

@@ -246,7 +246,8 @@ export class Engine implements StepRunner {
       ends: ends.length,
     });
     batch.list(ends);
-    for (const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden, adapters = [] } of sequences) {
+    for (const sequence of sequences) {
+      const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden, adapters = [] } = sequence;
       putBatchSequence(batch, {
         id,
         position,
@@ -259,6 +260,7 @@ export class Engine implements StepRunner {
         secondType: 0,
         adapters: adapters.length,
         late: rounds > 1 && sample?.sampler.changes === true,
+        states: sequence.states === true,
       });
       batch.list(tokens);
       batch.list(pages);
@@ -278,17 +280,18 @@ export class Engine implements StepRunner {
   #take(handle: EngineHandle, sequences: readonly StepSequence[]): StepResult[] {
     let floats = 0;
     let records = 0;
-    for (const { logits, tokens, keep, drafts = 0 } of sequences) {
+    for (const { logits, tokens, keep, states, drafts = 0 } of sequences) {
       records += 1 + drafts;
       floats += (logits === "all" ? tokens.length : logits === "last" ? 1 : 0) * this.#vocabulary;
       if (keep) floats += this.#embedding;
+      if (states) floats += tokens.length * this.#embedding;
     }
     if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
     this.#makeRoom(records);
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
     let record = 0;
-    return sequences.map(({ keep, sample, drafts = 0 }) => {
+    return sequences.map(({ keep, states, tokens, sample, drafts = 0 }) => {
       const found = this.#results;
       const first = record;
       record += sample === undefined ? 1 : 1 + drafts;
@@ -304,6 +307,10 @@ export class Engine implements StepRunner {
       if (keep) {
         result.hidden = this.#logits.subarray(at, at + this.#embedding);
         at += this.#embedding;
+      }
+      if (states) {
+        result.states = this.#logits.subarray(at, at + tokens.length * this.#embedding);
+        at += tokens.length * this.#embedding;
       }
       return result;
     });

@@ -36,8 +36,10 @@ export interface StepSequence {
   readonly sample?: SampleRequest | undefined;
   /** Whether to hand out the hidden state after the last token, from which the rest of a step can be done again. */
   readonly keep?: boolean;
-  /** A hidden state handed out after the token before `position`, in place of tokens. */
+  /** A hidden state handed out after the token before `position`, in place of tokens; of a model that joins states, all tokens'. */
   readonly hidden?: Float32Array | undefined;
+  /** Whether to hand out what the last norm gives after each token. */
+  readonly states?: boolean;
   /** The adapters that apply to it. */
   readonly adapters?: AdapterUse["list"] | undefined;
 }
@@ -52,6 +54,8 @@ export interface StepResult {
   readonly logits: Float32Array;
   /** The hidden state; as short-lived as the logits. */
   readonly hidden?: Float32Array;
+  /** What the last norm gave after each token, row after row; as short-lived. */
+  readonly states?: Float32Array;
 }
 
 /** Settings of an engine; all have been checked. */

@@ -132,6 +132,7 @@ export class TextEngine {
         secondType,
         adapters: 0,
         late: false,
+        states: false,
       });
       batch.list(tokens);
       batch.list(Array.from({ length: pages }, () => page++));

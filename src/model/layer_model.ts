@@ -24,10 +24,13 @@ export interface StatesFile {
 export class LayerModel implements Disposable {
   /** What the library was told. */
   readonly plan: ModelPlan;
+  /** Bytes of memory that its weights take. */
+  readonly residentBytes: number;
   #handle: ModelHandle | undefined;
 
-  private constructor(plan: ModelPlan, handle: ModelHandle) {
+  private constructor(plan: ModelPlan, handle: ModelHandle, residentBytes: number) {
     this.plan = plan;
+    this.residentBytes = residentBytes;
     this.#handle = handle;
   }
 
@@ -39,10 +42,15 @@ export class LayerModel implements Disposable {
     { states, signal }: { states?: StatesFile | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<LayerModel> {
     const alone = planLayer(plan, layer, files.length, states);
-    const handle = native().modelLoad(describeModel(alone, states === undefined ? files : [...files, states.path]));
+    return await LayerModel.loadPlanned(alone, states === undefined ? files : [...files, states.path], signal);
+  }
+
+  /** Loads what is planned as a model of one layer. */
+  static async loadPlanned(plan: ModelPlan, files: readonly string[], signal?: AbortSignal): Promise<LayerModel> {
+    const handle = native().modelLoad(describeModel(plan, files));
     try {
-      await finishLoading(handle, { signal, onProgress: undefined });
-      return new LayerModel(alone, handle);
+      const { residentBytes } = await finishLoading(handle, { signal, onProgress: undefined });
+      return new LayerModel(plan, handle, residentBytes);
     } catch (error) {
       native().modelFree(handle);
       throw error;

@@ -1,37 +1,29 @@
 /**
- * A small model that guesses for a larger one. It has an engine and pages of its own, reads what the sequences read, and goes on
- * greedily; all sequences of a step are guessed for together. What it read of a guess that was not kept is written over.
+ * A small model that guesses for a larger one, or the larger one's own drafter (nextn). It has an engine and pages of its own,
+ * reads what the sequences read, and goes on greedily; all sequences of a step are guessed for together. What it read of a guess
+ * that was not kept is written over. A drafter reads each token beside what the larger model gave after the one before; beside its
+ * own guesses, what it gave itself.
  *
  * @module
  */
-import { InvalidArgumentError } from "../../../ffi/errors.ts";
-import { Engine, kvSizes } from "../../engine/engine.ts";
+import { Engine, type EngineModel, kvSizes } from "../../engine/engine.ts";
 import { greedySampler } from "../../engine/greedy.ts";
 import type { StepResult, StepSequence } from "../../engine/step.ts";
 import { StepTimes } from "../../engine/step_times.ts";
 import { StepThreads } from "../../engine/threads.ts";
 import type { Model } from "../../model/model.ts";
-import { vocabulariesDiffer } from "../../model/same_vocabulary.ts";
 import { KvStore } from "../kv_store.ts";
 import { engineSizes } from "../memory_budget.ts";
 import { PageTable } from "../page_table.ts";
-import { draftsMost, type DraftSource, type Guesser, type Guessing } from "./types.ts";
+import type { States } from "./states.ts";
+import { draftsMost, type DraftSource, type Guessing } from "./types.ts";
 
 /** Tokens of a prompt that it reads between two steps of the larger model. */
 const catchUpMost = 256;
 /** It goes on while its guesses together are at least so likely by its own probabilities. */
 const surenessLeast = 0.3;
-/** What a guess is believed to be worth before any was verified, as if so many had been. */
-const prior = 0.7;
-const priorWeight = 6;
-/** What older guesses count beside the newest. */
-const memory = 0.95;
-/** Steps without guesses before they are tried again; doubled each time that is in vain. */
-const holdLeast = 16;
-const holdMost = 256;
-
 /** How its engine runs. */
-interface DraftSettings {
+export interface DraftSettings {
   readonly kv: Engine["settings"]["kv"];
   readonly pageSize: 16 | 32 | 64;
   readonly threads: number;
@@ -39,9 +31,16 @@ interface DraftSettings {
   readonly sequences: number;
 }
 
+/** What guesses: a model, or the layer that a model has for it. */
+interface Drafting extends EngineModel, Pick<Model, "residentBytes" | "context"> {
+  readonly tokenizer: Pick<Model["tokenizer"], "endOfGeneration">;
+}
+
 /** What it has read of a sequence. */
 interface Seat {
   readonly table: PageTable;
+  /** Tokens of the sequence that it leaves out: those before the first state that it has, and the token after that. */
+  base: number;
   /** Its first tokens that are in the pages: certain ones, then those that were guessed last. */
   certain: number;
   guessed: number[];
@@ -54,6 +53,8 @@ interface Work {
   /** Tokens to read next, and the position of the first. */
   tokens: Uint32Array;
   position: number;
+  /** What the larger model, or for its guesses the drafter itself, gave after the token before each of them. */
+  states: Float32Array | undefined;
   readonly guesses: number[];
   sureness: number;
   isOver: boolean;
@@ -73,7 +74,7 @@ export class DraftModel implements DraftSource {
   readonly #sampler = greedySampler();
 
   /** Opens an engine over `model`, for guesses of tokens of `vocabulary`; the model stays the caller's. */
-  constructor(model: Model, settings: DraftSettings, vocabulary: number) {
+  constructor(model: Drafting, settings: DraftSettings, vocabulary: number) {
     const sizes = engineSizes(model, settings);
     this.#engine = new Engine(model, { ...settings, ...sizes }, new StepThreads());
     const { weightMost } = sizes;
@@ -117,14 +118,18 @@ export class DraftModel implements DraftSource {
 
   /** What is to be read for a sequence; undefined where it cannot be guessed for. */
   #begin(wanted: Guessing): Work | undefined {
-    const { tokens, count } = wanted;
+    const { count, states } = wanted;
     let seat = this.#seats.get(wanted.seat);
     if (!seat) {
-      seat = { table: new PageTable(this.#store, undefined), certain: 0, guessed: [] };
+      seat = { table: new PageTable(this.#store, undefined), base: 0, certain: 0, guessed: [] };
       this.#seats.set(wanted.seat, seat);
     }
+    if (states) goOnFrom(seat, states);
+    const tokens = wanted.tokens.subarray(seat.base);
     let kept = 0;
-    while (kept < seat.guessed.length && seat.guessed[kept] === tokens[seat.certain + kept]) kept++;
+    // Beside what was guessed lies what the drafter gave, not what the model has given since.
+    if (!states) { while (kept < seat.guessed.length && seat.guessed[kept] === tokens[seat.certain + kept]) kept++; }
+    if (tokens.length === 0 || (states && states.end !== wanted.tokens.length - 1)) return undefined;
     // The last token is read again, where it was guessed: what follows it was not chosen.
     const position = Math.min(seat.certain + kept, tokens.length - 1);
     seat.certain = position;
@@ -132,7 +137,8 @@ export class DraftModel implements DraftSource {
     if (tokens.length + count > this.#context) return undefined;
     const more = tokens.slice(position, position + catchUpMost);
     if (more.some((token) => token >= this.#vocabulary) || !seat.table.cover(tokens.length + count)) return undefined;
-    return { seat, wanted, tokens: more, position, guesses: [], sureness: 1, isOver: false };
+    const beside = states?.rows(seat.base - 1 + position, more.length);
+    return { seat, wanted, tokens: more, position, states: beside, guesses: [], sureness: 1, isOver: false };
   }
 
   /** Reads what is to be read, and takes a guess of each sequence that has read all. */
@@ -146,10 +152,11 @@ export class DraftModel implements DraftSource {
         continue;
       }
       room -= work.tokens.length;
-      const { position, tokens, wanted, seat } = work;
-      const isWhole = work.guesses.length > 0 || position + tokens.length === wanted.tokens.length;
+      const { position, tokens, wanted, seat, states: hidden } = work;
+      const isWhole = work.guesses.length > 0 || seat.base + position + tokens.length === wanted.tokens.length;
       const sample = isWhole ? { sampler: this.#sampler, top: 0 } : undefined;
-      steps.push({ id, position, tokens, pages: seat.table.pages, logits: "none", sample });
+      const states = hidden !== undefined;
+      steps.push({ id, position, tokens, pages: seat.table.pages, logits: "none", sample, hidden, states });
       taking.push(work);
     }
     if (steps.length === 0) return;
@@ -160,7 +167,7 @@ export class DraftModel implements DraftSource {
     taking.forEach((work, index) => this.#take(work, results[index] as StepResult));
   }
 
-  #take(work: Work, { error, choices }: StepResult): void {
+  #take(work: Work, { error, choices, states }: StepResult): void {
     const { seat, tokens, guesses, wanted: { count } } = work;
     if (guesses.length === 0) seat.certain += tokens.length;
     else seat.guessed.push(...tokens);
@@ -178,99 +185,15 @@ export class DraftModel implements DraftSource {
     guesses.push(choice.token);
     work.position += tokens.length;
     work.tokens = Uint32Array.of(choice.token);
+    if (states) work.states = states.slice(-states.length / tokens.length);
     work.isOver = guesses.length >= count;
   }
 }
 
-/** Guesses by a model for one sequence: how many, what was kept of them says. */
-export class ModelGuesser implements Guesser {
-  readonly isWeighed: boolean = true;
-  readonly model: DraftSource;
-  #right = prior * priorWeight;
-  #seen = priorWeight;
-  #idle = 0;
-  #hold = holdLeast;
-
-  /** Has `model` guess. */
-  constructor(model: DraftSource) {
-    this.model = model;
-  }
-
-  /** See {@link Guesser}. */
-  chances(_tokens: Uint32Array, most: number): readonly number[] {
-    if (++this.#idle > this.#hold) {
-      this.#hold = Math.min(holdMost, 2 * this.#hold);
-      this.#right = prior * priorWeight;
-      this.#seen = priorWeight;
-      this.#idle = 0;
-    }
-    return new Array<number>(Math.max(0, Math.min(most, draftsMost))).fill(this.#right / this.#seen);
-  }
-
-  /** Only the model knows them. */
-  guesses(): readonly number[] {
-    return [];
-  }
-
-  /** See {@link Guesser}. */
-  verified(guessed: number, kept: number): void {
-    // The guesses behind the first that was wrong say nothing.
-    const seen = Math.min(guessed, kept + 1);
-    const faded = memory ** seen;
-    this.#right = this.#right * faded + kept;
-    this.#seen = this.#seen * faded + seen;
-    this.#idle = 0;
-    if (kept > 0) this.#hold = holdLeast;
-  }
-}
-
-/** The draft models of one batcher, each opened when a request first names it. */
-export class DraftModels {
-  readonly #model: Model;
-  readonly #settings: DraftSettings;
-  readonly #open = new Map<Model, DraftModel>();
-
-  /** Draft models for `model`, with the settings of its engine. */
-  constructor(model: Model, settings: DraftSettings) {
-    this.#model = model;
-    this.#settings = settings;
-  }
-
-  /**
-   * The draft model over `draft`.
-   *
-   * @throws {InvalidArgumentError} where it has another vocabulary, or layers that keep a state
-   */
-  of(draft: Model): DraftModel {
-    let found = this.#open.get(draft);
-    if (found === undefined) {
-      const difference = vocabulariesDiffer(this.#model, draft);
-      if (difference) refuse(difference.expected, difference.got);
-      const { kv, pageSize } = this.#settings;
-      if (kvSizes(draft.plan, kv, pageSize).statePages > 0) {
-        refuse(
-          "a model whose layers all keep keys and values",
-          "one with layers that keep a state, which cannot go back",
-        );
-      }
-      found = new DraftModel(draft, this.#settings, this.#model.vocabulary);
-      this.#open.set(draft, found);
-    }
-    return found;
-  }
-
-  /** Frees all of them. */
-  async dispose(): Promise<void> {
-    for (const model of this.#open.values()) await model.dispose();
-    this.#open.clear();
-  }
-}
-
-function refuse(expected: string, got: string): never {
-  throw new InvalidArgumentError(`draft: expected ${expected}, got ${got}.`, {
-    what: "a draft model that does not fit",
-    where: "draft",
-    expected,
-    got,
-  });
+/** Has a seat go on behind what it has read, or, where states between are missing, begin with the first there is. */
+function goOnFrom(seat: Seat, states: States): void {
+  const next = seat.base - 1 + seat.certain;
+  if (seat.base > 0 && next >= states.first && next <= states.end) return states.forget(next - 1);
+  seat.base = states.first + 1;
+  seat.certain = 0;
 }

@@ -192,11 +192,11 @@ async function guessesOf(candidates: readonly Candidate[], lengths: readonly num
     return guesser.model ? [] : guesser.guesses(length);
   });
   const asked = new Map<DraftSource, { at: number; wanted: Guessing }[]>();
-  candidates.forEach(({ guesser: { model }, sequence, forced }, index) => {
+  candidates.forEach(({ guesser: { model, states }, sequence, forced }, index) => {
     const count = lengths[index] as number;
     if (!model || count === 0 || forced.length > 0) return;
     const of = asked.get(model) ?? [];
-    of.push({ at: index, wanted: { seat: sequence, tokens: sequence.tokens, count } });
+    of.push({ at: index, wanted: { seat: sequence, tokens: sequence.tokens, count, states } });
     asked.set(model, of);
   });
   for (const [model, list] of asked) {

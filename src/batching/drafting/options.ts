@@ -8,7 +8,8 @@ import { checkInstance, checkObject, refuseOption } from "../../options/checks.t
 import { type FieldsOf, other, readOptions } from "../../options/schema.ts";
 import type { Sampling } from "../../sampling/resolve.ts";
 import { TokenMask } from "../../sampling/mask.ts";
-import { type DraftModels, ModelGuesser } from "./draft_model.ts";
+import type { DraftModels } from "./draft_models.ts";
+import { ModelGuesser } from "./model_guesser.ts";
 import { Lookup } from "./lookup.ts";
 import type { Guesser } from "./types.ts";
 
@@ -43,10 +44,10 @@ export interface DraftModelOptions {
  * console.log(lm.batcher.stats().drafts); // guessed tokens, and those of them that were kept
  * ```
  */
-export type DraftOption = "auto" | "lookup" | "off" | DraftModelOptions;
+export type DraftOption = "auto" | "lookup" | "nextn" | "off" | DraftModelOptions;
 
 /** The words that the option may be. */
-export const draftWords = ["auto", "lookup", "off"] as const;
+export const draftWords = ["auto", "lookup", "nextn", "off"] as const;
 
 /** The schema of {@link DraftModelOptions}. */
 export const draftModelFields = {
@@ -59,7 +60,7 @@ export const draftModelFields = {
   ),
 } as const satisfies FieldsOf<DraftModelOptions>;
 
-const expected = '"auto" or "lookup" or "off", or an object with a model';
+const expected = '"auto" or "lookup" or "nextn" or "off", or an object with a model';
 
 /** The option of a request. */
 export const draftField = other<DraftOption>()(
@@ -70,8 +71,9 @@ export const draftField = other<DraftOption>()(
     fields: draftModelFields,
     flag: {
       value: "HOW",
-      about: "guess the next tokens: lookup (in what came before), a GGUF file of the same vocabulary, off, " +
-        "or auto, lookup where it pays (default: auto)",
+      about:
+        "guess the next tokens: lookup (in what came before), nextn (the drafter in the model's file), a GGUF file " +
+        "of the same vocabulary, off, or auto, lookup where it pays (default: auto)",
     },
   },
   (value, name): DraftOption => {
@@ -109,6 +111,7 @@ export function guesserOf(
 ): Guesser | undefined {
   const { draft, sampling, logitsProcessor } = request;
   if (draft === "off" || logitsProcessor !== undefined || hasChangingMask(sampling)) return undefined;
+  if (draft === "nextn") return models.ownGuesser();
   return typeof draft === "object" ? new ModelGuesser(models.of(draft.model)) : new Lookup(ends, draft === "auto");
 }
 

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { States } from "./states.ts";
+
 /** The most tokens that are guessed of one sequence in a step: with the one that is certain, four tiles of eight. */
 export const draftsMost = 31;
 
@@ -14,6 +16,8 @@ export interface Guesser {
   readonly isWeighed: boolean;
   /** What computes its guesses, where that takes steps of another model; without, {@link Guesser.guesses} knows them. */
   readonly model?: DraftSource;
+  /** Keeps what the model's last norm gives after each token, where its guesses are made from that. */
+  readonly states?: States;
   /**
    * The chance of each of the next tokens to be guessed right, given that those before it are; at most `most`, none where there
    * is nothing to guess from.
@@ -35,6 +39,8 @@ export interface Guessing {
   readonly tokens: Uint32Array;
   /** How many guesses are wanted. */
   readonly count: number;
+  /** What the model itself gave after its tokens, where guesses are made from that. */
+  readonly states?: States | undefined;
 }
 
 /** A model that guesses for several sequences at once. */

@@ -27,6 +27,7 @@ export interface Timed {
 /** Options for a request that is timed. */
 export interface TimedOptions {
   readonly cache: false;
+  readonly draft: "off";
   readonly sampling: { readonly temperature: number; readonly bias: ReadonlyMap<number, number> };
   readonly maxTokens: number;
   readonly signal?: AbortSignal;
@@ -84,6 +85,7 @@ export async function timeDecode(
 ): Promise<Rate> {
   const options: TimedOptions = {
     cache: false, // every prompt is to be read
+    draft: "off", // a model of random weights repeats itself, and guesses of that are no speed of steps
     sampling: { temperature: 0, bias: new Map([...lm.model.tokenizer.endOfGeneration].map((id) => [id, -1e9])) },
     maxTokens: Math.min(2 * tokens + 16, lm.context - context), // to spare, for the others need not begin together
     ...given({ signal }),

@@ -34,6 +34,8 @@ export interface ModelPlan {
   readonly texts: TextParameters;
   /** The tensors and what each is for. Without one for `output`, the embedding serves as such. */
   readonly tensors: readonly PlannedTensor[];
+  /** The name of the tensor that divides rotary frequencies, where there is one. */
+  readonly ropeFactors?: string;
   /** How many weights there are. */
   readonly parameters: number;
 }
@@ -130,6 +132,8 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     ropeFactors: rope.factors === undefined ? 0 : dimensions / 2,
     ...readTextSizes(gguf, architecture, traits, texts, sizes),
     ...experts.router,
+    joinsStates: false,
+    lastDeviation: false,
     perLayer: layers.map((layer, index) => ({ ...layer, rotation: rope.ofLayers[index] })),
   };
   const tensors = planTensors(gguf, hyperparameters, traits, rope.factors);
@@ -137,6 +141,7 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     hyperparameters,
     texts,
     tensors,
+    ...rope.factors === undefined ? {} : { ropeFactors: rope.factors },
     parameters: tensors.reduce((sum, { columns, rows, slabs }) => sum + columns * rows * slabs, 0),
   };
 }

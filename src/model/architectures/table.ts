@@ -44,6 +44,7 @@ const NEMOTRON_H: Traits = {
   halves: true,
   recurrent: "mamba2",
   eitherEpsilon: true,
+  drafterDeviation: true,
 };
 const GEMMA: Traits = { ropeStyle: "neox", activation: "gelu", scaledEmbedding: true };
 

@@ -69,6 +69,33 @@ export function planTensors(
   return plan.tensors;
 }
 
+/** The tensors of a drafter's layer (nextn), which is number `block` of the file, as those of a model of this layer alone. */
+export function planDrafterTensors(
+  gguf: Gguf,
+  sizes: Hyperparameters,
+  traits: Traits,
+  { block, ropeFactors }: { readonly block: number; readonly ropeFactors: string | undefined },
+): PlannedTensor[] {
+  const plan = new Plan(gguf);
+  const { embedding, vocabulary, perLayer: [layer] } = sizes;
+  const own = (part: string) => `blk.${block}.nextn.${part}.weight`;
+  const ownOr = (part: string, usual: string) => plan.has(own(part)) ? own(part) : usual;
+  plan.matrix("token_embd", 0, ownOr("embed_tokens", "token_embd.weight"), embedding, vocabulary);
+  plan.vector("output_norm", 0, ownOr("shared_head_norm", traits.outputNorm ?? "output_norm.weight"), embedding);
+  const usual = plan.has("output.weight") ? "output.weight" : "token_embd.weight";
+  const head = ownOr("shared_head_head", usual);
+  // Its embedding serves as its output, unless that is another tensor.
+  if (head !== ownOr("embed_tokens", "token_embd.weight")) plan.matrix("output", 0, head, embedding, vocabulary);
+  plan.vector("nextn_enorm", 0, own("enorm"), embedding);
+  plan.vector("nextn_hnorm", 0, own("hnorm"), embedding);
+  plan.matrix("nextn_eh_proj", 0, own("eh_proj"), 2 * embedding, embedding);
+  if (ropeFactors !== undefined) plan.vector("rope_freqs", 0, ropeFactors, sizes.ropeFactors);
+  // Where layers have one half each, a drafter's has both, and the name of its second norm is another's.
+  const halves = traits.halves ? { ...traits, secondNorm: "post_attention_norm.weight" } : traits;
+  planLayer(plan, sizes, halves, layer, block);
+  return plan.tensors.map((tensor) => ({ ...tensor, layer: 0 }));
+}
+
 /** What the inputs are made of that layers get beside the stream. */
 function planInputs(plan: Plan, { embedding, vocabulary, layers, layerInputs }: Hyperparameters): void {
   const all = layers * layerInputs;

@@ -91,6 +91,8 @@ export interface Traits {
   readonly stateHeads?: "neighbours" | "turns";
   /** What attention gives is gated: behind each head's query, its matrix gives a gate. */
   readonly gatedAttention?: true;
+  /** The last norm of a drafter's layer divides by the deviation. */
+  readonly drafterDeviation?: true;
   /** The name of the last norm's tensor, where it is another than `output_norm`. */
   readonly outputNorm?: string;
   /** There are files without norms of queries and keys. */
@@ -252,6 +254,10 @@ export interface Hyperparameters extends RouterParameters {
   readonly rankActivation: "tanh" | "geluErf";
   /** Whether two scores become probabilities. */
   readonly rankSoftmax: boolean;
+  /** Whether each token comes with a hidden state that its embedding is joined with: a drafter's layer. */
+  readonly joinsStates: boolean;
+  /** Whether the last norm divides by the deviation, whatever the others do. */
+  readonly lastDeviation: boolean;
   /** What may differ between layers. */
   readonly perLayer: readonly LayerParameters[];
 }
