@@ -59,6 +59,8 @@ const hyperparameters: Hyperparameters = {
   rankScores: 46,
   rankActivation: "geluErf",
   rankSoftmax: true,
+  joinsStates: true,
+  lastDeviation: true,
   perLayer: [{
     mixer: "shortConvolution",
     heads: 11,
@@ -92,7 +94,7 @@ const hyperparameters: Hyperparameters = {
 };
 /** What no word tells of. */
 const texts = {} as TextParameters;
-const headerWords = 38;
+const headerWords = 40;
 const rotationWords = 11;
 const layerWords = 28;
 const tensorWords = 14;
@@ -125,7 +127,7 @@ describe("a model's description", () => {
     assertEquals(view.getUint32(92, true), 9);
     assertEquals([...words.words.subarray(24, 28)], [1, 19, 20, 1]);
     assertEquals(view.getFloat32(4 * 28, true), 9.5);
-    assertEquals([...words.words.subarray(29, headerWords)], [41, 42, 1, 43, 44, 45, 46, 1, 1]);
+    assertEquals([...words.words.subarray(29, headerWords)], [41, 42, 1, 43, 44, 45, 46, 1, 1, 1, 1]);
     assertEquals([...words.words.subarray(headerWords, headerWords + 2)], [20, 1]);
     assertEquals(view.getFloat32(4 * headerWords + 8, true), 7.5);
     const f64 = Array.from({ length: 4 }, (_, index) => view.getFloat64(4 * headerWords + 12 + 8 * index, true));

@@ -163,6 +163,7 @@ describe("a handle", () => {
       secondType: 0,
       adapters: 0,
       late: false,
+      states: false,
     } as const;
     putBatchSequence(batch, { id: 5, position: 0, tokens: 2, pages: 1, ...asks });
     batch.list([17, 18, 0]);

@@ -16,28 +16,19 @@ import { DraftModels } from "../src/batching/drafting/draft_models.ts";
 import { States } from "../src/batching/drafting/states.ts";
 import { readGguf } from "../src/files/gguf/read.ts";
 import { encodeGguf } from "../scripts/gguf-writer.ts";
-import { u32 } from "./models.ts";
+import { randomNumbers, u32 } from "./models.ts";
 import { planDrafter } from "../src/model/architectures/nextn.ts";
 import { planModel } from "../src/model/architectures/architectures.ts";
 import { LayerModel } from "../src/model/layer_model.ts";
 import { referencePass } from "./reference.ts";
-import {
-  llama,
-  nemotronExperts,
-  qwen35,
-  type Shape,
-  smallModel,
-  withDirectory,
-  withModelFile,
-} from "./small-models.ts";
+import { llama, nemotronExperts, qwen35, type Shape, smallModel, withDirectory } from "./small-models.ts";
 
 const moe = nemotronExperts();
 const shapes: Readonly<Record<string, Shape>> = {
-  qwen35: { ...qwen35, layers: 4, drafter: true },
-  glm: { architecture: "glm4moe", drafter: true, headNorms: true, biases: ["q", "k", "v"], ...glmExperts() },
+  qwen35: { ...qwen35, layers: 4 },
+  glm: { architecture: "glm4moe", headNorms: true, biases: ["q", "k", "v"], ...glmExperts() },
   nemotron: {
     ...moe,
-    drafter: true,
     layers: 6,
     kvHeads: [0, 0, 2, 0, 0, 2],
     feedForward: [0, 128, 0, 0, 96, 96],
@@ -82,7 +73,7 @@ describe("a drafter of the model's own", () => {
 
   for (const [name, shape] of Object.entries(shapes)) {
     it(`computes what plain loops compute, in any pieces (${name})`, () =>
-      withModelFile(shape, async (path) => {
+      withFile(drafterModel(shape), async (path) => {
         const gguf = readGguf(path);
         const plan = planModel(gguf);
         const own = planDrafter(gguf, plan);
@@ -118,9 +109,7 @@ describe("a drafter of the model's own", () => {
       }));
 
     it(`changes nothing (${name})`, () =>
-      withDirectory(async (directory) => {
-        const path = join(directory, "model.gguf");
-        writeFileSync(path, modelThatIsSure(shape));
+      withFile(modelThatIsSure(shape), async (path) => {
         using model = await Model.load(path);
         for (const options of [{}, { cache: false, pageSize: 16, threads: 1 }] as const) {
           await using batcher = new Batcher(model, options);
@@ -130,9 +119,7 @@ describe("a drafter of the model's own", () => {
   }
 
   it("is right where it cannot be wrong: most steps keep guesses", () =>
-    withDirectory(async (directory) => {
-      const path = join(directory, "model.gguf");
-      writeFileSync(path, modelThatIsKnown());
+    withFile(modelThatIsKnown(), async (path) => {
       using model = await Model.load(path);
       await using batcher = new Batcher(model);
       const { guessed, kept } = await compare(batcher);
@@ -140,7 +127,7 @@ describe("a drafter of the model's own", () => {
     }));
 
   it("is refused where a file has none", () =>
-    withModelFile(llama, async (path) => {
+    withFile(smallModel(llama), async (path) => {
       using model = await Model.load(path);
       await using batcher = new Batcher(model);
       const error = assertThrows(() => batcher.submit({ prompt: [3], draft: "nextn" }), UnsupportedError);
@@ -150,7 +137,7 @@ describe("a drafter of the model's own", () => {
     }));
 
   it("takes no word of another model for an engine's", async () => {
-    await withModelFile(shapes.qwen35 as Shape, async (path) => {
+    await withFile(drafterModel(shapes.qwen35 as Shape), async (path) => {
       using layer = await LayerModel.loadPlanned(planDrafter(readGguf(path), planModel(readGguf(path))), [path]);
       const engine = engineOf(layer);
       const sample = { sampler: greedySampler(), top: 0 };
@@ -216,11 +203,46 @@ async function compare(batcher: Batcher): Promise<{ guessed: number; kept: numbe
   return batcher.stats().drafts;
 }
 
-/** A file whose model and drafter give one token nearly all of the probability. */
-function modelThatIsSure(shape: Shape): Uint8Array {
+/** Metadata and tensors of a file. */
+type File = ReturnType<typeof smallModel>;
+
+/** Calls `body` with the path of such a file. */
+function withFile<T>({ values, tensors }: File, body: (path: string) => Promise<T>): Promise<T> {
+  return withDirectory((directory) => {
+    const path = join(directory, "model.gguf");
+    writeFileSync(path, encodeGguf(values, tensors));
+    return body(path);
+  });
+}
+
+/** A small model whose last layer is a drafter's. */
+function drafterModel(shape: Shape): File {
   const { values, tensors } = smallModel(shape);
-  for (const { name, data } of tensors) if (/output_norm|shared_head_norm/.test(name)) multiply(data, 30);
-  return encodeGguf(values, tensors);
+  const embedding = 64;
+  const block = (shape.layers ?? 3) - 1;
+  values.set(`${shape.architecture}.nextn_predict_layers`, u32(1));
+  const random = randomNumbers(5);
+  const bell = () => (random(1 << 16) + random(1 << 16) + random(1 << 16) - 3 * 2 ** 15) / 2 ** 15;
+  const add = (part: string, dims: number[], value: () => number) => {
+    const data = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, value);
+    tensors.push({ name: `blk.${block}.nextn.${part}.weight`, type: 0, dims, data: new Uint8Array(data.buffer) });
+  };
+  for (const norm of ["enorm", "hnorm", "shared_head_norm"]) add(norm, [embedding], () => 1 + bell() / 4);
+  add("eh_proj", [2 * embedding, embedding], () => bell() / Math.sqrt(2 * embedding));
+  if (!shape.halves) return { values, tensors };
+  // Where layers have one half each, a drafter's has both.
+  for (const { name, ...rest } of tensors.filter(({ name }) => name.startsWith(`blk.${block - 1}.`))) {
+    const own = name.replace(`blk.${block - 1}.`, `blk.${block}.`).replace("attn_norm", "post_attention_norm");
+    tensors.push({ name: own, ...rest });
+  }
+  return { values, tensors };
+}
+
+/** One whose model and drafter give one token nearly all of the probability. */
+function modelThatIsSure(shape: Shape): File {
+  const file = drafterModel(shape);
+  for (const { name, data } of file.tensors) if (/output_norm|shared_head_norm/.test(name)) multiply(data, 30);
+  return file;
 }
 
 /** Multiplies all floats. */
@@ -229,9 +251,9 @@ function multiply(data: Uint8Array, factor: number): void {
   floats.forEach((value, at) => floats[at] = factor * value);
 }
 
-/** A file whose layers add nothing, so that the next token follows from the last one alone, which its drafter reads as it is. */
-function modelThatIsKnown(): Uint8Array {
-  const { values, tensors } = smallModel({ ...llama, drafter: true });
+/** One whose layers add nothing, so that the next token follows from the last one alone, which its drafter reads as it is. */
+function modelThatIsKnown(): File {
+  const { values, tensors } = drafterModel(llama);
   for (const { name, dims, data } of tensors) {
     const floats = new Float32Array(data.buffer);
     const [columns = 0] = dims;
@@ -240,10 +262,10 @@ function modelThatIsKnown(): Uint8Array {
       floats.forEach((_, at) => floats[at] = at % columns === Math.floor(at / columns) ? 1 : 0);
     } else if (/enorm/.test(name)) floats.fill(1);
   }
-  const norm = (name: string) => tensors.find((tensor) => tensor.name === name)?.data;
-  multiply(norm("output_norm.weight") as Uint8Array, 30);
-  norm("blk.2.nextn.shared_head_norm.weight")?.set(norm("output_norm.weight") as Uint8Array);
-  return encodeGguf(values, tensors);
+  const norm = (name: string) => tensors.find((tensor) => tensor.name === name)?.data as Uint8Array;
+  multiply(norm("output_norm.weight"), 30);
+  norm("blk.2.nextn.shared_head_norm.weight").set(norm("output_norm.weight"));
+  return { values, tensors };
 }
 
 function glmExperts(): Partial<Shape> {

@@ -72,8 +72,6 @@ export interface Shape {
   experts?: ExpertShape;
   /** The vocabulary's metadata; a small SentencePiece one unless given. */
   vocabulary?: Values;
-  /** Whether the last layer is a drafter's (nextn). */
-  drafter?: boolean;
   /** Names of tensors that are left out. */
   absent?: readonly string[];
   /** Tensors besides, with their values. */
@@ -301,7 +299,6 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       [`${name}.attention.key_length`]: u32(keyLength),
       [`${name}.attention.value_length`]: u32(valueLength),
     }),
-    [`${name}.nextn_predict_layers`]: shape.drafter ? u32(1) : undefined,
     ...vocabulary,
     ...shape.values,
   };
@@ -375,13 +372,7 @@ export function smallModel(shape: Shape): { values: Map<string, Values[string]>;
       norm(block("post_attention_norm"), embedding);
       norm(block("post_ffw_norm"), embedding);
     }
-    const isDrafter = shape.drafter === true && layer === layers - 1;
-    if (isDrafter) {
-      for (const part of ["enorm", "hnorm", "shared_head_norm"]) norm(block(`nextn.${part}`), embedding);
-      matrix(block("nextn.eh_proj"), 2 * embedding, embedding);
-    }
-    if (shape.halves && isDrafter) norm(block("post_attention_norm"), embedding);
-    else if (shape.halves && mixer !== "none") continue;
+    if (shape.halves && mixer !== "none") continue;
     if (shape.bareSecondNorm) add(block("ffn_norm"), [embedding], () => 1 + bell() / 4);
     else if (shape.postNorms !== "only" && !shape.parallel && !shape.halves) {
       norm(block(shape.secondNorm ?? "ffn_norm"), embedding);

@@ -8,7 +8,7 @@
 import { ClosedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import type { ModelHandle } from "../../ffi/wire.ts";
-import type { PlannedTensor } from "./architectures/tensors.ts";
+import type { PlannedTensor } from "./architectures/tensor_plan.ts";
 import type { ModelPlan } from "./architectures/architectures.ts";
 import { describeModel } from "./encode_model.ts";
 import { finishLoading } from "./model.ts";

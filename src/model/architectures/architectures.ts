@@ -18,11 +18,12 @@ import { planExperts } from "./experts.ts";
 import { readHeadSizes, readLayers, type Sizes } from "./layers.ts";
 import { readScales } from "./scales.ts";
 import { ARCHITECTURES } from "./table.ts";
-import { type PlannedTensor, planTensors } from "./tensors.ts";
+import type { PlannedTensor } from "./tensor_plan.ts";
+import { planTensors } from "./tensors.ts";
 import { readTexts, readTextSizes } from "./texts.ts";
 import { wholeNumber } from "./whole.ts";
 
-export type { PlannedTensor } from "./tensors.ts";
+export type { PlannedTensor } from "./tensor_plan.ts";
 
 /**
  * Everything that the library needs to load a model.
