@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Hyperparameters, LayerParameters, Traits } from "./types.ts";
+import type { Hyperparameters, LayerParameters, Role, Traits } from "./types.ts";
 import { mixerTensors, type Part } from "./mixer_tensors.ts";
 import { hasHeads } from "./recurrent.ts";
 import { Plan, type PlannedTensor } from "./tensor_plan.ts";
