@@ -12,6 +12,7 @@ import { build, environment } from "./build.js";
 import { checkDocs } from "./check-docs.js";
 import { checkImports } from "./check-imports.js";
 import { checkLibrary } from "./check-library.js";
+import { checkBenches } from "./check-benches.js";
 import { checkLock } from "./check-lock.js";
 import { checkStyle } from "./check-style.js";
 import { checkWire } from "./check-wire.js";
@@ -111,6 +112,7 @@ async function checks() {
     // LangChain's classes are extended there: many types are its own, which this check calls private.
     "deno doc --lint": () => deno("doc", "--lint", ...entries.filter((entry) => !entry.endsWith("/langchain.ts"))),
     "zig fmt": () => tool("zig", ["fmt", "--check", "build.zig", "build.zig.zon", "kernels", "bench"]),
+    "benches": checkBenches,
     "docs": checkDocs,
     "imports": checkImports,
     "style": checkStyle,

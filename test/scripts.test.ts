@@ -5,11 +5,14 @@
  */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
 import { COMMANDS } from "../cli/options.ts";
 import { library } from "../scripts/build.js";
+import { checkBenches } from "../scripts/check-benches.js";
 import { libraryViolations, readElf } from "../scripts/check-library.js";
 import { lockViolations } from "../scripts/check-lock.js";
 import { tooManyPairs, typescript, violations, zig } from "../scripts/check-imports.js";
@@ -35,6 +38,21 @@ describe("set-up", () => {
     assertEquals(offline("npm error code EAI_AGAIN\nnpm error errno EAI_AGAIN"), "EAI_AGAIN");
     assertEquals(offline("npm error code EUSAGE"), undefined);
   });
+});
+
+it("a program of the benches that no longer compiles is named, with what Zig says", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "lightgpt-benches-"));
+  try {
+    const program = (name: string) =>
+      `const kernels = @import("kernels");\npub fn main() void {\n    _ = kernels.os.${name}();\n}\n`;
+    writeFileSync(join(folder, "right.zig"), program("nowNs"));
+    writeFileSync(join(folder, "wrong.zig"), program("thenNs"));
+    const problems = await checkBenches(folder);
+    assertEquals(problems.length, 1);
+    assertMatch(problems[0], /wrong\.zig: .*error: .*no member named 'thenNs'/s);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it("a run of some rows of the reliability table leaves the others, and counts all", () => {

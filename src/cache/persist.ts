@@ -10,6 +10,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
+import { ByteSource, joined, wordsOf } from "../options/byte_source.ts";
 import { sameSum, type Sums } from "./sums.ts";
 import type { CacheIdentity, SavedPage } from "./types.ts";
 
@@ -59,7 +60,7 @@ export async function writePages(
     // No two streams with a key begin alike, so that no chunk of one is right in another.
     const nonce = sums.kind === 1 ? crypto.randomUUID() : undefined;
     const header = new TextEncoder().encode(JSON.stringify({ identity, pageSize, salts, pages: count, nonce }));
-    const head = join(new TextEncoder().encode(magic), words(version, sums.kind, header.length), header);
+    const head = joined([new TextEncoder().encode(magic), words(version, sums.kind, header.length), header]);
     await write(head);
     await write(sums.next(head));
     const numbers = new Map(salts.map((salt, index) => [salt, index]));
@@ -102,7 +103,7 @@ export async function readPages(
   partBytesMax: number,
   receive: (page: SavedPage, number: number) => void | Promise<void>,
 ): Promise<number> {
-  const reader = new ByteReader(stream, form.sums);
+  const reader = new SavedReader(stream, form.sums);
   try {
     const { salts, count } = await readHeader(reader, form);
     for (let number = 0; number < count; number++) {
@@ -117,7 +118,7 @@ export async function readPages(
   }
 }
 
-async function readHeader(reader: ByteReader, form: StreamForm): Promise<{ salts: string[]; count: number }> {
+async function readHeader(reader: SavedReader, form: StreamForm): Promise<{ salts: string[]; count: number }> {
   const begin = await reader.read(magic.length);
   if (new TextDecoder().decode(begin) !== magic) {
     refuse("the beginning", `"${magic}", which a saved cache begins with`, "something else");
@@ -131,14 +132,14 @@ async function readHeader(reader: ByteReader, form: StreamForm): Promise<{ salts
   }
   if (headerBytes > headerBytesMax) refuse("the header", `at most ${headerBytesMax} bytes`, `${headerBytes}`);
   const header = await reader.read(headerBytes);
-  await reader.checkSum(join(begin, words(found, kind, headerBytes), header), "the header");
+  await reader.checkSum(joined([begin, words(found, kind, headerBytes), header]), "the header");
   return checkHeader(parseHeader(header), form.identity, form.pageSize);
 }
 
 type Five = readonly [number, number, number, number, number];
 
 async function readPage(
-  reader: ByteReader,
+  reader: SavedReader,
   number: number,
   salts: readonly string[],
   pageSize: number,
@@ -230,27 +231,25 @@ function words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
-function join(...parts: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}
-
-/** Reads exact numbers of bytes from a stream of chunks of any size, and the sums among them. */
-class ByteReader {
+/** Reads a saved cache, and the sums in it. */
+class SavedReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #source: ByteSource;
   readonly #sums: Sums;
-  #chunk: Uint8Array = new Uint8Array(0);
-  /** Bytes read so far. */
-  bytes = 0;
 
   constructor(stream: ReadableStream<Uint8Array>, sums: Sums) {
-    this.#reader = stream.getReader();
+    const reader = stream.getReader();
+    this.#reader = reader;
+    this.#source = new ByteSource(() => reader.read(), {
+      ended: (missing) => refuse("the end", `${missing} bytes more`, "the end of the stream"),
+      notBytes: (value) => refuse("a chunk", "a Uint8Array", typeof value),
+    });
     this.#sums = sums;
+  }
+
+  /** Bytes read so far. */
+  get bytes(): number {
+    return this.#source.bytes;
   }
 
   /** Reads the sum of what was read before it, `chunk`. */
@@ -261,45 +260,20 @@ class ByteReader {
     refuse(where, `the ${sum} ${made} it was written with`, "another");
   }
 
-  /** The next `count` bytes; of one chunk without a copy. */
-  async read(count: number): Promise<Uint8Array> {
-    if (this.#chunk.length < count) await this.#gather(count);
-    const bytes = this.#chunk.subarray(0, count);
-    this.#chunk = this.#chunk.subarray(count);
-    this.bytes += count;
-    return bytes;
+  read(count: number): Promise<Uint8Array> {
+    return this.#source.read(count);
   }
 
   async words(count: number): Promise<Uint32Array> {
-    const bytes = await this.read(4 * count);
-    return new Uint32Array(bytes.slice().buffer);
+    return wordsOf(await this.read(4 * count));
   }
 
-  async isAtEnd(): Promise<boolean> {
-    while (this.#chunk.length === 0) {
-      const { done, value } = await this.#reader.read();
-      if (done) return true;
-      this.#chunk = value;
-    }
-    return false;
+  isAtEnd(): Promise<boolean> {
+    return this.#source.isAtEnd();
   }
 
   async cancel(): Promise<void> {
     await this.#reader.cancel().catch(() => {}); // a stream that failed has told its reader already
     this.#reader.releaseLock();
-  }
-
-  /** Chunks until there are `count` bytes, joined. Memory grows with what has come, not with what a length claims. */
-  async #gather(count: number): Promise<void> {
-    const chunks = [this.#chunk];
-    let have = this.#chunk.length;
-    while (have < count) {
-      const { done, value } = await this.#reader.read();
-      if (done) refuse("the end", `${count - have} bytes more`, "the end of the stream");
-      if (!(value instanceof Uint8Array)) refuse("a chunk", "a Uint8Array", typeof value);
-      chunks.push(value);
-      have += value.length;
-    }
-    this.#chunk = join(...chunks);
   }
 }

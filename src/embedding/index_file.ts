@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { ModelFormatError } from "../../ffi/errors.ts";
 import { LIMITS } from "../../ffi/wire.ts";
+import { ByteSource, joined, wordsOf } from "../options/byte_source.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
 import { IndexRows, isSet, type RowKind, type Segment } from "./index_rows.ts";
 
@@ -91,7 +92,7 @@ async function readRows(reader: Reader, rows: IndexRows, slots: number, live: Ui
       at += piece.length;
     }
     if (rows.kind === "int8") {
-      const scales = await reader.take(4 * segment.rows, "scales");
+      const scales = await reader.words(segment.rows, "scales");
       rows.scales(segment).set(new Float32Array(scales.buffer));
     }
     const numbers = rows.kind === "int8" ? rows.scales(segment) : rows.kind === "f32" ? floatsOf(segment) : [];
@@ -112,90 +113,70 @@ function damaged(got: string, expected: string): ModelFormatError {
   });
 }
 
-/** Bytes of a source in the pieces that are asked for. */
+/** Reads a saved index, and sums it. */
 class Reader {
-  readonly #source: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #source: ByteSource;
   readonly #sum = createHash("sha256");
-  #piece = new Uint8Array();
 
   constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
     const expected = "bytes in pieces: an iterable of Uint8Array";
     if (source === null || typeof source !== "object") refuseOption("source", expected, source);
-    this.#source = guarded("source", () => {
+    this.#iterator = guarded("source", () => {
       if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
       if (Symbol.iterator in source) return source[Symbol.iterator]();
       return refuseOption("source", expected, source);
     });
+    this.#source = new ByteSource(() => this.#next(), {
+      ended: (_missing, what) => {
+        throw damaged(`it ends within ${what}`, "the whole of it");
+      },
+      notBytes: (value) => refuseOption("source", "pieces that are Uint8Array", value),
+    });
   }
 
-  /** The next bytes, in memory of their own. */
-  async take(bytes: number, what: string): Promise<Uint8Array<ArrayBuffer>> {
-    const taken = await this.#read(bytes, what);
+  async take(bytes: number, what: string): Promise<Uint8Array> {
+    const taken = await this.#source.read(bytes, what);
     this.#sum.update(taken);
     return taken;
   }
 
-  async words(count: number, what: string): Promise<Uint32Array> {
-    return new Uint32Array((await this.take(4 * count, what)).buffer);
+  async words(count: number, what: string): Promise<Uint32Array<ArrayBuffer>> {
+    return wordsOf(await this.take(4 * count, what));
   }
 
   /** A bit for each of so many places. */
   async bits(count: number): Promise<Uint32Array> {
-    const parts: Uint32Array[] = [];
-    const total = Math.ceil(count / 32);
-    const step = pieceBytes / 4;
-    for (let at = 0; at < total; at += step) {
-      parts.push(await this.words(Math.min(step, total - at), "the marks of rows"));
+    const parts: Uint8Array[] = [];
+    const bytes = 4 * Math.ceil(count / 32);
+    for (let at = 0; at < bytes; at += pieceBytes) {
+      parts.push(await this.take(Math.min(pieceBytes, bytes - at), "the marks of rows"));
     }
-    const all = new Uint32Array(total);
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return wordsOf(joined(parts));
   }
 
   /** Checks the sum, and that nothing follows. */
   async end(): Promise<void> {
     const wanted = this.#sum.digest();
-    const got = await this.#read(sumBytes, "its sum");
+    const got = await this.#source.read(sumBytes, "its sum");
     if (!got.every((byte, index) => byte === wanted[index])) {
       throw damaged("its sum is another", "the bytes that were saved");
     }
-    if (this.#piece.length > 0 || !(await this.#next()).done) throw damaged("something follows it", "its end");
+    if (!await this.#source.isAtEnd()) throw damaged("something follows it", "its end");
   }
 
   async close(): Promise<void> {
-    await this.#source.return?.();
+    await this.#iterator.return?.();
   }
 
   /** The next piece; what the source throws is the cause of an error that names it. */
   async #next(): Promise<IteratorResult<Uint8Array, unknown>> {
     try {
-      return await this.#source.next();
+      return await this.#iterator.next();
     } catch (error) {
       return guarded("source", () => {
         throw error;
       });
     }
-  }
-
-  async #read(bytes: number, what: string): Promise<Uint8Array<ArrayBuffer>> {
-    const out = new Uint8Array(bytes);
-    for (let done = 0; done < bytes;) {
-      if (this.#piece.length === 0) {
-        const { done: isOver, value } = await this.#next();
-        if (isOver) throw damaged(`it ends within ${what}`, "the whole of it");
-        if (!(value instanceof Uint8Array)) refuseOption("source", "pieces that are Uint8Array", value);
-        this.#piece = new Uint8Array(value.buffer, value.byteOffset, value.byteLength) as Uint8Array<ArrayBuffer>;
-        continue;
-      }
-      const part = this.#piece.subarray(0, bytes - done);
-      out.set(part, done);
-      done += part.length;
-      this.#piece = this.#piece.subarray(part.length);
-    }
-    return out;
   }
 }
