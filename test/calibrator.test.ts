@@ -17,7 +17,7 @@ import { QuantizedTensor } from "../src/converting/tensor.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { FORMATS } from "../src/files/formats.ts";
 import { nameOf } from "../src/converting/types.ts";
-import { openReader, readWindow, windowsOf } from "../src/measuring/text_windows.ts";
+import { openReader, windowsOf } from "../src/measuring/text_windows.ts";
 import { randomNumbers } from "./models.ts";
 
 const path = embeddedModel();
@@ -53,20 +53,20 @@ async function coarseValues(): Promise<{ format: number; blocks: Uint8Array }> {
 /** The inputs of a product, row after row, as a model computes them. */
 async function inputsOf(model: Model, product = outputProduct): Promise<Float32Array[]> {
   const window = Math.min(256, model.context);
-  const engine = openReader(model, window, 1);
+  const reader = openReader(model, window, 1);
   const columns = 256;
   try {
-    engine.capture(product, 1);
+    reader.inputs.capture(product, 1);
     const rows: Float32Array[] = [];
-    for (const tokens of await windowsOf(model, text, window, undefined)) {
-      await readWindow(engine, tokens);
+    for (const read of await windowsOf(model, text, window, undefined)) {
+      await reader.read(read);
       const room = new Float32Array(window * columns);
-      const count = engine.captured(product, room);
+      const count = reader.inputs.captured(product, room);
       for (let at = 0; at < count; at += columns) rows.push(room.subarray(at, at + columns));
     }
     return rows;
   } finally {
-    await engine.dispose();
+    await reader.dispose();
   }
 }
 

@@ -55,7 +55,7 @@ describe("perplexity", () => {
             parts.push(Uint32Array.of(...addBos ? [300] : [], ...ids.subarray(begin, begin + step)));
           }
           assertEquals(
-            (await windowsOf(lm.model, text.slice(0, 400), window, undefined)).map((part) => part.join()),
+            (await windowsOf(lm.model, text.slice(0, 400), window, undefined)).map(({ tokens }) => tokens.join()),
             parts.map((part) => part.join()),
           );
           const expected: number[] = [];

@@ -29,6 +29,19 @@ export const TYPES = [
   "Q3_K_L",
   "Q4_K_S",
   "Q5_K_S",
+  "Q2_K_S",
+  "IQ3_M",
+  "IQ3_S",
+  "IQ3_XS",
+  "IQ3_XXS",
+  "IQ2_M",
+  "IQ2_S",
+  "IQ2_XS",
+  "IQ2_XXS",
+  "IQ1_M",
+  "IQ1_S",
+  "TQ2_0",
+  "TQ1_0",
 ] as const;
 
 /** How a file is made. */

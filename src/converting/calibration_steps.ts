@@ -34,6 +34,10 @@ const [INTO, OUT, FORWARD, INNER] = [0, 1, 2, 3];
 /** Floats before each inner row of an expert: its number, and the token's. */
 const labels = 2;
 
+/** Norms of what a half gives, or of the stream with it. */
+const normsAfterMixer: readonly Role[] = ["post_attention_norm", "attn_output_norm"];
+const normsAfterFeedForward: readonly Role[] = ["post_ffw_norm", "layer_output_norm"];
+
 type Name = "into" | "out" | "forward" | "inner" | "experts" | "expertsInner";
 const NAMES: readonly Name[] = ["into", "out", "forward", "inner", "experts", "expertsInner"];
 
@@ -154,8 +158,8 @@ export class CalibrationSteps {
       expertsInner: INNER,
     };
     const captured = numbers[name];
-    const norm = name === "out" ? "post_attention_norm" : "post_ffw_norm";
-    const isNormed = this.#plan.tensors.some((tensor) => tensor.role === norm && tensor.layer === layer);
+    const norms = name === "out" ? normsAfterMixer : normsAfterFeedForward;
+    const isNormed = this.#plan.tensors.some((tensor) => norms.includes(tensor.role) && tensor.layer === layer);
     // What experts and the shared one give is weighed and summed first.
     const isAdded = name === "out" || (name === "inner" && !isSparse);
     return {

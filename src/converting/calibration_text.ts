@@ -4,8 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
-import { windowsOf } from "../measuring/text_windows.ts";
-import type { Model } from "../model/model.ts";
+import { type Window, type WindowsModel, windowsOf } from "../measuring/text_windows.ts";
 
 /** Fewer tokens say too little about a matrix: most of its columns would be rounded by chance. */
 const tokensLeast = 64;
@@ -19,20 +18,20 @@ const charactersOfToken = 8;
  * @throws {CancelledError} once the signal is aborted
  */
 export async function calibrationWindows(
-  model: Pick<Model, "tokenizer">,
+  model: WindowsModel,
   text: string,
   { tokens, window, signal }: { tokens: number; window: number; signal: AbortSignal | undefined },
-): Promise<readonly Uint32Array[]> {
+): Promise<readonly Window[]> {
   const wanted = Math.ceil(tokens / window);
   const piece = window * charactersOfToken;
-  const found: Uint32Array[] = [];
+  const found: Window[] = [];
   if (text.length > 2 * wanted * piece) {
     for (let i = 0; i < wanted; i++) {
       const from = Math.floor(i * (text.length - piece) / wanted);
       // From the next line on, if there is one.
       const line = text.indexOf("\n", from) + 1;
       const begin = i === 0 || line === 0 || line > from + piece / 2 ? from : line;
-      const [first] = await windowsOf(model, text.slice(begin, begin + piece), window, signal);
+      const [first] = await windowsOf(model, text.slice(begin, begin + piece), window, signal, i);
       found.push(first!);
     }
   } else {
@@ -40,7 +39,7 @@ export async function calibrationWindows(
     const count = Math.min(wanted, all.length);
     for (let i = 0; i < count; i++) found.push(all[Math.floor(i * all.length / count)]!);
   }
-  const sum = found.reduce((sum, { length }) => sum + length, 0);
+  const sum = found.reduce((sum, { tokens }) => sum + tokens.length, 0);
   if (sum < tokensLeast) {
     throw new InvalidArgumentError(
       `calibration: expected a text of at least ${tokensLeast} tokens, like those that the model will meet, got ${sum}.`,

@@ -12,8 +12,7 @@
 import { UnsupportedError } from "../../ffi/errors.ts";
 import { native } from "../../ffi/native.ts";
 import { node } from "../../ffi/runtime/builtins.ts";
-import type { Engine } from "../engine/engine.ts";
-import { openReader, readWindow } from "../measuring/text_windows.ts";
+import { openReader, type Window, type WindowReader } from "../measuring/text_windows.ts";
 import type { ModelPlan } from "../model/architectures/architectures.ts";
 import { LayerModel } from "../model/layer_model.ts";
 import { readPlan } from "../model/model.ts";
@@ -35,7 +34,7 @@ const windowMost = 256;
 interface Layer {
   readonly index: number;
   readonly copy: LayerModel;
-  readonly engine: Engine;
+  readonly reader: WindowReader;
   /** What was kept of the original, by its number: inputs of products, and states. */
   readonly original: ReadonlyMap<number, RowFile>;
   /** Whose the original's inner rows of experts are. */
@@ -69,7 +68,7 @@ type Opened = Pick<ReturnType<typeof readPlan>, "gguf" | "plan">;
 /** Has a model read a text, layer by layer. */
 export class Calibrator implements TensorCalibrator {
   readonly #model: Opened;
-  readonly #windows: readonly Uint32Array[];
+  readonly #windows: readonly Window[];
   readonly #positions: number;
   readonly #options: CalibratorOptions;
   readonly #steps: CalibrationSteps;
@@ -86,10 +85,10 @@ export class Calibrator implements TensorCalibrator {
   /** The experts' inputs of a step. */
   #inputs: { readonly step: Step; readonly of: ExpertInputs } | undefined;
 
-  private constructor(model: Opened, windows: readonly Uint32Array[], options: CalibratorOptions) {
+  private constructor(model: Opened, windows: readonly Window[], options: CalibratorOptions) {
     this.#model = model;
     this.#windows = windows;
-    this.#positions = windows.reduce((sum, { length }) => sum + length, 0);
+    this.#positions = windows.reduce((sum, { tokens }) => sum + tokens.length, 0);
     this.#options = options;
     this.#steps = new CalibrationSteps(model.plan);
     this.#sums = new CalibrationSums(this.#steps.all, options.threads, options.signal);
@@ -110,7 +109,7 @@ export class Calibrator implements TensorCalibrator {
     const window = Math.min(windowMost, context);
     const { text, tokens, signal, allowUnknownPreTokenizer } = options;
     const tokenizer = await loadTokenizer(gguf, { allowUnknownPreTokenizer, ...given({ signal }) });
-    const windows = await calibrationWindows({ tokenizer }, text, { tokens, window, signal });
+    const windows = await calibrationWindows({ tokenizer, plan }, text, { tokens, window, signal });
     return new Calibrator({ gguf, plan }, windows, options);
   }
 
@@ -181,9 +180,9 @@ export class Calibrator implements TensorCalibrator {
     }));
     {
       using original = await this.#load(index, this.#states?.original);
-      const engine = openReader(original, windowMost, this.#options.threads);
+      const reader = openReader(original, windowMost, this.#options.threads);
       try {
-        await this.#read(engine, index, kinds, (rows, position) => {
+        await this.#read(reader, index, kinds, (rows, position) => {
           for (const [slot, kind] of kinds.entries()) {
             const isLabelled = this.#steps.labels(index, kind);
             files.get(kind)!.append(
@@ -192,18 +191,18 @@ export class Calibrator implements TensorCalibrator {
           }
         });
       } finally {
-        await engine.dispose();
+        await reader.dispose();
       }
     }
     const copy = await this.#load(index, this.#states?.copy);
-    const engine = openReader(copy, windowMost, this.#options.threads);
-    return { index, copy, engine, original: files, originalRows };
+    const reader = openReader(copy, windowMost, this.#options.threads);
+    return { index, copy, reader, original: files, originalRows };
   }
 
   /** Has the copy, rounded now, read the text for its states after the layer. */
   async #leave(layer: Layer): Promise<void> {
     const copy = this.#file(`copy-${layer.index + 1}`, this.#embedding);
-    await this.#read(layer.engine, layer.index, [STATES], ([rows]) => copy.append(rows!));
+    await this.#read(layer.reader, layer.index, [STATES], ([rows]) => copy.append(rows!));
     const before = this.#states;
     this.#states = { original: layer.original.get(STATES)!, copy };
     this.#store.finish(layer.index + 1);
@@ -211,21 +210,21 @@ export class Calibrator implements TensorCalibrator {
     await this.#close(layer);
   }
 
-  async #close({ engine, copy, original }: Layer): Promise<void> {
+  async #close({ reader, copy, original }: Layer): Promise<void> {
     this.#forget();
-    await engine.dispose();
+    await reader.dispose();
     copy[Symbol.dispose]();
     for (const file of original.values()) if (file !== this.#states?.original) this.#discard(file);
     this.#layer = undefined;
   }
 
-  async #sum({ index, engine, original }: Layer, step: Step): Promise<Calibration> {
+  async #sum({ index, reader, original }: Layer, step: Step): Promise<Calibration> {
     const after = step.stream === undefined ? undefined : step.isMixers ? INSIDE : STATES;
     const file = original.get(after ?? step.captured)!;
     const room = new Float32Array(windowMost * file.columns);
     this.#sums.begin(step);
     await this.#read(
-      engine,
+      reader,
       index,
       after === undefined ? this.#steps.readFor(step) : [step.captured, after],
       async ([inputs, stream], position) => {
@@ -252,11 +251,11 @@ export class Calibrator implements TensorCalibrator {
   }
 
   /** Has the copy read the text for what its experts see. */
-  async #readExperts({ index, engine, original, originalRows }: Layer, step: Step): Promise<ExpertInputs> {
+  async #readExperts({ index, reader, original, originalRows }: Layer, step: Step): Promise<ExpertInputs> {
     const file = this.#file("copy-seen", step.columns);
     const rows = new ExpertRows();
     const width = this.#steps.columnsOf(index, this.#steps.innerKind);
-    await this.#read(engine, index, this.#steps.readFor(step), (captured, position) => {
+    await this.#read(reader, index, this.#steps.readFor(step), (captured, position) => {
       const [first, last] = [captured[0]!, captured.at(-1)!];
       const inner = rows.add(last, position, width);
       file.append(step.isInner ? inner : first);
@@ -272,22 +271,26 @@ export class Calibrator implements TensorCalibrator {
 
   /** Reads the text once and hands over, window by window, what was asked for. */
   async #read(
-    engine: Engine,
+    reader: WindowReader,
     layer: number,
     kinds: readonly number[],
     take: (rows: readonly Float32Array[], position: number) => Promise<void> | void,
   ): Promise<void> {
     const { signal } = this.#options;
     const first = kinds[0]!;
-    engine.capture(first, kinds.at(-1)! - first + 1);
+    reader.inputs.capture(first, kinds.at(-1)! - first + 1);
     const rooms = kinds.map((kind) => new Float32Array(windowMost * this.#steps.floatsOf(layer, kind)));
     let position = 0;
-    for (const tokens of this.#windows) {
+    for (const window of this.#windows) {
+      const { tokens } = window;
       if (signal?.aborted) throw cancelledBy(signal);
       // After the first layer a position's number is its token.
       const ids = this.#states === undefined ? tokens : tokens.map((_, index) => position + index);
-      await readWindow(engine, ids);
-      await take(kinds.map((kind, slot) => rooms[slot]!.subarray(0, engine.captured(kind, rooms[slot]!))), position);
+      await reader.read({ ...window, tokens: ids });
+      await take(
+        kinds.map((kind, slot) => rooms[slot]!.subarray(0, reader.inputs.captured(kind, rooms[slot]!))),
+        position,
+      );
       position += tokens.length;
     }
   }
@@ -327,12 +330,14 @@ function checkLayers(path: string, { hyperparameters: { architecture, layerInput
 }
 
 /** Names everything that decides the blocks: the model's files as they are, the tokens, and what the caller says. */
-function workOf({ gguf }: Opened, windows: readonly Uint32Array[], work: string): string {
+function workOf({ gguf }: Opened, windows: readonly Window[], work: string): string {
   const hash = node("node:crypto").createHash("sha256").update(work);
   for (const file of gguf.files) {
     const { size, mtimeMs } = node("node:fs").statSync(file);
     hash.update(`\n${node("node:path").resolve(file)} ${size} ${mtimeMs}`);
   }
-  for (const window of windows) hash.update(new Uint8Array(window.buffer, window.byteOffset, window.byteLength));
+  for (const { tokens, lengths } of windows) {
+    hash.update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength)).update(lengths.join());
+  }
   return hash.digest("hex");
 }

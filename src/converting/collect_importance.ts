@@ -5,7 +5,7 @@
  * @module
  */
 import type { Role } from "../../ffi/wire.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { ProductInputs } from "../engine/product_inputs.ts";
 import { activationBits, activationsField } from "../engine/types.ts";
 import { threadsField, threadsOption } from "../engine/threads_option.ts";
 import { Model } from "../model/model.ts";
@@ -115,27 +115,27 @@ export async function collectImportance(
   assertNotAborted(signal);
   const threads = threadsOption(read.threads);
   const window = windowOf(read.window, model.context);
-  const { openReader, readWindow, windowsOf } = await import("../measuring/text_windows.ts");
+  const { openReader, windowsOf } = await import("../measuring/text_windows.ts");
   const windows = await windowsOf(model, text, window, signal);
-  const engine = openReader(model, window, threads, activationBits[read.activations]);
+  const reader = openReader(model, window, threads, activationBits[read.activations]);
   try {
-    engine.sumInputs(true);
+    reader.inputs.sum(true);
     let done = 0;
-    for (const tokens of windows) {
+    for (const read of windows) {
       assertNotAborted(signal);
-      await readWindow(engine, tokens);
+      await reader.read(read);
       onProgress?.(++done, windows.length);
     }
-    const entries = entriesOf(model, engine);
+    const entries = entriesOf(model, reader.inputs);
     const origin = { datasets: dataset === undefined ? [] : [dataset], chunkCount: windows.length, chunkSize: window };
     return new ImportanceMatrix(entries, origin);
   } finally {
-    await engine.dispose();
+    await reader.dispose();
   }
 }
 
 /** What each matrix saw, in the order of products; of a stack, what each expert saw. */
-function entriesOf({ plan }: Model, engine: Engine): Map<string, ImportanceEntry> {
+function entriesOf({ plan }: Model, inputs: ProductInputs): Map<string, ImportanceEntry> {
   const { perLayer } = plan.hyperparameters;
   // Beside attention, what comes of states has a product without a number.
   const isCounted = (role: Role, layer: number) => role !== "ssm_out" || perLayer[layer].mixer !== "paired";
@@ -157,7 +157,7 @@ function entriesOf({ plan }: Model, engine: Engine): Map<string, ImportanceEntry
     const counts = new Float32Array(seen.length);
     const room = new Float64Array(columns);
     seen.forEach((matrix, index) => {
-      counts[index] = engine.inputSums(number, matrix, room);
+      counts[index] = inputs.sums(number, matrix, room);
       sums.set(room, index * columns);
     });
     entries.set(tensor.name, { sums, counts });

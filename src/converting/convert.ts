@@ -279,6 +279,9 @@ async function ownText(
   const { Batcher } = await import("../batching/batcher.ts");
   const { Model } = await import("../model/model.ts");
   await using model = await Model.load(path, { allowUnknownPreTokenizer, ...given({ signal }) });
+  if (!model.plan.texts.generates) {
+    refuseOption("calibration", "a text like those that the model will read, for it generates none", undefined);
+  }
   await using batcher = new Batcher(model, { kv: "f32" });
   const { bos } = model.tokenizer;
   const begin = bos === undefined ? model.tokenizer.encode(" ") : [bos];

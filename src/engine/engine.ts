@@ -25,6 +25,7 @@ import { assertGenerates } from "../model/generates.ts";
 import type { Model } from "../model/model.ts";
 import type { Chain, EngineSettings, Round, SampleRequest, StepResult, StepRunner, StepSequence } from "./step.ts";
 import { HeldEngine } from "./held_engine.ts";
+import { ProductInputs } from "./product_inputs.ts";
 import type { StepThreads } from "./threads.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
 import type { Choice } from "../sampling/state.ts";
@@ -56,6 +57,8 @@ export class Engine implements StepRunner {
   readonly threads: { prefill: number; decode: number; prefillTokens: number };
   /** Pages that hold the state of one sequence; 0 where the model keeps none. */
   readonly statePages: number;
+  /** What its products read. */
+  readonly inputs: ProductInputs;
   readonly #stepThreads: StepThreads | undefined;
   readonly #native: Native = native();
   readonly #vocabulary: number;
@@ -81,6 +84,7 @@ export class Engine implements StepRunner {
     const options = new Words("engine");
     putEngineOptions(options, { ...settings, kvType: settings.kv, keeps: true });
     this.#held = new HeldEngine(model, options);
+    this.inputs = new ProductInputs(this.#held);
   }
 
   /** Runs one step; results come in the order of `sequences`. `isInline`: before this returns to the event loop. */
@@ -174,29 +178,6 @@ export class Engine implements StepRunner {
   /** Takes over what {@link Engine.exportPage} wrote; false where the bytes are not those. No step may be in flight. */
   importPage(page: number, bytes: Uint8Array): boolean {
     return this.#native.pageImport(this.#held.handle, page, bytes);
-  }
-
-  /** Keeps the inputs of a step's products `first` to `first + count - 1` (`Native.capture` numbers them). */
-  capture(first: number, count: number): void {
-    this.#native.capture({ engine: this.#held.handle, first, count });
-  }
-
-  /** Copies the rows kept of a product in the last step; returns how many floats. */
-  captured(product: number, out: Float32Array): number {
-    return this.#native.captured(this.#held.handle, product, out);
-  }
-
-  /** Adds up the squares of the inputs of all products from now on, from nothing; or no longer. */
-  sumInputs(isOn: boolean): void {
-    this.#native.sumInputs(this.#held.handle, isOn);
-  }
-
-  /**
-   * Copies the sums of squares of a product's input, a column each; returns over how many rows. Of a stack of matrices
-   * `matrix` says which.
-   */
-  inputSums(product: number, matrix: number, out: Float64Array): number {
-    return this.#native.inputSums({ engine: this.#held.handle, product, matrix, sums: out });
   }
 
   /** Ends the engine: waits for a step in flight, which the caller has cancelled, and frees the memory. Again is fine. */

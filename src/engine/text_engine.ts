@@ -11,6 +11,7 @@ import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Resul
 import { Words } from "../../ffi/words.ts";
 import { type EngineModel, sequenceError, settle } from "./engine.ts";
 import { HeldEngine } from "./held_engine.ts";
+import { ProductInputs } from "./product_inputs.ts";
 
 /** A text as tokens. */
 export interface TokenText {
@@ -22,8 +23,8 @@ export interface TokenText {
 
 /** What is wanted of each text. */
 export interface TextResult {
-  /** `rows`: one for each token. */
-  readonly pooling: Exclude<WirePooling, "none">;
+  /** `rows`: one for each token; `none`: nothing, but what its products read may be asked for. */
+  readonly pooling: WirePooling;
   /** The scores of the rank head in place of the row. */
   readonly ranks: boolean;
   /** The row is normed by deviation before it is cut. */
@@ -53,6 +54,8 @@ const pageSize = 16;
 export class TextEngine {
   /** The settings it was opened with. */
   readonly settings: TextEngineSettings;
+  /** What its products read. */
+  readonly inputs: ProductInputs;
   readonly #native: Native = native();
   readonly #batch: Words<"batch"> = new Words("batch", 1024);
   readonly #results: Results;
@@ -69,6 +72,7 @@ export class TextEngine {
     // Keys and values as they are computed: nothing of them is kept, so memory is no reason to round them.
     putEngineOptions(options, { ...settings, kvType: "f32", pageSize, pages, logitRows: 1, keeps: false });
     this.#held = new HeldEngine(model, options);
+    this.inputs = new ProductInputs(this.#held);
   }
 
   /**

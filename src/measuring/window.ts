@@ -53,6 +53,11 @@ export function headOf({ addBos, bos }: Model["tokenizer"]): readonly number[] {
   return addBos && bos !== undefined ? [bos] : [];
 }
 
+/** The tokens after each window of a text that is read as a whole. */
+export function tailOf({ addEos, eos }: Model["tokenizer"]): readonly number[] {
+  return addEos && eos !== undefined ? [eos] : [];
+}
+
 /** A window of a text, and which of its tokens are counted. */
 export interface MeasuredWindow {
   readonly tokens: Uint32Array;

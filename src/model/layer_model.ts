@@ -91,13 +91,23 @@ function planLayer(plan: ModelPlan, layer: number, file: number, states: StatesF
     else kept.push({ ...tensor, ...tableOf(tensor, all.embedding, file, states.positions) });
   }
   const vocabulary = states?.positions ?? all.vocabulary;
-  const embeddingScale = states === undefined ? all.embeddingScale : 1;
   return {
     ...plan,
-    hyperparameters: { ...all, layers: 1, perLayer: [own], vocabulary, embeddingScale },
+    hyperparameters: { ...all, layers: 1, perLayer: [own], vocabulary, ...(states === undefined ? {} : ofStates) },
     tensors: kept,
   };
 }
+
+/** What is done to embeddings, and what becomes of a whole text's row, is done to no states. */
+const ofStates = {
+  embeddingScale: 1,
+  positions: 0,
+  tokenTypes: 0,
+  denseInner: 0,
+  denseWidth: 0,
+  rankWidth: 0,
+  rankScores: 0,
+} as const;
 
 /** Roles of the tensors that belong to no layer. */
 const ofNoLayer: ReadonlySet<string> = new Set(["token_embd", "output", "output_norm", "rope_freqs"]);

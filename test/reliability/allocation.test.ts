@@ -74,7 +74,7 @@ describe("memory that is refused", { skip: !isThere && "needs `npm run reliabili
         logitRows: 1,
       });
       try {
-        engine.capture(0, 2);
+        engine.inputs.capture(0, 2);
         return "open";
       } finally {
         await engine.dispose();
