@@ -98,8 +98,12 @@ export const expertVariants: [name: string, shape: Shape, expected: Partial<Hype
   }, {}],
   [
     "granitemoe without experts",
-    { architecture: "granitemoe", values: { "granitemoe.logit_scale": f32(4) } },
-    { expertsUsed: 0 },
+    {
+      architecture: "granitemoe",
+      // llama.cpp heeds this switch in granite and granitehybrid alone.
+      values: { "granitemoe.logit_scale": f32(4), "granitemoe.rope.scaling.finetuned": flag(false) },
+    },
+    { expertsUsed: 0, turns: [1, 1, 1] },
   ],
   ["ernie4_5-moe with a dense layer before, and every second", {
     architecture: "ernie4_5-moe",
@@ -134,6 +138,14 @@ export const expertVariants: [name: string, shape: Shape, expected: Partial<Hype
   ["dots1", dots1, { routerScore: "sigmoid", routerNormalises: true, routerScale: 2.5 }],
   ["gpt-oss", gptOss({}), { routerScore: "softmaxOfChosen", activation: "clamped" }],
   ["gpt-oss with yarn", gptOss(yarn("gpt-oss")), {}],
+  [
+    "gpt-oss with yarn and a rotary base of its windows",
+    gptOss({
+      ...yarn("gpt-oss"),
+      "gpt-oss.rope.freq_base_swa": f32(300),
+    }),
+    { windowRotation: { base: 300 } },
+  ],
   ["qwen2moe", {
     architecture: "qwen2moe",
     biases: ["q", "k", "v"],

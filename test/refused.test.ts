@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { LightGPTError } from "../ffi/errors.ts";
 import { ARCHITECTURES } from "../src/model/architectures/table.ts";
 import { expertRefusals } from "./expert-shapes.ts";
-import { arrayOf, f32, text, u32 } from "./models.ts";
+import { arrayOf, f32, flag, text, u32 } from "./models.ts";
 import { gemma3, gemma4, llama, phi3, planSmall as plan, type Shape, yarn } from "./small-models.ts";
 
 /** What makes layer 1 of a llama one without some part. */
@@ -50,6 +50,17 @@ describe("what is refused", () => {
       ["a scale of embeddings", "embedding_scale", f32(3), []],
       ["a scale of scores", "attention.scale", f32(0.5), []],
       ["heads rotated in part", "rope.dimension_count", u32(8), []],
+      ["a cap of a router's logits", "router_logit_softcapping", f32(30), []],
+      ["clamped experts in one layer", "swiglu_clamp_exp", arrayOf("float32", [0, 7, 0]), []],
+      ["a layer that is not rotated", "attention.rope_pattern", arrayOf("uint32", [1, 1, 0]), []],
+      ["an index of keys", "attention.indexer.top_k", u32(2048), []],
+      ["latent keys", "attention.kv_lora_rank", u32(512), []],
+      ["halves side by side", "use_parallel_residual", flag(true), []],
+      ["layers that are gone through twice", "num_loops", u32(2), []],
+      ["several streams", "hyper_connection.count", u32(4), []],
+      ["experts on a narrower row", "expert_latent_length", u32(16), []],
+      ["adapters that tokens choose", "adapters.count", u32(3), []],
+      ["rows of another length in the end", "embedding_length_out", u32(32), []],
       ["a tensor that nothing uses", "blk.0.attn_sinks.weight", undefined, ["blk.0.attn_sinks.weight"]],
     ] as const).map(([what, key, value, extra]): [string, Shape, string, string] => [
       what,
@@ -60,6 +71,18 @@ describe("what is refused", () => {
       },
       "UnsupportedError",
       value === undefined ? key : `llama.${key}`,
+    ]),
+    ...([
+      ["olmo2", "rope.freq_base_swa", f32(500)],
+      ["cohere2", "rope.freq_base_swa", f32(500)],
+      ["gemma3", "rope.dimension_count_swa", u32(8)],
+      ["gemma3", "attention.key_length_swa", u32(8)],
+      ["gemma2", "attention.value_length_swa", u32(8)],
+    ] as const).map(([architecture, key, value]): [string, Shape, string, string] => [
+      `${key} in ${architecture}, which has none of its windows`,
+      { architecture, values: { [`${architecture}.${key}`]: value } },
+      "UnsupportedError",
+      `${architecture}.${key}`,
     ]),
     ...([
       ["values of another length than keys", { keyLength: 24, valueLength: 40 }, "llama.attention.value_length"],

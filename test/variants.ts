@@ -108,6 +108,15 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
       "gemma2.attention.sliding_window": u32(7),
     },
   }, { attentionSoftcap: 2, logitSoftcap: 3, windows: [7, 0, 7] }],
+  ["gemma2 with a rotary base of its windows", {
+    architecture: "gemma2",
+    postNorms: true,
+    values: {
+      "gemma2.attention.sliding_window": u32(7),
+      "gemma2.rope.scaling.factor": f32(2),
+      "gemma2.rope.freq_base_swa": f32(500),
+    },
+  }, { turns: [2, 1, 2], rotation: { base: 10_000, scale: 0.5 }, windowRotation: { base: 500, scale: 0.5 } }],
   ["gemma3", gemma3, {
     windows: [9, 9, 9, 9, 9, 0, 9],
     rotation: { base: 1_000_000, scale: 1 / 8 },
@@ -294,6 +303,11 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     headNorms: true,
     values: { "hunyuan-dense.rope.scaling.alpha": f32(1000) },
   }, { queryNorms: "rotatedHeads" }],
+  ["hunyuan-dense whose file states one expert", {
+    architecture: "hunyuan-dense",
+    headNorms: true,
+    values: { "hunyuan-dense.expert_count": u32(1), "hunyuan-dense.expert_used_count": u32(1) },
+  }, { expertsUsed: 0 }],
   ["olmo2 without windows", { architecture: "olmo2", headNorms: "rows", postNorms: "only" }, {
     queryNorms: "rows",
     windows: [0, 0, 0],
@@ -386,6 +400,9 @@ export const variants: [name: string, shape: Shape, expected: Expected][] = [
     parallel: true,
     values: { "command-r.logit_scale": f32(0.0625) },
   }, { norms: "deviation", parallel: true, logitScale: 0.0625 }],
+  ["command-r without a scale of logits", { architecture: "command-r", layerNorms: "plain", parallel: true }, {
+    logitScale: 1,
+  }],
   ["cohere2", {
     architecture: "cohere2",
     layerNorms: "plain",

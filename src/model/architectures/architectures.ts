@@ -17,6 +17,7 @@ import { latentHeads } from "./latent.ts";
 import { planExperts } from "./experts.ts";
 import { readHeadSizes, readLayers, type Sizes } from "./layers.ts";
 import { readScales } from "./scales.ts";
+import { refuseForeignKeys } from "./foreign_keys.ts";
 import { ARCHITECTURES } from "./table.ts";
 import type { PlannedTensor } from "./tensor_plan.ts";
 import { planTensors } from "./tensors.ts";
@@ -64,23 +65,6 @@ export const planFields = {
 
 /** Files may state up to 16 Mi positions; `LIMITS.contextMax` can be used. */
 const CONTEXT_STATED_MOST = 1 << 24;
-/** Keys that would change the result, with the value that changes nothing, and the traits of architectures that heed it. */
-const NEUTRAL: readonly (readonly [key: string, neutral: number, ...unless: (keyof Traits)[]])[] = [
-  ["logit_scale", 1, "scales", "logitScale"],
-  ["residual_scale", 1, "scales"],
-  ["attention.temperature_scale", 0, "temperature"],
-  ["rope.scaling.alpha", 0, "alpha"],
-  ["attn_logit_softcapping", 0, "attentionSoftcap"],
-  ["final_logit_softcapping", 0, "logitSoftcap"],
-  ["attention.output_scale", 1],
-  ["attention.value_scale", 1],
-  ["attention.clamp_kqv", 0],
-  ["attention.max_alibi_bias", 0, "distances"],
-  ["attention.shared_kv_layers", 0, "sharedKeys"],
-  ["embedding_length_per_layer_input", 0, "layerInputs"],
-  ["rope.scaling.yarn_ext_factor", 0],
-];
-
 /**
  * Reads what the library needs to know of a model, and checks it.
  *
@@ -107,7 +91,7 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     if (architecture === "") throw metadata.wrong("general.architecture", `one of ${names}`, "empty");
     throw metadata.unsupported("general.architecture", `one of ${names}`, `'${architecture}'`);
   }
-  refuseForeignTraits(gguf, architecture, traits);
+  refuseForeignKeys(gguf, architecture, traits);
   const sizes = readSizes(gguf, architecture, traits);
   const texts = readTexts(gguf, architecture, traits);
   const { kDim: _k, vDim: _v, blocks: _b, ...ofModel } = sizes;
@@ -145,21 +129,6 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
     ...rope.factors === undefined ? {} : { ropeFactors: rope.factors },
     parameters: tensors.reduce((sum, { columns, rows, slabs }) => sum + columns * rows * slabs, 0),
   };
-}
-
-/** Refuses files that ask for something the architecture does not have, so that no wrong result is computed. */
-function refuseForeignTraits({ metadata }: Gguf, architecture: string, traits: Traits): void {
-  const key = (name: string) => `${architecture}.${name}`;
-  for (const [name, neutral, ...unless] of NEUTRAL) {
-    if (unless.some((trait) => traits[trait] !== undefined)) continue;
-    const value = metadata.number(key(name), { fallback: neutral });
-    // Writers put 0 where a factor is not used.
-    if (value !== neutral && value !== 0) throw metadata.unsupported(key(name), `${neutral}`, `${value}`);
-  }
-  const sections = metadata.get(key("rope.dimension_sections"));
-  if (!traits.sections && sections instanceof MetadataArray && Array.from(sections).some((size) => size !== 0)) {
-    throw metadata.unsupported(key("rope.dimension_sections"), "none", `[${[...sections].join(", ")}]`);
-  }
 }
 
 /** The activation; some files name theirs. */

@@ -39,7 +39,7 @@ const SCORES: ReadonlyMap<number, RouterScore> = new Map([[1, "softmax"], [2, "s
 export function planExperts(
   gguf: Gguf,
   architecture: string,
-  { experts: traits, halves }: Traits,
+  { experts: traits, halves, oneExpert }: Traits,
   sizes: { readonly layers: number; readonly blocks: number; readonly vocabulary: number },
   mixers: readonly Recurrent[],
 ): ExpertPlan {
@@ -53,7 +53,9 @@ export function planExperts(
     most: LIMITS.expertsMax,
     ...(optional ? { fallback: 0 } : {}),
   });
-  if (experts === 0) return { router: NO_ROUTER, perLayer: new Array<ExpertLayer>(layers).fill(NONE) };
+  if (experts === 0 || (experts === 1 && oneExpert)) {
+    return { router: NO_ROUTER, perLayer: new Array<ExpertLayer>(layers).fill(NONE) };
+  }
   if (!tensors.has("blk.0.ffn_gate_inp.weight") && optional) {
     throw metadata.wrong(countKey, "0 in a model without expert tensors", `${experts}`);
   }

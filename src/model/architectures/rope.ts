@@ -37,9 +37,9 @@ export function planRope(
 ): Rope {
   const { metadata } = gguf;
   const whole = readRotation(gguf, architecture, traits, layers, context);
-  const rotations: Rotation[] = [whole.rotation];
+  const rotations: Rotation[] = [whole.whole];
   const isWindowed = layers.some(({ window }) => window > 0);
-  const windowed = isWindowed ? readWindowed(metadata, architecture, traits, whole.rotation, layers) : undefined;
+  const windowed = isWindowed ? readWindowed(metadata, architecture, traits, whole, layers) : undefined;
   if (windowed !== undefined) rotations.push(windowed);
   const key = `${architecture}.rope.scaling.finetuned`;
   const isRotated = traits.rotationSwitch === undefined || metadata.flag(key, true);
@@ -53,14 +53,14 @@ export function planRope(
   return { rotations, ofLayers, factors: whole.factors };
 }
 
-/** The rotation of layers that see everything. */
+/** The rotation of layers that see everything, with YaRN where the file has it, and without. */
 function readRotation(
   gguf: Gguf,
   architecture: string,
   traits: Traits,
   layers: readonly Unrotated[],
   context: number,
-): { rotation: Rotation; factors: string | undefined } {
+): { whole: Rotation; plain: Rotation; factors: string | undefined } {
   const { metadata } = gguf;
   const key = (name: string) => `${architecture}.rope.${name}`;
   const own = layers.filter(({ mixer, window }) => hasHeads(mixer) && !(traits.windowHeads && window > 0));
@@ -87,15 +87,20 @@ function readRotation(
     magnitude: metadata.positive(key("scaling.attn_factor"), 1),
     ...ALL_SCALED,
   };
-  if (scaling !== "yarn") return { rotation: plain, factors };
-  if (traits.localRopeBase !== undefined) {
+  if (scaling === "yarn" && typeof traits.localRopeBase === "number") {
     throw metadata.unsupported(
       key("scaling.type"),
       "none or linear in a model with a rotation of its windows",
       "'yarn'",
     );
   }
-  return { rotation: { ...plain, ...readYarn(metadata, architecture, traits, plain) }, factors };
+  return { whole: stretched(metadata, architecture, traits, plain), plain, factors };
+}
+
+/** A rotation with what YaRN makes of it, where the file wants it. */
+function stretched(metadata: Metadata, architecture: string, traits: Traits, plain: Rotation): Rotation {
+  if (metadata.text(`${architecture}.rope.scaling.type`, "linear") !== "yarn") return plain;
+  return { ...plain, ...readYarn(metadata, architecture, traits, plain) };
 }
 
 /** The rotation of windowed layers, where it is another. */
@@ -103,18 +108,22 @@ function readWindowed(
   metadata: Metadata,
   architecture: string,
   traits: Traits,
-  whole: Rotation,
+  { whole, plain: unstretched }: { readonly whole: Rotation; readonly plain: Rotation },
   layers: readonly Unrotated[],
 ): Rotation | undefined {
-  const plain = { ...whole, factors: false, magnitude: 1, scale: 1, ...ALL_SCALED };
-  if (traits.windowHeads) {
+  const { localRopeBase, plainWindows, windowHeads } = traits;
+  const key = `${architecture}.rope.freq_base_swa`;
+  if (localRopeBase === "same") {
+    if (!metadata.has(key)) return undefined;
+    return stretched(metadata, architecture, traits, { ...unstretched, base: metadata.positive(key) });
+  }
+  const plain = { ...whole, factors: false, scale: 1, ...ALL_SCALED };
+  if (windowHeads) {
     const kDim = Math.min(...layers.filter(({ window }) => window > 0).map((layer) => layer.kDim));
     plain.dimensions = readDimensions(metadata, `${architecture}.rope.dimension_count_swa`, kDim);
   }
-  if (traits.localRopeBase !== undefined) {
-    return { ...plain, base: metadata.positive(`${architecture}.rope.freq_base_swa`, traits.localRopeBase) };
-  }
-  return traits.plainWindows ? plain : undefined;
+  if (localRopeBase !== undefined) return { ...plain, base: metadata.positive(key, localRopeBase) };
+  return plainWindows ? { ...plain, magnitude: 1 } : undefined;
 }
 
 function readDimensions(metadata: Metadata, key: string, kDim: number): number {

@@ -70,8 +70,9 @@ function readEpsilon(metadata: Metadata, ofSquares: string, ofDeviation: string,
 
 /** What logits are multiplied by: files state that, or what they are divided by. */
 function readLogitScale(metadata: Metadata, key: string, { scales, logitScale }: Traits): number {
-  if (logitScale) return metadata.positive(key);
   // Writers put 0 where it is not used.
+  if (logitScale === "optional" && metadata.number(key, { fallback: 0 }) === 0) return 1;
+  if (logitScale) return metadata.positive(key);
   const isAbsent = scales === "optional" && metadata.number(key, { fallback: 0 }) === 0;
   return scales && !isAbsent ? Math.fround(1 / metadata.positive(key)) : 1;
 }

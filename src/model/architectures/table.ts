@@ -92,7 +92,11 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     },
   }],
   ["granite", GRANITE],
-  ["granitemoe", { ...GRANITE, experts: { score: "softmax", normalises: true, optional: true, shared: "length" } }],
+  ["granitemoe", {
+    ...LLAMA,
+    scales: true,
+    experts: { score: "softmax", normalises: true, optional: true, shared: "length" },
+  }],
   ["granitehybrid", {
     ropeStyle: "norm",
     activation: "silu",
@@ -121,7 +125,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
   ["qwen3vl", { ...QWEN3, sections: true }],
   ["qwen3vlmoe", { ...QWEN3MOE, sections: true }],
   ["seed_oss", { ...QWEN2, secondNorm: "post_attention_norm.weight" }],
-  ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true }],
+  ["hunyuan-dense", { ...QWEN3, queryNorms: "rotatedHeads", alpha: true, oneExpert: true }],
   ["hunyuan-moe", {
     ...QWEN3,
     queryNorms: "rotatedHeads",
@@ -148,7 +152,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     unrotated: "unwindowed",
   }],
   ["stablelm", { ropeStyle: "neox", activation: "silu", layerNorms: true, parallel: "withoutNorm" }],
-  ["command-r", COHERE],
+  ["command-r", { ...COHERE, logitScale: "optional" }],
   ["cohere2", { ...COHERE, window: { period: 4, size: "required" }, unrotated: "unwindowed" }],
   ["gemma", GEMMA],
   ["gemma2", {
@@ -157,6 +161,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     attentionSoftcap: 50,
     logitSoftcap: 30,
     window: { period: 2, size: 4096 },
+    localRopeBase: "same",
     wideScaleLayers: 46,
   }],
   ["gemma3", {
@@ -210,6 +215,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Traits> = new Map<string, Traits
     activation: "clamped",
     secondNorm: "post_attention_norm.weight",
     window: { period: 2, size: 0 },
+    localRopeBase: "same",
     sinks: true,
     experts: { score: "softmaxOfChosen", normalises: false, ownWidth: true },
   }],

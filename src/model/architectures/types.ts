@@ -39,8 +39,8 @@ export interface Traits {
   readonly layerNorms?: true;
   /** The feed-forward part reads what attention reads; `withoutNorm`: where the file has no norm before it. */
   readonly parallel?: true | "withoutNorm";
-  /** The file states what logits are multiplied by. */
-  readonly logitScale?: true;
+  /** The file states what logits are multiplied by, or may. */
+  readonly logitScale?: true | "optional";
   /** The file states what embeddings, residuals and scores are multiplied by, and logits divided by; that may be absent. */
   readonly scales?: true | "optional";
   /** Layers with a sliding window: all but the last of each `period`; `ofLayers`: only in models of so many. */
@@ -53,8 +53,8 @@ export interface Traits {
     /** A token sees half of the window on either side. */
     readonly centred?: true;
   };
-  /** The rotary base of windowed layers, where it is another. */
-  readonly localRopeBase?: number;
+  /** The rotary base of windowed layers, where it is another; `same`: that of the others, unless the file states one. */
+  readonly localRopeBase?: number | "same";
   /** Positions are not scaled in windowed layers. */
   readonly plainWindows?: true;
   /** Layers that are not rotated: the last of each so many, or those without a window in a model with windows. */
@@ -75,6 +75,8 @@ export interface Traits {
   readonly sections?: true;
   /** The file's own numbers of YaRN are heeded. */
   readonly yarnKeys?: true;
+  /** Dense files may state one expert. */
+  readonly oneExpert?: true;
   /** `rope.scaling.alpha` widens the rotary base. */
   readonly alpha?: true;
   /** Queries get a temperature that rises with their position. */
