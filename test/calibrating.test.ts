@@ -134,7 +134,11 @@ describe("calibrated rounding", () => {
 describe("a text to calibrate by", () => {
   const tokenizer = loadTokenizer(readGguf(embedded));
   const windows = (text: string, tokens: number) =>
-    calibrationWindows({ tokenizer }, text, { tokens, window: 64, signal: undefined });
+    calibrationWindows({ tokenizer, plan: { texts: { generates: true } } }, text, {
+      tokens,
+      window: 64,
+      signal: undefined,
+    });
 
   it("of one token is refused, and nothing is left behind", async () => {
     for (const calibration of ["a", "Once upon a time"]) {
@@ -155,8 +159,8 @@ describe("a text to calibrate by", () => {
     const begin = workedMs();
     const found = await windows(long, 1024);
     assertLess(workedMs() - begin, 10_000);
-    assertEquals([found.length, found.reduce((sum, { length }) => sum + length, 0)], [16, 1024]);
-    const numbers = found.map((window) => Number(/number (\d{4})/.exec(tokenizer.decode(window))?.[1]));
+    assertEquals([found.length, found.reduce((sum, { tokens }) => sum + tokens.length, 0)], [16, 1024]);
+    const numbers = found.map(({ tokens }) => Number(/number (\d{4})/.exec(tokenizer.decode(tokens))?.[1]));
     assertEquals(numbers[0], 0);
     numbers.forEach((number, i) => assert(Math.abs(number - i * 75) <= 1, `${number} at ${i}`));
   });

@@ -4,9 +4,25 @@
  *
  * @module
  */
-import type { Hyperparameters } from "../src/model/architectures/types.ts";
+import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
 import { arrayOf, f32, flag, u32 } from "./models.ts";
 import { type ExpertShape, lfm2, nemotronExperts, qwen35, type Shape, yarn } from "./small-models.ts";
+
+/** What a plan must say. */
+export interface Expected extends Partial<Hyperparameters> {
+  /** Of each layer its window, */
+  windows?: number[];
+  /** and the number of its rotation; */
+  turns?: number[];
+  /** whose keys and values it reads; */
+  keys?: [LayerParameters["keys"], number][];
+  /** of the first layer; */
+  first?: Partial<LayerParameters>;
+  /** of the first rotation, */
+  rotation?: Partial<Rotation>;
+  /** and of the second. */
+  windowRotation?: Partial<Rotation>;
+}
 
 const mixtral = (experts: ExpertShape = { count: 8, used: 2 }): Shape => ({
   architecture: "llama",
@@ -75,7 +91,7 @@ const drafted = (): Shape => ({
 });
 
 /** Each with what its plan must say. */
-export const expertVariants: [name: string, shape: Shape, expected: Partial<Hyperparameters>][] = [
+export const expertVariants: [name: string, shape: Shape, expected: Expected][] = [
   ["llama with experts", mixtral(), { expertsUsed: 2, routerScore: "softmax", routerNormalises: true }],
   ["llama with experts of which all are used", mixtral({ count: 3, used: 3 }), { expertsUsed: 3 }],
   ["qwen3moe with an odd number of experts", qwen3moe({ count: 17, used: 8 }), { expertsUsed: 8 }],

@@ -18,7 +18,8 @@ import { bpe, f32, text } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
 import { repository, textArchitectures } from "./kit.ts";
 import { gemma3, gemma4, llama, phi3, planSmall as plan, withModelFile } from "./small-models.ts";
-import { type Expected, variants } from "./variants.ts";
+import type { Expected } from "./expert-shapes.ts";
+import { variants } from "./variants.ts";
 
 reckonProcessors(3);
 

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { Hyperparameters, LayerParameters, Rotation } from "../src/model/architectures/types.ts";
-import { expertVariants } from "./expert-shapes.ts";
+import { type Expected, expertVariants } from "./expert-shapes.ts";
 import { arrayOf, f32, flag, text, u32 } from "./models.ts";
 import {
   falconH1,
@@ -22,22 +21,6 @@ import {
   type Shape,
   yarn,
 } from "./small-models.ts";
-
-/** What a plan must say. */
-export interface Expected extends Partial<Hyperparameters> {
-  /** Of each layer its window, */
-  windows?: number[];
-  /** and the number of its rotation; */
-  turns?: number[];
-  /** whose keys and values it reads; */
-  keys?: [LayerParameters["keys"], number][];
-  /** of the first layer; */
-  first?: Partial<LayerParameters>;
-  /** of the first rotation, */
-  rotation?: Partial<Rotation>;
-  /** and of the second. */
-  windowRotation?: Partial<Rotation>;
-}
 
 /** Layers with experts of which one takes two for a token, the other five. */
 const unlikeExperts: Shape = {

@@ -22,7 +22,7 @@ const pageSize = 32;
 /** A text's model, as far as windows depend on it. */
 export interface WindowsModel {
   readonly tokenizer: Model["tokenizer"];
-  readonly plan: Pick<ModelPlan, "texts">;
+  readonly plan: { readonly texts: Pick<ModelPlan["texts"], "generates"> };
 }
 
 /** Tokens that are read together: one text, or several one after the other. */
