@@ -1,7 +1,7 @@
 /**
  * `npm run reliability`: runs what shows each row of the reliability table, on Bun and Deno, and prints the table with its
  * numbers and counts; `--night` runs the larger numbers and what takes too long for every change. `--rows 5,9`, `--runtime bun`,
- * `--limit 10` (minutes for each run) make it less; `--write` keeps the table in docs/reliability.md, or with `--rows` these of
+ * `--limit 10` (minutes for each run) make it less; `--share 0.1` runs a tenth of the night's numbers, which the table then says; `--write` keeps the table in docs/reliability.md, or with `--rows` these of
  * its rows. `--keep FOLDER` keeps what came of each run there and takes from there what has been run, so that a night can be cut
  * into pieces and its rows shared out.
  */
@@ -27,6 +27,7 @@ function options() {
       runtime: { type: "string" },
       limit: { type: "string" },
       keep: { type: "string" },
+      share: { type: "string" },
     },
   });
   const numbers = values.rows?.split(",").map(Number) ?? rows.map(({ row }) => row);
@@ -37,7 +38,20 @@ function options() {
   const minutes = Number(values.limit ?? (values.night ? 120 : 10));
   if (!(minutes > 0)) throw new Failure(`--limit: minutes above 0, not ${values.limit}`);
   const limitMs = minutes * 60_000;
-  return { isNight: values.night, write: values.write, numbers, runtimes, limitMs, folder: values.keep };
+  const share = Number(values.share ?? 1);
+  if (!(share > 0 && share <= 1)) throw new Failure(`--share: above 0 and at most 1, not ${values.share}`);
+  if (values.share !== undefined && !values.night) {
+    throw new Failure("--share: which share of --night, which is not asked for");
+  }
+  return {
+    isNight: values.night,
+    share: values.night ? share : 0,
+    write: values.write,
+    numbers,
+    runtimes,
+    limitMs,
+    folder: values.keep,
+  };
 }
 
 /** Builds the libraries that only these tests have. */
@@ -55,7 +69,7 @@ async function buildVariants(wanted) {
 }
 
 /** Everything that shows the rows, run once each. */
-async function runAll(chosen, { isNight, runtimes, limitMs, folder }) {
+async function runAll(chosen, { isNight, share, runtimes, limitMs, folder }) {
   const outcomes = new Map();
   const all = chosen.flatMap(({ shown }) => shown).filter(({ isNightly }) => isNight || !isNightly);
   await buildVariants(new Set(all.map(({ library }) => library)));
@@ -66,7 +80,7 @@ async function runAll(chosen, { isNight, runtimes, limitMs, folder }) {
     const runs = new Map();
     outcomes.set(key, runs);
     for (const runtime of shown.kind === "test" ? runtimes : ["native"]) {
-      const outcome = await collectOnce(shown, { runtime, isNight, limitMs });
+      const outcome = await collectOnce(shown, { runtime, share, limitMs });
       runs.set(runtime, outcome);
       console.error(`${outcome.ok ? "ok" : "FAILED"} ${key} ${runtime} (${(outcome.ms / 1000).toFixed(1)} s)`);
       if (!outcome.ok) console.error(outcome.output);
@@ -116,7 +130,7 @@ export function judge({ row, shown }, outcomes, isNight) {
 function tableOf(chosen, outcomes, isNight) {
   const lines = chosen.map((row) => {
     const { state, counts } = judge(row, outcomes, isNight);
-    const run = `${isNight ? "night" : "change"}, ${whenOf(row, outcomes)}`;
+    const run = `${isNight ? nightOf(row, outcomes) : "change"}, ${whenOf(row, outcomes)}`;
     return `| ${row.row} | ${row.what} | ${row.expected} | ${row.gate} / ${row.night} | ${state} | ${run} | ${counts} |`;
   });
   return [
@@ -126,10 +140,18 @@ function tableOf(chosen, outcomes, isNight) {
   ].join("\n");
 }
 
+const outcomesOf = ({ shown }, outcomes) =>
+  shown.flatMap((evidence) => [...(outcomes.get(keyOf(evidence)) ?? new Map()).values()]);
+
+/** Which share of the night's numbers all runs had that show a row. */
+function nightOf(row, outcomes) {
+  const share = outcomesOf(row, outcomes).reduce((least, { share }) => Math.min(least, share), 1);
+  return share === 1 ? "night" : `${100 * share} % of night`;
+}
+
 /** When the last run that shows a row ended: date and time of day, UTC. */
-function whenOf({ shown }, outcomes) {
-  const times = shown.flatMap((evidence) => [...(outcomes.get(keyOf(evidence)) ?? new Map()).values()])
-    .map(({ when }) => when).sort();
+function whenOf(row, outcomes) {
+  const times = outcomesOf(row, outcomes).map(({ when }) => when).sort();
   return (times.at(-1) ?? new Date().toISOString()).slice(0, 16).replace("T", " ");
 }
 
