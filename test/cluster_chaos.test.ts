@@ -85,7 +85,8 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     const env = { LIGHTGPT_CPU: level, LIGHTGPT_TEST_SKEW_MS: `${skewMs}` };
     const worker = await startCommand([...words, "--rows", "12", "--threads", "1"], { runtime, env });
     const [, said] = /the clock says (\S+)/.exec(worker.told()) ?? [];
-    assert(Math.abs(Date.parse(said) - Date.now() - skewMs) < 60_000, worker.told());
+    // A start may take long; an hour is what is looked for.
+    assert(Math.abs(Date.parse(said) - Date.now() - skewMs) < hourMs / 2, worker.told());
     return worker;
   };
   before(async () => {

@@ -7,9 +7,43 @@
 import { assert, assertEquals } from "@std/assert";
 import { it } from "node:test";
 import { note, often } from "./counts.ts";
+import { JobReading } from "../src/cluster/reading.ts";
 import { World } from "./cluster-simulation.ts";
 
 const schedules = often(2000, 200_000);
+
+it("gives a job up whose third worker is not heard again, and no job whose workers live or have given a token", () => {
+  const take = (reading: JobReading, worker: string, deliveries: number) =>
+    reading.ask({ job: "a", worker, first: true, deliveries }).kind;
+  const piece = { text: "a", token: 1 };
+  const frame = (worker: string, at: number) => ({ job: "a", worker, at, pieces: [piece] });
+  const silent = new JobReading("a");
+  assertEquals([1, 2, 3, 4].map((delivery) => take(silent, `w${delivery}`, delivery)), [
+    "open",
+    "open",
+    "open",
+    "done",
+  ]);
+  assert(silent.isPoison && silent.outcome !== undefined && "error" in silent.outcome);
+  // Three workers are killed behind the first token of each, and so on: a long answer outlives any number of them.
+  const going = new JobReading("a");
+  for (let delivery = 1; delivery < 20; delivery++) {
+    assertEquals(take(going, `w${delivery}`, delivery), "open");
+    going.take(frame(`w${delivery}`, delivery - 1));
+  }
+  // Two that were cut off for a while take it from one another again and again.
+  const cut = new JobReading("a");
+  for (let round = 0; round < 9; round++) assertEquals(take(cut, `w${round % 2}`, 1 + round % 2), "open");
+  // Those that are heard again were paused, not killed.
+  const paused = new JobReading("a");
+  for (let delivery = 1; delivery < 20; delivery++) {
+    assertEquals(take(paused, `w${delivery}`, delivery), "open");
+    if (delivery > 1) assertEquals(paused.ask({ job: "a", worker: `w${delivery - 1}` }).kind, "moved");
+  }
+  // One that cannot do it, and puts it back each time without a word.
+  const failing = new JobReading("a");
+  assertEquals([1, 2, 3, 4].map((delivery) => take(failing, "w", delivery)), ["open", "open", "open", "done"]);
+});
 
 it("gives every reader the same bits, nothing twice and nothing lost, whatever fails", () => {
   let [buried, kills] = [0, 0];

@@ -35,9 +35,8 @@ export class JobReading<Part extends PartData = PieceData> {
   #owner: string | undefined;
   #read: number;
   #upTo: number;
-  /** Workers that took it up since the last piece, and the last of them. */
-  #attempts = 0;
-  #attempt = "";
+  /** Workers that took it up since the last piece and were not heard again when another had, and which deliveries they took. */
+  readonly #attempts = new Map<string, number[]>();
 
   /** Nothing has come but `before`, which its reader has: the job was begun at another gateway. */
   constructor(job: string, before: readonly Part[] = []) {
@@ -50,18 +49,21 @@ export class JobReading<Part extends PartData = PieceData> {
   /** A worker asks how far the job is. */
   ask({ worker, first, deliveries = 1 }: Question): Reply {
     if (this.isOver || this.outcome !== undefined) return { kind: "done" };
-    if (!first && worker !== this.#owner) return { kind: "moved" };
+    if (!first && worker !== this.#owner) {
+      this.#attempts.delete(worker); // it lives
+      return { kind: "moved" };
+    }
     const progress = { kind: "open", have: this.pieces.length, upTo: this.#upTo } as const;
     if (!first) return progress;
-    const attempt = `${worker} ${deliveries}`;
-    if (attempt !== this.#attempt) {
-      if (this.#attempts >= attemptsMost) {
+    const own = this.#attempts.get(worker) ?? [];
+    if (!own.includes(deliveries)) {
+      const count = [...this.#attempts.values()].reduce((sum, { length }) => sum + length, 0);
+      if (count >= attemptsMost) {
         this.isPoison = true;
-        this.outcome = { error: poison(this.job, this.#attempts) };
+        this.outcome = { error: poison(this.job, count) };
         return { kind: "done" };
       }
-      this.#attempts++;
-      this.#attempt = attempt;
+      this.#attempts.set(worker, [...own, deliveries]);
     }
     this.#owner = worker;
     const tokens = this.pieces.flatMap((piece) => "token" in piece ? [piece.token] : []);
@@ -78,13 +80,15 @@ export class JobReading<Part extends PartData = PieceData> {
     if (at > have) return [];
     this.pieces.push(...pieces.slice(have - at));
     // What was put back in order begins anew; what was left lying by a worker that died counts.
-    if (this.pieces.length > have || returned) this.#attempts = 0;
+    if (this.pieces.length > have || returned) this.#attempts.clear();
     if (error !== undefined) this.outcome = { error };
     else if (end !== undefined) this.outcome = { end };
     if (this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];
     // A worker that begins at once may be heard before its question.
     this.#owner ??= worker;
-    return worker === this.#owner ? [] : [this.#say(worker, { kind: "moved" })];
+    if (worker === this.#owner) return [];
+    this.#attempts.delete(worker);
+    return [this.#say(worker, { kind: "moved" })];
   }
 
   /** The next piece for the reader, if there is one, and what is to be said for it. */
