@@ -1,20 +1,20 @@
 /**
- * Transports for tests of a cluster, over others: one whose frames take their time, and one that ends what begins a job.
+ * Transports for tests of a cluster, over others: one whose answers take their time, and one that ends what begins a job.
  *
  * @module
  */
 import { askSubject } from "../src/cluster/subjects.ts";
-import type { Envelope, Question, Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
+import type { Envelope, Frame, Question, Transport, Vault, WorkQueue } from "../src/cluster/types.ts";
 
-/** A transport that sends one part of an answer every `frameMs` milliseconds. */
+/** A transport that sends one piece of an answer every `pieceMs` milliseconds. */
 export class SlowTransport implements Transport {
   readonly #inner: Transport;
-  readonly #frameMs: number;
+  readonly #pieceMs: number;
   #sent: Promise<void> = Promise.resolve();
 
-  constructor(inner: Transport, frameMs: number) {
+  constructor(inner: Transport, pieceMs: number) {
     this.#inner = inner;
-    this.#frameMs = frameMs;
+    this.#pieceMs = pieceMs;
   }
 
   get ackWaitMs(): number {
@@ -31,8 +31,10 @@ export class SlowTransport implements Transport {
 
   publish(subject: string, text: string): void {
     if (!subject.startsWith("lg.out.")) return this.#inner.publish(subject, text);
+    // The pieces of several answers come side by side.
+    const pieces = Math.max(1, ...(JSON.parse(text) as Frame[]).map(({ pieces }) => pieces.length));
     this.#sent = this.#sent.then(async () => {
-      await new Promise((resolve) => setTimeout(resolve, this.#frameMs));
+      await new Promise((resolve) => setTimeout(resolve, this.#pieceMs * pieces));
       this.#inner.publish(subject, text);
     });
   }

@@ -16,8 +16,11 @@ import { askSubject, frameSubject } from "../src/cluster/subjects.ts";
 import type { Envelope, Frame, Reply } from "../src/cluster/types.ts";
 import { type NatsServer, noNats, startNats } from "./nats-server.ts";
 import { posted, template } from "./small-server.ts";
+import { hasTerminal, inTerminal } from "./terminal.ts";
 
 const ackWaitMs = 300;
+/** The command is the same on both runtimes, and takes a second to start. */
+const noTerminal = (!hasTerminal && "needs python3") || ("Deno" in globalThis && "runs on Bun's turn");
 const messages = [{ role: "user", content: "How is it?" }];
 
 it("says how to get the clients of NATS where there are none", async () => {
@@ -142,7 +145,8 @@ describe("workers and gateways", { skip: noNats }, () => {
     const queue = await transport.queue(fingerprint);
     await alone.close();
     // The gateway knows the model still, for its worker was announced a moment ago by another key.
-    const entry = { worker: "w", model: "alone", fingerprint, rows: 1, running: 0, isDraining: false };
+    const figures = { tokensPerSecond: 0, tokens: 0, cacheAsked: 0, cacheFound: 0, runtime: "bun" };
+    const entry = { worker: "w", model: "alone", fingerprint, rows: 1, running: 0, isDraining: false, ...figures };
     await transport.announce(`worker.${fingerprint}.w`, JSON.stringify(entry));
     while (
       (await (await server.fetch(new Request("http://localhost/v1/models"))).text()).includes('"alone"') === false
@@ -186,6 +190,16 @@ describe("workers and gateways", { skip: noNats }, () => {
     const text = overviewText(models.filter(({ model }) => model === "stories"));
     assert(text.includes(`stories (${workers[0].fingerprint}): `) && text.includes("/4"), text);
     assertEquals(overviewText([]), "no worker is there\n");
+  });
+
+  it("are drawn anew on a terminal, until Ctrl-C", { skip: noTerminal }, async () => {
+    const drawn = (what: string) => new RegExp(String.raw`\x1b\[H\x1b\[2J[\s\S]*?${what} \(`);
+    // In a picture "late" stands in front of "stories": behind it, it can only come with the next one.
+    const showing = inTerminal(["top", "--nats", nats.url], [[drawn("stories"), ""], [drawn("late"), "\x03"]]);
+    const late = await startWorker(lm, { ...options(), name: "late", template: `${template}  ` });
+    const screen = await showing;
+    await late.close();
+    assert(/\[exit (0|130)\]/.test(screen) && screen.includes("0/4"), screen);
   });
 
   it("say what is wrong with NATS", async () => {

@@ -128,20 +128,27 @@ async function run(seed: number, workers: number, rows: number, everyMs: number)
   return { hits, busy };
 }
 
-it("jobs come to the worker that has the beginning of their prompt, and no worker has much more to do than another", async () => {
-  const [three, rows] = [3, 4];
-  // All at once, more than the workers can do, and little.
-  for (const everyMs of [0, 20, 150]) {
-    let [hits, whole, spread] = [0, 0, 0];
-    const seeds = 4;
-    for (let seed = 1; seed <= seeds; seed++) {
-      const many = await run(seed, three, rows, everyMs);
-      const one = await run(seed, 1, three * rows, everyMs);
-      hits += many.hits;
-      whole += one.hits;
-      spread += Math.max(...many.busy) / (many.busy.reduce((sum, one) => sum + one) / three) / seeds;
+/** The clock is the test's own, so that every runtime finds the same. */
+const skip = "Deno" in globalThis && "runs on Bun's turn";
+
+it(
+  "jobs come to the worker that has the beginning, and no worker has much more to do than another",
+  { skip },
+  async () => {
+    const [three, rows] = [3, 4];
+    // All at once, more than the workers can do, and little.
+    for (const everyMs of [0, 20, 150]) {
+      let [hits, whole, spread] = [0, 0, 0];
+      const seeds = 4;
+      for (let seed = 1; seed <= seeds; seed++) {
+        const many = await run(seed, three, rows, everyMs);
+        const one = await run(seed, 1, three * rows, everyMs);
+        hits += many.hits;
+        whole += one.hits;
+        spread += Math.max(...many.busy) / (many.busy.reduce((sum, one) => sum + one) / three) / seeds;
+      }
+      assert(whole > 0.8 * seeds * prompts * prefixTokens, "one worker finds nearly all");
+      assert(hits >= 0.9 * whole && spread <= 1.3, `every ${everyMs} ms: ${hits} of ${whole}, spread ${spread}`);
     }
-    assert(whole > 0.8 * seeds * prompts * prefixTokens, "one worker finds nearly all");
-    assert(hits >= 0.9 * whole && spread <= 1.3, `every ${everyMs} ms: ${hits} of ${whole}, spread ${spread}`);
-  }
-});
+  },
+);

@@ -29,6 +29,7 @@ const job: Job = { prompt: Uint32Array.of(1), sampling: { seed: 1 }, stop: [], t
 /** A transport that a test holds in its hands. */
 class Handed {
   readonly textBytesMax = 3072;
+  readonly ackWaitMs = 2000;
   isConnected = true;
   isReachable = true;
   readonly added: string[] = [];
@@ -153,6 +154,9 @@ describe("responses whose gateways are gone", () => {
   });
 });
 
+/** What takes seconds in the client of NATS is seen once. */
+const elsewhere = "Deno" in globalThis && "runs on Bun's turn";
+
 describe("a cluster", { skip: noNats }, () => {
   const ask = async (server: { fetch(request: Request): Promise<Response> }, headers = {}) => {
     const response = await server.fetch(
@@ -197,7 +201,7 @@ describe("a cluster", { skip: noNats }, () => {
     rmSync(folder, { recursive: true });
   });
 
-  it("goes on when a NATS that refused takes it again", async () => {
+  it("goes on when a NATS that refused takes it again", { skip: elsewhere }, async () => {
     const right = ["--user", "one", "--pass", "secret"];
     await using nats = await startNats(right);
     await using server = await openGateway({ nats: nats.url.replace("//", "//one:secret@") });

@@ -38,6 +38,8 @@ const addAgainMs = 250;
 /** How often jobs without a sign are looked for in the queue, and after how long a silence. */
 const lookMs = 1000;
 const silentMs = 6000;
+/** How often workers are told where jobs lie whose workers have given no sign for so long that the queue has them again. */
+const hintMs = 100;
 /** How long a job goes on without a connection. */
 const lostMs = 60_000;
 
@@ -97,6 +99,7 @@ export class Hub {
       transport.subscribe(askSubject(this.id), (text, answer) => answer(JSON.stringify(this.#answer(text)))),
       transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame<PartData>[])),
       every(clock, lookMs, () => this.#look()),
+      every(clock, hintMs, () => this.#hint()),
     );
   }
 
@@ -253,6 +256,19 @@ export class Hub {
       pieces.fail(error);
     }
     pieces.wake();
+  }
+
+  /** Tells workers of jobs that were taken up and whose worker is silent: it may be gone, and they need not find it out by looking. */
+  #hint(): void {
+    const heardBefore = this.#clock.now() - this.#transport.ackWaitMs;
+    const places = new Map<string, string>();
+    for (const { heardAt, reading, place, envelope: { fingerprint } } of this.#open.values()) {
+      if (heardAt > heardBefore || !reading.isTaken || reading.outcome !== undefined) continue;
+      places.set(`${fingerprint} ${placeText(place)}`, fingerprint);
+    }
+    for (const [key, fingerprint] of places) {
+      this.#transport.publish(newSubject(fingerprint), key.slice(fingerprint.length + 1));
+    }
   }
 
   /** Looks after jobs of which nothing is heard. */

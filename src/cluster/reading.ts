@@ -46,6 +46,11 @@ export class JobReading<Part extends PartData = PieceData> {
     this.#upTo = before.length + windowPieces;
   }
 
+  /** Whether a worker has taken it up. */
+  get isTaken(): boolean {
+    return this.#owner !== undefined;
+  }
+
   /** A worker asks how far the job is. */
   ask({ worker, first, deliveries = 1 }: Question): Reply {
     if (this.isOver || this.outcome !== undefined) return { kind: "done" };
