@@ -16,16 +16,32 @@ const guessedShare = 0.05;
 const ownShare = 1 / 10;
 const commonShare = 1 / 8;
 
+/** Steps of an entry beyond which it weighs no more beside another. */
+const weightMost = 10;
+
+/** Entries that have one cost together, how much it weighs. */
+interface Level {
+  readonly ms: number;
+  readonly weight: number;
+  readonly entries: readonly number[];
+}
+
 /** The costs of steps. */
 export class StepCosts {
   /** Milliseconds of a step by its entry, as they would be without the common factor; 0: never measured. */
   readonly #entries: number[] = [];
+  /** How often each was measured. */
+  readonly #counts: number[] = [];
   #factor = 1;
+  /** The entries as they are expected, since the last was measured. */
+  #levels: readonly number[] | undefined;
 
   /** A step of `tokens` tokens took `ms`. */
   record(tokens: number, ms: number): void {
     const entry = entryOf(tokens);
     const before = this.#entries[entry] ?? 0;
+    this.#levels = undefined;
+    this.#counts[entry] = (this.#counts[entry] ?? 0) + 1;
     if (before === 0) {
       this.#entries[entry] = ms / this.#factor;
       return;
@@ -38,13 +54,15 @@ export class StepCosts {
 
   /** Expected milliseconds of a step of `tokens` tokens; only their ratios mean something before any was measured. */
   expect(tokens: number): number {
+    this.#levels ??= this.#level();
+    const levels = this.#levels;
     const entry = entryOf(tokens);
     let below = entry;
-    while (below > 0 && !this.#entries[below]) below--;
+    while (below > 0 && !levels[below]) below--;
     let above = entry;
-    while (above < this.#entries.length && !this.#entries[above]) above++;
-    const least = this.#entries[below];
-    const most = this.#entries[above];
+    while (above < levels.length && !levels[above]) above++;
+    const least = levels[below];
+    const most = levels[above];
     if (least && most) {
       if (above === below) return least * this.#factor;
       const [from, to] = [tokensOf(below), tokensOf(above)];
@@ -53,6 +71,28 @@ export class StepCosts {
     if (least) return least * (1 + guessedShare * (tokensOf(entry) - tokensOf(below))) * this.#factor;
     if (most) return most / (1 + guessedShare * (tokensOf(above) - tokensOf(entry))) * this.#factor;
     return 1 + guessedShare * tokens;
+  }
+
+  /**
+   * The entries such that none costs more than a larger one: those that seem to were disturbed, so they have their mean
+   * (isotonic regression). One of them alone would keep guesses of its length away, and never be measured again.
+   */
+  #level(): number[] {
+    const pooled: Level[] = [];
+    this.#entries.forEach((ms, entry) => {
+      if (!ms) return;
+      let next: Level = { ms, weight: Math.min(weightMost, this.#counts[entry] as number), entries: [entry] };
+      for (let last = pooled.at(-1); last && last.ms > next.ms; last = pooled.at(-1)) {
+        const weight = last.weight + next.weight;
+        const mean = (last.ms * last.weight + next.ms * next.weight) / weight;
+        next = { ms: mean, weight, entries: [...last.entries, ...next.entries] };
+        pooled.pop();
+      }
+      pooled.push(next);
+    });
+    const levels: number[] = [];
+    for (const { ms, entries } of pooled) for (const entry of entries) levels[entry] = ms;
+    return levels;
   }
 }
 
