@@ -427,7 +427,7 @@ export interface BatchHeader {
   readonly dimensions: number;
   /** Whether pooled rows are made of length 1. */
   readonly normalises: boolean;
-  /** Rounds of a chain: so many steps at most follow one another, each with the tokens that the one before chose. 1: no chain. In one, each sequence brings one token and one sampler, and gets no logits; its pages have room for all rounds. */
+  /** Rounds of a chain: so many steps at most follow one another, each with the tokens that the one before chose. 1: no chain. In one, each sequence brings one token and one sampler, and gets no logits, but for those that pause; its pages have room for all rounds. */
   readonly rounds: number;
   /** How many of them may run before `lg_chain` says more. */
   readonly granted: number;
@@ -478,11 +478,13 @@ export interface BatchSequence {
   readonly late: boolean;
   /** Whether what the last norm gives after each token is handed out, behind the logits and the hidden state. */
   readonly states: boolean;
+  /** Whether it pauses after each of its rounds of a chain, until `lg_mask` hands over the token that it reads next; the others go on. Such sequences come behind those that a chain is made for, and may have logits in place of a sampler. */
+  readonly pauses: boolean;
 }
 
 /** Appends {@link BatchSequence}. */
 export function putBatchSequence(to: Words<"batch">, record: BatchSequence): void {
-  to.reserve(12);
+  to.reserve(13);
   to.u32(record.id, "id");
   to.u32(record.position, "position");
   to.u32(record.tokens, "tokens");
@@ -495,6 +497,7 @@ export function putBatchSequence(to: Words<"batch">, record: BatchSequence): voi
   to.u32(record.adapters, "adapters");
   to.bool(record.late);
   to.bool(record.states);
+  to.bool(record.pauses);
 }
 
 /** What is the same for all choices of a sampler. Its steps follow, then `SamplerChoice`. */
@@ -974,7 +977,7 @@ export function wait(
   return on.lg_wait(waited, milliseconds);
 }
 
-/** Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many results. Of a chain, those of all rounds that were not taken yet, round after round. */
+/** Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many results. Of a chain, those of all rounds that were not taken yet, round after round; a sequence that paused has none in a round. */
 export function take(
   on: Pick<NativeFunctions, "lg_take">,
   engine: EngineHandle,
@@ -993,7 +996,7 @@ export function chain(on: Pick<NativeFunctions, "lg_chain">, engine: EngineHandl
   return on.lg_chain(engine, granted);
 }
 
-/** Hands over what the choice of a sequence in the round in flight goes by: one `SamplerChoice` and its lists, without the bias. The choice waits for it. Returns 1, or 0 where that choice is not awaited. */
+/** Hands over what the choice of a sequence in the round in flight goes by: one `SamplerChoice` and its lists, without the bias. The choice waits for it. To a sequence that pauses: the token that it reads next, then those words where it has a sampler; it takes part from the next round on. Returns 1, or 0 where that is not awaited. */
 export function mask(
   on: Pick<NativeFunctions, "lg_mask">,
   engine: EngineHandle,

@@ -371,7 +371,8 @@ pub const layouts = struct {
         /// Whether pooled rows are made of length 1.
         normalises: bool = false,
         /// Rounds of a chain: so many steps at most follow one another, each with the tokens that the one before chose. 1: no chain. In
-        /// one, each sequence brings one token and one sampler, and gets no logits; its pages have room for all rounds.
+        /// one, each sequence brings one token and one sampler, and gets no logits, but for those that pause; its pages have room for all
+        /// rounds.
         rounds: u32 = 1,
         /// How many of them may run before `lg_chain` says more.
         granted: u32 = 1,
@@ -412,6 +413,9 @@ pub const layouts = struct {
         late: bool = false,
         /// Whether what the last norm gives after each token is handed out, behind the logits and the hidden state.
         states: bool = false,
+        /// Whether it pauses after each of its rounds of a chain, until `lg_mask` hands over the token that it reads next; the others go
+        /// on. Such sequences come behind those that a chain is made for, and may have logits in place of a sampler.
+        pauses: bool = false,
 
         pub const into = [_]Buffer{.batch};
         pub const about = "sequence of the batch";
@@ -743,7 +747,7 @@ pub const functions = struct {
     };
 
     /// Writes the result of each sequence, and for each its logits and hidden state to `floats`; returns how many results. Of a
-    /// chain, those of all rounds that were not taken yet, round after round.
+    /// chain, those of all rounds that were not taken yet, round after round; a sequence that paused has none in a round.
     pub const lg_take = struct { engine: Handle(.engine), results: Out(layouts.StepResult), floats: Out(f32) };
 
     /// So many rounds of the chain in flight may run in all; 0: it ends with the round in flight. Returns 1, or 0 where no further
@@ -751,7 +755,8 @@ pub const functions = struct {
     pub const lg_chain = struct { engine: Handle(.engine), granted: u32 };
 
     /// Hands over what the choice of a sequence in the round in flight goes by: one `SamplerChoice` and its lists, without the
-    /// bias. The choice waits for it. Returns 1, or 0 where that choice is not awaited.
+    /// bias. The choice waits for it. To a sequence that pauses: the token that it reads next, then those words where it has a
+    /// sampler; it takes part from the next round on. Returns 1, or 0 where that is not awaited.
     pub const lg_mask = struct { engine: Handle(.engine), sequence: u32, choice: Written(.sampler), details: Details };
 
     /// The step in flight gives a sequence up between two layers: 1, or 0 where there is no such sequence in flight.

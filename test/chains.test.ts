@@ -16,12 +16,16 @@ import {
   LightGPTError,
   Model,
   type Piece,
+  TokenMask,
 } from "../mod.ts";
 import { partsOf } from "../src/batching/batcher.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { turn } from "../ffi/runtime/builtins.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
+
+/** Tokens of the embedded model. */
+const vocabulary = 2048;
 
 const requests: readonly GenerateOptions[] = [
   { sampling: { seed: 0, temperature: 0 }, logprobs: 3 },
@@ -36,21 +40,27 @@ const requests: readonly GenerateOptions[] = [
   { sampling: { seed: 9, temperature: 2, banned: [13] }, constraint: { regex: "[A-Z][a-z ,]{10,60}\\." } },
   { sampling: { seed: 10 }, logitsProcessor: (logits) => void (logits[301] = -Infinity) },
   { sampling: { seed: 11 }, draft: "lookup" },
+  {
+    sampling: { seed: 12, penalties: { repetition: 1.2 }, banned: new TokenMask(vocabulary, [301, 302]) },
+    logprobs: 1,
+  },
 ];
 
 /** Whether steps look so short that they run in the event loop's place, and the round of a chain that fails; 0: none. */
 const world = { isInline: false, failsIn: 0 };
-/** Chains, their rounds, and choices whose mask came late. */
-const counts = { chains: 0, rounds: 0, late: 0 };
+/** Chains, their rounds, choices whose mask came late, rounds that sequences sat out, and those that they came back for. */
+const counts = { chains: 0, rounds: 0, late: 0, pauses: 0, returns: 0 };
 
 /** Has each batcher do as `world` says, and counts. */
 function watch(): () => void {
-  const { runChain, handOver } = Engine.prototype;
-  const { isShort, isInline, roundsInline } = StepTimes.prototype;
+  const { runChain, handOver, goOn } = Engine.prototype;
+  const { isShort, isInline, roundsInline, expect } = StepTimes.prototype;
   Object.assign(StepTimes.prototype, {
     isShort: () => world.isInline,
     isInline: () => world.isInline,
     roundsInline: () => 31,
+    // What JavaScript does for a sequence that pauses takes longer.
+    expect: () => 0,
   });
   Engine.prototype.runChain = function (sequences, isInline, chain) {
     assertEquals(isInline, world.isInline);
@@ -60,10 +70,11 @@ function watch(): () => void {
       ...chain,
       take: ({ results, ...rest }) => {
         counts.rounds++;
+        counts.pauses += results.filter((result) => result === undefined).length;
         if (++round !== world.failsIn) return chain.take({ results, ...rest });
         world.failsIn = 0;
         const error = new LightGPTError("nonFinite", "a fault of the test");
-        return chain.take({ ...rest, results: results.map(({ logits }) => ({ error, logits })) });
+        return chain.take({ ...rest, results: results.map((result) => result && { error, logits: result.logits }) });
       },
     });
   };
@@ -71,9 +82,14 @@ function watch(): () => void {
     counts.late++;
     handOver.apply(this, given);
   };
+  Engine.prototype.goOn = function (...given) {
+    const isTaken = goOn.apply(this, given);
+    counts.returns += Number(isTaken);
+    return isTaken;
+  };
   return () => {
-    Object.assign(Engine.prototype, { runChain, handOver });
-    Object.assign(StepTimes.prototype, { isShort, isInline, roundsInline });
+    Object.assign(Engine.prototype, { runChain, handOver, goOn });
+    Object.assign(StepTimes.prototype, { isShort, isInline, roundsInline, expect });
   };
 }
 
@@ -122,7 +138,7 @@ describe("chained steps", () => {
       world.isInline = isInline;
       for (const tokensAhead of [1, 4, 31]) {
         await using batcher = open({ tokensAhead, cache: tokensAhead !== 1 });
-        counts.chains = counts.rounds = counts.late = 0;
+        Object.assign(counts, { chains: 0, rounds: 0, late: 0, pauses: 0, returns: 0 });
         for (const [index, { prompt, options }] of all.entries()) {
           assertEquals(resultOf(await batcher.complete(prompt, options)), expected[index]);
         }
@@ -130,6 +146,7 @@ describe("chained steps", () => {
         assertEquals(together.map(resultOf), expected);
         assertGreater(counts.rounds, counts.chains + 20, `chained, inline ${isInline}, ahead ${tokensAhead}`);
         if (!isInline) assertGreater(counts.late, 20);
+        if (!isInline) assertGreater(counts.pauses + counts.returns, 0, "chained beside those that pause");
       }
     }
     world.isInline = false;
@@ -218,6 +235,34 @@ describe("chained steps", () => {
     assertEquals((error as { code?: string }).code, "nonFinite");
     assertEquals(tokens.length, 1 + 6, "one of the prompt's step, and one of each round before");
     assertEquals((await batcher.complete("One day", { draft: "off", maxTokens: 9 })).generatedTokens, 9);
+  });
+
+  it("wait for none that JavaScript chooses for: it pauses, comes back, and is given up as any other", async () => {
+    // A chain ends after so many rounds in which JavaScript did nothing, so the other request takes 75 of them at most.
+    await using batcher = open({ tokensAhead: 4 });
+    const options = { draft: "off", sampling: { seed: 1 }, maxTokens: 150 } as const;
+    const alone = await batcher.complete("Once upon a time", options);
+    Object.assign(counts, { rounds: 0, pauses: 0, returns: 0 });
+    let isEnded = false;
+    const plain = batcher.complete("Once upon a time", options).finally(() => isEnded = true);
+    let isThere = false;
+    const slow = {
+      ...options,
+      logitsProcessor: () => {
+        isThere = true;
+        const end = performance.now() + 1;
+        while (performance.now() < end);
+      },
+    };
+    const controller = new AbortController();
+    const given = batcher.complete("One day", { ...slow, signal: controller.signal });
+    const other = await batcher.complete("One day", { ...slow, maxTokens: 15 });
+    assert(isThere && !isEnded, "none waits for the end of the others' chain");
+    assertEquals(other.generatedTokens, 15);
+    controller.abort();
+    await assertRejects(() => given);
+    assertEquals((await plain).tokens, alone.tokens);
+    assertGreater(counts.pauses + counts.returns, 0);
   });
 
   it("are counted as steps", async () => {

@@ -138,6 +138,12 @@ export class FakeEngine implements StepRunner {
   late = 0;
   #cancelled = new Set<number>();
   #granted = 0;
+  /** What each sequence that pauses in a chain reads next, its choice and position, where that was said; and whether a round may follow. */
+  #next = new Map<number, { token: number; choices: number; position: number }>();
+  #goesOn = false;
+  /** Rounds that a sequence sat out, and those that it came back for. */
+  paused = 0;
+  returned = 0;
   /** The choice of each sequence whose round in flight may go by what comes late. */
   #awaited = new Map<number, number>();
 
@@ -153,51 +159,92 @@ export class FakeEngine implements StepRunner {
     }
   }
 
-  async #runChain(sequences: readonly StepSequence[], isInline: boolean, chain: Chain): Promise<void> {
+  async #runChain(given: readonly StepSequence[], isInline: boolean, chain: Chain): Promise<void> {
+    // A sequence that is given up has no pages any more.
+    const sequences = given.map((sequence) => ({ ...sequence, pages: [...sequence.pages as number[]] }));
     assert(chain.rounds > 1 && chain.granted >= 1, "rounds of a chain");
     const ends = new Set(chain.ends);
+    const first = sequences.findIndex(({ pauses }) => pauses);
+    const plain = sequences.slice(0, first < 0 ? undefined : first);
+    assert(plain.length > 0 && !(isInline && first >= 0), "a chain of those that pause");
+    assert(sequences.slice(plain.length).every(({ pauses }) => pauses), "those that pause come last");
     this.#cancelled.clear();
+    this.#next.clear();
+    this.#goesOn = true;
     this.#granted = chain.granted;
-    const samplers = sequences.map(({ sample }) => sample?.sampler as unknown as FakeSampler);
-    const at = samplers.map(({ choices }) => choices);
+    const samplers = sequences.map(({ sample }) => sample?.sampler as unknown as FakeSampler | undefined);
+    const at = samplers.map((sampler) => sampler?.choices ?? 0);
     const tokens = sequences.map(({ tokens }) => tokens[0] as number);
-    const waiting: StepResult[][] = [];
+    const positions = sequences.map(({ position }) => position);
+    let active = sequences.map((_, index) => index);
+    const waiting: (StepResult | undefined)[][] = [];
     for (let round = 0, isOver = false; !isOver; round++) {
       assert(round < chain.rounds, "a round too many");
-      const late = sequences.some(({ sample }) => sample?.sampler.changes);
+      const late = sequences.some(({ sample, pauses }) => sample?.sampler.changes && !pauses);
       assert(!late || !isInline, "an inline chain waits for itself");
-      const steps = sequences.map((sequence, index) => ({
-        ...sequence,
-        position: sequence.position + round,
+      const steps = active.map((index) => ({
+        ...sequences[index],
+        position: positions[index],
         tokens: [tokens[index] as number],
-        sample: { sampler: Object.assign(new FakeSampler(samplers[index]!.seed), { choices: at[index]! + round }) },
+        sample: samplers[index] &&
+          { sampler: Object.assign(new FakeSampler(samplers[index].seed), { choices: at[index] }) },
       })) as unknown as StepSequence[];
-      for (const [index, { id, sample }] of sequences.entries()) {
+      for (const [index, { id, sample }] of plain.entries()) {
         if (round === 0 || !sample?.sampler.changes || this.#cancelled.has(id)) continue;
-        assertEquals(this.#awaited.get(id), at[index]! + round, "a choice went by what was not there");
+        assertEquals(this.#awaited.get(id), at[index], "a choice went by what was not there");
         this.late++;
       }
       this.#awaited.clear();
       const results = await this.#run(steps);
       this.#isBusy = true;
-      results.forEach(({ choices = [] }, index) => tokens[index] = choices[0]?.token ?? -1);
-      const isEnd = results.some(({ error }) => error) || tokens.some((token) => ends.has(token)) ||
+      const all = new Array<StepResult | undefined>(sequences.length).fill(undefined);
+      active.forEach((place, index) => {
+        all[place] = results[index];
+        tokens[place] = results[index]?.choices?.[0]?.token ?? -1;
+        positions[place]!++;
+        at[place]!++;
+      });
+      this.paused += sequences.length - active.length;
+      const isEnd = plain.some((_, index) => all[index]?.error || ends.has(tokens[index] as number)) ||
         this.#cancelled.size > 0;
       isOver = isEnd || round + 1 >= chain.rounds || round + 1 >= this.#granted;
-      waiting.push(results);
+      active = plain.map((_, index) => index);
+      this.#goesOn = !isOver;
+      waiting.push(all);
       if (round > 0) this.chained++;
       // What comes late needs each round to be taken before the next one chooses.
-      if (!isOver && !late && (isInline || this.steps % 3 > 0)) continue;
-      while (waiting.length > 0) {
-        const taken = waiting.shift() as StepResult[];
-        const isLast = isOver && waiting.length === 0;
-        if (isLast) this.#isBusy = false;
-        const granted = chain.take({ results: taken, ms: 1, isLast });
-        // Rounds that ended meanwhile were granted before.
-        if (this.#granted > 0) this.#granted = granted;
+      if (isOver || late || (!isInline && this.steps % 3 === 0)) {
+        while (waiting.length > 0) {
+          const taken = waiting.shift() as (StepResult | undefined)[];
+          const isLast = isOver && waiting.length === 0;
+          if (isLast) this.#isBusy = false;
+          const granted = chain.take({ results: taken, ms: 1, isLast });
+          // Rounds that ended meanwhile were granted before.
+          if (this.#granted > 0) this.#granted = granted;
+        }
+        // Readers ask.
+        for (let turns = this.steps % 8; turns > 0; turns--) await undefined;
+      }
+      for (const [index, { id }] of isOver ? [] : sequences.entries()) {
+        const next = this.#next.get(id);
+        if (next === undefined || !this.#next.delete(id) || this.#cancelled.has(id)) continue;
+        assertEquals([next.position - 1, samplers[index] ? next.choices : at[index]], [positions[index], at[index]]);
+        tokens[index] = next.token;
+        active.push(index);
+        this.returned++;
       }
     }
     this.#isBusy = false;
+  }
+
+  goOn(id: number, token: number, sample: SampleRequest | undefined, position: number): boolean {
+    if (!this.#goesOn) return false;
+    this.#next.set(id, {
+      token,
+      choices: (sample?.sampler as unknown as FakeSampler | undefined)?.choices ?? 0,
+      position,
+    });
+    return true;
   }
 
   haltChain(): void {

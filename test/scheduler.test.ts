@@ -34,6 +34,8 @@ describe("the scheduler", () => {
       kept: 0,
       chained: 0,
       late: 0,
+      paused: 0,
+      returned: 0,
       tokensSaved: 0,
       savedByStates: 0,
       evictions: 0,

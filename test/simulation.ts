@@ -75,6 +75,8 @@ export interface Tally {
   kept: number;
   chained: number;
   late: number;
+  paused: number;
+  returned: number;
   tokensSaved: number;
   savedByStates: number;
   evictions: number;
@@ -116,6 +118,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   };
   const store = new KvStore(engine, { pageBytes: 100, statePages, ...(windows ? { windows } : {}) }, cache);
   const times = new StepTimes(1, random(2) === 0 ? undefined : 1 + random(40));
+  // Steps of no time run in the event loop's place, where nothing can come late; beside it, none waits for one that pauses.
+  if (half % 2 === 0) Object.assign(times, { isShort: () => false, expect: () => 0 });
   const drafting = new Drafting(vocabulary);
   const scheduler = new Scheduler(engine, store, times, {
     queueMax,
@@ -240,6 +244,8 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
   tally.kept += drafting.kept;
   tally.chained += engine.chained;
   tally.late += engine.late;
+  tally.paused += engine.paused;
+  tally.returned += engine.returned;
   tally.preemptions += scheduler.meter.preemptions;
   tally.tokensSaved += store.cache?.stats().tokensSaved ?? 0;
   if (statePages > 0) tally.savedByStates += store.cache?.stats().tokensSaved ?? 0;

@@ -35,8 +35,12 @@ pub const Sequence = struct {
     pages: []const u32,
     /// The pages that hold its state.
     state: []const u32,
+    /// Positions that its pages have room for.
+    capacity: u32,
     /// Whether what its choices go by comes late, but for the first of a chain.
     late: bool,
+    /// Whether it leaves a chain after each of its rounds until its next token is handed over.
+    pauses: bool,
     /// A hidden state that was handed out before, in place of tokens: only the last norm and the output are left to do.
     hidden: []const f32,
     /// In a model that joins states: one for each of its tokens.
@@ -110,7 +114,9 @@ pub const Batch = struct {
     choices: []Choice = &.{},
     /// Of all sequences; the batch has a reference to each until its results are taken.
     adapters: std.ArrayList(Applied) = .empty,
+    /// Sequences that take part; those behind them pause.
     count: u32 = 0,
+    total: u32 = 0,
     choice_count: u32 = 0,
     tokens: u32 = 0,
     /// Sequences that bring a hidden state.
@@ -150,6 +156,11 @@ pub const Batch = struct {
         return batch.sequences[0..batch.count];
     }
 
+    /// All sequences: those that take part, then those that pause.
+    pub fn all(batch: *const Batch) []Sequence {
+        return batch.sequences[0..batch.total];
+    }
+
     /// Which of the step's sequences it is.
     pub fn numberOf(batch: *const Batch, sequence: *const Sequence) u32 {
         return @intCast((@intFromPtr(sequence) - @intFromPtr(batch.sequences.ptr)) / @sizeOf(Sequence));
@@ -162,6 +173,7 @@ pub const Batch = struct {
 
     pub fn parse(batch: *Batch, bytes: []const u8, bounds: Bounds, report: *Report) Error!void {
         batch.count = 0;
+        batch.total = 0;
         batch.choice_count = 0;
         batch.releaseAdapters();
         errdefer batch.releaseAdapters();
@@ -198,6 +210,8 @@ pub const Batch = struct {
         var drafts: u32 = 0;
         for (batch.sequences[0..header.sequences], 0..) |*sequence, index| {
             sequence.* = try batch.readSequence(words, bounds, report, index, header.tokens - first);
+            const follows = if (index == 0) !sequence.pauses else sequence.pauses or !batch.sequences[index - 1].pauses;
+            if (!follows) try refuse(report, "sequences of a chain behind one that pauses", index, 0, 0, 1);
             // A hidden state takes the place of a token, after all tokens.
             if (sequence.hidden.len > 0) {
                 sequence.first = header.tokens + hidden;
@@ -212,6 +226,7 @@ pub const Batch = struct {
         }
         if (first != header.tokens) try refuse(report, "tokens of a batch", 0, first, first, header.tokens);
         batch.count = header.sequences;
+        batch.total = header.sequences;
         batch.tokens = header.tokens;
         batch.hidden = hidden;
         batch.logit_rows = logit_row;
@@ -243,10 +258,11 @@ pub const Batch = struct {
         if (given.second_type > if (bounds.token_types > 1) given.tokens else 0) try refuse(report, "tokens of type 1", index, 0, if (bounds.token_types > 1) given.tokens else 0, given.second_type);
         if (bounds.positions > 0 and given.position + given.tokens > bounds.positions) try refuse(report, "positions that the model knows", index, 1, bounds.positions, given.position + given.tokens);
         const capacity = @min(@as(u64, given.pages - state_pages) * bounds.page_size, limits.context_max);
-        const end = @as(u64, given.position) + given.tokens + (batch.rounds - 1);
-        const is_plain = given.tokens == 1 and given.choices == 1 and given.logits == .none and !given.keep and !given.states and !bounds.joins and !bounds.whole;
+        const end = @as(u64, given.position) + given.tokens + if (given.pauses) 0 else batch.rounds - 1;
+        const chooses = if (given.pauses) given.choices + @intFromEnum(given.logits) == 1 else given.choices == 1 and given.logits == .none;
+        const is_plain = given.tokens == 1 and chooses and !given.keep and !given.states and !bounds.joins and !bounds.whole;
         // What comes late comes from the very thread that an inline step keeps.
-        const waits_for_itself = given.late and batch.run_inline;
+        const waits_for_itself = (given.late or given.pauses) and batch.run_inline;
         if (batch.rounds > 1 and waits_for_itself) try refuse(report, "late choices of an inline chain", index, 0, 0, 1);
         if (batch.rounds > 1 and !is_plain) try refuse(report, "tokens of a chained sequence", index, 1, 1, given.tokens);
         if (has_tokens and end > capacity) try refuse(report, "positions of a sequence", index, 1, capacity, end);
@@ -270,7 +286,8 @@ pub const Batch = struct {
             .choice_count = given.choices,
             .keep = given.keep,
             .second_type = given.second_type,
-            .late = given.late,
+            .late = given.late and !given.pauses,
+            .pauses = given.pauses and batch.rounds > 1,
             .first_adapter = first_adapter,
             .adapter_count = given.adapters,
             .hidden = if (bounds.joins) &.{} else hidden,
@@ -279,6 +296,7 @@ pub const Batch = struct {
             .tokens = tokens,
             .pages = pages[state_pages..],
             .state = pages[0..state_pages],
+            .capacity = @intCast(capacity),
             .first = 0,
             .logit_row = 0,
             .logit_rows = if (given.logits == .all) given.tokens else @max(given.choices, @intFromBool(given.logits == .last)),

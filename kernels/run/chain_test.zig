@@ -26,6 +26,8 @@ const Asked = struct {
     granted: u32 = rounds_max,
     ends: []const u32 = &.{},
     late: bool = false,
+    /// Which of them pause.
+    pauses: [2]bool = .{ false, false },
     runs_inline: bool = false,
     threads: u32 = 2,
 
@@ -35,7 +37,7 @@ const Asked = struct {
         try writer.list(asked.ends);
         for (tokens, mu, 0..) |token, own, index| {
             const id: u32 = @intCast(index);
-            try writer.record(layouts.BatchSequence{ .id = id, .position = position + id, .tokens = 1, .pages = 2, .logits = .none, .choices = 1, .keep = false, .hidden = 0, .adapters = 0, .late = asked.late and id == 1 });
+            try writer.record(layouts.BatchSequence{ .id = id, .position = position + id, .tokens = 1, .pages = 2, .logits = .none, .choices = 1, .keep = false, .hidden = 0, .adapters = 0, .late = asked.late and id == 1, .pauses = asked.pauses[id] });
             try writer.list(&.{ token, 2 * id, 2 * id + 1 });
             try writer.record(layouts.SamplerSettings{ .steps = 2, .min_keep = 1, .seed = 5 + id, .bias = 0 });
             try writer.record(layouts.SamplerStep{ .method = .temperature, .count = 0, .a = 2, .b = 0, .c = 0 });
@@ -246,4 +248,71 @@ test "a choice waits for what it goes by, and takes it for its own round alone" 
         }
     }
     try testing.expect(!try engine.takeLate(1, choice.bytes(), &report));
+}
+
+test "a sequence pauses until it has its next token, and the others go on" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var world: World = try .open();
+    defer world.close();
+    const engine = world.engine;
+    var alone: [2 * rounds_max]Result = undefined;
+    try oneByOne(engine, &alone);
+    var buffer: [256]u8 = undefined;
+    var report: Report = .{ .buffer = &buffer };
+    var writer: Writer = .{};
+    defer writer.deinit();
+    var choice: Writer = .{};
+    defer choice.deinit();
+    for ([_]u32{ 0, 1, 2 }) |delay| {
+        try (Asked{ .pauses = .{ false, true } }).write(&writer, begin, 0, 0, begin_mu);
+        try submit(engine, &writer);
+        var taken = [2]u32{ 0, 0 };
+        var asked_at: ?u32 = null;
+        var goes_on = true;
+        while (goes_on) {
+            while (engine.state.load(.acquire) == Engine.busy_state) os.futexWait(&engine.state, Engine.busy_state, std.time.ns_per_ms);
+            goes_on = engine.busy();
+            var results: [2 * rounds_max]Result = undefined;
+            const count = try engine.take(std.mem.sliceAsBytes(&results), &.{});
+            for (results[0..count]) |*result| {
+                try expectSame(alone[2 * taken[result.id] + result.id ..][0..1], @as(*const [1]Result, result));
+                taken[result.id] += 1;
+                if (result.id == 1) asked_at = taken[0] + delay;
+            }
+            if (asked_at == null or taken[0] < asked_at.?) continue;
+            asked_at = null;
+            const last = &alone[2 * (taken[1] - 1) + 1];
+            choice.words.clearRetainingCapacity();
+            try choice.list(&.{last.token});
+            try writeChoice(&choice, taken[1], taken[1] + 2, last.sampled.mu, null);
+            try testing.expect(!try engine.takeLate(0, choice.bytes(), &report)); // does not pause
+            const is_taken = try engine.takeLate(1, choice.bytes(), &report);
+            try testing.expect(is_taken or !goes_on or !engine.busy() or engine.chain.over);
+            try testing.expect(!try engine.takeLate(1, choice.bytes(), &report)); // has it already
+        }
+        try testing.expectEqual(rounds_max, taken[0]);
+        try testing.expect(taken[1] >= 1 and taken[1] <= rounds_max);
+    }
+
+    // One that is given up while it pauses ends the chain; what is handed over must be a token.
+    try (Asked{ .pauses = .{ false, true }, .rounds = 10, .granted = 10 }).write(&writer, begin, 0, 0, begin_mu);
+    {
+        pool.driver.acquire();
+        defer pool.driver.unlock();
+        try submit(engine, &writer);
+        choice.words.clearRetainingCapacity();
+        try choice.list(&.{vocabulary});
+        try testing.expect(!try engine.takeLate(1, choice.bytes(), &report)); // is not through its first round
+        try testing.expect(engine.cancel(1));
+    }
+    var results: [2 * rounds_max]Result = undefined;
+    try testing.expectEqual(2, try takeAll(engine, &results));
+
+    // Those that pause come last, and not in the caller's place.
+    try (Asked{ .pauses = .{ true, false } }).write(&writer, begin, 0, 0, begin_mu);
+    try testing.expectError(error.Refused, submit(engine, &writer));
+    try (Asked{ .pauses = .{ true, true } }).write(&writer, begin, 0, 0, begin_mu);
+    try testing.expectError(error.Refused, submit(engine, &writer));
+    try (Asked{ .pauses = .{ false, true }, .runs_inline = true }).write(&writer, begin, 0, 0, begin_mu);
+    try testing.expectError(error.Refused, submit(engine, &writer));
 }

@@ -28,10 +28,11 @@ const Task = conductor.Task;
 /// A step is queued or runs (`busy`), or its results wait to be taken; of a chain, some while it goes on (`ahead`).
 const State = enum(u32) { idle, busy, done, ahead };
 
-/// What the step in flight does next. Between both it may have to wait for what its choices go by.
-const Stage = enum { pass, choices };
+/// What the step in flight does next. Before a further round of a chain, sequences that paused come back; before the choices it may
+/// have to wait for what they go by.
+const Stage = enum { returns, pass, choices };
 
-/// How long a turn of the conductor waits for that: other engines have theirs in between.
+/// How long a turn of the conductor waits at most: other engines have theirs in between.
 const late_wait_ns = std.time.ns_per_ms;
 
 pub const Engine = struct {
@@ -138,7 +139,7 @@ pub const Engine = struct {
         }, report);
         try engine.work.adapting.reserve(&engine.work.batch);
         try engine.work.adapting_experts.reserve(&engine.work.batch, engine.work.model.layers);
-        try engine.chain.begin(&engine.work.batch);
+        try engine.chain.begin(&engine.work.batch, engine.work.model.traits.vocabulary);
         engine.state.store(@intFromEnum(State.busy), .release);
         engine.object.retain(); // the step's
     }
@@ -146,6 +147,7 @@ pub const Engine = struct {
     /// A round of a chain, or the whole step; true where another follows, or the choices wait for something.
     fn run(task: *Task) bool {
         const engine: *Engine = @fieldParentPtr("task", task);
+        if (engine.stage == .returns and !engine.admit()) return true;
         if (engine.stage == .pass) {
             const begin = os.nowNs();
             engine.stage = if (step.computeLogits(&engine.work, &engine.kinds_scratch)) .choices else .pass;
@@ -172,11 +174,29 @@ pub const Engine = struct {
         return engine.work.freed.load(.acquire) or engine.chain.isComplete(&engine.work.batch);
     }
 
+    /// Waits a while for sequences that pause; those whose tokens are there take part in the round that begins. False: it waits on.
+    fn admit(engine: *Engine) bool {
+        const chain = &engine.chain;
+        const seen = chain.arrivals.load(.acquire);
+        const left = if (engine.work.freed.load(.acquire)) 0 else chain.waitLeft(&engine.work.batch, os.nowNs());
+        if (left > 0) {
+            os.futexWait(&chain.arrivals, seen, @min(left, late_wait_ns));
+            return false;
+        }
+        engine.lock.acquire();
+        defer engine.lock.unlock();
+        chain.admit(&engine.work.batch);
+        engine.stage = .pass;
+        return true;
+    }
+
     fn endRound(engine: *Engine) bool {
         if (engine.work.batch.rounds == 1) return false;
         engine.lock.acquire();
         defer engine.lock.unlock();
-        if (!engine.chain.endRound(&engine.work.batch, engine.spent_ns)) return false;
+        if (!engine.chain.endRound(&engine.work.batch, &engine.work.scratch, engine.spent_ns)) return false;
+        engine.chain.beginWait(&engine.work.batch, engine.spent_ns, os.nowNs());
+        engine.stage = .returns;
         engine.state.store(@intFromEnum(State.ahead), .release);
         os.futexWakeAll(&engine.state);
         return true;
@@ -204,7 +224,7 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (!engine.busy() or engine.work.batch.rounds == 1) return false;
-        for (engine.work.batch.active(), 0..) |*sequence, number| {
+        for (engine.work.batch.all(), 0..) |*sequence, number| {
             if (sequence.id != id) continue;
             return engine.chain.takeLate(&engine.work.batch, number, bytes, engine.work.model.traits.vocabulary, report) catch |err| switch (err) {
                 error.Refused => error.Refused,
@@ -231,7 +251,7 @@ pub const Engine = struct {
             .idle => return 0,
             .done, .ahead => {},
         }
-        if (engine.work.batch.rounds > 1) return engine.takeRounds(results);
+        if (engine.work.batch.rounds > 1) return engine.takeRounds(results, floats);
         const sequences = engine.work.batch.active();
         var records: usize = 0;
         var floats_wanted: usize = 0;
@@ -255,17 +275,17 @@ pub const Engine = struct {
     }
 
     /// The rounds of a chain that were not taken yet.
-    fn takeRounds(engine: *Engine, results: []u8) error{Short}!u32 {
+    fn takeRounds(engine: *Engine, results: []u8, floats: []u8) error{Short}!u32 {
         const chain = &engine.chain;
-        const count = engine.work.batch.count;
-        std.debug.assert(chain.taken <= chain.ended and chain.ended * count <= chain.results.len);
-        const records = std.mem.sliceAsBytes(chain.results[chain.taken * count .. chain.ended * count]);
+        std.debug.assert(chain.handed <= chain.kept and chain.kept <= chain.results.len);
+        const records = std.mem.sliceAsBytes(chain.results[chain.handed..chain.kept]);
         if (results.len < records.len) return error.Short;
+        try chain.takeRows(&engine.work.batch, floats);
         @memcpy(results[0..records.len], records);
-        const rounds = chain.ended - chain.taken;
-        chain.taken = chain.ended;
+        const count = chain.kept - chain.handed;
+        chain.handed = chain.kept;
         if (engine.state.load(.acquire) == @intFromEnum(State.done)) engine.rest() else engine.state.store(@intFromEnum(State.busy), .release);
-        return rounds * count;
+        return count;
     }
 
     fn rest(engine: *Engine) void {
@@ -444,7 +464,7 @@ pub const Engine = struct {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (!engine.busy()) return false;
-        for (engine.work.batch.active()) |*sequence| {
+        for (engine.work.batch.all()) |*sequence| {
             if (sequence.id != id) continue;
             sequence.cancelled.store(true, .release);
             engine.chain.wake();

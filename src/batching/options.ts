@@ -118,7 +118,7 @@ export interface BatcherOptions {
   /**
    * How many tokens of a request may be chosen before its reader asks for them, so that no step waits for the reader or for
    * JavaScript; 0: none. Results do not depend on it. A `logitsProcessor` or a `TokenMask` may change between two tokens, so a
-   * request with one is never ahead.
+   * request with one is never ahead; those beside it do not wait where JavaScript takes long for it.
    * @default {4}
    */
   readonly tokensAhead?: number;

@@ -103,9 +103,15 @@ export class Sequence implements SequenceView {
 
   /** Whether it can go on natively from the token that a step of `count` tokens chooses. */
   isChained(count: number): boolean {
-    const { sample, process, logits, guesser } = this.options;
-    const isPlain = sample !== undefined && !process && !logits && guesser?.model === undefined;
-    return isPlain && this.#ahead > 0 && !this.#isOver && this.#choices > 0 && count === 1 && this.unread === 1;
+    return !this.options.process && this.#ahead > 0 && this.pauses(count);
+  }
+
+  /** Whether it can take part in a chain, if with a pause after each round until it has its next token and is asked. */
+  pauses(count: number): boolean {
+    const { sample, logits, guesser } = this.options;
+    // The drafter in a model's own file wants the state after each token.
+    const chooses = sample !== undefined && !logits && guesser?.states === undefined;
+    return chooses && !this.#isOver && this.#choices > 0 && count === 1 && this.unread === 1;
   }
 
   /** Whether its last token ends its text, or it has no position for another. */
@@ -281,6 +287,11 @@ export class Sequence implements SequenceView {
       states: count > 0 && this.options.guesser?.states !== undefined,
       adapters: this.options.adapters?.list,
     };
+  }
+
+  /** Tells that it takes part in the chain in flight again: where its recurrent state stands is unsure. */
+  goesOn(): void {
+    this.#isInStep = true;
   }
 
   /** Takes over what came of its part in a step; `isInStep`: of a round of a chain that goes on. */

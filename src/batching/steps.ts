@@ -1,7 +1,8 @@
 /**
  * Runs what a plan says: a step, or a chain of them, in which native code goes on by itself with the tokens that it chose. What
  * each round came to is accounted for and given to the sequences while the next one runs. A chain ends where something is to be
- * decided again: a sequence ends, another wants to take part, drafts would pay, or readers stopped.
+ * decided again: a sequence ends, another wants to take part, drafts would pay, or readers stopped. A sequence whose tokens
+ * JavaScript chooses, or whose reader is asked for each, pauses in a chain after each of its rounds; the others wait for none.
  *
  * @module
  */
@@ -38,23 +39,39 @@ interface Part {
   readonly most: number;
 }
 
+/** How long JavaScript takes between two tokens of a sequence that pauses: of late, and since when it does. */
+interface Pause {
+  ms: number;
+  since: number | undefined;
+}
+
+/**
+ * The share of a step's time from which on the others do not wait for such a sequence. One that pauses and comes too late for a round
+ * has a token in every second one, so a little is waited for.
+ */
+const pauseShare = 1 / 8;
+
 /** Runs the steps of one scheduler. */
 export class Steps {
   /** Steps so far, each round of a chain among them. */
   count = 0;
   readonly #with: StepsOptions;
-  /** The members of the chain in flight, and whether it is to end. */
-  #chained: ReadonlySet<Sequence> | undefined;
+  /** The members of the chain in flight, and whether each pauses; and whether it is to end. */
+  #chained: ReadonlyMap<Sequence, boolean> | undefined;
   #isHalted = false;
+  readonly #pauses = new WeakMap<Sequence, Pause>();
 
   /** Runs none yet. */
   constructor(options: StepsOptions) {
     this.#with = options;
   }
 
-  /** Has the chain in flight end with the round in flight, unless `sequence` is one of its members. */
+  /** Has the chain in flight end with the round in flight; a `sequence` that is one of its members goes on in it. */
   halt(sequence?: Sequence): void {
-    if (!this.#chained || this.#isHalted || (sequence && this.#chained.has(sequence))) return;
+    if (sequence) this.#endPause(sequence);
+    const pauses = sequence && this.#chained?.get(sequence);
+    if (sequence && pauses) this.#goOn(sequence);
+    if (!this.#chained || this.#isHalted || pauses !== undefined) return;
     this.#isHalted = true;
     this.#with.runner.haltChain();
   }
@@ -66,10 +83,12 @@ export class Steps {
     const members = planned.filter(({ sequence }) => sequence.state === "running" && canChoose(sequence));
     if (members.length === 0) return;
     const rounds = drafts && drafts.size > 0 ? 1 : this.#rounds(members);
-    const steps = members.map(({ sequence, count }) => sequence.prepare(count, drafts?.get(sequence)));
     try {
-      if (rounds > 1) await this.#runChain({ members, steps, most }, rounds);
-      else await this.#runOne({ members, steps, most });
+      if (rounds > 1) await this.#runChain(members, most, rounds);
+      else {
+        const steps = members.map(({ sequence, count }) => sequence.prepare(count, drafts?.get(sequence)));
+        await this.#runOne({ members, steps, most });
+      }
     } catch (error) {
       // The step as a whole was refused; which sequence it was for can't be told.
       for (const { sequence } of members) sequence.fail(error);
@@ -82,25 +101,46 @@ export class Steps {
     const begin = clock.now();
     const results = await runner.run(part.steps, times.isInline(tokens));
     this.#record(part, results, clock.now() - begin);
-    part.members.forEach(({ sequence }, index) => {
-      sequence.accept(part.steps[index] as StepSequence, results[index] as StepResult);
+    part.members.forEach((member, index) => {
+      if (!isChained(member)) this.#beginPause(member.sequence);
+      member.sequence.accept(part.steps[index] as StepSequence, results[index] as StepResult);
     });
   }
 
-  async #runChain(part: Part, rounds: number): Promise<void> {
+  #beginPause(sequence: Sequence): void {
+    const pause = this.#pauses.get(sequence) ?? { ms: 0, since: undefined };
+    pause.since = this.#with.clock.now();
+    this.#pauses.set(sequence, pause);
+  }
+
+  /** A sequence is asked for a token. */
+  #endPause(sequence: Sequence): void {
+    const pause = this.#pauses.get(sequence);
+    if (pause?.since === undefined) return;
+    pause.ms = (pause.ms + this.#with.clock.now() - pause.since) / 2;
+    pause.since = undefined;
+  }
+
+  async #runChain(planned: readonly Member<Sequence>[], most: number, rounds: number): Promise<void> {
     const { runner, times } = this.#with;
+    const chained = planned.filter(isChained);
+    const members = [...chained, ...planned.filter((member) => !isChained(member))];
+    const steps = members.map(({ sequence, count }, index) => ({
+      ...sequence.prepare(count),
+      pauses: index >= chained.length,
+    }));
     let taken = 0;
-    this.#chained = new Set(part.members.map(({ sequence }) => sequence));
+    this.#chained = new Map(members.map(({ sequence }, index) => [sequence, index >= chained.length]));
     this.#isHalted = false;
     try {
-      await runner.runChain(part.steps, times.isShort(part.members.length), {
+      await runner.runChain(steps, times.isShort(members.length), {
         rounds,
-        granted: Math.min(rounds, roomOf(part.members)),
-        ends: new Set(part.members.flatMap(({ sequence }) => [...sequence.options.ends ?? []])),
+        granted: Math.min(rounds, roomOf(chained)),
+        ends: new Set(chained.flatMap(({ sequence }) => [...sequence.options.ends ?? []])),
         take: (round) => {
           taken++;
-          this.#takeRound(part, round);
-          return this.#isHalted ? 0 : taken + roomOf(part.members);
+          this.#takeRound({ members, steps, most }, round);
+          return this.#isHalted ? 0 : taken + roomOf(chained);
         },
       });
     } finally {
@@ -108,15 +148,36 @@ export class Steps {
     }
   }
 
-  #takeRound(part: Part, { results, ms, isLast }: Round): void {
+  #takeRound(all: Part, { results, ms, isLast }: Round): void {
     const { drafting, runner } = this.#with;
-    this.#record(part, results, ms);
-    part.members.forEach(({ sequence }, index) => {
-      sequence.accept(part.steps[index] as StepSequence, results[index] as StepResult, !isLast);
-    });
+    const isThere = (_: unknown, index: number) => results[index] !== undefined;
+    const present = results.filter((result) => result !== undefined);
+    const part = present.length === all.members.length
+      ? all
+      : { ...all, members: all.members.filter(isThere), steps: all.steps.filter(isThere) };
+    this.#record(part, present, ms);
+    // Those that pause come last, and are accepted first: the next round waits for them a little.
+    for (let index = part.members.length - 1; index >= 0; index--) {
+      const step = part.steps[index] as StepSequence;
+      const { sequence } = part.members[index] as Member<Sequence>;
+      if (step.pauses) this.#beginPause(sequence);
+      sequence.accept(step, present[index] as StepResult, !isLast && step.pauses !== true);
+    }
     if (isLast) return;
-    for (const { sequence } of part.members) handOver(sequence, runner);
+    for (const { sequence } of part.members) handOver(sequence, runner, this.#chained?.get(sequence) === true);
     if (drafting?.expects(part.members, this.#draftRoom)) this.#isHalted = true;
+  }
+
+  /** A sequence that paused has its next token, and its reader asks: it takes part in the next round, where one follows. */
+  #goOn(sequence: Sequence): void {
+    const { id, tokens, unread, position, table, options: { sample, process } } = sequence;
+    if (unread !== 1 || table === undefined || position >= table.capacity) return;
+    try {
+      const token = tokens.at(-1) as number;
+      if (this.#with.runner.goOn(id, token, process ? undefined : sample, tokens.length)) sequence.goesOn();
+    } catch (error) {
+      sequence.fail(error);
+    }
   }
 
   /** A step has ended: counts it. */
@@ -139,22 +200,29 @@ export class Steps {
   /** How many rounds a chain of these members may have; 1: their step stays one. Pages are taken for all of them. */
   #rounds(members: readonly Member<Sequence>[]): number {
     const { running, times, store: { windows } } = this.#with;
-    const isChained = members.length === running.size &&
-      members.every(({ sequence, count }) => sequence.isChained(count));
-    if (!isChained) return 1;
+    const chained = members.filter(isChained);
+    const worthMs = times.expect(members.length) * pauseShare;
+    const canChain = members.length === running.size && chained.length > 0 &&
+      members.every((member) =>
+        isChained(member) ||
+        (member.sequence.pauses(member.count) && (this.#pauses.get(member.sequence)?.ms ?? 0) >= worthMs)
+      );
+    if (!canChain) return 1;
     // What a window has left behind goes when the chain ends: by then it may be as much as a chunk's.
     const most = windows.window > 0 ? Math.min(LIMITS.chainRoundsMax, times.chunk) : LIMITS.chainRoundsMax;
-    let rounds = Math.min(most, ...members.map(({ sequence }) => sequence.left));
+    let rounds = Math.min(most, ...chained.map(({ sequence }) => sequence.left));
     if (times.isShort(members.length)) {
       // What comes late would come from the thread that such a chain keeps.
-      if (members.some(({ sequence }) => sequence.options.sample?.sampler.changes)) return 1;
+      if (members.some((member) => !isChained(member) || member.sequence.options.sample?.sampler.changes)) return 1;
       rounds = Math.min(rounds, roomOf(members), times.roundsInline(members.length));
     }
     if (rounds < 2) return 1;
-    for (const { sequence: { table, position } } of members) {
+    for (const { sequence: { table, position } } of chained) {
       table?.cover(position + rounds);
       rounds = Math.min(rounds, (table?.capacity ?? 0) - position);
     }
+    // One that pauses and has no page for its next round waits for the end of the chain.
+    for (const { sequence } of members) sequence.table?.cover(sequence.position + Math.min(rounds, sequence.left));
     return rounds;
   }
 
@@ -164,12 +232,17 @@ export class Steps {
   }
 }
 
-/** Hands over what the next choice of a sequence goes by, where that changes from token to token. */
-function handOver(sequence: Sequence, runner: StepRunner): void {
+/** Whether it goes on natively in a chain; else it pauses. */
+function isChained({ sequence, count }: Member<Sequence>): boolean {
+  return sequence.isChained(count);
+}
+
+/** Hands over what the next choice of a sequence goes by, where that changes from token to token and it does not pause. */
+function handOver(sequence: Sequence, runner: StepRunner, pauses: boolean): void {
   const { options: { sample }, tokens, id } = sequence;
   // A constraint lets nothing follow.
   if (sequence.isOver) return runner.cancel(id);
-  if (sequence.state === "ended" || !sample?.sampler.changes) return;
+  if (pauses || sequence.state === "ended" || !sample?.sampler.changes) return;
   try {
     runner.handOver(id, sample, tokens.length);
   } catch (error) {

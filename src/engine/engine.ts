@@ -46,6 +46,12 @@ export function kvSizes(plan: ModelPlan, kv: EngineSettings["kv"], pageSize: num
   return native().kvBytes(describeLayers(plan), kv, pageSize);
 }
 
+/** Rounds of a chain that were taken, and the floats of logits that came with them. */
+interface Taken {
+  readonly rounds: readonly Omit<Round, "isLast">[];
+  readonly floats: number;
+}
+
 /** What an engine needs of a model: the whole one, or a layer that was loaded alone. */
 export type EngineModel = Pick<Model, "handle" | "plan" | "vocabulary">;
 
@@ -106,6 +112,7 @@ export class Engine implements StepRunner {
     this.#granted = chain.granted;
     this.#encode(sequences, isInline, chain);
     this.#makeRoom(chain.rounds * sequences.length);
+    this.#makeLogitRoom(sequences.filter(({ logits }) => logits === "last").length * this.#vocabulary);
     this.#native.submit(handle, this.#batch);
     const take = (rounds: readonly Omit<Round, "isLast">[], isOver: boolean) =>
       rounds.forEach((round, index) => {
@@ -125,7 +132,8 @@ export class Engine implements StepRunner {
           isOver = !this.#native.chain(handle, this.#granted);
           // What ended between the two calls.
           if (isOver) await settle(handle);
-          take(isOver ? [...taken, ...this.#takeRounds(handle, sequences)] : taken, isOver);
+          const rest = isOver ? this.#takeRounds(handle, sequences, taken.floats).rounds : [];
+          take([...taken.rounds, ...rest], isOver);
           if (!isOver) this.#native.chain(handle, this.#granted);
         }
       } finally {
@@ -145,6 +153,14 @@ export class Engine implements StepRunner {
     this.#late.clear();
     sampler.encodeNext(this.#late, this.#vocabulary, { position, top });
     this.#native.mask(this.#held.handle, id, this.#late);
+  }
+
+  /** Lets a sequence of the chain that pauses read `token` in the next round, and choose as `sample` says; false where none follows. */
+  goOn(id: number, token: number, sample: SampleRequest | undefined, position: number): boolean {
+    this.#late.clear();
+    this.#late.list([token]);
+    sample?.sampler.encodeNext(this.#late, this.#vocabulary, { position, top: sample.top });
+    return this.#native.mask(this.#held.handle, id, this.#late);
   }
 
   /** Cancels sequence `id` of the step in flight, between two layers. */
@@ -191,7 +207,7 @@ export class Engine implements StepRunner {
     for (let goesOn = true; goesOn;) {
       goesOn = this.#native.chain(handle, 0);
       await settle(handle);
-      this.#native.take(handle, this.#results, noLogits);
+      this.#native.take(handle, this.#results, this.#logits);
     }
   }
 
@@ -229,6 +245,7 @@ export class Engine implements StepRunner {
     batch.list(ends);
     for (const sequence of sequences) {
       const { id, position, tokens, drafts = 0, pages, logits, sample, keep, hidden, adapters = [] } = sequence;
+      const pauses = rounds > 1 && sequence.pauses === true;
       putBatchSequence(batch, {
         id,
         position,
@@ -240,8 +257,9 @@ export class Engine implements StepRunner {
         hidden: hidden === undefined ? 0 : hidden.length,
         secondType: 0,
         adapters: adapters.length,
-        late: rounds > 1 && sample?.sampler.changes === true,
+        late: rounds > 1 && !pauses && sample?.sampler.changes === true,
         states: sequence.states === true,
+        pauses,
       });
       batch.list(tokens);
       batch.list(pages);
@@ -267,7 +285,7 @@ export class Engine implements StepRunner {
       if (keep) floats += this.#embedding;
       if (states) floats += tokens.length * this.#embedding;
     }
-    if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
+    this.#makeLogitRoom(floats);
     this.#makeRoom(records);
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
@@ -297,25 +315,40 @@ export class Engine implements StepRunner {
     });
   }
 
+  #makeLogitRoom(floats: number): void {
+    if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
+  }
+
   /** Makes room for so many results. */
   #makeRoom(records: number): void {
     if (records * Results.words <= this.#results.words.length) return;
     this.#results = new Results(new Uint32Array(records * Results.words));
   }
 
-  /** The rounds of a chain that have ended and were not taken yet. */
-  #takeRounds(handle: EngineHandle, sequences: readonly StepSequence[]): Omit<Round, "isLast">[] {
-    const records = this.#native.take(handle, this.#results, noLogits);
-    return Array.from({ length: records / sequences.length }, (_, round) => {
-      const first = round * sequences.length;
-      const results = sequences.map(({ sample }, index): StepResult => {
-        this.#results.moveTo(first + index);
-        if (this.#results.status < 0) return { error: sequenceError(this.#results.status, true), logits: noLogits };
-        return { choices: this.#choices(first + index, 1, sample as SampleRequest), logits: noLogits };
-      });
-      this.#results.moveTo(first);
-      return { results, ms: this.#results.milliseconds };
-    });
+  /** The rounds of a chain that have ended and were not taken yet; logits lie behind the `floats` that were taken with others. */
+  #takeRounds(handle: EngineHandle, sequences: readonly StepSequence[], floats: number = 0): Taken {
+    const rounds: { results: (StepResult | undefined)[]; ms: number }[] = [];
+    const records = this.#native.take(
+      handle,
+      this.#results,
+      floats === 0 ? this.#logits : this.#logits.subarray(floats),
+    );
+    for (let record = 0, place = 0; record < records; record++, place++) {
+      this.#results.moveTo(record);
+      const { id, status, rows, milliseconds } = this.#results;
+      // The first sequence takes part in each round.
+      if (id === sequences[0]?.id) {
+        place = 0;
+        rounds.push({ results: new Array(sequences.length).fill(undefined), ms: milliseconds });
+      } else if (id !== sequences[place]?.id) place = sequences.findIndex((sequence) => sequence.id === id);
+      const logits = rows === 0 ? noLogits : this.#logits.subarray(floats, floats += this.#vocabulary);
+      const { sample } = sequences[place] as StepSequence;
+      const result = status < 0
+        ? { error: sequenceError(status, sample !== undefined), logits: noLogits }
+        : { logits, ...(sample ? { choices: this.#choices(record, 1, sample) } : {}) };
+      (rounds.at(-1) as { results: (StepResult | undefined)[] }).results[place] = result;
+    }
+    return { rounds, floats };
   }
 
   /** The tokens chosen for one sequence, of which `count` records tell from `first` on. */

@@ -40,6 +40,8 @@ export interface StepSequence {
   readonly hidden?: Float32Array | undefined;
   /** Whether to hand out what the last norm gives after each token. */
   readonly states?: boolean;
+  /** Whether it sits the rounds of a chain out from one of its own on until `goOn` says what it reads next. */
+  readonly pauses?: boolean;
   /** The adapters that apply to it. */
   readonly adapters?: AdapterUse["list"] | undefined;
 }
@@ -78,7 +80,10 @@ export interface EngineSettings {
   readonly logitRows: number;
 }
 
-/** How a step is repeated. Each of its sequences brings one token, chooses one, and wants neither logits nor drafts. */
+/**
+ * How a step is repeated. Each of its sequences brings one token, chooses one, and wants neither logits nor drafts; those that pause
+ * come last, and may want logits in place of a choice.
+ */
 export interface Chain {
   /** Rounds at most, the first included; there are pages for all of them. */
   readonly rounds: number;
@@ -92,8 +97,8 @@ export interface Chain {
 
 /** What came of one round of a chain. */
 export interface Round {
-  /** In the order of the sequences. */
-  readonly results: readonly StepResult[];
+  /** In the order of the sequences; undefined of one that paused. */
+  readonly results: readonly (StepResult | undefined)[];
   /** How long it took. */
   readonly ms: number;
   /** Whether no round follows. */
@@ -112,6 +117,8 @@ export interface StepRunner {
   haltChain(): void;
   /** Hands over what the choice of a sequence in the round in flight goes by, where that changes from token to token. */
   handOver(id: number, sample: SampleRequest, position: number): void;
+  /** Lets a sequence of the chain that pauses read `token` in the next round; false where none follows. */
+  goOn(id: number, token: number, sample: SampleRequest | undefined, position: number): boolean;
   /** Cancels a sequence of the step in flight. */
   cancel(id: number): void;
   /** Ends it. */

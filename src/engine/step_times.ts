@@ -90,10 +90,10 @@ export class StepTimes {
    */
   chunkBeside(decoders: number, readers: number): number {
     if (decoders === 0 || this.isFixed) return this.#chunk;
-    const most = this.stepMs ?? 2 * this.#expect(decoders);
+    const most = this.stepMs ?? 2 * this.expect(decoders);
     const least = Math.max(chunkBesideLeast, this.stepMs === undefined ? readers : 0);
     let chunk = this.#chunk;
-    while (chunk > least && this.#expect(decoders + chunk) > most) {
+    while (chunk > least && this.expect(decoders + chunk) > most) {
       chunk = Math.max(least, chunk - Math.max(1, Math.floor(chunk / 8)));
     }
     return chunk;
@@ -101,26 +101,26 @@ export class StepTimes {
 
   /** Whether a step of `tokens` tokens should run before `submit` returns. */
   isInline(tokens: number): boolean {
-    const ms = this.#expect(tokens);
+    const ms = this.expect(tokens);
     return ms < inlineMs || (ms < probeMs && ++this.#beside % probeEvery === 0);
   }
 
   /** Whether a step of `tokens` tokens is expected to be so short that it runs before `submit` returns. */
   isShort(tokens: number): boolean {
-    return this.#expect(tokens) < inlineMs;
+    return this.expect(tokens) < inlineMs;
   }
 
   /** How many such steps may follow one another before the event loop has its turn. */
   roundsInline(tokens: number): number {
-    return Math.max(1, Math.floor(inlineMs / this.#expect(tokens)));
+    return Math.max(1, Math.floor(inlineMs / this.expect(tokens)));
   }
 
   /** A step of `tokens` tokens, `prompt` of them from prompts, took `ms`. */
   record(tokens: number, ms: number, prompt: number): void {
     const size = sizeClass(tokens);
     // Half the new, half the old: one disturbed step among quick ones changes nothing.
-    const known = this.#classes[size] ?? { tokens, ms: this.#expect(tokens) };
-    this.#classes[size] = { tokens: (known.tokens + tokens) / 2, ms: (this.#expect(tokens) + ms) / 2 };
+    const known = this.#classes[size] ?? { tokens, ms: this.expect(tokens) };
+    this.#classes[size] = { tokens: (known.tokens + tokens) / 2, ms: (this.expect(tokens) + ms) / 2 };
     if (!this.isFixed && prompt > this.#chunk / 2) this.#adapt(prompt, tokens * layerMsAim / (ms / this.#layers));
   }
 
@@ -132,7 +132,8 @@ export class StepTimes {
     this.#chunk = Math.min(this.#most, Math.max(chunkLeast, tile * Math.floor(next / tile)));
   }
 
-  #expect(tokens: number): number {
+  /** The expected milliseconds of a step of `tokens` tokens. */
+  expect(tokens: number): number {
     const size = sizeClass(tokens);
     const own = this.#classes[size];
     if (own !== undefined) return this.#between(own, this.#classes[own.tokens < tokens ? size + 1 : size - 1], tokens);
