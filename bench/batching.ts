@@ -97,6 +97,7 @@ async function step(): Promise<void> {
     runChain: () => Promise.reject(new Error("expected steps, not a chain")),
     haltChain() {},
     handOver() {},
+    goOn: () => false,
     cancel() {},
     dispose: () => Promise.resolve(),
   };

@@ -29,7 +29,7 @@ const kinds: Record<string, Partial<GenerateOptions> | undefined> = {
   mask: { sampling: { banned: new TokenMask(model.vocabulary, end) } },
   "processor, quick": { logitsProcessor: (logits) => end.forEach((id) => void (logits[id] = -Infinity)) },
   "processor, 5 ms": { logitsProcessor: spend(5) },
-  ...(draftPath === undefined ? {} : { "draft model": { draft: await Model.load(draftPath) } }),
+  ...(draftPath === undefined ? {} : { "draft model": { draft: { model: await Model.load(draftPath) } } }),
 };
 const plain = Number(plainCount);
 await using batcher = new Batcher(model, { threads: 2 });

@@ -164,6 +164,7 @@ describe("a handle", () => {
       adapters: 0,
       late: false,
       states: false,
+      pauses: false,
     } as const;
     putBatchSequence(batch, { id: 5, position: 0, tokens: 2, pages: 1, ...asks });
     batch.list([17, 18, 0]);

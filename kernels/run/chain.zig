@@ -130,6 +130,7 @@ pub const Chain = struct {
             const row = chain.late[number].row;
             @memcpy(row, scratch.logitRow(sequence.logit_row)[0..row.len]);
         }
+        std.debug.assert(chain.kept < batch.rounds * batch.total);
         chain.results[chain.kept] = .{
             .id = sequence.id,
             .status = sequence.status.code(),
@@ -157,6 +158,7 @@ pub const Chain = struct {
 
     /// A sequence reads a token in the next round.
     fn goOn(chain: *Chain, batch: *const Batch, number: usize, token: u32) void {
+        std.debug.assert(number < batch.total and batch.total <= chain.tokens.len);
         const sequence = &batch.all()[number];
         chain.tokens[number] = token;
         sequence.tokens = chain.tokens[number..][0..1];
@@ -174,6 +176,7 @@ pub const Chain = struct {
         for (batch.count..batch.total) |number| {
             if (batch.sequences[number].cancelled.load(.acquire) or !chain.late[number].is_next.swap(false, .acquire)) continue;
             const place = batch.count;
+            std.debug.assert(place <= number and batch.sequences[number].pauses);
             std.mem.swap(Late, &chain.late[place], &chain.late[number]);
             std.mem.swap(Sequence, &batch.sequences[place], &batch.sequences[number]);
             chain.goOn(batch, place, chain.late[place].next);

@@ -50,7 +50,7 @@ export class Sequence implements SequenceView {
   /** Positions up to which others read with it: a chunk ends there, and a copy of its recurrent state stays. */
   readonly #partings = new Set<number>();
   /** Whether it takes part in a step that is not over: where its recurrent state stands is unsure. */
-  #isInStep = false;
+  isInStep = false;
   /** Tokens that it read before its first choice. */
   #promptRead = 0;
   #demand: Demand | undefined;
@@ -272,7 +272,7 @@ export class Sequence implements SequenceView {
     const { sample, process, logits } = this.options;
     const isLast = count === this.unread;
     const table = this.#table as PageTable;
-    this.#isInStep = true;
+    this.isInStep = true;
     const tokens = this.#tokens.subarray(this.#position, this.#position + count);
     return {
       id: this.id,
@@ -289,17 +289,12 @@ export class Sequence implements SequenceView {
     };
   }
 
-  /** Tells that it takes part in the chain in flight again: where its recurrent state stands is unsure. */
-  goesOn(): void {
-    this.#isInStep = true;
-  }
-
   /** Takes over what came of its part in a step; `isInStep`: of a round of a chain that goes on. */
   accept(step: StepSequence, result: StepResult, isInStep: boolean = false): void {
     // What a chain chose behind the end of the text does not count.
     if (this.#state === "ended" || (this.#isOver && !this.#demand)) return;
     if (result.error) return this.fail(result.error);
-    this.#isInStep = isInStep;
+    this.isInStep = isInStep;
     const { choices = [] } = result;
     const drafts = step.drafts ?? 0;
     const readsAll = step.tokens.length - drafts === this.unread;
@@ -387,14 +382,14 @@ export class Sequence implements SequenceView {
   }
 
   #closeTable(): void {
-    const state = this.#isInStep ? "unsure" : "leaves";
-    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), { state }, this.#isInStep);
+    const state = this.isInStep ? "unsure" : "leaves";
+    this.#table?.publishTail(this.#tokens.subarray(0, this.#position), { state }, this.isInStep);
     this.#table?.close();
     this.#table = undefined;
     this.#position = 0;
     this.#hidden = undefined;
     this.#partings.clear();
-    this.#isInStep = false;
+    this.isInStep = false;
   }
 
   #change(state: SequenceState): void {
@@ -405,10 +400,7 @@ export class Sequence implements SequenceView {
 }
 
 function joined(tokens: Uint32Array, drafts: ArrayLike<number>): Uint32Array {
-  const all = new Uint32Array(tokens.length + drafts.length);
-  all.set(tokens);
-  all.set(drafts, tokens.length);
-  return all;
+  return Uint32Array.from([...tokens, ...Array.from(drafts)]);
 }
 
 function isGivenUp(error: unknown): boolean {

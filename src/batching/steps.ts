@@ -174,7 +174,7 @@ export class Steps {
     if (unread !== 1 || table === undefined || position >= table.capacity) return;
     try {
       const token = tokens.at(-1) as number;
-      if (this.#with.runner.goOn(id, token, process ? undefined : sample, tokens.length)) sequence.goesOn();
+      if (this.#with.runner.goOn(id, token, process ? undefined : sample, tokens.length)) sequence.isInStep = true;
     } catch (error) {
       sequence.fail(error);
     }

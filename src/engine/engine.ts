@@ -111,8 +111,8 @@ export class Engine implements StepRunner {
     const most = this.#threadsMost(sequences.length);
     this.#granted = chain.granted;
     this.#encode(sequences, isInline, chain);
-    this.#makeRoom(chain.rounds * sequences.length);
-    this.#makeLogitRoom(sequences.filter(({ logits }) => logits === "last").length * this.#vocabulary);
+    const rows = sequences.filter(({ logits }) => logits === "last").length;
+    this.#makeRoom(chain.rounds * sequences.length, rows * this.#vocabulary);
     this.#native.submit(handle, this.#batch);
     const take = (rounds: readonly Omit<Round, "isLast">[], isOver: boolean) =>
       rounds.forEach((round, index) => {
@@ -285,8 +285,7 @@ export class Engine implements StepRunner {
       if (keep) floats += this.#embedding;
       if (states) floats += tokens.length * this.#embedding;
     }
-    this.#makeLogitRoom(floats);
-    this.#makeRoom(records);
+    this.#makeRoom(records, floats);
     this.#native.take(handle, this.#results, floats === 0 ? noLogits : this.#logits);
     let at = 0;
     let record = 0;
@@ -315,12 +314,9 @@ export class Engine implements StepRunner {
     });
   }
 
-  #makeLogitRoom(floats: number): void {
+  /** Makes room for so many results, and floats that come with them. */
+  #makeRoom(records: number, floats: number): void {
     if (floats > this.#logits.length) this.#logits = new Float32Array(floats);
-  }
-
-  /** Makes room for so many results. */
-  #makeRoom(records: number): void {
     if (records * Results.words <= this.#results.words.length) return;
     this.#results = new Results(new Uint32Array(records * Results.words));
   }
@@ -328,11 +324,7 @@ export class Engine implements StepRunner {
   /** The rounds of a chain that have ended and were not taken yet; logits lie behind the `floats` that were taken with others. */
   #takeRounds(handle: EngineHandle, sequences: readonly StepSequence[], floats: number = 0): Taken {
     const rounds: { results: (StepResult | undefined)[]; ms: number }[] = [];
-    const records = this.#native.take(
-      handle,
-      this.#results,
-      floats === 0 ? this.#logits : this.#logits.subarray(floats),
-    );
+    const records = this.#native.take(handle, this.#results, this.#logits.subarray(floats));
     for (let record = 0, place = 0; record < records; record++, place++) {
       this.#results.moveTo(record);
       const { id, status, rows, milliseconds } = this.#results;

@@ -137,6 +137,7 @@ export class TextEngine {
         adapters: 0,
         late: false,
         states: false,
+        pauses: false,
       });
       batch.list(tokens);
       batch.list(Array.from({ length: pages }, () => page++));
