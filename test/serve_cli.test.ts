@@ -27,8 +27,8 @@ interface Served {
 }
 
 const children: ChildProcessWithoutNullStreams[] = [];
-// A test that fails leaves no server behind.
-after(() => children.forEach((child) => child.kill()));
+// A test that fails leaves no server behind, not even one that waits for what is open.
+after(() => children.forEach((child) => child.kill("SIGKILL")));
 
 async function serve(words: string[], env: Record<string, string> = {}): Promise<Served> {
   const start = "Deno" in globalThis ? ["run", "--allow-all", "--no-prompt", "--quiet"] : [];
