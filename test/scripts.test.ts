@@ -20,7 +20,7 @@ import { docViolations } from "../scripts/check-docs.js";
 import { assertionViolations, styleViolations } from "../scripts/check-style.js";
 import house from "../scripts/lint.js";
 import { countBun, countDeno, countNode, countZig } from "../scripts/report.js";
-import { withRows } from "../scripts/reliability/main.js";
+import { judge, withRows } from "../scripts/reliability/main.js";
 import { checkMachine, offline } from "../scripts/setup.js";
 import { flags, withPrompt } from "../scripts/start.js";
 
@@ -53,6 +53,17 @@ it("a program of the benches that no longer compiles is named, with what Zig say
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+it("a row of the reliability table holds where one runtime leaves its tests to the other, and not where a test is missing", () => {
+  const row = { row: 1, shown: [{ kind: "test", file: "test/a.test.ts", names: ["is found"] }] };
+  const outcome = (cases: object[]) => ({ ok: true, cases, counts: [] });
+  const left = outcome([{ name: "a suite", skipped: true }]);
+  const found = outcome([{ name: "is found", skipped: false }]);
+  const judged = (deno: object) =>
+    judge(row, new Map([["test test/a.test.ts ", new Map(Object.entries({ bun: found, deno }))]]), false);
+  assertEquals(judged(left), { state: "held", counts: "1 passed, 1 skipped" });
+  assertEquals(judged(outcome([{ name: "is another", skipped: false }])).state, "FAILED");
 });
 
 it("a run of some rows of the reliability table leaves the others, and counts all", () => {
