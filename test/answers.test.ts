@@ -115,11 +115,11 @@ describe("an answer with tools", () => {
 
 describe("thoughts", () => {
   it("are told apart, end when their budget is used up, and leave no mark in the text", async () => {
-    for (const budget of [0, 1, 20]) {
+    for (const budget of [0, 1, 20, 64]) {
       const { reasoning, text, tokens } = await lm.reply(messages, {
         template: thinking,
         reasoning: { budget },
-        maxTokens: 60,
+        maxTokens: budget + 60,
       });
       assert(lm.tokenize(reasoning, { addSpecial: false }).length <= budget + 1, `${budget}: ${reasoning}`);
       if (budget === 0) assertEquals(reasoning, "");

@@ -22,6 +22,7 @@ import { partsOf } from "../src/batching/batcher.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { turn } from "../ffi/runtime/builtins.ts";
 import { Engine } from "../src/engine/engine.ts";
+import { Matcher } from "../src/grammar/matcher.ts";
 import { StepTimes } from "../src/engine/step_times.ts";
 
 /** Tokens of the embedded model. */
@@ -263,6 +264,26 @@ describe("chained steps", () => {
     await assertRejects(() => given);
     assertEquals((await plain).tokens, alone.tokens);
     assertGreater(counts.pauses + counts.returns, 0);
+  });
+
+  it("fail one of theirs whose mask cannot be had, and no other", async () => {
+    await using batcher = open();
+    const options = { draft: "off", sampling: { seed: 1 }, maxTokens: 80 } as const;
+    const alone = await batcher.complete("Once upon a time", options);
+    const { words } = Matcher.prototype;
+    let masks = 0;
+    Matcher.prototype.words = function () {
+      if (++masks > 20) throw new RangeError("no mask");
+      return words.call(this);
+    };
+    try {
+      const plain = batcher.complete("Once upon a time", options);
+      const held = batcher.complete("One day", { ...options, constraint: { regex: "[A-Z][a-z ,]{70,80}" } });
+      await assertRejects(() => held, RangeError, "no mask");
+      assertEquals((await plain).tokens, alone.tokens);
+    } finally {
+      Matcher.prototype.words = words;
+    }
   });
 
   it("are counted as steps", async () => {

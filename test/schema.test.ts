@@ -143,6 +143,10 @@ describe("a schema", () => {
     ]);
     await verdicts({ type: "object", properties: {}, additionalProperties: false }, ["{}"], ['{"a":1}']);
     await verdicts({ type: "array", maxItems: 0 }, ["[]"], ["[1]"]);
+    const keys = { 'a"b\\': { const: 1 }, "\u00e9\u{1f600}": { const: 2 }, "\u0000": { const: 3 } };
+    await verdicts({ properties: keys, required: Object.keys(keys), additionalProperties: false }, [
+      JSON.stringify({ 'a"b\\': 1, "\u00e9\u{1f600}": 2, "\u0000": 3 }),
+    ], [JSON.stringify({ 'a"b': 1, "\u00e9\u{1f600}": 2, "\u0000": 3 }), '{"a"b":1}']);
     await verdicts({
       type: "array",
       items: { enum: ["a", 1, 2, true, null] },
