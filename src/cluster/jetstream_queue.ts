@@ -184,6 +184,17 @@ function consumerOf({ priority, shard }: Place): string {
   return `p${priority}s${shard}`;
 }
 
+/** NATS is there, and has not answered in time. */
+export function silent(connection: NatsConnection, cause: Error): LightGPTError {
+  const where = connection.getServer();
+  return new LightGPTError("io", `NATS at ${where} does not answer: some seconds have passed.`, {
+    what: "NATS does not answer",
+    where,
+    expected: "a server that is not overloaded",
+    got: cause.message,
+  }, { cause });
+}
+
 /** JetStream, which a server may have been started without. */
 export async function managerOf(
   { core, jetstream }: Libraries,
@@ -192,15 +203,8 @@ export async function managerOf(
   try {
     return await jetstream.jetstreamManager(connection, { timeout: openMs });
   } catch (cause) {
+    if (cause instanceof core.TimeoutError) throw silent(connection, cause);
     const where = connection.getServer();
-    if (cause instanceof core.TimeoutError) {
-      throw new LightGPTError("io", `NATS at ${where} does not answer: ${openMs / 1000} seconds have passed.`, {
-        what: "NATS does not answer",
-        where,
-        expected: "a server that is not overloaded",
-        got: cause.message,
-      }, { cause });
-    }
     throw new LightGPTError("io", `NATS at ${where} has no JetStream: start it as nats-server -js -sd FOLDER.`, {
       what: "NATS without JetStream",
       where,

@@ -8,7 +8,7 @@ import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { ensureStream, JetStreamQueue, managerOf } from "./jetstream_queue.ts";
+import { ensureStream, JetStreamQueue, managerOf, silent } from "./jetstream_queue.ts";
 import { NatsVault } from "./nats_vault.ts";
 import { connect, isLost, type Libraries, loadLibraries, textBytesMost } from "./libraries.ts";
 import type { Transport, Vault, WorkQueue } from "./types.ts";
@@ -61,7 +61,7 @@ export class NatsTransport implements Transport {
       return new NatsTransport({ libraries, connection, client, manager, registry, objects, ackWaitMs });
     } catch (error) {
       await connection.close();
-      throw error;
+      throw error instanceof libraries.core.TimeoutError ? silent(connection, error) : error;
     }
   }
 
