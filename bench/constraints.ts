@@ -1,10 +1,12 @@
 /**
  * What a constraint costs. Masks: how long schemas take to compile and each mask takes, on real schemas with their valid values over
  * a vocabulary of 128 000 tokens, the first time and once more. Decoding: tokens a second with a schema against without, one
- * sequence and sixteen with sixteen schemas, by turns, so that a busy moment meets both.
+ * sequence and sixteen with sixteen schemas, by turns, so that a busy moment meets both. Forced: tokens a second of calls of a tool,
+ * as compact JSON, with guesses (`draft: "auto"`: what the schema leaves no choice about, and lookup) against without.
  *
  *     bun bench/constraints.ts masks [EVERY]                  deno run -A bench/constraints.ts masks [EVERY]
  *     bun bench/constraints.ts decode [MODEL] [ROUNDS]        deno run -A bench/constraints.ts decode [MODEL] [ROUNDS]
+ *     bun bench/constraints.ts forced [MODEL] [ROUNDS]        deno run -A bench/constraints.ts forced [MODEL] [ROUNDS]
  *
  * Masks come from the conformance kit, one of EVERY 20 schemas. Without a model decoding is measured on the
  * TinyLlama-shaped file of `tinyllama.ts`. `others` is how many cores other programs kept busy meanwhile.
@@ -166,7 +168,57 @@ async function decode(path: string, rounds: number): Promise<void> {
   }
 }
 
+/** The arguments of a call, as tools have them: names that are written out, and values that are chosen. */
+const call = {
+  type: "object",
+  properties: {
+    destination_city: { enum: ["Amsterdam", "Copenhagen", "Lisbon", "Reykjavik"] },
+    departure_date: { type: "string", format: "date" },
+    number_of_passengers: { type: "integer", minimum: 1, maximum: 9 },
+    cabin_class: { enum: ["economy", "premium_economy", "business"] },
+    needs_wheelchair: { type: "boolean" },
+    remarks: { type: "string", maxLength: 40 },
+  },
+  required: [
+    "destination_city",
+    "departure_date",
+    "number_of_passengers",
+    "cabin_class",
+    "needs_wheelchair",
+    "remarks",
+  ],
+  additionalProperties: false,
+};
+
+async function forced(path: string, rounds: number): Promise<void> {
+  await using lm = await LightGPT.load(path, { threads: 2, cache: false });
+  const constraint = { schema: call, whitespace: "compact" } as const;
+  const ratios: number[] = [];
+  const timing = startTiming();
+  for (let turn = -1; turn < rounds; turn++) {
+    const answer = (draft: "auto" | "off") =>
+      lm.complete(`Book flight number ${turn}. The call as JSON: `, {
+        constraint,
+        draft,
+        maxTokens: 200,
+        sampling: { temperature: 0 },
+      });
+    const isFirst = turn % 2 === 0;
+    const [a, b] = [await answer(isFirst ? "auto" : "off"), await answer(isFirst ? "off" : "auto")];
+    if (a.text !== b.text) throw new Error(`guesses changed a text: ${a.text} and ${b.text}`);
+    const ratio = rate([a]) / rate([b]);
+    if (turn >= 0) ratios.push(isFirst ? ratio : 1 / ratio);
+  }
+  const { drafts } = lm.batcher.stats();
+  console.log(
+    `calls with guesses: ${round(100 * median(ratios))} % of the rate without (${
+      ratios.map((ratio) => round(100 * ratio)).join(", ")
+    }); ${JSON.stringify(drafts)}; others ${timing().others}`,
+  );
+}
+
 const [what = "masks", first, second] = process.argv.slice(2);
 if (what === "masks") await masks(Number(first ?? 20));
 else if (what === "decode") await decode(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
-else throw new Error(`masks or decode, got ${what}`);
+else if (what === "forced") await forced(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
+else throw new Error(`masks, decode or forced, got ${what}`);
