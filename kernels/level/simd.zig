@@ -165,11 +165,11 @@ noinline fn fmaSoftware(comptime n: u32, a: @Vector(n, f32), b: @Vector(n, f32),
 }
 
 /// Asks for a line of the weights that one token streams through, into the second cache: with a few dozen instructions
-/// between its loads the processor doesn't see far enough ahead. Measured on Zen 5 with `bench/order`, each pass beside
-/// one that only reads: 4 KB ahead Q4_0 comes to 0.81 of reading at AVX2 and 0.85 at AVX-512, without to 0.60 and 0.70,
-/// and 512 bytes ahead, as it once was, is worse than nothing.
+/// between its loads the processor doesn't see far enough ahead. Measured with `bench/order`, each pass beside one that only
+/// reads, Q4_0 at AVX2 and AVX-512: on Zen 4 8 KB ahead comes to 0.81 and 0.62, 4 KB to 0.59 and 0.57, 2 KB to 0.44 and 0.63;
+/// on Zen 5 4 KB ahead came to 0.81 and 0.85, nothing to 0.60 and 0.70, and 512 bytes is worse than nothing.
 pub inline fn prefetchStream(p: [*]const u8) void {
-    @prefetch(p + 4096, .{ .rw = .read, .locality = 2, .cache = .data });
+    @prefetch(p + 8192, .{ .rw = .read, .locality = 2, .cache = .data });
 }
 
 /// Whether spans of so many bytes are read in so few instructions that the processor fetches them best by itself: 8 bits a
