@@ -12,6 +12,9 @@ const share = Number(process.env.LIGHTGPT_NIGHT ?? 0);
 /** Whether this is the night run. */
 export const isNight: boolean = share > 0;
 
+/** Whether it has all of its numbers: a share of a night is run where other programs run, too. */
+export const isWholeNight: boolean = share === 1;
+
 /** A number of a test: the gate's on every change, the night's in the night run, or a share of it. */
 export function often(gate: number, night: number): number {
   if (night < gate) return share === 1 ? night : gate;
