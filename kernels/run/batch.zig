@@ -425,10 +425,11 @@ test "a batch is read, and each wrong word is refused" {
         .{ .at = 21, .value = 1 }, // an adapter that there is none of
         .{ .at = 21, .value = 9 },
         .{ .at = 23, .value = 2 }, // states
+        .{ .at = 24, .value = 2 }, // pauses
         .{ .at = 25, .value = 10 }, // token
-        .{ .at = 26, .value = 4 }, // page
-        .{ .at = 32, .value = 0 }, // a sampler that is not announced
-        .{ .at = 42, .value = 99 }, // steps of its sampler
+        .{ .at = 27, .value = 4 }, // page
+        .{ .at = 33, .value = 0 }, // a sampler that is not announced
+        .{ .at = 44, .value = 99 }, // steps of its sampler
     });
 }
 
