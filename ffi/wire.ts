@@ -43,7 +43,7 @@ export const LIMITS = {
   filesMax: 1024,
   pathBytesMax: 4096,
   /** Tokens of one step, over all its sequences. */
-  batchTokensMax: 32768,
+  batchTokensMax: 8192,
   /** Adapters of one sequence. */
   adaptersMax: 8,
   /** Rounds of a chain of steps. */
@@ -399,9 +399,6 @@ export const ROLES = [
   "cls_norm",
   "cls_output",
   "cls_output_bias",
-  "nextn_enorm",
-  "nextn_hnorm",
-  "nextn_eh_proj",
 ] as const;
 
 /** One of {@link ROLES}. */
@@ -510,7 +507,7 @@ export const FUNCTIONS = {
   lg_solve: { parameters: ["buffer", "u32", "u32", "buffer", "u32", "u32"] },
   lg_calibrate: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_trie: { parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"] },
-  lg_walk: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
+  lg_walk: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
   lg_kv_bytes: { parameters: ["buffer", "u32", "u32", "u32", "buffer", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
@@ -690,6 +687,7 @@ export interface NativeFunctions {
     table: Uint32Array,
     open: Uint32Array,
     mask: Uint32Array,
+    ends: Uint32Array,
   ): number;
   lg_memory(figures: Float64Array, figuresBytes: number): number;
   lg_kv_bytes(

@@ -1481,27 +1481,31 @@ export function trie(on: Pick<NativeFunctions, "lg_trie">, given: TrieArguments)
 /** The arguments of {@link walk}. */
 export interface WalkArguments {
   readonly trie: Uint32Array;
-  /** How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it. */
+  /** How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it, with the highest bit where a text may end there. */
   readonly table: Uint32Array;
-  /** The number of places, then the places: a node, or all ones for the whole trie, and a row. */
+  /** The number of places, then the places: a node, or all ones for the whole trie, a row, and a number that goes along. */
   readonly open: Uint32Array;
   readonly mask: Uint32Array;
+  /** How many ends there are, then those: the number that went along, and the node at which a text may end and tokens go on. */
+  readonly ends: Uint32Array;
 }
 
 /** Walks a trie from places (node, row) and sets the bits of the tokens that are allowed; returns how many transitions were missing, whose places take the place of those that were walked. */
 export function walk(on: Pick<NativeFunctions, "lg_walk">, given: WalkArguments): number {
-  const { trie, table, open, mask } = given;
+  const { trie, table, open, mask, ends } = given;
   checkBuffer("Uint32Array", trie, "trie");
   checkBuffer("Uint32Array", table, "table");
   checkBuffer("Uint32Array", open, "open");
   checkBuffer("Uint32Array", mask, "mask");
+  checkBuffer("Uint32Array", ends, "ends");
   const options = new Words("walk");
-  options.reserve(4);
+  options.reserve(5);
   options.u32(trie.byteLength, "trieBytes");
   options.u32(table.byteLength, "tableBytes");
   options.u32(open.byteLength, "openBytes");
   options.u32(mask.byteLength, "maskBytes");
-  return on.lg_walk(options.words, options.length * 4, trie, table, open, mask);
+  options.u32(ends.byteLength, "endsBytes");
+  return on.lg_walk(options.words, options.length * 4, trie, table, open, mask, ends);
 }
 
 /** What the library holds at the moment. */

@@ -557,6 +557,7 @@ pub const layouts = struct {
         table_bytes: u32,
         open_bytes: u32,
         mask_bytes: u32,
+        ends_bytes: u32,
 
         pub const into = [_]Buffer{.walk};
         pub const about = "sizes of a walk";
@@ -874,11 +875,14 @@ pub const functions = struct {
     pub const lg_walk = struct {
         options: Options(layouts.Walk),
         trie: SizedIn(u32),
-        /// How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it.
+        /// How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it, with
+        /// the highest bit where a text may end there.
         table: SizedIn(u32),
-        /// The number of places, then the places: a node, or all ones for the whole trie, and a row.
+        /// The number of places, then the places: a node, or all ones for the whole trie, a row, and a number that goes along.
         open: SizedOut(u32),
         mask: SizedOut(u32),
+        /// How many ends there are, then those: the number that went along, and the node at which a text may end and tokens go on.
+        ends: SizedOut(u32),
     };
 
     /// What the library holds at the moment.

@@ -165,6 +165,9 @@ const Texts = struct {
 /// Words of a table before its rows: how many classes there are, and of each byte its class.
 pub const table_head_words = 1 + 256 / 4;
 
+/// In a transition: a text may end there, and something else goes on.
+pub const may_end = 1 << 31;
+
 /// The automaton: [row][class] the row after it, 0 where no text can go on, `none` where it is not known yet.
 const Table = struct {
     class_of: *const [256]u8,
@@ -182,57 +185,81 @@ const Table = struct {
     }
 };
 
-/// Walks from places, (node, row) each, whose number stands before them, and sets the bit of each token that is allowed. The places
-/// whose transition is missing take the place of those that were walked; returns how many.
-pub fn walk(trie_words: []const u32, table_words: []const u32, places: []u32, mask: []u32) Error!u32 {
+/// Words of a place: its node, its row, and a number that goes along.
+const place_words = 3;
+
+/// Words of an end: the number that went along, and the node.
+const end_words = 2;
+
+/// Walks from places, whose number stands before them, and sets the bit of each token that is allowed. The places whose transition
+/// is missing take the place of those that were walked; returns how many. Nodes at which a text may end and tokens go on are
+/// listed in `ends`, their number before them.
+pub fn walk(trie_words: []const u32, table_words: []const u32, places: []u32, mask: []u32, ends: []u32) Error!u32 {
     const trie = try Trie.read(trie_words);
     const table = try Table.read(table_words);
-    if (places.len == 0) return error.Refused;
-    const count = places[0];
+    if (places.len == 0 or ends.len == 0) return error.Refused;
+    const count: usize = places[0];
     const open = places[1..];
-    if (@as(usize, count) * 2 > open.len or mask.len * 32 < trie.tokens) return error.Refused;
-    // What is missing is written behind what is to be read, and moved to the beginning at the end.
-    var written: usize = 2 * @as(usize, count);
-    for (0..count) |index| {
-        const place, const row = .{ open[2 * index], open[2 * index + 1] };
-        if (place != roots and place >= trie.count) return error.Refused;
-        const first = if (place == roots) 0 else place;
-        const end = if (place == roots) trie.count else trie.node(place).end;
-        const base = if (place == roots) 0 else trie.node(place).depth;
-        var path: [longest_max + 1]u32 = undefined;
-        path[0] = row;
-        var at = first;
-        while (at < end) {
-            const node = trie.node(at);
-            if (node.end <= at or node.end > trie.count or node.depth < base or node.depth - base >= longest_max) return error.Refused;
-            const from = path[node.depth - base];
-            const entry = @as(usize, from) * table.classes + table.class_of[node.byte];
-            if (entry >= table.next.len) return error.Refused;
-            const next = table.next[entry];
-            if (next == 0) {
-                at = node.end;
-            } else if (next == none) {
-                if (written + 2 > open.len) return error.Refused;
-                open[written] = at;
-                open[written + 1] = from;
-                written += 2;
-                at = node.end;
-            } else {
-                path[node.depth - base + 1] = next;
-                var token = node.token;
-                while (token != none) : (token = trie.same(token)) {
-                    if (token >= trie.tokens) return error.Refused;
-                    mask[token / 32] |= @as(u32, 1) << @truncate(token % 32);
-                }
-                at += 1;
-            }
-        }
-    }
-    assert(written % 2 == 0 and written <= open.len);
-    const missing = written - 2 * @as(usize, count);
-    std.mem.copyForwards(u32, open[0..missing], open[2 * @as(usize, count) ..][0..missing]);
-    places[0] = @intCast(missing / 2);
+    if (count * place_words > open.len or mask.len * 32 < trie.tokens) return error.Refused;
+    var found: Found = .{ .open = open, .written = count * place_words, .ends = ends[1..] };
+    for (0..count) |index| try walkPlace(trie, table, open[place_words * index ..][0..place_words].*, mask, &found);
+    // What is missing was written behind what is to be read.
+    const missing = found.written - count * place_words;
+    std.mem.copyForwards(u32, open[0..missing], open[count * place_words ..][0..missing]);
+    places[0] = @intCast(missing / place_words);
+    ends[0] = @intCast(found.ended / end_words);
     return places[0];
+}
+
+/// What a walk has found: places whose transition is missing, and ends.
+const Found = struct {
+    open: []u32,
+    written: usize,
+    ends: []u32,
+    ended: usize = 0,
+
+    fn miss(found: *Found, node: u32, row: u32, along: u32) Error!void {
+        if (found.written + place_words > found.open.len) return error.Refused;
+        found.open[found.written..][0..place_words].* = .{ node, row, along };
+        found.written += place_words;
+    }
+
+    fn end(found: *Found, node: u32, along: u32) Error!void {
+        if (found.ended + end_words > found.ends.len) return error.Refused;
+        found.ends[found.ended..][0..end_words].* = .{ along, node };
+        found.ended += end_words;
+    }
+};
+
+fn walkPlace(trie: Trie, table: Table, place: [place_words]u32, mask: []u32, found: *Found) Error!void {
+    const start, const row, const along = place;
+    if (start != roots and start >= trie.count) return error.Refused;
+    const stop = if (start == roots) trie.count else trie.node(start).end;
+    const base = if (start == roots) 0 else trie.node(start).depth;
+    var path: [longest_max + 1]u32 = undefined;
+    path[0] = row;
+    var at = if (start == roots) 0 else start;
+    while (at < stop) {
+        const node = trie.node(at);
+        if (node.end <= at or node.end > trie.count or node.depth < base or node.depth - base >= longest_max) return error.Refused;
+        const from = path[node.depth - base];
+        const entry = @as(usize, from) * table.classes + table.class_of[node.byte];
+        if (entry >= table.next.len) return error.Refused;
+        const next = table.next[entry];
+        if (next == 0 or next == none) {
+            if (next == none) try found.miss(at, from, along);
+            at = node.end;
+            continue;
+        }
+        path[node.depth - base + 1] = next & ~@as(u32, may_end);
+        var token = node.token;
+        while (token != none) : (token = trie.same(token)) {
+            if (token >= trie.tokens) return error.Refused;
+            mask[token / 32] |= @as(u32, 1) << @truncate(token % 32);
+        }
+        at += 1;
+        if (next & may_end != 0 and at < node.end) try found.end(at - 1, along);
+    }
 }
 
 test "a trie has each token once, in the order of bytes, and those with the same bytes behind each other" {
@@ -270,21 +297,27 @@ test "a walk notes what is missing, and goes on there" {
     class_of['b'] = 2;
     table[table_head_words..].* = .{ 0, 0, 0, 0, 2, 0, 0, 0, none };
     var open: [20]u32 = undefined;
-    open[0..3].* = .{ 1, none, 1 };
+    open[0..4].* = .{ 1, none, 1, 7 };
+    var ends: [5]u32 = undefined;
     var mask = [_]u32{0};
-    try std.testing.expectEqual(1, try walk(trie, &table, &open, &mask));
+    try std.testing.expectEqual(1, try walk(trie, &table, &open, &mask, &ends));
     try std.testing.expectEqual(0b10, mask[0]);
-    try std.testing.expectEqual([3]u32{ 1, 1, 2 }, open[0..3].*);
-    table[table_head_words + 8] = 2; // any number of "b"
-    try std.testing.expectEqual(0, try walk(trie, &table, &open, &mask));
+    try std.testing.expectEqual([4]u32{ 1, 1, 2, 7 }, open[0..4].*);
+    try std.testing.expectEqual(0, ends[0]);
+    table[table_head_words + 8] = 2 | may_end; // any number of "b"
+    try std.testing.expectEqual(0, try walk(trie, &table, &open, &mask, &ends));
     try std.testing.expectEqual(0b11011, mask[0]);
-    for ([_][3]u32{ .{ 1, none, 9 }, .{ 1, 4, 1 }, .{ 10, none, 1 } }) |wrong| {
-        open[0..3].* = wrong;
-        try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask));
+    // Behind "ab" tokens go on, behind "abb" none does.
+    try std.testing.expectEqual([3]u32{ 1, 7, 1 }, ends[0..3].*);
+    open[0..4].* = .{ 1, 1, 2, 7 };
+    try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask, ends[0..2]));
+    for ([_][4]u32{ .{ 1, none, 9, 0 }, .{ 1, 4, 1, 0 }, .{ 10, none, 1, 0 } }) |wrong| {
+        open[0..4].* = wrong;
+        try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask, &ends));
     }
     open[0] = 0;
-    try std.testing.expectError(error.Refused, walk(trie[0 .. trie.len - 1], &table, &open, &mask));
-    try std.testing.expectError(error.Refused, walk(trie, table[0 .. table.len - 1], &open, &mask));
+    try std.testing.expectError(error.Refused, walk(trie[0 .. trie.len - 1], &table, &open, &mask, &ends));
+    try std.testing.expectError(error.Refused, walk(trie, table[0 .. table.len - 1], &open, &mask, &ends));
     class_of['c'] = 3;
-    try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask));
+    try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask, &ends));
 }

@@ -5,11 +5,10 @@
  *
  * @module
  */
-import { addBits } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
-import { classWords, type Derivatives } from "./derivatives.ts";
+import type { Derivatives } from "./derivatives.ts";
 import { EMPTY, type Lexeme, type Lexemes } from "./lexemes.ts";
-import { plainMost, type PlainText } from "./plain_text.ts";
+import type { PlainText } from "./plain_text.ts";
 import type { Rules } from "./rules.ts";
 import { canEnd, nextSteps } from "./shuffle.ts";
 import { BOTTOM, type NodeSet, PLACE, Places, type StackNode, Stacks } from "./stacks.ts";
@@ -39,13 +38,10 @@ export interface Terms {
 export class Automaton {
   /** Of each byte its class. */
   readonly classOf: Uint8Array;
-  /** How many classes there are. */
-  readonly classes: number;
   /** The state before the text. */
   readonly start: State;
   readonly #lexemes: Lexemes;
   readonly #derivatives: Derivatives;
-  readonly #plain: PlainText;
   readonly #budget: GrammarBudget;
   readonly #places: Places;
   readonly #stacks: Stacks;
@@ -53,17 +49,17 @@ export class Automaton {
   readonly #ids = new Map<string, State>();
   /** Of each set of nodes the states in which one lexeme is before it. */
   readonly #middles: Map<Lexeme, State>[] = [];
+  /** Of each set of nodes the state when they are reached. */
+  readonly #behind: State[] = [];
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
-  constructor({ lexemes, derivatives, plain }: Terms, rules: Rules, root: number, budget: GrammarBudget) {
+  constructor({ lexemes, derivatives }: Terms, rules: Rules, root: number, budget: GrammarBudget) {
     this.#lexemes = lexemes;
     this.#derivatives = derivatives;
-    this.#plain = plain;
     this.#budget = budget;
     this.#places = new Places(rules, (lexeme) => lexemes.isNullable(lexeme));
     this.#stacks = new Stacks(budget);
     this.classOf = derivatives.classOf;
-    this.classes = derivatives.byteOf.length;
     this.#intern({ entries: [], accepts: false }); // DEAD
     const closure = this.#closure();
     const bottom = this.#stacks.set([BOTTOM]);
@@ -81,24 +77,24 @@ export class Automaton {
     return this.#situations[state].entries.length > 0;
   }
 
-  /** The classes of bytes that may come, and some that may not: bit c % 32 of word floor(c / 32) is class c. */
-  firstClasses(state: State): Uint32Array {
-    const found = new Uint32Array(classWords);
-    for (const [lexeme] of this.#situations[state].entries) {
-      addBits(found, this.#derivatives.first(lexeme));
-    }
-    return found;
+  /** The lexemes of which any may be in reading. */
+  lexemes(state: State): readonly Lexeme[] {
+    return this.#situations[state].entries.map(([lexeme]) => lexeme);
   }
 
-  /** How many plain characters of a kind may come, as {@link PlainText.reach} says it of one term. */
-  plainReach(state: State, kind: number): number | undefined {
-    let most: number | undefined = 0;
-    for (const [lexeme] of this.#situations[state].entries) {
-      const reach = this.#plain.reach(lexeme, kind);
-      if (reach === plainMost) return reach;
-      most = reach === undefined || most === undefined ? undefined : Math.max(most, reach);
+  /** The state when some of the lexemes have ended, by their places in {@link lexemes}, and nothing else is in reading. */
+  behind(state: State, ended: readonly number[]): State {
+    const { entries } = this.#situations[state];
+    const set = ended.length === 1
+      ? entries[ended[0]][1]
+      : this.#stacks.set(ended.flatMap((index) => this.#stacks.members(entries[index][1])));
+    let found = this.#behind[set];
+    if (found === undefined) {
+      const closure = this.#closure();
+      for (const node of this.#stacks.members(set)) closure.run(node);
+      this.#behind[set] = found = closure.state();
     }
-    return most;
+    return found;
   }
 
   /** The bytes of which each is the only one that may come, and before which the text may not end; at most `most`. */

@@ -22,6 +22,7 @@ import { Rules } from "./rules.ts";
 import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
 import { bytesOf, trieOf } from "./token_trie.ts";
+import { Walks } from "./walks.ts";
 
 /** Writes rules; gives the one that a whole text must meet. */
 export type RuleWriter = (lexemes: Lexemes, rules: Rules, budget: GrammarBudget) => number;
@@ -86,8 +87,9 @@ export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise
     const plain = new PlainText(lexemes, derivatives, characters);
     if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) refuseContradiction();
     rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
-    const automaton = new Automaton({ lexemes, derivatives, plain }, rules, root, budget);
-    const masks = new Masks(automaton, trie, tokenizer.endOfGeneration);
+    const terms = { lexemes, derivatives, plain };
+    const automaton = new Automaton(terms, rules, root, budget);
+    const masks = new Masks(automaton, new Walks(terms, trie), trie, tokenizer.endOfGeneration);
     budget.start();
     return new Matcher({ automaton, masks, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
   };

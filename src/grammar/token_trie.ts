@@ -41,6 +41,8 @@ export interface TokenTrie {
   readonly longest: number;
   /** Room for the places of one walk: how many, then those that are walked, and those that are found. */
   readonly open: Uint32Array;
+  /** Room for the ends that one walk finds: how many, then those. */
+  readonly ends: Uint32Array;
 }
 
 /** Words before the nodes, and of a node. */
@@ -49,6 +51,11 @@ const [headWords, nodeWords] = [3, 3];
 /** The byte of a node of a trie. */
 export function byteAt(words: Uint32Array, node: number): number {
   return words[headWords + nodeWords * node] & 0xff;
+}
+
+/** The node behind a node and those below it. */
+export function endAt(words: Uint32Array, node: number): number {
+  return words[headWords + nodeWords * node + 1];
 }
 
 const tries = new WeakMap<Tokenizer, SharedWork<TokenTrie>>();
@@ -91,7 +98,8 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
     masks,
     tokens: vocabularySize,
     longest: words[2],
-    open: new Uint32Array(1 + 4 * (words[0] + 1)),
+    open: new Uint32Array(1 + 6 * words[0]),
+    ends: new Uint32Array(1 + 2 * words[0]),
   };
 }
 
