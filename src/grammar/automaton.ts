@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { hasBit } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
 import type { Derivatives } from "./derivatives.ts";
 import { EMPTY, type Lexeme, type Lexemes } from "./lexemes.ts";
@@ -18,6 +19,9 @@ export type State = number;
 
 /** The state from which no text can be completed. */
 export const DEAD: State = 0;
+
+/** Above all bytes of tokens. */
+const boundsMost = 1 << 16;
 
 /** What may be going on. */
 interface Situation {
@@ -51,6 +55,8 @@ export class Automaton {
   readonly #middles: Map<Lexeme, State>[] = [];
   /** Of each set of nodes the state when they are reached. */
   readonly #behind: State[] = [];
+  /** Of each set of nodes, and bytes, the set with the counts that no text of so many bytes can reach as that number. */
+  readonly #boundedSets = new Map<number, NodeSet>();
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
   constructor({ lexemes, derivatives }: Terms, rules: Rules, root: number, budget: GrammarBudget) {
@@ -115,7 +121,9 @@ export class Automaton {
 
   /** The state after a byte of a class. */
   next(state: State, byteClass: number): State {
-    const { entries } = this.#situations[state];
+    const entries = this.#situations[state].entries
+      .filter(([lexeme]) => hasBit(this.#derivatives.first(lexeme), byteClass));
+    if (entries.length === 0) return DEAD;
     if (entries.length === 1) {
       const [[lexeme, behind]] = entries;
       const left = this.#derivatives.derive(lexeme, byteClass);
@@ -149,8 +157,11 @@ export class Automaton {
   }
 
   #boundedSet(set: NodeSet, bytes: number): NodeSet {
+    const key = set * boundsMost + bytes;
+    const known = this.#boundedSets.get(key);
+    if (known !== undefined) return known;
     const stacks = this.#stacks;
-    return stacks.set(
+    const found = stacks.set(
       stacks.members(set).map((node) => {
         if (node === BOTTOM) return node;
         const { place, least, most, below } = stacks.node(node);
@@ -162,6 +173,8 @@ export class Automaton {
         return stacks.push(place, Math.min(least, bytes), many, this.#boundedSet(below, bytes));
       }),
     );
+    this.#boundedSets.set(key, found);
+    return found;
   }
 
   #middle(lexeme: Lexeme, behind: NodeSet): State {

@@ -20,7 +20,13 @@ export const PLAIN_KINDS: readonly Characters[] = [
   [[0x61, 0x7a]],
   [[0x30, 0x39]],
   [[0x41, 0x5a], [0x61, 0x7a]],
+  [[0x20, 0x20], [0x41, 0x5a], [0x61, 0x7a]],
   [[0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7e]],
+  // Without the blanks and ends of lines beyond ASCII, which patterns often forbid.
+  [[0x20, 0x20], [0x41, 0x5a], [0x61, 0x7a], [0xa1, 0x167f], [0x1681, 0x1fff], [0x2070, 0x2fff], [0x3001, 0xd7ff], [
+    0xe000,
+    0xfefe,
+  ], [0xff00, 0x10ffff]],
   PLAIN,
 ];
 
@@ -111,6 +117,10 @@ export class PlainText {
         return rest.length === 1 && lexemes.kind(rest[0]) === KIND.repeat && lexemes.most(rest[0]) === Infinity &&
           this.reach(rest[0], kind) === plainMost;
       }
+      case KIND.either: // any text goes through the one
+        return lexemes.parts(lexeme).some((part) =>
+          this.#derivatives.hasText(part) && this.reach(part, kind) === plainMost
+        );
       default:
         return false;
     }

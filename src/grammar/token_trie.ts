@@ -58,6 +58,21 @@ export function endAt(words: Uint32Array, node: number): number {
   return words[headWords + nodeWords * node + 1];
 }
 
+/** How many bytes lead to a node. */
+export function depthAt(words: Uint32Array, node: number): number {
+  return words[headWords + nodeWords * node] >>> 8;
+}
+
+/** The token that ends at a node, or {@link NO_TOKEN}. */
+export function tokenAt(words: Uint32Array, node: number): number {
+  return words[headWords + nodeWords * node + 2];
+}
+
+/** The next token with the same bytes, or {@link NO_TOKEN}. */
+export function sameAs(words: Uint32Array, token: number): number {
+  return words[headWords + nodeWords * words[0] + token];
+}
+
 const tries = new WeakMap<Tokenizer, SharedWork<TokenTrie>>();
 
 /** The trie of a tokenizer, of all tokens but those that end a text; the event loop goes on while the first caller's is built. */
@@ -106,7 +121,7 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
 /** One trie of many, whose tokens are in one of them each; and of each the nodes of first bytes. */
 function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint32Array; tops: Uint32Array[] } {
   const count = tries.reduce((sum, [own]) => sum + own, 0);
-  const words = new Uint32Array(headWords + nodeWords * count + tokens).fill(noToken);
+  const words = new Uint32Array(headWords + nodeWords * count + tokens).fill(NO_TOKEN);
   words.set([count, tokens, tries.reduce((most, trie) => Math.max(most, trie[2]), 0)]);
   let before = 0;
   const tops = tries.map((trie) => {
@@ -123,7 +138,7 @@ function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint
     // The next token with the same bytes, of the tokens that are here.
     const chains = words.subarray(headWords + nodeWords * count);
     trie.subarray(headWords + nodeWords * trie[0]).forEach((next, token) => {
-      if (next !== noToken) chains[token] = next;
+      if (next !== NO_TOKEN) chains[token] = next;
     });
     before += trie[0];
     return Uint32Array.from(found);
@@ -132,7 +147,7 @@ function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint
 }
 
 /** In the place of a token: there is none. */
-const noToken = 0xffff_ffff;
+export const NO_TOKEN = 0xffff_ffff;
 
 function* trieOfTexts(text: Uint8Array, starts: Uint32Array): Sliceable<Uint32Array> {
   // There are at most as many nodes as bytes; behind them is a word for each token.

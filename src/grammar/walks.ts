@@ -7,11 +7,11 @@
  * @module
  */
 import { native } from "../../ffi/native.ts";
-import { addBits, hasBit } from "../sampling/bits.ts";
+import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { Terms } from "./automaton.ts";
 import { type Lexeme, NOTHING } from "./lexemes.ts";
 import { plainMost } from "./plain_text.ts";
-import { byteAt, endAt, type TokenTrie } from "./token_trie.ts";
+import { byteAt, depthAt, endAt, NO_TOKEN, sameAs, tokenAt, type TokenTrie } from "./token_trie.ts";
 
 /** Bytes of what is found that one grammar keeps. */
 const keptBytesMost = 16 << 20;
@@ -34,8 +34,8 @@ const VOCABULARY = 0xffff_ffff;
 /** Words of a place of a walk, and of an end. */
 const [placeWords, endWords] = [3, 2];
 
-/** Masks with bits in fewer words than one of so many are kept as those words. */
-const sparseShare = 8;
+/** Nodes that are visited here: fewer take less time than a call of native code and the calls for what that misses. */
+const visitsMost = 2000;
 
 /** Where lexemes may end within tokens. */
 export interface Ends {
@@ -47,10 +47,10 @@ export interface Ends {
 
 /** What a walk has found. */
 export interface Walked {
-  /** The mask of the tokens that may come. */
+  /** The mask of tokens that may come. */
   readonly words?: Uint32Array;
-  /** The same where they are few: words of the mask, each by its index and its bits. */
-  readonly few?: Uint32Array;
+  /** More of them, where they are few. */
+  readonly tokens: readonly number[];
   readonly ends: readonly Ends[];
 }
 
@@ -61,6 +61,24 @@ interface Reading {
   readonly term: Lexeme;
   /** What was found behind nodes, and in the whole vocabulary. */
   readonly found: Map<Uint32Array | typeof VOCABULARY, Walked>;
+}
+
+/** A walk that is going on. */
+interface Walk {
+  /** The mask of tokens that may come, where there is one. */
+  mask: Uint32Array | undefined;
+  readonly tokens: number[];
+  /** Nodes that may still be visited here. */
+  visitsLeft: number;
+  readonly ends: EndsFound;
+}
+
+/** Where a walk begins. */
+interface PlacesEntered {
+  /** Walks a node and those below it; `from` is the node behind which the lexemes begin. */
+  enter(node: number, from: number): void;
+  /** What was found. */
+  end(): Walked;
 }
 
 /** Walks of one vocabulary by the lexemes of one grammar. */
@@ -77,10 +95,8 @@ export class Walks {
   #table: Uint32Array;
   readonly #rowOf = new Map<Lexeme, number>();
   readonly #termOf: Lexeme[] = [];
-  /** The mask of the walk that is going on. */
-  #mask: Uint32Array;
-  /** Nodes that may be found by the next call. */
-  #room: number;
+  /** The rows on the way to a node. */
+  readonly #path: Uint32Array;
 
   /** Walks of the tokens of `trie`. */
   constructor(terms: Terms, trie: TokenTrie) {
@@ -91,8 +107,7 @@ export class Walks {
     this.#table = new Uint32Array(headWords + 64 * this.#classes).fill(ABSENT);
     this.#table[0] = this.#classes;
     new Uint8Array(this.#table.buffer, 4).set(classOf);
-    this.#mask = this.#emptyMask();
-    this.#room = trie.words[0];
+    this.#path = new Uint32Array(trie.longest + 1);
     this.#row(NOTHING);
   }
 
@@ -102,9 +117,9 @@ export class Walks {
   }
 
   /** Adds the tokens that were found to a mask. */
-  addTo(mask: Uint32Array, { words, few }: Walked): void {
+  addTo(mask: Uint32Array, { words, tokens }: Walked): void {
     if (words) addBits(mask, words);
-    if (few) { for (let index = 0; index < few.length; index += 2) mask[few[index]] |= few[index + 1]; }
+    for (const token of tokens) setBit(mask, token);
   }
 
   /** The tokens that may come where these lexemes may be in reading. */
@@ -122,7 +137,7 @@ export class Walks {
     let found = reading.found.get(where);
     if (found === undefined) {
       found = where === VOCABULARY ? this.#walkAll(reading) : this.#walkBehind(where, reading);
-      this.#keptBytes += (found.words ?? found.few ?? []).length * 4 +
+      this.#keptBytes += (found.words?.byteLength ?? 0) + 8 * found.tokens.length +
         found.ends.reduce((sum, { nodes }) => sum + nodes.byteLength, 0);
       if (this.#keptBytes > keptBytesMost) {
         this.#readings.clear();
@@ -144,13 +159,18 @@ export class Walks {
   }
 
   #walkAll(reading: Reading): Walked {
-    const { plain, rest, masks } = this.#trie;
-    const walk = this.#begin(reading);
+    const { plain, rest, masks, tokens } = this.#trie;
+    const reaches = plain.map((_, kind) => this.#plainReach(reading, kind));
+    let mask: Uint32Array | undefined;
+    reaches.forEach((reach, kind) => {
+      if (!reach) return;
+      mask ??= new Uint32Array(Math.ceil(tokens / 32));
+      addBits(mask, masks[kind][reach]);
+    });
+    const walk = this.#begin(reading, mask);
     for (const top of rest) walk.enter(top, VOCABULARY);
     plain.forEach((tops, kind) => {
-      const reach = this.#plainReach(reading, kind);
-      if (reach === undefined) { for (const top of tops) walk.enter(top, VOCABULARY); }
-      else if (reach > 0) addBits(this.#mask, masks[kind][reach]);
+      if (reaches[kind] === undefined) { for (const top of tops) walk.enter(top, VOCABULARY); }
     });
     return walk.end();
   }
@@ -176,50 +196,93 @@ export class Walks {
     return most;
   }
 
-  #begin(reading: Reading): { enter(node: number, from: number): void; end(): Walked } {
+  /** A walk from places that are entered one by one; `mask` is what is known of the tokens that may come. */
+  #begin(reading: Reading, mask?: Uint32Array): PlacesEntered {
     const { words, open } = this.#trie;
     const { classOf } = this.#terms.derivatives;
     const row = this.#row(reading.term);
     const first = this.#terms.derivatives.first(reading.term);
     const ends = new EndsFound(reading.lexemes, this.#terms, this.#trie);
+    const walk: Walk = { mask, tokens: [], visitsLeft: visitsMost, ends };
     open[0] = 0;
-    this.#mask.fill(0); // a walk before may have come to a limit
-    let room = this.#room;
+    let room = words[0];
     return {
-      /** Walks a node and those below it; `from` is the node before. */
       enter: (node, from) => {
         if (!hasBit(first, classOf[byteAt(words, node)])) return;
         const size = endAt(words, node) - node;
         if (size > room) {
-          this.#walk(ends);
-          room = this.#room;
+          this.#walkOpen(walk);
+          room = words[0];
         }
         room -= size;
-        open.set([node, row, from], 1 + placeWords * open[0]++);
+        this.#visit(node, row, from, walk);
       },
       end: () => {
-        this.#walk(ends);
-        return { ...this.#take(), ends: ends.all() };
+        this.#walkOpen(walk);
+        const { mask, tokens } = walk;
+        for (const token of mask ? tokens : []) setBit(mask as Uint32Array, token);
+        return { words: mask, tokens: mask ? [] : tokens, ends: ends.all() };
       },
     };
   }
 
+  /** Walks a node and those below it, as long as they are few; the others are left open for native code. */
+  #visit(start: number, row: number, from: number, walk: Walk): void {
+    const { words } = this.#trie;
+    const { classOf } = this.#terms.derivatives;
+    const [base, end] = [depthAt(words, start), endAt(words, start)];
+    const path = this.#path;
+    path[0] = row;
+    for (let at = start; at < end;) {
+      const depth = depthAt(words, at) - base;
+      const behind = endAt(words, at);
+      if (walk.visitsLeft-- <= 0) {
+        this.#leaveOpen(at, path[depth], from);
+        at = behind;
+        continue;
+      }
+      const next = this.#next(path[depth], classOf[byteAt(words, at)]);
+      if (next === deadRow) {
+        at = behind;
+        continue;
+      }
+      path[depth + 1] = next & ~MAY_END;
+      for (let token = tokenAt(words, at); token !== NO_TOKEN; token = sameAs(words, token)) walk.tokens.push(token);
+      if (++at < behind && next >= MAY_END) walk.ends.add(from, at - 1);
+    }
+  }
+
+  #leaveOpen(node: number, row: number, from: number): void {
+    const { open } = this.#trie;
+    const at = 1 + placeWords * open[0]++;
+    open[at] = node;
+    open[at + 1] = row;
+    open[at + 2] = from;
+  }
+
   /** Walks from the places that are open, and makes the transitions that are missing. */
-  #walk(found: EndsFound): void {
+  #walkOpen(walk: Walk): void {
     const { classOf } = this.#terms.derivatives;
     const { words: trie, open, ends } = this.#trie;
     while (open[0] > 0) {
-      native().walk({ trie, table: this.#table, open, mask: this.#mask, ends });
-      for (let index = 0; index < ends[0]; index++) found.add(ends[1 + endWords * index], ends[2 + endWords * index]);
+      const mask = walk.mask ??= new Uint32Array(Math.ceil(this.#trie.tokens / 32));
+      native().walk({ trie, table: this.#table, open, mask, ends });
+      for (let index = 0; index < ends[0]; index++) {
+        walk.ends.add(ends[1 + endWords * index], ends[2 + endWords * index]);
+      }
       for (let index = 1; index <= placeWords * open[0]; index += placeWords) {
-        const row = open[index + 1];
-        const byteClass = classOf[byteAt(trie, open[index])];
-        const at = headWords + row * this.#classes + byteClass;
-        if (this.#table[at] !== ABSENT) continue;
-        const next = this.#after(this.#termOf[row], byteClass);
-        this.#table[at] = next; // the table may be another one by now
+        this.#next(open[index + 1], classOf[byteAt(trie, open[index])]);
       }
     }
+  }
+
+  /** The transition of a row by a class. */
+  #next(row: number, byteClass: number): number {
+    const at = headWords + row * this.#classes + byteClass;
+    const known = this.#table[at];
+    if (known !== ABSENT) return known;
+    const made = this.#after(this.#termOf[row], byteClass);
+    return this.#table[at] = made; // the table may be another one by now
   }
 
   /** The transition by a class. */
@@ -244,28 +307,6 @@ export class Walks {
     const first = this.#terms.derivatives.first(term);
     for (let own = 0; own < this.#classes; own++) if (!hasBit(first, own)) this.#table[at + own] = deadRow;
     return row;
-  }
-
-  /** The mask of the walk that is over. */
-  #take(): Pick<Walked, "words" | "few"> {
-    const words = this.#mask;
-    let count = 0;
-    for (let index = 0; index < words.length; index++) if (words[index] !== 0) count++;
-    if (count * sparseShare >= words.length) {
-      this.#mask = this.#emptyMask();
-      return { words };
-    }
-    const few = new Uint32Array(2 * count);
-    for (let index = 0, at = 0; at < few.length; index++) {
-      if (words[index] === 0) continue;
-      few[at++] = index;
-      few[at++] = words[index];
-    }
-    return { few };
-  }
-
-  #emptyMask(): Uint32Array {
-    return new Uint32Array(Math.ceil(this.#trie.tokens / 32));
   }
 }
 
