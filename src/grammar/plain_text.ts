@@ -102,7 +102,8 @@ export class PlainText {
     const [first, firstOfKind] = [this.#derivatives.first(lexeme), this.#firsts[kind]];
     if (!haveCommon(first, firstOfKind)) return 0;
     if (!hasBits(first, firstOfKind)) return UNKNOWN;
-    return this.#isEndless(lexeme, kind) ? plainMost : this.#search(lexeme, kind);
+    if (this.#isEndless(lexeme, kind)) return plainMost;
+    return this.#counted(lexeme, kind) ?? this.#search(lexeme, kind);
   }
 
   /** Whether any text of a kind may come, seen by the form of a term. A search would go through all names of an object. */
@@ -124,6 +125,20 @@ export class PlainText {
       default:
         return false;
     }
+  }
+
+  /** What a number of repetitions of one character each says, where what follows them cannot be taken for one of them. */
+  #counted(lexeme: Lexeme, kind: number): number | undefined {
+    const lexemes = this.#lexemes;
+    if (lexemes.kind(lexeme) !== KIND.then) return UNKNOWN;
+    const [repeated, rest] = lexemes.parts(lexeme);
+    if (lexemes.kind(repeated) !== KIND.repeat) return UNKNOWN;
+    const { allows, left } = this.#step(lexemes.parts(repeated)[0], kind);
+    if (allows !== "all" || left.length !== 1 || left[0] !== EMPTY) return UNKNOWN;
+    const most = lexemes.most(repeated);
+    if (most >= plainMost) return plainMost;
+    const isApart = !lexemes.isNullable(rest) && !haveCommon(this.#derivatives.first(rest), this.#firsts[kind]);
+    return isApart ? most : UNKNOWN;
   }
 
   #forbidsFew(lexeme: Lexeme): boolean {
