@@ -4,11 +4,12 @@
  * sequence and sixteen with sixteen schemas, by turns, so that a busy moment meets both. Forced: tokens a second of calls of a tool,
  * as compact JSON, with guesses (`draft: "auto"`: what the schema leaves no choice about, and lookup) against without.
  *
- *     bun bench/constraints.ts masks [EVERY]                  deno run -A bench/constraints.ts masks [EVERY]
+ *     bun bench/constraints.ts masks [EVERY] [ORDER]          deno run -A bench/constraints.ts masks [EVERY] [ORDER]
  *     bun bench/constraints.ts decode [MODEL] [ROUNDS]        deno run -A bench/constraints.ts decode [MODEL] [ROUNDS]
  *     bun bench/constraints.ts forced [MODEL] [ROUNDS]        deno run -A bench/constraints.ts forced [MODEL] [ROUNDS]
  *
- * Masks come from the conformance kit, one of EVERY 20 schemas. Without a model decoding is measured on the
+ * Masks come from the conformance kit, one of EVERY 20 schemas, with properties in the ORDER of the schema, as requests have them
+ * (and as llguidance, whose masks "all masks, cold" is to be compared with, for it keeps none), or in "any". Without a model decoding is measured on the
  * TinyLlama-shaped file of `tinyllama.ts`. `others` is how many cores other programs kept busy meanwhile.
  *
  * @module
@@ -75,7 +76,7 @@ async function tokenizerOf(bytes: Uint8Array): Promise<Tokenizer> {
   }
 }
 
-async function masks(every: number): Promise<void> {
+async function masks(every: number, order: "any" | "schema"): Promise<void> {
   if (kitDirectory === undefined) throw new Error("masks are measured on the conformance kit: say where it lies");
   const unpacked = (path: string) => gunzipSync(readFileSync(join(kitDirectory as string, path)));
   const tokenizer = await tokenizerOf(unpacked("tokenizers/llama-bpe.gguf.gz"));
@@ -93,7 +94,7 @@ async function masks(every: number): Promise<void> {
       .map(({ data }) => [...tokenizer.encode(JSON.stringify(data), { addSpecial: false })]);
     const start = performance.now();
     try {
-      const grammar = await Grammar.schema(schema, tokenizer);
+      const grammar = await Grammar.schema(schema, tokenizer, { order });
       compile.push(performance.now() - start);
       walk(grammar, texts, cold);
       walk(grammar, texts, warm);
@@ -218,7 +219,7 @@ async function forced(path: string, rounds: number): Promise<void> {
 }
 
 const [what = "masks", first, second] = process.argv.slice(2);
-if (what === "masks") await masks(Number(first ?? 20));
+if (what === "masks") await masks(Number(first ?? 20), second === "any" ? "any" : "schema");
 else if (what === "decode") await decode(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
 else if (what === "forced") await forced(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
 else throw new Error(`masks, decode or forced, got ${what}`);

@@ -43,7 +43,7 @@ export const LIMITS = {
   filesMax: 1024,
   pathBytesMax: 4096,
   /** Tokens of one step, over all its sequences. */
-  batchTokensMax: 8192,
+  batchTokensMax: 32768,
   /** Adapters of one sequence. */
   adaptersMax: 8,
   /** Rounds of a chain of steps. */
@@ -399,6 +399,9 @@ export const ROLES = [
   "cls_norm",
   "cls_output",
   "cls_output_bias",
+  "nextn_enorm",
+  "nextn_hnorm",
+  "nextn_eh_proj",
 ] as const;
 
 /** One of {@link ROLES}. */

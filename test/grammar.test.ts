@@ -197,6 +197,41 @@ string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
     assert(states > 40 && matcher.isComplete && matcher.isDone);
   });
 
+  it("has them where lexemes end within tokens, in several ways and again and again", async () => {
+    const schema = {
+      properties: {
+        once: { type: "string", maxLength: 7 },
+        upon: { type: "string", pattern: "ti[a-m]{2}e?" },
+        on: { anyOf: [{ type: "number" }, { enum: ["once", "on", null] }] },
+        a: { type: "array", items: { type: "integer", maximum: 120 }, maxItems: 3 },
+      },
+      additionalProperties: { type: "boolean" },
+    };
+    const text = '{"once": "a time", "upon": "once upon a time", "on": 12, "a": [1, 12, 110], "time": true}';
+    const cases: [Grammar, string][] = [
+      [await Grammar.schema(schema, tokenizer, { order: "schema" }), text],
+      [await Grammar.schema(schema, tokenizer), text],
+      // Each text of small letters in many ways: words of one letter, of two, of any number, with blanks or without.
+      [
+        await gbnf('root ::= (word | pair | [a-z] " "?)+ "." root?\nword ::= [a-z]+ " "\npair ::= [a-z] [a-z] " "?'),
+        "once upon a time.there was a cat.",
+      ],
+      [await gbnf('root ::= blank "the" blank root | "end"\nblank ::= (" " blank)?'), "the the  the end"],
+      [await Grammar.regex("(?:[^:\\s]+(?:: ?|\\s)){1,9}|the (?:the )*[^/]{3}", tokenizer), "the the : a cat:b "],
+      [await Grammar.choice(["once", "once upon", "once upon a time", "onces"], tokenizer), "once upon a"],
+    ];
+    for (const [grammar, text] of cases) {
+      const matcher = grammar.matcher();
+      for (const byte of new TextEncoder().encode(text)) {
+        const words = matcher.words();
+        const mask = Array.from({ length: tokenizer.vocabularySize }, (_, token) => token)
+          .filter((token) => (words[token >>> 5] >>> (token & 31)) & 1);
+        assertEquals(mask, tried(matcher), text);
+        assert(matcher.follow(Uint8Array.of(byte)), `${text}: ${String.fromCharCode(byte)}`);
+      }
+    }
+  });
+
   it("is the same whatever was asked before", async () => {
     const source = '[ab]{2,40}c|x*"[^"]{0,9}"';
     const walk = (grammar: Grammar, text: string) => {

@@ -16,6 +16,9 @@ import { byteAt, depthAt, endAt, NO_TOKEN, sameAs, tokenAt, type TokenTrie } fro
 /** Bytes of what is found that one grammar keeps. */
 const keptBytesMost = 16 << 20;
 
+/** Bytes of what is found besides masks, tokens and nodes: about those of its objects. */
+const foundBytes = 500;
+
 /** Words of a table before its rows: how many classes there are, and of each byte its class. */
 const headWords = 1 + 256 / 4;
 
@@ -137,7 +140,7 @@ export class Walks {
     let found = reading.found.get(where);
     if (found === undefined) {
       found = where === VOCABULARY ? this.#walkAll(reading) : this.#walkBehind(where, reading);
-      this.#keptBytes += (found.words?.byteLength ?? 0) + 8 * found.tokens.length +
+      this.#keptBytes += foundBytes + (found.words?.byteLength ?? 0) + 8 * found.tokens.length +
         found.ends.reduce((sum, { nodes }) => sum + nodes.byteLength, 0);
       if (this.#keptBytes > keptBytesMost) {
         this.#readings.clear();
