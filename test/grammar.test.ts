@@ -211,13 +211,11 @@ string ::= "\\"" [^"\\\\]{0,2000} "\\""`);
     const cases: [Grammar, string][] = [
       [await Grammar.schema(schema, tokenizer, { order: "schema" }), text],
       [await Grammar.schema(schema, tokenizer), text],
-      // Each text of small letters in many ways: words of one letter, of two, of any number, with blanks or without.
-      [
-        await gbnf('root ::= (word | pair | [a-z] " "?)+ "." root?\nword ::= [a-z]+ " "\npair ::= [a-z] [a-z] " "?'),
-        "once upon a time.there was a cat.",
-      ],
+      // Each text of small letters in many ways, which end behind one another.
+      [await gbnf('root ::= item root | "."\nitem ::= [ a-z]{2} | [ a-z]{3}'), "once upon a time there was "],
+      [await gbnf('root ::= (word | "."+)+ root? "!"\nword ::= [a-z]+ " "?'), "once upon.there was..a cat"],
       [await gbnf('root ::= blank "the" blank root | "end"\nblank ::= (" " blank)?'), "the the  the end"],
-      [await Grammar.regex("(?:[^:\\s]+(?:: ?|\\s)){1,9}|the (?:the )*[^/]{3}", tokenizer), "the the : a cat:b "],
+      [await Grammar.regex("(?:[^:\\s]+(?:: ?|\\s)){1,9}|the (?:the )*[^/]{3}", tokenizer), "the the: a cat:b "],
       [await Grammar.choice(["once", "once upon", "once upon a time", "onces"], tokenizer), "once upon a"],
     ];
     for (const [grammar, text] of cases) {
