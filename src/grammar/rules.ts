@@ -72,7 +72,7 @@ export class Rules {
     };
     for (let before = -1; before < fits.size;) {
       before = fits.size;
-      this.#alternatives.forEach((alternatives, rule) => {
+      this.#eachFromLast((alternatives, rule) => {
         if (!fits.has(rule) && alternatives.some((symbols) => symbols.every(symbolFits))) fits.add(rule);
       });
     }
@@ -88,12 +88,18 @@ export class Rules {
     return fits.has(root);
   }
 
+  /** Rules are mostly written before those that they are made of, so what depends on those is found in few rounds. */
+  #eachFromLast(look: (alternatives: readonly Alternative[], rule: number) => void): void {
+    for (let rule = this.#alternatives.length - 1; rule >= 0; rule--) look(this.#alternatives[rule], rule);
+  }
+
   /** The rules that the empty text fits. */
   nullable(isNullable: (lexeme: Lexeme) => boolean): ReadonlySet<number> {
     const nullable = new Set<number>();
     for (let before = -1; before < nullable.size;) {
       before = nullable.size;
-      this.#alternatives.forEach((alternatives, rule) => {
+      this.#eachFromLast((alternatives, rule) => {
+        if (nullable.has(rule)) return;
         if (alternatives.some((symbols) => symbols.every((symbol) => symbolIsNullable(symbol, nullable, isNullable)))) {
           nullable.add(rule);
         }
