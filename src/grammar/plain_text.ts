@@ -6,7 +6,7 @@
  * @module
  */
 import { type Characters, charactersOf, complement, oneOf } from "./characters.ts";
-import { hasBits, haveCommon } from "../sampling/bits.ts";
+import { hasBit, hasBits, haveCommon } from "../sampling/bits.ts";
 import type { Derivatives } from "./derivatives.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 
@@ -102,8 +102,9 @@ export class PlainText {
     const [first, firstOfKind] = [this.#derivatives.first(lexeme), this.#firsts[kind]];
     if (!haveCommon(first, firstOfKind)) return 0;
     if (!hasBits(first, firstOfKind)) return UNKNOWN;
-    if (this.#isEndless(lexeme, kind)) return plainMost;
-    return this.#counted(lexeme, kind) ?? this.#search(lexeme, kind);
+    const counted = this.#counted(lexeme, kind);
+    if (counted !== UNKNOWN) return counted;
+    return this.#isEndless(lexeme, kind) ? plainMost : this.#search(lexeme, kind);
   }
 
   /** Whether any text of a kind may come, seen by the form of a term. A search would go through all names of an object. */
@@ -173,8 +174,16 @@ export class PlainText {
     const derivatives = this.#derivatives;
     const left = new Set<Lexeme>();
     let isNarrow = false;
+    // Most first bytes of a character are followed by the same others.
+    const seen = new Map<Lexeme, Set<Lexeme>>();
     const go = (character: Lexeme, from: Lexeme) => {
+      const known = seen.get(character);
+      if (known?.has(from)) return;
+      if (known) known.add(from);
+      else seen.set(character, new Set([from]));
+      const first = derivatives.first(character);
       for (let byteClass = 0; byteClass < derivatives.byteOf.length && !(isNarrow && left.size > 0); byteClass++) {
+        if (!hasBit(first, byteClass)) continue;
         const rest = derivatives.derive(character, byteClass);
         if (rest === NOTHING) continue;
         const next = derivatives.derive(from, byteClass);
