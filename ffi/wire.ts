@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 022a65aab740ad1f";
+export const STAMP = "0.1.0 a85b54bb3eaaba52";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
