@@ -205,6 +205,7 @@ pub fn walk(trie_words: []const u32, table_words: []const u32, places: []u32, ma
     for (0..count) |index| try walkPlace(trie, table, open[place_words * index ..][0..place_words].*, mask, &found);
     // What is missing was written behind what is to be read.
     const missing = found.written - count * place_words;
+    assert(missing % place_words == 0 and found.ended % end_words == 0);
     std.mem.copyForwards(u32, open[0..missing], open[count * place_words ..][0..missing]);
     places[0] = @intCast(missing / place_words);
     ends[0] = @intCast(found.ended / end_words);
@@ -251,6 +252,7 @@ fn walkPlace(trie: Trie, table: Table, place: [place_words]u32, mask: []u32, fou
             at = node.end;
             continue;
         }
+        assert(node.depth - base + 1 < path.len);
         path[node.depth - base + 1] = next & ~@as(u32, may_end);
         var token = node.token;
         while (token != none) : (token = trie.same(token)) {
