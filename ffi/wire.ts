@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 a85b54bb3eaaba52";
+export const STAMP = "0.1.0 022a65aab740ad1f";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -510,7 +510,7 @@ export const FUNCTIONS = {
   lg_solve: { parameters: ["buffer", "u32", "u32", "buffer", "u32", "u32"] },
   lg_calibrate: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_trie: { parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32"] },
-  lg_walk: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer", "buffer"] },
+  lg_walk: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
   lg_kv_bytes: { parameters: ["buffer", "u32", "u32", "u32", "buffer", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
@@ -690,7 +690,6 @@ export interface NativeFunctions {
     table: Uint32Array,
     open: Uint32Array,
     mask: Uint32Array,
-    ends: Uint32Array,
   ): number;
   lg_memory(figures: Float64Array, figuresBytes: number): number;
   lg_kv_bytes(

@@ -1483,29 +1483,25 @@ export interface WalkArguments {
   readonly trie: Uint32Array;
   /** How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it, with the highest bit where a text may end there. */
   readonly table: Uint32Array;
-  /** The number of places, then the places: a node, or all ones for the whole trie, a row, and a number that goes along. */
+  /** The number of places and that of the ends found, then the places: a node, or all ones for the whole trie, a row, and a number that goes along. From the back on, the first one last, the ends: the number that went along, and the node at which a text may end and tokens go on. */
   readonly open: Uint32Array;
   readonly mask: Uint32Array;
-  /** How many ends there are, then those: the number that went along, and the node at which a text may end and tokens go on. */
-  readonly ends: Uint32Array;
 }
 
 /** Walks a trie from places (node, row) and sets the bits of the tokens that are allowed; returns how many transitions were missing, whose places take the place of those that were walked. */
 export function walk(on: Pick<NativeFunctions, "lg_walk">, given: WalkArguments): number {
-  const { trie, table, open, mask, ends } = given;
+  const { trie, table, open, mask } = given;
   checkBuffer("Uint32Array", trie, "trie");
   checkBuffer("Uint32Array", table, "table");
   checkBuffer("Uint32Array", open, "open");
   checkBuffer("Uint32Array", mask, "mask");
-  checkBuffer("Uint32Array", ends, "ends");
   const options = new Words("walk");
-  options.reserve(5);
+  options.reserve(4);
   options.u32(trie.byteLength, "trieBytes");
   options.u32(table.byteLength, "tableBytes");
   options.u32(open.byteLength, "openBytes");
   options.u32(mask.byteLength, "maskBytes");
-  options.u32(ends.byteLength, "endsBytes");
-  return on.lg_walk(options.words, options.length * 4, trie, table, open, mask, ends);
+  return on.lg_walk(options.words, options.length * 4, trie, table, open, mask);
 }
 
 /** What the library holds at the moment. */

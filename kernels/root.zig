@@ -444,14 +444,13 @@ pub export fn lg_trie(text: ?[*]const u8, text_len: u32, starts: ?[*]const u8, s
     return if (words > std.math.maxInt(i32)) Status.invalid_argument.code() else @intCast(words);
 }
 
-pub export fn lg_walk(options: ?[*]const u8, options_len: u32, trie: ?[*]const u8, table: ?[*]const u8, open: ?[*]u8, mask: ?[*]u8, ends: ?[*]u8) i32 {
+pub export fn lg_walk(options: ?[*]const u8, options_len: u32, trie: ?[*]const u8, table: ?[*]const u8, open: ?[*]u8, mask: ?[*]u8) i32 {
     const sizes = grammar.readSizes(bytesOf(options, options_len)) catch |why| return refusal(why);
     const nodes = wordsIn(trie, sizes.trie_bytes) orelse return Status.invalid_argument.code();
     const rows = wordsIn(table, sizes.table_bytes) orelse return Status.invalid_argument.code();
     const places = wordsOut(open, sizes.open_bytes) orelse return Status.invalid_argument.code();
     const bits = wordsOut(mask, sizes.mask_bytes) orelse return Status.invalid_argument.code();
-    const ended = wordsOut(ends, sizes.ends_bytes) orelse return Status.invalid_argument.code();
-    return @intCast(grammar.walk(nodes, rows, places, bits, ended) catch |why| return refusal(why));
+    return @intCast(grammar.walk(nodes, rows, places, bits) catch |why| return refusal(why));
 }
 
 /// The words of a buffer; null where it doesn't hold whole ones.

@@ -557,7 +557,6 @@ pub const layouts = struct {
         table_bytes: u32,
         open_bytes: u32,
         mask_bytes: u32,
-        ends_bytes: u32,
 
         pub const into = [_]Buffer{.walk};
         pub const about = "sizes of a walk";
@@ -878,11 +877,11 @@ pub const functions = struct {
         /// How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it, with
         /// the highest bit where a text may end there.
         table: SizedIn(u32),
-        /// The number of places, then the places: a node, or all ones for the whole trie, a row, and a number that goes along.
+        /// The number of places and that of the ends found, then the places: a node, or all ones for the whole trie, a row, and a number
+        /// that goes along. From the back on, the first one last, the ends: the number that went along, and the node at which a text
+        /// may end and tokens go on.
         open: SizedOut(u32),
         mask: SizedOut(u32),
-        /// How many ends there are, then those: the number that went along, and the node at which a text may end and tokens go on.
-        ends: SizedOut(u32),
     };
 
     /// What the library holds at the moment.

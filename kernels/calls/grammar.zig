@@ -185,6 +185,9 @@ const Table = struct {
     }
 };
 
+/// Words before the places: how many there are, and how many ends.
+const places_head = 2;
+
 /// Words of a place: its node, its row, and a number that goes along.
 const place_words = 3;
 
@@ -193,42 +196,41 @@ const end_words = 2;
 
 /// Walks from places, whose number stands before them, and sets the bit of each token that is allowed. The places whose transition
 /// is missing take the place of those that were walked; returns how many. Nodes at which a text may end and tokens go on are
-/// listed in `ends`, their number before them.
-pub fn walk(trie_words: []const u32, table_words: []const u32, places: []u32, mask: []u32, ends: []u32) Error!u32 {
+/// listed from the back of `places` on, the first one last.
+pub fn walk(trie_words: []const u32, table_words: []const u32, places: []u32, mask: []u32) Error!u32 {
     const trie = try Trie.read(trie_words);
     const table = try Table.read(table_words);
-    if (places.len == 0 or ends.len == 0) return error.Refused;
+    if (places.len < places_head) return error.Refused;
     const count: usize = places[0];
-    const open = places[1..];
+    const open = places[places_head..];
     if (count * place_words > open.len or mask.len * 32 < trie.tokens) return error.Refused;
-    var found: Found = .{ .open = open, .written = count * place_words, .ends = ends[1..] };
+    var found: Found = .{ .open = open, .written = count * place_words };
     for (0..count) |index| try walkPlace(trie, table, open[place_words * index ..][0..place_words].*, mask, &found);
     // What is missing was written behind what is to be read.
     const missing = found.written - count * place_words;
     assert(missing % place_words == 0 and found.ended % end_words == 0);
     std.mem.copyForwards(u32, open[0..missing], open[count * place_words ..][0..missing]);
     places[0] = @intCast(missing / place_words);
-    ends[0] = @intCast(found.ended / end_words);
+    places[1] = @intCast(found.ended / end_words);
     return places[0];
 }
 
-/// What a walk has found: places whose transition is missing, and ends.
+/// What a walk has found: places whose transition is missing, from the front on, and ends, from the back on.
 const Found = struct {
     open: []u32,
     written: usize,
-    ends: []u32,
     ended: usize = 0,
 
     fn miss(found: *Found, node: u32, row: u32, along: u32) Error!void {
-        if (found.written + place_words > found.open.len) return error.Refused;
+        if (found.written + place_words > found.open.len - found.ended) return error.Refused;
         found.open[found.written..][0..place_words].* = .{ node, row, along };
         found.written += place_words;
     }
 
     fn end(found: *Found, node: u32, along: u32) Error!void {
-        if (found.ended + end_words > found.ends.len) return error.Refused;
-        found.ends[found.ended..][0..end_words].* = .{ along, node };
+        if (found.written + end_words > found.open.len - found.ended) return error.Refused;
         found.ended += end_words;
+        found.open[found.open.len - found.ended ..][0..end_words].* = .{ along, node };
     }
 };
 
@@ -298,28 +300,28 @@ test "a walk notes what is missing, and goes on there" {
     class_of['a'] = 1;
     class_of['b'] = 2;
     table[table_head_words..].* = .{ 0, 0, 0, 0, 2, 0, 0, 0, none };
-    var open: [20]u32 = undefined;
-    open[0..4].* = .{ 1, none, 1, 7 };
-    var ends: [5]u32 = undefined;
+    var open: [21]u32 = undefined;
+    open[0..5].* = .{ 1, 0, none, 1, 7 };
     var mask = [_]u32{0};
-    try std.testing.expectEqual(1, try walk(trie, &table, &open, &mask, &ends));
+    try std.testing.expectEqual(1, try walk(trie, &table, &open, &mask));
     try std.testing.expectEqual(0b10, mask[0]);
-    try std.testing.expectEqual([4]u32{ 1, 1, 2, 7 }, open[0..4].*);
-    try std.testing.expectEqual(0, ends[0]);
+    try std.testing.expectEqual([5]u32{ 1, 0, 1, 2, 7 }, open[0..5].*);
     table[table_head_words + 8] = 2 | may_end; // any number of "b"
-    try std.testing.expectEqual(0, try walk(trie, &table, &open, &mask, &ends));
+    try std.testing.expectEqual(0, try walk(trie, &table, &open, &mask));
     try std.testing.expectEqual(0b11011, mask[0]);
     // Behind "ab" tokens go on, behind "abb" none does.
-    try std.testing.expectEqual([3]u32{ 1, 7, 1 }, ends[0..3].*);
-    open[0..4].* = .{ 1, 1, 2, 7 };
-    try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask, ends[0..2]));
-    for ([_][4]u32{ .{ 1, none, 9, 0 }, .{ 1, 4, 1, 0 }, .{ 10, none, 1, 0 } }) |wrong| {
-        open[0..4].* = wrong;
-        try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask, &ends));
+    try std.testing.expectEqual(1, open[1]);
+    try std.testing.expectEqual([2]u32{ 7, 1 }, open[open.len - 2 ..].*);
+    open[0..5].* = .{ 1, 0, 1, 2, 7 };
+    try std.testing.expectError(error.Refused, walk(trie, &table, open[0..6], &mask)); // no room for an end
+    try std.testing.expectError(error.Refused, walk(trie, &table, open[0..1], &mask));
+    for ([_][5]u32{ .{ 1, 0, none, 9, 0 }, .{ 1, 0, 4, 1, 0 }, .{ 10, 0, none, 1, 0 } }) |wrong| {
+        open[0..5].* = wrong;
+        try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask));
     }
     open[0] = 0;
-    try std.testing.expectError(error.Refused, walk(trie[0 .. trie.len - 1], &table, &open, &mask, &ends));
-    try std.testing.expectError(error.Refused, walk(trie, table[0 .. table.len - 1], &open, &mask, &ends));
+    try std.testing.expectError(error.Refused, walk(trie[0 .. trie.len - 1], &table, &open, &mask));
+    try std.testing.expectError(error.Refused, walk(trie, table[0 .. table.len - 1], &open, &mask));
     class_of['c'] = 3;
-    try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask, &ends));
+    try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask));
 }

@@ -39,10 +39,8 @@ export interface TokenTrie {
   readonly tokens: number;
   /** Bytes of the longest token. */
   readonly longest: number;
-  /** Room for the places of one walk: how many, then those that are walked, and those that are found. */
+  /** Room for one walk: how many places, how many ends, the places that are walked and those that are found, and the ends. */
   readonly open: Uint32Array;
-  /** Room for the ends that one walk finds: how many, then those. */
-  readonly ends: Uint32Array;
 }
 
 /** Words before the nodes, and of a node. */
@@ -113,8 +111,7 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
     masks,
     tokens: vocabularySize,
     longest: words[2],
-    open: new Uint32Array(1 + 6 * words[0]),
-    ends: new Uint32Array(1 + 2 * words[0]),
+    open: new Uint32Array(2 + 8 * words[0]),
   };
 }
 

@@ -35,7 +35,7 @@ const MAY_END = 0x8000_0000;
 const VOCABULARY = 0xffff_ffff;
 
 /** Words of a place of a walk, and of an end. */
-const [placeWords, endWords] = [3, 2];
+const [placesHead, placeWords, endWords] = [2, 3, 2];
 
 /** Nodes that are visited here: fewer take less time than a call of native code and the calls for what that misses. */
 const visitsMost = 2000;
@@ -257,7 +257,7 @@ export class Walks {
 
   #leaveOpen(node: number, row: number, from: number): void {
     const { open } = this.#trie;
-    const at = 1 + placeWords * open[0]++;
+    const at = placesHead + placeWords * open[0]++;
     open[at] = node;
     open[at + 1] = row;
     open[at + 2] = from;
@@ -266,15 +266,16 @@ export class Walks {
   /** Walks from the places that are open, and makes the transitions that are missing. */
   #walkOpen(walk: Walk): void {
     const { classOf } = this.#terms.derivatives;
-    const { words: trie, open, ends } = this.#trie;
+    const { words: trie, open } = this.#trie;
     while (open[0] > 0) {
       const mask = walk.mask ??= new Uint32Array(Math.ceil(this.#trie.tokens / 32));
-      native().walk({ trie, table: this.#table, open, mask, ends });
-      for (let index = 0; index < ends[0]; index++) {
-        walk.ends.add(ends[1 + endWords * index], ends[2 + endWords * index]);
+      native().walk({ trie, table: this.#table, open, mask });
+      for (let left = open[1], at = open.length; left > 0; left--) {
+        at -= endWords;
+        walk.ends.add(open[at], open[at + 1]);
       }
-      for (let index = 1; index <= placeWords * open[0]; index += placeWords) {
-        this.#next(open[index + 1], classOf[byteAt(trie, open[index])]);
+      for (let left = open[0], at = placesHead; left > 0; left--, at += placeWords) {
+        this.#next(open[at + 1], classOf[byteAt(trie, open[at])]);
       }
     }
   }
