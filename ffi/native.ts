@@ -261,6 +261,11 @@ export class Native {
     return calls.readDifference(this.#sums);
   }
 
+  /** Asks for large pages for memory that nothing was written to yet, which are read faster. */
+  largePages(memory: Uint8Array): void {
+    checked(calls.largePages(this.#on, memory), "memory");
+  }
+
   /** The nearest rows of an index, each as its place and the bits of its score in `results`; returns how many. */
   search(given: calls.SearchArguments): number {
     return checked(calls.search(this.#on, given), "index");

@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 022a65aab740ad1f";
+export const STAMP = "0.1.0 a2ef9fdc69ff6b21";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -513,6 +513,7 @@ export const FUNCTIONS = {
   lg_walk: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
   lg_memory: { parameters: ["buffer", "u32"] },
   lg_kv_bytes: { parameters: ["buffer", "u32", "u32", "u32", "buffer", "u32"] },
+  lg_large_pages: { parameters: ["buffer", "u32"] },
   lg_bandwidth: { parameters: ["u32", "u32"] },
   lg_spin: { parameters: ["u32"] },
 } as const satisfies Record<string, Signature>;
@@ -700,6 +701,7 @@ export interface NativeFunctions {
     sizes: Float64Array,
     sizesBytes: number,
   ): number;
+  lg_large_pages(memory: Uint8Array, memoryBytes: number): number;
   lg_bandwidth(threads: number, mebibytes: number): number;
   lg_spin(loops: number): number;
 }

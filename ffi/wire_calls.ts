@@ -1528,6 +1528,12 @@ export function kvBytes(
   );
 }
 
+/** Asks the system for large pages for memory that is not written yet, of which most is read at once later. */
+export function largePages(on: Pick<NativeFunctions, "lg_large_pages">, memory: Uint8Array): number {
+  checkBuffer("Uint8Array", memory, "memory");
+  return on.lg_large_pages(memory, memory.byteLength);
+}
+
 /** The arguments of {@link bandwidth}. */
 export interface BandwidthArguments {
   readonly threads: number;

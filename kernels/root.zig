@@ -490,6 +490,11 @@ pub export fn lg_kv_bytes(description: ?[*]const u8, description_len: u32, kv_ty
     }, sizes, sizes_len)) 0 else Status.invalid_argument.code();
 }
 
+pub export fn lg_large_pages(part: ?[*]u8, part_len: u32) i32 {
+    os.preferLargePages(mutableBytesOf(part, part_len));
+    return 0;
+}
+
 pub export fn lg_bandwidth(threads: u32, mebibytes: u32) i32 {
     const rate = bandwidth.measure(threads, mebibytes) catch return Status.out_of_memory.code();
     return @intFromFloat(@min(rate / 1e6, std.math.maxInt(i32)));

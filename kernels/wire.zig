@@ -890,6 +890,9 @@ pub const functions = struct {
     /// Bytes of a page of a model, and the pages of a state; of its description the header and the layers are read.
     pub const lg_kv_bytes = struct { description: Written(.model), kv_type: choices.KvTypes, page_size: u32, sizes: Out(layouts.KvSizes) };
 
+    /// Asks the system for large pages for memory that is not written yet, of which most is read at once later.
+    pub const lg_large_pages = struct { memory: Out(u8) };
+
     /// Reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.
     pub const lg_bandwidth = struct { threads: u32, mebibytes: u32 };
 

@@ -16,6 +16,8 @@ fn feature(comptime name: std.Target.x86.Feature) bool {
 pub const has_fma = arm or feature(.fma);
 pub const has_f16c = arm or feature(.f16c);
 pub const has_vnni = feature(.avx512vnni) and feature(.avx512bw);
+/// True where a float times 2^n is one instruction, with one rounding.
+pub const has_scale = feature(.avx512f) and has_vnni;
 pub const has_avx2 = feature(.avx2);
 pub const has_amx = feature(.amx_int8);
 pub const has_dotprod = arm and std.Target.aarch64.featureSetHas(cpu.features, .dotprod);

@@ -130,6 +130,14 @@ inline fn foldTree(v: anytype, comptime op: enum { add, max }) f32 {
     return foldTree(if (op == .add) low + high else @max(low, high), op);
 }
 
+/// a * 2^n for whole n, rounded once, where `isa.has_scale`.
+pub inline fn scaled(a: F, n: F) F {
+    return @"llvm.x86.avx512.mask.scalef.ps.512"(a, n, a, 0xffff, current_rounding);
+}
+
+extern fn @"llvm.x86.avx512.mask.scalef.ps.512"(F, F, F, u16, i32) F;
+const current_rounding = 4;
+
 /// a * b + c with one rounding, for a vector of floats of any length or one float.
 pub inline fn fma(a: anytype, b: @TypeOf(a), c: @TypeOf(a)) @TypeOf(a) {
     if (isa.has_fma) return @mulAdd(@TypeOf(a), a, b, c);

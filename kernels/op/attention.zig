@@ -96,13 +96,18 @@ const State = struct {
     /// sum = fma(sum, a, block * b), and so each element.
     fn merge(state: *State, max: f32, sum: f32, vector: [*]const f32, n: usize) void {
         if (sum == 0) return;
-        if (state.sum == 0) {
-            state.max = max;
-            state.sum = sum;
-            @memcpy(state.vector[0..n], vector[0..n]);
-            return;
-        }
-        const factors = state.weigh(max, sum);
+        if (state.sum == 0) state.begin(max, sum, vector, n) else state.add(state.weigh(max, sum), vector, n);
+    }
+
+    /// Takes the first block as it is.
+    fn begin(state: *State, max: f32, sum: f32, vector: [*]const f32, n: usize) void {
+        state.max = max;
+        state.sum = sum;
+        @memcpy(state.vector[0..n], vector[0..n]);
+    }
+
+    /// The vector of both, by the factors of either.
+    inline fn add(state: *State, factors: [2]f32, vector: [*]const f32, n: usize) void {
         const a = simd.splat(factors[0]);
         const b = simd.splat(factors[1]);
         var d: usize = 0;
@@ -121,9 +126,13 @@ const State = struct {
         exponents[0] = state.max - greater;
         exponents[1] = max - greater;
         const factors: [16]f32 = math.exp(exponents);
+        state.take(greater, sum, factors[0..2].*);
+        return factors[0..2].*;
+    }
+
+    inline fn take(state: *State, greater: f32, sum: f32, factors: [2]f32) void {
         state.max = greater;
         state.sum = simd.fma(state.sum, factors[0], sum * factors[1]);
-        return factors[0..2].*;
     }
 
     fn finish(state: *State, args: *const Attention, token: usize, head: usize) void {
@@ -238,8 +247,25 @@ const Tile = struct {
     fn join(tile: *Tile, states: *[width_max]State, index: usize, found: ?*const Block) void {
         tile.attend(index, found);
         const n = tile.args.kv.v_dim;
+        // As `State.weigh` does it, for all queries by one exp: the factors of query i lie in lanes i and 8 + i.
+        comptime std.debug.assert(width_max <= 8);
+        var exponents: [16]f32 = @splat(0);
         for (states[0..tile.width], 0..) |*state, i| {
-            state.merge(tile.max[i], tile.sum[i], tile.vectors + i * tile.stride, n);
+            const greater = @max(state.max, tile.max[i]);
+            exponents[i] = state.max - greater;
+            exponents[8 + i] = tile.max[i] - greater;
+        }
+        const factors: [16]f32 = math.exp(exponents);
+        for (states[0..tile.width], 0..) |*state, i| {
+            const vector = tile.vectors + i * tile.stride;
+            if (tile.sum[i] == 0) continue;
+            if (state.sum == 0) {
+                state.begin(tile.max[i], tile.sum[i], vector, n);
+                continue;
+            }
+            const own = .{ factors[i], factors[8 + i] };
+            state.take(@max(state.max, tile.max[i]), tile.sum[i], own);
+            state.add(own, vector, n);
         }
     }
 
@@ -286,6 +312,8 @@ const Tile = struct {
             tile.block = &stored;
         }
         tile.multiply(groups[0], groups[1]);
+        // Two loops: what one query's maximum waits for, the next one's scores fill.
+        for (0..tile.width) |i| if (tile.from[i] < tile.to[i]) tile.findMax(i, groups[0], groups[1]);
         for (0..tile.width) |i| if (tile.from[i] < tile.to[i]) tile.weigh(i, groups[0], groups[1]);
         tile.gather();
     }
@@ -305,8 +333,8 @@ const Tile = struct {
         unreachable;
     }
 
-    /// From the products of query `i` in groups [begin, end): maximum, p in place of the product, sum.
-    fn weigh(tile: *Tile, i: usize, begin: usize, end: usize) void {
+    /// From the products of query `i` in groups [begin, end): scores in place of the products, and their maximum.
+    fn findMax(tile: *Tile, i: usize, begin: usize, end: usize) void {
         const hidden = simd.splat(-std.math.inf(f32));
         const from: simd.U = @splat(@intCast(tile.from[i]));
         const to: simd.U = @splat(@intCast(tile.to[i]));
@@ -324,15 +352,20 @@ const Tile = struct {
             most = @max(most, score);
             simd.store(scores[g * 16 ..].ptr, score);
         }
-        const max = simd.treeMax(most);
+        tile.max[i] = simd.treeMax(most);
+    }
+
+    /// From the scores: p in their place, and its sum.
+    fn weigh(tile: *Tile, i: usize, begin: usize, end: usize) void {
+        const scores = &tile.scores[i];
+        const max = simd.splat(tile.max[i]);
         var sum = simd.splat(0);
         for (begin..end) |g| {
             // A position that the query does not see has score -inf, and exp(-inf) adds 0.
-            const p = math.exp(simd.load(scores[g * 16 ..].ptr) - simd.splat(max));
+            const p = math.exp(simd.load(scores[g * 16 ..].ptr) - max);
             simd.store(scores[g * 16 ..].ptr, p);
             sum += p;
         }
-        tile.max[i] = max;
         tile.sum[i] = simd.tree(sum);
     }
 
@@ -351,19 +384,23 @@ const Tile = struct {
         const n = tile.args.kv.v_dim;
         const begin = std.mem.max(usize, tile.from[0..width]);
         const end = @max(begin, std.mem.min(usize, tile.to[0..width]));
-        for (0..width) |i| zero(tile.vectors[i * tile.stride ..][0..n]);
-        for (0..width) |i| tile.add(1, i, tile.from[i], @min(begin, tile.to[i]));
-        inline for (widths) |w| if (w == width) tile.add(w, 0, begin, end);
-        for (0..width) |i| tile.add(1, i, @max(end, tile.from[i]), tile.to[i]);
+        // Where all begin together, their sums begin in registers: to clear short vectors takes longer than to add them up.
+        const together = begin < end and std.mem.min(usize, tile.from[0..width]) == begin;
+        if (!together) {
+            for (0..width) |i| zero(tile.vectors[i * tile.stride ..][0..n]);
+            for (0..width) |i| tile.add(1, i, tile.from[i], @min(begin, tile.to[i]), false);
+        }
+        inline for (widths) |w| if (w == width) tile.add(w, 0, begin, end, together);
+        for (0..width) |i| tile.add(1, i, @max(end, tile.from[i]), tile.to[i], false);
     }
 
-    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`.
-    fn add(tile: *Tile, comptime count: usize, query: usize, from: usize, to: usize) void {
+    /// Adds p·v of the positions [from, to) to the vectors of `count` queries, the first of them `query`; `is_first`: to zeros.
+    fn add(tile: *Tile, comptime count: usize, query: usize, from: usize, to: usize, is_first: bool) void {
         if (from >= to) return;
         switch (tile.block.type) {
             inline else => |kind| {
                 const n: usize = tile.args.kv.v_dim;
-                const seen: Seen = .{ .p = tile.scores[query..].ptr, .out = tile.vectors + query * tile.stride, .stride = tile.stride, .v_dim = n, .from = from, .to = to };
+                const seen: Seen = .{ .p = tile.scores[query..].ptr, .out = tile.vectors + query * tile.stride, .stride = tile.stride, .v_dim = n, .from = from, .to = to, .is_first = is_first };
                 var d: usize = 0;
                 if (tile.args.kv.values_in_keys) {
                     while (d < n) : (d += 16) tile.columnsOfKeys(kind, count, &seen, d);
@@ -408,7 +445,7 @@ const Tile = struct {
     }
 
     /// The positions [from, to) of the block, their weights, and the vectors of the queries that see these positions.
-    const Seen = struct { p: [*]const Scores, out: [*]f32, stride: usize, v_dim: usize, from: usize, to: usize };
+    const Seen = struct { p: [*]const Scores, out: [*]f32, stride: usize, v_dim: usize, from: usize, to: usize, is_first: bool };
 
     /// p·v of what `count` queries see, for `share` vectors of columns from `d` of `v_dim` on; share 0: the last few columns,
     /// less than a vector.
@@ -416,7 +453,7 @@ const Tile = struct {
         const v_dim = seen.v_dim;
         const vectors = @max(share, 1);
         var acc: [count][vectors]F = undefined;
-        inline for (0..count) |i| inline for (0..vectors) |c| {
+        if (seen.is_first) acc = @splat(@splat(simd.splat(0))) else inline for (0..count) |i| inline for (0..vectors) |c| {
             const own = seen.out + i * seen.stride + d + c * 16;
             acc[i][c] = if (share == 0) simd.loadPart(own, v_dim - d, 0) else simd.load(own);
         };
@@ -447,7 +484,10 @@ const Tile = struct {
     fn columnsOfKeys(tile: *const Tile, comptime kind: level_table.KvType, comptime count: usize, seen: *const Seen, d: usize) void {
         const n = @min(16, seen.v_dim - d);
         var acc: [count]F = undefined;
-        inline for (0..count) |i| acc[i] = if (n == 16) simd.load(seen.out + i * seen.stride + d) else simd.loadPart(seen.out + i * seen.stride + d, n, 0);
+        if (seen.is_first) acc = @splat(simd.splat(0)) else inline for (0..count) |i| {
+            const own = seen.out + i * seen.stride + d;
+            acc[i] = if (n == 16) simd.load(own) else simd.loadPart(own, n, 0);
+        }
         for (seen.from / 16..(seen.to + 15) / 16) |g| {
             var lines: [16]F = @splat(simd.splat(0));
             for (lines[0..n], d..) |*line, column| line.* = lineOf(kind, tile.block.keys[g], column);
@@ -473,8 +513,9 @@ const Panel = struct {
     count: usize,
     tiles: [tiles_max]Tile,
     states: [tiles_max][width_max]State,
-    queries: [tiles_max][dim_max * width_max]f32 align(64),
-    totals: [tiles_max][dim_max * width_max]f32 align(64),
+    /// Those of each tile behind the one before, so that short heads stay in the first cache.
+    queries: [tiles_max * dim_max * width_max]f32 align(64),
+    totals: [tiles_max * dim_max * width_max]f32 align(64),
     vectors: [dim_max * width_max]f32 align(64),
     block: Block,
     keys: [dim_max * block_positions]f32 align(64),
@@ -491,8 +532,9 @@ const Panel = struct {
         var taken: usize = 0;
         while (many.count < tiles_max and query + taken < query_end) : (many.count += 1) {
             const tile = &many.tiles[many.count];
-            taken += tile.take(args, kv_head, query + taken, query_end, &many.queries[many.count]);
-            tile.start(&many.states[many.count], &many.totals[many.count], &many.vectors);
+            const at = many.count * width_max;
+            taken += tile.take(args, kv_head, query + taken, query_end, @alignCast(many.queries[at * std.mem.alignForward(usize, args.kv.k_dim, 16) ..].ptr));
+            tile.start(&many.states[many.count], many.totals[at * args.kv.v_dim ..].ptr, &many.vectors);
         }
         return taken;
     }
@@ -514,15 +556,20 @@ const Panel = struct {
         for (tiles, many.states[0..tiles.len]) |*tile, *states| tile.finish(states);
     }
 
-    /// Widens the positions of a block that the sequence has.
+    /// Widens the positions of a block that the sequence has; floats are read where they are.
     fn widen(many: *Panel, index: usize) void {
         const args = many.args;
         const end: usize = args.position + args.tokens;
         const groups = @min(groups_max, (end - index * block_positions + 15) / 16);
         var stored: Block = undefined;
         stored.find(args, many.kv_head, index, 0, groups);
+        if (stored.type == .f32) {
+            many.block = stored;
+            return;
+        }
         many.block.type = .f32;
         switch (stored.type) {
+            .f32 => unreachable,
             inline else => |kind| for (0..groups) |g| {
                 many.block.keys[g] = widened(&many.keys, g * 16 * args.kv.k_dim);
                 many.block.rows[g] = widened(&many.rows, g * 16 * args.kv.v_dim);

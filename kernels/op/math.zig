@@ -27,6 +27,7 @@ pub fn exp(x: F) F {
     // Past the ends the result is 0 or inf anyway; comparisons with NaN are false and leave it alone.
     const low = @select(f32, x < splat(-104.0), splat(-104.0), x);
     const reduced = reduce(@select(f32, low > splat(89.0), splat(89.0), low));
+    if (isa.has_scale) return simd.scaled(reduced.factor, reduced.power);
     // Two steps: 2^n alone may be below the normal range. The first is exact, the second rounds.
     const half = reduced.exponent >> @as(@Vector(16, u5), @splat(1));
     return reduced.factor * powerOfTwo(half) * powerOfTwo(reduced.exponent -% half);
@@ -40,10 +41,12 @@ pub inline fn expBelow(x: F) F {
 
 fn expNear(x: F) F {
     const reduced = reduce(@select(f32, x < splat(-60.0), splat(-60.0), x));
+    if (isa.has_scale) return simd.scaled(reduced.factor, reduced.power);
     return reduced.factor * powerOfTwo(reduced.exponent);
 }
 
-const Reduced = struct { factor: F, exponent: I };
+/// The power of two as a float, and as a number.
+const Reduced = struct { factor: F, power: F, exponent: I };
 
 /// e^x as a factor near 1 and a power of two.
 inline fn reduce(x: F) Reduced {
@@ -57,6 +60,7 @@ inline fn reduce(x: F) Reduced {
     p = fma(p, r, splat(0.5));
     return .{
         .factor = fma(r * r, p, r) + splat(1.0),
+        .power = n,
         .exponent = @as(I, @bitCast(shifted)) -% @as(I, @splat(@as(i32, @bitCast(round32)))),
     };
 }
@@ -102,8 +106,10 @@ pub fn erf(x: F) F {
     q = fma(q, t, splat(1.05309636e-01));
     q = fma(q, t, splat(6.35600941e-01));
     q = fma(q, t, splat(1.12855704));
-    const far = splat(1.0) - exp(-(q * t));
-    const signed = @select(f32, x < splat(0.0), -far, far);
+    // From -17 to 0; and from 0.8 to 1, whose sign is free.
+    const far = splat(1.0) - expBelow(-(q * t));
+    const sign = @as(I, @bitCast(x)) & @as(I, @splat(std.math.minInt(i32)));
+    const signed: F = @bitCast(@as(I, @bitCast(far)) | sign);
     // NaN is not above, and stays.
     return @select(f32, a > splat(0.93), signed, near);
 }

@@ -11,9 +11,9 @@ import { ByteSource, joined, wordsOf } from "../options/byte_source.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
 import { IndexRows, isSet, type RowKind, type Segment } from "./index_rows.ts";
 
-/** "LGVI", the version, the kind, dimensions, places. */
+/** "LGVI", the version (which segments of another size raise), the kind, dimensions, places. */
 const magic = 0x4956474c;
-const version = 1;
+const version = 2;
 const headWords = 5;
 const KINDS: readonly RowKind[] = ["f32", "int8", "binary"];
 const sumBytes = 32;

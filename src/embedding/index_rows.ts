@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { native } from "../../ffi/native.ts";
 import { guarded, refuseOption } from "../options/checks.ts";
 import { LightGPTError } from "../../ffi/errors.ts";
 import { toBinary, toInt8 } from "./compact.ts";
@@ -11,8 +12,10 @@ import { toBinary, toInt8 } from "./compact.ts";
 /** How rows are kept. */
 export type RowKind = "f32" | "int8" | "binary";
 
-/** Bytes of a segment: a search takes about a millisecond for one. */
-const segmentBytes = 8 << 20;
+/** Bytes of a segment: a search takes a millisecond or two for one, and threads meet at its end. Files depend on it (`index_file.ts`). */
+const segmentBytes = 16 << 20;
+/** Bytes from which a segment is asked large pages for: what one has on most systems. */
+const largePageBytes = 2 << 20;
 /** Rows that a small index has room for. */
 const rowsLeast = 256;
 /** Squares of the numbers of a vector that is taken: products of two such are finite. */
@@ -226,6 +229,8 @@ export class IndexRows {
     const capacity = Math.min(rows, this.#perSegment);
     const scalesAt = this.kind === "int8" ? capacity * this.rowBytes : 0;
     const data = new Uint8Array(capacity * this.rowBytes + (this.kind === "int8" ? 4 * capacity : 0));
+    // Of small pages a search reads half as fast: each of its thousands has to be found.
+    if (data.length >= largePageBytes) native().largePages(data);
     return { first, rows: 0, data, scalesAt, live: new Uint32Array(capacity / 32), capacity };
   }
 
