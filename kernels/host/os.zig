@@ -51,9 +51,9 @@ pub fn release(memory: []align(64) u8) void {
 pub fn preferLargePages(part: []u8) void {
     const begin = std.mem.alignForward(usize, @intFromPtr(part.ptr), std.heap.page_size_max);
     const end = std.mem.alignBackward(usize, @intFromPtr(part.ptr) + part.len, std.heap.page_size_max);
-    if (!is_linux or begin >= end or end - begin < huge_bytes) return;
+    if (begin >= end or end - begin < huge_bytes) return;
     const address: *align(std.heap.page_size_min) anyopaque = @ptrFromInt(begin);
-    _ = std.c.madvise(address, end - begin, std.c.MADV.HUGEPAGE);
+    if (is_linux) _ = std.c.madvise(address, end - begin, std.c.MADV.HUGEPAGE);
 }
 
 /// Gives the whole system pages inside a part of what `allocate` gave back to the system: they no longer count as
