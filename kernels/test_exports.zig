@@ -89,6 +89,7 @@ fn callAlone(host: *Host, results: *Results) !void {
     var figures: [16]f64 = undefined;
     try testing.expect(host.call("lg_memory", .{ bytes(&figures), @sizeOf(@TypeOf(figures)) }) >= 0);
     try testing.expect(host.call("lg_bandwidth", .{ 1, 1 }) > 0);
+    try testing.expectEqual(0, host.call("lg_large_pages", .{ bytes(&figures), @sizeOf(@TypeOf(figures)) }));
     const spins = host.call("lg_spin", .{100});
     try testing.expectEqual(100, host.call("lg_spin", .{@as(u32, @intCast(spins))}));
 
