@@ -50,9 +50,22 @@ function bodyOf(index: number): Record<string, unknown> {
   };
 }
 
-/** Reads a stream, a little slower than it comes; gives its choices and the longest silence. */
-async function read(server: Server, body: unknown, delayMs: number): Promise<{ told: unknown[]; pauseMs: number }> {
-  const response = await server.fetch(posted("http://localhost/v1/completions", body));
+/**
+ * Reads a stream, a little slower than it comes; gives its choices and the longest silence. Calls `came` with each part. Where no worker
+ * is there for a moment, it asks again, as clients do.
+ */
+async function read(
+  server: Server,
+  body: unknown,
+  delayMs: number,
+  came: () => void = () => {},
+): Promise<{ told: unknown[]; pauseMs: number }> {
+  let response = await server.fetch(posted("http://localhost/v1/completions", body));
+  while (response.status === 503) {
+    await response.body?.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    response = await server.fetch(posted("http://localhost/v1/completions", body));
+  }
   assertEquals(response.status, 200);
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
@@ -63,6 +76,7 @@ async function read(server: Server, body: unknown, delayMs: number): Promise<{ t
     pauseMs = Math.max(pauseMs, now - last);
     if (done) break;
     text += decoder.decode(value, { stream: true });
+    came();
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     last = performance.now();
   }
@@ -106,15 +120,33 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     await lm?.dispose();
   });
 
-  /** Does something to the cluster while all streams are read; gives the longest silence. */
-  async function underStreams(act: () => Promise<void>): Promise<number> {
+  /**
+   * Does something to the cluster while all streams are read; gives the longest silence. `act` may wait until all streams go on: three
+   * workers that are killed before one token of a job has come are a reason to give the job up.
+   */
+  async function underStreams(act: (goingOn: () => Promise<void>) => Promise<void>): Promise<number> {
     // On a busy machine workers are silent for a while, and the gateway knows of none then.
     for (let known = false; !known; await new Promise((resolve) => setTimeout(resolve, 20))) {
       known = (await (await gateway.fetch(new Request("http://localhost/v1/models"))).text()).includes('"stories"');
     }
-    const reading = Promise.all(Array.from({ length: streams }, (_, index) => read(gateway, bodyOf(index), 8)));
+    const parts = Array.from({ length: streams }, () => 0);
+    const readOne = async (index: number) => {
+      try {
+        return await read(gateway, bodyOf(index), 8, () => parts[index]++);
+      } finally {
+        parts[index] = Infinity;
+      }
+    };
+    const reading = Promise.all(parts.map((_, index) => readOne(index)));
+    reading.catch(() => {}); // awaited below
+    const goingOn = async () => {
+      const before = [...parts];
+      while (parts.some((count, index) => count < Infinity && count <= before[index])) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
     await new Promise((resolve) => setTimeout(resolve, 500));
-    await act();
+    await act(goingOn);
     const all = await reading;
     for (const [index, { told }] of all.entries()) assertEquals(told, unbroken[index], `stream ${index}`);
     note(40, "streams under a fault", streams);
@@ -210,8 +242,11 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     const end = performance.now() + 1000 * chaosS;
     let faults = 0;
     for (let round = 0; round === 0 || performance.now() < end; round++) {
-      await underStreams(async () => {
-        for (let fault = 0; fault < (isNight ? 3 : 2); fault++, faults++) await doHarm(mix(round, fault));
+      await underStreams(async (goingOn) => {
+        for (let fault = 0; fault < (isNight ? 3 : 2); fault++, faults++) {
+          await goingOn();
+          await doHarm(mix(round, fault));
+        }
       });
     }
     note(40, "faults of a cluster under streams", faults);
