@@ -98,6 +98,12 @@ export class NatsTransport implements Transport {
     return () => subscription.unsubscribe();
   }
 
+  /** An error as a user understands it: of a server that does not answer, the client says a single word. */
+  told(error: unknown): unknown {
+    const { connection, libraries: { core } } = this.#parts;
+    return error instanceof core.TimeoutError ? silent(connection, error) : error;
+  }
+
   queue(fingerprint: string): Promise<WorkQueue> {
     const known = this.#queues.get(fingerprint);
     if (known !== undefined) return known;

@@ -83,7 +83,7 @@ export async function startWorker(lm: LightGPT | Embedder, options: WorkerOption
     return await workerOver(transport, lm, rest);
   } catch (error) {
     await transport.close();
-    throw error;
+    throw transport.told(error);
   }
 }
 
@@ -163,7 +163,7 @@ export async function openGateway(options: GatewayOptions): Promise<Server> {
     return await gatewayOver(transport, pickOptions<PoolServerOptions>(settingFields, options));
   } catch (error) {
     await transport.close();
-    throw error;
+    throw transport.told(error);
   }
 }
 
