@@ -262,8 +262,8 @@ export class Native {
   }
 
   /** Asks for large pages for memory that nothing was written to yet, which are read faster. */
-  largePages(memory: Uint8Array): void {
-    checked(calls.largePages(this.#on, memory), "memory");
+  largePages(part: Uint8Array): void {
+    checked(calls.largePages(this.#on, part), "part");
   }
 
   /** The nearest rows of an index, each as its place and the bits of its score in `results`; returns how many. */

@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 a2ef9fdc69ff6b21";
+export const STAMP = "0.1.0 4bf18c69a6aa4957";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -701,7 +701,7 @@ export interface NativeFunctions {
     sizes: Float64Array,
     sizesBytes: number,
   ): number;
-  lg_large_pages(memory: Uint8Array, memoryBytes: number): number;
+  lg_large_pages(part: Uint8Array, partBytes: number): number;
   lg_bandwidth(threads: number, mebibytes: number): number;
   lg_spin(loops: number): number;
 }

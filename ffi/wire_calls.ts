@@ -1529,9 +1529,9 @@ export function kvBytes(
 }
 
 /** Asks the system for large pages for memory that is not written yet, of which most is read at once later. */
-export function largePages(on: Pick<NativeFunctions, "lg_large_pages">, memory: Uint8Array): number {
-  checkBuffer("Uint8Array", memory, "memory");
-  return on.lg_large_pages(memory, memory.byteLength);
+export function largePages(on: Pick<NativeFunctions, "lg_large_pages">, part: Uint8Array): number {
+  checkBuffer("Uint8Array", part, "part");
+  return on.lg_large_pages(part, part.byteLength);
 }
 
 /** The arguments of {@link bandwidth}. */

@@ -891,7 +891,7 @@ pub const functions = struct {
     pub const lg_kv_bytes = struct { description: Written(.model), kv_type: choices.KvTypes, page_size: u32, sizes: Out(layouts.KvSizes) };
 
     /// Asks the system for large pages for memory that is not written yet, of which most is read at once later.
-    pub const lg_large_pages = struct { memory: Out(u8) };
+    pub const lg_large_pages = struct { part: Out(u8) };
 
     /// Reads so much memory nine times on the pool; returns the best rate in 10^6 bytes/s.
     pub const lg_bandwidth = struct { threads: u32, mebibytes: u32 };

@@ -130,9 +130,7 @@ export class Engine implements StepRunner {
           await settle(handle);
           const taken = this.#takeRounds(handle, sequences);
           isOver = !this.#native.chain(handle, this.#granted);
-          // What ended between the two calls.
-          if (isOver) await settle(handle);
-          const rest = isOver ? this.#takeRounds(handle, sequences, taken.floats).rounds : [];
+          const rest = isOver ? await this.#takeRest(handle, sequences, taken.floats) : [];
           take([...taken.rounds, ...rest], isOver);
           if (!isOver) this.#native.chain(handle, this.#granted);
         }
@@ -201,14 +199,28 @@ export class Engine implements StepRunner {
     return this.#held.dispose();
   }
 
+  /**
+   * The rounds that ended since of a chain that is over. The last one's results can be there, behind those of the one before, when the
+   * step itself has not ended yet: it is waited for once more, or it would be in flight still at the next step.
+   */
+  async #takeRest(handle: EngineHandle, sequences: readonly StepSequence[], before: number): Promise<Taken["rounds"]> {
+    await settle(handle);
+    const { rounds, floats } = this.#takeRounds(handle, sequences, before);
+    await settle(handle);
+    return [...rounds, ...this.#takeRounds(handle, sequences, floats).rounds];
+  }
+
   /** Ends a chain whose results nothing takes any more. */
   async #abandonChain(handle: EngineHandle): Promise<void> {
     this.#granted = 0;
-    for (let goesOn = true; goesOn;) {
-      goesOn = this.#native.chain(handle, 0);
-      await settle(handle);
-      this.#native.take(handle, this.#results, this.#logits);
-    }
+    while (this.#native.chain(handle, 0)) await this.#discardRounds(handle);
+    await this.#discardRounds(handle);
+    await this.#discardRounds(handle); // see `#takeRest`
+  }
+
+  async #discardRounds(handle: EngineHandle): Promise<void> {
+    await settle(handle);
+    this.#native.take(handle, this.#results, this.#logits);
   }
 
   /** Threads of a step of `tokens` tokens, at most. */
