@@ -284,7 +284,8 @@ pub const Engine = struct {
         @memcpy(results[0..records.len], records);
         const count = chain.kept - chain.handed;
         chain.handed = chain.kept;
-        if (engine.state.load(.acquire) == @intFromEnum(State.done)) engine.rest() else engine.state.store(@intFromEnum(State.busy), .release);
+        // The end is announced without the lock: a plain store could come behind it, and the end would never be seen.
+        if (engine.state.cmpxchgStrong(@intFromEnum(State.ahead), @intFromEnum(State.busy), .acq_rel, .acquire) != null) engine.rest();
         return count;
     }
 
