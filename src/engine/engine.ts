@@ -24,7 +24,7 @@ import { describeLayers } from "../model/encode_model.ts";
 import { assertGenerates } from "../model/generates.ts";
 import type { Model } from "../model/model.ts";
 import type { Chain, EngineSettings, Round, SampleRequest, StepResult, StepRunner, StepSequence } from "./step.ts";
-import { HeldEngine } from "./held_engine.ts";
+import { HeldEngine, settle } from "./held_engine.ts";
 import { ProductInputs } from "./product_inputs.ts";
 import type { StepThreads } from "./threads.ts";
 import { nothingToChoose } from "../sampling/sampler.ts";
@@ -38,8 +38,6 @@ const noChain = { rounds: 1, granted: 1, ends: [] } as const;
 export const accumulationContract = 1;
 /** Tokens of a step from which on it has the threads of prompts: it computes more than it reads. */
 export const prefillTokensDefault = 2;
-/** Milliseconds of one wait for the end of a step; the wait is renewed while the step runs. */
-const waitMs = 25;
 
 /** Bytes of a page of a model, and the pages that hold the state of one sequence: the library says what each layer takes. */
 export function kvSizes(plan: ModelPlan, kv: EngineSettings["kv"], pageSize: number): KvSizes {
@@ -213,14 +211,12 @@ export class Engine implements StepRunner {
   /** Ends a chain whose results nothing takes any more. */
   async #abandonChain(handle: EngineHandle): Promise<void> {
     this.#granted = 0;
-    while (this.#native.chain(handle, 0)) await this.#discardRounds(handle);
-    await this.#discardRounds(handle);
-    await this.#discardRounds(handle); // see `#takeRest`
-  }
-
-  async #discardRounds(handle: EngineHandle): Promise<void> {
-    await settle(handle);
-    this.#native.take(handle, this.#results, this.#logits);
+    // Twice where no round follows, see `#takeRest`.
+    for (let left = 2; left > 0;) {
+      if (!this.#native.chain(handle, 0)) left--;
+      await settle(handle);
+      this.#native.take(handle, this.#results, this.#logits);
+    }
   }
 
   /** Threads of a step of `tokens` tokens, at most. */
@@ -365,11 +361,6 @@ export class Engine implements StepRunner {
     }
     return choices;
   }
-}
-
-/** Waits, beside the event loop, until a step has ended, or a round of a chain has. */
-export async function settle(handle: EngineHandle): Promise<void> {
-  while (!native().idle(handle) && !await native().wait(handle, waitMs));
 }
 
 /** Why a sequence failed. */

@@ -9,6 +9,9 @@ import type { EngineHandle } from "../../ffi/wire.ts";
 import type { Words } from "../../ffi/words.ts";
 import type { Model } from "../model/model.ts";
 
+/** Milliseconds of one wait for the end of a step; the wait is renewed while the step runs. */
+const waitMs = 25;
+
 /** Frees what a lost engine holds: the net below `dispose`. */
 const lost = new FinalizationRegistry<EngineHandle>((handle) => native().engineFree(handle));
 
@@ -61,4 +64,9 @@ export class HeldEngine {
     await this.#step;
     this.#native.engineFree(handle);
   }
+}
+
+/** Waits, beside the event loop, until a step has ended, or a round of a chain has. */
+export async function settle(handle: EngineHandle): Promise<void> {
+  while (!native().idle(handle) && !await native().wait(handle, waitMs));
 }

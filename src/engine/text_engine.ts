@@ -9,8 +9,8 @@ import { type Native, native } from "../../ffi/native.ts";
 import type { Pooling as WirePooling } from "../../ffi/wire.ts";
 import { putBatchHeader, putBatchSequence, putEngineOptions, StepResult as Results } from "../../ffi/wire_calls.ts";
 import { Words } from "../../ffi/words.ts";
-import { type EngineModel, sequenceError, settle } from "./engine.ts";
-import { HeldEngine } from "./held_engine.ts";
+import { type EngineModel, sequenceError } from "./engine.ts";
+import { HeldEngine, settle } from "./held_engine.ts";
 import { ProductInputs } from "./product_inputs.ts";
 
 /** A text as tokens. */
