@@ -136,9 +136,17 @@ describe("the playground", { skip }, () => {
   it("stops by Escape, and the row is free at once", async () => {
     await page.fill("#max_tokens", "3000");
     await page.fill("#more", JSON.stringify(endless()));
+    // Pressed in the page with the first token: a busy machine brings the key after the last one.
+    await page.evaluate(() => {
+      const { document, KeyboardEvent, MutationObserver } = globalThis as Page;
+      new MutationObserver((_: unknown, observer: { disconnect(): void }) => {
+        if (document.querySelector(".turn.assistant .token") === null) return;
+        observer.disconnect();
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+      }).observe(document.body, { childList: true, subtree: true });
+    });
     await say("Of a hen.");
     await page.waitForSelector(".turn.assistant .token");
-    await page.press("body", "Escape");
     const begin = performance.now();
     while (small.server.open > 0) {
       assertLess(performance.now() - begin, 60_000);
