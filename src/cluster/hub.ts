@@ -261,13 +261,13 @@ export class Hub {
   /** Tells workers of jobs that were taken up and whose worker is silent: it may be gone, and they need not find it out by looking. */
   #hint(): void {
     const heardBefore = this.#clock.now() - this.#transport.ackWaitMs;
-    const places = new Map<string, string>();
+    const told = new Set<string>();
     for (const { heardAt, reading, place, envelope: { fingerprint } } of this.#open.values()) {
       if (heardAt > heardBefore || !reading.isTaken || reading.outcome !== undefined) continue;
-      places.set(`${fingerprint} ${placeText(place)}`, fingerprint);
-    }
-    for (const [key, fingerprint] of places) {
-      this.#transport.publish(newSubject(fingerprint), key.slice(fingerprint.length + 1));
+      const [subject, text] = [newSubject(fingerprint), placeText(place)];
+      if (told.has(`${subject} ${text}`)) continue;
+      told.add(`${subject} ${text}`);
+      this.#transport.publish(subject, text);
     }
   }
 

@@ -11,6 +11,7 @@ import { VERSION } from "../../ffi/wire.ts";
 import { partsOf } from "../batching/batcher.ts";
 import { LightGPT } from "../lightgpt/lightgpt.ts";
 import { type FileHeader, modelOfHeaders } from "../model/headers.ts";
+import { joined } from "../options/byte_source.ts";
 import { textContextOf, textIdentity } from "../server/text_backend.ts";
 import type { Embedder, Served } from "../server/types.ts";
 
@@ -50,14 +51,7 @@ export function packFacts(lm: LightGPT | Embedder, template: string | undefined)
   const text = new TextEncoder().encode(JSON.stringify(chosen));
   const length = new DataView(new ArrayBuffer(4));
   length.setUint32(0, text.length, true);
-  const parts = [new Uint8Array(length.buffer), text, ...headers.map(({ header }) => header)];
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return joined([new Uint8Array(length.buffer), text, ...headers.map(({ header }) => header)]);
 }
 
 /** The model of such bytes, without its weights. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { joined } from "../options/byte_source.ts";
 import { Failure } from "./failure.ts";
 import type { Limits } from "./types.ts";
 
@@ -41,14 +42,7 @@ async function readBytes(request: Request, most: number): Promise<Uint8Array> {
     if (length > most) throw tooLarge();
     chunks.push(chunk);
   }
-  if (chunks.length === 1) return chunks[0];
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return chunks.length === 1 ? chunks[0] : joined(chunks);
 }
 
 const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];

@@ -22,6 +22,7 @@ import { draftsMost, type DraftSource, type Guessing } from "./types.ts";
 const catchUpMost = 256;
 /** It goes on while its guesses together are at least so likely by its own probabilities. */
 const surenessLeast = 0.3;
+
 /** How its engine runs. */
 export interface DraftSettings {
   readonly kv: Engine["settings"]["kv"];
@@ -32,7 +33,7 @@ export interface DraftSettings {
 }
 
 /** What guesses: a model, or the layer that a model has for it. */
-interface Drafting extends EngineModel, Pick<Model, "residentBytes" | "context"> {
+interface DraftingModel extends EngineModel, Pick<Model, "residentBytes" | "context"> {
   readonly tokenizer: Pick<Model["tokenizer"], "endOfGeneration">;
 }
 
@@ -74,7 +75,7 @@ export class DraftModel implements DraftSource {
   readonly #sampler = greedySampler();
 
   /** Opens an engine over `model`, for guesses of tokens of `vocabulary`; the model stays the caller's. */
-  constructor(model: Drafting, settings: DraftSettings, vocabulary: number) {
+  constructor(model: DraftingModel, settings: DraftSettings, vocabulary: number) {
     const sizes = engineSizes(model, settings);
     this.#engine = new Engine(model, { ...settings, ...sizes }, new StepThreads());
     const { weightMost } = sizes;

@@ -6,6 +6,7 @@
  * @module
  */
 import { LightGPTError } from "../../../ffi/errors.ts";
+import { joined } from "../../options/byte_source.ts";
 import { assertNotAborted } from "../../options/checks.ts";
 import { sleep } from "../../options/sleep.ts";
 import type { HubContext } from "./types.ts";
@@ -179,13 +180,7 @@ export async function textOf(response: Response, url: URL, most: number): Promis
   }
   const declared = response.headers.get("content-length");
   if (declared !== null && Number(declared) !== bytes) throw new PassingError(`${url.host} broke off`);
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return new TextDecoder().decode(whole);
+  return new TextDecoder().decode(joined(chunks));
 }
 
 /** Throws what a busy or failing server's status means for a try: {@link PassingError}. */

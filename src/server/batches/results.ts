@@ -7,6 +7,7 @@
 import { closeSync, createReadStream, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { LightGPTError } from "../../../ffi/errors.ts";
 import { writeFailure } from "../../../ffi/system_errors.ts";
+import { joined } from "../../options/byte_source.ts";
 import type { BatchOutput, ResultLines } from "./types.ts";
 
 const newline = 0x0a;
@@ -71,9 +72,7 @@ class Results implements ResultLines {
 async function* wholeLines(path: string): AsyncGenerator<Uint8Array, void, void> {
   let rest: Uint8Array = new Uint8Array();
   for await (const chunk of createReadStream(path) as AsyncIterable<Uint8Array>) {
-    let data = new Uint8Array(rest.length + chunk.length);
-    data.set(rest);
-    data.set(chunk, rest.length);
+    let data = joined([rest, chunk]);
     for (let end = data.indexOf(newline); end >= 0; end = data.indexOf(newline)) {
       yield data.subarray(0, end);
       data = data.subarray(end + 1);
