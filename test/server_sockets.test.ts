@@ -96,7 +96,7 @@ describe("a server on a socket", () => {
     const words = new Array(300).fill(400);
     const held = () => lm.metrics.report().kv.held;
     const rounds = often(4, 167);
-    const [before, late] = [held(), [] as string[]];
+    const [before, heard] = [held(), [] as { where: string; ms: number }[]];
     const descriptors = () => existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0;
     let opened = 0;
     for (let round = 0; round < rounds; round++) {
@@ -112,8 +112,7 @@ describe("a server on a socket", () => {
           socket.destroy();
           const isGone = () => other ? stats().queued === 0 : stats().running + stats().paused === 0;
           const ms = await until(isGone, "it is free");
-          // The collector of garbage works, too: a few may be heard late.
-          if (ms >= 100) late.push(`${where} ${stream}: ${ms.toFixed(0)} ms`);
+          heard.push({ where: `${where} ${stream}`, ms });
           await other?.return(undefined as never);
           await until(isFree, "all is free");
           assertEquals(log.slice(lines).map(({ status }) => status), [499], `${where} ${stream}`);
@@ -121,7 +120,12 @@ describe("a server on a socket", () => {
       }
       if (round === 0) opened = descriptors();
     }
-    assertLess(late.length, 2 + rounds / 10, late.join("\n"));
+    // Heard within 100 ms, as a rule. On a busy machine the sequence that has the place works longer between two signs of life, by
+    // which a request in the queue hears of it; one that hears nothing waits for that sequence's 2 s.
+    heard.sort((one, other) => one.ms - other.ms);
+    const slow = heard.filter(({ ms }) => ms >= 100).map(({ where, ms }) => `${where}: ${ms.toFixed(0)} ms`).join("\n");
+    assertLess(heard[heard.length >> 1].ms, 100, slow);
+    assertLess(heard[heard.length - 1].ms, 1000, slow);
     assertEquals(held(), before, "no page of theirs is held");
     assertLess(descriptors(), opened + 8, "no descriptor of theirs is open");
     note(28, "clients that left", 6 * rounds);
