@@ -85,14 +85,15 @@ describe("figures of a server", () => {
   });
 
   it("are what the scheduler says, at a hundred moments of a load", async () => {
-    let open = 0;
-    const work = Promise.all(Array.from({ length: 24 }, async (_, seed) => {
-      open++;
-      const body = { prompt: `The hen ${seed}`, max_tokens: 60, seed, stream: true };
-      await (await small.post("/v1/completions", body)).text();
-      open--;
-    }));
     const seen = { moments: 0, running: 0, waiting: 0 };
+    // The load lasts until it was looked at so often: on a busy machine most moments are over before their figures are written.
+    let isOver = false;
+    const work = Promise.all(Array.from({ length: 24 }, async (_, client) => {
+      for (let seed = client; seed === client || !isOver; seed += 24) {
+        const body = { prompt: `The hen ${seed}`, max_tokens: 60, seed, stream: true };
+        await (await small.post("/v1/completions", body)).text();
+      }
+    }));
     const truth = () => {
       const { queued, running, pages, tokens, preemptions } = small.lm.batcher.stats();
       const names = ["num_requests_waiting", "num_requests_running", "kv_cache_usage_perc"];
@@ -101,21 +102,24 @@ describe("figures of a server", () => {
         [name, values[at]] as const
       );
     };
-    while (open > 0 && seen.moments < 400) {
-      const known = truth();
-      const figures = await text();
-      const isSame = JSON.stringify(truth()) === JSON.stringify(known);
-      // In the turns of the event loop that an answer takes, a step may end.
-      if (isSame) {
-        seen.moments++;
-        for (const [name, expected] of known) assertEquals(value(figures, name), expected, name);
-        seen.waiting = Math.max(seen.waiting, known[0][1]);
-        seen.running = Math.max(seen.running, known[1][1]);
+    try {
+      while (seen.moments < 100 || seen.running < 4 || seen.waiting < 10) {
+        const known = truth();
+        const figures = await text();
+        const isSame = JSON.stringify(truth()) === JSON.stringify(known);
+        // In the turns of the event loop that an answer takes, a step may end.
+        if (isSame) {
+          seen.moments++;
+          for (const [name, expected] of known) assertEquals(value(figures, name), expected, name);
+          seen.waiting = Math.max(seen.waiting, known[0][1]);
+          seen.running = Math.max(seen.running, known[1][1]);
+        }
+        await new Promise((turn) => setTimeout(turn, 0));
       }
-      await new Promise((turn) => setTimeout(turn, 0));
+    } finally {
+      isOver = true;
+      await work;
     }
-    await work;
-    assert(seen.moments >= 100 && seen.running === 4 && seen.waiting >= 10, JSON.stringify(seen));
   });
 
   it("are written in a moment while five hundred requests are open", async () => {

@@ -171,8 +171,11 @@ describe("a budget of memory", () => {
       assertEquals(await complete(lm, prompts), expected);
       others = 136 * mib;
       assertEquals(await complete(lm, prompts), expected);
-      await look();
-      assert(others + pool.resident * pageBytes <= 150 * mib, `${pool.resident}`);
+      // It looks while steps run, and once a second while none does.
+      for (let tries = 0; others + pool.resident * pageBytes > 150 * mib; tries++) {
+        assert(tries < 100, `it kept ${pool.resident} pages`);
+        await look();
+      }
       assert(
         log.events.some(({ kind, setting }) => kind === "memory" && setting === "kvPages"),
         JSON.stringify(log.events),

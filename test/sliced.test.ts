@@ -37,10 +37,15 @@ describe("work in slices", () => {
   it("gives what it gives at once; a short one waits for no turn", async () => {
     assertEquals(atOnce(busy(3)), 3);
     assertEquals(await inSlices(busy(30)), 30);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    // Where the machine took the processor away for as long as a slice, it is no short one: then the next try is.
     let isDone = false;
-    void inSlices(busy(2)).then(() => isDone = true);
-    await Promise.resolve().then(() => {}).then(() => {});
+    for (let tries = 0; tries < 50 && !isDone; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      let isOver = false;
+      void inSlices(busy(2)).then(() => isOver = true);
+      await Promise.resolve().then(() => {}).then(() => {});
+      isDone = isOver;
+    }
     assertEquals(isDone, true);
   });
 
