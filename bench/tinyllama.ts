@@ -2,7 +2,7 @@
  * A GGUF file in the shape of TinyLlama-1.1B with random weights, so that anyone can measure on a model of a known size
  * without a download. Runs on Deno and on Bun and takes a few seconds.
  *
- *     bun bench/tinyllama.ts [--type q4_0|q8_0|q4_k_m|q6_k|f16|...] [--out FILE] [--force]
+ *     bun bench/tinyllama.ts [--type q4_0|q8_0|q4_k_m|q6_k|f16|...] [--layers 22] [--out FILE] [--force]
  *
  * It prints the path. A file that is there already, of the size it must have, is left alone.
  *
@@ -51,23 +51,23 @@ const FILE_TYPES = {
 export type FileType = keyof typeof FILE_TYPES;
 
 /** llama.cpp's mix: Q6_K for the output and for attn_v and ffn_down in the outer and every third of the inner layers. */
-function matrixType(file: FileType, name: string, layer: number): BlockTypeName {
+function matrixType(file: FileType, name: string, layer: number, layers: number): BlockTypeName {
   if (file !== "q4_k_m") return file;
   if (name === "output") return "q6_k";
   if (name !== "attn_v" && name !== "ffn_down") return "q4_k";
-  const eighth = Math.trunc(SHAPE.layers / 8);
-  const outer = layer < eighth || layer >= Math.trunc(7 * SHAPE.layers / 8);
+  const eighth = Math.trunc(layers / 8);
+  const outer = layer < eighth || layer >= Math.trunc(7 * layers / 8);
   return outer || (layer - eighth) % 3 === 2 ? "q6_k" : "q4_k";
 }
 
-function tensors(file: FileType): TensorPlan[] {
-  const { embedding, feedForward, heads, kvHeads, vocabulary, layers } = SHAPE;
+function tensors(file: FileType, layers: number): TensorPlan[] {
+  const { embedding, feedForward, heads, kvHeads, vocabulary } = SHAPE;
   const kv = embedding / heads * kvHeads;
   const plan: TensorPlan[] = [];
   const norm = (name: string) => plan.push({ name: `${name}.weight`, type: "f32", dims: [embedding], near: 1 });
   const matrix = (name: string, dims: number[], layer = -1) => {
     const prefix = layer < 0 ? "" : `blk.${layer}.`;
-    plan.push({ name: `${prefix}${name}.weight`, type: matrixType(file, name, layer), dims });
+    plan.push({ name: `${prefix}${name}.weight`, type: matrixType(file, name, layer, layers), dims });
   };
   matrix("token_embd", [embedding, vocabulary]);
   for (let layer = 0; layer < layers; layer++) {
@@ -86,7 +86,7 @@ function tensors(file: FileType): TensorPlan[] {
   return plan;
 }
 
-function modelOf(file: FileType): RandomModel {
+function modelOf(file: FileType, layers: number): RandomModel {
   return {
     strings: {
       "general.architecture": "llama",
@@ -96,7 +96,7 @@ function modelOf(file: FileType): RandomModel {
     numbers: {
       ...specialTokens,
       "general.file_type": FILE_TYPES[file],
-      "llama.block_count": SHAPE.layers,
+      "llama.block_count": layers,
       "llama.context_length": SHAPE.context,
       "llama.embedding_length": SHAPE.embedding,
       "llama.feed_forward_length": SHAPE.feedForward,
@@ -107,18 +107,24 @@ function modelOf(file: FileType): RandomModel {
     },
     floats: { "llama.attention.layer_norm_rms_epsilon": 1e-5 },
     vocabulary: SHAPE.vocabulary,
-    tensors: tensors(file),
+    tensors: tensors(file, layers),
   };
 }
 
 /** Where a file of this type lies unless told otherwise. */
-export function defaultPath(file: FileType): string {
-  return join(tmpdir(), "lightgpt-bench", `tinyllama-${file}.gguf`);
+export function defaultPath(file: FileType, layers: number = SHAPE.layers): string {
+  const cut = layers === SHAPE.layers ? "" : `-${layers}`;
+  return join(tmpdir(), "lightgpt-bench", `tinyllama-${file}${cut}.gguf`);
 }
 
-/** Writes the file unless it is there; returns its path. */
-export function makeTinyLlama(file: FileType, path: string = defaultPath(file), force = false): string {
-  return writeRandomModel(modelOf(file), path, force);
+/** Writes the file unless it is there, cut to so many layers; returns its path. */
+export function makeTinyLlama(
+  file: FileType,
+  path: string = defaultPath(file),
+  force = false,
+  layers: number = SHAPE.layers,
+): string {
+  return writeRandomModel(modelOf(file, layers), path, force);
 }
 
 /** The file type that a text names; throws for any other. */
@@ -131,10 +137,15 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       type: { type: "string", default: "q4_0" },
+      layers: { type: "string", default: String(SHAPE.layers) },
       out: { type: "string" },
       force: { type: "boolean", default: false },
     },
   });
   const type = parseFileType(values.type);
-  console.log(makeTinyLlama(type, values.out ?? defaultPath(type), values.force));
+  const layers = Number(values.layers);
+  if (!Number.isInteger(layers) || layers < 1) {
+    throw new RangeError(`--layers is "${values.layers}"; it must be a count`);
+  }
+  console.log(makeTinyLlama(type, values.out ?? defaultPath(type, layers), values.force, layers));
 }

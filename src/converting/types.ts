@@ -111,14 +111,19 @@ export function formatOf(name: unknown, option: string): TensorFormat {
 }
 
 /** The formats that the library can make. */
-export function makeable(): TensorFormat[] {
-  encoders ??= new Set(native().formats.filter(({ encodes }) => encodes).map(({ id }) => id));
-  return QUANTIZED_FORMATS.flatMap((name) =>
-    [...FORMATS.values()].filter(({ id, name: own }) => encoders?.has(id) && own.toLowerCase() === name)
-  );
+export function makeable(): readonly TensorFormat[] {
+  return made ??= findMakeable();
 }
 
-let encoders: ReadonlySet<number> | undefined;
+/** Found once: every piece of a tensor asks, and looking for them took longer than rounding to the nearest. */
+let made: readonly TensorFormat[] | undefined;
+
+function findMakeable(): TensorFormat[] {
+  const encoders = new Set(native().formats.filter(({ encodes }) => encodes).map(({ id }) => id));
+  return QUANTIZED_FORMATS.flatMap((name) =>
+    [...FORMATS.values()].filter(({ id, name: own }) => encoders.has(id) && own.toLowerCase() === name)
+  );
+}
 
 /** A format's name as options spell it. */
 export function nameOf(format: TensorFormat): QuantizedFormat {
