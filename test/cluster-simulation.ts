@@ -293,7 +293,7 @@ export class World {
     for (const [job, { run }] of machine.runs) this.#carryOut(machine, job, run.tick());
   }
 
-  #ask(machine: Machine, question: Question): void {
+  #ask(machine: Machine, question: Question, made: number): void {
     this.#deliver(machine, () => {
       const reading = this.#readings.get(question.job);
       if (reading === undefined) return this.#orphan(machine, question.job);
@@ -301,7 +301,7 @@ export class World {
       this.#deliver(machine, () =>
         this.#on(machine, () => {
           const running = machine.runs.get(question.job);
-          if (running) this.#carryOut(machine, question.job, running.run.replied(reply));
+          if (running) this.#carryOut(machine, question.job, running.run.replied(reply, made));
         }));
     });
   }
@@ -335,7 +335,7 @@ export class World {
     for (const effect of effects) {
       switch (effect.do) {
         case "ask":
-          this.#ask(machine, run.question(effect.first));
+          this.#ask(machine, run.question(effect.first), effect.made);
           break;
         case "start":
           running.at = effect.tokens.length;

@@ -39,8 +39,9 @@ export class SlowTransport implements Transport {
     });
   }
 
-  request(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
-    return this.#inner.request(subject, text, timeoutMs);
+  async request(subject: string, text: string, timeoutMs: number): Promise<string | undefined> {
+    await this.#sent; // messages of a connection stay in order
+    return await this.#inner.request(subject, text, timeoutMs);
   }
 
   subscribe(subject: string, heard: (text: string, answer: (text: string) => void) => void): () => void {

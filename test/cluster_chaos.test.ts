@@ -17,7 +17,7 @@ import { createServer, type Server } from "../exports/server.ts";
 import { NatsTransport } from "../src/cluster/nats.ts";
 import { gatewayOver } from "../src/cluster/open.ts";
 import { DeadlyTransport } from "./cluster-transports.ts";
-import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats } from "./nats-server.ts";
+import { type Command, type NatsServer, noNats, runtimes, startCommand, startNats, surely } from "./nats-server.ts";
 import { runBatchFiles } from "../src/server/batches/file_lines.ts";
 import { mix } from "./cluster-simulation.ts";
 import { isNight, isWholeNight, note, often } from "./counts.ts";
@@ -99,7 +99,8 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     const { levels } = native().processor;
     const level = levels[Math.max(0, levels.length - 1 - index)];
     const env = { LIGHTGPT_CPU: level, LIGHTGPT_TEST_SKEW_MS: `${skewMs}` };
-    const worker = await startCommand([...words, "--rows", `${rows}`, "--threads", "1"], { runtime, env });
+    const all = [...words, "--rows", `${rows}`, "--threads", "1"];
+    const worker = await surely(() => startCommand(all, { runtime, env }));
     const [, said] = /the clock says (\S+)/.exec(worker.told()) ?? [];
     // A start may take long; an hour is what is looked for.
     assert(Math.abs(Date.parse(said) - Date.now() - skewMs) < hourMs / 2, worker.told());
@@ -108,7 +109,7 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
   before(async () => {
     [nats, lm] = await Promise.all([startNats(), LightGPT.load(undefined, { kvBytesMax: 2 ** 26 })]);
     workers.push(...await Promise.all([0, 1, 2].map(startWorker)));
-    gateway = await openGateway({ nats: nats.url, ackWaitMs });
+    gateway = await surely(() => openGateway({ nats: nats.url, ackWaitMs }));
     await using server = createServer({ models: { stories: lm } });
     const all = await Promise.all(Array.from({ length: streams }, (_, index) => read(server, bodyOf(index), 0)));
     unbroken = all.map(({ told }) => told);
@@ -178,6 +179,7 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     const folder = mkdtempSync(join(tmpdir(), "lightgpt-cluster-"));
     const at = (name: string) => join(folder, name);
     const count = often(100, 10_000);
+    const max_tokens = often(24, 8); // at night the lines are many, and short
     const lines = Array.from({ length: count }, (_, index) => {
       const body = { model: "stories", prompt: `Line ${index}: once`, max_tokens: 24, temperature: 0.9 };
       return JSON.stringify({ custom_id: `${index}`, method: "POST", url: "/v1/completions", body });
@@ -194,7 +196,11 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
       await new Promise((resolve) => setTimeout(resolve, 20_000));
       killed = undefined;
     };
-    const onProgress = (done: number) => done > 20 && (killed ??= kill());
+    const onProgress = (done: number) => {
+      if (done <= 20 || killed !== undefined) return;
+      killed = kill();
+      killed.catch(() => {}); // awaited below
+    };
     await runBatchFiles({ fetch: gateway.fetch, input: at("in"), output: at("out"), atOnce: 32, onProgress });
     await killed;
     note(40, "workers killed under a batch", kills);
@@ -226,7 +232,7 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
       await Promise.all(workers.map((worker) => worker.end("SIGKILL")));
       workers.splice(0, 3, ...await Promise.all([0, 1, 2].map(startWorker)));
     };
-    const inner = await NatsTransport.open({ url: nats.url, ackWaitMs, name: "test" });
+    const inner = await surely(() => NatsTransport.open({ url: nats.url, ackWaitMs, name: "test" }));
     const { promise: buried, resolve: bury } = Promise.withResolvers<string>();
     inner.subscribe("lg.dead.>", bury);
     await using server = await gatewayOver(new DeadlyTransport(inner, die), {});

@@ -28,15 +28,25 @@ export interface NatsServer extends AsyncDisposable {
   start(flags?: readonly string[]): Promise<void>;
 }
 
+/** Processes that live. None outlives the tests, however these end. */
+const living = new Set<ChildProcess>();
+process.once("exit", () => living.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+
+function tied(child: ChildProcess): ChildProcess {
+  living.add(child);
+  child.once("exit", () => living.delete(child));
+  return child;
+}
+
 /** Starts a server with a folder of its own. */
 export async function startNats(flags: readonly string[] = []): Promise<NatsServer> {
   const folder = mkdtempSync(join(tmpdir(), "lightgpt-nats-"));
   const port = await freePort();
   let child: ChildProcess | undefined;
   const start = async (own = flags) => {
-    child = spawn("nats-server", ["-js", "-sd", folder, "-a", "127.0.0.1", "-p", `${port}`, ...own], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
+    const words = ["-js", "-sd", folder, "-a", "127.0.0.1", "-p", `${port}`, ...own];
+    child = tied(spawn("nats-server", words, { stdio: ["ignore", "ignore", "pipe"] }));
     await said(child, /Server is ready/);
   };
   const kill = async () => void await ended(child, "SIGKILL");
@@ -69,17 +79,36 @@ export const runtimes: readonly (readonly string[])[] = (() => {
   return "Deno" in globalThis ? [deno, bun] : [bun, deno];
 })();
 
+/** How often something is begun that a busy machine has kept from meeting NATS in time. */
+const beginningsMost = 10;
+
+/**
+ * Does what connects to a server of NATS that is there. A machine without time to spare lets either miss the seconds of a connection:
+ * the error says so, and it is begun again.
+ */
+export async function surely<T>(connect: () => Promise<T>): Promise<T> {
+  for (let beginnings = 1;; beginnings++) {
+    try {
+      return await connect();
+    } catch (error) {
+      const isSlow = error instanceof Error && /does not answer|cannot be reached/.test(error.message);
+      if (!isSlow || beginnings === beginningsMost) throw error;
+      console.log(`begun again (${beginnings}): ${error.message.slice(0, 200)}`);
+    }
+  }
+}
+
 /** Starts `lightgpt` on a runtime; resolves when it has said that it is ready. */
 export async function startCommand(
   words: readonly string[],
   { runtime = runtimes[0], env = {} }: { runtime?: readonly string[]; env?: Record<string, string> } = {},
 ): Promise<Command> {
   const [program, ...flags] = runtime;
-  const child = spawn(program, [...flags, "cli/main.ts", ...words], {
+  const child = tied(spawn(program, [...flags, "cli/main.ts", ...words], {
     cwd: repository,
     env: { ...process.env, NO_COLOR: "1", ...env },
     stdio: ["ignore", "ignore", "pipe"],
-  });
+  }));
   const end = (signal: "SIGKILL" | "SIGTERM") => ended(child, signal);
   const told = await said(child, /Ctrl-C ends/);
   return { child, told, end, [Symbol.asyncDispose]: async () => void await end("SIGKILL") };

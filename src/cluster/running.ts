@@ -10,8 +10,8 @@ import type { Control, EndData, ErrorData, Frame, PartData, Question, Reply, Row
 
 /** What is to be done. */
 export type Effect =
-  /** Ask the gateway how far the job is. */
-  | { readonly do: "ask"; readonly first: boolean }
+  /** Ask the gateway how far the job is; `made` pieces are there. */
+  | { readonly do: "ask"; readonly first: boolean; readonly made: number }
   /** Begin to generate, from where another worker broke off. */
   | {
     readonly do: "start";
@@ -75,14 +75,15 @@ export class JobRun {
 
   /** It begins; where nothing has come of it yet and no other worker has had it, before the gateway has answered. */
   begin(isNew: boolean): Effect[] {
-    if (!isNew || this.#deliveries > 1) return [{ do: "ask", first: true }];
+    const ask = { do: "ask", first: true, made: 0 } as const;
+    if (!isNew || this.#deliveries > 1) return [ask];
     this.#state = "running";
     this.#upTo = windowPieces;
-    return [{ do: "ask", first: true }, { do: "start", have: 0, tokens: [] }, ...this.#ask()];
+    return [ask, { do: "start", have: 0, tokens: [] }, ...this.#ask()];
   }
 
-  /** The gateway has answered. */
-  replied(reply: Reply): Effect[] {
+  /** The gateway has answered a question that was asked when `made` pieces were there. Those made since may be on their way. */
+  replied(reply: Reply, made: number): Effect[] {
     if (this.isOver) return [];
     this.#hasHeard = true;
     if (reply.kind !== "open") return this.#leave(reply.kind === "done");
@@ -97,7 +98,8 @@ export class JobRun {
     this.#upTo = Math.max(this.#upTo, reply.upTo);
     // What it had when it was begun, before it could have anything.
     if (reply.tokens !== undefined && this.#state === "running") return this.#ask();
-    const missing = reply.have < this.#made || this.#state === "finished" ? [this.#frame(reply.have)] : [];
+    const isEndMissing = this.#state === "finished" && made === this.#made;
+    const missing = reply.have < made || isEndMissing ? [this.#frame(reply.have)] : [];
     return [...missing, ...this.#ask()];
   }
 
@@ -137,7 +139,8 @@ export class JobRun {
     if (this.isOver) return [];
     const isSilent = !this.#hasHeard || this.#state === "finished";
     this.#hasHeard = false;
-    return [{ do: "working" }, ...(isSilent ? [{ do: "ask", first: this.#state === "opening" } as const] : [])];
+    if (!isSilent) return [{ do: "working" }];
+    return [{ do: "working" }, { do: "ask", first: this.#state === "opening", made: this.#made }];
   }
 
   /** No gateway has been there for this job for so long that it is not waited for any more. */

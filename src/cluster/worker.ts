@@ -10,17 +10,13 @@ import { type Clock, every } from "../batching/clock.ts";
 import { readJob, readTexts } from "../server/job_text.ts";
 import type { Backend, TextBackend } from "../server/types.ts";
 import { answerWork, errorData, rowsWork, type Work } from "./crossing.ts";
+import { GoneGateways } from "./gone_gateways.ts";
 import { Outbox } from "./outbox.ts";
 import { Puller } from "./puller.ts";
 import { beatMs, type Registry, type WorkerEntry, workerKey } from "./registry.ts";
 import { type Effect, JobRun } from "./running.ts";
 import { askSubject, controlSubject } from "./subjects.ts";
 import type { Control, Delivery, Envelope, Reply, Transport } from "./types.ts";
-
-/** How long no gateway may answer for a job until it is not waited for any more. */
-const orphanMs = 10_000;
-/** Silence counts as one only if it is asked into this often. */
-const askedMs = 3000;
 
 /** What a worker is made with. */
 export interface WorkerParts {
@@ -54,7 +50,7 @@ interface Running {
 export class Worker {
   readonly #parts: WorkerParts;
   readonly #running = new Map<string, Running>();
-  readonly #silent = new Map<string, { since: number; last: number }>();
+  readonly #gone: GoneGateways;
   readonly #outbox: Outbox;
   readonly #puller: Puller;
   readonly #ends: (() => void)[] = [];
@@ -64,6 +60,7 @@ export class Worker {
   private constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#outbox = new Outbox(parts.transport, parts.clock);
+    this.#gone = new GoneGateways(parts);
     this.#puller = new Puller({
       ...parts,
       room: () => parts.rows - this.#running.size,
@@ -154,6 +151,8 @@ export class Worker {
   }
 
   #tick(): void {
+    // What was made reaches a gateway before the question how much of it is there.
+    this.#outbox.flush();
     for (const running of [...this.#running.values()]) this.#carryOut(running, running.run.tick());
   }
 
@@ -165,7 +164,7 @@ export class Worker {
     const { delivery, envelope, controller } = running;
     switch (effect.do) {
       case "ask":
-        return void this.#ask(running, effect.first);
+        return void this.#ask(running, effect);
       case "start":
         return this.#start(running, effect);
       case "next":
@@ -189,23 +188,18 @@ export class Worker {
     }
   }
 
-  async #ask(running: Running, isFirst: boolean): Promise<void> {
+  async #ask(running: Running, { first, made }: Extract<Effect, { readonly do: "ask" }>): Promise<void> {
     const { run, envelope: { gateway } } = running;
-    const { transport, clock } = this.#parts;
-    const question = JSON.stringify(run.question(isFirst));
-    const text = await transport.request(askSubject(gateway), question, transport.ackWaitMs / 2);
+    const { transport } = this.#parts;
+    const text = await transport.request(
+      askSubject(gateway),
+      JSON.stringify(run.question(first)),
+      transport.ackWaitMs / 2,
+    );
     if (text !== undefined) {
-      this.#silent.delete(gateway);
-      return this.#carryOut(running, run.replied(JSON.parse(text) as Reply));
-    }
-    // While there is no connection, nothing is known of the gateway.
-    if (!transport.isConnected) return void this.#silent.delete(gateway);
-    const now = clock.now();
-    const before = this.#silent.get(gateway);
-    const silence = before === undefined || now - before.last > askedMs ? { since: now, last: now } : before;
-    silence.last = now;
-    this.#silent.set(gateway, silence);
-    if (now - silence.since >= orphanMs) this.#carryOut(running, run.orphaned());
+      this.#gone.answered(gateway);
+      this.#carryOut(running, run.replied(JSON.parse(text) as Reply, made));
+    } else if (this.#gone.unanswered(gateway)) this.#carryOut(running, run.orphaned());
   }
 
   #start(running: Running, { have, tokens, mu }: Extract<Effect, { readonly do: "start" }>): void {
