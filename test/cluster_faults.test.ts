@@ -12,6 +12,7 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import { LightGPT } from "../mod.ts";
 import { openGateway } from "../exports/cluster.ts";
+import { GoneGateways } from "../src/cluster/gone_gateways.ts";
 import { Hub } from "../src/cluster/hub.ts";
 import { NatsTransport } from "../src/cluster/nats.ts";
 import { workerOver } from "../src/cluster/open.ts";
@@ -121,6 +122,51 @@ describe("a gateway", () => {
     assertEquals(await codeOf(rest, clock), [413, "request_too_large"]);
     const long = { ...job, stop: ["x".repeat(4096)] };
     assertEquals(await codeOf(hub.submit("f", long, signal), clock), [413, "request_too_large"]);
+  });
+});
+
+describe("a gateway without an answer", () => {
+  /** Asks each quarter of a second until it is gone; gives after how long it is. */
+  async function goneAfter(announcedMs: number, lostMs = 0): Promise<number> {
+    const clock = new FakeClock();
+    await passing(clock, 20_000);
+    const begin = clock.now();
+    const passed = () => clock.now() - begin;
+    const transport = { isConnected: true };
+    const registry = { gateways: () => new Set(passed() < announcedMs ? ["a"] : []) };
+    const watch = new GoneGateways({ transport, registry, clock });
+    for (;;) {
+      transport.isConnected = passed() >= lostMs;
+      if (watch.unanswered("a")) return passed();
+      await passing(clock, 250);
+    }
+  }
+
+  it("is waited for as long as it is announced, for ten seconds at most", async () => {
+    assertEquals(await goneAfter(Infinity), 10_000);
+    // Just connected, a worker may not have heard of it: all are announced again within five seconds.
+    assertEquals(await goneAfter(0), 5250);
+    assertEquals(await goneAfter(7000), 7000);
+  });
+
+  it("is not gone while NATS is, and a while after", async () => {
+    assertEquals(await goneAfter(0, 60_000), 60_000 - 250 + 5250);
+    assertEquals(await goneAfter(Infinity, 60_000), 70_000);
+  });
+
+  it("that answers is there, and so is one that was not asked for a while", () => {
+    const clock = { ms: 0, now: () => clock.ms };
+    const watch = new GoneGateways({
+      transport: { isConnected: true },
+      registry: { gateways: () => new Set() },
+      clock,
+    });
+    assertEquals(watch.unanswered("a"), false);
+    clock.ms = 9900;
+    assertEquals([watch.unanswered("a"), watch.unanswered("b")], [false, false]);
+    clock.ms = 11_000;
+    watch.answered("a");
+    assertEquals([watch.unanswered("a"), watch.unanswered("b")], [false, true]);
   });
 });
 

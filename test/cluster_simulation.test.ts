@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { it } from "node:test";
 import { note, often } from "./counts.ts";
 import { JobReading } from "../src/cluster/reading.ts";
+import { JobRun } from "../src/cluster/running.ts";
 import { World } from "./cluster-simulation.ts";
 
 /** The same code gives the same on every runtime: on Deno's turn a few are enough. */
@@ -44,6 +45,23 @@ it("gives a job up whose third worker is not heard again, and no job whose worke
   // One that cannot do it, and puts it back each time without a word.
   const failing = new JobReading("a");
   assertEquals([1, 2, 3, 4].map((delivery) => take(failing, "w", delivery)), ["open", "open", "open", "done"]);
+});
+
+it("sends what a gateway has not got, and not what is on its way", () => {
+  const run = new JobRun("a", "w", 1);
+  run.begin(true);
+  run.piece({ text: "a", token: 1 });
+  run.tick();
+  const ask = run.tick().find((effect) => effect.do === "ask");
+  assert(ask?.do === "ask" && ask.made === 1);
+  run.piece({ text: "b", token: 2 });
+  const sent = (have: number, made: number) =>
+    run.replied({ kind: "open", have, upTo: 64 }, made).flatMap((one) => one.do === "send" ? [one.frame] : []);
+  assertEquals(sent(1, ask.made), []);
+  assertEquals(sent(0, ask.made).map(({ at, pieces }) => [at, pieces.length]), [[0, 2]]);
+  run.ended({ stopReason: "stop" } as never);
+  assertEquals(sent(1, 1), []);
+  assertEquals(sent(2, 2).map(({ at, end }) => [at, end !== undefined]), [[2, true]]);
 });
 
 it("gives every reader the same bits, nothing twice and nothing lost, whatever fails", () => {

@@ -135,13 +135,13 @@ describe("the times of steps", () => {
   it("makes chunks small beside sequences that wait for a token, until they prove to cost little", () => {
     const times = new StepTimes(1e6);
     for (let step = 0; step < 9; step++) times.record(4, 10, 0);
-    assertEquals(times.chunkBeside(0, 1), times.chunk);
-    const first = times.chunkBeside(4, 1);
+    assertEquals(times.chunkBeside(0, 1, false), times.chunk);
+    const first = times.chunkBeside(4, 1, false);
     assert(first < times.chunk, `${first}`);
-    for (let chunk = first, step = 0; step < 40; step++, chunk = times.chunkBeside(4, 1)) {
+    for (let chunk = first, step = 0; step < 40; step++, chunk = times.chunkBeside(4, 1, false)) {
       times.record(4 + chunk, 10 + chunk / 10, chunk);
     }
-    const learnt = times.chunkBeside(4, 1);
+    const learnt = times.chunkBeside(4, 1, false);
     assert(learnt >= 64 && learnt <= 128, `${learnt}: 100 tokens cost as much as the four`);
   });
 
@@ -149,9 +149,12 @@ describe("the times of steps", () => {
     const times = new StepTimes(1e6);
     for (let step = 0; step < 9; step++) times.record(1, 10, 0);
     for (let step = 0; step < 9; step++) times.record(17, 100, 16);
-    assertEquals([times.chunkBeside(1, 1), times.chunkBeside(1, 15)], [6, 15]);
+    assertEquals([times.chunkBeside(1, 1, false), times.chunkBeside(1, 15, false)], [6, 15]);
+    // What an answer had that broke off may take eight steps' time in place of two.
+    const resuming = times.chunkBeside(1, 1, true);
+    assert(resuming > 6 && times.expect(1 + resuming) <= 80, `${resuming}`);
     times.stepMs = 12;
-    assertEquals(times.chunkBeside(1, 15), 4);
+    assertEquals([times.chunkBeside(1, 15, false), times.chunkBeside(1, 15, true)], [4, 4]);
   });
 
   it("leaves a chunk size alone that was asked for", () => {

@@ -25,6 +25,7 @@ function view(id: number, length: number, position = 0, more: Partial<SequenceVi
     readable: length - position,
     tokens: Uint32Array.from({ length }, (_, index) => 1000 * id + index),
     choices: 0,
+    isResuming: false,
     wantsAllRows: false,
     pages: Array.from({ length: Math.ceil(position / 16) }, (_, page) => 100 * id + page),
     askedAt: 0,
@@ -93,6 +94,13 @@ describe("a plan", () => {
     const { counts } = plan([view(1, 400, 0, light), view(2, 400, 0, heavy), view(3, 400, 0, light)]);
     assertEquals(counts, { 1: 16, 2: 48 });
     assertEquals(plan([view(1, 400, 0, light), view(2, 20, 0, heavy)]).counts, { 1: 44, 2: 20 });
+  });
+
+  it("reads what an answer had that broke off in larger chunks", () => {
+    const chunkBeside = (_decoders: number, _readers: number, isResuming: boolean) => isResuming ? 64 : 8;
+    const limits = { sequences: 16, batchTokens: 500, logitRows: 32, chunkBeside };
+    assertEquals(plan([decoder(1, 30), view(2, 100, 0, { isResuming: true })], { limits }).counts, { 1: 1, 2: 64 });
+    assertEquals(plan([decoder(1, 30, { isResuming: true }), view(2, 100)], { limits }).counts, { 1: 1, 2: 8 });
   });
 
   it("does not make a prompt spare sequences of lower priority, unless a time was promised to all", () => {

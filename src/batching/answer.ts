@@ -139,6 +139,7 @@ export class Answer {
     return this.#sequence = scheduler.add({
       ...place,
       prompt: this.#tokens.length === 0 ? ids : Uint32Array.from([...ids, ...this.#tokens]),
+      isResumed: this.#tokens.length > 0,
       // The last token is chosen and never read.
       positions: ids.length + this.#most - 1,
       sample: { sampler: this.#sampler, top },

@@ -46,8 +46,11 @@ export interface PlanLimits {
   readonly batchTokens: number;
   /** Rows of logits. */
   readonly logitRows: number;
-  /** Tokens of prompts, in a step for which `decoders` sequences wait that need one token, while `readers` need more. */
-  chunkBeside(decoders: number, readers: number): number;
+  /**
+   * Tokens of prompts, in a step for which `decoders` sequences wait that need one token, while `readers` need more, one of them to
+   * resume an answer.
+   */
+  chunkBeside(decoders: number, readers: number, isResuming: boolean): number;
   /** Whether a prompt spares sequences of lower priority, too: a step has a time that all of them were promised. Default: false. */
   readonly sparesAll?: boolean;
 }
@@ -174,7 +177,8 @@ class Planning<S extends SequenceView> {
     const { priority } = rank(readers[0] as S);
     // A prompt need not spare those that stand below it, unless a time was promised to all.
     const spared = limits.sparesAll ? decoders : decoders.filter((decoder) => decoder.priority >= priority);
-    const chunk = limits.chunkBeside(spared.length, running.length - decoders.length);
+    const isResuming = readers.some((reader) => reader.isResuming);
+    const chunk = limits.chunkBeside(spared.length, running.length - decoders.length, isResuming);
     const most = Math.min(chunk, room);
     const isShared = readers.some((reader) => reader.tenant !== readers[0]?.tenant);
     const part = isShared ? Math.max(partLeast, Math.floor(chunk / chunkParts)) : Infinity;

@@ -313,7 +313,7 @@ export class Scheduler implements SequenceOwner {
         sequences: this.sequences,
         batchTokens,
         logitRows,
-        chunkBeside: (decoders, readers) => this.#times.chunkBeside(decoders, readers),
+        chunkBeside: (decoders, readers, isResuming) => this.#times.chunkBeside(decoders, readers, isResuming),
         sparesAll: this.#times.stepMs !== undefined,
       },
     });

@@ -150,6 +150,10 @@ export class Sequence implements SequenceView {
     return this.#choices;
   }
 
+  get isResuming(): boolean {
+    return this.options.isResumed === true && this.#choices === 0;
+  }
+
   /** Those of them that its reader got. */
   get told(): number {
     return this.#choices - this.#ready.length;

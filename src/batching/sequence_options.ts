@@ -11,6 +11,8 @@ import type { Guesser } from "./drafting/types.ts";
 export interface SequenceOptions {
   /** The first tokens; at least one. */
   readonly prompt: Uint32Array;
+  /** Whether the first tokens end in those of an answer that broke off: its reader has waited for the next one since then. */
+  readonly isResumed?: boolean;
   /** Positions that it will need at most. */
   readonly positions: number;
   /** How to choose tokens, and how many log probabilities to tell; absent: none is chosen. */

@@ -44,6 +44,8 @@ export interface SequenceView {
   readonly tokens: Uint32Array;
   /** Tokens chosen so far. */
   readonly choices: number;
+  /** Whether it goes on with an answer that broke off, and has chosen no token yet. */
+  readonly isResuming: boolean;
   /** Whether each token that it reads gives a row of logits. */
   readonly wantsAllRows: boolean;
   /** The numbers of its pages. */

@@ -33,6 +33,9 @@ const tile = 8;
 const growthLeast = 1.15;
 /** The fewest tokens of a chunk beside sequences that wait for a token. */
 const chunkBesideLeast = 4;
+/** How many times as long as one without prompts a step with prompts may be, and one with those of answers that broke off. */
+const besideMost = 2;
+const resumingMost = 8;
 /** Tokens of the first chunk. */
 export const chunkFirst = 64;
 /** The most tokens of a chunk. */
@@ -54,7 +57,7 @@ export class StepTimes {
   /** Whether the chunk was set by an option, and stays so. */
   readonly isFixed: boolean;
   #chunk: number;
-  /** The most milliseconds of a step with prompts for which other sequences wait; undefined: twice a step without prompts. */
+  /** The most milliseconds of a step with prompts for which other sequences wait; undefined: by that of a step without prompts. */
   stepMs: number | undefined;
   #most: number;
   #beside = 0;
@@ -86,11 +89,13 @@ export class StepTimes {
   /**
    * How many tokens of prompts a step should take for which `decoders` sequences wait for their next token, while `readers`
    * prompts are to be read: so many that it takes about `stepMs`. Without `stepMs` it may take twice as
-   * long as without prompts, or as long as a step in which all of them decode: a batch that is not full wastes more time.
+   * long as without prompts, or as long as a step in which all of them decode: a batch that is not full wastes more time. Where a
+   * prompt resumes an answer that broke off, its reader has waited for longer than others will: then a step may take eight times as
+   * long.
    */
-  chunkBeside(decoders: number, readers: number): number {
+  chunkBeside(decoders: number, readers: number, isResuming: boolean): number {
     if (decoders === 0 || this.isFixed) return this.#chunk;
-    const most = this.stepMs ?? 2 * this.expect(decoders);
+    const most = this.stepMs ?? (isResuming ? resumingMost : besideMost) * this.expect(decoders);
     const least = Math.max(chunkBesideLeast, this.stepMs === undefined ? readers : 0);
     let chunk = this.#chunk;
     while (chunk > least && this.expect(decoders + chunk) > most) {
