@@ -11,7 +11,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
 import { LightGPT } from "../mod.ts";
-import { openGateway } from "../exports/cluster.ts";
+import { openGateway, startWorker } from "../exports/cluster.ts";
 import { GoneGateways } from "../src/cluster/gone_gateways.ts";
 import { Hub } from "../src/cluster/hub.ts";
 import { NatsTransport } from "../src/cluster/nats.ts";
@@ -243,6 +243,54 @@ describe("a cluster", { skip: noNats }, () => {
       const request = new Request("http://localhost/v1/files", { method: "POST", body: form, headers });
       const response = await server.fetch(request);
       assertEquals([response.status, (await response.json()).error.code], [507, "no_room"]);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it("tells what its user may not do, and limits that leave no room", { skip: elsewhere }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lightgpt-nats-"));
+    const permitted = (user: string, publish: string, subscribe: string) =>
+      `{ user: ${user}, password: x, permissions: { publish: [${publish}], subscribe: [${subscribe}] } }`;
+    const users = [
+      "{ user: one, password: x }",
+      permitted("plain", '"lg.>"', '">"'),
+      permitted("deaf", '">"', '"_INBOX.>"'),
+      permitted("mute", '"$JS.>", "$KV.>", "$O.>"', '">"'),
+    ];
+    const account = `jetstream: { max_consumers: 12 }, users: [${users.join(", ")}]`;
+    writeFileSync(join(folder, "nats.conf"), `jetstream {}\naccounts { A { ${account} } }\n`);
+    await using lm = await LightGPT.load(undefined, { kvBytesMax: 2 ** 26 });
+    {
+      await using nats = await startNats(["-c", join(folder, "nats.conf")]);
+      const as = (user: string) => nats.url.replace("//", `//${user}:x@`);
+      const failing = async (begin: () => Promise<{ close(): Promise<void> }>) => {
+        try {
+          await (await begin()).close();
+          return "none";
+        } catch (error) {
+          return (error as Error).message.replace(/.* at \S+ /, "").replace(/[0-9a-f]{16,}/, "ID");
+        }
+      };
+      const worker = (user: string) => failing(() => startWorker(lm, { nats: as(user), name: "m" }));
+      const gateway = (user: string) => failing(() => openGateway({ nats: as(user) }));
+      assertEquals([await worker("plain"), await gateway("plain")], [
+        "does not let this user publish to $JS.API.INFO.",
+        "does not let this user publish to $JS.API.INFO.",
+      ]);
+      assertEquals([await worker("deaf"), await gateway("deaf")], [
+        "does not let this user subscribe to lg.new.ID.",
+        "does not let this user subscribe to lg.responses.",
+      ]);
+      assertEquals([await worker("mute"), await gateway("mute")], [
+        "does not let this user publish to lg.out.none.",
+        "does not let this user publish to lg.new.none.",
+      ]);
+      await using _ = await startWorker(lm, { nats: as("one"), name: "m" });
+      await using server = await openGateway({ nats: as("one") });
+      const prompts = Array.from({ length: 40 }, (_, index) => ({ prompt: `${index} x`, max_tokens: 1 }));
+      const ask = async (body: unknown) => (await server.fetch(posted("http://localhost/v1/completions", body))).status;
+      // Places of the queue whose consumers cannot be made take no job, which would never be taken.
+      assertEquals(new Set(await Promise.all(prompts.map(ask))), new Set([200, 507]));
     }
     rmSync(folder, { recursive: true });
   });

@@ -17,10 +17,24 @@ export function unreachable(cause: unknown): Failure {
 
 /** NATS has no room. */
 export function noRoom(cause: Error): Failure {
-  return new Failure(`NATS has no room for it: ${cause.message} (its disk, or max_file_store).`, {
-    status: 507,
+  return new Failure(
+    `NATS has no room for it: ${cause.message} (its disk, max_file_store, max_streams, max_consumers).`,
+    {
+      status: 507,
+      type: "server_error",
+      code: "no_room",
+      headers: { "x-should-retry": "false" },
+    },
+    { cause },
+  );
+}
+
+/** NATS does not let the gateway do it. */
+export function refused(cause: Error): Failure {
+  return new Failure(cause.message, {
+    status: 503,
     type: "server_error",
-    code: "no_room",
+    code: "queue_refused",
     headers: { "x-should-retry": "false" },
   }, { cause });
 }

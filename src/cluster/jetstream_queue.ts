@@ -7,17 +7,18 @@
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { LightGPTError, QueueFullError } from "../../ffi/errors.ts";
-import { noRoom } from "./failures.ts";
+import { noRoom, refused } from "./failures.ts";
 import type { Libraries } from "./libraries.ts";
 import { PullInbox } from "./pull_inbox.ts";
+import { notAllowed, violationOf } from "./refusals.ts";
 import type { Delivery, Place, WorkQueue } from "./types.ts";
 
 /** Jobs that may lie in the queue of a model. */
 const jobsMost = 10_000;
-/** JetStream's number for a stream that takes no more messages, and for one that is not there. */
-const errors = { full: 10077, noStream: 10059 } as const;
-/** Its numbers for a server without room: memory and files, of the server and of the account. */
-const noRoomErrors = [10023, 10028, 10047, 10002];
+/** JetStream's number for a stream that takes no more messages, and for a stream and a consumer that are not there. */
+const errors = { full: 10077, noStream: 10059, noConsumer: 10014 } as const;
+/** Its numbers for a server without room: memory and files, of the server and of the account; consumers; streams. */
+const noRoomErrors = [10023, 10028, 10047, 10002, 10026, 10027];
 /** How long JetStream may take until it says that it is there. */
 const openMs = 15_000;
 /** Nanoseconds of a millisecond. */
@@ -37,6 +38,8 @@ export class JetStreamQueue implements WorkQueue {
   readonly #parts: QueueParts;
   readonly #fingerprint: string;
   readonly #stream: string;
+  /** The consumers that are known to be there. */
+  readonly #consumers = new Set<string>();
   /** The inboxes of places that have been pulled from. */
   readonly #inboxes = new Map<string, PullInbox>();
 
@@ -63,11 +66,14 @@ export class JetStreamQueue implements WorkQueue {
 
   async add(place: Place, id: string, text: string): Promise<number> {
     try {
+      await this.#ensureConsumer(place);
       const { seq } = await this.#parts.client.publish(this.#subject(place), text, { msgID: id, timeout: 2000 });
       return seq;
     } catch (error) {
       if (isApiError(error, errors.full)) throw new QueueFullError(jobsMost, jobsMost, 1000);
       if (hasNoRoom(error)) throw noRoom(error);
+      const violation = violationOf(this.#parts.libraries, error);
+      if (violation !== undefined) throw refused(notAllowed(this.#parts.connection, violation));
       throw error;
     }
   }
@@ -140,6 +146,7 @@ export class JetStreamQueue implements WorkQueue {
     return inbox;
   }
 
+  /** Makes the consumer of a place; a worker's word on how long a job may give no sign replaces an earlier one. */
   async #addConsumer(place: Place): Promise<void> {
     const { manager, ackWaitMs, libraries: { jetstream: { AckPolicy } } } = this.#parts;
     await manager.consumers.add(this.#stream, {
@@ -150,6 +157,19 @@ export class JetStreamQueue implements WorkQueue {
       max_deliver: -1,
       max_ack_pending: jobsMost,
     });
+  }
+
+  /** Sees to it that workers can take jobs of a place: where no consumer can be made, a job would lie there for ever. */
+  async #ensureConsumer(place: Place): Promise<void> {
+    const name = consumerOf(place);
+    if (this.#consumers.has(name)) return;
+    try {
+      await this.#parts.manager.consumers.info(this.#stream, name);
+    } catch (error) {
+      if (!isApiError(error, errors.noConsumer)) throw error;
+      await this.#addConsumer(place);
+    }
+    this.#consumers.add(name);
   }
 
   #subject({ priority, shard }: Place): string {
@@ -204,6 +224,8 @@ export async function managerOf(
     return await jetstream.jetstreamManager(connection, { timeout: openMs });
   } catch (cause) {
     if (cause instanceof core.TimeoutError) throw silent(connection, cause);
+    const violation = violationOf({ core }, cause);
+    if (violation !== undefined) throw notAllowed(connection, violation);
     const where = connection.getServer();
     throw new LightGPTError("io", `NATS at ${where} has no JetStream: start it as nats-server -js -sd FOLDER.`, {
       what: "NATS without JetStream",

@@ -7,10 +7,13 @@
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import { emitWarning } from "node:process";
+import type { LightGPTError } from "../../ffi/errors.ts";
 import { ensureStream, JetStreamQueue, managerOf, silent } from "./jetstream_queue.ts";
 import { NatsVault } from "./nats_vault.ts";
 import { connect, isLost, type Libraries, loadLibraries, textBytesMost } from "./libraries.ts";
+import { notAllowed, refusedBy, violationOf } from "./refusals.ts";
 import type { Transport, Vault, WorkQueue } from "./types.ts";
 
 /** Milliseconds after which what is announced is forgotten. */
@@ -42,6 +45,8 @@ export class NatsTransport implements Transport {
   readonly #parts: Parts;
   readonly #queues = new Map<string, Promise<WorkQueue>>();
   #isConnected = true;
+  /** What the server has not allowed last. */
+  #refused: LightGPTError | undefined;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -61,7 +66,7 @@ export class NatsTransport implements Transport {
       return new NatsTransport({ libraries, connection, client, manager, registry, objects, ackWaitMs });
     } catch (error) {
       await connection.close();
-      throw error instanceof libraries.core.TimeoutError ? silent(connection, error) : error;
+      throw toldOf({ libraries, connection }, error);
     }
   }
 
@@ -98,10 +103,18 @@ export class NatsTransport implements Transport {
     return () => subscription.unsubscribe();
   }
 
-  /** An error as a user understands it: of a server that does not answer, the client says a single word. */
+  /** An error as a user understands it: of a server that does not answer or refuses, the client says a few words. */
   told(error: unknown): unknown {
-    const { connection, libraries: { core } } = this.#parts;
-    return error instanceof core.TimeoutError ? silent(connection, error) : error;
+    return toldOf(this.#parts, error);
+  }
+
+  /** Rejects where the server does not let this user publish to some subjects, or subscribe to those that are subscribed to. */
+  async allowed(subjects: readonly string[]): Promise<void> {
+    const { connection } = this.#parts;
+    for (const subject of subjects) this.publish(subject, ""); // nothing listens there
+    await connection.flush();
+    await new Promise((resolve) => setTimeout(resolve, 0)); // what was said before is heard now
+    if (this.#refused !== undefined) throw this.#refused;
   }
 
   queue(fingerprint: string): Promise<WorkQueue> {
@@ -164,9 +177,26 @@ export class NatsTransport implements Transport {
   }
 
   async #follow(): Promise<void> {
-    for await (const { type } of this.#parts.connection.status()) {
-      if (type === "disconnect" || type === "close") this.#isConnected = false;
-      else if (type === "reconnect") this.#isConnected = true;
+    const { connection, libraries } = this.#parts;
+    for await (const status of connection.status()) {
+      if (status.type === "disconnect" || status.type === "close") this.#isConnected = false;
+      else if (status.type === "reconnect") this.#isConnected = true;
+      else if (status.type === "error") this.#refuse(violationOf(libraries, status.error));
     }
   }
+
+  #refuse(violation: PermissionViolationError | undefined): void {
+    if (violation === undefined) return;
+    const refused = notAllowed(this.#parts.connection, violation);
+    // Permissions may change under those that run.
+    if (refused.message !== this.#refused?.message) emitWarning(refused);
+    this.#refused = refused;
+  }
+}
+
+function toldOf({ libraries, connection }: Pick<Parts, "libraries" | "connection">, error: unknown): unknown {
+  const violation = violationOf(libraries, error);
+  if (violation !== undefined) return notAllowed(connection, violation);
+  if (error instanceof libraries.core.TimeoutError) return silent(connection, error);
+  return error instanceof libraries.jetstream.JetStreamApiError ? refusedBy(connection, error) : error;
 }

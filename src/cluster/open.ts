@@ -23,6 +23,7 @@ import { NatsTransport } from "./nats.ts";
 import { gatewayFields, type GatewayOptions, workerFields, type WorkerOptions } from "./options.ts";
 import { beatMs, gatewayKey, Registry } from "./registry.ts";
 import { SharedAnswers } from "./shared_answers.ts";
+import { askSubject, controlSubject, frameSubject, newSubject } from "./subjects.ts";
 import type { Transport } from "./types.ts";
 import { VaultShelf } from "./vault_shelf.ts";
 import { Worker } from "./worker.ts";
@@ -80,11 +81,19 @@ export async function startWorker(lm: LightGPT | Embedder, options: WorkerOption
   const { nats, ackWaitMs, ...rest } = readOptions(workerFields, options, "options", "");
   const transport = await NatsTransport.open({ url: nats, ackWaitMs, name: `lightgpt worker ${rest.name}` });
   try {
-    return await workerOver(transport, lm, rest);
+    const worker = await workerOver(transport, lm, rest);
+    await transport.allowed([askSubject("none"), frameSubject("none")]).catch((error) => endedWith(worker, error));
+    return worker;
   } catch (error) {
     await transport.close();
     throw transport.told(error);
   }
+}
+
+/** Ends what has begun, and throws why. */
+async function endedWith(begun: { close(graceMs?: number): Promise<void> }, error: unknown): Promise<never> {
+  await begun.close(0);
+  throw error;
 }
 
 /** Orders of texts that a worker has at once, unless more are asked for: one is computed while others come and go. */
@@ -160,7 +169,9 @@ export async function openGateway(options: GatewayOptions): Promise<Server> {
   const { nats, ackWaitMs } = readOptions(gatewayFields, options, "options", "");
   const transport = await NatsTransport.open({ url: nats, ackWaitMs, name: "lightgpt gateway" });
   try {
-    return await gatewayOver(transport, pickOptions<PoolServerOptions>(settingFields, options));
+    const gateway = await gatewayOver(transport, pickOptions<PoolServerOptions>(settingFields, options));
+    await transport.allowed([controlSubject("none"), newSubject("none")]).catch((error) => endedWith(gateway, error));
+    return gateway;
   } catch (error) {
     await transport.close();
     throw transport.told(error);
