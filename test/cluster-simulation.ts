@@ -13,6 +13,9 @@ const ackWaitMs = 2000;
 /** After so long another gateway goes on, and a worker gives up a job whose gateway does not answer. */
 const [takenOverMs, orphanMs] = [5000, 10_000];
 
+/** After so long a silence a worker is gone. */
+const goneMs = 5000;
+
 /** 32 bits of a few numbers. */
 export function mix(...numbers: readonly number[]): number {
   let hash = 0x811c9dc5;
@@ -80,6 +83,8 @@ export class World {
   readonly #machines: Machine[];
   readonly #queue: Waiting[] = [];
   #absentUntil = 0;
+  /** When workers were killed, paused or cut off last. */
+  readonly #silentSince = new Map<string, number>();
   #faultsLeft: number;
 
   constructor(seed: number, troubles: Troubles, { workers = 3, jobs = 4 } = {}) {
@@ -176,6 +181,7 @@ export class World {
     const machine = this.#machines[Math.floor(this.#random() * this.#machines.length)];
     const kind = this.#random();
     const span = 500 + this.#random() * 4 * ackWaitMs;
+    this.#silentSince.set(machine.name, this.now);
     if (kind < 0.3) {
       // Killed, and another process in its place.
       machine.life++;
@@ -297,13 +303,20 @@ export class World {
     this.#deliver(machine, () => {
       const reading = this.#readings.get(question.job);
       if (reading === undefined) return this.#orphan(machine, question.job);
-      const reply: Reply = reading.ask(question);
+      const reply: Reply = reading.ask(question, (worker) => this.#isThere(worker));
       this.#deliver(machine, () =>
         this.#on(machine, () => {
           const running = machine.runs.get(question.job);
           if (running) this.#carryOut(machine, question.job, running.run.replied(reply, made));
         }));
     });
+  }
+
+  /** As gateways know it: a worker is gone when it was silent for some seconds. */
+  #isThere(worker: string): boolean {
+    const machine = this.#machines.find(({ name }) => name === worker);
+    const isSilent = machine === undefined || machine.pausedUntil > this.now || machine.cutUntil > this.now;
+    return !isSilent || this.now - (this.#silentSince.get(worker) ?? 0) <= goneMs;
   }
 
   #send(machine: Machine, frame: Frame): void {

@@ -59,7 +59,7 @@ class Handed {
 
 function hubOver(): { readonly hub: Hub; readonly transport: Handed; readonly clock: FakeClock } {
   const [transport, clock] = [new Handed(), new FakeClock()];
-  return { hub: new Hub(transport as unknown as Transport, clock), transport, clock };
+  return { hub: new Hub(transport as unknown as Transport, clock, { hasWorker: () => false }), transport, clock };
 }
 
 async function codeOf(work: Promise<unknown>, clock: FakeClock): Promise<unknown[]> {

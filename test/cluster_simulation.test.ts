@@ -15,8 +15,9 @@ import { World } from "./cluster-simulation.ts";
 const schedules = often("Deno" in globalThis ? 200 : 2000, 200_000);
 
 it("gives a job up whose third worker is not heard again, and no job whose workers live or have given a token", () => {
-  const take = (reading: JobReading, worker: string, deliveries: number) =>
-    reading.ask({ job: "a", worker, first: true, deliveries }).kind;
+  const none = () => false;
+  const take = (reading: JobReading, worker: string, deliveries: number, isThere: (one: string) => boolean = none) =>
+    reading.ask({ job: "a", worker, first: true, deliveries }, isThere).kind;
   const piece = { text: "a", token: 1 };
   const frame = (worker: string, at: number) => ({ job: "a", worker, at, pieces: [piece] });
   const silent = new JobReading("a");
@@ -40,8 +41,23 @@ it("gives a job up whose third worker is not heard again, and no job whose worke
   const paused = new JobReading("a");
   for (let delivery = 1; delivery < 20; delivery++) {
     assertEquals(take(paused, `w${delivery}`, delivery), "open");
-    if (delivery > 1) assertEquals(paused.ask({ job: "a", worker: `w${delivery - 1}` }).kind, "moved");
+    if (delivery > 1) assertEquals(paused.ask({ job: "a", worker: `w${delivery - 1}` }, none).kind, "moved");
   }
+  // Three that live, and are slow: it is kept from others until one is heard, or all are known to be gone.
+  const all = () => true;
+  const slow = new JobReading("a");
+  assertEquals([1, 2, 3, 4, 5].map((delivery) => take(slow, `w${delivery}`, delivery, all)), [
+    ...["open", "open", "open"],
+    ...["moved", "moved"],
+  ]);
+  slow.take(frame("w2", 0));
+  assertEquals(take(slow, "w6", 6, all), "open");
+  const gone = new JobReading("a");
+  for (let delivery = 1; delivery <= 4; delivery++) take(gone, `w${delivery}`, delivery, all);
+  assertEquals([take(gone, "w5", 5, (one) => one === "w3"), take(gone, "w6", 6)], ["moved", "done"]);
+  const never = new JobReading("a");
+  const kinds = Array.from({ length: 60 }, (_, index) => take(never, `w${index % 5}`, index, all));
+  assertEquals([kinds.lastIndexOf("moved"), kinds.at(-1)], [42, "done"]);
   // One that cannot do it, and puts it back each time without a word.
   const failing = new JobReading("a");
   assertEquals([1, 2, 3, 4].map((delivery) => take(failing, "w", delivery)), ["open", "open", "open", "done"]);

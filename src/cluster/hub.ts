@@ -15,6 +15,7 @@ import type { Job, TextsOrder } from "../server/types.ts";
 import { completionFrom, pieceOf, rowOf } from "./crossing.ts";
 import { tooLong, unreachable } from "./failures.ts";
 import { JobReading, type Said } from "./reading.ts";
+import { goneMs, type Registry } from "./registry.ts";
 import { type RemoteForm, RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
 import { askSubject, controlSubject, frameSubject, newSubject, placeText } from "./subjects.ts";
@@ -87,11 +88,17 @@ export class Hub {
   readonly #ends: (() => void)[] = [];
   readonly #controls: Together<Control>;
   #lostSince: number | undefined;
+  readonly #registry: Pick<Registry, "hasWorker">;
+  #lookedAt: number;
+  /** When workers may have been unheard last for a reason of this machine: it was not connected, or did not come to listen. */
+  #deafAt: number;
 
   /** Begins to listen. */
-  constructor(transport: Transport, clock: Clock) {
+  constructor(transport: Transport, clock: Clock, registry: Pick<Registry, "hasWorker">) {
     this.#transport = transport;
     this.#clock = clock;
+    this.#registry = registry;
+    this.#lookedAt = this.#deafAt = clock.now();
     const say = (worker: string, controls: Control[]) =>
       transport.publish(controlSubject(worker), JSON.stringify(controls));
     this.#controls = new Together(clock, 0, say);
@@ -211,7 +218,7 @@ export class Hub {
     // It has ended, or its reader has left.
     if (open === undefined) return { kind: "done" };
     open.heardAt = this.#clock.now();
-    const reply = open.reading.ask(question);
+    const reply = open.reading.ask(question, (worker) => this.#isThere(worker));
     if (open.reading.isPoison) void this.#bury(open);
     if (reply.kind !== "open" || reply.tokens === undefined || this.#fits(JSON.stringify(reply))) return reply;
     open.pieces.fail(tooLong(`What came of the job ${question.job}`, this.#transport.textBytesMax));
@@ -253,9 +260,15 @@ export class Hub {
     try {
       await this.#transport.bury(envelope.fingerprint, envelope.id, JSON.stringify(envelope));
     } catch (error) {
-      pieces.fail(error);
+      pieces.fail(unreachable(error));
     }
     pieces.wake();
+  }
+
+  /** Whether a worker lives, as far as is known. */
+  #isThere(worker: string): boolean {
+    const isHearing = this.#clock.now() - this.#lookedAt <= 2 * lookMs && this.#clock.now() - this.#deafAt > goneMs;
+    return !isHearing || this.#registry.hasWorker(worker);
   }
 
   /** Tells workers of jobs that were taken up and whose worker is silent: it may be gone, and they need not find it out by looking. */
@@ -274,6 +287,8 @@ export class Hub {
   /** Looks after jobs of which nothing is heard. */
   #look(): void {
     const now = this.#clock.now();
+    if (!this.#transport.isConnected || now - this.#lookedAt > 2 * lookMs) this.#deafAt = now;
+    this.#lookedAt = now;
     if (!this.#transport.isConnected) {
       this.#lostSince ??= now;
       if (now - this.#lostSince < lostMs) return;

@@ -184,7 +184,7 @@ export async function gatewayOver(transport: Transport, options: PoolServerOptio
   const vault = await transport.vault("answers", limits.answersMs);
   const clock = wallClock;
   const registry = await Registry.open(transport, clock);
-  const hub = new Hub(transport, clock);
+  const hub = new Hub(transport, clock, registry);
   const models = new GatewayModels({ transport, registry, hub });
   const answers = new SharedAnswers({ local: new Answers(limits), vault, transport, registry, hub, models, clock });
   const gateways = () => registry.gateways();

@@ -11,6 +11,8 @@ import type { Control, EndData, ErrorData, Frame, PartData, PieceData, Question,
 export const windowPieces = 64;
 /** Workers that may take a job up, one after the other, without a single piece in between. */
 const attemptsMost = 3;
+/** How often a job is kept from further workers until it is known whether those that took it up live: then it is given up, too. */
+const keptMost = 40;
 
 /** Something to be said to a worker. */
 export interface Said {
@@ -33,6 +35,7 @@ export class JobReading<Part extends PartData = PieceData> {
   /** Nothing wants it any more. */
   isOver = false;
   #owner: string | undefined;
+  #kept = 0;
   #read: number;
   #upTo: number;
   /** Workers that took it up since the last piece and were not heard again when another had, and which deliveries they took. */
@@ -51,8 +54,8 @@ export class JobReading<Part extends PartData = PieceData> {
     return this.#owner !== undefined;
   }
 
-  /** A worker asks how far the job is. */
-  ask({ worker, first, deliveries = 1 }: Question): Reply {
+  /** A worker asks how far the job is; `isThere` says of another whether it lives, as far as that is known. */
+  ask({ worker, first, deliveries = 1 }: Question, isThere: (worker: string) => boolean): Reply {
     if (this.isOver || this.outcome !== undefined) return { kind: "done" };
     if (!first && worker !== this.#owner) {
       this.#attempts.delete(worker); // it lives
@@ -62,12 +65,8 @@ export class JobReading<Part extends PartData = PieceData> {
     if (!first) return progress;
     const own = this.#attempts.get(worker) ?? [];
     if (!own.includes(deliveries)) {
-      const count = [...this.#attempts.values()].reduce((sum, { length }) => sum + length, 0);
-      if (count >= attemptsMost) {
-        this.isPoison = true;
-        this.outcome = { error: poison(this.job, count) };
-        return { kind: "done" };
-      }
+      const refusal = this.#refusal(worker, isThere);
+      if (refusal !== undefined) return refusal;
       this.#attempts.set(worker, [...own, deliveries]);
     }
     this.#owner = worker;
@@ -75,6 +74,19 @@ export class JobReading<Part extends PartData = PieceData> {
     const last = this.pieces.at(-1);
     const mu = last !== undefined && "mu" in last ? last.mu : undefined;
     return mu === undefined ? { ...progress, tokens } : { ...progress, tokens, mu };
+  }
+
+  /** What a worker hears in place of a job that enough others took up; undefined where it may have it. */
+  #refusal(worker: string, isThere: (worker: string) => boolean): Reply | undefined {
+    const all = [...this.#attempts];
+    const count = (some: typeof all) => some.reduce((sum, [, { length }]) => sum + length, 0);
+    if (count(all) < attemptsMost) return undefined;
+    // One that asks for it anew has let go of it; another that lives may be slow, and be heard yet.
+    const certain = count(all.filter(([one]) => one === worker || !isThere(one)));
+    if (certain < attemptsMost && this.#kept++ < keptMost) return { kind: "moved" };
+    this.isPoison = true;
+    this.outcome = { error: poison(this.job, count(all)) };
+    return { kind: "done" };
   }
 
   /** A part of the answer has come. */
@@ -85,7 +97,10 @@ export class JobReading<Part extends PartData = PieceData> {
     if (at > have) return [];
     this.pieces.push(...pieces.slice(have - at));
     // What was put back in order begins anew; what was left lying by a worker that died counts.
-    if (this.pieces.length > have || returned) this.#attempts.clear();
+    if (this.pieces.length > have || returned) {
+      this.#attempts.clear();
+      this.#kept = 0;
+    }
     if (error !== undefined) this.outcome = { error };
     else if (end !== undefined) this.outcome = { end };
     if (this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];

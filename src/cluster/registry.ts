@@ -65,6 +65,11 @@ export class Registry {
     return all.filter((entry) => fingerprint === undefined || entry.fingerprint === fingerprint);
   }
 
+  /** Whether a worker is there. */
+  hasWorker(id: string): boolean {
+    return this.workers().some(({ worker }) => worker === id);
+  }
+
   /** The gateways that are there. */
   gateways(): ReadonlySet<string> {
     const now = this.#clock.now();

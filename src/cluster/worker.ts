@@ -231,6 +231,8 @@ export class Worker {
   #fail(running: Running, error: unknown): void {
     // What ends it here is no failure.
     if (running.run.isOver) return;
+    // Its reader hears only that the worker has failed.
+    if (!(error instanceof LightGPTError)) this.#parts.troubled(error);
     this.#carryOut(running, running.run.failed(errorData(error)));
   }
 
