@@ -5,6 +5,7 @@
  * @module
  */
 import process from "node:process";
+import { LIMITS } from "../ffi/wire.ts";
 import { openGateway, startWorker } from "../src/cluster/open.ts";
 import { clusterFields, type ClusterOptions } from "../src/cluster/options.ts";
 import { Overview, overviewText } from "../src/cluster/overview.ts";
@@ -22,13 +23,21 @@ export function clusterOptions(args: Arguments): ClusterOptions {
 /** Runs jobs until SIGTERM or Ctrl-C. */
 export async function worker(args: Arguments, signal: AbortSignal): Promise<void> {
   const where = clusterOptions(args);
-  const lm = await openServed(args, signal);
+  const rows = args.number("rows");
+  // A job that has a row has a place in each step, too: one that waited for a place would be silent meanwhile.
+  const lm = await openServed(
+    args,
+    signal,
+    rows === undefined ? {} : {
+      batchSequences: Math.min(rows, LIMITS.sequencesMax),
+    },
+  );
   await using _ = lm;
   const name = modelName(args);
   const running = await startWorker(lm, {
     ...where,
     ...templateOf(args),
-    ...given({ rows: args.number("rows") }),
+    ...given({ rows }),
     name,
     troubled: (error) => note(errorText(error)),
   });

@@ -20,6 +20,7 @@ export async function openModel(
   signal: AbortSignal,
   path: string | undefined = args.text("model"),
   untuned: "kept" | "off" = "kept",
+  more: Pick<LightGPTOptions, "batchSequences"> = {},
 ): Promise<LightGPT> {
   const bar = new ProgressBar(`loading ${path === undefined ? "the embedded model" : basename(path)}`, "bytes");
   const download = new DownloadBar();
@@ -27,6 +28,7 @@ export async function openModel(
   try {
     const lm = await LightGPT.load(path, {
       ...optionsFrom<LightGPTOptions>(args, lightGptFields, { lora: readAdapter }),
+      ...more,
       signal,
       onDownload: download.update,
       onProgress: ({ bytesDone, bytesTotal }) => {

@@ -82,8 +82,13 @@ export async function serve(args: Arguments, signal: AbortSignal): Promise<void>
 }
 
 /** A model as what it is: one that generates, or one that makes vectors or ranks. */
-export async function openServed(args: Arguments, signal: AbortSignal): Promise<LightGPT | Embedder> {
-  return await either(() => openModel(args, signal), () => openEmbedder(args, signal));
+export async function openServed(
+  args: Arguments,
+  signal: AbortSignal,
+  more: Parameters<typeof openModel>[4] = {},
+): Promise<LightGPT | Embedder> {
+  const generating = () => openModel(args, signal, args.text("model"), "kept", more);
+  return await either(generating, () => openEmbedder(args, signal));
 }
 
 async function either(

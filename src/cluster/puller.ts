@@ -6,12 +6,14 @@
  */
 import type { Clock } from "../batching/clock.ts";
 import type { Registry } from "./registry.ts";
-import { ownedShards } from "./routing.ts";
+import { ownedShards, shardCount } from "./routing.ts";
 import { newSubject, placeText, readPlace } from "./subjects.ts";
 import type { Delivery, Place, Transport, WorkQueue } from "./types.ts";
 
 /** How long a job of another's shard is left to its owner. */
 const leftMs = 20;
+/** Places of others that it takes from at once. */
+const strangeAtOnce = 2;
 /** How often an idle worker looks everywhere. */
 const lookMs = 250;
 
@@ -42,12 +44,15 @@ export class Puller {
   #wake: (() => void) | undefined;
   #isStopped = false;
   #lookedAt = -Infinity;
+  /** Of places that are the same to it, workers begin at different ones. */
+  readonly #first: number;
   #loop: Promise<void> | undefined;
   #unsubscribe: (() => void) | undefined;
 
   /** Nothing is taken yet. */
   constructor(parts: PullerParts) {
     this.#parts = parts;
+    this.#first = [...parts.id].reduce((sum, character) => sum + character.charCodeAt(0), 0) % shardCount;
   }
 
   /** Begins to take jobs. */
@@ -94,11 +99,18 @@ export class Puller {
     const others = registry.workers(fingerprint).filter(({ isDraining }) => !isDraining);
     const owned = this.#ownedBeside(others.map(({ worker }) => worker).sort());
     const rank = ({ priority, shard }: Place) => 2 * priority + (owned.has(shard) ? 0 : 1);
-    const hints = [...this.#hints].sort(([, a], [, b]) => rank(a.place) - rank(b.place));
+    const turn = ({ shard }: Place) => (shard + this.#first) % shardCount;
+    const hints = [...this.#hints].sort(([, a], [, b]) =>
+      rank(a.place) - rank(b.place) || turn(a.place) - turn(b.place)
+    );
     const leftFor = ({ place, at }: Hint) => owned.has(place.shard) ? 0 : at + leftMs - clock.now();
     const due = hints.filter(([, hint]) => leftFor(hint) <= 0);
     for (let index = 0; index < due.length;) {
-      const some = due.slice(index, index += room());
+      // What a dead worker has left is shared by those that take a few at a time, each from another place on.
+      const some = due.slice(index, index + room());
+      const own = some.findIndex(([, { place }]) => !owned.has(place.shard));
+      some.length = own < 0 ? some.length : own > 0 ? own : Math.min(some.length, strangeAtOnce);
+      index += some.length;
       const taken = await Promise.allSettled(some.map(([key, hint]) => this.#takeFrom(queue, key, hint)));
       for (const one of taken) if (one.status === "rejected") throw one.reason;
       if (taken.some((one) => one.status === "fulfilled" && one.value)) return 0;
