@@ -23,7 +23,7 @@ import { Failure } from "../src/server/failure.ts";
 import type { Job } from "../src/server/types.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { noNats, startCommand, startNats } from "./nats-server.ts";
-import { posted } from "./small-server.ts";
+import { posted, template } from "./small-server.ts";
 
 const job: Job = { prompt: Uint32Array.of(1), sampling: { seed: 1 }, stop: [], tenant: "", priority: 5 };
 
@@ -217,7 +217,7 @@ describe("a cluster", { skip: noNats }, () => {
     const transport = await NatsTransport.open({ url: nats.url, ackWaitMs: 300, name: "test" });
     const told: string[] = [];
     const troubled = (error: unknown) => void told.push(String(error));
-    await using worker = await workerOver(transport, lm, { name: "stories", troubled });
+    await using worker = await workerOver(transport, lm, { name: "stories", template, troubled });
     const queue = await transport.queue(worker.fingerprint);
     await using server = await openGateway({ nats: nats.url, keys: ["a long secret"] });
     for (const text of ["{", "null", '{"id": 3}']) {
@@ -228,6 +228,21 @@ describe("a cluster", { skip: noNats }, () => {
     assertEquals(await ask(server), [401, "invalid_api_key"]);
     assertEquals(await ask(server, { authorization: "Bearer another" }), [401, "invalid_api_key"]);
     assertEquals(await ask(server, { authorization: "Bearer a long secret" }), [200, undefined]);
+    // At a gateway with other keys a response is none of its tenants'.
+    await using other = await openGateway({ nats: nats.url, keys: ["another secret"] });
+    const headers = { authorization: "Bearer a long secret" };
+    const body = { input: "x", max_output_tokens: 2, background: true };
+    const { id } = await (await server.fetch(posted("http://localhost/v1/responses", body, headers))).json();
+    assert(typeof id === "string");
+    const find = async ({ fetch }: { fetch(request: Request): Promise<Response> }, key: string) => {
+      const request = new Request(`http://localhost/v1/responses/${id}`, {
+        headers: { authorization: `Bearer ${key}` },
+      });
+      return (await fetch(request)).status;
+    };
+    assertEquals(await find(other, "a long secret"), 401);
+    assertEquals(await find(other, "another secret"), 404);
+    assertEquals(await find(server, "a long secret"), 200);
   });
 
   it("tells a NATS without room", async () => {

@@ -58,6 +58,12 @@ it("gives a job up whose third worker is not heard again, and no job whose worke
   const never = new JobReading("a");
   const kinds = Array.from({ length: 60 }, (_, index) => take(never, `w${index % 5}`, index, all));
   assertEquals([kinds.lastIndexOf("moved"), kinds.at(-1)], [42, "done"]);
+  // The first begins a new job without a question: it counts where it is not heard, and goes on where it is.
+  const unasked = new JobReading("a");
+  assertEquals([2, 3, 4].map((delivery) => take(unasked, `w${delivery}`, delivery)), ["open", "open", "done"]);
+  const heard = new JobReading("a");
+  assertEquals(heard.ask({ job: "a", worker: "w1" }, none).kind, "open");
+  assertEquals(heard.ask({ job: "a", worker: "w2" }, none).kind, "moved");
   // One that cannot do it, and puts it back each time without a word.
   const failing = new JobReading("a");
   assertEquals([1, 2, 3, 4].map((delivery) => take(failing, "w", delivery)), ["open", "open", "open", "done"]);

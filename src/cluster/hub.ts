@@ -41,6 +41,8 @@ const lookMs = 1000;
 const silentMs = 6000;
 /** How often workers are told where jobs lie whose workers have given no sign for so long that the queue has them again. */
 const hintMs = 100;
+/** How long a credit may wait for others: a worker has as many pieces left as again. */
+const creditMs = 8;
 /** How long a job goes on without a connection. */
 const lostMs = 60_000;
 
@@ -101,7 +103,7 @@ export class Hub {
     this.#lookedAt = this.#deafAt = clock.now();
     const say = (worker: string, controls: Control[]) =>
       transport.publish(controlSubject(worker), JSON.stringify(controls));
-    this.#controls = new Together(clock, 0, say);
+    this.#controls = new Together(clock, creditMs, say);
     this.#ends.push(
       transport.subscribe(askSubject(this.id), (text, answer) => answer(JSON.stringify(this.#answer(text)))),
       transport.subscribe(frameSubject(this.id), (text) => this.#take(JSON.parse(text) as Frame<PartData>[])),
@@ -242,7 +244,7 @@ export class Hub {
   #say(said: readonly Said[]): void {
     for (const { worker, control } of said) {
       this.#controls.waitingFor(worker).push(control);
-      this.#controls.schedule(true);
+      this.#controls.schedule(control.kind !== "credit");
     }
   }
 

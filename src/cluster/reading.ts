@@ -57,12 +57,16 @@ export class JobReading<Part extends PartData = PieceData> {
   /** A worker asks how far the job is; `isThere` says of another whether it lives, as far as that is known. */
   ask({ worker, first, deliveries = 1 }: Question, isThere: (worker: string) => boolean): Reply {
     if (this.isOver || this.outcome !== undefined) return { kind: "done" };
+    // One that begins a new job does not ask.
+    if (!first) this.#owner ??= worker;
     if (!first && worker !== this.#owner) {
       this.#attempts.delete(worker); // it lives
       return { kind: "moved" };
     }
     const progress = { kind: "open", have: this.pieces.length, upTo: this.#upTo } as const;
     if (!first) return progress;
+    // So it may have been taken up before without a word.
+    if (this.#owner === undefined && deliveries > 1 && this.pieces.length === 0) this.#attempts.set("", [1]);
     const own = this.#attempts.get(worker) ?? [];
     if (!own.includes(deliveries)) {
       const refusal = this.#refusal(worker, isThere);
@@ -104,7 +108,6 @@ export class JobReading<Part extends PartData = PieceData> {
     if (error !== undefined) this.outcome = { error };
     else if (end !== undefined) this.outcome = { end };
     if (this.outcome !== undefined) return [this.#say(worker, { kind: "done" })];
-    // A worker that begins at once may be heard before its question.
     this.#owner ??= worker;
     if (worker === this.#owner) return [];
     this.#attempts.delete(worker);

@@ -73,13 +73,12 @@ export class JobRun {
     return isFirst ? { job, worker, first: true, deliveries: this.#deliveries } : { job, worker };
   }
 
-  /** It begins; where nothing has come of it yet and no other worker has had it, before the gateway has answered. */
+  /** It begins; where nothing has come of it yet and no other worker has had it, the gateway is not asked. */
   begin(isNew: boolean): Effect[] {
-    const ask = { do: "ask", first: true, made: 0 } as const;
-    if (!isNew || this.#deliveries > 1) return [ask];
+    if (!isNew || this.#deliveries > 1) return [{ do: "ask", first: true, made: 0 }];
     this.#state = "running";
     this.#upTo = windowPieces;
-    return [ask, { do: "start", have: 0, tokens: [] }, ...this.#ask()];
+    return [{ do: "start", have: 0, tokens: [] }, ...this.#ask()];
   }
 
   /** The gateway has answered a question that was asked when `made` pieces were there. Those made since may be on their way. */
@@ -96,8 +95,6 @@ export class JobRun {
       return [{ do: "start", have: reply.have, tokens: reply.tokens, mu: reply.mu }, ...this.#ask()];
     }
     this.#upTo = Math.max(this.#upTo, reply.upTo);
-    // What it had when it was begun, before it could have anything.
-    if (reply.tokens !== undefined && this.#state === "running") return this.#ask();
     const isEndMissing = this.#state === "finished" && made === this.#made;
     const missing = reply.have < made || isEndMissing ? [this.#frame(reply.have)] : [];
     return [...missing, ...this.#ask()];
