@@ -181,7 +181,7 @@ describe("a cluster", { skip: noNats || elsewhere }, () => {
     const count = often(100, 10_000);
     const max_tokens = often(24, 8); // at night the lines are many, and short
     const lines = Array.from({ length: count }, (_, index) => {
-      const body = { model: "stories", prompt: `Line ${index}: once`, max_tokens: 24, temperature: 0.9 };
+      const body = { model: "stories", prompt: `Line ${index}: once`, max_tokens, temperature: 0.9 };
       return JSON.stringify({ custom_id: `${index}`, method: "POST", url: "/v1/completions", body });
     });
     writeFileSync(at("in"), lines.join("\n"));

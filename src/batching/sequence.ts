@@ -44,6 +44,7 @@ export class Sequence implements SequenceView {
   /** The hidden state after the last token, where that needs no reading. */
   #hidden: Float32Array | undefined;
   #choices = 0;
+  readonly #ahead: number;
   /** Tokens that were chosen and not asked for yet. */
   readonly #ready: Choice[] = [];
   #isOver = false;
@@ -76,6 +77,7 @@ export class Sequence implements SequenceView {
     this.tenant = options.tenant ?? "";
     this.priority = options.priority ?? 5;
     this.options = options;
+    this.#ahead = options.ahead ?? 0;
     this.#owner = owner;
     this.#tokens = options.prompt;
     this.#length = options.prompt.length;
@@ -122,10 +124,6 @@ export class Sequence implements SequenceView {
   /** Whether it has chosen tokens that its reader did not ask for yet. */
   get hasReady(): boolean {
     return this.#ready.length > 0;
-  }
-
-  get #ahead(): number {
-    return this.options.ahead ?? 0;
   }
 
   get unread(): number {
