@@ -11,10 +11,12 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import process from "node:process";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createServer, listen } from "../exports/server.ts";
 import { LightGPT } from "../mod.ts";
@@ -69,6 +71,9 @@ const bodyOf = ({ tokens, bias }: Work, index: number) => ({
   logit_bias: bias,
 });
 
+/** Sockets that are not read, until the work is over. */
+const stalled: Socket[] = [];
+
 /** One stream over a socket of its own. */
 function stream(work: Work, index: number): Promise<SeenOne> {
   const { promise, resolve, reject } = Promise.withResolvers<SeenOne>();
@@ -82,7 +87,7 @@ function stream(work: Work, index: number): Promise<SeenOne> {
   socket.setNoDelay(true);
   socket.on("error", reject);
   if (work.stalls && index === 0) {
-    setTimeout(() => socket.destroy(), 60_000).unref();
+    stalled.push(socket);
     return Promise.resolve({ first: NaN, whole: NaN, events: 0, at: NaN });
   }
   const isLeft = work.leaves !== undefined && index % work.leaves === 0;
@@ -117,17 +122,26 @@ async function runAll({ streams, atOnce = streams }: Work, one: (index: number) 
   return { ms, first: of("first"), whole: of("whole"), at: of("at"), events, cpu: (user + system) / 1000 };
 }
 
+/** The process of the clients, and what waits for what they saw. It stays, as clients do: a fresh one compiles as it measures. */
+let others:
+  | { readonly child: ChildProcessByStdio<Writable, Readable, null>; readonly seen: AsyncIterator<string> }
+  | undefined;
+
+function startClients(): NonNullable<typeof others> {
+  const start = "Deno" in globalThis ? ["run", "-A", "--no-check", "--quiet"] : [];
+  const child = spawn(process.execPath, [...start, fileURLToPath(import.meta.url), "clients"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  return { child, seen: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+}
+
 /** The same in another process. */
 async function clients(work: Work): Promise<Seen> {
-  const start = "Deno" in globalThis ? ["run", "-A", "--no-check", "--quiet"] : [];
-  const child = spawn(process.execPath, [...start, fileURLToPath(import.meta.url), "clients", JSON.stringify(work)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  let told = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => told += text);
-  const code = await new Promise<number | null>((done) => child.on("close", done));
-  if (code !== 0) throw new Error(`clients: exit code ${code}`);
-  return JSON.parse(told);
+  others ??= startClients();
+  others.child.stdin.write(`${JSON.stringify(work)}\n`);
+  const { done, value } = await others.seen.next();
+  if (done) throw new Error("clients: they have ended");
+  return JSON.parse(value);
 }
 
 /** Streams in process, as the server's clients ask. */
@@ -155,6 +169,7 @@ async function open(path: string | undefined, options: object = {}) {
     lm,
     work,
     async [Symbol.asyncDispose]() {
+      others?.child.stdin.end();
       await server.close(0);
       await listening.close();
       await lm.dispose();
@@ -200,7 +215,7 @@ async function first(path: string | undefined): Promise<void> {
   const [alone, served]: number[][] = [[], []];
   for (let round = 0; round < 8; round++) {
     const [inside, http] = [await inProcess(lm, one), await clients(one)];
-    if (round < 2) continue; // both are warm now, the clients' process but for their first requests
+    if (round < 2) continue; // both are warm now
     alone.push(...inside.first);
     served.push(...http.first.slice(10));
   }
@@ -318,8 +333,11 @@ async function soak(path: string | undefined, minutes: number, atOnce: number): 
 
 const [name = "", path, count = "16"] = process.argv.slice(2);
 if (name === "clients") {
-  const work: Work = JSON.parse(path);
-  console.log(JSON.stringify(await runAll(work, (index) => stream(work, index))));
+  for await (const line of createInterface({ input: process.stdin })) {
+    const work: Work = JSON.parse(line);
+    console.log(JSON.stringify(await runAll(work, (index) => stream(work, index))));
+    for (const socket of stalled.splice(0)) socket.destroy();
+  }
 } else if (name === "throughput") await throughput(path || undefined, Number(count));
 else if (name === "first") await first(path || undefined);
 else if (name === "many") await many(path || undefined);

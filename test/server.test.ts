@@ -203,6 +203,7 @@ describe("a server", () => {
       "x-request-id": "mine",
     });
     assertEquals(response.headers.get("x-request-id"), "mine");
+    await response.text();
     const { id, path, status, model, tokens: made } = log[length];
     assertEquals([id, path, status, model, made], ["mine", "/v1/completions", 200, "stories", 3]);
   });

@@ -14,7 +14,7 @@ import { heartbeats, isSilent, streamBody, streamResponse, tellRun } from "./str
 import { dialectOf, type Outcome, type TextsRead, type Writer } from "./types.ts";
 
 /** Until a whole answer sends its head ahead, where it must: what fails sooner has a status of its own. */
-const patienceMs = 40;
+const patienceMs = 10;
 
 /** A request that is worked on: whether it is over, and what ends it. */
 export interface Work {
