@@ -256,7 +256,9 @@ it("takes only requests with a key, of which each tenant has its own cache and i
 it("takes requests of known pages only, and by known names", async () => {
   await using small = await serveStories({ origins: ["https://example.org"], hosts: ["localhost"] });
   const page = (origin: string) => small.get("/v1/models", { origin });
-  assertEquals((await page("https://evil.example")).status, 403);
+  const refused = await page("https://evil.example");
+  const { error } = await refused.json();
+  assertEquals([refused.status, /https:\/\/evil\.example .*--origin/.test(error.message)], [403, true], error.message);
   assertEquals((await page("null")).status, 403);
   const taken = await page("https://example.org");
   assertEquals([taken.status, taken.headers.get("access-control-allow-origin")], [200, "https://example.org"]);

@@ -161,6 +161,8 @@ describe("the skins of a server", () => {
     const talk = [turns[0], { role: "assistant", content: expected.text }, { role: "user", content: "And then?" }];
     const same = await small.lm.reply(talk, { template, sampling, maxTokens: 20 });
     assertEquals(next.output[0].content[0].text, same.text);
+    const counted = await json("/v1/responses/input_tokens", { previous_response_id: whole.id, input: "And then?" });
+    assertEquals(counted, { object: "response.input_tokens", input_tokens: same.promptTokens });
     assertEquals((await (await small.get(`/v1/responses/${whole.id}`)).json()).output, whole.output);
     assertEquals((await small.get(`/v1/responses/${whole.id}?stream=true`)).status, 400);
     const forget = new Request(`http://localhost/v1/responses/${whole.id}`, { method: "DELETE" });
@@ -218,6 +220,11 @@ describe("the skins of a server", () => {
       ["/v1/responses", { input: "x", stream: true, stream_options: { include_usage: true } }, 400, /include_usage/],
       ["/v1/responses", { input: [{ role: "user", content: [{ type: "input_image" }] }] }, 400, /input\[0\]\.content/],
       ["/v1/responses", { input: "x", previous_response_id: "resp_1" }, 404, /resp_1/],
+      ["/v1/responses/input_tokens", {}, 400, /input/],
+      ["/v1/responses/compact", { input: "x" }, 405, /not for \/v1\/responses\/compact; GET and DELETE are/],
+      ["/chat/completions", good, 404, /did you mean \/v1\/chat\/completions\?/],
+      ["/v1/v1/messages", good, 404, /did you mean \/v1\/messages\?/],
+      ["//api/chat", good, 404, /did you mean \/api\/chat\?/],
       ["/v1/responses", { input: "x", background: true, store: false }, 400, /store/],
       ["/api/chat", { messages: [{ role: "tool", content: "x" }] }, 400, /messages\[0\]\.role/],
       [

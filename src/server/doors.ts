@@ -25,7 +25,11 @@ export class Doors {
     if (page === null) return undefined;
     // A page that this server itself sent.
     if (page === origin) return undefined;
-    if (!this.#isKnown(page)) throw forbidden("Pages of this origin are not allowed here.");
+    if (!this.#isKnown(page)) {
+      throw forbidden(
+        `Pages of ${page.slice(0, 100)} may not ask here; the option origins (--origin) names those that may.`,
+      );
+    }
     return request.method === "OPTIONS" ? this.#preflight(request) : undefined;
   }
 
@@ -45,7 +49,7 @@ export class Doors {
     return new Response(null, {
       status: 204,
       headers: {
-        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-methods": "GET, POST, DELETE",
         "access-control-allow-headers": headers.get("access-control-request-headers") ?? "",
         "access-control-max-age": "600",
       },

@@ -88,19 +88,23 @@ export function refused(failure: Failure, path: string, ended: (outcome: Outcome
   return failureResponse(failure, dialectOf(path));
 }
 
-/** Throws for a method that a path does not know. */
-export function refuseMethod(method: string, path: string): never {
+/** Throws for a method that the route `path` does not know; `asked` is the path of the request. */
+export function refuseMethod(method: string, path: string, asked: string): never {
   const methods = ROUTES.filter((route) => route.path === path).map((route) => route.method);
-  throw new Failure(`${method} is not for ${path}; ${methods.join(" and ")} is.`, {
+  const others = `${methods.join(" and ")} ${methods.length === 1 ? "is" : "are"}`;
+  throw new Failure(`${method} is not for ${asked.slice(0, 100)}; ${others}.`, {
     status: 405,
     type: "invalid_request_error",
     headers: { allow: methods.join(", ") },
   });
 }
 
-/** A path that there is not. */
+/** A path that there is not. The base URL of a client may lack /v1, or have it where the client adds it itself. */
 export function unknownPath(path: string): Failure {
-  return new Failure(`There is no ${path.slice(0, 100)} here; /openapi.json lists what there is.`, {
+  const tried = [`/v1${path}`, path.replace(/^\/v1(?=\/)/, ""), path.replace(/^\/+/, "/")];
+  const near = tried.find((one) => one !== path && ROUTES.some((route) => route.path === one));
+  const hint = near === undefined ? "/openapi.json lists what there is." : `did you mean ${near}?`;
+  return new Failure(`There is no ${path.slice(0, 100)} here; ${hint}`, {
     status: 404,
     type: "invalid_request_error",
     code: "unknown_url",

@@ -16,7 +16,7 @@ import { loadedTag, show, showNames, tag } from "./skins/ollama_models.ts";
 import { cancelResponse, forgetResponse, tellResponse } from "./kept_responses.ts";
 import { openApi } from "./openapi.ts";
 import { playground } from "./playground/page.ts";
-import { planResponses, responsesNames } from "./skins/responses.ts";
+import { countInput, planResponses, responsesNames } from "./skins/responses.ts";
 import { detokenize, detokenizeNames, tokenize, tokenizeNames } from "./skins/tokens.ts";
 import { draining, refuseModel } from "./failure.ts";
 import type { Listed, Look, Route } from "./types.ts";
@@ -57,6 +57,13 @@ export const ROUTES: readonly Route[] = [
     about: "Answers a conversation.",
     names: responsesNames,
     plan: planResponses,
+  },
+  {
+    method: "POST",
+    path: "/v1/responses/input_tokens",
+    about: "How many tokens the prompt of a response has.",
+    names: responsesNames,
+    answer: countInput,
   },
   {
     method: "GET",

@@ -240,7 +240,7 @@ export class ModelServer implements Server {
       });
     }
     for (const path of new Set(ROUTES.map((route) => route.path))) {
-      routes.all(path, ({ req }) => refuseMethod(req.method, path));
+      routes.all(path, ({ req }) => refuseMethod(req.method, path, req.path));
     }
     routes.notFound(({ req, env }) => refused(unknownPath(req.path), req.path, env.ended));
     routes.onError((error, { req, env }) => refused(failureOf(error), req.path, env.ended));

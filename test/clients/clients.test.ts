@@ -93,6 +93,8 @@ describe("clients", { skip }, () => {
     const asked = { model: "stories", instructions, input, max_output_tokens: 24, ...rest };
     const whole = await client.responses.create(asked);
     assertEquals([whole.output_text, whole.status], [expected.text, "incomplete"]);
+    const { input_tokens } = await client.responses.inputTokens.count({ model: "stories", instructions, input });
+    assertEquals(input_tokens, whole.usage.input_tokens);
     let text = "";
     const types: string[] = [];
     for await (const event of await client.responses.create({ ...asked, stream: true })) {

@@ -7,7 +7,7 @@
  */
 import type { Completion, Piece } from "../../batching/completion.ts";
 import type { ConstraintOptions } from "../../grammar/options.ts";
-import { boolean, type Fields, group, text } from "../../options/schema.ts";
+import { boolean, type Fields, group, type Resolved, text } from "../../options/schema.ts";
 import type { ChatMessage, JsonValue } from "../../text/chat/inputs.ts";
 import { prepareAnswer, type Prepared, readChoice, Teller } from "../calls.ts";
 import { refuse } from "../failure.ts";
@@ -91,18 +91,7 @@ export async function planResponses(call: Call): Promise<Plan> {
     refuse("top_logprobs", `top_logprobs: include must name ${logprobsName}.`);
   }
   if (body.background && !body.store) refuse("store", "store: a response in the background is kept.");
-  const conversation = await conversationOf(call, given.input, await messagesBefore(call, body.previous_response_id));
-  const system: ChatMessage[] = body.instructions === undefined ? [] : [{ role: "system", content: body.instructions }];
-  const whole = { ...conversation, messages: [...system, ...conversation.messages] };
-  const constraint = formatOf(given.text, given.constraint as ConstraintOptions | undefined);
-  const held = await prepareAnswer(call, whole, {
-    tools: toolsOf(given.tools),
-    choice: readChoice(given.tool_choice),
-    parallel: body.parallel_tool_calls,
-    constraint,
-    stop: body.stop,
-    rename: (name) => name.replace(".function", "").replace(/^messages/, "input"),
-  }, effortOf(call, given.reasoning));
+  const { conversation, constraint, held } = await inputOf(call, given, body);
   const jobs = await jobsOf(call, {
     prompts: [held.prompt],
     n: 1,
@@ -122,6 +111,34 @@ export async function planResponses(call: Call): Promise<Plan> {
     writer: body.stream ? told : undefined,
     background: body.background ? told.background(body.stream) : undefined,
   };
+}
+
+/** How many tokens the prompt of a response has, whether there is room for an answer or not. */
+export async function countInput(call: Call): Promise<JsonValue> {
+  const { given, body } = readBody(responsesNames, call.body);
+  const { held } = await inputOf(call, given, body);
+  return { object: "response.input_tokens", input_tokens: held.prompt.length };
+}
+
+/** The conversation that a response goes on with, as tokens, and what its answer is held to. */
+async function inputOf(
+  call: Call,
+  given: Readonly<Record<string, unknown>>,
+  body: Resolved<typeof responsesNames>,
+): Promise<{ conversation: Conversation; constraint: ConstraintOptions | undefined; held: Prepared }> {
+  const conversation = await conversationOf(call, given.input, await messagesBefore(call, body.previous_response_id));
+  const system: ChatMessage[] = body.instructions === undefined ? [] : [{ role: "system", content: body.instructions }];
+  const whole = { ...conversation, messages: [...system, ...conversation.messages] };
+  const constraint = formatOf(given.text, given.constraint as ConstraintOptions | undefined);
+  const held = await prepareAnswer(call, whole, {
+    tools: toolsOf(given.tools),
+    choice: readChoice(given.tool_choice),
+    parallel: body.parallel_tool_calls,
+    constraint,
+    stop: body.stop,
+    rename: (name) => name.replace(".function", "").replace(/^messages/, "input"),
+  }, effortOf(call, given.reasoning));
+  return { conversation, constraint, held };
 }
 
 /** The conversation of an earlier response. */
