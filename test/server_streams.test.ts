@@ -54,7 +54,7 @@ describe("a stream", () => {
       const lines = found.join("").trimEnd().split("\n");
       const tokens = Array.from({ length: 300 }, (_, number) => `0 ${number}`);
       assertEquals(lines, ["begin", ...tokens, "0 end", "finish"]);
-      // Sixty times a second at most, and as often as what may be ahead is full.
+      // Sixty times a second at most where few are open, and as often as what may be ahead is full.
       assertLess(found.length, most, `${ms} ms: ${found.length} writes`);
     }
   });
@@ -77,6 +77,37 @@ describe("a stream", () => {
     }
     assertEquals(found.slice(0, 4), ["begin\n", "0 0\n", "0 1\n", "0 2\n"]);
     assertEquals(found.slice(4).join(""), "0 3\n0 end\nfinish\n");
+  });
+
+  it("waits longer for more to write together where many streams are open, and no longer once they have left", async () => {
+    /** A stream that has begun, and how long it waits for more after it has told something. */
+    const opened = async () => {
+      const run = await running(() => pieces(Infinity, 0));
+      const frames = tellRun(run, writer);
+      await frames.next();
+      await frames.next();
+      const waits = async () => {
+        let most = -Infinity;
+        run.fill = (ms) => Promise.resolve(void (most = ms));
+        await frames.next();
+        return most;
+      };
+      const leave = async () => {
+        run.end();
+        await frames.return();
+      };
+      return { waits, leave };
+    };
+    const one = await opened();
+    for (let turns = 0; turns < 20; turns++) assert(await one.waits() <= 16);
+    const others = await Promise.all(Array.from({ length: 30 }, opened));
+    // On a busy machine time goes by between two reads.
+    let longest = 0;
+    for (let turns = 0; longest <= 16 && turns < 10_000; turns++) longest = Math.max(longest, await one.waits());
+    assert(longest > 16 && longest <= 33, `${longest} ms`);
+    for (const { leave } of others) await leave();
+    for (let turns = 0; turns < 20; turns++) assert(await one.waits() <= 16);
+    await one.leave();
   });
 
   it("gives the pieces of all answers in the order in which they come", async () => {
