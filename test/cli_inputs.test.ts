@@ -123,7 +123,7 @@ describe("lightgpt with odd inputs", () => {
     }
   });
 
-  it("ends with 130 on Ctrl-C, while it waits for input and while it writes", { timeout: 60_000 }, async () => {
+  it("ends with 130 on Ctrl-C, while it waits for input and while it writes", { timeout: 240_000 }, async () => {
     const waits = await lightgpt(["run"], { input: { open: true }, interruptMs: 1200 });
     assertEquals([waits.code, waits.stdout], [130, ""]);
     const words = ["run", "Once upon a time", "--context", "100000", ...wild];

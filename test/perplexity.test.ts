@@ -11,7 +11,7 @@ import { LightGPT } from "../src/lightgpt/lightgpt.ts";
 import { windowsOf } from "../src/measuring/text_windows.ts";
 import { byteLevel, flag, u32 } from "./models.ts";
 import { type Shape, withModelFile } from "./small-models.ts";
-import { longestStall } from "./stall.ts";
+import { leastOf, longestStall } from "./stall.ts";
 import { workedMs } from "./worked.ts";
 
 const words = Array.from({ length: 60_000 }, (_, index) => `w${index}`);
@@ -88,15 +88,18 @@ describe("perplexity and comparison with a large vocabulary", () => {
         // Reading 139 rows of 60 000 takes a part of it: native code, and a copy.
         assertLess(await longestStall(() => measure(), 250), 250);
         for (const ms of [5, 150]) {
-          const controller = new AbortController();
-          const measuring = measure(controller.signal);
-          let begin = 0;
-          setTimeout(() => {
-            begin = workedMs();
-            controller.abort();
-          }, ms);
-          await assertRejects(() => measuring, CancelledError);
-          assertLess(workedMs() - begin, 200);
+          const ending = async () => {
+            const controller = new AbortController();
+            const measuring = measure(controller.signal);
+            let begin = 0;
+            setTimeout(() => {
+              begin = workedMs();
+              controller.abort();
+            }, ms);
+            await assertRejects(() => measuring, CancelledError);
+            return workedMs() - begin;
+          };
+          assertLess(await leastOf(ending, 200), 200);
         }
       }
       const { running, queued } = lm.batcher.stats();

@@ -1,21 +1,26 @@
 /**
- * How long a piece of work holds the event loop.
+ * How long a piece of work holds the event loop, and measures that the collector of garbage may spoil.
  *
  * @module
  */
 import { workedMs } from "./worked.ts";
 
-/** A stall of the work's own is there at every try; one that the collector of garbage causes, in a process of many tests, is not. */
+/** What is the work's own is there at every try; what the collector of garbage causes, in a process of many tests, is not. */
 const tries = 3;
+
+/** Of a few tries the least figure; once it is below `enough` no more is tried. */
+export async function leastOf(measure: () => Promise<number>, enough: number): Promise<number> {
+  let least = Infinity;
+  for (let attempt = 0; attempt < tries && least >= enough; attempt++) least = Math.min(least, await measure());
+  return least;
+}
 
 /**
  * The longest time for which the event loop had no turn while `work` was done, in milliseconds of the process's own work: a
- * machine that does other things too does not count. Of a few tries the least; once it is below `enough` no more is tried.
+ * machine that does other things too does not count; of a few tries the least.
  */
-export async function longestStall(work: () => Promise<unknown>, enough: number): Promise<number> {
-  let least = Infinity;
-  for (let attempt = 0; attempt < tries && least >= enough; attempt++) least = Math.min(least, await stallOf(work));
-  return least;
+export function longestStall(work: () => Promise<unknown>, enough: number): Promise<number> {
+  return leastOf(() => stallOf(work), enough);
 }
 
 async function stallOf(work: () => Promise<unknown>): Promise<number> {

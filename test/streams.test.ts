@@ -345,7 +345,7 @@ async function leftAfter(times: number): Promise<unknown> {
     }
     await drop();
     const before = native().memory().handles;
-    for (let round = 0; round < 200 && native().memory().handles > 0; round++) {
+    for (let round = 0; round < 2000 && native().memory().handles > 0; round++) {
       gc();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

@@ -41,7 +41,7 @@ function held(): Record<string, number> {
 
 /** Memory that an abandoned load holds comes back when its turn ends. */
 async function settled(before: Record<string, number>): Promise<Record<string, number>> {
-  for (let waited = 0; waited < 2000 && JSON.stringify(held()) !== JSON.stringify(before); waited += 2) {
+  for (let waited = 0; waited < 20_000 && JSON.stringify(held()) !== JSON.stringify(before); waited += 2) {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   return held();
