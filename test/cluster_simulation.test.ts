@@ -64,6 +64,12 @@ it("gives a job up whose third worker is not heard again, and no job whose worke
   const heard = new JobReading("a");
   assertEquals(heard.ask({ job: "a", worker: "w1" }, none).kind, "open");
   assertEquals(heard.ask({ job: "a", worker: "w2" }, none).kind, "moved");
+  // Its reader has more than it reads: workers that are killed while they wait for it say nothing of the job.
+  const waiting = new JobReading("a");
+  waiting.take({ job: "a", worker: "w0", at: 0, pieces: Array.from({ length: 64 }, () => piece) });
+  for (let delivery = 1; delivery < 9; delivery++) assertEquals(take(waiting, `w${delivery}`, delivery), "open");
+  for (let count = 0; count < 64; count++) waiting.read();
+  assertEquals([9, 10, 11].map((delivery) => take(waiting, `w${delivery}`, delivery)), ["open", "open", "done"]);
   // One that cannot do it, and puts it back each time without a word.
   const failing = new JobReading("a");
   assertEquals([1, 2, 3, 4].map((delivery) => take(failing, "w", delivery)), ["open", "open", "open", "done"]);

@@ -36,6 +36,8 @@ export class JobReading<Part extends PartData = PieceData> {
   isOver = false;
   #owner: string | undefined;
   #kept = 0;
+  /** Who took it up last, where that does not count yet: its reader has more pieces than it reads, and wanted none. */
+  #taken: { readonly worker: string; readonly deliveries: number } | undefined;
   #read: number;
   #upTo: number;
   /** Workers that took it up since the last piece and were not heard again when another had, and which deliveries they took. */
@@ -71,13 +73,22 @@ export class JobReading<Part extends PartData = PieceData> {
     if (!own.includes(deliveries)) {
       const refusal = this.#refusal(worker, isThere);
       if (refusal !== undefined) return refusal;
-      this.#attempts.set(worker, [...own, deliveries]);
+      this.#taken = { worker, deliveries };
+      if (this.pieces.length < this.#upTo) this.#count();
     }
     this.#owner = worker;
     const tokens = this.pieces.flatMap((piece) => "token" in piece ? [piece.token] : []);
     const last = this.pieces.at(-1);
     const mu = last !== undefined && "mu" in last ? last.mu : undefined;
     return mu === undefined ? { ...progress, tokens } : { ...progress, tokens, mu };
+  }
+
+  /** The worker that took it up is asked for a piece: from now on that it took it up counts. */
+  #count(): void {
+    if (this.#taken === undefined) return;
+    const { worker, deliveries } = this.#taken;
+    this.#attempts.set(worker, [...this.#attempts.get(worker) ?? [], deliveries]);
+    this.#taken = undefined;
   }
 
   /** What a worker hears in place of a job that enough others took up; undefined where it may have it. */
@@ -103,6 +114,7 @@ export class JobReading<Part extends PartData = PieceData> {
     // What was put back in order begins anew; what was left lying by a worker that died counts.
     if (this.pieces.length > have || returned) {
       this.#attempts.clear();
+      this.#taken = undefined;
       this.#kept = 0;
     }
     if (error !== undefined) this.outcome = { error };
@@ -120,6 +132,7 @@ export class JobReading<Part extends PartData = PieceData> {
     const piece = this.pieces[this.#read++];
     if (this.#upTo - this.#read > windowPieces / 2) return { piece, said: [] };
     this.#upTo = this.#read + windowPieces;
+    this.#count();
     const owner = this.#owner;
     return { piece, said: owner === undefined ? [] : [this.#say(owner, { kind: "credit", upTo: this.#upTo })] };
   }
