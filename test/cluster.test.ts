@@ -170,8 +170,9 @@ describe("workers and gateways", { skip: noNats }, () => {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    // Handed over three times and begun each time: the fourth is told that it is done with.
-    assertEquals(kinds, ["open", "open", "open", "done"]);
+    // Handed over three times and begun each time: the fourth is told that it is done with. On a busy machine the gateway waits until
+    // it is sure that the three are gone.
+    assertEquals(kinds.filter((kind) => kind !== "moved"), ["open", "open", "open", "done"]);
     assertEquals(await dead, fingerprint);
     const response = await failing;
     const { text, isBroken } = await readToEnd(response);

@@ -93,14 +93,14 @@ export class Hub {
   readonly #registry: Pick<Registry, "hasWorker">;
   #lookedAt: number;
   /** When workers may have been unheard last for a reason of this machine: it was not connected, or did not come to listen. */
-  #deafAt: number;
+  #deafAt = -Infinity;
 
   /** Begins to listen. */
   constructor(transport: Transport, clock: Clock, registry: Pick<Registry, "hasWorker">) {
     this.#transport = transport;
     this.#clock = clock;
     this.#registry = registry;
-    this.#lookedAt = this.#deafAt = clock.now();
+    this.#lookedAt = clock.now();
     const say = (worker: string, controls: Control[]) =>
       transport.publish(controlSubject(worker), JSON.stringify(controls));
     this.#controls = new Together(clock, creditMs, say);
