@@ -269,7 +269,9 @@ it("takes requests of known pages only, and by known names", async () => {
   });
   const allowed = await small.server.fetch(preflight);
   assertEquals([allowed.status, allowed.headers.get("access-control-allow-headers")], [204, "authorization"]);
-  assertEquals((await small.server.fetch(new Request("http://evil.example/v1/models"))).status, 403);
+  const unknown = await small.server.fetch(new Request("http://evil.example/v1/models"));
+  const named = (await unknown.json()).error.message;
+  assertEquals([unknown.status, /evil\.example; .*--host-name/.test(named)], [403, true], named);
 });
 
 it("finishes what is open when it is closed, and takes no more", async () => {

@@ -160,6 +160,14 @@ it("bad requests are refused in OpenAI's shape, by the field, before anything is
   assertEquals(small.lm.batcher.stats().steps, steps);
   const plain = { "content-type": "text/plain" };
   assertEquals((await small.post(chat, talk, plain)).status, 415);
+  // As curl sends it where nothing is said of its type: Ollama's examples are so.
+  const curl = { "content-type": "application/x-www-form-urlencoded" };
+  assertEquals((await small.post(chat, talk, curl)).status, 415);
+  assertEquals((await small.post("/api/chat", talk, plain)).status, 415);
+  assertEquals((await small.post("/api/show", { model: "stories" }, curl)).status, 200);
+  const packed = await small.post(chat, talk, { "content-encoding": "gzip" });
+  const { error } = await packed.json();
+  assertEquals([packed.status, error.message], [415, "The body must come as it is, and its content-encoding is gzip."]);
   assertEquals((await small.get(chat)).status, 405);
 });
 

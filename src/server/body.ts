@@ -6,13 +6,24 @@
  */
 import { joined } from "../options/byte_source.ts";
 import { Failure } from "./failure.ts";
-import type { Limits } from "./types.ts";
+import { dialectOf, type Limits } from "./types.ts";
+
+/** What curl says of `-d`: so are the examples of Ollama's documentation, whose server looks at no type. */
+const typeOfCurl = "application/x-www-form-urlencoded";
+
+function isForOllama({ url }: Request): boolean {
+  return dialectOf(new URL(url).pathname) === "ollama";
+}
 
 /** Reads the body of a request as an object. */
 export async function readBody(request: Request, limits: Limits): Promise<Record<string, unknown>> {
   const type = (request.headers.get("content-type") ?? "").split(";", 1)[0].trim().toLowerCase();
-  if (type !== "application/json") {
+  if (type !== "application/json" && !(type === typeOfCurl && isForOllama(request))) {
     throw wrong(415, `The body must be application/json, and is ${type === "" ? "of no stated type" : type}.`);
+  }
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding !== "identity") {
+    throw wrong(415, `The body must come as it is, and its content-encoding is ${encoding}.`);
   }
   const bytes = await readBytes(request, limits.bodyBytesMax);
   checkDepth(bytes, limits.depthMax);

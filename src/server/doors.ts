@@ -20,7 +20,9 @@ export class Doors {
   check(request: Request): Response | undefined {
     const { hostname, origin } = new URL(request.url);
     const name = (request.headers.get("host") ?? hostname).replace(/:\d+$/, "").toLowerCase();
-    if (this.#hosts !== undefined && !this.#hosts.includes(name)) throw forbidden("This server has another name.");
+    if (this.#hosts !== undefined && !this.#hosts.includes(name)) {
+      throw forbidden(`This server is not known as ${name.slice(0, 100)}; the option hosts (--host-name) names it so.`);
+    }
     const page = request.headers.get("origin");
     if (page === null) return undefined;
     // A page that this server itself sent.
