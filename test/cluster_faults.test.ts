@@ -231,7 +231,7 @@ describe("a cluster", { skip: noNats }, () => {
     // At a gateway with other keys a response is none of its tenants'.
     await using other = await openGateway({ nats: nats.url, keys: ["another secret"] });
     const headers = { authorization: "Bearer a long secret" };
-    const body = { input: "x", max_output_tokens: 2, background: true };
+    const body = { input: "x", max_output_tokens: 2 };
     const { id } = await (await server.fetch(posted("http://localhost/v1/responses", body, headers))).json();
     assert(typeof id === "string");
     const find = async ({ fetch }: { fetch(request: Request): Promise<Response> }, key: string) => {
