@@ -191,6 +191,16 @@ const call = {
   additionalProperties: false,
 };
 
+/** A prompt with a tool in it, as templates write it. */
+function callPrompt(turn: number): string {
+  const tool = { type: "function", function: { name: "book", description: "Books a flight.", parameters: call } };
+  return "<|im_start|>system\nYou may call functions.\n<tools>\n" +
+    JSON.stringify(tool).replaceAll(/(?<=")([:,])/g, "$1 ") +
+    '\n</tools>\nA call: <tool_call>{"name": ..., "arguments": ...}</tool_call><|im_end|>\n<|im_start|>user\n' +
+    `Book flight number ${turn} from Lisbon for two, on the 3rd of May.<|im_end|>\n<|im_start|>assistant\n` +
+    '<tool_call>\n{"name": "book", "arguments": ';
+}
+
 async function forced(path: string, rounds: number): Promise<void> {
   await using lm = await LightGPT.load(path, { threads: 2, cache: false });
   const constraint = { schema: call, whitespace: "compact" } as const;
@@ -198,7 +208,7 @@ async function forced(path: string, rounds: number): Promise<void> {
   const timing = startTiming();
   for (let turn = -1; turn < rounds; turn++) {
     const answer = (draft: "auto" | "off") =>
-      lm.complete(`Book flight number ${turn}. The call as JSON: `, {
+      lm.complete(callPrompt(turn), {
         constraint,
         draft,
         maxTokens: 200,

@@ -16,7 +16,7 @@ export { SAMPLING_METHODS } from "../ffi/wire.ts";
 export { type Candidate, Sampler } from "../src/sampling/sampler.ts";
 export { type Diversity, diversity } from "../src/sampling/diversity.ts";
 export { Grammar } from "../src/grammar/grammar.ts";
-export type { Constraint } from "../src/sampling/constraint.ts";
+export type { Constraint, TokenGuess } from "../src/sampling/constraint.ts";
 export type { Matcher } from "../src/grammar/matcher.ts";
 export type { SchemaOptions } from "../src/grammar/schema_options.ts";
 export type { ConstraintOptions } from "../src/grammar/options.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
@@ -13,7 +13,7 @@ import { Grammar, LightGPTError, type Matcher, type Tokenizer } from "../mod.ts"
 import { parseGguf } from "../src/files/gguf/read.ts";
 import { bytesOf } from "../src/grammar/token_trie.ts";
 import { isNight, often } from "./counts.ts";
-import { describeWholeKit } from "./kit.ts";
+import { describeWholeKit, kitDirectory } from "./kit.ts";
 import { memorySource } from "./models.ts";
 import { randomFrom } from "./simulation.ts";
 import { vocabularyWith } from "./tool-templates.ts";
@@ -32,11 +32,18 @@ function read(kit: string, path: string): Uint8Array {
   return gunzipSync(readFileSync(join(kit, path)));
 }
 
+const loaded = new Map<string, Tokenizer>();
+
+/** A vocabulary of the kit, with its trie made once for all tests. */
+function vocabulary(kit: string, name: string): [string, Tokenizer] {
+  const known = loaded.get(name) ??
+    loadTokenizer(parseGguf(memorySource(name, read(kit, `tokenizers/${name}.gguf.gz`))));
+  loaded.set(name, known);
+  return [name, known];
+}
+
 async function vocabularies(kit: string): Promise<[string, Tokenizer][]> {
-  const real = names.map((name): [string, Tokenizer] => {
-    return [name, loadTokenizer(parseGguf(memorySource(name, read(kit, `tokenizers/${name}.gguf.gz`))))];
-  });
-  return [["bytes", await vocabularyWith([])], ...real];
+  return [["bytes", await vocabularyWith([])], ...names.map((name) => vocabulary(kit, name))];
 }
 
 /** Cuts texts into tokens, each as long as it can be. */
@@ -107,6 +114,57 @@ describeWholeKit("grammars over vocabularies", "", (kit) => {
         checkMasks(name, grammar, tokenizer, random);
       }
     }
+  });
+});
+
+describeWholeKit("guesses of texts that must come", "tokenizers", () => {
+  it("are spelled as the tokenizer spells the whole text", async () => {
+    const properties = {
+      destination_city: { enum: ["Amsterdam", "Reykjavík", "São Paulo"] },
+      "departure date": { type: "string", maxLength: 12 },
+      numberOfPassengers: { type: "integer", maximum: 99 },
+      "日本語": { type: "boolean" },
+    };
+    const schema = { type: "object", properties, required: Object.keys(properties), additionalProperties: false };
+    const values = [["Reykjavík", "2026-05-03", 12, true], ["São Paulo", "tomorrow", 3, false]];
+    const kit = kitDirectory as string;
+    for (const [name, tokenizer] of ["gpt-2", "baichuan", ...names].map((name) => vocabulary(kit, name))) {
+      const grammar = await Grammar.schema(schema, tokenizer, { whitespace: "compact", order: "schema" });
+      let judged = 0;
+      for (const own of values) {
+        const text = JSON.stringify(Object.fromEntries(Object.keys(properties).map((key, index) => [key, own[index]])));
+        const matcher = grammar.matcher();
+        for (const token of tokenizer.encode(text, { addSpecial: false })) {
+          const bytes = tokenizer.textBytes(token);
+          const ahead = matcher.forced();
+          // A token may reach beyond the text that must come, which no guess does; none is made within a character.
+          if (
+            ahead.length > bytes.length && (ahead[0] & 0xc0) !== 0x80 &&
+            bytes.every((byte, index) => byte === ahead[index])
+          ) {
+            assertEquals(matcher.guess()?.token, token, `${name}: ${text} ${new TextDecoder().decode(ahead)}`);
+            judged++;
+          }
+          // Spelled with a blank before the text, it is no JSON.
+          if (matcher.allows(token)) matcher.accept(token, true);
+          else assert(matcher.follow(bytes.subarray(1)), name);
+        }
+      }
+      assertGreater(judged, 20, name);
+    }
+  });
+
+  it("learn from what is chosen", async () => {
+    const [, tokenizer] = vocabulary(kitDirectory as string, "gpt-2");
+    const matcher = (await Grammar.choice(["destination", "destiny"], tokenizer)).matcher();
+    const own = matcher.guess();
+    const [d] = tokenizer.encode("d");
+    const again = matcher.clone();
+    again.accept(d, true);
+    assertEquals(matcher.guess(), own);
+    matcher.clone().accept(d);
+    assertEquals(matcher.guess()?.token, d);
+    assertNotEquals(d, own?.token);
   });
 });
 

@@ -322,6 +322,26 @@ describe("a schema", () => {
     }
   });
 
+  it("is done in a moment where references double from each to the next", async () => {
+    const leaf = {
+      type: "object",
+      properties: { a: { type: "integer" } },
+      required: ["a"],
+      additionalProperties: false,
+    };
+    const joints: ((next: unknown) => unknown)[] = [
+      (next) => ({ allOf: [next, next] }),
+      (next) => ({ anyOf: [next, next] }),
+      (next) => ({ not: { allOf: [{ not: next }, { not: next }] } }),
+      (next) => ({ allOf: [{ anyOf: [next, next] }, next] }),
+    ];
+    for (const joint of joints) {
+      const steps = Array.from({ length: 40 }, (_, index) => [`d${index}`, joint({ $ref: `#/$defs/d${index + 1}` })]);
+      const schema = { $ref: "#/$defs/d0", $defs: { ...Object.fromEntries(steps), d40: leaf } };
+      await verdicts(schema, ['{"a":1}'], ["{}", '{"a":"x"}', "1"]);
+    }
+  });
+
   it("has each keyword in one list", () => {
     const all = [...ENFORCED, ...ANNOTATIONS, ...REFUSED];
     assertEquals(new Set(all).size, all.length);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Batcher, type Completion, type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
@@ -286,6 +286,26 @@ describe("guessed tokens", () => {
     assertGreater(kept, 20);
     assertEquals(guessed, kept);
     assert(batcher.stats().steps - steps < without.generatedTokens / 2, "several tokens a step");
+  });
+
+  it("are of texts that must come, however the model spells them", async () => {
+    await using batcher = new Batcher(model, { threads: 2 });
+    const names = ["destination_city", "numberOfPassengers", "needs wheelchair"];
+    const schema = {
+      type: "object",
+      properties: Object.fromEntries(names.map((name) => [name, { type: "boolean" }])),
+      required: names,
+      additionalProperties: false,
+    };
+    for (const [seed, temperature] of [[1, 0], [2, 0], [3, 1.5]]) {
+      const options: GenerateOptions = { sampling: { seed, temperature }, constraint: { schema }, maxTokens: 200 };
+      const without = await batcher.complete("A", { ...options, draft: "off" });
+      const { steps } = batcher.stats();
+      const drafted = await batcher.complete("A", { ...options, draft: "lookup" });
+      assertEquals(resultOf(drafted), resultOf(without));
+      // The second time the model spells names as it did the first time.
+      if (seed === 2) assertLess(batcher.stats().steps - steps, without.generatedTokens / 2);
+    }
   });
 
   it("are refused where they cannot be verified, and models that do not fit", async () => {

@@ -21,6 +21,7 @@ import { regexOf } from "./regex.ts";
 import { Rules } from "./rules.ts";
 import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
+import { Spellings } from "./spellings.ts";
 import { bytesOf, trieOf } from "./token_trie.ts";
 import { Walks } from "./walks.ts";
 
@@ -91,7 +92,8 @@ export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise
     const automaton = new Automaton(terms, rules, root, budget);
     const masks = new Masks(automaton, new Walks(terms, trie), trie, tokenizer.endOfGeneration);
     budget.start();
-    return new Matcher({ automaton, masks, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
+    const spellings = new Spellings(automaton, masks, tokenizer);
+    return new Matcher({ automaton, masks, spellings, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
   };
 }
 

@@ -8,10 +8,11 @@ import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { checkBuffer } from "../../ffi/native.ts";
 import { checkInteger } from "../options/checks.ts";
 import { hasBit } from "../sampling/bits.ts";
-import type { Constraint } from "../sampling/constraint.ts";
+import type { Constraint, TokenGuess } from "../sampling/constraint.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { GrammarBudget } from "./budget.ts";
 import type { Masks } from "./masks.ts";
+import type { Spellings } from "./spellings.ts";
 
 /** Bytes of a table of transitions above which a grammar is compiled anew for the texts that come. */
 const tableBytesMost = 32 << 20;
@@ -20,6 +21,7 @@ const tableBytesMost = 32 << 20;
 export interface Compiled {
   readonly automaton: Automaton;
   readonly masks: Masks;
+  readonly spellings: Spellings;
   readonly budget: GrammarBudget;
   /** The bytes that a token adds to a text. */
   bytesOf(token: number): Uint8Array;
@@ -80,11 +82,13 @@ export class Matcher implements Constraint {
   /**
    * Goes on by a token.
    *
+   * @param isGuess it is a guess: what likely comes is learned of chosen tokens alone
    * @throws {InvalidArgumentError} for a token that may not come.
    */
-  accept(token: number): void {
+  accept(token: number, isGuess = false): void {
     checkInteger("token", token, 0, this.#compiled.masks.tokens - 1);
-    const { automaton, masks, bytesOf } = this.#compiled;
+    const { automaton, masks, spellings, bytesOf } = this.#compiled;
+    const before = this.#state;
     if (masks.ends.includes(token) && automaton.accepts(this.#state) && !this.#hasEnded) {
       this.#hasEnded = true;
       return;
@@ -98,6 +102,7 @@ export class Matcher implements Constraint {
         got: String(token),
       });
     }
+    if (!isGuess) spellings.learn(before, token);
   }
 
   /** Goes on by bytes of the text, where they may come; where not, it says so and stays. */
@@ -111,6 +116,11 @@ export class Matcher implements Constraint {
   /** The bytes that must come next, whatever the rest of the text is; at most 256 of them. */
   forced(): Uint8Array {
     return this.#compiled.automaton.forced(this.#state, 256);
+  }
+
+  /** The token that likely comes next, where the text that comes is certain. */
+  guess(): TokenGuess | undefined {
+    return this.#hasEnded ? undefined : this.#compiled.spellings.guess(this.#state);
   }
 
   /** A matcher at the same place, which goes on alone. */

@@ -6,6 +6,24 @@
  */
 
 /**
+ * A token that likely comes next, and its chance from 0 to 1.
+ *
+ * @example
+ * ```ts
+ * import { Grammar, LightGPT, type TokenGuess } from "@lightgpt/lightgpt";
+ *
+ * await using lm = await LightGPT.load();
+ * const matcher = (await Grammar.choice(["yes", "yet"], lm.model.tokenizer)).matcher();
+ * const guess: TokenGuess | undefined = matcher.guess();
+ * console.log(guess?.chance);
+ * ```
+ */
+export interface TokenGuess {
+  readonly token: number;
+  readonly chance: number;
+}
+
+/**
  * Decides after each chosen token which tokens may come next. A `Matcher` of a `Grammar` is one.
  *
  * @example
@@ -22,8 +40,14 @@ export interface Constraint {
   readonly isDone: boolean;
   /** The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. Valid until the next {@link Constraint.accept}. */
   words(): Uint32Array;
-  /** Hears of each token that is chosen, once and in order, and not of those of the prompt. */
-  accept(token: number): void;
+  /**
+   * Hears of each token that is chosen, once and in order, and not of those of the prompt.
+   *
+   * @param isGuess a copy goes on by a guess, which may never be chosen
+   */
+  accept(token: number, isGuess?: boolean): void;
+  /** The token that likely comes next where the text is certain and its tokens are not; a hint, which changes no result. */
+  guess?(): TokenGuess | undefined;
   /** A constraint in the same state, which goes on alone. */
   clone(): Constraint;
 }

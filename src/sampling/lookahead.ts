@@ -7,6 +7,13 @@
 import { LightGPTError } from "../../ffi/errors.ts";
 import type { Constraint } from "./constraint.ts";
 
+/** Tokens ahead of a sequence that its constraint knows, or nearly so. */
+export interface Forced {
+  readonly tokens: readonly number[];
+  /** The chance of each, given that those before it come; 1 where nothing else may come. */
+  readonly chances: readonly number[];
+}
+
 /** A walk ahead of a sequence. */
 export class Lookahead {
   readonly #at: Constraint;
@@ -28,29 +35,42 @@ export class Lookahead {
   follow(guesses: readonly number[]): number {
     return this.#within(() => {
       for (const [index, token] of guesses.entries()) {
-        const word = (this.#at.words()[token >>> 5] ?? 0) & (this.#set[token >>> 5] ?? -1);
-        if (((word >>> (token & 31)) & 1) === 0 || !this.#goOn(token)) return index;
+        if (!this.#allows(token) || !this.#goOn(token)) return index;
       }
       return guesses.length;
     }) ?? 0;
   }
 
-  /** Goes on by the tokens that alone may come, at most `most` of them; returns these. */
-  forced(most: number): number[] {
-    const tokens: number[] = [];
+  /**
+   * Goes on by the tokens that alone may come, and by those that likely spell a text that must come; at most `most` of them, which
+   * together are at least as likely as `least`.
+   *
+   * @returns them with the chance of each, given those before it
+   */
+  forced(most: number, least: number): Forced {
+    const [tokens, chances]: [number[], number[]] = [[], []];
+    let together = 1;
     this.#within(() => {
       while (tokens.length < most) {
-        const token = this.#only();
-        if (token === undefined || !this.#goOn(token)) return;
-        tokens.push(token);
+        const only = this.#only();
+        const next = only === undefined ? this.#at.guess?.() : { token: only, chance: 1 };
+        if (next === undefined || (together *= next.chance) < least || !this.#allows(next.token)) return;
+        if (!this.#goOn(next.token)) return;
+        tokens.push(next.token);
+        chances.push(next.chance);
       }
     });
-    return tokens;
+    return { tokens, chances };
+  }
+
+  #allows(token: number): boolean {
+    const word = (this.#at.words()[token >>> 5] ?? 0) & (this.#set[token >>> 5] ?? -1);
+    return ((word >>> (token & 31)) & 1) === 1;
   }
 
   /** Takes a token; returns whether one may follow. */
   #goOn(token: number): boolean {
-    this.#at.accept(token);
+    this.#at.accept(token, true);
     return !this.#at.isDone && this.#at.words().some((word, index) => (word & (this.#set[index] ?? -1)) !== 0);
   }
 

@@ -6,6 +6,7 @@
  */
 import type { Matcher } from "../grammar/matcher.ts";
 import { bytesOf } from "../grammar/token_trie.ts";
+import type { TokenGuess } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { bytesOfWire, type Wire, wireOfBytes } from "./wire.ts";
 
@@ -49,9 +50,14 @@ export class BudgetConstraint {
     return this.#matcher.words();
   }
 
+  /** The token that likely comes next, where the text that comes is certain. */
+  guess(): TokenGuess | undefined {
+    return this.#matcher.guess();
+  }
+
   /** Goes on by a token. */
-  accept(token: number): void {
-    this.#matcher.accept(token);
+  accept(token: number, isGuess = false): void {
+    this.#matcher.accept(token, isGuess);
     if (this.#phase === "behind") return;
     const { tokenizer, open, close } = this.#budget;
     this.#recent += wireOfBytes(bytesOf(tokenizer, token));

@@ -12,7 +12,7 @@ import type { SamplerState } from "../../sampling/state.ts";
 import type { Member } from "../plan_step.ts";
 import type { Sequence } from "../sequence.ts";
 import { draftLengths, likelyLength } from "./lengths.ts";
-import type { DraftSource, Guesser, Guessing } from "./types.ts";
+import { draftsMost, type DraftSource, type Guesser, type Guessing } from "./types.ts";
 
 /** The guess of a sequence whose guesser does not weigh what steps cost goes on while it is right so likely. */
 const likelyLeast = 0.25;
@@ -44,8 +44,9 @@ export type Drafts = ReadonlyMap<Sequence, readonly number[]>;
 interface Candidate {
   readonly sequence: Sequence;
   readonly guesser: Guesser;
-  /** Tokens that its constraint leaves no choice about. */
+  /** Tokens of a text that its constraint leaves no choice about, and how many of the first are themselves certain. */
   readonly forced: readonly number[];
+  readonly certain: number;
   readonly chances: readonly number[];
 }
 
@@ -120,13 +121,23 @@ export class Drafting {
     const { tokens } = sequence;
     const most = positions - tokens.length;
     const chances = guesser.chances(tokens, most);
-    const forced = samplerOf(sequence).lookahead(this.#vocabulary)?.forced(most) ?? [];
-    if (forced.length === 0) return chances.length > 0 ? [{ sequence, guesser, forced, chances }] : [];
-    const certain = forced.map(() => 1);
+    const ahead = samplerOf(sequence).lookahead(this.#vocabulary)?.forced(Math.min(most, draftsMost), likelyLeast);
+    const certain = ahead?.chances.findIndex((chance) => chance < 1) ?? -1;
+    // A model of its own knows better how a text is spelled.
+    const length = guesser.model && certain >= 0 ? certain : ahead?.tokens.length ?? 0;
+    const forced = ahead?.tokens.slice(0, length) ?? [];
+    if (forced.length === 0) return chances.length > 0 ? [{ sequence, guesser, forced, certain: 0, chances }] : [];
     // What is guessed behind forced tokens counts only where they were guessed too.
     const agrees = guesser.model === undefined && chances.length > forced.length &&
       guesser.guesses(forced.length).every((token, index) => token === forced[index]);
-    return [{ sequence, guesser, forced, chances: agrees ? [...certain, ...chances.slice(forced.length)] : certain }];
+    const own = ahead?.chances.slice(0, length) ?? [];
+    return [{
+      sequence,
+      guesser,
+      forced,
+      certain: certain < 0 ? length : certain,
+      chances: agrees ? [...own, ...chances.slice(length)] : own,
+    }];
   }
 
   /** Those of the guesses, from the first on, that may come and that there are pages for. */
@@ -157,9 +168,8 @@ export class Drafting {
       0,
       Math.min(batchTokens - tokens, logitRows - rows, statePages > 0 ? LIMITS.stateDraftsMax : Infinity),
     );
-    const lengths = candidates.map(({ guesser, chances, forced }) => {
-      const certain = guesser.isWeighed ? forced.length : likelyLength(chances, likelyLeast);
-      const length = Math.min(left, certain);
+    const lengths = candidates.map(({ guesser, chances, certain }) => {
+      const length = Math.min(left, guesser.isWeighed ? certain : likelyLength(chances, likelyLeast));
       left -= length;
       return length;
     });

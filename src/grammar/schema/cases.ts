@@ -6,6 +6,7 @@
  * @module
  */
 import { arrayCases, arrayOpposites } from "./array_keywords.ts";
+import { CaseKeys } from "./case_keys.ts";
 import { ANY, intersect, objectWith, saysNothing } from "./intersect.ts";
 import { objectCases, objectOpposites } from "./object_keywords.ts";
 import type { SchemaPlace } from "./references.ts";
@@ -38,6 +39,9 @@ export class Cases {
   readonly #open: number[] = [];
   /** Whether demands of more than one schema are met by anything, where that has been asked. */
   readonly #met = new Map<string, boolean>();
+  /** What was made of a schema beside what was given: references may lead to one in numbers that double from each to the next. */
+  readonly #made = new Map<string, Case[]>();
+  readonly #keys = new CaseKeys();
   /** What was open where a property's demand was looked into. */
   readonly #inside: number[][] = [];
 
@@ -89,6 +93,9 @@ export class Cases {
    * @param given what the value is known to be; what contradicts it need not be taken apart
    */
   #literal(literal: number, exact: boolean, given = this.#any()): Case[] {
+    const key = `${literal} ${exact} ${given === this.#anything ? "" : this.#keys.of(given)}`;
+    const made = this.#made.get(key);
+    if (made !== undefined) return made;
     const id = Math.abs(literal) - 1;
     if (this.#open.includes(literal)) {
       refuseSchema(
@@ -101,7 +108,9 @@ export class Cases {
     const place = this.#tools.references.at(id);
     const cases = literal > 0 ? this.#positive(place, exact, given) : this.#both(given, this.#negative(place));
     this.#open.pop();
-    return cases;
+    const each = this.#keys.unique(cases);
+    this.#made.set(key, each);
+    return each;
   }
 
   #demand(demand: Demand, exact: boolean, given = this.#any()): Case[] {

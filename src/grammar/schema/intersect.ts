@@ -76,6 +76,7 @@ export function intersect(a: readonly Case[], b: readonly Case[], languages: Lan
 }
 
 function common(a: Case, b: Case, { lexemes, strings, numbers }: Languages): Case | undefined {
+  if (a === b) return a;
   if (a.type === "null" && b.type === "null") return a;
   if (a.type === "boolean" && b.type === "boolean") {
     const values = a.values.filter((value) => b.values.includes(value));
@@ -107,7 +108,7 @@ function commonArray(a: ArrayCase, b: ArrayCase): ArrayCase | undefined {
     rest: joined(a.rest, b.rest),
     least,
     most,
-    contains: [...a.contains, ...b.contains],
+    contains: each(a.contains, b.contains),
     isUnique: a.isUnique || b.isUnique,
     evaluated: bothEvaluated(a.evaluated, b.evaluated),
   };
@@ -127,8 +128,8 @@ function commonObject(a: ObjectCase, b: ObjectCase): ObjectCase | undefined {
   return {
     type: "object",
     named,
-    rules: [...a.rules, ...b.rules],
-    needs: [...a.needs, ...b.needs],
+    rules: each(a.rules, b.rules),
+    needs: each(a.needs, b.needs),
     least,
     most,
     evaluated: bothEvaluated(a.evaluated, b.evaluated),
@@ -141,7 +142,14 @@ function bothPresences(a: Presence, b: Presence): Presence | undefined {
 }
 
 function bothEvaluated(a: Evaluated, b: Evaluated): Evaluated {
-  const names = [...a.names, ...b.names];
-  const contains = [...a.contains, ...b.contains];
+  const names = each(a.names, b.names);
+  const contains = each(a.contains, b.contains);
   return { all: a.all || b.all, names, items: Math.max(a.items, b.items), contains };
+}
+
+/** What is in either list, each once: a schema that is met twice says no more than once. */
+function each<T>(a: readonly T[], b: readonly T[]): readonly T[] {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
+  return [...new Map([...a, ...b].map((one) => [JSON.stringify(one), one])).values()];
 }
