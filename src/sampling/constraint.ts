@@ -19,7 +19,9 @@
  * ```
  */
 export interface TokenGuess {
+  /** The token. */
   readonly token: number;
+  /** Its chance. */
   readonly chance: number;
 }
 

@@ -6,7 +6,6 @@
  */
 import type { Matcher } from "../grammar/matcher.ts";
 import { bytesOf } from "../grammar/token_trie.ts";
-import type { TokenGuess } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { bytesOfWire, type Wire, wireOfBytes } from "./wire.ts";
 
@@ -51,7 +50,7 @@ export class BudgetConstraint {
   }
 
   /** The token that likely comes next, where the text that comes is certain. */
-  guess(): TokenGuess | undefined {
+  guess(): ReturnType<Matcher["guess"]> {
     return this.#matcher.guess();
   }
 
