@@ -143,6 +143,20 @@ describeKit("what servers are sent, by published templates", "templates2", (dire
   });
 });
 
+describe("a template that knows tools as a text", () => {
+  const source = '{{ functions + "|" + datetime }}{# functools[ #}{{ " functools[" }}';
+
+  it("has them and the day in its own names, unless they are given", async () => {
+    const template = await AdaptedTemplate.read(source);
+    const tools = [{ type: "function", function: { name: "f" } }];
+    const day = new Date(Date.UTC(2026, 0, 15, 12));
+    const text = (options: Parameters<AdaptedTemplate["runs"]>[1]) =>
+      template.runs([{ role: "user", content: "q" }], options).map(({ text }) => text).join("");
+    assertEquals(text({ tools, now: day }), `${JSON.stringify(tools, null, 4)}|2026-01-15 functools[`);
+    assertEquals(text({ now: day, variables: { functions: "none" } }), "none|2026-01-15 functools[");
+  });
+});
+
 function called(message: ChatMessage, given: JsonValue): Partial<ChatMessage> {
   if (!Array.isArray(message.tool_calls)) return {};
   const [call] = message.tool_calls as { function: Record<string, JsonValue> }[];

@@ -56,6 +56,18 @@ const families: readonly Family[] = [
     },
   },
   {
+    // A call is a turn of its own, so it begins with what ends the answer before it.
+    name: "GigaChat 3",
+    tokens: ["<|role_sep|>", "<|message_sep|>"],
+    template: /'function call'/,
+    format: {
+      before: ['<|message_sep|>\n\nfunction call<|role_sep|>\n{"name": "'],
+      between: ['", "arguments": '],
+      arguments: { kind: "json" },
+      end: ["}"],
+    },
+  },
+  {
     name: "Granite 3",
     tokens: ["<|tool_call|>", "<|start_of_role|>"],
     template: /<\|tool_call\|>/,
@@ -72,5 +84,8 @@ const families: readonly Family[] = [
 /** The format of a family that a template and a vocabulary belong to. */
 export function familyFormat(template: string, controls: ControlTokens): ToolFormat | undefined {
   const has = (token: string) => controls.at(token, 0)?.text === token;
-  return families.find((family) => family.tokens.every(has) && family.template.test(template))?.format;
+  // Where what a call begins with ends an answer, none ever comes.
+  const ends = ({ before: [text] }: ToolFormat) => controls.ends.has(controls.at(String(text), 0)?.wire ?? "");
+  return families.find(({ tokens, template: own, format }) => tokens.every(has) && own.test(template) && !ends(format))
+    ?.format;
 }

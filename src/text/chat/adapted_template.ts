@@ -1,11 +1,12 @@
 /**
- * Conversations as clients of OpenAI's interface send them, in the shape that a template wants. Two rules, and no other:
+ * Conversations as clients of OpenAI's interface send them, in the shape that a template wants. Three rules, and no other:
  *
  * - `tool_calls[].function.arguments` that are JSON text of an object are parsed once where the template wants the object.
  *   A template is asked once, with a call of our own: it wants the text where it writes the text as it is; otherwise it
  *   wants the object, if it writes that. One that writes neither gets the text, and the object where it fails with it.
  * - A `content` that is null or missing is given as it is, since templates may test it; where the template fails with it,
  *   or writes None for it, it is the empty text.
+ * - Firefunction's template knows tools as a text named `functions`, and wants a `datetime`; it has them, unless they are given.
  *
  * @module
  */
@@ -20,19 +21,22 @@ import { type Prompt, readProgram, renderPrompt } from "./prompt.ts";
 /** A template, and what it was found to want. */
 export class AdaptedTemplate {
   readonly #program: Program;
+  readonly #isFirefunction: boolean;
   #wanted: "text" | "object" | "unknown" | undefined;
 
-  private constructor(program: Program) {
+  private constructor(program: Program, isFirefunction: boolean) {
     this.#program = program;
+    this.#isFirefunction = isFirefunction;
   }
 
   /** Reads a template; throws a `ModelFormatError` where it is no Jinja. */
   static read(source: string): Promise<AdaptedTemplate> {
-    return new Promise((resolve) => resolve(new AdaptedTemplate(readProgram(source))));
+    return new Promise((resolve) => resolve(new AdaptedTemplate(readProgram(source), / functools\[/.test(source))));
   }
 
   /** The prompt for a conversation in runs. */
-  runs(messages: readonly ChatMessage[], options: RenderOptions): readonly TextRun[] {
+  runs(messages: readonly ChatMessage[], given: RenderOptions): readonly TextRun[] {
+    const options = this.#isFirefunction ? withFunctions(given) : given;
     const parsed = guarded("messages", () => withObjects(messages));
     // Most conversations have neither such arguments nor such contents, and go to the template as they are.
     if (parsed === messages) return this.#filled(messages, options);
@@ -61,6 +65,13 @@ export class AdaptedTemplate {
     }
     return asFilled instanceof LightGPTError || asGiven.spelled <= asFilled.spelled ? asGiven.runs : asFilled.runs;
   }
+}
+
+/** Options with tools as a text, and the day, so that prompts of one day have their beginning in common. */
+function withFunctions(options: RenderOptions): RenderOptions {
+  const { tools = [], variables, now = new Date() } = options;
+  const functions = JSON.stringify(tools, null, 4);
+  return { ...options, variables: { functions, datetime: now.toISOString().slice(0, 10), ...variables } };
 }
 
 function attempt(
