@@ -105,14 +105,18 @@ class Engine {
   }
 }
 
-/** Seconds of processor time that processes have had, this one among them; what is busy beside them does not change it. */
+/** Seconds of processor time that processes have had; what is busy beside them does not change it. */
 function processorSeconds(processes: readonly ChildProcess[]): number {
-  const own = process.cpuUsage();
-  const others = processes.map(({ pid }) => {
+  return processes.reduce((sum, { pid }) => {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / 100; // a clock tick of Linux is 10 ms
-  });
-  return (own.user + own.system) / 1e6 + others.reduce((sum, one) => sum + one, 0);
+    return sum + (Number(fields[11]) + Number(fields[12])) / 100; // a clock tick of Linux is 10 ms
+  }, 0);
+}
+
+/** Those of this process: the gateway, and the readers of its streams. */
+function ownSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }
 
 /** The middle of how much later a first token comes through a gateway. */
@@ -140,20 +144,27 @@ async function main(): Promise<void> {
     const endless = endlessOf(lm);
     await using gateway = await openGateway({ nats: nats.url, limits: { openPerKey: 1024 } });
     const rates: [number[], number[]] = [[], []];
-    const costs: [number[], number[]] = [[], []];
-    const apartOnes = alone.map(({ child }) => child);
-    const clusterOnes = [...workers.map(({ child }) => child), nats.child()];
+    /** Processor seconds of each round: of the engines, of the workers, of the server of NATS, of the gateway. */
+    const costs: [number[], number[], number[], number[]] = [[], [], [], []];
+    const engineChildren = alone.map(({ child }) => child);
+    const workerChildren = workers.map(({ child }) => child);
+    const spent = () => [
+      processorSeconds(engineChildren),
+      processorSeconds(workerChildren),
+      processorSeconds([nats.child()]),
+      ownSeconds(),
+    ];
     for (let round = 0; round < warming + rounds; round++) {
       const from = 1000 * round;
-      const cost = [processorSeconds(apartOnes)];
+      const start = spent();
       const begin = performance.now();
       await Promise.all(alone.map((one, index) => one.read(from + streams * index)));
       const apart = (performance.now() - begin) / 1000;
-      cost.push(processorSeconds(apartOnes), processorSeconds(clusterOnes));
+      const middle = spent();
       const together = await readAll(gateway, from, engines * streams, endless);
-      cost.push(processorSeconds(clusterOnes));
+      const end = spent();
       if (round < warming) continue;
-      [cost[1] - cost[0], cost[3] - cost[2]].forEach((seconds, index) => costs[index].push(seconds));
+      costs.forEach((list, index) => list.push(index === 0 ? middle[0] - start[0] : end[index] - middle[index]));
       [apart, together].forEach((seconds, index) => rates[index].push(engines * streams * tokens / seconds));
       console.log(
         `round ${round - warming + 1}: engines ${rates[0].at(-1)?.toFixed(0)}, cluster ${
@@ -163,8 +174,12 @@ async function main(): Promise<void> {
     }
     const ratio = median(rates[1].map((rate, index) => rate / rates[0][index]));
     console.log(`three workers over three engines: ${ratio.toFixed(3)}   goal >= 0.95`);
-    const dearer = median(costs[1].map((seconds, index) => costs[0][index] / seconds));
+    const [engineCosts, ...clusterCosts] = costs;
+    const wholes = engineCosts.map((_, index) => clusterCosts.reduce((sum, list) => sum + list[index], 0));
+    const dearer = median(wholes.map((seconds, index) => engineCosts[index] / seconds));
     console.log(`the same by processor time, whatever else the machine does: ${dearer.toFixed(3)}`);
+    const [e, w, n, g] = costs.map((list) => median(list).toFixed(2));
+    console.log(`processor seconds a round: engines ${e}; workers ${w}, nats-server ${n}, gateway and readers ${g}`);
     console.log(`added latency of the first token: ${(await latency(gateway, lm)).toFixed(2)} ms   goal <= 3 ms`);
   } finally {
     for (const { child } of alone) child.kill();
