@@ -24,6 +24,9 @@ function calling(given: JsonValue, more: Partial<ChatMessage> = {}): ChatMessage
   return [{ role: "user", content: "q" }, { role: "assistant", content: "", tool_calls: [call], ...more }];
 }
 
+/** What one template cannot do without; the adapted one would have it of itself. */
+const firefunction = { functions: "[]", datetime: "2026-01-15" };
+
 const over = (expression: string) =>
   `{% for m in messages %}{{ m.role }}:{{ m.content }}{% for c in m.tool_calls %}${expression}{% endfor %};{% endfor %}`;
 
@@ -103,7 +106,7 @@ describeKit("what servers are sent, by published templates", "templates2", (dire
       const [template, reader] = [await ChatTemplate.parse(source), await AdaptedTemplate.read(source)];
       const { messages, tools, add_generation_prompt: _, bos_token, eos_token } = cases.callstr;
       const tokens = { bos_token: String(bos_token), eos_token: String(eos_token) };
-      const options = { now, tokens, ...(tools === undefined ? {} : { tools }) };
+      const options = { now, tokens, variables: firefunction, ...(tools === undefined ? {} : { tools }) };
       const object = messages.map((message) => ({ ...message, ...called(message, { town: "Bern" }) }));
       const prompt = (act: () => string) => {
         try {
@@ -125,7 +128,8 @@ describeKit("what servers are sent, by published templates", "templates2", (dire
     for (const name of Object.keys(templates)) {
       const source = readFileSync(join(directory, `${name}.jinja`), "utf8");
       const [template, reader] = [await ChatTemplate.parse(source), await AdaptedTemplate.read(source)];
-      const { messages, tools, add_generation_prompt: _, ...variables } = cases.callnone;
+      const { messages, tools, add_generation_prompt: _, ...own } = cases.callnone;
+      const variables = { ...own, ...firefunction };
       const options = { now, variables, ...(tools === undefined ? {} : { tools }) };
       const filled = messages.map((message) => ({ ...message, content: message.content ?? "" }));
       const act = () => reader.runs(messages, options).map(({ text }) => text).join("");

@@ -36,11 +36,13 @@ export class AdaptedTemplate {
 
   /** The prompt for a conversation in runs. */
   runs(messages: readonly ChatMessage[], given: RenderOptions): readonly TextRun[] {
-    const options = this.#isFirefunction ? withFunctions(given) : given;
+    const own = (options: RenderOptions) => this.#isFirefunction ? withFunctions(options) : options;
+    const options = own(given);
     const parsed = guarded("messages", () => withObjects(messages));
     // Most conversations have neither such arguments nor such contents, and go to the template as they are.
     if (parsed === messages) return this.#filled(messages, options);
-    this.#wanted ??= wantedArguments(this.#program, options.tokens);
+    const tokens = options.tokens ?? {};
+    this.#wanted ??= wantedArguments(this.#program, own({ tools: [tool], addGenerationPrompt: false, tokens }));
     if (this.#wanted !== "unknown") return this.#filled(this.#wanted === "object" ? parsed : messages, options);
     try {
       return this.#filled(messages, options);
@@ -91,8 +93,7 @@ const needle = { needle: "thread" };
 const needleText = '{"needle": "thread"}';
 
 /** In which shape a template writes the arguments of a call. */
-function wantedArguments(program: Program, tokens: RenderOptions["tokens"]): "text" | "object" | "unknown" {
-  const options: RenderOptions = { tools: [tool], addGenerationPrompt: false, tokens: tokens ?? {} };
+function wantedArguments(program: Program, options: RenderOptions): "text" | "object" | "unknown" {
   const prompts = (given: JsonValue) =>
     [true, false].map((answered) => attempt(program, probe(given, answered), options))
       .map((result) => result instanceof LightGPTError ? "" : result.text);
