@@ -242,7 +242,8 @@ async function first(path: string | undefined): Promise<void> {
 }
 
 async function many(path: string | undefined): Promise<void> {
-  await using opened = await open(path, { queueMax: 1000 });
+  // Room for all of them: with less, sequences lose their pages to one another, in process as well.
+  await using opened = await open(path, { queueMax: 1000, kvBytesMax: 2 ** 28 });
   const work = { ...opened.work, streams: 500, tokens: 200 };
   await clients({ ...work, streams: 16 });
   const late: number[] = [];
