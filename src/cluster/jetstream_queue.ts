@@ -99,9 +99,8 @@ export class JetStreamQueue implements WorkQueue {
   }
 
   async counts(): Promise<readonly { readonly place: Place; readonly count: number }[]> {
-    const filter = { subjects_filter: `lg.${this.#fingerprint}.job.>` };
-    const { state } = await this.#parts.manager.streams.info(this.#stream, filter);
-    return Object.entries(state.subjects ?? {}).flatMap(([subject, count]) => {
+    const subjects = await subjectsOf(this.#parts.manager, this.#stream, `lg.${this.#fingerprint}.job.>`);
+    return Object.entries(subjects).flatMap(([subject, count]) => {
       const [, priority, shard] = /\.p(\d+)\.s(\d+)$/.exec(subject) ?? [];
       return shard === undefined ? [] : [{ place: { priority: Number(priority), shard: Number(shard) }, count }];
     });
@@ -175,6 +174,26 @@ export class JetStreamQueue implements WorkQueue {
   #subject({ priority, shard }: Place): string {
     return `lg.${this.#fingerprint}.job.p${priority}.s${shard}`;
   }
+}
+
+/** The subjects of a stream that a filter lets through, and how many messages each has. */
+export async function subjectsOf(
+  manager: JetStreamManager,
+  stream: string,
+  filter: string,
+): Promise<Readonly<Record<string, number>>> {
+  const { state } = await manager.streams.info(stream, { subjects_filter: filter });
+  return state.subjects ?? {};
+}
+
+/**
+ * The keys of a bucket that a filter lets through, erased ones among them. The client's own way asks a consumer how many there are, and
+ * where one of them goes before it comes, it waits for up to half a minute.
+ */
+export async function keysOf(manager: JetStreamManager, bucket: string, filter: string): Promise<string[]> {
+  const beginning = `$KV.${bucket}.`;
+  const subjects = await subjectsOf(manager, `KV_${bucket}`, beginning + filter);
+  return Object.keys(subjects).map((subject) => subject.slice(beginning.length));
 }
 
 /** Makes a stream where there is none of its name. */

@@ -10,7 +10,7 @@ import type { ObjectStore } from "@nats-io/obj";
 import type { NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import { emitWarning } from "node:process";
 import type { LightGPTError } from "../../ffi/errors.ts";
-import { ensureStream, JetStreamQueue, managerOf, silent } from "./jetstream_queue.ts";
+import { ensureStream, JetStreamQueue, keysOf, managerOf, silent } from "./jetstream_queue.ts";
 import { NatsVault } from "./nats_vault.ts";
 import { connect, isLost, type Libraries, loadLibraries, textBytesMost } from "./libraries.ts";
 import { notAllowed, refusedBy, violationOf } from "./refusals.ts";
@@ -18,6 +18,8 @@ import type { Transport, Vault, WorkQueue } from "./types.ts";
 
 /** Milliseconds after which what is announced is forgotten. */
 const announcedMs = 5000;
+/** The bucket of what is announced. */
+const registryName = "lg";
 /** The stream of jobs that are not tried again, and how many it keeps. */
 const dead = { name: "LG_DEAD", most: 1000 } as const;
 
@@ -61,7 +63,7 @@ export class NatsTransport implements Transport {
     try {
       const manager = await managerOf(libraries, connection);
       const client = libraries.jetstream.jetstream(connection, { timeout: 5000 });
-      const registry = await new libraries.kv.Kvm(client).create("lg", { ttl: announcedMs, history: 1 });
+      const registry = await new libraries.kv.Kvm(client).create(registryName, { ttl: announcedMs, history: 1 });
       const objects = await new libraries.obj.Objm(client).create("lg-models", {});
       return new NatsTransport({ libraries, connection, client, manager, registry, objects, ackWaitMs });
     } catch (error) {
@@ -149,7 +151,7 @@ export class NatsTransport implements Transport {
     };
     void hear();
     // The caller knows all that is there when this returns; the watch tells it some time later.
-    for await (const key of await registry.keys()) {
+    for (const key of await keysOf(this.#parts.manager, registryName, ">")) {
       const entry = await registry.get(key);
       if (entry?.operation === "PUT") heard(key, entry.string());
     }

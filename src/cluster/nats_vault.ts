@@ -8,7 +8,7 @@ import type { StoredMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { ObjectStore } from "@nats-io/obj";
 import { noRoom, unreachable } from "./failures.ts";
-import { ensureStream, hasNoRoom, isApiError, nanos, type QueueParts } from "./jetstream_queue.ts";
+import { ensureStream, hasNoRoom, isApiError, keysOf, nanos, type QueueParts } from "./jetstream_queue.ts";
 import { isLost, type Libraries, textBytesMost } from "./libraries.ts";
 import type { Vault } from "./types.ts";
 
@@ -33,11 +33,14 @@ export class NatsVault implements Vault {
   readonly #parts: VaultParts;
   readonly #stores: Stores;
   readonly #stream: string;
+  /** The records. */
+  readonly #bucket: string;
 
   private constructor(parts: VaultParts, stores: Stores) {
     this.#parts = parts;
     this.#stores = stores;
     this.#stream = `LG_LOG_${parts.name}`;
+    this.#bucket = `lg-${parts.name}`;
   }
 
   /** Opens what is there, and makes what is not. */
@@ -76,11 +79,13 @@ export class NatsVault implements Vault {
   }
 
   async erase(key: string): Promise<void> {
-    await this.#told(() => this.#stores.records.purge(key));
+    // Nothing is left of it: a word that it is erased would be among the keys.
+    const [stream, filter] = [`KV_${this.#bucket}`, `$KV.${this.#bucket}.${key}`];
+    await this.#told(() => this.#parts.manager.streams.purge(stream, { filter }));
   }
 
   async keys(beginning: string): Promise<readonly string[]> {
-    return await this.#told(async () => await Array.fromAsync(await this.#stores.records.keys(`${beginning}.*`)));
+    return await this.#told(() => keysOf(this.#parts.manager, this.#bucket, `${beginning}.*`));
   }
 
   async append(log: string, text: string): Promise<void> {

@@ -168,10 +168,11 @@ export class SharedAnswers implements AnswerStore {
     const { vault, hub, models } = this.#parts;
     const fingerprint = models.fingerprintOf(served);
     const stored = { named: { id, created }, body, tenant, model: served.name, fingerprint, job: jobText(job) };
-    await vault.write(liveKey(id), JSON.stringify({ owner: hub.id } satisfies Live), 0);
+    // It is known here before it can be found among those that may have lost their gateways.
     this.#stored.set(id, stored);
     this.#mine.add(id);
     try {
+      await vault.write(liveKey(id), JSON.stringify({ owner: hub.id } satisfies Live), 0);
       await vault.put(begunName(id), new TextEncoder().encode(JSON.stringify(stored)));
       return this.#tell(stored, signal, await this.#run(stored, [], signal));
     } catch (error) {
