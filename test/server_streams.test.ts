@@ -9,7 +9,7 @@ import { after, before, describe, it } from "node:test";
 import { type Completion, LightGPTError, Piece } from "../mod.ts";
 import type { Job } from "../src/server/types.ts";
 import { Run } from "../src/server/run.ts";
-import { tellRun } from "../src/server/stream.ts";
+import { streamBody, tellRun } from "../src/server/stream.ts";
 import { serveStories, type SmallServer } from "./small-server.ts";
 import { workedMs } from "./worked.ts";
 
@@ -108,6 +108,21 @@ describe("a stream", () => {
     for (const { leave } of others) await leave();
     for (let turns = 0; turns < 20; turns++) assert(await one.waits() <= 16);
     await one.leave();
+  });
+
+  it("is over where its reader leaves between two writes", async () => {
+    const over = Promise.withResolvers<void>();
+    const frames = (async function* () {
+      try {
+        for (;;) yield "more";
+      } finally {
+        over.resolve();
+      }
+    })();
+    const reader = streamBody({ frames, failed: () => "", left: () => {}, ended: () => {} }).getReader();
+    assertEquals(new TextDecoder().decode((await reader.read()).value), "more");
+    await reader.cancel();
+    await over.promise;
   });
 
   it("gives the pieces of all answers in the order in which they come", async () => {
