@@ -5,7 +5,7 @@
  * as compact JSON, with guesses (`draft: "auto"`: what the schema leaves no choice about, and lookup) against without.
  *
  *     bun bench/constraints.ts masks [EVERY] [ORDER]          deno run -A bench/constraints.ts masks [EVERY] [ORDER]
- *     bun bench/constraints.ts decode [MODEL] [ROUNDS]        deno run -A bench/constraints.ts decode [MODEL] [ROUNDS]
+ *     bun bench/constraints.ts decode [MODEL] [ROUNDS] [TOKENS]    deno run -A bench/constraints.ts decode [MODEL] [ROUNDS] [TOKENS]
  *     bun bench/constraints.ts forced [MODEL] [ROUNDS]        deno run -A bench/constraints.ts forced [MODEL] [ROUNDS]
  *
  * Masks come from the conformance kit, one of EVERY 20 schemas, with properties in the ORDER of the schema, as requests have them
@@ -126,7 +126,6 @@ function endless(kind: number): Record<string, unknown> {
   return { type: "array", minItems: 100_000, items: item };
 }
 
-const tokensEach = 96;
 /** Never meets the end of a text. */
 const sampling = (seed: number) => ({ temperature: 1.5, topK: 40, seed });
 
@@ -135,7 +134,7 @@ function rate(completions: readonly Completion[]): number {
   return 1000 * completions.reduce((sum, { generatedTokens }) => sum + generatedTokens - 1, 0) / ms;
 }
 
-async function decode(path: string, rounds: number): Promise<void> {
+async function decode(path: string, rounds: number, tokensEach: number): Promise<void> {
   const most = 16;
   await using lm = await LightGPT.load(path, { threads: 2, context: most * 256, cache: false });
   const end = [...lm.model.tokenizer.endOfGeneration];
@@ -228,8 +227,9 @@ async function forced(path: string, rounds: number): Promise<void> {
   );
 }
 
-const [what = "masks", first, second] = process.argv.slice(2);
+const [what = "masks", first, second, third] = process.argv.slice(2);
 if (what === "masks") await masks(Number(first ?? 20), second === "any" ? "any" : "schema");
-else if (what === "decode") await decode(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
-else if (what === "forced") await forced(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
+else if (what === "decode") {
+  await decode(first || makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8), Number(third ?? 96));
+} else if (what === "forced") await forced(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
 else throw new Error(`masks, decode or forced, got ${what}`);
