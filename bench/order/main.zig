@@ -1,7 +1,8 @@
 //! `zig build order`: the order of additions against what the machine can do, on one core. What does the
 //! accumulation contract (docs/design/contract.md) cost?
 //!
-//! - one token times Q4_0 weights far larger than any cache, as a share of the rate at which memory can be read;
+//! - one token times weights far larger than any cache, as a share of the rate at which memory can be read: Q4_0, and three more
+//!   formats, each beside reading passes of its own;
 //! - a tile of 8 tokens times weights that lie in the cache, 16 tokens times weights that come from memory, as sequences
 //!   at once have it, and 256 tokens of a prompt, against the bare product instruction;
 //! - attention of one token over a long context.
@@ -24,11 +25,16 @@ const rounds = 120;
 /// Bytes of a pass over memory; the next pass takes the next, so that none lies in a cache.
 const pass_bytes = 24 << 20;
 
+/// Formats whose product with one token is measured too.
+const more_formats = [_][]const u8{ "Q8_0", "Q4_K", "Q6_K" };
+
 const Result = struct {
     level: []const u8,
     /// Bytes a second, in units of 10^9.
     read: f64 = 0,
     token: f64 = 0,
+    /// Of `more_formats`: shares of what is read beside them.
+    shares: [more_formats.len]f64 = @splat(0),
     /// Multiply-adds a second, in units of 10^9.
     bare: f64 = 0,
     tile: f64 = 0,
@@ -57,12 +63,10 @@ pub fn main() !void {
 
 fn measure(name: []const u8, level: *const level_table.Level, limits: *const Limits, memory: []align(64) u8) !Result {
     var result: Result = .{ .level = name };
-    const format = for (level.formats[0..level.formats_len]) |*f| {
-        if (std.mem.eql(u8, std.mem.span(f.name), "Q4_0")) break f;
-    } else unreachable;
+    const format = formatOf(level, "Q4_0");
     const group_bytes = format.groupBytes(cols);
     const groups: u32 = @intCast(memory.len / group_bytes);
-    fill(format, memory, groups);
+    fill(format, memory);
 
     var one: Activations = try .init(level, 1, cols);
     var eight: Activations = try .init(level, 8, cols);
@@ -111,8 +115,40 @@ fn measure(name: []const u8, level: *const level_table.Level, limits: *const Lim
         result.bare = @max(result.bare, rate(@as(usize, dot_rounds) * limits.dot_macs, start));
         result.attention = @max(result.attention, attend(level, memory, out));
     }
+    for (more_formats, &result.shares) |other, *share| share.* = oneToken(formatOf(level, other), limits, memory, &args, &one);
     fillAgain(memory);
     return result;
+}
+
+fn formatOf(level: *const level_table.Level, name: []const u8) *const level_table.Format {
+    return for (level.formats[0..level.formats_len]) |*f| {
+        if (std.mem.eql(u8, std.mem.span(f.name), name)) break f;
+    } else unreachable;
+}
+
+/// The rate of weights times one token as a share of the rate at which memory is read in turns with it.
+fn oneToken(format: *const level_table.Format, limits: *const Limits, memory: []align(64) u8, like: *const level_table.Matmul, one: *const Activations) f64 {
+    fill(format, memory);
+    var args = like.*;
+    args.group_bytes = format.groupBytes(cols);
+    args.activations = &one.x;
+    const groups: u32 = @intCast(memory.len / args.group_bytes);
+    const pass_groups: u32 = @intCast(pass_bytes / args.group_bytes);
+    var read: f64 = 0;
+    var token: f64 = 0;
+    var first: u32 = 0;
+    for (0..rounds) |round| {
+        const ahead = ([_]usize{ 0, 1024, 2048, 4096 })[round % 4];
+        var start = now();
+        std.mem.doNotOptimizeAway(limits.read(memory.ptr + first * args.group_bytes, pass_groups * args.group_bytes, ahead));
+        read = @max(read, rate(pass_groups * args.group_bytes, start));
+        first = next(first, pass_groups, groups);
+        start = now();
+        format.matmul(&args, first, first + pass_groups, null);
+        token = @max(token, rate(pass_groups * args.group_bytes, start));
+        first = next(first, pass_groups, groups);
+    }
+    return token / read;
 }
 
 /// The group with which the next pass begins.
@@ -155,17 +191,15 @@ fn attend(level: *const level_table.Level, memory: []align(64) u8, out: []f32) f
     return rate(repeats * heads * positions * 2 * dim, start);
 }
 
-/// One random group, copied all over the memory.
-fn fill(format: *const level_table.Format, memory: []align(64) u8, groups: u32) void {
-    const row_bytes = cols / 32 * 18;
+/// One group of bytes that are no infinite scales wherever a format has them, copied all over the memory.
+fn fill(format: *const level_table.Format, memory: []align(64) u8) void {
     var random = std.Random.DefaultPrng.init(1);
-    var file: [16 * row_bytes]u8 = undefined;
+    var file: [16 * cols * 2]u8 = undefined;
     random.random().bytes(&file);
-    var block: usize = 0;
-    while (block < file.len) : (block += 18) file[block + 1] = 0x1c; // scales near 0.004
+    for (&file) |*byte| byte.* >>= 2;
     const group_bytes = format.groupBytes(cols);
     if (format.pack(&file, 16, cols, memory.ptr) != 0) unreachable;
-    for (1..groups) |g| @memcpy(memory[g * group_bytes ..][0..group_bytes], memory[0..group_bytes]);
+    for (1..memory.len / group_bytes) |g| @memcpy(memory[g * group_bytes ..][0..group_bytes], memory[0..group_bytes]);
 }
 
 /// Leaves nothing of one level's layout to the next.
@@ -183,6 +217,9 @@ fn print(results: []const Result) void {
     for (results) |r| std.debug.print("{s: <10} {d: >6.1} GB/s {d: >6.1} GB/s {d: >4.0} %  {d: >6.1} GMAC/s {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s {d: >4.0} % {d: >6.1} GMAC/s\n", .{
         r.level, r.read, r.token, 100 * r.token / r.read, r.bare, r.tile, 100 * r.tile / r.bare, r.sixteen, 100 * r.sixteen / r.bare, r.prompt, 100 * r.prompt / r.bare, r.attention,
     });
+    std.debug.print("one token, of reading:", .{});
+    for (results) |r| for (more_formats, r.shares) |name, share| std.debug.print("  {s} {s} {d:.0} %", .{ r.level, name, 100 * share });
+    std.debug.print("\n", .{});
     var buffer: [4096]u8 = undefined;
     var writer: std.Io.Writer = .fixed(&buffer);
     json(&writer, results) catch unreachable; // a few hundred bytes
@@ -193,7 +230,9 @@ fn json(writer: *std.Io.Writer, results: []const Result) !void {
     try writer.writeByte('{');
     for (results, 0..) |r, index| {
         if (index > 0) try writer.writeByte(',');
-        try writer.print("\"{s}\":{{\"readGBs\":{d:.2},\"tokenGBs\":{d:.2},\"bareGMACs\":{d:.1},\"tileGMACs\":{d:.1},\"sixteenGMACs\":{d:.1},\"promptGMACs\":{d:.1},\"attentionGMACs\":{d:.1}}}", .{ r.level, r.read, r.token, r.bare, r.tile, r.sixteen, r.prompt, r.attention });
+        try writer.print("\"{s}\":{{\"readGBs\":{d:.2},\"tokenGBs\":{d:.2},\"bareGMACs\":{d:.1},\"tileGMACs\":{d:.1},\"sixteenGMACs\":{d:.1},\"promptGMACs\":{d:.1},\"attentionGMACs\":{d:.1}", .{ r.level, r.read, r.token, r.bare, r.tile, r.sixteen, r.prompt, r.attention });
+        for (more_formats, r.shares) |name, share| try writer.print(",\"{s}Token\":{d:.3}", .{ name, share });
+        try writer.writeByte('}');
     }
     try writer.writeAll("}\n");
 }

@@ -172,18 +172,24 @@ noinline fn fmaSoftware(comptime n: u32, a: @Vector(n, f32), b: @Vector(n, f32),
     return @floatCast(odd);
 }
 
-/// Asks for a line of the weights that one token streams through, into the second cache: with a few dozen instructions
-/// between its loads the processor doesn't see far enough ahead. Measured with `bench/order`, each pass beside one that only
-/// reads, Q4_0 at AVX2 and AVX-512: on Zen 4 8 KB ahead comes to 0.81 and 0.62, 4 KB to 0.59 and 0.57, 2 KB to 0.44 and 0.63;
-/// on Zen 5 4 KB ahead came to 0.81 and 0.85, nothing to 0.60 and 0.70, and 512 bytes is worse than nothing.
+/// Asks for a line of the weights that one token streams through, into the second cache, where `touch` is not for it: with a
+/// few dozen instructions between its loads the processor doesn't see far enough ahead. Measured with `bench/order` at AVX2,
+/// each pass beside one that only reads, Q4_0: on Zen 4 8 KB ahead comes to 0.81, 4 KB to 0.59, 2 KB to 0.44; on Zen 5 4 KB
+/// ahead came to 0.81, nothing to 0.60, and 512 bytes is worse than nothing.
 pub inline fn prefetchStream(p: [*]const u8) void {
     @prefetch(p + 8192, .{ .rw = .read, .locality = 2, .cache = .data });
 }
 
-/// Whether spans of so many bytes are read in so few instructions that the processor fetches them best by itself: 8 bits a
-/// weight lose a tenth by fetching at AVX-512 and gain a tenth at AVX2.
-pub fn fetchesItself(span_bytes: usize) bool {
-    return isa.has_vnni and span_bytes >= 512;
+/// Whether one token touches its weights before it computes (`touch`).
+pub const touches = isa.has_vnni;
+
+/// Loads a byte of each line that is needed next. Nothing waits for these loads, so all of them are under way at once, in the
+/// order of the memory, which the processor's own prefetcher follows. Without them, vectors that wait for a line fill the
+/// scheduler of 512-bit operations, and no later load is seen. Measured on Zen 4 at AVX-512 beside a pass that only reads:
+/// Q4_0 0.85 (fetching 8 KB ahead 0.62, 1 KB 0.71, nothing 0.73), Q4_K 0.85 (0.64), Q6_K 0.86 (0.62), Q8_0 0.84 (0.84);
+/// touching what comes later still is worse than nothing.
+pub inline fn touch(p: [*]const u8, comptime bytes: usize) void {
+    inline for (0..(bytes + 63) / 64) |line| _ = @as(*const volatile u8, &p[64 * line]).*;
 }
 
 /// Four neighbouring columns of `lanes` rows, a byte each: lane i's bytes are 4 i to 4 i + 3.

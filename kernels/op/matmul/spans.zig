@@ -56,6 +56,8 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
         const joint = !bytes_only and isa.has_vnni and width > 1 and (2 * VectorUnit(F, lanes, width, true).dots + 1) * width <= isa.registers - 6;
         /// Wide tiles keep the processor too busy to see the next group coming; the others wait for memory anyway.
         const fetches = width > 2;
+        /// One token streams through the weights.
+        const streams = width == 1;
 
         noinline fn run(args: *const level_table.Matmul, number: u32, tile: Tile) void {
             @setEvalBranchQuota(100_000);
@@ -86,6 +88,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
             var chunk = group;
             if (unrolled) {
                 for (0..spans / F.chunk_spans) |_| {
+                    if (streams and simd.touches) simd.touch(chunk, chunk_bytes);
                     inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, halves[0..count], stride, &acc);
                     chunk += chunk_bytes;
                 }
@@ -116,9 +119,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
         }
 
         inline fn span(at: Place, halves: []Operand, stride: u32, acc: *Sums) void {
-            if (width == 1 and !simd.fetchesItself(span_bytes)) inline for (0..(span_bytes + 63) / 64) |line| {
-                simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * line);
-            };
+            if (streams) stream(at);
             if (bytes_only) {
                 half(at, &halves[0], false, acc);
                 halves[0].advance(stride);
@@ -135,6 +136,16 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
                 half(at, x, true, acc);
                 x.advance(stride);
             }
+        }
+
+        /// Asks for the weights of a span before they are needed. Scales of several spans lie at the head of a chunk, so the first
+        /// span touches them too.
+        inline fn stream(at: Place) void {
+            if (!simd.touches) return inline for (0..(span_bytes + 63) / 64) |line| simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * line);
+            if (unrolled or at.spans != F.chunk_spans) return;
+            const each = span_bytes / 64 * 64;
+            const head = chunk_bytes - F.chunk_spans * each;
+            if (at.span == 0) simd.touch(at.chunk, head + each) else simd.touch(at.chunk + head + at.span * each, each);
         }
 
         inline fn both(at: Place, halves: *[2]Operand, acc: *Sums) void {
