@@ -103,9 +103,10 @@ export class DeadlyTransport extends SlowTransport {
     };
     return {
       add,
-      has: (entry) => queue.has(entry),
+      has: (entry, id) => queue.has(entry, id),
       remove: (entry) => queue.remove(entry),
       take: (place) => queue.take(place),
+      renew: (place) => queue.renew(place),
       counts: () => queue.counts(),
     };
   }

@@ -57,9 +57,11 @@ class Handed {
   }
 }
 
+const noWorkers = { hasWorker: () => false, workers: () => [] };
+
 function hubOver(): { readonly hub: Hub; readonly transport: Handed; readonly clock: FakeClock } {
   const [transport, clock] = [new Handed(), new FakeClock()];
-  return { hub: new Hub(transport as unknown as Transport, clock, { hasWorker: () => false }), transport, clock };
+  return { hub: new Hub(transport as unknown as Transport, clock, noWorkers), transport, clock };
 }
 
 async function codeOf(work: Promise<unknown>, clock: FakeClock): Promise<unknown[]> {

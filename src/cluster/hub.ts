@@ -18,6 +18,7 @@ import { JobReading, type Said } from "./reading.ts";
 import { goneMs, type Registry } from "./registry.ts";
 import { type RemoteForm, RemotePieces } from "./remote_pieces.ts";
 import { Router } from "./routing.ts";
+import { Stalls } from "./stalls.ts";
 import { askSubject, controlSubject, frameSubject, newSubject, placeText } from "./subjects.ts";
 import { Together } from "./together.ts";
 import type {
@@ -66,8 +67,9 @@ interface Open {
   entry: number;
   /** How often it was put into the queue. */
   copies: number;
-  /** When something was heard of it. */
+  /** When something was heard of it, and when it was looked for in the queue since. */
   heardAt: number;
+  lookedAt: number;
 }
 
 /** What a gateway wants done elsewhere. */
@@ -91,15 +93,17 @@ export class Hub {
   readonly #controls: Together<Control>;
   #lostSince: number | undefined;
   readonly #registry: Pick<Registry, "hasWorker">;
+  readonly #stalls: Stalls;
   #lookedAt: number;
   /** When workers may have been unheard last for a reason of this machine: it was not connected, or did not come to listen. */
   #deafAt = -Infinity;
 
   /** Begins to listen. */
-  constructor(transport: Transport, clock: Clock, registry: Pick<Registry, "hasWorker">) {
+  constructor(transport: Transport, clock: Clock, registry: Pick<Registry, "hasWorker" | "workers">) {
     this.#transport = transport;
     this.#clock = clock;
     this.#registry = registry;
+    this.#stalls = new Stalls(registry);
     this.#lookedAt = clock.now();
     const say = (worker: string, controls: Control[]) =>
       transport.publish(controlSubject(worker), JSON.stringify(controls));
@@ -165,7 +169,8 @@ export class Hub {
     };
     const pieces = new RemotePieces(reading, { say: (said) => this.#say(said), over }, form);
     const grown = () => log?.grown(reading);
-    const open: Open = { grown, reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: this.#clock.now() };
+    const now = this.#clock.now();
+    const open = { grown, reading, pieces, envelope, place, entry: 0, copies: 0, heardAt: now, lookedAt: now };
     // A worker may ask before the queue has answered.
     this.#open.set(envelope.id, open);
     const abort = () => pieces.fail(cancelledBy(signal));
@@ -197,9 +202,9 @@ export class Hub {
 
   /** Tries until the queue has it, for a while: a server of NATS may be on its way back. */
   async #add(open: Open, text: string): Promise<void> {
-    const { envelope: { id, fingerprint }, place } = open;
+    const { envelope: { fingerprint }, place } = open;
     const end = this.#clock.now() + addMs;
-    const name = open.copies === 0 ? id : `${id}.${open.copies}`;
+    const name = entryName(open);
     for (;;) {
       try {
         open.entry = await (await this.#transport.queue(fingerprint)).add(place, name, text);
@@ -298,20 +303,37 @@ export class Hub {
       return;
     }
     this.#lostSince = undefined;
+    this.#stalls.look(new Set([...this.#open.values()].map(({ envelope }) => envelope.fingerprint)), now);
     for (const open of this.#open.values()) {
-      if (open.entry === 0 || now - open.heardAt < silentMs || open.reading.outcome !== undefined) continue;
-      open.heardAt = now;
+      if (open.entry === 0 || open.reading.outcome !== undefined) continue;
+      if (now - Math.max(open.heardAt, open.lookedAt) < silentMs) continue;
+      open.lookedAt = now;
       this.#restore(open).catch(() => {}); // it is asked for again in a while
     }
   }
 
-  /** Puts a job back that the queue has lost. */
+  /** Puts a job back that the queue has lost, or hands to no worker. */
   async #restore(open: Open): Promise<void> {
-    const { envelope, reading } = open;
-    const queue = await this.#transport.queue(envelope.fingerprint);
-    if (await queue.has(open.entry) || reading.isOver || reading.outcome !== undefined) return;
+    const { envelope, reading, place, copies } = open;
+    const { fingerprint } = envelope;
+    const queue = await this.#transport.queue(fingerprint);
+    const hasIt = await queue.has(open.entry, entryName(open));
+    if (reading.isOver || reading.outcome !== undefined) return;
+    if (hasIt) {
+      const heardAt = Math.max(open.heardAt, this.#deafAt);
+      if (!this.#stalls.isStalled({ fingerprint, place, heardAt, copies }, this.#clock.now())) return;
+      // Two of one job would be taken from one worker to the other and back.
+      await queue.remove(open.entry);
+      await queue.renew(place);
+      if (reading.isOver || reading.outcome !== undefined) return;
+    }
     open.copies++;
     const { isNew: _, ...begun } = envelope;
     await this.#add(open, JSON.stringify(begun));
   }
+}
+
+/** What the queue calls a job: NATS drops a message whose name it has had. */
+function entryName({ envelope: { id }, copies }: Pick<Open, "envelope" | "copies">): string {
+  return copies === 0 ? id : `${id}.${copies}`;
 }

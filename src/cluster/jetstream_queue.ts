@@ -42,6 +42,8 @@ export class JetStreamQueue implements WorkQueue {
   readonly #consumers = new Set<string>();
   /** The inboxes of places that have been pulled from. */
   readonly #inboxes = new Map<string, PullInbox>();
+  /** The consumers that did not answer the last pull. */
+  readonly #silent = new Set<string>();
 
   private constructor(parts: QueueParts, fingerprint: string) {
     this.#parts = parts;
@@ -78,8 +80,9 @@ export class JetStreamQueue implements WorkQueue {
     }
   }
 
-  async has(entry: number): Promise<boolean> {
-    return await this.#parts.manager.streams.getMessage(this.#stream, { seq: entry }) !== null;
+  async has(entry: number, id: string): Promise<boolean> {
+    const message = await this.#parts.manager.streams.getMessage(this.#stream, { seq: entry });
+    return message?.header.get("Nats-Msg-Id") === id;
   }
 
   async remove(entry: number): Promise<void> {
@@ -96,6 +99,15 @@ export class JetStreamQueue implements WorkQueue {
     // A status in place of a job: there is none.
     if (message.headers?.code) return undefined;
     return this.#delivery(message);
+  }
+
+  async renew(place: Place): Promise<void> {
+    const { consumers } = this.#parts.manager;
+    const name = consumerOf(place);
+    // Only a worker says how long a job may give no sign.
+    const { config } = await consumers.info(this.#stream, name);
+    await consumers.delete(this.#stream, name);
+    await consumers.add(this.#stream, config);
   }
 
   async counts(): Promise<readonly { readonly place: Place; readonly count: number }[]> {
@@ -123,13 +135,19 @@ export class JetStreamQueue implements WorkQueue {
   }
 
   async #pull(subject: string, place: Place): Promise<Msg> {
+    const name = consumerOf(place);
     const inbox = await this.#inboxOf(place);
     try {
-      return await inbox.next(subject);
+      const message = await inbox.next(subject);
+      this.#silent.delete(name);
+      return message;
     } catch (error) {
       // A server says nothing where there is no such consumer.
       inbox.close();
-      this.#inboxes.delete(consumerOf(place));
+      this.#inboxes.delete(name);
+      // It was there, for it was made or found in between.
+      if (this.#silent.delete(name)) await this.renew(place);
+      else this.#silent.add(name);
       throw error;
     }
   }

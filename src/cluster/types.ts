@@ -116,12 +116,14 @@ export interface Delivery {
 export interface WorkQueue {
   /** Adds a job; with an id that it had before, nothing. Rejects where the queue is full, or it cannot be reached. */
   add(place: Place, id: string, text: string): Promise<number>;
-  /** Whether a job is still there, by what `add` gave. */
-  has(entry: number): Promise<boolean>;
+  /** Whether a job is still there, by what `add` gave and took: a queue that has lost its last jobs gives their entries to others. */
+  has(entry: number, id: string): Promise<boolean>;
   /** Takes a job out. One that is not there any more is fine. */
   remove(entry: number): Promise<void>;
   /** The next job of a place, if there is one now. */
   take(place: Place): Promise<Delivery | undefined>;
+  /** Begins to hand out the jobs of a place anew, those at work there, too. */
+  renew(place: Place): Promise<void>;
   /** How many jobs lie at each place, those at work included. */
   counts(): Promise<readonly { readonly place: Place; readonly count: number }[]>;
 }
