@@ -5,6 +5,9 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Completion, completionOf, Piece } from "../src/batching/completion.ts";
 import { Hub } from "../src/cluster/hub.ts";
@@ -17,7 +20,7 @@ import { Worker } from "../src/cluster/worker.ts";
 import type { Backend, Job, TextBackend } from "../src/server/types.ts";
 import { mix } from "./cluster-simulation.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { noNats, startNats } from "./nats-server.ts";
+import { noNats, startNats, surely } from "./nats-server.ts";
 
 const ackWaitMs = 600;
 const length = 40;
@@ -275,15 +278,26 @@ describe("a queue in JetStream", () => {
     assertEquals(done, ["add", "pull", "add", "pull", ...again, "add", "pull"]);
   });
 
+  const place = { priority: 1, shard: 5 };
+  const open = (url: string, ackWaitMs = 60_000) => surely(() => NatsTransport.open({ url, ackWaitMs, name: "test" }));
+  /** Takes a job; a busy machine may miss the time of a pull. */
+  const takeFrom = async (queue: WorkQueue) => {
+    for (;;) {
+      try {
+        return await queue.take(place);
+      } catch (error) {
+        if (!(error instanceof Error && error.name === "TimeoutError")) throw error;
+      }
+    }
+  };
+
   it("hands out anew what lies at a place, and tells entries apart by names", { skip: noNats }, async () => {
     await using nats = await startNats();
-    const open = (ackWaitMs: number) => NatsTransport.open({ url: nats.url, ackWaitMs, name: "test" });
-    const [worker, gateway] = [await open(60_000), await open(1000)];
-    const place = { priority: 1, shard: 5 };
+    const [worker, gateway] = [await open(nats.url), await open(nats.url, 1000)];
     const [taking, adding] = [await worker.queue("f"), await gateway.queue("f")];
     const entry = await adding.add(place, "a", "one");
     await adding.add(place, "b", "two");
-    const take = async () => (await taking.take(place))?.text;
+    const take = async () => (await takeFrom(taking))?.text;
     assertEquals([await take(), await take(), await take()], ["one", "two", undefined]);
     assertEquals([await adding.has(entry, "a"), await adding.has(entry, "b")], [true, false]);
     await adding.remove(entry);
@@ -291,5 +305,42 @@ describe("a queue in JetStream", () => {
     await adding.renew(place);
     assertEquals([await take(), await take()], ["two", undefined]);
     await Promise.all([worker.close(), gateway.close()]);
+  });
+
+  it("hands jobs out again after a crash that lost the end of the stream", { skip: noNats }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lightgpt-nats-"));
+    const [messages, older] = [join(folder, "jetstream/$G/streams/LG_f/msgs"), join(folder, "older")];
+    {
+      await using nats = await startNats(["-sd", folder]);
+      const work = async (jobs: readonly string[]) => {
+        const transport = await open(nats.url);
+        const queue = await transport.queue("f");
+        for (const job of jobs) {
+          await queue.add(place, job, job);
+          (await takeFrom(queue))?.acknowledge();
+        }
+        await transport.close();
+        // Told to end, it writes down all that it has; then files are put back as a crash leaves them.
+        const ended = new Promise((resolve) => nats.child().once("exit", resolve));
+        nats.child().kill("SIGTERM");
+        await ended;
+      };
+      await work(["a"]);
+      cpSync(messages, older, { recursive: true });
+      await nats.start();
+      await work(["b", "c", "d"]);
+      rmSync(messages, { recursive: true });
+      cpSync(older, messages, { recursive: true });
+      await nats.start();
+      const transport = await open(nats.url);
+      const queue = await transport.queue("f");
+      await queue.add(place, "e", "e");
+      // It lies there, and the consumer believes that it has handed it out.
+      assertEquals([await queue.counts(), await takeFrom(queue)], [[{ place, count: 1 }], undefined]);
+      await queue.renew(place);
+      assertEquals((await takeFrom(queue))?.text, "e");
+      await transport.close();
+    }
+    rmSync(folder, { recursive: true });
   });
 });
