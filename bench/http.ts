@@ -242,7 +242,7 @@ async function first(path: string | undefined): Promise<void> {
 }
 
 async function many(path: string | undefined): Promise<void> {
-  // Room for all of them: with less, sequences lose their pages to one another, in process as well.
+  // Room for all of them: with less, one after the other has its turn, and the last one comes at twice the median's time.
   await using opened = await open(path, { queueMax: 1000, kvBytesMax: 2 ** 28 });
   const work = { ...opened.work, streams: 500, tokens: 200 };
   await clients({ ...work, streams: 16 });

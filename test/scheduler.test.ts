@@ -53,14 +53,20 @@ describe("the scheduler", () => {
   });
 
   /** An engine of `pages` pages that runs `sequences` at once. */
-  function world(pages: number, weights: ReadonlyMap<string, number> = new Map(), sequences = 4, queueMax = 100) {
+  function world(
+    pages: number,
+    weights: ReadonlyMap<string, number> = new Map(),
+    sequences = 4,
+    queueMax = 100,
+    patience = 1000,
+  ) {
     const clock = new FakeClock();
     const engine = new FakeEngine(
       { pages, pageSize: 16, batchTokens: 64, sequences, logitRows: 8 },
       1000,
     );
     const store = new KvStore(engine, { pageBytes: 100, statePages: 0 }, {});
-    const options = { queueMax, maxWaitMs: 0, patience: 1000, weights, clock };
+    const options = { queueMax, maxWaitMs: 0, patience, weights, clock };
     return { clock, engine, store, scheduler: new Scheduler(engine, store, new StepTimes(1, 16), options) };
   }
 
@@ -88,6 +94,23 @@ describe("the scheduler", () => {
     assert(share > 2.4 && share < 3.6, `three to one, was ${share}`);
     await clock.until(scheduler.dispose());
     await Promise.all(all);
+  });
+
+  it("takes no pages back and forth where many wait for longer than the patience", async () => {
+    // Four have places and pages; the others wait for some 1400 steps, and are overdue after 20.
+    const { clock, scheduler } = world(28, new Map(), 4, 100, 20);
+    const [requests, tokens] = [60, 100];
+    const all = Array.from({ length: requests }, async (_, id) => {
+      const sample = FakeSampler.sample(BigInt(id));
+      const sequence = scheduler.add({ prompt: Uint32Array.of(id, 1, 2), positions: 3 + tokens, sample, ahead: 4 });
+      for (let token = 0; token < tokens; token++) await sequence.next();
+      sequence.end();
+    });
+    await clock.until(Promise.all(all));
+    const { preemptions, steps } = scheduler.meter;
+    const figures = `${preemptions} preemptions, ${steps} steps`;
+    assert(preemptions <= requests && steps < 1.2 * requests * tokens / 4, figures);
+    await clock.until(scheduler.dispose());
   });
 
   // Readers that need longer for a token than a step takes have their sequences paused, and others get their places.

@@ -230,8 +230,9 @@ export async function runSchedule(seed: number, tally: Tally): Promise<void> {
     let held = 0;
     for (let page = 0; page < pages; page++) if (store.pool.references(page) > 0) held++;
     assertEquals(held, store.pool.held);
-    // A sequence that is overdue goes first; each that is ahead of it keeps its place for a while: twice what was ever seen.
-    const bound = patience + 40 * (1 + open.size);
+    // A sequence that is overdue goes first; of those ahead of it one after the other keeps its place for as long: some twice what was
+    // ever seen.
+    const bound = patience + 2 * (40 + patience) * (1 + open.size);
     for (const { isAsked, askedAt, servedAt } of open) {
       if (isAsked) assert(scheduler.meter.steps - Math.max(askedAt, servedAt) <= bound, "somebody waited too long");
     }
