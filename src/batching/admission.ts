@@ -27,3 +27,9 @@ export function hasPagesFor(sequence: Sequence, running: ReadonlySet<Sequence>, 
   const isWithin = [sequence, ...others].every(({ position, unread }) => position + unread <= windows.window);
   return wanted - (known + held.length - new Set(held).size) * (isWithin ? 1 : windows.behind) <= pool.limit;
 }
+
+/** Whether there is room for all that `sequence` and those that are `placed` may ever hold: then it takes no page of another. */
+export function hasRoomFor(sequence: Sequence, placed: readonly Sequence[], store: KvStore): boolean {
+  const most = ({ options }: Sequence) => store.weightOf(options.positions);
+  return placed.reduce((sum, other) => sum + most(other), most(sequence)) <= store.pool.limit;
+}

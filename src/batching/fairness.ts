@@ -2,7 +2,7 @@
  * Whose turn it is. Between priorities the higher goes first; between tenants of one priority, the one that has had the
  * least work for its weight (start-time fair queueing: Goyal, Vin and Cheng), and of two that have had the same the one of
  * more weight; within a tenant, the request that came first. A sequence that has waited for longer than `patience` steps
- * goes before all of them, so that none waits for ever; the scheduler lets one such sequence at a time take more than what is free.
+ * goes before all of them, so that none waits for ever; the scheduler lets one such sequence at a time take pages of others.
  *
  * @module
  */

@@ -9,7 +9,7 @@
 import { type LightGPTError, QueueFullError } from "../../ffi/errors.ts";
 import type { StepRunner } from "../engine/step.ts";
 import type { StepTimes } from "../engine/step_times.ts";
-import { hasPagesFor } from "./admission.ts";
+import { hasPagesFor, hasRoomFor } from "./admission.ts";
 import { BetweenSteps } from "./between_steps.ts";
 import { type Clock, wallClock } from "./clock.ts";
 import type { Drafting } from "./drafting/drafting.ts";
@@ -265,7 +265,7 @@ export class Scheduler implements SequenceOwner {
     this.#gathered = undefined;
   }
 
-  /** Gives places to the sequences whose turn it is: as many as a step can serve, and beyond these to one that is overdue. */
+  /** Gives places to the sequences whose turn it is: as many as a step can serve, and beyond these to some that are overdue. */
   #place(): void {
     this.#givePlaces();
     if (this.#open.waiting.size > 0) this.meter.short(this.#clock.now());
@@ -277,16 +277,20 @@ export class Scheduler implements SequenceOwner {
     let free = this.sequences - this.#open.running.size;
     const turns = this.#fairness.turns(this.#steps.count);
     const precedence = new Precedence(this.#fairness, this.#steps.count);
-    // One, while none has its place for that reason: where hundreds wait, all are overdue, and each would take the pages of another,
-    // which has to read its tokens again (500 answers of 200 tokens in 16 contexts: six times as long and more).
+    // Of those that are overdue one may take pages of others, while none has its place for that reason: where hundreds wait, all are
+    // overdue, and each would take the pages of another, which has to read its tokens again (500 answers of 200 tokens in 16
+    // contexts: six times as long and more).
     let mayExceed = ![...this.#open.running].some((sequence) => precedence.isProtected(sequence));
     const waiting = [...this.#open.waiting].filter((sequence) => free > 0 || turns.isOverdue(sequence));
     for (const sequence of waiting.sort((a, b) => turns.compare(a, b))) {
       const isOverdue = turns.isOverdue(sequence);
       const hasPlace = free-- > 0 && hasPagesFor(sequence, this.#open.running, this.store);
       if (!hasPlace) {
-        if (!isOverdue || !mayExceed) return;
-        mayExceed = false;
+        if (!isOverdue) return;
+        if (!hasRoomFor(sequence, [...this.#open.running, ...this.#open.paused], this.store)) {
+          if (!mayExceed) return;
+          mayExceed = false;
+        }
       }
       sequence.place(new PageTable(this.store, sequence.options.salt), {
         at: this.#steps.count,
