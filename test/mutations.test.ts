@@ -30,6 +30,12 @@ const isNode = !("Deno" in globalThis || "Bun" in globalThis);
 /** Half of all seeds for Deno; Node goes over Bun's half. */
 const firstSeed = "Deno" in globalThis ? 0 : batches * batchSize;
 
+/**
+ * V8 gives young objects more and more room, and leaves it empty: by 125 000 files some 40 MiB, of which 7.5 are used as ever. With a
+ * fixed room resident memory does not grow at all.
+ */
+const v8Flags = ["--expose-gc", "--min-semi-space-size=4", "--max-semi-space-size=4"];
+
 async function inChild<T>(body: string): Promise<T> {
   const { code, signal, stdout, stderr } = await runChild(
     `import { runMutations } from "${repositoryUrl}test/mutations.ts";
@@ -38,8 +44,8 @@ async function inChild<T>(body: string): Promise<T> {
     console.log(JSON.stringify(await (async () => { ${body} })()));`,
     {
       timeoutMs: often(240_000, 3_600_000),
-      env: { DENO_V8_FLAGS: "--expose-gc" },
-      flags: isNode ? ["--expose-gc"] : [],
+      env: { DENO_V8_FLAGS: v8Flags.join() },
+      flags: isNode ? v8Flags : [],
     },
   );
   assertEquals({ code, signal }, { code: 0, signal: null }, stderr);
