@@ -25,13 +25,8 @@ export async function worker(args: Arguments, signal: AbortSignal): Promise<void
   const where = clusterOptions(args);
   const rows = args.number("rows");
   // A job that has a row has a place in each step, too: one that waited for a place would be silent meanwhile.
-  const lm = await openServed(
-    args,
-    signal,
-    rows === undefined ? {} : {
-      batchSequences: Math.min(rows, LIMITS.sequencesMax),
-    },
-  );
+  const places = rows === undefined ? {} : { batchSequences: Math.min(rows, LIMITS.sequencesMax) };
+  const lm = await openServed(args, signal, places);
   await using _ = lm;
   const name = modelName(args);
   const running = await startWorker(lm, {

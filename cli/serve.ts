@@ -87,7 +87,7 @@ export async function openServed(
   signal: AbortSignal,
   more: Parameters<typeof openModel>[4] = {},
 ): Promise<LightGPT | Embedder> {
-  const generating = () => openModel(args, signal, args.text("model"), "kept", more);
+  const generating = () => openModel(args, signal, undefined, undefined, more);
   return await either(generating, () => openEmbedder(args, signal));
 }
 

@@ -260,9 +260,8 @@ export async function managerOf(
   try {
     return await jetstream.jetstreamManager(connection, { timeout: openMs });
   } catch (cause) {
-    if (cause instanceof core.TimeoutError) throw silent(connection, cause);
-    const violation = violationOf({ core }, cause);
-    if (violation !== undefined) throw notAllowed(connection, violation);
+    // The transport tells these, as wherever they come.
+    if (cause instanceof core.TimeoutError || violationOf({ core }, cause) !== undefined) throw cause;
     const where = connection.getServer();
     throw new LightGPTError("io", `NATS at ${where} has no JetStream: start it as nats-server -js -sd FOLDER.`, {
       what: "NATS without JetStream",
