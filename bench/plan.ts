@@ -5,7 +5,7 @@
  * @module
  */
 import { existsSync, readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import type { ShapeName } from "./shapes.ts";
 import type { FileType } from "./tinyllama.ts";
 
@@ -49,8 +49,8 @@ export interface Experiment {
   readonly kernels?: true;
 }
 
-/** Threads of a subject unless it says otherwise: all cores, as both engines would take. */
-export const allThreads: number = cpus().length;
+/** Threads of a subject unless it says otherwise: one for each core that this process may use (`taskset` takes some away). */
+export const allThreads: number = availableParallelism();
 
 /** Whether this processor has AMX, of which both engines make use. */
 const hasAmx = existsSync("/proc/cpuinfo") && /\bamx_int8\b/.test(readFileSync("/proc/cpuinfo", "latin1"));

@@ -7,7 +7,8 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
-import { EXPERIMENTS, type Round, type Row, ROWS, type SubjectResult } from "./plan.ts";
+import { native } from "../ffi/native.ts";
+import { allThreads, EXPERIMENTS, type Round, type Row, ROWS, type SubjectResult } from "./plan.ts";
 import { digits, show, summarize, type Summary, table } from "./statistics.ts";
 
 /** A row with what it came to. */
@@ -28,6 +29,7 @@ export interface Record {
   readonly commit: string;
   readonly machine: {
     readonly processor: string;
+    /** Those that the run might use. */
     readonly cores: number;
     readonly memoryGB: number;
     readonly system: string;
@@ -43,18 +45,18 @@ export interface Record {
   readonly figures: { [experiment: string]: { [subject: string]: { [measure: string]: Summary } } };
 }
 
-/** The name of this machine's folder of records. */
+/** The name of this machine's folder of records. Processors of one family may differ in their level (Zen 3 and Zen 4). */
 export function machineName(): string {
-  const family = cpuFamily();
-  const words = `${processorName()} ${family === undefined ? "" : `family ${family}`} ${cpus().length} cores`;
+  const words = `${processorName()} ${native().processor.level} ${allThreads} cores`;
   return words.toLowerCase().replace(/\([^)]*\)/g, "").replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
 }
 
+/** Virtual machines hide the model's name; the family tells generations apart. */
 function processorName(): string {
-  return cpus()[0]?.model.trim() ?? "unknown";
+  const family = cpuFamily();
+  return (cpus()[0]?.model.trim() ?? "unknown") + (family === undefined ? "" : `, family ${family}`);
 }
 
-/** Virtual machines hide the model's name; the family tells generations apart. */
 function cpuFamily(): string | undefined {
   try {
     return readFileSync("/proc/cpuinfo", "utf8").match(/^cpu family\s*:\s*(\d+)/m)?.[1];
@@ -79,13 +81,12 @@ export function makeRecord(rounds: readonly Round[]): Record {
   const natives = results.flatMap(({ native }) => native ? [native] : []);
   const kernels = rounds.flatMap((round) => round.kernels ?? []);
   const most = (values: number[]) => digits(Math.max(0, ...values));
-  const family = cpuFamily();
   return {
     date: new Date().toISOString(),
     commit: commit(),
     machine: {
-      processor: processorName() + (family === undefined ? "" : `, family ${family}`),
-      cores: cpus().length,
+      processor: processorName(),
+      cores: allThreads,
       memoryGB: Math.round(totalmem() / 2 ** 30),
       system: `${type()} ${release()}`,
     },

@@ -137,7 +137,12 @@ export function runRound(experiment: string, number: number): Round {
   };
   // Without a C++ compiler there is no program of llama.cpp's own, and no row against it.
   const isThere = (engine: Subject["engine"]) =>
-    engine === "llama.cpp" ? existsSync(direct) : engine === "llama-bench" ? tools !== undefined : true;
+    ({
+      lightgpt: true,
+      "llama.cpp": existsSync(direct),
+      "node-llama-cpp": existsSync(here("peers/node_modules/node-llama-cpp")),
+      "llama-bench": tools !== undefined,
+    })[engine];
   const order = Object.entries(subjects).filter(([, { engine }]) => isThere(engine));
   if (number % 2 === 1) order.reverse();
   const results = order.map(([name, subject]) => {
