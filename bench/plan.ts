@@ -27,6 +27,10 @@ export interface Subject {
   readonly kv?: "f32";
   /** A process beside it that keeps one core busy with integers, at the same priority. */
   readonly neighbour?: true;
+  /** LightGPT with packed weights that an earlier process has kept on disk. */
+  readonly packed?: true;
+  /** The model's file is put out of the system's memory before; needs Linux and GNU's `dd`. */
+  readonly cold?: true;
 }
 
 /** One thing that every subject of an experiment does. */
@@ -110,7 +114,17 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
       lightgpt: { engine: "lightgpt" },
       int16: { engine: "lightgpt", activations: "int16", kv: "f32" },
     },
-    work: [prefill, decode],
+    work: [prefill, decode, batch],
+  },
+  load: {
+    model: "q4_0",
+    subjects: {
+      ...both,
+      "lightgpt, packed": { engine: "lightgpt", packed: true },
+      "lightgpt, cold": { engine: "lightgpt", cold: true },
+      "llama.cpp, cold": { engine: "llama.cpp", cold: true },
+    },
+    work: [],
   },
   v3: { model: "q4_0", subjects: levels, work: [prefill, decode] },
   v3_q8_0: { model: "q8_0", subjects: levels, work: [prefill, decode] },
@@ -131,6 +145,8 @@ export interface ChildPlan {
   readonly work: readonly Work[];
   readonly kv?: "f32";
   readonly activations?: "int16";
+  /** Packed weights are used and kept, in the folder that `LIGHTGPT_CACHE` names. */
+  readonly packed?: true;
 }
 
 /** What one subject came to in one round. */
@@ -249,6 +265,19 @@ function shareRow(type: string, goal: number): Row {
     of: "read bandwidth",
     goal,
     value: bandwidthShare(),
+  };
+}
+
+/** A time of loading beside llama.cpp's, whose mapped file is read by the first token only. */
+function loadRow(id: string, label: string, time: "loadMs" | "firstTokenMs", state: "" | ", cold"): Row {
+  return {
+    id,
+    experiment: "load",
+    label,
+    of: "llama.cpp's time",
+    goal: 0.5,
+    atMost: true,
+    value: ({ subjects }) => divide(subjects[`lightgpt${state}`]?.[time], subjects[`llama.cpp${state}`]?.[time]),
   };
 }
 
@@ -387,22 +416,28 @@ export const ROWS: readonly Row[] = [
     goal: type === "q4_0" ? 0.45 : 0.3,
     value: against("prefill", "v3", "lightgpt"),
   })),
-  ...["decode", "prefill"].map((work): Row => ({
+  ...["decode", "prefill", "batch"].map((work): Row => ({
     id: `int16.${work}`,
     experiment: "int16",
     label: `16-bit activations, F32 KV, ${workName(work)}`,
     of: "8-bit",
-    goal: work === "decode" ? 0.85 : 0.5,
+    goal: { decode: 1, prefill: 0.65, batch: 0.75 }[work] ?? 1,
     value: against(work, "int16", "lightgpt"),
   })),
+  ...([["load", "file cached", ""], ["load.cold", "file not cached", ", cold"]] as const).flatMap((
+    [id, label, state],
+  ) => [
+    loadRow(`${id}`, `load, ${label}`, "loadMs", state),
+    loadRow(`${id}.first`, `load to first token, ${label}`, "firstTokenMs", state),
+  ]),
   {
-    id: "load",
-    experiment: "q4_0",
-    label: "load, file cached",
-    of: "llama.cpp's time",
-    goal: 0.5,
+    id: "load.packed",
+    experiment: "load",
+    label: "load, packed weights",
+    of: "30 ms",
+    goal: 1,
     atMost: true,
-    value: ({ subjects }) => divide(subjects.lightgpt?.loadMs, subjects["llama.cpp"]?.loadMs),
+    value: ({ subjects }) => divide(subjects["lightgpt, packed"]?.loadMs, 30),
   },
   {
     id: "memory",

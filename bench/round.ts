@@ -8,7 +8,9 @@
  * @module
  */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promptSource } from "../src/measuring/benchmark/timing.ts";
@@ -34,7 +36,20 @@ function runChild(command: string, parameters: readonly string[], env: Record<st
 function runLightGPT({ runtime = "bun", level }: Subject, plan: ChildPlan): SubjectResult {
   const start = runtime === "deno" ? ["run", "-A", "--no-check"] : [];
   const env: Record<string, string> = level === undefined ? {} : { LIGHTGPT_CPU: level };
-  return runChild(tool(runtime), [...start, here("worker.ts"), JSON.stringify(plan)], env) as SubjectResult;
+  const run = () => runChild(tool(runtime), [...start, here("worker.ts"), JSON.stringify(plan)], env) as SubjectResult;
+  if (!plan.packed) return run();
+  env.LIGHTGPT_CACHE = mkdtempSync(join(tmpdir(), "lightgpt-bench-"));
+  try {
+    run(); // keeps the packed weights
+    return run();
+  } finally {
+    rmSync(env.LIGHTGPT_CACHE, { recursive: true });
+  }
+}
+
+/** Puts a file out of the system's memory. */
+function forget(path: string): void {
+  execFileSync("dd", [`if=${path}`, "iflag=nocache", "count=0", "status=none"]);
 }
 
 /** The libraries of llama.cpp that node-llama-cpp brings for this machine, and the program linked with them. */
@@ -146,12 +161,13 @@ export function runRound(experiment: string, number: number): Round {
   const order = Object.entries(subjects).filter(([, { engine }]) => isThere(engine));
   if (number % 2 === 1) order.reverse();
   const results = order.map(([name, subject]) => {
-    const { threads, kv, activations } = subject;
+    const { threads, kv, activations, packed, cold } = subject;
     const own = {
       ...plan,
       ...(threads === undefined ? {} : { threads, threadsTold: threads }),
       ...(kv ? { kv } : {}),
       ...(activations ? { activations } : {}),
+      ...(packed ? { packed } : {}),
     };
     const action = () =>
       subject.engine === "lightgpt"
@@ -161,6 +177,7 @@ export function runRound(experiment: string, number: number): Round {
         : subject.engine === "llama-bench"
         ? runTool(own)
         : runBinding(own);
+    if (cold) forget(own.model);
     return [name, subject.neighbour ? besideNeighbour(action) : action()] as const;
   });
   const round: Round = { experiment, date: new Date().toISOString(), subjects: Object.fromEntries(results) };

@@ -21,7 +21,14 @@ const library = native(); // its opening is no part of loading a model, as in th
 const emptyBytes = peakBytes();
 const loading = startTiming();
 const told = threadsTold === undefined ? {} : { threads: threadsTold };
-const lm = await LightGPT.load(plan.model, { ...told, kv, activations, context: plan.context, cache: false });
+const lm = await LightGPT.load(plan.model, {
+  ...told,
+  kv,
+  activations,
+  packed: plan.packed ? "keep" : "off",
+  context: plan.context,
+  cache: false,
+});
 const { ms: loadMs } = loading();
 const loadedBytes = peakBytes();
 await timePrefill(lm, prompts(8));
