@@ -22,6 +22,8 @@ export const DEAD: State = 0;
 
 /** Above all bytes of tokens. */
 const boundsMost = 1 << 16;
+/** Transitions that are kept: some megabytes. */
+const keptMost = 1 << 16;
 
 /** What may be going on. */
 interface Situation {
@@ -57,6 +59,8 @@ export class Automaton {
   readonly #behind: State[] = [];
   /** Of each set of nodes, and bytes, the set with the counts that no text of so many bytes can reach as that number. */
   readonly #boundedSets = new Map<number, NodeSet>();
+  /** Of 256 * state + class the state after it, where texts went on so. */
+  readonly #kept = new Map<number, State>();
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
   constructor({ lexemes, derivatives }: Terms, rules: Rules, root: number, budget: GrammarBudget) {
@@ -121,6 +125,17 @@ export class Automaton {
 
   /** The state after a byte of a class. */
   next(state: State, byteClass: number): State {
+    const key = 256 * state + byteClass;
+    let next = this.#kept.get(key);
+    if (next !== undefined) return next;
+    next = this.#after(state, byteClass);
+    if (next === DEAD) return next; // found as fast
+    if (this.#kept.size === keptMost) this.#kept.clear();
+    this.#kept.set(key, next);
+    return next;
+  }
+
+  #after(state: State, byteClass: number): State {
     const entries = this.#situations[state].entries
       .filter(([lexeme]) => hasBit(this.#derivatives.first(lexeme), byteClass));
     if (entries.length === 0) return DEAD;
