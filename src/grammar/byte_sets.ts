@@ -63,26 +63,24 @@ export class ByteSets {
 
   /** The classes of bytes that the sets so far tell apart: of each byte its class, and of each class a byte. */
   classes(): { readonly classOf: Uint8Array; readonly byteOf: Uint8Array } {
-    let classOf = new Uint8Array(256);
+    const classOf = new Uint8Array(256);
+    const parts = new Int16Array(2 * 256);
     let count = 1;
-    const split = (isIn: (byte: number) => boolean) => {
-      const found = new Map<number, number>();
-      const next = new Uint8Array(256);
+    const split = (set: ByteSet) => {
+      parts.fill(-1);
+      count = 0;
       for (let byte = 0; byte < 256; byte++) {
-        const key = 2 * classOf[byte] + Number(isIn(byte));
-        const known = found.get(key);
-        if (known === undefined) found.set(key, next[byte] = found.size);
-        else next[byte] = known;
+        const part = 2 * classOf[byte] + Number(hasBit(set, byte));
+        if (parts[part] < 0) parts[part] = count++;
+        classOf[byte] = parts[part];
       }
-      classOf = next;
-      count = found.size;
     };
     // Sets of one byte, which most are, make it a class of its own.
     const alone = new Set<number>();
     for (const set of this.#sets) {
       const only = onlyByte(set);
       if (only >= 0) alone.add(only);
-      else if (count < 256) split((byte) => hasBit(set, byte));
+      else if (count < 256) split(set);
     }
     const sizes = new Uint16Array(256);
     for (const id of classOf) sizes[id]++;

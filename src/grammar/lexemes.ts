@@ -122,7 +122,8 @@ export class Lexemes {
 
   /** The one text of these bytes, followed by one of `rest`. */
   literal(bytes: Uint8Array, rest: Lexeme = EMPTY): Lexeme {
-    return bytes.reduceRight((rest, byte) => this.then(this.range(byte), rest), rest);
+    for (let at = bytes.length - 1; at >= 0; at--) rest = this.then(this.range(bytes[at]), rest);
+    return rest;
   }
 
   /** One of many texts, whose common beginnings are terms once. */
@@ -149,10 +150,9 @@ export class Lexemes {
     return this.oneOf(parts);
   }
 
-  /** The texts of `first` followed by one of `rest`. */
-  then(first: Lexeme, ...rest: readonly Lexeme[]): Lexeme {
-    if (rest.length !== 1) return rest.length === 0 ? first : this.then(first, this.then(rest[0], ...rest.slice(1)));
-    const second = rest[0];
+  /** The texts of `first` followed by one of `second`, and so on. */
+  then(first: Lexeme, second: Lexeme = EMPTY, ...more: readonly Lexeme[]): Lexeme {
+    if (more.length > 0) return this.then(first, this.then(second, ...more));
     if (first === NOTHING || second === NOTHING) return NOTHING;
     if (first === EMPTY) return second;
     if (second === EMPTY) return first;
@@ -306,33 +306,37 @@ export class Lexemes {
     this.#mosts.push(most);
     this.#parts.push(parts);
     this.#nullable.push(isNullable);
-    this.#needsSearch.push(
-      kind === KIND.both || kind === KIND.not || kind === KIND.multiple ||
-        parts.some((part) => this.#needsSearch[part]),
-    );
-    const isFinite = (part: Lexeme) => this.#isFinite[part];
-    this.#isFinite.push(
-      kind === KIND.both ? parts.some(isFinite) : kind < KIND.not && parts.every(isFinite) ||
-        kind === KIND.repeat && most < Infinity && parts.every(isFinite),
-    );
+    let needsSearch = kind === KIND.both || kind === KIND.not || kind === KIND.multiple;
+    let [areFinite, isOneFinite] = [true, false];
+    for (const part of parts) {
+      needsSearch ||= this.#needsSearch[part];
+      areFinite &&= this.#isFinite[part];
+      isOneFinite ||= this.#isFinite[part];
+    }
+    this.#needsSearch.push(needsSearch);
+    const isRepeated = kind === KIND.repeat && most < Infinity;
+    this.#isFinite.push(kind === KIND.both ? isOneFinite : (kind < KIND.not || isRepeated) && areFinite);
     this.#distances.push(isNullable ? 0 : this.#distanceOf(kind, parts, value));
     this.#ids.set(key, id);
     return id;
   }
 
   #distanceOf(kind: number, parts: readonly Lexeme[], least: number): number {
-    const lengths = parts.map((part) => this.#distances[part]);
-    const sum = () => lengths.reduce((sum, length) => sum + length, 0);
+    let [sum, shortest] = [0, Infinity];
+    for (const part of parts) {
+      sum += this.#distances[part];
+      shortest = Math.min(shortest, this.#distances[part]);
+    }
     switch (kind) {
       case KIND.nothing:
         return Infinity;
       case KIND.then:
       case KIND.both: // each part asks for something of its own
-        return sum();
+        return sum;
       case KIND.either:
-        return lengths.reduce((least, length) => Math.min(least, length));
+        return shortest;
       case KIND.repeat:
-        return least * lengths[0];
+        return least * sum;
       default:
         return 1;
     }

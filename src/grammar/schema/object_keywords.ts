@@ -20,8 +20,7 @@ import {
 
 /** What an object may be. */
 export function objectCases(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): ObjectCase[] {
-  const { strings } = tools;
-  const { properties, patterns, additional } = propertiesOf(schema, place, tools);
+  const { properties, patterns, known, additional } = propertiesOf(schema, place, tools);
   const named = new Map<string, { demand: Demand; presence: Presence }>(
     properties.map(([name, demand]) => [name, { demand, presence: "optional" }]),
   );
@@ -33,8 +32,7 @@ export function objectCases(schema: SchemaObject, place: SchemaPlace, tools: Cas
   if (schema.propertyNames !== undefined) rules.push(...namesRule(schema, place, tools));
   const [least = 0, most = Infinity] = [count(schema, "minProperties", place), count(schema, "maxProperties", place)];
   if (least > most) return [];
-  const looked = [strings.literals(properties.map(([name]) => name)), ...patterns.map(({ names }) => names)]
-    .filter((names) => names !== NOTHING);
+  const looked = known.filter((names) => names !== NOTHING);
   const evaluated = { ...NOTHING_EVALUATED, all: schema.additionalProperties !== undefined, names: looked };
   let cases = [anyObject({ named, rules, least, most, evaluated })];
   for (const [name, others] of dependentNames(schema, place)) {
@@ -74,13 +72,13 @@ function propertiesOf(schema: SchemaObject, place: SchemaPlace, { lexemes, strin
     names: strings.pattern(source, `${place.where}/patternProperties/${source}`),
     demand: demand(inner, place, `patternProperties/${source}`),
   }));
+  const known = [strings.literals(properties.map(([name]) => name)), ...patterns.map(({ names }) => names)];
   let additional: NamedDemand | undefined;
   if (schema.additionalProperties !== undefined) {
-    const known = [strings.literals(properties.map(([name]) => name)), ...patterns.map(({ names }) => names)];
     const inner = demand(schema.additionalProperties, place, "additionalProperties");
     additional = { names: lexemes.not(lexemes.either(...known)), demand: inner };
   }
-  return { properties, patterns, additional };
+  return { properties, patterns, known, additional };
 }
 
 function requiredOf(schema: SchemaObject, place: SchemaPlace): string[] {

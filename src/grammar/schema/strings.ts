@@ -20,6 +20,11 @@ export class Strings {
   readonly #notation: Notation;
   readonly #plain: Characters;
   readonly #encoder = new TextEncoder();
+  /** What was made before, by what it was made of: names and patterns come again and again in a schema. */
+  readonly #spelled = new Map<string, Lexeme>();
+  readonly #spellings = new Map<string, Uint8Array>();
+  readonly #patterns = new Map<string, Lexeme>();
+  readonly #formats = new Map<string, Lexeme | undefined>();
 
   constructor(lexemes: Lexemes, notation: Notation) {
     this.#lexemes = lexemes;
@@ -31,6 +36,10 @@ export class Strings {
 
   /** One character of a set. */
   spell(characters: Characters): Lexeme {
+    return once(this.#spelled, characters.join(), () => this.#spell(characters));
+  }
+
+  #spell(characters: Characters): Lexeme {
     const lexemes = this.#lexemes;
     const { escaped, escape } = this.#notation;
     const parts = [oneOf(lexemes, common(characters, this.#plain))];
@@ -54,6 +63,10 @@ export class Strings {
 
   /** The bytes of a string between its quotes. */
   spelling(text: string): Uint8Array {
+    return once(this.#spellings, text, () => this.#spelling(text));
+  }
+
+  #spelling(text: string): Uint8Array {
     const { escaped, escape } = this.#notation;
     const isEscaped = (one: string) => {
       const code = one.charCodeAt(0);
@@ -70,11 +83,16 @@ export class Strings {
   /** Strings of which a part matches a regular expression. */
   pattern(source: string, where: string): Lexeme {
     const spell = (characters: Characters) => this.spell(characters);
-    return regexOf(this.#lexemes, source, { where, whole: false, anything: this.any, spell });
+    const read = () => regexOf(this.#lexemes, source, { where, whole: false, anything: this.any, spell });
+    return once(this.#patterns, source, read);
   }
 
   /** Strings of a format; `undefined` where it is none that is enforced. */
   format(name: string): Lexeme | undefined {
+    return once(this.#formats, name, () => this.#format(name));
+  }
+
+  #format(name: string): Lexeme | undefined {
     const found = formatSource(name);
     if (found === undefined) return undefined;
     const spell = (characters: Characters) => this.spell(characters);
@@ -100,6 +118,13 @@ export class Strings {
     const quote = this.#lexemes.literal(this.#notation.nameQuote);
     return this.#lexemes.then(quote, content, quote);
   }
+}
+
+/** What `make` makes for a key, made once. */
+function once<T>(made: Map<string, T>, key: string, make: () => T): T {
+  let found = made.get(key);
+  if (found === undefined) made.set(key, found = make());
+  return found;
 }
 
 function common(a: Characters, b: Characters): Characters {
