@@ -120,17 +120,20 @@ export class HeaderReader {
     this.allocate(4 * (count + 1));
     const starts = new Uint32Array(count + 1);
     let filled = this.#filled;
-    let view = this.#view;
+    let bytes = this.bytes;
     for (let index = 0; index < count; index++) {
       if (at + LENGTH_BYTES > filled) {
         this.position = at;
         this.need(LENGTH_BYTES);
         filled = this.#filled;
-        view = this.#view;
+        bytes = this.bytes;
       }
-      const length = view.getUint32(at, true);
+      // Byte by byte: a start comes by here before anything is compiled, and methods of a view are slow then.
+      let length = bytes[at] | bytes[at + 1] << 8 | bytes[at + 2] << 16;
+      if (bytes[at + 3] !== 0) length += bytes[at + 3] * 2 ** 24;
+      const high = bytes[at + 4] | bytes[at + 5] | bytes[at + 6] | bytes[at + 7];
       const end = at + LENGTH_BYTES + length;
-      if (length > most || end > size || view.getUint32(at + 4, true) !== 0) {
+      if (high !== 0 || length > most || end > size) {
         this.position = at;
         const got = this.u64();
         this.fail(`a string of ${this.field} is longer than the file allows`, {

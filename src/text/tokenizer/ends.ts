@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { LENGTH_BYTES } from "../../files/gguf/read.ts";
 import type { Sliceable } from "../../options/sliced.ts";
 import { KIND, type Vocabulary } from "./vocabulary.ts";
 
@@ -39,10 +40,21 @@ const TEXTS: ReadonlySet<string> = new Set([
   "<fim-repo>",
   "<|file_sep|>",
 ]);
-const LENGTHS = Array.from(TEXTS, (text) => new TextEncoder().encode(text).length);
+/**
+ * What tells nearly all other tokens from these: length, second byte and last byte but one. A vocabulary has thousands of tokens in
+ * brackets, none of which needs to become a string.
+ */
+const SIGNATURES: ReadonlySet<number> = new Set(Array.from(TEXTS, (text) => {
+  const bytes = new TextEncoder().encode(text);
+  return signatureOf(bytes, 0, bytes.length);
+}));
 /** The last bytes of all of them. */
-const BRACKETS: ReadonlySet<number> = new Set(Array.from(TEXTS, (text) => text.charCodeAt(text.length - 1)));
-const [SHORTEST, LONGEST] = [Math.min(...LENGTHS), Math.max(...LENGTHS)];
+const BRACKETS = new Uint8Array(256);
+for (const text of TEXTS) BRACKETS[text.charCodeAt(text.length - 1)] = 1;
+
+function signatureOf(bytes: Uint8Array, start: number, end: number): number {
+  return (end - start) << 16 | bytes[start + 1] << 8 | bytes[end - 2];
+}
 
 /**
  * Finds the end tokens of a vocabulary. Those known by their text become control tokens in its `kinds`.
@@ -78,10 +90,8 @@ function knownTexts(vocabulary: Vocabulary, from: number, to: number): [token: n
   const { bytes, starts } = vocabulary.texts;
   const found: [number, string][] = [];
   for (let token = from; token < to; token++) {
-    const end = vocabulary.endOf(token);
-    const length = end - starts[token];
-    // All the texts end in a bracket, so most tokens need no string.
-    if (length < SHORTEST || length > LONGEST || !BRACKETS.has(bytes[end - 1])) continue;
+    const end = starts[token + 1] - LENGTH_BYTES;
+    if (BRACKETS[bytes[end - 1]] === 0 || !SIGNATURES.has(signatureOf(bytes, starts[token], end))) continue;
     const text = vocabulary.text(token);
     if (TEXTS.has(text) && vocabulary.kinds[token] !== KIND.unknown) found.push([token, text]);
   }

@@ -21,24 +21,31 @@ interface Special extends Word {
   readonly token: number;
 }
 
+/** Units of a text between two places where the work may pause. */
+const UNITS_AT_ONCE = 1 << 15;
+
 /** Models, by a part of their `general.name`, whose special tokens take the white space after them; files don't say so. */
 const STRIPPING = /phi-?3/i;
 const NOT_STRIPPING: ReadonlySet<string> = new Set(["<unk>", "<s>", "<|endoftext|>"]);
+
+/** What pairs of characters special tokens begin with: any of them, and those that are cut out everywhere. */
+const BEGINS = { any: 1, everywhere: 2 } as const;
+/** Kinds of characters in such a pair: those of ASCII, all others as one, and the end of the text. */
+const OTHER = 128, END = 129, CHARACTERS = 130;
 
 /** The special tokens of a vocabulary. */
 export class SpecialTokens {
   /** Whether white space after some of them is no part of a text. */
   readonly strips: boolean;
-  readonly #list: readonly Special[];
-  readonly #hasEverywhere: boolean;
-  /** Made when a text first needs it: few programs need it at once. */
-  readonly #words: SharedWork<Words>;
+  /** What of {@link BEGINS} is so of each pair. */
+  readonly #begins: Uint8Array;
+  /** Made when a text first needs it: few programs need it at once, and many texts have nothing that a token begins with. */
+  readonly #words: SharedWork<SpecialWords>;
 
-  private constructor(list: readonly Special[], strips: boolean) {
-    this.#list = list;
+  private constructor(begins: Uint8Array, words: Sliceable<SpecialWords>, strips: boolean) {
     this.strips = strips;
-    this.#words = new SharedWork(prepare(list));
-    this.#hasEverywhere = list.some(({ isEverywhere }) => isEverywhere);
+    this.#begins = begins;
+    this.#words = new SharedWork(words);
   }
 
   /**
@@ -49,32 +56,28 @@ export class SpecialTokens {
   static *of(vocabulary: Vocabulary, metadata: Metadata, withUserDefined: boolean): Sliceable<SpecialTokens> {
     const name = metadata.get("general.name");
     const strips = typeof name === "string" && STRIPPING.test(name);
-    const { kinds, texts: { starts } } = vocabulary;
-    const list: Special[] = [];
-    const seen = new Set<string>();
-    let units = 0;
-    const add = (token: number) => {
-      const text = vocabulary.text(token);
-      if (text === "" || seen.has(text)) return;
-      seen.add(text);
-      if ((units += text.length) > UNITS_MOST) {
-        throw metadata.wrong(
-          "tokenizer.ggml.tokens",
-          `special tokens of at most ${UNITS_MOST} characters together`,
-          "more",
-        );
-      }
-      const stripsRight = strips && !NOT_STRIPPING.has(text);
-      list.push({ token, text, stripsRight, isEverywhere: kinds[token] === KIND.userDefined });
+    const { kinds, texts: { bytes, starts } } = vocabulary;
+    const tokens: number[] = [];
+    const begins = new Uint8Array(CHARACTERS * CHARACTERS);
+    let bytesOfAll = 0;
+    const add = (token: number, isEverywhere: boolean) => {
+      const length = vocabulary.endOf(token) - starts[token];
+      if (length === 0) return;
+      tokens.push(token);
+      noteBegin(begins, bytes.subarray(starts[token], starts[token] + Math.min(length, 2)), isEverywhere);
+      bytesOfAll += length;
     };
     yield* vocabulary.inRanges((from, to) => {
       for (let token = from; token < to; token++) {
         const kind = kinds[token];
-        if (kind === KIND.control || kind === KIND.unknown || withUserDefined && kind === KIND.userDefined) add(token);
+        if (kind === KIND.normal) continue;
+        const isEverywhere = withUserDefined && kind === KIND.userDefined;
+        if (isEverywhere || kind === KIND.control || kind === KIND.unknown) add(token, isEverywhere);
       }
     });
-    const bytes = ({ token }: Special) => vocabulary.endOf(token) - starts[token];
-    return new SpecialTokens(list.sort((left, right) => bytes(right) - bytes(left)), strips);
+    // A character has at least as many bytes as units.
+    if (bytesOfAll > UNITS_MOST) assertFew(tokens, vocabulary, metadata);
+    return new SpecialTokens(begins, prepare(tokens, vocabulary, strips), strips);
   }
 
   /**
@@ -82,19 +85,71 @@ export class SpecialTokens {
    * `foreign` has the beginning and end of each foreign part, in order, without neighbours that touch.
    */
   *split(text: string, parse: boolean, foreign: readonly number[] = []): Sliceable<Fragment[]> {
-    if (parse ? this.#list.length === 0 : !this.#hasEverywhere) return text === "" ? [] : [text];
-    const fragments = yield* new Cuts(text, yield* this.#words.get(), parse, foreign).fragments();
-    return fragments.map((fragment) => typeof fragment === "number" ? this.#list[fragment].token : fragment);
+    if (!(yield* this.#mayHold(text, parse ? BEGINS.any : BEGINS.everywhere))) return text === "" ? [] : [text];
+    const { list, words } = yield* this.#words.get();
+    const fragments = yield* new Cuts(text, words, parse, foreign).fragments();
+    return fragments.map((fragment) => typeof fragment === "number" ? list[fragment].token : fragment);
+  }
+
+  /** Whether a special token may begin anywhere in a text. */
+  *#mayHold(text: string, which: number): Sliceable<boolean> {
+    if (text === "") return false;
+    let first = Math.min(text.charCodeAt(0), OTHER);
+    for (let at = 1; at < text.length; at++) {
+      const second = Math.min(text.charCodeAt(at), OTHER);
+      if ((this.#begins[first * CHARACTERS + second] & which) !== 0) return true;
+      first = second;
+      if (at % UNITS_AT_ONCE === 0) yield;
+    }
+    return (this.#begins[first * CHARACTERS + END] & which) !== 0;
   }
 }
 
-function* prepare(list: readonly Special[]): Sliceable<Words> {
+/** Notes what a special token begins with, from its first one or two bytes. */
+function noteBegin(begins: Uint8Array, [first, second = END]: Uint8Array, isEverywhere: boolean): void {
+  const mark = BEGINS.any | (isEverywhere ? BEGINS.everywhere : 0);
+  const row = Math.min(first, OTHER) * CHARACTERS;
+  if (first < OTHER && second !== END) begins[row + Math.min(second, OTHER)] |= mark;
+  else for (let character = 0; character < CHARACTERS; character++) begins[row + character] |= mark;
+}
+
+/** Refuses special tokens that are too long together; of those with the same text, one counts. */
+function assertFew(tokens: readonly number[], vocabulary: Vocabulary, metadata: Metadata): void {
+  const texts = new Set(tokens.map((token) => vocabulary.text(token)));
+  let units = 0;
+  for (const text of texts) units += text.length;
+  if (units <= UNITS_MOST) return;
+  const most = `special tokens of at most ${UNITS_MOST} characters together`;
+  throw metadata.wrong("tokenizer.ggml.tokens", most, "more");
+}
+
+/** The special tokens and what finds them. */
+interface SpecialWords {
+  readonly list: readonly Special[];
+  readonly words: Words;
+}
+
+function* prepare(tokens: readonly number[], vocabulary: Vocabulary, strips: boolean): Sliceable<SpecialWords> {
+  const { kinds, texts: { starts } } = vocabulary;
+  const firsts = new Map<string, number>();
+  for (const token of tokens) {
+    const text = vocabulary.text(token);
+    if (!firsts.has(text)) firsts.set(text, token);
+  }
+  yield;
+  const list = Array.from(firsts, ([text, token]): Special => {
+    const stripsRight = strips && !NOT_STRIPPING.has(text);
+    return { token, text, stripsRight, isEverywhere: kinds[token] === KIND.userDefined };
+  });
+  const bytes = ({ token }: Special) => vocabulary.endOf(token) - starts[token];
+  list.sort((left, right) => bytes(right) - bytes(left));
   const automaton = yield* Automaton.of(list.map(({ text }) => text));
-  return {
+  const words = {
     list,
     automaton,
     nodes: automaton.wordNodes(),
     all: automaton.chains(() => true),
     everywhere: automaton.chains((word) => list[word].isEverywhere),
   };
+  return { list, words };
 }

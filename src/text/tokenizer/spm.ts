@@ -4,10 +4,11 @@
  *
  * @module
  */
-import type { Gguf } from "../../files/gguf/read.ts";
+import { type Gguf, LENGTH_BYTES } from "../../files/gguf/read.ts";
 import type { Sliceable } from "../../options/sliced.ts";
 import { type Found, LearnedPairs, Merger } from "./merge.ts";
 import { BYTES_AT_ONCE, type ModelOptions, type TextModel } from "./model.ts";
+import { ranksOf } from "./score_ranks.ts";
 import type { TokenList } from "./token_list.ts";
 import { characterBytes } from "./unigram_text.ts";
 import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
@@ -218,53 +219,14 @@ function endOfWord(bytes: Uint8Array, start: number): number {
 }
 
 /** Whether some token of a range has a U+2581 after another character. */
-function spansWords(vocabulary: Vocabulary, from: number, to: number): boolean {
-  const { texts: { bytes, starts }, kinds } = vocabulary;
+function spansWords({ texts: { bytes, starts }, kinds }: Vocabulary, from: number, to: number): boolean {
   for (let token = from; token < to; token++) {
-    if (kinds[token] === KIND.control || kinds[token] === KIND.unknown || kinds[token] === KIND.byte) continue;
-    const end = vocabulary.endOf(token);
-    let inWord = false;
-    for (let at = starts[token]; at < end; at++) {
-      if (bytes[at] !== SPACE_BYTES[0] || at + 3 > end || !isSpace(bytes, at)) inWord = true;
-      else if (inWord) return true;
-      else at += 2;
-    }
+    const kind = kinds[token];
+    if (kind === KIND.control || kind === KIND.unknown || kind === KIND.byte) continue;
+    const end = starts[token + 1] - LENGTH_BYTES;
+    let at = starts[token];
+    while (bytes[at] === SPACE_BYTES[0] && at + 3 <= end && isSpace(bytes, at)) at += 3;
+    for (; at < end - 2; at++) if (bytes[at] === SPACE_BYTES[0] && isSpace(bytes, at)) return true;
   }
   return false;
-}
-
-/** Ranks from scores: a higher score has a lower rank, equal scores share a rank. */
-function ranksOf(scores: Float32Array): Int32Array {
-  return ranksOfFalling(scores) ?? ranksBySorting(scores);
-}
-
-/** Ranks without sorting, where the tokens are in the order of their scores, as in most files; else undefined. */
-function ranksOfFalling(scores: Float32Array): Int32Array | undefined {
-  const ranks = new Int32Array(scores.length);
-  for (let token = 1; token < scores.length; token++) {
-    if (scores[token] > scores[token - 1]) return undefined;
-    ranks[token] = ranks[token - 1] + (scores[token] < scores[token - 1] ? 1 : 0);
-  }
-  return ranks;
-}
-
-function ranksBySorting(scores: Float32Array): Int32Array {
-  const bits = new Int32Array(1);
-  const float = new Float32Array(bits.buffer);
-  // One key for score and token: the score's bits made to sort downwards, then the token.
-  const keys = Float64Array.from(scores, (score, token) => {
-    float[0] = score === 0 ? 0 : score;
-    const descending = bits[0] < 0 ? bits[0] >>> 0 : 0x7fffffff - bits[0];
-    return descending * scores.length + token;
-  }).sort();
-  const ranks = new Int32Array(scores.length);
-  let rank = -1;
-  let last = NaN;
-  for (const key of keys) {
-    const token = key % scores.length;
-    if (scores[token] !== last) rank++;
-    last = scores[token];
-    ranks[token] = rank;
-  }
-  return ranks;
 }

@@ -55,8 +55,9 @@ export class Vocabulary {
   }
 
   #check(metadata: Metadata, from: number, to: number): void {
+    const { kinds } = this;
     for (let token = from; token < to; token++) {
-      const kind = this.kinds[token];
+      const kind = kinds[token];
       if (kind < KIND.undefined || kind > KIND.byte) {
         throw metadata.wrong(KINDS, "kinds from 0 to 6", `an array with ${kind} for token ${token}`);
       }
@@ -189,11 +190,13 @@ export class TokenIndex {
 
   #add(kinds: Int32Array, from: number, to: number): void {
     const { bytes, starts } = this.#table;
+    const index = this.#index;
+    const seed = index.seed;
     for (let token = from; token < to; token++) {
       const kind = kinds[token];
       const start = starts[token], end = starts[token + 1] - LENGTH_BYTES;
       if (start === end || kind === KIND.control || kind === KIND.unknown || kind === KIND.byte) continue;
-      this.#index.add(hashOf(this.#index.seed, bytes, start, end), token);
+      index.add(hashOf(seed, bytes, start, end), token);
     }
   }
 
