@@ -22,6 +22,11 @@ export interface ByteSource {
 const FIRST_READ = 1 << 16;
 /** Fresh memory is expensive to touch, so a read is not longer than this beyond what is needed. */
 const READ_AHEAD = 1 << 18;
+/**
+ * Bytes of the buffer for each string of a vocabulary: enough for its text, and for the score, kind and merge that follow. What is not
+ * filled is no memory yet, but is asked for all the same: no more than so many bytes.
+ */
+const ROOM_OF_STRING = 64, ROOM_MOST = 1 << 25;
 const ALLOWANCE = 1 << 20;
 const ALLOWANCE_FACTOR = 4;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -78,10 +83,10 @@ export class HeaderReader {
   allocate(bytes: number): void {
     this.#allocated += bytes;
     const limit = ALLOWANCE_FACTOR * Math.max(this.position, this.#reach) + ALLOWANCE;
-    if (this.#allocated + this.bytes.length > limit) {
+    if (this.#allocated + this.#filled > limit) {
       this.fail(`reading the header would take more memory than its size allows, at ${this.field}`, {
         expected: `at most ${limit} bytes`,
-        got: `${this.#allocated + this.bytes.length}`,
+        got: `${this.#allocated + this.#filled}`,
       });
     }
   }
@@ -115,8 +120,8 @@ export class HeaderReader {
     const size = this.source.size;
     let at = this.position;
     this.#reach = Math.max(this.#reach, at + LENGTH_BYTES * count);
-    // Texts are short: with this much, the buffer need not grow step by step.
-    if (count > 1) this.#grow(Math.min(size, at + 20 * count));
+    // Texts are short: with this much, the buffer need not grow step by step, which would copy it.
+    if (count > 1) this.#grow(Math.min(size, at + Math.max(20 * count, Math.min(ROOM_OF_STRING * count, ROOM_MOST))));
     this.allocate(4 * (count + 1));
     const starts = new Uint32Array(count + 1);
     let filled = this.#filled;

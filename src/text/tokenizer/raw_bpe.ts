@@ -55,9 +55,7 @@ export class RawBpe implements TextModel {
     this.#index = index;
     this.#merges = merges;
     this.#known = this.#nothingKnown();
-    for (let token = vocabulary.size - 1; token >= 0; token--) {
-      if (vocabulary.kinds[token] === KIND.byte) this.#byteTokens[vocabulary.byteOf(token)] = token;
-    }
+    vocabulary.noteByteTokens(this.#byteTokens);
     for (let byte = 0; byte < 256; byte++) {
       const isToken = byte < 0x80 && this.#index.find(Uint8Array.of(byte), 0, 1) >= 0;
       this.spelled[byte] = isToken || this.#byteTokens[byte] >= 0 ? 1 : 0;

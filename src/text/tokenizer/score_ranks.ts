@@ -7,7 +7,10 @@
 /** More falling runs than this are sorted. */
 const RUNS_MOST = 64;
 
-/** Ranks from scores: a higher score has a lower rank, equal scores share a rank. */
+/**
+ * Ranks from scores: a higher score has a lower rank, equal scores share a rank. The ranks take the place of the scores: fresh memory
+ * is expensive to touch.
+ */
 export function ranksOf(scores: Float32Array): Int32Array {
   return ranksByMerging(scores) ?? ranksBySorting(scores);
 }
@@ -23,7 +26,7 @@ function ranksByMerging(scores: Float32Array): Int32Array | undefined {
     ends.push(token);
   }
   ends.push(count);
-  const ranks = new Int32Array(count);
+  const ranks = new Int32Array(scores.buffer, scores.byteOffset, count);
   let rank = -1, last = NaN;
   for (let done = 0; done < count;) {
     // The run whose next score is highest gives its tokens until that of another is.
@@ -57,7 +60,7 @@ function ranksBySorting(scores: Float32Array): Int32Array {
     keys[token] = descending * count + token;
   }
   keys.sort();
-  const ranks = new Int32Array(count);
+  const ranks = new Int32Array(scores.buffer, scores.byteOffset, count);
   let rank = -1, last = NaN;
   for (let place = 0; place < count; place++) {
     const token = keys[place] % count;

@@ -55,7 +55,6 @@ export class SentencePiece implements TextModel {
   #known: Known;
 
   private constructor(vocabulary: Vocabulary, { index, ranks, splits, spacePrefix, unknown }: Parts) {
-    const { kinds, size } = vocabulary;
     this.#vocabulary = vocabulary;
     this.#known = this.#nothingKnown();
     this.#unknown = unknown;
@@ -63,9 +62,7 @@ export class SentencePiece implements TextModel {
     this.spacePrefix = spacePrefix;
     this.#index = index;
     this.#splits = splits;
-    for (let token = size - 1; token >= 0; token--) {
-      if (kinds[token] === KIND.byte) this.#byteTokens[vocabulary.byteOf(token)] = token;
-    }
+    vocabulary.noteByteTokens(this.#byteTokens);
     for (let byte = 0; byte < 256; byte++) {
       const isToken = byte < 0x80 && this.#index.find(Uint8Array.of(byte), 0, 1) >= 0;
       this.spelled[byte] = unknown !== undefined || isToken || this.#byteTokens[byte] >= 0 ? 1 : 0;

@@ -31,12 +31,12 @@ export class Vocabulary {
   /** Their texts as the file has them. */
   readonly texts: StringTable;
   /** Their kinds. */
-  readonly kinds: Int32Array;
+  readonly kinds: Uint8Array;
 
-  private constructor(texts: StringTable, kinds: Int32Array) {
-    this.size = kinds.length;
+  private constructor(texts: StringTable, size: number) {
+    this.size = size;
     this.texts = texts;
-    this.kinds = kinds;
+    this.kinds = new Uint8Array(size).fill(KIND.normal);
   }
 
   /** Reads and checks the tokens of a file. */
@@ -49,18 +49,20 @@ export class Vocabulary {
     if (kinds !== undefined && kinds.length !== size) {
       throw metadata.wrong(KINDS, `${size} entries, one for each token`, `an array of ${kinds.length}`);
     }
-    const vocabulary = new Vocabulary(tokens.strings(), kinds?.integers() ?? new Int32Array(size).fill(KIND.normal));
-    yield* vocabulary.inRanges((from, to) => vocabulary.#check(metadata, from, to));
+    const vocabulary = new Vocabulary(tokens.strings(), size);
+    if (kinds !== undefined) yield* vocabulary.inRanges((from, to) => vocabulary.#readKinds(metadata, kinds, from, to));
     return vocabulary;
   }
 
-  #check(metadata: Metadata, from: number, to: number): void {
+  #readKinds(metadata: Metadata, stated: MetadataArray, from: number, to: number): void {
     const { kinds } = this;
-    for (let token = from; token < to; token++) {
-      const kind = kinds[token];
-      if (kind < KIND.undefined || kind > KIND.byte) {
-        throw metadata.wrong(KINDS, "kinds from 0 to 6", `an array with ${kind} for token ${token}`);
+    const bytes = stated.encoded();
+    for (let token = from, at = 4 * from; token < to; token++, at += 4) {
+      const kind = bytes[at];
+      if (kind > KIND.byte || (bytes[at + 1] | bytes[at + 2] | bytes[at + 3]) !== 0) {
+        throw metadata.wrong(KINDS, "kinds from 0 to 6", `an array with ${stated.at(token)} for token ${token}`);
       }
+      kinds[token] = kind;
       if (kind === KIND.byte && this.byteOf(token) < 0) {
         const text = JSON.stringify(this.text(token));
         throw metadata.wrong(TOKENS, "<0x00> to <0xFF> for a byte token", `an array whose token ${token} is ${text}`);
@@ -97,6 +99,15 @@ export class Vocabulary {
     if (bytes[start + 2] !== 120 || bytes[start + 5] !== 62) return -1;
     const [high, low] = [hexadecimal(bytes[start + 3]), hexadecimal(bytes[start + 4])];
     return high < 0 || low < 0 ? -1 : 16 * high + low;
+  }
+
+  /** Notes the first byte token of each byte. */
+  noteByteTokens(tokens: Int32Array): void {
+    const { kinds } = this;
+    for (let token = kinds.lastIndexOf(KIND.byte); token >= 0;) {
+      tokens[this.byteOf(token)] = token;
+      token = token === 0 ? -1 : kinds.lastIndexOf(KIND.byte, token - 1);
+    }
   }
 
   /** The id under a metadata key; undefined where there is none. */
@@ -188,7 +199,7 @@ export class TokenIndex {
     return index;
   }
 
-  #add(kinds: Int32Array, from: number, to: number): void {
+  #add(kinds: Uint8Array, from: number, to: number): void {
     const { bytes, starts } = this.#table;
     const index = this.#index;
     const seed = index.seed;
