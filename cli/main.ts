@@ -12,46 +12,33 @@
  * @module
  */
 import process from "node:process";
-import { chat } from "./chat.ts";
-import { bench } from "./bench.ts";
-import { imatrix } from "./imatrix.ts";
-import { info } from "./info.ts";
-import { inspect } from "./inspect.ts";
-import { logits } from "./logits.ts";
 import type { Arguments } from "./arguments.ts";
 import { helpText } from "./help.ts";
 import { COMMANDS, parseCommand } from "./options.ts";
 import { UsageError } from "./types.ts";
 import { complain, errorText, Interrupt, print } from "./output.ts";
-import { embed, rerank } from "./embed.ts";
-import { pack } from "./pack.ts";
-import { perplexity } from "./perplexity.ts";
-import { quantize } from "./quantize.ts";
-import { run } from "./run.ts";
-import { tokenize } from "./tokenize.ts";
-import { tune } from "./tune.ts";
 import { nearestName } from "../src/options/suggest.ts";
 import { InvalidArgumentError } from "../ffi/errors.ts";
 import { VERSION } from "../ffi/wire.ts";
 
+/** The subcommands. Each is loaded when it is used: none waits for what others need. */
 const RUNNERS: Readonly<
   Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>
 > = {
-  run,
-  chat,
-  inspect,
-  tokenize,
-  embed,
-  rerank,
-  logits,
-  perplexity,
-  quantize,
-  pack,
-  tune,
-  info,
-  imatrix,
-  bench,
-  // Loaded when they are used: the other commands need nothing of a server, or of a hub.
+  run: async (args, signal) => await (await import("./run.ts")).run(args, signal),
+  chat: async (args, signal, interrupt) => await (await import("./chat.ts")).chat(args, signal, interrupt),
+  inspect: async (args, signal) => await (await import("./inspect.ts")).inspect(args, signal),
+  tokenize: async (args, signal) => await (await import("./tokenize.ts")).tokenize(args, signal),
+  embed: async (args, signal) => await (await import("./embed.ts")).embed(args, signal),
+  rerank: async (args, signal) => await (await import("./embed.ts")).rerank(args, signal),
+  logits: async (args, signal) => await (await import("./logits.ts")).logits(args, signal),
+  perplexity: async (args, signal) => await (await import("./perplexity.ts")).perplexity(args, signal),
+  quantize: async (args, signal) => await (await import("./quantize.ts")).quantize(args, signal),
+  pack: async (args, signal) => await (await import("./pack.ts")).pack(args, signal),
+  tune: async (args, signal) => await (await import("./tune.ts")).tune(args, signal),
+  info: async (args, signal) => await (await import("./info.ts")).info(args, signal),
+  imatrix: async (args, signal) => await (await import("./imatrix.ts")).imatrix(args, signal),
+  bench: async (args, signal) => await (await import("./bench.ts")).bench(args, signal),
   serve: async (args, signal) => await (await import("./serve.ts")).serve(args, signal),
   worker: async (args, signal) => await (await import("./cluster.ts")).worker(args, signal),
   gateway: async (args, signal) => await (await import("./cluster.ts")).gateway(args, signal),

@@ -4,8 +4,7 @@
  * @module
  */
 import { callback, type FieldsOf, integer, text } from "../options/schema.ts";
-import type { ServerOptions } from "../server/options.ts";
-import { settingFields } from "../server/server.ts";
+import { type ServerOptions, settingFields } from "../server/options.ts";
 
 /**
  * Options for how a machine takes part in a cluster.

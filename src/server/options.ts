@@ -321,6 +321,11 @@ export const serverFields = {
   log: callback<(entry: AccessLogEntry) => void>({ about: "Called for each request when it has ended." }),
 } as const satisfies FieldsOf<ServerOptions>;
 
+/** The schema of the options of a server whose models come from elsewhere. */
+export const { models: _models, template: _template, ...settingFields } = serverFields;
+/** Options for such a server. */
+export type PoolServerOptions = Omit<ServerOptions, "models" | "template">;
+
 /** Short keys can be guessed; an empty one would open every door. */
 function readKey(value: unknown, name: string): string {
   if (typeof value === "string" && value.length >= 8) return value;

@@ -19,7 +19,7 @@ import { Keys } from "./keys.ts";
 import { Hono } from "./libraries.ts";
 import { Models } from "./models.ts";
 import { newId } from "./openai.ts";
-import { type AccessLogEntry, serverFields, type ServerOptions } from "./options.ts";
+import { type AccessLogEntry, type PoolServerOptions, serverFields, type ServerOptions, settingFields } from "./options.ts";
 import { recordRun } from "./recording.ts";
 import { ROUTES } from "./routes.ts";
 import {
@@ -102,11 +102,6 @@ export function createServer(options: ServerOptions): Server {
   const { models, template, ...settings } = readOptions(serverFields, options, "options", "");
   return new ModelServer(new Models(models, template), settings);
 }
-
-/** The schema of the options of a server whose models come from elsewhere. */
-export const { models: _models, template: _template, ...settingFields } = serverFields;
-/** Options for such a server. */
-export type PoolServerOptions = Omit<ServerOptions, "models" | "template">;
 
 /** A server whose models are those of a pool. */
 export function serverOf(models: ModelPool, options: PoolServerOptions, parts: ServerParts = {}): ModelServer {
