@@ -307,10 +307,8 @@ export function readPlan(
   if (asked.context !== undefined) {
     return { gguf, plan: planModel(gguf, { context: asked.context }), context: asked.context };
   }
-  const plan = planModel(gguf);
-  const trained = plan.hyperparameters.context;
-  const context = Math.min(trained, defaultContext);
-  return { gguf, plan: context === trained ? plan : planModel(gguf, { context }), context };
+  const plan = planModel(gguf, { contextMost: defaultContext });
+  return { gguf, plan, context: Math.min(plan.hyperparameters.context, defaultContext) };
 }
 
 /** What loading comes to. */

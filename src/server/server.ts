@@ -19,7 +19,13 @@ import { Keys } from "./keys.ts";
 import { Hono } from "./libraries.ts";
 import { Models } from "./models.ts";
 import { newId } from "./openai.ts";
-import { type AccessLogEntry, type PoolServerOptions, serverFields, type ServerOptions, settingFields } from "./options.ts";
+import {
+  type AccessLogEntry,
+  type PoolServerOptions,
+  serverFields,
+  type ServerOptions,
+  settingFields,
+} from "./options.ts";
 import { recordRun } from "./recording.ts";
 import { ROUTES } from "./routes.ts";
 import {

@@ -51,6 +51,11 @@ export interface PlanOptions {
    * @default {the model's own}
    */
   readonly context?: number;
+  /**
+   * The most of the model's own context that will be used, where none is given.
+   * @default {all of it}
+   */
+  readonly contextMost?: number;
 }
 
 /** The schema of {@link PlanOptions}. */
@@ -60,6 +65,12 @@ export const planFields = {
     least: 1,
     most: LIMITS.contextMax,
     otherwise: "the model's own",
+  }),
+  contextMost: integer({
+    about: "The most of the model's own context that will be used.",
+    least: 1,
+    most: LIMITS.contextMax,
+    otherwise: "all of it",
   }),
 } as const satisfies FieldsOf<PlanOptions>;
 
@@ -72,7 +83,7 @@ const CONTEXT_STATED_MOST = 1 << 24;
  */
 export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   checkGguf("gguf", gguf);
-  const { context } = readOptions(planFields, options);
+  const { context, contextMost = Infinity } = readOptions(planFields, options);
   const { metadata } = gguf;
   const architecture = metadata.text("general.architecture");
   if (metadata.get("general.type") === "adapter") {
@@ -98,7 +109,7 @@ export function planModel(gguf: Gguf, options: PlanOptions = {}): ModelPlan {
   const mixers = readRecurrent(gguf, architecture, traits, sizes);
   const experts = planExperts(gguf, architecture, traits, sizes, mixers);
   const layers = readLayers(gguf, architecture, traits, sizes, { mixers, experts: experts.perLayer });
-  const rope = planRope(gguf, architecture, traits, layers, context ?? sizes.context);
+  const rope = planRope(gguf, architecture, traits, layers, context ?? Math.min(sizes.context, contextMost));
   const [{ dimensions }] = rope.rotations;
   if (traits.wholeHeads) refusePartialHeads(metadata, architecture, sizes, dimensions);
   const hyperparameters: Hyperparameters = {
