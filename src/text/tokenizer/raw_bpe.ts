@@ -14,7 +14,7 @@ import { type PreTokenizer, splitWords } from "./pretokenize.ts";
 import { pieceOf } from "./spm.ts";
 import type { TokenList } from "./token_list.ts";
 import { characterBytes } from "./unigram_text.ts";
-import { joined, KIND, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
+import { joined, readScores, TokenIndex, type Vocabulary } from "./vocabulary.ts";
 
 const SPACE = "\u2581";
 const LF = 10;
