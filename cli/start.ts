@@ -10,6 +10,7 @@ import { launch } from "../ffi/runtime/launch.ts";
 
 const words = process.argv.slice(2);
 const code = await launch(import.meta.url, words, async () => {
+  (await import("./compiled.ts")).keepCompiled();
   const { main } = await import("./main.ts");
   return await main(words);
 });

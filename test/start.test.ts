@@ -5,8 +5,24 @@
  * @module
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { existsSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { toolPath } from "../scripts/tools.js";
 import { repositoryUrl, runChild } from "./child.ts";
 
 /** What importing `mod.ts` loads, by path: its imports and theirs, without types and without `await import`. */
@@ -67,5 +83,36 @@ describe("a program that imports LightGPT", () => {
       for await (const { text } of lm.generate([1], { maxTokens: 1 })) console.log(text.length > 0);`;
     const { stdout, stderr } = await runChild(code);
     assertEquals([stdout, stderr], ["true\n", ""]);
+  });
+});
+
+describe("the command on Node", { skip: process.platform === "win32" }, () => {
+  const run = (cache: string) => {
+    const words = [fileURLToPath(new URL("cli/start.ts", repositoryUrl)), "run", "Once", "--max-tokens", "1"];
+    const { status, stderr } = spawnSync(toolPath("node"), words, {
+      env: { ...process.env, LIGHTGPT_CACHE: cache },
+      encoding: "utf8",
+    });
+    assertEquals(status, 0, stderr);
+  };
+  const kept = (cache: string) => readdirSync(join(cache, "node"), { recursive: true }).length;
+
+  it("keeps what Node compiles of it in a folder of the user's only, else nowhere", () => {
+    const cache = mkdtempSync(join(tmpdir(), "lightgpt-test-"));
+    try {
+      run(cache);
+      assertEquals(statSync(join(cache, "node")).mode & 0o777, 0o700);
+      assertGreater(kept(cache), 10);
+      rmSync(join(cache, "node"), { recursive: true });
+      mkdirSync(join(cache, "node"));
+      chmodSync(join(cache, "node"), 0o755);
+      run(cache);
+      assertEquals(kept(cache), 0);
+      // A folder that cannot be made is no reason to fail.
+      writeFileSync(join(cache, "file"), "");
+      run(join(cache, "file"));
+    } finally {
+      rmSync(cache, { recursive: true });
+    }
   });
 });
