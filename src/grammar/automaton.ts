@@ -159,8 +159,8 @@ export class Automaton {
   }
 
   /**
-   * The state that allows the same texts of up to `bytes` bytes: counts that no such text can reach are that number. So a
-   * string that may still have 5000 characters is in the same state after each of them.
+   * The state that allows the same texts of up to `bytes` bytes: least counts that no such text can reach are that number,
+   * greatest ones have no end. So a string that may still have 5000 characters is in the same state after each of them.
    */
   bounded(state: State, bytes: number): State {
     const closure = this.#closure();
@@ -184,7 +184,7 @@ export class Automaton {
           return stacks.push(place, least, most, this.#boundedSet(below, bytes));
         }
         // Each repetition that goes on takes a byte at least.
-        const many = most === Infinity ? most : Math.min(most, bytes);
+        const many = most >= bytes ? Infinity : most;
         return stacks.push(place, Math.min(least, bytes), many, this.#boundedSet(below, bytes));
       }),
     );

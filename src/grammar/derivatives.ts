@@ -14,6 +14,9 @@ export const classWords = 8;
 /** How much more the way to a text's end counts than the way that was gone. */
 const distanceWeight = 8;
 
+/** Parts of a sequence that are looked at for one without end. */
+const partsMost = 16;
+
 /** Bytes of texts that are looked at for a list of them. */
 const listStepsMost = 20_000;
 
@@ -39,7 +42,7 @@ export class Derivatives {
 
   /** What is left of a language after a byte of a class. */
   derive(lexeme: Lexeme, byteClass: number): Lexeme {
-    if (lexeme <= EMPTY) return NOTHING;
+    if (lexeme <= EMPTY || !hasBit(this.first(lexeme), byteClass)) return NOTHING;
     const key = lexeme * 256 + byteClass;
     let found = this.#derived.get(key);
     if (found === undefined) this.#derived.set(key, found = this.#derive(lexeme, byteClass));
@@ -126,7 +129,43 @@ export class Derivatives {
       case KIND.repeat:
         return this.hasText(parts[0]);
       default:
-        return this.#lexemes.known.get(lexeme) ?? this.#search(lexeme);
+        return this.#lexemes.known.get(lexeme) ?? this.#searchUnlessEndless(lexeme);
+    }
+  }
+
+  #searchUnlessEndless(lexeme: Lexeme): boolean {
+    if (!this.isEndless(lexeme)) return this.#search(lexeme);
+    this.#lexemes.known.set(lexeme, true);
+    return true;
+  }
+
+  /** Whether it is sure, by its form, that a language has texts without end: more than a few that are forbidden. */
+  isEndless(lexeme: Lexeme): boolean {
+    const lexemes = this.#lexemes;
+    const parts = lexemes.parts(lexeme);
+    if (lexemes.isFinite(lexeme)) return false;
+    switch (lexemes.kind(lexeme)) {
+      case KIND.then:
+        // Of a few parts, for it is asked at each place; the others have texts.
+        for (let left = partsMost; lexemes.kind(lexeme) === KIND.then && left > 0; left--) {
+          if (this.isEndless(lexemes.parts(lexeme)[0])) return !parts.some((part) => lexemes.needsSearch(part));
+          lexeme = lexemes.parts(lexeme)[1];
+        }
+        return false;
+      case KIND.either:
+        return parts.some((part) => this.isEndless(part));
+      case KIND.repeat:
+        return lexemes.most(lexeme) === Infinity && !lexemes.needsSearch(parts[0]);
+      case KIND.both: {
+        const rest = parts.filter((part) =>
+          lexemes.kind(part) !== KIND.not || !lexemes.isFinite(lexemes.parts(part)[0])
+        );
+        return rest.length < 2 && rest.every((part) => this.isEndless(part));
+      }
+      case KIND.not:
+        return lexemes.isFinite(parts[0]);
+      default:
+        return false;
     }
   }
 

@@ -38,6 +38,8 @@ export class Lexemes {
   readonly sets: ByteSets = new ByteSets();
   /** The language of all texts. */
   readonly all: Lexeme;
+  /** Terms of single characters: no text of one begins with another, so repetitions of it are counted in one way only. */
+  readonly characters: Set<Lexeme> = new Set();
   /** Whether terms have a text, where a search has found that out. */
   readonly known: Map<Lexeme, boolean> = new Map();
   readonly #budget: GrammarBudget;
@@ -205,12 +207,32 @@ export class Lexemes {
     };
     lexemes.forEach(add);
     if (set !== undefined) others.add(this.#bytes(set));
+    this.#joinCounts(others);
     if (others.has(NOTHING)) return NOTHING;
     if (others.has(EMPTY)) return [...others].every((lexeme) => this.isNullable(lexeme)) ? EMPTY : NOTHING;
     if ([...others].some((lexeme) => this.kind(lexeme) === KIND.not && others.has(this.parts(lexeme)[0]))) {
       return NOTHING;
     }
     return this.#makeSet(KIND.both, others, this.all);
+  }
+
+  /** Numbers of the same characters become one, that both allow. */
+  #joinCounts(parts: Set<Lexeme>): void {
+    const counts = [...parts].filter((part) =>
+      this.kind(part) === KIND.repeat && this.characters.has(this.parts(part)[0])
+    );
+    for (const [index, part] of counts.entries()) {
+      const same = counts.findIndex((other) => this.parts(other)[0] === this.parts(part)[0]);
+      if (same === index) continue;
+      const other = counts[same];
+      parts.delete(part);
+      parts.delete(other);
+      const [least, most] = [
+        Math.max(this.value(part), this.value(other)),
+        Math.min(this.most(part), this.most(other)),
+      ];
+      parts.add(counts[same] = this.repeat(this.parts(part)[0], least, most));
+    }
   }
 
   /** All texts that are not in a language. */
@@ -259,7 +281,8 @@ export class Lexemes {
   }
 
   /**
-   * The language that allows the same beginnings of up to `bytes` bytes: counts that none of them can reach are that number.
+   * The language that allows the same beginnings of up to `bytes` bytes: least counts that none of them can reach are that
+   * number, greatest ones have no end.
    * Not inside intersections and complements, where a count may be what keeps a text possible.
    */
   bounded(lexeme: Lexeme, bytes: number): Lexeme {
@@ -275,7 +298,7 @@ export class Lexemes {
         return this.either(...parts.map((part) => this.bounded(part, bytes)));
       case KIND.repeat: {
         const [least, most] = [this.value(lexeme), this.most(lexeme)];
-        return this.repeat(parts[0], Math.min(least, bytes), most === Infinity ? most : Math.min(most, bytes));
+        return this.repeat(parts[0], Math.min(least, bytes), most >= bytes ? Infinity : most);
       }
       default:
         return lexeme;

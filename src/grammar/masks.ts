@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { setBit } from "../sampling/bits.ts";
+import { addBits, setBit } from "../sampling/bits.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
+import type { Walked } from "./kept_walks.ts";
 import type { TokenTrie } from "./token_trie.ts";
-import type { Walked, Walks } from "./walks.ts";
+import type { Walks } from "./walks.ts";
 
 /** Bytes of masks that one grammar keeps. */
 const keptBytesMost = 48 << 20;
@@ -19,7 +20,8 @@ export class Masks {
   readonly #automaton: Automaton;
   readonly #trie: TokenTrie;
   readonly #walks: Walks;
-  readonly #kept = new Map<State, Uint32Array>();
+  readonly #kept = new Map<State, readonly Walked[]>();
+  #keptBytes = 0;
   /** Of each state the one whose mask it has. */
   readonly #sameAs = new Map<State, State>();
 
@@ -36,23 +38,48 @@ export class Masks {
     return this.#trie.tokens;
   }
 
+  /** How many masks are kept. */
+  get kept(): number {
+    return this.#kept.size;
+  }
+
   /** What the transitions take. */
   get tableBytes(): number {
     return this.#walks.tableBytes;
   }
 
-  /** The tokens that may come in a state: bit t % 32 of word floor(t / 32) is token t. Not to be written to. */
-  of(state: State): Uint32Array {
+  /** The state whose mask a state has. */
+  same(state: State): State {
     let same = this.#sameAs.get(state);
     if (same === undefined) this.#sameAs.set(state, same = this.#automaton.bounded(state, this.#trie.longest));
-    let mask = this.#kept.get(same);
-    if (mask !== undefined) return mask;
-    mask = this.#maskOf(same);
-    if ((this.#kept.size + 1) * mask.byteLength > keptBytesMost) {
-      this.#kept.delete(this.#kept.keys().next().value as State); // the oldest
+    return same;
+  }
+
+  /**
+   * The tokens that may come in a state, by the one of {@link same}: bit t % 32 of word floor(t / 32) is token t. They are written
+   * over `mask`, for memory that is new takes longer than all of this.
+   */
+  write(same: State, mask: Uint32Array): void {
+    let kept = this.#kept.get(same);
+    if (kept === undefined) this.#keep(same, kept = this.#found(same));
+    const base = kept.find(({ words }) => words);
+    if (base?.words) mask.set(base.words);
+    else mask.fill(0);
+    for (const walked of kept) {
+      if (walked.words && walked !== base) addBits(mask, walked.words);
+      for (const token of walked.tokens) setBit(mask, token);
     }
-    this.#kept.set(same, mask);
-    return mask;
+    if (this.#automaton.accepts(same)) { for (const token of this.ends) setBit(mask, token); }
+  }
+
+  #keep(state: State, found: readonly Walked[]): void {
+    this.#kept.set(state, found);
+    this.#keptBytes += bytesOf(found);
+    while (this.#keptBytes > keptBytesMost) {
+      const [oldest, walked] = this.#kept.entries().next().value as [State, readonly Walked[]];
+      this.#kept.delete(oldest);
+      this.#keptBytes -= bytesOf(walked);
+    }
   }
 
   /** The state after bytes of the text itself. */
@@ -63,16 +90,6 @@ export class Masks {
       state = this.#automaton.next(state, classOf[byte]);
     }
     return state;
-  }
-
-  #maskOf(state: State): Uint32Array {
-    const found = this.#found(state);
-    const mask = found[0].words?.slice() ?? new Uint32Array(Math.ceil(this.tokens / 32));
-    found.forEach((walked, index) => {
-      if (index > 0 || !walked.words) this.#walks.addTo(mask, walked);
-    });
-    if (this.#automaton.accepts(state)) { for (const token of this.ends) setBit(mask, token); }
-    return mask;
   }
 
   /** What may come in a state, and then what may come behind lexemes that end within tokens. */
@@ -93,6 +110,11 @@ export class Masks {
     }
     return found;
   }
+}
+
+/** Bytes of what was found. */
+function bytesOf(found: readonly Walked[]): number {
+  return found.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** Those of the nodes at which a state was not met yet. */

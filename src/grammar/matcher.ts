@@ -17,6 +17,12 @@ import type { Spellings } from "./spellings.ts";
 /** Bytes of a table of transitions above which a grammar is compiled anew for the texts that come. */
 const tableBytesMost = 32 << 20;
 
+/** How many masks the grammar of a matcher keeps; a bench sees by it which were walked for. */
+export let keptMasks: (matcher: Matcher) => number;
+
+/** No state. */
+const NONE: State = -1;
+
 /** What the matchers of one grammar share. */
 export interface Compiled {
   readonly automaton: Automaton;
@@ -41,9 +47,15 @@ export interface Compiled {
  * ```
  */
 export class Matcher implements Constraint {
+  static {
+    keptMasks = (matcher) => matcher.#compiled.masks.kept;
+  }
   readonly #compiled: Compiled;
   #state: State;
   #hasEnded = false;
+  /** The mask of the state {@link #maskOf}. */
+  #mask: Uint32Array | undefined;
+  #maskOf: State = NONE;
 
   /** A matcher in a state; `Grammar.matcher()` gives one at the beginning. */
   constructor(compiled: Compiled, state: State = compiled.automaton.start, hasEnded = false) {
@@ -68,9 +80,20 @@ export class Matcher implements Constraint {
     return masks.tableBytes > tableBytesMost || budget.isHalfUsed;
   }
 
-  /** The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. A view that must not be written to. */
+  /**
+   * The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. A view that must not be written to,
+   * valid until the next {@link Matcher.accept}.
+   */
   words(): Uint32Array {
-    return this.#compiled.masks.of(this.#state);
+    const { masks } = this.#compiled;
+    const same = masks.same(this.#state);
+    this.#mask ??= new Uint32Array(Math.ceil(masks.tokens / 32));
+    if (same !== this.#maskOf) {
+      this.#maskOf = NONE; // what follows may come to a limit
+      masks.write(same, this.#mask);
+      this.#maskOf = same;
+    }
+    return this.#mask;
   }
 
   /** Whether a token may come next. */

@@ -33,8 +33,11 @@ export const PLAIN_KINDS: readonly Characters[] = [
 /** Longer texts are told apart one by one. */
 export const plainMost = 32;
 
-/** Terms that are looked at for one answer; where they are not enough, nothing is said. */
-const termsMost = 48;
+/** Terms that are looked at for one answer; where they are not enough, nothing is said. Few tokens are digits: a walk is short. */
+const [termsMost, termsOfDigitsMost] = [48, 6];
+
+/** The place of digits in {@link PLAIN_KINDS}. */
+const DIGITS = 1;
 
 /** What is known where it depends on the characters. */
 const UNKNOWN = undefined;
@@ -131,8 +134,7 @@ export class PlainText {
   /** What a number of repetitions of one character each says, where what follows them cannot be taken for one of them. */
   #counted(lexeme: Lexeme, kind: number): number | undefined {
     const lexemes = this.#lexemes;
-    if (lexemes.kind(lexeme) !== KIND.then) return UNKNOWN;
-    const [repeated, rest] = lexemes.parts(lexeme);
+    const [repeated, rest] = lexemes.kind(lexeme) === KIND.then ? lexemes.parts(lexeme) : [lexeme, EMPTY];
     if (lexemes.kind(repeated) !== KIND.repeat) return UNKNOWN;
     const { allows, left } = this.#step(lexemes.parts(repeated)[0], kind);
     if (allows !== "all" || left.length !== 1 || left[0] !== EMPTY) return UNKNOWN;
@@ -149,13 +151,14 @@ export class PlainText {
 
   #search(lexeme: Lexeme, kind: number): number | undefined {
     const seen = new Set([lexeme]);
+    const most = kind === DIGITS ? termsOfDigitsMost : termsMost;
     let frontier: Lexeme[] = [lexeme];
     let mayEnd = false;
     for (let depth = 0; depth < plainMost && frontier.length > 0; depth++) {
       const steps = frontier.map((each) => this.#step(each, kind));
       // Behind a term that may have ended something else goes on, of which nothing is known here.
       if (steps.every(({ allows }) => allows === "none")) return mayEnd ? UNKNOWN : depth;
-      if (seen.size > termsMost || steps.some(({ allows }) => allows !== "all")) return UNKNOWN;
+      if (seen.size > most || steps.some(({ allows }) => allows !== "all")) return UNKNOWN;
       frontier = [...new Set(steps.flatMap(({ left }) => left))].filter((left) => !seen.has(left));
       for (const left of frontier) seen.add(left);
       mayEnd ||= frontier.some((left) => this.#lexemes.isNullable(left));
@@ -170,7 +173,15 @@ export class PlainText {
     return found;
   }
 
+  /** Whether a term is that of a single character, plain ones of any kind among them. */
+  #isAnyCharacter(lexeme: Lexeme): boolean {
+    if (!this.#lexemes.characters.has(lexeme)) return false;
+    const parts = this.#lexemes.parts(lexeme);
+    return this.#lexemes.parts(this.#characters[PLAIN_KINDS.length - 1]).every((part) => parts.includes(part));
+  }
+
   #stepOf(lexeme: Lexeme, kind: number): PlainStep {
+    if (this.#isAnyCharacter(lexeme)) return { left: [EMPTY], allows: "all" };
     const derivatives = this.#derivatives;
     const left = new Set<Lexeme>();
     let isNarrow = false;

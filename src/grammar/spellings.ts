@@ -31,6 +31,7 @@ export class Spellings {
   readonly #automaton: Automaton;
   readonly #masks: Masks;
   readonly #tokenizer: Tokenizer;
+  #mask: Uint32Array | undefined;
   readonly #known = new Map<State, Spelling>();
   readonly #right = priors.map((prior) => prior * priorWeight);
   readonly #seen = priors.map(() => priorWeight);
@@ -68,7 +69,8 @@ export class Spellings {
   #spell(state: State): number | undefined {
     const ahead = this.#automaton.forced(state, aheadMost);
     if (ahead.length === 0) return undefined;
-    const words = this.#masks.of(state);
+    const words = this.#mask ??= new Uint32Array(Math.ceil(this.#masks.tokens / 32));
+    this.#masks.write(this.#masks.same(state), words);
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(ahead);
     // Some vocabularies put a blank before a text; where a line ends before it, the blank stands there.
     for (const before of ["", "\n"]) {

@@ -8,6 +8,7 @@ import { inSlices, SharedWork, type Sliceable } from "../options/sliced.ts";
 import { addBits, setBit } from "../sampling/bits.ts";
 import { layOut } from "../text/tokenizer/token_bytes.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
+import { SharedWalks } from "./kept_walks.ts";
 import { PLAIN_KINDS, plainCharacters, plainKind, plainMost } from "./plain_text.ts";
 
 /**
@@ -29,9 +30,9 @@ export function bytesOf(tokenizer: Tokenizer, token: number): Uint8Array {
 export interface TokenTrie {
   /** How many nodes there are, tokens, bytes of the longest token; then the nodes, three words each, as native code has them. */
   readonly words: Uint32Array;
-  /** Of each kind of plain text, the nodes of first bytes. */
+  /** Of each kind of plain text, the node of each first byte, or {@link NO_NODE}. */
   readonly plain: readonly Uint32Array[];
-  /** Those of all other tokens. */
+  /** The same of all other tokens. */
   readonly rest: Uint32Array;
   /** Of each kind of plain text, the masks of the tokens with up to 0, 1, 2 ... `plainMost` characters. */
   readonly masks: readonly (readonly Uint32Array[])[];
@@ -39,6 +40,8 @@ export interface TokenTrie {
   readonly tokens: number;
   /** Bytes of the longest token. */
   readonly longest: number;
+  /** What walks have found. */
+  readonly shared: SharedWalks;
   /** Room for one walk: how many places, how many ends, the places that are walked and those that are found, and the ends. */
   readonly open: Uint32Array;
 }
@@ -111,25 +114,26 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
     masks,
     tokens: vocabularySize,
     longest: words[2],
+    shared: new SharedWalks(),
     open: new Uint32Array(2 + 8 * words[0]),
   };
 }
 
-/** One trie of many, whose tokens are in one of them each; and of each the nodes of first bytes. */
+/** One trie of many, whose tokens are in one of them each; and of each the node of each first byte. */
 function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint32Array; tops: Uint32Array[] } {
   const count = tries.reduce((sum, [own]) => sum + own, 0);
   const words = new Uint32Array(headWords + nodeWords * count + tokens).fill(NO_TOKEN);
   words.set([count, tokens, tries.reduce((most, trie) => Math.max(most, trie[2]), 0)]);
   let before = 0;
   const tops = tries.map((trie) => {
-    const found: number[] = [];
+    const found = new Uint32Array(256).fill(NO_NODE);
     const nodes = trie.subarray(headWords, headWords + nodeWords * trie[0]);
     const out = words.subarray(headWords + nodeWords * before);
     out.set(nodes);
     for (let node = 0, end = 0; node < trie[0]; node++) {
       out[nodeWords * node + 1] += before;
       if (node !== end) continue;
-      found.push(before + node);
+      found[nodes[nodeWords * node] & 0xff] = before + node;
       end = nodes[nodeWords * node + 1];
     }
     // The next token with the same bytes, of the tokens that are here.
@@ -138,13 +142,16 @@ function joinTries(tries: readonly Uint32Array[], tokens: number): { words: Uint
       if (next !== NO_TOKEN) chains[token] = next;
     });
     before += trie[0];
-    return Uint32Array.from(found);
+    return found;
   });
   return { words, tops };
 }
 
 /** In the place of a token: there is none. */
 export const NO_TOKEN = 0xffff_ffff;
+
+/** In the place of a node: there is none. */
+export const NO_NODE = 0xffff_ffff;
 
 function* trieOfTexts(text: Uint8Array, starts: Uint32Array): Sliceable<Uint32Array> {
   // There are at most as many nodes as bytes; behind them is a word for each token.

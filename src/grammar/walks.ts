@@ -9,15 +9,17 @@
 import { native } from "../../ffi/native.ts";
 import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { Terms } from "./automaton.ts";
-import { type Lexeme, NOTHING } from "./lexemes.ts";
+import { EndsFound } from "./ends.ts";
+import { Forms, foundBytes, KeptWalks, VOCABULARY, type Walked, type Where } from "./kept_walks.ts";
+import { EMPTY, type Lexeme, NOTHING } from "./lexemes.ts";
 import { plainMost } from "./plain_text.ts";
-import { byteAt, depthAt, endAt, NO_TOKEN, sameAs, tokenAt, type TokenTrie } from "./token_trie.ts";
+import { byteAt, depthAt, endAt, NO_NODE, NO_TOKEN, sameAs, tokenAt, type TokenTrie } from "./token_trie.ts";
+
+/** First bytes from which on a walk is one that grammars share. */
+const wideLeast = 8;
 
 /** Bytes of what is found that one grammar keeps. */
 const keptBytesMost = 16 << 20;
-
-/** Bytes of what is found besides masks, tokens and nodes: about those of its objects. */
-const foundBytes = 500;
 
 /** Words of a table before its rows: how many classes there are, and of each byte its class. */
 const headWords = 1 + 256 / 4;
@@ -31,44 +33,35 @@ const ABSENT = 0xffff_ffff;
 /** In a transition: a text may end there. */
 const MAY_END = 0x8000_0000;
 
-/** In the place of the node behind which a walk begins: all of the vocabulary. */
-const VOCABULARY = 0xffff_ffff;
-
 /** Words of a place of a walk, and of an end. */
 const [placesHead, placeWords, endWords] = [2, 3, 2];
 
 /** Nodes that are visited here: fewer take less time than a call of native code and the calls for what that misses. */
 const visitsMost = 2000;
 
-/** Where lexemes may end within tokens. */
-export interface Ends {
-  /** Those that end there, by their places in the list of those that are in reading. */
-  readonly lexemes: readonly number[];
-  /** The nodes behind which tokens go on. */
-  readonly nodes: Uint32Array;
-}
-
-/** What a walk has found. */
-export interface Walked {
-  /** The mask of tokens that may come. */
-  readonly words?: Uint32Array;
-  /** More of them, where they are few. */
-  readonly tokens: readonly number[];
-  readonly ends: readonly Ends[];
-}
-
 /** Lexemes of which any may be in reading. */
 interface Reading {
   readonly lexemes: readonly Lexeme[];
   /** One of them. */
   readonly term: Lexeme;
-  /** What was found behind nodes, and in the whole vocabulary. */
-  readonly found: Map<Uint32Array | typeof VOCABULARY, Walked>;
+}
+
+/** What is left of lexemes after a byte. */
+interface Left {
+  readonly lexemes: Lexeme[];
+  /** Of each the place of the one of which it is left. */
+  readonly places: number[];
+  /** The places of those that may end there. */
+  readonly ended: number[];
+  /** Whether what is found behind the byte is shared by grammars. */
+  isShared: boolean;
 }
 
 /** A walk that is going on. */
 interface Walk {
-  /** The mask of tokens that may come, where there is one. */
+  /** What is known of the tokens that may come, from elsewhere. */
+  readonly known: Uint32Array | undefined;
+  /** The mask of tokens that were found, where there is one. */
   mask: Uint32Array | undefined;
   readonly tokens: number[];
   /** Nodes that may still be visited here. */
@@ -80,6 +73,8 @@ interface Walk {
 interface PlacesEntered {
   /** Walks a node and those below it; `from` is the node behind which the lexemes begin. */
   enter(node: number, from: number): void;
+  /** The same for all first bytes of a class. */
+  enterTops(tops: readonly Uint32Array[], byteClass: number): void;
   /** What was found. */
   end(): Walked;
 }
@@ -89,8 +84,11 @@ export class Walks {
   readonly #terms: Terms;
   readonly #trie: TokenTrie;
   readonly #classes: number;
-  readonly #readings = new Map<string, Reading>();
-  #keptBytes = 0;
+  readonly #own = new KeptWalks(keptBytesMost);
+  readonly #forms: Forms;
+  /** Of each class its bytes. */
+  readonly #bytesOf: readonly number[][];
+  readonly #wide: boolean[] = [];
   /**
    * How many classes there are, and of each byte its class; then [row][class] the row after it. Terms get rows in the order in
    * which a walk meets them.
@@ -112,17 +110,14 @@ export class Walks {
     new Uint8Array(this.#table.buffer, 4).set(classOf);
     this.#path = new Uint32Array(trie.longest + 1);
     this.#row(NOTHING);
+    this.#forms = new Forms(terms.lexemes, trie.shared);
+    this.#bytesOf = Array.from(byteOf, () => []);
+    classOf.forEach((own, byte) => this.#bytesOf[own].push(byte));
   }
 
   /** What the transitions take. */
   get tableBytes(): number {
     return this.#table.byteLength;
-  }
-
-  /** Adds the tokens that were found to a mask. */
-  addTo(mask: Uint32Array, { words, tokens }: Walked): void {
-    if (words) addBits(mask, words);
-    for (const token of tokens) setBit(mask, token);
   }
 
   /** The tokens that may come where these lexemes may be in reading. */
@@ -135,50 +130,56 @@ export class Walks {
     return this.#of(lexemes, nodes);
   }
 
-  #of(lexemes: readonly Lexeme[], where: Uint32Array | typeof VOCABULARY): Walked {
-    const reading = this.#reading(lexemes);
-    let found = reading.found.get(where);
+  #of(lexemes: readonly Lexeme[], where: Where): Walked {
+    const { shared } = this.#trie;
+    const forms = this.#sharedForms(lexemes);
+    const kept = forms === undefined ? this.#own : shared.kept;
+    const findings = kept.of(forms ?? lexemes.join());
+    let found = findings.found.get(where);
     if (found === undefined) {
-      found = where === VOCABULARY ? this.#walkAll(reading) : this.#walkBehind(where, reading);
-      this.#keptBytes += foundBytes + (found.words?.byteLength ?? 0) + 8 * found.tokens.length +
-        found.ends.reduce((sum, { nodes }) => sum + nodes.byteLength, 0);
-      if (this.#keptBytes > keptBytesMost) {
-        this.#readings.clear();
-        this.#keptBytes = 0;
-      }
-      reading.found.set(where, found);
+      const reading = { lexemes, term: this.#terms.lexemes.oneOf(lexemes) };
+      if (where === VOCABULARY) found = this.#walkAll(reading);
+      else found = this.#walkBehind(typeof where === "number" ? [where] : where, reading);
+      kept.add(findings, where, found);
     }
     return found;
   }
 
-  #reading(lexemes: readonly Lexeme[]): Reading {
-    const key = lexemes.join();
-    let reading = this.#readings.get(key);
-    if (!reading) {
-      reading = { lexemes, term: this.#terms.lexemes.oneOf(lexemes), found: new Map() };
-      this.#readings.set(key, reading);
-    }
-    return reading;
+  /** The forms of lexemes whose walks grammars share. */
+  #sharedForms(lexemes: readonly Lexeme[]): string | undefined {
+    return lexemes.some((lexeme) => this.#isWide(lexeme)) ? this.#forms.of(lexemes) : undefined;
+  }
+
+  /** Whether texts may begin by so many bytes that a walk takes long, as numbers and strings and other than names. */
+  #isWide(lexeme: Lexeme): boolean {
+    const known = this.#wide[lexeme];
+    if (known !== undefined) return known;
+    const first = this.#terms.derivatives.first(lexeme);
+    let bytes = 0;
+    for (let own = 0; own < this.#classes; own++) if (hasBit(first, own)) bytes += this.#bytesOf[own].length;
+    return this.#wide[lexeme] = bytes >= wideLeast;
   }
 
   #walkAll(reading: Reading): Walked {
-    const { plain, rest, masks, tokens } = this.#trie;
+    const { plain, rest, masks, tokens, shared } = this.#trie;
     const reaches = plain.map((_, kind) => this.#plainReach(reading, kind));
-    let mask: Uint32Array | undefined;
-    reaches.forEach((reach, kind) => {
-      if (!reach) return;
-      mask ??= new Uint32Array(Math.ceil(tokens / 32));
-      addBits(mask, masks[kind][reach]);
-    });
-    const walk = this.#begin(reading, mask);
-    for (const top of rest) walk.enter(top, VOCABULARY);
-    plain.forEach((tops, kind) => {
-      if (reaches[kind] === undefined) { for (const top of tops) walk.enter(top, VOCABULARY); }
-    });
+    const known = reaches.some((reach) => reach)
+      ? shared.plain(reaches, () => {
+        const mask = new Uint32Array(Math.ceil(tokens / 32));
+        reaches.forEach((reach, kind) => reach && addBits(mask, masks[kind][reach]));
+        return mask;
+      })
+      : undefined;
+    const walk = this.#begin(reading, known);
+    const unknown = [rest, ...plain.filter((_, kind) => reaches[kind] === undefined)];
+    const first = this.#terms.derivatives.first(reading.term);
+    for (let byteClass = 0; byteClass < this.#classes; byteClass++) {
+      if (hasBit(first, byteClass)) walk.enterTops(unknown, byteClass);
+    }
     return walk.end();
   }
 
-  #walkBehind(nodes: Uint32Array, reading: Reading): Walked {
+  #walkBehind(nodes: Iterable<number>, reading: Reading): Walked {
     const { words } = this.#trie;
     const walk = this.#begin(reading);
     for (const node of nodes) {
@@ -199,34 +200,72 @@ export class Walks {
     return most;
   }
 
-  /** A walk from places that are entered one by one; `mask` is what is known of the tokens that may come. */
-  #begin(reading: Reading, mask?: Uint32Array): PlacesEntered {
+  /** A walk from places that are entered one by one; `known` is what is known of the tokens that may come. */
+  #begin(reading: Reading, known?: Uint32Array): PlacesEntered {
     const { words, open } = this.#trie;
     const { classOf } = this.#terms.derivatives;
     const row = this.#row(reading.term);
     const first = this.#terms.derivatives.first(reading.term);
     const ends = new EndsFound(reading.lexemes, this.#terms, this.#trie);
-    const walk: Walk = { mask, tokens: [], visitsLeft: visitsMost, ends };
+    const walk: Walk = { known, mask: undefined, tokens: [], visitsLeft: visitsMost, ends };
     open[0] = 0;
     let room = words[0];
+    const enter = (node: number, from: number) => {
+      if (!hasBit(first, classOf[byteAt(words, node)])) return;
+      const size = endAt(words, node) - node;
+      if (size > room) {
+        this.#walkOpen(walk);
+        room = words[0];
+      }
+      room -= size;
+      this.#visit(node, row, from, walk);
+    };
     return {
-      enter: (node, from) => {
-        if (!hasBit(first, classOf[byteAt(words, node)])) return;
-        const size = endAt(words, node) - node;
-        if (size > room) {
-          this.#walkOpen(walk);
-          room = words[0];
+      enter,
+      enterTops: (tops, byteClass) => {
+        const left = this.#left(reading.lexemes, byteClass);
+        for (const byte of this.#bytesOf[byteClass]) {
+          for (const own of tops) {
+            const node = own[byte];
+            if (node === NO_NODE) continue;
+            if (left.isShared) this.#addBehind(node, left, walk);
+            else enter(node, VOCABULARY);
+          }
         }
-        room -= size;
-        this.#visit(node, row, from, walk);
       },
       end: () => {
         this.#walkOpen(walk);
-        const { mask, tokens } = walk;
-        for (const token of mask ? tokens : []) setBit(mask as Uint32Array, token);
-        return { words: mask, tokens: mask ? [] : tokens, ends: ends.all() };
+        return walked(walk);
       },
     };
+  }
+
+  /** What is left of lexemes after a byte. */
+  #left(lexemes: readonly Lexeme[], byteClass: number): Left {
+    const { derivatives, lexemes: terms } = this.#terms;
+    const left: Left = { lexemes: [], places: [], ended: [], isShared: false };
+    for (const [place, lexeme] of lexemes.entries()) {
+      const term = derivatives.derive(lexeme, byteClass);
+      if (terms.isNullable(term)) left.ended.push(place);
+      if (term === EMPTY || !derivatives.hasText(term)) continue;
+      left.lexemes.push(term);
+      left.places.push(place);
+    }
+    left.isShared = this.#sharedForms(left.lexemes) !== undefined;
+    return left;
+  }
+
+  /** Adds the tokens of a first byte, and what was found behind it in any grammar. */
+  #addBehind(top: number, { lexemes, places, ended }: Left, walk: Walk): void {
+    const { words } = this.#trie;
+    for (let token = tokenAt(words, top); token !== NO_TOKEN; token = sameAs(words, token)) walk.tokens.push(token);
+    if (endAt(words, top) === top + 1) return;
+    if (ended.length > 0) walk.ends.addAll(ended, [top]);
+    this.#walkOpen(walk); // the room for places is that of the walk that follows
+    const found = this.#of(lexemes, top);
+    if (found.words) addBits(walk.mask ??= new Uint32Array(found.words.length), found.words);
+    for (const token of found.tokens) walk.tokens.push(token);
+    for (const { lexemes, nodes } of found.ends) walk.ends.addAll(lexemes.map((place) => places[place]), nodes);
   }
 
   /** Walks a node and those below it, as long as they are few; the others are left open for native code. */
@@ -314,50 +353,12 @@ export class Walks {
   }
 }
 
-/** Collects where lexemes end. */
-class EndsFound {
-  readonly #lexemes: readonly Lexeme[];
-  readonly #terms: Terms;
-  readonly #trie: TokenTrie;
-  /** By which of the lexemes end. */
-  readonly #found = new Map<string, { readonly lexemes: readonly number[]; readonly nodes: Set<number> }>();
-
-  constructor(lexemes: readonly Lexeme[], terms: Terms, trie: TokenTrie) {
-    this.#lexemes = lexemes;
-    this.#terms = terms;
-    this.#trie = trie;
-  }
-
-  /** One of the lexemes or more end at `node`, of those that begin behind the node `from`. */
-  add(from: number, node: number): void {
-    const lexemes = this.#lexemes.length === 1 ? onlyOne : this.#ended(from, node);
-    const key = lexemes.join();
-    const known = this.#found.get(key);
-    if (known) known.nodes.add(node);
-    else this.#found.set(key, { lexemes, nodes: new Set([node]) });
-  }
-
-  all(): Ends[] {
-    return Array.from(this.#found.values(), ({ lexemes, nodes }) => ({ lexemes, nodes: Uint32Array.from(nodes) }));
-  }
-
-  #ended(from: number, node: number): number[] {
-    const { derivatives, lexemes } = this.#terms;
-    const { words } = this.#trie;
-    let left = this.#lexemes.map((lexeme, index) => ({ lexeme, index }));
-    for (let at = from === VOCABULARY ? 0 : from + 1; at <= node;) {
-      const end = endAt(words, at);
-      if (end <= node) {
-        at = end;
-        continue;
-      }
-      const byteClass = derivatives.classOf[byteAt(words, at)];
-      left = left.filter(({ lexeme }) => hasBit(derivatives.first(lexeme), byteClass))
-        .map(({ lexeme, index }) => ({ lexeme: derivatives.derive(lexeme, byteClass), index }));
-      at++;
-    }
-    return left.filter(({ lexeme }) => lexemes.isNullable(lexeme)).map(({ index }) => index);
-  }
+/** What a walk found. */
+function walked({ known, mask, tokens, ends }: Walk): Walked {
+  const all = ends.all();
+  const bytes = foundBytes + all.reduce((sum, { nodes }) => sum + nodes.byteLength, 0);
+  if (!mask) return { words: known, tokens, ends: all, bytes: bytes + 8 * tokens.length };
+  if (known) addBits(mask, known);
+  for (const token of tokens) setBit(mask, token);
+  return { words: mask, tokens: [], ends: all, bytes: bytes + mask.byteLength };
 }
-
-const onlyOne: readonly number[] = [0];

@@ -31,6 +31,7 @@ export class Strings {
     this.#notation = notation;
     this.#plain = complement(notation.escaped);
     this.character = this.spell(ALL_CHARACTERS);
+    lexemes.characters.add(this.character);
     this.any = lexemes.repeat(this.character, 0);
   }
 
@@ -42,13 +43,13 @@ export class Strings {
   #spell(characters: Characters): Lexeme {
     const lexemes = this.#lexemes;
     const { escaped, escape } = this.#notation;
-    const parts = [oneOf(lexemes, common(characters, this.#plain))];
+    const escapes: Uint8Array[] = [];
     for (const [first, last] of common(characters, escaped)) {
       for (let code = first; code <= last; code++) {
-        parts.push(lexemes.literal(this.#encoder.encode(escape(String.fromCharCode(code)))));
+        escapes.push(this.#encoder.encode(escape(String.fromCharCode(code))));
       }
     }
-    return lexemes.either(...parts);
+    return lexemes.either(oneOf(lexemes, common(characters, this.#plain)), lexemes.literals(escapes));
   }
 
   /** The one string. */

@@ -1,0 +1,186 @@
+/**
+ * What walks of a vocabulary have found, kept within so many bytes: for one grammar, and for all grammars of a vocabulary, which
+ * share what strings, numbers and dates let come. Terms of different grammars are the same where they are of the same form.
+ *
+ * @module
+ */
+import { KIND, type Lexeme, type Lexemes } from "./lexemes.ts";
+
+/** In the place of the node behind which a walk begins: all of the vocabulary. */
+export const VOCABULARY = 0xffff_ffff;
+
+/** Where a walk begins: behind a node, or behind many. */
+export type Where = number | Uint32Array;
+
+/** Bytes of what is found besides masks, tokens and nodes: about those of its objects. */
+export const foundBytes = 500;
+
+/** Masks of plain text that are kept. */
+const plainMasksMost = 64;
+
+/** Where lexemes may end within tokens. */
+export interface Ends {
+  /** Those that end there, by their places in the list of those that are in reading. */
+  readonly lexemes: readonly number[];
+  /** The nodes behind which tokens go on. */
+  readonly nodes: Uint32Array;
+}
+
+/** What a walk has found. */
+export interface Walked {
+  /** A mask of tokens that may come. */
+  readonly words?: Uint32Array;
+  /** More of them, where they are few. */
+  readonly tokens: readonly number[];
+  readonly ends: readonly Ends[];
+  /** Bytes that it takes; masks that others have too take none. */
+  readonly bytes: number;
+}
+
+/** What was found for the same lexemes. */
+export interface Findings {
+  readonly found: Map<Where, Walked>;
+  bytes: number;
+}
+
+/** Keeps what was found by the lexemes that may be in reading. Half of the bytes are for what was asked for last. */
+export class KeptWalks {
+  readonly #bytesMost: number;
+  #bytes = 0;
+  #recent = new Map<string, Findings>();
+  #older = new Map<string, Findings>();
+
+  /** Keeps up to so many bytes. */
+  constructor(bytesMost: number) {
+    this.#bytesMost = bytesMost;
+  }
+
+  /** What was found for lexemes. */
+  of(key: string): Findings {
+    let findings = this.#recent.get(key);
+    if (findings === undefined) {
+      findings = this.#older.get(key) ?? { found: new Map(), bytes: foundBytes };
+      this.#older.delete(key);
+      this.#recent.set(key, findings);
+      this.#count(findings.bytes);
+    }
+    return findings;
+  }
+
+  /** Keeps what a walk found. */
+  add(findings: Findings, where: Where, walked: Walked): void {
+    findings.found.set(where, walked);
+    findings.bytes += walked.bytes;
+    this.#count(walked.bytes);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#recent.clear();
+    this.#older.clear();
+    this.#bytes = 0;
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    if (2 * this.#bytes <= this.#bytesMost) return;
+    this.#older = this.#recent;
+    this.#recent = new Map();
+    this.#bytes = 0;
+  }
+}
+
+/** Bytes of what is found that the grammars of a vocabulary share. */
+const sharedBytesMost = 16 << 20;
+
+/** Forms that are told apart; where there are more, all begins anew. */
+const formsMost = 20_000;
+
+/** Terms of one lexeme that are looked at; a larger one is the business of its grammar alone. */
+const termsMost = 600;
+
+/** The form of a larger one. */
+const OWN = -1;
+
+/** What all grammars of a vocabulary share. */
+export class SharedWalks {
+  readonly kept: KeptWalks = new KeptWalks(sharedBytesMost);
+  readonly #forms = new Map<string, number>();
+  readonly #plain = new Map<string, Uint32Array>();
+  #round = 0;
+
+  /** The mask of plain text whose kinds reach so far, made where it was not asked for. */
+  plain(reaches: readonly (number | undefined)[], make: () => Uint32Array): Uint32Array {
+    const key = reaches.join();
+    let mask = this.#plain.get(key);
+    if (mask === undefined) {
+      if (this.#plain.size >= plainMasksMost) this.#plain.clear();
+      this.#plain.set(key, mask = make());
+    }
+    return mask;
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#plain.clear();
+    this.#forms.clear();
+    this.kept.clear();
+    this.#round++;
+  }
+
+  /** Makes room where it has run out. Gives the number of the round: forms are those of one round. */
+  round(): number {
+    if (this.#forms.size > formsMost) this.clear();
+    return this.#round;
+  }
+
+  /** The number of a form: of a kind, what it says, and the forms of its parts. */
+  form(kind: number, says: string, parts: readonly number[]): number {
+    const key = `${kind},${says},${parts.join()}`;
+    let form = this.#forms.get(key);
+    if (form === undefined) this.#forms.set(key, form = this.#forms.size);
+    return form;
+  }
+}
+
+/** The forms of one grammar's lexemes. */
+export class Forms {
+  readonly #lexemes: Lexemes;
+  readonly #shared: SharedWalks;
+  #round = 0;
+  #forms: number[] = [];
+  #termsLeft = 0;
+
+  /** Forms as `shared` numbers them. */
+  constructor(lexemes: Lexemes, shared: SharedWalks) {
+    this.#lexemes = lexemes;
+    this.#shared = shared;
+  }
+
+  /** The forms of lexemes as one text; `undefined` where one of them is too large. */
+  of(lexemes: readonly Lexeme[]): string | undefined {
+    const round = this.#shared.round();
+    if (round !== this.#round) [this.#round, this.#forms] = [round, []];
+    this.#termsLeft = termsMost;
+    const forms = lexemes.map((lexeme) => this.#formOf(lexeme));
+    return forms.includes(OWN) ? undefined : forms.join();
+  }
+
+  #formOf(lexeme: Lexeme): number {
+    const known = this.#forms[lexeme];
+    if (known !== undefined) return known;
+    if (this.#termsLeft-- <= 0) return OWN;
+    const lexemes = this.#lexemes;
+    const kind = lexemes.kind(lexeme);
+    const parts: number[] = [];
+    for (const part of lexemes.parts(lexeme)) {
+      const form = this.#formOf(part);
+      if (form === OWN) return this.#forms[lexeme] = OWN;
+      parts.push(form);
+    }
+    if (kind === KIND.either || kind === KIND.both) parts.sort((a, b) => a - b);
+    const value = lexemes.value(lexeme);
+    const says = kind === KIND.bytes ? lexemes.sets.get(value).join() : `${value},${lexemes.most(lexeme)}`;
+    return this.#forms[lexeme] = this.#shared.form(kind, says, parts);
+  }
+}
