@@ -163,11 +163,16 @@ export class Automaton {
    * greatest ones have no end. So a string that may still have 5000 characters is in the same state after each of them.
    */
   bounded(state: State, bytes: number): State {
+    const { entries, accepts } = this.#situations[state];
+    if (entries.length === 1 && !accepts) {
+      const [[lexeme, behind]] = entries;
+      return this.#middle(this.#lexemes.bounded(lexeme, bytes), this.#boundedSet(behind, bytes));
+    }
     const closure = this.#closure();
-    for (const [lexeme, behind] of this.#situations[state].entries) {
+    for (const [lexeme, behind] of entries) {
       closure.enter(this.#lexemes.bounded(lexeme, bytes), this.#boundedSet(behind, bytes));
     }
-    if (this.#situations[state].accepts) closure.run(BOTTOM);
+    if (accepts) closure.run(BOTTOM);
     return closure.state();
   }
 
@@ -196,7 +201,7 @@ export class Automaton {
     let states = this.#middles[behind];
     if (!states) this.#middles[behind] = states = new Map();
     let state = states.get(lexeme);
-    if (state === undefined) states.set(lexeme, state = this.#intern({ entries: [[lexeme, behind]], accepts: false }));
+    if (state === undefined) states.set(lexeme, state = this.#add({ entries: [[lexeme, behind]], accepts: false }));
     return state;
   }
 
@@ -205,13 +210,19 @@ export class Automaton {
   }
 
   #intern(situation: Situation): State {
-    const key = `${situation.accepts ? 1 : 0};${situation.entries.join(";")}`;
+    const { entries: [first, ...others], accepts } = situation;
+    if (first !== undefined && others.length === 0 && !accepts) return this.#middle(...first);
+    const key = `${Number(accepts)};${situation.entries.join(";")}`;
     const found = this.#ids.get(key);
     if (found !== undefined) return found;
+    const state = this.#add(situation);
+    this.#ids.set(key, state);
+    return state;
+  }
+
+  #add(situation: Situation): State {
     this.#budget.count("states", 1);
-    const id = this.#situations.push(situation) - 1;
-    this.#ids.set(key, id);
-    return id;
+    return this.#situations.push(situation) - 1;
   }
 }
 

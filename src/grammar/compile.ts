@@ -22,6 +22,7 @@ import { Rules } from "./rules.ts";
 import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
 import { Spellings } from "./spellings.ts";
+import { TokenSteps } from "./token_steps.ts";
 import { bytesOf, trieOf } from "./token_trie.ts";
 import { Walks } from "./walks.ts";
 
@@ -93,7 +94,8 @@ export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise
     const masks = new Masks(automaton, new Walks(terms, trie), trie, tokenizer.endOfGeneration);
     budget.start();
     const spellings = new Spellings(automaton, masks, tokenizer);
-    return new Matcher({ automaton, masks, spellings, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
+    const steps = new TokenSteps();
+    return new Matcher({ automaton, masks, spellings, steps, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
   };
 }
 

@@ -13,6 +13,7 @@ import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { GrammarBudget } from "./budget.ts";
 import type { Masks } from "./masks.ts";
 import type { Spellings } from "./spellings.ts";
+import type { TokenSteps } from "./token_steps.ts";
 
 /** Bytes of a table of transitions above which a grammar is compiled anew for the texts that come. */
 const tableBytesMost = 32 << 20;
@@ -28,6 +29,7 @@ export interface Compiled {
   readonly automaton: Automaton;
   readonly masks: Masks;
   readonly spellings: Spellings;
+  readonly steps: TokenSteps;
   readonly budget: GrammarBudget;
   /** The bytes that a token adds to a text. */
   bytesOf(token: number): Uint8Array;
@@ -110,22 +112,29 @@ export class Matcher implements Constraint {
    */
   accept(token: number, isGuess = false): void {
     checkInteger("token", token, 0, this.#compiled.masks.tokens - 1);
-    const { automaton, masks, spellings, bytesOf } = this.#compiled;
+    const { automaton, masks, steps, spellings } = this.#compiled;
     const before = this.#state;
-    if (masks.ends.includes(token) && automaton.accepts(this.#state) && !this.#hasEnded) {
+    const known = this.#hasEnded ? undefined : steps.get(before, token);
+    if (known !== undefined) this.#state = known;
+    else if (masks.ends.includes(token) && automaton.accepts(before) && !this.#hasEnded) {
       this.#hasEnded = true;
       return;
-    }
-    const bytes = bytesOf(token);
-    if (bytes.length === 0 || !this.follow(bytes)) {
-      throw new InvalidArgumentError(`token: expected one that the grammar allows here, got ${token}.`, {
-        what: "a token that a grammar does not allow",
-        where: "token",
-        expected: "a token of the mask",
-        got: String(token),
-      });
+    } else {
+      this.#goOn(token);
+      steps.keep(before, token, this.#state);
     }
     if (!isGuess) spellings.learn(before, token);
+  }
+
+  #goOn(token: number): void {
+    const bytes = this.#compiled.bytesOf(token);
+    if (bytes.length > 0 && this.follow(bytes)) return;
+    throw new InvalidArgumentError(`token: expected one that the grammar allows here, got ${token}.`, {
+      what: "a token that a grammar does not allow",
+      where: "token",
+      expected: "a token of the mask",
+      got: String(token),
+    });
   }
 
   /** Goes on by bytes of the text, where they may come; where not, it says so and stays. */

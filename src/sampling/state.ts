@@ -327,7 +327,8 @@ export class SamplerState {
 }
 
 function isEmpty(words: Uint32Array): boolean {
-  return words.every((word) => word === 0);
+  for (let index = 0; index < words.length; index++) if (words[index] !== 0) return false;
+  return true;
 }
 
 const nothing = new Uint32Array(0);
