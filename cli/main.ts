@@ -21,24 +21,26 @@ import { nearestName } from "../src/options/suggest.ts";
 import { InvalidArgumentError } from "../ffi/errors.ts";
 import { VERSION } from "../ffi/wire.ts";
 
+const others = () => import("./other_commands.ts");
+
 /** The subcommands. Each is loaded when it is used: none waits for what others need. */
 const RUNNERS: Readonly<
   Record<string, (args: Arguments, signal: AbortSignal, interrupt: Interrupt) => Promise<void>>
 > = {
   run: async (args, signal) => await (await import("./run.ts")).run(args, signal),
   chat: async (args, signal, interrupt) => await (await import("./chat.ts")).chat(args, signal, interrupt),
-  inspect: async (args, signal) => await (await import("./inspect.ts")).inspect(args, signal),
-  tokenize: async (args, signal) => await (await import("./tokenize.ts")).tokenize(args, signal),
+  inspect: async (args, signal) => await (await others()).inspect(args, signal),
+  tokenize: async (args, signal) => await (await others()).tokenize(args, signal),
   embed: async (args, signal) => await (await import("./embed.ts")).embed(args, signal),
   rerank: async (args, signal) => await (await import("./embed.ts")).rerank(args, signal),
-  logits: async (args, signal) => await (await import("./logits.ts")).logits(args, signal),
-  perplexity: async (args, signal) => await (await import("./perplexity.ts")).perplexity(args, signal),
-  quantize: async (args, signal) => await (await import("./quantize.ts")).quantize(args, signal),
-  pack: async (args, signal) => await (await import("./pack.ts")).pack(args, signal),
-  tune: async (args, signal) => await (await import("./tune.ts")).tune(args, signal),
-  info: async (args, signal) => await (await import("./info.ts")).info(args, signal),
-  imatrix: async (args, signal) => await (await import("./imatrix.ts")).imatrix(args, signal),
-  bench: async (args, signal) => await (await import("./bench.ts")).bench(args, signal),
+  logits: async (args, signal) => await (await others()).logits(args, signal),
+  perplexity: async (args, signal) => await (await others()).perplexity(args, signal),
+  quantize: async (args, signal) => await (await others()).quantize(args, signal),
+  pack: async (args, signal) => await (await others()).pack(args, signal),
+  tune: async (args, signal) => await (await others()).tune(args, signal),
+  info: async (args, signal) => await (await others()).info(args, signal),
+  imatrix: async (args, signal) => await (await others()).imatrix(args, signal),
+  bench: async (args, signal) => await (await others()).bench(args, signal),
   serve: async (args, signal) => await (await import("./serve.ts")).serve(args, signal),
   worker: async (args, signal) => await (await import("./cluster.ts")).worker(args, signal),
   gateway: async (args, signal) => await (await import("./cluster.ts")).gateway(args, signal),

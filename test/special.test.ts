@@ -61,6 +61,29 @@ function bordersOf(isForeign: readonly boolean[]): number[] {
   return borders.length % 2 === 0 ? borders : [...borders, isForeign.length];
 }
 
+describe("special tokens by their first two characters", () => {
+  const tokens = [
+    { text: "x", kind: KIND.userDefined },
+    { text: "é!", kind: KIND.control },
+    { text: "<é>", kind: KIND.control },
+    { text: "<b>", kind: KIND.userDefined },
+  ];
+  const special = specialTokens(tokens);
+
+  it("are found at the beginning, inside and at the end of a text, and where only the first is there, not", () => {
+    const parts = ["", "x", "é!", "<é>", "<b>", "é", "<", "b>", "☃", "ab"];
+    for (const parse of [true, false]) {
+      for (const text of parts.flatMap((left) => parts.map((right) => left + right))) {
+        assertEquals(
+          atOnce(special.split(text, parse)),
+          byPasses(tokens, text, parse, [], false),
+          JSON.stringify(text),
+        );
+      }
+    }
+  });
+});
+
 describe("special tokens are cut out as by a pass over the text for each", () => {
   for (const strips of [false, true]) {
     it(strips ? "with white space after them" : "with foreign parts", () => {

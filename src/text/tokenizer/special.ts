@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Metadata } from "../../files/gguf/read.ts";
+import { LENGTH_BYTES, type Metadata } from "../../files/gguf/read.ts";
 import { SharedWork, type Sliceable } from "../../options/sliced.ts";
 import { Automaton } from "./automaton.ts";
 import { Cuts, type Word, type Words } from "./cuts.ts";
@@ -56,27 +56,12 @@ export class SpecialTokens {
   static *of(vocabulary: Vocabulary, metadata: Metadata, withUserDefined: boolean): Sliceable<SpecialTokens> {
     const name = metadata.get("general.name");
     const strips = typeof name === "string" && STRIPPING.test(name);
-    const { kinds, texts: { bytes, starts } } = vocabulary;
     const tokens: number[] = [];
     const begins = new Uint8Array(CHARACTERS * CHARACTERS);
-    let bytesOfAll = 0;
-    const add = (token: number, isEverywhere: boolean) => {
-      const length = vocabulary.endOf(token) - starts[token];
-      if (length === 0) return;
-      tokens.push(token);
-      noteBegin(begins, bytes.subarray(starts[token], starts[token] + Math.min(length, 2)), isEverywhere);
-      bytesOfAll += length;
-    };
-    yield* vocabulary.inRanges((from, to) => {
-      for (let token = from; token < to; token++) {
-        const kind = kinds[token];
-        if (kind === KIND.normal) continue;
-        const isEverywhere = withUserDefined && kind === KIND.userDefined;
-        if (isEverywhere || kind === KIND.control || kind === KIND.unknown) add(token, isEverywhere);
-      }
-    });
+    let bytes = 0;
+    yield* vocabulary.inRanges((from, to) => bytes += note(vocabulary, from, to, withUserDefined, { tokens, begins }));
     // A character has at least as many bytes as units.
-    if (bytesOfAll > UNITS_MOST) assertFew(tokens, vocabulary, metadata);
+    if (bytes > UNITS_MOST) assertFew(tokens, vocabulary, metadata);
     return new SpecialTokens(begins, prepare(tokens, vocabulary, strips), strips);
   }
 
@@ -105,12 +90,31 @@ export class SpecialTokens {
   }
 }
 
-/** Notes what a special token begins with, from its first one or two bytes. */
-function noteBegin(begins: Uint8Array, [first, second = END]: Uint8Array, isEverywhere: boolean): void {
-  const mark = BEGINS.any | (isEverywhere ? BEGINS.everywhere : 0);
-  const row = Math.min(first, OTHER) * CHARACTERS;
-  if (first < OTHER && second !== END) begins[row + Math.min(second, OTHER)] |= mark;
-  else for (let character = 0; character < CHARACTERS; character++) begins[row + character] |= mark;
+/** Notes the special tokens of a range, and what they begin with; returns how many bytes they have. */
+function note(
+  { kinds, texts: { bytes, starts } }: Vocabulary,
+  from: number,
+  to: number,
+  withUserDefined: boolean,
+  { tokens, begins }: { readonly tokens: number[]; readonly begins: Uint8Array },
+): number {
+  let all = 0;
+  for (let token = from; token < to; token++) {
+    const kind = kinds[token];
+    if (kind === KIND.normal) continue;
+    const isEverywhere = withUserDefined && kind === KIND.userDefined;
+    if (!isEverywhere && kind !== KIND.control && kind !== KIND.unknown) continue;
+    const start = starts[token];
+    const length = starts[token + 1] - LENGTH_BYTES - start;
+    if (length === 0) continue;
+    tokens.push(token);
+    all += length;
+    const mark = isEverywhere ? BEGINS.any | BEGINS.everywhere : BEGINS.any;
+    const first = bytes[start], row = Math.min(first, OTHER) * CHARACTERS;
+    if (first < OTHER && length > 1) begins[row + Math.min(bytes[start + 1], OTHER)] |= mark;
+    else for (let second = 0; second < CHARACTERS; second++) begins[row + second] |= mark;
+  }
+  return all;
 }
 
 /** Refuses special tokens that are too long together; of those with the same text, one counts. */
