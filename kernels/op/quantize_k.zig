@@ -6,6 +6,7 @@
 //! least error, and the half floats are fitted to these integers by least squares, and tried again. The choice with the least
 //! error as stored is kept. `nearest` takes fewer turns of the same.
 
+const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 const format = @import("../formats/format.zig");
 const grid = @import("quantize_grid.zig");
@@ -13,10 +14,10 @@ const Search = @import("quantize_search.zig").Search;
 const float16 = @import("../level/float16.zig");
 
 /// How much is tried.
-const Effort = struct { tops: u32, fits: u32, steps: u32 };
-const quick: Effort = .{ .tops = 1, .fits = 1, .steps = 4 };
+const Effort = struct { tops: u32, fits: u32 };
+const quick: Effort = .{ .tops = 1, .fits = 1 };
 const tops_exact = 48;
-const thorough: Effort = .{ .tops = 2, .fits = 2, .steps = 4 };
+const thorough: Effort = .{ .tops = 2, .fits = 2 };
 
 /// Encodes `count` blocks of finite values; returns how many come before the first whose scale is not finite.
 pub fn encode(comptime F: type, rounding: level_table.Rounding, values: [*]align(4) const f32, importance: ?[*]const f32, blocks: [*]align(1) F.Block, count: u32) u32 {
@@ -49,48 +50,71 @@ fn Super(comptime F: type) type {
             lanes.load(values, importance, subs);
             var best: Stored = .{ .d = 0, .dmin = 0, .scales = zero, .minima = zero, .total = 0 };
             best.total = total(lanes.errorIn(G, .{ .d = zero, .m = zero }));
-            attempt(&lanes, quick, &best);
-            // After the quick one, so that a search never finds less than it.
-            if (rounding == .search) attempt(&lanes, thorough, &best);
-            return put(&lanes, best, block);
-        }
-
-        fn attempt(lanes: *Lanes, effort: Effort, best: *Stored) void {
+            // The quick one first, so that a search never finds less than it.
+            const efforts: []const Effort = if (rounding == .search) &.{ quick, thorough } else &.{quick};
             if (with_minimum) {
                 var least = lanes.x[0];
                 for (lanes.x) |x| least = @min(least, x);
-                minimumTurns(lanes, effort, best, 1);
+                minimumTurns(&lanes, efforts, &best, 1);
                 // Where all values lie above zero, the minimum may lie above zero, too.
-                if (@reduce(.Min, least) > 0) minimumTurns(lanes, effort, best, -1);
-            } else {
-                const own = lanes.symmetric(G, true).d;
-                var greatest: f32 = 0;
-                for (0..subs) |j| {
-                    const d = @as([subs]f32, own)[j];
-                    if (@abs(d) > @abs(greatest)) greatest = d;
-                }
-                // Values that fit the levels almost exactly leave only the rounding of the half float as error: more half floats are tried.
-                const energy = total(lanes.errorIn(G, .{ .d = zero, .m = zero }));
-                for (0..if (effort.tops > 1) tops_exact else effort.tops) |turn| {
-                    if (turn >= effort.tops and !(best.total < energy * 1e-5)) break;
-                    const step: f32 = @floatFromInt(turn);
-                    for ([_]f32{ scale_low + step, scale_high - step }) |top| improve(lanes, effort, best, .{ .d = greatest / top, .m = 0 }, own, zero);
-                }
+                if (@reduce(.Min, least) > 0) minimumTurns(&lanes, efforts, &best, -1);
+            } else evenTurns(&lanes, efforts, &best);
+            return put(&lanes, best, block);
+        }
+
+        fn evenTurns(lanes: *const Lanes, efforts: []const Effort, best: *Stored) void {
+            const own = lanes.symmetric(G, true).d;
+            var greatest: f32 = 0;
+            for (0..subs) |j| {
+                const d = @as([subs]f32, own)[j];
+                if (@abs(d) > @abs(greatest)) greatest = d;
             }
+            // Values that fit the levels almost exactly leave only the rounding of the half float as error: more half floats are tried.
+            const energy = total(lanes.errorIn(G, .{ .d = zero, .m = zero }));
+            for (efforts) |effort| for (0..if (effort.tops > 1) tops_exact else effort.tops) |turn| {
+                if (turn >= effort.tops and !(best.total < energy * 1e-5)) break;
+                const step: f32 = @floatFromInt(turn);
+                for ([_]f32{ scale_low + step, scale_high - step }) |top| improve(lanes, effort, best, .{ .d = greatest / top, .m = 0 }, own, zero);
+            };
         }
 
         /// Minima that are all taken off (sign 1), or all added.
-        fn minimumTurns(lanes: *Lanes, effort: Effort, best: *Stored, sign: f32) void {
-            const own = lanes.bounded(G.high, sign, effort.steps);
+        fn minimumTurns(lanes: *const Lanes, efforts: []const Effort, best: *Stored, sign: f32) void {
+            const own = lanes.bounded(G.high, sign);
             const off = -own.m * @as(V, @splat(sign));
+            const own_m = off * @as(V, @splat(sign));
             const greatest = @reduce(.Max, own.d);
             const deepest = @reduce(.Max, off);
-            const tops = if (scale_high > 16) effort.tops else @min(effort.tops, 4);
-            for (0..tops) |i| for (0..(if (tops > 1) tops / 2 + 1 else 1)) |k| {
-                const top = scale_high - @as(f32, @floatFromInt(i));
-                const top_minimum = minimum_high - @as(f32, @floatFromInt(k));
-                improve(lanes, effort, best, .{ .d = greatest / top, .m = sign * deepest / top_minimum }, own.d, off * @as(V, @splat(sign)));
-            };
+            for (efforts) |effort| {
+                const tops = effort.tops;
+                for (0..tops) |i| for (0..(if (tops > 1) tops / 2 + 1 else 1)) |k| {
+                    const top = scale_high - @as(f32, @floatFromInt(i));
+                    const top_minimum = minimum_high - @as(f32, @floatFromInt(k));
+                    improve(lanes, effort, best, .{ .d = greatest / top, .m = sign * deepest / top_minimum }, own.d, own_m);
+                };
+                if (tops == 1) continue;
+                const counts = lanes.counts();
+                const start: Halves = .{ .d = unit(own.d, counts, scale_high), .m = sign * unit(off, counts, minimum_high) };
+                improve(lanes, effort, best, start, own.d, own_m);
+            }
+        }
+
+        /// The half float whose multiples, up to `high` times it, come nearest to scales or minima that count differently.
+        fn unit(wanted: V, counts: V, high: f32) f32 {
+            const greatest = @reduce(.Max, wanted);
+            var best: f32 = 0;
+            var least = std.math.inf(f32);
+            var top = high;
+            while (top >= high / 2) : (top -= 1) {
+                const d = float16.fromF16(1, float16.toF16(1, .{greatest / top}))[0];
+                const rest = wanted - @as(V, @splat(d)) * within(quotient(wanted, d), 0, high);
+                const e = total(counts * rest * rest);
+                if (e < least) {
+                    least = e;
+                    best = d;
+                }
+            }
+            return best;
         }
 
         const Halves = struct { d: f32, m: f32 };
@@ -119,7 +143,7 @@ fn Super(comptime F: type) type {
             const near = quotient(scales, d);
             const near_minimum = quotient(minima, dmin);
             var result: Stored = .{ .d = d, .dmin = dmin, .scales = zero, .minima = zero, .total = 0 };
-            var least: V = @splat(@import("std").math.inf(f32));
+            var least: V = @splat(std.math.inf(f32));
             var i: i32 = -1;
             while (i <= 1) : (i += 1) {
                 const s = within(near + @as(V, @splat(@floatFromInt(i))), scale_low, scale_high);

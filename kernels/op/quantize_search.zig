@@ -303,6 +303,31 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             return all;
         }
 
+        /// The sums of importances.
+        pub fn counts(self: *const Self) V {
+            var sum = zero;
+            for (self.w) |w| sum += w;
+            return sum;
+        }
+
+        /// By how much, in parts, a line must be better than those before it: of lines that fit values exactly the first is kept.
+        const noise = 0x1p-18;
+        /// Lines that begin at the least value, and leave none to two of the highest levels unused: values that were rounded before lie on
+        /// one of these, those of a format with a bit less on every other level.
+        const unused = 3;
+        /// Levels by which a line ends inside the values, or beyond them; at both ends by itself.
+        const ends = [_]f32{ -0.675, -0.225, 0.225, 0.675 };
+        const starts = unused + ends.len * ends.len;
+
+        /// A line to begin with, by its number.
+        inline fn startOf(number: usize, least: V, range: V, high: f32) Scale {
+            const unit = range / splat(high);
+            if (number < unused) return .{ .d = range / splat(high - @as(f32, @floatFromInt(number))), .m = least };
+            const below = ends[(number - unused) / ends.len];
+            const above = ends[(number - unused) % ends.len];
+            return .{ .d = (range - unit * splat(below + above)) / splat(high), .m = least + unit * splat(below) };
+        }
+
         /// The best scale and minimum for levels from 0 to `high`.
         pub fn asymmetric(self: *Self, high: f32) Scale {
             const all = self.spread();
@@ -310,17 +335,10 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const range = all.most - least;
             const mean = all.x / all.w;
             var best: Gained = .{ .scale = .{ .d = range / splat(high), .m = least }, .gain = splat(-1) };
-            // The range may end inside the values, at both ends by itself.
-            const steps = 4;
-            for (0..steps) |i| for (0..steps) |k| {
-                const below: f32 = (@as(f32, @floatFromInt(i)) - 0.75) * 0.4;
-                const above: f32 = (@as(f32, @floatFromInt(k)) - 0.75) * 0.4;
-                const unit = range / splat(high);
-                const m = least + unit * splat(below);
-                const d = (range - unit * splat(below + above)) / splat(high);
-                self.improve(&best, .{ .d = d, .m = m }, high, all.w, mean);
-            };
-            for (0..refinements) |_| self.improve(&best, best.scale, high, all.w, mean);
+            for (0..starts + refinements) |turn| {
+                const line = if (turn < starts) startOf(turn, least, range, high) else best.scale;
+                self.improve(&best, line, high, all.w, mean);
+            }
             return self.storedLine(best.scale, .{ .d = half(range / splat(high)), .m = half(least) }, high, all.w, all.x);
         }
 
@@ -336,7 +354,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const usable = b > zero;
             const d = @select(f32, usable, line.xq / @select(f32, usable, b, splat(1)), zero);
             const g = d * line.xq;
-            const better = g > best.gain;
+            const better = g > best.gain + @abs(best.gain) * splat(noise);
             best.gain = @select(f32, better, g, best.gain);
             best.scale.d = @select(f32, better, d, best.scale.d);
             best.scale.m = @select(f32, better, mean - d * q_mean, best.scale.m);
@@ -379,19 +397,15 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         }
 
         /// The best scale for levels from 0 to `high`, and a minimum that lies on one side of zero: `sign` 1 below, -1 above.
-        pub fn bounded(self: *const Self, high: f32, sign: f32, steps: u32) Scale {
+        pub fn bounded(self: *const Self, high: f32, sign: f32) Scale {
             const all = self.spread();
             const least = oneSided(all.least, sign);
             const range = @max(all.most - least, zero);
-            const unit = range / splat(high);
-            var best: Costing = .{ .scale = .{ .d = unit, .m = least }, .cost = splat(std.math.inf(f32)) };
-            for (0..steps) |i| for (0..steps) |k| {
-                const below = (@as(f32, @floatFromInt(i)) - 1.5) * 0.3;
-                const above = (@as(f32, @floatFromInt(k)) - 1.5) * 0.3;
-                const start: Scale = .{ .d = (range - unit * splat(below + above)) / splat(high), .m = least + unit * splat(below) };
-                self.cheaper(&best, start, high, sign, all);
-            };
-            for (0..refinements) |_| self.cheaper(&best, best.scale, high, sign, all);
+            var best: Costing = .{ .scale = .{ .d = range / splat(high), .m = least }, .cost = splat(std.math.floatMax(f32)) };
+            for (0..starts + refinements) |turn| {
+                const line = if (turn < starts) startOf(turn, least, range, high) else best.scale;
+                self.cheaper(&best, line, high, sign, all);
+            }
             return best.scale;
         }
 
@@ -428,7 +442,7 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
             const m = @select(f32, inside, free_m, @select(f32, usable, zero, oneSided(x_sum / w_sum, sign)));
             const two = splat(2);
             const e = d * d * qq + two * d * m * q_sum + m * m * w_sum - two * d * xq - two * m * x_sum;
-            const better = e < best.cost;
+            const better = e < best.cost - @abs(best.cost) * splat(noise);
             best.cost = @select(f32, better, e, best.cost);
             best.scale.d = @select(f32, better, d, best.scale.d);
             best.scale.m = @select(f32, better, m, best.scale.m);

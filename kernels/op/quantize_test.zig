@@ -139,30 +139,48 @@ test "a value that is not finite, and one beyond what a scale can hold, end at t
     };
 }
 
+/// The part of their squares that values on the points of one format lose when a search makes blocks of another.
+fn lostAgain(comptime Made: type, comptime Again: type, rounding: level_table.Rounding, random: std.Random) !f64 {
+    const elements = 24 * 256;
+    var made: [elements]f32 = undefined;
+    var bytes: [elements / Made.block_elements * @sizeOf(Made.Block)]u8 = undefined;
+    for (&made) |*value| value.* = random.floatNorm(f32);
+    const count = elements / Made.block_elements;
+    try testing.expectEqual(count, quantizeOf(0, Made.id, rounding)(&args(&made, &bytes, rounding), 0, count));
+    tableOf(Made.id).decode(&bytes, count, &made);
+    var again: [elements / Again.block_elements * @sizeOf(Again.Block)]u8 = undefined;
+    const others = elements / Again.block_elements;
+    try testing.expectEqual(others, quantizeOf(0, Again.id, .search)(&args(&made, &again, .search), 0, others));
+    var back: [elements]f32 = undefined;
+    tableOf(Again.id).decode(&again, others, &back);
+    var lost: f64 = 0;
+    var all: f64 = 0;
+    for (made, back) |x, y| {
+        lost += @as(f64, x - y) * (x - y);
+        all += @as(f64, x) * x;
+    }
+    return lost / all;
+}
+
 test "what lies on a format's own points comes back as it was" {
-    const allocator = testing.allocator;
     var random = std.Random.DefaultPrng.init(15);
     inline for (formats.list) |F| if (comptime format.features(F).rare) {
-        const count = 24;
-        var made: [count * F.block_elements]f32 = undefined;
-        var bytes: [count * @sizeOf(F.Block)]u8 = undefined;
-        // Blocks that a search made, under scales that halves hold exactly.
-        for (&made) |*value| value.* = random.random().floatNorm(f32);
-        try testing.expectEqual(count, quantizeOf(0, F.id, .search)(&args(&made, &bytes, .search), 0, count));
-        tableOf(F.id).decode(&bytes, count, &made);
-        const again = try allocator.alloc(u8, bytes.len);
-        defer allocator.free(again);
-        try testing.expectEqual(count, quantizeOf(0, F.id, .search)(&args(&made, again, .search), 0, count));
-        var back: [made.len]f32 = undefined;
-        tableOf(F.id).decode(again.ptr, count, &back);
-        var lost: f64 = 0;
-        var all: f64 = 0;
-        for (made, back) |x, y| {
-            lost += @as(f64, x - y) * (x - y);
-            all += @as(f64, x) * x;
-        }
-        try testing.expect(lost < 0.02 * all);
+        try testing.expect(try lostAgain(F, F, .search, random.random()) < 0.02);
     };
+    inline for (.{ "Q4_1", "Q5_1", "Q4_K", "Q5_K", "Q6_K" }) |name| {
+        const F = named(name);
+        const least: f64 = if (F.block_elements == 256) 1e-4 else 1e-6;
+        for ([_]level_table.Rounding{ .nearest, .search }) |rounding| {
+            try testing.expect(try lostAgain(F, F, rounding, random.random()) < least);
+        }
+    }
+    // On every other level of a format with a bit more.
+    try testing.expect(try lostAgain(named("Q4_1"), named("Q5_1"), .nearest, random.random()) < 1e-6);
+}
+
+/// A format by its name.
+fn named(comptime name: []const u8) type {
+    inline for (formats.list) |F| if (comptime std.mem.eql(u8, F.name, name)) return F;
 }
 
 test "outliers are clipped, or marked and kept out of their block's scale" {
