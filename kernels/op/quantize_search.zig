@@ -339,7 +339,12 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
                 const line = if (turn < starts) startOf(turn, least, range, high) else best.scale;
                 self.improve(&best, line, high, all.w, mean);
             }
-            return self.storedLine(best.scale, .{ .d = half(range / splat(high)), .m = half(least) }, high, all.w, all.x);
+            // Plain rounding to all levels and, for values of a format with a bit less, to all but the highest.
+            const plain = [_]Scale{
+                .{ .d = half(range / splat(high)), .m = half(least) },
+                .{ .d = half(range / splat(high - 1)), .m = half(least) },
+            };
+            return self.storedLine(best.scale, plain, high, all.w, all.x);
         }
 
         /// A line, and by how much the error falls with it.
@@ -470,22 +475,28 @@ pub fn Search(comptime n: u32, comptime count: u32) type {
         }
 
         /// Half floats near a line, and those of plain rounding: whichever leaves the least error.
-        fn storedLine(self: *const Self, line: Scale, plain: Scale, high: f32, w_sum: V, x_sum: V) Scale {
-            var best = plain;
-            var least = self.lineError(plain, high);
+        fn storedLine(self: *const Self, line: Scale, plain: [2]Scale, high: f32, w_sum: V, x_sum: V) Scale {
+            var best: Scale = plain[0];
+            var least: V = @splat(std.math.inf(f32));
+            for (plain) |each| self.takeLine(&best, &least, each, high);
             const scales = [_]V{ half(line.d), neighbour(line.d, 1), neighbour(line.d, -1) };
             for (scales) |d| {
                 // The minimum that suits the rounded scale.
                 var q_sum = zero;
                 for (self.x, self.w) |x, w| q_sum += w * rounded(x, inverse(d), line.m, high);
                 const minimum = half((x_sum - d * q_sum) / w_sum);
-                const e = self.lineError(.{ .d = d, .m = minimum }, high);
-                const better = e < least;
-                least = @select(f32, better, e, least);
-                best.d = @select(f32, better, d, best.d);
-                best.m = @select(f32, better, minimum, best.m);
+                self.takeLine(&best, &least, .{ .d = d, .m = minimum }, high);
             }
             return best;
+        }
+
+        /// Takes a stored line where its error is below the least.
+        fn takeLine(self: *const Self, best: *Scale, least: *V, line: Scale, high: f32) void {
+            const e = self.lineError(line, high);
+            const better = e < least.*;
+            least.* = @select(f32, better, e, least.*);
+            best.d = @select(f32, better, line.d, best.d);
+            best.m = @select(f32, better, line.m, best.m);
         }
     };
 }

@@ -121,7 +121,6 @@ export class CalibrationSums {
     if (this.#lacks) await this.#solve(matrix, stream ?? n);
     toPanels(factor, n, (i, k) => i < k ? matrix[i * n + k]! * matrix[k * n + k]! : 0);
     const lacking = this.#lacks ? this.#lacking.subarray(0, (stream ?? n) * n) : null;
-    if (lacking !== null && stream === undefined) transpose(lacking, n);
     return {
       factor,
       importance,
@@ -172,15 +171,5 @@ function toPanels(to: Float32Array, n: number, valueAt: (i: number, k: number) =
   for (let first = 0; first < n; first += panel) {
     const end = Math.min(n, first + panel);
     for (let i = 0; i < n; i++) for (let k = first; k < end; k++) to[at++] = valueAt(i, k);
-  }
-}
-
-function transpose(matrix: Float32Array, n: number): void {
-  for (let i = 0; i < n; i++) {
-    for (let j = i + 1; j < n; j++) {
-      const above = matrix[i * n + j]!;
-      matrix[i * n + j] = matrix[j * n + i]!;
-      matrix[j * n + i] = above;
-    }
   }
 }

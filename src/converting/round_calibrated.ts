@@ -17,7 +17,7 @@ export interface Calibration {
   /** The squares of r_kk. */
   readonly importance: Float32Array;
   readonly columns: number;
-  /** Rows times this, transposed, make up for what the inputs lack: added to the weights. Null: nothing. */
+  /** Rows times this make up for what the inputs lack: added to the weights. Null: nothing. */
   readonly repair: Float32Array | null;
   /** What is added to the weights, row after row, to make up for what the stream lacks. Null: nothing. */
   readonly shift: Float32Array | null;
@@ -54,25 +54,7 @@ export async function roundCalibrated(
 ): Promise<Uint8Array> {
   const { columns, repair, shift } = calibration;
   const rows = values.length / columns;
-  if (repair !== null) {
-    const more = new Float32Array(values.length);
-    const blocks = new Uint8Array(repair.buffer, repair.byteOffset, repair.byteLength);
-    await inSlices(rows, columns * columns / 16, 1, signal, (begin, end) => {
-      const [from, to] = [begin * columns, end * columns];
-      native().matmul({
-        format: 0,
-        rows: columns,
-        columns,
-        vectors: end - begin,
-        activationBits: 8,
-        threads: quantizer.threads,
-        blocks,
-        inputs: values.subarray(from, to),
-        results: more.subarray(from, to),
-      });
-    });
-    for (let i = 0; i < values.length; i++) values[i] += more[i];
-  }
+  if (repair !== null) await addRepair(quantizer.threads, values, repair, columns, signal);
   if (shift !== null) { for (let i = 0; i < values.length; i++) values[i]! += shift[i]!; }
   if (!even.test(nameOf(format))) {
     const { importance } = calibration;
@@ -96,4 +78,24 @@ export async function roundCalibrated(
     if (good < end - begin) throw new RangeError(`row ${begin + good}`);
   });
   return blocks;
+}
+
+/** Adds the products of rows with a matrix to them. */
+async function addRepair(
+  threads: number,
+  values: Float32Array,
+  repair: Float32Array,
+  columns: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await inSlices(values.length / columns, columns * columns / 16, 64, signal, (begin, end) => {
+    const count = end - begin;
+    const rows = values.subarray(begin * columns, end * columns);
+    // A column of all rows side by side, as sums of products want them.
+    const x = new Float32Array(rows.length);
+    for (let r = 0; r < count; r++) {
+      for (let k = 0; k < columns; k++) x[k * count + r] = rows[r * columns + k]!;
+    }
+    native().gram({ x, y: repair, xColumns: count, columns, begin: 0, end: count, sums: rows, threads });
+  });
 }
