@@ -27,7 +27,7 @@ pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool, c
         const Short = @Vector(2 * lanes, i16);
         /// AVX2 adds products of two columns in 16 bits; so many such sums still fit.
         const batch: u32 = switch (weights) {
-            .unsigned => |max| @min(steps, std.math.floorPowerOfTwo(u32, 32767 / (2 * 128 * @as(u32, max)))),
+            .unsigned => |max| batchOf(max, steps),
             .signed => 1,
         };
 
@@ -65,6 +65,65 @@ pub fn Dot(comptime lanes: u32, comptime weights: Weights, comptime low: bool, c
         }
     };
 }
+
+/// How many sums of products of two columns, of weights up to `max`, 16 bits hold; at most `steps`, of which it is a part.
+pub fn batchOf(comptime max: u8, comptime steps: u32) u32 {
+    return @min(steps, std.math.floorPowerOfTwo(u32, 32767 / (2 * 128 * @as(u32, max))));
+}
+
+/// Sums of products of two columns in 16 bits, of sixteen rows with one token: at AVX2, for unsigned weights. Written as
+/// instructions: the compiler would add in another order, for which its registers do not suffice.
+pub const Pairs = struct {
+    const Short = @Vector(16, i16);
+
+    sums: [2]Short,
+
+    /// Four columns times the `index`th four activations of `q`.
+    pub inline fn first(w: [2]simd.Bytes(8), q: [*]const [4]i8, comptime index: u32) Pairs {
+        var low: Short = undefined;
+        var high: Short = undefined;
+        asm volatile ("vpbroadcastd " ++ offset(index) ++ "(%[q]), %[high]\n" ++
+                "vpmaddubsw %[high], %[w0], %[low]\n" ++
+                "vpmaddubsw %[high], %[w1], %[high]"
+            : [low] "=&x" (low),
+              [high] "=&x" (high),
+            : [w0] "x" (w[0]),
+              [w1] "x" (w[1]),
+              [q] "r" (q),
+            : .{ .memory = true });
+        return .{ .sums = .{ low, high } };
+    }
+
+    pub inline fn add(pairs: *Pairs, w: [2]simd.Bytes(8), q: [*]const [4]i8, comptime index: u32) void {
+        var x: Short = undefined;
+        var product: Short = undefined;
+        var low = pairs.sums[0];
+        var high = pairs.sums[1];
+        asm volatile ("vpbroadcastd " ++ offset(index) ++ "(%[q]), %[x]\n" ++
+                "vpmaddubsw %[x], %[w0], %[product]\n" ++
+                "vpmaddubsw %[x], %[w1], %[x]\n" ++
+                "vpaddw %[product], %[low], %[low]\n" ++
+                "vpaddw %[x], %[high], %[high]"
+            : [x] "=&x" (x),
+              [product] "=&x" (product),
+              [low] "+x" (low),
+              [high] "+x" (high),
+            : [w0] "x" (w[0]),
+              [w1] "x" (w[1]),
+              [q] "r" (q),
+            : .{ .memory = true });
+        pairs.sums = .{ low, high };
+    }
+
+    fn offset(comptime index: u32) []const u8 {
+        return std.fmt.comptimePrint("{d}", .{4 * index});
+    }
+
+    /// The sums of four columns, times a factor: of the first eight rows and of the last.
+    pub inline fn joined(pairs: Pairs, comptime factor: i16) [2]@Vector(8, i32) {
+        return .{ madd(8, pairs.sums[0], @splat(factor)), madd(8, pairs.sums[1], @splat(factor)) };
+    }
+};
 
 /// -bias times the sum of a span's activations: both halves, the first 16 or the last 16. `sums` is a pair of i16 sums
 /// of 16 in one word, then the sum of 32 (`op/activations.zig`).

@@ -83,6 +83,26 @@ fn products(comptime F: type, levels: test_levels.List) !void {
     };
 }
 
+test "products of long rows with many tokens equal the scalar reference" {
+    inline for (formats.list) |F| if (F.kind == .block) {
+        var random = std.Random.DefaultPrng.init(1000 + F.id);
+        const r = random.random();
+        // More than one piece of a row, and a piece that is short; tokens with a rest, and of two runs.
+        for ([_]level_table.ActivationBits{ .int8, .int16 }) |bits| try product(F, r, .{
+            .cols = longOf(F),
+            .rows = 17,
+            .tokens = if (F.id == 2) 150 else 22,
+            .bits = bits,
+            .levels = test_levels.all(),
+        });
+    };
+}
+
+/// Columns of several pieces, of which the last is short.
+fn longOf(comptime F: type) u32 {
+    return if (F.block_elements == 32) 19 * 32 else if (F.block_elements < 256) 7 * F.block_elements else 3 * 256;
+}
+
 const Shape = struct { cols: u32, rows: u32, tokens: u32, bits: level_table.ActivationBits, levels: test_levels.List };
 
 /// A product of random weights and activations, at some levels.
@@ -113,7 +133,7 @@ test "products of the matrix unit, emulated where there is none, equal the scala
         var random = std.Random.DefaultPrng.init(2000 + F.id);
         const r = random.random();
         // More than one piece of a row, and a piece that is short; one group, pairs of groups; tokens with a rest, and of two runs.
-        const long: u32 = if (F.block_elements == 32) 19 * 32 else if (F.block_elements < 256) 7 * F.block_elements else 3 * 256;
+        const long = longOf(F);
         for ([_]Shape{
             .{ .cols = long, .rows = 33, .tokens = 16, .bits = .int8, .levels = levels },
             .{ .cols = long, .rows = 20, .tokens = 29, .bits = .int16, .levels = levels },

@@ -2,8 +2,8 @@
 //!
 //! A product is written once for all formats and levels (docs/design/contract.md, "Matrix products"): rows lie in lanes, a span
 //! of 32 columns gives one integer and one fused multiply-add, and spans are added in order. `tiles.zig` walks groups of rows
-//! and tiles of tokens, `spans.zig` the spans of one group, a unit (`unit_vector.zig`) makes the integers of one span. How a
-//! format lies in memory is the format's own matter.
+//! and tiles of tokens, `spans.zig` the spans of one group, a unit (`unit_vector.zig`) makes the integers of one span. At AVX2
+//! `pieces.zig` takes the place of both for four tokens and more. How a format lies in memory is the format's own matter.
 
 const level_table = @import("../../level/level_table.zig");
 const format = @import("../../formats/format.zig");

@@ -7,6 +7,7 @@ const dot = @import("../../level/dot.zig");
 const format = @import("../../formats/format.zig");
 const isa = @import("../../level/isa.zig");
 const simd = @import("../../level/simd.zig");
+const pieces = @import("pieces.zig");
 const tiles = @import("tiles.zig");
 const Packing = @import("packing.zig").Packing;
 const Place = @import("../../formats/packed.zig").Place;
@@ -23,12 +24,23 @@ pub fn Product(comptime F: type) type {
         pub fn matmul(args: *const level_table.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
             switch (args.activations.bits == .int8 and !isa.plain) {
                 inline else => |bytes_only| {
-                    const widths: tiles.Widths = .{ .widest = widest, .few = few or !bytes_only };
-                    tiles.eachRun(args, begin, .{ .end = end, .next = next }, widths, struct {
+                    const bits: level_table.ActivationBits = comptime if (bytes_only) .int8 else .int16;
+                    const in_pieces = comptime pieces.serves(F, bits);
+                    const of_kernel: u32 = comptime if (in_pieces) 1 else widest;
+                    const widths: tiles.Widths = .{ .widest = of_kernel, .few = few or !bytes_only };
+                    const kernel = struct {
                         fn kernel(comptime width: u32, a: *const level_table.Matmul, group: u32, tile: Tile) void {
-                            Kernel(F, .{ .width = width, .widest = widest, .bytes_only = bytes_only }).run(a, group, tile);
+                            Kernel(F, .{ .width = width, .widest = of_kernel, .bytes_only = bytes_only }).run(a, group, tile);
                         }
-                    }.kernel);
+                    }.kernel;
+                    const claim: tiles.Claim = .{ .end = end, .next = next };
+                    const tokens = args.activations.tokens;
+                    if (!in_pieces or tokens < pieces.width) return tiles.eachRun(args, begin, claim, widths, kernel);
+                    for (begin..end) |number| {
+                        const group: u32 = @intCast(number);
+                        pieces.multiply(F, args, group, claim);
+                        tiles.eachTile(args, tokens - tokens % pieces.width, .{ group, group + 1 }, claim, widths, kernel);
+                    }
                 },
             }
         }
@@ -182,6 +194,11 @@ pub fn OperandOf(comptime bytes_only: bool) type {
         pub inline fn low(x: *const level_table.Activations, tile: Tile) Self {
             const first = firstSpan(x, tile);
             return .{ .q = @ptrCast(x.q_low + firstByte(x, tile)), .scales = x.scales + first, .sums = x.sums_low + 2 * first, .factor = 1 };
+        }
+
+        /// From span `first` of all tiles on (`level_table.TilePlace`).
+        pub inline fn at(q: [*]const i8, scales: [*]const f32, sums: [*]const i32, first: usize, factor: f32) Self {
+            return .{ .q = @ptrCast(q + first * level_table.span), .scales = scales + first, .sums = sums + 2 * first, .factor = factor };
         }
 
         inline fn firstByte(x: *const level_table.Activations, tile: Tile) usize {

@@ -54,17 +54,18 @@ pub inline fn eachRun(args: *const level_table.Matmul, begin: u32, claim: Claim,
     var group = begin;
     while (group < claim.end) {
         const run_end = @min(claim.end, group + most);
-        eachTile(args, .{ group, run_end }, claim, widths, kernel);
+        eachTile(args, 0, .{ group, run_end }, claim, widths, kernel);
         group = run_end;
     }
 }
 
-inline fn eachTile(args: *const level_table.Matmul, run: [2]u32, claim: Claim, comptime widths: Widths, comptime kernel: anytype) void {
+/// The tiles from token `from` on, with which one begins.
+pub inline fn eachTile(args: *const level_table.Matmul, from: u32, run: [2]u32, claim: Claim, comptime widths: Widths, comptime kernel: anytype) void {
     const widest = widths.widest;
     const begin, const end = run;
     const tokens = args.activations.tokens;
     const distance = @max(groups_ahead, end - begin);
-    var first: u32 = 0;
+    var first: u32 = from;
     while (first < tokens) {
         const stride = level_table.tileWidth(tokens - first);
         var offset: u32 = 0;
