@@ -13,7 +13,8 @@ const BlockCodec = @import("block_codec.zig").BlockCodec;
 const Expanding = @import("expanding.zig").Product;
 const Floats = @import("floats.zig").Floats;
 const Packing = @import("packing.zig").Packing;
-const Product = @import("spans.zig").Product;
+const pieces = @import("pieces.zig");
+const Product = if (pieces.is_there) pieces.Product else @import("spans.zig").Product;
 
 /// A table for each format of the list, in its order.
 pub const tables: [formats.list.len]level_table.Format = blk: {

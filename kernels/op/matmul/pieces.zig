@@ -16,7 +16,7 @@ const Place = packed_zig.Place;
 
 const lanes = level_table.lanes;
 /// Tokens whose sums of sixteen rows the registers hold.
-pub const width = 4;
+const width = 4;
 /// Bytes of weights of a piece: they stay in the first cache beside the sums and activations that meet them.
 const piece_bytes = 8 << 10;
 /// Tokens that meet a piece one after the other.
@@ -24,10 +24,32 @@ const run_tokens = 128;
 /// Groups that are prefetched.
 const groups_ahead = 2;
 
-/// Whether this is the fastest way for a format. Bytes of weights have a sign that an instruction gives to 8-bit activations;
-/// with 16-bit ones, whose low halves it does not suit, weights are two nibbles.
-pub fn serves(comptime F: type, bits: level_table.ActivationBits) bool {
-    return isa.has_avx2 and !isa.has_vnni and (F.weights == .unsigned or bits == .int16);
+/// Whether this level has products of this kind.
+pub const is_there = isa.has_avx2 and !isa.has_vnni;
+
+pub fn Product(comptime F: type) type {
+    return struct {
+        pub fn matmul(args: *const level_table.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
+            const claim: Claim = .{ .end = end, .next = next };
+            switch (args.activations.bits) {
+                inline else => |bits| {
+                    const one = spans_zig.Product(F);
+                    const bytes_only = bits == .int8;
+                    // Bytes have a sign that an instruction gives to 8-bit activations; with 16-bit ones, whose low halves it does not
+                    // suit, weights are two nibbles.
+                    if (F.weights == .signed and bytes_only) return one.multiply(bytes_only, args, begin, claim);
+                    const tokens = args.activations.tokens;
+                    // One token streams through all groups at once.
+                    if (tokens == 1) return one.multiplyEach(bytes_only, args, 0, .{ begin, end }, claim);
+                    for (begin..end) |number| {
+                        const group: u32 = @intCast(number);
+                        if (tokens >= width) multiply(F, args, group, claim);
+                        one.multiplyEach(bytes_only, args, tokens - tokens % width, .{ group, group + 1 }, claim);
+                    }
+                },
+            }
+        }
+    };
 }
 
 /// What the kernel of a format depends on; formats of the same kind share one.
@@ -67,7 +89,7 @@ const Spans = struct { all: u32, first: u32, count: u32 };
 const Source = struct { unpack: *const fn (group: [*]const u8, spans: Spans, to: *anyopaque) void, span_bytes: usize };
 
 /// Multiplies a group by all tokens of a batch but the last few, less than `width`.
-pub fn multiply(comptime F: type, args: *const level_table.Matmul, group: u32, claim: Claim) void {
+fn multiply(comptime F: type, args: *const level_table.Matmul, group: u32, claim: Claim) void {
     const source: Source = .{ .unpack = Unpacking(F).unpack, .span_bytes = Packing(F).span_bytes };
     Kernel(.of(F)).run(args, source, group, claim.weightsAfter(args, group, groups_ahead));
 }

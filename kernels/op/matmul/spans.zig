@@ -7,7 +7,6 @@ const dot = @import("../../level/dot.zig");
 const format = @import("../../formats/format.zig");
 const isa = @import("../../level/isa.zig");
 const simd = @import("../../level/simd.zig");
-const pieces = @import("pieces.zig");
 const tiles = @import("tiles.zig");
 const Packing = @import("packing.zig").Packing;
 const Place = @import("../../formats/packed.zig").Place;
@@ -23,26 +22,26 @@ pub fn Product(comptime F: type) type {
 
         pub fn matmul(args: *const level_table.Matmul, begin: u32, end: u32, next: ?[*]const u8) callconv(.c) void {
             switch (args.activations.bits == .int8 and !isa.plain) {
-                inline else => |bytes_only| {
-                    const bits: level_table.ActivationBits = comptime if (bytes_only) .int8 else .int16;
-                    const in_pieces = comptime pieces.serves(F, bits);
-                    const of_kernel: u32 = comptime if (in_pieces) 1 else widest;
-                    const widths: tiles.Widths = .{ .widest = of_kernel, .few = few or !bytes_only };
-                    const kernel = struct {
-                        fn kernel(comptime width: u32, a: *const level_table.Matmul, group: u32, tile: Tile) void {
-                            Kernel(F, .{ .width = width, .widest = of_kernel, .bytes_only = bytes_only }).run(a, group, tile);
-                        }
-                    }.kernel;
-                    const claim: tiles.Claim = .{ .end = end, .next = next };
-                    const tokens = args.activations.tokens;
-                    if (!in_pieces or tokens < pieces.width) return tiles.eachRun(args, begin, claim, widths, kernel);
-                    for (begin..end) |number| {
-                        const group: u32 = @intCast(number);
-                        pieces.multiply(F, args, group, claim);
-                        tiles.eachTile(args, tokens - tokens % pieces.width, .{ group, group + 1 }, claim, widths, kernel);
-                    }
-                },
+                inline else => |bytes_only| multiply(bytes_only, args, begin, .{ .end = end, .next = next }),
             }
+        }
+
+        /// For 8-bit activations alone, or for either kind.
+        pub inline fn multiply(comptime bytes_only: bool, args: *const level_table.Matmul, begin: u32, claim: tiles.Claim) void {
+            tiles.eachRun(args, begin, claim, .{ .widest = widest, .few = few or !bytes_only }, Kernels(bytes_only, widest).of);
+        }
+
+        /// The same with kernels of one token alone, for the tokens from `first` on of each group.
+        pub inline fn multiplyEach(comptime bytes_only: bool, args: *const level_table.Matmul, first: u32, groups: [2]u32, claim: tiles.Claim) void {
+            tiles.eachTile(args, first, groups, claim, .{ .widest = 1, .few = true }, Kernels(bytes_only, 1).of);
+        }
+
+        fn Kernels(comptime bytes_only: bool, comptime most: u32) type {
+            return struct {
+                fn of(comptime width: u32, args: *const level_table.Matmul, group: u32, tile: Tile) void {
+                    Kernel(F, .{ .width = width, .widest = most, .bytes_only = bytes_only }).run(args, group, tile);
+                }
+            };
         }
     };
 }
