@@ -23,6 +23,8 @@ const lanes = level_table.lanes;
 const panel = level_table.calibrate_panel;
 /// Columns that are summed together: their sums leave some registers for the factors.
 const together = if (isa.register_lanes == 16) 16 else 4;
+/// Errors that stay in the first cache (8 KB), with the rows of a panel that belong to them (16 KB), while a block's columns are summed.
+const stretch = 128;
 const elements_max = 256;
 /// Sweeps over a row after it is rounded, and turns of levels and scales in a block at each.
 const sweeps = 4;
@@ -140,15 +142,20 @@ const Rows = struct {
 
     /// Errors of the first `limit` columns times a matrix: the columns of a block from `first` on.
     fn weighed(rows: *const Rows, matrix: [*]const f32, first: usize, limit: usize, out: *Values) void {
-        var column: usize = 0;
-        while (column < rows.codec.elements) : (column += together) {
-            var sums: [together]F = @splat(@splat(0));
-            var row = rows.at(matrix, 0, first + column);
-            for (rows.errors[0..limit]) |e| {
-                inline for (&sums, 0..) |*sum, j| sum.* = simd.fma(e, simd.splat(row[j]), sum.*);
-                row += panel;
+        @memset(out[0..rows.codec.elements], @splat(0));
+        var begin: usize = 0;
+        while (begin < limit) : (begin += stretch) {
+            const errors = rows.errors[begin..@min(begin + stretch, limit)];
+            var column: usize = 0;
+            while (column < rows.codec.elements) : (column += together) {
+                var sums: [together]F = out[column..][0..together].*;
+                var row = rows.at(matrix, begin, first + column);
+                for (errors) |e| {
+                    inline for (&sums, 0..) |*sum, j| sum.* = simd.fma(e, simd.splat(row[j]), sum.*);
+                    row += panel;
+                }
+                out[column..][0..together].* = sums;
             }
-            out[column..][0..together].* = sums;
         }
     }
 
