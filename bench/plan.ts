@@ -74,6 +74,13 @@ const equals = hasAmx
   : both;
 const binding = { "node-llama-cpp": { engine: "node-llama-cpp" } } as const;
 const beside = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama-bench" } } as const;
+/** Both engines with one thread, two, four ... as far as there are cores. */
+const counts = [1, 2, 4, 8, 16].filter((count) => count <= allThreads);
+const counted: Readonly<Record<string, Subject>> = Object.fromEntries(
+  counts.flatMap((threads) =>
+    Object.values(both).map(({ engine }) => [`${engine} x ${threads}`, { engine, threads }])
+  ),
+);
 const levels = { lightgpt: { engine: "lightgpt" }, v3: { engine: "lightgpt", level: "v3" } } as const;
 
 /** The experiments by name. */
@@ -94,6 +101,7 @@ export const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     },
     work: [prefill, decode],
   },
+  cores: { model: "q4_0", subjects: counted, work: [prefill, decode, batch] },
   neighbour: {
     model: "q4_0",
     subjects: {
@@ -358,6 +366,16 @@ export const ROWS: readonly Row[] = [
       of: "one a core",
       goal: 0.9,
       value: against(work, subject, "lightgpt"),
+    }))
+  ),
+  ...counts.flatMap((count) =>
+    ["prefill", "decode", "batch"].map((work): Row => ({
+      id: `cores.${count}.${work}`,
+      experiment: "cores",
+      label: `${workName(work)}, Q4_0, threads: ${count}`,
+      of: "llama.cpp",
+      goal: 0,
+      value: against(work, `lightgpt x ${count}`, `llama.cpp x ${count}`),
     }))
   ),
   {
