@@ -94,6 +94,8 @@ pub const Matmul = extern struct {
     out_stride: u32,
     /// What each result is multiplied by in the end.
     scale: f32 = 1,
+    /// Bytes ahead of which one token's weights are asked for, beside what a kernel touches; 0: none.
+    ahead: u32 = 0,
 };
 
 /// Rows that are added to others: out[token * out_stride + row] += scale * (weights * x[token]), of an F32 matrix.

@@ -3,6 +3,7 @@
 //! claim began with a wait for memory, and 16 tokens took an eighth longer.
 
 const std = @import("std");
+const cpu = @import("../host/cpu.zig");
 const level_table = @import("../level/level_table.zig");
 const Adapting = @import("adapting.zig").Adapting;
 const Part = @import("part.zig").Part;
@@ -54,6 +55,7 @@ pub const Product = struct {
                 .out = part.out.ptr,
                 .out_stride = part.stride,
                 .scale = part.matrix.scale(),
+                .ahead = cpu.streamAhead(),
             };
             groups += part.matrix.groups();
         }

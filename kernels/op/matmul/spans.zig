@@ -76,7 +76,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
             const out = args.out + tile.token() * @as(usize, args.out_stride) + number * level_table.lanes;
             var lane: u32 = 0;
             while (lane < level_table.lanes) : (lane += lanes) {
-                const sums = rows(group, args.activations, tile, if (lanes == level_table.lanes) 0 else lane);
+                const sums = rows(group, args, tile, if (lanes == level_table.lanes) 0 else lane);
                 inline for (0..width) |t| {
                     const to = out + t * @as(usize, args.out_stride) + lane;
                     @as(*align(4) V, @ptrCast(to)).* = sums[t] * @as(V, @splat(args.scale));
@@ -85,7 +85,9 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
         }
 
         /// The sums of `lanes` rows from `lane` on.
-        inline fn rows(group: [*]const u8, x: *const level_table.Activations, tile: Tile, lane: u32) Sums {
+        inline fn rows(group: [*]const u8, args: *const level_table.Matmul, tile: Tile, lane: u32) Sums {
+            const x = args.activations;
+            const distance = args.ahead;
             const spans = x.cols / level_table.span;
             // The bytes, or the high halves and then the low ones.
             var halves: [2]Operand = undefined;
@@ -100,11 +102,11 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
             if (unrolled) {
                 for (0..spans / F.chunk_spans) |_| {
                     if (streams and simd.touches) simd.touch(chunk, chunk_bytes);
-                    inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, halves[0..count], stride, &acc);
+                    inline for (0..F.chunk_spans) |s| span(.{ .chunk = chunk, .spans = F.chunk_spans, .span = s, .lane = lane }, distance, halves[0..count], stride, &acc);
                     chunk += chunk_bytes;
                 }
                 for (0..spans % F.chunk_spans) |_| {
-                    span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, halves[0..count], stride, &acc);
+                    span(.{ .chunk = chunk, .spans = 1, .span = 0, .lane = lane }, distance, halves[0..count], stride, &acc);
                     chunk += F.chunkBytes(1);
                 }
             } else {
@@ -113,7 +115,7 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
                 while (left > 0) {
                     if (fetches) for (ahead.begin..ahead.end) |line| @prefetch(@as([*]const u8, @ptrFromInt(@intFromPtr(chunk) +% tile.ahead)) + 64 * line, .{ .locality = 2 });
                     const in_chunk: u32 = if (left >= F.chunk_spans) F.chunk_spans else 1;
-                    for (0..in_chunk) |s| span(.{ .chunk = chunk, .spans = in_chunk, .span = @intCast(s), .lane = lane }, halves[0..count], stride, &acc);
+                    for (0..in_chunk) |s| span(.{ .chunk = chunk, .spans = in_chunk, .span = @intCast(s), .lane = lane }, distance, halves[0..count], stride, &acc);
                     chunk += F.chunkBytes(in_chunk);
                     left -= in_chunk;
                 }
@@ -129,8 +131,8 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
             return .{ .begin = lines * token / tokens, .end = lines * (token + width) / tokens };
         }
 
-        inline fn span(at: Place, halves: []Operand, stride: u32, acc: *Sums) void {
-            if (streams) stream(at);
+        inline fn span(at: Place, distance: u32, halves: []Operand, stride: u32, acc: *Sums) void {
+            if (streams) stream(at, distance);
             if (bytes_only) {
                 half(at, &halves[0], false, acc);
                 halves[0].advance(stride);
@@ -151,7 +153,10 @@ fn Kernel(comptime F: type, comptime shape: Shape) type {
 
         /// Asks for the weights of a span before they are needed. Scales of several spans lie at the head of a chunk, so the first
         /// span touches them too.
-        inline fn stream(at: Place) void {
+        inline fn stream(at: Place, distance: u32) void {
+            if (simd.touches and distance > 0) inline for (0..(span_bytes + 63) / 64) |line| {
+                @prefetch(at.chunk + at.span * span_bytes + 64 * line + distance, .{ .locality = 2 });
+            };
             if (!simd.touches) return inline for (0..(span_bytes + 63) / 64) |line| simd.prefetchStream(at.chunk + at.span * span_bytes + 64 * line);
             if (unrolled or at.spans != F.chunk_spans) return;
             const each = span_bytes / 64 * 64;

@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const cpu = @import("../../host/cpu.zig");
 const level_table = @import("../../level/level_table.zig");
 const pool = @import("../../threads/pool.zig");
 const AdaptedRows = @import("../adapting_experts.zig").Range;
@@ -535,6 +536,7 @@ const Work = struct {
                 .out = part.out.ptr,
                 .out_stride = part.stride,
                 .scale = matrix.scale(),
+                .ahead = cpu.streamAhead(),
             };
             matrix.format.matmul(&args, claim.begin, claim.end, next);
         }
