@@ -159,8 +159,8 @@ pub const Products = extern struct {
     len: u32,
 };
 
-/// Tokens from which on the matrix unit multiplies: fewer wait for memory.
-pub const matrix_tokens_min = 16;
+/// Tokens from which on the matrix unit multiplies: fewer wait for memory, or the unit for its activations.
+pub const matrix_tokens_min = 64;
 
 /// From so many values on, what is decoded at once goes to memory past the caches.
 pub const stream_values = 1 << 17;

@@ -153,7 +153,7 @@ test "products of the matrix unit equal the scalar reference on AMX itself" {
         for (0..test_guard.cases(40)) |_| try product(F, r, .{
             .cols = F.block_elements * r.intRangeAtMost(u32, 1, if (F.block_elements == 32) 32 else 4),
             .rows = r.intRangeAtMost(u32, 1, 100),
-            .tokens = r.intRangeAtMost(u32, 16, if (r.uintLessThan(u32, 10) == 0) 300 else 60),
+            .tokens = r.intRangeAtMost(u32, level_table.matrix_tokens_min, if (r.uintLessThan(u32, 10) == 0) 300 else 110),
             .bits = if (r.boolean()) .int8 else .int16,
             .levels = levels,
         });
