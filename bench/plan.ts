@@ -77,9 +77,7 @@ const beside = { lightgpt: { engine: "lightgpt" }, "llama.cpp": { engine: "llama
 /** Both engines with one thread, two, four ... as far as there are cores. */
 const counts = [1, 2, 4, 8, 16].filter((count) => count <= allThreads);
 const counted: Readonly<Record<string, Subject>> = Object.fromEntries(
-  counts.flatMap((threads) =>
-    Object.values(both).map(({ engine }) => [`${engine} x ${threads}`, { engine, threads }])
-  ),
+  counts.flatMap((threads) => Object.values(both).map(({ engine }) => [`${engine} x ${threads}`, { engine, threads }])),
 );
 const levels = { lightgpt: { engine: "lightgpt" }, v3: { engine: "lightgpt", level: "v3" } } as const;
 

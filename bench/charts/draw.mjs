@@ -163,6 +163,7 @@ function roofline(record) {
 const named = process.argv[2];
 for (const path of named === undefined ? newest() : [named]) {
   const record = JSON.parse(readFileSync(path, "utf8"));
+  if (record.figures.q4_0 === undefined) continue; // another experiment's
   const drawings = { bars: bars(record), ...(record.kernels === null ? {} : { roofline: roofline(record) }) };
   for (const [name, drawing] of Object.entries(drawings)) {
     const to = join(dirname(path), `${name}.svg`);
