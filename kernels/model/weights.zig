@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
+const cpu = @import("../host/cpu.zig");
 const dispatch = @import("../host/dispatch.zig");
 const file_zig = @import("../host/file.zig");
 const File = file_zig.File;
@@ -35,6 +36,20 @@ pub const Matrix = struct {
     /// Of one slab.
     pub fn groups(matrix: Matrix) u32 {
         return std.math.divCeil(u32, matrix.rows, level_table.lanes) catch unreachable;
+    }
+
+    /// Its product with activations, into rows of `stride` floats.
+    pub fn product(matrix: Matrix, activations: *const level_table.Activations, out: [*]f32, stride: u32) level_table.Matmul {
+        std.debug.assert(matrix.cols == activations.cols);
+        return .{
+            .weights = matrix.packed_bytes,
+            .group_bytes = matrix.group_bytes,
+            .activations = activations,
+            .out = out,
+            .out_stride = stride,
+            .scale = matrix.scale(),
+            .ahead = cpu.streamAhead(),
+        };
     }
 
     /// One of the matrices, alone.

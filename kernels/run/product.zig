@@ -3,7 +3,6 @@
 //! claim began with a wait for memory, and 16 tokens took an eighth longer.
 
 const std = @import("std");
-const cpu = @import("../host/cpu.zig");
 const level_table = @import("../level/level_table.zig");
 const Adapting = @import("adapting.zig").Adapting;
 const Part = @import("part.zig").Part;
@@ -45,18 +44,9 @@ pub const Product = struct {
         var product: Product = .{ .count = @intCast(parts.len), .threads = threads };
         var groups: u32 = 0;
         for (parts, 0..) |part, index| {
-            std.debug.assert(part.matrix.cols == activations.cols);
             product.starts[index] = groups;
             product.formats[index] = part.matrix.format;
-            product.parts[index] = .{
-                .weights = part.matrix.packed_bytes,
-                .group_bytes = part.matrix.group_bytes,
-                .activations = activations,
-                .out = part.out.ptr,
-                .out_stride = part.stride,
-                .scale = part.matrix.scale(),
-                .ahead = cpu.streamAhead(),
-            };
+            product.parts[index] = part.matrix.product(activations, part.out.ptr, part.stride);
             groups += part.matrix.groups();
         }
         product.starts[parts.len] = groups;

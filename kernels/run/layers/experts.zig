@@ -6,7 +6,6 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const cpu = @import("../../host/cpu.zig");
 const level_table = @import("../../level/level_table.zig");
 const pool = @import("../../threads/pool.zig");
 const AdaptedRows = @import("../adapting_experts.zig").Range;
@@ -529,15 +528,7 @@ const Work = struct {
         fn multiply(claim: Claim, input: *const level_table.Activations, part: Part, next: ?[*]const u8) void {
             const matrix = part.matrix;
             assert(matrix.cols == input.cols and claim.end <= matrix.groups() and claim.end * level_table.lanes <= part.stride);
-            const args: level_table.Matmul = .{
-                .weights = matrix.packed_bytes,
-                .group_bytes = matrix.group_bytes,
-                .activations = input,
-                .out = part.out.ptr,
-                .out_stride = part.stride,
-                .scale = matrix.scale(),
-                .ahead = cpu.streamAhead(),
-            };
+            const args = matrix.product(input, part.out.ptr, part.stride);
             matrix.format.matmul(&args, claim.begin, claim.end, next);
         }
     };
