@@ -219,11 +219,11 @@ export class Model {
     const packed = new PackedWeights(read.packed, gguf, plan);
     let handle: ModelHandle | undefined;
     try {
+      // Before any native code, for what comes from outside meets memory-safe code first.
+      const tokenizer = await loadTokenizer(gguf, given({ allowUnknownPreTokenizer, signal }));
       accept(plan, context);
       await packed.open();
       handle = await packed.begin((place) => native().modelLoad(describeModel(plan, gguf.files, place)));
-      // While native code packs the tensors of the checked table, the vocabulary is read here; native code never sees one.
-      const tokenizer = await loadTokenizer(gguf, given({ allowUnknownPreTokenizer, signal }));
       const { residentBytes, state } = await finishLoading(handle, read);
       assertUnchanged(gguf);
       await packed.end(state);
