@@ -165,8 +165,10 @@ describe("workers and gateways", { skip: noNats }, () => {
         const { id, gateway: asked } = JSON.parse(delivery.text) as Envelope;
         const question = { job: id, worker: `w${kinds.length}`, first: true, deliveries: delivery.deliveries };
         const reply = JSON.parse(await transport.request(askSubject(asked), JSON.stringify(question), 30_000) ?? "{}");
-        kinds.push((reply as Reply).kind);
-        if (kinds.at(-1) === "done") delivery.acknowledge();
+        const { kind } = reply as Reply;
+        if (kind === "done") delivery.acknowledge();
+        // What is done with at once is the answer before: its worker was closed as it told the queue so.
+        if (kind !== "done" || kinds.includes("open")) kinds.push(kind);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
