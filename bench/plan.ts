@@ -443,7 +443,7 @@ export const ROWS: readonly Row[] = [
   ...([["load", "file cached", ""], ["load.cold", "file not cached", ", cold"]] as const).flatMap((
     [id, label, state],
   ) => [
-    loadRow(`${id}`, `load, ${label}`, "loadMs", state),
+    loadRow(id, `load, ${label}`, "loadMs", state),
     loadRow(`${id}.first`, `load to first token, ${label}`, "firstTokenMs", state),
   ]),
   {

@@ -13,6 +13,7 @@ import type { PlainText } from "./plain_text.ts";
 import type { Rules } from "./rules.ts";
 import { canEnd, nextSteps } from "./shuffle.ts";
 import { BOTTOM, type NodeSet, PLACE, Places, type StackNode, Stacks } from "./stacks.ts";
+import { Steps } from "./steps.ts";
 
 /** The number of a state. */
 export type State = number;
@@ -59,8 +60,8 @@ export class Automaton {
   readonly #behind: State[] = [];
   /** Of each set of nodes, and bytes, the set with the counts that no text of so many bytes can reach as that number. */
   readonly #boundedSets = new Map<number, NodeSet>();
-  /** Of 256 * state + class the state after it, where texts went on so. */
-  readonly #kept = new Map<number, State>();
+  /** By classes of bytes. */
+  readonly #kept = new Steps(256, keptMost);
 
   /** The automaton of the rule `root`; its rules are pruned and without left recursion. */
   constructor({ lexemes, derivatives }: Terms, rules: Rules, root: number, budget: GrammarBudget) {
@@ -125,13 +126,10 @@ export class Automaton {
 
   /** The state after a byte of a class. */
   next(state: State, byteClass: number): State {
-    const key = 256 * state + byteClass;
-    let next = this.#kept.get(key);
-    if (next !== undefined) return next;
-    next = this.#after(state, byteClass);
-    if (next === DEAD) return next; // found as fast
-    if (this.#kept.size === keptMost) this.#kept.clear();
-    this.#kept.set(key, next);
+    const known = this.#kept.get(state, byteClass);
+    if (known !== undefined) return known;
+    const next = this.#after(state, byteClass);
+    if (next !== DEAD) this.#kept.keep(state, byteClass, next); // that there is none is found as fast
     return next;
   }
 

@@ -22,9 +22,14 @@ import { Rules } from "./rules.ts";
 import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
 import { Spellings } from "./spellings.ts";
-import { TokenSteps } from "./token_steps.ts";
+import { Steps } from "./steps.ts";
 import { bytesOf, trieOf } from "./token_trie.ts";
 import { Walks } from "./walks.ts";
+
+/** Above all tokens. */
+const tokensMost = 1 << 24;
+/** Steps by tokens that are kept: some megabytes. */
+const stepsKeptMost = 1 << 15;
 
 /** Writes rules; gives the one that a whole text must meet. */
 export type RuleWriter = (lexemes: Lexemes, rules: Rules, budget: GrammarBudget) => number;
@@ -94,7 +99,7 @@ export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise
     const masks = new Masks(automaton, new Walks(terms, trie), trie, tokenizer.endOfGeneration);
     budget.start();
     const spellings = new Spellings(automaton, masks, tokenizer);
-    const steps = new TokenSteps();
+    const steps = new Steps(tokensMost, stepsKeptMost);
     return new Matcher({ automaton, masks, spellings, steps, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
   };
 }

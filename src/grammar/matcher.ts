@@ -13,7 +13,7 @@ import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { GrammarBudget } from "./budget.ts";
 import type { Masks } from "./masks.ts";
 import type { Spellings } from "./spellings.ts";
-import type { TokenSteps } from "./token_steps.ts";
+import type { Steps } from "./steps.ts";
 
 /** Bytes of a table of transitions above which a grammar is compiled anew for the texts that come. */
 const tableBytesMost = 32 << 20;
@@ -29,7 +29,8 @@ export interface Compiled {
   readonly automaton: Automaton;
   readonly masks: Masks;
   readonly spellings: Spellings;
-  readonly steps: TokenSteps;
+  /** By tokens. */
+  readonly steps: Steps;
   readonly budget: GrammarBudget;
   /** The bytes that a token adds to a text. */
   bytesOf(token: number): Uint8Array;
