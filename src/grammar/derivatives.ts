@@ -6,7 +6,9 @@
  */
 import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
+import { Inclusions } from "./inclusions.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
+import { type Partition, Partitions, WHOLE } from "./partitions.ts";
 
 /** Words of a set of classes. */
 export const classWords = 8;
@@ -30,6 +32,12 @@ export class Derivatives {
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
   readonly #firsts: (Uint32Array | undefined)[] = [];
+  readonly #inclusions: Inclusions;
+  readonly #partitions: Partitions;
+  /** Of each class a part. */
+  readonly #apart: Partition;
+  readonly #partitionOf: (Partition | undefined)[] = [];
+  readonly #partitionOfSet: (Partition | undefined)[] = [];
 
   /** Derives terms of `lexemes`. */
   constructor(lexemes: Lexemes, budget: GrammarBudget) {
@@ -38,12 +46,15 @@ export class Derivatives {
     const { classOf, byteOf } = lexemes.sets.classes();
     this.classOf = classOf;
     this.byteOf = byteOf;
+    this.#inclusions = new Inclusions(lexemes, this);
+    this.#partitions = new Partitions(byteOf.length);
+    this.#apart = this.#partitions.intern(byteOf);
   }
 
   /** What is left of a language after a byte of a class. */
   derive(lexeme: Lexeme, byteClass: number): Lexeme {
     if (lexeme <= EMPTY || !hasBit(this.first(lexeme), byteClass)) return NOTHING;
-    const key = lexeme * 256 + byteClass;
+    const key = lexeme * 256 + this.#partitions.partOf(this.#partition(lexeme), byteClass);
     let found = this.#derived.get(key);
     if (found === undefined) this.#derived.set(key, found = this.#derive(lexeme, byteClass));
     return found;
@@ -59,12 +70,14 @@ export class Derivatives {
       case KIND.then: {
         const [first, second] = parts;
         const left = lexemes.then(derive(first), second);
-        return lexemes.isNullable(first) ? lexemes.either(left, derive(second)) : left;
+        return lexemes.isNullable(first) ? this.#inclusions.simplified(lexemes.either(left, derive(second))) : left;
       }
       case KIND.either:
-        return lexemes.either(...parts.map(derive));
-      case KIND.both:
-        return lexemes.both(...parts.map(derive));
+        return this.#inclusions.simplified(lexemes.oneOf(parts.map(derive)));
+      case KIND.both: {
+        const left = lexemes.both(...parts.map(derive));
+        return this.#inclusions.isContradiction(left) ? NOTHING : left;
+      }
       case KIND.not:
         return lexemes.not(derive(parts[0]));
       case KIND.multiple:
@@ -73,6 +86,38 @@ export class Derivatives {
         const [least, most] = [lexemes.value(lexeme), lexemes.most(lexeme)];
         return lexemes.then(derive(parts[0]), lexemes.repeat(parts[0], Math.max(0, least - 1), most - 1));
       }
+    }
+  }
+
+  /** The classes after which the same is left of a language as after one. */
+  alike(lexeme: Lexeme, byteClass: number): readonly number[] {
+    const partition = this.#partition(lexeme);
+    return this.#partitions.members(partition)[this.#partitions.partOf(partition, byteClass)];
+  }
+
+  /** The classes that a term tells apart. */
+  #partition(lexeme: Lexeme): Partition {
+    return this.#partitionOf[lexeme] ??= this.#findPartition(lexeme);
+  }
+
+  #findPartition(lexeme: Lexeme): Partition {
+    const lexemes = this.#lexemes;
+    const parts = lexemes.parts(lexeme);
+    switch (lexemes.kind(lexeme)) {
+      case KIND.bytes: {
+        const set = lexemes.value(lexeme);
+        return this.#partitionOfSet[set] ??= this.#partitions.intern(
+          Array.from(this.byteOf, (byte) => Number(hasBit(lexemes.sets.get(set), byte))),
+        );
+      }
+      case KIND.then: {
+        const first = this.#partition(parts[0]);
+        return lexemes.isNullable(parts[0]) ? this.#partitions.meet(first, this.#partition(parts[1])) : first;
+      }
+      case KIND.multiple:
+        return this.#apart;
+      default:
+        return parts.reduce((all, part) => this.#partitions.meet(all, this.#partition(part)), WHOLE);
     }
   }
 
@@ -196,7 +241,7 @@ export class Derivatives {
       }
       const first = this.first(lexeme);
       const parts = this.#lexemes.parts(lexeme).length;
-      for (let byteClass = 0; byteClass < this.byteOf.length; byteClass++) {
+      for (const [byteClass] of this.#partitions.members(this.#partition(lexeme))) {
         if (!hasBit(first, byteClass)) continue;
         this.#budget.countSearch(1 + (parts >>> 1));
         const next = this.derive(lexeme, byteClass);

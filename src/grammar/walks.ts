@@ -324,8 +324,11 @@ export class Walks {
     const at = headWords + row * this.#classes + byteClass;
     const known = this.#table[at];
     if (known !== ABSENT) return known;
-    const made = this.#after(this.#termOf[row], byteClass);
-    return this.#table[at] = made; // the table may be another one by now
+    const term = this.#termOf[row];
+    const made = this.#after(term, byteClass);
+    const begin = headWords + row * this.#classes; // the table may be another one by now
+    for (const own of this.#terms.derivatives.alike(term, byteClass)) this.#table[begin + own] = made;
+    return made;
   }
 
   /** The transition by a class. */

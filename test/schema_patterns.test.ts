@@ -1,0 +1,130 @@
+/**
+ * Patterns that come together: schemas that ask for some, forbid others and bound the length, beside what regular expressions of the
+ * runtime say of each text; and how much is made of searches that come together.
+ *
+ * @module
+ */
+import { assertEquals, assertLess } from "@std/assert";
+import { describe, it } from "node:test";
+import { Grammar } from "../mod.ts";
+import { GrammarBudget } from "../src/grammar/budget.ts";
+import { ALL_CHARACTERS, oneOf } from "../src/grammar/characters.ts";
+import { Derivatives } from "../src/grammar/derivatives.ts";
+import { type Lexeme, Lexemes, NOTHING } from "../src/grammar/lexemes.ts";
+import { regexOf } from "../src/grammar/regex.ts";
+import { has, tokenizer, useTokenizer } from "./grammars.ts";
+import { randomFrom } from "./simulation.ts";
+
+useTokenizer();
+
+type Schema = Readonly<Record<string, unknown>>;
+type Random = (below: number) => number;
+
+const patterns = [
+  "ab",
+  "aba",
+  "b.b",
+  "[^a]b",
+  "é",
+  "\\n",
+  '"',
+  "\\\\",
+  "^a",
+  "b$",
+  "(ab|ba){2}",
+  "[é-ü]a",
+  "^[ab]*$",
+  "😀|a😀",
+  "\\S\\s",
+];
+const pieces = ["a", "b", "ab", "ba", "é", "ö", "\n", '"', "\\", "😀", " ", "\u0001"];
+
+/** A schema of patterns, and which texts it holds. */
+function randomDemand(random: Random, depth: number): [Schema, (text: string) => boolean] {
+  const kind = random(depth > 0 ? 6 : 2);
+  if (kind === 0) {
+    const most = random(6);
+    return [{ maxLength: most }, (text) => Array.from(text).length <= most];
+  }
+  if (kind === 1) {
+    const pattern = patterns[random(patterns.length)];
+    const regex = new RegExp(pattern, "u");
+    return [{ pattern }, (text) => regex.test(text)];
+  }
+  const parts = Array.from({ length: kind === 5 ? 1 : 2 + random(2) }, () => randomDemand(random, depth - 1));
+  const schemas = parts.map(([schema]) => schema);
+  const count = (text: string) => parts.filter(([, holds]) => holds(text)).length;
+  if (kind === 2) return [{ allOf: schemas }, (text) => count(text) === parts.length];
+  if (kind === 3) return [{ anyOf: schemas }, (text) => count(text) > 0];
+  if (kind === 4) return [{ oneOf: schemas }, (text) => count(text) === 1];
+  return [{ not: schemas[0] }, (text) => count(text) === 0];
+}
+
+/** How many terms texts lead to, of one term. */
+function reached(write: (lexemes: Lexemes, search: (source: string) => Lexeme, anything: Lexeme) => Lexeme): number {
+  const budget = new GrammarBudget();
+  const lexemes = new Lexemes(budget);
+  const character = oneOf(lexemes, ALL_CHARACTERS);
+  lexemes.characters.add(character);
+  const anything = lexemes.repeat(character, 0);
+  const start = write(
+    lexemes,
+    (source) =>
+      regexOf(lexemes, source, {
+        where: "",
+        whole: false,
+        anything,
+        spell: (characters) => oneOf(lexemes, characters),
+      }),
+    anything,
+  );
+  const derivatives = new Derivatives(lexemes, budget);
+  const found = new Set([start]);
+  for (const lexeme of found) {
+    for (let own = 0; own < derivatives.byteOf.length; own++) {
+      const left = derivatives.derive(lexeme, own);
+      if (left !== NOTHING) found.add(left);
+    }
+  }
+  return found.size;
+}
+
+describe("patterns that come together", () => {
+  it("hold the texts that each of them says", async () => {
+    const random = randomFrom(21);
+    for (let round = 0; round < 60; round++) {
+      const [schema, holds] = randomDemand(random, 2);
+      let grammar: Grammar | undefined;
+      try {
+        grammar = await Grammar.schema({ type: "string", ...schema }, tokenizer);
+      } catch (error) {
+        assertEquals((error as Error).message.includes("contradict"), true, String(error));
+      }
+      for (let trial = 0; trial < 40; trial++) {
+        const text = Array.from({ length: random(6) }, () => pieces[random(pieces.length)]).join("");
+        const ours = grammar !== undefined && has(grammar, JSON.stringify(text));
+        assertEquals(ours, holds(text), `${JSON.stringify(schema)}: ${JSON.stringify(text)}`);
+      }
+    }
+  });
+
+  it("are as many terms as there are places in their words, not as many as ways in which they come together", () => {
+    const words = ["customer", "maker", "operator", "admin", "designer"];
+    assertLess(reached((_, search) => search("customer")), 25);
+    const none = reached((lexemes, search, anything) =>
+      lexemes.both(anything, ...words.map((word) => lexemes.not(search(word))))
+    );
+    assertLess(none, 50);
+    const one = reached((lexemes, search) =>
+      lexemes.oneOf(
+        words.map((word) =>
+          lexemes.both(
+            search(word),
+            ...words.filter((other) => other !== word).map((other) => lexemes.not(search(other))),
+          )
+        ),
+      )
+    );
+    assertLess(one, 250);
+  });
+});
