@@ -45,6 +45,18 @@ describe("constraints that attack", () => {
     }
   });
 
+  it("with halves of surrogate pairs are refused, for no bytes spell them", async () => {
+    const { tokenizer } = lm.model;
+    const half = "a\ud83d";
+    const makes = [
+      () => Grammar.choice([half], tokenizer),
+      () => Grammar.regex(half, tokenizer),
+      () => Grammar.gbnf(`root ::= "${half}"`, tokenizer),
+      () => Grammar.lark(`start: "${half}"`, tokenizer),
+    ];
+    for (const make of makes) await assertRejects(make, InvalidArgumentError, "surrogate");
+  });
+
   it("that the settings or the vocabulary leave nothing of, end with an error and not with another text", async () => {
     const digits = [...lm.tokenize("7", { addSpecial: false })];
     const schema = jsonSchema({ type: "boolean" });

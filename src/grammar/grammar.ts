@@ -142,7 +142,7 @@ export class Grammar {
   static async choice(texts: readonly string[], tokenizer: Tokenizer): Promise<Grammar> {
     const copy = guarded("choice", () => Array.isArray(texts) ? Array.from(texts) : []);
     if (copy.length === 0) refuseOption("choice", "an array of strings", texts);
-    copy.forEach((text, index) => checkText(`choice[${index}]`, text));
+    copy.forEach((text, index) => checkWhole(`choice[${index}]`, text));
     return await Grammar.#make("choice", "", tokenizer, ({ choiceRules }) => choiceRules(copy));
   }
 
@@ -152,7 +152,7 @@ export class Grammar {
     tokenizer: Tokenizer,
     rules: (front: typeof import("./compile.ts")) => RuleWriter,
   ): Promise<Grammar> {
-    checkText(name, source);
+    checkWhole(name, source);
     if (guarded("tokenizer", () => typeof tokenizer?.textBytes) !== "function") {
       refuseOption("tokenizer", "a Tokenizer", tokenizer);
     }
@@ -190,6 +190,12 @@ export class Grammar {
 /** A JSON schema as it is; of a library's schema the one that it tells. */
 export function plainSchema(schema: unknown, name: string): unknown {
   return guarded(name, () => isStandard(schema)) ? inputSchema(schema as StandardSchema, name, "deny") : schema;
+}
+
+/** Half a pair of UTF-16 is no character: bytes would have another in its place. */
+function checkWhole(name: string, text: unknown): void {
+  checkText(name, text);
+  if (!text.isWellFormed()) refuseOption(name, "a text without halves of surrogate pairs", text);
 }
 
 /** What the runtime has no room for, such as calls inside calls, before a limit of ours is passed. */

@@ -21,6 +21,10 @@ export function arrayCases(schema: SchemaObject, place: SchemaPlace, tools: Case
   const { prefix, rest, items } = itemsOf(schema, place, tools);
   const [least = 0, most = Infinity] = [count(schema, "minItems", place), count(schema, "maxItems", place)];
   if (least > most) return [];
+  const { uniqueItems: isUnique = false } = schema;
+  if (typeof isUnique !== "boolean") {
+    refuseSchema(`${place.where}/uniqueItems`, "true or false", JSON.stringify(isUnique).slice(0, 40));
+  }
   const contains = containsOf(schema, place, tools);
   return [anyArray({
     prefix,
@@ -28,7 +32,7 @@ export function arrayCases(schema: SchemaObject, place: SchemaPlace, tools: Case
     least,
     most,
     contains: contains ? [contains] : [],
-    isUnique: schema.uniqueItems === true,
+    isUnique,
     evaluated: {
       ...NOTHING_EVALUATED,
       all: items === Infinity,
@@ -61,8 +65,8 @@ function itemsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools
 }
 
 function containsOf(schema: SchemaObject, place: SchemaPlace, { demand }: CaseTools): Containing | undefined {
-  if (schema.contains === undefined) return undefined;
   const [least = 1, most = Infinity] = [count(schema, "minContains", place), count(schema, "maxContains", place)];
+  if (schema.contains === undefined) return undefined;
   return { demand: demand(schema.contains, place, "contains"), least, most, from: 0 };
 }
 

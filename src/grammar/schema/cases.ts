@@ -93,6 +93,7 @@ export class Cases {
    * @param given what the value is known to be; what contradicts it need not be taken apart
    */
   #literal(literal: number, exact: boolean, given = this.#any()): Case[] {
+    if (given.length === 0) return []; // and has no key of its own
     const key = `${literal} ${exact} ${given === this.#anything ? "" : this.#keys.of(given)}`;
     const made = this.#made.get(key);
     if (made !== undefined) return made;
@@ -196,14 +197,16 @@ export class Cases {
       const demand = this.#tools.demand(schema.not, place, "not");
       found.push((given) => this.#both(given, this.#opposite(demand)));
     }
-    if (schema.if !== undefined && (schema.then !== undefined || schema.else !== undefined || exact)) {
+    if (schema.if !== undefined) {
       const [test, yes, no] = ["if", "then", "else"].map((name) =>
         this.#tools.demand(schema[name] ?? true, place, name)
       );
-      found.push((given) => [
-        ...this.#demand(yes, exact, this.#demand(test, exact, given)),
-        ...this.#demand(no, exact, this.#both(given, this.#opposite(test))),
-      ]);
+      if (exact || yes.length + no.length > 0) {
+        found.push((given) => [
+          ...this.#demand(yes, exact, this.#demand(test, exact, given)),
+          ...this.#demand(no, exact, this.#both(given, this.#opposite(test))),
+        ]);
+      }
     }
     for (const [name, demand] of this.#dependents(schema, place)) {
       found.push((given) => [
@@ -320,7 +323,7 @@ export class Cases {
   #scalars(schema: SchemaObject, place: SchemaPlace): Case[] {
     const { lexemes, strings, numbers } = this.#tools;
     const texts = textLanguages(schema, place, this.#tools);
-    const values = numberLanguages(schema, place, this.#tools);
+    const values = numberLanguages(schema, place, this.#tools).map(({ met }) => met());
     if (texts.length === 0 && values.length === 0) return this.#any();
     const string: Case = { type: "string", lexeme: texts.length === 0 ? strings.any : lexemes.both(...texts) };
     const number: Case = { type: "number", lexeme: values.length === 0 ? numbers.any : lexemes.both(...values) };
@@ -328,15 +331,13 @@ export class Cases {
   }
 
   #otherScalars(schema: SchemaObject, place: SchemaPlace): Case[] {
-    const { lexemes, strings, numbers } = this.#tools;
+    const { lexemes, strings } = this.#tools;
     const texts = textLanguages(schema, place, this.#tools).map((lexeme): Case => ({
       type: "string",
       lexeme: lexemes.both(strings.any, lexemes.not(lexeme)),
     }));
-    const values = numberLanguages(schema, place, this.#tools).map((lexeme): Case => ({
-      type: "number",
-      lexeme: lexemes.both(numbers.any, lexemes.not(lexeme)),
-    }));
+    const values = numberLanguages(schema, place, this.#tools)
+      .map(({ broken }): Case => ({ type: "number", lexeme: broken() }));
     return [...texts, ...values];
   }
 }

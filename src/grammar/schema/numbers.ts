@@ -1,6 +1,8 @@
 /**
  * Numbers as texts: which decimal spellings have a value within bounds, or a multiple. A number has up to 17 digits before its
- * point and as many behind it, and no exponent, for a model that writes digits without end writes no JSON.
+ * point and as many behind it, and no exponent, for a model that writes digits without end writes no JSON. Who reads a text takes
+ * the double that is nearest to it, so a text is in a language where it is by its own digits and by those of its double: with 17
+ * nines behind the point it is no number below 1.
  *
  * @module
  */
@@ -11,6 +13,9 @@ const digitsMost = 17;
 
 /** The greatest divisor: each remainder is a state. */
 const divisorMost = 10_000;
+
+/** Digits that no two doubles share: a decimal of as many comes back from its double. */
+const exactMost = 15;
 
 /** A number's digits. */
 interface Decimal {
@@ -57,29 +62,79 @@ export class Numbers {
 
   /** Values above `bound`. */
   above(bound: number): Lexeme {
-    return this.#above(decimal(bound), false);
+    // Below the least of doubles above 0 are no texts.
+    if (bound === 0) return this.#above(decimal(bound), false);
+    const next = neighbour(bound, 1);
+    return next === Infinity ? NOTHING : this.atLeast(next);
   }
 
   /** Values of `bound` and less. */
   atMost(bound: number): Lexeme {
-    return this.#lexemes.both(this.any, this.#lexemes.not(this.above(bound)));
+    return this.#lexemes.both(this.any, this.#lexemes.not(this.#above(decimal(bound), false)));
   }
 
   /** Values below `bound`. */
   below(bound: number): Lexeme {
-    return this.#lexemes.both(this.any, this.#lexemes.not(this.atLeast(bound)));
+    if (bound === 0) return this.#lexemes.both(this.any, this.#lexemes.not(this.atLeast(0)));
+    const next = neighbour(bound, -1);
+    return next === -Infinity ? NOTHING : this.atMost(next);
   }
 
-  /** Multiples of a positive value; `undefined` where its digits are too many. */
-  multipleOf(value: number): Lexeme | undefined {
+  /** Values that are another. */
+  otherThan(value: number): Lexeme {
+    return this.#lexemes.either(this.above(value), this.below(value));
+  }
+
+  /** Whether multiples of a positive value can be told from others: not where its digits are too many. */
+  hasMultiplesOf(value: number): boolean {
     const { whole, fraction } = decimal(value);
-    const divisor = Number(whole + fraction);
-    if (divisor > divisorMost || fraction.length > digitsMost) return undefined;
+    return Number(whole + fraction) <= divisorMost && fraction.length <= digitsMost;
+  }
+
+  /** Multiples of a positive value. */
+  multipleOf(value: number): Lexeme {
+    const multiples = this.#multiplesOf(value);
+    // All doubles above are whole.
+    if (value === 1) return multiples;
+    const [whole, told] = [2 ** 53, Math.floor(2 ** 53 / 10 ** decimal(value).fraction.length)];
+    const within = (most: number) => this.#lexemes.both(this.atLeast(-most), this.atMost(most));
+    const exact = told === whole
+      ? within(whole)
+      : this.#lexemes.either(within(told), this.#lexemes.both(this.integer, within(whole)));
+    return this.#lexemes.both(multiples, exact);
+  }
+
+  /** Values that are no multiples of a positive one, of so many digits that their doubles are none either. */
+  noMultipleOf(value: number): Lexeme {
     const lexemes = this.#lexemes;
-    return lexemes.both(
-      this.any,
-      this.#signed(lexemes.both(this.#unsigned, lexemes.multiple(divisor, fraction.length))),
+    const [digit, zero, nine] = [this.#digit, lexemes.range(0x30), lexemes.range(0x39)];
+    const point = lexemes.range(0x2e);
+    const few = lexemes.both(
+      lexemes.repeat(lexemes.either(digit, point), 1, exactMost + 1),
+      lexemes.not(lexemes.repeat(digit, exactMost + 1)),
     );
+    // More digits, where the first ones behind the point are far from those of a whole number.
+    const clear = (whole: number, digits: number) =>
+      lexemes.then(
+        lexemes.repeat(digit, 1, whole),
+        point,
+        lexemes.both(
+          lexemes.repeat(digit, digits, digits),
+          lexemes.not(lexemes.either(lexemes.repeat(zero, digits, digits), lexemes.repeat(nine, digits, digits))),
+        ),
+        lexemes.repeat(digit, 0),
+      );
+    const isWhole = decimal(value).fraction === "";
+    const told = isWhole ? lexemes.either(few, clear(exactMost - 1, 1), clear(exactMost - 8, 8)) : few;
+    return lexemes.both(this.#signed(lexemes.both(this.#unsigned, told)), lexemes.not(this.#multiplesOf(value)));
+  }
+
+  /** By their digits. */
+  #multiplesOf(value: number): Lexeme {
+    const { whole, fraction } = decimal(value);
+    const lexemes = this.#lexemes;
+    const multiples = lexemes.multiple(Number(whole + fraction), fraction.length);
+    return lexemes.both(this.any, this.#signed(lexemes.both(this.#unsigned, multiples)));
   }
 
   #above({ isNegative, whole, fraction }: Decimal, orEqual: boolean): Lexeme {
@@ -145,6 +200,13 @@ export class Numbers {
   #signed(unsigned: Lexeme): Lexeme {
     return this.#lexemes.then(this.#lexemes.maybe(this.#lexemes.range(0x2d)), unsigned);
   }
+}
+
+/** The double next to one that is not 0, above it or below it. */
+function neighbour(value: number, direction: 1 | -1): number {
+  const bits = new BigInt64Array(Float64Array.of(value).buffer);
+  bits[0] += BigInt(value > 0 ? direction : -direction);
+  return new Float64Array(bits.buffer)[0];
 }
 
 /** The digits of a value, without an exponent. */

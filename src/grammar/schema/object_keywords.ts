@@ -58,14 +58,7 @@ function dependent(one: ObjectCase, name: string, others: readonly string[]): Ob
 }
 
 function propertiesOf(schema: SchemaObject, place: SchemaPlace, { lexemes, strings, demand }: CaseTools) {
-  const entries = (name: string): [string, Json][] => {
-    const value = schema[name];
-    if (value === undefined) return [];
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      refuseSchema(`${place.where}/${name}`, "an object of schemas", JSON.stringify(value).slice(0, 40));
-    }
-    return Object.entries(value as SchemaObject);
-  };
+  const entries = (name: string): [string, Json][] => Object.entries((schema[name] ?? {}) as SchemaObject);
   const properties = entries("properties")
     .map(([name, inner]) => [name, demand(inner, place, `properties/${name}`)] as const);
   const patterns = entries("patternProperties").map(([source, inner]): NamedDemand => ({
@@ -96,11 +89,16 @@ function nameList(value: Json, where: string): string[] {
 }
 
 function dependentNames(schema: SchemaObject, place: SchemaPlace): [string, string[]][] {
-  return ["dependentRequired", "dependencies"].flatMap((keyword) =>
-    Object.entries((schema[keyword] ?? {}) as SchemaObject)
-      .filter(([, value]) => Array.isArray(value))
-      .map(([name, value]): [string, string[]] => [name, nameList(value, `${place.where}/${keyword}`)])
-  );
+  return ["dependentRequired", "dependencies"].flatMap((keyword) => {
+    const { [keyword]: value = {} } = schema;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      refuseSchema(`${place.where}/${keyword}`, "an object of lists of names", JSON.stringify(value).slice(0, 40));
+    }
+    return Object.entries(value)
+      // Others of `dependencies` are schemas.
+      .filter(([, names]) => keyword === "dependentRequired" || Array.isArray(names))
+      .map(([name, names]): [string, string[]] => [name, nameList(names, `${place.where}/${keyword}`)]);
+  });
 }
 
 /** A name that breaks the schema of names may not be there. */

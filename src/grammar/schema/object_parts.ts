@@ -35,7 +35,7 @@ export class ObjectParts {
     this.#tools = tools;
     this.named = [...one.named].filter(([, { presence }]) => presence !== "absent")
       .map(([name, { demand, presence }]) => ({ name, demand: this.#ruled(one, name, demand), presence }));
-    this.#others = this.#partition(one);
+    this.#others = otherNames(one, tools);
     if (one.needs.length > 1) {
       refuseUnsupported("", "a schema that needs one property of any name at most", "two properties of any names");
     }
@@ -44,7 +44,7 @@ export class ObjectParts {
     const required = this.named.filter(({ presence }) => presence === "required").length;
     this.least = one.least <= required ? 0 : one.least;
     // Others may have the same name twice, and then count once: only the first of them counts towards the least.
-    if (one.least > this.named.length + 1 && this.#others.length > 0) {
+    if (one.least > this.named.length + 1 && this.#others.some(({ demand }) => tools.isMet(demand))) {
       refuseUnsupported(
         "",
         "minProperties of at most one more than there are properties",
@@ -86,26 +86,26 @@ export class ObjectParts {
     );
   }
 
-  /** The names that the schema does not name, in parts that are held to one demand each. */
-  #partition({ named, rules }: ObjectCase): NamedDemand[] {
-    const { lexemes, strings } = this.#tools;
-    const known = strings.literals([...named.keys()]);
-    let parts: NamedDemand[] = [{ names: lexemes.both(strings.any, lexemes.not(known)), demand: [] }];
-    for (const { names, demand } of rules) {
-      parts = parts.flatMap((part) => [
-        { names: lexemes.both(part.names, names), demand: joined(part.demand, demand) },
-        { names: lexemes.both(part.names, lexemes.not(names)), demand: part.demand },
-      ]).filter((part) => this.#tools.hasText(part.names));
-      if (parts.length > partsMost) {
-        refuseUnsupported("", "fewer patterns of names that overlap", `${parts.length} parts`);
-      }
-    }
-    return parts;
-  }
-
   #property(name: Lexeme, demand: Demand, isFirst: boolean): RuleSymbol[] {
     const { lexemes, strings, layout } = this.#tools;
     const key = lexemes.then(strings.name(name), layout.colon);
     return [{ lexeme: isFirst ? key : lexemes.then(layout.comma, key) }, { rule: this.#tools.rule(demand) }];
   }
+}
+
+/** The names that the schema does not name, in parts that are held to one demand each. */
+export function otherNames({ named, rules }: ObjectCase, tools: RuleTools): NamedDemand[] {
+  const { lexemes, strings } = tools;
+  const known = strings.literals([...named.keys()]);
+  let parts: NamedDemand[] = [{ names: lexemes.both(strings.any, lexemes.not(known)), demand: [] }];
+  for (const { names, demand } of rules) {
+    parts = parts.flatMap((part) => [
+      { names: lexemes.both(part.names, names), demand: joined(part.demand, demand) },
+      { names: lexemes.both(part.names, lexemes.not(names)), demand: part.demand },
+    ]).filter((part) => tools.hasText(part.names));
+    if (parts.length > partsMost) {
+      refuseUnsupported("", "fewer patterns of names that overlap", `${parts.length} parts`);
+    }
+  }
+  return parts;
 }

@@ -7,13 +7,13 @@
  */
 import type { Alternative, RuleSymbol } from "../rules.ts";
 import { shuffledMost } from "../shuffle.ts";
-import { ObjectParts } from "./object_parts.ts";
+import { ObjectParts, otherNames } from "./object_parts.ts";
 import type { RuleTools } from "./tools.ts";
 import { joined, type ObjectCase } from "./types.ts";
 
 /** The alternatives of an object. */
 export function objectAlternatives(one: ObjectCase, tools: RuleTools): Alternative[] {
-  return spread(one, tools).map((each): Alternative => {
+  return spread(withFewNames(one, tools), tools).map((each): Alternative => {
     const parts = new ObjectParts(each, tools);
     const isShuffled = tools.order === "any" && parts.named.length > 0 && parts.named.length <= shuffledMost;
     const properties = isShuffled
@@ -21,6 +21,15 @@ export function objectAlternatives(one: ObjectCase, tools: RuleTools): Alternati
       : [{ rule: new OrderedObject(parts, tools).from(0, 0, true) }];
     return [{ lexeme: tools.layout.beginObject }, ...properties];
   });
+}
+
+/** Where more properties are needed than the schema names and names are few, it names them all: each counts once. */
+function withFewNames(one: ObjectCase, tools: RuleTools): ObjectCase {
+  if (one.least <= one.named.size + 1) return one;
+  const names = otherNames(one, tools).flatMap((others) => tools.texts(others.names, shuffledMost) ?? []);
+  if (names.length + one.named.size > shuffledMost) return one;
+  const optional = names.map((name) => [name, { demand: [], presence: "optional" }] as const);
+  return { ...one, named: new Map([...one.named, ...optional]) };
 }
 
 /** A property that must be there under some name is one of the named ones, or one of the others. */

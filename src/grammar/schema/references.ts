@@ -161,8 +161,11 @@ export class References {
       if (checkKeyword(keyword, at.where, this.#unknown)) this.ignored.add(keyword);
       if (Array.isArray(inner) && list.includes(keyword)) {
         inner.forEach((item, index) => next(item, `${keyword}/${index}`));
-      } else if (one.includes(keyword) && inner !== null && typeof inner === "object") next(inner, keyword);
-      else if (members.includes(keyword) && inner !== null && typeof inner === "object") {
+      } else if (one.includes(keyword)) next(inner, keyword);
+      else if (members.includes(keyword)) {
+        if (inner === null || typeof inner !== "object" || Array.isArray(inner)) {
+          refuseSchema(`${at.where}/${keyword}`, "an object of schemas", JSON.stringify(inner).slice(0, 40));
+        }
         for (const [member, item] of Object.entries(inner)) {
           if (!(keyword === "dependencies" && Array.isArray(item))) next(item, `${keyword}/${escapePointer(member)}`);
         }

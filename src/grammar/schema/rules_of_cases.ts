@@ -139,6 +139,16 @@ class Translation implements RuleTools {
     return lexeme !== NOTHING && this.#derivatives().hasText(lexeme);
   }
 
+  texts(lexeme: Lexeme, most: number): string[] | undefined {
+    const texts = this.#derivatives().texts(lexeme, most)?.map((text) => new TextDecoder().decode(text));
+    const isPlain = (text: string) => this.strings.spelling(text).length === new TextEncoder().encode(text).length;
+    return texts?.every(isPlain) ? texts : undefined;
+  }
+
+  isMet(demand: Demand): boolean {
+    return this.#cases.of(demand).length > 0;
+  }
+
   /** Derivatives hold as long as no new set of bytes tells bytes apart that were one class. */
   #derivatives(): Derivatives {
     const { count } = this.lexemes.sets;

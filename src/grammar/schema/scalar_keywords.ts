@@ -36,34 +36,51 @@ function mayBeText({ type }: SchemaObject): boolean {
   return type === undefined || type === "string" || Array.isArray(type) && type.includes("string");
 }
 
+/** The numbers that meet a keyword, and those that break it. */
+interface NumberLanguages {
+  readonly met: () => Lexeme;
+  readonly broken: () => Lexeme;
+}
+
 /** The languages of keywords of numbers. */
-export function numberLanguages(schema: SchemaObject, place: SchemaPlace, { numbers }: CaseTools): Lexeme[] {
-  const found: Lexeme[] = [];
+export function numberLanguages(schema: SchemaObject, place: SchemaPlace, { numbers }: CaseTools): NumberLanguages[] {
+  const found: NumberLanguages[] = [];
   const bound = (name: string): number | undefined => {
     const value = schema[name];
     if (value === undefined || typeof value === "boolean") return undefined;
     if (typeof value !== "number") refuseSchema(`${place.where}/${name}`, "a number", JSON.stringify(value));
     return value;
   };
+  const lower = (value: number, isExclusive: boolean) =>
+    found.push(
+      isExclusive
+        ? { met: () => numbers.above(value), broken: () => numbers.atMost(value) }
+        : { met: () => numbers.atLeast(value), broken: () => numbers.below(value) },
+    );
+  const upper = (value: number, isExclusive: boolean) =>
+    found.push(
+      isExclusive
+        ? { met: () => numbers.below(value), broken: () => numbers.atLeast(value) }
+        : { met: () => numbers.atMost(value), broken: () => numbers.above(value) },
+    );
   const [least, most] = [bound("minimum"), bound("maximum")];
   const [above, below] = [bound("exclusiveMinimum"), bound("exclusiveMaximum")];
   // Draft 4 has booleans that make the bounds beside them exclusive.
-  if (least !== undefined) found.push(schema.exclusiveMinimum === true ? numbers.above(least) : numbers.atLeast(least));
-  if (most !== undefined) found.push(schema.exclusiveMaximum === true ? numbers.below(most) : numbers.atMost(most));
-  if (above !== undefined) found.push(numbers.above(above));
-  if (below !== undefined) found.push(numbers.below(below));
+  if (least !== undefined) lower(least, schema.exclusiveMinimum === true);
+  if (most !== undefined) upper(most, schema.exclusiveMaximum === true);
+  if (above !== undefined) lower(above, true);
+  if (below !== undefined) upper(below, true);
   const step = bound("multipleOf");
   if (step !== undefined) {
     if (!(step > 0)) refuseSchema(`${place.where}/multipleOf`, "a number above 0", String(step));
-    const lexeme = numbers.multipleOf(step);
-    if (lexeme === undefined) {
+    if (!numbers.hasMultiplesOf(step)) {
       refuseUnsupported(
         `${place.where}/multipleOf`,
         "a number of up to 10000, or as many tenths, hundredths",
         `multipleOf ${step}`,
       );
     }
-    found.push(lexeme);
+    found.push({ met: () => numbers.multipleOf(step), broken: () => numbers.noMultipleOf(step) });
   }
   return found;
 }

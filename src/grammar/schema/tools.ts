@@ -48,6 +48,10 @@ export interface RuleTools {
   hasName(names: Lexeme, name: string): boolean;
   /** Whether a language has a text. */
   hasText(lexeme: Lexeme): boolean;
+  /** The strings of a language of contents, where they are `most` at most and none has an escape. */
+  texts(lexeme: Lexeme, most: number): readonly string[] | undefined;
+  /** Whether a value can meet a demand, as far as it says something of the value itself. */
+  isMet(demand: Demand): boolean;
 }
 
 /** A keyword that counts. */

@@ -24,14 +24,14 @@ export function otherTypeCases(
   schema: SchemaObject,
   place: SchemaPlace,
   anything: readonly Case[],
-  { lexemes, numbers }: CaseTools,
+  { numbers }: CaseTools,
 ): Case[] {
   const types = typesOf(schema, place) ?? [];
   const others = anything.filter(({ type }) =>
     !types.includes(type) && !(type === "number" && types.includes("integer"))
   );
   if (!types.includes("integer") || types.includes("number")) return others;
-  return [...others, { type: "number", lexeme: lexemes.both(numbers.any, lexemes.not(numbers.integer)) }];
+  return [...others, { type: "number", lexeme: numbers.noMultipleOf(1) }];
 }
 
 function typesOf(schema: SchemaObject, place: SchemaPlace): string[] | undefined {

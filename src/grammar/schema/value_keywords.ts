@@ -57,8 +57,7 @@ export function otherValueCases(value: Json, place: SchemaPlace, tools: CaseTool
   if (value === null) return any.filter(({ type }) => type !== "null");
   if (typeof value === "boolean") return replaced(any, "boolean", [{ type: "boolean", values: [!value] }]);
   if (typeof value === "number") {
-    const lexeme = lexemes.both(numbers.any, lexemes.not(numbers.literal(value)));
-    return replaced(any, "number", [{ type: "number", lexeme }]);
+    return replaced(any, "number", [{ type: "number", lexeme: numbers.otherThan(value) }]);
   }
   if (typeof value === "string") {
     const lexeme = lexemes.both(strings.any, lexemes.not(strings.literal(value)));
@@ -85,6 +84,9 @@ function otherStructure(value: readonly Json[] | SchemaObject, place: SchemaPlac
   return replaced(any, "object", [
     ...names.map(([name]) => objectWith(name, "absent")),
     ...names.map(([name, inner]) => objectWith(name, "required", other(inner))),
-    anyObject({ least: names.length + 1 }),
+    anyObject({
+      named: new Map(names.map(([name]) => [name, { demand: [], presence: "required" }])),
+      least: names.length + 1,
+    }),
   ]);
 }
