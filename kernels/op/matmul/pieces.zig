@@ -119,6 +119,32 @@ fn Unpacking(comptime F: type) type {
     };
 }
 
+/// The weights that are prefetched while a piece is multiplied, some with each span: all at once, they would take every buffer
+/// that a core has for lines on their way, and what is computed would wait for them.
+const Ahead = struct {
+    at: [*]const u8,
+    /// Lines.
+    left: usize,
+    a_span: usize,
+
+    const none: Ahead = .{ .at = undefined, .left = 0, .a_span = 0 };
+
+    fn init(weights: ?[*]const u8, source: Source, spans: Spans, tiles: usize) Ahead {
+        const first = (weights orelse return .none) + spans.first * source.span_bytes;
+        const lines = (spans.count * source.span_bytes + 63) / 64;
+        return .{ .at = first, .left = lines, .a_span = (lines + spans.count * tiles - 1) / (spans.count * tiles) };
+    }
+
+    inline fn fetch(ahead: *Ahead) void {
+        if (ahead.left == 0) return;
+        for (0..@min(ahead.a_span, ahead.left)) |_| {
+            @prefetch(ahead.at, .{ .locality = 2 });
+            ahead.at += 64;
+            ahead.left -= 1;
+        }
+    }
+};
+
 fn Kernel(comptime kind: Kind) type {
     return struct {
         const Operand = spans_zig.OperandOf(false);
@@ -136,14 +162,15 @@ fn Kernel(comptime kind: Kind) type {
             var begin: u32 = 0;
             while (begin < end) : (begin += run_tokens) {
                 const run_end = @min(end, begin + run_tokens);
-                sums = @splat(@splat(simd.splat(0)));
+                const tiles = sums[0 .. (run_end - begin) / width];
+                for (tiles) |*acc| acc.* = @splat(simd.splat(0));
                 var spans: Spans = .{ .all = x.cols / level_table.span, .first = 0, .count = undefined };
                 while (spans.first < spans.all) : (spans.first += spans.count) {
                     spans.count = @min(piece.len, spans.all - spans.first);
                     source.unpack(weights, spans, &piece);
-                    if (begin == 0) if (next) |ahead| fetch(ahead, spans, source.span_bytes);
-                    for (sums[0 .. (run_end - begin) / width], 0..) |*acc, number| {
-                        addPiece(x, begin + @as(u32, @intCast(number)) * width, spans, &piece, acc);
+                    var ahead: Ahead = if (begin == 0) .init(next, source, spans, tiles.len) else .none;
+                    for (tiles, 0..) |*acc, number| {
+                        addPiece(x, begin + @as(u32, @intCast(number)) * width, spans, &piece, acc, &ahead);
                     }
                 }
                 for (begin..run_end) |token| {
@@ -154,12 +181,7 @@ fn Kernel(comptime kind: Kind) type {
             }
         }
 
-        fn fetch(weights: [*]const u8, spans: Spans, span_bytes: usize) void {
-            var at = spans.first * span_bytes;
-            while (at < (spans.first + spans.count) * span_bytes) : (at += 64) @prefetch(weights + at, .{ .locality = 2 });
-        }
-
-        inline fn addPiece(x: *const level_table.Activations, token: u32, spans: Spans, piece: *const Piece, sums: *Sums) void {
+        inline fn addPiece(x: *const level_table.Activations, token: u32, spans: Spans, piece: *const Piece, sums: *Sums, ahead: *Ahead) void {
             const place: level_table.TilePlace = .of(x.tokens, token);
             const first = place.span(spans.all, spans.first);
             // The bytes, or the high halves and then the low ones.
@@ -168,10 +190,13 @@ fn Kernel(comptime kind: Kind) type {
             halves[0] = .at(x.q, x.scales, x.sums, first, if (count == 1) 1 else 256);
             if (count == 2) halves[1] = .at(x.q_low, x.scales, x.sums_low, first, 1);
             var acc = sums.*;
-            for (0..spans.count) |number| for (halves[0..count]) |*half| {
-                addSpan(.{ .chunk = @ptrCast(piece), .spans = piece.len, .span = @intCast(number), .lane = 0 }, half, &acc);
-                half.advance(place.width);
-            };
+            for (0..spans.count) |number| {
+                ahead.fetch();
+                for (halves[0..count]) |*half| {
+                    addSpan(.{ .chunk = @ptrCast(piece), .spans = piece.len, .span = @intCast(number), .lane = 0 }, half, &acc);
+                    half.advance(place.width);
+                }
+            }
             sums.* = acc;
         }
 
