@@ -31,9 +31,9 @@ export type GrammarLimit = keyof typeof GRAMMAR_LIMITS;
 
 /** Counts what one grammar takes. */
 export class GrammarBudget {
-  readonly #used = new Map<GrammarLimit, number>();
+  readonly #used: Record<GrammarLimit, number> = nothing();
   #hasStarted = false;
-  #atStart: ReadonlyMap<GrammarLimit, number> = new Map();
+  #atStart: Readonly<Record<GrammarLimit, number>> = nothing();
 
   /** Counts work of a search for a text. */
   countSearch(more: number): void {
@@ -42,21 +42,27 @@ export class GrammarBudget {
 
   /** Says that what was counted until now is the grammar itself; what comes is made by texts on their way through it. */
   start(): void {
-    this.#atStart = new Map(this.#used);
+    this.#atStart = { ...this.#used };
     this.#hasStarted = true;
   }
 
   /** Whether texts have taken half of what was left for them. */
   get isHalfUsed(): boolean {
-    return [...this.#used].some(([what, used]) => 2 * used > GRAMMAR_LIMITS[what] + (this.#atStart.get(what) ?? 0));
+    const kinds = Object.keys(GRAMMAR_LIMITS) as GrammarLimit[];
+    return kinds.some((what) => 2 * this.#used[what] > GRAMMAR_LIMITS[what] + this.#atStart[what]);
   }
 
   /** Counts `more` of something; throws an error of the code `limit` where it is more than allowed. */
   count(what: GrammarLimit, more: number): void {
-    const used = (this.#used.get(what) ?? 0) + more;
+    const used = this.#used[what] + more;
     if (used > GRAMMAR_LIMITS[what]) refuseSize(what, used);
-    this.#used.set(what, used);
+    this.#used[what] = used;
   }
+}
+
+/** Nothing of anything. */
+function nothing(): Record<GrammarLimit, number> {
+  return { characters: 0, terms: 0, positions: 0, states: 0, depth: 0, cases: 0, searches: 0, searchesOfTexts: 0 };
 }
 
 /** Throws the error of a limit that was passed. */

@@ -6,6 +6,7 @@
  */
 
 import { hasBit, setBit } from "../sampling/bits.ts";
+import { hashed, Hashes } from "./hashes.ts";
 
 /** 256 bits: byte b is bit b % 32 of word floor(b / 32). */
 export type ByteSet = Uint32Array;
@@ -22,8 +23,14 @@ export function byteRange(first: number, last: number): ByteSet {
 
 /** Keeps each set once. */
 export class ByteSets {
-  readonly #sets: ByteSet[] = [];
-  readonly #ids = new Map<string, number>();
+  readonly #sets: ByteSet[];
+  readonly #hashes: Hashes;
+
+  /** No sets, or those of others. */
+  constructor(others?: ByteSets) {
+    this.#sets = others ? others.#sets.slice() : [];
+    this.#hashes = new Hashes(others ? others.#hashes : undefined);
+  }
 
   /** How many sets there are. */
   get count(): number {
@@ -32,13 +39,13 @@ export class ByteSets {
 
   /** The number of a set. */
   intern(set: ByteSet): number {
-    const key = set.join();
-    const found = this.#ids.get(key);
-    if (found !== undefined) return found;
-    const id = this.#sets.length;
-    this.#sets.push(set.slice());
-    this.#ids.set(key, id);
-    return id;
+    let hash = 0;
+    for (let word = 0; word < setWords; word++) hash = hashed(hash, set[word]);
+    for (let id = this.#hashes.first(hash); id >= 0; id = this.#hashes.after(id)) {
+      if (areEqual(this.#sets[id], set)) return id;
+    }
+    this.#hashes.add(hash);
+    return this.#sets.push(set.slice()) - 1;
   }
 
   /** The set of a number. */
@@ -63,25 +70,28 @@ export class ByteSets {
 
   /** The classes of bytes that the sets so far tell apart: of each byte its class, and of each class a byte. */
   classes(): { readonly classOf: Uint8Array; readonly byteOf: Uint8Array } {
+    // Sets of one byte, which most are, make it a class of its own.
+    const alone = new Set<number>();
+    const others: ByteSet[] = [];
+    for (const set of this.#sets) {
+      const only = onlyByte(set);
+      if (only >= 0) alone.add(only);
+      else others.push(set);
+    }
+    const begins = runsOf(others);
     const classOf = new Uint8Array(256);
     const parts = new Int16Array(2 * 256);
     let count = 1;
-    const split = (set: ByteSet) => {
+    for (const set of others) {
       parts.fill(-1);
       count = 0;
-      for (let byte = 0; byte < 256; byte++) {
+      for (const byte of begins) {
         const part = 2 * classOf[byte] + Number(hasBit(set, byte));
         if (parts[part] < 0) parts[part] = count++;
         classOf[byte] = parts[part];
       }
-    };
-    // Sets of one byte, which most are, make it a class of its own.
-    const alone = new Set<number>();
-    for (const set of this.#sets) {
-      const only = onlyByte(set);
-      if (only >= 0) alone.add(only);
-      else if (count < 256) split(set);
     }
+    begins.forEach((begin, index) => classOf.fill(classOf[begin], begin, begins[index + 1]));
     const sizes = new Uint16Array(256);
     for (const id of classOf) sizes[id]++;
     for (const byte of alone) {
@@ -94,6 +104,25 @@ export class ByteSets {
     for (let byte = 255; byte >= 0; byte--) byteOf[classOf[byte]] = byte;
     return { classOf, byteOf };
   }
+}
+
+function areEqual(a: ByteSet, b: ByteSet): boolean {
+  for (let word = 0; word < setWords; word++) if (a[word] !== b[word]) return false;
+  return true;
+}
+
+/** The first bytes of the runs of bytes that no set tells apart. */
+function runsOf(sets: readonly ByteSet[]): number[] {
+  const changes = new Uint32Array(setWords);
+  for (const set of sets) {
+    let last = 0;
+    for (let word = 0; word < setWords; word++) {
+      changes[word] |= set[word] ^ (set[word] << 1 | last);
+      last = set[word] >>> 31;
+    }
+  }
+  changes[0] |= 1;
+  return Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => hasBit(changes, byte));
 }
 
 /** The byte of a set that has one; else -1. */

@@ -19,7 +19,7 @@ import { Matcher } from "./matcher.ts";
 import { plainCharacterTerms, PlainText } from "./plain_text.ts";
 import { regexOf } from "./regex.ts";
 import { Rules } from "./rules.ts";
-import { schemaRules, type Style } from "./schema/rules_of_cases.ts";
+import { prepareTerms, schemaRules, type Style } from "./schema/rules_of_cases.ts";
 import type { Json } from "./schema/types.ts";
 import { Spellings } from "./spellings.ts";
 import { Steps } from "./steps.ts";
@@ -81,12 +81,16 @@ export function schemaRulesOf(
  * Takes what the rules that `write` writes need of a vocabulary. Gives a function that compiles them; it gives a matcher at the
  * beginning of a text, to be cloned.
  */
-export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise<() => Matcher> {
+export async function compiler(
+  tokenizer: Tokenizer,
+  write: RuleWriter,
+  base: keyof typeof common = "plain",
+): Promise<() => Matcher> {
   if (!tokenizer.hasText) refuseOption("constraint", "none, for the tokens of this model have no text", "one");
   const trie = await trieOf(tokenizer);
   return () => {
     const budget = new GrammarBudget();
-    const lexemes = new Lexemes(budget);
+    const lexemes = new Lexemes(budget, commonTerms(base));
     const rules = new Rules(budget);
     const root = write(lexemes, rules, budget);
     const characters = plainCharacterTerms(lexemes);
@@ -102,6 +106,18 @@ export async function compiler(tokenizer: Tokenizer, write: RuleWriter): Promise
     const steps = new Steps(tokensMost, stepsKeptMost);
     return new Matcher({ automaton, masks, spellings, steps, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
   };
+}
+
+/** The terms that all grammars have, and those that all schemas have; made once. */
+const common: { plain?: Lexemes; json?: Lexemes } = {};
+
+function commonTerms(which: keyof typeof common): Lexemes {
+  const known = common[which];
+  if (known !== undefined) return known;
+  const lexemes = new Lexemes(new GrammarBudget());
+  plainCharacterTerms(lexemes);
+  if (which === "json") prepareTerms(lexemes);
+  return common[which] = lexemes;
 }
 
 function refuseContradiction(): never {

@@ -158,7 +158,10 @@ export class Grammar {
     }
     const front = await import("./compile.ts");
     try {
-      return new Grammar(await front.compiler(tokenizer, rules(front)), tokenizer);
+      return new Grammar(
+        await front.compiler(tokenizer, rules(front), name === "schema" ? "json" : "plain"),
+        tokenizer,
+      );
     } catch (error) {
       throw error instanceof RangeError ? tooLarge(name, error) : error;
     }

@@ -10,6 +10,8 @@
  */
 import { byteRange, type ByteSet, ByteSets } from "./byte_sets.ts";
 import type { GrammarBudget } from "./budget.ts";
+import { hashed, Hashes } from "./hashes.ts";
+import { isTerm, type Term } from "./term.ts";
 
 /** A term: the number of a regular language. */
 export type Lexeme = number;
@@ -35,80 +37,91 @@ export const EMPTY: Lexeme = 1;
 /** Builds terms, and tells what they are made of. */
 export class Lexemes {
   /** The sets of bytes that occur. */
-  readonly sets: ByteSets = new ByteSets();
+  readonly sets: ByteSets;
   /** The language of all texts. */
   readonly all: Lexeme;
   /** Terms of single characters: no text of one begins with another, so repetitions of it are counted in one way only. */
-  readonly characters: Set<Lexeme> = new Set();
+  readonly characters: Set<Lexeme>;
   /** Whether terms have a text, where a search has found that out. */
   readonly known: Map<Lexeme, boolean> = new Map();
   readonly #budget: GrammarBudget;
-  readonly #kinds: number[] = [];
-  /** Of `bytes`, the number of the set; of `repeat`, the least count. */
-  readonly #values: number[] = [];
-  /** Of `repeat`, the most. */
-  readonly #mosts: number[] = [];
-  readonly #parts: (readonly Lexeme[])[] = [];
-  readonly #nullable: boolean[] = [];
-  /** Whether an intersection or a complement occurs in it: then only a search tells whether it is the language of no text. */
-  readonly #needsSearch: boolean[] = [];
-  readonly #distances: number[] = [];
-  readonly #isFinite: boolean[] = [];
+  readonly #terms: Term[];
+  readonly #hashes: Hashes;
+  /** Of each byte the term of it alone. */
+  readonly #single: Lexeme[];
   /** Of 256 * first + last, the term of one byte between them. */
-  readonly #ranges: Lexeme[] = [];
-  readonly #ids = new Map<string | number, Lexeme>();
+  readonly #ranges: Map<number, Lexeme>;
+  /** What was made for someone, by a name. */
+  readonly #kept: Map<object, Map<string, Lexeme>>;
 
-  /** No terms but the constant ones; `budget` counts those that are made. */
-  constructor(budget: GrammarBudget) {
+  /** No terms but the constant ones, or those of `others`; `budget` counts those that are made. */
+  constructor(budget: GrammarBudget, others?: Lexemes) {
     this.#budget = budget;
+    this.sets = new ByteSets(others?.sets);
+    this.characters = new Set(others?.characters);
+    this.#terms = others ? others.#terms.slice() : [];
+    this.#hashes = new Hashes(others ? others.#hashes : undefined);
+    this.#single = others ? others.#single.slice() : [];
+    this.#ranges = new Map(others ? others.#ranges : undefined);
+    this.#kept = new Map(Array.from(others ? others.#kept : [], ([owner, kept]) => [owner, new Map(kept)]));
+    budget.count("terms", this.size);
     this.#make(KIND.nothing, [], false);
     this.#make(KIND.empty, [], true);
     this.all = this.#make(KIND.not, [NOTHING], true);
   }
 
+  /** What `make` makes for an owner under a name, made once. */
+  once(owner: object, name: string, make: () => Lexeme): Lexeme {
+    let kept = this.#kept.get(owner);
+    if (kept === undefined) this.#kept.set(owner, kept = new Map());
+    let found = kept.get(name);
+    if (found === undefined) kept.set(name, found = make());
+    return found;
+  }
+
   /** How many terms there are. */
   get size(): number {
-    return this.#kinds.length;
+    return this.#terms.length;
   }
 
   /** What a term is. */
   kind(lexeme: Lexeme): number {
-    return this.#kinds[lexeme];
+    return this.#terms[lexeme].kind;
   }
 
   /** The set of a term of the kind `bytes`; the least count of one of the kind `repeat`. */
   value(lexeme: Lexeme): number {
-    return this.#values[lexeme];
+    return this.#terms[lexeme].value;
   }
 
   /** The greatest count of a term of the kind `repeat`; `Infinity` where there is none. */
   most(lexeme: Lexeme): number {
-    return this.#mosts[lexeme];
+    return this.#terms[lexeme].most;
   }
 
   /** The terms that a term is made of. */
   parts(lexeme: Lexeme): readonly Lexeme[] {
-    return this.#parts[lexeme];
+    return this.#terms[lexeme].parts;
   }
 
   /** Whether the empty text is in the language. */
   isNullable(lexeme: Lexeme): boolean {
-    return this.#nullable[lexeme];
+    return this.#terms[lexeme].isNullable;
   }
 
   /** How far the end of a text may be, in bytes: a guess, by which a search for one finds its way. `Infinity`: there is none. */
   distance(lexeme: Lexeme): number {
-    return this.#distances[lexeme];
+    return this.#terms[lexeme].distance;
   }
 
   /** Whether it is sure that a language has only so many texts. */
   isFinite(lexeme: Lexeme): boolean {
-    return this.#isFinite[lexeme];
+    return this.#terms[lexeme].isFinite;
   }
 
-  /** Whether intersections or complements occur in a term. */
+  /** Whether intersections or complements occur in a term: then only a search tells whether it is the language of no text. */
   needsSearch(lexeme: Lexeme): boolean {
-    return this.#needsSearch[lexeme];
+    return this.#terms[lexeme].needsSearch;
   }
 
   /** One byte of a set. */
@@ -118,36 +131,44 @@ export class Lexemes {
 
   /** One byte from `first` to `last`. */
   range(first: number, last: number = first): Lexeme {
+    if (first === last) return this.#single[first] ??= this.bytes(byteRange(first, first));
     const key = 256 * first + last;
-    return this.#ranges[key] ??= this.bytes(byteRange(first, last));
+    let found = this.#ranges.get(key);
+    if (found === undefined) this.#ranges.set(key, found = this.bytes(byteRange(first, last)));
+    return found;
   }
 
   /** The one text of these bytes, followed by one of `rest`. */
   literal(bytes: Uint8Array, rest: Lexeme = EMPTY): Lexeme {
-    for (let at = bytes.length - 1; at >= 0; at--) rest = this.then(this.range(bytes[at]), rest);
+    return this.#literal(bytes, 0, bytes.length, rest);
+  }
+
+  #literal(bytes: Uint8Array, from: number, end: number, rest: Lexeme): Lexeme {
+    for (let at = end - 1; at >= from; at--) rest = this.then(this.range(bytes[at]), rest);
     return rest;
   }
 
   /** One of many texts, whose common beginnings are terms once. */
   literals(texts: readonly Uint8Array[]): Lexeme {
-    return texts.length === 0 ? NOTHING : this.#trie(texts.toSorted(compareBytes), 0);
+    return texts.length === 0 ? NOTHING : this.#trie(texts.toSorted(compareBytes), [0, texts.length], 0);
   }
 
-  #trie(sorted: readonly Uint8Array[], depth: number): Lexeme {
-    if (sorted.length === 1) return this.literal(sorted[0].subarray(depth));
-    const [first, last] = [sorted[0], sorted[sorted.length - 1]];
+  /** The texts of a stretch, without their first `depth` bytes, which are the same. */
+  #trie(sorted: readonly Uint8Array[], [from, to]: readonly [number, number], depth: number): Lexeme {
+    const [first, last] = [sorted[from], sorted[to - 1]];
     let end = depth; // a beginning of all, however long, is no recursion
     while (end < first.length && first[end] === last[end]) end++;
-    return this.literal(first.subarray(depth, end), this.#branches(sorted, end));
+    const rest = to - from === 1 ? EMPTY : this.#branches(sorted, [from, to], end);
+    return this.#literal(first, depth, end, rest);
   }
 
-  #branches(sorted: readonly Uint8Array[], depth: number): Lexeme {
+  #branches(sorted: readonly Uint8Array[], [from, to]: readonly [number, number], depth: number): Lexeme {
     const parts: Lexeme[] = [];
-    for (let begin = 0, end = 0; begin < sorted.length; begin = end) {
+    for (let begin = from, end = from; begin < to; begin = end) {
       const byte = sorted[begin][depth];
-      while (end < sorted.length && sorted[end][depth] === byte) end++;
+      while (end < to && sorted[end][depth] === byte) end++;
       if (byte === undefined) parts.push(EMPTY);
-      else parts.push(this.then(this.range(byte), this.#trie(sorted.slice(begin, end), depth + 1)));
+      else parts.push(this.then(this.range(byte), this.#trie(sorted, [begin, end], depth + 1)));
     }
     return this.oneOf(parts);
   }
@@ -159,13 +180,16 @@ export class Lexemes {
     if (first === EMPTY) return second;
     if (second === EMPTY) return first;
     // The first part of such a term is never one itself, so that equal languages are more often equal terms.
+    if (this.kind(first) !== KIND.then) return this.#pair(first, second);
     const heads: Lexeme[] = [];
     for (; this.kind(first) === KIND.then; first = this.parts(first)[1]) heads.push(this.parts(first)[0]);
     heads.push(first);
-    return heads.reduceRight(
-      (tail, head) => this.#make(KIND.then, [head, tail], this.isNullable(head) && this.isNullable(tail)),
-      second,
-    );
+    for (let index = heads.length - 1; index >= 0; index--) second = this.#pair(heads[index], second);
+    return second;
+  }
+
+  #pair(first: Lexeme, second: Lexeme): Lexeme {
+    return this.#make(KIND.then, [first, second], this.isNullable(first) && this.isNullable(second));
   }
 
   /** The texts of one of the languages or more. */
@@ -317,38 +341,33 @@ export class Lexemes {
   }
 
   #make(kind: number, parts: readonly Lexeme[], isNullable: boolean, value = 0, most = 0): Lexeme {
-    const key = kind === KIND.repeat || kind === KIND.multiple || parts.length > 2
-      ? `${kind},${value},${most},${parts.join()}`
-      : shortKey(kind, parts, value);
-    const found = this.#ids.get(key);
-    if (found !== undefined) return found;
+    let hash = hashed(hashed(kind, value), most);
+    for (const part of parts) hash = hashed(hash, part);
+    for (let id = this.#hashes.first(hash); id >= 0; id = this.#hashes.after(id)) {
+      if (isTerm(this.#terms[id], kind, parts, value, most)) return id;
+    }
     this.#budget.count("terms", 1);
-    const id = this.#kinds.length;
-    this.#kinds.push(kind);
-    this.#values.push(value);
-    this.#mosts.push(most);
-    this.#parts.push(parts);
-    this.#nullable.push(isNullable);
     let needsSearch = kind === KIND.both || kind === KIND.not || kind === KIND.multiple;
     let [areFinite, isOneFinite] = [true, false];
     for (const part of parts) {
-      needsSearch ||= this.#needsSearch[part];
-      areFinite &&= this.#isFinite[part];
-      isOneFinite ||= this.#isFinite[part];
+      const term = this.#terms[part];
+      needsSearch ||= term.needsSearch;
+      areFinite &&= term.isFinite;
+      isOneFinite ||= term.isFinite;
     }
-    this.#needsSearch.push(needsSearch);
     const isRepeated = kind === KIND.repeat && most < Infinity;
-    this.#isFinite.push(kind === KIND.both ? isOneFinite : (kind < KIND.not || isRepeated) && areFinite);
-    this.#distances.push(isNullable ? 0 : this.#distanceOf(kind, parts, value));
-    this.#ids.set(key, id);
-    return id;
+    const isFinite = kind === KIND.both ? isOneFinite : (kind < KIND.not || isRepeated) && areFinite;
+    const distance = isNullable ? 0 : this.#distanceOf(kind, parts, value);
+    this.#hashes.add(hash);
+    return this.#terms.push({ kind, value, most, parts, isNullable, needsSearch, isFinite, distance }) - 1;
   }
 
   #distanceOf(kind: number, parts: readonly Lexeme[], least: number): number {
     let [sum, shortest] = [0, Infinity];
     for (const part of parts) {
-      sum += this.#distances[part];
-      shortest = Math.min(shortest, this.#distances[part]);
+      const { distance } = this.#terms[part];
+      sum += distance;
+      shortest = Math.min(shortest, distance);
     }
     switch (kind) {
       case KIND.nothing:
@@ -365,15 +384,6 @@ export class Lexemes {
     }
   }
 }
-
-/** A term of two parts at most as a number: making a text for each took a fifth of the time of compiling. */
-function shortKey(kind: number, [first, second = 0]: readonly Lexeme[], value: number): number {
-  const left = first ?? value;
-  return (kind * keyBase + left) * keyBase + second;
-}
-
-/** Above all terms and sets that a budget allows; three digits to it and a kind are an exact number. */
-const keyBase = 1 << 21;
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
   for (let at = 0; at < a.length && at < b.length; at++) if (a[at] !== b[at]) return a[at] - b[at];

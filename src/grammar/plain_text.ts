@@ -210,5 +210,7 @@ export class PlainText {
 
 /** The terms of one character of each kind: before derivatives are made, whose classes must know them. */
 export function plainCharacterTerms(lexemes: Lexemes): Lexeme[] {
-  return PLAIN_KINDS.map((characters) => oneOf(lexemes, characters));
+  return PLAIN_KINDS.map((characters, kind) =>
+    lexemes.once(PLAIN_KINDS, String(kind), () => oneOf(lexemes, characters))
+  );
 }

@@ -76,7 +76,10 @@ export class Rules {
         if (!fits.has(rule) && alternatives.some((symbols) => symbols.every(symbolFits))) fits.add(rule);
       });
     }
+    const isWhole = (symbol: RuleSymbol) =>
+      "lexeme" in symbol ? hasText(symbol.lexeme) : "rule" in symbol && fits.has(symbol.rule);
     this.#alternatives.forEach((alternatives, rule) => {
+      if (alternatives.every((symbols) => symbols.every(isWhole))) return;
       this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every(symbolFits))
         // What may be missing and can never be there is missing.
         .map((symbols) =>

@@ -70,8 +70,14 @@ export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] 
   const add = (part: ShuffledPart, behind: ShuffleCount) => {
     if (canBeMet(shuffle, behind)) steps.push([part[side], behind]);
   };
+  // It makes no difference which one comes of those that are required, or of the optional ones.
+  const canCome = [true, false].map((isRequired) => {
+    const index = members.findIndex((member, at) => member.isRequired === isRequired && !isUsed(used, at));
+    return index >= 0 && canBeMet(shuffle, { used: used + 2 ** index, tail });
+  });
   members.forEach((member, index) => {
-    if (!isUsed(used, index)) add(member, { used: used + 2 ** index, tail });
+    if (!canCome[member.isRequired ? 0 : 1] || isUsed(used, index)) return;
+    steps.push([member[side], { used: used + 2 ** index, tail }]);
   });
   if (tail % 2 === 1) return steps; // the needed one came
   // Without a greatest number it makes no difference how many others there are.

@@ -8,6 +8,7 @@
 import { arrayCases, arrayOpposites } from "./array_keywords.ts";
 import { CaseKeys } from "./case_keys.ts";
 import { ANY, intersect, objectWith, saysNothing } from "./intersect.ts";
+import { subjectsOf } from "./keywords.ts";
 import { objectCases, objectOpposites } from "./object_keywords.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema } from "./refuse.ts";
@@ -26,6 +27,8 @@ import {
 import { otherTypeCases, typeCases } from "./type_keyword.ts";
 import { asksUnevaluated, brokenCases, closedCase } from "./unevaluated.ts";
 import { otherValueCases, valueCases, valuesOf } from "./value_keywords.ts";
+
+const referring = ["$ref", "$dynamicRef", "$recursiveRef"] as const;
 
 /** How deep the demands of properties are looked into for contradictions. */
 const insideMost = 3;
@@ -146,7 +149,7 @@ export class Cases {
   /** The schemas that a schema refers to. */
   #references(schema: SchemaObject, place: SchemaPlace): number[] {
     const { references } = this.#tools;
-    return ["$ref", "$dynamicRef", "$recursiveRef"].flatMap((keyword) => {
+    return referring.flatMap((keyword) => {
       const reference = schema[keyword];
       if (reference === undefined) return [];
       if (typeof reference !== "string") {
@@ -160,13 +163,12 @@ export class Cases {
   /** The cases of keywords that look at the value itself and its children. */
   #plain(schema: SchemaObject, place: SchemaPlace): (() => Case[])[] {
     const tools = this.#tools;
-    return [
-      () => typeCases(schema, place, this.#any(), tools),
-      () => this.#values(schema, place),
-      () => this.#scalars(schema, place),
-      () => this.#said("array", arrayCases(schema, place, tools)),
-      () => this.#said("object", objectCases(schema, place, tools)),
-    ];
+    const subjects = subjectsOf(schema);
+    const found = [() => typeCases(schema, place, this.#any(), tools), () => this.#values(schema, place)];
+    if (subjects.has("scalar")) found.push(() => this.#scalars(schema, place));
+    if (subjects.has("array")) found.push(() => this.#said("array", arrayCases(schema, place, tools)));
+    if (subjects.has("object")) found.push(() => this.#said("object", objectCases(schema, place, tools)));
+    return found;
   }
 
   /** Any value, but of one type what is said. */
@@ -219,6 +221,7 @@ export class Cases {
 
   /** What is demanded of an object where a property is there. */
   #dependents(schema: SchemaObject, place: SchemaPlace): [string, Demand][] {
+    if (schema.dependentSchemas === undefined && schema.dependencies === undefined) return [];
     const dependents = { ...schemasOf(schema.dependentSchemas), ...schemasOf(schema.dependencies) };
     return Object.entries(dependents)
       .map(([name, inner]) => [name, this.#tools.demand(inner, place, `dependentSchemas/${name}`)]);

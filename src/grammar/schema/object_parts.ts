@@ -60,12 +60,13 @@ export class ObjectParts {
 
   /** A property that the schema names; the first has no comma before it. */
   property({ name, demand }: NamedProperty, isFirst: boolean): RuleSymbol[] {
-    return this.#property(this.#tools.strings.literal(name), demand, isFirst);
+    const { strings, layout } = this.#tools;
+    return this.#property(strings.literalName(name, layout.colon), demand, isFirst);
   }
 
   /** The ways to write another property. */
   others(isFirst: boolean): RuleSymbol[][] {
-    return this.#others.map(({ names, demand }) => this.#property(names, demand, isFirst));
+    return this.#others.map(({ names, demand }) => this.#property(this.#key(names), demand, isFirst));
   }
 
   /** The ways to write the one that is needed, where it is one of the others. */
@@ -75,7 +76,7 @@ export class ObjectParts {
     const { lexemes } = this.#tools;
     return this.#others.flatMap(({ names, demand }) => {
       const both = lexemes.both(names, need.names);
-      return both === NOTHING ? [] : [this.#property(both, joined(demand, need.demand), isFirst)];
+      return both === NOTHING ? [] : [this.#property(this.#key(both), joined(demand, need.demand), isFirst)];
     });
   }
 
@@ -86,9 +87,13 @@ export class ObjectParts {
     );
   }
 
-  #property(name: Lexeme, demand: Demand, isFirst: boolean): RuleSymbol[] {
+  #key(names: Lexeme): Lexeme {
     const { lexemes, strings, layout } = this.#tools;
-    const key = lexemes.then(strings.name(name), layout.colon);
+    return lexemes.then(strings.name(names), layout.colon);
+  }
+
+  #property(key: Lexeme, demand: Demand, isFirst: boolean): RuleSymbol[] {
+    const { lexemes, layout } = this.#tools;
     return [{ lexeme: isFirst ? key : lexemes.then(layout.comma, key) }, { rule: this.#tools.rule(demand) }];
   }
 }

@@ -6,7 +6,7 @@
  */
 import type { GrammarBudget } from "../budget.ts";
 import { Derivatives } from "../derivatives.ts";
-import { type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
+import { KIND, type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
 import type { Alternative, Rules } from "../rules.ts";
 import { arrayAlternatives } from "./array_rules.ts";
 import { Cases } from "./cases.ts";
@@ -45,6 +45,12 @@ export function schemaRules(
 ): { readonly root: number; readonly ignored: readonly string[] } {
   const translation = new Translation(schema, style, writer);
   return { root: translation.run(), ignored: [...translation.references.ignored] };
+}
+
+/** Makes the terms that are in all schemas' rules. */
+export function prepareTerms(lexemes: Lexemes): void {
+  new Strings(lexemes, JSON_NOTATION);
+  new Numbers(lexemes);
 }
 
 /** Spellings of values that are told apart one by one. */
@@ -129,9 +135,25 @@ class Translation implements RuleTools {
   };
 
   hasName(names: Lexeme, name: string): boolean {
+    return this.#has(names, this.strings.spelling(name));
+  }
+
+  /** Each part is asked for itself: what is left of a whole, as of all names but a hundred, would be terms without end. */
+  #has(names: Lexeme, text: Uint8Array): boolean {
+    const parts = this.lexemes.parts(names);
+    switch (this.lexemes.kind(names)) {
+      case KIND.not:
+        return !this.#has(parts[0], text);
+      case KIND.either:
+        return parts.some((part) => this.#has(part, text));
+      case KIND.both:
+        return parts.every((part) => this.#has(part, text));
+    }
     const derivatives = this.#derivatives();
     let left = names;
-    for (const byte of this.strings.spelling(name)) left = derivatives.derive(left, derivatives.classOf[byte]);
+    for (let at = 0; at < text.length && left !== NOTHING; at++) {
+      left = derivatives.derive(left, derivatives.classOf[text[at]]);
+    }
     return this.lexemes.isNullable(left);
   }
 

@@ -21,8 +21,8 @@ export class Strings {
   readonly #plain: Characters;
   readonly #encoder = new TextEncoder();
   /** What was made before, by what it was made of: names and patterns come again and again in a schema. */
-  readonly #spelled = new Map<string, Lexeme>();
   readonly #spellings = new Map<string, Uint8Array>();
+  readonly #lists = new Map<string, Lexeme>();
   readonly #patterns = new Map<string, Lexeme>();
   readonly #formats = new Map<string, Lexeme | undefined>();
 
@@ -37,7 +37,7 @@ export class Strings {
 
   /** One character of a set. */
   spell(characters: Characters): Lexeme {
-    return once(this.#spelled, characters.join(), () => this.#spell(characters));
+    return this.#lexemes.once(this.#notation, characters.join(), () => this.#spell(characters));
   }
 
   #spell(characters: Characters): Lexeme {
@@ -59,7 +59,8 @@ export class Strings {
 
   /** One of these strings. */
   literals(texts: readonly string[]): Lexeme {
-    return this.#lexemes.literals(texts.map((text) => this.spelling(text)));
+    const make = () => this.#lexemes.literals(texts.map((text) => this.spelling(text)));
+    return once(this.#lists, JSON.stringify(texts), make);
   }
 
   /** The bytes of a string between its quotes. */
@@ -112,6 +113,13 @@ export class Strings {
       ? content
       : lexemes.both(content, lexemes.not(lexemes.then(lexemes.all, lexemes.literal(end), lexemes.all)));
     return lexemes.then(lexemes.literal(quote), inner, lexemes.literal(quote));
+  }
+
+  /** The one name with its quotes, and what follows it. */
+  literalName(text: string, rest: Lexeme): Lexeme {
+    const { nameQuote } = this.#notation;
+    const lexemes = this.#lexemes;
+    return lexemes.literal(nameQuote, lexemes.literal(this.spelling(text), lexemes.literal(nameQuote, rest)));
   }
 
   /** A property's name with its quotes. */
