@@ -1,8 +1,8 @@
 /**
  * `npm test`: sets up, builds, and runs everything: Zig tests, the TypeScript tests on Deno, the same on Bun and some of
  * them on Node, and the checks. Each part prints its counts; the last line is `N passed, M failed` over all of them, the
- * line before it names what was skipped. A part that cannot start has failed. The runtimes run their tests two beside one
- * another: each of them keeps little more than one core busy. `npm test -- deno bun` runs only those parts;
+ * line before it names what was skipped. A part that cannot start has failed. The runtimes run their tests beside one another
+ * and beside those of Zig: a runtime keeps little more than one core busy, and waits now and then. `npm test -- deno bun` runs only those parts;
  * `npm test -- node-all` runs all tests on Node, `npm test -- mutants` is `mutants.js`.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -102,8 +102,8 @@ async function onNode(files, processes = 1) {
   return { ...countNode(readIfThere(xml), code), output };
 }
 
-/** The parts that run beside one another, two at a time. */
-const runtimes = ["deno", "bun", "node", "node-all"];
+/** The parts that run beside one another, three at a time; the longest begin first. */
+const beside = ["deno", "bun", "zig", "node", "node-all"];
 
 /** Formatters, linters, types, documentation, and our own rules: each is one that passes or fails. */
 async function checks() {
@@ -192,12 +192,13 @@ async function test() {
     total.failed += failed;
     total.skipped.push(...skipped.map((what) => `${name}: ${what}`));
   };
-  for (const part of Object.entries(parts)) if (!runtimes.includes(part[0])) await one(part);
-  const left = Object.entries(parts).filter(([name]) => runtimes.includes(name));
+  for (const part of Object.entries(parts)) if (!beside.includes(part[0])) await one(part);
+  const left = Object.entries(parts).filter(([name]) => beside.includes(name))
+    .sort(([a], [b]) => beside.indexOf(a) - beside.indexOf(b));
   const lane = async () => {
     for (let part = left.shift(); part !== undefined; part = left.shift()) await one(part);
   };
-  await Promise.all([lane(), lane()]);
+  await Promise.all([lane(), lane(), lane()]);
   console.log(total.skipped.length > 0 ? `skipped: ${total.skipped.join("; ")}` : "skipped: nothing");
   console.log(`${total.passed} passed, ${total.failed} failed`);
   process.exitCode = total.failed > 0 ? 1 : 0;

@@ -182,8 +182,8 @@ describe("map", () => {
 
   it("waits where the queue is full, and ends all when it is left or cancelled", async () => {
     const batcher = open({ queueMax: 2 });
-    const prompts = Array.from({ length: 30 }, (_, index) => `Number ${index} `);
-    const results = await Array.fromAsync(batcher.map(prompts, { maxTokens: 2, ahead: 30 }));
+    const prompts = Array.from({ length: 12 }, (_, index) => `Number ${index} `);
+    const results = await Array.fromAsync(batcher.map(prompts, { maxTokens: 2, ahead: 12 }));
     assertEquals(results.map(({ error }) => error), prompts.map(() => undefined));
     for await (const _ of batcher.map(prompts, { maxTokens: 50 })) break;
     assertEquals([batcher.stats().queued, batcher.stats().running, batcher.stats().paused], [0, 0, 0]);

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { LightGPT, LightGPTError, quantizeFile, readGguf } from "../mod.ts";
+import { halfOf } from "./halves.ts";
 import { u32 } from "./models.ts";
 import {
   falconH1,
@@ -77,7 +78,7 @@ describe("calibrated rounding", () => {
     return await quantizeFile(at(`${name}.gguf`), at(`${name}-${rounding}.gguf`), options);
   };
 
-  for (const name of Object.keys(shapes)) {
+  for (const name of halfOf(Object.keys(shapes))) {
     it(`brings ${name} nearer to its original than a search`, async () => {
       const found: number[] = [];
       for (const rounding of ["search", "calibrated"] as const) {

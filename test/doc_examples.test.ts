@@ -1,6 +1,6 @@
 /**
- * Every example in a doc comment of the product, run as a user would run it, and its types. All run in one process, one after
- * the other; the files that they name are small models.
+ * Every example in a doc comment of the product, run as a user would run it, and its types. Each runtime runs one half of them in one
+ * process, one after the other; the files that they name are small models.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import { after, before, describe, it } from "node:test";
 import { quantizeFile, readGguf } from "../mod.ts";
 import { writeGguf } from "../scripts/gguf-writer.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
+import { halfOf } from "./halves.ts";
 import { repository } from "./kit.ts";
 import { text } from "./models.ts";
 import { type NatsServer, noNats, startNats } from "./nats-server.ts";
@@ -91,7 +92,7 @@ describe("examples in doc comments", () => {
       const own = nats ? code.replaceAll("nats://127.0.0.1:4222", nats.url) : code;
       writeFileSync(join(directory, `example-${index}.ts`), own);
     }
-    const indices = [...examples.keys()].filter((index) => nats || !needsNats(examples[index]));
+    const indices = halfOf([...examples.keys()]).filter((index) => nats || !needsNats(examples[index]));
     writeFileSync(join(directory, "all.ts"), runner(indices));
   });
   after(async () => {

@@ -20,6 +20,7 @@ import {
 } from "../exports/embedding.ts";
 import { LightGPT } from "../mod.ts";
 import { lightgpt } from "./command.ts";
+import { half } from "./halves.ts";
 import { describeWholeKit, readJson } from "./kit.ts";
 
 interface KitModel {
@@ -109,22 +110,26 @@ describeWholeKit("Embedder", "embed", (directory) => {
     assertEquals(prompted.row(0), (await embedder.embed("the cat")).row(0));
   });
 
-  it("reads texts of more than 8192 tokens where they are asked for", async () => {
-    const ids = Uint32Array.from({ length: 8300 }, (_, at) => 5 + at * 7919 % 120);
-    await using usual = await load("qwen3_last", { threads: 2 });
-    await assertRejects(() => usual.embed(ids), InvalidArgumentError, "expected at most 128");
-    await using long = await load("qwen3_last", { context: 10_000, threads: 2 });
-    assertEquals(long.context, 10_000);
-    const { data, dimensions } = await long.embed(ids, { pooling: "none" });
-    assertEquals(data.length, ids.length * dimensions);
-    // A token sees only those before it, so the beginning's rows are those of the beginning alone.
-    const beginning = await usual.embed(ids.slice(0, 100), { pooling: "none" });
-    assertEquals(data.slice(0, 100 * dimensions), beginning.data.slice());
-    // The last row has seen the first token, 8299 before it.
-    const other = ids.slice();
-    other[0] = 4;
-    assertNotEquals((await long.embed(other)).data, (await long.embed(ids)).data);
-  });
+  it(
+    "reads texts of more than 8192 tokens where they are asked for",
+    { skip: half === 0 && "runs on Bun's turn" },
+    async () => {
+      const ids = Uint32Array.from({ length: 8300 }, (_, at) => 5 + at * 7919 % 120);
+      await using usual = await load("qwen3_last", { threads: 2 });
+      await assertRejects(() => usual.embed(ids), InvalidArgumentError, "expected at most 128");
+      await using long = await load("qwen3_last", { context: 10_000, threads: 2 });
+      assertEquals(long.context, 10_000);
+      const { data, dimensions } = await long.embed(ids, { pooling: "none" });
+      assertEquals(data.length, ids.length * dimensions);
+      // A token sees only those before it, so the beginning's rows are those of the beginning alone.
+      const beginning = await usual.embed(ids.slice(0, 100), { pooling: "none" });
+      assertEquals(data.slice(0, 100 * dimensions), beginning.data.slice());
+      // The last row has seen the first token, 8299 before it.
+      const other = ids.slice();
+      other[0] = 4;
+      assertNotEquals((await long.embed(other)).data, (await long.embed(ids)).data);
+    },
+  );
 
   it("refuses what it cannot do, by name", async () => {
     await using bert = await load("bert_mean");

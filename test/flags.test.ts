@@ -1,6 +1,6 @@
 /**
  * Every flag of the commands that make and measure files has an effect: with it, what is written or said is another, or it is
- * refused where it cannot be heeded.
+ * refused where it cannot be heeded. One half of them on each runtime.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import { collectImportance, Model, quantizeFile } from "../mod.ts";
 import { COMMANDS } from "../cli/options.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { lightgpt } from "./command.ts";
+import { halfOf } from "./halves.ts";
 import { byteLevel, text } from "./models.ts";
 import { qwen2, smallModelBytes } from "./small-models.ts";
 import { writeAdapter } from "./adapter-files.ts";
@@ -72,7 +73,7 @@ function describeCommand(command: string, words: readonly string[], effects: Rea
       plain = await outcome(words.map((word) => word.replace("@", `${folder}/`)));
       assertEquals(plain.code, 0, plain.said);
     });
-    for (const [flag, effect] of Object.entries(effects)) {
+    for (const [flag, effect] of halfOf(Object.entries(effects))) {
       it(`has an effect: --${flag}`, async () => {
         if ("allows" in effect) {
           const all = effect.allows.map((word) => word.replace("@", `${folder}/`));

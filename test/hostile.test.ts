@@ -1,7 +1,7 @@
 /**
  * Every function, method and option of the package against hostile values: it either works or throws a LightGPTError with a
  * code that names what was wrong. The entries come from what the package exports: an export without an entry fails. Which
- * options there are, and of which kind, the schemas say.
+ * options there are, and of which kind, the schemas say. Each runtime tries half of the values on each entry, in turn.
  *
  * @module
  */
@@ -43,6 +43,7 @@ import { argument, drain, entries, type Entry, options } from "./hostile_entries
 import { grammarEntries } from "./hostile_grammars.ts";
 import { conversationEntries } from "./hostile_conversations.ts";
 import { toolEntries } from "./hostile_tools.ts";
+import { half } from "./halves.ts";
 import { hostileValues } from "./hostile_values.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "lightgpt-hostile-"));
@@ -378,8 +379,9 @@ describe("hostile values", () => {
 
   it("are taken, or refused by an error with a code that names the argument", async () => {
     const wrong: string[] = [];
-    for (const entry of entries) {
-      for (const [shown, make] of Object.entries(hostileValues)) {
+    for (const [at, entry] of entries.entries()) {
+      for (const [index, [shown, make]] of Object.entries(hostileValues).entries()) {
+        if ((at + index) % 2 !== half) continue;
         const fault = await faultOf(entry, make);
         if (fault !== undefined) wrong.push(`${entry.name} <- ${shown}: ${fault}`);
       }

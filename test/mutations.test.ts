@@ -1,5 +1,5 @@
 /**
- * 200 000 damaged model files, half of them on each runtime: every one is refused with an error about the file, or is as good
+ * 100 000 damaged model files, half of them on each runtime: every one is refused with an error about the file, or is as good
  * as whole; none crashes, hangs or takes memory. Batches run in processes of their own. Some of those that nothing is
  * wrong with go through the native loader too.
  *
@@ -25,7 +25,7 @@ const names = [
   "merges_cyclic",
 ];
 const batches = 4;
-const batchSize = often(25_000, 125_000);
+const batchSize = often(12_500, 125_000);
 const isNode = !("Deno" in globalThis || "Bun" in globalThis);
 /** Half of all seeds for Deno; Node goes over Bun's half. */
 const firstSeed = "Deno" in globalThis ? 0 : batches * batchSize;

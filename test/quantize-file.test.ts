@@ -29,6 +29,7 @@ import { reckonProcessors } from "../src/engine/threads_option.ts";
 import type { NewValue } from "../src/files/gguf/encode.ts";
 import { GgufWriter } from "../src/files/gguf/write.ts";
 import { repositoryUrl, runChild } from "./child.ts";
+import { half } from "./halves.ts";
 import { describeTales, repository } from "./kit.ts";
 
 reckonProcessors(3);
@@ -314,7 +315,8 @@ describeTales("TinyTales as Q4_0", (tales) => {
   const original = join(tales, "tinytales-f32.gguf");
   const tensorTypes = [{ pattern: "token_embd", format: "q8_0" }] as const;
 
-  it("is nearer to F32 by a search than by plain rounding, and nearest by what the model reads", async () => {
+  const skip = half === 0 && "runs on Bun's turn";
+  it("is nearer to F32 by a search than by plain rounding, and nearest by what the model reads", { skip }, async () => {
     const stories = readFileSync(join(tales, "valid-window.txt"), "utf8");
     const text = stories.slice(0, 6_000);
     await using exact = await LightGPT.load(original);

@@ -154,7 +154,7 @@ describe("a stream", () => {
     }, LightGPTError);
     for (const index of [0, 1]) assert(found.join("").includes(`${index} 4\n`));
     assert(!found.join("").includes("finish"));
-    await pause(40);
+    while (ended < 2) await pause(1);
     assertEquals(ended, 2);
   });
 
@@ -174,18 +174,19 @@ describe("a stream", () => {
     const frames = tellRun(run, writer);
     await frames.next();
     await frames.next();
-    await pause(30);
-    const ahead = made;
-    await pause(30);
-    assertEquals(made, ahead);
+    // On a busy machine what may be ahead takes its time, too.
+    let ahead = -1;
+    while (made !== ahead && made < 100) {
+      ahead = made;
+      await pause(30);
+    }
     assertLess(made, 100);
     run.end();
     run.end();
     await assertRejects(async () => {
       for (;;) if ((await frames.next()).done) return;
     });
-    await pause(1);
-    assert(ended);
+    while (!ended) await pause(1);
   });
 
   it("says that it is alive while nothing comes", async () => {

@@ -16,6 +16,7 @@ import type { Hyperparameters } from "../src/model/architectures/types.ts";
 import { reckonProcessors } from "../src/engine/threads_option.ts";
 import { bpe, f32, text } from "./models.ts";
 import { referenceLogits } from "./reference.ts";
+import { halfOf } from "./halves.ts";
 import { repository, textArchitectures } from "./kit.ts";
 import { gemma3, gemma4, llama, phi3, planSmall as plan, withModelFile } from "./small-models.ts";
 import type { Expected } from "./expert-shapes.ts";
@@ -44,7 +45,7 @@ function checkPlan(plan: Hyperparameters, expected: Expected): void {
 const tokens = Array.from({ length: 34 }, (_, at) => 1 + (at * 37) % 270);
 
 describe("variants of architectures", () => {
-  for (const [name, shape, expected] of variants) {
+  for (const [name, shape, expected] of halfOf(variants)) {
     it(`${name}: the plan, and the logits of a forward pass in float64`, async () => {
       const { hyperparameters } = plan(shape);
       checkPlan(hyperparameters, expected);
@@ -63,16 +64,10 @@ describe("variants of architectures", () => {
   }
 
   it("the bits do not depend on threads, chunks or pages", async () => {
-    for (
-      const shape of [
-        gemma3,
-        gemma4,
-        phi3,
-        ...variants.map(([, shape]) => shape).filter(({ heads, experts, mamba }) =>
-          Array.isArray(heads) || experts?.beside || mamba
-        ),
-      ]
-    ) {
+    const mixed = variants.map(([, shape]) => shape).filter(({ heads, experts, mamba }) =>
+      Array.isArray(heads) || experts?.beside || mamba
+    );
+    for (const shape of halfOf([gemma3, gemma4, phi3, ...mixed])) {
       await withModelFile(shape, async (path) => {
         const logits: Float32Array[] = [];
         for (

@@ -38,7 +38,7 @@ export const rows = [
     row: 2,
     what: "damaged model files, at random",
     expected: "an error or a valid model; none over 1 s, no memory",
-    gate: "200 000",
+    gate: "100 000",
     night: "1 000 000",
     shown: [test("mutations", "from seed", "as good as whole")],
   },

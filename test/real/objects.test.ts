@@ -8,6 +8,7 @@ import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { it } from "node:test";
 import { jsonSchema, LightGPT } from "../../mod.ts";
 import { note, often } from "../counts.ts";
+import { half } from "../halves.ts";
 import { readJson, repository } from "../kit.ts";
 import { describeReal } from "./models.ts";
 
@@ -52,7 +53,8 @@ function objectIn(text: string): unknown {
 }
 
 describeReal("objects by smollm2", "smollm2", (path) => {
-  it("are valid, and no fewer of their fields right than without a schema", async () => {
+  const skip = half === 1 && "runs on Deno's turn";
+  it("are valid, and no fewer of their fields right than without a schema", { skip }, async () => {
     await using lm = await LightGPT.load(path, { context: 1024 });
     // Of each kind as many.
     const chosen = texts.filter((_, index) => index % 10 < often(1, 10));

@@ -85,12 +85,12 @@ describeReal("gemma3", "gemma3", (path) => {
     return await lm.logits(lm.tokenize(article.repeat(160)).subarray(0, tokens));
   };
 
-  it("reads a prompt of 3000 tokens, six windows, alike in pieces of 512 and of 200, or of 7 on half the runtimes", async () => {
-    const whole = await lastLogits(3000, 512);
-    for (const chunk of halfOf([200, 7])) assertEquals(await lastLogits(3000, chunk), whole, `pieces of ${chunk}`);
-  });
-
-  it("reads one of 1100 alike in pieces and token by token", async () => {
-    assertEquals(await lastLogits(1100, 1), await lastLogits(1100, 512));
-  });
+  /** Six windows; and two in small pieces, which take as long. */
+  const readings = [{ tokens: 3000, chunks: [200] }, { tokens: 1100, chunks: [7, 1] }];
+  for (const { tokens, chunks } of halfOf(readings)) {
+    it(`reads a prompt of ${tokens} tokens alike in pieces of 512 and of ${chunks.join(" and ")}`, async () => {
+      const whole = await lastLogits(tokens, 512);
+      for (const chunk of chunks) assertEquals(await lastLogits(tokens, chunk), whole, `pieces of ${chunk}`);
+    });
+  }
 });
