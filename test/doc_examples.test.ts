@@ -10,7 +10,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import { quantizeFile, readGguf } from "../mod.ts";
+import { collectImportance, Model, quantizeFile, readGguf } from "../mod.ts";
 import { writeGguf } from "../scripts/gguf-writer.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
 import { halfOf } from "./halves.ts";
@@ -84,6 +84,12 @@ describe("examples in doc comments", () => {
     writeGguf(join(directory, "model.gguf"), model.metadata, new Map([["tokenizer.chat_template", template]]), tensors);
     for (const type of ["f16", "f32", "q4_0"]) {
       await quantizeFile(join(directory, "model.gguf"), join(directory, `model-${type}.gguf`), { type });
+    }
+    {
+      await using loaded = await Model.load(join(directory, "model.gguf"));
+      (await collectImportance(loaded, "Once upon a time there was a little fox. ")).write(
+        join(directory, "imatrix.gguf"),
+      );
     }
     writeFileSync(join(directory, "new.gguf"), bytes);
     writeFileSync(join(directory, "truncated.gguf"), bytes.subarray(0, 1000));
