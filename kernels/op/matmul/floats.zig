@@ -10,7 +10,11 @@ const tiles = @import("tiles.zig");
 pub fn Floats(comptime F: type) type {
     return struct {
         const Block = F.Block;
-        const widths: tiles.Widths = .{ .widest = if (isa.register_lanes == 8) 2 else 4, .few = false };
+        const widths: tiles.Widths = .{ .widest = 4, .few = false };
+        /// Where the sums of four tokens don't fit into the registers, they are made one k mod 4 after the other.
+        const in_quarters = isa.register_lanes == 8;
+        /// Columns of which weights and rows stay in the first cache (at most 20 KB) while their quarters are summed.
+        const quartered = 256;
 
         pub fn groupBytes(cols: u32) callconv(.c) usize {
             return std.mem.alignForward(usize, @as(usize, cols) * level_table.lanes * @sizeOf(Block), 64);
@@ -45,6 +49,7 @@ pub fn Floats(comptime F: type) type {
         }
 
         noinline fn kernel(comptime width: u32, args: *const level_table.Matmul, number: u32, tile: tiles.Tile) void {
+            if (in_quarters and width == 4) return quarters(width, args, number, tile);
             const lanes = if (width == 1) level_table.lanes else isa.register_lanes;
             const Sums = Columns(width, lanes);
             const x = args.activations;
@@ -66,6 +71,33 @@ pub fn Floats(comptime F: type) type {
                     const to = out + t * @as(usize, args.out_stride) + lane;
                     @as(*align(4) Sums.V, @ptrCast(to)).* = sums.total(t) * @as(Sums.V, @splat(args.scale));
                 }
+            }
+        }
+
+        /// The same sums: of some columns, those of k mod 4 = 0, then those of 1, of 2, of 3.
+        fn quarters(comptime width: u32, args: *const level_table.Matmul, number: u32, tile: tiles.Tile) void {
+            const x = args.activations;
+            const weights: [*]align(1) const Block = @ptrCast(args.weights + number * args.group_bytes);
+            const rows = x.rows + tile.token() * @as(usize, x.row_stride);
+            const stride: usize = x.row_stride;
+            const out = args.out + tile.token() * @as(usize, args.out_stride) + number * level_table.lanes;
+            var acc: [4][width]simd.F = @splat(@splat(@splat(0)));
+            var first: u32 = 0;
+            while (first < x.cols) : (first += quartered) {
+                const last = @min(first + quartered, x.cols);
+                for (&acc, 0..) |*quarter, i| {
+                    var sums = quarter.*;
+                    var k = first + i;
+                    while (k < last) : (k += 4) {
+                        const w = F.widen(level_table.lanes, @as(*align(1) const @Vector(level_table.lanes, Block), @ptrCast(weights + k * level_table.lanes)).*);
+                        inline for (&sums, 0..) |*sum, t| sum.* = simd.fma(w, simd.splat(rows[t * stride + k]), sum.*);
+                    }
+                    quarter.* = sums;
+                }
+            }
+            inline for (0..width) |t| {
+                const to = out + t * @as(usize, args.out_stride);
+                simd.store(@alignCast(to), ((acc[0][t] + acc[1][t]) + (acc[2][t] + acc[3][t])) * simd.splat(args.scale));
             }
         }
 
