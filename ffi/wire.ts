@@ -9,7 +9,7 @@
 export const VERSION = "0.1.0";
 
 /** The version and the hash of all of the border; a library with another is refused. */
-export const STAMP = "0.1.0 4bf18c69a6aa4957";
+export const STAMP = "0.1.0 bf7d8f151f44c622";
 
 /** Upper limits of everything that arrives from outside. */
 export const LIMITS = {
@@ -500,7 +500,7 @@ export const FUNCTIONS = {
   lg_difference: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "u32"] },
   lg_matmul: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer"] },
   lg_search: { parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "buffer"] },
-  lg_capture: { parameters: ["u32", "u32", "u32"] },
+  lg_capture: { parameters: ["u32", "u32", "u32", "u32"] },
   lg_captured: { parameters: ["u32", "u32", "buffer", "u32"] },
   lg_sum_inputs: { parameters: ["u32", "u32"] },
   lg_input_sums: { parameters: ["u32", "u32", "u32", "buffer", "u32"] },
@@ -639,7 +639,7 @@ export interface NativeFunctions {
     mask: Uint32Array,
     results: Uint32Array,
   ): number;
-  lg_capture(engine: EngineHandle, first: number, count: number): number;
+  lg_capture(engine: EngineHandle, first: number, count: number, made: number): number;
   lg_captured(engine: EngineHandle, product: number, rows: Float32Array, rowsBytes: number): number;
   lg_sum_inputs(engine: EngineHandle, kept: number): number;
   lg_input_sums(engine: EngineHandle, product: number, matrix: number, sums: Float64Array, sumsBytes: number): number;

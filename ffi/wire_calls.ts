@@ -1283,15 +1283,17 @@ export interface CaptureArguments {
   readonly engine: EngineHandle;
   readonly first: number;
   readonly count: number;
+  readonly made: number;
 }
 
 /** Keeps the inputs of a step's products `first` to `first + count - 1` from now on; count 0: of none. Layer l has the products 4 l (q, k, v), 4 l + 1 (attention's output), 4 l + 2 (gate, up) and 4 l + 3 (down); the last makes the logits. One number more are the hidden states after the last layer, then those between its mixer and its feed-forward, then, in a model of one layer, the inner rows of its shared expert. Of experts, 4 l + 3 has a row for each choice of a token, behind the numbers of the expert and of the token. */
 export function capture(on: Pick<NativeFunctions, "lg_capture">, given: CaptureArguments): number {
-  const { engine, first, count } = given;
+  const { engine, first, count, made } = given;
   checkU32(engine, "engine handle");
   checkU32(first, "first");
   checkU32(count, "count");
-  return on.lg_capture(engine, first, count);
+  checkU32(made, "made");
+  return on.lg_capture(engine, first, count, made);
 }
 
 /** Copies the rows kept of a product in the last step; returns how many floats. */

@@ -345,10 +345,10 @@ pub export fn lg_search(options: ?[*]const u8, options_len: u32, data: ?[*]const
     return @intCast(found);
 }
 
-pub export fn lg_capture(engine_handle: u32, first: u32, count: u32) i32 {
+pub export fn lg_capture(engine_handle: u32, first: u32, count: u32, made: u32) i32 {
     const object = handle.acquire(engine_handle, .engine) orelse return Status.closed.code();
     defer object.release();
-    engineOf(object).keepInputs(first, count) catch |why| return switch (why) {
+    engineOf(object).keepInputs(first, count, made) catch |why| return switch (why) {
         error.Busy => Status.busy.code(),
         error.OutOfMemory => Status.out_of_memory.code(),
     };

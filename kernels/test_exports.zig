@@ -184,7 +184,7 @@ fn callModel(host: *Host, results: *Results) !void {
     var options = try wordsOf(layouts.EngineOptions{ .kv_type = .f16, .page_size = 16, .pages = 4, .batch_tokens = 16, .sequences = 1, .threads = 1, .activation_bits = 8, .logit_rows = 16 });
     defer options.deinit();
     const engine: u32 = @intCast(host.call("lg_engine_open", .{ model, options.bytes().ptr, @as(u32, @intCast(options.bytes().len)), &detail, detail.len }));
-    try testing.expectEqual(0, host.call("lg_capture", .{ engine, 0, 1 }));
+    try testing.expectEqual(0, host.call("lg_capture", .{ engine, 0, 1, 0 }));
     try testing.expectEqual(0, host.call("lg_sum_inputs", .{ engine, 1 }));
     var batch = try wordsOf(layouts.BatchHeader{ .runs_inline = true, .threads = 1, .sequences = 1, .tokens = 2 });
     defer batch.deinit();

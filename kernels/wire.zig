@@ -826,7 +826,7 @@ pub const functions = struct {
     /// number more are the hidden states after the last layer, then those between its mixer and its feed-forward, then, in a
     /// model of one layer, the inner rows of its shared expert. Of experts, 4 l + 3 has a row for each choice of a token, behind the numbers of the expert and
     /// of the token.
-    pub const lg_capture = struct { engine: Handle(.engine), first: u32, count: u32 };
+    pub const lg_capture = struct { engine: Handle(.engine), first: u32, count: u32, made: u32 };
 
     /// Copies the rows kept of a product in the last step; returns how many floats.
     pub const lg_captured = struct { engine: Handle(.engine), product: u32, rows: Out(f32) };

@@ -12,6 +12,8 @@ const memory = @import("../host/memory.zig");
 
 pub const Capture = struct {
     first: u32,
+    /// What the products from this number on make is not asked for.
+    made: u32 = std.math.maxInt(u32),
     rows_max: u32,
     row_floats: u32,
     slots: []Slot,
@@ -73,11 +75,6 @@ pub const Capture = struct {
             @memcpy(to[labels..], from.first[index * from.stride ..][0..from.columns]);
             slot.rows += 1;
         }
-    }
-
-    /// Whether nothing is kept that comes after the input of product `number`: what it makes is not asked for.
-    pub fn endsWith(capture: *const Capture, number: u32) bool {
-        return number + 1 >= capture.first + capture.slots.len;
     }
 
     /// The rows that were kept of product `number`, one after the other; null if it is none of those.

@@ -367,8 +367,8 @@ pub const Engine = struct {
         return sequence.keep and sequence.status == .ok;
     }
 
-    /// Keeps the inputs of the products [first, first + count) from now on; none: no longer.
-    pub fn keepInputs(engine: *Engine, first: u32, count: u32) error{ Busy, OutOfMemory }!void {
+    /// Keeps the inputs of the products [first, first + count) from now on, and makes no product from number `made` on; none: no longer.
+    pub fn keepInputs(engine: *Engine, first: u32, count: u32, made: u32) error{ Busy, OutOfMemory }!void {
         engine.lock.acquire();
         defer engine.lock.unlock();
         if (engine.busy()) return error.Busy;
@@ -379,6 +379,7 @@ pub const Engine = struct {
         if (count == 0 or first >= products) return;
         const widest = @max(engine.work.scratch.input_stride, engine.kinds_scratch.dense.stride, kinds.capturedFloats(engine.work.model.layers));
         engine.work.capture = try .init(os.allocator, first, @min(count, products - first), engine.work.options.batch_tokens, widest);
+        engine.work.capture.?.made = made;
     }
 
     /// Copies the rows kept of product `number`; returns how many floats, or null where they are not kept or do not fit.

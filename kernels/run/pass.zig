@@ -264,7 +264,7 @@ pub const Pass = struct {
     }
 
     pub fn setProduct(pass: *Pass, parts: []const Part) void {
-        const skipped = if (pass.work.capture) |*capture| capture.endsWith(pass.products) else false;
+        const skipped = if (pass.work.capture) |*capture| pass.products >= capture.made else false;
         pass.countProduct(&pass.input.activations);
         pass.setUnnumbered(parts);
         pass.product.skipped = skipped;

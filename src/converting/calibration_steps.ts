@@ -113,6 +113,12 @@ export class CalibrationSteps {
     return captured === FORWARD && this.#isSparse(layer) ? [FORWARD, INNER] : [captured];
   }
 
+  /** The number of the first product that nothing of these kinds comes after. */
+  madeFor(kinds: readonly number[]): number {
+    const last = kinds.at(-1)!;
+    return last !== INSIDE ? last : kinds.includes(STATES) ? STATES : FORWARD;
+  }
+
   /** Whether rows begin with labels. */
   labels(layer: number, kind: number): boolean {
     return kind === INNER && this.#isSparse(layer);

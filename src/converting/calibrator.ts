@@ -277,8 +277,8 @@ export class Calibrator implements TensorCalibrator {
     take: (rows: readonly Float32Array[], position: number) => Promise<void> | void,
   ): Promise<void> {
     const { signal } = this.#options;
-    const first = kinds[0]!;
-    reader.inputs.capture(first, kinds.at(-1)! - first + 1);
+    const [first, last] = [kinds[0]!, kinds.at(-1)!];
+    reader.inputs.capture(first, last - first + 1, this.#steps.madeFor(kinds));
     const rooms = kinds.map((kind) => new Float32Array(windowMost * this.#steps.floatsOf(layer, kind)));
     let position = 0;
     for (const window of this.#windows) {

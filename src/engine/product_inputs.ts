@@ -17,9 +17,9 @@ export class ProductInputs {
     this.#held = held;
   }
 
-  /** Keeps the inputs of a step's products `first` to `first + count - 1`. */
-  capture(first: number, count: number): void {
-    this.#native.capture({ engine: this.#held.handle, first, count });
+  /** Keeps the inputs of a step's products `first` to `first + count - 1`; those from number `made` on are not made. */
+  capture(first: number, count: number, made = first + count - 1): void {
+    this.#native.capture({ engine: this.#held.handle, first, count, made });
   }
 
   /** Copies the rows kept of a product in the last step; returns how many floats. */
