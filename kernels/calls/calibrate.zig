@@ -119,27 +119,36 @@ const Solve = struct {
     matrix: [*]const f64,
     n: u32,
     rows: []f32,
+    rows_a_claim: u32,
     /// A room for each thread.
     rooms: []align(64) f64,
 
     fn claim(context: *anyopaque, item: u32, thread: u32) void {
         const job: *Solve = @ptrCast(@alignCast(context));
-        const each = @as(usize, job.n) * level_table.solved_together;
+        const each = @as(usize, job.n) * job.rows_a_claim;
         const begin = item * each;
         const count = @min(each, job.rows.len - begin) / job.n;
         dispatch.encoders().solve(job.matrix, job.n, job.rows.ptr + begin, @intCast(count), @alignCast(job.rooms.ptr + thread * each));
     }
 };
 
+/// Rows that are worked on together share what is read; every thread gets some. Whole groups of rows, at least one.
+fn rowsOfClaim(rows: u32, threads: u32, group: u32, most: u32) u32 {
+    assert(threads > 0 and most % group == 0);
+    const groups = std.math.divCeil(u32, rows, group) catch unreachable;
+    return std.math.clamp((std.math.divCeil(u32, groups, threads) catch unreachable) * group, group, most);
+}
+
 /// Rows times the inverse of R R', in their place; R as `factor` leaves it.
 pub fn solve(matrix: []const f64, n: u32, rows: []f32, threads: u32) Error!void {
     if (n == 0 or n > limits.feed_forward_max or matrix.len != @as(u64, n) * n or rows.len == 0 or rows.len % n != 0) return error.Refused;
     if (threads == 0 or threads > limits.threads_max) return error.Refused;
-    const room = @as(usize, n) * level_table.solved_together * @sizeOf(f64);
+    const rows_a_claim = rowsOfClaim(@intCast(rows.len / n), threads, level_table.solved_lanes, level_table.solved_rows);
+    const room = @as(usize, n) * rows_a_claim * @sizeOf(f64);
     const bytes = memory.allocate(.scratch, room * threads) orelse return error.OutOfMemory;
     defer memory.release(.scratch, bytes);
-    var job: Solve = .{ .matrix = matrix.ptr, .n = n, .rows = rows, .rooms = std.mem.bytesAsSlice(f64, bytes) };
-    const claims = std.math.divCeil(usize, rows.len, @as(usize, n) * level_table.solved_together) catch unreachable;
+    var job: Solve = .{ .matrix = matrix.ptr, .n = n, .rows = rows, .rows_a_claim = rows_a_claim, .rooms = std.mem.bytesAsSlice(f64, bytes) };
+    const claims = std.math.divCeil(usize, rows.len, @as(usize, n) * rows_a_claim) catch unreachable;
     share(threads, @intCast(claims), 1, &job, Solve.claim);
 }
 
@@ -167,17 +176,20 @@ const Rounding = struct {
     run: @typeInfo(@FieldType(level_table.Encoder, "calibrate")).optional.child,
     rows: u32,
     refused: std.atomic.Value(u32),
+    rows_a_claim: u32,
     /// A room for each thread.
     rooms: []align(64) f32,
 
-    const rows_a_claim = level_table.lanes;
+    fn roomFloats(columns: u32, rows: u32) usize {
+        return @as(usize, columns + level_table.calibrate_strip) * rows;
+    }
 
     fn claim(context: *anyopaque, item: u32, thread: u32) void {
         const job: *Rounding = @ptrCast(@alignCast(context));
-        const begin = item * rows_a_claim;
-        const end = @min(begin + rows_a_claim, job.rows);
+        const begin = item * job.rows_a_claim;
+        const end = @min(begin + job.rows_a_claim, job.rows);
         assert(begin < end);
-        const each = @as(usize, job.args.columns) * rows_a_claim;
+        const each = roomFloats(job.args.columns, job.rows_a_claim);
         const done = job.run(&job.args, begin, end, @alignCast(job.rooms.ptr + thread * each));
         assert(begin <= done and done <= end);
         if (done < end) _ = job.refused.fetchMin(done, .monotonic);
@@ -187,7 +199,8 @@ const Rounding = struct {
 /// Rounds rows; returns how many come before the first that is refused. The values become the errors.
 pub fn round(options: Options, values: [*]f32, factors: [*]const f32, importance: [*]const f32, blocks: [*]u8) Error!u32 {
     const encoder = dispatch.encoder(options.format.id) orelse return error.Unsupported;
-    const room = @as(usize, options.columns) * Rounding.rows_a_claim * @sizeOf(f32);
+    const rows_a_claim = rowsOfClaim(options.rows, options.threads, level_table.lanes, level_table.calibrate_rows);
+    const room = Rounding.roomFloats(options.columns, rows_a_claim) * @sizeOf(f32);
     const bytes = memory.allocate(.scratch, room * options.threads) orelse return error.OutOfMemory;
     defer memory.release(.scratch, bytes);
     var job: Rounding = .{
@@ -203,8 +216,9 @@ pub fn round(options: Options, values: [*]f32, factors: [*]const f32, importance
         },
         .run = encoder.calibrate orelse return error.Unsupported,
         .rows = options.rows,
+        .rows_a_claim = rows_a_claim,
         .refused = .init(options.rows),
     };
-    share(options.threads, std.math.divCeil(u32, options.rows, Rounding.rows_a_claim) catch unreachable, 1, &job, Rounding.claim);
+    share(options.threads, std.math.divCeil(u32, options.rows, rows_a_claim) catch unreachable, 1, &job, Rounding.claim);
     return job.refused.load(.monotonic);
 }

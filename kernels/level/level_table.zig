@@ -172,8 +172,8 @@ pub const Encoder = extern struct {
     /// Floats to the file blocks [begin, end): returns `end`, or the first block whose values are not finite or need a
     /// scale that the format cannot hold; the blocks before it are written.
     quantize: *const fn (args: *const Quantize, begin: usize, end: usize) callconv(.c) usize,
-    /// The rows [begin, end), at most `lanes`, with errors compensated: returns `end`, or the first row that is refused; `room` has
-    /// `lanes` times `columns` floats. Null where the format has no levels at even distances.
+    /// The rows [begin, end), at most `calibrate_rows`, with errors compensated: returns `end`, or the first row that is refused; `room`
+    /// has `columns` + `calibrate_strip` floats for each lane of whole groups. Null where the format has no levels at even distances.
     calibrate: ?*const fn (args: *const Calibrate, begin: u32, end: u32, room: [*]align(64) f32) callconv(.c) u32,
     /// Values that take some 0.1 ms of plain rounding, or a few of finding points of a lattice: a claim of a thread.
     claim_values: u32,
@@ -191,7 +191,7 @@ pub const Encoders = extern struct {
     factorCorner: *const fn (r: [*]f64, n: u32, columns: FactorColumns) callconv(.c) u32,
     /// Rows [begin, end) above those.
     factorRows: *const fn (r: [*]f64, n: u32, columns: FactorColumns, begin: u32, end: u32) callconv(.c) void,
-    /// Rows, at most `solved_together`, times the inverse of R R', in their place; `room` has n times as many floats.
+    /// Rows, at most `solved_rows`, times the inverse of R R', in their place; `room` has n floats for each lane of whole groups.
     solve: *const fn (r: [*]const f64, n: u32, rows: [*]f32, count: u32, room: [*]align(64) f64) callconv(.c) void,
     /// Adds the square of each value to its sum.
     addSquares: *const fn (values: [*]const f32, count: usize, sums: [*]f64) callconv(.c) void,
@@ -214,6 +214,9 @@ pub const Difference = extern struct {
 };
 
 pub const calibrate_panel = limits.calibrate_panel;
+/// Columns whose sums calibrated rounding makes together, a multiple of every block's elements, and the most rows of a call.
+pub const calibrate_strip = 256;
+pub const calibrate_rows = 64;
 
 /// Columns [first, last) of a factor, at most `factor_columns`.
 pub const FactorColumns = extern struct { first: u32, last: u32 };
@@ -572,8 +575,9 @@ pub const SampleLayout = struct {
     }
 };
 
-/// Rows that `solve` takes at once, one in each lane.
-pub const solved_together = 16;
+/// Rows that `solve` takes at most, some in the lanes of a vector.
+pub const solved_rows = 64;
+pub const solved_lanes = 16;
 
 /// How the rows of an index are kept.
 pub const VectorKind = enum(u32) { f32 = 0, int8 = 1, binary = 2 };

@@ -23,9 +23,12 @@ const lanes = level_table.lanes;
 const panel = level_table.calibrate_panel;
 /// Columns that are summed together: their sums leave some registers for the factors.
 const together = if (isa.register_lanes == 16) 16 else 4;
-/// Errors that stay in the first cache (8 KB), with the rows of a panel that belong to them (16 KB), while a block's columns are summed.
+/// Errors that stay in the first cache (8 KB), with the rows of a panel that belong to them (16 KB), while a panel's columns are summed.
 const stretch = 128;
 const elements_max = 256;
+/// Columns of a strip: what errors elsewhere come to is summed for all of them at once, so that an error that is read counts in many.
+const strip = level_table.calibrate_strip;
+const groups_max = level_table.calibrate_rows / lanes;
 /// Sweeps over a row after it is rounded, and turns of levels and scales in a block at each.
 const sweeps = 4;
 const turns = 3;
@@ -80,48 +83,128 @@ pub fn of(comptime T: type) @FieldType(level_table.Encoder, "calibrate") {
         };
 
         fn run(args: *const level_table.Calibrate, begin: u32, end: u32, room: [*]align(64) f32) callconv(.c) u32 {
-            var rows: Rows = .{ .codec = &codec, .args = args, .errors = @ptrCast(room), .first = begin, .count = end - begin };
-            return begin + rows.run();
+            return Groups.run(&codec, args, .{ .begin = begin, .end = end }, room);
         }
     };
     return Of.run;
 }
+
+/// Groups of rows, which share what is read of a matrix. No group looks at another.
+const Groups = struct {
+    rows: [groups_max]Rows = undefined,
+    count: u32 = 0,
+
+    const Span = struct { begin: u32, end: u32 };
+
+    /// Returns the end of the span, or the first row that the format cannot hold. The values become the errors.
+    fn run(codec: *const Codec, args: *const level_table.Calibrate, span: Span, room: [*]align(64) f32) u32 {
+        const columns = args.columns;
+        var groups: Groups = .{};
+        var own: [*]F = @ptrCast(room);
+        var first = span.begin;
+        while (first < span.end) : (first += lanes) {
+            const rows: Rows = .{ .codec = codec, .args = args, .errors = own, .slopes = own + columns, .first = first, .count = @min(lanes, span.end - first) };
+            rows.read();
+            groups.rows[groups.count] = rows;
+            groups.count += 1;
+            own += columns + strip;
+        }
+        const good = groups.round(span.end);
+        for (0..sweeps) |_| if (!groups.sweep()) break;
+        for (groups.rows[0..groups.count]) |*rows| rows.leave();
+        return good;
+    }
+
+    /// Rounds all blocks. A group with a row that the format cannot hold ends there, and so do those after it.
+    fn round(groups: *Groups, end: u32) u32 {
+        const args = groups.rows[0].args;
+        const elements = groups.rows[0].codec.elements;
+        var good = end;
+        var begin: usize = 0;
+        while (begin < args.columns) : (begin += strip) {
+            const limit = @min(begin + strip, args.columns);
+            groups.clear(begin, limit);
+            groups.weigh(args.factor, begin, limit, .{ 0, begin });
+            for (groups.rows[0..groups.count], 0..) |*rows, group| {
+                var first = begin;
+                while (first < limit) : (first += elements) {
+                    const targets = rows.slopes + (first - begin);
+                    rows.weigh(args.factor, .{ first, first + elements }, .{ begin, first }, targets);
+                    for (targets[0..elements], rows.errors + first) |*target, weight| target.* += weight;
+                    const held = rows.encode(first / elements, targets);
+                    if (held == rows.count) continue;
+                    good = @intCast(rows.first + held);
+                    groups.count = @intCast(group);
+                    break;
+                }
+                if (group == groups.count) break;
+            }
+        }
+        return good;
+    }
+
+    /// Moves what is better elsewhere, in all blocks; whether anything was.
+    fn sweep(groups: *Groups) bool {
+        if (groups.count == 0) return false;
+        const args = groups.rows[0].args;
+        const elements = groups.rows[0].codec.elements;
+        var better = false;
+        var begin: usize = 0;
+        while (begin < args.columns) : (begin += strip) {
+            const limit = @min(begin + strip, args.columns);
+            groups.clear(begin, limit);
+            groups.weigh(args.sums, begin, limit, .{ 0, begin });
+            groups.weigh(args.sums, begin, limit, .{ limit, args.columns });
+            for (groups.rows[0..groups.count]) |*rows| {
+                var first = begin;
+                while (first < limit) : (first += elements) {
+                    const slopes = rows.slopes + (first - begin);
+                    rows.weigh(args.sums, .{ first, first + elements }, .{ begin, limit }, slopes);
+                    better = rows.descend(first / elements, slopes) or better;
+                }
+            }
+        }
+        return better;
+    }
+
+    fn clear(groups: *Groups, first: usize, limit: usize) void {
+        for (groups.rows[0..groups.count]) |*rows| @memset(rows.slopes[0 .. limit - first], @splat(0));
+    }
+
+    /// Adds the errors of some columns times their rows of a matrix to the slopes of a strip.
+    fn weigh(groups: *Groups, matrix: [*]const f32, first: usize, limit: usize, from: [2]usize) void {
+        var k = from[0];
+        while (k < from[1]) : (k += stretch) {
+            var column = first;
+            while (column < limit) : (column += panel) for (groups.rows[0..groups.count]) |*rows| {
+                rows.weigh(matrix, .{ column, @min(column + panel, limit) }, .{ k, @min(k + stretch, from[1]) }, rows.slopes + (column - first));
+            };
+        }
+    }
+};
 
 const Rows = struct {
     codec: *const Codec,
     args: *const level_table.Calibrate,
     /// The weights of each column; rounding replaces them by their errors.
     errors: [*]F,
+    /// For each column of a strip, the sum of errors times a matrix.
+    slopes: [*]F,
     first: usize,
     /// At most `lanes`. The other lanes hold finite numbers that nothing reads.
     count: u32,
 
-    /// Returns `count`, or the first row that the format cannot hold. The values become the errors.
-    fn run(rows: *const Rows) u32 {
-        const elements = rows.codec.elements;
+    fn read(rows: *const Rows) void {
         const columns = rows.args.columns;
         for (rows.errors[0..columns], 0..) |*column, k| column.* = rows.gather(rows.args.values + rows.first * columns + k, columns);
-        for (0..columns / elements) |b| {
-            var targets: Values = undefined;
-            rows.weighed(rows.args.factor, b * elements, b * elements, &targets);
-            for (targets[0..elements], rows.errors + b * elements) |*target, weight| target.* += weight;
-            const good = rows.encode(b, &targets);
-            if (good < rows.count) return good;
-        }
-        for (0..sweeps) |_| {
-            var better = false;
-            for (0..columns / elements) |b| {
-                var slopes: Values = undefined;
-                rows.weighed(rows.args.sums, b * elements, columns, &slopes);
-                better = rows.descend(b, &slopes) or better;
-            }
-            if (!better) break;
-        }
+    }
+
+    fn leave(rows: *const Rows) void {
+        const columns = rows.args.columns;
         for (rows.errors[0..columns], 0..) |column, k| {
             const floats: [lanes]f32 = column;
             for (0..rows.count) |r| rows.args.values[(rows.first + r) * columns + k] = floats[r];
         }
-        return rows.count;
     }
 
     /// A float of each row, `stride` apart.
@@ -140,22 +223,21 @@ const Rows = struct {
         return matrix + column / panel * panel * rows.args.columns + i * panel + column % panel;
     }
 
-    /// Errors of the first `limit` columns times a matrix: the columns of a block from `first` on.
-    fn weighed(rows: *const Rows, matrix: [*]const f32, first: usize, limit: usize, out: *Values) void {
-        @memset(out[0..rows.codec.elements], @splat(0));
-        var begin: usize = 0;
-        while (begin < limit) : (begin += stretch) {
-            const errors = rows.errors[begin..@min(begin + stretch, limit)];
-            var column: usize = 0;
-            while (column < rows.codec.elements) : (column += together) {
-                var sums: [together]F = out[column..][0..together].*;
-                var row = rows.at(matrix, begin, first + column);
-                for (errors) |e| {
-                    inline for (&sums, 0..) |*sum, j| sum.* = simd.fma(e, simd.splat(row[j]), sum.*);
-                    row += panel;
-                }
-                out[column..][0..together].* = sums;
+    /// Adds the errors of the columns `from` times their rows of a matrix, in the columns `to`.
+    fn weigh(rows: *const Rows, matrix: [*]const f32, to: [2]usize, from: [2]usize, out: [*]F) void {
+        const errors = rows.errors[from[0]..from[1]];
+        var column = to[0];
+        while (column < to[1]) : (column += together) {
+            const own = out[column - to[0] ..][0..together];
+            var sums: [together]F = own.*;
+            var row = rows.at(matrix, from[0], column);
+            for (errors) |e| {
+                // What the next panel's columns need, which lies elsewhere.
+                @prefetch(row + panel * rows.args.columns, .{ .locality = 2 });
+                inline for (&sums, 0..) |*sum, j| sum.* = simd.fma(e, simd.splat(row[j]), sum.*);
+                row += panel;
             }
+            own.* = sums;
         }
     }
 
@@ -163,7 +245,7 @@ const Rows = struct {
     const Line = struct { matrix: [*]const f32, first: usize, k: usize };
 
     /// Adds `amount` times a line to the block's values from `from` on, or a little before.
-    inline fn spread(rows: *const Rows, line: Line, amount: F, values: *Values, from: usize) void {
+    fn spread(rows: *const Rows, line: Line, amount: F, values: [*]F, from: usize) void {
         var j = from & ~@as(usize, 7);
         while (j < rows.codec.elements) : (j += 8) {
             const row = rows.at(line.matrix, line.first + line.k, line.first + j);
@@ -216,7 +298,7 @@ const Rows = struct {
 
     /// A block of all rows: the scales, then the levels, each making up for those before it. Returns how many rows come before one
     /// that the format cannot hold.
-    fn encode(rows: *const Rows, b: usize, targets: *const Values) u32 {
+    fn encode(rows: *const Rows, b: usize, targets: [*]const F) u32 {
         const codec = rows.codec;
         const elements = codec.elements;
         const good = rows.search(b, targets);
@@ -265,7 +347,7 @@ const Rows = struct {
     }
 
     /// Scales by the format's own search.
-    fn search(rows: *const Rows, b: usize, targets: *const Values) u32 {
+    fn search(rows: *const Rows, b: usize, targets: [*]const F) u32 {
         const elements = rows.codec.elements;
         var plain: [lanes * elements_max]f32 = undefined;
         var made: [lanes * 256]u8 = undefined;
@@ -313,7 +395,7 @@ const Rows = struct {
     }
 
     /// Sets the levels of a block whose scales are there.
-    fn settle(rows: *const Rows, b: usize, targets: *const Values, ladder: *const Ladder, choice: *Choice) void {
+    fn settle(rows: *const Rows, b: usize, targets: [*]const F, ladder: *const Ladder, choice: *Choice) void {
         const elements = rows.codec.elements;
         const first = b * elements;
         var wanted: Values = undefined;
@@ -333,7 +415,7 @@ const Rows = struct {
 
     /// Moves levels and half floats of a block to where each is best; `slopes` are the errors times the sums, which halve
     /// the derivatives. Returns whether anything moved.
-    fn descend(rows: *const Rows, b: usize, slopes: *Values) bool {
+    fn descend(rows: *const Rows, b: usize, slopes: [*]F) bool {
         const codec = rows.codec;
         const elements = codec.elements;
         const left = rows.errors + b * elements;
@@ -377,7 +459,7 @@ const Rows = struct {
     }
 
     /// Moves a scale (index 0) or a minimum of each row to where it is best; returns whether one moved.
-    fn descendHalf(rows: *const Rows, b: usize, index: usize, levels: *const Values, ladder: *Ladder, slopes: *Values) bool {
+    fn descendHalf(rows: *const Rows, b: usize, index: usize, levels: *const Values, ladder: *Ladder, slopes: [*]F) bool {
         const codec = rows.codec;
         const elements = codec.elements;
         const left = rows.errors + b * elements;

@@ -6,7 +6,7 @@ const testing = std.testing;
 const dispatch = @import("../host/dispatch.zig");
 const Gram = @import("../level/level_table.zig").Gram;
 const FactorColumns = @import("../level/level_table.zig").FactorColumns;
-const solved_together = @import("../level/level_table.zig").solved_together;
+const solved_rows = @import("../level/level_table.zig").solved_rows;
 
 const columns = 86;
 const tokens = 70;
@@ -89,10 +89,10 @@ test "solved rows times the matrix are the rows, with the same bits at every lev
     };
     const matrix = try allocator.dupe(f64, square);
     defer allocator.free(matrix);
-    var rows: [solved_together * columns]f32 = undefined;
+    var rows: [solved_rows * columns]f32 = undefined;
     fill(&rows, 4);
     var first: [rows.len]f32 = undefined;
-    const room = try allocator.alignedAlloc(f64, .@"64", columns * solved_together);
+    const room = try allocator.alignedAlloc(f64, .@"64", columns * solved_rows);
     defer allocator.free(room);
     for (0..dispatch.levels().len) |number| {
         const level = dispatch.encodersAt(number);
@@ -101,14 +101,14 @@ test "solved rows times the matrix are the rows, with the same bits at every lev
             try testing.expectEqual(columns, level.factorCorner(matrix.ptr, columns, all));
         }
         var solved = rows;
-        level.solve(matrix.ptr, columns, &solved, solved_together, room.ptr);
+        level.solve(matrix.ptr, columns, &solved, solved_rows, room.ptr);
         if (number == 0) first = solved;
         try testing.expectEqualSlices(f32, &first, &solved);
         var alone = rows;
         level.solve(matrix.ptr, columns, alone[3 * columns ..], 1, room.ptr);
         try testing.expectEqualSlices(f32, solved[3 * columns ..][0..columns], alone[3 * columns ..][0..columns]);
     }
-    for (0..solved_together) |row| for (0..columns) |column| {
+    for (0..solved_rows) |row| for (0..columns) |column| {
         var product: f64 = 0;
         for (0..columns) |k| product += @as(f64, first[row * columns + k]) * square[k * columns + column];
         try testing.expectApproxEqAbs(@as(f64, rows[row * columns + column]), product, 1e-3);

@@ -17,6 +17,8 @@ import { inSlices } from "./slices.ts";
 
 /** Added to the diagonal, in parts of its mean: what keeps columns that say nothing from being trusted. */
 const damping = 0.01;
+/** Rows that a thread solves at a time, which share what is read of the factor. */
+const solvedOfThread = 32;
 /** Columns of a panel, as the library reads matrices. */
 const panel = LIMITS.calibratePanel;
 /** Keeps the weight of an empty stream finite. */
@@ -91,7 +93,7 @@ export class CalibrationSums {
   async #addProducts(x: Float32Array, y: Float32Array, to: Float32Array, rows: number): Promise<void> {
     const { columns } = this.#of;
     const sums = to.subarray(0, rows * columns);
-    await inSlices(rows, y.length, 64, this.#signal, (begin, end) => {
+    await inSlices(rows, y.length, 64 * this.#threads, this.#signal, (begin, end) => {
       native().gram({ x, y, xColumns: rows, columns, begin, end, sums, threads: this.#threads });
     });
   }
@@ -133,7 +135,7 @@ export class CalibrationSums {
   /** Lacking (R R')^-1, in its place. */
   async #solve(matrix: Float64Array, count: number): Promise<void> {
     const n = this.#of.columns;
-    await inSlices(count, 2 * n, 16, this.#signal, (begin, end) => {
+    await inSlices(count, 2 * n, solvedOfThread * this.#threads, this.#signal, (begin, end) => {
       const rows = this.#lacking.subarray(begin * n, end * n);
       native().solve({ matrix, columns: n, rows, threads: this.#threads });
     });

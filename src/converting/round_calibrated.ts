@@ -41,6 +41,9 @@ export interface TensorCalibrator extends AsyncDisposable {
 /** Formats whose levels lie at even distances, so that a later column can make up for an earlier one. */
 const even = /^(q[458]_[01]|q[23456]_k)$/;
 
+/** Rows that a thread rounds at a time, which share what is read of the sums. */
+const rowsOfThread = 32;
+
 /**
  * The blocks of rows of floats; `values` are overwritten. Formats whose levels are not at even distances are searched for,
  * with the importances of columns.
@@ -64,7 +67,7 @@ export async function roundCalibrated(
   const rowBytes = columns / format.blockElements * format.blockBytes;
   const blocks = new Uint8Array(rows * rowBytes);
   const { factor, importance } = calibration;
-  await inSlices(rows, columns * columns / 16, 8, signal, (begin, end) => {
+  await inSlices(rows, columns * columns / 16, rowsOfThread * quantizer.threads, signal, (begin, end) => {
     const good = native().calibrate({
       format: format.id,
       rows: end - begin,
@@ -88,7 +91,7 @@ async function addRepair(
   columns: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  await inSlices(values.length / columns, columns * columns / 16, 64, signal, (begin, end) => {
+  await inSlices(values.length / columns, columns * columns / 16, 64 * threads, signal, (begin, end) => {
     const count = end - begin;
     const rows = values.subarray(begin * columns, end * columns);
     // A column of all rows side by side, as sums of products want them.
