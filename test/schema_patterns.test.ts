@@ -108,6 +108,37 @@ describe("patterns that come together", () => {
     }
   });
 
+  it("have the masks of each token alone, and a text to the end, whatever is left of their length", async () => {
+    const random = randomFrom(22);
+    const demands: readonly [Schema, RegExp, RegExp][] = [
+      [{ pattern: "the end of a story", not: { pattern: "z" } }, /the end of a story/, /z/],
+      [{ pattern: "ab", not: { pattern: "ba" } }, /ab/, /ba/],
+      [{ pattern: "[0-9].*é", not: { pattern: "[a-z]{3}" } }, /[0-9].*é/, /[a-z]{3}/],
+      [{ pattern: "^[a-c]{0,40}x[a-c]{0,40}$", not: { pattern: "aa" } }, /^[a-c]{0,40}x[a-c]{0,40}$/, /aa/],
+    ];
+    for (const [schema, asked, forbidden] of demands) {
+      for (const maxLength of [20, 33, 50]) {
+        const matcher = (await Grammar.schema({ type: "string", ...schema, maxLength }, tokenizer)).matcher();
+        let text = new Uint8Array();
+        while (!matcher.isDone) {
+          const allowed: number[] = [];
+          for (let token = 0; token < tokenizer.vocabularySize; token++) {
+            const bytes = tokenizer.textBytes(token);
+            const goesOn = bytes.length > 0 && matcher.clone().follow(bytes);
+            if (goesOn) allowed.push(token);
+            if (!tokenizer.endOfGeneration.has(token)) assertEquals(matcher.allows(token), goesOn, String(token));
+          }
+          const token = allowed[random(allowed.length)];
+          text = Uint8Array.of(...text, ...tokenizer.textBytes(token));
+          matcher.accept(token);
+        }
+        const value: string = JSON.parse(new TextDecoder().decode(text));
+        assertEquals([asked.test(value), forbidden.test(value)], [true, false], value);
+        assertLess(Array.from(value).length, maxLength + 1);
+      }
+    }
+  });
+
   it("are as many terms as there are places in their words, not as many as ways in which they come together", () => {
     const words = ["customer", "maker", "operator", "admin", "designer"];
     assertLess(reached((_, search) => search("customer")), 25);

@@ -162,13 +162,15 @@ export class Automaton {
    */
   bounded(state: State, bytes: number): State {
     const { entries, accepts } = this.#situations[state];
+    const bounded = (lexeme: Lexeme) =>
+      this.#lexemes.bounded(lexeme, bytes, (both) => this.#derivatives.uncounted(both, bytes));
     if (entries.length === 1 && !accepts) {
       const [[lexeme, behind]] = entries;
-      return this.#middle(this.#lexemes.bounded(lexeme, bytes), this.#boundedSet(behind, bytes));
+      return this.#middle(bounded(lexeme), this.#boundedSet(behind, bytes));
     }
     const closure = this.#closure();
     for (const [lexeme, behind] of entries) {
-      closure.enter(this.#lexemes.bounded(lexeme, bytes), this.#boundedSet(behind, bytes));
+      closure.enter(bounded(lexeme), this.#boundedSet(behind, bytes));
     }
     if (accepts) closure.run(BOTTOM);
     return closure.state();

@@ -9,6 +9,7 @@ import type { GrammarBudget } from "./budget.ts";
 import { Inclusions } from "./inclusions.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 import { type Partition, Partitions, WHOLE } from "./partitions.ts";
+import { Uncounted } from "./uncounted.ts";
 
 /** Words of a set of classes. */
 export const classWords = 8;
@@ -22,6 +23,9 @@ const partsMost = 16;
 /** Bytes of texts that are looked at for a list of them. */
 const listStepsMost = 20_000;
 
+/** Languages behind beginnings of texts that are looked at for the one whose texts are the longest. */
+const beginningsMost = 400;
+
 /** Derives terms. All of their sets of bytes exist by now: derivatives bring no new classes. */
 export class Derivatives {
   /** Of each byte its class. */
@@ -33,6 +37,11 @@ export class Derivatives {
   readonly #derived = new Map<number, Lexeme>();
   readonly #firsts: (Uint32Array | undefined)[] = [];
   readonly #inclusions: Inclusions;
+  readonly #uncounted: Uncounted;
+  /** Of languages that were searched, how many bytes a text of them has. */
+  readonly #lengths = new Map<Lexeme, number>();
+  /** Of languages, how many bytes a text needs at most behind any beginning. */
+  readonly #farthests = new Map<Lexeme, number>();
   readonly #partitions: Partitions;
   /** Of each class a part. */
   readonly #apart: Partition;
@@ -47,6 +56,7 @@ export class Derivatives {
     this.classOf = classOf;
     this.byteOf = byteOf;
     this.#inclusions = new Inclusions(lexemes, this);
+    this.#uncounted = new Uncounted(lexemes);
     this.#partitions = new Partitions(byteOf.length);
     this.#apart = this.#partitions.intern(byteOf);
   }
@@ -93,6 +103,11 @@ export class Derivatives {
   alike(lexeme: Lexeme, byteClass: number): readonly number[] {
     const partition = this.#partition(lexeme);
     return this.#partitions.members(partition)[this.#partitions.partOf(partition, byteClass)];
+  }
+
+  /** Classes, one of each list of those that neither of two languages tells apart. */
+  apart(a: Lexeme, b: Lexeme): readonly number[] {
+    return this.#partitions.firsts(this.#partitions.meet(this.#partition(a), this.#partition(b)));
   }
 
   /** The classes that a term tells apart. */
@@ -179,9 +194,18 @@ export class Derivatives {
   }
 
   #searchUnlessEndless(lexeme: Lexeme): boolean {
-    if (!this.isEndless(lexeme)) return this.#search(lexeme);
+    if (!this.isEndless(lexeme) && !this.#hasShortText(lexeme)) return this.#search(lexeme);
     this.#lexemes.known.set(lexeme, true);
     return true;
+  }
+
+  /**
+   * Whether the language without its greatest counts has a text that is short enough to keep them. Those languages are few: what is
+   * left of a text of up to 100 characters is another language after each of them, but for the count.
+   */
+  #hasShortText(lexeme: Lexeme): boolean {
+    const [open, most] = this.#uncounted.of(lexeme);
+    return open !== lexeme && this.hasText(open) && this.#lengthOf(open) <= most;
   }
 
   /** Whether it is sure, by its form, that a language has texts without end: more than a few that are forbidden. */
@@ -215,6 +239,44 @@ export class Derivatives {
   }
 
   /**
+   * A term without its greatest counts, where it allows the same beginnings of up to `bytes` bytes: where behind each of them a text
+   * is left that keeps the counts; the term itself where that is not sure.
+   */
+  uncounted(lexeme: Lexeme, bytes: number): Lexeme {
+    const [open, most] = this.#uncounted.of(lexeme);
+    return open !== lexeme && most >= bytes && bytes + this.#farthest(open) <= most ? open : lexeme;
+  }
+
+  /** How many bytes a text needs at most behind any beginning; `Infinity` where that takes long to say. */
+  #farthest(start: Lexeme): number {
+    let farthest = this.#farthests.get(start);
+    if (farthest !== undefined) return farthest;
+    farthest = 0;
+    const found = new Set([start]);
+    for (const lexeme of found) {
+      farthest = Math.max(farthest, this.#lengthOf(lexeme));
+      if (found.size > beginningsMost || farthest === Infinity) {
+        this.#farthests.set(start, Infinity);
+        return Infinity;
+      }
+      for (const byteClass of this.#partitions.firsts(this.#partition(lexeme))) {
+        const next = this.derive(lexeme, byteClass);
+        if (this.hasText(next)) found.add(next);
+      }
+    }
+    // No beginning of what is left has more before it.
+    for (const lexeme of found) if (!this.#farthests.has(lexeme)) this.#farthests.set(lexeme, farthest);
+    return farthest;
+  }
+
+  /** Bytes of some text of a language that has one; `Infinity` where none was looked for. */
+  #lengthOf(lexeme: Lexeme): number {
+    const lexemes = this.#lexemes;
+    if (lexemes.isNullable(lexeme)) return 0;
+    return lexemes.needsSearch(lexeme) ? this.#lengths.get(lexeme) ?? Infinity : lexemes.distance(lexeme);
+  }
+
+  /**
    * Looks for a text, where its end seems near. What lies on the way to it has one too; where there is none, all that was seen
    * has none.
    */
@@ -241,7 +303,7 @@ export class Derivatives {
       }
       const first = this.first(lexeme);
       const parts = this.#lexemes.parts(lexeme).length;
-      for (const [byteClass] of this.#partitions.members(this.#partition(lexeme))) {
+      for (const byteClass of this.#partitions.firsts(this.#partition(lexeme))) {
         if (!hasBit(first, byteClass)) continue;
         this.#budget.countSearch(1 + (parts >>> 1));
         const next = this.derive(lexeme, byteClass);
@@ -249,8 +311,10 @@ export class Derivatives {
         from.set(next, lexeme);
         const known = this.#lexemes.known.get(next);
         if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
+          let bytes = this.#lengthOf(next);
           for (let at = lexeme;; at = from.get(at) as Lexeme) {
             this.#lexemes.known.set(at, true);
+            this.#lengths.set(at, ++bytes);
             if (at === start) return true;
           }
         }

@@ -9,7 +9,7 @@ import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 
 /** What is left of languages after bytes. */
 interface Derives {
-  readonly byteOf: Uint8Array;
+  apart(a: Lexeme, b: Lexeme): readonly number[];
   derive(lexeme: Lexeme, byteClass: number): Lexeme;
 }
 
@@ -98,7 +98,7 @@ export class Inclusions {
       const found = new Set([EMPTY]);
       const open = [character];
       for (let next = open.pop(); next !== undefined; next = open.pop()) {
-        for (let own = 0; own < this.#derives.byteOf.length; own++) {
+        for (const own of this.#derives.apart(next, next)) {
           const rest = this.#derives.derive(next, own);
           if (rest === NOTHING || found.has(rest)) continue;
           found.add(rest);
@@ -182,7 +182,7 @@ export class Inclusions {
 
   #afterBytes(lexeme: Lexeme, left: Lexeme): readonly Lexeme[] | undefined {
     const found = new Set<Lexeme>();
-    for (let own = 0; own < this.#derives.byteOf.length; own++) {
+    for (const own of this.#derives.apart(lexeme, left)) {
       if (this.#derives.derive(lexeme, own) === NOTHING) continue;
       const rest = this.#derives.derive(left, own);
       if (rest === NOTHING) return undefined;

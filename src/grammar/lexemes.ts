@@ -307,19 +307,21 @@ export class Lexemes {
   /**
    * The language that allows the same beginnings of up to `bytes` bytes: least counts that none of them can reach are that
    * number, greatest ones have no end.
-   * Not inside intersections and complements, where a count may be what keeps a text possible.
+   * Inside intersections and complements a count may be what keeps a text possible: of an intersection `uncounted` says it.
    */
-  bounded(lexeme: Lexeme, bytes: number): Lexeme {
+  bounded(lexeme: Lexeme, bytes: number, uncounted: (both: Lexeme) => Lexeme): Lexeme {
     const parts = this.parts(lexeme);
     switch (this.kind(lexeme)) {
       case KIND.then:
         // What follows a part that is not empty is reached later, and bounded then.
         return this.then(
-          this.bounded(parts[0], bytes),
-          this.isNullable(parts[0]) ? this.bounded(parts[1], bytes) : parts[1],
+          this.bounded(parts[0], bytes, uncounted),
+          this.isNullable(parts[0]) ? this.bounded(parts[1], bytes, uncounted) : parts[1],
         );
       case KIND.either:
-        return this.either(...parts.map((part) => this.bounded(part, bytes)));
+        return this.oneOf(parts.map((part) => this.bounded(part, bytes, uncounted)));
+      case KIND.both:
+        return uncounted(lexeme);
       case KIND.repeat: {
         const [least, most] = [this.value(lexeme), this.most(lexeme)];
         return this.repeat(parts[0], Math.min(least, bytes), most >= bytes ? Infinity : most);

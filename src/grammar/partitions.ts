@@ -18,6 +18,7 @@ const keyBase = 1 << 24;
 export class Partitions {
   readonly #parts: Uint8Array[] = [];
   readonly #members: (readonly (readonly number[])[])[] = [];
+  readonly #firsts: (readonly number[])[] = [];
   readonly #ids = new Map<string, Partition>();
   readonly #meets = new Map<number, Partition>();
 
@@ -41,6 +42,7 @@ export class Partitions {
       const members: number[][] = Array.from(numbers, () => []);
       parts.forEach((part, own) => members[part].push(own));
       this.#members.push(members);
+      this.#firsts.push(members.map(([first]) => first));
     }
     return id;
   }
@@ -61,6 +63,11 @@ export class Partitions {
   /** The part of a class. */
   partOf(partition: Partition, own: number): number {
     return this.#parts[partition][own];
+  }
+
+  /** One class of each part. */
+  firsts(partition: Partition): readonly number[] {
+    return this.#firsts[partition];
   }
 
   /** The classes of each part. */

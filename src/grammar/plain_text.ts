@@ -193,7 +193,8 @@ export class PlainText {
       if (known) known.add(from);
       else seen.set(character, new Set([from]));
       const first = derivatives.first(character);
-      for (let byteClass = 0; byteClass < derivatives.byteOf.length && !(isNarrow && left.size > 0); byteClass++) {
+      for (const byteClass of derivatives.apart(character, from)) {
+        if (isNarrow && left.size > 0) break;
         if (!hasBit(first, byteClass)) continue;
         const rest = derivatives.derive(character, byteClass);
         if (rest === NOTHING) continue;
