@@ -147,10 +147,12 @@ const Ahead = struct {
 
 fn Kernel(comptime kind: Kind) type {
     return struct {
-        const Operand = spans_zig.OperandOf(false);
+        const Operand = spans_zig.OperandOf(true);
         const Piece = kind.Piece();
         const Adder = spans_zig.Adder(Unpacked(kind), kind.terms, lanes);
         const Sums = [width]simd.F;
+        const Four = @Vector(width, f32);
+        const HighScales = [@typeInfo(Piece).array.len * level_table.tile_max / width]Four;
 
         noinline fn run(args: *const level_table.Matmul, source: Source, group: u32, next: ?[*]const u8) void {
             @setEvalBranchQuota(100_000);
@@ -187,8 +189,12 @@ fn Kernel(comptime kind: Kind) type {
             // The bytes, or the high halves and then the low ones.
             const count: u32 = if (x.bits == .int8) 1 else 2;
             var halves: [2]Operand = undefined;
-            halves[0] = .at(x.q, x.scales, x.sums, first, if (count == 1) 1 else 256);
-            if (count == 2) halves[1] = .at(x.q_low, x.scales, x.sums_low, first, 1);
+            var high_scales: HighScales = undefined;
+            halves[0] = .at(x.q, x.scales, x.sums, first, 1);
+            if (count == 2) {
+                halves[1] = .at(x.q_low, x.scales, x.sums_low, first, 1);
+                halves[0].scales = scaleHigh(x.scales + first - place.inside, spans.count * place.width, &high_scales) + place.inside;
+            }
             var acc = sums.*;
             for (0..spans.count) |number| {
                 ahead.fetch();
@@ -198,6 +204,12 @@ fn Kernel(comptime kind: Kind) type {
                 }
             }
             sums.* = acc;
+        }
+
+        /// 256 times the scales of a tile, once for all products with them.
+        inline fn scaleHigh(scales: [*]const f32, count: u32, to: *HighScales) [*]const f32 {
+            for (to[0 .. count / width], @as([*]align(4) const Four, @ptrCast(scales))) |*high, four| high.* = four * @as(Four, @splat(256));
+            return @ptrCast(to);
         }
 
         inline fn addSpan(at: Place, x: *const Operand, acc: *Sums) void {
