@@ -287,6 +287,18 @@ describe("a schema", () => {
     await verdicts({ not: { multipleOf: 0.5 } }, ["0.3", "1.25"], ["54631204280969881.1", "0.5"]);
   });
 
+  it("has the property that breaks a schema of names at any place, and the one whose value does at the last", async () => {
+    const names = { type: "object", not: { propertyNames: { pattern: "^[ak]" } } };
+    await verdicts(names, ['{"q":1,"ab":2}', '{"ab":2,"q":1}'], ['{"ab":1}', "{}"]);
+    await verdicts({ ...names, properties: { k: {} } }, ['{"q":1,"ab":2}', '{"ab":2,"q":1,"k":3}'], ['{"k":1}', "{}"]);
+    await verdicts({ ...names, properties: { k: {} }, maxProperties: 2 }, ['{"q":1,"ab":2}', '{"k":2,"q":1}'], [
+      '{"k":1,"q":1,"ab":2}',
+      '{"k":1,"ab":1}',
+    ]);
+    const values = { type: "object", not: { additionalProperties: { type: "integer" } } };
+    await verdicts(values, ['{"a":1,"b":"x"}'], ['{"b":"x","b":1}', '{"a":1}']);
+  });
+
   it("counts properties under names that it does not list, where those are few", async () => {
     const pair = ['{"a":1,"b":2}', '{"b":1,"a":2}'];
     await verdicts({ type: "object", propertyNames: { enum: ["a", "b"] }, minProperties: 2 }, pair, [

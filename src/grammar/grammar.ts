@@ -141,7 +141,7 @@ export class Grammar {
    */
   static async choice(texts: readonly string[], tokenizer: Tokenizer): Promise<Grammar> {
     const copy = guarded("choice", () => Array.isArray(texts) ? Array.from(texts) : []);
-    if (copy.length === 0) refuseOption("choice", "an array of strings", texts);
+    if (copy.length === 0) refuseOption("choice", "an array of one string and more", texts);
     copy.forEach((text, index) => checkWhole(`choice[${index}]`, text));
     return await Grammar.#make("choice", "", tokenizer, ({ choiceRules }) => choiceRules(copy));
   }

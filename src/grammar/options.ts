@@ -95,7 +95,7 @@ export const constraintFields = {
   choice: other<readonly string[]>()(
     { about: "The texts of which the answer is one.", expected: "an array of strings" },
     (value, name) => {
-      if (!Array.isArray(value) || value.length === 0) refuseOption(name, "an array of strings", value);
+      if (!Array.isArray(value) || value.length === 0) refuseOption(name, "an array of one string and more", value);
       value.forEach((text, index) => checkText(`${name}[${index}]`, text));
       return [...value] as readonly string[];
     },

@@ -21,8 +21,8 @@ export interface Shuffle {
   readonly members: readonly (ShuffledPart & { readonly isRequired: boolean })[];
   /** What may stand among them, again and again. */
   readonly others?: ShuffledPart;
-  /** One of the others that must come; none comes behind it. */
-  readonly needed?: ShuffledPart;
+  /** One of the others that must come; where it is last, no other one comes behind it. */
+  readonly needed?: ShuffledPart & { readonly isLast: boolean };
   /** How many there are; of the others only one counts towards the least. */
   readonly least: number;
   readonly most: number;
@@ -42,7 +42,7 @@ const NONE: ShuffleCount = { used: 0, tail: 0 };
 
 /** The shuffle of those parts that a text fits; `undefined` where it cannot be met by them. */
 export function fitting(shuffle: Shuffle, fits: (rule: number) => boolean): Shuffle | undefined {
-  const kept = (part: ShuffledPart | undefined) => part && fits(part.next) ? part : undefined;
+  const kept = <Part extends ShuffledPart>(part: Part | undefined) => part && fits(part.next) ? part : undefined;
   const members = shuffle.members.filter((member) => fits(member.next));
   const required = ({ members }: Shuffle) => members.filter(({ isRequired }) => isRequired).length;
   const left = { ...shuffle, members, others: kept(shuffle.others), needed: kept(shuffle.needed) };
@@ -79,10 +79,11 @@ export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] 
     if (!canCome[member.isRequired ? 0 : 1] || isUsed(used, index)) return;
     steps.push([member[side], { used: used + 2 ** index, tail }]);
   });
-  if (tail % 2 === 1) return steps; // the needed one came
+  const cameNeeded = tail % 2;
   // Without a greatest number it makes no difference how many others there are.
-  if (others) add(others, { used, tail: most === Infinity ? 2 : tail + 2 });
-  if (needed) add(needed, { used, tail: tail + 1 });
+  const another = most === Infinity ? 2 + cameNeeded : tail + 2;
+  if (others && !(cameNeeded === 1 && needed?.isLast)) add(others, { used, tail: another });
+  if (needed && cameNeeded === 0) add(needed, { used, tail: tail + 1 });
   return steps;
 }
 

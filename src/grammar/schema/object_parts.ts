@@ -58,6 +58,14 @@ export class ObjectParts {
     return this.#need !== undefined;
   }
 
+  /**
+   * Whether the one that is needed comes behind all others: of two with one name the last counts, so that where its value matters
+   * another one behind it could undo it.
+   */
+  get neededIsLast(): boolean {
+    return this.#need !== undefined && this.#need.demand.length > 0;
+  }
+
   /** A property that the schema names; the first has no comma before it. */
   property({ name, demand }: NamedProperty, isFirst: boolean): RuleSymbol[] {
     const { strings, layout } = this.#tools;

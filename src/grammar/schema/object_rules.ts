@@ -59,7 +59,9 @@ function shuffled(parts: ObjectParts, { rules, layout }: RuleTools): RuleSymbol[
     isRequired: property.presence === "required",
   }));
   const others = part("other properties", (isFirst) => parts.others(isFirst));
-  const needed = parts.needsOne ? part("a property", (isFirst) => parts.needed(isFirst)) : undefined;
+  const needed = parts.needsOne
+    ? { ...part("a property", (isFirst) => parts.needed(isFirst)), isLast: parts.neededIsLast }
+    : undefined;
   const { least, most } = parts;
   return [{ shuffle: { members, others, needed, least, most } }, { lexeme: layout.endObject }];
 }
@@ -113,13 +115,14 @@ class OrderedObject {
         ...others.map((symbols) => [...symbols, ...this.#more(room - 1), close]),
       ];
     }
-    // The one that is needed comes last: of two with one name the last counts.
     if (room < 1) return [];
     const alone = parts.needed(isFirst);
     const others = room < 2 ? [] : parts.others(isFirst);
     const last = parts.needed(false);
     const behind = others.flatMap((symbols) => last.map((end) => [...symbols, ...this.#more(room - 2), ...end]));
-    return [...alone, ...behind].map((symbols) => [...symbols, close]);
+    // Where room is bounded, it stays the last: counts on both its sides would be told apart.
+    const more = parts.neededIsLast || room < Infinity ? [] : this.#more(Infinity);
+    return [...alone, ...behind].map((symbols) => [...symbols, ...more, close]);
   }
 
   #more(most: number): RuleSymbol[] {
