@@ -216,6 +216,12 @@ describe("a format", () => {
     await assertRejects(() => verifyAll(source), UnsupportedError, "read as another one");
   });
 
+  it("is refused where a template trims what it writes", async () => {
+    const value = "v if v is string else v | tojson";
+    const source = await templateOf(own.tagged.replace(value, `(${value}) | trim`));
+    await assertRejects(() => findFormat(source, undefined), UnsupportedError, "read as another");
+  });
+
   it("may be a caller's, and is checked", async () => {
     const source = await templateOf("{{ messages[0].content }}");
     const { format } = await findFormat(source, {

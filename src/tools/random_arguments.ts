@@ -90,7 +90,9 @@ export class RandomArguments {
     this.#isMarked = false;
     const length = isAll ? this.#words.length : 1 + this.#random(6);
     const pick = (_: unknown, index: number) => this.#words[isAll ? index : this.#random(this.#words.length)];
-    const text = Array.from({ length }, pick).join("");
+    const picked = Array.from({ length }, pick).join("");
+    // What a template trims is lost, too.
+    const text = isAll ? ` ${picked}\n` : picked;
     return this.#ends.some((end) => text.includes(end)) ? this.#words.slice(0, 9).join("") : text;
   }
 }
