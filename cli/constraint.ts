@@ -9,7 +9,7 @@ import { type ConstraintOptions, grammarOf, readConstraint } from "../src/gramma
 import type { Tokenizer } from "../src/text/tokenizer/types.ts";
 import { generateFields, type GenerateOptions } from "../src/batching/request_options.ts";
 import type { Arguments } from "./arguments.ts";
-import { readExactText, readJson } from "./files.ts";
+import { readJson, readText } from "./files.ts";
 import { type FlagReaders, optionsFrom } from "./flags.ts";
 import { UsageError } from "./types.ts";
 
@@ -18,7 +18,7 @@ const kinds = ["schema", "regex", "grammar"];
 
 const readers: FlagReaders = {
   schema: (path) => readJson("--schema", path, "a JSON schema"),
-  grammar: (path) => readExactText("--grammar", path),
+  grammar: (path) => readText("--grammar", path),
 };
 
 /** What the flags ask for; the files that they name are read. */

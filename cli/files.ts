@@ -9,17 +9,8 @@ import process from "node:process";
 import { InvalidArgumentError, LightGPTError } from "../ffi/errors.ts";
 import type { JsonValue } from "../src/text/chat/inputs.ts";
 
-/** The text of the file that an option names. */
+/** The text of the file that an option names, which must be UTF-8 from beginning to end. */
 export function readText(option: string, path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw refusal(`${option}: ${path} cannot be read`, "the path of a text file", error);
-  }
-}
-
-/** The text of a file that must be UTF-8 from beginning to end. */
-export function readExactText(option: string, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(path));
   } catch (error) {
@@ -34,7 +25,7 @@ export function readExactText(option: string, path: string): string {
 
 /** The JSON of the file that an option names; `what` says what it should be. */
 export function readJson(option: string, path: string, what: string): JsonValue {
-  const text = readExactText(option, path);
+  const text = readText(option, path);
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -8,7 +8,7 @@ import { quantizeFile, quantizeFileFields, type QuantizeFileOptions } from "../s
 import type { QuantizeFileReport, TensorReport } from "../src/converting/quantize_file.ts";
 import type { TensorRule } from "../src/converting/mixes.ts";
 import type { QuantizedFormat } from "../src/converting/types.ts";
-import { readExactText } from "./files.ts";
+import { readText } from "./files.ts";
 import { type FlagReaders, optionsFrom } from "./flags.ts";
 import type { Arguments } from "./arguments.ts";
 import { sizeText } from "../src/options/size_text.ts";
@@ -17,7 +17,7 @@ import { note, print, toJson } from "./output.ts";
 import { ProgressBar } from "./progress.ts";
 
 const readers: FlagReaders = {
-  calibrate: (path) => readExactText("--calibrate", path),
+  calibrate: (path) => readText("--calibrate", path),
   imatrix: (path) => ImportanceMatrix.read(path),
   "tensor-type": readRule,
 };

@@ -204,6 +204,12 @@ describe("a text to calibrate by", () => {
     assertEquals(code === 0, false);
     assertStringIncludes(stderr, "is no text in UTF-8");
     assertEquals(existsSync(at("bytes.gguf")), false);
+    for (const words of [["imatrix", "--out", at("bytes.gguf")], ["perplexity"]]) {
+      const measured = await lightgpt([...words, "--model", embedded, "--file", at("bytes.txt")]);
+      assertEquals(measured.code === 0, false);
+      assertStringIncludes(measured.stderr, "is no text in UTF-8");
+    }
+    assertEquals(existsSync(at("bytes.gguf")), false);
   });
 });
 
