@@ -266,6 +266,58 @@ describe("chained steps", () => {
     assertGreater(counts.pauses + counts.returns, 0);
   });
 
+  it("wait for masks that take long, with the event loop free, and give the same", async () => {
+    const expected: unknown[] = [];
+    {
+      await using batcher = open({ tokensAhead: 0 });
+      for (const { prompt, options } of all) expected.push(resultOf(await batcher.complete(prompt, options)));
+    }
+    const { prepare, accept, words } = Matcher.prototype;
+    const left = new WeakMap<Matcher, number>();
+    Matcher.prototype.accept = function (...given) {
+      left.delete(this);
+      accept.apply(this, given);
+    };
+    Matcher.prototype.prepare = function () {
+      left.set(this, (left.get(this) ?? 4) - 1);
+      return (left.get(this) as number) <= 0 && prepare.call(this);
+    };
+    Matcher.prototype.words = function () {
+      assert((left.get(this) ?? 1) <= 0, "words before they are there");
+      return words.call(this);
+    };
+    try {
+      await using batcher = open({ tokensAhead: 4 });
+      counts.late = 0;
+      const together = await Promise.all(all.map(({ prompt, options }) => batcher.complete(prompt, options)));
+      assertEquals(together.map(resultOf), expected);
+      for (const [index, { prompt, options }] of all.entries()) {
+        assertEquals(resultOf(await batcher.complete(prompt, options)), expected[index]);
+      }
+      assertGreater(counts.late, 20);
+      // Given up, one of which the mask is never made holds up no other that is in the chain with it.
+      Matcher.prototype.prepare = () => true;
+      const controller = new AbortController();
+      const { signal } = controller;
+      const plain = batcher.complete(all[0].prompt, { ...all[0].options, maxTokens: 60 });
+      const held = batcher.generate("One day", { constraint: { regex: "[a-z ]{90}" }, draft: "off", signal });
+      Matcher.prototype.words = words;
+      for (let count = 0; count < 9; count++) await held.next();
+      let calls = 0;
+      Matcher.prototype.prepare = () => {
+        if (++calls === 9) setTimeout(() => controller.abort(), 0);
+        return false;
+      };
+      await assertRejects(async () => {
+        for await (const _ of held);
+      }, LightGPTError);
+      assertGreater(calls, 8);
+      assertEquals((await plain).tokens.length, 60);
+    } finally {
+      Object.assign(Matcher.prototype, { prepare, accept, words });
+    }
+  });
+
   it("fail one of theirs whose mask cannot be had, and no other", async () => {
     await using batcher = open();
     const options = { draft: "off", sampling: { seed: 1 }, maxTokens: 80 } as const;

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { after, before, describe, it } from "node:test";
-import { type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
+import { CancelledError, type GenerateOptions, InvalidArgumentError, Model, TokenMask } from "../mod.ts";
 import type { Host } from "../src/batching/answer.ts";
 import { DraftModels } from "../src/batching/drafting/draft_models.ts";
 import { Drafting } from "../src/batching/drafting/drafting.ts";
@@ -57,6 +57,45 @@ class Alternating implements Constraint {
 
   clone(): Constraint {
     return new Alternating(this.#vocabulary, this.#length, this.#count);
+  }
+}
+
+/** Takes some calls until it is ready; its words may not be asked for before. */
+class Slow extends Alternating {
+  readonly #calls: number;
+  readonly #vocabulary: number;
+  readonly #length: number;
+  #left: number;
+  #accepted: number;
+
+  /** Each mask takes so many calls of `prepare`. */
+  constructor(vocabulary: number, length: number, calls: number, accepted = 0) {
+    super(vocabulary, length, accepted);
+    this.#vocabulary = vocabulary;
+    this.#length = length;
+    this.#left = this.#calls = calls;
+    this.#accepted = accepted;
+  }
+
+  prepare(): boolean {
+    return this.#left === 0 || --this.#left === 0;
+  }
+
+  override words(): Uint32Array {
+    assertEquals(this.#left, 0, "words that are not ready");
+    return super.words();
+  }
+
+  override accept(token: number): void {
+    super.accept(token);
+    this.#accepted++;
+    this.#left = this.#calls;
+  }
+
+  override clone(): Constraint {
+    const copy = new Slow(this.#vocabulary, this.#length, this.#calls, this.#accepted);
+    copy.#left = this.#left;
+    return copy;
   }
 }
 
@@ -125,6 +164,42 @@ describe("a constraint", () => {
     assertGreater(tight.scheduler.meter.preemptions, 0);
     assertGreater(tight.store.cache?.stats().tokensSaved ?? 0, 0);
     await tight.scheduler.dispose();
+  });
+
+  it("is waited for until it is ready, alone and beside others, with the same tokens", async () => {
+    const alone = open(100, false);
+    const wanted = [];
+    for (let index = 0; index < 10; index++) {
+      wanted.push((await alone.run(prompt + index % 4, alternating(30 + index), optionsOf(index))).tokens);
+      const slow = new Slow(model.vocabulary, 30 + index, 5);
+      assertEquals((await alone.run(prompt + index % 4, slow, optionsOf(index))).tokens, wanted[index]);
+    }
+    await alone.scheduler.dispose();
+    const tight = open(17, true);
+    const all = await Promise.all(wanted.map((_, index) => {
+      const constraint = index % 3 === 0 ? alternating(30 + index) : new Slow(model.vocabulary, 30 + index, 2 * index);
+      return tight.run(prompt + index % 4, constraint, optionsOf(index));
+    }));
+    assertEquals(all.map(({ tokens }) => tokens), wanted);
+    await tight.scheduler.dispose();
+  });
+
+  it("that never gets ready holds up neither the event loop nor the signal that ends its request", async () => {
+    const { scheduler, run } = open(100, false);
+    const controller = new AbortController();
+    const { signal } = controller;
+    let calls = 0;
+    const never = Object.assign(alternating(30), {
+      prepare: () => {
+        if (++calls === 50) setTimeout(() => controller.abort(), 0);
+        return calls < 9; // so that a step, and then a chain, has begun
+      },
+    });
+    await assertRejects(() => run(prompt, never, { signal, maxTokens: 20 }), CancelledError);
+    assertGreater(calls, 49);
+    const { tokens } = await run(prompt, alternating(20), {});
+    assertEquals(tokens.length, 20);
+    await scheduler.dispose();
   });
 
   it("allows what the settings allow, too; where that is nothing, the request fails", async () => {

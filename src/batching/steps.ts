@@ -9,6 +9,8 @@
 import { LIMITS } from "../../ffi/wire.ts";
 import type { Round, StepResult, StepRunner, StepSequence } from "../engine/step.ts";
 import type { StepTimes } from "../engine/step_times.ts";
+import { inSlices, type Sliceable } from "../options/sliced.ts";
+import type { SamplerState } from "../sampling/state.ts";
 import { canChoose } from "./can_choose.ts";
 import type { Clock } from "./clock.ts";
 import type { Drafting, DraftRoom } from "./drafting/drafting.ts";
@@ -78,8 +80,12 @@ export class Steps {
 
   /** Runs a step of these members, of `most` that there could be, and those that can follow it natively. */
   async run(planned: readonly Member<Sequence>[], most: number): Promise<void> {
+    for (const { sequence } of planned) {
+      const made = making(sequence);
+      if (made) await made;
+    }
     const drafts = await this.#with.drafting?.guess(planned, this.#draftRoom);
-    // While a model guessed, a sequence may have ended.
+    // While masks were made, or a model guessed, a sequence may have ended.
     const members = planned.filter(({ sequence }) => sequence.state === "running" && canChoose(sequence));
     if (members.length === 0) return;
     const rounds = drafts && drafts.size > 0 ? 1 : this.#rounds(members);
@@ -149,7 +155,7 @@ export class Steps {
   }
 
   #takeRound(all: Part, { results, ms, isLast }: Round): void {
-    const { drafting, runner } = this.#with;
+    const { drafting } = this.#with;
     const isThere = (_: unknown, index: number) => results[index] !== undefined;
     const present = results.filter((result) => result !== undefined);
     const part = present.length === all.members.length
@@ -164,7 +170,7 @@ export class Steps {
       sequence.accept(step, present[index] as StepResult, !isLast && step.pauses !== true);
     }
     if (isLast) return;
-    for (const { sequence } of part.members) handOver(sequence, runner, this.#chained?.get(sequence) === true);
+    for (const { sequence } of part.members) this.#handOver(sequence);
     if (drafting?.expects(part.members, this.#draftRoom)) this.#isHalted = true;
   }
 
@@ -173,11 +179,37 @@ export class Steps {
     const { id, tokens, unread, position, table, options: { sample, process } } = sequence;
     if (unread !== 1 || table === undefined || position >= table.capacity) return;
     try {
+      // Where its mask takes long it is made between two steps.
+      if (sample?.sampler.prepare() === false) return this.halt();
       const token = tokens.at(-1) as number;
       if (this.#with.runner.goOn(id, token, process ? undefined : sample, tokens.length)) sequence.isInStep = true;
     } catch (error) {
       sequence.fail(error);
     }
+  }
+
+  /**
+   * Hands over what the next choice of a sequence goes by, where that changes from token to token and it does not pause. The round in
+   * flight waits for it; the event loop doesn't.
+   */
+  #handOver(sequence: Sequence): void {
+    const { runner } = this.#with;
+    const { options: { sample }, id } = sequence;
+    const chained = this.#chained;
+    // A constraint lets nothing follow.
+    if (sequence.isOver) return runner.cancel(id);
+    if (chained?.get(sequence) === true || sequence.state === "ended" || !sample?.sampler.changes) return;
+    const hand = () => {
+      if (this.#chained !== chained || sequence.state === "ended") return;
+      try {
+        runner.handOver(id, sample, sequence.tokens.length);
+      } catch (error) {
+        sequence.fail(error);
+      }
+    };
+    const made = making(sequence);
+    if (made) void made.then(hand);
+    else hand();
   }
 
   /** A step has ended: counts it. */
@@ -237,17 +269,25 @@ function isChained({ sequence, count }: Member<Sequence>): boolean {
   return sequence.isChained(count);
 }
 
-/** Hands over what the next choice of a sequence goes by, where that changes from token to token and it does not pause. */
-function handOver(sequence: Sequence, runner: StepRunner, pauses: boolean): void {
-  const { options: { sample }, tokens, id } = sequence;
-  // A constraint lets nothing follow.
-  if (sequence.isOver) return runner.cancel(id);
-  if (pauses || sequence.state === "ended" || !sample?.sampler.changes) return;
+/**
+ * Makes what a sequence chooses by in slices, where that takes long; nothing where it is there. One for which it can't be made has
+ * failed.
+ */
+function making(sequence: Sequence): Promise<void> | undefined {
+  const sampler = sequence.options.sample?.sampler;
+  if (sampler === undefined) return undefined;
   try {
-    runner.handOver(id, sample, tokens.length);
+    if (sampler.prepare()) return undefined;
   } catch (error) {
     sequence.fail(error);
+    return undefined;
   }
+  return inSlices(preparing(sequence, sampler)).catch((error) => sequence.fail(error));
+}
+
+/** Nobody waits for the mask of a sequence that has ended. */
+function* preparing(sequence: Sequence, sampler: SamplerState): Sliceable<void> {
+  while (sequence.state !== "ended" && !sampler.prepare()) yield;
 }
 
 /** How many tokens each of the members may choose now. */

@@ -35,9 +35,21 @@ export class GrammarBudget {
   #hasStarted = false;
   #atStart: Readonly<Record<GrammarLimit, number>> = nothing();
 
-  /** Counts work of a search for a text. */
-  countSearch(more: number): void {
-    this.count(this.#hasStarted ? "searchesOfTexts" : "searches", more);
+  /** Counts the work of a search for a text, once it has ended: one that was broken off begins anew, and counts once all the same. */
+  countSearch(steps: number): void {
+    this.count(this.#search, steps);
+  }
+
+  /** Throws where a search that is going on has taken more than is left; then nothing is left for others. */
+  checkSearch(steps: number): void {
+    const what = this.#search;
+    if (this.#used[what] + steps <= GRAMMAR_LIMITS[what]) return;
+    this.#used[what] = GRAMMAR_LIMITS[what];
+    refuseSize(what, GRAMMAR_LIMITS[what] + 1);
+  }
+
+  get #search(): GrammarLimit {
+    return this.#hasStarted ? "searchesOfTexts" : "searches";
   }
 
   /** Says that what was counted until now is the grammar itself; what comes is made by texts on their way through it. */

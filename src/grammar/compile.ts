@@ -104,7 +104,16 @@ export async function compiler(
     budget.start();
     const spellings = new Spellings(automaton, masks, tokenizer);
     const steps = new Steps(tokensMost, stepsKeptMost);
-    return new Matcher({ automaton, masks, spellings, steps, budget, bytesOf: (token) => bytesOf(tokenizer, token) });
+    const { slices } = derivatives;
+    return new Matcher({
+      automaton,
+      masks,
+      spellings,
+      steps,
+      budget,
+      slices,
+      bytesOf: (token) => bytesOf(tokenizer, token),
+    });
   };
 }
 

@@ -9,6 +9,7 @@ import type { GrammarBudget } from "./budget.ts";
 import { Inclusions } from "./inclusions.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 import { type Partition, Partitions, WHOLE } from "./partitions.ts";
+import { Slices } from "./slices.ts";
 import { Uncounted } from "./uncounted.ts";
 
 /** Words of a set of classes. */
@@ -32,6 +33,8 @@ export class Derivatives {
   readonly classOf: Uint8Array;
   /** Of each class one of its bytes. */
   readonly byteOf: Uint8Array;
+  /** Breaks off what takes long: nearly all of it is deriving. */
+  readonly slices: Slices = new Slices();
   readonly #lexemes: Lexemes;
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
@@ -66,7 +69,9 @@ export class Derivatives {
     if (lexeme <= EMPTY || !hasBit(this.first(lexeme), byteClass)) return NOTHING;
     const key = lexeme * 256 + this.#partitions.partOf(this.#partition(lexeme), byteClass);
     let found = this.#derived.get(key);
-    if (found === undefined) this.#derived.set(key, found = this.#derive(lexeme, byteClass));
+    if (found !== undefined) return found;
+    this.slices.tick();
+    this.#derived.set(key, found = this.#derive(lexeme, byteClass));
     return found;
   }
 
@@ -283,7 +288,7 @@ export class Derivatives {
   #search(start: Lexeme): boolean {
     const from = new Map<Lexeme, Lexeme>([[start, start]]);
     const open = new Map<number, [Lexeme, number][]>();
-    let best = Infinity;
+    let [best, steps] = [Infinity, 0];
     const enter = (lexeme: Lexeme, depth: number) => {
       // The way back counts too, or a search would go on and on where the end seems always equally near.
       const rank = depth + distanceWeight * this.#lexemes.distance(lexeme);
@@ -305,7 +310,7 @@ export class Derivatives {
       const parts = this.#lexemes.parts(lexeme).length;
       for (const byteClass of this.#partitions.firsts(this.#partition(lexeme))) {
         if (!hasBit(first, byteClass)) continue;
-        this.#budget.countSearch(1 + (parts >>> 1));
+        this.#budget.checkSearch(steps += 1 + (parts >>> 1));
         const next = this.derive(lexeme, byteClass);
         if (next === NOTHING || from.has(next)) continue;
         from.set(next, lexeme);
@@ -315,12 +320,15 @@ export class Derivatives {
           for (let at = lexeme;; at = from.get(at) as Lexeme) {
             this.#lexemes.known.set(at, true);
             this.#lengths.set(at, ++bytes);
-            if (at === start) return true;
+            if (at !== start) continue;
+            this.#budget.countSearch(steps);
+            return true;
           }
         }
         if (known === undefined) enter(next, depth + 1);
       }
     }
+    this.#budget.countSearch(steps);
     for (const lexeme of from.keys()) this.#lexemes.known.set(lexeme, false);
     return false;
   }

@@ -12,6 +12,7 @@ import type { Constraint, TokenGuess } from "../sampling/constraint.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
 import type { GrammarBudget } from "./budget.ts";
 import type { Masks } from "./masks.ts";
+import type { Slices } from "./slices.ts";
 import type { Spellings } from "./spellings.ts";
 import type { Steps } from "./steps.ts";
 
@@ -32,6 +33,7 @@ export interface Compiled {
   /** By tokens. */
   readonly steps: Steps;
   readonly budget: GrammarBudget;
+  readonly slices: Slices;
   /** The bytes that a token adds to a text. */
   bytesOf(token: number): Uint8Array;
 }
@@ -97,6 +99,15 @@ export class Matcher implements Constraint {
       this.#maskOf = same;
     }
     return this.#mask;
+  }
+
+  /**
+   * Makes what {@link Matcher.words} gives, for a few milliseconds.
+   *
+   * @returns whether it is there; if not, another call goes on
+   */
+  prepare(): boolean {
+    return this.#compiled.slices.attempt(() => this.words());
   }
 
   /** Whether a token may come next. */

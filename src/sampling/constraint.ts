@@ -43,6 +43,13 @@ export interface Constraint {
   /** The tokens that may come next: bit t % 32 of word floor(t / 32) is token t. Valid until the next {@link Constraint.accept}. */
   words(): Uint32Array;
   /**
+   * Makes what {@link Constraint.words} gives, for a few milliseconds, where that may take longer: between two calls the event loop has
+   * its turn. Without it, `words` takes the time that it takes.
+   *
+   * @returns whether it is there; if not, another call goes on
+   */
+  prepare?(): boolean;
+  /**
    * Hears of each token that is chosen, once and in order, and not of those of the prompt.
    *
    * @param isGuess a copy goes on by a guess, which may never be chosen
@@ -57,6 +64,6 @@ export interface Constraint {
 /** Whether a value is a constraint, as far as can be seen. */
 export function isConstraint(value: unknown): value is Constraint {
   if (value === null || typeof value !== "object") return false;
-  const { isDone, words, accept, clone } = value as Constraint;
-  return typeof isDone === "boolean" && [words, accept, clone].every((method) => typeof method === "function");
+  const { isDone, words, prepare = words, accept, clone } = value as Constraint;
+  return typeof isDone === "boolean" && [words, prepare, accept, clone].every((method) => typeof method === "function");
 }

@@ -63,6 +63,10 @@ export class Lookahead {
     return { tokens, chances };
   }
 
+  get #isPrepared(): boolean {
+    return this.#at.prepare?.() ?? true;
+  }
+
   #allows(token: number): boolean {
     const word = (this.#at.words()[token >>> 5] ?? 0) & (this.#set[token >>> 5] ?? -1);
     return ((word >>> (token & 31)) & 1) === 1;
@@ -71,7 +75,8 @@ export class Lookahead {
   /** Takes a token; returns whether one may follow. */
   #goOn(token: number): boolean {
     this.#at.accept(token, true);
-    return !this.#at.isDone && this.#at.words().some((word, index) => (word & (this.#set[index] ?? -1)) !== 0);
+    return !this.#at.isDone && this.#isPrepared &&
+      this.#at.words().some((word, index) => (word & (this.#set[index] ?? -1)) !== 0);
   }
 
   /** The only token that may come, where there is one alone. */
@@ -87,10 +92,13 @@ export class Lookahead {
     return found;
   }
 
-  /** What `walk` gives; undefined where it comes to a limit of the grammar: the sequence meets that itself if it gets there. */
+  /**
+   * What `walk` gives; undefined where it comes to a limit of the grammar: the sequence meets that itself if it gets there. Masks that
+   * take long are made for what was chosen, and not for guesses.
+   */
   #within<T>(walk: () => T): T | undefined {
     try {
-      return walk();
+      return this.#isPrepared ? walk() : undefined;
     } catch (error) {
       if (error instanceof LightGPTError && error.code === "limit") return undefined;
       throw error;

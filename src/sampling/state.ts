@@ -198,8 +198,14 @@ export class SamplerState {
       }
     }
     const length = Math.ceil(vocabulary / 32);
-    const words = this.#constraint?.words().length ?? length;
+    // One whose mask takes long is looked at when it is there.
+    const words = this.#constraint && this.prepare() ? this.#constraint.words().length : length;
     if (words !== length) refuseOption("constraint", `a mask of ${length} words`, `one of ${words}`);
+  }
+
+  /** Makes the mask of the constraint, for a few milliseconds where it takes long; returns whether it is there. */
+  prepare(): boolean {
+    return this.#constraint?.prepare?.() ?? true;
   }
 
   /** Throws where settings and constraint leave no token: of one sequence, before a step that others share. */

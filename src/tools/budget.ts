@@ -49,6 +49,11 @@ export class BudgetConstraint {
     return this.#matcher.words();
   }
 
+  /** Makes them, for a few milliseconds; returns whether they are there. */
+  prepare(): boolean {
+    return this.#matcher.prepare();
+  }
+
   /** The token that likely comes next, where the text that comes is certain. */
   guess(): ReturnType<Matcher["guess"]> {
     return this.#matcher.guess();
