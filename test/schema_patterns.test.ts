@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertEquals, assertLess } from "@std/assert";
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { describe, it } from "node:test";
 import { Grammar } from "../mod.ts";
 import { GrammarBudget } from "../src/grammar/budget.ts";
@@ -137,6 +137,33 @@ describe("patterns that come together", () => {
         assertLess(Array.from(value).length, maxLength + 1);
       }
     }
+  });
+
+  it("have masks in slices, the same as at once", async () => {
+    const words = ["customer", "maker", "operator", "admin"].map((pattern) => ({ pattern }));
+    const schema = {
+      type: "string",
+      oneOf: [{ oneOf: words.slice(0, 2) }, { oneOf: words.slice(2) }],
+      maxLength: 60,
+    };
+    const [sliced, atOnce] = [await Grammar.schema(schema, tokenizer), await Grammar.schema(schema, tokenizer)]
+      .map((grammar) => grammar.matcher());
+    const { now } = performance;
+    let [time, calls, masks] = [0, 0, 0];
+    performance.now = () => time++; // so that a slice ends after some derivatives
+    try {
+      for (; masks < 8; masks++) {
+        do calls++; while (!sliced.prepare());
+        assertEquals(sliced.words(), atOnce.words());
+        const allowed = Array.from({ length: tokenizer.vocabularySize }, (_, token) => token).filter((token) =>
+          atOnce.allows(token) && !tokenizer.endOfGeneration.has(token)
+        );
+        for (const matcher of [sliced, atOnce]) matcher.accept(allowed[(37 * masks) % allowed.length]);
+      }
+    } finally {
+      performance.now = now;
+    }
+    assertGreater(calls, 2 * masks);
   });
 
   it("are as many terms as there are places in their words, not as many as ways in which they come together", () => {

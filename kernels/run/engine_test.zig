@@ -24,6 +24,9 @@ const layers = test_model.layers;
 pub const vocabulary = test_model.vocabulary;
 const testing = std.testing;
 
+/// The number of a product from which on none is made: none is left out.
+pub const every_product = std.math.maxInt(u32);
+
 pub const Settings = struct { threads: u32 = 1, page_size: u32 = 16, chunk: u32 = 512, kv_type: KvType = .f16, bits: u32 = 8, neighbour: bool = false, step_threads: u32 = 0 };
 
 pub fn openEngine(model: *Model, settings: Settings) !*Engine {
@@ -222,7 +225,7 @@ test "a sequence that is given up while its step waits computes nothing more" {
     defer model.object.release();
     const engine = try openEngine(model, .{});
     defer engine.object.release();
-    try engine.keepInputs(0, 1);
+    try engine.keepInputs(0, 1, every_product);
     var results: [2]Engine.Result = undefined;
     var rows: [6 * vocabulary]f32 = undefined;
     for ([_]u32{ 1, 2 }) |given_up| {
@@ -252,7 +255,7 @@ test "a sequence that is given up while its step waits computes nothing more" {
         var floats: [6 * embedding]f32 = undefined;
         const made = try engine.takeInput(0, std.mem.sliceAsBytes(&floats));
         try testing.expectEqual(@as(?usize, if (given_up == 1) 6 * embedding else 0), made);
-        try engine.keepInputs(0, 1);
+        try engine.keepInputs(0, 1, every_product);
     }
 }
 

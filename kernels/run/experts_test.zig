@@ -89,7 +89,7 @@ const states_product = 5;
 fn compare(comptime F: type, fixture: *const Fixture, model: *Model, shape: Shape, bits: u32) !void {
     const engine = try engine_test.openEngine(model, .{ .threads = 3, .bits = bits });
     defer engine.object.release();
-    try engine.keepInputs(stream_product, states_product - stream_product + 1);
+    try engine.keepInputs(stream_product, states_product - stream_product + 1, engine_test.every_product);
     var batch: Writer = .{};
     defer batch.deinit();
     try batch.record(layouts.BatchHeader{ .runs_inline = false, .threads = 0, .sequences = 1, .tokens = tokens_of_test.len });

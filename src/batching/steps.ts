@@ -285,7 +285,7 @@ function making(sequence: Sequence): Promise<void> | undefined {
   return inSlices(preparing(sequence, sampler)).catch((error) => sequence.fail(error));
 }
 
-/** Nobody waits for the mask of a sequence that has ended. */
+/** The slices of a mask; there is no more of them once its sequence has ended. */
 function* preparing(sequence: Sequence, sampler: SamplerState): Sliceable<void> {
   while (sequence.state !== "ended" && !sampler.prepare()) yield;
 }
