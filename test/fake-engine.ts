@@ -52,6 +52,11 @@ export class FakeSampler {
     return this.seed === 3n;
   }
 
+  /** Chooses by nothing that takes long. */
+  prepare(): boolean {
+    return true;
+  }
+
   assertChoice(): void {
     // Nothing is kept from it.
   }

@@ -70,8 +70,8 @@ export class Derivatives {
     const key = lexeme * 256 + this.#partitions.partOf(this.#partition(lexeme), byteClass);
     let found = this.#derived.get(key);
     if (found !== undefined) return found;
-    this.slices.tick();
     this.#derived.set(key, found = this.#derive(lexeme, byteClass));
+    this.slices.tick();
     return found;
   }
 

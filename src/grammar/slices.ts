@@ -37,7 +37,7 @@ export class Slices {
     }
   }
 
-  /** Something is about to be found that was not known; no state may be half changed. */
+  /** Something was found that was not known, and is kept: so each slice comes further. No state may be half changed. */
   tick(): void {
     if (!this.#isSliced || (++this.#ticks & ticksBetween) !== 0) return;
     const now = performance.now();
