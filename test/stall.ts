@@ -6,7 +6,7 @@
 import { workedMs } from "./worked.ts";
 
 /** What is the work's own is there at every try; what the collector of garbage causes, in a process of many tests, is not. */
-const tries = 3;
+const tries = 6;
 
 /** Of a few tries the least figure; once it is below `enough` no more is tried. */
 export async function leastOf(measure: () => Promise<number>, enough: number): Promise<number> {
