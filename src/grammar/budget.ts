@@ -29,6 +29,8 @@ export const GRAMMAR_LIMITS = {
 /** What is counted. */
 export type GrammarLimit = keyof typeof GRAMMAR_LIMITS;
 
+const KINDS = Object.keys(GRAMMAR_LIMITS) as readonly GrammarLimit[];
+
 /** Counts what one grammar takes. */
 export class GrammarBudget {
   readonly #used: Record<GrammarLimit, number> = nothing();
@@ -60,8 +62,7 @@ export class GrammarBudget {
 
   /** Whether texts have taken half of what was left for them. */
   get isHalfUsed(): boolean {
-    const kinds = Object.keys(GRAMMAR_LIMITS) as GrammarLimit[];
-    return kinds.some((what) => 2 * this.#used[what] > GRAMMAR_LIMITS[what] + this.#atStart[what]);
+    return KINDS.some((what) => 2 * this.#used[what] > GRAMMAR_LIMITS[what] + this.#atStart[what]);
   }
 
   /** Counts `more` of something; throws an error of the code `limit` where it is more than allowed. */
@@ -74,7 +75,9 @@ export class GrammarBudget {
 
 /** Nothing of anything. */
 function nothing(): Record<GrammarLimit, number> {
-  return { characters: 0, terms: 0, positions: 0, states: 0, depth: 0, cases: 0, searches: 0, searchesOfTexts: 0 };
+  const counts: Record<GrammarLimit, number> = { ...GRAMMAR_LIMITS };
+  for (const what of KINDS) counts[what] = 0;
+  return counts;
 }
 
 /** Throws the error of a limit that was passed. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+
 /** Keeps the steps of texts through one grammar. */
 export class Steps {
   readonly #labels: number;
