@@ -92,8 +92,8 @@ describeWholeKit("formats", "schema-suite", (directory) => {
         }
       }
     }
-    assertGreater(right, 590);
-    assertLess(rejected, 50);
+    assertGreater(right, 610);
+    assertLess(rejected, 56);
   });
 });
 

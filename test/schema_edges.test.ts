@@ -1,12 +1,12 @@
 /**
- * Schemas at their edges: opposites where nothing is left, numbers whose digits say more than their doubles, and properties under
- * names that a schema does not list.
+ * Schemas at their edges: opposites where nothing is left, numbers whose digits say more than their doubles, properties under
+ * names that a schema does not list, patterns that look ahead, and formats.
  *
  * @module
  */
-import { assert } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
-import { Grammar } from "../mod.ts";
+import { Grammar, InvalidArgumentError, UnsupportedError } from "../mod.ts";
 import { has, tokenizer, useTokenizer } from "./grammars.ts";
 
 useTokenizer();
@@ -65,6 +65,91 @@ describe("a schema", () => {
     await verdicts({ not: { enum: [{ a: 1 }, {}] } }, ['{"a":2}', '{"b":1}', '{"b":2,"a":1}', '{"b":1,"c":2}'], [
       '{"a":1}',
       "{}",
+    ]);
+  });
+
+  it("has patterns that look ahead from the beginning", async () => {
+    const patterns = [
+      "^(?!@@)[@ab-]+$",
+      "^(?=.*b)(?!.*aa)[ab@]{2,4}$",
+      "^(?!a(b|@)*$)[ab@]+|^c",
+      "^(?:a|(?!b)(?=[@-])[ab@-]*)$",
+      "^(?=a(?=b))ab?",
+      "^(a(?!b))?(@(?=a))?[ab@]*$",
+    ];
+    const letters = ["", "a", "b", "@", "-", "c"];
+    const texts = new Set(letters.flatMap((a) => letters.flatMap((b) => letters.map((c) => a + b + c))));
+    for (const pattern of patterns) {
+      const own = new RegExp(pattern, "u");
+      const [fit, others] = [true, false].map((fits) =>
+        Array.from(texts).filter((text) => own.test(text) === fits).map((text) => JSON.stringify(text))
+      );
+      await verdicts({ type: "string", pattern }, fit, others);
+    }
+    for (const pattern of ["^((?!a)b)*$", "^a$(?=b)", "(?!a)", "^(?<!a)b"]) {
+      await assertRejects(() => Grammar.schema({ pattern }, tokenizer), UnsupportedError, "/pattern");
+    }
+    for (const pattern of ["^(?!a){1}", "a{1}{2}", "^(?!a"]) {
+      await assertRejects(() => Grammar.schema({ pattern }, tokenizer), InvalidArgumentError, "/pattern");
+    }
+  });
+
+  it("narrows formats that are to be met, and widens those that are not", async () => {
+    await verdicts({ format: "regex" }, ['"^(a|[b-d]{2,10}?)+$"', '""', '"\\\\d"'], [
+      '"("',
+      '"[b-a]"',
+      '"a{3,2}"',
+      '"*"',
+    ]);
+    await verdicts({ format: "url" }, ['"https://a-b.example.org:8080/x?y=1#z"'], ['"mailto:a@b.cd"', '"http://a"']);
+    await verdicts({ format: "semver" }, ['"1.0.0"', '"1.2.3-rc.1+b.5"'], ['"1.0"', '"01.0.0"', '"1.0.0-01"']);
+    await verdicts({ format: "cidr" }, ['"10.0.0.0/16"', '"::1/128"'], ['"10.0.0.0"', '"10.0.0.0/33"']);
+    await verdicts({ format: "uri" }, ['"a:b"'], ['"a:"']);
+    await verdicts({ format: "email" }, ['"a@b.c"'], ['"a@b"']);
+    await verdicts({ type: "string", not: { format: "date-time" } }, ['"x"', '"2020-01-01"'], [
+      '"2020-01-01t00:00:00z"',
+      '"2020-01-01T23:59:60Z"',
+    ]);
+    await verdicts(
+      { oneOf: [{ format: "date" }, { format: "date-time" }] },
+      ['"2020-01-01"', '"2020-01-01T00:00:00Z"'],
+      [
+        '"x"',
+        "1",
+      ],
+    );
+    const email = { type: "object", not: { propertyNames: { format: "email" } } };
+    await verdicts(email, ['{"a":1}'], ['{"a@b.c":1}', "{\"'@'@b\":1}"]);
+    await verdicts({ format: "int32" }, ["2147483647", "-2147483648.0", '"a"'], ["2147483648", "1.5"]);
+    await verdicts({ type: ["integer", "string"], format: "uint8" }, ["255", '"a"'], ["256", "-1"]);
+    await assertRejects(
+      () => Grammar.schema({ type: "string", format: "int64" }, tokenizer),
+      UnsupportedError,
+      "int64",
+    );
+  });
+
+  it("takes the pattern beside a format for what a library means by it", async () => {
+    const starts = { type: "string", format: "starts_with", pattern: "^ab" };
+    await verdicts(starts, ['"abc"'], ['"b"']);
+    assertEquals((await Grammar.schema(starts, tokenizer)).ignored, ["format starts_with"]);
+    await assertRejects(() => Grammar.schema(starts, tokenizer, { unknown: "refuse" }), UnsupportedError, "/format");
+    const named = { type: "string", format: "idn-hostname", pattern: "^ab" };
+    await assertRejects(() => Grammar.schema(named, tokenizer), UnsupportedError, "idn-hostname");
+  });
+
+  it("has a hundred properties in any order, each once", async () => {
+    const names = Array.from({ length: 100 }, (_, index) => `name${index}`);
+    const schema = {
+      properties: Object.fromEntries(names.map((name) => [name, { type: "boolean" }])),
+      required: names.slice(50),
+      additionalProperties: false,
+    };
+    const text = (names: readonly string[]) => `{${names.map((name) => `"${name}":true`).join()}}`;
+    await verdicts({ type: "object", ...schema }, [text(names), text(names.toReversed()), text(names.slice(50))], [
+      text(names.slice(51)),
+      text([...names, "name7"]),
+      text(names.slice(0, 99)),
     ]);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * Regular expressions of ECMAScript become terms: everything that is regular. What looks around or back (`(?=`, `\b`, `\1`) is
- * refused by name. Whether a match may begin and end anywhere, as a schema's `pattern` wants it, is the caller's choice; `^` and
+ * refused by name, but for looking ahead in a schema's pattern that begins with `^`. Whether a match may begin and end anywhere, as a schema's `pattern` wants it, is the caller's choice; `^` and
  * `$` are heeded in either case.
  *
  * @module
@@ -11,17 +11,14 @@ import { folded } from "./case_folding.ts";
 import { ALL_CHARACTERS, type Characters, charactersOf, complement } from "./characters.ts";
 import { GRAMMAR_LIMITS, refuseSize } from "./budget.ts";
 import { EMPTY, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
+import { type Variant, type VariantOptions, Variants, whole } from "./variants.ts";
 
 /** Options for reading an expression. */
-export interface RegexOptions {
+export interface RegexOptions extends VariantOptions {
   /** Names the expression in errors. */
   readonly where: string;
-  /** Whether the whole text must match, or a part of it. */
-  readonly whole: boolean;
   /** One character of a set, as the text spells it. */
   spell(characters: Characters): Lexeme;
-  /** What may stand before and after a part that matches. */
-  readonly anything: Lexeme;
   /** Of `i` (case makes no difference) and `s` (the dot stands for ends of lines, too); others say nothing. */
   readonly flags?: string;
 }
@@ -31,19 +28,13 @@ export function regexOf(lexemes: Lexemes, source: string, options: RegexOptions)
   return new RegexParser(lexemes, source, options).parse();
 }
 
-/** A part of an expression: what it matches, and whether that must stand at the beginning or the end of the text. */
-interface Variant {
-  readonly lexeme: Lexeme;
-  readonly begins: boolean;
-  readonly ends: boolean;
-}
-
 const controlLetters: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13 };
 
 class RegexParser {
   readonly #lexemes: Lexemes;
   readonly #options: RegexOptions;
   readonly #source: readonly string[];
+  readonly #variants: Variants;
   #flags: string;
   #at = 0;
   #depth = 0;
@@ -54,14 +45,15 @@ class RegexParser {
     this.#options = options;
     this.#flags = options.flags ?? "";
     this.#source = Array.from(source);
+    this.#variants = new Variants(lexemes, options, (got, expected) => this.#unsupported(got, expected));
   }
 
   parse(): Lexeme {
     const variants = this.#alternatives();
     if (this.#at < this.#source.length) this.#refuse("a group that is opened before it is closed");
     const { anything, whole } = this.#options;
-    const parts = variants.map(({ lexeme, begins, ends }) =>
-      this.#lexemes.then(begins || whole ? EMPTY : anything, lexeme, ends || whole ? EMPTY : anything)
+    const parts = variants.map((variant) =>
+      this.#lexemes.then(variant.begins || whole ? EMPTY : anything, this.#variants.toEnd(variant))
     );
     return this.#lexemes.either(...parts);
   }
@@ -71,7 +63,7 @@ class RegexParser {
     const variants = [...this.#sequence()];
     while (this.#take("|")) variants.push(...this.#sequence());
     this.#depth--;
-    return this.#merge(variants);
+    return this.#variants.merge(variants);
   }
 
   #sequence(): Variant[] {
@@ -80,34 +72,7 @@ class RegexParser {
       parts.push(this.#quantified(this.#atom()));
     }
     // From the right, so that a long text makes each of its terms once.
-    return parts.reduceRight((rest, part) => this.#join(part, rest), [whole(EMPTY)]);
-  }
-
-  /** What comes before `^` or after `$` can only be the empty text. */
-  #join(left: readonly Variant[], right: readonly Variant[]): Variant[] {
-    const joined: Variant[] = [];
-    for (const a of left) {
-      for (const b of right) {
-        const before = b.begins ? this.#emptyOnly(a.lexeme) : a.lexeme;
-        const after = a.ends ? this.#emptyOnly(b.lexeme) : b.lexeme;
-        const lexeme = this.#lexemes.then(before, after);
-        if (lexeme !== NOTHING) joined.push({ lexeme, begins: a.begins || b.begins, ends: a.ends || b.ends });
-      }
-    }
-    return this.#merge(joined);
-  }
-
-  #emptyOnly(lexeme: Lexeme): Lexeme {
-    return this.#lexemes.isNullable(lexeme) ? EMPTY : NOTHING;
-  }
-
-  #merge(variants: readonly Variant[]): Variant[] {
-    const kinds = [[false, false], [false, true], [true, false], [true, true]];
-    return kinds.flatMap(([begins, ends]) => {
-      const same = variants.filter((variant) => variant.begins === begins && variant.ends === ends);
-      const lexeme = this.#lexemes.either(...same.map((variant) => variant.lexeme));
-      return lexeme === NOTHING ? [] : [{ lexeme, begins, ends }];
-    });
+    return parts.reduceRight((rest, part) => this.#variants.join(part, rest), [whole(EMPTY)]);
   }
 
   #quantified(variants: Variant[]): Variant[] {
@@ -118,6 +83,10 @@ class RegexParser {
       this.#unsupported("a repeated ^ or $", "^ and $ outside of what is repeated");
     }
     const [least, most] = counts;
+    if (variants.some(({ before }) => before)) {
+      if (most > 1) this.#unsupported("a repeated group that looks ahead", "one that comes once at most");
+      return least === 1 ? variants : this.#variants.merge([whole(EMPTY), ...most === 1 ? variants : []]);
+    }
     if (most < least) this.#refuse(`a count of at least ${least} and at most ${most}`);
     return [whole(this.#lexemes.repeat(variants[0]?.lexeme ?? NOTHING, least, most))];
   }
@@ -153,6 +122,11 @@ class RegexParser {
       case "+":
       case "?":
         return this.#refuse(`${character} with nothing to repeat`);
+      case "{":
+        this.#at--;
+        if (this.#counts() !== undefined) this.#refuse("a count with nothing to repeat");
+        this.#at++;
+        return [whole(this.#options.spell(single(character)))];
       default:
         return [whole(this.#options.spell(this.#cased(single(character))))];
     }
@@ -162,6 +136,7 @@ class RegexParser {
     const outside = this.#flags;
     if (this.#take("?")) {
       const kind = this.#next();
+      if ((kind === "=" || kind === "!") && this.#source[0] === "^" && !this.#options.whole) return this.#ahead(kind);
       if (kind === "<" && this.#peek() !== "=" && this.#peek() !== "!") {
         while (this.#next() !== ">");
       } else if (kind !== ":") {
@@ -172,6 +147,17 @@ class RegexParser {
     this.#flags = outside;
     if (!this.#take(")")) this.#refuse("a group that is not closed");
     return variants;
+  }
+
+  /** What the rest of the text begins with, or does not. */
+  #ahead(kind: "=" | "!"): Variant[] {
+    const seen = this.#alternatives();
+    if (!this.#take(")")) this.#refuse("a group that is not closed");
+    if (seen.some(({ begins }) => begins)) this.#unsupported("^ in what looks ahead", "^ outside of it");
+    if (this.#counts() !== undefined) this.#refuse("a count with nothing to repeat");
+    const texts = this.#lexemes.either(...seen.map((variant) => this.#variants.toEnd(variant)));
+    const allowed = kind === "=" ? texts : this.#lexemes.not(texts);
+    return [{ ...whole(EMPTY), before: (rest) => this.#lexemes.both(rest, allowed) }];
   }
 
   /** Flags for a group alone: `(?i:`, `(?s-i:`. */
@@ -304,10 +290,6 @@ class RegexParser {
       got,
     });
   }
-}
-
-function whole(lexeme: Lexeme): Variant {
-  return { lexeme, begins: false, ends: false };
 }
 
 function single(character: string): Characters {

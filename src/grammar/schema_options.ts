@@ -26,7 +26,7 @@ export interface SchemaOptions {
   readonly whitespace?: "compact" | "indent";
   /**
    * The order of an object's properties: any, as JSON has it, or that of the schema, with those behind that it does not name.
-   * Objects of more than 48 named properties have the order of the schema in either case.
+   * Objects of more than 256 named properties have the order of the schema in either case.
    * @default {"any"}
    */
   readonly order?: "any" | "schema";

@@ -6,8 +6,10 @@
  * @module
  */
 
-/** The parts that may stand in any order: a count says of each whether it was there, as a bit of an exact number. */
-export const shuffledMost = 48;
+/** The parts that may stand in any order: each behind any others is a state of its own. */
+export const shuffledMost = 256;
+/** Of so many parts a count says which were there by the bits of an exact number. */
+const bitsMost = 48;
 
 /** A part, by the rule that writes it as the first of all, and the one that writes it behind others. */
 export interface ShuffledPart {
@@ -19,6 +21,8 @@ export interface ShuffledPart {
 export interface Shuffle {
   /** Parts of which each comes once at most; {@link shuffledMost} of them at most. */
   readonly members: readonly (ShuffledPart & { readonly isRequired: boolean })[];
+  /** Which members were there, where they are many. */
+  readonly sets: UsedSets;
   /** What may stand among them, again and again. */
   readonly others?: ShuffledPart;
   /** One of the others that must come; where it is last, no other one comes behind it. */
@@ -28,7 +32,7 @@ export interface Shuffle {
   readonly most: number;
 }
 
-/** Which parts were there: a bit of `used` for each member; twice the others, and one more where the needed one came. */
+/** Which parts were there: a bit of `used` for each member, or the number of a set of many; twice the others, and one more where the needed one came. */
 export interface ShuffleCount {
   readonly used: number;
   readonly tail: number;
@@ -36,6 +40,27 @@ export interface ShuffleCount {
 
 /** What may come next: a rule, and the count behind it. */
 export type ShuffleStep = readonly [rule: number, behind: ShuffleCount];
+
+/** Sets of members by number, for what a place counts are numbers. */
+export class UsedSets {
+  readonly #sets: bigint[] = [0n];
+  readonly #numbers = new Map<bigint, number>([[0n, 0]]);
+
+  /** Whether a set has a member. */
+  has(set: number, index: number): boolean {
+    return (this.#sets[set] >> BigInt(index)) % 2n === 1n;
+  }
+
+  /** The set that has one member more. */
+  with(set: number, index: number): number {
+    const more = this.#sets[set] | 1n << BigInt(index);
+    const known = this.#numbers.get(more);
+    if (known !== undefined) return known;
+    const number = this.#sets.push(more) - 1;
+    this.#numbers.set(more, number);
+    return number;
+  }
+}
 
 /** Nothing was there. */
 const NONE: ShuffleCount = { used: 0, tail: 0 };
@@ -72,12 +97,12 @@ export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] 
   };
   // It makes no difference which one comes of those that are required, or of the optional ones.
   const canCome = [true, false].map((isRequired) => {
-    const index = members.findIndex((member, at) => member.isRequired === isRequired && !isUsed(used, at));
-    return index >= 0 && canBeMet(shuffle, { used: used + 2 ** index, tail });
+    const index = members.findIndex((member, at) => member.isRequired === isRequired && !isUsed(shuffle, used, at));
+    return index >= 0 && canBeMet(shuffle, { used: using(shuffle, used, index), tail });
   });
   members.forEach((member, index) => {
-    if (!canCome[member.isRequired ? 0 : 1] || isUsed(used, index)) return;
-    steps.push([member[side], { used: used + 2 ** index, tail }]);
+    if (!canCome[member.isRequired ? 0 : 1] || isUsed(shuffle, used, index)) return;
+    steps.push([member[side], { used: using(shuffle, used, index), tail }]);
   });
   const cameNeeded = tail % 2;
   // Without a greatest number it makes no difference how many others there are.
@@ -87,15 +112,21 @@ export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] 
   return steps;
 }
 
-function isUsed(used: number, index: number): boolean {
-  return Math.floor(used / 2 ** index) % 2 === 1;
+function isUsed({ members, sets }: Shuffle, used: number, index: number): boolean {
+  return members.length > bitsMost ? sets.has(used, index) : Math.floor(used / 2 ** index) % 2 === 1;
+}
+
+/** With a member that was not there. */
+function using({ members, sets }: Shuffle, used: number, index: number): number {
+  return members.length > bitsMost ? sets.with(used, index) : used + 2 ** index;
 }
 
 /** What is left to come. */
-function left({ members, needed }: Shuffle, { used, tail }: ShuffleCount) {
+function left(shuffle: Shuffle, { used, tail }: ShuffleCount) {
+  const { members, needed } = shuffle;
   let [there, required, optional] = [0, 0, 0];
   members.forEach(({ isRequired }, index) => {
-    if (isUsed(used, index)) there++;
+    if (isUsed(shuffle, used, index)) there++;
     else if (isRequired) required++;
     else optional++;
   });

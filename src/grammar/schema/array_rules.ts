@@ -5,7 +5,7 @@
  * @module
  */
 import type { Alternative, RuleSymbol } from "../rules.ts";
-import { shuffledMost } from "../shuffle.ts";
+import { shuffledMost, UsedSets } from "../shuffle.ts";
 import { refuseUnsupported } from "./refuse.ts";
 import type { RuleTools } from "./tools.ts";
 import { type ArrayCase, type Demand, joined } from "./types.ts";
@@ -38,7 +38,7 @@ function uniqueItems(one: ArrayCase, { rules, layout, values }: RuleTools): Rule
     next: rules.add("an item", [[{ lexeme: layout.comma }, { lexeme }]]),
     isRequired: false,
   }));
-  return [{ shuffle: { members, least, most } }, { lexeme: layout.endArray }];
+  return [{ shuffle: { members, sets: new UsedSets(), least, most } }, { lexeme: layout.endArray }];
 }
 
 function item(demand: Demand, isFirst: boolean, tools: RuleTools): RuleSymbol[] {

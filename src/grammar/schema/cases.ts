@@ -325,7 +325,7 @@ export class Cases {
   /** Keywords of strings and numbers. */
   #scalars(schema: SchemaObject, place: SchemaPlace): Case[] {
     const { lexemes, strings, numbers } = this.#tools;
-    const texts = textLanguages(schema, place, this.#tools);
+    const texts = textLanguages(schema, place, this.#tools).map(({ met }) => met);
     const values = numberLanguages(schema, place, this.#tools).map(({ met }) => met());
     if (texts.length === 0 && values.length === 0) return this.#any();
     const string: Case = { type: "string", lexeme: texts.length === 0 ? strings.any : lexemes.both(...texts) };
@@ -335,9 +335,9 @@ export class Cases {
 
   #otherScalars(schema: SchemaObject, place: SchemaPlace): Case[] {
     const { lexemes, strings } = this.#tools;
-    const texts = textLanguages(schema, place, this.#tools).map((lexeme): Case => ({
+    const texts = textLanguages(schema, place, this.#tools).map(({ wide }): Case => ({
       type: "string",
-      lexeme: lexemes.both(strings.any, lexemes.not(lexeme)),
+      lexeme: lexemes.both(strings.any, lexemes.not(wide())),
     }));
     const values = numberLanguages(schema, place, this.#tools)
       .map(({ broken }): Case => ({ type: "number", lexeme: broken() }));

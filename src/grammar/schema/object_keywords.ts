@@ -118,7 +118,9 @@ export function objectOpposites(schema: SchemaObject, place: SchemaPlace, tools:
     for (const literal of demand) cases.push(anyObject({ needs: [{ names, demand: [-literal] }] }));
   }
   if (schema.propertyNames !== undefined) {
-    for (const { names } of namesRule(schema, place, tools)) cases.push(anyObject({ needs: [{ names, demand: [] }] }));
+    for (const literal of tools.demand(schema.propertyNames, place, "propertyNames")) {
+      cases.push(anyObject({ needs: [{ names: tools.names([-literal]), demand: [] }] }));
+    }
   }
   for (const name of requiredOf(schema, place)) cases.push(objectWith(name, "absent"));
   const [least, most] = [count(schema, "minProperties", place), count(schema, "maxProperties", place)];

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Alternative, RuleSymbol } from "../rules.ts";
-import { shuffledMost } from "../shuffle.ts";
+import { shuffledMost, UsedSets } from "../shuffle.ts";
 import { ObjectParts, otherNames } from "./object_parts.ts";
 import type { RuleTools } from "./tools.ts";
 import { joined, type ObjectCase } from "./types.ts";
@@ -63,7 +63,7 @@ function shuffled(parts: ObjectParts, { rules, layout }: RuleTools): RuleSymbol[
     ? { ...part("a property", (isFirst) => parts.needed(isFirst)), isLast: parts.neededIsLast }
     : undefined;
   const { least, most } = parts;
-  return [{ shuffle: { members, others, needed, least, most } }, { lexeme: layout.endObject }];
+  return [{ shuffle: { members, sets: new UsedSets(), others, needed, least, most } }, { lexeme: layout.endObject }];
 }
 
 class OrderedObject {

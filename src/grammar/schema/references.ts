@@ -93,6 +93,12 @@ export class References {
     return this.#places[id];
   }
 
+  /** Keeps the name of something that says nothing; throws where such names are refused. */
+  ignore(name: string, where: string): void {
+    if (this.#unknown === "refuse") refuseUnsupported(where, "what JSON Schema knows", name);
+    this.ignored.add(name);
+  }
+
   /** The number of a schema inside another, at a place that was walked over, or of one that is made of such. */
   inside(value: Json, at: SchemaPlace, where: string): number {
     if (typeof value === "boolean") return value ? this.#true : this.#false;

@@ -3,37 +3,51 @@
  *
  * @module
  */
-import type { Lexeme } from "../lexemes.ts";
+import { type Lexeme, NOTHING } from "../lexemes.ts";
+import { integersOf, isSaidByPattern } from "./formats.ts";
 import type { SchemaPlace } from "./references.ts";
 import { refuseSchema, refuseUnsupported } from "./refuse.ts";
+import type { TextLanguage } from "./strings.ts";
 import { type CaseTools, count } from "./tools.ts";
 import type { SchemaObject } from "./types.ts";
 
 /** The languages of keywords of strings. */
-export function textLanguages(schema: SchemaObject, place: SchemaPlace, { strings }: CaseTools): Lexeme[] {
-  const found: Lexeme[] = [];
+export function textLanguages(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): TextLanguage[] {
+  const { strings } = tools;
+  const found: TextLanguage[] = [];
+  const add = (met: Lexeme) => found.push({ met, wide: () => met });
   const [least, most] = [count(schema, "minLength", place), count(schema, "maxLength", place)];
-  if (least !== undefined) found.push(strings.length(least, Infinity));
-  if (most !== undefined) found.push(strings.length(0, most));
+  if (least !== undefined) add(strings.length(least, Infinity));
+  if (most !== undefined) add(strings.length(0, most));
   if (schema.pattern !== undefined) {
     if (typeof schema.pattern !== "string") {
       refuseSchema(`${place.where}/pattern`, "a text", JSON.stringify(schema.pattern));
     }
-    found.push(strings.pattern(schema.pattern, `${place.where}/pattern`));
+    add(strings.pattern(schema.pattern, `${place.where}/pattern`));
   }
-  if (schema.format !== undefined && mayBeText(schema)) {
-    const format = strings.format(String(schema.format));
-    if (format === undefined) {
-      refuseUnsupported(`${place.where}/format`, "a format that is enforced, or a pattern", `format ${schema.format}`);
-    }
-    found.push(format);
-  }
+  const format = formatOf(schema, place, tools);
+  if (format !== undefined) found.push(format);
   return found;
 }
 
-/** Formats say nothing about other values than strings. */
-function mayBeText({ type }: SchemaObject): boolean {
-  return type === undefined || type === "string" || Array.isArray(type) && type.includes("string");
+/** Formats say nothing about values of other types than their own. */
+function formatOf(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): TextLanguage | undefined {
+  if (schema.format === undefined || !mayBe(schema, "string")) return undefined;
+  const name = String(schema.format);
+  if (integersOf(name) && mayBe(schema, "number", "integer")) return undefined;
+  const where = `${place.where}/format`;
+  const format = tools.strings.format(name);
+  if (format !== undefined) return format;
+  if (schema.pattern === undefined || !isSaidByPattern(name)) {
+    refuseUnsupported(where, "a format that is enforced, or a pattern", `format ${name}`);
+  }
+  tools.references.ignore(`format ${name}`, where);
+  return undefined;
+}
+
+function mayBe({ type }: SchemaObject, ...types: readonly string[]): boolean {
+  if (type === undefined) return true;
+  return types.some((one) => type === one || Array.isArray(type) && type.includes(one));
 }
 
 /** The numbers that meet a keyword, and those that break it. */
@@ -43,7 +57,8 @@ interface NumberLanguages {
 }
 
 /** The languages of keywords of numbers. */
-export function numberLanguages(schema: SchemaObject, place: SchemaPlace, { numbers }: CaseTools): NumberLanguages[] {
+export function numberLanguages(schema: SchemaObject, place: SchemaPlace, tools: CaseTools): NumberLanguages[] {
+  const { numbers, lexemes } = tools;
   const found: NumberLanguages[] = [];
   const bound = (name: string): number | undefined => {
     const value = schema[name];
@@ -70,6 +85,14 @@ export function numberLanguages(schema: SchemaObject, place: SchemaPlace, { numb
   if (most !== undefined) upper(most, schema.exclusiveMaximum === true);
   if (above !== undefined) lower(above, true);
   if (below !== undefined) upper(below, true);
+  const integers = integersOf(String(schema.format));
+  if (integers) {
+    const ends = [numbers.integer];
+    if (integers[0] > -Infinity) ends.push(numbers.atLeast(integers[0]));
+    if (integers[1] < Infinity) ends.push(numbers.atMost(integers[1]));
+    // Not every validator knows the format: to one that does not, any number meets it.
+    found.push({ met: () => lexemes.both(...ends), broken: () => NOTHING });
+  }
   const step = bound("multipleOf");
   if (step !== undefined) {
     if (!(step > 0)) refuseSchema(`${place.where}/multipleOf`, "a number above 0", String(step));

@@ -10,6 +10,12 @@ import { regexOf } from "../regex.ts";
 import { formatSource } from "./formats.ts";
 import type { Notation } from "./notation.ts";
 
+/** What meets a keyword of strings, and what might, where nothing that does is to be let through. */
+export interface TextLanguage {
+  readonly met: Lexeme;
+  readonly wide: () => Lexeme;
+}
+
 /** Languages of strings, without the quotes around them. */
 export class Strings {
   /** Any one character. */
@@ -24,7 +30,7 @@ export class Strings {
   readonly #spellings = new Map<string, Uint8Array>();
   readonly #lists = new Map<string, Lexeme>();
   readonly #patterns = new Map<string, Lexeme>();
-  readonly #formats = new Map<string, Lexeme | undefined>();
+  readonly #formats = new Map<string, TextLanguage | undefined>();
 
   constructor(lexemes: Lexemes, notation: Notation) {
     this.#lexemes = lexemes;
@@ -90,11 +96,11 @@ export class Strings {
   }
 
   /** Strings of a format; `undefined` where it is none that is enforced. */
-  format(name: string): Lexeme | undefined {
+  format(name: string): TextLanguage | undefined {
     return once(this.#formats, name, () => this.#format(name));
   }
 
-  #format(name: string): Lexeme | undefined {
+  #format(name: string): TextLanguage | undefined {
     const found = formatSource(name);
     if (found === undefined) return undefined;
     const spell = (characters: Characters) => this.spell(characters);
@@ -102,7 +108,7 @@ export class Strings {
       regexOf(this.#lexemes, source, { where: `format ${name}`, whole: true, anything: this.any, spell });
     const but: Lexeme[] = found.but.map((source) => this.#lexemes.not(read(source)));
     if (found.most < Infinity) but.push(this.length(0, found.most));
-    return this.#lexemes.both(read(found.source), ...but);
+    return { met: this.#lexemes.both(read(found.source), ...but), wide: () => read(found.wide) };
   }
 
   /** A string of a language with its quotes. */
