@@ -60,6 +60,22 @@ describe("arguments of tool calls as JSON text", () => {
     }
   });
 
+  it("become text where the template writes no object", async () => {
+    for (const expression of ["{{ '' + c.function.arguments }}", "{{ c.function.arguments }}"]) {
+      assertEquals(await served(over(expression), calling({ a: [1, "é"] })), 'user:q;assistant:{"a":[1,"é"]};');
+    }
+  });
+
+  it("stand beside no content where the template shows them only so", async () => {
+    const source =
+      "{% for m in messages %}{% if m.content is none %}{{ m.tool_calls[0].function.arguments | tojson }}" +
+      "{% else %}{{ m.content }}{% endif %};{% endfor %}";
+    assertEquals(await served(source, calling({ a: 1 })), 'q;{"a": 1};');
+    assertEquals(await served(source, calling({ a: 1 }, { content: "words" })), "q;words;");
+    const both = source.replace("is none", "is none or not m.content");
+    assertEquals(await served(both, calling({ a: 1 }, { content: "" })), 'q;{"a": 1};');
+  });
+
   it("stay text where they are no object", async () => {
     for (const odd of ["[1]", "7", '"x"', "not JSON", ""]) {
       const expected = `user:q;assistant:${JSON.stringify(odd)};`;

@@ -8,6 +8,7 @@ import { assert, assertEquals, assertGreater, assertRejects, assertStringInclude
 import { after, before, describe, it } from "node:test";
 import {
   type Answer,
+  type AnswerOptions,
   CancelledError,
   type ChatMessage,
   InvalidArgumentError,
@@ -94,6 +95,15 @@ describe("an answer with tools", () => {
     assertEquals(JSON.parse(JSON.stringify(answer)).toolCalls.length, names.length);
   });
 
+  it("goes on where its prompt has begun it", async () => {
+    const headed = { ...common, template: own.headed, sampling: { seed: 2 }, maxTokens: 100, parallelToolCalls: false };
+    const { toolCalls, tokens } = await lm.reply(messages, { ...headed, toolChoice: "required" });
+    assertEquals(toolCalls.length, 1);
+    assert(lm.detokenize(tokens).startsWith(`${toolCalls[0].name}\n{`), lm.detokenize(tokens));
+    const none = await lm.reply(messages, { ...headed, toolChoice: "none" });
+    assertEquals(none.text, lm.detokenize(none.tokens).slice("all\n".length));
+  });
+
   it("that is cut within a call is an error", async () => {
     const cut = () => lm.reply(messages, { ...common, toolChoice: "required", maxTokens: 4 });
     assertEquals((await assertRejects(cut, LightGPTError) as LightGPTError).code, "incomplete");
@@ -138,6 +148,22 @@ describe("thoughts", () => {
     });
     assert(reasoning.length > 0);
     assert(text === "yes" || text === "no", text);
+  });
+
+  it("are a message of their own where a template has them so, and no head of one is in the text", async () => {
+    const reply = (more: AnswerOptions) =>
+      lm.reply(
+        messages,
+        { template: own.harmony, reasoning: { budget: 8 }, sampling: { seed: 1 }, ...more } as AnswerOptions,
+      );
+    const { reasoning, text, tokens } = await reply({ constraint: { choice: ["yes", "no"] } });
+    assert(reasoning.length > 0 && (text === "yes" || text === "no"), text);
+    const heads = /analysis<\|message\|>[^<]*<\|end\|><\|start\|>assistant\s*<\|channel\|>final<\|message\|>(yes|no)$/;
+    assert(heads.test(lm.detokenize(tokens)), lm.detokenize(tokens));
+    for (const more of [{ tools, toolChoice: "none" }, {}] as const) {
+      const answer = await reply({ ...more, maxTokens: 120 });
+      assert(answer.reasoning.length > 0 && answer.text.length > 0 && !/<\||final/.test(answer.text), answer.text);
+    }
   });
 
   it("come before calls", async () => {

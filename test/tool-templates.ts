@@ -58,6 +58,25 @@ export const own = {
   pythonic: `{% for m in messages %}${message}{% if m.tool_calls %}[${calls}{% if not loop.first %}, {% endif %}` +
     "{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{% if not loop.first %}, {% endif %}" +
     "{{ k }}={{ v | tojson }}{% endfor %}){% endfor %}]{% endif %}" + `{{ "<|im_end|>\\n" }}{% endfor %}${begin}`,
+  // As Functionary's does: each part of a turn is headed by whom it is for, and the prompt begins the first one.
+  headed: "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}" +
+    "{% if m.content or not m.tool_calls %}>>>all\n{{ m.content }}{% endif %}" +
+    `${calls}{{ ">>>" + c.function.name + "\n" + c.function.arguments }}{% endfor %}` +
+    '{% else %}{{ m.content }}{% endif %}{{ "<|im_end|>\n" }}{% endfor %}' +
+    '{% if add_generation_prompt %}{{ "<|im_start|>assistant\n>>>" }}{% endif %}',
+  // As DeepSeek's first ones: arguments are a text, and calls are shown only where there is no content.
+  alone: "{% for m in messages %}{% if m.content is none %}<|calls_begin|>{% for c in m.tool_calls %}" +
+    "<|call_begin|>{{ c.function.name + '\n' + c.function.arguments }}<|call_end|>{% endfor %}<|calls_end|>" +
+    "{% else %}{{ m.role + ': ' + m.content }}{% endif %}<EOS>{% endfor %}" +
+    "{% if add_generation_prompt %}assistant: {% endif %}",
+  // As gpt-oss has it: thoughts are a message of their own, and a call names its tool before its channel.
+  harmony: "{% for m in messages %}{% if m.thinking %}<|start|>assistant<|channel|>analysis<|message|>" +
+    "{{ m.thinking }}<|end|>{% endif %}{% if m.tool_calls %}{% set c = m.tool_calls[0] %}" +
+    "<|start|>assistant to=functions.{{ c.function.name }}<|channel|>commentary json<|message|>" +
+    "{{ c.function.arguments | tojson }}<|call|>{% elif m.role == 'assistant' %}" +
+    "<|start|>assistant<|channel|>final<|message|>{{ m.content }}<|return|>" +
+    "{% else %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}" +
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}",
   thinking: '{% for m in messages %}{{ "<|im_start|>" + m.role + "\\n" }}' +
     '{% if m.reasoning_content %}{{ "<think>\\n" + m.reasoning_content + "\\n</think>\\n\\n" }}{% endif %}' +
     `{{ m.content }}${calls}${jsonCall}${ends}${begin}{% if add_generation_prompt %}{{ "<think>\\n" }}{% endif %}`,

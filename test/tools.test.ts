@@ -235,7 +235,49 @@ describe("a format", () => {
     await assertRejects(() => findFormat(source, bad), InvalidArgumentError, "toolFormat.before");
   });
 
-  it("is that of harmony where the vocabulary has it", async () => {
+  it("has arguments as text, and calls without content, where a template has them so", async () => {
+    const source = await templateOf(own.alone);
+    const { format, isRendered } = await findFormat(source, undefined);
+    assertEquals([format.format.before, format.format.end, isRendered], [
+      ["<|calls_begin|><|call_begin|>"],
+      ["<|call_end|><|calls_end|>"],
+      true,
+    ]);
+    await verifyFormat({ ...source, format }, rounds, randomFrom(5));
+    await assertCallsAreValid(source, format, 5);
+  });
+
+  it("has the head of a text that the prompt begins", async () => {
+    const source = await templateOf(own.headed);
+    const { format } = await findFormat(source, undefined);
+    assertEquals([format.format.before, format.format.text?.before], [[">>>"], ">>>all\n"]);
+    await verifyFormat({ ...source, format }, rounds, randomFrom(5));
+  });
+
+  it("begins with both marks of a text in marks of its own, and without empty thoughts", async () => {
+    const before = async (template: string) =>
+      (await findFormat(await templateOf(template), undefined)).format.format.before;
+    const call = '<tool_call>\n{"name": "';
+    const content = "{{ m.content }}";
+    const within = "{% if m.tool_calls %}<|note|>{{ m.content }}<|noted|>{% else %}{{ m.content }}{% endif %}";
+    const plain = own.json.replace('m.role + "\\n" + m.content }}', `m.role + "\\n" }}${content}`);
+    assertEquals(await before(plain), [call]);
+    assertEquals(await before(plain.replace(content, within)), [`<|note|><|noted|>${call}`]);
+    const thoughts =
+      "{% if m.tool_calls %}<|START_THINKING|>{{ m.plan }}<|END_THINKING|>{% else %}{{ m.content }}{% endif %}";
+    assertEquals(await before(plain.replace(content, thoughts)), [call]);
+  });
+
+  it("is that of harmony where the vocabulary has it, however its template writes earlier calls", async () => {
+    const source = await templateOf(own.harmony, ["<|constrain|>"]);
+    const { format, isRendered } = await findFormat(source, undefined);
+    assertEquals([format.format.before, isRendered], [["<|channel|>commentary to=functions."], true]);
+    await assertCallsAreValid(source, format, 5);
+    const { format: shown } = await findFormat(await templateOf(own.harmony), undefined);
+    assertEquals(shown.format.before, ["to=functions."]);
+  });
+
+  it("is that of harmony where its template writes none", async () => {
     const template =
       "{% for m in messages %}<|start|>{{ m.role }}<|channel|>final<|message|>{{ m.content }}<|end|>{% endfor %}" +
       "{% if add_generation_prompt %}<|start|>assistant{% endif %}";

@@ -7,7 +7,7 @@
 import type { WireFormat } from "./format.ts";
 import { type CallDelta, CallReader, type WholeCall } from "./read_calls.ts";
 import type { ToolDeclaration } from "./types.ts";
-import { isRead, type PARTIAL, scanText, skipBlanks, WRONG } from "./values.ts";
+import { isRead, PARTIAL, scanText, skipBlanks, WRONG } from "./values.ts";
 import { CONTROL, heldBack, textOfWire, type Wire } from "./wire.ts";
 
 /** What came of an answer. */
@@ -19,10 +19,18 @@ export type AnswerEvent =
 /** What an answer is read by. */
 export interface AnswerMarks {
   /** Marks of thoughts, and whether the prompt has begun some. */
-  readonly thoughts: { readonly open: Wire; readonly close: Wire; readonly isOpen: boolean } | undefined;
+  readonly thoughts: {
+    readonly open: Wire;
+    readonly close: Wire;
+    readonly isOpen: boolean;
+    /** What stands before a text, where a model that thinks writes something there. */
+    readonly text?: Wire;
+  } | undefined;
   /** How calls are written, where some may come. */
   readonly format: WireFormat | undefined;
   readonly tools: readonly ToolDeclaration[];
+  /** What the prompt has written of the answer. */
+  readonly begun?: Wire;
 }
 
 type State = "start" | "thoughts" | "begin" | "text" | "behind" | "calls";
@@ -30,13 +38,14 @@ type State = "start" | "thoughts" | "begin" | "text" | "behind" | "calls";
 /** Reads one answer. */
 export class AnswerReader {
   readonly #marks: AnswerMarks;
-  #wire: Wire = "";
+  #wire: Wire;
   #state: State;
   #calls: CallReader | undefined;
   #isWrong = false;
 
   constructor(marks: AnswerMarks) {
     this.#marks = marks;
+    this.#wire = marks.begun ?? "";
     this.#state = marks.thoughts === undefined ? "begin" : marks.thoughts.isOpen ? "thoughts" : "start";
   }
 
@@ -110,13 +119,15 @@ export class AnswerReader {
     const at = skipBlanks(this.#wire, 0);
     if (at >= this.#wire.length && !isEnd) return;
     const called = format ? scanText(this.#wire, at, format.trigger) : WRONG;
-    const opened = format?.text ? scanText(this.#wire, at, format.text.before) : WRONG;
-    if (isRead(called) && format) {
-      this.#skip(at);
-      this.#beginCalls(format);
-    } else if (isRead(opened)) {
+    const lead = format ? format.text?.before : this.#marks.thoughts?.text;
+    const opened = lead ? scanText(this.#wire, at, lead) : WRONG;
+    if (isRead(opened)) {
       this.#skip(opened.end);
       this.#state = "text";
+    } else if (isRead(called) && format) {
+      if (opened === PARTIAL && !isEnd) return; // both begin alike
+      this.#skip(at);
+      this.#beginCalls(format);
     } else if (isEnd || (called === WRONG && opened === WRONG)) {
       // Blanks behind thoughts belong to neither.
       this.#skip(this.#marks.thoughts ? at : 0);

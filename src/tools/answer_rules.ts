@@ -39,6 +39,8 @@ export interface Thoughts {
   readonly close: Wire;
   /** Whether there must be some: none where thoughts are only ended. */
   readonly isForced: boolean;
+  /** What stands before the answer, unless it has calls. */
+  readonly text?: Wire;
 }
 
 /** What an answer may be. */
@@ -61,7 +63,9 @@ export function answerRules(parts: AnswerRules): RuleWriter {
   return (lexemes, rules, budget) => {
     const writer = new AnswerWriter({ lexemes, rules, budget });
     const body = parts.body ? parts.body(lexemes, rules, budget) : writer.body(parts.calls);
-    return parts.thoughts ? writer.thinking(parts.thoughts, body) : body;
+    const { thoughts, calls } = parts;
+    if (thoughts === undefined) return body;
+    return writer.thinking(thoughts, calls || !thoughts.text ? body : writer.behind(thoughts.text, body));
   };
 }
 
@@ -89,6 +93,12 @@ class AnswerWriter {
       [{ lexeme: this.#blanks }, { lexeme: this.#literal(open) }, ...thoughts],
       [{ rule: body }],
     ]);
+  }
+
+  /** What stands behind a mark. */
+  behind(mark: Wire, body: number): number {
+    const { rules } = this.#writer;
+    return rules.add("a text", [[{ lexeme: this.#blanks }, { lexeme: this.#literal(mark) }, { rule: body }]]);
   }
 
   body(calls: CallRules | undefined): number {

@@ -7,18 +7,23 @@
 import type { ToolFormat } from "./types.ts";
 import type { ControlTokens } from "./wire.ts";
 
-interface Family {
+/** A family of models. */
+export interface Family {
   readonly name: string;
   /** Control tokens that all must be in the vocabulary. */
   readonly tokens: readonly string[];
   /** What must stand in the template. */
   readonly template: RegExp;
   readonly format: ToolFormat;
+  /** Whether the model writes calls in another way than the template writes earlier ones. */
+  readonly isOwn?: true;
 }
 
 const families: readonly Family[] = [
   {
+    // Its template names the recipient before the channel; the model writes the channel first.
     name: "gpt-oss (harmony)",
+    isOwn: true,
     tokens: ["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|call|>"],
     template: /<\|channel\|>/,
     format: {
@@ -81,11 +86,10 @@ const families: readonly Family[] = [
   },
 ];
 
-/** The format of a family that a template and a vocabulary belong to. */
-export function familyFormat(template: string, controls: ControlTokens): ToolFormat | undefined {
+/** The family that a template and a vocabulary belong to. */
+export function familyOf(template: string, controls: ControlTokens): Family | undefined {
   const has = (token: string) => controls.at(token, 0)?.text === token;
   // Where what a call begins with ends an answer, none ever comes.
   const ends = ({ before: [text] }: ToolFormat) => controls.ends.has(controls.at(String(text), 0)?.wire ?? "");
-  return families.find(({ tokens, template: own, format }) => tokens.every(has) && own.test(template) && !ends(format))
-    ?.format;
+  return families.find(({ tokens, template: own, format }) => tokens.every(has) && own.test(template) && !ends(format));
 }

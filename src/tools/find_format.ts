@@ -6,7 +6,7 @@
  */
 import { UnsupportedError } from "../../ffi/errors.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
-import { familyFormat } from "./families.ts";
+import { familyOf } from "./families.ts";
 import { type WireFormat, wireFormat } from "./format.ts";
 import { probeFormat } from "./probe.ts";
 import { ProbeFailure } from "./probe_failure.ts";
@@ -36,14 +36,14 @@ export async function findFormat(source: FormatSource, own: ToolFormat | undefin
   const { template, tokenizer, render } = source;
   const controls = controlTokensOf(tokenizer);
   if (own !== undefined) return { format: wireFormat(own, controls), isRendered: true };
+  const known = familyOf(template, controls);
   try {
     const format = wireFormat(probeFormat(render, controls), controls);
     await verifyFormat({ render, format, tokenizer }, rounds, randomBelow);
-    return { format, isRendered: true };
+    return { format: known?.isOwn ? wireFormat(known.format, controls) : format, isRendered: true };
   } catch (error) {
     if (!(error instanceof ProbeFailure)) throw error;
-    const known = familyFormat(template, controls);
-    if (known !== undefined) return { format: wireFormat(known, controls), isRendered: false };
+    if (known !== undefined) return { format: wireFormat(known.format, controls), isRendered: false };
     throw new UnsupportedError(`It is not known how this model writes calls of tools: ${error.message}.`, {
       what: "a model whose calls cannot be read",
       where: "tools",

@@ -58,8 +58,7 @@ export function wireFormat(format: ToolFormat, controls: ControlTokens): WireFor
     refuseOption("toolFormat.before", "a pattern that begins with a text", JSON.stringify(format.before));
   }
   // An answer ends with such a token, so that a second call never comes.
-  const hasEnd = (parts: WirePattern) =>
-    parts.some((part) => typeof part === "string" && [...controls.ends].some((end) => part.includes(end)));
+  const hasEnd = (parts: WirePattern) => parts.some((part) => typeof part === "string" && controls.hasEnd(part));
   const separator = format.separator && pattern(format.separator);
   const { text } = format;
   return {

@@ -6,6 +6,7 @@
  */
 import { compiler } from "../grammar/compile.ts";
 import { type Grammar, grammarFrom } from "../grammar/grammar.ts";
+import type { Matcher } from "../grammar/matcher.ts";
 import { type ResolvedConstraint, rulesOfConstraint } from "../grammar/options.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { answerRules, type CallableTool, type CallRules, type Thoughts } from "./answer_rules.ts";
@@ -13,7 +14,7 @@ import type { AnswerMarks } from "./answer_reader.ts";
 import { BudgetConstraint } from "./budget.ts";
 import { wireFormat } from "./format.ts";
 import type { ToolFormat } from "./types.ts";
-import { controlTokensOf } from "./wire.ts";
+import { bytesOfWire, controlTokensOf, type Wire } from "./wire.ts";
 
 /** What an answer is held to. */
 export interface HeldAnswer {
@@ -24,6 +25,8 @@ export interface HeldAnswer {
     readonly format: ToolFormat;
     readonly tools: readonly CallableTool[];
   };
+  /** What the prompt has written of it. */
+  readonly begun?: Wire;
   /** What the answer must be in place of text and calls. */
   readonly body?: ResolvedConstraint;
   /** The most tokens of the thoughts. */
@@ -57,15 +60,23 @@ export function keep<T>(
   return making;
 }
 
-async function compile(tokenizer: Tokenizer, { thoughts, calls, body, budget }: HeldAnswer): Promise<Grammar> {
+async function compile(tokenizer: Tokenizer, held: HeldAnswer): Promise<Grammar> {
+  const { thoughts, calls, begun, body, budget } = held;
   const rules = calls && { ...calls, format: wireFormat(calls.format, controlTokensOf(tokenizer)) };
   const bodyRules = body && await rulesOfConstraint(body);
   const make = (own: Thoughts | undefined) =>
     compiler(tokenizer, answerRules({ thoughts: own, calls: rules, body: bodyRules }));
   const open = thoughts?.isOpen ? undefined : thoughts?.open;
-  const whole = await make(thoughts && { open, close: thoughts.close, isForced: false });
+  const whole = await make(thoughts && { ...thoughts, open, isForced: false });
+  if (begun !== undefined) return grammarFrom(() => behind(whole(), begun), tokenizer);
   if (budget === undefined || thoughts === undefined) return grammarFrom(whole, tokenizer);
-  const ending = (await make({ open: undefined, close: thoughts.close, isForced: true }))();
+  const ending = (await make({ ...thoughts, open: undefined, isForced: true }))();
   const limits = { tokenizer, open: thoughts.open, close: thoughts.close, most: budget, ending };
   return grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));
+}
+
+/** A matcher behind a text, with which an answer that it allows begins. */
+function behind(matcher: Matcher, text: Wire): Matcher {
+  matcher.follow(bytesOfWire(text));
+  return matcher;
 }

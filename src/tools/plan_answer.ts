@@ -15,6 +15,7 @@ import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { AnswerMarks } from "./answer_reader.ts";
 import type { CallRules } from "./answer_rules.ts";
 import { findFormat, type FoundFormat } from "./find_format.ts";
+import type { WireFormat } from "./format.ts";
 import { grammarOfAnswer, type HeldAnswer, keep } from "./held_answer.ts";
 import type { ResolvedCalls } from "./options.ts";
 import { opensThoughts, type ThoughtMarks, thoughtMarks } from "./thoughts.ts";
@@ -76,14 +77,16 @@ export class AnswerPlanner {
     }
     const thoughts = marks && wireMarks(marks, prompt, (text) => controls.read(text));
     const rules = found && callRules(calls, found, declared);
+    const begun = rules && thoughts === undefined ? begunAnswer(rules.format, prompt) : {};
     const held = rules || body || budget !== undefined
-      ? given({ thoughts, calls: rules && { ...rules, format: rules.format.format }, body, budget })
+      ? given({ thoughts, calls: rules && { ...rules, format: rules.format.format }, ...begun, body, budget })
       : undefined;
     return {
       marks: {
         thoughts,
-        format: rules && rules.choice !== "none" ? rules.format : undefined,
+        format: rules?.format,
         tools: rules?.tools.map(({ declaration }) => declaration) ?? [],
+        ...begun,
       },
       held,
       grammar: held && await grammarOfAnswer(tokenizer, held),
@@ -97,7 +100,14 @@ function wireMarks(
   read: (text: string) => Wire,
 ): NonNullable<AnswerMarks["thoughts"]> {
   const wires = { open: read(marks.open), close: read(marks.close) };
-  return { ...wires, isOpen: opensThoughts(prompt, wires) };
+  const text = marks.text === undefined ? {} : { text: read(marks.text) };
+  return { ...wires, ...text, isOpen: opensThoughts(prompt, wires) };
+}
+
+/** What a prompt has written of an answer, by templates whose turns have parts of their own: the beginning of the first one. */
+function begunAnswer({ before, text }: WireFormat, prompt: Wire): { begun?: Wire } {
+  const [first] = before as [Wire];
+  return text?.before.startsWith(first) && prompt.endsWith(first) ? { begun: first } : {};
 }
 
 /** Which calls may come. */

@@ -43,8 +43,8 @@ function derive(prober: Prober, controls: ControlTokens): ToolFormat {
   const rest = rendered.slice(at + names[0].length);
   const located = locateArguments(rest, keys[0], values[0]) ?? taggedArguments(prober, rest);
   const turn = new Turn(prober, controls);
-  const text = turn.text;
   const before = turn.before(rendered.slice(0, at));
+  const text = turn.textBeside(before);
   const many = severalCalls(prober, located);
   const holes = (part: string, index: number) => withHoles(part, id ? "" : prober.ids[index], names[index]);
   const between = unified([located.between, ...many.map((one) => one.between)].map(holes));

@@ -41,11 +41,18 @@ export class Turn {
     const begun = outsideTag(head, commonPrefix(head, this.#begin).length, "before");
     const candidates = [this.#behindText(head), begun === 0 ? "" : head.slice(begun)];
     if (head.startsWith(this.#head)) candidates.push(head.slice(this.#head.length));
-    const [before] = candidates.map((text) => text.trimStart()).filter((text) => text !== "")
+    const [before] = candidates.map((text) => withoutThoughts(text.trimStart())).filter((text) => text !== "")
       .sort((a, b) => a.length - b.length);
     if (before === undefined) throw new ProbeFailure("it cannot be told where a call begins");
     if (this.#endOfTurn(before) < before.length) throw new ProbeFailure("a call begins with what ends an answer");
     return before;
+  }
+
+  /** What stands around the text of an answer whose prompt ends with what a call begins with. */
+  textBeside(before: string): ToolFormat["text"] {
+    if (!this.#begin.endsWith(before)) return this.text;
+    if (this.text === undefined) throw new ProbeFailure("the prompt begins a call");
+    return { ...this.text, before: before + this.text.before };
   }
 
   /** What the model writes behind the last arguments, of all that stands there. */
@@ -65,6 +72,9 @@ export class Turn {
     const [from, to] = [rendered.indexOf(content), rendered.indexOf(names[0])];
     if (from < 0 || to < from) return "";
     const between = rendered.slice(from + content.length, to);
+    // Where such a text stands within marks of its own, a call alone has both of them before it.
+    const lead = rendered.startsWith(this.#begin) ? rendered.slice(this.#begin.length, from).trim() : "";
+    if (lead !== "" && lead !== this.text?.before.trim() && withoutThoughts(lead) !== "") return "";
     const behindText = this.text?.after ?? "";
     return commonSuffix(between.startsWith(behindText) ? between.slice(behindText.length) : between, head);
   }
@@ -90,7 +100,7 @@ export class Turn {
     if ([this.#begin, quiet].some((begin) => begin.trim() === this.#head.trim())) return undefined;
     const cut = outsideTag(this.#head, commonPrefix(this.#head, this.#begin).length, "before");
     const before = withoutThoughts(this.#head.slice(cut));
-    if (before === "" || this.#begin.trimEnd().endsWith(before)) return undefined;
+    if (before === "" || this.#begin.trimEnd().endsWith(before.trimEnd())) return undefined;
     const end = this.#find(this.#tail, (wire) => this.#controls.ends.has(wire));
     // What stands behind a call as well ends the answer and not its text.
     const { names, keys, values } = this.#prober.words;
@@ -103,5 +113,6 @@ export class Turn {
 
 /** What stands before a text without the thoughts, which are empty there. */
 function withoutThoughts(before: string): string {
-  return before.replace(/^[^]*<\/[^<>]*think[^<>]*>|^[^]*<\|(?:END_THINKING|close)\|>(?:think<\|sep\|>)?/, "").trim();
+  return before.replace(/^[^]*<\/[^<>]*think[^<>]*>|^[^]*<\|(?:END_THINKING|close)\|>(?:think<\|sep\|>)?/, "")
+    .trimStart();
 }

@@ -14,6 +14,8 @@ import type { ControlTokens, Wire } from "./wire.ts";
 export interface ThoughtMarks {
   readonly open: string;
   readonly close: string;
+  /** What stands before the text of an answer, where the model writes something there. */
+  readonly text?: string;
 }
 
 /** Pairs that models are known by, where a template drops the thoughts of earlier answers. */
@@ -22,32 +24,41 @@ const known: readonly ThoughtMarks[] = [
   { open: "[THINK]", close: "[/THINK]" },
   { open: "<|START_THINKING|>", close: "<|END_THINKING|>" },
   { open: "<|channel>thought", close: "<channel|>" },
-  { open: "<|channel|>analysis<|message|>", close: "<|end|><|start|>assistant" },
+  {
+    open: "<|channel|>analysis<|message|>",
+    close: "<|end|><|start|>assistant",
+    text: "<|channel|>final<|message|>",
+  },
 ];
 
 /** The marks of a template; undefined where it has none. */
 export function thoughtMarks(render: Render, template: string, controls: ControlTokens): ThoughtMarks | undefined {
   const has = (text: string) => template.includes(text) || controls.first(text) === 0;
-  return shownMarks(render) ??
+  const marks = shownMarks(render) ??
     known.find(({ open, close }) => has(open) && has(close) && template.includes(open.slice(0, 7)));
+  // What ends a whole answer ends no thoughts before one.
+  return marks && controls.hasEnd(controls.read(marks.close)) ? undefined : marks;
 }
 
 /** The marks around thoughts that a template shows. */
 function shownMarks(render: Render): ThoughtMarks | undefined {
   const [user, thought, content] = [newWord(), newWord(), newWord()];
-  const show = (fields: object) => {
-    const messages: ChatMessage[] = [{ role: "user", content: user }, { role: "assistant", content, ...fields }];
+  const show = (...answers: ChatMessage[]) => {
+    const messages: ChatMessage[] = [{ role: "user", content: user }, ...answers];
     try {
-      const text = render(messages, { addGenerationPrompt: false }).map((run) => run.text).join("");
+      const options = { addGenerationPrompt: answers.length === 0 };
+      const text = render(messages, options).map((run) => run.text).join("");
       return text.slice(text.lastIndexOf(user) + user.length);
     } catch (error) {
       if (error instanceof LightGPTError) return ""; // a template may not take such a message
       throw error;
     }
   };
-  const plain = show({});
+  const answer = { role: "assistant", content };
+  const [begin, plain] = [show(), show(answer)];
+  const lead = plain.startsWith(begin) ? plain.slice(begin.length, plain.indexOf(content)).trim() : "";
   for (const name of ["reasoning_content", "reasoning", "thinking"]) {
-    const shown = show({ [name]: thought });
+    const shown = show({ ...answer, [name]: thought });
     const at = shown.indexOf(thought);
     const end = shown.indexOf(content);
     if (at < 0 || end < at) continue;
@@ -58,10 +69,15 @@ function shownMarks(render: Render): ThoughtMarks | undefined {
     const close = shown.slice(at + thought.length, end).trim();
     const mark = /<[^<>]+>$|\[[A-Z]+\]$|<\|[^|]+\|>[^<>]*$/.exec(open || head)?.[0];
     const last = /^(?:<[^<>]+>|\[\/[A-Z]+\])/.exec(close)?.[0];
+    if (mark === undefined || last === undefined) continue;
+    // Where thoughts are a message of their own, the head of the answer belongs to their end, and what the text begins with doesn't.
+    const whole = lead !== "" && close.endsWith(lead) ? close.slice(0, -lead.length).trim() : last;
+    const written = shown.startsWith(begin) ? shown.slice(begin.length, at).trim() : "";
+    const marks = whole.length > last.length && written.endsWith(mark)
+      ? { open: written, close: whole, text: lead }
+      : { open: mark, close: last };
     // A mark of thoughts stands nowhere else.
-    if (mark !== undefined && last !== undefined && !plain.replace(close, "").includes(mark)) {
-      return { open: mark, close: last };
-    }
+    if (!plain.replace(close, "").includes(marks.open)) return marks;
   }
   return undefined;
 }

@@ -100,6 +100,11 @@ export class ControlTokens {
     return text.length;
   }
 
+  /** Whether a token that ends an answer is in a text. */
+  hasEnd(wire: Wire): boolean {
+    return [...this.ends].some((end) => wire.includes(end));
+  }
+
   /** A template's own text, in which control tokens are read. */
   read(text: string): Wire {
     let wire = "";

@@ -1,9 +1,11 @@
 /**
- * Conversations as clients of OpenAI's interface send them, in the shape that a template wants. Three rules, and no other:
+ * Conversations as clients of OpenAI's interface send them, in the shape that a template wants. Four rules, and no other:
  *
- * - `tool_calls[].function.arguments` that are JSON text of an object are parsed once where the template wants the object.
- *   A template is asked once, with a call of our own: it wants the text where it writes the text as it is; otherwise it
- *   wants the object, if it writes that. One that writes neither gets the text, and the object where it fails with it.
+ * - `tool_calls[].function.arguments` that are JSON text of an object are parsed once where the template wants the object,
+ *   and an object becomes its text where the template only writes that. A template is asked once, with a call of our own: it
+ *   wants the text where it writes the text as it is; otherwise it wants the object, if it writes that. One that writes
+ *   neither gets what is given, and the object where it fails with the text.
+ * - A `content` that is empty is null beside calls that the template shows only then.
  * - A `content` that is null or missing is given as it is, since templates may test it; where the template fails with it,
  *   or writes None for it, it is the empty text.
  * - Firefunction's template knows tools as a text named `functions`, and wants a `datetime`; it has them, unless they are given.
@@ -22,7 +24,7 @@ import { type Prompt, readProgram, renderPrompt } from "./prompt.ts";
 export class AdaptedTemplate {
   readonly #program: Program;
   readonly #isFirefunction: boolean;
-  #wanted: "text" | "object" | "unknown" | undefined;
+  #wanted: Wanted | undefined;
 
   private constructor(program: Program, isFirefunction: boolean) {
     this.#program = program;
@@ -38,12 +40,17 @@ export class AdaptedTemplate {
   runs(messages: readonly ChatMessage[], given: RenderOptions): readonly TextRun[] {
     const own = (options: RenderOptions) => this.#isFirefunction ? withFunctions(options) : options;
     const options = own(given);
-    const parsed = guarded("messages", () => withObjects(messages));
-    // Most conversations have neither such arguments nor such contents, and go to the template as they are.
-    if (parsed === messages) return this.#filled(messages, options);
+    const parsed = guarded("messages", () => withCalls(messages, objectOf));
+    const spelled = guarded("messages", () => withCalls(messages, textOf));
+    // Most conversations have no such arguments, and go to the template as they are.
+    if (parsed === messages && spelled === messages) return this.#filled(messages, options);
     const tokens = options.tokens ?? {};
-    this.#wanted ??= wantedArguments(this.#program, own({ tools: [tool], addGenerationPrompt: false, tokens }));
-    if (this.#wanted !== "unknown") return this.#filled(this.#wanted === "object" ? parsed : messages, options);
+    this.#wanted ??= wantedCalls(this.#program, own({ tools: [tool], addGenerationPrompt: false, tokens }));
+    const { shapes, isAlone } = this.#wanted;
+    const alone = (all: readonly ChatMessage[]) => isAlone ? withoutContents(all) : all;
+    const isObject = shapes.has("object");
+    if (shapes.has("text")) return this.#filled(alone(isObject ? messages : spelled), options);
+    if (isObject) return this.#filled(alone(parsed), options);
     try {
       return this.#filled(messages, options);
     } catch (error) {
@@ -92,14 +99,30 @@ function attempt(
 const needle = { needle: "thread" };
 const needleText = '{"needle": "thread"}';
 
-/** In which shape a template writes the arguments of a call. */
-function wantedArguments(program: Program, options: RenderOptions): "text" | "object" | "unknown" {
-  const prompts = (given: JsonValue) =>
-    [true, false].map((answered) => attempt(program, probe(given, answered), options))
-      .map((result) => result instanceof LightGPTError ? "" : result.text);
-  if (prompts(needleText).some((prompt) => prompt.includes(needleText))) return "text";
-  const isWhole = (prompt: string) => /needle[^]*thread/.test(prompt) && !prompt.includes("{'needle'");
-  return prompts(needle).some(isWhole) ? "object" : "unknown";
+/** What a template wants of calls. */
+interface Wanted {
+  /** The shapes in which it writes their arguments. */
+  readonly shapes: ReadonlySet<"text" | "object">;
+  /** Whether it shows them only where there is no content. */
+  readonly isAlone: boolean;
+}
+
+/** Asks a template what it writes of a call. */
+function wantedCalls(program: Program, options: RenderOptions): Wanted {
+  const shapesBeside = (content: JsonValue) => {
+    const prompts = (given: JsonValue) =>
+      [true, false].map((answered) => attempt(program, probe(given, content, answered), options))
+        .map((result) => result instanceof LightGPTError ? "" : result.text);
+    const isWhole = (prompt: string) => /needle[^]*thread/.test(prompt) && !prompt.includes("{'needle'");
+    const shapes = new Set<"text" | "object">();
+    if (prompts(needleText).some((prompt) => prompt.includes(needleText))) shapes.add("text");
+    if (prompts(needle).some(isWhole)) shapes.add("object");
+    return shapes;
+  };
+  const shapes = shapesBeside("");
+  if (shapes.size > 0) return { shapes, isAlone: false };
+  const alone = shapesBeside(null);
+  return { shapes: alone, isAlone: alone.size > 0 };
 }
 
 const tool = {
@@ -112,30 +135,44 @@ const tool = {
 };
 
 /** A conversation with one call, answered or not. */
-function probe(given: JsonValue, answered: boolean): ChatMessage[] {
+function probe(given: JsonValue, content: JsonValue, answered: boolean): ChatMessage[] {
   const call = { id: "call12345", type: "function", function: { name: "probe", arguments: given } };
   const messages: ChatMessage[] = [
     { role: "user", content: "Probe." },
-    { role: "assistant", content: "", tool_calls: [call] },
+    { role: "assistant", content, tool_calls: [call] },
   ];
   if (answered) messages.push({ role: "tool", tool_call_id: "call12345", name: "probe", content: "Probed." });
   return messages;
 }
 
-/** Messages with the arguments of calls parsed; the same ones where there is nothing to parse. */
-function withObjects(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+/** Messages with the arguments of calls in another shape; the same ones where there is nothing to change. */
+function withCalls(
+  messages: readonly ChatMessage[],
+  reshaped: (given: JsonValue | undefined) => JsonValue | undefined,
+): readonly ChatMessage[] {
   return changed(messages, (message) => {
     const calls: unknown = message.tool_calls;
     if (!Array.isArray(calls)) return message;
-    const parsed = calls.map(parsedCall);
-    return parsed.every((call, at) => call === calls[at]) ? message : { ...message, tool_calls: parsed };
+    const all = calls.map((call: JsonValue) => {
+      if (!isObject(call) || !isObject(call.function)) return call;
+      const given = reshaped(call.function.arguments);
+      return given === undefined ? call : { ...call, function: { ...call.function, arguments: given } };
+    });
+    return all.every((call, at) => call === calls[at]) ? message : { ...message, tool_calls: all };
   });
 }
 
-function parsedCall(call: JsonValue): JsonValue {
-  if (!isObject(call) || !isObject(call.function)) return call;
-  const given = objectOf(call.function.arguments);
-  return given === undefined ? call : { ...call, function: { ...call.function, arguments: given } };
+/** The JSON of an object. */
+function textOf(value: JsonValue | undefined): JsonValue | undefined {
+  return isObject(value) ? JSON.stringify(value) : undefined;
+}
+
+/** Messages in which no content is beside calls that is empty. */
+function withoutContents(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  return changed(messages, (message) => {
+    const isEmpty = message.content === "" && Array.isArray(message.tool_calls) && message.tool_calls.length > 0;
+    return isEmpty ? { ...message, content: null } : message;
+  });
 }
 
 /** The object whose JSON a text is. */
