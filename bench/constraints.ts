@@ -1,11 +1,12 @@
 /**
  * What a constraint costs. Masks: how long schemas take to compile and each mask takes, on real schemas with their valid values over
- * a vocabulary of 128 000 tokens, the first time and once more. Decoding: tokens a second with a schema against without, one
- * sequence and sixteen with sixteen schemas, by turns, so that a busy moment meets both. Forced: tokens a second of calls of a tool,
+ * a vocabulary of 128 000 tokens, the first time and once more. Decoding: tokens a second with a schema against without, of one
+ * sequence or several with schemas of their own, by turns, so that a busy moment meets both; the same with guesses; and how late a
+ * timer is meanwhile. Forced: tokens a second of calls of a tool,
  * as compact JSON, with guesses (`draft: "auto"`: what the schema leaves no choice about, and lookup) against without.
  *
  *     bun bench/constraints.ts masks [EVERY] [ORDER]          deno run -A bench/constraints.ts masks [EVERY] [ORDER]
- *     bun bench/constraints.ts decode [MODEL] [ROUNDS] [TOKENS]    deno run -A bench/constraints.ts decode [MODEL] [ROUNDS] [TOKENS]
+ *     bun bench/constraints.ts decode [MODEL] [ROUNDS] [TOKENS] [SEQUENCES]    deno run -A ... decode ...
  *     bun bench/constraints.ts forced [MODEL] [ROUNDS]        deno run -A bench/constraints.ts forced [MODEL] [ROUNDS]
  *
  * Masks come from the conformance kit, one of EVERY 20 schemas, with properties in the ORDER of the schema, as requests have them
@@ -134,37 +135,59 @@ function rate(completions: readonly Completion[]): number {
   return 1000 * completions.reduce((sum, { generatedTokens }) => sum + generatedTokens - 1, 0) / ms;
 }
 
-async function decode(path: string, rounds: number, tokensEach: number): Promise<void> {
-  const most = 16;
-  await using lm = await LightGPT.load(path, { threads: 2, context: most * 256, cache: false });
+/** Turns before those that count: by then code and masks are those of a program that has run for a while. */
+const warmTurns = 4;
+
+/** How late a timer of a millisecond was, again and again until `work` is done, in milliseconds. */
+async function lateness(work: Promise<unknown>): Promise<number[]> {
+  let isDone = false;
+  const done = work.finally(() => isDone = true);
+  const late: number[] = [];
+  while (!isDone) {
+    const begin = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    late.push(performance.now() - begin - 1);
+  }
+  await done;
+  return late;
+}
+
+/**
+ * Answers of both kinds have as many tokens, chosen by the same methods with a mask: without a schema it is one for the whole answer,
+ * which lets no text end. A turn has prompts of its own, so its texts, and most states of its schemas, are new.
+ */
+async function decode(path: string, rounds: number, tokensEach: number, count: number): Promise<void> {
+  await using lm = await LightGPT.load(path, { threads: 2, context: 16 * 256, cache: false });
   const end = [...lm.model.tokenizer.endOfGeneration];
-  const answers = (count: number, isHeld: boolean, seed: number) =>
+  const answers = (isHeld: boolean, seed: number, draft: "auto" | "off" = "off") =>
     Promise.all(Array.from({ length: count }, (_, index) =>
       lm.complete(`Once upon a time ${seed}.${index} `, {
         maxTokens: tokensEach,
-        draft: "off",
+        draft,
         sampling: { ...sampling(seed + index), ...(isHeld ? {} : { banned: end }) },
         ...(isHeld ? { constraint: { schema: endless(index), whitespace: "compact" } } : {}),
       })));
-  for (const count of [1, most]) {
-    await answers(count, true, 0); // compiled, and masks of the first states
-    const ratios: number[] = [];
-    const timing = startTiming();
-    for (let turn = 0; turn < rounds; turn++) {
-      const isFirst = turn % 2 === 0;
-      const one = rate(await answers(count, isFirst, turn));
-      const other = rate(await answers(count, !isFirst, turn));
-      ratios.push(isFirst ? one / other : other / one);
-    }
-    const { others } = timing();
-    console.log(
-      `${count} sequence${count > 1 ? "s with schemas of their own" : ""}: ${
-        round(100 * median(ratios))
-      } % of the rate ` +
-        `without (${ratios.map((ratio) => round(100 * ratio)).join(", ")}); others ${
-          others === null ? "?" : round(others)
-        }`,
-    );
+  const ratio = async (turn: number, draft?: "auto" | "off") => {
+    const isFirst = turn % 2 === 0;
+    const one = rate(await answers(isFirst, turn, draft));
+    const other = rate(await answers(!isFirst, turn, draft));
+    return isFirst ? one / other : other / one;
+  };
+  const ratios = async (turns: number[], draft?: "auto" | "off") => {
+    const all: number[] = [];
+    for (const turn of turns) all.push(await ratio(turn, draft));
+    return `${round(100 * median(all))} % of the rate without (${all.map((one) => round(100 * one)).join(", ")})`;
+  };
+  const turns = (begin: number, count: number) => Array.from({ length: count }, (_, index) => begin + index);
+  console.log(`${count} ${count > 1 ? "sequences with schemas of their own" : "sequence"}`);
+  console.log(`the first turns: ${await ratios(turns(0, warmTurns))}`);
+  const timing = startTiming();
+  console.log(`then: ${await ratios(turns(warmTurns, rounds))}; others ${round(timing().others ?? NaN)}`);
+  const guessed = await ratios(turns(warmTurns + rounds, Math.ceil(rounds / 4)), "auto");
+  console.log(`with guesses: ${guessed}; ${JSON.stringify(lm.batcher.stats().drafts)}`);
+  for (const isHeld of [true, false]) {
+    const late = quantiles(await lateness(answers(isHeld, warmTurns + rounds)));
+    console.log(`a timer, ${isHeld ? "with" : "without"} a schema, is late by (us): ${JSON.stringify(late)}`);
   }
 }
 
@@ -227,9 +250,10 @@ async function forced(path: string, rounds: number): Promise<void> {
   );
 }
 
-const [what = "masks", first, second, third] = process.argv.slice(2);
+const [what = "masks", first, second, third, fourth] = process.argv.slice(2);
 if (what === "masks") await masks(Number(first ?? 20), second === "any" ? "any" : "schema");
 else if (what === "decode") {
-  await decode(first || makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8), Number(third ?? 96));
+  const path = first || makeTinyLlama("q4_0", defaultPath("q4_0"));
+  await decode(path, Number(second ?? 8), Number(third ?? 96), Number(fourth ?? 1));
 } else if (what === "forced") await forced(first ?? makeTinyLlama("q4_0", defaultPath("q4_0")), Number(second ?? 8));
 else throw new Error(`masks, decode or forced, got ${what}`);

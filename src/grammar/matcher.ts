@@ -58,9 +58,10 @@ export class Matcher implements Constraint {
   readonly #compiled: Compiled;
   #state: State;
   #hasEnded = false;
-  /** The mask of the state {@link #maskOf}. */
+  /** The mask of the state {@link #maskOf}, and the state that was last found to have it. */
   #mask: Uint32Array | undefined;
   #maskOf: State = NONE;
+  #maskedState: State = NONE;
 
   /** A matcher in a state; `Grammar.matcher()` gives one at the beginning. */
   constructor(compiled: Compiled, state: State = compiled.automaton.start, hasEnded = false) {
@@ -90,14 +91,17 @@ export class Matcher implements Constraint {
    * valid until the next {@link Matcher.accept}.
    */
   words(): Uint32Array {
+    const state = this.#state;
+    if (this.#mask && state === this.#maskedState) return this.#mask;
     const { masks } = this.#compiled;
-    const same = masks.same(this.#state);
+    const same = masks.same(state);
     this.#mask ??= new Uint32Array(Math.ceil(masks.tokens / 32));
     if (same !== this.#maskOf) {
-      this.#maskOf = NONE; // what follows may come to a limit
+      this.#maskedState = this.#maskOf = NONE; // what follows may come to a limit
       masks.write(same, this.#mask);
       this.#maskOf = same;
     }
+    this.#maskedState = state;
     return this.#mask;
   }
 
@@ -107,7 +111,7 @@ export class Matcher implements Constraint {
    * @returns whether it is there; if not, another call goes on
    */
   prepare(): boolean {
-    return this.#compiled.slices.attempt(() => this.words());
+    return this.#state === this.#maskedState || this.#compiled.slices.attempt(() => this.words());
   }
 
   /** Whether a token may come next. */
@@ -140,7 +144,7 @@ export class Matcher implements Constraint {
 
   #goOn(token: number): void {
     const bytes = this.#compiled.bytesOf(token);
-    if (bytes.length > 0 && this.follow(bytes)) return;
+    if (bytes.length > 0 && this.#follow(bytes)) return;
     throw new InvalidArgumentError(`token: expected one that the grammar allows here, got ${token}.`, {
       what: "a token that a grammar does not allow",
       where: "token",
@@ -152,6 +156,10 @@ export class Matcher implements Constraint {
   /** Goes on by bytes of the text, where they may come; where not, it says so and stays. */
   follow(bytes: Uint8Array): boolean {
     checkBuffer("Uint8Array", bytes, "bytes");
+    return this.#follow(bytes);
+  }
+
+  #follow(bytes: Uint8Array): boolean {
     const next = this.#hasEnded ? DEAD : this.#compiled.masks.follow(this.#state, bytes);
     if (next !== DEAD) this.#state = next;
     return next !== DEAD;

@@ -25,6 +25,9 @@ function grown(words: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   return larger;
 }
 
+/** No pairs. */
+const nothing = new Uint32Array(0);
+
 /** The memory of a sampler. */
 export class History {
   readonly #sampling: Sampling;
@@ -65,6 +68,7 @@ export class History {
 
   /** Pairs of a token of the window and how often it occurs there. */
   get counts(): Uint32Array {
+    if (this.#window === 0) return nothing;
     return this.#counts.words.subarray(0, 2 * this.#counts.count);
   }
 
@@ -86,9 +90,9 @@ export class History {
    * @returns pairs of such a token and the length of the longest repetition that it continues, those above the allowed length
    */
   matches(): Uint32Array {
+    if (this.#dry === undefined) return nothing;
     const pairs = this.#matches;
     pairs.count = 0;
-    if (this.#dry === undefined) return pairs.words.subarray(0, 0);
     const { window, allowedLength, breakers } = this.#dry;
     const tokens = this.#tokens;
     const last = this.#length - 1;
@@ -96,7 +100,7 @@ export class History {
     // A breaker ends every repetition.
     let longest = 0;
     while (longest < n && !breakers.has(tokens[last - longest] as number)) longest++;
-    if (longest < allowedLength) return pairs.words.subarray(0, 0);
+    if (longest < allowedLength) return nothing;
     // The Z function of the tokens in reverse: for each place, how many tokens before it equal those at the end.
     if (this.#common.length < n) this.#common = new Int32Array(2 * n);
     const common = this.#common;
