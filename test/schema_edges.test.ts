@@ -152,4 +152,40 @@ describe("a schema", () => {
       text(names.slice(0, 99)),
     ]);
   });
+
+  it("needs properties of several names, each of its own or one for all", async () => {
+    const breaks = (names: string, value: unknown) => ({ not: { patternProperties: { [names]: value } } });
+    const two = { type: "object", allOf: [breaks("a", { type: "integer" }), breaks("b", { type: "string" })] };
+    for (const order of ["any", "schema"] as const) {
+      const grammar = await Grammar.schema(two, tokenizer, { order });
+      for (const text of ['{"a":"x","b":1}', '{"b":1,"a":"x"}', '{"ab":null}', '{"a":1,"xa":"x","b":1,"c":1}']) {
+        assert(has(grammar, text), `${text} in ${order} order`);
+      }
+      for (const text of ['{"a":"x"}', '{"b":1}', '{"a":1,"b":1}', '{"a":"x","b":1,"b":"y"}', "{}"]) {
+        assert(!has(grammar, text), `${text} in ${order} order`);
+      }
+      const one = await Grammar.schema({ ...two, maxProperties: 1 }, tokenizer, { order });
+      assert(has(one, '{"ba":null}') && !has(one, '{"a":"x","b":1}') && !has(one, '{"ab":"x"}'));
+      const bounded = await Grammar.schema({ ...two, maxProperties: 3 }, tokenizer, { order });
+      assert(has(bounded, '{"c":0,"a":"x","b":1}') && !has(bounded, '{"c":0,"d":0,"a":"x","b":1}'));
+    }
+    const few = { type: "object", allOf: [breaks("^(a|b)$", { type: "null" }), breaks("^(b|c)$", { type: "null" })] };
+    await verdicts(few, ['{"b":1}', '{"b":1,"x":2}', '{"c":1,"a":2}'], ['{"a":1}', '{"b":null}', "{}"]);
+    const values = { type: "object", not: { patternProperties: { "^a": { type: "integer" } } } };
+    await verdicts(values, ['{"ab":"x","b":1}', '{"ab":"x","ac":"y"}', '{"ac":1,"ab":"x"}'], ['{"b":1}', "{}"]);
+  });
+
+  it("has the names that its draft gives, and drafts where documents begin", async () => {
+    const inner = { id: "inner", $ref: "#/definitions/text" };
+    const schema = { properties: { a: inner }, definitions: { text: { id: "text", type: "string" } } };
+    for (const draft of [7, 6]) {
+      await verdicts({ $schema: `http://json-schema.org/draft-0${draft}/schema#`, ...schema }, ['{"a":"x"}'], [
+        '{"a":1}',
+      ]);
+    }
+    const old = { $schema: "http://json-schema.org/draft-04/schema", id: "old", properties: { a: inner } };
+    await verdicts({ definitions: { ...schema.definitions, old }, $ref: "#/definitions/old" }, ['{"a":"x"}'], [
+      '{"a":1}',
+    ]);
+  });
 });

@@ -17,6 +17,16 @@ export interface ShuffledPart {
   readonly next: number;
 }
 
+/** One of what may stand among the parts: what is needed and came before it, and came with it, as bits. */
+export interface OtherPart extends ShuffledPart {
+  readonly before: number;
+  readonly with: number;
+}
+
+/** Of the others so many at most are needed, each by itself. */
+export const neededMost = 4;
+const neededSets = 1 << neededMost;
+
 /** Parts in any order. */
 export interface Shuffle {
   /** Parts of which each comes once at most; {@link shuffledMost} of them at most. */
@@ -24,15 +34,18 @@ export interface Shuffle {
   /** Which members were there, where they are many. */
   readonly sets: UsedSets;
   /** What may stand among them, again and again. */
-  readonly others?: ShuffledPart;
-  /** One of the others that must come; where it is last, no other one comes behind it. */
-  readonly needed?: ShuffledPart & { readonly isLast: boolean };
+  readonly others: readonly OtherPart[];
+  /** The bits of those of the others that must come. */
+  readonly needed: number;
   /** How many there are; of the others only one counts towards the least. */
   readonly least: number;
   readonly most: number;
 }
 
-/** Which parts were there: a bit of `used` for each member, or the number of a set of many; twice the others, and one more where the needed one came. */
+/**
+ * Which parts were there: a bit of `used` for each member, or the number of a set of many; in `tail` the bits of the needed ones,
+ * and above them how many others there were.
+ */
 export interface ShuffleCount {
   readonly used: number;
   readonly tail: number;
@@ -67,17 +80,15 @@ const NONE: ShuffleCount = { used: 0, tail: 0 };
 
 /** The shuffle of those parts that a text fits; `undefined` where it cannot be met by them. */
 export function fitting(shuffle: Shuffle, fits: (rule: number) => boolean): Shuffle | undefined {
-  const kept = <Part extends ShuffledPart>(part: Part | undefined) => part && fits(part.next) ? part : undefined;
   const members = shuffle.members.filter((member) => fits(member.next));
   const required = ({ members }: Shuffle) => members.filter(({ isRequired }) => isRequired).length;
-  const left = { ...shuffle, members, others: kept(shuffle.others), needed: kept(shuffle.needed) };
-  if (required(left) < required(shuffle) || (shuffle.needed && !left.needed)) return undefined;
-  return canBeMet(left, NONE) ? left : undefined;
+  const left = { ...shuffle, members, others: shuffle.others.filter((part) => fits(part.next)) };
+  return required(left) === required(shuffle) && canBeMet(left, NONE) ? left : undefined;
 }
 
 /** The rules of a shuffle. */
-export function rulesIn({ members, others, needed }: Shuffle): number[] {
-  return [...members, others, needed].flatMap((part) => part ? [part.first, part.next] : []);
+export function rulesIn({ members, others }: Shuffle): number[] {
+  return [...members, ...others].flatMap((part) => [part.first, part.next]);
 }
 
 /** Whether nothing more has to come. */
@@ -88,13 +99,10 @@ export function canEnd(shuffle: Shuffle, count: ShuffleCount): boolean {
 
 /** What may come behind a count. */
 export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] {
-  const { members, others, needed, most } = shuffle;
+  const { members, others, most } = shuffle;
   const { used, tail } = count;
   const side = used === 0 && tail === 0 ? "first" : "next";
   const steps: ShuffleStep[] = [];
-  const add = (part: ShuffledPart, behind: ShuffleCount) => {
-    if (canBeMet(shuffle, behind)) steps.push([part[side], behind]);
-  };
   // It makes no difference which one comes of those that are required, or of the optional ones.
   const canCome = [true, false].map((isRequired) => {
     const index = members.findIndex((member, at) => member.isRequired === isRequired && !isUsed(shuffle, used, at));
@@ -104,11 +112,14 @@ export function nextSteps(shuffle: Shuffle, count: ShuffleCount): ShuffleStep[] 
     if (!canCome[member.isRequired ? 0 : 1] || isUsed(shuffle, used, index)) return;
     steps.push([member[side], { used: using(shuffle, used, index), tail }]);
   });
-  const cameNeeded = tail % 2;
-  // Without a greatest number it makes no difference how many others there are.
-  const another = most === Infinity ? 2 + cameNeeded : tail + 2;
-  if (others && !(cameNeeded === 1 && needed?.isLast)) add(others, { used, tail: another });
-  if (needed && cameNeeded === 0) add(needed, { used, tail: tail + 1 });
+  const came = tail % neededSets;
+  for (const part of others) {
+    if (part.before !== came) continue;
+    // Without a greatest number it makes no difference how many others there are.
+    const before = most === Infinity ? 0 : tail - came;
+    const behind = { used, tail: before + neededSets + (came | part.with) };
+    if (canBeMet(shuffle, behind)) steps.push([part[side], behind]);
+  }
   return steps;
 }
 
@@ -123,30 +134,35 @@ function using({ members, sets }: Shuffle, used: number, index: number): number 
 
 /** What is left to come. */
 function left(shuffle: Shuffle, { used, tail }: ShuffleCount) {
-  const { members, needed } = shuffle;
   let [there, required, optional] = [0, 0, 0];
-  members.forEach(({ isRequired }, index) => {
+  shuffle.members.forEach(({ isRequired }, index) => {
     if (isUsed(shuffle, used, index)) there++;
     else if (isRequired) required++;
     else optional++;
   });
-  const cameNeeded = tail % 2;
-  const isNeeded = needed !== undefined && cameNeeded === 0;
+  const needed = neededAfter(shuffle, tail % neededSets);
   return {
     /** Of different names. */
     distinct: there + Math.min(1, tail),
-    all: there + (tail >> 1) + cameNeeded,
-    missing: required + Number(isNeeded),
+    all: there + Math.floor(tail / neededSets),
+    missing: required + needed,
     required,
     optional,
-    isNeeded,
+    needed,
   };
 }
 
+/** How many others must come before all are there that are needed; Infinity where they cannot. */
+function neededAfter({ needed, others }: Pick<Shuffle, "needed" | "others">, came: number): number {
+  if (came === needed) return 0;
+  const next = others.filter((part) => part.before === came && (came | part.with) !== came);
+  return next.reduce((least, part) => Math.min(least, 1 + neededAfter({ needed, others }, came | part.with)), Infinity);
+}
+
 function canBeMet(shuffle: Shuffle, count: ShuffleCount): boolean {
-  const { distinct, all, missing, required, optional, isNeeded } = left(shuffle, count);
+  const { distinct, all, missing, required, optional, needed } = left(shuffle, count);
   const noOther = count.tail === 0;
-  const short = shuffle.least - distinct - required - Number(isNeeded && noOther);
-  const more = optional + Number(!isNeeded && noOther && shuffle.others !== undefined);
-  return short <= more && all + missing + Math.max(0, short) <= shuffle.most;
+  const short = shuffle.least - distinct - required - Number(needed > 0 && noOther);
+  const more = optional + Number(needed === 0 && noOther && shuffle.others.length > 0);
+  return missing < Infinity && short <= more && all + missing + Math.max(0, short) <= shuffle.most;
 }

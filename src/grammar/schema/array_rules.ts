@@ -38,7 +38,9 @@ function uniqueItems(one: ArrayCase, { rules, layout, values }: RuleTools): Rule
     next: rules.add("an item", [[{ lexeme: layout.comma }, { lexeme }]]),
     isRequired: false,
   }));
-  return [{ shuffle: { members, sets: new UsedSets(), least, most } }, { lexeme: layout.endArray }];
+  return [{ shuffle: { members, sets: new UsedSets(), others: [], needed: 0, least, most } }, {
+    lexeme: layout.endArray,
+  }];
 }
 
 function item(demand: Demand, isFirst: boolean, tools: RuleTools): RuleSymbol[] {

@@ -5,6 +5,7 @@
  * @module
  */
 import { type Lexeme, NOTHING } from "../lexemes.ts";
+import { neededMost } from "../shuffle.ts";
 import type { RuleSymbol } from "../rules.ts";
 import { refuseUnsupported } from "./refuse.ts";
 import type { RuleTools } from "./tools.ts";
@@ -27,24 +28,27 @@ export class ObjectParts {
   /** The least number of properties; 0 where those that must be there are as many. */
   readonly least: number;
   readonly most: number;
+  /** What must be there under whatever name, each as a property of its own. */
+  readonly needs: readonly NamedDemand[];
   readonly #tools: RuleTools;
-  readonly #others: readonly NamedDemand[];
-  readonly #need: NamedDemand | undefined;
+  readonly #one: ObjectCase;
+  /** The others, by what came that they must not undo. */
+  readonly #others = new Map<number, readonly NamedDemand[]>();
 
   constructor(one: ObjectCase, tools: RuleTools) {
     this.#tools = tools;
     this.named = [...one.named].filter(([, { presence }]) => presence !== "absent")
       .map(([name, { demand, presence }]) => ({ name, demand: this.#ruled(one, name, demand), presence }));
-    this.#others = otherNames(one, tools);
-    if (one.needs.length > 1) {
-      refuseUnsupported("", "a schema that needs one property of any name at most", "two properties of any names");
+    this.#one = one;
+    this.needs = one.needs;
+    if (one.needs.length > neededMost) {
+      refuseUnsupported("", `a schema that needs ${neededMost} properties of any names at most`, "one that needs more");
     }
-    this.#need = one.needs[0];
     this.most = one.most;
     const required = this.named.filter(({ presence }) => presence === "required").length;
     this.least = one.least <= required ? 0 : one.least;
     // Others may have the same name twice, and then count once: only the first of them counts towards the least.
-    if (one.least > this.named.length + 1 && this.#others.some(({ demand }) => tools.isMet(demand))) {
+    if (one.least > this.named.length + 1 && this.#partsOf(0).some(({ demand }) => tools.isMet(demand))) {
       refuseUnsupported(
         "",
         "minProperties of at most one more than there are properties",
@@ -53,17 +57,9 @@ export class ObjectParts {
     }
   }
 
-  /** Whether one property of any name is needed. */
-  get needsOne(): boolean {
-    return this.#need !== undefined;
-  }
-
-  /**
-   * Whether the one that is needed comes behind all others: of two with one name the last counts, so that where its value matters
-   * another one behind it could undo it.
-   */
-  get neededIsLast(): boolean {
-    return this.#need !== undefined && this.#need.demand.length > 0;
+  /** The bits of what is needed. */
+  get allNeeded(): number {
+    return 2 ** this.needs.length - 1;
   }
 
   /** A property that the schema names; the first has no comma before it. */
@@ -72,20 +68,34 @@ export class ObjectParts {
     return this.#property(strings.literalName(name, layout.colon), demand, isFirst);
   }
 
-  /** The ways to write another property. */
-  others(isFirst: boolean): RuleSymbol[][] {
-    return this.#others.map(({ names, demand }) => this.#property(this.#key(names), demand, isFirst));
+  /** The ways to write another property, behind those that are needed and `came`. */
+  others(isFirst: boolean, came = 0): RuleSymbol[][] {
+    return this.#partsOf(came).map(({ names, demand }) => this.#property(this.#key(names), demand, isFirst));
   }
 
-  /** The ways to write the one that is needed, where it is one of the others. */
-  needed(isFirst: boolean): RuleSymbol[][] {
-    const need = this.#need;
-    if (!need) return [];
+  /** The ways to write one that is needed, where it is one of the others. */
+  needed(index: number, isFirst: boolean, came: number): RuleSymbol[][] {
+    const need = this.needs[index];
     const { lexemes } = this.#tools;
-    return this.#others.flatMap(({ names, demand }) => {
+    return this.#partsOf(came).flatMap(({ names, demand }) => {
       const both = lexemes.both(names, need.names);
       return both === NOTHING ? [] : [this.#property(this.#key(both), joined(demand, need.demand), isFirst)];
     });
+  }
+
+  /**
+   * The others in parts that are held to one demand each. Of two with one name the last counts, so where the value of one matters
+   * that is needed and came, those behind it that may have its name are such values, too.
+   */
+  #partsOf(came: number): readonly NamedDemand[] {
+    const rules = this.needs.filter(({ demand }, index) => demand.length > 0 && (came >> index) % 2 === 1);
+    const key = rules.reduce((bits, rule) => bits | 1 << this.needs.indexOf(rule), 0);
+    let parts = this.#others.get(key);
+    if (!parts) {
+      parts = otherNames({ ...this.#one, rules: [...this.#one.rules, ...rules] }, this.#tools);
+      this.#others.set(key, parts);
+    }
+    return parts;
   }
 
   #ruled({ rules }: ObjectCase, name: string, demand: Demand): Demand {

@@ -6,14 +6,20 @@
  * @module
  */
 import type { Alternative, RuleSymbol } from "../rules.ts";
-import { shuffledMost, UsedSets } from "../shuffle.ts";
+import { type OtherPart, shuffledMost, UsedSets } from "../shuffle.ts";
 import { ObjectParts, otherNames } from "./object_parts.ts";
 import type { RuleTools } from "./tools.ts";
-import { joined, type ObjectCase } from "./types.ts";
+import { refuseUnsupported } from "./refuse.ts";
+import { type Demand, joined, type NamedDemand, type ObjectCase, type Presence } from "./types.ts";
+
+/** Names that stand for a property of any name, where no others can. */
+const namesMost = 16;
+/** Ways in which an object has what it needs. */
+const waysMost = 500;
 
 /** The alternatives of an object. */
 export function objectAlternatives(one: ObjectCase, tools: RuleTools): Alternative[] {
-  return spread(withFewNames(one, tools), tools).map((each): Alternative => {
+  return spread(withNeededNames(withFewNames(one, tools), tools), tools).map((each): Alternative => {
     const parts = new ObjectParts(each, tools);
     const isShuffled = tools.order === "any" && parts.named.length > 0 && parts.named.length <= shuffledMost;
     const properties = isShuffled
@@ -32,21 +38,47 @@ function withFewNames(one: ObjectCase, tools: RuleTools): ObjectCase {
   return { ...one, named: new Map([...one.named, ...optional]) };
 }
 
+/** Where something is needed under one of few names, it names them all. */
+function withNeededNames(one: ObjectCase, tools: RuleTools): ObjectCase {
+  const named = new Map(one.named);
+  for (const name of one.needs.flatMap(({ names }) => tools.texts(names, namesMost) ?? [])) {
+    if (!named.has(name)) named.set(name, { demand: [], presence: "optional" });
+  }
+  return { ...one, named };
+}
+
 /** A property that must be there under some name is one of the named ones, or one of the others. */
 function spread(one: ObjectCase, tools: RuleTools): ObjectCase[] {
   const [need, ...needs] = one.needs;
   if (need === undefined) return [one];
-  const rest = { ...one, needs };
-  const found = [...one.named].flatMap(([name, { demand, presence }]) => {
-    if (presence === "absent" || !tools.hasName(need.names, name)) return [];
-    const named = new Map(one.named);
-    return spread(
-      { ...rest, named: named.set(name, { demand: joined(demand, need.demand), presence: "required" }) },
-      tools,
-    );
-  });
-  const others = spread(rest, tools).map((each) => ({ ...each, needs: [...each.needs, need] }));
+  const rests = spread({ ...one, needs }, tools);
+  const names = [...one.named.keys()].filter((name) => tools.hasName(need.names, name));
+  const found = rests.flatMap((rest) =>
+    names.flatMap((name) => {
+      const { demand, presence } = rest.named.get(name) as { demand: Demand; presence: Presence };
+      if (presence === "absent") return [];
+      const named = new Map(rest.named);
+      return [{ ...rest, named: named.set(name, { demand: joined(demand, need.demand), presence: "required" }) }];
+    })
+  );
+  const isNamed = tools.texts(need.names, namesMost) !== undefined;
+  const others = isNamed ? [] : rests.flatMap((rest) => withNeed(rest, need, tools));
+  if (found.length + others.length > waysMost) {
+    refuseUnsupported("", "a schema that needs fewer properties of any names", "one that needs many");
+  }
   return [...found, ...others];
+}
+
+/** One of the others is what is needed, or it is what something else is that is needed, too. */
+function withNeed(one: ObjectCase, need: NamedDemand, tools: RuleTools): ObjectCase[] {
+  const shared = one.needs.flatMap((other, index) => {
+    const names = tools.lexemes.both(other.names, need.names);
+    const both = { names, demand: joined(other.demand, need.demand) };
+    return tools.hasText(names) ? [{ ...one, needs: one.needs.with(index, both) }] : [];
+  });
+  const required = [...one.named.values()].filter(({ presence }) => presence === "required").length;
+  const hasRoom = required + one.needs.length < one.most;
+  return [...shared, ...(hasRoom ? [{ ...one, needs: [...one.needs, need] }] : [])];
 }
 
 function shuffled(parts: ObjectParts, { rules, layout }: RuleTools): RuleSymbol[] {
@@ -58,12 +90,23 @@ function shuffled(parts: ObjectParts, { rules, layout }: RuleTools): RuleSymbol[
     ...part(property.name, (isFirst) => [parts.property(property, isFirst)]),
     isRequired: property.presence === "required",
   }));
-  const others = part("other properties", (isFirst) => parts.others(isFirst));
-  const needed = parts.needsOne
-    ? { ...part("a property", (isFirst) => parts.needed(isFirst)), isLast: parts.neededIsLast }
-    : undefined;
-  const { least, most } = parts;
-  return [{ shuffle: { members, sets: new UsedSets(), others, needed, least, most } }, { lexeme: layout.endObject }];
+  const others: OtherPart[] = [];
+  for (let came = 0; came <= parts.allNeeded; came++) {
+    others.push({ ...part("other properties", (isFirst) => parts.others(isFirst, came)), before: came, with: 0 });
+    for (const [index, bit] of stillNeeded(parts, came)) {
+      const ways = part("a property", (isFirst) => parts.needed(index, isFirst, came));
+      others.push({ ...ways, before: came, with: bit });
+    }
+  }
+  const { least, most, allNeeded } = parts;
+  return [{ shuffle: { members, sets: new UsedSets(), others, needed: allNeeded, least, most } }, {
+    lexeme: layout.endObject,
+  }];
+}
+
+/** What is needed and did not come: its index and its bit. */
+function stillNeeded({ needs }: ObjectParts, came: number): [number, number][] {
+  return needs.map((_, index): [number, number] => [index, 2 ** index]).filter(([, bit]) => (came & bit) === 0);
 }
 
 class OrderedObject {
@@ -108,21 +151,47 @@ class OrderedObject {
     const [missing, room] = [parts.least - count, parts.most - count];
     if (missing > 1) return [];
     const close: RuleSymbol = { lexeme: this.#tools.layout.endObject };
-    if (!parts.needsOne) {
+    if (parts.allNeeded === 0) {
       const others = room < 1 ? [] : parts.others(isFirst);
       return [
         ...(missing > 0 ? [] : [[close]]),
         ...others.map((symbols) => [...symbols, ...this.#more(room - 1), close]),
       ];
     }
-    if (room < 1) return [];
-    const alone = parts.needed(isFirst);
-    const others = room < 2 ? [] : parts.others(isFirst);
-    const last = parts.needed(false);
-    const behind = others.flatMap((symbols) => last.map((end) => [...symbols, ...this.#more(room - 2), ...end]));
-    // Where room is bounded, it stays the last: counts on both its sides would be told apart.
-    const more = parts.neededIsLast || room < Infinity ? [] : this.#more(Infinity);
-    return [...alone, ...behind].map((symbols) => [...symbols, ...more, close]);
+    const needs = parts.needs.length;
+    if (room < needs) return [];
+    if (room === Infinity) return this.#needed(0, isFirst, true);
+    // Where room is bounded, those that are needed are the last: counts on both their sides would be told apart.
+    const others = room === needs ? [] : parts.others(isFirst);
+    const last = { rule: this.#tools.rules.add("needed properties", this.#needed(0, false, false)) };
+    return [
+      ...this.#needed(0, isFirst, false),
+      ...others.map((symbols) => [...symbols, ...this.#more(room - needs - 1), last]),
+    ];
+  }
+
+  /** What is needed and did not come, with others among it or without, and the end. */
+  #needed(came: number, isFirst: boolean, amongOthers: boolean): Alternative[] {
+    const parts = this.#parts;
+    const found: Alternative[] = came === parts.allNeeded ? [[{ lexeme: this.#tools.layout.endObject }]] : [];
+    for (const [index, bit] of stillNeeded(parts, came)) {
+      const rest = { rule: this.#afterNeeded(came | bit, amongOthers) };
+      found.push(...parts.needed(index, isFirst, came).map((symbols) => [...symbols, rest]));
+    }
+    if (!amongOthers) return found;
+    const again = { rule: this.#afterNeeded(came, true) };
+    return [...found, ...parts.others(isFirst, came).map((symbols) => [...symbols, again])];
+  }
+
+  #afterNeeded(came: number, amongOthers: boolean): number {
+    const key = `needed ${came} ${amongOthers}`;
+    const known = this.#rules.get(key);
+    if (known !== undefined) return known;
+    const { rules } = this.#tools;
+    const rule = rules.declare("needed properties");
+    this.#rules.set(key, rule);
+    rules.define(rule, this.#needed(came, false, amongOthers));
+    return rule;
   }
 
   #more(most: number): RuleSymbol[] {

@@ -18,6 +18,8 @@ export interface SchemaPlace {
   readonly base: string;
   /** Whether keywords beside `$ref` say nothing: until draft 7. */
   readonly refAlone: boolean;
+  /** Whether `id` names a schema: until draft 4. */
+  readonly isNamedById: boolean;
   /** Whether `contains` looks at the items that meet it, which `unevaluatedItems` then leaves alone: from 2020-12 on. */
   readonly containsEvaluates: boolean;
   /** Where dynamic references lead, by the documents that were gone through on the way here; undefined where there are none. */
@@ -75,7 +77,14 @@ export class References {
   /** Where `unknown` refuses them, a name that no draft knows throws. */
   constructor(root: Json, unknown: UnknownNames) {
     this.#unknown = unknown;
-    const place: Place = { where: "", base: rootBase, refAlone: false, containsEvaluates: true, scope: undefined };
+    const place: Place = {
+      where: "",
+      base: rootBase,
+      refAlone: false,
+      isNamedById: false,
+      containsEvaluates: true,
+      scope: undefined,
+    };
     this.#true = this.#places.push({ ...place, schema: true }) - 1;
     this.#false = this.#places.push({ ...place, schema: false }) - 1;
     const own = this.#add(root, place, 0);
@@ -183,8 +192,15 @@ export class References {
   /** How a schema is read: its own draft and identifier, where it says them. */
   #placed(schema: SchemaObject, at: Place): Place {
     const draft = schema.$schema;
-    const place = typeof draft === "string"
-      ? { ...at, refAlone: /draft-0?[3-7]/.test(draft), containsEvaluates: !draft.includes("2019-09") }
+    // Inside of a document it says nothing.
+    const isDocument = at.where === "" || ownName(schema, at) !== undefined;
+    const place = typeof draft === "string" && isDocument
+      ? {
+        ...at,
+        refAlone: /draft-0?[3-7]/.test(draft),
+        isNamedById: /draft-0?[34]/.test(draft),
+        containsEvaluates: !draft.includes("2019-09"),
+      }
       : at;
     const own = ownName(schema, place);
     return own === undefined ? place : { ...place, base: splitFragment(resolved(own, at.base))[0] };
@@ -192,8 +208,8 @@ export class References {
 
   /** Keeps the names of a schema. */
   #name(schema: SchemaObject, id: number, outer: string): void {
-    const { base, refAlone } = this.at(id);
-    const own = ownName(schema, { refAlone });
+    const { base, refAlone, isNamedById } = this.at(id);
+    const own = ownName(schema, { refAlone, isNamedById });
     if (own !== undefined) {
       const [document, fragment] = splitFragment(resolved(own, outer));
       this.#named.set(fragment === "" ? document : `${document}#${fragment}`, id);
@@ -250,8 +266,11 @@ export class References {
 }
 
 /** The identifier of a schema, where it has one that counts. */
-function ownName(schema: SchemaObject, { refAlone }: Pick<Place, "refAlone">): string | undefined {
-  const name = schema.$id ?? (refAlone ? schema.id : undefined);
+function ownName(
+  schema: SchemaObject,
+  { refAlone, isNamedById }: Pick<Place, "refAlone" | "isNamedById">,
+): string | undefined {
+  const name = schema.$id ?? (isNamedById ? schema.id : undefined);
   return typeof name === "string" && !(refAlone && schema.$ref !== undefined) ? name : undefined;
 }
 
