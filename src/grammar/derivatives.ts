@@ -61,13 +61,13 @@ export class Derivatives {
     this.#inclusions = new Inclusions(lexemes, this);
     this.#uncounted = new Uncounted(lexemes);
     this.#partitions = new Partitions(byteOf.length);
-    this.#apart = this.#partitions.intern(byteOf);
+    this.#apart = this.#partitions.intern((own) => own);
   }
 
   /** What is left of a language after a byte of a class. */
   derive(lexeme: Lexeme, byteClass: number): Lexeme {
     if (lexeme <= EMPTY || !hasBit(this.first(lexeme), byteClass)) return NOTHING;
-    const key = lexeme * 256 + this.#partitions.partOf(this.#partition(lexeme), byteClass);
+    const key = lexeme * 256 + this.#partitions.parts(this.#partition(lexeme))[byteClass];
     let found = this.#derived.get(key);
     if (found !== undefined) return found;
     this.#derived.set(key, found = this.#derive(lexeme, byteClass));
@@ -104,10 +104,9 @@ export class Derivatives {
     }
   }
 
-  /** The classes after which the same is left of a language as after one. */
-  alike(lexeme: Lexeme, byteClass: number): readonly number[] {
-    const partition = this.#partition(lexeme);
-    return this.#partitions.members(partition)[this.#partitions.partOf(partition, byteClass)];
+  /** Of each class a part: after classes of the same part the same is left of a language. */
+  parts(lexeme: Lexeme): Uint8Array {
+    return this.#partitions.parts(this.#partition(lexeme));
   }
 
   /** Classes, one of each list of those that neither of two languages tells apart. */
@@ -126,8 +125,8 @@ export class Derivatives {
     switch (lexemes.kind(lexeme)) {
       case KIND.bytes: {
         const set = lexemes.value(lexeme);
-        return this.#partitionOfSet[set] ??= this.#partitions.intern(
-          Array.from(this.byteOf, (byte) => Number(hasBit(lexemes.sets.get(set), byte))),
+        return this.#partitionOfSet[set] ??= this.#partitions.intern((own) =>
+          Number(hasBit(lexemes.sets.get(set), this.byteOf[own]))
         );
       }
       case KIND.then: {

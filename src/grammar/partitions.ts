@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { hashed, Hashes } from "./hashes.ts";
 
 /** The number of a partition. */
 export type Partition = number;
@@ -14,37 +15,59 @@ export const WHOLE: Partition = 0;
 /** Above all partitions. */
 const keyBase = 1 << 24;
 
+/** Parts are fewer: there are 256 bytes. */
+const partsMost = 256;
+
+/** Of each pair of parts the part that it becomes, or {@link NONE}: so again when a partition has been made. */
+const numberOf = new Int16Array(partsMost * partsMost).fill(-1);
+/** The pair of each class, and the part of each class, of the partition that is being made. */
+const pairs = new Uint16Array(partsMost);
+const made = new Uint8Array(partsMost);
+
+/** No part yet. */
+const NONE = -1;
+
 /** Keeps each partition once. */
 export class Partitions {
+  readonly #classes: number;
+  /** Of each partition the part of each class: parts count up from 0 in the order of their first classes. */
   readonly #parts: Uint8Array[] = [];
-  readonly #members: (readonly (readonly number[])[])[] = [];
-  readonly #firsts: (readonly number[])[] = [];
-  readonly #ids = new Map<string, Partition>();
+  readonly #firsts: (readonly number[] | undefined)[] = [];
+  readonly #hashes = new Hashes();
   readonly #meets = new Map<number, Partition>();
 
   /** Partitions of so many classes. */
   constructor(classes: number) {
-    this.intern(new Uint8Array(classes));
+    this.#classes = classes;
+    this.intern(() => 0);
   }
 
-  /** The partition that gives each class a part; equal numbers are the same part. */
-  intern(partOf: ArrayLike<number>): Partition {
-    const numbers = new Map<number, number>();
-    const parts = Uint8Array.from(partOf, (part) => {
-      const known = numbers.get(part);
-      if (known === undefined) numbers.set(part, numbers.size);
-      return known ?? numbers.size - 1;
-    });
-    const key = parts.join();
-    let id = this.#ids.get(key);
-    if (id === undefined) {
-      this.#ids.set(key, id = this.#parts.push(parts) - 1);
-      const members: number[][] = Array.from(numbers, () => []);
-      parts.forEach((part, own) => members[part].push(own));
-      this.#members.push(members);
-      this.#firsts.push(members.map(([first]) => first));
+  /** The partition that gives each class a part, by a number below 65536; equal numbers are the same part. */
+  intern(partOf: (own: number) => number): Partition {
+    for (let own = 0; own < this.#classes; own++) pairs[own] = partOf(own);
+    return this.#intern();
+  }
+
+  /** The partition of {@link pairs}. */
+  #intern(): Partition {
+    let [parts, hash] = [0, 0];
+    for (let own = 0; own < this.#classes; own++) {
+      const pair = pairs[own];
+      let part = numberOf[pair];
+      if (part === NONE) part = numberOf[pair] = parts++;
+      made[own] = part;
+      hash = hashed(hash, part);
     }
-    return id;
+    for (let own = 0; own < this.#classes; own++) numberOf[pairs[own]] = NONE;
+    for (let id = this.#hashes.first(hash); id >= 0; id = this.#hashes.after(id)) if (this.#isMade(id)) return id;
+    this.#hashes.add(hash);
+    return this.#parts.push(made.slice(0, this.#classes)) - 1;
+  }
+
+  #isMade(id: Partition): boolean {
+    const parts = this.#parts[id];
+    for (let own = 0; own < parts.length; own++) if (parts[own] !== made[own]) return false;
+    return true;
   }
 
   /** The partition that tells apart what one of two does. */
@@ -55,23 +78,25 @@ export class Partitions {
     let found = this.#meets.get(key);
     if (found === undefined) {
       const [left, right] = [this.#parts[a], this.#parts[b]];
-      this.#meets.set(key, found = this.intern(Array.from(left, (part, own) => 256 * part + right[own])));
+      for (let own = 0; own < left.length; own++) pairs[own] = partsMost * left[own] + right[own];
+      this.#meets.set(key, found = this.#intern());
     }
     return found;
   }
 
-  /** The part of a class. */
-  partOf(partition: Partition, own: number): number {
-    return this.#parts[partition][own];
+  /** The part of each class. */
+  parts(partition: Partition): Uint8Array {
+    return this.#parts[partition];
   }
 
   /** One class of each part. */
   firsts(partition: Partition): readonly number[] {
-    return this.#firsts[partition];
-  }
-
-  /** The classes of each part. */
-  members(partition: Partition): readonly (readonly number[])[] {
-    return this.#members[partition];
+    let firsts = this.#firsts[partition];
+    if (firsts === undefined) {
+      const found: number[] = [];
+      this.#parts[partition].forEach((part, own) => part === found.length && found.push(own));
+      this.#firsts[partition] = firsts = found;
+    }
+    return firsts;
   }
 }

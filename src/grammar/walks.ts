@@ -327,7 +327,8 @@ export class Walks {
     const term = this.#termOf[row];
     const made = this.#after(term, byteClass);
     const begin = headWords + row * this.#classes; // the table may be another one by now
-    for (const own of this.#terms.derivatives.alike(term, byteClass)) this.#table[begin + own] = made;
+    const parts = this.#terms.derivatives.parts(term);
+    for (let own = 0; own < parts.length; own++) if (parts[own] === parts[byteClass]) this.#table[begin + own] = made;
     return made;
   }
 
