@@ -109,6 +109,11 @@ export class Derivatives {
     return this.#partitions.parts(this.#partition(lexeme));
   }
 
+  /** The same of some languages: after classes of the same part the same is left of each. */
+  partsOfAll(lexemes: readonly Lexeme[]): Uint8Array {
+    return this.#partitions.parts(this.#meet(lexemes));
+  }
+
   /** Classes, one of each list of those that neither of two languages tells apart. */
   apart(a: Lexeme, b: Lexeme): readonly number[] {
     return this.#partitions.firsts(this.#partitions.meet(this.#partition(a), this.#partition(b)));
@@ -136,8 +141,15 @@ export class Derivatives {
       case KIND.multiple:
         return this.#apart;
       default:
-        return parts.reduce((all, part) => this.#partitions.meet(all, this.#partition(part)), WHOLE);
+        return this.#meet(parts);
     }
+  }
+
+  /** The classes that some terms tell apart. */
+  #meet(lexemes: readonly Lexeme[]): Partition {
+    let all = WHOLE;
+    for (const lexeme of lexemes) all = this.#partitions.meet(all, this.#partition(lexeme));
+    return all;
   }
 
   /** The classes of first bytes: all by which texts of a language begin, and maybe others. */

@@ -73,8 +73,8 @@ interface Walk {
 interface PlacesEntered {
   /** Walks a node and those below it; `from` is the node behind which the lexemes begin. */
   enter(node: number, from: number): void;
-  /** The same for all first bytes of a class. */
-  enterTops(tops: readonly Uint32Array[], byteClass: number): void;
+  /** The same for all first bytes of a class, after which so much is left. */
+  enterTops(tops: readonly Uint32Array[], byteClass: number, left: Left): void;
   /** What was found. */
   end(): Walked;
 }
@@ -173,8 +173,11 @@ export class Walks {
     const walk = this.#begin(reading, known);
     const unknown = [rest, ...plain.filter((_, kind) => reaches[kind] === undefined)];
     const first = this.#terms.derivatives.first(reading.term);
+    const parts = this.#terms.derivatives.partsOfAll(reading.lexemes);
+    const lefts: Left[] = [];
     for (let byteClass = 0; byteClass < this.#classes; byteClass++) {
-      if (hasBit(first, byteClass)) walk.enterTops(unknown, byteClass);
+      if (!hasBit(first, byteClass)) continue;
+      walk.enterTops(unknown, byteClass, lefts[parts[byteClass]] ??= this.#left(reading.lexemes, byteClass));
     }
     return walk.end();
   }
@@ -222,8 +225,7 @@ export class Walks {
     };
     return {
       enter,
-      enterTops: (tops, byteClass) => {
-        const left = this.#left(reading.lexemes, byteClass);
+      enterTops: (tops, byteClass, left) => {
         for (const byte of this.#bytesOf[byteClass]) {
           for (const own of tops) {
             const node = own[byte];
