@@ -93,12 +93,9 @@ export class Automaton {
     return this.#situations[state].entries.map(([lexeme]) => lexeme);
   }
 
-  /** The state when some of the lexemes have ended, by their places in {@link lexemes}, and nothing else is in reading. */
-  behind(state: State, ended: readonly number[]): State {
-    const { entries } = this.#situations[state];
-    const set = ended.length === 1
-      ? entries[ended[0]][1]
-      : this.#stacks.set(ended.flatMap((index) => this.#stacks.members(entries[index][1])));
+  /** The state when one of the lexemes has ended, by its place in {@link lexemes}, and nothing else is in reading. */
+  behind(state: State, ended: number): State {
+    const set = this.#situations[state].entries[ended][1];
     let found = this.#behind[set];
     if (found === undefined) {
       const closure = this.#closure();

@@ -25,11 +25,14 @@ export function byteRange(first: number, last: number): ByteSet {
 export class ByteSets {
   readonly #sets: ByteSet[];
   readonly #hashes: Hashes;
+  /** Of each set that has one byte, that byte; else -1. */
+  readonly #only: number[];
 
   /** No sets, or those of others. */
   constructor(others?: ByteSets) {
     this.#sets = others ? others.#sets.slice() : [];
     this.#hashes = new Hashes(others ? others.#hashes : undefined);
+    this.#only = others ? others.#only.slice() : [];
   }
 
   /** How many sets there are. */
@@ -45,12 +48,18 @@ export class ByteSets {
       if (areEqual(this.#sets[id], set)) return id;
     }
     this.#hashes.add(hash);
+    this.#only.push(onlyByte(set));
     return this.#sets.push(set.slice()) - 1;
   }
 
   /** The set of a number. */
   get(id: number): ByteSet {
     return this.#sets[id];
+  }
+
+  /** The byte of a set that has one; else -1. */
+  only(id: number): number {
+    return this.#only[id];
   }
 
   /** The number of the set of the bytes that are in one of two. */
@@ -73,9 +82,8 @@ export class ByteSets {
     // Sets of one byte, which most are, make it a class of its own.
     const alone = new Set<number>();
     const others: ByteSet[] = [];
-    for (const set of this.#sets) {
-      const only = onlyByte(set);
-      if (only >= 0) alone.add(only);
+    for (const [id, set] of this.#sets.entries()) {
+      if (this.#only[id] >= 0) alone.add(this.#only[id]);
       else others.push(set);
     }
     const begins = runsOf(others);

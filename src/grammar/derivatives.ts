@@ -109,11 +109,6 @@ export class Derivatives {
     return this.#partitions.parts(this.#partition(lexeme));
   }
 
-  /** The same of some languages: after classes of the same part the same is left of each. */
-  partsOfAll(lexemes: readonly Lexeme[]): Uint8Array {
-    return this.#partitions.parts(this.#meet(lexemes));
-  }
-
   /** Classes, one of each list of those that neither of two languages tells apart. */
   apart(a: Lexeme, b: Lexeme): readonly number[] {
     return this.#partitions.firsts(this.#partitions.meet(this.#partition(a), this.#partition(b)));

@@ -5,6 +5,7 @@
  * @module
  */
 import { KIND, type Lexeme, type Lexemes } from "./lexemes.ts";
+import { childrenOf } from "./token_trie.ts";
 
 /** In the place of the node behind which a walk begins: all of the vocabulary. */
 export const VOCABULARY = 0xffff_ffff;
@@ -18,45 +19,38 @@ export const foundBytes = 500;
 /** Masks of plain text that are kept. */
 const plainMasksMost = 64;
 
-/** Where lexemes may end within tokens. */
-export interface Ends {
-  /** Those that end there, by their places in the list of those that are in reading. */
-  readonly lexemes: readonly number[];
-  /** The nodes behind which tokens go on. */
-  readonly nodes: Uint32Array;
-}
-
 /** What a walk has found. */
 export interface Walked {
   /** A mask of tokens that may come. */
   readonly words?: Uint32Array;
   /** More of them, where they are few. */
   readonly tokens: readonly number[];
-  readonly ends: readonly Ends[];
+  /** The nodes at which a text may end, and tokens go on. */
+  readonly ends: Uint32Array;
   /** Bytes that it takes; masks that others have too take none. */
   readonly bytes: number;
 }
 
-/** What was found for the same lexemes. */
+/** What was found for one lexeme. */
 export interface Findings {
   readonly found: Map<Where, Walked>;
   bytes: number;
 }
 
-/** Keeps what was found by the lexemes that may be in reading. Half of the bytes are for what was asked for last. */
+/** Keeps what was found by the lexeme that is in reading, or its form. Half of the bytes are for what was asked for last. */
 export class KeptWalks {
   readonly #bytesMost: number;
   #bytes = 0;
-  #recent = new Map<string, Findings>();
-  #older = new Map<string, Findings>();
+  #recent = new Map<number, Findings>();
+  #older = new Map<number, Findings>();
 
   /** Keeps up to so many bytes. */
   constructor(bytesMost: number) {
     this.#bytesMost = bytesMost;
   }
 
-  /** What was found for lexemes. */
-  of(key: string): Findings {
+  /** What was found for a lexeme, or a form. */
+  of(key: number): Findings {
     let findings = this.#recent.get(key);
     if (findings === undefined) {
       findings = this.#older.get(key) ?? { found: new Map(), bytes: foundBytes };
@@ -107,6 +101,8 @@ export class SharedWalks {
   readonly kept: KeptWalks = new KeptWalks(sharedBytesMost);
   readonly #forms = new Map<string, number>();
   readonly #plain = new Map<string, Uint32Array>();
+  /** Of nodes their children, by their bytes. */
+  readonly #children = new WeakMap<Uint32Array, ReadonlyMap<number, readonly number[]>>();
   #round = 0;
 
   /** The mask of plain text whose kinds reach so far, made where it was not asked for. */
@@ -118,6 +114,13 @@ export class SharedWalks {
       this.#plain.set(key, mask = make());
     }
     return mask;
+  }
+
+  /** The children of nodes of a trie, by their bytes. */
+  children(words: Uint32Array, nodes: Uint32Array): ReadonlyMap<number, readonly number[]> {
+    let children = this.#children.get(nodes);
+    if (children === undefined) this.#children.set(nodes, children = childrenOf(words, nodes));
+    return children;
   }
 
   /** Forgets all. */
@@ -157,13 +160,13 @@ export class Forms {
     this.#shared = shared;
   }
 
-  /** The forms of lexemes as one text; `undefined` where one of them is too large. */
-  of(lexemes: readonly Lexeme[]): string | undefined {
+  /** The form of a lexeme; `undefined` where it is too large. */
+  of(lexeme: Lexeme): number | undefined {
     const round = this.#shared.round();
     if (round !== this.#round) [this.#round, this.#forms] = [round, []];
     this.#termsLeft = termsMost;
-    const forms = lexemes.map((lexeme) => this.#formOf(lexeme));
-    return forms.includes(OWN) ? undefined : forms.join();
+    const form = this.#formOf(lexeme);
+    return form === OWN ? undefined : form;
   }
 
   #formOf(lexeme: Lexeme): number {

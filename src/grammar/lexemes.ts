@@ -124,6 +124,20 @@ export class Lexemes {
     return this.#terms[lexeme].needsSearch;
   }
 
+  /** The one byte by which texts of a language begin, where its form says so; else -1. */
+  only(lexeme: Lexeme): number {
+    const { kind, parts, value } = this.#terms[lexeme];
+    if (kind === KIND.bytes) return this.sets.only(value);
+    if (kind !== KIND.then) return -1;
+    const head = this.#terms[parts[0]];
+    return head.kind === KIND.bytes ? this.sets.only(head.value) : -1;
+  }
+
+  /** What is left of such a language after its byte. */
+  rest(lexeme: Lexeme): Lexeme {
+    return this.#terms[lexeme].parts[1] ?? EMPTY;
+  }
+
   /** One byte of a set. */
   bytes(set: ByteSet): Lexeme {
     return this.#bytes(this.sets.intern(set));

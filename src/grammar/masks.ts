@@ -6,12 +6,15 @@
  */
 import { addBits, setBit } from "../sampling/bits.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
-import type { Walked } from "./kept_walks.ts";
+import { foundBytes, type Walked } from "./kept_walks.ts";
 import type { TokenTrie } from "./token_trie.ts";
 import type { Walks } from "./walks.ts";
 
 /** Bytes of masks that one grammar keeps. */
 const keptBytesMost = 48 << 20;
+
+/** Masks of a state that are joined anew each time; of more one is made. */
+const masksMost = 3;
 
 /** Masks of one automaton over one vocabulary. */
 export class Masks {
@@ -20,7 +23,7 @@ export class Masks {
   readonly #automaton: Automaton;
   readonly #trie: TokenTrie;
   readonly #walks: Walks;
-  readonly #kept = new Map<State, readonly Walked[]>();
+  readonly #kept = new Map<State, Found>();
   #keptBytes = 0;
   /** Of each state the one whose mask it has. */
   readonly #sameAs = new Map<State, State>();
@@ -62,23 +65,21 @@ export class Masks {
   write(same: State, mask: Uint32Array): void {
     let kept = this.#kept.get(same);
     if (kept === undefined) this.#keep(same, kept = this.#found(same));
-    const base = kept.find(({ words }) => words);
-    if (base?.words) mask.set(base.words);
+    const [base, ...others] = kept.masks;
+    if (base) mask.set(base);
     else mask.fill(0);
-    for (const walked of kept) {
-      if (walked.words && walked !== base) addBits(mask, walked.words);
-      for (const token of walked.tokens) setBit(mask, token);
-    }
+    for (const other of others) addBits(mask, other);
+    for (const token of kept.tokens) setBit(mask, token);
     if (this.#automaton.accepts(same)) { for (const token of this.ends) setBit(mask, token); }
   }
 
-  #keep(state: State, found: readonly Walked[]): void {
+  #keep(state: State, found: Found): void {
     this.#kept.set(state, found);
-    this.#keptBytes += bytesOf(found);
+    this.#keptBytes += found.bytes;
     while (this.#keptBytes > keptBytesMost) {
-      const [oldest, walked] = this.#kept.entries().next().value as [State, readonly Walked[]];
+      const [oldest, { bytes }] = this.#kept.entries().next().value as [State, Found];
       this.#kept.delete(oldest);
-      this.#keptBytes -= bytesOf(walked);
+      this.#keptBytes -= bytes;
     }
   }
 
@@ -93,28 +94,54 @@ export class Masks {
   }
 
   /** What may come in a state, and then what may come behind lexemes that end within tokens. */
-  #found(state: State): Walked[] {
-    const found = [this.#walks.ofVocabulary(this.#automaton.lexemes(state))];
-    const open: [State, Walked][] = [[state, found[0]]];
+  #found(state: State): Found {
+    const found: Walked[] = [];
+    const open: { readonly state: State; readonly nodes?: Uint32Array }[] = [{ state }];
     const seen = new Map<State, Uint32Array | Set<number>>();
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      for (const { lexemes, nodes } of next[1].ends) {
-        const behind = this.#automaton.behind(next[0], lexemes);
-        if (!this.#automaton.goesOn(behind)) continue;
-        const others = unseen(seen, behind, nodes);
-        if (others.length === 0) continue;
-        const walked = this.#walks.behind(others, this.#automaton.lexemes(behind));
+      const { state, nodes } = next;
+      for (const [place, lexeme] of this.#automaton.lexemes(state).entries()) {
+        const walked = nodes ? this.#walks.behind(nodes, lexeme) : this.#walks.ofVocabulary(lexeme);
         found.push(walked);
-        open.push([behind, walked]);
+        if (walked.ends.length === 0) continue;
+        const behind = this.#automaton.behind(state, place);
+        if (!this.#automaton.goesOn(behind)) continue;
+        const others = unseen(seen, behind, walked.ends);
+        if (others.length > 0) open.push({ state: behind, nodes: others });
       }
     }
-    return found;
+    return joined(found);
   }
 }
 
-/** Bytes of what was found. */
-function bytesOf(found: readonly Walked[]): number {
-  return found.reduce((sum, { bytes }) => sum + bytes, 0);
+/** What was found for a state. */
+interface Found {
+  /** Masks of tokens that may come. */
+  readonly masks: readonly Uint32Array[];
+  /** More of them. */
+  readonly tokens: readonly number[];
+  /** Bytes that it takes, those of masks that others have too counted as theirs. */
+  readonly bytes: number;
+}
+
+/** What walks have found, as few masks and a list. */
+function joined(found: readonly Walked[]): Found {
+  const masks = new Set<Uint32Array>();
+  const tokens: number[] = [];
+  let bytes = foundBytes;
+  for (const walked of found) {
+    if (walked.words && !masks.has(walked.words)) {
+      masks.add(walked.words);
+      bytes += walked.bytes;
+    }
+    for (const token of walked.tokens) tokens.push(token);
+  }
+  bytes += 8 * tokens.length;
+  if (masks.size <= masksMost) return { masks: [...masks], tokens, bytes };
+  const [first, ...others] = masks;
+  const mask = first.slice();
+  for (const other of others) addBits(mask, other);
+  return { masks: [mask], tokens, bytes: bytes + mask.byteLength };
 }
 
 /** Those of the nodes at which a state was not met yet. */

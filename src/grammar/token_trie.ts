@@ -64,6 +64,31 @@ export function depthAt(words: Uint32Array, node: number): number {
   return words[headWords + nodeWords * node] >>> 8;
 }
 
+/** The child of a node by a byte, or {@link NO_NODE}. */
+export function childOf(words: Uint32Array, node: number, byte: number): number {
+  const end = endAt(words, node);
+  for (let child = node + 1; child < end; child = endAt(words, child)) {
+    const own = byteAt(words, child);
+    if (own >= byte) return own === byte ? child : NO_NODE; // children stand in the order of their bytes
+  }
+  return NO_NODE;
+}
+
+/** The children of nodes, by their bytes. */
+export function childrenOf(words: Uint32Array, nodes: Uint32Array): Map<number, number[]> {
+  const found = new Map<number, number[]>();
+  for (const node of nodes) {
+    const end = endAt(words, node);
+    for (let child = node + 1; child < end; child = endAt(words, child)) {
+      const byte = byteAt(words, child);
+      const known = found.get(byte);
+      if (known) known.push(child);
+      else found.set(byte, [child]);
+    }
+  }
+  return found;
+}
+
 /** The token that ends at a node, or {@link NO_TOKEN}. */
 export function tokenAt(words: Uint32Array, node: number): number {
   return words[headWords + nodeWords * node + 2];

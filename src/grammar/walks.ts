@@ -1,19 +1,17 @@
 /**
- * Walks of a vocabulary by lexemes: which tokens may come while one of them is in reading, and where it may end within a token.
- * What follows a lexeme is left to others, so what is found once holds wherever the same lexemes are in reading: behind each of
- * an object's names, for instance. Native code walks the trie with the transitions that are known; those that it misses are
- * made here, and it goes on from there, so a lexeme is unfolded only as far as the vocabulary reaches.
+ * Walks of a vocabulary by lexemes: which tokens may come while one is in reading, and where it may end within a token. What
+ * follows a lexeme is left to others, and so is what may be read in its place: what is found once holds wherever the same lexeme
+ * is in reading, behind each of an object's names, for instance. Native code walks the trie with the transitions that are known;
+ * those that it misses are made here, and it goes on from there, so a lexeme is unfolded only as far as the vocabulary reaches.
  *
  * @module
  */
 import { native } from "../../ffi/native.ts";
 import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { Terms } from "./automaton.ts";
-import { EndsFound } from "./ends.ts";
 import { Forms, foundBytes, KeptWalks, VOCABULARY, type Walked, type Where } from "./kept_walks.ts";
-import { EMPTY, type Lexeme, NOTHING } from "./lexemes.ts";
-import { plainMost } from "./plain_text.ts";
-import { byteAt, depthAt, endAt, NO_NODE, NO_TOKEN, sameAs, tokenAt, type TokenTrie } from "./token_trie.ts";
+import { EMPTY, KIND, type Lexeme, NOTHING } from "./lexemes.ts";
+import { byteAt, childOf, depthAt, endAt, NO_NODE, NO_TOKEN, sameAs, tokenAt, type TokenTrie } from "./token_trie.ts";
 
 /** First bytes from which on a walk is one that grammars share. */
 const wideLeast = 8;
@@ -36,25 +34,19 @@ const MAY_END = 0x8000_0000;
 /** Words of a place of a walk, and of an end. */
 const [placesHead, placeWords, endWords] = [2, 3, 2];
 
+/** Bytes of a node at which a text may end, and of its children by their bytes. */
+const endBytes = 40;
+
 /** Nodes that are visited here: fewer take less time than a call of native code and the calls for what that misses. */
 const visitsMost = 2000;
 
-/** Lexemes of which any may be in reading. */
-interface Reading {
-  readonly lexemes: readonly Lexeme[];
-  /** One of them. */
-  readonly term: Lexeme;
-}
-
-/** What is left of lexemes after a byte. */
+/** What is left of a lexeme after a byte. */
 interface Left {
-  readonly lexemes: Lexeme[];
-  /** Of each the place of the one of which it is left. */
-  readonly places: number[];
-  /** The places of those that may end there. */
-  readonly ended: number[];
+  readonly term: Lexeme;
+  /** Whether a text may end there. */
+  readonly mayEnd: boolean;
   /** Whether what is found behind the byte is shared by grammars. */
-  isShared: boolean;
+  readonly isShared: boolean;
 }
 
 /** A walk that is going on. */
@@ -64,19 +56,12 @@ interface Walk {
   /** The mask of tokens that were found, where there is one. */
   mask: Uint32Array | undefined;
   readonly tokens: number[];
+  /** The nodes at which a text may end and tokens go on. */
+  readonly ends: number[];
   /** Nodes that may still be visited here. */
   visitsLeft: number;
-  readonly ends: EndsFound;
-}
-
-/** Where a walk begins. */
-interface PlacesEntered {
-  /** Walks a node and those below it; `from` is the node behind which the lexemes begin. */
-  enter(node: number, from: number): void;
-  /** The same for all first bytes of a class, after which so much is left. */
-  enterTops(tops: readonly Uint32Array[], byteClass: number, left: Left): void;
-  /** What was found. */
-  end(): Walked;
+  /** Room for places that native code is to walk from. */
+  room: number;
 }
 
 /** Walks of one vocabulary by the lexemes of one grammar. */
@@ -120,34 +105,32 @@ export class Walks {
     return this.#table.byteLength;
   }
 
-  /** The tokens that may come where these lexemes may be in reading. */
-  ofVocabulary(lexemes: readonly Lexeme[]): Walked {
-    return this.#of(lexemes, VOCABULARY);
+  /** The tokens that may come where a lexeme is in reading. */
+  ofVocabulary(lexeme: Lexeme): Walked {
+    return this.#of(lexeme, VOCABULARY);
   }
 
   /** The same of what is left of tokens behind nodes. */
-  behind(nodes: Uint32Array, lexemes: readonly Lexeme[]): Walked {
-    return this.#of(lexemes, nodes);
+  behind(nodes: Uint32Array, lexeme: Lexeme): Walked {
+    return this.#of(lexeme, nodes);
   }
 
-  #of(lexemes: readonly Lexeme[], where: Where): Walked {
-    const { shared } = this.#trie;
-    const forms = this.#sharedForms(lexemes);
-    const kept = forms === undefined ? this.#own : shared.kept;
-    const findings = kept.of(forms ?? lexemes.join());
+  #of(lexeme: Lexeme, where: Where): Walked {
+    const form = this.#sharedForm(lexeme);
+    const kept = form === undefined ? this.#own : this.#trie.shared.kept;
+    const findings = kept.of(form ?? lexeme);
     let found = findings.found.get(where);
     if (found === undefined) {
-      const reading = { lexemes, term: this.#terms.lexemes.oneOf(lexemes) };
-      if (where === VOCABULARY) found = this.#walkAll(reading);
-      else found = this.#walkBehind(typeof where === "number" ? [where] : where, reading);
+      found = where === VOCABULARY ? this.#walkAll(lexeme) : this.#walkBehind(where, lexeme);
       kept.add(findings, where, found);
+      this.#terms.derivatives.slices.tick();
     }
     return found;
   }
 
-  /** The forms of lexemes whose walks grammars share. */
-  #sharedForms(lexemes: readonly Lexeme[]): string | undefined {
-    return lexemes.some((lexeme) => this.#isWide(lexeme)) ? this.#forms.of(lexemes) : undefined;
+  /** The form of a lexeme whose walks grammars share. */
+  #sharedForm(lexeme: Lexeme): number | undefined {
+    return this.#isWide(lexeme) ? this.#forms.of(lexeme) : undefined;
   }
 
   /** Whether texts may begin by so many bytes that a walk takes long, as numbers and strings and other than names. */
@@ -160,9 +143,11 @@ export class Walks {
     return this.#wide[lexeme] = bytes >= wideLeast;
   }
 
-  #walkAll(reading: Reading): Walked {
+  #walkAll(lexeme: Lexeme): Walked {
     const { plain, rest, masks, tokens, shared } = this.#trie;
-    const reaches = plain.map((_, kind) => this.#plainReach(reading, kind));
+    // Texts of a kind begin by more bytes than those of such a lexeme, so nothing is known of a whole kind.
+    if (!this.#isWide(lexeme)) return this.#walkFrom(lexeme, (byte) => nodesOf([rest, ...plain], byte));
+    const reaches = plain.map((_, kind) => this.#terms.plain.reach(lexeme, kind));
     const known = reaches.some((reach) => reach)
       ? shared.plain(reaches, () => {
         const mask = new Uint32Array(Math.ceil(tokens / 32));
@@ -170,108 +155,105 @@ export class Walks {
         return mask;
       })
       : undefined;
-    const walk = this.#begin(reading, known);
     const unknown = [rest, ...plain.filter((_, kind) => reaches[kind] === undefined)];
-    const first = this.#terms.derivatives.first(reading.term);
-    const parts = this.#terms.derivatives.partsOfAll(reading.lexemes);
+    return this.#walkFrom(lexeme, (byte) => nodesOf(unknown, byte), known);
+  }
+
+  #walkBehind(where: Uint32Array | number, lexeme: Lexeme): Walked {
+    const { shared, words } = this.#trie;
+    if (typeof where !== "number") {
+      const children = shared.children(words, where);
+      return this.#walkFrom(lexeme, (byte) => children.get(byte) ?? noNodes);
+    }
+    const walk = this.#begin();
+    this.#goOn(where, lexeme, walk);
+    return this.#end(walk);
+  }
+
+  /** Walks the nodes of each first byte, and those below them. */
+  #walkFrom(lexeme: Lexeme, nodesOf: (byte: number) => readonly number[], known?: Uint32Array): Walked {
+    const { derivatives } = this.#terms;
+    const walk = this.#begin(known);
+    const first = derivatives.first(lexeme);
+    const parts = derivatives.parts(lexeme);
     const lefts: Left[] = [];
     for (let byteClass = 0; byteClass < this.#classes; byteClass++) {
       if (!hasBit(first, byteClass)) continue;
-      walk.enterTops(unknown, byteClass, lefts[parts[byteClass]] ??= this.#left(reading.lexemes, byteClass));
+      const left = lefts[parts[byteClass]] ??= this.#left(lexeme, byteClass);
+      if (left.term === NOTHING) continue;
+      for (const byte of this.#bytesOf[byteClass]) for (const node of nodesOf(byte)) this.#enter(node, left, walk);
     }
-    return walk.end();
-  }
-
-  #walkBehind(nodes: Iterable<number>, reading: Reading): Walked {
-    const { words } = this.#trie;
-    const walk = this.#begin(reading);
-    for (const node of nodes) {
-      const end = endAt(words, node);
-      for (let child = node + 1; child < end; child = endAt(words, child)) walk.enter(child, node);
-    }
-    return walk.end();
-  }
-
-  /** How many plain characters of a kind may come, as `PlainText.reach` says it of one term. */
-  #plainReach({ lexemes }: Reading, kind: number): number | undefined {
-    let most: number | undefined = 0;
-    for (const lexeme of lexemes) {
-      const reach = this.#terms.plain.reach(lexeme, kind);
-      if (reach === plainMost) return reach;
-      most = reach === undefined || most === undefined ? undefined : Math.max(most, reach);
-    }
-    return most;
+    return this.#end(walk);
   }
 
   /** A walk from places that are entered one by one; `known` is what is known of the tokens that may come. */
-  #begin(reading: Reading, known?: Uint32Array): PlacesEntered {
-    const { words, open } = this.#trie;
-    const { classOf } = this.#terms.derivatives;
-    const row = this.#row(reading.term);
-    const first = this.#terms.derivatives.first(reading.term);
-    const ends = new EndsFound(reading.lexemes, this.#terms, this.#trie);
-    const walk: Walk = { known, mask: undefined, tokens: [], visitsLeft: visitsMost, ends };
+  #begin(known?: Uint32Array): Walk {
+    const { open, words } = this.#trie;
     open[0] = 0;
-    let room = words[0];
-    const enter = (node: number, from: number) => {
-      if (!hasBit(first, classOf[byteAt(words, node)])) return;
-      const size = endAt(words, node) - node;
-      if (size > room) {
-        this.#walkOpen(walk);
-        room = words[0];
-      }
-      room -= size;
-      this.#visit(node, row, from, walk);
-    };
-    return {
-      enter,
-      enterTops: (tops, byteClass, left) => {
-        for (const byte of this.#bytesOf[byteClass]) {
-          for (const own of tops) {
-            const node = own[byte];
-            if (node === NO_NODE) continue;
-            if (left.isShared) this.#addBehind(node, left, walk);
-            else enter(node, VOCABULARY);
-          }
-        }
-      },
-      end: () => {
-        this.#walkOpen(walk);
-        return walked(walk);
-      },
-    };
+    return { known, mask: undefined, tokens: [], ends: [], visitsLeft: visitsMost, room: words[0] };
   }
 
-  /** What is left of lexemes after a byte. */
-  #left(lexemes: readonly Lexeme[], byteClass: number): Left {
-    const { derivatives, lexemes: terms } = this.#terms;
-    const left: Left = { lexemes: [], places: [], ended: [], isShared: false };
-    for (const [place, lexeme] of lexemes.entries()) {
-      const term = derivatives.derive(lexeme, byteClass);
-      if (terms.isNullable(term)) left.ended.push(place);
-      if (term === EMPTY || !derivatives.hasText(term)) continue;
-      left.lexemes.push(term);
-      left.places.push(place);
-    }
-    left.isShared = this.#sharedForms(left.lexemes) !== undefined;
-    return left;
+  #end(walk: Walk): Walked {
+    this.#walkOpen(walk);
+    return walked(walk);
   }
 
-  /** Adds the tokens of a first byte, and what was found behind it in any grammar. */
-  #addBehind(top: number, { lexemes, places, ended }: Left, walk: Walk): void {
-    const { words } = this.#trie;
-    for (let token = tokenAt(words, top); token !== NO_TOKEN; token = sameAs(words, token)) walk.tokens.push(token);
-    if (endAt(words, top) === top + 1) return;
-    if (ended.length > 0) walk.ends.addAll(ended, [top]);
+  /** What is left of a lexeme after a byte. */
+  #left(lexeme: Lexeme, byteClass: number): Left {
+    const { derivatives, lexemes } = this.#terms;
+    const term = derivatives.derive(lexeme, byteClass);
+    if (!derivatives.hasText(term)) return { term: NOTHING, mayEnd: false, isShared: false };
+    return { term, mayEnd: lexemes.isNullable(term), isShared: this.#sharedForm(term) !== undefined };
+  }
+
+  /** Takes the tokens of a node and of those below it, behind which that much is left. */
+  #enter(node: number, { term, mayEnd, isShared }: Left, walk: Walk): void {
+    this.#reach(node, mayEnd, walk);
+    if (!isShared) return this.#goOn(node, term, walk);
+    if (endAt(this.#trie.words, node) === node + 1) return;
     this.#walkOpen(walk); // the room for places is that of the walk that follows
-    const found = this.#of(lexemes, top);
+    const found = this.#of(term, node);
     if (found.words) addBits(walk.mask ??= new Uint32Array(found.words.length), found.words);
     for (const token of found.tokens) walk.tokens.push(token);
-    for (const { lexemes, nodes } of found.ends) walk.ends.addAll(lexemes.map((place) => places[place]), nodes);
+    for (const end of found.ends) walk.ends.push(end);
+  }
+
+  /** Takes the tokens of a node. */
+  #reach(node: number, mayEnd: boolean, walk: Walk): void {
+    const { words } = this.#trie;
+    for (let token = tokenAt(words, node); token !== NO_TOKEN; token = sameAs(words, token)) walk.tokens.push(token);
+    if (mayEnd && endAt(words, node) > node + 1) walk.ends.push(node);
+  }
+
+  /** Takes the tokens below a node. */
+  #goOn(node: number, term: Lexeme, walk: Walk): void {
+    const { words } = this.#trie;
+    const { derivatives, lexemes } = this.#terms;
+    // Names and other words: each byte is the only one.
+    for (let byte = lexemes.only(term); byte >= 0; byte = lexemes.only(term)) {
+      node = childOf(words, node, byte);
+      term = lexemes.rest(term);
+      if (node === NO_NODE || !derivatives.hasText(term)) return;
+      this.#reach(node, lexemes.isNullable(term), walk);
+    }
+    if (lexemes.kind(term) === KIND.either && lexemes.parts(term).every((part) => lexemes.only(part) >= 0)) {
+      for (const part of lexemes.parts(term)) this.#goOn(node, part, walk);
+      return;
+    }
+    const first = derivatives.first(term);
+    const row = this.#row(term);
+    const end = endAt(words, node);
+    for (let child = node + 1; child < end; child = endAt(words, child)) {
+      if (!hasBit(first, derivatives.classOf[byteAt(words, child)])) continue;
+      const size = endAt(words, child) - child;
+      if (size > walk.room) this.#walkOpen(walk);
+      walk.room -= size;
+      this.#visit(child, row, walk);
+    }
   }
 
   /** Walks a node and those below it, as long as they are few; the others are left open for native code. */
-  #visit(start: number, row: number, from: number, walk: Walk): void {
+  #visit(start: number, row: number, walk: Walk): void {
     const { words } = this.#trie;
     const { classOf } = this.#terms.derivatives;
     const [base, end] = [depthAt(words, start), endAt(words, start)];
@@ -281,7 +263,7 @@ export class Walks {
       const depth = depthAt(words, at) - base;
       const behind = endAt(words, at);
       if (walk.visitsLeft-- <= 0) {
-        this.#leaveOpen(at, path[depth], from);
+        this.#leaveOpen(at, path[depth]);
         at = behind;
         continue;
       }
@@ -291,29 +273,30 @@ export class Walks {
         continue;
       }
       path[depth + 1] = next & ~MAY_END;
-      for (let token = tokenAt(words, at); token !== NO_TOKEN; token = sameAs(words, token)) walk.tokens.push(token);
-      if (++at < behind && next >= MAY_END) walk.ends.add(from, at - 1);
+      this.#reach(at, next >= MAY_END, walk);
+      at++;
     }
   }
 
-  #leaveOpen(node: number, row: number, from: number): void {
+  #leaveOpen(node: number, row: number): void {
     const { open } = this.#trie;
     const at = placesHead + placeWords * open[0]++;
     open[at] = node;
     open[at + 1] = row;
-    open[at + 2] = from;
+    open[at + 2] = 0;
   }
 
   /** Walks from the places that are open, and makes the transitions that are missing. */
   #walkOpen(walk: Walk): void {
     const { classOf } = this.#terms.derivatives;
     const { words: trie, open } = this.#trie;
+    walk.room = trie[0];
     while (open[0] > 0) {
       const mask = walk.mask ??= new Uint32Array(Math.ceil(this.#trie.tokens / 32));
       native().walk({ trie, table: this.#table, open, mask });
       for (let left = open[1], at = open.length; left > 0; left--) {
         at -= endWords;
-        walk.ends.add(open[at], open[at + 1]);
+        walk.ends.push(open[at + 1]);
       }
       for (let left = open[0], at = placesHead; left > 0; left--, at += placeWords) {
         this.#next(open[at + 1], classOf[byteAt(trie, open[at])]);
@@ -361,10 +344,20 @@ export class Walks {
 
 /** What a walk found. */
 function walked({ known, mask, tokens, ends }: Walk): Walked {
-  const all = ends.all();
-  const bytes = foundBytes + all.reduce((sum, { nodes }) => sum + nodes.byteLength, 0);
-  if (!mask) return { words: known, tokens, ends: all, bytes: bytes + 8 * tokens.length };
+  const nodes = ends.length > 0 ? Uint32Array.from(ends) : noEnds;
+  const bytes = foundBytes + endBytes * nodes.length;
+  if (!mask) return { words: known, tokens, ends: nodes, bytes: bytes + 8 * tokens.length };
   if (known) addBits(mask, known);
   for (const token of tokens) setBit(mask, token);
-  return { words: mask, tokens: [], ends: all, bytes: bytes + mask.byteLength };
+  return { words: mask, tokens: [], ends: nodes, bytes: bytes + mask.byteLength };
 }
+
+/** The nodes of a first byte in some tries. */
+function nodesOf(tries: readonly Uint32Array[], byte: number): readonly number[] {
+  const found: number[] = [];
+  for (const tops of tries) if (tops[byte] !== NO_NODE) found.push(tops[byte]);
+  return found;
+}
+
+const noNodes: readonly number[] = [];
+const noEnds = new Uint32Array(0);
