@@ -6,6 +6,7 @@
  */
 import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
+import type { ByteSet } from "./byte_sets.ts";
 import { Inclusions } from "./inclusions.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 import { type Partition, Partitions, WHOLE } from "./partitions.ts";
@@ -39,6 +40,7 @@ export class Derivatives {
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
   readonly #firsts: (Uint32Array | undefined)[] = [];
+  readonly #firstOfSet: (Uint32Array | undefined)[] = [];
   readonly #inclusions: Inclusions;
   readonly #uncounted: Uncounted;
   /** Of languages that were searched, how many bytes a text of them has. */
@@ -66,7 +68,10 @@ export class Derivatives {
 
   /** What is left of a language after a byte of a class. */
   derive(lexeme: Lexeme, byteClass: number): Lexeme {
-    if (lexeme <= EMPTY || !hasBit(this.first(lexeme), byteClass)) return NOTHING;
+    if (lexeme <= EMPTY) return NOTHING;
+    const only = this.#lexemes.only(lexeme);
+    if (only >= 0) return this.classOf[only] === byteClass ? this.#lexemes.rest(lexeme) : NOTHING;
+    if (!hasBit(this.first(lexeme), byteClass)) return NOTHING;
     const key = lexeme * 256 + this.#partitions.parts(this.#partition(lexeme))[byteClass];
     let found = this.#derived.get(key);
     if (found !== undefined) return found;
@@ -154,33 +159,36 @@ export class Derivatives {
 
   #first(lexeme: Lexeme): Uint32Array {
     const lexemes = this.#lexemes;
-    const found = new Uint32Array(classWords);
     const parts = lexemes.parts(lexeme);
-    const add = (part: Lexeme) => addBits(found, this.first(part));
     switch (lexemes.kind(lexeme)) {
       case KIND.nothing:
       case KIND.empty:
-        return found;
-      case KIND.bytes: {
-        const set = lexemes.sets.get(lexemes.value(lexeme));
-        this.byteOf.forEach((byte, own) => {
-          if (hasBit(set, byte)) setBit(found, own);
-        });
-        return found;
-      }
+        return none;
+      case KIND.bytes:
+        return this.#firstOfSet[lexemes.value(lexeme)] ??= this.#classesOf(lexemes.sets.get(lexemes.value(lexeme)));
       case KIND.then:
-        add(parts[0]);
-        if (lexemes.isNullable(parts[0])) add(parts[1]);
-        return found;
-      case KIND.either:
+        return lexemes.isNullable(parts[0]) ? this.#firstOfAny(parts) : this.first(parts[0]);
       case KIND.repeat:
-        parts.forEach(add);
-        return found;
+        return this.first(parts[0]);
+      case KIND.either:
+        return this.#firstOfAny(parts);
       case KIND.both:
         return parts.map((part) => this.first(part)).reduce((all, one) => all.map((word, index) => word & one[index]));
       default:
-        return found.fill(0xffff_ffff);
+        return any;
     }
+  }
+
+  #firstOfAny(parts: readonly Lexeme[]): Uint32Array {
+    const found = new Uint32Array(classWords);
+    for (const part of parts) addBits(found, this.first(part));
+    return found;
+  }
+
+  #classesOf(set: ByteSet): Uint32Array {
+    const found = new Uint32Array(classWords);
+    for (let own = 0; own < this.byteOf.length; own++) if (hasBit(set, this.byteOf[own])) setBit(found, own);
+    return found;
   }
 
   /** Whether a language has a text. */
@@ -356,3 +364,7 @@ export class Derivatives {
     return found.length > most ? undefined : found;
   }
 }
+
+/** No class, and all of them. */
+const none = new Uint32Array(classWords);
+const any = new Uint32Array(classWords).fill(0xffff_ffff);

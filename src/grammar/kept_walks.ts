@@ -4,7 +4,10 @@
  *
  * @module
  */
+import { ByteSets } from "./byte_sets.ts";
+import { Hashes } from "./hashes.ts";
 import { KIND, type Lexeme, type Lexemes } from "./lexemes.ts";
+import { hashOfTerm, isTerm, type TermForm } from "./term.ts";
 import { childrenOf } from "./token_trie.ts";
 
 /** In the place of the node behind which a walk begins: all of the vocabulary. */
@@ -99,7 +102,10 @@ const OWN = -1;
 /** What all grammars of a vocabulary share. */
 export class SharedWalks {
   readonly kept: KeptWalks = new KeptWalks(sharedBytesMost);
-  readonly #forms = new Map<string, number>();
+  /** The sets of bytes that occur in forms. */
+  sets: ByteSets = new ByteSets();
+  #forms: TermForm[] = [];
+  #hashes = new Hashes();
   readonly #plain = new Map<string, Uint32Array>();
   /** Of nodes their children, by their bytes. */
   readonly #children = new WeakMap<Uint32Array, ReadonlyMap<number, readonly number[]>>();
@@ -126,23 +132,25 @@ export class SharedWalks {
   /** Forgets all. */
   clear(): void {
     this.#plain.clear();
-    this.#forms.clear();
+    [this.sets, this.#forms, this.#hashes] = [new ByteSets(), [], new Hashes()];
     this.kept.clear();
     this.#round++;
   }
 
   /** Makes room where it has run out. Gives the number of the round: forms are those of one round. */
   round(): number {
-    if (this.#forms.size > formsMost) this.clear();
+    if (this.#forms.length > formsMost) this.clear();
     return this.#round;
   }
 
-  /** The number of a form: of a kind, what it says, and the forms of its parts. */
-  form(kind: number, says: string, parts: readonly number[]): number {
-    const key = `${kind},${says},${parts.join()}`;
-    let form = this.#forms.get(key);
-    if (form === undefined) this.#forms.set(key, form = this.#forms.size);
-    return form;
+  /** The number of a form: of a kind, its numbers as terms have them, and the forms of its parts. */
+  form(kind: number, value: number, most: number, parts: readonly number[]): number {
+    const hash = hashOfTerm(kind, parts, value, most);
+    for (let form = this.#hashes.first(hash); form >= 0; form = this.#hashes.after(form)) {
+      if (isTerm(this.#forms[form], kind, parts, value, most)) return form;
+    }
+    this.#hashes.add(hash);
+    return this.#forms.push({ kind, value, most, parts }) - 1;
   }
 }
 
@@ -183,7 +191,7 @@ export class Forms {
     }
     if (kind === KIND.either || kind === KIND.both) parts.sort((a, b) => a - b);
     const value = lexemes.value(lexeme);
-    const says = kind === KIND.bytes ? lexemes.sets.get(value).join() : `${value},${lexemes.most(lexeme)}`;
-    return this.#forms[lexeme] = this.#shared.form(kind, says, parts);
+    const said = kind === KIND.bytes ? this.#shared.sets.intern(lexemes.sets.get(value)) : value;
+    return this.#forms[lexeme] = this.#shared.form(kind, said, lexemes.most(lexeme), parts);
   }
 }

@@ -10,8 +10,8 @@
  */
 import { byteRange, type ByteSet, ByteSets } from "./byte_sets.ts";
 import type { GrammarBudget } from "./budget.ts";
-import { hashed, Hashes } from "./hashes.ts";
-import { isTerm, type Term } from "./term.ts";
+import { Hashes } from "./hashes.ts";
+import { hashOfTerm, isTerm, type Term } from "./term.ts";
 
 /** A term: the number of a regular language. */
 export type Lexeme = number;
@@ -357,8 +357,7 @@ export class Lexemes {
   }
 
   #make(kind: number, parts: readonly Lexeme[], isNullable: boolean, value = 0, most = 0): Lexeme {
-    let hash = hashed(hashed(kind, value), most);
-    for (const part of parts) hash = hashed(hash, part);
+    const hash = hashOfTerm(kind, parts, value, most);
     for (let id = this.#hashes.first(hash); id >= 0; id = this.#hashes.after(id)) {
       if (isTerm(this.#terms[id], kind, parts, value, most)) return id;
     }

@@ -6,6 +6,7 @@
  * @module
  */
 import type { GrammarBudget } from "./budget.ts";
+import { hashed, Hashes } from "./hashes.ts";
 import type { Lexeme } from "./lexemes.ts";
 import type { Rules } from "./rules.ts";
 import type { Shuffle } from "./shuffle.ts";
@@ -59,16 +60,19 @@ export class Places {
   }
 }
 
+/** A node: its place, the counts that are left, and what follows. */
+interface Node {
+  readonly place: number;
+  readonly least: number;
+  readonly most: number;
+  readonly below: NodeSet;
+}
+
 /** Nodes and sets of them, each kept once. */
 export class Stacks {
   readonly #budget: GrammarBudget;
-  readonly #nodes: {
-    readonly place: number;
-    readonly least: number;
-    readonly most: number;
-    readonly below: NodeSet;
-  }[] = [];
-  readonly #nodeIds = new Map<string, StackNode>();
+  readonly #nodes: Node[] = [];
+  readonly #nodeHashes = new Hashes();
   readonly #sets: (readonly StackNode[])[] = [];
   readonly #setIds = new Map<string, NodeSet>();
   /** Of a node the set of it alone. */
@@ -77,16 +81,14 @@ export class Stacks {
   /** No node but the bottom. */
   constructor(budget: GrammarBudget) {
     this.#budget = budget;
-    this.#nodes.push({ place: -1, least: 0, most: 0, below: -1 });
+    this.#add({ place: -1, least: 0, most: 0, below: -1 }, 0);
   }
 
   /**
    * What a node is: its place, the counts that are left where that repeats a rule, or the count of a shuffle (`used` as `least`,
    * `tail` as `most`), and what follows.
    */
-  node(
-    node: StackNode,
-  ): { readonly place: number; readonly least: number; readonly most: number; readonly below: NodeSet } {
+  node(node: StackNode): Node {
     return this.#nodes[node];
   }
 
@@ -97,27 +99,34 @@ export class Stacks {
 
   /** The node of a place. */
   push(place: number, least: number, most: number, below: NodeSet): StackNode {
-    const key = `${place},${least},${most},${below}`;
-    const found = this.#nodeIds.get(key);
-    if (found !== undefined) return found;
+    const hash = hashed(hashed(hashed(hashed(0, place), least), most), below);
+    for (let id = this.#nodeHashes.first(hash); id >= 0; id = this.#nodeHashes.after(id)) {
+      const node = this.#nodes[id];
+      if (node.place === place && node.least === least && node.most === most && node.below === below) return id;
+    }
     this.#budget.count("states", 1);
-    const id = this.#nodes.push({ place, least, most, below }) - 1;
-    this.#nodeIds.set(key, id);
-    return id;
+    return this.#add({ place, least, most, below }, hash);
+  }
+
+  #add(node: Node, hash: number): StackNode {
+    this.#nodeHashes.add(hash);
+    return this.#nodes.push(node) - 1;
   }
 
   /** The set of one node. */
   single(node: StackNode): NodeSet {
-    return this.#singles[node] ??= this.set([node]);
+    return this.#singles[node] ??= this.#sets.push([node]) - 1;
   }
 
   /** The set of these nodes, those for the same place merged. */
   set(nodes: Iterable<StackNode>): NodeSet {
     const given = [...new Set(nodes)].sort((a, b) => a - b);
+    if (given.length === 1) return this.single(given[0]);
     const key = given.join();
     const found = this.#setIds.get(key);
     if (found !== undefined) return found;
-    const members = given.length > 1 ? this.#merged(given) : given;
+    const members = this.#merged(given);
+    if (members.length === 1) return this.single(members[0]);
     const mergedKey = members.join();
     const id = this.#setIds.get(mergedKey) ?? this.#sets.push(members) - 1;
     this.#setIds.set(mergedKey, id);

@@ -4,14 +4,20 @@
  * @module
  */
 
-/** A term; its parts are numbers of others. */
-export interface Term {
+import { hashed } from "./hashes.ts";
+
+/** What a term is; its parts are numbers of others. */
+export interface TermForm {
   readonly kind: number;
   /** Of `bytes`, the number of the set; of `repeat`, the least count. */
   readonly value: number;
   /** Of `repeat`, the most. */
   readonly most: number;
   readonly parts: readonly number[];
+}
+
+/** A term as it is kept. */
+export interface Term extends TermForm {
   /** Whether the empty text is in the language. */
   readonly isNullable: boolean;
   /** Whether intersections or complements occur in it. */
@@ -22,8 +28,15 @@ export interface Term {
   readonly distance: number;
 }
 
+/** The hash of a term. */
+export function hashOfTerm(kind: number, parts: readonly number[], value: number, most: number): number {
+  let hash = hashed(hashed(kind, value), most);
+  for (const part of parts) hash = hashed(hash, part);
+  return hash;
+}
+
 /** Whether a term is the one of this kind, of these parts and numbers. */
-export function isTerm(term: Term, kind: number, parts: readonly number[], value: number, most: number): boolean {
+export function isTerm(term: TermForm, kind: number, parts: readonly number[], value: number, most: number): boolean {
   if (term.kind !== kind || term.value !== value || term.most !== most || term.parts.length !== parts.length) {
     return false;
   }
