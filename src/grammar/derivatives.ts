@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { addBits, hasBit, setBit } from "../sampling/bits.ts";
+import { addBits, bitsOf, hasBit, setBit } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
 import type { ByteSet } from "./byte_sets.ts";
 import { Inclusions } from "./inclusions.ts";
@@ -40,6 +40,8 @@ export class Derivatives {
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
   readonly #firsts: (Uint32Array | undefined)[] = [];
+  /** All classes. */
+  readonly #any = new Uint32Array(classWords);
   readonly #firstOfSet: (Uint32Array | undefined)[] = [];
   readonly #inclusions: Inclusions;
   readonly #uncounted: Uncounted;
@@ -60,6 +62,7 @@ export class Derivatives {
     const { classOf, byteOf } = lexemes.sets.classes();
     this.classOf = classOf;
     this.byteOf = byteOf;
+    for (let own = 0; own < byteOf.length; own++) setBit(this.#any, own);
     this.#inclusions = new Inclusions(lexemes, this);
     this.#uncounted = new Uncounted(lexemes);
     this.#partitions = new Partitions(byteOf.length);
@@ -157,6 +160,12 @@ export class Derivatives {
     return this.#firsts[lexeme] ??= this.#first(lexeme);
   }
 
+  /** The same classes as a list. */
+  firstClasses(lexeme: Lexeme): readonly number[] {
+    const only = this.#lexemes.only(lexeme);
+    return only >= 0 ? [this.classOf[only]] : bitsOf(this.first(lexeme));
+  }
+
   #first(lexeme: Lexeme): Uint32Array {
     const lexemes = this.#lexemes;
     const parts = lexemes.parts(lexeme);
@@ -175,7 +184,7 @@ export class Derivatives {
       case KIND.both:
         return parts.map((part) => this.first(part)).reduce((all, one) => all.map((word, index) => word & one[index]));
       default:
-        return any;
+        return this.#any;
     }
   }
 
@@ -365,6 +374,5 @@ export class Derivatives {
   }
 }
 
-/** No class, and all of them. */
+/** No class. */
 const none = new Uint32Array(classWords);
-const any = new Uint32Array(classWords).fill(0xffff_ffff);

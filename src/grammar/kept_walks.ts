@@ -183,6 +183,8 @@ export class Forms {
     if (this.#termsLeft-- <= 0) return OWN;
     const lexemes = this.#lexemes;
     const kind = lexemes.kind(lexeme);
+    // A few texts that are forbidden are the names of an object: those of one grammar.
+    if (kind === KIND.not && lexemes.isFinite(lexemes.parts(lexeme)[0])) return this.#forms[lexeme] = OWN;
     const parts: number[] = [];
     for (const part of lexemes.parts(lexeme)) {
       const form = this.#formOf(part);

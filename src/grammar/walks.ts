@@ -137,9 +137,8 @@ export class Walks {
   #isWide(lexeme: Lexeme): boolean {
     const known = this.#wide[lexeme];
     if (known !== undefined) return known;
-    const first = this.#terms.derivatives.first(lexeme);
     let bytes = 0;
-    for (let own = 0; own < this.#classes; own++) if (hasBit(first, own)) bytes += this.#bytesOf[own].length;
+    for (const own of this.#terms.derivatives.firstClasses(lexeme)) bytes += this.#bytesOf[own].length;
     return this.#wide[lexeme] = bytes >= wideLeast;
   }
 
@@ -174,11 +173,9 @@ export class Walks {
   #walkFrom(lexeme: Lexeme, nodesOf: (byte: number) => readonly number[], known?: Uint32Array): Walked {
     const { derivatives } = this.#terms;
     const walk = this.#begin(known);
-    const first = derivatives.first(lexeme);
     const parts = derivatives.parts(lexeme);
     const lefts: Left[] = [];
-    for (let byteClass = 0; byteClass < this.#classes; byteClass++) {
-      if (!hasBit(first, byteClass)) continue;
+    for (const byteClass of derivatives.firstClasses(lexeme)) {
       const left = lefts[parts[byteClass]] ??= this.#left(lexeme, byteClass);
       if (left.term === NOTHING) continue;
       for (const byte of this.#bytesOf[byteClass]) for (const node of nodesOf(byte)) this.#enter(node, left, walk);

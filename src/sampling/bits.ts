@@ -36,3 +36,12 @@ export function addBits(words: Uint32Array, others: Uint32Array): void {
   // A call a word would take ten times as long as the words.
   for (let index = 0; index < others.length; index++) words[index] |= others[index];
 }
+
+/** The numbers of a set, in their order. */
+export function bitsOf(words: Uint32Array): number[] {
+  const found: number[] = [];
+  for (let index = 0; index < words.length; index++) {
+    for (let word = words[index]; word !== 0; word &= word - 1) found.push(32 * index + 31 - Math.clz32(word & -word));
+  }
+  return found;
+}
