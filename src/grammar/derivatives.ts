@@ -4,17 +4,14 @@
  *
  * @module
  */
-import { addBits, bitsOf, hasBit, setBit } from "../sampling/bits.ts";
+import { bitsOf, hasBit } from "../sampling/bits.ts";
 import type { GrammarBudget } from "./budget.ts";
-import type { ByteSet } from "./byte_sets.ts";
+import { Firsts } from "./firsts.ts";
 import { Inclusions } from "./inclusions.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 import { type Partition, Partitions, WHOLE } from "./partitions.ts";
 import { Slices } from "./slices.ts";
 import { Uncounted } from "./uncounted.ts";
-
-/** Words of a set of classes. */
-export const classWords = 8;
 
 /** How much more the way to a text's end counts than the way that was gone. */
 const distanceWeight = 8;
@@ -39,10 +36,7 @@ export class Derivatives {
   readonly #lexemes: Lexemes;
   readonly #budget: GrammarBudget;
   readonly #derived = new Map<number, Lexeme>();
-  readonly #firsts: (Uint32Array | undefined)[] = [];
-  /** All classes. */
-  readonly #any = new Uint32Array(classWords);
-  readonly #firstOfSet: (Uint32Array | undefined)[] = [];
+  readonly #firsts: Firsts;
   readonly #inclusions: Inclusions;
   readonly #uncounted: Uncounted;
   /** Of languages that were searched, how many bytes a text of them has. */
@@ -62,7 +56,7 @@ export class Derivatives {
     const { classOf, byteOf } = lexemes.sets.classes();
     this.classOf = classOf;
     this.byteOf = byteOf;
-    for (let own = 0; own < byteOf.length; own++) setBit(this.#any, own);
+    this.#firsts = new Firsts(lexemes, byteOf);
     this.#inclusions = new Inclusions(lexemes, this);
     this.#uncounted = new Uncounted(lexemes);
     this.#partitions = new Partitions(byteOf.length);
@@ -157,47 +151,13 @@ export class Derivatives {
 
   /** The classes of first bytes: all by which texts of a language begin, and maybe others. */
   first(lexeme: Lexeme): Uint32Array {
-    return this.#firsts[lexeme] ??= this.#first(lexeme);
+    return this.#firsts.of(lexeme);
   }
 
   /** The same classes as a list. */
   firstClasses(lexeme: Lexeme): readonly number[] {
     const only = this.#lexemes.only(lexeme);
     return only >= 0 ? [this.classOf[only]] : bitsOf(this.first(lexeme));
-  }
-
-  #first(lexeme: Lexeme): Uint32Array {
-    const lexemes = this.#lexemes;
-    const parts = lexemes.parts(lexeme);
-    switch (lexemes.kind(lexeme)) {
-      case KIND.nothing:
-      case KIND.empty:
-        return none;
-      case KIND.bytes:
-        return this.#firstOfSet[lexemes.value(lexeme)] ??= this.#classesOf(lexemes.sets.get(lexemes.value(lexeme)));
-      case KIND.then:
-        return lexemes.isNullable(parts[0]) ? this.#firstOfAny(parts) : this.first(parts[0]);
-      case KIND.repeat:
-        return this.first(parts[0]);
-      case KIND.either:
-        return this.#firstOfAny(parts);
-      case KIND.both:
-        return parts.map((part) => this.first(part)).reduce((all, one) => all.map((word, index) => word & one[index]));
-      default:
-        return this.#any;
-    }
-  }
-
-  #firstOfAny(parts: readonly Lexeme[]): Uint32Array {
-    const found = new Uint32Array(classWords);
-    for (const part of parts) addBits(found, this.first(part));
-    return found;
-  }
-
-  #classesOf(set: ByteSet): Uint32Array {
-    const found = new Uint32Array(classWords);
-    for (let own = 0; own < this.byteOf.length; own++) if (hasBit(set, this.byteOf[own])) setBit(found, own);
-    return found;
   }
 
   /** Whether a language has a text. */
@@ -373,6 +333,3 @@ export class Derivatives {
     return found.length > most ? undefined : found;
   }
 }
-
-/** No class. */
-const none = new Uint32Array(classWords);

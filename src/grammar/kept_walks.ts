@@ -8,7 +8,6 @@ import { ByteSets } from "./byte_sets.ts";
 import { Hashes } from "./hashes.ts";
 import { KIND, type Lexeme, type Lexemes } from "./lexemes.ts";
 import { hashOfTerm, isTerm, type TermForm } from "./term.ts";
-import { childrenOf } from "./token_trie.ts";
 
 /** In the place of the node behind which a walk begins: all of the vocabulary. */
 export const VOCABULARY = 0xffff_ffff;
@@ -122,10 +121,13 @@ export class SharedWalks {
     return mask;
   }
 
-  /** The children of nodes of a trie, by their bytes. */
-  children(words: Uint32Array, nodes: Uint32Array): ReadonlyMap<number, readonly number[]> {
+  /** The children of nodes, by their bytes, made where they were not asked for. */
+  children(
+    nodes: Uint32Array,
+    make: () => ReadonlyMap<number, readonly number[]>,
+  ): ReadonlyMap<number, readonly number[]> {
     let children = this.#children.get(nodes);
-    if (children === undefined) this.#children.set(nodes, children = childrenOf(words, nodes));
+    if (children === undefined) this.#children.set(nodes, children = make());
     return children;
   }
 

@@ -11,23 +11,12 @@
 import { byteRange, type ByteSet, ByteSets } from "./byte_sets.ts";
 import type { GrammarBudget } from "./budget.ts";
 import { Hashes } from "./hashes.ts";
-import { hashOfTerm, isTerm, type Term } from "./term.ts";
+import { distanceOf, hashOfTerm, isTerm, KIND, type Term } from "./term.ts";
+
+export { KIND };
 
 /** A term: the number of a regular language. */
 export type Lexeme = number;
-
-/** What a term is. */
-export const KIND = {
-  nothing: 0,
-  empty: 1,
-  bytes: 2,
-  then: 3,
-  either: 4,
-  both: 5,
-  not: 6,
-  repeat: 7,
-  multiple: 8,
-} as const;
 
 /** The language without any text. */
 export const NOTHING: Lexeme = 0;
@@ -364,39 +353,20 @@ export class Lexemes {
     this.#budget.count("terms", 1);
     let needsSearch = kind === KIND.both || kind === KIND.not || kind === KIND.multiple;
     let [areFinite, isOneFinite] = [true, false];
+    let [sum, shortest] = [0, Infinity];
     for (const part of parts) {
       const term = this.#terms[part];
       needsSearch ||= term.needsSearch;
       areFinite &&= term.isFinite;
       isOneFinite ||= term.isFinite;
+      sum += term.distance;
+      shortest = Math.min(shortest, term.distance);
     }
     const isRepeated = kind === KIND.repeat && most < Infinity;
     const isFinite = kind === KIND.both ? isOneFinite : (kind < KIND.not || isRepeated) && areFinite;
-    const distance = isNullable ? 0 : this.#distanceOf(kind, parts, value);
+    const distance = isNullable ? 0 : distanceOf(kind, value, sum, shortest);
     this.#hashes.add(hash);
     return this.#terms.push({ kind, value, most, parts, isNullable, needsSearch, isFinite, distance }) - 1;
-  }
-
-  #distanceOf(kind: number, parts: readonly Lexeme[], least: number): number {
-    let [sum, shortest] = [0, Infinity];
-    for (const part of parts) {
-      const { distance } = this.#terms[part];
-      sum += distance;
-      shortest = Math.min(shortest, distance);
-    }
-    switch (kind) {
-      case KIND.nothing:
-        return Infinity;
-      case KIND.then:
-      case KIND.both: // each part asks for something of its own
-        return sum;
-      case KIND.either:
-        return shortest;
-      case KIND.repeat:
-        return least * sum;
-      default:
-        return 1;
-    }
   }
 }
 

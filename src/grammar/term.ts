@@ -6,6 +6,19 @@
 
 import { hashed } from "./hashes.ts";
 
+/** Kinds of terms. */
+export const KIND = {
+  nothing: 0,
+  empty: 1,
+  bytes: 2,
+  then: 3,
+  either: 4,
+  both: 5,
+  not: 6,
+  repeat: 7,
+  multiple: 8,
+} as const;
+
 /** What a term is; its parts are numbers of others. */
 export interface TermForm {
   readonly kind: number;
@@ -42,4 +55,21 @@ export function isTerm(term: TermForm, kind: number, parts: readonly number[], v
   }
   for (let index = 0; index < parts.length; index++) if (term.parts[index] !== parts[index]) return false;
   return true;
+}
+
+/** How far the end of a text may be, by the sum and the least of the distances of a term's parts. */
+export function distanceOf(kind: number, least: number, sum: number, shortest: number): number {
+  switch (kind) {
+    case KIND.nothing:
+      return Infinity;
+    case KIND.then:
+    case KIND.both: // each part asks for something of its own
+      return sum;
+    case KIND.either:
+      return shortest;
+    case KIND.repeat:
+      return least * sum;
+    default:
+      return 1;
+  }
 }

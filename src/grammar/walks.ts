@@ -11,7 +11,18 @@ import { addBits, hasBit, setBit } from "../sampling/bits.ts";
 import type { Terms } from "./automaton.ts";
 import { Forms, foundBytes, KeptWalks, VOCABULARY, type Walked, type Where } from "./kept_walks.ts";
 import { EMPTY, KIND, type Lexeme, NOTHING } from "./lexemes.ts";
-import { byteAt, childOf, depthAt, endAt, NO_NODE, NO_TOKEN, sameAs, tokenAt, type TokenTrie } from "./token_trie.ts";
+import {
+  byteAt,
+  childOf,
+  childrenOf,
+  depthAt,
+  endAt,
+  NO_NODE,
+  NO_TOKEN,
+  sameAs,
+  tokenAt,
+  type TokenTrie,
+} from "./token_trie.ts";
 
 /** First bytes from which on a walk is one that grammars share. */
 const wideLeast = 8;
@@ -161,7 +172,7 @@ export class Walks {
   #walkBehind(where: Uint32Array | number, lexeme: Lexeme): Walked {
     const { shared, words } = this.#trie;
     if (typeof where !== "number") {
-      const children = shared.children(words, where);
+      const children = shared.children(where, () => childrenOf(words, where));
       return this.#walkFrom(lexeme, (byte) => children.get(byte) ?? noNodes);
     }
     const walk = this.#begin();
@@ -237,6 +248,7 @@ export class Walks {
       for (const part of lexemes.parts(term)) this.#goOn(node, part, walk);
       return;
     }
+    if (term === EMPTY) return;
     const first = derivatives.first(term);
     const row = this.#row(term);
     const end = endAt(words, node);
