@@ -77,6 +77,8 @@ describe("a regular expression", () => {
     for (const source of ["a(?=b)", "\\bword", "(a)\\1", "(?<!a)b", "\\p{Script=Greek}"]) {
       await assertRejects(() => Grammar.regex(source, tokenizer), UnsupportedError);
     }
+    await assertRejects(() => Grammar.regex("\\p{Lu}", tokenizer), UnsupportedError, "none of the categories");
+    await assertRejects(() => Grammar.regex("(?m:a)", tokenizer), UnsupportedError, "i and s");
     for (const source of ["a(", "a)", "[a", "*", "a{2,1}", "\\", "[b-a]", "\\u{110000}", "\\q"]) {
       await assertRejects(() => Grammar.regex(source, tokenizer), InvalidArgumentError);
     }
@@ -173,6 +175,9 @@ end   ::= [^a] .`),
       await assertRejects(() => gbnf(source), InvalidArgumentError, words);
     }
     await assertRejects(() => gbnf('root ::= a root "x" | "y"\na ::= "b"?'), UnsupportedError, "root");
+    for (const token of ["<[10]>", "!<[10]>", "<think>"]) {
+      await assertRejects(() => gbnf(`root ::= "a" ${token}`), UnsupportedError, `line 1: the token ${token}`);
+    }
     await assertRejects(() => gbnf(`root ::= ${"(".repeat(400)}"a"${")".repeat(400)}`), LightGPTError, "depth");
     await assertRejects(() => gbnf(`root ::= "${"a".repeat(2_000_000)}"`), LightGPTError, "characters");
   });

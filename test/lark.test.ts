@@ -171,6 +171,8 @@ factor: "(" expr ")" | /[0-9]+/`,
       'start "a"': '":"',
       "start: /[a/": "regular expression",
       "start: aB": "line 1",
+      'start: "a" ->': "the name of a rule",
+      'start: "a" -> "b"': "the name of a rule",
     };
     for (const [source, words] of Object.entries(wrong)) {
       await assertRejects(() => Grammar.lark(source, tokenizer), InvalidArgumentError, words);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { UnsupportedError } from "../../ffi/errors.ts";
 import { ALL_CHARACTERS, type Characters, charactersOf, complement, oneOf } from "./characters.ts";
 import type { Expression } from "./expressions.ts";
 import { EMPTY, type Lexemes } from "./lexemes.ts";
@@ -85,6 +86,16 @@ class GbnfParser {
       this.#skip(true);
       if (!this.#take(")")) this.#refuse('")"');
       return group;
+    }
+    const token = /^!?<[^<>\s]*>?/.exec(this.#source.slice(this.#at, this.#at + 80))?.[0];
+    if (token !== undefined) {
+      const where = `line ${this.#line()}`;
+      throw new UnsupportedError(`The grammar in ${where}: the token ${token} cannot be had; expected a text.`, {
+        what: "a token in a grammar",
+        where,
+        expected: "the text of what may come",
+        got: token,
+      });
     }
     const name = this.#name();
     return name === undefined ? undefined : { kind: "name", name };
@@ -175,7 +186,11 @@ class GbnfParser {
     return true;
   }
 
+  #line(): number {
+    return this.#source.slice(0, this.#at).split("\n").length;
+  }
+
   #refuse(expected: string, got = JSON.stringify(this.#source.slice(this.#at, this.#at + 20))): never {
-    refuseGrammar(this.#source.slice(0, this.#at).split("\n").length, expected, got);
+    refuseGrammar(this.#line(), expected, got);
   }
 }

@@ -163,7 +163,9 @@ class RegexParser {
   /** Flags for a group alone: `(?i:`, `(?s-i:`. */
   #modify(kind: string): void {
     const found = /^([is]*)(?:-([is]*))?:/.exec(kind + this.#source.slice(this.#at, this.#at + 6).join(""));
-    if (found === null) this.#unsupported(`(?${kind}`, "a group without looking ahead or back");
+    if (found === null) {
+      this.#unsupported(`(?${kind}`, "a group that does not look ahead or back, with no flags but i and s");
+    }
     this.#at += found[0].length - 1;
     this.#flags = Array.from(this.#flags + found[1]).filter((flag) => !found[2]?.includes(flag)).join("");
   }
@@ -224,7 +226,8 @@ class RegexParser {
     const found = /^\{(?:General_Category=|gc=)?(\w+)\}/.exec(this.#source.slice(this.#at, this.#at + 60).join(""));
     const set = found === null ? undefined : category(found[1]);
     if (found === null || set === undefined) {
-      this.#unsupported(`\\p${found?.[0] ?? ""}`, `a category of ${CATEGORY_NAMES.join(", ")}`);
+      const expected = `a category of ${CATEGORY_NAMES.join(", ")}`;
+      this.#unsupported(`\\p${found?.[0] ?? ""}`, expected, "is none of the categories");
     }
     this.#at += found[0].length;
     return isNegated ? complement(set) : set;
@@ -281,9 +284,9 @@ class RegexParser {
     });
   }
 
-  #unsupported(got: string, expected: string): never {
+  #unsupported(got: string, expected: string, why = "is not regular"): never {
     const { where } = this.#options;
-    throw new UnsupportedError(`${where}: ${got} is not regular, at character ${this.#at}; expected ${expected}.`, {
+    throw new UnsupportedError(`${where}: ${got} ${why}, at character ${this.#at}; expected ${expected}.`, {
       what: "a regular expression that is not supported",
       where,
       expected,

@@ -114,7 +114,7 @@ class LarkParser {
     refuseGrammar(name.line, `one of ${[...COMMON.keys()].join(", ")}`, name.text);
   }
 
-  #name(kind: "terminal"): LarkToken {
+  #name(kind: "rule" | "terminal"): LarkToken {
     const token = this.#next;
     if (token.kind !== kind) this.#refuse(`the name of a ${kind}`);
     this.#at++;
@@ -133,7 +133,7 @@ class LarkParser {
     const parts = [this.#sequence()];
     while (this.#take("&")) parts.push(this.#sequence());
     // What a part of the tree is called says nothing about the text.
-    if (this.#take("->")) this.#at++;
+    if (this.#take("->")) this.#name("rule");
     return parts.length === 1 ? parts[0] : { kind: "both", parts };
   }
 
