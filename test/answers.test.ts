@@ -289,6 +289,13 @@ describe("what is wrong with tools", () => {
       { tools: { list: tool({ description: "A list.", input: jsonSchema({ type: "array" }) }) } },
       "object",
     );
+    // It is refused before a token, whether it must be called, may be, or another is there.
+    const never = tool({ description: "Never.", input: jsonSchema({ properties: { a: false }, required: ["a"] }) });
+    for (const template of [own.json, own.tagged]) {
+      for (const toolChoice of ["required", "auto"] as const) {
+        await refused({ template, toolChoice, tools: { time, never } }, "No text fits tools.never.input");
+      }
+    }
     assertThrows(() => tool({ description: 1, input: city } as never), InvalidArgumentError, "tool.description");
     await assertRejects(
       () => lm.reply(messages, { ...common, template: "{{ messages[0].content }}" }),

@@ -96,7 +96,8 @@ export async function compiler(
     const characters = plainCharacterTerms(lexemes);
     const derivatives = new Derivatives(lexemes, budget);
     const plain = new PlainText(lexemes, derivatives, characters);
-    if (!rules.prune(root, (lexeme) => derivatives.hasText(lexeme))) refuseContradiction();
+    const empty = rules.prune(root, (lexeme) => derivatives.hasText(lexeme));
+    if (empty !== undefined) refuseContradiction(empty);
     rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
     const terms = { lexemes, derivatives, plain };
     const automaton = new Automaton(terms, rules, root, budget);
@@ -129,10 +130,11 @@ function commonTerms(which: keyof typeof common): Lexemes {
   return common[which] = lexemes;
 }
 
-function refuseContradiction(): never {
-  throw new InvalidArgumentError("No text fits the constraint: its parts contradict each other.", {
+function refuseContradiction(where: string): never {
+  const what = where === "constraint" ? "the constraint" : where;
+  throw new InvalidArgumentError(`No text fits ${what}: its parts contradict each other.`, {
     what: "a constraint that nothing meets",
-    where: "constraint",
+    where,
     expected: "one that a text can meet",
     got: "a contradiction",
   });

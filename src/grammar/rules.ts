@@ -23,6 +23,7 @@ export type Alternative = readonly RuleSymbol[];
 export class Rules {
   readonly #alternatives: Alternative[][] = [];
   readonly #names: string[] = [];
+  readonly #needed = new Map<number, string>();
   readonly #budget: GrammarBudget;
 
   /** No rules yet; `budget` counts their symbols. */
@@ -55,13 +56,21 @@ export class Rules {
     return rule;
   }
 
+  /** Says of a rule that some text must fit it, though others could take its place; `what` is for errors. */
+  need(rule: number, what: string): void {
+    this.#needed.set(rule, what);
+  }
+
   /** The alternatives of a rule. */
   of(rule: number): readonly Alternative[] {
     return this.#alternatives[rule];
   }
 
-  /** Whether a text fits the rule; `hasText` says it of a lexeme. Alternatives that none fits are dropped in all rules. */
-  prune(root: number, hasText: (lexeme: Lexeme) => boolean): boolean {
+  /**
+   * Drops alternatives that no text fits from all rules; `hasText` says it of a lexeme. Gives what no text fits of the rule and of
+   * those that are needed.
+   */
+  prune(root: number, hasText: (lexeme: Lexeme) => boolean): string | undefined {
     const fits = new Set<number>();
     const ruleFits = (rule: number) => fits.has(rule);
     const symbolFits = (symbol: RuleSymbol) => {
@@ -88,7 +97,8 @@ export class Rules {
           )
         );
     });
-    return fits.has(root);
+    for (const [rule, what] of this.#needed) if (!fits.has(rule)) return what;
+    return fits.has(root) ? undefined : "constraint";
   }
 
   /** Rules are mostly written before those that they are made of, so what depends on those is found in few rounds. */

@@ -158,10 +158,9 @@ class AnswerWriter {
 
   #call(format: WireFormat, { declaration, schema }: CallableTool): Alternative {
     const name = wireOfText(declaration.name);
-    return [
-      ...this.#pattern([name, ...format.between], name),
-      { rule: argumentRule(format.arguments, declaration, schema, this.#writer) },
-    ];
+    const rule = argumentRule(format.arguments, declaration, schema, this.#writer);
+    this.#writer.rules.need(rule, `tools.${declaration.name}.input`);
+    return [...this.#pattern([name, ...format.between], name), { rule }];
   }
 
   #end(format: WireFormat, { declaration }: CallableTool): Alternative {
