@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
-import { Grammar, InvalidArgumentError, UnsupportedError } from "../mod.ts";
+import { Grammar, InvalidArgumentError, LightGPTError, UnsupportedError } from "../mod.ts";
 import { has, tokenizer, useTokenizer } from "./grammars.ts";
 
 useTokenizer();
@@ -173,6 +173,21 @@ describe("a schema", () => {
     await verdicts(few, ['{"b":1}', '{"b":1,"x":2}', '{"c":1,"a":2}'], ['{"a":1}', '{"b":null}', "{}"]);
     const values = { type: "object", not: { patternProperties: { "^a": { type: "integer" } } } };
     await verdicts(values, ['{"ab":"x","b":1}', '{"ab":"x","ac":"y"}', '{"ac":1,"ab":"x"}'], ['{"b":1}', "{}"]);
+  });
+
+  it("is refused with the place of what is wrong, and without its values becoming others", async () => {
+    const refused: [unknown, string][] = [
+      [{ $ref: "#/%zz" }, "percent signs"],
+      [{ $ref: "#/x-more/y", "x-more": { y: { maxmum: 3 } } }, "/x-more/y"],
+      [{ properties: { a: { type: "array", uniqueItems: true } } }, "/properties/a/uniqueItems"],
+      [{ items: { type: "object", minProperties: 3 } }, "/items/minProperties"],
+      [{ divisibleBy: 3 }, "divisibleBy"],
+      [{ const: Infinity }, "a finite number at const"],
+      [{ enum: [NaN] }, "a finite number at 0"],
+    ];
+    for (const [schema, words] of refused) {
+      await assertRejects(() => Grammar.schema(schema, tokenizer), LightGPTError, words);
+    }
   });
 
   it("has the names that its draft gives, and drafts where documents begin", async () => {

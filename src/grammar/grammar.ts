@@ -121,7 +121,7 @@ export class Grammar {
    */
   static async schema(schema: unknown, tokenizer: Tokenizer, options: SchemaOptions = {}): Promise<Grammar> {
     const style = readOptions(schemaFields, options);
-    const text = guarded("schema", () => JSON.stringify(plainSchema(schema, "schema")) ?? "null");
+    const text = schemaText(schema, "schema");
     if (text.length > GRAMMAR_LIMITS.characters) refuseSize("characters", text.length);
     const copy = JSON.parse(text);
     let ignored: readonly string[] = [];
@@ -190,9 +190,15 @@ export class Grammar {
   }
 }
 
-/** A JSON schema as it is; of a library's schema the one that it tells. */
-export function plainSchema(schema: unknown, name: string): unknown {
-  return guarded(name, () => isStandard(schema)) ? inputSchema(schema as StandardSchema, name, "deny") : schema;
+/** The text of a JSON schema; of a library's schema that of the one that it tells. */
+export function schemaText(schema: unknown, name: string): string {
+  const plain = guarded(name, () => isStandard(schema)) ? inputSchema(schema as StandardSchema, name, "deny") : schema;
+  const checked = (key: string, value: unknown) => {
+    // It would be null in the text, which is another value.
+    if (typeof value === "number" && !Number.isFinite(value)) refuseOption(name, `a finite number at ${key}`, value);
+    return value;
+  };
+  return guarded(name, () => JSON.stringify(plain, checked) ?? "null");
 }
 
 /** Half a pair of UTF-16 is no character: bytes would have another in its place. */

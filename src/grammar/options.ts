@@ -8,7 +8,7 @@ import { checkText, refuseOption } from "../options/checks.ts";
 import { choice, type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { RuleWriter } from "./compile.ts";
-import { Grammar, plainSchema } from "./grammar.ts";
+import { Grammar, schemaText } from "./grammar.ts";
 
 /**
  * Options for what an answer must be: one of `schema`, `regex`, `grammar` and `choice`.
@@ -65,7 +65,7 @@ export const constraintFields = {
       expected: "a JSON schema",
       flag: { value: "FILE", about: "answer with a value of the JSON schema in FILE" },
     },
-    (value, name) => JSON.stringify(plainSchema(value, name)) ?? "null",
+    schemaText,
   ),
   // Without a default of its own: beside another kind it means nothing.
   whitespace: choice(["compact", "indent"], {

@@ -23,12 +23,13 @@ export function arrayAlternatives(one: ArrayCase, tools: RuleTools): Alternative
 }
 
 /** Items of which each is another: of a few values each comes once at most. */
-function uniqueItems(one: ArrayCase, { rules, layout, values }: RuleTools): RuleSymbol[] {
+function uniqueItems(one: ArrayCase, tools: RuleTools): RuleSymbol[] {
+  const { rules, layout, values } = tools;
   const { prefix, contains, rest, least, most } = one;
   const texts = prefix.length + contains.length === 0 ? values(rest, shuffledMost) : undefined;
   if (!texts) {
     refuseUnsupported(
-      "",
+      tools.where("uniqueItems"),
       `items of up to ${shuffledMost} values without items of their own, or one item`,
       "uniqueItems",
     );
@@ -122,7 +123,9 @@ class CountingArray {
     const key = `${items};${counts.join()}`;
     let rule = this.#rules.get(key);
     if (rule !== undefined) return rule;
-    if (this.#rules.size > statesMost) refuseUnsupported("", "smaller counts", "contains with counts as large");
+    if (this.#rules.size > statesMost) {
+      refuseUnsupported(this.#tools.where("contains"), "smaller counts", "contains with counts as large");
+    }
     rule = this.#tools.rules.declare("items that are counted");
     this.#rules.set(key, rule);
     this.#open.push({ rule, items, counts });

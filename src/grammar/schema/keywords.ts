@@ -90,7 +90,7 @@ export const ANNOTATIONS: readonly string[] = [
 ];
 
 /** Keywords that are not enforced. */
-export const REFUSED: readonly string[] = ["extends", "disallow"];
+export const REFUSED: readonly string[] = ["extends", "disallow", "divisibleBy"];
 
 const enforced = new Set(ENFORCED);
 const annotations = new Set(ANNOTATIONS);

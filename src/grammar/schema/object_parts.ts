@@ -42,7 +42,11 @@ export class ObjectParts {
     this.#one = one;
     this.needs = one.needs;
     if (one.needs.length > neededMost) {
-      refuseUnsupported("", `a schema that needs ${neededMost} properties of any names at most`, "one that needs more");
+      refuseUnsupported(
+        tools.where("not"),
+        `a schema that needs ${neededMost} properties of any names at most`,
+        "one that needs more",
+      );
     }
     this.most = one.most;
     const required = this.named.filter(({ presence }) => presence === "required").length;
@@ -50,7 +54,7 @@ export class ObjectParts {
     // Others may have the same name twice, and then count once: only the first of them counts towards the least.
     if (one.least > this.named.length + 1 && this.#partsOf(0).some(({ demand }) => tools.isMet(demand))) {
       refuseUnsupported(
-        "",
+        tools.where("minProperties"),
         "minProperties of at most one more than there are properties",
         `minProperties ${one.least}`,
       );
@@ -127,7 +131,11 @@ export function otherNames({ named, rules }: ObjectCase, tools: RuleTools): Name
       { names: lexemes.both(part.names, lexemes.not(names)), demand: part.demand },
     ]).filter((part) => tools.hasText(part.names));
     if (parts.length > partsMost) {
-      refuseUnsupported("", "fewer patterns of names that overlap", `${parts.length} parts`);
+      refuseUnsupported(
+        tools.where("patternProperties"),
+        "fewer patterns of names that overlap",
+        `${parts.length} parts`,
+      );
     }
   }
   return parts;

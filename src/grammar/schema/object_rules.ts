@@ -64,7 +64,7 @@ function spread(one: ObjectCase, tools: RuleTools): ObjectCase[] {
   const isNamed = tools.texts(need.names, namesMost) !== undefined;
   const others = isNamed ? [] : rests.flatMap((rest) => withNeed(rest, need, tools));
   if (found.length + others.length > waysMost) {
-    refuseUnsupported("", "a schema that needs fewer properties of any names", "one that needs many");
+    refuseUnsupported(tools.where("not"), "a schema that needs fewer properties of any names", "one that needs many");
   }
   return [...found, ...others];
 }

@@ -251,17 +251,21 @@ export class References {
     }
     let at = this.at(start);
     let value: Json = at.schema as Json;
-    for (const part of fragment.split("/").slice(1)) {
-      const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    let below: string[] = [];
+    for (const part of decoded(fragment, from.where).split("/").slice(1)) {
+      const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
       const inner: Json | undefined = value !== null && typeof value === "object" && Object.hasOwn(value, key)
         ? (value as Record<string, Json>)[key]
         : undefined;
       if (inner === undefined) refuseSchema(from.where, "a reference to something that is there", reference);
       value = inner;
       const known = value !== null && typeof value === "object" ? this.#ids.get(value) : undefined;
-      if (known !== undefined) at = this.at(known);
+      below.push(part);
+      if (known === undefined) continue;
+      at = this.at(known);
+      below = [];
     }
-    return this.inside(value, at, "");
+    return this.inside(value, at, below.join("/"));
   }
 }
 
@@ -285,6 +289,16 @@ function resolved(reference: string, base: string): string {
 function splitFragment(url: string): [string, string] {
   const at = url.indexOf("#");
   return at < 0 ? [url, ""] : [url.slice(0, at), url.slice(at + 1)];
+}
+
+/** A fragment without its percent signs. */
+function decoded(fragment: string, where: string): string {
+  try {
+    return decodeURIComponent(fragment);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return refuseSchema(where, "a reference whose percent signs stand for bytes of UTF-8", `#${fragment}`);
+  }
 }
 
 function escapePointer(key: string): string {

@@ -69,6 +69,7 @@ class Translation implements RuleTools {
   readonly #budget: GrammarBudget;
   readonly #ruleOf = new Map<string, number>();
   readonly #open: [Demand, number][] = [];
+  #written: Demand = [];
   #derived: { readonly sets: number; readonly derivatives: Derivatives } | undefined;
   readonly #constants = new Map<string, Json>();
   readonly #unions = new Map<string, number>();
@@ -105,9 +106,16 @@ class Translation implements RuleTools {
     const root = this.rule([this.references.root + 1]);
     for (let next = this.#open.pop(); next; next = this.#open.pop()) {
       const [demand, rule] = next;
+      this.#written = demand;
       this.rules.define(rule, this.#cases.of(demand).flatMap((one) => this.#alternatives(one)));
     }
     return root;
+  }
+
+  where(keyword: string): string {
+    const places = this.#written.map((literal) => this.references.at(Math.abs(literal) - 1));
+    const own = places.find(({ schema }) => typeof schema === "object" && Object.hasOwn(schema, keyword));
+    return own ? `${own.where}/${keyword}` : places[0]?.where ?? "";
   }
 
   rule(demand: Demand): number {

@@ -42,6 +42,8 @@ export interface RuleTools {
   readonly order: PropertyOrder;
   /** The rule of the values that meet a demand. */
   rule(demand: Demand): number;
+  /** Where the keyword stands that is being written, or the schema that it belongs to: for errors. */
+  where(keyword: string): string;
   /** The values that meet a demand, each as its text, where they are `most` at most and none has items of its own. */
   readonly values: (demand: Demand, most: number) => readonly Lexeme[] | undefined;
   /** Whether a name is in a language of names. */
