@@ -17,6 +17,7 @@ import {
 import { compiler, type RuleWriter } from "../src/grammar/compile.ts";
 import type { Matcher } from "../src/grammar/matcher.ts";
 import { bytesOf } from "../src/grammar/token_trie.ts";
+import { atOnce } from "../src/options/sliced.ts";
 import type { JsonValue } from "../src/text/chat/inputs.ts";
 import { type AnswerEvent, AnswerReader } from "../src/tools/answer_reader.ts";
 import { answerRules, type CallRules } from "../src/tools/answer_rules.ts";
@@ -69,7 +70,7 @@ const parameters = {
 const declared = ["weather", "time"].map((name) => ({ name, description: "A tool.", parameters }));
 
 async function compile(tokenizer: Tokenizer, rules: RuleWriter): Promise<Matcher> {
-  return (await compiler(tokenizer, rules))();
+  return atOnce((await compiler(tokenizer, rules))());
 }
 
 function callRules(format: WireFormat, changes: Partial<CallRules> = {}): CallRules {

@@ -24,10 +24,15 @@ export const GRAMMAR_LIMITS = {
   searches: 1_000_000,
   /** The same while texts are on their way through it. */
   searchesOfTexts: 10_000_000,
+  /** All that is counted while a grammar is compiled, each by the time that it takes: some tenths of a microsecond are a step. */
+  steps: 800_000,
 } as const;
 
 /** What is counted. */
 export type GrammarLimit = keyof typeof GRAMMAR_LIMITS;
+
+/** Steps that compiling takes for each of what is counted. */
+const STEPS: Partial<Record<GrammarLimit, number>> = { terms: 5, positions: 2, states: 4, cases: 1, searches: 1 };
 
 const KINDS = Object.keys(GRAMMAR_LIMITS) as readonly GrammarLimit[];
 
@@ -45,7 +50,12 @@ export class GrammarBudget {
   /** Throws where a search that is going on has taken more than is left; then nothing is left for others. */
   checkSearch(steps: number): void {
     const what = this.#search;
-    if (this.#used[what] + steps <= GRAMMAR_LIMITS[what]) return;
+    if (this.#used[what] + steps > GRAMMAR_LIMITS[what]) this.#refuse(what);
+    const work = this.#hasStarted ? 0 : steps * (STEPS[what] ?? 0);
+    if (this.#used.steps + work > GRAMMAR_LIMITS.steps) this.#refuse("steps");
+  }
+
+  #refuse(what: GrammarLimit): never {
     this.#used[what] = GRAMMAR_LIMITS[what];
     refuseSize(what, GRAMMAR_LIMITS[what] + 1);
   }
@@ -67,6 +77,16 @@ export class GrammarBudget {
 
   /** Counts `more` of something; throws an error of the code `limit` where it is more than allowed. */
   count(what: GrammarLimit, more: number): void {
+    this.work(more * (STEPS[what] ?? 0));
+    this.#add(what, more);
+  }
+
+  /** Counts steps while the grammar is compiled; what texts cause is done in slices, and counted by what is kept of it. */
+  work(steps: number): void {
+    if (!this.#hasStarted) this.#add("steps", steps);
+  }
+
+  #add(what: GrammarLimit, more: number): void {
     const used = this.#used[what] + more;
     if (used > GRAMMAR_LIMITS[what]) refuseSize(what, used);
     this.#used[what] = used;

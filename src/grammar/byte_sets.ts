@@ -27,21 +27,30 @@ export class ByteSets {
   readonly #hashes: Hashes;
   /** Of each set that has one byte, that byte; else -1. */
   readonly #only: number[];
+  #given: number;
 
   /** No sets, or those of others. */
   constructor(others?: ByteSets) {
     this.#sets = others ? others.#sets.slice() : [];
+    this.#given = others ? others.#given : 0;
     this.#hashes = new Hashes(others ? others.#hashes : undefined);
     this.#only = others ? others.#only.slice() : [];
   }
 
-  /** How many sets there are. */
-  get count(): number {
-    return this.#sets.length;
+  /** How many sets there are that may tell bytes apart: what is made of others tells none apart that those do not. */
+  get given(): number {
+    return this.#given;
   }
 
   /** The number of a set. */
   intern(set: ByteSet): number {
+    const { length } = this.#sets;
+    const id = this.#intern(set);
+    if (id === length) this.#given++;
+    return id;
+  }
+
+  #intern(set: ByteSet): number {
     let hash = 0;
     for (let word = 0; word < setWords; word++) hash = hashed(hash, set[word]);
     for (let id = this.#hashes.first(hash); id >= 0; id = this.#hashes.after(id)) {
@@ -64,12 +73,12 @@ export class ByteSets {
 
   /** The number of the set of the bytes that are in one of two. */
   union(a: number, b: number): number {
-    return a === b ? a : this.intern(this.#sets[a].map((word, index) => word | this.#sets[b][index]));
+    return a === b ? a : this.#intern(this.#sets[a].map((word, index) => word | this.#sets[b][index]));
   }
 
   /** The number of the set of the bytes that are in both. */
   intersection(a: number, b: number): number {
-    return a === b ? a : this.intern(this.#sets[a].map((word, index) => word & this.#sets[b][index]));
+    return a === b ? a : this.#intern(this.#sets[a].map((word, index) => word & this.#sets[b][index]));
   }
 
   /** Whether a set has no byte. */

@@ -8,28 +8,35 @@ import { type Characters, charactersOf } from "./characters.ts";
 /** Letters with another case lie below this; above are none that are one character in both. */
 const casedMost = 0x1e944;
 
-let pairs: readonly (readonly [lower: number, upper: number])[] | undefined;
+/** Of each letter that has one, its other case. */
+let others: ReadonlyMap<number, number> | undefined;
 
 /** A set with the other cases of its letters. Letters whose other case is more than one, or not theirs alone, have none. */
 export function folded(characters: Characters): Characters {
-  pairs ??= casePairs();
-  const has = (code: number) => characters.some(([first, last]) => code >= first && code <= last);
-  const others = pairs.flatMap(([lower, upper]): [number, number][] => {
-    const [hasLower, hasUpper] = [has(lower), has(upper)];
-    if (hasLower === hasUpper) return [];
-    return hasLower ? [[upper, upper]] : [[lower, lower]];
-  });
-  return charactersOf([...characters, ...others]);
+  others ??= otherCases();
+  const found: [number, number][] = [];
+  const add = (other: number | undefined) => {
+    if (other !== undefined) found.push([other, other]);
+  };
+  for (const [first, last] of characters) {
+    if (last - first < others.size) {
+      for (let code = first; code <= last; code++) add(others.get(code));
+    } else {
+      for (const [code, other] of others) if (code >= first && code <= last) add(other);
+    }
+  }
+  return charactersOf([...characters, ...found]);
 }
 
-function casePairs(): [number, number][] {
-  const found: [number, number][] = [];
+function otherCases(): Map<number, number> {
+  const found = new Map<number, number>();
   for (let code = 0; code < casedMost; code++) {
     if (code >= 0xd800 && code < 0xe000) continue;
     const lower = String.fromCodePoint(code);
     const upper = lower.toUpperCase();
     if (upper === lower || upper.toLowerCase() !== lower || [...upper].length !== 1) continue;
-    found.push([code, upper.codePointAt(0) as number]);
+    found.set(code, upper.codePointAt(0) as number);
+    found.set(upper.codePointAt(0) as number, code);
   }
   return found;
 }

@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { refuseOption } from "../options/checks.ts";
+import type { Sliceable } from "../options/sliced.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { Automaton } from "./automaton.ts";
 import { GRAMMAR_LIMITS, GrammarBudget, refuseSize } from "./budget.ts";
@@ -68,7 +69,7 @@ export function choiceRules(texts: readonly string[]): RuleWriter {
 export function schemaRulesOf(
   schema: Json,
   style: Style,
-  tell: (ignored: readonly string[]) => void = () => {},
+  tell: (ignored: ReadonlySet<string>) => void = () => {},
 ): RuleWriter {
   return (lexemes, rules, budget) => {
     const { root, ignored } = schemaRules(schema, style, { lexemes, rules, budget });
@@ -78,27 +79,31 @@ export function schemaRulesOf(
 }
 
 /**
- * Takes what the rules that `write` writes need of a vocabulary. Gives a function that compiles them; it gives a matcher at the
+ * Takes what the rules that `write` writes need of a vocabulary. Gives the work of compiling them, which gives a matcher at the
  * beginning of a text, to be cloned.
  */
 export async function compiler(
   tokenizer: Tokenizer,
   write: RuleWriter,
   base: keyof typeof common = "plain",
-): Promise<() => Matcher> {
+): Promise<() => Sliceable<Matcher>> {
   if (!tokenizer.hasText) refuseOption("constraint", "none, for the tokens of this model have no text", "one");
   const trie = await trieOf(tokenizer);
-  return () => {
+  return function* () {
     const budget = new GrammarBudget();
     const lexemes = new Lexemes(budget, commonTerms(base));
     const rules = new Rules(budget);
     const root = write(lexemes, rules, budget);
+    yield* rules.write();
     const characters = plainCharacterTerms(lexemes);
     const derivatives = new Derivatives(lexemes, budget);
     const plain = new PlainText(lexemes, derivatives, characters);
+    yield* searches(rules, derivatives);
     const empty = rules.prune(root, (lexeme) => derivatives.hasText(lexeme));
     if (empty !== undefined) refuseContradiction(empty);
+    yield;
     rules.unrollLeft((lexeme) => lexemes.isNullable(lexeme));
+    yield;
     const terms = { lexemes, derivatives, plain };
     const automaton = new Automaton(terms, rules, root, budget);
     const masks = new Masks(automaton, new Walks(terms, trie), trie, tokenizer.endOfGeneration);
@@ -116,6 +121,14 @@ export async function compiler(
       bytesOf: (token) => bytesOf(tokenizer, token),
     });
   };
+}
+
+/** Looks for texts of the lexemes of rules. */
+function* searches(rules: Rules, derivatives: Derivatives): Sliceable<void> {
+  for (const lexeme of rules.lexemes()) {
+    while (!derivatives.slices.attempt(() => derivatives.hasText(lexeme))) yield;
+  }
+  yield;
 }
 
 /** The terms that all grammars have, and those that all schemas have; made once. */

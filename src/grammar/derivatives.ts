@@ -11,10 +11,8 @@ import { Inclusions } from "./inclusions.ts";
 import { EMPTY, KIND, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 import { type Partition, Partitions, WHOLE } from "./partitions.ts";
 import { Slices } from "./slices.ts";
+import { TextSearch } from "./text_search.ts";
 import { Uncounted } from "./uncounted.ts";
-
-/** How much more the way to a text's end counts than the way that was gone. */
-const distanceWeight = 8;
 
 /** Parts of a sequence that are looked at for one without end. */
 const partsMost = 16;
@@ -43,6 +41,8 @@ export class Derivatives {
   readonly #lengths = new Map<Lexeme, number>();
   /** Of languages, how many bytes a text needs at most behind any beginning. */
   readonly #farthests = new Map<Lexeme, number>();
+  /** Searches that were broken off, by where they began. */
+  readonly #searches = new Map<Lexeme, TextSearch>();
   readonly #partitions: Partitions;
   /** Of each class a part. */
   readonly #apart: Partition;
@@ -73,6 +73,7 @@ export class Derivatives {
     let found = this.#derived.get(key);
     if (found !== undefined) return found;
     this.#derived.set(key, found = this.#derive(lexeme, byteClass));
+    this.#budget.work(2 + this.#lexemes.parts(lexeme).length);
     this.slices.tick();
     return found;
   }
@@ -269,51 +270,42 @@ export class Derivatives {
    * has none.
    */
   #search(start: Lexeme): boolean {
-    const from = new Map<Lexeme, Lexeme>([[start, start]]);
-    const open = new Map<number, [Lexeme, number][]>();
-    let [best, steps] = [Infinity, 0];
-    const enter = (lexeme: Lexeme, depth: number) => {
-      // The way back counts too, or a search would go on and on where the end seems always equally near.
-      const rank = depth + distanceWeight * this.#lexemes.distance(lexeme);
-      if (rank === Infinity) return;
-      const others = open.get(rank);
-      if (others) others.push([lexeme, depth]);
-      else open.set(rank, [[lexeme, depth]]);
-      best = Math.min(best, rank);
-    };
-    enter(start, 0);
-    while (open.size > 0) {
-      const ranked = open.get(best) as [Lexeme, number][];
-      const [lexeme, depth] = ranked.pop() as [Lexeme, number];
-      if (ranked.length === 0) {
-        open.delete(best);
-        best = [...open.keys()].reduce((least, rank) => Math.min(least, rank), Infinity);
-      }
+    const lexemes = this.#lexemes;
+    let search = this.#searches.get(start);
+    if (search === undefined) this.#searches.set(start, search = new TextSearch(start, lexemes.distance(start)));
+    const { from } = search;
+    for (let place = search.current; place !== undefined; place = search.current) {
+      const [lexeme, depth] = place;
       const first = this.first(lexeme);
-      const parts = this.#lexemes.parts(lexeme).length;
+      const weight = 1 + (lexemes.parts(lexeme).length >>> 1);
+      let { steps } = search;
       for (const byteClass of this.#partitions.firsts(this.#partition(lexeme))) {
         if (!hasBit(first, byteClass)) continue;
-        this.#budget.checkSearch(steps += 1 + (parts >>> 1));
+        this.#budget.checkSearch(steps += weight);
         const next = this.derive(lexeme, byteClass);
         if (next === NOTHING || from.has(next)) continue;
         from.set(next, lexeme);
-        const known = this.#lexemes.known.get(next);
-        if (known === true || this.#lexemes.isNullable(next) || !this.#lexemes.needsSearch(next)) {
+        const known = lexemes.known.get(next);
+        if (known === true || lexemes.isNullable(next) || !lexemes.needsSearch(next)) {
           let bytes = this.#lengthOf(next);
           for (let at = lexeme;; at = from.get(at) as Lexeme) {
-            this.#lexemes.known.set(at, true);
+            lexemes.known.set(at, true);
             this.#lengths.set(at, ++bytes);
-            if (at !== start) continue;
-            this.#budget.countSearch(steps);
-            return true;
+            if (at === start) return this.#endSearch(start, steps, true);
           }
         }
-        if (known === undefined) enter(next, depth + 1);
+        if (known === undefined) search.enter(next, depth + 1, lexemes.distance(next));
       }
+      search.leave(steps);
     }
+    for (const lexeme of from.keys()) lexemes.known.set(lexeme, false);
+    return this.#endSearch(start, search.steps, false);
+  }
+
+  #endSearch(start: Lexeme, steps: number, found: boolean): boolean {
+    this.#searches.delete(start);
     this.#budget.countSearch(steps);
-    for (const lexeme of from.keys()) this.#lexemes.known.set(lexeme, false);
-    return false;
+    return found;
   }
 
   /** All texts of a language; `undefined` where that is more than `most`, or takes too long to say. */

@@ -7,6 +7,7 @@
 import { InvalidArgumentError } from "../../ffi/errors.ts";
 import { EMPTY, type Lexeme, type Lexemes, NOTHING } from "./lexemes.ts";
 import { checkDepth } from "./budget.ts";
+import { circlesOf } from "./circles.ts";
 import type { Rules, RuleSymbol } from "./rules.ts";
 
 /** What may stand on the right side of a definition. */
@@ -132,19 +133,13 @@ class Translation {
 
 /** The names from which a name comes back to itself. */
 function recursiveNames(definitions: ReadonlyMap<string, Expression>): ReadonlySet<string> {
-  const uses = new Map(Array.from(definitions, ([name, definition]) => [name, namesIn(definition)]));
-  const recursive = new Set<string>();
-  for (const name of uses.keys()) {
-    const seen = new Set<string>();
-    const open = [...uses.get(name) ?? []];
-    for (let next = open.pop(); next !== undefined && !seen.has(name); next = open.pop()) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      open.push(...uses.get(next) ?? []);
-    }
-    if (seen.has(name)) recursive.add(name);
-  }
-  return recursive;
+  const names = [...definitions.keys()];
+  const numbers = new Map(names.map((name, number) => [name, number]));
+  const uses = Array.from(
+    definitions.values(),
+    (definition) => namesIn(definition).map((name) => numbers.get(name)).filter((number) => number !== undefined),
+  );
+  return new Set(circlesOf(uses).flat().map((number) => names[number]));
 }
 
 function namesIn(expression: Expression): string[] {

@@ -7,6 +7,7 @@
 import { LightGPTError } from "../../ffi/errors.ts";
 import { checkText, guarded, refuseOption } from "../options/checks.ts";
 import { readOptions } from "../options/schema.ts";
+import { atOnce, inSlices, type Sliceable } from "../options/sliced.ts";
 import type { Constraint } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { GRAMMAR_LIMITS, refuseSize } from "./budget.ts";
@@ -18,10 +19,10 @@ import type { StandardSchema } from "./standard/types.ts";
 
 /** A grammar that `compile` compiles, for what other rooms compose; its constraints are what `wrap` makes of matchers. */
 export let grammarFrom: (
-  compile: () => Matcher,
+  compile: () => Sliceable<Matcher>,
   tokenizer: Tokenizer,
   wrap?: (matcher: Matcher) => Constraint,
-) => Grammar;
+) => Promise<Grammar>;
 /** A constraint at the beginning of a text. */
 export let constraintOf: (grammar: Grammar) => Constraint;
 
@@ -40,23 +41,25 @@ export let constraintOf: (grammar: Grammar) => Constraint;
  */
 export class Grammar {
   static {
-    grammarFrom = (compile, tokenizer, wrap) => new Grammar(compile, tokenizer, wrap);
+    grammarFrom = async (compile, tokenizer, wrap) =>
+      new Grammar(await compiled("constraint", compile), compile, tokenizer, wrap);
     constraintOf = (grammar) => grammar.#wrap(grammar.matcher());
   }
   #start: Matcher;
-  readonly #compile: () => Matcher;
+  readonly #compile: () => Sliceable<Matcher>;
   readonly #wrap: (matcher: Matcher) => Constraint;
   readonly #tokenizer: Tokenizer;
-  #ignored: readonly string[] = [];
+  #ignored: Iterable<string> = [];
 
   private constructor(
-    compile: () => Matcher,
+    start: Matcher,
+    compile: () => Sliceable<Matcher>,
     tokenizer: Tokenizer,
     wrap: (matcher: Matcher) => Constraint = (matcher) => matcher,
   ) {
     this.#compile = compile;
     this.#wrap = wrap;
-    this.#start = compile();
+    this.#start = start;
     this.#tokenizer = tokenizer;
   }
 
@@ -124,8 +127,8 @@ export class Grammar {
     const text = schemaText(schema, "schema");
     if (text.length > GRAMMAR_LIMITS.characters) refuseSize("characters", text.length);
     const copy = JSON.parse(text);
-    let ignored: readonly string[] = [];
-    const tell = (names: readonly string[]) => ignored = names;
+    let ignored: Iterable<string> = [];
+    const tell = (names: Iterable<string>) => ignored = names;
     const made = await Grammar.#make("schema", "", tokenizer, ({ schemaRulesOf }) => schemaRulesOf(copy, style, tell));
     made.#ignored = ignored;
     return made;
@@ -157,14 +160,8 @@ export class Grammar {
       refuseOption("tokenizer", "a Tokenizer", tokenizer);
     }
     const front = await import("./compile.ts");
-    try {
-      return new Grammar(
-        await front.compiler(tokenizer, rules(front), name === "schema" ? "json" : "plain"),
-        tokenizer,
-      );
-    } catch (error) {
-      throw error instanceof RangeError ? tooLarge(name, error) : error;
-    }
+    const compile = await front.compiler(tokenizer, rules(front), name === "schema" ? "json" : "plain");
+    return new Grammar(await compiled(name, compile), compile, tokenizer);
   }
 
   /** Names in the schema that no draft of JSON Schema knows: they say nothing about what is valid. */
@@ -179,7 +176,7 @@ export class Grammar {
    */
   matcher(): Matcher {
     // What texts have led to is kept for the texts that come, and would grow without end where each is another.
-    if (this.#start.isWorn) this.#start = this.#compile();
+    if (this.#start.isWorn) this.#start = atOnce(this.#compile());
     return this.#start.clone();
   }
 
@@ -205,6 +202,15 @@ export function schemaText(schema: unknown, name: string): string {
 function checkWhole(name: string, text: unknown): void {
   checkText(name, text);
   if (!text.isWellFormed()) refuseOption(name, "a text without halves of surrogate pairs", text);
+}
+
+/** A grammar's matcher, in slices: others have their turns while it is made. */
+async function compiled(name: string, compile: () => Sliceable<Matcher>): Promise<Matcher> {
+  try {
+    return await inSlices(compile());
+  } catch (error) {
+    throw error instanceof RangeError ? tooLarge(name, error) : error;
+  }
 }
 
 /** What the runtime has no room for, such as calls inside calls, before a limit of ours is passed. */

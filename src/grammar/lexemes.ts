@@ -351,6 +351,7 @@ export class Lexemes {
       if (isTerm(this.#terms[id], kind, parts, value, most)) return id;
     }
     this.#budget.count("terms", 1);
+    this.#budget.work(parts.length);
     let needsSearch = kind === KIND.both || kind === KIND.not || kind === KIND.multiple;
     let [areFinite, isOneFinite] = [true, false];
     let [sum, shortest] = [0, Infinity];

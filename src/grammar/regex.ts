@@ -35,6 +35,8 @@ class RegexParser {
   readonly #options: RegexOptions;
   readonly #source: readonly string[];
   readonly #variants: Variants;
+  /** Characters that were spelled, each with the flags before it. */
+  readonly #spelled = new Map<string, Lexeme>();
   #flags: string;
   #at = 0;
   #depth = 0;
@@ -128,8 +130,18 @@ class RegexParser {
         this.#at++;
         return [whole(this.#options.spell(single(character)))];
       default:
-        return [whole(this.#options.spell(this.#cased(single(character))))];
+        return [whole(this.#plain(character))];
     }
+  }
+
+  /** A character that stands for itself. */
+  #plain(character: string): Lexeme {
+    const key = this.#flags + character;
+    let spelled = this.#spelled.get(key);
+    if (spelled === undefined) {
+      this.#spelled.set(key, spelled = this.#options.spell(this.#cased(single(character))));
+    }
+    return spelled;
   }
 
   #group(): Variant[] {

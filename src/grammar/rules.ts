@@ -6,7 +6,9 @@
  * @module
  */
 import { UnsupportedError } from "../../ffi/errors.ts";
+import type { Sliceable } from "../options/sliced.ts";
 import type { GrammarBudget } from "./budget.ts";
+import { circlesOf } from "./circles.ts";
 import { EMPTY, type Lexeme } from "./lexemes.ts";
 import { canEnd, fitting, rulesIn, type Shuffle } from "./shuffle.ts";
 
@@ -24,6 +26,7 @@ export class Rules {
   readonly #alternatives: Alternative[][] = [];
   readonly #names: string[] = [];
   readonly #needed = new Map<number, string>();
+  readonly #unwritten: Sliceable<void>[] = [];
   readonly #budget: GrammarBudget;
 
   /** No rules yet; `budget` counts their symbols. */
@@ -61,6 +64,17 @@ export class Rules {
     this.#needed.set(rule, what);
   }
 
+  /** Leaves for later what defines rules that are declared by now: there may be many. */
+  later(writing: Sliceable<void>): void {
+    this.#unwritten.push(writing);
+  }
+
+  /** Does what was left for later. */
+  *write(): Sliceable<void> {
+    for (const writing of this.#unwritten) yield* writing;
+    this.#unwritten.length = 0;
+  }
+
   /** The alternatives of a rule. */
   of(rule: number): readonly Alternative[] {
     return this.#alternatives[rule];
@@ -71,29 +85,24 @@ export class Rules {
    * those that are needed.
    */
   prune(root: number, hasText: (lexeme: Lexeme) => boolean): string | undefined {
-    const fits = new Set<number>();
-    const ruleFits = (rule: number) => fits.has(rule);
-    const symbolFits = (symbol: RuleSymbol) => {
+    const symbolFits = (symbol: RuleSymbol, fits: ReadonlySet<number>) => {
       if ("lexeme" in symbol) return hasText(symbol.lexeme);
       return "shuffle" in symbol
-        ? fitting(symbol.shuffle, ruleFits) !== undefined
+        ? fitting(symbol.shuffle, (rule) => fits.has(rule)) !== undefined
         : symbol.least === 0 || fits.has(symbol.rule);
     };
-    for (let before = -1; before < fits.size;) {
-      before = fits.size;
-      this.#eachFromLast((alternatives, rule) => {
-        if (!fits.has(rule) && alternatives.some((symbols) => symbols.every(symbolFits))) fits.add(rule);
-      });
-    }
+    const fits = this.#met(symbolFits);
     const isWhole = (symbol: RuleSymbol) =>
       "lexeme" in symbol ? hasText(symbol.lexeme) : "rule" in symbol && fits.has(symbol.rule);
     this.#alternatives.forEach((alternatives, rule) => {
       if (alternatives.every((symbols) => symbols.every(isWhole))) return;
-      this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every(symbolFits))
+      this.#alternatives[rule] = alternatives.filter((symbols) => symbols.every((symbol) => symbolFits(symbol, fits)))
         // What may be missing and can never be there is missing.
         .map((symbols) =>
           symbols.filter((symbol) => !("rule" in symbol) || fits.has(symbol.rule)).map((symbol) =>
-            "shuffle" in symbol ? { shuffle: fitting(symbol.shuffle, ruleFits) ?? symbol.shuffle } : symbol
+            "shuffle" in symbol
+              ? { shuffle: fitting(symbol.shuffle, (rule) => fits.has(rule)) ?? symbol.shuffle }
+              : symbol
           )
         );
     });
@@ -101,24 +110,61 @@ export class Rules {
     return fits.has(root) ? undefined : "constraint";
   }
 
-  /** Rules are mostly written before those that they are made of, so what depends on those is found in few rounds. */
-  #eachFromLast(look: (alternatives: readonly Alternative[], rule: number) => void): void {
-    for (let rule = this.#alternatives.length - 1; rule >= 0; rule--) look(this.#alternatives[rule], rule);
+  /** The rules of which all symbols of an alternative are met; a rule is looked at again where one that it names was found. */
+  #met(isMet: (symbol: RuleSymbol, found: ReadonlySet<number>) => boolean): Set<number> {
+    const found = new Set<number>();
+    const users = this.#users();
+    // Rules are mostly written before those that they are made of, which are so found first.
+    let open = Array.from(this.#alternatives, (_, rule) => this.#alternatives.length - 1 - rule);
+    while (open.length > 0) {
+      const next = new Set<number>();
+      for (const rule of open) {
+        next.delete(rule);
+        if (found.has(rule)) continue;
+        const alternatives = this.#alternatives[rule];
+        this.#budget.work(alternatives.length);
+        if (!alternatives.some((symbols) => symbols.every((symbol) => isMet(symbol, found)))) continue;
+        found.add(rule);
+        for (const user of users[rule] ?? []) if (!found.has(user)) next.add(user);
+      }
+      open = [...next];
+    }
+    return found;
+  }
+
+  /** Of each rule the rules that name it. */
+  #users(): (number[] | undefined)[] {
+    const users: (number[] | undefined)[] = [];
+    const add = (named: number, rule: number) => {
+      const known = users[named];
+      if (known === undefined) users[named] = [rule];
+      else if (known[known.length - 1] !== rule) known.push(rule);
+    };
+    this.#alternatives.forEach((alternatives, rule) => {
+      for (const symbols of alternatives) {
+        for (const symbol of symbols) {
+          if ("rule" in symbol) add(symbol.rule, rule);
+          else if ("shuffle" in symbol) { for (const named of rulesIn(symbol.shuffle)) add(named, rule); }
+        }
+      }
+    });
+    return users;
+  }
+
+  /** The lexemes at their places, each once. */
+  lexemes(): ReadonlySet<Lexeme> {
+    const found = new Set<Lexeme>();
+    for (const alternatives of this.#alternatives) {
+      for (const symbols of alternatives) {
+        for (const symbol of symbols) if ("lexeme" in symbol) found.add(symbol.lexeme);
+      }
+    }
+    return found;
   }
 
   /** The rules that the empty text fits. */
   nullable(isNullable: (lexeme: Lexeme) => boolean): ReadonlySet<number> {
-    const nullable = new Set<number>();
-    for (let before = -1; before < nullable.size;) {
-      before = nullable.size;
-      this.#eachFromLast((alternatives, rule) => {
-        if (nullable.has(rule)) return;
-        if (alternatives.some((symbols) => symbols.every((symbol) => symbolIsNullable(symbol, nullable, isNullable)))) {
-          nullable.add(rule);
-        }
-      });
-    }
-    return nullable;
+    return this.#met((symbol, nullable) => symbolIsNullable(symbol, nullable, isNullable));
   }
 
   /**
@@ -127,7 +173,7 @@ export class Rules {
    */
   unrollLeft(isNullable: (lexeme: Lexeme) => boolean): void {
     const nullable = this.nullable(isNullable);
-    for (const circle of this.#circles(nullable, isNullable)) {
+    for (const circle of circlesOf(this.#alternatives.map((_, rule) => this.#begins(rule, nullable, isNullable)))) {
       for (const rule of circle) {
         this.#refuseHidden(rule, new Set(circle), nullable, isNullable);
       }
@@ -149,7 +195,10 @@ export class Rules {
         continue;
       }
       this.#budget.count("positions", 1);
-      for (const alternative of this.of(first.rule)) open.push([...alternative, ...rest]);
+      for (const alternative of this.of(first.rule)) {
+        this.#budget.work(alternative.length + rest.length);
+        open.push([...alternative, ...rest]);
+      }
     }
     return done.reverse();
   }
@@ -201,44 +250,6 @@ export class Rules {
         if (!symbolIsNullable(symbol, nullable, isNullable)) break;
       }
     }
-  }
-
-  /** The groups of rules that can begin with each other (Tarjan 1972, with a stack of its own). */
-  #circles(nullable: ReadonlySet<number>, isNullable: (lexeme: Lexeme) => boolean): number[][] {
-    const begins = this.#alternatives.map((_, rule) => this.#begins(rule, nullable, isNullable));
-    const order = new Map<number, number>();
-    const lowest: number[] = [];
-    const path: number[] = [];
-    const onPath = new Set<number>();
-    const circles: number[][] = [];
-    const visit = (start: number) => {
-      const stack = [{ rule: start, next: 0 }];
-      while (stack.length > 0) {
-        const top = stack[stack.length - 1];
-        const { rule } = top;
-        if (top.next === 0) {
-          order.set(rule, order.size);
-          lowest[rule] = order.get(rule) as number;
-          path.push(rule);
-          onPath.add(rule);
-        }
-        const child = begins[rule][top.next++];
-        if (child !== undefined) {
-          if (!order.has(child)) stack.push({ rule: child, next: 0 });
-          else if (onPath.has(child)) lowest[rule] = Math.min(lowest[rule], order.get(child) as number);
-          continue;
-        }
-        stack.pop();
-        const parent = stack.at(-1)?.rule;
-        if (parent !== undefined) lowest[parent] = Math.min(lowest[parent], lowest[rule]);
-        if (lowest[rule] !== order.get(rule)) continue;
-        const circle = path.splice(path.indexOf(rule));
-        circle.forEach((member) => onPath.delete(member));
-        if (circle.length > 1 || begins[rule].includes(rule)) circles.push(circle);
-      }
-    };
-    this.#alternatives.forEach((_, rule) => order.has(rule) || visit(rule));
-    return circles;
   }
 }
 

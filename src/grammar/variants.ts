@@ -78,6 +78,7 @@ export class Variants {
 
   /** Those that stand at the same ends of a text are one. */
   merge(variants: readonly Variant[]): Variant[] {
+    if (variants.length < 2) return [...variants];
     const kinds = [[false, false], [false, true], [true, false], [true, true]];
     const ahead = variants.filter(({ before }) => before);
     if (ahead.length > waysMost) this.#unsupported("what looks ahead", `at most ${waysMost} ways through it`);

@@ -8,6 +8,7 @@ import { compiler } from "../grammar/compile.ts";
 import { type Grammar, grammarFrom } from "../grammar/grammar.ts";
 import type { Matcher } from "../grammar/matcher.ts";
 import { type ResolvedConstraint, rulesOfConstraint } from "../grammar/options.ts";
+import { inSlices, type Sliceable } from "../options/sliced.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { answerRules, type CallableTool, type CallRules, type Thoughts } from "./answer_rules.ts";
 import type { AnswerMarks } from "./answer_reader.ts";
@@ -68,15 +69,16 @@ async function compile(tokenizer: Tokenizer, held: HeldAnswer): Promise<Grammar>
     compiler(tokenizer, answerRules({ thoughts: own, calls: rules, body: bodyRules }));
   const open = thoughts?.isOpen ? undefined : thoughts?.open;
   const whole = await make(thoughts && { ...thoughts, open, isForced: false });
-  if (begun !== undefined) return grammarFrom(() => behind(whole(), begun), tokenizer);
-  if (budget === undefined || thoughts === undefined) return grammarFrom(whole, tokenizer);
-  const ending = (await make({ ...thoughts, open: undefined, isForced: true }))();
+  if (begun !== undefined) return await grammarFrom(() => behind(whole(), begun), tokenizer);
+  if (budget === undefined || thoughts === undefined) return await grammarFrom(whole, tokenizer);
+  const ending = await inSlices((await make({ ...thoughts, open: undefined, isForced: true }))());
   const limits = { tokenizer, open: thoughts.open, close: thoughts.close, most: budget, ending };
-  return grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));
+  return await grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));
 }
 
 /** A matcher behind a text, with which an answer that it allows begins. */
-function behind(matcher: Matcher, text: Wire): Matcher {
+function* behind(compiling: Sliceable<Matcher>, text: Wire): Sliceable<Matcher> {
+  const matcher = yield* compiling;
   matcher.follow(bytesOfWire(text));
   return matcher;
 }

@@ -8,6 +8,7 @@ import { LightGPTError } from "../../ffi/errors.ts";
 import { compiler } from "../grammar/compile.ts";
 import { closed } from "../grammar/standard/closed.ts";
 import type { Json } from "../grammar/schema/types.ts";
+import { inSlices } from "../options/sliced.ts";
 import type { ChatMessage, JsonValue } from "../text/chat/inputs.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { answerRules, type CallableTool } from "./answer_rules.ts";
@@ -44,7 +45,7 @@ export async function verifyFormat(
     tokenizer,
     answerRules({ thoughts: undefined, body: undefined, calls: { format, tools, choice: "required", parallel: true } }),
   );
-  const start = compile();
+  const start = await inSlices(compile());
   for (let round = 0; round < rounds; round++) {
     const count = format.separator === undefined ? 1 : 1 + round % 2;
     const calls = Array.from({ length: count }, (_, index): ReadCall => {

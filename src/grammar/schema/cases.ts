@@ -66,7 +66,13 @@ export class Cases {
     if (a === this.#anything) return [...b];
     if (b === this.#anything) return [...a];
     this.#tools.budget.count("cases", a.length * b.length);
-    return intersect(a, b, this.#tools).filter((one) => one.type !== "object" || this.#canBe(one));
+    return intersect(a, b, this.#tools).filter((one) => one.type === "object" ? this.#canBe(one) : this.#hasText(one));
+  }
+
+  /** Whether one of few texts is left: constants are mostly told apart by that, and what they leave of each other would pile up. */
+  #hasText(one: Case): boolean {
+    const { lexemes, hasText } = this.#tools;
+    return !("lexeme" in one) || !lexemes.isFinite(one.lexeme) || hasText(one.lexeme);
   }
 
   /**
@@ -318,7 +324,7 @@ export class Cases {
 
   #otherValues(schema: SchemaObject, place: SchemaPlace): Case[] {
     return valuesOf(schema, place).flatMap((values) =>
-      values.reduce<Case[]>((left, value) => this.#both(left, otherValueCases(value, place, this.#tools)), this.#any())
+      otherValueCases(values, place, this.#tools).reduce<Case[]>((left, one) => this.#both(left, one), this.#any())
     );
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { GrammarBudget } from "../budget.ts";
 import { type Lexemes, NOTHING } from "../lexemes.ts";
 import type { Numbers } from "./numbers.ts";
 import type { Strings } from "./strings.ts";
@@ -17,8 +18,12 @@ import {
   type Presence,
 } from "./types.ts";
 
+/** Steps that a part of a case counts for: it is copied, and written into the case's name. */
+const partWork = 3;
+
 /** The languages of strings and numbers. */
 export interface Languages {
+  readonly budget: GrammarBudget;
   readonly lexemes: Lexemes;
   readonly strings: Strings;
   readonly numbers: Numbers;
@@ -66,6 +71,7 @@ export function saysNothing(one: ArrayCase | ObjectCase): boolean {
 /** The cases that are met where one of each list is. */
 export function intersect(a: readonly Case[], b: readonly Case[], languages: Languages): Case[] {
   const found: Case[] = [];
+  languages.budget.work(a.length * b.length);
   for (const one of a) {
     for (const other of b) {
       const both = one.type === other.type ? common(one, other, languages) : undefined;
@@ -75,8 +81,9 @@ export function intersect(a: readonly Case[], b: readonly Case[], languages: Lan
   return found;
 }
 
-function common(a: Case, b: Case, { lexemes, strings, numbers }: Languages): Case | undefined {
+function common(a: Case, b: Case, { budget, lexemes, strings, numbers }: Languages): Case | undefined {
   if (a === b) return a;
+  budget.work(sizeOf(a) + sizeOf(b));
   if (a.type === "null" && b.type === "null") return a;
   if (a.type === "boolean" && b.type === "boolean") {
     const values = a.values.filter((value) => b.values.includes(value));
@@ -93,6 +100,14 @@ function common(a: Case, b: Case, { lexemes, strings, numbers }: Languages): Cas
   if (a.type === "array" && b.type === "array") return commonArray(a, b);
   if (a.type === "object" && b.type === "object") return commonObject(a, b);
   return undefined;
+}
+
+/** How many parts are looked at where a case meets another. */
+function sizeOf(one: Case): number {
+  if (one.type === "array") return partWork * (one.prefix.length + one.contains.length);
+  if (one.type !== "object") return 1;
+  const { named, rules, needs, evaluated } = one;
+  return partWork * (named.size + rules.length + needs.length + evaluated.names.length);
 }
 
 function commonArray(a: ArrayCase, b: ArrayCase): ArrayCase | undefined {

@@ -22,9 +22,7 @@ export function objectAlternatives(one: ObjectCase, tools: RuleTools): Alternati
   return spread(withNeededNames(withFewNames(one, tools), tools), tools).map((each): Alternative => {
     const parts = new ObjectParts(each, tools);
     const isShuffled = tools.order === "any" && parts.named.length > 0 && parts.named.length <= shuffledMost;
-    const properties = isShuffled
-      ? shuffled(parts, tools)
-      : [{ rule: new OrderedObject(parts, tools).from(0, 0, true) }];
+    const properties = isShuffled ? shuffled(parts, tools) : [{ rule: new OrderedObject(parts, tools).whole() }];
     return [{ lexeme: tools.layout.beginObject }, ...properties];
   });
 }
@@ -109,41 +107,62 @@ function stillNeeded({ needs }: ObjectParts, came: number): [number, number][] {
   return needs.map((_, index): [number, number] => [index, 2 ** index]).filter(([, bit]) => (came & bit) === 0);
 }
 
+/** A rule that is not written yet: what follows when the properties before `index` were written or left out, `count` of them. */
+interface OrderedPlace {
+  readonly rule: number;
+  readonly index: number;
+  readonly count: number;
+  readonly isFirst: boolean;
+}
+
 class OrderedObject {
   readonly #parts: ObjectParts;
   readonly #tools: RuleTools;
   readonly #rules = new Map<string, number>();
+  readonly #open: OrderedPlace[] = [];
 
   constructor(parts: ObjectParts, tools: RuleTools) {
     this.#parts = parts;
     this.#tools = tools;
   }
 
-  /** What follows when the properties before `index` were written or left out, `count` of them. */
-  from(index: number, count: number, isFirst: boolean): number {
-    const { named, least, most } = this.#parts;
+  /** What follows the brace. */
+  whole(): number {
+    const root = this.#ruleOf(0, 0, true);
+    for (let next = this.#open.pop(); next; next = this.#open.pop()) this.#write(next);
+    return root;
+  }
+
+  /** The rule of a place; it is written later, for there may be as many as there are properties. */
+  #ruleOf(index: number, count: number, isFirst: boolean): number {
+    const { least, most } = this.#parts;
     // Beyond these, counts make no difference.
     const seen = Math.min(count, most === Infinity ? least : most);
     const key = `${index},${seen},${isFirst}`;
-    const known = this.#rules.get(key);
-    if (known !== undefined) return known;
-    const { rules } = this.#tools;
-    const rule = rules.declare("an object");
+    let rule = this.#rules.get(key);
+    if (rule !== undefined) return rule;
+    rule = this.#tools.rules.declare("an object");
     this.#rules.set(key, rule);
+    this.#open.push({ rule, index, count: seen, isFirst });
+    return rule;
+  }
+
+  #write({ rule, index, count, isFirst }: OrderedPlace): void {
+    const { named, most } = this.#parts;
+    const { rules } = this.#tools;
     if (index === named.length) {
-      rules.define(rule, this.#end(seen, isFirst));
-      return rule;
+      rules.define(rule, this.#end(count, isFirst));
+      return;
     }
     const alternatives: Alternative[] = [];
-    if (seen < most) {
+    if (count < most) {
       alternatives.push([
         ...this.#parts.property(named[index], isFirst),
-        { rule: this.from(index + 1, seen + 1, false) },
+        { rule: this.#ruleOf(index + 1, count + 1, false) },
       ]);
     }
-    if (named[index].presence !== "required") alternatives.push([{ rule: this.from(index + 1, seen, isFirst) }]);
+    if (named[index].presence !== "required") alternatives.push([{ rule: this.#ruleOf(index + 1, count, isFirst) }]);
     rules.define(rule, alternatives);
-    return rule;
   }
 
   #end(count: number, isFirst: boolean): Alternative[] {

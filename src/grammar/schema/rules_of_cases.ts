@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Sliceable } from "../../options/sliced.ts";
 import type { GrammarBudget } from "../budget.ts";
 import { Derivatives } from "../derivatives.ts";
 import { KIND, type Lexeme, type Lexemes, NOTHING } from "../lexemes.ts";
@@ -37,14 +38,16 @@ export interface Style {
   readonly notation?: Notation;
 }
 
-/** The rules of a schema: the number of the first, and the names in it that no draft knows. */
+/** The rules of a schema, to be written: the number of the first, and the names in it that no draft knows, as they are found. */
 export function schemaRules(
   schema: Json,
   style: Style,
   writer: SchemaWriter,
-): { readonly root: number; readonly ignored: readonly string[] } {
+): { readonly root: number; readonly ignored: ReadonlySet<string> } {
   const translation = new Translation(schema, style, writer);
-  return { root: translation.run(), ignored: [...translation.references.ignored] };
+  const root = translation.rule([translation.references.root + 1]);
+  writer.rules.later(translation.write());
+  return { root, ignored: translation.references.ignored };
 }
 
 /** Makes the terms that are in all schemas' rules. */
@@ -52,6 +55,9 @@ export function prepareTerms(lexemes: Lexemes): void {
   new Strings(lexemes, JSON_NOTATION);
   new Numbers(lexemes);
 }
+
+/** Steps that telling classes of bytes apart counts for. */
+const classesWork = 1000;
 
 /** Spellings of values that are told apart one by one. */
 const spellingsMost = 2000;
@@ -102,14 +108,14 @@ class Translation implements RuleTools {
     this.#cases = new Cases(tools);
   }
 
-  run(): number {
-    const root = this.rule([this.references.root + 1]);
+  /** Writes what is open, a rule in a slice. */
+  *write(): Sliceable<void> {
     for (let next = this.#open.pop(); next; next = this.#open.pop()) {
       const [demand, rule] = next;
       this.#written = demand;
       this.rules.define(rule, this.#cases.of(demand).flatMap((one) => this.#alternatives(one)));
+      yield;
     }
-    return root;
   }
 
   where(keyword: string): string {
@@ -181,9 +187,10 @@ class Translation implements RuleTools {
 
   /** Derivatives hold as long as no new set of bytes tells bytes apart that were one class. */
   #derivatives(): Derivatives {
-    const { count } = this.lexemes.sets;
-    if (this.#derived?.sets !== count) {
-      this.#derived = { sets: count, derivatives: new Derivatives(this.lexemes, this.#budget) };
+    const { given } = this.lexemes.sets;
+    if (this.#derived?.sets !== given) {
+      this.#budget.work(classesWork);
+      this.#derived = { sets: given, derivatives: new Derivatives(this.lexemes, this.#budget) };
     }
     return this.#derived.derivatives;
   }

@@ -50,25 +50,40 @@ function valueCase(value: Json, place: SchemaPlace, tools: CaseTools): Case[] {
   return [anyObject({ named: new Map(named), most: names.length })];
 }
 
-/** What a value is that is not this one. */
-export function otherValueCases(value: Json, place: SchemaPlace, tools: CaseTools): Case[] {
+/** What a value is that is none of a list: of each list here one case is met. Strings are one list, and so are numbers. */
+export function otherValueCases(values: readonly Json[], place: SchemaPlace, tools: CaseTools): Case[][] {
   const { lexemes, strings, numbers } = tools;
+  const any = ANY(tools);
+  const [texts, amounts, others] = [[] as Uint8Array[], [] as number[], [] as Json[]];
+  for (const value of values) {
+    if (typeof value === "string") texts.push(strings.spelling(value));
+    else if (typeof value === "number") amounts.push(value);
+    else others.push(value);
+  }
+  const found = others.map((value) => otherValue(value, place, tools));
+  if (amounts.length > 0) {
+    const lexeme = lexemes.both(...amounts.map((value) => numbers.otherThan(value)));
+    found.push(replaced(any, "number", [{ type: "number", lexeme }]));
+  }
+  if (texts.length > 0) {
+    const lexeme = lexemes.both(strings.any, lexemes.not(lexemes.literals(texts)));
+    found.push(replaced(any, "string", [{ type: "string", lexeme }]));
+  }
+  return found;
+}
+
+function otherValue(value: Json, place: SchemaPlace, tools: CaseTools): Case[] {
   const any = ANY(tools);
   if (value === null) return any.filter(({ type }) => type !== "null");
   if (typeof value === "boolean") return replaced(any, "boolean", [{ type: "boolean", values: [!value] }]);
-  if (typeof value === "number") {
-    return replaced(any, "number", [{ type: "number", lexeme: numbers.otherThan(value) }]);
-  }
-  if (typeof value === "string") {
-    const lexeme = lexemes.both(strings.any, lexemes.not(strings.literal(value)));
-    return replaced(any, "string", [{ type: "string", lexeme }]);
-  }
   return otherStructure(value as readonly Json[] | SchemaObject, place, tools);
 }
 
 /** Another length, or the same and one child that is another. */
 function otherStructure(value: readonly Json[] | SchemaObject, place: SchemaPlace, tools: CaseTools): Case[] {
   const any = ANY(tools);
+  // Each place of an array is told by all before it.
+  if (Array.isArray(value)) tools.budget.work(value.length * value.length);
   const other = (inner: Json) => tools.demand({ not: { const: inner } }, place, "const");
   if (Array.isArray(value)) {
     const { length } = value;
