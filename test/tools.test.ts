@@ -210,6 +210,16 @@ describe("a format", () => {
     await assertCallsAreValid(source, format, 5);
   });
 
+  it("is such a list, too, where a template tells it and loses the quotes of strings", async () => {
+    const told = "{{ 'Respond in the format [func_name1(params_name1=params_value1, ...)]' }}";
+    const lossy = own.pythonic.replace("{{ v | tojson }}", "{{ v }}");
+    await assertRejects(async () => findFormat(await templateOf(lossy), undefined), UnsupportedError);
+    const source = await templateOf(told + lossy);
+    const { format, isRendered } = await findFormat(source, undefined);
+    assertEquals([format.format.before, format.format.arguments, isRendered], [["["], { kind: "pythonic" }, false]);
+    await assertCallsAreValid(source, format, 5);
+  });
+
   it("is refused where a template changes what it writes", async () => {
     const source = await templateOf(
       own.json.replace("c.function.arguments | tojson", "c.function.arguments | tojson | replace('日', '')"),
@@ -345,6 +355,26 @@ describe("an answer with calls", () => {
       false,
       true,
     ]);
+  });
+
+  it("has no mark of thoughts in its text, held to it or not", async () => {
+    const [open, close] = ["<think>", "</think>"].map(wireOfText);
+    const calls = callRules((await findFormat(await templateOf(own.json), undefined)).format, { choice: "auto" });
+    for (const given of [undefined, calls]) {
+      const rules = answerRules({ thoughts: { open, close, isForced: false }, body: undefined, calls: given });
+      const start = await compile(await vocabularyWith([]), rules);
+      const texts = ["<think>a</think> b", "b </thin", "<think>a</think> b</think>", "b</think>"];
+      const follows = (text: string) => start.clone().follow(new TextEncoder().encode(text));
+      assertEquals(texts.map(follows), [true, true, false, false]);
+    }
+    const reader = new AnswerReader({ thoughts: { open, close, isOpen: true }, format: undefined, tools: [] });
+    const events = [
+      ...Array.from(wireOfText("a</think>b</think> c </think></think>d"), (byte) => reader.push(byte)).flat(),
+      ...reader.end(),
+    ];
+    const told = (wanted: string) =>
+      events.map((event) => event.type === wanted && "text" in event ? event.text : "").join("");
+    assertEquals([told("reasoning"), told("text")], ["a", "b cd"]);
   });
 
   it("has no control token in an argument", async () => {

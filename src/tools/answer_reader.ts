@@ -96,8 +96,14 @@ export class AnswerReader {
         this.#begin(format, isEnd);
         break;
       case "text": {
-        const marks = [format?.text?.after, format?.onlyFirst ? "" : format?.trigger].filter((mark) => mark) as Wire[];
-        const found = this.#until(marks, "text", isEnd, events);
+        const own = [format?.text?.after, format?.onlyFirst ? "" : format?.trigger, thoughts?.close];
+        const marks = own.filter((mark) => mark) as Wire[];
+        let found = this.#until(marks, "text", isEnd, events);
+        // One that ends no thoughts is part of no text either.
+        while (found !== undefined && found === thoughts?.close) {
+          this.#skip(found.length);
+          found = this.#until(marks, "text", isEnd, events);
+        }
         if (found === undefined) break;
         if (found === format?.trigger) this.#beginCalls(format);
         else {

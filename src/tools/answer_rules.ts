@@ -13,7 +13,7 @@ import type { Json } from "../grammar/schema/types.ts";
 import { argumentRule } from "./argument_rules.ts";
 import type { WireFormat, WirePattern } from "./format.ts";
 import type { ToolDeclaration } from "./types.ts";
-import { bytesOfWire, type Wire, wireOfText } from "./wire.ts";
+import { bytesOfWire, CONTROL, type Wire, wireOfText } from "./wire.ts";
 
 /** A tool whose calls may come. */
 export interface CallableTool {
@@ -61,7 +61,7 @@ const indexDigits = 3;
 /** Writes the rules of an answer. */
 export function answerRules(parts: AnswerRules): RuleWriter {
   return (lexemes, rules, budget) => {
-    const writer = new AnswerWriter({ lexemes, rules, budget });
+    const writer = new AnswerWriter({ lexemes, rules, budget }, parts.thoughts?.close);
     const body = parts.body ? parts.body(lexemes, rules, budget) : writer.body(parts.calls);
     const { thoughts, calls } = parts;
     if (thoughts === undefined) return body;
@@ -73,13 +73,16 @@ class AnswerWriter {
   readonly #writer: SchemaWriter;
   readonly #lexemes: Lexemes;
   readonly #anything: Lexeme;
+  /** Any text without the mark that ends thoughts. */
+  readonly #answer: Lexeme;
   readonly #blanks: Lexeme;
 
-  constructor(writer: SchemaWriter) {
+  constructor(writer: SchemaWriter, close: Wire | undefined) {
     const { lexemes } = writer;
     this.#writer = writer;
     this.#lexemes = lexemes;
     this.#anything = lexemes.repeat(oneOf(lexemes, ALL_CHARACTERS), 0);
+    this.#answer = close === undefined || CONTROL.test(close) ? this.#anything : this.#without(close);
     this.#blanks = lexemes.repeat(lexemes.either(lexemes.range(0x0a), lexemes.range(0x20)), 0, blanksMost);
   }
 
@@ -103,7 +106,7 @@ class AnswerWriter {
 
   body(calls: CallRules | undefined): number {
     const { rules } = this.#writer;
-    if (calls === undefined) return rules.add("a text", [[{ lexeme: this.#anything }]]);
+    if (calls === undefined) return rules.add("a text", [[{ lexeme: this.#answer }]]);
     const { format, choice } = calls;
     const begin: RuleSymbol = { lexeme: this.#blanks };
     const called = (): RuleSymbol[] => [{ rule: this.#calls(calls) }];
@@ -120,8 +123,8 @@ class AnswerWriter {
   #text({ text, trigger, onlyFirst }: WireFormat): RuleSymbol[] {
     const lexemes = this.#lexemes;
     const free = onlyFirst
-      ? lexemes.both(this.#anything, lexemes.not(lexemes.then(this.#blanks, this.#literal(trigger), lexemes.all)))
-      : this.#without(trigger);
+      ? lexemes.both(this.#answer, lexemes.not(lexemes.then(this.#blanks, this.#literal(trigger), lexemes.all)))
+      : lexemes.both(this.#answer, this.#without(trigger));
     if (text === undefined) return [{ lexeme: free }];
     const own = text.after === "" ? free : lexemes.both(free, this.#without(text.after));
     return [

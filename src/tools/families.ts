@@ -73,6 +73,19 @@ const families: readonly Family[] = [
     },
   },
   {
+    // Their templates tell this form in words, and write earlier calls so that strings lose their quotes.
+    name: "Llama 3.2 and 4, ToolACE and Gemma 3, told to write lists of Python's calls",
+    tokens: [],
+    template: /\[func_name1\((?:params_name1|param1)=/,
+    format: {
+      before: ["["],
+      between: [],
+      arguments: { kind: "pythonic" },
+      separator: [", "],
+      end: ["]"],
+    },
+  },
+  {
     name: "Granite 3",
     tokens: ["<|tool_call|>", "<|start_of_role|>"],
     template: /<\|tool_call\|>/,
